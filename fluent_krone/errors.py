@@ -1,0 +1,39 @@
+"""Error families, by who must act. A message names parameter, value and remedy."""
+
+from __future__ import annotations
+
+
+class KroneError(Exception):
+    """Base of every error that fluent-krone raises on purpose; told in one line, exit code 1."""
+
+
+class ConfigError(KroneError):
+    """The operator edits the configuration."""
+
+
+class BundleError(KroneError):
+    """The model bundle is damaged or of another version: rebuild or copy it again."""
+
+
+class SnapshotError(KroneError):
+    """Saved state belongs to another bundle or version."""
+
+
+class ExportError(KroneError):
+    """The input of the offline export can't be made into a bundle: the message says what is missing."""
+
+
+class RecordError(KroneError):
+    """One bad record: counted under `reason`, set aside, the rest goes on."""
+
+    def __init__(self, reason: str, message: str) -> None:
+        super().__init__(message)
+        self.reason = reason
+
+
+class ProtocolError(KroneError):
+    """A peer sent what the Forward protocol does not allow; its connection is closed."""
+
+
+class SinkBusy(KroneError):
+    """The alert receiver can't take more now: pause and try again."""
