@@ -1,0 +1,337 @@
+"""Every parameter, declared once: name, type, default, one sentence.
+
+From the fields of `Config` come the command-line flags, the TOML file's keys, `docs/configuration.md`
+and the `config_param` block of `fluentd/out_krone.rb`. Literals are Fluentd's (`30s`, `8m`).
+"""
+
+from __future__ import annotations
+
+import argparse
+import dataclasses
+import difflib
+import math
+import os
+import re
+import tomllib
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from .errors import ConfigError
+
+SECRET_ENV_PREFIX = "FLUENT_KRONE_"
+DOORS = ("pipe", "serve", "replay")
+
+_TIME_UNITS = {"s": 1, "m": 60, "h": 3600, "d": 86400}
+_SIZE_UNITS = {"k": 2**10, "m": 2**20, "g": 2**30, "t": 2**40}
+
+
+def parse_duration(text: str) -> float:
+    """Seconds. Fluentd's `30s`, `5m`, `14h`, `1d`, or a plain number of seconds (`0.5`).
+
+    Refuses what Fluentd itself would silently misread (`0.5s` as 5 s, `100ms` as 6,000 s).
+
+    >>> parse_duration("14h"), parse_duration("0.5")
+    (50400.0, 0.5)
+    """
+    if match := re.fullmatch(r"(\d+)([smhd])", text):
+        return float(int(match[1]) * _TIME_UNITS[match[2]])
+    try:
+        seconds = float(text)
+    except ValueError:
+        raise ValueError(
+            f"{text!r} is no duration that Fluentd reads: write 30s, 5m, 14h, 1d or seconds (0.5)"
+        ) from None
+    if not math.isfinite(seconds) or seconds < 0:
+        raise ValueError(f"must be a finite number of seconds, not negative, got {text}")
+    return seconds
+
+
+def parse_size(text: str) -> int:
+    """Bytes. Fluentd's `8m`, `64k`, or a plain number.
+
+    >>> parse_size("8m")
+    8388608
+    """
+    match = re.fullmatch(r"(\d+)([kmgt]?)", text.lower())
+    if not match:
+        raise ValueError(f"{text!r} is no size: write 8m, 64k or a number of bytes")
+    return int(match[1]) * _SIZE_UNITS.get(match[2], 1)
+
+
+def parse_bool(text: str) -> bool:
+    """Fluentd's `true`/`yes` and `false`/`no`."""
+    if text.lower() in ("true", "yes"):
+        return True
+    if text.lower() in ("false", "no"):
+        return False
+    raise ValueError(f"{text!r} is neither true nor false")
+
+
+def parse_count(text: str) -> int:
+    """A whole number, not negative."""
+    if not re.fullmatch(r"\d+", text):
+        raise ValueError(f"{text!r} is no whole number")
+    return int(text)
+
+
+def parse_list(text: str) -> tuple[str, ...]:
+    """Comma-separated items; a `/regex/` item keeps its commas.
+
+    >>> parse_list("tag, /blk_-?[0-9]{1,20}/")
+    ('tag', '/blk_-?[0-9]{1,20}/')
+    """
+    items = re.findall(r"\s*(/(?:\\.|[^/\\])+/|[^,]+)\s*(?:,|$)", text)
+    return tuple(item.strip() for item in items if item.strip())
+
+
+@dataclass(frozen=True, slots=True)
+class _Kind:
+    name: str  # as docs/ calls it
+    parse: Callable[[str], Any]
+
+
+_STRING = _Kind("string", str)
+_DURATION = _Kind("duration", parse_duration)
+_SIZE = _Kind("size", parse_size)
+_COUNT = _Kind("integer", parse_count)
+_BOOL = _Kind("bool", parse_bool)
+_LIST = _Kind("list", parse_list)
+
+
+def _param(
+    default: Any, doc: str, kind: _Kind, *, doors: str = "pipe serve replay", choices: str = "", secret: bool = False
+) -> Any:
+    metadata = {
+        "doc": doc,
+        "kind": kind,
+        "doors": tuple(doors.split()),
+        "choices": tuple(choices.split()),
+        "secret": secret,
+    }
+    return field(default=default, repr=not secret, metadata=metadata)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Config:
+    """All parameters, parsed. `None` for an input or session parameter means: as the bundle says."""
+
+    bundle: str = _param("hdfs", "Model bundle: a directory, or the name of a shipped one.", _STRING)
+
+    message_field: str | None = _param(None, "Field that holds the log message.", _STRING)
+    component_field: str | None = _param(None, "Field that names the logger component.", _STRING)
+    time_field: str | None = _param(
+        None, "Field that holds the event's time (ISO 8601, or seconds since 1970) instead of Fluentd's.", _STRING
+    )
+    time_format: str | None = _param(None, "strptime format of `time_field`, read as UTC.", _STRING)
+    line_format: str | None = _param(
+        None, "Regular expression with named groups that cuts a raw line into fields.", _STRING
+    )
+    session_key: tuple[str, ...] | None = _param(
+        None, "What makes a session: field names, `tag`, or one `/regex/` over the message; comma-separated.", _LIST
+    )
+
+    idle_timeout: float | None = _param(None, "A session ends when it has had no event for this long.", _DURATION)
+    window: float | None = _param(
+        None, "Cut each key's events into fixed windows of this length; 0 for none.", _DURATION
+    )
+    max_age: float | None = _param(None, "A session ends at the latest after this long; 0 for no limit.", _DURATION)
+    max_events: int | None = _param(None, "A session ends after this many events.", _COUNT)
+    max_keys_per_record: int = _param(16, "Sessions that one record may belong to; further keys are counted.", _COUNT)
+    max_sessions: int = _param(200_000, "Open sessions; above it the longest idle one is judged and closed.", _COUNT)
+    idle_clock: str = _param(
+        "stream", "What ages a session: event times, or arrival times.", _STRING, choices="stream wall"
+    )
+    max_future: float = _param(3600.0, "An event time further ahead of the clock than this is not believed.", _DURATION)
+    max_leap: float = _param(
+        30 * 86400.0, "A lone event time this far ahead of its predecessors is not believed.", _DURATION
+    )
+
+    max_message_size: int = _param(8192, "Bytes of a message that are looked at.", _SIZE)
+    novelty_interval: float = _param(3600.0, "One unseen_template alert per template and interval.", _DURATION)
+    keep_lines: int = _param(256, "Raw lines kept per open session as evidence; 0 for none.", _COUNT)
+    max_lines: int = _param(5, "Raw lines in an alert.", _COUNT)
+    max_line_length: int = _param(500, "Characters of each raw line in an alert.", _COUNT)
+    cache_size: int = _param(200_000, "Session states and message shapes remembered, each.", _COUNT)
+
+    tag: str = _param("krone.${tag}", "Tag of alerts; `${tag}` and `${tag_parts[n]}` stand for the session's.", _STRING)
+    add_tag_prefix: str | None = _param(None, "Prefix for the alert's tag; instead of `tag`.", _STRING)
+    remove_tag_prefix: str | None = _param(None, "Prefix taken off the session's tag first.", _STRING)
+
+    on_shutdown: str = _param(
+        "judge", "What a stop does to open sessions.", _STRING, choices="judge keep", doors="pipe serve"
+    )
+    commit_interval: float = _param(0.2, "Busy streams commit and ack this often.", _DURATION, doors="pipe serve")
+    commit_records: int = _param(20_000, "Busy streams commit after this many records.", _COUNT, doors="pipe serve")
+    max_frame_size: int = _param(64 * 2**20, "Largest frame taken from a client.", _SIZE, doors="pipe serve")
+    max_inflated_size: int = _param(256 * 2**20, "What a compressed chunk may inflate to.", _SIZE, doors="pipe serve")
+    max_alerts: int = _param(10_000, "Alerts waiting for Fluentd; above it reading stops.", _COUNT, doors="pipe serve")
+    log_level: str = _param("info", "Least severe log line written.", _STRING, choices="debug info warn error")
+
+    bind: str = _param("127.0.0.1", "Address to listen on.", _STRING, doors="serve")
+    port: int = _param(24224, "Port to listen on.", _COUNT, doors="serve")
+    shared_key: str | None = _param(None, "Key that clients must know.", _STRING, doors="serve", secret=True)
+    alert_host: str | None = _param(
+        None, "Forward receiver of alerts; without it alerts go to standard output.", _STRING, doors="serve"
+    )
+    alert_port: int = _param(24224, "Port of that receiver.", _COUNT, doors="serve")
+    alert_shared_key: str | None = _param(
+        None, "Key that the receiver of alerts wants.", _STRING, doors="serve", secret=True
+    )
+
+    def __post_init__(self) -> None:
+        if self.idle_timeout is not None and self.idle_timeout <= 0:
+            raise ConfigError(f"idle_timeout must be positive, got {self.idle_timeout:g}")
+        if self.max_events is not None and self.max_events < 1:
+            raise ConfigError("max_events must be at least 1, got 0")
+        for name in ("max_sessions", "cache_size", "max_keys_per_record", "max_alerts", "commit_records"):
+            if getattr(self, name) < 1:
+                raise ConfigError(f"{name} must be at least 1, got {getattr(self, name)}")
+        if self.add_tag_prefix is not None and self.tag != default_of("tag"):
+            raise ConfigError("add_tag_prefix and tag exclude each other: keep one")
+
+
+def params(door: str | None = None) -> list[dataclasses.Field[Any]]:
+    """The declared parameters, of one door or of all."""
+    return [f for f in dataclasses.fields(Config) if door is None or door in f.metadata["doors"]]
+
+
+def default_of(name: str) -> Any:
+    """A parameter's declared default."""
+    return next(f.default for f in dataclasses.fields(Config) if f.name == name)
+
+
+def add_flags(parser: argparse.ArgumentParser, door: str) -> None:
+    """Give a sub-command one flag a parameter; secrets get none (they come by file or environment)."""
+    group = parser.add_argument_group("parameters (also keys of --config FILE.toml)")
+    parser.add_argument("--config", metavar="FILE.toml", help="read parameters from this file")
+    for f in params(door):
+        if not f.metadata["secret"]:
+            names = dict.fromkeys((f"--{f.name.replace('_', '-')}", f"--{f.name}"))
+            group.add_argument(
+                *names, dest=f.name, default=None, metavar=f.metadata["kind"].name.upper(), help=_help(f)
+            )
+
+
+def from_flags(flags: argparse.Namespace, door: str) -> Config:
+    """The configuration of one command: flags over environment (secrets) over the TOML file over defaults.
+
+    Raises ConfigError naming parameter, value and remedy.
+    """
+    values: dict[str, str] = {}
+    if flags.config:
+        values.update(_read_toml(Path(flags.config), door))
+    for f in params(door):
+        if f.metadata["secret"] and (secret := os.environ.get(SECRET_ENV_PREFIX + f.name.upper())):
+            values[f.name] = secret
+        elif (given := getattr(flags, f.name, None)) is not None:
+            values[f.name] = given
+    return from_strings(values, door)
+
+
+def from_strings(values: Mapping[str, str], door: str | None = None) -> Config:
+    """Parse Fluentd-style literals; unknown names fail and suggest the nearest.
+
+    >>> from_strings({"idle_timeout": "14h"}).idle_timeout
+    50400.0
+    """
+    known = {f.name: f for f in params(door)}
+    parsed: dict[str, Any] = {}
+    for name, text in values.items():
+        if name not in known:
+            raise ConfigError(f"unknown parameter {name!r}{_suggestion(name, known)}")
+        parsed[name] = _parse(known[name], text)
+    return Config(**parsed)
+
+
+def _parse(f: dataclasses.Field[Any], text: str) -> Any:
+    shown = "***" if f.metadata["secret"] else repr(text)
+    try:
+        value = f.metadata["kind"].parse(text)
+    except ValueError as error:
+        raise ConfigError(f"{f.name}: {error}") from None
+    choices = f.metadata["choices"]
+    if choices and value not in choices:
+        raise ConfigError(f"{f.name} must be one of {', '.join(choices)}, got {shown}")
+    return value
+
+
+def _read_toml(path: Path, door: str) -> dict[str, str]:
+    try:
+        table = tomllib.loads(path.read_text(encoding="utf-8"))
+    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
+        raise ConfigError(f"config file {path}: {error}") from None
+    known = {f.name for f in params(door)}
+    for name in table:
+        if name not in known:
+            raise ConfigError(f"config file {path}: unknown parameter {name!r}{_suggestion(name, known)}")
+    return {name: _literal(value) for name, value in table.items()}
+
+
+def _literal(value: Any) -> str:
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    if isinstance(value, list):
+        return ",".join(map(str, value))
+    return str(value)
+
+
+def _suggestion(name: str, known: Iterable[str]) -> str:
+    near = difflib.get_close_matches(name, list(known), n=1)
+    return f": did you mean {near[0]!r}?" if near else ""
+
+
+def _help(f: dataclasses.Field[Any]) -> str:
+    choices = f" One of: {', '.join(f.metadata['choices'])}." if f.metadata["choices"] else ""
+    default = "" if f.default is None else f" (default {show_default(f)})"
+    return f"{f.metadata['doc']}{choices}{default}".replace("%", "%%")
+
+
+def show_default(f: dataclasses.Field[Any]) -> str:
+    """A default as an operator would write it."""
+    value: Any = f.default
+    if value is None:
+        return ""
+    units: Mapping[str, int] = {"duration": _TIME_UNITS, "size": _SIZE_UNITS}.get(f.metadata["kind"].name, {})
+    for unit, n in reversed(units.items()):
+        if value and value % n == 0:
+            return f"{int(value // n)}{unit}"
+    return f"{value:g}" if isinstance(value, float) else str(value)
+
+
+def ruby_block() -> str:
+    """The `config_param` lines of `out_krone.rb`: strings, handed on verbatim, parsed here and only here."""
+    lines = []
+    for f in params("pipe"):
+        lines.append(f"    desc {_ruby(_help(f).replace('%%', '%'))}")
+        if f.name == "bundle":
+            lines.append("    config_param :bundle, :string")
+        else:
+            lines.append(f"    config_param :{f.name}, :string, default: nil")
+    return "\n".join(lines) + "\n"
+
+
+def _ruby(text: str) -> str:
+    return "'" + text.replace("\\", "\\\\").replace("'", "\\'") + "'"
+
+
+def markdown_table() -> str:
+    """The parameter table of `docs/configuration.md`."""
+    rows = ["| parameter | type | default | doors | meaning |", "|---|---|---|---|---|"]
+    for f in params():
+        default = (
+            "as the bundle says" if f.default is None and f.name in _BUNDLE_SETTINGS else show_default(f) or "none"
+        )
+        kind = " \\| ".join(f.metadata["choices"]) or f.metadata["kind"].name
+        where = " (environment or file only)" if f.metadata["secret"] else ""
+        rows.append(
+            f"| `{f.name}` | {kind} | {default} | {', '.join(f.metadata['doors'])} | {f.metadata['doc']}{where} |"
+        )
+    return "\n".join(rows) + "\n"
+
+
+_BUNDLE_SETTINGS = {
+    *("message_field", "component_field", "time_field", "time_format", "line_format", "session_key"),
+    *("idle_timeout", "window", "max_age", "max_events"),
+}

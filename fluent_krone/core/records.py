@@ -1,0 +1,227 @@
+"""Record → event: which text is matched, which sessions it belongs to, when it happened."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime
+from typing import Any
+
+from lru import LRU
+
+from ..errors import ConfigError, RecordError
+
+Fields = Mapping[bytes, Any]
+SessionKey = tuple[bytes, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class InputSettings:
+    """How a record becomes an event, for every door alike. Part of a bundle's manifest."""
+
+    session_key: tuple[str, ...]
+    message_field: str = "message"
+    component_field: str | None = None
+    time_field: str | None = None
+    time_format: str | None = None
+    line_format: str | None = None
+
+    def __post_init__(self) -> None:
+        if not self.session_key:
+            raise ConfigError("session_key is empty: name a field, `tag`, or a /regex/ over the message")
+        if sum(_is_regex(part) for part in self.session_key) > 1:
+            raise ConfigError("session_key takes one /regex/ at most")
+
+    def override(self, **values: Any) -> InputSettings:
+        """These settings with the operator's, where given (not None)."""
+        return replace(self, **{name: value for name, value in values.items() if value is not None})
+
+
+def _is_regex(part: str) -> bool:
+    return len(part) > 2 and part[0] == part[-1] == "/"
+
+
+def compile_bytes(what: str, pattern: str) -> re.Pattern[bytes]:
+    """A regular expression over bytes, or a ConfigError that names the parameter. Ruby's `(?<name>…)` is understood."""
+    try:
+        return re.compile(re.sub(r"\(\?<(?=[A-Za-z_])", "(?P<", pattern).encode())
+    except re.error as error:
+        raise ConfigError(f"{what}: {pattern!r} is no regular expression: {error}") from None
+
+
+def field_getter(name: str) -> Callable[[Fields], Any]:
+    """Reads one field, or a nested one by Fluentd's record accessor (`$.kubernetes.pod_name`); None when absent.
+
+    >>> field_getter("$.a.b")({b"a": {b"b": 1}})
+    1
+    """
+    if not name.startswith("$."):
+        key = name.encode()
+        return lambda record: record.get(key)
+    steps = [step.encode() for step in name[2:].split(".")]
+
+    def nested(record: Fields) -> Any:
+        value: Any = record
+        for step in steps:
+            if not isinstance(value, dict):
+                return None
+            value = value.get(step)
+        return value
+
+    return nested
+
+
+def as_bytes(value: Any) -> bytes:
+    """A field's value as text in bytes."""
+    if isinstance(value, bytes):
+        return value
+    return (value if isinstance(value, str) else str(value)).encode("utf-8", "surrogateescape")
+
+
+class RecordReader:
+    """Cuts records into events by `settings`. One instance a stream.
+
+    >>> reader = RecordReader(InputSettings(session_key=("/blk_-?[0-9]+/",)))
+    >>> reader.read(b"app", {b"message": b"served blk_7"})
+    (b'served blk_7', [(b'blk_7',)])
+    """
+
+    def __init__(self, settings: InputSettings, *, max_message_size: int = 8192, max_keys: int = 16) -> None:
+        self.keys_over_cap = 0
+        self.messages_cut = 0
+        self._max_size = max_message_size
+        self._max_keys = max_keys
+        self._message = field_getter(settings.message_field)
+        self._component = field_getter(settings.component_field) if settings.component_field else None
+        self._line = compile_bytes("line_format", settings.line_format) if settings.line_format else None
+        if self._line and "message" not in self._line.groupindex:
+            raise ConfigError("line_format needs a group named message: (?<message>.*)")
+        self._parts = [self._part(part) for part in settings.session_key]
+        self._sole_regex = self._regex_of(settings.session_key[0]) if len(settings.session_key) == 1 else None
+        self._time = field_getter(settings.time_field) if settings.time_field else None
+        self._time_format = settings.time_format
+        self._times: Any = LRU(4096)  # one-second stamps repeat, and strptime is slow
+        self.has_time = self._time is not None or (
+            self._line is not None and bool({"time", "date"} & self._line.groupindex.keys())
+        )
+
+    def read(self, tag: bytes, record: Any) -> tuple[bytes, list[SessionKey]]:
+        """The text to match (component before it, where there is one) and the keys of its sessions.
+
+        Raises RecordError: `not_a_map`, `no_message`, `no_session_key`, `line_format`.
+        """
+        if record.__class__ is not dict:
+            raise RecordError("not_a_map", "the record is no map")
+        message = self._message(record)
+        if message.__class__ is not bytes:
+            if message is None or message == "":
+                raise RecordError("no_message", "the record has no message")
+            message = as_bytes(message)
+        if len(message) > self._max_size:
+            message = message[: self._max_size]
+            self.messages_cut += 1
+        if self._line:
+            message, record = self._cut_line(message, record)
+        text = message.strip()
+        if not text:
+            raise RecordError("no_message", "the message is empty")
+        if self._sole_regex:
+            found = self._sole_regex.findall(message)
+            keys = [(value,) for value in (found if len(found) < 2 else dict.fromkeys(found)) if value]
+        else:
+            keys = self._keys(tag, record, message)
+        if not keys:
+            raise RecordError("no_session_key", "the record belongs to no session")
+        if len(keys) > self._max_keys:
+            self.keys_over_cap += len(keys) - self._max_keys
+            del keys[self._max_keys :]
+        if self._component and (component := self._component(record)):
+            text = as_bytes(component).rstrip(b": ") + b": " + text
+        return text, keys
+
+    def time(self, record: Any) -> int:
+        """The event's own time in ns UTC, by `time_field` or the line's groups. Raises RecordError `bad_time`."""
+        if self._line:
+            match = self._line.match(as_bytes(self._message(record) or b""))
+            groups = match.groupdict() if match else {}
+            value: Any = b" ".join(groups[name] for name in ("date", "time") if groups.get(name))
+        else:
+            value = self._time(record) if self._time and isinstance(record, dict) else None
+        if isinstance(value, int | float) and not isinstance(value, bool):
+            return _seconds_to_ns(value)
+        text = as_bytes(value) if value else b""
+        found = self._times.get(text)
+        if found is None:
+            found = self._times[text] = parse_time(text.decode("utf-8", "replace"), self._time_format)
+        return int(found)
+
+    def _cut_line(self, line: bytes, record: Fields) -> tuple[bytes, Fields]:
+        assert self._line
+        match = self._line.match(line)
+        if not match:
+            raise RecordError("line_format", "the line does not match line_format")
+        groups = {name.encode(): value for name, value in match.groupdict().items() if value is not None}
+        return groups.get(b"message", b""), {**record, **groups}
+
+    def _keys(self, tag: bytes, record: Fields, message: bytes) -> list[SessionKey]:
+        keys: list[SessionKey] = [()]
+        for part in self._parts:
+            values = part(tag, record, message)
+            keys = [(*key, value) for key in keys for value in values]
+        return keys
+
+    def _part(self, part: str) -> Callable[[bytes, Fields, bytes], list[bytes]]:
+        if regex := self._regex_of(part):
+            return lambda tag, record, message: [v for v in dict.fromkeys(regex.findall(message)) if v]
+        if part == "tag":
+            return lambda tag, record, message: [tag]
+        get = field_getter(part)
+        return lambda tag, record, message: _key_values(get(record))
+
+    @staticmethod
+    def _regex_of(part: str) -> re.Pattern[bytes] | None:
+        if not _is_regex(part):
+            return None
+        regex = compile_bytes("session_key", part[1:-1])
+        if regex.groups > 1:
+            raise ConfigError(f"session_key {part}: at most one group; it is the key, else the whole match is")
+        return regex
+
+
+def _key_values(value: Any) -> list[bytes]:
+    if value is None or value == b"" or value == "" or isinstance(value, dict):
+        return []
+    if isinstance(value, list):
+        return list(dict.fromkeys(as_bytes(v) for v in value if v not in (None, b"", "") and not isinstance(v, list | dict)))
+    return [as_bytes(value)]
+
+
+def _seconds_to_ns(seconds: float) -> int:
+    try:
+        return seconds * 1_000_000_000 if isinstance(seconds, int) else round(seconds * 1e9)
+    except (OverflowError, ValueError):
+        raise RecordError("bad_time", f"{seconds!r} is no time") from None
+
+
+def parse_time(text: str, time_format: str | None = None) -> int:
+    """ns UTC of an ISO 8601 text, seconds since 1970, or `time_format`; without an offset it is UTC.
+
+    Raises RecordError `bad_time`.
+
+    >>> parse_time("1970-01-01T00:00:01Z"), parse_time("081109 203530", "%y%m%d %H%M%S")
+    (1000000000, 1226262930000000000)
+    """
+    try:
+        if time_format:
+            moment = datetime.strptime(text, time_format)
+        elif re.fullmatch(r"\d+(\.\d+)?", text):
+            whole, _, fraction = text.partition(".")
+            return int(whole) * 1_000_000_000 + int(fraction[:9].ljust(9, "0"))
+        else:
+            moment = datetime.fromisoformat(text)
+    except ValueError:
+        raise RecordError("bad_time", f"{text[:40]!r} is no time") from None
+    moment = moment.replace(tzinfo=UTC) if moment.tzinfo is None else moment
+    since = moment - datetime(1970, 1, 1, tzinfo=UTC)
+    return (since.days * 86400 + since.seconds) * 1_000_000_000 + since.microseconds * 1000
