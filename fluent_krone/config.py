@@ -294,7 +294,7 @@ def show_default(f: dataclasses.Field[Any]) -> str:
     if value is None:
         return ""
     units: Mapping[str, int] = {"duration": _TIME_UNITS, "size": _SIZE_UNITS}.get(f.metadata["kind"].name, {})
-    for unit, n in reversed(units.items()):
+    for unit, n in reversed(list(units.items())):
         if value and value % n == 0:
             return f"{int(value // n)}{unit}"
     return f"{value:g}" if isinstance(value, float) else str(value)

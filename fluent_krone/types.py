@@ -21,6 +21,50 @@ class Seq:
 
 
 @dataclass(frozen=True, slots=True)
+class Evidence:
+    """How a Seq differs from the nearest normal one, in the tree's words; counts per step."""
+
+    extra: Mapping[str, int]
+    missing: Mapping[str, int]
+    repeated: Mapping[str, int]
+    unseen: tuple[str, ...]
+    nearest: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """A session is abnormal: the most abnormal Seq, the event in it that is odd first, and why.
+
+    `score` is above `threshold`, in the unit of `detector`.
+    """
+
+    seq: Seq
+    event: int
+    detector: str
+    score: float
+    threshold: float
+    evidence: Evidence
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """What the engine hands out: one abnormal session instance, or one template not seen in normal training."""
+
+    kind: Literal["sequence", "unseen_template"]
+    decided: Literal["early", "end"]
+    tag: bytes
+    session: tuple[bytes, ...]
+    instance: int
+    ordinal: int
+    first_ns: int
+    last_ns: int
+    events: int
+    log_keys: tuple[int, ...]
+    verdict: Verdict | None
+    lines: tuple[bytes, ...]
+
+
+@dataclass(frozen=True, slots=True)
 class Alert:
     """One alert on its way out: `tag` it leaves under, event time in ns UTC, and its record.
 

@@ -128,7 +128,9 @@ class RecordReader:
             raise RecordError("no_message", "the message is empty")
         if self._sole_regex:
             found = self._sole_regex.findall(message)
-            keys = [(value,) for value in (found if len(found) < 2 else dict.fromkeys(found)) if value]
+            keys: list[SessionKey] = [
+                (value,) for value in (found if len(found) < 2 else dict.fromkeys(found)) if value
+            ]
         else:
             keys = self._keys(tag, record, message)
         if not keys:
@@ -193,7 +195,9 @@ def _key_values(value: Any) -> list[bytes]:
     if value is None or value == b"" or value == "" or isinstance(value, dict):
         return []
     if isinstance(value, list):
-        return list(dict.fromkeys(as_bytes(v) for v in value if v not in (None, b"", "") and not isinstance(v, list | dict)))
+        return list(
+            dict.fromkeys(as_bytes(v) for v in value if v not in (None, b"", "") and not isinstance(v, list | dict))
+        )
     return [as_bytes(value)]
 
 

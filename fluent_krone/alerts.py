@@ -1,0 +1,189 @@
+"""Finding → alert: its id, its tag, and the record that an operator reads. `docs/alerts.md` lists the fields."""
+
+from __future__ import annotations
+
+import hashlib
+import re
+from datetime import UTC, datetime
+from typing import Any
+
+from .config import Config
+from .core.templates import novel_shape, template_id
+from .detect.bundle import Bundle
+from .errors import ConfigError
+from .types import Alert, Evidence, Finding, Verdict
+
+_PLACEHOLDER = re.compile(r"\$\{(tag|tag_parts\[(-?\d+)\])\}")
+
+
+def alert_tag(config: Config, tag: str) -> str:
+    """The tag an alert leaves under, from its session's tag.
+
+    >>> alert_tag(Config(tag="alerts.${tag_parts[-1]}"), "app.web")
+    'alerts.web'
+    >>> alert_tag(Config(remove_tag_prefix="raw", add_tag_prefix="krone"), "raw.app")
+    'krone.app'
+    """
+    prefix = config.remove_tag_prefix
+    if prefix is not None and (tag == prefix or tag.startswith(prefix + ".")):
+        tag = tag[len(prefix) + 1 :]
+    if config.add_tag_prefix is not None:
+        return f"{config.add_tag_prefix}.{tag}" if tag else config.add_tag_prefix
+    parts = tag.split(".")
+
+    def fill(match: re.Match[str]) -> str:
+        if match[2] is None:
+            return tag
+        index = int(match[2])
+        return parts[index] if -len(parts) <= index < len(parts) else ""
+
+    return _PLACEHOLDER.sub(fill, config.tag)
+
+
+def check_tag(config: Config) -> None:
+    """Raise ConfigError for a placeholder that would stand in the alert's tag as it is."""
+    left = re.search(r"\$\{[^}]*\}?", _PLACEHOLDER.sub("", config.tag))
+    if left:
+        raise ConfigError(f"tag: {left[0]} is no placeholder: use ${{tag}} or ${{tag_parts[0]}}")
+
+
+class AlertMaker:
+    """Makes alerts of one bundle's findings under one configuration."""
+
+    def __init__(self, bundle: Bundle, config: Config) -> None:
+        check_tag(config)
+        self._bundle = bundle
+        self._hierarchy = bundle.hierarchy
+        self._config = config
+
+    def make(self, finding: Finding) -> Alert:
+        """The alert of a finding. The same finding gives the same alert, through every door."""
+        session_tag = finding.tag.decode("utf-8", "replace")
+        verdict = finding.verdict
+        alert_id = self._alert_id(finding)
+        record: dict[str, Any] = {
+            "alert_id": alert_id,
+            "kind": finding.kind,
+            "decided": finding.decided,
+            "tag": session_tag,
+            "bundle": self._bundle.name,
+            "bundle_hash": self._bundle.hash,
+            "session": [part.decode("utf-8", "replace") for part in finding.session],
+            "instance": finding.instance,
+            "started_at": iso_time(finding.first_ns),
+            "ended_at": iso_time(finding.last_ns),
+            "events": finding.events,
+            **(self._sequence(verdict, finding) if verdict else self._unseen(finding)),
+            "lines": [self._cut(line) for line in finding.lines],
+        }
+        return Alert(alert_id, alert_tag(self._config, session_tag), finding.last_ns, record)
+
+    def _alert_id(self, finding: Finding) -> str:
+        """blake2b-128 over bundle hash, session key, first event's time, kind and ordinal; nothing else.
+
+        An `unseen_template` alert is about a template, so that takes the session key's place.
+        """
+        about = finding.session if finding.verdict else (self._novel_name(finding).encode(),)
+        ordinal = finding.ordinal if finding.verdict else 0
+        parts = (self._bundle.hash.encode(), *about, str(finding.first_ns).encode(), finding.kind.encode())
+        digest = hashlib.blake2b(digest_size=16)
+        for part in (*parts, str(ordinal).encode()):
+            digest.update(len(part).to_bytes(4, "big") + part)
+        return digest.hexdigest()
+
+    def _novel_name(self, finding: Finding) -> str:
+        log_key = finding.log_keys[0]
+        if log_key == self._hierarchy.unknown:
+            return novel_shape(finding.lines[0]).decode("utf-8", "replace")
+        return template_id(self._bundle.templates[log_key])
+
+    def _sequence(self, verdict: Verdict, finding: Finding) -> dict[str, Any]:
+        seq, keys = verdict.seq, finding.log_keys
+        entity, action, status = self._hierarchy.steps(keys[verdict.event])
+        return {
+            "level": seq.level,
+            "entity": entity,
+            "action": action,
+            "status": status,
+            "detector": verdict.detector,
+            "score": verdict.score,
+            "threshold": verdict.threshold,
+            "explanation": explain(
+                verdict, self._hierarchy.words("status", self._hierarchy.status_of[keys[verdict.event]])
+            ),
+            "explained_by": "evidence",
+            "evidence": _evidence(verdict.evidence),
+            "seq": {
+                "level": seq.level,
+                "start": seq.start,
+                "end": seq.end,
+                "templates": [self._template(key) for key in keys[seq.start : seq.end][:100]],
+            },
+        }
+
+    def _unseen(self, finding: Finding) -> dict[str, Any]:
+        log_key = finding.log_keys[0]
+        entity, action, status = self._hierarchy.steps(log_key)
+        known = log_key != self._hierarchy.unknown
+        text = self._template(log_key) if known else self._novel_name(finding)
+        return {
+            "level": "status",
+            "entity": entity,
+            "action": action,
+            "status": status,
+            "detector": "template",
+            "score": None,
+            "threshold": None,
+            "explanation": f"Normal training never had a line like this: {text}",
+            "explained_by": "evidence",
+            "evidence": _evidence(Evidence({}, {}, {}, (text,), ())),
+            "seq": {"level": "status", "start": 0, "end": 1, "templates": [text]},
+        }
+
+    def _template(self, log_key: int) -> str:
+        return self._hierarchy.rows[log_key].template or "<unknown>"
+
+    def _cut(self, line: bytes) -> str:
+        return line.decode("utf-8", "replace")[: self._config.max_line_length]
+
+
+def explain(verdict: Verdict, step: str) -> str:
+    """One or two plain sentences from the evidence alone."""
+    evidence, level = verdict.evidence, verdict.seq.level
+    said = [
+        f"{words} {_listed(steps)}"
+        for words, steps in (
+            ("never seen in normal training:", dict.fromkeys(evidence.unseen, 1)),
+            ("not expected here:", {s: n for s, n in evidence.extra.items() if s not in evidence.unseen}),
+            ("more often than normal:", evidence.repeated),
+            ("missing:", evidence.missing),
+        )
+        if steps
+    ]
+    what = "; ".join(said) or "known steps in an order that normal training never had"
+    return f"{level.capitalize()} sequence unlike any normal one, from “{step}” on: {what}."
+
+
+def _listed(steps: Any, most: int = 4) -> str:
+    shown = [f"{step} ×{n}" if n > 1 else str(step) for step, n in list(steps.items())[:most]]
+    return ", ".join(shown) + (f" and {len(steps) - most} more" if len(steps) > most else "")
+
+
+def _evidence(evidence: Evidence) -> dict[str, Any]:
+    return {
+        "extra": dict(evidence.extra),
+        "missing": dict(evidence.missing),
+        "repeated": dict(evidence.repeated),
+        "unseen": list(evidence.unseen),
+        "nearest": list(evidence.nearest[:100]),
+    }
+
+
+def iso_time(time_ns: int) -> str:
+    """ISO 8601 UTC, to the millisecond; to the nanosecond where there is more."""
+    seconds, ns = divmod(time_ns, 10**9)
+    try:
+        text = datetime.fromtimestamp(seconds, UTC).strftime("%Y-%m-%dT%H:%M:%S")
+    except (OverflowError, ValueError, OSError):
+        return f"{seconds}.{ns:09d}"
+    return f"{text}.{ns // 10**6:03d}Z" if ns % 10**6 == 0 else f"{text}.{ns:09d}Z"

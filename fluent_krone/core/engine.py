@@ -1,0 +1,232 @@
+"""Records in, findings out: feed · advance · finish. Pure: time is an argument, randomness there is none.
+
+What comes out depends on the order of the records and their times only, not on how they were cut into chunks, nor on
+when `advance` was called in between (which only makes findings come sooner).
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from lru import LRU
+
+from ..errors import RecordError
+from ..types import Finding
+from .cascade import Cascade, SeqDetector
+from .hierarchy import Hierarchy
+from .records import InputSettings, RecordReader, SessionKey
+from .sessions import Session, Sessionizer, SessionSettings
+from .templates import UNMATCHED, TemplateMatcher, novel_shape, template_id
+from .tracker import Tracker
+
+_NS = 1_000_000_000
+_LEAPS_BELIEVED = 16  # so many leaping events in a row are no slip: the stream has moved on
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Limits:
+    """The engine's parameters that are no part of a bundle; as in `Config`, times in seconds."""
+
+    max_message_size: int = 8192
+    max_keys_per_record: int = 16
+    max_sessions: int = 200_000
+    cache_size: int = 200_000
+    keep_lines: int = 256
+    max_lines: int = 5
+    max_future: float = 3600.0
+    max_leap: float = 30 * 86400.0
+    novelty_interval: float = 3600.0
+    idle_clock: str = "stream"
+
+
+class Engine:
+    """One stream of records, judged by one bundle.
+
+    `templates` are in the order of the hierarchy's rows; `seen` tells which of them normal training had.
+    """
+
+    def __init__(
+        self,
+        *,
+        templates: Sequence[str],
+        seen: Sequence[bool],
+        hierarchy: Hierarchy,
+        detector: SeqDetector,
+        input_settings: InputSettings,
+        session_settings: SessionSettings,
+        limits: Limits | None = None,
+    ) -> None:
+        self.limits = limits = limits or Limits()
+        self.hierarchy = hierarchy
+        self.counters: Counter[str] = Counter()  # records, events, …
+        self.set_aside: Counter[str] = Counter()  # by reason: records that became no event
+        self.reader = RecordReader(
+            input_settings, max_message_size=limits.max_message_size, max_keys=limits.max_keys_per_record
+        )
+        self.matcher = TemplateMatcher(templates, limits.cache_size)
+        self.sessions = Sessionizer(session_settings, max_sessions=limits.max_sessions, remembered=limits.cache_size)
+        self.tracker = Tracker(hierarchy, detector.is_normal, limits.cache_size)
+        self.cascade = Cascade(hierarchy, self.tracker, detector)
+        self.watermark = 0  # largest event time believed, ns UTC
+        self._templates = templates
+        self._novel = frozenset(i for i, known in enumerate([*seen, False]) if not known)
+        self._end_keys = frozenset(i for i, text in enumerate(templates) if text in session_settings.end_templates)
+        self._fed_at = 0
+        self._clock = 0  # stream time: the watermark, or arrival times with `idle_clock wall`
+        self._leaps = 0
+        self._novelties: Any = LRU(10_000)  # novel template → [stream time of its alert, events since]
+
+    def feed(self, tag: str, events: Iterable[tuple[int | None, Any]], now_ns: int) -> list[Finding]:
+        """Take a chunk's events `(time_ns, record)` that arrive at wall time `now_ns`.
+
+        A record that can't be an event is counted in `set_aside` by its reason and the rest goes on.
+        """
+        findings: list[Finding] = []
+        read, match, event = self.reader.read, self.matcher.match, self._event
+        own_time = self.reader.time if self.reader.has_time else None
+        tag_bytes = tag.encode("utf-8", "surrogateescape")
+        wall = self.limits.idle_clock == "wall"
+        if wall:
+            self._clock = max(self._clock, now_ns)
+        latest = now_ns + int(self.limits.max_future * _NS)
+        records = 0
+        for time_ns, record in events:
+            records += 1
+            try:
+                text, keys = read(tag_bytes, record)
+                if own_time:
+                    time_ns = own_time(record)
+            except RecordError as error:
+                reason = record.reason if isinstance(record, RecordError) else error.reason
+                self.set_aside[reason] += 1
+                continue
+            if time_ns is None:
+                self.set_aside["bad_time"] += 1
+                continue
+            if time_ns > self.watermark:
+                time_ns = self._believe(time_ns, latest)
+                if not wall:
+                    self._clock = self.watermark
+            log_key = match(text)
+            for key in keys:
+                event(key, log_key, tag_bytes, time_ns, text, findings)
+        self._fed_at = now_ns
+        self.counters["records"] += records
+        for session in self.sessions.expired(self._clock):
+            self._close(session, findings)
+        return findings
+
+    def advance(self, now_ns: int) -> list[Finding]:
+        """End sessions by idle timeout while no record comes: stream time goes on with wall time."""
+        findings: list[Finding] = []
+        if self._fed_at:
+            for session in self.sessions.expired(self._clock + max(now_ns - self._fed_at, 0)):
+                self._close(session, findings)
+        return findings
+
+    def finish(self) -> list[Finding]:
+        """End of input: judge every open session."""
+        findings: list[Finding] = []
+        for session in self.sessions.drain():
+            self._close(session, findings)
+        return findings
+
+    def log_key_text(self, log_key: int) -> str:
+        """The template of a log key; the `unknown` leaf has none."""
+        return self._templates[log_key] if log_key < len(self._templates) else "<unknown>"
+
+    def _event(
+        self, key: SessionKey, log_key: int, tag: bytes, time_ns: int, text: bytes, findings: list[Finding]
+    ) -> None:
+        session, ended = self.sessions.route(key, self._clock)
+        if session is None:
+            if ended is not None:
+                self._close(ended, findings)
+            session, evicted = self.sessions.start(key, tag, self._clock, time_ns, self.tracker.start)
+            if evicted is not None:
+                self._close(evicted, findings)
+        if log_key == UNMATCHED:
+            log_key = self.hierarchy.unknown
+        session.state = self.tracker.step(session.state, log_key, session.keys)
+        session.keys.append(log_key)
+        session.last_ns = time_ns
+        if len(session.lines) < self.limits.keep_lines:
+            session.lines.append(text)
+        if log_key in self._novel:
+            self._novelty(session, log_key, time_ns, text, findings)
+        if log_key in self._end_keys or self.sessions.is_full(session):
+            self.sessions.end(session)
+            self._close(session, findings)
+
+    def _close(self, session: Session, findings: list[Finding]) -> None:
+        self.counters["instances"] += 1
+        self.counters["events"] += len(session.keys)
+        verdict = self.cascade.at_end(session.state, session.keys)
+        if verdict is None:
+            return
+        self.counters["flagged"] += 1
+        lines = session.lines[verdict.seq.start : verdict.seq.end]
+        odd = max(0, min(verdict.event - verdict.seq.start, len(lines) - self.limits.max_lines))
+        findings.append(
+            Finding(
+                kind="sequence",
+                decided="end",
+                tag=session.tag,
+                session=session.key,
+                instance=session.instance,
+                ordinal=session.ordinal,
+                first_ns=session.first_ns,
+                last_ns=session.last_ns,
+                events=len(session.keys),
+                log_keys=tuple(session.keys),
+                verdict=verdict,
+                lines=tuple(lines[odd : odd + self.limits.max_lines]),
+            )
+        )
+
+    def _novelty(self, session: Session, log_key: int, time_ns: int, text: bytes, findings: list[Finding]) -> None:
+        """One `unseen_template` finding per template and `novelty_interval`; later ones are counted."""
+        self.counters["unseen"] += 1
+        known = log_key != self.hierarchy.unknown
+        name = template_id(self._templates[log_key]).encode() if known else novel_shape(text)
+        entry = self._novelties.get(name)
+        if entry is not None and self._clock - entry[0] <= self.limits.novelty_interval * _NS:
+            entry[1] += 1
+            return
+        findings.append(
+            Finding(
+                kind="unseen_template",
+                decided="end",
+                tag=session.tag,
+                session=session.key,
+                instance=session.instance,
+                ordinal=session.ordinal,
+                first_ns=time_ns,
+                last_ns=time_ns,
+                events=1 + (entry[1] if entry else 0),
+                log_keys=(log_key,),
+                verdict=None,
+                lines=(text,),
+            )
+        )
+        self._novelties[name] = [self._clock, 0]
+
+    def _believe(self, time_ns: int, latest: int) -> int:
+        """The event's time, if it may move the watermark; else the watermark (now, while there is none), and counted.
+
+        One line dated 2099 must not end every session.
+        """
+        if time_ns > latest:
+            self.counters["time_in_future"] += 1
+            return self.watermark or latest - int(self.limits.max_future * _NS)
+        if self.watermark and time_ns - self.watermark > self.limits.max_leap * _NS:
+            self._leaps += 1
+            if self._leaps < _LEAPS_BELIEVED:
+                self.counters["time_leap"] += 1
+                return self.watermark
+        self._leaps = 0
+        self.watermark = time_ns
+        return time_ns

@@ -1,0 +1,137 @@
+"""Log Abstraction Model: log key → entity, action, status (ROOT → entity → action → status).
+
+Source: "KRONE: Hierarchical and Modular Log Anomaly Detection", ICDE 2026, arXiv 2602.07303.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from itertools import pairwise
+from typing import Literal
+
+from ..types import LEVELS, Level, Seq
+
+NoneActions = Literal["separate", "merged"]
+UNKNOWN = "unknown"
+
+
+def is_none(name: str) -> bool:
+    """Whether a tree table leaves this step open. The authors write `none` or `none_<n>`."""
+    return name.strip().lower().split("_")[0] in ("", "none")
+
+
+@dataclass(frozen=True, slots=True)
+class Leaf:
+    """One row of the tree: a template and its three steps, `none` where unknown."""
+
+    template: str
+    entity: str
+    action: str
+    status: str
+
+
+class Hierarchy:
+    """The tree over log keys 0…n-1 (rows in order); log key n is the `unknown` leaf.
+
+    Node ids are numbered per layer as the authors do: named entities by first appearance, under each its actions by
+    first appearance, under each its rows; rows without an entity come last. `none_actions="merged"` repeats a slip of
+    the authors' code (all unnamed actions of a named entity are one node); two "none"s are otherwise never one node.
+
+    >>> tree = Hierarchy([Leaf("a <*>", "disk", "read", "ok"), Leaf("b", "none", "none", "none")])
+    >>> [tree.name("entity", e) for e in tree.entity_of]
+    ['disk_0', 'none_1', 'unknown_2']
+    """
+
+    def __init__(self, rows: Sequence[Leaf], none_actions: NoneActions = "separate") -> None:
+        self.rows = [*rows, Leaf("", UNKNOWN, UNKNOWN, UNKNOWN)]
+        self.unknown = len(rows)
+        size = len(self.rows)
+        self.entity_of, self.action_of, self.status_of = [0] * size, [0] * size, [0] * size
+        self._names: dict[Level, list[str]] = {level: [] for level in LEVELS}
+        named = dict.fromkeys(row.entity for row in rows if not is_none(row.entity))
+        for entity in named:
+            self._add_entity(entity, [i for i, row in enumerate(rows) if row.entity == entity], none_actions)
+        for i, row in enumerate(rows):
+            if is_none(row.entity):
+                self._add_entity(row.entity, [i], "separate")
+        self._add_entity(UNKNOWN, [self.unknown], "separate")
+        # The first log key under each node, for its words.
+        self._leaf: dict[Level, dict[int, int]] = {
+            level: {node: leaf for leaf, node in reversed(list(enumerate(self.nodes(level))))} for level in LEVELS
+        }
+
+    def _add_entity(self, entity: str, members: list[int], none_actions: NoneActions) -> None:
+        node = self._new("entity", entity)
+        actions: dict[tuple[str, int], list[int]] = {}
+        for i in members:
+            action = self.rows[i].action
+            own_node = is_none(action) and none_actions == "separate"
+            name = "none" if is_none(action) else action
+            actions.setdefault((name, i if own_node else -1), []).append(i)
+        for (name, _), leaves in actions.items():
+            action_node = self._new("action", name)
+            for i in leaves:
+                self.entity_of[i] = node
+                self.action_of[i] = action_node
+                self.status_of[i] = self._new("status", self.rows[i].status)
+
+    def _new(self, level: Level, name: str) -> int:
+        names = self._names[level]
+        names.append(f"{name.split('_')[0]}_{len(names)}")
+        return len(names) - 1
+
+    def name(self, level: Level, node: int) -> str:
+        """A node's name as the authors write it: the part before its first `_`, and its number."""
+        return self._names[level][node]
+
+    def words(self, level: Level, node: int) -> str:
+        """A node as an operator reads it: the template of a status leaf, `entity action`, or the entity."""
+        row = self.rows[self._leaf[level][node]]
+        if level == "entity" and not is_none(row.entity):
+            return row.entity
+        if level == "action" and not is_none(row.action):
+            return row.action if is_none(row.entity) else f"{row.entity} {row.action}"
+        return row.template or UNKNOWN
+
+    def steps(self, key: int) -> tuple[str | None, str | None, str | None]:
+        """Entity, action and status of a log key; None where the tree leaves one open."""
+        row = self.rows[key]
+        entity, action, status = (None if is_none(step) else step for step in (row.entity, row.action, row.status))
+        return entity, action, status
+
+    def nodes(self, level: Level) -> list[int]:
+        """Log key → node of one level."""
+        return {"entity": self.entity_of, "action": self.action_of, "status": self.status_of}[level]
+
+    def decompose(self, keys: Sequence[int]) -> list[Seq]:
+        """All Seqs of a session's log keys: status Seqs, then action Seqs, then the entity Seq.
+
+        The tracker finds the same Seqs one event at a time.
+        """
+        if not keys:
+            return []
+        whole = len(keys)
+        status = [self.seq("status", keys, *span) for span in _runs([self.action_of[k] for k in keys])]
+        action = [self.seq("action", keys, *span) for span in _runs([self.entity_of[k] for k in keys])]
+        return [*status, *action, self.seq("entity", keys, 0, whole)]
+
+    def seq(self, level: Level, keys: Sequence[int], start: int, end: int) -> Seq:
+        """The Seq of `level` over events `[start, end)`. Repeats are kept at status level, collapsed above it."""
+        if level == "status":
+            return Seq(level, start, end, tuple([self.status_of[k] for k in keys[start:end]]))
+        node_of = self.action_of if level == "action" else self.entity_of
+        return Seq(level, start, end, tuple(_collapse(node_of[k] for k in keys[start:end])))
+
+
+def _runs(nodes: Sequence[int]) -> list[tuple[int, int]]:
+    cuts = [0, *(i for i in range(1, len(nodes)) if nodes[i] != nodes[i - 1]), len(nodes)]
+    return list(pairwise(cuts))
+
+
+def _collapse(nodes: Iterable[int]) -> list[int]:
+    out: list[int] = []
+    for node in nodes:
+        if not out or out[-1] != node:
+            out.append(node)
+    return out

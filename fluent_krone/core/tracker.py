@@ -1,0 +1,110 @@
+"""Events in, the Seqs that just closed out, one event at a time.
+
+A session's state is an interned node: sessions that ran alike so far share it, and (state, log key) → next state is
+remembered in one LRU, so a step that was seen before costs one look-up. A forgotten step is worked out again from the
+session's own log keys. Work per event is O(1), amortised: a Seq is read once, when it closes.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+from lru import LRU
+
+from ..types import Seq
+from .hierarchy import Hierarchy
+
+
+class State:
+    """What a session is after its events so far: its open Seqs, and whether a closed one was not normal.
+
+    `end` keeps what the whole session comes to if it stops here (the cascade's to fill).
+    """
+
+    __slots__ = ("action", "action_start", "end", "entity", "entity_start", "events", "tainted")
+
+    def __init__(
+        self, events: int, entity: int, action: int, entity_start: int, action_start: int, tainted: bool
+    ) -> None:
+        self.events = events
+        self.entity = entity
+        self.action = action
+        self.entity_start = entity_start  # first event of the open action Seq
+        self.action_start = action_start  # first event of the open status Seq
+        self.tainted = tainted
+        self.end: Any = None
+
+
+class Tracker:
+    """Steps sessions through the hierarchy; `is_normal` is asked about every Seq as it closes.
+
+    >>> from .hierarchy import Leaf
+    >>> tree = Hierarchy([Leaf("a", "disk", "read", "ok"), Leaf("b", "net", "send", "ok")])
+    >>> closed = []
+    >>> tracker = Tracker(tree, lambda seq: not closed.append(seq))
+    >>> state, keys = tracker.start, []
+    >>> for key in (0, 0, 1):
+    ...     state = tracker.step(state, key, keys)
+    ...     keys.append(key)
+    >>> [(seq.level, seq.start, seq.end) for seq in closed]
+    [('status', 0, 2), ('action', 0, 2)]
+    """
+
+    def __init__(self, hierarchy: Hierarchy, is_normal: Callable[[Seq], bool], cache_size: int = 200_000) -> None:
+        self.start = State(0, -1, -1, 0, 0, False)
+        self._hierarchy = hierarchy
+        self._entity_of = hierarchy.entity_of
+        self._action_of = hierarchy.action_of
+        self._is_normal = is_normal
+        self._steps: Any = LRU(cache_size)
+        self.hits = 0
+        self.misses = 0
+
+    def step(self, state: State, key: int, keys: Sequence[int]) -> State:
+        """The state after one more event; `keys` are the session's log keys, at least those before it."""
+        found: State | None = self._steps.get((state, key))
+        if found is not None:
+            self.hits += 1
+            return found
+        self.misses += 1
+        found = self._steps[state, key] = self._next(state, key, keys)
+        return found
+
+    def replay(self, keys: Sequence[int]) -> State:
+        """The state after `keys`, from the start: how a restored session comes back."""
+        state = self.start
+        for key in keys:
+            state = self.step(state, key, keys)
+        return state
+
+    def closed_by(self, state: State, key: int, keys: Sequence[int]) -> list[Seq]:
+        """The Seqs whose boundary this event is."""
+        if state.events == 0 or self._action_of[key] == state.action:
+            return []
+        closed = [self._hierarchy.seq("status", keys, state.action_start, state.events)]
+        if self._entity_of[key] != state.entity:
+            closed.append(self._hierarchy.seq("action", keys, state.entity_start, state.events))
+        return closed
+
+    def closed_by_end(self, state: State, keys: Sequence[int]) -> list[Seq]:
+        """The Seqs that the session's end closes."""
+        return [
+            self._hierarchy.seq("status", keys, state.action_start, state.events),
+            self._hierarchy.seq("action", keys, state.entity_start, state.events),
+            self._hierarchy.seq("entity", keys, 0, state.events),
+        ]
+
+    def _next(self, state: State, key: int, keys: Sequence[int]) -> State:
+        tainted = state.tainted
+        for seq in self.closed_by(state, key, keys):
+            tainted = not self._is_normal(seq) or tainted
+        entity, action, here = self._entity_of[key], self._action_of[key], state.events
+        return State(
+            here + 1,
+            entity,
+            action,
+            state.entity_start if entity == state.entity else here,
+            state.action_start if action == state.action else here,
+            tainted,
+        )

@@ -1,0 +1,241 @@
+"""The model bundle: a directory that `export` writes and every door loads.
+
+    manifest.json    format version, settings, sha256 of every other file
+    templates.jsonl  {"template", "count"} a line; `count` is how often normal training had it
+    hierarchy.csv    template,entity,action,status,source: the tree, rows in the order of the templates
+    patterns.json    {"status"|"action"|"entity": [[node, …], …]}: what normal training had at each level
+    training.txt     hashes of the session keys fitted on, one a line
+    golden.jsonl     lines that we wrote, with the findings they must give; run at every load
+
+Nothing is pickled; nothing in a bundle is code.
+"""
+
+from __future__ import annotations
+
+import csv
+import dataclasses
+import hashlib
+import json
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from ..config import Config
+from ..core.engine import Engine, Limits
+from ..core.hierarchy import Hierarchy, Leaf, NoneActions
+from ..core.records import InputSettings, SessionKey
+from ..core.sessions import SessionSettings
+from ..errors import BundleError, ConfigError
+from ..types import LEVELS, Finding
+from .local_context import Automaton, LocalContext
+
+FORMAT = 1
+FILES = ("templates.jsonl", "hierarchy.csv", "patterns.json", "training.txt", "golden.jsonl")
+MAX_TEMPLATES = 65_000  # log keys are two bytes wide in an open session
+
+
+def shipped_bundles() -> Path:
+    """Where the bundles that come with the package lie: beside it in a checkout, inside it when installed."""
+    package = Path(__file__).parent.parent
+    installed = package / "models"
+    return installed if installed.is_dir() else package.parent / "models"
+
+
+def find_bundle(name: str) -> Path:
+    """A bundle's directory, by path or by the name of a shipped one. Raises BundleError with the names there are."""
+    for path in (Path(name), shipped_bundles() / name):
+        if (path / "manifest.json").is_file():
+            return path
+    there = sorted(path.parent.name for path in shipped_bundles().glob("*/manifest.json"))
+    raise BundleError(
+        f"no bundle {name!r}: give a directory with a manifest.json, or one of {', '.join(there) or 'none'}"
+    )
+
+
+def key_hash(key: SessionKey) -> str:
+    """How a session key stands in `training.txt`: 16 hex digits."""
+    return hashlib.blake2b(b"\x00".join(key), digest_size=8).hexdigest()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Golden:
+    """One golden run: records in the bundle's own fields, and (kind, level, start, end) of each finding they must give."""
+
+    records: tuple[dict[str, str], ...]
+    findings: tuple[tuple[str, str | None, int, int], ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Bundle:
+    """A loaded bundle: plain values, shared by the engines made from it. `hash` is 16 hex digits over every file."""
+
+    name: str
+    hash: str
+    input_settings: InputSettings
+    session_settings: SessionSettings
+    templates: tuple[str, ...]
+    counts: tuple[int, ...]
+    hierarchy: Hierarchy
+    detector: LocalContext
+    training: frozenset[str]
+    golden: tuple[Golden, ...]
+
+    def engine(self, config: Config | None = None) -> Engine:
+        """An engine that serves this bundle, with the operator's settings over the bundle's."""
+        config = config or Config()
+        overrides = dataclasses.asdict(config)
+        names = {f.name for f in dataclasses.fields(InputSettings)}
+        input_settings = self.input_settings.override(**{n: overrides[n] for n in names})
+        names = {f.name for f in dataclasses.fields(SessionSettings)} - {"end_templates"}
+        session_settings = self.session_settings.override(**{n: overrides[n] for n in names})
+        limits = Limits(**{f.name: overrides[f.name] for f in dataclasses.fields(Limits)})
+        return Engine(
+            templates=self.templates,
+            seen=[count > 0 for count in self.counts],
+            hierarchy=self.hierarchy,
+            detector=self.detector,
+            input_settings=input_settings,
+            session_settings=session_settings,
+            limits=limits,
+        )
+
+
+def load_bundle(name: str) -> Bundle:
+    """Load and verify: hashes, versions, and that the golden lines give the golden findings.
+
+    Raises BundleError, one line that says what is wrong and where.
+    """
+    path = find_bundle(name)
+    try:
+        bundle = _read(path)
+    except BundleError:
+        raise
+    except (OSError, UnicodeDecodeError) as error:
+        raise BundleError(f"bundle {path}: {error}") from None
+    except (ValueError, KeyError, TypeError, IndexError, ConfigError) as error:
+        raise BundleError(
+            f"bundle {path} is malformed ({error.__class__.__name__}: {error}): export it again"
+        ) from None
+    check_golden(bundle, str(path))
+    return bundle
+
+
+def _read(path: Path) -> Bundle:
+    raw = (path / "manifest.json").read_bytes()
+    manifest = json.loads(raw)
+    if manifest.get("format") != FORMAT:
+        raise BundleError(
+            f"bundle {path} has format {manifest.get('format')!r}, this version reads {FORMAT}: export it again"
+        )
+    content = {name: _verified(path / name, manifest["files"]) for name in FILES}
+    templates = [json.loads(line) for line in content["templates.jsonl"].decode().splitlines()]
+    rows = [Leaf(*row[:4]) for row in list(csv.reader(content["hierarchy.csv"].decode().splitlines()))[1:]]
+    if [row.template for row in rows] != [entry["template"] for entry in templates]:
+        raise BundleError(f"bundle {path}: hierarchy.csv and templates.jsonl list different templates: export it again")
+    patterns = json.loads(content["patterns.json"])
+    sessions = manifest["sessions"]
+    return Bundle(
+        name=manifest["name"],
+        hash=hashlib.sha256(raw).hexdigest()[:16],
+        input_settings=InputSettings(**manifest["input"] | {"session_key": tuple(manifest["input"]["session_key"])}),
+        session_settings=SessionSettings(**sessions | {"end_templates": tuple(sessions["end_templates"])}),
+        templates=tuple(entry["template"] for entry in templates),
+        counts=tuple(entry["count"] for entry in templates),
+        hierarchy=Hierarchy(rows, manifest["hierarchy"]["none_actions"]),
+        detector=LocalContext({level: patterns[level] for level in LEVELS}, manifest["detector"]["automaton"]),
+        training=frozenset(content["training.txt"].decode().split()),
+        golden=tuple(_golden(json.loads(line)) for line in content["golden.jsonl"].decode().splitlines()),
+    )
+
+
+def _verified(path: Path, hashes: dict[str, str]) -> bytes:
+    content = path.read_bytes()
+    if hashlib.sha256(content).hexdigest() != hashes.get(path.name):
+        raise BundleError(f"bundle file {path} was changed after the export: copy the bundle again")
+    return content
+
+
+def _golden(entry: dict[str, Any]) -> Golden:
+    findings = tuple((kind, level, start, end) for kind, level, start, end in entry["findings"])
+    return Golden(records=tuple(entry["records"]), findings=findings)
+
+
+def golden_findings(bundle: Bundle, records: Sequence[dict[str, str]]) -> list[Finding]:
+    """What a bundle finds in golden records, one second apart, under its own settings."""
+    timeless = dataclasses.replace(bundle.input_settings, time_field=None)
+    engine = dataclasses.replace(bundle, input_settings=timeless).engine()
+    start_ns = 1_600_000_000 * 10**9
+    packed = ({name.encode(): value.encode() for name, value in record.items()} for record in records)
+    events = [(start_ns + i * 10**9, record) for i, record in enumerate(packed)]
+    return engine.feed("golden", events, start_ns + len(events) * 10**9) + engine.finish()
+
+
+def outline(findings: Iterable[Finding]) -> tuple[tuple[str, str | None, int, int], ...]:
+    """(kind, level, start, end) of each finding: what golden runs are compared by."""
+    out = []
+    for finding in findings:
+        seq = finding.verdict.seq if finding.verdict else None
+        out.append((finding.kind, seq.level, seq.start, seq.end) if seq else (finding.kind, None, 0, 1))
+    return tuple(out)
+
+
+def check_golden(bundle: Bundle, where: str) -> None:
+    """Raise BundleError unless every golden run gives what it must."""
+    for number, golden in enumerate(bundle.golden, start=1):
+        got = outline(golden_findings(bundle, golden.records))
+        if got != golden.findings:
+            raise BundleError(
+                f"bundle {where}: golden run {number} gives {list(got)}, expected {list(golden.findings)}: "
+                "this version judges otherwise than the one that exported it; export it again"
+            )
+
+
+def write_bundle(
+    path: Path,
+    *,
+    name: str,
+    input_settings: InputSettings,
+    session_settings: SessionSettings,
+    rows: Sequence[Sequence[str]],
+    counts: Sequence[int],
+    patterns: dict[str, list[tuple[int, ...]]],
+    training: Iterable[SessionKey],
+    golden: Sequence[Golden],
+    none_actions: NoneActions = "separate",
+    automaton: Automaton = "off",
+    training_summary: dict[str, Any] | None = None,
+) -> None:
+    """Write a bundle's files into `path` (which exists); `rows` are template, entity, action, status, source.
+
+    The same input gives the same bytes.
+    """
+    if len(rows) > MAX_TEMPLATES:
+        raise BundleError(
+            f"{len(rows)} templates, at most {MAX_TEMPLATES} fit: raise the masking or lower max_templates"
+        )
+    with (path / "hierarchy.csv").open("w", newline="", encoding="utf-8") as file:
+        writer = csv.writer(file, lineterminator="\n")
+        writer.writerow(("template", "entity", "action", "status", "source"))
+        writer.writerows(rows)
+    templates = ({"template": row[0], "count": count} for row, count in zip(rows, counts, strict=True))
+    _write_lines(path / "templates.jsonl", (json.dumps(t, ensure_ascii=False) for t in templates))
+    _write_lines(path / "golden.jsonl", (json.dumps(dataclasses.asdict(g), ensure_ascii=False) for g in golden))
+    _write_lines(path / "training.txt", sorted({key_hash(key) for key in training}))
+    ordered = {level: sorted(patterns[level]) for level in LEVELS}
+    (path / "patterns.json").write_text(json.dumps(ordered, separators=(",", ":")) + "\n", encoding="utf-8")
+    manifest = {
+        "format": FORMAT,
+        "name": name,
+        "input": dataclasses.asdict(input_settings),
+        "sessions": dataclasses.asdict(session_settings),
+        "hierarchy": {"none_actions": none_actions},
+        "detector": {"automaton": automaton},
+        "training": training_summary or {},
+        "files": {file: hashlib.sha256((path / file).read_bytes()).hexdigest() for file in FILES},
+    }
+    (path / "manifest.json").write_text(json.dumps(manifest, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
+
+
+def _write_lines(path: Path, lines: Iterable[str]) -> None:
+    path.write_text("".join(f"{line}\n" for line in lines), encoding="utf-8")

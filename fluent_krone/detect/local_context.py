@@ -1,0 +1,110 @@
+"""Local-Context detector: a Seq is normal when normal training had its pattern at its level.
+
+Source: KRONE (arXiv 2602.07303). `automaton` repeats the adjustment that the authors make for window-cut sessions,
+at action and entity level only:
+- `off`: only whole patterns count;
+- `strict`: also accept a pattern all of whose adjacent pairs were seen in training;
+- `reference`: what the published figures follow: an unseen pair counts only if a seen pair follows it in the same Seq.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from itertools import pairwise
+from typing import Any, Literal
+
+import numpy as np
+from lru import LRU
+
+from ..types import LEVELS, Level, Seq
+
+Automaton = Literal["off", "strict", "reference"]
+Pattern = tuple[int, ...]
+_CANDIDATES = 4  # patterns whose node counts are closest, compared in full
+
+
+class LocalContext:
+    """Pattern sets of the three levels.
+
+    >>> detector = LocalContext({"status": [(0, 1)], "action": [], "entity": []})
+    >>> detector.is_normal(Seq("status", 0, 2, (0, 1))), detector.is_normal(Seq("status", 0, 1, (0,)))
+    (True, False)
+    """
+
+    name = "local_context"
+    threshold = 0.0
+
+    def __init__(
+        self, patterns: Mapping[Level, Iterable[Sequence[int]]], automaton: Automaton = "off", cache_size: int = 20_000
+    ) -> None:
+        self.patterns: dict[Level, dict[Pattern, None]] = {
+            level: dict.fromkeys(tuple(p) for p in patterns[level]) for level in LEVELS
+        }
+        self._automaton = automaton
+        self._pairs = {level: {pair for p in self.patterns[level] for pair in pairwise(p)} for level in LEVELS}
+        self._known = {level: {node for p in self.patterns[level] for node in p} for level in LEVELS}
+        self._counts: dict[Level, _NodeCounts] = {}  # made when the first alert asks
+        self._scores: Any = LRU(cache_size)
+
+    def is_normal(self, seq: Seq) -> bool:
+        if seq.pattern in self.patterns[seq.level]:
+            return True
+        return self._automaton != "off" and seq.level != "status" and self._is_walk(seq)
+
+    def is_known(self, level: Level, node: int) -> bool:
+        return node in self._known[level]
+
+    def score(self, seq: Seq) -> tuple[float, Pattern]:
+        """Edit distance, in nodes, to the nearest seen pattern of the level; and that pattern."""
+        key = (seq.level, seq.pattern)
+        if (found := self._scores.get(key)) is None:
+            found = self._scores[key] = self._nearest(*key)
+        distance, pattern = found
+        return distance, pattern
+
+    def _is_walk(self, seq: Seq) -> bool:
+        seen = [pair in self._pairs[seq.level] for pair in pairwise(seq.pattern)]
+        if self._automaton == "strict":
+            return all(seen)
+        last_seen = max((i for i, known in enumerate(seen) if known), default=-1)
+        return all(seen[:last_seen])
+
+    def _nearest(self, level: Level, pattern: Pattern) -> tuple[float, Pattern]:
+        if not self.patterns[level]:
+            return float(len(pattern)), ()
+        if level not in self._counts:
+            self._counts[level] = _NodeCounts(list(self.patterns[level]))
+        candidates = self._counts[level].closest(pattern, _CANDIDATES)
+        return min(((_edit_distance(pattern, c), c) for c in candidates), key=lambda entry: entry[0])
+
+
+class _NodeCounts:
+    """Node counts of all patterns of a level, int32[P, N]: which patterns are worth a full comparison."""
+
+    def __init__(self, patterns: list[Pattern]) -> None:
+        self._patterns = patterns
+        self._column = {node: i for i, node in enumerate(sorted({node for p in patterns for node in p}))}
+        self._matrix = np.stack([self._row(p) for p in patterns])
+
+    def closest(self, pattern: Pattern, count: int) -> list[Pattern]:
+        distance = np.abs(self._matrix - self._row(pattern)).sum(axis=1)
+        return [self._patterns[i] for i in np.argsort(distance, kind="stable")[:count]]
+
+    def _row(self, pattern: Pattern) -> Any:
+        row = np.zeros(len(self._column), dtype=np.int32)
+        for node in pattern:
+            if (column := self._column.get(node)) is not None:
+                row[column] += 1
+        return row
+
+
+def _edit_distance(a: Pattern, b: Pattern, limit: int = 100) -> float:
+    """Levenshtein distance of the first `limit` nodes; what lies beyond counts by its length."""
+    beyond = abs(max(len(a) - limit, 0) - max(len(b) - limit, 0))
+    a, b = a[:limit], b[:limit]
+    row = list(range(len(b) + 1))
+    for i, x in enumerate(a, start=1):
+        above, row[0] = row[0], i
+        for j, y in enumerate(b, start=1):
+            above, row[j] = row[j], min(row[j] + 1, row[j - 1] + 1, above + (x != y))
+    return float(row[-1] + beyond)
