@@ -1,0 +1,155 @@
+"""The child's side of `@type krone`: Fluentd's chunks on standard input, alerts on standard output.
+
+Either direction is one stream of msgpack objects. Arrays are Forward-protocol frames: chunks come in, alerts go out,
+each with a `chunk` id that the other side acks. Maps are control:
+
+    from Fluentd   {"ack": id of an alert frame}   {"flush": n}
+    to Fluentd     {"ready": version}   {"ack": chunk id}   {"flushed": n}   {"stats": {name: number}}
+"""
+
+from __future__ import annotations
+
+import asyncio
+import itertools
+import os
+import signal
+from collections.abc import Mapping, Sequence
+from functools import partial
+from typing import Any
+
+import msgpack
+
+from fluent_krone.errors import ProtocolError, SinkBusy
+from fluent_krone.transport import Inlet
+from fluent_krone.transport.forward_codec import MAX_FRAME_BYTES, Chunk, ForwardDecoder, ack_bytes, encode_events
+from fluent_krone.types import Alert
+
+_READ_BYTES = 2**18
+
+
+class PipeDoor:
+    """Door and sink over a pair of pipes; one `run`, on one event loop.
+
+    It reads on while the inlet works, since Fluentd's word on our alerts comes behind the chunks that it has sent
+    already: a door that stopped reading until its alerts are confirmed would wait for itself. `out_krone.rb` keeps
+    at most 16 MiB of chunks unacked, which bounds what is read ahead.
+    """
+
+    def __init__(self, stdin: int, stdout: int, *, version: str = "", max_frame_bytes: int = MAX_FRAME_BYTES) -> None:
+        self._stdin, self._stdout = stdin, stdout
+        self._version = version
+        self._decoder = ForwardDecoder(max_frame_bytes)
+        self._inbox: asyncio.Queue[Chunk | int] = asyncio.Queue()  # an int is a call for a flush
+        self._out: asyncio.WriteTransport | None = None
+        self._unconfirmed: dict[str, asyncio.Future[None]] = {}
+        self._ids = map("{:x}".format, itertools.count(1))
+
+    @classmethod
+    def over_standard_streams(cls, *, version: str = "", max_frame_bytes: int = MAX_FRAME_BYTES) -> PipeDoor:
+        """Claim descriptors 0 and 1; call it before anything can print, so before importing what may.
+
+        Whatever prints from now on goes to standard error, which Fluentd logs. Signals are ignored: a terminal's
+        Ctrl-C and systemd's stop reach us along with Fluentd, which still has chunks to hand over. Our end is the end
+        of standard input, which comes however Fluentd ends.
+        """
+        stdout = os.dup(1)
+        os.dup2(2, 1)
+        for signum in (signal.SIGINT, signal.SIGTERM):
+            signal.signal(signum, signal.SIG_IGN)
+        return cls(0, stdout, version=version, max_frame_bytes=max_frame_bytes)
+
+    async def run(self, inlet: Inlet) -> None:
+        """Serve until standard input ends. What is unacked then comes again, to the next child.
+
+        Raises ProtocolError when what comes is no frame; the process is to exit, and Fluentd starts another.
+        """
+        reader = await self._open()
+        tasks = {asyncio.create_task(self._read(reader)), asyncio.create_task(self._work(inlet))}
+        try:
+            done, _ = await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
+            for task in done:
+                task.result()
+        finally:
+            for task in tasks:
+                task.cancel()
+            await asyncio.gather(*tasks, return_exceptions=True)
+            self._close()
+
+    async def deliver(self, alerts: Sequence[Alert]) -> None:
+        """Send alerts, in order; return once Fluentd has routed them. Raises SinkBusy when the pipe is closed."""
+        confirmations = [self._send(tag, list(run)) for tag, run in itertools.groupby(alerts, key=lambda a: a.tag)]
+        await asyncio.gather(*confirmations)
+
+    def report(self, stats: Mapping[str, float]) -> None:
+        """Show these numbers in Fluentd's monitor_agent, in place of the last ones."""
+        self._tell({"stats": dict(stats)})
+
+    async def _open(self) -> asyncio.StreamReader:
+        loop = asyncio.get_running_loop()
+        reader = asyncio.StreamReader(limit=_READ_BYTES)
+        await loop.connect_read_pipe(
+            lambda: asyncio.StreamReaderProtocol(reader), os.fdopen(self._stdin, "rb", buffering=0)
+        )
+        self._out, _ = await loop.connect_write_pipe(asyncio.BaseProtocol, os.fdopen(self._stdout, "wb", buffering=0))
+        self._tell({"ready": self._version})
+        return reader
+
+    async def _read(self, reader: asyncio.StreamReader) -> None:
+        while data := await reader.read(_READ_BYTES):
+            for frame in self._decoder.feed(data):
+                if isinstance(frame, Chunk):
+                    self._inbox.put_nowait(frame)
+                else:
+                    self._heed(frame)
+            if self._decoder.error is not None:
+                raise self._decoder.error
+
+    def _heed(self, control: Mapping[str, Any]) -> None:
+        match control:
+            case {"ack": str(frame_id)}:
+                confirmation = self._unconfirmed.pop(frame_id, None)
+                if confirmation is not None and not confirmation.done():
+                    confirmation.set_result(None)
+            case {"flush": int(n)}:
+                self._inbox.put_nowait(n)  # behind the chunks that came before it
+            case _:
+                raise ProtocolError(f"no such control message: {control!r:.80}")
+
+    async def _work(self, inlet: Inlet) -> None:
+        while True:
+            match await self._inbox.get():
+                case Chunk() as chunk:
+                    await inlet.take(chunk, partial(self._ack, chunk))
+                case n:
+                    await inlet.flush()
+                    self._tell({"flushed": n})
+
+    def _ack(self, chunk: Chunk) -> None:
+        if chunk.chunk is not None:
+            self._write(ack_bytes(chunk.chunk))
+
+    def _send(self, tag: str, alerts: Sequence[Alert]) -> asyncio.Future[None]:
+        if self._out is None:
+            raise SinkBusy("Fluentd's pipe is not open")
+        frame_id = next(self._ids)
+        confirmation = self._unconfirmed[frame_id] = asyncio.get_running_loop().create_future()
+        self._write(encode_events(tag, [(alert.time_ns, alert.record) for alert in alerts], frame_id))
+        return confirmation
+
+    def _tell(self, control: Mapping[str, Any]) -> None:
+        self._write(msgpack.packb(control))
+
+    def _write(self, data: bytes) -> None:
+        """Queue bytes for the pipe, never waiting: acks and confirmed alerts bound the queue. Nothing once closed."""
+        if self._out is not None:
+            self._out.write(data)
+
+    def _close(self) -> None:
+        """Leave alerts that nobody confirmed to their sender; bytes still queued go out if the pipe has room."""
+        if self._out is not None:
+            self._out.close()
+            self._out = None
+        for confirmation in self._unconfirmed.values():
+            if not confirmation.done():
+                confirmation.set_exception(SinkBusy("Fluentd closed the pipe before it had the alerts"))
+        self._unconfirmed.clear()

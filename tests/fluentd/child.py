@@ -1,0 +1,112 @@
+"""A child of `@type krone` whose every act is asked for by a record: `fluent-krone pipe` without a detector.
+
+Run as `python child.py DIR pipe --tag=… …`; DIR remembers acts over a child's death. A record's `do`:
+  alert      send one alert that echoes the record, under `--tag`
+  describe   send one alert with what this child knows: its arguments, its pid, the chunk's bytes
+  print      print to standard output, which must not disturb the pipe
+  hold       ack this chunk only at the flush
+  stats      report statistics
+  die        be killed, whenever this record comes
+  die_once   be killed, the first time this record comes
+  garbage    write what is no frame
+Each chunk's records are appended to DIR/taken, one line of tag and `n`s, before its acts. At the flush one last alert leaves.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+import signal
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from fluent_krone.errors import KroneError
+from fluent_krone.transport.forward_codec import Chunk
+from fluent_krone.transport.pipe import PipeDoor
+from fluent_krone.types import Alert
+
+
+class Actor:
+    """The inlet: does what the records say."""
+
+    def __init__(self, door: PipeDoor, memory: Path, arguments: list[str]) -> None:
+        self._door, self._memory, self._arguments = door, memory, arguments
+        flags = dict(flag.split("=", 1) for flag in arguments if "=" in flag)
+        self._tag = flags.get("--tag", "krone.${tag}")
+        self._held: list[Callable[[], None]] = []
+        self._taken = 0
+        self._sending: set[asyncio.Task[None]] = set()
+
+    async def take(self, chunk: Chunk, ack: Callable[[], None]) -> None:
+        records = [text(record) for _, record in chunk.events()]
+        with (self._memory / "taken").open("a") as taken:
+            print(chunk.tag, *(record.get("n") for record in records), file=taken)
+        for record in records:
+            self._act(record, chunk)
+        self._taken += len(records)
+        if any(record.get("do") == "hold" for record in records):
+            self._held.append(ack)
+        else:
+            ack()
+
+    async def flush(self) -> None:
+        for ack in self._held:
+            ack()
+        await asyncio.gather(*self._sending)
+        await self._door.deliver([self._alert("end", {"last": True, "taken": self._taken})])
+
+    def _act(self, record: dict[str, Any], chunk: Chunk) -> None:
+        match record.get("do"):
+            case "alert":
+                self._send(self._alert(chunk.tag, {"echo": record}))
+            case "describe":
+                assert isinstance(chunk.entries, bytes)
+                facts = {"arguments": self._arguments, "pid": os.getpid(), "entries": chunk.entries.hex()}
+                self._send(self._alert(chunk.tag, facts))
+            case "print":
+                print("printed by a careless library", flush=True)
+            case "stats":
+                self._door.report({"fluent_krone_events_total": 42})
+            case "die":
+                os.kill(os.getpid(), signal.SIGKILL)
+            case "die_once" if not (self._memory / "died").exists():
+                (self._memory / "died").touch()
+                os.kill(os.getpid(), signal.SIGKILL)
+            case "garbage":
+                os.write(self._door._stdout, b"\xc1")
+
+    def _alert(self, tag: str, record: dict[str, Any]) -> Alert:
+        return Alert(f"{self._taken:032x}", self._tag.replace("${tag}", tag), 1_700_000_000_123_456_789, record)
+
+    def _send(self, alert: Alert) -> None:
+        task = asyncio.get_running_loop().create_task(self._door.deliver([alert]))
+        self._sending.add(task)
+        task.add_done_callback(self._sending.discard)
+
+
+def text(value: Any) -> Any:
+    """Records come with raw bytes for strings."""
+    if isinstance(value, bytes):
+        return value.decode()
+    if isinstance(value, dict):
+        return {text(key): text(item) for key, item in value.items()}
+    return value
+
+
+def main() -> int:
+    door = PipeDoor.over_standard_streams(version="test")
+    memory, arguments = Path(sys.argv[1]), sys.argv[2:]
+    print("info: child says", json.dumps(arguments), file=sys.stderr, flush=True)
+    try:
+        asyncio.run(door.run(Actor(door, memory, arguments)))
+    except KroneError as error:
+        print("error:", error, file=sys.stderr)
+        return 1
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
