@@ -103,6 +103,11 @@ class FrameSplitter:
         if not self._buffer and self._offset > _PIECE_BYTES:
             self._restart()
 
+    @property
+    def pending_bytes(self) -> int:
+        """How much of an unfinished object is here; not 0 at the end of a stream means that it was cut."""
+        return len(self._buffer)
+
     def _complete(self) -> Iterator[bytes]:
         while (size := self._next_size()) is not None:
             with memoryview(self._buffer) as view:
@@ -266,7 +271,7 @@ def _packed_events(packed: bytes) -> Iterator[Event]:
     unpacker = _unpacker(packed, _MAX_EVENT_ARRAY)
     index = -1
     try:
-        for index, entry in enumerate(unpacker):
+        for index, entry in enumerate(unpacker):  # noqa: B007 (read when it fails)
             if type(entry) is list and len(entry) == 2:
                 time, record = entry
                 if type(time) is tuple:
