@@ -32,6 +32,7 @@ MAX_INFLATED_BYTES = 256 * 2**20
 
 _NS = 1_000_000_000
 _MAX_NS = 2**63  # what every later int64 can hold
+_MAX_S = _MAX_NS // _NS
 _PIECE_BYTES = 2**20
 # An array header makes msgpack allocate all its slots at once, so nested false headers multiply: this bounds one
 # header to 1 MiB, far beyond any array in a log record.
@@ -277,6 +278,9 @@ def _packed_events(packed: bytes) -> Iterator[Event]:
                 if type(time) is tuple:
                     yield time[0] * _NS + time[1], record
                     continue
+                if type(time) is int and -_MAX_S < time < _MAX_S:
+                    yield time * _NS, record
+                    continue
             yield _event(entry)
         # A partial object ends the loop just as the end does. A nil more tells: it comes back only after a clean end.
         unpacker.feed(_NIL)
@@ -328,13 +332,10 @@ def _time_ns(time: Any) -> int | None:
     kind = type(time)
     if kind is tuple:
         return int(time[0] * _NS + time[1])
-    if kind is int:
-        time_ns = time * _NS
-    elif kind is float and abs(time) < _MAX_NS:  # false for NaN
-        time_ns = round(time * 1_000_000) * 1_000  # a double holds no more than microseconds at today's dates
-    else:
+    if kind not in (int, float) or not -_MAX_S < time < _MAX_S:  # NaN is not
         return None
-    return time_ns if -_MAX_NS < time_ns < _MAX_NS else None
+    # A double holds no more than microseconds at today's dates.
+    return int(time * _NS if kind is int else round(time * 1_000_000) * 1_000)
 
 
 def _undecodable(why: str) -> Event:
@@ -417,9 +418,9 @@ class ServerHandshake:
     client's own: Fluentd takes an equal name for a loop and refuses the connection.
     """
 
-    shared_key: str
+    shared_key: str = field(repr=False)
     hostname: str
-    users: Mapping[str, str] | None = None
+    users: Mapping[str, str] | None = field(default=None, repr=False)
     nonce: bytes = field(default_factory=_nonce, repr=False)
     auth_salt: bytes = field(default_factory=_nonce, repr=False)
 
@@ -452,7 +453,7 @@ class ServerHandshake:
 class ClientHandshake:
     """The client's half: answer the HELO with `ping`, then `check_pong` before the first event."""
 
-    shared_key: str
+    shared_key: str = field(repr=False)
     hostname: str
     username: str = ""
     password: str = field(default="", repr=False)

@@ -1,0 +1,233 @@
+"""What every sink must do, run on each of them with a real receiver."""
+
+from __future__ import annotations
+
+import asyncio
+import io
+import json
+from collections.abc import AsyncIterator, Callable, Sequence
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from dataclasses import dataclass, field
+from typing import Any
+
+import msgpack
+import pytest
+
+from fluent_krone.errors import SinkBusy
+from fluent_krone.sink import Sink
+from fluent_krone.sink.forward import ForwardSink
+from fluent_krone.sink.stdout import StdoutSink
+from fluent_krone.transport.forward_codec import Chunk
+from fluent_krone.transport.forward_server import ForwardServer
+from fluent_krone.types import Alert
+
+
+@dataclass
+class Rig:
+    """A sink and its receiver: the records received so far, and a way to take the receiver away."""
+
+    sink: Sink
+    received: Callable[[], list[dict[str, Any]]]
+    break_receiver: Callable[[], Any]
+
+
+@dataclass
+class Receiver:
+    """Takes chunks in and acks them, as long as `acking`."""
+
+    acking: bool = True
+    chunks: list[Chunk] = field(default_factory=list)
+
+    async def take(self, chunk: Chunk, ack: Callable[[], None]) -> None:
+        self.chunks.append(chunk)
+        if self.acking:
+            ack()
+
+    async def flush(self) -> None: ...
+
+    def records(self) -> list[dict[str, Any]]:
+        return [_as_str(record) for chunk in self.chunks for _, record in chunk.events()]
+
+
+def _as_str(record: Any) -> dict[str, Any]:
+    value = msgpack.unpackb(msgpack.packb(record, use_bin_type=False))
+    assert isinstance(value, dict)
+    return value
+
+
+@asynccontextmanager
+async def stdout_rig() -> AsyncIterator[Rig]:
+    stream = io.StringIO()
+    yield Rig(StdoutSink(stream), lambda: [json.loads(line) for line in stream.getvalue().splitlines()], stream.close)
+
+
+@asynccontextmanager
+async def forward_rig(**options: Any) -> AsyncIterator[Rig]:
+    receiver = Receiver()
+    key = options.get("shared_key")
+    users = {options["username"]: options["password"]} if "username" in options else None
+    server = ForwardServer(port=0, shared_key=key, users=users)
+    await server.start(receiver)
+    sink = ForwardSink(port=server.port, ack_timeout_s=10, **options)
+    yield Rig(sink, receiver.records, server.close)
+    await sink.close()
+    await server.close()
+
+
+RIGS: dict[str, Callable[[], AbstractAsyncContextManager[Rig]]] = {
+    "stdout": stdout_rig,
+    "forward": forward_rig,
+    "forward gzip": lambda: forward_rig(compress=True),
+    "forward key": lambda: forward_rig(shared_key="key"),
+    "forward key and user": lambda: forward_rig(shared_key="key", username="ann", password="pw"),
+}
+
+
+@pytest.fixture(params=list(RIGS.values()), ids=list(RIGS))
+def make_rig(request: pytest.FixtureRequest) -> Callable[[], AbstractAsyncContextManager[Rig]]:
+    factory: Callable[[], AbstractAsyncContextManager[Rig]] = request.param
+    return factory
+
+
+def alerts(*ids: str, tag: str = "krone.app") -> list[Alert]:
+    records = [
+        {"alert_id": i, "score": 1.5, "level": None, "lines": ["ä", "b"], "evidence": {"extra": []}} for i in ids
+    ]
+    return [Alert(i, tag, 1_700_000_000_123_456_789, record) for i, record in zip(ids, records, strict=True)]
+
+
+def test_delivers_in_order(make_rig: Callable[[], AbstractAsyncContextManager[Rig]]) -> None:
+    async def scenario() -> None:
+        async with make_rig() as rig:
+            sent = alerts("a", "b", "c")
+            await rig.sink.deliver(sent[:2])
+            await rig.sink.deliver([])
+            await rig.sink.deliver(sent[2:])
+            assert rig.received() == [dict(alert.record) for alert in sent]
+
+    asyncio.run(scenario())
+
+
+def test_delivers_again_what_it_is_given_again(make_rig: Callable[[], AbstractAsyncContextManager[Rig]]) -> None:
+    async def scenario() -> None:
+        async with make_rig() as rig:
+            await rig.sink.deliver(alerts("a"))
+            await rig.sink.deliver(alerts("a"))
+            assert [record["alert_id"] for record in rig.received()] == ["a", "a"]
+
+    asyncio.run(scenario())
+
+
+def test_says_so_when_the_receiver_is_gone(make_rig: Callable[[], AbstractAsyncContextManager[Rig]]) -> None:
+    async def scenario() -> None:
+        async with make_rig() as rig:
+            await rig.sink.deliver(alerts("a"))
+            if (closing := rig.break_receiver()) is not None:
+                await closing
+            for _ in range(2):
+                with pytest.raises(SinkBusy):
+                    await rig.sink.deliver(alerts("b"))
+
+    asyncio.run(scenario())
+
+
+def test_close_may_come_twice_and_unused(make_rig: Callable[[], AbstractAsyncContextManager[Rig]]) -> None:
+    async def scenario() -> None:
+        async with make_rig() as rig:
+            await rig.sink.close()
+            await rig.sink.close()
+
+    asyncio.run(scenario())
+
+
+# --- what only the Forward sink can do
+
+
+def deliver_to(server: ForwardServer, receiver: Receiver, work: Callable[[], Any]) -> None:
+    async def scenario() -> None:
+        await server.start(receiver)
+        try:
+            await work()
+        finally:
+            await server.close()
+
+    asyncio.run(scenario())
+
+
+def test_one_frame_per_tag_and_the_same_chunk_id_again() -> None:
+    receiver, server = Receiver(), ForwardServer(port=0)
+
+    async def work() -> None:
+        sink = ForwardSink(port=server.port)
+        both: Sequence[Alert] = [*alerts("a", tag="x"), *alerts("b", tag="y"), *alerts("c", tag="x")]
+        await sink.deliver(both)
+        await sink.deliver(both)
+        await sink.close()
+
+    deliver_to(server, receiver, work)
+    assert [(chunk.tag, chunk.size) for chunk in receiver.chunks] == [("x", 2), ("y", 1)] * 2
+    assert receiver.chunks[:2] == receiver.chunks[2:]
+    assert {time for chunk in receiver.chunks for time, _ in chunk.events()} == {1_700_000_000_123_456_789}
+    assert server.stats.connections == 1
+
+
+def test_no_ack_is_no_delivery() -> None:
+    receiver, server = Receiver(acking=False), ForwardServer(port=0)
+
+    async def work() -> None:
+        sink = ForwardSink(port=server.port, ack_timeout_s=0.05)
+        with pytest.raises(SinkBusy, match=r"did not confirm: no ack within 0\.05 s"):
+            await sink.deliver(alerts("a"))
+        receiver.acking = True
+        await sink.deliver(alerts("a"))
+        await sink.close()
+
+    deliver_to(server, receiver, work)
+    assert len(receiver.chunks) == 2
+
+
+@pytest.mark.parametrize(
+    ("ours", "theirs", "reason"),
+    [
+        ("wrong", "key", "refused us: shared_key mismatch"),
+        (None, "key", "does the receiver want a shared_key"),
+    ],
+)
+def test_the_reason_of_a_refusal_is_told(ours: str | None, theirs: str, reason: str) -> None:
+    receiver, server = Receiver(), ForwardServer(port=0, shared_key=theirs)
+
+    async def work() -> None:
+        sink = ForwardSink(port=server.port, shared_key=ours)
+        with pytest.raises(SinkBusy, match=reason):
+            await sink.deliver(alerts("a"))
+        await sink.close()
+
+    deliver_to(server, receiver, work)
+    assert receiver.chunks == []
+
+
+def test_a_restarted_receiver_is_found_again() -> None:
+    async def scenario() -> None:
+        receiver, first = Receiver(), ForwardServer(port=0)
+        await first.start(receiver)
+        port = first.port
+        sink = ForwardSink(port=port)
+        await sink.deliver(alerts("a"))
+        await first.close()
+        with pytest.raises(SinkBusy):
+            await sink.deliver(alerts("b"))
+        second = ForwardServer(port=port)
+        await second.start(receiver)
+        await sink.deliver(alerts("b"))
+        await sink.close()
+        await second.close()
+        assert [record["alert_id"] for record in receiver.records()] == ["a", "b"]
+
+    asyncio.run(scenario())
+
+
+def test_pretty_stdout_is_json_too() -> None:
+    stream = io.StringIO()
+    asyncio.run(StdoutSink(stream, pretty=True).deliver(alerts("a")))
+    assert stream.getvalue().startswith('{\n  "alert_id": "a"')
+    assert json.loads(stream.getvalue()) == dict(alerts("a")[0].record)

@@ -1,0 +1,307 @@
+"""The TCP door with real clients on the loopback: well-behaved ones, fluent-logger, and the other kind."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import msgpack
+import pytest
+from fluent.sender import FluentSender
+
+from fluent_krone.transport.forward_codec import Chunk, ClientHandshake, ForwardDecoder, encode_events
+from fluent_krone.transport.forward_server import ForwardServer
+
+FRAME = encode_events("app", [(1_000_000_001, {"m": "x"})], "id")
+ACK = msgpack.packb({"ack": "id"})
+
+
+@dataclass
+class Inlet:
+    """Keeps what it takes; acks at once, or leaves the acks to the test."""
+
+    acking: bool = True
+    chunks: list[Chunk] = field(default_factory=list)
+    acks: list[Callable[[], None]] = field(default_factory=list)
+    arrival: asyncio.Event = field(default_factory=asyncio.Event)
+
+    async def take(self, chunk: Chunk, ack: Callable[[], None]) -> None:
+        self.chunks.append(chunk)
+        self.acks.append(ack)
+        if self.acking:
+            ack()
+        self.arrival.set()
+
+    async def flush(self) -> None: ...
+
+
+def serve(work: Callable[[ForwardServer, Inlet], Awaitable[None]], **options: Any) -> ForwardServer:
+    async def scenario() -> ForwardServer:
+        server, inlet = ForwardServer(port=0, **options), Inlet()
+        await server.start(inlet)
+        try:
+            async with asyncio.timeout(20):
+                await work(server, inlet)
+        finally:
+            await server.close()
+        assert server.stats.connections_open == 0
+        return server
+
+    return asyncio.run(scenario())
+
+
+async def connect(server: ForwardServer) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
+    return await asyncio.open_connection("127.0.0.1", server.port)
+
+
+async def is_served(server: ForwardServer) -> None:
+    """A new client is taken in and acked, whatever others did."""
+    reader, writer = await connect(server)
+    writer.write(FRAME)
+    assert await reader.readexactly(len(ACK)) == ACK
+    writer.close()
+
+
+async def log_in(server: ForwardServer, key: str) -> tuple[asyncio.StreamReader, asyncio.StreamWriter, bytes]:
+    reader, writer = await connect(server)
+    ping, _ = ClientHandshake(key, "client").ping(await reader.read(1000))
+    writer.write(ping)
+    return reader, writer, await reader.read(1000)
+
+
+def test_takes_frames_in_order_and_acks_each() -> None:
+    async def work(server: ForwardServer, inlet: Inlet) -> None:
+        reader, writer = await connect(server)
+        frames = [encode_events(f"t{i}", [(i, {"i": i})], f"id{i}") for i in range(50)]
+        stream = b"".join(frames)
+        for at in range(0, len(stream), 7):
+            writer.write(stream[at : at + 7])
+            await writer.drain()
+        decoder, acks = ForwardDecoder(), list[Any]()
+        while len(acks) < 50:
+            acks += decoder.feed(await reader.read(1000))
+        assert acks == [{"ack": f"id{i}"} for i in range(50)]
+        assert [chunk.tag for chunk in inlet.chunks] == [f"t{i}" for i in range(50)]
+        writer.close()
+
+    stats = serve(work).stats
+    assert (stats.chunks, stats.chunks_without_id, stats.connections) == (50, 0, 1)
+
+
+def test_a_frame_without_id_is_counted_and_not_acked() -> None:
+    async def work(server: ForwardServer, inlet: Inlet) -> None:
+        reader, writer = await connect(server)
+        writer.write(encode_events("app", [], None) + FRAME)
+        assert await reader.readexactly(len(ACK)) == ACK
+        writer.close()
+
+    assert serve(work).stats.chunks_without_id == 1
+
+
+def test_an_ack_after_the_connection_is_gone_is_ignored() -> None:
+    async def work(server: ForwardServer, inlet: Inlet) -> None:
+        inlet.acking = False
+        _, writer = await connect(server)
+        writer.write(FRAME)
+        await inlet.arrival.wait()
+        writer.transport.abort()
+        while server.stats.connections_open:
+            await asyncio.sleep(0)
+        inlet.acks[0]()
+
+    serve(work)
+
+
+def test_taking_holds_the_sender_back() -> None:
+    """While `take` waits, the server reads no more than its buffers hold."""
+
+    async def work(server: ForwardServer, inlet: Inlet) -> None:
+        gate = asyncio.Event()
+        take = inlet.take
+
+        async def slow_take(chunk: Chunk, ack: Callable[[], None]) -> None:
+            await gate.wait()
+            await take(chunk, ack)
+
+        inlet.take = slow_take  # type: ignore[method-assign]
+        reader, writer = await connect(server)
+        frame = encode_events("app", [(0, {"m": "x" * 100_000})], "id")
+        writer.write(frame * 400)
+        while server.stats.bytes == 0:
+            await asyncio.sleep(0)
+        assert server.stats.bytes < 2**20
+        gate.set()
+        await reader.readexactly(400 * len(ACK))
+        writer.close()
+
+    serve(work)
+
+
+def test_an_empty_connection_is_a_heartbeat() -> None:
+    async def work(server: ForwardServer, inlet: Inlet) -> None:
+        _, writer = await connect(server)
+        writer.close()
+        await writer.wait_closed()
+
+    for key in (None, "key"):
+        assert serve(work, shared_key=key).stats.protocol_errors == {}
+
+
+@pytest.mark.parametrize(
+    ("stream", "reason"),
+    [
+        (b"GET / HTTP/1.1\r\n\r\n", "bad_frame"),
+        (b"\xc1", "bad_frame"),
+        (msgpack.packb({"ack": "id"}), "bad_frame"),
+        (FRAME + b"\x07", "bad_frame"),
+        (encode_events("t", [(0, {"m": "x" * 2000})], "big"), "bad_frame"),
+        (FRAME[:-1], "cut_short"),
+        (b"\x92\xa1t\xc6\x40\0\0\0", "cut_short"),
+    ],
+    ids=["http", "garbage", "map", "garbage behind a frame", "over the cap", "truncated", "gigabyte header"],
+)
+def test_bad_input_ends_its_own_connection_with_one_line(
+    stream: bytes, reason: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    async def work(server: ForwardServer, inlet: Inlet) -> None:
+        other_reader, other_writer = await connect(server)
+        reader, writer = await connect(server)
+        writer.write(stream)
+        writer.write_eof()
+        await reader.read()
+        other_writer.write(FRAME)
+        assert await other_reader.readexactly(len(ACK)) == ACK
+        other_writer.close()
+        writer.close()
+
+    server = serve(work, max_frame_bytes=1000)
+    assert server.stats.protocol_errors == {reason: 1}
+    [line] = [record.getMessage() for record in caplog.records if record.levelno >= logging.WARNING]
+    assert line.startswith("connection closed peer=127.0.0.1:") and f"reason={reason}" in line
+
+
+def test_a_broken_inlet_ends_one_connection(caplog: pytest.LogCaptureFixture) -> None:
+    async def work(server: ForwardServer, inlet: Inlet) -> None:
+        async def fail(chunk: Chunk, ack: Callable[[], None]) -> None:
+            raise RuntimeError("inlet")
+
+        take, inlet.take = inlet.take, fail  # type: ignore[method-assign]
+        reader, writer = await connect(server)
+        writer.write(FRAME)
+        assert await reader.read() == b""
+        writer.close()
+        inlet.take = take  # type: ignore[method-assign]
+        await is_served(server)
+
+    serve(work)
+    assert "BUG: connection failed" in caplog.text
+
+
+def test_right_key_lets_in() -> None:
+    async def work(server: ForwardServer, inlet: Inlet) -> None:
+        reader, writer, pong = await log_in(server, "key")
+        assert msgpack.unpackb(pong)[:3] == ["PONG", True, ""]
+        writer.write(FRAME)
+        assert await reader.readexactly(len(ACK)) == ACK
+        writer.close()
+
+    serve(work, shared_key="key")
+
+
+def test_wrong_key_is_refused_and_logged_but_not_flooded(caplog: pytest.LogCaptureFixture) -> None:
+    async def work(server: ForwardServer, inlet: Inlet) -> None:
+        for _ in range(3):
+            reader, writer, pong = await log_in(server, "wrong")
+            assert msgpack.unpackb(pong)[:3] == ["PONG", False, "shared_key mismatch"]
+            writer.write(FRAME)
+            assert await reader.read() == b""
+            writer.close()
+        assert inlet.chunks == []
+
+    assert serve(work, shared_key="key").stats.auth_failures == 3
+    [line] = [record.getMessage() for record in caplog.records if record.levelno >= logging.WARNING]
+    assert "client='client' reason=shared_key mismatch" in line
+
+
+def test_a_client_without_a_key_is_told_so_in_the_log(caplog: pytest.LogCaptureFixture) -> None:
+    async def work(server: ForwardServer, inlet: Inlet) -> None:
+        reader, writer = await connect(server)
+        writer.write(FRAME)
+        await reader.read()
+        writer.close()
+
+    assert serve(work, shared_key="key").stats.protocol_errors == {"bad_handshake": 1}
+    assert "does one side use shared_key and the other not?" in caplog.text
+
+
+def test_a_silent_connection_is_closed_when_a_key_is_asked_for() -> None:
+    async def work(server: ForwardServer, inlet: Inlet) -> None:
+        reader, writer = await connect(server)
+        assert b"HELO" in await reader.read()
+        writer.close()
+
+    assert serve(work, shared_key="key", handshake_timeout_s=0.05).stats.protocol_errors == {"handshake_timeout": 1}
+
+
+def test_connections_are_capped() -> None:
+    async def work(server: ForwardServer, inlet: Inlet) -> None:
+        kept = [await connect(server) for _ in range(2)]
+        for _, writer in kept:
+            writer.write(FRAME)
+        for reader, _ in kept:
+            await reader.readexactly(len(ACK))
+        reader, refused = await connect(server)
+        assert await reader.read() == b""
+        for writer in (refused, *(writer for _, writer in kept)):
+            writer.close()
+        while server.stats.connections_open:
+            await asyncio.sleep(0)
+        await is_served(server)
+
+    assert serve(work, max_connections=2).stats.connections_refused == 1
+
+
+def test_unix_socket(tmp_path: Path) -> None:
+    socket_path = str(tmp_path / "door.sock")
+
+    async def work(server: ForwardServer, inlet: Inlet) -> None:
+        reader, writer = await asyncio.open_unix_connection(socket_path)
+        writer.write(FRAME)
+        assert await reader.readexactly(len(ACK)) == ACK
+        writer.close()
+
+    assert serve(work, path=socket_path).port == 0
+
+
+def test_close_ends_open_connections_and_sends_given_acks() -> None:
+    async def scenario() -> None:
+        server, inlet = ForwardServer(port=0), Inlet(acking=False)
+        await server.start(inlet)
+        reader, writer = await connect(server)
+        writer.write(FRAME)
+        await inlet.arrival.wait()
+        inlet.acks[0]()
+        await server.close()
+        assert await reader.read() == ACK
+        writer.close()
+        await server.close()
+
+    asyncio.run(scenario())
+
+
+@pytest.mark.parametrize("nanosecond", [False, True])
+def test_fluent_logger_sends(nanosecond: bool) -> None:
+    async def work(server: ForwardServer, inlet: Inlet) -> None:
+        sender = FluentSender("app", port=server.port, nanosecond_precision=nanosecond)
+        assert await asyncio.to_thread(sender.emit_with_time, "web", 1_700_000_000, {"message": "ü"})
+        await inlet.arrival.wait()
+        await asyncio.to_thread(sender.close)
+        [chunk] = inlet.chunks
+        assert chunk.tag == "app.web"
+        assert list(chunk.events()) == [(1_700_000_000_000_000_000, {b"message": "ü".encode()})]
+
+    serve(work)
