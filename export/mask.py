@@ -1,0 +1,119 @@
+"""Mask the values of a message: numbers, ids, addresses, paths become typed wildcards.
+
+Masking looks at the place of a digit, never at its value, so it is memoised on the message with every digit zeroed.
+"""
+
+from __future__ import annotations
+
+import re
+
+MAX_MESSAGE = 2000  # the rest of a longer message, like its second line and all below, is one wildcard
+MEMO = 200_000
+
+# Behind these keys stands what happened, not a value.
+SAYS = frozenset(("msg", "message", "event", "text", "reason", "err", "error"))
+
+_VALUE = re.compile(
+    r"""
+    (?P<url> [A-Za-z][\w+.-]*:// [^\s,;"'<>()\[\]]+ )
+  | (?P<uuid> (?<![0-9A-Za-z]) [0-9a-fA-F]{8} (?:-[0-9a-fA-F]{4}){3} - [0-9a-fA-F]{12} (?![0-9A-Za-z]) )
+  | (?P<ip> (?<![\w.]) [0-9]{1,3} (?:\.[0-9]{1,3}){3} (?: [:/][0-9]+ )? (?![\w.]*[0-9]) )
+  | (?P<ip6> (?<![\w:.]) (?=[^\s]*[0-9]) (?: [0-9a-fA-F]{0,4}: ){3,7} [0-9a-fA-F]{1,4} (?![\w:]) )
+  | (?P<day> (?<!\w) [0-9]{1,2} / [A-Z][a-z]{2} / [0-9]{4} (?: :[0-9:]+ )? (?!\w) )
+  | (?P<host> (?<![\w.$/@-]) (?: [\w-]+\. )+ [a-z]{2,10} : [0-9]{1,5} (?!\w) )
+  | (?P<path> (?<![\w.$<>)*/\\-]) (?! / [0-9]{1,3} (?:\.[0-9]{1,3}){3} (?![\w.]) )
+              (?: [A-Za-z]: | ~ | \.{1,2} )? (?: [/\\]+ [\w.@+~%#$&*-]* \w [\w.@+~%#$&*-]* )+ [/\\]*
+            | (?<![\w.$/@-]) [\w.-]+ (?: / [\w.-]+ ){2,} )
+  | (?P<hex> (?<![\w]) 0x[0-9a-fA-F]+ (?!\w) | (?<![\w.]) (?=[0-9]*[a-fA-F])(?=[a-fA-F]*[0-9]) [0-9a-fA-F]{6,} (?!\w) )
+  | (?P<word> [A-Za-z_$\x80-\U0010ffff] [\w$]* (?: [.-]+ [\w$]+ )* )
+  | (?P<num> [<>~]?[-+]? [0-9]\w* (?: [.:/,_-]+ [0-9]\w* )* (?: \.[A-Za-z][\w-]* )* %? )
+    """,
+    re.VERBOSE,
+)
+_PREFIXED = re.compile(r"([A-Za-z]+[_-])(?=\S)|([A-Za-z_]+)[0-9]+\Z")
+_ZEROED = str.maketrans("123456789", "000000000")
+_DIGIT = re.compile(r"[0-9]+")
+# An apostrophe inside a word opens nothing.
+_QUOTED = re.compile(r'"[^"]+"|(?<!\w)\'[^\']+\'(?!\w)')
+_REQUEST = re.compile(r"[A-Z]{3,} (?=.)")  # GET, SELECT: what was asked stays
+_SAID = re.compile(rf'\b(?:{"|".join(sorted(SAYS))})"?\s*[=:]\s*\Z', re.IGNORECASE)
+
+
+def _mask_value(found: re.Match[str]) -> str:
+    """The wildcard for one value; a word with at most two digits (`eth0`, `ssh2`) is still a word."""
+    kind, text = found.lastgroup, found[0]
+    if kind == "word":
+        digits = sum(map(len, _DIGIT.findall(text)))
+        if digits <= 2:
+            return text
+        prefix = _PREFIXED.match(text)
+        if prefix is None:
+            return "<id>"
+        return f"{prefix[1]}<id>" if prefix[1] else f"{prefix[2]}<num>"
+    return {"uuid": "<id>", "ip6": "<ip>", "day": "<num>"}.get(str(kind), f"<{kind}>")
+
+
+class Masker:
+    """Message → form. `light` tokens keep a digit or two, so they depend on the very digits and are masked again."""
+
+    def __init__(self, session_pattern: str | None, keep_prefix: bool) -> None:
+        self._session = re.compile(session_pattern) if session_pattern else None
+        self._keep_prefix = keep_prefix
+        self._tokens: dict[str, str] = {}
+        self._shapes: dict[str, tuple[str, tuple[int, ...]]] = {}
+
+    def form(self, message: str) -> str:
+        if self._session is not None:
+            message = self._session.sub("<id>", message)
+        if len(message) > MAX_MESSAGE or "\n" in message:
+            message = _first_line(message)
+        if '"' in message or "'" in message:
+            message = _QUOTED.sub(_mask_quoted, message)
+        shape = message.translate(_ZEROED)
+        known = self._shapes.get(shape)
+        if known is None:
+            known = self._mask(shape)
+            if len(self._shapes) < MEMO:
+                self._shapes[shape] = known
+        form, light = known
+        if not light:
+            return form
+        tokens, raw = form.split(" "), message.split(" ")
+        for i in light:
+            tokens[i] = raw[i] if i == 0 and self._is_prefix(raw[0]) else self._token(raw[i])
+        return " ".join(tokens)
+
+    def _mask(self, shape: str) -> tuple[str, tuple[int, ...]]:
+        raw = shape.split(" ")
+        tokens = [self._token(token) for token in raw]
+        if self._is_prefix(raw[0]):
+            tokens[0] = raw[0]
+        return " ".join(tokens), tuple(i for i, token in enumerate(tokens) if "0" in token)
+
+    def _is_prefix(self, token: str) -> bool:
+        return self._keep_prefix and token.endswith(":") and not token[0].isdigit()
+
+    def _token(self, token: str) -> str:
+        masked = self._tokens.get(token)
+        if masked is None:
+            masked = token if token.isalpha() else _VALUE.sub(_mask_value, token)
+            if len(self._tokens) < MEMO:
+                self._tokens[token] = masked
+        return masked
+
+
+def _first_line(message: str) -> str:
+    head, newline, rest = message.partition("\n")
+    if len(head) > MAX_MESSAGE:
+        kept, space, _ = head[:MAX_MESSAGE].rpartition(" ")
+        return f"{kept}{space}<*>" if space else f"{head[:MAX_MESSAGE]}<*>"
+    return f"{head}\n<*>" if newline and rest else message
+
+
+def _mask_quoted(found: re.Match[str]) -> str:
+    """A quoted single word may be a state, and `msg="…"` is the message itself: both stay for the clustering."""
+    quote, inner = found[0][0], found[0][1:-1]
+    if inner.replace("_", "").isalnum() or _SAID.search(found.string, max(0, found.start() - 16), found.start()):
+        return found[0]
+    verb = _REQUEST.match(inner)
+    return f"{quote}{verb[0] if verb else ''}<str>{quote}"

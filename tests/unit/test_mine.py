@@ -1,0 +1,154 @@
+"""Template mining: what becomes a wildcard, what stays apart, and that serving finds the same templates."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+
+from export.mine import MinedTemplates, mine
+from fluent_krone.core.templates import UNMATCHED, TemplateMatcher
+from fluent_krone.errors import ExportError
+
+USERS = ("root", "alice", "bob", "backup", "deploy")
+
+
+def templates(*messages: str, **options: object) -> set[str]:
+    return set(mine(messages, **options).templates)  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize(
+    ("message", "template"),
+    [
+        ("sent 12 of 30 bytes", "sent <num> of <num> bytes"),
+        ("block blk_-1608999687919862906 of 10.1.2.3:50010", "block blk_<id> of <ip>"),
+        ("dest: /10.1.2.3:50010", "dest: /<ip>"),
+        ("open /var/log/a.log and C:\\Temp\\a.txt", "open <path> and <path>"),
+        ("get https://a.example/b?c=1 now", "get <url> now"),
+        ("request 7f3c9a10-1b2c-4d5e-8f90-0123456789ab done", "request <id> done"),
+        ("fault at 0xdeadbeef and f00dfeed1", "fault at <hex> and <hex>"),
+        ('tag="View Lock" held', 'tag="<str>" held'),
+        ('"GET /a/b HTTP/1.1" 200', '"GET <str>" <num>'),
+        ('level=info msg="disk is full" free=0', 'level=info msg="disk is full" free=<num>'),
+        ("can't open it, won't try", "can't open it, won't try"),
+        ("jk2_init() found eth0", "jk2_init() found eth0"),
+        ("boom\n\tat a.B.c(B.java:7)", "boom\n<*>"),
+    ],
+)
+def test_masks_values_and_keeps_words(message: str, template: str) -> None:
+    assert templates(message) == {template}
+
+
+def test_words_that_differ_only_in_digits_are_one_template() -> None:
+    assert templates("eth0: link is up", "eth1: link is up") == {"eth<num>: link is up"}
+
+
+def test_a_place_with_many_names_is_a_wildcard() -> None:
+    assert templates(*(f"session opened for user {user}" for user in USERS)) == {"session opened for user <*>"}
+
+
+def test_a_place_that_takes_names_in_one_template_takes_them_in_others() -> None:
+    mined = templates(*(f"login user={user}" for user in USERS), "logout user=root", "logout user=bob")
+    assert mined == {"login user=<*>", "logout user=<*>"}
+
+
+@pytest.mark.parametrize(
+    "messages",
+    [
+        ("service nginx started", "service nginx stopped"),
+        ("shouldBlock ret:true", "shouldBlock ret:false"),
+        ("task moved from NEW to RUNNING", "task moved from RUNNING to DONE", "task moved from NEW to FAILED"),
+        tuple(f"worker thread {word} its job" for word in ("started", "stopped", "failed", "refused", "done", "lost")),
+        ("write failed: java.io.IOException: closed", "write failed: java.net.SocketException: closed"),
+    ],
+)
+def test_outcomes_tell_templates_apart(messages: tuple[str, ...]) -> None:
+    assert templates(*messages) == set(messages)
+
+
+def test_lists_of_any_length_are_one_template() -> None:
+    lists = ("10.0.0.1:50010", "10.0.0.1:50010, 10.0.0.2:50010", "10.0.0.1:50010, 10.0.0.2:50010, 10.0.0.3:50010")
+    assert templates(*(f"replicate to {hosts} now" for hosts in lists)) == {"replicate to <*> now"}
+
+
+def test_values_of_several_words_and_variable_first_words() -> None:
+    mined = templates(
+        "proxy.example.org:5070 close, 403 bytes sent, lifetime 00:01",
+        "10.9.8.7:443 close, 4503 bytes (4.39 KB) sent, lifetime <1 sec",
+    )
+    assert mined == {"<*> close, <*> sent, lifetime <*>"}
+
+
+def test_an_unmarked_place_becomes_a_wildcard_only_with_many_words() -> None:
+    names = ("alpha", "bravo", "carol", "delta", "erwin", "fanny")
+    assert len(templates(*(f"removing {name} failed, will retry" for name in names[:5]))) == 5
+    assert templates(*(f"removing {name} failed, will retry" for name in names)) == {"removing <*> failed, will retry"}
+
+
+def test_a_component_prefix_stays_literal() -> None:
+    messages = ("node1: read 5 bytes", "node2: read 6 bytes")
+    assert templates(*messages, keep_prefix=True) == {"node1: read <num> bytes", "node2: read <num> bytes"}
+    assert templates(*messages) == {"node<num>: read <num> bytes"}
+
+
+def test_session_keys_are_wildcards() -> None:
+    assert templates("order abc shipped", session_pattern=r"\babc\b") == {"order <id> shipped"}
+
+
+def test_ids_counts_and_examples_belong_together() -> None:
+    messages = ["open /a/b ok", "open /c failed", "open /d/e ok"]
+    mined = mine(messages)
+    assert list(mined.ids) == [0, 1, 0]
+    assert mined.counts == (2, 1)
+    assert mined.examples == ("open /a/b ok", "open /c failed")
+    assert mined.warnings == ()
+
+
+def test_a_message_of_values_only_makes_no_template() -> None:
+    mined = mine(["12345", "user logged in"])
+    assert mined.templates == ("user logged in",)
+    assert list(mined.ids) == [UNMATCHED, 0]
+    assert "1 messages match no template" in mined.warnings[0]
+
+
+def test_too_many_templates_are_merged_by_their_first_words_with_a_warning() -> None:
+    letters = "abcdefghijklmnopqrstuvwxyz"
+    messages = [f"note by hand {a}{b}{b} {b}{a}{a} {a}" for a in letters for b in letters] + ["disk is full"]
+    mined = mine(messages, max_templates=20)
+    assert len(mined.templates) <= 20
+    assert "disk is full" in mined.templates
+    assert "more than max_templates 20" in mined.warnings[0]
+    assert UNMATCHED not in mined.ids
+
+
+def test_too_many_masked_messages_keep_their_first_words_with_a_warning() -> None:
+    mined = mine([f"say w{chr(97 + i)} is w{chr(97 + i)} and more" for i in range(20)], max_forms=5)
+    assert len(mined.templates) < 20
+    assert "max_forms" in mined.warnings[0]
+    assert UNMATCHED not in mined.ids
+
+
+def test_messages_that_no_encoding_can_carry_are_mined_all_the_same() -> None:
+    assert list(mine(["broken \udcff text", "gr\u00fc\u00df 7 \u4e16\u754c", "", "x" * 5000]).ids).count(UNMATCHED) == 1
+
+
+def test_serving_finds_what_mining_found() -> None:
+    messages = [f"10.0.0.{i % 250}:50010 Served block blk_-{i * 7919} to /10.1.{i % 9}.{i % 200}" for i in range(300)]
+    messages += [
+        f"session {word} for user {user} by (uid={i})" for i, user in enumerate(USERS) for word in ("opened", "closed")
+    ]
+    mined = mine(messages)
+    matcher = TemplateMatcher(mined.templates)
+    assert [matcher.match(message.encode()) for message in messages] == list(mined.ids)
+
+
+def test_json_round_trip() -> None:
+    mined = mine(["a 1 x", "a 2 x", "gr\u00fc\u00df"])
+    assert MinedTemplates.from_json(mined.to_json()) == mined
+    assert json.loads(mined.to_json())["templates"][0] == {"template": "a <num> x", "count": 2, "example": "a 1 x"}
+
+
+@pytest.mark.parametrize("text", ["", "[]", "{}", '{"templates": [{"template": "a"}]}', '{"templates": [1]}'])
+def test_a_foreign_file_is_refused(text: str) -> None:
+    with pytest.raises(ExportError, match="run `mine` again"):
+        MinedTemplates.from_json(text)
