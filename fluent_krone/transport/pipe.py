@@ -80,6 +80,9 @@ class PipeDoor:
         confirmations = [self._send(tag, list(run)) for tag, run in itertools.groupby(alerts, key=lambda a: a.tag)]
         await asyncio.gather(*confirmations)
 
+    async def close(self) -> None:
+        """Nothing to let go of: the pipes end with `run`."""
+
     def report(self, stats: Mapping[str, float]) -> None:
         """Show these numbers in Fluentd's monitor_agent, in place of the last ones."""
         self._tell({"stats": dict(stats)})

@@ -8,8 +8,9 @@ Run as `python child.py DIR pipe --tag=… …`; DIR remembers acts over a child
   stats      report statistics
   die        be killed, whenever this record comes
   die_once   be killed, the first time this record comes
-  garbage    write what is no frame
-Each chunk's records are appended to DIR/taken, one line of tag and `n`s, before its acts. At the flush one last alert leaves.
+  garbage    write what is no frame, the first time this record comes
+Before its acts a chunk is written to DIR/taken, as one line of its tag and its records' `n`. At the flush one last
+alert leaves.
 """
 
 from __future__ import annotations
@@ -69,14 +70,18 @@ class Actor:
             case "print":
                 print("printed by a careless library", flush=True)
             case "stats":
-                self._door.report({"fluent_krone_events_total": 42})
+                self._door.report({"records": 42})
             case "die":
                 os.kill(os.getpid(), signal.SIGKILL)
-            case "die_once" if not (self._memory / "died").exists():
-                (self._memory / "died").touch()
+            case "die_once" if self._first_time():
                 os.kill(os.getpid(), signal.SIGKILL)
-            case "garbage":
+            case "garbage" if self._first_time():
                 os.write(self._door._stdout, b"\xc1")
+
+    def _first_time(self) -> bool:
+        seen = (self._memory / "seen").exists()
+        (self._memory / "seen").touch()
+        return not seen
 
     def _alert(self, tag: str, record: dict[str, Any]) -> Alert:
         return Alert(f"{self._taken:032x}", self._tag.replace("${tag}", tag), 1_700_000_000_123_456_789, record)
@@ -90,7 +95,7 @@ class Actor:
 def text(value: Any) -> Any:
     """Records come with raw bytes for strings."""
     if isinstance(value, bytes):
-        return value.decode()
+        return value.decode(errors="replace")
     if isinstance(value, dict):
         return {text(key): text(item) for key, item in value.items()}
     return value

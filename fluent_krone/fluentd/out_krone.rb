@@ -1,0 +1,395 @@
+# frozen_string_literal: true
+
+require 'monitor'
+require 'shellwords'
+require 'fluent/clock'
+require 'fluent/match'
+require 'fluent/plugin/output'
+
+module Fluent::Plugin
+  # `@type krone`: hands its buffer's chunks to a `fluent-krone pipe` child and routes the alerts that come back.
+  #
+  # Either direction of the pipe is one stream of msgpack objects. An array is a Forward-protocol frame:
+  # down goes a chunk, its bytes untouched, up comes an alert. A map is control:
+  #   down: {"ack": alert frame's id} once routed, {"flush": n} at shutdown
+  #   up:   {"ready": version}, {"ack": chunk id} once taken in, {"flushed": n}, {"stats": {name: number}}
+  # A chunk stays in the buffer until its ack: what a dead child had not acked goes to the next one, in order.
+  class KroneOutput < Output
+    Fluent::Plugin.register_output('krone', self)
+
+    helpers :child_process, :event_emitter, :thread
+
+    class AlertLoop < StandardError; end
+
+    # What may be on its way to the child, in bytes: it reads on while it works, since the acks for its
+    # alerts come behind the chunks, so this bounds its memory.
+    WINDOW = 16 * 1024 * 1024
+    CHILD_WAIT = 30 # seconds for a chunk to find a child that is ready and has room; then a retry is counted
+    DEFAULT_TAG = 'krone.${tag}'
+
+    # BEGIN generated from config.py
+    desc 'Model bundle: a directory, or the name of a shipped one. (default hdfs)'
+    config_param :bundle, :string
+    desc 'Field that holds the log message.'
+    config_param :message_field, :string, default: nil
+    desc 'Field that names the logger component.'
+    config_param :component_field, :string, default: nil
+    desc 'Field that holds the event\'s time (ISO 8601, or seconds since 1970) instead of Fluentd\'s.'
+    config_param :time_field, :string, default: nil
+    desc 'strptime format of `time_field`, read as UTC.'
+    config_param :time_format, :string, default: nil
+    desc 'Regular expression with named groups that cuts a raw line into fields.'
+    config_param :line_format, :string, default: nil
+    desc 'What makes a session: field names, `tag`, or one `/regex/` over the message; comma-separated.'
+    config_param :session_key, :string, default: nil
+    desc 'A session ends when it has had no event for this long.'
+    config_param :idle_timeout, :string, default: nil
+    desc 'Cut each key\'s events into fixed windows of this length; 0 for none.'
+    config_param :window, :string, default: nil
+    desc 'A session ends at the latest after this long; 0 for no limit.'
+    config_param :max_age, :string, default: nil
+    desc 'A session ends after this many events.'
+    config_param :max_events, :string, default: nil
+    desc 'Sessions that one record may belong to; further keys are counted. (default 16)'
+    config_param :max_keys_per_record, :string, default: nil
+    desc 'Open sessions; above it the longest idle one is judged and closed. (default 200000)'
+    config_param :max_sessions, :string, default: nil
+    desc 'What ages a session: event times, or arrival times. One of: stream, wall. (default stream)'
+    config_param :idle_clock, :string, default: nil
+    desc 'An event time further ahead of the clock than this is not believed. (default 1h)'
+    config_param :max_future, :string, default: nil
+    desc 'A lone event time this far ahead of its predecessors is not believed. (default 30d)'
+    config_param :max_leap, :string, default: nil
+    desc 'Bytes of a message that are looked at. (default 8k)'
+    config_param :max_message_size, :string, default: nil
+    desc 'One unseen_template alert per template and interval. (default 1h)'
+    config_param :novelty_interval, :string, default: nil
+    desc 'Raw lines kept per open session as evidence; 0 for none. (default 256)'
+    config_param :keep_lines, :string, default: nil
+    desc 'Raw lines in an alert. (default 5)'
+    config_param :max_lines, :string, default: nil
+    desc 'Characters of each raw line in an alert. (default 500)'
+    config_param :max_line_length, :string, default: nil
+    desc 'Session states and message shapes remembered, each. (default 200000)'
+    config_param :cache_size, :string, default: nil
+    desc 'Tag of alerts; `${tag}` and `${tag_parts[n]}` stand for the session\'s. (default krone.${tag})'
+    config_param :tag, :string, default: nil
+    desc 'Prefix for the alert\'s tag; instead of `tag`.'
+    config_param :add_tag_prefix, :string, default: nil
+    desc 'Prefix taken off the session\'s tag first.'
+    config_param :remove_tag_prefix, :string, default: nil
+    desc 'What a stop does to open sessions. One of: judge, keep. (default judge)'
+    config_param :on_shutdown, :string, default: nil
+    desc 'Busy streams commit and ack this often. (default 0.2)'
+    config_param :commit_interval, :string, default: nil
+    desc 'Busy streams commit after this many records. (default 20000)'
+    config_param :commit_records, :string, default: nil
+    desc 'Largest frame taken from a client. (default 64m)'
+    config_param :max_frame_size, :string, default: nil
+    desc 'What a compressed chunk may inflate to. (default 256m)'
+    config_param :max_inflated_size, :string, default: nil
+    desc 'Alerts waiting for Fluentd; above it reading stops. (default 10000)'
+    config_param :max_alerts, :string, default: nil
+    desc 'Least severe log line written. One of: debug, info, warn, error. (default info)'
+    config_param :log_level, :string, default: nil
+    # END generated
+    CHILD_PARAMS = configure_proxy(name).params.keys.freeze
+
+    desc 'The detector: a program, with arguments before `pipe` if need be; started without a shell.'
+    config_param :command, :string, default: 'fluent-krone'
+    desc 'Seconds that a stop may take: until chunks in flight are acked, and the last alerts routed.'
+    config_param :shutdown_timeout, :float, default: 30
+
+    config_section :buffer do
+      config_set_default :chunk_keys, ['tag']
+      config_set_default :chunk_limit_size, 8 * 1024 * 1024
+      config_set_default :flush_mode, :interval
+      config_set_default :flush_interval, 1
+      config_set_default :flush_thread_interval, 0.1
+      config_set_default :flush_thread_burst_interval, 0
+    end
+
+    def initialize
+      super
+      @lock = Monitor.new # guards all below
+      @changed = @lock.new_cond
+      @child = nil # standard input of the child that is ready
+      @closing = false # no chunk goes down any more, no child is started
+      @flushed = false
+      @in_flight = {} # chunk id => bytes, oldest first; also the chunk that waits for the child
+      @deaths = Hash.new(0) # chunk id => children that died while it was in flight
+      @deaths_in_a_row = 0 # without an ack between them
+      @counters = { 'krone_children_started' => 0, 'krone_alerts_routed' => 0, 'krone_alerts_refused' => 0 }
+      @child_stats = {}
+      @write_lock = Mutex.new # one frame at a time
+    end
+
+    def configure(conf)
+      super
+      if @buffer_config.flush_thread_count != 1
+        raise Fluent::ConfigError, "flush_thread_count must be 1 to keep order, got #{@buffer_config.flush_thread_count}"
+      end
+      raise Fluent::ConfigError, "the chunk keys must include tag: write <buffer tag>" unless @chunk_key_tag
+      if system_config.workers > 1
+        raise Fluent::ConfigError, "each worker would see a part of each session: put @type krone into <worker 0>"
+      end
+      refuse_loop(conf)
+    end
+
+    def multi_workers_ready?
+      false
+    end
+
+    def start
+      super
+      start_child
+    rescue SystemCallError => e
+      raise Fluent::ConfigError, "command #{@command}: #{e.message}"
+    end
+
+    def try_write(chunk)
+      chunk.open do |io|
+        child = admit(chunk.unique_id, io.size)
+        hand_over(child, chunk, io) if child
+      end
+    end
+
+    # Drains in the order that the data takes: buffer, child, alerts. The outputs that alerts go to stop after this one.
+    def before_shutdown
+      super
+      deadline = Fluent::Clock.now + @shutdown_timeout
+      wait_until(deadline) { !@flush_at_shutdown || @buffer.dequeued.empty? }
+      change { @closing = true }
+      drained = wait_until(deadline) { @in_flight.empty? }
+      tell(@child, 'flush' => 1) if drained && @child
+      wait_until(deadline) { @flushed || @child.nil? } if drained
+      return if @flushed
+
+      log.warn 'fluent-krone was stopped without a flush', chunks_in_flight: @in_flight.size
+    end
+
+    # Shown by monitor_agent, and by Prometheus.
+    def statistics
+      stats = super
+      stats['output'].merge!(@child_stats, @counters, 'krone_chunks_in_flight' => @in_flight.size)
+      stats
+    end
+
+    # A chunk's way in: also the guard against alerts that come back, whatever <copy>, @label or filter they took.
+    def emit_buffered(tag, events)
+      raise AlertLoop, "alert #{tag} would come back to its own @type krone" if Thread.current[:krone_routing] == self
+
+      super
+    end
+
+    private
+
+    # -- the child's life
+
+    def start_child
+      program, *arguments = Shellwords.split(@command)
+      flags = CHILD_PARAMS.filter_map { |name| (value = public_send(name)) && "--#{name.to_s.tr('_', '-')}=#{value}" }
+      child_process_execute(:krone_child, program, arguments: [*arguments, 'pipe', *flags],
+                            mode: %i[read write stderr], internal_encoding: nil, scrub: false,
+                            on_exit_callback: method(:child_exited)) do |readio, writeio, stderrio|
+        thread_create(:krone_log) { log_lines(stderrio) }
+        listen(readio, writeio)
+      end
+      @counters['krone_children_started'] += 1
+    end
+
+    # Runs in the dead child's own thread, after its last frame was read.
+    def child_exited(status)
+      take_back
+      return if @closing
+
+      log.error 'fluent-krone died', status: status.to_s, restart_in: back_off
+      restart
+    end
+
+    def restart
+      wait_until(Fluent::Clock.now + back_off) { @closing }
+      @lock.synchronize { start_child unless @closing }
+    rescue SystemCallError => e # no process to be had just now
+      @deaths_in_a_row += 1
+      log.error 'fluent-krone does not start', error: e, restart_in: back_off
+      retry
+    end
+
+    def back_off
+      0.05 * 2**[@deaths_in_a_row, 9].min # 0.1 s … 25.6 s
+    end
+
+    # Newest first, as each goes to the head of the queue. Two deaths over a chunk are one of Fluentd's own retries,
+    # so that retry_max_times and <secondary> end what would go on for ever.
+    def take_back
+      @lock.synchronize do
+        @child = nil
+        @deaths_in_a_row += 1
+        @in_flight.keys.reverse_each do |id|
+          rollback_write(id, update_retry: (@deaths[id] += 1) > 1)
+        end
+        @in_flight.clear
+        @changed.broadcast
+      end
+    end
+
+    # `2026-01-01 00:00:00,000 INFO name text`: the time is ours to write. What has no level was not meant for a log.
+    def log_lines(stderrio)
+      stderrio.each_line do |line|
+        text = line.chomp.force_encoding(Encoding::UTF_8).scrub
+        head = text.match(/\A[\d:,. -]*(debug|info|warn|error)\w*:? /i)
+        log.public_send(head ? head[1].downcase : :warn, head ? head.post_match : text)
+      end
+    rescue IOError
+      nil # closed along with the child
+    end
+
+    # -- down
+
+    # Waits for a child that is ready and has room; nil when the chunk was taken back meanwhile, or Fluentd stops.
+    def admit(id, bytes)
+      @lock.synchronize do
+        @in_flight.delete(id) # after a commit time-out it goes to the end again
+        @in_flight[id] = bytes
+      end
+      came = wait_until(Fluent::Clock.now + CHILD_WAIT) { @closing || !@in_flight.key?(id) || (@child && room?) }
+      @lock.synchronize do
+        return @child if came && !@closing && @in_flight.key?(id)
+
+        @in_flight.delete(id)
+      end
+      raise "fluent-krone is not ready for chunks since #{CHILD_WAIT} seconds" unless came
+    end
+
+    def room?
+      @in_flight.size == 1 || @in_flight.each_value.sum <= WINDOW
+    end
+
+    # [tag, bin 32 of the chunk as it lies in the buffer, option]
+    def hand_over(child, chunk, io)
+      tag = chunk.metadata.tag.dup.force_encoding(Encoding::UTF_8)
+      option = { 'chunk' => dump_unique_id_hex(chunk.unique_id), 'size' => chunk.size }
+      @write_lock.synchronize do
+        child.write("\x93".b, tag.to_msgpack, [0xc6, io.size].pack('CN'))
+        IO.copy_stream(io, child)
+        child.write(option.to_msgpack)
+      end
+    rescue Errno::EPIPE, IOError
+      nil # the child is dying: take_back has the chunk
+    end
+
+    def tell(child, message)
+      @write_lock.synchronize { child.write(message.to_msgpack) }
+    rescue Errno::EPIPE, IOError
+      nil # the child is dying
+    end
+
+    # -- up
+
+    def listen(readio, writeio)
+      writeio.sync = true
+      Fluent::MessagePackFactory.msgpack_unpacker(readio).each do |frame|
+        case frame
+        when Array then route(writeio, *frame)
+        when Hash then frame.each { |name, value| heed(writeio, name, value) }
+        else raise MessagePack::UnpackError, "#{frame.class} is neither a frame nor control"
+        end
+      end
+    rescue StandardError => e
+      log.error 'fluent-krone sent what is no frame', error: e
+      Process.kill(:KILL, child_process_id)
+    end
+
+    def heed(child, name, value)
+      case name
+      when 'ready'
+        log.info 'fluent-krone is ready', version: value
+        change { @child = child }
+      when 'ack' then committed([value].pack('H*'))
+      when 'flushed' then change { @flushed = true }
+      when 'stats' then @child_stats = value.transform_keys { |counter| "krone_#{counter}" }
+      end
+    end
+
+    def committed(id)
+      commit_write(id)
+      change do
+        @in_flight.delete(id)
+        @deaths.delete(id)
+        @deaths_in_a_row = 0
+      end
+    end
+
+    # An alert is acked once Fluentd has it; while its way is blocked (a full buffer), so are the acks behind it.
+    def route(child, tag, entries, option)
+      events = Fluent::MessagePackEventStream.new(entries, nil, option['size'].to_i)
+      begin
+        emit(tag, events)
+      rescue AlertLoop => e
+        @counters['krone_alerts_refused'] += events.size
+        log.error 'alert refused', error: e
+      rescue StandardError
+        raise if shutdown?
+
+        sleep 1
+        retry
+      end
+      tell(child, 'ack' => option['chunk'])
+    end
+
+    def emit(tag, events)
+      Thread.current[:krone_routing] = self
+      router.emit_stream(tag, events)
+      @counters['krone_alerts_routed'] += events.size
+    ensure
+      Thread.current[:krone_routing] = nil
+    end
+
+    # -- loops that show in the configuration
+
+    # An earlier <match> may take the alerts, which the router knows: it has all rules above this one by now.
+    def refuse_loop(conf)
+      return if conf['@label']
+
+      own = conf.arg.split.map { |pattern| Fluent::MatchPattern.create(pattern) }
+      looping = sample_tags(conf.arg).map { |tag| alert_tag(tag) }.find { |tag| own.any? { |pattern| pattern.match(tag) } }
+      return if looping.nil? || context_router&.match?(looping)
+
+      raise Fluent::ConfigError, "an alert tagged #{looping} would come back to its own <match #{conf.arg}>: " \
+                                 'set tag, narrow the pattern, or set @label'
+    end
+
+    # Tags that the patterns catch, the shortest and a longer one; none for a regular expression.
+    def sample_tags(patterns)
+      globs = patterns.split.grep_v(%r{\A/}).map { |pattern| pattern.gsub(/\{([^,}]*)[^}]*\}/, '\1') }
+      globs.flat_map { |glob| [glob.gsub('.**', ''), glob] }.map { |glob| glob.gsub(/\*+/, 'any') }
+    end
+
+    def alert_tag(tag)
+      tag = tag.delete_prefix("#{@remove_tag_prefix}.") if @remove_tag_prefix
+      return "#{@add_tag_prefix}.#{tag}" if @add_tag_prefix
+
+      (@tag || DEFAULT_TAG).gsub('${tag}', tag).gsub(/\$\{tag_parts\[(-?\d+)\]\}/) { tag.split('.')[Regexp.last_match(1).to_i] }
+    end
+
+    # -- waiting
+
+    def change
+      @lock.synchronize { yield.tap { @changed.broadcast } }
+    end
+
+    # Whether the block came true by then; it is asked again after each change.
+    def wait_until(deadline)
+      @lock.synchronize do
+        until (came = yield)
+          left = deadline - Fluent::Clock.now
+          return false if left <= 0
+
+          @changed.wait(left)
+        end
+        came
+      end
+    end
+  end
+end

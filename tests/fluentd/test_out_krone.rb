@@ -1,0 +1,259 @@
+# frozen_string_literal: true
+
+# `@type krone` under Fluentd's own test driver, with a real child process (child.py) that does what records ask for.
+# Run by tests/e2e/test_fluentd_plugin.py, which gives it Fluentd's Ruby and load path, and in PYTHON the interpreter.
+require 'fileutils'
+require 'shellwords'
+require 'tmpdir'
+require 'test/unit'
+require 'fluent/test'
+require 'fluent/test/driver/output'
+require 'fluent/test/helpers'
+require_relative '../../fluent_krone/fluentd/out_krone'
+
+class KroneOutputTest < Test::Unit::TestCase
+  include Fluent::Test::Helpers
+
+  CHILD = File.join(__dir__, 'child.py')
+  TIME = Fluent::EventTime.new(1_700_000_000, 5)
+  ALERT_TIME = Fluent::EventTime.new(1_700_000_000, 123_456_789)
+
+  setup do
+    Fluent::Test.setup
+    @dir = Dir.mktmpdir
+  end
+
+  teardown { FileUtils.rm_rf(@dir) }
+
+  def conf(params = '', buffer: '', pattern: nil)
+    root = Fluent::Config.parse(<<~CONF, '(test)', '(test_dir)', syntax: :v1)
+      <match #{pattern}>
+        @type krone
+        bundle hdfs
+        command #{[ENV.fetch('PYTHON'), CHILD, @dir].shelljoin}
+        #{params}
+        <buffer tag>
+          flush_mode immediate
+          flush_thread_interval 0.05
+          #{buffer}
+        </buffer>
+      </match>
+    CONF
+    root.elements.first
+  end
+
+  def driver(...)
+    Fluent::Test::Driver::Output.new(Fluent::Plugin::KroneOutput).configure(conf(...))
+  end
+
+  # Feeds one chunk a record and waits until all are committed and `alerts` are here, the last one at the flush aside.
+  def run_with(driver, *records, tag: 'app', alerts: 0)
+    driver.end_if { driver.record_count >= alerts && driver.instance.buffer.queue.empty? && driver.instance.dequeued_chunks.empty? }
+    driver.run(timeout: 30, wait_flush_completion: false) { records.each { |record| driver.feed(tag, TIME, record) } }
+    assert_false(driver.broken?, 'timed out')
+    driver.events
+  end
+
+  def taken
+    path = File.join(@dir, 'taken')
+    File.exist?(path) ? File.readlines(path, chomp: true) : []
+  end
+
+  sub_test_case 'chunks' do
+    test 'reach the child byte for byte, in order, and are committed when it acks' do
+      d = driver
+      records = [{ 'do' => 'describe', 'text' => "caf\u00e9 \xff".b, 'deep' => { 'list' => [1, 2.5, nil, true] } }, { 'n' => 2 }]
+      events = run_with(d, *records, alerts: 1)
+      sent = Fluent::OneEventStream.new(TIME, records.first).to_msgpack_stream
+      assert_equal(sent, [events.first[2]['entries']].pack('H*'))
+      assert_equal(['app None', 'app 2'], taken)
+      assert_equal(2, d.instance.write_count)
+      assert_equal(0, d.instance.rollback_count)
+    end
+
+    test 'stay in the buffer until the ack' do
+      d = driver('shutdown_timeout 0.5')
+      d.run(flush: false) do
+        d.feed('app', TIME, { 'do' => 'hold', 'n' => 1 })
+        sleep 0.05 until taken.any?
+        assert_equal(1, d.instance.dequeued_chunks.size)
+        assert_equal(1, d.instance.statistics['output']['krone_chunks_in_flight'])
+      end
+      assert_operator(d.instance.rollback_count, :>, 0)
+      assert_equal(1, d.logs.grep(/stopped without a flush/).size)
+    end
+
+    test 'larger than a pipe, and than the window, go through while alerts come back' do
+      pad = 'x' * 3_000_000
+      events = run_with(driver, *8.times.map { |n| { 'n' => n, 'do' => 'alert', 'pad' => pad } }, alerts: 8)
+      assert_equal([*0..7], events.filter_map { |_, _, record| record.dig('echo', 'n') })
+    end
+
+    test 'that a gzip buffer holds go down inflated' do
+      events = run_with(driver(buffer: 'compress gzip'), { 'do' => 'describe', 'n' => 1 }, alerts: 1)
+      assert_equal(Fluent::OneEventStream.new(TIME, { 'do' => 'describe', 'n' => 1 }).to_msgpack_stream,
+                   [events.first[2]['entries']].pack('H*'))
+    end
+  end
+
+  sub_test_case 'parameters' do
+    test 'go to the child as they are written, those not given not at all' do
+      d = driver(<<~'CONF')
+        idle_timeout 0.5
+        session_key /blk_-?\d+/
+        message_field "the message; $(touch x) ${tag}"
+        on_shutdown judge
+        tag alerts.${tag}
+      CONF
+      tag, _, record = run_with(d, { 'do' => 'describe' }, alerts: 1).first
+      assert_equal('alerts.app', tag)
+      assert_equal(['pipe', '--bundle=hdfs', '--idle-timeout=0.5', '--message-field=the message; $(touch x) ${tag}',
+                    '--on-shutdown=judge', '--session-key=/blk_-?\d+/', '--tag=alerts.${tag}'],
+                   [record['arguments'].first, *record['arguments'].drop(1).sort])
+    end
+
+    data('two flush threads' => [->(c) { c.elements.first['flush_thread_count'] = '2' }, /flush_thread_count must be 1/],
+         'chunk keys without tag' => [->(c) { c.elements.first.arg = 'host' }, /must include tag/],
+         'no bundle' => [->(c) { c.delete('bundle') }, /'bundle' parameter is required/])
+    test 'are refused' do |(change, message)|
+      d = Fluent::Test::Driver::Output.new(Fluent::Plugin::KroneOutput)
+      assert_match(message, assert_raise(Fluent::ConfigError) { d.configure(conf.tap(&change)) }.message)
+    end
+
+    test 'without <buffer>, chunks are cut by tag' do
+      config = conf.tap { |c| c.elements.clear }
+      d = Fluent::Test::Driver::Output.new(Fluent::Plugin::KroneOutput).configure(config)
+      assert_true(d.instance.chunk_key_tag)
+      assert_equal(1, d.instance.buffer_config.flush_interval)
+      assert_equal(8 * 1024 * 1024, d.instance.buffer.chunk_limit_size)
+    end
+
+    test 'several workers are refused, one of them named as the remedy' do
+      opts = { 'workers' => 2 }
+      d = Fluent::Test::Driver::Output.new(Fluent::Plugin::KroneOutput, opts: opts)
+      assert_match(/<worker 0>/, assert_raise(Fluent::ConfigError) { d.configure(conf) }.message)
+    end
+
+    test 'a command that does not exist stops the start' do
+      d = driver('command /nonexistent/fluent-krone')
+      assert_match(/nonexistent/, assert_raise(Fluent::ConfigError) { d.instance.start }.message)
+    end
+  end
+
+  sub_test_case 'loops' do
+    def configure(pattern, params = '')
+      Fluent::Test::Driver::Output.new(Fluent::Plugin::KroneOutput).configure(conf(params, pattern: pattern))
+    end
+
+    data('all' => ['**', ''], 'own prefix' => ['krone.**', ''], 'one of several' => ['app.** krone.*', ''],
+         'braces' => ['{krone,app}.**', ''], 'same tag' => ['app.**', 'tag ${tag}'],
+         'fixed tag' => ['app.**', 'tag app.alerts'], 'tag parts' => ['app.**', 'tag ${tag_parts[0]}.alerts'],
+         'prefix' => ['app.**', 'add_tag_prefix app'],
+         'prefixes' => ['app.**', "remove_tag_prefix app\nadd_tag_prefix app.x"])
+    test 'are refused' do |(pattern, params)|
+      assert_match(/come back/, assert_raise(Fluent::ConfigError) { configure(pattern, params) }.message)
+    end
+
+    data('another prefix' => ['app.**', ''], 'label' => ['**', '@label @ALERTS'], 'fixed tag' => ['app.**', 'tag alerts'],
+         'one part' => ['*', ''], 'removed prefix' => ['app.**', "remove_tag_prefix app\nadd_tag_prefix alert"])
+    test 'are not seen where there are none' do |(pattern, params)|
+      assert_nothing_raised { configure(pattern, params) }
+    end
+
+    test 'are none when an earlier <match> takes the alerts' do
+      d = Fluent::Test::Driver::Output.new(Fluent::Plugin::KroneOutput)
+      d.instance.context_router = Fluent::EventRouter.new(Fluent::Test::Driver::TestEventRouter.new(d), nil)
+      d.instance.context_router.add_rule('krone.**', Object.new)
+      assert_nothing_raised { d.configure(conf(pattern: '**')) }
+    end
+  end
+
+  sub_test_case 'alerts' do
+    test 'are routed with their tag, time and record, and counted' do
+      d = driver
+      tag, time, record = run_with(d, { 'do' => 'alert', 'text' => "caf\u00e9" }, tag: 'app.web', alerts: 1).first
+      assert_equal(['krone.app.web', ALERT_TIME, { 'echo' => { 'do' => 'alert', 'text' => "caf\u00e9" } }], [tag, time, record])
+      assert_equal(Encoding::UTF_8, record['echo']['text'].encoding)
+    end
+
+    test 'leave at shutdown too, after the last chunk' do
+      assert_equal({ 'last' => true, 'taken' => 3 }, run_with(driver, *3.times.map { |n| { 'n' => n } }).last[2])
+    end
+
+    test 'are tried until Fluentd takes them, and acked only then' do
+      d = driver
+      refusals = 1
+      d.instance.define_singleton_method(:emit) do |tag, events|
+        raise Fluent::Plugin::Buffer::BufferOverflowError, 'full' if (refusals -= 1) >= 0
+
+        super(tag, events)
+      end
+      assert_equal([1], run_with(d, { 'do' => 'alert', 'n' => 1 }, alerts: 1).filter_map { |_, _, r| r.dig('echo', 'n') })
+    end
+
+    test 'statistics of the child are shown with our own' do
+      d = driver
+      stats = nil
+      d.end_if { (stats = d.instance.statistics['output'])['krone_alerts_routed'] == 1 && stats['krone_chunks_in_flight'].zero? }
+      run_with(d, { 'do' => 'stats' }, { 'do' => 'alert' }, alerts: 1)
+      assert_equal([42, 1, 2], stats.values_at('krone_records', 'krone_children_started', 'write_count'))
+    end
+  end
+
+  sub_test_case 'a child that dies' do
+    test 'is replaced, and what it had not acked comes again, in order, without counting as a retry' do
+      d = driver('shutdown_timeout 0.5')
+      records = [{ 'n' => 0, 'do' => 'hold' }, { 'n' => 1 }, { 'n' => 2, 'do' => 'die_once' }, { 'n' => 3 }, { 'n' => 4 }]
+      d.run(timeout: 30, flush: false) do
+        records.each { |record| d.feed('app', TIME, record) }
+        sleep 0.05 until taken.last == 'app 4'
+        assert_equal([2, 0], d.instance.statistics['output'].values_at('krone_children_started', 'retry_count'))
+      end
+      assert_equal(['app 0', 'app 1', 'app 2', 'app 0', 'app 2', 'app 3', 'app 4'], taken)
+      assert_equal(1, d.logs.grep(/\[error\]/).size)
+      assert_match(/fluent-krone died.*SIGKILL/, d.logs.grep(/\[error\]/).first)
+    end
+
+    test 'is back at once' do
+      d = driver
+      pids = []
+      d.run(timeout: 30, flush: false) do
+        2.times do
+          d.feed('app', TIME, { 'do' => 'describe' })
+          sleep 0.01 until d.events.size > pids.size
+          pids << d.events.last[2]['pid']
+          Process.kill(:KILL, pids.last)
+        end
+      end
+      assert_not_equal(*pids)
+    end
+
+    test 'twice over one chunk counts as a retry of Fluentd, which retry_max_times ends' do
+      d = driver(buffer: "retry_max_times 1\nretry_wait 0.1\nretry_randomize false")
+      d.run(timeout: 30, flush: false) do
+        d.feed('app', TIME, { 'n' => 1, 'do' => 'die' })
+        sleep 0.05 until d.instance.num_errors.positive? && d.instance.buffer.queue.empty? && d.instance.dequeued_chunks.empty?
+        d.feed('app', TIME, { 'n' => 2 })
+        sleep 0.05 until taken.last == 'app 2'
+      end
+      assert_equal(2, d.instance.num_errors)
+      assert_equal(3, taken.count('app 1'))
+    end
+
+    test 'of garbage from us or from itself is replaced too' do
+      d = driver
+      d.run(timeout: 30, flush: false) do
+        d.feed('app', TIME, { 'n' => 1, 'do' => 'garbage' })
+        sleep 0.05 until d.instance.statistics['output']['krone_children_started'] > 1
+      end
+      assert_equal(1, d.logs.grep(/no frame/).size)
+    end
+
+    test 'leaves its log lines in ours, at their level' do
+      d = driver
+      run_with(d, { 'do' => 'print' })
+      assert_match(/\[info\]/, d.logs.grep(/child says/).first)
+      assert_match(/\[warn\]/, d.logs.grep(/careless library/).first)
+    end
+  end
+end
