@@ -7,7 +7,7 @@ when `advance` was called in between (which only makes findings come sooner).
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -60,6 +60,7 @@ class Engine:
         limits: Limits | None = None,
     ) -> None:
         self.limits = limits = limits or Limits()
+        self.session_settings = session_settings
         self.hierarchy = hierarchy
         self.counters: Counter[str] = Counter()  # records, events, …
         self.set_aside: Counter[str] = Counter()  # by reason: records that became no event
@@ -70,6 +71,7 @@ class Engine:
         self.sessions = Sessionizer(session_settings, max_sessions=limits.max_sessions, remembered=limits.cache_size)
         self.tracker = Tracker(hierarchy, detector.is_normal, limits.cache_size)
         self.cascade = Cascade(hierarchy, self.tracker, detector)
+        self.on_close: Callable[[Session], None] | None = None  # told of every instance that ends
         self.watermark = 0  # largest event time believed, ns UTC
         self._templates = templates
         self._novel = frozenset(i for i, known in enumerate([*seen, False]) if not known)
@@ -86,35 +88,38 @@ class Engine:
         """
         findings: list[Finding] = []
         read, match, event = self.reader.read, self.matcher.match, self._event
-        own_time = self.reader.time if self.reader.has_time else None
+        own_time = self.reader.has_time
         tag_bytes = tag.encode("utf-8", "surrogateescape")
         wall = self.limits.idle_clock == "wall"
         if wall:
             self._clock = max(self._clock, now_ns)
         latest = now_ns + int(self.limits.max_future * _NS)
-        records = 0
+        unknown = self.hierarchy.unknown
+        record_count = event_count = 0
         for time_ns, record in events:
-            records += 1
+            record_count += 1
             try:
                 text, keys = read(tag_bytes, record)
-                if own_time:
-                    time_ns = own_time(record)
             except RecordError as error:
                 reason = record.reason if isinstance(record, RecordError) else error.reason
                 self.set_aside[reason] += 1
                 continue
-            if time_ns is None:
-                self.set_aside["bad_time"] += 1
-                continue
+            if own_time or time_ns is None:
+                time_ns = self._own_time(record, time_ns)
             if time_ns > self.watermark:
                 time_ns = self._believe(time_ns, latest)
                 if not wall:
                     self._clock = self.watermark
             log_key = match(text)
+            if log_key == UNMATCHED:
+                self.counters["unmatched"] += 1
+                log_key = unknown
+            event_count += len(keys)
             for key in keys:
                 event(key, log_key, tag_bytes, time_ns, text, findings)
         self._fed_at = now_ns
-        self.counters["records"] += records
+        self.counters["records"] += record_count
+        self.counters["events"] += event_count
         for session in self.sessions.expired(self._clock):
             self._close(session, findings)
         return findings
@@ -148,8 +153,6 @@ class Engine:
             session, evicted = self.sessions.start(key, tag, self._clock, time_ns, self.tracker.start)
             if evicted is not None:
                 self._close(evicted, findings)
-        if log_key == UNMATCHED:
-            log_key = self.hierarchy.unknown
         session.state = self.tracker.step(session.state, log_key, session.keys)
         session.keys.append(log_key)
         session.last_ns = time_ns
@@ -163,7 +166,8 @@ class Engine:
 
     def _close(self, session: Session, findings: list[Finding]) -> None:
         self.counters["instances"] += 1
-        self.counters["events"] += len(session.keys)
+        if self.on_close is not None:
+            self.on_close(session)
         verdict = self.cascade.at_end(session.state, session.keys)
         if verdict is None:
             return
@@ -213,6 +217,15 @@ class Engine:
             )
         )
         self._novelties[name] = [self._clock, 0]
+
+    def _own_time(self, record: Any, arrived_ns: int | None) -> int:
+        """The record's own time where it has one; else the door's, else the watermark."""
+        if self.reader.has_time:
+            try:
+                return self.reader.time(record)
+            except RecordError:
+                self.counters["time_unreadable"] += 1
+        return self.watermark if arrived_ns is None else arrived_ns
 
     def _believe(self, time_ns: int, latest: int) -> int:
         """The event's time, if it may move the watermark; else the watermark (now, while there is none), and counted.

@@ -60,7 +60,7 @@ def key_hash(key: SessionKey) -> str:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Golden:
-    """One golden run: records in the bundle's own fields, and (kind, level, start, end) of each finding they must give."""
+    """One golden run: records in the bundle's own fields, and (kind, level, start, end) of each finding they give."""
 
     records: tuple[dict[str, str], ...]
     findings: tuple[tuple[str, str | None, int, int], ...]

@@ -1,0 +1,5 @@
+"""`python -m export`."""
+
+from .cli import main
+
+raise SystemExit(main())

@@ -1,0 +1,91 @@
+"""Train as you serve: sessions are cut by the very engine, and with the very settings, that the bundle will serve with."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from fluent_krone.core.engine import Engine, Limits
+from fluent_krone.core.hierarchy import Hierarchy, Leaf
+from fluent_krone.core.records import InputSettings, RecordReader, SessionKey
+from fluent_krone.core.sessions import Session, SessionSettings
+from fluent_krone.errors import RecordError
+from fluent_krone.types import Level, Seq
+
+Event = tuple[int | None, dict[bytes, Any]]
+_SLICE = 10_000
+
+
+@dataclass(frozen=True, slots=True)
+class TrainingSession:
+    """One session instance: its log keys in order; `unknown` is the number of templates."""
+
+    key: SessionKey
+    first_ns: int
+    log_keys: tuple[int, ...]
+
+
+class _ClearAll:
+    """Cutting sessions judges nothing."""
+
+    name = "none"
+    threshold = 0.0
+
+    def is_normal(self, seq: Seq) -> bool:
+        return True
+
+    def is_known(self, level: Level, node: int) -> bool:
+        return True
+
+    def score(self, seq: Seq) -> tuple[float, tuple[int, ...]]:
+        return 0.0, ()
+
+
+def texts(events: Iterable[Event], settings: InputSettings) -> Iterator[str]:
+    """The text of every record that is an event: what templates are mined from."""
+    reader = RecordReader(settings, max_keys=1)
+    for _, record in events:
+        try:
+            text, _ = reader.read(b"", record)
+        except RecordError:
+            continue
+        yield text.decode("utf-8", "replace")
+
+
+def cut_sessions(
+    events: Iterable[Event],
+    templates: Sequence[str],
+    input_settings: InputSettings,
+    session_settings: SessionSettings,
+    on_slice: Callable[[int], None] = lambda records: None,
+) -> tuple[list[TrainingSession], Engine]:
+    """All session instances of a log, in the order in which they end; and the engine, for its counters."""
+    engine = Engine(
+        templates=templates,
+        seen=[True] * len(templates),
+        hierarchy=Hierarchy([Leaf(text, "none", "none", "none") for text in templates]),
+        detector=_ClearAll(),
+        input_settings=input_settings,
+        session_settings=session_settings,
+        limits=Limits(keep_lines=0, max_sessions=10_000_000),
+    )
+    sessions: list[TrainingSession] = []
+
+    def keep(session: Session) -> None:
+        sessions.append(TrainingSession(session.key, session.first_ns, tuple(session.keys)))
+
+    engine.on_close = keep
+    buffer: list[Event] = []
+    for event in events:
+        buffer.append(event)
+        if len(buffer) == _SLICE:
+            engine.feed("export", buffer, _NEVER_NS)
+            on_slice(engine.counters["records"])
+            buffer = []
+    engine.feed("export", buffer, _NEVER_NS)
+    engine.finish()
+    return sessions, engine
+
+
+_NEVER_NS = 2**62  # offline, no event lies in the future

@@ -1,0 +1,226 @@
+"""The command `fluent-krone`. Exit codes: 0 done, 1 a failure told in one line, 2 wrong usage."""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import contextlib
+import importlib
+import json
+import logging
+import signal
+import sys
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+from . import __version__
+from .alerts import AlertMaker, check_tag
+from .config import Config, add_flags, from_flags
+from .detect.bundle import load_bundle
+from .errors import ConfigError, KroneError, ProtocolError
+from .inputs import read_labels
+from .replay import describe, replay, summary, write_alert
+from .service import Service, log_stats
+from .sink import Sink
+from .sink.forward import ForwardSink
+from .sink.stdout import StdoutSink
+from .transport.forward_server import ForwardServer
+from .transport.pipe import PipeDoor
+
+_log = logging.getLogger(__name__)
+_STATS_INTERVAL_S = 10.0
+_STATS_LOG_EVERY = 30  # reports to one log line
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run one command; returns its exit code."""
+    arguments = list(sys.argv[1:] if argv is None else argv)
+    if arguments[:1] == ["export"]:
+        return _export(arguments[1:])
+    flags = _parser().parse_args(arguments)
+    command: Callable[[argparse.Namespace], int] = flags.command
+    try:
+        return command(flags)
+    except BrokenPipeError:  # `… | head` has seen enough
+        sys.stderr.close()
+        return 0
+    except (KroneError, OSError) as error:
+        print(f"fluent-krone: {error}", file=sys.stderr)
+        return 1
+    except KeyboardInterrupt:
+        return 1
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="fluent-krone", description="Finds the executions that went wrong in a log stream."
+    )
+    parser.add_argument("--version", action="version", version=f"fluent-krone {__version__}")
+    commands = parser.add_subparsers(title="commands", required=True, metavar="COMMAND")
+
+    def add(
+        name: str, run: Callable[[argparse.Namespace], int], summary: str, door: str | None = None
+    ) -> argparse.ArgumentParser:
+        command = commands.add_parser(name, help=summary, description=summary, allow_abbrev=False)
+        command.set_defaults(command=run)
+        if door:
+            add_flags(command, door)
+        return command
+
+    add("serve", _serve, "take records over the Forward protocol (Fluent Bit, a remote Fluentd)", "serve")
+    add("pipe", _pipe, "what `@type krone` starts: records and alerts over standard input and output", "pipe")
+    command = add("replay", _replay, "judge a file of log events: parquet, csv, jsonl, text", "replay")
+    command.add_argument("--input", required=True, metavar="FILE", type=Path, help="the events, in log order")
+    command.add_argument("--labels", metavar="FILE", type=Path, help="session, anomaly: adds precision, recall and F1")
+    command.add_argument("--alerts", metavar="OUT.jsonl", type=Path, help="write the alerts here")
+    command.add_argument("--all", action="store_true", help="score sessions that the bundle was fitted on too")
+    command.add_argument("--json", action="store_true", help="print the summary as one line of JSON")
+    command.add_argument("--input-tag", default="replay", metavar="TAG", help="tag of the events (default replay)")
+    command = add("demo", _demo, "a simulated cluster with injected faults, found live over the Forward protocol")
+    command.add_argument("--sessions", type=int, default=600, help="write pipelines to simulate (default 600)")
+    command.add_argument("--seed", type=int, default=0, help="of the simulation (default 0)")
+    command.add_argument("--alerts", metavar="OUT.jsonl", type=Path, help="write the alerts here")
+    command.add_argument("--json", action="store_true", help="print the summary as one line of JSON")
+    add("check-config", _check_config, "validate parameters and the bundle, golden lines included", "serve")
+    add("plugin-dir", _plugin_dir, 'print where the Fluentd plugin lies: fluentd -p "$(fluent-krone plugin-dir)"')
+    commands.add_parser("export", help="fit a model bundle to a log file (see `fluent-krone export --help`)")
+    return parser
+
+
+def _serve(flags: argparse.Namespace) -> int:
+    config = from_flags(flags, "serve")
+    _start_logging(config)
+    asyncio.run(_serve_until_stopped(config))
+    return 0
+
+
+async def _serve_until_stopped(config: Config) -> None:
+    service = _service(config, _alert_sink(config))
+    server = ForwardServer(
+        config.bind,
+        config.port,
+        shared_key=config.shared_key,
+        max_frame_bytes=config.max_frame_size,
+        max_inflated_bytes=config.max_inflated_size,
+    )
+    stop = asyncio.Event()
+    for signum in (signal.SIGINT, signal.SIGTERM):
+        asyncio.get_running_loop().add_signal_handler(signum, stop.set)
+    await service.start()
+    await server.start(service)
+    _log.info("listening bind=%s port=%d bundle=%s", config.bind, server.port, config.bundle)
+    reports = asyncio.create_task(_report(service, lambda stats: None))
+    await stop.wait()
+    _log.info("stopping on_shutdown=%s", config.on_shutdown)
+    with contextlib.suppress(TimeoutError):
+        await asyncio.wait_for(service.flush(), timeout=30)
+    await server.close()
+    reports.cancel()
+    log_stats(service.stats())
+    await service.close()
+
+
+def _alert_sink(config: Config) -> Sink:
+    if config.alert_host is None:
+        return StdoutSink(sys.stdout)
+    if config.bind in (config.alert_host, "0.0.0.0") and config.alert_port == config.port:
+        raise ConfigError(
+            f"alert_port {config.alert_port} is our own port: alerts would come back in; give the receiver's"
+        )
+    return ForwardSink(config.alert_host, config.alert_port, shared_key=config.alert_shared_key)
+
+
+def _pipe(flags: argparse.Namespace) -> int:
+    door = PipeDoor.over_standard_streams(version=__version__)
+    config = from_flags(flags, "pipe")
+    _start_logging(config)
+    try:
+        asyncio.run(_pipe_until_closed(door, config))
+    except ProtocolError as error:
+        _log.error("the pipe from Fluentd is garbled reason=%s", error)
+        return 1
+    return 0
+
+
+async def _pipe_until_closed(door: PipeDoor, config: Config) -> None:
+    service = _service(config, door)
+    await service.start()
+    reports = asyncio.create_task(_report(service, door.report))
+    try:
+        await door.run(service)
+    finally:
+        reports.cancel()
+        log_stats(service.stats())
+        await service.close()
+
+
+def _service(config: Config, sink: Sink) -> Service:
+    bundle = load_bundle(config.bundle)
+    return Service(bundle.engine(config), AlertMaker(bundle, config), sink, config)
+
+
+async def _report(service: Service, show: Callable[[dict[str, float]], None]) -> None:
+    for number in range(1, sys.maxsize):
+        await asyncio.sleep(_STATS_INTERVAL_S)
+        show(service.stats())
+        if number % _STATS_LOG_EVERY == 0:
+            log_stats(service.stats())
+
+
+def _replay(flags: argparse.Namespace) -> int:
+    config = from_flags(flags, "replay")
+    _start_logging(config)
+    bundle = load_bundle(config.bundle)
+    labels = read_labels(flags.labels) if flags.labels else None
+    with contextlib.ExitStack() as stack:
+        options = {}
+        if flags.alerts:
+            file = stack.enter_context(flags.alerts.open("w", encoding="utf-8"))
+            options["on_alert"] = write_alert(file)
+        outcome = replay(bundle, config, flags.input, tag=flags.input_tag, progress=sys.stderr, **options)
+    result = summary(outcome, bundle, labels, keep_fitted=flags.all)
+    print(json.dumps(result) if flags.json else describe(result, bundle))
+    return 0
+
+
+def _demo(flags: argparse.Namespace) -> int:
+    demo = importlib.import_module(".demo", __package__)
+    return int(demo.run(sessions=flags.sessions, seed=flags.seed, alerts=flags.alerts, as_json=flags.json))
+
+
+def _check_config(flags: argparse.Namespace) -> int:
+    config = from_flags(flags, "serve")
+    check_tag(config)
+    _alert_sink(config)
+    bundle = load_bundle(config.bundle)
+    engine = bundle.engine(config)
+    print(
+        f"ok: bundle {bundle.name} ({bundle.hash}), {len(bundle.templates)} templates, "
+        f"{len(bundle.golden)} golden runs hold, idle_timeout {engine.session_settings.idle_timeout:g} s"
+    )
+    return 0
+
+
+def _plugin_dir(flags: argparse.Namespace) -> int:
+    print(Path(__file__).parent / "fluentd")
+    return 0
+
+
+def _export(arguments: list[str]) -> int:
+    """The offline export lies beside the package in a checkout, and inside it when installed."""
+    try:
+        command = importlib.import_module("fluent_krone.export.cli")
+    except ModuleNotFoundError as error:
+        if error.name is None or not error.name.startswith("fluent_krone.export"):
+            raise
+        sys.path.insert(0, str(Path(__file__).parent.parent))
+        command = importlib.import_module("export.cli")
+    return int(command.main(arguments))
+
+
+def _start_logging(config: Config) -> None:
+    logging.basicConfig(
+        stream=sys.stderr,
+        level=config.log_level.upper().replace("WARN", "WARNING"),
+        format="%(asctime)s %(levelname)s %(name)s %(message)s",
+    )

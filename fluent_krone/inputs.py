@@ -1,0 +1,132 @@
+"""Files of log events and of labels, for `replay` and `export`: parquet, csv, jsonl, plain text.
+
+Tables that LogLead writes (columns `m_message`, `m_timestamp`) are read as `message` and `time`.
+"""
+
+from __future__ import annotations
+
+import csv
+import gzip
+import json
+from collections.abc import Iterator
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import IO, Any
+
+from .core.records import as_bytes, parse_time
+from .errors import ConfigError, RecordError
+
+Event = tuple[int | None, dict[bytes, Any]]
+_LOGLEAD = {"m_message": "message", "m_timestamp": "time"}
+_TIME_NAMES = ("time", "timestamp", "@timestamp", "ts")
+
+
+def read_events(path: Path) -> Iterator[Event]:
+    """Yield `(time_ns, record)` in file order; time is None where the record has no time of its own.
+
+    A line that can't be read comes as a record without message, so that it is counted and set aside.
+    Raises ConfigError when the file can't be opened or is of no known kind.
+    """
+    for record in _read(path):
+        yield _time(record), {name.encode(): _value(value) for name, value in record.items() if value is not None}
+
+
+def count_events(path: Path) -> int | None:
+    """How many events a file holds, where that is known without reading it."""
+    if path.suffix == ".parquet":
+        return int(_parquet(path).metadata.num_rows)
+    return None
+
+
+def read_labels(path: Path) -> dict[str, bool]:
+    """Session key → is abnormal. Needs a key column, and one named anomaly, abnormal or label.
+
+    Raises ConfigError when there is no such column.
+    """
+    labels: dict[str, bool] = {}
+    for row in _read(path):
+        names = {name.lower(): name for name in row}
+        label = next((names[n] for n in ("anomaly", "abnormal", "is_anomaly", "label") if n in names), None)
+        key = next((names[n] for n in ("session", "seq_id", "key", "block", "blockid", "id") if n in names), None)
+        if label is None or key is None:
+            raise ConfigError(f"labels {path}: needs columns session and anomaly (or label), has {', '.join(row)}")
+        labels[str(row[key])] = _is_abnormal(row[label])
+    return labels
+
+
+def _is_abnormal(value: Any) -> bool:
+    return value is True or str(value).strip().lower() in ("1", "true", "anomaly", "abnormal", "anomalous", "yes")
+
+
+def _read(path: Path) -> Iterator[dict[str, Any]]:
+    suffix = Path(path.name.removesuffix(".gz")).suffix.lower()
+    try:
+        if suffix == ".parquet":
+            yield from _read_parquet(path)
+        elif suffix == ".csv":
+            with _open(path) as file:
+                yield from csv.DictReader(file)
+        elif suffix in (".jsonl", ".ndjson", ".json"):
+            with _open(path) as file:
+                yield from map(_json, file)
+        else:
+            with _open(path) as file:
+                yield from ({"message": line.rstrip("\r\n")} for line in file)
+    except (OSError, EOFError, csv.Error) as error:
+        raise ConfigError(f"{path}: {error}") from None
+
+
+def _open(path: Path) -> IO[str]:
+    opener: Any = gzip.open if path.suffix == ".gz" else open
+    file: IO[str] = opener(path, "rt", encoding="utf-8", errors="surrogateescape", newline="")
+    return file
+
+
+def _json(line: str) -> dict[str, Any]:
+    try:
+        record = json.loads(line)
+    except (ValueError, RecursionError):
+        return {}
+    return record if isinstance(record, dict) else {}
+
+
+def _parquet(path: Path) -> Any:
+    try:
+        import pyarrow.parquet
+    except ImportError:
+        raise ConfigError(f"{path}: parquet needs the package pyarrow: pip install 'fluent-krone[export]'") from None
+    try:
+        return pyarrow.parquet.ParquetFile(path)
+    except (pyarrow.ArrowException, OSError) as error:
+        raise ConfigError(f"{path}: {error}") from None
+
+
+def _read_parquet(path: Path) -> Iterator[dict[str, Any]]:
+    for batch in _parquet(path).iter_batches():
+        names = [_LOGLEAD.get(name, name) for name in batch.schema.names]
+        for row in zip(*(column.to_pylist() for column in batch.columns), strict=True):
+            record = dict(zip(names, row, strict=True))
+            if "m_timestamp" in batch.schema.names:
+                record["time"] = row[batch.schema.names.index("m_timestamp")]
+            yield record
+
+
+def _time(record: dict[str, Any]) -> int | None:
+    value = next((record[name] for name in _TIME_NAMES if record.get(name) not in (None, "")), None)
+    try:
+        if isinstance(value, datetime):
+            since = value.replace(tzinfo=value.tzinfo or UTC) - datetime(1970, 1, 1, tzinfo=UTC)
+            return (since.days * 86400 + since.seconds) * 1_000_000_000 + since.microseconds * 1000
+        return None if value is None else parse_time(str(value))
+    except (RecordError, OverflowError):
+        return None
+
+
+def _value(value: Any) -> Any:
+    if isinstance(value, list):
+        return [_value(v) for v in value]
+    if isinstance(value, dict):
+        return {as_bytes(name): _value(v) for name, v in value.items()}
+    if isinstance(value, bool | int | float) or value is None:
+        return value
+    return as_bytes(value)
