@@ -90,10 +90,8 @@ def make_rig(request: pytest.FixtureRequest) -> Callable[[], AbstractAsyncContex
 
 
 def alerts(*ids: str, tag: str = "krone.app") -> list[Alert]:
-    records = [
-        {"alert_id": i, "score": 1.5, "level": None, "lines": ["ä", "b"], "evidence": {"extra": []}} for i in ids
-    ]
-    return [Alert(i, tag, 1_700_000_000_123_456_789, record) for i, record in zip(ids, records, strict=True)]
+    rest: dict[str, Any] = {"score": 1.5, "level": None, "lines": ["ä", "b"], "evidence": {"extra": []}}
+    return [Alert(i, tag, 1_700_000_000_123_456_789, {"alert_id": i, **rest}) for i in ids]
 
 
 def test_delivers_in_order(make_rig: Callable[[], AbstractAsyncContextManager[Rig]]) -> None:

@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import shutil
+import ssl
+import subprocess
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -13,8 +16,11 @@ import msgpack
 import pytest
 from fluent.sender import FluentSender
 
+from fluent_krone.errors import SinkBusy
+from fluent_krone.sink.forward import ForwardSink
 from fluent_krone.transport.forward_codec import Chunk, ClientHandshake, ForwardDecoder, encode_events
 from fluent_krone.transport.forward_server import ForwardServer
+from fluent_krone.types import Alert
 
 FRAME = encode_events("app", [(1_000_000_001, {"m": "x"})], "id")
 ACK = msgpack.packb({"ack": "id"})
@@ -275,6 +281,29 @@ def test_unix_socket(tmp_path: Path) -> None:
         writer.close()
 
     assert serve(work, path=socket_path).port == 0
+
+
+def test_tls(tmp_path: Path) -> None:
+    """The alert sink delivers through our own door over TLS, and not to a certificate that it can't check."""
+    if shutil.which("openssl") is None:
+        pytest.skip("no `openssl` on PATH")
+    make = "openssl req -x509 -newkey rsa:2048 -nodes -days 1 -subj /CN=localhost -addext subjectAltName=DNS:localhost"
+    subprocess.run([*make.split(), "-keyout", "key", "-out", "cert"], cwd=tmp_path, check=True, capture_output=True)
+    door = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    door.load_cert_chain(tmp_path / "cert", tmp_path / "key")
+    trusting = ssl.create_default_context(cafile=tmp_path / "cert")
+
+    async def work(server: ForwardServer, inlet: Inlet) -> None:
+        alert = Alert("a", "krone.app", 1, {"alert_id": "a"})
+        sink = ForwardSink("localhost", server.port, shared_key="key", ssl_context=trusting)
+        await sink.deliver([alert])
+        await sink.close()
+        wary = ForwardSink("localhost", server.port, shared_key="key", ssl_context=ssl.create_default_context())
+        with pytest.raises(SinkBusy, match="CERTIFICATE_VERIFY_FAILED"):
+            await wary.deliver([alert])
+        assert [chunk.tag for chunk in inlet.chunks] == ["krone.app"]
+
+    serve(work, shared_key="key", ssl_context=door)
 
 
 def test_close_ends_open_connections_and_sends_given_acks() -> None:

@@ -109,7 +109,7 @@ RECORD = b"\x81\xa3log\xa2hi"
 @pytest.mark.parametrize("packed", [False, True], ids=["Forward", "PackedForward"])
 def test_fluent_bit_frames(entry: bytes, packed: bool) -> None:
     entries = b"\xc4" + bytes([2 * len(entry)]) + entry * 2 if packed else b"\x92" + entry * 2
-    option = b"\x83\xa5chunk\xa4a1b2\xa4size\x02\xadfluent_signal\x00"
+    option = b"\xdf\0\0\0\x03\xa5chunk\xa4a1b2\xa4size\x02\xadfluent_signal\x00"
     chunk = decode(b"\x93\xa5cpu.0" + entries + option)
     assert (chunk.tag, chunk.chunk, chunk.size) == ("cpu.0", "a1b2", 2)
     assert list(chunk.events()) == [(1_700_000_000_123_456_789, {b"log": b"hi"})] * 2
@@ -306,8 +306,8 @@ def test_handshake_by_user() -> None:
 def test_handshake_digests_follow_the_specification() -> None:
     """sha512 hex of salt + hostname + nonce + key, worked out with `sha512sum`."""
     server = ServerHandshake("key", "srv", nonce=b"nonce")
-    ping, _ = ClientHandshake("key", "cli", salt=b"salt").ping(server.helo())
-    assert msgpack.unpackb(ping) == ["PING", "cli", b"salt", PING_DIGEST, "", ""]
+    ping, _ = ClientHandshake("key", "cli", salt="salt").ping(server.helo())
+    assert msgpack.unpackb(ping) == ["PING", "cli", "salt", PING_DIGEST, "", ""]
     assert msgpack.unpackb(server.answer(ping).pong) == ["PONG", True, "", "srv", PONG_DIGEST]
 
 
