@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import csv
-import os
 import shutil
 import tempfile
 from collections import Counter
@@ -210,9 +209,8 @@ def _write(options: FitOptions, content: dict[str, Any], records: list[dict[str,
         bundle = load_bundle(str(staging))
         staging.chmod(0o755)
         if options.output.exists():
-            old = staging / ".old"
-            os.replace(options.output, old)
-        os.replace(staging, options.output)
+            options.output.replace(staging / ".old")
+        staging.replace(options.output)
         shutil.rmtree(options.output / ".old", ignore_errors=True)
     except OSError as error:
         raise ExportError(f"the bundle can't be written to {options.output}: {error}") from None

@@ -18,7 +18,7 @@ NOVEL_LINE = "this line is part of the golden run and fits no template"
 
 
 def invent(records: Iterable[dict[bytes, Any]], settings: InputSettings, engine: Engine) -> list[dict[str, str]]:
-    """The records of one session with every value replaced: digits by 1, letters by x. Records that no longer match go."""
+    """The records of one session with every value replaced: digits by 1, letters by x."""
     keep = {settings.message_field, settings.component_field}
     invented = []
     for record in records:

@@ -1,4 +1,4 @@
-"""Train as you serve: sessions are cut by the very engine, and with the very settings, that the bundle will serve with."""
+"""Train as you serve: sessions are cut by the very engine and settings that the bundle will serve with."""
 
 from __future__ import annotations
 

@@ -19,7 +19,7 @@ from .cascade import Cascade, SeqDetector
 from .hierarchy import Hierarchy
 from .records import InputSettings, RecordReader, SessionKey
 from .sessions import Session, Sessionizer, SessionSettings
-from .templates import UNMATCHED, TemplateMatcher, novel_shape, template_id
+from .templates import TemplateMatcher, novel_shape, template_id
 from .tracker import Tracker
 
 _NS = 1_000_000_000
@@ -67,7 +67,7 @@ class Engine:
         self.reader = RecordReader(
             input_settings, max_message_size=limits.max_message_size, max_keys=limits.max_keys_per_record
         )
-        self.matcher = TemplateMatcher(templates, limits.cache_size)
+        self.matcher = TemplateMatcher(templates, limits.cache_size, unmatched=hierarchy.unknown)
         self.sessions = Sessionizer(session_settings, max_sessions=limits.max_sessions, remembered=limits.cache_size)
         self.tracker = Tracker(hierarchy, detector.is_normal, limits.cache_size)
         self.cascade = Cascade(hierarchy, self.tracker, detector)
@@ -76,6 +76,7 @@ class Engine:
         self._templates = templates
         self._novel = frozenset(i for i, known in enumerate([*seen, False]) if not known)
         self._end_keys = frozenset(i for i, text in enumerate(templates) if text in session_settings.end_templates)
+        self._special = self._novel | self._end_keys
         self._fed_at = 0
         self._clock = 0  # stream time: the watermark, or arrival times with `idle_clock wall`
         self._leaps = 0
@@ -87,14 +88,13 @@ class Engine:
         A record that can't be an event is counted in `set_aside` by its reason and the rest goes on.
         """
         findings: list[Finding] = []
-        read, match, event = self.reader.read, self.matcher.match, self._event
-        own_time = self.reader.has_time
+        read, match, touch, step = self.reader.read, self.matcher.match, self.sessions.touch, self.tracker.step
+        special, most_events, most_lines = self._special, self.session_settings.max_events, self.limits.keep_lines
+        own_time, by_stream, clock = self.reader.has_time, self.limits.idle_clock == "stream", self._clock
         tag_bytes = tag.encode("utf-8", "surrogateescape")
-        wall = self.limits.idle_clock == "wall"
-        if wall:
-            self._clock = max(self._clock, now_ns)
         latest = now_ns + int(self.limits.max_future * _NS)
-        unknown = self.hierarchy.unknown
+        if not by_stream:
+            self._clock = clock = max(clock, now_ns)
         record_count = event_count = 0
         for time_ns, record in events:
             record_count += 1
@@ -108,19 +108,27 @@ class Engine:
                 time_ns = self._own_time(record, time_ns)
             if time_ns > self.watermark:
                 time_ns = self._believe(time_ns, latest)
-                if not wall:
-                    self._clock = self.watermark
+                if by_stream:
+                    self._clock = clock = self.watermark
             log_key = match(text)
-            if log_key == UNMATCHED:
-                self.counters["unmatched"] += 1
-                log_key = unknown
-            event_count += len(keys)
             for key in keys:
-                event(key, log_key, tag_bytes, time_ns, text, findings)
+                event_count += 1
+                session = touch(key, clock)
+                if session is None:
+                    session = self._start(key, tag_bytes, time_ns, findings)
+                log_keys = session.keys
+                session.state = step(session.state, log_key, log_keys)
+                session.last_ns = time_ns
+                length = len(log_keys)
+                log_keys.append(log_key)
+                if length < most_lines:
+                    session.lines.append(text)
+                if log_key in special or length + 1 >= most_events:
+                    self._special_event(session, log_key, text, findings)
         self._fed_at = now_ns
         self.counters["records"] += record_count
         self.counters["events"] += event_count
-        for session in self.sessions.expired(self._clock):
+        for session in self.sessions.expired(clock):
             self._close(session, findings)
         return findings
 
@@ -143,24 +151,17 @@ class Engine:
         """The template of a log key; the `unknown` leaf has none."""
         return self._templates[log_key] if log_key < len(self._templates) else "<unknown>"
 
-    def _event(
-        self, key: SessionKey, log_key: int, tag: bytes, time_ns: int, text: bytes, findings: list[Finding]
-    ) -> None:
-        session, ended = self.sessions.route(key, self._clock)
-        if session is None:
-            if ended is not None:
-                self._close(ended, findings)
-            session, evicted = self.sessions.start(key, tag, self._clock, time_ns, self.tracker.start)
-            if evicted is not None:
-                self._close(evicted, findings)
-        session.state = self.tracker.step(session.state, log_key, session.keys)
-        session.keys.append(log_key)
-        session.last_ns = time_ns
-        if len(session.lines) < self.limits.keep_lines:
-            session.lines.append(text)
+    def _start(self, key: SessionKey, tag: bytes, time_ns: int, findings: list[Finding]) -> Session:
+        session, ended = self.sessions.start(key, tag, self._clock, time_ns, self.tracker.start)
+        if ended is not None:
+            self._close(ended, findings)
+        return session
+
+    def _special_event(self, session: Session, log_key: int, text: bytes, findings: list[Finding]) -> None:
+        """What few events need: a template that normal training never had, the event that ends its session."""
         if log_key in self._novel:
-            self._novelty(session, log_key, time_ns, text, findings)
-        if log_key in self._end_keys or self.sessions.is_full(session):
+            self._novelty(session, log_key, text, findings)
+        if log_key in self._end_keys or len(session.keys) >= self.session_settings.max_events:
             self.sessions.end(session)
             self._close(session, findings)
 
@@ -191,10 +192,10 @@ class Engine:
             )
         )
 
-    def _novelty(self, session: Session, log_key: int, time_ns: int, text: bytes, findings: list[Finding]) -> None:
+    def _novelty(self, session: Session, log_key: int, text: bytes, findings: list[Finding]) -> None:
         """One `unseen_template` finding per template and `novelty_interval`; later ones are counted."""
-        self.counters["unseen"] += 1
         known = log_key != self.hierarchy.unknown
+        self.counters["unseen" if known else "unmatched"] += 1
         name = template_id(self._templates[log_key]).encode() if known else novel_shape(text)
         entry = self._novelties.get(name)
         if entry is not None and self._clock - entry[0] <= self.limits.novelty_interval * _NS:
@@ -208,8 +209,8 @@ class Engine:
                 session=session.key,
                 instance=session.instance,
                 ordinal=session.ordinal,
-                first_ns=time_ns,
-                last_ns=time_ns,
+                first_ns=session.last_ns,
+                last_ns=session.last_ns,
                 events=1 + (entry[1] if entry else 0),
                 log_keys=(log_key,),
                 verdict=None,

@@ -6,6 +6,7 @@ import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
+from operator import methodcaller
 from typing import Any
 
 from lru import LRU
@@ -14,6 +15,7 @@ from ..errors import ConfigError, RecordError
 
 Fields = Mapping[bytes, Any]
 SessionKey = tuple[bytes, ...]
+_MAX_COMPONENTS = 10_000
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -57,8 +59,7 @@ def field_getter(name: str) -> Callable[[Fields], Any]:
     1
     """
     if not name.startswith("$."):
-        key = name.encode()
-        return lambda record: record.get(key)
+        return methodcaller("get", name.encode())
     steps = [step.encode() for step in name[2:].split(".")]
 
     def nested(record: Fields) -> Any:
@@ -94,11 +95,13 @@ class RecordReader:
         self._max_keys = max_keys
         self._message = field_getter(settings.message_field)
         self._component = field_getter(settings.component_field) if settings.component_field else None
+        self._prefixes: dict[Any, bytes] = {}  # component → what stands before its messages
         self._line = compile_bytes("line_format", settings.line_format) if settings.line_format else None
         if self._line and "message" not in self._line.groupindex:
             raise ConfigError("line_format needs a group named message: (?<message>.*)")
         self._parts = [self._part(part) for part in settings.session_key]
-        self._sole_regex = self._regex_of(settings.session_key[0]) if len(settings.session_key) == 1 else None
+        sole = self._regex_of(settings.session_key[0]) if len(settings.session_key) == 1 else None
+        self._find_keys = sole.findall if sole else None
         self._time = field_getter(settings.time_field) if settings.time_field else None
         self._time_format = settings.time_format
         self._times: Any = LRU(4096)  # one-second stamps repeat, and strptime is slow
@@ -114,33 +117,38 @@ class RecordReader:
         if record.__class__ is not dict:
             raise RecordError("not_a_map", "the record is no map")
         message = self._message(record)
-        if message.__class__ is not bytes:
-            if message is None or message == "":
-                raise RecordError("no_message", "the record has no message")
-            message = as_bytes(message)
-        if len(message) > self._max_size:
-            message = message[: self._max_size]
-            self.messages_cut += 1
-        if self._line:
+        if message.__class__ is not bytes or len(message) > self._max_size:
+            message = self._text(message)
+        if self._line is not None:
             message, record = self._cut_line(message, record)
-        text = message.strip()
+        text: bytes = message.strip()
         if not text:
             raise RecordError("no_message", "the message is empty")
-        if self._sole_regex:
-            found = self._sole_regex.findall(message)
-            keys: list[SessionKey] = [
-                (value,) for value in (found if len(found) < 2 else dict.fromkeys(found)) if value
-            ]
-        else:
-            keys = self._keys(tag, record, message)
-        if not keys:
-            raise RecordError("no_session_key", "the record belongs to no session")
-        if len(keys) > self._max_keys:
-            self.keys_over_cap += len(keys) - self._max_keys
-            del keys[self._max_keys :]
-        if self._component and (component := self._component(record)):
-            text = as_bytes(component).rstrip(b": ") + b": " + text
-        return text, keys
+        if self._component is not None:
+            text = self._prefix(self._component(record)) + text
+        if self._find_keys is None:
+            return text, self._keys(tag, record, message)
+        found = self._find_keys(message)
+        return text, [(found[0],)] if len(found) == 1 else self._capped([(key,) for key in dict.fromkeys(found)])
+
+    def _text(self, message: Any) -> bytes:
+        if message is None or isinstance(message, dict | list):
+            raise RecordError("no_message", "the record has no message")
+        text = as_bytes(message)
+        if len(text) > self._max_size:
+            self.messages_cut += 1
+        return text[: self._max_size]
+
+    def _prefix(self, component: Any) -> bytes:
+        if component is None or component.__class__ in (dict, list):
+            return b""
+        found = self._prefixes.get(component)
+        if found is None:
+            if len(self._prefixes) >= _MAX_COMPONENTS:
+                self._prefixes.clear()
+            name = as_bytes(component)[: self._max_size].rstrip(b": ")
+            found = self._prefixes[component] = name + b": " if name else b""
+        return found
 
     def time(self, record: Any) -> int:
         """The event's own time in ns UTC, by `time_field` or the line's groups. Raises RecordError `bad_time`."""
@@ -170,12 +178,20 @@ class RecordReader:
         keys: list[SessionKey] = [()]
         for part in self._parts:
             values = part(tag, record, message)
-            keys = [(*key, value) for key in keys for value in values]
+            keys = self._capped([(*key, value) for key in keys for value in values])
+        return keys
+
+    def _capped(self, keys: list[SessionKey]) -> list[SessionKey]:
+        if not keys:
+            raise RecordError("no_session_key", "the record belongs to no session")
+        if len(keys) > self._max_keys:
+            self.keys_over_cap += len(keys) - self._max_keys
+            del keys[self._max_keys :]
         return keys
 
     def _part(self, part: str) -> Callable[[bytes, Fields, bytes], list[bytes]]:
         if regex := self._regex_of(part):
-            return lambda tag, record, message: [v for v in dict.fromkeys(regex.findall(message)) if v]
+            return lambda tag, record, message: list(dict.fromkeys(regex.findall(message)))
         if part == "tag":
             return lambda tag, record, message: [tag]
         get = field_getter(part)
@@ -186,6 +202,8 @@ class RecordReader:
         if not _is_regex(part):
             return None
         regex = compile_bytes("session_key", part[1:-1])
+        if regex.match(b""):
+            raise ConfigError(f"session_key {part}: it matches the empty text, so every record would have that key")
         if regex.groups > 1:
             raise ConfigError(f"session_key {part}: at most one group; it is the key, else the whole match is")
         return regex

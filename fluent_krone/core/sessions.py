@@ -18,6 +18,7 @@ from ..errors import ConfigError
 from .records import SessionKey
 
 _NS = 1_000_000_000
+_FOREVER = 2**63
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -49,12 +50,13 @@ class Session:
 
     key: SessionKey
     tag: bytes
-    opened: int  # stream time of its first event
+    opened: int  # stream time at its first event
     first_ns: int
     instance: int  # 1, 2, … among those of its key
     ordinal: int  # 0, 1, … among those of its key that have the same first time
     state: Any  # the tracker's
-    seen: int = 0  # stream time of its last event
+    limit: int  # stream time after which it ends, whatever comes (age, window)
+    deadline: int  # stream time after which it ends unless an event comes before
     last_ns: int = 0
     keys: array[int] = field(default_factory=lambda: array("H"))
     lines: list[bytes] = field(default_factory=list)
@@ -69,44 +71,40 @@ class Sessionizer:
         self._idle_ns = int(settings.idle_timeout * _NS)
         self._window_ns = int(settings.window * _NS)
         self._max_age_ns = int(settings.max_age * _NS)
-        self._max_events = settings.max_events
         self._max_sessions = max_sessions
+        self._move_to_end = self.open.move_to_end
         self._instances: Any = LRU(remembered)  # key → instances so far
         self._starts: Any = LRU(remembered)  # (key, first event's time) → instances so far
         self.over_cap = 0
 
-    def route(self, key: SessionKey, now: int) -> tuple[Session | None, Session | None]:
-        """The open session of `key` at stream time `now` (None: open one), and the one that ended before it."""
+    def touch(self, key: SessionKey, now: int) -> Session | None:
+        """The open session of `key`, kept alive by an event at stream time `now`; None if a new one is due."""
         session = self.open.get(key)
-        if session is None:
-            return None, None
-        if self._has_ended(session, now):
-            self.end(session)
-            return None, session
-        session.seen = now
-        self.open.move_to_end(key)
-        return session, None
+        if session is None or now > session.deadline:
+            return None
+        deadline = now + self._idle_ns
+        session.deadline = deadline if deadline < session.limit else session.limit
+        self._move_to_end(key)
+        return session
 
     def start(self, key: SessionKey, tag: bytes, now: int, time_ns: int, state: Any) -> tuple[Session, Session | None]:
-        """Open an instance of `key`; with it comes the session that had to make room, if any."""
+        """Open an instance of `key`; with it comes the session that it ends: of the same key, or to make room."""
+        ended = self.open.get(key)
+        if ended is None and len(self.open) >= self._max_sessions:
+            ended = next(iter(self.open.values()))
+            self.over_cap += 1
+        if ended is not None:
+            self.end(ended)
         instance = self._instances.get(key, 0) + 1
         ordinal = self._starts.get((key, time_ns), 0)
         self._instances[key] = instance
         self._starts[key, time_ns] = ordinal + 1
-        session = Session(key, tag, now, time_ns, instance, ordinal, state, seen=now)
-        evicted = None
-        if len(self.open) >= self._max_sessions:
-            evicted = next(iter(self.open.values()))
-            self.end(evicted)
-            self.over_cap += 1
+        limit = self._limit(now)
+        session = Session(key, tag, now, time_ns, instance, ordinal, state, limit, min(now + self._idle_ns, limit))
         self.open[key] = session
         if self._max_age_ns:
             self._by_age[key] = session
-        return session, evicted
-
-    def is_full(self, session: Session) -> bool:
-        """Whether the event cap ends it now."""
-        return len(session.keys) >= self._max_events
+        return session, ended
 
     def end(self, session: Session) -> None:
         """Take an open session out."""
@@ -119,7 +117,7 @@ class Sessionizer:
         for order in (self.open, self._by_age):
             while order:
                 session = next(iter(order.values()))
-                if not self._has_ended(session, now):
+                if now <= session.deadline:
                     break
                 self.end(session)
                 yield session
@@ -131,9 +129,10 @@ class Sessionizer:
             self.end(session)
             yield session
 
-    def _has_ended(self, session: Session, now: int) -> bool:
-        if now - session.seen > self._idle_ns:
-            return True
-        if self._max_age_ns and now - session.opened > self._max_age_ns:
-            return True
-        return self._window_ns > 0 and now // self._window_ns != session.opened // self._window_ns
+    def _limit(self, opened: int) -> int:
+        limit = _FOREVER
+        if self._max_age_ns:
+            limit = opened + self._max_age_ns
+        if self._window_ns:
+            limit = min(limit, (opened // self._window_ns + 1) * self._window_ns - 1)
+        return limit

@@ -85,7 +85,8 @@ class TemplateMatcher:
     [1, 0, 2, -1]
     """
 
-    def __init__(self, templates: Sequence[str], cache_size: int = 200_000) -> None:
+    def __init__(self, templates: Sequence[str], cache_size: int = 200_000, unmatched: int = UNMATCHED) -> None:
+        self._unmatched = unmatched
         self._exact = [_Glob(text, zeroed=False) for text in templates]
         blind = [_Glob(text, zeroed=True) for text in templates]
         order = sorted(range(len(templates)), key=lambda i: (-blind[i].literals, blind[i].wildcards, i))
@@ -97,14 +98,14 @@ class TemplateMatcher:
         self._shapes: Any = LRU(cache_size)
 
     def match(self, message: bytes) -> int:
-        """Index of the template of `message`, or UNMATCHED."""
+        """Index of the template of `message`, or `unmatched`."""
         shape = message.translate(_ZEROED)
         found = self._shapes.get(shape)
         if found is None:
             found = self._shapes[shape] = self._candidates(shape)
         if found.__class__ is int:
             return found
-        return next((i for i in found if self._exact[i].matches(message)), UNMATCHED)
+        return next((i for i in found if self._exact[i].matches(message)), self._unmatched)
 
     def _candidates(self, shape: bytes) -> int | tuple[int, ...]:
         near = [entry for n in (*_HEAD_LENGTHS, 0) for entry in self._heads.get(shape[:n], ())]
@@ -116,7 +117,7 @@ class TemplateMatcher:
                 if not glob.has_digits:
                     break
         if not candidates:
-            return UNMATCHED
+            return self._unmatched
         if len(candidates) == 1 and not self._exact[candidates[0]].has_digits:
             return candidates[0]
         return tuple(candidates)

@@ -58,18 +58,18 @@ class Tracker:
         self._action_of = hierarchy.action_of
         self._is_normal = is_normal
         self._steps: Any = LRU(cache_size)
-        self.hits = 0
-        self.misses = 0
 
     def step(self, state: State, key: int, keys: Sequence[int]) -> State:
         """The state after one more event; `keys` are the session's log keys, at least those before it."""
         found: State | None = self._steps.get((state, key))
-        if found is not None:
-            self.hits += 1
-            return found
-        self.misses += 1
-        found = self._steps[state, key] = self._next(state, key, keys)
+        if found is None:
+            found = self._steps[state, key] = self._next(state, key, keys)
         return found
+
+    def cache_stats(self) -> tuple[int, int]:
+        """Hits and misses of the step cache."""
+        hits, misses = self._steps.get_stats()
+        return hits, misses
 
     def replay(self, keys: Sequence[int]) -> State:
         """The state after `keys`, from the start: how a restored session comes back."""

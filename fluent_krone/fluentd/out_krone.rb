@@ -304,7 +304,7 @@ module Fluent::Plugin
     def heed(child, name, value)
       case name
       when 'ready'
-        log.info 'fluent-krone is ready', version: value
+        log.info 'fluent-krone is ready', version: value, pid: child_process_id
         change { @child = child }
       when 'ack' then committed([value].pack('H*'))
       when 'flushed' then change { @flushed = true }
