@@ -334,31 +334,30 @@ def write_tree(leaves: Sequence[Leaf], path: Path) -> None:
         writer.writerows((leaf.template, leaf.entity, leaf.action, leaf.status, leaf.source) for leaf in ordered)
 
 
-def read_tree(path: Path, templates: Sequence[str]) -> list[Leaf]:
-    """The corrected tree, in the order of `templates`; raises ExportError unless it holds exactly these.
+def read_tree(path: Path, templates: Sequence[str] | None = None) -> list[Leaf]:
+    """The corrected tree; with `templates`, in their order, and ExportError unless it holds exactly these.
 
     An empty step reads as `none`.
     """
+    found: dict[str, Leaf] = {}
     with path.open(newline="", encoding="utf-8-sig") as file:
         reader = csv.reader(file)
         if tuple(next(reader, ())) != HEADER:
             raise ExportError(f"{path}: line 1 must be {','.join(HEADER)}")
-        wanted = set(templates)
-        found: dict[str, Leaf] = {}
+        wanted = None if templates is None else set(templates)
         for row in filter(None, reader):
+            where = f"{path}: line {reader.line_num}"
             if len(row) != len(HEADER):
-                raise ExportError(
-                    f"{path}: line {reader.line_num} has {len(row)} fields, not {len(HEADER)}: quote commas"
-                )
+                raise ExportError(f"{where} has {len(row)} fields, not {len(HEADER)}: put quotes around commas")
             template, *steps = row
-            if template not in wanted:
-                raise ExportError(
-                    f"{path}: line {reader.line_num}: no such template: {template!r}; run `hierarchy` again"
-                )
+            if wanted is not None and template not in wanted:
+                raise ExportError(f"{where}: no such template: {template!r}; run `hierarchy` again")
             if template in found:
-                raise ExportError(f"{path}: line {reader.line_num}: template stands twice: {template!r}")
+                raise ExportError(f"{where}: template stands twice: {template!r}")
             entity, action, status, source = (step.strip() for step in steps)
             found[template] = Leaf(template, entity or NONE, action or NONE, status or NONE, source or "operator")
+    if templates is None:
+        return list(found.values())
     if missing := next((template for template in templates if template not in found), None):
         raise ExportError(f"{path}: template is missing: {missing!r}; run `hierarchy` again")
     return [found[template] for template in templates]

@@ -64,7 +64,7 @@ class Masker:
 
     def form(self, message: str) -> str:
         if self._session is not None:
-            message = self._session.sub("<id>", message)
+            message = self._session.sub(_mask_session, message)
         if len(message) > MAX_MESSAGE or "\n" in message:
             message = _first_line(message)
         if '"' in message or "'" in message:
@@ -100,6 +100,15 @@ class Masker:
             if len(self._tokens) < MEMO:
                 self._tokens[token] = masked
         return masked
+
+
+def _mask_session(found: re.Match[str]) -> str:
+    """`<id>` for the session key: the pattern's first group that took part, or all of the match."""
+    group = next((g for g in range(1, found.re.groups + 1) if found[g]), 0)
+    if not found[group]:
+        return found[0]
+    start, end = (at - found.start() for at in found.span(group))
+    return f"{found[0][:start]}<id>{found[0][end:]}"
 
 
 def _first_line(message: str) -> str:

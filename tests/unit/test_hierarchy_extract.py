@@ -98,6 +98,7 @@ def test_a_corrected_tree_comes_back_in_template_order(tmp_path: Path) -> None:
     write_tree(leaves, path)
     assert path.read_text(encoding="utf-8").splitlines()[0] == ",".join(HEADER)
     assert read_tree(path, TEMPLATES) == leaves
+    assert {leaf.template for leaf in read_tree(path)} == set(TEMPLATES)
     text = path.read_text(encoding="utf-8")
     path.write_text(text.replace(",verify,succeeded,offline", ",check,,operator"), encoding="utf-8")
     assert read_tree(path, TEMPLATES)[1] == Leaf(TEMPLATES[1], "block", "check", "none", "operator")

@@ -93,6 +93,8 @@ def test_a_component_prefix_stays_literal() -> None:
 
 def test_session_keys_are_wildcards() -> None:
     assert templates("order abc shipped", session_pattern=r"\babc\b") == {"order <id> shipped"}
+    assert templates("order=abc shipped", session_pattern=r"order=(\w+)") == {"order=<id> shipped"}
+    assert templates("order shipped", session_pattern=r"x*") == {"order shipped"}
 
 
 def test_ids_counts_and_examples_belong_together() -> None:
