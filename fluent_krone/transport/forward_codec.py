@@ -83,11 +83,11 @@ class FrameSplitter:
     """Cuts a byte stream into whole msgpack objects, still packed.
 
     Nothing is built, and no header's claim is believed, before all bytes of an object are here. Nil objects are
-    dropped: the protocol keeps them for heartbeats.
+    dropped: the protocol keeps them for heartbeats. `max_frame_bytes` may change between two objects.
     """
 
     def __init__(self, max_frame_bytes: int = MAX_FRAME_BYTES) -> None:
-        self._max_frame_bytes = max_frame_bytes
+        self.max_frame_bytes = max_frame_bytes
         self._buffer = bytearray()  # from the start of the object in progress
         self._restart()
 
@@ -126,15 +126,14 @@ class FrameSplitter:
             size = None
         except ValueError as error:  # not msgpack, or nested too deep
             raise ProtocolError(f"not a Forward message: {_reason(error)}") from None
-        if (size or len(self._buffer)) > self._max_frame_bytes:
-            raise ProtocolError(f"a frame is larger than {self._max_frame_bytes} bytes")
+        if (size or len(self._buffer)) > self.max_frame_bytes:
+            raise ProtocolError(f"a frame is larger than {self.max_frame_bytes} bytes")
         return size
 
     def _restart(self) -> None:
         """Let go of a scanner that has grown to the size of the largest frame seen."""
-        self._scanner = msgpack.Unpacker(
-            max_buffer_size=self._max_frame_bytes + 2 * _PIECE_BYTES, read_size=min(2**14, self._max_frame_bytes)
-        )
+        # 0 is "no limit": ours is kept in _next_size, after each piece.
+        self._scanner = msgpack.Unpacker(max_buffer_size=0, read_size=2**14)
         self._offset = 0
 
 

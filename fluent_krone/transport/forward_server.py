@@ -29,6 +29,7 @@ from fluent_krone.transport.forward_codec import (
 
 _log = logging.getLogger(__name__)
 _READ_BYTES = 2**18
+_MAX_PING_BYTES = 2**12  # a stranger gets no more of our memory
 _LOG_INTERVAL_S = 5.0
 
 
@@ -150,12 +151,13 @@ class ForwardServer:
     async def _converse(
         self, inlet: Inlet, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, peer: str
     ) -> None:
-        splitter = FrameSplitter(self._max_frame_bytes)
+        splitter = FrameSplitter(self._max_frame_bytes if self._shared_key is None else _MAX_PING_BYTES)
         reason = "bad_handshake"
         try:
             async with contextlib.aclosing(self._objects(reader, writer, splitter)) as objects:
                 if self._shared_key is not None and not await self._admit(objects, writer, self._shared_key, peer):
                     return
+                splitter.max_frame_bytes = self._max_frame_bytes
                 reason = "bad_frame"
                 async for packed in objects:
                     await inlet.take(*self._chunk(packed, writer))

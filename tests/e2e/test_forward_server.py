@@ -244,6 +244,21 @@ def test_a_client_without_a_key_is_told_so_in_the_log(caplog: pytest.LogCaptureF
     assert "does one side use shared_key and the other not?" in caplog.text
 
 
+def test_a_stranger_may_not_send_a_large_frame(caplog: pytest.LogCaptureFixture) -> None:
+    async def work(server: ForwardServer, inlet: Inlet) -> None:
+        reader, writer = await connect(server)
+        writer.write(b"\xc6\x01\0\0\0" + bytes(5000))
+        await reader.read()
+        writer.close()
+        reader, writer, _ = await log_in(server, "key")
+        writer.write(encode_events("t", [(0, {"m": "x" * 5000})], "id"))
+        assert await reader.readexactly(len(ACK)) == ACK
+        writer.close()
+
+    assert serve(work, shared_key="key").stats.protocol_errors == {"bad_handshake": 1}
+    assert "a frame is larger than 4096 bytes" in caplog.text
+
+
 def test_a_silent_connection_is_closed_when_a_key_is_asked_for() -> None:
     async def work(server: ForwardServer, inlet: Inlet) -> None:
         reader, writer = await connect(server)
