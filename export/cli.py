@@ -10,7 +10,7 @@ from pathlib import Path
 from fluent_krone.config import parse_duration, parse_list
 from fluent_krone.core.records import InputSettings
 from fluent_krone.core.sessions import SessionSettings
-from fluent_krone.detect.bundle import find_bundle
+from fluent_krone.detect.bundle import find_bundle, load_bundle
 from fluent_krone.errors import KroneError
 
 from . import hierarchy
@@ -112,5 +112,6 @@ def _fit(flags: argparse.Namespace) -> None:
 
 
 def _show(flags: argparse.Namespace) -> None:
-    path = find_bundle(flags.bundle) / "hierarchy.csv"
-    print(hierarchy.show_tree(hierarchy.read_tree(path), color=sys.stdout.isatty()))
+    bundle = load_bundle(flags.bundle)
+    leaves = hierarchy.read_tree(find_bundle(flags.bundle) / "hierarchy.csv", bundle.templates)
+    print(hierarchy.show_tree(leaves, color=sys.stdout.isatty()))

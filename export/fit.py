@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from fluent_krone.core.engine import Engine
-from fluent_krone.core.hierarchy import Hierarchy, Leaf
+from fluent_krone.core.hierarchy import Hierarchy
 from fluent_krone.core.records import InputSettings
 from fluent_krone.core.sessions import SessionSettings
 from fluent_krone.detect.bundle import Bundle, load_bundle, write_bundle
@@ -60,7 +60,7 @@ def fit(options: FitOptions) -> Bundle:
     _check_sessions(sessions, engine, say)
     training = _normal(sessions, options, cut_ns)
     say(f"sessions: {len(sessions):,} instances, fitted on {len(training):,} normal ones")
-    tree = Hierarchy([Leaf(leaf.template, leaf.entity, leaf.action, leaf.status) for leaf in leaves])
+    tree = Hierarchy(leaves)
     patterns = _patterns(training, tree)
     say("patterns: " + ", ".join(f"{len(patterns[level]):,} {level}" for level in LEVELS))
     content: dict[str, Any] = {
