@@ -20,7 +20,7 @@ from .detect.bundle import load_bundle
 from .errors import ConfigError, KroneError, ProtocolError
 from .inputs import read_labels
 from .replay import describe, replay, summary, write_alert
-from .service import Service, log_stats
+from .service import Service, log_stats, tune_gc
 from .sink import Sink
 from .sink.forward import ForwardSink
 from .sink.stdout import StdoutSink
@@ -156,7 +156,9 @@ async def _pipe_until_closed(door: PipeDoor, config: Config) -> None:
 
 def _service(config: Config, sink: Sink) -> Service:
     bundle = load_bundle(config.bundle)
-    return Service(bundle.engine(config), AlertMaker(bundle, config), sink, config)
+    service = Service(bundle.engine(config), AlertMaker(bundle, config), sink, config)
+    tune_gc()
+    return service
 
 
 async def _report(service: Service, show: Callable[[dict[str, float]], None]) -> None:

@@ -1,0 +1,275 @@
+"""Records per second of the whole way, door → alert, beside a baseline of the same run.
+
+Baseline: our own codec and TCP door with every record unpacked to a dict and acks on, but no engine. The two take turns
+in one process, the client is another; quote the ratio, for absolute figures hang on the machine.
+
+    python bench/throughput.py [--data ../shared/data/hdfs_raw] [--rounds 5] [--json]
+"""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import gc
+import json
+import multiprocessing
+import platform
+import resource
+import socket
+import statistics
+import sys
+import time
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+from fluent_krone.alerts import AlertMaker
+from fluent_krone.config import Config
+from fluent_krone.detect.bundle import Bundle, load_bundle
+from fluent_krone.inputs import read_events
+from fluent_krone.service import Service, tune_gc
+from fluent_krone.transport import Inlet
+from fluent_krone.transport.forward_codec import Chunk, ForwardDecoder, encode_events
+from fluent_krone.transport.forward_server import ForwardServer
+from fluent_krone.types import Alert
+
+CHUNK_RECORDS = 5_000
+IN_FLIGHT = 8
+FIELDS = (b"id", b"level", b"component", b"message")  # what in_tail's parser would give
+
+
+class Baseline:
+    """Unpacks every record and acks; no engine."""
+
+    async def take(self, chunk: Chunk, ack: Callable[[], None]) -> None:
+        for _ in chunk.events():
+            pass
+        ack()
+
+    async def flush(self) -> None:
+        pass
+
+
+class Collector:
+    """A sink that remembers when each alert came."""
+
+    def __init__(self) -> None:
+        self.count = 0
+        self.arrived = asyncio.Event()
+
+    async def deliver(self, alerts: Sequence[Alert]) -> None:
+        self.count += len(alerts)
+        self.arrived.set()
+
+    async def close(self) -> None:
+        pass
+
+
+def frames_of(path: Path) -> tuple[list[bytes], int]:
+    """PackedForward frames of a log's records, as Fluentd would send them."""
+    events = [
+        (time_ns, {name.decode(): record[name].decode() for name in FIELDS}) for time_ns, record in read_events(path)
+    ]
+    cuts = range(0, len(events), CHUNK_RECORDS)
+    return [encode_events("app.hdfs", events[i : i + CHUNK_RECORDS], f"chunk-{i}") for i in cuts], len(events)
+
+
+def send(port: int, frames: list[bytes], results: Any) -> None:
+    """The client process: all frames, a few in flight, every ack awaited; reports its wall seconds."""
+    with socket.create_connection(("127.0.0.1", port)) as connection:
+        decoder, unacked = ForwardDecoder(), 0
+        started = time.perf_counter()
+        for frame in frames:
+            connection.sendall(frame)
+            unacked += 1
+            while unacked >= IN_FLIGHT:
+                unacked -= len(decoder.feed(connection.recv(65536)))
+        while unacked:
+            unacked -= len(decoder.feed(connection.recv(65536)))
+        results.put(time.perf_counter() - started)
+
+
+async def run_once(frames: list[bytes], inlet: Inlet) -> tuple[float, float]:
+    """Wall and server CPU seconds for all frames through the TCP door."""
+    server = ForwardServer(port=0)
+    await server.start(inlet)
+    results: Any = multiprocessing.Queue()
+    client = multiprocessing.Process(target=send, args=(server.port, frames, results))
+    cpu = time.process_time()
+    client.start()
+    while client.is_alive():
+        await asyncio.sleep(0.01)
+    cpu = time.process_time() - cpu
+    await server.close()
+    return results.get(), cpu
+
+
+async def whole_way(frames: list[bytes], bundle: Bundle) -> tuple[float, float, int]:
+    """The same through the service, with every session judged at the end; alerts counted."""
+    sink, config = Collector(), Config()
+    service = Service(bundle.engine(config), AlertMaker(bundle, config), sink, config)
+    await service.start()
+    wall, cpu = await run_once(frames, service)
+    started, started_cpu = time.perf_counter(), time.process_time()
+    await service.flush()
+    wall += time.perf_counter() - started
+    cpu += time.process_time() - started_cpu
+    await service.close()
+    return wall, cpu, sink.count
+
+
+def throughput(frames: list[bytes], records: int, bundle: Bundle, rounds: int) -> dict[str, Any]:
+    """Median rates, and the median of the paired ratios, over rounds that take turns."""
+    base, whole, alerts = [], [], 0
+    for _ in range(rounds):
+        gc.collect()
+        base.append(asyncio.run(run_once(frames, Baseline())))
+        *timing, alerts = asyncio.run(whole_way(frames, bundle))
+        whole.append(timing)
+    pairs = list(zip(base, whole, strict=True))
+    return {
+        "records": records,
+        "alerts": alerts,
+        "baseline_records_per_s": round(records / statistics.median(wall for wall, _ in base)),
+        "records_per_s": round(records / statistics.median(wall for wall, _ in whole)),
+        "ratio": round(statistics.median(b[0] / w[0] for b, w in pairs), 3),
+        "records_per_cpu_s": round(records / statistics.median(cpu for _, cpu in whole)),
+        "ratio_cpu": round(statistics.median(b[1] / w[1] for b, w in pairs), 3),
+    }
+
+
+def stages(frames: list[bytes], records: int, bundle: Bundle, rounds: int) -> dict[str, float]:
+    """Microseconds of CPU per record, each stage on top of those before it; the best of `rounds`."""
+
+    def decode(engine: Any) -> None:
+        for frame in frames:
+            for chunk in ForwardDecoder().feed(frame):
+                for _ in chunk.events():
+                    pass
+
+    def read(engine: Any) -> None:
+        for frame in frames:
+            for chunk in ForwardDecoder().feed(frame):
+                for _, record in chunk.events():
+                    engine.reader.read(b"", record)
+
+    def match(engine: Any) -> None:
+        for frame in frames:
+            for chunk in ForwardDecoder().feed(frame):
+                for _, record in chunk.events():
+                    engine.matcher.match(engine.reader.read(b"", record)[0])
+
+    def feed(engine: Any) -> None:
+        for frame in frames:
+            for chunk in ForwardDecoder().feed(frame):
+                engine.feed(chunk.tag, chunk.events(), time.time_ns())
+        engine.finish()
+
+    best = {}
+    for run in (decode, read, match, feed):
+        timings = []
+        for _ in range(rounds):
+            engine = bundle.engine()
+            started = time.process_time()
+            run(engine)
+            timings.append(time.process_time() - started)
+        best[run.__name__] = min(timings) / records * 1e6
+    names = ("decode", "read", "match", "feed")
+    before = (0.0, *(best[name] for name in names[:-1]))
+    return {f"{name}_us": round(best[name] - less, 2) for name, less in zip(names, before, strict=True)}
+
+
+async def latency(bundle: Bundle, count: int = 300) -> dict[str, float]:
+    """Milliseconds from a record's send to its alert, in an idle stream, over the TCP door."""
+    sink, config = Collector(), Config()
+    service = Service(bundle.engine(config), AlertMaker(bundle, config), sink, config)
+    await service.start()
+    server = ForwardServer(port=0)
+    await server.start(service)
+    _, writer = await asyncio.open_connection("127.0.0.1", server.port)
+    waits = []
+    for i in range(count):
+        word = "".join(chr(ord("a") + int(digit)) for digit in str(i))
+        record = {"component": "bench", "message": f"never seen {word} of blk_{i}"}
+        sink.arrived.clear()
+        started = time.perf_counter()
+        writer.write(encode_events("app", [(time.time_ns(), record)], f"one-{i}"))
+        await sink.arrived.wait()
+        waits.append((time.perf_counter() - started) * 1e3)
+    writer.close()
+    await server.close()
+    await service.close()
+    cuts = statistics.quantiles(waits, n=100)
+    return {"p50_ms": round(cuts[49], 2), "p99_ms": round(cuts[98], 2)}
+
+
+def memory(frames: list[bytes], keep_lines: int, results: Any, sessions: int = 100_000) -> None:
+    """Bytes of resident memory per open session of 20 events; in a process of its own."""
+    bundle = load_bundle("hdfs")
+    engine = bundle.engine(Config(keep_lines=keep_lines))
+    log = [record for frame in frames[:2] for chunk in ForwardDecoder().feed(frame) for _, record in chunk.events()]
+    rest = [record[b"message"] for record in log]
+    key = bundle.input_settings.session_key[0].strip("/")
+    gc.collect()
+    before = _resident()
+    import re
+
+    pattern = re.compile(key.encode())
+    for number in range(sessions):
+        name = b"blk_%d" % number
+        events = [
+            (1_600_000_000 * 10**9, {**log[i % len(log)], b"message": pattern.sub(name, rest[i % len(log)])})
+            for i in range(number, number + 20)
+        ]
+        engine.feed("app", events, 1_600_000_000 * 10**9)
+    gc.collect()
+    results.put((_resident() - before) / sessions)
+
+
+def _resident() -> int:
+    pages = int(Path("/proc/self/statm").read_text().split()[1])
+    return pages * resource.getpagesize()
+
+
+def memory_per_session(frames: list[bytes]) -> dict[str, int]:
+    out = {}
+    for name, lines in (("bytes_per_session", 0), ("bytes_per_session_with_lines", 256)):
+        results: Any = multiprocessing.Queue()
+        process = multiprocessing.Process(target=memory, args=(frames, lines, results))
+        process.start()
+        out[name] = round(results.get())
+        process.join()
+    return out
+
+
+def processor() -> str:
+    try:
+        lines = Path("/proc/cpuinfo").read_text().splitlines()
+        return next(line.split(":", 1)[1].strip() for line in lines if line.startswith("model name"))
+    except (OSError, StopIteration):
+        return platform.processor() or platform.machine()
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--data", type=Path, default=Path(__file__).parent.parent.parent / "shared/data/hdfs_raw")
+    parser.add_argument("--rounds", type=int, default=5)
+    parser.add_argument("--json", action="store_true")
+    flags = parser.parse_args()
+    events = flags.data / "events.parquet"
+    if not events.is_file():
+        sys.exit(f"bench: {events} is absent")
+    multiprocessing.set_start_method("fork")
+    bundle = load_bundle("hdfs")
+    frames, records = frames_of(events)
+    tune_gc()
+    result: dict[str, Any] = {"processor": processor(), "python": platform.python_version()}
+    result |= throughput(frames, records, bundle, flags.rounds)
+    result["stages"] = stages(frames, records, bundle, min(flags.rounds, 3))
+    result["latency"] = asyncio.run(latency(bundle))
+    result["memory"] = memory_per_session(frames)
+    print(json.dumps(result) if flags.json else json.dumps(result, indent=2))
+
+
+if __name__ == "__main__":
+    main()
