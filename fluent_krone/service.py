@@ -117,7 +117,6 @@ class Service:
     def stats(self) -> dict[str, float]:
         """Counters since start, by name."""
         engine = self._engine
-        hits, misses = engine.tracker.cache_stats()
         return {
             **self.counters,
             **engine.counters,
@@ -126,8 +125,8 @@ class Service:
             "messages_cut": engine.reader.messages_cut,
             "sessions_over_cap": engine.sessions.over_cap,
             "sessions_open": len(engine.sessions.open),
-            "cache_hits": hits,
-            "cache_misses": misses,
+            "cache_hits": engine.counters["events"] - engine.tracker.misses,
+            "cache_misses": engine.tracker.misses,
             "alerts_outgoing": len(self._outgoing),
         }
 

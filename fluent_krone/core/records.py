@@ -80,6 +80,20 @@ def as_bytes(value: Any) -> bytes:
     return (value if isinstance(value, str) else str(value)).encode("utf-8", "surrogateescape")
 
 
+class _Prefixes(dict[bytes, bytes]):
+    """Component → what stands before its messages."""
+
+    def __init__(self, max_size: int) -> None:
+        self._max_size = max_size
+
+    def __missing__(self, component: bytes) -> bytes:
+        if len(self) >= _MAX_COMPONENTS:
+            self.clear()
+        name = component[: self._max_size].rstrip(b": ")
+        prefix = self[component] = name + b": " if name else b""
+        return prefix
+
+
 class RecordReader:
     """Cuts records into events by `settings`. One instance a stream.
 
@@ -95,7 +109,7 @@ class RecordReader:
         self._max_keys = max_keys
         self._message = field_getter(settings.message_field)
         self._component = field_getter(settings.component_field) if settings.component_field else None
-        self._prefixes: dict[Any, bytes] = {}  # component → what stands before its messages
+        self._prefixes = _Prefixes(max_message_size)
         self._line = compile_bytes("line_format", settings.line_format) if settings.line_format else None
         if self._line and "message" not in self._line.groupindex:
             raise ConfigError("line_format needs a group named message: (?<message>.*)")
@@ -125,7 +139,9 @@ class RecordReader:
         if not text:
             raise RecordError("no_message", "the message is empty")
         if self._component is not None:
-            text = self._prefix(self._component(record)) + text
+            component = self._component(record)
+            if component.__class__ is bytes:
+                text = self._prefixes[component] + text
         if self._find_keys is None:
             return text, self._keys(tag, record, message)
         found = self._find_keys(message)
@@ -138,17 +154,6 @@ class RecordReader:
         if len(text) > self._max_size:
             self.messages_cut += 1
         return text[: self._max_size]
-
-    def _prefix(self, component: Any) -> bytes:
-        if component is None or component.__class__ in (dict, list):
-            return b""
-        found = self._prefixes.get(component)
-        if found is None:
-            if len(self._prefixes) >= _MAX_COMPONENTS:
-                self._prefixes.clear()
-            name = as_bytes(component)[: self._max_size].rstrip(b": ")
-            found = self._prefixes[component] = name + b": " if name else b""
-        return found
 
     def time(self, record: Any) -> int:
         """The event's own time in ns UTC, by `time_field` or the line's groups. Raises RecordError `bad_time`."""

@@ -9,9 +9,6 @@ from __future__ import annotations
 import hashlib
 import re
 from collections.abc import Sequence
-from typing import Any
-
-from lru import LRU
 
 WILDCARD = re.compile(r"<(?:\*|[a-z]+)>")
 UNMATCHED = -1
@@ -94,18 +91,30 @@ class TemplateMatcher:
         for rank, i in enumerate(order):
             length = next((n for n in _HEAD_LENGTHS if len(blind[i].head) >= n), 0)
             self._heads.setdefault(blind[i].head[:length], []).append((rank, i, blind[i]))
-        # Zeroed message → its template, or the few templates that the very digits decide between.
-        self._shapes: Any = LRU(cache_size)
+        # Zeroed message → its template, or the few templates that the very digits decide between. Two generations
+        # of a plain dict forget much like an LRU, at a fifth of its look-up.
+        self._shapes: dict[bytes, int | tuple[int, ...]] = {}
+        self._older: dict[bytes, int | tuple[int, ...]] = {}
+        self._generation_size = max(cache_size // 2, 1)
 
     def match(self, message: bytes) -> int:
         """Index of the template of `message`, or `unmatched`."""
         shape = message.translate(_ZEROED)
         found = self._shapes.get(shape)
         if found is None:
-            found = self._shapes[shape] = self._candidates(shape)
-        if found.__class__ is int:
+            found = self._remember(shape)
+        if isinstance(found, int):
             return found
         return next((i for i in found if self._exact[i].matches(message)), self._unmatched)
+
+    def _remember(self, shape: bytes) -> int | tuple[int, ...]:
+        found = self._older.get(shape)
+        if found is None:
+            found = self._candidates(shape)
+        if len(self._shapes) >= self._generation_size:
+            self._older, self._shapes = self._shapes, {}
+        self._shapes[shape] = found
+        return found
 
     def _candidates(self, shape: bytes) -> int | tuple[int, ...]:
         near = [entry for n in (*_HEAD_LENGTHS, 0) for entry in self._heads.get(shape[:n], ())]

@@ -1,16 +1,15 @@
 """Events in, the Seqs that just closed out, one event at a time.
 
-A session's state is an interned node: sessions that ran alike so far share it, and (state, log key) → next state is
-remembered in one LRU, so a step that was seen before costs one look-up. A forgotten step is worked out again from the
-session's own log keys. Work per event is O(1), amortised: a Seq is read once, when it closes.
+A session's state is an interned node: sessions that ran alike so far share it, and each state remembers its next ones,
+so a step seen before costs one look-up. When too many states are remembered all are forgotten at once (an LRU's
+look-up costs six times a dict's); a forgotten step is worked out again from the session's own log keys. Work per event
+is O(1), amortised: a Seq is read once, when it closes.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from typing import Any
-
-from lru import LRU
 
 from ..types import Seq
 from .hierarchy import Hierarchy
@@ -22,7 +21,7 @@ class State:
     `end` keeps what the whole session comes to if it stops here (the cascade's to fill).
     """
 
-    __slots__ = ("action", "action_start", "end", "entity", "entity_start", "events", "tainted")
+    __slots__ = ("action", "action_start", "end", "entity", "entity_start", "events", "next", "tainted")
 
     def __init__(
         self, events: int, entity: int, action: int, entity_start: int, action_start: int, tainted: bool
@@ -34,6 +33,7 @@ class State:
         self.action_start = action_start  # first event of the open status Seq
         self.tainted = tainted
         self.end: Any = None
+        self.next: dict[int, State] = {}
 
 
 class Tracker:
@@ -57,19 +57,13 @@ class Tracker:
         self._entity_of = hierarchy.entity_of
         self._action_of = hierarchy.action_of
         self._is_normal = is_normal
-        self._steps: Any = LRU(cache_size)
+        self._cache_size = cache_size
+        self._remembered = [self.start]
+        self.misses = 0  # steps worked out
 
     def step(self, state: State, key: int, keys: Sequence[int]) -> State:
         """The state after one more event; `keys` are the session's log keys, at least those before it."""
-        found: State | None = self._steps.get((state, key))
-        if found is None:
-            found = self._steps[state, key] = self._next(state, key, keys)
-        return found
-
-    def cache_stats(self) -> tuple[int, int]:
-        """Hits and misses of the step cache."""
-        hits, misses = self._steps.get_stats()
-        return hits, misses
+        return state.next.get(key) or self._remember(state, key, keys)
 
     def replay(self, keys: Sequence[int]) -> State:
         """The state after `keys`, from the start: how a restored session comes back."""
@@ -94,6 +88,16 @@ class Tracker:
             self._hierarchy.seq("action", keys, state.entity_start, state.events),
             self._hierarchy.seq("entity", keys, 0, state.events),
         ]
+
+    def _remember(self, state: State, key: int, keys: Sequence[int]) -> State:
+        self.misses += 1
+        if len(self._remembered) >= self._cache_size:
+            for old in self._remembered:
+                old.next = {}
+            self._remembered = [self.start]
+        found = state.next[key] = self._next(state, key, keys)
+        self._remembered.append(found)
+        return found
 
     def _next(self, state: State, key: int, keys: Sequence[int]) -> State:
         tainted = state.tainted
