@@ -8,6 +8,7 @@ import contextlib
 import importlib
 import json
 import logging
+import os
 import signal
 import sys
 from collections.abc import Callable, Sequence
@@ -15,7 +16,7 @@ from pathlib import Path
 
 from . import __version__
 from .alerts import AlertMaker, check_tag
-from .config import Config, add_flags, from_flags
+from .config import Config, add_flags, from_flags, suggestion
 from .detect.bundle import load_bundle
 from .errors import ConfigError, KroneError, ProtocolError
 from .inputs import read_labels
@@ -37,12 +38,18 @@ def main(argv: Sequence[str] | None = None) -> int:
     arguments = list(sys.argv[1:] if argv is None else argv)
     if arguments[:1] == ["export"]:
         return _export(arguments[1:])
-    flags = _parser().parse_args(arguments)
+    parser = _parser()
+    flags, unknown = parser.parse_known_args(arguments)
+    if unknown:
+        known = [f"--{name.replace('_', '-')}" for name in vars(flags)]
+        parser.error(f"unknown argument {unknown[0]}{suggestion(unknown[0].split('=')[0], known)}")
     command: Callable[[argparse.Namespace], int] = flags.command
     try:
-        return command(flags)
-    except BrokenPipeError:  # `… | head` has seen enough
-        sys.stderr.close()
+        code = command(flags)
+        sys.stdout.flush()
+        return code
+    except BrokenPipeError:  # `… | head` has seen enough; what is still buffered goes nowhere
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 0
     except (KroneError, OSError) as error:
         print(f"fluent-krone: {error}", file=sys.stderr)

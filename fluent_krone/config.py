@@ -9,7 +9,6 @@ from __future__ import annotations
 import argparse
 import dataclasses
 import difflib
-import math
 import os
 import re
 import tomllib
@@ -24,6 +23,7 @@ SECRET_ENV_PREFIX = "FLUENT_KRONE_"
 DOORS = ("pipe", "serve", "replay")
 
 _TIME_UNITS = {"s": 1, "m": 60, "h": 3600, "d": 86400}
+_MAX_SECONDS = 2**63 / 1e9  # as nanoseconds, what 64 bits hold
 _SIZE_UNITS = {"k": 2**10, "m": 2**20, "g": 2**30, "t": 2**40}
 
 
@@ -35,16 +35,16 @@ def parse_duration(text: str) -> float:
     >>> parse_duration("14h"), parse_duration("0.5")
     (50400.0, 0.5)
     """
-    if match := re.fullmatch(r"(\d+)([smhd])", text):
-        return float(int(match[1]) * _TIME_UNITS[match[2]])
+    match = re.fullmatch(r"([0-9]+)([smhd])", text)
+    number, unit = (match[1], _TIME_UNITS[match[2]]) if match else (text, 1)
     try:
-        seconds = float(text)
+        seconds = float(number) * unit
     except ValueError:
         raise ValueError(
             f"{text!r} is no duration that Fluentd reads: write 30s, 5m, 14h, 1d or seconds (0.5)"
         ) from None
-    if not math.isfinite(seconds) or seconds < 0:
-        raise ValueError(f"must be a finite number of seconds, not negative, got {text}")
+    if not 0 <= seconds < _MAX_SECONDS:
+        raise ValueError(f"must lie between 0 and 292 years, got {text}")
     return seconds
 
 
@@ -54,7 +54,7 @@ def parse_size(text: str) -> int:
     >>> parse_size("8m")
     8388608
     """
-    match = re.fullmatch(r"(\d+)([kmgt]?)", text.lower())
+    match = re.fullmatch(r"([0-9]+)([kmgt]?)", text.lower())
     if not match:
         raise ValueError(f"{text!r} is no size: write 8m, 64k or a number of bytes")
     return int(match[1]) * _SIZE_UNITS.get(match[2], 1)
@@ -71,7 +71,7 @@ def parse_bool(text: str) -> bool:
 
 def parse_count(text: str) -> int:
     """A whole number, not negative."""
-    if not re.fullmatch(r"\d+", text):
+    if not re.fullmatch(r"[0-9]+", text):
         raise ValueError(f"{text!r} is no whole number")
     return int(text)
 
@@ -153,7 +153,7 @@ class Config:
     keep_lines: int = _param(256, "Raw lines kept per open session as evidence; 0 for none.", _COUNT)
     max_lines: int = _param(5, "Raw lines in an alert.", _COUNT)
     max_line_length: int = _param(500, "Characters of each raw line in an alert.", _COUNT)
-    cache_size: int = _param(200_000, "Session states and message shapes remembered, each.", _COUNT)
+    cache_size: int = _param(100_000, "Session states and message shapes remembered, each.", _COUNT)
 
     tag: str = _param("krone.${tag}", "Tag of alerts; `${tag}` and `${tag_parts[n]}` stand for the session's.", _STRING)
     add_tag_prefix: str | None = _param(None, "Prefix for the alert's tag; instead of `tag`.", _STRING)
@@ -185,9 +185,12 @@ class Config:
             raise ConfigError(f"idle_timeout must be positive, got {self.idle_timeout:g}")
         if self.max_events is not None and self.max_events < 1:
             raise ConfigError("max_events must be at least 1, got 0")
-        for name in ("max_sessions", "cache_size", "max_keys_per_record", "max_alerts", "commit_records"):
+        for name in _AT_LEAST_1:
             if getattr(self, name) < 1:
                 raise ConfigError(f"{name} must be at least 1, got {getattr(self, name)}")
+        for name in ("port", "alert_port"):
+            if getattr(self, name) > 65535:
+                raise ConfigError(f"{name} must be at most 65535, got {getattr(self, name)}")
         if self.add_tag_prefix is not None and self.tag != default_of("tag"):
             raise ConfigError("add_tag_prefix and tag exclude each other: keep one")
 
@@ -240,7 +243,7 @@ def from_strings(values: Mapping[str, str], door: str | None = None) -> Config:
     parsed: dict[str, Any] = {}
     for name, text in values.items():
         if name not in known:
-            raise ConfigError(f"unknown parameter {name!r}{_suggestion(name, known)}")
+            raise ConfigError(f"unknown parameter {name!r}{suggestion(name, known)}")
         parsed[name] = _parse(known[name], text)
     return Config(**parsed)
 
@@ -265,7 +268,7 @@ def _read_toml(path: Path, door: str) -> dict[str, str]:
     known = {f.name for f in params(door)}
     for name in table:
         if name not in known:
-            raise ConfigError(f"config file {path}: unknown parameter {name!r}{_suggestion(name, known)}")
+            raise ConfigError(f"config file {path}: unknown parameter {name!r}{suggestion(name, known)}")
     return {name: _literal(value) for name, value in table.items()}
 
 
@@ -277,7 +280,8 @@ def _literal(value: Any) -> str:
     return str(value)
 
 
-def _suggestion(name: str, known: Iterable[str]) -> str:
+def suggestion(name: str, known: Iterable[str]) -> str:
+    """`: did you mean …?` where a known name is near."""
     near = difflib.get_close_matches(name, list(known), n=1)
     return f": did you mean {near[0]!r}?" if near else ""
 
@@ -331,6 +335,10 @@ def markdown_table() -> str:
     return "\n".join(rows) + "\n"
 
 
+_AT_LEAST_1 = (
+    *("max_sessions", "cache_size", "max_keys_per_record", "max_message_size"),
+    *("max_alerts", "commit_records", "max_frame_size", "max_inflated_size"),
+)
 _BUNDLE_SETTINGS = {
     *("message_field", "component_field", "time_field", "time_format", "line_format", "session_key"),
     *("idle_timeout", "window", "max_age", "max_events"),

@@ -8,6 +8,8 @@ from __future__ import annotations
 import csv
 import gzip
 import json
+import sys
+import zlib
 from collections.abc import Iterator
 from datetime import UTC, datetime
 from pathlib import Path
@@ -28,7 +30,10 @@ def read_events(path: Path) -> Iterator[Event]:
     Raises ConfigError when the file can't be opened or is of no known kind.
     """
     for record in _read(path):
-        yield _time(record), {name.encode(): _value(value) for name, value in record.items() if value is not None}
+        try:
+            yield _time(record), {as_bytes(name): _value(v) for name, v in record.items() if v is not None}
+        except RecursionError:  # nested too deep
+            yield None, {}
 
 
 def count_events(path: Path) -> int | None:
@@ -64,15 +69,16 @@ def _read(path: Path) -> Iterator[dict[str, Any]]:
         if suffix == ".parquet":
             yield from _read_parquet(path)
         elif suffix == ".csv":
+            csv.field_size_limit(sys.maxsize)  # a long message is the record reader's to cut
             with _open(path) as file:
-                yield from csv.DictReader(file)
+                yield from csv.DictReader(file, restkey="")
         elif suffix in (".jsonl", ".ndjson", ".json"):
             with _open(path) as file:
                 yield from map(_json, file)
         else:
             with _open(path) as file:
                 yield from ({"message": line.rstrip("\r\n")} for line in file)
-    except (OSError, EOFError, csv.Error) as error:
+    except (OSError, EOFError, ValueError, zlib.error, csv.Error) as error:
         raise ConfigError(f"{path}: {error}") from None
 
 

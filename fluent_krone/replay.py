@@ -6,7 +6,7 @@ import itertools
 import json
 import time
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, TextIO
@@ -54,7 +54,7 @@ def replay(
 
     started = time.perf_counter()
     bar = _Progress(progress, count_events(path))
-    for events in _slices(_timed(read_events(path))):
+    for events in _slices(read_events(path)):
         keep(engine.feed(tag, events, time.time_ns()))
         bar.show(engine.counters["records"])
     keep(engine.finish())
@@ -138,14 +138,6 @@ def describe(result: dict[str, Any], bundle: Bundle) -> str:
 def write_alert(file: TextIO) -> Callable[[Alert], None]:
     """Writes each alert's record as a line of JSON."""
     return lambda alert: print(json.dumps(alert.record, ensure_ascii=False), file=file)
-
-
-def _timed(events: Iterable[Event]) -> Iterator[Event]:
-    """An event without a time has its predecessor's."""
-    last = 0
-    for time_ns, record in events:
-        last = last if time_ns is None else time_ns
-        yield last, record
 
 
 def _slices(events: Iterator[Event]) -> Iterator[list[Event]]:

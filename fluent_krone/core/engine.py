@@ -33,7 +33,7 @@ class Limits:
     max_message_size: int = 8192
     max_keys_per_record: int = 16
     max_sessions: int = 200_000
-    cache_size: int = 200_000
+    cache_size: int = 100_000
     keep_lines: int = 256
     max_lines: int = 5
     max_future: float = 3600.0
@@ -88,7 +88,7 @@ class Engine:
         A record that can't be an event is counted in `set_aside` by its reason and the rest goes on.
         """
         findings: list[Finding] = []
-        read, match, touch, step = self.reader.read, self.matcher.match, self.sessions.touch, self.tracker.step
+        read, match, touch, work_out = self.reader.read, self.matcher.match, self.sessions.touch, self.tracker.work_out
         special, most_events, most_lines = self._special, self.session_settings.max_events, self.limits.keep_lines
         own_time, by_stream, clock = self.reader.has_time, self.limits.idle_clock == "stream", self._clock
         tag_bytes = tag.encode("utf-8", "surrogateescape")
@@ -110,6 +110,8 @@ class Engine:
                 time_ns = self._believe(time_ns, latest)
                 if by_stream:
                     self._clock = clock = self.watermark
+            else:
+                self._leaps = 0
             log_key = match(text)
             for key in keys:
                 event_count += 1
@@ -117,7 +119,8 @@ class Engine:
                 if session is None:
                     session = self._start(key, tag_bytes, time_ns, findings)
                 log_keys = session.keys
-                session.state = step(session.state, log_key, log_keys)
+                state = session.state  # the two lines are Tracker.step, without the cost of a call
+                session.state = state.next.get(log_key) or work_out(state, log_key, log_keys)
                 session.last_ns = time_ns
                 length = len(log_keys)
                 log_keys.append(log_key)
@@ -153,8 +156,8 @@ class Engine:
 
     def _start(self, key: SessionKey, tag: bytes, time_ns: int, findings: list[Finding]) -> Session:
         session, ended = self.sessions.start(key, tag, self._clock, time_ns, self.tracker.start)
-        if ended is not None:
-            self._close(ended, findings)
+        for other in ended:
+            self._close(other, findings)
         return session
 
     def _special_event(self, session: Session, log_key: int, text: bytes, findings: list[Finding]) -> None:
@@ -242,5 +245,7 @@ class Engine:
                 self.counters["time_leap"] += 1
                 return self.watermark
         self._leaps = 0
+        if not self.watermark and self.limits.idle_clock == "stream":
+            self.sessions.settle(time_ns)
         self.watermark = time_ns
         return time_ns

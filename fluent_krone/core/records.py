@@ -34,10 +34,19 @@ class InputSettings:
             raise ConfigError("session_key is empty: name a field, `tag`, or a /regex/ over the message")
         if sum(_is_regex(part) for part in self.session_key) > 1:
             raise ConfigError("session_key takes one /regex/ at most")
+        if self.time_format is not None:
+            _check_time_format(self.time_format)
 
     def override(self, **values: Any) -> InputSettings:
         """These settings with the operator's, where given (not None)."""
         return replace(self, **{name: value for name, value in values.items() if value is not None})
+
+
+def _check_time_format(time_format: str) -> None:
+    try:
+        datetime.strptime(datetime(2000, 1, 1, tzinfo=UTC).strftime(time_format), time_format)
+    except (ValueError, re.error) as error:
+        raise ConfigError(f"time_format {time_format!r} can't be read: {error}") from None
 
 
 def _is_regex(part: str) -> bool:
@@ -48,7 +57,7 @@ def compile_bytes(what: str, pattern: str) -> re.Pattern[bytes]:
     """A regular expression over bytes, or a ConfigError that names the parameter. Ruby's `(?<name>…)` is understood."""
     try:
         return re.compile(re.sub(r"\(\?<(?=[A-Za-z_])", "(?P<", pattern).encode())
-    except re.error as error:
+    except (re.error, ValueError, OverflowError, RecursionError) as error:
         raise ConfigError(f"{what}: {pattern!r} is no regular expression: {error}") from None
 
 
@@ -77,7 +86,11 @@ def as_bytes(value: Any) -> bytes:
     """A field's value as text in bytes."""
     if isinstance(value, bytes):
         return value
-    return (value if isinstance(value, str) else str(value)).encode("utf-8", "surrogateescape")
+    text = value if isinstance(value, str) else str(value)
+    try:
+        return text.encode("utf-8", "surrogateescape")
+    except UnicodeEncodeError:  # JSON's \ud800, half a character
+        return text.encode("utf-8", "replace")
 
 
 class _Prefixes(dict[bytes, bytes]):
@@ -145,7 +158,9 @@ class RecordReader:
         if self._find_keys is None:
             return text, self._keys(tag, record, message)
         found = self._find_keys(message)
-        return text, [(found[0],)] if len(found) == 1 else self._capped([(key,) for key in dict.fromkeys(found)])
+        if len(found) == 1 and found[0]:
+            return text, [(found[0],)]
+        return text, self._capped([(key,) for key in dict.fromkeys(found) if key])
 
     def _text(self, message: Any) -> bytes:
         if message is None or isinstance(message, dict | list):
@@ -156,13 +171,15 @@ class RecordReader:
         return text[: self._max_size]
 
     def time(self, record: Any) -> int:
-        """The event's own time in ns UTC, by `time_field` or the line's groups. Raises RecordError `bad_time`."""
-        if self._line:
-            match = self._line.match(as_bytes(self._message(record) or b""))
-            groups = match.groupdict() if match else {}
-            value: Any = b" ".join(groups[name] for name in ("date", "time") if groups.get(name))
+        """The time of a record that `read` took, in ns UTC, by `time_field` or the line's groups date and time.
+
+        Raises RecordError `bad_time`.
+        """
+        groups = self._groups(as_bytes(self._message(record))[: self._max_size]) if self._line else {}
+        if self._time is not None:
+            value = self._time({**record, **groups})
         else:
-            value = self._time(record) if self._time and isinstance(record, dict) else None
+            value = b" ".join(groups[name] for name in (b"date", b"time") if name in groups)
         if isinstance(value, int | float) and not isinstance(value, bool):
             return _seconds_to_ns(value)
         text = as_bytes(value) if value else b""
@@ -172,12 +189,15 @@ class RecordReader:
         return int(found)
 
     def _cut_line(self, line: bytes, record: Fields) -> tuple[bytes, Fields]:
+        groups = self._groups(line)
+        return groups.get(b"message", b""), {**record, **groups}
+
+    def _groups(self, line: bytes) -> dict[bytes, bytes]:
         assert self._line
         match = self._line.match(line)
         if not match:
             raise RecordError("line_format", "the line does not match line_format")
-        groups = {name.encode(): value for name, value in match.groupdict().items() if value is not None}
-        return groups.get(b"message", b""), {**record, **groups}
+        return {name.encode(): value for name, value in match.groupdict().items() if value is not None}
 
     def _keys(self, tag: bytes, record: Fields, message: bytes) -> list[SessionKey]:
         keys: list[SessionKey] = [()]
@@ -196,7 +216,7 @@ class RecordReader:
 
     def _part(self, part: str) -> Callable[[bytes, Fields, bytes], list[bytes]]:
         if regex := self._regex_of(part):
-            return lambda tag, record, message: list(dict.fromkeys(regex.findall(message)))
+            return lambda tag, record, message: [key for key in dict.fromkeys(regex.findall(message)) if key]
         if part == "tag":
             return lambda tag, record, message: [tag]
         get = field_getter(part)

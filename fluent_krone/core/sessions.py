@@ -87,14 +87,14 @@ class Sessionizer:
         self._move_to_end(key)
         return session
 
-    def start(self, key: SessionKey, tag: bytes, now: int, time_ns: int, state: Any) -> tuple[Session, Session | None]:
-        """Open an instance of `key`; with it comes the session that it ends: of the same key, or to make room."""
-        ended = self.open.get(key)
-        if ended is None and len(self.open) >= self._max_sessions:
-            ended = next(iter(self.open.values()))
-            self.over_cap += 1
-        if ended is not None:
-            self.end(ended)
+    def start(self, key: SessionKey, tag: bytes, now: int, time_ns: int, state: Any) -> tuple[Session, list[Session]]:
+        """Open an instance of `key`; with it come the sessions that it ends: of the same key, or to make room."""
+        ended: list[Session] = []
+        if (previous := self.open.get(key)) is not None:
+            self.end(previous)
+            ended = [previous]
+        elif len(self.open) >= self._max_sessions:
+            ended = list(self.expired(now)) or [self._longest_idle()]
         instance = self._instances.get(key, 0) + 1
         ordinal = self._starts.get((key, time_ns), 0)
         self._instances[key] = instance
@@ -105,6 +105,13 @@ class Sessionizer:
         if self._max_age_ns:
             self._by_age[key] = session
         return session, ended
+
+    def settle(self, now: int) -> None:
+        """Stream time begins, at `now`: whatever is open came with no time that could be believed."""
+        for session in self.open.values():
+            session.opened = now
+            session.limit = self._limit(now)
+            session.deadline = min(now + self._idle_ns, session.limit)
 
     def end(self, session: Session) -> None:
         """Take an open session out."""
@@ -128,6 +135,12 @@ class Sessionizer:
             session = next(iter(self.open.values()))
             self.end(session)
             yield session
+
+    def _longest_idle(self) -> Session:
+        session = next(iter(self.open.values()))
+        self.end(session)
+        self.over_cap += 1
+        return session
 
     def _limit(self, opened: int) -> int:
         limit = _FOREVER

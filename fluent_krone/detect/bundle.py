@@ -15,6 +15,7 @@ from __future__ import annotations
 import csv
 import dataclasses
 import hashlib
+import io
 import json
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
@@ -113,7 +114,7 @@ def load_bundle(name: str) -> Bundle:
         raise
     except (OSError, UnicodeDecodeError) as error:
         raise BundleError(f"bundle {path}: {error}") from None
-    except (ValueError, KeyError, TypeError, IndexError, ConfigError) as error:
+    except (ValueError, KeyError, TypeError, IndexError, AttributeError, csv.Error, ConfigError) as error:
         raise BundleError(
             f"bundle {path} is malformed ({error.__class__.__name__}: {error}): export it again"
         ) from None
@@ -129,8 +130,9 @@ def _read(path: Path) -> Bundle:
             f"bundle {path} has format {manifest.get('format')!r}, this version reads {FORMAT}: export it again"
         )
     content = {name: _verified(path / name, manifest["files"]) for name in FILES}
-    templates = [json.loads(line) for line in content["templates.jsonl"].decode().splitlines()]
-    rows = [Leaf(*row[:4]) for row in list(csv.reader(content["hierarchy.csv"].decode().splitlines()))[1:]]
+    templates = [json.loads(line) for line in _lines(content["templates.jsonl"])]
+    table = csv.reader(io.StringIO(content["hierarchy.csv"].decode(), newline=""))
+    rows = [Leaf(*row[:4]) for row in list(table)[1:]]
     if [row.template for row in rows] != [entry["template"] for entry in templates]:
         raise BundleError(f"bundle {path}: hierarchy.csv and templates.jsonl list different templates: export it again")
     patterns = json.loads(content["patterns.json"])
@@ -145,7 +147,7 @@ def _read(path: Path) -> Bundle:
         hierarchy=Hierarchy(rows, manifest["hierarchy"]["none_actions"]),
         detector=LocalContext({level: patterns[level] for level in LEVELS}, manifest["detector"]["automaton"]),
         training=frozenset(content["training.txt"].decode().split()),
-        golden=tuple(_golden(json.loads(line)) for line in content["golden.jsonl"].decode().splitlines()),
+        golden=tuple(_golden(json.loads(line)) for line in _lines(content["golden.jsonl"])),
     )
 
 
@@ -154,6 +156,10 @@ def _verified(path: Path, hashes: dict[str, str]) -> bytes:
     if hashlib.sha256(content).hexdigest() != hashes.get(path.name):
         raise BundleError(f"bundle file {path} was changed after the export: copy the bundle again")
     return content
+
+
+def _lines(content: bytes) -> list[str]:
+    return content.decode().split("\n")[:-1]  # not splitlines: a template may hold U+2028 and the like
 
 
 def _golden(entry: dict[str, Any]) -> Golden:
@@ -215,7 +221,8 @@ def write_bundle(
             f"{len(rows)} templates, at most {MAX_TEMPLATES} fit: raise the masking or lower max_templates"
         )
     with (path / "hierarchy.csv").open("w", newline="", encoding="utf-8") as file:
-        writer = csv.writer(file, lineterminator="\n")
+        has_return = any("\r" in field for row in rows for field in row)  # which csv would write unquoted
+        writer = csv.writer(file, lineterminator="\n", quoting=csv.QUOTE_ALL if has_return else csv.QUOTE_MINIMAL)
         writer.writerow(("template", "entity", "action", "status", "source"))
         writer.writerows(rows)
     templates = ({"template": row[0], "count": count} for row, count in zip(rows, counts, strict=True))

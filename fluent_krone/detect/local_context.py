@@ -66,7 +66,7 @@ class LocalContext:
         seen = [pair in self._pairs[seq.level] for pair in pairwise(seq.pattern)]
         if self._automaton == "strict":
             return all(seen)
-        last_seen = max((i for i, known in enumerate(seen) if known), default=-1)
+        last_seen = max((i for i, known in enumerate(seen) if known), default=0)
         return all(seen[:last_seen])
 
     def _nearest(self, level: Level, pattern: Pattern) -> tuple[float, Pattern]:
@@ -99,8 +99,8 @@ class _NodeCounts:
 
 
 def _edit_distance(a: Pattern, b: Pattern, limit: int = 100) -> float:
-    """Levenshtein distance of the first `limit` nodes; what lies beyond counts by its length."""
-    beyond = abs(max(len(a) - limit, 0) - max(len(b) - limit, 0))
+    """Levenshtein distance of the first `limit` nodes; what lies beyond counts by its length, or 1 where it differs."""
+    beyond = abs(max(len(a) - limit, 0) - max(len(b) - limit, 0)) or int(a[limit:] != b[limit:])
     a, b = a[:limit], b[:limit]
     row = list(range(len(b) + 1))
     for i, x in enumerate(a, start=1):
