@@ -18,6 +18,7 @@ UNMATCHED = -1
 _ZEROED = bytes.maketrans(b"123456789", b"000000000")
 _HAS_DIGIT = re.compile(rb"\S*\d\S*")
 _HEAD_LENGTHS = (12, 6, 3)
+_LONGEST_SHAPE = 1000  # bytes; longer messages are matched anew each time, or memory would grow
 
 
 def template_id(text: str) -> str:
@@ -82,7 +83,7 @@ class TemplateMatcher:
     [1, 0, 2, -1]
     """
 
-    def __init__(self, templates: Sequence[str], cache_size: int = 200_000, unmatched: int = UNMATCHED) -> None:
+    def __init__(self, templates: Sequence[str], cache_size: int = 100_000, unmatched: int = UNMATCHED) -> None:
         self._unmatched = unmatched
         self._exact = [_Glob(text, zeroed=False) for text in templates]
         blind = [_Glob(text, zeroed=True) for text in templates]
@@ -99,10 +100,11 @@ class TemplateMatcher:
 
     def match(self, message: bytes) -> int:
         """Index of the template of `message`, or `unmatched`."""
-        shape = message.translate(_ZEROED)
-        found = self._shapes.get(shape)
+        found = self._shapes.get(message.translate(_ZEROED))
+        if found.__class__ is int:
+            return found  # not isinstance: it costs as much as the look-up
         if found is None:
-            found = self._remember(shape)
+            found = self._remember(message.translate(_ZEROED))
         if isinstance(found, int):
             return found
         return next((i for i in found if self._exact[i].matches(message)), self._unmatched)
@@ -113,7 +115,8 @@ class TemplateMatcher:
             found = self._candidates(shape)
         if len(self._shapes) >= self._generation_size:
             self._older, self._shapes = self._shapes, {}
-        self._shapes[shape] = found
+        if len(shape) <= _LONGEST_SHAPE:
+            self._shapes[shape] = found
         return found
 
     def _candidates(self, shape: bytes) -> int | tuple[int, ...]:

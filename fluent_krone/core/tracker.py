@@ -51,7 +51,7 @@ class Tracker:
     [('status', 0, 2), ('action', 0, 2)]
     """
 
-    def __init__(self, hierarchy: Hierarchy, is_normal: Callable[[Seq], bool], cache_size: int = 200_000) -> None:
+    def __init__(self, hierarchy: Hierarchy, is_normal: Callable[[Seq], bool], cache_size: int = 100_000) -> None:
         self.start = State(0, -1, -1, 0, 0, False)
         self._hierarchy = hierarchy
         self._entity_of = hierarchy.entity_of
@@ -63,7 +63,18 @@ class Tracker:
 
     def step(self, state: State, key: int, keys: Sequence[int]) -> State:
         """The state after one more event; `keys` are the session's log keys, at least those before it."""
-        return state.next.get(key) or self._remember(state, key, keys)
+        return state.next.get(key) or self.work_out(state, key, keys)
+
+    def work_out(self, state: State, key: int, keys: Sequence[int]) -> State:
+        """A step that `state.next` does not remember, and from now on does."""
+        self.misses += 1
+        if len(self._remembered) >= self._cache_size:
+            for old in self._remembered:
+                old.next = {}
+            self._remembered = [self.start]
+        found = state.next[key] = self._next(state, key, keys)
+        self._remembered.append(found)
+        return found
 
     def replay(self, keys: Sequence[int]) -> State:
         """The state after `keys`, from the start: how a restored session comes back."""
@@ -88,16 +99,6 @@ class Tracker:
             self._hierarchy.seq("action", keys, state.entity_start, state.events),
             self._hierarchy.seq("entity", keys, 0, state.events),
         ]
-
-    def _remember(self, state: State, key: int, keys: Sequence[int]) -> State:
-        self.misses += 1
-        if len(self._remembered) >= self._cache_size:
-            for old in self._remembered:
-                old.next = {}
-            self._remembered = [self.start]
-        found = state.next[key] = self._next(state, key, keys)
-        self._remembered.append(found)
-        return found
 
     def _next(self, state: State, key: int, keys: Sequence[int]) -> State:
         tainted = state.tainted
