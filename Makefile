@@ -1,0 +1,29 @@
+.DEFAULT_GOAL := help
+PYTHON ?= python
+
+.PHONY: help check lint types test bench generate bundle
+
+help:  ## list the targets
+	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 12
+
+check: lint types test  ## exactly what CI runs
+
+lint:  ## ruff: style and formatting
+	$(PYTHON) -m ruff check .
+	$(PYTHON) -m ruff format --check .
+
+types:  ## mypy, strict
+	$(PYTHON) -m mypy
+
+test:  ## all tests that can run here; what is skipped is listed with its reason
+	$(PYTHON) -m pytest
+
+bench:  ## records per second of the whole way, beside a baseline of the same run
+	$(PYTHON) bench/throughput.py
+
+generate:  ## write what is generated from config.py: the plugin's parameters, docs/configuration.md
+	$(PYTHON) tests/golden/regenerate.py
+
+bundle:  ## fit models/hdfs anew from ../shared/data
+	$(PYTHON) -m export fit --input ../shared/data/hdfs_raw/events.parquet --labels ../shared/data/hdfs_raw/labels.parquet \
+	  --output models/hdfs --session-key '/blk_-?[0-9]+/' --component-field component --idle-timeout 14h --train-fraction 0.6
