@@ -166,6 +166,7 @@ module Fluent::Plugin
       return if @flushed
 
       log.warn 'fluent-krone was stopped without a flush', chunks_in_flight: @in_flight.size
+      Process.kill(:KILL, @pid) if @write_lock.locked? # it hangs, and with it the thread that writes to it
     end
 
     # Shown by monitor_agent, and by Prometheus.
@@ -189,9 +190,9 @@ module Fluent::Plugin
     def start_child
       program, *arguments = Shellwords.split(@command)
       flags = CHILD_PARAMS.filter_map { |name| (value = public_send(name)) && "--#{name.to_s.tr('_', '-')}=#{value}" }
-      child_process_execute(:krone_child, program, arguments: [*arguments, 'pipe', *flags],
-                            mode: %i[read write stderr], internal_encoding: nil, scrub: false,
-                            on_exit_callback: method(:child_exited)) do |readio, writeio, stderrio|
+      @pid = child_process_execute(:krone_child, program, arguments: [*arguments, 'pipe', *flags],
+                                   mode: %i[read write stderr], internal_encoding: nil, scrub: false,
+                                   on_exit_callback: method(:child_exited)) do |readio, writeio, stderrio|
         thread_create(:krone_log) { log_lines(stderrio) }
         listen(readio, writeio)
       end
@@ -299,6 +300,9 @@ module Fluent::Plugin
     rescue StandardError => e
       log.error 'fluent-krone sent what is no frame', error: e
       Process.kill(:KILL, child_process_id)
+    ensure
+      # The helper would close it under a copy that is under way, which then goes on into whatever file is opened next.
+      @write_lock.synchronize { writeio.close }
     end
 
     def heed(child, name, value)

@@ -13,13 +13,14 @@ import asyncio
 import itertools
 import os
 import signal
+import stat
 from collections.abc import Mapping, Sequence
 from functools import partial
 from typing import Any
 
 import msgpack
 
-from fluent_krone.errors import ProtocolError, SinkBusy
+from fluent_krone.errors import ConfigError, ProtocolError, SinkBusy
 from fluent_krone.transport import Inlet
 from fluent_krone.transport.forward_codec import MAX_FRAME_BYTES, Chunk, ForwardDecoder, ack_bytes, encode_events
 from fluent_krone.types import Alert
@@ -50,8 +51,11 @@ class PipeDoor:
 
         Whatever prints from now on goes to standard error, which Fluentd logs. Signals are ignored: a terminal's
         Ctrl-C and systemd's stop reach us along with Fluentd, which still has chunks to hand over. Our end is the end
-        of standard input, which comes however Fluentd ends.
+        of standard input, which comes however Fluentd ends. Raises ConfigError when there is no pipe.
         """
+        for fd, name in ((0, "input"), (1, "output")):
+            if not stat.S_ISFIFO(os.fstat(fd).st_mode) and not stat.S_ISSOCK(os.fstat(fd).st_mode):
+                raise ConfigError(f"standard {name} is no pipe: `pipe` is what @type krone starts; use serve or replay")
         stdout = os.dup(1)
         os.dup2(2, 1)
         for signum in (signal.SIGINT, signal.SIGTERM):

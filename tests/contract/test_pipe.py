@@ -159,6 +159,19 @@ def test_garbage_ends_the_process_and_says_so(fluentd: FluentdEnd, garbage: byte
     assert "error:" in log
 
 
+def test_without_a_pipe_it_says_who_should_start_it(tmp_path: Path) -> None:
+    outcome = subprocess.run(
+        [sys.executable, CHILD, tmp_path, "pipe"],
+        env=os.environ | {"PYTHONPATH": str(CHILD.parents[2])},
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        text=True,
+        timeout=20,
+    )
+    assert outcome.returncode == 1
+    assert "standard input is no pipe" in outcome.stderr
+
+
 class Deaf:
     """An inlet that acks nothing; taking a chunk is one given act."""
 

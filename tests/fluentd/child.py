@@ -102,10 +102,10 @@ def text(value: Any) -> Any:
 
 
 def main() -> int:
-    door = PipeDoor.over_standard_streams(version="test")
     memory, arguments = Path(sys.argv[1]), sys.argv[2:]
     print("info: child says", json.dumps(arguments), file=sys.stderr, flush=True)
     try:
+        door = PipeDoor.over_standard_streams(version="test")
         asyncio.run(door.run(Actor(door, memory, arguments)))
     except KroneError as error:
         print("error:", error, file=sys.stderr)

@@ -228,6 +228,44 @@ class KroneOutputTest < Test::Unit::TestCase
       assert_not_equal(*pids)
     end
 
+    def stop_child_under_a_chunk(d)
+      d.feed('app', TIME, { 'n' => 0, 'do' => 'describe' })
+      sleep 0.01 until d.events.any? && d.instance.dequeued_chunks.empty?
+      pid = d.events.last[2]['pid']
+      Process.kill(:STOP, pid)
+      d.feed('app', TIME, { 'n' => 1, 'pad' => 'x' * 1_000_000 })
+      sleep 0.01 until d.instance.instance_variable_get(:@write_lock).locked?
+      pid
+    end
+
+    data('memory' => '', 'file' => '@type file')
+    test 'while a chunk is being written costs no retry either' do |type|
+      d = driver(buffer: type.empty? ? '' : "#{type}\npath #{@dir}/buffer")
+      d.run(timeout: 30, flush: false) do
+        Process.kill(:KILL, stop_child_under_a_chunk(d))
+        sleep 0.05 until taken.last == 'app 1' && d.instance.dequeued_chunks.empty?
+        assert_equal(0, d.instance.num_errors)
+      end
+    end
+
+    test 'or rather hangs does not keep Fluentd from stopping, and the chunk stays' do
+      d = driver('shutdown_timeout 0.3', buffer: "@type file\npath #{@dir}/buffer")
+      d.run(timeout: 30, flush: false) { stop_child_under_a_chunk(d) }
+      assert_equal(1, Dir[File.join(@dir, 'buffer', 'buffer.q*.log')].size)
+      assert_equal(['app 0'], taken)
+    end
+
+    test 'over and over on one chunk leaves it to <secondary>' do
+      config = conf('', buffer: "retry_max_times 3\nretry_wait 0.1\nretry_randomize false\nretry_secondary_threshold 0.3")
+      config.elements << Fluent::Config::Element.new('secondary', '', { '@type' => 'secondary_file', 'directory' => @dir }, [])
+      d = Fluent::Test::Driver::Output.new(Fluent::Plugin::KroneOutput).configure(config)
+      d.run(timeout: 30, flush: false) do
+        d.feed('app', TIME, { 'n' => 1, 'do' => 'die' })
+        sleep 0.05 until Dir[File.join(@dir, 'dump.bin*')].any?
+      end
+      assert_operator(taken.size, :>=, 2)
+    end
+
     test 'twice over one chunk counts as a retry of Fluentd, which retry_max_times ends' do
       d = driver(buffer: "retry_max_times 1\nretry_wait 0.1\nretry_randomize false")
       d.run(timeout: 30, flush: false) do
