@@ -1,0 +1,395 @@
+"""`fluent-krone demo`: a simulated cluster's log through the real Forward server, and what came of it.
+
+Everything is made at run time: a bundle of simulated normal sessions, then other sessions, some with a fault whose
+place is known. What is printed as truth beside each alert is the simulator's knowledge; the detector never sees it.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import io
+import json
+import os
+import shutil
+import sys
+import tempfile
+import textwrap
+import time
+from collections import Counter
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, TextIO
+
+from .alerts import AlertMaker
+from .config import Config
+from .core.hierarchy import Hierarchy, Leaf
+from .core.records import InputSettings
+from .core.sessions import SessionSettings
+from .detect.bundle import Bundle, load_bundle, write_bundle
+from .errors import ConfigError, ProtocolError
+from .replay import write_alert
+from .service import Service
+from .simulator import FAULTS, IDLE_TIMEOUT_S, SESSION_KEY, STEPS, Session, simulate, stream
+from .transport.forward_codec import ack_bytes, encode_events
+from .transport.forward_server import ForwardServer
+from .types import LEVELS, Alert, Finding, Level
+
+_TAG = "cluster.storage"
+_TRAINING_SESSIONS = 3_000
+_CHUNK_EVENTS = 250
+_NARROWEST, _WIDEST = 72, 110  # columns
+_TRUTH_COLUMN = 58
+_MOST_LINES = 60  # alerts in one line each; later ones are only counted
+_MOST_MISSED = 15
+_MARKS = {  # outcome → mark, colour, meaning
+    "step": ("✓", "32", "to the step"),
+    "seq": ("~", "33", "within the Seq it names"),
+    "elsewhere": ("-", "33", "elsewhere in the session"),
+    "false": ("✗", "31", "false alarm"),
+    "new": ("+", "36", "new line"),
+}
+_COLUMNS = {
+    "injected": "injected",
+    "found": "found",
+    "in_seq": "in its Seq",
+    "to_the_step": "to the step",
+    "missed": "missed",
+}
+
+Show = Callable[[Alert], None]
+
+
+def run(*, sessions: int, seed: int, alerts: Path | None, as_json: bool) -> int:
+    """Simulate, send, print; returns the exit code. With `as_json` one line of figures is all that is printed."""
+    if sessions < 1:
+        raise ConfigError(f"sessions must be at least 1, got {sessions}")
+    started = time.perf_counter()
+    live = simulate(sessions, seed)
+    tally = Tally({session.block: session for session in live})
+    with contextlib.ExitStack() as stack:
+        shows: list[Show] = []
+        if alerts is not None:
+            shows.append(write_alert(stack.enter_context(alerts.open("w", encoding="utf-8"))))
+        screen = None if as_json else _Screen(sys.stdout, tally)
+        if screen:
+            shows.append(screen.alert)
+            screen.opening()
+        with tempfile.TemporaryDirectory(prefix="fluent-krone-demo-") as folder:
+            bundle = demo_bundle(Path(folder), simulate(_TRAINING_SESSIONS, seed, faults=False))
+        asyncio.run(_serve_and_send(bundle, live, tally, shows))
+    seconds = time.perf_counter() - started
+    if screen:
+        screen.closing(seconds)
+    else:
+        print(json.dumps({"seed": seed, **tally.figures(), "seconds": round(seconds, 2)}))
+    return 0
+
+
+def demo_bundle(folder: Path, training: Sequence[Session]) -> Bundle:
+    """Fit a bundle to normal sessions, write it into `folder`, load it from there."""
+    names = {name: log_key for log_key, name in enumerate(STEPS)}
+    courses = Counter(tuple(names[move.step] for move in session.moves) for session in training)
+    counts: Counter[int] = Counter()
+    for course, times in courses.items():
+        counts.update({log_key: n * times for log_key, n in Counter(course).items()})
+    rows = [Leaf(step.template, step.entity, step.action, step.status) for step in STEPS.values()]
+    tree = Hierarchy(rows)
+    patterns: dict[Level, set[tuple[int, ...]]] = {level: set() for level in LEVELS}
+    for course in courses:
+        for seq in tree.decompose(course):
+            patterns[seq.level].add(seq.pattern)
+    write_bundle(
+        folder,
+        name="demo",
+        input_settings=InputSettings(session_key=(SESSION_KEY,), component_field="component"),
+        session_settings=SessionSettings(idle_timeout=IDLE_TIMEOUT_S),
+        rows=[(row.template, row.entity, row.action, row.status, "simulator") for row in rows],
+        counts=[counts[log_key] for log_key in range(len(rows))],
+        patterns={level: sorted(seen) for level, seen in patterns.items()},
+        training=[(session.block.encode(),) for session in training],
+        golden=[],
+        training_summary={"sessions": len(training), "events": counts.total()},
+    )
+    return load_bundle(str(folder))
+
+
+async def _serve_and_send(bundle: Bundle, live: Sequence[Session], tally: Tally, shows: Sequence[Show]) -> None:
+    """Serve as `fluent-krone serve` does, and be the client too; alerts are shown as they come in."""
+    config, arrived = Config(on_shutdown="judge"), _Arrived()
+    service = Service(bundle.engine(config), _Witness(bundle, config, tally), arrived, config)
+    server = ForwardServer("127.0.0.1", 0)
+    await service.start()
+    try:
+        await server.start(service)
+        async for _ in _send(server.port, stream(live)):
+            _show(arrived, tally, shows)
+        await service.flush()
+        _show(arrived, tally, shows)
+    finally:
+        await server.close()
+        await service.close()
+
+
+async def _send(port: int, events: Sequence[tuple[int, Mapping[str, Any]]]) -> AsyncIterator[None]:
+    """Send events in chunks as Fluentd would, each with an id whose ack is awaited; yields after every ack."""
+    reader, writer = await asyncio.open_connection("127.0.0.1", port)
+    try:
+        for start in range(0, len(events), _CHUNK_EVENTS):
+            chunk_id = f"demo-{start}"
+            writer.write(encode_events(_TAG, events[start : start + _CHUNK_EVENTS], chunk_id))
+            await writer.drain()
+            ack = ack_bytes(chunk_id)
+            if await reader.readexactly(len(ack)) != ack:
+                raise ProtocolError("BUG: the ack of another chunk")
+            yield
+    finally:
+        writer.close()
+
+
+def _show(arrived: _Arrived, tally: Tally, shows: Sequence[Show]) -> None:
+    for alert in arrived.take():
+        tally.count(alert)
+        for show in shows:
+            show(alert)
+
+
+class _Arrived:
+    """A sink that only keeps alerts: printing within the service's own task would hide a closed standard output."""
+
+    def __init__(self) -> None:
+        self._alerts: list[Alert] = []
+
+    async def deliver(self, alerts: Sequence[Alert]) -> None:
+        self._alerts += alerts
+
+    async def close(self) -> None:
+        """Nothing to let go of."""
+
+    def take(self) -> list[Alert]:
+        alerts, self._alerts = self._alerts, []
+        return alerts
+
+
+class _Witness(AlertMaker):
+    """Also notes which event a verdict calls odd: the alert itself names its step, not its position."""
+
+    def __init__(self, bundle: Bundle, config: Config, tally: Tally) -> None:
+        super().__init__(bundle, config)
+        self._tally = tally
+
+    def make(self, finding: Finding) -> Alert:
+        alert = super().make(finding)
+        if finding.verdict:
+            self._tally.odd_event[alert.alert_id] = finding.verdict.event
+        return alert
+
+
+@dataclass(slots=True)
+class Tally:
+    """What was found, against what the simulator knows.
+
+    A fault is *found* when its session has a sequence alert. Two measures tell whether it was located: the Seq that the
+    alert names holds an event of the fault (or one beside its gap); and the event that it calls odd is of the fault or
+    next to it. An `unseen_template` alert is about a template, not a session: it counts for neither.
+    """
+
+    sessions: Mapping[str, Session]
+    odd_event: dict[str, int] = field(default_factory=dict)  # alert id → position in its session
+    found: dict[str, Alert] = field(default_factory=dict)  # block → its sequence alert
+    novelties: int = 0
+
+    def count(self, alert: Alert) -> None:
+        if alert.record["kind"] == "sequence":
+            self.found.setdefault(alert.record["session"][0], alert)
+        else:
+            self.novelties += 1
+
+    def is_in_seq(self, block: str) -> bool:
+        """Whether the named Seq holds the session's fault."""
+        fault, seq = self.sessions[block].fault, self.found[block].record["seq"]
+        return fault is not None and fault.is_in(seq["start"], seq["end"])
+
+    def is_to_the_step(self, block: str) -> bool:
+        """Whether the odd event is the fault's, or next to it."""
+        fault = self.sessions[block].fault
+        return fault is not None and fault.is_near(self.odd_event[self.found[block].alert_id])
+
+    def of_kind(self, kind: str) -> dict[str, int]:
+        """The figures of one kind of fault."""
+        blocks = [block for block, s in self.sessions.items() if s.fault is not None and s.fault.kind == kind]
+        found = [block for block in blocks if block in self.found]
+        return {
+            "injected": len(blocks),
+            "found": len(found),
+            "in_seq": sum(map(self.is_in_seq, found)),
+            "to_the_step": sum(map(self.is_to_the_step, found)),
+            "missed": len(blocks) - len(found),
+        }
+
+    def missed(self) -> list[Session]:
+        """Faulty sessions that no alert names."""
+        return [s for s in self.sessions.values() if s.fault is not None and s.block not in self.found]
+
+    def figures(self) -> dict[str, Any]:
+        """Everything `--json` prints but the time it took."""
+        kinds = {kind: self.of_kind(kind) for kind in FAULTS}
+        total: Counter[str] = Counter()
+        for figures in kinds.values():
+            total.update(figures)
+        normal = sum(session.fault is None for session in self.sessions.values())
+        false = sum(self.sessions[block].fault is None for block in self.found)
+        return {
+            "sessions": len(self.sessions),
+            "events": sum(len(session.moves) for session in self.sessions.values()),
+            **total,
+            "mean_seq_share": self._seq_share(),
+            "normal": normal,
+            "false_alarms": false,
+            "unseen_template_alerts": self.novelties,
+            "kinds": kinds,
+        }
+
+    def _seq_share(self) -> float | None:
+        """Mean length of the Seqs named in faulty sessions, as a share of the session: a whole one is easily right."""
+        shares = []
+        for block, alert in self.found.items():
+            if self.sessions[block].fault is not None:
+                seq = alert.record["seq"]
+                shares.append((seq["end"] - seq["start"]) / alert.record["events"])
+        return round(sum(shares) / len(shares), 3) if shares else None
+
+
+class _Screen:
+    """What a person reads. The first alert of each sort comes in full, later ones in a line each."""
+
+    def __init__(self, out: TextIO, tally: Tally) -> None:
+        self._out = out
+        self._tally = tally
+        self._shown: set[tuple[str, str]] = set()  # sorts of alerts, by kind and level
+        self._in_lines = 0
+        self._apart = True  # the next line starts a new paragraph
+        self._width = min(max(shutil.get_terminal_size((100, 24)).columns, _NARROWEST), _WIDEST)
+        self._colours = out.isatty() and not os.environ.get("NO_COLOR") and os.environ.get("TERM") != "dumb"
+        if isinstance(out, io.TextIOWrapper):
+            out.reconfigure(errors="replace")  # a terminal that lacks an arrow is no reason to stop
+
+    def opening(self) -> None:
+        figures = self._tally.figures()
+        self._print(self._paint("1", "A storage cluster that exists only here, watched by fluent-krone."))
+        self._wrapped(
+            f"{figures['sessions']:,} sessions, one per block, write {figures['events']:,} interleaved log lines; "
+            f"{figures['injected']:,} of them go wrong. The lines go over the Forward protocol to a server on "
+            f"127.0.0.1 that has learnt from {_TRAINING_SESSIONS:,} other, normal sessions. Its alerts, and beside "
+            "them the truth, which only the simulator knows:"
+        )
+        self._print("   ".join(f"{self._paint(colour, mark)} {meaning}" for mark, colour, meaning in _MARKS.values()))
+
+    def alert(self, alert: Alert) -> None:
+        record = alert.record
+        sort = (record["kind"], record["level"])
+        if sort not in self._shown:
+            self._shown.add(sort)
+            self._in_full(alert)
+            return
+        self._in_lines += 1
+        if self._in_lines <= _MOST_LINES:
+            self._in_a_line(record)
+        elif self._in_lines == _MOST_LINES + 1:
+            self._print("… and more (--alerts FILE has them all)")
+
+    def closing(self, seconds: float) -> None:
+        figures = self._tally.figures()
+        self._table(figures)
+        if (share := figures["mean_seq_share"]) is not None:
+            self._wrapped(
+                f"In its Seq: the Seq that the alert names (on average {100 * share:.0f} % of the session) holds the "
+                "fault. To the step: the event that it calls odd is the fault's, or next to it."
+            )
+        normal, false = figures["normal"], figures["false_alarms"]
+        rate = f" ({100 * false / normal:.1f} %)" if normal else ""
+        self._print(f"False alarms: {false:,} of {normal:,} normal sessions{rate}.")
+        self._missed(self._tally.missed())
+        self._print(f"\n{seconds:.1f} s. To learn from a log of your own: fluent-krone export --help")
+
+    def _in_full(self, alert: Alert) -> None:
+        record = alert.record
+        mark, colour, meaning = self._mark(record)
+        what = meaning if record["kind"] == "unseen_template" else _arrows(record)
+        block = record["session"][0]
+        self._print(f"\n{self._paint(colour, mark)} {self._paint('1', f'{block}  {what}')}")
+        self._wrapped(record["explanation"], indent=4)
+        for odd, line in self._lines(alert):
+            self._print(self._paint("1" if odd else "2", self._cut(f"    {'▸' if odd else ' '} {line}")))
+        self._print(f"    truth: {self._truth(record)}")
+        self._apart = True
+
+    def _in_a_line(self, record: Mapping[str, Any]) -> None:
+        mark, colour, meaning = self._mark(record)
+        if record["kind"] == "unseen_template":
+            text = f"{meaning:<16}  {record['evidence']['unseen'][0]}"
+        else:
+            alarm = f"{record['session'][0]}  {_arrows(record)}"
+            text = f"{alarm:<{_TRUTH_COLUMN}}  {self._truth(record)}"
+        start, self._apart = "\n" if self._apart else "", False
+        self._print(f"{start}{self._paint(colour, mark)} {self._cut(text, 2)}")
+
+    def _truth(self, record: Mapping[str, Any]) -> str:
+        return _told(self._tally.sessions[record["session"][0]])
+
+    def _mark(self, record: Mapping[str, Any]) -> tuple[str, str, str]:
+        block = record["session"][0]
+        if record["kind"] == "unseen_template":
+            return _MARKS["new"]
+        if self._tally.sessions[block].fault is None:
+            return _MARKS["false"]
+        if self._tally.is_to_the_step(block):
+            return _MARKS["step"]
+        return _MARKS["seq" if self._tally.is_in_seq(block) else "elsewhere"]
+
+    def _lines(self, alert: Alert) -> list[tuple[bool, str]]:
+        """The alert's lines, each with whether it is the odd one."""
+        lines = alert.record["lines"]
+        session, odd = self._tally.sessions[alert.record["session"][0]], self._tally.odd_event.get(alert.alert_id)
+        texts = [session.text(event) for event in range(len(session.events))]
+        starts = (at for at in range(len(texts)) if texts[at : at + len(lines)] == lines)
+        first = next((at for at in starts if odd is not None and at <= odd < at + len(lines)), None)
+        return [(first is not None and first + i == odd, line) for i, line in enumerate(lines)]
+
+    def _table(self, figures: Mapping[str, Any]) -> None:
+        heads = "".join(f"{head:>13}" for head in _COLUMNS.values())
+        self._print("\n" + self._paint("1", f"{'fault':<18}{heads}"))
+        for kind, row in [*figures["kinds"].items(), ("all", figures)]:
+            text = f"{kind:<18}" + "".join(f"{row[name] or '·':>13}" for name in _COLUMNS)
+            self._print(self._paint("1", text) if kind == "all" else text)
+
+    def _missed(self, sessions: Sequence[Session]) -> None:
+        if sessions:
+            self._print("Missed:")
+        for session in sessions[:_MOST_MISSED]:
+            self._print(self._cut(f"  {session.block}  {_told(session)}: {session.steps_touched}"))
+        if len(sessions) > _MOST_MISSED:
+            self._print(f"  … and {len(sessions) - _MOST_MISSED} more")
+
+    def _wrapped(self, text: str, indent: int = 0) -> None:
+        self._print(textwrap.fill(text, self._width, initial_indent=" " * indent, subsequent_indent=" " * indent))
+
+    def _cut(self, text: str, taken: int = 0) -> str:
+        room = self._width - taken
+        return text if len(text) <= room else text[: room - 1] + "…"
+
+    def _paint(self, colour: str, text: str) -> str:
+        return f"\x1b[{colour}m{text}\x1b[0m" if self._colours else text
+
+    def _print(self, text: str = "") -> None:
+        print(text, file=self._out)
+
+
+def _arrows(record: Mapping[str, Any]) -> str:
+    return " → ".join(step or "?" for step in (record["entity"], record["action"], record["status"]))
+
+
+def _told(session: Session) -> str:
+    fault = session.fault
+    return f"{fault.kind}, {fault.where} of {len(session.moves)}" if fault else "nothing is wrong"
