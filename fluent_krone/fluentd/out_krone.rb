@@ -70,7 +70,7 @@ module Fluent::Plugin
     config_param :max_lines, :string, default: nil
     desc 'Characters of each raw line in an alert. (default 500)'
     config_param :max_line_length, :string, default: nil
-    desc 'Session states and message shapes remembered, each. (default 200000)'
+    desc 'Session states and message shapes remembered, each. (default 100000)'
     config_param :cache_size, :string, default: nil
     desc 'Tag of alerts; `${tag}` and `${tag_parts[n]}` stand for the session\'s. (default krone.${tag})'
     config_param :tag, :string, default: nil
