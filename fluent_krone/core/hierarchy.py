@@ -87,12 +87,15 @@ class Hierarchy:
 
     def words(self, level: Level, node: int) -> str:
         """A node as an operator reads it: the template of a status leaf, `entity action`, or the entity."""
-        row = self.rows[self._leaf[level][node]]
+        leaf = self._leaf[level][node]
+        row = self.rows[leaf]
+        if leaf == self.unknown:
+            return UNKNOWN
         if level == "entity" and not is_none(row.entity):
             return row.entity
         if level == "action" and not is_none(row.action):
             return row.action if is_none(row.entity) else f"{row.entity} {row.action}"
-        return row.template or UNKNOWN
+        return row.template
 
     def steps(self, key: int) -> tuple[str | None, str | None, str | None]:
         """Entity, action and status of a log key; None where the tree leaves one open."""

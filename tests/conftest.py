@@ -1,0 +1,40 @@
+"""What many tests share: the real data, where it is, and a small synthetic bundle."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import pytest
+from synthetic import write_lift_bundle
+
+from fluent_krone.detect.bundle import Bundle, load_bundle
+
+
+@pytest.fixture(scope="session")
+def shared_data() -> Path:
+    """The data folder beside the repository. Absent, it skips the test; in CI (`CI` is set) it fails it."""
+    path = Path(os.environ.get("FLUENT_KRONE_DATA") or Path(__file__).parents[2] / "shared" / "data")
+    if not path.is_dir():
+        if os.environ.get("CI"):
+            pytest.fail(f"../shared/data is absent, which CI must have: {path}")
+        pytest.skip("../shared/data is absent")
+    return path
+
+
+@pytest.fixture
+def bundle_dir(tmp_path: Path) -> Path:
+    """A bundle on disk that knows how a lift rides; `synthetic` tells its words."""
+    path = tmp_path / "lift"
+    path.mkdir()
+    write_lift_bundle(path)
+    return path
+
+
+@pytest.fixture(scope="session")
+def lift(tmp_path_factory: pytest.TempPathFactory) -> Bundle:
+    """The same bundle, loaded."""
+    path = tmp_path_factory.mktemp("bundles") / "lift"
+    path.mkdir()
+    write_lift_bundle(path)
+    return load_bundle(str(path))

@@ -1,0 +1,110 @@
+"""A made-up service, small enough to judge by hand: a lift whose rides open a door, move, and close it again.
+
+Log keys are the positions in `ROWS`. A ride is normal when it is one of `NORMAL`, log key by log key.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+from typing import Any
+
+from fluent_krone.core.engine import Engine, Limits
+from fluent_krone.core.hierarchy import Hierarchy, Leaf
+from fluent_krone.core.records import InputSettings
+from fluent_krone.core.sessions import SessionSettings
+from fluent_krone.detect.bundle import Golden, write_bundle
+from fluent_krone.detect.local_context import LocalContext
+from fluent_krone.types import LEVELS, Finding, Level
+
+S = 10**9
+T0 = 1_700_000_000 * S  # 2023-11-14T22:13:20Z
+
+# template, entity, action, status, where that came from
+ROWS = [
+    ("gate: open door <num>", "gate", "open", "asked", "hand"),
+    ("gate: door <num> is open", "gate", "open", "done", "hand"),
+    ("lift: going to floor <num>", "lift", "move", "going", "hand"),
+    ("lift: arrived at floor <num>", "lift", "move", "arrived", "hand"),
+    ("lift: stuck at floor <num>", "lift", "move", "stuck", "hand"),
+    ("gate: close door <num>", "gate", "close", "asked", "hand"),
+    ("bye <*>", "none", "none", "none", "hand"),
+]
+OPEN, OPENED, GOING, ARRIVED, STUCK, CLOSE, BYE = range(len(ROWS))
+UNKNOWN = len(ROWS)
+MESSAGES = [row[0].replace("<num>", "3").replace("<*>", "bob") for row in ROWS] + ["fire in the machine room 9"]
+
+NORMAL = [
+    (OPEN, OPENED, CLOSE),
+    (OPEN, OPENED, GOING, ARRIVED, CLOSE),
+    (OPEN, OPENED, GOING, GOING, ARRIVED, CLOSE),
+    (OPEN, OPENED, GOING, ARRIVED, CLOSE, BYE),
+]
+
+
+def tree(**options: Any) -> Hierarchy:
+    return Hierarchy([Leaf(*row[:4]) for row in ROWS], **options)
+
+
+def patterns_of(hierarchy: Hierarchy, sessions: Iterable[Sequence[int]]) -> dict[Level, list[tuple[int, ...]]]:
+    seen: dict[Level, set[tuple[int, ...]]] = {level: set() for level in LEVELS}
+    for keys in sessions:
+        for seq in hierarchy.decompose(keys):
+            seen[seq.level].add(seq.pattern)
+    return {level: sorted(seen[level]) for level in LEVELS}
+
+
+def counts() -> list[int]:
+    """How often normal training had each template: never a lift that is stuck."""
+    return [sum(keys.count(key) for keys in NORMAL) for key in range(len(ROWS))]
+
+
+def write_lift_bundle(path: Path, **overrides: Any) -> None:
+    """Write the bundle into `path`, with some of `write_bundle`'s arguments in place of ours."""
+    golden = [
+        Golden(records=tuple({"message": MESSAGES[k], "ride": "1"} for k in keys), findings=()) for keys in NORMAL
+    ]
+    content: dict[str, Any] = {
+        "name": "lift",
+        "input_settings": InputSettings(session_key=("ride",)),
+        "session_settings": SessionSettings(idle_timeout=60.0),
+        "rows": ROWS,
+        "counts": counts(),
+        "patterns": patterns_of(tree(), NORMAL),
+        "training": [(b"trained",)],
+        "golden": golden,
+    }
+    write_bundle(path, **content | overrides)
+
+
+def lift_engine(*, limits: Limits | None = None, session_key: tuple[str, ...] = ("ride",), **session: Any) -> Engine:
+    """An engine over the same words; `session` are SessionSettings, `idle_timeout` 60 s unless told."""
+    hierarchy = tree()
+    return Engine(
+        templates=[row[0] for row in ROWS],
+        seen=[n > 0 for n in counts()],
+        hierarchy=hierarchy,
+        detector=LocalContext(patterns_of(hierarchy, NORMAL)),
+        input_settings=InputSettings(session_key=session_key),
+        session_settings=SessionSettings(**{"idle_timeout": 60.0} | session),
+        limits=limits,
+    )
+
+
+def event(key: str, log_key: int, at_s: float | None = 0) -> tuple[int | None, dict[bytes, Any]]:
+    """A log line of ride `key`, `at_s` seconds after T0 (None: it has no time)."""
+    record = {b"message": MESSAGES[log_key].encode(), b"ride": key.encode()}
+    return None if at_s is None else T0 + round(at_s * S), record
+
+
+def ride(key: str, log_keys: Sequence[int], at_s: float = 0) -> list[tuple[int | None, dict[bytes, Any]]]:
+    """A ride's lines, one a second."""
+    return [event(key, log_key, at_s + i) for i, log_key in enumerate(log_keys)]
+
+
+def sequences(findings: Iterable[Finding]) -> list[Finding]:
+    return [finding for finding in findings if finding.kind == "sequence"]
+
+
+def novelties(findings: Iterable[Finding]) -> list[Finding]:
+    return [finding for finding in findings if finding.kind == "unseen_template"]

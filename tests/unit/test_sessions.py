@@ -1,0 +1,164 @@
+"""When a session ends. Times in seconds; the Sessionizer's own are nanoseconds."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from fluent_krone.core.sessions import Session, Sessionizer, SessionSettings
+from fluent_krone.errors import ConfigError
+
+S = 10**9
+
+
+class Timeline:
+    """Feeds one event at a time, as the engine does, and remembers what ended."""
+
+    def __init__(self, max_sessions: int = 100, **settings: Any) -> None:
+        settings = {"idle_timeout": 10.0} | settings
+        self.sessions = Sessionizer(SessionSettings(**settings), max_sessions=max_sessions)
+        self.ended: list[tuple[str, int]] = []
+
+    def event(self, name: str, now: float, time: float | None = None) -> Session:
+        key = (name.encode(),)
+        session = self.sessions.touch(key, int(now * S))
+        if session is None:
+            time_ns = int((now if time is None else time) * S)
+            session, ended = self.sessions.start(key, b"app", int(now * S), time_ns, None)
+            self._note(ended)
+        return session
+
+    def expire(self, now: float) -> list[tuple[str, int]]:
+        self._note(self.sessions.expired(int(now * S)))
+        return self.ended
+
+    def _note(self, ended: Any) -> None:
+        self.ended += [(session.key[0].decode(), session.instance) for session in ended]
+
+
+def test_idle_timeout_is_exact() -> None:
+    line = Timeline()
+    line.event("a", 0)
+    assert line.event("a", 10).instance == 1  # idle for just as long as allowed
+    assert line.event("a", 20 + 1e-6).instance == 2
+    assert line.ended == [("a", 1)]
+
+
+def test_collecting_is_exact_too() -> None:
+    line = Timeline()
+    line.event("a", 0)
+    assert line.expire(10) == []
+    assert line.expire(10 + 1e-6) == [("a", 1)]
+    assert not line.sessions.open
+
+
+def test_when_ended_sessions_are_collected_changes_nothing() -> None:
+    eager, lazy = Timeline(), Timeline()
+    for now in (0, 5, 16, 30, 31):
+        eager.expire(now)
+        assert eager.event("a", now).instance == lazy.event("a", now).instance
+
+
+def test_the_longest_idle_end_first() -> None:
+    line = Timeline()
+    for name, now in (("a", 0), ("b", 1), ("c", 2), ("a", 3)):
+        line.event(name, now)
+    assert line.expire(100) == [("b", 1), ("c", 1), ("a", 1)]
+
+
+def test_max_age_ends_a_busy_session() -> None:
+    line = Timeline(max_age=25.0)
+    for now in (0, 8, 16, 24):
+        assert line.event("a", now).instance == 1
+    line.event("b", 20)
+    assert line.event("a", 25).instance == 1
+    assert line.expire(25.5) == [("a", 1)]
+    assert line.event("a", 26).instance == 2
+
+
+def test_windows_are_aligned_and_half_open() -> None:
+    line = Timeline(window=60.0, idle_timeout=1000.0)
+    assert line.event("a", 59).instance == 1
+    assert line.event("a", 60).instance == 2
+    assert line.event("a", 60).instance == 2
+    assert line.event("a", 119.999).instance == 2
+    assert line.expire(120) == [("a", 1), ("a", 2)]
+
+
+def test_window_and_max_age_whichever_comes_first() -> None:
+    line = Timeline(window=60.0, max_age=10.0, idle_timeout=1000.0)
+    line.event("a", 0)
+    line.event("b", 55)
+    assert line.expire(11) == [("a", 1)]
+    assert line.expire(60) == [("a", 1), ("b", 1)]
+
+
+def test_above_the_cap_the_longest_idle_makes_room() -> None:
+    line = Timeline(max_sessions=2)
+    for name, now in (("a", 0), ("b", 1), ("a", 2), ("c", 3)):
+        line.event(name, now)
+    assert line.ended == [("b", 1)]
+    assert line.sessions.over_cap == 1
+    assert line.event("b", 4).instance == 2
+
+
+def test_ended_sessions_make_room_before_open_ones() -> None:
+    line = Timeline(max_sessions=2, max_age=10.0)
+    for name, now in (("old", 0), ("young", 5), ("old", 9), ("new", 11)):
+        line.event(name, now)
+    assert line.ended == [("old", 1)]  # past its age, though its last event is later than young's
+    assert line.sessions.over_cap == 0
+    assert {key[0] for key in line.sessions.open} == {b"young", b"new"}
+
+
+def test_a_new_instance_of_the_same_key_needs_no_room() -> None:
+    line = Timeline(max_sessions=1)
+    line.event("a", 0)
+    line.event("a", 100)
+    assert (line.ended, line.sessions.over_cap) == ([("a", 1)], 0)
+
+
+def test_instances_and_ordinals() -> None:
+    line = Timeline()
+    said = [
+        (session.instance, session.ordinal)
+        for session in (
+            line.event("a", 0),
+            line.event("a", 100, time=0),  # late: its first event has the time of the first instance
+            line.event("a", 200),
+            line.event("b", 200),
+        )
+    ]
+    assert said == [(1, 0), (2, 1), (3, 0), (1, 0)]
+
+
+def test_drain_takes_all_in_order() -> None:
+    line = Timeline(max_age=100.0)
+    for name in "abc":
+        line.event(name, 0)
+    assert [session.key for session in line.sessions.drain()] == [(b"a",), (b"b",), (b"c",)]
+    assert not line.sessions.open and line.expire(1000) == []
+
+
+def test_settle_gives_waiting_sessions_the_streams_first_time() -> None:
+    line = Timeline(window=60.0)
+    line.event("a", 0)
+    line.sessions.settle(1000 * S)
+    assert line.event("a", 1010).instance == 1
+    assert line.event("a", 1021).instance == 2
+
+
+@pytest.mark.parametrize(
+    "settings",
+    [
+        {"idle_timeout": 0.0},
+        {"idle_timeout": -1.0},
+        {"idle_timeout": 1.0, "max_events": 0},
+        {"idle_timeout": 1.0, "window": -1.0},
+        {"idle_timeout": 1.0, "max_age": -1.0},
+    ],
+)
+def test_settings_out_of_range(settings: dict[str, Any]) -> None:
+    with pytest.raises(ConfigError):
+        SessionSettings(**settings)

@@ -1,0 +1,79 @@
+"""Message → log key."""
+
+from __future__ import annotations
+
+import pytest
+
+from fluent_krone.core.templates import UNMATCHED, TemplateMatcher, novel_shape, template_id
+
+
+@pytest.mark.parametrize(
+    ("template", "message", "fits"),
+    [
+        ("plain", b"plain", True),
+        ("plain", b"plain text", False),
+        ("a <*>", b"a b", True),
+        ("a <*>", b"a ", False),
+        ("<*>", b"x", True),
+        ("<*>", b"", False),
+        ("<*> b", b"a b", True),
+        ("a <*> b <*> c", b"a 1 b 2 c", True),
+        ("a <*> b <*> c", b"a 1 b b 2 b c", True),
+        ("a <*> b", b"a  b", False),
+        ("ab<*>ba", b"aba", False),
+        ("ab<*>ba", b"abba", False),
+        ("ab<*>ba", b"ab-ba", True),
+        ("<*><*>", b"x", False),
+        ("<*><*>", b"xy", True),
+        ("a<*><num>b", b"axb", False),
+        ("a<*><num>b", b"axyb", True),
+        ("x<*>ab<*>", b"xababc", True),
+        ("<num> of <num>", b"any of words", True),
+        ("no <B> wildcard", b"no <B> wildcard", True),
+        ("no <B> wildcard", b"no x wildcard", False),
+        ("line one\n<*>", b"line one\n\tat two\n\tat three", True),
+        ("gr\u00fc\u00dfe <*>", "gr\u00fc\u00dfe dich".encode(), True),
+        ("a <*> b", b"a \xff\xfe b", True),
+    ],
+)
+def test_a_wildcard_is_one_or_more_bytes_of_anything(template: str, message: bytes, fits: bool) -> None:
+    assert TemplateMatcher([template]).match(message) == (0 if fits else UNMATCHED)
+
+
+def test_most_literal_bytes_win_then_fewest_wildcards_then_order() -> None:
+    assert TemplateMatcher(["a <*>", "a b <*>"]).match(b"a b c") == 1
+    assert TemplateMatcher(["a <*><*>", "a <*>"]).match(b"a bc") == 1
+    assert TemplateMatcher(["<*> a", "a <*>"]).match(b"a a") == 0
+
+
+def test_digits_are_remembered_exactly() -> None:
+    matcher = TemplateMatcher(["code 404", "code <*>", "code 500"])
+    assert [matcher.match(m) for m in (b"code 404", b"code 500", b"code 200", b"code 404")] == [0, 2, 1, 0]
+
+
+def test_a_tiny_cache_changes_nothing() -> None:
+    templates = ["code 404", "code <num>", "user <*>"]
+    small, large = TemplateMatcher(templates, cache_size=1), TemplateMatcher(templates)
+    for message in (b"code 404", b"user a", b"code 7", b"code 404", b"nothing", b"user 404") * 3:
+        assert small.match(message) == large.match(message)
+
+
+def test_what_stands_for_no_match_can_be_chosen() -> None:
+    assert TemplateMatcher(["a"], unmatched=1).match(b"b") == 1
+    assert TemplateMatcher([]).match(b"b") == UNMATCHED
+
+
+def test_a_hostile_message_costs_linear_time() -> None:
+    matcher = TemplateMatcher(["<*>".join("aaaaaaaaaaaa") + "b"])
+    assert matcher.match(b"a" * 100_000) == UNMATCHED
+
+
+def test_template_ids_are_pinned() -> None:
+    """They are in alert ids: another hash would make every alert new."""
+    assert template_id("bye <*>") == "bf85a13145686aeb"
+    assert template_id("a") != template_id("b")
+
+
+def test_novel_shapes_are_coarse_and_bounded() -> None:
+    assert novel_shape(b"disk sda1 lost 17 sectors") == b"disk <*> lost <*> sectors"
+    assert len(novel_shape(b"word " * 10_000)) <= 200

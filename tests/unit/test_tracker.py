@@ -1,0 +1,50 @@
+"""Sessions step by step: Seqs close when they must, and like sessions share their states."""
+
+from __future__ import annotations
+
+from synthetic import ARRIVED, CLOSE, GOING, NORMAL, OPEN, OPENED, STUCK, UNKNOWN, patterns_of, tree
+
+from fluent_krone.core.tracker import Tracker
+from fluent_krone.detect.local_context import LocalContext
+from fluent_krone.types import Seq
+
+RIDE = (OPEN, OPENED, GOING, GOING, ARRIVED, CLOSE)
+
+
+def lift_tracker(cache_size: int = 1000) -> Tracker:
+    return Tracker(tree(), LocalContext(patterns_of(tree(), NORMAL)).is_normal, cache_size)
+
+
+def test_seqs_close_at_their_boundary() -> None:
+    closed: list[Seq] = []
+    tracker = Tracker(tree(), lambda seq: not closed.append(seq))  # type: ignore[func-returns-value]
+    state, after = tracker.start, []
+    for key in RIDE:
+        state = tracker.step(state, key, RIDE)
+        after.append(len(closed))
+    assert after == [0, 0, 2, 2, 2, 4]
+    assert {*closed, *tracker.closed_by_end(state, RIDE)} == set(tree().decompose(RIDE))
+
+
+def test_sessions_that_run_alike_share_their_states() -> None:
+    tracker = lift_tracker()
+    assert tracker.replay(RIDE) is tracker.replay(RIDE)
+    misses = tracker.misses
+    tracker.replay((*RIDE[:4], STUCK))
+    assert tracker.misses == misses + 1
+
+
+def test_a_closed_seq_that_is_not_normal_taints_what_comes_after() -> None:
+    tracker = lift_tracker()
+    assert not tracker.replay(RIDE).tainted
+    assert not tracker.replay((OPEN, OPENED, GOING, STUCK)).tainted  # still open
+    assert tracker.replay((OPEN, OPENED, GOING, STUCK, CLOSE)).tainted
+    assert tracker.replay((OPEN, OPENED, GOING, STUCK, CLOSE, OPEN, OPENED)).tainted
+
+
+def test_a_forgotten_step_is_worked_out_again() -> None:
+    small, large = lift_tracker(cache_size=1), lift_tracker()
+    for keys in (*NORMAL, (OPEN, UNKNOWN, OPEN), RIDE):
+        got, expected = small.replay(keys), large.replay(keys)
+        for name in ("events", "entity", "action", "entity_start", "action_start", "tainted"):
+            assert getattr(got, name) == getattr(expected, name)
