@@ -70,7 +70,7 @@ def _read(path: Path) -> Iterator[dict[str, Any]]:
             yield from _read_parquet(path)
         elif suffix == ".csv":
             csv.field_size_limit(sys.maxsize)  # a long message is the record reader's to cut
-            with _open(path) as file:
+            with _open(path, newline="") as file:
                 yield from csv.DictReader(file, restkey="")
         elif suffix in (".jsonl", ".ndjson", ".json"):
             with _open(path) as file:
@@ -82,9 +82,9 @@ def _read(path: Path) -> Iterator[dict[str, Any]]:
         raise ConfigError(f"{path}: {error}") from None
 
 
-def _open(path: Path) -> IO[str]:
+def _open(path: Path, newline: str = "\n") -> IO[str]:
     opener: Any = gzip.open if path.suffix == ".gz" else open
-    file: IO[str] = opener(path, "rt", encoding="utf-8", errors="surrogateescape", newline="")
+    file: IO[str] = opener(path, "rt", encoding="utf-8", errors="surrogateescape", newline=newline)
     return file
 
 

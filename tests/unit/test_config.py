@@ -34,7 +34,7 @@ def test_durations(text: str, seconds: float) -> None:
     ],
 )
 def test_durations_that_fluentd_would_misread_and_other_nonsense(text: str) -> None:
-    with pytest.raises(ConfigError, match="^idle_timeout: "):
+    with pytest.raises(ConfigError, match=r"^idle_timeout: "):
         from_strings({"idle_timeout": text})
 
 
@@ -50,13 +50,13 @@ def test_sizes(text: str, size: int) -> None:
 
 @pytest.mark.parametrize("text", ["", "8mb", "1.5m", "-1", "m", "8 m", "٣"])
 def test_sizes_that_are_none(text: str) -> None:
-    with pytest.raises(ConfigError, match="^max_message_size: "):
+    with pytest.raises(ConfigError, match=r"^max_message_size: "):
         from_strings({"max_message_size": text})
 
 
 @pytest.mark.parametrize("text", ["", "-1", "1.5", "1_000", "ten", "1" * 5000])
 def test_counts_that_are_none(text: str) -> None:
-    with pytest.raises(ConfigError, match="^max_events: "):
+    with pytest.raises(ConfigError, match=r"^max_events: "):
         from_strings({"max_events": text})
 
 
@@ -86,7 +86,7 @@ def test_bools() -> None:
 def test_an_unknown_name_gets_a_suggestion() -> None:
     with pytest.raises(ConfigError, match=r"unknown parameter 'idle_timout': did you mean 'idle_timeout'\?"):
         from_strings({"idle_timout": "5m"})
-    with pytest.raises(ConfigError, match="unknown parameter 'zzz'$"):
+    with pytest.raises(ConfigError, match=r"unknown parameter 'zzz'$"):
         from_strings({"zzz": "5m"})
 
 

@@ -1,0 +1,159 @@
+"""The command as its user runs it: exit codes, one-line failures, JSON."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import socket
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from synthetic import GOING, MESSAGES, NORMAL, OPEN, OPENED, STUCK
+
+from fluent_krone.cli import main
+
+REPOSITORY = Path(__file__).parents[2]
+COMMAND = [sys.executable, "-m", "fluent_krone"]
+ENVIRONMENT = os.environ | {"PYTHONPATH": str(REPOSITORY)}
+
+
+def run(*arguments: str | Path, **environment: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [*COMMAND, *map(str, arguments)], capture_output=True, text=True, timeout=60, env=ENVIRONMENT | environment
+    )
+
+
+@pytest.fixture
+def log(tmp_path: Path) -> Path:
+    path = tmp_path / "log.jsonl"
+    rides = {"good": NORMAL[1], "bad": (OPEN, OPENED, GOING, STUCK)}
+    lines = [{"time": 1_700_000_000, "ride": r, "message": MESSAGES[key]} for r, keys in rides.items() for key in keys]
+    path.write_text("".join(json.dumps(line) + "\n" for line in lines))
+    return path
+
+
+def test_done_is_0(bundle_dir: Path, log: Path, tmp_path: Path) -> None:
+    labels, alerts = tmp_path / "labels.csv", tmp_path / "alerts.jsonl"
+    labels.write_text("session,anomaly\ngood,0\nbad,1\n")
+    done = run("replay", "--bundle", bundle_dir, "--input", log, "--labels", labels, "--alerts", alerts, "--json")
+    assert (done.returncode, done.stderr) == (0, "")
+    figures = json.loads(done.stdout.splitlines()[-1])
+    wanted = "events unmatched sessions instances left_out flagged alerts tp fp fn tn precision recall f1 events_per_s"
+    assert set(wanted.split()) <= set(figures)
+    assert (figures["tp"], figures["tn"], figures["f1"]) == (1, 1, 1.0)
+    records = [json.loads(line) for line in alerts.read_text().splitlines()]
+    assert [record["kind"] for record in records] == ["unseen_template", "sequence"]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "complaint"),
+    [
+        (["replay", "--bundle", "nowhere", "--input", "x"], "fluent-krone: no bundle 'nowhere'"),
+        (["check-config", "--idle-timeout", "0.5s"], "fluent-krone: idle_timeout: '0.5s' is no duration that Fluentd"),
+        (["check-config", "--idle-timeout=100ms"], "fluent-krone: idle_timeout: '100ms' is no duration that Fluentd"),
+        (["serve", "--port", "70000"], "fluent-krone: port must be at most 65535, got 70000"),
+    ],
+)
+def test_a_failure_is_1_and_told_in_one_line(arguments: list[str], complaint: str) -> None:
+    failed = run(*arguments)
+    assert (failed.returncode, failed.stdout) == (1, "")
+    assert failed.stderr.startswith(complaint)
+    assert failed.stderr.count("\n") == 1
+
+
+def test_wrong_usage_is_2_and_suggests_what_was_meant() -> None:
+    wrong = run("check-config", "--idle-timout=5m")
+    assert (wrong.returncode, wrong.stdout) == (2, "")
+    assert "unknown argument --idle-timout=5m: did you mean '--idle-timeout'?" in wrong.stderr
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [[], ["nothing"], ["replay"], ["replay", "--input"], ["serve", "--shared-key", "x"], ["serve", "--idle", "5m"]],
+)
+def test_more_wrong_usage(arguments: list[str], capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as end:
+        main(arguments)
+    assert end.value.code == 2
+    assert "usage:" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("arguments", "complaint"),
+    [
+        (["replay", "--input", "no/such.log"], "no/such.log"),
+        (["replay", "--input", "x.log", "--labels", "no/such.csv"], "no/such.csv"),
+        (["check-config", "--config", "no/such.toml"], "no/such.toml"),
+        (["check-config", "--tag", "${tags}"], "${tags} is no placeholder"),
+        (["check-config", "--session-key", "/(/"], "no regular expression"),
+        (["check-config", "--line-format", "x"], "needs a group named message"),
+        (["check-config", "--alert-host", "127.0.0.1"], "alert_port 24224 is our own port"),
+    ],
+)
+def test_more_failures(arguments: list[str], complaint: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(arguments) == 1
+    told = capsys.readouterr().err
+    assert told.startswith("fluent-krone: ") and complaint in told and told.count("\n") == 1
+
+
+def test_check_config_runs_the_golden_lines(bundle_dir: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["check-config", "--bundle", str(bundle_dir), "--idle-timeout", "5m"]) == 0
+    assert "7 templates, 4 golden runs hold, idle_timeout 300 s" in capsys.readouterr().out
+
+
+def test_a_damaged_bundle_is_a_failure(bundle_dir: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    with (bundle_dir / "patterns.json").open("ab") as file:
+        file.write(b" ")
+    assert main(["check-config", "--bundle", str(bundle_dir)]) == 1
+    assert "patterns.json was changed after the export: copy the bundle again" in capsys.readouterr().err
+
+
+def test_secrets_never_print(bundle_dir: Path, tmp_path: Path) -> None:
+    file = tmp_path / "krone.toml"
+    file.write_text('alert_shared_key = "s3cret"\nport = 0\nbind = "256.0.0.1"\nlog_level = "debug"\n')
+    failed = run("serve", "--bundle", bundle_dir, "--config", file, FLUENT_KRONE_SHARED_KEY="hunter2")
+    assert failed.returncode == 1
+    for secret in ("s3cret", "hunter2"):
+        assert secret not in failed.stdout + failed.stderr
+
+
+def test_serve_stops_on_a_signal(bundle_dir: Path) -> None:
+    arguments = ["serve", "--bundle", str(bundle_dir), "--port", "0"]
+    server = subprocess.Popen([*COMMAND, *arguments], stderr=subprocess.PIPE, text=True, env=ENVIRONMENT)
+    assert server.stderr is not None
+    assert any("listening bind=127.0.0.1" in line for line in server.stderr)
+    server.send_signal(signal.SIGTERM)
+    assert server.wait(30) == 0
+    server.stderr.close()
+
+
+def test_a_port_in_use_is_a_failure(bundle_dir: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = taken.getsockname()[1]
+        assert main(["serve", "--bundle", str(bundle_dir), "--port", str(port)]) == 1
+    assert "address already in use" in capsys.readouterr().err
+
+
+def test_a_reader_that_has_seen_enough_is_no_failure(bundle_dir: Path, log: Path) -> None:
+    reading, writing = os.pipe()
+    os.close(reading)
+    arguments = ["replay", "--bundle", str(bundle_dir), "--input", str(log), "--json"]
+    done = subprocess.run([*COMMAND, *arguments], stdout=writing, stderr=subprocess.PIPE, env=ENVIRONMENT, timeout=60)
+    os.close(writing)
+    assert (done.returncode, done.stderr) == (0, b"")
+
+
+def test_version_and_plugin_dir() -> None:
+    assert run("--version").stdout.startswith("fluent-krone ")
+    plugin_dir = Path(run("plugin-dir").stdout.strip())
+    assert (plugin_dir / "out_krone.rb").is_file()
+
+
+def test_export_is_reached_by_its_name(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as end:
+        main(["export", "--help"])
+    assert end.value.code == 0
+    assert "fit" in capsys.readouterr().out
