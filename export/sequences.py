@@ -65,7 +65,7 @@ def cut_sessions(
         templates=templates,
         seen=[True] * len(templates),
         hierarchy=Hierarchy([Leaf(text, "none", "none", "none") for text in templates]),
-        detector=_ClearAll(),
+        patterns=_ClearAll(),
         input_settings=input_settings,
         session_settings=session_settings,
         limits=Limits(keep_lines=0, max_sessions=10_000_000),

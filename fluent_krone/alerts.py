@@ -101,7 +101,7 @@ class AlertMaker:
         seq, keys = verdict.seq, finding.log_keys
         entity, action, status = self._hierarchy.steps(keys[verdict.event])
         return {
-            "level": seq.level,
+            "level": verdict.level,
             "entity": entity,
             "action": action,
             "status": status,
@@ -117,6 +117,7 @@ class AlertMaker:
                 "level": seq.level,
                 "start": seq.start,
                 "end": seq.end,
+                "event": verdict.event,
                 "templates": [self._template(key) for key in keys[seq.start : seq.end][:100]],
             },
         }
@@ -137,7 +138,7 @@ class AlertMaker:
             "explanation": f"Normal training never had a line like this: {text}",
             "explained_by": "evidence",
             "evidence": _evidence(Evidence({}, {}, {}, (text,), ())),
-            "seq": {"level": "status", "start": 0, "end": 1, "templates": [text]},
+            "seq": {"level": "status", "start": 0, "end": 1, "event": 0, "templates": [text]},
         }
 
     def _template(self, log_key: int) -> str:

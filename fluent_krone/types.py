@@ -33,11 +33,13 @@ class Evidence:
 
 @dataclass(frozen=True, slots=True)
 class Verdict:
-    """A session is abnormal: the most abnormal Seq, the event in it that is odd first, and why.
+    """A session is abnormal: the most abnormal Seq, the oddest event in it, and why.
 
-    `score` is above `threshold`, in the unit of `detector`.
+    `level` is the lowest one with an abnormal Seq; `entity` where only the session as a whole is. `score` is above
+    `threshold`, in the unit of `detector`.
     """
 
+    level: Level
     seq: Seq
     event: int
     detector: str

@@ -1,97 +1,97 @@
-"""Which detector is asked about what, and what a session's end comes to.
+"""Which detector is asked about what, who may clear whom, and when a session is decided.
 
-Level order, bottom-up, with early exit: status, then action, then entity; the first level with an abnormal Seq decides,
-and of its Seqs the most abnormal is named. Source: KRONE (arXiv 2602.07303), section on detection; naming the most
-abnormal Seq of the level instead of the first is ours.
+Local-Context looks at Seqs one by one, Nested-Aware at the session with all its Seqs. Where the two disagree, the
+bundle says whether the one may clear what the other flags; `export` decides that from faults injected into normal
+sessions. Source: KRONE (arXiv 2602.07303), where Local-Context always clears; here it need not.
 """
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Sequence
-from typing import Protocol
+from dataclasses import dataclass
 
-from ..types import LEVELS, Evidence, Level, Seq, Verdict
+from ..types import LEVELS, Level, Seq, Verdict
 from .hierarchy import Hierarchy
+from .localise import NestedDetector, SeqDetector, localise
 from .tracker import State, Tracker
 
+_MARGIN = 1e-3  # relative; far above the rounding of bound and score, so that no early verdict is reversed
+_NEXT_CHECK = 1.1  # a session's bound is looked at again when it has grown by a tenth
 
-class SeqDetector(Protocol):
-    """Judges one Seq at a time, by its pattern."""
 
-    name: str
-    threshold: float
+@dataclass(frozen=True, slots=True)
+class Clearing:
+    """Who may clear whom: patterns what nested flags, nested what patterns flag."""
 
-    def is_normal(self, seq: Seq) -> bool:
-        """Whether the Seq is cleared. Asked once per Seq, as it closes."""
-        ...
-
-    def is_known(self, level: Level, node: int) -> bool:
-        """Whether normal training had this node."""
-        ...
-
-    def score(self, seq: Seq) -> tuple[float, tuple[int, ...]]:
-        """How abnormal, above `threshold` if not normal; and the nearest normal pattern of its level."""
-        ...
+    patterns_clear: bool = True
+    nested_clears: bool = True
 
 
 class Cascade:
-    """The verdict on a session that ends in `state`; worked out once per state."""
+    """The verdict on a session, at its end or early; worked out once per state."""
 
-    def __init__(self, hierarchy: Hierarchy, tracker: Tracker, detector: SeqDetector) -> None:
+    def __init__(
+        self,
+        hierarchy: Hierarchy,
+        patterns: SeqDetector,
+        nested: NestedDetector | None = None,
+        clearing: Clearing | None = None,
+        cache_size: int = 100_000,
+    ) -> None:
+        self.tracker = Tracker(hierarchy, patterns.is_normal, self._is_decided, cache_size)
         self._hierarchy = hierarchy
-        self._tracker = tracker
-        self._detector = detector
+        self._patterns = patterns
+        self._nested = nested
+        self._clearing = clearing or Clearing()
 
     def at_end(self, state: State, keys: Sequence[int]) -> Verdict | None:
-        """None when every Seq of the session is normal."""
+        """The verdict if the session ends here; None: normal."""
         if state.end is None:
             state.end = (self._judge(state, keys),)
         verdict: Verdict | None = state.end[0]
         return verdict
 
+    def early(self, state: State, keys: Sequence[int]) -> Verdict:
+        """The verdict on a session whose state is decided, naming the most abnormal Seq so far."""
+        return self._verdict(keys, self._abnormal_seqs(keys))
+
     def _judge(self, state: State, keys: Sequence[int]) -> Verdict | None:
-        last = self._tracker.closed_by_end(state, keys)
-        if not state.tainted and all(map(self._detector.is_normal, last)):
-            return None
-        seqs = self._hierarchy.decompose(keys)
-        for level in LEVELS:
-            abnormal = [seq for seq in seqs if seq.level == level and not self._detector.is_normal(seq)]
-            if abnormal:
-                return self._name(abnormal, keys)
-        raise AssertionError("BUG: a tainted session has no abnormal Seq")
+        unseen = state.tainted or not all(map(self._patterns.is_normal, self.tracker.closed_by_end(state, keys)))
+        if self._nested is None:
+            abnormal = unseen
+        elif self._clearing.patterns_clear and not unseen:
+            abnormal = False
+        else:
+            flagged = self._nested.is_abnormal(self._nested.density(keys).score)
+            abnormal = flagged if flagged == unseen else flagged or not self._clearing.nested_clears
+        return self._verdict(keys, self._abnormal_seqs(keys) if unseen else []) if abnormal else None
 
-    def _name(self, abnormal: list[Seq], keys: Sequence[int]) -> Verdict:
-        scored = [(*self._detector.score(seq), seq) for seq in abnormal]
-        score, nearest, seq = max(scored, key=lambda entry: entry[0])  # of equals the earliest
-        event = self._odd_event(seq, nearest, keys)
-        evidence = self._evidence(seq, nearest)
-        return Verdict(seq, event, self._detector.name, score, self._detector.threshold, evidence)
+    def _is_decided(self, state: State, keys: Sequence[int]) -> bool:
+        """Whether the session is abnormal whatever may still come. `keys` end with the event that led to `state`.
 
-    def _odd_event(self, seq: Seq, nearest: tuple[int, ...], keys: Sequence[int]) -> int:
-        """The first event where the Seq leaves the nearest normal pattern; its last event where it only falls short."""
-        node_of = self._hierarchy.nodes(seq.level)
-        position, previous = -1, -1
-        for event in range(seq.start, seq.end):
-            node = node_of[keys[event]]
-            if seq.level == "status" or node != previous:
-                position += 1
-            previous = node
-            if position >= len(nearest) or nearest[position] != node:
-                return event
-        return seq.end - 1
+        A closed Seq stays unseen, and nested's bound never falls: those two are certain.
+        """
+        unseen = state.tainted
+        if self._nested is None or not self._clearing.nested_clears:
+            return unseen
+        if self._clearing.patterns_clear and not unseen:
+            return False
+        if state.events < state.check_at or keys.count(keys[-1]) <= self._nested.most(keys[-1]):
+            return False
+        state.check_at = int(state.events * _NEXT_CHECK) + 1
+        threshold = self._nested.threshold
+        return self._nested.density(keys).bound > threshold + _MARGIN * (1 + abs(threshold))
 
-    def _evidence(self, seq: Seq, nearest: tuple[int, ...]) -> Evidence:
-        have, normal = Counter(seq.pattern), Counter(nearest)
-        over, under = have - normal, normal - have
+    def _abnormal_seqs(self, keys: Sequence[int]) -> list[Seq]:
+        return [seq for seq in self._hierarchy.decompose(keys) if not self._patterns.is_normal(seq)]
 
-        def words(node: int) -> str:
-            return self._hierarchy.words(seq.level, node)
-
-        return Evidence(
-            extra={words(node): n for node, n in over.items() if node not in normal},
-            missing={words(node): n for node, n in under.items()},
-            repeated={words(node): n for node, n in over.items() if node in normal},
-            unseen=tuple(words(node) for node in have if not self._detector.is_known(seq.level, node)),
-            nearest=tuple(map(words, nearest)),
-        )
+    def _verdict(self, keys: Sequence[int], abnormal: list[Seq]) -> Verdict:
+        found = localise(keys, abnormal, self._hierarchy, self._patterns, self._nested)
+        level: Level = next((level for level in LEVELS if any(seq.level == level for seq in abnormal)), "entity")
+        density = self._nested.density(keys) if self._nested else None
+        if self._nested and density and (self._nested.is_abnormal(density.score) or not abnormal):
+            detector, score, threshold = self._nested.name, density.score, self._nested.threshold
+        else:
+            detector, threshold = self._patterns.name, self._patterns.threshold
+            score = max(self._patterns.score(seq)[0] for seq in abnormal if seq.level == level)
+        return Verdict(level, found.seq, found.event, detector, score, threshold, found.evidence)

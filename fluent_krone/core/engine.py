@@ -9,18 +9,18 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Literal
 
 from lru import LRU
 
 from ..errors import RecordError
-from ..types import Finding
-from .cascade import Cascade, SeqDetector
+from ..types import Finding, Verdict
+from .cascade import Cascade, Clearing
 from .hierarchy import Hierarchy
+from .localise import NestedDetector, SeqDetector
 from .records import InputSettings, RecordReader, SessionKey
 from .sessions import Session, Sessionizer, SessionSettings
 from .templates import TemplateMatcher, novel_shape, template_id
-from .tracker import Tracker
 
 _NS = 1_000_000_000
 _LEAPS_BELIEVED = 16  # so many leaping events in a row are no slip: the stream has moved on
@@ -54,7 +54,9 @@ class Engine:
         templates: Sequence[str],
         seen: Sequence[bool],
         hierarchy: Hierarchy,
-        detector: SeqDetector,
+        patterns: SeqDetector,
+        nested: NestedDetector | None = None,
+        clearing: Clearing | None = None,
         input_settings: InputSettings,
         session_settings: SessionSettings,
         limits: Limits | None = None,
@@ -69,8 +71,8 @@ class Engine:
         )
         self.matcher = TemplateMatcher(templates, limits.cache_size, unmatched=hierarchy.unknown)
         self.sessions = Sessionizer(session_settings, max_sessions=limits.max_sessions, remembered=limits.cache_size)
-        self.tracker = Tracker(hierarchy, detector.is_normal, limits.cache_size)
-        self.cascade = Cascade(hierarchy, self.tracker, detector)
+        self.cascade = Cascade(hierarchy, patterns, nested, clearing, limits.cache_size)
+        self.tracker = self.cascade.tracker
         self.on_close: Callable[[Session], None] | None = None  # told of every instance that ends
         self.watermark = 0  # largest event time believed, ns UTC
         self._templates = templates
@@ -119,14 +121,14 @@ class Engine:
                 if session is None:
                     session = self._start(key, tag_bytes, time_ns, findings)
                 log_keys = session.keys
+                log_keys.append(log_key)
                 state = session.state  # the two lines are Tracker.step, without the cost of a call
-                session.state = state.next.get(log_key) or work_out(state, log_key, log_keys)
+                session.state = state = state.next.get(log_key) or work_out(state, log_key, log_keys)
                 session.last_ns = time_ns
                 length = len(log_keys)
-                log_keys.append(log_key)
-                if length < most_lines:
+                if length <= most_lines:
                     session.lines.append(text)
-                if log_key in special or length + 1 >= most_events:
+                if state.decided or log_key in special or length >= most_events:
                     self._special_event(session, log_key, text, findings)
         self._fed_at = now_ns
         self.counters["records"] += record_count
@@ -161,7 +163,11 @@ class Engine:
         return session
 
     def _special_event(self, session: Session, log_key: int, text: bytes, findings: list[Finding]) -> None:
-        """What few events need: a template that normal training never had, the event that ends its session."""
+        """What few events need: an early verdict, a new template, the event that ends its session."""
+        if session.state.decided and not session.alerted:
+            session.alerted = True
+            verdict = self.cascade.early(session.state, session.keys)
+            findings.append(self._sequence(session, verdict, "early"))
         if log_key in self._novel:
             self._novelty(session, log_key, text, findings)
         if log_key in self._end_keys or len(session.keys) >= self.session_settings.max_events:
@@ -172,27 +178,32 @@ class Engine:
         self.counters["instances"] += 1
         if self.on_close is not None:
             self.on_close(session)
-        verdict = self.cascade.at_end(session.state, session.keys)
-        if verdict is None:
+        if session.alerted:
             return
+        verdict = self.cascade.at_end(session.state, session.keys)
+        if verdict is not None:
+            session.alerted = True
+            findings.append(self._sequence(session, verdict, "end"))
+
+    def _sequence(self, session: Session, verdict: Verdict, decided: Literal["early", "end"]) -> Finding:
         self.counters["flagged"] += 1
+        self.counters[f"flagged_{verdict.detector}"] += 1
+        self.counters[f"decided_{decided}"] += 1
         lines = session.lines[verdict.seq.start : verdict.seq.end]
         odd = max(0, min(verdict.event - verdict.seq.start, len(lines) - self.limits.max_lines))
-        findings.append(
-            Finding(
-                kind="sequence",
-                decided="end",
-                tag=session.tag,
-                session=session.key,
-                instance=session.instance,
-                ordinal=session.ordinal,
-                first_ns=session.first_ns,
-                last_ns=session.last_ns,
-                events=len(session.keys),
-                log_keys=tuple(session.keys),
-                verdict=verdict,
-                lines=tuple(lines[odd : odd + self.limits.max_lines]),
-            )
+        return Finding(
+            kind="sequence",
+            decided=decided,
+            tag=session.tag,
+            session=session.key,
+            instance=session.instance,
+            ordinal=session.ordinal,
+            first_ns=session.first_ns,
+            last_ns=session.last_ns,
+            events=len(session.keys),
+            log_keys=tuple(session.keys),
+            verdict=verdict,
+            lines=tuple(lines[odd : odd + self.limits.max_lines]),
         )
 
     def _novelty(self, session: Session, log_key: int, text: bytes, findings: list[Finding]) -> None:

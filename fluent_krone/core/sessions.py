@@ -58,6 +58,7 @@ class Session:
     limit: int  # stream time after which it ends, whatever comes (age, window)
     deadline: int  # stream time after which it ends unless an event comes before
     last_ns: int = 0
+    alerted: bool = False  # it has had its one sequence alert
     keys: array[int] = field(default_factory=lambda: array("H"))
     lines: list[bytes] = field(default_factory=list)
 

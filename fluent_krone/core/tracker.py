@@ -18,10 +18,22 @@ from .hierarchy import Hierarchy
 class State:
     """What a session is after its events so far: its open Seqs, and whether a closed one was not normal.
 
-    `end` keeps what the whole session comes to if it stops here (the cascade's to fill).
+    The cascade's to fill: `decided`, whether it is abnormal whatever may still come; `check_at`, the number of events
+    at which that is worth another look; `end`, what the session comes to if it stops here.
     """
 
-    __slots__ = ("action", "action_start", "end", "entity", "entity_start", "events", "next", "tainted")
+    __slots__ = (
+        "action",
+        "action_start",
+        "check_at",
+        "decided",
+        "end",
+        "entity",
+        "entity_start",
+        "events",
+        "next",
+        "tainted",
+    )
 
     def __init__(
         self, events: int, entity: int, action: int, entity_start: int, action_start: int, tainted: bool
@@ -32,6 +44,8 @@ class State:
         self.entity_start = entity_start  # first event of the open action Seq
         self.action_start = action_start  # first event of the open status Seq
         self.tainted = tainted
+        self.decided = False
+        self.check_at = 0
         self.end: Any = None
         self.next: dict[int, State] = {}
 
@@ -39,30 +53,39 @@ class State:
 class Tracker:
     """Steps sessions through the hierarchy; `is_normal` is asked about every Seq as it closes.
 
+    `is_decided` is asked about each new state, with its log keys, until it says yes.
+
     >>> from .hierarchy import Leaf
     >>> tree = Hierarchy([Leaf("a", "disk", "read", "ok"), Leaf("b", "net", "send", "ok")])
     >>> closed = []
     >>> tracker = Tracker(tree, lambda seq: not closed.append(seq))
     >>> state, keys = tracker.start, []
     >>> for key in (0, 0, 1):
-    ...     state = tracker.step(state, key, keys)
     ...     keys.append(key)
+    ...     state = tracker.step(state, key, keys)
     >>> [(seq.level, seq.start, seq.end) for seq in closed]
     [('status', 0, 2), ('action', 0, 2)]
     """
 
-    def __init__(self, hierarchy: Hierarchy, is_normal: Callable[[Seq], bool], cache_size: int = 100_000) -> None:
+    def __init__(
+        self,
+        hierarchy: Hierarchy,
+        is_normal: Callable[[Seq], bool],
+        is_decided: Callable[[State, Sequence[int]], bool] = lambda state, keys: False,
+        cache_size: int = 100_000,
+    ) -> None:
         self.start = State(0, -1, -1, 0, 0, False)
         self._hierarchy = hierarchy
         self._entity_of = hierarchy.entity_of
         self._action_of = hierarchy.action_of
         self._is_normal = is_normal
+        self._is_decided = is_decided
         self._cache_size = cache_size
         self._remembered = [self.start]
         self.misses = 0  # steps worked out
 
     def step(self, state: State, key: int, keys: Sequence[int]) -> State:
-        """The state after one more event; `keys` are the session's log keys, at least those before it."""
+        """The state after one more event, `key`; `keys` are the session's log keys, this one and those before it."""
         return state.next.get(key) or self.work_out(state, key, keys)
 
     def work_out(self, state: State, key: int, keys: Sequence[int]) -> State:
@@ -73,6 +96,8 @@ class Tracker:
                 old.next = {}
             self._remembered = [self.start]
         found = state.next[key] = self._next(state, key, keys)
+        found.check_at = state.check_at
+        found.decided = state.decided or self._is_decided(found, keys[: found.events])
         self._remembered.append(found)
         return found
 

@@ -4,6 +4,8 @@
     templates.jsonl  {"template", "count"} a line; `count` is how often normal training had it
     hierarchy.csv    template,entity,action,status,source: the tree, rows in the order of the templates
     patterns.json    {"status"|"action"|"entity": [[node, …], …]}: what normal training had at each level
+    nested_aware.onnx, nested_aware.json
+                     the density among normal sessions; its columns, weights, threshold, band and normal sessions
     training.txt     hashes of the session keys fitted on, one a line
     golden.jsonl     lines that we wrote, with the findings they must give; run at every load
 
@@ -23,6 +25,7 @@ from pathlib import Path
 from typing import Any
 
 from ..config import Config
+from ..core.cascade import Clearing
 from ..core.engine import Engine, Limits
 from ..core.hierarchy import Hierarchy, Leaf, NoneActions
 from ..core.records import InputSettings, SessionKey
@@ -30,9 +33,11 @@ from ..core.sessions import SessionSettings
 from ..errors import BundleError, ConfigError
 from ..types import LEVELS, Finding
 from .local_context import Automaton, LocalContext
+from .nested_aware import NestedAware
 
-FORMAT = 1
+FORMAT = 2
 FILES = ("templates.jsonl", "hierarchy.csv", "patterns.json", "training.txt", "golden.jsonl")
+NESTED_FILES = ("nested_aware.onnx", "nested_aware.json")
 MAX_TEMPLATES = 65_000  # log keys are two bytes wide in an open session
 
 
@@ -78,7 +83,9 @@ class Bundle:
     templates: tuple[str, ...]
     counts: tuple[int, ...]
     hierarchy: Hierarchy
-    detector: LocalContext
+    patterns: LocalContext
+    nested: NestedAware | None
+    clearing: Clearing
     training: frozenset[str]
     golden: tuple[Golden, ...]
 
@@ -95,7 +102,9 @@ class Bundle:
             templates=self.templates,
             seen=[count > 0 for count in self.counts],
             hierarchy=self.hierarchy,
-            detector=self.detector,
+            patterns=self.patterns,
+            nested=self.nested,
+            clearing=self.clearing,
             input_settings=input_settings,
             session_settings=session_settings,
             limits=limits,
@@ -129,7 +138,9 @@ def _read(path: Path) -> Bundle:
         raise BundleError(
             f"bundle {path} has format {manifest.get('format')!r}, this version reads {FORMAT}: export it again"
         )
-    content = {name: _verified(path / name, manifest["files"]) for name in FILES}
+    has_nested = NESTED_FILES[0] in manifest["files"]
+    names = (*FILES, *(NESTED_FILES if has_nested else ()))
+    content = {name: _verified(path / name, manifest["files"]) for name in names}
     templates = [json.loads(line) for line in _lines(content["templates.jsonl"])]
     table = csv.reader(io.StringIO(content["hierarchy.csv"].decode(), newline=""))
     rows = [Leaf(*row[:4]) for row in list(table)[1:]]
@@ -137,6 +148,8 @@ def _read(path: Path) -> Bundle:
         raise BundleError(f"bundle {path}: hierarchy.csv and templates.jsonl list different templates: export it again")
     patterns = json.loads(content["patterns.json"])
     sessions = manifest["sessions"]
+    hierarchy = Hierarchy(rows, manifest["hierarchy"]["none_actions"])
+    detector = manifest["detector"]
     return Bundle(
         name=manifest["name"],
         hash=hashlib.sha256(raw).hexdigest()[:16],
@@ -144,10 +157,28 @@ def _read(path: Path) -> Bundle:
         session_settings=SessionSettings(**sessions | {"end_templates": tuple(sessions["end_templates"])}),
         templates=tuple(entry["template"] for entry in templates),
         counts=tuple(entry["count"] for entry in templates),
-        hierarchy=Hierarchy(rows, manifest["hierarchy"]["none_actions"]),
-        detector=LocalContext({level: patterns[level] for level in LEVELS}, manifest["detector"]["automaton"]),
+        hierarchy=hierarchy,
+        patterns=LocalContext({level: patterns[level] for level in LEVELS}, detector["automaton"]),
+        nested=_nested(content, hierarchy, path) if has_nested else None,
+        clearing=Clearing(detector["patterns_clear"], detector["nested_clears"]),
         training=frozenset(content["training.txt"].decode().split()),
         golden=tuple(_golden(json.loads(line)) for line in _lines(content["golden.jsonl"])),
+    )
+
+
+def _nested(content: dict[str, bytes], hierarchy: Hierarchy, path: Path) -> NestedAware:
+    declared = json.loads(content["nested_aware.json"])
+    low, high = declared["band"]
+    return NestedAware(
+        hierarchy,
+        content["nested_aware.onnx"],
+        columns={(kind, node): column for column, (kind, node) in enumerate(declared["columns"])},
+        weights=declared["weights"],
+        normal=declared["normal"],
+        threshold=declared["threshold"],
+        band=(low, high),
+        decimals=declared["decimals"],
+        where=str(path / "nested_aware.onnx"),
     )
 
 
@@ -197,6 +228,23 @@ def check_golden(bundle: Bundle, where: str) -> None:
             )
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class NestedFiles:
+    """A trained Nested-Aware detector as it is written: the model, and what the runtime needs beside it.
+
+    `columns` are (kind, node), one a column; `weights` has one more, for what has no column; `normal` are the log keys
+    of the normal sessions that the model's `nearest` counts through.
+    """
+
+    model: bytes
+    columns: Sequence[tuple[str, int]]
+    weights: Sequence[float]
+    normal: Sequence[Sequence[int]]
+    threshold: float
+    band: tuple[float, float]
+    decimals: int = 4
+
+
 def write_bundle(
     path: Path,
     *,
@@ -208,14 +256,18 @@ def write_bundle(
     patterns: dict[str, list[tuple[int, ...]]],
     training: Iterable[SessionKey],
     golden: Sequence[Golden],
+    nested: NestedFiles | None = None,
+    clearing: Clearing | None = None,
     none_actions: NoneActions = "separate",
     automaton: Automaton = "off",
     training_summary: dict[str, Any] | None = None,
+    extra_files: Sequence[str] = (),
 ) -> None:
     """Write a bundle's files into `path` (which exists); `rows` are template, entity, action, status, source.
 
-    The same input gives the same bytes.
+    `extra_files` lie in `path` already (the report) and are hashed along. The same input gives the same bytes.
     """
+    clearing = clearing or Clearing()
     if len(rows) > MAX_TEMPLATES:
         raise BundleError(
             f"{len(rows)} templates, at most {MAX_TEMPLATES} fit: raise the masking or lower max_templates"
@@ -231,15 +283,22 @@ def write_bundle(
     _write_lines(path / "training.txt", sorted({key_hash(key) for key in training}))
     ordered = {level: sorted(patterns[level]) for level in LEVELS}
     (path / "patterns.json").write_text(json.dumps(ordered, separators=(",", ":")) + "\n", encoding="utf-8")
+    names = [*FILES, *extra_files]
+    if nested is not None:
+        names += NESTED_FILES
+        (path / "nested_aware.onnx").write_bytes(nested.model)
+        fields = {name: value for name, value in dataclasses.asdict(nested).items() if name != "model"}
+        declared = json.dumps(fields, separators=(",", ":"))
+        (path / "nested_aware.json").write_text(declared + "\n", encoding="utf-8")
     manifest = {
         "format": FORMAT,
         "name": name,
         "input": dataclasses.asdict(input_settings),
         "sessions": dataclasses.asdict(session_settings),
         "hierarchy": {"none_actions": none_actions},
-        "detector": {"automaton": automaton},
+        "detector": {"automaton": automaton, **dataclasses.asdict(clearing)},
         "training": training_summary or {},
-        "files": {file: hashlib.sha256((path / file).read_bytes()).hexdigest() for file in FILES},
+        "files": {file: hashlib.sha256((path / file).read_bytes()).hexdigest() for file in names},
     }
     (path / "manifest.json").write_text(json.dumps(manifest, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
 

@@ -10,7 +10,6 @@ where an LLM is the judge. The count space, the weights and the density are ours
 
 from __future__ import annotations
 
-import json
 import math
 from collections import Counter
 from collections.abc import Mapping, Sequence
@@ -109,6 +108,10 @@ class NestedAware:
         self.threshold = threshold
         self.band = band
         self.normal = [tuple(log_keys) for log_keys in normal]
+        self._most: dict[int, int] = {}
+        for log_keys in self.normal:
+            for key, count in Counter(log_keys).items():
+                self._most[key] = max(count, self._most.get(key, 0))
         self._hierarchy = hierarchy
         self._columns = columns
         self._weights = weights
@@ -131,8 +134,13 @@ class NestedAware:
         """Whether a rounded score lies above the threshold; a score that is no number does."""
         return not score <= self.threshold
 
-    def excess(self, feature: Feature, here: int, there: int) -> float:
-        """What a count of `here` where normal has `there` adds to the squared distance."""
+    def most(self, log_key: int) -> int:
+        """The largest count of a log key in any normal session; 0 if it was never seen."""
+        return self._most.get(log_key, 0)
+
+    def excess(self, log_key: int, here: int, there: int) -> float:
+        """What a log key's count of `here` where normal has `there` adds to the squared distance."""
+        feature: Feature = ("key", log_key)
         weight = self._weights[self._columns.get(feature, -1)]
         return (weight * (magnitude(feature, here) - magnitude(feature, there))) ** 2
 
@@ -148,14 +156,3 @@ class NestedAware:
             round(float(bound[0]), self._decimals),
             tuple(int(i) for i in nearest),
         )
-
-
-def encode_features(columns: Mapping[Feature, int]) -> str:
-    """Columns as JSON, in their order."""
-    ordered = sorted(columns, key=columns.__getitem__)
-    return json.dumps([[kind, node] for kind, node in ordered], separators=(",", ":"))
-
-
-def decode_features(text: str) -> dict[Feature, int]:
-    """What `encode_features` wrote."""
-    return {(kind, node): column for column, (kind, node) in enumerate(json.loads(text))}

@@ -1,0 +1,242 @@
+"""Where an abnormal session is odd: a score for every event, the Seq that holds most of it, and evidence in words.
+
+Three witnesses are heard, each about what the others can't see:
+- counts: what the session has more or less of than the nearest normal session (`NestedDetector.excess`);
+- patterns: where an unseen Seq leaves the nearest seen pattern of its level, which also sees order;
+- words: a template that speaks of failure is likelier the cause than one that does not. Words rank the events of a
+  session that is abnormal already; they never touch a verdict.
+
+The reference names the first Seq that is not normal (early exit); on ThunderBird's event labels that is an innocent
+novelty in 159 of 159 cases (KRONE's authors' data and code), which is why the most abnormal one is named here.
+"""
+
+from __future__ import annotations
+
+import re
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from difflib import SequenceMatcher
+from typing import Protocol
+
+from ..types import LEVELS, Evidence, Level, Seq
+from .hierarchy import Hierarchy
+
+SEVERE = re.compile(r"\b(?:fatal|panic|emerg(?:ency)?|crit(?:ical)?|catastroph\w*|corrupt\w*|crash\w*)\b", re.I)
+ERROR = re.compile(
+    r"\b(?:err(?:or)?s?|fail\w*|exceptions?|denied|refused|reject\w*|unreachable|time[d-]?\s?out|invalid|cannot|unable|lost"
+    r"|offline|faults?|bad|abort\w*|warning|missing)\b",
+    re.I,
+)
+_MOST_ALIGNED = 2_000  # events; longer sessions are compared by counts alone
+
+
+class SeqDetector(Protocol):
+    """Judges one Seq at a time, by its pattern."""
+
+    name: str
+    threshold: float
+
+    def is_normal(self, seq: Seq) -> bool:
+        """Whether the Seq is cleared. Asked once per Seq, as it closes."""
+        ...
+
+    def is_known(self, level: Level, node: int) -> bool:
+        """Whether normal training had this node."""
+        ...
+
+    def score(self, seq: Seq) -> tuple[float, tuple[int, ...]]:
+        """How abnormal, above `threshold` if not normal; and the nearest normal pattern of its level."""
+        ...
+
+
+class DensityLike(Protocol):
+    """What a nested detector says of a session; see `detect.nested_aware.Density`."""
+
+    @property
+    def score(self) -> float: ...
+    @property
+    def bound(self) -> float: ...
+    @property
+    def nearest(self) -> tuple[int, ...]: ...
+
+
+class NestedDetector(Protocol):
+    """Judges a session with all its Seqs, finished or not."""
+
+    name: str
+    threshold: float
+
+    @property
+    def normal(self) -> Sequence[Sequence[int]]:
+        """Log keys of the normal sessions that `nearest` counts through."""
+        ...
+
+    def density(self, log_keys: Sequence[int]) -> DensityLike: ...
+    def is_abnormal(self, score: float) -> bool: ...
+    def most(self, log_key: int) -> int:
+        """The largest count of a log key in any normal session; 0 if it was never seen."""
+        ...
+
+    def excess(self, log_key: int, here: int, there: int) -> float:
+        """How much a count of `here`, where normal has `there`, adds to the score."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """Where a session is odd; `event_scores[i]` is event i's."""
+
+    seq: Seq
+    event: int
+    event_scores: tuple[float, ...]
+    evidence: Evidence
+
+
+def localise(
+    keys: Sequence[int],
+    abnormal: Sequence[Seq],
+    hierarchy: Hierarchy,
+    patterns: SeqDetector,
+    nested: NestedDetector | None,
+) -> Place:
+    """Score the events of an abnormal session; `abnormal` are the Seqs that patterns do not clear, maybe none."""
+    normal = _nearest_normal(keys, nested)
+    scores = [0.0] * len(keys)
+    if nested is not None:
+        _score_counts(scores, keys, normal, nested, hierarchy)
+    _score_patterns(scores, keys, abnormal, hierarchy, patterns)
+    if not any(scores):
+        _score_gap(scores, keys, normal)
+    seq = _heaviest(scores, keys, hierarchy)
+    event = max(range(seq.start, seq.end), key=lambda i: (scores[i], -i))
+    return Place(seq, event, tuple(scores), _evidence(keys, normal, abnormal, hierarchy, patterns))
+
+
+def severity(text: str) -> int:
+    """2 for words of syslog's top levels, 1 for words of errors, else 0.
+
+    >>> severity("kernel panic"), severity("login failed"), severity("session opened")
+    (2, 1, 0)
+    """
+    return 2 if SEVERE.search(text) else 1 if ERROR.search(text) else 0
+
+
+def _nearest_normal(keys: Sequence[int], nested: NestedDetector | None) -> tuple[int, ...]:
+    """Of the nearest normal sessions by counts, the one that runs most alike."""
+    if nested is None:
+        return ()
+    nearest = [tuple(nested.normal[i]) for i in nested.density(keys).nearest]
+    if not nearest or len(keys) > _MOST_ALIGNED:
+        return nearest[0] if nearest else ()
+    here = Counter(keys)
+    least = sum(nested.excess(key, n, Counter(nearest[0])[key]) for key, n in here.items())
+    alike = [other for other in nearest if _distance(here, other, nested) <= least + 1e-9] or nearest[:1]
+    return max(alike, key=lambda other: SequenceMatcher(None, keys, other, autojunk=False).ratio())
+
+
+def _distance(here: Counter[int], other: Sequence[int], nested: NestedDetector) -> float:
+    there = Counter(other)
+    return sum(nested.excess(key, here[key], there[key]) for key in here.keys() | there.keys())
+
+
+def _score_counts(
+    scores: list[float], keys: Sequence[int], normal: Sequence[int], nested: NestedDetector, hierarchy: Hierarchy
+) -> None:
+    """A log key's excess over the nearest normal session is shared by its events."""
+    here, there = Counter(keys), Counter(normal)
+    share = {
+        key: nested.excess(key, n, there[key]) / n * (1 + severity(hierarchy.rows[key].template))
+        for key, n in here.items()
+        if n > there[key]
+    }
+    for event, key in enumerate(keys):
+        scores[event] += share.get(key, 0.0)
+
+
+def _score_patterns(
+    scores: list[float],
+    keys: Sequence[int],
+    abnormal: Sequence[Seq],
+    hierarchy: Hierarchy,
+    patterns: SeqDetector,
+) -> None:
+    """Where unseen Seqs of the lowest level leave the nearest seen pattern, the event's score doubles, or begins."""
+    level = next((level for level in LEVELS if any(seq.level == level for seq in abnormal)), None)
+    for seq in abnormal:
+        if seq.level == level:
+            distance, nearest = patterns.score(seq)
+            event = _odd_event(seq, nearest, keys, hierarchy)
+            scores[event] = scores[event] * 2 or distance
+
+
+def _odd_event(seq: Seq, nearest: Sequence[int], keys: Sequence[int], hierarchy: Hierarchy) -> int:
+    """The first event where the Seq leaves the nearest normal pattern; its last event where it only falls short."""
+    node_of = hierarchy.nodes(seq.level)
+    position, previous = -1, -1
+    for event in range(seq.start, seq.end):
+        node = node_of[keys[event]]
+        if seq.level == "status" or node != previous:
+            position += 1
+        previous = node
+        if position >= len(nearest) or nearest[position] != node:
+            return event
+    return seq.end - 1
+
+
+def _score_gap(scores: list[float], keys: Sequence[int], normal: Sequence[int]) -> None:
+    """Nothing is too much, every pattern is known: the odd event is where the normal session goes on otherwise."""
+    event = len(keys) - 1
+    if normal and len(keys) <= _MOST_ALIGNED:
+        missing = Counter(normal) - Counter(keys)
+        for tag, _, _, start, end in reversed(SequenceMatcher(None, normal, keys, autojunk=False).get_opcodes()):
+            if tag != "equal":
+                event = min(start, len(keys) - 1)
+                if missing and end == start:
+                    break
+    scores[event] = 1.0
+
+
+def _heaviest(scores: Sequence[float], keys: Sequence[int], hierarchy: Hierarchy) -> Seq:
+    """The status Seq with the largest sum of event scores; of equals the first."""
+    runs = [seq for seq in hierarchy.decompose(keys) if seq.level == "status"]
+    return max(runs, key=lambda seq: (round(sum(scores[seq.start : seq.end]), 6), -seq.start))
+
+
+def _evidence(
+    keys: Sequence[int],
+    normal: Sequence[int],
+    abnormal: Sequence[Seq],
+    hierarchy: Hierarchy,
+    patterns: SeqDetector,
+) -> Evidence:
+    """Against the nearest normal session; without one, against the nearest pattern of the first unseen Seq."""
+    if normal:
+        level: Level = "status"
+        have, want = [hierarchy.status_of[k] for k in keys], [hierarchy.status_of[k] for k in normal]
+    else:
+        seq = next(seq for level in LEVELS for seq in abnormal if seq.level == level)
+        level, have, want = seq.level, list(seq.pattern), list(patterns.score(seq)[1])
+    return compare(level, have, want, hierarchy, patterns)
+
+
+def compare(
+    level: Level, have: Sequence[int], want: Sequence[int], hierarchy: Hierarchy, patterns: SeqDetector
+) -> Evidence:
+    """What `have` has more and less of than `want`, both nodes of `level`, in the tree's words."""
+    here, there = Counter(have), Counter(want)
+    over, under = here - there, there - here
+
+    def words(counts: Mapping[int, int]) -> dict[str, int]:
+        found: Counter[str] = Counter()
+        for node, n in counts.items():
+            found[hierarchy.words(level, node)] += n
+        return dict(found)
+
+    return Evidence(
+        extra=words({node: n for node, n in over.items() if node not in there}),
+        missing=words(under),
+        repeated=words({node: n for node, n in over.items() if node in there}),
+        unseen=tuple(words({node: 1 for node in here if not patterns.is_known(level, node)})),
+        nearest=tuple(hierarchy.words(level, node) for node in want),
+    )
