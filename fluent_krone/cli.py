@@ -6,6 +6,7 @@ import argparse
 import asyncio
 import contextlib
 import importlib
+import itertools
 import json
 import logging
 import os
@@ -116,14 +117,14 @@ async def _serve_until_stopped(config: Config) -> None:
     await service.start()
     await server.start(service)
     _log.info("listening bind=%s port=%d bundle=%s", config.bind, server.port, config.bundle)
-    reports = asyncio.create_task(_report(service, lambda stats: None))
+    reports = asyncio.create_task(_report(lambda: service.stats() | server.stats.numbers()))
     await stop.wait()
     _log.info("stopping on_shutdown=%s", config.on_shutdown)
     with contextlib.suppress(TimeoutError):
         await asyncio.wait_for(service.flush(), timeout=30)
     await server.close()
     reports.cancel()
-    log_stats(service.stats())
+    log_stats(service.stats() | server.stats.numbers())
     await service.close()
 
 
@@ -152,7 +153,7 @@ def _pipe(flags: argparse.Namespace) -> int:
 async def _pipe_until_closed(door: PipeDoor, config: Config) -> None:
     service = _service(config, door)
     await service.start()
-    reports = asyncio.create_task(_report(service, door.report))
+    reports = asyncio.create_task(_report(service.stats, door.report))
     try:
         await door.run(service)
     finally:
@@ -168,12 +169,14 @@ def _service(config: Config, sink: Sink) -> Service:
     return service
 
 
-async def _report(service: Service, show: Callable[[dict[str, float]], None]) -> None:
-    for number in range(1, sys.maxsize):
+async def _report(
+    stats: Callable[[], dict[str, float]], show: Callable[[dict[str, float]], None] = lambda stats: None
+) -> None:
+    for number in itertools.count(1):
         await asyncio.sleep(_STATS_INTERVAL_S)
-        show(service.stats())
+        show(stats())
         if number % _STATS_LOG_EVERY == 0:
-            log_stats(service.stats())
+            log_stats(stats())
 
 
 def _replay(flags: argparse.Namespace) -> int:

@@ -167,7 +167,13 @@ class Config:
     max_frame_size: int = _param(64 * 2**20, "Largest frame taken from a client.", _SIZE, doors="pipe serve")
     max_inflated_size: int = _param(256 * 2**20, "What a compressed chunk may inflate to.", _SIZE, doors="pipe serve")
     max_alerts: int = _param(10_000, "Alerts waiting for Fluentd; above it reading stops.", _COUNT, doors="pipe serve")
-    log_level: str = _param("info", "Least severe log line written.", _STRING, choices="debug info warn error")
+    log_level: str = _param(
+        "info",
+        "Least severe log line written; under Fluentd that is `@log_level`.",
+        _STRING,
+        doors="serve replay",
+        choices="debug info warn error",
+    )
 
     bind: str = _param("127.0.0.1", "Address to listen on.", _STRING, doors="serve")
     port: int = _param(24224, "Port to listen on.", _COUNT, doors="serve")

@@ -118,7 +118,7 @@ def demo_bundle(folder: Path, training: Sequence[Session]) -> Bundle:
 async def _serve_and_send(bundle: Bundle, live: Sequence[Session], tally: Tally, shows: Sequence[Show]) -> None:
     """Serve as `fluent-krone serve` does, and be the client too; alerts are shown as they come in."""
     config, arrived = Config(on_shutdown="judge"), _Arrived()
-    service = Service(bundle.engine(config), _Witness(bundle, config, tally), arrived, config)
+    service = Service(bundle.engine(config), AlertMaker(bundle, config), arrived, config)
     server = ForwardServer("127.0.0.1", 0)
     await service.start()
     try:
@@ -172,20 +172,6 @@ class _Arrived:
         return alerts
 
 
-class _Witness(AlertMaker):
-    """Also notes which event a verdict calls odd: the alert itself names its step, not its position."""
-
-    def __init__(self, bundle: Bundle, config: Config, tally: Tally) -> None:
-        super().__init__(bundle, config)
-        self._tally = tally
-
-    def make(self, finding: Finding) -> Alert:
-        alert = super().make(finding)
-        if finding.verdict:
-            self._tally.odd_event[alert.alert_id] = finding.verdict.event
-        return alert
-
-
 @dataclass(slots=True)
 class Tally:
     """What was found, against what the simulator knows.
@@ -196,7 +182,6 @@ class Tally:
     """
 
     sessions: Mapping[str, Session]
-    odd_event: dict[str, int] = field(default_factory=dict)  # alert id → position in its session
     found: dict[str, Alert] = field(default_factory=dict)  # block → its sequence alert
     novelties: int = 0
 
@@ -214,7 +199,7 @@ class Tally:
     def is_to_the_step(self, block: str) -> bool:
         """Whether the odd event is the fault's, or next to it."""
         fault = self.sessions[block].fault
-        return fault is not None and fault.is_near(self.odd_event[self.found[block].alert_id])
+        return fault is not None and fault.is_near(self.found[block].record["seq"]["event"])
 
     def of_kind(self, kind: str) -> dict[str, int]:
         """The figures of one kind of fault."""
@@ -257,7 +242,7 @@ class Tally:
         for block, alert in self.found.items():
             if self.sessions[block].fault is not None:
                 seq = alert.record["seq"]
-                shares.append((seq["end"] - seq["start"]) / alert.record["events"])
+                shares.append((seq["end"] - seq["start"]) / len(self.sessions[block].moves))
         return round(sum(shares) / len(shares), 3) if shares else None
 
 
@@ -351,7 +336,8 @@ class _Screen:
     def _lines(self, alert: Alert) -> list[tuple[bool, str]]:
         """The alert's lines, each with whether it is the odd one."""
         lines = alert.record["lines"]
-        session, odd = self._tally.sessions[alert.record["session"][0]], self._tally.odd_event.get(alert.alert_id)
+        session = self._tally.sessions[alert.record["session"][0]]
+        odd = alert.record["seq"]["event"] if alert.record["kind"] == "sequence" else None
         texts = [session.text(event) for event in range(len(session.events))]
         starts = (at for at in range(len(texts)) if texts[at : at + len(lines)] == lines)
         first = next((at for at in starts if odd is not None and at <= odd < at + len(lines)), None)

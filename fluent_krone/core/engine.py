@@ -190,7 +190,8 @@ class Engine:
         self.counters[f"flagged_{verdict.detector}"] += 1
         self.counters[f"decided_{decided}"] += 1
         lines = session.lines[verdict.seq.start : verdict.seq.end]
-        odd = max(0, min(verdict.event - verdict.seq.start, len(lines) - self.limits.max_lines))
+        most = self.limits.max_lines
+        first = max(0, min(verdict.event - verdict.seq.start - most // 2, len(lines) - most))
         return Finding(
             kind="sequence",
             decided=decided,
@@ -203,7 +204,7 @@ class Engine:
             events=len(session.keys),
             log_keys=tuple(session.keys),
             verdict=verdict,
-            lines=tuple(lines[odd : odd + self.limits.max_lines]),
+            lines=tuple(lines[first : first + most]),
         )
 
     def _novelty(self, session: Session, log_key: int, text: bytes, findings: list[Finding]) -> None:

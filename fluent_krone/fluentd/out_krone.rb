@@ -90,8 +90,6 @@ module Fluent::Plugin
     config_param :max_inflated_size, :string, default: nil
     desc 'Alerts waiting for Fluentd; above it reading stops. (default 10000)'
     config_param :max_alerts, :string, default: nil
-    desc 'Least severe log line written. One of: debug, info, warn, error. (default info)'
-    config_param :log_level, :string, default: nil
     # END generated
     CHILD_PARAMS = configure_proxy(name).params.keys.freeze
 

@@ -13,7 +13,7 @@ import socket
 import ssl
 from collections import Counter
 from collections.abc import AsyncGenerator, AsyncIterator, Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 
 from fluent_krone.errors import ProtocolError
 from fluent_krone.transport import Inlet
@@ -45,6 +45,11 @@ class ServerStats:
     bytes: int = 0
     auth_failures: int = 0
     protocol_errors: Counter[str] = field(default_factory=Counter)
+
+    def numbers(self) -> dict[str, float]:
+        """All counts by name, flat."""
+        flat = {f.name: getattr(self, f.name) for f in fields(self) if f.name != "protocol_errors"}
+        return flat | {f"protocol_errors_{reason}": count for reason, count in self.protocol_errors.items()}
 
 
 class ForwardServer:

@@ -31,8 +31,9 @@ def figures(capsys: pytest.CaptureFixture[str], *flags: str) -> dict[str, Any]:
     return result
 
 
-def sequence_alert(block: str, start: int, end: int) -> Alert:
-    record = {"kind": "sequence", "session": [block], "seq": {"start": start, "end": end}, "events": 20}
+def sequence_alert(block: str, start: int, end: int, event: int) -> Alert:
+    seq = {"start": start, "end": end, "event": event}
+    record = {"kind": "sequence", "session": [block], "seq": seq, "events": 20}
     return Alert("alert", "krone", 0, record)
 
 
@@ -141,8 +142,7 @@ def test_what_located_means_for_a_gap_before_event_6(
 ) -> None:
     session = dataclasses.replace(simulate(1, 0)[0], fault=Fault("missing step", ((6, 6),), ()))
     tally = demo.Tally({session.block: session})
-    tally.odd_event["alert"] = odd
-    tally.count(sequence_alert(session.block, *seq))
+    tally.count(sequence_alert(session.block, *seq, odd))
     assert tally.of_kind("missing step") == {
         "injected": 1,
         "found": 1,
@@ -156,7 +156,7 @@ def test_a_false_alarm_is_one_on_a_normal_session_and_a_new_line_is_none() -> No
     sessions = simulate(40, 0)
     tally = demo.Tally({session.block: session for session in sessions})
     normal = next(session for session in sessions if session.fault is None)
-    tally.count(sequence_alert(normal.block, 0, 2))
+    tally.count(sequence_alert(normal.block, 0, 2, 0))
     tally.count(Alert("new", "krone", 0, {"kind": "unseen_template", "session": [normal.block]}))
     result = tally.figures()
     assert (result["false_alarms"], result["found"], result["unseen_template_alerts"]) == (1, 0, 1)
