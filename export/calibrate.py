@@ -1,0 +1,277 @@
+"""From normal training sessions alone: the threshold, what is doubtful, and which detector may clear which.
+
+Each fold of the sessions is judged by a density and by pattern sets fitted on the other folds. No label is used: what
+a detector is worth shows on faults injected into those sessions, what it costs on the sessions as they are.
+"""
+
+from __future__ import annotations
+
+import math
+from collections import Counter, defaultdict
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from fluent_krone.core.hierarchy import Hierarchy
+from fluent_krone.types import Level
+
+from .to_onnx import check_onnx, to_onnx
+from .train import DensityModel, Doubles, Ints, LogKeys, Table, fit_table, tabulate
+
+FOLDS, REPEATS = 5, 3
+FREAKS = 3  # training sessions that may be freaks without moving the threshold …
+FREAK_SHARE = 1 / 20  # … though not in a small training set
+ALPHA = 1 / 2000  # tolerated share of false alarms, on top of the freaks
+FLOOR = math.log(10_000)  # what the density deems likelier than one session in ten thousand is never flagged
+DOUBTFUL_SHARE = 0.01  # of normal sessions, at most, in the uncertainty band
+MANY_SESSIONS = 30_000  # from here one repeat settles the threshold
+FAULTS = 200  # injected per kind and fold
+TIE = 0.01  # of mean detection rate: no reason to leave the default rule
+DECIMALS = 4  # to which the runtime rounds scores before it compares
+MAX_CHECKED = 300
+
+KINDS = ("missing", "extra", "repeated", "reordered", "truncated", "wrong_status", "foreign_step")
+# Which detectors must flag a session for it to be abnormal, as (patterns may clear, nested may clear).
+RULES: Mapping[str, tuple[bool, bool]] = {
+    "nested": (False, True),
+    "patterns": (True, False),
+    "both": (True, True),
+    "either": (False, False),
+}
+
+Progress = Callable[[int, int], None]  # steps done, of how many
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Calibration:
+    """What the bundle keeps beside the model.
+
+    `threshold`: abnormal above it. `band`: scores in it are doubtful. `detection` (kind of fault → rule → share found)
+    and `false_alarms` (rule → share of held-out normal sessions) are why the two may clear each other, or may not.
+    `scores` float64[repeats, N] are out-of-fold, for the report card.
+    """
+
+    threshold: float
+    band: tuple[float, float]
+    patterns_clear: bool
+    nested_clears: bool
+    detection: dict[str, dict[str, float]]
+    false_alarms: dict[str, float]
+    scores: Doubles
+
+
+def train_and_calibrate(
+    sessions: Sequence[Sequence[int]],
+    hierarchy: Hierarchy,
+    *,
+    seed: int = 0,
+    on_progress: Progress = lambda done, total: None,
+) -> tuple[DensityModel, Calibration, bytes]:
+    """The density of normal `sessions` (log keys), its calibration, and the model as ONNX, checked against it.
+
+    Deterministic for a seed. Raises ExportError when there is no session, or when the exported model differs.
+    """
+    steps = _repeats(len(sessions)) * _folds(len(sessions)) + 1
+    table = tabulate(sessions, hierarchy)
+    model = fit_table(table, np.arange(len(sessions)), hierarchy, seed=seed)
+    content = to_onnx(model)
+    every = max(1, len(model.normal) // MAX_CHECKED)
+    strange = list(range(len(hierarchy.rows)))
+    check_onnx(content, model, [(), strange, strange[::-1] * 3, *model.normal[::every]])
+    on_progress(1, steps)
+    calibration = calibrate(
+        sessions, hierarchy, table=table, seed=seed, on_progress=lambda done, _: on_progress(done + 1, steps)
+    )
+    return model, calibration, content
+
+
+def calibrate(
+    sessions: Sequence[Sequence[int]],
+    hierarchy: Hierarchy,
+    *,
+    table: Table | None = None,
+    seed: int = 0,
+    on_progress: Progress = lambda done, total: None,
+) -> Calibration:
+    """Threshold, band and clearing rule for normal `sessions`; `table` are their counts, if there already."""
+    table = table or tabulate(sessions, hierarchy)
+    size, folds, repeats = len(sessions), _folds(len(sessions)), _repeats(len(sessions))
+    if folds < 2:
+        return _uncalibrated()
+    scores = np.zeros((repeats, size))
+    trial = _Trial(sessions, hierarchy, np.random.default_rng(seed))
+    for repeat in range(repeats):
+        fold = np.random.default_rng(seed * REPEATS + repeat).permutation(size) % folds
+        for i in range(folds):
+            held = np.flatnonzero(fold == i)
+            model = fit_table(table, np.flatnonzero(fold != i), hierarchy, seed=seed)
+            scores[repeat, held] = _score(model, table, held)
+            if repeat == 0:
+                trial.run(model, held, scores[0, held])
+            on_progress(repeat * folds + i + 1, repeats * folds)
+    threshold = round(threshold_of(scores), DECIMALS)
+    detection, false_alarms = trial.rates(threshold)
+    rule = choose_rule(detection, false_alarms, tolerated=2 * _tolerated(size) / size)
+    return Calibration(threshold, band_of(scores, threshold), *RULES[rule], detection, false_alarms, scores)
+
+
+def threshold_of(scores: Doubles) -> float:
+    """The first out-of-fold score, from the top, that is not tolerated; repeats are pooled. Never below `FLOOR`."""
+    repeats, size = scores.shape
+    ranked = np.sort(scores, axis=None)[::-1]
+    return max(float(ranked[repeats * _tolerated(size)]), FLOOR)
+
+
+def band_of(scores: Doubles, threshold: float) -> tuple[float, float]:
+    """The uncertainty band: from the score that one normal session in a hundred exceeds, as far above the threshold.
+
+    At least a tenth of the threshold either way, so that a small training set knows doubt too.
+    """
+    low = min(float(np.quantile(scores, 1 - DOUBTFUL_SHARE)), 0.9 * threshold)
+    return round(low, DECIMALS), round(2 * threshold - low, DECIMALS)
+
+
+def choose_rule(
+    detection: Mapping[str, Mapping[str, float]], false_alarms: Mapping[str, float], tolerated: float
+) -> str:
+    """The rule that finds most faults, mean over kinds, among those that raise no more false alarms than tolerated.
+
+    The nested density decides unless another rule is clearly better: it is the one whose false alarms the threshold
+    holds down on data to come. Twice what one detector may cost is tolerated, since two have a say.
+    """
+    mean = {rule: float(np.mean([rates[rule] for rates in detection.values()] or [0.0])) for rule in RULES}
+    affordable = [rule for rule in RULES if false_alarms[rule] <= tolerated]
+    best = max(affordable, key=mean.__getitem__, default="nested")
+    return best if mean[best] > mean["nested"] + TIE or "nested" not in affordable else "nested"
+
+
+def inject(
+    session: Sequence[int], kind: str, rng: np.random.Generator, hierarchy: Hierarchy, pool: Sequence[int]
+) -> LogKeys:
+    """A copy of `session` with one fault of `kind`; `pool` are the log keys known to training.
+
+    The copy equals the session where the fault has nothing to work on, such as a second status of an action.
+    """
+    keys, size = list(session), len(session)
+    at = int(rng.integers(size))
+    if kind == "missing":
+        del keys[at]
+    elif kind == "extra":
+        keys.insert(int(rng.integers(size + 1)), keys[at])
+    elif kind == "repeated":
+        keys[at:at] = [keys[at]] * 3
+    elif kind == "reordered":
+        other = int(rng.integers(size))
+        keys[at], keys[other] = keys[other], keys[at]
+    elif kind == "truncated":
+        del keys[max(1, int(size * rng.uniform(0.3, 0.8))) :]
+    elif kind == "wrong_status":
+        keys[at] = _pick(rng, _alternatives(keys[at], hierarchy, pool), keys[at])
+    elif kind == "foreign_step":
+        own = {hierarchy.entity_of[key] for key in keys}
+        foreign = [key for key in pool if hierarchy.entity_of[key] not in own]
+        keys.insert(at, _pick(rng, foreign or sorted(set(pool) - set(keys)), hierarchy.unknown))
+    else:
+        raise ValueError(f"BUG: no fault is called {kind!r}")
+    return tuple(keys)
+
+
+def _alternatives(key: int, hierarchy: Hierarchy, pool: Sequence[int]) -> list[int]:
+    """Other outcomes of a step: leaves of its action, else of its entity, else any."""
+    others = [other for other in pool if other != key]
+    for node_of in (hierarchy.action_of, hierarchy.entity_of):
+        if alike := [other for other in others if node_of[other] == node_of[key]]:
+            return alike
+    return others
+
+
+def _pick(rng: np.random.Generator, keys: Sequence[int], default: int) -> int:
+    return keys[int(rng.integers(len(keys)))] if keys else default
+
+
+@dataclass(slots=True)
+class _Trial:
+    """Both detectors on held-out sessions, as they are and with faults: (score, has an unseen pattern) of each."""
+
+    sessions: Sequence[Sequence[int]]
+    hierarchy: Hierarchy
+    rng: np.random.Generator
+    normal: list[tuple[float, bool]] = field(default_factory=list)
+    faulty: dict[str, list[tuple[float, bool]]] = field(default_factory=lambda: defaultdict(list))
+    _patterns: _Patterns = field(init=False)
+    _known: set[LogKeys] = field(init=False)
+
+    def __post_init__(self) -> None:
+        self._patterns = _Patterns(self.hierarchy)
+        self._known = {tuple(session) for session in self.sessions}
+
+    def run(self, model: DensityModel, held: Ints, scores: Doubles) -> None:
+        """One fold: `held` were not among what `model` was fitted on, `scores` are theirs."""
+        fitted = np.setdiff1d(np.arange(len(self.sessions)), held)
+        seen = self._patterns.of_all(self.sessions[i] for i in fitted)
+        unseen = {keys: not self._patterns.of(keys) <= seen for keys in {tuple(self.sessions[i]) for i in held}}
+        self.normal += [(score, unseen[tuple(self.sessions[i])]) for i, score in zip(held, scores, strict=True)]
+        pool = sorted(node for kind, node in model.columns if kind == "key")
+        hosts = [i for i in held if len(self.sessions[i])]
+        for kind in KINDS:
+            for i in self.rng.permutation(hosts)[:FAULTS]:
+                keys = inject(self.sessions[i], kind, self.rng, self.hierarchy, pool)
+                if keys and keys not in self._known:  # else the fault made a normal session of another
+                    self.faulty[kind].append((model.score(keys), not self._patterns.of(keys) <= seen))
+
+    def rates(self, threshold: float) -> tuple[dict[str, dict[str, float]], dict[str, float]]:
+        """Detection rates by kind and rule, and false alarms by rule."""
+        detection = {kind: _rates(self.faulty[kind], threshold) for kind in KINDS if self.faulty[kind]}
+        return detection, _rates(self.normal, threshold)
+
+
+def _rates(judged: Sequence[tuple[float, bool]], threshold: float) -> dict[str, float]:
+    """Share flagged, by rule."""
+    times = Counter((not score <= threshold, unseen) for score, unseen in judged)
+    nested, patterns, both = times[True, False], times[False, True], times[True, True]
+    flagged = {"nested": nested + both, "patterns": patterns + both, "both": both, "either": nested + patterns + both}
+    return {rule: n / max(1, len(judged)) for rule, n in flagged.items()}
+
+
+class _Patterns:
+    """Which patterns a session has, of all levels, as numbers: compact enough to hold for every session."""
+
+    def __init__(self, hierarchy: Hierarchy) -> None:
+        self._hierarchy = hierarchy
+        self._number: dict[tuple[Level, tuple[int, ...]], int] = {}
+        self._of: dict[LogKeys, frozenset[int]] = {}
+
+    def of(self, log_keys: LogKeys) -> frozenset[int]:
+        if log_keys not in self._of:
+            seqs = self._hierarchy.decompose(log_keys)
+            numbers = (self._number.setdefault((seq.level, seq.pattern), len(self._number)) for seq in seqs)
+            self._of[log_keys] = frozenset(numbers)
+        return self._of[log_keys]
+
+    def of_all(self, sessions: Iterable[Sequence[int]]) -> set[int]:
+        return set[int]().union(*map(self.of, {tuple(session) for session in sessions}))
+
+
+def _score(model: DensityModel, table: Table, sessions: Ints) -> Doubles:
+    """Scores of a table's sessions, each distinct vector once."""
+    rows, back = np.unique(table.member[sessions], return_inverse=True)
+    return model.scores(table, rows)[back]
+
+
+def _tolerated(size: int) -> int:
+    """How many out-of-fold scores may lie above the threshold, per repeat."""
+    return min(FREAKS, int(size * FREAK_SHARE)) + round(ALPHA * size)
+
+
+def _folds(size: int) -> int:
+    return min(FOLDS, size)
+
+
+def _repeats(size: int) -> int:
+    return REPEATS if size < MANY_SESSIONS else 1
+
+
+def _uncalibrated() -> Calibration:
+    """One session says nothing of how normal ones differ."""
+    return Calibration(FLOOR, (0.9 * FLOOR, 1.1 * FLOOR), *RULES["nested"], {}, {}, np.zeros((0, 0)))

@@ -1,0 +1,126 @@
+"""A fitted density as an ONNX model, and the proof that it says the same.
+
+The graph takes a session's own columns only (`sparse_vector` of the detector), so its cost follows the session, not
+the vocabulary. Sums are in double precision: squared distances are differences of large numbers.
+
+    columns int64[K], values float32[K]  →  score float[1], bound float[1], nearest int64[≤ 5], nearest first
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+import onnx
+from numpy.typing import NDArray
+from onnx import TensorProto, helper, numpy_helper
+
+from fluent_krone.detect.nested_aware import NestedAware
+from fluent_krone.errors import ExportError
+
+from .train import BANDWIDTH, DensityModel
+
+OPSET, IR_VERSION = 17, 8  # what onnxruntime 1.14 already reads
+NEAREST = 5
+_TOLERANCE = 1e-4  # relative: outputs are float32
+
+
+def to_onnx(model: DensityModel) -> bytes:
+    """The model's bytes; the same model gives the same bytes."""
+    prototypes = len(model.prototypes)
+    constants: dict[str, NDArray[Any]] = {
+        "weights": model.weights,
+        "prototypes": np.ascontiguousarray(model.prototypes.T),  # a row per column: one look-up per count
+        "norms": model.norms,
+        "log_prior": model.log_prior,
+        "two_h_squared": np.array(2 * BANDWIDTH**2),
+        "none": np.array(0.0),
+        "unseen_column": np.array([len(model.columns)]),
+        "unseen_value": np.zeros(1, np.float32),
+        "first": np.array([0]),
+        "second": np.array([1]),
+        "nearest_count": np.array([min(NEAREST, prototypes)]),
+    }
+    graph = helper.make_graph(
+        _nodes(),
+        "nested_aware",
+        [
+            helper.make_tensor_value_info("columns", TensorProto.INT64, ["K"]),
+            helper.make_tensor_value_info("values", TensorProto.FLOAT, ["K"]),
+        ],
+        [
+            helper.make_tensor_value_info("score", TensorProto.FLOAT, [1]),
+            helper.make_tensor_value_info("bound", TensorProto.FLOAT, [1]),
+            helper.make_tensor_value_info("nearest", TensorProto.INT64, [min(NEAREST, prototypes)]),
+        ],
+        [numpy_helper.from_array(array, name) for name, array in constants.items()],
+    )
+    opset = helper.make_opsetid("", OPSET)
+    proto = helper.make_model(graph, opset_imports=[opset], ir_version=IR_VERSION, producer_name="fluent-krone")
+    onnx.checker.check_model(proto, full_check=True)
+    content: bytes = proto.SerializeToString(deterministic=True)
+    return content
+
+
+def _nodes() -> list[onnx.NodeProto]:
+    node = helper.make_node
+    return [
+        # An empty session has no columns; the unseen one, at zero, stands in: sums over nothing differ by runtime.
+        node("Concat", ["columns", "unseen_column"], ["at"], axis=0),
+        node("Concat", ["values", "unseen_value"], ["raw"], axis=0),
+        # x float64[K, 1] and p float64[K, P], in the weighted space
+        node("Gather", ["weights", "at"], ["weight"]),
+        node("Mul", ["raw", "weight"], ["x_float"]),
+        node("Cast", ["x_float"], ["x_row"], to=TensorProto.DOUBLE),
+        node("Unsqueeze", ["x_row", "second"], ["x"]),
+        node("Gather", ["prototypes", "at"], ["p_float"]),
+        node("Cast", ["p_float"], ["p"], to=TensorProto.DOUBLE),
+        node("Sub", ["x", "p"], ["gap"]),
+        # ‖x - p‖² = ‖p‖² + Σ x (x - 2p): the columns that the session lacks are in ‖p‖² already
+        node("Sub", ["gap", "p"], ["gap_less_p"]),
+        node("Unsqueeze", ["x_row", "first"], ["x_wide"]),
+        node("MatMul", ["x_wide", "gap_less_p"], ["cross"]),
+        node("Add", ["cross", "norms"], ["rounded"]),
+        node("Max", ["rounded", "none"], ["squared"]),
+        # ‖(x - p)₊‖²: what no later event takes back
+        node("Max", ["gap", "none"], ["excess"]),
+        node("Mul", ["excess", "excess"], ["excess_squared"]),
+        node("ReduceSum", ["excess_squared", "first"], ["certain"], keepdims=1),
+        # −ln Σ prior · exp(−squared / 2h²), of both at once
+        node("Concat", ["squared", "certain"], ["both"], axis=0),
+        node("Div", ["both", "two_h_squared"], ["cost"]),
+        node("Sub", ["log_prior", "cost"], ["terms"]),
+        node("ReduceMax", ["terms"], ["top"], axes=[1], keepdims=1),
+        node("Sub", ["terms", "top"], ["shifted"]),
+        node("Exp", ["shifted"], ["share"]),
+        node("ReduceSum", ["share", "second"], ["sum"], keepdims=1),
+        node("Log", ["sum"], ["log_sum"]),
+        node("Add", ["top", "log_sum"], ["log_density"]),
+        node("Neg", ["log_density"], ["exact"]),
+        node("Cast", ["exact"], ["result"], to=TensorProto.FLOAT),
+        node("Squeeze", ["result", "second"], ["flat"]),
+        node("Gather", ["flat", "first"], ["score"]),
+        node("Gather", ["flat", "second"], ["bound"]),
+        node("Gather", ["terms", "first"], ["score_terms"]),
+        node("Squeeze", ["score_terms", "first"], ["score_row"]),
+        node("TopK", ["score_row", "nearest_count"], ["nearest_terms", "nearest"]),
+    ]
+
+
+def check_onnx(content: bytes, model: DensityModel, sessions: Sequence[Sequence[int]]) -> None:
+    """Raise ExportError unless the runtime's detector scores `sessions` as the trained model does."""
+    runtime = NestedAware(
+        model.hierarchy,
+        content,
+        columns=model.columns,
+        weights=model.weights.tolist(),
+        normal=model.normal,
+        threshold=0.0,
+        band=(0.0, 0.0),
+    )
+    for log_keys in sessions:
+        density = runtime.density(log_keys)
+        got, expected = (density.score, density.bound), (model.score(log_keys), model.bound(log_keys))
+        if not np.allclose(got, expected, rtol=_TOLERANCE, atol=_TOLERANCE):
+            raise ExportError(f"the exported model scores a session {got}, the trained one {expected}: report this")
