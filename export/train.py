@@ -90,7 +90,7 @@ class DensityModel:
 class Table:
     """Distinct nested-count vectors of sessions, sparse: row d is `columns` and `values` [starts[d], starts[d + 1]).
 
-    `column_of` numbers the features, `member` int64[N] is the row of each session, `example` the first session of each row.
+    `column_of` numbers the features; `member` int64[N] is the row of each session, `example` each row's first session.
     """
 
     column_of: dict[Feature, int]

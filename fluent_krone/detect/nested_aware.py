@@ -55,19 +55,19 @@ def sparse_vector(
 
     In logarithms: a raw count of unseen features would overflow float32, and the worst session would pass as NaN.
     """
-    unseen = 0.0
+    unseen: list[float] = []
     index: list[int] = []
     values: list[float] = []
     for feature, count in counts.items():
         column = columns.get(feature)
         if column is None:
-            unseen += magnitude(feature, count) ** 2
+            unseen.append(magnitude(feature, count) ** 2)
         else:
             index.append(column)
             values.append(magnitude(feature, count))
     if unseen:
         index.append(len(columns))
-        values.append(math.sqrt(unseen))
+        values.append(math.sqrt(math.fsum(unseen)))  # exact, so in any order: a longer session never has less
     return np.array(index, dtype=np.int64), np.array(values, dtype=np.float32)
 
 
