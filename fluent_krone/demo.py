@@ -34,7 +34,7 @@ from .service import Service
 from .simulator import FAULTS, IDLE_TIMEOUT_S, SESSION_KEY, STEPS, Session, simulate, stream
 from .transport.forward_codec import ack_bytes, encode_events
 from .transport.forward_server import ForwardServer
-from .types import LEVELS, Alert, Finding, Level
+from .types import LEVELS, Alert, Level
 
 _TAG = "cluster.storage"
 _TRAINING_SESSIONS = 3_000

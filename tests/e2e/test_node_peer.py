@@ -7,8 +7,6 @@ from __future__ import annotations
 
 import asyncio
 import json
-import shutil
-import subprocess
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
@@ -23,24 +21,10 @@ from fluent_krone.transport.forward_codec import Chunk
 from fluent_krone.transport.forward_server import ForwardServer
 from fluent_krone.types import Alert
 
-pytestmark = pytest.mark.node
+pytestmark = [pytest.mark.node, pytest.mark.usefixtures("node_modules")]
 
 NODE = Path(__file__).parent / "node"
 T0_NS = 1_700_000_000_000_000_000
-
-
-@pytest.fixture(scope="module", autouse=True)
-def _node_modules() -> None:
-    """Install the package once, or skip and say why."""
-    for command in ("node", "npm"):
-        if shutil.which(command) is None:
-            pytest.skip(f"no `{command}` on PATH")
-    if (NODE / "node_modules" / "@fluent-org" / "logger").is_dir():
-        return
-    install = ["npm", "install", "--no-audit", "--no-fund", "--no-package-lock", "--ignore-scripts"]
-    done = subprocess.run(install, cwd=NODE, capture_output=True, text=True, timeout=120, check=False)
-    if done.returncode:
-        pytest.skip(f"npm could not install @fluent-org/logger: {done.stderr.strip()[-300:]}")
 
 
 @dataclass

@@ -1,5 +1,5 @@
-// Sends `count` records under each of two tags and prints one line of JSON: how many the server acked, and errors.
-// Usage: node client.js '{"port", "mode", "count", "patienceMs", "sharedKey"?, "username"?, "password"?}'
+// Sends `events`, or `count` records under each of two tags, and prints one line of JSON: how many the server acked, and errors.
+// Usage: node client.js '{"port", "mode", "patienceMs", "count" or "events": [[tag, ms, record], …], "sharedKey"?, "username"?, "password"?}'
 const { FluentClient } = require("@fluent-org/logger");
 
 const options = JSON.parse(process.argv[2]);
@@ -26,7 +26,10 @@ async function main() {
   const sent = [];
   const emit = (...event) => sent.push(client.emit(...event).then(() => acked++, (error) => errors.push(error.message)));
   client.connect().catch((error) => errors.push(error.message));
-  for (let i = 0; i < options.count; i++) {
+  for (const [tag, ms, record] of options.events || []) {
+    emit(tag, record, new Date(ms));
+  }
+  for (let i = 0; i < (options.count || 0); i++) {
     const when = new Date(1700000000000 + i);
     emit("a", { message: `line ${i}`, i, nested: { list: [1, null, true] } }, when);
     emit("b", { message: "ü" }, when);

@@ -1,0 +1,190 @@
+"""`fluent-krone serve` as a process of its own: every carrier gives the same alerts, and they reach their receiver."""
+
+from __future__ import annotations
+
+import asyncio
+import gzip
+import json
+import os
+import signal
+import sys
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Any
+
+import msgpack
+import pytest
+from synthetic import ARRIVED, CLOSE, GOING, MESSAGES, OPEN, OPENED, STUCK, T0, UNKNOWN, write_lift_bundle
+
+from fluent_krone.transport.forward_codec import Chunk, encode_event_time
+from fluent_krone.transport.forward_server import ForwardServer
+
+Received = tuple[str, dict[str, Any]]  # tag and record
+
+TAG = "app.lift"
+KEY = "a shared key"
+RIDES = {
+    "1": (OPEN, OPENED, GOING, ARRIVED, CLOSE),
+    "2": (OPEN, OPENED, GOING, STUCK, CLOSE),
+    "3": (OPEN, GOING, OPENED, ARRIVED, CLOSE),
+    "4": (OPEN, OPENED, UNKNOWN, CLOSE),
+}
+# All rides at once, an event a second.
+EVENTS = [
+    (T0 + (5 * i + j) * 10**9, {"message": MESSAGES[ride[i]], "ride": name})
+    for i in range(5)
+    for j, (name, ride) in enumerate(RIDES.items())
+    if i < len(ride)
+]
+
+
+def entries(form: Callable[[int, Mapping[str, Any]], Any]) -> bytes:
+    return b"".join(msgpack.packb(form(time_ns, record)) for time_ns, record in EVENTS)
+
+
+def plain(time_ns: int, record: Mapping[str, Any]) -> list[Any]:
+    return [encode_event_time(time_ns), record]
+
+
+def with_metadata(time_ns: int, record: Mapping[str, Any]) -> list[Any]:
+    return [[encode_event_time(time_ns), {"source": "tail"}], record]
+
+
+CARRIERS: dict[str, list[bytes]] = {
+    "Message": [msgpack.packb([TAG, encode_event_time(t), r, {"chunk": f"m{i}"}]) for i, (t, r) in enumerate(EVENTS)],
+    "Forward": [msgpack.packb([TAG, [plain(*event) for event in EVENTS], {"chunk": "f"}])],
+    "PackedForward": [msgpack.packb([TAG, entries(plain), {"chunk": "p"}])],
+    "CompressedPackedForward": [
+        msgpack.packb([TAG, gzip.compress(entries(plain)), {"chunk": "c", "compressed": "gzip"}])
+    ],
+    "Fluent Bit": [
+        msgpack.packb([TAG, entries(with_metadata), {"chunk": "b", "size": len(EVENTS), "fluent_signal": 0}])
+    ],
+}
+
+
+def text(value: Any) -> Any:
+    """A decoded record with its bytes as str."""
+    if isinstance(value, dict):
+        return {text(key): text(part) for key, part in value.items()}
+    if isinstance(value, list):
+        return [text(part) for part in value]
+    return value.decode() if isinstance(value, bytes) else value
+
+
+class Receiver:
+    """Where alerts go: a Forward server of ours that acks them."""
+
+    def __init__(self) -> None:
+        self.alerts: list[Received] = []
+
+    async def take(self, chunk: Chunk, ack: Callable[[], None]) -> None:
+        for _, record in chunk.events():
+            self.alerts.append((chunk.tag, text(record)))
+        ack()
+
+    async def flush(self) -> None: ...
+
+
+@asynccontextmanager
+async def serving(bundle: Path, alert_port: int, **env: str) -> AsyncIterator[int]:
+    """Run `serve` on a free port; at the end it is stopped as an operator would, and judges what is open."""
+    flags = f"--bundle {bundle} --port 0 --alert-host 127.0.0.1 --alert-port {alert_port} --on-shutdown judge".split()
+    process = await asyncio.create_subprocess_exec(
+        sys.executable, "-m", "fluent_krone", "serve", *flags, stderr=asyncio.subprocess.PIPE, env={**os.environ, **env}
+    )
+    assert process.stderr is not None
+    lines = process.stderr
+    while b"listening" not in (line := await asyncio.wait_for(lines.readline(), 30)):
+        assert line, "serve ended before it listened"
+    try:
+        yield int(line.split(b"port=")[1].split()[0])
+    finally:
+        process.send_signal(signal.SIGTERM)
+        await asyncio.wait_for(process.communicate(), 30)
+    assert process.returncode == 0
+
+
+async def send(port: int, frames: Sequence[bytes]) -> None:
+    reader, writer = await asyncio.open_connection("127.0.0.1", port)
+    unpacker = msgpack.Unpacker()
+    for frame in frames:
+        writer.write(frame)
+        unpacker.feed(await asyncio.wait_for(reader.read(4096), 30))
+        assert next(unpacker)["ack"] == msgpack.unpackb(frame)[-1]["chunk"]
+    writer.close()
+
+
+def alerts_through(
+    bundle: Path, drive: Callable[[int], Awaitable[None]], **env: str
+) -> list[tuple[str, dict[str, Any]]]:
+    async def scenario() -> list[tuple[str, dict[str, Any]]]:
+        receiver, server = Receiver(), ForwardServer(port=0)
+        await server.start(receiver)
+        async with serving(bundle, server.port, **env) as port:
+            await drive(port)
+        await server.close()
+        return sorted(receiver.alerts, key=lambda alert: alert[1]["alert_id"])
+
+    return asyncio.run(scenario())
+
+
+@pytest.fixture
+def bundle(tmp_path: Path) -> Path:
+    path = tmp_path / "lift"
+    path.mkdir()
+    write_lift_bundle(path)
+    return path
+
+
+def test_every_carrier_gives_the_same_alerts(bundle: Path) -> None:
+    by_carrier = {
+        name: alerts_through(bundle, lambda port, f=frames: send(port, f)) for name, frames in CARRIERS.items()
+    }
+    expected = by_carrier["PackedForward"]
+    assert {(alert["kind"], *alert["session"]) for _, alert in expected} == {
+        ("unseen_template", "2"),
+        ("sequence", "2"),
+        ("sequence", "3"),
+        ("unseen_template", "4"),
+        ("sequence", "4"),
+    }
+    assert {tag for tag, _ in expected} == {f"krone.{TAG}"}
+    for name, alerts in by_carrier.items():
+        assert alerts == expected, name
+
+
+def test_a_chunk_sent_again_is_acked_and_changes_nothing(bundle: Path) -> None:
+    frames = CARRIERS["PackedForward"]
+    once = alerts_through(bundle, lambda port: send(port, frames))
+    assert alerts_through(bundle, lambda port: send(port, frames * 3)) == once
+
+
+@pytest.mark.node
+def test_the_node_client_drives_it_and_the_node_server_gets_the_alerts(bundle: Path, node_modules: Path) -> None:
+    async def scenario() -> list[dict[str, Any]]:
+        receiver = await asyncio.create_subprocess_exec(
+            "node", "server.js", json.dumps({"sharedKey": "theirs"}), cwd=node_modules,
+            stdin=asyncio.subprocess.PIPE, stdout=asyncio.subprocess.PIPE,
+        )  # fmt: skip
+        assert receiver.stdin is not None and receiver.stdout is not None
+        alert_port = json.loads(await asyncio.wait_for(receiver.stdout.readline(), 30))["port"]
+        secrets = {"FLUENT_KRONE_SHARED_KEY": KEY, "FLUENT_KRONE_ALERT_SHARED_KEY": "theirs"}
+        async with serving(bundle, alert_port, **secrets) as port:
+            events = [[TAG, time_ns // 10**6, record] for time_ns, record in EVENTS]
+            options = {"port": port, "mode": "PackedForward", "events": events, "patienceMs": 20_000, "sharedKey": KEY}
+            client = await asyncio.create_subprocess_exec(
+                "node", "client.js", json.dumps(options), cwd=node_modules, stdout=asyncio.subprocess.PIPE
+            )
+            printed, _ = await asyncio.wait_for(client.communicate(), 60)
+            assert json.loads(printed) == {"acked": len(EVENTS), "errors": []}
+        lines = [json.loads(await asyncio.wait_for(receiver.stdout.readline(), 30)) for _ in range(5)]
+        receiver.stdin.close()
+        await receiver.wait()
+        return lines
+
+    received = asyncio.run(scenario())
+    ours = alerts_through(bundle, lambda port: send(port, CARRIERS["PackedForward"]))
+    assert {line["tag"] for line in received} == {f"krone.node.{TAG}"}  # the client puts its own name first
+    assert {line["record"]["alert_id"] for line in received} == {alert["alert_id"] for _, alert in ours}
