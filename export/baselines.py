@@ -1,0 +1,97 @@
+"""Trivial flat rules that know nothing of entities and actions: what a detector must beat to be worth its cost.
+
+Each learns from the log keys of normal sessions alone and takes its threshold, where it has one, from these too.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Hashable, Iterable, Mapping, Sequence
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+LogKeys = tuple[int, ...]
+Flags = NDArray[np.bool_]  # one a session: is it abnormal
+Floats = NDArray[np.float64]
+Rule = Callable[[Sequence[LogKeys]], Flags]
+Baseline = Callable[[Sequence[LogKeys]], Rule]
+
+_VARIANCE = 0.99  # what the principal components must explain; with the 95 % of Xu et al. (SOSP 2009) HDFS F1 is .62, not .99
+_ALPHA, _FREAKS = 0.002, 3  # training normals that PCA may flag: a share, and at least so many
+
+
+def exact_sequence(train: Sequence[LogKeys]) -> Rule:
+    """Normal: the very same log keys in the same order.
+
+    >>> exact_sequence([(1, 2), (1, 1)])([(1, 2), (2, 1)]).tolist()
+    [False, True]
+    """
+    return _seen(train, lambda log_keys: log_keys)
+
+
+def bag_of_keys(train: Sequence[LogKeys]) -> Rule:
+    """Normal: the same log keys, each as often, in any order."""
+    return _seen(train, _bag)
+
+
+def unseen_key(train: Sequence[LogKeys]) -> Rule:
+    """Normal: no log key that training never had."""
+    known = {key for log_keys in train for key in log_keys}
+    return lambda sessions: _flags(not known.issuperset(log_keys) for log_keys in sessions)
+
+
+def pca(train: Sequence[LogKeys]) -> Rule:
+    """Normal: counts of log keys, as log2(1 + c), near the plane of the training's principal components.
+
+    Keys that training never had share one column, which no component explains.
+    """
+    times = Counter(map(_bag, train))
+    column = {key: i for i, key in enumerate(sorted({key for bag in times for key, _ in bag}))}
+    weight = np.array(list(times.values()), np.float64)
+    x = _vectors(times, column)
+    mean = weight @ x / weight.sum()
+    _, size, axes = np.linalg.svd((x - mean) * np.sqrt(weight)[:, None], full_matrices=False)
+    share = np.cumsum(size**2) / max(float(size @ size), 1e-12)
+    axes = axes[: int(np.searchsorted(share, _VARIANCE)) + 1]
+
+    def residuals(rows: Floats) -> Floats:
+        off = rows - mean
+        left: Floats = np.linalg.norm(off - off @ axes.T @ axes, axis=1).round(9)
+        return left
+
+    ranked = np.sort(np.repeat(residuals(x), list(times.values())))[::-1]
+    threshold = ranked[min(max(round(_ALPHA * len(train)), _FREAKS), len(ranked) - 1)]
+    return lambda sessions: np.asarray(residuals(_vectors(map(_bag, sessions), column)) > threshold, np.bool_)
+
+
+BASELINES: Mapping[str, Baseline] = {
+    "exact sequence": exact_sequence,
+    "bag of keys": bag_of_keys,
+    "unseen key": unseen_key,
+    "PCA on counts": pca,
+}
+
+
+def _seen(train: Sequence[LogKeys], form: Callable[[LogKeys], Hashable]) -> Rule:
+    known = {form(log_keys) for log_keys in train}
+    return lambda sessions: _flags(form(log_keys) not in known for log_keys in sessions)
+
+
+def _flags(abnormal: Iterable[bool]) -> Flags:
+    return np.fromiter(abnormal, np.bool_)
+
+
+def _bag(log_keys: LogKeys) -> tuple[tuple[int, int], ...]:
+    return tuple(sorted(Counter(log_keys).items()))
+
+
+def _vectors(bags: Iterable[tuple[tuple[int, int], ...]], column: Mapping[int, int]) -> Floats:
+    """float64[N, V + 1]; the last column is what training had no column for."""
+    listed = list(bags)
+    x: NDArray[Any] = np.zeros((len(listed), len(column) + 1))
+    for row, bag in zip(x, listed, strict=True):
+        for key, count in bag:
+            row[column.get(key, -1)] += np.log2(1 + count)
+    return x
