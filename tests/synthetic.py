@@ -84,7 +84,7 @@ def lift_engine(*, limits: Limits | None = None, session_key: tuple[str, ...] = 
         templates=[row[0] for row in ROWS],
         seen=[n > 0 for n in counts()],
         hierarchy=hierarchy,
-        detector=LocalContext(patterns_of(hierarchy, NORMAL)),
+        patterns=LocalContext(patterns_of(hierarchy, NORMAL)),
         input_settings=InputSettings(session_key=session_key),
         session_settings=SessionSettings(**{"idle_timeout": 60.0} | session),
         limits=limits,

@@ -52,8 +52,11 @@ class Cascade:
         return verdict
 
     def early(self, state: State, keys: Sequence[int]) -> Verdict:
-        """The verdict on a session whose state is decided, naming the most abnormal Seq so far."""
-        return self._verdict(keys, self._abnormal_seqs(keys))
+        """The verdict on a session whose state is decided, naming the most abnormal Seq so far.
+
+        Only closed Seqs are looked at: an open one may yet become normal.
+        """
+        return self._verdict(keys, [seq for seq in self._abnormal_seqs(keys) if seq.end < len(keys)])
 
     def _judge(self, state: State, keys: Sequence[int]) -> Verdict | None:
         unseen = state.tainted or not all(map(self._patterns.is_normal, self.tracker.closed_by_end(state, keys)))

@@ -109,6 +109,7 @@ def test_the_record_of_a_sequence(lift: Bundle) -> None:
             "level": "status",
             "start": 2,
             "end": 4,
+            "event": 3,
             "templates": ["lift: going to floor <num>", "lift: stuck at floor <num>"],
         },
         "lines": [MESSAGES[GOING], MESSAGES[STUCK]],
@@ -177,13 +178,13 @@ def test_placeholders_that_are_some() -> None:
 
 def verdict(**evidence: object) -> Verdict:
     empty: dict[str, object] = {"extra": {}, "missing": {}, "repeated": {}, "unseen": (), "nearest": ()}
-    return Verdict(Seq("action", 0, 1, (0,)), 0, "x", 1.0, 0.0, Evidence(**empty | evidence))  # type: ignore[arg-type]
+    return Verdict("action", Seq("status", 0, 1, (0,)), 0, "x", 1.0, 0.0, Evidence(**empty | evidence))  # type: ignore[arg-type]
 
 
 def test_explanations_say_what_is_odd() -> None:
     said = explain(verdict(extra={"a": 1, "b": 2}, unseen=("a",), missing={"c": 1}, repeated={"d": 3}), "step")
     assert said == (
-        "Action sequence unlike any normal one, from “step” on: never seen in normal training: a; "
+        "Status sequence unlike any normal one, from “step” on: never seen in normal training: a; "
         "not expected here: b ×2; more often than normal: d ×3; missing: c."
     )
 

@@ -49,7 +49,7 @@ def test_what_is_written_is_loaded(lift: Bundle) -> None:
     assert lift.counts == tuple(counts())
     assert lift.input_settings == InputSettings(session_key=("ride",))
     assert lift.session_settings == SessionSettings(idle_timeout=60.0)
-    assert {level: sorted(lift.detector.patterns[level]) for level in lift.detector.patterns} == patterns_of(
+    assert {level: sorted(lift.patterns.patterns[level]) for level in lift.patterns.patterns} == patterns_of(
         tree(), NORMAL
     )
     assert lift.training == {key_hash((b"trained",))}
@@ -97,13 +97,13 @@ def test_a_directory_without_manifest_is_no_bundle(bundle_dir: Path) -> None:
     assert "one of hdfs" in refused(bundle_dir)
 
 
-@pytest.mark.parametrize("version", [0, 2, "1", None])
+@pytest.mark.parametrize("version", [0, 1, "2", None])
 def test_another_format_is_refused(bundle_dir: Path, version: Any) -> None:
     edit_manifest(bundle_dir, lambda manifest: manifest.update(format=version))
-    assert f"has format {version!r}, this version reads 1: export it again" in refused(bundle_dir)
+    assert f"has format {version!r}, this version reads 2: export it again" in refused(bundle_dir)
 
 
-@pytest.mark.parametrize("content", [b"", b"{", b"[]", b"null", b'"text"', b"\xff\xfe", b"{}", b'{"format": 1}'])
+@pytest.mark.parametrize("content", [b"", b"{", b"[]", b"null", b'"text"', b"\xff\xfe", b"{}", b'{"format": 2}'])
 def test_a_malformed_manifest_is_refused(bundle_dir: Path, content: bytes) -> None:
     (bundle_dir / "manifest.json").write_bytes(content)
     assert str(bundle_dir) in refused(bundle_dir)

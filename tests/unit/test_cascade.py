@@ -1,4 +1,4 @@
-"""The verdict: first abnormal level from below, of its Seqs the most abnormal, and where in it."""
+"""The verdict of pattern sets: its level, the Seq and event that it names, its evidence; at the end and early."""
 
 from __future__ import annotations
 
@@ -8,18 +8,18 @@ import pytest
 from synthetic import ARRIVED, BYE, CLOSE, GOING, NORMAL, OPEN, OPENED, STUCK, UNKNOWN, patterns_of, tree
 
 from fluent_krone.core.cascade import Cascade
-from fluent_krone.core.tracker import Tracker
 from fluent_krone.detect.local_context import LocalContext
 from fluent_krone.types import Verdict
 
 
+def lift_cascade() -> Cascade:
+    return Cascade(tree(), LocalContext(patterns_of(tree(), NORMAL)))
+
+
 def judge(keys: Sequence[int]) -> Verdict | None:
-    hierarchy = tree()
-    detector = LocalContext(patterns_of(hierarchy, NORMAL))
-    tracker = Tracker(hierarchy, detector.is_normal)
-    cascade = Cascade(hierarchy, tracker, detector)
-    verdict = cascade.at_end(tracker.replay(keys), keys)
-    assert cascade.at_end(tracker.replay(keys), keys) is verdict  # remembered with the state
+    cascade = lift_cascade()
+    verdict = cascade.at_end(cascade.tracker.replay(keys), keys)
+    assert cascade.at_end(cascade.tracker.replay(keys), keys) is verdict  # remembered with the state
     return verdict
 
 
@@ -29,28 +29,26 @@ def test_what_training_had_is_normal(keys: tuple[int, ...]) -> None:
 
 
 @pytest.mark.parametrize(
-    ("keys", "level", "span"),
+    ("keys", "level", "score"),
     [
-        ((OPEN, OPENED, GOING, STUCK, CLOSE), "status", (2, 4)),
-        ((OPEN, OPENED, GOING, STUCK), "status", (2, 4)),  # closed by the end only
-        ((GOING, ARRIVED, CLOSE), "entity", (0, 3)),
-        ((OPEN, OPENED, CLOSE, OPEN, OPENED, CLOSE), "action", (0, 6)),
-        ((OPEN, OPENED, GOING, ARRIVED, CLOSE, GOING, ARRIVED, CLOSE), "entity", (0, 8)),
-        ((OPEN, OPENED, GOING, STUCK, CLOSE, OPEN, OPENED, CLOSE, GOING), "status", (2, 4)),
-        ((UNKNOWN,), "status", (0, 1)),
+        ((OPEN, OPENED, GOING, STUCK, CLOSE), "status", 1),
+        ((OPEN, OPENED, GOING, STUCK), "status", 1),  # closed by the end only
+        ((GOING, ARRIVED, CLOSE), "entity", 1),
+        ((OPEN, OPENED, CLOSE, OPEN, OPENED, CLOSE), "action", 2),
+        ((OPEN, OPENED, GOING, ARRIVED, CLOSE, GOING, ARRIVED, CLOSE), "entity", 2),
+        ((OPEN, OPENED, GOING, STUCK, CLOSE, OPEN, OPENED, CLOSE, GOING), "status", 1),
+        ((UNKNOWN,), "status", 1),
     ],
 )
-def test_the_first_abnormal_level_from_below_decides(keys: tuple[int, ...], level: str, span: tuple[int, int]) -> None:
+def test_the_first_abnormal_level_from_below_decides(keys: tuple[int, ...], level: str, score: float) -> None:
     verdict = judge(keys)
     assert verdict is not None
-    assert (verdict.seq.level, verdict.seq.start, verdict.seq.end) == (level, *span)
-    assert verdict.score > verdict.threshold
+    assert (verdict.level, verdict.score, verdict.threshold) == (level, score, 0)
 
 
 def test_of_several_abnormal_seqs_the_most_abnormal_is_named_and_of_equals_the_first() -> None:
-    worst = (OPEN, OPENED, GOING, STUCK, CLOSE, GOING, STUCK, STUCK, STUCK, CLOSE)
-    verdict = judge(worst)
-    assert verdict is not None and (verdict.seq.start, verdict.seq.end) == (5, 9)
+    worst = judge((OPEN, OPENED, GOING, STUCK, CLOSE, GOING, STUCK, STUCK, STUCK, CLOSE))
+    assert worst is not None and (worst.seq.level, worst.seq.start, worst.seq.end) == ("status", 5, 9)
     equal = judge((OPEN, OPENED, GOING, STUCK, CLOSE, GOING, STUCK))
     assert equal is not None and (equal.seq.start, equal.seq.end) == (2, 4)
 
@@ -66,6 +64,37 @@ def test_of_several_abnormal_seqs_the_most_abnormal_is_named_and_of_equals_the_f
 def test_the_odd_event(keys: tuple[int, ...], event: int) -> None:
     verdict = judge(keys)
     assert verdict is not None and verdict.event == event
+    assert verdict.seq.start <= event < verdict.seq.end
+
+
+# -- early
+
+
+def decided_at(keys: Sequence[int]) -> int | None:
+    """After how many events the session is decided."""
+    cascade = lift_cascade()
+    return next((n for n in range(1, len(keys) + 1) if cascade.tracker.replay(keys[:n]).decided), None)
+
+
+def test_a_session_is_decided_when_an_unseen_seq_closes() -> None:
+    assert decided_at((OPEN, OPENED, GOING, STUCK, CLOSE, OPEN)) == 5
+    assert decided_at((OPEN, OPENED, GOING, STUCK)) is None
+    assert decided_at(NORMAL[2]) is None
+    assert decided_at((OPEN, OPENED, CLOSE, OPEN, OPENED, CLOSE)) is None  # an action Seq, which the end closes
+
+
+def test_an_early_verdict_names_what_is_closed_not_what_is_still_under_way() -> None:
+    long = (*[GOING] * 6, ARRIVED)
+    cascade = Cascade(tree(), LocalContext(patterns_of(tree(), [(OPEN, OPENED, CLOSE), (OPEN, OPENED, *long, CLOSE)])))
+    keys = (OPEN, OPENED, OPENED, GOING)
+    state = cascade.tracker.replay(keys)
+    assert state.decided
+    verdict = cascade.early(state, keys)
+    assert (verdict.level, verdict.seq.start, verdict.seq.end, verdict.event) == ("status", 0, 3, 2)
+    assert verdict.score == 1
+
+
+# -- evidence
 
 
 def test_evidence_tells_what_is_extra_missing_repeated_unseen() -> None:

@@ -55,15 +55,27 @@ def test_normal_rides_give_nothing() -> None:
 
 def test_an_abnormal_ride_is_one_finding() -> None:
     engine = lift_engine()
-    assert sequences(engine.feed("app.lift", ride("a", (OPEN, OPENED, GOING, STUCK, CLOSE)), NOW)) == []
+    assert sequences(engine.feed("app.lift", ride("a", (OPEN, OPENED, GOING, STUCK)), NOW)) == []
     [finding] = engine.finish()
     assert (finding.kind, finding.decided, finding.tag, finding.session) == ("sequence", "end", b"app.lift", (b"a",))
-    assert (finding.instance, finding.ordinal, finding.events) == (1, 0, 5)
-    assert (finding.first_ns, finding.last_ns) == (T0, T0 + 4 * S)
-    assert finding.log_keys == (OPEN, OPENED, GOING, STUCK, CLOSE)
+    assert (finding.instance, finding.ordinal, finding.events) == (1, 0, 4)
+    assert (finding.first_ns, finding.last_ns) == (T0, T0 + 3 * S)
+    assert finding.log_keys == (OPEN, OPENED, GOING, STUCK)
     assert finding.verdict is not None and (finding.verdict.seq.start, finding.verdict.seq.end) == (2, 4)
     assert finding.lines == (MESSAGES[GOING].encode(), MESSAGES[STUCK].encode())
     assert engine.finish() == []
+
+
+def test_what_no_end_can_reverse_is_told_early_and_once() -> None:
+    engine = lift_engine()
+    early = (OPEN, OPENED, GOING, STUCK, CLOSE)
+    [finding] = sequences(engine.feed("app", [*ride("a", early), event("a", STUCK, 5), event("a", OPEN, 6)], NOW))
+    assert (finding.decided, finding.events, finding.log_keys) == ("early", 5, early)
+    assert (finding.first_ns, finding.last_ns) == (T0, T0 + 4 * S)
+    assert engine.finish() == []
+    [again] = engine.feed("app", ride("a", (GOING, CLOSE), 7), NOW)  # a new instance is judged anew
+    assert (again.decided, again.instance) == ("early", 2)
+    assert (engine.counters["flagged"], engine.counters["decided_early"], engine.counters["instances"]) == (2, 2, 1)
 
 
 def test_what_can_not_be_an_event_is_counted_by_reason_and_the_rest_goes_on() -> None:
@@ -86,8 +98,7 @@ def test_odd_bytes_and_a_long_line_are_events() -> None:
     engine = lift_engine()
     long = MESSAGES[OPEN].encode() + b" " + b"x" * 10_000_000
     records = [{b"message": b"\xff\xfe", b"ride": b"\xff"}, {b"message": long, b"ride": b"\xff"}]
-    engine.feed("app", [(T0, record) for record in records], NOW)
-    [*_, finding] = engine.finish()
+    [finding] = sequences(engine.feed("app", [(T0, record) for record in records], NOW))
     assert finding.session == (b"\xff",) and finding.events == 2
     assert max(map(len, finding.lines)) <= 8192
     assert engine.reader.messages_cut == 1
@@ -216,8 +227,7 @@ def test_ordinals_tell_instances_with_the_same_first_time_apart() -> None:
 def test_an_alerts_tag_is_that_of_the_sessions_first_event() -> None:
     engine = lift_engine()
     engine.feed("one", [event("a", OPEN)], NOW)
-    engine.feed("two", [event("a", STUCK)], NOW)
-    [finding] = engine.finish()
+    [finding] = sequences(engine.feed("two", [event("a", STUCK)], NOW))
     assert finding.tag == b"one"
 
 
@@ -303,8 +313,7 @@ def test_a_short_jump_needs_no_believing() -> None:
 
 def test_an_event_without_time_has_the_watermark() -> None:
     engine = lift_engine()
-    engine.feed("app", [event("a", OPEN, 7), event("a", GOING, None)], NOW)
-    [finding] = engine.finish()
+    [finding] = engine.feed("app", [event("a", OPEN, 7), event("a", GOING, None)], NOW)
     assert finding.last_ns == T0 + 7 * S
 
 
@@ -349,12 +358,11 @@ def test_each_template_and_shape_has_an_interval_of_its_own() -> None:
 # -- raw lines
 
 
-def test_lines_start_at_the_odd_event_and_are_few() -> None:
-    engine = lift_engine(limits=Limits(max_lines=2))
-    engine.feed("app", ride("a", (GOING, GOING, GOING, STUCK, STUCK)), NOW)
+def test_lines_are_few_and_the_odd_event_is_among_them() -> None:
+    engine = lift_engine(limits=Limits(max_lines=3))
+    engine.feed("app", ride("a", (GOING, GOING, STUCK, STUCK, STUCK, GOING, GOING)), NOW)
     [finding] = engine.finish()
-    assert len(finding.lines) == 2
-    assert MESSAGES[STUCK].encode() in finding.lines
+    assert finding.lines == tuple(MESSAGES[key].encode() for key in (GOING, STUCK, STUCK))
 
 
 @pytest.mark.parametrize(("limits", "lines"), [({"keep_lines": 1}, 1), ({"keep_lines": 0}, 0), ({"max_lines": 0}, 0)])
