@@ -6,6 +6,7 @@ when `advance` was called in between (which only makes findings come sooner).
 
 from __future__ import annotations
 
+from array import array
 from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
@@ -13,7 +14,7 @@ from typing import Any, Literal
 
 from lru import LRU
 
-from ..errors import RecordError
+from ..errors import RecordError, SnapshotError
 from ..types import Finding, Verdict
 from .cascade import Cascade, Clearing
 from .hierarchy import Hierarchy
@@ -22,8 +23,14 @@ from .records import InputSettings, RecordReader, SessionKey
 from .sessions import Session, Sessionizer, SessionSettings
 from .templates import TemplateMatcher, novel_shape, template_id
 
+SNAPSHOT_VERSION = 1
 _NS = 1_000_000_000
 _LEAPS_BELIEVED = 16  # so many leaping events in a row are no slip: the stream has moved on
+
+
+def _dump_session(s: Session) -> list[Any]:
+    fields = [s.tag, s.opened, s.first_ns, s.instance, s.ordinal, s.limit, s.deadline, s.last_ns, s.alerted]
+    return [s.key, *fields, s.keys.tobytes(), s.lines]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -151,6 +158,55 @@ class Engine:
         for session in self.sessions.drain():
             self._close(session, findings)
         return findings
+
+    def snapshot(self) -> dict[str, Any]:
+        """The whole state in values that msgpack carries; log keys go with their template ids."""
+        return {
+            "version": SNAPSHOT_VERSION,
+            "templates": [template_id(text) for text in self._templates],
+            "watermark": self.watermark,
+            "clock": self._clock,
+            "fed_at": self._fed_at,
+            "leaps": self._leaps,
+            "novelties": list(reversed(self._novelties.items())),
+            "sessions": [_dump_session(session) for session in self.sessions.open.values()],
+            **self.sessions.dump(),
+        }
+
+    def restore(self, snapshot: dict[str, Any]) -> None:
+        """Go on from a snapshot; call it on a new engine.
+
+        The bundle may be another one: templates are found again by their ids, those that it lacks are `unknown`, and
+        open sessions are judged by it from now on. Raises SnapshotError when the snapshot is of another version.
+        """
+        if snapshot.get("version") != SNAPSHOT_VERSION:
+            raise SnapshotError(
+                f"saved state has version {snapshot.get('version')!r}, this program reads {SNAPSHOT_VERSION}: "
+                "set it aside and start afresh"
+            )
+        index = {template_id(text): i for i, text in enumerate(self._templates)}
+        log_keys = [index.get(name, self.hierarchy.unknown) for name in snapshot["templates"]]
+        log_keys.append(self.hierarchy.unknown)
+        try:
+            self.watermark, self._clock = snapshot["watermark"], snapshot["clock"]
+            self._fed_at, self._leaps = snapshot["fed_at"], snapshot["leaps"]
+            for name, entry in snapshot["novelties"]:
+                self._novelties[name] = list(entry)
+            sessions = [self._load_session(dumped, log_keys) for dumped in snapshot["sessions"]]
+            self.sessions.load(snapshot, sessions)
+        except (KeyError, ValueError, TypeError, IndexError) as error:
+            raise SnapshotError(f"saved state is damaged ({error.__class__.__name__}: {error})") from None
+
+    def _load_session(self, dumped: Sequence[Any], log_keys: Sequence[int]) -> Session:
+        key, tag, opened, first_ns, instance, ordinal, limit, deadline, last_ns, alerted, keys, lines = dumped
+        state = self.tracker.start
+        session = Session(
+            tuple(key), tag, opened, first_ns, instance, ordinal, state, limit, deadline, last_ns, alerted
+        )
+        session.keys = array("H", [log_keys[i] for i in array("H", keys)])
+        session.lines = list(lines)
+        session.state = self.tracker.replay(session.keys)
+        return session
 
     def log_key_text(self, log_key: int) -> str:
         """The template of a log key; the `unknown` leaf has none."""

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from array import array
 from collections import OrderedDict
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -142,6 +142,22 @@ class Sessionizer:
         self.end(session)
         self.over_cap += 1
         return session
+
+    def dump(self) -> dict[str, Any]:
+        """What instances were counted so far, least recent first; open sessions are the engine's to dump."""
+        return {"instances": list(reversed(self._instances.items())), "starts": list(reversed(self._starts.items()))}
+
+    def load(self, dumped: dict[str, Any], sessions: Iterable[Session]) -> None:
+        """Take over a dump and its open sessions, in the order in which `open` held them."""
+        for key, count in dumped["instances"]:
+            self._instances[tuple(key)] = count
+        for (key, time_ns), count in dumped["starts"]:
+            self._starts[tuple(key), time_ns] = count
+        for session in sessions:
+            self.open[session.key] = session
+        if self._max_age_ns:
+            by_age = sorted(self.open.values(), key=lambda session: session.opened)
+            self._by_age.update((session.key, session) for session in by_age)
 
     def _limit(self, opened: int) -> int:
         limit = _FOREVER
