@@ -11,6 +11,7 @@ from typing import Any
 
 from fluent_krone.core.engine import Engine, Limits
 from fluent_krone.core.hierarchy import Hierarchy, Leaf
+from fluent_krone.core.localise import NestedDetector
 from fluent_krone.core.records import InputSettings
 from fluent_krone.core.sessions import SessionSettings
 from fluent_krone.detect.bundle import Golden, write_bundle
@@ -77,7 +78,13 @@ def write_lift_bundle(path: Path, **overrides: Any) -> None:
     write_bundle(path, **content | overrides)
 
 
-def lift_engine(*, limits: Limits | None = None, session_key: tuple[str, ...] = ("ride",), **session: Any) -> Engine:
+def lift_engine(
+    *,
+    limits: Limits | None = None,
+    session_key: tuple[str, ...] = ("ride",),
+    nested: NestedDetector | None = None,
+    **session: Any,
+) -> Engine:
     """An engine over the same words; `session` are SessionSettings, `idle_timeout` 60 s unless told."""
     hierarchy = tree()
     return Engine(
@@ -85,6 +92,7 @@ def lift_engine(*, limits: Limits | None = None, session_key: tuple[str, ...] = 
         seen=[n > 0 for n in counts()],
         hierarchy=hierarchy,
         patterns=LocalContext(patterns_of(hierarchy, NORMAL)),
+        nested=nested,
         input_settings=InputSettings(session_key=session_key),
         session_settings=SessionSettings(**{"idle_timeout": 60.0} | session),
         limits=limits,
