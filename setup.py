@@ -30,8 +30,8 @@ setup(
         "onnxruntime>=1.20",
     ],
     extras_require={
-        "export": ["pyarrow>=15"],
-        "test": ["hypothesis>=6.100", "mypy>=1.13", "pandas>=2", "pyarrow>=15", "pytest>=8", "ruff>=0.9"],
+        "export": ["onnx>=1.17", "pyarrow>=15"],
+        "test": ["hypothesis>=6.100", "mypy>=1.13", "onnx>=1.17", "pandas>=2", "pyarrow>=15", "pytest>=8", "ruff>=0.9"],
     },
     entry_points={"console_scripts": ["fluent-krone = fluent_krone.cli:main"]},
 )
