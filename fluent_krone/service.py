@@ -19,8 +19,10 @@ from lru import LRU
 from .alerts import AlertMaker
 from .config import Config
 from .core.engine import Engine
+from .detect.nested_aware import NestedAware
 from .errors import SinkBusy
 from .sink import Sink
+from .timing import Histogram
 from .transport.forward_codec import Chunk
 from .types import Alert, Finding
 
@@ -30,6 +32,7 @@ _CHUNKS_REMEMBERED = 100_000
 _BATCH = 100  # alerts in one delivery: receivers cap their frames, Fluent Bit at 6 MB
 _TICK_S = 0.5  # how often idle sessions are looked for
 _BACK_OFF_S = (0.1, 10.0)
+_STUCK_S = 60.0  # without progress for so long, something is wrong
 
 
 class Service:
@@ -45,6 +48,7 @@ class Service:
         clock_ns: Callable[[], int] = time.time_ns,
     ) -> None:
         self.counters: Counter[str] = Counter()
+        self.timings = {name: Histogram() for name in ("feed", "commit", "chunk_ack")}
         self._engine = engine
         self._maker = maker
         self._sink = sink
@@ -54,11 +58,12 @@ class Service:
         self._open.set()
         self._turn = asyncio.Lock()  # chunks are taken whole, one after the other
         self._seen_chunks: Any = LRU(_CHUNKS_REMEMBERED)
-        self._acks: list[Callable[[], None]] = []
+        self._acks: list[tuple[float, Callable[[], None]]] = []  # with the time their chunk came
         self._fresh: list[Alert] = []  # since the last commit
         self._outgoing: deque[Alert] = deque()  # committed, not yet confirmed by the receiver
         self._uncommitted = 0
         self._committed_at = time.monotonic()
+        self._sent_at = time.monotonic()  # since then the receiver has confirmed nothing
         self._room = asyncio.Event()  # outgoing alerts below their cap
         self._work = asyncio.Event()  # there are outgoing alerts
         self._empty = asyncio.Event()  # there are none
@@ -83,6 +88,7 @@ class Service:
 
     async def take(self, chunk: Chunk, ack: Callable[[], None]) -> None:
         """Feed a chunk; `ack` is called once it is committed. A chunk seen before is acked and skipped."""
+        came = time.monotonic()
         await self._room.wait()
         async with self._turn:
             await self._open.wait()
@@ -96,10 +102,12 @@ class Service:
                     self._seen_chunks[chunk.chunk] = True
                 for events in _slices(chunk.events()):
                     before = self._engine.counters["records"]
+                    began = time.monotonic()
                     self._keep(self._engine.feed(chunk.tag, events, self._clock_ns()))
+                    self.timings["feed"].add(time.monotonic() - began)
                     self._uncommitted += self._engine.counters["records"] - before
                     await asyncio.sleep(0)
-            self._acks.append(ack)
+            self._acks.append((came, ack))
         if self._is_commit_due():
             self._commit()
         else:
@@ -128,7 +136,32 @@ class Service:
             "cache_hits": engine.counters["events"] - engine.tracker.misses,
             "cache_misses": engine.tracker.misses,
             "alerts_outgoing": len(self._outgoing),
+            "chunks_unacked": len(self._acks),
+            "chunk_unacked_age": self._unacked_age(),
+            "stream_lag": max(self._clock_ns() - engine.watermark, 0) / 1e9 if engine.watermark else 0.0,
+            **{key: value for name, took in self.histograms().items() for key, value in took.numbers(name).items()},
         }
+
+    def histograms(self) -> dict[str, Histogram]:
+        """How long feeding, committing, acking and scoring took, by name."""
+        nested = self._engine.cascade.nested
+        return self.timings | ({"score": nested.latency} if isinstance(nested, NestedAware) else {})
+
+    def troubles(self) -> list[str]:
+        """Why records are not being judged, or alerts not leaving; empty while all is well."""
+        found = []
+        if not self._open.is_set():
+            found.append("stopping")
+        if any(task.done() for task in self._tasks):
+            found.append("BUG: a task of the service died")
+        if self._outgoing and (waited := time.monotonic() - self._sent_at) > _STUCK_S:
+            found.append(f"{len(self._outgoing)} alerts wait, none was confirmed for {waited:.0f} s")
+        if (waited := self._unacked_age()) > _STUCK_S:
+            found.append(f"a chunk has waited {waited:.0f} s for its commit")
+        return found
+
+    def _unacked_age(self) -> float:
+        return time.monotonic() - self._acks[0][0] if self._acks else 0.0
 
     def _keep(self, findings: Iterable[Finding]) -> None:
         self._fresh.extend(map(self._maker.make, findings))
@@ -147,12 +180,18 @@ class Service:
         fresh, self._fresh = self._fresh, []
         acks, self._acks = self._acks, []
         self._uncommitted = 0
-        self._committed_at = time.monotonic()
+        began = time.monotonic()
         self.counters["alerts"] += len(fresh)
+        if not self._outgoing:
+            self._sent_at = began
         self._outgoing.extend(fresh)
         self._signal()
-        for ack in acks:
+        for _, ack in acks:
             ack()
+        self._committed_at = time.monotonic()
+        self.timings["commit"].add(self._committed_at - began)
+        for came, _ in acks:
+            self.timings["chunk_ack"].add(self._committed_at - came)
 
     def _signal(self) -> None:
         for event, state in (
@@ -180,6 +219,7 @@ class Service:
             for _ in batch:
                 self._outgoing.popleft()
             self.counters["alerts_delivered"] += len(batch)
+            self._sent_at = time.monotonic()
             self._signal()
 
     async def _tick(self) -> None:

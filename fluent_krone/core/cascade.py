@@ -41,7 +41,7 @@ class Cascade:
         self.tracker = Tracker(hierarchy, patterns.is_normal, self._is_decided, cache_size)
         self._hierarchy = hierarchy
         self._patterns = patterns
-        self._nested = nested
+        self.nested = nested
         self._clearing = clearing or Clearing()
 
     def at_end(self, state: State, keys: Sequence[int]) -> Verdict | None:
@@ -60,12 +60,12 @@ class Cascade:
 
     def _judge(self, state: State, keys: Sequence[int]) -> Verdict | None:
         unseen = state.tainted or not all(map(self._patterns.is_normal, self.tracker.closed_by_end(state, keys)))
-        if self._nested is None:
+        if self.nested is None:
             abnormal = unseen
         elif self._clearing.patterns_clear and not unseen:
             abnormal = False
         else:
-            flagged = self._nested.is_abnormal(self._nested.density(keys).score)
+            flagged = self.nested.is_abnormal(self.nested.density(keys).score)
             abnormal = flagged if flagged == unseen else flagged or not self._clearing.nested_clears
         return self._verdict(keys, self._abnormal_seqs(keys) if unseen else []) if abnormal else None
 
@@ -75,25 +75,25 @@ class Cascade:
         A closed Seq stays unseen, and nested's bound never falls: those two are certain.
         """
         unseen = state.tainted
-        if self._nested is None or not self._clearing.nested_clears:
+        if self.nested is None or not self._clearing.nested_clears:
             return unseen
         if self._clearing.patterns_clear and not unseen:
             return False
-        if state.events < state.check_at or keys.count(keys[-1]) <= self._nested.most(keys[-1]):
+        if state.events < state.check_at or keys.count(keys[-1]) <= self.nested.most(keys[-1]):
             return False
         state.check_at = int(state.events * _NEXT_CHECK) + 1
-        threshold = self._nested.threshold
-        return self._nested.density(keys).bound > threshold + _MARGIN * (1 + abs(threshold))
+        threshold = self.nested.threshold
+        return self.nested.density(keys).bound > threshold + _MARGIN * (1 + abs(threshold))
 
     def _abnormal_seqs(self, keys: Sequence[int]) -> list[Seq]:
         return [seq for seq in self._hierarchy.decompose(keys) if not self._patterns.is_normal(seq)]
 
     def _verdict(self, keys: Sequence[int], abnormal: list[Seq]) -> Verdict:
-        found = localise(keys, abnormal, self._hierarchy, self._patterns, self._nested)
+        found = localise(keys, abnormal, self._hierarchy, self._patterns, self.nested)
         level: Level = next((level for level in LEVELS if any(seq.level == level for seq in abnormal)), "entity")
-        density = self._nested.density(keys) if self._nested else None
-        if self._nested and density and (self._nested.is_abnormal(density.score) or not abnormal):
-            detector, score, threshold = self._nested.name, density.score, self._nested.threshold
+        density = self.nested.density(keys) if self.nested else None
+        if self.nested and density and (self.nested.is_abnormal(density.score) or not abnormal):
+            detector, score, threshold = self.nested.name, density.score, self.nested.threshold
         else:
             detector, threshold = self._patterns.name, self._patterns.threshold
             score = max(self._patterns.score(seq)[0] for seq in abnormal if seq.level == level)

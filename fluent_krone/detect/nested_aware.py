@@ -11,6 +11,7 @@ where an LLM is the judge. The count space, the weights and the density are ours
 from __future__ import annotations
 
 import math
+import time
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -21,6 +22,7 @@ from lru import LRU
 
 from ..core.hierarchy import Hierarchy
 from ..errors import BundleError
+from ..timing import Histogram
 from .onnx import load_model
 
 Kind = Literal["key", "entity", "action"]
@@ -118,6 +120,7 @@ class NestedAware:
         self._decimals = decimals
         self._session = load_model(model, where)
         self._cache: Any = LRU(cache_size)
+        self.latency = Histogram()  # of the model's runs
         if len(weights) != len(columns) + 1:
             raise BundleError(f"{where}: {len(weights)} weights for {len(columns)} columns and the unseen one")
 
@@ -150,7 +153,9 @@ class NestedAware:
 
     def _run(self, counts: Mapping[Feature, int]) -> Density:
         columns, values = sparse_vector(counts, self._columns)
+        began = time.perf_counter()
         score, bound, nearest = self._session.run(("score", "bound", "nearest"), {"columns": columns, "values": values})
+        self.latency.add(time.perf_counter() - began)
         return Density(
             round(float(score[0]), self._decimals),
             round(float(bound[0]), self._decimals),

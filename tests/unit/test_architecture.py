@@ -15,7 +15,7 @@ PACKAGE = REPOSITORY / "fluent_krone"
 
 # A module imports from its own layer and those before it.
 LAYERS = (
-    {"types", "errors"},
+    {"types", "errors", "timing"},
     {"core", "config"},
     {"detect", "explain", "transport", "sink", "store"},
     {"alerts", "inputs", "metrics", "simulator", "service", "replay"},
@@ -98,7 +98,7 @@ def test_nothing_imports_the_export_but_the_command_when_asked_to() -> None:
 @pytest.mark.parametrize("path", modules(REPOSITORY / "export"), ids=lambda path: path.stem)
 def test_the_export_builds_on_few_parts(path: Path) -> None:
     used = {part(name) for name in imports(path) if name.split(".")[0] == "fluent_krone" and name != "fluent_krone"}
-    assert used <= {"core", "types", "errors", "config", "inputs", "detect"}
+    assert used <= {"core", "types", "errors", "config", "inputs", "detect", "alerts"}
 
 
 def test_the_command_starts_without_what_is_heavy_or_optional() -> None:
