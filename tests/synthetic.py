@@ -82,6 +82,7 @@ def lift_engine(
     *,
     limits: Limits | None = None,
     session_key: tuple[str, ...] = ("ride",),
+    time_field: str | None = None,
     nested: NestedDetector | None = None,
     **session: Any,
 ) -> Engine:
@@ -93,7 +94,7 @@ def lift_engine(
         hierarchy=hierarchy,
         patterns=LocalContext(patterns_of(hierarchy, NORMAL)),
         nested=nested,
-        input_settings=InputSettings(session_key=session_key),
+        input_settings=InputSettings(session_key=session_key, time_field=time_field),
         session_settings=SessionSettings(**{"idle_timeout": 60.0} | session),
         limits=limits,
     )

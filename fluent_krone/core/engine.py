@@ -185,9 +185,9 @@ class Engine:
                 "set it aside and start afresh"
             )
         index = {template_id(text): i for i, text in enumerate(self._templates)}
-        log_keys = [index.get(name, self.hierarchy.unknown) for name in snapshot["templates"]]
-        log_keys.append(self.hierarchy.unknown)
         try:
+            log_keys = [index.get(name, self.hierarchy.unknown) for name in snapshot["templates"]]
+            log_keys.append(self.hierarchy.unknown)
             self.watermark, self._clock = snapshot["watermark"], snapshot["clock"]
             self._fed_at, self._leaps = snapshot["fed_at"], snapshot["leaps"]
             for name, entry in snapshot["novelties"]:

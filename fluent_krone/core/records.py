@@ -246,9 +246,16 @@ def _key_values(value: Any) -> list[bytes]:
 
 def _seconds_to_ns(seconds: float) -> int:
     try:
-        return seconds * 1_000_000_000 if isinstance(seconds, int) else round(seconds * 1e9)
+        return _in_range(seconds * 1_000_000_000 if isinstance(seconds, int) else round(seconds * 1e9))
     except (OverflowError, ValueError):
         raise RecordError("bad_time", f"{seconds!r} is no time") from None
+
+
+def _in_range(time_ns: int) -> int:
+    """What 64 bits hold, in snapshots and alerts; that is from 1677 to 2262."""
+    if not -(2**63) <= time_ns < 2**63:
+        raise RecordError("bad_time", "a time before 1677 or after 2262")
+    return time_ns
 
 
 def parse_time(text: str, time_format: str | None = None) -> int:
@@ -264,11 +271,11 @@ def parse_time(text: str, time_format: str | None = None) -> int:
             moment = datetime.strptime(text, time_format)
         elif re.fullmatch(r"\d+(\.\d+)?", text):
             whole, _, fraction = text.partition(".")
-            return int(whole) * 1_000_000_000 + int(fraction[:9].ljust(9, "0"))
+            return _in_range(int(whole) * 1_000_000_000 + int(fraction[:9].ljust(9, "0")))
         else:
             moment = datetime.fromisoformat(text)
     except ValueError:
         raise RecordError("bad_time", f"{text[:40]!r} is no time") from None
     moment = moment.replace(tzinfo=UTC) if moment.tzinfo is None else moment
     since = moment - datetime(1970, 1, 1, tzinfo=UTC)
-    return (since.days * 86400 + since.seconds) * 1_000_000_000 + since.microseconds * 1000
+    return _in_range((since.days * 86400 + since.seconds) * 1_000_000_000 + since.microseconds * 1000)

@@ -6,6 +6,7 @@ from collections import Counter
 from itertools import pairwise
 from typing import Any
 
+import msgpack
 from hypothesis import given
 from hypothesis import strategies as st
 from synthetic import ROWS, T0, UNKNOWN, S, event, lift_engine
@@ -91,3 +92,19 @@ def test_every_event_is_of_one_instance_and_no_instance_outgrows_its_caps(
     engine.finish()
     assert sum(lengths) == engine.counters["events"] == len(stream) - engine.set_aside.total()
     assert max(lengths, default=0) <= session.get("max_events", 10_000)
+
+
+@given(stream=st.one_of(streams, jumps), at=st.integers(0, 80), session=settings, limits=limits)
+def test_snapshot_and_restore_anywhere_change_nothing(
+    stream: list[Any], at: int, session: dict[str, Any], limits: Limits
+) -> None:
+    whole = lift_engine(limits=limits, **session)
+    expected = [whole.feed("app", stream[:at], NOW), whole.feed("app", stream[at:], NOW), whole.finish()]
+    first = lift_engine(limits=limits, **session)
+    findings = [first.feed("app", stream[:at], NOW)]
+    saved = msgpack.packb(first.snapshot())
+    second = lift_engine(limits=limits, **session)
+    second.restore(msgpack.unpackb(saved, strict_map_key=False))
+    assert msgpack.packb(second.snapshot()) == saved
+    findings += [second.feed("app", stream[at:], NOW), second.finish()]
+    assert findings == expected

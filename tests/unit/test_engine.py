@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+import msgpack
 import pytest
 from synthetic import (
     BYE,
@@ -26,7 +27,7 @@ from synthetic import (
 
 from fluent_krone.core.engine import Limits
 from fluent_krone.core.sessions import Session
-from fluent_krone.errors import RecordError
+from fluent_krone.errors import RecordError, SnapshotError
 
 NOW = T0 + 1000 * S
 YEAR_2099 = 4_070_908_800.0 - T0 / S  # seconds after T0
@@ -376,3 +377,29 @@ def test_lines_may_be_forgone(limits: dict[str, int], lines: int) -> None:
 def test_log_key_text() -> None:
     engine = lift_engine()
     assert (engine.log_key_text(BYE), engine.log_key_text(UNKNOWN)) == ("bye <*>", "<unknown>")
+
+
+# -- snapshot
+
+
+def test_a_snapshot_of_another_version_or_a_damaged_one_is_refused() -> None:
+    engine = lift_engine()
+    engine.feed("app", ride("a", (OPEN, STUCK)), NOW)
+    saved = engine.snapshot()
+    with pytest.raises(SnapshotError, match="version 0, this program reads 1"):
+        lift_engine().restore(saved | {"version": 0})
+    for name in saved.keys() - {"version"}:
+        with pytest.raises(SnapshotError):
+            lift_engine().restore({key: value for key, value in saved.items() if key != name})
+
+
+def test_any_time_that_a_record_may_claim_can_be_saved() -> None:
+    engine = lift_engine(time_field="ts")
+    times = [b"0001-01-01T00:00:00", b"9999-12-31T23:59:59", b"99999999999999999999", -(10**30), 1e300, -1e300, 2.5e9]
+    for number, ts in enumerate(times):
+        record = {b"message": MESSAGES[OPEN].encode(), b"ride": b"%d" % number, b"ts": ts}
+        engine.feed("app", [(T0, record)], NOW)
+    restored = lift_engine(time_field="ts")
+    restored.restore(msgpack.unpackb(msgpack.packb(engine.snapshot()), strict_map_key=False))
+    assert len(restored.sessions.open) == len(times)
+    assert engine.watermark <= NOW + 3600 * S
