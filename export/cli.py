@@ -1,20 +1,32 @@
-"""`python -m export` in a checkout, `fluent-krone export` anywhere: from a log file to a model bundle."""
+"""`python -m export` in a checkout, `fluent-krone export` anywhere: from a log to a model bundle."""
 
 from __future__ import annotations
 
 import argparse
+import os
+import shutil
 import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import Any
 
 from fluent_krone.config import parse_duration, parse_list
-from fluent_krone.core.records import InputSettings
-from fluent_krone.core.sessions import SessionSettings
 from fluent_krone.detect.bundle import find_bundle, load_bundle
-from fluent_krone.errors import KroneError
+from fluent_krone.errors import ExportError, KroneError
 
 from . import hierarchy
-from .fit import FitOptions, fit
+from .fit import STAGES, check_output, fit
+from .stages import Options, Work, load_options, save_options
+
+_WHAT = {
+    "mine": "messages → templates; guesses and shows how lines are built",
+    "hierarchy": "templates → tree of entity, action, status: hierarchy.csv, to be corrected",
+    "sequences": "cut the log into sessions, as the plugin will",
+    "train": "fit the density of normal sessions, as an ONNX model",
+    "calibrate": "threshold, and who may clear whom, from normal sessions alone",
+    "report": "the report card",
+    "bundle": "put it together",
+}
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -23,95 +35,153 @@ def main(argv: Sequence[str] | None = None) -> int:
     command: Callable[[argparse.Namespace], None] = flags.command
     try:
         command(flags)
-    except (KroneError, OSError) as error:
-        print(f"export: {error}", file=sys.stderr)
-        return 1
     except BrokenPipeError:
         sys.stderr.close()
+    except KroneError as error:
+        print(f"export: {error}", file=sys.stderr)
+        return 1
+    except OSError as error:
+        where = f"{error.filename}: " if error.filename else ""
+        print(f"export: {where}{error.strerror or error}", file=sys.stderr)
+        return 1
     return 0
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(
-        prog="export", description="Fit a model bundle to a log file, offline, without an LLM."
-    )
+    parser = argparse.ArgumentParser(prog="export", description="Fit a model bundle to a log, offline.")
     commands = parser.add_subparsers(title="commands", required=True, metavar="COMMAND")
-    command = commands.add_parser("fit", help="log file → bundle", description="From a log file to a model bundle.")
-    command.set_defaults(command=_fit)
-    command.add_argument(
-        "--input", required=True, type=Path, metavar="FILE", help="parquet, csv, jsonl or text, in log order"
-    )
-    command.add_argument(
-        "--output", required=True, type=Path, metavar="DIR", help="the bundle; replaced if it is there"
-    )
-    command.add_argument("--name", default="", help="name of the bundle (default: that of the directory)")
-    command.add_argument(
-        "--session-key", required=True, metavar="LIST", help="field names, `tag`, or one /regex/ over the message"
-    )
-    command.add_argument("--message-field", default="message", metavar="NAME")
-    command.add_argument("--component-field", metavar="NAME", help="logger component: becomes the entity")
-    command.add_argument("--time-field", metavar="NAME")
-    command.add_argument("--time-format", metavar="FORMAT", help="strptime format of the time")
-    command.add_argument(
-        "--line-format", metavar="REGEX", help="named groups (?<message>…) that cut a raw line into fields"
-    )
-    command.add_argument("--idle-timeout", default="30m", metavar="DURATION", help="(default 30m)")
-    command.add_argument(
-        "--window", default="0", metavar="DURATION", help="cut each key's events into windows (default none)"
-    )
-    command.add_argument("--max-age", default="0", metavar="DURATION", help="(default no limit)")
-    command.add_argument("--max-events", default=10_000, type=int, metavar="N", help="(default 10000)")
-    command.add_argument(
-        "--end-template", action="append", default=[], metavar="TEXT", help="a template that ends a session"
-    )
-    command.add_argument(
-        "--labels", type=Path, metavar="FILE", help="abnormal sessions named here are left out of training"
-    )
-    command.add_argument("--templates", type=Path, metavar="FILE.csv", help="column EventTemplate; default: mined")
-    command.add_argument("--tree", type=Path, metavar="FILE.csv", help="a corrected hierarchy; default: extracted")
-    command.add_argument(
-        "--train-fraction",
-        type=float,
-        default=1.0,
-        metavar="SHARE",
-        help="fit on sessions that begin in this first part",
-    )
-    command = commands.add_parser("show", help="draw a bundle's tree", description="Draw a bundle's tree.")
+    command = commands.add_parser("fit", help="all stages: log → bundle", description="From a log to a model bundle.")
+    command.set_defaults(command=_fit, until="bundle")
+    _add_options(command, work_required=False)
+    for stage in STAGES:
+        what = _WHAT[stage.name]
+        command = commands.add_parser(
+            stage.name,
+            help=what,
+            description=f"{what}. Does what is missing before it; options are remembered in the work directory.",
+        )
+        command.set_defaults(command=_stage, until=stage.name)
+        _add_options(command, work_required=True)
+    command = commands.add_parser("show", help="draw a tree", description="Draw the tree of a bundle or a file.")
     command.set_defaults(command=_show)
-    command.add_argument("bundle", help="a directory, or the name of a shipped bundle")
+    command.add_argument("tree", help="a bundle's directory, the name of a shipped one, or a hierarchy.csv")
     return parser
 
 
-def _fit(flags: argparse.Namespace) -> None:
-    try:
-        durations = {name: parse_duration(getattr(flags, name)) for name in ("idle_timeout", "window", "max_age")}
-    except ValueError as error:
-        raise KroneError(str(error)) from None
-    options = FitOptions(
-        input=flags.input,
-        output=flags.output,
-        name=flags.name,
-        input_settings=InputSettings(
-            session_key=parse_list(flags.session_key),
-            message_field=flags.message_field,
-            component_field=flags.component_field,
-            time_field=flags.time_field,
-            time_format=flags.time_format,
-            line_format=flags.line_format,
-        ),
-        session_settings=SessionSettings(
-            **durations, max_events=flags.max_events, end_templates=tuple(flags.end_template)
-        ),
-        labels=flags.labels,
-        templates=flags.templates,
-        tree=flags.tree,
-        train_fraction=flags.train_fraction,
+def _add_options(command: argparse.ArgumentParser, *, work_required: bool) -> None:
+    """One flag an option; what is not given stays as it was in the work directory, or has its default."""
+    command.add_argument(
+        "--work",
+        type=Path,
+        metavar="DIR",
+        required=work_required,
+        help="where stages keep their files (default: OUTPUT.work, removed when all went well)",
     )
-    bundle = fit(options)
-    print(f"bundle: {flags.output} ({bundle.hash}), {len(bundle.golden)} golden runs")
+    _group(
+        command,
+        "input",
+        ("input", Path, "FILE", "log in its order: text, jsonl, csv, parquet; .gz too"),
+        ("session_key", parse_list, "LIST", "field names, `tag`, or one /regex/ over the message"),
+        ("message_field", str, "NAME", "(default: message, or what stands for it)"),
+        ("component_field", str, "NAME", "logger component: becomes the entity"),
+        ("time_field", str, "NAME", "(default: time, timestamp, @timestamp or ts, where there)"),
+        ("time_format", str, "FORMAT", "strptime format of the time"),
+        ("line_format", str, "REGEX", "named groups (?<message>…) that cut a line; '' for none (default: guessed)"),
+        ("sessions", Path, "FILE.jsonl", 'sessions already cut: {"session", "keys", "label"?} a line'),
+        ("templates", Path, "FILE.csv", "EventId,EventTemplate (default: mined)"),
+        ("labels", Path, "FILE", "abnormal sessions named here are left out of training"),
+        ("train_fraction", _share, "SHARE", "fit on sessions that begin in this first part (default 1)"),
+    )
+    _group(
+        command,
+        "sessions",
+        ("idle_timeout", parse_duration, "DURATION", "(default: suggested by the pauses in the log)"),
+        ("window", parse_duration, "DURATION", "cut each key's events into windows (default none)"),
+        ("max_age", parse_duration, "DURATION", "(default no limit)"),
+        ("max_events", int, "N", "(default 10000)"),
+    )
+    command.add_argument(
+        "--end-template", action="append", dest="end_templates", metavar="TEXT", help="it ends a session"
+    )
+    _group(
+        command,
+        "tree",
+        ("tree", Path, "FILE.csv", "a corrected hierarchy.csv (default: extracted)"),
+        ("llm", _llm, "claude", "ask Claude for the tree; only template texts are sent"),
+        ("llm_model", str, "NAME", "(default claude-haiku-5-5)"),
+        ("llm_base_url", str, "URL", "a gateway in place of the Anthropic API"),
+        ("llm_cache", Path, "FILE", "answers, so that nothing is asked twice (default: in the user's cache directory)"),
+    )
+    _group(
+        command,
+        "output",
+        ("output", Path, "DIR", "the bundle; replaced if it is there"),
+        ("name", str, "NAME", "of the bundle (default: that of the directory)"),
+        ("seed", int, "N", "(default 0)"),
+    )
+
+
+def _group(command: argparse.ArgumentParser, title: str, *options: tuple[str, Callable[[str], Any], str, str]) -> None:
+    group = command.add_argument_group(title)
+    for name, kind, metavar, help_text in options:
+        group.add_argument(f"--{name.replace('_', '-')}", dest=name, type=kind, metavar=metavar, help=help_text)
+
+
+def _share(text: str) -> float:
+    share = float(text)
+    if not 0 < share <= 1:
+        raise argparse.ArgumentTypeError(f"{text} is no share: it lies above 0 and is at most 1")
+    return share
+
+
+def _llm(text: str) -> str:
+    if text != "claude":
+        raise argparse.ArgumentTypeError(f"{text!r}: only claude is known")
+    return text
+
+
+def _given(flags: argparse.Namespace) -> dict[str, Any]:
+    known = Options.__dataclass_fields__
+    return {name: value for name, value in vars(flags).items() if name in known and value is not None}
+
+
+def _stage(flags: argparse.Namespace) -> None:
+    options = load_options(flags.work, _given(flags))
+    save_options(flags.work, options)
+    fit(Work(flags.work, options), flags.until)
+
+
+def _fit(flags: argparse.Namespace) -> None:
+    if flags.work:
+        _stage(flags)
+        return
+    given = _given(flags)
+    if "output" not in given:
+        raise ExportError("name where the bundle goes: --output DIR")
+    options = Options(**given)
+    assert options.output
+    check_output(options.output)
+    work = options.output.with_name(options.output.name + ".work")
+    try:
+        fit(Work(work, options))
+    except (KroneError, OSError):
+        if _is_worth_keeping(work):
+            print(f"export: what was done so far is in {work}: the same command goes on from there", file=sys.stderr)
+        raise
+    shutil.rmtree(work)
+
+
+def _is_worth_keeping(work: Path) -> bool:
+    if (work / "templates.json").exists():
+        return True
+    shutil.rmtree(work, ignore_errors=True)
+    return False
 
 
 def _show(flags: argparse.Namespace) -> None:
-    bundle = load_bundle(flags.bundle)
-    leaves = hierarchy.read_tree(find_bundle(flags.bundle) / "hierarchy.csv", bundle.templates)
-    print(hierarchy.show_tree(leaves, color=sys.stdout.isatty()))
+    path = Path(flags.tree)
+    if path.is_file():
+        leaves = hierarchy.read_tree(path)
+    else:
+        leaves = hierarchy.read_tree(find_bundle(flags.tree) / "hierarchy.csv", load_bundle(flags.tree).templates)
+    print(hierarchy.show_tree(leaves, color=sys.stdout.isatty() and not os.environ.get("NO_COLOR")), end="")

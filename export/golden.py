@@ -13,36 +13,82 @@ from fluent_krone.core.engine import Engine
 from fluent_krone.core.records import InputSettings, as_bytes
 from fluent_krone.core.templates import WILDCARD
 from fluent_krone.detect.bundle import Bundle, Golden, golden_findings, outline
+from fluent_krone.errors import RecordError
 
+# Letters of a hexadecimal id stay hexadecimal, or a session pattern would no longer find it.
+_LETTERS = re.compile(r"(?<![\w-])(?=[a-f-]*1)[1a-f-]{8,}(?![\w-])|[^\W\d_]")
 NOVEL_LINE = "this line is part of the golden run and fits no template"
 
 
 def invent(records: Iterable[dict[bytes, Any]], settings: InputSettings, engine: Engine) -> list[dict[str, str]]:
     """The records of one session with every value replaced: digits by 1, letters by x."""
-    keep = {settings.message_field, settings.component_field}
     invented = []
     for record in records:
-        text, _ = engine.reader.read(b"", record)
-        log_key = engine.matcher.match(text)
-        fake = {
-            name.decode(): _without_digits(
-                as_bytes(value).decode("utf-8", "replace"), keep_letters=name.decode() in keep
-            )
-            for name, value in record.items()
-            if isinstance(value, str | bytes | int)
-        }
-        message = as_bytes(record[settings.message_field.encode()]).decode("utf-8", "replace")
-        component = (
-            text[: -len(message.strip().encode())].decode("utf-8", "replace") if settings.component_field else ""
-        )
-        if settings.component_field:
-            fake[settings.component_field] = component.rstrip(": ")
-        template = engine.log_key_text(log_key).removeprefix(component)
-        fake[settings.message_field] = _invent_message(message, template, settings)
-        packed = {name.encode(): value.encode() for name, value in fake.items()}
-        if engine.matcher.match(engine.reader.read(b"", packed)[0]) == log_key:
+        log_key = engine.matcher.match(engine.reader.read(b"", record)[0])
+        fake = _invent_record(record, engine.log_key_text(log_key), settings)
+        if _matches(fake, log_key, engine):
             invented.append(fake)
     return invented
+
+
+def from_templates(log_keys: Iterable[int], settings: InputSettings, engine: Engine) -> list[dict[str, str]]:
+    """Records made of templates alone, for sessions whose lines are not at hand."""
+    keys = {part: "1" for part in settings.session_key if part != "tag" and not part.startswith("/")}
+    wanted = [(key, {**keys, settings.message_field: WILDCARD.sub("1", engine.log_key_text(key))}) for key in log_keys]
+    return [record for key, record in wanted if _matches(record, key, engine)]
+
+
+def _matches(record: dict[str, str], log_key: int, engine: Engine) -> bool:
+    packed = {name.encode(): value.encode() for name, value in record.items()}
+    try:
+        return engine.matcher.match(engine.reader.read(b"", packed)[0]) == log_key
+    except RecordError:
+        return False
+
+
+def _invent_record(record: dict[bytes, Any], template: str, settings: InputSettings) -> dict[str, str]:
+    keep = {settings.message_field, settings.component_field}
+    fake = {
+        name.decode("utf-8", "replace"): _without_digits(_text(value), keep_letters=name.decode() in keep)
+        for name, value in record.items()
+        if isinstance(value, str | bytes | int)
+    }
+    line = _text(record[settings.message_field.encode()])
+    if settings.line_format is None:
+        header, message, component = "", line, _text(record.get((settings.component_field or "").encode(), b""))
+    else:
+        header, message, component = _cut_line(line, settings)
+    prefix = f"{component.rstrip(': ')}: " if component and settings.component_field else ""
+    if settings.component_field in fake:
+        fake[settings.component_field] = component.rstrip(": ")
+    fake[settings.message_field] = header + _invent_message(message, template.removeprefix(prefix), settings)
+    return fake
+
+
+def _cut_line(line: str, settings: InputSettings) -> tuple[str, str, str]:
+    """Header, message, component of a raw line; of the header only what says when and how loud keeps its letters."""
+    assert settings.line_format
+    found = re.match(re.sub(r"\(\?<(?=[A-Za-z_])", "(?P<", settings.line_format), line)
+    assert found
+    header = line[: found.start("message")]
+    for name, value in found.groupdict().items():
+        if value and name not in ("message", "time", "date", "level", settings.component_field):
+            at, end = found.span(name)
+            header = header[:at] + _without_digits(value) + header[end:]
+    spans = [found.span(settings.component_field)] if settings.component_field in found.groupdict() else []
+    start, end = spans[0] if spans else (0, 0)
+    if start < 0:
+        start = end = 0
+    header = (
+        _without_digits(header[:start], keep_letters=True)
+        + line[start:end]
+        + _without_digits(header[end:], keep_letters=True)
+    )
+    return header, found["message"], line[start:end]
+
+
+def _text(value: Any) -> str:
+    return as_bytes(value).decode("utf-8", "replace")
 
 
 def golden_runs(bundle: Bundle, records: Sequence[dict[str, str]]) -> list[Golden]:
@@ -60,7 +106,8 @@ def _novel_message(message: str, settings: InputSettings) -> str:
     """A line of no template that keeps its session, where the message holds the key."""
     regexes = [part[1:-1] for part in settings.session_key if part.startswith("/")]
     found = [match[0] for regex in regexes for match in [re.search(regex, message)] if match]
-    return " ".join([NOVEL_LINE, *found])
+    header = _cut_line(message, settings)[0] if settings.line_format else ""
+    return header + " ".join([NOVEL_LINE, *found])
 
 
 def _invent_message(message: str, template: str, settings: InputSettings) -> str:
@@ -85,4 +132,6 @@ def _invent_value(value: str, settings: InputSettings) -> str:
 
 def _without_digits(text: str, *, keep_letters: bool = False) -> str:
     text = re.sub(r"\d", "1", text)
-    return text if keep_letters else re.sub(r"[^\W\d_]", "x", text)
+    if keep_letters:
+        return text
+    return _LETTERS.sub(lambda found: re.sub("[b-f]", "a", found[0]) if len(found[0]) > 1 else "x", text)

@@ -14,16 +14,17 @@ from __future__ import annotations
 import csv
 import re
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Protocol
+from typing import Protocol, TypeVar
 
 from fluent_krone.core import hierarchy
 from fluent_krone.core.templates import WILDCARD
 from fluent_krone.errors import ExportError
 
 NONE = "none"
+_Item = TypeVar("_Item")
 HEADER = ("template", "entity", "action", "status", "source")
 
 
@@ -374,14 +375,22 @@ def show_tree(leaves: Sequence[Leaf], color: bool) -> str:
         return f"{_COLOURS[kind]}{text}\x1b[0m" if color else text
 
     lines = [f"ROOT ({len(leaves)} templates)"]
-    for entity, of_entity in _grouped(leaves, "entity"):
-        lines.append(f"├─ {paint(entity, 'entity')} ({len(of_entity)})")
-        for action, of_action in _grouped(of_entity, "action"):
-            lines.append(f"│  ├─ {paint(action, 'action')} ({len(of_action)})")
-            for status, of_status in _grouped(of_action, "status"):
-                shown = paint(status, "good" if status in _GOOD else "bad")
-                lines += [f"│  │  ├─ {shown}  {leaf.template}" for leaf in of_status]
+    for entity_branch, (entity, of_entity) in _branches("", _grouped(leaves, "entity")):
+        lines.append(f"{entity_branch}{paint(entity, 'entity')} ({len(of_entity)})")
+        for action_branch, (action, of_action) in _branches(entity_branch, _grouped(of_entity, "action")):
+            lines.append(f"{action_branch}{paint(action, 'action')} ({len(of_action)})")
+            by_status = [leaf for _, of_status in _grouped(of_action, "status") for leaf in of_status]
+            for branch, leaf in _branches(action_branch, by_status):
+                shown = paint(leaf.status, "good" if leaf.status in _GOOD else "bad")
+                lines.append(f"{branch}{shown}  {leaf.template}")
     return "\n".join(lines) + "\n"
+
+
+def _branches(parent: str, items: Sequence[_Item]) -> Iterator[tuple[str, _Item]]:
+    """Each item with the lines drawn before it, which go on from its parent's."""
+    stem = parent.replace("├─", "│ ").replace("└─", "  ")
+    for number, item in enumerate(items, start=1):
+        yield stem + ("└─ " if number == len(items) else "├─ "), item
 
 
 def _grouped(leaves: Sequence[Leaf], step: str) -> list[tuple[str, list[Leaf]]]:

@@ -8,10 +8,11 @@ from __future__ import annotations
 import csv
 import gzip
 import json
+import re
 import sys
 import zlib
 from collections.abc import Iterator
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import IO, Any
 
@@ -26,12 +27,14 @@ _TIME_NAMES = ("time", "timestamp", "@timestamp", "ts")
 def read_events(path: Path) -> Iterator[Event]:
     """Yield `(time_ns, record)` in file order; time is None where the record has no time of its own.
 
-    A line that can't be read comes as a record without message, so that it is counted and set aside.
+    A line that can't be read comes as a record without message, so that it is counted and set aside. A line of plain
+    text that begins with a stamp without a year (syslog's, klog's) has the time that the file's own date makes likely.
     Raises ConfigError when the file can't be opened or is of no known kind.
     """
-    for record in _read(path):
+    time_of = _Stamps(path).time if _kind(path) == "text" else _time
+    for record in read_rows(path):
         try:
-            yield _time(record), {as_bytes(name): _value(v) for name, v in record.items() if v is not None}
+            yield time_of(record), {as_bytes(name): _value(v) for name, v in record.items() if v is not None}
         except RecursionError:  # nested too deep
             yield None, {}
 
@@ -49,30 +52,39 @@ def read_labels(path: Path) -> dict[str, bool]:
     Raises ConfigError when there is no such column.
     """
     labels: dict[str, bool] = {}
-    for row in _read(path):
+    for row in read_rows(path):
         names = {name.lower(): name for name in row}
         label = next((names[n] for n in ("anomaly", "abnormal", "is_anomaly", "label") if n in names), None)
         key = next((names[n] for n in ("session", "seq_id", "key", "block", "blockid", "id") if n in names), None)
         if label is None or key is None:
             raise ConfigError(f"labels {path}: needs columns session and anomaly (or label), has {', '.join(row)}")
-        labels[str(row[key])] = _is_abnormal(row[label])
+        labels[str(row[key])] = is_abnormal(row[label])
     return labels
 
 
-def _is_abnormal(value: Any) -> bool:
+def is_abnormal(value: Any) -> bool:
+    """Whether a label, in whatever spelling, says abnormal."""
     return value is True or str(value).strip().lower() in ("1", "true", "anomaly", "abnormal", "anomalous", "yes")
 
 
-def _read(path: Path) -> Iterator[dict[str, Any]]:
+def _kind(path: Path) -> str:
     suffix = Path(path.name.removesuffix(".gz")).suffix.lower()
+    return {".parquet": "parquet", ".csv": "csv", ".jsonl": "json", ".ndjson": "json", ".json": "json"}.get(
+        suffix, "text"
+    )
+
+
+def read_rows(path: Path) -> Iterator[dict[str, Any]]:
+    """The rows of a file as they stand in it, a line of text as its `message`. Raises ConfigError as `read_events`."""
+    kind = _kind(path)
     try:
-        if suffix == ".parquet":
+        if kind == "parquet":
             yield from _read_parquet(path)
-        elif suffix == ".csv":
+        elif kind == "csv":
             csv.field_size_limit(sys.maxsize)  # a long message is the record reader's to cut
             with _open(path, newline="") as file:
                 yield from csv.DictReader(file, restkey="")
-        elif suffix in (".jsonl", ".ndjson", ".json"):
+        elif kind == "json":
             with _open(path) as file:
                 yield from map(_json, file)
         else:
@@ -126,6 +138,45 @@ def _time(record: dict[str, Any]) -> int | None:
         return None if value is None else parse_time(str(value))
     except (RecordError, OverflowError):
         return None
+
+
+class _Stamps:
+    """Times of lines that begin with a stamp without a year: the latest such time not after the file's own date."""
+
+    def __init__(self, path: Path) -> None:
+        self._latest = (
+            datetime.fromtimestamp(path.stat().st_mtime, UTC) + timedelta(days=1) if path.exists() else _NEVER
+        )
+        self._known: tuple[str, int | None] = ("", None)  # stamps of one second come together
+
+    def time(self, record: dict[str, Any]) -> int | None:
+        found = _YEARLESS.match(record["message"])
+        if found is None:
+            return None
+        stamp = found["day"] + found["clock"]
+        if stamp != self._known[0]:
+            self._known = stamp, self._parse(re.sub(r"[^A-Za-z0-9:]+", " ", stamp).strip())
+        seconds = self._known[1]
+        return None if seconds is None else seconds + int((found["fraction"] or "").ljust(9, "0")[:9])
+
+    def _parse(self, stamp: str) -> int | None:
+        day_format = "%b %d" if stamp[0].isalpha() else "%m %d" if stamp[2] == " " else "%m%d"
+        for year in range(self._latest.year, self._latest.year - 8, -1):  # a leap day needs its year
+            try:
+                moment = datetime.strptime(f"{year} {stamp}", f"%Y {day_format} %H:%M:%S").replace(tzinfo=UTC)
+            except ValueError:
+                continue
+            if moment <= self._latest:
+                return int(moment.timestamp()) * 1_000_000_000
+        return None
+
+
+# `Jun  9 06:06:01`, klog's `I0609 06:06:01.5`, `06-09 06:06:01.5`, `[06.09 06:06:01]`, each perhaps behind `<34>`
+_YEARLESS = re.compile(
+    r"(?:<\d{1,3}>|\[)?(?:[IWEF](?=\d{4} ))?(?P<day>[A-Z][a-z]{2} [ \d]?\d|\d\d[-./]\d\d|\d{4})"
+    r"(?P<clock> \d\d:\d\d:\d\d)(?:[.,](?P<fraction>\d+))?"
+)
+_NEVER = datetime.max.replace(tzinfo=UTC)
 
 
 def _value(value: Any) -> Any:

@@ -1,0 +1,262 @@
+"""What an export learns of its input before it mines: which settings read it, and how long sessions pause."""
+
+from __future__ import annotations
+
+import re
+from collections import Counter
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field, replace
+from itertools import islice
+from pathlib import Path
+from typing import Any
+
+from fluent_krone.core.records import InputSettings, RecordReader, SessionKey, as_bytes, parse_time
+from fluent_krone.errors import ExportError, RecordError
+from fluent_krone.inputs import Event, count_events, read_events
+
+from .guess import LineFormat, guess_line_format
+from .session_key import option_of, suggest_session_keys
+from .stages import Options
+
+_SAMPLE, _SAMPLED_FROM = 2_000, 20_000
+_MESSAGE_NAMES = ("message", "msg", "log", "Content", "content", "text", "body", "event", "MESSAGE", "m_message")
+_TIME_NAMES = ("time", "timestamp", "@timestamp", "ts")
+_MUCH = 0.05  # of the records: worth a warning when they can't be read
+_NS = 1_000_000_000
+
+Say = Callable[[str], None]
+
+
+def settle(options: Options, say: Say, warn: Say) -> InputSettings:
+    """Settings that read `options.input`: as given, else guessed from a sample and said.
+
+    Raises ExportError where no session key is given, with those that may serve.
+    """
+    assert options.input
+    sample = _sample(options.input)
+    fields = {name.decode("utf-8", "replace") for record in sample for name in record}
+    message = options.message_field or next((name for name in _MESSAGE_NAMES if name in fields), "message")
+    if "." not in message and message not in fields:
+        raise ExportError(
+            f"{options.input}: no record has a field {message!r}: name the --message-field: {_list(fields)}"
+        )
+    settings = InputSettings(
+        session_key=options.session_key or (message,),
+        message_field=message,
+        component_field=options.component_field,
+        time_field=options.time_field,
+        time_format=options.time_format,
+        line_format=options.line_format or None,
+    )
+    if options.line_format is None:
+        is_text = fields == {"message"}
+        guess = guess_line_format(_messages(settings, sample), _pattern(options))
+        if guess and (is_text or guess.share > 1 - _MUCH):
+            settings = _with(settings, guess)
+            _say_guess(guess, say)
+        elif is_text:
+            warn("no known header in most of the lines: the whole line is the message (--line-format says otherwise)")
+    if options.time_format and "%y" not in options.time_format.lower():
+        raise ExportError(
+            f"--time-format {options.time_format!r} has no year: leave time out, and the file's date serves"
+        )
+    if not options.session_key:
+        raise ExportError(f"no --session-key: what tells executions apart? {suggestion(settings, sample)}")
+    return settings
+
+
+def _sample(path: Path) -> list[dict[bytes, Any]]:
+    """Records from the first part of the log, spread evenly."""
+    records = [record for _, record in islice(read_events(path), _SAMPLED_FROM) if any(record.values())]
+    if not records:
+        raise ExportError(f"{path}: the file is empty: there is nothing to learn from")
+    return records[:: max(1, len(records) // _SAMPLE)]
+
+
+def _list(names: set[str]) -> str:
+    return ", ".join(sorted(names)[:20])
+
+
+def _pattern(options: Options) -> str | None:
+    return next((part[1:-1] for part in options.session_key if part.startswith("/")), None)
+
+
+def _messages(settings: InputSettings, sample: list[dict[bytes, Any]]) -> list[str]:
+    get = settings.message_field.encode()
+    return [as_bytes(record[get]).decode("utf-8", "replace") for record in sample if isinstance(record.get(get), bytes)]
+
+
+def _with(settings: InputSettings, guess: LineFormat) -> InputSettings:
+    return replace(
+        settings,
+        line_format=guess.line_format,
+        time_format=settings.time_format or guess.time_format,
+        component_field=settings.component_field or ("component" if guess.has_component else None),
+    )
+
+
+def _say_guess(guess: LineFormat, say: Say) -> None:
+    say(f"line format, guessed, of {guess.share:.1%} of the lines: {guess.line_format}")
+    shown = ", ".join(f"{name} {value[:60]!r}" for name, value in guess.example.items())
+    say(f"  so that the first line has {shown}")
+
+
+def suggestion(settings: InputSettings, sample: list[dict[bytes, Any]]) -> str:
+    """Which session keys a sample of records offers, in words."""
+    pattern = re.compile(re.sub(r"\(\?<(?=[A-Za-z_])", "(?P<", settings.line_format)) if settings.line_format else None
+    listed = []
+    for record in sample:
+        texts = {n.decode("utf-8", "replace"): as_bytes(v).decode("utf-8", "replace") for n, v in record.items()}
+        message = texts.pop(settings.message_field, "")
+        if pattern and (found := pattern.match(message)):
+            groups = {name: value for name, value in found.groupdict().items() if value}
+            message = groups.pop("message")
+            texts |= groups
+        listed.append((message, texts))
+    return option_of(suggest_session_keys(listed))
+
+
+@dataclass(slots=True)
+class FirstPass:
+    """Reads a log once: texts to mine, what could not be read, and the pauses inside sessions."""
+
+    path: Path
+    settings: InputSettings
+    before_ns: int | None = None  # only records up to here are looked at
+    on_record: Callable[[int], None] = lambda done: None
+    records: int = 0
+    set_aside: Counter[str] = field(default_factory=Counter)
+    example: dict[str, str] = field(default_factory=dict)  # of each reason
+    pauses: Pauses = field(default_factory=lambda: Pauses())
+
+    def texts(self) -> Iterator[str]:
+        """The text of every record that is an event."""
+        reader = RecordReader(self.settings)
+        for time_ns, record in timed(read_events(self.path), reader):
+            if self.before_ns is not None and time_ns is not None and time_ns >= self.before_ns:
+                continue
+            self.records += 1
+            if self.records % 1000 == 0:
+                self.on_record(self.records)
+            try:
+                text, keys = reader.read(b"", record)
+            except RecordError as error:
+                self.set_aside[error.reason] += 1
+                self.example.setdefault(
+                    error.reason, repr(record.get(self.settings.message_field.encode(), b"")[:80])[1:]
+                )
+                continue
+            if time_ns is not None:
+                for key in keys:
+                    self.pauses.note(key, time_ns)
+            yield text.decode("utf-8", "replace")
+
+    def check(self, warn: Say) -> None:
+        """Raise ExportError where no record is an event; warn where many are none."""
+        told = {
+            "line_format": "do not match the line format",
+            "no_message": "have no message",
+            "no_session_key": "belong to no session",
+        }
+        if self.records == self.set_aside.total():
+            reason, count = self.set_aside.most_common(1)[0]
+            hint = suggestion(self.settings, _sample(self.path)) if reason == "no_session_key" else "check the settings"
+            key = f" of {','.join(self.settings.session_key)}" if reason == "no_session_key" else ""
+            raise ExportError(f"{self.path}: all {count:,} records {told.get(reason, reason)}{key}: {hint}")
+        for reason, count in self.set_aside.most_common():
+            if count > _MUCH * self.records:
+                share = f"{count:,} of {self.records:,} records ({count / self.records:.0%})"
+                warn(f"{share} {told.get(reason, reason)} and are left out, e.g. {self.example[reason]}")
+
+
+def timed(events: Iterator[Event], reader: RecordReader) -> Iterator[Event]:
+    """Events with the times that the engine would take: the record's own where it has one."""
+    for time_ns, record in events:
+        if reader.has_time:
+            try:
+                yield reader.time(record), record
+                continue
+            except RecordError:
+                pass
+        yield time_ns, record
+
+
+def cut_off(path: Path, settings: InputSettings, share: float) -> int | None:
+    """The time of the event at `share` of the log; None to train on all of it."""
+    if share >= 1:
+        return None
+    total = count_events(path) or sum(1 for _ in read_events(path))
+    events = islice(timed(read_events(path), RecordReader(settings)), int(share * total), None)
+    at = next((time_ns for time_ns, _ in events if time_ns is not None), None)
+    if at is None:
+        raise ExportError(f"{path}: train_fraction needs records with times")
+    return at
+
+
+_LADDER = tuple(
+    int(n * unit) for unit, steps in ((60, (1, 2, 5, 10, 15, 30)), (3600, (1, 2, 3, 6, 12, 18))) for n in steps
+) + tuple(86_400 * n for n in (1, 2, 3, 7, 14, 30))
+_COVERED = 0.995  # of the sessions have no longer pause than the suggested timeout
+_MARGIN = 1.1
+
+
+class Pauses:
+    """The pauses between events of one session key, and how long keys live."""
+
+    def __init__(self) -> None:
+        self._first: dict[SessionKey, int] = {}
+        self._last: dict[SessionKey, int] = {}
+        self._longest: dict[SessionKey, int] = {}
+        self._all: Counter[int] = Counter()  # by rung of the ladder
+
+    def note(self, key: SessionKey, time_ns: int) -> None:
+        last = self._last.get(key)
+        if last is None:
+            self._first[key] = self._last[key] = time_ns
+            return
+        pause = time_ns - last
+        if pause > 0:
+            self._last[key] = time_ns
+            self._all[_rung(pause / _NS)] += 1
+            if pause > self._longest.get(key, 0):
+                self._longest[key] = pause
+
+    def suggest(self) -> tuple[int, str] | None:
+        """An idle timeout in seconds, and why; None where nothing was seen twice at different times."""
+        if not self._longest:
+            return None
+        log_s = (max(self._last.values()) - min(self._first.values())) / _NS
+        lives = sorted((self._last[key] - self._first[key]) / _NS for key in self._longest)
+        if log_s > 2 * _LADDER[0] and lives[len(lives) // 2] > log_s / 2:
+            seen, most = 0, 0.99 * self._all.total()
+            for rung in sorted(self._all):
+                if (seen := seen + self._all[rung]) >= most:
+                    break
+            return min(rung, 3600), "keys live as long as the log, so sessions are taken to end where they pause"
+        longest = sorted(self._longest.values())
+        needed = _MARGIN * _quantile(longest, _COVERED) / _NS
+        return _rung(needed), f"{_COVERED:.1%} of the sessions never pause for longer"
+
+
+def _quantile(ordered: list[int], share: float) -> int:
+    return ordered[min(int(share * len(ordered)), len(ordered) - 1)]
+
+
+def _rung(seconds: float) -> int:
+    return next((rung for rung in _LADDER if rung >= seconds), _LADDER[-1])
+
+
+def duration(seconds: float) -> str:
+    """As an operator writes it: 90 → `90s`, 3600 → `1h`."""
+    for unit, n in (("d", 86_400), ("h", 3_600), ("m", 60)):
+        if seconds >= n and seconds % n == 0:
+            return f"{int(seconds // n)}{unit}"
+    return f"{int(seconds)}s" if seconds == int(seconds) else f"{seconds:g}"
+
+
+def row_time(value: Any) -> int | None:
+    """The time of a session that was cut elsewhere; None where it has none."""
+    try:
+        return None if value in (None, "") else parse_time(str(value))
+    except (RecordError, OverflowError):
+        return None

@@ -1,0 +1,215 @@
+"""Stages of an export: each reads files of a work directory, writes others, and is skipped when nothing changed.
+
+A stage's mark hangs on the options that it uses, on the input files (name, size, date) and on the contents of what
+earlier stages wrote. So a file corrected by hand stays as it is, and what comes after it is done anew.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import hashlib
+import json
+import os
+import sys
+import tempfile
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, TextIO
+
+from fluent_krone.errors import ExportError
+
+_VERSION = 1  # of the files in a work directory
+_STATE, _OPTIONS = "stages.json", "options.json"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Options:
+    """What an export is told; None where it may decide."""
+
+    input: Path | None = None
+    sessions: Path | None = None
+    session_key: tuple[str, ...] = ()
+    message_field: str | None = None
+    component_field: str | None = None
+    time_field: str | None = None
+    time_format: str | None = None
+    line_format: str | None = None
+    idle_timeout: float | None = None
+    window: float = 0.0
+    max_age: float = 0.0
+    max_events: int = 10_000
+    end_templates: tuple[str, ...] = ()
+    labels: Path | None = None
+    templates: Path | None = None
+    tree: Path | None = None
+    train_fraction: float = 1.0
+    llm: str | None = None
+    llm_model: str = "claude-haiku-5-5"
+    llm_base_url: str | None = None
+    llm_cache: Path | None = None
+    seed: int = 0
+    name: str = ""
+    output: Path | None = None
+
+    def to_json(self) -> dict[str, Any]:
+        """Options that differ from their defaults; paths absolute, so that another directory may go on."""
+        values = ((f, getattr(self, f.name)) for f in dataclasses.fields(self))
+        return {f.name: str(v.absolute()) if isinstance(v, Path) else v for f, v in values if v != f.default}
+
+    @classmethod
+    def from_json(cls, values: Mapping[str, Any]) -> Options:
+        """What `to_json` gave, with lists for tuples and text for paths."""
+        return cls(**{name: _PATHS_AND_TUPLES.get(name, _as_is)(value) for name, value in values.items()})
+
+
+def _as_is(value: Any) -> Any:
+    return value
+
+
+_PATHS_AND_TUPLES: dict[str, Callable[[Any], Any]] = {
+    **dict.fromkeys(("input", "sessions", "labels", "templates", "tree", "llm_cache", "output"), Path),
+    **dict.fromkeys(("session_key", "end_templates"), tuple),
+}
+
+
+def load_options(work: Path, given: Mapping[str, Any]) -> Options:
+    """The options remembered in a work directory, with those given over them."""
+    path = work / _OPTIONS
+    try:
+        before = json.loads(path.read_text(encoding="utf-8")) if path.exists() else {}
+        return Options.from_json({**before, **given})
+    except (ValueError, TypeError) as error:
+        raise ExportError(f"{path} can't be read ({error}): delete it and give the options again") from None
+
+
+def save_options(work: Path, options: Options) -> None:
+    """Remember the options for the stages to come."""
+    work.mkdir(parents=True, exist_ok=True)
+    Work(work, options).write_json(_OPTIONS, options.to_json())
+
+
+@dataclass(slots=True)
+class Work:
+    """A work directory, the options, and where to say how it goes."""
+
+    path: Path
+    options: Options
+    say: Callable[[str], None] = field(default=print)
+    terminal: TextIO = field(default_factory=lambda: sys.stderr)
+    warnings: list[str] = field(default_factory=list)
+
+    def file(self, name: str) -> Path:
+        return self.path / name
+
+    def warn(self, text: str) -> None:
+        """Say it, and keep it for the report card."""
+        self.warnings.append(text)
+        self.say(f"warning: {text}")
+
+    def read_json(self, name: str) -> Any:
+        try:
+            return json.loads(self.file(name).read_text(encoding="utf-8"))
+        except ValueError as error:
+            raise ExportError(f"{self.file(name)} can't be read ({error}): correct it, or delete it") from None
+
+    def write_json(self, name: str, value: Any) -> None:
+        self.write(name, json.dumps(value, ensure_ascii=False, indent=1) + "\n")
+
+    def write(self, name: str, content: str | bytes) -> None:
+        """Write a file whole or not at all."""
+        data = content.encode("utf-8", "replace") if isinstance(content, str) else content
+        handle, temporary = tempfile.mkstemp(prefix=f".{name}-", dir=self.path)
+        try:
+            with os.fdopen(handle, "wb") as file:
+                file.write(data)
+            Path(temporary).replace(self.file(name))
+        except BaseException:
+            Path(temporary).unlink(missing_ok=True)
+            raise
+
+    def progress(self, what: str, total: int | None = None) -> Progress:
+        """A bar on a terminal."""
+        return Progress(self.terminal, what, total)
+
+
+@dataclass(frozen=True, slots=True)
+class Stage:
+    """A step of the export: the options and files it hangs on, the files it writes."""
+
+    name: str
+    run: Callable[[Work], None]
+    uses: tuple[str, ...]
+    reads: tuple[str, ...]
+    writes: tuple[str, ...]
+
+    def mark(self, work: Work) -> str:
+        """A hash of all that the stage hangs on. Raises ExportError when a file is not there."""
+        options = {name: _option_mark(name, getattr(work.options, name)) for name in self.uses}
+        files = {name: _file_hash(work.file(name)) for name in self.reads}
+        return hashlib.sha256(json.dumps([_VERSION, self.name, options, files]).encode()).hexdigest()[:16]
+
+
+def run_stages(stages: Sequence[Stage], work: Work) -> None:
+    """Bring the files of all `stages` up to date, in order."""
+    state = _load_state(work)
+    for stage in stages:
+        mark = stage.mark(work)
+        before = state.get(stage.name)
+        there = stage.writes and all(work.file(name).exists() for name in stage.writes)
+        if before and there and before["mark"] == mark:
+            work.warnings += before["warnings"]
+            work.say(f"{stage.name}: unchanged")
+            continue
+        told = len(work.warnings)
+        stage.run(work)
+        state[stage.name] = {"mark": mark, "warnings": work.warnings[told:]}
+        work.write_json(_STATE, state)
+
+
+def _load_state(work: Work) -> dict[str, Any]:
+    try:
+        state = json.loads(work.file(_STATE).read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return {}
+    return state if isinstance(state, dict) else {}
+
+
+def _option_mark(name: str, value: Any) -> Any:
+    if not isinstance(value, Path) or name in ("output", "llm_cache"):
+        return str(value)
+    try:
+        found = value.stat()
+    except OSError as error:
+        raise ExportError(f"--{name} {value}: {error.strerror}") from None
+    return [str(value.absolute()), found.st_size, found.st_mtime_ns]
+
+
+def _file_hash(path: Path) -> str:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+class Progress:
+    """A line that is drawn over and over on a terminal, at most once per percent; nothing elsewhere."""
+
+    def __init__(self, stream: TextIO, what: str, total: int | None = None) -> None:
+        self._stream = stream if stream.isatty() else None
+        self._what, self._total, self._shown = what, total, ""
+
+    def __enter__(self) -> Progress:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        if self._stream and self._shown:
+            print("\r\x1b[K", end="", file=self._stream, flush=True)
+
+    def show(self, done: int, total: int | None = None) -> None:
+        total = total or self._total
+        if self._stream is None:
+            return
+        share = done / total if total else 0.0
+        text = f"[{'█' * int(24 * share):<24}] {share:4.0%}" if total else f"{done:,}"
+        if text != self._shown:
+            print(f"\r{self._what} {text}", end="", file=self._stream, flush=True)
+            self._shown = text
