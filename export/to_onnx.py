@@ -1,7 +1,7 @@
 """A fitted density as an ONNX model, and the proof that it says the same.
 
 The graph takes a session's own columns only (`sparse_vector` of the detector), so its cost follows the session, not
-the vocabulary. Sums are in double precision: squared distances are differences of large numbers.
+the vocabulary. Where large numbers cancel, in a distance, it computes in double precision.
 
     columns int64[K], values float32[K]  →  score float[1], bound float[1], nearest int64[≤ 5], nearest first
 """
@@ -35,11 +35,13 @@ def to_onnx(model: DensityModel) -> bytes:
         "norms": model.norms,
         "log_prior": model.log_prior,
         "two_h_squared": np.array(2 * BANDWIDTH**2),
-        "none": np.array(0.0),
+        "nothing": np.array(0.0),
+        "minus_two": np.array(-2.0),
         "unseen_column": np.array([len(model.columns)]),
         "unseen_value": np.zeros(1, np.float32),
         "first": np.array([0]),
         "second": np.array([1]),
+        "score_row": np.array(0),
         "nearest_count": np.array([min(NEAREST, prototypes)]),
     }
     graph = helper.make_graph(
@@ -69,42 +71,38 @@ def _nodes() -> list[onnx.NodeProto]:
         # An empty session has no columns; the unseen one, at zero, stands in: sums over nothing differ by runtime.
         node("Concat", ["columns", "unseen_column"], ["at"], axis=0),
         node("Concat", ["values", "unseen_value"], ["raw"], axis=0),
-        # x float64[K, 1] and p float64[K, P], in the weighted space
+        # x[K] and the prototypes' p[K, P], in the weighted space
         node("Gather", ["weights", "at"], ["weight"]),
-        node("Mul", ["raw", "weight"], ["x_float"]),
-        node("Cast", ["x_float"], ["x_row"], to=TensorProto.DOUBLE),
-        node("Unsqueeze", ["x_row", "second"], ["x"]),
-        node("Gather", ["prototypes", "at"], ["p_float"]),
-        node("Cast", ["p_float"], ["p"], to=TensorProto.DOUBLE),
-        node("Sub", ["x", "p"], ["gap"]),
-        # ‖x - p‖² = ‖p‖² + Σ x (x - 2p): the columns that the session lacks are in ‖p‖² already
-        node("Sub", ["gap", "p"], ["gap_less_p"]),
-        node("Unsqueeze", ["x_row", "first"], ["x_wide"]),
-        node("MatMul", ["x_wide", "gap_less_p"], ["cross"]),
-        node("Add", ["cross", "norms"], ["rounded"]),
-        node("Max", ["rounded", "none"], ["squared"]),
-        # ‖(x - p)₊‖²: what no later event takes back
-        node("Max", ["gap", "none"], ["excess"]),
+        node("Mul", ["raw", "weight"], ["x"]),
+        node("Gather", ["prototypes", "at"], ["p"]),
+        # ‖x - p‖² = ‖p‖² + ‖x‖² - 2 x·p, in double; what p has in columns that x lacks is in ‖p‖² already
+        node("Cast", ["x"], ["x_double"], to=TensorProto.DOUBLE),
+        node("Cast", ["p"], ["p_double"], to=TensorProto.DOUBLE),
+        node("Unsqueeze", ["x_double", "first"], ["x_row"]),
+        node("MatMul", ["x_row", "p_double"], ["x_times_p"]),
+        node("Mul", ["x_times_p", "minus_two"], ["cross"]),
+        node("ReduceSumSquare", ["x_double"], ["x_norm"], keepdims=0),
+        node("Add", ["norms", "x_norm"], ["both_norms"]),
+        node("Add", ["cross", "both_norms"], ["rounded"]),
+        node("Max", ["rounded", "nothing"], ["squared"]),
+        # ‖(x - p)₊‖², what no later event takes back; nothing cancels here, and single precision is twice as fast
+        node("Unsqueeze", ["x", "second"], ["x_column"]),
+        node("Sub", ["x_column", "p"], ["gap"]),
+        node("Relu", ["gap"], ["excess"]),
         node("Mul", ["excess", "excess"], ["excess_squared"]),
-        node("ReduceSum", ["excess_squared", "first"], ["certain"], keepdims=1),
+        node("ReduceSum", ["excess_squared", "first"], ["certain_float"], keepdims=1),
+        node("Cast", ["certain_float"], ["certain"], to=TensorProto.DOUBLE),
         # −ln Σ prior · exp(−squared / 2h²), of both at once
         node("Concat", ["squared", "certain"], ["both"], axis=0),
         node("Div", ["both", "two_h_squared"], ["cost"]),
         node("Sub", ["log_prior", "cost"], ["terms"]),
-        node("ReduceMax", ["terms"], ["top"], axes=[1], keepdims=1),
-        node("Sub", ["terms", "top"], ["shifted"]),
-        node("Exp", ["shifted"], ["share"]),
-        node("ReduceSum", ["share", "second"], ["sum"], keepdims=1),
-        node("Log", ["sum"], ["log_sum"]),
-        node("Add", ["top", "log_sum"], ["log_density"]),
-        node("Neg", ["log_density"], ["exact"]),
-        node("Cast", ["exact"], ["result"], to=TensorProto.FLOAT),
-        node("Squeeze", ["result", "second"], ["flat"]),
-        node("Gather", ["flat", "first"], ["score"]),
-        node("Gather", ["flat", "second"], ["bound"]),
-        node("Gather", ["terms", "first"], ["score_terms"]),
-        node("Squeeze", ["score_terms", "first"], ["score_row"]),
-        node("TopK", ["score_row", "nearest_count"], ["nearest_terms", "nearest"]),
+        node("ReduceLogSumExp", ["terms"], ["log_density"], axes=[1], keepdims=0),
+        node("Neg", ["log_density"], ["minus_log"]),
+        node("Cast", ["minus_log"], ["score_and_bound"], to=TensorProto.FLOAT),
+        node("Gather", ["score_and_bound", "first"], ["score"]),
+        node("Gather", ["score_and_bound", "second"], ["bound"]),
+        node("Gather", ["terms", "score_row"], ["score_terms"]),
+        node("TopK", ["score_terms", "nearest_count"], ["nearest_terms", "nearest"]),
     ]
 
 

@@ -9,6 +9,7 @@ The count space is the detector's own (`fluent_krone.detect.nested_aware`): what
 
 from __future__ import annotations
 
+from array import array
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from itertools import pairwise
@@ -125,23 +126,25 @@ class Table:
 def tabulate(sessions: Sequence[Sequence[int]], hierarchy: Hierarchy) -> Table:
     """Nested counts of all sessions; each distinct sequence is counted once."""
     row_of: dict[LogKeys, int] = {}
-    row_of_counts: dict[frozenset[tuple[Feature, int]], int] = {}
+    row_of_counts: dict[bytes, int] = {}
     column_of: dict[Feature, int] = {}
     example: list[LogKeys] = []
-    starts, columns, values = [0], list[int](), list[float]()
+    starts, columns, values = array("q", [0]), array("q"), array("d")
     member = np.zeros(len(sessions), np.int64)
     for i, session in enumerate(sessions):
         log_keys = tuple(session)
         if log_keys not in row_of:
             counts = nested_counts(log_keys, hierarchy)
-            row = row_of[log_keys] = row_of_counts.setdefault(frozenset(counts.items()), len(example))
+            by_column = sorted((column_of.setdefault(f, len(column_of)), f, n) for f, n in counts.items())
+            content = array("q", [part for column, _, n in by_column for part in (column, n)]).tobytes()
+            row = row_of[log_keys] = row_of_counts.setdefault(content, len(example))
             if row == len(example):
                 example.append(log_keys)
-                columns += [column_of.setdefault(feature, len(column_of)) for feature in counts]
-                values += [magnitude(feature, count) for feature, count in counts.items()]
+                columns.extend(column for column, _, _ in by_column)
+                values.extend(magnitude(feature, n) for _, feature, n in by_column)
                 starts.append(len(columns))
         member[i] = row_of[log_keys]
-    return Table(column_of, np.array(starts), np.array(columns, np.int64), np.array(values), member, example)
+    return Table(column_of, np.array(starts, np.int64), np.array(columns, np.int64), np.array(values), member, example)
 
 
 def fit_density(sessions: Sequence[Sequence[int]], hierarchy: Hierarchy, *, seed: int = 0) -> DensityModel:
