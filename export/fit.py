@@ -141,12 +141,12 @@ def _hierarchy(work: Work) -> None:
 def _extractor(work: Work) -> hierarchy.HierarchyExtractor:
     if work.options.llm is None:
         return hierarchy.extract
-    from .claude import ClaudeExtractor  # the package `anthropic` takes a second to import
+    from . import claude  # the package `anthropic` takes a second to import
 
-    return ClaudeExtractor(
+    return claude.ClaudeExtractor(
         model=work.options.llm_model,
         base_url=work.options.llm_base_url,
-        cache=work.options.llm_cache or work.file("claude.jsonl"),
+        cache=work.options.llm_cache or claude.default_cache(),
         warn=work.warn,
         on_progress=work.progress("ask Claude").show,
     )
