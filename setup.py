@@ -28,9 +28,11 @@ setup(
         "msgpack>=1.1",
         "numpy>=1.26",
         "onnxruntime>=1.20",
+        "prometheus-client>=0.20",
     ],
     extras_require={
         "export": ["onnx>=1.17", "pyarrow>=15"],
+        "fuzz": ["atheris>=2.3"],
         "test": ["hypothesis>=6.100", "mypy>=1.13", "onnx>=1.17", "pandas>=2", "pyarrow>=15", "pytest>=8", "ruff>=0.9"],
     },
     entry_points={"console_scripts": ["fluent-krone = fluent_krone.cli:main"]},

@@ -19,14 +19,13 @@ from . import __version__
 from .alerts import AlertMaker, check_tag
 from .config import Config, add_flags, from_flags, suggestion
 from .detect.bundle import load_bundle
-from .errors import ConfigError, KroneError, ProtocolError
+from .doors import alert_sink, forward_server
+from .errors import KroneError, ProtocolError
 from .inputs import read_labels
+from .metrics import Metrics
 from .replay import describe, replay, summary, write_alert
 from .service import Service, log_stats, tune_gc
 from .sink import Sink
-from .sink.forward import ForwardSink
-from .sink.stdout import StdoutSink
-from .transport.forward_server import ForwardServer
 from .transport.pipe import PipeDoor
 
 _log = logging.getLogger(__name__)
@@ -103,39 +102,28 @@ def _serve(flags: argparse.Namespace) -> int:
 
 
 async def _serve_until_stopped(config: Config) -> None:
-    service = _service(config, _alert_sink(config))
-    server = ForwardServer(
-        config.bind,
-        config.port,
-        shared_key=config.shared_key,
-        max_frame_bytes=config.max_frame_size,
-        max_inflated_bytes=config.max_inflated_size,
-    )
+    server = forward_server(config)
+    service = _service(config, alert_sink(config))
+
+    def stats() -> dict[str, float]:
+        return service.stats() | server.stats.numbers()
+
     stop = asyncio.Event()
     for signum in (signal.SIGINT, signal.SIGTERM):
         asyncio.get_running_loop().add_signal_handler(signum, stop.set)
     await service.start()
     await server.start(service)
-    _log.info("listening bind=%s port=%d bundle=%s", config.bind, server.port, config.bundle)
-    reports = asyncio.create_task(_report(lambda: service.stats() | server.stats.numbers()))
+    where = f"path={config.unix_path}" if config.unix_path else f"bind={config.bind} port={server.port}"
+    _log.info("listening %s bundle=%s", where, config.bundle)
+    background = [asyncio.create_task(_report(stats)), *_metrics(config, service, stats)]
     await stop.wait()
     _log.info("stopping on_shutdown=%s", config.on_shutdown)
     with contextlib.suppress(TimeoutError):
         await asyncio.wait_for(service.flush(), timeout=30)
     await server.close()
-    reports.cancel()
-    log_stats(service.stats() | server.stats.numbers())
+    await _cancel(background)
+    log_stats(stats())
     await service.close()
-
-
-def _alert_sink(config: Config) -> Sink:
-    if config.alert_host is None:
-        return StdoutSink(sys.stdout)
-    if config.bind in (config.alert_host, "0.0.0.0") and config.alert_port == config.port:
-        raise ConfigError(
-            f"alert_port {config.alert_port} is our own port: alerts would come back in; give the receiver's"
-        )
-    return ForwardSink(config.alert_host, config.alert_port, shared_key=config.alert_shared_key)
 
 
 def _pipe(flags: argparse.Namespace) -> int:
@@ -153,11 +141,11 @@ def _pipe(flags: argparse.Namespace) -> int:
 async def _pipe_until_closed(door: PipeDoor, config: Config) -> None:
     service = _service(config, door)
     await service.start()
-    reports = asyncio.create_task(_report(service.stats, door.report))
+    background = [asyncio.create_task(_report(service.stats, door.report)), *_metrics(config, service, service.stats)]
     try:
         await door.run(service)
     finally:
-        reports.cancel()
+        await _cancel(background)
         log_stats(service.stats())
         await service.close()
 
@@ -167,6 +155,25 @@ def _service(config: Config, sink: Sink) -> Service:
     service = Service(bundle.engine(config), AlertMaker(bundle, config), sink, config)
     tune_gc()
     return service
+
+
+def _metrics(config: Config, service: Service, stats: Callable[[], dict[str, float]]) -> list[asyncio.Task[None]]:
+    if not config.metrics:
+        return []
+    metrics = Metrics(
+        config.metrics_bind,
+        config.metrics_port,
+        stats=stats,
+        histograms=service.histograms,
+        troubles=service.troubles,
+    )
+    return [asyncio.create_task(metrics.run())]
+
+
+async def _cancel(tasks: Sequence[asyncio.Task[None]]) -> None:
+    for task in tasks:
+        task.cancel()
+    await asyncio.gather(*tasks, return_exceptions=True)
 
 
 async def _report(
@@ -203,7 +210,8 @@ def _demo(flags: argparse.Namespace) -> int:
 def _check_config(flags: argparse.Namespace) -> int:
     config = from_flags(flags, "serve")
     check_tag(config)
-    _alert_sink(config)
+    forward_server(config)
+    alert_sink(config)
     bundle = load_bundle(config.bundle)
     engine = bundle.engine(config)
     print(

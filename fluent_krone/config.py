@@ -76,6 +76,17 @@ def parse_count(text: str) -> int:
     return int(text)
 
 
+def parse_mode(text: str) -> int:
+    """Permissions of a file as chmod takes them.
+
+    >>> oct(parse_mode("0660"))
+    '0o660'
+    """
+    if not re.fullmatch(r"0[0-7]{3}", text):
+        raise ValueError(f"{text!r} are no permissions: write 0660, in TOML with quotation marks")
+    return int(text, 8)
+
+
 def parse_list(text: str) -> tuple[str, ...]:
     """Comma-separated items; a `/regex/` item keeps its commas.
 
@@ -98,6 +109,7 @@ _SIZE = _Kind("size", parse_size)
 _COUNT = _Kind("integer", parse_count)
 _BOOL = _Kind("bool", parse_bool)
 _LIST = _Kind("list", parse_list)
+_MODE = _Kind("permissions", parse_mode)
 
 
 def _param(
@@ -167,6 +179,9 @@ class Config:
     max_frame_size: int = _param(64 * 2**20, "Largest frame taken from a client.", _SIZE, doors="pipe serve")
     max_inflated_size: int = _param(256 * 2**20, "What a compressed chunk may inflate to.", _SIZE, doors="pipe serve")
     max_alerts: int = _param(10_000, "Alerts waiting for Fluentd; above it reading stops.", _COUNT, doors="pipe serve")
+    metrics: bool = _param(False, "Serve /metrics for Prometheus, and /healthz, by HTTP.", _BOOL, doors="pipe serve")
+    metrics_bind: str = _param("127.0.0.1", "Address to serve them at.", _STRING, doors="pipe serve")
+    metrics_port: int = _param(24231, "Port to serve them at.", _COUNT, doors="pipe serve")
     log_level: str = _param(
         "info",
         "Least severe log line written; under Fluentd that is `@log_level`.",
@@ -177,7 +192,37 @@ class Config:
 
     bind: str = _param("127.0.0.1", "Address to listen on.", _STRING, doors="serve")
     port: int = _param(24224, "Port to listen on.", _COUNT, doors="serve")
+    unix_path: str | None = _param(
+        None, "Unix socket to listen on instead of `bind` and `port`.", _STRING, doors="serve"
+    )
+    unix_perm: int = _param(0o600, "Permissions of that socket.", _MODE, doors="serve")
+    allow_insecure_bind: bool = _param(
+        False,
+        "Listen beyond loopback though neither TLS nor a shared key says who may send.",
+        _BOOL,
+        doors="serve",
+    )
     shared_key: str | None = _param(None, "Key that clients must know.", _STRING, doors="serve", secret=True)
+    shared_key_file: str | None = _param(None, "File that holds that key.", _STRING, doors="serve")
+    users_file: str | None = _param(
+        None, "File of `user:password` lines: clients must be one of them, besides the key.", _STRING, doors="serve"
+    )
+    tls_cert_path: str | None = _param(
+        None, "Certificate of our own (PEM, with its chain): it makes the door TLS.", _STRING, doors="serve"
+    )
+    tls_private_key_path: str | None = _param(None, "Its private key (PEM, unencrypted).", _STRING, doors="serve")
+    tls_client_ca_path: str | None = _param(
+        None, "Clients must show a certificate that these authorities signed (PEM).", _STRING, doors="serve"
+    )
+    max_connections: int = _param(
+        512, "Clients at a time; above it one that never sent a chunk makes place.", _COUNT, doors="serve"
+    )
+    max_pending_size: int = _param(
+        128 * 2**20,
+        "Frames not yet taken in, of all clients; above it one client at a time is read from.",
+        _SIZE,
+        doors="serve",
+    )
     alert_host: str | None = _param(
         None, "Forward receiver of alerts; without it alerts go to standard output.", _STRING, doors="serve"
     )
@@ -185,6 +230,18 @@ class Config:
     alert_shared_key: str | None = _param(
         None, "Key that the receiver of alerts wants.", _STRING, doors="serve", secret=True
     )
+    alert_shared_key_file: str | None = _param(None, "File that holds that key.", _STRING, doors="serve")
+    alert_user_file: str | None = _param(
+        None, "File with the `user:password` that the receiver wants besides the key.", _STRING, doors="serve"
+    )
+    alert_tls: bool = _param(False, "Deliver alerts over TLS.", _BOOL, doors="serve")
+    alert_tls_ca_path: str | None = _param(
+        None, "Authorities that vouch for the receiver (PEM), in place of the system's.", _STRING, doors="serve"
+    )
+    alert_tls_cert_path: str | None = _param(
+        None, "Certificate that we show to the receiver (PEM).", _STRING, doors="serve"
+    )
+    alert_tls_private_key_path: str | None = _param(None, "Its private key (PEM, unencrypted).", _STRING, doors="serve")
 
     def __post_init__(self) -> None:
         if self.idle_timeout is not None and self.idle_timeout <= 0:
@@ -194,7 +251,7 @@ class Config:
         for name in _AT_LEAST_1:
             if getattr(self, name) < 1:
                 raise ConfigError(f"{name} must be at least 1, got {getattr(self, name)}")
-        for name in ("port", "alert_port"):
+        for name in ("port", "alert_port", "metrics_port"):
             if getattr(self, name) > 65535:
                 raise ConfigError(f"{name} must be at most 65535, got {getattr(self, name)}")
         if self.add_tag_prefix is not None and self.tag != default_of("tag"):
@@ -303,6 +360,10 @@ def show_default(f: dataclasses.Field[Any]) -> str:
     value: Any = f.default
     if value is None:
         return ""
+    if f.metadata["kind"] is _MODE:
+        return f"{value:04o}"
+    if isinstance(value, bool):
+        return _literal(value)
     units: Mapping[str, int] = {"duration": _TIME_UNITS, "size": _SIZE_UNITS}.get(f.metadata["kind"].name, {})
     for unit, n in reversed(list(units.items())):
         if value and value % n == 0:
@@ -343,7 +404,7 @@ def markdown_table() -> str:
 
 _AT_LEAST_1 = (
     *("max_sessions", "cache_size", "max_keys_per_record", "max_message_size"),
-    *("max_alerts", "commit_records", "max_frame_size", "max_inflated_size"),
+    *("max_alerts", "commit_records", "max_frame_size", "max_inflated_size", "max_connections", "max_pending_size"),
 )
 _BUNDLE_SETTINGS = {
     *("message_field", "component_field", "time_field", "time_format", "line_format", "session_key"),

@@ -90,6 +90,12 @@ module Fluent::Plugin
     config_param :max_inflated_size, :string, default: nil
     desc 'Alerts waiting for Fluentd; above it reading stops. (default 10000)'
     config_param :max_alerts, :string, default: nil
+    desc 'Serve /metrics for Prometheus, and /healthz, by HTTP. (default false)'
+    config_param :metrics, :string, default: nil
+    desc 'Address to serve them at. (default 127.0.0.1)'
+    config_param :metrics_bind, :string, default: nil
+    desc 'Port to serve them at. (default 24231)'
+    config_param :metrics_port, :string, default: nil
     # END generated
     CHILD_PARAMS = configure_proxy(name).params.keys.freeze
 
