@@ -18,7 +18,9 @@ Floats = NDArray[np.float64]
 Rule = Callable[[Sequence[LogKeys]], Flags]
 Baseline = Callable[[Sequence[LogKeys]], Rule]
 
-_VARIANCE = 0.99  # what the principal components must explain; with the 95 % of Xu et al. (SOSP 2009) HDFS F1 is .62, not .99
+_VARIANCE = (
+    0.99  # what the principal components must explain; with the 95 % of Xu et al. (SOSP 2009) HDFS F1 is .62, not .99
+)
 _ALPHA, _FREAKS = 0.002, 3  # training normals that PCA may flag: a share, and at least so many
 
 

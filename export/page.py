@@ -1,0 +1,483 @@
+"""The report card as one HTML page: no script, nothing loaded from anywhere, readable in the dark and on a phone.
+
+Every figure in it stands in the report's JSON. Whatever comes from a log is escaped; besides, the page
+forbids scripts.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Mapping, Sequence
+from html import escape
+from itertools import pairwise
+from typing import Any
+
+from . import plots
+
+Report = Mapping[str, Any]
+
+_FAULTS = {
+    "missing": "a step is missing",
+    "extra": "a step occurs once more, elsewhere",
+    "repeated": "a step repeats three times",
+    "reordered": "two steps change places",
+    "truncated": "the session breaks off",
+    "wrong_status": "a step ends in another status",
+    "foreign_step": "a step of another entity slips in",
+}
+_RULES = {
+    "nested": "density alone",
+    "patterns": "pattern sets alone",
+    "both": "both must agree",
+    "either": "either is enough",
+}
+_BASELINES = {
+    "exact sequence": "training had the very same log keys in the same order",
+    "bag of keys": "training had the same log keys, each as often, in any order",
+    "unseen key": "training had every one of the log keys",
+    "PCA on counts": "the counts of log keys lie near the principal components of training",
+}
+_SECTIONS = {
+    "data": "What it was fitted on",
+    "holdout": "Judged on what it had not seen",
+    "faults": "Which faults it finds",
+    "scores": "How scores lie",
+    "efficiency": "How much log it needs",
+    "alerts": "Example alerts",
+    "tree": "The tree",
+}
+
+
+def percent(rate: float | None) -> str:
+    """A rate as a reader wants it, with a space that keeps it in one line.
+
+    >>> [percent(rate).replace("\\xa0", " ") for rate in (0, 0.0007, 0.032, 1)]
+    ['0 %', '0.07 %', '3.2 %', '100 %']
+    """
+    if rate is None:
+        return "·"
+    if rate in (0, 1):
+        return f"{100 * rate:.0f}\xa0%"
+    return f"{100 * rate:.{1 if 0.00995 <= rate <= 0.9995 else 2}f}\xa0%"
+
+
+def render_html(report: Report) -> str:
+    """The page; `report` as `make_report` gives it, or read back from `report.json`."""
+    body = {
+        "data": _data(report),
+        "holdout": _holdout(report),
+        "faults": _faults(report),
+        "scores": _scores(report),
+        "efficiency": _efficiency(report),
+        "alerts": _alerts(report),
+        "tree": _tree(report["tree"]),
+    }
+    there = {name: content for name, content in body.items() if content}
+    links = "".join(f'<li><a href="#{name}">{_SECTIONS[name]}</a></li>' for name in there)
+    sections = "".join(
+        f'<section id="{name}" aria-labelledby="{name}-h"><h2 id="{name}-h">{_SECTIONS[name]}</h2>{content}</section>'
+        for name, content in there.items()
+    )
+    name = escape(report["name"])
+    return (
+        '<!doctype html>\n<html lang="en"><head><meta charset="utf-8">'
+        '<meta name="viewport" content="width=device-width, initial-scale=1">'
+        "<meta http-equiv=\"Content-Security-Policy\" content=\"default-src 'none'; style-src 'unsafe-inline'\">"
+        f'<meta name="color-scheme" content="light dark"><title>{name}: report card</title>'
+        f"<style>{_STYLE}</style></head>"
+        f'<body><header><p class="kind">fluent-krone · report card</p><h1>{name}</h1>'
+        f"{_lead(report)}{_tiles(report)}</header>"
+        f'{_warnings(report["warnings"])}<nav aria-label="Sections"><ul>{links}</ul></nav><main>{sections}</main>'
+        "</body></html>\n"
+    )
+
+
+# --- the first screen ------------------------------------------------------------------------------------------------
+
+
+def _lead(report: Report) -> str:
+    data, holdout = report["data"], report["holdout"]
+    fitted = f"{data['sessions']:,} sessions of {escape(report['source'])}"
+    if holdout is None:
+        return f'<p class="lead">Made of {fitted}. There were too few normal sessions to judge it.</p>'
+    ours = holdout["methods"][0]
+    judged = f"{holdout['normal']:,} normal sessions that it had not seen, it flags {ours['false_alarms']:,}"
+    if not holdout["abnormal"]:
+        return f'<p class="lead">Made of {fitted}. Of {judged}.{_unlabelled(report)}</p>'
+    return (
+        f'<p class="lead">Made of {fitted}. It finds <b>{ours["found"]:,} of {holdout["abnormal"]:,}</b> '
+        f"abnormal sessions; of {judged}.</p>"
+    )
+
+
+def _unlabelled(report: Report) -> str:
+    return "" if report["labelled"] else " There are no labels, so nobody knows how many real anomalies it finds."
+
+
+def _tiles(report: Report) -> str:
+    holdout = report["holdout"]
+    if holdout is None:
+        return ""
+    ours = holdout["methods"][0]
+    tiles = []
+    if ours["f1"] is not None:
+        tiles += [
+            ("F1", _ratio(ours["f1"]), f"best trivial rule {_ratio(_best_trivial(holdout))}"),
+            (
+                "precision",
+                _ratio(ours["precision"]),
+                f"{ours['found']:,} of {ours['found'] + ours['false_alarms']:,} alerts",
+            ),
+            ("recall", _ratio(ours["recall"]), f"{ours['missed']:,} missed"),
+        ]
+    tiles.append(
+        (
+            "false alarms",
+            percent(ours["false_alarm_rate"]),
+            f"{ours['false_alarms']:,} of {holdout['normal']:,} sessions",
+        )
+    )
+    if ours["f1"] is None:
+        tiles += [
+            ("injected faults found", percent(ours["faults_mean"]), f"mean of {len(ours['faults']):,} kinds"),
+            (
+                "fitted on",
+                f"{holdout['fitted']:,}",
+                "earlier sessions" if holdout["kind"] == "chronological" else "others",
+            ),
+            ("templates", f"{report['data']['templates']:,}", f"of {report['data']['entities']:,} entities"),
+        ]
+    return (
+        "<dl class=tiles>"
+        + "".join(
+            f"<div><dt>{term}</dt><dd>{value}</dd><dd class=small>{more}</dd></div>" for term, value, more in tiles
+        )
+        + "</dl>"
+    )
+
+
+def _best_trivial(holdout: Report) -> float:
+    return max(float(method["f1"]) for method in holdout["methods"][1:])
+
+
+def _warnings(warnings: Sequence[Mapping[str, str]]) -> str:
+    if not warnings:
+        return ""
+    marks = {"warning": ("▲", "Warning"), "note": ("●", "Note")}
+    items = "".join(
+        f'<li class="{w["level"]}"><span aria-hidden="true">{marks[w["level"]][0]}</span>'
+        f"<span><b>{marks[w['level']][1]}.</b> {escape(w['text'])}</span></li>"
+        for w in warnings
+    )
+    return f'<aside aria-label="Warnings"><ul class="warnings">{items}</ul></aside>'
+
+
+# --- sections --------------------------------------------------------------------------------------------------------
+
+
+def _data(report: Report) -> str:
+    data, detector = report["data"], report["detector"]
+    instances = f", cut into {data['instances']:,}" if data["instances"] != data["sessions"] else ""
+    labels = f"{data['abnormal']:,} abnormal, {data['normal']:,} normal" if report["labelled"] else "none"
+    length, span = data["length"], data["span"]
+    aside = ", ".join(f"{n:,} {escape(reason)}" for reason, n in data["set_aside"].items())
+    facts = {
+        "events": f"{data['events']:,}" + (f"; set aside: {aside}" if aside else ""),
+        "sessions": f"{data['sessions']:,}{instances}",
+        "labels": labels,
+        "events in a session": f"{length['shortest']:,} to {length['longest']:,}, median {length['median']:,}",
+        "time": f"{span['first']} to {span['last']} UTC ({span['length']})" if span else "no times",
+        "templates": f"{data['templates']:,} ({data['templates_once']:,} once, {data['templates_never']:,} never in "
+        f"normal training), {data['entities']:,} entities",
+        "threshold": f"{_one(detector['threshold'])}; doubtful from {_one(detector['band'][0])} to "
+        f"{_one(detector['band'][1])}",
+    }
+    settings = {f"<code>{escape(n)}</code>": f"<code>{escape(v)}</code>" for n, v in report["settings"].items()}
+    return f'<div class="two">{_facts(facts)}{_facts(settings)}</div>'
+
+
+def _facts(facts: Mapping[str, str]) -> str:
+    return "<dl class=facts>" + "".join(f"<dt>{term}</dt><dd>{text}</dd>" for term, text in facts.items()) + "</dl>"
+
+
+def _holdout(report: Report) -> str:
+    holdout = report["holdout"]
+    if holdout is None:
+        return ""
+    how = {
+        "chronological": f"Fitted anew on the first {holdout['fitted']:,} normal sessions, judged on the "
+        f"{holdout['normal']:,} that began later ({percent(holdout['share'])})",
+        "random": f"Fitted anew on {holdout['fitted']:,} normal sessions, judged on {holdout['normal']:,} others, "
+        f"drawn at random ({percent(holdout['share'])})",
+    }[holdout["kind"]]
+    also = f" and on all {holdout['abnormal']:,} abnormal ones" if holdout["abnormal"] else ""
+    labelled = holdout["methods"][0]["f1"] is not None
+    heads = ["", *(["F1", "missed"] if labelled else []), "false alarms", "injected faults found"]
+    heads += ["precision", "recall"] if labelled else []
+    rows = [_method(row, labelled) for row in holdout["methods"]]
+    rules = "".join(f"<li><b>{name}</b>: {text}</li>" for name, text in _BASELINES.items())
+    return (
+        f"<p>{how}{also}. Below it four trivial rules that know nothing of entities and actions, on the same split. "
+        f"Where one of them does as well, it is said on top.</p>{_table('Methods on the same split', heads, rows)}"
+        f"<details><summary>When a trivial rule calls a session normal</summary><ul>{rules}</ul></details>"
+    )
+
+
+def _method(row: Mapping[str, Any], labelled: bool) -> list[str]:
+    cells = [f"<b>{escape(row['name'])}</b>" if row["name"] not in _BASELINES else escape(row["name"])]
+    if labelled:
+        bar = "" if row["f1"] is None else plots.bar(row["f1"], "abnormal")
+        cells += [_ratio(row["f1"]) + bar, f"{row['missed']:,}"]
+    faults = percent(row["faults_mean"]) + (
+        "" if row["faults_mean"] is None else plots.bar(row["faults_mean"], "fault")
+    )
+    cells += [f"{row['false_alarms']:,} <small>{percent(row['false_alarm_rate'])}</small>", faults]
+    return [*cells, _ratio(row["precision"]), _ratio(row["recall"])] if labelled else cells
+
+
+def _faults(report: Report) -> str:
+    holdout, detector = report["holdout"], report["detector"]
+    parts = [f"<p>{escape(detector['words'])}</p>"]
+    if holdout and holdout["injected"]:
+        heads = ["one fault in a held-out normal session", "made", *(escape(m["name"]) for m in holdout["methods"])]
+        rows = [
+            [_fault(kind), f"{made:,}", *(_heat(method["faults"][kind]) for method in holdout["methods"])]
+            for kind, made in holdout["injected"].items()
+        ]
+        parts.append(_table("Share of injected faults that is found, by kind", heads, rows))
+        parts.append(
+            "<p class=small>A rule that flags whatever differs finds every fault, and pays in false alarms: read this "
+            "table beside the one above. Faults that make one normal session of another are left out.</p>"
+        )
+    if detector["detection"]:
+        rules = list(detector["false_alarms"])
+        heads = ["in training, out of fold", *(escape(_RULES.get(rule, rule)) for rule in rules)]
+        rows = [["<i>false alarms</i>", *(percent(detector["false_alarms"][rule]) for rule in rules)]]
+        rows += [
+            [_fault(kind), *(_heat(rates[rule]) for rule in rules)] for kind, rates in detector["detection"].items()
+        ]
+        table = _table("What each clearing rule would find", heads, rows)
+        parts.append(f"<details><summary>Why this clearing rule</summary>{table}</details>")
+    return "".join(parts)
+
+
+def _fault(kind: str) -> str:
+    return f"{escape(kind.replace('_', ' '))} <small>{escape(_FAULTS.get(kind, ''))}</small>"
+
+
+def _heat(rate: float) -> str:
+    return f'<span class="heat" style="--p:{round(100 * rate)}%">{percent(rate)}</span>'
+
+
+def _scores(report: Report) -> str:
+    scores = report["scores"]
+    if scores is None:
+        return ""
+    names = ", ".join(plots.GROUPS[group["name"]] for group in scores["groups"])
+    plot = plots.distributions(scores, f"Histograms of scores: {names}. The table below holds the figures.")
+    edges = scores["edges"]
+    heads = ["score from", "to", *(plots.GROUPS[group["name"]] for group in scores["groups"])]
+    rows = [
+        [f"{low:,.2f}", f"{high:,.2f}", *(f"{group['counts'][i]:,}" for group in scores["groups"])]
+        for i, (low, high) in enumerate(pairwise(edges))
+        if any(group["counts"][i] for group in scores["groups"])
+    ]
+    return (
+        "<p>A score is the negative logarithm of a session's density among normal ones. What lies right of the "
+        "threshold is unlikely; scores in the grey band are doubtful. Bars grow with the logarithm of the number "
+        "of sessions.</p>"
+        f"<figure>{plot}{_hidden_table('Figures of the histograms', heads, rows)}</figure>"
+    )
+
+
+def _efficiency(report: Report) -> str:
+    points = report["efficiency"]
+    if len(points) < 2:
+        return ""
+    plot = plots.curves(
+        points, "Quality over the number of sessions fitted on. The table below holds the figures.", _value
+    )
+    labelled = points[-1]["f1"] is not None
+    heads = [
+        "share of normal sessions",
+        "sessions",
+        "draws",
+        *(["F1"] if labelled else []),
+        "faults found",
+        "false alarms",
+    ]
+    rows = [
+        [
+            *(percent(point["share"]), f"{point['sessions']:,}", f"{point['draws']:,}"),
+            *([_ratio(point["f1"])] if labelled else []),
+            *(percent(point["faults_mean"]), percent(point["false_alarm_rate"])),
+        ]
+        for point in points
+    ]
+    return (
+        "<p>The same detector, fitted on fewer normal sessions and judged on the same others. A curve that "
+        f"still climbs at its right end asks for more log.</p>"
+        f"<figure>{plot}{_hidden_table('Figures of the curves', heads, rows)}</figure>"
+    )
+
+
+def _value(name: str, value: float) -> str:
+    return _ratio(value) if name == "f1" else percent(value)
+
+
+def _alerts(report: Report) -> str:
+    if not report["alerts"]:
+        return ""
+    return (
+        "<p>One of each sort, as they would leave; but the report travels with the bundle, so session keys are hashed "
+        "here and raw lines left out.</p>" + "".join(map(_alert, report["alerts"]))
+    )
+
+
+def _alert(example: Mapping[str, Any]) -> str:
+    record = example["record"]
+    label = f' <span class="chip {example["label"]}">labelled {example["label"]}</span>' if example["label"] else ""
+    steps = " → ".join(
+        f'<span class="{level}">{escape(str(record.get(level) or "?"))}</span>'
+        for level in ("entity", "action", "status")
+    )
+    code = escape(json.dumps(record, ensure_ascii=False, indent=2))
+    return (
+        f'<article class="alert"><h3>{steps}{label}</h3><p>{escape(str(record.get("explanation", "")))}</p>'
+        f"<details><summary>The record</summary><pre tabindex=0>{code}</pre></details></article>"
+    )
+
+
+def _tree(tree: Mapping[str, Any]) -> str:
+    most = max((entity["events"] for entity in tree["entities"]), default=0)
+    nodes = "".join(_entity(entity, most) for entity in tree["entities"])
+    left_out = f"<p>{tree['left_out']:,} rare templates are not shown.</p>" if tree["left_out"] else ""
+    return (
+        '<p>Each template has its place: <span class="entity">entity</span> → <span class="action">action</span> → '
+        '<span class="status">status</span>. Events are those of normal training. To correct the tree, edit '
+        f"<code>hierarchy.csv</code> and give it back with <code>--tree</code>.</p>"
+        f'<div class="tree">{nodes}</div>{left_out}'
+    )
+
+
+def _entity(entity: Mapping[str, Any], most: int) -> str:
+    actions = "".join(
+        f'<details open><summary><span class="action">{_name(action["action"])}</span> {_counts(action)}</summary>'
+        f"<ul>{''.join(map(_leaf, action['children']))}</ul></details>"
+        for action in entity["children"]
+    )
+    bar = plots.bar(entity["events"] / most if most else 0, "entity")
+    return (
+        f'<details class="branch"><summary><span class="entity">{_name(entity["entity"])}</span> {_counts(entity)}{bar}'
+        f"</summary>{actions}</details>"
+    )
+
+
+def _name(name: str) -> str:
+    return escape(name) if name else "<i>left open</i>"
+
+
+def _counts(node: Mapping[str, Any]) -> str:
+    plural = "" if node["templates"] == 1 else "s"
+    return f"<small>{node['templates']:,} template{plural}, {node['events']:,} events</small>"
+
+
+def _leaf(leaf: Mapping[str, Any]) -> str:
+    status = f'<span class="status">{escape(leaf["status"])}</span> ' if leaf["status"] else ""
+    if leaf["events"]:
+        seen = f"<small>{leaf['events']:,} events in {leaf['sessions']:,} sessions</small>"
+    else:
+        seen = '<small class="never">never in normal training</small>'
+    return f"<li>{status}<code>{escape(leaf['template'])}</code> {seen}</li>"
+
+
+# --- words and tables ------------------------------------------------------------------------------------------------
+
+
+def _ratio(value: float | None) -> str:
+    return "·" if value is None else f"{value:.3f}"
+
+
+def _one(value: float | None) -> str:
+    return "·" if value is None else f"{value:.1f}"
+
+
+def _hidden_table(caption: str, heads: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
+    return f"<details><summary>The figures as a table</summary>{_table(caption, heads, rows)}</details>"
+
+
+def _table(caption: str, heads: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
+    """Cells are HTML; the first of each row is its head."""
+    head = "".join(f'<th scope="col">{text}</th>' if text else "<td></td>" for text in heads)
+    body = "".join(
+        f'<tr><th scope="row">{row[0]}</th>' + "".join(f"<td>{cell}</td>" for cell in row[1:]) + "</tr>" for row in rows
+    )
+    return (
+        f'<div class="scroll" role="region" aria-label="{caption}" tabindex="0"><table><caption>{caption}</caption>'
+        f"<thead><tr>{head}</tr></thead><tbody>{body}</tbody></table></div>"
+    )
+
+
+_STYLE = """
+:root{color-scheme:light dark;--bg:#fafaf8;--card:#fff;--text:#1b1f24;--soft:#555d66;--line:#dcdfe3;
+--band:#8a93a033;--normal:#1f5fa8;--fault:#a85100;--abnormal:#b0202a;--entity:#1f5fa8;--action:#8a5300;
+--status:#5b3fa0;--warn:#fff4e0;--warnline:#c77700}@media (prefers-color-scheme:dark){:root{--bg:#14171a;
+--card:#1c2024;--text:#e8eaed;--soft:#a5adb6;--line:#353b42;--band:#9aa4b03a;--normal:#79b0f2;--fault:#f0a050;
+--abnormal:#ff8a86;--entity:#79b0f2;--action:#e6b450;--status:#b9a3f5;--warn:#332810;--warnline:#e0a030}}
+*{box-sizing:border-box}body{margin:0 auto;max-width:60rem;padding:2rem 1.25rem 4rem;background:var(--bg);
+color:var(--text);font:1rem/1.55 system-ui,-apple-system,"Segoe UI",Roboto,"Helvetica Neue",Arial,sans-serif;
+font-variant-numeric:tabular-nums}h1{font-size:2.4rem;line-height:1.1;margin:.1rem 0 .8rem;
+letter-spacing:-.02em;overflow-wrap:anywhere}h2{font-size:1.3rem;margin:0 0 .6rem;letter-spacing:-.01em}
+h3{font-size:1rem;margin:0 0 .3rem;overflow-wrap:anywhere}p{margin:.4rem 0 1rem;max-width:46rem}.kind,small,
+.small{color:var(--soft);font-size:.85rem}.kind{margin:0}.lead{font-size:1.2rem;line-height:1.45}
+a{color:var(--normal)}section{margin-top:1.25rem;padding:1.25rem;background:var(--card);
+border:1px solid var(--line);border-radius:.6rem}.tiles{display:grid;grid-template-columns:repeat(auto-fit,
+minmax(9.5rem,1fr));gap:.75rem;margin:1.25rem 0}.tiles div{background:var(--card);border:1px solid var(--line);
+border-radius:.6rem;padding:.8rem 1rem}.tiles dt{color:var(--soft);font-size:.85rem}.tiles dd{margin:0;
+font-size:1.7rem;font-weight:650;letter-spacing:-.02em;line-height:1.25}.tiles dd.small{font-size:.85rem;
+font-weight:400;letter-spacing:0}.warnings{list-style:none;margin:0;padding:0;display:grid;gap:.5rem}
+.warnings li{display:flex;gap:.7rem;padding:.6rem .9rem;border-left:.25rem solid var(--line);
+background:var(--card);border-radius:.3rem}.warnings .warning{background:var(--warn);
+border-color:var(--warnline)}.warnings li>span:first-child{color:var(--warnline)}
+.warnings .note>span:first-child{color:var(--soft)}.warnings span{overflow-wrap:anywhere}nav ul{list-style:none;
+display:flex;flex-wrap:wrap;gap:.3rem 1.2rem;padding:0;margin:1.25rem 0 0;font-size:.92rem}.two{display:grid;
+grid-template-columns:repeat(auto-fit,minmax(min(100%,24rem),1fr));gap:0 2rem}.facts{display:grid;
+grid-template-columns:minmax(7rem,max-content) 1fr;gap:.35rem 1rem;margin:0 0 .5rem;align-content:start}
+.facts dt{color:var(--soft)}.facts dd{margin:0;overflow-wrap:anywhere}.scroll{overflow-x:auto;margin:.5rem 0}
+table{border-collapse:collapse;width:100%;font-size:.93rem}caption{position:absolute;width:1px;height:1px;
+overflow:hidden;clip-path:inset(50%)}th,td{padding:.45rem .6rem;text-align:right;
+border-bottom:1px solid var(--line);vertical-align:top;font-weight:400}thead th{color:var(--soft);
+font-size:.85rem;vertical-align:bottom}th:first-child,td:first-child{text-align:left;padding-left:0}
+tbody tr:last-child>*{border-bottom:0}td small{white-space:nowrap}th small{display:block}.bar{display:block;
+width:100%;min-width:4.5rem;height:.35rem;margin-top:.25rem}.rail{fill:var(--line)}
+.bar.normal .fill{fill:var(--normal)}.bar.fault .fill{fill:var(--fault)}
+.bar.abnormal .fill{fill:var(--abnormal)}.bar.entity{float:right;width:6rem;margin:.6rem 0 0}
+.bar.entity .fill{fill:var(--entity)}.heat{display:inline-block;min-width:4.4rem;padding:0 .4rem;
+border-radius:.25rem;background:linear-gradient(90deg,color-mix(in srgb,var(--fault) 30%,transparent) var(--p),
+transparent var(--p))}figure{margin:0}.plot{display:block;width:100%;max-width:44rem;height:auto;margin:.5rem 0}
+.plot text{font-size:13px;fill:var(--soft)}.plot .strong{fill:var(--text);font-weight:600}
+.plot .value{fill:var(--text)}.plot .grid{stroke:var(--line)}.plot .base{stroke:var(--soft)}
+.plot .band{fill:var(--band)}.plot .mark{stroke:var(--text);stroke-width:1.5;stroke-dasharray:5 4}
+.plot .normal{fill:var(--normal)}.plot .fault{fill:var(--fault)}.plot .abnormal{fill:var(--abnormal)}
+.plot polyline{fill:none;stroke-width:2.5}.plot .normal polyline{stroke:var(--normal)}
+.plot .fault polyline{stroke:var(--fault)}.plot .abnormal polyline{stroke:var(--abnormal)}
+summary{cursor:pointer}details>summary:focus-visible,a:focus-visible,.scroll:focus-visible,
+pre:focus-visible{outline:2px solid var(--normal);outline-offset:2px}section>details>summary,
+figure>details>summary,.alert summary{color:var(--soft);font-size:.92rem}code,pre{font:.87em/1.5 ui-monospace,
+SFMono-Regular,Menlo,Consolas,monospace;overflow-wrap:anywhere}pre{overflow-x:auto;padding:.8rem;
+border:1px solid var(--line);border-radius:.4rem;background:var(--bg);white-space:pre-wrap}
+.entity{color:var(--entity);font-weight:650}.action{color:var(--action);font-weight:600}
+.status{color:var(--status);font-weight:600}.never,.chip.abnormal{color:var(--abnormal)}.chip{font-size:.8rem;
+font-weight:400;border:1px solid;border-radius:1rem;padding:.05rem .6rem;white-space:nowrap}
+.chip.normal{color:var(--normal)}.alert{border-top:1px solid var(--line);padding:.9rem 0}
+.alert p{overflow-wrap:anywhere}.tree details{margin:.15rem 0}.branch{border-top:1px solid var(--line);
+padding:.35rem 0}.tree details details{margin-left:1.1rem}.tree ul{list-style:none;margin:.2rem 0 .5rem;
+padding-left:1.1rem;border-left:2px solid var(--line)}.tree li{margin:.2rem 0;overflow-wrap:anywhere}
+@media (max-width:600px){body{padding:1.25rem .8rem 3rem}section{padding:1rem .85rem}h1{font-size:2rem}
+.lead{font-size:1.08rem}.tiles{grid-template-columns:1fr 1fr}.plot text{font-size:21px}
+thead th{line-height:1.25}th small{display:none}table{font-size:.88rem}.bar{min-width:2.6rem}th,td{padding:.4rem}
+th:first-child,td:first-child{position:sticky;left:0;background:var(--card);min-width:5rem}
+.facts{grid-template-columns:7.4rem 1fr;gap:.3rem .7rem;font-size:.92rem;margin-bottom:1rem}
+.tree details details{margin-left:.6rem}.tree ul{padding-left:.6rem}}
+@media print{section{break-inside:avoid}}
+"""
