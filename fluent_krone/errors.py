@@ -37,3 +37,11 @@ class ProtocolError(KroneError):
 
 class SinkBusy(KroneError):
     """The alert receiver can't take more now: pause and try again."""
+
+
+class StoreError(KroneError):
+    """The store can't be written now (no space, no permission): nothing is acked until it can."""
+
+
+class StoreDamaged(StoreError):
+    """What lies in the store can't be read: it is set aside."""

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from array import array
 from collections import Counter
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -24,13 +24,16 @@ from .sessions import Session, Sessionizer, SessionSettings
 from .templates import TemplateMatcher, novel_shape, template_id
 
 SNAPSHOT_VERSION = 1
+NOVELTIES_KEPT = 10_000
 _NS = 1_000_000_000
 _LEAPS_BELIEVED = 16  # so many leaping events in a row are no slip: the stream has moved on
 
 
-def _dump_session(s: Session) -> list[Any]:
-    fields = [s.tag, s.opened, s.first_ns, s.instance, s.ordinal, s.limit, s.deadline, s.last_ns, s.alerted]
-    return [s.key, *fields, s.keys.tobytes(), s.lines]
+def _part(s: Session, since: int) -> list[Any]:
+    """A session as it is saved: its fields, and its events from `since` on."""
+    events = [s.keys[since:].tobytes(), s.lines[since:]] if since else [s.keys.tobytes(), s.lines]
+    fields = [s.key, s.tag, s.opened, s.first_ns, s.instance, s.ordinal, s.limit, s.deadline, s.last_ns, s.alerted]
+    return [s.number, since, *fields, *events]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -89,7 +92,11 @@ class Engine:
         self._fed_at = 0
         self._clock = 0  # stream time: the watermark, or arrival times with `idle_clock wall`
         self._leaps = 0
-        self._novelties: Any = LRU(10_000)  # novel template → [stream time of its alert, events since]
+        self._novelties: Any = LRU(NOVELTIES_KEPT)  # novel template → [stream time of its alert, events since]
+        self._numbers = 0  # given to sessions so far
+        self._ended: list[int] = []  # numbers of saved sessions that ended since the last `changes`
+        self._noted: dict[bytes, list[int]] | None = None  # novelties since then; None: nobody asks for changes
+        self._everything = True  # the next `changes` are all there is
 
     def feed(self, tag: str, events: Iterable[tuple[int | None, Any]], now_ns: int) -> list[Finding]:
         """Take a chunk's events `(time_ns, record)` that arrive at wall time `now_ns`.
@@ -161,52 +168,141 @@ class Engine:
 
     def snapshot(self) -> dict[str, Any]:
         """The whole state in values that msgpack carries; log keys go with their template ids."""
-        return {
-            "version": SNAPSHOT_VERSION,
-            "templates": [template_id(text) for text in self._templates],
-            "watermark": self.watermark,
-            "clock": self._clock,
-            "fed_at": self._fed_at,
-            "leaps": self._leaps,
-            "novelties": list(reversed(self._novelties.items())),
-            "sessions": [_dump_session(session) for session in self.sessions.open.values()],
-            **self.sessions.dump(),
-        }
+        return self._snapshot([_part(session, 0) for session in self.sessions.open.values()])
 
-    def restore(self, snapshot: dict[str, Any]) -> None:
+    def restore(self, snapshot: Mapping[str, Any]) -> None:
         """Go on from a snapshot; call it on a new engine.
 
-        The bundle may be another one: templates are found again by their ids, those that it lacks are `unknown`, and
-        open sessions are judged by it from now on. Raises SnapshotError when the snapshot is of another version.
+        `sessions` may be any iterable, and hold a session in several parts, each taken in once. The bundle may be
+        another one: templates are found again by their ids, those that it lacks are `unknown`, and open sessions are
+        judged by it from now on. Raises SnapshotError when the snapshot is damaged or of another version.
         """
         if snapshot.get("version") != SNAPSHOT_VERSION:
             raise SnapshotError(
                 f"saved state has version {snapshot.get('version')!r}, this program reads {SNAPSHOT_VERSION}: "
                 "set it aside and start afresh"
             )
-        index = {template_id(text): i for i, text in enumerate(self._templates)}
         try:
-            log_keys = [index.get(name, self.hierarchy.unknown) for name in snapshot["templates"]]
-            log_keys.append(self.hierarchy.unknown)
-            self.watermark, self._clock = snapshot["watermark"], snapshot["clock"]
-            self._fed_at, self._leaps = snapshot["fed_at"], snapshot["leaps"]
-            for name, entry in snapshot["novelties"]:
-                self._novelties[name] = list(entry)
-            sessions = [self._load_session(dumped, log_keys) for dumped in snapshot["sessions"]]
-            self.sessions.load(snapshot, sessions)
-        except (KeyError, ValueError, TypeError, IndexError) as error:
+            self._restore(snapshot)
+        except (LookupError, ValueError, TypeError, AttributeError, OverflowError) as error:
             raise SnapshotError(f"saved state is damaged ({error.__class__.__name__}: {error})") from None
 
-    def _load_session(self, dumped: Sequence[Any], log_keys: Sequence[int]) -> Session:
-        key, tag, opened, first_ns, instance, ordinal, limit, deadline, last_ns, alerted, keys, lines = dumped
-        state = self.tracker.start
-        session = Session(
-            tuple(key), tag, opened, first_ns, instance, ordinal, state, limit, deadline, last_ns, alerted
-        )
-        session.keys = array("H", [log_keys[i] for i in array("H", keys)])
-        session.lines = list(lines)
-        session.state = self.tracker.replay(session.keys)
-        return session
+    def resume(self, now_ns: int) -> None:
+        """Go on after a pause: while nobody listened no session was idle."""
+        if self._fed_at:
+            self._fed_at = now_ns
+
+    def adopt(self, other: Engine) -> None:
+        """Take over what another bundle's engine holds, counters too; that one is of no use then."""
+        self.restore(other._snapshot(_part(session, 0) for session in other.sessions.open.values()))
+        self.counters, self.set_aside = other.counters, other.set_aside
+        self.sessions.over_cap = other.sessions.over_cap
+        self.reader.keys_over_cap, self.reader.messages_cut = other.reader.keys_over_cap, other.reader.messages_cut
+        self.tracker.misses += other.tracker.misses
+        self.on_close = other.on_close
+
+    def track(self, *, everything: bool = False) -> None:
+        """From now on note what changes, for `changes`; with `everything` the next ones are all there is."""
+        self._everything = self._everything or everything
+        if self._noted is None:
+            self._noted, self.sessions.started = {}, []
+
+    def changes(self) -> dict[str, Any]:
+        """What changed since the last call, in the form of a snapshot; it costs what changed, not what is open.
+
+        `sessions` are parts: of what the last calls gave for their numbers, with more events. Besides there is `ended`,
+        the numbers of sessions that are no more. Where there is `templates`, these are no changes but all there is:
+        the first time, and when log keys were renumbered.
+        """
+        if self._noted is None:
+            raise RuntimeError("BUG: changes without track")
+        if self._everything:
+            for session in self.sessions.open.values():
+                session.saved = 0
+        parts = [self._save(session) for session in self.sessions.unsaved()]
+        if self._everything:
+            found = self._snapshot(parts)
+        else:
+            found = self._clocks() | {
+                "novelties": list(self._noted.items()),
+                "sessions": parts,
+                "started": self.sessions.started,
+            }
+        found["ended"] = self._ended
+        self._ended, self._noted, self.sessions.started, self._everything = [], {}, [], False
+        return found
+
+    def shed(self, count: int) -> list[Finding]:
+        """End and judge the `count` longest idle sessions, to make room."""
+        findings: list[Finding] = []
+        for session in self.sessions.shed(count):
+            self._close(session, findings)
+        return findings
+
+    def _clocks(self) -> dict[str, Any]:
+        return {
+            "version": SNAPSHOT_VERSION,
+            "watermark": self.watermark,
+            "clock": self._clock,
+            "fed_at": self._fed_at,
+            "leaps": self._leaps,
+        }
+
+    def _snapshot(self, sessions: Iterable[list[Any]]) -> dict[str, Any]:
+        return self._clocks() | {
+            "templates": self._template_ids(),
+            "novelties": list(reversed(self._novelties.items())),
+            "sessions": sessions,
+            "started": self.sessions.dump(),
+        }
+
+    def _template_ids(self) -> list[str]:
+        return [template_id(text) for text in self._templates]
+
+    def _save(self, session: Session) -> list[Any]:
+        if not session.number:
+            self._numbers += 1
+            session.number = self._numbers
+        part = _part(session, session.saved)
+        session.saved = len(session.keys)
+        return part
+
+    def _restore(self, snapshot: Mapping[str, Any]) -> None:
+        own = self._template_ids()
+        index = {name: i for i, name in enumerate(own)}
+        log_keys = [index.get(name, self.hierarchy.unknown) for name in snapshot["templates"]]
+        log_keys.append(self.hierarchy.unknown)
+        self.watermark, self._clock = snapshot["watermark"], snapshot["clock"]
+        self._fed_at, self._leaps = snapshot["fed_at"], snapshot["leaps"]
+        for name, entry in snapshot["novelties"]:
+            self._novelties[name] = list(entry)
+        for part in snapshot["sessions"]:
+            self._load_part(part, log_keys)
+        for session in self.sessions.open.values():
+            session.state = self.tracker.replay(session.keys)
+            session.saved = len(session.keys)
+            due = min(session.saved, self.limits.keep_lines)  # `keep_lines` may be another one now
+            session.lines = [*session.lines[:due], *[b""] * (due - len(session.lines))]
+        self.sessions.load(snapshot["started"])
+        self._everything = own != list(snapshot["templates"])
+
+    def _load_part(self, part: Sequence[Any], log_keys: Sequence[int]) -> None:
+        number, since, key, tag, opened, first_ns, instance, ordinal, *rest = part
+        limit, deadline, last_ns, alerted, keys, lines = rest
+        key = tuple(key)
+        session = self.sessions.open.get(key)
+        if session is None:
+            start = self.tracker.start
+            session = Session(key, tag, opened, first_ns, instance, ordinal, start, limit, deadline, number=number)
+            self.sessions.open[key] = session
+            self._numbers = max(self._numbers, number)
+        if session.number != number or since > len(session.keys):
+            raise ValueError(f"session {number} has no event {since}")
+        session.opened, session.limit, session.deadline = opened, limit, deadline
+        session.last_ns, session.alerted = last_ns, alerted
+        session.keys[since:] = array("H", [log_keys[i] for i in array("H", keys)])
+        session.lines[since:] = lines
+        self.sessions.open.move_to_end(key)
 
     def log_key_text(self, log_key: int) -> str:
         """The template of a log key; the `unknown` leaf has none."""
@@ -232,6 +328,8 @@ class Engine:
 
     def _close(self, session: Session, findings: list[Finding]) -> None:
         self.counters["instances"] += 1
+        if session.number:
+            self._ended.append(session.number)
         if self.on_close is not None:
             self.on_close(session)
         if session.alerted:
@@ -271,6 +369,7 @@ class Engine:
         entry = self._novelties.get(name)
         if entry is not None and self._clock - entry[0] <= self.limits.novelty_interval * _NS:
             entry[1] += 1
+            self._note(name, entry)
             return
         findings.append(
             Finding(
@@ -288,7 +387,13 @@ class Engine:
                 lines=(text,),
             )
         )
-        self._novelties[name] = [self._clock, 0]
+        self._novelties[name] = entry = [self._clock, 0]
+        self._note(name, entry)
+
+    def _note(self, name: bytes, entry: list[int]) -> None:
+        if self._noted is not None:
+            self._noted.pop(name, None)  # the last one touched is the last one
+            self._noted[name] = entry
 
     def _own_time(self, record: Any, arrived_ns: int | None) -> int:
         """The record's own time where it has one; else the door's, else the watermark."""

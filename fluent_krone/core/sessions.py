@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from array import array
 from collections import OrderedDict
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -59,6 +59,8 @@ class Session:
     deadline: int  # stream time after which it ends unless an event comes before
     last_ns: int = 0
     alerted: bool = False  # it has had its one sequence alert
+    number: int = 0  # its name in the store; 0: it was never saved
+    saved: int = 0  # how many of its events are
     keys: array[int] = field(default_factory=lambda: array("H"))
     lines: list[bytes] = field(default_factory=list)
 
@@ -77,6 +79,7 @@ class Sessionizer:
         self._instances: Any = LRU(remembered)  # key → instances so far
         self._starts: Any = LRU(remembered)  # (key, first event's time) → instances so far
         self.over_cap = 0
+        self.started: list[list[Any]] | None = None  # if it is a list: rows of `dump`, one for each start
 
     def touch(self, key: SessionKey, now: int) -> Session | None:
         """The open session of `key`, kept alive by an event at stream time `now`; None if a new one is due."""
@@ -100,6 +103,8 @@ class Sessionizer:
         ordinal = self._starts.get((key, time_ns), 0)
         self._instances[key] = instance
         self._starts[key, time_ns] = ordinal + 1
+        if self.started is not None:
+            self.started.append([key, instance, time_ns, ordinal + 1])
         limit = self._limit(now)
         session = Session(key, tag, now, time_ns, instance, ordinal, state, limit, min(now + self._idle_ns, limit))
         self.open[key] = session
@@ -113,6 +118,7 @@ class Sessionizer:
             session.opened = now
             session.limit = self._limit(now)
             session.deadline = min(now + self._idle_ns, session.limit)
+            session.saved = 0
 
     def end(self, session: Session) -> None:
         """Take an open session out."""
@@ -137,24 +143,42 @@ class Sessionizer:
             self.end(session)
             yield session
 
+    def shed(self, count: int) -> Iterator[Session]:
+        """Take out the longest idle sessions, as over a cap."""
+        for _ in range(min(count, len(self.open))):
+            yield self._longest_idle()
+
     def _longest_idle(self) -> Session:
         session = next(iter(self.open.values()))
         self.end(session)
         self.over_cap += 1
         return session
 
-    def dump(self) -> dict[str, Any]:
-        """What instances were counted so far, least recent first; open sessions are the engine's to dump."""
-        return {"instances": list(reversed(self._instances.items())), "starts": list(reversed(self._starts.items()))}
+    def unsaved(self) -> list[Session]:
+        """Open sessions that had an event since all of them were saved, in the order in which `open` holds them.
 
-    def load(self, dumped: dict[str, Any], sessions: Iterable[Session]) -> None:
-        """Take over a dump and its open sessions, in the order in which `open` held them."""
-        for key, count in dumped["instances"]:
-            self._instances[tuple(key)] = count
-        for (key, time_ns), count in dumped["starts"]:
-            self._starts[tuple(key), time_ns] = count
-        for session in sessions:
-            self.open[session.key] = session
+        An event moves its session to the end of `open`, so the look-back stops where it meets one that is saved.
+        """
+        found = []
+        for session in reversed(self.open.values()):
+            if session.saved == len(session.keys):
+                break
+            found.append(session)
+        found.reverse()
+        return found
+
+    def dump(self) -> list[list[Any]]:
+        """What was counted so far, least recent first: [key, instances, None, 0], [key, 0, first time, instances]."""
+        instances = [[key, count, None, 0] for key, count in reversed(self._instances.items())]
+        return instances + [[key, 0, time_ns, count] for (key, time_ns), count in reversed(self._starts.items())]
+
+    def load(self, dumped: Iterable[Sequence[Any]]) -> None:
+        """Count on from a dump, or from what `started` noted. Call it when `open` is as it was."""
+        for key, instances, time_ns, count in dumped:
+            if instances:
+                self._instances[tuple(key)] = instances
+            if count:
+                self._starts[tuple(key), time_ns] = count
         if self._max_age_ns:
             by_age = sorted(self.open.values(), key=lambda session: session.opened)
             self._by_age.update((session.key, session) for session in by_age)
