@@ -593,7 +593,7 @@ def _warn_of_figures(holdout: Mapping[str, Any] | None) -> list[str]:
         return ["Too few normal sessions to hold some back: nothing here says how well the bundle judges."]
     ours, *others = holdout["methods"]
     said = [
-        f"A trivial rule does as well: {other['name']} has {_as_good(ours, other)}."
+        f"A trivial rule does as well or better: {other['name']} has {_as_good(ours, other)}."
         for other in others
         if _is_as_good(ours, other)
     ]
@@ -637,7 +637,7 @@ def _notes(report: Mapping[str, Any]) -> list[str]:
     elif holdout and not holdout["abnormal"]:
         said.append("No session is labelled abnormal: how many real anomalies are found is unknown.")
     if data["templates_never"]:
-        said.append(f"{data['templates_never']:,} templates never occur in normal training: any of them is unseen.")
+        said.append(f"{data['templates_never']:,} templates never occur in normal training: they weigh as unseen.")
     if holdout is None:
         return said
     if holdout["kind"] == "random":

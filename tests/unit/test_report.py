@@ -157,7 +157,7 @@ def test_a_trivial_rule_that_does_as_well_is_said_plainly(labelled: Mapping[str,
     better = [row["name"] for row in labelled["holdout"]["methods"][1:] if round(row["f1"], 3) >= round(ours, 3)]
     assert better
     for name in BASELINES:
-        assert any(f"trivial rule does as well: {name} " in text for text in said) == (name in better)
+        assert any(f"trivial rule does as well or better: {name} " in text for text in said) == (name in better)
 
 
 def test_an_execution_is_flagged_when_any_of_its_instances_is() -> None:
