@@ -1,7 +1,7 @@
 .DEFAULT_GOAL := help
 PYTHON ?= python
 
-.PHONY: help check lint types test bench generate bundle
+.PHONY: help check lint types test bench accuracy generate bundle
 
 help:  ## list the targets
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 12
@@ -20,6 +20,9 @@ test:  ## all tests that can run here; what is skipped is listed with its reason
 
 bench:  ## records per second of the whole way, beside a baseline of the same run
 	$(PYTHON) bench/throughput.py
+
+accuracy:  ## F1, data efficiency, localisation, early verdicts and speed on ../shared/data; about ten minutes
+	$(PYTHON) bench/accuracy.py --json
 
 generate:  ## write what is generated from config.py: the plugin's parameters, docs/configuration.md
 	$(PYTHON) tests/golden/regenerate.py
