@@ -475,7 +475,8 @@ padding:.35rem 0}.tree details details{margin-left:1.1rem}.tree ul{list-style:no
 padding-left:1.1rem;border-left:2px solid var(--line)}.tree li{margin:.2rem 0;overflow-wrap:anywhere}
 @media (max-width:600px){body{padding:1.25rem .8rem 3rem}section{padding:1rem .85rem}h1{font-size:2rem}
 .lead{font-size:1.08rem}.tiles{grid-template-columns:1fr 1fr}.plot text{font-size:21px}
-thead th{line-height:1.25}th small,.bar.entity{display:none}table{font-size:.88rem}.bar{min-width:2.6rem}th,td{padding:.4rem}
+thead th{line-height:1.25}th small,.bar.entity{display:none}
+table{font-size:.88rem}.bar{min-width:2.6rem}th,td{padding:.4rem}
 th:first-child,td:first-child{position:sticky;left:0;background:var(--card);min-width:5rem}
 .facts{grid-template-columns:7.4rem 1fr;gap:.3rem .7rem;font-size:.92rem;margin-bottom:1rem}
 .tree details details{margin-left:.6rem}.tree ul{padding-left:.6rem}}
