@@ -7,15 +7,16 @@ import os
 import shutil
 import sys
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from fluent_krone.config import parse_duration, parse_list
 from fluent_krone.detect.bundle import find_bundle, load_bundle
-from fluent_krone.errors import ExportError, KroneError
+from fluent_krone.errors import KroneError
 
 from . import hierarchy
-from .fit import STAGES, check_output, fit
+from .fit import STAGES, check_output, fit, source_of
 from .stages import Options, Work, load_options, save_options
 
 _WHAT = {
@@ -95,9 +96,9 @@ def _add_options(command: argparse.ArgumentParser, *, work_required: bool) -> No
     _group(
         command,
         "sessions",
-        ("idle_timeout", parse_duration, "DURATION", "(default: suggested by the pauses in the log)"),
-        ("window", parse_duration, "DURATION", "cut each key's events into windows (default none)"),
-        ("max_age", parse_duration, "DURATION", "(default no limit)"),
+        ("idle_timeout", _duration, "DURATION", "(default: suggested by the pauses in the log)"),
+        ("window", _duration, "DURATION", "cut each key's events into windows (default none)"),
+        ("max_age", _duration, "DURATION", "(default no limit)"),
         ("max_events", int, "N", "(default 10000)"),
     )
     command.add_argument(
@@ -115,7 +116,7 @@ def _add_options(command: argparse.ArgumentParser, *, work_required: bool) -> No
     _group(
         command,
         "output",
-        ("output", Path, "DIR", "the bundle; replaced if it is there"),
+        ("output", Path, "DIR", "the bundle; replaced if it is there (default: INPUT.bundle)"),
         ("name", str, "NAME", "of the bundle (default: that of the directory)"),
         ("seed", int, "N", "(default 0)"),
     )
@@ -125,6 +126,13 @@ def _group(command: argparse.ArgumentParser, title: str, *options: tuple[str, Ca
     group = command.add_argument_group(title)
     for name, kind, metavar, help_text in options:
         group.add_argument(f"--{name.replace('_', '-')}", dest=name, type=kind, metavar=metavar, help=help_text)
+
+
+def _duration(text: str) -> float:
+    try:
+        return parse_duration(text)
+    except ValueError as error:
+        raise argparse.ArgumentTypeError(str(error)) from None
 
 
 def _share(text: str) -> float:
@@ -147,20 +155,25 @@ def _given(flags: argparse.Namespace) -> dict[str, Any]:
 
 def _stage(flags: argparse.Namespace) -> None:
     options = load_options(flags.work, _given(flags))
+    if flags.until == "bundle":
+        options = _with_output(options)
     save_options(flags.work, options)
     fit(Work(flags.work, options), flags.until)
+
+
+def _with_output(options: Options) -> Options:
+    """Without --output the bundle has the input's name, in the current directory."""
+    output = options.output or Path(f"{source_of(options).name.split('.')[0]}.bundle")
+    check_output(output)
+    return replace(options, output=output)
 
 
 def _fit(flags: argparse.Namespace) -> None:
     if flags.work:
         _stage(flags)
         return
-    given = _given(flags)
-    if "output" not in given:
-        raise ExportError("name where the bundle goes: --output DIR")
-    options = Options(**given)
+    options = _with_output(Options(**_given(flags)))
     assert options.output
-    check_output(options.output)
     work = options.output.with_name(options.output.name + ".work")
     try:
         fit(Work(work, options))

@@ -60,12 +60,11 @@ def _mine(work: Work) -> None:
         rows = [{"id": i, "template": text, "count": 0} for i, text in _read_templates(options)]
         _write_templates(work, settings, rows, None, None)
         return
-    if not options.input:
-        raise ExportError("name what to learn from: --input FILE, or --sessions FILE.jsonl with --templates FILE.csv")
+    path = source_of(options)
     settings = source.settle(options, work.say, work.warn)
-    before_ns = source.cut_off(options.input, settings, options.train_fraction)
-    with work.progress("mine", count_events(options.input)) as bar:
-        seen = source.FirstPass(options.input, settings, before_ns, bar.show)
+    before_ns = source.cut_off(path, settings, options.train_fraction)
+    with work.progress("mine", count_events(path)) as bar:
+        seen = source.FirstPass(path, settings, before_ns, bar.show)
         mined = _templates_of(seen, options, settings)
     seen.check(work.warn)
     for warning in mined.warnings:
@@ -179,7 +178,10 @@ class _Cut:
 
 def _sequences(work: Work) -> None:
     mined = work.read_json("templates.json")
-    settings = _session_settings(work, mined["suggested_idle_timeout"])
+    suggested = mined["suggested_idle_timeout"]
+    if suggested and work.options.idle_timeout is None:
+        work.say(f"idle timeout, suggested: {source.duration(suggested[0])}, since {suggested[1]}")
+    settings = _session_settings(work.options, suggested[0] if suggested else _IDLE_TIMEOUT_S)
     labels = read_labels(work.options.labels) if work.options.labels else {}
     facts: dict[str, Any] = {"settings": dataclasses.asdict(settings), "records": None, "set_aside": {}}
     if work.options.sessions:
@@ -200,14 +202,9 @@ def _sequences(work: Work) -> None:
     _write_sequences(work, _Cut(sessions, fit, abnormal), facts | {"fit_before_ns": before})
 
 
-def _session_settings(work: Work, suggested: tuple[int, str] | None) -> SessionSettings:
-    options = work.options
-    idle_timeout = options.idle_timeout
-    if idle_timeout is None and suggested:
-        idle_timeout = suggested[0]
-        work.say(f"idle timeout, suggested: {source.duration(idle_timeout)}, since {suggested[1]}")
+def _session_settings(options: Options, idle_timeout_s: float) -> SessionSettings:
     return SessionSettings(
-        idle_timeout=idle_timeout or _IDLE_TIMEOUT_S,
+        idle_timeout=idle_timeout_s if options.idle_timeout is None else options.idle_timeout,
         window=options.window,
         max_age=options.max_age,
         max_events=options.max_events,
@@ -216,8 +213,7 @@ def _session_settings(work: Work, suggested: tuple[int, str] | None) -> SessionS
 
 
 def _sessions_cut(work: Work, settings: SessionSettings) -> tuple[list[TrainingSession], Engine]:
-    path = work.options.input
-    assert path
+    path = source_of(work.options)
     with work.progress("sequences", count_events(path)) as bar:
         sessions, engine = cut_sessions(read_events(path), _templates(work), _input_settings(work), settings, bar.show)
     keys = len({session.key for session in sessions})
@@ -233,8 +229,7 @@ def _sessions_cut(work: Work, settings: SessionSettings) -> tuple[list[TrainingS
 
 def _sessions_given(work: Work, templates: Sequence[dict[str, Any]]) -> tuple[list[TrainingSession], list[bool | None]]:
     """Sessions that were cut elsewhere; without times of their own they count as one after the other."""
-    path = work.options.sessions
-    assert path
+    path = source_of(work.options)
     number = {str(row["id"]): i for i, row in enumerate(templates)}
     sessions: list[TrainingSession] = []
     labels: list[bool | None] = []
@@ -331,10 +326,13 @@ def _calibrate(work: Work) -> None:
         found = calibrate.calibrate(sessions, Hierarchy(_leaves(work)), seed=work.options.seed, on_progress=bar.show)
     fields = {f.name: getattr(found, f.name) for f in dataclasses.fields(found) if f.name != "scores"}
     work.write_json("calibration.json", fields)
-    work.say(f"calibrate: threshold {found.threshold:g}; {_who_decides(found.patterns_clear, found.nested_clears)}")
+    rule = _who_decides(found.patterns_clear, found.nested_clears, found.counts_flag)
+    work.say(f"calibrate: threshold {found.threshold:g}; {rule}")
 
 
-def _who_decides(patterns_clear: bool, nested_clears: bool) -> str:
+def _who_decides(patterns_clear: bool, nested_clears: bool, counts_flag: bool) -> str:
+    if counts_flag:
+        return "abnormal is what the pattern sets or the density find abnormal, and counts that training never had"
     if patterns_clear and nested_clears:
         return "abnormal is what both the pattern sets and the density find abnormal"
     if patterns_clear:
@@ -356,7 +354,7 @@ def _report(work: Work) -> None:
         made = report.make_report(
             report.ReportInput(
                 name=_bundle_name(work.options),
-                source=_source(work.options).name,
+                source=source_of(work.options).name,
                 sessions=cut.sessions,
                 rows=_leaves(work),
                 input_settings=_input_settings(work),
@@ -385,6 +383,7 @@ class _Calibrated:
     band: tuple[float, float]
     patterns_clear: bool
     nested_clears: bool
+    counts_flag: bool
     detection: dict[str, dict[str, float]]
     false_alarms: dict[str, float]
 
@@ -426,6 +425,8 @@ def _bundle(work: Work) -> None:
         bundle = load_bundle(str(staging))
         staging.chmod(0o755)
         _swap(staging, output)
+    except OSError as error:
+        raise ExportError(f"the bundle can't be written to {output}: {error.strerror}") from None
     finally:
         shutil.rmtree(staging, ignore_errors=True)
     work.say(f"bundle: {output} ({bundle.hash}), {len(bundle.golden)} golden runs, {_size(output):,.0f} KB")
@@ -485,9 +486,9 @@ def _content(work: Work) -> dict[str, Any]:
             threshold=calibrated["threshold"],
             band=tuple(calibrated["band"]),
         ),
-        "clearing": Clearing(calibrated["patterns_clear"], calibrated["nested_clears"]),
+        "clearing": Clearing(calibrated["patterns_clear"], calibrated["nested_clears"], calibrated["counts_flag"]),
         "training_summary": {
-            "input": _source(work.options).name,
+            "input": source_of(work.options).name,
             "train_fraction": work.options.train_fraction,
             "seed": work.options.seed,
             "sessions": len(training),
@@ -497,12 +498,14 @@ def _content(work: Work) -> dict[str, Any]:
 
 
 def _bundle_name(options: Options) -> str:
-    return options.name or (options.output.name if options.output else _source(options).stem)
+    return options.name or (options.output.name if options.output else source_of(options).stem)
 
 
-def _source(options: Options) -> Path:
+def source_of(options: Options) -> Path:
+    """The file to learn from. Raises ExportError where none is named."""
     path = options.input or options.sessions
-    assert path
+    if path is None:
+        raise ExportError("name what to learn from: --input FILE, or --sessions FILE.jsonl with --templates FILE.csv")
     return path
 
 
@@ -527,9 +530,8 @@ def _golden_records(work: Work, bundle: Bundle) -> list[dict[str, str]]:
     engine = bundle.engine()
     if work.options.sessions:
         return golden.from_templates(wanted, bundle.input_settings, engine)
-    assert work.options.input
     key = next(session.key for session in training if session.log_keys == wanted)
-    records = (record for _, record in read_events(work.options.input) if _is_of(engine, record, key))
+    records = (record for _, record in read_events(source_of(work.options)) if _is_of(engine, record, key))
     return golden.invent(islice(records, len(wanted)), bundle.input_settings, engine)
 
 
@@ -590,8 +592,7 @@ def fit(work: Work, until: str = "bundle") -> None:
 
     Raises ExportError, one line that says what is missing; then no bundle is written, and what stages are done stay.
     """
-    if until == "bundle" and work.options.output:
-        check_output(work.options.output)
+    _session_settings(work.options, _IDLE_TIMEOUT_S)  # a wrong setting is told before the work is done
     names = [stage.name for stage in STAGES]
     work.path.mkdir(parents=True, exist_ok=True)
     run_stages(STAGES[: names.index(until) + 1], work)

@@ -71,7 +71,7 @@ _ELEMENTS: tuple[tuple[str, tuple[str, ...]], ...] = (
             rf"level=\"?(?<level>{_LEVEL})\"?,? +",
             rf"(?<level>{_LEVEL}) *\| *",
             rf"(?<level>{_LEVEL})/[\w-]+\] *",
-            rf"(?<level>{_LEVEL})(?: +-+ +:? *| *:? +|:(?=\w+:))",
+            rf"(?<level>{_LEVEL})(?: +-+ +:? *| *:? +|:(?=[\w.]+:))",
             r"(?<level>[VDIWEF]) +(?=[\w.$-]+ *:)",
         ),
     ),
@@ -102,6 +102,7 @@ _ELEMENTS: tuple[tuple[str, tuple[str, ...]], ...] = (
             r"(?<pid>\d+) *\| *",
             r"(?<pid>\d+)#\d+: +",
             r"(?<pid>\d+):? +",
+            r"\[pid (?<pid>\d+)(?::tid (?<tid>\d+))?\] *",
             r"\[(?<pid>\d+)\]:? +",
             r"\((?<pid>\d+)\) +",
         ),
@@ -109,6 +110,7 @@ _ELEMENTS: tuple[tuple[str, tuple[str, ...]], ...] = (
     ("thread", (r"\[(?<thread>[^\[\]]*(?:\[[^\[\]]*\][^\[\]]*)*)\] *(?:- +)?",)),
 )
 _CLOSING = ("time", "stamp", "level", "component")
+_SURELY_PROCESS = (r"(?<pid>\d+)#", r"(?<pid>\d+) *\|", r"\[pid ")
 _HOST_FIRST = _ELEMENTS[1][1][0]
 _CONTINUED = re.compile(r"\s|\Z|Caused by: |Traceback \(|\.\.\. \d+ more")
 
@@ -176,7 +178,7 @@ def _chains(line: str) -> Iterator[_Chain]:
 def _closes(element: _Element) -> bool:
     """Whether a header may end here; a bare number or bracket may be the message's own."""
     kind, text = element
-    return kind in _CLOSING or (kind == "process" and ("#" in text or "|" in text))
+    return kind in _CLOSING or any(sign in text for sign in _SURELY_PROCESS)
 
 
 def _starts(line: str) -> Iterator[tuple[list[_Element], int]]:

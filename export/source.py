@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from bisect import bisect
 from collections import Counter
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field, replace
@@ -196,8 +197,12 @@ def cut_off(path: Path, settings: InputSettings, share: float) -> int | None:
 _LADDER = tuple(
     int(n * unit) for unit, steps in ((60, (1, 2, 5, 10, 15, 30)), (3600, (1, 2, 3, 6, 12, 18))) for n in steps
 ) + tuple(86_400 * n for n in (1, 2, 3, 7, 14, 30))
-_COVERED = 0.995  # of the sessions have no longer pause than the suggested timeout
 _MARGIN = 1.1
+_COVERED = 0.95  # of the sessions at least have no longer pause than the suggested timeout …
+_REUSED, _STRAYS = (
+    8,
+    0.005,
+)  # … and hardly any one up to so many times as long: a key that comes back later is a new session
 
 
 class Pauses:
@@ -233,13 +238,13 @@ class Pauses:
                 if (seen := seen + self._all[rung]) >= most:
                     break
             return min(rung, 3600), "keys live as long as the log, so sessions are taken to end where they pause"
-        longest = sorted(self._longest.values())
-        needed = _MARGIN * _quantile(longest, _COVERED) / _NS
-        return _rung(needed), f"{_COVERED:.1%} of the sessions never pause for longer"
-
-
-def _quantile(ordered: list[int], share: float) -> int:
-    return ordered[min(int(share * len(ordered)), len(ordered) - 1)]
+        longest = sorted(pause / _NS for pause in self._longest.values())
+        for rung in _LADDER:
+            below = bisect(longest, rung / _MARGIN)
+            above = bisect(longest, rung * _REUSED) - below
+            if below >= _COVERED * len(longest) and above <= _STRAYS * len(longest):
+                break
+        return rung, f"{below / len(longest):.1%} of the sessions never pause for longer"
 
 
 def _rung(seconds: float) -> int:

@@ -9,9 +9,7 @@ from __future__ import annotations
 import dataclasses
 import hashlib
 import json
-import os
 import sys
-import tempfile
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -119,14 +117,13 @@ class Work:
     def write(self, name: str, content: str | bytes) -> None:
         """Write a file whole or not at all."""
         data = content.encode("utf-8", "replace") if isinstance(content, str) else content
-        handle, temporary = tempfile.mkstemp(prefix=f".{name}-", dir=self.path)
+        temporary = self.file(f".{name}")
         try:
-            with os.fdopen(handle, "wb") as file:
-                file.write(data)
-            Path(temporary).replace(self.file(name))
-        except BaseException:
-            Path(temporary).unlink(missing_ok=True)
-            raise
+            temporary.write_bytes(data)
+            temporary.replace(self.file(name))
+        except OSError as error:
+            temporary.unlink(missing_ok=True)
+            raise ExportError(f"{self.file(name)} can't be written: {error.strerror}") from None
 
     def progress(self, what: str, total: int | None = None) -> Progress:
         """A bar on a terminal."""
