@@ -7,17 +7,19 @@ a detector is worth shows on faults injected into those sessions, what it costs 
 from __future__ import annotations
 
 import math
-from collections import Counter, defaultdict
+from collections import defaultdict
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 
 import numpy as np
 
+from fluent_krone.core.cascade import Clearing
 from fluent_krone.core.hierarchy import Hierarchy
+from fluent_krone.detect.nested_aware import Feature, nested_counts
 from fluent_krone.types import Level
 
 from .to_onnx import check_onnx, to_onnx
-from .train import DensityModel, Doubles, Ints, LogKeys, Table, fit_table, tabulate
+from .train import MAX_PROTOTYPES, DensityModel, Doubles, Ints, LogKeys, Table, fit_table, tabulate
 
 FOLDS, REPEATS = 5, 3
 FREAKS = 3  # training sessions that may be freaks without moving the threshold …
@@ -32,15 +34,18 @@ DECIMALS = 4  # to which the runtime rounds scores before it compares
 MAX_CHECKED = 300
 
 KINDS = ("missing", "extra", "repeated", "reordered", "truncated", "wrong_status", "foreign_step")
-# Which detectors must flag a session for it to be abnormal, as (patterns may clear, nested may clear).
-RULES: Mapping[str, tuple[bool, bool]] = {
-    "nested": (False, True),
-    "patterns": (True, False),
-    "both": (True, True),
-    "either": (False, False),
+# What makes a session abnormal: (patterns may clear, nested may clear, counts that are new flag by themselves).
+RULES: Mapping[str, Clearing] = {
+    "nested": Clearing(patterns_clear=False, nested_clears=True),
+    "patterns": Clearing(patterns_clear=True, nested_clears=False),
+    "both": Clearing(patterns_clear=True, nested_clears=True),
+    "either": Clearing(patterns_clear=False, nested_clears=False),
+    "any": Clearing(patterns_clear=False, nested_clears=False, counts_flag=True),
 }
 
 Progress = Callable[[int, int], None]  # steps done, of how many
+Judged = tuple[float, bool, bool]
+Counts = frozenset[tuple[Feature, int]]
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -56,6 +61,7 @@ class Calibration:
     band: tuple[float, float]
     patterns_clear: bool
     nested_clears: bool
+    counts_flag: bool
     detection: dict[str, dict[str, float]]
     false_alarms: dict[str, float]
     scores: Doubles
@@ -112,8 +118,17 @@ def calibrate(
             on_progress(repeat * folds + i + 1, repeats * folds)
     threshold = round(threshold_of(scores), DECIMALS)
     detection, false_alarms = trial.rates(threshold)
+    if len(table.example) > MAX_PROTOTYPES:  # the detector would not know all counts of training
+        false_alarms = false_alarms | {"any": 1.0}
     rule = choose_rule(detection, false_alarms, tolerated=2 * _tolerated(size) / size)
-    return Calibration(threshold, band_of(scores, threshold), *RULES[rule], detection, false_alarms, scores)
+    return Calibration(
+        threshold=threshold,
+        band=band_of(scores, threshold),
+        **asdict(RULES[rule]),
+        detection=detection,
+        false_alarms=false_alarms,
+        scores=scores,
+    )
 
 
 def threshold_of(scores: Doubles) -> float:
@@ -192,15 +207,16 @@ def _pick(rng: np.random.Generator, keys: Sequence[int], default: int) -> int:
 
 @dataclass(slots=True)
 class _Trial:
-    """Both detectors on held-out sessions, as they are and with faults: (score, has an unseen pattern) of each."""
+    """Both detectors on held-out sessions, as they are and with faults: (score, unseen pattern?, new counts?)."""
 
     sessions: Sequence[Sequence[int]]
     hierarchy: Hierarchy
     rng: np.random.Generator
-    normal: list[tuple[float, bool]] = field(default_factory=list)
-    faulty: dict[str, list[tuple[float, bool]]] = field(default_factory=lambda: defaultdict(list))
+    normal: list[Judged] = field(default_factory=list)
+    faulty: dict[str, list[Judged]] = field(default_factory=lambda: defaultdict(list))
     _patterns: _Patterns = field(init=False)
     _known: set[LogKeys] = field(init=False)
+    _counts_of: dict[LogKeys, Counts] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         self._patterns = _Patterns(self.hierarchy)
@@ -209,16 +225,26 @@ class _Trial:
     def run(self, model: DensityModel, held: Ints, scores: Doubles) -> None:
         """One fold: `held` were not among what `model` was fitted on, `scores` are theirs."""
         fitted = np.setdiff1d(np.arange(len(self.sessions)), held)
-        seen = self._patterns.of_all(self.sessions[i] for i in fitted)
-        unseen = {keys: not self._patterns.of(keys) <= seen for keys in {tuple(self.sessions[i]) for i in held}}
-        self.normal += [(score, unseen[tuple(self.sessions[i])]) for i, score in zip(held, scores, strict=True)]
+        courses = {tuple(self.sessions[i]) for i in fitted}
+        seen = self._patterns.of_all(courses)
+        counts = {self._counts(keys) for keys in courses}
+
+        def judged(keys: LogKeys, score: float) -> Judged:
+            return score, not self._patterns.of(keys) <= seen, self._counts(keys) not in counts
+
+        self.normal += [judged(tuple(self.sessions[i]), score) for i, score in zip(held, scores, strict=True)]
         pool = sorted(node for kind, node in model.columns if kind == "key")
         hosts = [i for i in held if len(self.sessions[i])]
         for kind in KINDS:
             for i in self.rng.permutation(hosts)[:FAULTS]:
                 keys = inject(self.sessions[i], kind, self.rng, self.hierarchy, pool)
                 if keys and keys not in self._known:  # else the fault made a normal session of another
-                    self.faulty[kind].append((model.score(keys), not self._patterns.of(keys) <= seen))
+                    self.faulty[kind].append(judged(keys, model.score(keys)))
+
+    def _counts(self, keys: LogKeys) -> Counts:
+        if keys not in self._counts_of:
+            self._counts_of[keys] = frozenset(nested_counts(keys, self.hierarchy).items())
+        return self._counts_of[keys]
 
     def rates(self, threshold: float) -> tuple[dict[str, dict[str, float]], dict[str, float]]:
         """Detection rates by kind and rule, and false alarms by rule."""
@@ -226,12 +252,17 @@ class _Trial:
         return detection, _rates(self.normal, threshold)
 
 
-def _rates(judged: Sequence[tuple[float, bool]], threshold: float) -> dict[str, float]:
+def _rates(judged: Sequence[Judged], threshold: float) -> dict[str, float]:
     """Share flagged, by rule."""
-    times = Counter((not score <= threshold, unseen) for score, unseen in judged)
-    nested, patterns, both = times[True, False], times[False, True], times[True, True]
-    flagged = {"nested": nested + both, "patterns": patterns + both, "both": both, "either": nested + patterns + both}
-    return {rule: n / max(1, len(judged)) for rule, n in flagged.items()}
+    flags = [(not score <= threshold, unseen, new_counts) for score, unseen, new_counts in judged]
+    flagged = {
+        "nested": sum(nested for nested, _, _ in flags),
+        "patterns": sum(unseen for _, unseen, _ in flags),
+        "both": sum(nested and unseen for nested, unseen, _ in flags),
+        "either": sum(nested or unseen for nested, unseen, _ in flags),
+        "any": sum(any(flag) for flag in flags),
+    }
+    return {rule: n / max(1, len(flags)) for rule, n in flagged.items()}
 
 
 class _Patterns:
@@ -274,4 +305,11 @@ def _repeats(size: int) -> int:
 
 def _uncalibrated() -> Calibration:
     """One session says nothing of how normal ones differ."""
-    return Calibration(FLOOR, (0.9 * FLOOR, 1.1 * FLOOR), *RULES["nested"], {}, {}, np.zeros((0, 0)))
+    return Calibration(
+        threshold=FLOOR,
+        band=(0.9 * FLOOR, 1.1 * FLOOR),
+        **asdict(RULES["nested"]),
+        detection={},
+        false_alarms={},
+        scores=np.zeros((0, 0)),
+    )

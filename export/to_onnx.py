@@ -3,7 +3,8 @@
 The graph takes a session's own columns only (`sparse_vector` of the detector), so its cost follows the session, not
 the vocabulary. Where large numbers cancel, in a distance, it computes in double precision.
 
-    columns int64[K], values float32[K]  →  score float[1], bound float[1], nearest int64[≤ 5], nearest first
+    columns int64[K], values float32[K], missing_share float64
+    → score float[1], bound float[1], nearest int64[≤ 5], nearest first
 """
 
 from __future__ import annotations
@@ -50,6 +51,7 @@ def to_onnx(model: DensityModel) -> bytes:
         [
             helper.make_tensor_value_info("columns", TensorProto.INT64, ["K"]),
             helper.make_tensor_value_info("values", TensorProto.FLOAT, ["K"]),
+            helper.make_tensor_value_info("missing_share", TensorProto.DOUBLE, []),
         ],
         [
             helper.make_tensor_value_info("score", TensorProto.FLOAT, [1]),
@@ -101,8 +103,14 @@ def _nodes() -> list[onnx.NodeProto]:
         node("Cast", ["minus_log"], ["score_and_bound"], to=TensorProto.FLOAT),
         node("Gather", ["score_and_bound", "first"], ["score"]),
         node("Gather", ["score_and_bound", "second"], ["bound"]),
-        node("Gather", ["terms", "score_row"], ["score_terms"]),
-        node("TopK", ["score_terms", "nearest_count"], ["nearest_terms", "nearest"]),
+        # Nearest by distance alone (the likeliest normal session may be a common one that lies far off), where what the
+        # session lacks counts less than what it has too much of: it may have been cut short, or go on.
+        node("Sub", ["squared", "certain"], ["lacking"]),
+        node("Mul", ["lacking", "missing_share"], ["lacking_share"]),
+        node("Add", ["certain", "lacking_share"], ["distance_rows"]),
+        node("Gather", ["distance_rows", "score_row"], ["distances"]),
+        node("Neg", ["distances"], ["closeness"]),
+        node("TopK", ["closeness", "nearest_count"], ["nearest_closeness", "nearest"]),
     ]
 
 

@@ -16,15 +16,21 @@ from .localise import NestedDetector, SeqDetector, localise
 from .tracker import State, Tracker
 
 _MARGIN = 1e-3  # relative; far above the rounding of bound and score, so that no early verdict is reversed
+COUNTS = "nested_counts"  # the detector's name where only the counts are new; its score is how many differ
 _NEXT_CHECK = 1.1  # a session's bound is looked at again when it has grown by a tenth
 
 
 @dataclass(frozen=True, slots=True)
 class Clearing:
-    """Who may clear whom: patterns what nested flags, nested what patterns flag."""
+    """Who may clear whom: patterns what nested flags, nested what patterns flag.
+
+    `counts_flag`: a session whose nested counts no normal session had is abnormal, whoever would clear it; for training
+    that has seen all there is to see.
+    """
 
     patterns_clear: bool = True
     nested_clears: bool = True
+    counts_flag: bool = False
 
 
 class Cascade:
@@ -56,18 +62,24 @@ class Cascade:
 
         Only closed Seqs are looked at: an open one may yet become normal.
         """
-        return self._verdict(keys, [seq for seq in self._abnormal_seqs(keys) if seq.end < len(keys)])
+        closed = [seq for seq in self._abnormal_seqs(keys) if seq.end < len(keys)]
+        return self._verdict(keys, closed, ended=False)
 
     def _judge(self, state: State, keys: Sequence[int]) -> Verdict | None:
         unseen = state.tainted or not all(map(self._patterns.is_normal, self.tracker.closed_by_end(state, keys)))
+        if self._is_abnormal(unseen, keys):
+            return self._verdict(keys, self._abnormal_seqs(keys) if unseen else [])
+        return None
+
+    def _is_abnormal(self, unseen: bool, keys: Sequence[int]) -> bool:
         if self.nested is None:
-            abnormal = unseen
-        elif self._clearing.patterns_clear and not unseen:
-            abnormal = False
-        else:
-            flagged = self.nested.is_abnormal(self.nested.density(keys).score)
-            abnormal = flagged if flagged == unseen else flagged or not self._clearing.nested_clears
-        return self._verdict(keys, self._abnormal_seqs(keys) if unseen else []) if abnormal else None
+            return unseen
+        if self._clearing.counts_flag and not self.nested.has_counts(keys):
+            return True
+        if self._clearing.patterns_clear and not unseen:
+            return False
+        flagged = self.nested.is_abnormal(self.nested.density(keys).score)
+        return flagged if flagged == unseen else flagged or not self._clearing.nested_clears
 
     def _is_decided(self, state: State, keys: Sequence[int]) -> bool:
         """Whether the session is abnormal whatever may still come. `keys` end with the event that led to `state`.
@@ -75,9 +87,9 @@ class Cascade:
         A closed Seq stays unseen, and nested's bound never falls: those two are certain.
         """
         unseen = state.tainted
-        if self.nested is None or not self._clearing.nested_clears:
-            return unseen
-        if self._clearing.patterns_clear and not unseen:
+        if unseen and (self.nested is None or not self._clearing.nested_clears):
+            return True
+        if self.nested is None or (self._clearing.patterns_clear and not unseen):
             return False
         if state.events < state.check_at or keys.count(keys[-1]) <= self.nested.most(keys[-1]):
             return False
@@ -88,13 +100,16 @@ class Cascade:
     def _abnormal_seqs(self, keys: Sequence[int]) -> list[Seq]:
         return [seq for seq in self._hierarchy.decompose(keys) if not self._patterns.is_normal(seq)]
 
-    def _verdict(self, keys: Sequence[int], abnormal: list[Seq]) -> Verdict:
-        found = localise(keys, abnormal, self._hierarchy, self._patterns, self.nested)
+    def _verdict(self, keys: Sequence[int], abnormal: list[Seq], *, ended: bool = True) -> Verdict:
+        density = self.nested.density(keys) if self.nested is not None else None
+        flagged = self.nested is not None and density is not None and self.nested.is_abnormal(density.score)
+        place = localise(keys, abnormal, self._hierarchy, self._patterns, self.nested, by_counts=flagged, ended=ended)
         level: Level = next((level for level in LEVELS if any(seq.level == level for seq in abnormal)), "entity")
-        density = self.nested.density(keys) if self.nested else None
-        if self.nested and density and (self.nested.is_abnormal(density.score) or not abnormal):
+        if self.nested is not None and density is not None and (flagged or not abnormal):
             detector, score, threshold = self.nested.name, density.score, self.nested.threshold
+            if not flagged:
+                detector, score, threshold = COUNTS, place.distance, 0.0
         else:
             detector, threshold = self._patterns.name, self._patterns.threshold
             score = max(self._patterns.score(seq)[0] for seq in abnormal if seq.level == level)
-        return Verdict(level, found.seq, found.event, detector, score, threshold, found.evidence)
+        return Verdict(level, place.seq, place.event, detector, score, threshold, place.evidence)

@@ -15,7 +15,7 @@ from __future__ import annotations
 import re
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from difflib import SequenceMatcher
 from typing import Protocol
 
@@ -29,6 +29,7 @@ ERROR = re.compile(
     re.I,
 )
 _MOST_ALIGNED = 2_000  # events; longer sessions are compared by counts alone
+_CUT_SHORT = 0.8  # a session this like the beginning of a longer normal one was cut short
 
 
 class SeqDetector(Protocol):
@@ -72,8 +73,12 @@ class NestedDetector(Protocol):
         """Log keys of the normal sessions that `nearest` counts through."""
         ...
 
-    def density(self, log_keys: Sequence[int]) -> DensityLike: ...
+    def density(self, log_keys: Sequence[int], *, ended: bool = True) -> DensityLike: ...
     def is_abnormal(self, score: float) -> bool: ...
+    def has_counts(self, log_keys: Sequence[int]) -> bool:
+        """Whether a normal session had exactly these nested counts."""
+        ...
+
     def most(self, log_key: int) -> int:
         """The largest count of a log key in any normal session; 0 if it was never seen."""
         ...
@@ -85,11 +90,13 @@ class NestedDetector(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Place:
-    """Where a session is odd; `event_scores[i]` is event i's."""
+    """Where a session is odd; `event_scores[i]` is event i's, `distance` how many events it has more or less of than
+    the nearest normal session."""
 
     seq: Seq
     event: int
     event_scores: tuple[float, ...]
+    distance: float
     evidence: Evidence
 
 
@@ -99,18 +106,29 @@ def localise(
     hierarchy: Hierarchy,
     patterns: SeqDetector,
     nested: NestedDetector | None,
+    *,
+    by_counts: bool = True,
+    ended: bool = True,
 ) -> Place:
-    """Score the events of an abnormal session; `abnormal` are the Seqs that patterns do not clear, maybe none."""
-    normal = _nearest_normal(keys, nested)
+    """Score the events of an abnormal session; `abnormal` are the Seqs that patterns do not clear, maybe none.
+
+    `by_counts`: hear the counts too. Where they alone would not have made the session abnormal they know little. Of a
+    session that has not `ended` nothing is called missing.
+    """
+    normal = _nearest_normal(keys, nested, ended)
     scores = [0.0] * len(keys)
-    if nested is not None:
+    if nested is not None and (by_counts or not abnormal):
         _score_counts(scores, keys, normal, nested, hierarchy)
     _score_patterns(scores, keys, abnormal, hierarchy, patterns)
     if not any(scores):
         _score_gap(scores, keys, normal)
     seq = _heaviest(scores, keys, hierarchy)
     event = max(range(seq.start, seq.end), key=lambda i: (scores[i], -i))
-    return Place(seq, event, tuple(scores), _evidence(keys, normal, abnormal, hierarchy, patterns))
+    distance = sum(((Counter(keys) - Counter(normal)) + (Counter(normal) - Counter(keys))).values())
+    evidence = _evidence(keys, normal, abnormal, hierarchy, patterns)
+    if not ended:
+        evidence = replace(evidence, missing={})
+    return Place(seq, event, tuple(scores), float(distance), evidence)
 
 
 def severity(text: str) -> int:
@@ -122,36 +140,50 @@ def severity(text: str) -> int:
     return 2 if SEVERE.search(text) else 1 if ERROR.search(text) else 0
 
 
-def _nearest_normal(keys: Sequence[int], nested: NestedDetector | None) -> tuple[int, ...]:
-    """Of the nearest normal sessions by counts, the one that runs most alike."""
+def _nearest_normal(keys: Sequence[int], nested: NestedDetector | None, ended: bool) -> tuple[int, ...]:
+    """Of the nearest normal sessions by counts, the one that runs most alike; for one cut short, one that it begins."""
     if nested is None:
         return ()
-    nearest = [tuple(nested.normal[i]) for i in nested.density(keys).nearest]
+    nearest = [tuple(nested.normal[i]) for i in nested.density(keys, ended=ended).nearest]
     if not nearest or len(keys) > _MOST_ALIGNED:
         return nearest[0] if nearest else ()
-    here = Counter(keys)
-    least = sum(nested.excess(key, n, Counter(nearest[0])[key]) for key, n in here.items())
-    alike = [other for other in nearest if _distance(here, other, nested) <= least + 1e-9] or nearest[:1]
-    return max(alike, key=lambda other: SequenceMatcher(None, keys, other, autojunk=False).ratio())
+    likeness, best = max((_likeness(keys, other), other) for other in nearest)
+    if ended:
+        longer = (tuple(nested.normal[i]) for i in nested.density(keys, ended=False).nearest)
+        begins, whole = max((_likeness(keys, other[: len(keys)]), other) for other in longer)
+        if begins > max(likeness, _CUT_SHORT) and len(whole) > len(keys):
+            return whole
+    return best
 
 
-def _distance(here: Counter[int], other: Sequence[int], nested: NestedDetector) -> float:
-    there = Counter(other)
-    return sum(nested.excess(key, here[key], there[key]) for key in here.keys() | there.keys())
+def _likeness(keys: Sequence[int], other: Sequence[int]) -> float:
+    return SequenceMatcher(None, keys, other, autojunk=False).ratio()
 
 
 def _score_counts(
     scores: list[float], keys: Sequence[int], normal: Sequence[int], nested: NestedDetector, hierarchy: Hierarchy
 ) -> None:
-    """A log key's excess over the nearest normal session is shared by its events."""
+    """A log key's excess over the nearest normal session is shared by those of its events that have no counterpart."""
     here, there = Counter(keys), Counter(normal)
-    share = {
-        key: nested.excess(key, n, there[key]) / n * (1 + severity(hierarchy.rows[key].template))
-        for key, n in here.items()
-        if n > there[key]
-    }
-    for event, key in enumerate(keys):
-        scores[event] += share.get(key, 0.0)
+    alone = _without_counterpart(keys, normal)
+    for key, n in here.items():
+        if n > there[key]:
+            excess = nested.excess(key, n, there[key]) * (1 + severity(hierarchy.rows[key].template))
+            events = [event for event in alone if keys[event] == key]
+            if len(events) < n - there[key]:
+                events = [event for event, other in enumerate(keys) if other == key]
+            for event in events:
+                scores[event] += excess / len(events)
+
+
+def _without_counterpart(keys: Sequence[int], normal: Sequence[int]) -> list[int]:
+    """Events that the nearest normal session has nothing to set beside."""
+    if len(keys) > _MOST_ALIGNED or len(normal) > _MOST_ALIGNED:
+        return []
+    matched: set[int] = set()
+    for block in SequenceMatcher(None, keys, normal, autojunk=False).get_matching_blocks():
+        matched.update(range(block.a, block.a + block.size))
+    return [event for event in range(len(keys)) if event not in matched]
 
 
 def _score_patterns(
@@ -161,13 +193,22 @@ def _score_patterns(
     hierarchy: Hierarchy,
     patterns: SeqDetector,
 ) -> None:
-    """Where unseen Seqs of the lowest level leave the nearest seen pattern, the event's score doubles, or begins."""
+    """Where unseen Seqs of the lowest level leave the nearest seen pattern, the event weighs as much as any count does.
+
+    Not beside a step that normal training never had: that is witness enough, and it makes every Seq around it unseen.
+    """
+    top = max(scores)
+    if top and any(not patterns.is_known("status", hierarchy.status_of[key]) for key in set(keys)):
+        return
     level = next((level for level in LEVELS if any(seq.level == level for seq in abnormal)), None)
+    odd: dict[int, float] = {}
     for seq in abnormal:
         if seq.level == level:
             distance, nearest = patterns.score(seq)
             event = _odd_event(seq, nearest, keys, hierarchy)
-            scores[event] = scores[event] * 2 or distance
+            odd[event] = max(distance, odd.get(event, 0.0))
+    for event, distance in odd.items():
+        scores[event] += (top or 1.0) * distance / max(odd.values())
 
 
 def _odd_event(seq: Seq, nearest: Sequence[int], keys: Sequence[int], hierarchy: Hierarchy) -> int:

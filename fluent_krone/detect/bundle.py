@@ -160,7 +160,7 @@ def _read(path: Path) -> Bundle:
         hierarchy=hierarchy,
         patterns=LocalContext({level: patterns[level] for level in LEVELS}, detector["automaton"]),
         nested=_nested(content, hierarchy, path) if has_nested else None,
-        clearing=Clearing(detector["patterns_clear"], detector["nested_clears"]),
+        clearing=Clearing(detector["patterns_clear"], detector["nested_clears"], detector["counts_flag"]),
         training=frozenset(content["training.txt"].decode().split()),
         golden=tuple(_golden(json.loads(line)) for line in _lines(content["golden.jsonl"])),
     )

@@ -29,6 +29,9 @@ Kind = Literal["key", "entity", "action"]
 Feature = tuple[Kind, int]  # a log key, or a node that had a run
 KIND_WEIGHT: Mapping[Kind, float] = {"key": 1.0, "entity": 0.5, "action": 0.5}  # runs move with harmless interleaving
 
+# How much what a session lacks counts, beside what it has too much of, when the nearest normal session is looked for.
+_MISSING_SHARE, _MISSING_SHARE_YET = 0.3, 0.02
+
 
 def nested_counts(log_keys: Sequence[int], hierarchy: Hierarchy) -> Counter[Feature]:
     """How often each log key occurs, and how many runs each entity and each action has."""
@@ -114,6 +117,7 @@ class NestedAware:
         for log_keys in self.normal:
             for key, count in Counter(log_keys).items():
                 self._most[key] = max(count, self._most.get(key, 0))
+        self._exact = {frozenset(nested_counts(keys, hierarchy).items()) for keys in self.normal}
         self._hierarchy = hierarchy
         self._columns = columns
         self._weights = weights
@@ -124,13 +128,16 @@ class NestedAware:
         if len(weights) != len(columns) + 1:
             raise BundleError(f"{where}: {len(weights)} weights for {len(columns)} columns and the unseen one")
 
-    def density(self, log_keys: Sequence[int]) -> Density:
-        """Score, bound and nearest normal sessions of `log_keys`; sessions of equal counts are judged once."""
+    def density(self, log_keys: Sequence[int], *, ended: bool = True) -> Density:
+        """Score, bound and nearest normal sessions of `log_keys`; sessions of equal counts are judged once.
+
+        Of a session that has not `ended`, what it lacks says next to nothing about which normal session is nearest.
+        """
         counts = nested_counts(log_keys, self._hierarchy)
-        key = tuple(sorted(counts.items()))
+        key = (ended, *sorted(counts.items()))
         found: Density | None = self._cache.get(key)
         if found is None:
-            found = self._cache[key] = self._run(counts)
+            found = self._cache[key] = self._run(counts, _MISSING_SHARE if ended else _MISSING_SHARE_YET)
         return found
 
     def is_abnormal(self, score: float) -> bool:
@@ -147,14 +154,15 @@ class NestedAware:
         weight = self._weights[self._columns.get(feature, -1)]
         return (weight * (magnitude(feature, here) - magnitude(feature, there))) ** 2
 
-    def counts_of(self, log_keys: Sequence[int]) -> Counter[Feature]:
-        """Nested counts under this detector's hierarchy."""
-        return nested_counts(log_keys, self._hierarchy)
+    def has_counts(self, log_keys: Sequence[int]) -> bool:
+        """Whether a normal session had exactly these nested counts."""
+        return frozenset(nested_counts(log_keys, self._hierarchy).items()) in self._exact
 
-    def _run(self, counts: Mapping[Feature, int]) -> Density:
+    def _run(self, counts: Mapping[Feature, int], missing_share: float) -> Density:
         columns, values = sparse_vector(counts, self._columns)
+        inputs = {"columns": columns, "values": values, "missing_share": np.array(missing_share)}
         began = time.perf_counter()
-        score, bound, nearest = self._session.run(("score", "bound", "nearest"), {"columns": columns, "values": values})
+        score, bound, nearest = self._session.run(("score", "bound", "nearest"), inputs)
         self.latency.add(time.perf_counter() - began)
         return Density(
             round(float(score[0]), self._decimals),
