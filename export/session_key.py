@@ -34,6 +34,7 @@ _ID = re.compile(
     + r")(?![\w-]|\.\d)"
 )
 _VALUE_OF = list(_VALUES)
+_PROCESS = ("pid", "tid", "thread")  # an execution of a program, where nothing better tells them apart
 _ID_WORD = re.compile(
     r"id|req|request|trace|span|session|sess|txn|transaction|order|job|task|blk|block|conn|call", re.I
 )
@@ -102,7 +103,10 @@ def _score(option: str, values: Counter[str], total: int) -> float:
         return 0.0
     variety = math.log(found.sessions) / math.log(max(total, 3))
     word = re.split(r"[^A-Za-z]+", option.strip("/"))[0]
-    known = 2.0 if _ID_WORD.search(word) else 0.3 if _MEASURE.fullmatch(word) else 1.0
+    if option in _PROCESS:
+        known = 0.5
+    else:
+        known = 2.0 if _ID_WORD.search(word) else 0.3 if _MEASURE.fullmatch(word) else 1.0
     return found.coverage * variety * known
 
 

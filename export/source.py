@@ -21,7 +21,7 @@ from .stages import Options
 
 _SAMPLE, _SAMPLED_FROM = 2_000, 20_000
 _MESSAGE_NAMES = ("message", "msg", "log", "Content", "content", "text", "body", "event", "MESSAGE", "m_message")
-_TIME_NAMES = ("time", "timestamp", "@timestamp", "ts")
+_COMPONENT_NAMES = ("component", "logger", "logger_name", "Component")
 _MUCH = 0.05  # of the records: worth a warning when they can't be read
 _NS = 1_000_000_000
 
@@ -57,6 +57,8 @@ def settle(options: Options, say: Say, warn: Say) -> InputSettings:
             _say_guess(guess, say)
         elif is_text:
             warn("no known header in most of the lines: the whole line is the message (--line-format says otherwise)")
+    if settings.component_field is None:
+        settings = replace(settings, component_field=_component(sample, say))
     if options.time_format and "%y" not in options.time_format.lower():
         raise ExportError(
             f"--time-format {options.time_format!r} has no year: leave time out, and the file's date serves"
@@ -72,6 +74,16 @@ def _sample(path: Path) -> list[dict[bytes, Any]]:
     if not records:
         raise ExportError(f"{path}: the file is empty: there is nothing to learn from")
     return records[:: max(1, len(records) // _SAMPLE)]
+
+
+def _component(sample: list[dict[bytes, Any]], say: Say) -> str | None:
+    """A field that all records have by a name that loggers go by."""
+    for name in _COMPONENT_NAMES:
+        values = {record.get(name.encode()) for record in sample}
+        if all(isinstance(value, bytes) and value for value in values) and len(values) < 0.1 * len(sample):
+            say(f"component field, guessed: {name}")
+            return name
+    return None
 
 
 def _list(names: set[str]) -> str:

@@ -1,0 +1,477 @@
+"""From a log of an invented system to a bundle, stage by stage, and what bad input comes to."""
+
+from __future__ import annotations
+
+import csv
+import gzip
+import json
+import os
+import random
+import resource
+import subprocess
+import sys
+from collections.abc import Callable, Iterator, Sequence
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import pyarrow
+import pyarrow.parquet
+import pytest
+
+from export.cli import main
+from fluent_krone.detect.bundle import load_bundle
+from fluent_krone.inputs import read_events
+
+REPOSITORY = Path(__file__).parents[2]
+T0 = datetime(2026, 5, 4, 8, tzinfo=UTC)
+Line = tuple[datetime, str, str, str]  # time, logger, message, key
+
+
+def brew(rng: random.Random, key: str) -> list[tuple[str, str]]:
+    """How a brewery's controller logs one batch of beer."""
+    steps = [
+        ("Mash", f"batch {key}: mashing {rng.randint(100, 900)} kg of malt"),
+        ("Mash", f"batch {key}: held at {rng.randint(60, 70)} degrees"),
+    ]
+    steps += [("Boil", f"batch {key}: hop gift {i + 1} added") for i in range(rng.randint(1, 3))]
+    steps += [
+        ("Boil", f"batch {key}: boiled for {rng.randint(60, 90)} minutes"),
+        ("Cooler", f"batch {key}: wort cooled to {rng.randint(10, 20)} degrees"),
+        ("Tank", f"batch {key}: filled into tank T{rng.randint(1, 9)}"),
+    ]
+    return steps
+
+
+FAULT = ("Cooler", "batch {}: cooling failed, pump blocked")
+
+
+def brewery(sessions: int, seed: int, faults: Sequence[int] = ()) -> list[Line]:
+    """Interleaved batches, a few seconds between their lines; batch number n of `faults` goes wrong."""
+    rng = random.Random(seed)
+    lines: list[Line] = []
+    for n in range(sessions):
+        key = str(400_000 + 1000 * seed + n)
+        steps = brew(rng, key)
+        if n in faults:
+            steps[-2:] = [(FAULT[0], FAULT[1].format(key))]
+        at = T0 + timedelta(days=seed, seconds=20 * n)
+        for logger, message in steps:
+            at += timedelta(milliseconds=rng.randint(100, 9000))
+            lines.append((at, logger, message, key))
+    return sorted(lines)
+
+
+def as_text(lines: Sequence[Line]) -> str:
+    return "".join(f"{at:%Y-%m-%d %H:%M:%S},{at.microsecond // 1000:03d} INFO [w1] {c}: {m}\n" for at, c, m, _ in lines)
+
+
+def as_jsonl(lines: Sequence[Line]) -> str:
+    rows = ({"time": at.isoformat(), "logger": c, "msg": m, "batch": key} for at, c, m, key in lines)
+    return "".join(json.dumps(row) + "\n" for row in rows)
+
+
+@pytest.fixture
+def log(tmp_path: Path) -> Path:
+    path = tmp_path / "brewery.log"
+    path.write_text(as_text(brewery(60, 1)), encoding="utf-8")
+    return path
+
+
+@pytest.fixture(autouse=True)
+def _in_a_folder_of_its_own(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+
+
+Run = Callable[..., tuple[int, str, str]]
+
+
+@pytest.fixture
+def run(capsys: pytest.CaptureFixture[str]) -> Run:
+    """Run a command of `export`: exit code, what it said, what it complained of."""
+
+    def command(*arguments: Any) -> tuple[int, str, str]:
+        code = main([str(argument) for argument in arguments])
+        return code, *capsys.readouterr()
+
+    return command
+
+
+KEY = ("--session-key", "/batch ([0-9]+)/")
+
+
+# -- the whole way
+
+
+def test_two_options_make_a_bundle_that_finds_a_fault(log: Path, tmp_path: Path) -> None:
+    command = [sys.executable, "-m", "fluent_krone"]
+    environment = {**os.environ, "PYTHONPATH": str(REPOSITORY)}
+
+    def call(*arguments: str) -> str:
+        done = subprocess.run(
+            [*command, *arguments], cwd=tmp_path, env=environment, capture_output=True, text=True, check=False
+        )
+        assert done.returncode == 0, done.stderr
+        assert not done.stderr, "no bar where there is no terminal"
+        return done.stdout
+
+    said = call("export", "fit", "--input", str(log), *KEY)
+    assert "line format, guessed, of 100.0% of the lines" in said
+    assert "idle timeout, suggested: 1m" in said
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["brewery.bundle", "brewery.log"]
+
+    other = tmp_path / "other.log"
+    other.write_text(as_text(brewery(50, 2, faults=[17, 33])), encoding="utf-8")
+    summary = call("replay", "--bundle", "brewery.bundle", "--input", "other.log", "--alerts", "alerts.jsonl")
+    alerts = [json.loads(line) for line in (tmp_path / "alerts.jsonl").read_text(encoding="utf-8").splitlines()]
+    flagged = {alert["session"][0] for alert in alerts if alert["kind"] == "sequence"}
+    assert flagged == {"402017", "402033"}, summary
+    assert [alert["started_at"][:10] for alert in alerts if alert["kind"] == "sequence"] == ["2026-05-06"] * 2
+    assert any("cooling failed" in line for alert in alerts for line in alert["lines"])
+
+
+def test_the_same_input_and_seed_give_the_same_bundle(log: Path, tmp_path: Path, run: Run) -> None:
+    for name in ("one", "two"):
+        code, _, error = run("fit", "--input", log, *KEY, "--output", tmp_path / name, "--name", "brewery", "--seed", 5)
+        assert (code, error) == (0, "")
+    files = {name: {p.name: p.read_bytes() for p in (tmp_path / name).iterdir()} for name in ("one", "two")}
+    assert files["one"] == files["two"]
+    bundle = load_bundle(str(tmp_path / "one"))
+    assert bundle.name == "brewery"
+    assert len(bundle.golden) == 2
+
+
+def test_golden_lines_give_nothing_of_the_log_away(log: Path, tmp_path: Path, run: Run) -> None:
+    log.write_text(log.read_text(encoding="utf-8").replace("[w1]", "[bob's thread]"), encoding="utf-8")
+    run("fit", "--input", log, *KEY, "--output", "b")
+    golden = (tmp_path / "b" / "golden.jsonl").read_text(encoding="utf-8")
+    assert "bob" not in golden
+    assert "401" not in golden
+    assert "fits no template" in golden
+
+
+# -- stages
+
+
+def stages(said: str) -> dict[str, str]:
+    return dict(line.split(": ", 1) for line in said.splitlines() if ": " in line)
+
+
+def test_stages_run_alone_go_on_from_each_other_and_are_skipped(log: Path, tmp_path: Path, run: Run) -> None:
+    work = tmp_path / "work"
+    code, said, _ = run("mine", "--work", work, "--input", log, *KEY)
+    assert (code, stages(said)["mine"]) == (0, "6 templates")
+    assert sorted(p.name for p in work.iterdir()) == ["options.json", "stages.json", "templates.json"]
+    _, said, _ = run("sequences", "--work", work)
+    assert stages(said)["mine"] == "unchanged"
+    assert (work / "hierarchy.csv").read_text(encoding="utf-8").startswith("template,entity,action,status,source")
+    assert len((work / "sequences.jsonl").read_text(encoding="utf-8").splitlines()) == 60
+    _, said, _ = run("sequences", "--work", work)
+    assert stages(said) == dict.fromkeys(("mine", "hierarchy", "sequences"), "unchanged")
+    _, said, _ = run("sequences", "--work", work, "--idle-timeout", "5s")
+    assert stages(said)["hierarchy"] == "unchanged"
+    assert stages(said)["warning"].startswith("the session settings cut 60 sessions into ")
+    _, said, _ = run("sequences", "--work", work)
+    assert stages(said)["sequences"] == "unchanged", "options are remembered"
+    with log.open("a", encoding="utf-8") as file:
+        file.write(as_text(brewery(2, 3)))
+    _, said, _ = run("sequences", "--work", work, "--idle-timeout", "1h")
+    assert "unchanged" not in said
+    code, said, _ = run("bundle", "--work", work, "--output", tmp_path / "b")
+    assert code == 0
+    assert len(load_bundle(str(tmp_path / "b")).training) == 62
+
+
+def test_a_tree_corrected_in_place_stays_and_what_hangs_on_it_is_done_anew(log: Path, tmp_path: Path, run: Run) -> None:
+    work = tmp_path / "work"
+    run("calibrate", "--work", work, "--input", log, *KEY)
+    tree = work / "hierarchy.csv"
+    rows = list(csv.reader(tree.read_text(encoding="utf-8").splitlines()))
+    rows[1][1:] = ["kettle", "heat", "none", "operator"]
+    with tree.open("w", newline="", encoding="utf-8") as file:
+        csv.writer(file).writerows(rows)
+    _, said, _ = run("calibrate", "--work", work)
+    assert stages(said)["hierarchy"] == stages(said)["sequences"] == "unchanged"
+    assert stages(said)["train"] != "unchanged"
+    assert "kettle" in tree.read_text(encoding="utf-8")
+
+
+def test_a_stage_whose_file_is_gone_is_done_again(log: Path, tmp_path: Path, run: Run) -> None:
+    run("sequences", "--work", "w", "--input", log, *KEY)
+    (tmp_path / "w" / "sequences.jsonl").unlink()
+    _, said, _ = run("sequences", "--work", "w")
+    assert stages(said)["hierarchy"] == "unchanged"
+    assert stages(said)["sequences"] != "unchanged"
+
+
+def test_show_draws_the_tree(log: Path, run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    run("hierarchy", "--work", "w", "--input", log, *KEY)
+    code, drawn, _ = run("show", "w/hierarchy.csv")
+    assert code == 0
+    assert drawn.splitlines()[0] == "ROOT (6 templates)"
+    assert [line for line in drawn.splitlines() if line[0] in "├└"][-1].startswith("└─ ")
+    assert "\x1b" not in drawn
+    monkeypatch.setattr(sys.stdout, "isatty", lambda: True)
+    assert "\x1b" in run("show", "w/hierarchy.csv")[1]
+    monkeypatch.setenv("NO_COLOR", "1")
+    assert "\x1b" not in run("show", "w/hierarchy.csv")[1]
+
+
+# -- inputs
+
+
+def written(path: Path, lines: list[Line]) -> Path:
+    text = as_text(lines) if ".log" in path.name else as_jsonl(lines)
+    if path.suffix == ".gz":
+        path.write_bytes(gzip.compress(text.encode()))
+    elif path.suffix == ".csv":
+        rows = [json.loads(line) for line in text.splitlines()]
+        with path.open("w", newline="", encoding="utf-8") as file:
+            writer = csv.DictWriter(file, rows[0])
+            writer.writeheader()
+            writer.writerows(rows)
+    elif path.suffix == ".parquet":
+        pyarrow.parquet.write_table(pyarrow.Table.from_pylist([json.loads(line) for line in text.splitlines()]), path)
+    else:
+        path.write_text(text, encoding="utf-8")
+    return path
+
+
+@pytest.mark.parametrize("name", ["a.log", "a.log.gz", "a.jsonl", "a.jsonl.gz", "a.csv", "a.parquet"])
+def test_every_kind_of_file_gives_the_same_sessions(tmp_path: Path, run: Run, name: str) -> None:
+    path = written(tmp_path / name, brewery(40, 1))
+    code, _, error = run("sequences", "--work", "w", "--input", path, *KEY)
+    assert (code, error) == (0, "")
+    found = [json.loads(line) for line in (tmp_path / "w" / "sequences.jsonl").read_text(encoding="utf-8").splitlines()]
+    times = {row["first_ns"] for row in found}
+    assert len(found) == 40
+    assert sum(len(row["keys"]) for row in found) == len(brewery(40, 1))
+    assert min(times) // 10**9 >= int(T0.timestamp()) + 86400
+
+
+def test_fields_may_have_any_name(tmp_path: Path, run: Run) -> None:
+    rows = [{"when": int(at.timestamp()), "who": c, "what": m, "which": int(key)} for at, c, m, key in brewery(30, 1)]
+    path = tmp_path / "a.jsonl"
+    path.write_text("".join(json.dumps(row) + "\n" for row in rows), encoding="utf-8")
+    mapping = ("--message-field", "what", "--component-field", "who", "--time-field", "when", "--session-key", "which")
+    code, said, error = run("fit", "--input", path, *mapping, "--output", "b")
+    assert (code, error) == (0, "")
+    assert "idle timeout, suggested" in said
+    bundle = load_bundle("b")
+    assert {row.entity for row in bundle.hierarchy.rows} >= {"Mash", "Boil", "Cooler", "Tank"}
+    assert len(bundle.golden) == 2
+
+
+def test_labelled_abnormal_sessions_are_left_out(tmp_path: Path, run: Run) -> None:
+    path = written(tmp_path / "a.log", brewery(60, 1, faults=[3, 40]))
+    labels = tmp_path / "labels.csv"
+    labels.write_text("session,label\n401003,1\n401040,1\n401001,0\n", encoding="utf-8")
+    _, said, _ = run("sequences", "--work", "w", "--input", path, *KEY, "--labels", labels)
+    assert stages(said)["sequences"] == "60 sessions (60 instances), 58 of them to fit on, 2 labelled abnormal"
+
+
+def test_a_first_part_of_the_log_to_fit_on(log: Path, run: Run) -> None:
+    _, said, _ = run("sequences", "--work", "w", "--input", log, *KEY, "--train-fraction", "0.5")
+    assert "60 sessions (60 instances), 3" in stages(said)["sequences"]
+
+
+def test_the_whole_line_is_the_message_where_no_header_is_known(tmp_path: Path, run: Run) -> None:
+    path = tmp_path / "a.log"
+    path.write_text("".join(f"{m}\n" for _, _, m, _ in brewery(30, 1)), encoding="utf-8")
+    code, said, _ = run("fit", "--input", path, *KEY, "--output", "b")
+    assert code == 0
+    assert "warning: no known header" in said
+    assert load_bundle("b").input_settings.line_format is None
+
+
+def cut_sessions(tmp_path: Path, count: int = 40) -> tuple[Path, Path]:
+    rng = random.Random(3)
+    templates = tmp_path / "templates.csv"
+    templates.write_text(
+        'EventId,EventTemplate\nE1,door <*> opened\nE2,"cabin, moving to <*>"\nE3,door <*> closed\nE9,cabin stuck\n',
+        encoding="utf-8",
+    )
+    rows = [
+        {"session": f"r{i}", "keys": ["E1", *["E2"] * rng.randint(1, 3), "E3"], **({"label": 0} if i % 2 else {})}
+        for i in range(count)
+    ]
+    rows.append({"session": "bad", "keys": ["E1", "E9"], "label": "Anomaly"})
+    path = tmp_path / "sessions.jsonl"
+    path.write_text("".join(json.dumps(row) + "\n" for row in rows), encoding="utf-8")
+    return path, templates
+
+
+def test_sessions_already_cut(tmp_path: Path, run: Run) -> None:
+    sessions, templates = cut_sessions(tmp_path)
+    code, said, error = run("fit", "--sessions", sessions, "--templates", templates, "--output", "b")
+    assert (code, error) == (0, "")
+    assert "41 sessions (41 instances), 40 of them to fit on, 1 labelled abnormal" in said
+    bundle = load_bundle("b")
+    assert bundle.templates[3] == "cabin stuck"
+    assert bundle.counts[3] == 0
+    assert len(bundle.golden) == 2
+    ride = [f'{{"session": "x", "message": "{m}"}}\n' for m in ("door 1 opened", "cabin, moving to 3", "door 1 closed")]
+    (tmp_path / "log.jsonl").write_text("".join(ride), encoding="utf-8")
+    engine = bundle.engine()
+    assert engine.feed("t", read_events(tmp_path / "log.jsonl"), 10**18) + engine.finish() == []
+
+
+# -- bad input: one line, exit code 1, no bundle
+
+
+def complains(run: Run, tmp_path: Path, *arguments: Any) -> str:
+    code, _, error = run("fit", *arguments, "--output", tmp_path / "out" / "b")
+    assert code == 1
+    lines = [line for line in error.splitlines() if "goes on from there" not in line]
+    assert len(lines) == 1, error
+    assert not (tmp_path / "out" / "b").exists()
+    left = {path.name for path in (tmp_path / "out").iterdir()} if (tmp_path / "out").is_dir() else set()
+    assert left <= {"b.work"}, "nothing half-written"
+    return lines[0].removeprefix("export: ")
+
+
+@pytest.mark.parametrize(
+    ("name", "content"), [("a.log", ""), ("a.log", "\n\n"), ("a.jsonl", ""), ("a.csv", "message\n")]
+)
+def test_an_empty_file(tmp_path: Path, run: Run, name: str, content: str) -> None:
+    path = tmp_path / name
+    path.write_text(content, encoding="utf-8")
+    assert "the file is empty" in complains(run, tmp_path, "--input", path, *KEY)
+
+
+def test_no_file(tmp_path: Path, run: Run) -> None:
+    assert "No such file" in complains(run, tmp_path, "--input", "nowhere.log", *KEY)
+    assert "--input FILE" in complains(run, tmp_path)
+
+
+def test_one_template_only(tmp_path: Path, run: Run) -> None:
+    path = tmp_path / "a.log"
+    path.write_text("".join(f"ping from job {i % 9}\n" for i in range(50)), encoding="utf-8")
+    said = complains(run, tmp_path, "--input", path, "--session-key", "/job ([0-9]+)/")
+    assert "1 template was found: 'ping from job <" in said
+
+
+def test_one_session_only(tmp_path: Path, run: Run) -> None:
+    path = written(tmp_path / "a.log", brewery(1, 1))
+    assert "all events are of one session" in complains(run, tmp_path, "--input", path, *KEY)
+
+
+def test_no_session_key_given_or_found_suggests_one(log: Path, tmp_path: Path, run: Run) -> None:
+    suggested = "--session-key '/batch (-?[0-9]+)/'"
+    assert suggested in complains(run, tmp_path, "--input", log)
+    said = complains(run, tmp_path, "--input", log, "--session-key", "/order ([0-9]+)/")
+    assert "belong to no session of /order ([0-9]+)/" in said
+    assert suggested in said
+    path = written(tmp_path / "a.jsonl", brewery(30, 1))
+    assert "try --session-key batch (100% of records" in complains(run, tmp_path, "--input", path)
+
+
+def test_half_the_lines_unparsable(log: Path, tmp_path: Path, run: Run) -> None:
+    text = log.read_text(encoding="utf-8").splitlines()
+    log.write_text("\n".join(line + "\n  at some/place" for line in text) + "\n", encoding="utf-8")
+    code, said, _ = run("sequences", "--work", "w", "--input", log, *KEY)
+    assert code == 0
+    assert "(50%) do not match the line format and are left out, e.g. '  at some/place'" in stages(said)["warning"]
+    assert len((tmp_path / "w" / "sequences.jsonl").read_text(encoding="utf-8").splitlines()) == 60
+
+
+def test_labels_that_match_no_session(log: Path, tmp_path: Path, run: Run) -> None:
+    labels = tmp_path / "labels.csv"
+    labels.write_text("session,label\nx1,1\n", encoding="utf-8")
+    assert "name no session of the input" in complains(run, tmp_path, "--input", log, *KEY, "--labels", labels)
+    labels.write_text("colour\nred\n", encoding="utf-8")
+    assert "needs columns session and anomaly" in complains(run, tmp_path, "--input", log, *KEY, "--labels", labels)
+
+
+def test_a_tree_that_names_unknown_templates(log: Path, tmp_path: Path, run: Run) -> None:
+    tree = tmp_path / "tree.csv"
+    tree.write_text("template,entity,action,status,source\nnever said,a,b,c,operator\n", encoding="utf-8")
+    said = complains(run, tmp_path, "--input", log, *KEY, "--tree", tree)
+    assert "line 2: no such template: 'never said'" in said
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        (("--idle-timeout", "0"), "idle_timeout must be positive"),
+        (("--session-key", "/(/"), "is no regular expression"),
+        (("--line-format", "(?<message>"), "is no regular expression"),
+        (("--line-format", "(?<text>.*)"), "a group named message"),
+        (("--time-format", "%H:%M"), "has no year"),
+        (("--message-field", "nope"), "no record has a field 'nope'"),
+    ],
+)
+def test_settings_that_can_not_be(log: Path, tmp_path: Path, run: Run, options: tuple[str, str], message: str) -> None:
+    assert message in complains(run, tmp_path, "--input", log, *KEY, *options)
+
+
+def test_wrong_usage_is_exit_code_2(log: Path, run: Run) -> None:
+    for options in (("--train-fraction", "2"), ("--idle-timeout", "5x"), ("--llm", "other"), ("--nope",)):
+        with pytest.raises(SystemExit) as stopped:
+            run("fit", "--input", log, *KEY, *options)
+        assert stopped.value.code == 2
+
+
+@pytest.mark.parametrize(
+    ("row", "message"),
+    [
+        ('{"session": "x", "keys": ["E1", "E7"]}', "has the key 'E7', which is no EventId"),
+        ('{"session": "x"}', "session 42 is not {"),
+        ("garbage", "session 42 is not {"),
+    ],
+)
+def test_cut_sessions_that_can_not_be_read(tmp_path: Path, run: Run, row: str, message: str) -> None:
+    sessions, templates = cut_sessions(tmp_path)
+    with sessions.open("a", encoding="utf-8") as file:
+        file.write(row + "\n")
+    assert message in complains(run, tmp_path, "--sessions", sessions, "--templates", templates)
+
+
+def test_cut_sessions_need_templates(tmp_path: Path, run: Run) -> None:
+    sessions, templates = cut_sessions(tmp_path)
+    assert "needs --templates" in complains(run, tmp_path, "--sessions", sessions)
+    templates.write_text("Id,Text\n1,x\n", encoding="utf-8")
+    assert "EventId,EventTemplate" in complains(run, tmp_path, "--sessions", sessions, "--templates", templates)
+
+
+def test_an_output_that_is_no_bundle_is_not_replaced(log: Path, tmp_path: Path, run: Run) -> None:
+    precious = tmp_path / "home"
+    precious.mkdir()
+    (precious / "thesis.txt").write_text("years of work", encoding="utf-8")
+    code, _, error = run("fit", "--input", log, *KEY, "--output", precious)
+    assert (code, "is no bundle: it is not replaced" in error) == (1, True)
+    assert (precious / "thesis.txt").exists()
+    code, _, error = run("fit", "--input", log, *KEY, "--output", "/proc/nowhere/b")
+    assert (code, "can't be written" in error) == (1, True)
+
+
+@pytest.fixture
+def _small_disk() -> Iterator[Callable[[int], None]]:
+    """No file may grow past a size: what a full disk looks like to a process."""
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    yield lambda size: resource.setrlimit(resource.RLIMIT_FSIZE, (size, before[1]))
+    resource.setrlimit(resource.RLIMIT_FSIZE, before)
+
+
+def test_a_full_disk(log: Path, tmp_path: Path, run: Run, _small_disk: Callable[[int], None]) -> None:
+    run("bundle", "--work", "w", "--input", log, *KEY, "--output", "old")
+    before = {path.name: path.read_bytes() for path in (tmp_path / "old").iterdir()}
+    for size in (1, 500, 2_000):
+        _small_disk(size)
+        said = complains(run, tmp_path, "--input", log, *KEY)
+        assert "File too large" in said
+        code, _, error = run("bundle", "--work", "w", "--output", "old")
+        assert (code, "File too large" in error) == (1, True)
+    assert {path.name: path.read_bytes() for path in (tmp_path / "old").iterdir()} == before
+
+
+def test_what_was_done_before_a_failure_is_not_done_again(log: Path, tmp_path: Path, run: Run) -> None:
+    labels = tmp_path / "labels.csv"
+    labels.write_text("session,label\nx1,1\n", encoding="utf-8")
+    options = ("--input", log, *KEY, "--labels", labels, "--output", "b")
+    _, _, error = run("fit", *options)
+    assert "the same command goes on from there" in error
+    labels.write_text("session,label\n401001,1\n", encoding="utf-8")
+    code, said, _ = run("fit", *options)
+    assert (code, stages(said)["mine"], stages(said)["hierarchy"]) == (0, "unchanged", "unchanged")
+    assert not (tmp_path / "b.work").exists()
