@@ -6,6 +6,7 @@ import os
 from pathlib import Path
 
 import pytest
+from certificates import Certificates, make
 from synthetic import write_lift_bundle
 
 from fluent_krone.detect.bundle import Bundle, load_bundle
@@ -38,3 +39,9 @@ def lift(tmp_path_factory: pytest.TempPathFactory) -> Bundle:
     path.mkdir()
     write_lift_bundle(path)
     return load_bundle(str(path))
+
+
+@pytest.fixture(scope="session")
+def certificates(tmp_path_factory: pytest.TempPathFactory) -> Certificates:
+    """An authority, a server and a client that it signed, and a stranger."""
+    return make(tmp_path_factory.mktemp("certificates"))

@@ -5,9 +5,6 @@ from __future__ import annotations
 import asyncio
 import gzip
 import json
-import os
-import signal
-import sys
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -15,12 +12,11 @@ from typing import Any
 
 import msgpack
 import pytest
+from serving import Receiver, serving
 from synthetic import ARRIVED, CLOSE, GOING, MESSAGES, OPEN, OPENED, STUCK, T0, UNKNOWN, write_lift_bundle
 
-from fluent_krone.transport.forward_codec import Chunk, encode_event_time
+from fluent_krone.transport.forward_codec import encode_event_time
 from fluent_krone.transport.forward_server import ForwardServer
-
-Received = tuple[str, dict[str, Any]]  # tag and record
 
 TAG = "app.lift"
 KEY = "a shared key"
@@ -64,46 +60,11 @@ CARRIERS: dict[str, list[bytes]] = {
 }
 
 
-def text(value: Any) -> Any:
-    """A decoded record with its bytes as str."""
-    if isinstance(value, dict):
-        return {text(key): text(part) for key, part in value.items()}
-    if isinstance(value, list):
-        return [text(part) for part in value]
-    return value.decode() if isinstance(value, bytes) else value
-
-
-class Receiver:
-    """Where alerts go: a Forward server of ours that acks them."""
-
-    def __init__(self) -> None:
-        self.alerts: list[Received] = []
-
-    async def take(self, chunk: Chunk, ack: Callable[[], None]) -> None:
-        for _, record in chunk.events():
-            self.alerts.append((chunk.tag, text(record)))
-        ack()
-
-    async def flush(self) -> None: ...
-
-
 @asynccontextmanager
-async def serving(bundle: Path, alert_port: int, **env: str) -> AsyncIterator[int]:
-    """Run `serve` on a free port; at the end it is stopped as an operator would, and judges what is open."""
-    flags = f"--bundle {bundle} --port 0 --alert-host 127.0.0.1 --alert-port {alert_port} --on-shutdown judge".split()
-    process = await asyncio.create_subprocess_exec(
-        sys.executable, "-m", "fluent_krone", "serve", *flags, stderr=asyncio.subprocess.PIPE, env={**os.environ, **env}
-    )
-    assert process.stderr is not None
-    lines = process.stderr
-    while b"listening" not in (line := await asyncio.wait_for(lines.readline(), 30)):
-        assert line, "serve ended before it listened"
-    try:
-        yield int(line.split(b"port=")[1].split()[0])
-    finally:
-        process.send_signal(signal.SIGTERM)
-        await asyncio.wait_for(process.communicate(), 30)
-    assert process.returncode == 0
+async def serving_to(bundle: Path, alert_port: int, **env: str) -> AsyncIterator[int]:
+    """A running `serve` that alerts to a port of ours; its own port."""
+    async with serving(bundle, "--alert-host=127.0.0.1", f"--alert-port={alert_port}", **env) as served:
+        yield served.port
 
 
 async def send(port: int, frames: Sequence[bytes]) -> None:
@@ -122,7 +83,7 @@ def alerts_through(
     async def scenario() -> list[tuple[str, dict[str, Any]]]:
         receiver, server = Receiver(), ForwardServer(port=0)
         await server.start(receiver)
-        async with serving(bundle, server.port, **env) as port:
+        async with serving_to(bundle, server.port, **env) as port:
             await drive(port)
         await server.close()
         return sorted(receiver.alerts, key=lambda alert: alert[1]["alert_id"])
@@ -171,7 +132,7 @@ def test_the_node_client_drives_it_and_the_node_server_gets_the_alerts(bundle: P
         assert receiver.stdin is not None and receiver.stdout is not None
         alert_port = json.loads(await asyncio.wait_for(receiver.stdout.readline(), 30))["port"]
         secrets = {"FLUENT_KRONE_SHARED_KEY": KEY, "FLUENT_KRONE_ALERT_SHARED_KEY": "theirs"}
-        async with serving(bundle, alert_port, **secrets) as port:
+        async with serving_to(bundle, alert_port, **secrets) as port:
             events = [[TAG, time_ns // 10**6, record] for time_ns, record in EVENTS]
             options = {"port": port, "mode": "PackedForward", "events": events, "patienceMs": 20_000, "sharedKey": KEY}
             client = await asyncio.create_subprocess_exec(

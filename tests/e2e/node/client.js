@@ -1,5 +1,7 @@
 // Sends `events`, or `count` records under each of two tags, and prints one line of JSON: how many the server acked, and errors.
-// Usage: node client.js '{"port", "mode", "patienceMs", "count" or "events": [[tag, ms, record], …], "sharedKey"?, "username"?, "password"?}'
+// Usage: node client.js '{"port", "mode", "patienceMs", "count" or "events": [[tag, ms, record], …], "sharedKey"?, "username"?, "password"?,
+//   "tls"?: {"ca", "cert", "key"} (files)}'
+const fs = require("fs");
 const { FluentClient } = require("@fluent-org/logger");
 
 const options = JSON.parse(process.argv[2]);
@@ -10,10 +12,12 @@ const security = options.sharedKey && {
   password: options.password,
 };
 
+const tls = options.tls && Object.fromEntries(Object.entries(options.tls).map(([name, file]) => [name, fs.readFileSync(file)]));
+
 async function main() {
   const client = new FluentClient("node", {
     eventMode: options.mode,
-    socket: { host: "127.0.0.1", port: options.port },
+    socket: { host: "127.0.0.1", port: options.port, ...(tls && { tls }) },
     ...(security && { security }),
     ack: { ackTimeout: 5000 },
     milliseconds: true,

@@ -1,0 +1,110 @@
+"""`fluent-krone serve` as a process of its own, and a receiver of its alerts."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import signal
+import sys
+from collections.abc import AsyncIterator, Callable, Sequence
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from fluent_krone.transport.forward_codec import Chunk
+
+
+def text(value: Any) -> Any:
+    """A decoded record with its bytes as str."""
+    if isinstance(value, dict):
+        return {text(key): text(part) for key, part in value.items()}
+    if isinstance(value, list):
+        return [text(part) for part in value]
+    return value.decode() if isinstance(value, bytes) else value
+
+
+class Receiver:
+    """Where alerts go: an inlet for a Forward server of ours that acks them."""
+
+    def __init__(self) -> None:
+        self.alerts: list[tuple[str, dict[str, Any]]] = []  # tag and record
+        self.arrival = asyncio.Event()
+
+    async def take(self, chunk: Chunk, ack: Callable[[], None]) -> None:
+        for _, record in chunk.events():
+            self.alerts.append((chunk.tag, text(record)))
+        ack()
+        self.arrival.set()
+
+    async def flush(self) -> None: ...
+
+
+@dataclass
+class Served:
+    """A running `serve`. `log` is complete once it has stopped."""
+
+    process: asyncio.subprocess.Process
+    listening: str
+    metrics: str = ""
+    log: str = ""
+
+    @property
+    def port(self) -> int:
+        return int(self.listening.split("port=")[1].split()[0])
+
+    @property
+    def metrics_port(self) -> int:
+        return int(self.metrics.split("127.0.0.1:")[1].split("/")[0])
+
+    def resident_bytes(self) -> int:
+        pages = Path(f"/proc/{self.process.pid}/statm").read_text().split()[1]
+        return int(pages) * os.sysconf("SC_PAGE_SIZE")
+
+
+@asynccontextmanager
+async def serving(bundle: Path, *flags: str, **env: str) -> AsyncIterator[Served]:
+    """Run `serve` on a free port; at the end it is stopped as an operator would, and judges what is open."""
+    arguments = ["--bundle", str(bundle), "--port", "0", "--on-shutdown", "judge", *flags]
+    process = await asyncio.create_subprocess_exec(
+        sys.executable,
+        *("-m", "fluent_krone", "serve", *arguments),
+        stdout=asyncio.subprocess.DEVNULL,
+        stderr=asyncio.subprocess.PIPE,
+        env={**os.environ, "PYTHONPATH": str(Path(__file__).parents[1]), **env},
+    )
+    assert process.stderr is not None
+    served = Served(process, await _line(process.stderr, "listening"))
+    if "--metrics=true" in flags:
+        served.metrics = await _line(process.stderr, "metrics at")
+    reading = asyncio.create_task(process.stderr.read())
+    try:
+        yield served
+    finally:
+        process.send_signal(signal.SIGTERM)
+        served.log = (await asyncio.wait_for(reading, 60)).decode()
+        await process.wait()
+    assert process.returncode == 0
+
+
+async def _line(lines: asyncio.StreamReader, words: str) -> str:
+    seen: list[str] = []
+    while words not in (line := (await asyncio.wait_for(lines.readline(), 30)).decode()):
+        seen.append(line)
+        assert line, f"serve ended: {''.join(seen)}"
+    return line
+
+
+async def http_get(port: int, path: str) -> tuple[int, str]:
+    """Status and body of one HTTP request to the loopback."""
+    reader, writer = await asyncio.open_connection("127.0.0.1", port)
+    writer.write(f"GET {path} HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n".encode())
+    head, _, body = (await asyncio.wait_for(reader.read(), 30)).decode().partition("\r\n\r\n")
+    writer.close()
+    return int(head.split()[1]), body
+
+
+def samples(exposition: str, names: Sequence[str]) -> list[float]:
+    """Values of these samples, labels included in the name, in a /metrics page."""
+    values = dict(line.rsplit(" ", 1) for line in exposition.splitlines() if not line.startswith("#"))
+    return [float(values[name]) for name in names]
