@@ -30,6 +30,7 @@ _RULES = {
     "patterns": "pattern sets alone",
     "both": "both must agree",
     "either": "either is enough",
+    "any": "either, or new counts",
 }
 _BASELINES = {
     "exact sequence": "training had the very same log keys in the same order",

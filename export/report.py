@@ -35,6 +35,7 @@ from fluent_krone.core.hierarchy import Hierarchy, Leaf, is_none
 from fluent_krone.core.records import InputSettings, SessionKey
 from fluent_krone.core.sessions import SessionSettings
 from fluent_krone.detect.bundle import key_hash
+from fluent_krone.detect.nested_aware import Feature, nested_counts
 from fluent_krone.types import Level
 
 from .baselines import BASELINES, Flags, Floats, LogKeys, Rule
@@ -75,6 +76,8 @@ class Calibrated(Protocol):
     def patterns_clear(self) -> bool: ...
     @property
     def nested_clears(self) -> bool: ...
+    @property
+    def counts_flag(self) -> bool: ...
     @property
     def detection(self) -> Mapping[str, Mapping[str, float]]: ...
     @property
@@ -263,14 +266,18 @@ def _detector(calibration: Calibrated) -> dict[str, Any]:
         "band": list(calibration.band),
         "patterns_clear": calibration.patterns_clear,
         "nested_clears": calibration.nested_clears,
-        "words": _clearing(calibration.patterns_clear, calibration.nested_clears),
+        "counts_flag": calibration.counts_flag,
+        "words": _clearing(calibration),
         "detection": {kind: dict(rates) for kind, rates in calibration.detection.items()},
         "false_alarms": dict(calibration.false_alarms),
     }
 
 
-def _clearing(patterns_clear: bool, nested_clears: bool) -> str:
+def _clearing(calibration: Calibrated) -> str:
+    patterns_clear, nested_clears = calibration.patterns_clear, calibration.nested_clears
     why = "So decided without labels, by faults injected into held-out normal sessions."
+    if calibration.counts_flag:
+        why = f"It is also flagged when no normal session had the same counts of steps and runs. {why}"
     if patterns_clear and nested_clears:
         return f"A session is flagged only when it is unlikely as a whole and has a Seq that training never had. {why}"
     if patterns_clear:
@@ -279,7 +286,7 @@ def _clearing(patterns_clear: bool, nested_clears: bool) -> str:
         return (
             f"The density alone decides: a session is flagged when it is unlikely as a whole, known Seqs or not. {why}"
         )
-    return f"A finding of either detector is enough: unlikely as a whole, or a Seq that training never had. {why}"
+    return f"A session is flagged when it is unlikely as a whole, or has a Seq that training never had. {why}"
 
 
 # --- the detector ---------------------------------------------------------------------------------------------------
@@ -290,11 +297,14 @@ def fit_judge(sessions: Sequence[LogKeys], hierarchy: Hierarchy, seed: int) -> J
     model = fit_density(sessions, hierarchy, seed=seed)
     calibration = calibrate(sessions, hierarchy, seed=seed)
     patterns_clear, nested_clears = calibration.patterns_clear, calibration.nested_clears
+    counted = {_counts(log_keys, hierarchy) for log_keys in set(sessions)}
     seen = {seq for log_keys in set(sessions) for seq in _patterns(log_keys, hierarchy)}
     scored = functools.cache(lambda log_keys: round(model.score(log_keys), DECIMALS))
     unseen = functools.cache(lambda log_keys: not seen.issuperset(_patterns(log_keys, hierarchy)))
 
     def is_abnormal(log_keys: LogKeys) -> bool:
+        if calibration.counts_flag and _counts(log_keys, hierarchy) not in counted:
+            return True
         unlikely = not scored(log_keys) <= calibration.threshold
         if patterns_clear and nested_clears:
             return unlikely and unseen(log_keys)
@@ -307,6 +317,10 @@ def fit_judge(sessions: Sequence[LogKeys], hierarchy: Hierarchy, seed: int) -> J
         return scores, np.array([is_abnormal(log_keys) for log_keys in judged], np.bool_)
 
     return Judge(judge, calibration.threshold, calibration.band)
+
+
+def _counts(log_keys: LogKeys, hierarchy: Hierarchy) -> frozenset[tuple[Feature, int]]:
+    return frozenset(nested_counts(log_keys, hierarchy).items())
 
 
 def _patterns(log_keys: LogKeys, hierarchy: Hierarchy) -> set[tuple[Level, tuple[int, ...]]]:

@@ -24,6 +24,7 @@ from fluent_krone.core.hierarchy import Hierarchy, Leaf
 from fluent_krone.core.records import InputSettings
 from fluent_krone.core.sessions import SessionSettings
 from fluent_krone.detect.bundle import key_hash
+from fluent_krone.detect.nested_aware import nested_counts
 
 S = 10**9
 T0 = 1_700_000_000 * S  # 2023-11-14T22:13:20Z
@@ -46,6 +47,7 @@ CALIBRATION = SimpleNamespace(
     band=(8.0, 10.5),
     patterns_clear=False,
     nested_clears=True,
+    counts_flag=False,
     detection={"missing": {"nested": 0.25, "both": 0.125}},
     false_alarms={"nested": 0.0625, "both": 0.03125},
 )
@@ -343,30 +345,32 @@ def test_describe_gives_the_figures_in_a_few_lines(labelled: Mapping[str, Any]) 
 @pytest.mark.parametrize(
     ("rule", "flagged"),
     [
-        ((False, True), lambda unlikely, unseen: unlikely),
-        ((True, False), lambda unlikely, unseen: unseen),
-        ((True, True), lambda unlikely, unseen: unlikely and unseen),
-        ((False, False), lambda unlikely, unseen: unlikely or unseen),
+        ((False, True, False), lambda unlikely, unseen, new: unlikely),
+        ((True, False, False), lambda unlikely, unseen, new: unseen),
+        ((True, True, False), lambda unlikely, unseen, new: unlikely and unseen),
+        ((False, False, False), lambda unlikely, unseen, new: unlikely or unseen),
+        ((False, False, True), lambda unlikely, unseen, new: unlikely or unseen or new),
     ],
 )
 def test_the_own_detector_is_refitted_with_its_clearing_rule(
-    monkeypatch: pytest.MonkeyPatch, rule: tuple[bool, bool], flagged: Any
+    monkeypatch: pytest.MonkeyPatch, rule: tuple[bool, bool, bool], flagged: Any
 ) -> None:
     def decided(sessions: Any, tree: Any, *, seed: int) -> Any:
         found = calibrate(sessions, tree, seed=seed)
-        return SimpleNamespace(
-            threshold=found.threshold, band=found.band, patterns_clear=rule[0], nested_clears=rule[1]
-        )
+        clearing = dict(zip(("patterns_clear", "nested_clears", "counts_flag"), rule, strict=True))
+        return SimpleNamespace(threshold=found.threshold, band=found.band, **clearing)
 
     monkeypatch.setattr(report_module, "calibrate", decided)
     train, hierarchy = [s.log_keys for s in rides(200)], Hierarchy(ROWS)
     judge = fit_judge(train, hierarchy, seed=0)
-    judged = [*train[:3], (OPEN, CLOSE, OPEN), (STUCK,) * 60, (OPEN, *(GO, ARRIVE) * 7, CLOSE), (ARRIVE,) * 9]
+    judged = [*train[:3], (OPEN, CLOSE), (OPEN, CLOSE, OPEN), (STUCK,) * 60, (OPEN, *(GO, ARRIVE) * 7, CLOSE)]
     scores, flags = judge.judge(judged)
     known = {(seq.level, seq.pattern) for keys in train for seq in hierarchy.decompose(keys)}
     unseen = [any((seq.level, seq.pattern) not in known for seq in hierarchy.decompose(keys)) for keys in judged]
-    assert flags.tolist() == [flagged(s > judge.threshold, u) for s, u in zip(scores, unseen, strict=True)]
-    assert len(set(zip(scores > judge.threshold, unseen, strict=True))) > 1
+    new = [all(nested_counts(keys, hierarchy) != nested_counts(old, hierarchy) for old in train) for keys in judged]
+    odd = list(zip((scores > judge.threshold).tolist(), unseen, new, strict=True))
+    assert flags.tolist() == [flagged(*marks) for marks in odd]
+    assert len(set(odd)) > 2
 
 
 def test_the_own_detector_finds_what_is_grossly_wrong() -> None:
