@@ -15,11 +15,11 @@ import numpy as np
 
 from fluent_krone.core.cascade import Clearing
 from fluent_krone.core.hierarchy import Hierarchy
-from fluent_krone.detect.nested_aware import Feature, nested_counts
+from fluent_krone.detect.nested_aware import nested_counts
 from fluent_krone.types import Level
 
 from .to_onnx import check_onnx, to_onnx
-from .train import MAX_PROTOTYPES, DensityModel, Doubles, Ints, LogKeys, Table, fit_table, tabulate
+from .train import DensityModel, Doubles, Ints, LogKeys, Table, fit_table, prototype_limit, tabulate
 
 FOLDS, REPEATS = 5, 3
 FREAKS = 3  # training sessions that may be freaks without moving the threshold …
@@ -29,23 +29,22 @@ FLOOR = math.log(10_000)  # what the density deems likelier than one session in 
 DOUBTFUL_SHARE = 0.01  # of normal sessions, at most, in the uncertainty band
 MANY_SESSIONS = 30_000  # from here one repeat settles the threshold
 FAULTS = 200  # injected per kind and fold
-TIE = 0.01  # of mean detection rate: no reason to leave the default rule
+TIE = 0.01  # of mean detection rate: no reason to leave the preferred rule
 DECIMALS = 4  # to which the runtime rounds scores before it compares
 MAX_CHECKED = 300
 
 KINDS = ("missing", "extra", "repeated", "reordered", "truncated", "wrong_status", "foreign_step")
-# What makes a session abnormal: (patterns may clear, nested may clear, counts that are new flag by themselves).
+# What makes a session abnormal, in order of preference.
 RULES: Mapping[str, Clearing] = {
     "nested": Clearing(patterns_clear=False, nested_clears=True),
-    "patterns": Clearing(patterns_clear=True, nested_clears=False),
-    "both": Clearing(patterns_clear=True, nested_clears=True),
     "either": Clearing(patterns_clear=False, nested_clears=False),
     "any": Clearing(patterns_clear=False, nested_clears=False, counts_flag=True),
+    "patterns": Clearing(patterns_clear=True, nested_clears=False),
+    "both": Clearing(patterns_clear=True, nested_clears=True),
 }
 
 Progress = Callable[[int, int], None]  # steps done, of how many
 Judged = tuple[float, bool, bool]
-Counts = frozenset[tuple[Feature, int]]
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -118,7 +117,7 @@ def calibrate(
             on_progress(repeat * folds + i + 1, repeats * folds)
     threshold = round(threshold_of(scores), DECIMALS)
     detection, false_alarms = trial.rates(threshold)
-    if len(table.example) > MAX_PROTOTYPES:  # the detector would not know all counts of training
+    if len(table.example) > prototype_limit(len(table.column_of)):  # the detector would not know all counts of training
         false_alarms = false_alarms | {"any": 1.0}
     rule = choose_rule(detection, false_alarms, tolerated=2 * _tolerated(size) / size)
     return Calibration(
@@ -152,13 +151,16 @@ def choose_rule(
 ) -> str:
     """The rule that finds most faults, mean over kinds, among those that raise no more false alarms than tolerated.
 
-    The nested density decides unless another rule is clearly better: it is the one whose false alarms the threshold
-    holds down on data to come. Twice what one detector may cost is tolerated, since two have a say.
+    A rule must be clearly better than those preferred to it, above all the nested density's own: its false alarms the
+    threshold holds down on data to come. Twice what one detector may cost is tolerated, since two have a say.
     """
     mean = {rule: float(np.mean([rates[rule] for rates in detection.values()] or [0.0])) for rule in RULES}
-    affordable = [rule for rule in RULES if false_alarms[rule] <= tolerated]
-    best = max(affordable, key=mean.__getitem__, default="nested")
-    return best if mean[best] > mean["nested"] + TIE or "nested" not in affordable else "nested"
+    affordable = [rule for rule in RULES if false_alarms[rule] <= tolerated] or ["nested"]
+    best = affordable[0]
+    for rule in affordable[1:]:
+        if mean[rule] > mean[best] + TIE:
+            best = rule
+    return best
 
 
 def inject(
@@ -216,7 +218,7 @@ class _Trial:
     faulty: dict[str, list[Judged]] = field(default_factory=lambda: defaultdict(list))
     _patterns: _Patterns = field(init=False)
     _known: set[LogKeys] = field(init=False)
-    _counts_of: dict[LogKeys, Counts] = field(default_factory=dict)
+    _counts_of: dict[LogKeys, int] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         self._patterns = _Patterns(self.hierarchy)
@@ -241,9 +243,10 @@ class _Trial:
                 if keys and keys not in self._known:  # else the fault made a normal session of another
                     self.faulty[kind].append(judged(keys, model.score(keys)))
 
-    def _counts(self, keys: LogKeys) -> Counts:
+    def _counts(self, keys: LogKeys) -> int:
+        """A hash of the nested counts: what is compared are shares, and the counts themselves would fill the memory."""
         if keys not in self._counts_of:
-            self._counts_of[keys] = frozenset(nested_counts(keys, self.hierarchy).items())
+            self._counts_of[keys] = hash(frozenset(nested_counts(keys, self.hierarchy).items()))
         return self._counts_of[keys]
 
     def rates(self, threshold: float) -> tuple[dict[str, dict[str, float]], dict[str, float]]:

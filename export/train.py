@@ -176,6 +176,11 @@ def fit_table(table: Table, use: Ints, hierarchy: Hierarchy, *, seed: int = 0) -
     )
 
 
+def prototype_limit(columns: int) -> int:
+    """How many prototypes of so many columns a model may have."""
+    return max(1, min(MAX_PROTOTYPES, MAX_CELLS // (columns + 1)))
+
+
 def _sessions_having(table: Table, rows: Ints, times: Ints, known: Ints) -> Doubles:
     """How many sessions have each known feature; none has an unseen one."""
     total = np.zeros(len(table.column_of))
@@ -227,7 +232,7 @@ def _thin_out(table: Table, rows: Ints, times: Ints, known: Ints, rarity: Double
     Half of what fits goes to the most frequent, half to those farthest from what is kept, so that neither the mass
     nor an outlying kind of session is lost.
     """
-    limit = max(1, min(MAX_PROTOTYPES, MAX_CELLS // (len(known) + 1)))
+    limit = prototype_limit(len(known))
     if len(rows) <= limit:
         return np.arange(len(rows)), times
     chosen = np.argsort(-times, kind="stable")[: limit - limit // 2]
