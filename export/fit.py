@@ -66,7 +66,7 @@ def _mine(work: Work) -> None:
     with work.progress("mine", count_events(path)) as bar:
         seen = source.FirstPass(path, settings, before_ns, bar.show)
         mined = _templates_of(seen, options, settings)
-    seen.check(work.warn)
+    seen.check(work.say)
     for warning in mined.warnings:
         work.warn(warning)
     _write_templates(work, settings, json.loads(mined.to_json())["templates"], before_ns, seen.pauses.suggest())
@@ -220,8 +220,8 @@ def _sessions_cut(work: Work, settings: SessionSettings) -> tuple[list[TrainingS
     if keys == 1:
         raise ExportError("all events are of one session: name a --session-key that tells executions apart")
     if len(sessions) - keys > _CUT_SHARE * keys:
-        work.warn(
-            f"the session settings cut {keys:,} sessions into {len(sessions):,}: is idle_timeout "
+        work.say(
+            f"warning: the session settings cut {keys:,} sessions into {len(sessions):,}: is idle_timeout "
             f"{source.duration(settings.idle_timeout)} too short?"
         )
     return sessions, engine

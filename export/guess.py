@@ -18,7 +18,8 @@ from functools import cache
 from fluent_krone.core.records import compile_bytes
 
 MIN_SHARE = 0.6  # of the lines; below it the whole line is the message
-_MAX_LEAD = 2  # words before the time; more would take what the line says
+_MAX_LEAD = 2  # words before the time that are no part of the message …
+_FAR = 6  # … and a time behind more words is read, but the message begins with the line
 _MANY_COMPONENTS = 0.1  # more distinct loggers than this share of the lines: it is no logger
 
 _ISO = r"\d{4}-\d\d-\d\d[T ]\d\d:\d\d:\d\d(?:[.,]\d{1,9})?(?:Z|[+-]\d\d(?::?\d\d)?)?"
@@ -185,19 +186,34 @@ def _starts(line: str) -> Iterator[tuple[list[_Element], int]]:
     """Where a header may begin to be read: behind each time near the front, or at the line's first word."""
     yield [], 0
     at = 0
-    for words in range(_MAX_LEAD + 1):
+    for words in range(_FAR + 1):
         skipped = {0: "", 1: r"\S+ +"}.get(words, rf"(?:\S+ +){{{words}}}")
-        for text, lead in _LEADS:
-            if opened := lead.match(line, at):
-                for kind, stamp, pattern in _STAMPS:
-                    if found := pattern.match(line, opened.end()):
-                        zone, at_zone = _first(_ZONES, line, found.end())
-                        end, at_end = _first(_ENDS, line, at_zone)
-                        yield [(kind, skipped + text + stamp + zone + end)], at_end
+        for kind, stamp, end in _stamps(line, at):
+            if words <= _MAX_LEAD:
+                closed, at_end = _closed(line, end)
+                yield [(kind, skipped + stamp + closed)], at_end
+            elif kind == "time":
+                yield [(kind, f"(?={skipped}{stamp})")], 0
         space = _WORD.match(line, at)
         if space is None:
             return
         at = space.end()
+
+
+def _stamps(line: str, at: int) -> Iterator[tuple[str, str, int]]:
+    """Times that stand here: kind, pattern with what opens it, where it ends."""
+    for opening, lead in _LEADS:
+        if opened := lead.match(line, at):
+            for kind, stamp, pattern in _STAMPS:
+                if found := pattern.match(line, opened.end()):
+                    yield kind, opening + stamp, found.end()
+
+
+def _closed(line: str, at: int) -> tuple[str, int]:
+    """What closes a time: its zone, and the sign and blanks behind it."""
+    zone, at = _first(_ZONES, line, at)
+    end, at = _first(_ENDS, line, at)
+    return zone + end, at
 
 
 def _first(patterns: Iterable[str], line: str, at: int) -> tuple[str, int]:
@@ -248,7 +264,11 @@ def _worth(chain: _Chain, lines: Sequence[str], session: re.Pattern[bytes] | Non
         return 0.0
     kinds = [kind for kind, _ in chain]
     richness = 4 * ("time" in kinds) + 3 * ("component" in kinds) + len(kinds)
-    return 20 * begun / len(lines) + richness * all_of_it / len(lines) - 0.1 * chain[0][1].count(r"\S+ +")
+    return (
+        20 * begun / len(lines)
+        + richness * all_of_it / len(lines)
+        - chain[0][1].count(r"\S+ +") * (2.0 if chain[0][1].startswith("(?=") else 0.1)
+    )
 
 
 def _line_format(chain: _Chain, lines: Sequence[str]) -> LineFormat | None:

@@ -103,11 +103,15 @@ def _score(option: str, values: Counter[str], total: int) -> float:
         return 0.0
     variety = math.log(found.sessions) / math.log(max(total, 3))
     word = re.split(r"[^A-Za-z]+", option.strip("/"))[0]
+    return found.coverage * variety * _weight(option, word)
+
+
+def _weight(option: str, word: str) -> float:
     if option in _PROCESS:
-        known = 0.5
-    else:
-        known = 2.0 if _ID_WORD.search(word) else 0.3 if _MEASURE.fullmatch(word) else 1.0
-    return found.coverage * variety * known
+        return 0.5
+    if _ID_WORD.search(word):
+        return 2.0
+    return 0.3 if _MEASURE.fullmatch(word) else 1.0
 
 
 def option_of(candidates: Sequence[Candidate]) -> str:

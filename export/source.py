@@ -164,8 +164,8 @@ class FirstPass:
                     self.pauses.note(key, time_ns)
             yield text.decode("utf-8", "replace")
 
-    def check(self, warn: Say) -> None:
-        """Raise ExportError where no record is an event; warn where many are none."""
+    def check(self, say: Say) -> None:
+        """Raise ExportError where no record is an event; say where many are none."""
         told = {
             "line_format": "do not match the line format",
             "no_message": "have no message",
@@ -179,7 +179,7 @@ class FirstPass:
         for reason, count in self.set_aside.most_common():
             if count > _MUCH * self.records:
                 share = f"{count:,} of {self.records:,} records ({count / self.records:.0%})"
-                warn(f"{share} {told.get(reason, reason)} and are left out, e.g. {self.example[reason]}")
+                say(f"warning: {share} {told.get(reason, reason)} and are left out, e.g. {self.example[reason]}")
 
 
 def timed(events: Iterator[Event], reader: RecordReader) -> Iterator[Event]:

@@ -101,7 +101,7 @@ class Work:
         return self.path / name
 
     def warn(self, text: str) -> None:
-        """Say it, and keep it for the report card."""
+        """Say it, and keep it for the report card, which itself tells what it can count."""
         self.warnings.append(text)
         self.say(f"warning: {text}")
 

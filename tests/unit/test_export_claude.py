@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import csv
 import json
 import re
 import threading
@@ -13,6 +14,7 @@ from typing import Any
 import pytest
 
 from export.claude import PER_REQUEST, ClaudeExtractor
+from export.cli import main
 from export.hierarchy import HierarchyExtractor, Leaf, extract
 from fluent_krone.errors import ExportError
 
@@ -312,6 +314,27 @@ def test_it_gives_up_where_asking_on_is_no_use(server: StandIn, claude: Make, fa
     server.reply = FAILURES[failure][0]
     assert {leaf.source for leaf in claude()(MANY)} == {f"offline (claude failed: {FAILURES[failure][1]})"}
     assert len(server.requests) == requests
+
+
+def test_the_command_asks_only_when_told_to(
+    server: StandIn, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    log, work, cache = tmp_path / "a.log", tmp_path / "work", tmp_path / "cache.jsonl"
+    secret = "private-value-7"
+    log.write_text(
+        "".join(f"pump {w} job={i} {secret}{i}\n" for i in range(9) for w in ("on", "off")), encoding="utf-8"
+    )
+    base = ["hierarchy", "--work", str(work), "--input", str(log), "--session-key", "/job=([0-9]+)/"]
+    assert main(base) == 0
+    assert not server.requests
+    assert main([*base, "--llm", "claude", "--llm-base-url", server.url, "--llm-cache", str(cache)]) == 0
+    assert "2 leaves claude" in capsys.readouterr().out
+    assert {row["source"] for row in csv.DictReader((work / "hierarchy.csv").open(encoding="utf-8"))} == {"claude"}
+    assert len(server.asked()) == 2
+    assert secret + "1" not in json.dumps(server.requests), "templates only"
+    (work / "hierarchy.csv").unlink()
+    assert main(["hierarchy", "--work", str(work)]) == 0
+    assert len(server.asked()) == 2
 
 
 # -- batches

@@ -213,6 +213,14 @@ def test_what_follows_the_time_may_be_absent() -> None:
     assert read(guess.line_format, None, "2015-10-18 18:01:47,978 something else")[0] == b"something else"
 
 
+def test_a_time_far_in_is_read_and_what_stands_before_it_kept() -> None:
+    lines = [f"{i} node-{i % 5} unix.hw state 1074119{i:03d} 1 fan failed" for i in range(40)]
+    guess = guess_line_format(lines)
+    assert guess is not None
+    assert guess.example["message"] == lines[0]
+    assert read(guess.line_format, None, lines[1]) == (lines[1].encode(), datetime(2004, 1, 14, 22, 23, 21))
+
+
 def test_a_session_key_in_the_header_stays_in_the_message() -> None:
     lines = [f"2024-05-01 10:00:00 INFO [req-{i}] acme.Pump: opened" for i in range(20)]
     free = guess_line_format(lines)
