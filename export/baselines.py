@@ -18,8 +18,9 @@ Floats = NDArray[np.float64]
 Rule = Callable[[Sequence[LogKeys]], Flags]
 Baseline = Callable[[Sequence[LogKeys]], Rule]
 
-# What the components must explain. Of .9, .95 (Xu et al., SOSP 2009) and .99 the one that does best on labelled test data
-# (HDFS and ThunderBird, seed 0), so it flatters PCA. Even so two of six HDFS splits lose half the anomalies: mean F1 .87.
+# What the components must explain. Of .9, .95 (Xu et al., SOSP 2009) and .99 the one that does best on labelled test
+# data (HDFS and ThunderBird, seed 0), so it flatters PCA. Even so it is brittle: on HDFS two of six splits lose more
+# than half of the anomalies, mean F1 .87.
 _VARIANCE = 0.99
 _ALPHA, _FREAKS = 0.002, 3  # training normals that PCA may flag: a share, and at least so many
 
