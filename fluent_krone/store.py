@@ -26,8 +26,7 @@ from .types import Alert
 VERSION = 1
 _SCHEMA = """
 CREATE TABLE state (name TEXT PRIMARY KEY, data BLOB NOT NULL) WITHOUT ROWID;
-CREATE TABLE part (n INTEGER PRIMARY KEY, session INTEGER NOT NULL, data BLOB NOT NULL);
-CREATE INDEX part_of_session ON part (session);
+CREATE TABLE part (n INTEGER PRIMARY KEY, data BLOB NOT NULL);
 CREATE TABLE started (n INTEGER PRIMARY KEY, data BLOB NOT NULL);
 CREATE TABLE novelty (n INTEGER PRIMARY KEY, name BLOB NOT NULL UNIQUE, data BLOB NOT NULL);
 CREATE TABLE chunk (n INTEGER PRIMARY KEY, id BLOB NOT NULL UNIQUE, at INTEGER NOT NULL);
@@ -65,7 +64,7 @@ class Store:
     >>> import tempfile
     >>> path = Path(tempfile.mkdtemp()) / "krone.db"
     >>> store = Store(path)
-    >>> store.commit({"watermark": 7, "templates": [], "ended": []}, [chunk_key("id")], [], 0)
+    >>> store.commit({"watermark": 7, "templates": []}, [chunk_key("id")], [], 0)
     >>> store.close()
     >>> Store(path).has_chunk(chunk_key("id"))
     True
@@ -124,20 +123,20 @@ class Store:
         When it raises, nothing was written, and the same call may be made again.
         """
         changes = dict(changes)
-        parts = changes.pop("sessions", ())
-        started, novelties, ended = changes.pop("started", ()), changes.pop("novelties", ()), changes.pop("ended", ())
-        first = self._next
+        parts, dropped = changes.pop("sessions", ()), changes.pop("dropped", ())
+        started, novelties = changes.pop("started", ()), changes.pop("novelties", ())
+        first, pack = self._next, self._packer.pack
         with _Transaction(self._db) as write:
             if "templates" in changes:
                 for table in ("part", "started", "novelty"):
                     write(f"DELETE FROM {table}")
-            write.many("DELETE FROM part WHERE session = ?", ((number,) for number in ended))
-            write.many("REPLACE INTO part VALUES (?, ?, ?)", self._part_rows(parts, first["part"]))
+            write.many("DELETE FROM part WHERE n = ?", ((n,) for n in dropped))
+            write.many("REPLACE INTO part VALUES (?, ?)", ((part[0], pack(part)) for part in parts))
             write.many("REPLACE INTO started VALUES (?, ?)", self._rows_of(started, first["started"]))
             write.many("REPLACE INTO novelty (name, data) VALUES (?, ?)", self._novelty_rows(novelties))
             write.many("REPLACE INTO alert VALUES (?, ?)", self._rows_of(map(_alert_row, alerts), first["alert"]))
             write.many("INSERT OR IGNORE INTO chunk (id, at) VALUES (?, ?)", ((key, int(now_s)) for key in chunks))
-            write.many("REPLACE INTO state VALUES (?, ?)", ((n, self._packer.pack(v)) for n, v in changes.items()))
+            write.many("REPLACE INTO state VALUES (?, ?)", ((n, pack(v)) for n, v in changes.items()))
             write("DELETE FROM alert WHERE n < ?", self._unconfirmed)
             if started:
                 write("DELETE FROM started WHERE n < ?", first["started"] + len(started) - self._starts_kept)
@@ -145,7 +144,7 @@ class Store:
                 self._sweep_novelties(write)
             if chunks:
                 self._sweep_chunks(write, len(chunks) + _SWEEP, now_s)
-        for table, rows in (("part", parts), ("started", started), ("alert", alerts)):
+        for table, rows in (("started", started), ("alert", alerts)):
             first[table] += len(rows)
 
     @_told
@@ -208,7 +207,7 @@ class Store:
         elif version != VERSION:
             raise StoreDamaged(f"store {self.path} has version {version}, this program reads {VERSION}")
         ((self._page_bytes,),) = db.execute("PRAGMA page_size")
-        self._next = {table: 1 + self._last(table) for table in ("part", "started", "alert")}
+        self._next = {table: 1 + self._last(table) for table in ("started", "alert")}
         ((self._unconfirmed,),) = db.execute("SELECT coalesce(min(n), ?) FROM alert", (self._next["alert"],))
 
     def _last(self, table: str) -> int:
@@ -220,10 +219,6 @@ class Store:
             yield from self._db.execute(query)
         except sqlite3.Error as error:
             raise self._error(error) from None
-
-    def _part_rows(self, parts: Iterable[Sequence[Any]], first: int) -> Iterator[tuple[int, int, bytes]]:
-        pack = self._packer.pack
-        return ((n, part[0], pack(part)) for n, part in enumerate(parts, first))
 
     def _rows_of(self, values: Iterable[Any], first: int) -> Iterator[tuple[int, bytes]]:
         pack = self._packer.pack

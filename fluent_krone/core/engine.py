@@ -26,14 +26,15 @@ from .templates import TemplateMatcher, novel_shape, template_id
 SNAPSHOT_VERSION = 1
 NOVELTIES_KEPT = 10_000
 _NS = 1_000_000_000
+_MOST_PARTS = 8  # that a session is saved in; then they are made one
 _LEAPS_BELIEVED = 16  # so many leaping events in a row are no slip: the stream has moved on
 
 
-def _part(s: Session, since: int) -> list[Any]:
+def _part(s: Session, number: int = 0, since: int = 0) -> list[Any]:
     """A session as it is saved: its fields, and its events from `since` on."""
     events = [s.keys[since:].tobytes(), s.lines[since:]] if since else [s.keys.tobytes(), s.lines]
     fields = [s.key, s.tag, s.opened, s.first_ns, s.instance, s.ordinal, s.limit, s.deadline, s.last_ns, s.alerted]
-    return [s.number, since, *fields, *events]
+    return [number, since, *fields, *events]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -93,8 +94,8 @@ class Engine:
         self._clock = 0  # stream time: the watermark, or arrival times with `idle_clock wall`
         self._leaps = 0
         self._novelties: Any = LRU(NOVELTIES_KEPT)  # novel template → [stream time of its alert, events since]
-        self._numbers = 0  # given to sessions so far
-        self._ended: list[int] = []  # numbers of saved sessions that ended since the last `changes`
+        self._numbers = 0  # given to parts of sessions so far
+        self._dropped: list[int] = []  # parts that hold nothing any more, since the last `changes`
         self._noted: dict[bytes, list[int]] | None = None  # novelties since then; None: nobody asks for changes
         self._everything = True  # the next `changes` are all there is
 
@@ -168,12 +169,12 @@ class Engine:
 
     def snapshot(self) -> dict[str, Any]:
         """The whole state in values that msgpack carries; log keys go with their template ids."""
-        return self._snapshot([_part(session, 0) for session in self.sessions.open.values()])
+        return self._snapshot([_part(session) for session in self.sessions.open.values()])
 
     def restore(self, snapshot: Mapping[str, Any]) -> None:
         """Go on from a snapshot; call it on a new engine.
 
-        `sessions` may be any iterable, and hold a session in several parts, each taken in once. The bundle may be
+        `sessions` may be any iterable, and hold a session in several parts. The bundle may be
         another one: templates are found again by their ids, those that it lacks are `unknown`, and open sessions are
         judged by it from now on. Raises SnapshotError when the snapshot is damaged or of another version.
         """
@@ -194,7 +195,8 @@ class Engine:
 
     def adopt(self, other: Engine) -> None:
         """Take over what another bundle's engine holds, counters too; that one is of no use then."""
-        self.restore(other._snapshot(_part(session, 0) for session in other.sessions.open.values()))
+        self.restore(other._snapshot(_part(session) for session in other.sessions.open.values()))
+        self._everything = True
         self.counters, self.set_aside = other.counters, other.set_aside
         self.sessions.over_cap = other.sessions.over_cap
         self.reader.keys_over_cap, self.reader.messages_cut = other.reader.keys_over_cap, other.reader.messages_cut
@@ -210,26 +212,24 @@ class Engine:
     def changes(self) -> dict[str, Any]:
         """What changed since the last call, in the form of a snapshot; it costs what changed, not what is open.
 
-        `sessions` are parts: of what the last calls gave for their numbers, with more events. Besides there is `ended`,
-        the numbers of sessions that are no more. Where there is `templates`, these are no changes but all there is:
-        the first time, and when log keys were renumbered.
+        `sessions` are new parts of those that changed, with the events that the parts before them have not. Besides
+        there is `dropped`, the numbers of parts that are void. Where there is `templates`, these are no changes but all
+        there is: the first time, and when log keys were renumbered.
         """
         if self._noted is None:
             raise RuntimeError("BUG: changes without track")
         if self._everything:
+            self._dropped = []
             for session in self.sessions.open.values():
-                session.saved = 0
+                session.saved, session.parts = 0, ()
         parts = [self._save(session) for session in self.sessions.unsaved()]
         if self._everything:
             found = self._snapshot(parts)
         else:
-            found = self._clocks() | {
-                "novelties": list(self._noted.items()),
-                "sessions": parts,
-                "started": self.sessions.started,
-            }
-        found["ended"] = self._ended
-        self._ended, self._noted, self.sessions.started, self._everything = [], {}, [], False
+            novelties, started = list(self._noted.items()), self.sessions.started
+            found = self._clocks() | {"novelties": novelties, "sessions": parts, "started": started}
+        found["dropped"] = self._dropped
+        self._dropped, self._noted, self.sessions.started, self._everything = [], {}, [], False
         return found
 
     def shed(self, count: int) -> list[Finding]:
@@ -260,11 +260,14 @@ class Engine:
         return [template_id(text) for text in self._templates]
 
     def _save(self, session: Session) -> list[Any]:
-        if not session.number:
-            self._numbers += 1
-            session.number = self._numbers
-        part = _part(session, session.saved)
+        """The session's next part; or, when it would have too many, all of it in one."""
+        if not session.saved or len(session.parts) == _MOST_PARTS:
+            self._dropped += session.parts
+            session.saved, session.parts = 0, ()
+        self._numbers += 1
+        part = _part(session, self._numbers, session.saved)
         session.saved = len(session.keys)
+        session.parts += (self._numbers,)
         return part
 
     def _restore(self, snapshot: Mapping[str, Any]) -> None:
@@ -293,15 +296,18 @@ class Engine:
         session = self.sessions.open.get(key)
         if session is None:
             start = self.tracker.start
-            session = Session(key, tag, opened, first_ns, instance, ordinal, start, limit, deadline, number=number)
+            session = Session(key, tag, opened, first_ns, instance, ordinal, start, limit, deadline)
             self.sessions.open[key] = session
-            self._numbers = max(self._numbers, number)
-        if session.number != number or since > len(session.keys):
-            raise ValueError(f"session {number} has no event {since}")
+        if since != len(session.keys):
+            raise ValueError(f"a session of {len(session.keys)} events can't go on with event {since}")
         session.opened, session.limit, session.deadline = opened, limit, deadline
         session.last_ns, session.alerted = last_ns, alerted
-        session.keys[since:] = array("H", [log_keys[i] for i in array("H", keys)])
-        session.lines[since:] = lines
+        session.keys.extend([log_keys[i] for i in array("H", keys)])
+        if lines:  # with another `keep_lines` the parts before may have none
+            session.lines += [b""] * (since - len(session.lines)) + lines
+        if number:
+            session.parts += (number,)
+            self._numbers = max(self._numbers, number)
         self.sessions.open.move_to_end(key)
 
     def log_key_text(self, log_key: int) -> str:
@@ -328,8 +334,7 @@ class Engine:
 
     def _close(self, session: Session, findings: list[Finding]) -> None:
         self.counters["instances"] += 1
-        if session.number:
-            self._ended.append(session.number)
+        self._dropped += session.parts
         if self.on_close is not None:
             self.on_close(session)
         if session.alerted:
