@@ -285,12 +285,15 @@ def _write_sequences(work: Work, cut: _Cut, facts: dict[str, Any]) -> None:
 def _read_cut(work: Work) -> _Cut:
     cut = _Cut([], [], [])
     with work.file("sequences.jsonl").open(encoding="utf-8") as file:
-        for line in file:
-            row = json.loads(line)
-            key = tuple(part.encode("utf-8", "surrogateescape") for part in row["session"])
-            cut.sessions.append(TrainingSession(key, row["first_ns"], tuple(row["keys"])))
-            cut.fit.append(row["fit"])
-            cut.abnormal.append(row["label"])
+        for number, line in enumerate(file, start=1):
+            try:
+                row = json.loads(line)
+                key = tuple(part.encode("utf-8", "surrogateescape") for part in row["session"])
+                cut.sessions.append(TrainingSession(key, row["first_ns"], tuple(row["keys"])))
+                cut.fit.append(row["fit"])
+                cut.abnormal.append(row["label"])
+            except (ValueError, KeyError, TypeError, AttributeError) as error:
+                raise ExportError(f"{file.name}: line {number} can't be read ({error}): delete the file") from None
     return cut
 
 

@@ -167,9 +167,9 @@ def run_stages(stages: Sequence[Stage], work: Work) -> None:
 def _load_state(work: Work) -> dict[str, Any]:
     try:
         state = json.loads(work.file(_STATE).read_text(encoding="utf-8"))
-    except (OSError, ValueError):
+        return {name: {"mark": str(done["mark"]), "warnings": list(done["warnings"])} for name, done in state.items()}
+    except (OSError, ValueError, KeyError, TypeError, AttributeError):
         return {}
-    return state if isinstance(state, dict) else {}
 
 
 def _option_mark(name: str, value: Any) -> Any:
@@ -205,8 +205,8 @@ class Progress:
         total = total or self._total
         if self._stream is None:
             return
-        share = done / total if total else 0.0
-        text = f"[{'█' * int(24 * share):<24}] {share:4.0%}" if total else f"{done:,}"
+        percent = 100 * done // total if total else 0
+        text = f"[{'█' * (24 * percent // 100):<24}] {percent:3}%" if total else f"{done:,}"
         if text != self._shown:
             print(f"\r{self._what} {text}", end="", file=self._stream, flush=True)
             self._shown = text
