@@ -70,9 +70,11 @@ def settle(options: Options, say: Say, warn: Say) -> InputSettings:
 
 def _sample(path: Path) -> list[dict[bytes, Any]]:
     """Records from the first part of the log, spread evenly."""
-    records = [record for _, record in islice(read_events(path), _SAMPLED_FROM) if any(record.values())]
+    read = [record for _, record in islice(read_events(path), _SAMPLED_FROM)]
+    records = [record for record in read if any(record.values())]
     if not records:
-        raise ExportError(f"{path}: the file is empty: there is nothing to learn from")
+        why = f"none of the first {len(read):,} lines can be read" if read[2:] else "the file is empty"
+        raise ExportError(f"{path}: {why}: there is nothing to learn from")
     return records[:: max(1, len(records) // _SAMPLE)]
 
 

@@ -339,6 +339,12 @@ def test_an_empty_file(tmp_path: Path, run: Run, name: str, content: str) -> Non
     assert "the file is empty" in complains(run, tmp_path, "--input", path, *KEY)
 
 
+def test_a_file_of_another_kind(tmp_path: Path, run: Run) -> None:
+    path = tmp_path / "a.jsonl"
+    path.write_text(as_text(brewery(5, 1)), encoding="utf-8")
+    assert "none of the first 34 lines can be read" in complains(run, tmp_path, "--input", path, *KEY)
+
+
 def test_no_file(tmp_path: Path, run: Run) -> None:
     assert "No such file" in complains(run, tmp_path, "--input", "nowhere.log", *KEY)
     assert "--input FILE" in complains(run, tmp_path)
