@@ -1,7 +1,7 @@
 .DEFAULT_GOAL := help
 PYTHON ?= python
 
-.PHONY: help check lint types test bench accuracy generate bundle
+.PHONY: help check lint types test bench accuracy generate bundles
 
 help:  ## list the targets
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 12
@@ -27,6 +27,7 @@ accuracy:  ## F1, data efficiency, localisation, early verdicts and speed on ../
 generate:  ## write what is generated from config.py: the plugin's parameters, docs/configuration.md
 	$(PYTHON) tests/golden/regenerate.py
 
-bundle:  ## fit models/hdfs anew from ../shared/data
+bundles:  ## fit models/hdfs anew from ../shared/data, and models/demo from the simulator
 	$(PYTHON) -m export fit --input ../shared/data/hdfs_raw/events.parquet --labels ../shared/data/hdfs_raw/labels.parquet \
 	  --output models/hdfs --session-key '/blk_-?[0-9]+/' --component-field component --idle-timeout 14h --train-fraction 0.6
+	$(PYTHON) -m export.simulated models/demo

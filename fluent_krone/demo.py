@@ -1,7 +1,8 @@
 """`fluent-krone demo`: a simulated cluster's log through the real Forward server, and what came of it.
 
-Everything is made at run time: a bundle of simulated normal sessions, then other sessions, some with a fault whose
-place is known. What is printed as truth beside each alert is the simulator's knowledge; the detector never sees it.
+The shipped bundle `demo` was fitted to simulated normal sessions (`export/simulated.py`); here come others, some with a
+fault whose place is known. What is printed as truth beside each alert is the simulator's knowledge; the detector never
+sees it.
 """
 
 from __future__ import annotations
@@ -13,7 +14,6 @@ import json
 import os
 import shutil
 import sys
-import tempfile
 import textwrap
 import time
 from collections import Counter
@@ -24,20 +24,16 @@ from typing import Any, TextIO
 
 from .alerts import AlertMaker
 from .config import Config
-from .core.hierarchy import Hierarchy, Leaf
-from .core.records import InputSettings
-from .core.sessions import SessionSettings
-from .detect.bundle import Bundle, load_bundle, write_bundle
+from .detect.bundle import Bundle, load_bundle
 from .errors import ConfigError, ProtocolError
 from .replay import write_alert
 from .service import Service
-from .simulator import FAULTS, IDLE_TIMEOUT_S, SESSION_KEY, STEPS, Session, simulate, stream
+from .simulator import FAULTS, Session, simulate, stream
 from .transport.forward_codec import ack_bytes, encode_events
 from .transport.forward_server import ForwardServer
-from .types import LEVELS, Alert, Level
+from .types import Alert
 
 _TAG = "cluster.storage"
-_TRAINING_SESSIONS = 3_000
 _CHUNK_EVENTS = 250
 _NARROWEST, _WIDEST = 72, 110  # columns
 _TRUTH_COLUMN = 58
@@ -76,43 +72,13 @@ def run(*, sessions: int, seed: int, alerts: Path | None, as_json: bool) -> int:
         if screen:
             shows.append(screen.alert)
             screen.opening()
-        with tempfile.TemporaryDirectory(prefix="fluent-krone-demo-") as folder:
-            bundle = demo_bundle(Path(folder), simulate(_TRAINING_SESSIONS, seed, faults=False))
-        asyncio.run(_serve_and_send(bundle, live, tally, shows))
+        asyncio.run(_serve_and_send(load_bundle("demo"), live, tally, shows))
     seconds = time.perf_counter() - started
     if screen:
         screen.closing(seconds)
     else:
         print(json.dumps({"seed": seed, **tally.figures(), "seconds": round(seconds, 2)}))
     return 0
-
-
-def demo_bundle(folder: Path, training: Sequence[Session]) -> Bundle:
-    """Fit a bundle to normal sessions, write it into `folder`, load it from there."""
-    names = {name: log_key for log_key, name in enumerate(STEPS)}
-    courses = Counter(tuple(names[move.step] for move in session.moves) for session in training)
-    counts: Counter[int] = Counter()
-    for course, times in courses.items():
-        counts.update({log_key: n * times for log_key, n in Counter(course).items()})
-    rows = [Leaf(step.template, step.entity, step.action, step.status) for step in STEPS.values()]
-    tree = Hierarchy(rows)
-    patterns: dict[Level, set[tuple[int, ...]]] = {level: set() for level in LEVELS}
-    for course in courses:
-        for seq in tree.decompose(course):
-            patterns[seq.level].add(seq.pattern)
-    write_bundle(
-        folder,
-        name="demo",
-        input_settings=InputSettings(session_key=(SESSION_KEY,), component_field="component"),
-        session_settings=SessionSettings(idle_timeout=IDLE_TIMEOUT_S),
-        rows=[(row.template, row.entity, row.action, row.status, "simulator") for row in rows],
-        counts=[counts[log_key] for log_key in range(len(rows))],
-        patterns={level: sorted(seen) for level, seen in patterns.items()},
-        training=[(session.block.encode(),) for session in training],
-        golden=[],
-        training_summary={"sessions": len(training), "events": counts.total()},
-    )
-    return load_bundle(str(folder))
 
 
 async def _serve_and_send(bundle: Bundle, live: Sequence[Session], tally: Tally, shows: Sequence[Show]) -> None:
@@ -266,8 +232,8 @@ class _Screen:
         self._wrapped(
             f"{figures['sessions']:,} sessions, one per block, write {figures['events']:,} interleaved log lines; "
             f"{figures['injected']:,} of them go wrong. The lines go over the Forward protocol to a server on "
-            f"127.0.0.1 that has learnt from {_TRAINING_SESSIONS:,} other, normal sessions. Its alerts, and beside "
-            "them the truth, which only the simulator knows:"
+            "127.0.0.1 that has learnt from other, normal sessions (models/demo). Its alerts, and the truth beside, "
+            "which only the simulator knows:"
         )
         self._print("   ".join(f"{self._paint(colour, mark)} {meaning}" for mark, colour, meaning in _MARKS.values()))
 

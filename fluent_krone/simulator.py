@@ -382,6 +382,12 @@ def simulate(sessions: int, seed: int | str, *, faults: bool = True) -> list[Ses
     return out
 
 
+def normal_courses(sessions: int, seed: int | str) -> list[tuple[str, ...]]:
+    """The steps of so many normal sessions, by name: all that learning needs, without times and texts."""
+    rng = Random(f"{seed} courses")
+    return [_names(_normal(rng)) for _ in range(sessions)]
+
+
 def stream(sessions: Sequence[Session]) -> list[tuple[int, dict[str, str]]]:
     """All events of all sessions in the order of their times: the log of the whole cluster."""
     return sorted((event for session in sessions for event in session.events), key=lambda event: event[0])

@@ -121,7 +121,7 @@ def localise(
         _score_counts(scores, keys, normal, nested, hierarchy)
     _score_patterns(scores, keys, abnormal, hierarchy, patterns)
     if not any(scores):
-        _score_gap(scores, keys, normal)
+        scores[_gap(keys, normal, nested)] = 1.0
     seq = _heaviest(scores, keys, hierarchy)
     event = max(range(seq.start, seq.end), key=lambda i: (scores[i], -i))
     distance = sum(((Counter(keys) - Counter(normal)) + (Counter(normal) - Counter(keys))).values())
@@ -225,17 +225,22 @@ def _odd_event(seq: Seq, nearest: Sequence[int], keys: Sequence[int], hierarchy:
     return seq.end - 1
 
 
-def _score_gap(scores: list[float], keys: Sequence[int], normal: Sequence[int]) -> None:
-    """Nothing is too much, every pattern is known: the odd event is where the normal session goes on otherwise."""
-    event = len(keys) - 1
+def _gap(keys: Sequence[int], normal: Sequence[int], nested: NestedDetector | None) -> int:
+    """Nothing is too much, every pattern is known: the odd event is where the normal session goes on otherwise.
+
+    That is the last event, if no normal session ends with such a one.
+    """
+    last = event = len(keys) - 1
+    if nested is not None and all(other[-1] != keys[-1] for other in nested.normal if other):
+        return last
     if normal and len(keys) <= _MOST_ALIGNED:
         missing = Counter(normal) - Counter(keys)
-        for tag, _, _, start, end in reversed(SequenceMatcher(None, normal, keys, autojunk=False).get_opcodes()):
+        for tag, _, _, start, end in SequenceMatcher(None, normal, keys, autojunk=False).get_opcodes():
             if tag != "equal":
-                event = min(start, len(keys) - 1)
+                event = min(start, last)
                 if missing and end == start:
                     break
-    scores[event] = 1.0
+    return event
 
 
 def _heaviest(scores: Sequence[float], keys: Sequence[int], hierarchy: Hierarchy) -> Seq:
