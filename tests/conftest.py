@@ -7,9 +7,13 @@ from pathlib import Path
 
 import pytest
 from certificates import Certificates, make
+from hypothesis import settings
 from synthetic import write_lift_bundle
 
 from fluent_krone.detect.bundle import Bundle, load_bundle
+
+settings.register_profile("untimed", deadline=None)  # tests never assert a time
+settings.load_profile("untimed")
 
 
 @pytest.fixture(scope="session")
