@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import re
+from collections.abc import Mapping
 from datetime import UTC, datetime
 from typing import Any
 
@@ -149,25 +150,47 @@ class AlertMaker:
 
 
 def explain(verdict: Verdict, step: str) -> str:
-    """One or two plain sentences from the evidence alone."""
-    evidence, level = verdict.evidence, verdict.seq.level
-    said = [
+    """One or two plain sentences from the evidence alone: the oddest step first, then what else differs."""
+    evidence = verdict.evidence
+    if step in evidence.unseen:
+        first = f"“{_short(step)}” is a step that normal training never had."
+    elif step in evidence.extra:
+        first = f"“{_short(step)}” has no place in the nearest normal session."
+    elif step in evidence.repeated:
+        times = evidence.repeated[step]
+        first = f"“{_short(step)}” comes {times} more {_times(times)} than in the nearest normal session."
+    elif evidence.missing or evidence.extra or evidence.repeated or evidence.unseen:
+        first = f"The session runs otherwise from “{_short(step)}” on."
+    else:
+        first = f"At “{_short(step)}” known steps come in an order that normal training never had."
+    rest = [
         f"{words} {_listed(steps)}"
         for words, steps in (
-            ("never seen in normal training:", dict.fromkeys(evidence.unseen, 1)),
-            ("not expected here:", {s: n for s, n in evidence.extra.items() if s not in evidence.unseen}),
-            ("more often than normal:", evidence.repeated),
+            ("never seen:", {s: 1 for s in evidence.unseen if s != step}),
+            ("out of place:", {s: n for s, n in evidence.extra.items() if s != step and s not in evidence.unseen}),
+            ("more often than normal:", {s: n for s, n in evidence.repeated.items() if s != step}),
             ("missing:", evidence.missing),
         )
         if steps
     ]
-    what = "; ".join(said) or "known steps in an order that normal training never had"
-    return f"{level.capitalize()} sequence unlike any normal one, from “{step}” on: {what}."
+    return " ".join([first, *([_sentence("; ".join(rest))] if rest else [])])
 
 
-def _listed(steps: Any, most: int = 4) -> str:
-    shown = [f"{step} ×{n}" if n > 1 else str(step) for step, n in list(steps.items())[:most]]
+def _times(count: int) -> str:
+    return "time" if count == 1 else "times"
+
+
+def _sentence(text: str) -> str:
+    return text[0].upper() + text[1:] + "."
+
+
+def _listed(steps: Mapping[str, int], most: int = 4) -> str:
+    shown = [f"“{_short(step)}”" + (f" ×{n}" if n > 1 else "") for step, n in list(steps.items())[:most]]
     return ", ".join(shown) + (f" and {len(steps) - most} more" if len(steps) > most else "")
+
+
+def _short(step: str, most: int = 100) -> str:
+    return step if len(step) <= most else step[: most - 1] + "…"
 
 
 def _evidence(evidence: Evidence) -> dict[str, Any]:

@@ -181,20 +181,36 @@ def verdict(**evidence: object) -> Verdict:
     return Verdict("action", Seq("status", 0, 1, (0,)), 0, "x", 1.0, 0.0, Evidence(**empty | evidence))  # type: ignore[arg-type]
 
 
-def test_explanations_say_what_is_odd() -> None:
-    said = explain(verdict(extra={"a": 1, "b": 2}, unseen=("a",), missing={"c": 1}, repeated={"d": 3}), "step")
-    assert said == (
-        "Status sequence unlike any normal one, from “step” on: never seen in normal training: a; "
-        "not expected here: b ×2; more often than normal: d ×3; missing: c."
-    )
+@pytest.mark.parametrize(
+    ("step", "first"),
+    [
+        ("a", "“a” is a step that normal training never had."),
+        ("b", "“b” has no place in the nearest normal session."),
+        ("d", "“d” comes 3 more times than in the nearest normal session."),
+        ("z", "The session runs otherwise from “z” on."),
+    ],
+)
+def test_explanations_begin_with_the_oddest_step(step: str, first: str) -> None:
+    said = explain(verdict(extra={"a": 1, "b": 2}, unseen=("a",), missing={"c": 1}, repeated={"d": 3}), step)
+    assert said.startswith(first)
+    assert said.count(f"“{step}”") == 1
+    others = {
+        "a": "ever seen: “a”",
+        "b": "ut of place: “b” ×2",
+        "d": "ore often than normal: “d” ×3",
+        "c": "missing: “c”",
+    }
+    assert all(words in said for name, words in others.items() if name != step)
 
 
 def test_where_only_the_order_is_odd_it_is_said() -> None:
     assert "an order that normal training never had" in explain(verdict(), "step")
 
 
-def test_long_lists_are_cut() -> None:
-    assert explain(verdict(missing=dict.fromkeys("abcdef", 1)), "s").endswith("missing: a, b, c, d and 2 more.")
+def test_long_lists_and_long_steps_are_cut() -> None:
+    said = explain(verdict(missing=dict.fromkeys("abcdef", 1)), "s" * 200)
+    assert said.endswith("Missing: “a”, “b”, “c”, “d” and 2 more.")
+    assert len(said) < 200
 
 
 @pytest.mark.parametrize(
