@@ -37,6 +37,12 @@ _PIECE_BYTES = 2**20
 # An array header makes msgpack allocate all its slots at once, so nested false headers multiply: this bounds one
 # header to 1 MiB, far beyond any array in a log record.
 _MAX_EVENT_ARRAY = 2**17
+# Built, a byte of nested empty maps weighs 70: nothing is built whose packed size is not bounded.
+_MAX_ENTRY_BYTES = 4 * 2**20
+_MAX_OPTION_BYTES = 2**16
+# What one chunk of garbage may keep us busy with. A time and a message in a map have 11 bytes at least.
+_MAX_ENTRIES_A_PIECE = _PIECE_BYTES // 8
+_MAX_ODD_ENTRIES = 10_000  # that are no events
 _NIL = b"\xc0"
 
 Event = tuple[int | None, Any]
@@ -47,7 +53,8 @@ Frame = "Chunk | dict[str, Any]"
 class Chunk:
     """One Forward message: events under one tag, and the id to ack it by.
 
-    `entries` is a run of packed events (both Packed carriers; gzip is already undone) or a list of decoded ones.
+    `entries` is a run of packed events, whatever carrier brought them (gzip is already undone), or a list of decoded
+    ones.
     `chunk` is the id just as the peer sent it, str or bytes, for its ack must equal it; None asks for no ack.
     `damage` says why the entries end before their time, when they do.
 
@@ -70,7 +77,8 @@ class Chunk:
         - `(time_ns, x)`, x not a dict: an event whose record is no map;
         - `(None, x)`, x not a dict: no event at all (x is the entry; an entry that is a map comes as `[map]`);
         - `(None, RecordError("undecodable", …))`: bytes that can't be read. One entry that msgpack delimits but
-          can't build costs itself; from where the bytes can't even be delimited, one such marker stands for the rest.
+          can't build, or that has more than 4 MiB, costs itself; one such marker stands for the rest from where it
+          can't even be delimited, or is plainly garbage: 10,000 entries that are no events, or a MiB of tiny ones.
 
         A generator on purpose: the records of a chunk together weigh ten times its bytes, and building them in one
         list wakes the garbage collector (twice the time).
@@ -186,27 +194,40 @@ def decode_frame(packed: bytes, max_inflated_bytes: int = MAX_INFLATED_BYTES) ->
 def _decode_message(packed: bytes, max_inflated_bytes: int) -> Chunk:
     """Read `[tag, entries, option?]` or `[tag, time, record, option?]`.
 
-    The parts are read one by one because records want raw bytes, while the option must tell str from bin for the ack.
+    The entries stay packed; only the option is built here, whose strings must tell str from bin for the ack.
     """
     unpacker = _unpacker(packed)
     length = unpacker.read_array_header()
     if not 2 <= length <= 4:
         raise ProtocolError(f"not a Forward message: an array of {length} elements")
-    tag, entries = unpacker.unpack(), unpacker.unpack()
-    if not isinstance(tag, bytes):
-        raise ProtocolError(f"not a Forward message: the tag is of type {type(tag).__name__}")
-    read = 2
-    if not isinstance(entries, (bytes, list)):  # Message mode: what we hold is the time
-        if length == 2:
-            raise ProtocolError(f"not a Forward message: the entries are of type {type(entries).__name__}")
-        entries, read = [[entries, unpacker.unpack()]], 3
+    if not _is_text(packed[unpacker.tell()]):
+        raise ProtocolError(f"not a Forward message: the tag begins with byte 0x{packed[unpacker.tell()]:02x}")
+    tag = unpacker.unpack()
+    start, read = unpacker.tell(), 2
+    kind = packed[start]
+    if is_packed := _is_text(kind):
+        entries = unpacker.unpack()
+    elif 0x90 <= kind <= 0x9F or kind in (0xDC, 0xDD):
+        unpacker.skip()
+        entries = packed[start + {0xDC: 3, 0xDD: 5}.get(kind, 1) : unpacker.tell()]
+    elif length > 2:  # Message mode: a time and a record
+        unpacker.skip()
+        unpacker.skip()
+        entries, read = b"\x92" + packed[start : unpacker.tell()], 3
+    else:
+        raise ProtocolError(f"not a Forward message: the entries begin with byte 0x{kind:02x}")
     if length - read > 1:
         raise ProtocolError(f"not a Forward message: {length - read} elements after the entries")
     option = _unpack_map(packed[unpacker.tell() :]) if length > read else {}
-    return _chunk(tag.decode("utf-8", "replace"), entries, option, max_inflated_bytes)
+    return _chunk(tag.decode("utf-8", "replace"), entries, option, max_inflated_bytes if is_packed else None)
 
 
-def _chunk(tag: str, entries: bytes | list[Any], option: dict[str, Any], max_inflated_bytes: int) -> Chunk:
+def _is_text(kind: int) -> bool:
+    """Whether a str or bin begins with this byte."""
+    return 0xA0 <= kind <= 0xBF or kind in (0xC4, 0xC5, 0xC6, 0xD9, 0xDA, 0xDB)
+
+
+def _chunk(tag: str, entries: bytes, option: dict[str, Any], max_inflated_bytes: int | None) -> Chunk:
     chunk, size, damage = option.get("chunk"), option.get("size"), None
     if not isinstance(chunk, (str, bytes, type(None))):
         raise ProtocolError(f"option chunk must be a string, got {type(chunk).__name__}")
@@ -214,7 +235,7 @@ def _chunk(tag: str, entries: bytes | list[Any], option: dict[str, Any], max_inf
     if compressed not in (None, "text", "gzip", b"text", b"gzip"):
         # Not "undecodable": it would be acked and lost. So it stays with the sender until its settings are mended.
         raise ProtocolError(f"option compressed must be gzip or text, got {compressed!r:.40}")
-    if compressed in ("gzip", b"gzip") and isinstance(entries, bytes):
+    if compressed in ("gzip", b"gzip") and max_inflated_bytes is not None:
         entries, damage = _inflate(entries, max_inflated_bytes)
     return Chunk(tag, entries, chunk, size if isinstance(size, int) else None, damage)
 
@@ -239,6 +260,8 @@ def _inflate(data: bytes, max_bytes: int) -> tuple[bytes, str | None]:
 
 def _unpack_map(packed: bytes) -> dict[str, Any]:
     """Decode an option or control map; strings stay str and binaries bytes, and neither can fail."""
+    if len(packed) > _MAX_OPTION_BYTES:
+        raise ProtocolError(f"not a Forward message: an option or control map of {len(packed)} bytes")
     value = msgpack.unpackb(packed, raw=False, unicode_errors="surrogateescape", ext_hook=_ext)
     if value is None:
         return {}
@@ -259,30 +282,49 @@ _unpack_event_time = struct.Struct(">II").unpack
 
 
 def _unpacker(packed: bytes, max_array_len: int = -1) -> msgpack.Unpacker:
-    # Integer keys are legal in a Ruby hash, hence no strict_map_key. One spare byte: see _packed_events.
-    unpacker = msgpack.Unpacker(
-        raw=True, strict_map_key=False, ext_hook=_ext, max_buffer_size=len(packed) + 1, max_array_len=max_array_len
-    )
+    unpacker = _empty_unpacker(len(packed), max_array_len)
     unpacker.feed(packed)
     return unpacker
 
 
+def _empty_unpacker(size: int, max_array_len: int = -1) -> msgpack.Unpacker:
+    # Integer keys are legal in a Ruby hash, hence no strict_map_key. One spare byte: see _packed_events.
+    return msgpack.Unpacker(
+        raw=True, strict_map_key=False, ext_hook=_ext, max_buffer_size=size + 1, max_array_len=max_array_len
+    )
+
+
 def _packed_events(packed: bytes) -> Iterator[Event]:
-    unpacker = _unpacker(packed, _MAX_EVENT_ARRAY)
-    index = -1
+    unpacker = _empty_unpacker(len(packed), _MAX_EVENT_ARRAY)
+    index, odd, idle_bytes = -1, 0, 0
     try:
-        for index, entry in enumerate(unpacker):  # noqa: B007 (read when it fails)
-            if type(entry) is list and len(entry) == 2:
-                time, record = entry
-                if type(time) is list and time:  # Fluent Bit: [time, metadata]
-                    time = time[0]
-                if type(time) is tuple:
-                    yield time[0] * _NS + time[1], record
-                    continue
-                if type(time) is int and -_MAX_S < time < _MAX_S:
-                    yield time * _NS, record
-                    continue
-            yield _event(entry)
+        for at in range(0, len(packed), _PIECE_BYTES):
+            unpacker.feed(packed[at : at + _PIECE_BYTES])
+            before = index
+            for index, entry in enumerate(unpacker, index + 1):  # noqa: B007, B020 (read when it fails; it goes on)
+                if type(entry) is list and len(entry) == 2:
+                    time, record = entry
+                    if type(time) is list and time:  # Fluent Bit: [time, metadata]
+                        time = time[0]
+                    if type(time) is tuple:
+                        yield time[0] * _NS + time[1], record
+                        continue
+                    if type(time) is int and -_MAX_S < time < _MAX_S:
+                        yield time * _NS, record
+                        continue
+                event = _event(entry)
+                odd += event[0] is None
+                if odd > _MAX_ODD_ENTRIES:
+                    yield _undecodable(_GARBAGE)
+                    return
+                yield event
+            if index - before > _MAX_ENTRIES_A_PIECE:
+                yield _undecodable("entries too small to be events")
+                return
+            idle_bytes = idle_bytes + _PIECE_BYTES if index == before else 0
+            if idle_bytes >= _MAX_ENTRY_BYTES - _PIECE_BYTES:  # one entry spans these pieces, and perhaps too many
+                yield from _one_by_one(packed, index + 1)
+                return
         # A partial object ends the loop just as the end does. A nil more tells: it comes back only after a clean end.
         unpacker.feed(_NIL)
         if unpacker.unpack() is not None:
@@ -295,7 +337,7 @@ def _packed_events(packed: bytes) -> Iterator[Event]:
 
 def _one_by_one(packed: bytes, done: int) -> Iterator[Event]:
     """Delimit each entry before it is built, so that one which can't be built costs only itself. Half as fast."""
-    scanner = _unpacker(packed)
+    scanner, odd = _unpacker(packed), 0
     for _ in range(done):
         scanner.skip()
     start = scanner.tell()
@@ -306,11 +348,18 @@ def _one_by_one(packed: bytes, done: int) -> Iterator[Event]:
             yield _undecodable(_reason(error))
             return
         end = scanner.tell()
-        yield _entry_alone(packed[start:end])
+        event = _entry_alone(packed[start:end])
+        odd += event[0] is None
+        if odd > _MAX_ODD_ENTRIES:
+            yield _undecodable(_GARBAGE)
+            return
+        yield event
         start = end
 
 
 def _entry_alone(packed: bytes) -> Event:
+    if len(packed) > _MAX_ENTRY_BYTES:
+        return _undecodable(f"it has {len(packed)} bytes")
     try:
         return _event(_unpacker(packed, _MAX_EVENT_ARRAY).unpack())
     except (ValueError, TypeError, OverflowError) as error:
@@ -353,6 +402,7 @@ def _reason(error: Exception) -> str:
 
 
 _CUT_SHORT = "cut short"
+_GARBAGE = f"more than {_MAX_ODD_ENTRIES} entries of the chunk are no events"
 _MSGPACK_REASONS: dict[type, str] = {  # errors that msgpack raises without a word
     msgpack.FormatError: "not msgpack",
     msgpack.StackError: "nested too deep",

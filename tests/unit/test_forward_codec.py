@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gzip
+import tracemalloc
 from typing import Any
 
 import msgpack
@@ -65,7 +66,7 @@ def test_packed_entries_may_come_as_str() -> None:
 def test_option_may_be_absent_or_nil() -> None:
     assert decode(["t", GOOD]).chunk is None
     assert decode(["t", GOOD, None]).chunk is None
-    assert decode(["t", 1, {}]) == Chunk("t", [[1, {}]])
+    assert decode(["t", 1, {}]) == Chunk("t", pack([1, {}]))
 
 
 def test_chunk_id_is_acked_as_it_came() -> None:
@@ -203,6 +204,41 @@ def test_garbage_ends_with_one_marker(garbage: bytes) -> None:
     assert events(GOOD + garbage) == [GOOD_EVENT, (None, "undecodable")]
 
 
+EMPTY_MAPS = b"\xdd\x00\x50\x00\x00" + bytes([0x80]) * 0x500000  # 5 MiB that would weigh 370
+
+
+@pytest.mark.parametrize("giant", [pack([1, {"m": "x" * 5_000_000}]), EMPTY_MAPS], ids=["long", "nested"])
+def test_an_entry_of_many_bytes_is_not_built_and_costs_only_itself(giant: bytes) -> None:
+    tracemalloc.start()
+    before, marker, after = Chunk("t", GOOD + giant + GOOD).events()
+    _, peak = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert before == after == GOOD_EVENT
+    assert isinstance(marker[1], RecordError) and "it has 5" in str(marker[1])
+    assert peak < 25 * len(giant)
+
+
+@pytest.mark.parametrize("garbage", [b"\x00", b"\x80", b"\x81\x90\x00", b"\xc7\x00\x00"])
+def test_garbage_is_given_up_soon_however_much_there_is(garbage: bytes) -> None:
+    *some, marker = Chunk("t", GOOD + garbage * 1_000_000).events()
+    assert len(some) == 10_001 and some[0] == GOOD_EVENT
+    assert isinstance(marker[1], RecordError) and "are no events" in str(marker[1])
+
+
+def test_a_mebibyte_of_entries_too_small_for_a_message_is_garbage() -> None:
+    *some, marker = Chunk("t", pack([0, {}]) * 1_000_000).events()
+    assert len(some) == 2**20 // 3 and isinstance(marker[1], RecordError)
+    smallest = pack([1_700_000_000, {"m": "x"}])
+    assert len(events(smallest * 200_000)) == 200_000
+
+
+def test_every_entry_is_read_wherever_a_piece_ends() -> None:
+    entries = [(i, {b"m": b"x" * (i % 997), b"list": [[i]] * (i % 7)}) for i in range(6_000)]
+    packed = b"".join(pack([i, record]) for i, record in entries)
+    assert len(packed) > 3 * 2**20
+    assert events(packed) == [(i * 10**9, record) for i, record in entries]
+
+
 def test_damaged_gzip_gives_what_came_out_and_one_marker() -> None:
     for broken in (gzip.compress(GOOD)[:-3], gzip.compress(GOOD) + b"junk", b"junk"):
         *sound, (time, marker) = decode(["t", broken, {"compressed": "gzip", "chunk": "id"}]).events()
@@ -233,13 +269,15 @@ def test_integer_keys_and_foreign_ext_types_are_content() -> None:
         (b"\xc1", "not msgpack"),
         (b"GET / HTTP/1.1\r\n\r\n", "got byte 0x47"),
         (pack(["t"]), "array of 1"),
-        (pack([1, b""]), "tag is of type int"),
-        (pack(["t", 1]), "entries are of type int"),
+        (pack([1, b""]), "tag begins with byte 0x01"),
+        (pack(["t", 1]), "entries begin with byte 0x01"),
         (pack(["t", b"", 3]), "option is of type int"),
         (pack(["t", b"", {}, {}]), "2 elements after"),
         (pack(["t", 1, {}, {}, {}]), "array of 5"),
         (pack(["t", b"", {"chunk": 3}]), "chunk must be a string, got int"),
         (pack(["t", b"", {"compressed": "zstd"}]), "must be gzip or text, got 'zstd'"),
+        (pack(["t", b"", {"chunk": "x" * 70_000}]), r"option or control map of \d+ bytes"),
+        (pack({"ack": "x" * 70_000}), r"option or control map of \d+ bytes"),
         (b"\x92\xa1t\x91" + b"\x91" * 3000, "nested too deep"),
     ],
 )

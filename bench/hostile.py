@@ -1,0 +1,57 @@
+"""The attacks of `tests/e2e/test_hostile.py` at full length: what `serve` grows by, and whether others noticed.
+
+    python bench/hostile.py [--scale 1] [--json] [attack …]
+
+Scale 1 is 10,000 wrong keys, 1,000 silent connections, 40 bombs of 1 GiB, 200 frames that never end.
+"""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import json
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+REPOSITORY = Path(__file__).parents[1]
+sys.path[:0] = [str(REPOSITORY), str(REPOSITORY / "tests")]
+
+from hostile import ATTACKS, MIB, under_attack  # noqa: E402
+from synthetic import write_lift_bundle  # noqa: E402
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("attacks", nargs="*", metavar="attack", help=f"of: {', '.join(ATTACKS)}")
+    parser.add_argument("--scale", type=float, default=1.0)
+    parser.add_argument("--json", action="store_true", help="print the last line as JSON")
+    flags = parser.parse_args()
+    results, held = {}, True
+    with tempfile.TemporaryDirectory() as directory:
+        write_lift_bundle(Path(directory))
+        for name in flags.attacks or ATTACKS:
+            began = time.monotonic()
+            outcome = asyncio.run(under_attack(Path(directory), ATTACKS[name], flags.scale))
+            took = time.monotonic() - began
+            fine = outcome.acked == outcome.sent == outcome.records
+            fine = fine and outcome.grown_bytes <= ATTACKS[name].memory_bytes and "Traceback" not in outcome.log
+            held = held and fine
+            results[name] = {
+                "sent": outcome.sent,
+                "acked": outcome.acked,
+                "slowest_ack_s": round(outcome.slowest_s, 3),
+                "grown_mib": outcome.grown_bytes // MIB,
+                "allowed_mib": ATTACKS[name].memory_bytes // MIB,
+                "seconds": round(took, 1),
+                "held": fine,
+            }
+            print(f"{name}: {results[name]}", flush=True)
+    if flags.json:
+        print(json.dumps(results))
+    return 0 if held else 1
+
+
+if __name__ == "__main__":
+    sys.exit(main())
