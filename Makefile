@@ -1,7 +1,7 @@
 .DEFAULT_GOAL := help
 PYTHON ?= python
 
-.PHONY: help check lint types test bench accuracy generate bundles
+.PHONY: help check lint types test bench fuzz accuracy generate bundles
 
 help:  ## list the targets
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 12
@@ -23,6 +23,10 @@ bench:  ## records per second of the whole way, beside a baseline of the same ru
 
 accuracy:  ## F1, data efficiency, localisation, early verdicts and speed on ../shared/data; about ten minutes
 	$(PYTHON) bench/accuracy.py --json
+
+fuzz:  ## 1,200,000 inputs to codec, matcher, records and engine; hostile clients at a running serve (needs '.[fuzz]')
+	$(PYTHON) bench/fuzz.py
+	$(PYTHON) bench/hostile.py
 
 generate:  ## write what is generated from config.py: the plugin's parameters, docs/configuration.md
 	$(PYTHON) tests/golden/regenerate.py

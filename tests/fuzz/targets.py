@@ -1,0 +1,181 @@
+"""What any bytes at all must not break: one function a target, each raising on what must not be.
+
+Hypothesis calls them in CI (`test_fuzz.py`), a coverage-guided fuzzer at length (`bench/fuzz.py`). A target lives
+through all inputs of a run, as a server would: its caches and caps are small, so that growth shows.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import gzip
+import json
+from collections.abc import Callable
+from functools import cache
+from typing import Any
+
+import msgpack
+from synthetic import NORMAL, T0, lift_engine, ride
+
+from fluent_krone.core.engine import Engine, Limits
+from fluent_krone.core.records import InputSettings, RecordReader
+from fluent_krone.core.templates import TemplateMatcher, novel_shape
+from fluent_krone.errors import ProtocolError, RecordError
+from fluent_krone.transport.forward_codec import (
+    Chunk,
+    ClientHandshake,
+    ForwardDecoder,
+    ServerHandshake,
+    ack_bytes,
+    decode_frame,
+    encode_events,
+)
+
+MAX_KEYS = 4
+MAX_SESSIONS = 20
+
+
+def codec(data: bytes) -> None:
+    """A stream of frames: whole or in portions, the same comes out."""
+    size = 1 + data[0] if data else 1
+    whole = _decoded([data])
+    assert _decoded([data[at : at + size] for at in range(0, len(data), size)]) == whole
+    for frame in whole[0]:
+        if isinstance(frame, Chunk):
+            _check_events(frame)
+            if frame.chunk is not None:
+                assert decode_frame(ack_bytes(frame.chunk)) == {"ack": frame.chunk}
+
+
+def entries(data: bytes) -> None:
+    """What a chunk packs, also where gzip was damaged on the way."""
+    _check_events(Chunk("t", data))
+    damaged = gzip.compress(data, 1, mtime=0)[: 10 + len(data)]
+    [chunk] = ForwardDecoder().feed(msgpack.packb(["t", damaged, {"compressed": "gzip"}]))
+    assert isinstance(chunk, Chunk)
+    _check_events(chunk)
+
+
+def handshake(data: bytes) -> None:
+    """Any message in place of a HELO, PING or PONG lets nobody in."""
+    with contextlib.suppress(ProtocolError):
+        assert not ServerHandshake("key", "server", {"ann": "pw"}).answer(data).accepted
+    client = ClientHandshake("key", "client", "ann", "pw")
+    with contextlib.suppress(ProtocolError):
+        client.ping(data)
+    try:
+        client.check_pong(data, b"nonce")
+    except ProtocolError:
+        return
+    raise AssertionError("a stranger was taken for the server")
+
+
+def matcher(data: bytes) -> None:
+    """Templates and messages: the cache changes nothing, and a template that is found does begin the message."""
+    *texts, messages = data.split(b"\0", 8)
+    templates = ["lift <*> at <num>", *(text.decode("utf-8", "ignore") for text in texts)]
+    small, large = TemplateMatcher(templates, 1), TemplateMatcher(templates, 100)
+    for message in (*messages.split(b"\n", 20), messages):
+        found = small.match(message)
+        assert found == large.match(message) == large.match(message)
+        assert -1 <= found < len(templates)
+        assert len(novel_shape(message)) <= 200
+        _long_lived_matcher().match(message)
+
+
+def reader(data: bytes) -> None:
+    """Records of any type, under settings of each kind."""
+    for _, record in Chunk("t", data).events():
+        for one in _readers():
+            with contextlib.suppress(RecordError):
+                text, keys = one.read(b"app.web", record)
+                assert type(text) is bytes and text
+                assert len(keys) <= MAX_KEYS
+                assert all(type(part) is bytes for key in keys for part in key)
+                if one.has_time:
+                    assert type(one.time(record)) is int
+    for one in _readers():
+        with contextlib.suppress(RecordError):
+            one.read(b"app.web", {b"message": data, b"ride": data, b"time": data})
+            one.time({b"message": data, b"time": data}) if one.has_time else None
+
+
+def engine(data: bytes) -> None:
+    """Records into sessions into findings that JSON and msgpack can carry."""
+    one = _engine()
+    findings = one.feed("app", Chunk("t", data).events(), T0 + len(data))
+    findings += one.feed("app", ride(str(len(data)), NORMAL[0]), T0 + len(data))
+    findings += one.advance(T0 + 10**9 * len(data))
+    assert len(one.sessions.open) <= MAX_SESSIONS
+    for finding in findings:
+        json.dumps([finding.kind, finding.events, finding.first_ns, finding.last_ns, *finding.log_keys])
+        assert finding.first_ns <= 2**63 and finding.last_ns <= 2**63
+    if len(data) % 16 == 0:
+        msgpack.packb(one.snapshot())
+
+
+TARGETS: dict[str, Callable[[bytes], None]] = {
+    target.__name__: target for target in (codec, entries, handshake, matcher, reader, engine)
+}
+
+
+def _decoded(portions: list[bytes]) -> tuple[list[Any], str]:
+    decoder, frames = ForwardDecoder(2**16, 2**20), []
+    try:
+        for portion in [*portions, b""]:
+            frames += decoder.feed(portion)
+    except ProtocolError as error:
+        return frames, str(error)
+    return frames, ""
+
+
+def _check_events(chunk: Chunk) -> None:
+    for time_ns, record in chunk.events():
+        assert time_ns is None or (type(time_ns) is int and abs(time_ns) <= 2**63)
+        assert time_ns is not None or type(record) is not dict
+        if isinstance(record, RecordError):
+            assert time_ns is None and record.reason == "undecodable"
+
+
+@cache
+def _long_lived_matcher() -> TemplateMatcher:
+    return TemplateMatcher(["lift <*> at <num>", "7 <*>", "<*>7", "a<*>b<*>c"], 1000)
+
+
+@cache
+def _readers() -> list[RecordReader]:
+    settings = [
+        InputSettings(session_key=("/[a-z]+-?[0-9]+/",)),
+        InputSettings(session_key=("tag", "ride", "/x(.)?/"), component_field="component"),
+        InputSettings(session_key=("$.a.b",), message_field="$.m.n", time_field="time"),
+        InputSettings(session_key=("ride",), time_field="time", time_format="%y%m%d %H%M%S"),
+        InputSettings(session_key=("pid",), line_format=r"^(?<date>\S+) (?<time>\S+) (?<pid>\d+)? ?(?<message>.*)$"),
+    ]
+    return [RecordReader(one, max_message_size=200, max_keys=MAX_KEYS) for one in settings]
+
+
+@cache
+def _engine() -> Engine:
+    limits = Limits(max_sessions=MAX_SESSIONS, cache_size=200, keep_lines=4, max_message_size=200)
+    return lift_engine(limits=limits, session_key=("ride", "/[0-9]/"), max_events=50, idle_timeout=30.0)
+
+
+def seeds() -> list[bytes]:
+    """Valid inputs to mutate: frames of each carrier, packed events, log lines."""
+    packed = [
+        [1_700_000_000 + i, {"message": "gate: open door 3", "ride": str(i), "time": "081109 203518"}] for i in (1, 2)
+    ]
+    run = b"".join(map(msgpack.packb, packed))
+    frame = encode_events("app", [(T0, {"message": "lift: stuck at floor 3", "ride": "7"})], "id")
+    return [
+        *(frame, encode_events("app", [(T0, {"message": "x", "a": {"b": [1, "2", None]}})], None, compress=True)),
+        *(
+            msgpack.packb(["app", packed, {"chunk": "f"}]),
+            msgpack.packb(["app", *packed[0], {"chunk": "m", "size": 1}]),
+        ),
+        *(frame + b"\xc0" + frame, msgpack.packb({"ack": "id"}), run),
+        msgpack.packb([[msgpack.ExtType(0, bytes(8)), {"k": 1}], {"message": "served blk_7 blk_8", "m": {"n": "hi"}}]),
+        msgpack.packb(["PING", "client", "salt", "0" * 128, "ann", "0" * 128]),
+        msgpack.packb(["HELO", {"nonce": b"n", "auth": b"a", "keepalive": True}]),
+        msgpack.packb(["PONG", True, "", "server", "0" * 128]),
+        b"open <num> of <*>\0<*> 404\0081109 203518 148 open 7 of 9\nlift 1 at 2",
+    ]
