@@ -177,3 +177,12 @@ def is_known(name: str) -> bool:
     """Whether a name of `stats` is shown to Prometheus."""
     flat = {key for timing in HISTOGRAMS for key in Histogram().numbers(timing)}
     return name in METRICS or name in flat or name.startswith(tuple(LABELLED))
+
+
+def markdown_table() -> str:
+    """The table of `docs/operations.md`."""
+    rows = ["| metric, behind `fluent_krone_` | name in stats | meaning |", "|---|---|---|"]
+    rows += [f"| `{metric}` | `{name}` | {text} |" for name, (metric, text) in METRICS.items()]
+    rows += [f"| `{metric}{{{label}}}` | `{prefix}…` | {text} |" for prefix, (metric, label, text) in LABELLED.items()]
+    rows += [f"| `{metric}`, a histogram | `{name}_…` | {text} |" for name, (metric, text) in HISTOGRAMS.items()]
+    return "\n".join(rows) + "\n"

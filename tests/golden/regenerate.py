@@ -1,6 +1,6 @@
-"""Write anew what is generated from `fluent_krone/config.py`: `make generate`.
+"""Write anew what is generated from `fluent_krone/config.py` and `metrics.py`: `make generate`.
 
-Two files, each with a block between markers: the plugin's `config_param` lines and the parameter table of the docs.
+Three files, each with a block between markers: the plugin's `config_param` lines, and the docs' two tables.
 """
 
 from __future__ import annotations
@@ -11,10 +11,11 @@ from pathlib import Path
 REPOSITORY = Path(__file__).parents[2]
 sys.path.insert(0, str(REPOSITORY))  # this checkout, whatever is installed
 
-from fluent_krone import config  # noqa: E402
+from fluent_krone import config, metrics  # noqa: E402
 
 PLUGIN = REPOSITORY / "fluent_krone" / "fluentd" / "out_krone.rb"
 PARAMETERS = REPOSITORY / "docs" / "configuration.md"
+METRICS = REPOSITORY / "docs" / "operations.md"
 
 
 def plugin(text: str) -> str:
@@ -28,6 +29,12 @@ def parameters(text: str) -> str:
     return _between(text, "<!-- BEGIN generated from config.py -->\n", "<!-- END generated -->\n", table)
 
 
+def measurements(text: str) -> str:
+    """The page with its table of metrics as declared."""
+    table = metrics.markdown_table()
+    return _between(text, "<!-- BEGIN generated from metrics.py -->\n", "<!-- END generated -->\n", table)
+
+
 def _between(text: str, begin: str, end: str, block: str) -> str:
     before, _, rest = text.partition(begin)
     _, found, after = rest.partition(end)
@@ -37,5 +44,5 @@ def _between(text: str, begin: str, end: str, block: str) -> str:
 
 
 if __name__ == "__main__":
-    for path, renew in ((PLUGIN, plugin), (PARAMETERS, parameters)):
+    for path, renew in ((PLUGIN, plugin), (PARAMETERS, parameters), (METRICS, measurements)):
         path.write_text(renew(path.read_text(encoding="utf-8")), encoding="utf-8")

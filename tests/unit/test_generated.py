@@ -1,4 +1,4 @@
-"""What is generated from config.py is not stale; `make generate` writes it anew."""
+"""What is generated from config.py and metrics.py is not stale; `make generate` writes it anew."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from fluent_krone import config
+from fluent_krone import config, metrics
 
 REPOSITORY = Path(__file__).parents[2]
 spec = importlib.util.spec_from_file_location("regenerate", REPOSITORY / "tests" / "golden" / "regenerate.py")
@@ -30,8 +30,14 @@ def test_the_documented_parameters_are_the_declared_ones() -> None:
     assert regenerate.parameters(text) == text
 
 
+def test_the_documented_metrics_are_the_declared_ones() -> None:
+    text = regenerate.METRICS.read_text(encoding="utf-8")
+    assert metrics.markdown_table() in text, "stale: run `make generate`"
+    assert regenerate.measurements(text) == text
+
+
 def test_lost_markers_are_told() -> None:
-    for renew in (regenerate.plugin, regenerate.parameters):
+    for renew in (regenerate.plugin, regenerate.parameters, regenerate.measurements):
         with pytest.raises(SystemExit, match="are not both there"):
             renew("# BEGIN generated from config.py\n")
 
