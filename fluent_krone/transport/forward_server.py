@@ -40,6 +40,7 @@ _READ_BYTES = 2**18
 _MAX_PING_BYTES = 2**12  # a stranger gets no more of our memory
 _LOG_INTERVAL_S = 5.0
 _BACKLOG = 256
+_CLOSE_S = 5.0  # a client's time to read what we still had to say
 _ACCEPT_PAUSE_S = 1.0  # when the process is out of file descriptors
 _SLOW_FRAME_S = 30.0  # what a sender may take over one frame while memory is short
 _LOOK_S = 1.0  # how often slow senders are looked for
@@ -214,15 +215,16 @@ class ForwardServer:
             self._protocol_error("handshake_timeout", connection.peer, str(error))
         except OSError as error:  # the peer went away
             _log.debug("connection lost peer=%s error=%s", connection.peer, error)
-        except asyncio.CancelledError:
-            pass  # we asked for it
+        except asyncio.CancelledError:  # we asked for it
+            if writer and connection not in self._connections:
+                writer.transport.abort()
         except Exception:
             _log.exception("BUG: connection failed peer=%s", connection.peer)
         finally:
             self._hold(connection, 0)
+            await _close(writer) if writer else sock.close()
             self._connections.pop(connection, None)
             self.stats.connections_open -= 1
-            writer.close() if writer else sock.close()
 
     async def _open(self, sock: socket.socket) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
         loop = asyncio.get_running_loop()
@@ -233,6 +235,7 @@ class ForwardServer:
             sock,
             ssl=self._ssl_context,
             ssl_handshake_timeout=self._handshake_timeout_s if self._ssl_context else None,
+            ssl_shutdown_timeout=_CLOSE_S if self._ssl_context else None,
         )
         return reader, asyncio.StreamWriter(transport, protocol, reader, loop)
 
@@ -341,6 +344,16 @@ class ForwardServer:
     def _protocol_error(self, reason: str, peer: str, error: str) -> None:
         self.stats.protocol_errors[reason] += 1
         self._warn("connection closed", peer=peer, reason=reason, error=error)
+
+
+async def _close(writer: asyncio.StreamWriter) -> None:
+    """End a connection for good: one that does not read would keep its socket for ever, and out of our count."""
+    writer.close()
+    try:
+        async with asyncio.timeout(_CLOSE_S):
+            await writer.wait_closed()
+    except (OSError, TimeoutError):
+        writer.transport.abort()
 
 
 def _ack(chunk_id: str | bytes | None, writer: asyncio.StreamWriter) -> Callable[[], None]:

@@ -18,6 +18,7 @@ from fluent.sender import FluentSender
 
 from fluent_krone.errors import SinkBusy
 from fluent_krone.sink.forward import ForwardSink
+from fluent_krone.transport import forward_server
 from fluent_krone.transport.forward_codec import Chunk, ClientHandshake, ForwardDecoder, encode_events
 from fluent_krone.transport.forward_server import ForwardServer
 from fluent_krone.types import Alert
@@ -188,6 +189,30 @@ def test_bad_input_ends_its_own_connection_with_one_line(
     assert server.stats.protocol_errors == {reason: 1}
     [line] = [record.getMessage() for record in caplog.records if record.levelno >= logging.WARNING]
     assert line.startswith("connection closed peer=127.0.0.1:") and f"reason={reason}" in line
+
+
+def test_a_client_that_reads_no_acks_is_let_go_all_the_same(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What it was sent waits in its socket; ours must not stay open for that."""
+    monkeypatch.setattr(forward_server, "_CLOSE_S", 0.05)
+    frame = encode_events("app", [], "x" * 60_000)
+
+    async def work(server: ForwardServer, inlet: Inlet) -> None:
+        inlet.acking = False
+        _, writer = await connect(server)
+        writer.write(frame * 300)
+        while len(inlet.acks) < 300:
+            inlet.arrival.clear()
+            await inlet.arrival.wait()
+        for ack in inlet.acks:
+            ack()
+        writer.write(b"\xc1")
+        while server.stats.connections_open:
+            await asyncio.sleep(0)
+        inlet.acking = True
+        await is_served(server)
+        writer.close()
+
+    assert serve(work).stats.protocol_errors == {"bad_frame": 1}
 
 
 def test_a_broken_inlet_ends_one_connection(caplog: pytest.LogCaptureFixture) -> None:
