@@ -16,15 +16,16 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from . import __version__
-from .alerts import AlertMaker, check_tag
+from .alerts import check_tag
 from .config import Config, add_flags, from_flags, suggestion
 from .detect.bundle import load_bundle
 from .doors import alert_sink, forward_server
 from .errors import KroneError, ProtocolError
 from .inputs import read_labels
 from .metrics import Metrics
+from .reload import BundleWatch
 from .replay import describe, replay, summary, write_alert
-from .service import Service, log_stats, tune_gc
+from .service import Service, log_stats, open_service, tune_gc
 from .sink import Sink
 from .transport.pipe import PipeDoor
 
@@ -103,7 +104,7 @@ def _serve(flags: argparse.Namespace) -> int:
 
 async def _serve_until_stopped(config: Config) -> None:
     server = forward_server(config)
-    service = _service(config, alert_sink(config))
+    service, watch = _service(config, alert_sink(config))
 
     def stats() -> dict[str, float]:
         return service.stats() | server.stats.numbers()
@@ -115,15 +116,18 @@ async def _serve_until_stopped(config: Config) -> None:
     await server.start(service)
     where = f"path={config.unix_path}" if config.unix_path else f"bind={config.bind} port={server.port}"
     _log.info("listening %s bundle=%s", where, config.bundle)
-    background = [asyncio.create_task(_report(stats)), *_metrics(config, service, stats)]
-    await stop.wait()
-    _log.info("stopping on_shutdown=%s", config.on_shutdown)
-    with contextlib.suppress(TimeoutError):
-        await asyncio.wait_for(service.flush(), timeout=30)
+    background = [watch, asyncio.create_task(_report(stats)), *_metrics(config, service, stats)]
+    await _first_of(stop, service.torn)
+    if not service.torn.is_set():
+        _log.info("stopping on_shutdown=%s", config.on_shutdown)
+        with contextlib.suppress(TimeoutError):
+            await asyncio.wait_for(service.flush(), timeout=30)
     await server.close()
     await _cancel(background)
     log_stats(stats())
     await service.close()
+    if service.torn.is_set():
+        raise KroneError("BUG: a chunk could not be fed, see the log above; it was not acked, nor anything after it")
 
 
 def _pipe(flags: argparse.Namespace) -> int:
@@ -139,9 +143,11 @@ def _pipe(flags: argparse.Namespace) -> int:
 
 
 async def _pipe_until_closed(door: PipeDoor, config: Config) -> None:
-    service = _service(config, door)
+    service, watch = _service(config, door)
+    await door.open()
     await service.start()
-    background = [asyncio.create_task(_report(service.stats, door.report)), *_metrics(config, service, service.stats)]
+    reports = asyncio.create_task(_report(service.stats, door.report))
+    background = [watch, reports, *_metrics(config, service, service.stats)]
     try:
         await door.run(service)
     finally:
@@ -150,11 +156,14 @@ async def _pipe_until_closed(door: PipeDoor, config: Config) -> None:
         await service.close()
 
 
-def _service(config: Config, sink: Sink) -> Service:
+def _service(config: Config, sink: Sink) -> tuple[Service, asyncio.Task[None]]:
+    """A service, and the task that gives it a new bundle on SIGHUP or when the bundle's files change."""
     bundle = load_bundle(config.bundle)
-    service = Service(bundle.engine(config), AlertMaker(bundle, config), sink, config)
+    service = open_service(bundle, sink, config)
     tune_gc()
-    return service
+    watch = BundleWatch(config.bundle, bundle, service.reload, config.reload_interval)
+    asyncio.get_running_loop().add_signal_handler(signal.SIGHUP, watch.ask)
+    return service, asyncio.create_task(watch.run())
 
 
 def _metrics(config: Config, service: Service, stats: Callable[[], dict[str, float]]) -> list[asyncio.Task[None]]:
@@ -168,6 +177,13 @@ def _metrics(config: Config, service: Service, stats: Callable[[], dict[str, flo
         troubles=service.troubles,
     )
     return [asyncio.create_task(metrics.run())]
+
+
+async def _first_of(*events: asyncio.Event) -> None:
+    waiting = [asyncio.create_task(event.wait()) for event in events]
+    await asyncio.wait(waiting, return_when=asyncio.FIRST_COMPLETED)
+    for task in waiting:
+        task.cancel()
 
 
 async def _cancel(tasks: Sequence[asyncio.Task[None]]) -> None:

@@ -171,8 +171,43 @@ class Config:
     add_tag_prefix: str | None = _param(None, "Prefix for the alert's tag; instead of `tag`.", _STRING)
     remove_tag_prefix: str | None = _param(None, "Prefix taken off the session's tag first.", _STRING)
 
+    store: str | None = _param(
+        None,
+        "File that keeps open sessions, chunk ids and alerts over restarts; without one they are forgotten.",
+        _STRING,
+        doors="pipe serve",
+    )
+    store_sync: str = _param(
+        "normal",
+        "What a power cut may cost: `normal` the last commits, `full` nothing, at one disk sync a commit.",
+        _STRING,
+        choices="normal full",
+        doors="pipe serve",
+    )
+    max_store_size: int = _param(
+        2 * 2**30,
+        "Size of the store; above it chunk ids go first, then the longest idle sessions are judged and closed.",
+        _SIZE,
+        doors="pipe serve",
+    )
+    keep_chunk_ids: float = _param(
+        3 * 86400.0,
+        "How long a chunk may come again (Fluentd: `retry_timeout`).",
+        _DURATION,
+        doors="pipe serve",
+    )
+    max_chunk_ids: int = _param(
+        1_000_000, "Chunk ids remembered at most; 100000 without a store.", _COUNT, doors="pipe serve"
+    )
     on_shutdown: str = _param(
-        "judge", "What a stop does to open sessions.", _STRING, choices="judge keep", doors="pipe serve"
+        "auto",
+        "What a stop does to open sessions; `auto` keeps them if there is a store, else it judges them.",
+        _STRING,
+        choices="auto judge keep",
+        doors="pipe serve",
+    )
+    reload_interval: float = _param(
+        5.0, "How often to look for a changed bundle; 0: on SIGHUP only.", _DURATION, doors="pipe serve"
     )
     commit_interval: float = _param(0.2, "Busy streams commit and ack this often.", _DURATION, doors="pipe serve")
     commit_records: int = _param(20_000, "Busy streams commit after this many records.", _COUNT, doors="pipe serve")
@@ -254,8 +289,15 @@ class Config:
         for name in ("port", "alert_port", "metrics_port"):
             if getattr(self, name) > 65535:
                 raise ConfigError(f"{name} must be at most 65535, got {getattr(self, name)}")
+        if self.on_shutdown == "keep" and self.store is None:
+            raise ConfigError("on_shutdown keep needs a store to keep sessions in: set store, or judge them")
         if self.add_tag_prefix is not None and self.tag != default_of("tag"):
             raise ConfigError("add_tag_prefix and tag exclude each other: keep one")
+
+    @property
+    def judges_on_shutdown(self) -> bool:
+        """Whether a stop judges open sessions."""
+        return self.on_shutdown == "judge" or (self.on_shutdown == "auto" and self.store is None)
 
 
 def params(door: str | None = None) -> list[dataclasses.Field[Any]]:
@@ -404,7 +446,16 @@ def markdown_table() -> str:
 
 _AT_LEAST_1 = (
     *("max_sessions", "cache_size", "max_keys_per_record", "max_message_size"),
-    *("max_alerts", "commit_records", "max_frame_size", "max_inflated_size", "max_connections", "max_pending_size"),
+    *(
+        "max_alerts",
+        "max_chunk_ids",
+        "max_store_size",
+        "commit_records",
+        "max_frame_size",
+        "max_inflated_size",
+        "max_connections",
+        "max_pending_size",
+    ),
 )
 _BUNDLE_SETTINGS = {
     *("message_field", "component_field", "time_field", "time_format", "line_format", "session_key"),

@@ -1,17 +1,21 @@
 """The one place with a clock, tasks and shutdown: doors hand chunks in, the sink takes alerts out.
 
-A chunk's way: decode and feed · commit · ack. What a commit does is one function, `_commit`.
+A chunk's way: decode and feed · commit · ack. What a commit does is one function, `_commit`. Where there is a store, a
+commit is one transaction in it; what is not committed is not acked, so its sender has it still.
 """
 
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import gc
 import itertools
 import logging
 import time
 from collections import Counter, deque
 from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 from lru import LRU
@@ -19,20 +23,35 @@ from lru import LRU
 from .alerts import AlertMaker
 from .config import Config
 from .core.engine import Engine
+from .detect.bundle import Bundle
 from .detect.nested_aware import NestedAware
-from .errors import SinkBusy
+from .errors import SinkBusy, SnapshotError, StoreDamaged, StoreError
 from .sink import Sink
+from .store import Store, chunk_key, set_aside
 from .timing import Histogram
 from .transport.forward_codec import Chunk
 from .types import Alert, Finding
 
 _log = logging.getLogger(__name__)
 _SLICE = 5_000  # events between two looks at the event loop
-_CHUNKS_REMEMBERED = 100_000
+_CHUNKS_REMEMBERED = 100_000  # without a store
+_CHUNKS_AT_LEAST = 1_000  # ids that stay, however full the store is
+_SHED_SHARE = 20  # a store that is too large is rid of this part of the sessions at a time
 _BATCH = 100  # alerts in one delivery: receivers cap their frames, Fluent Bit at 6 MB
 _TICK_S = 0.5  # how often idle sessions are looked for
 _BACK_OFF_S = (0.1, 10.0)
 _STUCK_S = 60.0  # without progress for so long, something is wrong
+_TELL_S = 60.0  # how often a trouble that goes on is told
+
+
+@dataclass(frozen=True, slots=True)
+class _Batch:
+    """What one commit makes final; kept until the store has it."""
+
+    changes: dict[str, Any]
+    chunks: list[bytes]
+    alerts: list[Alert]
+    acks: list[tuple[float, Callable[[], None]]]
 
 
 class Service:
@@ -45,6 +64,7 @@ class Service:
         sink: Sink,
         config: Config,
         *,
+        store: Store | None = None,
         clock_ns: Callable[[], int] = time.time_ns,
     ) -> None:
         self.counters: Counter[str] = Counter()
@@ -57,7 +77,17 @@ class Service:
         self._open = asyncio.Event()  # cleared by `flush`: later chunks stay with their sender, unacked
         self._open.set()
         self._turn = asyncio.Lock()  # chunks are taken whole, one after the other
-        self._seen_chunks: Any = LRU(_CHUNKS_REMEMBERED)
+        self._store = store
+        self._seen_chunks: Any = LRU(min(config.max_chunk_ids, _CHUNKS_REMEMBERED))  # without a store
+        self._new_chunks: dict[bytes, None] = {}  # fed since the last commit
+        self._batch: _Batch | None = None  # gathered, but the store could not take it yet
+        self._stored = asyncio.Event()  # it took the last one; while it is not set nothing is fed
+        self._stored.set()
+        self._retry_s = _BACK_OFF_S[0]
+        self._told_at = -_TELL_S
+        self._damage: StoreDamaged | None = None
+        self._store_is_new = False
+        self.torn = asyncio.Event()  # a chunk was fed in part: what is in memory must never be committed
         self._acks: list[tuple[float, Callable[[], None]]] = []  # with the time their chunk came
         self._fresh: list[Alert] = []  # since the last commit
         self._outgoing: deque[Alert] = deque()  # committed, not yet confirmed by the receiver
@@ -72,18 +102,26 @@ class Service:
         self._tasks: list[asyncio.Task[None]] = []
 
     async def start(self) -> None:
-        """Start the tasks that send alerts and end idle sessions."""
+        """Start the tasks that send alerts, those left over from the last run first, and end idle sessions."""
+        if self._store is not None:
+            self._engine.track()
+            self._outgoing.extend(self._store.alerts())
+            self._signal()
         self._tasks = [asyncio.create_task(self._send()), asyncio.create_task(self._tick())]
         for task in self._tasks:
             task.add_done_callback(_report_crash)
 
     async def close(self) -> None:
-        """Stop the tasks; alerts that nobody confirmed are counted and told."""
+        """Stop the tasks; alerts that nobody confirmed are counted and told. What is not committed is left unacked."""
         for task in self._tasks:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
-        if self._outgoing:
+        if self._outgoing and self._store is not None:
+            _log.warning("alerts wait in the store for the next start count=%d", len(self._outgoing))
+        elif self._outgoing:
             _log.error("alerts lost: nobody confirmed them count=%d", len(self._outgoing))
+        if self._store is not None:
+            self._store.close()
         await self._sink.close()
 
     async def take(self, chunk: Chunk, ack: Callable[[], None]) -> None:
@@ -92,21 +130,12 @@ class Service:
         await self._room.wait()
         async with self._turn:
             await self._open.wait()
+            repeated = await self._is_repeated(chunk)
             self.counters["chunks"] += 1
-            if chunk.chunk is not None and chunk.chunk in self._seen_chunks:
+            if repeated:
                 self.counters["chunks_repeated"] += 1
             else:
-                if chunk.chunk is None:
-                    self.counters["chunks_without_id"] += 1
-                else:
-                    self._seen_chunks[chunk.chunk] = True
-                for events in _slices(chunk.events()):
-                    before = self._engine.counters["records"]
-                    began = time.monotonic()
-                    self._keep(self._engine.feed(chunk.tag, events, self._clock_ns()))
-                    self.timings["feed"].add(time.monotonic() - began)
-                    self._uncommitted += self._engine.counters["records"] - before
-                    await asyncio.sleep(0)
+                await self._feed(chunk)
             self._acks.append((came, ack))
         if self._is_commit_due():
             self._commit()
@@ -117,10 +146,29 @@ class Service:
         """The last call: judge what is open (`on_shutdown judge`); return when every alert is confirmed."""
         async with self._turn:
             self._open.clear()
-            if self._config.on_shutdown == "judge":
+            await self._stored.wait()
+            if self._config.judges_on_shutdown:
                 self._keep(self._engine.finish())
             self._commit()
+            await self._stored.wait()
         await self._empty.wait()
+
+    async def reload(self, bundle: Bundle) -> None:
+        """Judge by another bundle from the next chunk on; open sessions go on under their template ids.
+
+        Raises KroneError when its engine can't be made under our configuration; then nothing has changed.
+        """
+        engine, maker = bundle.engine(self._config), AlertMaker(bundle, self._config)
+        async with self._turn:
+            await self._stored.wait()
+            self._commit()
+            await self._stored.wait()
+            engine.adopt(self._engine)
+            self._engine, self._maker = engine, maker
+            self.counters["reloads"] += 1
+            if self._store is not None:
+                engine.track()
+                self._commit()
 
     def stats(self) -> dict[str, float]:
         """Counters since start, by name."""
@@ -136,8 +184,9 @@ class Service:
             "cache_hits": engine.counters["events"] - engine.tracker.misses,
             "cache_misses": engine.tracker.misses,
             "alerts_outgoing": len(self._outgoing),
-            "chunks_unacked": len(self._acks),
+            "chunks_unacked": len(self._unacked()),
             "chunk_unacked_age": self._unacked_age(),
+            "store_size": self._store.size() if self._store is not None else 0,
             "stream_lag": max(self._clock_ns() - engine.watermark, 0) / 1e9 if engine.watermark else 0.0,
             **{key: value for name, took in self.histograms().items() for key, value in took.numbers(name).items()},
         }
@@ -152,8 +201,10 @@ class Service:
         found = []
         if not self._open.is_set():
             found.append("stopping")
-        if any(task.done() for task in self._tasks):
+        if self.torn.is_set() or any(task.done() for task in self._tasks):
             found.append("BUG: a task of the service died")
+        if not self._stored.is_set():
+            found.append("the store can't be written, nothing is acked")
         if self._outgoing and (waited := time.monotonic() - self._sent_at) > _STUCK_S:
             found.append(f"{len(self._outgoing)} alerts wait, none was confirmed for {waited:.0f} s")
         if (waited := self._unacked_age()) > _STUCK_S:
@@ -161,7 +212,45 @@ class Service:
         return found
 
     def _unacked_age(self) -> float:
-        return time.monotonic() - self._acks[0][0] if self._acks else 0.0
+        acks = self._unacked()
+        return time.monotonic() - acks[0][0] if acks else 0.0
+
+    def _unacked(self) -> list[tuple[float, Callable[[], None]]]:
+        return self._batch.acks if self._batch is not None else self._acks
+
+    async def _is_repeated(self, chunk: Chunk) -> bool:
+        """Whether a chunk with this id was fed before; if not, remember it. Waits until the store can tell."""
+        if chunk.chunk is None:
+            self.counters["chunks_without_id"] += 1
+            return False
+        key = chunk_key(chunk.chunk)
+        while True:
+            await self._stored.wait()
+            try:
+                if key in self._new_chunks or self._is_committed(key):
+                    return True
+            except StoreError as error:
+                self._stall(error)
+                continue
+            self._new_chunks[key] = None
+            return False
+
+    def _is_committed(self, key: bytes) -> bool:
+        return key in self._seen_chunks if self._store is None else self._store.has_chunk(key)
+
+    async def _feed(self, chunk: Chunk) -> None:
+        """Feed a chunk slice by slice. Between two slices nothing may be committed: we have the turn."""
+        try:
+            for events in _slices(chunk.events()):
+                before = self._engine.counters["records"]
+                began = time.monotonic()
+                self._keep(self._engine.feed(chunk.tag, events, self._clock_ns()))
+                self.timings["feed"].add(time.monotonic() - began)
+                self._uncommitted += self._engine.counters["records"] - before
+                await asyncio.sleep(0)
+        except BaseException:  # a bug, or cancelled in between: the process is to end, and the chunk comes again
+            self.torn.set()
+            raise
 
     def _keep(self, findings: Iterable[Finding]) -> None:
         self._fresh.extend(map(self._maker.make, findings))
@@ -172,26 +261,99 @@ class Service:
 
     def _commit_when_idle(self) -> None:
         """The loop came round with no chunk being fed: the input queue is empty."""
-        if self._acks and not self._turn.locked():
+        if self._acks and not self._turn.locked() and self._stored.is_set():
             self._commit()
 
     def _commit(self) -> None:
-        """Make what was fed since the last commit final: 1. alerts go out, 2. chunks are acked."""
-        fresh, self._fresh = self._fresh, []
-        acks, self._acks = self._acks, []
-        self._uncommitted = 0
+        """Make what was fed since the last commit final: 1. into the store, 2. alerts go out, 3. chunks are acked.
+
+        Only to be called between two chunks. While the store can't take it, all that stays undone and is tried again.
+        """
+        if self.torn.is_set():
+            return
         began = time.monotonic()
-        self.counters["alerts"] += len(fresh)
+        try:
+            self._mend_store()
+            batch = self._batch = self._batch or self._gather()
+            if self._store is not None:
+                self._store.commit(batch.changes, batch.chunks, batch.alerts, self._clock_ns() / 1e9)
+        except StoreError as error:
+            self._stall(error)
+            return
+        self._batch = None
+        self._settle()
+        self.counters["alerts"] += len(batch.alerts)
         if not self._outgoing:
             self._sent_at = began
-        self._outgoing.extend(fresh)
+        self._outgoing.extend(batch.alerts)
         self._signal()
-        for _, ack in acks:
+        for _, ack in batch.acks:
             ack()
         self._committed_at = time.monotonic()
         self.timings["commit"].add(self._committed_at - began)
-        for came, _ in acks:
+        for came, _ in batch.acks:
             self.timings["chunk_ack"].add(self._committed_at - came)
+
+    def _gather(self) -> _Batch:
+        """All that was done since the last commit, taken out of the hands that hold it."""
+        changes: dict[str, Any] = {}
+        if self._store is not None:
+            self._make_room(self._store)
+            changes = self._engine.changes()
+        else:
+            self._seen_chunks.update(self._new_chunks)
+        batch = _Batch(changes, list(self._new_chunks), self._fresh, self._acks)
+        self._new_chunks, self._fresh, self._acks = {}, [], []
+        self._uncommitted = 0
+        return batch
+
+    def _make_room(self, store: Store) -> None:
+        """Above the store's cap chunk ids go first, the older half; then the longest idle sessions are judged."""
+        if store.size() <= self._config.max_store_size:
+            return
+        forgotten = store.forget_chunks(_CHUNKS_AT_LEAST)
+        self.counters["chunk_ids_over_cap"] += forgotten
+        if not forgotten:
+            self._keep(self._engine.shed(1 + len(self._engine.sessions.open) // _SHED_SHARE))
+        if self._is_time_to_tell():
+            _log.warning("store is larger than max_store_size bytes=%d chunk_ids_forgotten=%d", store.size(), forgotten)
+
+    def _stall(self, error: StoreError) -> None:
+        """Feed and ack nothing until the store can be read and written again; try that ever more rarely."""
+        self._stored.clear()
+        self.counters["commits_failed"] += 1
+        if isinstance(error, StoreDamaged):
+            self._damage = error
+        elif self._is_time_to_tell():
+            _log.error("nothing is acked until the store can be written reason=%s", error)
+        asyncio.get_running_loop().call_later(self._retry_s, self._commit)
+        self._retry_s = min(self._retry_s * 2, _BACK_OFF_S[1])
+
+    def _settle(self) -> None:
+        self._retry_s = _BACK_OFF_S[0]
+        if not self._stored.is_set():
+            _log.warning("the store is written again")
+            self._stored.set()
+
+    def _mend_store(self) -> None:
+        """Set a store aside that was damaged under us. What it held is in memory too, but for the ids of chunks."""
+        if self._store is None:
+            return
+        if self._damage is not None:
+            _tell_set_aside(self._store.renew(), self._damage)
+            self._damage, self._store_is_new = None, True
+        if self._store_is_new:
+            self._engine.track(everything=True)
+            self._store.commit(self._engine.changes(), [], self._outgoing, self._clock_ns() / 1e9)
+            self._store_is_new = False
+            if self._batch is not None:
+                self._batch.changes.clear()
+
+    def _is_time_to_tell(self) -> bool:
+        if time.monotonic() - self._told_at < _TELL_S:
+            return False
+        self._told_at = time.monotonic()
+        return True
 
     def _signal(self) -> None:
         for event, state in (
@@ -216,20 +378,67 @@ class Service:
                 wait = min(wait * 2, _BACK_OFF_S[1])
                 continue
             wait = _BACK_OFF_S[0]
-            for _ in batch:
-                self._outgoing.popleft()
+            self._forget(len(batch))
             self.counters["alerts_delivered"] += len(batch)
             self._sent_at = time.monotonic()
             self._signal()
 
+    def _forget(self, count: int) -> None:
+        """The receiver has the oldest alerts."""
+        for _ in range(count):
+            self._outgoing.popleft()
+        if self._store is not None:
+            with contextlib.suppress(StoreError):  # then the next commit does it
+                self._store.confirm(count)
+
     async def _tick(self) -> None:
-        """End idle sessions while no record comes."""
+        """End idle sessions while no record comes; as feeding, not while alerts or the store are stuck."""
         while True:
             await asyncio.sleep(_TICK_S)
+            await self._room.wait()
             async with self._turn:
+                await self._stored.wait()
                 self._keep(self._engine.advance(self._clock_ns()))
                 if self._fresh or self._acks:
                     self._commit()
+
+
+def open_service(bundle: Bundle, sink: Sink, config: Config, *, clock_ns: Callable[[], int] = time.time_ns) -> Service:
+    """A service as it was when it ended, where there is a store. A store that can't be read is set aside.
+
+    Raises ConfigError when another process has the store, StoreError when it can't be opened.
+    """
+    if config.store is None:
+        return Service(bundle.engine(config), AlertMaker(bundle, config), sink, config, clock_ns=clock_ns)
+    try:
+        return _resumed(bundle, sink, config, clock_ns, Path(config.store))
+    except (StoreDamaged, SnapshotError) as error:
+        _tell_set_aside(set_aside(Path(config.store)), error)
+        return _resumed(bundle, sink, config, clock_ns, Path(config.store))
+
+
+def _resumed(bundle: Bundle, sink: Sink, config: Config, clock_ns: Callable[[], int], path: Path) -> Service:
+    store = Store(
+        path,
+        sync=config.store_sync,
+        max_chunks=config.max_chunk_ids,
+        chunks_kept_s=config.keep_chunk_ids,
+        starts_kept=config.cache_size,
+    )
+    engine = bundle.engine(config)
+    try:
+        if (saved := store.load()) is not None:
+            engine.restore(saved)
+            engine.resume(clock_ns())
+            _log.info("sessions restored open=%d", len(engine.sessions.open))
+        return Service(engine, AlertMaker(bundle, config), sink, config, store=store, clock_ns=clock_ns)
+    except BaseException:
+        store.close()
+        raise
+
+
+def _tell_set_aside(path: Path, error: Exception) -> None:
+    _log.error("the store was set aside, what only it knew is lost file=%s reason=%s", path, error)
 
 
 def _slices(events: Iterator[Any]) -> Iterator[Iterator[Any]]:

@@ -49,7 +49,7 @@ def _told(
     def telling(self: Store, /, *args: _P.args, **kwargs: _P.kwargs) -> _T:
         try:
             return method(self, *args, **kwargs)
-        except sqlite3.Error as error:
+        except (sqlite3.Error, OSError) as error:
             raise self._error(error) from None
 
     telling.__doc__ = method.__doc__
@@ -154,10 +154,10 @@ class Store:
         self._db.execute("DELETE FROM alert WHERE n < ?", (self._unconfirmed,))
 
     @_told
-    def forget_chunks(self) -> int:
-        """Make room: forget the older half of the chunk ids. Returns how many there were."""
-        ((oldest, newest),) = self._db.execute("SELECT min(n), max(n) FROM chunk")
-        if oldest is None:
+    def forget_chunks(self, at_least: int) -> int:
+        """Make room: forget the older half of more than `at_least` chunk ids. Returns how many went."""
+        ((oldest, newest),) = self._db.execute("SELECT coalesce(min(n), 0), coalesce(max(n), 0) FROM chunk")
+        if newest - oldest < at_least:
             return 0
         return self._db.execute("DELETE FROM chunk WHERE n <= ?", ((oldest + newest) // 2,)).rowcount
 
@@ -168,15 +168,11 @@ class Store:
         ((free,),) = self._db.execute("PRAGMA freelist_count")
         return int((pages - free) * self._page_bytes)
 
-    def set_aside(self) -> Path:
-        """Rename the file out of the way, over the one that was set aside before, and start an empty one."""
-        aside = self.path.with_name(self.path.name + ".unreadable")
-        self.close()
-        for suffix in ("", "-wal", "-shm"):
-            source, target = Path(f"{self.path}{suffix}"), Path(f"{aside}{suffix}")
-            target.unlink(missing_ok=True)
-            if source.exists():
-                source.rename(target)
+    @_told
+    def renew(self) -> Path:
+        """Set the file aside and go on with an empty one; returns where it lies now."""
+        self._db.close()
+        aside = set_aside(self.path)
         self._open()
         return aside
 
@@ -237,7 +233,7 @@ class Store:
         write(f"DELETE FROM chunk WHERE n <= ({oldest})", most, int(now_s - self._chunks_kept_s))
         write("DELETE FROM chunk WHERE n <= (SELECT max(n) FROM chunk) - ?", self._max_chunks)
 
-    def _error(self, error: sqlite3.Error) -> Exception:
+    def _error(self, error: sqlite3.Error | OSError) -> Exception:
         code = getattr(error, "sqlite_errorcode", sqlite3.SQLITE_ERROR) & 0xFF
         if code == sqlite3.SQLITE_BUSY:
             return ConfigError(f"store {self.path} is in use by another process: give each its own")
@@ -269,6 +265,17 @@ class _Transaction:
         finally:
             if self._db.in_transaction:
                 self._db.execute("ROLLBACK")
+
+
+def set_aside(path: Path) -> Path:
+    """Rename a store that nobody has open, over the one that was set aside before; returns its new name."""
+    aside = path.with_name(path.name + ".unreadable")
+    for suffix in ("", "-wal", "-shm"):
+        source, target = Path(f"{path}{suffix}"), Path(f"{aside}{suffix}")
+        target.unlink(missing_ok=True)
+        if source.exists():
+            source.rename(target)
+    return aside
 
 
 def chunk_key(chunk: str | bytes) -> bytes:

@@ -59,6 +59,15 @@ def find_bundle(name: str) -> Path:
     )
 
 
+def bundle_files(name: str) -> frozenset[tuple[str, int, int, int]]:
+    """What tells that a bundle has changed: name, inode, size and time of each file; empty while there is none."""
+    try:
+        found = [(path.name, path.stat()) for path in find_bundle(name).iterdir()]
+    except (BundleError, OSError):
+        return frozenset()
+    return frozenset((name, stat.st_ino, stat.st_size, stat.st_mtime_ns) for name, stat in found)
+
+
 def key_hash(key: SessionKey) -> str:
     """How a session key stands in `training.txt`: 16 hex digits."""
     return hashlib.blake2b(b"\x00".join(key), digest_size=8).hexdigest()

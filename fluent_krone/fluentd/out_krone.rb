@@ -78,8 +78,20 @@ module Fluent::Plugin
     config_param :add_tag_prefix, :string, default: nil
     desc 'Prefix taken off the session\'s tag first.'
     config_param :remove_tag_prefix, :string, default: nil
-    desc 'What a stop does to open sessions. One of: judge, keep. (default judge)'
+    desc 'File that keeps open sessions, chunk ids and alerts over restarts; without one they are forgotten.'
+    config_param :store, :string, default: nil
+    desc 'What a power cut may cost: `normal` the last commits, `full` nothing, at one disk sync a commit. One of: normal, full. (default normal)'
+    config_param :store_sync, :string, default: nil
+    desc 'Size of the store; above it chunk ids go first, then the longest idle sessions are judged and closed. (default 2g)'
+    config_param :max_store_size, :string, default: nil
+    desc 'How long a chunk may come again (Fluentd: `retry_timeout`). (default 3d)'
+    config_param :keep_chunk_ids, :string, default: nil
+    desc 'Chunk ids remembered at most; 100000 without a store. (default 1000000)'
+    config_param :max_chunk_ids, :string, default: nil
+    desc 'What a stop does to open sessions; `auto` keeps them if there is a store, else it judges them. One of: auto, judge, keep. (default auto)'
     config_param :on_shutdown, :string, default: nil
+    desc 'How often to look for a changed bundle; 0: on SIGHUP only. (default 5s)'
+    config_param :reload_interval, :string, default: nil
     desc 'Busy streams commit and ack this often. (default 0.2)'
     config_param :commit_interval, :string, default: nil
     desc 'Busy streams commit after this many records. (default 20000)'
@@ -331,6 +343,7 @@ module Fluent::Plugin
 
     # An alert is acked once Fluentd has it; while its way is blocked (a full buffer), so are the acks behind it.
     def route(child, tag, entries, option)
+      sleep 0.05 until after_started? || shutdown? # the last child's alerts come at once, maybe before our receivers
       events = Fluent::MessagePackEventStream.new(entries, nil, option['size'].to_i)
       begin
         emit(tag, events)

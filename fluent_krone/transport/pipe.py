@@ -42,6 +42,7 @@ class PipeDoor:
         self._decoder = ForwardDecoder(max_frame_bytes)
         self._inbox: asyncio.Queue[Chunk | int] = asyncio.Queue()  # an int is a call for a flush
         self._out: asyncio.WriteTransport | None = None
+        self._reader: asyncio.StreamReader | None = None
         self._unconfirmed: dict[str, asyncio.Future[None]] = {}
         self._ids = map("{:x}".format, itertools.count(1))
 
@@ -51,14 +52,15 @@ class PipeDoor:
 
         Whatever prints from now on goes to standard error, which Fluentd logs. Signals are ignored: a terminal's
         Ctrl-C and systemd's stop reach us along with Fluentd, which still has chunks to hand over. Our end is the end
-        of standard input, which comes however Fluentd ends. Raises ConfigError when there is no pipe.
+        of standard input, which comes however Fluentd ends. (SIGHUP is taken up again by who wants it.) Raises
+        ConfigError when there is no pipe.
         """
         for fd, name in ((0, "input"), (1, "output")):
             if not stat.S_ISFIFO(os.fstat(fd).st_mode) and not stat.S_ISSOCK(os.fstat(fd).st_mode):
                 raise ConfigError(f"standard {name} is no pipe: `pipe` is what @type krone starts; use serve or replay")
         stdout = os.dup(1)
         os.dup2(2, 1)
-        for signum in (signal.SIGINT, signal.SIGTERM):
+        for signum in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
             signal.signal(signum, signal.SIG_IGN)
         return cls(0, stdout, version=version, max_frame_bytes=max_frame_bytes)
 
@@ -67,8 +69,10 @@ class PipeDoor:
 
         Raises ProtocolError when what comes is no frame; the process is to exit, and Fluentd starts another.
         """
-        reader = await self._open()
-        tasks = {asyncio.create_task(self._read(reader)), asyncio.create_task(self._work(inlet))}
+        if self._reader is None:
+            await self.open()
+        assert self._reader is not None
+        tasks = {asyncio.create_task(self._read(self._reader)), asyncio.create_task(self._work(inlet))}
         try:
             done, _ = await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
             for task in done:
@@ -91,7 +95,8 @@ class PipeDoor:
         """Show these numbers in Fluentd's monitor_agent, in place of the last ones."""
         self._tell({"stats": dict(stats)})
 
-    async def _open(self) -> asyncio.StreamReader:
+    async def open(self) -> None:
+        """Tell Fluentd that we are ready; alerts may go from now on. `run` does it where it was not done."""
         loop = asyncio.get_running_loop()
         reader = asyncio.StreamReader(limit=_READ_BYTES)
         await loop.connect_read_pipe(
@@ -99,7 +104,7 @@ class PipeDoor:
         )
         self._out, _ = await loop.connect_write_pipe(asyncio.BaseProtocol, os.fdopen(self._stdout, "wb", buffering=0))
         self._tell({"ready": self._version})
-        return reader
+        self._reader = reader
 
     async def _read(self, reader: asyncio.StreamReader) -> None:
         while data := await reader.read(_READ_BYTES):

@@ -19,7 +19,7 @@ LAYERS = (
     {"core", "config"},
     {"detect", "explain", "transport", "sink", "store"},
     {"alerts", "doors", "inputs", "metrics", "simulator", "service", "replay"},
-    {"cli", "demo", "__main__"},
+    {"cli", "demo", "reload", "__main__"},
 )
 BELOW = {"fluent_krone"}  # the package itself: its version
 NOT_IN_CORE = (

@@ -102,7 +102,7 @@ def test_an_unknown_name_gets_a_suggestion() -> None:
         ("port", "65536", "port must be at most 65535, got 65536"),
         ("alert_port", "70000", "alert_port must be at most 65535, got 70000"),
         ("idle_clock", "sundial", "idle_clock must be one of stream, wall, got 'sundial'"),
-        ("on_shutdown", "", "on_shutdown must be one of judge, keep, got ''"),
+        ("on_shutdown", "", "on_shutdown must be one of auto, judge, keep, got ''"),
     ],
 )
 def test_values_out_of_range_are_named(name: str, text: str, complaint: str) -> None:

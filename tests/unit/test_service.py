@@ -4,16 +4,16 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable, Coroutine, Sequence
+from pathlib import Path
 from typing import Any
 
 import pytest
 from synthetic import GOING, NORMAL, OPEN, OPENED, STUCK, T0, S, ride
 
-from fluent_krone.alerts import AlertMaker
 from fluent_krone.config import Config
 from fluent_krone.detect.bundle import Bundle
 from fluent_krone.errors import SinkBusy
-from fluent_krone.service import Service
+from fluent_krone.service import open_service
 from fluent_krone.transport.forward_codec import Chunk
 from fluent_krone.types import Alert
 
@@ -47,9 +47,7 @@ class Rig:
         self.now = T0 + 100 * S
         self.receiver = Receiver()
         self.acked: list[str] = []
-        self.service = Service(
-            bundle.engine(settings), AlertMaker(bundle, settings), self.receiver, settings, clock_ns=lambda: self.now
-        )
+        self.service = open_service(bundle, self.receiver, settings, clock_ns=lambda: self.now)
 
     async def take(self, chunk_id: str | None, *rides: tuple[str, Sequence[int]]) -> None:
         entries = [[t, record] for name, keys in rides for t, record in at_seconds(name, keys)]
@@ -212,14 +210,14 @@ def test_flush_judges_what_is_open_and_waits_for_the_receiver(story: Any) -> Non
     story(body)
 
 
-def test_flush_may_keep_what_is_open(story: Any) -> None:
+def test_flush_may_keep_what_is_open(story: Any, tmp_path: Path) -> None:
     async def body(rig: Rig) -> None:
         await rig.take("1", ("a", NORMAL[0][:2]), ("b", (GOING,)))
         await rig.service.flush()
         assert rig.receiver.alerts == []
         assert rig.service.stats()["sessions_open"] == 2
 
-    story(body, on_shutdown="keep")
+    story(body, store=str(tmp_path / "krone.db"))
 
 
 def test_a_chunk_after_the_flush_stays_with_its_sender(story: Any) -> None:

@@ -1,0 +1,62 @@
+"""Hot reload: a new bundle is taken up while the old one serves, on SIGHUP or when its files change."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+from collections.abc import Awaitable, Callable
+
+from .detect.bundle import Bundle, bundle_files, load_bundle
+from .errors import KroneError
+from .service import tune_gc
+
+_log = logging.getLogger(__name__)
+
+
+class BundleWatch:
+    """Loads `name` again when asked or when its files have changed, and hands the bundle to `reload`.
+
+    A bundle that can't be loaded is told, and the one at work goes on. Files are believed once they have stayed the
+    same from one look to the next: a bundle is copied file by file.
+    """
+
+    def __init__(
+        self, name: str, loaded: Bundle, reload: Callable[[Bundle], Awaitable[None]], interval_s: float
+    ) -> None:
+        self._name = name
+        self._hash = loaded.hash
+        self._reload = reload
+        self._interval_s = interval_s
+        self._asked = asyncio.Event()
+
+    def ask(self) -> None:
+        """Look now: what SIGHUP does."""
+        self._asked.set()
+
+    async def run(self) -> None:
+        """Watch until cancelled."""
+        loaded = last = bundle_files(self._name)
+        while True:
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(self._asked.wait(), self._interval_s or None)
+            asked, found = self._asked.is_set(), bundle_files(self._name)
+            self._asked.clear()
+            if asked or (found != loaded and found == last):
+                loaded = found
+                await self._load()
+            last = found
+
+    async def _load(self) -> None:
+        try:
+            bundle = await asyncio.to_thread(load_bundle, self._name)  # records come in meanwhile
+            if bundle.hash == self._hash:
+                _log.info("bundle is the one at work bundle=%s hash=%s", self._name, bundle.hash)
+                return
+            await self._reload(bundle)
+        except KroneError as error:
+            _log.error("new bundle can't be used, the old one goes on hash=%s reason=%s", self._hash, error)
+            return
+        self._hash = bundle.hash
+        tune_gc()
+        _log.info("new bundle at work bundle=%s hash=%s", self._name, bundle.hash)
