@@ -139,7 +139,7 @@ class Store:
             write.many("REPLACE INTO state VALUES (?, ?)", ((n, pack(v)) for n, v in changes.items()))
             write("DELETE FROM alert WHERE n < ?", self._unconfirmed)
             if started:
-                write("DELETE FROM started WHERE n < ?", first["started"] + len(started) - self._starts_kept)
+                write("DELETE FROM started WHERE n < ?", first["started"] + len(started) - 2 * self._starts_kept)
             if novelties:
                 self._sweep_novelties(write)
             if chunks:

@@ -1,0 +1,159 @@
+"""Feed, commit, crash in any order: after a crash what was committed is there, the rest is sent again, and the findings
+are those of the undisturbed run.
+"""
+
+from __future__ import annotations
+
+import tempfile
+from collections import Counter
+from pathlib import Path
+from typing import Any
+
+from hypothesis import given
+from hypothesis import settings as hypothesis_settings
+from hypothesis import strategies as st
+from synthetic import ROWS, T0, UNKNOWN, S, event, lift_engine
+
+from fluent_krone.core.engine import Engine, Limits
+from fluent_krone.store import Store, chunk_key
+from fluent_krone.types import Alert, Finding
+
+NOW = T0 + 400 * 86400 * S
+
+seconds = st.one_of(st.integers(0, 400), st.sampled_from([None, 1e9]))
+events = st.builds(event, st.sampled_from("abcd"), st.integers(0, UNKNOWN), seconds)
+chunks = st.lists(st.lists(events, max_size=5), max_size=12)
+steps = st.lists(st.sampled_from(["commit", "crash", "close", "advance", "confirm", "fail"]), max_size=30)
+session_settings = st.fixed_dictionaries(
+    {"idle_timeout": st.sampled_from([5.0, 60.0, 300.0])},
+    optional={
+        "window": st.sampled_from([7.0, 50.0]),
+        "max_age": st.sampled_from([3.0, 20.0]),
+        "max_events": st.integers(1, 6),
+        "end_templates": st.just((ROWS[5][0],)),
+    },
+)
+limits = st.builds(
+    Limits,
+    max_sessions=st.sampled_from([2, 100]),
+    novelty_interval=st.sampled_from([0.0, 10.0, 3600.0]),
+    keep_lines=st.sampled_from([0, 2, 256]),
+)
+
+
+def as_alert(finding: Finding) -> Alert:
+    return Alert(repr(finding), "app", 0, {})
+
+
+class Run:
+    """A service in miniature: what it holds in memory is lost in a crash, what it has committed is not."""
+
+    def __init__(self, path: Path, chunks: list[list[Any]], **engine: Any) -> None:
+        self._path, self._chunks, self._settings = path, chunks, engine
+        self.delivered: list[str] = []
+        self._open()
+
+    def _open(self) -> None:
+        self.store = Store(self._path)
+        self.engine: Engine = lift_engine(**self._settings)
+        if (saved := self.store.load()) is not None:
+            self.engine.restore(saved)
+        self.engine.track()
+        self.outgoing = self.store.alerts()
+        self.fresh: list[Alert] = []
+        self.fed: list[bytes] = []
+
+    def feed(self, number: int) -> None:
+        key = chunk_key(str(number))
+        if key not in self.fed and not self.store.has_chunk(key):
+            self.fed.append(key)
+            self.fresh += map(as_alert, self.engine.feed("app", self._chunks[number], NOW))
+
+    def commit(self, fails: bool = False) -> None:
+        changes = self.engine.changes()
+        if fails:  # a full disk; the same is tried again
+            self.store._db.execute("PRAGMA query_only = true")
+            try:
+                self.store.commit(changes, self.fed, self.fresh, 0)
+            except Exception as error:
+                assert "readonly" in str(error)
+            self.store._db.execute("PRAGMA query_only = false")
+        self.store.commit(changes, self.fed, self.fresh, 0)
+        self.outgoing += self.fresh
+        self.fresh, self.fed = [], []
+
+    def deliver(self, confirm: bool = True) -> None:
+        self.delivered += [alert.alert_id for alert in self.outgoing]
+        if confirm:
+            self.store.confirm(len(self.outgoing))
+            self.outgoing = []
+
+    def crash(self) -> None:
+        self.store._db.close()
+        self._open()
+
+    def finish(self) -> None:
+        self.fresh += map(as_alert, self.engine.finish())
+        self.commit()
+        self.deliver()
+        self.store.close()
+
+
+@hypothesis_settings(max_examples=60)
+@given(chunks=chunks, steps=steps, session=session_settings, limits=limits)
+def test_no_crash_changes_a_finding(
+    chunks: list[list[Any]], steps: list[str], session: dict[str, Any], limits: Limits
+) -> None:
+    whole = lift_engine(limits=limits, **session)
+    expected: list[Finding] = []
+    for chunk in chunks:
+        expected += whole.feed("app", chunk, NOW)
+    expected += whole.finish()
+    with tempfile.TemporaryDirectory() as folder:
+        run = Run(Path(folder) / "krone.db", chunks, limits=limits, **session)
+        acked = sent = 0  # chunks below `acked` are committed
+        for step in [*steps, *["send"] * len(chunks)]:
+            if sent < len(chunks):
+                run.feed(sent)
+                sent += 1
+            match step:
+                case "commit" | "fail":
+                    run.commit(fails=step == "fail")
+                    acked = sent
+                case "close" | "crash":
+                    if step == "close":
+                        run.commit()
+                        acked = sent
+                        run.deliver(confirm=False)  # the crash comes before the receiver's word
+                    run.crash()
+                    sent = max(acked - 1, 0)  # the last ack was lost too: that chunk comes again
+                case "advance":
+                    run.fresh += map(as_alert, run.engine.advance(NOW))
+                case "confirm":
+                    run.deliver()
+        while sent < len(chunks):
+            run.feed(sent)
+            sent += 1
+        run.finish()
+    # Nothing lost, nothing else; what came more than once came as it was.
+    assert set(run.delivered) == {repr(finding) for finding in expected}
+    once = Counter(repr(finding) for finding in expected)
+    assert all(run.delivered.count(name) >= count for name, count in once.items())
+
+
+@given(chunks=chunks, cuts=st.sets(st.integers(0, 12)), session=session_settings, limits=limits)
+def test_committed_changes_add_up_to_a_snapshot(
+    chunks: list[list[Any]], cuts: set[int], session: dict[str, Any], limits: Limits
+) -> None:
+    with tempfile.TemporaryDirectory() as folder:
+        store, engine = Store(Path(folder) / "krone.db"), lift_engine(limits=limits, **session)
+        engine.track()
+        for number, chunk in enumerate(chunks):
+            engine.feed("app", chunk, NOW)
+            if number in cuts:
+                store.commit(engine.changes(), [], [], 0)
+        store.commit(engine.changes(), [], [], 0)
+        again = lift_engine(limits=limits, **session)
+        again.restore(store.load() or {})
+        store.close()
+    assert again.snapshot() == engine.snapshot()
