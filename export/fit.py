@@ -317,6 +317,9 @@ def _train(work: Work) -> None:
     fields = {"columns": list(model.columns), "weights": model.weights.tolist(), "normal": model.normal}
     work.write("nested_aware.onnx", content)
     work.write_json("nested_aware.json", fields)
+    if model.dropped:
+        kept = f"the model keeps {len(model.normal):,}"
+        work.warn(f"{model.dropped:,} rare kinds of session were merged with their nearest: {kept}")
     size = f"{len(content) / 1024:,.0f} KB"
     work.say(f"train: {len(model.normal):,} distinct normal sessions, {len(model.columns):,} features, {size} as ONNX")
 

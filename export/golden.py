@@ -10,7 +10,7 @@ from collections.abc import Iterable, Sequence
 from typing import Any
 
 from fluent_krone.core.engine import Engine
-from fluent_krone.core.records import InputSettings, as_bytes
+from fluent_krone.core.records import InputSettings, as_bytes, python_regex
 from fluent_krone.core.templates import WILDCARD
 from fluent_krone.detect.bundle import Bundle, Golden, golden_findings, outline
 from fluent_krone.errors import RecordError
@@ -68,7 +68,7 @@ def _invent_record(record: dict[bytes, Any], template: str, settings: InputSetti
 def _cut_line(line: str, settings: InputSettings) -> tuple[str, str, str]:
     """Header, message, component of a raw line; of the header only what says when and how loud keeps its letters."""
     assert settings.line_format
-    found = re.match(re.sub(r"\(\?<(?=[A-Za-z_])", "(?P<", settings.line_format), line)
+    found = re.match(python_regex(settings.line_format), line)
     assert found
     header = line[: found.start("message")]
     for name, value in found.groupdict().items():
@@ -105,7 +105,7 @@ def golden_runs(bundle: Bundle, records: Sequence[dict[str, str]]) -> list[Golde
 def _novel_message(message: str, settings: InputSettings) -> str:
     """A line of no template that keeps its session, where the message holds the key."""
     regexes = [part[1:-1] for part in settings.session_key if part.startswith("/")]
-    found = [match[0] for regex in regexes for match in [re.search(regex, message)] if match]
+    found = [match[0] for regex in regexes for match in [re.search(python_regex(regex), message)] if match]
     header = _cut_line(message, settings)[0] if settings.line_format else ""
     return header + " ".join([NOVEL_LINE, *found])
 
@@ -124,7 +124,7 @@ def _invent_message(message: str, template: str, settings: InputSettings) -> str
 def _invent_value(value: str, settings: InputSettings) -> str:
     """Letters stay where they are part of a session key, or the session would be lost."""
     for part in settings.session_key:
-        if part.startswith("/") and (match := re.search(part[1:-1], value)):
+        if part.startswith("/") and (match := re.search(python_regex(part[1:-1]), value)):
             key = _without_digits(match[0], keep_letters=True)
             return _without_digits(value[: match.start()]) + key + _without_digits(value[match.end() :])
     return _without_digits(value)

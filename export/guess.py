@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from functools import cache
 
-from fluent_krone.core.records import compile_bytes
+from fluent_krone.core.records import compile_bytes, python_regex
 
 MIN_SHARE = 0.6  # of the lines; below it the whole line is the message
 _MAX_LEAD = 2  # words before the time that are no part of the message …
@@ -118,7 +118,7 @@ _CONTINUED = re.compile(r"\s|\Z|Caused by: |Traceback \(|\.\.\. \d+ more")
 
 @cache
 def _python(pattern: str) -> re.Pattern[str]:
-    return re.compile(re.sub(r"\(\?<(?=[A-Za-z_])", "(?P<", pattern))
+    return re.compile(python_regex(pattern))
 
 
 _STAMPS = [

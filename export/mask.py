@@ -7,6 +7,8 @@ from __future__ import annotations
 
 import re
 
+from fluent_krone.core.records import python_regex
+
 MAX_MESSAGE = 2000  # the rest of a longer message, like its second line and all below, is one wildcard
 MEMO = 200_000
 
@@ -57,7 +59,7 @@ class Masker:
     """Message → form. `light` tokens keep a digit or two, so they depend on the very digits and are masked again."""
 
     def __init__(self, session_pattern: str | None, keep_prefix: bool) -> None:
-        self._session = re.compile(session_pattern) if session_pattern else None
+        self._session = re.compile(python_regex(session_pattern)) if session_pattern else None
         self._keep_prefix = keep_prefix
         self._tokens: dict[str, str] = {}
         self._shapes: dict[str, tuple[str, tuple[int, ...]]] = {}

@@ -11,7 +11,7 @@ from itertools import islice
 from pathlib import Path
 from typing import Any
 
-from fluent_krone.core.records import InputSettings, RecordReader, SessionKey, as_bytes, parse_time
+from fluent_krone.core.records import InputSettings, RecordReader, SessionKey, as_bytes, parse_time, python_regex
 from fluent_krone.errors import ExportError, RecordError
 from fluent_krone.inputs import Event, count_events, read_events
 
@@ -118,7 +118,7 @@ def _say_guess(guess: LineFormat, say: Say) -> None:
 
 def suggestion(settings: InputSettings, sample: list[dict[bytes, Any]]) -> str:
     """Which session keys a sample of records offers, in words."""
-    pattern = re.compile(re.sub(r"\(\?<(?=[A-Za-z_])", "(?P<", settings.line_format)) if settings.line_format else None
+    pattern = re.compile(python_regex(settings.line_format)) if settings.line_format else None
     listed = []
     for record in sample:
         texts = {n.decode("utf-8", "replace"): as_bytes(v).decode("utf-8", "replace") for n, v in record.items()}

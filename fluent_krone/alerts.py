@@ -9,6 +9,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 from .config import Config
+from .core.hierarchy import UNKNOWN
 from .core.templates import novel_shape, template_id
 from .detect.bundle import Bundle
 from .errors import ConfigError
@@ -152,7 +153,9 @@ class AlertMaker:
 def explain(verdict: Verdict, step: str) -> str:
     """One or two plain sentences from the evidence alone: the oddest step first, then what else differs."""
     evidence = verdict.evidence
-    if step in evidence.unseen:
+    if step == UNKNOWN:
+        first = "A line fits no template: normal training never had one like it."
+    elif step in evidence.unseen:
         first = f"“{_short(step)}” is a step that normal training never had."
     elif step in evidence.extra:
         first = f"“{_short(step)}” has no place in the nearest normal session."

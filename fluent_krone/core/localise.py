@@ -17,7 +17,7 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from difflib import SequenceMatcher
-from typing import Protocol
+from typing import Any, Protocol
 
 from ..types import LEVELS, Evidence, Level, Seq
 from .hierarchy import Hierarchy
@@ -28,7 +28,8 @@ ERROR = re.compile(
     r"|offline|faults?|bad|abort\w*|warning|missing)\b",
     re.I,
 )
-_MOST_ALIGNED = 2_000  # events; longer sessions are compared by counts alone
+_MOST_ALIGNED = 300  # events; longer sessions are compared by counts alone: aligning takes the square of them
+_COMPARED = 3  # of the nearest normal sessions, event by event
 _CUT_SHORT = 0.8  # a session this like the beginning of a longer normal one was cut short
 
 
@@ -147,17 +148,20 @@ def _nearest_normal(keys: Sequence[int], nested: NestedDetector | None, ended: b
     nearest = [tuple(nested.normal[i]) for i in nested.density(keys, ended=ended).nearest]
     if not nearest or len(keys) > _MOST_ALIGNED:
         return nearest[0] if nearest else ()
-    likeness, best = max((_likeness(keys, other), other) for other in nearest)
+    matcher = SequenceMatcher(None, (), keys, autojunk=False)  # prepares its second sequence, once
+    likeness, best = max((_likeness(matcher, other), other) for other in nearest[:_COMPARED])
     if ended:
-        longer = (tuple(nested.normal[i]) for i in nested.density(keys, ended=False).nearest)
-        begins, whole = max((_likeness(keys, other[: len(keys)]), other) for other in longer)
+        longer = [tuple(nested.normal[i]) for i in nested.density(keys, ended=False).nearest[:_COMPARED]]
+        begins, whole = max((_likeness(matcher, other[: len(keys)]), other) for other in longer)
         if begins > max(likeness, _CUT_SHORT) and len(whole) > len(keys):
             return whole
     return best
 
 
-def _likeness(keys: Sequence[int], other: Sequence[int]) -> float:
-    return SequenceMatcher(None, keys, other, autojunk=False).ratio()
+def _likeness(matcher: Any, other: Sequence[int]) -> float:
+    matcher.set_seq1(other)
+    ratio: float = matcher.ratio()
+    return ratio
 
 
 def _score_counts(

@@ -53,10 +53,15 @@ def _is_regex(part: str) -> bool:
     return len(part) > 2 and part[0] == part[-1] == "/"
 
 
+def python_regex(pattern: str) -> str:
+    """A regular expression whose named groups may be Ruby's, `(?<name>…)`, in Python's words."""
+    return re.sub(r"\(\?<(?=[A-Za-z_])", "(?P<", pattern)
+
+
 def compile_bytes(what: str, pattern: str) -> re.Pattern[bytes]:
     """A regular expression over bytes, or a ConfigError that names the parameter. Ruby's `(?<name>…)` is understood."""
     try:
-        return re.compile(re.sub(r"\(\?<(?=[A-Za-z_])", "(?P<", pattern).encode())
+        return re.compile(python_regex(pattern).encode())
     except (re.error, ValueError, OverflowError, RecursionError) as error:
         raise ConfigError(f"{what}: {pattern!r} is no regular expression: {error}") from None
 

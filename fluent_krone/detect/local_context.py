@@ -75,7 +75,8 @@ class LocalContext:
         if level not in self._counts:
             self._counts[level] = _NodeCounts(list(self.patterns[level]))
         candidates = self._counts[level].closest(pattern, _CANDIDATES)
-        return min(((_edit_distance(pattern, c), c) for c in candidates), key=lambda entry: entry[0])
+        scored = [(_edit_distance(pattern, c), c) for c in candidates]
+        return min(scored, key=lambda entry: (entry[0], -_alike_at_first(pattern, entry[1])))
 
 
 class _NodeCounts:
@@ -96,6 +97,11 @@ class _NodeCounts:
             if (column := self._column.get(node)) is not None:
                 row[column] += 1
         return row
+
+
+def _alike_at_first(a: Pattern, b: Pattern) -> int:
+    """Nodes until they part: of equally near patterns the one that parts last shows where a Seq went wrong."""
+    return next((i for i, (x, y) in enumerate(zip(a, b, strict=False)) if x != y), min(len(a), len(b)))
 
 
 def _edit_distance(a: Pattern, b: Pattern, limit: int = 100) -> float:

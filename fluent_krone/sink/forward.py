@@ -71,7 +71,7 @@ class ForwardSink:
             except TimeoutError:
                 self._drop()
                 raise self._busy(f"no ack within {self._ack_timeout_s} s") from None
-            except (OSError, ProtocolError) as error:
+            except (OSError, UnicodeError, ProtocolError) as error:  # UnicodeError: a host name that can be none
                 self._drop()
                 raise self._busy(str(error) or type(error).__name__) from None
             except BaseException:  # cancelled: what is on the wire is anyone's guess
