@@ -93,8 +93,12 @@ def parse_list(text: str) -> tuple[str, ...]:
     >>> parse_list("tag, /blk_-?[0-9]{1,20}/")
     ('tag', '/blk_-?[0-9]{1,20}/')
     """
-    items = re.findall(r"\s*(/(?:\\.|[^/\\])+/|[^,]+)\s*(?:,|$)", text)
-    return tuple(item.strip() for item in items if item.strip())
+    found = re.findall(r"\s*(/(?:\\.|\[(?:\\.|[^\]\\])+\]|[^/\\])+/|[^,]+)\s*(?:,|$)", text)
+    items = tuple(item.strip() for item in found if item.strip())
+    for item in items:
+        if item.startswith("/") and not (len(item) > 2 and item.endswith("/")):
+            raise ValueError(f"{item!r} begins as a /regex/ and does not end as one: write a slash inside it as \\/")
+    return items
 
 
 @dataclass(frozen=True, slots=True)

@@ -108,7 +108,7 @@ class Cascade:
         if self.nested is not None and density is not None and (flagged or not abnormal):
             detector, score, threshold = self.nested.name, density.score, self.nested.threshold
             if not flagged:
-                detector, score, threshold = COUNTS, place.distance, 0.0
+                detector, score, threshold = COUNTS, max(place.distance, 1.0), 0.0  # maybe only runs are new
         else:
             detector, threshold = self._patterns.name, self._patterns.threshold
             score = max(self._patterns.score(seq)[0] for seq in abnormal if seq.level == level)

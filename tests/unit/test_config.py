@@ -183,3 +183,9 @@ def test_defaults_are_shown_as_an_operator_writes_them() -> None:
     shown = {f.name: config.show_default(f) for f in config.params()}
     assert (shown["max_frame_size"], shown["max_leap"], shown["commit_interval"]) == ("64m", "30d", "0.2")
     assert (shown["port"], shown["tag"], shown["window"]) == ("24224", "krone.${tag}", "")
+
+
+def test_a_regex_in_a_list_keeps_its_slashes_in_brackets_and_must_end() -> None:
+    assert parse_list("/[^/]{1,20}/, host") == ("/[^/]{1,20}/", "host")
+    with pytest.raises(ValueError, match="begins as a /regex/"):
+        parse_list("/a/b,c")
