@@ -215,11 +215,11 @@ async def acks_unread(port: int, scale: float) -> None:
 
 _PER_CLIENT = MIB  # what asyncio and the kernel's copy of a connection may cost
 ATTACKS = {
-    "bombs": Attack(bombs, 160 * MIB),
+    "bombs": Attack(bombs, 224 * MIB),
     "gigabyte headers": Attack(gigabyte_headers, 200 * MIB, ("reason=bad_frame",)),
     "silent crowd": Attack(silent_crowd, 64 * _PER_CLIENT, ("silent connection closed",), ("--max-connections=64",)),
     "wrong keys": Attack(wrong_keys, 64 * MIB, ("reason=shared_key mismatch",), key=KEY),
-    "slow frames": Attack(slow_frames, 320 * MIB),
+    "slow frames": Attack(slow_frames, 384 * MIB),
     "garbage": Attack(garbage, 160 * MIB, ("set_aside_undecodable",)),
     "drips": Attack(drips, 32 * MIB, ("reason=cut_short",)),
     "acks unread": Attack(acks_unread, 64 * MIB),
