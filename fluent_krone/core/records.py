@@ -43,16 +43,14 @@ class InputSettings:
 
 
 def _check_time_format(time_format: str) -> None:
-    if not re.search("%[yYGcxs]", time_format):
-        raise ConfigError(
-            f"time_format {time_format!r} has no year: leave time_field out, Fluentd's own time counts then"
-        )
     try:
         datetime.strptime(datetime(2000, 1, 1, tzinfo=UTC).strftime(time_format), time_format)
     except (ValueError, re.error) as error:
         raise ConfigError(f"time_format {time_format!r} can't be read: {error}") from None
     if not re.search("%[yYGcxs]", time_format):
-        raise ConfigError(f"time_format {time_format!r} has no year: leave time_field out, Fluentd's own time counts then")
+        raise ConfigError(
+            f"time_format {time_format!r} has no year: leave time_field out, Fluentd's own time counts then"
+        )
 
 
 def _is_regex(part: str) -> bool:
