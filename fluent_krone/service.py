@@ -38,6 +38,7 @@ _CHUNKS_REMEMBERED = 100_000  # without a store
 _CHUNKS_AT_LEAST = 1_000  # ids that stay, however full the store is
 _SHED_SHARE = 20  # a store that is too large is rid of this part of the sessions at a time
 _BATCH = 100  # alerts in one delivery: receivers cap their frames, Fluent Bit at 6 MB
+_REST = 9  # times what a commit took: a queue that is empty for a moment does not call for the next one before
 _TICK_S = 0.5  # how often idle sessions are looked for
 _BACK_OFF_S = (0.1, 10.0)
 _STUCK_S = 60.0  # without progress for so long, something is wrong
@@ -93,6 +94,8 @@ class Service:
         self._outgoing: deque[Alert] = deque()  # committed, not yet confirmed by the receiver
         self._uncommitted = 0
         self._committed_at = time.monotonic()
+        self._commit_took = 0.0
+        self._later: asyncio.TimerHandle | None = None
         self._sent_at = time.monotonic()  # since then the receiver has confirmed nothing
         self._room = asyncio.Event()  # outgoing alerts below their cap
         self._work = asyncio.Event()  # there are outgoing alerts
@@ -261,8 +264,13 @@ class Service:
 
     def _commit_when_idle(self) -> None:
         """The loop came round with no chunk being fed: the input queue is empty."""
-        if self._acks and not self._turn.locked() and self._stored.is_set():
+        if not self._acks or self._turn.locked() or not self._stored.is_set():
+            return
+        wait = self._commit_took * _REST - (time.monotonic() - self._committed_at)
+        if wait <= 0:
             self._commit()
+        elif self._later is None or self._later.when() <= asyncio.get_running_loop().time():
+            self._later = asyncio.get_running_loop().call_later(wait, self._commit_when_idle)
 
     def _commit(self) -> None:
         """Make what was fed since the last commit final: 1. into the store, 2. alerts go out, 3. chunks are acked.
@@ -290,7 +298,8 @@ class Service:
         for _, ack in batch.acks:
             ack()
         self._committed_at = time.monotonic()
-        self.timings["commit"].add(self._committed_at - began)
+        self._commit_took = self._committed_at - began
+        self.timings["commit"].add(self._commit_took)
         for came, _ in batch.acks:
             self.timings["chunk_ack"].add(self._committed_at - came)
 

@@ -27,14 +27,16 @@ VERSION = 1
 _SCHEMA = """
 CREATE TABLE state (name TEXT PRIMARY KEY, data BLOB NOT NULL) WITHOUT ROWID;
 CREATE TABLE part (n INTEGER PRIMARY KEY, data BLOB NOT NULL);
-CREATE TABLE started (n INTEGER PRIMARY KEY, data BLOB NOT NULL);
+CREATE TABLE started (n INTEGER PRIMARY KEY, data BLOB NOT NULL); -- n: of the last start in it
 CREATE TABLE novelty (n INTEGER PRIMARY KEY, name BLOB NOT NULL UNIQUE, data BLOB NOT NULL);
 CREATE TABLE chunk (n INTEGER PRIMARY KEY, id BLOB NOT NULL UNIQUE, at INTEGER NOT NULL);
 CREATE TABLE alert (n INTEGER PRIMARY KEY, data BLOB NOT NULL);
 """
 _DAMAGE = {sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB, sqlite3.SQLITE_FORMAT}
 _LOCK_WAIT_S = 10.0  # a Fluentd that was killed and started again: the child that it had is about to end
-_CHECKPOINT_PAGES = 8_000  # 32 MB of log: hot pages are copied into the file once for many commits
+_PAGE_BYTES = 16_384  # a few kilobytes a session: smaller pages cost a tenth more
+_CACHE_KB = 8_000
+_CHECKPOINT_PAGES = 2_000  # 32 MB of log: hot pages are copied into the file once for many commits
 _SWEEP = 100  # outdated chunk ids that a commit deletes, besides as many as it adds
 
 _P = ParamSpec("_P")
@@ -102,7 +104,9 @@ class Store:
                 (name, _unpacked(data)) for name, data in self._rows("SELECT name, data FROM novelty ORDER BY n")
             ],
             "sessions": (_unpacked(data) for (data,) in self._rows("SELECT data FROM part ORDER BY n")),
-            "started": (_unpacked(data) for (data,) in self._rows("SELECT data FROM started ORDER BY n")),
+            "started": [
+                start for (data,) in self._rows("SELECT data FROM started ORDER BY n") for start in _unpacked(data)
+            ],
         }
 
     def alerts(self) -> list[Alert]:
@@ -132,14 +136,15 @@ class Store:
                     write(f"DELETE FROM {table}")
             write.many("DELETE FROM part WHERE n = ?", ((n,) for n in dropped))
             write.many("REPLACE INTO part VALUES (?, ?)", ((part[0], pack(part)) for part in parts))
-            write.many("REPLACE INTO started VALUES (?, ?)", self._rows_of(started, first["started"]))
             write.many("REPLACE INTO novelty (name, data) VALUES (?, ?)", self._novelty_rows(novelties))
             write.many("REPLACE INTO alert VALUES (?, ?)", self._rows_of(map(_alert_row, alerts), first["alert"]))
             write.many("INSERT OR IGNORE INTO chunk (id, at) VALUES (?, ?)", ((key, int(now_s)) for key in chunks))
             write.many("REPLACE INTO state VALUES (?, ?)", ((n, pack(v)) for n, v in changes.items()))
             write("DELETE FROM alert WHERE n < ?", self._unconfirmed)
             if started:
-                write("DELETE FROM started WHERE n < ?", first["started"] + len(started) - 2 * self._starts_kept)
+                last = first["started"] + len(started) - 1
+                write("REPLACE INTO started VALUES (?, ?)", last, pack(started))
+                write("DELETE FROM started WHERE n <= ?", last - 2 * self._starts_kept)
             if novelties:
                 self._sweep_novelties(write)
             if chunks:
@@ -193,6 +198,8 @@ class Store:
 
     def _prepare(self) -> None:
         db = self._db
+        db.execute(f"PRAGMA page_size = {_PAGE_BYTES}")
+        db.execute(f"PRAGMA cache_size = -{_CACHE_KB}")
         db.execute("PRAGMA locking_mode = EXCLUSIVE")
         db.execute("PRAGMA journal_mode = WAL")
         db.execute(f"PRAGMA synchronous = {self._sync}")

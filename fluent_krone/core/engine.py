@@ -32,9 +32,8 @@ _LEAPS_BELIEVED = 16  # so many leaping events in a row are no slip: the stream 
 
 def _part(s: Session, number: int = 0, since: int = 0) -> list[Any]:
     """A session as it is saved: its fields, and its events from `since` on."""
-    events = [s.keys[since:].tobytes(), s.lines[since:]] if since else [s.keys.tobytes(), s.lines]
-    fields = [s.key, s.tag, s.opened, s.first_ns, s.instance, s.ordinal, s.limit, s.deadline, s.last_ns, s.alerted]
-    return [number, since, *fields, *events]
+    about = (s.key, s.tag, s.opened, s.first_ns, s.instance, s.ordinal, s.limit, s.deadline, s.last_ns, s.alerted)
+    return [number, since, *about, s.keys.tobytes()[2 * since :], s.lines[since:] if since else s.lines]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
