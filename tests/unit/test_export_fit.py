@@ -11,6 +11,7 @@ import resource
 import subprocess
 import sys
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -451,22 +452,25 @@ def test_an_output_that_is_no_bundle_is_not_replaced(log: Path, tmp_path: Path, 
     assert (code, "can't be written" in error) == (1, True)
 
 
-@pytest.fixture
-def _small_disk() -> Iterator[Callable[[int], None]]:
-    """No file may grow past a size: what a full disk looks like to a process."""
+@contextmanager
+def small_disk(size: int) -> Iterator[None]:
+    """No file may grow past a size: what a full disk looks like to a process. Short, since pytest's log is a file too."""
     before = resource.getrlimit(resource.RLIMIT_FSIZE)
-    yield lambda size: resource.setrlimit(resource.RLIMIT_FSIZE, (size, before[1]))
-    resource.setrlimit(resource.RLIMIT_FSIZE, before)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (size, before[1]))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, before)
 
 
-def test_a_full_disk(log: Path, tmp_path: Path, run: Run, _small_disk: Callable[[int], None]) -> None:
+def test_a_full_disk(log: Path, tmp_path: Path, run: Run) -> None:
     run("bundle", "--work", "w", "--input", log, *KEY, "--output", "old")
     before = {path.name: path.read_bytes() for path in (tmp_path / "old").iterdir()}
     for size in (1, 500, 2_000):
-        _small_disk(size)
-        said = complains(run, tmp_path, "--input", log, *KEY)
+        with small_disk(size):
+            said = complains(run, tmp_path, "--input", log, *KEY)
+            code, _, error = run("bundle", "--work", "w", "--output", "old")
         assert "File too large" in said
-        code, _, error = run("bundle", "--work", "w", "--output", "old")
         assert (code, "File too large" in error) == (1, True)
     assert {path.name: path.read_bytes() for path in (tmp_path / "old").iterdir()} == before
 
