@@ -454,7 +454,7 @@ def test_an_output_that_is_no_bundle_is_not_replaced(log: Path, tmp_path: Path, 
 
 @contextmanager
 def small_disk(size: int) -> Iterator[None]:
-    """No file may grow past a size: what a full disk looks like to a process. Short, since pytest's log is a file too."""
+    """No file may grow past a size, as on a full disk. Keep it short: pytest's own log may be a file."""
     before = resource.getrlimit(resource.RLIMIT_FSIZE)
     resource.setrlimit(resource.RLIMIT_FSIZE, (size, before[1]))
     try:
