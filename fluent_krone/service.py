@@ -88,6 +88,7 @@ class Service:
         self._told_at = -_TELL_S
         self._damage: StoreDamaged | None = None
         self._store_is_new = False
+        self._store_bytes = 0
         self.torn = asyncio.Event()  # a chunk was fed in part: what is in memory must never be committed
         self._acks: list[tuple[float, Callable[[], None]]] = []  # with the time their chunk came
         self._fresh: list[Alert] = []  # since the last commit
@@ -119,6 +120,8 @@ class Service:
         for task in self._tasks:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
+        if self._later is not None:
+            self._later.cancel()
         if self._outgoing and self._store is not None:
             _log.warning("alerts wait in the store for the next start count=%d", len(self._outgoing))
         elif self._outgoing:
@@ -189,7 +192,7 @@ class Service:
             "alerts_outgoing": len(self._outgoing),
             "chunks_unacked": len(self._unacked()),
             "chunk_unacked_age": self._unacked_age(),
-            "store_size": self._store.size() if self._store is not None else 0,
+            "store_size": self._store_bytes,
             "stream_lag": max(self._clock_ns() - engine.watermark, 0) / 1e9 if engine.watermark else 0.0,
             **{key: value for name, took in self.histograms().items() for key, value in took.numbers(name).items()},
         }
@@ -318,14 +321,16 @@ class Service:
 
     def _make_room(self, store: Store) -> None:
         """Above the store's cap chunk ids go first, the older half; then the longest idle sessions are judged."""
-        if store.size() <= self._config.max_store_size:
+        self._store_bytes = store.size()
+        if self._store_bytes <= self._config.max_store_size:
             return
         forgotten = store.forget_chunks(_CHUNKS_AT_LEAST)
         self.counters["chunk_ids_over_cap"] += forgotten
         if not forgotten:
             self._keep(self._engine.shed(1 + len(self._engine.sessions.open) // _SHED_SHARE))
         if self._is_time_to_tell():
-            _log.warning("store is larger than max_store_size bytes=%d chunk_ids_forgotten=%d", store.size(), forgotten)
+            size = self._store_bytes
+            _log.warning("store is larger than max_store_size bytes=%d chunk_ids_forgotten=%d", size, forgotten)
 
     def _stall(self, error: StoreError) -> None:
         """Feed and ack nothing until the store can be read and written again; try that ever more rarely."""
@@ -335,7 +340,7 @@ class Service:
             self._damage = error
         elif self._is_time_to_tell():
             _log.error("nothing is acked until the store can be written reason=%s", error)
-        asyncio.get_running_loop().call_later(self._retry_s, self._commit)
+        self._later = asyncio.get_running_loop().call_later(self._retry_s, self._commit)
         self._retry_s = min(self._retry_s * 2, _BACK_OFF_S[1])
 
     def _settle(self) -> None:

@@ -8,11 +8,24 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from synthetic import GOING, NORMAL, OPEN, OPENED, STUCK, T0, S, ride
+from synthetic import (
+    ARRIVED,
+    CLOSE,
+    GOING,
+    NORMAL,
+    OPEN,
+    OPENED,
+    ROWS,
+    STUCK,
+    T0,
+    S,
+    ride,
+    write_lift_bundle,
+)
 
 from fluent_krone.config import Config
-from fluent_krone.detect.bundle import Bundle
-from fluent_krone.errors import SinkBusy
+from fluent_krone.detect.bundle import Bundle, load_bundle
+from fluent_krone.errors import ConfigError, SinkBusy
 from fluent_krone.service import open_service
 from fluent_krone.transport.forward_codec import Chunk
 from fluent_krone.types import Alert
@@ -293,3 +306,262 @@ def test_stats_name_every_discard(story: Any) -> None:
         assert all(isinstance(value, int | float) for value in stats.values())
 
     story(body)
+
+
+# -- with a store
+
+
+@pytest.fixture
+def store(tmp_path: Path) -> str:
+    return str(tmp_path / "krone.db")
+
+
+def test_a_restart_goes_on_where_the_last_one_was_killed(lift: Bundle, store: str) -> None:
+    async def whole() -> None:
+        first = Rig(lift, store=store)
+        await first.service.start()
+        await first.take("1", ("a", BAD[:2]))
+        await settle()
+        await first.take("2", ("b", NORMAL[0]))  # never committed, so never acked
+        assert first.acked == ["1"]
+        await killed(first)
+
+        second = Rig(lift, store=store, on_shutdown="judge")
+        await second.service.start()
+        assert second.service.stats()["sessions_open"] == 1
+        for chunk_id in ("1", "2"):
+            await second.take(chunk_id, ("b", NORMAL[0]))
+        await second.take("3", ("a", BAD[2:]))
+        await second.service.flush()
+        assert second.acked == ["1", "2", "3"]
+        assert second.service.stats()["chunks_repeated"] == 1
+        assert [(a.record["kind"], a.record["session"], a.record["events"]) for a in second.receiver.alerts] == [
+            ("unseen_template", ["a"], 1),
+            ("sequence", ["a"], 4),
+        ]
+        await second.service.close()
+
+    run(whole)
+
+
+def test_alerts_that_nobody_confirmed_leave_after_the_restart(
+    lift: Bundle, store: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    async def whole() -> None:
+        first = Rig(lift, store=store)
+        first.receiver.open.clear()
+        await first.service.start()
+        await first.take("1", ("a", BAD))
+        await settle()
+        assert first.acked == ["1"]
+        await first.service.close()
+        assert "alerts wait in the store for the next start count=1" in caplog.text
+
+        second = Rig(lift, store=store)
+        await second.service.start()
+        await settle(lambda: bool(second.receiver.alerts))
+        assert [alert.record["kind"] for alert in second.receiver.alerts] == ["unseen_template"]
+        await second.service.close()
+
+        third = Rig(lift, store=store)
+        await third.service.start()
+        await settle()
+        assert third.receiver.alerts == []
+        await third.service.close()
+
+    run(whole)
+
+
+def test_nobody_was_idle_while_nobody_listened(lift: Bundle, store: str) -> None:
+    async def whole() -> None:
+        first = Rig(lift, store=store)
+        await first.service.start()
+        await first.take("1", ("a", (GOING,)))
+        await first.service.flush()
+        await first.service.close()
+        second = Rig(lift, store=store)
+        second.service._engine.resume(T0 + 10**6 * S)
+        assert second.service._engine.advance(T0 + (10**6 + 59) * S) == []
+        assert len(second.service._engine.advance(T0 + (10**6 + 200) * S)) == 1
+        await second.service.close()
+
+    run(whole)
+
+
+def test_while_the_store_is_full_nothing_is_acked_and_nothing_fed(
+    story: Any, store: str, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr("fluent_krone.service._BACK_OFF_S", (0.0, 0.0))
+
+    async def body(rig: Rig) -> None:
+        await rig.take("1", ("a", BAD))
+        await settle()
+        sqlite(rig).execute("PRAGMA query_only = true")
+        await rig.take("2", ("b", BAD))
+        waiting = asyncio.create_task(rig.take("3", ("c", BAD)))
+        await settle()
+        assert rig.acked == ["1"] and not waiting.done()
+        assert "the store can't be written, nothing is acked" in rig.service.troubles()
+        stats = rig.service.stats()
+        assert (stats["records"], stats["chunks_unacked"]) == (8, 1)
+        assert stats["commits_failed"] > 1
+        assert caplog.text.count("nothing is acked until") == 1
+
+        sqlite(rig).execute("PRAGMA query_only = false")
+        await waiting
+        await settle(lambda: len(rig.acked) == 3)
+        assert rig.acked == ["1", "2", "3"]
+        assert rig.service.troubles() == []
+        assert "the store is written again" in caplog.text
+
+    story(body, store=store, commit_interval=0.0)
+
+
+def test_a_store_damaged_under_us_is_set_aside_and_only_chunk_ids_are_lost(
+    lift: Bundle, store: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    async def whole() -> None:
+        first = Rig(lift, store=store, commit_interval=0.0)
+        first.receiver.open.clear()
+        await first.service.start()
+        await first.take("1", ("a", BAD))
+        damage(first)
+        await first.take("2", ("b", BAD))
+        await settle(lambda: len(first.acked) == 2, turns=10**6)
+        assert first.acked == ["1", "2"]
+        assert "the store was set aside" in caplog.text
+        await killed(first)
+
+        second = Rig(lift, store=store, on_shutdown="judge")
+        await second.service.start()
+        await second.take("2", ("b", BAD))
+        await second.service.flush()
+        assert second.service.stats()["chunks_repeated"] == 1
+        assert [(a.record["kind"], a.record["session"]) for a in second.receiver.alerts] == [
+            ("unseen_template", ["a"]),
+            ("sequence", ["a"]),
+            ("sequence", ["b"]),
+        ]
+        await second.service.close()
+
+    run(whole)
+    assert Path(store + ".unreadable").exists()
+
+
+def test_a_store_that_cannot_be_read_is_set_aside_at_the_start(
+    story: Any, store: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    Path(store).write_bytes(b"no database at all" * 1000)
+
+    async def body(rig: Rig) -> None:
+        await rig.take("1", ("a", NORMAL[0]))
+        await settle()
+        assert rig.acked == ["1"]
+
+    story(body, store=store)
+    assert caplog.text.count("the store was set aside") == 1
+    assert Path(store + ".unreadable").read_bytes().startswith(b"no database")
+
+
+def test_a_chunk_fed_in_part_is_never_committed(lift: Bundle, store: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("fluent_krone.service._SLICE", 1)
+
+    async def whole() -> None:
+        first = Rig(lift, store=store, commit_interval=0.0)
+        await first.service.start()
+        await first.take("1", ("a", NORMAL[0]))
+        taking = asyncio.create_task(first.take("2", ("b", NORMAL[0])))
+        await settle(lambda: first.service.stats()["records"] > 4)
+        taking.cancel()
+        await asyncio.gather(taking, return_exceptions=True)
+        assert first.service.torn.is_set() and first.service.troubles()
+        await first.take("3", ("c", NORMAL[0]))
+        await settle()
+        assert first.acked == ["1"]
+        await first.service.close()
+
+        second = Rig(lift, store=store)
+        assert second.service.stats()["sessions_open"] == 1
+        await second.service.close()
+
+    run(whole)
+
+
+def test_a_store_over_its_cap_judges_the_longest_idle_sessions(
+    story: Any, store: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    async def body(rig: Rig) -> None:
+        await rig.take("1", *((f"ride {n}", NORMAL[0]) for n in range(50)))
+        await rig.take("2", ("late", NORMAL[0]))
+        stats = rig.service.stats()
+        assert (stats["sessions_over_cap"], stats["sessions_open"]) == (6, 45)  # a twentieth at each commit
+        assert rig.acked == ["1", "2"]
+
+    story(body, store=store, max_store_size=1, commit_interval=0.0)
+    assert "store is larger than max_store_size" in caplog.text
+
+
+def test_a_reload_judges_open_sessions_by_the_new_bundle(story: Any, store: str, tmp_path: Path, lift: Bundle) -> None:
+    """The new one has other log keys for the same templates."""
+    folder = tmp_path / "new lift"
+    folder.mkdir()
+    write_lift_bundle(folder, rows=list(reversed(ROWS)), counts=[9] * len(ROWS), golden=())
+    new = load_bundle(str(folder))
+
+    async def body(rig: Rig) -> None:
+        await rig.take("1", ("a", (OPEN, OPENED, GOING)), ("b", (OPEN, GOING)))
+        await rig.service.reload(new)
+        await rig.take("2", ("a", (ARRIVED, CLOSE)))
+        assert rig.acked == ["1", "2"]
+        stats = rig.service.stats()
+        assert (stats["reloads"], stats["sessions_open"], stats["records"]) == (1, 2, 7)
+        await rig.service.flush()
+        texts = [rig.service._engine.log_key_text(key) for key in rig.service._engine.sessions.open[b"a",].keys]
+        assert texts == [ROWS[key][0] for key in NORMAL[1]]
+
+    story(body, store=store, commit_interval=0.0)
+    again = Rig(new, store=store)  # and so does the store
+    assert again.service.stats()["sessions_open"] == 2
+    assert list(again.service._engine.sessions.open[b"a",].keys) == [len(ROWS) - 1 - key for key in NORMAL[1]]
+    run(again.service.close)
+
+
+def test_a_stop_keeps_what_is_open_only_where_it_can(lift: Bundle, store: str) -> None:
+    assert Config().judges_on_shutdown
+    assert not Config(store=store).judges_on_shutdown
+    assert Config(store=store, on_shutdown="judge").judges_on_shutdown
+    with pytest.raises(ConfigError, match="on_shutdown keep needs a store"):
+        Config(on_shutdown="keep")
+
+
+def test_moments_of_an_empty_queue_do_not_call_for_a_commit_each(story: Any, store: str) -> None:
+    async def body(rig: Rig) -> None:
+        rig.service._commit_took = 3600.0  # as if the last one had taken an hour
+        await rig.take("1", ("a", NORMAL[0]))
+        await settle()
+        assert rig.acked == []
+        await rig.service.flush()
+        assert rig.acked == ["1"]
+
+    story(body, store=store)
+
+
+async def killed(rig: Rig) -> None:
+    """End a service without its word: tasks stop, nothing is committed, the file is let go of."""
+    for task in rig.service._tasks:
+        task.cancel()
+    await asyncio.gather(*rig.service._tasks, return_exceptions=True)
+    sqlite(rig).close()
+
+
+def sqlite(rig: Rig) -> Any:
+    assert rig.service._store is not None
+    return rig.service._store._db
+
+
+def damage(rig: Rig) -> None:
+    """Let SQLite meet what can't be: the table of chunk ids begins at a page of another kind."""
+    db = sqlite(rig)
+    db.execute("PRAGMA writable_schema = true")
+    db.execute("UPDATE sqlite_master SET rootpage = 1000 WHERE name = 'chunk'")
+    db.execute("PRAGMA writable_schema = reset")
