@@ -94,7 +94,7 @@ def test_a_missing_file_is_refused(bundle_dir: Path, name: str) -> None:
 def test_a_directory_without_manifest_is_no_bundle(bundle_dir: Path) -> None:
     (bundle_dir / "manifest.json").unlink()
     assert "no bundle" in refused(bundle_dir)
-    assert "one of hdfs" in refused(bundle_dir)
+    assert "one of demo, hdfs" in refused(bundle_dir)
 
 
 @pytest.mark.parametrize("version", [0, 1, "2", None])
