@@ -1,4 +1,4 @@
-"""Records per second of the whole way, door → alert, beside a baseline of the same run.
+"""Records per second of the whole way, door → alert, beside a baseline of the same run; without a store and with one.
 
 Baseline: our own codec and TCP door with every record unpacked to a dict and acks on, but no engine. The two take turns
 in one process, the client is another; quote the ratio, for absolute figures hang on the machine.
@@ -11,23 +11,29 @@ from __future__ import annotations
 import argparse
 import asyncio
 import gc
+import itertools
 import json
 import multiprocessing
 import platform
+import random
 import resource
 import socket
 import statistics
 import sys
+import tempfile
 import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
-from fluent_krone.alerts import AlertMaker
+sys.path.insert(0, str(Path(__file__).resolve().parents[1]))  # this checkout, whatever is installed
+
 from fluent_krone.config import Config
+from fluent_krone.core.engine import Engine
 from fluent_krone.detect.bundle import Bundle, load_bundle
 from fluent_krone.inputs import read_events
-from fluent_krone.service import Service, tune_gc
+from fluent_krone.service import open_service, tune_gc
+from fluent_krone.store import Store, chunk_key
 from fluent_krone.transport import Inlet
 from fluent_krone.transport.forward_codec import Chunk, ForwardDecoder, encode_events
 from fluent_krone.transport.forward_server import ForwardServer
@@ -104,10 +110,10 @@ async def run_once(frames: list[bytes], inlet: Inlet) -> tuple[float, float]:
     return results.get(), cpu
 
 
-async def whole_way(frames: list[bytes], bundle: Bundle) -> tuple[float, float, int]:
+async def whole_way(frames: list[bytes], bundle: Bundle, store: str | None = None) -> tuple[float, float, int]:
     """The same through the service, with every session judged at the end; alerts counted."""
-    sink, config = Collector(), Config()
-    service = Service(bundle.engine(config), AlertMaker(bundle, config), sink, config)
+    sink = Collector()
+    service = open_service(bundle, sink, Config(store=store, on_shutdown="judge"))
     await service.start()
     wall, cpu = await run_once(frames, service)
     started, started_cpu = time.perf_counter(), time.process_time()
@@ -120,13 +126,18 @@ async def whole_way(frames: list[bytes], bundle: Bundle) -> tuple[float, float, 
 
 def throughput(frames: list[bytes], records: int, bundle: Bundle, rounds: int) -> dict[str, Any]:
     """Median rates, and the median of the paired ratios, over rounds that take turns."""
-    base, whole, alerts = [], [], 0
+    base, whole, stored, alerts = [], [], [], 0
     for _ in range(rounds):
         gc.collect()
         base.append(asyncio.run(run_once(frames, Baseline())))
         *timing, alerts = asyncio.run(whole_way(frames, bundle))
         whole.append(timing)
+        with tempfile.TemporaryDirectory(dir=Path.cwd()) as folder:  # not in memory, as /tmp may be
+            *timing, alerts_stored = asyncio.run(whole_way(frames, bundle, f"{folder}/krone.db"))
+        stored.append(timing)
+        assert alerts == alerts_stored
     pairs = list(zip(base, whole, strict=True))
+    with_store = list(zip(whole, stored, strict=True))
     return {
         "records": records,
         "alerts": alerts,
@@ -135,6 +146,8 @@ def throughput(frames: list[bytes], records: int, bundle: Bundle, rounds: int) -
         "ratio": round(statistics.median(b[0] / w[0] for b, w in pairs), 3),
         "records_per_cpu_s": round(records / statistics.median(cpu for _, cpu in whole)),
         "ratio_cpu": round(statistics.median(b[1] / w[1] for b, w in pairs), 3),
+        "with_store_ratio": round(statistics.median(w[0] / s[0] for w, s in with_store), 3),
+        "with_store_ratio_cpu": round(statistics.median(w[1] / s[1] for w, s in with_store), 3),
     }
 
 
@@ -179,10 +192,10 @@ def stages(frames: list[bytes], records: int, bundle: Bundle, rounds: int) -> di
     return {f"{name}_us": round(best[name] - less, 2) for name, less in zip(names, before, strict=True)}
 
 
-async def latency(bundle: Bundle, count: int = 300) -> dict[str, float]:
+async def latency(bundle: Bundle, store: str | None = None, count: int = 300) -> dict[str, float]:
     """Milliseconds from a record's send to its alert, in an idle stream, over the TCP door."""
-    sink, config = Collector(), Config()
-    service = Service(bundle.engine(config), AlertMaker(bundle, config), sink, config)
+    sink = Collector()
+    service = open_service(bundle, sink, Config(store=store))
     await service.start()
     server = ForwardServer(port=0)
     await server.start(service)
@@ -226,6 +239,66 @@ def memory(frames: list[bytes], keep_lines: int, results: Any, sessions: int = 1
     results.put((_resident() - before) / sessions)
 
 
+def commits(bundle: Bundle, open_sessions: int, changed: int = 1_000, rounds: int = 15) -> float:
+    """Median milliseconds of a commit with `changed` of `open_sessions` changed, lines kept."""
+    with tempfile.TemporaryDirectory(dir=Path.cwd()) as folder:
+        engine, store = bundle.engine(), Store(Path(folder) / "krone.db")
+        engine.track()
+        names, ids = list(range(open_sessions)), map(str, itertools.count())
+        for _ in range(20):
+            random.shuffle(names)
+            for at in range(0, open_sessions, CHUNK_RECORDS):
+                feed_one_each(engine, names[at : at + CHUNK_RECORDS])
+                store.commit(engine.changes(), [chunk_key(next(ids))], [], time.time())
+        timings = []
+        for _ in range(rounds):
+            feed_one_each(engine, random.sample(names, changed))
+            started = time.perf_counter()
+            store.commit(engine.changes(), [chunk_key(next(ids))], [], time.time())
+            timings.append((time.perf_counter() - started) * 1e3)
+        store.close()
+    return round(statistics.median(timings), 2)
+
+
+def feed_one_each(engine: Engine, names: Sequence[int]) -> None:
+    """One event for each of these sessions."""
+    line = b"Receiving block blk_%d src: /10.250.19.102:54106 dest: /10.250.19.102:50010"
+    records = ({b"component": b"dfs.DataNode$DataXceiver", b"message": line % (10**15 + name)} for name in names)
+    engine.feed("app", ((1_600_000_000 * 10**9, record) for record in records), 1_600_000_000 * 10**9)
+
+
+def whole_process(folder: str | None, results: Any, sessions: int = 100_000) -> None:
+    """Resident megabytes of a process that serves, with so many open sessions of 20 events, and no lines kept."""
+    import fluent_krone.cli  # noqa: F401 (all that `serve` imports)
+
+    engine = load_bundle("hdfs").engine(Config(keep_lines=0))
+    store = Store(Path(folder) / "krone.db") if folder else None
+    tune_gc()
+    if store:
+        engine.track()
+    for at in range(0, sessions, CHUNK_RECORDS):
+        for _ in range(20):
+            feed_one_each(engine, range(at, at + CHUNK_RECORDS))
+            if store:
+                store.commit(engine.changes(), [], [], time.time())
+    gc.collect()
+    assert len(engine.sessions.open) == sessions and "anthropic" not in sys.modules
+    results.put(round(_resident() / 1e6, 1))
+
+
+def resident_whole() -> dict[str, float]:
+    out = {}
+    fresh = multiprocessing.get_context("spawn")
+    with tempfile.TemporaryDirectory(dir=Path.cwd()) as folder:
+        for name, store in (("resident_mb", None), ("resident_mb_with_store", folder)):
+            results = fresh.Queue()
+            process = fresh.Process(target=whole_process, args=(store, results))
+            process.start()
+            out[name] = results.get()
+            process.join()
+    return out
+
+
 def _resident() -> int:
     pages = int(Path("/proc/self/statm").read_text().split()[1])
     return pages * resource.getpagesize()
@@ -267,7 +340,10 @@ def main() -> None:
     result |= throughput(frames, records, bundle, flags.rounds)
     result["stages"] = stages(frames, records, bundle, min(flags.rounds, 3))
     result["latency"] = asyncio.run(latency(bundle))
-    result["memory"] = memory_per_session(frames)
+    with tempfile.TemporaryDirectory(dir=Path.cwd()) as folder:
+        result["latency_with_store"] = asyncio.run(latency(bundle, f"{folder}/krone.db"))
+    result["commit_ms"] = {str(sessions): commits(bundle, sessions) for sessions in (10_000, 100_000)}
+    result["memory"] = memory_per_session(frames) | resident_whole()
     print(json.dumps(result) if flags.json else json.dumps(result, indent=2))
 
 
