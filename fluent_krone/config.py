@@ -76,6 +76,13 @@ def parse_count(text: str) -> int:
     return int(text)
 
 
+def parse_price(text: str) -> float:
+    """An amount of US dollars, not negative."""
+    if not re.fullmatch(r"[0-9]+(\.[0-9]+)?", text):
+        raise ValueError(f"{text!r} is no amount: write 0.5")
+    return float(text)
+
+
 def parse_mode(text: str) -> int:
     """Permissions of a file as chmod takes them.
 
@@ -114,6 +121,7 @@ _COUNT = _Kind("integer", parse_count)
 _BOOL = _Kind("bool", parse_bool)
 _LIST = _Kind("list", parse_list)
 _MODE = _Kind("permissions", parse_mode)
+_PRICE = _Kind("float", parse_price)
 
 
 def _param(
@@ -218,6 +226,65 @@ class Config:
     max_frame_size: int = _param(64 * 2**20, "Largest frame taken from a client.", _SIZE, doors="pipe serve")
     max_inflated_size: int = _param(256 * 2**20, "What a compressed chunk may inflate to.", _SIZE, doors="pipe serve")
     max_alerts: int = _param(10_000, "Alerts waiting for Fluentd; above it reading stops.", _COUNT, doors="pipe serve")
+    explain: str = _param(
+        "evidence",
+        "Who explains alerts: `evidence` nothing leaves the machine, `claude` asks it about patterns not explained yet.",
+        _STRING,
+        doors="pipe serve",
+        choices="evidence claude",
+    )
+    adjudicate: bool = _param(
+        False,
+        "With `explain claude`: it may clear sessions in the bundle's uncertainty band.",
+        _BOOL,
+        doors="pipe serve",
+    )
+    explain_model: str = _param("claude-haiku-5-5", "Model that is asked.", _STRING, doors="pipe serve")
+    explain_base_url: str = _param(
+        "https://api.anthropic.com", "Where it is asked; another one for a gateway.", _STRING, doors="pipe serve"
+    )
+    explain_api_key_file: str | None = _param(None, "File with the API key; without it ANTHROPIC_API_KEY of the environment counts.", _STRING, doors="pipe serve")
+    explain_timeout: float = _param(
+        10.0,
+        "How long an alert waits for its explanation; then it leaves with its evidence.",
+        _DURATION,
+        doors="pipe serve",
+    )
+    explain_concurrency: int = _param(2, "Questions asked at a time.", _COUNT, doors="pipe serve")
+    explain_queue: int = _param(
+        1000, "Questions waiting; above it alerts leave with their evidence.", _COUNT, doors="pipe serve"
+    )
+    explain_examples: int = _param(
+        5, "Nearest normal sessions shown beside the flagged one.", _COUNT, doors="pipe serve"
+    )
+    explain_lines: bool = _param(
+        False, "Show the model raw lines too, redacted, and not templates alone.", _BOOL, doors="pipe serve"
+    )
+    explain_redact: tuple[str, ...] | None = _param(
+        None, "More to redact: `/regex/`es, comma-separated.", _LIST, doors="pipe serve"
+    )
+    explain_input_price: float = _param(0.1, "US dollars per million input tokens.", _PRICE, doors="pipe serve")
+    explain_output_price: float = _param(0.5, "US dollars per million output tokens.", _PRICE, doors="pipe serve")
+    explain_tokens_per_hour: int = _param(
+        500_000, "Tokens spent at most; then evidence only.", _COUNT, doors="pipe serve"
+    )
+    explain_tokens_per_day: int = _param(2_000_000, "The same, a day.", _COUNT, doors="pipe serve")
+    explain_usd_per_hour: float = _param(
+        0.5, "US dollars spent at most; then evidence only.", _PRICE, doors="pipe serve"
+    )
+    explain_usd_per_day: float = _param(2.0, "The same, a day.", _PRICE, doors="pipe serve")
+    knowledge: str | None = _param(
+        None,
+        "File of what is known about patterns: explanations, and what persons said; beside `store` unless given.",
+        _STRING,
+        doors="pipe serve",
+    )
+    ledger: str | None = _param(
+        None,
+        "File that records exactly what was sent to a model; beside `store` unless given.",
+        _STRING,
+        doors="pipe serve",
+    )
     metrics: bool = _param(False, "Serve /metrics for Prometheus, and /healthz, by HTTP.", _BOOL, doors="pipe serve")
     metrics_bind: str = _param("127.0.0.1", "Address to serve them at.", _STRING, doors="pipe serve")
     metrics_port: int = _param(24231, "Port to serve them at.", _COUNT, doors="pipe serve")
@@ -297,11 +364,30 @@ class Config:
             raise ConfigError("on_shutdown keep needs a store to keep sessions in: set store, or judge them")
         if self.add_tag_prefix is not None and self.tag != default_of("tag"):
             raise ConfigError("add_tag_prefix and tag exclude each other: keep one")
+        if self.adjudicate and self.explain == "evidence":
+            raise ConfigError("adjudicate asks a model about doubtful sessions: set explain claude too, or leave it out")
+        if self.explain != "evidence" and self.ledger_path is None:
+            raise ConfigError("explain claude records what it sends: set store, or ledger")
+
+    @property
+    def knowledge_path(self) -> Path | None:
+        """Where knowledge is kept; None: in memory, while the process lives."""
+        return _beside(self.knowledge, self.store, ".knowledge")
+
+    @property
+    def ledger_path(self) -> Path | None:
+        """Where the ledger is kept."""
+        return _beside(self.ledger, self.store, ".ledger.jsonl")
 
     @property
     def judges_on_shutdown(self) -> bool:
         """Whether a stop judges open sessions."""
         return self.on_shutdown == "judge" or (self.on_shutdown == "auto" and self.store is None)
+
+
+def _beside(given: str | None, store: str | None, suffix: str) -> Path | None:
+    name = given or (store and store + suffix)
+    return Path(name) if name else None
 
 
 def params(door: str | None = None) -> list[dataclasses.Field[Any]]:
@@ -439,6 +525,21 @@ def markdown_table() -> str:
     for f in params():
         default = (
             "as the bundle says" if f.default is None and f.name in _BUNDLE_SETTINGS else show_default(f) or "none"
+        )
+        kind = " \\| ".join(f.metadata["choices"]) or f.metadata["kind"].name
+        where = " (environment or file only)" if f.metadata["secret"] else ""
+        rows.append(
+            f"| `{f.name}` | {kind} | {default} | {', '.join(f.metadata['doors'])} | {f.metadata['doc']}{where} |"
+        )
+    return "\n".join(rows) + "\n"
+
+
+_AT_LEAST_1 = (
+    *("max_sessions", "cache_size", "max_keys_per_record", "max_message_size"),
+    *("max_alerts", "max_chunk_ids", "max_store_size", "commit_records", "max_frame_size", "max_inflated_size"),
+    *("max_connections", "max_pending_size", "explain_concurrency", "explain_queue"),
+)
+_BUNDLE_SETTINGS else show_default(f) or "none"
         )
         kind = " \\| ".join(f.metadata["choices"]) or f.metadata["kind"].name
         where = " (environment or file only)" if f.metadata["secret"] else ""

@@ -102,6 +102,46 @@ module Fluent::Plugin
     config_param :max_inflated_size, :string, default: nil
     desc 'Alerts waiting for Fluentd; above it reading stops. (default 10000)'
     config_param :max_alerts, :string, default: nil
+    desc 'Who explains alerts: `evidence` nothing leaves the machine, `claude` asks it about patterns not explained yet. One of: evidence, claude. (default evidence)'
+    config_param :explain, :string, default: nil
+    desc 'With `explain claude`: it may clear sessions in the bundle\'s uncertainty band. (default false)'
+    config_param :adjudicate, :string, default: nil
+    desc 'Model that is asked. (default claude-haiku-5-5)'
+    config_param :explain_model, :string, default: nil
+    desc 'Where it is asked; another one for a gateway. (default https://api.anthropic.com)'
+    config_param :explain_base_url, :string, default: nil
+    desc 'Key of the Claude API; ANTHROPIC_API_KEY in the environment serves too.'
+    config_param :explain_api_key, :string, default: nil
+    desc 'File that holds that key.'
+    config_param :explain_api_key_file, :string, default: nil
+    desc 'How long an alert waits for its explanation; then it leaves with its evidence. (default 10s)'
+    config_param :explain_timeout, :string, default: nil
+    desc 'Questions asked at a time. (default 2)'
+    config_param :explain_concurrency, :string, default: nil
+    desc 'Questions waiting; above it alerts leave with their evidence. (default 1000)'
+    config_param :explain_queue, :string, default: nil
+    desc 'Nearest normal sessions shown beside the flagged one. (default 5)'
+    config_param :explain_examples, :string, default: nil
+    desc 'Show the model raw lines too, redacted, and not templates alone. (default false)'
+    config_param :explain_lines, :string, default: nil
+    desc 'More to redact: `/regex/`es, comma-separated.'
+    config_param :explain_redact, :string, default: nil
+    desc 'US dollars per million input tokens. (default 0.1)'
+    config_param :explain_input_price, :string, default: nil
+    desc 'US dollars per million output tokens. (default 0.5)'
+    config_param :explain_output_price, :string, default: nil
+    desc 'Tokens spent at most; then evidence only. (default 500000)'
+    config_param :explain_tokens_per_hour, :string, default: nil
+    desc 'The same, a day. (default 2000000)'
+    config_param :explain_tokens_per_day, :string, default: nil
+    desc 'US dollars spent at most; then evidence only. (default 0.5)'
+    config_param :explain_usd_per_hour, :string, default: nil
+    desc 'The same, a day. (default 2)'
+    config_param :explain_usd_per_day, :string, default: nil
+    desc 'File of what is known about patterns: explanations, and what persons said; beside `store` unless given.'
+    config_param :knowledge, :string, default: nil
+    desc 'File that records exactly what was sent to a model; beside `store` unless given.'
+    config_param :ledger, :string, default: nil
     desc 'Serve /metrics for Prometheus, and /healthz, by HTTP. (default false)'
     config_param :metrics, :string, default: nil
     desc 'Address to serve them at. (default 127.0.0.1)'
