@@ -228,7 +228,7 @@ class Config:
     max_alerts: int = _param(10_000, "Alerts waiting for Fluentd; above it reading stops.", _COUNT, doors="pipe serve")
     explain: str = _param(
         "evidence",
-        "Who explains alerts: `evidence` nothing leaves the machine, `claude` asks it about patterns not explained yet.",
+        "Who explains alerts: the local evidence, or Claude, asked once for each pattern.",
         _STRING,
         doors="pipe serve",
         choices="evidence claude",
@@ -243,7 +243,9 @@ class Config:
     explain_base_url: str = _param(
         "https://api.anthropic.com", "Where it is asked; another one for a gateway.", _STRING, doors="pipe serve"
     )
-    explain_api_key_file: str | None = _param(None, "File with the API key; without it ANTHROPIC_API_KEY of the environment counts.", _STRING, doors="pipe serve")
+    explain_api_key_file: str | None = _param(
+        None, "File with the API key; else it is ANTHROPIC_API_KEY in the environment.", _STRING, doors="pipe serve"
+    )
     explain_timeout: float = _param(
         10.0,
         "How long an alert waits for its explanation; then it leaves with its evidence.",
@@ -365,7 +367,7 @@ class Config:
         if self.add_tag_prefix is not None and self.tag != default_of("tag"):
             raise ConfigError("add_tag_prefix and tag exclude each other: keep one")
         if self.adjudicate and self.explain == "evidence":
-            raise ConfigError("adjudicate asks a model about doubtful sessions: set explain claude too, or leave it out")
+            raise ConfigError("adjudicate asks a model about doubtful sessions: set explain claude too")
         if self.explain != "evidence" and self.ledger_path is None:
             raise ConfigError("explain claude records what it sends: set store, or ledger")
 
@@ -538,29 +540,6 @@ _AT_LEAST_1 = (
     *("max_sessions", "cache_size", "max_keys_per_record", "max_message_size"),
     *("max_alerts", "max_chunk_ids", "max_store_size", "commit_records", "max_frame_size", "max_inflated_size"),
     *("max_connections", "max_pending_size", "explain_concurrency", "explain_queue"),
-)
-_BUNDLE_SETTINGS else show_default(f) or "none"
-        )
-        kind = " \\| ".join(f.metadata["choices"]) or f.metadata["kind"].name
-        where = " (environment or file only)" if f.metadata["secret"] else ""
-        rows.append(
-            f"| `{f.name}` | {kind} | {default} | {', '.join(f.metadata['doors'])} | {f.metadata['doc']}{where} |"
-        )
-    return "\n".join(rows) + "\n"
-
-
-_AT_LEAST_1 = (
-    *("max_sessions", "cache_size", "max_keys_per_record", "max_message_size"),
-    *(
-        "max_alerts",
-        "max_chunk_ids",
-        "max_store_size",
-        "commit_records",
-        "max_frame_size",
-        "max_inflated_size",
-        "max_connections",
-        "max_pending_size",
-    ),
 )
 _BUNDLE_SETTINGS = {
     *("message_field", "component_field", "time_field", "time_format", "line_format", "session_key"),

@@ -102,7 +102,7 @@ module Fluent::Plugin
     config_param :max_inflated_size, :string, default: nil
     desc 'Alerts waiting for Fluentd; above it reading stops. (default 10000)'
     config_param :max_alerts, :string, default: nil
-    desc 'Who explains alerts: `evidence` nothing leaves the machine, `claude` asks it about patterns not explained yet. One of: evidence, claude. (default evidence)'
+    desc 'Who explains alerts: the local evidence, or Claude, asked once for each pattern. One of: evidence, claude. (default evidence)'
     config_param :explain, :string, default: nil
     desc 'With `explain claude`: it may clear sessions in the bundle\'s uncertainty band. (default false)'
     config_param :adjudicate, :string, default: nil
@@ -110,9 +110,7 @@ module Fluent::Plugin
     config_param :explain_model, :string, default: nil
     desc 'Where it is asked; another one for a gateway. (default https://api.anthropic.com)'
     config_param :explain_base_url, :string, default: nil
-    desc 'Key of the Claude API; ANTHROPIC_API_KEY in the environment serves too.'
-    config_param :explain_api_key, :string, default: nil
-    desc 'File that holds that key.'
+    desc 'File with the API key; else it is ANTHROPIC_API_KEY in the environment.'
     config_param :explain_api_key_file, :string, default: nil
     desc 'How long an alert waits for its explanation; then it leaves with its evidence. (default 10s)'
     config_param :explain_timeout, :string, default: nil
