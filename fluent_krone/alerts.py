@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any
 
@@ -15,6 +15,7 @@ from .detect.bundle import Bundle
 from .errors import ConfigError
 from .types import Alert, Evidence, Finding, Verdict
 
+MOST_STEPS = 200  # events of a session that an alert shows, and of the normal one beside it
 _PLACEHOLDER = re.compile(r"\$\{(tag|tag_parts\[(-?\d+)\])\}")
 
 
@@ -57,6 +58,7 @@ class AlertMaker:
         self._bundle = bundle
         self._hierarchy = bundle.hierarchy
         self._config = config
+        self._template_ids = [*map(template_id, bundle.templates), UNKNOWN]
 
     def make(self, finding: Finding) -> Alert:
         """The alert of a finding. The same finding gives the same alert, through every door."""
@@ -65,6 +67,7 @@ class AlertMaker:
         alert_id = self._alert_id(finding)
         record: dict[str, Any] = {
             "alert_id": alert_id,
+            "pattern": self.pattern(finding),
             "kind": finding.kind,
             "decided": finding.decided,
             "tag": session_tag,
@@ -88,16 +91,19 @@ class AlertMaker:
         about = finding.session if finding.verdict else (self._novel_name(finding).encode(),)
         ordinal = finding.ordinal if finding.verdict else 0
         parts = (self._bundle.hash.encode(), *about, str(finding.first_ns).encode(), finding.kind.encode())
-        digest = hashlib.blake2b(digest_size=16)
-        for part in (*parts, str(ordinal).encode()):
-            digest.update(len(part).to_bytes(4, "big") + part)
-        return digest.hexdigest()
+        return _digest((*parts, str(ordinal).encode()))
+
+    def pattern(self, finding: Finding) -> str:
+        """What sessions that run alike have in common: 32 hex digits. It outlives the bundle, as template ids do."""
+        if finding.verdict is None:
+            return pattern_id((finding.kind, self._novel_name(finding)))
+        return pattern_id([self._template_ids[log_key] for log_key in finding.log_keys])
 
     def _novel_name(self, finding: Finding) -> str:
         log_key = finding.log_keys[0]
         if log_key == self._hierarchy.unknown:
             return novel_shape(finding.lines[0]).decode("utf-8", "replace")
-        return template_id(self._bundle.templates[log_key])
+        return self._template_ids[log_key]
 
     def _sequence(self, verdict: Verdict, finding: Finding) -> dict[str, Any]:
         seq, keys = verdict.seq, finding.log_keys
@@ -122,6 +128,7 @@ class AlertMaker:
                 "event": verdict.event,
                 "templates": [self._template(key) for key in keys[seq.start : seq.end][:100]],
             },
+            "steps": self._steps(keys, _first_shown(verdict, len(keys)), verdict.evidence.nearest_keys),
         }
 
     def _unseen(self, finding: Finding) -> dict[str, Any]:
@@ -141,6 +148,19 @@ class AlertMaker:
             "explained_by": "evidence",
             "evidence": _evidence(Evidence({}, {}, {}, (text,), ())),
             "seq": {"level": "status", "start": 0, "end": 1, "event": 0, "templates": [text]},
+            "steps": self._steps((log_key,), 0, ()),
+        }
+
+    def _steps(self, keys: Sequence[int], first: int, nearest: Sequence[int]) -> dict[str, Any]:
+        """The session from event `first` on, and the nearest normal one from there: each step told once, by number."""
+        shown = keys[first : first + MOST_STEPS]
+        beside = nearest[max(min(first, len(nearest) - MOST_STEPS), 0) :][:MOST_STEPS]
+        row_of = {key: row for row, key in enumerate(dict.fromkeys((*shown, *beside)))}
+        return {
+            "rows": [[*self._hierarchy.steps(key), self._template(key)] for key in row_of],
+            "session": [row_of[key] for key in shown],
+            "first": first,
+            "nearest": [row_of[key] for key in beside],
         }
 
     def _template(self, log_key: int) -> str:
@@ -148,6 +168,28 @@ class AlertMaker:
 
     def _cut(self, line: bytes) -> str:
         return line.decode("utf-8", "replace")[: self._config.max_line_length]
+
+
+def pattern_id(template_ids: Iterable[str]) -> str:
+    """32 hex digits over a session's template ids in order; `unknown` stands for a line without a template.
+
+    An `unseen_template` alert's are its kind and the template's name: no session's, whose ids are hex or `unknown`.
+    """
+    return _digest(name.encode() for name in template_ids)
+
+
+def _digest(parts: Iterable[bytes]) -> str:
+    digest = hashlib.blake2b(digest_size=16)
+    for part in parts:
+        digest.update(len(part).to_bytes(4, "big") + part)
+    return digest.hexdigest()
+
+
+def _first_shown(verdict: Verdict, events: int) -> int:
+    """The first of the events that an alert shows: around the named Seq, or around the odd event of a long one."""
+    seq = verdict.seq
+    middle = (seq.start + seq.end) // 2 if seq.end - seq.start <= MOST_STEPS else verdict.event
+    return max(min(middle - MOST_STEPS // 2, events - MOST_STEPS), 0)
 
 
 def explain(verdict: Verdict, step: str) -> str:

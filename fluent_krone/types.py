@@ -22,13 +22,17 @@ class Seq:
 
 @dataclass(frozen=True, slots=True)
 class Evidence:
-    """How a Seq differs from the nearest normal one, in the tree's words; counts per step."""
+    """How a Seq differs from the nearest normal one, in the tree's words; counts per step.
+
+    `nearest_keys` are the log keys of the nearest normal session; empty where only a pattern was compared with.
+    """
 
     extra: Mapping[str, int]
     missing: Mapping[str, int]
     repeated: Mapping[str, int]
     unseen: tuple[str, ...]
     nearest: tuple[str, ...]
+    nearest_keys: tuple[int, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

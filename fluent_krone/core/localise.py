@@ -255,7 +255,7 @@ def _heaviest(scores: Sequence[float], keys: Sequence[int], hierarchy: Hierarchy
 
 def _evidence(
     keys: Sequence[int],
-    normal: Sequence[int],
+    normal: tuple[int, ...],
     abnormal: Sequence[Seq],
     hierarchy: Hierarchy,
     patterns: SeqDetector,
@@ -267,7 +267,7 @@ def _evidence(
     else:
         seq = next(seq for level in LEVELS for seq in abnormal if seq.level == level)
         level, have, want = seq.level, list(seq.pattern), list(patterns.score(seq)[1])
-    return compare(level, have, want, hierarchy, patterns)
+    return replace(compare(level, have, want, hierarchy, patterns), nearest_keys=normal)
 
 
 def compare(

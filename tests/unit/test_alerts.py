@@ -5,15 +5,18 @@ from __future__ import annotations
 import dataclasses
 import hashlib
 import json
+import re
+from collections.abc import Sequence
+from typing import Any
 
 import msgpack
 import pytest
-from synthetic import GOING, MESSAGES, OPEN, OPENED, STUCK, T0, UNKNOWN, S, event, ride
+from synthetic import BYE, CLOSE, GOING, MESSAGES, OPEN, OPENED, ROWS, STUCK, T0, UNKNOWN, S, event, ride
 
-from fluent_krone.alerts import AlertMaker, alert_tag, check_tag, explain, iso_time
+from fluent_krone.alerts import AlertMaker, alert_tag, check_tag, explain, iso_time, pattern_id
 from fluent_krone.config import Config
 from fluent_krone.core.templates import template_id
-from fluent_krone.detect.bundle import Bundle
+from fluent_krone.detect.bundle import Bundle, load_bundle
 from fluent_krone.errors import ConfigError
 from fluent_krone.types import Evidence, Finding, Seq, Verdict
 
@@ -80,6 +83,7 @@ def test_the_record_of_a_sequence(lift: Bundle) -> None:
     assert "lift: stuck at floor <num>" in explanation
     assert record == {
         "alert_id": alert.alert_id,
+        "pattern": pattern_of(ABNORMAL),
         "kind": "sequence",
         "decided": "end",
         "tag": "app.lift",
@@ -112,6 +116,17 @@ def test_the_record_of_a_sequence(lift: Bundle) -> None:
             "event": 3,
             "templates": ["lift: going to floor <num>", "lift: stuck at floor <num>"],
         },
+        "steps": {
+            "rows": [
+                ["gate", "open", "asked", "gate: open door <num>"],
+                ["gate", "open", "done", "gate: door <num> is open"],
+                ["lift", "move", "going", "lift: going to floor <num>"],
+                ["lift", "move", "stuck", "lift: stuck at floor <num>"],
+            ],
+            "session": [0, 1, 2, 3],
+            "first": 0,
+            "nearest": [],
+        },
         "lines": [MESSAGES[GOING], MESSAGES[STUCK]],
     }
     assert (alert.tag, alert.time_ns) == ("krone.app.lift", T0 + 3 * S)
@@ -137,6 +152,87 @@ def test_lines_are_cut(lift: Bundle) -> None:
     [_, sequence] = findings(lift)
     alert = AlertMaker(lift, Config(max_line_length=4)).make(sequence)
     assert alert.record["lines"] == ["lift", "lift"]
+
+
+# -- steps and patterns
+
+
+def pattern_of(log_keys: Sequence[int]) -> str:
+    return pattern_id([template_id(ROWS[log_key][0]) if log_key < UNKNOWN else "unknown" for log_key in log_keys])
+
+
+def made(bundle: Bundle, keys: Sequence[int], **named: Any) -> dict[str, Any]:
+    """The record of a session of these log keys whose verdict is given in part."""
+    [_, finding] = findings(bundle)
+    assert finding.verdict is not None
+    verdict = dataclasses.replace(finding.verdict, **named)
+    finding = dataclasses.replace(finding, log_keys=tuple(keys), events=len(keys), verdict=verdict)
+    return dict(AlertMaker(bundle, Config()).make(finding).record)
+
+
+def test_steps_are_the_session_beside_the_nearest_normal_one(lift: Bundle) -> None:
+    keys, nearest = (OPEN, BYE, OPEN, UNKNOWN), (OPEN, OPENED, CLOSE)
+    evidence = Evidence({}, {}, {}, (), (), nearest)
+    steps = made(lift, keys, seq=Seq("status", 1, 2, (0,)), event=1, evidence=evidence)["steps"]
+    told = {key: [*(None if step == "none" else step for step in ROWS[key][1:4]), ROWS[key][0]] for key in range(7)}
+    told[UNKNOWN] = ["unknown", "unknown", "unknown", "<unknown>"]
+    assert [steps["rows"][row] for row in steps["session"]] == [told[key] for key in keys]
+    assert [steps["rows"][row] for row in steps["nearest"]] == [told[key] for key in nearest]
+    assert len(steps["rows"]) == 5
+    assert steps["rows"][1] == [None, None, None, "bye <*>"]
+
+
+@pytest.mark.parametrize(
+    ("start", "end", "event", "first"),
+    [
+        (0, 1, 0, 0),
+        (499, 502, 500, 400),
+        (999, 1000, 999, 800),
+        (0, 1000, 700, 600),  # a Seq that is itself too long: around the odd event
+        (0, 1000, 3, 0),
+    ],
+)
+def test_of_a_long_session_the_steps_around_the_seq_are_shown(
+    lift: Bundle, start: int, end: int, event: int, first: int
+) -> None:
+    keys = [OPEN] * 1000
+    keys[event] = STUCK
+    evidence = Evidence({}, {}, {}, (), (), (CLOSE,) * 300)
+    record = made(lift, keys, seq=Seq("status", start, end, ()), event=event, evidence=evidence)
+    steps = record["steps"]
+    assert (steps["first"], len(steps["session"]), len(steps["nearest"])) == (first, 200, 200)
+    assert steps["rows"][steps["session"][event - first]][2] == "stuck"
+    assert record["pattern"] == pattern_of(keys)
+
+
+def test_the_nearest_normal_session_is_one_of_training() -> None:
+    bundle = load_bundle("hdfs")
+    assert bundle.nested is not None
+    golden = next(golden for golden in bundle.golden if any(kind == "sequence" for kind, *_ in golden.findings))
+    engine = bundle.engine()
+    records = [
+        (T0 + i * S, {name.encode(): text.encode() for name, text in record.items()})
+        for i, record in enumerate(golden.records)
+    ]
+    alert = next(found for found in engine.feed("app", records, T0 + 100 * S) + engine.finish() if found.verdict)
+    assert alert.verdict is not None
+    assert alert.verdict.evidence.nearest_keys in [tuple(normal) for normal in bundle.nested.normal]
+    record = AlertMaker(bundle, Config()).make(alert).record
+    assert len(record["steps"]["session"]) == record["events"]
+    assert len(record["steps"]["nearest"]) == len(record["evidence"]["nearest"])
+
+
+def test_one_pattern_is_the_same_templates_in_the_same_order(lift: Bundle) -> None:
+    maker = AlertMaker(lift, Config())
+    [unseen, sequence] = findings(lift)
+    [_, elsewhere] = findings(lift, tag="other", key="b")
+    assert maker.pattern(sequence) == maker.pattern(elsewhere) == pattern_of(ABNORMAL)
+    turned = dataclasses.replace(sequence, log_keys=ABNORMAL[::-1])
+    patterns = {maker.pattern(sequence), maker.pattern(turned), maker.pattern(unseen)}
+    assert len(patterns) == 3
+    assert all(re.fullmatch("[0-9a-f]{32}", pattern) for pattern in patterns)
+    alone = dataclasses.replace(sequence, log_keys=(STUCK,))
+    assert maker.pattern(alone) != maker.pattern(unseen)
 
 
 # -- tags
