@@ -164,13 +164,7 @@ def stages(frames: list[bytes], records: int, bundle: Bundle, rounds: int) -> di
         for frame in frames:
             for chunk in ForwardDecoder().feed(frame):
                 for _, record in chunk.events():
-                    engine.reader.read(b"", record)
-
-    def match(engine: Any) -> None:
-        for frame in frames:
-            for chunk in ForwardDecoder().feed(frame):
-                for _, record in chunk.events():
-                    engine.matcher.match(engine.reader.read(b"", record)[0])
+                    engine.events.read(b"", record)
 
     def feed(engine: Any) -> None:
         for frame in frames:
@@ -179,7 +173,7 @@ def stages(frames: list[bytes], records: int, bundle: Bundle, rounds: int) -> di
         engine.finish()
 
     best = {}
-    for run in (decode, read, match, feed):
+    for run in (decode, read, feed):
         timings = []
         for _ in range(rounds):
             engine = bundle.engine()
@@ -187,7 +181,7 @@ def stages(frames: list[bytes], records: int, bundle: Bundle, rounds: int) -> di
             run(engine)
             timings.append(time.process_time() - started)
         best[run.__name__] = min(timings) / records * 1e6
-    names = ("decode", "read", "match", "feed")
+    names = ("decode", "read", "feed")
     before = (0.0, *(best[name] for name in names[:-1]))
     return {f"{name}_us": round(best[name] - less, 2) for name, less in zip(names, before, strict=True)}
 

@@ -62,8 +62,11 @@ class Cascade:
 
         Only closed Seqs are looked at: an open one may yet become normal.
         """
-        closed = [seq for seq in self._abnormal_seqs(keys) if seq.end < len(keys)]
-        return self._verdict(keys, closed, ended=False)
+        if state.early is None:
+            closed = [seq for seq in self._abnormal_seqs(keys) if seq.end < len(keys)]
+            state.early = self._verdict(keys, closed, ended=False)
+        verdict: Verdict = state.early
+        return verdict
 
     def _judge(self, state: State, keys: Sequence[int]) -> Verdict | None:
         unseen = state.tainted or not all(map(self._patterns.is_normal, self.tracker.closed_by_end(state, keys)))

@@ -17,6 +17,7 @@ from lru import LRU
 from ..errors import RecordError, SnapshotError
 from ..types import Finding, Verdict
 from .cascade import Cascade, Clearing
+from .events import EventReader
 from .hierarchy import Hierarchy
 from .localise import NestedDetector, SeqDetector
 from .records import InputSettings, RecordReader, SessionKey
@@ -80,6 +81,7 @@ class Engine:
             input_settings, max_message_size=limits.max_message_size, max_keys=limits.max_keys_per_record
         )
         self.matcher = TemplateMatcher(templates, limits.cache_size, unmatched=hierarchy.unknown)
+        self.events = EventReader(self.reader, self.matcher, limits.cache_size)
         self.sessions = Sessionizer(session_settings, max_sessions=limits.max_sessions, remembered=limits.cache_size)
         self.cascade = Cascade(hierarchy, patterns, nested, clearing, limits.cache_size)
         self.tracker = self.cascade.tracker
@@ -104,35 +106,41 @@ class Engine:
         A record that can't be an event is counted in `set_aside` by its reason and the rest goes on.
         """
         findings: list[Finding] = []
-        read, match, touch, work_out = self.reader.read, self.matcher.match, self.sessions.touch, self.tracker.work_out
+        read, find, touch, work_out = (
+            self.events.read,
+            self.sessions.open.get,
+            self.sessions.touch,
+            self.tracker.work_out,
+        )
         special, most_events, most_lines = self._special, self.session_settings.max_events, self.limits.keep_lines
-        own_time, by_stream, clock = self.reader.has_time, self.limits.idle_clock == "stream", self._clock
+        own_time, by_stream = self.reader.has_time, self.limits.idle_clock == "stream"
         tag_bytes = tag.encode("utf-8", "surrogateescape")
         latest = now_ns + int(self.limits.max_future * _NS)
         if not by_stream:
-            self._clock = clock = max(clock, now_ns)
+            self._clock = max(self._clock, now_ns)
+        clock, watermark = self._clock, self.watermark
         record_count = event_count = 0
         for time_ns, record in events:
             record_count += 1
             try:
-                text, keys = read(tag_bytes, record)
+                log_key, text, keys = read(tag_bytes, record)
             except RecordError as error:
                 reason = record.reason if isinstance(record, RecordError) else error.reason
                 self.set_aside[reason] += 1
                 continue
             if own_time or time_ns is None:
                 time_ns = self._own_time(record, time_ns)
-            if time_ns > self.watermark:
+            if time_ns > watermark:
                 time_ns = self._believe(time_ns, latest)
+                watermark = self.watermark
                 if by_stream:
-                    self._clock = clock = self.watermark
-            else:
+                    self._clock = clock = watermark
+            elif self._leaps:
                 self._leaps = 0
-            log_key = match(text)
             for key in keys:
                 event_count += 1
-                session = touch(key, clock)
-                if session is None:
+                session = find(key)
+                if session is None or not touch(session, clock):
                     session = self._start(key, tag_bytes, time_ns, findings)
                 log_keys = session.keys
                 log_keys.append(log_key)

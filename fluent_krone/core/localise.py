@@ -149,19 +149,23 @@ def _nearest_normal(keys: Sequence[int], nested: NestedDetector | None, ended: b
     if not nearest or len(keys) > _MOST_ALIGNED:
         return nearest[0] if nearest else ()
     matcher = SequenceMatcher(None, (), keys, autojunk=False)  # prepares its second sequence, once
-    likeness, best = max((_likeness(matcher, other), other) for other in nearest[:_COMPARED])
+    likeness, best = _likest(matcher, [(other, other) for other in nearest[:_COMPARED]])
     if ended:
         longer = [tuple(nested.normal[i]) for i in nested.density(keys, ended=False).nearest[:_COMPARED]]
-        begins, whole = max((_likeness(matcher, other[: len(keys)]), other) for other in longer)
+        begins, whole = _likest(matcher, [(other[: len(keys)], other) for other in longer])
         if begins > max(likeness, _CUT_SHORT) and len(whole) > len(keys):
             return whole
     return best
 
 
-def _likeness(matcher: Any, other: Sequence[int]) -> float:
-    matcher.set_seq1(other)
-    ratio: float = matcher.ratio()
-    return ratio
+def _likest(matcher: Any, others: Sequence[tuple[Sequence[int], tuple[int, ...]]]) -> tuple[float, tuple[int, ...]]:
+    """The likeness of the likest, and what stands beside it. The exact ratio is dear: bounds rule most of them out."""
+    best: tuple[float, tuple[int, ...]] = (-1.0, ())
+    for compared, other in others:
+        matcher.set_seq1(compared)
+        if matcher.real_quick_ratio() >= best[0] and matcher.quick_ratio() >= best[0]:
+            best = max(best, (matcher.ratio(), other))
+    return best
 
 
 def _score_counts(

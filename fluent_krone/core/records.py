@@ -125,6 +125,7 @@ class RecordReader:
     """
 
     def __init__(self, settings: InputSettings, *, max_message_size: int = 8192, max_keys: int = 16) -> None:
+        self.settings = settings
         self.keys_over_cap = 0
         self.messages_cut = 0
         self._max_size = max_message_size
@@ -136,8 +137,7 @@ class RecordReader:
         if self._line and "message" not in self._line.groupindex:
             raise ConfigError("line_format needs a group named message: (?<message>.*)")
         self._parts = [self._part(part) for part in settings.session_key]
-        sole = self._regex_of(settings.session_key[0]) if len(settings.session_key) == 1 else None
-        self._find_keys = sole.findall if sole else None
+        self.sole_regex = self._regex_of(settings.session_key[0]) if len(settings.session_key) == 1 else None
         self._time = field_getter(settings.time_field) if settings.time_field else None
         self._time_format = settings.time_format
         self._times: Any = LRU(4096)  # one-second stamps repeat, and strptime is slow
@@ -163,13 +163,25 @@ class RecordReader:
         if self._component is not None:
             component = self._component(record)
             if component.__class__ is bytes:
-                text = self._prefixes[component] + text
-        if self._find_keys is None:
-            return text, self._keys(tag, record, message)
-        found = self._find_keys(message)
-        if len(found) == 1 and found[0]:
-            return text, [(found[0],)]
-        return text, self._capped([(key,) for key in dict.fromkeys(found) if key])
+                text = self.prefix(component) + text
+        return text, self.keys(tag, record, message)
+
+    def prefix(self, component: bytes) -> bytes:
+        """What stands before the messages of a component."""
+        return self._prefixes[component]
+
+    def keys(self, tag: bytes, record: Fields, message: bytes) -> list[SessionKey]:
+        """The sessions of a record whose message is text. Raises RecordError `no_session_key`."""
+        if self.sole_regex is not None:
+            found = self.sole_regex.findall(message)
+            if len(found) == 1 and found[0]:
+                return [(found[0],)]
+            return self._capped([(key,) for key in dict.fromkeys(found) if key])
+        keys: list[SessionKey] = [()]
+        for part in self._parts:
+            values = part(tag, record, message)
+            keys = self._capped([(*key, value) for key in keys for value in values])
+        return keys
 
     def _text(self, message: Any) -> bytes:
         if message is None or isinstance(message, dict | list):
@@ -207,13 +219,6 @@ class RecordReader:
         if not match:
             raise RecordError("line_format", "the line does not match line_format")
         return {name.encode(): value for name, value in match.groupdict().items() if value is not None}
-
-    def _keys(self, tag: bytes, record: Fields, message: bytes) -> list[SessionKey]:
-        keys: list[SessionKey] = [()]
-        for part in self._parts:
-            values = part(tag, record, message)
-            keys = self._capped([(*key, value) for key in keys for value in values])
-        return keys
 
     def _capped(self, keys: list[SessionKey]) -> list[SessionKey]:
         if not keys:

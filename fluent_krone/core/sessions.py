@@ -81,15 +81,14 @@ class Sessionizer:
         self.over_cap = 0
         self.started: list[list[Any]] | None = None  # if it is a list: rows of `dump`, one for each start
 
-    def touch(self, key: SessionKey, now: int) -> Session | None:
-        """The open session of `key`, kept alive by an event at stream time `now`; None if a new one is due."""
-        session = self.open.get(key)
-        if session is None or now > session.deadline:
-            return None
+    def touch(self, session: Session, now: int) -> bool:
+        """Keep an open session alive by an event at stream time `now`; False if it has ended, a new one is due."""
+        if now > session.deadline:
+            return False
         deadline = now + self._idle_ns
         session.deadline = deadline if deadline < session.limit else session.limit
-        self._move_to_end(key)
-        return session
+        self._move_to_end(session.key)
+        return True
 
     def start(self, key: SessionKey, tag: bytes, now: int, time_ns: int, state: Any) -> tuple[Session, list[Session]]:
         """Open an instance of `key`; with it come the sessions that it ends: of the same key, or to make room."""

@@ -15,7 +15,7 @@ UNMATCHED = -1
 
 # Every digit becomes "0". Length and all else stay, so whether a template without literal digits
 # matches depends on the zeroed message alone: that makes a cache keyed by it exact.
-_ZEROED = bytes.maketrans(b"123456789", b"000000000")
+ZEROED = bytes.maketrans(b"123456789", b"000000000")
 _HAS_DIGIT = re.compile(rb"\S*\d\S*")
 _HEAD_LENGTHS = (12, 6, 3)
 _LONGEST_SHAPE = 1000  # bytes; longer messages are matched anew each time, or memory would grow
@@ -46,7 +46,7 @@ class _Glob:
         self.wildcards = len(pieces) - 1
         self.has_digits = any(re.search(rb"\d", piece) for piece in pieces)
         if zeroed:
-            pieces = [piece.translate(_ZEROED) for piece in pieces]
+            pieces = [piece.translate(ZEROED) for piece in pieces]
         self.head = pieces[0]
         # Neighbouring wildcards are one gap of at least so many bytes.
         self._pieces: list[bytes] = [pieces[0]]
@@ -100,14 +100,18 @@ class TemplateMatcher:
 
     def match(self, message: bytes) -> int:
         """Index of the template of `message`, or `unmatched`."""
-        found = self._shapes.get(message.translate(_ZEROED))
+        found = self._shapes.get(message.translate(ZEROED))
         if found.__class__ is int:
             return found  # not isinstance: it costs as much as the look-up
         if found is None:
-            found = self._remember(message.translate(_ZEROED))
+            found = self._remember(message.translate(ZEROED))
         if isinstance(found, int):
             return found
         return next((i for i in found if self._exact[i].matches(message)), self._unmatched)
+
+    def is_sure(self, message: bytes) -> bool:
+        """Whether every message of this one's shape (the same but for its digits) has the same template."""
+        return isinstance(self._remember(message.translate(ZEROED)), int)
 
     def _remember(self, shape: bytes) -> int | tuple[int, ...]:
         found = self._older.get(shape)

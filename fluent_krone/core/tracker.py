@@ -19,7 +19,7 @@ class State:
     """What a session is after its events so far: its open Seqs, and whether a closed one was not normal.
 
     The cascade's to fill: `decided`, whether it is abnormal whatever may still come; `check_at`, the number of events
-    at which that is worth another look; `end`, what the session comes to if it stops here.
+    at which that is worth another look; `early` and `end`, the verdicts on a session that is decided or stops here.
     """
 
     __slots__ = (
@@ -27,6 +27,7 @@ class State:
         "action_start",
         "check_at",
         "decided",
+        "early",
         "end",
         "entity",
         "entity_start",
@@ -46,6 +47,7 @@ class State:
         self.tainted = tainted
         self.decided = False
         self.check_at = 0
+        self.early: Any = None
         self.end: Any = None
         self.next: dict[int, State] = {}
 

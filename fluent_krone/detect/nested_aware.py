@@ -36,15 +36,14 @@ _MISSING_SHARE, _MISSING_SHARE_YET = 0.3, 0.02
 def nested_counts(log_keys: Sequence[int], hierarchy: Hierarchy) -> Counter[Feature]:
     """How often each log key occurs, and how many runs each entity and each action has."""
     counts: Counter[Feature] = Counter()
-    entity = action = -1
-    for key in log_keys:
-        counts["key", key] += 1
-        if hierarchy.entity_of[key] != entity:
-            entity = hierarchy.entity_of[key]
-            counts["entity", entity] += 1
-        if hierarchy.action_of[key] != action:
-            action = hierarchy.action_of[key]
-            counts["action", action] += 1
+    for key, n in Counter(log_keys).items():
+        counts["key", key] = n
+    layers: tuple[tuple[Kind, list[int]], ...] = (("entity", hierarchy.entity_of), ("action", hierarchy.action_of))
+    for kind, node_of in layers:
+        nodes = [node_of[key] for key in log_keys]
+        runs = Counter(node for node, before in zip(nodes, [-1, *nodes], strict=False) if node != before)
+        for node, n in runs.items():
+            counts[kind, node] = n
     return counts
 
 
@@ -134,7 +133,7 @@ class NestedAware:
         Of a session that has not `ended`, what it lacks says next to nothing about which normal session is nearest.
         """
         counts = nested_counts(log_keys, self._hierarchy)
-        key = (ended, *sorted(counts.items()))
+        key = (ended, frozenset(counts.items()))
         found: Density | None = self._cache.get(key)
         if found is None:
             found = self._cache[key] = self._run(counts, _MISSING_SHARE if ended else _MISSING_SHARE_YET)

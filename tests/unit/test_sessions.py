@@ -22,8 +22,8 @@ class Timeline:
 
     def event(self, name: str, now: float, time: float | None = None) -> Session:
         key = (name.encode(),)
-        session = self.sessions.touch(key, int(now * S))
-        if session is None:
+        session = self.sessions.open.get(key)
+        if session is None or not self.sessions.touch(session, int(now * S)):
             time_ns = int((now if time is None else time) * S)
             session, ended = self.sessions.start(key, b"app", int(now * S), time_ns, None)
             self._note(ended)
