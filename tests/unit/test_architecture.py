@@ -18,7 +18,7 @@ LAYERS = (
     {"types", "errors", "timing"},
     {"core", "config"},
     {"detect", "explain", "transport", "sink", "store"},
-    {"alerts", "doors", "inputs", "metrics", "simulator", "service", "replay"},
+    {"alerts", "doors", "inputs", "metrics", "page", "simulator", "service", "replay"},
     {"cli", "demo", "reload", "__main__"},
 )
 BELOW = {"fluent_krone"}  # the package itself: its version
