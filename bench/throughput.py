@@ -41,6 +41,7 @@ from fluent_krone.types import Alert
 
 CHUNK_RECORDS = 5_000
 IN_FLIGHT = 8
+IDLE_S = 0.02  # between two records of an idle stream
 FIELDS = (b"id", b"level", b"component", b"message")  # what in_tail's parser would give
 
 
@@ -203,6 +204,7 @@ async def latency(bundle: Bundle, store: str | None = None, count: int = 300) ->
         writer.write(encode_events("app", [(time.time_ns(), record)], f"one-{i}"))
         await sink.arrived.wait()
         waits.append((time.perf_counter() - started) * 1e3)
+        await asyncio.sleep(IDLE_S)
     writer.close()
     await server.close()
     await service.close()

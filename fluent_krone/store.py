@@ -36,7 +36,7 @@ _DAMAGE = {sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB, sqlite3.SQLITE_FORMAT}
 _LOCK_WAIT_S = 10.0  # a Fluentd that was killed and started again: the child that it had is about to end
 _PAGE_BYTES = 16_384  # a few kilobytes a session: smaller pages cost a tenth more
 _CACHE_KB = 8_000
-_CHECKPOINT_PAGES = 2_000  # 32 MB of log: hot pages are copied into the file once for many commits
+_CHECKPOINT_PAGES = 4_000  # 64 MB of log: hot pages are copied into the file once for many commits
 _SWEEP = 100  # outdated chunk ids that a commit deletes, besides as many as it adds
 
 _P = ParamSpec("_P")

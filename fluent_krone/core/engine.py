@@ -6,6 +6,7 @@ when `advance` was called in between (which only makes findings come sooner).
 
 from __future__ import annotations
 
+import struct
 from array import array
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -27,6 +28,7 @@ from .templates import TemplateMatcher, novel_shape, template_id
 SNAPSHOT_VERSION = 1
 NOVELTIES_KEPT = 10_000
 _NS = 1_000_000_000
+_NUMBER = struct.Struct("q")
 _MOST_PARTS = 8  # that a session is saved in; then they are made one
 _LEAPS_BELIEVED = 16  # so many leaping events in a row are no slip: the stream has moved on
 
@@ -228,7 +230,7 @@ class Engine:
         if self._everything:
             self._dropped = []
             for session in self.sessions.open.values():
-                session.saved, session.parts = 0, ()
+                session.saved, session.parts = 0, b""
         parts = [self._save(session) for session in self.sessions.unsaved()]
         if self._everything:
             found = self._snapshot(parts)
@@ -268,13 +270,13 @@ class Engine:
 
     def _save(self, session: Session) -> list[Any]:
         """The session's next part; or, when it would have too many, all of it in one."""
-        if not session.saved or len(session.parts) == _MOST_PARTS:
-            self._dropped += session.parts
-            session.saved, session.parts = 0, ()
+        if not session.saved or len(session.parts) == _MOST_PARTS * _NUMBER.size:
+            self._dropped += array("q", session.parts)
+            session.saved, session.parts = 0, b""
         self._numbers += 1
         part = _part(session, self._numbers, session.saved)
         session.saved = len(session.keys)
-        session.parts += (self._numbers,)
+        session.parts += _NUMBER.pack(self._numbers)
         return part
 
     def _restore(self, snapshot: Mapping[str, Any]) -> None:
@@ -313,7 +315,7 @@ class Engine:
         if lines:  # with another `keep_lines` the parts before may have none
             session.lines += [b""] * (since - len(session.lines)) + lines
         if number:
-            session.parts += (number,)
+            session.parts += _NUMBER.pack(number)
             self._numbers = max(self._numbers, number)
         self.sessions.open.move_to_end(key)
 
@@ -341,7 +343,7 @@ class Engine:
 
     def _close(self, session: Session, findings: list[Finding]) -> None:
         self.counters["instances"] += 1
-        self._dropped += session.parts
+        self._dropped += array("q", session.parts)
         if self.on_close is not None:
             self.on_close(session)
         if session.alerted:

@@ -59,7 +59,7 @@ class Session:
     deadline: int  # stream time after which it ends unless an event comes before
     last_ns: int = 0
     alerted: bool = False  # it has had its one sequence alert
-    parts: tuple[int, ...] = ()  # the numbers under which it is saved
+    parts: bytes = b""  # the numbers under which it is saved, int64 each
     saved: int = 0  # how many of its events are
     keys: array[int] = field(default_factory=lambda: array("H"))
     lines: list[bytes] = field(default_factory=list)

@@ -55,11 +55,22 @@ class NoAnswer(Exception):
     """No answer, and never a verdict: `reason` is of a closed set.
 
     `retry_after_s`: the service asks for so long a pause. `service`: it is the service that failed, not this case.
+    Tokens and price are what was spent all the same.
     """
 
-    def __init__(self, reason: Reason, *, retry_after_s: float | None = None, service: bool = False) -> None:
+    def __init__(
+        self,
+        reason: Reason,
+        *,
+        retry_after_s: float | None = None,
+        service: bool = False,
+        input_tokens: int = 0,
+        output_tokens: int = 0,
+        cost_usd: float = 0.0,
+    ) -> None:
         super().__init__(reason)
         self.reason, self.retry_after_s, self.service = reason, retry_after_s, service
+        self.input_tokens, self.output_tokens, self.cost_usd = input_tokens, output_tokens, cost_usd
 
 
 Reason = Literal[
@@ -74,6 +85,7 @@ Reason = Literal[
     "budget",  # spent
     "busy",  # the queue is full
     "paused",  # the circuit breaker is open
+    "ledger",  # it can't be written, so nothing was sent
     "stopping",
 ]
 
@@ -92,6 +104,8 @@ def checked(answer: Answer, case: Case) -> Answer:
     if not answer.steps or not seq.issuperset(answer.steps):
         raise NoAnswer("senseless")
     if not 0 <= answer.confidence <= 1 or not all(_are_words(text) for text in (answer.summary, answer.cause)):
+        raise NoAnswer("senseless")
+    if len(answer.check) > MAX_WORDS:
         raise NoAnswer("senseless")
     return answer
 
