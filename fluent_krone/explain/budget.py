@@ -1,0 +1,126 @@
+"""What may be spent on questions, in tokens and dollars, in any 60 minutes and any 24 hours.
+
+Spending lies in the knowledge file in buckets of a minute, so it survives a restart, and processes that share the file
+share the budget. A question is booked in full before it is asked and corrected when its price is known: questions
+asked at once can't overshoot together, and what a killed process had under way counts as spent.
+
+A window takes in each minute that it touches: no 60 minutes ever hold more than the limit, and what was spent is free
+again after 61 minutes, at the latest. Dollars are counted in millionths, rounded up.
+"""
+
+from __future__ import annotations
+
+import math
+import sqlite3
+from dataclasses import dataclass
+
+from .knowledge import Knowledge
+
+_HOUR, _DAY = 60, 1440  # minutes
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Reservation:
+    """Booked for one question, until it is settled."""
+
+    minute: int
+    tokens: int
+    micro_usd: int
+
+
+@dataclass(frozen=True, slots=True)
+class Left:
+    """What one question may cost now."""
+
+    tokens: int
+    usd: float
+
+
+class Budget:
+    """Limits on spending; a limit of 0 lets nothing be spent. Raises StoreError when the file can't be written.
+
+    >>> budget = Budget(Knowledge(None), 1000, 1500, 0.5, 2.0)
+    >>> first = budget.reserve(900, 0.01, now_s=0.0)
+    >>> budget.reserve(900, 0.01, now_s=1.0) is None  # together they could overshoot
+    True
+    >>> budget.settle(first, 100, 0.002, now_s=2.0)
+    >>> budget.left(now_s=2.0)
+    Left(tokens=900, usd=0.498)
+    """
+
+    def __init__(
+        self, knowledge: Knowledge, tokens_per_hour: int, tokens_per_day: int, usd_per_hour: float, usd_per_day: float
+    ) -> None:
+        self._knowledge = knowledge
+        self._limits = (
+            (_HOUR, tokens_per_hour, math.floor(_millionths(usd_per_hour))),
+            (_DAY, tokens_per_day, math.floor(_millionths(usd_per_day))),
+        )
+        self._open: set[Reservation] = set()
+
+    def reserve(self, tokens: int, usd: float, now_s: float) -> Reservation | None:
+        """Book the most that a question may cost; None when that is more than is left."""
+        wanted = Reservation(_minute(now_s), tokens, math.ceil(_millionths(usd)))
+        with self._knowledge.transaction() as db:
+            tokens, micro_usd = self._left(wanted.minute)
+            if wanted.tokens > tokens or wanted.micro_usd > micro_usd:
+                return None
+            db.execute("DELETE FROM spent WHERE abs(minute - ?) > ?", (wanted.minute, _DAY))
+            _add(db, wanted)
+        self._open.add(wanted)
+        return wanted
+
+    def settle(self, reservation: Reservation, tokens: int, usd: float, now_s: float) -> None:
+        """Put what the question did cost in place of what was booked; done again, it changes nothing.
+
+        What can't be written stays booked in full.
+        """
+        if reservation not in self._open:
+            return
+        self._open.remove(reservation)
+        cost = Reservation(_minute(now_s), max(tokens, 0), math.ceil(max(_millionths(usd), 0)))
+        with self._knowledge.transaction() as db:
+            db.execute(
+                "UPDATE spent SET tokens = max(tokens - ?, 0), micro_usd = max(micro_usd - ?, 0) WHERE minute = ?",
+                (reservation.tokens, reservation.micro_usd, reservation.minute),
+            )
+            _add(db, cost)
+
+    def left(self, now_s: float) -> Left:
+        """What is left of the limits, by the one that is nearest."""
+        tokens, micro_usd = self._left(_minute(now_s))
+        return Left(max(tokens, 0), max(micro_usd, 0) / 1e6)
+
+    def _left(self, minute: int) -> tuple[int, int]:
+        spent = [self._spent(minute - minutes, minute + _DAY) for minutes, _, _ in self._limits]
+        return (
+            min(limit - tokens for (_, limit, _), (tokens, _) in zip(self._limits, spent, strict=True)),
+            min(limit - micro_usd for (_, _, limit), (_, micro_usd) in zip(self._limits, spent, strict=True)),
+        )
+
+    def _spent(self, first: int, last: int) -> tuple[int, int]:
+        """Since the minute `first`. Questions under way count, however old; what lies after `last` does not.
+
+        Minutes ahead are from before the clock was set back. A day of that is believed.
+        """
+        total = "SELECT coalesce(sum(tokens), 0), coalesce(sum(micro_usd), 0) FROM spent WHERE minute BETWEEN ? AND ?"
+        ((tokens, micro_usd),) = self._knowledge.read(total, first, last)
+        older = [booked for booked in self._open if booked.minute < first]
+        return tokens + sum(booked.tokens for booked in older), micro_usd + sum(booked.micro_usd for booked in older)
+
+
+def _add(db: sqlite3.Connection, cost: Reservation) -> None:
+    db.execute(
+        "INSERT INTO spent VALUES (?, ?, ?) ON CONFLICT (minute) DO UPDATE"
+        " SET tokens = tokens + excluded.tokens, micro_usd = micro_usd + excluded.micro_usd",
+        (cost.minute, cost.tokens, cost.micro_usd),
+    )
+
+
+def _minute(now_s: float) -> int:
+    return int(now_s // 60)
+
+
+def _millionths(usd: float) -> float:
+    """Without the last bits, which would make 0.3 dollars 300,001 millionths."""
+    return round(usd * 1e6, 3)

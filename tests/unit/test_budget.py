@@ -1,0 +1,192 @@
+"""What may be spent: never more than the limits in any window, whatever the order of questions, kills and clocks."""
+
+from __future__ import annotations
+
+import os
+import signal
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from fluent_krone.errors import StoreError
+from fluent_krone.explain.budget import Budget, Left, Reservation
+from fluent_krone.explain.knowledge import Knowledge
+
+HOUR, DAY = 3600.0, 86400.0
+NOW = 1_795_338_000.0
+
+
+def budget(tokens: int = 1000, usd: float = 1.0, knowledge: Knowledge | None = None) -> Budget:
+    """A day allows twice an hour's."""
+    return Budget(knowledge or Knowledge(None), tokens, 2 * tokens, usd, 2 * usd)
+
+
+def test_questions_under_way_count() -> None:
+    limited = budget(tokens=1000)
+    first, second = limited.reserve(400, 0.1, NOW), limited.reserve(600, 0.1, NOW)
+    assert first and second
+    assert limited.reserve(1, 0.0, NOW) is None
+    limited.settle(first, 100, 0.1, NOW)
+    assert limited.left(NOW) == Left(300, 0.8)
+    assert limited.reserve(301, 0.0, NOW) is None
+    assert limited.reserve(300, 0.0, NOW)
+
+
+def test_dollars_are_a_limit_of_their_own() -> None:
+    limited = budget(usd=0.3)
+    assert limited.reserve(1, 0.300001, NOW) is None
+    first = limited.reserve(1, 0.3, NOW)
+    assert first
+    assert limited.reserve(1, 0.000001, NOW) is None
+    limited.settle(first, 1, 0.29999905, NOW)  # rounded up
+    assert limited.left(NOW) == Left(999, 0.0)
+
+
+@pytest.mark.parametrize(("tokens", "usd"), [(0, 1.0), (1000, 0.0)])
+def test_nothing_may_be_spent_of_0(tokens: int, usd: float) -> None:
+    assert budget(tokens, usd).reserve(1, 0.0001, NOW) is None
+
+
+def test_a_model_that_costs_nothing_needs_no_dollars() -> None:
+    assert budget(usd=0.0).reserve(1, 0.0, NOW)
+
+
+def test_what_was_spent_is_free_again_as_its_window_moves_on() -> None:
+    limited = budget(tokens=1000)
+    first = limited.reserve(1000, 0.1, NOW)
+    assert first
+    limited.settle(first, 1000, 0.1, NOW)
+    assert limited.reserve(1, 0.0, NOW + HOUR - 1) is None
+    second = limited.reserve(1000, 0.1, NOW + HOUR + 60)
+    assert second
+    limited.settle(second, 1000, 0.1, NOW + HOUR + 60)
+    assert limited.left(NOW + 3 * HOUR).tokens == 0  # the day's are spent too
+    assert limited.left(NOW + DAY - 1).tokens == 0
+    assert limited.left(NOW + DAY + 60).tokens == 1000
+    assert limited.left(NOW + DAY + 2 * HOUR) == Left(1000, 1.0)
+
+
+def test_more_than_was_booked_counts_too() -> None:
+    limited = budget(tokens=1000)
+    first = limited.reserve(10, 0.0, NOW)
+    assert first
+    limited.settle(first, 1500, 0.0, NOW)
+    assert limited.left(NOW).tokens == 0
+    assert limited.reserve(1, 0.0, NOW) is None
+
+
+def test_settling_again_changes_nothing() -> None:
+    limited = budget(tokens=1000)
+    first = limited.reserve(500, 0.0, NOW)
+    assert first
+    limited.settle(first, 100, 0.0, NOW)
+    limited.settle(first, 0, 0.0, NOW)
+    assert limited.left(NOW).tokens == 900
+
+
+def test_a_service_that_reports_negative_usage_gives_nothing_back() -> None:
+    limited = budget(tokens=1000)
+    first = limited.reserve(500, 0.0, NOW)
+    assert first
+    limited.settle(first, -5000, -1.0, NOW)
+    assert limited.left(NOW) == Left(1000, 1.0)
+
+
+def test_a_clock_that_was_far_ahead_does_not_block_for_ever() -> None:
+    limited = budget(tokens=1000)
+    first = limited.reserve(1000, 0.1, NOW + 1000 * DAY)
+    assert first
+    limited.settle(first, 1000, 0.1, NOW + 1000 * DAY)
+    assert limited.left(NOW).tokens == 1000
+    assert limited.reserve(1, 0.0, NOW)
+
+
+def test_it_survives_a_restart_and_is_shared(tmp_path: Path) -> None:
+    path = tmp_path / "knowledge"
+    one, other = Knowledge(path), Knowledge(path)
+    assert budget(knowledge=one).reserve(600, 0.1, NOW)
+    assert budget(knowledge=other).reserve(600, 0.1, NOW) is None
+    one.close()
+    other.close()
+    again = Knowledge(path)
+    assert budget(knowledge=again).left(NOW).tokens == 400
+    again.close()
+
+
+def test_a_killed_process_has_spent_what_it_had_booked(tmp_path: Path) -> None:
+    pid = os.fork()
+    if not pid:
+        budget(knowledge=Knowledge(tmp_path / "knowledge")).reserve(600, 0.1, NOW)
+        os.kill(os.getpid(), signal.SIGKILL)
+    os.waitpid(pid, 0)
+    knowledge = Knowledge(tmp_path / "knowledge")
+    assert budget(knowledge=knowledge).left(NOW).tokens == 400
+    knowledge.close()
+
+
+def test_what_cant_be_written_is_not_granted_and_stays_booked(tmp_path: Path) -> None:
+    mine, other = Knowledge(tmp_path / "knowledge", busy_s=0.01), Knowledge(tmp_path / "knowledge")
+    limited = budget(knowledge=mine)
+    first = limited.reserve(600, 0.1, NOW)
+    assert first
+    with other.transaction():
+        with pytest.raises(StoreError):
+            limited.reserve(1, 0.0, NOW)
+        with pytest.raises(StoreError):
+            limited.settle(first, 1, 0.0, NOW)
+    assert limited.left(NOW).tokens == 400
+    mine.close()
+    other.close()
+
+
+@dataclass
+class Question:
+    reservation: Reservation
+    reserved_at: float
+    settled_at: float | None = None
+    tokens: int = 0
+
+
+STEPS = st.lists(
+    st.one_of(
+        st.tuples(st.just("ask"), st.integers(1, 700)),
+        st.tuples(st.just("settle"), st.integers(0, 700)),
+        st.tuples(st.just("wait"), st.sampled_from([1.0, 30.0, 59.0, 60.0, 1800.0, HOUR - 1, HOUR, 5 * HOUR, DAY])),
+        st.tuples(st.just("die"), st.just(0)),
+    ),
+    max_size=60,
+)
+
+
+@given(STEPS, st.randoms(use_true_random=False), st.booleans())
+def test_no_window_ever_holds_more_than_its_limit(
+    steps: list[tuple[str, int | float]], random: object, by_settling: bool
+) -> None:
+    """Whether a question's tokens are spent when it is asked or when it is answered, and if never, when asked."""
+    knowledge = Knowledge(None)
+    limited, now = budget(knowledge=knowledge), NOW
+    asked: list[Question] = []
+    under_way: list[Question] = []
+    for step, amount in steps:
+        if step == "wait":
+            now += amount
+        elif step == "die":
+            limited, under_way = budget(knowledge=knowledge), []
+        elif step == "ask" and (booked := limited.reserve(int(amount), 0.0, now)):
+            under_way.append(Question(booked, now, tokens=int(amount)))
+            asked.append(under_way[-1])
+        elif step == "settle" and under_way:
+            question = under_way.pop(random.randrange(len(under_way)))  # type: ignore[attr-defined]
+            question.tokens = min(int(amount), question.reservation.tokens)
+            question.settled_at = now
+            limited.settle(question.reservation, question.tokens, 0.0, now)
+    spent = [
+        (question.settled_at if by_settling and question.settled_at else question.reserved_at, question.tokens)
+        for question in asked
+    ]
+    for end, _ in spent:
+        for window, limit in ((HOUR, 1000), (DAY, 2000)):
+            assert sum(tokens for at, tokens in spent if end - window < at <= end) <= limit
