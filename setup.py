@@ -20,7 +20,7 @@ setup(
     # Installed, `export` and `models` lie inside the package: no top-level name `export` lands in site-packages.
     packages=[*find_packages(include=["fluent_krone*"]), "fluent_krone.export", "fluent_krone.models"],
     package_dir={"fluent_krone.export": "export", "fluent_krone.models": "models"},
-    package_data={"fluent_krone": ["fluentd/*.rb", "py.typed"], "fluent_krone.models": ["*/*"]},
+    package_data={"fluent_krone": ["fluentd/*.rb", "page.html", "py.typed"], "fluent_krone.models": ["*/*"]},
     install_requires=[
         "anthropic>=2",
         "fluent-logger>=0.11",
