@@ -275,6 +275,9 @@ def test_a_part_of_a_long_session_is_folded_and_numbered(browser: Browser, tmp_p
     assert "events 300 to 499 of 1,000" in browser.texts("#detail h3")[1]
     assert browser.texts(".picture tr.odd .n") == ["▶ 450"]
     assert len(browser.texts(".picture tbody tr")) < 20
+    browser.open(page, width=360, height=740)
+    browser.run("document.querySelector('#entries a').click()")
+    assert browser.run("document.querySelector('.picture .odd .leaf').offsetWidth") > 200
     browser.run("document.querySelector('.picture .fold button').click()")
     assert "300" in browser.texts(".picture .n")
 
@@ -345,6 +348,21 @@ def test_what_alerts_lack_is_left_out(browser: Browser, tmp_path: Path) -> None:
         browser.open(page, wanted["alert_id"])
         assert browser.texts("#detail h2")
         assert "unknown shape" not in browser.run("document.getElementById('detail').innerText")
+
+
+def test_without_steps_in_the_tree_the_template_is_the_headline(browser: Browser, tmp_path: Path) -> None:
+    seq = {"start": 2, "end": 4, "event": 3, "templates": ["a", "disk <*> is gone"]}
+    nameless = dict.fromkeys(("entity", "action", "status"))
+    unknown = dict.fromkeys(("entity", "action", "status"), "unknown")
+    page, _ = page_of(
+        tmp_path,
+        alert(1, **nameless, seq=seq),
+        alert(2, **unknown, seq={**seq, "templates": ["a", "<unknown>"]}),
+        alert(3, status=None),
+    )
+    for number, headline in ((1, "disk <*> is gone"), (2, "a line of no known template"), (3, "lift → move")):
+        browser.open(page, f"{number:032x}")
+        assert browser.texts("#detail h2") == [headline]
 
 
 def test_who_explained_and_at_what_price(browser: Browser, tmp_path: Path) -> None:
