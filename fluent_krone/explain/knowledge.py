@@ -10,6 +10,7 @@ be reviewed in Git, both leave as JSON lines, one a row, with templates and neve
 from __future__ import annotations
 
 import contextlib
+import fcntl
 import json
 import logging
 import os
@@ -33,22 +34,22 @@ ALERTS_KEPT = 100_000
 _APPLICATION = 0x6B726F6E  # tells it from other SQLite files, the service's store above all
 _BUSY_S = 5.0  # writers wait this long for one another
 _SCHEMA = """
-CREATE TABLE IF NOT EXISTS person (
+CREATE TABLE person (
     pattern TEXT PRIMARY KEY, verdict TEXT NOT NULL, note TEXT NOT NULL, "by" TEXT NOT NULL,
     at_ms INTEGER NOT NULL, until_ms INTEGER, about TEXT NOT NULL
 ) WITHOUT ROWID;
-CREATE TABLE IF NOT EXISTS model (
+CREATE TABLE model (
     pattern TEXT PRIMARY KEY, verdict TEXT NOT NULL, confidence REAL NOT NULL, summary TEXT NOT NULL,
     cause TEXT NOT NULL, "check" TEXT NOT NULL, steps TEXT NOT NULL, model TEXT NOT NULL,
     input_tokens INTEGER NOT NULL, output_tokens INTEGER NOT NULL, cost_usd REAL NOT NULL,
     at_ms INTEGER NOT NULL, bundle_hash TEXT NOT NULL
 ) WITHOUT ROWID;
-CREATE TABLE IF NOT EXISTS alert (
+CREATE TABLE alert (
     n INTEGER PRIMARY KEY, id TEXT NOT NULL UNIQUE, pattern TEXT NOT NULL, tag TEXT NOT NULL,
     session TEXT NOT NULL, about TEXT NOT NULL, explanation TEXT NOT NULL, at_ms INTEGER NOT NULL
 );
-CREATE INDEX IF NOT EXISTS alert_of ON alert (pattern);
-CREATE TABLE IF NOT EXISTS spent (minute INTEGER PRIMARY KEY, tokens INTEGER NOT NULL, micro_usd INTEGER NOT NULL);
+CREATE INDEX alert_of ON alert (pattern);
+CREATE TABLE spent (minute INTEGER PRIMARY KEY, tokens INTEGER NOT NULL, micro_usd INTEGER NOT NULL);
 """
 _DAMAGE = {sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB, sqlite3.SQLITE_FORMAT}
 _STEPS = 6  # column of `model`: JSON
@@ -143,13 +144,7 @@ class Knowledge:
         self._existing = existing
         self._alerts_kept = alerts_kept
         self._busy_s = busy_s
-        try:
-            self._open()
-        except StoreDamaged as damage:
-            if existing or path is None:
-                raise
-            _log.error("knowledge was set aside file=%s reason=%s", set_aside(path), damage)
-            self._open()
+        self._db = self._opened(path) if path else self._connected(":memory:")
 
     # what a person said
 
@@ -295,23 +290,34 @@ class Knowledge:
         """Let go of the file; may be called twice."""
         self._db.close()
 
-    def _open(self) -> None:
-        if self._existing and not (self.path and self.path.is_file()):
-            raise ConfigError(f"there is no knowledge at {self.path}: a service with a store makes it")
+    def _opened(self, path: Path) -> sqlite3.Connection:
+        if self._existing and not path.is_file():
+            raise ConfigError(f"there is no knowledge at {path}: a service with a store makes it")
         with self._told():
-            if self.path:
-                self.path.parent.mkdir(parents=True, exist_ok=True)
-                with contextlib.suppress(FileExistsError):  # to open and close one that exists would drop our own locks
-                    os.close(os.open(self.path, os.O_RDWR | os.O_CREAT | os.O_EXCL, 0o600))
-            self._db = sqlite3.connect(self.path or ":memory:", isolation_level=None, timeout=self._busy_s)
-            try:
-                self._prepare()
-            except BaseException:
-                self._db.close()
-                raise
+            path.parent.mkdir(parents=True, exist_ok=True)
+            with _alone(path.parent):
+                try:
+                    return self._connected(path)
+                except StoreDamaged as damage:
+                    if self._existing:
+                        raise
+                    _log.error("knowledge was set aside file=%s reason=%s", set_aside(path), damage)
+                    return self._connected(path)
 
-    def _prepare(self) -> None:
-        db = self._db
+    def _connected(self, path: Path | str) -> sqlite3.Connection:
+        with self._told():
+            if isinstance(path, Path):
+                with contextlib.suppress(FileExistsError):  # to open and close one that exists would drop our own locks
+                    os.close(os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL, 0o600))
+            db = sqlite3.connect(path, isolation_level=None, timeout=self._busy_s)
+            try:
+                self._prepare(db)
+            except BaseException:
+                db.close()
+                raise
+            return db
+
+    def _prepare(self, db: sqlite3.Connection) -> None:
         ((application,),) = db.execute("PRAGMA application_id")
         ((version,),) = db.execute("PRAGMA user_version")
         if application != _APPLICATION and (version or db.execute("SELECT 1 FROM sqlite_master").fetchone()):
@@ -323,7 +329,7 @@ class Knowledge:
         if version == 0:
             db.execute("PRAGMA journal_mode = WAL")
             marks = f"PRAGMA application_id = {_APPLICATION}; PRAGMA user_version = {VERSION};"
-            db.executescript(f"BEGIN IMMEDIATE; {_SCHEMA} {marks} COMMIT")  # another process may have been faster
+            db.executescript(f"BEGIN IMMEDIATE; {_SCHEMA} {marks} COMMIT")
         elif not self._existing and (found := db.execute("PRAGMA quick_check(1)").fetchone()[0]) != "ok":
             raise StoreDamaged(f"knowledge {self.path} can't be read: {found.splitlines()[-1]}")
 
@@ -360,6 +366,17 @@ class Knowledge:
         if code in _DAMAGE:
             return StoreDamaged(f"knowledge {self.path} can't be read: {error}")
         return StoreError(f"knowledge {self.path}: {error}")
+
+
+@contextlib.contextmanager
+def _alone(folder: Path) -> Iterator[None]:
+    """One process at a time: SQLite's own locks do not cover a file that several make at once."""
+    handle = os.open(folder, os.O_RDONLY | os.O_CLOEXEC)
+    try:
+        fcntl.flock(handle, fcntl.LOCK_EX)
+        yield
+    finally:
+        os.close(handle)
 
 
 # rows as JSON lines

@@ -292,16 +292,55 @@ def test_readers_wait_for_nobody_and_writers_say_so(path: Path) -> None:
     knowledge.close()
 
 
-def test_many_may_make_it_at_once(path: Path) -> None:
-    writers = [
-        child(path, f'knowledge.mark("{number:032x}", "normal", "", "ada", None, NOW); knowledge.close()')
-        for number in range(4)
-    ]
-    for writer in writers:
-        end(writer)
+def fill(path: Path) -> None:
     knowledge = Knowledge(path)
-    assert len(knowledge.rows()) == 4
+    for number in range(300):
+        knowledge.learn(case(pattern=f"{number:032x}"), answer(), NOW)
     knowledge.close()
+
+
+def garbage(path: Path) -> None:
+    path.write_bytes(b"this is no database " * 1000)
+
+
+def torn(path: Path) -> None:
+    fill(path)
+    size = path.stat().st_size
+    with path.open("r+b") as file:
+        for page in range(1, size // 4096):
+            file.seek(page * 4096)
+            file.write(random.Random(page).randbytes(200))
+
+
+@pytest.mark.parametrize("before", [None, garbage])
+def test_many_may_begin_it_at_once(tmp_path: Path, before: Callable[[Path], None] | None) -> None:
+    for number in range(10):
+        path = tmp_path / str(number)
+        if before:
+            before(path)
+        start, go = os.pipe()
+        children = [fork_marking(path, f"{n:032x}", start, go) for n in range(4)]
+        os.close(start)
+        os.close(go)
+        assert [os.waitpid(pid, 0)[1] for pid in children] == [0] * 4
+        knowledge = Knowledge(path)
+        assert len(knowledge.rows()) == 4
+        knowledge.close()
+
+
+def fork_marking(path: Path, pattern: str, start: int, go: int) -> int:
+    """A child that opens the file as soon as every `go` is closed."""
+    if pid := os.fork():
+        return pid
+    try:
+        os.close(go)
+        os.read(start, 1)
+        knowledge = Knowledge(path)
+        knowledge.mark(pattern, "normal", "", "ada", None, NOW)
+        knowledge.close()
+        os._exit(0)
+    finally:
+        os._exit(1)
 
 
 def test_a_kill_takes_nothing_that_was_written(path: Path) -> None:
@@ -326,26 +365,6 @@ def test_a_kill_takes_nothing_that_was_written(path: Path) -> None:
             assert knowledge.said(f"{number:032x}", NOW)
         knowledge.close()
     assert not path.with_name(path.name + ".unreadable").exists()
-
-
-def fill(path: Path) -> None:
-    knowledge = Knowledge(path)
-    for number in range(300):
-        knowledge.learn(case(pattern=f"{number:032x}"), answer(), NOW)
-    knowledge.close()
-
-
-def garbage(path: Path) -> None:
-    path.write_bytes(b"this is no database " * 1000)
-
-
-def torn(path: Path) -> None:
-    fill(path)
-    size = path.stat().st_size
-    with path.open("r+b") as file:
-        for page in range(1, size // 4096):
-            file.seek(page * 4096)
-            file.write(random.Random(page).randbytes(200))
 
 
 @pytest.mark.parametrize("damage", [garbage, torn])
