@@ -297,7 +297,7 @@ def test_many_alerts_of_one_pattern_are_one_entry_that_unfolds(browser: Browser,
     browser.run("document.querySelector('#entries > li > .more').click()")
     assert drawn < len(browser.texts("#entries a")) < 1_000
     browser.open(page, "q=ride-9999")
-    assert browser.texts("#entries .where > :first-child") == ["06-01 09:46:39 · app · ride-9999"]
+    assert browser.texts("#entries .where > :first-child") == ["06-01 09:46:39 · ride-9999 · app"]
 
 
 def test_it_is_used_by_keys(browser: Browser, demo: tuple[Path, list[dict[str, Any]]]) -> None:
