@@ -55,7 +55,7 @@ class AlertMaker:
 
     def __init__(self, bundle: Bundle, config: Config) -> None:
         check_tag(config)
-        self._bundle = bundle
+        self.bundle = bundle
         self._hierarchy = bundle.hierarchy
         self._config = config
         self._template_ids = [*map(template_id, bundle.templates), UNKNOWN]
@@ -71,8 +71,8 @@ class AlertMaker:
             "kind": finding.kind,
             "decided": finding.decided,
             "tag": session_tag,
-            "bundle": self._bundle.name,
-            "bundle_hash": self._bundle.hash,
+            "bundle": self.bundle.name,
+            "bundle_hash": self.bundle.hash,
             "session": [part.decode("utf-8", "replace") for part in finding.session],
             "instance": finding.instance,
             "started_at": iso_time(finding.first_ns),
@@ -90,7 +90,7 @@ class AlertMaker:
         """
         about = finding.session if finding.verdict else (self._novel_name(finding).encode(),)
         ordinal = finding.ordinal if finding.verdict else 0
-        parts = (self._bundle.hash.encode(), *about, str(finding.first_ns).encode(), finding.kind.encode())
+        parts = (self.bundle.hash.encode(), *about, str(finding.first_ns).encode(), finding.kind.encode())
         return _digest((*parts, str(ordinal).encode()))
 
     def pattern(self, finding: Finding) -> str:

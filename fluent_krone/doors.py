@@ -1,13 +1,14 @@
-"""From parameters to doors: the Forward server that `serve` opens, and the sink that its alerts leave by.
+"""From parameters to doors: the Forward server that `serve` opens, the sink that its alerts leave by, and who explains.
 
 What is wrong with a parameter is told here, as a ConfigError, before anything listens: `check-config` builds the same
-two and throws them away.
+and throws it away.
 """
 
 from __future__ import annotations
 
 import ipaddress
 import logging
+import os
 import ssl
 import stat
 import sys
@@ -15,6 +16,11 @@ from pathlib import Path
 
 from .config import Config
 from .errors import ConfigError
+from .explain import Explainer
+from .explain.budget import Budget
+from .explain.desk import Desk
+from .explain.knowledge import Knowledge
+from .explain.redact import redactor
 from .sink import Sink
 from .sink.forward import ForwardSink
 from .sink.stdout import StdoutSink
@@ -99,6 +105,49 @@ def _alert_user(config: Config, shared_key: str | None) -> tuple[str, str]:
     if len(users) > 1:
         raise ConfigError(f"alert_user_file {config.alert_user_file} names {len(users)} users: keep one")
     return next(iter(users.items()))
+
+
+def explanation_desk(config: Config) -> Desk:
+    """Where alerts get their explanations. Nothing leaves the machine for it but with `explain claude`."""
+    explainer = _explainer(config)
+    knowledge = Knowledge(config.knowledge_path)
+    limits = (config.explain_tokens_per_hour, config.explain_tokens_per_day)
+    return Desk(
+        knowledge,
+        explainer,
+        Budget(knowledge, *limits, config.explain_usd_per_hour, config.explain_usd_per_day),
+        timeout_s=config.explain_timeout,
+        concurrency=config.explain_concurrency,
+        max_waiting=config.explain_queue,
+    )
+
+
+def _explainer(config: Config) -> Explainer | None:
+    if config.explain == "evidence" or config.ledger_path is None:
+        return None
+    from .explain.claude import ClaudeExplainer  # and with it anthropic, which takes memory and time
+    from .explain.ledger import Ledger
+
+    return ClaudeExplainer(
+        api_key=_api_key(config),
+        model=config.explain_model,
+        base_url=config.explain_base_url,
+        timeout_s=config.explain_timeout,
+        input_price=config.explain_input_price,
+        output_price=config.explain_output_price,
+        redact=redactor(config.explain_redact or ()),
+        ledger=Ledger(config.ledger_path),
+    )
+
+
+def _api_key(config: Config) -> str:
+    if (path := config.explain_api_key_file) is not None:
+        key = _secret_file("explain_api_key_file", path).strip()
+    else:
+        key = os.environ.get("ANTHROPIC_API_KEY", "").strip()
+    if not key or any(char.isspace() for char in key):
+        raise ConfigError("explain claude needs a key: set explain_api_key_file, or ANTHROPIC_API_KEY")
+    return key
 
 
 def _shared_key(config: Config, name: str) -> str | None:

@@ -50,6 +50,15 @@ METRICS: Mapping[str, tuple[str, str]] = {
     "chunks_unacked": ("chunks_unacked", "Chunks fed that wait for their commit."),
     "chunk_unacked_age": ("chunk_unacked_age_seconds", "How long the oldest of them has waited."),
     "chunk_ids_over_cap": ("chunk_ids_over_cap_total", "Ids of chunks forgotten early: over max_store_size."),
+    "alerts_muted": ("alerts_muted_total", "Alerts not sent: a person said that their pattern is normal."),
+    "alerts_cleared": ("alerts_cleared_total", "Alerts not sent: a model cleared a doubtful session."),
+    "alerts_explained": ("alerts_explained_total", "Alerts that left with a model's explanation."),
+    "explanations_known": ("explanations_known_total", "Explanations that needed no question: the pattern had one."),
+    "explanations_waiting": ("explanations_waiting", "Alerts that wait for their explanation."),
+    "explain_calls": ("explain_calls_total", "Questions that a model was asked."),
+    "explain_tokens": ("explain_tokens_total", "Tokens that they took."),
+    "explain_cost_usd": ("explain_cost_usd_total", "What they cost, in US dollars."),
+    "knowledge_errors": ("knowledge_errors_total", "Times that the knowledge file could not be read or written."),
     "commits_failed": ("commits_failed_total", "Commits that the store could not write."),
     "store_size": ("store_bytes", "Size of the store."),
     "reloads": ("reloads_total", "Bundles taken over from the next chunk on."),
@@ -66,6 +75,7 @@ LABELLED: Mapping[str, tuple[str, str, str]] = {
     "set_aside_": ("records_set_aside_total", "reason", "Records that became no event."),
     "flagged_": ("verdicts_total", "detector", "Sessions found abnormal, by the detector whose score is told."),
     "decided_": ("verdicts_decided_total", "decided", "Sessions found abnormal, by when that was certain."),
+    "explanation_failures_": ("explanation_failures_total", "reason", "Alerts that left with their evidence instead."),
     "protocol_errors_": ("protocol_errors_total", "reason", "Connections closed for what the client sent."),
 }
 HISTOGRAMS: Mapping[str, tuple[str, str]] = {

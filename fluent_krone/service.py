@@ -25,7 +25,11 @@ from .config import Config
 from .core.engine import Engine
 from .detect.bundle import Bundle
 from .detect.nested_aware import NestedAware
+from .doors import explanation_desk
 from .errors import SinkBusy, SnapshotError, StoreDamaged, StoreError
+from .explain.cases import CaseMaker
+from .explain.desk import Desk
+from .explain.knowledge import Knowledge
 from .sink import Sink
 from .store import Store, chunk_key, set_aside
 from .timing import Histogram
@@ -66,12 +70,15 @@ class Service:
         config: Config,
         *,
         store: Store | None = None,
+        desk: Desk | None = None,
         clock_ns: Callable[[], int] = time.time_ns,
     ) -> None:
         self.counters: Counter[str] = Counter()
         self.timings = {name: Histogram() for name in ("feed", "commit", "chunk_ack")}
         self._engine = engine
         self._maker = maker
+        self._cases = CaseMaker(maker.bundle, config)
+        self._desk = desk or Desk(Knowledge(None))
         self._sink = sink
         self._config = config
         self._clock_ns = clock_ns
@@ -128,6 +135,7 @@ class Service:
             _log.error("alerts lost: nobody confirmed them count=%d", len(self._outgoing))
         if self._store is not None:
             self._store.close()
+        await self._desk.close()
         await self._sink.close()
 
     async def take(self, chunk: Chunk, ack: Callable[[], None]) -> None:
@@ -157,6 +165,7 @@ class Service:
                 self._keep(self._engine.finish())
             self._commit()
             await self._stored.wait()
+        self._desk.release("stopping")
         await self._empty.wait()
 
     async def reload(self, bundle: Bundle) -> None:
@@ -170,7 +179,7 @@ class Service:
             self._commit()
             await self._stored.wait()
             engine.adopt(self._engine)
-            self._engine, self._maker = engine, maker
+            self._engine, self._maker, self._cases = engine, maker, CaseMaker(bundle, self._config)
             self.counters["reloads"] += 1
             if self._store is not None:
                 engine.track()
@@ -182,6 +191,7 @@ class Service:
         return {
             **self.counters,
             **engine.counters,
+            **self._desk.stats(),
             **{f"set_aside_{reason}": count for reason, count in engine.set_aside.items()},
             "keys_over_cap": engine.reader.keys_over_cap,
             "messages_cut": engine.reader.messages_cut,
@@ -259,7 +269,11 @@ class Service:
             raise
 
     def _keep(self, findings: Iterable[Finding]) -> None:
-        self._fresh.extend(map(self._maker.make, findings))
+        for finding in findings:
+            alert = self._maker.make(finding)
+            case = self._cases.make(finding, alert) if self._desk.asks else None
+            if self._desk.admit(alert, case):
+                self._fresh.append(alert)
 
     def _is_commit_due(self) -> bool:
         waited = time.monotonic() - self._committed_at
@@ -305,6 +319,9 @@ class Service:
         self.timings["commit"].add(self._commit_took)
         for came, _ in batch.acks:
             self.timings["chunk_ack"].add(self._committed_at - came)
+        self._desk.submit(batch.alerts)
+        if len(self._outgoing) > self._config.max_alerts // 2:
+            self._desk.release("busy")  # or records would wait for explanations
 
     def _gather(self) -> _Batch:
         """All that was done since the last commit, taken out of the hands that hold it."""
@@ -382,9 +399,12 @@ class Service:
         wait = _BACK_OFF_S[0]
         while True:
             await self._work.wait()
-            batch = list(itertools.islice(self._outgoing, _BATCH))
+            await self._desk.ready(self._outgoing[0])
+            batch = list(itertools.takewhile(self._desk.is_ready, itertools.islice(self._outgoing, _BATCH)))
+            leaving = [alert for alert in map(self._desk.leave, batch) if alert is not None]
             try:
-                await self._sink.deliver(batch)
+                if leaving:
+                    await self._sink.deliver(leaving)
             except SinkBusy as error:
                 self.counters["deliveries_failed"] += 1
                 _log.warning("alerts wait count=%d retry_in_s=%.1f reason=%s", len(self._outgoing), wait, error)
@@ -393,7 +413,8 @@ class Service:
                 continue
             wait = _BACK_OFF_S[0]
             self._forget(len(batch))
-            self.counters["alerts_delivered"] += len(batch)
+            self._desk.forget(batch)
+            self.counters["alerts_delivered"] += len(leaving)
             self._sent_at = time.monotonic()
             self._signal()
 
@@ -422,16 +443,19 @@ def open_service(bundle: Bundle, sink: Sink, config: Config, *, clock_ns: Callab
 
     Raises ConfigError when another process has the store, StoreError when it can't be opened.
     """
+    desk = explanation_desk(config)
+    maker = AlertMaker(bundle, config)
     if config.store is None:
-        return Service(bundle.engine(config), AlertMaker(bundle, config), sink, config, clock_ns=clock_ns)
+        return Service(bundle.engine(config), maker, sink, config, desk=desk, clock_ns=clock_ns)
     try:
-        return _resumed(bundle, sink, config, clock_ns, Path(config.store))
+        engine, store = _resumed(bundle, config, clock_ns, Path(config.store))
     except (StoreDamaged, SnapshotError) as error:
         _tell_set_aside(set_aside(Path(config.store)), error)
-        return _resumed(bundle, sink, config, clock_ns, Path(config.store))
+        engine, store = _resumed(bundle, config, clock_ns, Path(config.store))
+    return Service(engine, maker, sink, config, store=store, desk=desk, clock_ns=clock_ns)
 
 
-def _resumed(bundle: Bundle, sink: Sink, config: Config, clock_ns: Callable[[], int], path: Path) -> Service:
+def _resumed(bundle: Bundle, config: Config, clock_ns: Callable[[], int], path: Path) -> tuple[Engine, Store]:
     store = Store(
         path,
         sync=config.store_sync,
@@ -445,7 +469,7 @@ def _resumed(bundle: Bundle, sink: Sink, config: Config, clock_ns: Callable[[], 
             engine.restore(saved)
             engine.resume(clock_ns())
             _log.info("sessions restored open=%d", len(engine.sessions.open))
-        return Service(engine, AlertMaker(bundle, config), sink, config, store=store, clock_ns=clock_ns)
+        return engine, store
     except BaseException:
         store.close()
         raise

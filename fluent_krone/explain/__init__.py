@@ -95,6 +95,10 @@ class Explainer(Protocol):
 
     async def explain(self, case: Case) -> Answer: ...
 
+    def most(self, case: Case) -> tuple[int, float]:
+        """Tokens and US dollars that asking about a case may cost at the most."""
+        ...
+
     async def close(self) -> None: ...
 
 

@@ -1,0 +1,69 @@
+"""Finding → case: what an explainer is asked about a flagged session, in templates and the tree's words."""
+
+from __future__ import annotations
+
+from ..config import Config
+from ..core.localise import severity
+from ..detect.bundle import Bundle
+from ..detect.nested_aware import NestedAware
+from ..types import Alert, Finding
+from . import Case
+from .redact import redactor
+
+_UNKNOWN = "<a line that fits no template>"
+
+
+class CaseMaker:
+    """Makes cases of one bundle's findings. Raw lines are in them only where the operator shows them, redacted."""
+
+    def __init__(self, bundle: Bundle, config: Config) -> None:
+        self._bundle = bundle
+        self._config = config
+        self._redact = redactor(config.explain_redact or ())
+        self._nested = bundle.nested
+
+    def make(self, finding: Finding, alert: Alert) -> Case | None:
+        """The case of a finding, beside its alert; None where there is nothing to ask: no session went wrong."""
+        verdict, keys = finding.verdict, finding.log_keys
+        if verdict is None:
+            return None
+        normal = self._nearest(finding)
+        number = {key: i for i, key in enumerate(dict.fromkeys([*keys, *(key for other in normal for key in other)]))}
+        return Case(
+            pattern=alert.record["pattern"],
+            bundle_hash=self._bundle.hash,
+            path=self._bundle.hierarchy.steps(keys[verdict.event]),
+            templates=tuple(self._bundle.hierarchy.rows[key].template or _UNKNOWN for key in number),
+            session=tuple(number[key] for key in keys),
+            start=verdict.seq.start,
+            end=verdict.seq.end,
+            event=verdict.event,
+            normal=tuple(tuple(number[key] for key in other) for other in normal),
+            evidence=alert.record["explanation"],
+            lines=tuple(map(self._redact, alert.record["lines"])) if self._config.explain_lines else (),
+            may_clear=self._config.adjudicate and self.is_doubtful(finding),
+        )
+
+    def is_doubtful(self, finding: Finding) -> bool:
+        """Whether a model may clear the session: its score lies in the uncertainty band, and nothing else is certain.
+
+        An early verdict is certain by its nature. A step that normal training never had is not doubtful where it
+        speaks of errors, nor is a line that fits no template: nobody knows what it says.
+        """
+        verdict, nested = finding.verdict, self._nested
+        if verdict is None or nested is None or finding.decided == "early" or verdict.detector != nested.name:
+            return False
+        low, high = nested.band
+        return low <= verdict.score <= high and not any(map(self._is_bad_news, set(finding.log_keys)))
+
+    def _is_bad_news(self, key: int) -> bool:
+        hierarchy = self._bundle.hierarchy
+        return key == hierarchy.unknown or (not self._bundle.counts[key] and severity(hierarchy.rows[key].template) > 0)
+
+    def _nearest(self, finding: Finding) -> list[tuple[int, ...]]:
+        """Log keys of the nearest normal sessions, nearest first."""
+        nested: NestedAware | None = self._nested
+        if nested is None:
+            return []
+        nearest = nested.density(finding.log_keys, ended=finding.decided == "end").nearest
+        return [nested.normal[i] for i in nearest[: self._config.explain_examples]]

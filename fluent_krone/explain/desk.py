@@ -1,0 +1,317 @@
+"""Where alerts wait for their explanation: bounded in number and in time, one question for each pattern.
+
+An alert passes the desk between its commit and its delivery. What a person said of its pattern counts first, then what
+a model answered before, then, where one is switched on, the model is asked. No answer is no verdict: the alert leaves
+with its evidence, in time, and says why. Nothing here is on the way of records.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+import random
+import time
+from collections import Counter
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+from ..errors import StoreError
+from ..types import Alert
+from . import Answer, Case, Explainer, NoAnswer, Reason, checked
+from .budget import Budget
+from .knowledge import Knowledge, Mark
+
+_log = logging.getLogger(__name__)
+_SURE = 0.7  # confidence below which an answer clears nothing
+_BACK_OFF_S = (0.5, 8.0)
+_BREAK_AFTER = 5  # failures of the service in a row; then it is left alone for a while
+_BREAK_S = (15.0, 300.0)
+_SERVICE_FAILED = {"timeout", "overloaded", "no_connection", "service_error", "refused"}
+_WORTH_ANOTHER_TRY = {"overloaded", "no_connection", "service_error"}
+
+
+@dataclass(slots=True, eq=False)
+class _Waiting:
+    """An alert at the desk."""
+
+    case: Case
+    deadline: float
+    done: asyncio.Event = field(default_factory=asyncio.Event)
+    answer: Answer | None = None
+    failed: Reason | None = None
+    cost_usd: float = 0.0  # the first alert that waits for an answer bears its price
+
+    @property
+    def is_cleared(self) -> bool:
+        """Whether a model has judged the session normal, and may."""
+        answer = self.answer
+        return self.case.may_clear and answer is not None and answer.verdict == "normal" and answer.confidence >= _SURE
+
+
+class Desk:
+    """Explains alerts. Without `explainer` nothing is asked, and only what is known already is told.
+
+    The service calls, for each alert: `admit` when it is made, `submit` when it is committed, `ready` and `leave` when
+    it is its turn to be sent, `forget` when its receiver has it.
+    """
+
+    def __init__(
+        self,
+        knowledge: Knowledge,
+        explainer: Explainer | None = None,
+        budget: Budget | None = None,
+        *,
+        timeout_s: float = 10.0,
+        concurrency: int = 2,
+        max_waiting: int = 1000,
+        clock: Callable[[], float] = time.time,
+    ) -> None:
+        self.counters: Counter[str] = Counter()
+        self.cost_usd = 0.0
+        self._knowledge = knowledge
+        self._explainer = explainer
+        self._budget = budget
+        self._timeout_s = timeout_s
+        self._max_waiting = max_waiting
+        self._clock = clock
+        self._turns = asyncio.Semaphore(concurrency)
+        self._cases: dict[str, Case] = {}  # of alerts that are made and not yet committed
+        self._waiting: dict[str, _Waiting] = {}  # by alert id
+        self._asked: dict[str, tuple[asyncio.Task[None], list[_Waiting]]] = {}  # by pattern
+        self._unanswered = 0
+        self._failures = 0
+        self._closed_until = 0.0  # the circuit breaker
+        self._stopping = False
+
+    @property
+    def asks(self) -> bool:
+        """Whether anybody is asked: then alerts are to come with their cases."""
+        return self._explainer is not None
+
+    def admit(self, alert: Alert, case: Case | None = None) -> bool:
+        """Whether the alert is to be sent: not if a person said that its pattern is normal."""
+        mark = self._said(alert)
+        if mark is not None and mark.verdict == "normal":
+            self.counters["alerts_muted"] += 1
+            return False
+        if case is not None and self._explainer is not None and mark is None:
+            self._cases[alert.alert_id] = case
+        return True
+
+    def submit(self, alerts: Iterable[Alert]) -> None:
+        """Alerts were committed: remember them for `knowledge mark`, and ask about patterns that nobody explained."""
+        alerts = list(alerts)
+        if self._knowledge.path is not None:  # in memory nobody could look them up
+            with self._survived():
+                self._knowledge.alerted(alerts)
+        for alert in alerts:
+            case = self._cases.pop(alert.alert_id, None)
+            if case is not None and alert.alert_id not in self._waiting:
+                self._waiting[alert.alert_id] = self._wait_for(case)
+
+    def is_ready(self, alert: Alert) -> bool:
+        """Whether the alert may leave."""
+        waiting = self._waiting.get(alert.alert_id)
+        return waiting is None or waiting.done.is_set()
+
+    async def ready(self, alert: Alert) -> None:
+        """Return when the alert may leave: with an answer, or without one at its deadline."""
+        waiting = self._waiting.get(alert.alert_id)
+        if waiting is None:
+            return
+        try:
+            async with asyncio.timeout(max(waiting.deadline - time.monotonic(), 0)):
+                await waiting.done.wait()
+        except TimeoutError:
+            self._settle([waiting], failed="timeout")
+
+    def leave(self, alert: Alert) -> Alert | None:
+        """The alert as it is sent; None if a model has cleared its session, or a person its pattern meanwhile."""
+        mark = self._said(alert)
+        if mark is not None:
+            return None if mark.verdict == "normal" else _by_person(alert, mark)
+        waiting = self._waiting.get(alert.alert_id)
+        if waiting is None:
+            return alert
+        if waiting.answer is None:
+            return _explained(alert, {"by": "evidence", "failed": waiting.failed})
+        if waiting.is_cleared:
+            return None
+        return _by_model(alert, waiting.case, waiting.answer, waiting.cost_usd)
+
+    def forget(self, alerts: Iterable[Alert]) -> None:
+        """Their receiver has them, or they were cleared."""
+        for alert in alerts:
+            waiting = self._waiting.pop(alert.alert_id, None)
+            if waiting is None:
+                continue
+            if waiting.answer is None:
+                self.counters[f"explanation_failures_{waiting.failed}"] += 1
+            else:
+                self.counters["alerts_cleared" if waiting.is_cleared else "alerts_explained"] += 1
+
+    def release(self, reason: Reason) -> None:
+        """Let every alert go that waits: there are too many, or the process stops."""
+        self._stopping = self._stopping or reason == "stopping"
+        self._settle(list(self._waiting.values()), failed=reason)
+
+    def stats(self) -> dict[str, float]:
+        """Counters since start, by name."""
+        return {**self.counters, "explain_cost_usd": self.cost_usd, "explanations_waiting": self._unanswered}
+
+    async def close(self) -> None:
+        """Stop asking."""
+        self.release("stopping")
+        tasks = [task for task, _ in self._asked.values()]
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+        if self._explainer is not None:
+            await self._explainer.close()
+        self._knowledge.close()
+
+    def _wait_for(self, case: Case) -> _Waiting:
+        waiting = _Waiting(case, time.monotonic() + self._timeout_s)
+        self._unanswered += 1
+        known: Answer | None = None
+        with self._survived():
+            known = self._knowledge.recall(case)
+        if known is not None:
+            self.counters["explanations_known"] += 1
+            self._settle([waiting], answer=known)
+        elif self._stopping or self._unanswered > self._max_waiting:
+            self._settle([waiting], failed="stopping" if self._stopping else "busy")
+        elif case.pattern in self._asked:
+            self._asked[case.pattern][1].append(waiting)
+        else:
+            others = [waiting]
+            self._asked[case.pattern] = (asyncio.create_task(self._ask(case, others)), others)
+        return waiting
+
+    async def _ask(self, case: Case, others: list[_Waiting]) -> None:
+        """One question, for all alerts of its pattern that wait by then or come meanwhile."""
+        try:
+            async with self._turns:
+                answer = await self._answer(case, others)
+            self._settle(others, answer=answer)
+        except NoAnswer as failure:
+            self._settle(others, failed=failure.reason)
+        except asyncio.CancelledError:
+            self._settle(others, failed="stopping")
+            raise
+        except Exception:
+            _log.exception("BUG: an explainer raised what it must not")
+            self._settle(others, failed="service_error")
+        finally:
+            del self._asked[case.pattern]
+
+    async def _answer(self, case: Case, others: list[_Waiting]) -> Answer:
+        """Ask, and again while the service is at fault and somebody has time left to wait."""
+        wait = _BACK_OFF_S[0]
+        while True:
+            if time.monotonic() < self._closed_until:
+                raise NoAnswer("paused")
+            if all(waiting.done.is_set() for waiting in others):
+                raise NoAnswer("timeout")  # its turn came too late
+            try:
+                answer = await self._ask_once(case)
+                self._failures = 0
+                return answer
+            except NoAnswer as failure:
+                self._note_failure(failure)
+                pause = max(failure.retry_after_s or 0.0, wait * random.uniform(0.5, 1.0))
+                patience = max(waiting.deadline for waiting in others) - time.monotonic()
+                if failure.reason not in _WORTH_ANOTHER_TRY or pause >= patience:
+                    raise
+            await asyncio.sleep(pause)
+            wait = min(wait * 2, _BACK_OFF_S[1])
+
+    async def _ask_once(self, case: Case) -> Answer:
+        """One exchange, within the budget; what it cost is booked, whatever came of it."""
+        explainer, budget = self._explainer, self._budget
+        assert explainer is not None and budget is not None
+        with self._survived("budget"):
+            booked = budget.reserve(*explainer.most(case), self._clock())
+        if booked is None:
+            raise NoAnswer("budget")
+        tokens, cost = 0, 0.0
+        self.counters["explain_calls"] += 1
+        try:
+            answer = await explainer.explain(case)
+            tokens, cost = answer.input_tokens + answer.output_tokens, answer.cost_usd
+        except NoAnswer as failure:
+            tokens, cost = failure.input_tokens + failure.output_tokens, failure.cost_usd
+            raise
+        finally:
+            self.counters["explain_tokens"] += tokens
+            self.cost_usd += cost
+            with self._survived():
+                budget.settle(booked, tokens, cost, self._clock())
+        answer = checked(answer, case)
+        with self._survived():
+            self._knowledge.learn(case, answer, self._clock())
+        return answer
+
+    def _note_failure(self, failure: NoAnswer) -> None:
+        """The circuit breaker: a service that fails again and again is left alone, for ever longer."""
+        if failure.reason not in _SERVICE_FAILED:
+            return
+        self._failures += 1
+        if failure.retry_after_s:
+            self._closed_until = max(self._closed_until, time.monotonic() + min(failure.retry_after_s, _BREAK_S[1]))
+        if self._failures >= _BREAK_AFTER:
+            pause = min(_BREAK_S[0] * 2 ** (self._failures - _BREAK_AFTER), _BREAK_S[1])
+            self._closed_until = time.monotonic() + pause
+            _log.warning("the explainer is left alone pause_s=%.0f reason=%s", pause, failure.reason)
+
+    def _settle(self, waiting: list[_Waiting], *, answer: Answer | None = None, failed: Reason | None = None) -> None:
+        price = answer.cost_usd if answer is not None else 0.0
+        for one in waiting:
+            if one.done.is_set():
+                continue
+            self._unanswered -= 1
+            one.answer, one.failed, one.cost_usd, price = answer, failed, price, 0.0
+            one.done.set()
+
+    def _said(self, alert: Alert) -> Mark | None:
+        with self._survived():
+            return self._knowledge.said(alert.record["pattern"], self._clock())
+        return None
+
+    @contextlib.contextmanager
+    def _survived(self, reason: Reason | None = None) -> Any:
+        """What can't be read or written in the knowledge file is counted; explanations are not worth a stop."""
+        try:
+            yield
+        except StoreError as error:
+            if not self.counters["knowledge_errors"]:
+                _log.error("knowledge can't be used reason=%s", error)
+            self.counters["knowledge_errors"] += 1
+            if reason is not None:
+                raise NoAnswer(reason) from None
+
+
+def _explained(alert: Alert, told: dict[str, Any], **fields: Any) -> Alert:
+    return replace(alert, record={**alert.record, **fields, "explained": told})
+
+
+def _by_person(alert: Alert, mark: Mark) -> Alert:
+    told = {"by": mark.by, "verdict": mark.verdict, "note": mark.note}
+    said = f"{mark.by}: {mark.note} {alert.record['explanation']}" if mark.note else alert.record["explanation"]
+    return _explained(alert, told, explained_by="person", explanation=said)
+
+
+def _by_model(alert: Alert, case: Case, answer: Answer, cost_usd: float) -> Alert:
+    told = {
+        "by": answer.model,
+        "verdict": answer.verdict,
+        "confidence": answer.confidence,
+        "cause": answer.cause,
+        "check": answer.check,
+        "steps": [case.templates[step] for step in answer.steps],
+        "evidence": alert.record["explanation"],
+        "cost_usd": cost_usd,
+    }
+    return _explained(alert, told, explained_by="claude", explanation=answer.summary)

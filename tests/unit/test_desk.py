@@ -1,0 +1,400 @@
+"""Where alerts wait: bounded in number and time, one question a pattern, and no answer is no verdict."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable, Sequence
+from typing import Any
+
+import pytest
+
+from fluent_krone.explain import Answer, Case, NoAnswer
+from fluent_krone.explain.budget import Budget
+from fluent_krone.explain.desk import Desk
+from fluent_krone.explain.knowledge import Knowledge
+from fluent_krone.types import Alert
+
+NOW = 1_000_000.0
+
+
+def pattern(number: int) -> str:
+    return f"{number:032x}"
+
+
+def alert(number: int, of: int = 0) -> Alert:
+    record = {"alert_id": str(number), "pattern": pattern(of), "kind": "sequence", "explanation": "“stuck” is new."}
+    record |= {"tag": "app", "session": ["a"], "entity": "lift", "action": "move", "status": "stuck"}
+    record |= {"explained_by": "evidence", "ended_at": "2023-11-14T22:13:20.000Z"}
+    return Alert(str(number), "krone.app", 0, record)
+
+
+def case(of: int = 0, **fields: Any) -> Case:
+    whole: dict[str, Any] = {
+        "pattern": pattern(of),
+        "bundle_hash": "b1",
+        "path": ("lift", "move", "stuck"),
+        "templates": ("open", "stuck", "close"),
+        "session": (0, 1, 2),
+        "start": 1,
+        "end": 2,
+        "event": 1,
+        "normal": ((0, 2),),
+        "evidence": "“stuck” is new.",
+    }
+    return Case(**whole | fields)
+
+
+def answer(**fields: Any) -> Answer:
+    whole: dict[str, Any] = {
+        "verdict": "abnormal",
+        "confidence": 0.9,
+        "summary": "The lift is stuck.",
+        "cause": "A blocked door.",
+        "check": "The door.",
+        "steps": (1,),
+        "model": "some-model",
+        "input_tokens": 1000,
+        "output_tokens": 200,
+        "cost_usd": 0.01,
+    }
+    return Answer(**whole | fields)
+
+
+class Scripted:
+    """An explainer that says what it is told to, once it may; the last one stays."""
+
+    def __init__(self, *replies: Answer | NoAnswer) -> None:
+        self.replies = list(replies or [answer()])
+        self.asked: list[Case] = []
+        self.may = asyncio.Event()
+        self.may.set()
+        self.at_once = self.most_at_once = 0
+
+    async def explain(self, case: Case) -> Answer:
+        self.asked.append(case)
+        self.at_once += 1
+        self.most_at_once = max(self.most_at_once, self.at_once)
+        try:
+            await self.may.wait()
+        finally:
+            self.at_once -= 1
+        reply = self.replies.pop(0) if len(self.replies) > 1 else self.replies[0]
+        if isinstance(reply, NoAnswer):
+            raise reply
+        return reply
+
+    def most(self, case: Case) -> tuple[int, float]:
+        return 5000, 0.05
+
+    async def close(self) -> None: ...
+
+
+class Rig:
+    def __init__(self, *replies: Answer | NoAnswer, usd: float = 100.0, **options: Any) -> None:
+        self.explainer = Scripted(*replies)
+        self.knowledge = Knowledge(None)
+        budget = Budget(self.knowledge, 10**9, 10**9, usd, usd)
+        self.desk = Desk(self.knowledge, self.explainer, budget, clock=lambda: NOW, **options)
+
+    def submit(self, number: int, of: int = 0, **fields: Any) -> Alert:
+        made = alert(number, of)
+        assert self.desk.admit(made, case(of, **fields))
+        self.desk.submit([made])
+        return made
+
+    async def sent(self, alerts: Sequence[Alert]) -> list[Alert | None]:
+        """What leaves of them, as the service sends them: in order."""
+        found = []
+        for one in alerts:
+            await self.desk.ready(one)
+            assert self.desk.is_ready(one)
+            found.append(self.desk.leave(one))
+            self.desk.forget([one])
+        return found
+
+
+def play(body: Callable[[Rig], Awaitable[None]], *replies: Answer | NoAnswer, **options: Any) -> None:
+    async def whole() -> None:
+        async with asyncio.timeout(30):
+            rig = Rig(*replies, **options)
+            await body(rig)
+            await rig.desk.close()
+
+    asyncio.run(whole())
+
+
+def failed(sent: Alert | None) -> Any:
+    assert sent is not None
+    assert sent.record["explained_by"] == "evidence"
+    assert sent.record["explanation"] == "“stuck” is new."
+    return sent.record["explained"]["failed"]
+
+
+def test_an_answer_is_told_with_its_price_and_the_steps_it_rests_on() -> None:
+    async def body(rig: Rig) -> None:
+        (sent,) = await rig.sent([rig.submit(1)])
+        assert sent is not None
+        assert sent.record["explanation"] == "The lift is stuck."
+        assert sent.record["explained_by"] == "claude"
+        told = sent.record["explained"]
+        assert (told["by"], told["steps"], told["cost_usd"]) == ("some-model", ["stuck"], 0.01)
+        assert told["evidence"] == "“stuck” is new."
+
+    play(body)
+
+
+def test_many_alerts_of_one_pattern_are_one_question_and_one_price() -> None:
+    async def body(rig: Rig) -> None:
+        alerts = [rig.submit(i) for i in range(1000)]
+        sent = await rig.sent(alerts)
+        assert len(rig.explainer.asked) == 1
+        assert all(one is not None and one.record["explained_by"] == "claude" for one in sent)
+        assert sum(one.record["explained"]["cost_usd"] for one in sent if one) == 0.01
+        assert rig.desk.stats()["explain_calls"] == 1
+
+    play(body, max_waiting=2000)
+
+
+def test_an_answer_is_asked_once_and_for_all() -> None:
+    async def body(rig: Rig) -> None:
+        await rig.sent([rig.submit(1)])
+        (sent,) = await rig.sent([rig.submit(2)])
+        assert len(rig.explainer.asked) == 1
+        assert sent is not None
+        assert sent.record["explained"]["cost_usd"] == 0
+
+    play(body)
+
+
+def test_a_slow_answer_does_not_hold_the_alert_but_serves_the_next_one() -> None:
+    async def body(rig: Rig) -> None:
+        rig.explainer.may.clear()
+        (sent,) = await rig.sent([rig.submit(1)])
+        assert failed(sent) == "timeout"
+        rig.explainer.may.set()
+        (sent,) = await rig.sent([rig.submit(2)])
+        assert sent is not None
+        assert sent.record["explained_by"] == "claude"
+        assert len(rig.explainer.asked) == 1
+
+    play(body, timeout_s=0.05)
+
+
+@pytest.mark.parametrize("reason", ["refusal", "cut_off", "senseless", "timeout", "refused", "ledger"])
+def test_a_failure_is_told_not_kept_and_not_tried_again_at_once(reason: Any) -> None:
+    async def body(rig: Rig) -> None:
+        (sent,) = await rig.sent([rig.submit(1)])
+        assert failed(sent) == reason
+        assert len(rig.explainer.asked) == 1
+        assert rig.desk.stats()[f"explanation_failures_{reason}"] == 1
+        (sent,) = await rig.sent([rig.submit(2)])
+        assert sent is not None
+        assert sent.record["explained_by"] == "claude"
+
+    play(body, NoAnswer(reason), answer())
+
+
+def test_a_service_at_fault_is_asked_again_while_somebody_waits() -> None:
+    async def body(rig: Rig) -> None:
+        (sent,) = await rig.sent([rig.submit(1)])
+        assert sent is not None
+        assert sent.record["explained_by"] == "claude"
+        assert len(rig.explainer.asked) == 2
+
+    play(body, NoAnswer("overloaded", service=True), answer())
+
+
+def test_not_if_it_asks_for_a_longer_pause_than_anybody_waits() -> None:
+    async def body(rig: Rig) -> None:
+        (sent,) = await rig.sent([rig.submit(1)])
+        assert failed(sent) == "overloaded"
+        (sent,) = await rig.sent([rig.submit(2, 2)])  # nor is another pattern asked before that
+        assert failed(sent) == "paused"
+        assert len(rig.explainer.asked) == 1
+
+    play(body, NoAnswer("overloaded", retry_after_s=60.0, service=True))
+
+
+def test_a_service_that_is_dead_is_left_alone_and_alerts_do_not_wait_for_it() -> None:
+    async def body(rig: Rig) -> None:
+        reasons = [failed((await rig.sent([rig.submit(i, i)]))[0]) for i in range(20)]
+        assert reasons[:5] == ["timeout"] * 5
+        assert set(reasons[5:]) == {"paused"}
+        assert len(rig.explainer.asked) == 5
+
+    play(body, NoAnswer("timeout", service=True))
+
+
+@pytest.mark.parametrize("fields", [{"steps": (0,)}, {"steps": ()}, {"summary": " "}, {"confidence": 7.0}])
+def test_an_answer_that_is_none_to_this_case_is_set_aside_but_paid_for(fields: Any) -> None:
+    async def body(rig: Rig) -> None:
+        (sent,) = await rig.sent([rig.submit(1)])
+        assert failed(sent) == "senseless"
+        assert rig.knowledge.recall(case()) is None
+        assert rig.desk.stats()["explain_cost_usd"] == pytest.approx(0.01)
+
+    play(body, answer(**fields))
+
+
+def test_when_the_budget_is_spent_nobody_is_asked() -> None:
+    async def body(rig: Rig) -> None:
+        sent = [(await rig.sent([rig.submit(i, i)]))[0] for i in range(10)]
+        assert len(rig.explainer.asked) == 6  # 0.01 each, and 0.05 must be left for one more
+        assert {failed(one) for one in sent[6:]} == {"budget"}
+
+    play(body, usd=0.1)
+
+
+def test_what_a_useless_answer_cost_is_booked() -> None:
+    async def body(rig: Rig) -> None:
+        for i in range(10):
+            await rig.sent([rig.submit(i, i)])
+        assert len(rig.explainer.asked) == 2
+
+    play(body, NoAnswer("cut_off", input_tokens=1000, output_tokens=4096, cost_usd=0.04), usd=0.1)
+
+
+def test_no_more_are_asked_at_once_than_told_and_no_more_wait() -> None:
+    async def body(rig: Rig) -> None:
+        rig.explainer.may.clear()
+        alerts = [rig.submit(i, i) for i in range(12)]
+        ready = [rig.desk.is_ready(one) for one in alerts]
+        assert ready == [False] * 10 + [True] * 2
+        for _ in range(5):
+            await asyncio.sleep(0)
+        rig.explainer.may.set()
+        sent = await rig.sent(alerts)
+        assert rig.explainer.most_at_once == 3
+        assert [failed(one) for one in sent[10:]] == ["busy"] * 2
+        assert all(one is not None and one.record["explained_by"] == "claude" for one in sent[:10])
+
+    play(body, concurrency=3, max_waiting=10)
+
+
+def test_released_alerts_leave_at_once() -> None:
+    async def body(rig: Rig) -> None:
+        rig.explainer.may.clear()
+        alerts = [rig.submit(i, i) for i in range(3)]
+        rig.desk.release("stopping")
+        assert [failed(one) for one in await rig.sent(alerts)] == ["stopping"] * 3
+        assert failed((await rig.sent([rig.submit(9, 9)]))[0]) == "stopping"
+
+    play(body)
+
+
+def test_a_model_clears_what_is_doubtful_if_it_is_sure_and_nothing_else() -> None:
+    async def body(rig: Rig) -> None:
+        doubtful, certain = rig.submit(1, 1, may_clear=True), rig.submit(2, 2)
+        cleared, kept = await rig.sent([doubtful, certain])
+        assert cleared is None
+        assert kept is not None
+        assert kept.record["explained"]["verdict"] == "normal"  # it is told, it does not count
+        assert rig.desk.stats()["alerts_cleared"] == 1
+        (again,) = await rig.sent([rig.submit(3, 1, may_clear=True)])
+        assert again is None
+        assert len(rig.explainer.asked) == 2
+
+    play(body, answer(verdict="normal"))
+
+
+def test_a_model_that_is_not_sure_clears_nothing() -> None:
+    async def body(rig: Rig) -> None:
+        (sent,) = await rig.sent([rig.submit(1, may_clear=True)])
+        assert sent is not None
+
+    play(body, answer(verdict="normal", confidence=0.5))
+
+
+def test_an_answer_of_another_bundle_is_used_where_it_fits_but_clears_nothing() -> None:
+    async def body(rig: Rig) -> None:
+        await rig.sent([rig.submit(1, 1), rig.submit(2, 2, may_clear=True)])
+        fits = rig.submit(3, 1, bundle_hash="b2")
+        (sent,) = await rig.sent([fits])
+        assert len(rig.explainer.asked) == 2
+        assert sent is not None
+        await rig.sent([rig.submit(4, 1, bundle_hash="b3", start=0, end=1)])  # its step is not in the Seq any more
+        await rig.sent([rig.submit(5, 2, bundle_hash="b2", may_clear=True)])
+        assert len(rig.explainer.asked) == 4
+
+    play(body, answer(), answer(verdict="normal"), concurrency=1)
+
+
+def test_what_a_person_calls_normal_is_not_sent_and_not_asked() -> None:
+    async def body(rig: Rig) -> None:
+        rig.knowledge.mark(pattern(0), "normal", "known", "ada", NOW + 1, NOW)
+        assert not rig.desk.admit(alert(1), case())
+        assert rig.explainer.asked == []
+        assert rig.desk.stats()["alerts_muted"] == 1
+
+    play(body)
+
+
+def test_a_persons_word_counts_for_alerts_that_wait_already() -> None:
+    async def body(rig: Rig) -> None:
+        rig.explainer.may.clear()
+        waiting = rig.submit(1)
+        rig.knowledge.mark(pattern(0), "normal", "", "ada", None, NOW)
+        rig.explainer.may.set()
+        assert await rig.sent([waiting]) == [None]
+
+    play(body)
+
+
+def test_what_a_person_calls_abnormal_is_told_so_and_no_model_clears_it() -> None:
+    async def body(rig: Rig) -> None:
+        rig.knowledge.mark(pattern(0), "abnormal", "the north lift again", "ada", None, NOW)
+        (sent,) = await rig.sent([rig.submit(1, may_clear=True)])
+        assert sent is not None
+        assert sent.record["explained_by"] == "person"
+        assert "the north lift again" in sent.record["explanation"]
+        assert sent.record["explained"]["by"] == "ada"
+        assert rig.explainer.asked == []
+
+    play(body, answer(verdict="normal"))
+
+
+def test_a_mark_that_has_expired_says_nothing() -> None:
+    async def body(rig: Rig) -> None:
+        rig.knowledge.mark(pattern(0), "normal", "", "ada", NOW - 1, NOW - 2)
+        (sent,) = await rig.sent([rig.submit(1)])
+        assert sent is not None
+
+    play(body)
+
+
+def test_an_explainer_with_a_bug_costs_the_explanation_only() -> None:
+    class Broken(Scripted):
+        async def explain(self, case: Case) -> Answer:
+            raise ValueError("oh")
+
+    async def body(rig: Rig) -> None:
+        rig.desk._explainer = Broken()
+        (sent,) = await rig.sent([rig.submit(1)])
+        assert failed(sent) == "service_error"
+
+    play(body)
+
+
+def test_knowledge_that_can_not_be_used_costs_the_explanation_only() -> None:
+    async def body(rig: Rig) -> None:
+        rig.knowledge.close()
+        (sent,) = await rig.sent([rig.submit(1)])
+        assert failed(sent) == "budget"  # what can't be booked is not spent
+        assert rig.explainer.asked == []
+        assert rig.desk.stats()["knowledge_errors"] > 0
+
+    play(body)
+
+
+def test_without_an_explainer_alerts_leave_as_they_are() -> None:
+    async def body() -> None:
+        desk = Desk(Knowledge(None))
+        made = alert(1)
+        assert not desk.asks
+        assert desk.admit(made)
+        desk.submit([made])
+        await desk.ready(made)
+        assert desk.leave(made) == made
+        await desk.close()
+
+    asyncio.run(body())
