@@ -15,12 +15,13 @@ import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from . import __version__
+from . import __version__, page
 from .alerts import check_tag
 from .config import Config, add_flags, from_flags, suggestion
 from .detect.bundle import load_bundle
-from .doors import alert_sink, forward_server
+from .doors import alert_sink, check_explainer, forward_server
 from .errors import KroneError, ProtocolError
+from .explain.commands import add_commands as add_knowledge_commands
 from .inputs import read_labels
 from .metrics import Metrics
 from .reload import BundleWatch
@@ -91,6 +92,10 @@ def _parser() -> argparse.ArgumentParser:
     command.add_argument("--json", action="store_true", help="print the summary as one line of JSON")
     add("check-config", _check_config, "validate parameters and the bundle, golden lines included", "serve")
     add("plugin-dir", _plugin_dir, 'print where the Fluentd plugin lies: fluentd -p "$(fluent-krone plugin-dir)"')
+    command = add("report", _report_page, "alerts as a page that needs nothing but a browser")
+    command.add_argument("alerts", metavar="ALERTS.jsonl", type=Path, help="alerts, one JSON object a line")
+    command.add_argument("-o", "--output", metavar="PAGE.html", type=Path, required=True, help="write the page here")
+    add_knowledge_commands(commands.add_parser)
     commands.add_parser("export", help="fit a model bundle to a log file (see `fluent-krone export --help`)")
     return parser
 
@@ -228,6 +233,7 @@ def _check_config(flags: argparse.Namespace) -> int:
     check_tag(config)
     forward_server(config)
     alert_sink(config)
+    check_explainer(config)
     bundle = load_bundle(config.bundle)
     engine = bundle.engine(config)
     print(
@@ -235,6 +241,10 @@ def _check_config(flags: argparse.Namespace) -> int:
         f"{len(bundle.golden)} golden runs hold, idle_timeout {engine.session_settings.idle_timeout:g} s"
     )
     return 0
+
+
+def _report_page(flags: argparse.Namespace) -> int:
+    return page.run(flags.alerts, flags.output)
 
 
 def _plugin_dir(flags: argparse.Namespace) -> int:

@@ -122,6 +122,13 @@ def explanation_desk(config: Config) -> Desk:
     )
 
 
+def check_explainer(config: Config) -> None:
+    """Raise ConfigError for what `explanation_desk` would refuse, without a file being made."""
+    redactor(config.explain_redact or ())
+    if config.explain != "evidence":
+        _api_key(config)
+
+
 def _explainer(config: Config) -> Explainer | None:
     if config.explain == "evidence" or config.ledger_path is None:
         return None
