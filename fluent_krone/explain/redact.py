@@ -22,10 +22,10 @@ _MASK = re.compile(rf"(<(?:\*|{_MASKS})>)")
 _MASKED = rf"(?:<(?:\*|{_MASKS})>|[:./@_-]){{1,8}}(?=$|[\s&;,)\]}}\"'])"  # masks alone: nothing is left to hide
 
 _SECRETS = (
-    "passw(?:or)?d|passwd|passphrase|passcode|pwd|secret|token|api[_-]?key|(?:access|private|account|auth)[_-]?key"
+    "passw(?:or)?d|passwd|passphrase|passcode|(?!(?-i:PWD=/))pwd|secret|token|api[_-]?key|(?:access|private|account|auth)[_-]?key"
     "|credentials?|session[_-]?id|jsessionid|signature"
 )
-_USERS = "user(?:[_-]?name|[_-]?id)?|login|logname|principal|owner|account|(?<![a-z])(?:[er]?uid|r?user)"
+_USERS = "user(?:[_-]?name|[_-]?id)?|(?<![a-z/])login|logname|principal|owner|account|(?<![a-z])(?:[er]?uid|r?user)"
 _EQUALS = r"[\\\"']{0,4}+\s{0,4}+[=:]{1,2}+>?+\s{0,4}+"  # possessive: what follows is the value, white space never
 _SCHEME = r"(?:(?:bearer|basic|digest|token|apikey|negotiate|ntlm)\s{1,4})?+"
 # A quoted value ends at its quote or nowhere, a bare one at white space, `;`, `&` or a comma that ends an item.
@@ -105,7 +105,7 @@ _RULES = (
     _rule(rf"{_ALONE}(?=[0-9]*[a-f])(?=[a-f]*[0-9])[0-9a-f]{{32,}}(?![0-9a-z])", "<token>"),
     _rule(r"(?<![a-z0-9+/_=-])[a-z0-9+/_=-]{20,}", _if_random),
     # Persons
-    _keyed(rf"(?:{_USERS}){_EQUALS}", "<user>"),
+    _keyed(rf"(?:{_USERS}){_EQUALS}(?!(?<=\s)[a-z_]{{1,40}}=)", "<user>"),  # `logname= uid=0` has no name
     _keyed(r"(?<![a-z])(?:(?:for|by|from|invalid|as|of|to) user\s{1,4}+|user\s{1,4}+(?=[\"']))", "<user>"),
     _keyed(r"(?<![a-z])(?:password|publickey) for (?:invalid user )?+(?!user\s)", "<user>", then=r"(?=\s+from\s)"),
     _rule(rf"([/\\]{{1,4}}(?:home|users)[/\\]{{1,4}}+)(?!<(?:\*|{_MASKS})>)[^\s/\\:;,\"')\]]+", r"\1<user>"),

@@ -82,6 +82,9 @@ STAYS = [
     "application_1528179349711_0001 took 17 ms, std::vector, java.lang.Thing@1b2c3d4e",
     "user is not allowed to do that; token expired",
     "open <path> for /home/<path>",
+    "sudo: <*> ; PWD=/var/spool ; COMMAND=/bin/rm",
+    "authentication failure; logname= rhost=<ip>",
+    "can't exec /bin/login: Input/output error",
 ]
 
 
