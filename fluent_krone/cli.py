@@ -28,7 +28,7 @@ from .reload import BundleWatch
 from .replay import describe, replay, summary, write_alert
 from .service import Service, log_stats, open_service, tune_gc
 from .sink import Sink
-from .transport.pipe import PipeDoor
+from .transport.pipe import PipeDoor, claim_standard_streams
 
 _log = logging.getLogger(__name__)
 _STATS_INTERVAL_S = 10.0
@@ -136,9 +136,16 @@ async def _serve_until_stopped(config: Config) -> None:
 
 
 def _pipe(flags: argparse.Namespace) -> int:
-    door = PipeDoor.over_standard_streams(version=__version__)
+    stdin, stdout = claim_standard_streams()
     config = from_flags(flags, "pipe")
     _start_logging(config)
+    door = PipeDoor(
+        stdin,
+        stdout,
+        version=__version__,
+        max_frame_bytes=config.max_frame_size,
+        max_inflated_bytes=config.max_inflated_size,
+    )
     try:
         asyncio.run(_pipe_until_closed(door, config))
     except ProtocolError as error:

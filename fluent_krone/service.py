@@ -443,15 +443,20 @@ def open_service(bundle: Bundle, sink: Sink, config: Config, *, clock_ns: Callab
 
     Raises ConfigError when another process has the store, StoreError when it can't be opened.
     """
-    desk = explanation_desk(config)
-    maker = AlertMaker(bundle, config)
     if config.store is None:
-        return Service(bundle.engine(config), maker, sink, config, desk=desk, clock_ns=clock_ns)
+        engine, store = bundle.engine(config), None
+    else:
+        try:
+            engine, store = _resumed(bundle, config, clock_ns, Path(config.store))
+        except (StoreDamaged, SnapshotError) as error:
+            _tell_set_aside(set_aside(Path(config.store)), error)
+            engine, store = _resumed(bundle, config, clock_ns, Path(config.store))
     try:
-        engine, store = _resumed(bundle, config, clock_ns, Path(config.store))
-    except (StoreDamaged, SnapshotError) as error:
-        _tell_set_aside(set_aside(Path(config.store)), error)
-        engine, store = _resumed(bundle, config, clock_ns, Path(config.store))
+        maker, desk = AlertMaker(bundle, config), explanation_desk(config)
+    except BaseException:
+        if store is not None:
+            store.close()
+        raise
     return Service(engine, maker, sink, config, store=store, desk=desk, clock_ns=clock_ns)
 
 

@@ -26,6 +26,8 @@ module Fluent::Plugin
     WINDOW = 16 * 1024 * 1024
     CHILD_WAIT = 30 # seconds for a chunk to find a child that is ready and has room; then a retry is counted
     DEFAULT_TAG = 'krone.${tag}'
+    DEFAULT_FRAME_SIZE = '64m'
+    FRAME_MARGIN = 1024 # bytes of a frame that are not the chunk's: tag, id, count
 
     # BEGIN generated from config.py
     desc 'Model bundle: a directory, or the name of a shipped one. (default hdfs)'
@@ -187,6 +189,11 @@ module Fluent::Plugin
       if system_config.workers > 1
         raise Fluent::ConfigError, "each worker would see a part of each session: put @type krone into <worker 0>"
       end
+      @chunk_room = Fluent::Config.size_value(@max_frame_size || DEFAULT_FRAME_SIZE) - FRAME_MARGIN
+      if @buffer.chunk_limit_size > @chunk_room
+        raise Fluent::ConfigError, "chunk_limit_size #{@buffer.chunk_limit_size} of <buffer> must be at least 1k below " \
+                                   "max_frame_size #{@max_frame_size || DEFAULT_FRAME_SIZE}: a frame holds a whole chunk"
+      end
       refuse_loop(conf)
     end
 
@@ -203,6 +210,9 @@ module Fluent::Plugin
 
     def try_write(chunk)
       chunk.open do |io|
+        if io.size > @chunk_room # which chunk_limit_size allows where the buffer compresses
+          raise Fluent::UnrecoverableError, "a chunk of #{io.size} bytes is too large for max_frame_size: lower chunk_limit_size"
+        end
         child = admit(chunk.unique_id, io.size)
         hand_over(child, chunk, io) if child
       end

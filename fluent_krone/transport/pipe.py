@@ -22,10 +22,35 @@ import msgpack
 
 from fluent_krone.errors import ConfigError, ProtocolError, SinkBusy
 from fluent_krone.transport import Inlet
-from fluent_krone.transport.forward_codec import MAX_FRAME_BYTES, Chunk, ForwardDecoder, ack_bytes, encode_events
+from fluent_krone.transport.forward_codec import (
+    MAX_FRAME_BYTES,
+    MAX_INFLATED_BYTES,
+    Chunk,
+    ForwardDecoder,
+    ack_bytes,
+    encode_events,
+)
 from fluent_krone.types import Alert
 
 _READ_BYTES = 2**18
+
+
+def claim_standard_streams() -> tuple[int, int]:
+    """Descriptors to read from and to write to; call it before anything can print, so before importing what may.
+
+    Whatever prints from now on goes to standard error, which Fluentd logs. Signals are ignored: a terminal's
+    Ctrl-C and systemd's stop reach us along with Fluentd, which still has chunks to hand over. Our end is the end
+    of standard input, which comes however Fluentd ends. (SIGHUP is taken up again by who wants it.) Raises
+    ConfigError when there is no pipe.
+    """
+    for fd, name in ((0, "input"), (1, "output")):
+        if not stat.S_ISFIFO(os.fstat(fd).st_mode) and not stat.S_ISSOCK(os.fstat(fd).st_mode):
+            raise ConfigError(f"standard {name} is no pipe: `pipe` is what @type krone starts; use serve or replay")
+    stdout = os.dup(1)
+    os.dup2(2, 1)
+    for signum in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+        signal.signal(signum, signal.SIG_IGN)
+    return 0, stdout
 
 
 class PipeDoor:
@@ -36,33 +61,23 @@ class PipeDoor:
     at most 16 MiB of chunks unacked, which bounds what is read ahead.
     """
 
-    def __init__(self, stdin: int, stdout: int, *, version: str = "", max_frame_bytes: int = MAX_FRAME_BYTES) -> None:
+    def __init__(
+        self,
+        stdin: int,
+        stdout: int,
+        *,
+        version: str = "",
+        max_frame_bytes: int = MAX_FRAME_BYTES,
+        max_inflated_bytes: int = MAX_INFLATED_BYTES,
+    ) -> None:
         self._stdin, self._stdout = stdin, stdout
         self._version = version
-        self._decoder = ForwardDecoder(max_frame_bytes)
+        self._decoder = ForwardDecoder(max_frame_bytes, max_inflated_bytes)
         self._inbox: asyncio.Queue[Chunk | int] = asyncio.Queue()  # an int is a call for a flush
         self._out: asyncio.WriteTransport | None = None
         self._reader: asyncio.StreamReader | None = None
         self._unconfirmed: dict[str, asyncio.Future[None]] = {}
         self._ids = map("{:x}".format, itertools.count(1))
-
-    @classmethod
-    def over_standard_streams(cls, *, version: str = "", max_frame_bytes: int = MAX_FRAME_BYTES) -> PipeDoor:
-        """Claim descriptors 0 and 1; call it before anything can print, so before importing what may.
-
-        Whatever prints from now on goes to standard error, which Fluentd logs. Signals are ignored: a terminal's
-        Ctrl-C and systemd's stop reach us along with Fluentd, which still has chunks to hand over. Our end is the end
-        of standard input, which comes however Fluentd ends. (SIGHUP is taken up again by who wants it.) Raises
-        ConfigError when there is no pipe.
-        """
-        for fd, name in ((0, "input"), (1, "output")):
-            if not stat.S_ISFIFO(os.fstat(fd).st_mode) and not stat.S_ISSOCK(os.fstat(fd).st_mode):
-                raise ConfigError(f"standard {name} is no pipe: `pipe` is what @type krone starts; use serve or replay")
-        stdout = os.dup(1)
-        os.dup2(2, 1)
-        for signum in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
-            signal.signal(signum, signal.SIG_IGN)
-        return cls(0, stdout, version=version, max_frame_bytes=max_frame_bytes)
 
     async def run(self, inlet: Inlet) -> None:
         """Serve until standard input ends. What is unacked then comes again, to the next child.

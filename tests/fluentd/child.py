@@ -26,7 +26,7 @@ from typing import Any
 
 from fluent_krone.errors import KroneError
 from fluent_krone.transport.forward_codec import Chunk
-from fluent_krone.transport.pipe import PipeDoor
+from fluent_krone.transport.pipe import PipeDoor, claim_standard_streams
 from fluent_krone.types import Alert
 
 
@@ -105,7 +105,7 @@ def main() -> int:
     memory, arguments = Path(sys.argv[1]), sys.argv[2:]
     print("info: child says", json.dumps(arguments), file=sys.stderr, flush=True)
     try:
-        door = PipeDoor.over_standard_streams(version="test")
+        door = PipeDoor(*claim_standard_streams(), version="test")
         asyncio.run(door.run(Actor(door, memory, arguments)))
     except KroneError as error:
         print("error:", error, file=sys.stderr)

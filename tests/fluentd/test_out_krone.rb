@@ -89,6 +89,15 @@ class KroneOutputTest < Test::Unit::TestCase
       assert_equal([*0..7], events.filter_map { |_, _, record| record.dig('echo', 'n') })
     end
 
+    test 'that inflate beyond a frame are left to <secondary> or backup, and the next ones go on' do
+      config = conf('max_frame_size 100k', buffer: "compress gzip\nchunk_limit_size 50k\ndisable_chunk_backup true")
+      d = Fluent::Test::Driver::Output.new(Fluent::Plugin::KroneOutput).configure(config)
+      run_with(d, { 'n' => 1, 'pad' => 'x' * 200_000 }, { 'n' => 2 })
+      assert_equal(['app 2'], taken)
+      assert_equal(1, d.logs.grep(/too large for max_frame_size: lower chunk_limit_size/).size)
+      assert_equal(1, d.instance.statistics['output']['krone_children_started'])
+    end
+
     test 'that a gzip buffer holds go down inflated' do
       events = run_with(driver(buffer: 'compress gzip'), { 'do' => 'describe', 'n' => 1 }, alerts: 1)
       assert_equal(Fluent::OneEventStream.new(TIME, { 'do' => 'describe', 'n' => 1 }).to_msgpack_stream,
@@ -113,11 +122,18 @@ class KroneOutputTest < Test::Unit::TestCase
     end
 
     data('two flush threads' => [->(c) { c.elements.first['flush_thread_count'] = '2' }, /flush_thread_count must be 1/],
+         'chunks above the default frame' => [->(c) { c.elements.first['chunk_limit_size'] = '64m' },
+                                              /chunk_limit_size 67108864 .* max_frame_size 64m/],
+         'chunks above the frame' => [->(c) { c['max_frame_size'] = '8m' }, /chunk_limit_size 8388608 .* max_frame_size 8m/],
          'chunk keys without tag' => [->(c) { c.elements.first.arg = 'host' }, /must include tag/],
          'no bundle' => [->(c) { c.delete('bundle') }, /'bundle' parameter is required/])
     test 'are refused' do |(change, message)|
       d = Fluent::Test::Driver::Output.new(Fluent::Plugin::KroneOutput)
       assert_match(message, assert_raise(Fluent::ConfigError) { d.configure(conf.tap(&change)) }.message)
+    end
+
+    test 'that let a frame hold a chunk are taken' do
+      assert_nothing_raised { driver('max_frame_size 128m', buffer: 'chunk_limit_size 100m') }
     end
 
     test 'without <buffer>, chunks are cut by tag' do

@@ -14,6 +14,7 @@ import pytest
 from synthetic import GOING, MESSAGES, NORMAL, OPEN, OPENED, STUCK
 
 from fluent_krone.cli import main
+from fluent_krone.transport.forward_codec import encode_events
 
 REPOSITORY = Path(__file__).parents[2]
 COMMAND = [sys.executable, "-m", "fluent_krone"]
@@ -157,3 +158,23 @@ def test_export_is_reached_by_its_name(capsys: pytest.CaptureFixture[str]) -> No
         main(["export", "--help"])
     assert end.value.code == 0
     assert "fit" in capsys.readouterr().out
+
+
+def pipe(bundle: Path, *frames: bytes, **parameters: str) -> subprocess.CompletedProcess[bytes]:
+    """A `pipe` that is sent these frames and then the end of its input."""
+    flags = [f"--{name.replace('_', '-')}={value}" for name, value in parameters.items()]
+    command = [*COMMAND, "pipe", "--bundle", str(bundle), *flags]
+    return subprocess.run(command, input=b"".join(frames), capture_output=True, timeout=60, env=ENVIRONMENT)
+
+
+def test_a_frame_above_max_frame_size_ends_the_pipe(bundle_dir: Path) -> None:
+    frame = encode_events("app", [(1, {"message": "x" * 1024})], "id")
+    done = pipe(bundle_dir, frame, max_frame_size="1k")
+    assert (done.returncode, b"a frame is larger than 1024 bytes" in done.stderr) == (1, True), done.stderr
+
+
+def test_a_chunk_of_the_pipe_is_inflated_up_to_max_inflated_size(bundle_dir: Path) -> None:
+    frame = encode_events("app", [(1, {"message": "x" * 1024})], "id", compress=True)
+    done = pipe(bundle_dir, frame, max_inflated_size="1k")
+    assert done.returncode == 0
+    assert b" set_aside_undecodable=1" in done.stderr, done.stderr

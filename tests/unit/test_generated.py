@@ -49,6 +49,14 @@ def test_ruby_sees_what_python_declares() -> None:
     assert [name for name, optional in declared if not optional] == ["bundle"]
 
 
+def test_defaults_that_ruby_repeats_are_the_declared_ones() -> None:
+    repeated = dict(
+        re.findall(r"^    DEFAULT_(\w+) = '(.*)'$", regenerate.PLUGIN.read_text(encoding="utf-8"), re.MULTILINE)
+    )
+    declared = {f.name: config.show_default(f) for f in config.params("pipe")}
+    assert repeated == {"TAG": declared["tag"], "FRAME_SIZE": declared["max_frame_size"]}
+
+
 def test_ruby_strings_are_quoted() -> None:
     for line in config.ruby_block().splitlines():
         if line.lstrip().startswith("desc"):
