@@ -14,6 +14,7 @@ import signal
 import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import Any
 
 from . import __version__, page
 from .alerts import check_tag
@@ -131,8 +132,7 @@ async def _serve_until_stopped(config: Config) -> None:
     await _cancel(background)
     log_stats(stats())
     await service.close()
-    if service.torn.is_set():
-        raise KroneError("BUG: a chunk could not be fed, see the log above; it was not acked, nor anything after it")
+    _fail_if_torn(service)
 
 
 def _pipe(flags: argparse.Namespace) -> int:
@@ -160,12 +160,22 @@ async def _pipe_until_closed(door: PipeDoor, config: Config) -> None:
     await service.start()
     reports = asyncio.create_task(_report(service.stats, door.report))
     background = [watch, reports, *_metrics(config, service, service.stats)]
+    running = asyncio.create_task(door.run(service))
+    torn = asyncio.create_task(service.torn.wait())
+    await asyncio.wait({running, torn}, return_when=asyncio.FIRST_COMPLETED)
     try:
-        await door.run(service)
+        if running.done():
+            running.result()
     finally:
-        await _cancel(background)
+        await _cancel([running, torn, *background])
         log_stats(service.stats())
         await service.close()
+    _fail_if_torn(service)
+
+
+def _fail_if_torn(service: Service) -> None:
+    if service.torn.is_set():
+        raise KroneError("BUG: see the log above; what was not acked comes again, to the next process")
 
 
 def _service(config: Config, sink: Sink) -> tuple[Service, asyncio.Task[None]]:
@@ -198,7 +208,7 @@ async def _first_of(*events: asyncio.Event) -> None:
         task.cancel()
 
 
-async def _cancel(tasks: Sequence[asyncio.Task[None]]) -> None:
+async def _cancel(tasks: Sequence[asyncio.Task[Any]]) -> None:
     for task in tasks:
         task.cancel()
     await asyncio.gather(*tasks, return_exceptions=True)

@@ -96,7 +96,7 @@ class Service:
         self._damage: StoreDamaged | None = None
         self._store_is_new = False
         self._store_bytes = 0
-        self.torn = asyncio.Event()  # a chunk was fed in part: what is in memory must never be committed
+        self.torn = asyncio.Event()  # by a bug: what is in memory must never be committed, the process is to end
         self._acks: list[tuple[float, Callable[[], None]]] = []  # with the time their chunk came
         self._fresh: list[Alert] = []  # since the last commit
         self._outgoing: deque[Alert] = deque()  # committed, not yet confirmed by the receiver
@@ -120,7 +120,7 @@ class Service:
             self._signal()
         self._tasks = [asyncio.create_task(self._send()), asyncio.create_task(self._tick())]
         for task in self._tasks:
-            task.add_done_callback(_report_crash)
+            task.add_done_callback(self._end_on_bug)
 
     async def close(self) -> None:
         """Stop the tasks; alerts that nobody confirmed are counted and told. What is not committed is left unacked."""
@@ -218,7 +218,7 @@ class Service:
         if not self._open.is_set():
             found.append("stopping")
         if self.torn.is_set() or any(task.done() for task in self._tasks):
-            found.append("BUG: a task of the service died")
+            found.append("BUG: the service can't go on")
         if not self._stored.is_set():
             found.append("the store can't be written, nothing is acked")
         if self._outgoing and (waited := time.monotonic() - self._sent_at) > _STUCK_S:
@@ -264,8 +264,8 @@ class Service:
                 self.timings["feed"].add(time.monotonic() - began)
                 self._uncommitted += self._engine.counters["records"] - before
                 await asyncio.sleep(0)
-        except BaseException:  # a bug, or cancelled in between: the process is to end, and the chunk comes again
-            self.torn.set()
+        except BaseException as error:
+            self._tear(error)
             raise
 
     def _keep(self, findings: Iterable[Finding]) -> None:
@@ -296,6 +296,13 @@ class Service:
         """
         if self.torn.is_set():
             return
+        try:
+            self._commit_all()
+        except BaseException as error:
+            self._tear(error)
+            raise
+
+    def _commit_all(self) -> None:
         began = time.monotonic()
         try:
             self._mend_store()
@@ -426,6 +433,16 @@ class Service:
             with contextlib.suppress(StoreError):  # then the next commit does it
                 self._store.confirm(count)
 
+    def _end_on_bug(self, task: asyncio.Task[None]) -> None:
+        if not task.cancelled() and (error := task.exception()):
+            self._tear(error)
+
+    def _tear(self, error: BaseException) -> None:
+        """Something was left half done: the process is to end, and the next one begins at the last commit."""
+        self.torn.set()
+        if isinstance(error, Exception):  # and not cancelled in between
+            _log.error("BUG: the service can't go on", exc_info=error)
+
     async def _tick(self) -> None:
         """End idle sessions while no record comes; as feeding, not while alerts or the store are stuck."""
         while True:
@@ -495,11 +512,6 @@ def tune_gc() -> None:
     gc.collect()
     gc.freeze()
     gc.set_threshold(50_000, 20, 50)
-
-
-def _report_crash(task: asyncio.Task[None]) -> None:
-    if not task.cancelled() and (error := task.exception()):
-        _log.error("BUG: a task of the service died", exc_info=error)
 
 
 def log_stats(stats: Mapping[str, float]) -> None:

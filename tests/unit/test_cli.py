@@ -178,3 +178,43 @@ def test_a_chunk_of_the_pipe_is_inflated_up_to_max_inflated_size(bundle_dir: Pat
     done = pipe(bundle_dir, frame, max_inflated_size="1k")
     assert done.returncode == 0
     assert b" set_aside_undecodable=1" in done.stderr, done.stderr
+
+
+def with_a_sink_that_has_a_bug(sink: str, *arguments: str | Path) -> subprocess.Popen[bytes]:
+    buggy = f"import sys, fluent_krone.cli as cli, fluent_krone.doors as doors; {sink}.deliver = lambda *_: 1 / 0; sys.exit(cli.main())"
+    command = [sys.executable, "-c", buggy, *map(str, arguments)]
+    return subprocess.Popen(
+        command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE, env=ENVIRONMENT
+    )
+
+
+NOVEL = encode_events("app", [(1, {"ride": "1", "message": MESSAGES[STUCK]})], "id")  # makes an alert at once
+
+
+def test_pipe_ends_with_1_when_alerts_can_leave_no_more(bundle_dir: Path) -> None:
+    """With its input still open, as under Fluentd."""
+    with with_a_sink_that_has_a_bug("cli.PipeDoor", "pipe", "--bundle", bundle_dir) as child:
+        assert child.stdin and child.stderr
+        child.stdin.write(NOVEL)
+        child.stdin.flush()
+        assert child.wait(timeout=60) == 1
+        log = child.stderr.read().splitlines()
+    assert any(b"ZeroDivisionError" in line for line in log)
+    assert log[-1].startswith(b"fluent-krone: BUG: see the log above")
+
+
+def test_serve_ends_with_1_when_alerts_can_leave_no_more(bundle_dir: Path, tmp_path: Path) -> None:
+    path = tmp_path / "socket"
+    sink = "doors.StdoutSink"
+    with with_a_sink_that_has_a_bug(sink, "serve", "--bundle", bundle_dir, "--unix-path", path) as child:
+        assert child.stderr
+        log = []
+        for line in child.stderr:
+            log.append(line)
+            if b"listening" in line:
+                with socket.socket(socket.AF_UNIX) as client:
+                    client.connect(str(path))
+                    client.sendall(NOVEL)
+        assert child.wait(timeout=60) == 1
+    assert any(b"ZeroDivisionError" in line for line in log)
+    assert log[-1].startswith(b"fluent-krone: BUG: see the log above")

@@ -55,10 +55,10 @@ class Receiver:
 
 
 class Rig:
-    def __init__(self, bundle: Bundle, **config: Any) -> None:
+    def __init__(self, bundle: Bundle, receiver: Receiver | None = None, **config: Any) -> None:
         settings = Config(**{"commit_interval": 3600.0} | config)
         self.now = T0 + 100 * S
-        self.receiver = Receiver()
+        self.receiver = receiver or Receiver()
         self.acked: list[str] = []
         self.service = open_service(bundle, self.receiver, settings, clock_ns=lambda: self.now)
 
@@ -565,3 +565,36 @@ def damage(rig: Rig) -> None:
     db.execute("PRAGMA writable_schema = true")
     db.execute("UPDATE sqlite_master SET rootpage = 1000 WHERE name = 'chunk'")
     db.execute("PRAGMA writable_schema = reset")
+
+
+class Buggy(Receiver):
+    async def deliver(self, alerts: Sequence[Alert]) -> None:
+        raise TypeError("what no sink may raise")
+
+
+def test_a_task_that_dies_of_a_bug_tears_the_service(lift: Bundle, caplog: pytest.LogCaptureFixture) -> None:
+    async def whole() -> None:
+        rig = Rig(lift, Buggy(), commit_interval=0.0)
+        await rig.service.start()
+        await rig.take("1", ("a", BAD))
+        await rig.service.torn.wait()
+        assert rig.service.troubles() == ["BUG: the service can't go on"]
+        await rig.service.close()
+
+    run(whole)
+    assert "what no sink may raise" in caplog.text
+
+
+def test_a_bug_in_a_commit_tears_the_service(story: Any, caplog: pytest.LogCaptureFixture) -> None:
+    async def body(rig: Rig) -> None:
+        def refuse() -> None:
+            raise TypeError("what no ack may raise")
+
+        await rig.service.take(Chunk("app", [[1, {"message": "hi"}]], "1"), refuse)
+        await rig.service.torn.wait()
+        await rig.take("2", ("a", NORMAL[0]))
+        await settle()
+        assert rig.acked == []
+
+    story(body)
+    assert "what no ack may raise" in caplog.text
