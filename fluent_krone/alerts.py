@@ -117,7 +117,9 @@ class AlertMaker:
             "score": verdict.score,
             "threshold": verdict.threshold,
             "explanation": explain(
-                verdict, self._hierarchy.words("status", self._hierarchy.status_of[keys[verdict.event]])
+                verdict,
+                self._hierarchy.words("status", self._hierarchy.status_of[keys[verdict.event]]),
+                self._cut(finding.line),
             ),
             "explained_by": "evidence",
             "evidence": _evidence(verdict.evidence),
@@ -192,11 +194,15 @@ def _first_shown(verdict: Verdict, events: int) -> int:
     return max(min(middle - MOST_STEPS // 2, events - MOST_STEPS), 0)
 
 
-def explain(verdict: Verdict, step: str) -> str:
-    """One or two plain sentences from the evidence alone: the oddest step first, then what else differs."""
+def explain(verdict: Verdict, step: str, line: str = "") -> str:
+    """One or two plain sentences from the evidence alone: the oddest step first, then what else differs.
+
+    `line` is the odd event's own, for where no template says what it is.
+    """
     evidence = verdict.evidence
     if step == UNKNOWN:
-        first = "A line fits no template: normal training never had one like it."
+        named = f"“{_short(line)}”" if line else "A line"
+        first = f"{named} fits no template: normal training never had a line like it."
     elif step in evidence.unseen:
         first = f"“{_short(step)}” is a step that normal training never had."
     elif step in evidence.extra:

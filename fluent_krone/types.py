@@ -54,7 +54,10 @@ class Verdict:
 
 @dataclass(frozen=True, slots=True)
 class Finding:
-    """What the engine hands out: one abnormal session instance, or one template not seen in normal training."""
+    """What the engine hands out: one abnormal session instance, or one template not seen in normal training.
+
+    `lines` are raw lines around the oddest event, `line` is its own; empty where none are kept.
+    """
 
     kind: Literal["sequence", "unseen_template"]
     decided: Literal["early", "end"]
@@ -68,6 +71,7 @@ class Finding:
     log_keys: tuple[int, ...]
     verdict: Verdict | None
     lines: tuple[bytes, ...]
+    line: bytes = b""
 
 
 @dataclass(frozen=True, slots=True)

@@ -373,6 +373,7 @@ class Engine:
             log_keys=tuple(session.keys),
             verdict=verdict,
             lines=tuple(lines[first : first + most]),
+            line=session.lines[verdict.event] if verdict.event < len(session.lines) else b"",
         )
 
     def _novelty(self, session: Session, log_key: int, text: bytes, findings: list[Finding]) -> None:

@@ -1,0 +1,292 @@
+"""What explanations cost and are worth: calls and price, a perfect judge, evidence sentences, a dead service.
+
+python bench/explain.py --json
+"""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import gc
+import json
+import statistics
+import sys
+import tempfile
+import time
+from collections import Counter
+from collections.abc import Callable, Iterable, Sequence
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+REPOSITORY = Path(__file__).resolve().parents[1]
+sys.path[:0] = [str(REPOSITORY), str(REPOSITORY / "bench"), str(REPOSITORY / "tests")]
+
+import numpy as np  # noqa: E402
+from accuracy import CHOSEN_ON, Data, authors_data, fit, outcome  # noqa: E402
+from messages_api import Behaviour, MessagesAPI, error, good, slow  # noqa: E402
+from throughput import Collector, frames_of, run_once  # noqa: E402
+
+from fluent_krone.alerts import AlertMaker, explain  # noqa: E402
+from fluent_krone.config import Config  # noqa: E402
+from fluent_krone.core.hierarchy import Hierarchy  # noqa: E402
+from fluent_krone.detect.bundle import load_bundle  # noqa: E402
+from fluent_krone.explain.cases import CaseMaker  # noqa: E402
+from fluent_krone.explain.claude import request  # noqa: E402
+from fluent_krone.explain.redact import redactor  # noqa: E402
+from fluent_krone.service import open_service, tune_gc  # noqa: E402
+from fluent_krone.simulator import STEPS, Session, simulate, stream  # noqa: E402
+from fluent_krone.types import Alert, Finding, Verdict  # noqa: E402
+
+CHARACTERS_PER_TOKEN = 2.5  # an estimate: no tokenizer can be reached; JSON of numbers is dear
+OUTPUT_TOKENS = 600  # an estimate: an answer, and thinking at low effort
+SENTENCES = 50  # true positives looked at
+_SHOWN = 99  # characters of a step that a sentence shows
+
+
+def adjudication(data: Path, name: str) -> dict[str, Any]:
+    """The authors' split: which sessions would be asked about, and F1 if each answer were right."""
+    authors = authors_data(data / f"krone_{name}")
+    rows = [_one_split(authors, seed) for seed in CHOSEN_ON]
+    mean = {key: round(float(np.mean([row[key] for row in rows])), 5) for key in rows[0]}
+    print(
+        f"{name}: F1 {mean['f1_no_judge']:.4f}, {mean['f1_perfect_judge']:.4f} with a perfect judge of the doubtful; "
+        f"questions per session {mean['adjudications_per_session']:.3%} to judge, "
+        f"{mean['questions_per_session']:.3%} to explain all ({mean['questions']:.0f} patterns of "
+        f"{mean['flagged']:.0f} flagged sessions); ${mean['usd_per_question']:.5f} a question"
+    )
+    return mean
+
+
+def _one_split(authors: Data, seed: int) -> dict[str, float]:
+    train, test = authors.split(seed)
+    hierarchy = Hierarchy(authors.leaves)
+    fitted = fit(authors.pick(train), hierarchy)
+    counts = Counter(key for keys in authors.pick(train) for key in keys)
+    bundle: Any = SimpleNamespace(
+        name="authors", hash="0", nested=fitted.nested, hierarchy=hierarchy,
+        templates=[leaf.template for leaf in authors.leaves], counts=[counts[i] for i in range(len(authors.leaves))],
+    )  # fmt: skip
+    maker, cases = AlertMaker(bundle, Config()), CaseMaker(bundle, Config())
+    cascade, redact = fitted.cascade(), redactor()
+    flagged, cleared = np.zeros(len(test), bool), np.zeros(len(test), bool)
+    patterns: dict[str, float] = {}
+    judged: set[str] = set()
+    for row, i in enumerate(test):
+        keys = authors.sessions[i]
+        verdict = cascade.at_end(cascade.tracker.replay(keys), keys)
+        if verdict is None:
+            continue
+        flagged[row] = True
+        finding = finding_of(keys, verdict)
+        alert = maker.make(finding)
+        pattern = alert.record["pattern"]
+        if pattern not in patterns:
+            case = cases.make(finding, alert)
+            assert case is not None
+            body = json.dumps(request(case, model=Config().explain_model, redact=redact), ensure_ascii=False)
+            patterns[pattern] = len(body) / CHARACTERS_PER_TOKEN
+        if cases.is_doubtful(finding):
+            judged.add(pattern)
+            cleared[row] = not authors.abnormal[i]
+    abnormal = authors.abnormal[test]
+    prices = Config().explain_input_price / 1e6, Config().explain_output_price / 1e6
+    return {
+        "sessions": len(test),
+        "flagged": int(flagged.sum()),
+        "f1_no_judge": outcome(flagged, abnormal).f1,
+        "f1_perfect_judge": outcome(flagged & ~cleared, abnormal).f1,
+        "adjudications": len(judged),
+        "adjudications_per_session": len(judged) / len(test),
+        "questions": len(patterns),
+        "questions_per_session": len(patterns) / len(test),
+        "usd_per_question": float(np.mean(list(patterns.values()))) * prices[0] + OUTPUT_TOKENS * prices[1],
+    }
+
+
+def finding_of(keys: Sequence[int], verdict: Verdict) -> Finding:
+    """A finding at a session's end; where it came from matters to nobody here."""
+    return Finding("sequence", "end", b"t", (b"s",), 1, 0, 0, 0, len(keys), tuple(keys), verdict, ())
+
+
+def sentences(data: Path) -> dict[str, Any]:
+    """How many evidence sentences name what is at fault: a labelled event, an injected step, a real difference."""
+    found = {"thunderbird": _labelled(authors_data(data / "krone_thunderbird")), "demo": _injected()}
+    found |= {f"false_{name}": _false(authors_data(data / f"krone_{name}")) for name in ("hdfs", "thunderbird")}
+    for name, figures in found.items():
+        print(f"{name}: {figures['name_it']} of {figures['sentences']} evidence sentences name it")
+    return found
+
+
+def _labelled(authors: Data) -> dict[str, int]:
+    """ThunderBird: the first true positives of each seed's shuffled test set; an event with a label must be named."""
+    told = []
+    for seed in CHOSEN_ON:
+        assert authors.odd is not None
+        labels = authors.odd
+        true = ((i, s) for i, s in _sentences(authors, seed) if authors.abnormal[i])
+        for i, sentence in _first(true, SENTENCES):
+            steps = [
+                authors.leaves[key].template for key, odd in zip(authors.sessions[i], labels[i], strict=True) if odd
+            ]
+            told.append(any(_names(sentence, step) for step in steps))
+    return {"sentences": len(told), "name_it": sum(told)}
+
+
+def _false(authors: Data) -> dict[str, int]:
+    """False positives have nothing at fault: the sentence must name a step that does set the session apart."""
+    told = []
+    for seed in CHOSEN_ON:
+        for i, sentence in _sentences(authors, seed):
+            if not authors.abnormal[i]:
+                steps = {authors.leaves[key].template for key in authors.sessions[i]}
+                told.append(any(_names(sentence, step) for step in steps) or "issing" in sentence)
+    return {"sentences": len(told), "name_it": sum(told)}
+
+
+def _sentences(authors: Data, seed: int) -> Iterable[tuple[int, str]]:
+    train, test = authors.split(seed)
+    hierarchy = Hierarchy(authors.leaves)
+    cascade = fit(authors.pick(train), hierarchy).cascade()
+    for i in np.random.default_rng(seed).permutation(test):
+        keys = authors.sessions[i]
+        verdict = cascade.at_end(cascade.tracker.replay(keys), keys)
+        if verdict is not None:
+            step = hierarchy.words("status", hierarchy.status_of[keys[verdict.event]])
+            yield i, explain(verdict, step)
+
+
+def _injected() -> dict[str, int]:
+    """The demo's faults, ten seeds: the sentence must name a step that came, went, or changed its place."""
+    told = []
+    for seed in range(10):
+        live = {session.block: session for session in simulate(600, seed)}
+        engine, maker = load_bundle("demo").engine(), AlertMaker(load_bundle("demo"), Config())
+        events = [(t, {k.encode(): v.encode() for k, v in record.items()}) for t, record in stream(list(live.values()))]
+        for finding in [*engine.feed("demo", events, events[-1][0]), *engine.finish()]:
+            session = live[finding.session[0].decode()]
+            if finding.kind == "sequence" and session.fault is not None:
+                sentence = maker.make(finding).record["explanation"]
+                told.append(any(_names(sentence, step) for step in _touched(session)))
+    return {"sentences": len(told), "name_it": sum(told)}
+
+
+def _touched(session: Session) -> set[str]:
+    assert session.fault is not None
+    have, had = (Counter(move.step for move in moves) for moves in (session.moves, session.fault.original))
+    changed = {*(have - had), *(had - have)}
+    steps = changed or {move.step for span in session.fault.spans for move in session.moves[slice(*span)]}
+    lines = {move.step: session.text(i) for i, move in enumerate(session.moves)}
+    return {STEPS[step].template if step in STEPS else lines[step] for step in steps}
+
+
+def _names(sentence: str, step: str) -> bool:
+    return f"“{step[:_SHOWN]}" in sentence
+
+
+def _first(items: Iterable[Any], count: int) -> Iterable[Any]:
+    return (item for item, _ in zip(items, range(count), strict=False))
+
+
+def service(data: Path, rounds: int) -> dict[str, Any]:
+    """The whole way over raw HDFS, the real client asking a local server that answers well, late, or not at all."""
+    frames, records = frames_of(data / "hdfs_raw" / "events.parquet")
+    bundle = load_bundle("hdfs")
+    tune_gc()
+    behaviours: dict[str, Behaviour | None] = {"nobody": None, "good": good, "slow": slow(30.0), "dead": error(529)}
+    runs: dict[str, list[dict[str, Any]]] = {name: [] for name in behaviours}
+    for _ in range(rounds):
+        for name, behaviour in behaviours.items():
+            gc.collect()
+            runs[name].append(asyncio.run(_serve(frames, bundle, behaviour)))
+    figures: dict[str, Any] = {}
+    for name, rows in runs.items():
+        pairs = [base["seconds"] / row["seconds"] for base, row in zip(runs["nobody"], rows, strict=True)]
+        figures[name] = rows[-1] | {
+            "records_per_s": round(records / statistics.median(row["seconds"] for row in rows)),
+            "throughput_ratio": round(statistics.median(pairs), 3),
+            "longest_wait_s": max(row["longest_wait_s"] for row in rows),
+        }
+        print(name, json.dumps(figures[name]))
+    return figures
+
+
+class Waits(Collector):
+    """Counts alerts, and how long each was away since it was made."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.made: dict[str, float] = {}
+        self.waits: list[float] = []
+        self.by: Counter[str] = Counter()
+
+    async def deliver(self, alerts: Sequence[Alert]) -> None:
+        await super().deliver(alerts)
+        self.by.update(alert.record["explained_by"] for alert in alerts)
+        self.waits += [time.monotonic() - self.made[alert.alert_id] for alert in alerts]
+
+
+async def _serve(frames: list[bytes], bundle: Any, behaviour: Behaviour | None) -> dict[str, Any]:
+    sink = Waits()
+    with tempfile.TemporaryDirectory(dir=Path.cwd()) as folder, MessagesAPI() as api:
+        config = Config(on_shutdown="judge", ledger=f"{folder}/ledger", explain_timeout=2.0)
+        if behaviour is not None:
+            api.behave(behaviour)
+            (Path(folder) / "key").write_text("sk-key")
+            (Path(folder) / "key").chmod(0o600)
+            config = Config(
+                on_shutdown="judge", ledger=f"{folder}/ledger", explain_timeout=2.0, explain="claude",
+                explain_base_url=api.url, explain_api_key_file=f"{folder}/key", explain_concurrency=4,
+            )  # fmt: skip
+        service = open_service(bundle, sink, config)
+        _note_when_made(service, sink.made)
+        await service.start()
+        seconds, _ = await run_once(frames, service)
+        while service.stats()["alerts_outgoing"]:
+            await asyncio.sleep(0.01)
+        stats = service.stats()
+        await service.flush()
+        await service.close()
+        return {
+            "seconds": seconds,
+            "alerts": sink.count,
+            "asked": len(api.requests),
+            "explained_by": dict(sink.by),
+            "usd": round(stats["explain_cost_usd"], 5),
+            "longest_wait_s": round(max(sink.waits), 2),
+        }
+
+
+def _note_when_made(service: Any, made: dict[str, float]) -> None:
+    admit: Callable[..., bool] = service._desk.admit
+
+    def noting(alert: Alert, case: Any = None) -> bool:
+        made[alert.alert_id] = time.monotonic()
+        return admit(alert, case)
+
+    service._desk.admit = noting
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else None)
+    parser.add_argument("--data", type=Path, default=REPOSITORY.parent / "shared/data")
+    parser.add_argument("--only", default="adjudication,sentences,service")
+    parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--json", action="store_true", help="the last line is everything as JSON")
+    flags = parser.parse_args()
+    if not flags.data.is_dir():
+        sys.exit(f"bench: {flags.data} is absent")
+    only, figures = flags.only.split(","), {}
+    if "adjudication" in only:
+        figures["adjudication"] = {name: adjudication(flags.data, name) for name in ("hdfs", "thunderbird")}
+    if "sentences" in only:
+        figures["sentences"] = sentences(flags.data)
+    if "service" in only:
+        figures["service"] = service(flags.data, flags.rounds)
+    if flags.json:
+        print(json.dumps(figures))
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
