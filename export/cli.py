@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import io
 import os
 import shutil
 import sys
@@ -32,6 +33,8 @@ _WHAT = {
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run one command; exit codes as `fluent-krone`."""
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        sys.stdout.reconfigure(errors="backslashreplace")  # a terminal that can't draw a tree is no reason to stop
     flags = _parser().parse_args(argv)
     command: Callable[[argparse.Namespace], None] = flags.command
     try:

@@ -6,6 +6,7 @@ import argparse
 import asyncio
 import contextlib
 import importlib
+import io
 import itertools
 import json
 import logging
@@ -38,6 +39,8 @@ _STATS_LOG_EVERY = 30  # reports to one log line
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run one command; returns its exit code."""
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        sys.stdout.reconfigure(errors="backslashreplace")  # a terminal that lacks an arrow is no reason to stop
     arguments = list(sys.argv[1:] if argv is None else argv)
     if arguments[:1] == ["export"]:
         return _export(arguments[1:])

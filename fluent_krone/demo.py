@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import io
 import json
 import os
 import shutil
@@ -223,8 +222,6 @@ class _Screen:
         self._apart = True  # the next line starts a new paragraph
         self._width = min(max(shutil.get_terminal_size((100, 24)).columns, _NARROWEST), _WIDEST)
         self._colours = out.isatty() and not os.environ.get("NO_COLOR") and os.environ.get("TERM") != "dumb"
-        if isinstance(out, io.TextIOWrapper):
-            out.reconfigure(errors="replace")  # a terminal that lacks an arrow is no reason to stop
 
     def opening(self) -> None:
         figures = self._tally.figures()

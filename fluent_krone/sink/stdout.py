@@ -22,9 +22,10 @@ class StdoutSink:
     def __init__(self, stream: TextIO, pretty: bool = False) -> None:
         self._stream = stream
         self._indent = 2 if pretty else None
+        self._ascii = not (stream.encoding or "utf-8").lower().startswith("utf")  # then \u2026, which is JSON too
 
     async def deliver(self, alerts: Sequence[Alert]) -> None:
-        lines = [json.dumps(alert.record, ensure_ascii=False, indent=self._indent) + "\n" for alert in alerts]
+        lines = [json.dumps(alert.record, ensure_ascii=self._ascii, indent=self._indent) + "\n" for alert in alerts]
         try:
             self._stream.write("".join(lines))
             self._stream.flush()

@@ -229,3 +229,12 @@ def test_pretty_stdout_is_json_too() -> None:
     asyncio.run(StdoutSink(stream, pretty=True).deliver(alerts("a")))
     assert stream.getvalue().startswith('{\n  "alert_id": "a"')
     assert json.loads(stream.getvalue()) == dict(alerts("a")[0].record)
+
+
+@pytest.mark.parametrize("encoding", ["ascii", "latin-1", "utf-8", "UTF-16"])
+def test_standard_output_of_any_encoding_gets_json(encoding: str) -> None:
+    stream = io.TextIOWrapper(io.BytesIO(), encoding)
+    told = Alert("1", "krone.app", 0, {"explanation": "“arrived” ×2 …", "lines": ["日本"]})
+    asyncio.run(StdoutSink(stream).deliver([told]))
+    stream.seek(0)
+    assert json.loads(stream.read()) == told.record

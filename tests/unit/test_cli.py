@@ -49,6 +49,17 @@ def test_done_is_0(bundle_dir: Path, log: Path, tmp_path: Path) -> None:
     assert [record["kind"] for record in records] == ["unseen_template", "sequence"]
 
 
+def test_a_terminal_that_lacks_a_character_gets_its_number(bundle_dir: Path, log: Path) -> None:
+    with log.open("a") as file:
+        file.write('{"message": "of no ride"}\n')
+    done = run("replay", "--bundle", bundle_dir, "--input", log, PYTHONIOENCODING="ascii")
+    assert (done.returncode, done.stderr) == (0, "")
+    assert "set aside: 1 \\xd7 no_session_key" in done.stdout
+    tree = run("export", "show", bundle_dir, PYTHONIOENCODING="ascii")
+    assert (tree.returncode, "\\u251c\\u2500 lift" in tree.stdout) == (0, True), tree.stdout + tree.stderr
+    assert run("demo", "--sessions", "20", PYTHONIOENCODING="ascii").returncode == 0
+
+
 @pytest.mark.parametrize(
     ("arguments", "complaint"),
     [
@@ -181,7 +192,9 @@ def test_a_chunk_of_the_pipe_is_inflated_up_to_max_inflated_size(bundle_dir: Pat
 
 
 def with_a_sink_that_has_a_bug(sink: str, *arguments: str | Path) -> subprocess.Popen[bytes]:
-    buggy = f"import sys, fluent_krone.cli as cli, fluent_krone.doors as doors; {sink}.deliver = lambda *_: 1 / 0; sys.exit(cli.main())"
+    buggy = (
+        f"""import sys; from fluent_krone import cli, doors; {sink}.deliver = lambda *_: 1 / 0; sys.exit(cli.main())"""
+    )
     command = [sys.executable, "-c", buggy, *map(str, arguments)]
     return subprocess.Popen(
         command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE, env=ENVIRONMENT
