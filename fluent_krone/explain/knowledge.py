@@ -507,7 +507,8 @@ _MOST = 2**53
 
 def _words(text: str, most: int = MAX_WORDS) -> str:
     """Text that neither moves a terminal's cursor nor reads backwards in a diff, and that any file can hold."""
-    return "".join(c if c.isprintable() else " " for c in text)[:most]
+    text = text[:most]
+    return text if text.isprintable() else "".join(c if c.isprintable() else " " for c in text)
 
 
 def _valid(row: Mark) -> Mark:
