@@ -5,12 +5,13 @@ A bundle is loaded only if these lines still give the findings that they gave at
 
 from __future__ import annotations
 
+import copy
 import re
 from collections.abc import Iterable, Sequence
 from typing import Any
 
 from fluent_krone.core.engine import Engine
-from fluent_krone.core.records import InputSettings, as_bytes, python_regex
+from fluent_krone.core.records import InputSettings, as_bytes, as_fields, field_getter, python_regex
 from fluent_krone.core.templates import WILDCARD
 from fluent_krone.detect.bundle import Bundle, Golden, golden_findings, outline
 from fluent_krone.errors import RecordError
@@ -20,7 +21,7 @@ _LETTERS = re.compile(r"(?<![\w-])(?=[a-f-]*1)[1a-f-]{8,}(?![\w-])|[^\W\d_]")
 NOVEL_LINE = "this line is part of the golden run and fits no template"
 
 
-def invent(records: Iterable[dict[bytes, Any]], settings: InputSettings, engine: Engine) -> list[dict[str, str]]:
+def invent(records: Iterable[dict[bytes, Any]], settings: InputSettings, engine: Engine) -> list[dict[str, Any]]:
     """The records of one session with every value replaced: digits by 1, letters by x."""
     invented = []
     for record in records:
@@ -31,37 +32,63 @@ def invent(records: Iterable[dict[bytes, Any]], settings: InputSettings, engine:
     return invented
 
 
-def from_templates(log_keys: Iterable[int], settings: InputSettings, engine: Engine) -> list[dict[str, str]]:
+def from_templates(log_keys: Iterable[int], settings: InputSettings, engine: Engine) -> list[dict[str, Any]]:
     """Records made of templates alone, for sessions whose lines are not at hand."""
-    keys = {part: "1" for part in settings.session_key if part != "tag" and not part.startswith("/")}
-    wanted = [(key, {**keys, settings.message_field: WILDCARD.sub("1", engine.log_key_text(key))}) for key in log_keys]
+    wanted = [(key, _record_of(engine.log_key_text(key), settings)) for key in log_keys]
     return [record for key, record in wanted if _matches(record, key, engine)]
 
 
-def _matches(record: dict[str, str], log_key: int, engine: Engine) -> bool:
-    packed = {name.encode(): value.encode() for name, value in record.items()}
+def _record_of(template: str, settings: InputSettings) -> dict[str, Any]:
+    record: dict[str, Any] = {}
+    for part in settings.session_key:
+        if part != "tag" and not part.startswith("/"):
+            _put(record, part, "1")
+    return _put(record, settings.message_field, WILDCARD.sub("1", template))
+
+
+def _put(record: dict[str, Any], field: str, value: str) -> dict[str, Any]:
+    """Set a field, or a nested one (`$.a.b`), of a record, and give the record back."""
+    *outer, name = field[2:].split(".") if field.startswith("$.") else [field]
+    holder = record
+    for step in outer:
+        holder = holder.setdefault(step, {})
+    holder[name] = value
+    return record
+
+
+def _matches(record: dict[str, Any], log_key: int, engine: Engine) -> bool:
     try:
-        return engine.matcher.match(engine.reader.read(b"", packed)[0]) == log_key
+        return engine.matcher.match(engine.reader.read(b"", as_fields(record))[0]) == log_key
     except RecordError:
         return False
 
 
-def _invent_record(record: dict[bytes, Any], template: str, settings: InputSettings) -> dict[str, str]:
-    keep = {settings.message_field, settings.component_field}
-    fake = {
-        name.decode("utf-8", "replace"): _without_digits(_text(value), keep_letters=name.decode() in keep)
-        for name, value in record.items()
-        if isinstance(value, str | bytes | int)
-    }
-    line = _text(record[settings.message_field.encode()])
+def _invent_record(record: dict[bytes, Any], template: str, settings: InputSettings) -> dict[str, Any]:
+    fake = _invent_fields(record, {settings.message_field, settings.component_field})
+    line = _text(field_getter(settings.message_field)(record))
+    told = field_getter(settings.component_field)(record) if settings.component_field else None
     if settings.line_format is None:
-        header, message, component = "", line, _text(record.get((settings.component_field or "").encode(), b""))
+        header, message, component = "", line, _text(told or b"")
     else:
         header, message, component = _cut_line(line, settings)
     prefix = f"{component.rstrip(': ')}: " if component and settings.component_field else ""
-    if settings.component_field in fake:
-        fake[settings.component_field] = component.rstrip(": ")
-    fake[settings.message_field] = header + _invent_message(message, template.removeprefix(prefix), settings)
+    if settings.component_field and told is not None:
+        _put(fake, settings.component_field, component.rstrip(": "))
+    return _put(
+        fake, settings.message_field, header + _invent_message(message, template.removeprefix(prefix), settings)
+    )
+
+
+def _invent_fields(record: dict[bytes, Any], keep: set[str | None], above: str = "") -> dict[str, Any]:
+    """All plain fields with their values replaced; those that settings name, as `a` or `$.a.b`, keep their letters."""
+    fake: dict[str, Any] = {}
+    for packed_name, value in record.items():
+        name = packed_name.decode("utf-8", "replace")
+        path = f"{above}.{name}" if above else name
+        if isinstance(value, dict):
+            fake[name] = _invent_fields(value, keep, path if above else f"$.{name}")
+        elif isinstance(value, str | bytes | int):
+            fake[name] = _without_digits(_text(value), keep_letters=path in keep)
     return fake
 
 
@@ -91,13 +118,14 @@ def _text(value: Any) -> str:
     return as_bytes(value).decode("utf-8", "replace")
 
 
-def golden_runs(bundle: Bundle, records: Sequence[dict[str, str]]) -> list[Golden]:
+def golden_runs(bundle: Bundle, records: Sequence[dict[str, Any]]) -> list[Golden]:
     """The session as it is, and damaged: its second half first, and a line that fits no template."""
     if not records:
         return []
     half = len(records) // 2
-    message = bundle.input_settings.message_field
-    novel = {**records[0], message: _novel_message(records[0][message], bundle.input_settings)}
+    field = bundle.input_settings.message_field
+    message = _text(field_getter(field)(as_fields(records[0])))
+    novel = _put(copy.deepcopy(records[0]), field, _novel_message(message, bundle.input_settings))
     runs = (list(records), [*records[half:], novel, *records[:half]])
     return [Golden(records=tuple(run), findings=outline(golden_findings(bundle, run))) for run in runs]
 

@@ -11,7 +11,15 @@ from itertools import islice
 from pathlib import Path
 from typing import Any
 
-from fluent_krone.core.records import InputSettings, RecordReader, SessionKey, as_bytes, parse_time, python_regex
+from fluent_krone.core.records import (
+    InputSettings,
+    RecordReader,
+    SessionKey,
+    as_bytes,
+    field_getter,
+    parse_time,
+    python_regex,
+)
 from fluent_krone.errors import ExportError, RecordError
 from fluent_krone.inputs import Event, count_events, read_events
 
@@ -97,8 +105,8 @@ def _pattern(options: Options) -> str | None:
 
 
 def _messages(settings: InputSettings, sample: list[dict[bytes, Any]]) -> list[str]:
-    get = settings.message_field.encode()
-    return [as_bytes(record[get]).decode("utf-8", "replace") for record in sample if isinstance(record.get(get), bytes)]
+    messages = map(field_getter(settings.message_field), sample)
+    return [message.decode("utf-8", "replace") for message in messages if isinstance(message, bytes)]
 
 
 def _with(settings: InputSettings, guess: LineFormat) -> InputSettings:
@@ -119,10 +127,13 @@ def _say_guess(guess: LineFormat, say: Say) -> None:
 def suggestion(settings: InputSettings, sample: list[dict[bytes, Any]]) -> str:
     """Which session keys a sample of records offers, in words."""
     pattern = re.compile(python_regex(settings.line_format)) if settings.line_format else None
+    message_of = field_getter(settings.message_field)
     listed = []
     for record in sample:
-        texts = {n.decode("utf-8", "replace"): as_bytes(v).decode("utf-8", "replace") for n, v in record.items()}
-        message = texts.pop(settings.message_field, "")
+        plain = {name: value for name, value in record.items() if not isinstance(value, dict)}
+        texts = {n.decode("utf-8", "replace"): as_bytes(v).decode("utf-8", "replace") for n, v in plain.items()}
+        texts.pop(settings.message_field, None)
+        message = as_bytes(message_of(record) or b"").decode("utf-8", "replace")
         if pattern and (found := pattern.match(message)):
             groups = {name: value for name, value in found.groupdict().items() if value}
             message = groups.pop("message")
@@ -146,7 +157,7 @@ class FirstPass:
 
     def texts(self) -> Iterator[str]:
         """The text of every record that is an event."""
-        reader = RecordReader(self.settings)
+        reader, message_of = RecordReader(self.settings), field_getter(self.settings.message_field)
         for time_ns, record in timed(read_events(self.path), reader):
             if self.before_ns is not None and time_ns is not None and time_ns >= self.before_ns:
                 continue
@@ -157,9 +168,7 @@ class FirstPass:
                 text, keys = reader.read(b"", record)
             except RecordError as error:
                 self.set_aside[error.reason] += 1
-                self.example.setdefault(
-                    error.reason, repr(record.get(self.settings.message_field.encode(), b"")[:80])[1:]
-                )
+                self.example.setdefault(error.reason, repr(as_bytes(message_of(record) or b"")[:80])[1:])
                 continue
             if time_ns is not None:
                 for key in keys:

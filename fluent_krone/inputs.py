@@ -16,7 +16,7 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import IO, Any
 
-from .core.records import as_bytes, parse_time
+from .core.records import as_fields, parse_time
 from .errors import ConfigError, RecordError
 
 Event = tuple[int | None, dict[bytes, Any]]
@@ -34,7 +34,7 @@ def read_events(path: Path) -> Iterator[Event]:
     time_of = _Stamps(path).time if _kind(path) == "text" else _time
     for record in read_rows(path):
         try:
-            yield time_of(record), {as_bytes(name): _value(v) for name, v in record.items() if v is not None}
+            yield time_of(record), as_fields({name: v for name, v in record.items() if v is not None})
         except RecursionError:  # nested too deep
             yield None, {}
 
@@ -177,13 +177,3 @@ _YEARLESS = re.compile(
     r"(?P<clock> \d\d:\d\d:\d\d)(?:[.,](?P<fraction>\d+))?"
 )
 _NEVER = datetime.max.replace(tzinfo=UTC)
-
-
-def _value(value: Any) -> Any:
-    if isinstance(value, list):
-        return [_value(v) for v in value]
-    if isinstance(value, dict):
-        return {as_bytes(name): _value(v) for name, v in value.items()}
-    if isinstance(value, bool | int | float) or value is None:
-        return value
-    return as_bytes(value)

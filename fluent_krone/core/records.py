@@ -102,6 +102,21 @@ def as_bytes(value: Any) -> bytes:
         return text.encode("utf-8", "replace")
 
 
+def as_fields(value: Any) -> Any:
+    """A record, or a part of it, as the doors hand it on: names and texts are bytes, numbers stay.
+
+    >>> as_fields({"message": "hi", "http": {"status": 500}})
+    {b'message': b'hi', b'http': {b'status': 500}}
+    """
+    if isinstance(value, list):
+        return [as_fields(v) for v in value]
+    if isinstance(value, dict):
+        return {as_bytes(name): as_fields(v) for name, v in value.items()}
+    if isinstance(value, bool | int | float) or value is None:
+        return value
+    return as_bytes(value)
+
+
 class _Prefixes(dict[bytes, bytes]):
     """Component → what stands before its messages."""
 

@@ -28,7 +28,7 @@ from ..config import Config
 from ..core.cascade import Clearing
 from ..core.engine import Engine, Limits
 from ..core.hierarchy import Hierarchy, Leaf, NoneActions
-from ..core.records import InputSettings, SessionKey
+from ..core.records import InputSettings, SessionKey, as_fields
 from ..core.sessions import SessionSettings
 from ..errors import BundleError, ConfigError
 from ..types import LEVELS, Finding
@@ -77,7 +77,7 @@ def key_hash(key: SessionKey) -> str:
 class Golden:
     """One golden run: records in the bundle's own fields, and (kind, level, start, end) of each finding they give."""
 
-    records: tuple[dict[str, str], ...]
+    records: tuple[dict[str, Any], ...]
     findings: tuple[tuple[str, str | None, int, int], ...]
 
 
@@ -207,13 +207,12 @@ def _golden(entry: dict[str, Any]) -> Golden:
     return Golden(records=tuple(entry["records"]), findings=findings)
 
 
-def golden_findings(bundle: Bundle, records: Sequence[dict[str, str]]) -> list[Finding]:
+def golden_findings(bundle: Bundle, records: Sequence[dict[str, Any]]) -> list[Finding]:
     """What a bundle finds in golden records, one second apart, under its own settings."""
     timeless = dataclasses.replace(bundle.input_settings, time_field=None)
     engine = dataclasses.replace(bundle, input_settings=timeless).engine()
     start_ns = 1_600_000_000 * 10**9
-    packed = ({name.encode(): value.encode() for name, value in record.items()} for record in records)
-    events = [(start_ns + i * 10**9, record) for i, record in enumerate(packed)]
+    events = [(start_ns + i * 10**9, as_fields(record)) for i, record in enumerate(records)]
     return engine.feed("golden", events, start_ns + len(events) * 10**9) + engine.finish()
 
 

@@ -263,6 +263,45 @@ def test_fields_may_have_any_name(tmp_path: Path, run: Run) -> None:
     assert len(bundle.golden) == 2
 
 
+def test_fields_may_be_nested(tmp_path: Path, run: Run) -> None:
+    rows = [
+        {"at": at.isoformat(), "log": {"by": c, "text": m}, "ids": {"batch": key}} for at, c, m, key in brewery(30, 1)
+    ]
+    path = tmp_path / "a.jsonl"
+    path.write_text("".join(json.dumps(row) + "\n" for row in rows), encoding="utf-8")
+    mapping = ("--message-field", "$.log.text", "--component-field", "$.log.by", "--time-field", "at")
+    code, _, error = run("fit", "--input", path, *mapping, "--session-key", "$.ids.batch", "--output", "b")
+    assert (code, error) == (0, "")
+    bundle = load_bundle("b")
+    assert {row.entity for row in bundle.hierarchy.rows} >= {"Mash", "Boil", "Cooler", "Tank"}
+    assert len(bundle.golden) == 2
+    first = bundle.golden[0].records[0]
+    assert (first["log"]["by"], first["ids"], first["log"]["text"][:15]) == (
+        "Mash",
+        {"batch": "111111"},
+        "batch 111111: m",
+    )
+
+
+def test_a_header_is_found_in_a_nested_message(tmp_path: Path, run: Run) -> None:
+    path = tmp_path / "a.jsonl"
+    rows = [{"log": {"line": line}} for line in as_text(brewery(30, 1)).splitlines()]
+    path.write_text("".join(json.dumps(row) + "\n" for row in rows), encoding="utf-8")
+    code, said, error = run("fit", "--input", path, "--message-field", "$.log.line", *KEY, "--output", "b")
+    assert (code, error) == (0, "")
+    assert "line format, guessed, of 100.0% of the lines" in said
+    assert len(load_bundle("b").golden) == 2
+
+
+def test_a_key_is_suggested_out_of_a_nested_message(tmp_path: Path, run: Run) -> None:
+    path = tmp_path / "a.jsonl"
+    rows = [{"log": {"text": m}} for _, _, m, _ in brewery(30, 1)]
+    path.write_text("".join(json.dumps(row) + "\n" for row in rows), encoding="utf-8")
+    code, _, error = run("fit", "--input", path, "--message-field", "$.log.text", "--output", "b")
+    assert code == 1
+    assert "try --session-key '/batch (-?[0-9]+)/'" in error
+
+
 def test_labelled_abnormal_sessions_are_left_out(tmp_path: Path, run: Run) -> None:
     path = written(tmp_path / "a.log", brewery(60, 1, faults=[3, 40]))
     labels = tmp_path / "labels.csv"
@@ -315,6 +354,14 @@ def test_sessions_already_cut(tmp_path: Path, run: Run) -> None:
     (tmp_path / "log.jsonl").write_text("".join(ride), encoding="utf-8")
     engine = bundle.engine()
     assert engine.feed("t", read_events(tmp_path / "log.jsonl"), 10**18) + engine.finish() == []
+
+
+def test_sessions_already_cut_may_name_nested_fields(tmp_path: Path, run: Run) -> None:
+    sessions, templates = cut_sessions(tmp_path)
+    mapping = ("--message-field", "$.log.text", "--session-key", "$.log.ride")
+    code, _, error = run("fit", "--sessions", sessions, "--templates", templates, *mapping, "--output", "b")
+    assert (code, error) == (0, "")
+    assert load_bundle("b").golden[0].records[0] == {"log": {"ride": "1", "text": "door 1 opened"}}
 
 
 # -- bad input: one line, exit code 1, no bundle
