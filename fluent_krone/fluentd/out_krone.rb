@@ -25,6 +25,7 @@ module Fluent::Plugin
     # alerts come behind the chunks, so this bounds its memory.
     WINDOW = 16 * 1024 * 1024
     CHILD_WAIT = 30 # seconds for a chunk to find a child that is ready and has room; then a retry is counted
+    TAKE_BACK_WAIT = 5 # seconds at most
     DEFAULT_TAG = 'krone.${tag}'
     DEFAULT_FRAME_SIZE = '64m'
     FRAME_MARGIN = 1024 # bytes of a frame that are not the chunk's: tag, id, count
@@ -285,11 +286,13 @@ module Fluent::Plugin
       0.05 * 2**[@deaths_in_a_row, 9].min # 0.1 s … 25.6 s
     end
 
-    # Newest first, as each goes to the head of the queue. Two deaths over a chunk are one of Fluentd's own retries,
-    # so that retry_max_times and <secondary> end what would go on for ever.
+    # Newest first, as each goes to the head of the queue. A chunk that the flush thread has taken from the queue and not
+    # brought to `admit` yet is the newest: without it, it would overtake the others. Two deaths over a chunk are one of
+    # Fluentd's own retries, so that retry_max_times and <secondary> end what would go on for ever.
     def take_back
+      change { @child = nil }
+      wait_until(Fluent::Clock.now + TAKE_BACK_WAIT) { @buffer.dequeued.each_key.all? { |id| @in_flight.key?(id) } }
       @lock.synchronize do
-        @child = nil
         @deaths_in_a_row += 1
         @in_flight.keys.reverse_each do |id|
           rollback_write(id, update_retry: (@deaths[id] += 1) > 1)
@@ -314,7 +317,7 @@ module Fluent::Plugin
 
     # Waits for a child that is ready and has room; nil when the chunk was taken back meanwhile, or Fluentd stops.
     def admit(id, bytes)
-      @lock.synchronize do
+      change do
         @in_flight.delete(id) # after a commit time-out it goes to the end again
         @in_flight[id] = bytes
       end
