@@ -37,6 +37,7 @@ from .transport.forward_codec import Chunk
 from .types import Alert, Finding
 
 _log = logging.getLogger(__name__)
+_FIRST_EVENTS = 10_000  # of a bundle, by which is seen whether it fits the stream
 _SLICE = 5_000  # events between two looks at the event loop
 _CHUNKS_REMEMBERED = 100_000  # without a store
 _CHUNKS_AT_LEAST = 1_000  # ids that stay, however full the store is
@@ -85,6 +86,7 @@ class Service:
         self._open = asyncio.Event()  # cleared by `flush`: later chunks stay with their sender, unacked
         self._open.set()
         self._turn = asyncio.Lock()  # chunks are taken whole, one after the other
+        self._counted_before: Counter[str] | None = engine.counters.copy()  # until it is clear that the bundle fits
         self._store = store
         self._seen_chunks: Any = LRU(min(config.max_chunk_ids, _CHUNKS_REMEMBERED))  # without a store
         self._new_chunks: dict[bytes, None] = {}  # fed since the last commit
@@ -180,6 +182,7 @@ class Service:
             await self._stored.wait()
             engine.adopt(self._engine)
             self._engine, self._maker, self._cases = engine, maker, CaseMaker(bundle, self._config)
+            self._counted_before = engine.counters.copy()
             self.counters["reloads"] += 1
             if self._store is not None:
                 engine.track()
@@ -263,10 +266,24 @@ class Service:
                 self._keep(self._engine.feed(chunk.tag, events, self._clock_ns()))
                 self.timings["feed"].add(time.monotonic() - began)
                 self._uncommitted += self._engine.counters["records"] - before
+                self._tell_misfit()
                 await asyncio.sleep(0)
         except BaseException as error:
             self._tear(error)
             raise
+
+    def _tell_misfit(self) -> None:
+        """Once a bundle, after the first events that it judged: of another log it would only ever say `unknown`."""
+        if self._counted_before is None:
+            return
+        now, before = self._engine.counters, self._counted_before
+        events, unmatched = now["events"] - before["events"], now["unmatched"] - before["unmatched"]
+        if events < _FIRST_EVENTS:
+            return
+        self._counted_before = None
+        if unmatched > events / 2:
+            text = "bundle does not fit this stream: %d of %d events match no template; export one for it"
+            _log.warning(text, unmatched, events)
 
     def _keep(self, findings: Iterable[Finding]) -> None:
         for finding in findings:
