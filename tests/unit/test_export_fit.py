@@ -302,6 +302,40 @@ def test_a_key_is_suggested_out_of_a_nested_message(tmp_path: Path, run: Run) ->
     assert "try --session-key '/batch (-?[0-9]+)/'" in error
 
 
+def test_a_level_and_a_result_code_count_where_one_says_so(tmp_path: Path, run: Run) -> None:
+    """As docs/export.md tells: else both are masked."""
+
+    def requests(first: int, count: int, *, failing: int = -1, erring: int = -1) -> str:
+        rows = []
+        for n in range(first, first + count):
+            code, level = 500 if n == failing else (200, 204)[n % 2], "ERROR" if n == erring else "INFO"
+            steps = [("INFO", f"req-{n:05x} accepted"), (level, f"req-{n:05x} done, status {code} in {n % 90} ms")]
+            rows += [{"time": 10 * n + i, "level": said, "message": m} for i, (said, m) in enumerate(steps)]
+        return "".join(json.dumps(row) + "\n" for row in rows)
+
+    log, other = tmp_path / "a.jsonl", tmp_path / "b.jsonl"
+    log.write_text(requests(0, 200))
+    other.write_text(requests(1000, 200, failing=1050, erring=1100))
+
+    def flagged(bundle: str) -> list[str]:
+        engine = load_bundle(bundle).engine()
+        findings = engine.feed("t", read_events(other), 10**18) + engine.finish()
+        return sorted(finding.session[0].decode() for finding in findings if finding.kind == "sequence")
+
+    key = ("--session-key", "/req-[0-9a-f]+/")
+    run("fit", "--input", log, *key, "--output", "plain")
+    assert flagged("plain") == []
+    run("mine", "--work", "w", "--input", log, *key, "--component-field", "level")
+    mined = json.loads((tmp_path / "w" / "templates.json").read_text())
+    [done] = [row for row in mined["templates"] if "status" in row["template"]]
+    mined["templates"] += [
+        {**done, "template": done["template"].replace("status <num>", f"status {code}")} for code in (200, 204)
+    ]
+    (tmp_path / "w" / "templates.json").write_text(json.dumps(mined))
+    assert run("bundle", "--work", "w", "--output", "told")[0] == 0
+    assert flagged("told") == [f"req-{n:05x}" for n in (1050, 1100)]
+
+
 def test_labelled_abnormal_sessions_are_left_out(tmp_path: Path, run: Run) -> None:
     path = written(tmp_path / "a.log", brewery(60, 1, faults=[3, 40]))
     labels = tmp_path / "labels.csv"
