@@ -509,11 +509,9 @@ def ruby_block() -> str:
     """The `config_param` lines of `out_krone.rb`: strings, handed on verbatim, parsed here and only here."""
     lines = []
     for f in params("pipe"):
-        lines.append(f"    desc {_ruby(_help(f).replace('%%', '%'))}")
-        if f.name == "bundle":
-            lines.append("    config_param :bundle, :string")
-        else:
-            lines.append(f"    config_param :{f.name}, :string, default: nil")
+        required = f.name == _GIVEN_IN_MATCH
+        lines.append(f"    desc {_ruby(f.metadata['doc'] if required else _help(f).replace('%%', '%'))}")
+        lines.append(f"    config_param :{f.name}, :string{'' if required else ', default: nil'}")
     return "\n".join(lines) + "\n"
 
 
@@ -528,6 +526,8 @@ def markdown_table() -> str:
         default = (
             "as the bundle says" if f.default is None and f.name in _BUNDLE_SETTINGS else show_default(f) or "none"
         )
+        if f.name == _GIVEN_IN_MATCH:
+            default += "; none in a `<match>` block, which must name it"
         kind = " \\| ".join(f.metadata["choices"]) or f.metadata["kind"].name
         where = " (environment or file only)" if f.metadata["secret"] else ""
         rows.append(
@@ -536,6 +536,7 @@ def markdown_table() -> str:
     return "\n".join(rows) + "\n"
 
 
+_GIVEN_IN_MATCH = "bundle"  # a default would silently judge the operator's log by another's model
 _AT_LEAST_1 = (
     *("max_sessions", "cache_size", "max_keys_per_record", "max_message_size"),
     *("max_alerts", "max_chunk_ids", "max_store_size", "commit_records", "max_frame_size", "max_inflated_size"),

@@ -31,7 +31,7 @@ module Fluent::Plugin
     FRAME_MARGIN = 1024 # bytes of a frame that are not the chunk's: tag, id, count
 
     # BEGIN generated from config.py
-    desc 'Model bundle: a directory, or the name of a shipped one. (default hdfs)'
+    desc 'Model bundle: a directory, or the name of a shipped one.'
     config_param :bundle, :string
     desc 'Field that holds the log message.'
     config_param :message_field, :string, default: nil

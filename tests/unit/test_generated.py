@@ -47,6 +47,8 @@ def test_ruby_sees_what_python_declares() -> None:
     declared = re.findall(r"config_param :(\w+), :string(, default: nil)?$", config.ruby_block(), re.MULTILINE)
     assert [name for name, _ in declared] == [f.name for f in config.params("pipe")]
     assert [name for name, optional in declared if not optional] == ["bundle"]
+    assert "shipped one.'\n    config_param :bundle, :string\n" in config.ruby_block()  # no word of a default there
+    assert "| `bundle` | string | hdfs; none in a `<match>` block, which must name it |" in config.markdown_table()
 
 
 def test_defaults_that_ruby_repeats_are_the_declared_ones() -> None:
