@@ -31,11 +31,11 @@ _WHAT = {
 }
 
 
-def main(argv: Sequence[str] | None = None) -> int:
-    """Run one command; exit codes as `fluent-krone`."""
+def main(argv: Sequence[str] | None = None, prog: str = "python -m export") -> int:
+    """Run one command; exit codes as `fluent-krone`. `prog` is what the user typed."""
     if isinstance(sys.stdout, io.TextIOWrapper):
         sys.stdout.reconfigure(errors="backslashreplace")  # a terminal that can't draw a tree is no reason to stop
-    flags = _parser().parse_args(argv)
+    flags = _parser(prog).parse_args(argv)
     command: Callable[[argparse.Namespace], None] = flags.command
     try:
         command(flags)
@@ -48,11 +48,14 @@ def main(argv: Sequence[str] | None = None) -> int:
         where = f"{error.filename}: " if error.filename else ""
         print(f"export: {where}{error.strerror or error}", file=sys.stderr)
         return 1
+    except KeyboardInterrupt:
+        print("export: interrupted", file=sys.stderr)
+        return 1
     return 0
 
 
-def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(prog="export", description="Fit a model bundle to a log, offline.")
+def _parser(prog: str) -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog=prog, description="Fit a model bundle to a log, offline.")
     commands = parser.add_subparsers(title="commands", required=True, metavar="COMMAND")
     command = commands.add_parser("fit", help="all stages: log → bundle", description="From a log to a model bundle.")
     command.set_defaults(command=_fit, until="bundle")
@@ -180,7 +183,7 @@ def _fit(flags: argparse.Namespace) -> None:
     work = options.output.with_name(options.output.name + ".work")
     try:
         fit(Work(work, options))
-    except (KroneError, OSError):
+    except (KroneError, OSError, KeyboardInterrupt):
         if _is_worth_keeping(work):
             print(f"export: what was done so far is in {work}: the same command goes on from there", file=sys.stderr)
         raise

@@ -281,7 +281,7 @@ def _export(arguments: list[str]) -> int:
             raise
         sys.path.insert(0, str(Path(__file__).parent.parent))
         command = importlib.import_module("export.cli")
-    return int(command.main(arguments))
+    return int(command.main(arguments, prog="fluent-krone export"))
 
 
 def _start_logging(config: Config) -> None:

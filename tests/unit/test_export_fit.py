@@ -8,6 +8,7 @@ import json
 import os
 import random
 import resource
+import signal
 import subprocess
 import sys
 from collections.abc import Callable, Iterator, Sequence
@@ -399,6 +400,31 @@ def test_sessions_already_cut_may_name_nested_fields(tmp_path: Path, run: Run) -
 
 
 # -- bad input: one line, exit code 1, no bundle
+
+
+@pytest.mark.parametrize("module", ["export", "fluent_krone"])
+def test_ctrl_c_is_told_in_one_line(tmp_path: Path, module: str) -> None:
+    path = tmp_path / "endless.log"
+    os.mkfifo(path)
+    arguments = [*(["export"] if module == "fluent_krone" else []), "fit", "--input", path, *KEY]
+    environment = {**os.environ, "PYTHONPATH": str(REPOSITORY)}
+    with (
+        subprocess.Popen(
+            [sys.executable, "-m", module, *arguments], env=environment, stderr=subprocess.PIPE, text=True
+        ) as fitting,
+        path.open("w"),
+    ):  # waits for the reader
+        fitting.send_signal(signal.SIGINT)
+        _, error = fitting.communicate(timeout=60)
+    assert (fitting.returncode, error) == (1, "export: interrupted\n")
+
+
+def test_the_usage_is_what_the_user_typed(tmp_path: Path) -> None:
+    environment = {**os.environ, "PYTHONPATH": str(REPOSITORY)}
+    for typed in (["export"], ["fluent_krone", "export"]):
+        command = [sys.executable, "-m", *typed, "fit", "--help"]
+        shown = subprocess.run(command, env=environment, capture_output=True, text=True, check=True).stdout
+        assert shown.startswith(f"usage: {'fluent-krone' if len(typed) > 1 else 'python -m'} export fit ")
 
 
 def complains(run: Run, tmp_path: Path, *arguments: Any) -> str:
