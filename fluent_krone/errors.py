@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Literal
+
 
 class KroneError(Exception):
     """Base of every error that fluent-krone raises on purpose; told in one line, exit code 1."""
@@ -23,10 +25,14 @@ class ExportError(KroneError):
     """The input of the offline export can't be made into a bundle: the message says what is missing."""
 
 
-class RecordError(KroneError):
-    """One bad record: counted under `reason`, set aside, the rest goes on."""
+# All there are; docs/operations.md tells an operator what to do about each.
+SetAside = Literal["not_a_map", "no_message", "line_format", "no_session_key", "undecodable"]
 
-    def __init__(self, reason: str, message: str) -> None:
+
+class RecordError(KroneError):
+    """One bad record: counted under `reason`, set aside, the rest goes on. (`bad_time` costs only the time.)"""
+
+    def __init__(self, reason: SetAside | Literal["bad_time"], message: str) -> None:
         super().__init__(message)
         self.reason = reason
 

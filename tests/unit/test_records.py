@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import re
 import time
-from typing import Any
+from pathlib import Path
+from typing import Any, get_args
 
 import pytest
 
 from fluent_krone.core.records import InputSettings, RecordReader, as_bytes, field_getter, parse_time
-from fluent_krone.errors import ConfigError, RecordError
+from fluent_krone.errors import ConfigError, RecordError, SetAside
 
 
 def reader(*session_key: str, **options: Any) -> RecordReader:
@@ -227,3 +229,9 @@ def test_override_keeps_what_is_not_given() -> None:
     assert settings.override(session_key=None, message_field="text") == InputSettings(
         session_key=("id",), message_field="text"
     )
+
+
+def test_each_reason_to_set_a_record_aside_is_documented() -> None:
+    text = (Path(__file__).parents[2] / "docs" / "operations.md").read_text(encoding="utf-8")
+    table = text.split("| reason | the record |")[1].split("\n\n")[0]
+    assert set(re.findall(r"^\| `(\w+)` \|", table, re.MULTILINE)) == set(get_args(SetAside))
