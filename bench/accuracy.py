@@ -17,7 +17,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -29,11 +29,12 @@ import numpy as np
 import pandas
 from numpy.typing import NDArray
 
-from export.calibrate import DECIMALS, RULES, Calibration, train_and_calibrate
+from export.calibrate import DECIMALS, RULES, Calibration, calibrate
 from export.hierarchy import extract
 from export.mine import mine
 from export.sequences import Event, TrainingSession, cut_sessions, texts
-from fluent_krone.core.cascade import Cascade, Clearing
+from export.to_onnx import fit_onnx
+from fluent_krone.core.cascade import Cascade
 from fluent_krone.core.hierarchy import Hierarchy, Leaf
 from fluent_krone.core.localise import localise
 from fluent_krone.core.records import InputSettings
@@ -114,13 +115,10 @@ class Fitted:
     calibration: Calibration
 
     def cascade(self) -> Cascade:
-        return Cascade(self.hierarchy, self.patterns, self.nested, self.clearing())
-
-    def clearing(self) -> Clearing:
-        return Clearing(**{f.name: getattr(self.calibration, f.name) for f in fields(Clearing)})
+        return Cascade(self.hierarchy, self.patterns, self.nested, self.calibration.clearing)
 
     def rule(self) -> str:
-        return next(name for name, clearing in RULES.items() if clearing == self.clearing())
+        return next(name for name, clearing in RULES.items() if clearing == self.calibration.clearing)
 
 
 def local_context(sessions: Iterable[LogKeys], hierarchy: Hierarchy, automaton: Automaton = "off") -> LocalContext:
@@ -130,7 +128,8 @@ def local_context(sessions: Iterable[LogKeys], hierarchy: Hierarchy, automaton: 
 
 
 def fit(sessions: Sequence[LogKeys], hierarchy: Hierarchy, cache_size: int = 20_000) -> Fitted:
-    model, calibration, content = train_and_calibrate(sessions, hierarchy)
+    model, content = fit_onnx(sessions, hierarchy)
+    calibration = calibrate(sessions, hierarchy)
     nested = NestedAware(
         hierarchy,
         content,

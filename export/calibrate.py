@@ -7,7 +7,7 @@ a detector is worth shows on faults injected into those sessions, what it costs 
 from __future__ import annotations
 
 import math
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 
@@ -18,7 +18,6 @@ from fluent_krone.core.hierarchy import Hierarchy
 from fluent_krone.detect.nested_aware import nested_counts
 from fluent_krone.types import Level
 
-from .to_onnx import check_onnx, to_onnx
 from .train import DensityModel, Doubles, Ints, LogKeys, Table, fit_table, prototype_limit, tabulate
 
 FOLDS, REPEATS = 5, 3
@@ -31,7 +30,6 @@ MANY_SESSIONS = 30_000  # from here one repeat settles the threshold
 FAULTS = 200  # injected per kind and fold
 TIE = 0.01  # of mean detection rate: no reason to leave the preferred rule
 DECIMALS = 4  # to which the runtime rounds scores before it compares
-MAX_CHECKED = 300
 
 KINDS = ("missing", "extra", "repeated", "reordered", "truncated", "wrong_status", "foreign_step")
 # What makes a session abnormal, in order of preference.
@@ -42,6 +40,7 @@ RULES: Mapping[str, Clearing] = {
     "patterns": Clearing(patterns_clear=True, nested_clears=False),
     "both": Clearing(patterns_clear=True, nested_clears=True),
 }
+_TOLD = ("nested", "patterns", "both", "either", "any")  # the order in which reports name them
 
 Progress = Callable[[int, int], None]  # steps done, of how many
 Judged = tuple[float, bool, bool]
@@ -65,30 +64,10 @@ class Calibration:
     false_alarms: dict[str, float]
     scores: Doubles
 
-
-def train_and_calibrate(
-    sessions: Sequence[Sequence[int]],
-    hierarchy: Hierarchy,
-    *,
-    seed: int = 0,
-    on_progress: Progress = lambda done, total: None,
-) -> tuple[DensityModel, Calibration, bytes]:
-    """The density of normal `sessions` (log keys), its calibration, and the model as ONNX, checked against it.
-
-    Deterministic for a seed. Raises ExportError when there is no session, or when the exported model differs.
-    """
-    steps = _repeats(len(sessions)) * _folds(len(sessions)) + 1
-    table = tabulate(sessions, hierarchy)
-    model = fit_table(table, np.arange(len(sessions)), hierarchy, seed=seed)
-    content = to_onnx(model)
-    every = max(1, len(model.normal) // MAX_CHECKED)
-    strange = list(range(len(hierarchy.rows)))
-    check_onnx(content, model, [(), strange, strange[::-1] * 3, *model.normal[::every]])
-    on_progress(1, steps)
-    calibration = calibrate(
-        sessions, hierarchy, table=table, seed=seed, on_progress=lambda done, _: on_progress(done + 1, steps)
-    )
-    return model, calibration, content
+    @property
+    def clearing(self) -> Clearing:
+        """Who may clear whom, as a bundle says it."""
+        return Clearing(self.patterns_clear, self.nested_clears, self.counts_flag)
 
 
 def calibrate(
@@ -257,15 +236,17 @@ class _Trial:
 
 def _rates(judged: Sequence[Judged], threshold: float) -> dict[str, float]:
     """Share flagged, by rule."""
-    flags = [(not score <= threshold, unseen, new_counts) for score, unseen, new_counts in judged]
-    flagged = {
-        "nested": sum(nested for nested, _, _ in flags),
-        "patterns": sum(unseen for _, unseen, _ in flags),
-        "both": sum(nested and unseen for nested, unseen, _ in flags),
-        "either": sum(nested or unseen for nested, unseen, _ in flags),
-        "any": sum(any(flag) for flag in flags),
-    }
-    return {rule: n / max(1, len(flags)) for rule, n in flagged.items()}
+    flagged = Counter(rule for session in judged for rule in _flagged_by(session, threshold))
+    return {rule: flagged[rule] / max(1, len(judged)) for rule in _TOLD}
+
+
+def _flagged_by(session: Judged, threshold: float) -> list[str]:
+    score, unseen, new_counts = session
+    return [
+        rule
+        for rule, clearing in RULES.items()
+        if clearing.finds_abnormal(unseen, lambda: not score <= threshold, lambda: new_counts)
+    ]
 
 
 class _Patterns:

@@ -31,16 +31,14 @@ from fluent_krone.core.sessions import SessionSettings
 from fluent_krone.detect.bundle import Bundle, NestedFiles, load_bundle, write_bundle
 from fluent_krone.errors import ExportError, RecordError
 from fluent_krone.inputs import count_events, is_abnormal, read_events, read_labels, read_rows
-from fluent_krone.types import LEVELS, Level
 
 from . import golden, hierarchy, mine, source
-from .sequences import TrainingSession, cut_sessions
+from .sequences import TrainingSession, cut_sessions, patterns_of
 from .stages import Options, Stage, Work, run_stages
 
 _GOLDEN_EVENTS = 60
 _CUT_SHARE = 0.05
 _IDLE_TIMEOUT_S = 1800.0  # where nothing better is known
-_CHECKED = 300  # normal sessions on which the model's ONNX form is held to the model
 _ALERT_SESSIONS = 300  # judged to show alerts in the report
 _READS = ("input", "sessions", "templates")
 _INPUT = tuple(f.name for f in dataclasses.fields(InputSettings))
@@ -306,14 +304,10 @@ def _training(work: Work) -> list[TrainingSession]:
 
 
 def _train(work: Work) -> None:
-    from . import to_onnx, train  # numpy and onnx: only here, so that the first stages start fast
+    from . import to_onnx  # numpy and onnx: only here, so that the first stages start fast
 
     sessions = [session.log_keys for session in _training(work)]
-    model = train.fit_density(sessions, Hierarchy(_leaves(work)), seed=work.options.seed)
-    content = to_onnx.to_onnx(model)
-    every_key = list(range(len(model.hierarchy.rows)))
-    some = model.normal[:: max(1, len(model.normal) // _CHECKED)]
-    to_onnx.check_onnx(content, model, [(), every_key, every_key[::-1] * 3, *some])
+    model, content = to_onnx.fit_onnx(sessions, Hierarchy(_leaves(work)), seed=work.options.seed)
     fields = {"columns": list(model.columns), "weights": model.weights.tolist(), "normal": model.normal}
     work.write("nested_aware.onnx", content)
     work.write_json("nested_aware.json", fields)
@@ -482,7 +476,7 @@ def _content(work: Work) -> dict[str, Any]:
         "session_settings": _settings_of(facts),
         "rows": [(leaf.template, leaf.entity, leaf.action, leaf.status, leaf.source) for leaf in leaves],
         "counts": [counts[key] for key in range(len(leaves))],
-        "patterns": _patterns(training, Hierarchy(leaves)),
+        "patterns": patterns_of((session.log_keys for session in training), Hierarchy(leaves)),
         "training": [session.key for session in training],
         "nested": NestedFiles(
             model=work.file("nested_aware.onnx").read_bytes(),
@@ -517,14 +511,6 @@ def source_of(options: Options) -> Path:
 
 def _settings_of(facts: dict[str, Any]) -> SessionSettings:
     return SessionSettings(**facts["settings"] | {"end_templates": tuple(facts["settings"]["end_templates"])})
-
-
-def _patterns(training: Sequence[TrainingSession], tree: Hierarchy) -> dict[Level, list[tuple[int, ...]]]:
-    seen: dict[Level, set[tuple[int, ...]]] = {level: set() for level in LEVELS}
-    for log_keys in {session.log_keys for session in training}:
-        for seq in tree.decompose(log_keys):
-            seen[seq.level].add(seq.pattern)
-    return {level: sorted(seen[level]) for level in LEVELS}
 
 
 def _golden_records(work: Work, bundle: Bundle) -> list[dict[str, str]]:

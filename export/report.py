@@ -296,21 +296,17 @@ def fit_judge(sessions: Sequence[LogKeys], hierarchy: Hierarchy, seed: int) -> J
     """The bundle's own procedure on other sessions: density, threshold, and who may clear whom."""
     model = fit_density(sessions, hierarchy, seed=seed)
     calibration = calibrate(sessions, hierarchy, seed=seed)
-    patterns_clear, nested_clears = calibration.patterns_clear, calibration.nested_clears
     counted = {_counts(log_keys, hierarchy) for log_keys in set(sessions)}
     seen = {seq for log_keys in set(sessions) for seq in _patterns(log_keys, hierarchy)}
     scored = functools.cache(lambda log_keys: round(model.score(log_keys), DECIMALS))
     unseen = functools.cache(lambda log_keys: not seen.issuperset(_patterns(log_keys, hierarchy)))
 
     def is_abnormal(log_keys: LogKeys) -> bool:
-        if calibration.counts_flag and _counts(log_keys, hierarchy) not in counted:
-            return True
-        unlikely = not scored(log_keys) <= calibration.threshold
-        if patterns_clear and nested_clears:
-            return unlikely and unseen(log_keys)
-        if patterns_clear:
-            return unseen(log_keys)
-        return unlikely or (not nested_clears and unseen(log_keys))
+        return calibration.clearing.finds_abnormal(
+            unseen(log_keys),
+            lambda: not scored(log_keys) <= calibration.threshold,
+            lambda: _counts(log_keys, hierarchy) not in counted,
+        )
 
     def judge(judged: Sequence[LogKeys]) -> tuple[Floats, Flags]:
         scores = np.array([scored(log_keys) for log_keys in judged], np.float64)

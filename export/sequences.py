@@ -11,7 +11,7 @@ from fluent_krone.core.hierarchy import Hierarchy, Leaf
 from fluent_krone.core.records import InputSettings, RecordReader, SessionKey
 from fluent_krone.core.sessions import Session, SessionSettings
 from fluent_krone.errors import RecordError
-from fluent_krone.types import Level, Seq
+from fluent_krone.types import LEVELS, Level, Seq
 
 Event = tuple[int | None, dict[bytes, Any]]
 _SLICE = 10_000
@@ -89,3 +89,12 @@ def cut_sessions(
 
 
 _NEVER_NS = 2**62  # offline, no event lies in the future
+
+
+def patterns_of(sessions: Iterable[tuple[int, ...]], tree: Hierarchy) -> dict[Level, list[tuple[int, ...]]]:
+    """The patterns that sessions (log keys) have, by level, sorted: what Local-Context takes for normal."""
+    seen: dict[Level, set[tuple[int, ...]]] = {level: set() for level in LEVELS}
+    for log_keys in set(sessions):
+        for seq in tree.decompose(log_keys):
+            seen[seq.level].add(seq.pattern)
+    return {level: sorted(seen[level]) for level in LEVELS}

@@ -6,15 +6,15 @@ import sys
 from collections import Counter
 from pathlib import Path
 
-from fluent_krone.core.cascade import Clearing
 from fluent_krone.core.hierarchy import Hierarchy, Leaf
 from fluent_krone.core.records import InputSettings
 from fluent_krone.core.sessions import SessionSettings
 from fluent_krone.detect.bundle import NestedFiles, load_bundle, write_bundle
 from fluent_krone.simulator import IDLE_TIMEOUT_S, SESSION_KEY, STEPS, normal_courses
-from fluent_krone.types import LEVELS, Level
 
-from .calibrate import train_and_calibrate
+from .calibrate import calibrate
+from .sequences import patterns_of
+from .to_onnx import fit_onnx
 
 SESSIONS = 200_000  # so many that hardly a course of the simulator stays unseen
 SEED = "training"
@@ -25,14 +25,11 @@ def fit_demo(folder: Path, sessions: int = SESSIONS) -> None:
     number = {name: log_key for log_key, name in enumerate(STEPS)}
     training = [tuple(number[step] for step in course) for course in normal_courses(sessions, SEED)]
     tree = Hierarchy([Leaf(step.template, step.entity, step.action, step.status) for step in STEPS.values()])
-    patterns: dict[Level, set[tuple[int, ...]]] = {level: set() for level in LEVELS}
-    for log_keys in set(training):
-        for seq in tree.decompose(log_keys):
-            patterns[seq.level].add(seq.pattern)
     counts: Counter[int] = Counter()
     for log_keys in training:
         counts.update(log_keys)
-    model, calibration, content = train_and_calibrate(training, tree)
+    model, content = fit_onnx(training, tree)
+    calibration = calibrate(training, tree)
     folder.mkdir(parents=True, exist_ok=True)
     write_bundle(
         folder,
@@ -41,7 +38,7 @@ def fit_demo(folder: Path, sessions: int = SESSIONS) -> None:
         session_settings=SessionSettings(idle_timeout=IDLE_TIMEOUT_S),
         rows=[(*row, "simulator") for row in ((s.template, s.entity, s.action, s.status) for s in STEPS.values())],
         counts=[counts[log_key] for log_key in range(len(STEPS))],
-        patterns={level: sorted(seen) for level, seen in patterns.items()},
+        patterns=patterns_of(training, tree),
         training=[],
         golden=[],
         nested=NestedFiles(
@@ -52,7 +49,7 @@ def fit_demo(folder: Path, sessions: int = SESSIONS) -> None:
             threshold=calibration.threshold,
             band=calibration.band,
         ),
-        clearing=Clearing(calibration.patterns_clear, calibration.nested_clears, calibration.counts_flag),
+        clearing=calibration.clearing,
         training_summary={"sessions": len(training), "events": counts.total()},
     )
     load_bundle(str(folder))

@@ -17,14 +17,29 @@ import onnx
 from numpy.typing import NDArray
 from onnx import TensorProto, helper, numpy_helper
 
+from fluent_krone.core.hierarchy import Hierarchy
 from fluent_krone.detect.nested_aware import NestedAware
 from fluent_krone.errors import ExportError
 
-from .train import BANDWIDTH, DensityModel
+from .train import BANDWIDTH, DensityModel, fit_density
 
 OPSET, IR_VERSION = 17, 8  # what onnxruntime 1.14 already reads
 NEAREST = 5
+_CHECKED = 300  # normal sessions on which the ONNX form is held to the model
 _TOLERANCE = 1e-4  # relative: outputs are float32
+
+
+def fit_onnx(sessions: Sequence[Sequence[int]], hierarchy: Hierarchy, *, seed: int = 0) -> tuple[DensityModel, bytes]:
+    """The density of normal `sessions` (log keys), and as ONNX, checked against it; the same for the same seed.
+
+    Raises ExportError when there is no session, or when the exported model differs.
+    """
+    model = fit_density(sessions, hierarchy, seed=seed)
+    content = to_onnx(model)
+    every_key = list(range(len(hierarchy.rows)))
+    some = model.normal[:: max(1, len(model.normal) // _CHECKED)]
+    check_onnx(content, model, [(), every_key, every_key[::-1] * 3, *some])
+    return model, content
 
 
 def to_onnx(model: DensityModel) -> bytes:

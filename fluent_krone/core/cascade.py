@@ -7,7 +7,7 @@ sessions. Source: KRONE (arXiv 2602.07303), where Local-Context always clears; h
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from ..types import LEVELS, Level, Seq, Verdict
@@ -31,6 +31,20 @@ class Clearing:
     patterns_clear: bool = True
     nested_clears: bool = True
     counts_flag: bool = False
+
+    def finds_abnormal(self, unseen: bool, nested: Callable[[], bool], new_counts: Callable[[], bool]) -> bool:
+        """The verdict, where a session has an unseen pattern or not; the others are asked only where they have a say.
+
+        `nested`: is the density below its threshold; `new_counts`: had no normal session these counts.
+
+        >>> Clearing(patterns_clear=True, nested_clears=True).finds_abnormal(True, lambda: False, lambda: False)
+        False
+        """
+        if self.counts_flag and new_counts():
+            return True
+        if self.patterns_clear and not unseen:
+            return False
+        return nested() or (unseen and not self.nested_clears)
 
 
 class Cascade:
@@ -77,12 +91,12 @@ class Cascade:
     def _is_abnormal(self, unseen: bool, keys: Sequence[int]) -> bool:
         if self.nested is None:
             return unseen
-        if self._clearing.counts_flag and not self.nested.has_counts(keys):
-            return True
-        if self._clearing.patterns_clear and not unseen:
-            return False
-        flagged = self.nested.is_abnormal(self.nested.density(keys).score)
-        return flagged if flagged == unseen else flagged or not self._clearing.nested_clears
+        detector = self.nested
+        return self._clearing.finds_abnormal(
+            unseen,
+            lambda: detector.is_abnormal(detector.density(keys).score),
+            lambda: not detector.has_counts(keys),
+        )
 
     def _is_decided(self, state: State, keys: Sequence[int]) -> bool:
         """Whether the session is abnormal whatever may still come. `keys` end with the event that led to `state`.

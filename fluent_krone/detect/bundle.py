@@ -19,7 +19,7 @@ import dataclasses
 import hashlib
 import io
 import json
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -31,7 +31,7 @@ from ..core.hierarchy import Hierarchy, Leaf, NoneActions
 from ..core.records import InputSettings, SessionKey, as_fields
 from ..core.sessions import SessionSettings
 from ..errors import BundleError, ConfigError
-from ..types import LEVELS, Finding
+from ..types import LEVELS, Finding, Level
 from .local_context import Automaton, LocalContext
 from .nested_aware import NestedAware
 
@@ -261,7 +261,7 @@ def write_bundle(
     session_settings: SessionSettings,
     rows: Sequence[Sequence[str]],
     counts: Sequence[int],
-    patterns: dict[str, list[tuple[int, ...]]],
+    patterns: Mapping[Level, Sequence[tuple[int, ...]]],
     training: Iterable[SessionKey],
     golden: Sequence[Golden],
     nested: NestedFiles | None = None,

@@ -7,6 +7,7 @@ import random
 import re
 from collections import Counter
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from html.parser import HTMLParser
 from itertools import pairwise
 from types import SimpleNamespace
@@ -357,8 +358,7 @@ def test_the_own_detector_is_refitted_with_its_clearing_rule(
 ) -> None:
     def decided(sessions: Any, tree: Any, *, seed: int) -> Any:
         found = calibrate(sessions, tree, seed=seed)
-        clearing = dict(zip(("patterns_clear", "nested_clears", "counts_flag"), rule, strict=True))
-        return SimpleNamespace(threshold=found.threshold, band=found.band, **clearing)
+        return replace(found, **dict(zip(("patterns_clear", "nested_clears", "counts_flag"), rule, strict=True)))
 
     monkeypatch.setattr(report_module, "calibrate", decided)
     train, hierarchy = [s.log_keys for s in rides(200)], Hierarchy(ROWS)
