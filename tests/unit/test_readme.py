@@ -1,4 +1,4 @@
-"""What README shows first is what comes out today."""
+"""What README shows first is what comes out today; and the list of peers names all tests that have one."""
 
 from __future__ import annotations
 
@@ -57,3 +57,9 @@ def test_the_alert_that_readme_shows_is_the_one_that_comes_out() -> None:
     shown = json.loads(alert)
     assert real.tag == "krone.app.hdfs"
     assert {k: real.record[k] for k in shown if k != "…" and not fits(shown[k], real.record[k])} == {}
+
+
+def test_each_end_to_end_test_is_listed_with_its_peers() -> None:
+    folder = REPOSITORY / "tests" / "e2e"
+    listed = re.findall(r"^\| `(test_\w+\.py)` \|", (folder / "README.md").read_text(encoding="utf-8"), re.M)
+    assert sorted(listed) == sorted(path.name for path in folder.glob("test_*.py"))
