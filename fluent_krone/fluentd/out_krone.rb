@@ -174,9 +174,11 @@ module Fluent::Plugin
       @closing = false # no chunk goes down any more, no child is started
       @flushed = false
       @in_flight = {} # chunk id => bytes, oldest first; also the chunk that waits for the child
-      @deaths = Hash.new(0) # chunk id => children that died while it was in flight
+      @deaths = Hash.new(0) # chunk id => children that died while they had it alone
+      @suspects = {} # chunk ids: one of them may have killed the child, so they go down one by one
+      @waiting = nil # the chunk in flight that the child does not have yet
       @deaths_in_a_row = 0 # without an ack between them
-      @counters = { 'krone_children_started' => 0, 'krone_alerts_routed' => 0, 'krone_alerts_refused' => 0 }
+      @counters = %w[children_started alerts_routed alerts_refused chunks_given_up].to_h { |name| ["krone_#{name}", 0] }
       @child_stats = {}
       @write_lock = Mutex.new # one frame at a time
     end
@@ -190,6 +192,7 @@ module Fluent::Plugin
       if system_config.workers > 1
         raise Fluent::ConfigError, "each worker would see a part of each session: put @type krone into <worker 0>"
       end
+      @most_deaths = @buffer_config.retry_max_times || 10
       @chunk_room = Fluent::Config.size_value(@max_frame_size || DEFAULT_FRAME_SIZE) - FRAME_MARGIN
       if @buffer.chunk_limit_size > @chunk_room
         raise Fluent::ConfigError, "chunk_limit_size #{@buffer.chunk_limit_size} of <buffer> must be at least 1k below " \
@@ -210,13 +213,16 @@ module Fluent::Plugin
     end
 
     def try_write(chunk)
-      chunk.open do |io|
-        if io.size > @chunk_room # which chunk_limit_size allows where the buffer compresses
-          raise Fluent::UnrecoverableError, "a chunk of #{io.size} bytes is too large for max_frame_size: lower chunk_limit_size"
-        end
+      return give_up(chunk, "fluent-krone died over it #{@most_deaths} times") if @deaths[chunk.unique_id] >= @most_deaths
+
+      fits = chunk.open do |io|
+        next false if io.size > @chunk_room # which chunk_limit_size allows where the buffer compresses
+
         child = admit(chunk.unique_id, io.size)
         hand_over(child, chunk, io) if child
+        true
       end
+      give_up(chunk, 'it is too large for max_frame_size: lower chunk_limit_size') unless fits
     end
 
     # Drains in the order that the data takes: buffer, child, alerts. The outputs that alerts go to stop after this one.
@@ -287,19 +293,34 @@ module Fluent::Plugin
     end
 
     # Newest first, as each goes to the head of the queue. A chunk that the flush thread has taken from the queue and not
-    # brought to `admit` yet is the newest: without it, it would overtake the others. Two deaths over a chunk are one of
-    # Fluentd's own retries, so that retry_max_times and <secondary> end what would go on for ever.
+    # brought to `admit` yet is the newest: without it, it would overtake the others. None counts as a retry: that state
+    # is the whole output's, so that other chunks would go to <secondary>, or all of them at the limit.
     def take_back
       change { @child = nil }
       wait_until(Fluent::Clock.now + TAKE_BACK_WAIT) { @buffer.dequeued.each_key.all? { |id| @in_flight.key?(id) } }
       @lock.synchronize do
         @deaths_in_a_row += 1
-        @in_flight.keys.reverse_each do |id|
-          rollback_write(id, update_retry: (@deaths[id] += 1) > 1)
-        end
+        with_child = @in_flight.keys - [@waiting]
+        with_child.each { |id| @suspects[id] = true }
+        @deaths[with_child.first] += 1 if with_child.size == 1 # of several nobody knows which: they go on one by one
+        @in_flight.keys.reverse_each { |id| rollback_write(id, update_retry: false) }
         @in_flight.clear
         @changed.broadcast
       end
+    end
+
+    # What Fluentd does at an UnrecoverableError: this one chunk goes to <secondary>, else to its backup directory.
+    # (Raised where the commit is delayed, Fluentd 1.18 would forget to take the chunk out of the buffer.)
+    def give_up(chunk, reason)
+      log.error 'a chunk is given up', reason: reason, bytes: chunk.bytesize, chunk: dump_unique_id_hex(chunk.unique_id)
+      if @secondary.nil? || @secondary.delayed_commit
+        backup_chunk(chunk, false, true)
+      else
+        @secondary.write(chunk)
+        commit_write(chunk.unique_id, secondary: true)
+      end
+      @lock.synchronize { @deaths.delete(chunk.unique_id) }
+      @counters['krone_chunks_given_up'] += 1
     end
 
     # `2026-01-01 00:00:00,000 INFO name text`: the time is ours to write. What has no level was not meant for a log.
@@ -320,9 +341,12 @@ module Fluent::Plugin
       change do
         @in_flight.delete(id) # after a commit time-out it goes to the end again
         @in_flight[id] = bytes
+        @waiting = id
+        @suspects.clear if @in_flight.size == 1 && !@suspects.key?(id) # those that are left were given up
       end
       came = wait_until(Fluent::Clock.now + CHILD_WAIT) { @closing || !@in_flight.key?(id) || (@child && room?) }
       @lock.synchronize do
+        @waiting = nil
         return @child if came && !@closing && @in_flight.key?(id)
 
         @in_flight.delete(id)
@@ -331,7 +355,7 @@ module Fluent::Plugin
     end
 
     def room?
-      @in_flight.size == 1 || @in_flight.each_value.sum <= WINDOW
+      @in_flight.size == 1 || (@suspects.empty? && @in_flight.each_value.sum <= WINDOW)
     end
 
     # [tag, bin 32 of the chunk as it lies in the buffer, option]
@@ -387,6 +411,7 @@ module Fluent::Plugin
       commit_write(id)
       change do
         @in_flight.delete(id)
+        @suspects.delete(id)
         @deaths.delete(id)
         @deaths_in_a_row = 0
       end

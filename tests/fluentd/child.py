@@ -5,6 +5,7 @@ Run as `python child.py DIR pipe --tag=… …`; DIR remembers acts over a child
   describe   send one alert with what this child knows: its arguments, its pid, the chunk's bytes
   print      print to standard output, which must not disturb the pipe
   hold       ack this chunk only at the flush
+  hold_once  the same, the first time this record comes
   stats      report statistics
   die        be killed, whenever this record comes
   die_once   be killed, the first time this record comes
@@ -48,7 +49,7 @@ class Actor:
         for record in records:
             self._act(record, chunk)
         self._taken += len(records)
-        if any(record.get("do") == "hold" for record in records):
+        if any(record.get("do") == "hold" or self._is_held_once(record) for record in records):
             self._held.append(ack)
         else:
             ack()
@@ -78,9 +79,12 @@ class Actor:
             case "garbage" if self._first_time():
                 os.write(self._door._stdout, b"\xc1")
 
-    def _first_time(self) -> bool:
-        seen = (self._memory / "seen").exists()
-        (self._memory / "seen").touch()
+    def _is_held_once(self, record: dict[str, Any]) -> bool:
+        return record.get("do") == "hold_once" and self._first_time("held")
+
+    def _first_time(self, name: str = "seen") -> bool:
+        seen = (self._memory / name).exists()
+        (self._memory / name).touch()
         return not seen
 
     def _alert(self, tag: str, record: dict[str, Any]) -> Alert:

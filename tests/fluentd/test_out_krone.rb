@@ -218,7 +218,7 @@ class KroneOutputTest < Test::Unit::TestCase
   sub_test_case 'a child that dies' do
     test 'is replaced, and what it had not acked comes again, in order, without counting as a retry' do
       d = driver('shutdown_timeout 0.5')
-      records = [{ 'n' => 0, 'do' => 'hold' }, { 'n' => 1 }, { 'n' => 2, 'do' => 'die_once' }, { 'n' => 3 }, { 'n' => 4 }]
+      records = [{ 'n' => 0, 'do' => 'hold_once' }, { 'n' => 1 }, { 'n' => 2, 'do' => 'die_once' }, { 'n' => 3 }, { 'n' => 4 }]
       d.run(timeout: 30, flush: false) do
         records.each { |record| d.feed('app', TIME, record) }
         sleep 0.05 until taken.last == 'app 4'
@@ -270,27 +270,41 @@ class KroneOutputTest < Test::Unit::TestCase
       assert_equal(['app 0'], taken)
     end
 
-    test 'over and over on one chunk leaves it to <secondary>' do
-      config = conf('', buffer: "retry_max_times 3\nretry_wait 0.1\nretry_randomize false\nretry_secondary_threshold 0.3")
-      config.elements << Fluent::Config::Element.new('secondary', '', { '@type' => 'secondary_file', 'directory' => @dir }, [])
-      d = Fluent::Test::Driver::Output.new(Fluent::Plugin::KroneOutput).configure(config)
-      d.run(timeout: 30, flush: false) do
-        d.feed('app', TIME, { 'n' => 1, 'do' => 'die' })
-        sleep 0.05 until Dir[File.join(@dir, 'dump.bin*')].any?
-      end
-      assert_operator(taken.size, :>=, 2)
+    def driver_with_secondary(buffer)
+      config = conf('', buffer: buffer)
+      secondary = { '@type' => 'secondary_file', 'directory' => @dir }
+      config.elements << Fluent::Config::Element.new('secondary', '', secondary, [])
+      Fluent::Test::Driver::Output.new(Fluent::Plugin::KroneOutput).configure(config)
     end
 
-    test 'twice over one chunk counts as a retry of Fluentd, which retry_max_times ends' do
-      d = driver(buffer: "retry_max_times 1\nretry_wait 0.1\nretry_randomize false")
+    def rejected
+      Dir[File.join(@dir, 'dump.bin*')].flat_map do |path|
+        Fluent::MessagePackFactory.msgpack_unpacker.feed_each(File.binread(path)).map { |_, record| record['n'] }
+      end
+    end
+
+    test 'over and over on one chunk leaves that to <secondary>, not those that were with it' do
+      d = driver_with_secondary('retry_max_times 2')
+      records = [{ 'n' => 0, 'do' => 'hold_once' }, { 'n' => 1, 'do' => 'die' }, { 'n' => 2 }, { 'n' => 3 }]
+      d.run(timeout: 60, flush: false) do
+        records.each { |record| d.feed('app', TIME, record) }
+        sleep 0.05 until taken.last == 'app 3'
+        assert_equal([1, 0], d.instance.statistics['output'].values_at('krone_chunks_given_up', 'retry_count'))
+      end
+      assert_equal([1], rejected)
+      assert_equal(['app 0', 'app 1', 'app 0', 'app 1', 'app 1', 'app 2', 'app 3'], taken)
+    end
+
+    test 'over and over on one chunk leaves that to the backup directory where there is no <secondary>' do
+      d = driver(buffer: 'retry_max_times 1')
       d.run(timeout: 30, flush: false) do
         d.feed('app', TIME, { 'n' => 1, 'do' => 'die' })
-        sleep 0.05 until d.instance.num_errors.positive? && d.instance.buffer.queue.empty? && d.instance.dequeued_chunks.empty?
+        sleep 0.05 until d.instance.buffer.queue.empty? && d.instance.dequeued_chunks.empty?
         d.feed('app', TIME, { 'n' => 2 })
         sleep 0.05 until taken.last == 'app 2'
       end
-      assert_equal(2, d.instance.num_errors)
-      assert_equal(3, taken.count('app 1'))
+      assert_equal(['app 1', 'app 2'], taken)
+      assert_match(/a chunk is given up.*died over it 1 times/, d.logs.grep(/given up/).first)
     end
 
     test 'of garbage from us or from itself is replaced too' do
