@@ -124,7 +124,7 @@ def test_an_ack_after_the_connection_is_gone_is_ignored() -> None:
 
 
 def test_a_client_that_gave_up_waiting_for_an_ack_begins_anew(monkeypatch: pytest.MonkeyPatch) -> None:
-    """As Fluentd's `out_forward` does: it sends the chunk again on the same connection, where the late ack comes too."""
+    """As Fluentd's `out_forward`: it sends the chunk again on the same connection, where the late ack comes too."""
     monkeypatch.setattr(forward_server, "_GIVEN_UP_S", 0.0)
 
     async def work(server: ForwardServer, inlet: Inlet) -> None:
