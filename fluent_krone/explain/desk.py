@@ -305,7 +305,8 @@ def _by_person(alert: Alert, mark: Mark) -> Alert:
 
 def _by_model(alert: Alert, case: Case, answer: Answer, cost_usd: float) -> Alert:
     told = {
-        "by": answer.model,
+        "by": "claude",
+        "model": answer.model,
         "verdict": answer.verdict,
         "confidence": answer.confidence,
         "cause": answer.cause,

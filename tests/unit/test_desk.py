@@ -137,7 +137,7 @@ def test_an_answer_is_told_with_its_price_and_the_steps_it_rests_on() -> None:
         assert sent.record["explanation"] == "The lift is stuck."
         assert sent.record["explained_by"] == "claude"
         told = sent.record["explained"]
-        assert (told["by"], told["steps"], told["cost_usd"]) == ("some-model", ["stuck"], 0.01)
+        assert (told["model"], told["steps"], told["cost_usd"]) == ("some-model", ["stuck"], 0.01)
         assert told["evidence"] == "“stuck” is new."
 
     play(body)
