@@ -35,8 +35,9 @@ _LEAPS_BELIEVED = 16  # so many leaping events in a row are no slip: the stream 
 
 def _part(s: Session, number: int = 0, since: int = 0) -> list[Any]:
     """A session as it is saved: its fields, and its events from `since` on."""
-    about = (s.key, s.tag, s.opened, s.first_ns, s.instance, s.ordinal, s.limit, s.deadline, s.last_ns, s.alerted)
-    return [number, since, *about, s.keys.tobytes()[2 * since :], s.lines[since:] if since else s.lines]
+    new_keys, new_lines = s.keys[since:].tobytes(), s.lines[since:]
+    when = (s.opened, s.first_ns, s.instance, s.ordinal, s.limit, s.deadline, s.last_ns)
+    return [number, since, s.key, s.tag, *when, s.alerted, new_keys, new_lines]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
