@@ -135,7 +135,7 @@ class Store:
                 for table in ("part", "started", "novelty"):
                     write(f"DELETE FROM {table}")
             write.many("DELETE FROM part WHERE n = ?", ((n,) for n in dropped))
-            write.many("INSERT INTO part VALUES (?, ?)", ((part[0], pack(part)) for part in parts))
+            write.many("REPLACE INTO part VALUES (?, ?)", ((part[0], pack(part)) for part in parts))
             write.many("REPLACE INTO novelty (name, data) VALUES (?, ?)", self._novelty_rows(novelties))
             write.many("REPLACE INTO alert VALUES (?, ?)", self._rows_of(map(_alert_row, alerts), first["alert"]))
             write.many("INSERT OR IGNORE INTO chunk (id, at) VALUES (?, ?)", ((key, int(now_s)) for key in chunks))
