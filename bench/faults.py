@@ -650,7 +650,7 @@ OUT_FORWARD_CONF = (
 <match hdfs>
   @type forward
   require_ack_response true
-  ack_response_timeout 2
+  ack_response_timeout 10
   heartbeat_type none
   keepalive true
   <server>

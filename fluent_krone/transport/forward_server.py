@@ -44,8 +44,7 @@ _BACKLOG = 256
 _CLOSE_S = 5.0  # a client's time to read what we still had to say
 _ACCEPT_PAUSE_S = 1.0  # when the process is out of file descriptors
 _SLOW_FRAME_S = 30.0  # what a sender may take over one frame while memory is short
-_GIVEN_UP_S = 0.9  # a chunk that comes again after that was waited for: no sender of acks is more impatient
-_CHUNKS_KNOWN = 1_000  # of a connection
+_LATE_S = 5.0  # an ack that took longer may come after its sender has given up
 _LOOK_S = 1.0  # how often slow senders are looked for
 
 
@@ -83,25 +82,8 @@ class _Connection:
     slow_s: float = 0.0  # what its sender has taken over the frame in progress
     reading_since: float | None = None  # it is waited for, in the middle of a frame
 
-    came: dict[int, float] = field(default_factory=dict)  # hash of a chunk's id → when, of the last ones
-
     def slowness(self, now: float) -> float:
         return self.slow_s + (now - self.reading_since if self.reading_since is not None else 0.0)
-
-    def is_out_of_step(self, chunk_id: str | bytes | None) -> bool:
-        """Whether the client has given up waiting for this chunk's ack and sends it again on the same connection.
-
-        Fluentd takes the next ack that comes for the last chunk it sent, so from a late one on each is taken for
-        another's, and with `keepalive` that never ends. A new connection begins in step.
-        """
-        if chunk_id is None:
-            return False
-        now = time.monotonic()
-        before = self.came.pop(hash(chunk_id), now)
-        self.came[hash(chunk_id)] = now
-        if len(self.came) > _CHUNKS_KNOWN:
-            del self.came[next(iter(self.came))]
-        return now - before > _GIVEN_UP_S
 
 
 class ForwardServer:
@@ -274,7 +256,7 @@ class ForwardServer:
                 async for packed in objects:
                     connection.chunks += 1  # first: who is being taken is not to be dropped in the middle
                     async with self._turn:
-                        await inlet.take(*self._chunk(packed, connection, writer))
+                        await inlet.take(*self._chunk(packed, writer))
                     await writer.drain()  # a client that does not read its acks waits here, not our memory
         except ProtocolError as error:
             self._protocol_error(reason, peer, str(error))
@@ -353,15 +335,13 @@ class ForwardServer:
             self._warn("client refused", peer=peer, client=repr(outcome.client), reason=outcome.reason)
         return outcome.accepted
 
-    def _chunk(
-        self, packed: bytes, connection: _Connection, writer: asyncio.StreamWriter
-    ) -> tuple[Chunk, Callable[[], None]]:
+    def _chunk(self, packed: bytes, writer: asyncio.StreamWriter) -> tuple[Chunk, Callable[[], None]]:
         frame = decode_frame(packed, self._max_inflated_bytes)
         if not isinstance(frame, Chunk):
             raise ProtocolError("not a Forward message: a client sends arrays, got a map")
         self.stats.chunks += 1
         self.stats.chunks_without_id += frame.chunk is None
-        return frame, _ack(frame.chunk, writer, last=connection.is_out_of_step(frame.chunk))
+        return frame, _ack(frame.chunk, writer)
 
     def _protocol_error(self, reason: str, peer: str, error: str) -> None:
         self.stats.protocol_errors[reason] += 1
@@ -378,13 +358,21 @@ async def _close(writer: asyncio.StreamWriter) -> None:
         writer.transport.abort()
 
 
-def _ack(chunk_id: str | bytes | None, writer: asyncio.StreamWriter, *, last: bool) -> Callable[[], None]:
+def _ack(chunk_id: str | bytes | None, writer: asyncio.StreamWriter) -> Callable[[], None]:
+    """What acks a chunk that came now; when its connection is gone the sender sends it again, and the store knows it.
+
+    Late, it ends the connection instead, which comes to the same: Fluentd takes an ack that it no longer waits for as
+    that of the next chunk, so that from then on no ack fits, on any connection, and every chunk is sent for ever.
+    """
+    came = time.monotonic()
+
     def ack() -> None:
-        # When the connection is gone the sender sends the chunk again, and the store knows its id.
-        if chunk_id is not None and not writer.is_closing():
+        if chunk_id is None or writer.is_closing():
+            return
+        if time.monotonic() - came > _LATE_S:
+            writer.close()
+        else:
             writer.write(ack_bytes(chunk_id))
-            if last:
-                writer.close()
 
     return ack
 
