@@ -224,9 +224,11 @@ class ForwardServer:
             _log.exception("BUG: connection failed peer=%s", connection.peer)
         finally:
             self._hold(connection, 0)
-            await _close(writer) if writer else sock.close()
-            self._connections.pop(connection, None)
-            self.stats.connections_open -= 1
+            try:
+                await _close(writer) if writer else sock.close()
+            finally:  # that may be cancelled too
+                self._connections.pop(connection, None)
+                self.stats.connections_open -= 1
 
     async def _open(self, sock: socket.socket) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
         loop = asyncio.get_running_loop()
