@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from datetime import UTC, datetime
 from typing import Any
 
@@ -13,6 +13,7 @@ from .core.hierarchy import UNKNOWN
 from .core.templates import novel_shape, template_id
 from .detect.bundle import Bundle
 from .errors import ConfigError
+from .explain.evidence import explain
 from .types import Alert, Evidence, Finding, Verdict
 
 MOST_STEPS = 200  # events of a session that an alert shows, and of the normal one beside it
@@ -97,7 +98,14 @@ class AlertMaker:
         """What sessions that run alike have in common: 32 hex digits. It outlives the bundle, as template ids do."""
         if finding.verdict is None:
             return pattern_id((finding.kind, self._novel_name(finding)))
-        return pattern_id([self._template_ids[log_key] for log_key in finding.log_keys])
+        shapes = iter(finding.unmatched)
+        names = (self._name(log_key, shapes) for log_key in finding.log_keys)
+        return pattern_id(names)
+
+    def _name(self, log_key: int, shapes: Iterator[bytes]) -> str:
+        """A template's id; of a line without one its shape, or all such lines would be alike."""
+        shape = next(shapes, b"") if log_key == self._hierarchy.unknown else b""
+        return shape.decode("utf-8", "replace") or self._template_ids[log_key]
 
     def _novel_name(self, finding: Finding) -> str:
         log_key = finding.log_keys[0]
@@ -173,9 +181,9 @@ class AlertMaker:
 
 
 def pattern_id(template_ids: Iterable[str]) -> str:
-    """32 hex digits over a session's template ids in order; `unknown` stands for a line without a template.
+    """32 hex digits over a session's template ids in order; a line without a template has its shape, or `unknown`.
 
-    An `unseen_template` alert's are its kind and the template's name: no session's, whose ids are hex or `unknown`.
+    An `unseen_template` alert's are its kind and the template's name.
     """
     return _digest(name.encode() for name in template_ids)
 
@@ -192,56 +200,6 @@ def _first_shown(verdict: Verdict, events: int) -> int:
     seq = verdict.seq
     middle = (seq.start + seq.end) // 2 if seq.end - seq.start <= MOST_STEPS else verdict.event
     return max(min(middle - MOST_STEPS // 2, events - MOST_STEPS), 0)
-
-
-def explain(verdict: Verdict, step: str, line: str = "") -> str:
-    """One or two plain sentences from the evidence alone: the oddest step first, then what else differs.
-
-    `line` is the odd event's own, for where no template says what it is.
-    """
-    evidence = verdict.evidence
-    if step == UNKNOWN:
-        named = f"“{_short(line)}”" if line else "A line"
-        first = f"{named} fits no template: normal training never had a line like it."
-    elif step in evidence.unseen:
-        first = f"“{_short(step)}” is a step that normal training never had."
-    elif step in evidence.extra:
-        first = f"“{_short(step)}” has no place in the nearest normal session."
-    elif step in evidence.repeated:
-        times = evidence.repeated[step]
-        first = f"“{_short(step)}” comes {times} more {_times(times)} than in the nearest normal session."
-    elif evidence.missing or evidence.extra or evidence.repeated or evidence.unseen:
-        first = f"The session runs otherwise from “{_short(step)}” on."
-    else:
-        first = f"At “{_short(step)}” known steps come in an order that normal training never had."
-    rest = [
-        f"{words} {_listed(steps)}"
-        for words, steps in (
-            ("never seen:", {s: 1 for s in evidence.unseen if s != step}),
-            ("out of place:", {s: n for s, n in evidence.extra.items() if s != step and s not in evidence.unseen}),
-            ("more often than normal:", {s: n for s, n in evidence.repeated.items() if s != step}),
-            ("missing:", evidence.missing),
-        )
-        if steps
-    ]
-    return " ".join([first, *([_sentence("; ".join(rest))] if rest else [])])
-
-
-def _times(count: int) -> str:
-    return "time" if count == 1 else "times"
-
-
-def _sentence(text: str) -> str:
-    return text[0].upper() + text[1:] + "."
-
-
-def _listed(steps: Mapping[str, int], most: int = 4) -> str:
-    shown = [f"“{_short(step)}”" + (f" ×{n}" if n > 1 else "") for step, n in list(steps.items())[:most]]
-    return ", ".join(shown) + (f" and {len(steps) - most} more" if len(steps) > most else "")
-
-
-def _short(step: str, most: int = 100) -> str:
-    return step if len(step) <= most else step[: most - 1] + "…"
 
 
 def _evidence(evidence: Evidence) -> dict[str, Any]:

@@ -12,7 +12,9 @@ import os
 import ssl
 import stat
 import sys
+from importlib.util import find_spec
 from pathlib import Path
+from urllib.parse import urlsplit
 
 from .config import Config
 from .errors import ConfigError
@@ -27,6 +29,7 @@ from .sink.stdout import StdoutSink
 from .transport.forward_server import ForwardServer
 
 _log = logging.getLogger(__name__)
+_KNOWLEDGE_WAIT_S = 0.05  # for a command that writes; the event loop waits, and what is not written is written later
 
 
 def forward_server(config: Config) -> ForwardServer:
@@ -109,8 +112,9 @@ def _alert_user(config: Config, shared_key: str | None) -> tuple[str, str]:
 
 def explanation_desk(config: Config) -> Desk:
     """Where alerts get their explanations. Nothing leaves the machine for it but with `explain claude`."""
+    check_explainer(config)
     explainer = _explainer(config)
-    knowledge = Knowledge(config.knowledge_path)
+    knowledge = Knowledge(config.knowledge_path, busy_s=_KNOWLEDGE_WAIT_S)
     limits = (config.explain_tokens_per_hour, config.explain_tokens_per_day)
     return Desk(
         knowledge,
@@ -125,8 +129,14 @@ def explanation_desk(config: Config) -> Desk:
 def check_explainer(config: Config) -> None:
     """Raise ConfigError for what `explanation_desk` would refuse, without a file being made."""
     redactor(config.explain_redact or ())
-    if config.explain != "evidence":
-        _api_key(config)
+    if config.explain == "evidence":
+        return
+    _api_key(config)
+    url = urlsplit(config.explain_base_url)
+    if url.hostname is None or not (url.scheme == "https" or (url.scheme == "http" and _is_loopback(url.hostname))):
+        raise ConfigError(f"explain_base_url {config.explain_base_url}: the key goes there, so it must be https://…")
+    if find_spec("anthropic") is None:
+        raise ConfigError("explain claude needs the package anthropic: pip install anthropic")
 
 
 def _explainer(config: Config) -> Explainer | None:

@@ -119,6 +119,7 @@ class Service:
         if self._store is not None:
             self._engine.track()
             self._outgoing.extend(self._store.alerts())
+            self._desk.restore(self._outgoing)
             self._signal()
         self._tasks = [asyncio.create_task(self._send()), asyncio.create_task(self._tick())]
         for task in self._tasks:
@@ -146,6 +147,7 @@ class Service:
         await self._room.wait()
         async with self._turn:
             await self._open.wait()
+            await self._stored.wait()
             repeated = await self._is_repeated(chunk)
             self.counters["chunks"] += 1
             if repeated:
@@ -381,6 +383,8 @@ class Service:
             self._damage = error
         elif self._is_time_to_tell():
             _log.error("nothing is acked until the store can be written reason=%s", error)
+        if self._later is not None:
+            self._later.cancel()  # one is enough, and must not come in the middle of a chunk fed after the first
         self._later = asyncio.get_running_loop().call_later(self._retry_s, self._commit)
         self._retry_s = min(self._retry_s * 2, _BACK_OFF_S[1])
 
@@ -437,7 +441,7 @@ class Service:
                 continue
             wait = _BACK_OFF_S[0]
             self._forget(len(batch))
-            self._desk.forget(batch)
+            self._desk.forget(batch, leaving)
             self.counters["alerts_delivered"] += len(leaving)
             self._sent_at = time.monotonic()
             self._signal()

@@ -56,7 +56,8 @@ class Verdict:
 class Finding:
     """What the engine hands out: one abnormal session instance, or one template not seen in normal training.
 
-    `lines` are raw lines around the oddest event, `line` is its own; empty where none are kept.
+    `lines` are raw lines around the oddest event, `line` is its own, `unmatched` the shapes of those that fit no
+    template; empty where none are kept.
     """
 
     kind: Literal["sequence", "unseen_template"]
@@ -72,6 +73,7 @@ class Finding:
     verdict: Verdict | None
     lines: tuple[bytes, ...]
     line: bytes = b""
+    unmatched: tuple[bytes, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

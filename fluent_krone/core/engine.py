@@ -375,7 +375,15 @@ class Engine:
             verdict=verdict,
             lines=tuple(lines[first : first + most]),
             line=session.lines[verdict.event] if verdict.event < len(session.lines) else b"",
+            unmatched=self._unmatched(session),
         )
+
+    def _unmatched(self, session: Session) -> tuple[bytes, ...]:
+        unknown = self.hierarchy.unknown
+        if unknown not in session.keys:
+            return ()
+        both = zip(session.keys, session.lines, strict=False)
+        return tuple(novel_shape(line) for key, line in both if key == unknown)
 
     def _novelty(self, session: Session, log_key: int, text: bytes, findings: list[Finding]) -> None:
         """One `unseen_template` finding per template and `novelty_interval`; later ones are counted."""

@@ -8,7 +8,8 @@ from ..detect.bundle import Bundle
 from ..detect.nested_aware import NestedAware
 from ..types import Alert, Finding
 from . import Case
-from .redact import redactor
+from .evidence import explain
+from .redact import plain, redactor
 
 _UNKNOWN = "<a line that fits no template>"
 
@@ -28,24 +29,26 @@ class CaseMaker:
         if verdict is None:
             return None
         normal = self._nearest(finding)
+        bundle, shown = self._bundle, self._config.explain_lines
+        words = bundle.hierarchy.words("status", bundle.hierarchy.status_of[keys[verdict.event]])
         number = {key: i for i, key in enumerate(dict.fromkeys([*keys, *(key for other in normal for key in other)]))}
         return Case(
             pattern=alert.record["pattern"],
-            bundle_hash=self._bundle.hash,
-            path=self._bundle.hierarchy.steps(keys[verdict.event]),
-            templates=tuple(self._bundle.hierarchy.rows[key].template or _UNKNOWN for key in number),
+            bundle_hash=bundle.hash,
+            path=bundle.hierarchy.steps(keys[verdict.event]),
+            templates=tuple(bundle.hierarchy.rows[key].template or _UNKNOWN for key in number),
             session=tuple(number[key] for key in keys),
             start=verdict.seq.start,
             end=verdict.seq.end,
             event=verdict.event,
             normal=tuple(tuple(number[key] for key in other) for other in normal),
-            evidence=alert.record["explanation"],
-            lines=tuple(map(self._redact, alert.record["lines"])) if self._config.explain_lines else (),
+            evidence=explain(verdict, words, self._redacted(finding.line) if shown else ""),
+            lines=tuple(map(self._redacted, finding.lines)) if shown else (),
             may_clear=self._config.adjudicate and self.is_doubtful(finding),
         )
 
     def is_doubtful(self, finding: Finding) -> bool:
-        """Whether a model may clear the session: its score lies in the uncertainty band, and nothing else is certain.
+        """Whether a model may clear the session: its score, in the uncertainty band, is all there is against it.
 
         An early verdict is certain by its nature. A step that normal training never had is not doubtful where it
         speaks of errors, nor is a line that fits no template: nobody knows what it says.
@@ -54,7 +57,15 @@ class CaseMaker:
         if verdict is None or nested is None or finding.decided == "early" or verdict.detector != nested.name:
             return False
         low, high = nested.band
-        return low <= verdict.score <= high and not any(map(self._is_bad_news, set(finding.log_keys)))
+        keys = finding.log_keys
+        if not low <= verdict.score <= high or any(map(self._is_bad_news, set(keys))):
+            return False
+        unseen = any(not self._bundle.patterns.is_normal(seq) for seq in self._bundle.hierarchy.decompose(keys))
+        return not self._bundle.clearing.finds_abnormal(unseen, lambda: False, lambda: not nested.has_counts(keys))
+
+    def _redacted(self, line: bytes) -> str:
+        """Of the whole line: a cut would hide a secret's form."""
+        return self._redact(plain(line.decode("utf-8", "replace")))
 
     def _is_bad_news(self, key: int) -> bool:
         hierarchy = self._bundle.hierarchy

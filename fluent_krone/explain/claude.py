@@ -107,6 +107,8 @@ class ClaudeExplainer:
             raise ConfigError("explain claude needs the package anthropic: pip install anthropic") from None
         if not (api_key.isascii() and api_key.isprintable() and api_key.strip() == api_key != ""):
             raise ConfigError("the API key is empty or holds characters that no key has: look at its file or variable")
+        for name in ("anthropic", "httpx2", "httpcore2"):
+            logging.getLogger(name).setLevel(logging.WARNING)  # below that they write out what is sent
         self.model, self.timeout_s = model, timeout_s
         self._prices = input_price / 1e6, output_price / 1e6
         self._redact = functools.lru_cache(maxsize=2048)(redact)  # templates come again, in `most` at once
@@ -149,7 +151,7 @@ class ClaudeExplainer:
                 cost_usd=spent.cost_usd,
             ) from None
         finally:
-            self._conclude(entry, spent, outcome)
+            await asyncio.to_thread(self._conclude, entry, spent, outcome)
 
     def most(self, case: Case) -> tuple[int, float]:
         """Tokens and US dollars at the most: no token is shorter than a byte, and any may be written to the cache."""

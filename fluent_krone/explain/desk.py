@@ -13,7 +13,7 @@ import logging
 import random
 import time
 from collections import Counter
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -21,15 +21,20 @@ from ..errors import StoreError
 from ..types import Alert
 from . import Answer, Case, Explainer, NoAnswer, Reason, checked
 from .budget import Budget
-from .knowledge import Knowledge, Mark
+from .knowledge import Knowledge, Learned, Mark
 
 _log = logging.getLogger(__name__)
 _SURE = 0.7  # confidence below which an answer clears nothing
 _BACK_OFF_S = (0.5, 8.0)
 _BREAK_AFTER = 5  # failures of the service in a row; then it is left alone for a while
 _BREAK_S = (15.0, 300.0)
-_SERVICE_FAILED = {"timeout", "overloaded", "no_connection", "service_error", "refused"}
+_LONGEST_BREAK = 5  # times that the pause doubles
 _WORTH_ANOTHER_TRY = {"overloaded", "no_connection", "service_error"}
+_OF_OUR_OWN = {"budget", "ledger", "paused", "busy", "stopping"}  # nobody was asked
+_FREE = (
+    _OF_OUR_OWN | _WORTH_ANOTHER_TRY | {"refused"}
+)  # after another failure than these, what is not told may be billed
+_UNWRITTEN = 10_000  # alerts whose ids wait for the knowledge file
 
 
 @dataclass(slots=True, eq=False)
@@ -79,8 +84,9 @@ class Desk:
         self._turns = asyncio.Semaphore(concurrency)
         self._cases: dict[str, Case] = {}  # of alerts that are made and not yet committed
         self._waiting: dict[str, _Waiting] = {}  # by alert id
-        self._asked: dict[str, tuple[asyncio.Task[None], list[_Waiting]]] = {}  # by pattern
-        self._unanswered = 0
+        self._restored: dict[str, Learned | None] = {}  # alerts of the last run, and what is known of them
+        self._asked: dict[tuple[str, str], tuple[asyncio.Task[None], list[_Waiting]]] = {}  # by pattern and bundle
+        self._unwritten: list[Alert] = []
         self._failures = 0
         self._closed_until = 0.0  # the circuit breaker
         self._stopping = False
@@ -103,17 +109,25 @@ class Desk:
     def submit(self, alerts: Iterable[Alert]) -> None:
         """Alerts were committed: remember them for `knowledge mark`, and ask about patterns that nobody explained."""
         alerts = list(alerts)
-        if self._knowledge.path is not None:  # in memory nobody could look them up
-            with self._survived():
-                self._knowledge.alerted(alerts)
+        self._write(alerts)
         for alert in alerts:
             case = self._cases.pop(alert.alert_id, None)
             if case is not None and alert.alert_id not in self._waiting:
                 self._waiting[alert.alert_id] = self._wait_for(case)
 
+    def restore(self, alerts: Iterable[Alert]) -> None:
+        """Alerts of the last run, whose cases are gone: what is known of their patterns is told, nothing is asked."""
+        alerts = list(alerts)
+        self._write(alerts)
+        if self.asks:
+            sequences = (alert for alert in alerts if alert.record["kind"] == "sequence")
+            self._restored.update((alert.alert_id, self._learned(alert)) for alert in sequences)
+
     def is_ready(self, alert: Alert) -> bool:
-        """Whether the alert may leave."""
+        """Whether the alert may leave: it is answered, or its time is up."""
         waiting = self._waiting.get(alert.alert_id)
+        if waiting is not None and time.monotonic() >= waiting.deadline:
+            self._settle([waiting], failed="timeout")
         return waiting is None or waiting.done.is_set()
 
     async def ready(self, alert: Alert) -> None:
@@ -132,25 +146,32 @@ class Desk:
         mark = self._said(alert)
         if mark is not None:
             return None if mark.verdict == "normal" else _by_person(alert, mark)
+        if alert.alert_id in self._restored:
+            learned = self._restored[alert.alert_id]
+            return _by_model(alert, learned, learned.steps, 0.0) if learned else _failed(alert, "stopping", 0.0)
         waiting = self._waiting.get(alert.alert_id)
         if waiting is None:
             return alert
-        if waiting.answer is None:
-            return _explained(alert, {"by": "evidence", "failed": waiting.failed})
+        answer, case = waiting.answer, waiting.case
+        if answer is None:
+            return _failed(alert, waiting.failed, waiting.cost_usd)
         if waiting.is_cleared:
             return None
-        return _by_model(alert, waiting.case, waiting.answer, waiting.cost_usd)
+        return _by_model(alert, answer, [case.templates[step] for step in answer.steps], waiting.cost_usd)
 
-    def forget(self, alerts: Iterable[Alert]) -> None:
-        """Their receiver has them, or they were cleared."""
+    def forget(self, alerts: Sequence[Alert], sent: Sequence[Alert]) -> None:
+        """What came of `alerts`: their receiver has those in `sent`, as `leave` gave them; the others are not sent."""
+        records = {alert.alert_id: alert.record for alert in sent}
         for alert in alerts:
+            self._restored.pop(alert.alert_id, None)
             waiting = self._waiting.pop(alert.alert_id, None)
-            if waiting is None:
-                continue
-            if waiting.answer is None:
-                self.counters[f"explanation_failures_{waiting.failed}"] += 1
-            else:
-                self.counters["alerts_cleared" if waiting.is_cleared else "alerts_explained"] += 1
+            record = records.get(alert.alert_id)
+            if record is None:
+                self.counters["alerts_cleared" if waiting is not None and waiting.is_cleared else "alerts_muted"] += 1
+            elif record["explained_by"] == "claude":
+                self.counters["alerts_explained"] += 1
+            elif reason := record.get("explained", {}).get("failed"):
+                self.counters[f"explanation_failures_{reason}"] += 1
 
     def release(self, reason: Reason) -> None:
         """Let every alert go that waits: there are too many, or the process stops."""
@@ -159,7 +180,7 @@ class Desk:
 
     def stats(self) -> dict[str, float]:
         """Counters since start, by name."""
-        return {**self.counters, "explain_cost_usd": self.cost_usd, "explanations_waiting": self._unanswered}
+        return {**self.counters, "explain_cost_usd": self.cost_usd, "explanations_waiting": self._waiting_now()}
 
     async def close(self) -> None:
         """Stop asking."""
@@ -173,21 +194,22 @@ class Desk:
         self._knowledge.close()
 
     def _wait_for(self, case: Case) -> _Waiting:
-        waiting = _Waiting(case, time.monotonic() + self._timeout_s)
-        self._unanswered += 1
+        waiting, key = _Waiting(case, time.monotonic() + self._timeout_s), (case.pattern, case.bundle_hash)
         known: Answer | None = None
         with self._survived():
             known = self._knowledge.recall(case)
         if known is not None:
             self.counters["explanations_known"] += 1
             self._settle([waiting], answer=known)
-        elif self._stopping or self._unanswered > self._max_waiting:
-            self._settle([waiting], failed="stopping" if self._stopping else "busy")
-        elif case.pattern in self._asked:
-            self._asked[case.pattern][1].append(waiting)
+        elif self._stopping:
+            self._settle([waiting], failed="stopping")
+        elif key in self._asked:
+            self._asked[key][1].append(waiting)
+        elif len(self._asked) >= self._max_waiting:
+            self._settle([waiting], failed="busy")
         else:
             others = [waiting]
-            self._asked[case.pattern] = (asyncio.create_task(self._ask(case, others)), others)
+            self._asked[key] = (asyncio.create_task(self._ask(case, others)), others)
         return waiting
 
     async def _ask(self, case: Case, others: list[_Waiting]) -> None:
@@ -197,7 +219,7 @@ class Desk:
                 answer = await self._answer(case, others)
             self._settle(others, answer=answer)
         except NoAnswer as failure:
-            self._settle(others, failed=failure.reason)
+            self._settle(others, failed=failure.reason, cost_usd=failure.cost_usd)
         except asyncio.CancelledError:
             self._settle(others, failed="stopping")
             raise
@@ -205,7 +227,7 @@ class Desk:
             _log.exception("BUG: an explainer raised what it must not")
             self._settle(others, failed="service_error")
         finally:
-            del self._asked[case.pattern]
+            del self._asked[case.pattern, case.bundle_hash]
 
     async def _answer(self, case: Case, others: list[_Waiting]) -> Answer:
         """Ask, and again while the service is at fault and somebody has time left to wait."""
@@ -232,48 +254,80 @@ class Desk:
         """One exchange, within the budget; what it cost is booked, whatever came of it."""
         explainer, budget = self._explainer, self._budget
         assert explainer is not None and budget is not None
+        most = explainer.most(case)
         with self._survived("budget"):
-            booked = budget.reserve(*explainer.most(case), self._clock())
+            booked = budget.reserve(*most, self._clock())
         if booked is None:
             raise NoAnswer("budget")
-        tokens, cost = 0, 0.0
         self.counters["explain_calls"] += 1
+        spent = most  # unless it is told; who gives up waiting is billed all the same
         try:
             answer = await explainer.explain(case)
-            tokens, cost = answer.input_tokens + answer.output_tokens, answer.cost_usd
+            spent = self._count(answer.input_tokens + answer.output_tokens, answer.cost_usd)
         except NoAnswer as failure:
-            tokens, cost = failure.input_tokens + failure.output_tokens, failure.cost_usd
+            tokens = failure.input_tokens + failure.output_tokens
+            if tokens or failure.reason in _FREE:
+                spent = self._count(tokens, failure.cost_usd)
             raise
         finally:
-            self.counters["explain_tokens"] += tokens
-            self.cost_usd += cost
             with self._survived():
-                budget.settle(booked, tokens, cost, self._clock())
+                budget.settle(booked, *spent, self._clock())
         answer = checked(answer, case)
         with self._survived():
             self._knowledge.learn(case, answer, self._clock())
         return answer
 
+    def _count(self, tokens: int, cost_usd: float) -> tuple[int, float]:
+        self.counters["explain_tokens"] += tokens
+        self.cost_usd += cost_usd
+        return tokens, cost_usd
+
     def _note_failure(self, failure: NoAnswer) -> None:
         """The circuit breaker: a service that fails again and again is left alone, for ever longer."""
-        if failure.reason not in _SERVICE_FAILED:
+        if failure.reason in _OF_OUR_OWN:
+            return
+        if not failure.service:  # it is alive, and this case is at fault
+            self._failures = 0
             return
         self._failures += 1
-        if failure.retry_after_s:
-            self._closed_until = max(self._closed_until, time.monotonic() + min(failure.retry_after_s, _BREAK_S[1]))
+        pause = failure.retry_after_s or 0.0
         if self._failures >= _BREAK_AFTER:
-            pause = min(_BREAK_S[0] * 2 ** (self._failures - _BREAK_AFTER), _BREAK_S[1])
-            self._closed_until = time.monotonic() + pause
-            _log.warning("the explainer is left alone pause_s=%.0f reason=%s", pause, failure.reason)
+            pause = max(pause, _BREAK_S[0] * 2 ** min(self._failures - _BREAK_AFTER, _LONGEST_BREAK))
+            _log.warning("the explainer is left alone pause_s=%.0f reason=%s", min(pause, _BREAK_S[1]), failure.reason)
+        self._closed_until = max(self._closed_until, time.monotonic() + min(pause, _BREAK_S[1]))
 
-    def _settle(self, waiting: list[_Waiting], *, answer: Answer | None = None, failed: Reason | None = None) -> None:
-        price = answer.cost_usd if answer is not None else 0.0
+    def _settle(
+        self,
+        waiting: list[_Waiting],
+        *,
+        answer: Answer | None = None,
+        failed: Reason | None = None,
+        cost_usd: float = 0.0,
+    ) -> None:
+        """Tell those that still wait; the first of them bears the price."""
+        price = answer.cost_usd if answer is not None else cost_usd
         for one in waiting:
-            if one.done.is_set():
-                continue
-            self._unanswered -= 1
-            one.answer, one.failed, one.cost_usd, price = answer, failed, price, 0.0
-            one.done.set()
+            if not one.done.is_set():
+                one.answer, one.failed, one.cost_usd, price = answer, failed, price, 0.0
+                one.done.set()
+
+    def _waiting_now(self) -> int:
+        return sum(not one.done.is_set() for one in self._waiting.values())
+
+    def _write(self, alerts: list[Alert]) -> None:
+        """Ids of alerts into the knowledge file; what can't be written now is written with the next ones."""
+        if self._knowledge.path is None:  # in memory nobody could look them up
+            return
+        self._unwritten = [*self._unwritten, *alerts][-_UNWRITTEN:]
+        with self._survived():
+            self._knowledge.alerted(self._unwritten)
+            self._unwritten = []
+
+    def _learned(self, alert: Alert) -> Learned | None:
+        with self._survived():
+            learned = self._knowledge.row_of(alert.record["pattern"])[1]
+            return learned if learned and learned.bundle_hash == alert.record["bundle_hash"] else None
+        return None
 
     def _said(self, alert: Alert) -> Mark | None:
         with self._survived():
@@ -303,7 +357,7 @@ def _by_person(alert: Alert, mark: Mark) -> Alert:
     return _explained(alert, told, explained_by="person", explanation=said)
 
 
-def _by_model(alert: Alert, case: Case, answer: Answer, cost_usd: float) -> Alert:
+def _by_model(alert: Alert, answer: Answer | Learned, steps: Sequence[str], cost_usd: float) -> Alert:
     told = {
         "by": "claude",
         "model": answer.model,
@@ -311,8 +365,13 @@ def _by_model(alert: Alert, case: Case, answer: Answer, cost_usd: float) -> Aler
         "confidence": answer.confidence,
         "cause": answer.cause,
         "check": answer.check,
-        "steps": [case.templates[step] for step in answer.steps],
+        "steps": list(steps),
         "evidence": alert.record["explanation"],
         "cost_usd": cost_usd,
     }
     return _explained(alert, told, explained_by="claude", explanation=answer.summary)
+
+
+def _failed(alert: Alert, reason: Reason | None, cost_usd: float) -> Alert:
+    price = {"cost_usd": cost_usd} if cost_usd else {}
+    return _explained(alert, {"by": "evidence", "failed": reason, **price})

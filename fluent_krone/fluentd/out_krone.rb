@@ -319,7 +319,7 @@ module Fluent::Plugin
         @secondary.write(chunk)
         commit_write(chunk.unique_id, secondary: true)
       end
-      @lock.synchronize { @deaths.delete(chunk.unique_id) }
+      @lock.synchronize { [@deaths, @suspects].each { |ids| ids.delete(chunk.unique_id) } }
       @counters['krone_chunks_given_up'] += 1
     end
 

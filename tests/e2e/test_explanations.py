@@ -212,18 +212,21 @@ def test_claude_without_a_key_is_told_in_one_line(tmp_path: Path) -> None:
 def contacted(*arguments: str, trace: Path) -> list[str]:
     """Every address that the command, or a thread or child of it, asked the kernel to reach."""
     strace = ("strace", "-f", "-qq", "-e", "trace=connect,sendto,sendmsg", "-o", str(trace))
-    run = [*strace, sys.executable, "-m", "fluent_krone", *arguments]
-    subprocess.run(run, cwd=REPOSITORY, capture_output=True, check=True)
+    stop = ["timeout", "-s", "TERM", "10"] if arguments[0] == "serve" else []
+    run = [*stop, *strace, sys.executable, "-m", "fluent_krone", *arguments]
+    ended = subprocess.run(run, cwd=REPOSITORY, capture_output=True, check=False)
+    assert ended.returncode == (124 if stop else 0), ended.stderr
     return re.findall(r'sa_family=AF_INET6?, .*?(?:inet_addr\("|inet_pton\(AF_INET6, ")([^"]+)', trace.read_text())
 
 
 @pytest.mark.skipif(shutil.which("strace") is None, reason="strace is not installed")
-@pytest.mark.parametrize("command", ["demo", "replay"])
+@pytest.mark.parametrize("command", ["demo", "replay", "serve"])
 def test_nothing_leaves_the_machine_unasked(tmp_path: Path, command: str) -> None:
     """onnxruntime and its telemetry included: what counts is what the kernel sees."""
     log = tmp_path / "log.jsonl"
     log.write_text("".join(json.dumps({"message": f"x of blk_{i}", "component": "c"}) + "\n" for i in range(3)))
     arguments: dict[str, list[str]] = {
+        "serve": ["serve", "--bundle", "hdfs", "--port", "0", "--store", str(tmp_path / "krone.db")],
         "demo": ["demo", "--sessions", "40", "--json"],
         "replay": ["replay", "--bundle", "hdfs", "--input", str(log), "--json"],
     }

@@ -13,11 +13,12 @@ import msgpack
 import pytest
 from synthetic import BYE, CLOSE, GOING, MESSAGES, OPEN, OPENED, ROWS, STUCK, T0, UNKNOWN, S, event, ride
 
-from fluent_krone.alerts import AlertMaker, alert_tag, check_tag, explain, iso_time, pattern_id
+from fluent_krone.alerts import AlertMaker, alert_tag, check_tag, iso_time, pattern_id
 from fluent_krone.config import Config
 from fluent_krone.core.templates import template_id
 from fluent_krone.detect.bundle import Bundle, load_bundle
 from fluent_krone.errors import ConfigError
+from fluent_krone.explain.evidence import explain
 from fluent_krone.types import Evidence, Finding, Seq, Verdict
 
 ABNORMAL = (OPEN, OPENED, GOING, STUCK)

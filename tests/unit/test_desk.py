@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import sqlite3
 from collections.abc import Awaitable, Callable, Sequence
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -108,8 +110,9 @@ class Rig:
         for one in alerts:
             await self.desk.ready(one)
             assert self.desk.is_ready(one)
-            found.append(self.desk.leave(one))
-            self.desk.forget([one])
+            leaving = self.desk.leave(one)
+            found.append(leaving)
+            self.desk.forget([one], [leaving] if leaving else [])
         return found
 
 
@@ -152,7 +155,7 @@ def test_many_alerts_of_one_pattern_are_one_question_and_one_price() -> None:
         assert sum(one.record["explained"]["cost_usd"] for one in sent if one) == 0.01
         assert rig.desk.stats()["explain_calls"] == 1
 
-    play(body, max_waiting=2000)
+    play(body, max_waiting=1)
 
 
 def test_an_answer_is_asked_once_and_for_all() -> None:
@@ -398,3 +401,77 @@ def test_without_an_explainer_alerts_leave_as_they_are() -> None:
         await desk.close()
 
     asyncio.run(body())
+
+
+def test_when_time_is_up_it_is_up_for_all_and_not_one_by_one() -> None:
+    async def body(rig: Rig) -> None:
+        rig.explainer.may.clear()
+        alerts = [rig.submit(i) for i in range(100)]
+        await rig.desk.ready(alerts[0])
+        await asyncio.sleep(0.01)  # they came a moment later
+        assert all(map(rig.desk.is_ready, alerts))
+
+    play(body, timeout_s=0.01)
+
+
+def test_a_service_that_was_dead_for_days_is_left_alone_still() -> None:
+    async def body(rig: Rig) -> None:
+        rig.desk._failures = 5000
+        await rig.sent([rig.submit(1, 1)])
+        assert [failed((await rig.sent([rig.submit(i, i)]))[0]) for i in (2, 3)] == ["paused"] * 2
+
+    play(body, NoAnswer("timeout", service=True))
+
+
+def test_a_request_that_is_refused_for_its_own_sake_pauses_nobody() -> None:
+    async def body(rig: Rig) -> None:
+        reasons = {failed((await rig.sent([rig.submit(i, i)]))[0]) for i in range(10)}
+        assert reasons == {"refused"}
+
+    play(body, NoAnswer("refused"))
+
+
+def test_a_question_whose_price_nobody_told_is_booked_in_full() -> None:
+    async def body(rig: Rig) -> None:
+        for i in range(4):
+            await rig.sent([rig.submit(i, i)])
+        assert len(rig.explainer.asked) == 2  # 0.05 each
+
+    play(body, NoAnswer("timeout", service=True), usd=0.1)
+
+
+def test_an_answer_given_under_another_bundle_clears_nothing_even_if_it_was_on_its_way() -> None:
+    async def body(rig: Rig) -> None:
+        rig.explainer.may.clear()
+        alerts = [rig.submit(1, may_clear=True), rig.submit(2, may_clear=True, bundle_hash="b2", start=0, end=1)]
+        rig.explainer.may.set()
+        sent = await rig.sent(alerts)
+        assert [one is None for one in sent] == [True, False]
+        assert len(rig.explainer.asked) == 2
+
+    play(body, answer(verdict="normal"), concurrency=1)
+
+
+def test_an_alert_of_the_last_run_is_told_what_is_known_and_nobody_is_asked() -> None:
+    async def body(rig: Rig) -> None:
+        await rig.sent([rig.submit(1, 1)])
+        left_over = [Alert(str(n), "krone.app", 0, alert(n, n).record | {"bundle_hash": "b1"}) for n in (1, 2)]
+        rig.desk.restore(left_over)
+        known, unknown = await rig.sent(left_over)
+        assert known is not None
+        assert (known.record["explained_by"], known.record["explained"]["cost_usd"]) == ("claude", 0)
+        assert failed(unknown) == "stopping"
+        assert len(rig.explainer.asked) == 1
+
+    play(body)
+
+
+def test_ids_that_could_not_be_written_are_written_with_the_next_ones(tmp_path: Path) -> None:
+    path = tmp_path / "knowledge"
+    desk, other = Desk(Knowledge(path, busy_s=0.0)), sqlite3.connect(path, isolation_level=None)
+    other.execute("BEGIN IMMEDIATE")
+    desk.submit([alert(1, 1)])
+    other.execute("ROLLBACK")
+    assert desk.stats()["knowledge_errors"] == 1
+    desk.submit([alert(2, 2)])
+    assert [desk._knowledge.pattern_of(str(n)) for n in (1, 2)] == [pattern(1), pattern(2)]

@@ -399,8 +399,9 @@ def test_while_the_store_is_full_nothing_is_acked_and_nothing_fed(
         sqlite(rig).execute("PRAGMA query_only = true")
         await rig.take("2", ("b", BAD))
         waiting = asyncio.create_task(rig.take("3", ("c", BAD)))
+        nameless = asyncio.create_task(rig.take(None, ("d", BAD)))
         await settle()
-        assert rig.acked == ["1"] and not waiting.done()
+        assert rig.acked == ["1"] and not waiting.done() and not nameless.done()
         assert "the store can't be written, nothing is acked" in rig.service.troubles()
         stats = rig.service.stats()
         assert (stats["records"], stats["chunks_unacked"]) == (8, 1)
@@ -408,9 +409,9 @@ def test_while_the_store_is_full_nothing_is_acked_and_nothing_fed(
         assert caplog.text.count("nothing is acked until") == 1
 
         sqlite(rig).execute("PRAGMA query_only = false")
-        await waiting
-        await settle(lambda: len(rig.acked) == 3)
-        assert rig.acked == ["1", "2", "3"]
+        await asyncio.gather(waiting, nameless)
+        await settle(lambda: len(rig.acked) == 4)
+        assert rig.acked == ["1", "2", "3", "None"]
         assert rig.service.troubles() == []
         assert "the store is written again" in caplog.text
 
