@@ -27,12 +27,13 @@ from accuracy import CHOSEN_ON, Data, authors_data, fit, outcome  # noqa: E402
 from messages_api import Behaviour, MessagesAPI, error, good, slow  # noqa: E402
 from throughput import Collector, frames_of, run_once  # noqa: E402
 
-from fluent_krone.alerts import AlertMaker, explain  # noqa: E402
+from fluent_krone.alerts import AlertMaker  # noqa: E402
 from fluent_krone.config import Config  # noqa: E402
 from fluent_krone.core.hierarchy import Hierarchy  # noqa: E402
 from fluent_krone.detect.bundle import load_bundle  # noqa: E402
 from fluent_krone.explain.cases import CaseMaker  # noqa: E402
 from fluent_krone.explain.claude import request  # noqa: E402
+from fluent_krone.explain.evidence import explain  # noqa: E402
 from fluent_krone.explain.redact import redactor  # noqa: E402
 from fluent_krone.service import open_service, tune_gc  # noqa: E402
 from fluent_krone.simulator import STEPS, Session, simulate, stream  # noqa: E402
@@ -65,6 +66,7 @@ def _one_split(authors: Data, seed: int) -> dict[str, float]:
     counts = Counter(key for keys in authors.pick(train) for key in keys)
     bundle: Any = SimpleNamespace(
         name="authors", hash="0", nested=fitted.nested, hierarchy=hierarchy,
+        patterns=fitted.patterns, clearing=fitted.clearing(),
         templates=[leaf.template for leaf in authors.leaves], counts=[counts[i] for i in range(len(authors.leaves))],
     )  # fmt: skip
     maker, cases = AlertMaker(bundle, Config()), CaseMaker(bundle, Config())
