@@ -31,9 +31,8 @@ _BREAK_S = (15.0, 300.0)
 _LONGEST_BREAK = 5  # times that the pause doubles
 _WORTH_ANOTHER_TRY = {"overloaded", "no_connection", "service_error"}
 _OF_OUR_OWN = {"budget", "ledger", "paused", "busy", "stopping"}  # nobody was asked
-_FREE = (
-    _OF_OUR_OWN | _WORTH_ANOTHER_TRY | {"refused"}
-)  # after another failure than these, what is not told may be billed
+# After any other failure the question may be billed, though nobody told its price.
+_FREE = _OF_OUR_OWN | _WORTH_ANOTHER_TRY | {"refused"}
 _UNWRITTEN = 10_000  # alerts whose ids wait for the knowledge file
 
 
