@@ -391,7 +391,7 @@ class Bench:
             await rig.serve.end()
             self._scribble(rig.serve.store)
             await rig.serve.start()
-            set_aside = rig.serve.told().count("was set aside")
+            set_aside = rig.serve.told().count("the store was set aside")
             for frame in self.frames[third : 2 * third]:
                 await rig.client.send(frame)
             self._scribble(rig.serve.store)  # under the running process, which has it open
@@ -402,7 +402,7 @@ class Bench:
             assert rig.serve.process is not None
             return {
                 "set_aside_at_start": set_aside,
-                "set_aside_while_running": rig.serve.told().count("was set aside") - set_aside,
+                "set_aside_while_running": rig.serve.told().count("the store was set aside") - set_aside,
                 "chunks_acked": len(self.frames),
                 "exit_code": rig.serve.process.returncode,
                 "alerts_arrived": len(rig.outcome.alerts),
