@@ -15,7 +15,7 @@ from .records import RecordReader, SessionKey
 from .templates import ZEROED, TemplateMatcher
 
 _LONGEST_SHAPE = 1000  # bytes; longer messages go the long way each time, or memory would grow
-_ASK = -1  # in place of a span: the session keys are not in the message, or not where they were
+Span = tuple[int, int]
 
 
 class EventReader:
@@ -33,8 +33,9 @@ class EventReader:
         self._matcher = matcher
         self._cache_size = cache_size
         self._remembered = 0
-        # Component → what stands before its messages, and their shapes: log key and span of the session key.
-        self._components: dict[bytes | None, tuple[bytes, dict[bytes, tuple[int, int, int]]]] = {}
+        # Component → what stands before its messages, and their shapes: log key and spans of session keys; no spans
+        # where the keys are not in the message, or not where they were.
+        self._components: dict[bytes | None, tuple[bytes, dict[bytes, tuple[int, tuple[Span, ...]]]]] = {}
         settings = reader.settings
         self._message, self._component = settings.message_field.encode(), _name(settings.component_field)
         names = (settings.message_field, settings.component_field or "")
@@ -46,9 +47,13 @@ class EventReader:
         try:
             message = record[self._message]
             prefix, shapes = self._components[record[self._component] if self._component else None]
-            log_key, start, end = shapes[message.translate(ZEROED)]
-            if start != _ASK:
+            log_key, spans = shapes[message.translate(ZEROED)]
+            if len(spans) == 1:
+                start, end = spans[0]
                 return log_key, prefix + message, [(message[start:end],)]
+            if spans:
+                found = {(message[start:end],): None for start, end in spans}
+                return log_key, prefix + message, self._reader.capped(list(found))
             return log_key, prefix + message, self._reader.keys(tag, record, message)
         except (LookupError, TypeError, AttributeError):  # no such shape yet; no map, no bytes
             return self._read(tag, record)
@@ -74,17 +79,15 @@ class EventReader:
         if self._remembered >= self._cache_size:
             self._components, self._remembered = {}, 0
         _, shapes = self._components.setdefault(component, (prefix, {}))
-        start, end = self._span(message)
-        shapes[message.translate(ZEROED)] = (log_key, start, end)
+        shapes[message.translate(ZEROED)] = (log_key, self._spans(message))
         self._remembered += 1
 
-    def _span(self, message: bytes) -> tuple[int, int]:
+    def _spans(self, message: bytes) -> tuple[Span, ...]:
         regex = self._reader.sole_regex
         if regex is None or not self._has_spans:
-            return _ASK, _ASK
-        found = list(regex.finditer(message))
-        start, end = found[0].span(regex.groups) if len(found) == 1 else (_ASK, _ASK)
-        return (start, end) if start < end else (_ASK, _ASK)
+            return ()
+        spans = (found.span(regex.groups) for found in regex.finditer(message))
+        return tuple(span for span in spans if span[0] < span[1])
 
 
 def _name(field: str | None) -> bytes | None:

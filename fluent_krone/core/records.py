@@ -191,11 +191,11 @@ class RecordReader:
             found = self.sole_regex.findall(message)
             if len(found) == 1 and found[0]:
                 return [(found[0],)]
-            return self._capped([(key,) for key in dict.fromkeys(found) if key])
+            return self.capped([(key,) for key in dict.fromkeys(found) if key])
         keys: list[SessionKey] = [()]
         for part in self._parts:
             values = part(tag, record, message)
-            keys = self._capped([(*key, value) for key in keys for value in values])
+            keys = self.capped([(*key, value) for key in keys for value in values])
         return keys
 
     def _text(self, message: Any) -> bytes:
@@ -235,7 +235,8 @@ class RecordReader:
             raise RecordError("line_format", "the line does not match line_format")
         return {name.encode(): value for name, value in match.groupdict().items() if value is not None}
 
-    def _capped(self, keys: list[SessionKey]) -> list[SessionKey]:
+    def capped(self, keys: list[SessionKey]) -> list[SessionKey]:
+        """At most `max_keys` of them, the rest counted. Raises RecordError `no_session_key` for none."""
         if not keys:
             raise RecordError("no_session_key", "the record belongs to no session")
         if len(keys) > self._max_keys:

@@ -99,7 +99,8 @@ class Tracker:
             self._remembered = [self.start]
         found = state.next[key] = self._next(state, key, keys)
         found.check_at = state.check_at
-        found.decided = state.decided or self._is_decided(found, keys[: found.events])
+        so_far = keys if len(keys) == found.events else keys[: found.events]
+        found.decided = state.decided or self._is_decided(found, so_far)
         self._remembered.append(found)
         return found
 
