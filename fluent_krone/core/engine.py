@@ -109,12 +109,8 @@ class Engine:
         A record that can't be an event is counted in `set_aside` by its reason and the rest goes on.
         """
         findings: list[Finding] = []
-        read, find, touch, work_out = (
-            self.events.read,
-            self.sessions.open.get,
-            self.sessions.touch,
-            self.tracker.work_out,
-        )
+        read, work_out = self.events.read, self.tracker.work_out
+        find, to_end, idle_ns = self.sessions.open.get, self.sessions.open.move_to_end, self.sessions.idle_ns
         special, most_events, most_lines = self._special, self.session_settings.max_events, self.limits.keep_lines
         own_time, by_stream = self.reader.has_time, self.limits.idle_clock == "stream"
         tag_bytes = tag.encode("utf-8", "surrogateescape")
@@ -143,11 +139,15 @@ class Engine:
             for key in keys:
                 event_count += 1
                 session = find(key)
-                if session is None or not touch(session, clock):
+                if session is None or clock > session.deadline:
                     session = self._start(key, tag_bytes, time_ns, findings)
+                else:  # Sessionizer.touch, and below Tracker.step, without the cost of a call
+                    deadline, limit = clock + idle_ns, session.limit
+                    session.deadline = deadline if deadline < limit else limit
+                    to_end(key)
                 log_keys = session.keys
                 log_keys.append(log_key)
-                state = session.state  # the two lines are Tracker.step, without the cost of a call
+                state = session.state
                 session.state = state = state.next.get(log_key) or work_out(state, log_key, log_keys)
                 session.last_ns = time_ns
                 length = len(log_keys)

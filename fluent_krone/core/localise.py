@@ -17,6 +17,7 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from difflib import SequenceMatcher
+from itertools import groupby
 from typing import Any, Protocol
 
 from ..types import LEVELS, Evidence, Level, Seq
@@ -253,8 +254,14 @@ def _gap(keys: Sequence[int], normal: Sequence[int], nested: NestedDetector | No
 
 def _heaviest(scores: Sequence[float], keys: Sequence[int], hierarchy: Hierarchy) -> Seq:
     """The status Seq with the largest sum of event scores; of equals the first."""
-    runs = [seq for seq in hierarchy.decompose(keys) if seq.level == "status"]
-    return max(runs, key=lambda seq: (round(sum(scores[seq.start : seq.end]), 6), -seq.start))
+    heaviest, best, start = -1.0, (0, 0), 0
+    for _, run in groupby(keys, key=hierarchy.action_of.__getitem__):
+        end = start + sum(1 for _ in run)
+        weight = round(sum(scores[start:end]), 6)
+        if weight > heaviest:
+            heaviest, best = weight, (start, end)
+        start = end
+    return hierarchy.seq("status", keys, *best)
 
 
 def _evidence(

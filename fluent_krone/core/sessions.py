@@ -71,11 +71,10 @@ class Sessionizer:
     def __init__(self, settings: SessionSettings, *, max_sessions: int = 200_000, remembered: int = 200_000) -> None:
         self.open: OrderedDict[SessionKey, Session] = OrderedDict()
         self._by_age: OrderedDict[SessionKey, Session] = OrderedDict()
-        self._idle_ns = int(settings.idle_timeout * _NS)
+        self.idle_ns = int(settings.idle_timeout * _NS)
         self._window_ns = int(settings.window * _NS)
         self._max_age_ns = int(settings.max_age * _NS)
         self._max_sessions = max_sessions
-        self._move_to_end = self.open.move_to_end
         self._instances: Any = LRU(remembered)  # key → instances so far
         self._starts: Any = LRU(remembered)  # (key, first event's time) → instances so far
         self.over_cap = 0
@@ -85,9 +84,9 @@ class Sessionizer:
         """Keep an open session alive by an event at stream time `now`; False if it has ended, a new one is due."""
         if now > session.deadline:
             return False
-        deadline = now + self._idle_ns
+        deadline = now + self.idle_ns
         session.deadline = deadline if deadline < session.limit else session.limit
-        self._move_to_end(session.key)
+        self.open.move_to_end(session.key)
         return True
 
     def start(self, key: SessionKey, tag: bytes, now: int, time_ns: int, state: Any) -> tuple[Session, list[Session]]:
@@ -105,7 +104,7 @@ class Sessionizer:
         if self.started is not None:
             self.started.append([key, instance, time_ns, ordinal + 1])
         limit = self._limit(now)
-        session = Session(key, tag, now, time_ns, instance, ordinal, state, limit, min(now + self._idle_ns, limit))
+        session = Session(key, tag, now, time_ns, instance, ordinal, state, limit, min(now + self.idle_ns, limit))
         self.open[key] = session
         if self._max_age_ns:
             self._by_age[key] = session
@@ -116,7 +115,7 @@ class Sessionizer:
         for session in self.open.values():
             session.opened = now
             session.limit = self._limit(now)
-            session.deadline = min(now + self._idle_ns, session.limit)
+            session.deadline = min(now + self.idle_ns, session.limit)
             session.saved = 0
 
     def end(self, session: Session) -> None:
