@@ -246,12 +246,12 @@ class Service:
             return False
         key = chunk_key(chunk.chunk)
         while True:
-            await self._stored.wait()
             try:
                 if key in self._new_chunks or self._is_committed(key):
                     return True
             except StoreError as error:
                 self._stall(error)
+                await self._stored.wait()
                 continue
             self._new_chunks[key] = None
             return False

@@ -12,9 +12,8 @@ from collections.abc import Sequence
 from typing import Any
 
 from .records import RecordReader, SessionKey
-from .templates import ZEROED, TemplateMatcher
+from .templates import LONGEST_SHAPE, ZEROED, TemplateMatcher
 
-_LONGEST_SHAPE = 1000  # bytes; longer messages go the long way each time, or memory would grow
 Span = tuple[int, int]
 
 
@@ -69,7 +68,7 @@ class EventReader:
     def _remember(self, record: Any, text: bytes, log_key: int) -> None:
         message = record.get(self._message)
         component = record.get(self._component) if self._component else None
-        if message.__class__ is not bytes or len(text) > _LONGEST_SHAPE or not self._matcher.is_sure(text):
+        if message.__class__ is not bytes or len(text) > LONGEST_SHAPE or not self._matcher.is_sure(text):
             return
         if component is not None and component.__class__ is not bytes:
             return

@@ -115,8 +115,8 @@ class Hierarchy:
         if not keys:
             return []
         whole = len(keys)
-        status = [self.seq("status", keys, *span) for span in _runs([self.action_of[k] for k in keys])]
-        action = [self.seq("action", keys, *span) for span in _runs([self.entity_of[k] for k in keys])]
+        status = [self.seq("status", keys, *span) for span in runs([self.action_of[k] for k in keys])]
+        action = [self.seq("action", keys, *span) for span in runs([self.entity_of[k] for k in keys])]
         return [*status, *action, self.seq("entity", keys, 0, whole)]
 
     def seq(self, level: Level, keys: Sequence[int], start: int, end: int) -> Seq:
@@ -127,7 +127,14 @@ class Hierarchy:
         return Seq(level, start, end, tuple(_collapse(node_of[k] for k in keys[start:end])))
 
 
-def _runs(nodes: Sequence[int]) -> list[tuple[int, int]]:
+def runs(nodes: Sequence[int]) -> list[tuple[int, int]]:
+    """`[start, end)` of each run of equal nodes.
+
+    >>> runs([7, 7, 8])
+    [(0, 2), (2, 3)]
+    """
+    if not nodes:
+        return []
     cuts = [0, *(i for i in range(1, len(nodes)) if nodes[i] != nodes[i - 1]), len(nodes)]
     return list(pairwise(cuts))
 

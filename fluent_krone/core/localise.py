@@ -17,11 +17,10 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from difflib import SequenceMatcher
-from itertools import groupby
 from typing import Any, Protocol
 
 from ..types import LEVELS, Evidence, Level, Seq
-from .hierarchy import Hierarchy
+from .hierarchy import Hierarchy, runs
 
 SEVERE = re.compile(r"\b(?:fatal|panic|emerg(?:ency)?|crit(?:ical)?|catastroph\w*|corrupt\w*|crash\w*)\b", re.I)
 ERROR = re.compile(
@@ -254,14 +253,9 @@ def _gap(keys: Sequence[int], normal: Sequence[int], nested: NestedDetector | No
 
 def _heaviest(scores: Sequence[float], keys: Sequence[int], hierarchy: Hierarchy) -> Seq:
     """The status Seq with the largest sum of event scores; of equals the first."""
-    heaviest, best, start = -1.0, (0, 0), 0
-    for _, run in groupby(keys, key=hierarchy.action_of.__getitem__):
-        end = start + sum(1 for _ in run)
-        weight = round(sum(scores[start:end]), 6)
-        if weight > heaviest:
-            heaviest, best = weight, (start, end)
-        start = end
-    return hierarchy.seq("status", keys, *best)
+    spans = runs([hierarchy.action_of[key] for key in keys])
+    start, end = max(spans, key=lambda span: (round(sum(scores[slice(*span)]), 6), -span[0]))
+    return hierarchy.seq("status", keys, start, end)
 
 
 def _evidence(

@@ -18,7 +18,7 @@ UNMATCHED = -1
 ZEROED = bytes.maketrans(b"123456789", b"000000000")
 _HAS_DIGIT = re.compile(rb"\S*\d\S*")
 _HEAD_LENGTHS = (12, 6, 3)
-_LONGEST_SHAPE = 1000  # bytes; longer messages are matched anew each time, or memory would grow
+LONGEST_SHAPE = 1000  # bytes; longer messages are matched anew each time, or memory would grow
 
 
 def template_id(text: str) -> str:
@@ -119,7 +119,7 @@ class TemplateMatcher:
             found = self._candidates(shape)
         if len(self._shapes) >= self._generation_size:
             self._older, self._shapes = self._shapes, {}
-        if len(shape) <= _LONGEST_SHAPE:
+        if len(shape) <= LONGEST_SHAPE:
             self._shapes[shape] = found
         return found
 

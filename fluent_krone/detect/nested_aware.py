@@ -20,7 +20,7 @@ from typing import Any, Literal
 import numpy as np
 from lru import LRU
 
-from ..core.hierarchy import Hierarchy
+from ..core.hierarchy import Hierarchy, runs
 from ..errors import BundleError
 from ..timing import Histogram
 from .onnx import load_model
@@ -41,8 +41,7 @@ def nested_counts(log_keys: Sequence[int], hierarchy: Hierarchy) -> Counter[Feat
     layers: tuple[tuple[Kind, list[int]], ...] = (("entity", hierarchy.entity_of), ("action", hierarchy.action_of))
     for kind, node_of in layers:
         nodes = [node_of[key] for key in log_keys]
-        runs = Counter(node for node, before in zip(nodes, [-1, *nodes], strict=False) if node != before)
-        for node, n in runs.items():
+        for node, n in Counter(nodes[start] for start, _ in runs(nodes)).items():
             counts[kind, node] = n
     return counts
 
