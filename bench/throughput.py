@@ -245,12 +245,12 @@ def commits(bundle: Bundle, open_sessions: int, changed: int = 1_000, rounds: in
             random.shuffle(names)
             for at in range(0, open_sessions, CHUNK_RECORDS):
                 feed_one_each(engine, names[at : at + CHUNK_RECORDS])
-                store.commit(engine.changes(), [chunk_key(next(ids))], [], time.time())
+                store.commit(engine.changes(store.pack), [chunk_key(next(ids))], [], time.time())
         timings = []
         for _ in range(rounds):
             feed_one_each(engine, random.sample(names, changed))
             started = time.perf_counter()
-            store.commit(engine.changes(), [chunk_key(next(ids))], [], time.time())
+            store.commit(engine.changes(store.pack), [chunk_key(next(ids))], [], time.time())
             timings.append((time.perf_counter() - started) * 1e3)
         store.close()
     return round(statistics.median(timings), 2)
@@ -276,7 +276,7 @@ def whole_process(folder: str | None, results: Any, sessions: int = 100_000) -> 
         for _ in range(20):
             feed_one_each(engine, range(at, at + CHUNK_RECORDS))
             if store:
-                store.commit(engine.changes(), [], [], time.time())
+                store.commit(engine.changes(store.pack), [], [], time.time())
     gc.collect()
     assert len(engine.sessions.open) == sessions and "anthropic" not in sys.modules
     results.put(round(_resident() / 1e6, 1))

@@ -221,8 +221,8 @@ class Config:
     reload_interval: float = _param(
         5.0, "How often to look for a changed bundle; 0: on SIGHUP only.", _DURATION, doors="pipe serve"
     )
-    commit_interval: float = _param(0.2, "Busy streams commit and ack this often.", _DURATION, doors="pipe serve")
-    commit_records: int = _param(20_000, "Busy streams commit after this many records.", _COUNT, doors="pipe serve")
+    commit_interval: float = _param(0.5, "Busy streams commit and ack this often.", _DURATION, doors="pipe serve")
+    commit_records: int = _param(30_000, "Busy streams commit after this many records.", _COUNT, doors="pipe serve")
     max_frame_size: int = _param(64 * 2**20, "Largest frame taken from a client.", _SIZE, doors="pipe serve")
     max_inflated_size: int = _param(256 * 2**20, "What a compressed chunk may inflate to.", _SIZE, doors="pipe serve")
     max_alerts: int = _param(10_000, "Alerts waiting for Fluentd; above it reading stops.", _COUNT, doors="pipe serve")

@@ -43,7 +43,8 @@ _CHUNKS_REMEMBERED = 100_000  # without a store
 _CHUNKS_AT_LEAST = 1_000  # ids that stay, however full the store is
 _SHED_SHARE = 20  # a store that is too large is rid of this part of the sessions at a time
 _BATCH = 100  # alerts in one delivery: receivers cap their frames, Fluent Bit at 6 MB
-_REST = 9  # times what a commit took: a queue that is empty for a moment does not call for the next one before
+_REST = 9  # times what a commit took: then the next one is welcome, commits take a tenth of the time at most
+_PAUSE_REST_S = 0.05  # where no chunk comes it is sooner
 _TICK_S = 0.5  # how often idle sessions are looked for
 _BACK_OFF_S = (0.1, 10.0)
 _STUCK_S = 60.0  # without progress for so long, something is wrong
@@ -105,6 +106,7 @@ class Service:
         self._uncommitted = 0
         self._committed_at = time.monotonic()
         self._commit_took = 0.0
+        self._fed_at = self._committed_at
         self._later: asyncio.TimerHandle | None = None
         self._sent_at = time.monotonic()  # since then the receiver has confirmed nothing
         self._room = asyncio.Event()  # outgoing alerts below their cap
@@ -155,6 +157,7 @@ class Service:
             else:
                 await self._feed(chunk)
             self._acks.append((came, ack))
+            self._fed_at = time.monotonic()
         if self._is_commit_due():
             self._commit()
         else:
@@ -299,10 +302,11 @@ class Service:
         return self._uncommitted >= self._config.commit_records or waited >= self._config.commit_interval
 
     def _commit_when_idle(self) -> None:
-        """The loop came round with no chunk being fed: the input queue is empty."""
+        """No chunk is being fed. Commit in a pause: nothing was fed for as long as a commit takes; or after a rest."""
         if not self._acks or self._turn.locked() or not self._stored.is_set():
             return
-        wait = self._commit_took * _REST - (time.monotonic() - self._committed_at)
+        done, took = self._committed_at, self._commit_took
+        wait = min(done + _REST * took, max(done + _PAUSE_REST_S, self._fed_at + took)) - time.monotonic()
         if wait <= 0:
             self._commit()
         elif self._later is None or self._later.when() <= asyncio.get_running_loop().time():
@@ -354,7 +358,7 @@ class Service:
         changes: dict[str, Any] = {}
         if self._store is not None:
             self._make_room(self._store)
-            changes = self._engine.changes()
+            changes = self._engine.changes(self._store.pack)
         else:
             self._seen_chunks.update(self._new_chunks)
         batch = _Batch(changes, list(self._new_chunks), self._fresh, self._acks)
@@ -403,7 +407,7 @@ class Service:
             self._damage, self._store_is_new = None, True
         if self._store_is_new:
             self._engine.track(everything=True)
-            self._store.commit(self._engine.changes(), [], self._outgoing, self._clock_ns() / 1e9)
+            self._store.commit(self._engine.changes(self._store.pack), [], self._outgoing, self._clock_ns() / 1e9)
             self._store_is_new = False
             if self._batch is not None:
                 self._batch.changes.clear()
@@ -471,8 +475,8 @@ class Service:
             await self._room.wait()
             async with self._turn:
                 await self._stored.wait()
-                self._keep(self._engine.advance(self._clock_ns()))
-                if self._fresh or self._acks:
+                if findings := self._engine.advance(self._clock_ns()):
+                    self._keep(findings)
                     self._commit()
 
 

@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import Any, Concatenate, ParamSpec, TypeVar
 
 import msgpack
+import numpy as np
 
 from .core.engine import NOVELTIES_KEPT
 from .errors import ConfigError, StoreDamaged, StoreError
@@ -88,7 +89,7 @@ class Store:
         self._chunks_kept_s = chunks_kept_s
         self._starts_kept = starts_kept
         self._lock_wait_s = lock_wait_s
-        self._packer = msgpack.Packer()
+        self.pack: Callable[[Any], bytes] = msgpack.Packer().pack  # how it keeps values
         self._open()
 
     def load(self) -> dict[str, Any] | None:
@@ -129,13 +130,14 @@ class Store:
         changes = dict(changes)
         parts, dropped = changes.pop("sessions", ()), changes.pop("dropped", ())
         started, novelties = changes.pop("started", ()), changes.pop("novelties", ())
-        first, pack = self._next, self._packer.pack
+        first, pack = self._next, self.pack
         with _Transaction(self._db) as write:
             if "templates" in changes:
                 for table in ("part", "started", "novelty"):
                     write(f"DELETE FROM {table}")
-            write.many("DELETE FROM part WHERE n = ?", ((n,) for n in dropped))
-            write.many("REPLACE INTO part VALUES (?, ?)", ((part[0], pack(part)) for part in parts))
+            if dropped:
+                write.many("DELETE FROM part WHERE n BETWEEN ? AND ?", _runs(dropped))
+            write.many("REPLACE INTO part VALUES (?, ?)", parts)
             write.many("REPLACE INTO novelty (name, data) VALUES (?, ?)", self._novelty_rows(novelties))
             write.many("REPLACE INTO alert VALUES (?, ?)", self._rows_of(map(_alert_row, alerts), first["alert"]))
             write.many("INSERT OR IGNORE INTO chunk (id, at) VALUES (?, ?)", ((key, int(now_s)) for key in chunks))
@@ -203,6 +205,7 @@ class Store:
         db.execute("PRAGMA locking_mode = EXCLUSIVE")
         db.execute("PRAGMA journal_mode = WAL")
         db.execute(f"PRAGMA synchronous = {self._sync}")
+        db.execute("PRAGMA secure_delete = OFF")  # on in Debian's SQLite: each deleted row is overwritten with zeros
         db.execute(f"PRAGMA wal_autocheckpoint = {_CHECKPOINT_PAGES}")
         ((version,),) = db.execute("PRAGMA user_version")
         if version == 0 and not db.execute("SELECT 1 FROM sqlite_master").fetchone():
@@ -224,11 +227,11 @@ class Store:
             raise self._error(error) from None
 
     def _rows_of(self, values: Iterable[Any], first: int) -> Iterator[tuple[int, bytes]]:
-        pack = self._packer.pack
+        pack = self.pack
         return ((n, pack(value)) for n, value in enumerate(values, first))
 
     def _novelty_rows(self, novelties: Iterable[tuple[bytes, Any]]) -> Iterator[tuple[bytes, bytes]]:
-        return ((name, self._packer.pack(entry)) for name, entry in novelties)
+        return ((name, self.pack(entry)) for name, entry in novelties)
 
     def _sweep_novelties(self, write: _Transaction) -> None:
         """Keep those touched last: `REPLACE` gives a row a new number."""
@@ -289,6 +292,13 @@ def chunk_key(chunk: str | bytes) -> bytes:
     """What is kept of a chunk's id: 16 bytes, however long a client makes it."""
     name = chunk.encode("utf-8", "surrogateescape") if isinstance(chunk, str) else chunk
     return hashlib.blake2b(name, digest_size=16).digest()
+
+
+def _runs(numbers: Sequence[int]) -> Iterator[tuple[int, int]]:
+    """First and last of each run of numbers without a gap: sessions that began together mostly end together."""
+    ascending = np.sort(np.asarray(numbers, np.int64))
+    after_gap = np.flatnonzero(np.diff(ascending) > 1) + 1
+    return ((int(run[0]), int(run[-1])) for run in np.split(ascending, after_gap) if len(run))
 
 
 def _alert_row(alert: Alert) -> list[Any]:

@@ -99,7 +99,7 @@ class Engine:
         self._leaps = 0
         self._novelties: Any = LRU(NOVELTIES_KEPT)  # novel template → [stream time of its alert, events since]
         self._numbers = 0  # given to parts of sessions so far
-        self._dropped: list[int] = []  # parts that hold nothing any more, since the last `changes`
+        self._dropped = array("q")  # parts that hold nothing any more, since the last `changes`
         self._noted: dict[bytes, list[int]] | None = None  # novelties since then; None: nobody asks for changes
         self._everything = True  # the next `changes` are all there is
 
@@ -219,27 +219,28 @@ class Engine:
         if self._noted is None:
             self._noted, self.sessions.started = {}, []
 
-    def changes(self) -> dict[str, Any]:
+    def changes(self, pack: Callable[[list[Any]], bytes]) -> dict[str, Any]:
         """What changed since the last call, in the form of a snapshot; it costs what changed, not what is open.
 
-        `sessions` are new parts of those that changed, with the events that the parts before them have not. Besides
-        there is `dropped`, the numbers of parts that are void. Where there is `templates`, these are no changes but all
-        there is: the first time, and when log keys were renumbered.
+        `sessions` are new parts of those that changed, with the events that the parts before them have not, as rows
+        (number, what `pack` makes of it): packed one by one their lines are fetched into the cache once. Besides there
+        is `dropped`, the numbers of parts that are void. Where there is `templates`, these are no changes but all there
+        is: the first time, and when log keys were renumbered.
         """
         if self._noted is None:
             raise RuntimeError("BUG: changes without track")
         if self._everything:
-            self._dropped = []
+            self._dropped = array("q")
             for session in self.sessions.open.values():
                 session.saved, session.parts = 0, b""
-        parts = [self._save(session) for session in self.sessions.unsaved()]
+        parts = [self._save(session, pack) for session in self.sessions.unsaved()]
         if self._everything:
             found = self._snapshot(parts)
         else:
             novelties, started = list(self._noted.items()), self.sessions.started
             found = self._clocks() | {"novelties": novelties, "sessions": parts, "started": started}
         found["dropped"] = self._dropped
-        self._dropped, self._noted, self.sessions.started, self._everything = [], {}, [], False
+        self._dropped, self._noted, self.sessions.started, self._everything = array("q"), {}, [], False
         return found
 
     def shed(self, count: int) -> list[Finding]:
@@ -258,7 +259,7 @@ class Engine:
             "leaps": self._leaps,
         }
 
-    def _snapshot(self, sessions: Iterable[list[Any]]) -> dict[str, Any]:
+    def _snapshot(self, sessions: Iterable[Any]) -> dict[str, Any]:
         return self._clocks() | {
             "templates": self._template_ids(),
             "novelties": list(reversed(self._novelties.items())),
@@ -269,16 +270,16 @@ class Engine:
     def _template_ids(self) -> list[str]:
         return [template_id(text) for text in self._templates]
 
-    def _save(self, session: Session) -> list[Any]:
-        """The session's next part; or, when it would have too many, all of it in one."""
+    def _save(self, session: Session, pack: Callable[[list[Any]], bytes]) -> tuple[int, bytes]:
+        """The session's next part, with its number; or, when it would have too many, all of it in one."""
         if not session.saved or len(session.parts) == _MOST_PARTS * _NUMBER.size:
-            self._dropped += array("q", session.parts)
+            self._dropped.frombytes(session.parts)
             session.saved, session.parts = 0, b""
         self._numbers += 1
-        part = _part(session, self._numbers, session.saved)
+        part = pack(_part(session, self._numbers, session.saved))
         session.saved = len(session.keys)
         session.parts += _NUMBER.pack(self._numbers)
-        return part
+        return self._numbers, part
 
     def _restore(self, snapshot: Mapping[str, Any]) -> None:
         own = self._template_ids()
@@ -344,7 +345,7 @@ class Engine:
 
     def _close(self, session: Session, findings: list[Finding]) -> None:
         self.counters["instances"] += 1
-        self._dropped += array("q", session.parts)
+        self._dropped.frombytes(session.parts)
         if self.on_close is not None:
             self.on_close(session)
         if session.alerted:

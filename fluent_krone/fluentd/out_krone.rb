@@ -95,9 +95,9 @@ module Fluent::Plugin
     config_param :on_shutdown, :string, default: nil
     desc 'How often to look for a changed bundle; 0: on SIGHUP only. (default 5s)'
     config_param :reload_interval, :string, default: nil
-    desc 'Busy streams commit and ack this often. (default 0.2)'
+    desc 'Busy streams commit and ack this often. (default 0.5)'
     config_param :commit_interval, :string, default: nil
-    desc 'Busy streams commit after this many records. (default 20000)'
+    desc 'Busy streams commit after this many records. (default 30000)'
     config_param :commit_records, :string, default: nil
     desc 'Largest frame taken from a client. (default 64m)'
     config_param :max_frame_size, :string, default: nil

@@ -70,7 +70,7 @@ class Run:
             self.fresh += map(as_alert, self.engine.feed("app", self._chunks[number], NOW))
 
     def commit(self, fails: bool = False) -> None:
-        changes = self.engine.changes()
+        changes = self.engine.changes(self.store.pack)
         if fails:  # a full disk; the same is tried again
             self.store._db.execute("PRAGMA query_only = true")
             try:
@@ -151,8 +151,8 @@ def test_committed_changes_add_up_to_a_snapshot(
         for number, chunk in enumerate(chunks):
             engine.feed("app", chunk, NOW)
             if number in cuts:
-                store.commit(engine.changes(), [], [], 0)
-        store.commit(engine.changes(), [], [], 0)
+                store.commit(engine.changes(store.pack), [], [], 0)
+        store.commit(engine.changes(store.pack), [], [], 0)
         again = lift_engine(limits=limits, **session)
         again.restore(store.load() or {})
         store.close()

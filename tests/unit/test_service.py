@@ -1,4 +1,4 @@
-"""Chunks in, acks and alerts out: once each, in order, and not before their commit. No clock runs in these tests."""
+"""Chunks in, acks and alerts out: once each, in order, and not before their commit. No test asserts a time."""
 
 from __future__ import annotations
 
@@ -23,6 +23,7 @@ from synthetic import (
     write_lift_bundle,
 )
 
+from fluent_krone import service
 from fluent_krone.config import Config
 from fluent_krone.detect.bundle import Bundle, load_bundle
 from fluent_krone.errors import ConfigError, SinkBusy
@@ -545,6 +546,22 @@ def test_moments_of_an_empty_queue_do_not_call_for_a_commit_each(story: Any, sto
         assert rig.acked == ["1"]
 
     story(body, store=store)
+
+
+@pytest.mark.parametrize("never", ["_REST", "_PAUSE_REST_S"])
+def test_a_pause_or_a_rest_calls_for_a_commit(
+    story: Any, store: str, never: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(service, never, 1e9)  # so it is the other one
+
+    async def body(rig: Rig) -> None:
+        rig.service._commit_took = 0.01
+        await rig.take("1", ("a", NORMAL[0]))
+        assert rig.acked == []
+        while not rig.acked:
+            await asyncio.sleep(0)
+
+    story(body, store=store, commit_interval=1e6)
 
 
 async def killed(rig: Rig) -> None:

@@ -10,6 +10,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import msgpack
 import pytest
 from synthetic import ARRIVED, CLOSE, GOING, OPEN, OPENED, ROWS, STUCK, T0, S, lift_engine, ride, sequences
 
@@ -40,7 +41,7 @@ def tracked(**settings: Any) -> Engine:
 
 
 def commit(store: Store, engine: Engine | None = None, chunks: str = "", alerts: str = "", now_s: float = 0) -> None:
-    changes = engine.changes() if engine else {}
+    changes = engine.changes(store.pack) if engine else {}
     store.commit(changes, [chunk_key(name) for name in chunks], [alert(name) for name in alerts], now_s)
 
 
@@ -90,13 +91,14 @@ def test_what_was_committed_is_there_again(store: Store, path: Path) -> None:
 def test_a_commit_writes_what_changed(store: Store) -> None:
     engine = tracked()
     engine.feed("app", ride("a", (OPEN, OPENED)) + ride("b", (OPEN,)), NOW)
-    assert "templates" in engine.changes()
+    assert "templates" in engine.changes(store.pack)
     engine.feed("app", ride("a", (GOING,), 5), NOW)
-    changes = engine.changes()
+    changes = engine.changes(store.pack)
     assert "templates" not in changes
-    [part] = changes["sessions"]
-    assert (part[1], part[2]) == (2, (b"a",))  # from its third event on
-    assert engine.changes()["sessions"] == []
+    [(_, row)] = changes["sessions"]
+    part = msgpack.unpackb(row)
+    assert (part[1], part[2]) == (2, [b"a"])  # from its third event on
+    assert engine.changes(store.pack)["sessions"] == []
 
 
 def test_ended_sessions_leave_nothing_but_their_count(store: Store, path: Path) -> None:
@@ -173,7 +175,7 @@ def test_another_bundle_finds_its_templates_by_their_ids(store: Store) -> None:
     [session] = second.sessions.open.values()
     assert list(session.keys) == [ARRIVED, len(ROWS), OPEN]
     second.track()
-    changes = second.changes()
+    changes = second.changes(store.pack)
     assert "templates" in changes  # log keys were renumbered, so all is written anew
     store.commit(changes, [], [], 0)
     assert restored(store).snapshot() == second.snapshot()
@@ -237,7 +239,7 @@ def test_nothing_of_a_commit_that_failed_is_there_and_it_may_be_made_again(store
     engine.feed("app", ride("a", (OPEN,)), NOW)
     commit(store, engine, chunks="a", alerts="1")
     engine.feed("app", ride("a", (STUCK,), 1), NOW)
-    changes = engine.changes()
+    changes = engine.changes(store.pack)
     store._db.execute("PRAGMA query_only = true")
     for _ in range(2):
         with pytest.raises(StoreError, match="readonly"):
