@@ -141,7 +141,7 @@ class Engine:
                 session = find(key)
                 if session is None or clock > session.deadline:
                     session = self._start(key, tag_bytes, time_ns, findings)
-                else:  # Sessionizer.touch, and below Tracker.step, without the cost of a call
+                else:  # kept alive here, as below Tracker.step is spelled out: a call would cost more than what it does
                     deadline, limit = clock + idle_ns, session.limit
                     session.deadline = deadline if deadline < limit else limit
                     to_end(key)

@@ -80,15 +80,6 @@ class Sessionizer:
         self.over_cap = 0
         self.started: list[list[Any]] | None = None  # if it is a list: rows of `dump`, one for each start
 
-    def touch(self, session: Session, now: int) -> bool:
-        """Keep an open session alive by an event at stream time `now`; False if it has ended, a new one is due."""
-        if now > session.deadline:
-            return False
-        deadline = now + self.idle_ns
-        session.deadline = deadline if deadline < session.limit else session.limit
-        self.open.move_to_end(session.key)
-        return True
-
     def start(self, key: SessionKey, tag: bytes, now: int, time_ns: int, state: Any) -> tuple[Session, list[Session]]:
         """Open an instance of `key`; with it come the sessions that it ends: of the same key, or to make room."""
         ended: list[Session] = []

@@ -1,40 +1,46 @@
-"""When a session ends. Times in seconds; the Sessionizer's own are nanoseconds."""
+"""When a session ends, as the engine's clock goes on. Times in seconds; its own are nanoseconds."""
 
 from __future__ import annotations
 
 from typing import Any
 
 import pytest
+from synthetic import OPEN, T0, S, event, lift_engine
 
-from fluent_krone.core.sessions import Session, Sessionizer, SessionSettings
+from fluent_krone.core.engine import Limits
+from fluent_krone.core.sessions import Session, SessionSettings
 from fluent_krone.errors import ConfigError
 
-S = 10**9
+MINUTE = -(-T0 // (60 * S)) * 60 * S  # the first full one from T0 on
 
 
 class Timeline:
-    """Feeds one event at a time, as the engine does, and remembers what ended."""
+    """Feeds an engine events at so many seconds after the full minute, and remembers what ended."""
 
     def __init__(self, max_sessions: int = 100, **settings: Any) -> None:
-        settings = {"idle_timeout": 10.0} | settings
-        self.sessions = Sessionizer(SessionSettings(**settings), max_sessions=max_sessions)
+        limits = Limits(max_sessions=max_sessions)
+        self.engine = lift_engine(limits=limits, **{"idle_timeout": 10.0} | settings)
+        self.engine.on_close = self._note
+        self.sessions = self.engine.sessions
         self.ended: list[tuple[str, int]] = []
 
-    def event(self, name: str, now: float, time: float | None = None) -> Session:
-        key = (name.encode(),)
-        session = self.sessions.open.get(key)
-        if session is None or not self.sessions.touch(session, int(now * S)):
-            time_ns = int((now if time is None else time) * S)
-            session, ended = self.sessions.start(key, b"app", int(now * S), time_ns, None)
-            self._note(ended)
-        return session
+    def event(self, name: str, at: float | None) -> Session:
+        return self.events((name, at))
+
+    def events(self, *events: tuple[str, float | None]) -> Session:
+        """All in one chunk; returns the session of the last."""
+        seconds = (MINUTE - T0) / S
+        chunk = [event(name, OPEN, None if at is None else seconds + at) for name, at in events]
+        self.engine.feed("app", chunk, 2 * T0)
+        return self.sessions.open[events[-1][0].encode(),]
 
     def expire(self, now: float) -> list[tuple[str, int]]:
-        self._note(self.sessions.expired(int(now * S)))
+        for session in self.sessions.expired(MINUTE + int(now * S)):
+            self._note(session)
         return self.ended
 
-    def _note(self, ended: Any) -> None:
-        self.ended += [(session.key[0].decode(), session.instance) for session in ended]
+    def _note(self, session: Session) -> None:
+        self.ended.append((session.key[0].decode(), session.instance))
 
 
 def test_idle_timeout_is_exact() -> None:
@@ -55,9 +61,11 @@ def test_collecting_is_exact_too() -> None:
 
 def test_when_ended_sessions_are_collected_changes_nothing() -> None:
     eager, lazy = Timeline(), Timeline()
-    for now in (0, 5, 16, 30, 31):
+    times = (0, 5, 16, 30, 31)
+    for now in times:
         eager.expire(now)
-        assert eager.event("a", now).instance == lazy.event("a", now).instance
+        last = eager.event("a", now)
+    assert lazy.events(*(("a", now) for now in times)).instance == last.instance == 3
 
 
 def test_the_longest_idle_end_first() -> None:
@@ -121,16 +129,9 @@ def test_a_new_instance_of_the_same_key_needs_no_room() -> None:
 
 def test_instances_and_ordinals() -> None:
     line = Timeline()
-    said = [
-        (session.instance, session.ordinal)
-        for session in (
-            line.event("a", 0),
-            line.event("a", 100, time=0),  # late: its first event has the time of the first instance
-            line.event("a", 200),
-            line.event("b", 200),
-        )
-    ]
-    assert said == [(1, 0), (2, 1), (3, 0), (1, 0)]
+    said = [line.event(name, at) for name, at in (("a", 0), ("b", 100), ("a", 0), ("a", 200))]
+    # the third is late: its first event has the time of the first instance
+    assert [(session.instance, session.ordinal) for session in said] == [(1, 0), (1, 0), (2, 1), (3, 0)]
 
 
 def test_drain_takes_all_in_order() -> None:
@@ -141,10 +142,10 @@ def test_drain_takes_all_in_order() -> None:
     assert not line.sessions.open and line.expire(1000) == []
 
 
-def test_settle_gives_waiting_sessions_the_streams_first_time() -> None:
+def test_sessions_without_a_time_begin_with_the_stream() -> None:
     line = Timeline(window=60.0)
-    line.event("a", 0)
-    line.sessions.settle(1000 * S)
+    line.event("a", None)
+    line.event("b", 1000)
     assert line.event("a", 1010).instance == 1
     assert line.event("a", 1021).instance == 2
 
