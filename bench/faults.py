@@ -533,7 +533,9 @@ class Bench:
         found = await self._behind_out_forward(lines, kills)
         figures = _in_any_order(found.beside(whole))
         counted = sum(_same_but_for_order(whole.sessions[key], found.sessions.get(key)) for key in whole.sessions)
-        return figures | {"sessions_with_all_their_events": counted}
+        reordered = {key for key, value in whole.sessions.items() if found.sessions.get(key) != value}
+        without_reason = len(_sessions_told_otherwise(whole, found) - reordered)
+        return figures | {"sessions_with_all_their_events": counted, "differ_without_reason": without_reason}
 
     async def _behind_out_forward(self, lines: list[str], kills: int) -> Outcome:
         # One instance a key, so that each session's events can be counted in the end.
@@ -756,6 +758,13 @@ def _in_any_order(figures: dict[str, Any]) -> dict[str, Any]:
     """Where chunks came in another order, other sessions and verdicts are no loss."""
     renamed = {"sessions_different": "sessions_in_another_order", "verdicts_different": "verdicts_in_another_order"}
     return {renamed.get(name, name): value for name, value in figures.items()}
+
+
+def _sessions_told_otherwise(one: Outcome, other: Outcome) -> set[str]:
+    """Sessions with a sequence alert that only one of the two has, or has as it is. (New templates have no session.)"""
+    both = one.alerts | other.alerts
+    odd = (both[i] for i in both if one.alerts.get(i) != other.alerts.get(i))
+    return {" ".join(alert["session"]) for alert in odd if alert["kind"] == "sequence"}
 
 
 def _same_but_for_order(one: Any, other: Any) -> bool:
