@@ -66,7 +66,7 @@ def _one_split(authors: Data, seed: int) -> dict[str, float]:
     counts = Counter(key for keys in authors.pick(train) for key in keys)
     bundle: Any = SimpleNamespace(
         name="authors", hash="0", nested=fitted.nested, hierarchy=hierarchy,
-        patterns=fitted.patterns, clearing=fitted.clearing(),
+        patterns=fitted.patterns, clearing=fitted.calibration.clearing,
         templates=[leaf.template for leaf in authors.leaves], counts=[counts[i] for i in range(len(authors.leaves))],
     )  # fmt: skip
     maker, cases = AlertMaker(bundle, Config()), CaseMaker(bundle, Config())

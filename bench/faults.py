@@ -195,7 +195,8 @@ class Client:
             if self._writer is None:
                 self._reader, self._writer = await asyncio.open_connection("127.0.0.1", self._serve.port)
             self._writer.write(frame)
-            decoder, acks = ForwardDecoder(), []
+            decoder = ForwardDecoder()
+            acks: list[Any] = []
             while not acks:
                 data = await asyncio.wait_for(self._reader.read(4096), self.wait_s)
                 if not data:
@@ -361,7 +362,8 @@ class Bench:
             else:
                 forbid()
             offset, before = len(rig.serve.told()), rig.serve.resident()
-            acked, rest = [], iter(self.frames[early:])
+            acked: list[bytes] = []
+            rest = iter(self.frames[early:])
             pressing = [asyncio.create_task(_press(rig.serve, rest, acked)) for _ in range(8)]
             await asyncio.sleep(self.pause_s / 2)
             stuck_at, resident = len(acked), rig.serve.resident()

@@ -75,10 +75,16 @@ class Collector:
 def frames_of(path: Path) -> tuple[list[bytes], int]:
     """PackedForward frames of a log's records, as Fluentd would send them."""
     events = [
-        (time_ns, {name.decode(): record[name].decode() for name in FIELDS}) for time_ns, record in read_events(path)
+        (time_ns or 0, {name.decode(): record[name].decode() for name in FIELDS})
+        for time_ns, record in read_events(path)
     ]
     cuts = range(0, len(events), CHUNK_RECORDS)
     return [encode_events("app.hdfs", events[i : i + CHUNK_RECORDS], f"chunk-{i}") for i in cuts], len(events)
+
+
+def chunks_of(frame: bytes) -> list[Chunk]:
+    """What a server reads of one frame."""
+    return [chunk for chunk in ForwardDecoder().feed(frame) if isinstance(chunk, Chunk)]
 
 
 def send(port: int, frames: list[bytes], results: Any) -> None:
@@ -157,19 +163,19 @@ def stages(frames: list[bytes], records: int, bundle: Bundle, rounds: int) -> di
 
     def decode(engine: Any) -> None:
         for frame in frames:
-            for chunk in ForwardDecoder().feed(frame):
+            for chunk in chunks_of(frame):
                 for _ in chunk.events():
                     pass
 
     def read(engine: Any) -> None:
         for frame in frames:
-            for chunk in ForwardDecoder().feed(frame):
+            for chunk in chunks_of(frame):
                 for _, record in chunk.events():
                     engine.events.read(b"", record)
 
     def feed(engine: Any) -> None:
         for frame in frames:
-            for chunk in ForwardDecoder().feed(frame):
+            for chunk in chunks_of(frame):
                 engine.feed(chunk.tag, chunk.events(), time.time_ns())
         engine.finish()
 
@@ -216,7 +222,7 @@ def memory(frames: list[bytes], keep_lines: int, results: Any, sessions: int = 1
     """Bytes of resident memory per open session of 20 events; in a process of its own."""
     bundle = load_bundle("hdfs")
     engine = bundle.engine(Config(keep_lines=keep_lines))
-    log = [record for frame in frames[:2] for chunk in ForwardDecoder().feed(frame) for _, record in chunk.events()]
+    log = [record for frame in frames[:2] for chunk in chunks_of(frame) for _, record in chunk.events()]
     rest = [record[b"message"] for record in log]
     key = bundle.input_settings.session_key[0].strip("/")
     gc.collect()
