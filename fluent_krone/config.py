@@ -20,7 +20,6 @@ from typing import Any
 from .errors import ConfigError
 
 SECRET_ENV_PREFIX = "FLUENT_KRONE_"
-DOORS = ("pipe", "serve", "replay")
 
 _TIME_UNITS = {"s": 1, "m": 60, "h": 3600, "d": 86400}
 _MAX_SECONDS = 2**63 / 1e9  # as nanoseconds, what 64 bits hold

@@ -162,8 +162,10 @@ def _api_key(config: Config) -> str:
         key = _secret_file("explain_api_key_file", path).strip()
     else:
         key = os.environ.get("ANTHROPIC_API_KEY", "").strip()
-    if not key or any(char.isspace() for char in key):
+    if not key:
         raise ConfigError("explain claude needs a key: set explain_api_key_file, or ANTHROPIC_API_KEY")
+    if not (key.isascii() and key.isprintable() and " " not in key):
+        raise ConfigError("the API key holds characters that no key has: look at its file or variable")
     return key
 
 

@@ -70,7 +70,7 @@ def replay(
 
 
 def summary(outcome: Outcome, bundle: Bundle, labels: dict[str, bool] | None, *, keep_fitted: bool) -> dict[str, Any]:
-    """The figures of CONTRACTS' last line. With labels they are for sessions that the bundle was not fitted on."""
+    """The figures of the last line of `--json`. With labels they are for sessions that the bundle was not fitted on."""
     result: dict[str, Any] = {
         "events": outcome.stats["events"],
         "unmatched": outcome.stats["unmatched"],

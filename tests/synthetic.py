@@ -5,9 +5,12 @@ Log keys are the positions in `ROWS`. A ride is normal when it is one of `NORMAL
 
 from __future__ import annotations
 
+import gzip
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
+
+import msgpack
 
 from fluent_krone.core.engine import Engine, Limits
 from fluent_krone.core.hierarchy import Hierarchy, Leaf
@@ -98,6 +101,12 @@ def lift_engine(
         session_settings=SessionSettings(**{"idle_timeout": 60.0} | session),
         limits=limits,
     )
+
+
+def gzipped(frame: bytes) -> bytes:
+    """A PackedForward frame as CompressedPackedForward."""
+    tag, entries, option = msgpack.unpackb(frame)
+    return bytes(msgpack.packb([tag, gzip.compress(entries, mtime=0), option | {"compressed": "gzip"}]))
 
 
 def event(key: str, log_key: int, at_s: float | None = 0) -> tuple[int | None, dict[bytes, Any]]:

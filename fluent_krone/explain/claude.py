@@ -17,7 +17,6 @@ from dataclasses import dataclass
 from email.utils import parsedate_to_datetime
 from typing import Any
 
-from ..errors import ConfigError
 from . import Answer, Case, NoAnswer, Reason, checked
 from .ledger import Ledger, LedgerError
 from .redact import plain
@@ -101,12 +100,8 @@ class ClaudeExplainer:
         ledger: Ledger,
         clock: Callable[[], float] = time.time,
     ) -> None:
-        try:
-            import anthropic
-        except ImportError:
-            raise ConfigError("explain claude needs the package anthropic: pip install anthropic") from None
-        if not (api_key.isascii() and api_key.isprintable() and api_key.strip() == api_key != ""):
-            raise ConfigError("the API key is empty or holds characters that no key has: look at its file or variable")
+        import anthropic
+
         for name in ("anthropic", "httpx2", "httpcore2"):
             logging.getLogger(name).setLevel(logging.WARNING)  # below that they write out what is sent
         self.model, self.timeout_s = model, timeout_s
@@ -117,7 +112,7 @@ class ClaudeExplainer:
             api_key=api_key,
             base_url=base_url,
             timeout=timeout_s,
-            max_retries=0,  # the worker's part
+            max_retries=0,  # the desk's part
             open_telemetry=False,
             # A redirect would take the question and the key to another host.
             http_client=anthropic.DefaultAsyncHttpxClient(follow_redirects=False),

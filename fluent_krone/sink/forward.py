@@ -41,18 +41,15 @@ class ForwardSink:
         shared_key: str | None = None,
         username: str = "",
         password: str = "",
-        hostname: str | None = None,
         ssl_context: ssl.SSLContext | None = None,
         ack_timeout_s: float = 30.0,
-        compress: bool = False,
     ) -> None:
         self._address = (host, port)
         self._shared_key = shared_key
         self._login = (username, password)
-        self._hostname = hostname or f"fluent-krone.{socket.gethostname()}"
+        self._hostname = f"fluent-krone.{socket.gethostname()}"
         self._ssl_context = ssl_context
         self._ack_timeout_s = ack_timeout_s
-        self._compress = compress
         self._connection: _Connection | None = None
         self._turn = asyncio.Lock()  # acks of two deliveries on one connection would mix
 
@@ -60,7 +57,7 @@ class ForwardSink:
         """Send one frame per tag and return when all are acked; see `Sink.deliver`."""
         if not alerts:
             return
-        frames = _frames(alerts, self._compress)
+        frames = _frames(alerts)
         async with self._turn:
             try:
                 async with asyncio.timeout(self._ack_timeout_s):
@@ -102,7 +99,7 @@ class ForwardSink:
         return SinkBusy(f"alert receiver {host}:{port} did not confirm: {reason}")
 
 
-def _frames(alerts: Sequence[Alert], compress: bool) -> dict[str, bytes]:
+def _frames(alerts: Sequence[Alert]) -> dict[str, bytes]:
     """Pack one frame per tag, keyed by its chunk id.
 
     The id is a hash of the alert ids, so that alerts delivered again carry the id that they had.
@@ -114,7 +111,7 @@ def _frames(alerts: Sequence[Alert], compress: bool) -> dict[str, bytes]:
     for tag, group in by_tag.items():
         names = "\0".join([tag, *(alert.alert_id for alert in group)])
         chunk_id = hashlib.blake2b(names.encode(), digest_size=16).hexdigest()
-        frames[chunk_id] = encode_events(tag, [(a.time_ns, a.record) for a in group], chunk_id, compress)
+        frames[chunk_id] = encode_events(tag, [(a.time_ns, a.record) for a in group], chunk_id)
     return frames
 
 

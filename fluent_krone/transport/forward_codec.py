@@ -46,7 +46,6 @@ _MAX_ODD_ENTRIES = 10_000  # that are no events
 _NIL = b"\xc0"
 
 Event = tuple[int | None, Any]
-Frame = "Chunk | dict[str, Any]"
 
 
 @dataclass(frozen=True, slots=True)
@@ -420,18 +419,13 @@ def encode_event_time(time_ns: int) -> EventTime | int:
     return time_ns // _NS
 
 
-def encode_events(
-    tag: str, events: Sequence[tuple[int, Mapping[str, Any]]], chunk_id: str | None, compress: bool = False
-) -> bytes:
-    """Pack `(time_ns, record)` events as one PackedForward frame, or CompressedPackedForward."""
+def encode_events(tag: str, events: Sequence[tuple[int, Mapping[str, Any]]], chunk_id: str | None) -> bytes:
+    """Pack `(time_ns, record)` events as one PackedForward frame."""
     pack = msgpack.Packer().pack
     entries = b"".join([pack([encode_event_time(time_ns), record]) for time_ns, record in events])
     option: dict[str, Any] = {"size": len(events)}
     if chunk_id is not None:
         option["chunk"] = chunk_id
-    if compress:
-        option["compressed"] = "gzip"
-        entries = gzip.compress(entries, mtime=0)
     return _pack([tag, entries, option])
 
 

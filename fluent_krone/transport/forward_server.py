@@ -59,8 +59,6 @@ class ServerStats:
     connections_open: int = 0
     connections_refused: int = 0
     connections_evicted: int = 0
-    chunks: int = 0
-    chunks_without_id: int = 0
     bytes: int = 0
     auth_failures: int = 0
     protocol_errors: Counter[str] = field(default_factory=Counter)
@@ -103,7 +101,6 @@ class ForwardServer:
         path_mode: int = 0o600,
         shared_key: str | None = None,
         users: Mapping[str, str] | None = None,
-        hostname: str | None = None,
         ssl_context: ssl.SSLContext | None = None,
         max_connections: int = 512,
         handshake_timeout_s: float = 10.0,
@@ -118,7 +115,7 @@ class ForwardServer:
         self._shared_key = shared_key
         self._users = users
         # Not the bare host name: Fluentd on the same host would take the equal name for a loop.
-        self._hostname = hostname or f"fluent-krone.{socket.gethostname()}"
+        self._hostname = f"fluent-krone.{socket.gethostname()}"
         self._ssl_context = ssl_context
         self._max_connections = max_connections
         self._handshake_timeout_s = handshake_timeout_s
@@ -341,8 +338,6 @@ class ForwardServer:
         frame = decode_frame(packed, self._max_inflated_bytes)
         if not isinstance(frame, Chunk):
             raise ProtocolError("not a Forward message: a client sends arrays, got a map")
-        self.stats.chunks += 1
-        self.stats.chunks_without_id += frame.chunk is None
         return frame, _ack(frame.chunk, writer)
 
     def _protocol_error(self, reason: str, peer: str, error: str) -> None:

@@ -84,9 +84,7 @@ class PipeDoor:
 
         Raises ProtocolError when what comes is no frame; the process is to exit, and Fluentd starts another.
         """
-        if self._reader is None:
-            await self.open()
-        assert self._reader is not None
+        assert self._reader is not None, "BUG: run before open"
         tasks = {asyncio.create_task(self._read(self._reader)), asyncio.create_task(self._work(inlet))}
         try:
             done, _ = await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
@@ -111,7 +109,7 @@ class PipeDoor:
         self._tell({"stats": dict(stats)})
 
     async def open(self) -> None:
-        """Tell Fluentd that we are ready; alerts may go from now on. `run` does it where it was not done."""
+        """Tell Fluentd that we are ready; alerts may go from now on."""
         loop = asyncio.get_running_loop()
         reader = asyncio.StreamReader(limit=_READ_BYTES)
         await loop.connect_read_pipe(

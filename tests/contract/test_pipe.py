@@ -199,6 +199,7 @@ def test_alerts_that_nobody_confirmed_stay_with_the_sender() -> None:
         def send() -> None:
             sending.append(asyncio.create_task(door.deliver([ALERT, replace(ALERT, tag="other")])))
 
+        await door.open()
         running = asyncio.create_task(door.run(Deaf(send)))
         os.write(to_child, encode_events("app", [(1, {})], "a"))
         await asyncio.to_thread(_read_until, from_child, b"other")
@@ -227,7 +228,9 @@ def test_an_inlet_that_fails_ends_the_run() -> None:
         (stdin, to_child), (from_child, stdout) = os.pipe(), os.pipe()
         os.write(to_child, encode_events("app", [(1, {})], "a"))
         with pytest.raises(ProtocolError, match="from the inlet"):
-            await PipeDoor(stdin, stdout).run(Deaf(fail))
+            door = PipeDoor(stdin, stdout)
+            await door.open()
+            await door.run(Deaf(fail))
         os.close(to_child)
         os.close(from_child)
 

@@ -82,7 +82,6 @@ async def forward_rig(**options: Any) -> AsyncIterator[Rig]:
 RIGS: dict[str, Callable[[], AbstractAsyncContextManager[Rig]]] = {
     "stdout": stdout_rig,
     "forward": forward_rig,
-    "forward gzip": lambda: forward_rig(compress=True),
     "forward key": lambda: forward_rig(shared_key="key"),
     "forward key and user": lambda: forward_rig(shared_key="key", username="ann", password="pw"),
 }

@@ -105,12 +105,17 @@ def text(value: Any) -> Any:
     return value
 
 
+async def run(door: PipeDoor, actor: Actor) -> None:
+    await door.open()
+    await door.run(actor)
+
+
 def main() -> int:
     memory, arguments = Path(sys.argv[1]), sys.argv[2:]
     print("info: child says", json.dumps(arguments), file=sys.stderr, flush=True)
     try:
         door = PipeDoor(*claim_standard_streams(), version="test")
-        asyncio.run(door.run(Actor(door, memory, arguments)))
+        asyncio.run(run(door, Actor(door, memory, arguments)))
     except KroneError as error:
         print("error:", error, file=sys.stderr)
         return 1

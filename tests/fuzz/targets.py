@@ -14,7 +14,7 @@ from functools import cache, partial
 from typing import Any
 
 import msgpack
-from synthetic import NORMAL, T0, lift_engine, ride
+from synthetic import NORMAL, T0, gzipped, lift_engine, ride
 
 from fluent_krone.core.engine import Engine, Limits
 from fluent_krone.core.events import EventReader
@@ -186,7 +186,7 @@ def seeds() -> list[bytes]:
     run = b"".join(map(msgpack.packb, packed))
     frame = encode_events("app", [(T0, {"message": "lift: stuck at floor 3", "ride": "7"})], "id")
     return [
-        *(frame, encode_events("app", [(T0, {"message": "x", "a": {"b": [1, "2", None]}})], None, compress=True)),
+        *(frame, gzipped(encode_events("app", [(T0, {"message": "x", "a": {"b": [1, "2", None]}})], None))),
         *(
             msgpack.packb(["app", packed, {"chunk": "f"}]),
             msgpack.packb(["app", *packed[0], {"chunk": "m", "size": 1}]),

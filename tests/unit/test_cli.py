@@ -11,7 +11,7 @@ import sys
 from pathlib import Path
 
 import pytest
-from synthetic import GOING, MESSAGES, NORMAL, OPEN, OPENED, STUCK
+from synthetic import GOING, MESSAGES, NORMAL, OPEN, OPENED, STUCK, gzipped
 
 from fluent_krone.cli import main
 from fluent_krone.transport.forward_codec import encode_events
@@ -185,7 +185,7 @@ def test_a_frame_above_max_frame_size_ends_the_pipe(bundle_dir: Path) -> None:
 
 
 def test_a_chunk_of_the_pipe_is_inflated_up_to_max_inflated_size(bundle_dir: Path) -> None:
-    frame = encode_events("app", [(1, {"message": "x" * 1024})], "id", compress=True)
+    frame = gzipped(encode_events("app", [(1, {"message": "x" * 1024})], "id"))
     done = pipe(bundle_dir, frame, max_inflated_size="1k")
     assert done.returncode == 0
     assert b" set_aside_undecodable=1" in done.stderr, done.stderr

@@ -14,7 +14,7 @@ from certificates import Certificates
 
 from fluent_krone.cli import main
 from fluent_krone.config import Config, from_strings
-from fluent_krone.doors import alert_sink, forward_server, read_users
+from fluent_krone.doors import alert_sink, check_explainer, forward_server, read_users
 from fluent_krone.errors import ConfigError
 from fluent_krone.sink.forward import ForwardSink
 from fluent_krone.sink.stdout import StdoutSink
@@ -179,6 +179,19 @@ def test_permissions_are_written_as_chmod_takes_them(text: str) -> None:
     with pytest.raises(ConfigError, match=r"unix_perm: .* are no permissions: write 0660"):
         from_strings({"unix_perm": text})
     assert from_strings({"unix_perm": "0660"}).unix_perm == 0o660
+
+
+@pytest.mark.parametrize(
+    ("key", "complaint"),
+    [("", "needs a key"), ("\n", "needs a key"), ("sk ünï", "no key has"), ("sk-1\nsk-2", "no key has")],
+)
+def test_a_key_that_can_be_none_is_told_without_it(key: str, complaint: str, tmp_path: Path) -> None:
+    config = Config(explain="claude", store=str(tmp_path / "s"), explain_api_key_file=file(tmp_path / "key", key))
+    with pytest.raises(ConfigError, match=complaint) as told:
+        check_explainer(config)
+    assert "sk" not in str(told.value)
+    file(tmp_path / "key", "sk-1\n")
+    check_explainer(config)
 
 
 class Nobody:

@@ -1,4 +1,4 @@
-"""The method against its authors' published results, on their own data (`data/README.md`, `KRONE.md`)."""
+"""The method against its authors' published results, on their own data."""
 
 from __future__ import annotations
 
@@ -131,7 +131,7 @@ def test_verdicts_are_the_published_ones(
 
 
 class Naive:
-    """KRONE.md read aloud: names for nodes, three passes over a session, no state."""
+    """The paper's words read aloud: names for nodes, three passes over a session, no state."""
 
     def __init__(self, rows: list[Leaf], none_actions: str, automaton: str, training: list[Session]) -> None:
         self.nodes = [self.node(i, row, none_actions) for i, row in enumerate([*rows, Leaf("", "?", "?", "?")])]
