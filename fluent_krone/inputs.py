@@ -16,7 +16,7 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import IO, Any
 
-from .core.records import as_fields, parse_time
+from .core.records import as_fields, parse_time, unix_ns
 from .errors import ConfigError, RecordError
 
 Event = tuple[int | None, dict[bytes, Any]]
@@ -133,8 +133,7 @@ def _time(record: dict[str, Any]) -> int | None:
     value = next((record[name] for name in _TIME_NAMES if record.get(name) not in (None, "")), None)
     try:
         if isinstance(value, datetime):
-            since = value.replace(tzinfo=value.tzinfo or UTC) - datetime(1970, 1, 1, tzinfo=UTC)
-            return (since.days * 86400 + since.seconds) * 1_000_000_000 + since.microseconds * 1000
+            return unix_ns(value)
         return None if value is None else parse_time(str(value))
     except (RecordError, OverflowError):
         return None

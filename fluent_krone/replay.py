@@ -13,7 +13,7 @@ from typing import Any, TextIO
 
 from .alerts import AlertMaker
 from .config import Config
-from .core.records import SessionKey
+from .core.records import SessionKey, key_text
 from .detect.bundle import Bundle, key_hash
 from .inputs import Event, count_events, read_events
 from .types import Alert, Finding
@@ -91,7 +91,7 @@ def _scored(outcome: Outcome, bundle: Bundle, labels: dict[str, bool], keep_fitt
     tally: Counter[str] = Counter()
     left_out = unlabelled = 0
     for key in outcome.instances:
-        label = labels.get(" ".join(part.decode("utf-8", "replace") for part in key))
+        label = labels.get(key_text(key))
         if label is None:
             unlabelled += 1
         elif not keep_fitted and key_hash(key) in bundle.training:

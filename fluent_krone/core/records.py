@@ -306,6 +306,19 @@ def parse_time(text: str, time_format: str | None = None) -> int:
             moment = datetime.fromisoformat(text)
     except ValueError:
         raise RecordError("bad_time", f"{text[:40]!r} is no time") from None
-    moment = moment.replace(tzinfo=UTC) if moment.tzinfo is None else moment
-    since = moment - datetime(1970, 1, 1, tzinfo=UTC)
+    return unix_ns(moment)
+
+
+def unix_ns(moment: datetime) -> int:
+    """ns UTC of a time; without an offset it is UTC. Raises RecordError `bad_time`."""
+    since = moment.replace(tzinfo=moment.tzinfo or UTC) - datetime(1970, 1, 1, tzinfo=UTC)
     return _in_range((since.days * 86400 + since.seconds) * 1_000_000_000 + since.microseconds * 1000)
+
+
+def key_text(key: SessionKey) -> str:
+    """A session key as labels name it.
+
+    >>> key_text((b"web1", b"42"))
+    'web1 42'
+    """
+    return " ".join(part.decode("utf-8", "replace") for part in key)
