@@ -1,4 +1,4 @@
-"""Templates → tree, asked of Claude: only template texts leave the machine, and only when the operator says so.
+"""Templates → tree, asked of Claude: only redacted template texts leave the machine, and only if the operator says so.
 
 Answers are kept in a file by template id and model, so a re-run asks nothing again. Whatever goes wrong (time-out,
 overload, refusal, an answer cut off or senseless, a template left out) leaves the offline answer in place, marked.
@@ -6,6 +6,7 @@ overload, refusal, an answer cut off or senseless, a template left out) leaves t
 
 from __future__ import annotations
 
+import ipaddress
 import json
 import os
 import time
@@ -14,12 +15,14 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 import anthropic
 import pydantic
 
 from fluent_krone.core.templates import template_id
 from fluent_krone.errors import ExportError
+from fluent_krone.explain.redact import plain, redactor
 
 from .hierarchy import NONE, Leaf, extract
 
@@ -71,11 +74,14 @@ def default_cache() -> Path:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ClaudeExtractor:
-    """A `HierarchyExtractor` that asks Claude; the key comes from ANTHROPIC_API_KEY and from nowhere else."""
+    """A `HierarchyExtractor` that asks Claude; the key comes from ANTHROPIC_API_KEY and from nowhere else.
+
+    Raises ExportError for a `base_url` to which the key would go in the clear.
+    """
 
     model: str
     cache: Path
-    base_url: str | None = None
+    base_url: str = API
     timeout_s: float = 60.0
     retries: int = 2
     batch_from: int = BATCH_FROM
@@ -83,6 +89,10 @@ class ClaudeExtractor:
     batch_poll_s: float = 5.0
     warn: Callable[[str], None] = print
     on_progress: Callable[[int, int], None] = lambda done, total: None
+
+    def __post_init__(self) -> None:
+        if not _is_private(self.base_url):
+            raise ExportError(f"--llm-base-url {self.base_url}: the key goes there, so it must be https://…")
 
     def __call__(self, templates: Sequence[str], components: Sequence[str | None] | None = None) -> list[Leaf]:
         """The offline tree, with Claude's answers where there are any. Raises ExportError without a key."""
@@ -110,10 +120,12 @@ class ClaudeExtractor:
     def _client(self, key: str | None) -> anthropic.Anthropic:
         return anthropic.Anthropic(
             api_key=key,
-            base_url=self.base_url or API,
+            base_url=self.base_url,
             timeout=self.timeout_s,
             max_retries=self.retries,
             open_telemetry=False,
+            # A redirect would take the templates and the key to another host.
+            http_client=anthropic.DefaultHttpxClient(follow_redirects=False),
         )
 
     def _ask_each(
@@ -158,6 +170,8 @@ class ClaudeExtractor:
         while True:
             batch = client.messages.batches.retrieve(batch_id)
             if batch.processing_status == "ended":
+                if batch.results_url and _origin(batch.results_url) != _origin(self.base_url):  # the key would follow
+                    raise _Failed("results at another host")
                 return
             self.on_progress(total - batch.request_counts.processing, total)
             if time.monotonic() > until:
@@ -166,7 +180,7 @@ class ClaudeExtractor:
             time.sleep(self.batch_poll_s)
 
     def _request(self, chunk: Sequence[str]) -> dict[str, Any]:
-        numbered = [{"number": i, "template": text[:_MAX_TEMPLATE]} for i, text in enumerate(chunk)]
+        numbered = [{"number": i, "template": _safe(text)} for i, text in enumerate(chunk)]
         return {
             "model": self.model,
             "max_tokens": _MAX_TOKENS,
@@ -207,6 +221,35 @@ class ClaudeExtractor:
             )
 
 
+_redact = redactor()
+
+
+def _safe(text: str) -> str:
+    """A template as it leaves: made plain, then redacted, only then cut, for a cut would hide a secret's form."""
+    return _redact(plain(text))[:_MAX_TEMPLATE]
+
+
+def _is_private(url: str) -> bool:
+    """Whether nobody on the way can read along: https, or this machine."""
+    try:
+        scheme, host = urlsplit(url).scheme, urlsplit(url).hostname or ""
+        return bool(host) and (scheme == "https" or (scheme == "http" and _is_loopback(host)))
+    except ValueError:  # no URL at all
+        return False
+
+
+def _is_loopback(host: str) -> bool:
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return host == "localhost"
+
+
+def _origin(url: str) -> tuple[str, str]:
+    parts = urlsplit(url)
+    return parts.scheme, parts.netloc
+
+
 def _text(message: Any) -> str:
     """What a message says. Raises _Failed for one that is no whole answer."""
     if not isinstance(message, anthropic.types.Message):  # a gateway's error page, say
@@ -234,7 +277,7 @@ def _reason(error: Exception) -> _Failed:
         return _Failed("timeout")
     if isinstance(error, anthropic.APIStatusError):
         code = error.status_code
-        return _Failed(f"HTTP {code}", final=code in (400, 401, 402, 403, 404))
+        return _Failed(f"HTTP {code}", final=300 <= code <= 404)
     if isinstance(error, anthropic.APIConnectionError):
         return _Failed("no connection")
     return _Failed(type(error).__name__)

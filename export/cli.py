@@ -114,9 +114,9 @@ def _add_options(command: argparse.ArgumentParser, *, work_required: bool) -> No
         command,
         "tree",
         ("tree", Path, "FILE.csv", "a corrected hierarchy.csv (default: extracted)"),
-        ("llm", _llm, "claude", "ask Claude for the tree; only template texts are sent"),
+        ("llm", _llm, "claude", "ask Claude for the tree; only template texts are sent, redacted"),
         ("llm_model", str, "NAME", "(default claude-haiku-5-5)"),
-        ("llm_base_url", str, "URL", "a gateway in place of the Anthropic API"),
+        ("llm_base_url", str, "URL", "a gateway in place of the Anthropic API: https, or this machine"),
         ("llm_cache", Path, "FILE", "answers, so that nothing is asked twice (default: in the user's cache directory)"),
     )
     _group(

@@ -142,7 +142,7 @@ def _extractor(work: Work) -> hierarchy.HierarchyExtractor:
 
     return claude.ClaudeExtractor(
         model=work.options.llm_model,
-        base_url=work.options.llm_base_url,
+        base_url=work.options.llm_base_url or claude.API,
         cache=work.options.llm_cache or claude.default_cache(),
         warn=work.warn,
         on_progress=work.progress("ask Claude").show,
@@ -584,7 +584,9 @@ def fit(work: Work, until: str = "bundle") -> None:
 
     Raises ExportError, one line that says what is missing; then no bundle is written, and what stages are done stay.
     """
-    _session_settings(work.options, _IDLE_TIMEOUT_S)  # a wrong setting is told before the work is done
+    # Wrong settings are told before the work is done.
+    _session_settings(work.options, _IDLE_TIMEOUT_S)
+    _extractor(work)
     names = [stage.name for stage in STAGES]
     work.path.mkdir(parents=True, exist_ok=True)
     run_stages(STAGES[: names.index(until) + 1], work)

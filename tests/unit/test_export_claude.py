@@ -7,6 +7,7 @@ import json
 import re
 import threading
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
@@ -58,6 +59,7 @@ class StandIn(ThreadingHTTPServer):
     def __init__(self) -> None:
         super().__init__(("127.0.0.1", 0), _Handler)
         self.reply: Callable[[dict[str, Any]], Reply] = good
+        self.results_at = self.url
         self.requests: list[dict[str, Any]] = []
         self.headers: list[dict[str, str]] = []
         self.batch: list[dict[str, Any]] = []
@@ -94,6 +96,7 @@ class _Handler(BaseHTTPRequestHandler):
             self._send(200, {}, self._batch())
 
     def do_GET(self) -> None:
+        self.server.headers.append({name.lower(): value for name, value in self.headers.items()})
         if self.path.endswith("/results"):
             self._send(200, {"content-type": "application/x-jsonl"}, "\n".join(map(json.dumps, self._results())))
         else:
@@ -106,7 +109,7 @@ class _Handler(BaseHTTPRequestHandler):
             "id": "batch_1",
             "type": "message_batch",
             "processing_status": "ended" if ended else "in_progress",
-            "results_url": f"{self.server.url}/v1/messages/batches/batch_1/results" if ended else None,
+            "results_url": f"{self.server.results_at}/v1/messages/batches/batch_1/results" if ended else None,
             "request_counts": {"processing": 1, "succeeded": 0, "errored": 0, "canceled": 0, "expired": 0},
             "created_at": "2026-01-01T00:00:00Z",
             "expires_at": "2026-01-02T00:00:00Z",
@@ -131,14 +134,28 @@ class _Handler(BaseHTTPRequestHandler):
         pass
 
 
-@pytest.fixture
-def server(monkeypatch: pytest.MonkeyPatch) -> Iterator[StandIn]:
-    monkeypatch.setenv("ANTHROPIC_API_KEY", KEY)
+@contextmanager
+def listening() -> Iterator[StandIn]:
     with StandIn() as stand_in:
         threading.Thread(target=stand_in.serve_forever, args=(0.01,), daemon=True).start()
         yield stand_in
         stand_in.stop.set()
         stand_in.shutdown()
+
+
+@pytest.fixture
+def server(monkeypatch: pytest.MonkeyPatch) -> Iterator[StandIn]:
+    monkeypatch.setenv("ANTHROPIC_API_KEY", KEY)
+    with listening() as stand_in:
+        yield stand_in
+
+
+@pytest.fixture
+def elsewhere() -> Iterator[StandIn]:
+    """Another host, to which nothing must go."""
+    with listening() as stand_in:
+        yield stand_in
+        assert (stand_in.requests, stand_in.headers) == ([], [])
 
 
 Make = Callable[..., ClaudeExtractor]
@@ -179,6 +196,56 @@ def test_the_key_comes_from_its_own_variable_only(
     monkeypatch.delenv("ANTHROPIC_API_KEY")
     with pytest.raises(ExportError, match="ANTHROPIC_API_KEY"):
         claude()(["never asked <num>"])
+
+
+def test_what_looks_like_a_secret_does_not_leave(server: StandIn, claude: Make) -> None:
+    told = [
+        "pump: login password=hunter2 refused",
+        "mail to anna@example.org bounced",
+        "host 10.1.2.3 left",
+        TEMPLATES[0],
+    ]
+    leaves = claude()([*told, "so\u200bli\u200btary"])
+    assert [leaf.template for leaf in leaves] == [*told, "so\u200bli\u200btary"]
+    assert [leaf.entity for leaf in leaves] == ["pump", "mail", "host", "pump", "solitary"]
+    assert server.asked() == [
+        *("pump: login password=<secret> refused", "mail to <email> bounced", "host <ip> left", TEMPLATES[0]),
+        "solitary",
+    ]
+
+
+def test_a_secret_does_not_leave_by_half(server: StandIn, claude: Make) -> None:
+    claude()(["x" * 1985 + " password=hunter2"])
+    assert "hunter" not in json.dumps(server.requests)
+
+
+@pytest.mark.parametrize(
+    "url", ["http://gateway.example", "http://10.0.0.1:8080", "ftp://127.0.0.1", "gateway", "http://["]
+)
+def test_the_key_goes_nowhere_in_the_clear(claude: Make, url: str) -> None:
+    with pytest.raises(ExportError, match="must be https"):
+        claude(base_url=url)
+
+
+@pytest.mark.parametrize(
+    "url", ["https://gateway.example/claude", "http://localhost:1", "http://[::1]:1", "http://127.0.0.2"]
+)
+def test_a_gateway_may_be_private_or_on_this_machine(claude: Make, url: str) -> None:
+    assert claude(base_url=url).base_url == url
+
+
+@pytest.mark.parametrize("code", [301, 302, 307, 308])
+def test_a_redirect_is_not_followed(server: StandIn, elsewhere: StandIn, claude: Make, code: int) -> None:
+    server.reply = lambda request: (code, {"location": f"{elsewhere.url}/v1/messages"}, {})
+    leaves = claude(retries=2)(MANY)
+    assert {leaf.source for leaf in leaves} == {f"offline (claude failed: HTTP {code})"}
+    assert len(server.requests) == 1
+
+
+def test_a_batch_is_not_fetched_from_another_host(server: StandIn, elsewhere: StandIn, claude: Make) -> None:
+    server.results_at = elsewhere.url
+    leaves = claude(batch_from=1)(TEMPLATES)
+    assert {leaf.source for leaf in leaves} == {"offline (claude failed: results at another host)"}
 
 
 def test_nothing_is_asked_twice(server: StandIn, claude: Make, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -335,6 +402,13 @@ def test_the_command_asks_only_when_told_to(
     (work / "hierarchy.csv").unlink()
     assert main(["hierarchy", "--work", str(work)]) == 0
     assert len(server.asked()) == 2
+
+
+def test_a_gateway_in_the_clear_is_refused_before_the_work(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    work, missing = tmp_path / "work", tmp_path / "missing.log"
+    told = ["--llm", "claude", "--llm-base-url", "http://gateway.example"]
+    assert main(["fit", "--work", str(work), "--input", str(missing), "--output", str(tmp_path / "b"), *told]) == 1
+    assert "--llm-base-url http://gateway.example" in capsys.readouterr().err
 
 
 # -- batches
