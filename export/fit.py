@@ -67,7 +67,7 @@ def _mine(work: Work) -> None:
     seen.check(work.say)
     for warning in mined.warnings:
         work.warn(warning)
-    _write_templates(work, settings, json.loads(mined.to_json())["templates"], before_ns, seen.pauses.suggest())
+    _write_templates(work, settings, mined.rows(), before_ns, seen.pauses.suggest())
 
 
 def _templates_of(seen: source.FirstPass, options: Options, settings: InputSettings) -> mine.MinedTemplates:

@@ -14,15 +14,13 @@ at once, a variable first token, a value of several words or a list needs no tun
 
 from __future__ import annotations
 
-import json
 import re
-from array import array
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
+from typing import Any
 
 from fluent_krone.core.templates import UNMATCHED, WILDCARD, TemplateMatcher
-from fluent_krone.errors import ExportError
 
 from .mask import SAYS, Masker
 
@@ -303,31 +301,17 @@ def _cap(found: list[tuple[str, list[_Form]]], limit: int) -> list[tuple[str, li
 
 @dataclass(frozen=True, slots=True)
 class MinedTemplates:
-    """Templates, most frequent first, with how many messages each has and one of them.
-
-    `ids[i]` is the template of message i, UNMATCHED where nothing but values is in it; `ids` is not part of the JSON.
-    """
+    """Templates, most frequent first, with how many messages each has and one of them."""
 
     templates: tuple[str, ...]
     counts: tuple[int, ...]
     examples: tuple[str, ...]
     warnings: tuple[str, ...] = ()
-    ids: Sequence[int] = field(default=(), compare=False, repr=False)
 
-    def to_json(self) -> str:
+    def rows(self) -> list[dict[str, Any]]:
+        """One a template, as they stand in `templates.json`."""
         rows = zip(self.templates, self.counts, self.examples, strict=True)
-        templates = [{"template": text, "count": count, "example": example} for text, count, example in rows]
-        return json.dumps({"templates": templates, "warnings": self.warnings}, ensure_ascii=False, indent=1)
-
-    @classmethod
-    def from_json(cls, text: str) -> MinedTemplates:
-        try:
-            data = json.loads(text)
-            rows = [(str(row["template"]), int(row["count"]), str(row["example"])) for row in data["templates"]]
-            warnings = tuple(map(str, data.get("warnings", ())))
-        except (ValueError, KeyError, TypeError, AttributeError) as error:
-            raise ExportError(f"templates file is not what `mine` writes: {error!r}; run `mine` again") from error
-        return cls(tuple(r[0] for r in rows), tuple(r[1] for r in rows), tuple(r[2] for r in rows), warnings)
+        return [{"template": text, "count": count, "example": example} for text, count, example in rows]
 
 
 def mine(
@@ -345,13 +329,13 @@ def mine(
     past `max_templates` templates with the same first words are merged; both leave a warning.
 
     >>> mined = mine(["open /a/b ok", "open /c/d ok", "open /c failed"])
-    >>> mined.templates, list(mined.ids)
-    (('open <path> ok', 'open <path> failed'), [0, 0, 1])
+    >>> mined.templates, mined.counts
+    (('open <path> ok', 'open <path> failed'), (2, 1))
     """
     masker = Masker(session_pattern, keep_prefix)
     known: dict[str, int] = {}
     examples: list[str] = []
-    form_of = array("q")
+    counts: Counter[int] = Counter()
     for message in messages:
         text = message if message.isascii() else message.encode(errors="replace").decode()
         form = masker.form(text)
@@ -362,10 +346,9 @@ def mine(
         if index is None:
             index = known[form] = len(known)
             examples.append(text)
-        form_of.append(index)
-    counts = Counter(form_of)
+        counts[index] += 1
     forms = sorted((_parse(text, i, counts[i], keep_prefix) for text, i in known.items()), key=lambda form: form.text)
-    return _settle(_cluster(forms), forms, examples, form_of, max_templates, len(known) > max_forms)
+    return _settle(_cluster(forms), forms, examples, max_templates, len(known) > max_forms)
 
 
 def _coarse(form: str) -> str:
@@ -386,7 +369,6 @@ def _settle(
     found: list[tuple[str, list[_Form]]],
     forms: Sequence[_Form],
     examples: Sequence[str],
-    form_of: Sequence[int],
     max_templates: int,
     many_forms: bool,
 ) -> MinedTemplates:
@@ -395,11 +377,12 @@ def _settle(
     capped = _cap(found, max_templates)
     if len(found) > max_templates:
         warnings.append(
-            f"{len(found)} templates are more than max_templates {max_templates}: those with the same first words were "
-            "merged; free text or a value that is not recognised (try session_pattern) is the usual cause"
+            f"{len(found)} templates are more than {max_templates}: those with the same first words were merged; free "
+            "text or a value that is not recognised (an id that --session-key does not cover?) is the usual cause; "
+            "--templates takes templates of your own"
         )
     if many_forms:
-        warnings.append("more distinct masked messages than max_forms: rare ones keep their first words only")
+        warnings.append("too many distinct masked messages: rare ones keep their first words only")
     texts = sorted({text for text, _ in capped if _LETTER.search(WILDCARD.sub("", text))})
     matcher = TemplateMatcher(texts)
     picked = {form.index: matcher.match(examples[form.index].encode()) for form in forms}
@@ -410,14 +393,12 @@ def _settle(
         example.setdefault(picked[form.index], examples[form.index])
     if unmatched := counts.pop(UNMATCHED, 0):
         warnings.append(
-            f"{unmatched} messages match no template: nothing but values in them, or max_templates left them out"
+            f"{unmatched} messages match no template: nothing but values in them, or there were too many templates"
         )
     order = sorted(counts, key=lambda t: (-counts[t], texts[t]))
-    rank = {t: i for i, t in enumerate(order)} | {UNMATCHED: UNMATCHED}
     return MinedTemplates(
         tuple(texts[t] for t in order),
         tuple(counts[t] for t in order),
         tuple(example[t] for t in order),
         tuple(warnings),
-        [rank[picked[index]] for index in form_of],
     )

