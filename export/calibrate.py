@@ -46,13 +46,12 @@ Progress = Callable[[int, int], None]  # steps done, of how many
 Judged = tuple[float, bool, bool]
 
 
-@dataclass(frozen=True, slots=True, eq=False)
+@dataclass(frozen=True, slots=True)
 class Calibration:
     """What the bundle keeps beside the model.
 
     `threshold`: abnormal above it. `band`: scores in it are doubtful. `detection` (kind of fault → rule → share found)
     and `false_alarms` (rule → share of held-out normal sessions) are why the two may clear each other, or may not.
-    `scores` float64[repeats, N] are out-of-fold, for the report card.
     """
 
     threshold: float
@@ -62,24 +61,35 @@ class Calibration:
     counts_flag: bool
     detection: dict[str, dict[str, float]]
     false_alarms: dict[str, float]
-    scores: Doubles
 
     @property
     def clearing(self) -> Clearing:
         """Who may clear whom, as a bundle says it."""
         return Clearing(self.patterns_clear, self.nested_clears, self.counts_flag)
 
+    @property
+    def words(self) -> str:
+        """The same, as an operator reads it."""
+        said = "A session is flagged when it is unlikely as a whole, or has a Seq that training never had."
+        if self.patterns_clear and self.nested_clears:
+            said = "A session is flagged only when it is unlikely as a whole and has a Seq that training never had."
+        elif self.patterns_clear:
+            said = "The pattern sets alone decide: a session is flagged when it has a Seq that training never had."
+        elif self.nested_clears:
+            said = "The density alone decides: a session is flagged when it is unlikely as a whole, known Seqs or not."
+        also = " It is also flagged when no normal session had the same counts of steps and runs."
+        return said + (also if self.counts_flag else "")
+
 
 def calibrate(
     sessions: Sequence[Sequence[int]],
     hierarchy: Hierarchy,
     *,
-    table: Table | None = None,
     seed: int = 0,
     on_progress: Progress = lambda done, total: None,
 ) -> Calibration:
-    """Threshold, band and clearing rule for normal `sessions`; `table` are their counts, if there already."""
-    table = table or tabulate(sessions, hierarchy)
+    """Threshold, band and clearing rule for normal `sessions`."""
+    table = tabulate(sessions, hierarchy)
     size, folds, repeats = len(sessions), _folds(len(sessions)), _repeats(len(sessions))
     if folds < 2:
         return _uncalibrated()
@@ -105,7 +115,6 @@ def calibrate(
         **asdict(RULES[rule]),
         detection=detection,
         false_alarms=false_alarms,
-        scores=scores,
     )
 
 
@@ -295,5 +304,4 @@ def _uncalibrated() -> Calibration:
         **asdict(RULES["nested"]),
         detection={},
         false_alarms={},
-        scores=np.zeros((0, 0)),
     )

@@ -23,7 +23,6 @@ from typing import Any
 
 from fluent_krone.alerts import AlertMaker
 from fluent_krone.config import Config
-from fluent_krone.core.cascade import Clearing
 from fluent_krone.core.engine import Engine
 from fluent_krone.core.hierarchy import Hierarchy
 from fluent_krone.core.records import InputSettings, as_bytes
@@ -33,6 +32,7 @@ from fluent_krone.errors import ExportError, RecordError
 from fluent_krone.inputs import count_events, is_abnormal, read_events, read_labels, read_rows
 
 from . import golden, hierarchy, mine, source
+from .calibrate import Calibration, calibrate
 from .sequences import TrainingSession, cut_sessions, patterns_of
 from .stages import Options, Stage, Work, run_stages
 
@@ -304,7 +304,7 @@ def _training(work: Work) -> list[TrainingSession]:
 
 
 def _train(work: Work) -> None:
-    from . import to_onnx  # numpy and onnx: only here, so that the first stages start fast
+    from . import to_onnx  # and with it onnx: only here, so that the first stages start fast
 
     sessions = [session.log_keys for session in _training(work)]
     model, content = to_onnx.fit_onnx(sessions, Hierarchy(_leaves(work)), seed=work.options.seed)
@@ -319,25 +319,16 @@ def _train(work: Work) -> None:
 
 
 def _calibrate(work: Work) -> None:
-    from . import calibrate
-
     sessions = [session.log_keys for session in _training(work)]
     with work.progress("calibrate") as bar:
-        found = calibrate.calibrate(sessions, Hierarchy(_leaves(work)), seed=work.options.seed, on_progress=bar.show)
-    fields = {f.name: getattr(found, f.name) for f in dataclasses.fields(found) if f.name != "scores"}
-    work.write_json("calibration.json", fields)
-    rule = _who_decides(found.patterns_clear, found.nested_clears, found.counts_flag)
-    work.say(f"calibrate: threshold {found.threshold:g}; {rule}")
+        found = calibrate(sessions, Hierarchy(_leaves(work)), seed=work.options.seed, on_progress=bar.show)
+    work.write_json("calibration.json", dataclasses.asdict(found))
+    work.say(f"calibrate: threshold {found.threshold:g}. {found.words}")
 
 
-def _who_decides(patterns_clear: bool, nested_clears: bool, counts_flag: bool) -> str:
-    if counts_flag:
-        return "abnormal is what the pattern sets or the density find abnormal, and counts that training never had"
-    if patterns_clear and nested_clears:
-        return "abnormal is what both the pattern sets and the density find abnormal"
-    if patterns_clear:
-        return "the pattern sets decide"
-    return "the density decides" if nested_clears else "abnormal is what the pattern sets or the density find abnormal"
+def _calibration(work: Work) -> Calibration:
+    values = work.read_json("calibration.json")
+    return Calibration(**values | {"band": tuple(values["band"])})
 
 
 # --- report, bundle --------------------------------------------------------------------------------------------------
@@ -346,7 +337,7 @@ def _who_decides(patterns_clear: bool, nested_clears: bool, counts_flag: bool) -
 def _report(work: Work) -> None:
     from . import report
 
-    cut, facts, declared = _read_cut(work), work.read_json("sequences.json"), work.read_json("calibration.json")
+    cut, facts = _read_cut(work), work.read_json("sequences.json")
     labels = {
         _name(s): abnormal for s, abnormal in zip(cut.sessions, cut.abnormal, strict=True) if abnormal is not None
     }
@@ -359,7 +350,7 @@ def _report(work: Work) -> None:
                 rows=_leaves(work),
                 input_settings=_input_settings(work),
                 session_settings=_settings_of(facts),
-                calibration=_Calibrated(**declared),
+                calibration=_calibration(work),
                 labels=labels or None,
                 cut_ns=facts["fit_before_ns"],
                 alerts=_alerts(work, cut),
@@ -373,19 +364,6 @@ def _report(work: Work) -> None:
     work.write("report.json", report.to_json(made))
     work.write("report.html", report.render_html(made))
     work.say(report.describe(made).rstrip())
-
-
-@dataclass(frozen=True, slots=True)
-class _Calibrated:
-    """`calibration.json`."""
-
-    threshold: float
-    band: tuple[float, float]
-    patterns_clear: bool
-    nested_clears: bool
-    counts_flag: bool
-    detection: dict[str, dict[str, float]]
-    false_alarms: dict[str, float]
 
 
 def _alerts(work: Work, cut: _Cut) -> list[dict[str, Any]]:
@@ -468,7 +446,11 @@ def _size(path: Path) -> float:
 def _content(work: Work) -> dict[str, Any]:
     """What `write_bundle` takes, but for golden runs and report."""
     leaves, training = _leaves(work), _training(work)
-    facts, model, calibrated = (work.read_json(f"{n}.json") for n in ("sequences", "nested_aware", "calibration"))
+    facts, model, calibration = (
+        work.read_json("sequences.json"),
+        work.read_json("nested_aware.json"),
+        _calibration(work),
+    )
     counts = Counter(key for session in training for key in session.log_keys)
     return {
         "name": _bundle_name(work.options),
@@ -483,10 +465,10 @@ def _content(work: Work) -> dict[str, Any]:
             columns=[(kind, node) for kind, node in model["columns"]],
             weights=model["weights"],
             normal=model["normal"],
-            threshold=calibrated["threshold"],
-            band=tuple(calibrated["band"]),
+            threshold=calibration.threshold,
+            band=calibration.band,
         ),
-        "clearing": Clearing(calibrated["patterns_clear"], calibrated["nested_clears"], calibrated["counts_flag"]),
+        "clearing": calibration.clearing,
         "training_summary": {
             "input": source_of(work.options).name,
             "train_fraction": work.options.train_fraction,

@@ -3,15 +3,6 @@
 What stands in it is measured on sessions that the judged model was not fitted on, always beside trivial baselines on
 the same split. Labels are optional: without them there are false alarms and injected faults only, and it says so.
 
-The `report` stage is a few lines:
-
-    report = make_report(ReportInput(
-        name=name, source=path.name, sessions=sessions, rows=leaves, labels=labels, cut_ns=cut_ns,
-        input_settings=…, session_settings=…, calibration=calibration, records=engine.counters["records"],
-        set_aside=engine.set_aside, warnings=said, alerts=records, seed=seed, on_progress=bar))
-    (folder / "report.json").write_text(to_json(report))
-    (folder / "report.html").write_text(render_html(report))
-
 `alerts` are records as the plugin makes them, from a bundle that is loaded but not yet final. The detector is fitted
 and calibrated anew about ten times, mostly on few sessions; `fit` puts another one in its place.
 """
@@ -26,7 +17,7 @@ from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
-from typing import Any, Literal, Protocol
+from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -39,14 +30,13 @@ from fluent_krone.detect.nested_aware import Feature, nested_counts
 from fluent_krone.types import Level
 
 from .baselines import BASELINES, Flags, Floats, LogKeys, Rule
-from .calibrate import DECIMALS, KINDS, calibrate, inject
+from .calibrate import DECIMALS, KINDS, Calibration, calibrate, inject
 from .page import percent, render_html
 from .sequences import TrainingSession
 from .train import fit_density
 
 __all__ = ["Judge", "ReportInput", "describe", "make_report", "render_html", "to_json"]
 
-FORMAT = 1
 OURS = "this bundle"
 _HELD_OUT = 0.2
 _SHARES = (0.01, 0.05, 0.2)  # of all normal sessions, for the data-efficiency curve
@@ -63,25 +53,6 @@ _CUT_SHARE, _ASIDE_SHARE, _DRIFT, _UNNOTICED = 0.05, 0.01, 0.01, 0.1
 _HARDLY_MORE = 0.005  # of normal sessions flagged, by a trivial rule that finds as many injected faults
 _A_TIME_NS = 10**15  # a first_ns below this is a position, not a time
 _NO_TIME_NS = 2**62
-
-
-class Calibrated(Protocol):
-    """What calibration decided, without labels; rates are by kind of fault and by rule."""
-
-    @property
-    def threshold(self) -> float: ...
-    @property
-    def band(self) -> tuple[float, float]: ...
-    @property
-    def patterns_clear(self) -> bool: ...
-    @property
-    def nested_clears(self) -> bool: ...
-    @property
-    def counts_flag(self) -> bool: ...
-    @property
-    def detection(self) -> Mapping[str, Mapping[str, float]]: ...
-    @property
-    def false_alarms(self) -> Mapping[str, float]: ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,7 +79,7 @@ class ReportInput:
     rows: Sequence[Leaf]
     input_settings: InputSettings
     session_settings: SessionSettings
-    calibration: Calibrated
+    calibration: Calibration
     fit: Callable[[Sequence[LogKeys]], Judge] | None = None
     labels: Mapping[str, bool] | None = None
     cut_ns: int | None = None
@@ -260,33 +231,17 @@ def _setting(name: str, value: Any) -> str:
     return _duration(value) if name in ("idle_timeout", "window", "max_age") else str(value)
 
 
-def _detector(calibration: Calibrated) -> dict[str, Any]:
+def _detector(calibration: Calibration) -> dict[str, Any]:
     return {
         "threshold": calibration.threshold,
         "band": list(calibration.band),
         "patterns_clear": calibration.patterns_clear,
         "nested_clears": calibration.nested_clears,
         "counts_flag": calibration.counts_flag,
-        "words": _clearing(calibration),
+        "words": f"{calibration.words} So decided without labels, by faults injected into held-out normal sessions.",
         "detection": {kind: dict(rates) for kind, rates in calibration.detection.items()},
         "false_alarms": dict(calibration.false_alarms),
     }
-
-
-def _clearing(calibration: Calibrated) -> str:
-    patterns_clear, nested_clears = calibration.patterns_clear, calibration.nested_clears
-    why = "So decided without labels, by faults injected into held-out normal sessions."
-    if calibration.counts_flag:
-        why = f"It is also flagged when no normal session had the same counts of steps and runs. {why}"
-    if patterns_clear and nested_clears:
-        return f"A session is flagged only when it is unlikely as a whole and has a Seq that training never had. {why}"
-    if patterns_clear:
-        return f"The pattern sets alone decide: a session is flagged when it has a Seq that training never had. {why}"
-    if nested_clears:
-        return (
-            f"The density alone decides: a session is flagged when it is unlikely as a whole, known Seqs or not. {why}"
-        )
-    return f"A session is flagged when it is unlikely as a whole, or has a Seq that training never had. {why}"
 
 
 # --- the detector ---------------------------------------------------------------------------------------------------

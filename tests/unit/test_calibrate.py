@@ -212,5 +212,8 @@ def test_progress_is_told_to_its_end() -> None:
 
 def test_many_sessions_are_calibrated_once(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(calibrate, "MANY_SESSIONS", 100)
-    assert calibrate.calibrate(rides(100), tree()).scores.shape == (1, 100)
-    assert calibrate.calibrate(rides(99), tree()).scores.shape == (3, 99)
+    rounds: list[int] = []
+    for size in (99, 100):
+        calibrate.calibrate(rides(size), tree(), on_progress=lambda done, total: rounds.append(total))
+    assert set(rounds[:15]) == {15}
+    assert rounds[15:] == [5] * 5

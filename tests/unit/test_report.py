@@ -10,7 +10,6 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from html.parser import HTMLParser
 from itertools import pairwise
-from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -18,7 +17,7 @@ import pytest
 
 from export import report as report_module
 from export.baselines import BASELINES
-from export.calibrate import calibrate
+from export.calibrate import Calibration, calibrate
 from export.report import Judge, ReportInput, describe, fit_judge, make_report, render_html, to_json
 from export.sequences import TrainingSession
 from fluent_krone.core.hierarchy import Hierarchy, Leaf
@@ -43,7 +42,7 @@ ROWS = [
     ),
     Leaf("bell rings", "none", "none", "none"),
 ]
-CALIBRATION = SimpleNamespace(
+CALIBRATION = Calibration(
     threshold=9.25,
     band=(8.0, 10.5),
     patterns_clear=False,
