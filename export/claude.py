@@ -20,13 +20,14 @@ from urllib.parse import urlsplit
 import anthropic
 import pydantic
 
+from fluent_krone.config import default_of
 from fluent_krone.core.templates import template_id
 from fluent_krone.errors import ExportError
 from fluent_krone.explain.redact import plain, redactor
 
 from .hierarchy import NONE, Leaf, extract
 
-API = "https://api.anthropic.com"
+API: str = default_of("explain_base_url")
 PER_REQUEST = 25  # templates; a lost answer costs little, and neighbours help to name things alike
 BATCH_FROM = 200  # templates; so many are asked for as one message batch, at half the price
 _GIVE_UP_AFTER = 2  # requests in a row that failed

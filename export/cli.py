@@ -12,7 +12,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from fluent_krone.config import parse_duration, parse_list
+from fluent_krone.config import default_of, parse_duration, parse_list
 from fluent_krone.detect.bundle import find_bundle, load_bundle
 from fluent_krone.errors import KroneError
 
@@ -115,7 +115,7 @@ def _add_options(command: argparse.ArgumentParser, *, work_required: bool) -> No
         "tree",
         ("tree", Path, "FILE.csv", "a corrected hierarchy.csv (default: extracted)"),
         ("llm", _llm, "claude", "ask Claude for the tree; only template texts are sent, redacted"),
-        ("llm_model", str, "NAME", "(default claude-haiku-5-5)"),
+        ("llm_model", str, "NAME", f"(default {default_of('explain_model')})"),
         ("llm_base_url", str, "URL", "a gateway in place of the Anthropic API: https, or this machine"),
         ("llm_cache", Path, "FILE", "answers, so that nothing is asked twice (default: in the user's cache directory)"),
     )

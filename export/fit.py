@@ -32,7 +32,7 @@ from fluent_krone.errors import ExportError, RecordError
 from fluent_krone.inputs import count_events, is_abnormal, read_events, read_labels, read_rows
 
 from . import golden, hierarchy, mine, source
-from .calibrate import Calibration, calibrate
+from .calibrate import DECIMALS, Calibration, calibrate
 from .sequences import TrainingSession, cut_sessions, patterns_of
 from .stages import Options, Stage, Work, run_stages
 
@@ -467,6 +467,7 @@ def _content(work: Work) -> dict[str, Any]:
             normal=model["normal"],
             threshold=calibration.threshold,
             band=calibration.band,
+            decimals=DECIMALS,
         ),
         "clearing": calibration.clearing,
         "training_summary": {

@@ -12,7 +12,7 @@ from fluent_krone.core.sessions import SessionSettings
 from fluent_krone.detect.bundle import NestedFiles, load_bundle, write_bundle
 from fluent_krone.simulator import IDLE_TIMEOUT_S, SESSION_KEY, STEPS, normal_courses
 
-from .calibrate import calibrate
+from .calibrate import DECIMALS, calibrate
 from .sequences import patterns_of
 from .to_onnx import fit_onnx
 
@@ -48,6 +48,7 @@ def fit_demo(folder: Path, sessions: int = SESSIONS) -> None:
             normal=model.normal,
             threshold=calibration.threshold,
             band=calibration.band,
+            decimals=DECIMALS,
         ),
         clearing=calibration.clearing,
         training_summary={"sessions": len(training), "events": counts.total()},

@@ -15,6 +15,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, TextIO
 
+from fluent_krone.config import default_of
 from fluent_krone.errors import ExportError
 
 _VERSION = 1  # of the files in a work directory
@@ -43,7 +44,7 @@ class Options:
     tree: Path | None = None
     train_fraction: float = 1.0
     llm: str | None = None
-    llm_model: str = "claude-haiku-5-5"
+    llm_model: str = default_of("explain_model")
     llm_base_url: str | None = None
     llm_cache: Path | None = None
     seed: int = 0

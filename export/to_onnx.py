@@ -21,6 +21,7 @@ from fluent_krone.core.hierarchy import Hierarchy
 from fluent_krone.detect.nested_aware import NestedAware
 from fluent_krone.errors import ExportError
 
+from .calibrate import DECIMALS
 from .train import BANDWIDTH, DensityModel, fit_density
 
 OPSET, IR_VERSION = 17, 8  # what onnxruntime 1.14 already reads
@@ -139,6 +140,7 @@ def check_onnx(content: bytes, model: DensityModel, sessions: Sequence[Sequence[
         normal=model.normal,
         threshold=0.0,
         band=(0.0, 0.0),
+        decimals=DECIMALS,
     )
     for log_keys in sessions:
         density = runtime.density(log_keys)

@@ -27,12 +27,12 @@ from typing import Any
 from ..config import Config
 from ..core.cascade import Clearing
 from ..core.engine import Engine, Limits
-from ..core.hierarchy import Hierarchy, Leaf, NoneActions
+from ..core.hierarchy import Hierarchy, Leaf
 from ..core.records import InputSettings, SessionKey, as_fields
 from ..core.sessions import SessionSettings
 from ..errors import BundleError, ConfigError
 from ..types import LEVELS, Finding, Level
-from .local_context import Automaton, LocalContext
+from .local_context import LocalContext
 from .nested_aware import NestedAware
 
 FORMAT = 2
@@ -157,7 +157,7 @@ def _read(path: Path) -> Bundle:
         raise BundleError(f"bundle {path}: hierarchy.csv and templates.jsonl list different templates: export it again")
     patterns = json.loads(content["patterns.json"])
     sessions = manifest["sessions"]
-    hierarchy = Hierarchy(rows, manifest["hierarchy"]["none_actions"])
+    hierarchy = Hierarchy(rows)
     detector = manifest["detector"]
     return Bundle(
         name=manifest["name"],
@@ -167,7 +167,7 @@ def _read(path: Path) -> Bundle:
         templates=tuple(entry["template"] for entry in templates),
         counts=tuple(entry["count"] for entry in templates),
         hierarchy=hierarchy,
-        patterns=LocalContext({level: patterns[level] for level in LEVELS}, detector["automaton"]),
+        patterns=LocalContext({level: patterns[level] for level in LEVELS}),
         nested=_nested(content, hierarchy, path) if has_nested else None,
         clearing=Clearing(detector["patterns_clear"], detector["nested_clears"], detector["counts_flag"]),
         training=frozenset(content["training.txt"].decode().split()),
@@ -250,7 +250,7 @@ class NestedFiles:
     normal: Sequence[Sequence[int]]
     threshold: float
     band: tuple[float, float]
-    decimals: int = 4
+    decimals: int
 
 
 def write_bundle(
@@ -266,8 +266,6 @@ def write_bundle(
     golden: Sequence[Golden],
     nested: NestedFiles | None = None,
     clearing: Clearing | None = None,
-    none_actions: NoneActions = "separate",
-    automaton: Automaton = "off",
     training_summary: dict[str, Any] | None = None,
     extra_files: Sequence[str] = (),
 ) -> None:
@@ -303,8 +301,9 @@ def write_bundle(
         "name": name,
         "input": dataclasses.asdict(input_settings),
         "sessions": dataclasses.asdict(session_settings),
-        "hierarchy": {"none_actions": none_actions},
-        "detector": {"automaton": automaton, **dataclasses.asdict(clearing)},
+        # `none_actions` and `automaton` are always so; they stay since a bundle's hash is of this text.
+        "hierarchy": {"none_actions": "separate"},
+        "detector": {"automaton": "off", **dataclasses.asdict(clearing)},
         "training": training_summary or {},
         "files": {file: hashlib.sha256((path / file).read_bytes()).hexdigest() for file in names},
     }
