@@ -307,9 +307,11 @@ class Service:
             return
         done, took = self._committed_at, self._commit_took
         wait = min(done + _REST * took, max(done + _PAUSE_REST_S, self._fed_at + took)) - time.monotonic()
+        if self._later is not None:
+            self._later.cancel()
         if wait <= 0:
             self._commit()
-        elif self._later is None or self._later.when() <= asyncio.get_running_loop().time():
+        else:
             self._later = asyncio.get_running_loop().call_later(wait, self._commit_when_idle)
 
     def _commit(self) -> None:
