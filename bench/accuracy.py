@@ -32,17 +32,17 @@ from numpy.typing import NDArray
 from export.calibrate import DECIMALS, RULES, Calibration, calibrate
 from export.hierarchy import extract
 from export.mine import mine
-from export.sequences import Event, TrainingSession, cut_sessions, texts
+from export.sequences import TrainingSession, cut_sessions
 from export.to_onnx import fit_onnx
 from fluent_krone.core.cascade import Cascade
 from fluent_krone.core.hierarchy import Hierarchy, Leaf
 from fluent_krone.core.localise import localise
-from fluent_krone.core.records import InputSettings
+from fluent_krone.core.records import InputSettings, RecordReader
 from fluent_krone.core.sessions import SessionSettings
 from fluent_krone.detect.bundle import find_bundle
 from fluent_krone.detect.local_context import Automaton, LocalContext
 from fluent_krone.detect.nested_aware import NestedAware
-from fluent_krone.inputs import read_events, read_labels
+from fluent_krone.inputs import Event, read_events, read_labels
 from fluent_krone.types import LEVELS, Seq
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -279,7 +279,9 @@ def raw_run(data: Path, train: set[bytes], seen_events: int | None = None) -> Ra
     else:
         seen = events[:seen_events]
     pattern = RAW_INPUT.session_key[0][1:-1]
-    templates = list(mine(texts(seen, RAW_INPUT), session_pattern=pattern, keep_prefix=True).templates)
+    reader = RecordReader(RAW_INPUT)
+    texts = (reader.read(b"", record)[0].decode() for _, record in seen)
+    templates = list(mine(texts, session_pattern=pattern, keep_prefix=True).templates)
     components = [text.split(": ", 1)[0] if ": " in text else None for text in templates]
     sessions, _ = cut_sessions(events, templates, RAW_INPUT, RAW_SESSIONS)
     return RawRun(

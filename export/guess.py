@@ -138,7 +138,6 @@ class LineFormat:
 
     line_format: str
     time_format: str | None
-    has_time: bool
     has_component: bool
     share: float
     example: Mapping[str, str]
@@ -287,7 +286,7 @@ def _line_format(chain: _Chain, lines: Sequence[str]) -> LineFormat | None:
             return None
     share = len(groups) / len(lines)
     example = {name: value for name, value in groups[0].items() if value is not None}
-    return LineFormat(_text(chain), time_format, "time" in pattern.groupindex, bool(components), share, example)
+    return LineFormat(_text(chain), time_format, bool(components), share, example)
 
 
 def _reads(text: str, time_format: str) -> bool:

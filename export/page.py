@@ -62,6 +62,11 @@ def percent(rate: float | None) -> str:
     return f"{100 * rate:.{1 if 0.00995 <= rate <= 0.9995 else 2}f}\xa0%"
 
 
+def ratio(value: float | None) -> str:
+    """F1 and the like, of which the third digit still tells."""
+    return "·" if value is None else f"{value:.3f}"
+
+
 def render_html(report: Report) -> str:
     """The page; `report` as `make_report` gives it, or read back from `report.json`."""
     body = {
@@ -123,13 +128,13 @@ def _tiles(report: Report) -> str:
     tiles = []
     if ours["f1"] is not None:
         tiles += [
-            ("F1", _ratio(ours["f1"]), f"best trivial rule {_ratio(_best_trivial(holdout))}"),
+            ("F1", ratio(ours["f1"]), f"best trivial rule {ratio(_best_trivial(holdout))}"),
             (
                 "precision",
-                _ratio(ours["precision"]),
+                ratio(ours["precision"]),
                 f"{ours['found']:,} of {ours['found'] + ours['false_alarms']:,} alerts",
             ),
-            ("recall", _ratio(ours["recall"]), f"{ours['missed']:,} missed"),
+            ("recall", ratio(ours["recall"]), f"{ours['missed']:,} missed"),
         ]
     tiles.append(
         (
@@ -228,12 +233,12 @@ def _method(row: Mapping[str, Any], labelled: bool) -> list[str]:
     cells = [f"<b>{escape(row['name'])}</b>" if row["name"] not in _BASELINES else escape(row["name"])]
     if labelled:
         bar = "" if row["f1"] is None else plots.bar(row["f1"], "abnormal")
-        cells += [_ratio(row["f1"]) + bar, f"{row['missed']:,}"]
+        cells += [ratio(row["f1"]) + bar, f"{row['missed']:,}"]
     faults = percent(row["faults_mean"]) + (
         "" if row["faults_mean"] is None else plots.bar(row["faults_mean"], "fault")
     )
     cells += [f"{row['false_alarms']:,} <small>{percent(row['false_alarm_rate'])}</small>", faults]
-    return [*cells, _ratio(row["precision"]), _ratio(row["recall"])] if labelled else cells
+    return [*cells, ratio(row["precision"]), ratio(row["recall"])] if labelled else cells
 
 
 def _faults(report: Report) -> str:
@@ -310,7 +315,7 @@ def _efficiency(report: Report) -> str:
     rows = [
         [
             *(percent(point["share"]), f"{point['sessions']:,}", f"{point['draws']:,}"),
-            *([_ratio(point["f1"])] if labelled else []),
+            *([ratio(point["f1"])] if labelled else []),
             *(percent(point["faults_mean"]), percent(point["false_alarm_rate"])),
         ]
         for point in points
@@ -323,7 +328,7 @@ def _efficiency(report: Report) -> str:
 
 
 def _value(name: str, value: float) -> str:
-    return _ratio(value) if name == "f1" else percent(value)
+    return ratio(value) if name == "f1" else percent(value)
 
 
 def _alerts(report: Report) -> str:
@@ -393,10 +398,6 @@ def _leaf(leaf: Mapping[str, Any]) -> str:
 
 
 # --- words and tables ------------------------------------------------------------------------------------------------
-
-
-def _ratio(value: float | None) -> str:
-    return "·" if value is None else f"{value:.3f}"
 
 
 def _one(value: float | None) -> str:

@@ -31,7 +31,7 @@ from fluent_krone.types import Level
 
 from .baselines import BASELINES, Flags, Floats, LogKeys, Rule
 from .calibrate import DECIMALS, KINDS, Calibration, calibrate, inject
-from .page import percent, render_html
+from .page import percent, ratio, render_html
 from .sequences import TrainingSession
 from .train import fit_density
 
@@ -652,10 +652,6 @@ def _table(methods: Sequence[Mapping[str, Any]]) -> list[str]:
         false = f"{row['false_alarms']:,} ({percent(row['false_alarm_rate'])})"
         line = f"  {row['name']:<16}{false:>18}{percent(row['faults_mean']):>14}"
         if labelled:
-            line += f"{_ratio(row['f1']):>8}{_ratio(row['precision']):>11}{_ratio(row['recall']):>8}{row['missed']:>8,}"
+            line += f"{ratio(row['f1']):>8}{ratio(row['precision']):>11}{ratio(row['recall']):>8}{row['missed']:>8,}"
         lines.append(line)
     return lines
-
-
-def _ratio(value: float | None) -> str:
-    return "·" if value is None else f"{value:.3f}"

@@ -2,18 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
-from typing import Any
 
 from fluent_krone.core.engine import Engine, Limits
 from fluent_krone.core.hierarchy import Hierarchy, Leaf
-from fluent_krone.core.records import InputSettings, RecordReader, SessionKey
+from fluent_krone.core.records import InputSettings, SessionKey
 from fluent_krone.core.sessions import Session, SessionSettings
-from fluent_krone.errors import RecordError
+from fluent_krone.inputs import Event
 from fluent_krone.types import LEVELS, Level, Seq
 
-Event = tuple[int | None, dict[bytes, Any]]
 _SLICE = 10_000
 
 
@@ -40,17 +38,6 @@ class _ClearAll:
 
     def score(self, seq: Seq) -> tuple[float, tuple[int, ...]]:
         return 0.0, ()
-
-
-def texts(events: Iterable[Event], settings: InputSettings) -> Iterator[str]:
-    """The text of every record that is an event: what templates are mined from."""
-    reader = RecordReader(settings, max_keys=1)
-    for _, record in events:
-        try:
-            text, _ = reader.read(b"", record)
-        except RecordError:
-            continue
-        yield text.decode("utf-8", "replace")
 
 
 def cut_sessions(
