@@ -31,10 +31,10 @@ setup(
         "prometheus-client>=0.20",
     ],
     extras_require={
-        "export": ["onnx>=1.17", "pyarrow>=15"],
+        "export": ["onnx>=1.17", "pyarrow>=15", "pydantic>=2"],
         "fuzz": ["atheris>=2.3"],
-        "test": [
-            *("hypothesis>=6.100", "mypy>=1.13", "onnx>=1.17", "pandas>=2", "pyarrow>=15", "pytest>=8", "ruff>=0.9"),
+        "test": [  # beside `export`
+            *("hypothesis>=6.100", "mypy>=1.13", "pandas>=2", "pytest>=8", "ruff>=0.9"),
             "setuptools>=68",  # a test looks into what it builds
         ],
     },
