@@ -339,17 +339,16 @@ class Service:
             return
         self._batch = None
         self._settle()
+        self._committed_at = time.monotonic()
+        self._commit_took = self._committed_at - began
+        self.timings["commit"].add(self._commit_took)
         self.counters["alerts"] += len(batch.alerts)
         if not self._outgoing:
             self._sent_at = began
         self._outgoing.extend(batch.alerts)
         self._signal()
-        for _, ack in batch.acks:
+        for came, ack in batch.acks:
             ack()
-        self._committed_at = time.monotonic()
-        self._commit_took = self._committed_at - began
-        self.timings["commit"].add(self._commit_took)
-        for came, _ in batch.acks:
             self.timings["chunk_ack"].add(self._committed_at - came)
         self._desk.submit(batch.alerts)
         if len(self._outgoing) > self._config.max_alerts // 2:
