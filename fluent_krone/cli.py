@@ -135,7 +135,7 @@ async def _serve_until_stopped(config: Config) -> None:
     await _cancel(background)
     log_stats(stats())
     await service.close()
-    _fail_if_torn(service)
+    _fail_on_bug(service)
 
 
 def _pipe(flags: argparse.Namespace) -> int:
@@ -173,11 +173,11 @@ async def _pipe_until_closed(door: PipeDoor, config: Config) -> None:
         await _cancel([running, torn, *background])
         log_stats(service.stats())
         await service.close()
-    _fail_if_torn(service)
+    _fail_on_bug(service)
 
 
-def _fail_if_torn(service: Service) -> None:
-    if service.torn.is_set():
+def _fail_on_bug(service: Service) -> None:
+    if service.has_bug:
         raise KroneError("BUG: see the log above; what was not acked comes again, to the next process")
 
 

@@ -29,6 +29,7 @@ METRICS: Mapping[str, tuple[str, str]] = {
     "events": ("events_total", "Events: a record counts once for each session that it belongs to."),
     "unmatched": ("events_unmatched_total", "Events that match no template."),
     "unseen": ("events_unseen_total", "Events of templates that normal training did not have."),
+    "novelties_over_cap": ("novelties_over_cap_total", "New templates not told: over 1,000 in novelty_interval."),
     "time_in_future": ("events_in_future_total", "Event times not believed: ahead of the clock."),
     "time_leap": ("events_leaping_total", "Event times not believed: far ahead of their predecessors."),
     "time_unreadable": ("events_without_time_total", "Events whose own time could not be read."),

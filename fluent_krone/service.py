@@ -13,7 +13,7 @@ import itertools
 import logging
 import time
 from collections import Counter, deque
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -72,6 +72,7 @@ class Service:
         config: Config,
         *,
         store: Store | None = None,
+        left_over: Sequence[Alert] = (),
         desk: Desk | None = None,
         clock_ns: Callable[[], int] = time.time_ns,
     ) -> None:
@@ -99,10 +100,11 @@ class Service:
         self._damage: StoreDamaged | None = None
         self._store_is_new = False
         self._store_bytes = 0
-        self.torn = asyncio.Event()  # by a bug: what is in memory must never be committed, the process is to end
+        self.torn = asyncio.Event()  # what is in memory must never be committed: the process is to end
+        self.has_bug = False  # which is why
         self._acks: list[tuple[float, Callable[[], None]]] = []  # with the time their chunk came
         self._fresh: list[Alert] = []  # since the last commit
-        self._outgoing: deque[Alert] = deque()  # committed, not yet confirmed by the receiver
+        self._outgoing = deque(left_over)  # committed, not yet confirmed by the receiver
         self._uncommitted = 0
         self._committed_at = time.monotonic()
         self._commit_took = 0.0
@@ -120,7 +122,6 @@ class Service:
         """Start the tasks that send alerts, those left over from the last run first, and end idle sessions."""
         if self._store is not None:
             self._engine.track()
-            self._outgoing.extend(self._store.alerts())
             self._desk.restore(self._outgoing)
             self._signal()
         self._tasks = [asyncio.create_task(self._send()), asyncio.create_task(self._tick())]
@@ -330,10 +331,10 @@ class Service:
     def _commit_all(self) -> None:
         began = time.monotonic()
         try:
-            self._mend_store()
+            self._renew_store()
             batch = self._batch = self._batch or self._gather()
             if self._store is not None:
-                self._store.commit(batch.changes, batch.chunks, batch.alerts, self._clock_ns() / 1e9)
+                self._write(self._store, batch)
         except StoreError as error:
             self._stall(error)
             return
@@ -399,19 +400,20 @@ class Service:
             _log.warning("the store is written again")
             self._stored.set()
 
-    def _mend_store(self) -> None:
-        """Set a store aside that was damaged under us. What it held is in memory too, but for the ids of chunks."""
-        if self._store is None:
-            return
-        if self._damage is not None:
+    def _renew_store(self) -> None:
+        """Set a store aside that was damaged under us."""
+        if self._store is not None and self._damage is not None:
             _tell_set_aside(self._store.renew(), self._damage)
             self._damage, self._store_is_new = None, True
+
+    def _write(self, store: Store, batch: _Batch) -> None:
+        """One transaction. Into a new store goes all that is in memory: all that the old one had, but for chunk ids."""
+        changes, alerts = batch.changes, batch.alerts
         if self._store_is_new:
             self._engine.track(everything=True)
-            self._store.commit(self._engine.changes(self._store.pack), [], self._outgoing, self._clock_ns() / 1e9)
-            self._store_is_new = False
-            if self._batch is not None:
-                self._batch.changes.clear()
+            changes, alerts = self._engine.changes(store.pack), [*self._outgoing, *alerts]
+        store.commit(changes, batch.chunks, alerts, self._clock_ns() / 1e9)
+        self._store_is_new = False
 
     def _is_time_to_tell(self) -> bool:
         if time.monotonic() - self._told_at < _TELL_S:
@@ -455,7 +457,7 @@ class Service:
         """The receiver has the oldest alerts."""
         for _ in range(count):
             self._outgoing.popleft()
-        if self._store is not None:
+        if self._store is not None and not self._store_is_new:  # which has none yet
             with contextlib.suppress(StoreError):  # then the next commit does it
                 self._store.confirm(count)
 
@@ -467,6 +469,7 @@ class Service:
         """Something was left half done: the process is to end, and the next one begins at the last commit."""
         self.torn.set()
         if isinstance(error, Exception):  # and not cancelled in between
+            self.has_bug = True
             _log.error("BUG: the service can't go on", exc_info=error)
 
     async def _tick(self) -> None:
@@ -486,24 +489,25 @@ def open_service(bundle: Bundle, sink: Sink, config: Config, *, clock_ns: Callab
 
     Raises ConfigError when another process has the store, StoreError when it can't be opened.
     """
-    if config.store is None:
-        engine, store = bundle.engine(config), None
-    else:
+    engine, store, left_over = bundle.engine(config), None, list[Alert]()
+    if config.store is not None:
         try:
-            engine, store = _resumed(bundle, config, clock_ns, Path(config.store))
+            engine, store, left_over = _resumed(bundle, config, clock_ns, Path(config.store))
         except (StoreDamaged, SnapshotError) as error:
             _tell_set_aside(set_aside(Path(config.store)), error)
-            engine, store = _resumed(bundle, config, clock_ns, Path(config.store))
+            engine, store, left_over = _resumed(bundle, config, clock_ns, Path(config.store))
     try:
         maker, desk = AlertMaker(bundle, config), explanation_desk(config)
     except BaseException:
         if store is not None:
             store.close()
         raise
-    return Service(engine, maker, sink, config, store=store, desk=desk, clock_ns=clock_ns)
+    return Service(engine, maker, sink, config, store=store, left_over=left_over, desk=desk, clock_ns=clock_ns)
 
 
-def _resumed(bundle: Bundle, config: Config, clock_ns: Callable[[], int], path: Path) -> tuple[Engine, Store]:
+def _resumed(
+    bundle: Bundle, config: Config, clock_ns: Callable[[], int], path: Path
+) -> tuple[Engine, Store, list[Alert]]:
     store = Store(
         path,
         sync=config.store_sync,
@@ -517,7 +521,7 @@ def _resumed(bundle: Bundle, config: Config, clock_ns: Callable[[], int], path: 
             engine.restore(saved)
             engine.resume(clock_ns())
             _log.info("sessions restored open=%d", len(engine.sessions.open))
-        return engine, store
+        return engine, store, store.alerts()
     except BaseException:
         store.close()
         raise

@@ -89,6 +89,7 @@ class Store:
         self._chunks_kept_s = chunks_kept_s
         self._starts_kept = starts_kept
         self._lock_wait_s = lock_wait_s
+        self._aside: Path | None = None  # where a damaged file lies, until there is a new one
         self.pack: Callable[[Any], bytes] = msgpack.Packer().pack  # how it keeps values
         self._open()
 
@@ -177,10 +178,14 @@ class Store:
 
     @_told
     def renew(self) -> Path:
-        """Set the file aside and go on with an empty one; returns where it lies now."""
+        """Set the file aside and go on with an empty one; returns where it lies now.
+
+        When it raises, it may be called again.
+        """
         self._db.close()
-        aside = set_aside(self.path)
+        self._aside = aside = self._aside or set_aside(self.path)  # once, or an empty one would take its place
         self._open()
+        self._aside = None
         return aside
 
     def close(self) -> None:
@@ -222,7 +227,9 @@ class Store:
 
     def _rows(self, query: str) -> Iterator[tuple[Any, ...]]:
         try:
-            yield from self._db.execute(query)
+            rows = self._db.execute(query)
+            while (row := rows.fetchone()) is not None:
+                yield row
         except sqlite3.Error as error:
             raise self._error(error) from None
 

@@ -30,6 +30,8 @@ NOVELTIES_KEPT = 10_000
 _NS = 1_000_000_000
 _NUMBER = struct.Struct("q")
 _MOST_PARTS = 8  # that a session is saved in; then they are made one
+_MOST_FINDINGS = 5_000  # of one call; the sessions that ended besides are collected by the next
+_MOST_NOVELTIES = 1_000  # told in `novelty_interval`: a log of another kind would drown its reader
 _LEAPS_BELIEVED = 16  # so many leaping events in a row are no slip: the stream has moved on
 
 
@@ -98,6 +100,7 @@ class Engine:
         self._clock = 0  # stream time: the watermark, or arrival times with `idle_clock wall`
         self._leaps = 0
         self._novelties: Any = LRU(NOVELTIES_KEPT)  # novel template → [stream time of its alert, events since]
+        self._told_since, self._told = 0, 0  # novelties, in the interval that began then
         self._numbers = 0  # given to parts of sessions so far
         self._dropped = array("q")  # parts that hold nothing any more, since the last `changes`
         self._noted: dict[bytes, list[int]] | None = None  # novelties since then; None: nobody asks for changes
@@ -158,16 +161,14 @@ class Engine:
         self._fed_at = now_ns
         self.counters["records"] += record_count
         self.counters["events"] += event_count
-        for session in self.sessions.expired(clock):
-            self._close(session, findings)
+        self._collect(clock, findings)
         return findings
 
     def advance(self, now_ns: int) -> list[Finding]:
         """End sessions by idle timeout while no record comes: stream time goes on with wall time."""
         findings: list[Finding] = []
         if self._fed_at:
-            for session in self.sessions.expired(self._clock + max(now_ns - self._fed_at, 0)):
-                self._close(session, findings)
+            self._collect(self._clock + max(now_ns - self._fed_at, 0), findings)
         return findings
 
     def finish(self) -> list[Finding]:
@@ -257,6 +258,7 @@ class Engine:
             "clock": self._clock,
             "fed_at": self._fed_at,
             "leaps": self._leaps,
+            "told": [self._told_since, self._told],
         }
 
     def _snapshot(self, sessions: Iterable[Any]) -> dict[str, Any]:
@@ -288,6 +290,7 @@ class Engine:
         log_keys.append(self.hierarchy.unknown)
         self.watermark, self._clock = snapshot["watermark"], snapshot["clock"]
         self._fed_at, self._leaps = snapshot["fed_at"], snapshot["leaps"]
+        self._told_since, self._told = snapshot.get("told", (0, 0))
         for name, entry in snapshot["novelties"]:
             self._novelties[name] = list(entry)
         for part in snapshot["sessions"]:
@@ -311,7 +314,10 @@ class Engine:
             self.sessions.open[key] = session
         if since != len(session.keys):
             raise ValueError(f"a session of {len(session.keys)} events can't go on with event {since}")
-        session.opened, session.limit, session.deadline = opened, limit, deadline
+        session.opened = opened
+        # Shorter settings hold for it too; and whose deadline is late would hide the sessions behind it.
+        session.limit = min(limit, self.sessions.limit(opened))
+        session.deadline = min(deadline, session.limit, self._clock + self.sessions.idle_ns)
         session.last_ns, session.alerted = last_ns, alerted
         session.keys.extend([log_keys[i] for i in array("H", keys)])
         if lines:  # with another `keep_lines` the parts before may have none
@@ -330,6 +336,12 @@ class Engine:
         for other in ended:
             self._close(other, findings)
         return session
+
+    def _collect(self, now: int, findings: list[Finding]) -> None:
+        for session in self.sessions.expired(now):
+            self._close(session, findings)
+            if len(findings) >= _MOST_FINDINGS:
+                break
 
     def _special_event(self, session: Session, log_key: int, text: bytes, findings: list[Finding]) -> None:
         """What few events need: an early verdict, a new template, the event that ends its session."""
@@ -396,6 +408,12 @@ class Engine:
             entry[1] += 1
             self._note(name, entry)
             return
+        if self._clock - self._told_since > self.limits.novelty_interval * _NS:
+            self._told_since, self._told = self._clock, 0
+        if self._told >= _MOST_NOVELTIES:
+            self.counters["novelties_over_cap"] += 1
+            return
+        self._told += 1
         findings.append(
             Finding(
                 kind="unseen_template",

@@ -124,10 +124,12 @@ class _Prefixes(dict[bytes, bytes]):
         self._max_size = max_size
 
     def __missing__(self, component: bytes) -> bytes:
-        if len(self) >= _MAX_COMPONENTS:
-            self.clear()
         name = component[: self._max_size].rstrip(b": ")
-        prefix = self[component] = name + b": " if name else b""
+        prefix = name + b": " if name else b""
+        if len(component) <= self._max_size:
+            if len(self) >= _MAX_COMPONENTS:
+                self.clear()
+            self[component] = prefix
         return prefix
 
 
@@ -250,7 +252,7 @@ class RecordReader:
         if part == "tag":
             return lambda tag, record, message: [tag]
         get = field_getter(part)
-        return lambda tag, record, message: _key_values(get(record))
+        return lambda tag, record, message: [value[: self._max_size] for value in _key_values(get(record))]
 
     @staticmethod
     def _regex_of(part: str) -> re.Pattern[bytes] | None:

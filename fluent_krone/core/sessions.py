@@ -94,7 +94,7 @@ class Sessionizer:
         self._starts[key, time_ns] = ordinal + 1
         if self.started is not None:
             self.started.append([key, instance, time_ns, ordinal + 1])
-        limit = self._limit(now)
+        limit = self.limit(now)
         session = Session(key, tag, now, time_ns, instance, ordinal, state, limit, min(now + self.idle_ns, limit))
         self.open[key] = session
         if self._max_age_ns:
@@ -105,7 +105,7 @@ class Sessionizer:
         """Stream time begins, at `now`: whatever is open came with no time that could be believed."""
         for session in self.open.values():
             session.opened = now
-            session.limit = self._limit(now)
+            session.limit = self.limit(now)
             session.deadline = min(now + self.idle_ns, session.limit)
             session.saved = 0
 
@@ -172,7 +172,8 @@ class Sessionizer:
             by_age = sorted(self.open.values(), key=lambda session: session.opened)
             self._by_age.update((session.key, session) for session in by_age)
 
-    def _limit(self, opened: int) -> int:
+    def limit(self, opened: int) -> int:
+        """Stream time after which a session that began at `opened` ends, whatever comes."""
         limit = _FOREVER
         if self._max_age_ns:
             limit = opened + self._max_age_ns

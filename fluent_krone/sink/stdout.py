@@ -21,17 +21,21 @@ class StdoutSink:
 
     def __init__(self, stream: TextIO) -> None:
         self._stream = stream
+        self._in_line = False  # a write failed in the middle of one
         self._ascii = not (stream.encoding or "utf-8").lower().startswith("utf")  # then \u2026, which is JSON too
 
     async def deliver(self, alerts: Sequence[Alert]) -> None:
         """Return once all of it is written. Raises SinkBusy when it can't be: a full disk, a closed pipe."""
         lines = [json.dumps(alert.record, ensure_ascii=self._ascii) + "\n" for alert in alerts]
-        rest = memoryview("".join(lines).encode(errors="backslashreplace"))
+        text = "\n" * self._in_line + "".join(lines)
+        rest = memoryview(text.encode(errors="backslashreplace"))
         try:
             descriptor = self._stream.fileno()
             while rest:
                 await _writable(descriptor)
-                rest = rest[os.write(descriptor, rest[: select.PIPE_BUF]) :]  # so much never waits in a writable pipe
+                written = os.write(descriptor, rest[: select.PIPE_BUF])  # so much never waits in a writable pipe
+                self._in_line = rest[written - 1] != ord("\n")
+                rest = rest[written:]
         except (OSError, ValueError) as error:  # ValueError: the stream is closed
             raise SinkBusy(f"alerts can't be written: {error}") from None
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import os
+import resource
 import tempfile
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
@@ -226,6 +227,21 @@ def test_a_restarted_receiver_is_found_again() -> None:
         assert [record["alert_id"] for record in receiver.records()] == ["a", "b"]
 
     asyncio.run(scenario())
+
+
+def test_a_line_cut_by_a_full_disk_is_written_again_on_its_own() -> None:
+    limits = resource.getrlimit(resource.RLIMIT_FSIZE)
+    with tempfile.TemporaryFile("w+", encoding="utf-8") as stream:
+        sink = StdoutSink(stream)
+        resource.setrlimit(resource.RLIMIT_FSIZE, (20, limits[1]))
+        try:
+            with pytest.raises(SinkBusy):
+                asyncio.run(sink.deliver(alerts("a", "b")))
+        finally:
+            resource.setrlimit(resource.RLIMIT_FSIZE, limits)
+        asyncio.run(sink.deliver(alerts("a", "b")))
+        cut, *whole = os.pread(stream.fileno(), 2**20, 0).splitlines()
+    assert len(cut) == 20 and [json.loads(line)["alert_id"] for line in whole] == ["a", "b"]
 
 
 def test_a_reader_that_does_not_read_holds_up_nothing_else() -> None:

@@ -388,9 +388,56 @@ def test_a_snapshot_of_another_version_or_a_damaged_one_is_refused() -> None:
     saved = engine.snapshot()
     with pytest.raises(SnapshotError, match="version 0, this program reads 1"):
         lift_engine().restore(saved | {"version": 0})
-    for name in saved.keys() - {"version"}:
+    for name in saved.keys() - {"version", "told"}:  # the last did not exist at first
         with pytest.raises(SnapshotError):
             lift_engine().restore({key: value for key, value in saved.items() if key != name})
+
+
+def test_a_restored_session_ends_by_the_settings_of_now() -> None:
+    engine = lift_engine(idle_timeout=14 * 3600.0)
+    engine.feed("app", ride("a", (OPEN, OPENED)), NOW)
+    again = lift_engine(idle_timeout=60.0, max_age=600.0)
+    again.restore(engine.snapshot())
+    again.feed("app", [event("b", OPEN, 5)], NOW)
+    again.feed("app", [event("c", OPEN, 70)], NOW)
+    assert list(again.sessions.open) == [(b"c",)]
+    aging = lift_engine(idle_timeout=14 * 3600.0, max_age=600.0)
+    aging.restore(engine.snapshot())
+    aging.feed("app", [event("c", OPEN, 700)], NOW)
+    assert list(aging.sessions.open) == [(b"c",)]
+
+
+def test_a_log_of_another_kind_does_not_drown_its_reader(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("fluent_krone.core.engine._MOST_NOVELTIES", 3)
+    engine = lift_engine(limits=Limits(novelty_interval=600.0))
+
+    def strange(words: str, at_s: int) -> list[Any]:
+        return [(T0 + at_s * S, {b"message": b"of another log: " + w.encode(), b"ride": b"a"}) for w in words.split()]
+
+    told = engine.feed("app", strange("ene mene muh und", 0), NOW)
+    assert ([f.lines[0][-3:] for f in novelties(told)], engine.counters["novelties_over_cap"]) == (
+        [b"ene", b"ene", b"muh"],
+        1,
+    )
+    again = lift_engine(limits=Limits(novelty_interval=600.0))
+    again.restore(engine.snapshot())
+    assert not novelties(again.feed("app", strange("raus", 1), NOW))
+    assert len(novelties(again.feed("app", strange("raus und bist du", 700), NOW))) == 3
+
+
+def test_findings_come_in_portions(monkeypatch: pytest.MonkeyPatch) -> None:
+    names = [str(number) for number in range(7)]
+
+    def ended(most: int) -> list[list[Any]]:
+        monkeypatch.setattr("fluent_krone.core.engine._MOST_FINDINGS", most)
+        engine = lift_engine()
+        portions = [engine.feed("app", [event(name, OPEN) for name in names], NOW)]
+        portions.append(engine.feed("app", [event("late", OPEN, 1000)], NOW))
+        portions += [engine.advance(NOW) for _ in range(4)]
+        return [[finding.session for finding in sequences(portion)] for portion in portions]
+
+    assert ended(3)[1:4] == [[(b"0",), (b"1",), (b"2",)], [(b"3",), (b"4",), (b"5",)], [(b"6",)]]
+    assert ended(5_000)[1] == [(name.encode(),) for name in names]
 
 
 def test_any_time_that_a_record_may_claim_can_be_saved() -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import time
+import tracemalloc
 from pathlib import Path
 from typing import Any, get_args
 
@@ -22,6 +23,18 @@ def reason(reader: RecordReader, record: Any) -> str:
     with pytest.raises(RecordError) as failure:
         reader.read(b"app", record)
     return failure.value.reason
+
+
+def test_what_a_stream_may_have_us_keep_is_bounded() -> None:
+    read = reader("id", component_field="component", max_message_size=100).read
+    tracemalloc.start()
+    for number in range(50):
+        name = b"%d" % number + bytes(2**20)
+        text, [(key,)] = read(b"app", {b"message": b"x", b"id": name, b"component": name})
+        assert (text, key) == (name[:100].rstrip(b": ") + b": x", name[:100])
+    grown, _ = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert grown < 10 * 2**20
 
 
 @pytest.mark.parametrize("record", [None, 7, b"text", [b"message"], [{b"message": b"x"}], "x"])

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import shutil
 from collections.abc import Awaitable, Callable, Coroutine, Sequence
 from pathlib import Path
 from typing import Any
@@ -465,6 +466,108 @@ def test_a_store_that_cannot_be_read_is_set_aside_at_the_start(
     assert Path(store + ".unreadable").read_bytes().startswith(b"no database")
 
 
+def test_a_store_with_alerts_that_cannot_be_read_is_set_aside_at_the_start(lift: Bundle, store: str) -> None:
+    async def stuck() -> None:
+        rig = Rig(lift, store=store, commit_interval=0.0)
+        rig.receiver.open.clear()
+        await rig.service.start()
+        await rig.take("1", ("a", BAD))
+        sqlite(rig).execute("UPDATE alert SET data = x'c1'")
+        await killed(rig)
+
+    run(stuck)
+    again = Rig(lift, store=store)
+    assert Path(store + ".unreadable").exists()
+    run(again.service.close)
+
+
+def test_a_kill_while_a_damaged_store_is_made_anew_loses_nothing_and_doubles_nothing(
+    lift: Bundle, store: str, tmp_path: Path
+) -> None:
+    kills: list[Path] = []  # the files as they lay before each commit
+
+    async def damaged() -> None:
+        rig = Rig(lift, store=store, commit_interval=0.0)
+        rig.receiver.open.clear()
+        await rig.service.start()
+        await rig.take("1", ("a", (OPEN, OPENED)))
+        damage(
+            rig, "part", "SELECT rootpage FROM sqlite_master WHERE name = 'sqlite_autoindex_chunk_1'"
+        )  # chunks are known still
+        assert rig.service._store is not None
+        commit = rig.service._store.commit
+
+        def noted(*arguments: Any) -> None:
+            kills.append(tmp_path / str(len(kills)))
+            kills[-1].mkdir()
+            for file in Path(store).parent.glob("krone.db*"):
+                shutil.copy(file, kills[-1])
+            commit(*arguments)
+
+        rig.service._store.commit = noted  # type: ignore[method-assign]
+        await rig.take("2", ("a", (GOING,)), ("b", BAD))
+        await settle(lambda: len(rig.acked) == 2, 10**6)
+        await killed(rig)
+
+    run(damaged)
+    assert len(kills) > 1
+    for kill in kills[1:]:  # the first is before the damage was met
+
+        async def resumed(path: str = str(kill / Path(store).name)) -> None:
+            rig = Rig(lift, store=path, commit_interval=0.0)
+            await rig.service.start()
+            await rig.take("2", ("a", (GOING,)), ("b", BAD))
+            await rig.service.flush()
+            assert list(rig.service._engine.sessions.open[b"a",].keys)[-1:] == [GOING]
+            assert rig.service._engine.counters["records"] in (0, 1 + len(BAD))
+            assert [alert.record["kind"] for alert in rig.receiver.alerts] == ["unseen_template"]
+            await rig.service.close()
+
+        run(resumed)
+
+
+class Turnstile(Receiver):
+    """Open for one delivery."""
+
+    async def deliver(self, alerts: Sequence[Alert]) -> None:
+        await super().deliver(alerts)
+        self.open.clear()
+
+
+def test_alerts_confirmed_before_the_new_store_is_written_take_no_others_along(lift: Bundle, store: str) -> None:
+    async def body() -> None:
+        rig = Rig(lift, Turnstile(), store=store, commit_interval=0.0)
+        await rig.service.start()
+        rig.receiver.open.clear()
+        await rig.take("1", ("a", BAD))
+        await settle()
+        rig.service._outgoing.append(rig.service._outgoing[0])  # one more, that is not on its way yet
+        damage(
+            rig, "part", "SELECT rootpage FROM sqlite_master WHERE name = 'sqlite_autoindex_chunk_1'"
+        )  # chunks are known still
+        assert rig.service._store is not None
+        renew = rig.service._store.renew
+
+        def renewed() -> Path:
+            aside = renew()
+            sqlite(rig).execute("PRAGMA query_only = true")
+            return aside
+
+        rig.service._store.renew = renewed  # type: ignore[method-assign]
+        taking = asyncio.create_task(rig.take("2", ("b", NORMAL[0])))
+        while not rig.service._store_is_new:
+            await asyncio.sleep(0)
+        rig.receiver.open.set()
+        await settle(lambda: len(rig.service._outgoing) == 1)
+        sqlite(rig).execute("PRAGMA query_only = false")
+        await taking
+        await settle(lambda: rig.acked == ["1", "2"], 10**6)
+        assert len(rig.service._store.alerts()) == len(rig.service._outgoing) == 1
+        await killed(rig)
+
+    run(body)
+
+
 def test_a_chunk_fed_in_part_is_never_committed(lift: Bundle, store: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("fluent_krone.service._SLICE", 1)
 
@@ -476,7 +579,7 @@ def test_a_chunk_fed_in_part_is_never_committed(lift: Bundle, store: str, monkey
         await settle(lambda: first.service.stats()["records"] > 4)
         taking.cancel()
         await asyncio.gather(taking, return_exceptions=True)
-        assert first.service.torn.is_set() and first.service.troubles()
+        assert first.service.torn.is_set() and first.service.troubles() and not first.service.has_bug
         await first.take("3", ("c", NORMAL[0]))
         await settle()
         assert first.acked == ["1"]
@@ -577,11 +680,11 @@ def sqlite(rig: Rig) -> Any:
     return rig.service._store._db
 
 
-def damage(rig: Rig) -> None:
-    """Let SQLite meet what can't be: the table of chunk ids begins at a page of another kind."""
+def damage(rig: Rig, table: str = "chunk", rootpage: str = "1000") -> None:
+    """Let SQLite meet what can't be: a table begins at a page that is not there, or is another's."""
     db = sqlite(rig)
     db.execute("PRAGMA writable_schema = true")
-    db.execute("UPDATE sqlite_master SET rootpage = 1000 WHERE name = 'chunk'")
+    db.execute(f"UPDATE sqlite_master SET rootpage = ({rootpage}) WHERE name = ?", (table,))
     db.execute("PRAGMA writable_schema = reset")
 
 

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
+import resource
 import shutil
 import sqlite3
 import stat
@@ -32,6 +34,17 @@ def store(path: Path) -> Iterator[Store]:
     opened = Store(path)
     yield opened
     opened.close()
+
+
+@contextlib.contextmanager
+def no_room() -> Iterator[None]:
+    """No file may grow."""
+    limits = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (0, limits[1]))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, limits)
 
 
 def tracked(**settings: Any) -> Engine:
@@ -312,6 +325,17 @@ def test_a_store_may_be_renewed_while_it_is_open(store: Store, path: Path) -> No
     commit(store, chunks="b")
     old = Store(aside)
     assert names(old) == "1"
+    old.close()
+
+
+def test_what_was_set_aside_stays_though_the_new_file_can_be_made_later_only(store: Store, path: Path) -> None:
+    commit(store, chunks="a", alerts="1")
+    with no_room():
+        for _ in range(3):
+            with pytest.raises(StoreError):
+                store.renew()
+    old = Store(store.renew())
+    assert (names(old), names(store)) == ("1", "")
     old.close()
 
 
