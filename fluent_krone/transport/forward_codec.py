@@ -108,7 +108,7 @@ class FrameSplitter:
             self._buffer += piece
             self._scanner.feed(piece)
             yield from self._complete()
-        if not self._buffer and self._offset > _PIECE_BYTES:
+        if self._offset > _PIECE_BYTES:
             self._restart()
 
     @property
@@ -138,9 +138,10 @@ class FrameSplitter:
         return size
 
     def _restart(self) -> None:
-        """Let go of a scanner that has grown to the size of the largest frame seen."""
+        """Let go of a scanner that has grown to the size of the largest frame seen; the next has little to look at."""
         # 0 is "no limit": ours is kept in _next_size, after each piece.
         self._scanner = msgpack.Unpacker(max_buffer_size=0, read_size=2**14)
+        self._scanner.feed(self._buffer)
         self._offset = 0
 
 

@@ -256,7 +256,7 @@ class ForwardServer:
                     connection.chunks += 1  # first: who is being taken is not to be dropped in the middle
                     async with self._turn:
                         await inlet.take(*self._chunk(packed, writer))
-                    await writer.drain()  # a client that does not read its acks waits here, not our memory
+                    del packed  # else each connection would keep its last one until the next
         except ProtocolError as error:
             self._protocol_error(reason, peer, str(error))
         else:
@@ -284,6 +284,10 @@ class ForwardServer:
                 connection.slow_s = 0.0
                 self._hold(connection, splitter.pending_bytes + len(packed))
                 yield packed
+                del packed
+            if splitter.pending_bytes < len(data):  # a frame was complete, and of the next there is little
+                self._hold(connection, 0)  # or others would wait for this one's turn
+                await writer.drain()  # a client that does not read its acks waits here, not our memory
             self._hold(connection, splitter.pending_bytes)
             await self._wait_for_memory(connection)
 

@@ -7,6 +7,7 @@ import logging
 import shutil
 import ssl
 import subprocess
+import tracemalloc
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -229,6 +230,45 @@ def test_a_client_that_reads_no_acks_is_let_go_all_the_same(monkeypatch: pytest.
         writer.close()
 
     assert serve(work).stats.protocol_errors == {"bad_frame": 1}
+
+
+def test_a_client_that_reads_no_acks_does_not_keep_others_from_sending(tmp_path: Path) -> None:
+    """Not even when memory is short: it waits with nothing that counts, so the next in line goes on."""
+    socket_path = str(tmp_path / "door.sock")
+    unread = encode_events("app", [], "x" * 60_000)
+    large = encode_events("app", [(0, {"m": "x" * 2**21})], "id")
+
+    async def work(server: ForwardServer, inlet: Inlet) -> None:
+        _, deaf = await asyncio.open_unix_connection(socket_path, limit=1000)
+        deaf.write(unread * 40)
+        while len(inlet.chunks) < 8:  # far more than the socket has room for
+            await asyncio.sleep(0)
+        reader, writer = await asyncio.open_unix_connection(socket_path)
+        writer.write(large)
+        assert await reader.readexactly(len(ACK)) == ACK
+        deaf.transport.abort()
+        writer.close()
+
+    serve(work, path=socket_path, max_pending_bytes=50_000)
+
+
+def test_a_connection_keeps_nothing_of_what_was_taken() -> None:
+    """Else hundreds of silent ones would keep hundreds of frames."""
+
+    async def work(server: ForwardServer, inlet: Inlet) -> None:
+        tracemalloc.start()
+        reader, writer = await connect(server)
+        writer.write(encode_events("app", [(0, {"m": "x" * 2**24})], "id") + FRAME[:-1])
+        assert await reader.readexactly(len(ACK)) == ACK
+        inlet.chunks.clear()
+        kept, _ = tracemalloc.get_traced_memory()
+        tracemalloc.stop()
+        assert kept < 2**22
+        writer.write(FRAME[-1:])
+        assert await reader.readexactly(len(ACK)) == ACK
+        writer.close()
+
+    serve(work)
 
 
 def test_a_broken_inlet_ends_one_connection(caplog: pytest.LogCaptureFixture) -> None:
