@@ -18,7 +18,6 @@ import os
 import socket
 import ssl
 import stat
-import time
 from collections import Counter
 from collections.abc import AsyncGenerator, AsyncIterator, Callable, Mapping
 from dataclasses import dataclass, field, fields
@@ -76,6 +75,7 @@ class _Connection:
     peer: str
     task: asyncio.Task[None] | None = None
     chunks: int = 0
+    came: float = 0.0  # when it was last read from
     held: int = 0  # bytes of its frame, unfinished or waiting to be taken
     slow_s: float = 0.0  # what its sender has taken over the frame in progress
     reading_since: float | None = None  # it is waited for, in the middle of a frame
@@ -255,7 +255,7 @@ class ForwardServer:
                 async for packed in objects:
                     connection.chunks += 1  # first: who is being taken is not to be dropped in the middle
                     async with self._turn:
-                        await inlet.take(*self._chunk(packed, writer))
+                        await inlet.take(*self._chunk(packed, writer, connection.came))
                     del packed  # else each connection would keep its last one until the next
         except ProtocolError as error:
             self._protocol_error(reason, peer, str(error))
@@ -275,7 +275,8 @@ class ForwardServer:
         while True:
             connection.reading_since = loop.time() if splitter.pending_bytes else None
             data = await reader.read(_READ_BYTES)
-            connection.slow_s, connection.reading_since = connection.slowness(loop.time()), None
+            connection.came = loop.time()
+            connection.slow_s, connection.reading_since = connection.slowness(connection.came), None
             if not data:
                 return
             self.stats.bytes += len(data)
@@ -338,11 +339,11 @@ class ForwardServer:
             self._warn("client refused", peer=peer, client=repr(outcome.client), reason=outcome.reason)
         return outcome.accepted
 
-    def _chunk(self, packed: bytes, writer: asyncio.StreamWriter) -> tuple[Chunk, Callable[[], None]]:
+    def _chunk(self, packed: bytes, writer: asyncio.StreamWriter, came: float) -> tuple[Chunk, Callable[[], None]]:
         frame = decode_frame(packed, self._max_inflated_bytes)
         if not isinstance(frame, Chunk):
             raise ProtocolError("not a Forward message: a client sends arrays, got a map")
-        return frame, _ack(frame.chunk, writer)
+        return frame, _ack(frame.chunk, writer, came)
 
     def _protocol_error(self, reason: str, peer: str, error: str) -> None:
         self.stats.protocol_errors[reason] += 1
@@ -359,18 +360,17 @@ async def _close(writer: asyncio.StreamWriter) -> None:
         writer.transport.abort()
 
 
-def _ack(chunk_id: str | bytes | None, writer: asyncio.StreamWriter) -> Callable[[], None]:
-    """What acks a chunk that came now; when its connection is gone the sender sends it again, and the store knows it.
+def _ack(chunk_id: str | bytes | None, writer: asyncio.StreamWriter, came: float) -> Callable[[], None]:
+    """What acks a chunk that `came` then; when its connection is gone its sender sends it again: the store knows it.
 
     Late, it ends the connection instead, which comes to the same: Fluentd takes an ack that it no longer waits for as
     that of the next chunk, so that from then on no ack fits, on any connection, and every chunk is sent for ever.
     """
-    came = time.monotonic()
 
     def ack() -> None:
         if chunk_id is None or writer.is_closing():
             return
-        if time.monotonic() - came > _LATE_S:
+        if asyncio.get_running_loop().time() - came > _LATE_S:
             writer.close()
         else:
             writer.write(ack_bytes(chunk_id))

@@ -140,6 +140,32 @@ def test_a_late_ack_is_the_end_of_the_connection(monkeypatch: pytest.MonkeyPatch
     serve(work)
 
 
+def test_an_ack_is_late_by_what_its_chunk_waited_in_line(monkeypatch: pytest.MonkeyPatch) -> None:
+    """To the sender it is all one whether others were taken meanwhile."""
+    monkeypatch.setattr(forward_server, "_LATE_S", 0.05)
+
+    async def work(server: ForwardServer, inlet: Inlet) -> None:
+        gate, take = asyncio.Event(), inlet.take
+
+        async def slow_take(chunk: Chunk, ack: Callable[[], None]) -> None:
+            await gate.wait()
+            await take(chunk, ack)
+
+        inlet.take = slow_take  # type: ignore[method-assign]
+        clients = [await connect(server) for _ in range(2)]
+        for _, writer in clients:
+            writer.write(FRAME)
+        while server.stats.bytes < 2 * len(FRAME):
+            await asyncio.sleep(0)
+        await asyncio.sleep(0.1)
+        gate.set()
+        for reader, writer in clients:
+            assert await reader.read() == b""
+            writer.close()
+
+    serve(work)
+
+
 def test_taking_holds_the_sender_back() -> None:
     """While `take` waits, the server reads no more than its buffers hold."""
 
