@@ -16,6 +16,7 @@ import hashlib
 import hmac
 import io
 import os
+import re
 import struct
 import zlib
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -44,6 +45,7 @@ _MAX_OPTION_BYTES = 2**16
 _MAX_ENTRIES_A_PIECE = _PIECE_BYTES // 8
 _MAX_ODD_ENTRIES = 10_000  # that are no events
 _NIL = b"\xc0"
+_NILS = re.compile(b"\xc0+")
 
 Event = tuple[int | None, Any]
 
@@ -118,12 +120,18 @@ class FrameSplitter:
 
     def _complete(self) -> Iterator[bytes]:
         while (size := self._next_size()) is not None:
-            with memoryview(self._buffer) as view:
-                frame = bytes(view[:size])
-            del self._buffer[:size]
-            self._offset += size
-            if frame != _NIL:
-                yield frame
+            if nils := _NILS.match(self._buffer):  # all at once: one by one they would cost as much as frames
+                self._scanner.read_bytes(nils.end() - size)
+                self._cut(nils.end())
+            else:
+                yield self._cut(size)
+
+    def _cut(self, size: int) -> bytes:
+        with memoryview(self._buffer) as view:
+            frame = bytes(view[:size])
+        del self._buffer[:size]
+        self._offset += size
+        return frame
 
     def _next_size(self) -> int | None:
         try:

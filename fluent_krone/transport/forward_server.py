@@ -44,6 +44,7 @@ _CLOSE_S = 5.0  # a client's time to read what we still had to say
 _ACCEPT_PAUSE_S = 1.0  # when the process is out of file descriptors
 _SLOW_FRAME_S = 30.0  # what a sender may take over one frame while memory is short
 _LATE_S = 5.0  # an ack that took longer may come after its sender has given up
+_SLICE_S = 0.005  # after so long over what one client sent at once, others have a turn
 _LOOK_S = 1.0  # how often slow senders are looked for
 
 
@@ -275,7 +276,7 @@ class ForwardServer:
         while True:
             connection.reading_since = loop.time() if splitter.pending_bytes else None
             data = await reader.read(_READ_BYTES)
-            connection.came = loop.time()
+            connection.came = began = loop.time()
             connection.slow_s, connection.reading_since = connection.slowness(connection.came), None
             if not data:
                 return
@@ -286,6 +287,9 @@ class ForwardServer:
                 self._hold(connection, splitter.pending_bytes + len(packed))
                 yield packed
                 del packed
+                if loop.time() - began > _SLICE_S:  # not after each: in every pause there may be a commit
+                    await asyncio.sleep(0)
+                    began = loop.time()
             if splitter.pending_bytes < len(data):  # a frame was complete, and of the next there is little
                 self._hold(connection, 0)  # or others would wait for this one's turn
                 await writer.drain()  # a client that does not read its acks waits here, not our memory

@@ -191,6 +191,21 @@ def test_taking_holds_the_sender_back() -> None:
     serve(work)
 
 
+def test_others_have_a_turn_between_the_frames_of_one_read(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(forward_server, "_SLICE_S", 0.0)
+
+    async def work(server: ForwardServer, inlet: Inlet) -> None:
+        (_, hasty), (reader, writer) = [await connect(server) for _ in range(2)]
+        hasty.write(b"\x92\xa0\x90" * 10_000)
+        writer.write(FRAME)
+        assert await reader.readexactly(len(ACK)) == ACK
+        assert len(inlet.chunks) < 10_000
+        for client in (hasty, writer):
+            client.close()
+
+    serve(work)
+
+
 def test_an_empty_connection_is_a_heartbeat() -> None:
     async def work(server: ForwardServer, inlet: Inlet) -> None:
         _, writer = await connect(server)

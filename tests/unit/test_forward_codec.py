@@ -93,6 +93,12 @@ def test_heartbeat_nil_is_dropped() -> None:
     assert ForwardDecoder().feed(b"\xc0\xc0" + pack({"flush": 3})) == [{"flush": 3}]
 
 
+def test_runs_of_nil_are_dropped_wherever_a_piece_ends() -> None:
+    decoder, nils, flush = ForwardDecoder(max_frame_bytes=10), b"\xc0" * 3_000_000, pack({"flush": 3})
+    assert decoder.feed(nils + flush[:2]) == []
+    assert decoder.feed(flush[2:] + nils + flush + b"\xc0" + flush) == [{"flush": 3}] * 3
+
+
 # --- Fluent Bit, by hand from its documented format
 
 EVENT_TIME = b"\xd7\x00\x65\x53\xf1\x00\x07\x5b\xcd\x15"  # 1700000000.123456789
