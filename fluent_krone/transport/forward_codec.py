@@ -41,6 +41,7 @@ _MAX_EVENT_ARRAY = 2**17
 # Built, a byte of nested empty maps weighs 70: nothing is built whose packed size is not bounded.
 _MAX_ENTRY_BYTES = 4 * 2**20
 _MAX_OPTION_BYTES = 2**16
+_MAX_TAG_BYTES = 2**10  # each open session and each alert keeps one
 # What one chunk of garbage may keep us busy with. A time and a message in a map have 11 bytes at least.
 _MAX_ENTRIES_A_PIECE = _PIECE_BYTES // 8
 _MAX_ODD_ENTRIES = 10_000  # that are no events
@@ -210,7 +211,7 @@ def _decode_message(packed: bytes, max_inflated_bytes: int) -> Chunk:
         raise ProtocolError(f"not a Forward message: an array of {length} elements")
     if not _is_text(packed[unpacker.tell()]):
         raise ProtocolError(f"not a Forward message: the tag begins with byte 0x{packed[unpacker.tell()]:02x}")
-    tag = unpacker.unpack()
+    tag = unpacker.unpack()[:_MAX_TAG_BYTES]  # no error, after which a pipe would get the same again
     start, read = unpacker.tell(), 2
     kind = packed[start]
     if is_packed := _is_text(kind):

@@ -64,6 +64,11 @@ def test_packed_entries_may_come_as_str() -> None:
     assert list(chunk.events()) == [GOOD_EVENT]
 
 
+def test_a_long_tag_is_cut() -> None:
+    assert decode(["t" * 1024, GOOD]).tag == "t" * 1024
+    assert decode(["t" * 1023 + "ü" * 9, GOOD]) == Chunk("t" * 1023 + "\ufffd", GOOD)
+
+
 def test_option_may_be_absent_or_nil() -> None:
     assert decode(["t", GOOD]).chunk is None
     assert decode(["t", GOOD, None]).chunk is None
