@@ -213,6 +213,7 @@ module Fluent::Plugin
     end
 
     def try_write(chunk)
+      return unless wanting?(chunk.unique_id)
       return give_up(chunk, "fluent-krone died over it #{@most_deaths} times") if @deaths[chunk.unique_id] >= @most_deaths
 
       fits = chunk.open do |io|
@@ -292,18 +293,21 @@ module Fluent::Plugin
       0.05 * 2**[@deaths_in_a_row, 9].min # 0.1 s … 25.6 s
     end
 
-    # Newest first, as each goes to the head of the queue. A chunk that the flush thread has taken from the queue and not
-    # brought to `admit` yet is the newest: without it, it would overtake the others. None counts as a retry: that state
-    # is the whole output's, so that other chunks would go to <secondary>, or all of them at the limit.
+    # To the head of the queue, in the order that they went down. Commit time-outs may have put some there already, each
+    # before the last. A chunk that the flush thread has taken from the queue and not brought to `admit` yet is the newest:
+    # without it, it would overtake the others. None counts as a retry: that state is the whole output's, so that other
+    # chunks would go to <secondary>, or all of them at the limit.
     def take_back
       change { @child = nil }
-      wait_until(Fluent::Clock.now + TAKE_BACK_WAIT) { @buffer.dequeued.each_key.all? { |id| @in_flight.key?(id) } }
+      wait_until(Fluent::Clock.now + TAKE_BACK_WAIT) { @buffer.dequeued.keys.all? { |id| @in_flight.key?(id) } }
       @lock.synchronize do
         @deaths_in_a_row += 1
         with_child = @in_flight.keys - [@waiting]
         with_child.each { |id| @suspects[id] = true }
         @deaths[with_child.first] += 1 if with_child.size == 1 # of several nobody knows which: they go on one by one
-        @in_flight.keys.reverse_each { |id| rollback_write(id, update_retry: false) }
+        places = @in_flight.each_key.with_index.to_h
+        places.each_key { |id| rollback_write(id, update_retry: false) }
+        @buffer.synchronize { @buffer.queue.sort_by!.with_index { |chunk, at| [places.fetch(chunk.unique_id, places.size), at] } }
         @in_flight.clear
         @changed.broadcast
       end
@@ -336,10 +340,16 @@ module Fluent::Plugin
 
     # -- down
 
+    # After a commit time-out Fluentd brings a chunk again that the same child still has: not another copy for its inbox, the
+    # ack to come commits it. An ack that came while the chunk was back in the queue has committed nothing; then it goes
+    # down again, and is acked as a repeat. One that came since it left the queue has, and there is no chunk any more.
+    def wanting?(id)
+      @lock.synchronize { !@in_flight.key?(id) && @buffer.dequeued.key?(id) }
+    end
+
     # Waits for a child that is ready and has room; nil when the chunk was taken back meanwhile, or Fluentd stops.
     def admit(id, bytes)
       change do
-        @in_flight.delete(id) # after a commit time-out it goes to the end again
         @in_flight[id] = bytes
         @waiting = id
         @suspects.clear if @in_flight.size == 1 && !@suspects.key?(id) # those that are left were given up
@@ -408,8 +418,8 @@ module Fluent::Plugin
     end
 
     def committed(id)
-      commit_write(id)
       change do
+        commit_write(id) # in one step with the next line, for `wanting?`
         @in_flight.delete(id)
         @suspects.delete(id)
         @deaths.delete(id)

@@ -4,7 +4,7 @@ Run as `python child.py DIR pipe --tag=… …`; DIR remembers acts over a child
   alert      send one alert that echoes the record, under `--tag`
   describe   send one alert with what this child knows: its arguments, its pid, the chunk's bytes
   print      print to standard output, which must not disturb the pipe
-  hold       ack this chunk only at the flush
+  hold       ack this chunk only at the flush, or at SIGUSR1
   hold_once  the same, the first time this record comes
   stats      report statistics
   die        be killed, whenever this record comes
@@ -54,9 +54,12 @@ class Actor:
         else:
             ack()
 
+    def release(self) -> None:
+        while self._held:
+            self._held.pop(0)()
+
     async def flush(self) -> None:
-        for ack in self._held:
-            ack()
+        self.release()
         await asyncio.gather(*self._sending)
         await self._door.deliver([self._alert("end", {"last": True, "taken": self._taken})])
 
@@ -106,6 +109,7 @@ def text(value: Any) -> Any:
 
 
 async def run(door: PipeDoor, actor: Actor) -> None:
+    asyncio.get_running_loop().add_signal_handler(signal.SIGUSR1, actor.release)
     await door.open()
     await door.run(actor)
 

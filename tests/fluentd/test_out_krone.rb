@@ -104,6 +104,86 @@ class KroneOutputTest < Test::Unit::TestCase
     end
   end
 
+  sub_test_case 'after a commit time-out a chunk' do
+    def impatient_driver
+      driver('shutdown_timeout 0.5', buffer: <<~CONF)
+        delayed_commit_timeout 0.1
+        retry_type periodic
+        retry_wait 0.05
+        retry_forever true
+      CONF
+    end
+
+    def run_held(d, *records)
+      d.run(timeout: 60, flush: false) do
+        records.each { |record| d.feed('app', TIME, record) }
+        yield d.instance
+      end
+      assert_false(d.broken?, 'timed out')
+    end
+
+    def wait_until_committed(plugin)
+      buffer = plugin.buffer
+      sleep 0.01 until buffer.synchronize { plugin.write_count.positive? && buffer.queue.empty? && buffer.dequeued.empty? }
+    end
+
+    # Lets time-outs put chunks back once all of these have timed out, and then the block be done before any is tried again.
+    def when_back_in_the_queue(plugin, chunks)
+      plugin.define_singleton_method(:try_rollback_write) do
+        next if @dequeued_chunks.size < chunks
+
+        sleep 0.01 until @dequeued_chunks.all?(&:expired?)
+        super()
+        yield
+        sleep 0.01 until @in_flight.empty?
+      end
+    end
+
+    def signal_child(plugin, name, chunks = 1)
+      sleep 0.01 until taken.size >= chunks
+      Process.kill(name, plugin.instance_variable_get(:@pid))
+    end
+
+    test 'is not handed to the same child again, and is committed when that acks it' do
+      run_held(impatient_driver, { 'n' => 0, 'do' => 'hold_once' }) do |plugin|
+        sleep 0.01 until taken.any?
+        rolled_back = plugin.rollback_count
+        sleep 0.01 until plugin.rollback_count >= rolled_back + 3
+        assert_equal(['app 0'], taken)
+        signal_child(plugin, :USR1)
+        wait_until_committed(plugin)
+      end
+    end
+
+    test 'goes down again if its ack came while it was in the queue, where nothing can be committed' do
+      d = impatient_driver
+      when_back_in_the_queue(d.instance, 1) { signal_child(d.instance, :USR1) }
+      run_held(d, { 'n' => 0, 'do' => 'hold_once' }) { |plugin| wait_until_committed(plugin) }
+      assert_operator(taken.size, :>, 1)
+    end
+
+    data('memory' => '', 'file' => '@type file')
+    test 'is gone if its ack came since it left the queue' do |type|
+      d = driver(buffer: "delayed_commit_timeout 0.1\nretry_wait 0.05\n#{type.empty? ? '' : "#{type}\npath #{@dir}/buffer"}")
+      test = self
+      d.instance.define_singleton_method(:try_write) do |chunk|
+        test.signal_child(self, :USR1) if @in_flight.any?
+        sleep 0.01 until @in_flight.empty?
+        super(chunk)
+      end
+      run_held(d, { 'n' => 0, 'do' => 'hold_once' }) { |plugin| wait_until_committed(plugin) }
+      assert_equal(['app 0'], taken)
+      assert_empty(d.logs.grep(/failed to flush the buffer\./))
+    end
+
+    test 'keeps its place when the child dies' do
+      d = impatient_driver
+      when_back_in_the_queue(d.instance, 2) { signal_child(d.instance, :KILL, 2) }
+      run_held(d, { 'n' => 0, 'do' => 'hold_once' }, { 'n' => 1, 'do' => 'hold' }) { sleep 0.01 until taken.size == 4 }
+      assert_equal(['app 0', 'app 1', 'app 0', 'app 1'], taken)
+    end
+  end
+
   sub_test_case 'parameters' do
     test 'go to the child as they are written, those not given not at all' do
       d = driver(<<~'CONF')
