@@ -267,6 +267,15 @@ def test_gzip_bomb_is_one_marker_and_still_acked() -> None:
     assert marker.reason == "undecodable" and "10000 bytes" in str(marker)
 
 
+def test_gzip_members_without_end_are_given_up(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(forward_codec, "_MAX_MEMBERS", 3)
+    option, member = {"compressed": "gzip", "chunk": "id"}, gzip.compress(GOOD)
+    assert list(decode(["t", member * 3, option]).events()) == [GOOD_EVENT] * 3
+    *sound, (_, marker) = decode(["t", member * 4 + gzip.compress(b"") * 9, option]).events()
+    assert sound == [GOOD_EVENT] * 3
+    assert marker.reason == "undecodable" and "more than 3 members" in str(marker)
+
+
 def test_integer_keys_and_foreign_ext_types_are_content() -> None:
     [(_, record)] = events(pack([1, {7: msgpack.ExtType(5, b"abc")}]))
     assert record == {7: b"abc"}
