@@ -149,12 +149,13 @@ def _nearest_normal(keys: Sequence[int], nested: NestedDetector | None, ended: b
     if not nearest or len(keys) > _MOST_ALIGNED:
         return nearest[0] if nearest else ()
     matcher = SequenceMatcher(None, (), keys, autojunk=False)  # prepares its second sequence, once
-    likeness, best = _likest(matcher, [(other, other) for other in nearest[:_COMPARED]])
+    whole = [(other if ended else other[: len(keys)], other) for other in nearest[:_COMPARED]]
+    likeness, best = _likest(matcher, whole)
     if ended:
         longer = [tuple(nested.normal[i]) for i in nested.density(keys, ended=False).nearest[:_COMPARED]]
-        begins, whole = _likest(matcher, [(other[: len(keys)], other) for other in longer])
-        if begins > max(likeness, _CUT_SHORT) and len(whole) > len(keys):
-            return whole
+        begins, longest = _likest(matcher, [(other[: len(keys)], other) for other in longer])
+        if begins > max(likeness, _CUT_SHORT) and len(longest) > len(keys):
+            return longest
     return best
 
 
@@ -188,10 +189,22 @@ def _without_counterpart(keys: Sequence[int], normal: Sequence[int]) -> list[int
     """Events that the nearest normal session has nothing to set beside."""
     if len(keys) > _MOST_ALIGNED or len(normal) > _MOST_ALIGNED:
         return []
-    matched: set[int] = set()
-    for block in SequenceMatcher(None, keys, normal, autojunk=False).get_matching_blocks():
-        matched.update(range(block.a, block.a + block.size))
-    return [event for event in range(len(keys)) if event not in matched]
+    head, tail = _alike_at_the_ends(keys, normal)
+    middle = keys[head : len(keys) - tail]
+    matcher = SequenceMatcher(None, middle, normal[head : len(normal) - tail], autojunk=False)
+    matched = {i for block in matcher.get_matching_blocks() for i in range(block.a, block.a + block.size)}
+    return [head + i for i in range(len(middle)) if i not in matched]
+
+
+def _alike_at_the_ends(one: Sequence[int], other: Sequence[int]) -> tuple[int, int]:
+    """How many events two sessions begin with alike, and end with besides.
+
+    Aligning is for what is between: in a session that repeats itself the longest common run may lie a round beside.
+    """
+    short = min(len(one), len(other))
+    head = next((i for i in range(short) if one[i] != other[i]), short)
+    tail = next((i for i in range(short - head) if one[-1 - i] != other[-1 - i]), short - head)
+    return head, tail
 
 
 def _score_patterns(
@@ -243,9 +256,11 @@ def _gap(keys: Sequence[int], normal: Sequence[int], nested: NestedDetector | No
         return last
     if normal and len(keys) <= _MOST_ALIGNED:
         missing = Counter(normal) - Counter(keys)
-        for tag, _, _, start, end in SequenceMatcher(None, normal, keys, autojunk=False).get_opcodes():
+        head, tail = _alike_at_the_ends(keys, normal)
+        middles = normal[head : len(normal) - tail], keys[head : len(keys) - tail]
+        for tag, _, _, start, end in SequenceMatcher(None, *middles, autojunk=False).get_opcodes():
             if tag != "equal":
-                event = min(start, last)
+                event = min(head + start, last)
                 if missing and end == start:
                     break
     return event

@@ -238,6 +238,14 @@ def test_the_first_of_two_gaps_is_named() -> None:
     assert place(judge(keys, rounds(normal, flags=False))) in [(3, 4, 3), (4, 5, 4)]
 
 
+@pytest.mark.parametrize("visit", range(10))
+def test_a_gap_is_named_where_it_is_in_a_session_that_repeats_itself(visit: int) -> None:
+    keys = doors(*[SERVED] * visit, (RING, HANDED), *[SERVED] * (9 - visit))
+    verdict = judge(keys, rounds((doors(NOTED), doors(*[SERVED] * 10))))
+    at = len(doors(*[SERVED] * visit))  # where the next door's ring is: home is as far from here as any door
+    assert verdict.event in (at, at + 1)
+
+
 @pytest.mark.parametrize(("visits", "expected"), [(50, (199, 200, 199)), (70, (350, 352, 351))])
 def test_beyond_three_hundred_events_a_gap_is_not_looked_for(visits: int, expected: tuple[int, int, int]) -> None:
     """The 40th door is rung only once, before event 1 + 39·5 + 3; of 70 doors, event 351 is the last."""
@@ -320,3 +328,12 @@ def test_of_a_session_under_way_nothing_is_called_missing() -> None:
     assert verdict.evidence.extra == {"radio: channel <num> on": 1}
     assert cascade.at_end(state, keys) == judge(keys)
     assert judge(keys).evidence.missing["van: arrived at <*>"] == 1
+
+
+def test_a_session_under_way_is_compared_with_beginnings() -> None:
+    longer = doors(*[SERVED] * 4)
+    cascade = rounds((doors(SERVED), longer))
+    keys = (*longer[:11], RADIO, DRIVE)  # two doors in, and a step of no round
+    verdict = cascade.early(cascade.tracker.replay(keys), keys)
+    assert verdict.evidence.nearest_keys == longer
+    assert (dict(verdict.evidence.repeated), sum(verdict.evidence.extra.values())) == ({}, 1)
