@@ -164,6 +164,7 @@ module Fluent::Plugin
       config_set_default :flush_interval, 1
       config_set_default :flush_thread_interval, 0.1
       config_set_default :flush_thread_burst_interval, 0
+      config_set_default :delayed_commit_timeout, 3600 # each counts as a retry, and the child still has the chunk
     end
 
     def initialize
