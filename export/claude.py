@@ -6,7 +6,6 @@ overload, refusal, an answer cut off or senseless, a template left out) leaves t
 
 from __future__ import annotations
 
-import ipaddress
 import json
 import os
 import time
@@ -20,7 +19,7 @@ from urllib.parse import urlsplit
 import anthropic
 import pydantic
 
-from fluent_krone.config import default_of
+from fluent_krone.config import default_of, is_private
 from fluent_krone.core.templates import template_id
 from fluent_krone.errors import ExportError
 from fluent_krone.explain.redact import plain, redactor
@@ -92,7 +91,7 @@ class ClaudeExtractor:
     on_progress: Callable[[int, int], None] = lambda done, total: None
 
     def __post_init__(self) -> None:
-        if not _is_private(self.base_url):
+        if not is_private(self.base_url):
             raise ExportError(f"--llm-base-url {self.base_url}: the key goes there, so it must be https://…")
 
     def __call__(self, templates: Sequence[str], components: Sequence[str | None] | None = None) -> list[Leaf]:
@@ -228,22 +227,6 @@ _redact = redactor()
 def _safe(text: str) -> str:
     """A template as it leaves: made plain, then redacted, only then cut, for a cut would hide a secret's form."""
     return _redact(plain(text))[:_MAX_TEMPLATE]
-
-
-def _is_private(url: str) -> bool:
-    """Whether nobody on the way can read along: https, or this machine."""
-    try:
-        scheme, host = urlsplit(url).scheme, urlsplit(url).hostname or ""
-        return bool(host) and (scheme == "https" or (scheme == "http" and _is_loopback(host)))
-    except ValueError:  # no URL at all
-        return False
-
-
-def _is_loopback(host: str) -> bool:
-    try:
-        return ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return host == "localhost"
 
 
 def _origin(url: str) -> tuple[str, str]:

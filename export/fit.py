@@ -25,7 +25,7 @@ from fluent_krone.alerts import AlertMaker
 from fluent_krone.config import Config
 from fluent_krone.core.engine import Engine
 from fluent_krone.core.hierarchy import Hierarchy
-from fluent_krone.core.records import InputSettings, as_bytes
+from fluent_krone.core.records import InputSettings, as_bytes, key_text
 from fluent_krone.core.sessions import SessionSettings
 from fluent_krone.detect.bundle import Bundle, NestedFiles, load_bundle, write_bundle
 from fluent_krone.errors import ExportError, RecordError
@@ -191,9 +191,11 @@ def _sequences(work: Work) -> None:
         facts |= {"records": engine.counters["records"], "set_aside": dict(engine.set_aside)}
     if not sessions:
         raise ExportError("no session was found: check --session-key and --message-field")
-    if labels and not any(_name(session) in labels for session in sessions):
-        raise ExportError(f"labels {work.options.labels} name no session of the input, e.g. not {_name(sessions[0])!r}")
-    abnormal = [labels.get(_name(s), old) for s, old in zip(sessions, told, strict=True)]
+    if labels and not any(key_text(session.key) in labels for session in sessions):
+        raise ExportError(
+            f"labels {work.options.labels} name no session of the input, e.g. not {key_text(sessions[0].key)!r}"
+        )
+    abnormal = [labels.get(key_text(s.key), old) for s, old in zip(sessions, told, strict=True)]
     fit = [a is not True and (before is None or s.first_ns < before) for s, a in zip(sessions, abnormal, strict=True)]
     if not any(fit):
         raise ExportError("no normal session is left to train on: all are labelled abnormal, or begin too late")
@@ -251,10 +253,6 @@ def _sessions_given(work: Work, templates: Sequence[dict[str, Any]]) -> tuple[li
 def _position_cut(sessions: Sequence[TrainingSession], share: float) -> int | None:
     firsts = sorted(session.first_ns for session in sessions)
     return firsts[int(share * len(firsts))] if share < 1 and firsts else None
-
-
-def _name(session: TrainingSession) -> str:
-    return " ".join(part.decode("utf-8", "replace") for part in session.key)
 
 
 def _write_sequences(work: Work, cut: _Cut, facts: dict[str, Any]) -> None:
@@ -339,7 +337,9 @@ def _report(work: Work) -> None:
 
     cut, facts = _read_cut(work), work.read_json("sequences.json")
     labels = {
-        _name(s): abnormal for s, abnormal in zip(cut.sessions, cut.abnormal, strict=True) if abnormal is not None
+        key_text(s.key): abnormal
+        for s, abnormal in zip(cut.sessions, cut.abnormal, strict=True)
+        if abnormal is not None
     }
     with work.progress("report") as bar:
         made = report.make_report(

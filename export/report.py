@@ -23,7 +23,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fluent_krone.core.hierarchy import Hierarchy, Leaf, is_none
-from fluent_krone.core.records import InputSettings, SessionKey
+from fluent_krone.core.records import InputSettings, SessionKey, key_text
 from fluent_krone.core.sessions import SessionSettings
 from fluent_krone.detect.bundle import key_hash
 from fluent_krone.detect.nested_aware import Feature, nested_counts
@@ -149,15 +149,11 @@ def _executions(given: ReportInput) -> list[_Execution]:
             key,
             min(session.first_ns for session in instances),
             tuple(session.log_keys for session in instances),
-            (given.labels or {}).get(_joined(key)),
+            (given.labels or {}).get(key_text(key)),
         )
         for key, instances in together.items()
     ]
     return sorted(executions, key=lambda execution: execution.first_ns)
-
-
-def _joined(key: SessionKey) -> str:
-    return " ".join(part.decode("utf-8", "replace") for part in key)
 
 
 def _has_times(executions: Sequence[_Execution]) -> bool:
@@ -216,7 +212,7 @@ def _events_by_key(given: ReportInput) -> Counter[int]:
 def _training(given: ReportInput) -> list[TrainingSession]:
     labels, cut_ns = given.labels or {}, given.cut_ns
     early = (session for session in given.sessions if cut_ns is None or session.first_ns < cut_ns)
-    return [session for session in early if not labels.get(_joined(session.key), False)]
+    return [session for session in early if not labels.get(key_text(session.key), False)]
 
 
 def _settings(given: ReportInput) -> dict[str, str]:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import argparse
 import dataclasses
 import difflib
+import ipaddress
 import os
 import re
 import tomllib
@@ -16,6 +17,7 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 from .errors import ConfigError
 
@@ -394,6 +396,25 @@ def _beside(given: str | None, store: str | None, suffix: str) -> Path | None:
 def params(door: str | None = None) -> list[dataclasses.Field[Any]]:
     """The declared parameters, of one door or of all."""
     return [f for f in dataclasses.fields(Config) if door is None or door in f.metadata["doors"]]
+
+
+def is_private(url: str) -> bool:
+    """Whether nobody on the way can read along: https, or this machine."""
+    try:
+        parts = urlsplit(url)
+        return bool(parts.hostname) and (
+            parts.scheme == "https" or (parts.scheme == "http" and is_loopback(parts.hostname or ""))
+        )
+    except ValueError:  # no URL at all
+        return False
+
+
+def is_loopback(host: str) -> bool:
+    """Whether an address is this machine's own, for nobody else to reach."""
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return host == "localhost"
 
 
 def default_of(name: str) -> Any:

@@ -6,7 +6,6 @@ and throws it away.
 
 from __future__ import annotations
 
-import ipaddress
 import logging
 import os
 import ssl
@@ -14,9 +13,8 @@ import stat
 import sys
 from importlib.util import find_spec
 from pathlib import Path
-from urllib.parse import urlsplit
 
-from .config import Config
+from .config import Config, is_loopback, is_private
 from .errors import ConfigError
 from .explain import Explainer
 from .explain.budget import Budget
@@ -38,7 +36,7 @@ def forward_server(config: Config) -> ForwardServer:
     ssl_context = _server_tls(config)
     if config.users_file is not None and shared_key is None:
         raise ConfigError("users_file needs a shared_key: the Forward protocol asks for users along with the key")
-    if not (config.unix_path or shared_key or ssl_context or config.allow_insecure_bind or _is_loopback(config.bind)):
+    if not (config.unix_path or shared_key or ssl_context or config.allow_insecure_bind or is_loopback(config.bind)):
         raise ConfigError(
             f"bind {config.bind}: anyone who reaches it could send records; "
             "set tls_cert_path or shared_key_file, or allow_insecure_bind true"
@@ -132,8 +130,7 @@ def check_explainer(config: Config) -> None:
     if config.explain == "evidence":
         return
     _api_key(config)
-    url = urlsplit(config.explain_base_url)
-    if url.hostname is None or not (url.scheme == "https" or (url.scheme == "http" and _is_loopback(url.hostname))):
+    if not is_private(config.explain_base_url):
         raise ConfigError(f"explain_base_url {config.explain_base_url}: the key goes there, so it must be https://…")
     if find_spec("anthropic") is None:
         raise ConfigError("explain claude needs the package anthropic: pip install anthropic")
@@ -204,13 +201,6 @@ def _reason(error: Exception) -> str:
     if isinstance(error, UnicodeDecodeError):
         return "not UTF-8"
     return (error.strerror if isinstance(error, OSError) else None) or str(error)
-
-
-def _is_loopback(host: str) -> bool:
-    try:
-        return ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return host == "localhost"
 
 
 # --- TLS ------------------------------------------------------------------------------------------------------------

@@ -489,8 +489,10 @@ def open_service(bundle: Bundle, sink: Sink, config: Config, *, clock_ns: Callab
 
     Raises ConfigError when another process has the store, StoreError when it can't be opened.
     """
-    engine, store, left_over = bundle.engine(config), None, list[Alert]()
-    if config.store is not None:
+    store, left_over = None, list[Alert]()
+    if config.store is None:
+        engine = bundle.engine(config)
+    else:
         try:
             engine, store, left_over = _resumed(bundle, config, clock_ns, Path(config.store))
         except (StoreDamaged, SnapshotError) as error:

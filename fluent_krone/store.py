@@ -18,9 +18,9 @@ from pathlib import Path
 from typing import Any, Concatenate, ParamSpec, TypeVar
 
 import msgpack
-import numpy as np
 
 from .core.engine import NOVELTIES_KEPT
+from .core.hierarchy import runs
 from .errors import ConfigError, StoreDamaged, StoreError
 from .types import Alert
 
@@ -136,8 +136,7 @@ class Store:
             if "templates" in changes:
                 for table in ("part", "started", "novelty"):
                     write(f"DELETE FROM {table}")
-            if dropped:
-                write.many("DELETE FROM part WHERE n BETWEEN ? AND ?", _runs(dropped))
+            write.many("DELETE FROM part WHERE n BETWEEN ? AND ?", _runs(dropped))
             write.many("REPLACE INTO part VALUES (?, ?)", parts)
             write.many("REPLACE INTO novelty (name, data) VALUES (?, ?)", self._novelty_rows(novelties))
             write.many("REPLACE INTO alert VALUES (?, ?)", self._rows_of(map(_alert_row, alerts), first["alert"]))
@@ -303,9 +302,9 @@ def chunk_key(chunk: str | bytes) -> bytes:
 
 def _runs(numbers: Sequence[int]) -> Iterator[tuple[int, int]]:
     """First and last of each run of numbers without a gap: sessions that began together mostly end together."""
-    ascending = np.sort(np.asarray(numbers, np.int64))
-    after_gap = np.flatnonzero(np.diff(ascending) > 1) + 1
-    return ((int(run[0]), int(run[-1])) for run in np.split(ascending, after_gap) if len(run))
+    ascending = sorted(numbers)
+    for start, end in runs([number - place for place, number in enumerate(ascending)]):
+        yield ascending[start], ascending[end - 1]
 
 
 def _alert_row(alert: Alert) -> list[Any]:

@@ -189,22 +189,21 @@ def _without_counterpart(keys: Sequence[int], normal: Sequence[int]) -> list[int
     """Events that the nearest normal session has nothing to set beside."""
     if len(keys) > _MOST_ALIGNED or len(normal) > _MOST_ALIGNED:
         return []
-    head, tail = _alike_at_the_ends(keys, normal)
-    middle = keys[head : len(keys) - tail]
-    matcher = SequenceMatcher(None, middle, normal[head : len(normal) - tail], autojunk=False)
-    matched = {i for block in matcher.get_matching_blocks() for i in range(block.a, block.a + block.size)}
-    return [head + i for i in range(len(middle)) if i not in matched]
+    head, changes = _aligned(keys, normal)
+    return [head + event for _, start, end, _, _ in changes for event in range(start, end)]
 
 
-def _alike_at_the_ends(one: Sequence[int], other: Sequence[int]) -> tuple[int, int]:
-    """How many events two sessions begin with alike, and end with besides.
+def _aligned(one: Sequence[int], other: Sequence[int]) -> tuple[int, list[tuple[str, int, int, int, int]]]:
+    """How many events two sessions begin with alike, and the opcodes from there on that are not `equal`.
 
-    Aligning is for what is between: in a session that repeats itself the longest common run may lie a round beside.
+    Only what lies between like ends is aligned: in a session that repeats itself the longest common run may lie a round
+    beside.
     """
     short = min(len(one), len(other))
     head = next((i for i in range(short) if one[i] != other[i]), short)
     tail = next((i for i in range(short - head) if one[-1 - i] != other[-1 - i]), short - head)
-    return head, tail
+    matcher = SequenceMatcher(None, one[head : len(one) - tail], other[head : len(other) - tail], autojunk=False)
+    return head, [opcode for opcode in matcher.get_opcodes() if opcode[0] != "equal"]
 
 
 def _score_patterns(
@@ -256,13 +255,11 @@ def _gap(keys: Sequence[int], normal: Sequence[int], nested: NestedDetector | No
         return last
     if normal and len(keys) <= _MOST_ALIGNED:
         missing = Counter(normal) - Counter(keys)
-        head, tail = _alike_at_the_ends(keys, normal)
-        middles = normal[head : len(normal) - tail], keys[head : len(keys) - tail]
-        for tag, _, _, start, end in SequenceMatcher(None, *middles, autojunk=False).get_opcodes():
-            if tag != "equal":
-                event = min(head + start, last)
-                if missing and end == start:
-                    break
+        head, changes = _aligned(normal, keys)
+        for _, _, _, start, end in changes:
+            event = min(head + start, last)
+            if missing and end == start:
+                break
     return event
 
 
