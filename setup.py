@@ -6,7 +6,9 @@ from pathlib import Path
 from setuptools import find_packages, setup
 
 here = Path(__file__).parent
-version = re.search(r'__version__ = "(.+)"', (here / "fluent_krone/__init__.py").read_text(encoding="utf-8"))[1]
+version = re.search(
+    r'__version__ = "(.+)"', (here / "fluent_krone/__init__.py").read_text(encoding="utf-8")
+)[1]
 
 setup(
     name="fluent-krone",
@@ -18,9 +20,16 @@ setup(
     license_files=["LICENSE"],
     python_requires=">=3.11",
     # Installed, `export` and `models` lie inside the package: no top-level name `export` lands in site-packages.
-    packages=[*find_packages(include=["fluent_krone*"]), "fluent_krone.export", "fluent_krone.models"],
+    packages=[
+        *find_packages(include=["fluent_krone*"]),
+        "fluent_krone.export",
+        "fluent_krone.models",
+    ],
     package_dir={"fluent_krone.export": "export", "fluent_krone.models": "models"},
-    package_data={"fluent_krone": ["fluentd/*.rb", "page.html", "py.typed"], "fluent_krone.models": ["*/*"]},
+    package_data={
+        "fluent_krone": ["fluentd/*.rb", "page/*.html", "py.typed"],
+        "fluent_krone.models": ["*/*"],
+    },
     install_requires=[
         "anthropic>=2",
         "fluent-logger>=0.11",

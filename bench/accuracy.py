@@ -23,7 +23,9 @@ from pathlib import Path
 from typing import Any
 
 os.environ["OMP_NUM_THREADS"] = "1"
-sys.path.insert(0, str(Path(__file__).resolve().parent.parent))  # `export` lies at the top of a checkout
+sys.path.insert(
+    0, str(Path(__file__).resolve().parent.parent)
+)  # `export` lies at the top of a checkout
 
 import numpy as np
 import pandas
@@ -37,12 +39,12 @@ from export.to_onnx import fit_onnx
 from fluent_krone.core.cascade import Cascade
 from fluent_krone.core.hierarchy import Hierarchy, Leaf
 from fluent_krone.core.localise import localise
-from fluent_krone.core.records import InputSettings, RecordReader
 from fluent_krone.core.sessions import SessionSettings
 from fluent_krone.detect.bundle import find_bundle
 from fluent_krone.detect.local_context import Automaton, LocalContext
 from fluent_krone.detect.nested_aware import NestedAware
 from fluent_krone.inputs import Event, read_events, read_labels
+from fluent_krone.reading.records import InputSettings, RecordReader
 from fluent_krone.types import LEVELS, Seq
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -50,7 +52,10 @@ LogKeys = tuple[int, ...]
 Flags = NDArray[np.bool_]
 Ints = NDArray[np.int64]
 
-AUTHORS: dict[str, Automaton] = {"hdfs": "off", "thunderbird": "reference"}  # and KRONE's own choice for each
+AUTHORS: dict[str, Automaton] = {
+    "hdfs": "off",
+    "thunderbird": "reference",
+}  # and KRONE's own choice for each
 CHOSEN_ON, UNTOUCHED = range(6), range(6, 12)
 AIMS = {"hdfs": (0.997, 0.994), "thunderbird": (0.990, 0.980)}
 SHARES = (0.01, 0.05, 0.20)
@@ -88,8 +93,16 @@ def authors_data(folder: Path) -> Data:
     log_key = {event_id: i for i, event_id in enumerate(tree.event_id)}
     table = pandas.read_csv(folder / "sequences.csv")
     return Data(
-        [Leaf(*row) for row in zip(tree.log_template, tree.entity_1, tree.action_1, tree.status, strict=True)],
-        [tuple(log_key[str(event)] for event in ast.literal_eval(text)) for text in table.EventSequence],
+        [
+            Leaf(*row)
+            for row in zip(
+                tree.log_template, tree.entity_1, tree.action_1, tree.status, strict=True
+            )
+        ],
+        [
+            tuple(log_key[str(event)] for event in ast.literal_eval(text))
+            for text in table.EventSequence
+        ],
         (table.Label == 1).to_numpy(),
         [list(map(int, ast.literal_eval(text))) for text in table.token_anomaly_label]
         if "token_anomaly_label" in table
@@ -118,10 +131,14 @@ class Fitted:
         return Cascade(self.hierarchy, self.patterns, self.nested, self.calibration.clearing)
 
     def rule(self) -> str:
-        return next(name for name, clearing in RULES.items() if clearing == self.calibration.clearing)
+        return next(
+            name for name, clearing in RULES.items() if clearing == self.calibration.clearing
+        )
 
 
-def local_context(sessions: Iterable[LogKeys], hierarchy: Hierarchy, automaton: Automaton = "off") -> LocalContext:
+def local_context(
+    sessions: Iterable[LogKeys], hierarchy: Hierarchy, automaton: Automaton = "off"
+) -> LocalContext:
     seqs = {seq for keys in set(sessions) for seq in hierarchy.decompose(keys)}
     patterns = {level: {seq.pattern for seq in seqs if seq.level == level} for level in LEVELS}
     return LocalContext(patterns, automaton)
@@ -146,7 +163,10 @@ def fit(sessions: Sequence[LogKeys], hierarchy: Hierarchy, cache_size: int = 20_
 
 def judge(cascade: Cascade, sessions: Sequence[LogKeys]) -> Flags:
     """The verdicts at the end of each session; equal sessions are judged once."""
-    found = {keys: cascade.at_end(cascade.tracker.replay(keys), keys) is not None for keys in set(sessions)}
+    found = {
+        keys: cascade.at_end(cascade.tracker.replay(keys), keys) is not None
+        for keys in set(sessions)
+    }
     return np.array([found[keys] for keys in sessions])
 
 
@@ -165,7 +185,9 @@ class Outcome:
 
 
 def outcome(flagged: Flags, abnormal: Flags) -> Outcome:
-    return Outcome(*(int(n.sum()) for n in (flagged & abnormal, flagged & ~abnormal, ~flagged & abnormal)))
+    return Outcome(
+        *(int(n.sum()) for n in (flagged & abnormal, flagged & ~abnormal, ~flagged & abnormal))
+    )
 
 
 def summary(outcomes: Sequence[Outcome]) -> dict[str, Any]:
@@ -207,11 +229,15 @@ def splits(data: Path) -> dict[str, Any]:
                 train, test = authors.split(seed)
                 fitted = fit(authors.pick(train), hierarchy)
                 rules.add(fitted.rule())
-                ours.append(outcome(judge(fitted.cascade(), authors.pick(test)), authors.abnormal[test]))
+                ours.append(
+                    outcome(judge(fitted.cascade(), authors.pick(test)), authors.abnormal[test])
+                )
                 alone = Cascade(hierarchy, local_context(authors.pick(train), hierarchy, automaton))
                 reference.append(outcome(judge(alone, authors.pick(test)), authors.abnormal[test]))
             figures = summary(ours) | {"rule": sorted(rules), "patterns_alone": summary(reference)}
-            print(f"  seeds {seeds[0]}–{seeds[-1]}  {told(figures)}  decides: {', '.join(sorted(rules))}")
+            print(
+                f"  seeds {seeds[0]}–{seeds[-1]}  {told(figures)}  decides: {', '.join(sorted(rules))}"
+            )
             print(f"    KRONE's local mode: {told(figures['patterns_alone'])}")
             results.setdefault(name, {}).update({kind: figures} if kind else figures)
     return results
@@ -227,7 +253,9 @@ def efficiency(data: Path) -> dict[str, Any]:
         for share, aim in zip(SHARES, EFFICIENCY_AIMS[name], strict=True):
             size, outcomes = round(share * int((~authors.abnormal).sum())), []
             for subset in range(SUBSETS):
-                few = np.sort(np.random.default_rng(100 + subset).choice(train, size, replace=False))
+                few = np.sort(
+                    np.random.default_rng(100 + subset).choice(train, size, replace=False)
+                )
                 flagged = judge(fit(authors.pick(few), hierarchy).cascade(), authors.pick(test))
                 outcomes.append(outcome(flagged, authors.abnormal[test]))
             figures = summary(outcomes)
@@ -242,14 +270,19 @@ def hierarchy_or_flat(data: Path) -> dict[str, Any]:
     for name in AUTHORS:
         authors = authors_data(data / f"krone_{name}")
         print(f"\n{name}: with the hierarchy and flat, seeds 0–5")
-        for kind, hierarchy in (("hierarchy", Hierarchy(authors.leaves)), ("flat", flat(authors.leaves))):
+        for kind, hierarchy in (
+            ("hierarchy", Hierarchy(authors.leaves)),
+            ("flat", flat(authors.leaves)),
+        ):
             outcomes = []
             for seed in CHOSEN_ON:
                 train, test = authors.split(seed)
                 flagged = judge(fit(authors.pick(train), hierarchy).cascade(), authors.pick(test))
                 outcomes.append(outcome(flagged, authors.abnormal[test]))
             print(f"  {kind:<10} {told(summary(outcomes))}")
-            results.setdefault(name, {}).setdefault("hierarchy_or_flat", {})[kind] = summary(outcomes)
+            results.setdefault(name, {}).setdefault("hierarchy_or_flat", {})[kind] = summary(
+                outcomes
+            )
     return results
 
 
@@ -268,14 +301,20 @@ def raw_events(data: Path) -> tuple[list[Event], list[bytes], dict[bytes, bool]]
     """Events in log order, the block of each, and block → is abnormal."""
     events = list(read_events(data / "hdfs_raw/events.parquet"))
     blocks = [bytes(record[b"seq_id"]) for _, record in events]
-    return events, blocks, {key.encode(): bad for key, bad in read_labels(data / "hdfs_raw/labels.parquet").items()}
+    return (
+        events,
+        blocks,
+        {key.encode(): bad for key, bad in read_labels(data / "hdfs_raw/labels.parquet").items()},
+    )
 
 
 def raw_run(data: Path, train: set[bytes], seen_events: int | None = None) -> RawRun:
     """Mine the lines of `train`, or the first `seen_events` of the log; cut all of the log into sessions."""
     events, blocks, labels = raw_events(data)
     if seen_events is None:
-        seen: Iterable[Event] = (event for event, block in zip(events, blocks, strict=True) if block in train)
+        seen: Iterable[Event] = (
+            event for event, block in zip(events, blocks, strict=True) if block in train
+        )
     else:
         seen = events[:seen_events]
     pattern = RAW_INPUT.session_key[0][1:-1]
@@ -294,7 +333,9 @@ def raw_run(data: Path, train: set[bytes], seen_events: int | None = None) -> Ra
 
 def raw_outcome(run: RawRun, hierarchy: Hierarchy) -> Outcome:
     """Blocks outside training; a block counts as flagged if any instance of it is."""
-    fitted = fit([s.log_keys for s, use in zip(run.sessions, run.fit_on, strict=True) if use], hierarchy)
+    fitted = fit(
+        [s.log_keys for s, use in zip(run.sessions, run.fit_on, strict=True) if use], hierarchy
+    )
     held = [i for i, use in enumerate(run.fit_on) if not use]
     flagged = judge(fitted.cascade(), [run.sessions[i].log_keys for i in held])
     by_block: dict[bytes, tuple[bool, bool]] = {}
@@ -309,7 +350,9 @@ def chronological(data: Path) -> RawRun:
     """Trained on the normal blocks that begin in the first 60 % of the log, as `models/hdfs` is."""
     events, blocks, labels = raw_events(data)
     early = int(0.6 * len(events))
-    return raw_run(data, {block for block in dict.fromkeys(blocks[:early]) if not labels[block]}, early)
+    return raw_run(
+        data, {block for block in dict.fromkeys(blocks[:early]) if not labels[block]}, early
+    )
 
 
 def raw(data: Path) -> dict[str, Any]:
@@ -317,7 +360,9 @@ def raw(data: Path) -> dict[str, Any]:
     _, _, labels = raw_events(data)
     normal = sorted(block for block, bad in labels.items() if not bad)
     results: dict[str, Any] = {}
-    runs = [("random 10 %, aim .98", "random", [_random_tenth(data, normal, i) for i in range(SUBSETS)])]
+    runs = [
+        ("random 10 %, aim .98", "random", [_random_tenth(data, normal, i) for i in range(SUBSETS)])
+    ]
     runs += [("chronological 60 %, aim .985", "chronological", [chronological(data)])]
     for title, key, group in runs:
         print(f"\nraw HDFS, {title}")
@@ -329,7 +374,9 @@ def raw(data: Path) -> dict[str, Any]:
 
 
 def _random_tenth(data: Path, normal: Sequence[bytes], seed: int) -> RawRun:
-    chosen = np.random.default_rng(seed).choice(len(normal), round(0.1 * len(normal)), replace=False)
+    chosen = np.random.default_rng(seed).choice(
+        len(normal), round(0.1 * len(normal)), replace=False
+    )
     return raw_run(data, {normal[i] for i in chosen})
 
 
@@ -351,23 +398,36 @@ def localisation(data: Path) -> dict[str, Any]:
                 hit = any(labels[seq.start : seq.end])
                 row = (average_precision(scores, labels), hit, (seq.end - seq.start) / len(keys))
                 rows.setdefault(name, []).append(row)
-    print(f"\nthunderbird: localisation in {len(rows['ours'])} flagged abnormal sessions, seeds 0–5")
+    print(
+        f"\nthunderbird: localisation in {len(rows['ours'])} flagged abnormal sessions, seeds 0–5"
+    )
     print(f"  {'':<20} {'AP':>6} {'hits':>7} {'mean length':>12}")
     found: dict[str, Any] = {}
     for name, values in rows.items():
         ap, hits, length = np.array(values, float).mean(0)
         print(f"  {name:<20} {ap:6.3f} {hits:7.1%} {length:12.2%}")
-        found[name] = {"ap": round(ap, 4), "hit_rate": round(hits, 4), "mean_length": round(length, 5)}
-    ours = found.pop("ours") | {"ap_longest_run": found["longest action run"]["ap"], "baselines": found}
+        found[name] = {
+            "ap": round(ap, 4),
+            "hit_rate": round(hits, 4),
+            "mean_length": round(length, 5),
+        }
+    ours = found.pop("ours") | {
+        "ap_longest_run": found["longest action run"]["ap"],
+        "baselines": found,
+    }
     return {"thunderbird": {"localisation": ours}}
 
 
-def named(fitted: Fitted, keys: LogKeys, rng: np.random.Generator) -> dict[str, tuple[Sequence[float], Seq]]:
+def named(
+    fitted: Fitted, keys: LogKeys, rng: np.random.Generator
+) -> dict[str, tuple[Sequence[float], Seq]]:
     """Event scores and the Seq named: ours, and three baselines."""
     seqs = fitted.hierarchy.decompose(keys)
     unseen = [seq for seq in seqs if not fitted.patterns.is_normal(seq)]
     by_counts = fitted.nested.is_abnormal(fitted.nested.density(keys).score)
-    place = localise(keys, unseen, fitted.hierarchy, fitted.patterns, fitted.nested, by_counts=by_counts)
+    place = localise(
+        keys, unseen, fitted.hierarchy, fitted.patterns, fitted.nested, by_counts=by_counts
+    )
     longest = max((s for s in seqs if s.level == "action"), key=lambda s: s.end - s.start)
     length = [0.0] * len(keys)
     for seq in seqs:
@@ -387,7 +447,9 @@ def named(fitted: Fitted, keys: LogKeys, rng: np.random.Generator) -> dict[str, 
 def early(data: Path) -> dict[str, Any]:
     """How soon a verdict stands that the end can't reverse (seed 0; raw HDFS: chronological)."""
     results: dict[str, Any] = {}
-    print("\nearly verdicts: decided before the last event, by it, where in the session (median), and reversed")
+    print(
+        "\nearly verdicts: decided before the last event, by it, where in the session (median), and reversed"
+    )
     for name in AUTHORS:
         authors = authors_data(data / f"krone_{name}")
         train, test = authors.split(0)
@@ -395,13 +457,17 @@ def early(data: Path) -> dict[str, Any]:
         results[name] = {"early": _early(name, fitted, authors.pick(test), authors.abnormal[test])}
     run = chronological(data)
     held = ~run.fit_on
-    fitted = fit([run.sessions[i].log_keys for i in np.flatnonzero(run.fit_on)], Hierarchy(run.leaves))
+    fitted = fit(
+        [run.sessions[i].log_keys for i in np.flatnonzero(run.fit_on)], Hierarchy(run.leaves)
+    )
     sessions = [run.sessions[i].log_keys for i in np.flatnonzero(held)]
     results["hdfs_raw"] = {"early": _early("raw HDFS", fitted, sessions, run.abnormal[held])}
     return results
 
 
-def _early(name: str, fitted: Fitted, sessions: Sequence[LogKeys], abnormal: Flags) -> dict[str, Any]:
+def _early(
+    name: str, fitted: Fitted, sessions: Sequence[LogKeys], abnormal: Flags
+) -> dict[str, Any]:
     cascade = fitted.cascade()
     at, flagged = {}, {}
     for keys in set(sessions):
@@ -418,8 +484,12 @@ def _early(name: str, fitted: Fitted, sessions: Sequence[LogKeys], abnormal: Fla
         "true_positives": len(true),
         "before_last_event": round(sum(at[k] < len(k) for k in decided) / max(1, len(true)), 4),
         "by_last_event": round(len(decided) / max(1, len(true)), 4),
-        "median_share": round(float(np.median([at[k] / len(k) for k in decided])), 4) if decided else None,
-        "median_events_ahead": float(np.median([len(k) - at[k] for k in decided])) if decided else None,
+        "median_share": round(float(np.median([at[k] / len(k) for k in decided])), 4)
+        if decided
+        else None,
+        "median_events_ahead": float(np.median([len(k) - at[k] for k in decided]))
+        if decided
+        else None,
         "reversed": sum(bool(at[keys]) and not flagged[keys] for keys in sessions),
     }
     print(
@@ -448,13 +518,23 @@ def speed(data: Path) -> dict[str, Any]:
         found = {
             "p50_us": round(float(np.median(took))),
             "p99_us": round(float(np.quantile(took, 0.99))),
-            "worst_session": {"score": score, "abnormal": verdict is not None, "finite": math.isfinite(score)},
+            "worst_session": {
+                "score": score,
+                "abnormal": verdict is not None,
+                "finite": math.isfinite(score),
+            },
         }
-        print(f"\n{name}: one session p50 {found['p50_us']} µs, p99 {found['p99_us']} µs, cold cache, one thread")
-        print(f"  500 distinct unseen templates: score {score:g}, {'abnormal' if verdict else 'NORMAL'}")
+        print(
+            f"\n{name}: one session p50 {found['p50_us']} µs, p99 {found['p99_us']} µs, cold cache, one thread"
+        )
+        print(
+            f"  500 distinct unseen templates: score {score:g}, {'abnormal' if verdict else 'NORMAL'}"
+        )
         results[name] = {"speed": found}
     took_s = float(
-        subprocess.run([sys.executable, "-c", _LOAD], check=True, capture_output=True, text=True, cwd=ROOT).stdout
+        subprocess.run(
+            [sys.executable, "-c", _LOAD], check=True, capture_output=True, text=True, cwd=ROOT
+        ).stdout
     )
     size = sum(file.stat().st_size for file in find_bundle("hdfs").iterdir()) / 1e6
     print(f"\nmodels/hdfs: loaded and verified in {took_s:.2f} s, imports and all; {size:.2f} MB")
@@ -502,9 +582,13 @@ def merge(into: dict[str, Any], more: dict[str, Any]) -> None:
 
 
 def main() -> int:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("--data", type=Path, default=ROOT.parent / "shared/data")
-    parser.add_argument("--only", nargs="+", choices=TABLES, default=list(TABLES), help="some of the tables")
+    parser.add_argument(
+        "--only", nargs="+", choices=TABLES, default=list(TABLES), help="some of the tables"
+    )
     parser.add_argument("--json", action="store_true", help="all figures as JSON in the last line")
     flags = parser.parse_args()
     if not flags.data.is_dir():

@@ -27,16 +27,16 @@ from accuracy import CHOSEN_ON, Data, authors_data, fit, outcome  # noqa: E402
 from messages_api import Behaviour, MessagesAPI, error, good, slow  # noqa: E402
 from throughput import Collector, frames_of, run_once  # noqa: E402
 
-from fluent_krone.alerts import AlertMaker  # noqa: E402
+from fluent_krone.alerts.records import AlertMaker  # noqa: E402
+from fluent_krone.alerts.words import explain  # noqa: E402
 from fluent_krone.config import Config  # noqa: E402
 from fluent_krone.core.hierarchy import Hierarchy  # noqa: E402
+from fluent_krone.demo.simulator import STEPS, Session, simulate, stream  # noqa: E402
 from fluent_krone.detect.bundle import load_bundle  # noqa: E402
 from fluent_krone.explain.cases import CaseMaker  # noqa: E402
 from fluent_krone.explain.claude import request  # noqa: E402
-from fluent_krone.explain.evidence import explain  # noqa: E402
 from fluent_krone.explain.redact import redactor  # noqa: E402
-from fluent_krone.service import open_service, tune_gc  # noqa: E402
-from fluent_krone.simulator import STEPS, Session, simulate, stream  # noqa: E402
+from fluent_krone.runtime.service import open_service, tune_gc  # noqa: E402
 from fluent_krone.types import Alert, Finding, Verdict  # noqa: E402
 
 CHARACTERS_PER_TOKEN = 2.5  # an estimate: no tokenizer can be reached; JSON of numbers is dear
@@ -86,7 +86,9 @@ def _one_split(authors: Data, seed: int) -> dict[str, float]:
         if pattern not in patterns:
             case = cases.make(finding, alert)
             assert case is not None
-            body = json.dumps(request(case, model=Config().explain_model, redact=redact), ensure_ascii=False)
+            body = json.dumps(
+                request(case, model=Config().explain_model, redact=redact), ensure_ascii=False
+            )
             patterns[pattern] = len(body) / CHARACTERS_PER_TOKEN
         if cases.is_doubtful(finding):
             judged.add(pattern)
@@ -102,19 +104,28 @@ def _one_split(authors: Data, seed: int) -> dict[str, float]:
         "adjudications_per_session": len(judged) / len(test),
         "questions": len(patterns),
         "questions_per_session": len(patterns) / len(test),
-        "usd_per_question": float(np.mean(list(patterns.values()))) * prices[0] + OUTPUT_TOKENS * prices[1],
+        "usd_per_question": float(np.mean(list(patterns.values()))) * prices[0]
+        + OUTPUT_TOKENS * prices[1],
     }
 
 
 def finding_of(keys: Sequence[int], verdict: Verdict) -> Finding:
     """A finding at a session's end; where it came from matters to nobody here."""
-    return Finding("sequence", "end", b"t", (b"s",), 1, 0, 0, 0, len(keys), tuple(keys), verdict, ())
+    return Finding(
+        "sequence", "end", b"t", (b"s",), 1, 0, 0, 0, len(keys), tuple(keys), verdict, ()
+    )
 
 
 def sentences(data: Path) -> dict[str, Any]:
     """How many evidence sentences name what is at fault: a labelled event, an injected step, a real difference."""
-    found = {"thunderbird": _labelled(authors_data(data / "krone_thunderbird")), "demo": _injected()}
-    found |= {f"false_{name}": _false(authors_data(data / f"krone_{name}")) for name in ("hdfs", "thunderbird")}
+    found = {
+        "thunderbird": _labelled(authors_data(data / "krone_thunderbird")),
+        "demo": _injected(),
+    }
+    found |= {
+        f"false_{name}": _false(authors_data(data / f"krone_{name}"))
+        for name in ("hdfs", "thunderbird")
+    }
     for name, figures in found.items():
         print(f"{name}: {figures['name_it']} of {figures['sentences']} evidence sentences name it")
     return found
@@ -129,7 +140,9 @@ def _labelled(authors: Data) -> dict[str, int]:
         true = ((i, s) for i, s in _sentences(authors, seed) if authors.abnormal[i])
         for i, sentence in _first(true, SENTENCES):
             steps = [
-                authors.leaves[key].template for key, odd in zip(authors.sessions[i], labels[i], strict=True) if odd
+                authors.leaves[key].template
+                for key, odd in zip(authors.sessions[i], labels[i], strict=True)
+                if odd
             ]
             told.append(any(_names(sentence, step) for step in steps))
     return {"sentences": len(told), "name_it": sum(told)}
@@ -164,7 +177,10 @@ def _injected() -> dict[str, int]:
     for seed in range(10):
         live = {session.block: session for session in simulate(600, seed)}
         engine, maker = load_bundle("demo").engine(), AlertMaker(load_bundle("demo"), Config())
-        events = [(t, {k.encode(): v.encode() for k, v in record.items()}) for t, record in stream(list(live.values()))]
+        events = [
+            (t, {k.encode(): v.encode() for k, v in record.items()})
+            for t, record in stream(list(live.values()))
+        ]
         for finding in [*engine.feed("demo", events, events[-1][0]), *engine.finish()]:
             session = live[finding.session[0].decode()]
             if finding.kind == "sequence" and session.fault is not None:
@@ -175,9 +191,13 @@ def _injected() -> dict[str, int]:
 
 def _touched(session: Session) -> set[str]:
     assert session.fault is not None
-    have, had = (Counter(move.step for move in moves) for moves in (session.moves, session.fault.original))
+    have, had = (
+        Counter(move.step for move in moves) for moves in (session.moves, session.fault.original)
+    )
     changed = {*(have - had), *(had - have)}
-    steps = changed or {move.step for span in session.fault.spans for move in session.moves[slice(*span)]}
+    steps = changed or {
+        move.step for span in session.fault.spans for move in session.moves[slice(*span)]
+    }
     lines = {move.step: session.text(i) for i, move in enumerate(session.moves)}
     return {STEPS[step].template if step in STEPS else lines[step] for step in steps}
 
@@ -195,7 +215,12 @@ def service(data: Path, rounds: int) -> dict[str, Any]:
     frames, records = frames_of(data / "hdfs_raw" / "events.parquet")
     bundle = load_bundle("hdfs")
     tune_gc()
-    behaviours: dict[str, Behaviour | None] = {"nobody": None, "good": good, "slow": slow(30.0), "dead": error(529)}
+    behaviours: dict[str, Behaviour | None] = {
+        "nobody": None,
+        "good": good,
+        "slow": slow(30.0),
+        "dead": error(529),
+    }
     runs: dict[str, list[dict[str, Any]]] = {name: [] for name in behaviours}
     for _ in range(rounds):
         for name, behaviour in behaviours.items():
@@ -203,7 +228,9 @@ def service(data: Path, rounds: int) -> dict[str, Any]:
             runs[name].append(asyncio.run(_serve(frames, bundle, behaviour)))
     figures: dict[str, Any] = {}
     for name, rows in runs.items():
-        pairs = [base["seconds"] / row["seconds"] for base, row in zip(runs["nobody"], rows, strict=True)]
+        pairs = [
+            base["seconds"] / row["seconds"] for base, row in zip(runs["nobody"], rows, strict=True)
+        ]
         figures[name] = rows[-1] | {
             "records_per_s": round(records / statistics.median(row["seconds"] for row in rows)),
             "throughput_ratio": round(statistics.median(pairs), 3),
@@ -280,7 +307,9 @@ def main() -> int:
         sys.exit(f"bench: {flags.data} is absent")
     only, figures = flags.only.split(","), {}
     if "adjudication" in only:
-        figures["adjudication"] = {name: adjudication(flags.data, name) for name in ("hdfs", "thunderbird")}
+        figures["adjudication"] = {
+            name: adjudication(flags.data, name) for name in ("hdfs", "thunderbird")
+        }
     if "sentences" in only:
         figures["sentences"] = sentences(flags.data)
     if "service" in only:

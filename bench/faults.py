@@ -34,13 +34,13 @@ from typing import Any
 REPOSITORY = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(REPOSITORY))  # this checkout, whatever is installed
 
-from fluent_krone.alerts import AlertMaker  # noqa: E402
+from fluent_krone.alerts.records import AlertMaker  # noqa: E402
 from fluent_krone.config import Config  # noqa: E402
 from fluent_krone.detect.bundle import Bundle, load_bundle  # noqa: E402
 from fluent_krone.inputs import read_events  # noqa: E402
-from fluent_krone.store import Store  # noqa: E402
+from fluent_krone.runtime.store import Store  # noqa: E402
 from fluent_krone.transport.forward_codec import Chunk, ForwardDecoder, encode_events  # noqa: E402
-from fluent_krone.transport.forward_server import ForwardServer  # noqa: E402
+from fluent_krone.transport.server import ForwardServer  # noqa: E402
 
 COMMAND = [sys.executable, "-m", "fluent_krone"]
 ENVIRONMENT = os.environ | {"PYTHONPATH": str(REPOSITORY), "TZ": "UTC"}
@@ -56,7 +56,9 @@ class Outcome:
 
     arrived: Counter[str] = field(default_factory=Counter)
     alerts: Alerts = field(default_factory=dict)
-    sessions: dict[str, Any] = field(default_factory=dict)  # key → instances, first times, events of the open one
+    sessions: dict[str, Any] = field(
+        default_factory=dict
+    )  # key → instances, first times, events of the open one
     notes: dict[str, Any] = field(default_factory=dict)
 
     def add(self, record: dict[str, Any]) -> None:
@@ -87,11 +89,15 @@ class Outcome:
         return {
             "sessions": len(whole.sessions),
             "sessions_lost": len(whole.sessions.keys() - self.sessions.keys()),
-            "sessions_different": sum(whole.sessions[key] != self.sessions.get(key) for key in whole.sessions),
+            "sessions_different": sum(
+                whole.sessions[key] != self.sessions.get(key) for key in whole.sessions
+            ),
             "alerts": len(whole.alerts),
             "alerts_lost": len(whole.alerts.keys() - self.alerts.keys()),
             "alerts_new": len(self.alerts.keys() - whole.alerts.keys()),
-            "verdicts_different": sum(a != self.alerts[i] for i, a in whole.alerts.items() if i in self.alerts),
+            "verdicts_different": sum(
+                a != self.alerts[i] for i, a in whole.alerts.items() if i in self.alerts
+            ),
             "repeated_with_the_same_id": sum(count - 1 for count in self.arrived.values()),
             **self.notes,
         }
@@ -143,7 +149,16 @@ class Serve:
     def __init__(self, folder: Path, bundle: str, alert_port: int, *flags: str) -> None:
         self.store = folder / "store" / "krone.db"
         self.log = folder / "serve.log"
-        self._flags = ["--bundle", bundle, "--store", str(self.store), "--port", "0", "--alert-host", "127.0.0.1"]
+        self._flags = [
+            "--bundle",
+            bundle,
+            "--store",
+            str(self.store),
+            "--port",
+            "0",
+            "--alert-host",
+            "127.0.0.1",
+        ]
         self._flags += ["--alert-port", str(alert_port), *flags]
         self.process: asyncio.subprocess.Process | None = None
         self.port = 0
@@ -174,7 +189,11 @@ class Serve:
     def resident(self) -> float:
         """Megabytes."""
         assert self.process is not None
-        return int(Path(f"/proc/{self.process.pid}/statm").read_text().split()[1]) * resource.getpagesize() / 1e6
+        return (
+            int(Path(f"/proc/{self.process.pid}/statm").read_text().split()[1])
+            * resource.getpagesize()
+            / 1e6
+        )
 
 
 class Client:
@@ -193,7 +212,9 @@ class Client:
     async def _try(self, frame: bytes) -> bool:
         try:
             if self._writer is None:
-                self._reader, self._writer = await asyncio.open_connection("127.0.0.1", self._serve.port)
+                self._reader, self._writer = await asyncio.open_connection(
+                    "127.0.0.1", self._serve.port
+                )
             self._writer.write(frame)
             decoder = ForwardDecoder()
             acks: list[Any] = []
@@ -236,7 +257,9 @@ class Rig:
 class Bench:
     """The log, its undisturbed run, and the faults: each method that a name of `FAULTS` names is one."""
 
-    def __init__(self, events: Events, bundle: str, *, chunk: int, seed: int, kills: int, pause_s: float) -> None:
+    def __init__(
+        self, events: Events, bundle: str, *, chunk: int, seed: int, kills: int, pause_s: float
+    ) -> None:
         self.events = events
         self.bundle_name, self.bundle = bundle, load_bundle(bundle)
         cuts = range(0, len(events), chunk)
@@ -271,7 +294,9 @@ class Bench:
         """Stop as an operator would, and read the store."""
         await rig.client.close()
         await rig.serve.end(signal.SIGTERM)
-        assert rig.serve.process is not None and rig.serve.process.returncode == 0, rig.serve.told()[-1000:]
+        assert rig.serve.process is not None and rig.serve.process.returncode == 0, (
+            rig.serve.told()[-1000:]
+        )
         rig.outcome.notes["chunks_sent_again"] = rig.client.sent_again
         return rig.outcome.finish(rig.serve.store, self.bundle)
 
@@ -348,10 +373,15 @@ class Bench:
             shutil.rmtree(folder)
 
     async def _unwritable(
-        self, forbid: Callable[[], object], allow: Callable[[], object] | None, folder: Path | None = None
+        self,
+        forbid: Callable[[], object],
+        allow: Callable[[], object] | None,
+        folder: Path | None = None,
     ) -> dict[str, Any]:
         async with self.rig(folder=folder) as rig:
-            early = len(self.frames) // 10  # SQLite's log has not had its full size yet: it must grow
+            early = (
+                len(self.frames) // 10
+            )  # SQLite's log has not had its full size yet: it must grow
             for frame in self.frames[:early]:
                 await rig.client.send(frame)
             assert rig.serve.process is not None
@@ -373,7 +403,9 @@ class Bench:
                 "resident_grew_mb": round(resident - before, 1),
                 "and_in_the_second_half_mb": round(rig.serve.resident() - resident, 1),
                 # Its log is a file too.
-                "lines_told": rig.serve.told(offset).count("nothing is acked until") if allow else None,
+                "lines_told": rig.serve.told(offset).count("nothing is acked until")
+                if allow
+                else None,
             }
             if allow is None:
                 resource.prlimit(pid, resource.RLIMIT_FSIZE, (hard, hard))
@@ -404,7 +436,8 @@ class Bench:
             assert rig.serve.process is not None
             return {
                 "set_aside_at_start": set_aside,
-                "set_aside_while_running": rig.serve.told().count("the store was set aside") - set_aside,
+                "set_aside_while_running": rig.serve.told().count("the store was set aside")
+                - set_aside,
                 "chunks_acked": len(self.frames),
                 "exit_code": rig.serve.process.returncode,
                 "alerts_arrived": len(rig.outcome.alerts),
@@ -468,15 +501,22 @@ class Bench:
             for frame in frames:
                 await rig.client.send(frame)
             found = await self.stop(rig)
-        different = {key for key, value in self.whole.sessions.items() if found.sessions.get(key) != value}
+        different = {
+            key for key, value in self.whole.sessions.items() if found.sessions.get(key) != value
+        }
         figures = _in_any_order(found.beside(self.whole))
-        return figures | {"events_a_chunk": size, "differ_without_reason": len(different - crossing)}
+        return figures | {
+            "events_a_chunk": size,
+            "differ_without_reason": len(different - crossing),
+        }
 
     def _keys_of(self, frame: bytes) -> set[str]:
         engine = self.bundle.engine()
         [chunk] = ForwardDecoder().feed(frame)
         assert isinstance(chunk, Chunk)
-        return {_name(key) for _, record in chunk.events() for key in engine.reader.read(b"", record)[1]}
+        return {
+            _name(key) for _, record in chunk.events() for key in engine.reader.read(b"", record)[1]
+        }
 
     async def truncated(self) -> dict[str, Any]:
         """Connections break off inside a frame, at random places; the chunk is then sent whole."""
@@ -500,7 +540,10 @@ class Bench:
         child_kills, fluentd_kills = (20, 5) if self.kills_wanted >= 20 else (3, 1)
         whole = self._through_fluentd(lines, [])
         figures = {}
-        for name, kills in (("child_killed", ["child"] * child_kills), ("fluentd_killed", ["fluentd"] * fluentd_kills)):
+        for name, kills in (
+            ("child_killed", ["child"] * child_kills),
+            ("fluentd_killed", ["fluentd"] * fluentd_kills),
+        ):
             figures[name] = self._through_fluentd(lines, kills).beside(whole)
         return figures
 
@@ -521,7 +564,10 @@ class Bench:
             outcome = Outcome()
             for record in fluentd.alerts():
                 outcome.add(record)
-            outcome.notes |= {"kills": len(kills), "children": fluentd.told("fluent-krone is ready")}
+            outcome.notes |= {
+                "kills": len(kills),
+                "children": fluentd.told("fluent-krone is ready"),
+            }
             outcome.notes["chunks_left_in_buffer"] = len(list(Path(made).glob("buffer/*.log")))
             return outcome.finish(Path(made) / "krone.db", self.bundle)
 
@@ -534,16 +580,26 @@ class Bench:
         whole = await self._behind_out_forward(lines, 0)
         found = await self._behind_out_forward(lines, kills)
         figures = _in_any_order(found.beside(whole))
-        counted = sum(_same_but_for_order(whole.sessions[key], found.sessions.get(key)) for key in whole.sessions)
-        reordered = {key for key, value in whole.sessions.items() if found.sessions.get(key) != value}
+        counted = sum(
+            _same_but_for_order(whole.sessions[key], found.sessions.get(key))
+            for key in whole.sessions
+        )
+        reordered = {
+            key for key, value in whole.sessions.items() if found.sessions.get(key) != value
+        }
         without_reason = len(_sessions_told_otherwise(whole, found) - reordered)
-        return figures | {"sessions_with_all_their_events": counted, "differ_without_reason": without_reason}
+        return figures | {
+            "sessions_with_all_their_events": counted,
+            "differ_without_reason": without_reason,
+        }
 
     async def _behind_out_forward(self, lines: list[str], kills: int) -> Outcome:
         # One instance a key, so that each session's events can be counted in the end.
         async with self.rig("--idle-timeout", "10000h", "--port", str(_free_port())) as rig:
             with tempfile.TemporaryDirectory() as made:
-                fluentd = Fluentd(Path(made), OUT_FORWARD_CONF, self.bundle_name, port=rig.serve.port)
+                fluentd = Fluentd(
+                    Path(made), OUT_FORWARD_CONF, self.bundle_name, port=rig.serve.port
+                )
                 size = len(lines) // (kills + 1) + 1
                 for number in range(kills + 1):
                     fluentd.append(lines[number * size : (number + 1) * size])
@@ -569,20 +625,27 @@ class Bench:
             fluentd.append(lines[:10_000])
             fluentd.wait_until_read()
             fluentd.wait_until_sent()
-            fluentd.append([_line((0, {"message": POISON, "id": "1", "level": "INFO", "component": "x"}))])
+            fluentd.append(
+                [_line((0, {"message": POISON, "id": "1", "level": "INFO", "component": "x"}))]
+            )
             fluentd.wait_for(lambda: any(Path(made).glob("rejected/*")), 300)
             fluentd.append(lines[10_000:])
             fluentd.wait_until_read()
             fluentd.wait_until_sent()
             fluentd.stop()
-            rejected = sum(POISON in path.read_text(errors="replace") for path in Path(made).glob("rejected/*"))
+            rejected = sum(
+                POISON in path.read_text(errors="replace") for path in Path(made).glob("rejected/*")
+            )
             outcome = Outcome()
             for record in fluentd.alerts():
                 outcome.add(record)
             deaths = fluentd.told("fluent-krone died")
             outcome.finish(Path(made) / "krone.db", self.bundle)
         expected = self.bundle.engine()
-        packed = [(t, {k.encode(): v.encode() for k, v in record.items()}) for t, record in self.events[:20_000]]
+        packed = [
+            (t, {k.encode(): v.encode() for k, v in record.items()})
+            for t, record in self.events[:20_000]
+        ]
         findings = expected.feed("hdfs", packed, time.time_ns()) + expected.finish()
         ids = {AlertMaker(self.bundle, Config()).make(finding).alert_id for finding in findings}
         return {
@@ -680,11 +743,19 @@ class Fluentd:
     """A running Fluentd over one folder: app.log goes in."""
 
     def __init__(
-        self, folder: Path, conf: str, bundle: str, *, command: Sequence[str] = COMMAND, port: int = 0
+        self,
+        folder: Path,
+        conf: str,
+        bundle: str,
+        *,
+        command: Sequence[str] = COMMAND,
+        port: int = 0,
     ) -> None:
         self._folder = folder
         path = folder / "fluent.conf"
-        path.write_text(conf.format(dir=folder, bundle=bundle, command=shlex.join(command), port=port))
+        path.write_text(
+            conf.format(dir=folder, bundle=bundle, command=shlex.join(command), port=port)
+        )
         (folder / "app.log").touch()
         plugin_dir = REPOSITORY / "fluent_krone" / "fluentd"
         self._command = [str(FLUENTD), "--no-supervisor", "-c", str(path), "-p", str(plugin_dir)]
@@ -692,7 +763,9 @@ class Fluentd:
 
     def _start(self) -> None:
         with (self._folder / "fluentd.log").open("a") as log:
-            self._process = subprocess.Popen(self._command, env=ENVIRONMENT, stdout=log, stderr=subprocess.STDOUT)
+            self._process = subprocess.Popen(
+                self._command, env=ENVIRONMENT, stdout=log, stderr=subprocess.STDOUT
+            )
 
     def append(self, lines: Sequence[str]) -> None:
         with (self._folder / "app.log").open("a") as file:
@@ -758,7 +831,10 @@ def _line(event: tuple[int, dict[str, str]]) -> str:
 
 def _in_any_order(figures: dict[str, Any]) -> dict[str, Any]:
     """Where chunks came in another order, other sessions and verdicts are no loss."""
-    renamed = {"sessions_different": "sessions_in_another_order", "verdicts_different": "verdicts_in_another_order"}
+    renamed = {
+        "sessions_different": "sessions_in_another_order",
+        "verdicts_different": "verdicts_in_another_order",
+    }
     return {renamed.get(name, name): value for name, value in figures.items()}
 
 
@@ -784,7 +860,10 @@ def _free_port() -> int:
 def _tiny_disk(megabytes: int) -> Iterator[Path | None]:
     folder = Path(tempfile.mkdtemp())
     mount = ["mount", "-t", "tmpfs", "-o", f"size={megabytes}m", "tmpfs", str(folder)]
-    mounted = shutil.which("mount") and subprocess.run(mount, capture_output=True, check=False).returncode == 0
+    mounted = (
+        shutil.which("mount")
+        and subprocess.run(mount, capture_output=True, check=False).returncode == 0
+    )
     try:
         yield folder if mounted else None
     finally:
@@ -796,7 +875,7 @@ def _tiny_disk(megabytes: int) -> Iterator[Path | None]:
 def _poisoned(arguments: list[str]) -> int:
     """`fluent-krone` with a detector that one message kills: run in place of the command."""
     from fluent_krone import cli
-    from fluent_krone.core.records import RecordReader
+    from fluent_krone.reading.records import RecordReader
 
     read = RecordReader.read
 
@@ -810,12 +889,23 @@ def _poisoned(arguments: list[str]) -> int:
 
 
 FAULTS = (
-    *("kills", "terms", "full_disk", "file_limit", "read_only", "corrupted", "sink_down", "slow_sink"),
+    *(
+        "kills",
+        "terms",
+        "full_disk",
+        "file_limit",
+        "read_only",
+        "corrupted",
+        "sink_down",
+        "slow_sink",
+    ),
     *("duplicated", "reordered", "truncated", "fluentd", "out_forward", "poison"),
 )
 
 
-async def run(bench: Bench, names: Sequence[str], show: Callable[[str, Any], None]) -> dict[str, Any]:
+async def run(
+    bench: Bench, names: Sequence[str], show: Callable[[str, Any], None]
+) -> dict[str, Any]:
     bench.whole = await bench.undisturbed()
     figures: dict[str, Any] = {}
     for name in names:
@@ -837,8 +927,12 @@ def main() -> int:
     parser.add_argument("--kills", type=int, default=200)
     parser.add_argument("--events", type=int, help="no more of the log than this")
     parser.add_argument("--seed", type=int, default=0)
-    parser.add_argument("--pause", type=float, default=60.0, help="seconds that a disk is full or a receiver away")
-    parser.add_argument("--quick", action="store_true", help="a minute's worth: few kills over a part of the log")
+    parser.add_argument(
+        "--pause", type=float, default=60.0, help="seconds that a disk is full or a receiver away"
+    )
+    parser.add_argument(
+        "--quick", action="store_true", help="a minute's worth: few kills over a part of the log"
+    )
     parser.add_argument("--json", action="store_true")
     flags = parser.parse_args()
     path = flags.data / "events.parquet"
@@ -847,9 +941,14 @@ def main() -> int:
     if flags.quick:
         flags.events, flags.kills, flags.pause = flags.events or 10_000, min(flags.kills, 5), 0.5
     read = itertools.islice(read_events(path), flags.events)
-    events = [(time_ns or 0, {name: record[name.encode()].decode() for name in FIELDS}) for time_ns, record in read]
+    events = [
+        (time_ns or 0, {name: record[name.encode()].decode() for name in FIELDS})
+        for time_ns, record in read
+    ]
     chunk = 500
-    bench = Bench(events, flags.bundle, chunk=chunk, seed=flags.seed, kills=flags.kills, pause_s=flags.pause)
+    bench = Bench(
+        events, flags.bundle, chunk=chunk, seed=flags.seed, kills=flags.kills, pause_s=flags.pause
+    )
 
     def show(name: str, figures: Any) -> None:
         if not flags.json:

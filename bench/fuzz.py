@@ -24,13 +24,20 @@ CORPUS = REPOSITORY / ".fuzz"
 MAX_LENGTH = 2048
 HANG_S = 10
 MAX_GROWTH_MIB = 64
-sys.path[:1] = [str(REPOSITORY), str(REPOSITORY / "tests")]  # not our own folder: tests/fuzz has our name
+sys.path[:1] = [
+    str(REPOSITORY),
+    str(REPOSITORY / "tests"),
+]  # not our own folder: tests/fuzz has our name
 
 
 def main() -> int:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("targets", nargs="*", metavar="target", help="default: all")
-    parser.add_argument("--runs", type=int, default=1_200_000, help="inputs in all (default 1,200,000)")
+    parser.add_argument(
+        "--runs", type=int, default=1_200_000, help="inputs in all (default 1,200,000)"
+    )
     parser.add_argument("--json", action="store_true", help="print the last line as JSON")
     parser.add_argument("--child", metavar="TARGET", help=argparse.SUPPRESS)
     flags = parser.parse_args()
@@ -51,9 +58,13 @@ def in_child(name: str, runs: int) -> dict[str, float | bool]:
     command = [sys.executable, __file__, "--child", name, "--runs", str(runs)]
     child = subprocess.run(command, capture_output=True, text=True)
     report = [line for line in child.stdout.splitlines() if line.startswith("{")]
-    result: dict[str, float | bool] = json.loads(report[-1]) if report else {"runs": 0, "growth_mib": 0}
+    result: dict[str, float | bool] = (
+        json.loads(report[-1]) if report else {"runs": 0, "growth_mib": 0}
+    )
     result["seconds"] = round(time.monotonic() - began)
-    result["held"] = child.returncode == 0 and result["runs"] >= runs and result["growth_mib"] <= MAX_GROWTH_MIB
+    result["held"] = (
+        child.returncode == 0 and result["runs"] >= runs and result["growth_mib"] <= MAX_GROWTH_MIB
+    )
     print(f"{name}: {result}", flush=True)
     if child.returncode:
         print(child.stderr[-4000:], file=sys.stderr)
@@ -70,9 +81,15 @@ def fuzz(name: str, runs: int) -> None:
     corpus.mkdir(parents=True, exist_ok=True)
     for number, seed in enumerate(seeds()):
         (corpus / f"seed-{number}").write_bytes(seed)
-    options = [f"-runs={runs}", f"-max_len={MAX_LENGTH}", f"-timeout={HANG_S}", f"-artifact_prefix={corpus}/broke-"]
+    options = [
+        f"-runs={runs}",
+        f"-max_len={MAX_LENGTH}",
+        f"-timeout={HANG_S}",
+        f"-artifact_prefix={corpus}/broke-",
+    ]
     atheris.Setup(
-        [sys.argv[0], *options, "-rss_limit_mb=2048", "-verbosity=0", str(corpus)], counted(TARGETS[name], runs)
+        [sys.argv[0], *options, "-rss_limit_mb=2048", "-verbosity=0", str(corpus)],
+        counted(TARGETS[name], runs),
     )
     atheris.Fuzz()
 
@@ -88,7 +105,10 @@ def counted(target: Callable[[bytes], None], runs: int) -> Callable[[bytes], Non
         if done == runs // 10:
             settled = resident_bytes()
         elif done == runs:
-            print(json.dumps({"runs": done, "growth_mib": (resident_bytes() - settled) // 2**20}), flush=True)
+            print(
+                json.dumps({"runs": done, "growth_mib": (resident_bytes() - settled) // 2**20}),
+                flush=True,
+            )
 
     return run
 

@@ -23,7 +23,9 @@ from synthetic import write_lift_bundle  # noqa: E402
 
 
 def main() -> int:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("attacks", nargs="*", metavar="attack", help=f"of: {', '.join(ATTACKS)}")
     parser.add_argument("--scale", type=float, default=1.0)
     parser.add_argument("--json", action="store_true", help="print the last line as JSON")
@@ -36,7 +38,11 @@ def main() -> int:
             outcome = asyncio.run(under_attack(Path(directory), ATTACKS[name], flags.scale))
             took = time.monotonic() - began
             fine = outcome.acked == outcome.sent == outcome.records
-            fine = fine and outcome.grown_bytes <= ATTACKS[name].memory_bytes and "Traceback" not in outcome.log
+            fine = (
+                fine
+                and outcome.grown_bytes <= ATTACKS[name].memory_bytes
+                and "Traceback" not in outcome.log
+            )
             held = held and fine
             results[name] = {
                 "sent": outcome.sent,

@@ -32,11 +32,11 @@ from fluent_krone.config import Config
 from fluent_krone.core.engine import Engine
 from fluent_krone.detect.bundle import Bundle, load_bundle
 from fluent_krone.inputs import read_events
-from fluent_krone.service import open_service, tune_gc
-from fluent_krone.store import Store, chunk_key
+from fluent_krone.runtime.service import open_service, tune_gc
+from fluent_krone.runtime.store import Store, chunk_key
 from fluent_krone.transport import Inlet
 from fluent_krone.transport.forward_codec import Chunk, ForwardDecoder, encode_events
-from fluent_krone.transport.forward_server import ForwardServer
+from fluent_krone.transport.server import ForwardServer
 from fluent_krone.types import Alert
 
 CHUNK_RECORDS = 5_000
@@ -79,7 +79,9 @@ def frames_of(path: Path) -> tuple[list[bytes], int]:
         for time_ns, record in read_events(path)
     ]
     cuts = range(0, len(events), CHUNK_RECORDS)
-    return [encode_events("app.hdfs", events[i : i + CHUNK_RECORDS], f"chunk-{i}") for i in cuts], len(events)
+    return [
+        encode_events("app.hdfs", events[i : i + CHUNK_RECORDS], f"chunk-{i}") for i in cuts
+    ], len(events)
 
 
 def chunks_of(frame: bytes) -> list[Chunk]:
@@ -117,7 +119,9 @@ async def run_once(frames: list[bytes], inlet: Inlet) -> tuple[float, float]:
     return results.get(), cpu
 
 
-async def whole_way(frames: list[bytes], bundle: Bundle, store: str | None = None) -> tuple[float, float, int]:
+async def whole_way(
+    frames: list[bytes], bundle: Bundle, store: str | None = None
+) -> tuple[float, float, int]:
     """The same through the service, with every session judged at the end; alerts counted."""
     sink = Collector()
     service = open_service(bundle, sink, Config(store=store, on_shutdown="judge"))
@@ -190,7 +194,9 @@ def stages(frames: list[bytes], records: int, bundle: Bundle, rounds: int) -> di
         best[run.__name__] = min(timings) / records * 1e6
     names = ("decode", "read", "feed")
     before = (0.0, *(best[name] for name in names[:-1]))
-    return {f"{name}_us": round(best[name] - less, 2) for name, less in zip(names, before, strict=True)}
+    return {
+        f"{name}_us": round(best[name] - less, 2) for name, less in zip(names, before, strict=True)
+    }
 
 
 async def latency(bundle: Bundle, store: str | None = None, count: int = 300) -> dict[str, float]:
@@ -222,7 +228,9 @@ def memory(frames: list[bytes], keep_lines: int, results: Any, sessions: int = 1
     """Bytes of resident memory per open session of 20 events; in a process of its own."""
     bundle = load_bundle("hdfs")
     engine = bundle.engine(Config(keep_lines=keep_lines))
-    log = [record for frame in frames[:2] for chunk in chunks_of(frame) for _, record in chunk.events()]
+    log = [
+        record for frame in frames[:2] for chunk in chunks_of(frame) for _, record in chunk.events()
+    ]
     rest = [record[b"message"] for record in log]
     key = bundle.input_settings.session_key[0].strip("/")
     gc.collect()
@@ -233,7 +241,10 @@ def memory(frames: list[bytes], keep_lines: int, results: Any, sessions: int = 1
     for number in range(sessions):
         name = b"blk_%d" % number
         events = [
-            (1_600_000_000 * 10**9, {**log[i % len(log)], b"message": pattern.sub(name, rest[i % len(log)])})
+            (
+                1_600_000_000 * 10**9,
+                {**log[i % len(log)], b"message": pattern.sub(name, rest[i % len(log)])},
+            )
             for i in range(number, number + 20)
         ]
         engine.feed("app", events, 1_600_000_000 * 10**9)
@@ -265,8 +276,13 @@ def commits(bundle: Bundle, open_sessions: int, changed: int = 1_000, rounds: in
 def feed_one_each(engine: Engine, names: Sequence[int]) -> None:
     """One event for each of these sessions."""
     line = b"Receiving block blk_%d src: /10.250.19.102:54106 dest: /10.250.19.102:50010"
-    records = ({b"component": b"dfs.DataNode$DataXceiver", b"message": line % (10**15 + name)} for name in names)
-    engine.feed("app", ((1_600_000_000 * 10**9, record) for record in records), 1_600_000_000 * 10**9)
+    records = (
+        {b"component": b"dfs.DataNode$DataXceiver", b"message": line % (10**15 + name)}
+        for name in names
+    )
+    engine.feed(
+        "app", ((1_600_000_000 * 10**9, record) for record in records), 1_600_000_000 * 10**9
+    )
 
 
 def whole_process(folder: str | None, results: Any, sessions: int = 100_000) -> None:
@@ -320,14 +336,18 @@ def memory_per_session(frames: list[bytes]) -> dict[str, int]:
 def processor() -> str:
     try:
         lines = Path("/proc/cpuinfo").read_text().splitlines()
-        return next(line.split(":", 1)[1].strip() for line in lines if line.startswith("model name"))
+        return next(
+            line.split(":", 1)[1].strip() for line in lines if line.startswith("model name")
+        )
     except (OSError, StopIteration):
         return platform.processor() or platform.machine()
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--data", type=Path, default=Path(__file__).parent.parent.parent / "shared/data/hdfs_raw")
+    parser.add_argument(
+        "--data", type=Path, default=Path(__file__).parent.parent.parent / "shared/data/hdfs_raw"
+    )
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--json", action="store_true")
     flags = parser.parse_args()
@@ -344,7 +364,9 @@ def main() -> None:
     result["latency"] = asyncio.run(latency(bundle))
     with tempfile.TemporaryDirectory(dir=Path.cwd()) as folder:
         result["latency_with_store"] = asyncio.run(latency(bundle, f"{folder}/krone.db"))
-    result["commit_ms"] = {str(sessions): commits(bundle, sessions) for sessions in (10_000, 100_000)}
+    result["commit_ms"] = {
+        str(sessions): commits(bundle, sessions) for sessions in (10_000, 100_000)
+    }
     result["memory"] = memory_per_session(frames) | resident_whole()
     print(json.dumps(result) if flags.json else json.dumps(result, indent=2))
 

@@ -66,7 +66,9 @@ def pca(train: Sequence[LogKeys]) -> Rule:
 
     ranked = np.sort(np.repeat(residuals(x), list(times.values())))[::-1]
     threshold = ranked[min(max(round(_ALPHA * len(train)), _FREAKS), len(ranked) - 1)]
-    return lambda sessions: np.asarray(residuals(_vectors(map(_bag, sessions), column)) > threshold, np.bool_)
+    return lambda sessions: np.asarray(
+        residuals(_vectors(map(_bag, sessions), column)) > threshold, np.bool_
+    )
 
 
 BASELINES: Mapping[str, Baseline] = {

@@ -24,7 +24,9 @@ FOLDS, REPEATS = 5, 3
 FREAKS = 3  # training sessions that may be freaks without moving the threshold …
 FREAK_SHARE = 1 / 20  # … though not in a small training set
 ALPHA = 1 / 2000  # tolerated share of false alarms, on top of the freaks
-FLOOR = math.log(10_000)  # what the density deems likelier than one session in ten thousand is never flagged
+FLOOR = math.log(
+    10_000
+)  # what the density deems likelier than one session in ten thousand is never flagged
 DOUBTFUL_SHARE = 0.01  # of normal sessions, at most, in the uncertainty band
 MANY_SESSIONS = 30_000  # from here one repeat settles the threshold
 FAULTS = 200  # injected per kind and fold
@@ -106,7 +108,9 @@ def calibrate(
             on_progress(repeat * folds + i + 1, repeats * folds)
     threshold = round(threshold_of(scores), DECIMALS)
     detection, false_alarms = trial.rates(threshold)
-    if len(table.example) > prototype_limit(len(table.column_of)):  # the detector would not know all counts of training
+    if len(table.example) > prototype_limit(
+        len(table.column_of)
+    ):  # the detector would not know all counts of training
         false_alarms = false_alarms | {"any": 1.0}
     rule = choose_rule(detection, false_alarms, tolerated=2 * _tolerated(size) / size)
     return Calibration(
@@ -135,14 +139,19 @@ def band_of(scores: Doubles, threshold: float) -> tuple[float, float]:
 
 
 def choose_rule(
-    detection: Mapping[str, Mapping[str, float]], false_alarms: Mapping[str, float], tolerated: float
+    detection: Mapping[str, Mapping[str, float]],
+    false_alarms: Mapping[str, float],
+    tolerated: float,
 ) -> str:
     """The rule that finds most faults, mean over kinds, among those that raise no more false alarms than tolerated.
 
     A rule must be clearly better than those preferred to it, above all the nested density's own: its false alarms the
     threshold holds down on data to come. Twice what one detector may cost is tolerated, since two have a say.
     """
-    mean = {rule: float(np.mean([rates[rule] for rates in detection.values()] or [0.0])) for rule in RULES}
+    mean = {
+        rule: float(np.mean([rates[rule] for rates in detection.values()] or [0.0]))
+        for rule in RULES
+    }
     affordable = [rule for rule in RULES if false_alarms[rule] <= tolerated] or ["nested"]
     best = affordable[0]
     for rule in affordable[1:]:
@@ -152,7 +161,11 @@ def choose_rule(
 
 
 def inject(
-    session: Sequence[int], kind: str, rng: np.random.Generator, hierarchy: Hierarchy, pool: Sequence[int]
+    session: Sequence[int],
+    kind: str,
+    rng: np.random.Generator,
+    hierarchy: Hierarchy,
+    pool: Sequence[int],
 ) -> LogKeys:
     """A copy of `session` with one fault of `kind`; `pool` are the log keys known to training.
 
@@ -222,13 +235,17 @@ class _Trial:
         def judged(keys: LogKeys, score: float) -> Judged:
             return score, not self._patterns.of(keys) <= seen, self._counts(keys) not in counts
 
-        self.normal += [judged(tuple(self.sessions[i]), score) for i, score in zip(held, scores, strict=True)]
+        self.normal += [
+            judged(tuple(self.sessions[i]), score) for i, score in zip(held, scores, strict=True)
+        ]
         pool = sorted(node for kind, node in model.columns if kind == "key")
         hosts = [i for i in held if len(self.sessions[i])]
         for kind in KINDS:
             for i in self.rng.permutation(hosts)[:FAULTS]:
                 keys = inject(self.sessions[i], kind, self.rng, self.hierarchy, pool)
-                if keys and keys not in self._known:  # else the fault made a normal session of another
+                if (
+                    keys and keys not in self._known
+                ):  # else the fault made a normal session of another
                     self.faulty[kind].append(judged(keys, model.score(keys)))
 
     def _counts(self, keys: LogKeys) -> int:
@@ -239,7 +256,9 @@ class _Trial:
 
     def rates(self, threshold: float) -> tuple[dict[str, dict[str, float]], dict[str, float]]:
         """Detection rates by kind and rule, and false alarms by rule."""
-        detection = {kind: _rates(self.faulty[kind], threshold) for kind in KINDS if self.faulty[kind]}
+        detection = {
+            kind: _rates(self.faulty[kind], threshold) for kind in KINDS if self.faulty[kind]
+        }
         return detection, _rates(self.normal, threshold)
 
 
@@ -269,7 +288,9 @@ class _Patterns:
     def of(self, log_keys: LogKeys) -> frozenset[int]:
         if log_keys not in self._of:
             seqs = self._hierarchy.decompose(log_keys)
-            numbers = (self._number.setdefault((seq.level, seq.pattern), len(self._number)) for seq in seqs)
+            numbers = (
+                self._number.setdefault((seq.level, seq.pattern), len(self._number)) for seq in seqs
+            )
             self._of[log_keys] = frozenset(numbers)
         return self._of[log_keys]
 

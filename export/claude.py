@@ -20,9 +20,9 @@ import anthropic
 import pydantic
 
 from fluent_krone.config import default_of, is_private
-from fluent_krone.core.templates import template_id
 from fluent_krone.errors import ExportError
 from fluent_krone.explain.redact import plain, redactor
+from fluent_krone.reading.templates import template_id
 
 from .hierarchy import NONE, Leaf, extract
 
@@ -92,9 +92,13 @@ class ClaudeExtractor:
 
     def __post_init__(self) -> None:
         if not is_private(self.base_url):
-            raise ExportError(f"--llm-base-url {self.base_url}: the key goes there, so it must be https://…")
+            raise ExportError(
+                f"--llm-base-url {self.base_url}: the key goes there, so it must be https://…"
+            )
 
-    def __call__(self, templates: Sequence[str], components: Sequence[str | None] | None = None) -> list[Leaf]:
+    def __call__(
+        self, templates: Sequence[str], components: Sequence[str | None] | None = None
+    ) -> list[Leaf]:
         """The offline tree, with Claude's answers where there are any. Raises ExportError without a key."""
         key = os.environ.get("ANTHROPIC_API_KEY")
         known = self._read_cache()
@@ -153,7 +157,8 @@ class ClaudeExtractor:
         failed = _Failed("no answer")
         try:
             requests: list[Any] = [
-                {"custom_id": f"chunk-{i}", "params": self._request(chunk)} for i, chunk in enumerate(chunks)
+                {"custom_id": f"chunk-{i}", "params": self._request(chunk)}
+                for i, chunk in enumerate(chunks)
             ]
             batch = client.messages.batches.create(requests=requests)
             self._wait(client, batch.id, len(chunks))
@@ -170,7 +175,9 @@ class ClaudeExtractor:
         while True:
             batch = client.messages.batches.retrieve(batch_id)
             if batch.processing_status == "ended":
-                if batch.results_url and _origin(batch.results_url) != _origin(self.base_url):  # the key would follow
+                if batch.results_url and _origin(batch.results_url) != _origin(
+                    self.base_url
+                ):  # the key would follow
                     raise _Failed("results at another host")
                 return
             self.on_progress(total - batch.request_counts.processing, total)
@@ -185,8 +192,12 @@ class ClaudeExtractor:
             "model": self.model,
             "max_tokens": _MAX_TOKENS,
             "system": _SYSTEM,
-            "messages": [{"role": "user", "content": json.dumps(numbered, ensure_ascii=False, indent=0)}],
-            "output_config": {"format": {"type": "json_schema", "schema": anthropic.transform_schema(_Answer)}},
+            "messages": [
+                {"role": "user", "content": json.dumps(numbered, ensure_ascii=False, indent=0)}
+            ],
+            "output_config": {
+                "format": {"type": "json_schema", "schema": anthropic.transform_schema(_Answer)}
+            },
         }
 
     def _read_cache(self) -> dict[str, Steps]:
@@ -210,11 +221,16 @@ class ClaudeExtractor:
         with self.cache.open("a", encoding="utf-8") as file:
             for text, (entity, action, status) in told.items():
                 row = {"id": template_id(text), "model": self.model, "template": text}
-                print(json.dumps(row | {"entity": entity, "action": action, "status": status}), file=file)
+                print(
+                    json.dumps(row | {"entity": entity, "action": action, "status": status}),
+                    file=file,
+                )
 
     def _tell(self, failures: Mapping[str, str]) -> None:
         if failures:
-            reasons = ", ".join(f"{n} {reason}" for reason, n in Counter(failures.values()).most_common())
+            reasons = ", ".join(
+                f"{n} {reason}" for reason, n in Counter(failures.values()).most_common()
+            )
             self.warn(
                 f"no answer from Claude for {len(failures)} templates ({reasons}): the offline answers stand, marked "
                 "so in hierarchy.csv; delete it to ask again"
@@ -274,7 +290,11 @@ def _steps(text: str, chunk: Sequence[str]) -> dict[str, Steps]:
     except pydantic.ValidationError:
         return {}
     return {
-        chunk[row.number]: (row.entity.strip(), row.action.strip().lower(), row.status.strip().lower())
+        chunk[row.number]: (
+            row.entity.strip(),
+            row.action.strip().lower(),
+            row.status.strip().lower(),
+        )
         for row in rows
         if 0 <= row.number < len(chunk) and all(map(_is_name, (row.entity, row.action, row.status)))
     }
@@ -286,7 +306,10 @@ def _is_name(text: str) -> bool:
 
 def _leaf(leaf: Leaf, steps: Steps | None, failures: Mapping[str, str]) -> Leaf:
     if steps is None:
-        return replace(leaf, source=f"{leaf.source} (claude failed: {failures.get(leaf.template, 'no answer')})")
+        return replace(
+            leaf,
+            source=f"{leaf.source} (claude failed: {failures.get(leaf.template, 'no answer')})",
+        )
     entity, action, status = (NONE if step.lower() == NONE else step for step in steps)
     return Leaf(leaf.template, entity, action, status, "claude")
 
@@ -294,4 +317,7 @@ def _leaf(leaf: Leaf, steps: Steps | None, failures: Mapping[str, str]) -> Leaf:
 def _spelled_alike(leaves: Sequence[Leaf]) -> list[Leaf]:
     """One spelling an entity: the first one met."""
     spelling: dict[str, str] = {}
-    return [replace(leaf, entity=spelling.setdefault(leaf.entity.lower(), leaf.entity)) for leaf in leaves]
+    return [
+        replace(leaf, entity=spelling.setdefault(leaf.entity.lower(), leaf.entity))
+        for leaf in leaves
+    ]

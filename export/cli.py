@@ -34,7 +34,9 @@ _WHAT = {
 def main(argv: Sequence[str] | None = None, prog: str = "python -m export") -> int:
     """Run one command; exit codes as `fluent-krone`. `prog` is what the user typed."""
     if isinstance(sys.stdout, io.TextIOWrapper):
-        sys.stdout.reconfigure(errors="backslashreplace")  # a terminal that can't draw a tree is no reason to stop
+        sys.stdout.reconfigure(
+            errors="backslashreplace"
+        )  # a terminal that can't draw a tree is no reason to stop
     flags = _parser(prog).parse_args(argv)
     command: Callable[[argparse.Namespace], None] = flags.command
     try:
@@ -57,7 +59,9 @@ def main(argv: Sequence[str] | None = None, prog: str = "python -m export") -> i
 def _parser(prog: str) -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog=prog, description="Fit a model bundle to a log, offline.")
     commands = parser.add_subparsers(title="commands", required=True, metavar="COMMAND")
-    command = commands.add_parser("fit", help="all stages: log → bundle", description="From a log to a model bundle.")
+    command = commands.add_parser(
+        "fit", help="all stages: log → bundle", description="From a log to a model bundle."
+    )
     command.set_defaults(command=_fit, until="bundle")
     _add_options(command, work_required=False)
     for stage in STAGES:
@@ -69,9 +73,13 @@ def _parser(prog: str) -> argparse.ArgumentParser:
         )
         command.set_defaults(command=_stage, until=stage.name)
         _add_options(command, work_required=True)
-    command = commands.add_parser("show", help="draw a tree", description="Draw the tree of a bundle or a file.")
+    command = commands.add_parser(
+        "show", help="draw a tree", description="Draw the tree of a bundle or a file."
+    )
     command.set_defaults(command=_show)
-    command.add_argument("tree", help="a bundle's directory, the name of a shipped one, or a hierarchy.csv")
+    command.add_argument(
+        "tree", help="a bundle's directory, the name of a shipped one, or a hierarchy.csv"
+    )
     return parser
 
 
@@ -93,11 +101,26 @@ def _add_options(command: argparse.ArgumentParser, *, work_required: bool) -> No
         ("component_field", str, "NAME", "logger component: becomes the entity"),
         ("time_field", str, "NAME", "(default: time, timestamp, @timestamp or ts, where there)"),
         ("time_format", str, "FORMAT", "strptime format of the time"),
-        ("line_format", str, "REGEX", "named groups (?<message>…) that cut a line; '' for none (default: guessed)"),
-        ("sessions", Path, "FILE.jsonl", 'sessions already cut: {"session", "keys", "label"?} a line'),
+        (
+            "line_format",
+            str,
+            "REGEX",
+            "named groups (?<message>…) that cut a line; '' for none (default: guessed)",
+        ),
+        (
+            "sessions",
+            Path,
+            "FILE.jsonl",
+            'sessions already cut: {"session", "keys", "label"?} a line',
+        ),
         ("templates", Path, "FILE.csv", "EventId,EventTemplate (default: mined)"),
         ("labels", Path, "FILE", "abnormal sessions named here are left out of training"),
-        ("train_fraction", _share, "SHARE", "fit on sessions that begin in this first part (default 1)"),
+        (
+            "train_fraction",
+            _share,
+            "SHARE",
+            "fit on sessions that begin in this first part (default 1)",
+        ),
     )
     _group(
         command,
@@ -108,7 +131,11 @@ def _add_options(command: argparse.ArgumentParser, *, work_required: bool) -> No
         ("max_events", int, "N", "(default 10000)"),
     )
     command.add_argument(
-        "--end-template", action="append", dest="end_templates", metavar="TEXT", help="it ends a session"
+        "--end-template",
+        action="append",
+        dest="end_templates",
+        metavar="TEXT",
+        help="it ends a session",
     )
     _group(
         command,
@@ -116,8 +143,18 @@ def _add_options(command: argparse.ArgumentParser, *, work_required: bool) -> No
         ("tree", Path, "FILE.csv", "a corrected hierarchy.csv (default: extracted)"),
         ("llm", _llm, "claude", "ask Claude for the tree; only template texts are sent, redacted"),
         ("llm_model", str, "NAME", f"(default {default_of('explain_model')})"),
-        ("llm_base_url", str, "URL", "a gateway in place of the Anthropic API: https, or this machine"),
-        ("llm_cache", Path, "FILE", "answers, so that nothing is asked twice (default: in the user's cache directory)"),
+        (
+            "llm_base_url",
+            str,
+            "URL",
+            "a gateway in place of the Anthropic API: https, or this machine",
+        ),
+        (
+            "llm_cache",
+            Path,
+            "FILE",
+            "answers, so that nothing is asked twice (default: in the user's cache directory)",
+        ),
     )
     _group(
         command,
@@ -128,10 +165,16 @@ def _add_options(command: argparse.ArgumentParser, *, work_required: bool) -> No
     )
 
 
-def _group(command: argparse.ArgumentParser, title: str, *options: tuple[str, Callable[[str], Any], str, str]) -> None:
+def _group(
+    command: argparse.ArgumentParser,
+    title: str,
+    *options: tuple[str, Callable[[str], Any], str, str],
+) -> None:
     group = command.add_argument_group(title)
     for name, kind, metavar, help_text in options:
-        group.add_argument(f"--{name.replace('_', '-')}", dest=name, type=kind, metavar=metavar, help=help_text)
+        group.add_argument(
+            f"--{name.replace('_', '-')}", dest=name, type=kind, metavar=metavar, help=help_text
+        )
 
 
 def _duration(text: str) -> float:
@@ -156,7 +199,9 @@ def _llm(text: str) -> str:
 
 def _given(flags: argparse.Namespace) -> dict[str, Any]:
     known = Options.__dataclass_fields__
-    return {name: value for name, value in vars(flags).items() if name in known and value is not None}
+    return {
+        name: value for name, value in vars(flags).items() if name in known and value is not None
+    }
 
 
 def _stage(flags: argparse.Namespace) -> None:
@@ -185,7 +230,10 @@ def _fit(flags: argparse.Namespace) -> None:
         fit(Work(work, options))
     except (KroneError, OSError, KeyboardInterrupt):
         if _is_worth_keeping(work):
-            print(f"export: what was done so far is in {work}: the same command goes on from there", file=sys.stderr)
+            print(
+                f"export: what was done so far is in {work}: the same command goes on from there",
+                file=sys.stderr,
+            )
         raise
     shutil.rmtree(work)
 
@@ -202,5 +250,10 @@ def _show(flags: argparse.Namespace) -> None:
     if path.is_file():
         leaves = hierarchy.read_tree(path)
     else:
-        leaves = hierarchy.read_tree(find_bundle(flags.tree) / "hierarchy.csv", load_bundle(flags.tree).templates)
-    print(hierarchy.show_tree(leaves, color=sys.stdout.isatty() and not os.environ.get("NO_COLOR")), end="")
+        leaves = hierarchy.read_tree(
+            find_bundle(flags.tree) / "hierarchy.csv", load_bundle(flags.tree).templates
+        )
+    print(
+        hierarchy.show_tree(leaves, color=sys.stdout.isatty() and not os.environ.get("NO_COLOR")),
+        end="",
+    )

@@ -21,15 +21,15 @@ from itertools import islice
 from pathlib import Path
 from typing import Any
 
-from fluent_krone.alerts import AlertMaker
+from fluent_krone.alerts.records import AlertMaker
 from fluent_krone.config import Config
 from fluent_krone.core.engine import Engine
 from fluent_krone.core.hierarchy import Hierarchy
-from fluent_krone.core.records import InputSettings, as_bytes, key_text
 from fluent_krone.core.sessions import SessionSettings
 from fluent_krone.detect.bundle import Bundle, NestedFiles, load_bundle, write_bundle
 from fluent_krone.errors import ExportError, RecordError
 from fluent_krone.inputs import count_events, is_abnormal, read_events, read_labels, read_rows
+from fluent_krone.reading.records import InputSettings, as_bytes, key_text
 
 from . import golden, hierarchy, mine, source
 from .calibrate import DECIMALS, Calibration, calibrate
@@ -70,14 +70,18 @@ def _mine(work: Work) -> None:
     _write_templates(work, settings, mined.rows(), before_ns, seen.pauses.suggest())
 
 
-def _templates_of(seen: source.FirstPass, options: Options, settings: InputSettings) -> mine.MinedTemplates:
+def _templates_of(
+    seen: source.FirstPass, options: Options, settings: InputSettings
+) -> mine.MinedTemplates:
     if options.templates:
         known = tuple(text for _, text in _read_templates(options))
         for _ in seen.texts():
             pass
         return mine.MinedTemplates(known, (0,) * len(known), ("",) * len(known))
     pattern = next((part[1:-1] for part in settings.session_key if part.startswith("/")), None)
-    return mine.mine(seen.texts(), session_pattern=pattern, keep_prefix=bool(settings.component_field))
+    return mine.mine(
+        seen.texts(), session_pattern=pattern, keep_prefix=bool(settings.component_field)
+    )
 
 
 def _write_templates(
@@ -89,7 +93,9 @@ def _write_templates(
 ) -> None:
     if len(rows) < 2:
         text = f": {rows[0]['template']!r}" if rows else ""
-        raise ExportError(f"{len(rows)} template was found{text}: sessions of one kind of line can't be told apart")
+        raise ExportError(
+            f"{len(rows)} template was found{text}: sessions of one kind of line can't be told apart"
+        )
     content = {
         "input": dataclasses.asdict(settings),
         "fit_before_ns": before_ns,
@@ -103,7 +109,9 @@ def _write_templates(
 def _read_templates(options: Options) -> list[tuple[str, str]]:
     """(EventId, template) of `--templates`, each template once."""
     if not options.templates:
-        raise ExportError("--sessions needs --templates FILE.csv with columns EventId,EventTemplate")
+        raise ExportError(
+            "--sessions needs --templates FILE.csv with columns EventId,EventTemplate"
+        )
     found: dict[str, str] = {}
     for number, row in enumerate(read_rows(options.templates), start=1):
         text = str(row.get("EventTemplate") or "").strip()
@@ -132,7 +140,10 @@ def _hierarchy(work: Work) -> None:
     work.file(".hierarchy.csv").replace(work.file("hierarchy.csv"))
     sources = Counter(leaf.source for leaf in leaves)
     entities = len({leaf.entity for leaf in leaves})
-    work.say(f"hierarchy: {entities} entities; " + ", ".join(f"{n} leaves {name}" for name, n in sources.most_common()))
+    work.say(
+        f"hierarchy: {entities} entities; "
+        + ", ".join(f"{n} leaves {name}" for name, n in sources.most_common())
+    )
 
 
 def _extractor(work: Work) -> hierarchy.HierarchyExtractor:
@@ -181,7 +192,11 @@ def _sequences(work: Work) -> None:
         work.say(f"idle timeout, suggested: {source.duration(suggested[0])}, since {suggested[1]}")
     settings = _session_settings(work.options, suggested[0] if suggested else _IDLE_TIMEOUT_S)
     labels = read_labels(work.options.labels) if work.options.labels else {}
-    facts: dict[str, Any] = {"settings": dataclasses.asdict(settings), "records": None, "set_aside": {}}
+    facts: dict[str, Any] = {
+        "settings": dataclasses.asdict(settings),
+        "records": None,
+        "set_aside": {},
+    }
     if work.options.sessions:
         sessions, told = _sessions_given(work, mined["templates"])
         before = _position_cut(sessions, work.options.train_fraction)
@@ -196,9 +211,14 @@ def _sequences(work: Work) -> None:
             f"labels {work.options.labels} name no session of the input, e.g. not {key_text(sessions[0].key)!r}"
         )
     abnormal = [labels.get(key_text(s.key), old) for s, old in zip(sessions, told, strict=True)]
-    fit = [a is not True and (before is None or s.first_ns < before) for s, a in zip(sessions, abnormal, strict=True)]
+    fit = [
+        a is not True and (before is None or s.first_ns < before)
+        for s, a in zip(sessions, abnormal, strict=True)
+    ]
     if not any(fit):
-        raise ExportError("no normal session is left to train on: all are labelled abnormal, or begin too late")
+        raise ExportError(
+            "no normal session is left to train on: all are labelled abnormal, or begin too late"
+        )
     _write_sequences(work, _Cut(sessions, fit, abnormal), facts | {"fit_before_ns": before})
 
 
@@ -215,10 +235,14 @@ def _session_settings(options: Options, idle_timeout_s: float) -> SessionSetting
 def _sessions_cut(work: Work, settings: SessionSettings) -> tuple[list[TrainingSession], Engine]:
     path = source_of(work.options)
     with work.progress("sequences", count_events(path)) as bar:
-        sessions, engine = cut_sessions(read_events(path), _templates(work), _input_settings(work), settings, bar.show)
+        sessions, engine = cut_sessions(
+            read_events(path), _templates(work), _input_settings(work), settings, bar.show
+        )
     keys = len({session.key for session in sessions})
     if keys == 1:
-        raise ExportError("all events are of one session: name a --session-key that tells executions apart")
+        raise ExportError(
+            "all events are of one session: name a --session-key that tells executions apart"
+        )
     if len(sessions) - keys > _CUT_SHARE * keys:
         work.say(
             f"warning: the session settings cut {keys:,} sessions into {len(sessions):,}: is idle_timeout "
@@ -227,7 +251,9 @@ def _sessions_cut(work: Work, settings: SessionSettings) -> tuple[list[TrainingS
     return sessions, engine
 
 
-def _sessions_given(work: Work, templates: Sequence[dict[str, Any]]) -> tuple[list[TrainingSession], list[bool | None]]:
+def _sessions_given(
+    work: Work, templates: Sequence[dict[str, Any]]
+) -> tuple[list[TrainingSession], list[bool | None]]:
     """Sessions that were cut elsewhere; without times of their own they count as one after the other."""
     path = source_of(work.options)
     number = {str(row["id"]): i for i, row in enumerate(templates)}
@@ -239,14 +265,20 @@ def _sessions_given(work: Work, templates: Sequence[dict[str, Any]]) -> tuple[li
             raise ExportError(f'{where} is not {{"session": …, "keys": [EventId, …], "label"?: …}}')
         unknown = next((key for key in row["keys"] if str(key) not in number), None)
         if unknown is not None:
-            raise ExportError(f"{where} has the key {unknown!r}, which is no EventId of {work.options.templates}")
+            raise ExportError(
+                f"{where} has the key {unknown!r}, which is no EventId of {work.options.templates}"
+            )
         parts = row["session"] if isinstance(row["session"], list) else [row["session"]]
         first_ns = source.row_time(row.get("time"))
         keys = tuple(number[str(key)] for key in row["keys"])
-        sessions.append(TrainingSession(tuple(map(as_bytes, parts)), at if first_ns is None else first_ns, keys))
+        sessions.append(
+            TrainingSession(tuple(map(as_bytes, parts)), at if first_ns is None else first_ns, keys)
+        )
         labels.append(None if row.get("label") is None else is_abnormal(row["label"]))
     if len(sessions) == 1:
-        raise ExportError(f"{path} holds one session: normal ones can't be told from abnormal ones by it")
+        raise ExportError(
+            f"{path} holds one session: normal ones can't be told from abnormal ones by it"
+        )
     return sessions, labels
 
 
@@ -289,7 +321,9 @@ def _read_cut(work: Work) -> _Cut:
                 cut.fit.append(row["fit"])
                 cut.abnormal.append(row["label"])
             except (ValueError, KeyError, TypeError, AttributeError) as error:
-                raise ExportError(f"{file.name}: line {number} can't be read ({error}): delete the file") from None
+                raise ExportError(
+                    f"{file.name}: line {number} can't be read ({error}): delete the file"
+                ) from None
     return cut
 
 
@@ -306,20 +340,28 @@ def _train(work: Work) -> None:
 
     sessions = [session.log_keys for session in _training(work)]
     model, content = to_onnx.fit_onnx(sessions, Hierarchy(_leaves(work)), seed=work.options.seed)
-    fields = {"columns": list(model.columns), "weights": model.weights.tolist(), "normal": model.normal}
+    fields = {
+        "columns": list(model.columns),
+        "weights": model.weights.tolist(),
+        "normal": model.normal,
+    }
     work.write("nested_aware.onnx", content)
     work.write_json("nested_aware.json", fields)
     if model.dropped:
         kept = f"the model keeps {len(model.normal):,}"
         work.warn(f"{model.dropped:,} rare kinds of session were merged with their nearest: {kept}")
     size = f"{len(content) / 1024:,.0f} KB"
-    work.say(f"train: {len(model.normal):,} distinct normal sessions, {len(model.columns):,} features, {size} as ONNX")
+    work.say(
+        f"train: {len(model.normal):,} distinct normal sessions, {len(model.columns):,} features, {size} as ONNX"
+    )
 
 
 def _calibrate(work: Work) -> None:
     sessions = [session.log_keys for session in _training(work)]
     with work.progress("calibrate") as bar:
-        found = calibrate(sessions, Hierarchy(_leaves(work)), seed=work.options.seed, on_progress=bar.show)
+        found = calibrate(
+            sessions, Hierarchy(_leaves(work)), seed=work.options.seed, on_progress=bar.show
+        )
     work.write_json("calibration.json", dataclasses.asdict(found))
     work.say(f"calibrate: threshold {found.threshold:g}. {found.words}")
 
@@ -381,7 +423,9 @@ def _alerts(work: Work, cut: _Cut) -> list[dict[str, Any]]:
     for session in chosen:
         record = {b"session": b" ".join(session.key)}
         texts = (engine.log_key_text(key).encode() for key in session.log_keys)
-        events = [(session.first_ns + i, {**record, b"message": text}) for i, text in enumerate(texts)]
+        events = [
+            (session.first_ns + i, {**record, b"message": text}) for i, text in enumerate(texts)
+        ]
         findings += engine.feed("export", events, session.first_ns + len(events))
     return [dict(maker.make(finding).record) for finding in findings + engine.finish()]
 
@@ -399,7 +443,9 @@ def _bundle(work: Work) -> None:
         content = _content(work) | {"extra_files": _REPORT}
         write_bundle(staging, golden=[], **content)
         bundle = load_bundle(str(staging))
-        write_bundle(staging, golden=golden.golden_runs(bundle, _golden_records(work, bundle)), **content)
+        write_bundle(
+            staging, golden=golden.golden_runs(bundle, _golden_records(work, bundle)), **content
+        )
         bundle = load_bundle(str(staging))
         staging.chmod(0o755)
         _swap(staging, output)
@@ -407,7 +453,9 @@ def _bundle(work: Work) -> None:
         raise ExportError(f"the bundle can't be written to {output}: {error.strerror}") from None
     finally:
         shutil.rmtree(staging, ignore_errors=True)
-    work.say(f"bundle: {output} ({bundle.hash}), {len(bundle.golden)} golden runs, {_size(output):,.0f} KB")
+    work.say(
+        f"bundle: {output} ({bundle.hash}), {len(bundle.golden)} golden runs, {_size(output):,.0f} KB"
+    )
 
 
 def _swap(staging: Path, output: Path) -> None:
@@ -426,7 +474,9 @@ def _swap(staging: Path, output: Path) -> None:
 def check_output(output: Path) -> None:
     """Raise ExportError, before any work is done, unless a bundle can be put there."""
     if output.exists() and not (output / "manifest.json").is_file() and not _is_empty(output):
-        raise ExportError(f"{output} is there and is no bundle: it is not replaced; name another --output")
+        raise ExportError(
+            f"{output} is there and is no bundle: it is not replaced; name another --output"
+        )
     try:
         output.parent.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryDirectory(prefix=".export-", dir=output.parent):
@@ -456,7 +506,9 @@ def _content(work: Work) -> dict[str, Any]:
         "name": _bundle_name(work.options),
         "input_settings": _input_settings(work),
         "session_settings": _settings_of(facts),
-        "rows": [(leaf.template, leaf.entity, leaf.action, leaf.status, leaf.source) for leaf in leaves],
+        "rows": [
+            (leaf.template, leaf.entity, leaf.action, leaf.status, leaf.source) for leaf in leaves
+        ],
         "counts": [counts[key] for key in range(len(leaves))],
         "patterns": patterns_of((session.log_keys for session in training), Hierarchy(leaves)),
         "training": [session.key for session in training],
@@ -488,17 +540,23 @@ def source_of(options: Options) -> Path:
     """The file to learn from. Raises ExportError where none is named."""
     path = options.input or options.sessions
     if path is None:
-        raise ExportError("name what to learn from: --input FILE, or --sessions FILE.jsonl with --templates FILE.csv")
+        raise ExportError(
+            "name what to learn from: --input FILE, or --sessions FILE.jsonl with --templates FILE.csv"
+        )
     return path
 
 
 def _settings_of(facts: dict[str, Any]) -> SessionSettings:
-    return SessionSettings(**facts["settings"] | {"end_templates": tuple(facts["settings"]["end_templates"])})
+    return SessionSettings(
+        **facts["settings"] | {"end_templates": tuple(facts["settings"]["end_templates"])}
+    )
 
 
 def _golden_records(work: Work, bundle: Bundle) -> list[dict[str, str]]:
     """Records of a common training session, in invented words."""
-    training = [session for session in _training(work) if 0 < len(session.log_keys) <= _GOLDEN_EVENTS]
+    training = [
+        session for session in _training(work) if 0 < len(session.log_keys) <= _GOLDEN_EVENTS
+    ]
     if not training:
         return []
     wanted = Counter(session.log_keys for session in training).most_common(1)[0][0]
@@ -506,7 +564,9 @@ def _golden_records(work: Work, bundle: Bundle) -> list[dict[str, str]]:
     if work.options.sessions:
         return golden.from_templates(wanted, bundle.input_settings, engine)
     key = next(session.key for session in training if session.log_keys == wanted)
-    records = (record for _, record in read_events(source_of(work.options)) if _is_of(engine, record, key))
+    records = (
+        record for _, record in read_events(source_of(work.options)) if _is_of(engine, record, key)
+    )
     return golden.invent(islice(records, len(wanted)), bundle.input_settings, engine)
 
 
@@ -525,12 +585,25 @@ def _is_of(engine: Engine, record: dict[bytes, Any], key: tuple[bytes, ...]) -> 
 STAGES = (
     Stage("mine", _mine, (*_READS, *_INPUT, "train_fraction"), (), ("templates.json",)),
     Stage(
-        "hierarchy", _hierarchy, ("tree", "llm", "llm_model", "llm_base_url"), ("templates.json",), ("hierarchy.csv",)
+        "hierarchy",
+        _hierarchy,
+        ("tree", "llm", "llm_model", "llm_base_url"),
+        ("templates.json",),
+        ("hierarchy.csv",),
     ),
     Stage(
         "sequences",
         _sequences,
-        (*_READS, "labels", "idle_timeout", "window", "max_age", "max_events", "end_templates", "train_fraction"),
+        (
+            *_READS,
+            "labels",
+            "idle_timeout",
+            "window",
+            "max_age",
+            "max_events",
+            "end_templates",
+            "train_fraction",
+        ),
         ("templates.json",),
         ("sequences.jsonl", "sequences.json"),
     ),

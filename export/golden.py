@@ -11,17 +11,25 @@ from collections.abc import Iterable, Sequence
 from typing import Any
 
 from fluent_krone.core.engine import Engine
-from fluent_krone.core.records import InputSettings, as_bytes, as_fields, field_getter, python_regex
-from fluent_krone.core.templates import WILDCARD
 from fluent_krone.detect.bundle import Bundle, Golden, golden_findings, outline
 from fluent_krone.errors import RecordError
+from fluent_krone.reading.records import (
+    InputSettings,
+    as_bytes,
+    as_fields,
+    field_getter,
+    python_regex,
+)
+from fluent_krone.reading.templates import WILDCARD
 
 # Letters of a hexadecimal id stay hexadecimal, or a session pattern would no longer find it.
 _LETTERS = re.compile(r"(?<![\w-])(?=[a-f-]*1)[1a-f-]{8,}(?![\w-])|[^\W\d_]")
 NOVEL_LINE = "this line is part of the golden run and fits no template"
 
 
-def invent(records: Iterable[dict[bytes, Any]], settings: InputSettings, engine: Engine) -> list[dict[str, Any]]:
+def invent(
+    records: Iterable[dict[bytes, Any]], settings: InputSettings, engine: Engine
+) -> list[dict[str, Any]]:
     """The records of one session with every value replaced: digits by 1, letters by x."""
     invented = []
     for record in records:
@@ -32,7 +40,9 @@ def invent(records: Iterable[dict[bytes, Any]], settings: InputSettings, engine:
     return invented
 
 
-def from_templates(log_keys: Iterable[int], settings: InputSettings, engine: Engine) -> list[dict[str, Any]]:
+def from_templates(
+    log_keys: Iterable[int], settings: InputSettings, engine: Engine
+) -> list[dict[str, Any]]:
     """Records made of templates alone, for sessions whose lines are not at hand."""
     wanted = [(key, _record_of(engine.log_key_text(key), settings)) for key in log_keys]
     return [record for key, record in wanted if _matches(record, key, engine)]
@@ -63,7 +73,9 @@ def _matches(record: dict[str, Any], log_key: int, engine: Engine) -> bool:
         return False
 
 
-def _invent_record(record: dict[bytes, Any], template: str, settings: InputSettings) -> dict[str, Any]:
+def _invent_record(
+    record: dict[bytes, Any], template: str, settings: InputSettings
+) -> dict[str, Any]:
     fake = _invent_fields(record, {settings.message_field, settings.component_field})
     line = _text(field_getter(settings.message_field)(record))
     told = field_getter(settings.component_field)(record) if settings.component_field else None
@@ -75,11 +87,15 @@ def _invent_record(record: dict[bytes, Any], template: str, settings: InputSetti
     if settings.component_field and told is not None:
         _put(fake, settings.component_field, component.rstrip(": "))
     return _put(
-        fake, settings.message_field, header + _invent_message(message, template.removeprefix(prefix), settings)
+        fake,
+        settings.message_field,
+        header + _invent_message(message, template.removeprefix(prefix), settings),
     )
 
 
-def _invent_fields(record: dict[bytes, Any], keep: set[str | None], above: str = "") -> dict[str, Any]:
+def _invent_fields(
+    record: dict[bytes, Any], keep: set[str | None], above: str = ""
+) -> dict[str, Any]:
     """All plain fields with their values replaced; those that settings name, as `a` or `$.a.b`, keep their letters."""
     fake: dict[str, Any] = {}
     for packed_name, value in record.items():
@@ -102,7 +118,11 @@ def _cut_line(line: str, settings: InputSettings) -> tuple[str, str, str]:
         if value and name not in ("message", "time", "date", "level", settings.component_field):
             at, end = found.span(name)
             header = header[:at] + _without_digits(value) + header[end:]
-    spans = [found.span(settings.component_field)] if settings.component_field in found.groupdict() else []
+    spans = (
+        [found.span(settings.component_field)]
+        if settings.component_field in found.groupdict()
+        else []
+    )
     start, end = spans[0] if spans else (0, 0)
     if start < 0:
         start = end = 0
@@ -127,13 +147,20 @@ def golden_runs(bundle: Bundle, records: Sequence[dict[str, Any]]) -> list[Golde
     message = _text(field_getter(field)(as_fields(records[0])))
     novel = _put(copy.deepcopy(records[0]), field, _novel_message(message, bundle.input_settings))
     runs = (list(records), [*records[half:], novel, *records[:half]])
-    return [Golden(records=tuple(run), findings=outline(golden_findings(bundle, run))) for run in runs]
+    return [
+        Golden(records=tuple(run), findings=outline(golden_findings(bundle, run))) for run in runs
+    ]
 
 
 def _novel_message(message: str, settings: InputSettings) -> str:
     """A line of no template that keeps its session, where the message holds the key."""
     regexes = [part[1:-1] for part in settings.session_key if part.startswith("/")]
-    found = [match[0] for regex in regexes for match in [re.search(python_regex(regex), message)] if match]
+    found = [
+        match[0]
+        for regex in regexes
+        for match in [re.search(python_regex(regex), message)]
+        if match
+    ]
     header = _cut_line(message, settings)[0] if settings.line_format else ""
     return header + " ".join([NOVEL_LINE, *found])
 
@@ -154,7 +181,11 @@ def _invent_value(value: str, settings: InputSettings) -> str:
     for part in settings.session_key:
         if part.startswith("/") and (match := re.search(python_regex(part[1:-1]), value)):
             key = _without_digits(match[0], keep_letters=True)
-            return _without_digits(value[: match.start()]) + key + _without_digits(value[match.end() :])
+            return (
+                _without_digits(value[: match.start()])
+                + key
+                + _without_digits(value[match.end() :])
+            )
     return _without_digits(value)
 
 
@@ -162,4 +193,6 @@ def _without_digits(text: str, *, keep_letters: bool = False) -> str:
     text = re.sub(r"\d", "1", text)
     if keep_letters:
         return text
-    return _LETTERS.sub(lambda found: re.sub("[b-f]", "a", found[0]) if len(found[0]) > 1 else "x", text)
+    return _LETTERS.sub(
+        lambda found: re.sub("[b-f]", "a", found[0]) if len(found[0]) > 1 else "x", text
+    )

@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from functools import cache
 
-from fluent_krone.core.records import compile_bytes, python_regex
+from fluent_krone.reading.records import compile_bytes, python_regex
 
 MIN_SHARE = 0.6  # of the lines; below it the whole line is the message
 _MAX_LEAD = 2  # words before the time that are no part of the message …
@@ -29,18 +29,33 @@ _FRACTION = r"(?:[.,:]\d{1,9})?"
 _TIMES: tuple[tuple[str, tuple[str, ...]], ...] = (
     (rf"(?<time>{_ISO})", ()),
     (rf"(?<time>\d{{4}}/\d\d/\d\d {_CLOCK}){_FRACTION}", ("%Y/%m/%d %H:%M:%S",)),
-    (rf"(?<time>\d\d/\d\d/\d\d {_CLOCK}){_FRACTION}", ("%y/%m/%d %H:%M:%S", "%m/%d/%y %H:%M:%S", "%d/%m/%y %H:%M:%S")),
-    (rf"(?<time>\d\d/\d\d/\d{{4}},? {_CLOCK}){_FRACTION}", ("%m/%d/%Y %H:%M:%S", "%d/%m/%Y %H:%M:%S")),
+    (
+        rf"(?<time>\d\d/\d\d/\d\d {_CLOCK}){_FRACTION}",
+        ("%y/%m/%d %H:%M:%S", "%m/%d/%y %H:%M:%S", "%d/%m/%y %H:%M:%S"),
+    ),
+    (
+        rf"(?<time>\d\d/\d\d/\d{{4}},? {_CLOCK}){_FRACTION}",
+        ("%m/%d/%Y %H:%M:%S", "%d/%m/%Y %H:%M:%S"),
+    ),
     (rf"(?<time>\d\d?\.\d\d?\.\d{{4}} {_CLOCK}){_FRACTION}", ("%d.%m.%Y %H:%M:%S",)),
     (rf"(?<time>\d\d/[A-Z][a-z]{{2}}/\d{{4}}:{_CLOCK} [+-]\d{{4}})", ("%d/%b/%Y:%H:%M:%S %z",)),
     (rf"(?<time>\d\d? [A-Z][a-z]{{2}} \d{{4}} {_CLOCK}){_FRACTION}", ("%d %b %Y %H:%M:%S",)),
     (rf"(?<time>\d\d?-[A-Z][a-z]{{2}}-\d{{4}} {_CLOCK}){_FRACTION}", ("%d-%b-%Y %H:%M:%S",)),
-    (rf"(?<time>[A-Z][a-z]{{2}} [A-Z][a-z]{{2}} [ \d]\d {_CLOCK} \d{{4}})", ("%a %b %d %H:%M:%S %Y",)),
-    (rf"(?<time>[A-Z][a-z]{{2}} [A-Z][a-z]{{2}} [ \d]\d {_CLOCK}\.\d+ \d{{4}})", ("%a %b %d %H:%M:%S.%f %Y",)),
+    (
+        rf"(?<time>[A-Z][a-z]{{2}} [A-Z][a-z]{{2}} [ \d]\d {_CLOCK} \d{{4}})",
+        ("%a %b %d %H:%M:%S %Y",),
+    ),
+    (
+        rf"(?<time>[A-Z][a-z]{{2}} [A-Z][a-z]{{2}} [ \d]\d {_CLOCK}\.\d+ \d{{4}})",
+        ("%a %b %d %H:%M:%S.%f %Y",),
+    ),
     (rf"(?<time>[A-Z][a-z]{{2}} [ \d]\d \d{{4}} {_CLOCK}){_FRACTION}", ("%b %d %Y %H:%M:%S",)),
     (r"(?<time>[A-Z][a-z]{2} \d\d?, \d{4} \d\d?:\d\d:\d\d [AP]M)", ("%b %d, %Y %I:%M:%S %p",)),
     (r"(?<time>\d{4}-\d\d-\d\d-\d\d\.\d\d\.\d\d)(?:\.\d+)?", ("%Y-%m-%d-%H.%M.%S",)),
-    (r"(?<time>\d{8}[-_ ]\d\d?:\d\d?:\d\d?)" + _FRACTION, ("%Y%m%d-%H:%M:%S", "%Y%m%d %H:%M:%S", "%Y%m%d_%H:%M:%S")),
+    (
+        r"(?<time>\d{8}[-_ ]\d\d?:\d\d?:\d\d?)" + _FRACTION,
+        ("%Y%m%d-%H:%M:%S", "%Y%m%d %H:%M:%S", "%Y%m%d_%H:%M:%S"),
+    ),
     (r"(?<time>\d{6} \d{6})(?:\.\d+)?", ("%y%m%d %H%M%S",)),
     (r"(?<time>1\d{9}(?:\.\d{1,9})?)(?!\d)", ()),
     (r"(?<time>1\d{9})\d{3}(?!\d)", ()),  # milliseconds since 1970
@@ -125,8 +140,13 @@ _STAMPS = [
     (kind, text, _python(text))
     for kind, text in [*(("time", t) for t, _ in _TIMES), *(("stamp", t) for t in _YEARLESS)]
 ]
-_SPELLINGS = [(kind, [(text, _python(text)) for text in spellings]) for kind, spellings in _ELEMENTS]
-_LEADS = [(text, _python(text)) for text in ("", r"<\d+>(?:1 +)?", r"\[ *", r"(?:time|ts|timestamp|date)=\"?")]
+_SPELLINGS = [
+    (kind, [(text, _python(text)) for text in spellings]) for kind, spellings in _ELEMENTS
+]
+_LEADS = [
+    (text, _python(text))
+    for text in ("", r"<\d+>(?:1 +)?", r"\[ *", r"(?:time|ts|timestamp|date)=\"?")
+]
 _WORD = re.compile(r"\S+ +")
 _TIME_ONLY = ({"time"}, {"stamp"})
 _TRIED = 80
@@ -147,7 +167,9 @@ _Element = tuple[str, str]  # kind, pattern
 _Chain = tuple[_Element, ...]
 
 
-def guess_line_format(lines: Sequence[str], session_pattern: str | None = None) -> LineFormat | None:
+def guess_line_format(
+    lines: Sequence[str], session_pattern: str | None = None
+) -> LineFormat | None:
     """The header that most of `lines` share, or None: then a line is a message.
 
     What `session_pattern` finds must stay in the message. Lines that go on from the one before don't count.
@@ -217,7 +239,9 @@ def _closed(line: str, at: int) -> tuple[str, int]:
 
 def _first(patterns: Iterable[str], line: str, at: int) -> tuple[str, int]:
     """The first of `patterns` that matches, and where it ends."""
-    return next((text, found.end()) for text in patterns if (found := _python(text).match(line, at)))
+    return next(
+        (text, found.end()) for text in patterns if (found := _python(text).match(line, at))
+    )
 
 
 def _follow(line: str, at: int, chain: list[_Element]) -> list[_Element]:
@@ -230,7 +254,8 @@ def _follow(line: str, at: int, chain: list[_Element]) -> list[_Element]:
                 (
                     ((kind, text), match.end())
                     for text, pattern in spellings
-                    if (text != _HOST_FIRST or kinds in _TIME_ONLY) and (match := pattern.match(line, at))
+                    if (text != _HOST_FIRST or kinds in _TIME_ONLY)
+                    and (match := pattern.match(line, at))
                 ),
                 None,
             )
@@ -281,7 +306,9 @@ def _line_format(chain: _Chain, lines: Sequence[str]) -> LineFormat | None:
     if "time" in pattern.groupindex:
         formats = next(formats for text, formats in _TIMES if text in chain[0][1])
         times = [group["time"] for group in groups[:500]]
-        time_format = max(formats, key=lambda f: sum(_reads(text, f) for text in times), default=None)
+        time_format = max(
+            formats, key=lambda f: sum(_reads(text, f) for text in times), default=None
+        )
         if time_format and not any(_reads(text, time_format) for text in times):
             return None
     share = len(groups) / len(lines)

@@ -20,8 +20,8 @@ from pathlib import Path
 from typing import Protocol, TypeVar
 
 from fluent_krone.core import hierarchy
-from fluent_krone.core.templates import WILDCARD
 from fluent_krone.errors import ExportError
+from fluent_krone.reading.templates import WILDCARD
 
 NONE = "none"
 _Item = TypeVar("_Item")
@@ -38,7 +38,9 @@ class Leaf(hierarchy.Leaf):
 class HierarchyExtractor(Protocol):
     """Gives each template its place in the tree; `components[i]` is the logger component of template i, if known."""
 
-    def __call__(self, templates: Sequence[str], components: Sequence[str | None] | None = None) -> list[Leaf]: ...
+    def __call__(
+        self, templates: Sequence[str], components: Sequence[str | None] | None = None
+    ) -> list[Leaf]: ...
 
 
 def _set(text: str) -> frozenset[str]:
@@ -71,7 +73,9 @@ _VERBS = _set(
 _AUXILIARY = _set(
     "be is are was were been being has have had having do does did will would can could may must should got get"
 )
-_WEAK = _set("try attempt begin cause come continue need keep become fail succeed time exist seem expect belong follow")
+_WEAK = _set(
+    "try attempt begin cause come continue need keep become fail succeed time exist seem expect belong follow"
+)
 _NOT_VERBS = _set(
     """string thing during nothing something anything everything according king ring need speed feed seed bed
     red embedded advanced ongoing following existing setting settings missing pending bus address access
@@ -97,12 +101,18 @@ _STATUS_RULES: tuple[tuple[str, str], ...] = (
     ("corrupt", r"corrupt\w*|mismatch\w*|inconsisten\w*|bad|broken|bogus|malformed"),
     ("invalid", r"invalid|illegal|unsupported|not supported|unrecogni[sz]ed|unknown|undefined"),
     ("missing", r"missing|not found|no such|not exist|lacks?|absent"),
-    ("unavailable", r"unavailable|not available|unreachable|no route|not responding|not accessible|offline"),
+    (
+        "unavailable",
+        r"unavailable|not available|unreachable|no route|not responding|not accessible|offline",
+    ),
     ("lost", r"lost|disconnect(?:ed)?|reset by peer|connection reset|link down"),
     ("rejected", r"reject(?:ed|s)?|declined|dropped|discarded"),
     ("error", r"\w*errors?|err|faults?"),
     ("interrupted", r"interrupted|cancell?ed"),
-    ("exceeded", r"exceed(?:ed|s)?|too (?:many|large|long|old|big|small)|overflow\w*|out of (?:memory|space)|full"),
+    (
+        "exceeded",
+        r"exceed(?:ed|s)?|too (?:many|large|long|old|big|small)|overflow\w*|out of (?:memory|space)|full",
+    ),
     ("unexpected", r"unexpected\w*|abnormal\w*"),
     ("redundant", r"redundant|duplicated?|already"),
     ("expired", r"expired|stale"),
@@ -115,7 +125,10 @@ _STATUS_RULES: tuple[tuple[str, str], ...] = (
     ("completed", r"complete(?:d|ly)?|finished|done"),
     ("ready", r"ready|enabled|active|available|up and running"),
 )
-_STATUS = tuple((name, re.compile(rf"(?<![\w-])(?:{rule})(?![\w-])", re.IGNORECASE)) for name, rule in _STATUS_RULES)
+_STATUS = tuple(
+    (name, re.compile(rf"(?<![\w-])(?:{rule})(?![\w-])", re.IGNORECASE))
+    for name, rule in _STATUS_RULES
+)
 _WORD = re.compile(r"[A-Za-z][\w$'-]*(?:(?:[./]|::)[A-Za-z_][\w$-]*)*")
 _PARTS = re.compile(r"[A-Z]+(?![a-z])|[A-Z]?[a-z]+")
 # `sshd(pam_unix)[<*>]: `, `kernel: `
@@ -129,7 +142,9 @@ _ID_PREFIX = re.compile(r"([A-Za-z]+) ([A-Za-z]+)[_-]<(?:\*|[a-z]+)>")
 _CAUSE = re.compile(r"[\w.$]*[\w$](?:Exception|Error)\b")
 _TIMED_OUT = re.compile(r"tim(?:e|ed|es|ing)[ -]?out", re.IGNORECASE)
 _LETTERS = re.compile(r"[A-Za-z]{2}")
-_SEVERITY = _set("error warning warn info notice debug fatal critical alert emergency severe err exception trace")
+_SEVERITY = _set(
+    "error warning warn info notice debug fatal critical alert emergency severe err exception trace"
+)
 _CONTROL = _set("start ask request begin try attempt wait go")
 _BEFORE_BASE = _set("to not cannot can't will please could unable couldn't didn't don't")
 
@@ -150,8 +165,12 @@ def lemma(word: str) -> str | None:
     for ending in ("ing", "ied", "ies", "ed", "es", "s"):
         if word.endswith(ending) and len(word) - len(ending) >= 2:
             stem = word[: -len(ending)]
-            for verb in (stem + "y",) if ending in ("ied", "ies") else (stem + "e", stem, stem[:-1]):
-                if (verb in _VERBS or verb in _WEAK) and (verb != stem[:-1] or stem[-1] == stem[-2]):
+            for verb in (
+                (stem + "y",) if ending in ("ied", "ies") else (stem + "e", stem, stem[:-1])
+            ):
+                if (verb in _VERBS or verb in _WEAK) and (
+                    verb != stem[:-1] or stem[-1] == stem[-2]
+                ):
                     return verb
             if ending in ("ing", "ed") and len(stem) >= 4 and word.isalpha():
                 return _guess(stem)
@@ -162,7 +181,11 @@ def _guess(stem: str) -> str:
     """A verb that no list holds: undouble or give back the silent e."""
     if stem[-1] == stem[-2] and stem[-1] not in "lsz":
         return stem[:-1]
-    return stem + "e" if re.search(r"(?:[aiou][tz]|[cvuz]|[^aeiou]s|[^n]g|[bdgkpt]l|[aeiou][rs])$", stem) else stem
+    return (
+        stem + "e"
+        if re.search(r"(?:[aiou][tz]|[cvuz]|[^aeiou]s|[^n]g|[bdgkpt]l|[aeiou][rs])$", stem)
+        else stem
+    )
 
 
 _IRREGULAR = {
@@ -203,7 +226,12 @@ def _tokens(text: str, id_names: dict[str, str]) -> list[_Token]:
         id_of = id_names.get((found[1] or "").lower(), (found[1] or "").lower()) if wild else ""
         ends = text[found.end() : found.end() + 1] not in ("", " ", "*")
         tokens.append(_Token(word, verb, noun, id_of, ends))
-        clause = (clause and wild and not id_of) or text[found.end() : found.end() + 2] in (": ", ". ", "; ", "* ")
+        clause = (clause and wild and not id_of) or text[found.end() : found.end() + 2] in (
+            ": ",
+            ". ",
+            "; ",
+            "* ",
+        )
     return tokens
 
 
@@ -214,7 +242,11 @@ def _verb(word: str, base_form: bool) -> str | None:
         return parts[0].lower() if parts[0].lower() in _VERBS else None
     lower = word.lower()
     found = None if len(word) > 1 and word.isupper() else lemma(word)
-    marked = lower.endswith(("ing", "ed")) or lower in _NOMINAL or (lower in _IRREGULAR and lower != "read")
+    marked = (
+        lower.endswith(("ing", "ed"))
+        or lower in _NOMINAL
+        or (lower in _IRREGULAR and lower != "read")
+    )
     return found if marked or (base_form and found == lower) else None
 
 
@@ -260,7 +292,11 @@ def _read(text: str, id_names: dict[str, str]) -> tuple[str, str]:
     parts = _PARTS.findall(tokens[at].text)
     inner = " ".join(parts[1:]).lower() if len(parts) > 1 else ""
     entity = (
-        label or _phrase(tokens[: verbs[0]]) or inner or _phrase(tokens[at + 1 :]) or _phrase(tokens[verbs[0] : at])
+        label
+        or _phrase(tokens[: verbs[0]])
+        or inner
+        or _phrase(tokens[at + 1 :])
+        or _phrase(tokens[verbs[0] : at])
     )
     return entity, tokens[at].verb or NONE
 
@@ -293,12 +329,16 @@ def extract(templates: Sequence[str], components: Sequence[str | None] | None = 
     ('block', 'receive', 'none')
     """
     known = components if components is not None else [None] * len(templates)
-    texts = [_without(template, component) for template, component in zip(templates, known, strict=True)]
+    texts = [
+        _without(template, component) for template, component in zip(templates, known, strict=True)
+    ]
     id_names = _id_names(texts)
     rows = []
     for text, component in zip(texts, known, strict=True):
         entity, action = _read(text, id_names)
-        rows.append((clean_component(component) if component else entity or NONE, action, _status(text)))
+        rows.append(
+            (clean_component(component) if component else entity or NONE, action, _status(text))
+        )
     spelling = _spelling(entity for entity, _, _ in rows)
     return [
         Leaf(template, spelling[entity.lower()], action, status)
@@ -318,7 +358,9 @@ def _id_names(texts: Iterable[str]) -> dict[str, str]:
         for noun, prefix in _ID_PREFIX.findall(text):
             if noun.lower() not in _STOP and lemma(noun) in (None, noun.lower()):
                 seen.setdefault(prefix.lower(), Counter())[noun.lower()] += 1
-    return {prefix: min(nouns, key=lambda noun: (-nouns[noun], noun)) for prefix, nouns in seen.items()}
+    return {
+        prefix: min(nouns, key=lambda noun: (-nouns[noun], noun)) for prefix, nouns in seen.items()
+    }
 
 
 def _spelling(names: Iterable[str]) -> dict[str, str]:
@@ -331,8 +373,12 @@ def write_tree(leaves: Sequence[Leaf], path: Path) -> None:
     with path.open("w", newline="", encoding="utf-8") as file:
         writer = csv.writer(file)
         writer.writerow(HEADER)
-        ordered = sorted(leaves, key=lambda leaf: (leaf.entity.lower(), leaf.action, leaf.status, leaf.template))
-        writer.writerows((leaf.template, leaf.entity, leaf.action, leaf.status, leaf.source) for leaf in ordered)
+        ordered = sorted(
+            leaves, key=lambda leaf: (leaf.entity.lower(), leaf.action, leaf.status, leaf.template)
+        )
+        writer.writerows(
+            (leaf.template, leaf.entity, leaf.action, leaf.status, leaf.source) for leaf in ordered
+        )
 
 
 def read_tree(path: Path, templates: Sequence[str] | None = None) -> list[Leaf]:
@@ -349,14 +395,18 @@ def read_tree(path: Path, templates: Sequence[str] | None = None) -> list[Leaf]:
         for row in filter(None, reader):
             where = f"{path}: line {reader.line_num}"
             if len(row) != len(HEADER):
-                raise ExportError(f"{where} has {len(row)} fields, not {len(HEADER)}: put quotes around commas")
+                raise ExportError(
+                    f"{where} has {len(row)} fields, not {len(HEADER)}: put quotes around commas"
+                )
             template, *steps = row
             if wanted is not None and template not in wanted:
                 raise ExportError(f"{where}: no such template: {template!r}; run `hierarchy` again")
             if template in found:
                 raise ExportError(f"{where}: template stands twice: {template!r}")
             entity, action, status, source = (step.strip() for step in steps)
-            found[template] = Leaf(template, entity or NONE, action or NONE, status or NONE, source or "operator")
+            found[template] = Leaf(
+                template, entity or NONE, action or NONE, status or NONE, source or "operator"
+            )
     if templates is None:
         return list(found.values())
     if missing := next((template for template in templates if template not in found), None):
@@ -377,9 +427,13 @@ def show_tree(leaves: Sequence[Leaf], color: bool) -> str:
     lines = [f"ROOT ({len(leaves)} templates)"]
     for entity_branch, (entity, of_entity) in _branches("", _grouped(leaves, "entity")):
         lines.append(f"{entity_branch}{paint(entity, 'entity')} ({len(of_entity)})")
-        for action_branch, (action, of_action) in _branches(entity_branch, _grouped(of_entity, "action")):
+        for action_branch, (action, of_action) in _branches(
+            entity_branch, _grouped(of_entity, "action")
+        ):
             lines.append(f"{action_branch}{paint(action, 'action')} ({len(of_action)})")
-            by_status = [leaf for _, of_status in _grouped(of_action, "status") for leaf in of_status]
+            by_status = [
+                leaf for _, of_status in _grouped(of_action, "status") for leaf in of_status
+            ]
             for branch, leaf in _branches(action_branch, by_status):
                 shown = paint(leaf.status, "good" if leaf.status in _GOOD else "bad")
                 lines.append(f"{branch}{shown}  {leaf.template}")

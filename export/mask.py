@@ -7,9 +7,11 @@ from __future__ import annotations
 
 import re
 
-from fluent_krone.core.records import python_regex
+from fluent_krone.reading.records import python_regex
 
-MAX_MESSAGE = 2000  # the rest of a longer message, like its second line and all below, is one wildcard
+MAX_MESSAGE = (
+    2000  # the rest of a longer message, like its second line and all below, is one wildcard
+)
 MEMO = 200_000
 
 # Behind these keys stands what happened, not a value.
@@ -124,7 +126,9 @@ def _first_line(message: str) -> str:
 def _mask_quoted(found: re.Match[str]) -> str:
     """A quoted single word may be a state, and `msg="…"` is the message itself: both stay for the clustering."""
     quote, inner = found[0][0], found[0][1:-1]
-    if inner.replace("_", "").isalnum() or _SAID.search(found.string, max(0, found.start() - 16), found.start()):
+    if inner.replace("_", "").isalnum() or _SAID.search(
+        found.string, max(0, found.start() - 16), found.start()
+    ):
         return found[0]
     verb = _REQUEST.match(inner)
     return f"{quote}{verb[0] if verb else ''}<str>{quote}"

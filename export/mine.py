@@ -20,7 +20,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from fluent_krone.core.templates import UNMATCHED, WILDCARD, TemplateMatcher
+from fluent_krone.reading.templates import UNMATCHED, WILDCARD, TemplateMatcher
 
 from .mask import SAYS, Masker
 
@@ -52,14 +52,20 @@ _GRAMMAR = _PREPOSITIONS | _words(
     who whose when while where after before since until all any each some no more most less least one"""
 )
 _CALENDAR = re.compile(
-    r"(?:mon|tue|wed|thu|fri|sat|sun|jan|feb|mar|apr|may|jun|jul|aug|sep|oct|nov|dec|am|pm|utc|gmt|[ecmp][sd]t)\Z", re.I
+    r"(?:mon|tue|wed|thu|fri|sat|sun|jan|feb|mar|apr|may|jun|jul|aug|sep|oct|nov|dec|am|pm|utc|gmt|[ecmp][sd]t)\Z",
+    re.I,
 )
-_UNIT = re.compile(r"(?:[kmgt]?i?b|bytes?|[mun]?s|secs?|seconds?|mins?|minutes?|hours?|days?|milliseconds?)\Z", re.I)
+_UNIT = re.compile(
+    r"(?:[kmgt]?i?b|bytes?|[mun]?s|secs?|seconds?|mins?|minutes?|hours?|days?|milliseconds?)\Z",
+    re.I,
+)
 
 _HEAD = re.compile(r"([^<]*)<(?:\*|[a-z]+)>.*", re.DOTALL)
 _LETTER = re.compile(r"[^\W\d_]")
 _DIGIT = re.compile(r"[0-9]+")
-_WORDS = re.compile(r"(?<==)\w+[\[{(][^\s\[\](){},]*[\])}]|(?:<(?:\*|[a-z]+)>|[^\s=,:;()\[\]{}<>|\"'])+")
+_WORDS = re.compile(
+    r"(?<==)\w+[\[{(][^\s\[\](){},]*[\])}]|(?:<(?:\*|[a-z]+)>|[^\s=,:;()\[\]{}<>|\"'])+"
+)
 _NAMELIKE = re.compile(r"[A-Za-z_][\w-]*(?:[.$/@\\]+[\w$-]+)+\Z")
 _AROUND = {('"', '"'), ("'", "'"), ("(", ")"), ("[", "]")}
 _THROWN = re.compile(r"(?:Exception|Error|Failure|Throwable)\b")
@@ -102,7 +108,10 @@ def _parse(text: str, index: int, count: int, keep_prefix: bool) -> _Form:
     for i, slot in enumerate(slots):
         slot.kind = _kind(slots, i, slots[i - 1].after if i else lead)
         if i and slot.kind != "hard" and not slots[i - 1].after.strip():
-            slot.text, slots[i - 1].after = slots[i - 1].after[1:] + slot.text, slots[i - 1].after[:1]
+            slot.text, slots[i - 1].after = (
+                slots[i - 1].after[1:] + slot.text,
+                slots[i - 1].after[:1],
+            )
     return _Form(lead, list(_runs(slots)), text, index, count)
 
 
@@ -164,7 +173,12 @@ def _runs(slots: Iterable[_Slot]) -> Iterator[_Slot]:
 
 
 def _joins(run: _Slot, slot: _Slot) -> bool:
-    if run.kind not in ("value", "name") or "=" in run.after or '"' in run.after or "'" in run.after:
+    if (
+        run.kind not in ("value", "name")
+        or "=" in run.after
+        or '"' in run.after
+        or "'" in run.after
+    ):
         return False
     unit = run.kind == "value" and run.after == " " and _UNIT.match(slot.text) is not None
     return unit or slot.kind in ("value", "name")
@@ -177,7 +191,9 @@ def _closed(run: _Slot) -> _Slot:
             if run.after.lstrip(" ").startswith(pair):
                 cut = run.after.index(pair) + 2
                 run.text, run.after = run.text + run.after[:cut], run.after[cut:]
-            elif run.text.count(pair[0]) > run.text.count(pair[1]) and run.after.startswith(pair[1]):
+            elif run.text.count(pair[0]) > run.text.count(pair[1]) and run.after.startswith(
+                pair[1]
+            ):
                 run.text, run.after = run.text + pair[1], run.after[1:]
     return run
 
@@ -282,7 +298,9 @@ def _cap(found: list[tuple[str, list[_Form]]], limit: int) -> list[tuple[str, li
         groups: dict[tuple[str, ...], list[tuple[str, list[_Form]]]] = defaultdict(list)
         kept = []
         for text, forms in found:
-            long = len(forms[0].slots) > length and any(slot.kind == "hard" for slot in forms[0].slots[:length])
+            long = len(forms[0].slots) > length and any(
+                slot.kind == "hard" for slot in forms[0].slots[:length]
+            )
             if long:
                 groups[forms[0].key[: length + 1]].append((text, forms))
             else:
@@ -311,7 +329,9 @@ class MinedTemplates:
     def rows(self) -> list[dict[str, Any]]:
         """One a template, as they stand in `templates.json`."""
         rows = zip(self.templates, self.counts, self.examples, strict=True)
-        return [{"template": text, "count": count, "example": example} for text, count, example in rows]
+        return [
+            {"template": text, "count": count, "example": example} for text, count, example in rows
+        ]
 
 
 def mine(
@@ -347,7 +367,10 @@ def mine(
             index = known[form] = len(known)
             examples.append(text)
         counts[index] += 1
-    forms = sorted((_parse(text, i, counts[i], keep_prefix) for text, i in known.items()), key=lambda form: form.text)
+    forms = sorted(
+        (_parse(text, i, counts[i], keep_prefix) for text, i in known.items()),
+        key=lambda form: form.text,
+    )
     return _settle(_cluster(forms), forms, examples, max_templates, len(known) > max_forms)
 
 

@@ -105,7 +105,9 @@ def _lead(report: Report) -> str:
     data, holdout = report["data"], report["holdout"]
     fitted = f"{data['sessions']:,} sessions of {escape(report['source'])}"
     if holdout is None:
-        return f'<p class="lead">Made of {fitted}. There were too few normal sessions to judge it.</p>'
+        return (
+            f'<p class="lead">Made of {fitted}. There were too few normal sessions to judge it.</p>'
+        )
     ours = holdout["methods"][0]
     judged = f"{holdout['normal']:,} normal sessions that it had not seen, it flags {ours['false_alarms']:,}"
     if not holdout["abnormal"]:
@@ -117,7 +119,11 @@ def _lead(report: Report) -> str:
 
 
 def _unlabelled(report: Report) -> str:
-    return "" if report["labelled"] else " There are no labels, so nobody knows how many real anomalies it finds."
+    return (
+        ""
+        if report["labelled"]
+        else " There are no labels, so nobody knows how many real anomalies it finds."
+    )
 
 
 def _tiles(report: Report) -> str:
@@ -145,18 +151,27 @@ def _tiles(report: Report) -> str:
     )
     if ours["f1"] is None:
         tiles += [
-            ("injected faults found", percent(ours["faults_mean"]), f"mean of {len(ours['faults']):,} kinds"),
+            (
+                "injected faults found",
+                percent(ours["faults_mean"]),
+                f"mean of {len(ours['faults']):,} kinds",
+            ),
             (
                 "fitted on",
                 f"{holdout['fitted']:,}",
                 "earlier sessions" if holdout["kind"] == "chronological" else "others",
             ),
-            ("templates", f"{report['data']['templates']:,}", f"of {report['data']['entities']:,} entities"),
+            (
+                "templates",
+                f"{report['data']['templates']:,}",
+                f"of {report['data']['entities']:,} entities",
+            ),
         ]
     return (
         "<dl class=tiles>"
         + "".join(
-            f"<div><dt>{term}</dt><dd>{value}</dd><dd class=small>{more}</dd></div>" for term, value, more in tiles
+            f"<div><dt>{term}</dt><dd>{value}</dd><dd class=small>{more}</dd></div>"
+            for term, value, more in tiles
         )
         + "</dl>"
     )
@@ -184,7 +199,11 @@ def _warnings(warnings: Sequence[Mapping[str, str]]) -> str:
 def _data(report: Report) -> str:
     data, detector = report["data"], report["detector"]
     instances = f", cut into {data['instances']:,}" if data["instances"] != data["sessions"] else ""
-    labels = f"{data['abnormal']:,} abnormal, {data['normal']:,} normal" if report["labelled"] else "none"
+    labels = (
+        f"{data['abnormal']:,} abnormal, {data['normal']:,} normal"
+        if report["labelled"]
+        else "none"
+    )
     length, span = data["length"], data["span"]
     aside = ", ".join(f"{n:,} {escape(reason)}" for reason, n in data["set_aside"].items())
     facts = {
@@ -198,12 +217,19 @@ def _data(report: Report) -> str:
         "threshold": f"{_one(detector['threshold'])}; doubtful from {_one(detector['band'][0])} to "
         f"{_one(detector['band'][1])}",
     }
-    settings = {f"<code>{escape(n)}</code>": f"<code>{escape(v)}</code>" for n, v in report["settings"].items()}
+    settings = {
+        f"<code>{escape(n)}</code>": f"<code>{escape(v)}</code>"
+        for n, v in report["settings"].items()
+    }
     return f'<div class="two">{_facts(facts)}{_facts(settings)}</div>'
 
 
 def _facts(facts: Mapping[str, str]) -> str:
-    return "<dl class=facts>" + "".join(f"<dt>{term}</dt><dd>{text}</dd>" for term, text in facts.items()) + "</dl>"
+    return (
+        "<dl class=facts>"
+        + "".join(f"<dt>{term}</dt><dd>{text}</dd>" for term, text in facts.items())
+        + "</dl>"
+    )
 
 
 def _holdout(report: Report) -> str:
@@ -230,7 +256,9 @@ def _holdout(report: Report) -> str:
 
 
 def _method(row: Mapping[str, Any], labelled: bool) -> list[str]:
-    cells = [f"<b>{escape(row['name'])}</b>" if row["name"] not in _BASELINES else escape(row["name"])]
+    cells = [
+        f"<b>{escape(row['name'])}</b>" if row["name"] not in _BASELINES else escape(row["name"])
+    ]
     if labelled:
         bar = "" if row["f1"] is None else plots.bar(row["f1"], "abnormal")
         cells += [ratio(row["f1"]) + bar, f"{row['missed']:,}"]
@@ -245,9 +273,17 @@ def _faults(report: Report) -> str:
     holdout, detector = report["holdout"], report["detector"]
     parts = [f"<p>{escape(detector['words'])}</p>"]
     if holdout and holdout["injected"]:
-        heads = ["one fault in a held-out normal session", "made", *(escape(m["name"]) for m in holdout["methods"])]
+        heads = [
+            "one fault in a held-out normal session",
+            "made",
+            *(escape(m["name"]) for m in holdout["methods"]),
+        ]
         rows = [
-            [_fault(kind), f"{made:,}", *(_heat(method["faults"][kind]) for method in holdout["methods"])]
+            [
+                _fault(kind),
+                f"{made:,}",
+                *(_heat(method["faults"][kind]) for method in holdout["methods"]),
+            ]
             for kind, made in holdout["injected"].items()
         ]
         parts.append(_table("Share of injected faults that is found, by kind", heads, rows))
@@ -258,9 +294,12 @@ def _faults(report: Report) -> str:
     if detector["detection"]:
         rules = list(detector["false_alarms"])
         heads = ["in training, out of fold", *(escape(_RULES.get(rule, rule)) for rule in rules)]
-        rows = [["<i>false alarms</i>", *(percent(detector["false_alarms"][rule]) for rule in rules)]]
+        rows = [
+            ["<i>false alarms</i>", *(percent(detector["false_alarms"][rule]) for rule in rules)]
+        ]
         rows += [
-            [_fault(kind), *(_heat(rates[rule]) for rule in rules)] for kind, rates in detector["detection"].items()
+            [_fault(kind), *(_heat(rates[rule]) for rule in rules)]
+            for kind, rates in detector["detection"].items()
         ]
         table = _table("What each clearing rule would find", heads, rows)
         parts.append(f"<details><summary>Why this clearing rule</summary>{table}</details>")
@@ -280,7 +319,9 @@ def _scores(report: Report) -> str:
     if scores is None:
         return ""
     names = ", ".join(plots.GROUPS[group["name"]] for group in scores["groups"])
-    plot = plots.distributions(scores, f"Histograms of scores: {names}. The table below holds the figures.")
+    plot = plots.distributions(
+        scores, f"Histograms of scores: {names}. The table below holds the figures."
+    )
     edges = scores["edges"]
     heads = ["score from", "to", *(plots.GROUPS[group["name"]] for group in scores["groups"])]
     rows = [
@@ -301,7 +342,9 @@ def _efficiency(report: Report) -> str:
     if len(points) < 2:
         return ""
     plot = plots.curves(
-        points, "Quality over the number of sessions fitted on. The table below holds the figures.", _value
+        points,
+        "Quality over the number of sessions fitted on. The table below holds the figures.",
+        _value,
     )
     labelled = points[-1]["f1"] is not None
     heads = [
@@ -342,7 +385,11 @@ def _alerts(report: Report) -> str:
 
 def _alert(example: Mapping[str, Any]) -> str:
     record = example["record"]
-    label = f' <span class="chip {example["label"]}">labelled {example["label"]}</span>' if example["label"] else ""
+    label = (
+        f' <span class="chip {example["label"]}">labelled {example["label"]}</span>'
+        if example["label"]
+        else ""
+    )
     steps = " → ".join(
         f'<span class="{level}">{escape(str(record.get(level) or "?"))}</span>'
         for level in ("entity", "action", "status")
@@ -357,7 +404,9 @@ def _alert(example: Mapping[str, Any]) -> str:
 def _tree(tree: Mapping[str, Any]) -> str:
     most = max((entity["events"] for entity in tree["entities"]), default=0)
     nodes = "".join(_entity(entity, most) for entity in tree["entities"])
-    left_out = f"<p>{tree['left_out']:,} rare templates are not shown.</p>" if tree["left_out"] else ""
+    left_out = (
+        f"<p>{tree['left_out']:,} rare templates are not shown.</p>" if tree["left_out"] else ""
+    )
     return (
         '<p>Each template has its place: <span class="entity">entity</span> → <span class="action">action</span> → '
         '<span class="status">status</span>. Events are those of normal training. To correct the tree, edit '
@@ -412,7 +461,10 @@ def _table(caption: str, heads: Sequence[str], rows: Iterable[Sequence[str]]) ->
     """Cells are HTML; the first of each row is its head."""
     head = "".join(f'<th scope="col">{text}</th>' if text else "<td></td>" for text in heads)
     body = "".join(
-        f'<tr><th scope="row">{row[0]}</th>' + "".join(f"<td>{cell}</td>" for cell in row[1:]) + "</tr>" for row in rows
+        f'<tr><th scope="row">{row[0]}</th>'
+        + "".join(f"<td>{cell}</td>" for cell in row[1:])
+        + "</tr>"
+        for row in rows
     )
     return (
         f'<div class="scroll" role="region" aria-label="{caption}" tabindex="0"><table><caption>{caption}</caption>'

@@ -70,7 +70,9 @@ def _threshold(threshold: float | None, x: Callable[[float], float], bottom: flo
     )
 
 
-def _histogram(group: Mapping[str, Any], edges: Sequence[float], x: Callable[[float], float], base: float) -> str:
+def _histogram(
+    group: Mapping[str, Any], edges: Sequence[float], x: Callable[[float], float], base: float
+) -> str:
     most = math.log10(1 + max(max(group["counts"]), 9))
 
     def up(count: float) -> float:
@@ -81,7 +83,11 @@ def _histogram(group: Mapping[str, Any], edges: Sequence[float], x: Callable[[fl
         for a, b, n in zip(edges, edges[1:], group["counts"], strict=False)
         if n
     )
-    ticks = [10**e for e in range(0, 8, 2 if max(group["counts"]) > 2_000 else 1) if 10**e <= max(group["counts"])]
+    ticks = [
+        10**e
+        for e in range(0, 8, 2 if max(group["counts"]) > 2_000 else 1)
+        if 10**e <= max(group["counts"])
+    ]
     grid = "".join(_grid(base - up(tick), f"{tick:,}") for tick in ticks)
     words = f"{GROUPS[group['name']]} ({group['sessions']:,})"
     return (
@@ -100,7 +106,9 @@ def _grid(y: float, words: str) -> str:
 
 def _score_axis(edges: Sequence[float], x: Callable[[float], float], bottom: float) -> str:
     ticks = [
-        tick for tick in (-100, -10, 0, 1, 3, 10, 30, 100, 300, 1_000, 10_000, 100_000) if edges[0] <= tick <= edges[-1]
+        tick
+        for tick in (-100, -10, 0, 1, 3, 10, 30, 100, 300, 1_000, 10_000, 100_000)
+        if edges[0] <= tick <= edges[-1]
     ]
     shown, last = [], -math.inf
     for tick in ticks:
@@ -108,12 +116,15 @@ def _score_axis(edges: Sequence[float], x: Callable[[float], float], bottom: flo
             shown.append(tick)
             last = x(tick)
     labels = "".join(
-        f'<text x="{x(tick):.1f}" y="{bottom + 24:.1f}" text-anchor="middle">{tick:,}</text>' for tick in shown
+        f'<text x="{x(tick):.1f}" y="{bottom + 24:.1f}" text-anchor="middle">{tick:,}</text>'
+        for tick in shown
     )
     return f'<g class="axis">{labels}</g>'
 
 
-def curves(points: Sequence[Mapping[str, Any]], alternative: str, words: Callable[[str, float], str]) -> str:
+def curves(
+    points: Sequence[Mapping[str, Any]], alternative: str, words: Callable[[str, float], str]
+) -> str:
     """Each figure over the number of sessions fitted on, one plot under the other, each on its own scale.
 
     `words` writes a value of a figure; every point carries its own.
@@ -123,7 +134,10 @@ def curves(points: Sequence[Mapping[str, Any]], alternative: str, words: Callabl
     low, span = min(sizes), max(max(sizes) - min(sizes), 1e-9)
     xs = [_LEFT + (size - low) / span * (WIDTH - _LEFT - _RIGHT - 50) for size in sizes]
     height = len(named) * (_ROW + _GAP) + 54
-    parts = [_curve(points, name, xs, (i + 1) * (_ROW + _GAP) - 14, words) for i, name in enumerate(named)]
+    parts = [
+        _curve(points, name, xs, (i + 1) * (_ROW + _GAP) - 14, words)
+        for i, name in enumerate(named)
+    ]
     ticks = "".join(
         f'<text x="{at:.1f}" y="{height - 32}" text-anchor="middle">{point["sessions"]:,}</text>'
         for at, point in zip(xs, points, strict=True)
@@ -133,10 +147,16 @@ def curves(points: Sequence[Mapping[str, Any]], alternative: str, words: Callabl
 
 
 def _curve(
-    points: Sequence[Mapping[str, Any]], name: str, xs: Sequence[float], base: float, words: Callable[[str, float], str]
+    points: Sequence[Mapping[str, Any]],
+    name: str,
+    xs: Sequence[float],
+    base: float,
+    words: Callable[[str, float], str],
 ) -> str:
     title, colour = CURVES[name]
-    known = [(at, point[name]) for at, point in zip(xs, points, strict=True) if point[name] is not None]
+    known = [
+        (at, point[name]) for at, point in zip(xs, points, strict=True) if point[name] is not None
+    ]
     low, high = min(v for _, v in known), max(v for _, v in known)
     low = 0.0 if name != "f1" else max(0.0, low - 0.5 * (high - low) - 0.01)
     span = max(high - low, 1e-9)

@@ -23,10 +23,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fluent_krone.core.hierarchy import Hierarchy, Leaf, is_none
-from fluent_krone.core.records import InputSettings, SessionKey, key_text
 from fluent_krone.core.sessions import SessionSettings
 from fluent_krone.detect.bundle import key_hash
 from fluent_krone.detect.nested_aware import Feature, nested_counts
+from fluent_krone.reading.records import InputSettings, SessionKey, key_text
 from fluent_krone.types import Level
 
 from .baselines import BASELINES, Flags, Floats, LogKeys, Rule
@@ -50,7 +50,9 @@ _MOST_LEAVES = 2_000
 _MOST_ALERTS, _MOST_FALSE = 6, 2
 _FEW_FITTED, _FEW_HELD_OUT = 500, 200
 _CUT_SHARE, _ASIDE_SHARE, _DRIFT, _UNNOTICED = 0.05, 0.01, 0.01, 0.1
-_HARDLY_MORE = 0.005  # of normal sessions flagged, by a trivial rule that finds as many injected faults
+_HARDLY_MORE = (
+    0.005  # of normal sessions flagged, by a trivial rule that finds as many injected faults
+)
 _A_TIME_NS = 10**15  # a first_ns below this is a position, not a time
 _NO_TIME_NS = 2**62
 
@@ -115,7 +117,9 @@ def make_report(given: ReportInput) -> dict[str, Any]:
     """Everything the report card shows, as plain JSON. The same input and seed give the same report."""
     executions = _executions(given)
     split = _split(executions, given)
-    measured = _measure(split, given) if split else {"holdout": None, "scores": None, "efficiency": []}
+    measured = (
+        _measure(split, given) if split else {"holdout": None, "scores": None, "efficiency": []}
+    )
     report = {
         "name": given.name,
         "source": given.source,
@@ -171,13 +175,21 @@ def _data(executions: Sequence[_Execution], given: ReportInput) -> dict[str, Any
         "sessions": len(executions),
         "instances": len(given.sessions),
         "at_the_cap": sum(length >= given.session_settings.max_events > 0 for length in lengths),
-        "normal": sum(execution.abnormal is False for execution in executions) if given.labels is not None else None,
-        "abnormal": sum(execution.abnormal is True for execution in executions) if given.labels is not None else None,
+        "normal": sum(execution.abnormal is False for execution in executions)
+        if given.labels is not None
+        else None,
+        "abnormal": sum(execution.abnormal is True for execution in executions)
+        if given.labels is not None
+        else None,
         "templates": len(given.rows),
         "templates_once": sum(counts[key] == 1 for key in range(len(given.rows))),
         "templates_never": sum(counts[key] == 0 for key in range(len(given.rows))),
         "entities": len({row.entity for row in given.rows if not is_none(row.entity)}),
-        "length": {"shortest": lengths[0], "median": lengths[len(lengths) // 2], "longest": lengths[-1]},
+        "length": {
+            "shortest": lengths[0],
+            "median": lengths[len(lengths) // 2],
+            "longest": lengths[-1],
+        },
         "span": _span(executions),
     }
 
@@ -188,7 +200,9 @@ def _span(executions: Sequence[_Execution]) -> dict[str, str] | None:
         return None
     first, last = executions[0].first_ns // 10**9, executions[-1].first_ns // 10**9
     try:
-        first_at, last_at = (datetime.fromtimestamp(s, UTC).strftime("%Y-%m-%d %H:%M") for s in (first, last))
+        first_at, last_at = (
+            datetime.fromtimestamp(s, UTC).strftime("%Y-%m-%d %H:%M") for s in (first, last)
+        )
     except (OverflowError, ValueError, OSError):
         return None
     return {"first": first_at, "last": last_at, "length": _duration(last - first)}
@@ -218,7 +232,11 @@ def _training(given: ReportInput) -> list[TrainingSession]:
 def _settings(given: ReportInput) -> dict[str, str]:
     """Settings that were given or matter, as an operator writes them."""
     told = dataclasses.asdict(given.input_settings) | dataclasses.asdict(given.session_settings)
-    return {name: _setting(name, value) for name, value in told.items() if value not in (None, (), [], 0, 0.0, "")}
+    return {
+        name: _setting(name, value)
+        for name, value in told.items()
+        if value not in (None, (), [], 0, 0.0, "")
+    }
 
 
 def _setting(name: str, value: Any) -> str:
@@ -283,18 +301,31 @@ def _split(executions: Sequence[_Execution], given: ReportInput) -> _Split | Non
     timed = _has_times(executions)
     every = [execution for execution in executions if not execution.abnormal]
     normals = _sample(every, _MOST, rng)
-    abnormal = _sample([execution for execution in executions if execution.abnormal], _MOST_ABNORMAL, rng)
+    abnormal = _sample(
+        [execution for execution in executions if execution.abnormal], _MOST_ABNORMAL, rng
+    )
     if given.cut_ns is not None and timed:
         at = sum(execution.first_ns < given.cut_ns for execution in normals)
     else:
         at = round((1 - _HELD_OUT) * len(normals))
         if not timed:
             normals = [normals[i] for i in rng.permutation(len(normals))]
-    held_out = [execution for execution in normals[at:] if given.labels is None or execution.abnormal is False]
+    held_out = [
+        execution
+        for execution in normals[at:]
+        if given.labels is None or execution.abnormal is False
+    ]
     if at < _FEWEST or not held_out:
         return None
     sampled_from = len(every) if len(every) > len(normals) else None
-    return _Split("chronological" if timed else "random", normals[:at], held_out, abnormal, len(normals), sampled_from)
+    return _Split(
+        "chronological" if timed else "random",
+        normals[:at],
+        held_out,
+        abnormal,
+        len(normals),
+        sampled_from,
+    )
 
 
 def _sample(executions: list[_Execution], most: int, rng: np.random.Generator) -> list[_Execution]:
@@ -337,7 +368,10 @@ def _measure(split: _Split, given: ReportInput) -> dict[str, Any]:
             "methods": methods,
         },
         "scores": _scores(judge, split, faults),
-        "efficiency": [*_efficiency(split, faults, fit, given.seed, step), _point(split, len(split.fitted), [ours])],
+        "efficiency": [
+            *_efficiency(split, faults, fit, given.seed, step),
+            _point(split, len(split.fitted), [ours]),
+        ],
     }
 
 
@@ -348,11 +382,16 @@ def _instances(executions: Sequence[_Execution]) -> list[LogKeys]:
 def _faults(split: _Split, hierarchy: Hierarchy, seed: int) -> dict[str, list[LogKeys]]:
     """Faulty sessions by kind, made of held-out normal ones; what makes a normal session of another is no fault."""
     rng = np.random.default_rng(seed)
-    hosts = [log_keys for log_keys in _instances(_sample(split.normal, _MOST_INJECTED, rng)) if log_keys]
+    hosts = [
+        log_keys for log_keys in _instances(_sample(split.normal, _MOST_INJECTED, rng)) if log_keys
+    ]
     pool = sorted({key for log_keys in _instances(split.fitted) for key in log_keys})
     normal = {(), *_instances(split.fitted), *_instances(split.normal)}
     made = {kind: [inject(host, kind, rng, hierarchy, pool) for host in hosts] for kind in KINDS}
-    left = {kind: [log_keys for log_keys in sessions if log_keys not in normal] for kind, sessions in made.items()}
+    left = {
+        kind: [log_keys for log_keys in sessions if log_keys not in normal]
+        for kind, sessions in made.items()
+    }
     return {kind: sessions for kind, sessions in left.items() if sessions}
 
 
@@ -362,11 +401,17 @@ def _rule(judge: Judge) -> Rule:
 
 def _flagged(rule: Rule, executions: Sequence[_Execution]) -> Flags:
     distinct = list(dict.fromkeys(_instances(executions)))
-    abnormal = {k for k, flag in zip(distinct, rule(distinct), strict=True) if flag} if distinct else set()
-    return np.array([not abnormal.isdisjoint(execution.instances) for execution in executions], np.bool_)
+    abnormal = (
+        {k for k, flag in zip(distinct, rule(distinct), strict=True) if flag} if distinct else set()
+    )
+    return np.array(
+        [not abnormal.isdisjoint(execution.instances) for execution in executions], np.bool_
+    )
 
 
-def _figures(name: str, rule: Rule, split: _Split, faults: Mapping[str, Sequence[LogKeys]]) -> dict[str, Any]:
+def _figures(
+    name: str, rule: Rule, split: _Split, faults: Mapping[str, Sequence[LogKeys]]
+) -> dict[str, Any]:
     """One row of the comparison. Without labelled anomalies found, missed, precision, recall and F1 are None."""
     false = int(_flagged(rule, split.normal).sum())
     by_kind = {kind: float(np.mean(rule(sessions))) for kind, sessions in faults.items()}
@@ -428,14 +473,18 @@ def _scores(judge: Judge, split: _Split, faults: Mapping[str, Sequence[LogKeys]]
     """
     groups: dict[str, Floats] = {"normal": _scored(judge, split.normal)}
     if faults:
-        groups["fault"] = np.concatenate([_finite(judge.judge(sessions)[0]) for sessions in faults.values()])
+        groups["fault"] = np.concatenate(
+            [_finite(judge.judge(sessions)[0]) for sessions in faults.values()]
+        )
     if split.abnormal:
         groups["abnormal"] = _scored(judge, split.abnormal)
     marks = [x for x in (judge.threshold, *judge.band) if math.isfinite(x)]
     every = np.concatenate([*groups.values(), np.array(marks)])
     real = every[np.isfinite(every)]
     low, high = (float(real.min()), float(real.max())) if len(real) else (0.0, 1.0)
-    edges = np.sinh(np.linspace(np.arcsinh(low), np.arcsinh(max(high, low + 1)), _BINS + 1)).round(6)
+    edges = np.sinh(np.linspace(np.arcsinh(low), np.arcsinh(max(high, low + 1)), _BINS + 1)).round(
+        6
+    )
     return {
         "threshold": judge.threshold,
         "band": list(judge.band),
@@ -451,7 +500,9 @@ def _scored(judge: Judge, executions: Sequence[_Execution]) -> Floats:
     """An execution scores as its most abnormal instance."""
     distinct = list(dict.fromkeys(_instances(executions)))
     scores = dict(zip(distinct, _finite(judge.judge(distinct)[0]).tolist(), strict=True))
-    return np.array([max(scores[log_keys] for log_keys in execution.instances) for execution in executions])
+    return np.array(
+        [max(scores[log_keys] for log_keys in execution.instances) for execution in executions]
+    )
 
 
 def _finite(scores: Floats) -> Floats:
@@ -476,8 +527,15 @@ def _tree(given: ReportInput) -> dict[str, Any]:
     entities: dict[str, dict[str, list[dict[str, Any]]]] = {}
     for key in ranked[:_MOST_LEAVES]:
         row = given.rows[key]
-        entity, action, status = ("" if is_none(step) else step for step in (row.entity, row.action, row.status))
-        leaf = {"template": row.template, "status": status, "events": events[key], "sessions": sessions[key]}
+        entity, action, status = (
+            "" if is_none(step) else step for step in (row.entity, row.action, row.status)
+        )
+        leaf = {
+            "template": row.template,
+            "status": status,
+            "events": events[key],
+            "sessions": sessions[key],
+        }
         entities.setdefault(entity, {}).setdefault(action, []).append(leaf)
     nodes = [
         _node("entity", name, [_node("action", n, leaves) for n, leaves in actions.items()])
@@ -506,9 +564,14 @@ def _examples(given: ReportInput) -> list[dict[str, Any]]:
         label = (given.labels or {}).get(" ".join(record["session"]))
         sort = (label, *(record.get(name) for name in ("entity", "action", "status")))
         if record["kind"] == "sequence" and sort not in sorts:
-            kept = {n: v for n, v in record.items() if n not in ("alert_id", "bundle_hash", "lines")}
+            kept = {
+                n: v for n, v in record.items() if n not in ("alert_id", "bundle_hash", "lines")
+            }
             kept["session"] = [key_hash(tuple(part.encode() for part in record["session"]))]
-            sorts[sort] = {"label": {True: "abnormal", False: "normal", None: None}[label], "record": kept}
+            sorts[sort] = {
+                "label": {True: "abnormal", False: "normal", None: None}[label],
+                "record": kept,
+            }
     false = [example for example in sorts.values() if example["label"] == "normal"][:_MOST_FALSE]
     others = [example for example in sorts.values() if example["label"] != "normal"]
     return [*others[: _MOST_ALERTS - len(false)], *false]
@@ -516,7 +579,11 @@ def _examples(given: ReportInput) -> list[dict[str, Any]]:
 
 def _warnings(report: Mapping[str, Any], given: ReportInput) -> list[dict[str, str]]:
     """What an operator should know before they trust the figures, in plain words."""
-    serious = [*given.warnings, *_warn_of_data(report["data"], given), *_warn_of_figures(report["holdout"])]
+    serious = [
+        *given.warnings,
+        *_warn_of_data(report["data"], given),
+        *_warn_of_figures(report["holdout"]),
+    ]
     return [
         *({"level": "warning", "text": text} for text in serious),
         *({"level": "note", "text": text} for text in _notes(report)),
@@ -527,9 +594,13 @@ def _warn_of_data(data: Mapping[str, Any], given: ReportInput) -> list[str]:
     said = []
     fitted = len({session.key for session in _training(given)})
     if fitted < _FEW_FITTED:
-        said.append(f"Only {fitted:,} normal sessions to learn from: rare normal courses will be flagged. Export more.")
+        said.append(
+            f"Only {fitted:,} normal sessions to learn from: rare normal courses will be flagged. Export more."
+        )
     if len({session.log_keys for session in given.sessions}) == 1:
-        said.append("All sessions run alike, step for step: the log shows no variety to learn from.")
+        said.append(
+            "All sessions run alike, step for step: the log shows no variety to learn from."
+        )
     if data["instances"] - data["sessions"] > _CUT_SHARE * data["sessions"]:
         said.append(
             f"The session settings cut {data['sessions']:,} sessions into {data['instances']:,}: "
@@ -551,7 +622,9 @@ def _warn_of_data(data: Mapping[str, Any], given: ReportInput) -> list[str]:
 
 def _warn_of_figures(holdout: Mapping[str, Any] | None) -> list[str]:
     if holdout is None:
-        return ["Too few normal sessions to hold some back: nothing here says how well the bundle judges."]
+        return [
+            "Too few normal sessions to hold some back: nothing here says how well the bundle judges."
+        ]
     ours, *others = holdout["methods"]
     said = [
         f"A trivial rule does as well or better: {other['name']} has {_as_good(ours, other)}."
@@ -559,7 +632,9 @@ def _warn_of_figures(holdout: Mapping[str, Any] | None) -> list[str]:
         if _is_as_good(ours, other)
     ]
     if holdout["normal"] < _FEW_HELD_OUT:
-        said.append(f"Judged on {holdout['normal']:,} normal sessions only: a false-alarm rate of so few is a guess.")
+        said.append(
+            f"Judged on {holdout['normal']:,} normal sessions only: a false-alarm rate of so few is a guess."
+        )
     if ours["false_alarm_rate"] > _DRIFT:
         said.append(
             f"{percent(ours['false_alarm_rate'])} of the held-out normal sessions are flagged: the log changes, "
@@ -596,18 +671,32 @@ def _notes(report: Mapping[str, Any]) -> list[str]:
             "and how many real anomalies are found is unknown."
         )
     elif holdout and not holdout["abnormal"]:
-        said.append("No session is labelled abnormal: how many real anomalies are found is unknown.")
+        said.append(
+            "No session is labelled abnormal: how many real anomalies are found is unknown."
+        )
     if data["templates_never"]:
-        said.append(f"{data['templates_never']:,} templates never occur in normal training: they weigh as unseen.")
+        said.append(
+            f"{data['templates_never']:,} templates never occur in normal training: they weigh as unseen."
+        )
     if holdout is None:
         return said
     if holdout["kind"] == "random":
-        said.append("Sessions have no times: those held out are drawn at random, which flatters a log that changes.")
+        said.append(
+            "Sessions have no times: those held out are drawn at random, which flatters a log that changes."
+        )
     if holdout["sampled_from"]:
-        said.append(f"Measured on a sample of the {holdout['sampled_from']:,} normal sessions, to save time.")
-    faint = [kind.replace("_", " ") for kind, rate in holdout["methods"][0]["faults"].items() if rate < _UNNOTICED]
+        said.append(
+            f"Measured on a sample of the {holdout['sampled_from']:,} normal sessions, to save time."
+        )
+    faint = [
+        kind.replace("_", " ")
+        for kind, rate in holdout["methods"][0]["faults"].items()
+        if rate < _UNNOTICED
+    ]
     if faint:
-        said.append(f"A single fault of these kinds in a common course mostly goes unnoticed: {', '.join(faint)}.")
+        said.append(
+            f"A single fault of these kinds in a common course mostly goes unnoticed: {', '.join(faint)}."
+        )
     return said
 
 
@@ -634,7 +723,11 @@ def describe(report: Mapping[str, Any]) -> str:
     ]
     if holdout:
         told = f"{holdout['kind']} hold-out: fitted on {holdout['fitted']:,}, judged {holdout['normal']:,} normal"
-        lines.append(told + (f" and {holdout['abnormal']:,} abnormal" if holdout["abnormal"] else "") + " sessions")
+        lines.append(
+            told
+            + (f" and {holdout['abnormal']:,} abnormal" if holdout["abnormal"] else "")
+            + " sessions"
+        )
         lines += _table(holdout["methods"])
     lines += [f"{entry['level']}: {entry['text']}" for entry in report["warnings"]]
     return "\n".join(lines) + "\n"

@@ -7,9 +7,9 @@ from dataclasses import dataclass
 
 from fluent_krone.core.engine import Engine, Limits
 from fluent_krone.core.hierarchy import Hierarchy, Leaf
-from fluent_krone.core.records import InputSettings, SessionKey
 from fluent_krone.core.sessions import Session, SessionSettings
 from fluent_krone.inputs import Event
+from fluent_krone.reading.records import InputSettings, SessionKey
 from fluent_krone.types import LEVELS, Level, Seq
 
 _SLICE = 10_000
@@ -78,7 +78,9 @@ def cut_sessions(
 _NEVER_NS = 2**62  # offline, no event lies in the future
 
 
-def patterns_of(sessions: Iterable[tuple[int, ...]], tree: Hierarchy) -> dict[Level, list[tuple[int, ...]]]:
+def patterns_of(
+    sessions: Iterable[tuple[int, ...]], tree: Hierarchy
+) -> dict[Level, list[tuple[int, ...]]]:
     """The patterns that sessions (log keys) have, by level, sorted: what Local-Context takes for normal."""
     seen: dict[Level, set[tuple[int, ...]]] = {level: set() for level in LEVELS}
     for log_keys in set(sessions):

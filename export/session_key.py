@@ -34,12 +34,18 @@ _ID = re.compile(
     + r")(?![\w-]|\.\d)"
 )
 _VALUE_OF = list(_VALUES)
-_PROCESS = ("pid", "tid", "thread")  # an execution of a program, where nothing better tells them apart
+_PROCESS = (
+    "pid",
+    "tid",
+    "thread",
+)  # an execution of a program, where nothing better tells them apart
 _ID_WORD = re.compile(
-    r"id|req|request|trace|span|session|sess|txn|transaction|order|job|task|blk|block|conn|call", re.I
+    r"id|req|request|trace|span|session|sess|txn|transaction|order|job|task|blk|block|conn|call",
+    re.I,
 )
 _MEASURE = re.compile(
-    r"port|size|len|length|bytes|count|took|line|code|status|total|version|[mun]?s|time|at|in|of|to", re.I
+    r"port|size|len|length|bytes|count|took|line|code|status|total|version|[mun]?s|time|at|in|of|to",
+    re.I,
 )
 
 
@@ -57,7 +63,9 @@ class Candidate:
         return f"--session-key {quoted} ({self.coverage:.0%} of records, {self.repeats:.1f} to a session)"
 
 
-def suggest_session_keys(records: Iterable[tuple[str, Mapping[str, str]]], most: int = 3) -> list[Candidate]:
+def suggest_session_keys(
+    records: Iterable[tuple[str, Mapping[str, str]]], most: int = 3
+) -> list[Candidate]:
     """Candidates from a sample of (message, other fields), best first.
 
     >>> sample = [(f"{word} order={n}", {}) for n in range(40) for word in ("packed", "sent", "paid")]
@@ -73,7 +81,9 @@ def suggest_session_keys(records: Iterable[tuple[str, Mapping[str, str]]], most:
                 seen[name][value] += 1
         for option, value in set(_ids(message)):
             seen[option][value] += 1
-    ranked = sorted(((_score(option, values, total), option) for option, values in seen.items()), reverse=True)
+    ranked = sorted(
+        ((_score(option, values, total), option) for option, values in seen.items()), reverse=True
+    )
     return [_candidate(option, seen[option], total) for score, option in ranked if score > 0][:most]
 
 
@@ -99,7 +109,11 @@ def _candidate(option: str, values: Counter[str], total: int) -> Candidate:
 def _score(option: str, values: Counter[str], total: int) -> float:
     """High for what is in most records, takes many values, and comes back; an id's name counts, a measure's against."""
     found = _candidate(option, values, total)
-    if found.sessions < MIN_SESSIONS or found.coverage < _MIN_COVERAGE or found.repeats < _MIN_REPEATS:
+    if (
+        found.sessions < MIN_SESSIONS
+        or found.coverage < _MIN_COVERAGE
+        or found.repeats < _MIN_REPEATS
+    ):
         return 0.0
     variety = math.log(found.sessions) / math.log(max(total, 3))
     word = re.split(r"[^A-Za-z]+", option.strip("/"))[0]
@@ -117,6 +131,8 @@ def _weight(option: str, word: str) -> float:
 def option_of(candidates: Sequence[Candidate]) -> str:
     """The candidates in one line, the best one first."""
     if not candidates:
-        return "no field and no id in the messages comes back a few times; name one with --session-key"
+        return (
+            "no field and no id in the messages comes back a few times; name one with --session-key"
+        )
     best, *others = candidates
     return f"try {best}" + (f"; or {', '.join(map(str, others))}" if others else "")

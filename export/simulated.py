@@ -7,10 +7,10 @@ from collections import Counter
 from pathlib import Path
 
 from fluent_krone.core.hierarchy import Hierarchy, Leaf
-from fluent_krone.core.records import InputSettings
 from fluent_krone.core.sessions import SessionSettings
+from fluent_krone.demo.simulator import IDLE_TIMEOUT_S, SESSION_KEY, STEPS, normal_courses
 from fluent_krone.detect.bundle import NestedFiles, load_bundle, write_bundle
-from fluent_krone.simulator import IDLE_TIMEOUT_S, SESSION_KEY, STEPS, normal_courses
+from fluent_krone.reading.records import InputSettings
 
 from .calibrate import DECIMALS, calibrate
 from .sequences import patterns_of
@@ -24,7 +24,9 @@ def fit_demo(folder: Path, sessions: int = SESSIONS) -> None:
     """Write the bundle into `folder`; the same simulator gives the same bytes."""
     number = {name: log_key for log_key, name in enumerate(STEPS)}
     training = [tuple(number[step] for step in course) for course in normal_courses(sessions, SEED)]
-    tree = Hierarchy([Leaf(step.template, step.entity, step.action, step.status) for step in STEPS.values()])
+    tree = Hierarchy(
+        [Leaf(step.template, step.entity, step.action, step.status) for step in STEPS.values()]
+    )
     counts: Counter[int] = Counter()
     for log_keys in training:
         counts.update(log_keys)
@@ -36,7 +38,10 @@ def fit_demo(folder: Path, sessions: int = SESSIONS) -> None:
         name="demo",
         input_settings=InputSettings(session_key=(SESSION_KEY,), component_field="component"),
         session_settings=SessionSettings(idle_timeout=IDLE_TIMEOUT_S),
-        rows=[(*row, "simulator") for row in ((s.template, s.entity, s.action, s.status) for s in STEPS.values())],
+        rows=[
+            (*row, "simulator")
+            for row in ((s.template, s.entity, s.action, s.status) for s in STEPS.values())
+        ],
         counts=[counts[log_key] for log_key in range(len(STEPS))],
         patterns=patterns_of(training, tree),
         training=[],

@@ -11,7 +11,9 @@ from itertools import islice
 from pathlib import Path
 from typing import Any
 
-from fluent_krone.core.records import (
+from fluent_krone.errors import ExportError, RecordError
+from fluent_krone.inputs import Event, count_events, read_events
+from fluent_krone.reading.records import (
     InputSettings,
     RecordReader,
     SessionKey,
@@ -20,15 +22,24 @@ from fluent_krone.core.records import (
     parse_time,
     python_regex,
 )
-from fluent_krone.errors import ExportError, RecordError
-from fluent_krone.inputs import Event, count_events, read_events
 
 from .guess import LineFormat, guess_line_format
 from .session_key import option_of, suggest_session_keys
 from .stages import Options
 
 _SAMPLE, _SAMPLED_FROM = 2_000, 20_000
-_MESSAGE_NAMES = ("message", "msg", "log", "Content", "content", "text", "body", "event", "MESSAGE", "m_message")
+_MESSAGE_NAMES = (
+    "message",
+    "msg",
+    "log",
+    "Content",
+    "content",
+    "text",
+    "body",
+    "event",
+    "MESSAGE",
+    "m_message",
+)
 _COMPONENT_NAMES = ("component", "logger", "logger_name", "Component")
 _MUCH = 0.05  # of the records: worth a warning when they can't be read
 _NS = 1_000_000_000
@@ -44,7 +55,9 @@ def settle(options: Options, say: Say, warn: Say) -> InputSettings:
     assert options.input
     sample = _sample(options.input)
     fields = {name.decode("utf-8", "replace") for record in sample for name in record}
-    message = options.message_field or next((name for name in _MESSAGE_NAMES if name in fields), "message")
+    message = options.message_field or next(
+        (name for name in _MESSAGE_NAMES if name in fields), "message"
+    )
     if "." not in message and message not in fields:
         raise ExportError(
             f"{options.input}: no record has a field {message!r}: name the --message-field: {_list(fields)}"
@@ -64,7 +77,9 @@ def settle(options: Options, say: Say, warn: Say) -> InputSettings:
             settings = _with(settings, guess)
             _say_guess(guess, say)
         elif is_text:
-            warn("no known header in most of the lines: the whole line is the message (--line-format says otherwise)")
+            warn(
+                "no known header in most of the lines: the whole line is the message (--line-format says otherwise)"
+            )
     if settings.component_field is None:
         settings = replace(settings, component_field=_component(sample, say))
     if options.time_format and "%y" not in options.time_format.lower():
@@ -72,7 +87,9 @@ def settle(options: Options, say: Say, warn: Say) -> InputSettings:
             f"--time-format {options.time_format!r} has no year: leave time out, and the file's date serves"
         )
     if not options.session_key:
-        raise ExportError(f"no --session-key: what tells executions apart? {suggestion(settings, sample)}")
+        raise ExportError(
+            f"no --session-key: what tells executions apart? {suggestion(settings, sample)}"
+        )
     return settings
 
 
@@ -81,7 +98,11 @@ def _sample(path: Path) -> list[dict[bytes, Any]]:
     read = [record for _, record in islice(read_events(path), _SAMPLED_FROM)]
     records = [record for record in read if any(record.values())]
     if not records:
-        why = f"none of the first {len(read):,} lines can be read" if read[2:] else "the file is empty"
+        why = (
+            f"none of the first {len(read):,} lines can be read"
+            if read[2:]
+            else "the file is empty"
+        )
         raise ExportError(f"{path}: {why}: there is nothing to learn from")
     return records[:: max(1, len(records) // _SAMPLE)]
 
@@ -90,7 +111,9 @@ def _component(sample: list[dict[bytes, Any]], say: Say) -> str | None:
     """A field that all records have by a name that loggers go by."""
     for name in _COMPONENT_NAMES:
         values = {record.get(name.encode()) for record in sample}
-        if all(isinstance(value, bytes) and value for value in values) and len(values) < 0.1 * len(sample):
+        if all(isinstance(value, bytes) and value for value in values) and len(values) < 0.1 * len(
+            sample
+        ):
             say(f"component field, guessed: {name}")
             return name
     return None
@@ -106,7 +129,9 @@ def _pattern(options: Options) -> str | None:
 
 def _messages(settings: InputSettings, sample: list[dict[bytes, Any]]) -> list[str]:
     messages = map(field_getter(settings.message_field), sample)
-    return [message.decode("utf-8", "replace") for message in messages if isinstance(message, bytes)]
+    return [
+        message.decode("utf-8", "replace") for message in messages if isinstance(message, bytes)
+    ]
 
 
 def _with(settings: InputSettings, guess: LineFormat) -> InputSettings:
@@ -131,7 +156,10 @@ def suggestion(settings: InputSettings, sample: list[dict[bytes, Any]]) -> str:
     listed = []
     for record in sample:
         plain = {name: value for name, value in record.items() if not isinstance(value, dict)}
-        texts = {n.decode("utf-8", "replace"): as_bytes(v).decode("utf-8", "replace") for n, v in plain.items()}
+        texts = {
+            n.decode("utf-8", "replace"): as_bytes(v).decode("utf-8", "replace")
+            for n, v in plain.items()
+        }
         texts.pop(settings.message_field, None)
         message = as_bytes(message_of(record) or b"").decode("utf-8", "replace")
         if pattern and (found := pattern.match(message)):
@@ -168,7 +196,9 @@ class FirstPass:
                 text, keys = reader.read(b"", record)
             except RecordError as error:
                 self.set_aside[error.reason] += 1
-                self.example.setdefault(error.reason, repr(as_bytes(message_of(record) or b"")[:80])[1:])
+                self.example.setdefault(
+                    error.reason, repr(as_bytes(message_of(record) or b"")[:80])[1:]
+                )
                 continue
             if time_ns is not None:
                 for key in keys:
@@ -184,13 +214,21 @@ class FirstPass:
         }
         if self.records == self.set_aside.total():
             reason, count = self.set_aside.most_common(1)[0]
-            hint = suggestion(self.settings, _sample(self.path)) if reason == "no_session_key" else "check the settings"
+            hint = (
+                suggestion(self.settings, _sample(self.path))
+                if reason == "no_session_key"
+                else "check the settings"
+            )
             key = f" of {','.join(self.settings.session_key)}" if reason == "no_session_key" else ""
-            raise ExportError(f"{self.path}: all {count:,} records {told.get(reason, reason)}{key}: {hint}")
+            raise ExportError(
+                f"{self.path}: all {count:,} records {told.get(reason, reason)}{key}: {hint}"
+            )
         for reason, count in self.set_aside.most_common():
             if count > _MUCH * self.records:
                 share = f"{count:,} of {self.records:,} records ({count / self.records:.0%})"
-                say(f"warning: {share} {told.get(reason, reason)} and are left out, e.g. {self.example[reason]}")
+                say(
+                    f"warning: {share} {told.get(reason, reason)} and are left out, e.g. {self.example[reason]}"
+                )
 
 
 def timed(events: Iterator[Event], reader: RecordReader) -> Iterator[Event]:
@@ -218,7 +256,9 @@ def cut_off(path: Path, settings: InputSettings, share: float) -> int | None:
 
 
 _LADDER = tuple(
-    int(n * unit) for unit, steps in ((60, (1, 2, 5, 10, 15, 30)), (3600, (1, 2, 3, 6, 12, 18))) for n in steps
+    int(n * unit)
+    for unit, steps in ((60, (1, 2, 5, 10, 15, 30)), (3600, (1, 2, 3, 6, 12, 18)))
+    for n in steps
 ) + tuple(86_400 * n for n in (1, 2, 3, 7, 14, 30))
 _MARGIN = 1.1
 _COVERED = 0.95  # of the sessions at least have no longer pause than the suggested timeout …
@@ -260,7 +300,9 @@ class Pauses:
             for rung in sorted(self._all):
                 if (seen := seen + self._all[rung]) >= most:
                     break
-            return min(rung, 3600), "keys live as long as the log, so sessions are taken to end where they pause"
+            return min(
+                rung, 3600
+            ), "keys live as long as the log, so sessions are taken to end where they pause"
         longest = sorted(pause / _NS for pause in self._longest.values())
         for rung in _LADDER:
             below = bisect(longest, rung / _MARGIN)

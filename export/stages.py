@@ -54,12 +54,18 @@ class Options:
     def to_json(self) -> dict[str, Any]:
         """Options that differ from their defaults; paths absolute, so that another directory may go on."""
         values = ((f, getattr(self, f.name)) for f in dataclasses.fields(self))
-        return {f.name: str(v.absolute()) if isinstance(v, Path) else v for f, v in values if v != f.default}
+        return {
+            f.name: str(v.absolute()) if isinstance(v, Path) else v
+            for f, v in values
+            if v != f.default
+        }
 
     @classmethod
     def from_json(cls, values: Mapping[str, Any]) -> Options:
         """What `to_json` gave, with lists for tuples and text for paths."""
-        return cls(**{name: _PATHS_AND_TUPLES.get(name, _as_is)(value) for name, value in values.items()})
+        return cls(
+            **{name: _PATHS_AND_TUPLES.get(name, _as_is)(value) for name, value in values.items()}
+        )
 
 
 def _as_is(value: Any) -> Any:
@@ -67,7 +73,9 @@ def _as_is(value: Any) -> Any:
 
 
 _PATHS_AND_TUPLES: dict[str, Callable[[Any], Any]] = {
-    **dict.fromkeys(("input", "sessions", "labels", "templates", "tree", "llm_cache", "output"), Path),
+    **dict.fromkeys(
+        ("input", "sessions", "labels", "templates", "tree", "llm_cache", "output"), Path
+    ),
     **dict.fromkeys(("session_key", "end_templates"), tuple),
 }
 
@@ -79,7 +87,9 @@ def load_options(work: Path, given: Mapping[str, Any]) -> Options:
         before = json.loads(path.read_text(encoding="utf-8")) if path.exists() else {}
         return Options.from_json({**before, **given})
     except (ValueError, TypeError) as error:
-        raise ExportError(f"{path} can't be read ({error}): delete it and give the options again") from None
+        raise ExportError(
+            f"{path} can't be read ({error}): delete it and give the options again"
+        ) from None
 
 
 def save_options(work: Path, options: Options) -> None:
@@ -110,7 +120,9 @@ class Work:
         try:
             return json.loads(self.file(name).read_text(encoding="utf-8"))
         except ValueError as error:
-            raise ExportError(f"{self.file(name)} can't be read ({error}): correct it, or delete it") from None
+            raise ExportError(
+                f"{self.file(name)} can't be read ({error}): correct it, or delete it"
+            ) from None
 
     def write_json(self, name: str, value: Any) -> None:
         self.write(name, json.dumps(value, ensure_ascii=False, indent=1) + "\n")
@@ -145,7 +157,9 @@ class Stage:
         """A hash of all that the stage hangs on. Raises ExportError when a file is not there."""
         options = {name: _option_mark(name, getattr(work.options, name)) for name in self.uses}
         files = {name: _file_hash(work.file(name)) for name in self.reads}
-        return hashlib.sha256(json.dumps([_VERSION, self.name, options, files]).encode()).hexdigest()[:16]
+        return hashlib.sha256(
+            json.dumps([_VERSION, self.name, options, files]).encode()
+        ).hexdigest()[:16]
 
 
 def run_stages(stages: Sequence[Stage], work: Work) -> None:
@@ -168,7 +182,10 @@ def run_stages(stages: Sequence[Stage], work: Work) -> None:
 def _load_state(work: Work) -> dict[str, Any]:
     try:
         state = json.loads(work.file(_STATE).read_text(encoding="utf-8"))
-        return {name: {"mark": str(done["mark"]), "warnings": list(done["warnings"])} for name, done in state.items()}
+        return {
+            name: {"mark": str(done["mark"]), "warnings": list(done["warnings"])}
+            for name, done in state.items()
+        }
     except (OSError, ValueError, KeyError, TypeError, AttributeError):
         return {}
 

@@ -30,7 +30,9 @@ _CHECKED = 300  # normal sessions on which the ONNX form is held to the model
 _TOLERANCE = 1e-4  # relative: outputs are float32
 
 
-def fit_onnx(sessions: Sequence[Sequence[int]], hierarchy: Hierarchy, *, seed: int = 0) -> tuple[DensityModel, bytes]:
+def fit_onnx(
+    sessions: Sequence[Sequence[int]], hierarchy: Hierarchy, *, seed: int = 0
+) -> tuple[DensityModel, bytes]:
     """The density of normal `sessions` (log keys), and as ONNX, checked against it; the same for the same seed.
 
     Raises ExportError when there is no session, or when the exported model differs.
@@ -48,7 +50,9 @@ def to_onnx(model: DensityModel) -> bytes:
     prototypes = len(model.prototypes)
     constants: dict[str, NDArray[Any]] = {
         "weights": model.weights,
-        "prototypes": np.ascontiguousarray(model.prototypes.T),  # a row per column: one look-up per count
+        "prototypes": np.ascontiguousarray(
+            model.prototypes.T
+        ),  # a row per column: one look-up per count
         "norms": model.norms,
         "log_prior": model.log_prior,
         "two_h_squared": np.array(2 * BANDWIDTH**2),
@@ -77,7 +81,9 @@ def to_onnx(model: DensityModel) -> bytes:
         [numpy_helper.from_array(array, name) for name, array in constants.items()],
     )
     opset = helper.make_opsetid("", OPSET)
-    proto = helper.make_model(graph, opset_imports=[opset], ir_version=IR_VERSION, producer_name="fluent-krone")
+    proto = helper.make_model(
+        graph, opset_imports=[opset], ir_version=IR_VERSION, producer_name="fluent-krone"
+    )
     onnx.checker.check_model(proto, full_check=True)
     content: bytes = proto.SerializeToString(deterministic=True)
     return content
@@ -144,6 +150,11 @@ def check_onnx(content: bytes, model: DensityModel, sessions: Sequence[Sequence[
     )
     for log_keys in sessions:
         density = runtime.density(log_keys)
-        got, expected = (density.score, density.bound), (model.score(log_keys), model.bound(log_keys))
+        got, expected = (
+            (density.score, density.bound),
+            (model.score(log_keys), model.bound(log_keys)),
+        )
         if not np.allclose(got, expected, rtol=_TOLERANCE, atol=_TOLERANCE):
-            raise ExportError(f"the exported model scores a session {got}, the trained one {expected}: report this")
+            raise ExportError(
+                f"the exported model scores a session {got}, the trained one {expected}: report this"
+            )

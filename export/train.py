@@ -23,7 +23,9 @@ from fluent_krone.detect.nested_aware import Feature, magnitude, nested_counts, 
 from fluent_krone.errors import ExportError
 
 BANDWIDTH = 1.5  # kernel width h: a weighted difference of this size is ordinary
-MAX_PROTOTYPES = 4_000  # one session is compared with all of them, on one thread, in well under a millisecond
+MAX_PROTOTYPES = (
+    4_000  # one session is compared with all of them, on one thread, in well under a millisecond
+)
 MAX_CELLS = 2_000_000  # float32 in the model file: 8 MB
 _MAX_LONE = 4_000  # sessions seen once, from which is learnt what varies among normal ones
 _ROWS = 512  # of a table, made dense at once
@@ -82,7 +84,9 @@ class DensityModel:
         known = np.array([table.column_of[feature] for feature in self.columns], np.int64)
         found = [np.empty(0)]
         for part in _parts(rows):
-            square = _squared(table.project(part, known) * self.weights, self.prototypes, self.norms)
+            square = _squared(
+                table.project(part, known) * self.weights, self.prototypes, self.norms
+            )
             found.append(_minus_log_sum(self.log_prior - square / (2 * BANDWIDTH**2)))
         return np.concatenate(found)
 
@@ -105,7 +109,9 @@ class Table:
         """float32[len(rows), len(known) + 1]: the columns `known`, then the norm of all the others."""
         lengths = self.starts[rows + 1] - self.starts[rows]
         row = np.repeat(np.arange(len(rows)), lengths)
-        at = np.arange(len(row)) + np.repeat(self.starts[rows] - np.cumsum(lengths) + lengths, lengths)
+        at = np.arange(len(row)) + np.repeat(
+            self.starts[rows] - np.cumsum(lengths) + lengths, lengths
+        )
         place = np.full(len(self.column_of), len(known))
         place[known] = np.arange(len(known))
         column, value = place[self.columns[at]], self.values[at]
@@ -135,8 +141,12 @@ def tabulate(sessions: Sequence[Sequence[int]], hierarchy: Hierarchy) -> Table:
         log_keys = tuple(session)
         if log_keys not in row_of:
             counts = nested_counts(log_keys, hierarchy)
-            by_column = sorted((column_of.setdefault(f, len(column_of)), f, n) for f, n in counts.items())
-            content = array("q", [part for column, _, n in by_column for part in (column, n)]).tobytes()
+            by_column = sorted(
+                (column_of.setdefault(f, len(column_of)), f, n) for f, n in counts.items()
+            )
+            content = array(
+                "q", [part for column, _, n in by_column for part in (column, n)]
+            ).tobytes()
             row = row_of[log_keys] = row_of_counts.setdefault(content, len(example))
             if row == len(example):
                 example.append(log_keys)
@@ -144,10 +154,19 @@ def tabulate(sessions: Sequence[Sequence[int]], hierarchy: Hierarchy) -> Table:
                 values.extend(magnitude(feature, n) for _, feature, n in by_column)
                 starts.append(len(columns))
         member[i] = row_of[log_keys]
-    return Table(column_of, np.array(starts, np.int64), np.array(columns, np.int64), np.array(values), member, example)
+    return Table(
+        column_of,
+        np.array(starts, np.int64),
+        np.array(columns, np.int64),
+        np.array(values),
+        member,
+        example,
+    )
 
 
-def fit_density(sessions: Sequence[Sequence[int]], hierarchy: Hierarchy, *, seed: int = 0) -> DensityModel:
+def fit_density(
+    sessions: Sequence[Sequence[int]], hierarchy: Hierarchy, *, seed: int = 0
+) -> DensityModel:
     """The density of `sessions` (log keys of normal executions). Raises ExportError when there is none."""
     if not any(sessions):
         raise ExportError("no normal session with an event to train on")
@@ -209,7 +228,11 @@ def _sessions_varying(
     lone = np.flatnonzero(times == 1)
     if not len(lone) or len(kept) < 2:
         return varying
-    sample = lone if len(lone) <= _MAX_LONE else np.sort(np.random.default_rng(seed).choice(lone, _MAX_LONE, False))
+    sample = (
+        lone
+        if len(lone) <= _MAX_LONE
+        else np.sort(np.random.default_rng(seed).choice(lone, _MAX_LONE, False))
+    )
     place = np.full(len(rows), -1)
     place[kept] = np.arange(len(kept))
     fellows = x * rarity
@@ -226,7 +249,9 @@ def _sessions_varying(
     return varying * (len(lone) / len(sample))
 
 
-def _thin_out(table: Table, rows: Ints, times: Ints, known: Ints, rarity: Doubles) -> tuple[Ints, Ints]:
+def _thin_out(
+    table: Table, rows: Ints, times: Ints, known: Ints, rarity: Doubles
+) -> tuple[Ints, Ints]:
     """Which of `rows` to keep as prototypes, and how many sessions each stands for: its own, and those nearest to it.
 
     Half of what fits goes to the most frequent, half to those farthest from what is kept, so that neither the mass

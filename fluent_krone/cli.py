@@ -17,18 +17,19 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
-from . import __version__, page
-from .alerts import check_tag
+from . import __version__
+from .alerts.records import check_tag
+from .commands.knowledge import add_commands as add_knowledge_commands
+from .commands.replay import describe, replay, summary, write_alert
 from .config import Config, add_flags, from_flags, suggestion
 from .detect.bundle import load_bundle
-from .doors import alert_sink, check_explainer, forward_server
 from .errors import KroneError, ProtocolError
-from .explain.commands import add_commands as add_knowledge_commands
 from .inputs import read_labels
-from .metrics import Metrics
-from .reload import BundleWatch
-from .replay import describe, replay, summary, write_alert
-from .service import Service, log_stats, open_service, tune_gc
+from .page import render as page
+from .runtime.doors import alert_sink, check_explainer, forward_server
+from .runtime.metrics import Metrics
+from .runtime.reload import BundleWatch
+from .runtime.service import Service, log_stats, open_service, tune_gc
 from .sink import Sink
 from .transport.pipe import PipeDoor, claim_standard_streams
 
@@ -40,7 +41,9 @@ _STATS_LOG_EVERY = 30  # reports to one log line
 def main(argv: Sequence[str] | None = None) -> int:
     """Run one command; returns its exit code."""
     if isinstance(sys.stdout, io.TextIOWrapper):
-        sys.stdout.reconfigure(errors="backslashreplace")  # a terminal that lacks an arrow is no reason to stop
+        sys.stdout.reconfigure(
+            errors="backslashreplace"
+        )  # a terminal that lacks an arrow is no reason to stop
     arguments = list(sys.argv[1:] if argv is None else argv)
     if arguments[:1] == ["export"]:
         return _export(arguments[1:])
@@ -80,27 +83,75 @@ def _parser() -> argparse.ArgumentParser:
             add_flags(command, door)
         return command
 
-    add("serve", _serve, "take records over the Forward protocol (Fluent Bit, a remote Fluentd)", "serve")
-    add("pipe", _pipe, "what `@type krone` starts: records and alerts over standard input and output", "pipe")
-    command = add("replay", _replay, "judge a file of log events: parquet, csv, jsonl, text", "replay")
-    command.add_argument("--input", required=True, metavar="FILE", type=Path, help="the events, in log order")
-    command.add_argument("--labels", metavar="FILE", type=Path, help="session, anomaly: adds precision, recall and F1")
+    add(
+        "serve",
+        _serve,
+        "take records over the Forward protocol (Fluent Bit, a remote Fluentd)",
+        "serve",
+    )
+    add(
+        "pipe",
+        _pipe,
+        "what `@type krone` starts: records and alerts over standard input and output",
+        "pipe",
+    )
+    command = add(
+        "replay", _replay, "judge a file of log events: parquet, csv, jsonl, text", "replay"
+    )
+    command.add_argument(
+        "--input", required=True, metavar="FILE", type=Path, help="the events, in log order"
+    )
+    command.add_argument(
+        "--labels",
+        metavar="FILE",
+        type=Path,
+        help="session, anomaly: adds precision, recall and F1",
+    )
     command.add_argument("--alerts", metavar="OUT.jsonl", type=Path, help="write the alerts here")
-    command.add_argument("--all", action="store_true", help="score sessions that the bundle was fitted on too")
-    command.add_argument("--json", action="store_true", help="print the summary as one line of JSON")
-    command.add_argument("--input-tag", default="replay", metavar="TAG", help="tag of the events (default replay)")
-    command = add("demo", _demo, "a simulated cluster with injected faults, found live over the Forward protocol")
-    command.add_argument("--sessions", type=int, default=600, help="write pipelines to simulate (default 600)")
+    command.add_argument(
+        "--all", action="store_true", help="score sessions that the bundle was fitted on too"
+    )
+    command.add_argument(
+        "--json", action="store_true", help="print the summary as one line of JSON"
+    )
+    command.add_argument(
+        "--input-tag", default="replay", metavar="TAG", help="tag of the events (default replay)"
+    )
+    command = add(
+        "demo",
+        _demo,
+        "a simulated cluster with injected faults, found live over the Forward protocol",
+    )
+    command.add_argument(
+        "--sessions", type=int, default=600, help="write pipelines to simulate (default 600)"
+    )
     command.add_argument("--seed", type=int, default=0, help="of the simulation (default 0)")
     command.add_argument("--alerts", metavar="OUT.jsonl", type=Path, help="write the alerts here")
-    command.add_argument("--json", action="store_true", help="print the summary as one line of JSON")
-    add("check-config", _check_config, "validate parameters and the bundle, golden lines included", "serve")
-    add("plugin-dir", _plugin_dir, 'print where the Fluentd plugin lies: fluentd -p "$(fluent-krone plugin-dir)"')
+    command.add_argument(
+        "--json", action="store_true", help="print the summary as one line of JSON"
+    )
+    add(
+        "check-config",
+        _check_config,
+        "validate parameters and the bundle, golden lines included",
+        "serve",
+    )
+    add(
+        "plugin-dir",
+        _plugin_dir,
+        'print where the Fluentd plugin lies: fluentd -p "$(fluent-krone plugin-dir)"',
+    )
     command = add("report", _report_page, "alerts as a page that needs nothing but a browser")
-    command.add_argument("alerts", metavar="ALERTS.jsonl", type=Path, help="alerts, one JSON object a line")
-    command.add_argument("-o", "--output", metavar="PAGE.html", type=Path, required=True, help="write the page here")
+    command.add_argument(
+        "alerts", metavar="ALERTS.jsonl", type=Path, help="alerts, one JSON object a line"
+    )
+    command.add_argument(
+        "-o", "--output", metavar="PAGE.html", type=Path, required=True, help="write the page here"
+    )
     add_knowledge_commands(commands.add_parser)
-    commands.add_parser("export", help="fit a model bundle to a log file (see `fluent-krone export --help`)")
+    commands.add_parser(
+        "export", help="fit a model bundle to a log file (see `fluent-krone export --help`)"
+    )
     return parser
 
 
@@ -123,7 +174,9 @@ async def _serve_until_stopped(config: Config) -> None:
         asyncio.get_running_loop().add_signal_handler(signum, stop.set)
     await service.start()
     await server.start(service)
-    where = f"path={config.unix_path}" if config.unix_path else f"bind={config.bind} port={server.port}"
+    where = (
+        f"path={config.unix_path}" if config.unix_path else f"bind={config.bind} port={server.port}"
+    )
     _log.info("listening %s bundle=%s", where, config.bundle)
     background = [watch, asyncio.create_task(_report(stats)), *_metrics(config, service, stats)]
     await _first_of(stop, service.torn)
@@ -178,7 +231,9 @@ async def _pipe_until_closed(door: PipeDoor, config: Config) -> None:
 
 def _fail_on_bug(service: Service) -> None:
     if service.has_bug:
-        raise KroneError("BUG: see the log above; what was not acked comes again, to the next process")
+        raise KroneError(
+            "BUG: see the log above; what was not acked comes again, to the next process"
+        )
 
 
 def _service(config: Config, sink: Sink) -> tuple[Service, asyncio.Task[None]]:
@@ -191,7 +246,9 @@ def _service(config: Config, sink: Sink) -> tuple[Service, asyncio.Task[None]]:
     return service, asyncio.create_task(watch.run())
 
 
-def _metrics(config: Config, service: Service, stats: Callable[[], dict[str, float]]) -> list[asyncio.Task[None]]:
+def _metrics(
+    config: Config, service: Service, stats: Callable[[], dict[str, float]]
+) -> list[asyncio.Task[None]]:
     if not config.metrics:
         return []
     metrics = Metrics(
@@ -218,7 +275,8 @@ async def _cancel(tasks: Sequence[asyncio.Task[Any]]) -> None:
 
 
 async def _report(
-    stats: Callable[[], dict[str, float]], show: Callable[[dict[str, float]], None] = lambda stats: None
+    stats: Callable[[], dict[str, float]],
+    show: Callable[[dict[str, float]], None] = lambda stats: None,
 ) -> None:
     for number in itertools.count(1):
         await asyncio.sleep(_STATS_INTERVAL_S)
@@ -237,15 +295,19 @@ def _replay(flags: argparse.Namespace) -> int:
         if flags.alerts:
             file = stack.enter_context(flags.alerts.open("w", encoding="utf-8"))
             options["on_alert"] = write_alert(file)
-        outcome = replay(bundle, config, flags.input, tag=flags.input_tag, progress=sys.stderr, **options)
+        outcome = replay(
+            bundle, config, flags.input, tag=flags.input_tag, progress=sys.stderr, **options
+        )
     result = summary(outcome, bundle, labels, keep_fitted=flags.all)
     print(json.dumps(result) if flags.json else describe(result, bundle))
     return 0
 
 
 def _demo(flags: argparse.Namespace) -> int:
-    demo = importlib.import_module(".demo", __package__)
-    return int(demo.run(sessions=flags.sessions, seed=flags.seed, alerts=flags.alerts, as_json=flags.json))
+    demo = importlib.import_module(".demo.live", __package__)
+    return int(
+        demo.run(sessions=flags.sessions, seed=flags.seed, alerts=flags.alerts, as_json=flags.json)
+    )
 
 
 def _check_config(flags: argparse.Namespace) -> int:

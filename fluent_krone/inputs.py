@@ -16,8 +16,8 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import IO, Any
 
-from .core.records import as_fields, parse_time, unix_ns
 from .errors import ConfigError, RecordError
+from .reading.records import as_fields, parse_time, unix_ns
 
 Event = tuple[int | None, dict[bytes, Any]]
 _LOGLEAD = {"m_message": "message", "m_timestamp": "time"}
@@ -34,7 +34,10 @@ def read_events(path: Path) -> Iterator[Event]:
     time_of = _Stamps(path).time if _kind(path) == "text" else _time
     for record in read_rows(path):
         try:
-            yield time_of(record), as_fields({name: v for name, v in record.items() if v is not None})
+            yield (
+                time_of(record),
+                as_fields({name: v for name, v in record.items() if v is not None}),
+            )
         except RecursionError:  # nested too deep
             yield None, {}
 
@@ -54,24 +57,46 @@ def read_labels(path: Path) -> dict[str, bool]:
     labels: dict[str, bool] = {}
     for row in read_rows(path):
         names = {name.lower(): name for name in row}
-        label = next((names[n] for n in ("anomaly", "abnormal", "is_anomaly", "label") if n in names), None)
-        key = next((names[n] for n in ("session", "seq_id", "key", "block", "blockid", "id") if n in names), None)
+        label = next(
+            (names[n] for n in ("anomaly", "abnormal", "is_anomaly", "label") if n in names), None
+        )
+        key = next(
+            (
+                names[n]
+                for n in ("session", "seq_id", "key", "block", "blockid", "id")
+                if n in names
+            ),
+            None,
+        )
         if label is None or key is None:
-            raise ConfigError(f"labels {path}: needs columns session and anomaly (or label), has {', '.join(row)}")
+            raise ConfigError(
+                f"labels {path}: needs columns session and anomaly (or label), has {', '.join(row)}"
+            )
         labels[str(row[key])] = is_abnormal(row[label])
     return labels
 
 
 def is_abnormal(value: Any) -> bool:
     """Whether a label, in whatever spelling, says abnormal."""
-    return value is True or str(value).strip().lower() in ("1", "true", "anomaly", "abnormal", "anomalous", "yes")
+    return value is True or str(value).strip().lower() in (
+        "1",
+        "true",
+        "anomaly",
+        "abnormal",
+        "anomalous",
+        "yes",
+    )
 
 
 def _kind(path: Path) -> str:
     suffix = Path(path.name.removesuffix(".gz")).suffix.lower()
-    return {".parquet": "parquet", ".csv": "csv", ".jsonl": "json", ".ndjson": "json", ".json": "json"}.get(
-        suffix, "text"
-    )
+    return {
+        ".parquet": "parquet",
+        ".csv": "csv",
+        ".jsonl": "json",
+        ".ndjson": "json",
+        ".json": "json",
+    }.get(suffix, "text")
 
 
 def read_rows(path: Path) -> Iterator[dict[str, Any]]:
@@ -112,7 +137,9 @@ def _parquet(path: Path) -> Any:
     try:
         import pyarrow.parquet
     except ImportError:
-        raise ConfigError(f"{path}: parquet needs the package pyarrow: pip install 'fluent-krone[export]'") from None
+        raise ConfigError(
+            f"{path}: parquet needs the package pyarrow: pip install 'fluent-krone[export]'"
+        ) from None
     try:
         return pyarrow.parquet.ParquetFile(path)
     except (pyarrow.ArrowException, OSError) as error:
@@ -144,7 +171,9 @@ class _Stamps:
 
     def __init__(self, path: Path) -> None:
         self._latest = (
-            datetime.fromtimestamp(path.stat().st_mtime, UTC) + timedelta(days=1) if path.exists() else _NEVER
+            datetime.fromtimestamp(path.stat().st_mtime, UTC) + timedelta(days=1)
+            if path.exists()
+            else _NEVER
         )
         self._known: tuple[str, int | None] = ("", None)  # stamps of one second come together
 
@@ -156,13 +185,19 @@ class _Stamps:
         if stamp != self._known[0]:
             self._known = stamp, self._parse(re.sub(r"[^A-Za-z0-9:]+", " ", stamp).strip())
         seconds = self._known[1]
-        return None if seconds is None else seconds + int((found["fraction"] or "").ljust(9, "0")[:9])
+        return (
+            None if seconds is None else seconds + int((found["fraction"] or "").ljust(9, "0")[:9])
+        )
 
     def _parse(self, stamp: str) -> int | None:
         day_format = "%b %d" if stamp[0].isalpha() else "%m %d" if stamp[2] == " " else "%m%d"
-        for year in range(self._latest.year, self._latest.year - 8, -1):  # a leap day needs its year
+        for year in range(
+            self._latest.year, self._latest.year - 8, -1
+        ):  # a leap day needs its year
             try:
-                moment = datetime.strptime(f"{year} {stamp}", f"%Y {day_format} %H:%M:%S").replace(tzinfo=UTC)
+                moment = datetime.strptime(f"{year} {stamp}", f"%Y {day_format} %H:%M:%S").replace(
+                    tzinfo=UTC
+                )
             except ValueError:
                 continue
             if moment <= self._latest:

@@ -44,4 +44,6 @@ _NEW = "-newkey rsa:2048 -nodes -days 1"
 
 
 def _openssl(directory: Path, arguments: str) -> None:
-    subprocess.run(["openssl", *arguments.split()], cwd=directory, check=True, capture_output=True, timeout=60)
+    subprocess.run(
+        ["openssl", *arguments.split()], cwd=directory, check=True, capture_output=True, timeout=60
+    )

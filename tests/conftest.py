@@ -19,7 +19,9 @@ settings.load_profile("untimed")
 @pytest.fixture(scope="session")
 def shared_data() -> Path:
     """The data folder beside the repository. Absent, it skips the test; in CI (`CI` is set) it fails it."""
-    path = Path(os.environ.get("FLUENT_KRONE_DATA") or Path(__file__).parents[2] / "shared" / "data")
+    path = Path(
+        os.environ.get("FLUENT_KRONE_DATA") or Path(__file__).parents[2] / "shared" / "data"
+    )
     if not path.is_dir():
         if os.environ.get("CI"):
             pytest.fail(f"../shared/data is absent, which CI must have: {path}")

@@ -51,13 +51,20 @@ class Outcome:
 async def under_attack(bundle: Path, attack: Attack, scale: float) -> Outcome:
     """Attack a `serve` of its own, while one client keeps its connection and another connects anew for each chunk."""
     outcome = Outcome()
-    flags = ["--max-frame-size=16m", "--max-inflated-size=32m", "--max-pending-size=32m", *attack.flags]
+    flags = [
+        "--max-frame-size=16m",
+        "--max-inflated-size=32m",
+        "--max-pending-size=32m",
+        *attack.flags,
+    ]
     env = {"FLUENT_KRONE_SHARED_KEY": attack.key} if attack.key else {}
     async with serving(bundle, *flags, **env) as served:
         over = asyncio.Event()
         first = asyncio.Event()
         clients = [
-            asyncio.create_task(_well_behaved(served.port, outcome, over, first, attack.key, anew=anew))
+            asyncio.create_task(
+                _well_behaved(served.port, outcome, over, first, attack.key, anew=anew)
+            )
             for anew in (False, True)
         ]
         await first.wait()
@@ -76,7 +83,12 @@ async def under_attack(bundle: Path, attack: Attack, scale: float) -> Outcome:
 
 
 async def _well_behaved(
-    port: int, outcome: Outcome, over: asyncio.Event, first: asyncio.Event, key: str | None, anew: bool
+    port: int,
+    outcome: Outcome,
+    over: asyncio.Event,
+    first: asyncio.Event,
+    key: str | None,
+    anew: bool,
 ) -> None:
     sink = ForwardSink("127.0.0.1", port, shared_key=key)
     for number in itertools.count():
@@ -137,7 +149,9 @@ async def bombs(port: int, scale: float) -> None:
 
 async def gigabyte_headers(port: int, scale: float) -> None:
     """Headers that promise a gigabyte, of each kind, and as much as the door takes after them."""
-    heads = [b"\x92\xa3app" + kind + b"\x40\x00\x00\x00" for kind in (b"\xc6", b"\xdb", b"\xdd", b"\xdf")]
+    heads = [
+        b"\x92\xa3app" + kind + b"\x40\x00\x00\x00" for kind in (b"\xc6", b"\xdb", b"\xdd", b"\xdf")
+    ]
     heads += [b"\xc9\x40\x00\x00\x00\x01", b"\xdd\x40\x00\x00\x00"]
     await asyncio.gather(*(_send(port, head + bytes(20 * MIB)) for head in heads))
 
@@ -156,7 +170,9 @@ async def wrong_keys(port: int, scale: float) -> None:
     async def guess(number: int) -> None:
         async with _connected(port) as (reader, writer):
             with contextlib.suppress(OSError):
-                ping, _ = ClientHandshake(f"guess {number}", "guesser").ping(await reader.read(1000))
+                ping, _ = ClientHandshake(f"guess {number}", "guesser").ping(
+                    await reader.read(1000)
+                )
                 writer.write(ping)
                 await reader.read()
 
@@ -217,7 +233,9 @@ _PER_CLIENT = MIB  # what asyncio and the kernel's copy of a connection may cost
 ATTACKS = {
     "bombs": Attack(bombs, 224 * MIB),
     "gigabyte headers": Attack(gigabyte_headers, 200 * MIB, ("reason=bad_frame",)),
-    "silent crowd": Attack(silent_crowd, 64 * _PER_CLIENT, ("silent connection closed",), ("--max-connections=64",)),
+    "silent crowd": Attack(
+        silent_crowd, 64 * _PER_CLIENT, ("silent connection closed",), ("--max-connections=64",)
+    ),
     "wrong keys": Attack(wrong_keys, 64 * MIB, ("reason=shared_key mismatch",), key=KEY),
     "slow frames": Attack(slow_frames, 384 * MIB),
     "garbage": Attack(garbage, 160 * MIB, ("set_aside_undecodable",)),

@@ -73,7 +73,10 @@ def message(text: str, **fields: Any) -> Reply:
             "type": "message",
             "role": "assistant",
             "model": "claude-haiku-5-5",
-            "content": [{"type": "thinking", "thinking": "", "signature": "x"}, {"type": "text", "text": text}],
+            "content": [
+                {"type": "thinking", "thinking": "", "signature": "x"},
+                {"type": "text", "text": text},
+            ],
             "stop_reason": "end_turn",
             "stop_sequence": None,
             "usage": USAGE,
@@ -104,7 +107,9 @@ def text(words: str, **fields: Any) -> Behaviour:
 
 def slow(after_s: float) -> Behaviour:
     """The good answer, late."""
-    return lambda body: Reply(200, {"content-type": "application/json"}, good(body).body, after_s=after_s)
+    return lambda body: Reply(
+        200, {"content-type": "application/json"}, good(body).body, after_s=after_s
+    )
 
 
 def drips(_: dict[str, Any]) -> Reply:
@@ -114,7 +119,10 @@ def drips(_: dict[str, Any]) -> Reply:
 
 def error(status: int, **headers: str) -> Behaviour:
     """An error as the API words them, the key it was asked with included: some gateways echo it."""
-    reply = {"type": "error", "error": {"type": "some_error", "message": "refused: x-api-key sk-test-key-123"}}
+    reply = {
+        "type": "error",
+        "error": {"type": "some_error", "message": "refused: x-api-key sk-test-key-123"},
+    }
     return lambda _: as_json(status, reply, **headers)
 
 
@@ -178,7 +186,9 @@ class MessagesAPI:
         """The reply to a request, after its wait. The server calls it."""
         with self._lock:
             self.requests.append(request)
-            behaviour = self._behaviours.pop(0) if len(self._behaviours) > 1 else self._behaviours[0]
+            behaviour = (
+                self._behaviours.pop(0) if len(self._behaviours) > 1 else self._behaviours[0]
+            )
             self._at_once += 1
             self.most_at_once = max(self.most_at_once, self._at_once)
         try:

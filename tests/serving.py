@@ -112,5 +112,7 @@ async def http_get(port: int, path: str) -> tuple[int, str]:
 
 def samples(exposition: str, names: Sequence[str]) -> list[float]:
     """Values of these samples, labels included in the name, in a /metrics page."""
-    values = dict(line.rsplit(" ", 1) for line in exposition.splitlines() if not line.startswith("#"))
+    values = dict(
+        line.rsplit(" ", 1) for line in exposition.splitlines() if not line.startswith("#")
+    )
     return [float(values[name]) for name in names]

@@ -15,10 +15,10 @@ import msgpack
 from fluent_krone.core.engine import Engine, Limits
 from fluent_krone.core.hierarchy import Hierarchy, Leaf
 from fluent_krone.core.localise import NestedDetector
-from fluent_krone.core.records import InputSettings
 from fluent_krone.core.sessions import SessionSettings
 from fluent_krone.detect.bundle import Golden, write_bundle
 from fluent_krone.detect.local_context import LocalContext
+from fluent_krone.reading.records import InputSettings
 from fluent_krone.types import LEVELS, Finding, Level
 
 S = 10**9
@@ -36,7 +36,9 @@ ROWS = [
 ]
 OPEN, OPENED, GOING, ARRIVED, STUCK, CLOSE, BYE = range(len(ROWS))
 UNKNOWN = len(ROWS)
-MESSAGES = [row[0].replace("<num>", "3").replace("<*>", "bob") for row in ROWS] + ["fire in the machine room 9"]
+MESSAGES = [row[0].replace("<num>", "3").replace("<*>", "bob") for row in ROWS] + [
+    "fire in the machine room 9"
+]
 
 NORMAL = [
     (OPEN, OPENED, CLOSE),
@@ -50,7 +52,9 @@ def tree(**options: Any) -> Hierarchy:
     return Hierarchy([Leaf(*row[:4]) for row in ROWS], **options)
 
 
-def patterns_of(hierarchy: Hierarchy, sessions: Iterable[Sequence[int]]) -> dict[Level, list[tuple[int, ...]]]:
+def patterns_of(
+    hierarchy: Hierarchy, sessions: Iterable[Sequence[int]]
+) -> dict[Level, list[tuple[int, ...]]]:
     seen: dict[Level, set[tuple[int, ...]]] = {level: set() for level in LEVELS}
     for keys in sessions:
         for seq in hierarchy.decompose(keys):
@@ -66,7 +70,8 @@ def counts() -> list[int]:
 def write_lift_bundle(path: Path, **overrides: Any) -> None:
     """Write the bundle into `path`, with some of `write_bundle`'s arguments in place of ours."""
     golden = [
-        Golden(records=tuple({"message": MESSAGES[k], "ride": "1"} for k in keys), findings=()) for keys in NORMAL
+        Golden(records=tuple({"message": MESSAGES[k], "ride": "1"} for k in keys), findings=())
+        for keys in NORMAL
     ]
     content: dict[str, Any] = {
         "name": "lift",
@@ -106,7 +111,9 @@ def lift_engine(
 def gzipped(frame: bytes) -> bytes:
     """A PackedForward frame as CompressedPackedForward."""
     tag, entries, option = msgpack.unpackb(frame)
-    return bytes(msgpack.packb([tag, gzip.compress(entries, mtime=0), option | {"compressed": "gzip"}]))
+    return bytes(
+        msgpack.packb([tag, gzip.compress(entries, mtime=0), option | {"compressed": "gzip"}])
+    )
 
 
 def event(key: str, log_key: int, at_s: float | None = 0) -> tuple[int | None, dict[bytes, Any]]:
@@ -115,7 +122,9 @@ def event(key: str, log_key: int, at_s: float | None = 0) -> tuple[int | None, d
     return None if at_s is None else T0 + round(at_s * S), record
 
 
-def ride(key: str, log_keys: Sequence[int], at_s: float = 0) -> list[tuple[int | None, dict[bytes, Any]]]:
+def ride(
+    key: str, log_keys: Sequence[int], at_s: float = 0
+) -> list[tuple[int | None, dict[bytes, Any]]]:
     """A ride's lines, one a second."""
     return [event(key, log_key, at_s + i) for i, log_key in enumerate(log_keys)]
 

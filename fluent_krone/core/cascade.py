@@ -32,7 +32,9 @@ class Clearing:
     nested_clears: bool = True
     counts_flag: bool = False
 
-    def finds_abnormal(self, unseen: bool, nested: Callable[[], bool], new_counts: Callable[[], bool]) -> bool:
+    def finds_abnormal(
+        self, unseen: bool, nested: Callable[[], bool], new_counts: Callable[[], bool]
+    ) -> bool:
         """The verdict, where a session has an unseen pattern or not; the others are asked only where they have a say.
 
         `nested`: is the density below its threshold; `new_counts`: had no normal session these counts.
@@ -83,7 +85,9 @@ class Cascade:
         return verdict
 
     def _judge(self, state: State, keys: Sequence[int]) -> Verdict | None:
-        unseen = state.tainted or not all(map(self._patterns.is_normal, self.tracker.closed_by_end(state, keys)))
+        unseen = state.tainted or not all(
+            map(self._patterns.is_normal, self.tracker.closed_by_end(state, keys))
+        )
         if self._is_abnormal(unseen, keys):
             return self._verdict(keys, self._abnormal_seqs(keys) if unseen else [])
         return None
@@ -119,13 +123,31 @@ class Cascade:
 
     def _verdict(self, keys: Sequence[int], abnormal: list[Seq], *, ended: bool = True) -> Verdict:
         density = self.nested.density(keys) if self.nested is not None else None
-        flagged = self.nested is not None and density is not None and self.nested.is_abnormal(density.score)
-        place = localise(keys, abnormal, self._hierarchy, self._patterns, self.nested, by_counts=flagged, ended=ended)
-        level: Level = next((level for level in LEVELS if any(seq.level == level for seq in abnormal)), "entity")
+        flagged = (
+            self.nested is not None
+            and density is not None
+            and self.nested.is_abnormal(density.score)
+        )
+        place = localise(
+            keys,
+            abnormal,
+            self._hierarchy,
+            self._patterns,
+            self.nested,
+            by_counts=flagged,
+            ended=ended,
+        )
+        level: Level = next(
+            (level for level in LEVELS if any(seq.level == level for seq in abnormal)), "entity"
+        )
         if self.nested is not None and density is not None and (flagged or not abnormal):
             detector, score, threshold = self.nested.name, density.score, self.nested.threshold
             if not flagged:
-                detector, score, threshold = COUNTS, max(place.distance, 1.0), 0.0  # maybe only runs are new
+                detector, score, threshold = (
+                    COUNTS,
+                    max(place.distance, 1.0),
+                    0.0,
+                )  # maybe only runs are new
         else:
             detector, threshold = self._patterns.name, self._patterns.threshold
             score = max(self._patterns.score(seq)[0] for seq in abnormal if seq.level == level)

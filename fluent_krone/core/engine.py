@@ -16,14 +16,14 @@ from typing import Any, Literal
 from lru import LRU
 
 from ..errors import RecordError, SnapshotError
+from ..reading.events import EventReader
+from ..reading.records import InputSettings, RecordReader, SessionKey
+from ..reading.templates import TemplateMatcher, novel_shape, template_id
 from ..types import Finding, Verdict
 from .cascade import Cascade, Clearing
-from .events import EventReader
 from .hierarchy import Hierarchy
 from .localise import NestedDetector, SeqDetector
-from .records import InputSettings, RecordReader, SessionKey
 from .sessions import Session, Sessionizer, SessionSettings
-from .templates import TemplateMatcher, novel_shape, template_id
 
 SNAPSHOT_VERSION = 1
 NOVELTIES_KEPT = 10_000
@@ -83,38 +83,58 @@ class Engine:
         self.counters: Counter[str] = Counter()  # records, events, …
         self.set_aside: Counter[str] = Counter()  # by reason: records that became no event
         self.reader = RecordReader(
-            input_settings, max_message_size=limits.max_message_size, max_keys=limits.max_keys_per_record
+            input_settings,
+            max_message_size=limits.max_message_size,
+            max_keys=limits.max_keys_per_record,
         )
         self.matcher = TemplateMatcher(templates, limits.cache_size, unmatched=hierarchy.unknown)
         self.events = EventReader(self.reader, self.matcher, limits.cache_size)
-        self.sessions = Sessionizer(session_settings, max_sessions=limits.max_sessions, remembered=limits.cache_size)
+        self.sessions = Sessionizer(
+            session_settings, max_sessions=limits.max_sessions, remembered=limits.cache_size
+        )
         self.cascade = Cascade(hierarchy, patterns, nested, clearing, limits.cache_size)
         self.tracker = self.cascade.tracker
         self.on_close: Callable[[Session], None] | None = None  # told of every instance that ends
         self.watermark = 0  # largest event time believed, ns UTC
         self._templates = templates
         self._novel = frozenset(i for i, known in enumerate([*seen, False]) if not known)
-        self._end_keys = frozenset(i for i, text in enumerate(templates) if text in session_settings.end_templates)
+        self._end_keys = frozenset(
+            i for i, text in enumerate(templates) if text in session_settings.end_templates
+        )
         self._special = self._novel | self._end_keys
         self._fed_at = 0
         self._clock = 0  # stream time: the watermark, or arrival times with `idle_clock wall`
         self._leaps = 0
-        self._novelties: Any = LRU(NOVELTIES_KEPT)  # novel template → [stream time of its alert, events since]
+        self._novelties: Any = LRU(
+            NOVELTIES_KEPT
+        )  # novel template → [stream time of its alert, events since]
         self._told_since, self._told = 0, 0  # novelties, in the interval that began then
         self._numbers = 0  # given to parts of sessions so far
         self._dropped = array("q")  # parts that hold nothing any more, since the last `changes`
-        self._noted: dict[bytes, list[int]] | None = None  # novelties since then; None: nobody asks for changes
+        self._noted: dict[bytes, list[int]] | None = (
+            None  # novelties since then; None: nobody asks for changes
+        )
         self._everything = True  # the next `changes` are all there is
 
-    def feed(self, tag: str, events: Iterable[tuple[int | None, Any]], now_ns: int) -> list[Finding]:
+    def feed(
+        self, tag: str, events: Iterable[tuple[int | None, Any]], now_ns: int
+    ) -> list[Finding]:
         """Take a chunk's events `(time_ns, record)` that arrive at wall time `now_ns`.
 
         A record that can't be an event is counted in `set_aside` by its reason and the rest goes on.
         """
         findings: list[Finding] = []
         read, work_out = self.events.read, self.tracker.work_out
-        find, to_end, idle_ns = self.sessions.open.get, self.sessions.open.move_to_end, self.sessions.idle_ns
-        special, most_events, most_lines = self._special, self.session_settings.max_events, self.limits.keep_lines
+        find, to_end, idle_ns = (
+            self.sessions.open.get,
+            self.sessions.open.move_to_end,
+            self.sessions.idle_ns,
+        )
+        special, most_events, most_lines = (
+            self._special,
+            self.session_settings.max_events,
+            self.limits.keep_lines,
+        )
         own_time, by_stream = self.reader.has_time, self.limits.idle_clock == "stream"
         tag_bytes = tag.encode("utf-8", "surrogateescape")
         latest = now_ns + int(self.limits.max_future * _NS)
@@ -151,7 +171,9 @@ class Engine:
                 log_keys = session.keys
                 log_keys.append(log_key)
                 state = session.state
-                session.state = state = state.next.get(log_key) or work_out(state, log_key, log_keys)
+                session.state = state = state.next.get(log_key) or work_out(
+                    state, log_key, log_keys
+                )
                 session.last_ns = time_ns
                 length = len(log_keys)
                 if length <= most_lines:
@@ -197,7 +219,9 @@ class Engine:
         try:
             self._restore(snapshot)
         except (LookupError, ValueError, TypeError, AttributeError, OverflowError) as error:
-            raise SnapshotError(f"saved state is damaged ({error.__class__.__name__}: {error})") from None
+            raise SnapshotError(
+                f"saved state is damaged ({error.__class__.__name__}: {error})"
+            ) from None
 
     def resume(self, now_ns: int) -> None:
         """Go on after a pause: while nobody listened no session was idle."""
@@ -210,7 +234,10 @@ class Engine:
         self._everything = True
         self.counters, self.set_aside = other.counters, other.set_aside
         self.sessions.over_cap = other.sessions.over_cap
-        self.reader.keys_over_cap, self.reader.messages_cut = other.reader.keys_over_cap, other.reader.messages_cut
+        self.reader.keys_over_cap, self.reader.messages_cut = (
+            other.reader.keys_over_cap,
+            other.reader.messages_cut,
+        )
         self.tracker.misses += other.tracker.misses
         self.on_close = other.on_close
 
@@ -241,7 +268,12 @@ class Engine:
             novelties, started = list(self._noted.items()), self.sessions.started
             found = self._clocks() | {"novelties": novelties, "sessions": parts, "started": started}
         found["dropped"] = self._dropped
-        self._dropped, self._noted, self.sessions.started, self._everything = array("q"), {}, [], False
+        self._dropped, self._noted, self.sessions.started, self._everything = (
+            array("q"),
+            {},
+            [],
+            False,
+        )
         return found
 
     def shed(self, count: int) -> list[Finding]:
@@ -313,7 +345,9 @@ class Engine:
             session = Session(key, tag, opened, first_ns, instance, ordinal, start, limit, deadline)
             self.sessions.open[key] = session
         if since != len(session.keys):
-            raise ValueError(f"a session of {len(session.keys)} events can't go on with event {since}")
+            raise ValueError(
+                f"a session of {len(session.keys)} events can't go on with event {since}"
+            )
         session.opened = opened
         # Shorter settings hold for it too; and whose deadline is late would hide the sessions behind it.
         session.limit = min(limit, self.sessions.limit(opened))
@@ -343,7 +377,9 @@ class Engine:
             if len(findings) >= _MOST_FINDINGS:
                 break
 
-    def _special_event(self, session: Session, log_key: int, text: bytes, findings: list[Finding]) -> None:
+    def _special_event(
+        self, session: Session, log_key: int, text: bytes, findings: list[Finding]
+    ) -> None:
         """What few events need: an early verdict, a new template, the event that ends its session."""
         if session.state.decided and not session.alerted:
             session.alerted = True
@@ -367,7 +403,9 @@ class Engine:
             session.alerted = True
             findings.append(self._sequence(session, verdict, "end"))
 
-    def _sequence(self, session: Session, verdict: Verdict, decided: Literal["early", "end"]) -> Finding:
+    def _sequence(
+        self, session: Session, verdict: Verdict, decided: Literal["early", "end"]
+    ) -> Finding:
         self.counters["flagged"] += 1
         self.counters[f"flagged_{verdict.detector}"] += 1
         self.counters[f"decided_{decided}"] += 1
@@ -398,7 +436,9 @@ class Engine:
         both = zip(session.keys, session.lines, strict=False)
         return tuple(novel_shape(line) for key, line in both if key == unknown)
 
-    def _novelty(self, session: Session, log_key: int, text: bytes, findings: list[Finding]) -> None:
+    def _novelty(
+        self, session: Session, log_key: int, text: bytes, findings: list[Finding]
+    ) -> None:
         """One `unseen_template` finding per template and `novelty_interval`; later ones are counted."""
         known = log_key != self.hierarchy.unknown
         self.counters["unseen" if known else "unmatched"] += 1

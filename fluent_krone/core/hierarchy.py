@@ -51,14 +51,17 @@ class Hierarchy:
         self._names: dict[Level, list[str]] = {level: [] for level in LEVELS}
         named = dict.fromkeys(row.entity for row in rows if not is_none(row.entity))
         for entity in named:
-            self._add_entity(entity, [i for i, row in enumerate(rows) if row.entity == entity], none_actions)
+            self._add_entity(
+                entity, [i for i, row in enumerate(rows) if row.entity == entity], none_actions
+            )
         for i, row in enumerate(rows):
             if is_none(row.entity):
                 self._add_entity(row.entity, [i], "separate")
         self._add_entity(UNKNOWN, [self.unknown], "separate")
         # The first log key under each node, for its words.
         self._leaf: dict[Level, dict[int, int]] = {
-            level: {node: leaf for leaf, node in reversed(list(enumerate(self.nodes(level))))} for level in LEVELS
+            level: {node: leaf for leaf, node in reversed(list(enumerate(self.nodes(level))))}
+            for level in LEVELS
         }
 
     def _add_entity(self, entity: str, members: list[int], none_actions: NoneActions) -> None:
@@ -100,7 +103,9 @@ class Hierarchy:
     def steps(self, key: int) -> tuple[str | None, str | None, str | None]:
         """Entity, action and status of a log key; None where the tree leaves one open."""
         row = self.rows[key]
-        entity, action, status = (None if is_none(step) else step for step in (row.entity, row.action, row.status))
+        entity, action, status = (
+            None if is_none(step) else step for step in (row.entity, row.action, row.status)
+        )
         return entity, action, status
 
     def nodes(self, level: Level) -> list[int]:
@@ -115,8 +120,12 @@ class Hierarchy:
         if not keys:
             return []
         whole = len(keys)
-        status = [self.seq("status", keys, *span) for span in runs([self.action_of[k] for k in keys])]
-        action = [self.seq("action", keys, *span) for span in runs([self.entity_of[k] for k in keys])]
+        status = [
+            self.seq("status", keys, *span) for span in runs([self.action_of[k] for k in keys])
+        ]
+        action = [
+            self.seq("action", keys, *span) for span in runs([self.entity_of[k] for k in keys])
+        ]
         return [*status, *action, self.seq("entity", keys, 0, whole)]
 
     def seq(self, level: Level, keys: Sequence[int], start: int, end: int) -> Seq:

@@ -22,13 +22,17 @@ from typing import Any, Protocol
 from ..types import LEVELS, Evidence, Level, Seq
 from .hierarchy import Hierarchy, runs
 
-SEVERE = re.compile(r"\b(?:fatal|panic|emerg(?:ency)?|crit(?:ical)?|catastroph\w*|corrupt\w*|crash\w*)\b", re.I)
+SEVERE = re.compile(
+    r"\b(?:fatal|panic|emerg(?:ency)?|crit(?:ical)?|catastroph\w*|corrupt\w*|crash\w*)\b", re.I
+)
 ERROR = re.compile(
     r"\b(?:err(?:or)?s?|fail\w*|exceptions?|denied|refused|reject\w*|unreachable|time[d-]?\s?out|invalid|cannot|unable|lost"
     r"|offline|faults?|bad|abort\w*|warning|missing)\b",
     re.I,
 )
-_MOST_ALIGNED = 300  # events; longer sessions are compared by counts alone: aligning takes the square of them
+_MOST_ALIGNED = (
+    300  # events; longer sessions are compared by counts alone: aligning takes the square of them
+)
 _COMPARED = 3  # of the nearest normal sessions, event by event
 _CUT_SHORT = 0.8  # a session this like the beginning of a longer normal one was cut short
 
@@ -141,7 +145,9 @@ def severity(text: str) -> int:
     return 2 if SEVERE.search(text) else 1 if ERROR.search(text) else 0
 
 
-def _nearest_normal(keys: Sequence[int], nested: NestedDetector | None, ended: bool) -> tuple[int, ...]:
+def _nearest_normal(
+    keys: Sequence[int], nested: NestedDetector | None, ended: bool
+) -> tuple[int, ...]:
     """Of the nearest normal sessions by counts, the one that runs most alike; for one cut short, one that it begins."""
     if nested is None:
         return ()
@@ -152,14 +158,18 @@ def _nearest_normal(keys: Sequence[int], nested: NestedDetector | None, ended: b
     whole = [(other if ended else other[: len(keys)], other) for other in nearest[:_COMPARED]]
     likeness, best = _likest(matcher, whole)
     if ended:
-        longer = [tuple(nested.normal[i]) for i in nested.density(keys, ended=False).nearest[:_COMPARED]]
+        longer = [
+            tuple(nested.normal[i]) for i in nested.density(keys, ended=False).nearest[:_COMPARED]
+        ]
         begins, longest = _likest(matcher, [(other[: len(keys)], other) for other in longer])
         if begins > max(likeness, _CUT_SHORT) and len(longest) > len(keys):
             return longest
     return best
 
 
-def _likest(matcher: Any, others: Sequence[tuple[Sequence[int], tuple[int, ...]]]) -> tuple[float, tuple[int, ...]]:
+def _likest(
+    matcher: Any, others: Sequence[tuple[Sequence[int], tuple[int, ...]]]
+) -> tuple[float, tuple[int, ...]]:
     """The likeness of the likest, and what stands beside it. The exact ratio is dear: bounds rule most of them out."""
     best: tuple[float, tuple[int, ...]] = (-1.0, ())
     for compared, other in others:
@@ -170,14 +180,20 @@ def _likest(matcher: Any, others: Sequence[tuple[Sequence[int], tuple[int, ...]]
 
 
 def _score_counts(
-    scores: list[float], keys: Sequence[int], normal: Sequence[int], nested: NestedDetector, hierarchy: Hierarchy
+    scores: list[float],
+    keys: Sequence[int],
+    normal: Sequence[int],
+    nested: NestedDetector,
+    hierarchy: Hierarchy,
 ) -> None:
     """A log key's excess over the nearest normal session is shared by those of its events that have no counterpart."""
     here, there = Counter(keys), Counter(normal)
     alone = _without_counterpart(keys, normal)
     for key, n in here.items():
         if n > there[key]:
-            excess = nested.excess(key, n, there[key]) * (1 + severity(hierarchy.rows[key].template))
+            excess = nested.excess(key, n, there[key]) * (
+                1 + severity(hierarchy.rows[key].template)
+            )
             events = [event for event in alone if keys[event] == key]
             if len(events) < n - there[key]:
                 events = [event for event, other in enumerate(keys) if other == key]
@@ -193,7 +209,9 @@ def _without_counterpart(keys: Sequence[int], normal: Sequence[int]) -> list[int
     return [head + event for _, start, end, _, _ in changes for event in range(start, end)]
 
 
-def _aligned(one: Sequence[int], other: Sequence[int]) -> tuple[int, list[tuple[str, int, int, int, int]]]:
+def _aligned(
+    one: Sequence[int], other: Sequence[int]
+) -> tuple[int, list[tuple[str, int, int, int, int]]]:
     """How many events two sessions begin with alike, and the opcodes from there on that are not `equal`.
 
     Only what lies between like ends is aligned: in a session that repeats itself the longest common run may lie a round
@@ -202,7 +220,9 @@ def _aligned(one: Sequence[int], other: Sequence[int]) -> tuple[int, list[tuple[
     short = min(len(one), len(other))
     head = next((i for i in range(short) if one[i] != other[i]), short)
     tail = next((i for i in range(short - head) if one[-1 - i] != other[-1 - i]), short - head)
-    matcher = SequenceMatcher(None, one[head : len(one) - tail], other[head : len(other) - tail], autojunk=False)
+    matcher = SequenceMatcher(
+        None, one[head : len(one) - tail], other[head : len(other) - tail], autojunk=False
+    )
     return head, [opcode for opcode in matcher.get_opcodes() if opcode[0] != "equal"]
 
 
@@ -280,7 +300,10 @@ def _evidence(
     """Against the nearest normal session; without one, against the nearest pattern of the first unseen Seq."""
     if normal:
         level: Level = "status"
-        have, want = [hierarchy.status_of[k] for k in keys], [hierarchy.status_of[k] for k in normal]
+        have, want = (
+            [hierarchy.status_of[k] for k in keys],
+            [hierarchy.status_of[k] for k in normal],
+        )
     else:
         seq = next(seq for level in LEVELS for seq in abnormal if seq.level == level)
         level, have, want = seq.level, list(seq.pattern), list(patterns.score(seq)[1])
@@ -288,7 +311,11 @@ def _evidence(
 
 
 def compare(
-    level: Level, have: Sequence[int], want: Sequence[int], hierarchy: Hierarchy, patterns: SeqDetector
+    level: Level,
+    have: Sequence[int],
+    want: Sequence[int],
+    hierarchy: Hierarchy,
+    patterns: SeqDetector,
 ) -> Evidence:
     """What `have` has more and less of than `want`, both nodes of `level`, in the tree's words."""
     here, there = Counter(have), Counter(want)

@@ -15,7 +15,7 @@ from typing import Any
 from lru import LRU
 
 from ..errors import ConfigError
-from .records import SessionKey
+from ..reading.records import SessionKey
 
 _NS = 1_000_000_000
 _FOREVER = 2**63
@@ -68,7 +68,9 @@ class Session:
 class Sessionizer:
     """Opens, finds and ends sessions. Ended ones come back in the order in which they ended."""
 
-    def __init__(self, settings: SessionSettings, *, max_sessions: int = 200_000, remembered: int = 200_000) -> None:
+    def __init__(
+        self, settings: SessionSettings, *, max_sessions: int = 200_000, remembered: int = 200_000
+    ) -> None:
         self.open: OrderedDict[SessionKey, Session] = OrderedDict()
         self._by_age: OrderedDict[SessionKey, Session] = OrderedDict()
         self.idle_ns = int(settings.idle_timeout * _NS)
@@ -78,9 +80,13 @@ class Sessionizer:
         self._instances: Any = LRU(remembered)  # key → instances so far
         self._starts: Any = LRU(remembered)  # (key, first event's time) → instances so far
         self.over_cap = 0
-        self.started: list[list[Any]] | None = None  # if it is a list: rows of `dump`, one for each start
+        self.started: list[list[Any]] | None = (
+            None  # if it is a list: rows of `dump`, one for each start
+        )
 
-    def start(self, key: SessionKey, tag: bytes, now: int, time_ns: int, state: Any) -> tuple[Session, list[Session]]:
+    def start(
+        self, key: SessionKey, tag: bytes, now: int, time_ns: int, state: Any
+    ) -> tuple[Session, list[Session]]:
         """Open an instance of `key`; with it come the sessions that it ends: of the same key, or to make room."""
         ended: list[Session] = []
         if (previous := self.open.get(key)) is not None:
@@ -95,7 +101,9 @@ class Sessionizer:
         if self.started is not None:
             self.started.append([key, instance, time_ns, ordinal + 1])
         limit = self.limit(now)
-        session = Session(key, tag, now, time_ns, instance, ordinal, state, limit, min(now + self.idle_ns, limit))
+        session = Session(
+            key, tag, now, time_ns, instance, ordinal, state, limit, min(now + self.idle_ns, limit)
+        )
         self.open[key] = session
         if self._max_age_ns:
             self._by_age[key] = session
@@ -159,7 +167,9 @@ class Sessionizer:
     def dump(self) -> list[list[Any]]:
         """What was counted so far, least recent first: [key, instances, None, 0], [key, 0, first time, instances]."""
         instances = [[key, count, None, 0] for key, count in reversed(self._instances.items())]
-        return instances + [[key, 0, time_ns, count] for (key, time_ns), count in reversed(self._starts.items())]
+        return instances + [
+            [key, 0, time_ns, count] for (key, time_ns), count in reversed(self._starts.items())
+        ]
 
     def load(self, dumped: Iterable[Sequence[Any]]) -> None:
         """Count on from a dump, or from what `started` noted. Call it when `open` is as it was."""

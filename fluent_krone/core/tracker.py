@@ -37,7 +37,13 @@ class State:
     )
 
     def __init__(
-        self, events: int, entity: int, action: int, entity_start: int, action_start: int, tainted: bool
+        self,
+        events: int,
+        entity: int,
+        action: int,
+        entity_start: int,
+        action_start: int,
+        tainted: bool,
     ) -> None:
         self.events = events
         self.entity = entity

@@ -28,9 +28,9 @@ from ..config import Config
 from ..core.cascade import Clearing
 from ..core.engine import Engine, Limits
 from ..core.hierarchy import Hierarchy, Leaf
-from ..core.records import InputSettings, SessionKey, as_fields
 from ..core.sessions import SessionSettings
 from ..errors import BundleError, ConfigError
+from ..reading.records import InputSettings, SessionKey, as_fields
 from ..types import LEVELS, Finding, Level
 from .local_context import LocalContext
 from .nested_aware import NestedAware
@@ -132,7 +132,15 @@ def load_bundle(name: str) -> Bundle:
         raise
     except (OSError, UnicodeDecodeError) as error:
         raise BundleError(f"bundle {path}: {error}") from None
-    except (ValueError, KeyError, TypeError, IndexError, AttributeError, csv.Error, ConfigError) as error:
+    except (
+        ValueError,
+        KeyError,
+        TypeError,
+        IndexError,
+        AttributeError,
+        csv.Error,
+        ConfigError,
+    ) as error:
         raise BundleError(
             f"bundle {path} is malformed ({error.__class__.__name__}: {error}): export it again"
         ) from None
@@ -154,7 +162,9 @@ def _read(path: Path) -> Bundle:
     table = csv.reader(io.StringIO(content["hierarchy.csv"].decode(), newline=""))
     rows = [Leaf(*row[:4]) for row in list(table)[1:]]
     if [row.template for row in rows] != [entry["template"] for entry in templates]:
-        raise BundleError(f"bundle {path}: hierarchy.csv and templates.jsonl list different templates: export it again")
+        raise BundleError(
+            f"bundle {path}: hierarchy.csv and templates.jsonl list different templates: export it again"
+        )
     patterns = json.loads(content["patterns.json"])
     sessions = manifest["sessions"]
     hierarchy = Hierarchy(rows)
@@ -162,14 +172,20 @@ def _read(path: Path) -> Bundle:
     return Bundle(
         name=manifest["name"],
         hash=hashlib.sha256(raw).hexdigest()[:16],
-        input_settings=InputSettings(**manifest["input"] | {"session_key": tuple(manifest["input"]["session_key"])}),
-        session_settings=SessionSettings(**sessions | {"end_templates": tuple(sessions["end_templates"])}),
+        input_settings=InputSettings(
+            **manifest["input"] | {"session_key": tuple(manifest["input"]["session_key"])}
+        ),
+        session_settings=SessionSettings(
+            **sessions | {"end_templates": tuple(sessions["end_templates"])}
+        ),
         templates=tuple(entry["template"] for entry in templates),
         counts=tuple(entry["count"] for entry in templates),
         hierarchy=hierarchy,
         patterns=LocalContext({level: patterns[level] for level in LEVELS}),
         nested=_nested(content, hierarchy, path) if has_nested else None,
-        clearing=Clearing(detector["patterns_clear"], detector["nested_clears"], detector["counts_flag"]),
+        clearing=Clearing(
+            detector["patterns_clear"], detector["nested_clears"], detector["counts_flag"]
+        ),
         training=frozenset(content["training.txt"].decode().split()),
         golden=tuple(_golden(json.loads(line)) for line in _lines(content["golden.jsonl"])),
     )
@@ -199,7 +215,9 @@ def _verified(path: Path, hashes: dict[str, str]) -> bytes:
 
 
 def _lines(content: bytes) -> list[str]:
-    return content.decode().split("\n")[:-1]  # not splitlines: a template may hold U+2028 and the like
+    return content.decode().split("\n")[
+        :-1
+    ]  # not splitlines: a template may hold U+2028 and the like
 
 
 def _golden(entry: dict[str, Any]) -> Golden:
@@ -221,7 +239,9 @@ def outline(findings: Iterable[Finding]) -> tuple[tuple[str, str | None, int, in
     out = []
     for finding in findings:
         seq = finding.verdict.seq if finding.verdict else None
-        out.append((finding.kind, seq.level, seq.start, seq.end) if seq else (finding.kind, None, 0, 1))
+        out.append(
+            (finding.kind, seq.level, seq.start, seq.end) if seq else (finding.kind, None, 0, 1)
+        )
     return tuple(out)
 
 
@@ -279,21 +299,34 @@ def write_bundle(
             f"{len(rows)} templates, at most {MAX_TEMPLATES} fit: put wildcards where only values differ (--templates)"
         )
     with (path / "hierarchy.csv").open("w", newline="", encoding="utf-8") as file:
-        has_return = any("\r" in field for row in rows for field in row)  # which csv would write unquoted
-        writer = csv.writer(file, lineterminator="\n", quoting=csv.QUOTE_ALL if has_return else csv.QUOTE_MINIMAL)
+        has_return = any(
+            "\r" in field for row in rows for field in row
+        )  # which csv would write unquoted
+        writer = csv.writer(
+            file, lineterminator="\n", quoting=csv.QUOTE_ALL if has_return else csv.QUOTE_MINIMAL
+        )
         writer.writerow(("template", "entity", "action", "status", "source"))
         writer.writerows(rows)
-    templates = ({"template": row[0], "count": count} for row, count in zip(rows, counts, strict=True))
+    templates = (
+        {"template": row[0], "count": count} for row, count in zip(rows, counts, strict=True)
+    )
     _write_lines(path / "templates.jsonl", (json.dumps(t, ensure_ascii=False) for t in templates))
-    _write_lines(path / "golden.jsonl", (json.dumps(dataclasses.asdict(g), ensure_ascii=False) for g in golden))
+    _write_lines(
+        path / "golden.jsonl",
+        (json.dumps(dataclasses.asdict(g), ensure_ascii=False) for g in golden),
+    )
     _write_lines(path / "training.txt", sorted({key_hash(key) for key in training}))
     ordered = {level: sorted(patterns[level]) for level in LEVELS}
-    (path / "patterns.json").write_text(json.dumps(ordered, separators=(",", ":")) + "\n", encoding="utf-8")
+    (path / "patterns.json").write_text(
+        json.dumps(ordered, separators=(",", ":")) + "\n", encoding="utf-8"
+    )
     names = [*FILES, *extra_files]
     if nested is not None:
         names += NESTED_FILES
         (path / "nested_aware.onnx").write_bytes(nested.model)
-        fields = {name: value for name, value in dataclasses.asdict(nested).items() if name != "model"}
+        fields = {
+            name: value for name, value in dataclasses.asdict(nested).items() if name != "model"
+        }
         declared = json.dumps(fields, separators=(",", ":"))
         (path / "nested_aware.json").write_text(declared + "\n", encoding="utf-8")
     manifest = {
@@ -307,7 +340,9 @@ def write_bundle(
         "training": training_summary or {},
         "files": {file: hashlib.sha256((path / file).read_bytes()).hexdigest() for file in names},
     }
-    (path / "manifest.json").write_text(json.dumps(manifest, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
+    (path / "manifest.json").write_text(
+        json.dumps(manifest, indent=2, ensure_ascii=False) + "\n", encoding="utf-8"
+    )
 
 
 def _write_lines(path: Path, lines: Iterable[str]) -> None:

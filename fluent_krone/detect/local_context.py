@@ -35,14 +35,21 @@ class LocalContext:
     threshold = 0.0
 
     def __init__(
-        self, patterns: Mapping[Level, Iterable[Sequence[int]]], automaton: Automaton = "off", cache_size: int = 20_000
+        self,
+        patterns: Mapping[Level, Iterable[Sequence[int]]],
+        automaton: Automaton = "off",
+        cache_size: int = 20_000,
     ) -> None:
         self.patterns: dict[Level, dict[Pattern, None]] = {
             level: dict.fromkeys(tuple(p) for p in patterns[level]) for level in LEVELS
         }
         self._automaton = automaton
-        self._pairs = {level: {pair for p in self.patterns[level] for pair in pairwise(p)} for level in LEVELS}
-        self._known = {level: {node for p in self.patterns[level] for node in p} for level in LEVELS}
+        self._pairs = {
+            level: {pair for p in self.patterns[level] for pair in pairwise(p)} for level in LEVELS
+        }
+        self._known = {
+            level: {node for p in self.patterns[level] for node in p} for level in LEVELS
+        }
         self._counts: dict[Level, _NodeCounts] = {}  # made when the first alert asks
         self._scores: Any = LRU(cache_size)
 
@@ -84,7 +91,9 @@ class _NodeCounts:
 
     def __init__(self, patterns: list[Pattern]) -> None:
         self._patterns = patterns
-        self._column = {node: i for i, node in enumerate(sorted({node for p in patterns for node in p}))}
+        self._column = {
+            node: i for i, node in enumerate(sorted({node for p in patterns for node in p}))
+        }
         self._matrix = np.stack([self._row(p) for p in patterns])
 
     def closest(self, pattern: Pattern, count: int) -> list[Pattern]:
@@ -101,7 +110,9 @@ class _NodeCounts:
 
 def _alike_at_first(a: Pattern, b: Pattern) -> int:
     """Nodes until they part: of equally near patterns the one that parts last shows where a Seq went wrong."""
-    return next((i for i, (x, y) in enumerate(zip(a, b, strict=False)) if x != y), min(len(a), len(b)))
+    return next(
+        (i for i, (x, y) in enumerate(zip(a, b, strict=False)) if x != y), min(len(a), len(b))
+    )
 
 
 def _edit_distance(a: Pattern, b: Pattern, limit: int = 100) -> float:

@@ -27,7 +27,11 @@ from .onnx import load_model
 
 Kind = Literal["key", "entity", "action"]
 Feature = tuple[Kind, int]  # a log key, or a node that had a run
-KIND_WEIGHT: Mapping[Kind, float] = {"key": 1.0, "entity": 0.5, "action": 0.5}  # runs move with harmless interleaving
+KIND_WEIGHT: Mapping[Kind, float] = {
+    "key": 1.0,
+    "entity": 0.5,
+    "action": 0.5,
+}  # runs move with harmless interleaving
 
 # How much what a session lacks counts, beside what it has too much of, when the nearest normal session is looked for.
 _MISSING_SHARE, _MISSING_SHARE_YET = 0.3, 0.02
@@ -38,7 +42,10 @@ def nested_counts(log_keys: Sequence[int], hierarchy: Hierarchy) -> Counter[Feat
     counts: Counter[Feature] = Counter()
     for key, n in Counter(log_keys).items():
         counts["key", key] = n
-    layers: tuple[tuple[Kind, list[int]], ...] = (("entity", hierarchy.entity_of), ("action", hierarchy.action_of))
+    layers: tuple[tuple[Kind, list[int]], ...] = (
+        ("entity", hierarchy.entity_of),
+        ("action", hierarchy.action_of),
+    )
     for kind, node_of in layers:
         nodes = [node_of[key] for key in log_keys]
         for node, n in Counter(nodes[start] for start, _ in runs(nodes)).items():
@@ -70,7 +77,9 @@ def sparse_vector(
             values.append(magnitude(feature, count))
     if unseen:
         index.append(len(columns))
-        values.append(math.sqrt(math.fsum(unseen)))  # exact, so in any order: a longer session never has less
+        values.append(
+            math.sqrt(math.fsum(unseen))
+        )  # exact, so in any order: a longer session never has less
     return np.array(index, dtype=np.int64), np.array(values, dtype=np.float32)
 
 
@@ -124,7 +133,9 @@ class NestedAware:
         self._cache: Any = LRU(cache_size)
         self.latency = Histogram()  # of the model's runs
         if len(weights) != len(columns) + 1:
-            raise BundleError(f"{where}: {len(weights)} weights for {len(columns)} columns and the unseen one")
+            raise BundleError(
+                f"{where}: {len(weights)} weights for {len(columns)} columns and the unseen one"
+            )
 
     def density(self, log_keys: Sequence[int], *, ended: bool = True) -> Density:
         """Score, bound and nearest normal sessions of `log_keys`; sessions of equal counts are judged once.
@@ -135,7 +146,9 @@ class NestedAware:
         key = (ended, frozenset(counts.items()))
         found: Density | None = self._cache.get(key)
         if found is None:
-            found = self._cache[key] = self._run(counts, _MISSING_SHARE if ended else _MISSING_SHARE_YET)
+            found = self._cache[key] = self._run(
+                counts, _MISSING_SHARE if ended else _MISSING_SHARE_YET
+            )
         return found
 
     def is_abnormal(self, score: float) -> bool:

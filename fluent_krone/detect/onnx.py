@@ -26,4 +26,6 @@ def load_model(content: bytes, where: str) -> Any:
         return onnxruntime.InferenceSession(content, options, providers=["CPUExecutionProvider"])
     except Exception as error:  # onnxruntime's own exceptions share no base class
         reason, version = str(error).splitlines()[0][:200], onnxruntime.__version__
-        raise BundleError(f"{where} is no ONNX model that onnxruntime {version} runs: {reason}") from None
+        raise BundleError(
+            f"{where} is no ONNX model that onnxruntime {version} runs: {reason}"
+        ) from None

@@ -32,7 +32,9 @@ class Case:
     normal: tuple[tuple[int, ...], ...]  # nearest first
     evidence: str  # what the local evidence says
     lines: tuple[str, ...] = ()  # redacted; only where the operator allows them
-    may_clear: bool = False  # its score is in the uncertainty band, and the operator lets a model judge
+    may_clear: bool = (
+        False  # its score is in the uncertainty band, and the operator lets a model judge
+    )
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,7 +109,9 @@ def checked(answer: Answer, case: Case) -> Answer:
     seq = set(case.session[case.start : case.end])
     if not answer.steps or not seq.issuperset(answer.steps):
         raise NoAnswer("senseless")
-    if not 0 <= answer.confidence <= 1 or not all(_are_words(text) for text in (answer.summary, answer.cause)):
+    if not 0 <= answer.confidence <= 1 or not all(
+        _are_words(text) for text in (answer.summary, answer.cause)
+    ):
         raise NoAnswer("senseless")
     if len(answer.check) > MAX_WORDS:
         raise NoAnswer("senseless")

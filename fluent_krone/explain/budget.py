@@ -49,7 +49,12 @@ class Budget:
     """
 
     def __init__(
-        self, knowledge: Knowledge, tokens_per_hour: int, tokens_per_day: int, usd_per_hour: float, usd_per_day: float
+        self,
+        knowledge: Knowledge,
+        tokens_per_hour: int,
+        tokens_per_day: int,
+        usd_per_hour: float,
+        usd_per_day: float,
     ) -> None:
         self._knowledge = knowledge
         self._limits = (
@@ -94,8 +99,14 @@ class Budget:
     def _left(self, minute: int) -> tuple[int, int]:
         spent = [self._spent(minute - minutes, minute + _DAY) for minutes, _, _ in self._limits]
         return (
-            min(limit - tokens for (_, limit, _), (tokens, _) in zip(self._limits, spent, strict=True)),
-            min(limit - micro_usd for (_, _, limit), (_, micro_usd) in zip(self._limits, spent, strict=True)),
+            min(
+                limit - tokens
+                for (_, limit, _), (tokens, _) in zip(self._limits, spent, strict=True)
+            ),
+            min(
+                limit - micro_usd
+                for (_, _, limit), (_, micro_usd) in zip(self._limits, spent, strict=True)
+            ),
         )
 
     def _spent(self, first: int, last: int) -> tuple[int, int]:
@@ -106,7 +117,9 @@ class Budget:
         total = "SELECT coalesce(sum(tokens), 0), coalesce(sum(micro_usd), 0) FROM spent WHERE minute BETWEEN ? AND ?"
         ((tokens, micro_usd),) = self._knowledge.read(total, first, last)
         older = [booked for booked in self._open if booked.minute < first]
-        return tokens + sum(booked.tokens for booked in older), micro_usd + sum(booked.micro_usd for booked in older)
+        return tokens + sum(booked.tokens for booked in older), micro_usd + sum(
+            booked.micro_usd for booked in older
+        )
 
 
 def _add(db: sqlite3.Connection, cost: Reservation) -> None:

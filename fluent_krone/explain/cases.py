@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
+from ..alerts.words import explain
 from ..config import Config
 from ..core.localise import severity
 from ..detect.bundle import Bundle
 from ..detect.nested_aware import NestedAware
 from ..types import Alert, Finding
 from . import Case
-from .evidence import explain
 from .redact import plain, redactor
 
 _UNKNOWN = "<a line that fits no template>"
@@ -31,7 +31,12 @@ class CaseMaker:
         normal = self._nearest(finding)
         bundle, shown = self._bundle, self._config.explain_lines
         words = bundle.hierarchy.words("status", bundle.hierarchy.status_of[keys[verdict.event]])
-        number = {key: i for i, key in enumerate(dict.fromkeys([*keys, *(key for other in normal for key in other)]))}
+        number = {
+            key: i
+            for i, key in enumerate(
+                dict.fromkeys([*keys, *(key for other in normal for key in other)])
+            )
+        }
         return Case(
             pattern=alert.record["pattern"],
             bundle_hash=bundle.hash,
@@ -54,14 +59,24 @@ class CaseMaker:
         speaks of errors, nor is a line that fits no template: nobody knows what it says.
         """
         verdict, nested = finding.verdict, self._nested
-        if verdict is None or nested is None or finding.decided == "early" or verdict.detector != nested.name:
+        if (
+            verdict is None
+            or nested is None
+            or finding.decided == "early"
+            or verdict.detector != nested.name
+        ):
             return False
         low, high = nested.band
         keys = finding.log_keys
         if not low <= verdict.score <= high or any(map(self._is_bad_news, set(keys))):
             return False
-        unseen = any(not self._bundle.patterns.is_normal(seq) for seq in self._bundle.hierarchy.decompose(keys))
-        return not self._bundle.clearing.finds_abnormal(unseen, lambda: False, lambda: not nested.has_counts(keys))
+        unseen = any(
+            not self._bundle.patterns.is_normal(seq)
+            for seq in self._bundle.hierarchy.decompose(keys)
+        )
+        return not self._bundle.clearing.finds_abnormal(
+            unseen, lambda: False, lambda: not nested.has_counts(keys)
+        )
 
     def _redacted(self, line: bytes) -> str:
         """Of the whole line: a cut would hide a secret's form."""
@@ -69,7 +84,9 @@ class CaseMaker:
 
     def _is_bad_news(self, key: int) -> bool:
         hierarchy = self._bundle.hierarchy
-        return key == hierarchy.unknown or (not self._bundle.counts[key] and severity(hierarchy.rows[key].template) > 0)
+        return key == hierarchy.unknown or (
+            not self._bundle.counts[key] and severity(hierarchy.rows[key].template) > 0
+        )
 
     def _nearest(self, finding: Finding) -> list[tuple[int, ...]]:
         """Log keys of the nearest normal sessions, nearest first."""

@@ -30,7 +30,9 @@ MAX_EVENTS = 120  # of each session
 MAX_TEXT = 300  # characters of a template
 MAX_EVIDENCE = 1000
 MAX_LINES, MAX_LINE = 10, 500  # lines, and characters of each
-MAX_TEMPLATES = 40_000  # characters of all of them: far below the 100,000 tokens from which prices rise
+MAX_TEMPLATES = (
+    40_000  # characters of all of them: far below the 100,000 tokens from which prices rise
+)
 _LOOKED_AT = 8  # times as many characters are made safe: masks are seldom that much shorter than what they hide
 MAX_PAUSE_S = 3600.0  # no service is left alone for longer, whatever it asks for
 _CACHE_READ, _CACHE_WRITE = 0.1, 1.25  # of the input price
@@ -69,7 +71,12 @@ _FIELDS: dict[str, Any] = {
     "check": {"type": "string"},
     "steps": {"type": "array", "items": {"type": "integer"}},
 }
-_SCHEMA = {"type": "object", "properties": _FIELDS, "required": list(_FIELDS), "additionalProperties": False}
+_SCHEMA = {
+    "type": "object",
+    "properties": _FIELDS,
+    "required": list(_FIELDS),
+    "additionalProperties": False,
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,10 +110,14 @@ class ClaudeExplainer:
         import anthropic
 
         for name in ("anthropic", "httpx2", "httpcore2"):
-            logging.getLogger(name).setLevel(logging.WARNING)  # below that they write out what is sent
+            logging.getLogger(name).setLevel(
+                logging.WARNING
+            )  # below that they write out what is sent
         self.model, self.timeout_s = model, timeout_s
         self._prices = input_price / 1e6, output_price / 1e6
-        self._redact = functools.lru_cache(maxsize=2048)(redact)  # templates come again, in `most` at once
+        self._redact = functools.lru_cache(maxsize=2048)(
+            redact
+        )  # templates come again, in `most` at once
         self._ledger, self._clock = ledger, clock
         self._client = anthropic.AsyncAnthropic(
             api_key=api_key,
@@ -150,7 +161,11 @@ class ClaudeExplainer:
 
     def most(self, case: Case) -> tuple[int, float]:
         """Tokens and US dollars at the most: no token is shorter than a byte, and any may be written to the cache."""
-        size = len(json.dumps(request(case, model=self.model, redact=self._redact), ensure_ascii=False).encode())
+        size = len(
+            json.dumps(
+                request(case, model=self.model, redact=self._redact), ensure_ascii=False
+            ).encode()
+        )
         input_price, output_price = self._prices
         return size + MAX_TOKENS, size * _CACHE_WRITE * input_price + MAX_TOKENS * output_price
 
@@ -164,7 +179,9 @@ class ClaudeExplainer:
         import anthropic
 
         try:
-            async with asyncio.timeout(self.timeout_s):  # in all: the client's own time-outs are for each phase
+            async with asyncio.timeout(
+                self.timeout_s
+            ):  # in all: the client's own time-outs are for each phase
                 response = await self._client.messages.with_raw_response.create(**body)
                 message = json.loads(response.http_response.content)
         except (TimeoutError, anthropic.APITimeoutError):
@@ -175,7 +192,9 @@ class ClaudeExplainer:
             raise self._refused(error.status_code, error.response.headers) from None
         except (ValueError, RecursionError):  # a gateway's page, say
             raise NoAnswer("senseless", service=True) from None
-        except Exception as error:  # of the client's inside: its text may hold the key or the question
+        except (
+            Exception
+        ) as error:  # of the client's inside: its text may hold the key or the question
             _log.warning("asking the model failed error=%s", type(error).__name__)
             raise NoAnswer("service_error", service=True) from None
         if not isinstance(message, dict) or message.get("type") != "message":
@@ -187,24 +206,35 @@ class ClaudeExplainer:
             pause = pause_s(headers.get("retry-after"), self._clock())
             return NoAnswer("overloaded", retry_after_s=pause, service=True)
         reason: Reason = "service_error" if code >= 500 else "timeout" if code == 408 else "refused"
-        return NoAnswer(reason, service=code not in (400, 413, 422))  # these are about this request alone
+        return NoAnswer(
+            reason, service=code not in (400, 413, 422)
+        )  # these are about this request alone
 
     def _spent(self, message: Mapping[str, Any]) -> _Spent:
         usage = message.get("usage")
         count = usage.get if isinstance(usage, dict) else {}.get
         fresh, out, read, written = (
             number if type(number := count(name)) is int and number > 0 else 0
-            for name in ("input_tokens", "output_tokens", "cache_read_input_tokens", "cache_creation_input_tokens")
+            for name in (
+                "input_tokens",
+                "output_tokens",
+                "cache_read_input_tokens",
+                "cache_creation_input_tokens",
+            )
         )
         input_price, output_price = self._prices
-        cost = (fresh + _CACHE_READ * read + _CACHE_WRITE * written) * input_price + out * output_price
+        cost = (
+            fresh + _CACHE_READ * read + _CACHE_WRITE * written
+        ) * input_price + out * output_price
         return _Spent(fresh + read + written, out, cost)
 
     def _conclude(self, entry: int, spent: _Spent, outcome: str) -> None:
         """The question's end in the ledger. If that fails the answer stands: it is paid for, and no other is asked."""
         tokens = spent.input_tokens + spent.output_tokens
         try:
-            self._ledger.answered(entry, tokens=tokens, cost=spent.cost_usd, outcome=outcome, now=self._clock())
+            self._ledger.answered(
+                entry, tokens=tokens, cost=spent.cost_usd, outcome=outcome, now=self._clock()
+            )
         except LedgerError as error:
             _log.warning("an answer is not in the ledger: %s", error)
 
@@ -231,7 +261,11 @@ def pause_s(header: str | None, now: float) -> float | None:
     if header is None:
         return None
     try:
-        seconds = float(header) if header.strip().isdecimal() else parsedate_to_datetime(header).timestamp() - now
+        seconds = (
+            float(header)
+            if header.strip().isdecimal()
+            else parsedate_to_datetime(header).timestamp() - now
+        )
     except (ValueError, TypeError, OverflowError):
         return None
     return min(max(seconds, 0.0), MAX_PAUSE_S)
@@ -245,10 +279,14 @@ def _document(case: Case, redact: Callable[[str], str]) -> dict[str, Any]:
         return safe if len(safe) <= length else safe[: length - 1] + "…"
 
     low, start, end, high = _shown(case)
-    templates = {number: clean(case.templates[number]) for number in dict.fromkeys(case.session[low:high])}
+    templates = {
+        number: clean(case.templates[number]) for number in dict.fromkeys(case.session[low:high])
+    }
     normal: list[Sequence[int]] = []
     for example in (session[:MAX_EVENTS] for session in case.normal):
-        more = {number: clean(case.templates[number]) for number in example if number not in templates}
+        more = {
+            number: clean(case.templates[number]) for number in example if number not in templates
+        }
         if sum(len(text) for text in (*templates.values(), *more.values())) > MAX_TEMPLATES:
             break
         templates |= more
@@ -299,13 +337,17 @@ def _answer(message: Mapping[str, Any], model: str, spent: _Spent) -> Answer:
     if stop in ("max_tokens", "model_context_window_exceeded"):
         raise NoAnswer("cut_off")
     try:
-        told = json.loads("".join(block["text"] for block in message["content"] if block["type"] == "text"))
+        told = json.loads(
+            "".join(block["text"] for block in message["content"] if block["type"] == "text")
+        )
         if sorted(told) != sorted(_FIELDS) or told["verdict"] not in ("normal", "abnormal"):
             raise ValueError
         steps, confidence = told["steps"], told["confidence"]
         if type(confidence) not in (int, float) or any(type(step) is not int for step in steps):
             raise ValueError
-        summary, cause, check = (plain(told[name]).strip() for name in ("summary", "cause", "check"))
+        summary, cause, check = (
+            plain(told[name]).strip() for name in ("summary", "cause", "check")
+        )
         return Answer(
             verdict=told["verdict"],
             confidence=float(confidence),

@@ -51,7 +51,12 @@ class _Waiting:
     def is_cleared(self) -> bool:
         """Whether a model has judged the session normal, and may."""
         answer = self.answer
-        return self.case.may_clear and answer is not None and answer.verdict == "normal" and answer.confidence >= _SURE
+        return (
+            self.case.may_clear
+            and answer is not None
+            and answer.verdict == "normal"
+            and answer.confidence >= _SURE
+        )
 
 
 class Desk:
@@ -83,8 +88,12 @@ class Desk:
         self._turns = asyncio.Semaphore(concurrency)
         self._cases: dict[str, Case] = {}  # of alerts that are made and not yet committed
         self._waiting: dict[str, _Waiting] = {}  # by alert id
-        self._restored: dict[str, Learned | None] = {}  # alerts of the last run, and what is known of them
-        self._asked: dict[tuple[str, str], tuple[asyncio.Task[None], list[_Waiting]]] = {}  # by pattern and bundle
+        self._restored: dict[
+            str, Learned | None
+        ] = {}  # alerts of the last run, and what is known of them
+        self._asked: dict[
+            tuple[str, str], tuple[asyncio.Task[None], list[_Waiting]]
+        ] = {}  # by pattern and bundle
         self._unwritten: list[Alert] = []
         self._failures = 0
         self._closed_until = 0.0  # the circuit breaker
@@ -147,7 +156,11 @@ class Desk:
             return None if mark.verdict == "normal" else _by_person(alert, mark)
         if alert.alert_id in self._restored:
             learned = self._restored[alert.alert_id]
-            return _by_model(alert, learned, learned.steps, 0.0) if learned else _failed(alert, "stopping", 0.0)
+            return (
+                _by_model(alert, learned, learned.steps, 0.0)
+                if learned
+                else _failed(alert, "stopping", 0.0)
+            )
         waiting = self._waiting.get(alert.alert_id)
         if waiting is None:
             return alert
@@ -156,7 +169,9 @@ class Desk:
             return _failed(alert, waiting.failed, waiting.cost_usd)
         if waiting.is_cleared:
             return None
-        return _by_model(alert, answer, [case.templates[step] for step in answer.steps], waiting.cost_usd)
+        return _by_model(
+            alert, answer, [case.templates[step] for step in answer.steps], waiting.cost_usd
+        )
 
     def forget(self, alerts: Sequence[Alert], sent: Sequence[Alert]) -> None:
         """What came of `alerts`: their receiver has those in `sent`, as `leave` gave them; the others are not sent."""
@@ -166,7 +181,11 @@ class Desk:
             waiting = self._waiting.pop(alert.alert_id, None)
             record = records.get(alert.alert_id)
             if record is None:
-                self.counters["alerts_cleared" if waiting is not None and waiting.is_cleared else "alerts_muted"] += 1
+                self.counters[
+                    "alerts_cleared"
+                    if waiting is not None and waiting.is_cleared
+                    else "alerts_muted"
+                ] += 1
             elif record["explained_by"] == "claude":
                 self.counters["alerts_explained"] += 1
             elif reason := record.get("explained", {}).get("failed"):
@@ -179,7 +198,11 @@ class Desk:
 
     def stats(self) -> dict[str, float]:
         """Counters since start, by name."""
-        return {**self.counters, "explain_cost_usd": self.cost_usd, "explanations_waiting": self._waiting_now()}
+        return {
+            **self.counters,
+            "explain_cost_usd": self.cost_usd,
+            "explanations_waiting": self._waiting_now(),
+        }
 
     async def close(self) -> None:
         """Stop asking."""
@@ -193,7 +216,10 @@ class Desk:
         self._knowledge.close()
 
     def _wait_for(self, case: Case) -> _Waiting:
-        waiting, key = _Waiting(case, time.monotonic() + self._timeout_s), (case.pattern, case.bundle_hash)
+        waiting, key = (
+            _Waiting(case, time.monotonic() + self._timeout_s),
+            (case.pattern, case.bundle_hash),
+        )
         known: Answer | None = None
         with self._survived():
             known = self._knowledge.recall(case)
@@ -291,8 +317,14 @@ class Desk:
         self._failures += 1
         pause = failure.retry_after_s or 0.0
         if self._failures >= _BREAK_AFTER:
-            pause = max(pause, _BREAK_S[0] * 2 ** min(self._failures - _BREAK_AFTER, _LONGEST_BREAK))
-            _log.warning("the explainer is left alone pause_s=%.0f reason=%s", min(pause, _BREAK_S[1]), failure.reason)
+            pause = max(
+                pause, _BREAK_S[0] * 2 ** min(self._failures - _BREAK_AFTER, _LONGEST_BREAK)
+            )
+            _log.warning(
+                "the explainer is left alone pause_s=%.0f reason=%s",
+                min(pause, _BREAK_S[1]),
+                failure.reason,
+            )
         self._closed_until = max(self._closed_until, time.monotonic() + min(pause, _BREAK_S[1]))
 
     def _settle(
@@ -325,7 +357,9 @@ class Desk:
     def _learned(self, alert: Alert) -> Learned | None:
         with self._survived():
             learned = self._knowledge.row_of(alert.record["pattern"])[1]
-            return learned if learned and learned.bundle_hash == alert.record["bundle_hash"] else None
+            return (
+                learned if learned and learned.bundle_hash == alert.record["bundle_hash"] else None
+            )
         return None
 
     def _said(self, alert: Alert) -> Mark | None:
@@ -352,11 +386,17 @@ def _explained(alert: Alert, told: dict[str, Any], **fields: Any) -> Alert:
 
 def _by_person(alert: Alert, mark: Mark) -> Alert:
     told = {"by": mark.by, "verdict": mark.verdict, "note": mark.note}
-    said = f"{mark.by}: {mark.note} {alert.record['explanation']}" if mark.note else alert.record["explanation"]
+    said = (
+        f"{mark.by}: {mark.note} {alert.record['explanation']}"
+        if mark.note
+        else alert.record["explanation"]
+    )
     return _explained(alert, told, explained_by="person", explanation=said)
 
 
-def _by_model(alert: Alert, answer: Answer | Learned, steps: Sequence[str], cost_usd: float) -> Alert:
+def _by_model(
+    alert: Alert, answer: Answer | Learned, steps: Sequence[str], cost_usd: float
+) -> Alert:
     told = {
         "by": "claude",
         "model": answer.model,

@@ -23,7 +23,7 @@ from pathlib import Path
 from typing import Any, ClassVar
 
 from ..errors import ConfigError, StoreDamaged, StoreError
-from ..store import set_aside
+from ..sqlite import set_aside
 from ..types import Alert
 from . import MAX_WORDS, Answer, Case, NoAnswer, Said, checked
 
@@ -138,7 +138,12 @@ class Knowledge:
     """
 
     def __init__(
-        self, path: Path | None, *, existing: bool = False, alerts_kept: int = ALERTS_KEPT, busy_s: float = _BUSY_S
+        self,
+        path: Path | None,
+        *,
+        existing: bool = False,
+        alerts_kept: int = ALERTS_KEPT,
+        busy_s: float = _BUSY_S,
     ) -> None:
         self.path = path
         self._existing = existing
@@ -153,7 +158,9 @@ class Knowledge:
         mark = self._mark(pattern)
         return mark if mark and mark.holds(now_s) else None
 
-    def mark(self, pattern: str, verdict: Said, note: str, by: str, until: float | None, now_s: float) -> Mark:
+    def mark(
+        self, pattern: str, verdict: Said, note: str, by: str, until: float | None, now_s: float
+    ) -> Mark:
         """Set a person's word, over what a person said before; on disk when it returns. `until`: None for good."""
         if until is not None and until <= now_s:
             raise ConfigError(f"a mark must expire later than now, got {iso_ms(_ms(until))}")
@@ -163,7 +170,13 @@ class Knowledge:
                 "SELECT about FROM alert WHERE pattern = ? ORDER BY n DESC LIMIT 1", (pattern,)
             ).fetchone()
             mark = Mark(
-                pattern, verdict, _words(note), _words(by, _NAME), _ms(now_s), until_ms, about[0] if about else ""
+                pattern,
+                verdict,
+                _words(note),
+                _words(by, _NAME),
+                _ms(now_s),
+                until_ms,
+                about[0] if about else "",
             )
             _put(db, _valid(mark))
         return mark
@@ -185,8 +198,14 @@ class Knowledge:
             return None
         answer = known.answer(case)
         if answer and known.bundle_hash != case.bundle_hash:
-            with contextlib.suppress(StoreError), self.transaction() as db:  # unwritten, it is checked again next time
-                db.execute("UPDATE model SET bundle_hash = ? WHERE pattern = ?", (case.bundle_hash, case.pattern))
+            with (
+                contextlib.suppress(StoreError),
+                self.transaction() as db,
+            ):  # unwritten, it is checked again next time
+                db.execute(
+                    "UPDATE model SET bundle_hash = ? WHERE pattern = ?",
+                    (case.bundle_hash, case.pattern),
+                )
         return answer
 
     def learn(self, case: Case, answer: Answer, now_s: float) -> None:
@@ -224,7 +243,9 @@ class Knowledge:
         names = "id, pattern, tag, session, about, explanation, at_ms"
         with self.transaction() as db:
             db.executemany(f"REPLACE INTO alert ({names}) VALUES (?, ?, ?, ?, ?, ?, ?)", rows)
-            db.execute("DELETE FROM alert WHERE n <= (SELECT max(n) FROM alert) - ?", (self._alerts_kept,))
+            db.execute(
+                "DELETE FROM alert WHERE n <= (SELECT max(n) FROM alert) - ?", (self._alerts_kept,)
+            )
 
     def pattern_of(self, name: str) -> str | None:
         """The pattern of an alert's id; or `name` itself, where it is a pattern that something is known of."""
@@ -307,7 +328,9 @@ class Knowledge:
     def _connected(self, path: Path | str) -> sqlite3.Connection:
         with self._told():
             if isinstance(path, Path):
-                with contextlib.suppress(FileExistsError):  # to open and close one that exists would drop our own locks
+                with contextlib.suppress(
+                    FileExistsError
+                ):  # to open and close one that exists would drop our own locks
                     os.close(os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL, 0o600))
             db = sqlite3.connect(path, isolation_level=None, timeout=self._busy_s)
             try:
@@ -320,8 +343,12 @@ class Knowledge:
     def _prepare(self, db: sqlite3.Connection) -> None:
         ((application,),) = db.execute("PRAGMA application_id")
         ((version,),) = db.execute("PRAGMA user_version")
-        if application != _APPLICATION and (version or db.execute("SELECT 1 FROM sqlite_master").fetchone()):
-            raise ConfigError(f"{self.path} is another program's SQLite file: give knowledge a file of its own")
+        if application != _APPLICATION and (
+            version or db.execute("SELECT 1 FROM sqlite_master").fetchone()
+        ):
+            raise ConfigError(
+                f"{self.path} is another program's SQLite file: give knowledge a file of its own"
+            )
         if version > VERSION:
             raise ConfigError(
                 f"knowledge {self.path} has version {version}, this program reads {VERSION}: run the newer program"
@@ -330,11 +357,17 @@ class Knowledge:
             db.execute("PRAGMA journal_mode = WAL")
             marks = f"PRAGMA application_id = {_APPLICATION}; PRAGMA user_version = {VERSION};"
             db.executescript(f"BEGIN IMMEDIATE; {_SCHEMA} {marks} COMMIT")
-        elif not self._existing and (found := db.execute("PRAGMA quick_check(1)").fetchone()[0]) != "ok":
+        elif (
+            not self._existing
+            and (found := db.execute("PRAGMA quick_check(1)").fetchone()[0]) != "ok"
+        ):
             raise StoreDamaged(f"knowledge {self.path} can't be read: {found.splitlines()[-1]}")
 
     def _mark(self, pattern: str) -> Mark | None:
-        return next((Mark(*row) for row in self.read("SELECT * FROM person WHERE pattern = ?", pattern)), None)
+        return next(
+            (Mark(*row) for row in self.read("SELECT * FROM person WHERE pattern = ?", pattern)),
+            None,
+        )
 
     def _learned(self, pattern: str) -> Learned | None:
         rows = self.read("SELECT * FROM model WHERE pattern = ?", pattern)
@@ -362,7 +395,9 @@ class Knowledge:
     def _error(self, error: Exception) -> StoreError:
         code = getattr(error, "sqlite_errorcode", sqlite3.SQLITE_ERROR) & 0xFF
         if code == sqlite3.SQLITE_BUSY:
-            return StoreError(f"knowledge {self.path} is being written by another process: try again")
+            return StoreError(
+                f"knowledge {self.path} is being written by another process: try again"
+            )
         if code in _DAMAGE:
             return StoreDamaged(f"knowledge {self.path} can't be read: {error}")
         return StoreError(f"knowledge {self.path}: {error}")
@@ -398,7 +433,9 @@ def merge(rows: Iterable[Row]) -> Merged:
         kept[_key(row)] = row
     winners = {row.pattern: row for row in kept.values() if isinstance(row, Mark)}
     disputed = {
-        row.pattern: row for row in ranked if isinstance(row, Mark) and row.verdict != winners[row.pattern].verdict
+        row.pattern: row
+        for row in ranked
+        if isinstance(row, Mark) and row.verdict != winners[row.pattern].verdict
     }
     conflicts = [(winners[pattern], disputed[pattern]) for pattern in sorted(disputed)]
     return Merged(sorted(kept.values(), key=_key), conflicts)
@@ -410,8 +447,12 @@ def line_of(row: Row) -> str:
     for name in _TIMES:
         if values.get(name) is not None:
             values[name] = iso_ms(values[name])
-    line = json.dumps({"pattern": values.pop("pattern"), "who": row.who, **values}, ensure_ascii=False)
-    return "".join(c if c.isprintable() else json.dumps(c)[1:-1] for c in line)  # a diff shows what is there
+    line = json.dumps(
+        {"pattern": values.pop("pattern"), "who": row.who, **values}, ensure_ascii=False
+    )
+    return "".join(
+        c if c.isprintable() else json.dumps(c)[1:-1] for c in line
+    )  # a diff shows what is there
 
 
 def row_of_line(line: str) -> Row:
@@ -447,7 +488,9 @@ def read_rows(path: Path) -> list[Row]:
 def write_rows(path: Path, rows: Iterable[Row]) -> None:
     """Write a file that `read_rows` reads: whole or not at all, and its lines in an order that never changes."""
     unfinished = path.with_name(path.name + ".part")
-    unfinished.write_text("".join(line_of(row) + "\n" for row in sorted(rows, key=_key)), encoding="utf-8")
+    unfinished.write_text(
+        "".join(line_of(row) + "\n" for row in sorted(rows, key=_key)), encoding="utf-8"
+    )
     unfinished.replace(path)
 
 
@@ -457,7 +500,11 @@ def iso_ms(ms: int) -> str:
     >>> iso_ms(1_795_338_000_007)
     '2026-11-22T09:00:00.007Z'
     """
-    return (_EPOCH + timedelta(milliseconds=ms)).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+    return (
+        (_EPOCH + timedelta(milliseconds=ms))
+        .isoformat(timespec="milliseconds")
+        .replace("+00:00", "Z")
+    )
 
 
 def _ms(seconds: float) -> int:
@@ -479,7 +526,11 @@ def _field_name(name: str) -> str:
 def _field_value(name: str, value: Any) -> Any:
     """From JSON; numbers so that equal rows give equal lines."""
     if name in _TIMES:
-        return None if value is None else (datetime.fromisoformat(value) - _EPOCH) // timedelta(milliseconds=1)
+        return (
+            None
+            if value is None
+            else (datetime.fromisoformat(value) - _EPOCH) // timedelta(milliseconds=1)
+        )
     if name in ("confidence", "cost_usd"):
         return abs(float(value))
     return tuple(value) if name == "steps" else value
@@ -493,7 +544,9 @@ def _put(db: sqlite3.Connection, row: Row) -> None:
 
 def _alert_row(alert: Alert) -> tuple[str | int, ...]:
     record = alert.record
-    about = " → ".join(step for step in (record["entity"], record["action"], record["status"]) if step)
+    about = " → ".join(
+        step for step in (record["entity"], record["action"], record["status"]) if step
+    )
     texts = (record["tag"], ", ".join(record["session"]), about)
     shown = (*(_words(text, _NAME) for text in texts), _words(record["explanation"]))
     return (alert.alert_id, record["pattern"], *shown, alert.time_ns // 1_000_000)
@@ -554,7 +607,11 @@ def _is_time(value: Any) -> bool:
 
 
 def _are_steps(value: Any) -> bool:
-    return isinstance(value, list) and 0 < len(value) <= 1000 and all(isinstance(step, str) for step in value)
+    return (
+        isinstance(value, list)
+        and 0 < len(value) <= 1000
+        and all(isinstance(step, str) for step in value)
+    )
 
 
 def _short(value: Any) -> str:
@@ -563,7 +620,10 @@ def _short(value: Any) -> str:
 
 
 _FIELDS: dict[str, tuple[Callable[[Any], bool], str]] = {
-    "pattern": (lambda value: isinstance(value, str) and bool(re.fullmatch("[0-9a-f]{32}", value)), "32 hex digits"),
+    "pattern": (
+        lambda value: isinstance(value, str) and bool(re.fullmatch("[0-9a-f]{32}", value)),
+        "32 hex digits",
+    ),
     "verdict": (lambda value: value in ("normal", "abnormal"), "normal or abnormal"),
     "note": _text(0, MAX_WORDS),
     "by": _text(1, _NAME),
@@ -577,7 +637,10 @@ _FIELDS: dict[str, tuple[Callable[[Any], bool], str]] = {
     "output_tokens": _number(_MOST, whole=True),
     "cost_usd": _number(_MOST),
     "at": (_is_time, "an ISO 8601 time with its offset"),
-    "until": (lambda value: value is None or _is_time(value), "an ISO 8601 time with its offset, or null"),
+    "until": (
+        lambda value: value is None or _is_time(value),
+        "an ISO 8601 time with its offset, or null",
+    ),
     "about": _text(0, _NAME),
     "bundle_hash": _text(1, _NAME),
 }

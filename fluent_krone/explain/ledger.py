@@ -76,7 +76,9 @@ class Ledger:
 
     def answered(self, entry: int, *, tokens: int, cost: float, outcome: str, now: float) -> None:
         """What became of an entry, and its price in US dollars. Not synced: the next `sent` does it."""
-        self._append("answered", now, sync=False, entry=entry, outcome=outcome, tokens=tokens, cost_usd=cost)
+        self._append(
+            "answered", now, sync=False, entry=entry, outcome=outcome, tokens=tokens, cost_usd=cost
+        )
 
     def close(self) -> None:
         """Closes the file; again does nothing."""
@@ -89,13 +91,19 @@ class Ledger:
         with self._lock:
             if self._file < 0:
                 raise LedgerError(f"ledger {self.path} is closed")
-            at = datetime.fromtimestamp(now, UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+            at = (
+                datetime.fromtimestamp(now, UTC)
+                .isoformat(timespec="milliseconds")
+                .replace("+00:00", "Z")
+            )
             entry = _chained({"n": self._n + 1, "at": at, "kind": kind, **fields}, self._hash)
             line = _canonical(entry) + b"\n"
             try:
                 self._write(line, sync=sync)
             except OSError as error:
-                raise LedgerError(f"ledger {self.path} can't be written: {error.strerror}") from None
+                raise LedgerError(
+                    f"ledger {self.path} can't be written: {error.strerror}"
+                ) from None
             self._n, self._hash, self._end = self._n + 1, entry["hash"], self._end + len(line)
             return self._n
 
@@ -119,7 +127,9 @@ class Ledger:
         try:
             fcntl.flock(self._file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
-            raise LedgerError(f"ledger {self.path} is in use by another process: give each one its own") from None
+            raise LedgerError(
+                f"ledger {self.path} is in use by another process: give each one its own"
+            ) from None
         os.fchmod(self._file, 0o600)
         self._end = os.fstat(self._file).st_size
         _sync_directory(self.path.parent)
@@ -129,7 +139,11 @@ class Ledger:
         if whole:  # but for its line's end
             n, digest, line = whole["n"], whole["hash"], b"\n"
         elif torn:
-            _log.warning("ledger has an unfinished line, it stays as it is path=%s bytes=%d", self.path, len(torn))
+            _log.warning(
+                "ledger has an unfinished line, it stays as it is path=%s bytes=%d",
+                self.path,
+                len(torn),
+            )
             mark = _chained({"n": n + 1, "kind": "torn", **_torn(torn)}, digest)
             n, digest, line = n + 1, mark["hash"], b"\n" + _canonical(mark) + b"\n"
         if line:
@@ -152,7 +166,9 @@ class Ledger:
                 break
             torn = lines.pop() + b"\n" + torn  # a mark that was itself cut short
         if start or (tail and not torn):
-            raise LedgerError(f"ledger {self.path} was changed at its end: look at it, then move it away")
+            raise LedgerError(
+                f"ledger {self.path} was changed at its end: look at it, then move it away"
+            )
         return None, torn
 
 
@@ -196,12 +212,16 @@ class _Check:
         if self.unread:
             self._forgive(entry)
         if entry["prev"] != self.hash or entry["n"] != self.n + 1:
-            raise self._broken(self.line, "does not follow the line before it: lines were removed, added or moved")
+            raise self._broken(
+                self.line, "does not follow the line before it: lines were removed, added or moved"
+            )
         self._count(entry)
 
     def _forgive(self, mark: dict[str, Any]) -> None:
         """An unfinished line is one that the next line tells of, to the byte."""
-        if mark["kind"] != "torn" or any(mark.get(name) != value for name, value in _torn(self.unread[:-1]).items()):
+        if mark["kind"] != "torn" or any(
+            mark.get(name) != value for name, value in _torn(self.unread[:-1]).items()
+        ):
             raise self._broken(self.unread_from, "was changed")
         self.unread, self.unread_from = b"", 0
 
@@ -223,7 +243,9 @@ class _Check:
                 f"ledger {self.path} has no line with the hash {self.expect}: lines are missing at its end"
             )
         torn = self.torn + bool(self.unread)  # not marked yet: nobody has opened it since
-        return Summary(self.n, self.requests, self.tokens, self.cost, self.first, self.last, torn, self.hash)
+        return Summary(
+            self.n, self.requests, self.tokens, self.cost, self.first, self.last, torn, self.hash
+        )
 
     def _broken(self, line: int, what: str) -> LedgerError:
         return LedgerError(f"ledger {self.path}, line {line} {what}")
@@ -257,9 +279,15 @@ def _entry(line: bytes) -> dict[str, Any] | None:
     try:
         entry = json.loads(line)
         rest = {name: value for name, value in entry.items() if name != "hash"}
-        intact = entry["hash"] == hashlib.sha256(_canonical(rest)).hexdigest() and line == _canonical(entry)
+        intact = entry["hash"] == hashlib.sha256(
+            _canonical(rest)
+        ).hexdigest() and line == _canonical(entry)
     except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
         return None
     numbers = entry.get("n"), entry.get("tokens", 0), entry.get("cost_usd", 0.0)
-    sound = intact and {"kind", "prev"} <= entry.keys() and all(isinstance(number, int | float) for number in numbers)
+    sound = (
+        intact
+        and {"kind", "prev"} <= entry.keys()
+        and all(isinstance(number, int | float) for number in numbers)
+    )
     return entry if sound else None

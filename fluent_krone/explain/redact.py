@@ -15,7 +15,9 @@ from itertools import pairwise
 from ..errors import ConfigError
 
 _ROUNDS = 5  # two do for almost every text
-MAX_LENGTH = 2000  # characters of a text that the operator's expressions see; the rest does not leave
+MAX_LENGTH = (
+    2000  # characters of a text that the operator's expressions see; the rest does not leave
+)
 
 _MASKS = "num|ip|id|hex|path|url|str|word|user|email|mac|card|secret|token|redacted"
 _MASK = re.compile(rf"(<(?:\*|{_MASKS})>)")
@@ -67,16 +69,29 @@ def _if_random(match: re.Match[str]) -> str:
     longest = max(re.split(r"[^A-Za-z0-9]+", match[0]), key=len)
     kinds = ["0" if c.isdigit() else "A" if c.isupper() else "a" for c in longest]
     changes = sum(a != b for a, b in pairwise(kinds))
-    random = len(longest) >= 12 and "0" in kinds and len(set(kinds)) > 1 and changes >= 0.3 * (len(kinds) - 1)
+    random = (
+        len(longest) >= 12
+        and "0" in kinds
+        and len(set(kinds)) > 1
+        and changes >= 0.3 * (len(kinds) - 1)
+    )
     return "<token>" if random else match[0]
 
 
 _RULES = (
-    _rule(r"-----BEGIN [A-Z0-9 ]{1,40}-----[\s\S]*?(?:-----END [A-Z0-9 ]{1,40}-----|\Z)", "<secret>"),
+    _rule(
+        r"-----BEGIN [A-Z0-9 ]{1,40}-----[\s\S]*?(?:-----END [A-Z0-9 ]{1,40}-----|\Z)", "<secret>"
+    ),
     _rule(rf"(?<=://)(?!{_MASKED})[^\s/?#\"']{{1,256}}@", "<secret>@"),
     _rule(rf"(cookie{_EQUALS}[\"']?+)(?!{_MASKED})[^\"'\r\n]+", r"\1<secret>"),
-    _rule(rf"(authorization{_EQUALS}[\\\"']{{0,4}}+digest\s{{1,4}}+)(?!{_MASKED})[^\r\n]+", r"\1<secret>"),
-    _rule(rf"(authorization{_EQUALS}[\\\"']{{0,4}}+{_SCHEME})(?!{_MASKED})[^\s\"'\\;,]+", r"\1<secret>"),
+    _rule(
+        rf"(authorization{_EQUALS}[\\\"']{{0,4}}+digest\s{{1,4}}+)(?!{_MASKED})[^\r\n]+",
+        r"\1<secret>",
+    ),
+    _rule(
+        rf"(authorization{_EQUALS}[\\\"']{{0,4}}+{_SCHEME})(?!{_MASKED})[^\s\"'\\;,]+",
+        r"\1<secret>",
+    ),
     _keyed(rf"(?:{_SECRETS})[\w.-]{{0,20}}{_EQUALS}", "<secret>"),
     _keyed(rf"(?<![\w-])--?[\w-]{{0,20}}(?:{_SECRETS})[\w-]{{0,20}}\s{{1,4}}+", "<secret>"),
     _keyed(r"[?&]sig=", "<secret>"),
@@ -87,7 +102,10 @@ _RULES = (
         rf"{_ALONE}(?:gh[pousr]_|github_pat_|gl[a-z]{{2,5}}-|xox[a-z]-|xapp-|npm_|pypi-|hf_|ya29\.)[\w.-]{{10,}}",
         "<token>",
     ),
-    _rule(rf"{_ALONE}(?:sk-|[sprw]k_(?:live|test)_|whsec_|do[opr]_v1_|AIza|SG\.)[\w.-]{{12,}}", "<token>"),
+    _rule(
+        rf"{_ALONE}(?:sk-|[sprw]k_(?:live|test)_|whsec_|do[opr]_v1_|AIza|SG\.)[\w.-]{{12,}}",
+        "<token>",
+    ),
     _rule(r"(?<=hooks\.slack\.com/services/)[\w/]+", "<token>"),
     _rule(rf"{_ALONE}eyJ[\w-]{{5,}}\.[\w.-]+", "<token>"),
     # Addresses
@@ -95,20 +113,38 @@ _RULES = (
     # root@web1, not org.example.Thing@1b2c3d4e
     _rule(r"(?<![\w.%+@-])[\w.%+-]{1,64}@(?![0-9a-f]{4,8}(?![\w.-]))(?=[\w<\[])", "<user>@"),
     _rule(r"(?<![0-9a-f:-])(?:[0-9a-f]{2}[:-]){5}[0-9a-f]{2}(?![0-9a-f:-])", "<mac>"),
-    _rule(r"(?<![\w:])(?=[0-9a-f]{0,4}:)[0-9a-f:]{2,39}(?:(?<=:)(?:[0-9]{1,3}\.){3}[0-9]{1,3})?(?![\w:])", _if_ip6),
+    _rule(
+        r"(?<![\w:])(?=[0-9a-f]{0,4}:)[0-9a-f:]{2,39}(?:(?<=:)(?:[0-9]{1,3}\.){3}[0-9]{1,3})?(?![\w:])",
+        _if_ip6,
+    ),
     _rule(r"(?<![0-9])(?<![0-9]\.)(?:[0-9]{1,3}\.){3}[0-9]{1,3}(?!\.?[0-9])", "<ip>"),
     _rule(rf"{_ALONE}ip(?:-[0-9]{{1,3}}){{4}}(?![0-9])", "<ip>"),
     # Cards, ids, and what looks drawn by lot
-    _rule(r"(?<![0-9])(?:[2-6][0-9]{12,18}|[2-6][0-9]{3}(?:[ -][0-9]{4}){2}[ -][0-9]{1,7})(?![0-9])", _if_card),
+    _rule(
+        r"(?<![0-9])(?:[2-6][0-9]{12,18}|[2-6][0-9]{3}(?:[ -][0-9]{4}){2}[ -][0-9]{1,7})(?![0-9])",
+        _if_card,
+    ),
     _rule(r"(?<![0-9])3[0-9]{3}[ -][0-9]{6}[ -][0-9]{5}(?![0-9])", _if_card),
     _rule(rf"{_ALONE}[0-9a-f]{{8}}(?:-[0-9a-f]{{4}}){{3}}-[0-9a-f]{{12}}(?![0-9a-z])", "<id>"),
     _rule(rf"{_ALONE}(?=[0-9]*[a-f])(?=[a-f]*[0-9])[0-9a-f]{{32,}}(?![0-9a-z])", "<token>"),
     _rule(r"(?<![a-z0-9+/_=-])[a-z0-9+/_=-]{20,}", _if_random),
     # Persons
-    _keyed(rf"(?:{_USERS}){_EQUALS}(?!(?<=\s)[a-z_]{{1,40}}=)", "<user>"),  # `logname= uid=0` has no name
-    _keyed(r"(?<![a-z])(?:(?:for|by|from|invalid|as|of|to) user\s{1,4}+|user\s{1,4}+(?=[\"']))", "<user>"),
-    _keyed(r"(?<![a-z])(?:password|publickey) for (?:invalid user )?+(?!user\s)", "<user>", then=r"(?=\s+from\s)"),
-    _rule(rf"([/\\]{{1,4}}(?:home|users)[/\\]{{1,4}}+)(?!<(?:\*|{_MASKS})>)[^\s/\\:;,\"')\]]+", r"\1<user>"),
+    _keyed(
+        rf"(?:{_USERS}){_EQUALS}(?!(?<=\s)[a-z_]{{1,40}}=)", "<user>"
+    ),  # `logname= uid=0` has no name
+    _keyed(
+        r"(?<![a-z])(?:(?:for|by|from|invalid|as|of|to) user\s{1,4}+|user\s{1,4}+(?=[\"']))",
+        "<user>",
+    ),
+    _keyed(
+        r"(?<![a-z])(?:password|publickey) for (?:invalid user )?+(?!user\s)",
+        "<user>",
+        then=r"(?=\s+from\s)",
+    ),
+    _rule(
+        rf"([/\\]{{1,4}}(?:home|users)[/\\]{{1,4}}+)(?!<(?:\*|{_MASKS})>)[^\s/\\:;,\"')\]]+",
+        r"\1<user>",
+    ),
 )
 
 
@@ -138,7 +174,9 @@ def plain(text: str) -> str:
     """
     if text.isascii() and text.isprintable():
         return text
-    return "".join(" " if c in "\t\n\v\f\r\x85\u2028\u2029" else "" if _unseen(c) else c for c in text)
+    return "".join(
+        " " if c in "\t\n\v\f\r\x85\u2028\u2029" else "" if _unseen(c) else c for c in text
+    )
 
 
 def _redact(text: str) -> str:
@@ -153,8 +191,14 @@ def _redact(text: str) -> str:
 
 
 def _unseen(character: str) -> bool:
-    selects = "\ufe00" <= character <= "\ufe0f" or "\U000e0100" <= character <= "\U000e01ef"  # a glyph's variant
-    return selects or character in "\u034f\u115f\u1160\u3164\uffa0" or unicodedata.category(character)[0] == "C"
+    selects = (
+        "\ufe00" <= character <= "\ufe0f" or "\U000e0100" <= character <= "\U000e01ef"
+    )  # a glyph's variant
+    return (
+        selects
+        or character in "\u034f\u115f\u1160\u3164\uffa0"
+        or unicodedata.category(character)[0] == "C"
+    )
 
 
 def _expression(item: str) -> re.Pattern[str]:
@@ -165,7 +209,9 @@ def _expression(item: str) -> re.Pattern[str]:
     except (re.error, RecursionError, OverflowError) as error:
         raise ConfigError(f"explain_redact: {item} is no regular expression: {error}") from None
     if expression.match(""):
-        raise ConfigError(f"explain_redact: {item} matches nothing at all: it would mask every gap between characters")
+        raise ConfigError(
+            f"explain_redact: {item} matches nothing at all: it would mask every gap between characters"
+        )
     return expression
 
 

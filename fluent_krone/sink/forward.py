@@ -68,7 +68,11 @@ class ForwardSink:
             except TimeoutError:
                 self._drop()
                 raise self._busy(f"no ack within {self._ack_timeout_s} s") from None
-            except (OSError, UnicodeError, ProtocolError) as error:  # UnicodeError: a host name that can be none
+            except (
+                OSError,
+                UnicodeError,
+                ProtocolError,
+            ) as error:  # UnicodeError: a host name that can be none
                 self._drop()
                 raise self._busy(str(error) or type(error).__name__) from None
             except BaseException:  # cancelled: what is on the wire is anyone's guess
@@ -80,12 +84,18 @@ class ForwardSink:
         self._drop()
 
     async def _connected(self) -> _Connection:
-        if self._connection is None or self._connection.reader.at_eof() or self._connection.writer.is_closing():
+        if (
+            self._connection is None
+            or self._connection.reader.at_eof()
+            or self._connection.writer.is_closing()
+        ):
             self._drop()
             reader, writer = await asyncio.open_connection(*self._address, ssl=self._ssl_context)
             self._connection = _Connection(reader, writer, _objects(reader))
             if self._shared_key is not None:
-                await self._connection.introduce(ClientHandshake(self._shared_key, self._hostname, *self._login))
+                await self._connection.introduce(
+                    ClientHandshake(self._shared_key, self._hostname, *self._login)
+                )
             _log.debug("connected to alert receiver host=%s port=%d", *self._address)
         return self._connection
 
@@ -130,7 +140,9 @@ class _Connection:
         """Read until every id in `missing` is acked; acks of earlier, given-up frames are passed over."""
         while missing:
             answer = _answer(await self._next())
-            missing.discard(answer.decode("ascii", "replace") if isinstance(answer, bytes) else answer)
+            missing.discard(
+                answer.decode("ascii", "replace") if isinstance(answer, bytes) else answer
+            )
 
     async def _next(self) -> bytes:
         packed = await anext(self.objects, None)

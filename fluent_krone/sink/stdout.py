@@ -22,7 +22,9 @@ class StdoutSink:
     def __init__(self, stream: TextIO) -> None:
         self._stream = stream
         self._in_line = False  # a write failed in the middle of one
-        self._ascii = not (stream.encoding or "utf-8").lower().startswith("utf")  # then \u2026, which is JSON too
+        self._ascii = (
+            not (stream.encoding or "utf-8").lower().startswith("utf")
+        )  # then \u2026, which is JSON too
 
     async def deliver(self, alerts: Sequence[Alert]) -> None:
         """Return once all of it is written. Raises SinkBusy when it can't be: a full disk, a closed pipe."""
@@ -33,7 +35,9 @@ class StdoutSink:
             descriptor = self._stream.fileno()
             while rest:
                 await _writable(descriptor)
-                written = os.write(descriptor, rest[: select.PIPE_BUF])  # so much never waits in a writable pipe
+                written = os.write(
+                    descriptor, rest[: select.PIPE_BUF]
+                )  # so much never waits in a writable pipe
                 self._in_line = rest[written - 1] != ord("\n")
                 rest = rest[written:]
         except (OSError, ValueError) as error:  # ValueError: the stream is closed

@@ -87,7 +87,11 @@ class Chunk:
         A generator on purpose: the records of a chunk together weigh ten times its bytes, and building them in one
         list wakes the garbage collector (twice the time).
         """
-        events = _packed_events(self.entries) if isinstance(self.entries, bytes) else map(_event, self.entries)
+        events = (
+            _packed_events(self.entries)
+            if isinstance(self.entries, bytes)
+            else map(_event, self.entries)
+        )
         return events if self.damage is None else _and_then(events, _undecodable(self.damage))
 
 
@@ -123,7 +127,9 @@ class FrameSplitter:
 
     def _complete(self) -> Iterator[bytes]:
         while (size := self._next_size()) is not None:
-            if nils := _NILS.match(self._buffer):  # all at once: one by one they would cost as much as frames
+            if nils := _NILS.match(
+                self._buffer
+            ):  # all at once: one by one they would cost as much as frames
                 self._scanner.read_bytes(nils.end() - size)
                 self._cut(nils.end())
             else:
@@ -166,7 +172,9 @@ class ForwardDecoder:
     [{'ack': 'id'}]
     """
 
-    def __init__(self, max_frame_bytes: int = MAX_FRAME_BYTES, max_inflated_bytes: int = MAX_INFLATED_BYTES) -> None:
+    def __init__(
+        self, max_frame_bytes: int = MAX_FRAME_BYTES, max_inflated_bytes: int = MAX_INFLATED_BYTES
+    ) -> None:
         self._splitter = FrameSplitter(max_frame_bytes)
         self._max_inflated_bytes = max_inflated_bytes
         self.error: ProtocolError | None = None
@@ -189,7 +197,9 @@ class ForwardDecoder:
         return frames
 
 
-def decode_frame(packed: bytes, max_inflated_bytes: int = MAX_INFLATED_BYTES) -> Chunk | dict[str, Any]:
+def decode_frame(
+    packed: bytes, max_inflated_bytes: int = MAX_INFLATED_BYTES
+) -> Chunk | dict[str, Any]:
     """Turn one whole packed object into a Chunk (array) or a control object (map)."""
     kind = packed[0]
     try:
@@ -199,7 +209,9 @@ def decode_frame(packed: bytes, max_inflated_bytes: int = MAX_INFLATED_BYTES) ->
             return _decode_message(packed, max_inflated_bytes)
     except (ValueError, TypeError, msgpack.OutOfData) as error:
         raise ProtocolError(f"not a Forward message: {_reason(error)}") from None
-    raise ProtocolError(f"not a Forward message: an array or a map must come, got byte 0x{kind:02x}")
+    raise ProtocolError(
+        f"not a Forward message: an array or a map must come, got byte 0x{kind:02x}"
+    )
 
 
 def _decode_message(packed: bytes, max_inflated_bytes: int) -> Chunk:
@@ -212,8 +224,12 @@ def _decode_message(packed: bytes, max_inflated_bytes: int) -> Chunk:
     if not 2 <= length <= 4:
         raise ProtocolError(f"not a Forward message: an array of {length} elements")
     if not _is_text(packed[unpacker.tell()]):
-        raise ProtocolError(f"not a Forward message: the tag begins with byte 0x{packed[unpacker.tell()]:02x}")
-    tag = unpacker.unpack()[:_MAX_TAG_BYTES]  # no error, after which a pipe would get the same again
+        raise ProtocolError(
+            f"not a Forward message: the tag begins with byte 0x{packed[unpacker.tell()]:02x}"
+        )
+    tag = unpacker.unpack()[
+        :_MAX_TAG_BYTES
+    ]  # no error, after which a pipe would get the same again
     start, read = unpacker.tell(), 2
     kind = packed[start]
     if is_packed := _is_text(kind):
@@ -230,7 +246,9 @@ def _decode_message(packed: bytes, max_inflated_bytes: int) -> Chunk:
     if length - read > 1:
         raise ProtocolError(f"not a Forward message: {length - read} elements after the entries")
     option = _unpack_map(packed[unpacker.tell() :]) if length > read else {}
-    return _chunk(tag.decode("utf-8", "replace"), entries, option, max_inflated_bytes if is_packed else None)
+    return _chunk(
+        tag.decode("utf-8", "replace"), entries, option, max_inflated_bytes if is_packed else None
+    )
 
 
 def _is_text(kind: int) -> bool:
@@ -238,7 +256,9 @@ def _is_text(kind: int) -> bool:
     return 0xA0 <= kind <= 0xBF or kind in (0xC4, 0xC5, 0xC6, 0xD9, 0xDA, 0xDB)
 
 
-def _chunk(tag: str, entries: bytes, option: dict[str, Any], max_inflated_bytes: int | None) -> Chunk:
+def _chunk(
+    tag: str, entries: bytes, option: dict[str, Any], max_inflated_bytes: int | None
+) -> Chunk:
     chunk, size, damage = option.get("chunk"), option.get("size"), None
     if not isinstance(chunk, (str, bytes, type(None))):
         raise ProtocolError(f"option chunk must be a string, got {type(chunk).__name__}")
@@ -274,13 +294,17 @@ def _inflate(data: bytes, max_bytes: int) -> tuple[bytes, str | None]:
                 out.write(piece)
     except zlib.error as error:
         return out.getvalue(), f"gzip entries are damaged: {_reason(error)}"
-    return out.getvalue(), None if at == len(data) else f"gzip entries in more than {_MAX_MEMBERS} members"
+    return out.getvalue(), None if at == len(
+        data
+    ) else f"gzip entries in more than {_MAX_MEMBERS} members"
 
 
 def _unpack_map(packed: bytes) -> dict[str, Any]:
     """Decode an option or control map; strings stay str and binaries bytes, and neither can fail."""
     if len(packed) > _MAX_OPTION_BYTES:
-        raise ProtocolError(f"not a Forward message: an option or control map of {len(packed)} bytes")
+        raise ProtocolError(
+            f"not a Forward message: an option or control map of {len(packed)} bytes"
+        )
     value = msgpack.unpackb(packed, raw=False, unicode_errors="surrogateescape", ext_hook=_ext)
     if value is None:
         return {}
@@ -309,7 +333,11 @@ def _unpacker(packed: bytes, max_array_len: int = -1) -> msgpack.Unpacker:
 def _empty_unpacker(size: int, max_array_len: int = -1) -> msgpack.Unpacker:
     # Integer keys are legal in a Ruby hash, hence no strict_map_key. One spare byte: see _packed_events.
     return msgpack.Unpacker(
-        raw=True, strict_map_key=False, ext_hook=_ext, max_buffer_size=size + 1, max_array_len=max_array_len
+        raw=True,
+        strict_map_key=False,
+        ext_hook=_ext,
+        max_buffer_size=size + 1,
+        max_array_len=max_array_len,
     )
 
 
@@ -341,7 +369,9 @@ def _packed_events(packed: bytes) -> Iterator[Event]:
                 yield _undecodable("entries too small to be events")
                 return
             idle_bytes = idle_bytes + _PIECE_BYTES if index == before else 0
-            if idle_bytes >= _MAX_ENTRY_BYTES - _PIECE_BYTES:  # one entry spans these pieces, and perhaps too many
+            if (
+                idle_bytes >= _MAX_ENTRY_BYTES - _PIECE_BYTES
+            ):  # one entry spans these pieces, and perhaps too many
                 yield from _one_by_one(packed, index + 1)
                 return
         # A partial object ends the loop just as the end does. A nil more tells: it comes back only after a clean end.
@@ -350,7 +380,11 @@ def _packed_events(packed: bytes) -> Iterator[Event]:
             yield _undecodable(_CUT_SHORT)
     except msgpack.OutOfData:
         yield _undecodable(_CUT_SHORT)
-    except (ValueError, TypeError, OverflowError):  # the unpacker's own position is then somewhere inside the entry
+    except (
+        ValueError,
+        TypeError,
+        OverflowError,
+    ):  # the unpacker's own position is then somewhere inside the entry
         yield from _one_by_one(packed, index + 1)
 
 
@@ -439,7 +473,9 @@ def encode_event_time(time_ns: int) -> EventTime | int:
     return time_ns // _NS
 
 
-def encode_events(tag: str, events: Sequence[tuple[int, Mapping[str, Any]]], chunk_id: str | None) -> bytes:
+def encode_events(
+    tag: str, events: Sequence[tuple[int, Mapping[str, Any]]], chunk_id: str | None
+) -> bytes:
     """Pack `(time_ns, record)` events as one PackedForward frame."""
     pack = msgpack.Packer().pack
     entries = b"".join([pack([encode_event_time(time_ns), record]) for time_ns, record in events])
@@ -507,7 +543,9 @@ class ServerHandshake:
         proof = _digest(salt, self.hostname.encode(), self.nonce, self.shared_key.encode())
         return HandshakeOutcome(_pack(["PONG", True, "", self.hostname, proof]), True, "", name)
 
-    def _refusal(self, client: bytes, salt: bytes, digest: bytes, user: bytes, password: bytes) -> str:
+    def _refusal(
+        self, client: bytes, salt: bytes, digest: bytes, user: bytes, password: bytes
+    ) -> str:
         """Give the reason against a client, in the words that Fluentd uses; Fluent Bit has room for 31 bytes."""
         if not _same(digest, _digest(salt, client, self.nonce, self.shared_key.encode())):
             return "shared_key mismatch"
@@ -566,7 +604,9 @@ def _handshake_message(packed: bytes, name: bytes, length: int, kind: type = byt
 
 
 def _no_handshake(name: bytes) -> NoReturn:
-    raise ProtocolError(f"handshake: expected {name.decode()}; does one side use shared_key and the other not?")
+    raise ProtocolError(
+        f"handshake: expected {name.decode()}; does one side use shared_key and the other not?"
+    )
 
 
 def _text(value: Any) -> str:

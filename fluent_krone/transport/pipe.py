@@ -45,7 +45,9 @@ def claim_standard_streams() -> tuple[int, int]:
     """
     for fd, name in ((0, "input"), (1, "output")):
         if not stat.S_ISFIFO(os.fstat(fd).st_mode) and not stat.S_ISSOCK(os.fstat(fd).st_mode):
-            raise ConfigError(f"standard {name} is no pipe: `pipe` is what @type krone starts; use serve or replay")
+            raise ConfigError(
+                f"standard {name} is no pipe: `pipe` is what @type krone starts; use serve or replay"
+            )
     stdout = os.dup(1)
     os.dup2(2, 1)
     for signum in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
@@ -85,7 +87,10 @@ class PipeDoor:
         Raises ProtocolError when what comes is no frame; the process is to exit, and Fluentd starts another.
         """
         assert self._reader is not None, "BUG: run before open"
-        tasks = {asyncio.create_task(self._read(self._reader)), asyncio.create_task(self._work(inlet))}
+        tasks = {
+            asyncio.create_task(self._read(self._reader)),
+            asyncio.create_task(self._work(inlet)),
+        }
         try:
             done, _ = await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
             for task in done:
@@ -98,7 +103,10 @@ class PipeDoor:
 
     async def deliver(self, alerts: Sequence[Alert]) -> None:
         """Send alerts, in order; return once Fluentd has routed them. Raises SinkBusy when the pipe is closed."""
-        confirmations = [self._send(tag, list(run)) for tag, run in itertools.groupby(alerts, key=lambda a: a.tag)]
+        confirmations = [
+            self._send(tag, list(run))
+            for tag, run in itertools.groupby(alerts, key=lambda a: a.tag)
+        ]
         await asyncio.gather(*confirmations)
 
     async def close(self) -> None:
@@ -115,7 +123,9 @@ class PipeDoor:
         await loop.connect_read_pipe(
             lambda: asyncio.StreamReaderProtocol(reader), os.fdopen(self._stdin, "rb", buffering=0)
         )
-        self._out, _ = await loop.connect_write_pipe(asyncio.BaseProtocol, os.fdopen(self._stdout, "wb", buffering=0))
+        self._out, _ = await loop.connect_write_pipe(
+            asyncio.BaseProtocol, os.fdopen(self._stdout, "wb", buffering=0)
+        )
         self._tell({"ready": self._version})
         self._reader = reader
 
@@ -158,7 +168,9 @@ class PipeDoor:
             raise SinkBusy("Fluentd's pipe is not open")
         frame_id = next(self._ids)
         confirmation = self._unconfirmed[frame_id] = asyncio.get_running_loop().create_future()
-        self._write(encode_events(tag, [(alert.time_ns, alert.record) for alert in alerts], frame_id))
+        self._write(
+            encode_events(tag, [(alert.time_ns, alert.record) for alert in alerts], frame_id)
+        )
         return confirmation
 
     def _tell(self, control: Mapping[str, Any]) -> None:
@@ -176,5 +188,7 @@ class PipeDoor:
             self._out = None
         for confirmation in self._unconfirmed.values():
             if not confirmation.done():
-                confirmation.set_exception(SinkBusy("Fluentd closed the pipe before it had the alerts"))
+                confirmation.set_exception(
+                    SinkBusy("Fluentd closed the pipe before it had the alerts")
+                )
         self._unconfirmed.clear()

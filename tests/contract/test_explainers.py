@@ -33,8 +33,12 @@ ODD = [
     dataclasses.replace(CASE, normal=()),
     dataclasses.replace(CASE, path=(None, None, None), evidence=""),
     dataclasses.replace(CASE, session=(1,), start=0, end=1, event=0),
-    dataclasses.replace(CASE, session=(1,) * 5000, start=0, end=5000, event=4999, normal=((0,) * 5000,) * 9),
-    dataclasses.replace(CASE, templates=("", "\x00\ud800", "x" * 100_000), lines=("", "\u202e", "y" * 100_000)),
+    dataclasses.replace(
+        CASE, session=(1,) * 5000, start=0, end=5000, event=4999, normal=((0,) * 5000,) * 9
+    ),
+    dataclasses.replace(
+        CASE, templates=("", "\x00\ud800", "x" * 100_000), lines=("", "\u202e", "y" * 100_000)
+    ),
     dataclasses.replace(CASE, may_clear=True),
 ]
 

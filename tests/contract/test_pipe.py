@@ -51,7 +51,11 @@ class FluentdEnd:
     def expect(self) -> Any:
         """The next frame; a Chunk as (tag, id, records)."""
         frame = next(self._frames)
-        return (frame.tag, frame.chunk, [record for _, record in frame.events()]) if isinstance(frame, Chunk) else frame
+        return (
+            (frame.tag, frame.chunk, [record for _, record in frame.events()])
+            if isinstance(frame, Chunk)
+            else frame
+        )
 
     def end(self) -> tuple[int, str]:
         """Close the pipe; exit status and log of the child."""
@@ -148,7 +152,14 @@ def test_signals_do_not_stop_it_while_chunks_may_come(fluentd: FluentdEnd) -> No
 
 
 @pytest.mark.parametrize(
-    "garbage", [b"\xc1", b"\x92\x01\x02", b"GET / HTTP/1.1\r\n", msgpack.packb({"stop": 1}), msgpack.packb({"ack": 5})]
+    "garbage",
+    [
+        b"\xc1",
+        b"\x92\x01\x02",
+        b"GET / HTTP/1.1\r\n",
+        msgpack.packb({"stop": 1}),
+        msgpack.packb({"ack": 5}),
+    ],
 )
 def test_garbage_ends_the_process_and_says_so(fluentd: FluentdEnd, garbage: bytes) -> None:
     fluentd.send({"n": 1}, chunk="before")

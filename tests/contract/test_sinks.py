@@ -20,7 +20,7 @@ from fluent_krone.sink import Sink
 from fluent_krone.sink.forward import ForwardSink
 from fluent_krone.sink.stdout import StdoutSink
 from fluent_krone.transport.forward_codec import Chunk
-from fluent_krone.transport.forward_server import ForwardServer
+from fluent_krone.transport.server import ForwardServer
 from fluent_krone.types import Alert
 
 
@@ -95,7 +95,12 @@ def make_rig(request: pytest.FixtureRequest) -> Callable[[], AbstractAsyncContex
 
 
 def alerts(*ids: str, tag: str = "krone.app") -> list[Alert]:
-    rest: dict[str, Any] = {"score": 1.5, "level": None, "lines": ["ä", "b"], "evidence": {"extra": []}}
+    rest: dict[str, Any] = {
+        "score": 1.5,
+        "level": None,
+        "lines": ["ä", "b"],
+        "evidence": {"extra": []},
+    }
     return [Alert(i, tag, 1_700_000_000_123_456_789, {"alert_id": i, **rest}) for i in ids]
 
 
@@ -111,7 +116,9 @@ def test_delivers_in_order(make_rig: Callable[[], AbstractAsyncContextManager[Ri
     asyncio.run(scenario())
 
 
-def test_delivers_again_what_it_is_given_again(make_rig: Callable[[], AbstractAsyncContextManager[Rig]]) -> None:
+def test_delivers_again_what_it_is_given_again(
+    make_rig: Callable[[], AbstractAsyncContextManager[Rig]],
+) -> None:
     async def scenario() -> None:
         async with make_rig() as rig:
             await rig.sink.deliver(alerts("a"))
@@ -121,7 +128,9 @@ def test_delivers_again_what_it_is_given_again(make_rig: Callable[[], AbstractAs
     asyncio.run(scenario())
 
 
-def test_says_so_when_the_receiver_is_gone(make_rig: Callable[[], AbstractAsyncContextManager[Rig]]) -> None:
+def test_says_so_when_the_receiver_is_gone(
+    make_rig: Callable[[], AbstractAsyncContextManager[Rig]],
+) -> None:
     async def scenario() -> None:
         async with make_rig() as rig:
             await rig.sink.deliver(alerts("a"))
@@ -134,7 +143,9 @@ def test_says_so_when_the_receiver_is_gone(make_rig: Callable[[], AbstractAsyncC
     asyncio.run(scenario())
 
 
-def test_close_may_come_twice_and_unused(make_rig: Callable[[], AbstractAsyncContextManager[Rig]]) -> None:
+def test_close_may_come_twice_and_unused(
+    make_rig: Callable[[], AbstractAsyncContextManager[Rig]],
+) -> None:
     async def scenario() -> None:
         async with make_rig() as rig:
             await rig.sink.close()
@@ -162,7 +173,11 @@ def test_one_frame_per_tag_and_the_same_chunk_id_again() -> None:
 
     async def work() -> None:
         sink = ForwardSink(port=server.port)
-        both: Sequence[Alert] = [*alerts("a", tag="x"), *alerts("b", tag="y"), *alerts("c", tag="x")]
+        both: Sequence[Alert] = [
+            *alerts("a", tag="x"),
+            *alerts("b", tag="y"),
+            *alerts("c", tag="x"),
+        ]
         await sink.deliver(both)
         await sink.deliver(both)
         await sink.close()
@@ -170,7 +185,9 @@ def test_one_frame_per_tag_and_the_same_chunk_id_again() -> None:
     deliver_to(server, receiver, work)
     assert [(chunk.tag, chunk.size) for chunk in receiver.chunks] == [("x", 2), ("y", 1)] * 2
     assert receiver.chunks[:2] == receiver.chunks[2:]
-    assert {time for chunk in receiver.chunks for time, _ in chunk.events()} == {1_700_000_000_123_456_789}
+    assert {time for chunk in receiver.chunks for time, _ in chunk.events()} == {
+        1_700_000_000_123_456_789
+    }
     assert server.stats.connections == 1
 
 
@@ -247,7 +264,10 @@ def test_a_line_cut_by_a_full_disk_is_written_again_on_its_own() -> None:
 def test_a_reader_that_does_not_read_holds_up_nothing_else() -> None:
     async def scenario() -> bytes:
         reading, writing = os.pipe()
-        told = [Alert(str(n), "krone.app", 0, {"alert_id": str(n), "lines": ["x" * 500]}) for n in range(1_000)]
+        told = [
+            Alert(str(n), "krone.app", 0, {"alert_id": str(n), "lines": ["x" * 500]})
+            for n in range(1_000)
+        ]
         with os.fdopen(reading, "rb") as reader, os.fdopen(writing, "w") as stream:
             delivery = asyncio.create_task(StdoutSink(stream).deliver(told))
             await asyncio.wait([delivery], timeout=0.2)  # and the loop goes on

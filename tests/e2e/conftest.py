@@ -20,7 +20,9 @@ def node_modules() -> Path:
     if (NODE / "node_modules" / "@fluent-org" / "logger").is_dir():
         return NODE
     install = ["npm", "install", "--no-audit", "--no-fund", "--no-package-lock", "--ignore-scripts"]
-    done = subprocess.run(install, cwd=NODE, capture_output=True, text=True, timeout=120, check=False)
+    done = subprocess.run(
+        install, cwd=NODE, capture_output=True, text=True, timeout=120, check=False
+    )
     if done.returncode:
         pytest.skip(f"npm could not install @fluent-org/logger: {done.stderr.strip()[-300:]}")
     return NODE

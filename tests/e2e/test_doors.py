@@ -21,10 +21,10 @@ from serving import Receiver, Served, http_get, samples, serving
 from synthetic import CLOSE, GOING, MESSAGES, OPEN, OPENED, STUCK, T0, S
 
 from fluent_krone.errors import SinkBusy
-from fluent_krone.metrics import is_known
+from fluent_krone.runtime.metrics import is_known
 from fluent_krone.sink.forward import ForwardSink
 from fluent_krone.transport.forward_codec import encode_events
-from fluent_krone.transport.forward_server import ForwardServer
+from fluent_krone.transport.server import ForwardServer
 from fluent_krone.types import Alert
 
 BAD_RIDE = (OPEN, OPENED, GOING, STUCK, CLOSE)
@@ -34,7 +34,9 @@ REPOSITORY = Path(__file__).parents[2]
 
 def event(number: int, ride: str, log_key: int) -> Alert:
     """A log line as our own Forward client sends it."""
-    return Alert(f"{ride}-{number}", "app", T0 + number * S, {"message": MESSAGES[log_key], "ride": ride})
+    return Alert(
+        f"{ride}-{number}", "app", T0 + number * S, {"message": MESSAGES[log_key], "ride": ride}
+    )
 
 
 def bad_ride(name: str) -> list[Alert]:
@@ -91,7 +93,10 @@ def test_a_client_needs_every_key_and_alerts_leave_over_tls(
     ]
 
     async def knock(
-        served: Served, cert: str | None = "client", key: str = "the key", password: str = "pass:word"
+        served: Served,
+        cert: str | None = "client",
+        key: str = "the key",
+        password: str = "pass:word",
     ) -> None:
         sink = ForwardSink(
             "localhost", served.port, shared_key=key, username="ann", password=password,
@@ -104,7 +109,9 @@ def test_a_client_needs_every_key_and_alerts_leave_over_tls(
 
     async def scenario() -> tuple[Served, Receiver]:
         receiver = Receiver()
-        server = ForwardServer(port=0, ssl_context=theirs, shared_key="theirs", users={"krone": "there"})
+        server = ForwardServer(
+            port=0, ssl_context=theirs, shared_key="theirs", users={"krone": "there"}
+        )
         await server.start(receiver)
         async with serving(bundle_dir, *guarded, *towards, f"--alert-port={server.port}") as served:
             await knock(served)
@@ -116,12 +123,16 @@ def test_a_client_needs_every_key_and_alerts_leave_over_tls(
                 with pytest.raises(SinkBusy):
                     await knock(served, cert=cert)
             with pytest.raises(SinkBusy):  # no TLS at all
-                await ForwardSink("localhost", served.port, ack_timeout_s=2).deliver(bad_ride("plain"))
+                await ForwardSink("localhost", served.port, ack_timeout_s=2).deliver(
+                    bad_ride("plain")
+                )
         await server.close()
         return served, receiver
 
     served, receiver = asyncio.run(scenario())
-    assert {tuple(record["session"]) for _, record in receiver.alerts} == {("client the key pass:word",)}
+    assert {tuple(record["session"]) for _, record in receiver.alerts} == {
+        ("client the key pass:word",)
+    }
     assert "auth_failures=2" in served.log and "protocol_errors_bad_tls=3" in served.log
     assert "reason=bad_tls error=PEER_DID_NOT_RETURN_A_CERTIFICATE" in served.log
     for password in ("the key", "a key", "theirs", "pass:word", "guess"):
@@ -129,7 +140,9 @@ def test_a_client_needs_every_key_and_alerts_leave_over_tls(
 
 
 @pytest.mark.filterwarnings("ignore:ssl.TLSVersion:DeprecationWarning")
-def test_old_tls_is_refused(bundle_dir: Path, certificates: Certificates, guarded: list[str]) -> None:
+def test_old_tls_is_refused(
+    bundle_dir: Path, certificates: Certificates, guarded: list[str]
+) -> None:
     async def scenario() -> Served:
         async with serving(bundle_dir, *guarded) as served:
             old = client_tls(certificates, "client")
@@ -162,7 +175,12 @@ def test_metrics_and_health(bundle_dir: Path) -> None:
     async def scenario() -> None:
         receiver, server = Receiver(), ForwardServer(port=0)
         await server.start(receiver)
-        flags = ["--metrics=true", "--metrics-port=0", "--alert-host=localhost", f"--alert-port={server.port}"]
+        flags = [
+            "--metrics=true",
+            "--metrics-port=0",
+            "--alert-host=localhost",
+            f"--alert-port={server.port}",
+        ]
         async with serving(bundle_dir, *flags) as served:
             assert await http_get(served.metrics_port, "/healthz") == (200, "ok\n")
             client = ForwardSink("localhost", served.port)
@@ -172,9 +190,17 @@ def test_metrics_and_health(bundle_dir: Path) -> None:
             await client.close()
             assert status == 200
             names = [
-                *("fluent_krone_records_total", "fluent_krone_events_total", "fluent_krone_sessions_open"),
+                *(
+                    "fluent_krone_records_total",
+                    "fluent_krone_events_total",
+                    "fluent_krone_sessions_open",
+                ),
                 'fluent_krone_records_set_aside_total{reason="no_message"}',
-                *("fluent_krone_alerts_total", "fluent_krone_connections_total", "fluent_krone_auth_failures_total"),
+                *(
+                    "fluent_krone_alerts_total",
+                    "fluent_krone_connections_total",
+                    "fluent_krone_auth_failures_total",
+                ),
                 'fluent_krone_chunk_ack_seconds_bucket{le="+Inf"}',
             ]
             assert samples(page, names) == [6, 5, 1, 1, 2, 1, 0, 1]
@@ -250,7 +276,11 @@ OUT_FORWARD = """
 @pytest.mark.skipif(FLUENTD is None, reason="no `fluentd` command on PATH")
 @pytest.mark.parametrize("shared_key", ["the key", "another"])
 def test_fluentds_out_forward_over_tls(
-    shared_key: str, bundle_dir: Path, tmp_path: Path, certificates: Certificates, guarded: list[str]
+    shared_key: str,
+    bundle_dir: Path,
+    tmp_path: Path,
+    certificates: Certificates,
+    guarded: list[str],
 ) -> None:
     async def scenario() -> tuple[Served, Receiver]:
         receiver, server = Receiver(), ForwardServer(port=0)
@@ -291,7 +321,8 @@ def test_fluentds_out_forward_over_tls(
     async def refused(served: Served) -> None:
         async with asyncio.timeout(60):
             while samples(
-                (await http_get(served.metrics_port, "/metrics"))[1], ["fluent_krone_auth_failures_total"]
+                (await http_get(served.metrics_port, "/metrics"))[1],
+                ["fluent_krone_auth_failures_total"],
             ) == [0]:
                 await asyncio.sleep(0.1)
 
@@ -335,9 +366,13 @@ UNDER_FLUENTD = """
 
 @pytest.mark.fluentd
 @pytest.mark.skipif(FLUENTD is None, reason="no `fluentd` command on PATH")
-def test_monitor_agent_and_prometheus_show_every_number_of_the_child(bundle_dir: Path, tmp_path: Path) -> None:
+def test_monitor_agent_and_prometheus_show_every_number_of_the_child(
+    bundle_dir: Path, tmp_path: Path
+) -> None:
     child = tmp_path / "child.py"  # the command as it is, in more of a hurry to report
-    child.write_text("import sys, fluent_krone.cli as cli\ncli._STATS_INTERVAL_S = 0.2\nsys.exit(cli.main())\n")
+    child.write_text(
+        "import sys, fluent_krone.cli as cli\ncli._STATS_INTERVAL_S = 0.2\nsys.exit(cli.main())\n"
+    )
     monitor_port, metrics_port = free_port(), free_port()
     conf = tmp_path / "fluent.conf"
     conf.write_text(
@@ -353,7 +388,11 @@ def test_monitor_agent_and_prometheus_show_every_number_of_the_child(bundle_dir:
     async def shown() -> dict[str, float]:
         _, page = await http_get(monitor_port, "/api/plugins.json?@id=detector&with_ivars=false")
         numbers = json.loads(page)["plugins"][0]
-        return {name.removeprefix("krone_"): n for name, n in numbers.items() if name.startswith("krone_")}
+        return {
+            name.removeprefix("krone_"): n
+            for name, n in numbers.items()
+            if name.startswith("krone_")
+        }
 
     async def scenario() -> tuple[dict[str, float], str]:
         fluentd = await asyncio.create_subprocess_exec(
@@ -382,10 +421,24 @@ def test_monitor_agent_and_prometheus_show_every_number_of_the_child(bundle_dir:
         return numbers, page
 
     numbers, page = asyncio.run(scenario())
-    own = {"children_started", "alerts_routed", "alerts_refused", "chunks_given_up", "chunks_in_flight"}
+    own = {
+        "children_started",
+        "alerts_routed",
+        "alerts_refused",
+        "chunks_given_up",
+        "chunks_in_flight",
+    }
     assert own <= set(numbers)
     assert [name for name in set(numbers) - own if not is_known(name)] == []
-    for name in ("records", "events", "sessions_open", "chunks", "alerts", "cache_misses", "commit_count"):
+    for name in (
+        "records",
+        "events",
+        "sessions_open",
+        "chunks",
+        "alerts",
+        "cache_misses",
+        "commit_count",
+    ):
         assert numbers[name] > 0, name
     assert samples(page, ["fluent_krone_records_total"])[0] >= numbers["records"]
 

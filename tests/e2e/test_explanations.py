@@ -21,15 +21,33 @@ from typing import Any
 import pytest
 from messages_api import MessagesAPI, error, slow
 from serving import Receiver, Served, serving
-from synthetic import ARRIVED, CLOSE, GOING, MESSAGES, NORMAL, OPEN, OPENED, STUCK, T0, S, write_lift_bundle
+from synthetic import (
+    ARRIVED,
+    CLOSE,
+    GOING,
+    MESSAGES,
+    NORMAL,
+    OPEN,
+    OPENED,
+    STUCK,
+    T0,
+    S,
+    write_lift_bundle,
+)
 
 from fluent_krone.explain.ledger import verify
 from fluent_krone.transport.forward_codec import encode_events
-from fluent_krone.transport.forward_server import ForwardServer
+from fluent_krone.transport.server import ForwardServer
 
 REPOSITORY = Path(__file__).parents[2]
 KEY = "sk-ant-key-of-the-tests"
-FIRE = (OPEN, GOING, OPENED, ARRIVED, CLOSE)  # an order that no normal ride has, and no new template
+FIRE = (
+    OPEN,
+    GOING,
+    OPENED,
+    ARRIVED,
+    CLOSE,
+)  # an order that no normal ride has, and no new template
 STUCK_TWICE = (OPEN, OPENED, GOING, STUCK, STUCK, CLOSE)
 
 
@@ -53,7 +71,9 @@ class Rig:
             for i, key in enumerate(ride)
         ]
         later = at + 500 * S  # a normal ride, whose time ends the others
-        events += [(later, {"message": MESSAGES[key], "ride": f"clock {self.rides}"}) for key in NORMAL[0]]
+        events += [
+            (later, {"message": MESSAGES[key], "ride": f"clock {self.rides}"}) for key in NORMAL[0]
+        ]
         reader, writer = await asyncio.open_connection("127.0.0.1", self.served.port)
         writer.write(encode_events("app", events, f"chunk-{self.folder.name}-{self.rides}"))
         assert await asyncio.wait_for(reader.read(4096), 30)
@@ -78,7 +98,11 @@ class Rig:
 
 def command(*arguments: str) -> str:
     run = subprocess.run(
-        [sys.executable, "-m", "fluent_krone", *arguments], cwd=REPOSITORY, capture_output=True, text=True, check=False
+        [sys.executable, "-m", "fluent_krone", *arguments],
+        cwd=REPOSITORY,
+        capture_output=True,
+        text=True,
+        check=False,
     )
     assert run.returncode == 0, run.stderr
     return run.stdout
@@ -119,9 +143,13 @@ def test_an_alert_leaves_with_what_claude_says_and_what_it_cost(tmp_path: Path) 
             assert len(api.requests) == 1
             ledger = verify(tmp_path / "krone.db.ledger.jsonl")
             assert ledger.requests == 1
-            sent = json.loads((tmp_path / "krone.db.ledger.jsonl").read_text().splitlines()[0])["body"]
+            sent = json.loads((tmp_path / "krone.db.ledger.jsonl").read_text().splitlines()[0])[
+                "body"
+            ]
             assert sent == api.requests[0].body
-            assert KEY not in rig.served.log + (tmp_path / "krone.db.ledger.jsonl").read_text() + json.dumps(alert)
+            assert KEY not in rig.served.log + (
+                tmp_path / "krone.db.ledger.jsonl"
+            ).read_text() + json.dumps(alert)
 
     run(story())
 
@@ -153,7 +181,9 @@ def test_with_the_service_dead_alerts_leave_in_time_with_their_evidence(tmp_path
                 began = asyncio.get_running_loop().time()
                 await rig.ride(FIRE)
                 (alert,) = await rig.alerts(1)
-                assert asyncio.get_running_loop().time() - began < 20  # not for ever; how long is bench's to say
+                assert (
+                    asyncio.get_running_loop().time() - began < 20
+                )  # not for ever; how long is bench's to say
         assert alert["explained_by"] == "evidence"
         assert alert["explained"]["failed"] in ("overloaded", "timeout")
         assert alert["explanation"]
@@ -182,10 +212,28 @@ def test_a_persons_word_takes_effect_at_once(tmp_path: Path) -> None:
         async with running(tmp_path, None) as rig:
             await rig.ride(FIRE)
             (first,) = await rig.alerts(1)
-            rig.command("knowledge", "mark", first["alert_id"], "normal", "--note", "a fire drill", "--by", "ada")
+            rig.command(
+                "knowledge",
+                "mark",
+                first["alert_id"],
+                "normal",
+                "--note",
+                "a fire drill",
+                "--by",
+                "ada",
+            )
             await rig.ride(FIRE, STUCK_TWICE)
             assert [a["pattern"] == first["pattern"] for a in await rig.alerts(1)] == [False]
-            rig.command("knowledge", "mark", first["pattern"], "abnormal", "--note", "no drill", "--by", "ada")
+            rig.command(
+                "knowledge",
+                "mark",
+                first["pattern"],
+                "abnormal",
+                "--note",
+                "no drill",
+                "--by",
+                "ada",
+            )
             await rig.ride(FIRE)
             (last,) = await rig.alerts(1)
             assert last["explained_by"] == "person"
@@ -197,7 +245,14 @@ def test_a_persons_word_takes_effect_at_once(tmp_path: Path) -> None:
 def test_claude_without_a_key_is_told_in_one_line(tmp_path: Path) -> None:
     environment = {name: value for name, value in os.environ.items() if name != "ANTHROPIC_API_KEY"}
     checked = subprocess.run(
-        [sys.executable, "-m", "fluent_krone", "check-config", "--explain=claude", f"--store={tmp_path / 's'}"],
+        [
+            sys.executable,
+            "-m",
+            "fluent_krone",
+            "check-config",
+            "--explain=claude",
+            f"--store={tmp_path / 's'}",
+        ],
         cwd=REPOSITORY,
         capture_output=True,
         text=True,
@@ -216,7 +271,9 @@ def contacted(*arguments: str, trace: Path) -> list[str]:
     run = [*stop, *strace, sys.executable, "-m", "fluent_krone", *arguments]
     ended = subprocess.run(run, cwd=REPOSITORY, capture_output=True, check=False)
     assert ended.returncode == (124 if stop else 0), ended.stderr
-    return re.findall(r'sa_family=AF_INET6?, .*?(?:inet_addr\("|inet_pton\(AF_INET6, ")([^"]+)', trace.read_text())
+    return re.findall(
+        r'sa_family=AF_INET6?, .*?(?:inet_addr\("|inet_pton\(AF_INET6, ")([^"]+)', trace.read_text()
+    )
 
 
 @pytest.mark.skipif(shutil.which("strace") is None, reason="strace is not installed")
@@ -224,9 +281,19 @@ def contacted(*arguments: str, trace: Path) -> list[str]:
 def test_nothing_leaves_the_machine_unasked(tmp_path: Path, command: str) -> None:
     """onnxruntime and its telemetry included: what counts is what the kernel sees."""
     log = tmp_path / "log.jsonl"
-    log.write_text("".join(json.dumps({"message": f"x of blk_{i}", "component": "c"}) + "\n" for i in range(3)))
+    log.write_text(
+        "".join(json.dumps({"message": f"x of blk_{i}", "component": "c"}) + "\n" for i in range(3))
+    )
     arguments: dict[str, list[str]] = {
-        "serve": ["serve", "--bundle", "hdfs", "--port", "0", "--store", str(tmp_path / "krone.db")],
+        "serve": [
+            "serve",
+            "--bundle",
+            "hdfs",
+            "--port",
+            "0",
+            "--store",
+            str(tmp_path / "krone.db"),
+        ],
         "demo": ["demo", "--sessions", "40", "--json"],
         "replay": ["replay", "--bundle", "hdfs", "--input", str(log), "--json"],
     }

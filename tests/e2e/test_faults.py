@@ -19,13 +19,26 @@ from synthetic import write_lift_bundle
 REPOSITORY = Path(__file__).parents[2]
 ENVIRONMENT = os.environ | {"PYTHONPATH": str(REPOSITORY)}
 
-NOTHING_LOST = ("sessions_lost", "sessions_different", "alerts_lost", "alerts_new", "verdicts_different")
+NOTHING_LOST = (
+    "sessions_lost",
+    "sessions_different",
+    "alerts_lost",
+    "alerts_new",
+    "verdicts_different",
+)
 
 
 @pytest.fixture(scope="module")
 def figures(shared_data: Path) -> Callable[..., dict[str, Any]]:
     def measure(*faults: str) -> dict[str, Any]:
-        bench = [sys.executable, str(REPOSITORY / "bench" / "faults.py"), "--quick", "--json", "--kills", "4"]
+        bench = [
+            sys.executable,
+            str(REPOSITORY / "bench" / "faults.py"),
+            "--quick",
+            "--json",
+            "--kills",
+            "4",
+        ]
         data = ["--data", str(shared_data / "hdfs_raw"), "--only", ",".join(faults)]
         done = subprocess.run([*bench, *data], capture_output=True, text=True, timeout=300)
         assert done.returncode == 0, done.stderr
@@ -35,11 +48,15 @@ def figures(shared_data: Path) -> Callable[..., dict[str, Any]]:
     return measure
 
 
-def test_no_fault_of_process_or_store_costs_a_session_or_an_alert(figures: Callable[..., dict[str, Any]]) -> None:
+def test_no_fault_of_process_or_store_costs_a_session_or_an_alert(
+    figures: Callable[..., dict[str, Any]],
+) -> None:
     found = figures("kills", "terms", "file_limit", "corrupted")
     for name in ("kills", "terms", "file_limit"):
         # Several clients press on a store that is full, so there the order of chunks is another one.
-        assert {key: found[name].get(key, 0) for key in NOTHING_LOST} == dict.fromkeys(NOTHING_LOST, 0), name
+        assert {key: found[name].get(key, 0) for key in NOTHING_LOST} == dict.fromkeys(
+            NOTHING_LOST, 0
+        ), name
         assert found[name]["sessions"] > 100 and found[name]["alerts"] > 10
     assert found["kills"]["ends"] == 4
     assert found["file_limit"]["acked_meanwhile"] == 0
@@ -49,8 +66,13 @@ def test_no_fault_of_process_or_store_costs_a_session_or_an_alert(figures: Calla
 def test_no_fault_of_the_network_does(figures: Callable[..., dict[str, Any]]) -> None:
     found = figures("sink_down", "slow_sink", "duplicated", "truncated", "reordered")
     for name in ("sink_down", "slow_sink", "duplicated", "truncated"):
-        assert {key: found[name][key] for key in NOTHING_LOST} == dict.fromkeys(NOTHING_LOST, 0), name
-    assert (found["reordered"]["sessions_lost"], found["reordered"]["differ_without_reason"]) == (0, 0)
+        assert {key: found[name][key] for key in NOTHING_LOST} == dict.fromkeys(NOTHING_LOST, 0), (
+            name
+        )
+    assert (found["reordered"]["sessions_lost"], found["reordered"]["differ_without_reason"]) == (
+        0,
+        0,
+    )
 
 
 @pytest.mark.fluentd
@@ -59,7 +81,9 @@ def test_no_death_under_fluentd_does(figures: Callable[..., dict[str, Any]]) -> 
     found = figures("fluentd", "poison")
     for name, outcome in found["fluentd"].items():
         if name != "took_s":
-            assert {key: outcome[key] for key in NOTHING_LOST} == dict.fromkeys(NOTHING_LOST, 0), name
+            assert {key: outcome[key] for key in NOTHING_LOST} == dict.fromkeys(NOTHING_LOST, 0), (
+                name
+            )
             assert outcome["chunks_left_in_buffer"] == 0
     assert found["poison"]["in_secondary"] == 1
     assert (found["poison"]["alerts_lost"], found["poison"]["alerts_new"]) == (0, 0)

@@ -19,7 +19,10 @@ import pytest
 REPOSITORY = Path(__file__).parents[2]
 EVENTS = REPOSITORY.parent / "shared" / "data" / "hdfs_raw" / "events.parquet"
 BUNDLE = REPOSITORY / "models" / "hdfs"
-ENVIRONMENT = os.environ | {"PYTHONPATH": str(REPOSITORY), "TZ": "Asia/Tokyo"}  # times must be UTC wherever this runs
+ENVIRONMENT = os.environ | {
+    "PYTHONPATH": str(REPOSITORY),
+    "TZ": "Asia/Tokyo",
+}  # times must be UTC wherever this runs
 COMMAND = [sys.executable, "-m", "fluent_krone"]
 FLUENTD = shutil.which("fluentd")
 
@@ -129,7 +132,9 @@ class Fluentd:
 
     @staticmethod
     def _plugin_dir() -> str:
-        answer = subprocess.run([*COMMAND, "plugin-dir"], env=ENVIRONMENT, capture_output=True, text=True, check=True)
+        answer = subprocess.run(
+            [*COMMAND, "plugin-dir"], env=ENVIRONMENT, capture_output=True, text=True, check=True
+        )
         return answer.stdout.strip()
 
 
@@ -151,7 +156,9 @@ def fluentd(tmp_path: Path) -> Iterator[Fluentd]:
 def lines() -> list[str]:
     """The sample as the log file that it was: `081109 203530 147 INFO dfs.DataNode$DataXceiver: Receiving …`."""
     parquet = pytest.importorskip("pyarrow.parquet")
-    table = parquet.read_table(EVENTS, columns=["date", "time", "id", "level", "component", "m_message"])
+    table = parquet.read_table(
+        EVENTS, columns=["date", "time", "id", "level", "component", "m_message"]
+    )
     rows = zip(*(column.to_pylist() for column in table.columns), strict=True)
     return [" ".join(row) + "\n" for row in rows]
 
@@ -162,14 +169,25 @@ def test_alerts_are_those_of_a_replay(fluentd: Fluentd, lines: list[str], tmp_pa
     fluentd.stop()
 
     replayed = tmp_path / "replayed.jsonl"
-    replay = [*COMMAND, "replay", "--bundle", str(BUNDLE), "--input", str(EVENTS), "--alerts", str(replayed)]
+    replay = [
+        *COMMAND,
+        "replay",
+        "--bundle",
+        str(BUNDLE),
+        "--input",
+        str(EVENTS),
+        "--alerts",
+        str(replayed),
+    ]
     subprocess.run(replay, env=ENVIRONMENT, check=True, capture_output=True)
     expected = [json.loads(line)["alert_id"] for line in replayed.read_text().splitlines()]
     assert sorted(str(alert["alert_id"]) for alert in fluentd.alerts()) == sorted(expected)
     assert expected
 
 
-def test_a_killed_child_costs_no_chunk_and_fluentd_goes_on(fluentd: Fluentd, lines: list[str]) -> None:
+def test_a_killed_child_costs_no_chunk_and_fluentd_goes_on(
+    fluentd: Fluentd, lines: list[str]
+) -> None:
     before, after = lines[:30_000], lines[30_000:60_000]
     fluentd.append("".join(before))
     fluentd.wait_until_read()
@@ -187,5 +205,9 @@ def test_a_killed_child_costs_no_chunk_and_fluentd_goes_on(fluentd: Fluentd, lin
     assert len(errors) == 1
     assert "fluent-krone died" in errors[0]
     assert not list(fluentd.directory.glob("buffer/*")), "all chunks were acked"
-    taken = next(int(match[1]) for line in fluentd.log() if (match := re.search(r"stats .*\brecords=(\d+)", line)))
+    taken = next(
+        int(match[1])
+        for line in fluentd.log()
+        if (match := re.search(r"stats .*\brecords=(\d+)", line))
+    )
     assert taken >= len(after), "told by the second child, the only one that came to an end"

@@ -26,12 +26,21 @@ pytestmark = [
 
 def ruby_of_fluentd() -> list[str]:
     """Fluentd's own interpreter and load path, asked of a dry run: right for a gem, a package or a source tree."""
-    command = [FLUENTD or "fluentd", "--dry-run", "-c", os.devnull, "-r", str(RUBY / "load_path.rb")]
+    command = [
+        FLUENTD or "fluentd",
+        "--dry-run",
+        "-c",
+        os.devnull,
+        "-r",
+        str(RUBY / "load_path.rb"),
+    ]
     answer = subprocess.run(command, capture_output=True, text=True, timeout=60)
     for line in answer.stdout.splitlines():
         if line.startswith("KRONE_RUBY "):
             return [str(part) for part in json.loads(line.removeprefix("KRONE_RUBY "))]
-    raise AssertionError(f"{shlex.join(command)} did not load our file:\n{answer.stdout}{answer.stderr}")
+    raise AssertionError(
+        f"{shlex.join(command)} did not load our file:\n{answer.stdout}{answer.stderr}"
+    )
 
 
 def environment() -> dict[str, str]:
@@ -60,7 +69,10 @@ def dry_run(conf: Path) -> subprocess.CompletedProcess[str]:
     ("match", "complaint"),
     [
         ("<match app.**>\n@type krone\nbundle hdfs\n</match>", ""),
-        ("<match krone.**>\n@type null\n</match>\n<match **>\n@type krone\nbundle hdfs\n</match>", ""),
+        (
+            "<match krone.**>\n@type null\n</match>\n<match **>\n@type krone\nbundle hdfs\n</match>",
+            "",
+        ),
         ("<match **>\n@type krone\nbundle hdfs\n</match>", "would come back to its own <match **>"),
         (
             "<system>\nworkers 2\n</system>\n<match app.**>\n@type krone\nbundle hdfs\n</match>",
@@ -81,7 +93,9 @@ def test_a_dry_run_tells_what_would_go_wrong(tmp_path: Path, match: str, complai
     assert complaint in outcome.stdout
 
 
-def test_alerts_that_come_back_by_another_way_are_refused_and_fluentd_goes_on(tmp_path: Path) -> None:
+def test_alerts_that_come_back_by_another_way_are_refused_and_fluentd_goes_on(
+    tmp_path: Path,
+) -> None:
     """Inside <copy> the plugin can't see which pattern leads to it; the loop shows when the first alert is routed."""
     child = shlex.join([sys.executable, str(RUBY / "child.py"), str(tmp_path)])
     conf = tmp_path / "fluent.conf"

@@ -19,9 +19,14 @@ from fluent.sender import FluentSender
 
 from fluent_krone.errors import SinkBusy
 from fluent_krone.sink.forward import ForwardSink
-from fluent_krone.transport import forward_server
-from fluent_krone.transport.forward_codec import Chunk, ClientHandshake, ForwardDecoder, encode_events
-from fluent_krone.transport.forward_server import ForwardServer
+from fluent_krone.transport import server as forward_server
+from fluent_krone.transport.forward_codec import (
+    Chunk,
+    ClientHandshake,
+    ForwardDecoder,
+    encode_events,
+)
+from fluent_krone.transport.server import ForwardServer
 from fluent_krone.types import Alert
 
 FRAME = encode_events("app", [(1_000_000_001, {"m": "x"})], "id")
@@ -74,7 +79,9 @@ async def is_served(server: ForwardServer) -> None:
     writer.close()
 
 
-async def log_in(server: ForwardServer, key: str) -> tuple[asyncio.StreamReader, asyncio.StreamWriter, bytes]:
+async def log_in(
+    server: ForwardServer, key: str
+) -> tuple[asyncio.StreamReader, asyncio.StreamWriter, bytes]:
     reader, writer = await connect(server)
     ping, _ = ClientHandshake(key, "client").ping(await reader.read(1000))
     writer.write(ping)
@@ -227,7 +234,15 @@ def test_an_empty_connection_is_a_heartbeat() -> None:
         (FRAME[:-1], "cut_short"),
         (b"\x92\xa1t\xc6\x40\0\0\0", "cut_short"),
     ],
-    ids=["http", "garbage", "map", "garbage behind a frame", "over the cap", "truncated", "gigabyte header"],
+    ids=[
+        "http",
+        "garbage",
+        "map",
+        "garbage behind a frame",
+        "over the cap",
+        "truncated",
+        "gigabyte header",
+    ],
 )
 def test_bad_input_ends_its_own_connection_with_one_line(
     stream: bytes, reason: str, caplog: pytest.LogCaptureFixture
@@ -249,7 +264,9 @@ def test_bad_input_ends_its_own_connection_with_one_line(
     assert line.startswith("connection closed peer=127.0.0.1:") and f"reason={reason}" in line
 
 
-def test_a_client_that_reads_no_acks_is_let_go_all_the_same(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_client_that_reads_no_acks_is_let_go_all_the_same(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     """What it was sent waits in its socket; ours must not stay open for that."""
     monkeypatch.setattr(forward_server, "_CLOSE_S", 0.05)
     frame = encode_events("app", [], "x" * 60_000)
@@ -387,7 +404,9 @@ def test_a_silent_connection_is_closed_when_a_key_is_asked_for() -> None:
         assert b"HELO" in await reader.read()
         writer.close()
 
-    assert serve(work, shared_key="key", handshake_timeout_s=0.05).stats.protocol_errors == {"handshake_timeout": 1}
+    assert serve(work, shared_key="key", handshake_timeout_s=0.05).stats.protocol_errors == {
+        "handshake_timeout": 1
+    }
 
 
 def test_connections_are_capped() -> None:
@@ -425,7 +444,12 @@ def test_tls(tmp_path: Path) -> None:
     if shutil.which("openssl") is None:
         pytest.skip("no `openssl` on PATH")
     make = "openssl req -x509 -newkey rsa:2048 -nodes -days 1 -subj /CN=localhost -addext subjectAltName=DNS:localhost"
-    subprocess.run([*make.split(), "-keyout", "key", "-out", "cert"], cwd=tmp_path, check=True, capture_output=True)
+    subprocess.run(
+        [*make.split(), "-keyout", "key", "-out", "cert"],
+        cwd=tmp_path,
+        check=True,
+        capture_output=True,
+    )
     door = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     door.load_cert_chain(tmp_path / "cert", tmp_path / "key")
     trusting = ssl.create_default_context(cafile=tmp_path / "cert")
@@ -435,7 +459,9 @@ def test_tls(tmp_path: Path) -> None:
         sink = ForwardSink("localhost", server.port, shared_key="key", ssl_context=trusting)
         await sink.deliver([alert])
         await sink.close()
-        wary = ForwardSink("localhost", server.port, shared_key="key", ssl_context=ssl.create_default_context())
+        wary = ForwardSink(
+            "localhost", server.port, shared_key="key", ssl_context=ssl.create_default_context()
+        )
         with pytest.raises(SinkBusy, match="CERTIFICATE_VERIFY_FAILED"):
             await wary.deliver([alert])
         assert [chunk.tag for chunk in inlet.chunks] == ["krone.app"]
@@ -463,7 +489,9 @@ def test_close_ends_open_connections_and_sends_given_acks() -> None:
 def test_fluent_logger_sends(nanosecond: bool) -> None:
     async def work(server: ForwardServer, inlet: Inlet) -> None:
         sender = FluentSender("app", port=server.port, nanosecond_precision=nanosecond)
-        assert await asyncio.to_thread(sender.emit_with_time, "web", 1_700_000_000, {"message": "ü"})
+        assert await asyncio.to_thread(
+            sender.emit_with_time, "web", 1_700_000_000, {"message": "ü"}
+        )
         await inlet.arrival.wait()
         await asyncio.to_thread(sender.close)
         [chunk] = inlet.chunks

@@ -18,7 +18,7 @@ import pytest
 from fluent_krone.errors import SinkBusy
 from fluent_krone.sink.forward import ForwardSink
 from fluent_krone.transport.forward_codec import Chunk
-from fluent_krone.transport.forward_server import ForwardServer
+from fluent_krone.transport.server import ForwardServer
 from fluent_krone.types import Alert
 
 pytestmark = [pytest.mark.node, pytest.mark.usefixtures("node_modules")]
@@ -52,7 +52,9 @@ def send_from_node(
         server, inlet = ForwardServer(port=0, **server_options), Inlet()
         await server.start(inlet)
         try:
-            argument = json.dumps({"port": server.port, "count": 50, "patienceMs": 20_000} | client_options)
+            argument = json.dumps(
+                {"port": server.port, "count": 50, "patienceMs": 20_000} | client_options
+            )
             client = await asyncio.create_subprocess_exec(
                 "node", "client.js", argument, cwd=NODE, stdout=asyncio.subprocess.PIPE
             )
@@ -96,16 +98,24 @@ LOGIN = {"sharedKey": "key", "username": "ann", "password": "pw"}
 @pytest.mark.parametrize("mode", MODES)
 @pytest.mark.parametrize(
     ("ours", "theirs"),
-    [({}, {}), ({"shared_key": "key"}, KEY), ({"shared_key": "key", "users": {"ann": "pw"}}, LOGIN)],
+    [
+        ({}, {}),
+        ({"shared_key": "key"}, KEY),
+        ({"shared_key": "key", "users": {"ann": "pw"}}, LOGIN),
+    ],
     ids=["open", "shared key", "user"],
 )
-def test_node_client_sends_to_our_door(mode: str, ours: dict[str, Any], theirs: dict[str, Any]) -> None:
+def test_node_client_sends_to_our_door(
+    mode: str, ours: dict[str, Any], theirs: dict[str, Any]
+) -> None:
     printed, inlet, server = send_from_node(ours, mode=mode, **theirs)
     assert printed == {"acked": 100, "errors": []}
     expected = {b"message": b"line 7", b"i": 7, b"nested": {b"list": [1, None, True]}}
     events = inlet.events("node.a")
     assert len(events) == 50 and (T0_NS + 7_000_000, expected) in events
-    assert inlet.events("node.b") == [(T0_NS + i * 1_000_000, {b"message": "ü".encode()}) for i in range(50)]
+    assert inlet.events("node.b") == [
+        (T0_NS + i * 1_000_000, {b"message": "ü".encode()}) for i in range(50)
+    ]
     assert server.stats.protocol_errors == {}
     assert all(chunk.chunk for chunk in inlet.chunks)
 
@@ -120,7 +130,8 @@ def test_node_client_with_a_wrong_key_gets_nothing_in(caplog: pytest.LogCaptureF
 
 
 ALERTS = [
-    Alert(f"id{i}", "krone.app", T0_NS + i, {"alert_id": f"id{i}", "score": 1.5, "lines": ["ü"]}) for i in range(3)
+    Alert(f"id{i}", "krone.app", T0_NS + i, {"alert_id": f"id{i}", "score": 1.5, "lines": ["ü"]})
+    for i in range(3)
 ]
 
 
@@ -129,7 +140,10 @@ ALERTS = [
     [
         ({}, {}),
         (KEY, {"shared_key": "key"}),
-        (KEY | {"users": {"ann": "pw"}}, {"shared_key": "key", "username": "ann", "password": "pw"}),
+        (
+            KEY | {"users": {"ann": "pw"}},
+            {"shared_key": "key", "username": "ann", "password": "pw"},
+        ),
     ],
     ids=["open", "shared key", "user"],
 )
@@ -140,7 +154,11 @@ def test_our_sink_delivers_to_the_node_server(theirs: dict[str, Any], ours: dict
             await sink.deliver(ALERTS[:2])
             await sink.deliver(ALERTS[2:])
             for alert in ALERTS:
-                event = {"tag": alert.tag, "time_ns": str(alert.time_ns), "record": dict(alert.record)}
+                event = {
+                    "tag": alert.tag,
+                    "time_ns": str(alert.time_ns),
+                    "record": dict(alert.record),
+                }
                 assert await next_event() == event
             await sink.close()
 

@@ -19,7 +19,7 @@ from typing import Any
 import pytest
 
 from fluent_krone.cli import main
-from fluent_krone.page import Summary, write_page
+from fluent_krone.page.render import Summary, write_page
 
 LIMIT_S = 60  # of each exchange with the browser; a page that hangs fails
 
@@ -31,11 +31,25 @@ class Browser:
         to_child, self._to = os.pipe()
         self._from, from_child = os.pipe()
         theirs = [fcntl.fcntl(end, fcntl.F_DUPFD, 10) for end in (to_child, from_child)]
-        flags = ["--headless=new", "--no-sandbox", "--disable-gpu", "--disable-dev-shm-usage", "--no-first-run"]
+        flags = [
+            "--headless=new",
+            "--no-sandbox",
+            "--disable-gpu",
+            "--disable-dev-shm-usage",
+            "--no-first-run",
+        ]
         self._process = subprocess.Popen(
-            [command, *flags, "--remote-debugging-pipe", f"--user-data-dir={profile}", "about:blank"],
+            [
+                command,
+                *flags,
+                "--remote-debugging-pipe",
+                f"--user-data-dir={profile}",
+                "about:blank",
+            ],
             pass_fds=(3, 4),
-            preexec_fn=lambda: [os.dup2(end, at) for end, at in zip(theirs, (3, 4), strict=True)] and None,
+            preexec_fn=lambda: (
+                [os.dup2(end, at) for end, at in zip(theirs, (3, 4), strict=True)] and None
+            ),
             stdout=subprocess.DEVNULL,
             stderr=subprocess.DEVNULL,
             start_new_session=True,
@@ -48,7 +62,9 @@ class Browser:
         self.complaints: list[str] = []
         self.requests: list[str] = []
         target = self.call("Target.createTarget", url="about:blank")["targetId"]
-        self._session = self.call("Target.attachToTarget", targetId=target, flatten=True)["sessionId"]
+        self._session = self.call("Target.attachToTarget", targetId=target, flatten=True)[
+            "sessionId"
+        ]
         for domain in ("Page", "Runtime", "Log", "Network"):
             self.call(f"{domain}.enable")
 
@@ -62,7 +78,9 @@ class Browser:
         self._last += 1
         session = {"sessionId": self._session} if self._session else {}
         os.write(
-            self._to, json.dumps({"id": self._last, "method": method, "params": params, **session}).encode() + b"\0"
+            self._to,
+            json.dumps({"id": self._last, "method": method, "params": params, **session}).encode()
+            + b"\0",
         )
         while True:
             message = self._next()
@@ -93,7 +111,13 @@ class Browser:
 
     def open(self, page: Path, found: str = "", width: int = 1280, height: int = 900) -> None:
         """Load a page anew, `found` being the address after its `#`."""
-        self.call("Emulation.setDeviceMetricsOverride", width=width, height=height, deviceScaleFactor=1, mobile=False)
+        self.call(
+            "Emulation.setDeviceMetricsOverride",
+            width=width,
+            height=height,
+            deviceScaleFactor=1,
+            mobile=False,
+        )
         self.call("Page.navigate", url="about:blank")
         self.complaints.clear()
         self.requests.clear()
@@ -103,18 +127,24 @@ class Browser:
             assert time.monotonic() < until, "the page does not load"
 
     def run(self, script: str) -> Any:
-        answer = self.call("Runtime.evaluate", expression=script, returnByValue=True, userGesture=True)
+        answer = self.call(
+            "Runtime.evaluate", expression=script, returnByValue=True, userGesture=True
+        )
         assert "exceptionDetails" not in answer, answer
         return answer["result"].get("value")
 
     def texts(self, selector: str) -> list[str]:
-        found: list[str] = self.run(f"[...document.querySelectorAll({json.dumps(selector)})].map(e => e.innerText)")
+        found: list[str] = self.run(
+            f"[...document.querySelectorAll({json.dumps(selector)})].map(e => e.innerText)"
+        )
         return found
 
     def press(self, key: str) -> None:
         text = {"text": key} if len(key) == 1 else {"text": "\r"} if key == "Enter" else {}
         code = {"Enter": 13, "ArrowDown": 40, "ArrowUp": 38, "Escape": 27}.get(key, 0)
-        self.call("Input.dispatchKeyEvent", type="keyDown", key=key, windowsVirtualKeyCode=code, **text)
+        self.call(
+            "Input.dispatchKeyEvent", type="keyDown", key=key, windowsVirtualKeyCode=code, **text
+        )
         self.call("Input.dispatchKeyEvent", type="keyUp", key=key, windowsVirtualKeyCode=code)
 
     def screenshot(self, path: Path) -> None:
@@ -123,7 +153,9 @@ class Browser:
 
 @pytest.fixture(scope="module")
 def browser(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Browser]:
-    command = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
+    command = next(
+        filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None
+    )
     if command is None:
         pytest.skip("no `chromium` on PATH")
     browser = Browser(command, tmp_path_factory.mktemp("chromium"))
@@ -146,7 +178,9 @@ def quiet(browser: Browser) -> Iterator[None]:
     """No page complains on its console, or asks the network for anything but itself."""
     yield
     assert browser.complaints == []
-    assert all(url.startswith("file:///") and "page.html" in url for url in browser.requests), browser.requests
+    assert all(url.startswith("file:///") and "page.html" in url for url in browser.requests), (
+        browser.requests
+    )
     browser.complaints.clear()
     browser.requests.clear()
 
@@ -182,7 +216,13 @@ def alert(number: int = 1, **fields: Any) -> dict[str, Any]:
         "threshold": 3.0,
         "explanation": "It got stuck.",
         "explained_by": "evidence",
-        "evidence": {"extra": {"stuck at floor <num>": 1}, "missing": {}, "repeated": {}, "unseen": [], "nearest": []},
+        "evidence": {
+            "extra": {"stuck at floor <num>": 1},
+            "missing": {},
+            "repeated": {},
+            "unseen": [],
+            "nearest": [],
+        },
         "seq": {"level": "status", "start": 2, "end": 4, "event": 3, "templates": []},
         "steps": {"rows": ROWS, "session": [0, 1, 2, 4], "first": 0, "nearest": [0, 1, 2, 3, 5]},
         "lines": ["stuck at floor 7"],
@@ -196,7 +236,9 @@ def page_of(folder: Path, *alerts: dict[str, Any]) -> tuple[Path, Summary]:
     return page, write_page(lines, page)
 
 
-def test_the_list_shows_every_alert_newest_first(browser: Browser, demo: tuple[Path, list[dict[str, Any]]]) -> None:
+def test_the_list_shows_every_alert_newest_first(
+    browser: Browser, demo: tuple[Path, list[dict[str, Any]]]
+) -> None:
     page, alerts = demo
     browser.open(page)
     shown = browser.run("[...document.querySelectorAll('#entries a')].map(a => a.dataset.id)")
@@ -206,12 +248,17 @@ def test_the_list_shows_every_alert_newest_first(browser: Browser, demo: tuple[P
     assert browser.texts("#count") == [f"{len(alerts)} alerts"]
 
 
-def test_the_address_finds_an_alert_and_filters(browser: Browser, demo: tuple[Path, list[dict[str, Any]]]) -> None:
+def test_the_address_finds_an_alert_and_filters(
+    browser: Browser, demo: tuple[Path, list[dict[str, Any]]]
+) -> None:
     page, alerts = demo
     wanted = next(alert for alert in alerts if alert["kind"] == "sequence")
     browser.open(page, wanted["alert_id"])
     assert wanted["explanation"] in browser.texts("#detail .said")
-    assert browser.run("document.querySelector('#entries a[aria-current]').dataset.id") == wanted["alert_id"]
+    assert (
+        browser.run("document.querySelector('#entries a[aria-current]').dataset.id")
+        == wanted["alert_id"]
+    )
 
     novel = [alert for alert in alerts if alert["kind"] == "unseen_template"]
     browser.open(page, "kind=unseen_template")
@@ -235,7 +282,9 @@ def test_the_picture_marks_the_named_seq_and_the_odd_event(
         assert browser.texts(".picture tr.odd .n") == [f"▶ {seq['event']}"]
 
 
-def test_extra_steps_stand_opposite_a_gap_and_missing_ones_are_ghosts(browser: Browser, tmp_path: Path) -> None:
+def test_extra_steps_stand_opposite_a_gap_and_missing_ones_are_ghosts(
+    browser: Browser, tmp_path: Path
+) -> None:
     page, _ = page_of(tmp_path, alert())
     browser.open(page)
     script = """[...document.querySelectorAll('.picture tbody tr')].map(row => [
@@ -250,13 +299,19 @@ def test_extra_steps_stand_opposite_a_gap_and_missing_ones_are_ghosts(browser: B
         ["", "− missing arrived arrived at floor <num>", "arrived arrived at floor <num>"],
         ["", "− missing asked close the gate", "asked close the gate"],
     ]
-    bands = browser.run("[...document.querySelectorAll('td.e:not(.right)')].map(e => [e.innerText, e.rowSpan])")
+    bands = browser.run(
+        "[...document.querySelectorAll('td.e:not(.right)')].map(e => [e.innerText, e.rowSpan])"
+    )
     assert bands == [["gate", 2], ["lift", 3], ["gate", 1]]
 
 
-def test_steps_in_another_order_are_told_from_extra_and_missing_ones(browser: Browser, tmp_path: Path) -> None:
+def test_steps_in_another_order_are_told_from_extra_and_missing_ones(
+    browser: Browser, tmp_path: Path
+) -> None:
     steps = {"rows": ROWS, "session": [0, 2, 1, 3, 5], "first": 0, "nearest": [0, 1, 2, 3, 5]}
-    page, _ = page_of(tmp_path, alert(steps=steps, events=5, seq={"start": 1, "end": 2, "event": 1}))
+    page, _ = page_of(
+        tmp_path, alert(steps=steps, events=5, seq={"start": 1, "end": 2, "event": 1})
+    )
     browser.open(page)
     assert sorted(browser.texts(".picture .mark")) == ["↕ normally here", "↕ out of order", "▶ odd"]
 
@@ -268,7 +323,12 @@ def test_what_a_session_under_way_lacks_may_still_come(browser: Browser, tmp_pat
 
 
 def test_a_part_of_a_long_session_is_folded_and_numbered(browser: Browser, tmp_path: Path) -> None:
-    steps = {"rows": ROWS, "session": [0] * 150 + [4] + [0] * 49, "first": 300, "nearest": [0] * 200}
+    steps = {
+        "rows": ROWS,
+        "session": [0] * 150 + [4] + [0] * 49,
+        "first": 300,
+        "nearest": [0] * 200,
+    }
     seq = {"level": "status", "start": 450, "end": 451, "event": 450}
     page, _ = page_of(tmp_path, alert(events=1000, steps=steps, seq=seq))
     browser.open(page)
@@ -282,15 +342,22 @@ def test_a_part_of_a_long_session_is_folded_and_numbered(browser: Browser, tmp_p
     assert "300" in browser.texts(".picture .n")
 
 
-def test_many_alerts_of_one_pattern_are_one_entry_that_unfolds(browser: Browser, tmp_path: Path) -> None:
+def test_many_alerts_of_one_pattern_are_one_entry_that_unfolds(
+    browser: Browser, tmp_path: Path
+) -> None:
     many = [alert(i, pattern="a" * 32) for i in range(1_000)]
     others = [alert(1_000 + i, pattern=f"{i:032x}") for i in range(9_000)]
     page, summary = page_of(tmp_path, *many, *others)
     assert (summary.alerts, summary.patterns) == (10_000, 9_001)
     browser.open(page, f"order=most&a={many[17]['alert_id']}")
     assert browser.texts("#count") == ["10,000 alerts in 9,001 patterns"]
-    assert browser.texts(".fold[aria-expanded]") == ["×1,000 ▾"]  # open: the alert of the address is in it
-    assert browser.run("document.querySelector('#entries a[aria-current]').dataset.id") == many[17]["alert_id"]
+    assert browser.texts(".fold[aria-expanded]") == [
+        "×1,000 ▾"
+    ]  # open: the alert of the address is in it
+    assert (
+        browser.run("document.querySelector('#entries a[aria-current]').dataset.id")
+        == many[17]["alert_id"]
+    )
     assert browser.run("document.querySelectorAll('*').length") < 20_000
     browser.run("document.querySelector('.fold').click()")
     drawn = len(browser.texts("#entries a"))
@@ -341,7 +408,15 @@ def test_a_phone_shows_the_list_then_the_alert_and_goes_back(
 
 def test_what_alerts_lack_is_left_out(browser: Browser, tmp_path: Path) -> None:
     old = {"alert_id": "old", "kind": "sequence"}
-    strange = alert(2, steps={"rows": 7, "session": "x"}, seq=[], evidence=None, lines="one", session="s", explained=3)
+    strange = alert(
+        2,
+        steps={"rows": 7, "session": "x"},
+        seq=[],
+        evidence=None,
+        lines="one",
+        session="s",
+        explained=3,
+    )
     out_of_range = alert(3, steps={"rows": ROWS, "session": [99], "nearest": [-1]})
     page, _ = page_of(tmp_path, old, strange, out_of_range)
     for wanted in (old, strange, out_of_range):
@@ -350,7 +425,9 @@ def test_what_alerts_lack_is_left_out(browser: Browser, tmp_path: Path) -> None:
         assert "unknown shape" not in browser.run("document.getElementById('detail').innerText")
 
 
-def test_without_steps_in_the_tree_the_template_is_the_headline(browser: Browser, tmp_path: Path) -> None:
+def test_without_steps_in_the_tree_the_template_is_the_headline(
+    browser: Browser, tmp_path: Path
+) -> None:
     seq = {"start": 2, "end": 4, "event": 3, "templates": ["a", "disk <*> is gone"]}
     nameless = dict.fromkeys(("entity", "action", "status"))
     unknown = dict.fromkeys(("entity", "action", "status"), "unknown")
@@ -360,7 +437,11 @@ def test_without_steps_in_the_tree_the_template_is_the_headline(browser: Browser
         alert(2, **unknown, seq={**seq, "templates": ["a", "<unknown>"]}),
         alert(3, status=None),
     )
-    for number, headline in ((1, "disk <*> is gone"), (2, "a line of no known template"), (3, "lift → move")):
+    for number, headline in (
+        (1, "disk <*> is gone"),
+        (2, "a line of no known template"),
+        (3, "lift → move"),
+    ):
         browser.open(page, f"{number:032x}")
         assert browser.texts("#detail h2") == [headline]
 
@@ -377,11 +458,19 @@ def test_who_explained_and_at_what_price(browser: Browser, tmp_path: Path) -> No
         "cost_usd": 0.0021,
     }
     page, _ = page_of(
-        tmp_path, alert(1, explained=explained, explained_by="claude"), alert(2, explained={"failed": "timeout"})
+        tmp_path,
+        alert(1, explained=explained, explained_by="claude"),
+        alert(2, explained={"failed": "timeout"}),
     )
     browser.open(page, f"{1:032x}")
     said = browser.texts("section[aria-label=Explanation]")[0]
-    for words in ("Claude (claude-x)", "abnormal, 92 % sure", "The brake held.", "Look at the brake.", "$0.0021"):
+    for words in (
+        "Claude (claude-x)",
+        "abnormal, 92 % sure",
+        "The brake held.",
+        "Look at the brake.",
+        "$0.0021",
+    ):
         assert words in said
     assert browser.texts(".picture .odd .mark") == ["▶ odd", "+ extra", "◆ named"]
     browser.open(page, f"{2:032x}")
@@ -403,12 +492,32 @@ def test_hostile_alerts_stay_text(browser: Browser, tmp_path: Path) -> None:
             f"<link rel=stylesheet href=http://127.0.0.1:{listener.getsockname()[1]}/x><!--<script>{{{{data}}}}"
             "javascript:pwned=1 \u202e gnp.exe \x00\x1b[31m \ud800 __proto__"
         )
-        fields = {name: evil for name, value in alert().items() if isinstance(value, str) and name != "alert_id"}
-        steps = {"rows": [[evil] * 4, [None] * 3 + [evil]], "session": [0, 1], "first": 0, "nearest": [1, 0]}
-        evidence = {"extra": {evil: 1, "__proto__": 2}, "missing": {evil: 1}, "unseen": [evil], "nearest": [evil]}
-        explained = dict.fromkeys(("by", "model", "verdict", "cause", "check", "note", "failed"), evil)
+        fields = {
+            name: evil
+            for name, value in alert().items()
+            if isinstance(value, str) and name != "alert_id"
+        }
+        steps = {
+            "rows": [[evil] * 4, [None] * 3 + [evil]],
+            "session": [0, 1],
+            "first": 0,
+            "nearest": [1, 0],
+        }
+        evidence = {
+            "extra": {evil: 1, "__proto__": 2},
+            "missing": {evil: 1},
+            "unseen": [evil],
+            "nearest": [evil],
+        }
+        explained = dict.fromkeys(
+            ("by", "model", "verdict", "cause", "check", "note", "failed"), evil
+        )
         hostile = alert(1, **fields, steps=steps, evidence=evidence, lines=[evil], session=[evil])
-        hostile |= {"explained": {**explained, "steps": [evil]}, "__proto__": {"kind": evil}, evil: evil}
+        hostile |= {
+            "explained": {**explained, "steps": [evil]},
+            "__proto__": {"kind": evil},
+            evil: evil,
+        }
         hostile["kind"] = "sequence"
         hostile["seq"] = {"start": 0, "end": 2, "event": 0, "templates": [evil]}
         page, _ = page_of(tmp_path, hostile, {**hostile, "alert_id": evil})
@@ -422,7 +531,10 @@ def test_hostile_alerts_stay_text(browser: Browser, tmp_path: Path) -> None:
             assert browser.run("window.pwned") is None
             assert browser.run("document.scripts.length") == 2
             assert browser.run("document.querySelectorAll('img, link, iframe, object').length") == 0
-            assert "⟨U+202E⟩ gnp.exe ⟨U+0000⟩⟨U+001B⟩[31m ⟨U+D800⟩" in browser.texts("#detail .said")[0]
+            assert (
+                "⟨U+202E⟩ gnp.exe ⟨U+0000⟩⟨U+001B⟩[31m ⟨U+D800⟩"
+                in browser.texts("#detail .said")[0]
+            )
             assert "\u202e" not in browser.run("document.getElementById('app').innerText")
         with pytest.raises(BlockingIOError):
             listener.accept()

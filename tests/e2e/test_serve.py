@@ -13,10 +13,21 @@ from typing import Any
 import msgpack
 import pytest
 from serving import Receiver, serving
-from synthetic import ARRIVED, CLOSE, GOING, MESSAGES, OPEN, OPENED, STUCK, T0, UNKNOWN, write_lift_bundle
+from synthetic import (
+    ARRIVED,
+    CLOSE,
+    GOING,
+    MESSAGES,
+    OPEN,
+    OPENED,
+    STUCK,
+    T0,
+    UNKNOWN,
+    write_lift_bundle,
+)
 
 from fluent_krone.transport.forward_codec import encode_event_time
-from fluent_krone.transport.forward_server import ForwardServer
+from fluent_krone.transport.server import ForwardServer
 
 TAG = "app.lift"
 KEY = "a shared key"
@@ -48,14 +59,19 @@ def with_metadata(time_ns: int, record: Mapping[str, Any]) -> list[Any]:
 
 
 CARRIERS: dict[str, list[bytes]] = {
-    "Message": [msgpack.packb([TAG, encode_event_time(t), r, {"chunk": f"m{i}"}]) for i, (t, r) in enumerate(EVENTS)],
+    "Message": [
+        msgpack.packb([TAG, encode_event_time(t), r, {"chunk": f"m{i}"}])
+        for i, (t, r) in enumerate(EVENTS)
+    ],
     "Forward": [msgpack.packb([TAG, [plain(*event) for event in EVENTS], {"chunk": "f"}])],
     "PackedForward": [msgpack.packb([TAG, entries(plain), {"chunk": "p"}])],
     "CompressedPackedForward": [
         msgpack.packb([TAG, gzip.compress(entries(plain)), {"chunk": "c", "compressed": "gzip"}])
     ],
     "Fluent Bit": [
-        msgpack.packb([TAG, entries(with_metadata), {"chunk": "b", "size": len(EVENTS), "fluent_signal": 0}])
+        msgpack.packb(
+            [TAG, entries(with_metadata), {"chunk": "b", "size": len(EVENTS), "fluent_signal": 0}]
+        )
     ],
 }
 
@@ -63,7 +79,9 @@ CARRIERS: dict[str, list[bytes]] = {
 @asynccontextmanager
 async def serving_to(bundle: Path, alert_port: int, **env: str) -> AsyncIterator[int]:
     """A running `serve` that alerts to a port of ours; its own port."""
-    async with serving(bundle, "--alert-host=127.0.0.1", f"--alert-port={alert_port}", **env) as served:
+    async with serving(
+        bundle, "--alert-host=127.0.0.1", f"--alert-port={alert_port}", **env
+    ) as served:
         yield served.port
 
 
@@ -101,7 +119,8 @@ def bundle(tmp_path: Path) -> Path:
 
 def test_every_carrier_gives_the_same_alerts(bundle: Path) -> None:
     by_carrier = {
-        name: alerts_through(bundle, lambda port, f=frames: send(port, f)) for name, frames in CARRIERS.items()
+        name: alerts_through(bundle, lambda port, f=frames: send(port, f))
+        for name, frames in CARRIERS.items()
     }
     expected = by_carrier["PackedForward"]
     assert {(alert["kind"], *alert["session"]) for _, alert in expected} == {
@@ -123,7 +142,9 @@ def test_a_chunk_sent_again_is_acked_and_changes_nothing(bundle: Path) -> None:
 
 
 @pytest.mark.node
-def test_the_node_client_drives_it_and_the_node_server_gets_the_alerts(bundle: Path, node_modules: Path) -> None:
+def test_the_node_client_drives_it_and_the_node_server_gets_the_alerts(
+    bundle: Path, node_modules: Path
+) -> None:
     async def scenario() -> list[dict[str, Any]]:
         receiver = await asyncio.create_subprocess_exec(
             "node", "server.js", json.dumps({"sharedKey": "theirs"}), cwd=node_modules,
@@ -134,18 +155,34 @@ def test_the_node_client_drives_it_and_the_node_server_gets_the_alerts(bundle: P
         secrets = {"FLUENT_KRONE_SHARED_KEY": KEY, "FLUENT_KRONE_ALERT_SHARED_KEY": "theirs"}
         async with serving_to(bundle, alert_port, **secrets) as port:
             events = [[TAG, time_ns // 10**6, record] for time_ns, record in EVENTS]
-            options = {"port": port, "mode": "PackedForward", "events": events, "patienceMs": 20_000, "sharedKey": KEY}
+            options = {
+                "port": port,
+                "mode": "PackedForward",
+                "events": events,
+                "patienceMs": 20_000,
+                "sharedKey": KEY,
+            }
             client = await asyncio.create_subprocess_exec(
-                "node", "client.js", json.dumps(options), cwd=node_modules, stdout=asyncio.subprocess.PIPE
+                "node",
+                "client.js",
+                json.dumps(options),
+                cwd=node_modules,
+                stdout=asyncio.subprocess.PIPE,
             )
             printed, _ = await asyncio.wait_for(client.communicate(), 60)
             assert json.loads(printed) == {"acked": len(EVENTS), "errors": []}
-        lines = [json.loads(await asyncio.wait_for(receiver.stdout.readline(), 30)) for _ in range(5)]
+        lines = [
+            json.loads(await asyncio.wait_for(receiver.stdout.readline(), 30)) for _ in range(5)
+        ]
         receiver.stdin.close()
         await receiver.wait()
         return lines
 
     received = asyncio.run(scenario())
     ours = alerts_through(bundle, lambda port: send(port, CARRIERS["PackedForward"]))
-    assert {line["tag"] for line in received} == {f"krone.node.{TAG}"}  # the client puts its own name first
-    assert {line["record"]["alert_id"] for line in received} == {alert["alert_id"] for _, alert in ours}
+    assert {line["tag"] for line in received} == {
+        f"krone.node.{TAG}"
+    }  # the client puts its own name first
+    assert {line["record"]["alert_id"] for line in received} == {
+        alert["alert_id"] for _, alert in ours
+    }

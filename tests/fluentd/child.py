@@ -69,7 +69,11 @@ class Actor:
                 self._send(self._alert(chunk.tag, {"echo": record}))
             case "describe":
                 assert isinstance(chunk.entries, bytes)
-                facts = {"arguments": self._arguments, "pid": os.getpid(), "entries": chunk.entries.hex()}
+                facts = {
+                    "arguments": self._arguments,
+                    "pid": os.getpid(),
+                    "entries": chunk.entries.hex(),
+                }
                 self._send(self._alert(chunk.tag, facts))
             case "print":
                 print("printed by a careless library", flush=True)
@@ -91,7 +95,12 @@ class Actor:
         return not seen
 
     def _alert(self, tag: str, record: dict[str, Any]) -> Alert:
-        return Alert(f"{self._taken:032x}", self._tag.replace("${tag}", tag), 1_700_000_000_123_456_789, record)
+        return Alert(
+            f"{self._taken:032x}",
+            self._tag.replace("${tag}", tag),
+            1_700_000_000_123_456_789,
+            record,
+        )
 
     def _send(self, alert: Alert) -> None:
         task = asyncio.get_running_loop().create_task(self._door.deliver([alert]))

@@ -17,10 +17,10 @@ import msgpack
 from synthetic import NORMAL, T0, gzipped, lift_engine, ride
 
 from fluent_krone.core.engine import Engine, Limits
-from fluent_krone.core.events import EventReader
-from fluent_krone.core.records import InputSettings, RecordReader
-from fluent_krone.core.templates import TemplateMatcher, novel_shape
 from fluent_krone.errors import ProtocolError, RecordError
+from fluent_krone.reading.events import EventReader
+from fluent_krone.reading.records import InputSettings, RecordReader
+from fluent_krone.reading.templates import TemplateMatcher, novel_shape
 from fluent_krone.transport.forward_codec import (
     Chunk,
     ClientHandshake,
@@ -110,7 +110,9 @@ def engine(data: bytes) -> None:
     findings += one.advance(T0 + 10**9 * len(data))
     assert len(one.sessions.open) <= MAX_SESSIONS
     for finding in findings:
-        json.dumps([finding.kind, finding.events, finding.first_ns, finding.last_ns, *finding.log_keys])
+        json.dumps(
+            [finding.kind, finding.events, finding.first_ns, finding.last_ns, *finding.log_keys]
+        )
         assert finding.first_ns <= 2**63 and finding.last_ns <= 2**63
     if len(data) % 16 == 0:
         msgpack.packb(one.snapshot())
@@ -163,11 +165,17 @@ def _readers() -> list[tuple[RecordReader, EventReader]]:
         InputSettings(session_key=("tag", "ride", "/x(.)?/"), component_field="component"),
         InputSettings(session_key=("$.a.b",), message_field="$.m.n", time_field="time"),
         InputSettings(session_key=("ride",), time_field="time", time_format="%y%m%d %H%M%S"),
-        InputSettings(session_key=("pid",), line_format=r"^(?<date>\S+) (?<time>\S+) (?<pid>\d+)? ?(?<message>.*)$"),
+        InputSettings(
+            session_key=("pid",),
+            line_format=r"^(?<date>\S+) (?<time>\S+) (?<pid>\d+)? ?(?<message>.*)$",
+        ),
     ]
     caps = {"max_message_size": 200, "max_keys": MAX_KEYS}
     return [
-        (RecordReader(one, **caps), EventReader(RecordReader(one, **caps), _long_lived_matcher(), 1000))
+        (
+            RecordReader(one, **caps),
+            EventReader(RecordReader(one, **caps), _long_lived_matcher(), 1000),
+        )
         for one in settings
     ]
 
@@ -175,24 +183,40 @@ def _readers() -> list[tuple[RecordReader, EventReader]]:
 @cache
 def _engine() -> Engine:
     limits = Limits(max_sessions=MAX_SESSIONS, cache_size=200, keep_lines=4, max_message_size=200)
-    return lift_engine(limits=limits, session_key=("ride", "/[0-9]/"), max_events=50, idle_timeout=30.0)
+    return lift_engine(
+        limits=limits, session_key=("ride", "/[0-9]/"), max_events=50, idle_timeout=30.0
+    )
 
 
 def seeds() -> list[bytes]:
     """Valid inputs to mutate: frames of each carrier, packed events, log lines."""
     packed = [
-        [1_700_000_000 + i, {"message": "gate: open door 3", "ride": str(i), "time": "081109 203518"}] for i in (1, 2)
+        [
+            1_700_000_000 + i,
+            {"message": "gate: open door 3", "ride": str(i), "time": "081109 203518"},
+        ]
+        for i in (1, 2)
     ]
     run = b"".join(map(msgpack.packb, packed))
     frame = encode_events("app", [(T0, {"message": "lift: stuck at floor 3", "ride": "7"})], "id")
     return [
-        *(frame, gzipped(encode_events("app", [(T0, {"message": "x", "a": {"b": [1, "2", None]}})], None))),
+        *(
+            frame,
+            gzipped(
+                encode_events("app", [(T0, {"message": "x", "a": {"b": [1, "2", None]}})], None)
+            ),
+        ),
         *(
             msgpack.packb(["app", packed, {"chunk": "f"}]),
             msgpack.packb(["app", *packed[0], {"chunk": "m", "size": 1}]),
         ),
         *(frame + b"\xc0" + frame, msgpack.packb({"ack": "id"}), run),
-        msgpack.packb([[msgpack.ExtType(0, bytes(8)), {"k": 1}], {"message": "served blk_7 blk_8", "m": {"n": "hi"}}]),
+        msgpack.packb(
+            [
+                [msgpack.ExtType(0, bytes(8)), {"k": 1}],
+                {"message": "served blk_7 blk_8", "m": {"n": "hi"}},
+            ]
+        ),
         msgpack.packb(["PING", "client", "salt", "0" * 128, "ann", "0" * 128]),
         msgpack.packb(["HELO", {"nonce": b"n", "auth": b"a", "keepalive": True}]),
         msgpack.packb(["PONG", True, "", "server", "0" * 128]),

@@ -12,10 +12,21 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 SEEDS = st.sampled_from(seeds())
-KEYS = st.sampled_from(["message", "ride", "time", "component", "a", "b", "m", "n"]) | st.binary(max_size=4)
+KEYS = st.sampled_from(["message", "ride", "time", "component", "a", "b", "m", "n"]) | st.binary(
+    max_size=4
+)
 SCALARS = (
-    *(st.none(), st.booleans(), st.integers(-(2**63), 2**64 - 1), st.floats(), st.text(max_size=20)),
-    *(st.binary(max_size=20), st.builds(msgpack.ExtType, st.integers(0, 127), st.binary(max_size=9))),
+    *(
+        st.none(),
+        st.booleans(),
+        st.integers(-(2**63), 2**64 - 1),
+        st.floats(),
+        st.text(max_size=20),
+    ),
+    *(
+        st.binary(max_size=20),
+        st.builds(msgpack.ExtType, st.integers(0, 127), st.binary(max_size=9)),
+    ),
 )
 VALUES = st.recursive(
     st.one_of(*SCALARS),
@@ -23,11 +34,15 @@ VALUES = st.recursive(
     max_leaves=12,
 )
 TIMES = (
-    st.integers(-(2**40), 2**40) | st.builds(msgpack.ExtType, st.just(0), st.binary(min_size=8, max_size=8)) | VALUES
+    st.integers(-(2**40), 2**40)
+    | st.builds(msgpack.ExtType, st.just(0), st.binary(min_size=8, max_size=8))
+    | VALUES
 )
 EVENTS = st.lists(st.tuples(TIMES, st.dictionaries(KEYS, VALUES, max_size=4) | VALUES), max_size=5)
 PACKED = EVENTS.map(lambda events: b"".join(map(msgpack.packb, events)))
-FRAMES = st.builds(lambda events, rest: msgpack.packb(["app", events, *rest]), EVENTS, st.lists(VALUES, max_size=2))
+FRAMES = st.builds(
+    lambda events, rest: msgpack.packb(["app", events, *rest]), EVENTS, st.lists(VALUES, max_size=2)
+)
 
 
 @st.composite

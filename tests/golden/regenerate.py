@@ -11,7 +11,8 @@ from pathlib import Path
 REPOSITORY = Path(__file__).parents[2]
 sys.path.insert(0, str(REPOSITORY))  # this checkout, whatever is installed
 
-from fluent_krone import config, metrics  # noqa: E402
+from fluent_krone import config  # noqa: E402
+from fluent_krone.runtime import metrics  # noqa: E402
 
 PLUGIN = REPOSITORY / "fluent_krone" / "fluentd" / "out_krone.rb"
 PARAMETERS = REPOSITORY / "docs" / "configuration.md"
@@ -20,19 +21,25 @@ METRICS = REPOSITORY / "docs" / "operations.md"
 
 def plugin(text: str) -> str:
     """The plugin's source with its parameters as declared."""
-    return _between(text, "    # BEGIN generated from config.py\n", "    # END generated\n", config.ruby_block())
+    return _between(
+        text, "    # BEGIN generated from config.py\n", "    # END generated\n", config.ruby_block()
+    )
 
 
 def parameters(text: str) -> str:
     """The page with its table as declared."""
     table = config.markdown_table()
-    return _between(text, "<!-- BEGIN generated from config.py -->\n", "<!-- END generated -->\n", table)
+    return _between(
+        text, "<!-- BEGIN generated from config.py -->\n", "<!-- END generated -->\n", table
+    )
 
 
 def measurements(text: str) -> str:
     """The page with its table of metrics as declared."""
     table = metrics.markdown_table()
-    return _between(text, "<!-- BEGIN generated from metrics.py -->\n", "<!-- END generated -->\n", table)
+    return _between(
+        text, "<!-- BEGIN generated from metrics.py -->\n", "<!-- END generated -->\n", table
+    )
 
 
 def _between(text: str, begin: str, end: str, block: str) -> str:

@@ -34,7 +34,10 @@ class Counts:
     def density(self, log_keys: Sequence[int], *, ended: bool = True) -> Distance:
         here = Counter(log_keys)
         over = [(here - Counter(there)).total() for there in self.normal]
-        whole = [more + (Counter(there) - here).total() for more, there in zip(over, self.normal, strict=True)]
+        whole = [
+            more + (Counter(there) - here).total()
+            for more, there in zip(over, self.normal, strict=True)
+        ]
         return Distance(min(whole), min(over), (whole.index(min(whole)),))
 
     def is_abnormal(self, score: float) -> bool:
@@ -61,7 +64,9 @@ sessions = st.one_of(
 
 
 def cascade(nested: Counts, clearing: Clearing) -> Cascade:
-    return Cascade(tree(), LocalContext(patterns_of(tree(), NORMAL)), nested, clearing, cache_size=3)
+    return Cascade(
+        tree(), LocalContext(patterns_of(tree(), NORMAL)), nested, clearing, cache_size=3
+    )
 
 
 @given(sessions, detectors, clearings)
@@ -114,7 +119,9 @@ def test_what_was_forgotten_decides_no_session_sooner_or_later(
 
 
 @given(sessions)
-def test_a_session_has_one_sequence_alert_and_it_is_the_same_however_it_is_cut(keys: list[int]) -> None:
+def test_a_session_has_one_sequence_alert_and_it_is_the_same_however_it_is_cut(
+    keys: list[int],
+) -> None:
     def engine() -> Engine:
         return lift_engine(nested=Counts(1))
 
@@ -122,6 +129,8 @@ def test_a_session_has_one_sequence_alert_and_it_is_the_same_however_it_is_cut(k
     now = events[-1][0] or 0
     whole, single = engine(), engine()
     expected = whole.feed("app", events, now) + whole.finish()
-    findings = [finding for one in events for finding in single.feed("app", [one], now)] + single.finish()
+    findings = [
+        finding for one in events for finding in single.feed("app", [one], now)
+    ] + single.finish()
     assert findings == expected
     assert sum(finding.kind == "sequence" for finding in findings) <= 1

@@ -26,7 +26,9 @@ seconds = st.one_of(
     st.floats(0, 50, allow_nan=False).map(lambda s: round(s, 3)),
     st.sampled_from([None, None, 2_370_000_000, 31 * DAY, 31 * DAY + 1, 70 * DAY]),
 )
-bad_records = st.sampled_from([b"no map", {b"ride": b"a"}, {b"message": b"x"}, {}]).map(lambda record: (T0, record))
+bad_records = st.sampled_from([b"no map", {b"ride": b"a"}, {b"message": b"x"}, {}]).map(
+    lambda record: (T0, record)
+)
 streams = st.lists(st.one_of(st.builds(event, names, log_keys, seconds), bad_records), max_size=60)
 jumps = st.builds(
     lambda before, jump, after: before + [event("a", 0, 40 * DAY + i) for i in range(jump)] + after,
@@ -99,7 +101,11 @@ def test_snapshot_and_restore_anywhere_change_nothing(
     stream: list[Any], at: int, session: dict[str, Any], limits: Limits
 ) -> None:
     whole = lift_engine(limits=limits, **session)
-    expected = [whole.feed("app", stream[:at], NOW), whole.feed("app", stream[at:], NOW), whole.finish()]
+    expected = [
+        whole.feed("app", stream[:at], NOW),
+        whole.feed("app", stream[at:], NOW),
+        whole.finish(),
+    ]
     first = lift_engine(limits=limits, **session)
     findings = [first.feed("app", stream[:at], NOW)]
     saved = msgpack.packb(first.snapshot())

@@ -9,16 +9,39 @@ import pytest
 from hypothesis import assume, given
 from hypothesis import strategies as st
 
-from fluent_krone.core.events import EventReader, takes_digits_alike
-from fluent_krone.core.records import InputSettings, RecordReader
-from fluent_krone.core.templates import TemplateMatcher
 from fluent_krone.errors import RecordError
+from fluent_krone.reading.events import EventReader, takes_digits_alike
+from fluent_krone.reading.records import InputSettings, RecordReader
+from fluent_krone.reading.templates import TemplateMatcher
 
-TEMPLATES = ["lift <*> at <num>", "app: lift <*>", "code 404", "code <num>", "<*>:<*>", "lift 7 <*>"]
+TEMPLATES = [
+    "lift <*> at <num>",
+    "app: lift <*>",
+    "code 404",
+    "code <num>",
+    "<*>:<*>",
+    "lift 7 <*>",
+]
 KEYS = ["/id-?[0-9]+/", r"/\bid(\d{1,3})\b/", "/i.7/", "/([0-9]+)/", "id", "tag"]
 
 messages = st.one_of(
-    st.lists(st.sampled_from(["lift", "id7", "id-12", "id123", " ", "at 9", "code 404", "code 405", ": ", "\n", "blk"]))
+    st.lists(
+        st.sampled_from(
+            [
+                "lift",
+                "id7",
+                "id-12",
+                "id123",
+                " ",
+                "at 9",
+                "code 404",
+                "code 405",
+                ": ",
+                "\n",
+                "blk",
+            ]
+        )
+    )
     .map("".join)
     .map(str.encode),
     st.none() | st.integers() | st.text(max_size=3) | st.lists(st.integers(), max_size=1),
@@ -26,7 +49,8 @@ messages = st.one_of(
 components = st.sampled_from([b"app", b"app: ", b"a1", b"a2", b"", None, 7, "app", [b"app"]])
 records = st.one_of(
     st.fixed_dictionaries(
-        {b"message": messages}, optional={b"component": components, b"id": st.sampled_from([b"x", b""])}
+        {b"message": messages},
+        optional={b"component": components, b"id": st.sampled_from([b"x", b""])},
     ),
     st.sampled_from([None, [], b"text", 7]),
 )
@@ -68,19 +92,28 @@ PIECES = r"""a - 7 0-9 \d \w \D . [0-9] [^0-9] [a-f0-9] [!-0-9] [!-~] [a{3}] [1-
 pieces = st.sampled_from(PIECES.split())
 
 
-@given(st.lists(pieces, max_size=7).map("".join), st.text("a-7 39{}!", max_size=8), st.text("0123456789", min_size=8))
-def test_a_regex_that_takes_digits_alike_matches_whatever_they_are(pattern: str, text: str, digits: str) -> None:
+@given(
+    st.lists(pieces, max_size=7).map("".join),
+    st.text("a-7 39{}!", max_size=8),
+    st.text("0123456789", min_size=8),
+)
+def test_a_regex_that_takes_digits_alike_matches_whatever_they_are(
+    pattern: str, text: str, digits: str
+) -> None:
     assume(takes_digits_alike(pattern))
     try:
         regex = re.compile(pattern)
     except re.error:
         assume(False)
-    other = "".join(digit if char.isdigit() else char for char, digit in zip(text, digits, strict=False))
+    other = "".join(
+        digit if char.isdigit() else char for char, digit in zip(text, digits, strict=False)
+    )
     assert [m.span() for m in regex.finditer(text)] == [m.span() for m in regex.finditer(other)]
 
 
 @pytest.mark.parametrize(
-    "pattern", ["blk_-?[0-9]+", r"req=([0-9a-f]{8}-[0-9a-f]{4})", r"(?i)job\.(\d+)", r"\[([\w.-]+)\]"]
+    "pattern",
+    ["blk_-?[0-9]+", r"req=([0-9a-f]{8}-[0-9a-f]{4})", r"(?i)job\.(\d+)", r"\[([\w.-]+)\]"],
 )
 def test_usual_session_keys_take_digits_alike(pattern: str) -> None:
     assert takes_digits_alike(pattern)

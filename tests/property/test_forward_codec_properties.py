@@ -16,8 +16,15 @@ from fluent_krone.transport.forward_codec import Chunk, ForwardDecoder, encode_e
 
 TIMES = st.integers(0, 2**32 * 10**9 - 1)
 VALUES = st.recursive(
-    st.none() | st.booleans() | st.integers(-(2**63), 2**64 - 1) | st.floats(allow_nan=False) | st.text() | st.binary(),
-    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=5), inner, max_size=3),
+    st.none()
+    | st.booleans()
+    | st.integers(-(2**63), 2**64 - 1)
+    | st.floats(allow_nan=False)
+    | st.text()
+    | st.binary(),
+    lambda inner: (
+        st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=5), inner, max_size=3)
+    ),
     max_leaves=8,
 )
 RECORDS = st.dictionaries(st.text(max_size=5), VALUES, max_size=4)
@@ -25,7 +32,9 @@ EVENTS = st.lists(st.tuples(TIMES, RECORDS), max_size=4)
 PLAIN = st.builds(encode_events, st.text(max_size=5), EVENTS, st.none() | st.text(max_size=5))
 FRAMES = PLAIN | PLAIN.map(gzipped)
 CONTROLS = st.builds(
-    lambda key, value: msgpack.packb({key: value}), st.sampled_from(["ack", "flush"]), st.integers(0, 9)
+    lambda key, value: msgpack.packb({key: value}),
+    st.sampled_from(["ack", "flush"]),
+    st.integers(0, 9),
 )
 GARBAGE = st.binary(max_size=20)
 STREAMS = st.lists(FRAMES | CONTROLS | GARBAGE, max_size=5).map(b"".join)
@@ -69,7 +78,9 @@ def test_portions_do_not_matter(stream: bytes, data: st.DataObject) -> None:
     cuts = sorted(data.draw(st.lists(st.integers(0, len(stream)), max_size=5)))
     whole = run([stream])
     assert run([stream[i : i + 1] for i in range(len(stream))]) == whole
-    assert run([stream[a:b] for a, b in zip([0, *cuts], [*cuts, len(stream)], strict=True)]) == whole
+    assert (
+        run([stream[a:b] for a, b in zip([0, *cuts], [*cuts, len(stream)], strict=True)]) == whole
+    )
 
 
 @given(st.binary(max_size=200))
@@ -80,7 +91,9 @@ def test_events_never_raise_and_tell_good_from_bad(packed: bytes) -> None:
 
 
 @given(EVENTS, st.data())
-def test_a_cut_loses_only_what_was_cut(events: list[tuple[int, dict[str, Any]]], data: st.DataObject) -> None:
+def test_a_cut_loses_only_what_was_cut(
+    events: list[tuple[int, dict[str, Any]]], data: st.DataObject
+) -> None:
     [chunk] = ForwardDecoder().feed(encode_events("t", events, None))
     assert isinstance(chunk, Chunk) and isinstance(chunk.entries, bytes)
     whole = list(chunk.events())

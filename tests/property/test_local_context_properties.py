@@ -29,12 +29,16 @@ def is_normal(automaton: Automaton, seen: Patterns, level: Level, pattern: tuple
     return True
 
 
-@given(pattern_sets, patterns, st.sampled_from(LEVELS), st.sampled_from(["off", "strict", "reference"]))
+@given(
+    pattern_sets, patterns, st.sampled_from(LEVELS), st.sampled_from(["off", "strict", "reference"])
+)
 def test_normal_is_what_the_rules_say(
     seen: Patterns, pattern: tuple[int, ...], level: Level, automaton: Automaton
 ) -> None:
     detector = LocalContext(seen, automaton)
-    assert detector.is_normal(Seq(level, 0, len(pattern), pattern)) is is_normal(automaton, seen, level, pattern)
+    assert detector.is_normal(Seq(level, 0, len(pattern), pattern)) is is_normal(
+        automaton, seen, level, pattern
+    )
 
 
 @given(pattern_sets, patterns, st.sampled_from(LEVELS))

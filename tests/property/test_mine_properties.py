@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from export.mine import mine
-from fluent_krone.core.templates import UNMATCHED, TemplateMatcher
+from fluent_krone.reading.templates import UNMATCHED, TemplateMatcher
 
 WORDS = st.sampled_from(
     [
@@ -77,7 +77,9 @@ def readable(message: str) -> str:
 
 
 @given(LOGS)
-def test_every_message_that_counts_is_matched_and_an_example_by_its_own_template(log: list[str]) -> None:
+def test_every_message_that_counts_is_matched_and_an_example_by_its_own_template(
+    log: list[str],
+) -> None:
     mined = mine(log)
     matcher = TemplateMatcher(mined.templates)
     matched = sum(matcher.match(readable(message).encode()) != UNMATCHED for message in log)

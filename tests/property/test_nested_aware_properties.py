@@ -19,7 +19,10 @@ from fluent_krone.detect.nested_aware import NestedAware, nested_counts, sparse_
 
 STRANGERS = 500
 HIERARCHY = Hierarchy(
-    [*(Leaf(*row[:4]) for row in ROWS), *(Leaf(f"new {i}", f"thing {i}", "none", "none") for i in range(STRANGERS))]
+    [
+        *(Leaf(*row[:4]) for row in ROWS),
+        *(Leaf(f"new {i}", f"thing {i}", "none", "none") for i in range(STRANGERS)),
+    ]
 )
 THRESHOLD = 9.0
 # As in the cascade: an early verdict needs the bound this far above the threshold.
@@ -28,7 +31,9 @@ MARGIN = 1e-3
 
 @cache
 def model() -> DensityModel:
-    return fit_density([NORMAL[0]] * 200 + [NORMAL[1]] * 90 + [NORMAL[2]] * 9 + [NORMAL[3]], HIERARCHY)
+    return fit_density(
+        [NORMAL[0]] * 200 + [NORMAL[1]] * 90 + [NORMAL[2]] * 9 + [NORMAL[3]], HIERARCHY
+    )
 
 
 @cache
@@ -61,7 +66,9 @@ def test_onnx_says_what_was_trained(keys: tuple[int, ...]) -> None:
 
 
 @given(sessions, sessions)
-def test_no_continuation_scores_below_the_bound(prefix: tuple[int, ...], rest: tuple[int, ...]) -> None:
+def test_no_continuation_scores_below_the_bound(
+    prefix: tuple[int, ...], rest: tuple[int, ...]
+) -> None:
     bound = model().bound(prefix)
     assert bound <= model().score(prefix) + 1e-9 * (1 + abs(bound))
     assert bound <= model().score(prefix + rest) + 1e-6 * (1 + abs(bound))

@@ -11,10 +11,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from synthetic import NORMAL, OPEN, STUCK, T0, S, ride
 
-from fluent_krone.alerts import AlertMaker
+from fluent_krone.alerts.records import AlertMaker
 from fluent_krone.config import Config
 from fluent_krone.detect.bundle import Bundle
-from fluent_krone.service import Service
+from fluent_krone.runtime.service import Service
 from fluent_krone.transport.forward_codec import Chunk
 from fluent_krone.types import Alert
 
@@ -32,15 +32,23 @@ class Receiver:
 
 
 def chunk(number: int) -> Chunk:
-    entries = [[(time_ns or 0) // S, record] for time_ns, record in ride(str(number), RIDES[number])]
+    entries = [
+        [(time_ns or 0) // S, record] for time_ns, record in ride(str(number), RIDES[number])
+    ]
     return Chunk("app", entries, f"id {number}")
 
 
-async def serve(bundle: Bundle, rounds: list[list[int]], config: Config) -> tuple[Counter[int], Service, Receiver]:
+async def serve(
+    bundle: Bundle, rounds: list[list[int]], config: Config
+) -> tuple[Counter[int], Service, Receiver]:
     """Hand each round's chunks over at once, round after round."""
     receiver, acks = Receiver(), Counter[int]()
     service = Service(
-        bundle.engine(config), AlertMaker(bundle, config), receiver, config, clock_ns=lambda: T0 + 100 * S
+        bundle.engine(config),
+        AlertMaker(bundle, config),
+        receiver,
+        config,
+        clock_ns=lambda: T0 + 100 * S,
     )
     await service.start()
 
@@ -64,11 +72,15 @@ def test_each_hand_over_is_acked_once_and_each_chunk_fed_once(
     lift: Bundle, rounds: list[list[int]], commit_records: int, slice_size: int
 ) -> None:
     config = Config(commit_interval=3600.0, commit_records=commit_records)
-    with patch("fluent_krone.service._SLICE", slice_size):
+    with patch("fluent_krone.runtime.service._SLICE", slice_size):
         acks, service, receiver = asyncio.run(serve(lift, rounds, config))
     handed = Counter(number for chunks in rounds for number in chunks)
     assert acks == handed
     stats = service.stats()
     assert stats.get("records", 0) == sum(len(RIDES[number]) for number in handed)
-    flagged = Counter(alert.record["session"][0] for alert in receiver.alerts if alert.record["kind"] == "sequence")
+    flagged = Counter(
+        alert.record["session"][0]
+        for alert in receiver.alerts
+        if alert.record["kind"] == "sequence"
+    )
     assert flagged == Counter(str(number) for number in handed if number in (1, 3, 4))

@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from synthetic import ROWS, T0, UNKNOWN, S, event, lift_engine
 
 from fluent_krone.core.engine import Engine, Limits
-from fluent_krone.store import Store, chunk_key
+from fluent_krone.runtime.store import Store, chunk_key
 from fluent_krone.types import Alert, Finding
 
 NOW = T0 + 400 * 86400 * S
@@ -23,7 +23,9 @@ NOW = T0 + 400 * 86400 * S
 seconds = st.one_of(st.integers(0, 400), st.sampled_from([None, 1e9]))
 events = st.builds(event, st.sampled_from("abcd"), st.integers(0, UNKNOWN), seconds)
 chunks = st.lists(st.lists(events, max_size=5), max_size=12)
-steps = st.lists(st.sampled_from(["commit", "crash", "close", "advance", "confirm", "fail"]), max_size=30)
+steps = st.lists(
+    st.sampled_from(["commit", "crash", "close", "advance", "confirm", "fail"]), max_size=30
+)
 session_settings = st.fixed_dictionaries(
     {"idle_timeout": st.sampled_from([5.0, 60.0, 300.0])},
     optional={

@@ -7,19 +7,23 @@ import re
 from hypothesis import given
 from hypothesis import strategies as st
 
-from fluent_krone.core.templates import UNMATCHED, WILDCARD, TemplateMatcher, novel_shape
+from fluent_krone.reading.templates import UNMATCHED, WILDCARD, TemplateMatcher, novel_shape
 
 pieces = st.text("ab01 \n\u00e9", max_size=4)
 wildcards = st.sampled_from(["<*>", "<num>"])
 templates = st.lists(
-    st.lists(st.one_of(pieces, wildcards), min_size=1, max_size=6).map("".join), min_size=1, max_size=8
+    st.lists(st.one_of(pieces, wildcards), min_size=1, max_size=6).map("".join),
+    min_size=1,
+    max_size=8,
 )
 
 
 class Reference:
     def __init__(self, templates: list[str]) -> None:
         self.regexes = [
-            re.compile(b".+".join(re.escape(piece.encode()) for piece in WILDCARD.split(text)), re.DOTALL)
+            re.compile(
+                b".+".join(re.escape(piece.encode()) for piece in WILDCARD.split(text)), re.DOTALL
+            )
             for text in templates
         ]
         literals = [len(WILDCARD.sub("", text).encode()) for text in templates]
@@ -41,11 +45,15 @@ def cases(draw: st.DrawFn) -> tuple[list[str], list[bytes]]:
     texts = draw(templates)
     filled = st.builds(fill, st.sampled_from(texts), st.lists(pieces, min_size=6, max_size=6))
     messages = st.one_of(filled, st.text("ab01 ", max_size=12))
-    return texts, [message.encode() for message in draw(st.lists(messages, min_size=1, max_size=12))]
+    return texts, [
+        message.encode() for message in draw(st.lists(messages, min_size=1, max_size=12))
+    ]
 
 
 @given(cases(), st.sampled_from([1, 2, 1000]))
-def test_the_matcher_is_its_definition(case: tuple[list[str], list[bytes]], cache_size: int) -> None:
+def test_the_matcher_is_its_definition(
+    case: tuple[list[str], list[bytes]], cache_size: int
+) -> None:
     texts, messages = case
     matcher, reference = TemplateMatcher(texts, cache_size), Reference(texts)
     expected = [reference.match(message) for message in messages]

@@ -31,11 +31,20 @@ def whim(seq: Seq) -> bool:
 
 
 def values(state: State) -> tuple[object, ...]:
-    return state.events, state.entity, state.action, state.entity_start, state.action_start, state.tainted
+    return (
+        state.events,
+        state.entity,
+        state.action,
+        state.entity_start,
+        state.action_start,
+        state.tainted,
+    )
 
 
 @given(trees_and_sessions())
-def test_seqs_seen_as_they_close_are_those_of_decompose(case: tuple[Hierarchy, list[list[int]]]) -> None:
+def test_seqs_seen_as_they_close_are_those_of_decompose(
+    case: tuple[Hierarchy, list[list[int]]],
+) -> None:
     tree, sessions = case
     for keys in sessions:
         closed: list[Seq] = []
@@ -45,7 +54,9 @@ def test_seqs_seen_as_they_close_are_those_of_decompose(case: tuple[Hierarchy, l
             assert tracker.closed_by(state, key, seen) == tracker.closed_by(state, key, keys)
             state = tracker.step(state, key, seen)
             seen.append(key)
-        assert Counter([*closed, *tracker.closed_by_end(state, keys)]) == Counter(tree.decompose(keys))
+        assert Counter([*closed, *tracker.closed_by_end(state, keys)]) == Counter(
+            tree.decompose(keys)
+        )
 
 
 @given(trees_and_sessions())
@@ -54,11 +65,15 @@ def test_seqs_of_a_level_tile_the_session(case: tuple[Hierarchy, list[list[int]]
     for keys in sessions:
         for level in LEVELS:
             spans = [(seq.start, seq.end) for seq in tree.decompose(keys) if seq.level == level]
-            assert [event for start, end in spans for event in range(start, end)] == list(range(len(keys)))
+            assert [event for start, end in spans for event in range(start, end)] == list(
+                range(len(keys))
+            )
 
 
 @given(trees_and_sessions(), st.integers(1, 3))
-def test_a_tiny_cache_gives_the_states_of_a_large_one(case: tuple[Hierarchy, list[list[int]]], cache_size: int) -> None:
+def test_a_tiny_cache_gives_the_states_of_a_large_one(
+    case: tuple[Hierarchy, list[list[int]]], cache_size: int
+) -> None:
     tree, sessions = case
     tiny, large = Tracker(tree, whim, cache_size=cache_size), Tracker(tree, whim)
     for keys in sessions * 2:
@@ -89,16 +104,24 @@ def test_a_verdict_tells_the_first_level_that_is_not_normal(
         assert verdict is None or number >= trained
         if verdict is not None:
             assert verdict.level == abnormal[0].level
-            assert verdict.score == max(detector.score(seq)[0] for seq in abnormal if seq.level == verdict.level) > 0
+            assert (
+                verdict.score
+                == max(detector.score(seq)[0] for seq in abnormal if seq.level == verdict.level)
+                > 0
+            )
             assert verdict.seq in tree.decompose(keys)
             assert verdict.seq.start <= verdict.event < verdict.seq.end
 
 
 @given(trees_and_sessions(), st.sampled_from(["off", "strict", "reference"]))
-def test_no_early_verdict_is_ever_reversed(case: tuple[Hierarchy, list[list[int]]], automaton: Automaton) -> None:
+def test_no_early_verdict_is_ever_reversed(
+    case: tuple[Hierarchy, list[list[int]]], automaton: Automaton
+) -> None:
     tree, [normal, *sessions] = case
     seqs = tree.decompose(normal)
-    detector = LocalContext({level: [seq.pattern for seq in seqs if seq.level == level] for level in LEVELS}, automaton)
+    detector = LocalContext(
+        {level: [seq.pattern for seq in seqs if seq.level == level] for level in LEVELS}, automaton
+    )
     cascade = Cascade(tree, detector, cache_size=2)
     for keys in sessions:
         decided = False

@@ -11,14 +11,28 @@ from typing import Any
 
 import msgpack
 import pytest
-from synthetic import BYE, CLOSE, GOING, MESSAGES, OPEN, OPENED, ROWS, STUCK, T0, UNKNOWN, S, event, ride
+from synthetic import (
+    BYE,
+    CLOSE,
+    GOING,
+    MESSAGES,
+    OPEN,
+    OPENED,
+    ROWS,
+    STUCK,
+    T0,
+    UNKNOWN,
+    S,
+    event,
+    ride,
+)
 
-from fluent_krone.alerts import AlertMaker, alert_tag, check_tag, iso_time, pattern_id
+from fluent_krone.alerts.records import AlertMaker, alert_tag, check_tag, iso_time, pattern_id
+from fluent_krone.alerts.words import explain
 from fluent_krone.config import Config
-from fluent_krone.core.templates import template_id
 from fluent_krone.detect.bundle import Bundle, load_bundle
 from fluent_krone.errors import ConfigError
-from fluent_krone.explain.evidence import explain
+from fluent_krone.reading.templates import template_id
 from fluent_krone.types import Evidence, Finding, Seq, Verdict
 
 ABNORMAL = (OPEN, OPENED, GOING, STUCK)
@@ -42,7 +56,9 @@ def test_alert_ids_follow_their_definition(lift: Bundle) -> None:
     unseen, sequence = findings(lift)
     assert maker.make(sequence).alert_id == contract_id(lift, [b"a"], T0, "sequence", 0)
     stuck = template_id("lift: stuck at floor <num>").encode()
-    assert maker.make(unseen).alert_id == contract_id(lift, [stuck], T0 + 3 * S, "unseen_template", 0)
+    assert maker.make(unseen).alert_id == contract_id(
+        lift, [stuck], T0 + 3 * S, "unseen_template", 0
+    )
     two_parts = dataclasses.replace(sequence, session=(b"a", b"b"), ordinal=3)
     assert maker.make(two_parts).alert_id == contract_id(lift, [b"a", b"b"], T0, "sequence", 3)
 
@@ -52,7 +68,9 @@ def test_alert_ids_depend_on_nothing_else(lift: Bundle) -> None:
     maker = AlertMaker(lift, Config())
     assert sequence.verdict is not None
     verdict = dataclasses.replace(sequence.verdict, score=99.0)
-    other = dataclasses.replace(sequence, tag=b"other", instance=7, last_ns=1, lines=(), verdict=verdict)
+    other = dataclasses.replace(
+        sequence, tag=b"other", instance=7, last_ns=1, lines=(), verdict=verdict
+    )
     same = {maker.make(sequence).alert_id, maker.make(other).alert_id}
     same.add(AlertMaker(lift, Config(tag="x")).make(sequence).alert_id)
     assert len(same) == 1
@@ -61,7 +79,13 @@ def test_alert_ids_depend_on_nothing_else(lift: Bundle) -> None:
 def test_alert_ids_tell_apart_what_differs(lift: Bundle) -> None:
     [_, sequence] = findings(lift)
     maker = AlertMaker(lift, Config())
-    changes = ({}, {"ordinal": 1}, {"first_ns": T0 + 1}, {"session": (b"b",)}, {"session": (b"a", b"")})
+    changes = (
+        {},
+        {"ordinal": 1},
+        {"first_ns": T0 + 1},
+        {"session": (b"b",)},
+        {"session": (b"a", b"")},
+    )
     ids = {maker.make(dataclasses.replace(sequence, **change)).alert_id for change in changes}
     assert len(ids) == len(changes)
 
@@ -70,10 +94,15 @@ def test_unseen_templates_are_named_by_text_or_shape(lift: Bundle) -> None:
     engine = lift.engine()
     [finding] = engine.feed("app", [event("a", UNKNOWN)], T0)
     alert = AlertMaker(lift, Config()).make(finding)
-    assert alert.alert_id == contract_id(lift, [b"fire in the machine room <*>"], T0, "unseen_template", 0)
+    assert alert.alert_id == contract_id(
+        lift, [b"fire in the machine room <*>"], T0, "unseen_template", 0
+    )
     assert alert.record["evidence"]["unseen"] == ["fire in the machine room <*>"]
     assert alert.record["explanation"].endswith("a line like this: fire in the machine room <*>")
-    assert (alert.record["score"], alert.record["seq"]["templates"]) == (None, ["fire in the machine room <*>"])
+    assert (alert.record["score"], alert.record["seq"]["templates"]) == (
+        None,
+        ["fire in the machine room <*>"],
+    )
 
 
 def test_the_record_of_a_sequence(lift: Bundle) -> None:
@@ -159,7 +188,9 @@ def test_lines_are_cut(lift: Bundle) -> None:
 
 
 def pattern_of(log_keys: Sequence[int]) -> str:
-    return pattern_id([template_id(ROWS[log_key][0]) if log_key < UNKNOWN else "unknown" for log_key in log_keys])
+    return pattern_id(
+        [template_id(ROWS[log_key][0]) if log_key < UNKNOWN else "unknown" for log_key in log_keys]
+    )
 
 
 def made(bundle: Bundle, keys: Sequence[int], **named: Any) -> dict[str, Any]:
@@ -175,7 +206,10 @@ def test_steps_are_the_session_beside_the_nearest_normal_one(lift: Bundle) -> No
     keys, nearest = (OPEN, BYE, OPEN, UNKNOWN), (OPEN, OPENED, CLOSE)
     evidence = Evidence({}, {}, {}, (), (), nearest)
     steps = made(lift, keys, seq=Seq("status", 1, 2, (0,)), event=1, evidence=evidence)["steps"]
-    told = {key: [*(None if step == "none" else step for step in ROWS[key][1:4]), ROWS[key][0]] for key in range(7)}
+    told = {
+        key: [*(None if step == "none" else step for step in ROWS[key][1:4]), ROWS[key][0]]
+        for key in range(7)
+    }
     told[UNKNOWN] = ["unknown", "unknown", "unknown", "<unknown>"]
     assert [steps["rows"][row] for row in steps["session"]] == [told[key] for key in keys]
     assert [steps["rows"][row] for row in steps["nearest"]] == [told[key] for key in nearest]
@@ -209,13 +243,21 @@ def test_of_a_long_session_the_steps_around_the_seq_are_shown(
 def test_the_nearest_normal_session_is_one_of_training() -> None:
     bundle = load_bundle("hdfs")
     assert bundle.nested is not None
-    golden = next(golden for golden in bundle.golden if any(kind == "sequence" for kind, *_ in golden.findings))
+    golden = next(
+        golden
+        for golden in bundle.golden
+        if any(kind == "sequence" for kind, *_ in golden.findings)
+    )
     engine = bundle.engine()
     records = [
         (T0 + i * S, {name.encode(): text.encode() for name, text in record.items()})
         for i, record in enumerate(golden.records)
     ]
-    alert = next(found for found in engine.feed("app", records, T0 + 100 * S) + engine.finish() if found.verdict)
+    alert = next(
+        found
+        for found in engine.feed("app", records, T0 + 100 * S) + engine.finish()
+        if found.verdict
+    )
     assert alert.verdict is not None
     assert alert.verdict.evidence.nearest_keys in [tuple(normal) for normal in bundle.nested.normal]
     record = AlertMaker(bundle, Config()).make(alert).record
@@ -260,7 +302,9 @@ def test_tags(settings: dict[str, str], tag: str, expected: str) -> None:
     assert alert_tag(Config(**settings), tag) == expected  # type: ignore[arg-type]
 
 
-@pytest.mark.parametrize("tag", ["${tags}", "${tag_parts[x]}", "${tag_parts}", "a.${", "${tag}.${hostname}"])
+@pytest.mark.parametrize(
+    "tag", ["${tags}", "${tag_parts[x]}", "${tag_parts}", "a.${", "${tag}.${hostname}"]
+)
 def test_placeholders_that_are_none_are_refused(lift: Bundle, tag: str) -> None:
     with pytest.raises(ConfigError, match="is no placeholder"):
         AlertMaker(lift, Config(tag=tag))
@@ -274,8 +318,16 @@ def test_placeholders_that_are_some() -> None:
 
 
 def verdict(**evidence: object) -> Verdict:
-    empty: dict[str, object] = {"extra": {}, "missing": {}, "repeated": {}, "unseen": (), "nearest": ()}
-    return Verdict("action", Seq("status", 0, 1, (0,)), 0, "x", 1.0, 0.0, Evidence(**empty | evidence))  # type: ignore[arg-type]
+    empty: dict[str, object] = {
+        "extra": {},
+        "missing": {},
+        "repeated": {},
+        "unseen": (),
+        "nearest": (),
+    }
+    return Verdict(
+        "action", Seq("status", 0, 1, (0,)), 0, "x", 1.0, 0.0, Evidence(**empty | evidence)
+    )  # type: ignore[arg-type]
 
 
 @pytest.mark.parametrize(
@@ -288,7 +340,9 @@ def verdict(**evidence: object) -> Verdict:
     ],
 )
 def test_explanations_begin_with_the_oddest_step(step: str, first: str) -> None:
-    said = explain(verdict(extra={"a": 1, "b": 2}, unseen=("a",), missing={"c": 1}, repeated={"d": 3}), step)
+    said = explain(
+        verdict(extra={"a": 1, "b": 2}, unseen=("a",), missing={"c": 1}, repeated={"d": 3}), step
+    )
     assert said.startswith(first)
     assert said.count(f"“{step}”") == 1
     others = {

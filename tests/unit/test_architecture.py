@@ -15,16 +15,17 @@ PACKAGE = REPOSITORY / "fluent_krone"
 
 # A module imports from its own layer and those before it.
 LAYERS = (
-    {"types", "errors", "timing"},
-    {"core", "config"},
-    {"detect", "explain", "transport", "sink", "store"},
-    {"alerts", "doors", "inputs", "metrics", "page", "simulator", "service", "replay"},
-    {"cli", "demo", "reload", "__main__"},
+    {"types", "errors", "timing", "sqlite"},
+    {"reading", "config"},
+    {"core"},
+    {"detect", "transport"},
+    {"alerts", "explain", "sink", "inputs", "page"},
+    {"runtime"},
+    {"demo", "commands"},
+    {"cli", "__main__"},
 )
 BELOW = {"fluent_krone"}  # the package itself: its version
-NOT_IN_CORE = (
-    "asyncio io multiprocessing onnxruntime os pathlib random select socket sqlite3 ssl subprocess threading time"
-)
+NOT_IN_CORE = "asyncio io multiprocessing onnxruntime os pathlib random select socket sqlite3 ssl subprocess threading time"
 
 
 def modules(root: Path) -> list[Path]:
@@ -35,7 +36,9 @@ def imports(path: Path, *, lazy: bool = True) -> Iterator[str]:
     """Full names of the modules that a file imports; without those inside functions when not `lazy`."""
     tree = ast.parse(path.read_text(encoding="utf-8"))
     package = list(path.relative_to(REPOSITORY).parent.parts)
-    inside = {node for f in ast.walk(tree) if isinstance(f, ast.FunctionDef) for node in ast.walk(f)}
+    inside = {
+        node for f in ast.walk(tree) if isinstance(f, ast.FunctionDef) for node in ast.walk(f)
+    }
     for node in ast.walk(tree):
         if node in inside and not lazy:
             continue
@@ -70,15 +73,23 @@ def test_imports_go_one_way(path: Path) -> None:
         return
     assert any(own in names for names in LAYERS), f"{own} has no place in LAYERS yet"
     for name in imports(path):
-        if name.split(".")[0] == "fluent_krone" and name not in BELOW and name != "fluent_krone.__version__":
+        if (
+            name.split(".")[0] == "fluent_krone"
+            and name not in BELOW
+            and name != "fluent_krone.__version__"
+        ):
             assert layer(part(name)) <= layer(own), f"{own} imports {name}"
 
 
-@pytest.mark.parametrize("path", modules(PACKAGE / "core"), ids=lambda path: path.stem)
+@pytest.mark.parametrize(
+    "path", [*modules(PACKAGE / "core"), *modules(PACKAGE / "reading")], ids=lambda path: path.stem
+)
 def test_core_imports_nothing_that_touches_the_world(path: Path) -> None:
     assert not {name.split(".")[0] for name in imports(path)} & set(NOT_IN_CORE.split())
     for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
-        assert not (isinstance(node, ast.Attribute) and node.attr in ("now", "utcnow", "today")), "core reads no clock"
+        assert not (isinstance(node, ast.Attribute) and node.attr in ("now", "utcnow", "today")), (
+            "core reads no clock"
+        )
 
 
 @pytest.mark.parametrize("name", ["core", "config"])
@@ -97,16 +108,33 @@ def test_nothing_imports_the_export_but_the_command_when_asked_to() -> None:
 
 @pytest.mark.parametrize("path", modules(REPOSITORY / "export"), ids=lambda path: path.stem)
 def test_the_export_builds_on_few_parts(path: Path) -> None:
-    used = {part(name) for name in imports(path) if name.split(".")[0] == "fluent_krone" and name != "fluent_krone"}
+    used = {
+        part(name)
+        for name in imports(path)
+        if name.split(".")[0] == "fluent_krone" and name != "fluent_krone"
+    }
     also = {
-        "simulated": {"simulator"},  # it fits the demo's bundle
+        "simulated": {"demo"},  # it fits the demo's bundle
         "claude": {"explain"},  # one redactor for all that leaves the machine
     }.get(path.stem, set())
-    assert used <= {"core", "types", "errors", "config", "inputs", "detect", "alerts"} | also
+    assert (
+        used
+        <= {"core", "reading", "types", "errors", "config", "inputs", "detect", "alerts"} | also
+    )
 
 
 def test_the_command_starts_without_what_is_heavy_or_optional() -> None:
     code = "import sys, fluent_krone.cli; print(*sys.modules)"
-    loaded = subprocess.run([sys.executable, "-c", code], cwd=REPOSITORY, capture_output=True, text=True, check=True)
-    optional = {"anthropic", "onnxruntime", "prometheus_client", "pyarrow", "pandas", "torch", "export"}
+    loaded = subprocess.run(
+        [sys.executable, "-c", code], cwd=REPOSITORY, capture_output=True, text=True, check=True
+    )
+    optional = {
+        "anthropic",
+        "onnxruntime",
+        "prometheus_client",
+        "pyarrow",
+        "pandas",
+        "torch",
+        "export",
+    }
     assert not optional & set(loaded.stdout.split())

@@ -13,11 +13,21 @@ TRAIN: list[LogKeys] = [(0, 1, 2), (0, 1, 1, 2), (0, 2)]
 
 
 def test_exact_sequence_wants_the_same_order() -> None:
-    assert exact_sequence(TRAIN)([(0, 1, 2), (0, 2, 1), (0, 1, 2, 2), ()]).tolist() == [False, True, True, True]
+    assert exact_sequence(TRAIN)([(0, 1, 2), (0, 2, 1), (0, 1, 2, 2), ()]).tolist() == [
+        False,
+        True,
+        True,
+        True,
+    ]
 
 
 def test_bag_of_keys_wants_the_same_counts_in_any_order() -> None:
-    assert bag_of_keys(TRAIN)([(2, 1, 0), (1, 0, 2, 1), (0, 1), (0, 0, 2)]).tolist() == [False, False, True, True]
+    assert bag_of_keys(TRAIN)([(2, 1, 0), (1, 0, 2, 1), (0, 1), (0, 0, 2)]).tolist() == [
+        False,
+        False,
+        True,
+        True,
+    ]
 
 
 def test_unseen_key_wants_known_keys_only() -> None:
@@ -69,11 +79,16 @@ def test_a_rule_does_not_look_at_other_judged_sessions(name: str) -> None:
         ("krone_thunderbird", "unseen key", 7, 0),
     ],
 )
-def test_on_the_authors_data(shared_data: Path, data: str, name: str, false_alarms: int, missed: int) -> None:
+def test_on_the_authors_data(
+    shared_data: Path, data: str, name: str, false_alarms: int, missed: int
+) -> None:
     """The split of the published figures: 16,000 normal sessions drawn with seed 0, the rest judged."""
     pandas = pytest.importorskip("pandas")
     table = pandas.read_csv(shared_data / data / "sequences.csv")
-    sessions = [tuple(map(int, text.strip("[]").replace("'", "").split(","))) for text in table.EventSequence]
+    sessions = [
+        tuple(map(int, text.strip("[]").replace("'", "").split(",")))
+        for text in table.EventSequence
+    ]
     train = set(table[table.Label == 0].sample(n=16_000, random_state=0).index)
     judged = [i for i in range(len(table)) if i not in train]
     flags = BASELINES[name]([sessions[i] for i in sorted(train)])([sessions[i] for i in judged])

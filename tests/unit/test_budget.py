@@ -179,7 +179,10 @@ def test_no_window_ever_holds_more_than_its_limit(
             limited.settle(question.reservation, question.tokens, 0.0, now)
     knowledge.close()
     spent = [
-        (question.settled_at if by_settling and question.settled_at else question.reserved_at, question.tokens)
+        (
+            question.settled_at if by_settling and question.settled_at else question.reserved_at,
+            question.tokens,
+        )
         for question in asked
     ]
     for end, _ in spent:

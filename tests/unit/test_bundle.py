@@ -10,15 +10,27 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from synthetic import MESSAGES, NORMAL, ROWS, STUCK, T0, S, counts, event, patterns_of, tree, write_lift_bundle
+from synthetic import (
+    MESSAGES,
+    NORMAL,
+    ROWS,
+    STUCK,
+    T0,
+    S,
+    counts,
+    event,
+    patterns_of,
+    tree,
+    write_lift_bundle,
+)
 
 from fluent_krone.config import Config
 from fluent_krone.core.hierarchy import Hierarchy, Leaf
-from fluent_krone.core.records import InputSettings
 from fluent_krone.core.sessions import SessionSettings
 from fluent_krone.detect import bundle as bundles
 from fluent_krone.detect.bundle import FILES, Bundle, Golden, find_bundle, key_hash, load_bundle
 from fluent_krone.errors import BundleError
+from fluent_krone.reading.records import InputSettings
 
 
 def refused(path: Path) -> str:
@@ -49,9 +61,9 @@ def test_what_is_written_is_loaded(lift: Bundle) -> None:
     assert lift.counts == tuple(counts())
     assert lift.input_settings == InputSettings(session_key=("ride",))
     assert lift.session_settings == SessionSettings(idle_timeout=60.0)
-    assert {level: sorted(lift.patterns.patterns[level]) for level in lift.patterns.patterns} == patterns_of(
-        tree(), NORMAL
-    )
+    assert {
+        level: sorted(lift.patterns.patterns[level]) for level in lift.patterns.patterns
+    } == patterns_of(tree(), NORMAL)
     assert lift.training == {key_hash((b"trained",))}
     assert len(lift.golden) == len(NORMAL)
 
@@ -66,7 +78,16 @@ def test_the_same_input_gives_the_same_bytes(tmp_path: Path) -> None:
 
 
 def test_templates_of_any_text_survive(tmp_path: Path) -> None:
-    texts = ["a\nb <*>", "a\rb", "a\r\nb", "a\u2028b\x85c", 'say "hi", <*>', "tab\tand \x0b", "\u4e2d\u6587 <num>", ","]
+    texts = [
+        "a\nb <*>",
+        "a\rb",
+        "a\r\nb",
+        "a\u2028b\x85c",
+        'say "hi", <*>',
+        "tab\tand \x0b",
+        "\u4e2d\u6587 <num>",
+        ",",
+    ]
     write_lift_bundle(
         tmp_path,
         rows=[(text, "e", "a", "s", "hand") for text in texts],
@@ -103,7 +124,9 @@ def test_another_format_is_refused(bundle_dir: Path, version: Any) -> None:
     assert f"has format {version!r}, this version reads 2: export it again" in refused(bundle_dir)
 
 
-@pytest.mark.parametrize("content", [b"", b"{", b"[]", b"null", b'"text"', b"\xff\xfe", b"{}", b'{"format": 2}'])
+@pytest.mark.parametrize(
+    "content", [b"", b"{", b"[]", b"null", b'"text"', b"\xff\xfe", b"{}", b'{"format": 2}']
+)
 def test_a_malformed_manifest_is_refused(bundle_dir: Path, content: bytes) -> None:
     (bundle_dir / "manifest.json").write_bytes(content)
     assert str(bundle_dir) in refused(bundle_dir)
@@ -123,7 +146,9 @@ def test_a_malformed_manifest_is_refused(bundle_dir: Path, content: bytes) -> No
         lambda m: m.update(detector={}),
     ],
 )
-def test_a_manifest_with_wrong_content_is_refused(bundle_dir: Path, edit: Callable[[dict[str, Any]], Any]) -> None:
+def test_a_manifest_with_wrong_content_is_refused(
+    bundle_dir: Path, edit: Callable[[dict[str, Any]], Any]
+) -> None:
     edit_manifest(bundle_dir, edit)
     refused(bundle_dir)
 
@@ -145,7 +170,9 @@ def test_a_manifest_with_wrong_content_is_refused(bundle_dir: Path, edit: Callab
         ("training.txt", b"\xff\n"),
     ],
 )
-def test_a_malformed_file_is_refused_though_its_hash_is_right(bundle_dir: Path, name: str, content: bytes) -> None:
+def test_a_malformed_file_is_refused_though_its_hash_is_right(
+    bundle_dir: Path, name: str, content: bytes
+) -> None:
     rewrite(bundle_dir, name, content)
     assert str(bundle_dir) in refused(bundle_dir)
 
@@ -160,7 +187,10 @@ def test_a_golden_mismatch_is_refused(tmp_path: Path) -> None:
     stuck = Golden(records=({"message": MESSAGES[STUCK], "ride": "1"},), findings=())
     write_lift_bundle(tmp_path, golden=[stuck])
     message = refused(tmp_path)
-    assert "golden run 1 gives [('unseen_template', None, 0, 1), ('sequence', 'status', 0, 1)], expected []" in message
+    assert (
+        "golden run 1 gives [('unseen_template', None, 0, 1), ('sequence', 'status', 0, 1)], expected []"
+        in message
+    )
 
 
 def test_golden_findings_that_are_expected_hold(tmp_path: Path) -> None:
@@ -183,7 +213,9 @@ def test_the_hash_covers_every_file(bundle_dir: Path, tmp_path: Path) -> None:
     assert load_bundle(str(other)).hash != load_bundle(str(bundle_dir)).hash
 
 
-def test_shipped_bundles_are_found_by_name_and_load(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_shipped_bundles_are_found_by_name_and_load(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.chdir(tmp_path)
     assert find_bundle("hdfs").name == "hdfs"
     assert load_bundle("hdfs").golden

@@ -32,7 +32,14 @@ def rides(size: int, seed: int = 0) -> list[tuple[int, ...]]:
     """Lift rides of one to four floors, some with a `bye`."""
     rng = random.Random(seed)
     return [
-        (OPEN, OPENED, *[GOING] * rng.randint(1, 4), ARRIVED, CLOSE, *([BYE] if rng.random() < 0.2 else []))
+        (
+            OPEN,
+            OPENED,
+            *[GOING] * rng.randint(1, 4),
+            ARRIVED,
+            CLOSE,
+            *([BYE] if rng.random() < 0.2 else []),
+        )
         for _ in range(size)
     ]
 
@@ -78,7 +85,8 @@ def test_the_band_lies_around_the_threshold_and_holds_few_normal_sessions() -> N
 
 
 @pytest.mark.parametrize(
-    ("kind", "grows_by"), [("missing", -1), ("extra", 1), ("repeated", 3), ("reordered", 0), ("wrong_status", 0)]
+    ("kind", "grows_by"),
+    [("missing", -1), ("extra", 1), ("repeated", 3), ("reordered", 0), ("wrong_status", 0)],
 )
 def test_faults_change_what_they_say(kind: str, grows_by: int) -> None:
     for seed in range(20):
@@ -92,17 +100,26 @@ def test_faults_change_what_they_say(kind: str, grows_by: int) -> None:
 
 
 def test_a_wrong_status_is_another_outcome_of_the_same_action_where_there_is_one() -> None:
-    damaged = {inject((GOING,), "wrong_status", np.random.default_rng(i), tree(), POOL) for i in range(20)}
+    damaged = {
+        inject((GOING,), "wrong_status", np.random.default_rng(i), tree(), POOL) for i in range(20)
+    }
     assert damaged == {(ARRIVED,)}
-    with_stuck = {inject((GOING,), "wrong_status", np.random.default_rng(i), tree(), (*POOL, STUCK)) for i in range(20)}
+    with_stuck = {
+        inject((GOING,), "wrong_status", np.random.default_rng(i), tree(), (*POOL, STUCK))
+        for i in range(20)
+    }
     assert with_stuck == {(ARRIVED,), (STUCK,)}
-    of_the_entity = {inject((CLOSE,), "wrong_status", np.random.default_rng(i), tree(), POOL) for i in range(20)}
+    of_the_entity = {
+        inject((CLOSE,), "wrong_status", np.random.default_rng(i), tree(), POOL) for i in range(20)
+    }
     assert of_the_entity == {(OPEN,), (OPENED,)}
 
 
 def test_a_foreign_step_is_of_an_entity_that_the_session_lacks() -> None:
     for seed in range(20):
-        damaged = inject((OPEN, OPENED, CLOSE), "foreign_step", np.random.default_rng(seed), tree(), POOL)
+        damaged = inject(
+            (OPEN, OPENED, CLOSE), "foreign_step", np.random.default_rng(seed), tree(), POOL
+        )
         (foreign,) = set(damaged) - {OPEN, OPENED, CLOSE}
         assert foreign in (GOING, ARRIVED, BYE)
 
@@ -139,19 +156,38 @@ def rates(**of_rules: float) -> dict[str, float]:
 @pytest.mark.parametrize(
     ("detection", "false_alarms", "chosen"),
     [
-        (rates(nested=0.4, patterns=0.8, either=0.9), rates(patterns=0.01, either=0.01), "nested"),  # too dear
+        (
+            rates(nested=0.4, patterns=0.8, either=0.9),
+            rates(patterns=0.01, either=0.01),
+            "nested",
+        ),  # too dear
         (rates(nested=0.4, patterns=0.8, either=0.9), rates(patterns=0.0, either=0.001), "either"),
-        (rates(nested=0.8, patterns=0.8, either=0.805), rates(), "nested"),  # no reason to leave what is preferred
+        (
+            rates(nested=0.8, patterns=0.8, either=0.805),
+            rates(),
+            "nested",
+        ),  # no reason to leave what is preferred
         (rates(nested=0.4, patterns=0.9, either=0.9, any=0.9), rates(), "either"),
         (rates(nested=0.4, patterns=0.9, either=0.9, any=0.97), rates(), "any"),
-        (rates(nested=0.4, patterns=0.9, both=0.3, either=0.95), rates(nested=0.02, either=0.02), "patterns"),
-        (rates(nested=0.4, either=0.9), rates(nested=0.1, patterns=0.1, both=0.1, either=0.1, any=0.1), "nested"),
+        (
+            rates(nested=0.4, patterns=0.9, both=0.3, either=0.95),
+            rates(nested=0.02, either=0.02),
+            "patterns",
+        ),
+        (
+            rates(nested=0.4, either=0.9),
+            rates(nested=0.1, patterns=0.1, both=0.1, either=0.1, any=0.1),
+            "nested",
+        ),
     ],
 )
 def test_the_rule_finds_most_among_those_that_can_be_afforded(
     detection: dict[str, float], false_alarms: dict[str, float], chosen: str
 ) -> None:
-    assert choose_rule({"missing": detection, "extra": detection}, false_alarms, tolerated=0.002) == chosen
+    assert (
+        choose_rule({"missing": detection, "extra": detection}, false_alarms, tolerated=0.002)
+        == chosen
+    )
 
 
 def test_where_training_has_seen_every_pattern_patterns_need_not_be_cleared() -> None:
@@ -173,7 +209,9 @@ def test_where_patterns_are_new_every_day_the_density_decides() -> None:
 
 def test_patterns_that_see_too_little_may_not_clear() -> None:
     """Two parts take turns, each with its five steps in any order: all patterns of a step done twice are known."""
-    coarse = Hierarchy([Leaf(f"step {i}", "left" if i < 5 else "right", f"do {i}", "done") for i in range(10)])
+    coarse = Hierarchy(
+        [Leaf(f"step {i}", "left" if i < 5 else "right", f"do {i}", "done") for i in range(10)]
+    )
     rng = random.Random(1)
     orders = [(rng.sample(range(5), 5), rng.sample(range(5, 10), 5)) for _ in range(600)]
     sessions = [tuple(key for pair in zip(*order, strict=True) for key in pair) for order in orders]
@@ -193,7 +231,11 @@ def test_normal_sessions_stay_normal_and_gross_ones_do_not() -> None:
 def test_the_same_sessions_and_seed_give_the_same() -> None:
     assert fit_onnx(rides(300), tree(), seed=7)[1] == fit_onnx(rides(300), tree(), seed=7)[1]
     one, other = (calibrate.calibrate(rides(300), tree(), seed=7) for _ in range(2))
-    assert (one.threshold, one.band, one.detection) == (other.threshold, other.band, other.detection)
+    assert (one.threshold, one.band, one.detection) == (
+        other.threshold,
+        other.band,
+        other.detection,
+    )
 
 
 @pytest.mark.parametrize("sessions", [[NORMAL[0]], [NORMAL[0]] * 2, NORMAL])
@@ -205,7 +247,9 @@ def test_hardly_any_sessions_still_give_a_threshold(sessions: Sequence[tuple[int
 
 def test_progress_is_told_to_its_end() -> None:
     told: list[tuple[int, int]] = []
-    calibrate.calibrate(rides(60), tree(), on_progress=lambda done, total: told.append((done, total)))
+    calibrate.calibrate(
+        rides(60), tree(), on_progress=lambda done, total: told.append((done, total))
+    )
     assert [done for done, _ in told] == list(range(1, len(told) + 1))
     assert {total for _, total in told} == {len(told)}
 
@@ -214,6 +258,8 @@ def test_many_sessions_are_calibrated_once(monkeypatch: pytest.MonkeyPatch) -> N
     monkeypatch.setattr(calibrate, "MANY_SESSIONS", 100)
     rounds: list[int] = []
     for size in (99, 100):
-        calibrate.calibrate(rides(size), tree(), on_progress=lambda done, total: rounds.append(total))
+        calibrate.calibrate(
+            rides(size), tree(), on_progress=lambda done, total: rounds.append(total)
+        )
     assert set(rounds[:15]) == {15}
     assert rounds[15:] == [5] * 5

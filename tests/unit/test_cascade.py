@@ -5,7 +5,19 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 import pytest
-from synthetic import ARRIVED, BYE, CLOSE, GOING, NORMAL, OPEN, OPENED, STUCK, UNKNOWN, patterns_of, tree
+from synthetic import (
+    ARRIVED,
+    BYE,
+    CLOSE,
+    GOING,
+    NORMAL,
+    OPEN,
+    OPENED,
+    STUCK,
+    UNKNOWN,
+    patterns_of,
+    tree,
+)
 
 from fluent_krone.core.cascade import Cascade
 from fluent_krone.detect.local_context import LocalContext
@@ -19,7 +31,9 @@ def lift_cascade() -> Cascade:
 def judge(keys: Sequence[int]) -> Verdict | None:
     cascade = lift_cascade()
     verdict = cascade.at_end(cascade.tracker.replay(keys), keys)
-    assert cascade.at_end(cascade.tracker.replay(keys), keys) is verdict  # remembered with the state
+    assert (
+        cascade.at_end(cascade.tracker.replay(keys), keys) is verdict
+    )  # remembered with the state
     return verdict
 
 
@@ -40,7 +54,9 @@ def test_what_training_had_is_normal(keys: tuple[int, ...]) -> None:
         ((UNKNOWN,), "status", 1),
     ],
 )
-def test_the_first_abnormal_level_from_below_decides(keys: tuple[int, ...], level: str, score: float) -> None:
+def test_the_first_abnormal_level_from_below_decides(
+    keys: tuple[int, ...], level: str, score: float
+) -> None:
     verdict = judge(keys)
     assert verdict is not None
     assert (verdict.level, verdict.score, verdict.threshold) == (level, score, 0)
@@ -48,7 +64,11 @@ def test_the_first_abnormal_level_from_below_decides(keys: tuple[int, ...], leve
 
 def test_of_several_abnormal_seqs_the_most_abnormal_is_named_and_of_equals_the_first() -> None:
     worst = judge((OPEN, OPENED, GOING, STUCK, CLOSE, GOING, STUCK, STUCK, STUCK, CLOSE))
-    assert worst is not None and (worst.seq.level, worst.seq.start, worst.seq.end) == ("status", 5, 9)
+    assert worst is not None and (worst.seq.level, worst.seq.start, worst.seq.end) == (
+        "status",
+        5,
+        9,
+    )
     equal = judge((OPEN, OPENED, GOING, STUCK, CLOSE, GOING, STUCK))
     assert equal is not None and (equal.seq.start, equal.seq.end) == (2, 4)
 
@@ -73,19 +93,26 @@ def test_the_odd_event(keys: tuple[int, ...], event: int) -> None:
 def decided_at(keys: Sequence[int]) -> int | None:
     """After how many events the session is decided."""
     cascade = lift_cascade()
-    return next((n for n in range(1, len(keys) + 1) if cascade.tracker.replay(keys[:n]).decided), None)
+    return next(
+        (n for n in range(1, len(keys) + 1) if cascade.tracker.replay(keys[:n]).decided), None
+    )
 
 
 def test_a_session_is_decided_when_an_unseen_seq_closes() -> None:
     assert decided_at((OPEN, OPENED, GOING, STUCK, CLOSE, OPEN)) == 5
     assert decided_at((OPEN, OPENED, GOING, STUCK)) is None
     assert decided_at(NORMAL[2]) is None
-    assert decided_at((OPEN, OPENED, CLOSE, OPEN, OPENED, CLOSE)) is None  # an action Seq, which the end closes
+    assert (
+        decided_at((OPEN, OPENED, CLOSE, OPEN, OPENED, CLOSE)) is None
+    )  # an action Seq, which the end closes
 
 
 def test_an_early_verdict_names_what_is_closed_not_what_is_still_under_way() -> None:
     long = (*[GOING] * 6, ARRIVED)
-    cascade = Cascade(tree(), LocalContext(patterns_of(tree(), [(OPEN, OPENED, CLOSE), (OPEN, OPENED, *long, CLOSE)])))
+    cascade = Cascade(
+        tree(),
+        LocalContext(patterns_of(tree(), [(OPEN, OPENED, CLOSE), (OPEN, OPENED, *long, CLOSE)])),
+    )
     keys = (OPEN, OPENED, OPENED, GOING)
     state = cascade.tracker.replay(keys)
     assert state.decided

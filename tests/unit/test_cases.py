@@ -7,12 +7,12 @@ from typing import Any
 import pytest
 from synthetic import GOING, MESSAGES, NORMAL, OPEN, OPENED, T0, S
 
-from fluent_krone.alerts import AlertMaker
+from fluent_krone.alerts.records import AlertMaker
 from fluent_krone.config import Config
+from fluent_krone.demo.simulator import simulate, stream
 from fluent_krone.detect.bundle import Bundle, load_bundle
 from fluent_krone.explain import Case
 from fluent_krone.explain.cases import CaseMaker
-from fluent_krone.simulator import simulate, stream
 from fluent_krone.types import Finding
 
 SECRET = "patient Erika Mustermann, password=hunter2secret"
@@ -20,7 +20,9 @@ SECRET = "patient Erika Mustermann, password=hunter2secret"
 
 def findings(bundle: Bundle, messages: list[str]) -> list[Finding]:
     engine = bundle.engine()
-    events = [(T0 + i * S, {b"message": text.encode(), b"ride": b"1"}) for i, text in enumerate(messages)]
+    events = [
+        (T0 + i * S, {b"message": text.encode(), b"ride": b"1"}) for i, text in enumerate(messages)
+    ]
     found = engine.feed("app", events, T0 + 99 * S) + engine.finish()
     return [finding for finding in found if finding.kind == "sequence"]
 
@@ -61,11 +63,15 @@ def test_sessions_are_alike_only_if_their_unknown_lines_are(lift: Bundle) -> Non
 def test_what_patterns_or_counts_make_certain_is_not_doubtful() -> None:
     bundle = load_bundle("demo")
     live = simulate(300, 5)
-    events = [(t, {k.encode(): v.encode() for k, v in record.items()}) for t, record in stream(live)]
+    events = [
+        (t, {k.encode(): v.encode() for k, v in record.items()}) for t, record in stream(live)
+    ]
     engine = bundle.engine()
     found = engine.feed("demo", events, events[-1][0]) + engine.finish()
     assert bundle.clearing.counts_flag
-    certain = [f for f in found if f.verdict and bundle.nested and not bundle.nested.has_counts(f.log_keys)]
+    certain = [
+        f for f in found if f.verdict and bundle.nested and not bundle.nested.has_counts(f.log_keys)
+    ]
     assert certain
     assert not any(map(CaseMaker(bundle, Config()).is_doubtful, certain))
 
@@ -74,5 +80,7 @@ def test_what_patterns_or_counts_make_certain_is_not_doubtful() -> None:
 def test_a_case_counts_through_its_own_templates(lift: Bundle, keys: tuple[int, ...]) -> None:
     (finding,) = findings(lift, [MESSAGES[key] for key in keys])
     case = case_of(lift, finding)
-    assert [case.templates[i] for i in case.session] == [lift.templates[key] for key in finding.log_keys]
+    assert [case.templates[i] for i in case.session] == [
+        lift.templates[key] for key in finding.log_keys
+    ]
     assert 0 <= case.start <= case.event < case.end <= len(case.session)

@@ -23,7 +23,11 @@ ENVIRONMENT = os.environ | {"PYTHONPATH": str(REPOSITORY)}
 
 def run(*arguments: str | Path, **environment: str) -> subprocess.CompletedProcess[str]:
     return subprocess.run(
-        [*COMMAND, *map(str, arguments)], capture_output=True, text=True, timeout=60, env=ENVIRONMENT | environment
+        [*COMMAND, *map(str, arguments)],
+        capture_output=True,
+        text=True,
+        timeout=60,
+        env=ENVIRONMENT | environment,
     )
 
 
@@ -31,7 +35,11 @@ def run(*arguments: str | Path, **environment: str) -> subprocess.CompletedProce
 def log(tmp_path: Path) -> Path:
     path = tmp_path / "log.jsonl"
     rides = {"good": NORMAL[1], "bad": (OPEN, OPENED, GOING, STUCK)}
-    lines = [{"time": 1_700_000_000, "ride": r, "message": MESSAGES[key]} for r, keys in rides.items() for key in keys]
+    lines = [
+        {"time": 1_700_000_000, "ride": r, "message": MESSAGES[key]}
+        for r, keys in rides.items()
+        for key in keys
+    ]
     path.write_text("".join(json.dumps(line) + "\n" for line in lines))
     return path
 
@@ -39,7 +47,18 @@ def log(tmp_path: Path) -> Path:
 def test_done_is_0(bundle_dir: Path, log: Path, tmp_path: Path) -> None:
     labels, alerts = tmp_path / "labels.csv", tmp_path / "alerts.jsonl"
     labels.write_text("session,anomaly\ngood,0\nbad,1\n")
-    done = run("replay", "--bundle", bundle_dir, "--input", log, "--labels", labels, "--alerts", alerts, "--json")
+    done = run(
+        "replay",
+        "--bundle",
+        bundle_dir,
+        "--input",
+        log,
+        "--labels",
+        labels,
+        "--alerts",
+        alerts,
+        "--json",
+    )
     assert (done.returncode, done.stderr) == (0, "")
     figures = json.loads(done.stdout.splitlines()[-1])
     wanted = "events unmatched sessions instances left_out flagged alerts tp fp fn tn precision recall f1 events_per_s"
@@ -56,7 +75,9 @@ def test_a_terminal_that_lacks_a_character_gets_its_number(bundle_dir: Path, log
     assert (done.returncode, done.stderr) == (0, "")
     assert "set aside: 1 \\xd7 no_session_key" in done.stdout
     tree = run("export", "show", bundle_dir, PYTHONIOENCODING="ascii")
-    assert (tree.returncode, "\\u251c\\u2500 lift" in tree.stdout) == (0, True), tree.stdout + tree.stderr
+    assert (tree.returncode, "\\u251c\\u2500 lift" in tree.stdout) == (0, True), (
+        tree.stdout + tree.stderr
+    )
     assert run("demo", "--sessions", "20", PYTHONIOENCODING="ascii").returncode == 0
 
 
@@ -64,8 +85,14 @@ def test_a_terminal_that_lacks_a_character_gets_its_number(bundle_dir: Path, log
     ("arguments", "complaint"),
     [
         (["replay", "--bundle", "nowhere", "--input", "x"], "fluent-krone: no bundle 'nowhere'"),
-        (["check-config", "--idle-timeout", "0.5s"], "fluent-krone: idle_timeout: '0.5s' is no duration that Fluentd"),
-        (["check-config", "--idle-timeout=100ms"], "fluent-krone: idle_timeout: '100ms' is no duration that Fluentd"),
+        (
+            ["check-config", "--idle-timeout", "0.5s"],
+            "fluent-krone: idle_timeout: '0.5s' is no duration that Fluentd",
+        ),
+        (
+            ["check-config", "--idle-timeout=100ms"],
+            "fluent-krone: idle_timeout: '100ms' is no duration that Fluentd",
+        ),
         (["serve", "--port", "70000"], "fluent-krone: port must be at most 65535, got 70000"),
     ],
 )
@@ -84,7 +111,14 @@ def test_wrong_usage_is_2_and_suggests_what_was_meant() -> None:
 
 @pytest.mark.parametrize(
     "arguments",
-    [[], ["nothing"], ["replay"], ["replay", "--input"], ["serve", "--shared-key", "x"], ["serve", "--idle", "5m"]],
+    [
+        [],
+        ["nothing"],
+        ["replay"],
+        ["replay", "--input"],
+        ["serve", "--shared-key", "x"],
+        ["serve", "--idle", "5m"],
+    ],
 )
 def test_more_wrong_usage(arguments: list[str], capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit) as end:
@@ -105,28 +139,41 @@ def test_more_wrong_usage(arguments: list[str], capsys: pytest.CaptureFixture[st
         (["check-config", "--alert-host", "127.0.0.1"], "alert_port 24224 is our own port"),
     ],
 )
-def test_more_failures(arguments: list[str], complaint: str, capsys: pytest.CaptureFixture[str]) -> None:
+def test_more_failures(
+    arguments: list[str], complaint: str, capsys: pytest.CaptureFixture[str]
+) -> None:
     assert main(arguments) == 1
     told = capsys.readouterr().err
     assert told.startswith("fluent-krone: ") and complaint in told and told.count("\n") == 1
 
 
-def test_check_config_runs_the_golden_lines(bundle_dir: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_check_config_runs_the_golden_lines(
+    bundle_dir: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     assert main(["check-config", "--bundle", str(bundle_dir), "--idle-timeout", "5m"]) == 0
     assert "7 templates, 4 golden runs hold, idle_timeout 300 s" in capsys.readouterr().out
 
 
-def test_a_damaged_bundle_is_a_failure(bundle_dir: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_damaged_bundle_is_a_failure(
+    bundle_dir: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     with (bundle_dir / "patterns.json").open("ab") as file:
         file.write(b" ")
     assert main(["check-config", "--bundle", str(bundle_dir)]) == 1
-    assert "patterns.json was changed after the export: copy the bundle again" in capsys.readouterr().err
+    assert (
+        "patterns.json was changed after the export: copy the bundle again"
+        in capsys.readouterr().err
+    )
 
 
 def test_secrets_never_print(bundle_dir: Path, tmp_path: Path) -> None:
     file = tmp_path / "krone.toml"
-    file.write_text('alert_shared_key = "s3cret"\nport = 0\nbind = "256.0.0.1"\nlog_level = "debug"\n')
-    failed = run("serve", "--bundle", bundle_dir, "--config", file, FLUENT_KRONE_SHARED_KEY="hunter2")
+    file.write_text(
+        'alert_shared_key = "s3cret"\nport = 0\nbind = "256.0.0.1"\nlog_level = "debug"\n'
+    )
+    failed = run(
+        "serve", "--bundle", bundle_dir, "--config", file, FLUENT_KRONE_SHARED_KEY="hunter2"
+    )
     assert failed.returncode == 1
     for secret in ("s3cret", "hunter2"):
         assert secret not in failed.stdout + failed.stderr
@@ -134,7 +181,9 @@ def test_secrets_never_print(bundle_dir: Path, tmp_path: Path) -> None:
 
 def test_serve_stops_on_a_signal(bundle_dir: Path) -> None:
     arguments = ["serve", "--bundle", str(bundle_dir), "--port", "0"]
-    server = subprocess.Popen([*COMMAND, *arguments], stderr=subprocess.PIPE, text=True, env=ENVIRONMENT)
+    server = subprocess.Popen(
+        [*COMMAND, *arguments], stderr=subprocess.PIPE, text=True, env=ENVIRONMENT
+    )
     assert server.stderr is not None
     assert any("listening bind=127.0.0.1" in line for line in server.stderr)
     server.send_signal(signal.SIGTERM)
@@ -153,7 +202,9 @@ def test_a_reader_that_has_seen_enough_is_no_failure(bundle_dir: Path, log: Path
     reading, writing = os.pipe()
     os.close(reading)
     arguments = ["replay", "--bundle", str(bundle_dir), "--input", str(log), "--json"]
-    done = subprocess.run([*COMMAND, *arguments], stdout=writing, stderr=subprocess.PIPE, env=ENVIRONMENT, timeout=60)
+    done = subprocess.run(
+        [*COMMAND, *arguments], stdout=writing, stderr=subprocess.PIPE, env=ENVIRONMENT, timeout=60
+    )
     os.close(writing)
     assert (done.returncode, done.stderr) == (0, b"")
 
@@ -175,13 +226,17 @@ def pipe(bundle: Path, *frames: bytes, **parameters: str) -> subprocess.Complete
     """A `pipe` that is sent these frames and then the end of its input."""
     flags = [f"--{name.replace('_', '-')}={value}" for name, value in parameters.items()]
     command = [*COMMAND, "pipe", "--bundle", str(bundle), *flags]
-    return subprocess.run(command, input=b"".join(frames), capture_output=True, timeout=60, env=ENVIRONMENT)
+    return subprocess.run(
+        command, input=b"".join(frames), capture_output=True, timeout=60, env=ENVIRONMENT
+    )
 
 
 def test_a_frame_above_max_frame_size_ends_the_pipe(bundle_dir: Path) -> None:
     frame = encode_events("app", [(1, {"message": "x" * 1024})], "id")
     done = pipe(bundle_dir, frame, max_frame_size="1k")
-    assert (done.returncode, b"a frame is larger than 1024 bytes" in done.stderr) == (1, True), done.stderr
+    assert (done.returncode, b"a frame is larger than 1024 bytes" in done.stderr) == (1, True), (
+        done.stderr
+    )
 
 
 def test_a_chunk_of_the_pipe_is_inflated_up_to_max_inflated_size(bundle_dir: Path) -> None:
@@ -192,16 +247,20 @@ def test_a_chunk_of_the_pipe_is_inflated_up_to_max_inflated_size(bundle_dir: Pat
 
 
 def with_a_sink_that_has_a_bug(sink: str, *arguments: str | Path) -> subprocess.Popen[bytes]:
-    buggy = (
-        f"""import sys; from fluent_krone import cli, doors; {sink}.deliver = lambda *_: 1 / 0; sys.exit(cli.main())"""
-    )
+    buggy = f"""import sys; from fluent_krone import cli; from fluent_krone.runtime import doors; {sink}.deliver = lambda *_: 1 / 0; sys.exit(cli.main())"""
     command = [sys.executable, "-c", buggy, *map(str, arguments)]
     return subprocess.Popen(
-        command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE, env=ENVIRONMENT
+        command,
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        env=ENVIRONMENT,
     )
 
 
-NOVEL = encode_events("app", [(1, {"ride": "1", "message": MESSAGES[STUCK]})], "id")  # makes an alert at once
+NOVEL = encode_events(
+    "app", [(1, {"ride": "1", "message": MESSAGES[STUCK]})], "id"
+)  # makes an alert at once
 
 
 def test_pipe_ends_with_1_when_alerts_can_leave_no_more(bundle_dir: Path) -> None:
@@ -219,7 +278,9 @@ def test_pipe_ends_with_1_when_alerts_can_leave_no_more(bundle_dir: Path) -> Non
 def test_serve_ends_with_1_when_alerts_can_leave_no_more(bundle_dir: Path, tmp_path: Path) -> None:
     path = tmp_path / "socket"
     sink = "doors.StdoutSink"
-    with with_a_sink_that_has_a_bug(sink, "serve", "--bundle", bundle_dir, "--unix-path", path) as child:
+    with with_a_sink_that_has_a_bug(
+        sink, "serve", "--bundle", bundle_dir, "--unix-path", path
+    ) as child:
         assert child.stderr
         log = []
         for line in child.stderr:

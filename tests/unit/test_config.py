@@ -9,7 +9,14 @@ from pathlib import Path
 import pytest
 
 from fluent_krone import config
-from fluent_krone.config import Config, from_flags, from_strings, parse_duration, parse_list, parse_size
+from fluent_krone.config import (
+    Config,
+    from_flags,
+    from_strings,
+    parse_duration,
+    parse_list,
+    parse_size,
+)
 from fluent_krone.errors import ConfigError
 
 
@@ -21,7 +28,16 @@ def flags(*arguments: str, door: str = "serve") -> Config:
 
 @pytest.mark.parametrize(
     ("text", "seconds"),
-    [("30s", 30), ("5m", 300), ("14h", 50400), ("1d", 86400), ("0", 0), ("0.5", 0.5), ("90", 90), ("1e3", 1000)],
+    [
+        ("30s", 30),
+        ("5m", 300),
+        ("14h", 50400),
+        ("1d", 86400),
+        ("0", 0),
+        ("0.5", 0.5),
+        ("90", 90),
+        ("1e3", 1000),
+    ],
 )
 def test_durations(text: str, seconds: float) -> None:
     assert parse_duration(text) == seconds
@@ -30,7 +46,22 @@ def test_durations(text: str, seconds: float) -> None:
 @pytest.mark.parametrize(
     "text",
     [
-        *("0.5s", "100ms", "1.5h", "1h30m", "3w", "30 s", "30S", "s", "", "-3s", "-3", "nan", "inf", "1e400"),
+        *(
+            "0.5s",
+            "100ms",
+            "1.5h",
+            "1h30m",
+            "3w",
+            "30 s",
+            "30S",
+            "s",
+            "",
+            "-3s",
+            "-3",
+            "nan",
+            "inf",
+            "1e400",
+        ),
         *("9" * 400 + "d", "300000000000", "٣s"),
     ],
 )
@@ -40,11 +71,15 @@ def test_durations_that_fluentd_would_misread_and_other_nonsense(text: str) -> N
 
 
 def test_a_refused_duration_is_told_with_its_remedy() -> None:
-    with pytest.raises(ConfigError, match=r"idle_timeout: '0\.5s' is no duration that Fluentd reads: write 30s"):
+    with pytest.raises(
+        ConfigError, match=r"idle_timeout: '0\.5s' is no duration that Fluentd reads: write 30s"
+    ):
         from_strings({"idle_timeout": "0.5s"})
 
 
-@pytest.mark.parametrize(("text", "size"), [("8m", 8 * 2**20), ("64k", 65536), ("1G", 2**30), ("2t", 2**41), ("7", 7)])
+@pytest.mark.parametrize(
+    ("text", "size"), [("8m", 8 * 2**20), ("64k", 65536), ("1G", 2**30), ("2t", 2**41), ("7", 7)]
+)
 def test_sizes(text: str, size: int) -> None:
     assert parse_size(text) == size
 
@@ -79,13 +114,20 @@ def test_lists(text: str, items: tuple[str, ...]) -> None:
 
 
 def test_bools() -> None:
-    assert [config.parse_bool(t) for t in ("true", "YES", "false", "no")] == [True, True, False, False]
+    assert [config.parse_bool(t) for t in ("true", "YES", "false", "no")] == [
+        True,
+        True,
+        False,
+        False,
+    ]
     with pytest.raises(ValueError, match="neither true nor false"):
         config.parse_bool("1")
 
 
 def test_an_unknown_name_gets_a_suggestion() -> None:
-    with pytest.raises(ConfigError, match=r"unknown parameter 'idle_timout': did you mean 'idle_timeout'\?"):
+    with pytest.raises(
+        ConfigError, match=r"unknown parameter 'idle_timout': did you mean 'idle_timeout'\?"
+    ):
         from_strings({"idle_timout": "5m"})
     with pytest.raises(ConfigError, match=r"unknown parameter 'zzz'$"):
         from_strings({"zzz": "5m"})
@@ -122,7 +164,9 @@ def test_a_parameter_of_another_door_is_unknown() -> None:
 
 def test_flags_over_file(tmp_path: Path) -> None:
     file = tmp_path / "krone.toml"
-    file.write_text('idle_timeout = "5m"\nport = 1\nsession_key = ["/a{1,2}/", "tag"]\ncommit_interval = 0.5\n')
+    file.write_text(
+        'idle_timeout = "5m"\nport = 1\nsession_key = ["/a{1,2}/", "tag"]\ncommit_interval = 0.5\n'
+    )
     made = flags("--config", str(file), "--port", "2")
     assert (made.idle_timeout, made.port, made.commit_interval) == (300, 2, 0.5)
     assert made.session_key == ("/a{1,2}/", "tag")
@@ -141,7 +185,9 @@ def test_flags_are_spelt_either_way() -> None:
         (None, "krone.toml: "),
     ],
 )
-def test_a_bad_file_is_told_with_its_name(tmp_path: Path, content: bytes | None, complaint: str) -> None:
+def test_a_bad_file_is_told_with_its_name(
+    tmp_path: Path, content: bytes | None, complaint: str
+) -> None:
     file = tmp_path / "krone.toml"
     if content is not None:
         file.write_bytes(content)
@@ -181,7 +227,11 @@ def test_every_parameter_is_declared_whole() -> None:
 
 def test_defaults_are_shown_as_an_operator_writes_them() -> None:
     shown = {f.name: config.show_default(f) for f in config.params()}
-    assert (shown["max_frame_size"], shown["max_leap"], shown["commit_interval"]) == ("64m", "30d", "0.5")
+    assert (shown["max_frame_size"], shown["max_leap"], shown["commit_interval"]) == (
+        "64m",
+        "30d",
+        "0.5",
+    )
     assert (shown["port"], shown["tag"], shown["window"]) == ("24224", "krone.${tag}", "")
 
 

@@ -10,11 +10,11 @@ from typing import Any
 
 import pytest
 
-from fluent_krone import demo
 from fluent_krone.cli import main
+from fluent_krone.demo import live as demo
+from fluent_krone.demo.simulator import FAULTS, Fault, simulate, stream
 from fluent_krone.detect.bundle import Bundle, load_bundle
 from fluent_krone.errors import ConfigError
-from fluent_krone.simulator import FAULTS, Fault, simulate, stream
 from fluent_krone.types import Alert
 
 
@@ -38,7 +38,9 @@ def sequence_alert(block: str, start: int, end: int, event: int) -> Alert:
     return Alert("alert", "krone", 0, record)
 
 
-def test_it_finds_faults_and_never_misses_a_line_it_has_not_learnt(capsys: pytest.CaptureFixture[str]) -> None:
+def test_it_finds_faults_and_never_misses_a_line_it_has_not_learnt(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
     result = figures(capsys, "--sessions", "300")
     unseen = result["kinds"]["unseen line"]
     assert unseen["found"] == unseen["injected"] > 0
@@ -60,13 +62,21 @@ def test_the_figures_add_up(capsys: pytest.CaptureFixture[str]) -> None:
         assert sum(row[name] for row in result["kinds"].values()) == result[name]
 
 
-def test_a_seed_gives_the_same_figures_and_alerts(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
+def test_a_seed_gives_the_same_figures_and_alerts(
+    capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
     first, second = tmp_path / "first.jsonl", tmp_path / "second.jsonl"
-    runs = [figures(capsys, "--sessions", "100", "--seed", "3", "--alerts", str(path)) for path in (first, second)]
+    runs = [
+        figures(capsys, "--sessions", "100", "--seed", "3", "--alerts", str(path))
+        for path in (first, second)
+    ]
     assert runs[0] == runs[1]
     assert first.read_bytes() == second.read_bytes()
     records = [json.loads(line) for line in first.read_text(encoding="utf-8").splitlines()]
-    assert sum(record["kind"] == "sequence" for record in records) == runs[0]["found"] + runs[0]["false_alarms"]
+    assert (
+        sum(record["kind"] == "sequence" for record in records)
+        == runs[0]["found"] + runs[0]["false_alarms"]
+    )
 
 
 @pytest.mark.parametrize("seed", [1, 2, 3])
@@ -74,7 +84,8 @@ def test_normal_sessions_of_another_seed_raise_nearly_no_alert(bundle: Bundle, s
     sessions = simulate(500, seed, faults=False)
     engine = bundle.engine()
     packed = [
-        (ns, {name.encode(): value.encode() for name, value in record.items()}) for ns, record in stream(sessions)
+        (ns, {name.encode(): value.encode() for name, value in record.items()})
+        for ns, record in stream(sessions)
     ]
     findings = engine.feed("cluster", packed, packed[-1][0]) + engine.finish()
     assert engine.counters["instances"] == len(sessions)
@@ -82,7 +93,9 @@ def test_normal_sessions_of_another_seed_raise_nearly_no_alert(bundle: Bundle, s
     assert len(findings) < 0.03 * len(sessions)
 
 
-def test_a_person_gets_each_sort_of_alert_in_full_and_a_summary(capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_person_gets_each_sort_of_alert_in_full_and_a_summary(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
     assert main(["demo", "--sessions", "200"]) == 0
     out = capsys.readouterr().out
     assert "\x1b[" not in out
@@ -94,7 +107,9 @@ def test_a_person_gets_each_sort_of_alert_in_full_and_a_summary(capsys: pytest.C
     assert "False alarms: " in out
 
 
-def test_a_terminal_gets_colour_unless_it_says_no(monkeypatch: pytest.MonkeyPatch, capsys: Any) -> None:
+def test_a_terminal_gets_colour_unless_it_says_no(
+    monkeypatch: pytest.MonkeyPatch, capsys: Any
+) -> None:
     monkeypatch.setattr("sys.stdout.isatty", lambda: True)
     monkeypatch.setenv("TERM", "xterm")
     monkeypatch.delenv("NO_COLOR", raising=False)
@@ -136,7 +151,14 @@ def test_it_refuses_to_simulate_nothing(capsys: pytest.CaptureFixture[str]) -> N
 
 @pytest.mark.parametrize(
     ("seq", "odd", "in_seq", "to_the_step"),
-    [((0, 5), 0, 0, 0), ((0, 6), 5, 1, 1), ((6, 9), 6, 1, 1), ((7, 9), 7, 0, 0), ((0, 20), 4, 1, 0), ((0, 5), 5, 0, 1)],
+    [
+        ((0, 5), 0, 0, 0),
+        ((0, 6), 5, 1, 1),
+        ((6, 9), 6, 1, 1),
+        ((7, 9), 7, 0, 0),
+        ((0, 20), 4, 1, 0),
+        ((0, 5), 5, 0, 1),
+    ],
 )
 def test_what_located_means_for_a_gap_before_event_6(
     seq: tuple[int, int], odd: int, in_seq: int, to_the_step: int

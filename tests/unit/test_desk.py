@@ -24,8 +24,19 @@ def pattern(number: int) -> str:
 
 
 def alert(number: int, of: int = 0) -> Alert:
-    record = {"alert_id": str(number), "pattern": pattern(of), "kind": "sequence", "explanation": "“stuck” is new."}
-    record |= {"tag": "app", "session": ["a"], "entity": "lift", "action": "move", "status": "stuck"}
+    record = {
+        "alert_id": str(number),
+        "pattern": pattern(of),
+        "kind": "sequence",
+        "explanation": "“stuck” is new.",
+    }
+    record |= {
+        "tag": "app",
+        "session": ["a"],
+        "entity": "lift",
+        "action": "move",
+        "status": "stuck",
+    }
     record |= {"explained_by": "evidence", "ended_at": "2023-11-14T22:13:20.000Z"}
     return Alert(str(number), "krone.app", 0, record)
 
@@ -116,7 +127,9 @@ class Rig:
         return found
 
 
-def play(body: Callable[[Rig], Awaitable[None]], *replies: Answer | NoAnswer, **options: Any) -> None:
+def play(
+    body: Callable[[Rig], Awaitable[None]], *replies: Answer | NoAnswer, **options: Any
+) -> None:
     async def whole() -> None:
         async with asyncio.timeout(30):
             rig = Rig(*replies, **options)
@@ -183,7 +196,9 @@ def test_a_slow_answer_does_not_hold_the_alert_but_serves_the_next_one() -> None
     play(body, timeout_s=0.05)
 
 
-@pytest.mark.parametrize("reason", ["refusal", "cut_off", "senseless", "timeout", "refused", "ledger"])
+@pytest.mark.parametrize(
+    "reason", ["refusal", "cut_off", "senseless", "timeout", "refused", "ledger"]
+)
 def test_a_failure_is_told_not_kept_and_not_tried_again_at_once(reason: Any) -> None:
     async def body(rig: Rig) -> None:
         (sent,) = await rig.sent([rig.submit(1)])
@@ -228,7 +243,9 @@ def test_a_service_that_is_dead_is_left_alone_and_alerts_do_not_wait_for_it() ->
     play(body, NoAnswer("timeout", service=True))
 
 
-@pytest.mark.parametrize("fields", [{"steps": (0,)}, {"steps": ()}, {"summary": " "}, {"confidence": 7.0}])
+@pytest.mark.parametrize(
+    "fields", [{"steps": (0,)}, {"steps": ()}, {"summary": " "}, {"confidence": 7.0}]
+)
 def test_an_answer_that_is_none_to_this_case_is_set_aside_but_paid_for(fields: Any) -> None:
     async def body(rig: Rig) -> None:
         (sent,) = await rig.sent([rig.submit(1)])
@@ -315,7 +332,9 @@ def test_an_answer_of_another_bundle_is_used_where_it_fits_but_clears_nothing() 
         (sent,) = await rig.sent([fits])
         assert len(rig.explainer.asked) == 2
         assert sent is not None
-        await rig.sent([rig.submit(4, 1, bundle_hash="b3", start=0, end=1)])  # its step is not in the Seq any more
+        await rig.sent(
+            [rig.submit(4, 1, bundle_hash="b3", start=0, end=1)]
+        )  # its step is not in the Seq any more
         await rig.sent([rig.submit(5, 2, bundle_hash="b2", may_clear=True)])
         assert len(rig.explainer.asked) == 4
 
@@ -443,7 +462,10 @@ def test_a_question_whose_price_nobody_told_is_booked_in_full() -> None:
 def test_an_answer_given_under_another_bundle_clears_nothing_even_if_it_was_on_its_way() -> None:
     async def body(rig: Rig) -> None:
         rig.explainer.may.clear()
-        alerts = [rig.submit(1, may_clear=True), rig.submit(2, may_clear=True, bundle_hash="b2", start=0, end=1)]
+        alerts = [
+            rig.submit(1, may_clear=True),
+            rig.submit(2, may_clear=True, bundle_hash="b2", start=0, end=1),
+        ]
         rig.explainer.may.set()
         sent = await rig.sent(alerts)
         assert [one is None for one in sent] == [True, False]
@@ -455,11 +477,17 @@ def test_an_answer_given_under_another_bundle_clears_nothing_even_if_it_was_on_i
 def test_an_alert_of_the_last_run_is_told_what_is_known_and_nobody_is_asked() -> None:
     async def body(rig: Rig) -> None:
         await rig.sent([rig.submit(1, 1)])
-        left_over = [Alert(str(n), "krone.app", 0, alert(n, n).record | {"bundle_hash": "b1"}) for n in (1, 2)]
+        left_over = [
+            Alert(str(n), "krone.app", 0, alert(n, n).record | {"bundle_hash": "b1"})
+            for n in (1, 2)
+        ]
         rig.desk.restore(left_over)
         known, unknown = await rig.sent(left_over)
         assert known is not None
-        assert (known.record["explained_by"], known.record["explained"]["cost_usd"]) == ("claude", 0)
+        assert (known.record["explained_by"], known.record["explained"]["cost_usd"]) == (
+            "claude",
+            0,
+        )
         assert failed(unknown) == "stopping"
         assert len(rig.explainer.asked) == 1
 

@@ -14,8 +14,8 @@ from certificates import Certificates
 
 from fluent_krone.cli import main
 from fluent_krone.config import Config, from_strings
-from fluent_krone.doors import alert_sink, check_explainer, forward_server, read_users
 from fluent_krone.errors import ConfigError
+from fluent_krone.runtime.doors import alert_sink, check_explainer, forward_server, read_users
 from fluent_krone.sink.forward import ForwardSink
 from fluent_krone.sink.stdout import StdoutSink
 from fluent_krone.transport.forward_codec import Chunk
@@ -28,7 +28,10 @@ def file(path: Path, text: str, mode: int = 0o600) -> str:
 
 
 def tls(certificates: Certificates, cert: str = "server", key: str = "server") -> dict[str, Any]:
-    return {"tls_cert_path": str(certificates.cert(cert)), "tls_private_key_path": str(certificates.key(key))}
+    return {
+        "tls_cert_path": str(certificates.cert(cert)),
+        "tls_private_key_path": str(certificates.key(key)),
+    }
 
 
 @pytest.mark.parametrize("bind", ["127.0.0.1", "127.9.9.9", "::1", "localhost"])
@@ -37,8 +40,13 @@ def test_loopback_needs_no_guard(bind: str) -> None:
 
 
 @pytest.mark.parametrize("bind", ["0.0.0.0", "::", "10.0.0.1", "log.example.com", ""])
-def test_beyond_loopback_a_guard_is_needed(bind: str, tmp_path: Path, certificates: Certificates) -> None:
-    with pytest.raises(ConfigError, match=r"^bind .*: anyone who reaches it could send records; set tls_cert_path or"):
+def test_beyond_loopback_a_guard_is_needed(
+    bind: str, tmp_path: Path, certificates: Certificates
+) -> None:
+    with pytest.raises(
+        ConfigError,
+        match=r"^bind .*: anyone who reaches it could send records; set tls_cert_path or",
+    ):
         forward_server(Config(bind=bind))
     key = file(tmp_path / "key", "secret\n")
     for guard in (
@@ -74,7 +82,14 @@ def test_a_key_comes_from_one_place(tmp_path: Path) -> None:
 @pytest.mark.parametrize("name", ["shared_key_file", "users_file"])
 def test_a_missing_file_is_named(name: str, tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match=rf"^{name} .*/none: No such file or directory$"):
-        forward_server(Config(**{"shared_key": "k" if name == "users_file" else None, name: str(tmp_path / "none")}))
+        forward_server(
+            Config(
+                **{
+                    "shared_key": "k" if name == "users_file" else None,
+                    name: str(tmp_path / "none"),
+                }
+            )
+        )
 
 
 def test_a_secret_that_anyone_may_write_is_refused_and_one_that_anyone_may_read_is_told(
@@ -85,7 +100,9 @@ def test_a_secret_that_anyone_may_write_is_refused_and_one_that_anyone_may_read_
     assert not caplog.records
     forward_server(Config(shared_key_file=file(path, "secret", 0o644)))
     [told] = [record for record in caplog.records if record.levelno == logging.WARNING]
-    assert "secrets can be read by others" in told.getMessage() and "secret " not in told.getMessage()
+    assert (
+        "secrets can be read by others" in told.getMessage() and "secret " not in told.getMessage()
+    )
     with pytest.raises(ConfigError, match="can be written by anyone: chmod 600 it"):
         forward_server(Config(shared_key_file=file(path, "secret", 0o602)))
 
@@ -119,7 +136,9 @@ def test_users_need_a_key(tmp_path: Path) -> None:
         alert_sink(Config(alert_host="localhost", alert_port=1, alert_user_file=users))
     two = file(tmp_path / "two", "ann:x\nbob:x\n")
     with pytest.raises(ConfigError, match="names 2 users: keep one"):
-        alert_sink(Config(alert_host="localhost", alert_port=1, alert_shared_key="k", alert_user_file=two))
+        alert_sink(
+            Config(alert_host="localhost", alert_port=1, alert_shared_key="k", alert_user_file=two)
+        )
 
 
 @pytest.mark.parametrize(
@@ -128,19 +147,41 @@ def test_users_need_a_key(tmp_path: Path) -> None:
         ({"tls_private_key_path": "x"}, "tls_private_key_path has no effect without tls_cert_path"),
         ({"tls_client_ca_path": "x"}, "tls_client_ca_path has no effect without tls_cert_path"),
         ({"tls_cert_path": "server.pem"}, "tls_cert_path needs tls_private_key_path"),
-        ({"tls_cert_path": "none", "tls_private_key_path": "server.key"}, "tls_cert_path .*none: No such file"),
-        ({"tls_cert_path": "server.pem", "tls_private_key_path": "none"}, "tls_private_key_path .*none: No such file"),
-        ({"tls_cert_path": "server.pem", "tls_private_key_path": "client.key"}, "does not belong to tls_cert_path"),
-        ({"tls_cert_path": "server.pem", "tls_private_key_path": "locked.key"}, "locked.key is encrypted"),
-        ({"tls_cert_path": "server.key", "tls_private_key_path": "server.key"}, "no certificate and key in PEM"),
         (
-            {"tls_cert_path": "server.pem", "tls_private_key_path": "server.key", "tls_client_ca_path": "server.key"},
+            {"tls_cert_path": "none", "tls_private_key_path": "server.key"},
+            "tls_cert_path .*none: No such file",
+        ),
+        (
+            {"tls_cert_path": "server.pem", "tls_private_key_path": "none"},
+            "tls_private_key_path .*none: No such file",
+        ),
+        (
+            {"tls_cert_path": "server.pem", "tls_private_key_path": "client.key"},
+            "does not belong to tls_cert_path",
+        ),
+        (
+            {"tls_cert_path": "server.pem", "tls_private_key_path": "locked.key"},
+            "locked.key is encrypted",
+        ),
+        (
+            {"tls_cert_path": "server.key", "tls_private_key_path": "server.key"},
+            "no certificate and key in PEM",
+        ),
+        (
+            {
+                "tls_cert_path": "server.pem",
+                "tls_private_key_path": "server.key",
+                "tls_client_ca_path": "server.key",
+            },
             "tls_client_ca_path .*: no certificates in PEM",
         ),
     ],
 )
 def test_what_is_wrong_with_tls_is_told(
-    settings: dict[str, str], complaint: str, certificates: Certificates, capsys: pytest.CaptureFixture[str]
+    settings: dict[str, str],
+    complaint: str,
+    certificates: Certificates,
+    capsys: pytest.CaptureFixture[str],
 ) -> None:
     paths = {name: str(certificates.directory / value) for name, value in settings.items()}
     with pytest.raises(ConfigError, match=complaint):
@@ -153,15 +194,26 @@ def test_what_is_wrong_with_tls_is_told(
 @pytest.mark.parametrize(
     ("settings", "complaint"),
     [
-        ({"alert_tls_ca_path": "authority.pem"}, "alert_tls_ca_path has no effect without alert_tls"),
-        ({"alert_tls": True, "alert_tls_private_key_path": "client.key"}, "no effect without alert_tls_cert_path"),
-        ({"alert_tls": True, "alert_tls_ca_path": "none"}, "alert_tls_ca_path .*none: No such file"),
+        (
+            {"alert_tls_ca_path": "authority.pem"},
+            "alert_tls_ca_path has no effect without alert_tls",
+        ),
+        (
+            {"alert_tls": True, "alert_tls_private_key_path": "client.key"},
+            "no effect without alert_tls_cert_path",
+        ),
+        (
+            {"alert_tls": True, "alert_tls_ca_path": "none"},
+            "alert_tls_ca_path .*none: No such file",
+        ),
     ],
 )
 def test_what_is_wrong_with_tls_towards_the_receiver_is_told(
     settings: dict[str, Any], complaint: str, certificates: Certificates
 ) -> None:
-    paths = {name: v if v is True else str(certificates.directory / v) for name, v in settings.items()}
+    paths = {
+        name: v if v is True else str(certificates.directory / v) for name, v in settings.items()
+    }
     with pytest.raises(ConfigError, match=complaint):
         alert_sink(Config(alert_host="localhost", alert_port=1, **paths))
 
@@ -183,10 +235,21 @@ def test_permissions_are_written_as_chmod_takes_them(text: str) -> None:
 
 @pytest.mark.parametrize(
     ("key", "complaint"),
-    [("", "needs a key"), ("\n", "needs a key"), ("sk ünï", "no key has"), ("sk-1\nsk-2", "no key has")],
+    [
+        ("", "needs a key"),
+        ("\n", "needs a key"),
+        ("sk ünï", "no key has"),
+        ("sk-1\nsk-2", "no key has"),
+    ],
 )
-def test_a_key_that_can_be_none_is_told_without_it(key: str, complaint: str, tmp_path: Path) -> None:
-    config = Config(explain="claude", store=str(tmp_path / "s"), explain_api_key_file=file(tmp_path / "key", key))
+def test_a_key_that_can_be_none_is_told_without_it(
+    key: str, complaint: str, tmp_path: Path
+) -> None:
+    config = Config(
+        explain="claude",
+        store=str(tmp_path / "s"),
+        explain_api_key_file=file(tmp_path / "key", key),
+    )
     with pytest.raises(ConfigError, match=complaint) as told:
         check_explainer(config)
     assert "sk" not in str(told.value)

@@ -58,11 +58,19 @@ def test_an_abnormal_ride_is_one_finding() -> None:
     engine = lift_engine()
     assert sequences(engine.feed("app.lift", ride("a", (OPEN, OPENED, GOING, STUCK)), NOW)) == []
     [finding] = engine.finish()
-    assert (finding.kind, finding.decided, finding.tag, finding.session) == ("sequence", "end", b"app.lift", (b"a",))
+    assert (finding.kind, finding.decided, finding.tag, finding.session) == (
+        "sequence",
+        "end",
+        b"app.lift",
+        (b"a",),
+    )
     assert (finding.instance, finding.ordinal, finding.events) == (1, 0, 4)
     assert (finding.first_ns, finding.last_ns) == (T0, T0 + 3 * S)
     assert finding.log_keys == (OPEN, OPENED, GOING, STUCK)
-    assert finding.verdict is not None and (finding.verdict.seq.start, finding.verdict.seq.end) == (2, 4)
+    assert finding.verdict is not None and (finding.verdict.seq.start, finding.verdict.seq.end) == (
+        2,
+        4,
+    )
     assert finding.lines == (MESSAGES[GOING].encode(), MESSAGES[STUCK].encode())
     assert engine.finish() == []
 
@@ -70,13 +78,19 @@ def test_an_abnormal_ride_is_one_finding() -> None:
 def test_what_no_end_can_reverse_is_told_early_and_once() -> None:
     engine = lift_engine()
     early = (OPEN, OPENED, GOING, STUCK, CLOSE)
-    [finding] = sequences(engine.feed("app", [*ride("a", early), event("a", STUCK, 5), event("a", OPEN, 6)], NOW))
+    [finding] = sequences(
+        engine.feed("app", [*ride("a", early), event("a", STUCK, 5), event("a", OPEN, 6)], NOW)
+    )
     assert (finding.decided, finding.events, finding.log_keys) == ("early", 5, early)
     assert (finding.first_ns, finding.last_ns) == (T0, T0 + 4 * S)
     assert engine.finish() == []
     [again] = engine.feed("app", ride("a", (GOING, CLOSE), 7), NOW)  # a new instance is judged anew
     assert (again.decided, again.instance) == ("early", 2)
-    assert (engine.counters["flagged"], engine.counters["decided_early"], engine.counters["instances"]) == (2, 2, 1)
+    assert (
+        engine.counters["flagged"],
+        engine.counters["decided_early"],
+        engine.counters["instances"],
+    ) == (2, 2, 1)
 
 
 def test_what_can_not_be_an_event_is_counted_by_reason_and_the_rest_goes_on() -> None:
@@ -91,7 +105,12 @@ def test_what_can_not_be_an_event_is_counted_by_reason_and_the_rest_goes_on() ->
     ]
     mixed = [entry for pair in zip(bad, good + good, strict=False) for entry in pair]
     engine.feed("app", mixed, NOW)
-    assert engine.set_aside == {"no_message": 1, "no_session_key": 1, "not_a_map": 2, "undecodable": 1}
+    assert engine.set_aside == {
+        "no_message": 1,
+        "no_session_key": 1,
+        "not_a_map": 2,
+        "undecodable": 1,
+    }
     assert (engine.counters["records"], engine.counters["events"]) == (10, 5)
 
 
@@ -108,7 +127,9 @@ def test_odd_bytes_and_a_long_line_are_events() -> None:
 def test_one_record_may_be_an_event_of_several_sessions() -> None:
     engine = lift_engine(limits=Limits(max_keys_per_record=2))
     ended = keys_of(engine)
-    engine.feed("app", [(T0, {b"message": MESSAGES[OPEN].encode(), b"ride": [b"a", b"b", b"c"]})], NOW)
+    engine.feed(
+        "app", [(T0, {b"message": MESSAGES[OPEN].encode(), b"ride": [b"a", b"b", b"c"]})], NOW
+    )
     engine.finish()
     assert ended == [("a", (OPEN,)), ("b", (OPEN,))]
     assert (engine.counters["records"], engine.counters["events"]) == (1, 2)
@@ -128,7 +149,9 @@ def test_idle_timeout_by_stream_time() -> None:
 def test_a_gap_inside_one_chunk_cuts_a_session_too() -> None:
     engine = lift_engine()
     ended = keys_of(engine)
-    findings = engine.feed("app", [event("a", OPEN, 0), event("a", OPENED, 61)], NOW) + engine.finish()
+    findings = (
+        engine.feed("app", [event("a", OPEN, 0), event("a", OPENED, 61)], NOW) + engine.finish()
+    )
     assert ended == [("a", (OPEN,)), ("a", (OPENED,))]
     assert [finding.instance for finding in findings] == [1, 2]
 
@@ -208,7 +231,9 @@ def test_max_age_ends_a_session() -> None:
 def test_windows_cut_by_the_clock() -> None:
     engine = lift_engine(window=50.0)  # T0 is a multiple of 50 s
     ended = keys_of(engine)
-    engine.feed("app", [event("a", OPEN, 48), event("a", OPENED, 49.999), event("a", GOING, 50)], NOW)
+    engine.feed(
+        "app", [event("a", OPEN, 48), event("a", OPENED, 49.999), event("a", GOING, 50)], NOW
+    )
     assert ended == [("a", (OPEN, OPENED))]
 
 
@@ -221,7 +246,9 @@ def test_above_max_sessions_the_longest_idle_is_judged_and_counted() -> None:
 
 def test_ordinals_tell_instances_with_the_same_first_time_apart() -> None:
     engine = lift_engine(max_events=1)
-    findings = engine.feed("app", [event("a", GOING, 0), event("a", GOING, 0), event("a", GOING, 1)], NOW)
+    findings = engine.feed(
+        "app", [event("a", GOING, 0), event("a", GOING, 0), event("a", GOING, 1)], NOW
+    )
     assert [(f.instance, f.ordinal) for f in findings] == [(1, 0), (2, 1), (3, 0)]
 
 
@@ -245,7 +272,9 @@ def test_the_tag_may_be_the_session() -> None:
 def test_a_lone_date_in_2099_is_not_believed_live() -> None:
     engine = lift_engine()
     ended = keys_of(engine)
-    engine.feed("app", [event("a", OPEN, 0), event("b", OPEN, YEAR_2099), event("a", OPENED, 1)], NOW)
+    engine.feed(
+        "app", [event("a", OPEN, 0), event("b", OPEN, YEAR_2099), event("a", OPENED, 1)], NOW
+    )
     assert ended == []
     assert (engine.counters["time_in_future"], engine.watermark) == (1, T0 + S)
     assert engine.sessions.open[(b"b",)].first_ns == T0
@@ -258,9 +287,14 @@ def test_nor_any_number_of_them() -> None:
 
 
 @pytest.mark.parametrize("at_s", [YEAR_2099, None])
-def test_a_first_line_without_a_time_to_believe_starts_its_session_all_the_same(at_s: float | None) -> None:
+def test_a_first_line_without_a_time_to_believe_starts_its_session_all_the_same(
+    at_s: float | None,
+) -> None:
     engine = lift_engine()
-    findings = engine.feed("app", [event("a", OPEN, at_s), *ride("a", NORMAL[0][1:])], NOW) + engine.finish()
+    findings = (
+        engine.feed("app", [event("a", OPEN, at_s), *ride("a", NORMAL[0][1:])], NOW)
+        + engine.finish()
+    )
     assert findings == []
     assert engine.counters["instances"] == 1
     assert engine.watermark == T0 + S
@@ -283,7 +317,9 @@ def test_a_lone_leap_in_a_replay_is_not_believed() -> None:
     engine = lift_engine()
     ended = keys_of(engine)
     late = T0 + 400 * int(DAY) * S
-    engine.feed("app", [event("a", OPEN, 0), event("b", OPEN, 31 * DAY), event("a", OPENED, 1)], late)
+    engine.feed(
+        "app", [event("a", OPEN, 0), event("b", OPEN, 31 * DAY), event("a", OPENED, 1)], late
+    )
     assert ended == []
     assert (engine.counters["time_leap"], engine.watermark) == (1, T0 + S)
 
@@ -291,7 +327,10 @@ def test_a_lone_leap_in_a_replay_is_not_believed() -> None:
 def test_leaps_apart_from_each_other_are_never_believed() -> None:
     engine = lift_engine()
     late = T0 + 400 * int(DAY) * S
-    pair = [event("a", OPEN, 0), event("b", OPEN, 31 * DAY)]  # all of one second, so the watermark stays
+    pair = [
+        event("a", OPEN, 0),
+        event("b", OPEN, 31 * DAY),
+    ]  # all of one second, so the watermark stays
     engine.feed("app", pair * 50, late)
     assert (engine.counters["time_leap"], engine.watermark) == (50, T0)
 
@@ -300,7 +339,9 @@ def test_a_real_jump_of_the_stream_is_believed_soon() -> None:
     engine = lift_engine()
     ended = keys_of(engine)
     late = T0 + 400 * int(DAY) * S
-    engine.feed("app", [event("a", OPEN, 0)] + [event("b", OPEN, 40 * DAY + i) for i in range(16)], late)
+    engine.feed(
+        "app", [event("a", OPEN, 0)] + [event("b", OPEN, 40 * DAY + i) for i in range(16)], late
+    )
     assert engine.watermark == T0 + (40 * int(DAY) + 15) * S
     assert ("a", (OPEN,)) in ended
     assert engine.counters["time_leap"] == 15
@@ -344,7 +385,10 @@ def test_unseen_template_leaves_once_per_novelty_interval_and_tells_how_many_the
     engine = lift_engine(limits=Limits(novelty_interval=100.0), idle_timeout=1000.0)
     at = [0, 1, 50, 100, 101, 102]
     findings = novelties(engine.feed("app", [event(str(t), STUCK, t) for t in at], NOW))
-    assert [(finding.first_ns, finding.events) for finding in findings] == [(T0, 1), (T0 + 101 * S, 4)]
+    assert [(finding.first_ns, finding.events) for finding in findings] == [
+        (T0, 1),
+        (T0 + 101 * S, 4),
+    ]
     assert engine.counters["unseen"] == len(at)
 
 
@@ -352,8 +396,14 @@ def test_each_template_and_shape_has_an_interval_of_its_own() -> None:
     engine = lift_engine()
     texts = [b"disk sda1 lost 3", b"disk sdb2 lost 4", b"fan lost 3"]
     records = [{b"message": text, b"ride": b"a"} for text in texts]
-    findings = novelties(engine.feed("app", [(T0, record) for record in records] + [event("a", STUCK)], NOW))
-    assert [finding.lines[0] for finding in findings] == [texts[0], texts[2], MESSAGES[STUCK].encode()]
+    findings = novelties(
+        engine.feed("app", [(T0, record) for record in records] + [event("a", STUCK)], NOW)
+    )
+    assert [finding.lines[0] for finding in findings] == [
+        texts[0],
+        texts[2],
+        MESSAGES[STUCK].encode(),
+    ]
 
 
 # -- raw lines
@@ -366,7 +416,9 @@ def test_lines_are_few_and_the_odd_event_is_among_them() -> None:
     assert finding.lines == tuple(MESSAGES[key].encode() for key in (GOING, STUCK, STUCK))
 
 
-@pytest.mark.parametrize(("limits", "lines"), [({"keep_lines": 1}, 1), ({"keep_lines": 0}, 0), ({"max_lines": 0}, 0)])
+@pytest.mark.parametrize(
+    ("limits", "lines"), [({"keep_lines": 1}, 1), ({"keep_lines": 0}, 0), ({"max_lines": 0}, 0)]
+)
 def test_lines_may_be_forgone(limits: dict[str, int], lines: int) -> None:
     engine = lift_engine(limits=Limits(**limits))
     engine.feed("app", ride("a", (GOING, GOING)), NOW)
@@ -412,7 +464,10 @@ def test_a_log_of_another_kind_does_not_drown_its_reader(monkeypatch: pytest.Mon
     engine = lift_engine(limits=Limits(novelty_interval=600.0))
 
     def strange(words: str, at_s: int) -> list[Any]:
-        return [(T0 + at_s * S, {b"message": b"of another log: " + w.encode(), b"ride": b"a"}) for w in words.split()]
+        return [
+            (T0 + at_s * S, {b"message": b"of another log: " + w.encode(), b"ride": b"a"})
+            for w in words.split()
+        ]
 
     told = engine.feed("app", strange("ene mene muh und", 0), NOW)
     assert ([f.lines[0][-3:] for f in novelties(told)], engine.counters["novelties_over_cap"]) == (
@@ -442,7 +497,15 @@ def test_findings_come_in_portions(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_any_time_that_a_record_may_claim_can_be_saved() -> None:
     engine = lift_engine(time_field="ts")
-    times = [b"0001-01-01T00:00:00", b"9999-12-31T23:59:59", b"99999999999999999999", -(10**30), 1e300, -1e300, 2.5e9]
+    times = [
+        b"0001-01-01T00:00:00",
+        b"9999-12-31T23:59:59",
+        b"99999999999999999999",
+        -(10**30),
+        1e300,
+        -1e300,
+        2.5e9,
+    ]
     for number, ts in enumerate(times):
         record = {b"message": MESSAGES[OPEN].encode(), b"ride": b"%d" % number, b"ts": ts}
         engine.feed("app", [(T0, record)], NOW)

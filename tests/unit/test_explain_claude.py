@@ -57,7 +57,12 @@ def ledger(tmp_path: Path) -> Path:
 
 
 def explainer(server: MessagesAPI, ledger: Path | Ledger, **options: Any) -> ClaudeExplainer:
-    given: dict[str, Any] = {"api_key": KEY, "model": "claude-haiku-5-5", "base_url": server.url, "timeout_s": 20.0}
+    given: dict[str, Any] = {
+        "api_key": KEY,
+        "model": "claude-haiku-5-5",
+        "base_url": server.url,
+        "timeout_s": 20.0,
+    }
     given |= {"input_price": 0.1, "output_price": 0.5, "redact": redactor()}
     book = ledger if isinstance(ledger, Ledger) else Ledger(ledger)
     return ClaudeExplainer(**(given | options), ledger=book)
@@ -74,7 +79,9 @@ def ask(server: MessagesAPI, ledger: Path | Ledger, case: Case = CASE, **options
     return asyncio.run(one())
 
 
-def failure(server: MessagesAPI, ledger: Path | Ledger, case: Case = CASE, **options: Any) -> NoAnswer:
+def failure(
+    server: MessagesAPI, ledger: Path | Ledger, case: Case = CASE, **options: Any
+) -> NoAnswer:
     with pytest.raises(NoAnswer) as failed:
         ask(server, ledger, case, **options)
     return failed.value
@@ -87,13 +94,23 @@ def entries(ledger: Path) -> list[dict[str, Any]]:
 def test_a_good_answer(server: MessagesAPI, ledger: Path) -> None:
     answer = ask(server, ledger)
     assert (answer.verdict, answer.confidence, answer.steps) == ("abnormal", 0.9, (2,))
-    assert (answer.model, answer.input_tokens, answer.output_tokens) == ("claude-haiku-5-5", 1200, 300)
+    assert (answer.model, answer.input_tokens, answer.output_tokens) == (
+        "claude-haiku-5-5",
+        1200,
+        300,
+    )
     assert answer.cost_usd == pytest.approx((1200 * 0.1 + 300 * 0.5) / 1e6)
 
 
 def test_the_price_counts_what_was_cached(server: MessagesAPI, ledger: Path) -> None:
-    usage = {"input_tokens": 100, "cache_read_input_tokens": 1000, "cache_creation_input_tokens": 200}
-    server.behave(lambda body: api.message(json.dumps(api.answer(body)), usage=usage | {"output_tokens": 10}))
+    usage = {
+        "input_tokens": 100,
+        "cache_read_input_tokens": 1000,
+        "cache_creation_input_tokens": 200,
+    }
+    server.behave(
+        lambda body: api.message(json.dumps(api.answer(body)), usage=usage | {"output_tokens": 10})
+    )
     answer = ask(server, ledger)
     assert answer.input_tokens == 1300
     assert answer.cost_usd == pytest.approx((100 + 0.1 * 1000 + 1.25 * 200) * 0.1e-6 + 10 * 0.5e-6)
@@ -127,7 +144,12 @@ def test_lines_are_shown_only_where_they_are_given(server: MessagesAPI, ledger: 
 
 def test_every_text_is_redacted_and_made_plain(server: MessagesAPI, ledger: Path) -> None:
     secret = "pass\u200bword=hunter2 \u202efor user bob"
-    texts = {"templates": (*CASE.templates[:3], secret), "evidence": secret, "lines": (secret,), "path": (secret,) * 3}
+    texts = {
+        "templates": (*CASE.templates[:3], secret),
+        "evidence": secret,
+        "lines": (secret,),
+        "path": (secret,) * 3,
+    }
     ask(server, ledger, dataclasses.replace(CASE, **texts))  # type: ignore[arg-type]
     raw = server.requests[0].raw.decode()
     assert not re.search("hunter2|bob|\u200b|\u202e|u200b|u202e", raw)
@@ -170,7 +192,9 @@ def test_without_a_ledger_nothing_leaves(server: MessagesAPI, ledger: Path, tmp_
     assert not server.requests
 
 
-def test_an_answer_that_the_ledger_can_not_take_stands(server: MessagesAPI, ledger: Path, tmp_path: Path) -> None:
+def test_an_answer_that_the_ledger_can_not_take_stands(
+    server: MessagesAPI, ledger: Path, tmp_path: Path
+) -> None:
     def rotate(body: dict[str, Any]) -> api.Reply:
         ledger.rename(tmp_path / "rotated")
         return api.good(body)
@@ -189,7 +213,9 @@ def test_the_key_is_in_its_header_and_nowhere_else(
         (header,) = [name for name, value in sent.headers.items() if KEY in value]
         assert header in ("authorization", "x-api-key")  # the client's choice
         assert KEY not in sent.raw.decode()
-    assert KEY not in "".join([*told, caplog.text, ledger.read_text(), repr(explainer(server, ledger))])
+    assert KEY not in "".join(
+        [*told, caplog.text, ledger.read_text(), repr(explainer(server, ledger))]
+    )
 
 
 def test_a_redirect_is_not_followed(server: MessagesAPI, ledger: Path) -> None:
@@ -214,7 +240,10 @@ def test_nothing_else_is_contacted(server: MessagesAPI, ledger: Path) -> None:
     paths = [str(here.parents[2]), str(here.parents[1]), str(here.parent)]
     environment = {"PYTHONPATH": ":".join(paths), "ANTHROPIC_BASE_URL": "http://192.0.2.1"}
     child = subprocess.run(
-        [sys.executable, "-c", code, server.url, str(ledger)], env=environment, capture_output=True, text=True
+        [sys.executable, "-c", code, server.url, str(ledger)],
+        env=environment,
+        capture_output=True,
+        text=True,
     )
     assert child.stdout.split() == ["127.0.0.1"], child.stderr
     assert len(server.requests) == 1
@@ -222,7 +251,9 @@ def test_nothing_else_is_contacted(server: MessagesAPI, ledger: Path) -> None:
 
 def test_the_client_is_imported_when_it_is_needed_only() -> None:
     code = "import sys, fluent_krone.explain.claude; sys.exit('anthropic' in sys.modules)"
-    assert subprocess.run([sys.executable, "-c", code], cwd=Path(__file__).parents[2]).returncode == 0
+    assert (
+        subprocess.run([sys.executable, "-c", code], cwd=Path(__file__).parents[2]).returncode == 0
+    )
 
 
 # Bounds
@@ -232,13 +263,26 @@ def big(events: int, *, seq: tuple[int, int], event: int, length: int = 20) -> C
     templates = tuple(f"template {n} ".ljust(length, "x") for n in range(events))
     session = tuple(range(events))
     return dataclasses.replace(
-        CASE, templates=templates, session=session, start=seq[0], end=seq[1], event=event, normal=(session,) * 5
+        CASE,
+        templates=templates,
+        session=session,
+        start=seq[0],
+        end=seq[1],
+        event=event,
+        normal=(session,) * 5,
     )
 
 
 @pytest.mark.parametrize(
     ("seq", "event"),
-    [((0, 3), 1), ((500, 510), 505), ((997, 1000), 999), ((100, 900), 100), ((100, 900), 899), ((0, 120), 7)],
+    [
+        ((0, 3), 1),
+        ((500, 510), 505),
+        ((997, 1000), 999),
+        ((100, 900), 100),
+        ((100, 900), 899),
+        ((0, 120), 7),
+    ],
 )
 def test_a_long_session_is_cut_around_its_seq(seq: tuple[int, int], event: int) -> None:
     shown = api.document(request(big(1000, seq=seq, event=event), model="m", redact=str))
@@ -254,14 +298,18 @@ def test_a_long_session_is_cut_around_its_seq(seq: tuple[int, int], event: int) 
 
 def test_a_question_is_bounded_whatever_the_case() -> None:
     case = big(1000, seq=(0, 1000), event=500, length=8000)
-    case = dataclasses.replace(case, evidence="e" * 10**5, lines=("l" * 10**5,) * 50, path=("p" * 10**5,) * 3)
+    case = dataclasses.replace(
+        case, evidence="e" * 10**5, lines=("l" * 10**5,) * 50, path=("p" * 10**5,) * 3
+    )
     text = request(case, model="m", redact=str)["messages"][0]["content"]
     assert len(text) < MAX_TEMPLATES + 15_000
     assert api.document(request(case, model="m", redact=str))["normal"] == []
 
 
 def test_a_question_about_twenty_events_takes_some_thousand_characters() -> None:
-    text = request(big(20, seq=(5, 9), event=6, length=70), model="m", redact=redactor())["messages"][0]["content"]
+    text = request(big(20, seq=(5, 9), event=6, length=70), model="m", redact=redactor())[
+        "messages"
+    ][0]["content"]
     assert len(text) < 3000
 
 
@@ -297,7 +345,12 @@ INJECTIONS = [
 def test_no_log_text_leaves_its_quotes(server: MessagesAPI, ledger: Path, words: str) -> None:
     harmless = [request(CASE, model="claude-haiku-5-5", redact=str)]
     texts = (*CASE.templates[:2], words, CASE.templates[3])
-    ask(server, ledger, dataclasses.replace(CASE, templates=texts, evidence=words, lines=(words,)), redact=str)
+    ask(
+        server,
+        ledger,
+        dataclasses.replace(CASE, templates=texts, evidence=words, lines=(words,)),
+        redact=str,
+    )
     body = server.requests[0].body
     assert body["system"] == harmless[0]["system"]
     assert {k: v for k, v in body.items() if k != "messages"} == {
@@ -308,7 +361,11 @@ def test_no_log_text_leaves_its_quotes(server: MessagesAPI, ledger: Path, words:
     assert turn["content"].startswith("<case>{") and turn["content"].endswith("}</case>")
     assert turn["content"].count("</") == 1
     shown, plainly = api.document(body), api.document(harmless[0])
-    assert shown | {"templates": 0, "evidence": 0, "lines": 0} == plainly | {"templates": 0, "evidence": 0, "lines": 0}
+    assert shown | {"templates": 0, "evidence": 0, "lines": 0} == plainly | {
+        "templates": 0,
+        "evidence": 0,
+        "lines": 0,
+    }
     assert shown["templates"]["2"] == shown["evidence"] == shown["lines"][0]
     assert shown["evidence"].isprintable()
     if words.isprintable():
@@ -338,8 +395,12 @@ OBEYING: dict[str, Behaviour] = {
     "JSON in prose": api.text('Here: {"verdict": "normal"}'),
     "a list": api.text("[]"),
     "a number": api.text("1"),
-    "not a number": api.text('{"verdict":"normal","confidence":NaN,"summary":"s","cause":"c","check":"c","steps":[2]}'),
-    "endless": api.text('{"verdict":"normal","confidence":1e999,"summary":"s","cause":"c","check":"c","steps":[2]}'),
+    "not a number": api.text(
+        '{"verdict":"normal","confidence":NaN,"summary":"s","cause":"c","check":"c","steps":[2]}'
+    ),
+    "endless": api.text(
+        '{"verdict":"normal","confidence":1e999,"summary":"s","cause":"c","check":"c","steps":[2]}'
+    ),
     "a huge number": api.text('{"verdict":"normal","confidence":' + "9" * 5000 + ',"summary":"s"}'),
     "deeply nested": api.text("[" * 100_000),
     "nothing": api.text(""),
@@ -376,12 +437,24 @@ def test_an_answers_words_are_made_plain(server: MessagesAPI, ledger: Path) -> N
 FAILURES: dict[str, tuple[Behaviour, str, bool]] = {
     "refusal": (api.refusal, "refusal", False),
     "cut off": (api.cut_off, "cut_off", False),
-    "too long for the model": (api.text("", stop_reason="model_context_window_exceeded"), "cut_off", False),
+    "too long for the model": (
+        api.text("", stop_reason="model_context_window_exceeded"),
+        "cut_off",
+        False,
+    ),
     "a gateway's page": (api.page, "senseless", True),
     "JSON, no message": (lambda _: api.as_json(200, {"ok": True}), "senseless", True),
     "JSON, no object": (lambda _: api.as_json(200, [1]), "senseless", True),
-    "not text": (lambda _: api.Reply(200, {"content-type": "application/json"}, b"\xff\xfe{"), "senseless", True),
-    "packed wrongly": (lambda _: api.Reply(200, {"content-encoding": "gzip"}, b"no gzip"), "no_connection", True),
+    "not text": (
+        lambda _: api.Reply(200, {"content-type": "application/json"}, b"\xff\xfe{"),
+        "senseless",
+        True,
+    ),
+    "packed wrongly": (
+        lambda _: api.Reply(200, {"content-encoding": "gzip"}, b"no gzip"),
+        "no_connection",
+        True,
+    ),
     "broken off": (api.broken, "no_connection", True),
     "slow": (api.slow(60), "timeout", True),
     "an endless drip": (api.drips, "timeout", True),
@@ -420,7 +493,12 @@ def test_nobody_there(server: MessagesAPI, ledger: Path) -> None:
 
 
 def test_a_usage_that_makes_no_sense_costs_nothing(server: MessagesAPI, ledger: Path) -> None:
-    odd: list[Any] = [None, [], {"input_tokens": "many", "output_tokens": -5}, {"input_tokens": True}]
+    odd: list[Any] = [
+        None,
+        [],
+        {"input_tokens": "many", "output_tokens": -5},
+        {"input_tokens": True},
+    ]
     for usage in odd:
         server.behave(api.text("x", usage=usage))
         assert failure(server, ledger).cost_usd == 0
@@ -435,8 +513,22 @@ def test_the_pause_asked_for_is_told(server: MessagesAPI, ledger: Path) -> None:
 @pytest.mark.parametrize(
     ("header", "seconds"),
     [
-        *((None, None), ("", None), ("0", 0), ("12", 12), (" 3 ", 3), ("-5", None), ("nan", None), ("1e9", None)),
-        *(("²", None), ("9" * 400, MAX_PAUSE_S), ("999999", MAX_PAUSE_S), ("Thu, 01 Jan 1970 00:02:00 GMT", 20)),
+        *(
+            (None, None),
+            ("", None),
+            ("0", 0),
+            ("12", 12),
+            (" 3 ", 3),
+            ("-5", None),
+            ("nan", None),
+            ("1e9", None),
+        ),
+        *(
+            ("²", None),
+            ("9" * 400, MAX_PAUSE_S),
+            ("999999", MAX_PAUSE_S),
+            ("Thu, 01 Jan 1970 00:02:00 GMT", 20),
+        ),
         *(("Thu, 01 Jan 1970 00:00:00 GMT", 0), ("Thu, 01 Jan 99999 00:00:00 GMT", None)),
     ],
 )

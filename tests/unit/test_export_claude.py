@@ -42,7 +42,12 @@ def rows(request: dict[str, Any]) -> list[dict[str, Any]]:
     """What a good model says: first word, second word, `ok`."""
     asked = json.loads(request["messages"][0]["content"])
     return [
-        {"number": row["number"], "entity": row["template"].split()[0].strip(":"), "action": "Look", "status": "OK"}
+        {
+            "number": row["number"],
+            "entity": row["template"].split()[0].strip(":"),
+            "action": "Look",
+            "status": "OK",
+        }
         for row in asked
     ]
 
@@ -98,7 +103,11 @@ class _Handler(BaseHTTPRequestHandler):
     def do_GET(self) -> None:
         self.server.headers.append({name.lower(): value for name, value in self.headers.items()})
         if self.path.endswith("/results"):
-            self._send(200, {"content-type": "application/x-jsonl"}, "\n".join(map(json.dumps, self._results())))
+            self._send(
+                200,
+                {"content-type": "application/x-jsonl"},
+                "\n".join(map(json.dumps, self._results())),
+            )
         else:
             self.server.polls_until_ended -= 1
             self._send(200, {}, self._batch())
@@ -109,8 +118,16 @@ class _Handler(BaseHTTPRequestHandler):
             "id": "batch_1",
             "type": "message_batch",
             "processing_status": "ended" if ended else "in_progress",
-            "results_url": f"{self.server.results_at}/v1/messages/batches/batch_1/results" if ended else None,
-            "request_counts": {"processing": 1, "succeeded": 0, "errored": 0, "canceled": 0, "expired": 0},
+            "results_url": f"{self.server.results_at}/v1/messages/batches/batch_1/results"
+            if ended
+            else None,
+            "request_counts": {
+                "processing": 1,
+                "succeeded": 0,
+                "errored": 0,
+                "canceled": 0,
+                "expired": 0,
+            },
             "created_at": "2026-01-01T00:00:00Z",
             "expires_at": "2026-01-02T00:00:00Z",
         }
@@ -118,7 +135,11 @@ class _Handler(BaseHTTPRequestHandler):
     def _results(self) -> Iterator[dict[str, Any]]:
         for request in self.server.batch:
             status, _, body = self.server.reply(request["params"])
-            result = {"type": "succeeded", "message": body} if status == 200 else {"type": "errored", "error": body}
+            result = (
+                {"type": "succeeded", "message": body}
+                if status == 200
+                else {"type": "errored", "error": body}
+            )
             yield {"custom_id": request["custom_id"], "result": result}
 
     def _send(self, status: int, headers: dict[str, str], body: Any) -> None:
@@ -164,7 +185,11 @@ Make = Callable[..., ClaudeExtractor]
 @pytest.fixture
 def claude(server: StandIn, tmp_path: Path) -> Make:
     def make(**options: Any) -> ClaudeExtractor:
-        given = {"model": "claude-haiku-5-5", "cache": tmp_path / "cache" / "answers.jsonl", "base_url": server.url}
+        given = {
+            "model": "claude-haiku-5-5",
+            "cache": tmp_path / "cache" / "answers.jsonl",
+            "base_url": server.url,
+        }
         return ClaudeExtractor(**given | {"retries": 0, "batch_poll_s": 0.01} | options)
 
     return make
@@ -209,7 +234,12 @@ def test_what_looks_like_a_secret_does_not_leave(server: StandIn, claude: Make) 
     assert [leaf.template for leaf in leaves] == [*told, "so\u200bli\u200btary"]
     assert [leaf.entity for leaf in leaves] == ["pump", "mail", "host", "pump", "solitary"]
     assert server.asked() == [
-        *("pump: login password=<secret> refused", "mail to <email> bounced", "host <ip> left", TEMPLATES[0]),
+        *(
+            "pump: login password=<secret> refused",
+            "mail to <email> bounced",
+            "host <ip> left",
+            TEMPLATES[0],
+        ),
         "solitary",
     ]
 
@@ -220,7 +250,8 @@ def test_a_secret_does_not_leave_by_half(server: StandIn, claude: Make) -> None:
 
 
 @pytest.mark.parametrize(
-    "url", ["http://gateway.example", "http://10.0.0.1:8080", "ftp://127.0.0.1", "gateway", "http://["]
+    "url",
+    ["http://gateway.example", "http://10.0.0.1:8080", "ftp://127.0.0.1", "gateway", "http://["],
 )
 def test_the_key_goes_nowhere_in_the_clear(claude: Make, url: str) -> None:
     with pytest.raises(ExportError, match="must be https"):
@@ -228,27 +259,34 @@ def test_the_key_goes_nowhere_in_the_clear(claude: Make, url: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "url", ["https://gateway.example/claude", "http://localhost:1", "http://[::1]:1", "http://127.0.0.2"]
+    "url",
+    ["https://gateway.example/claude", "http://localhost:1", "http://[::1]:1", "http://127.0.0.2"],
 )
 def test_a_gateway_may_be_private_or_on_this_machine(claude: Make, url: str) -> None:
     assert claude(base_url=url).base_url == url
 
 
 @pytest.mark.parametrize("code", [301, 302, 307, 308])
-def test_a_redirect_is_not_followed(server: StandIn, elsewhere: StandIn, claude: Make, code: int) -> None:
+def test_a_redirect_is_not_followed(
+    server: StandIn, elsewhere: StandIn, claude: Make, code: int
+) -> None:
     server.reply = lambda request: (code, {"location": f"{elsewhere.url}/v1/messages"}, {})
     leaves = claude(retries=2)(MANY)
     assert {leaf.source for leaf in leaves} == {f"offline (claude failed: HTTP {code})"}
     assert len(server.requests) == 1
 
 
-def test_a_batch_is_not_fetched_from_another_host(server: StandIn, elsewhere: StandIn, claude: Make) -> None:
+def test_a_batch_is_not_fetched_from_another_host(
+    server: StandIn, elsewhere: StandIn, claude: Make
+) -> None:
     server.results_at = elsewhere.url
     leaves = claude(batch_from=1)(TEMPLATES)
     assert {leaf.source for leaf in leaves} == {"offline (claude failed: results at another host)"}
 
 
-def test_nothing_is_asked_twice(server: StandIn, claude: Make, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_nothing_is_asked_twice(
+    server: StandIn, claude: Make, monkeypatch: pytest.MonkeyPatch
+) -> None:
     first = claude()(TEMPLATES[:2])
     assert claude()(TEMPLATES)[:2] == first
     assert server.asked() == TEMPLATES
@@ -259,11 +297,16 @@ def test_nothing_is_asked_twice(server: StandIn, claude: Make, monkeypatch: pyte
     assert server.asked() == [*TEMPLATES, TEMPLATES[0]], "another model has not answered yet"
 
 
-def test_a_damaged_cache_costs_its_lines_only(server: StandIn, claude: Make, tmp_path: Path) -> None:
+def test_a_damaged_cache_costs_its_lines_only(
+    server: StandIn, claude: Make, tmp_path: Path
+) -> None:
     claude()(TEMPLATES)
     cache = tmp_path / "cache" / "answers.jsonl"
     lines = cache.read_text(encoding="utf-8").splitlines()
-    cache.write_text("\n".join([lines[0], lines[1][:20], "[1]", "7", '{"model": 1}', lines[2], ""]), encoding="utf-8")
+    cache.write_text(
+        "\n".join([lines[0], lines[1][:20], "[1]", "7", '{"model": 1}', lines[2], ""]),
+        encoding="utf-8",
+    )
     claude()(TEMPLATES)
     assert server.asked() == [*TEMPLATES, TEMPLATES[1]]
 
@@ -284,24 +327,51 @@ def truncated(request: dict[str, Any]) -> Reply:
 
 FAILURES: dict[str, tuple[Callable[[dict[str, Any]], Reply], str]] = {
     "429": (
-        lambda r: (429, {"retry-after": "0"}, {"type": "error", "error": {"type": "rate_limit_error"}}),
+        lambda r: (
+            429,
+            {"retry-after": "0"},
+            {"type": "error", "error": {"type": "rate_limit_error"}},
+        ),
         "HTTP 429",
     ),
-    "529": (lambda r: (529, {}, {"type": "error", "error": {"type": "overloaded_error"}}), "HTTP 529"),
-    "key": (lambda r: (401, {}, {"type": "error", "error": {"type": "authentication_error"}}), "HTTP 401"),
+    "529": (
+        lambda r: (529, {}, {"type": "error", "error": {"type": "overloaded_error"}}),
+        "HTTP 529",
+    ),
+    "key": (
+        lambda r: (401, {}, {"type": "error", "error": {"type": "authentication_error"}}),
+        "HTTP 401",
+    ),
     "refusal": (lambda r: (200, {}, message("", stop_reason="refusal", content=[])), "refusal"),
-    "cut off": (lambda r: (200, {}, message('{"templates": [', stop_reason="max_tokens")), "cut off"),
+    "cut off": (
+        lambda r: (200, {}, message('{"templates": [', stop_reason="max_tokens")),
+        "cut off",
+    ),
     "truncated JSON": (truncated, "no sensible answer"),
-    "wrong schema": (lambda r: (200, {}, message('{"templates": [{"number": "x"}]}')), "no sensible answer"),
+    "wrong schema": (
+        lambda r: (200, {}, message('{"templates": [{"number": "x"}]}')),
+        "no sensible answer",
+    ),
     "prose": (lambda r: (200, {}, message("Here you are: pump, open")), "no sensible answer"),
     "no content": (lambda r: (200, {}, message("", content=[])), "no sensible answer"),
-    "HTML": (lambda r: (200, {"content-type": "text/html"}, "<html>login</html>"), "no sensible answer"),
+    "HTML": (
+        lambda r: (200, {"content-type": "text/html"}, "<html>login</html>"),
+        "no sensible answer",
+    ),
     "names of pages": (
-        lambda r: (200, {}, message(json.dumps({"templates": [row | {"entity": "x" * 500} for row in rows(r)]}))),
+        lambda r: (
+            200,
+            {},
+            message(json.dumps({"templates": [row | {"entity": "x" * 500} for row in rows(r)]})),
+        ),
         "no sensible answer",
     ),
     "control characters": (
-        lambda r: (200, {}, message(json.dumps({"templates": [row | {"action": "a\u001b[1m"} for row in rows(r)]}))),
+        lambda r: (
+            200,
+            {},
+            message(json.dumps({"templates": [row | {"action": "a\u001b[1m"} for row in rows(r)]})),
+        ),
         "no sensible answer",
     ),
 }
@@ -322,7 +392,9 @@ def test_a_failure_leaves_the_offline_answers_marked(
     assert len(said) == 1
     assert f"3 templates (3 {reason})" in said[0]
     server.reply = good
-    assert {leaf.source for leaf in claude()(TEMPLATES)} == {"claude"}, "a failure is not kept as an answer"
+    assert {leaf.source for leaf in claude()(TEMPLATES)} == {"claude"}, (
+        "a failure is not kept as an answer"
+    )
 
 
 def test_a_slow_answer_is_a_timeout(server: StandIn, claude: Make) -> None:
@@ -352,7 +424,11 @@ def test_a_template_left_out_keeps_its_offline_answer(server: StandIn, claude: M
         return (
             200,
             {},
-            message(json.dumps({"templates": [*told, {**told[0], "number": 99}, {**told[0], "number": -1}]})),
+            message(
+                json.dumps(
+                    {"templates": [*told, {**told[0], "number": 99}, {**told[0], "number": -1}]}
+                )
+            ),
         )
 
     server.reply = forgetful
@@ -360,7 +436,9 @@ def test_a_template_left_out_keeps_its_offline_answer(server: StandIn, claude: M
     assert sources == ["claude", "offline (claude failed: no sensible answer)", "claude"]
 
 
-MANY = [f"step {chr(97 + i // 26)}{chr(97 + i % 26)} done <num>" for i in range(3 * PER_REQUEST + 1)]
+MANY = [
+    f"step {chr(97 + i // 26)}{chr(97 + i % 26)} done <num>" for i in range(3 * PER_REQUEST + 1)
+]
 
 
 def test_several_templates_to_a_request_and_progress(server: StandIn, claude: Make) -> None:
@@ -371,15 +449,23 @@ def test_several_templates_to_a_request_and_progress(server: StandIn, claude: Ma
 
 
 def test_one_bad_request_spoils_no_other(server: StandIn, claude: Make) -> None:
-    server.reply = lambda request: (FAILURES["529"][0] if MANY[0] in server.asked()[-PER_REQUEST:] else good)(request)
+    server.reply = lambda request: (
+        FAILURES["529"][0] if MANY[0] in server.asked()[-PER_REQUEST:] else good
+    )(request)
     leaves = claude()(MANY)
-    assert [leaf.source == "claude" for leaf in leaves] == [False] * PER_REQUEST + [True] * (len(MANY) - PER_REQUEST)
+    assert [leaf.source == "claude" for leaf in leaves] == [False] * PER_REQUEST + [True] * (
+        len(MANY) - PER_REQUEST
+    )
 
 
 @pytest.mark.parametrize(("failure", "requests"), [("key", 1), ("529", 2)])
-def test_it_gives_up_where_asking_on_is_no_use(server: StandIn, claude: Make, failure: str, requests: int) -> None:
+def test_it_gives_up_where_asking_on_is_no_use(
+    server: StandIn, claude: Make, failure: str, requests: int
+) -> None:
     server.reply = FAILURES[failure][0]
-    assert {leaf.source for leaf in claude()(MANY)} == {f"offline (claude failed: {FAILURES[failure][1]})"}
+    assert {leaf.source for leaf in claude()(MANY)} == {
+        f"offline (claude failed: {FAILURES[failure][1]})"
+    }
     assert len(server.requests) == requests
 
 
@@ -389,14 +475,28 @@ def test_the_command_asks_only_when_told_to(
     log, work, cache = tmp_path / "a.log", tmp_path / "work", tmp_path / "cache.jsonl"
     secret = "private-value-7"
     log.write_text(
-        "".join(f"pump {w} job={i} {secret}{i}\n" for i in range(9) for w in ("on", "off")), encoding="utf-8"
+        "".join(f"pump {w} job={i} {secret}{i}\n" for i in range(9) for w in ("on", "off")),
+        encoding="utf-8",
     )
-    base = ["hierarchy", "--work", str(work), "--input", str(log), "--session-key", "/job=([0-9]+)/"]
+    base = [
+        "hierarchy",
+        "--work",
+        str(work),
+        "--input",
+        str(log),
+        "--session-key",
+        "/job=([0-9]+)/",
+    ]
     assert main(base) == 0
     assert not server.requests
-    assert main([*base, "--llm", "claude", "--llm-base-url", server.url, "--llm-cache", str(cache)]) == 0
+    assert (
+        main([*base, "--llm", "claude", "--llm-base-url", server.url, "--llm-cache", str(cache)])
+        == 0
+    )
     assert "2 leaves claude" in capsys.readouterr().out
-    assert {row["source"] for row in csv.DictReader((work / "hierarchy.csv").open(encoding="utf-8"))} == {"claude"}
+    assert {
+        row["source"] for row in csv.DictReader((work / "hierarchy.csv").open(encoding="utf-8"))
+    } == {"claude"}
     assert len(server.asked()) == 2
     assert secret + "1" not in json.dumps(server.requests), "templates only"
     (work / "hierarchy.csv").unlink()
@@ -404,10 +504,26 @@ def test_the_command_asks_only_when_told_to(
     assert len(server.asked()) == 2
 
 
-def test_a_gateway_in_the_clear_is_refused_before_the_work(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_gateway_in_the_clear_is_refused_before_the_work(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     work, missing = tmp_path / "work", tmp_path / "missing.log"
     told = ["--llm", "claude", "--llm-base-url", "http://gateway.example"]
-    assert main(["fit", "--work", str(work), "--input", str(missing), "--output", str(tmp_path / "b"), *told]) == 1
+    assert (
+        main(
+            [
+                "fit",
+                "--work",
+                str(work),
+                "--input",
+                str(missing),
+                "--output",
+                str(tmp_path / "b"),
+                *told,
+            ]
+        )
+        == 1
+    )
     assert "--llm-base-url http://gateway.example" in capsys.readouterr().err
 
 
@@ -420,11 +536,15 @@ def test_many_templates_go_as_one_batch(server: StandIn, claude: Make) -> None:
     assert {leaf.source for leaf in leaves} == {"claude"}
     assert len(server.batch) == 4
     assert server.asked() == MANY
-    assert all(re.fullmatch(r"[a-zA-Z0-9_-]{1,64}", request["custom_id"]) for request in server.batch)
+    assert all(
+        re.fullmatch(r"[a-zA-Z0-9_-]{1,64}", request["custom_id"]) for request in server.batch
+    )
 
 
 def test_a_batch_may_fail_in_part(server: StandIn, claude: Make) -> None:
-    server.reply = lambda request: (FAILURES["529"][0] if MANY[0] in json.dumps(request) else good)(request)
+    server.reply = lambda request: (FAILURES["529"][0] if MANY[0] in json.dumps(request) else good)(
+        request
+    )
     leaves = claude(batch_from=1)(MANY)
     assert leaves[0].source == "offline (claude failed: errored)"
     assert {leaf.source for leaf in leaves[PER_REQUEST:]} == {"claude"}

@@ -65,11 +65,16 @@ def brewery(sessions: int, seed: int, faults: Sequence[int] = ()) -> list[Line]:
 
 
 def as_text(lines: Sequence[Line]) -> str:
-    return "".join(f"{at:%Y-%m-%d %H:%M:%S},{at.microsecond // 1000:03d} INFO [w1] {c}: {m}\n" for at, c, m, _ in lines)
+    return "".join(
+        f"{at:%Y-%m-%d %H:%M:%S},{at.microsecond // 1000:03d} INFO [w1] {c}: {m}\n"
+        for at, c, m, _ in lines
+    )
 
 
 def as_jsonl(lines: Sequence[Line]) -> str:
-    rows = ({"time": at.isoformat(), "logger": c, "msg": m, "batch": key} for at, c, m, key in lines)
+    rows = (
+        {"time": at.isoformat(), "logger": c, "msg": m, "batch": key} for at, c, m, key in lines
+    )
     return "".join(json.dumps(row) + "\n" for row in rows)
 
 
@@ -111,7 +116,12 @@ def test_two_options_make_a_bundle_that_finds_a_fault(log: Path, tmp_path: Path)
 
     def call(*arguments: str) -> str:
         done = subprocess.run(
-            [*command, *arguments], cwd=tmp_path, env=environment, capture_output=True, text=True, check=False
+            [*command, *arguments],
+            cwd=tmp_path,
+            env=environment,
+            capture_output=True,
+            text=True,
+            check=False,
         )
         assert done.returncode == 0, done.stderr
         assert not done.stderr, "no bar where there is no terminal"
@@ -124,19 +134,40 @@ def test_two_options_make_a_bundle_that_finds_a_fault(log: Path, tmp_path: Path)
 
     other = tmp_path / "other.log"
     other.write_text(as_text(brewery(50, 2, faults=[17, 33])), encoding="utf-8")
-    summary = call("replay", "--bundle", "brewery.bundle", "--input", "other.log", "--alerts", "alerts.jsonl")
-    alerts = [json.loads(line) for line in (tmp_path / "alerts.jsonl").read_text(encoding="utf-8").splitlines()]
+    summary = call(
+        "replay", "--bundle", "brewery.bundle", "--input", "other.log", "--alerts", "alerts.jsonl"
+    )
+    alerts = [
+        json.loads(line)
+        for line in (tmp_path / "alerts.jsonl").read_text(encoding="utf-8").splitlines()
+    ]
     flagged = {alert["session"][0] for alert in alerts if alert["kind"] == "sequence"}
     assert flagged == {"402017", "402033"}, summary
-    assert [alert["started_at"][:10] for alert in alerts if alert["kind"] == "sequence"] == ["2026-05-06"] * 2
+    assert [alert["started_at"][:10] for alert in alerts if alert["kind"] == "sequence"] == [
+        "2026-05-06"
+    ] * 2
     assert any("cooling failed" in line for alert in alerts for line in alert["lines"])
 
 
 def test_the_same_input_and_seed_give_the_same_bundle(log: Path, tmp_path: Path, run: Run) -> None:
     for name in ("one", "two"):
-        code, _, error = run("fit", "--input", log, *KEY, "--output", tmp_path / name, "--name", "brewery", "--seed", 5)
+        code, _, error = run(
+            "fit",
+            "--input",
+            log,
+            *KEY,
+            "--output",
+            tmp_path / name,
+            "--name",
+            "brewery",
+            "--seed",
+            5,
+        )
         assert (code, error) == (0, "")
-    files = {name: {p.name: p.read_bytes() for p in (tmp_path / name).iterdir()} for name in ("one", "two")}
+    files = {
+        name: {p.name: p.read_bytes() for p in (tmp_path / name).iterdir()}
+        for name in ("one", "two")
+    }
     assert files["one"] == files["two"]
     bundle = load_bundle(str(tmp_path / "one"))
     assert bundle.name == "brewery"
@@ -144,7 +175,9 @@ def test_the_same_input_and_seed_give_the_same_bundle(log: Path, tmp_path: Path,
 
 
 def test_golden_lines_give_nothing_of_the_log_away(log: Path, tmp_path: Path, run: Run) -> None:
-    log.write_text(log.read_text(encoding="utf-8").replace("[w1]", "[bob's thread]"), encoding="utf-8")
+    log.write_text(
+        log.read_text(encoding="utf-8").replace("[w1]", "[bob's thread]"), encoding="utf-8"
+    )
     run("fit", "--input", log, *KEY, "--output", "b")
     golden = (tmp_path / "b" / "golden.jsonl").read_text(encoding="utf-8")
     assert "bob" not in golden
@@ -159,14 +192,24 @@ def stages(said: str) -> dict[str, str]:
     return dict(line.split(": ", 1) for line in said.splitlines() if ": " in line)
 
 
-def test_stages_run_alone_go_on_from_each_other_and_are_skipped(log: Path, tmp_path: Path, run: Run) -> None:
+def test_stages_run_alone_go_on_from_each_other_and_are_skipped(
+    log: Path, tmp_path: Path, run: Run
+) -> None:
     work = tmp_path / "work"
     code, said, _ = run("mine", "--work", work, "--input", log, *KEY)
     assert (code, stages(said)["mine"]) == (0, "6 templates")
-    assert sorted(p.name for p in work.iterdir()) == ["options.json", "stages.json", "templates.json"]
+    assert sorted(p.name for p in work.iterdir()) == [
+        "options.json",
+        "stages.json",
+        "templates.json",
+    ]
     _, said, _ = run("sequences", "--work", work)
     assert stages(said)["mine"] == "unchanged"
-    assert (work / "hierarchy.csv").read_text(encoding="utf-8").startswith("template,entity,action,status,source")
+    assert (
+        (work / "hierarchy.csv")
+        .read_text(encoding="utf-8")
+        .startswith("template,entity,action,status,source")
+    )
     assert len((work / "sequences.jsonl").read_text(encoding="utf-8").splitlines()) == 60
     _, said, _ = run("sequences", "--work", work)
     assert stages(said) == dict.fromkeys(("mine", "hierarchy", "sequences"), "unchanged")
@@ -184,7 +227,9 @@ def test_stages_run_alone_go_on_from_each_other_and_are_skipped(log: Path, tmp_p
     assert len(load_bundle(str(tmp_path / "b")).training) == 62
 
 
-def test_a_tree_corrected_in_place_stays_and_what_hangs_on_it_is_done_anew(log: Path, tmp_path: Path, run: Run) -> None:
+def test_a_tree_corrected_in_place_stays_and_what_hangs_on_it_is_done_anew(
+    log: Path, tmp_path: Path, run: Run
+) -> None:
     work = tmp_path / "work"
     run("calibrate", "--work", work, "--input", log, *KEY)
     tree = work / "hierarchy.csv"
@@ -233,18 +278,25 @@ def written(path: Path, lines: list[Line]) -> Path:
             writer.writeheader()
             writer.writerows(rows)
     elif path.suffix == ".parquet":
-        pyarrow.parquet.write_table(pyarrow.Table.from_pylist([json.loads(line) for line in text.splitlines()]), path)
+        pyarrow.parquet.write_table(
+            pyarrow.Table.from_pylist([json.loads(line) for line in text.splitlines()]), path
+        )
     else:
         path.write_text(text, encoding="utf-8")
     return path
 
 
-@pytest.mark.parametrize("name", ["a.log", "a.log.gz", "a.jsonl", "a.jsonl.gz", "a.csv", "a.parquet"])
+@pytest.mark.parametrize(
+    "name", ["a.log", "a.log.gz", "a.jsonl", "a.jsonl.gz", "a.csv", "a.parquet"]
+)
 def test_every_kind_of_file_gives_the_same_sessions(tmp_path: Path, run: Run, name: str) -> None:
     path = written(tmp_path / name, brewery(40, 1))
     code, _, error = run("sequences", "--work", "w", "--input", path, *KEY)
     assert (code, error) == (0, "")
-    found = [json.loads(line) for line in (tmp_path / "w" / "sequences.jsonl").read_text(encoding="utf-8").splitlines()]
+    found = [
+        json.loads(line)
+        for line in (tmp_path / "w" / "sequences.jsonl").read_text(encoding="utf-8").splitlines()
+    ]
     times = {row["first_ns"] for row in found}
     assert len(found) == 40
     assert sum(len(row["keys"]) for row in found) == len(brewery(40, 1))
@@ -252,10 +304,22 @@ def test_every_kind_of_file_gives_the_same_sessions(tmp_path: Path, run: Run, na
 
 
 def test_fields_may_have_any_name(tmp_path: Path, run: Run) -> None:
-    rows = [{"when": int(at.timestamp()), "who": c, "what": m, "which": int(key)} for at, c, m, key in brewery(30, 1)]
+    rows = [
+        {"when": int(at.timestamp()), "who": c, "what": m, "which": int(key)}
+        for at, c, m, key in brewery(30, 1)
+    ]
     path = tmp_path / "a.jsonl"
     path.write_text("".join(json.dumps(row) + "\n" for row in rows), encoding="utf-8")
-    mapping = ("--message-field", "what", "--component-field", "who", "--time-field", "when", "--session-key", "which")
+    mapping = (
+        "--message-field",
+        "what",
+        "--component-field",
+        "who",
+        "--time-field",
+        "when",
+        "--session-key",
+        "which",
+    )
     code, said, error = run("fit", "--input", path, *mapping, "--output", "b")
     assert (code, error) == (0, "")
     assert "idle timeout, suggested" in said
@@ -266,12 +330,22 @@ def test_fields_may_have_any_name(tmp_path: Path, run: Run) -> None:
 
 def test_fields_may_be_nested(tmp_path: Path, run: Run) -> None:
     rows = [
-        {"at": at.isoformat(), "log": {"by": c, "text": m}, "ids": {"batch": key}} for at, c, m, key in brewery(30, 1)
+        {"at": at.isoformat(), "log": {"by": c, "text": m}, "ids": {"batch": key}}
+        for at, c, m, key in brewery(30, 1)
     ]
     path = tmp_path / "a.jsonl"
     path.write_text("".join(json.dumps(row) + "\n" for row in rows), encoding="utf-8")
-    mapping = ("--message-field", "$.log.text", "--component-field", "$.log.by", "--time-field", "at")
-    code, _, error = run("fit", "--input", path, *mapping, "--session-key", "$.ids.batch", "--output", "b")
+    mapping = (
+        "--message-field",
+        "$.log.text",
+        "--component-field",
+        "$.log.by",
+        "--time-field",
+        "at",
+    )
+    code, _, error = run(
+        "fit", "--input", path, *mapping, "--session-key", "$.ids.batch", "--output", "b"
+    )
     assert (code, error) == (0, "")
     bundle = load_bundle("b")
     assert {row.entity for row in bundle.hierarchy.rows} >= {"Mash", "Boil", "Cooler", "Tank"}
@@ -288,7 +362,9 @@ def test_a_header_is_found_in_a_nested_message(tmp_path: Path, run: Run) -> None
     path = tmp_path / "a.jsonl"
     rows = [{"log": {"line": line}} for line in as_text(brewery(30, 1)).splitlines()]
     path.write_text("".join(json.dumps(row) + "\n" for row in rows), encoding="utf-8")
-    code, said, error = run("fit", "--input", path, "--message-field", "$.log.line", *KEY, "--output", "b")
+    code, said, error = run(
+        "fit", "--input", path, "--message-field", "$.log.line", *KEY, "--output", "b"
+    )
     assert (code, error) == (0, "")
     assert "line format, guessed, of 100.0% of the lines" in said
     assert len(load_bundle("b").golden) == 2
@@ -309,9 +385,18 @@ def test_a_level_and_a_result_code_count_where_one_says_so(tmp_path: Path, run: 
     def requests(first: int, count: int, *, failing: int = -1, erring: int = -1) -> str:
         rows = []
         for n in range(first, first + count):
-            code, level = 500 if n == failing else (200, 204)[n % 2], "ERROR" if n == erring else "INFO"
-            steps = [("INFO", f"req-{n:05x} accepted"), (level, f"req-{n:05x} done, status {code} in {n % 90} ms")]
-            rows += [{"time": 10 * n + i, "level": said, "message": m} for i, (said, m) in enumerate(steps)]
+            code, level = (
+                500 if n == failing else (200, 204)[n % 2],
+                "ERROR" if n == erring else "INFO",
+            )
+            steps = [
+                ("INFO", f"req-{n:05x} accepted"),
+                (level, f"req-{n:05x} done, status {code} in {n % 90} ms"),
+            ]
+            rows += [
+                {"time": 10 * n + i, "level": said, "message": m}
+                for i, (said, m) in enumerate(steps)
+            ]
         return "".join(json.dumps(row) + "\n" for row in rows)
 
     log, other = tmp_path / "a.jsonl", tmp_path / "b.jsonl"
@@ -321,7 +406,9 @@ def test_a_level_and_a_result_code_count_where_one_says_so(tmp_path: Path, run: 
     def flagged(bundle: str) -> list[str]:
         engine = load_bundle(bundle).engine()
         findings = engine.feed("t", read_events(other), 10**18) + engine.finish()
-        return sorted(finding.session[0].decode() for finding in findings if finding.kind == "sequence")
+        return sorted(
+            finding.session[0].decode() for finding in findings if finding.kind == "sequence"
+        )
 
     key = ("--session-key", "/req-[0-9a-f]+/")
     run("fit", "--input", log, *key, "--output", "plain")
@@ -330,7 +417,8 @@ def test_a_level_and_a_result_code_count_where_one_says_so(tmp_path: Path, run: 
     mined = json.loads((tmp_path / "w" / "templates.json").read_text())
     [done] = [row for row in mined["templates"] if "status" in row["template"]]
     mined["templates"] += [
-        {**done, "template": done["template"].replace("status <num>", f"status {code}")} for code in (200, 204)
+        {**done, "template": done["template"].replace("status <num>", f"status {code}")}
+        for code in (200, 204)
     ]
     (tmp_path / "w" / "templates.json").write_text(json.dumps(mined))
     assert run("bundle", "--work", "w", "--output", "told")[0] == 0
@@ -342,7 +430,10 @@ def test_labelled_abnormal_sessions_are_left_out(tmp_path: Path, run: Run) -> No
     labels = tmp_path / "labels.csv"
     labels.write_text("session,label\n401003,1\n401040,1\n401001,0\n", encoding="utf-8")
     _, said, _ = run("sequences", "--work", "w", "--input", path, *KEY, "--labels", labels)
-    assert stages(said)["sequences"] == "60 sessions (60 instances), 58 of them to fit on, 2 labelled abnormal"
+    assert (
+        stages(said)["sequences"]
+        == "60 sessions (60 instances), 58 of them to fit on, 2 labelled abnormal"
+    )
 
 
 def test_a_first_part_of_the_log_to_fit_on(log: Path, run: Run) -> None:
@@ -367,7 +458,11 @@ def cut_sessions(tmp_path: Path, count: int = 40) -> tuple[Path, Path]:
         encoding="utf-8",
     )
     rows = [
-        {"session": f"r{i}", "keys": ["E1", *["E2"] * rng.randint(1, 3), "E3"], **({"label": 0} if i % 2 else {})}
+        {
+            "session": f"r{i}",
+            "keys": ["E1", *["E2"] * rng.randint(1, 3), "E3"],
+            **({"label": 0} if i % 2 else {}),
+        }
         for i in range(count)
     ]
     rows.append({"session": "bad", "keys": ["E1", "E9"], "label": "Anomaly"})
@@ -378,14 +473,19 @@ def cut_sessions(tmp_path: Path, count: int = 40) -> tuple[Path, Path]:
 
 def test_sessions_already_cut(tmp_path: Path, run: Run) -> None:
     sessions, templates = cut_sessions(tmp_path)
-    code, said, error = run("fit", "--sessions", sessions, "--templates", templates, "--output", "b")
+    code, said, error = run(
+        "fit", "--sessions", sessions, "--templates", templates, "--output", "b"
+    )
     assert (code, error) == (0, "")
     assert "41 sessions (41 instances), 40 of them to fit on, 1 labelled abnormal" in said
     bundle = load_bundle("b")
     assert bundle.templates[3] == "cabin stuck"
     assert bundle.counts[3] == 0
     assert len(bundle.golden) == 2
-    ride = [f'{{"session": "x", "message": "{m}"}}\n' for m in ("door 1 opened", "cabin, moving to 3", "door 1 closed")]
+    ride = [
+        f'{{"session": "x", "message": "{m}"}}\n'
+        for m in ("door 1 opened", "cabin, moving to 3", "door 1 closed")
+    ]
     (tmp_path / "log.jsonl").write_text("".join(ride), encoding="utf-8")
     engine = bundle.engine()
     assert engine.feed("t", read_events(tmp_path / "log.jsonl"), 10**18) + engine.finish() == []
@@ -394,7 +494,9 @@ def test_sessions_already_cut(tmp_path: Path, run: Run) -> None:
 def test_sessions_already_cut_may_name_nested_fields(tmp_path: Path, run: Run) -> None:
     sessions, templates = cut_sessions(tmp_path)
     mapping = ("--message-field", "$.log.text", "--session-key", "$.log.ride")
-    code, _, error = run("fit", "--sessions", sessions, "--templates", templates, *mapping, "--output", "b")
+    code, _, error = run(
+        "fit", "--sessions", sessions, "--templates", templates, *mapping, "--output", "b"
+    )
     assert (code, error) == (0, "")
     assert load_bundle("b").golden[0].records[0] == {"log": {"ride": "1", "text": "door 1 opened"}}
 
@@ -410,7 +512,10 @@ def test_ctrl_c_is_told_in_one_line(tmp_path: Path, module: str) -> None:
     environment = {**os.environ, "PYTHONPATH": str(REPOSITORY)}
     with (
         subprocess.Popen(
-            [sys.executable, "-m", module, *arguments], env=environment, stderr=subprocess.PIPE, text=True
+            [sys.executable, "-m", module, *arguments],
+            env=environment,
+            stderr=subprocess.PIPE,
+            text=True,
         ) as fitting,
         path.open("w"),
     ):  # waits for the reader
@@ -423,8 +528,12 @@ def test_the_usage_is_what_the_user_typed(tmp_path: Path) -> None:
     environment = {**os.environ, "PYTHONPATH": str(REPOSITORY)}
     for typed in (["export"], ["fluent_krone", "export"]):
         command = [sys.executable, "-m", *typed, "fit", "--help"]
-        shown = subprocess.run(command, env=environment, capture_output=True, text=True, check=True).stdout
-        assert shown.startswith(f"usage: {'fluent-krone' if len(typed) > 1 else 'python -m'} export fit ")
+        shown = subprocess.run(
+            command, env=environment, capture_output=True, text=True, check=True
+        ).stdout
+        assert shown.startswith(
+            f"usage: {'fluent-krone' if len(typed) > 1 else 'python -m'} export fit "
+        )
 
 
 def complains(run: Run, tmp_path: Path, *arguments: Any) -> str:
@@ -433,7 +542,11 @@ def complains(run: Run, tmp_path: Path, *arguments: Any) -> str:
     lines = [line for line in error.splitlines() if "goes on from there" not in line]
     assert len(lines) == 1, error
     assert not (tmp_path / "out" / "b").exists()
-    left = {path.name for path in (tmp_path / "out").iterdir()} if (tmp_path / "out").is_dir() else set()
+    left = (
+        {path.name for path in (tmp_path / "out").iterdir()}
+        if (tmp_path / "out").is_dir()
+        else set()
+    )
     assert left <= {"b.work"}, "nothing half-written"
     return lines[0].removeprefix("export: ")
 
@@ -450,7 +563,9 @@ def test_an_empty_file(tmp_path: Path, run: Run, name: str, content: str) -> Non
 def test_a_file_of_another_kind(tmp_path: Path, run: Run) -> None:
     path = tmp_path / "a.jsonl"
     path.write_text(as_text(brewery(5, 1)), encoding="utf-8")
-    assert "none of the first 34 lines can be read" in complains(run, tmp_path, "--input", path, *KEY)
+    assert "none of the first 34 lines can be read" in complains(
+        run, tmp_path, "--input", path, *KEY
+    )
 
 
 def test_no_file(tmp_path: Path, run: Run) -> None:
@@ -485,21 +600,30 @@ def test_half_the_lines_unparsable(log: Path, tmp_path: Path, run: Run) -> None:
     log.write_text("\n".join(line + "\n  at some/place" for line in text) + "\n", encoding="utf-8")
     code, said, _ = run("sequences", "--work", "w", "--input", log, *KEY)
     assert code == 0
-    assert "(50%) do not match the line format and are left out, e.g. '  at some/place'" in stages(said)["warning"]
+    assert (
+        "(50%) do not match the line format and are left out, e.g. '  at some/place'"
+        in stages(said)["warning"]
+    )
     assert len((tmp_path / "w" / "sequences.jsonl").read_text(encoding="utf-8").splitlines()) == 60
 
 
 def test_labels_that_match_no_session(log: Path, tmp_path: Path, run: Run) -> None:
     labels = tmp_path / "labels.csv"
     labels.write_text("session,label\nx1,1\n", encoding="utf-8")
-    assert "name no session of the input" in complains(run, tmp_path, "--input", log, *KEY, "--labels", labels)
+    assert "name no session of the input" in complains(
+        run, tmp_path, "--input", log, *KEY, "--labels", labels
+    )
     labels.write_text("colour\nred\n", encoding="utf-8")
-    assert "needs columns session and anomaly" in complains(run, tmp_path, "--input", log, *KEY, "--labels", labels)
+    assert "needs columns session and anomaly" in complains(
+        run, tmp_path, "--input", log, *KEY, "--labels", labels
+    )
 
 
 def test_a_tree_that_names_unknown_templates(log: Path, tmp_path: Path, run: Run) -> None:
     tree = tmp_path / "tree.csv"
-    tree.write_text("template,entity,action,status,source\nnever said,a,b,c,operator\n", encoding="utf-8")
+    tree.write_text(
+        "template,entity,action,status,source\nnever said,a,b,c,operator\n", encoding="utf-8"
+    )
     said = complains(run, tmp_path, "--input", log, *KEY, "--tree", tree)
     assert "line 2: no such template: 'never said'" in said
 
@@ -515,12 +639,19 @@ def test_a_tree_that_names_unknown_templates(log: Path, tmp_path: Path, run: Run
         (("--message-field", "nope"), "no record has a field 'nope'"),
     ],
 )
-def test_settings_that_can_not_be(log: Path, tmp_path: Path, run: Run, options: tuple[str, str], message: str) -> None:
+def test_settings_that_can_not_be(
+    log: Path, tmp_path: Path, run: Run, options: tuple[str, str], message: str
+) -> None:
     assert message in complains(run, tmp_path, "--input", log, *KEY, *options)
 
 
 def test_wrong_usage_is_exit_code_2(log: Path, run: Run) -> None:
-    for options in (("--train-fraction", "2"), ("--idle-timeout", "5x"), ("--llm", "other"), ("--nope",)):
+    for options in (
+        ("--train-fraction", "2"),
+        ("--idle-timeout", "5x"),
+        ("--llm", "other"),
+        ("--nope",),
+    ):
         with pytest.raises(SystemExit) as stopped:
             run("fit", "--input", log, *KEY, *options)
         assert stopped.value.code == 2
@@ -534,7 +665,9 @@ def test_wrong_usage_is_exit_code_2(log: Path, run: Run) -> None:
         ("garbage", "session 42 is not {"),
     ],
 )
-def test_cut_sessions_that_can_not_be_read(tmp_path: Path, run: Run, row: str, message: str) -> None:
+def test_cut_sessions_that_can_not_be_read(
+    tmp_path: Path, run: Run, row: str, message: str
+) -> None:
     sessions, templates = cut_sessions(tmp_path)
     with sessions.open("a", encoding="utf-8") as file:
         file.write(row + "\n")
@@ -545,7 +678,9 @@ def test_cut_sessions_need_templates(tmp_path: Path, run: Run) -> None:
     sessions, templates = cut_sessions(tmp_path)
     assert "needs --templates" in complains(run, tmp_path, "--sessions", sessions)
     templates.write_text("Id,Text\n1,x\n", encoding="utf-8")
-    assert "EventId,EventTemplate" in complains(run, tmp_path, "--sessions", sessions, "--templates", templates)
+    assert "EventId,EventTemplate" in complains(
+        run, tmp_path, "--sessions", sessions, "--templates", templates
+    )
 
 
 def test_an_output_that_is_no_bundle_is_not_replaced(log: Path, tmp_path: Path, run: Run) -> None:
@@ -582,7 +717,9 @@ def test_a_full_disk(log: Path, tmp_path: Path, run: Run) -> None:
     assert {path.name: path.read_bytes() for path in (tmp_path / "old").iterdir()} == before
 
 
-def test_what_was_done_before_a_failure_is_not_done_again(log: Path, tmp_path: Path, run: Run) -> None:
+def test_what_was_done_before_a_failure_is_not_done_again(
+    log: Path, tmp_path: Path, run: Run
+) -> None:
     labels = tmp_path / "labels.csv"
     labels.write_text("session,label\nx1,1\n", encoding="utf-8")
     options = ("--input", log, *KEY, "--labels", labels, "--output", "b")

@@ -13,9 +13,9 @@ from export.guess import guess_line_format
 from export.session_key import option_of, suggest_session_keys
 from export.source import Pauses, duration
 from fluent_krone.config import parse_duration
-from fluent_krone.core.records import InputSettings, RecordReader
 from fluent_krone.errors import RecordError
 from fluent_krone.inputs import read_events
+from fluent_krone.reading.records import InputSettings, RecordReader
 
 # One line of each header, and what is in it.
 HEADERS = {
@@ -168,7 +168,10 @@ def read(line_format: str, time_format: str | None, line: str) -> tuple[bytes, d
     """As the plugin reads it: text with the logger before it, and time."""
     component = "component" if "<component>" in line_format else None
     settings = InputSettings(
-        session_key=("message",), line_format=line_format, time_format=time_format, component_field=component
+        session_key=("message",),
+        line_format=line_format,
+        time_format=time_format,
+        component_field=component,
     )
     reader = RecordReader(settings)
     record = {b"message": line.encode()}
@@ -196,8 +199,15 @@ def test_stack_traces_and_a_few_odd_lines_do_not_matter() -> None:
     header = HEADERS["log4j"][0]
     lines = []
     for message in MESSAGES * 5:
-        lines += [header.format(message), "java.io.IOException: closed", "\tat org.acme.Pump.open(Pump.java:7)", ""]
-    guess = guess_line_format([*lines[: len(lines) // 2], "=== restart ===", *lines[len(lines) // 2 :]])
+        lines += [
+            header.format(message),
+            "java.io.IOException: closed",
+            "\tat org.acme.Pump.open(Pump.java:7)",
+            "",
+        ]
+    guess = guess_line_format(
+        [*lines[: len(lines) // 2], "=== restart ===", *lines[len(lines) // 2 :]]
+    )
     assert guess is None, "half of the lines that begin something have no header"
     lines = [line for line in lines if not line.startswith("java.io")]
     guess = guess_line_format([*lines, "=== restart ==="])
@@ -210,7 +220,10 @@ def test_what_follows_the_time_may_be_absent() -> None:
     guess = guess_line_format([*lines, "2015-10-18 18:01:47,978 something else"])
     assert guess is not None
     assert guess.share == 1
-    assert read(guess.line_format, None, "2015-10-18 18:01:47,978 something else")[0] == b"something else"
+    assert (
+        read(guess.line_format, None, "2015-10-18 18:01:47,978 something else")[0]
+        == b"something else"
+    )
 
 
 def test_a_time_far_in_is_read_and_what_stands_before_it_kept() -> None:
@@ -218,7 +231,10 @@ def test_a_time_far_in_is_read_and_what_stands_before_it_kept() -> None:
     guess = guess_line_format(lines)
     assert guess is not None
     assert guess.example["message"] == lines[0]
-    assert read(guess.line_format, None, lines[1]) == (lines[1].encode(), datetime(2004, 1, 14, 22, 23, 21))
+    assert read(guess.line_format, None, lines[1]) == (
+        lines[1].encode(),
+        datetime(2004, 1, 14, 22, 23, 21),
+    )
 
 
 def test_a_session_key_in_the_header_stays_in_the_message() -> None:
@@ -231,7 +247,9 @@ def test_a_session_key_in_the_header_stays_in_the_message() -> None:
     assert "req-0" in bound.example["message"]
 
 
-@pytest.mark.parametrize("lines", [[], ["", "  "], MESSAGES * 4, ["x y z"] * 9, ["12345 678"] * 9, ["é\u2028ü"] * 5])
+@pytest.mark.parametrize(
+    "lines", [[], ["", "  "], MESSAGES * 4, ["x y z"] * 9, ["12345 678"] * 9, ["é\u2028ü"] * 5]
+)
 def test_no_header_no_guess(lines: list[str]) -> None:
     assert guess_line_format(lines) is None
 
@@ -263,7 +281,11 @@ def test_a_line_that_has_no_header_is_told_apart() -> None:
     ],
 )
 def test_an_id_in_messages_is_suggested(form: str, option: str) -> None:
-    sample = [(form.format(word, 7_000_000 + n), {}) for n in range(40) for word in ("packed 3", "sent", "paid 20")]
+    sample = [
+        (form.format(word, 7_000_000 + n), {})
+        for n in range(40)
+        for word in ("packed 3", "sent", "paid 20")
+    ]
     best = suggest_session_keys(sample)[0]
     assert best.option == option
     assert (best.coverage, best.sessions, best.repeats) == (1, 40, 3)
@@ -274,7 +296,16 @@ def test_an_id_in_messages_is_suggested(form: str, option: str) -> None:
 
 def test_a_field_that_comes_back_is_suggested() -> None:
     sample = [
-        (word, {"request": f"r{n}", "level": "INFO", "host": f"h{n}", "same": "x", "own": f"{n}{word}"})
+        (
+            word,
+            {
+                "request": f"r{n}",
+                "level": "INFO",
+                "host": f"h{n}",
+                "same": "x",
+                "own": f"{n}{word}",
+            },
+        )
         for n in range(30)
         for word in ("a", "b", "c")
     ]
@@ -298,7 +329,9 @@ def pauses(*sessions: tuple[str, list[float]]) -> Pauses:
 
 
 def test_the_idle_timeout_covers_the_pauses_inside_sessions() -> None:
-    found = pauses(*((f"k{i}", [i * 50.0, i * 50.0 + 20, i * 50.0 + 20 + 8 * 60]) for i in range(200))).suggest()
+    found = pauses(
+        *((f"k{i}", [i * 50.0, i * 50.0 + 20, i * 50.0 + 20 + 8 * 60]) for i in range(200))
+    ).suggest()
     assert found is not None
     assert found[0] == 600
 
@@ -347,4 +380,12 @@ def test_a_stamp_without_a_year_gets_it_from_the_file(tmp_path: Path) -> None:
     os.utime(path, (new_year + 60, new_year + 60))
     times = [time_ns for time_ns, _ in read_events(path)]
     at = new_year * S
-    assert times == [at - S, at + S, at + 2_250_000_000, at + 3_000_001_000, at + 4_500_000_000, None, None]
+    assert times == [
+        at - S,
+        at + S,
+        at + 2_250_000_000,
+        at + 3_000_001_000,
+        at + 4_500_000_000,
+        None,
+        None,
+    ]

@@ -41,13 +41,21 @@ def test_no_bar_elsewhere() -> None:
     assert file.getvalue() == ""
 
 
-def test_options_are_remembered_and_overridden(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_options_are_remembered_and_overridden(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.chdir(tmp_path)
-    options = Options(input=Path("a.log"), session_key=("x", "/y/"), idle_timeout=5.0, end_templates=("bye",))
+    options = Options(
+        input=Path("a.log"), session_key=("x", "/y/"), idle_timeout=5.0, end_templates=("bye",)
+    )
     save_options(tmp_path / "w", options)
     monkeypatch.chdir("/")
     assert load_options(tmp_path / "w", {"seed": 3, "idle_timeout": 7.0}) == Options(
-        input=tmp_path / "a.log", session_key=("x", "/y/"), idle_timeout=7.0, end_templates=("bye",), seed=3
+        input=tmp_path / "a.log",
+        session_key=("x", "/y/"),
+        idle_timeout=7.0,
+        end_templates=("bye",),
+        seed=3,
     )
     assert load_options(tmp_path / "other", {}) == Options()
     for damaged in ("{", "[]", '{"colour": 1}', '{"input": 7}'):
@@ -68,7 +76,9 @@ def counting(ran: list[str]) -> tuple[Stage, Stage]:
         ran.append("second")
         work.write("b.txt", work.file("a.txt").read_bytes())
 
-    return Stage("first", first, ("seed",), (), ("a.txt",)), Stage("second", second, (), ("a.txt",), ("b.txt",))
+    return Stage("first", first, ("seed",), (), ("a.txt",)), Stage(
+        "second", second, (), ("a.txt",), ("b.txt",)
+    )
 
 
 def test_a_stage_runs_when_its_option_its_input_or_its_file_changed(tmp_path: Path) -> None:
@@ -77,7 +87,9 @@ def test_a_stage_runs_when_its_option_its_input_or_its_file_changed(tmp_path: Pa
 
     def go(seed: int = 0) -> list[str]:
         ran.clear()
-        work = Work(tmp_path, Options(seed=seed, name=f"irrelevant {len(ran)}"), say=lambda text: None)
+        work = Work(
+            tmp_path, Options(seed=seed, name=f"irrelevant {len(ran)}"), say=lambda text: None
+        )
         run_stages(stages, work)
         assert work.warnings == ["odd"], "a warning outlives its run"
         return list(ran)

@@ -37,7 +37,10 @@ def decode(frame: Any) -> Chunk:
 def events(packed: bytes) -> list[Any]:
     """What a chunk of these packed entries gives out; RecordErrors as their reason."""
     found = Chunk("t", packed).events()
-    return [(time, record.reason if isinstance(record, RecordError) else record) for time, record in found]
+    return [
+        (time, record.reason if isinstance(record, RecordError) else record)
+        for time, record in found
+    ]
 
 
 # --- carriers
@@ -99,7 +102,11 @@ def test_heartbeat_nil_is_dropped() -> None:
 
 
 def test_runs_of_nil_are_dropped_wherever_a_piece_ends() -> None:
-    decoder, nils, flush = ForwardDecoder(max_frame_bytes=10), b"\xc0" * 3_000_000, pack({"flush": 3})
+    decoder, nils, flush = (
+        ForwardDecoder(max_frame_bytes=10),
+        b"\xc0" * 3_000_000,
+        pack({"flush": 3}),
+    )
     assert decoder.feed(nils + flush[:2]) == []
     assert decoder.feed(flush[2:] + nils + flush + b"\xc0" + flush) == [{"flush": 3}] * 3
 
@@ -171,7 +178,10 @@ def test_what_is_no_time_makes_no_event(time: Any) -> None:
 
 def test_time_that_event_time_can_not_hold_is_sent_as_seconds() -> None:
     far = 2**33 * 1_000_000_000
-    assert list(decode(encode_events("t", [(-1, {}), (far, {})], None)).events()) == [(-1_000_000_000, {}), (far, {})]
+    assert list(decode(encode_events("t", [(-1, {}), (far, {})], None)).events()) == [
+        (-1_000_000_000, {}),
+        (far, {}),
+    ]
 
 
 # --- bad entries cost only themselves
@@ -188,11 +198,20 @@ def test_time_that_event_time_can_not_hold_is_sent_as_seconds() -> None:
         (pack([1, "text"]), (1_000_000_000, b"text")),
         (pack([1, None]), (1_000_000_000, None)),
         (b"\x92\x01\x81\x90\x01", (None, "undecodable")),  # a list for a key
-        (b"\x92\x01\x81\xa1t\xd7\xff\xff\xff\xff\xff\xff\xff\xff\xff", (None, "undecodable")),  # no such timestamp
+        (
+            b"\x92\x01\x81\xa1t\xd7\xff\xff\xff\xff\xff\xff\xff\xff\xff",
+            (None, "undecodable"),
+        ),  # no such timestamp
     ],
 )
 def test_bad_entry_keeps_its_neighbours(bad: bytes, given_out: Any) -> None:
-    assert events(GOOD + bad + GOOD + bad + GOOD) == [GOOD_EVENT, given_out, GOOD_EVENT, given_out, GOOD_EVENT]
+    assert events(GOOD + bad + GOOD + bad + GOOD) == [
+        GOOD_EVENT,
+        given_out,
+        GOOD_EVENT,
+        given_out,
+        GOOD_EVENT,
+    ]
     entry = [msgpack.unpackb(bad, raw=True)] if given_out[1] != "undecodable" else []
     assert list(Chunk("t", entry).events()) == [given_out] * len(entry)
 
@@ -209,7 +228,14 @@ def test_truncated_entries_end_with_one_marker(cut: int) -> None:
 
 @pytest.mark.parametrize(
     "garbage",
-    [b"\xc1", b"\xc1" + GOOD, b"\x91" * 5000, b"\xdd\xff\xff\xff\xff" * 9, b"\xdb\xff\xff\xff\xff", b"\xc6\x40\0\0\0"],
+    [
+        b"\xc1",
+        b"\xc1" + GOOD,
+        b"\x91" * 5000,
+        b"\xdd\xff\xff\xff\xff" * 9,
+        b"\xdb\xff\xff\xff\xff",
+        b"\xc6\x40\0\0\0",
+    ],
     ids=["never used", "in front", "deep", "huge arrays", "huge str", "huge bin"],
 )
 def test_garbage_ends_with_one_marker(garbage: bytes) -> None:
@@ -219,7 +245,9 @@ def test_garbage_ends_with_one_marker(garbage: bytes) -> None:
 EMPTY_MAPS = b"\xdd\x00\x50\x00\x00" + bytes([0x80]) * 0x500000  # 5 MiB that would weigh 370
 
 
-@pytest.mark.parametrize("giant", [pack([1, {"m": "x" * 5_000_000}]), EMPTY_MAPS], ids=["long", "nested"])
+@pytest.mark.parametrize(
+    "giant", [pack([1, {"m": "x" * 5_000_000}]), EMPTY_MAPS], ids=["long", "nested"]
+)
 def test_an_entry_of_many_bytes_is_not_built_and_costs_only_itself(giant: bytes) -> None:
     tracemalloc.start()
     before, marker, after = Chunk("t", GOOD + giant + GOOD).events()
@@ -253,7 +281,9 @@ def test_every_entry_is_read_wherever_a_piece_ends() -> None:
 
 def test_damaged_gzip_gives_what_came_out_and_one_marker() -> None:
     for broken in (gzip.compress(GOOD)[:-3], gzip.compress(GOOD) + b"junk", b"junk"):
-        *sound, (time, marker) = decode(["t", broken, {"compressed": "gzip", "chunk": "id"}]).events()
+        *sound, (time, marker) = decode(
+            ["t", broken, {"compressed": "gzip", "chunk": "id"}]
+        ).events()
         assert sound == ([] if broken == b"junk" else [GOOD_EVENT])
         assert time is None and marker.reason == "undecodable"
 
@@ -377,7 +407,9 @@ def test_client_refuses_a_server_that_does_not_know_the_key() -> None:
         client.check_pong(pack(["PONG", True, "", "s", "0" * 128]), nonce)
 
 
-@pytest.mark.parametrize("message", [b"", b"\xc1", pack(3), pack(["PING"]), pack(["PING", 1, 2, 3, 4, 5]), GOOD])
+@pytest.mark.parametrize(
+    "message", [b"", b"\xc1", pack(3), pack(["PING"]), pack(["PING", 1, 2, 3, 4, 5]), GOOD]
+)
 def test_what_is_no_handshake(message: bytes) -> None:
     with pytest.raises(ProtocolError, match="expected PING"):
         ServerHandshake("key", "s").answer(message)

@@ -8,10 +8,13 @@ from pathlib import Path
 
 import pytest
 
-from fluent_krone import config, metrics
+from fluent_krone import config
+from fluent_krone.runtime import metrics
 
 REPOSITORY = Path(__file__).parents[2]
-spec = importlib.util.spec_from_file_location("regenerate", REPOSITORY / "tests" / "golden" / "regenerate.py")
+spec = importlib.util.spec_from_file_location(
+    "regenerate", REPOSITORY / "tests" / "golden" / "regenerate.py"
+)
 assert spec is not None and spec.loader is not None
 regenerate = importlib.util.module_from_spec(spec)
 spec.loader.exec_module(regenerate)
@@ -44,16 +47,27 @@ def test_lost_markers_are_told() -> None:
 
 def test_ruby_sees_what_python_declares() -> None:
     """Every parameter of the pipe, as a string that Fluentd hands on unread; only the bundle must be given."""
-    declared = re.findall(r"config_param :(\w+), :string(, default: nil)?$", config.ruby_block(), re.MULTILINE)
+    declared = re.findall(
+        r"config_param :(\w+), :string(, default: nil)?$", config.ruby_block(), re.MULTILINE
+    )
     assert [name for name, _ in declared] == [f.name for f in config.params("pipe")]
     assert [name for name, optional in declared if not optional] == ["bundle"]
-    assert "shipped one.'\n    config_param :bundle, :string\n" in config.ruby_block()  # no word of a default there
-    assert "| `bundle` | string | hdfs; none in a `<match>` block, which must name it |" in config.markdown_table()
+    assert (
+        "shipped one.'\n    config_param :bundle, :string\n" in config.ruby_block()
+    )  # no word of a default there
+    assert (
+        "| `bundle` | string | hdfs; none in a `<match>` block, which must name it |"
+        in config.markdown_table()
+    )
 
 
 def test_defaults_that_ruby_repeats_are_the_declared_ones() -> None:
     repeated = dict(
-        re.findall(r"^    DEFAULT_(\w+) = '(.*)'$", regenerate.PLUGIN.read_text(encoding="utf-8"), re.MULTILINE)
+        re.findall(
+            r"^    DEFAULT_(\w+) = '(.*)'$",
+            regenerate.PLUGIN.read_text(encoding="utf-8"),
+            re.MULTILINE,
+        )
     )
     declared = {f.name: config.show_default(f) for f in config.params("pipe")}
     assert repeated == {"TAG": declared["tag"], "FRAME_SIZE": declared["max_frame_size"]}

@@ -9,7 +9,8 @@ from fluent_krone.core.hierarchy import Hierarchy, Leaf, is_none
 
 
 @pytest.mark.parametrize(
-    ("name", "none"), [("none", True), ("None_3", True), (" NONE ", True), ("", True), ("nonesuch", False)]
+    ("name", "none"),
+    [("none", True), ("None_3", True), (" NONE ", True), ("", True), ("nonesuch", False)],
 )
 def test_steps_left_open(name: str, none: bool) -> None:
     assert is_none(name) is none
@@ -65,8 +66,12 @@ def test_words_for_an_operator() -> None:
     assert lift.words("entity", lift.entity_of[GOING]) == "lift"
     assert lift.words("action", lift.action_of[GOING]) == "lift move"
     assert lift.words("status", lift.status_of[GOING]) == "lift: going to floor <num>"
-    assert {lift.words(level, lift.nodes(level)[BYE]) for level in ("entity", "action", "status")} == {"bye <*>"}
-    assert {lift.words(level, lift.nodes(level)[UNKNOWN]) for level in ("entity", "action")} == {"unknown"}  # type: ignore[arg-type]
+    assert {
+        lift.words(level, lift.nodes(level)[BYE]) for level in ("entity", "action", "status")
+    } == {"bye <*>"}
+    assert {lift.words(level, lift.nodes(level)[UNKNOWN]) for level in ("entity", "action")} == {
+        "unknown"
+    }  # type: ignore[arg-type]
     assert lift.words("status", lift.status_of[UNKNOWN]) == "unknown"
     assert lift.steps(OPEN) == ("gate", "open", "asked")
     assert lift.steps(BYE) == (None, None, None)

@@ -6,11 +6,24 @@ from pathlib import Path
 
 import pytest
 
-from export.hierarchy import HEADER, HierarchyExtractor, Leaf, extract, lemma, read_tree, show_tree, write_tree
+from export.hierarchy import (
+    HEADER,
+    HierarchyExtractor,
+    Leaf,
+    extract,
+    lemma,
+    read_tree,
+    show_tree,
+    write_tree,
+)
 from fluent_krone.core.hierarchy import Hierarchy
 from fluent_krone.errors import ExportError
 
-TEMPLATES = ["Receiving block blk_<id> src: <ip>", "Verification succeeded for blk_<id>", "disk <num>, full: <*>"]
+TEMPLATES = [
+    "Receiving block blk_<id> src: <ip>",
+    "Verification succeeded for blk_<id>",
+    "disk <num>, full: <*>",
+]
 
 
 @pytest.mark.parametrize(
@@ -20,11 +33,31 @@ TEMPLATES = ["Receiving block blk_<id> src: <ip>", "Verification succeeded for b
         ("Received block blk_<id> of size <num> from <ip>", "block", "receive", "none"),
         ("<ip> Served block blk_<id> to <ip>", "block", "serve", "none"),
         ("<ip> Starting thread to transfer block blk_<id> to <ip>", "block", "transfer", "none"),
-        ("PacketResponder <num> for block blk_<id> terminating", "PacketResponder", "terminate", "none"),
-        ("BLOCK* NameSystem.addStoredBlock: blockMap updated: <ip> is added", "NameSystem", "add", "none"),
+        (
+            "PacketResponder <num> for block blk_<id> terminating",
+            "PacketResponder",
+            "terminate",
+            "none",
+        ),
+        (
+            "BLOCK* NameSystem.addStoredBlock: blockMap updated: <ip> is added",
+            "NameSystem",
+            "add",
+            "none",
+        ),
         ("<ip>:Got exception while serving blk_<id> to <ip>:", "blk", "serve", "exception"),
-        ("writeBlock blk_<id> received exception java.io.IOException: closed", "block", "write", "exception"),
-        ("PendingReplicationMonitor timed out block blk_<id>", "PendingReplicationMonitor", "none", "timeout"),
+        (
+            "writeBlock blk_<id> received exception java.io.IOException: closed",
+            "block",
+            "write",
+            "exception",
+        ),
+        (
+            "PendingReplicationMonitor timed out block blk_<id>",
+            "PendingReplicationMonitor",
+            "none",
+            "timeout",
+        ),
         ("Monitor::serveMail() <*> socket closed", "Monitor", "serve", "none"),
         ("sshd[<num>]: Failed to open session for user <*>", "sshd", "open", "failed"),
         ("sshd(pam_unix)[<num>]: session opened for user <*>", "sshd", "open", "none"),
@@ -37,7 +70,9 @@ TEMPLATES = ["Receiving block blk_<id> src: <ip>", "Verification succeeded for b
         ("<num>: <num>", "none", "none", "none"),
     ],
 )
-def test_reads_a_line_as_an_operator_would(template: str, entity: str, action: str, status: str) -> None:
+def test_reads_a_line_as_an_operator_would(
+    template: str, entity: str, action: str, status: str
+) -> None:
     [leaf] = extract([template])
     assert (leaf.entity, leaf.action, leaf.status) == (entity, action, status)
 

@@ -50,9 +50,20 @@ def test_jsonl(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(
     "line",
-    [b"{", b"[1]", b"7", b"", b"\xff", b"[" * 100_000, b'{"a": ' + b"[" * 700 + b"]" * 700 + b"}", b"1" * 5000],
+    [
+        b"{",
+        b"[1]",
+        b"7",
+        b"",
+        b"\xff",
+        b"[" * 100_000,
+        b'{"a": ' + b"[" * 700 + b"]" * 700 + b"}",
+        b"1" * 5000,
+    ],
 )
-def test_a_line_that_can_not_be_read_is_a_record_without_message(tmp_path: Path, line: bytes) -> None:
+def test_a_line_that_can_not_be_read_is_a_record_without_message(
+    tmp_path: Path, line: bytes
+) -> None:
     events = read(tmp_path / "a.jsonl", line + b'\n{"message": "x"}\n')
     assert events[1] == (None, {b"message": b"x"})
     assert b"message" not in events[0][1]
@@ -63,7 +74,9 @@ def test_half_a_character_and_odd_names_are_read(tmp_path: Path) -> None:
     assert event == (None, {b"message": b"a?", b"?": 1, b"\xff": 2})
 
 
-@pytest.mark.parametrize("time", ['"soon"', '""', "null", "[1]", '{"s": 1}', "-1", "true", "1e999", '"9999999999999"'])
+@pytest.mark.parametrize(
+    "time", ['"soon"', '""', "null", "[1]", '{"s": 1}', "-1", "true", "1e999", '"9999999999999"']
+)
 def test_times_that_are_none_or_odd(tmp_path: Path, time: str) -> None:
     [(time_ns, _)] = read(tmp_path / "a.jsonl", f'{{"time": {time}, "message": "x"}}'.encode())
     assert time_ns is None or time_ns > 10**18
@@ -81,22 +94,36 @@ def test_csv(tmp_path: Path) -> None:
 @pytest.mark.parametrize("name", ["a.log", "a.csv", "a.jsonl"])
 def test_a_line_of_ten_megabytes(tmp_path: Path, name: str) -> None:
     long = "x" * 10_000_000
-    content = {"a.log": long, "a.csv": f"message\n{long}", "a.jsonl": json.dumps({"message": long})}[name]
+    content = {
+        "a.log": long,
+        "a.csv": f"message\n{long}",
+        "a.jsonl": json.dumps({"message": long}),
+    }[name]
     assert read(tmp_path / name, content.encode()) == [(None, {b"message": long.encode()})]
 
 
 @pytest.mark.parametrize("name", ["a.log.gz", "a.jsonl.gz", "a.csv.gz"])
 def test_gzip(tmp_path: Path, name: str) -> None:
-    content = {"a.log.gz": b"x\n", "a.jsonl.gz": b'{"message": "x"}\n', "a.csv.gz": b"message\nx\n"}[name]
+    content = {
+        "a.log.gz": b"x\n",
+        "a.jsonl.gz": b'{"message": "x"}\n',
+        "a.csv.gz": b"message\nx\n",
+    }[name]
     assert read(tmp_path / name, gzip.compress(content)) == [(None, {b"message": b"x"})]
 
 
 def damaged(content: bytes) -> bytes:
     middle = len(content) // 2
-    return content[:middle] + bytes(byte ^ 0xFF for byte in content[middle : middle + 40]) + content[middle + 40 :]
+    return (
+        content[:middle]
+        + bytes(byte ^ 0xFF for byte in content[middle : middle + 40])
+        + content[middle + 40 :]
+    )
 
 
-@pytest.mark.parametrize("damage", [damaged, lambda content: content[:-20], lambda content: b"no gzip"])
+@pytest.mark.parametrize(
+    "damage", [damaged, lambda content: content[:-20], lambda content: b"no gzip"]
+)
 def test_broken_gzip_is_told_in_one_line(tmp_path: Path, damage: Any) -> None:
     content = gzip.compress(b"".join(b"line %d\n" % (i * i) for i in range(5000)))
     with pytest.raises(ConfigError, match=r"a\.log\.gz: "):
@@ -124,11 +151,15 @@ def test_parquet(tmp_path: Path) -> None:
 
 def test_broken_parquet_is_told_in_one_line(tmp_path: Path) -> None:
     path = tmp_path / "a.parquet"
-    pyarrow.parquet.write_table(pyarrow.table({"message": [f"hello {i}" for i in range(5000)]}), path)
+    pyarrow.parquet.write_table(
+        pyarrow.table({"message": [f"hello {i}" for i in range(5000)]}), path
+    )
     whole = path.read_bytes()
     told = 0
     for at in range(4, len(whole) - 8, len(whole) // 40):
-        path.write_bytes(whole[:at] + bytes([whole[at] ^ 0xFF, whole[at + 1] ^ 0xFF]) + whole[at + 2 :])
+        path.write_bytes(
+            whole[:at] + bytes([whole[at] ^ 0xFF, whole[at + 1] ^ 0xFF]) + whole[at + 2 :]
+        )
         try:
             list(read_events(path))
         except ConfigError:
@@ -166,12 +197,16 @@ def test_labels(tmp_path: Path, content: bytes) -> None:
 
 def test_labels_from_parquet(tmp_path: Path) -> None:
     path = tmp_path / "labels.parquet"
-    pyarrow.parquet.write_table(pyarrow.table({"seq_id": ["a", "b"], "anomaly": [True, False]}), path)
+    pyarrow.parquet.write_table(
+        pyarrow.table({"seq_id": ["a", "b"], "anomaly": [True, False]}), path
+    )
     assert read_labels(path) == {"a": True, "b": False}
 
 
 def test_labels_without_their_columns_are_refused(tmp_path: Path) -> None:
     path = tmp_path / "labels.csv"
     path.write_bytes(b"name,colour\na,red\n")
-    with pytest.raises(ConfigError, match=r"needs columns session and anomaly \(or label\), has name, colour"):
+    with pytest.raises(
+        ConfigError, match=r"needs columns session and anomaly \(or label\), has name, colour"
+    ):
         read_labels(path)

@@ -34,7 +34,7 @@ from fluent_krone.explain.knowledge import (
     row_of_line,
     write_rows,
 )
-from fluent_krone.store import Store
+from fluent_krone.runtime.store import Store
 from fluent_krone.types import Alert
 
 REPOSITORY = Path(__file__).parents[2]
@@ -47,15 +47,41 @@ def path(tmp_path: Path) -> Path:
     return tmp_path / "krone.db.knowledge"
 
 
-def case(*, pattern: str = A, bundle_hash: str = "one", templates: str = "open going stuck", start: int = 1) -> Case:
+def case(
+    *,
+    pattern: str = A,
+    bundle_hash: str = "one",
+    templates: str = "open going stuck",
+    start: int = 1,
+) -> Case:
     texts = tuple(templates.split())
     return Case(
-        pattern, bundle_hash, ("Lift", "ride", None), texts, tuple(range(len(texts))), start, len(texts), 2, (), "stuck"
+        pattern,
+        bundle_hash,
+        ("Lift", "ride", None),
+        texts,
+        tuple(range(len(texts))),
+        start,
+        len(texts),
+        2,
+        (),
+        "stuck",
     )
 
 
 def answer(verdict: Said = "abnormal", **changes: Any) -> Answer:
-    said = Answer("abnormal", 0.9, "It got stuck.", "A worn rope.", "Look at the rope.", (2,), "model-1", 700, 80, 0.01)
+    said = Answer(
+        "abnormal",
+        0.9,
+        "It got stuck.",
+        "A worn rope.",
+        "Look at the rope.",
+        (2,),
+        "model-1",
+        700,
+        80,
+        0.01,
+    )
     return dataclasses.replace(said, verdict=verdict, **changes)
 
 
@@ -67,7 +93,12 @@ def alert(alert_id: str, pattern: str = A, **changes: Any) -> Alert:
         "session": ["ride 7", "x"],
         "entity": "Lift",
     }
-    record |= {"action": "ride", "status": None, "explanation": "It got stuck.", "lines": ["cabin 7 of Mrs Doe stuck"]}
+    record |= {
+        "action": "ride",
+        "status": None,
+        "explanation": "It got stuck.",
+        "lines": ["cabin 7 of Mrs Doe stuck"],
+    }
     return Alert(alert_id, "krone.app", int(NOW) * 10**9, record | changes)
 
 
@@ -138,7 +169,14 @@ def test_a_person_may_change_their_mind() -> None:
 )
 def test_a_mark_that_makes_no_sense_is_refused(changes: dict[str, Any], complaint: str) -> None:
     knowledge = Knowledge(None)
-    wanted: dict[str, Any] = {"pattern": A, "verdict": "normal", "note": "", "by": "ada", "until": None, "now_s": NOW}
+    wanted: dict[str, Any] = {
+        "pattern": A,
+        "verdict": "normal",
+        "note": "",
+        "by": "ada",
+        "until": None,
+        "now_s": NOW,
+    }
     with pytest.raises(ConfigError, match=complaint):
         knowledge.mark(**wanted | changes)
     assert knowledge.rows() == []
@@ -174,7 +212,9 @@ def test_an_answer_is_held_against_the_seq_of_a_new_bundle() -> None:
     assert learned and learned.bundle_hash == "two"
 
 
-@pytest.mark.parametrize("other", [case(bundle_hash="two", templates="open going jammed"), case(start=2)])
+@pytest.mark.parametrize(
+    "other", [case(bundle_hash="two", templates="open going jammed"), case(start=2)]
+)
 def test_an_answer_that_rests_on_other_steps_is_asked_anew(other: Case) -> None:
     knowledge = Knowledge(None)
     knowledge.learn(case(), answer(steps=(1, 2)), NOW)
@@ -182,7 +222,9 @@ def test_an_answer_that_rests_on_other_steps_is_asked_anew(other: Case) -> None:
     assert knowledge.recall(case())
 
 
-@pytest.mark.parametrize("bad", [{"steps": (0,)}, {"steps": ()}, {"summary": " "}, {"confidence": float("nan")}])
+@pytest.mark.parametrize(
+    "bad", [{"steps": (0,)}, {"steps": ()}, {"summary": " "}, {"confidence": float("nan")}]
+)
 def test_what_is_no_answer_is_never_kept(bad: dict[str, Any]) -> None:
     knowledge = Knowledge(None)
     with pytest.raises(NoAnswer):
@@ -216,7 +258,13 @@ def test_words_can_be_shown_and_stored_whatever_they_hold(tmp_path: Path) -> Non
 def test_an_alert_leads_to_its_pattern() -> None:
     knowledge = Knowledge(None)
     knowledge.alerted([alert("1"), alert("2", B), Alert("3", "krone", 0, {"alert_id": "3"})])
-    assert [knowledge.pattern_of(name) for name in ("1", "2", "3", A, "c" * 32)] == [A, B, None, A, None]
+    assert [knowledge.pattern_of(name) for name in ("1", "2", "3", A, "c" * 32)] == [
+        A,
+        B,
+        None,
+        A,
+        None,
+    ]
     [seen] = knowledge.seen(A)
     assert (seen.tag, seen.session, seen.about) == ("app", "ride 7, x", "Lift → ride")
     assert seen.at_ms == NOW * 1000
@@ -382,7 +430,9 @@ def test_a_damaged_file_is_set_aside_and_told(
     knowledge.mark(A, "normal", "", "ada", None, NOW)
     knowledge.close()
     [line] = caplog.messages
-    assert line.startswith(f"knowledge was set aside file={path}.unreadable reason=knowledge {path} can't be read: ")
+    assert line.startswith(
+        f"knowledge was set aside file={path}.unreadable reason=knowledge {path} can't be read: "
+    )
     assert path.with_name(path.name + ".unreadable").read_bytes() == damaged
 
 
@@ -391,7 +441,9 @@ def test_a_newer_version_is_refused_and_left_alone(path: Path) -> None:
     with sqlite3.connect(path) as db:
         db.execute(f"PRAGMA user_version = {VERSION + 1}")
     db.close()
-    with pytest.raises(ConfigError, match=f"has version {VERSION + 1}, this program reads {VERSION}: run the newer"):
+    with pytest.raises(
+        ConfigError, match=f"has version {VERSION + 1}, this program reads {VERSION}: run the newer"
+    ):
         Knowledge(path)
     with sqlite3.connect(path) as db:
         assert db.execute("SELECT count(*) FROM model").fetchone() == (300,)
@@ -433,7 +485,14 @@ PATTERNS = st.sampled_from([A, B])
 TIMES = st.integers(0, 3).map(lambda n: 1_795_338_000_000 + n)
 VERDICTS = st.sampled_from(["normal", "abnormal"])
 MARKS = st.builds(
-    Mark, PATTERNS, VERDICTS, st.sampled_from(["", "é"]), st.sampled_from("ab"), TIMES, st.none(), st.just("")
+    Mark,
+    PATTERNS,
+    VERDICTS,
+    st.sampled_from(["", "é"]),
+    st.sampled_from("ab"),
+    TIMES,
+    st.none(),
+    st.just(""),
 )
 STEPS = st.sampled_from([("stuck",), ("stuck\x1b\u202e", "lone \udc80")])
 LEARNED = st.builds(
@@ -456,7 +515,9 @@ def test_merging_hangs_on_no_order(first: list[Row], second: list[Row], third: l
     assert lines(both(both(first, second), third)) == lines(both(first, both(second, third)))
     once = merge(first).rows
     assert lines(both(once, once)) == lines(once)
-    assert [(row.pattern, row.who) for row in once] == sorted({(row.pattern, row.who) for row in first})
+    assert [(row.pattern, row.who) for row in once] == sorted(
+        {(row.pattern, row.who) for row in first}
+    )
 
 
 @given(ROWS, ROWS)
@@ -481,10 +542,15 @@ def test_a_persons_word_wins_whatever_models_say(rows: list[Row]) -> None:
 def test_disagreeing_persons_are_told(rows: list[Row]) -> None:
     outcome = merge(rows)
     said = {
-        pattern: {row.verdict for row in rows if isinstance(row, Mark) and row.pattern == pattern} for pattern in (A, B)
+        pattern: {row.verdict for row in rows if isinstance(row, Mark) and row.pattern == pattern}
+        for pattern in (A, B)
     }
-    assert [kept.pattern for kept, _ in outcome.conflicts] == [p for p in (A, B) if len(said[p]) == 2]
-    assert all(kept in outcome.rows and kept.verdict != other.verdict for kept, other in outcome.conflicts)
+    assert [kept.pattern for kept, _ in outcome.conflicts] == [
+        p for p in (A, B) if len(said[p]) == 2
+    ]
+    assert all(
+        kept in outcome.rows and kept.verdict != other.verdict for kept, other in outcome.conflicts
+    )
 
 
 @given(st.one_of(MARKS, LEARNED))
@@ -504,13 +570,25 @@ def test_what_is_exported_names_no_session(path: Path) -> None:
     assert not any(secret in text for secret in ("f" * 32, "ride 7", "Mrs Doe"))
     model, person = map(json.loads, text.splitlines())
     assert model["steps"] == ["stuck"]
-    wanted = {"pattern": A, "who": "person", "verdict": "normal", "note": "known fault", "by": "ada"}
-    wanted |= {"at": "2026-11-22T09:00:00.000Z", "until": "2026-11-23T09:00:00.000Z", "about": "Lift → ride"}
+    wanted = {
+        "pattern": A,
+        "who": "person",
+        "verdict": "normal",
+        "note": "known fault",
+        "by": "ada",
+    }
+    wanted |= {
+        "at": "2026-11-22T09:00:00.000Z",
+        "until": "2026-11-23T09:00:00.000Z",
+        "about": "Lift → ride",
+    }
     assert person == wanted
 
 
 PERSON = json.loads(line_of(Mark(A, "normal", "", "ada", 0, None, "")))
-MODEL = json.loads(line_of(Learned(A, "normal", 0.5, "s", "c", "", ("t",), "m", 1, 1, 0.0, 0, "one")))
+MODEL = json.loads(
+    line_of(Learned(A, "normal", 0.5, "s", "c", "", ("t",), "m", 1, 1, 0.0, 0, "one"))
+)
 
 
 @pytest.mark.parametrize(
@@ -538,7 +616,11 @@ MODEL = json.loads(line_of(Learned(A, "normal", 0.5, "s", "c", "", ("t",), "m", 
     ],
 )
 def test_a_bad_line_is_named_with_its_field(path: Path, line: Any, complaint: str) -> None:
-    text = line if isinstance(line, bytes) else (line if isinstance(line, str) else json.dumps(line)).encode()
+    text = (
+        line
+        if isinstance(line, bytes)
+        else (line if isinstance(line, str) else json.dumps(line)).encode()
+    )
     path.write_bytes(json.dumps(PERSON).encode() + b"\n\n" + text + b"\n")
     with pytest.raises(ConfigError) as caught:
         read_rows(path)

@@ -9,18 +9,38 @@ from pathlib import Path
 
 import pytest
 
+from fluent_krone.commands.knowledge import add_commands
 from fluent_krone.errors import KroneError
 from fluent_krone.explain import Answer, Case
-from fluent_krone.explain.commands import add_commands
 from fluent_krone.explain.knowledge import Knowledge, read_rows
 from fluent_krone.explain.ledger import Ledger
 from fluent_krone.types import Alert
 
 NOW = 1_795_338_000.0
 A, B, ALERT = "a" * 32, "b" * 32, "1" * 32
-CASE = Case(A, "one", ("Lift", "ride", None), ("open", "stuck"), (0, 1), 0, 2, 1, (), "It got stuck.")
-ANSWER = Answer("abnormal", 0.9, "It got stuck.", "A worn rope.", "Look at the rope.", (1,), "model-1", 700, 80, 0.01)
-RECORD = {"pattern": A, "tag": "app", "session": ["ride 7", "x"], "entity": "Lift", "action": "ride", "status": None}
+CASE = Case(
+    A, "one", ("Lift", "ride", None), ("open", "stuck"), (0, 1), 0, 2, 1, (), "It got stuck."
+)
+ANSWER = Answer(
+    "abnormal",
+    0.9,
+    "It got stuck.",
+    "A worn rope.",
+    "Look at the rope.",
+    (1,),
+    "model-1",
+    700,
+    80,
+    0.01,
+)
+RECORD = {
+    "pattern": A,
+    "tag": "app",
+    "session": ["ride 7", "x"],
+    "entity": "Lift",
+    "action": "ride",
+    "status": None,
+}
 
 
 @pytest.fixture
@@ -49,11 +69,31 @@ def knowledge_of(store: Path) -> Knowledge:
 def test_an_alert_is_marked_normal(store: Path, capsys: pytest.CaptureFixture[str]) -> None:
     service = knowledge_of(store)
     assert service.said(A, time.time()) is None
-    assert run("knowledge", "mark", ALERT, "normal", "--note", "rope test", "--by", "ada", "--store", store) == 0
-    mark = service.said(A, time.time() + 10**9)
-    assert mark and (mark.verdict, mark.note, mark.by, mark.until_ms) == ("normal", "rope test", "ada", None)
     assert (
-        capsys.readouterr().out == f"pattern {A} is normal by ada: its alerts are no longer sent (1 alert until now)\n"
+        run(
+            "knowledge",
+            "mark",
+            ALERT,
+            "normal",
+            "--note",
+            "rope test",
+            "--by",
+            "ada",
+            "--store",
+            store,
+        )
+        == 0
+    )
+    mark = service.said(A, time.time() + 10**9)
+    assert mark and (mark.verdict, mark.note, mark.by, mark.until_ms) == (
+        "normal",
+        "rope test",
+        "ada",
+        None,
+    )
+    assert (
+        capsys.readouterr().out
+        == f"pattern {A} is normal by ada: its alerts are no longer sent (1 alert until now)\n"
     )
     assert run("knowledge", "mark", A, "abnormal", "--by", "bob", "--store", store) == 0
     mark = service.said(A, time.time())
@@ -85,9 +125,16 @@ def test_marks_and_answers_are_taken_back(store: Path) -> None:
 
 
 def test_an_unknown_alert_is_told_and_not_marked(store: Path) -> None:
-    for command in (["mark", B, "normal"], ["mute", B, "--for", "1d"], ["show", B], ["unmark", B], ["forget", B]):
+    for command in (
+        ["mark", B, "normal"],
+        ["mute", B, "--for", "1d"],
+        ["show", B],
+        ["unmark", B],
+        ["forget", B],
+    ):
         with pytest.raises(
-            KroneError, match=f"{B} is no alert and no pattern known to .*keeps the last 100,000 alerts"
+            KroneError,
+            match=f"{B} is no alert and no pattern known to .*keeps the last 100,000 alerts",
         ):
             run("knowledge", *command, "--store", store)
     assert run("knowledge", "mark", "--pattern", B, "normal", "--store", store) == 0
@@ -116,12 +163,25 @@ def test_what_is_known_is_listed(store: Path, capsys: pytest.CaptureFixture[str]
     at = {line.split()[0]: number for number, line in enumerate(lines)}
     assert lines[at[B] + 1].startswith("    normal by ada until 20")
     assert lines[at[B] + 1].endswith(" UTC (as always)")
-    assert lines[at[A] :][:2] == [f"{A}  1 alert", "    abnormal by model-1, 90% sure: It got stuck."]
+    assert lines[at[A] :][:2] == [
+        f"{A}  1 alert",
+        "    abnormal by model-1, 90% sure: It got stuck.",
+    ]
     assert lines[-1] == "2 patterns, 1 of them marked by persons; 1 muted now"
     run("knowledge", "list", "--json", "--store", store)
-    entries = {entry["pattern"]: entry for entry in map(json.loads, capsys.readouterr().out.splitlines())}
-    assert (entries[B]["muted"], entries[B]["person"]["expired"], entries[B]["model"]) == (True, False, None)
-    assert (entries[A]["muted"], entries[A]["person"], entries[A]["model"]["steps"]) == (False, None, ["stuck"])
+    entries = {
+        entry["pattern"]: entry for entry in map(json.loads, capsys.readouterr().out.splitlines())
+    }
+    assert (entries[B]["muted"], entries[B]["person"]["expired"], entries[B]["model"]) == (
+        True,
+        False,
+        None,
+    )
+    assert (entries[A]["muted"], entries[A]["person"], entries[A]["model"]["steps"]) == (
+        False,
+        None,
+        ["stuck"],
+    )
 
 
 def test_all_of_one_pattern_is_shown(store: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -131,7 +191,8 @@ def test_all_of_one_pattern_is_shown(store: Path, capsys: pytest.CaptureFixture[
     assert run("knowledge", "show", ALERT, "--store", store) == 0
     assert capsys.readouterr().out.splitlines() == [
         f"pattern  {A}",
-        "person   normal by ada until 2026-11-22 09:01 UTC" + (" (expired)" if time.time() > NOW + 60 else ""),
+        "person   normal by ada until 2026-11-22 09:01 UTC"
+        + (" (expired)" if time.time() > NOW + 60 else ""),
         "         said 2026-11-22 09:00 UTC",
         "         rope test",
         "         Lift → ride",
@@ -165,13 +226,18 @@ def test_a_file_goes_out_into_git_and_comes_in_elsewhere(
     assert both.read_bytes() == theirs.read_bytes()
     elsewhere = tmp_path / "new" / "knowledge"
     assert run("knowledge", "import", both, "--knowledge", elsewhere) == 0
-    assert capsys.readouterr().out == f"2 rows read from {both}, 2 of them new or later than what was known\n"
+    assert (
+        capsys.readouterr().out
+        == f"2 rows read from {both}, 2 of them new or later than what was known\n"
+    )
     again = tmp_path / "again.jsonl"
     run("knowledge", "export", again, "--knowledge", elsewhere)
     assert again.read_bytes() == both.read_bytes()
     capsys.readouterr()
     run("knowledge", "import", ours, "--knowledge", elsewhere)  # older: it changes nothing
-    assert capsys.readouterr().out.startswith(disagreement + f"2 rows read from {ours}, 0 of them new")
+    assert capsys.readouterr().out.startswith(
+        disagreement + f"2 rows read from {ours}, 0 of them new"
+    )
     assert sorted(file.name for file in tmp_path.glob("*.jsonl*")) == [
         "again.jsonl",
         "both.jsonl",
@@ -207,11 +273,14 @@ def test_the_services_parameters_say_where_it_lies(
 
 
 @pytest.mark.parametrize(
-    "command", ["list", f"show {A}", f"mark {A} normal", f"mute {A} --for 1d", f"unmark {A}", "export x"]
+    "command",
+    ["list", f"show {A}", f"mark {A} normal", f"mute {A} --for 1d", f"unmark {A}", "export x"],
 )
 def test_no_command_but_import_begins_a_file(tmp_path: Path, command: str) -> None:
     missing = tmp_path / "typo"
-    with pytest.raises(KroneError, match=f"there is no knowledge at {missing}: a service with a store makes it"):
+    with pytest.raises(
+        KroneError, match=f"there is no knowledge at {missing}: a service with a store makes it"
+    ):
         run("knowledge", *command.split(), "--knowledge", missing)
     assert list(tmp_path.iterdir()) == []
 
@@ -224,7 +293,9 @@ def test_a_ledger_is_verified(tmp_path: Path, capsys: pytest.CaptureFixture[str]
     ledger.close()
     assert run("ledger", "verify", path) == 0
     out = capsys.readouterr().out
-    assert out.startswith(f"{path} holds together: 2 lines, 2026-11-22T09:00:00.000Z to 2026-11-22T09:00:01.000Z\n")
+    assert out.startswith(
+        f"{path} holds together: 2 lines, 2026-11-22T09:00:00.000Z to 2026-11-22T09:00:01.000Z\n"
+    )
     assert "\n1 request, 780 tokens, 0.010000 dollars\n" in out
     last = out.split()[-1]
     assert run("ledger", "verify", path, "--expect", last) == 0

@@ -14,13 +14,18 @@ import pytest
 from fluent_krone.explain.ledger import Ledger, LedgerError, verify
 
 NOW = 1_763_800_000.25
-BODY = {"model": "m", "messages": [{"role": "user", "content": 'a "text" with ünïcode \u2028 and </case>'}]}
+BODY = {
+    "model": "m",
+    "messages": [{"role": "user", "content": 'a "text" with ünïcode \u2028 and </case>'}],
+}
 
 
 def filled(path: Path, questions: int = 3) -> Path:
     ledger = Ledger(path)
     for number in range(questions):
-        entry = ledger.sent(BODY | {"number": number}, pattern=f"{number:032x}", model="m", now=NOW + number)
+        entry = ledger.sent(
+            BODY | {"number": number}, pattern=f"{number:032x}", model="m", now=NOW + number
+        )
         ledger.answered(entry, tokens=100, cost=0.001, outcome="answer", now=NOW + number + 0.5)
     ledger.close()
     return path
@@ -87,7 +92,11 @@ def test_a_removed_line_is_found(path: Path, gone: int) -> None:
 
 def test_moved_and_inserted_lines_are_found(path: Path) -> None:
     first, second, *rest = lines(path)
-    for forged in ([second, first, *rest], [first, first, second, *rest], [first, b"{}\n", second, *rest]):
+    for forged in (
+        [second, first, *rest],
+        [first, first, second, *rest],
+        [first, b"{}\n", second, *rest],
+    ):
         path.write_bytes(b"".join(forged))
         with pytest.raises(LedgerError, match=r"line [12] "):
             verify(path)
@@ -110,7 +119,9 @@ def test_lines_missing_at_the_end_are_found_with_a_hash_that_was_kept(path: Path
         verify(path, expect=kept)
 
 
-def test_a_line_cut_by_a_kill_stays_and_the_chain_goes_on(path: Path, caplog: pytest.LogCaptureFixture) -> None:
+def test_a_line_cut_by_a_kill_stays_and_the_chain_goes_on(
+    path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
     whole = path.read_bytes()
     torn = whole[:-30]
     path.write_bytes(torn)

@@ -13,7 +13,12 @@ Pattern = tuple[int, ...]
 
 
 def detector(automaton: Automaton = "off", **patterns: Iterable[Pattern]) -> LocalContext:
-    whole: Mapping[Level, Iterable[Pattern]] = {"status": [], "action": [], "entity": [], **patterns}  # type: ignore[dict-item]
+    whole: Mapping[Level, Iterable[Pattern]] = {
+        "status": [],
+        "action": [],
+        "entity": [],
+        **patterns,
+    }  # type: ignore[dict-item]
     return LocalContext(whole, automaton)
 
 
@@ -64,7 +69,9 @@ def test_the_automaton_leaves_the_status_level_alone() -> None:
         ((2, 1), 2.0, (1, 2)),
     ],
 )
-def test_score_is_the_edit_distance_to_the_nearest_pattern(pattern: Pattern, score: float, nearest: Pattern) -> None:
+def test_score_is_the_edit_distance_to_the_nearest_pattern(
+    pattern: Pattern, score: float, nearest: Pattern
+) -> None:
     assert detector(status=[(1, 2), (5, 5)]).score(seq("status", *pattern)) == (score, nearest)
 
 

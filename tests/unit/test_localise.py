@@ -38,7 +38,9 @@ TREE = Hierarchy(
         Leaf("scanner: kernel panic at <num>", "scanner", "run", "crashed"),
     ]
 )
-LOAD, DRIVE, ARRIVE, TOLL, RING, NOTE, HANDED, RADIO, WINDOW, FAILED, PANIC = range(len(TREE.rows) - 1)
+LOAD, DRIVE, ARRIVE, TOLL, RING, NOTE, HANDED, RADIO, WINDOW, FAILED, PANIC = range(
+    len(TREE.rows) - 1
+)
 TRIP, SERVED, NOTED = (DRIVE, ARRIVE), (RING, RING, HANDED), (RING, NOTE)
 
 
@@ -55,7 +57,9 @@ NORMAL: tuple[Keys, ...] = (
 
 
 @cache
-def rounds(normal: tuple[Keys, ...] = NORMAL, *, nested: bool = True, flags: bool = True) -> Cascade:
+def rounds(
+    normal: tuple[Keys, ...] = NORMAL, *, nested: bool = True, flags: bool = True
+) -> Cascade:
     """Judges rounds after twenty of each `normal` one; an unseen pattern and new counts are each enough.
 
     `flags`: whether the density, too, finds everything abnormal; if not, it finds nothing so.
@@ -73,7 +77,12 @@ def rounds(normal: tuple[Keys, ...] = NORMAL, *, nested: bool = True, flags: boo
         threshold=0.0 if flags else math.inf,
         band=(0.0, 0.0),
     )
-    return Cascade(TREE, patterns, detector, Clearing(patterns_clear=False, nested_clears=False, counts_flag=True))
+    return Cascade(
+        TREE,
+        patterns,
+        detector,
+        Clearing(patterns_clear=False, nested_clears=False, counts_flag=True),
+    )
 
 
 def judge(keys: Sequence[int], cascade: Cascade | None = None) -> Verdict:
@@ -116,7 +125,11 @@ def test_what_is_too_much_is_shared_by_the_events_that_have_no_counterpart() -> 
     scattered = (LOAD, RADIO, *TRIP, RADIO, *SERVED, FAILED, *TRIP)
     assert place(judge(scattered)) == (8, 9, 8)
     together = (LOAD, RADIO, RADIO, *TRIP, *SERVED, FAILED, *TRIP)
-    assert place(judge(together)) == (1, 3, 1)  # the Seq that holds most, not the one of the highest event
+    assert place(judge(together)) == (
+        1,
+        3,
+        1,
+    )  # the Seq that holds most, not the one of the highest event
 
 
 # -- words
@@ -134,7 +147,9 @@ def test_what_is_too_much_is_shared_by_the_events_that_have_no_counterpart() -> 
         ((WINDOW, RADIO), WINDOW),
     ],
 )
-def test_of_equally_odd_steps_the_one_that_speaks_of_failure_is_named(steps: tuple[int, int], named: int) -> None:
+def test_of_equally_odd_steps_the_one_that_speaks_of_failure_is_named(
+    steps: tuple[int, int], named: int
+) -> None:
     keys = (LOAD, steps[0], *TRIP, *SERVED, steps[1], *TRIP)
     event = keys.index(named)
     assert place(judge(keys)) == (event, event + 1, event)
@@ -195,16 +210,33 @@ def test_a_step_that_training_never_had_is_witness_enough() -> None:
 @pytest.mark.parametrize(
     ("keys", "expected"),
     [
-        ((LOAD, *TRIP, HANDED, RING, RING, ARRIVE, DRIVE), (6, 8, 6)),  # statuses before actions, though later
-        ((LOAD, DRIVE, DRIVE, ARRIVE, *SERVED, ARRIVE, DRIVE, DRIVE), (7, 10, 7)),  # of two the farther off
-        ((LOAD, *TRIP, HANDED, RING, RING, *TRIP), (3, 4, 3)),  # actions in an order that no door had
-        ((LOAD, *TRIP, RING, RING, NOTE, HANDED, *TRIP), (6, 7, 6)),  # two rings are one node of an action Seq …
-        ((LOAD, DRIVE, DRIVE, ARRIVE, *SERVED, *TRIP), (1, 4, 2)),  # … but two nodes of a status Seq
+        (
+            (LOAD, *TRIP, HANDED, RING, RING, ARRIVE, DRIVE),
+            (6, 8, 6),
+        ),  # statuses before actions, though later
+        (
+            (LOAD, DRIVE, DRIVE, ARRIVE, *SERVED, ARRIVE, DRIVE, DRIVE),
+            (7, 10, 7),
+        ),  # of two the farther off
+        (
+            (LOAD, *TRIP, HANDED, RING, RING, *TRIP),
+            (3, 4, 3),
+        ),  # actions in an order that no door had
+        (
+            (LOAD, *TRIP, RING, RING, NOTE, HANDED, *TRIP),
+            (6, 7, 6),
+        ),  # two rings are one node of an action Seq …
+        (
+            (LOAD, DRIVE, DRIVE, ARRIVE, *SERVED, *TRIP),
+            (1, 4, 2),
+        ),  # … but two nodes of a status Seq
         ((LOAD, *TRIP, *SERVED), (5, 6, 5)),  # the entity Seq falls short: its last event
         ((LOAD, *SERVED, *TRIP), (1, 3, 1)),  # no van before the door
     ],
 )
-def test_an_unseen_seq_is_odd_where_it_leaves_the_nearest_pattern(keys: Keys, expected: tuple[int, int, int]) -> None:
+def test_an_unseen_seq_is_odd_where_it_leaves_the_nearest_pattern(
+    keys: Keys, expected: tuple[int, int, int]
+) -> None:
     assert place(judge(keys, rounds(nested=False))) == expected
 
 
@@ -221,19 +253,29 @@ NOBODY_HOME = (*NORMAL, (LOAD, *TRIP, RING, RING))
 @pytest.mark.parametrize(
     ("keys", "expected"),
     [
-        ((LOAD, *TRIP, RING, HANDED, *TRIP), (4, 5, 4)),  # before the parcel is handed over, a ring is missing
+        (
+            (LOAD, *TRIP, RING, HANDED, *TRIP),
+            (4, 5, 4),
+        ),  # before the parcel is handed over, a ring is missing
         ((LOAD, *TRIP, RING, HANDED, DRIVE), (5, 6, 5)),  # but no normal round ends on its way
-        ((LOAD, *TRIP, RING), (3, 4, 3)),  # a round may end so, with a ring more: what is missing comes after all
+        (
+            (LOAD, *TRIP, RING),
+            (3, 4, 3),
+        ),  # a round may end so, with a ring more: what is missing comes after all
     ],
 )
-def test_a_missing_step_is_named_where_it_belongs(keys: Keys, expected: tuple[int, int, int]) -> None:
+def test_a_missing_step_is_named_where_it_belongs(
+    keys: Keys, expected: tuple[int, int, int]
+) -> None:
     assert are_known(keys, NOBODY_HOME)
     assert place(judge(keys, rounds(NOBODY_HOME, flags=False))) == expected
 
 
 def test_the_first_of_two_gaps_is_named() -> None:
     normal = (*NORMAL, doors(SERVED, SERVED))
-    keys = doors((RING, HANDED), (RING, HANDED))  # of two rings at a door, either may be the missing one
+    keys = doors(
+        (RING, HANDED), (RING, HANDED)
+    )  # of two rings at a door, either may be the missing one
     assert are_known(keys, normal)
     assert place(judge(keys, rounds(normal, flags=False))) in [(3, 4, 3), (4, 5, 4)]
 
@@ -242,12 +284,16 @@ def test_the_first_of_two_gaps_is_named() -> None:
 def test_a_gap_is_named_where_it_is_in_a_session_that_repeats_itself(visit: int) -> None:
     keys = doors(*[SERVED] * visit, (RING, HANDED), *[SERVED] * (9 - visit))
     verdict = judge(keys, rounds((doors(NOTED), doors(*[SERVED] * 10))))
-    at = len(doors(*[SERVED] * visit))  # where the next door's ring is: home is as far from here as any door
+    at = len(
+        doors(*[SERVED] * visit)
+    )  # where the next door's ring is: home is as far from here as any door
     assert verdict.event in (at, at + 1)
 
 
 @pytest.mark.parametrize(("visits", "expected"), [(50, (199, 200, 199)), (70, (350, 352, 351))])
-def test_beyond_three_hundred_events_a_gap_is_not_looked_for(visits: int, expected: tuple[int, int, int]) -> None:
+def test_beyond_three_hundred_events_a_gap_is_not_looked_for(
+    visits: int, expected: tuple[int, int, int]
+) -> None:
     """The 40th door is rung only once, before event 1 + 39·5 + 3; of 70 doors, event 351 is the last."""
     normal = (doors(NOTED), doors(*[SERVED] * visits))
     keys = doors(*[SERVED] * 39, (RING, HANDED), *[SERVED] * (visits - 40))
@@ -270,7 +316,10 @@ def test_of_normal_sessions_about_as_near_the_one_that_runs_most_alike_counts() 
     other, alike = doors(NOTED, SERVED), doors((RING, *SERVED), NOTED)
     verdict = judge((*doors(SERVED, NOTED), RADIO), rounds((other, alike)))
     assert verdict.evidence.nearest_keys == alike
-    assert (verdict.evidence.extra, verdict.evidence.missing) == ({"radio: channel <num> on": 1}, {"door: rang": 1})
+    assert (verdict.evidence.extra, verdict.evidence.missing) == (
+        {"radio: channel <num> on": 1},
+        {"door: rang": 1},
+    )
 
 
 def test_a_session_cut_short_points_to_its_end() -> None:

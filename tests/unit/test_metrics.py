@@ -13,14 +13,14 @@ from prometheus_client.parser import text_string_to_metric_families
 from serving import http_get
 from synthetic import GOING, NORMAL, OPEN, OPENED, STUCK, T0, S, ride
 
-from fluent_krone.alerts import AlertMaker
+from fluent_krone.alerts.records import AlertMaker
 from fluent_krone.config import Config
 from fluent_krone.detect.bundle import Bundle
-from fluent_krone.metrics import HISTOGRAMS, METRICS, Metrics, exposition, is_known
-from fluent_krone.service import Service
+from fluent_krone.runtime.metrics import HISTOGRAMS, METRICS, Metrics, exposition, is_known
+from fluent_krone.runtime.service import Service
 from fluent_krone.timing import Histogram
 from fluent_krone.transport.forward_codec import Chunk
-from fluent_krone.transport.forward_server import ServerStats
+from fluent_krone.transport.server import ServerStats
 from fluent_krone.types import Alert
 
 
@@ -35,7 +35,13 @@ def service_that_worked(bundle: Bundle) -> Service:
 
     async def scenario() -> Service:
         config = Config()
-        service = Service(bundle.engine(config), AlertMaker(bundle, config), Drain(), config, clock_ns=lambda: T0 + S)  # type: ignore[arg-type]
+        service = Service(
+            bundle.engine(config),
+            AlertMaker(bundle, config),
+            Drain(),
+            config,
+            clock_ns=lambda: T0 + S,
+        )  # type: ignore[arg-type]
         await service.start()
         records = [*ride("1", NORMAL[1]), *ride("2", (OPEN, OPENED, GOING, STUCK))]
         entries: list[Any] = [[(time_ns or 0) // S, record] for time_ns, record in records]
@@ -68,11 +74,15 @@ def test_names_are_prometheus_own(lift: Bundle) -> None:
             assert set(sample.labels) <= {"reason", "detector", "decided", "le"}
     records = families["fluent_krone_records"].samples[0].value
     assert records == service.stats()["records"] == 26
-    reasons = {s.labels["reason"]: s.value for s in families["fluent_krone_records_set_aside"].samples}
+    reasons = {
+        s.labels["reason"]: s.value for s in families["fluent_krone_records_set_aside"].samples
+    }
     assert reasons == {"not_a_map": 6, "no_message": 2}
-    assert [s.value for s in families["fluent_krone_commit_seconds"].samples if s.name.endswith("_count")] == [
-        service.stats()["commit_count"]
-    ]
+    assert [
+        s.value
+        for s in families["fluent_krone_commit_seconds"].samples
+        if s.name.endswith("_count")
+    ] == [service.stats()["commit_count"]]
 
 
 def test_a_counter_is_there_before_it_counts() -> None:
@@ -85,13 +95,17 @@ def test_metrics_are_named_once() -> None:
     assert len(names) == len(set(names))
 
 
-def answering(story: Callable[[Metrics, int], Any], troubles: Callable[[], list[str]] = list) -> None:
+def answering(
+    story: Callable[[Metrics, int], Any], troubles: Callable[[], list[str]] = list
+) -> None:
     """Tell a story to a running server and its port."""
 
     async def scenario() -> None:
         with socket.create_server(("127.0.0.1", 0)) as free:
             port = free.getsockname()[1]
-        metrics = Metrics("127.0.0.1", port, stats=lambda: {"records": 7}, histograms=dict, troubles=troubles)
+        metrics = Metrics(
+            "127.0.0.1", port, stats=lambda: {"records": 7}, histograms=dict, troubles=troubles
+        )
         task = asyncio.create_task(metrics.run())
         async with asyncio.timeout(30):
             while True:
@@ -155,7 +169,9 @@ def test_strange_clients_do_not_keep_others_from_asking() -> None:
     answering(story)
 
 
-def test_an_address_that_is_taken_is_told_and_does_not_stop_the_work(caplog: pytest.LogCaptureFixture) -> None:
+def test_an_address_that_is_taken_is_told_and_does_not_stop_the_work(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
     async def scenario(port: int) -> None:
         metrics = Metrics("127.0.0.1", port, stats=dict, histograms=dict, troubles=list)
         task = asyncio.create_task(metrics.run())

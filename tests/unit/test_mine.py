@@ -8,7 +8,7 @@ from collections.abc import Sequence
 import pytest
 
 from export.mine import MinedTemplates, mine
-from fluent_krone.core.templates import UNMATCHED, TemplateMatcher
+from fluent_krone.reading.templates import UNMATCHED, TemplateMatcher
 
 USERS = ("root", "alice", "bob", "backup", "deploy")
 
@@ -50,11 +50,15 @@ def test_words_that_differ_only_in_digits_are_one_template() -> None:
 
 
 def test_a_place_with_many_names_is_a_wildcard() -> None:
-    assert templates(*(f"session opened for user {user}" for user in USERS)) == {"session opened for user <*>"}
+    assert templates(*(f"session opened for user {user}" for user in USERS)) == {
+        "session opened for user <*>"
+    }
 
 
 def test_a_place_that_takes_names_in_one_template_takes_them_in_others() -> None:
-    mined = templates(*(f"login user={user}" for user in USERS), "logout user=root", "logout user=bob")
+    mined = templates(
+        *(f"login user={user}" for user in USERS), "logout user=root", "logout user=bob"
+    )
     assert mined == {"login user=<*>", "logout user=<*>"}
 
 
@@ -63,9 +67,19 @@ def test_a_place_that_takes_names_in_one_template_takes_them_in_others() -> None
     [
         ("service nginx started", "service nginx stopped"),
         ("shouldBlock ret:true", "shouldBlock ret:false"),
-        ("task moved from NEW to RUNNING", "task moved from RUNNING to DONE", "task moved from NEW to FAILED"),
-        tuple(f"worker thread {word} its job" for word in ("started", "stopped", "failed", "refused", "done", "lost")),
-        ("write failed: java.io.IOException: closed", "write failed: java.net.SocketException: closed"),
+        (
+            "task moved from NEW to RUNNING",
+            "task moved from RUNNING to DONE",
+            "task moved from NEW to FAILED",
+        ),
+        tuple(
+            f"worker thread {word} its job"
+            for word in ("started", "stopped", "failed", "refused", "done", "lost")
+        ),
+        (
+            "write failed: java.io.IOException: closed",
+            "write failed: java.net.SocketException: closed",
+        ),
     ],
 )
 def test_outcomes_tell_templates_apart(messages: tuple[str, ...]) -> None:
@@ -73,7 +87,11 @@ def test_outcomes_tell_templates_apart(messages: tuple[str, ...]) -> None:
 
 
 def test_lists_of_any_length_are_one_template() -> None:
-    lists = ("10.0.0.1:50010", "10.0.0.1:50010, 10.0.0.2:50010", "10.0.0.1:50010, 10.0.0.2:50010, 10.0.0.3:50010")
+    lists = (
+        "10.0.0.1:50010",
+        "10.0.0.1:50010, 10.0.0.2:50010",
+        "10.0.0.1:50010, 10.0.0.2:50010, 10.0.0.3:50010",
+    )
     assert templates(*(f"replicate to {hosts} now" for hosts in lists)) == {"replicate to <*> now"}
 
 
@@ -88,12 +106,17 @@ def test_values_of_several_words_and_variable_first_words() -> None:
 def test_an_unmarked_place_becomes_a_wildcard_only_with_many_words() -> None:
     names = ("alpha", "bravo", "carol", "delta", "erwin", "fanny")
     assert len(templates(*(f"removing {name} failed, will retry" for name in names[:5]))) == 5
-    assert templates(*(f"removing {name} failed, will retry" for name in names)) == {"removing <*> failed, will retry"}
+    assert templates(*(f"removing {name} failed, will retry" for name in names)) == {
+        "removing <*> failed, will retry"
+    }
 
 
 def test_a_component_prefix_stays_literal() -> None:
     messages = ("node1: read 5 bytes", "node2: read 6 bytes")
-    assert templates(*messages, keep_prefix=True) == {"node1: read <num> bytes", "node2: read <num> bytes"}
+    assert templates(*messages, keep_prefix=True) == {
+        "node1: read <num> bytes",
+        "node2: read <num> bytes",
+    }
     assert templates(*messages) == {"node<num>: read <num> bytes"}
 
 
@@ -123,7 +146,9 @@ def test_a_message_of_values_only_makes_no_template() -> None:
 
 def test_too_many_templates_are_merged_by_their_first_words_with_a_warning() -> None:
     letters = "abcdefghijklmnopqrstuvwxyz"
-    messages = [f"note by hand {a}{b}{b} {b}{a}{a} {a}" for a in letters for b in letters] + ["disk is full"]
+    messages = [f"note by hand {a}{b}{b} {b}{a}{a} {a}" for a in letters for b in letters] + [
+        "disk is full"
+    ]
     mined = mine(messages, max_templates=20)
     assert len(mined.templates) <= 20
     assert "disk is full" in mined.templates
@@ -145,9 +170,14 @@ def test_messages_that_no_encoding_can_carry_are_mined_all_the_same() -> None:
 
 
 def test_serving_finds_what_mining_found() -> None:
-    messages = [f"10.0.0.{i % 250}:50010 Served block blk_-{i * 7919} to /10.1.{i % 9}.{i % 200}" for i in range(300)]
+    messages = [
+        f"10.0.0.{i % 250}:50010 Served block blk_-{i * 7919} to /10.1.{i % 9}.{i % 200}"
+        for i in range(300)
+    ]
     messages += [
-        f"session {word} for user {user} by (uid={i})" for i, user in enumerate(USERS) for word in ("opened", "closed")
+        f"session {word} for user {user} by (uid={i})"
+        for i, user in enumerate(USERS)
+        for word in ("opened", "closed")
     ]
     mined = mine(messages)
     found = Counter(matched(mined, messages))

@@ -12,7 +12,11 @@ from pathlib import Path
 import pytest
 
 REPOSITORY = Path(__file__).parents[2]
-PLACES = {"fluent_krone": "fluent_krone", "export": "fluent_krone/export", "models": "fluent_krone/models"}
+PLACES = {
+    "fluent_krone": "fluent_krone",
+    "export": "fluent_krone/export",
+    "models": "fluent_krone/models",
+}
 
 
 @pytest.fixture(scope="module")
@@ -22,7 +26,9 @@ def installed(tmp_path_factory: pytest.TempPathFactory) -> Path:
         pytest.skip("setuptools is not installed")
     source, built = tmp_path_factory.mktemp("source"), tmp_path_factory.mktemp("built")
     for name in PLACES:
-        shutil.copytree(REPOSITORY / name, source / name, ignore=shutil.ignore_patterns("__pycache__"))
+        shutil.copytree(
+            REPOSITORY / name, source / name, ignore=shutil.ignore_patterns("__pycache__")
+        )
     for name in ("setup.py", "pyproject.toml", "README.md", "LICENSE"):
         shutil.copyfile(REPOSITORY / name, source / name)
     build = [sys.executable, "setup.py", "-q", "build", "--build-lib", str(built)]
@@ -39,10 +45,16 @@ def test_all_files_are_installed_inside_the_package(installed: Path) -> None:
         if path.is_file() and "__pycache__" not in path.parts
     }
     assert {
-        *("fluent_krone/page.html", "fluent_krone/py.typed", "fluent_krone/fluentd/out_krone.rb"),
+        *(
+            "fluent_krone/page/page.html",
+            "fluent_krone/py.typed",
+            "fluent_krone/fluentd/out_krone.rb",
+        ),
         *("fluent_krone/models/hdfs/manifest.json", "fluent_krone/export/cli.py"),
     } <= ours
-    assert {str(path.relative_to(installed)) for path in installed.rglob("*") if path.is_file()} == ours
+    assert {
+        str(path.relative_to(installed)) for path in installed.rglob("*") if path.is_file()
+    } == ours
 
 
 @pytest.mark.parametrize(
@@ -53,10 +65,14 @@ def test_all_files_are_installed_inside_the_package(installed: Path) -> None:
         (["plugin-dir"], "fluent_krone/fluentd\n"),
     ],
 )
-def test_what_was_installed_works(installed: Path, tmp_path: Path, arguments: list[str], answer: str) -> None:
+def test_what_was_installed_works(
+    installed: Path, tmp_path: Path, arguments: list[str], answer: str
+) -> None:
     command = [sys.executable, "-m", "fluent_krone", *arguments]
     environment = os.environ | {"PYTHONPATH": str(installed), "PYTHONDONTWRITEBYTECODE": "1"}
-    done = subprocess.run(command, cwd=tmp_path, env=environment, capture_output=True, text=True, timeout=60)
+    done = subprocess.run(
+        command, cwd=tmp_path, env=environment, capture_output=True, text=True, timeout=60
+    )
     assert (done.returncode, answer in done.stdout) == (0, True), done.stdout + done.stderr
     if arguments == ["plugin-dir"]:
         assert Path(done.stdout.strip()) == installed / "fluent_krone" / "fluentd"

@@ -17,19 +17,27 @@ from typing import Any
 
 import pytest
 
-from fluent_krone import page
 from fluent_krone.cli import main
 from fluent_krone.errors import ConfigError
-from fluent_krone.page import Summary, render, run, write_page
+from fluent_krone.page import render as page
+from fluent_krone.page.render import Summary, render, run, write_page
 
 
 def alert(number: int = 1, **fields: Any) -> dict[str, Any]:
     ended_at = f"2025-06-01T09:{number // 60:02}:{number % 60:02}.000Z"
-    return {"alert_id": f"{number:032x}", "kind": "sequence", "pattern": "p", "ended_at": ended_at, **fields}
+    return {
+        "alert_id": f"{number:032x}",
+        "kind": "sequence",
+        "pattern": "p",
+        "ended_at": ended_at,
+        **fields,
+    }
 
 
 def of(*lines: str | dict[str, Any]) -> tuple[Summary, str]:
-    return render(iter(line if isinstance(line, str) else json.dumps(line) for line in lines), "alerts.jsonl")
+    return render(
+        iter(line if isinstance(line, str) else json.dumps(line) for line in lines), "alerts.jsonl"
+    )
 
 
 class Reader(HTMLParser):
@@ -56,10 +64,15 @@ def data_of(html: str) -> list[dict[str, Any]]:
     """The alerts as the page's script puts them together again."""
     content = json.loads(Reader(html).scripts[0])
     shared = ("evidence", "explained", "seq", "steps")
-    return [{n: content["shared"][v] if n in shared else v for n, v in a.items()} for a in content["alerts"]]
+    return [
+        {n: content["shared"][v] if n in shared else v for n, v in a.items()}
+        for a in content["alerts"]
+    ]
 
 
-def test_the_demos_alerts_are_on_the_page_whole(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_the_demos_alerts_are_on_the_page_whole(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     lines, out = tmp_path / "alerts.jsonl", tmp_path / "page.html"
     assert main(["demo", "--json", "--sessions", "100", "--alerts", str(lines)]) == 0
     alerts = [json.loads(line) for line in lines.read_text(encoding="utf-8").splitlines()]
@@ -73,7 +86,9 @@ def test_the_demos_alerts_are_on_the_page_whole(tmp_path: Path, capsys: pytest.C
 
 def test_lines_as_fluentd_writes_them() -> None:
     text = json.dumps(alert())
-    summary, html = of(f"2025-06-01T09:00:00+00:00\tkrone.app\t{text}\n", json.dumps(alert(2, tag="a\tb")))
+    summary, html = of(
+        f"2025-06-01T09:00:00+00:00\tkrone.app\t{text}\n", json.dumps(alert(2, tag="a\tb"))
+    )
     assert (summary.alerts, summary.bad_lines) == (2, 0)
     assert alert() in data_of(html)
 
@@ -121,7 +136,9 @@ def test_of_a_huge_file_the_last_alerts_are_kept(monkeypatch: pytest.MonkeyPatch
     monkeypatch.setattr(page, "MOST_ALERTS", 3)
     summary, html = of(*map(alert, range(5)))
     assert str(summary) == "3 alerts of 1 pattern; 2 earlier left out"
-    assert [found["alert_id"] for found in data_of(html)] == [alert(i)["alert_id"] for i in (4, 3, 2)]
+    assert [found["alert_id"] for found in data_of(html)] == [
+        alert(i)["alert_id"] for i in (4, 3, 2)
+    ]
 
 
 def test_scores_that_are_no_numbers_are_readable() -> None:
@@ -130,7 +147,12 @@ def test_scores_that_are_no_numbers_are_readable() -> None:
 
 
 def test_what_alerts_have_alike_stands_once() -> None:
-    steps = {"rows": [["a", "b", "c", "a template that is rather long"]], "session": [0], "first": 0, "nearest": []}
+    steps = {
+        "rows": [["a", "b", "c", "a template that is rather long"]],
+        "session": [0],
+        "first": 0,
+        "nearest": [],
+    }
     _, html = of(*(alert(i, steps=steps) for i in range(100)))
     assert html.count("rather long") == 1
     assert all(found["steps"] == steps for found in data_of(html))
@@ -143,7 +165,13 @@ def test_no_alerts_are_told() -> None:
 
 
 def test_without_javascript_it_is_a_list() -> None:
-    fields = {"entity": "lift", "action": "move", "status": None, "tag": "app", "session": ["a", "b"]}
+    fields = {
+        "entity": "lift",
+        "action": "move",
+        "status": None,
+        "tag": "app",
+        "session": ["a", "b"],
+    }
     _, html = of(*(alert(i, explanation=f"told {i}", **fields) for i in range(300)))
     plain = html[html.index("<noscript>") : html.index("</noscript>")]
     assert plain.count("<li>") == 200
@@ -162,8 +190,14 @@ def test_nothing_of_an_alert_becomes_markup() -> None:
     fields: dict[str, Any] = dict.fromkeys(names, EVIL)
     _, html = of(alert(**fields, session=[EVIL], lines=[EVIL], steps={EVIL: EVIL}))
     _, harmless = of(alert())
-    tags = [(tag, attributes) for tag, attributes in Reader(html).tags if tag not in ("li", "b", "br")]
-    expected = [(tag, attributes) for tag, attributes in Reader(harmless).tags if tag not in ("li", "b", "br")]
+    tags = [
+        (tag, attributes) for tag, attributes in Reader(html).tags if tag not in ("li", "b", "br")
+    ]
+    expected = [
+        (tag, attributes)
+        for tag, attributes in Reader(harmless).tags
+        if tag not in ("li", "b", "br")
+    ]
     assert tags == expected
     assert data_of(html)[0]["lines"] == [EVIL]
     assert html.isascii() == harmless.isascii()
@@ -178,7 +212,11 @@ def test_the_name_of_the_file_is_no_markup(tmp_path: Path) -> None:
 
 def test_only_the_pages_own_script_and_style_may_run() -> None:
     _, html = of(alert())
-    [policy] = [a["content"] for tag, a in Reader(html).tags if a.get("http-equiv") == "Content-Security-Policy"]
+    [policy] = [
+        a["content"]
+        for tag, a in Reader(html).tags
+        if a.get("http-equiv") == "Content-Security-Policy"
+    ]
     assert policy is not None
     for tag in ("script", "style"):
         [text] = re.findall(f"<{tag}>(.*?)</{tag}>", html, re.DOTALL)
@@ -190,7 +228,9 @@ def test_only_the_pages_own_script_and_style_may_run() -> None:
 def test_nothing_is_loaded_and_no_text_is_parsed_as_html() -> None:
     _, html = of()
     assert not re.findall(r"https?:|//[a-z]|url\(|@import|\bsrc=", html)
-    assert not re.findall(r"innerHTML|outerHTML|insertAdjacent|document\.write|\beval\b|Function\(|srcdoc", html)
+    assert not re.findall(
+        r"innerHTML|outerHTML|insertAdjacent|document\.write|\beval\b|Function\(|srcdoc", html
+    )
 
 
 # -- files
@@ -225,7 +265,9 @@ def test_bytes_that_are_no_utf8_are_shown_as_such(tmp_path: Path) -> None:
 
 def colours(theme: int) -> dict[str, tuple[float, float, float]]:
     """The variables of the light (0) or dark (1) theme."""
-    style = re.findall(r":root \{(.*?)\}", page._TEMPLATE.read_text(encoding="utf-8"), re.DOTALL)[theme]
+    style = re.findall(r":root \{(.*?)\}", page._TEMPLATE.read_text(encoding="utf-8"), re.DOTALL)[
+        theme
+    ]
     found = {}
     for name, digits in re.findall(r"--([a-z]+): #([0-9a-f]{3,6});", style):
         digits = digits if len(digits) == 6 else "".join(2 * digit for digit in digits)
@@ -233,7 +275,9 @@ def colours(theme: int) -> dict[str, tuple[float, float, float]]:
     for hue in range(0, 360, 10):
         for name in ("band", "plain"):
             [(saturation, light)] = re.findall(rf"--{name}: (\d+)% (\d+)%;", style)
-            found[f"{name} {hue}"] = colorsys.hls_to_rgb(hue / 360, int(light) / 100, int(saturation) / 100)
+            found[f"{name} {hue}"] = colorsys.hls_to_rgb(
+                hue / 360, int(light) / 100, int(saturation) / 100
+            )
     return found  # type: ignore[return-value]
 
 
@@ -247,8 +291,14 @@ def test_every_text_stands_out_from_what_is_behind_it(theme: int) -> None:
     """WCAG 2: contrast of 4.5 at least."""
     known = colours(theme)
     bands = [name for name in known if name.startswith(("band", "plain"))]
-    grounds = {name: ["bg", "card", "hover", "chosen", "odd"] for name in ("text", "soft", "status", "bad", "missing")}
-    grounds |= {"entity": ["bg", "card", "hover", "chosen"], "action": ["bg", "card", "hover", "chosen"]}
+    grounds = {
+        name: ["bg", "card", "hover", "chosen", "odd"]
+        for name in ("text", "soft", "status", "bad", "missing")
+    }
+    grounds |= {
+        "entity": ["bg", "card", "hover", "chosen"],
+        "action": ["bg", "card", "hover", "chosen"],
+    }
     grounds["text"] = grounds["text"] + bands
     grounds["soft"] = grounds["soft"] + bands
     for text, behind in grounds.items():

@@ -9,10 +9,10 @@ from typing import Any
 
 import pytest
 
-from fluent_krone.alerts import AlertMaker
+from fluent_krone.alerts.records import AlertMaker
 from fluent_krone.config import Config
-from fluent_krone.core.records import as_fields, parse_time, python_regex
 from fluent_krone.detect.bundle import load_bundle
+from fluent_krone.reading.records import as_fields, parse_time, python_regex
 
 REPOSITORY = Path(__file__).parents[2]
 
@@ -38,7 +38,9 @@ def fits(shown: Any, real: Any) -> bool:
 
 
 def test_the_alert_that_readme_shows_is_the_one_that_comes_out() -> None:
-    blocks = re.findall(r"^```\w*\n(.*?)^```$", (REPOSITORY / "README.md").read_text(encoding="utf-8"), re.M | re.S)
+    blocks = re.findall(
+        r"^```\w*\n(.*?)^```$", (REPOSITORY / "README.md").read_text(encoding="utf-8"), re.M | re.S
+    )
     match, lines, alert = blocks[:3]
     example = (REPOSITORY / "fluent.conf.example").read_text(encoding="utf-8")
     [expression] = re.findall(r"^ +expression /(.*)/$", example, re.M)
@@ -48,7 +50,11 @@ def test_the_alert_that_readme_shows_is_the_one_that_comes_out() -> None:
     bundle, config = load_bundle(bundle_name), Config()
     engine, maker = bundle.engine(config), AlertMaker(bundle, config)
     parsed = [re.match(python_regex(expression), line) for line in lines.splitlines()]
-    events = [(parse_time(found["time"], time_format), as_fields(found.groupdict())) for found in parsed if found]
+    events = [
+        (parse_time(found["time"], time_format), as_fields(found.groupdict()))
+        for found in parsed
+        if found
+    ]
     assert len(events) == len(parsed)
     alerts = [maker.make(finding) for finding in engine.feed("app.hdfs", events, events[-1][0])]
 
@@ -56,10 +62,14 @@ def test_the_alert_that_readme_shows_is_the_one_that_comes_out() -> None:
     [real] = [alert for alert in alerts if alert.record["kind"] == "sequence"]
     shown = json.loads(alert)
     assert real.tag == "krone.app.hdfs"
-    assert {k: real.record[k] for k in shown if k != "…" and not fits(shown[k], real.record[k])} == {}
+    assert {
+        k: real.record[k] for k in shown if k != "…" and not fits(shown[k], real.record[k])
+    } == {}
 
 
 def test_each_end_to_end_test_is_listed_with_its_peers() -> None:
     folder = REPOSITORY / "tests" / "e2e"
-    listed = re.findall(r"^\| `(test_\w+\.py)` \|", (folder / "README.md").read_text(encoding="utf-8"), re.M)
+    listed = re.findall(
+        r"^\| `(test_\w+\.py)` \|", (folder / "README.md").read_text(encoding="utf-8"), re.M
+    )
     assert sorted(listed) == sorted(path.name for path in folder.glob("test_*.py"))

@@ -10,8 +10,14 @@ from typing import Any, get_args
 
 import pytest
 
-from fluent_krone.core.records import InputSettings, RecordReader, as_bytes, field_getter, parse_time
 from fluent_krone.errors import ConfigError, RecordError, SetAside
+from fluent_krone.reading.records import (
+    InputSettings,
+    RecordReader,
+    as_bytes,
+    field_getter,
+    parse_time,
+)
 
 
 def reader(*session_key: str, **options: Any) -> RecordReader:
@@ -56,7 +62,8 @@ def test_a_record_without_session_key(key: Any) -> None:
 
 
 @pytest.mark.parametrize(
-    ("value", "text"), [(b"a", b"a"), ("\u00fc", b"\xc3\xbc"), (7, b"7"), (1.5, b"1.5"), ("\udcff", b"\xff")]
+    ("value", "text"),
+    [(b"a", b"a"), ("\u00fc", b"\xc3\xbc"), (7, b"7"), (1.5, b"1.5"), ("\udcff", b"\xff")],
 )
 def test_values_become_bytes(value: Any, text: bytes) -> None:
     assert as_bytes(value) == text
@@ -68,7 +75,10 @@ def test_half_a_character_becomes_a_question_mark() -> None:
 
 
 def test_invalid_utf8_passes_through() -> None:
-    assert reader().read(b"app", {b"message": b"\xff\xfe x", b"id": b"\x80"}) == (b"\xff\xfe x", [(b"\x80",)])
+    assert reader().read(b"app", {b"message": b"\xff\xfe x", b"id": b"\x80"}) == (
+        b"\xff\xfe x",
+        [(b"\x80",)],
+    )
 
 
 def test_a_long_message_is_cut_and_counted() -> None:
@@ -84,7 +94,13 @@ def test_space_around_a_message_is_no_part_of_it() -> None:
 def test_the_component_stands_before_the_message() -> None:
     with_component = reader(component_field="logger")
     record = {b"message": b"x", b"id": b"1"}
-    for component, text in ((b"disk", b"disk: x"), (b"disk: ", b"disk: x"), (b"", b"x"), (None, b"x"), ([1], b"x")):
+    for component, text in (
+        (b"disk", b"disk: x"),
+        (b"disk: ", b"disk: x"),
+        (b"", b"x"),
+        (None, b"x"),
+        ([1], b"x"),
+    ):
         assert with_component.read(b"app", record | {b"logger": component})[0] == text
     assert with_component.read(b"app", record)[0] == b"x"
 
@@ -116,7 +132,10 @@ def test_several_matches_are_several_keys_each_once() -> None:
 
 
 def test_a_group_is_the_key() -> None:
-    assert reader("/job=(\\w+)/").read(b"app", {b"message": b"job=a job=b"})[1] == [(b"a",), (b"b",)]
+    assert reader("/job=(\\w+)/").read(b"app", {b"message": b"job=a job=b"})[1] == [
+        (b"a",),
+        (b"b",),
+    ]
     assert reader("/job=(?<job>\\w+)/").read(b"app", {b"message": b"job=a"})[1] == [(b"a",)]
 
 
@@ -167,7 +186,9 @@ def test_settings_that_can_not_work_are_refused(settings: dict[str, Any], compla
 
 # -- lines with a header
 
-HADOOP = r"(?<date>\d{6}) (?<time>\d{6}) (?<pid>\d+) (?<level>\w+) (?<component>[^:]+): (?<message>.*)"
+HADOOP = (
+    r"(?<date>\d{6}) (?<time>\d{6}) (?<pid>\d+) (?<level>\w+) (?<component>[^:]+): (?<message>.*)"
+)
 LINE = b"081109 203530 143 INFO dfs.DataNode: Served blk_7"
 
 
@@ -214,7 +235,19 @@ def test_times(value: Any, time_ns: int) -> None:
 
 
 @pytest.mark.parametrize(
-    "value", [None, b"", b"soon", float("nan"), float("inf"), True, [1], {b"s": 1}, b"1" * 5000, b"2023-13-01"]
+    "value",
+    [
+        None,
+        b"",
+        b"soon",
+        float("nan"),
+        float("inf"),
+        True,
+        [1],
+        {b"s": 1},
+        b"1" * 5000,
+        b"2023-13-01",
+    ],
 )
 def test_times_that_are_none(value: Any) -> None:
     with pytest.raises(RecordError) as failure:
@@ -232,7 +265,9 @@ def test_a_time_without_offset_is_utc_wherever_we_are(monkeypatch: pytest.Monkey
         time.tzset()
 
 
-@pytest.mark.parametrize("form", ["%y%m%d %H%M%S", "%Y-%m-%dT%H:%M:%S.%f%z", "%d/%b/%Y:%H:%M:%S %z"])
+@pytest.mark.parametrize(
+    "form", ["%y%m%d %H%M%S", "%Y-%m-%dT%H:%M:%S.%f%z", "%d/%b/%Y:%H:%M:%S %z"]
+)
 def test_usual_time_formats_are_taken(form: str) -> None:
     InputSettings(session_key=("id",), time_format=form)
 

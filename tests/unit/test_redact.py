@@ -133,7 +133,19 @@ def test_an_operators_expression_is_idempotent_too(text: str) -> None:
     assert also(once) == once
 
 
-HOSTILE = ["a", "password=", 'password="', "a@", "a:", "://", "-----BEGIN A-----", "1.", "-", "--password ", "eyJaaaaa"]
+HOSTILE = [
+    "a",
+    "password=",
+    'password="',
+    "a@",
+    "a:",
+    "://",
+    "-----BEGIN A-----",
+    "1.",
+    "-",
+    "--password ",
+    "eyJaaaaa",
+]
 HOSTILE += [
     '"\\',
     "password=<num>",
@@ -157,7 +169,10 @@ def test_long_hostile_texts_are_masked_in_linear_time(piece: str) -> None:
 
 def test_an_operators_expressions() -> None:
     also = redactor(["/order [0-9]+/", r"/a\/b/"])
-    assert also("order 17 of a/b for bob, password=x") == "<redacted> of <redacted> for bob, password=<secret>"
+    assert (
+        also("order 17 of a/b for bob, password=x")
+        == "<redacted> of <redacted> for bob, password=<secret>"
+    )
 
 
 def test_what_an_operators_expression_did_not_see_does_not_leave() -> None:
@@ -175,7 +190,9 @@ def test_a_broken_expression_is_the_operators_to_mend(broken: str) -> None:
 
 
 def test_what_can_not_be_seen_goes() -> None:
-    assert plain("pass\u200bword\u202e=\ufeffx\x00\x1b[31m\U000e0041\ud800\ufe0f") == "password=x[31m"
+    assert (
+        plain("pass\u200bword\u202e=\ufeffx\x00\x1b[31m\U000e0041\ud800\ufe0f") == "password=x[31m"
+    )
     assert plain("two\nlines\tand\u2028more") == "two lines and more"
     assert plain("Grüße, 你好, 𝒳, é") == "Grüße, 你好, 𝒳, é"
 

@@ -31,7 +31,9 @@ def table(path: Path) -> list[dict[str, str]]:
 def leaves(data: Path) -> tuple[list[Leaf], dict[str, int]]:
     """The authors' tree, and their event id → log key."""
     rows = table(data / "reference_tree.csv")
-    tree = [Leaf(row["log_template"], row["entity_1"], row["action_1"], row["status"]) for row in rows]
+    tree = [
+        Leaf(row["log_template"], row["entity_1"], row["action_1"], row["status"]) for row in rows
+    ]
     return tree, {row["event_id"]: i for i, row in enumerate(rows)}
 
 
@@ -50,11 +52,15 @@ def split(data: Path) -> Split:
     tree, keys = leaves(data)
     sessions = pandas.read_csv(data / "sequences.csv")
     events = [ast.literal_eval(text) for text in sessions.EventSequence]
-    sessions["log_keys"] = [tuple(keys.get(str(event), len(tree)) for event in seq) for seq in events]
+    sessions["log_keys"] = [
+        tuple(keys.get(str(event), len(tree)) for event in seq) for seq in events
+    ]
     normals = sessions[sessions.Label == 0]
     train = normals.sample(n=16_000, random_state=0)
     test = sessions.drop(train.index)
-    return Split(tree, list(train.log_keys), list(test.log_keys), [bool(label) for label in test.Label])
+    return Split(
+        tree, list(train.log_keys), list(test.log_keys), [bool(label) for label in test.Label]
+    )
 
 
 @dataclass(frozen=True)
@@ -75,7 +81,11 @@ def judged(data: Path, none_actions: NoneActions, automaton: Automaton) -> Run:
             patterns[seq.level].add(seq.pattern)
     detector = LocalContext(patterns, automaton)
     cascade = Cascade(hierarchy, detector)
-    return Run(hierarchy, detector, [cascade.at_end(cascade.tracker.replay(keys), keys) for keys in sessions.test])
+    return Run(
+        hierarchy,
+        detector,
+        [cascade.at_end(cascade.tracker.replay(keys), keys) for keys in sessions.test],
+    )
 
 
 def test_node_names_are_the_authors(shared_data: Path) -> None:
@@ -117,11 +127,17 @@ def test_decomposition_is_the_authors(shared_data: Path) -> None:
     ],
 )
 def test_verdicts_are_the_published_ones(
-    shared_data: Path, name: str, none_actions: NoneActions, automaton: Automaton, figures: dict[str, int]
+    shared_data: Path,
+    name: str,
+    none_actions: NoneActions,
+    automaton: Automaton,
+    figures: dict[str, int],
 ) -> None:
     data = shared_data / f"krone_{name}"
     tally: Counter[str] = Counter()
-    for verdict, abnormal in zip(judged(data, none_actions, automaton).verdicts, split(data).abnormal, strict=True):
+    for verdict, abnormal in zip(
+        judged(data, none_actions, automaton).verdicts, split(data).abnormal, strict=True
+    ):
         flagged = verdict is not None
         tally[("t" if flagged == abnormal else "f") + ("p" if flagged else "n")] += 1
     assert tally == figures
@@ -133,14 +149,25 @@ def test_verdicts_are_the_published_ones(
 class Naive:
     """The paper's words read aloud: names for nodes, three passes over a session, no state."""
 
-    def __init__(self, rows: list[Leaf], none_actions: str, automaton: str, training: list[Session]) -> None:
-        self.nodes = [self.node(i, row, none_actions) for i, row in enumerate([*rows, Leaf("", "?", "?", "?")])]
+    def __init__(
+        self, rows: list[Leaf], none_actions: str, automaton: str, training: list[Session]
+    ) -> None:
+        self.nodes = [
+            self.node(i, row, none_actions)
+            for i, row in enumerate([*rows, Leaf("", "?", "?", "?")])
+        ]
         self.automaton = automaton
-        self.seen: dict[str, set[tuple[Any, ...]]] = {"status": set(), "action": set(), "entity": set()}
+        self.seen: dict[str, set[tuple[Any, ...]]] = {
+            "status": set(),
+            "action": set(),
+            "entity": set(),
+        }
         for keys in set(training):
             for level, pattern in self.seqs(keys):
                 self.seen[level].add(pattern)
-        self.pairs = {level: {pair for p in self.seen[level] for pair in pairwise(p)} for level in self.seen}
+        self.pairs = {
+            level: {pair for p in self.seen[level] for pair in pairwise(p)} for level in self.seen
+        }
 
     @staticmethod
     def node(i: int, row: Leaf, none_actions: str) -> tuple[Any, Any, Any]:
@@ -172,7 +199,9 @@ class Naive:
 
     def level(self, keys: Sequence[int]) -> str | None:
         """Bottom-up with early exit: the first level that has an abnormal Seq."""
-        abnormal = {level for level, pattern in self.seqs(keys) if not self.is_normal(level, pattern)}
+        abnormal = {
+            level for level, pattern in self.seqs(keys) if not self.is_normal(level, pattern)
+        }
         return next((level for level in ("status", "action", "entity") if level in abnormal), None)
 
 
@@ -215,5 +244,7 @@ def test_the_score_is_that_of_the_most_abnormal_seq_of_its_level(shared_data: Pa
     for keys, verdict in zip(split(data).test, run.verdicts, strict=True):
         if verdict is not None:
             of_level = [seq for seq in run.hierarchy.decompose(keys) if seq.level == verdict.level]
-            scores = [run.detector.score(seq)[0] for seq in of_level if not run.detector.is_normal(seq)]
+            scores = [
+                run.detector.score(seq)[0] for seq in of_level if not run.detector.is_normal(seq)
+            ]
             assert verdict.score == max(scores) > verdict.threshold

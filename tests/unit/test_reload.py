@@ -12,7 +12,7 @@ from synthetic import ROWS, write_lift_bundle
 
 from fluent_krone.detect.bundle import Bundle, bundle_files, load_bundle
 from fluent_krone.errors import ConfigError
-from fluent_krone.reload import BundleWatch
+from fluent_krone.runtime.reload import BundleWatch
 
 
 class Taken:
@@ -29,7 +29,10 @@ class Taken:
 
 
 def watch(
-    bundle_dir: Path, story: Callable[[BundleWatch], Awaitable[None]], taken: Taken, interval_s: float = 0.001
+    bundle_dir: Path,
+    story: Callable[[BundleWatch], Awaitable[None]],
+    taken: Taken,
+    interval_s: float = 0.001,
 ) -> None:
     async def whole() -> None:
         watching = BundleWatch(str(bundle_dir), load_bundle(str(bundle_dir)), taken, interval_s)
@@ -111,7 +114,9 @@ def test_a_broken_bundle_is_told_and_a_mended_one_taken_up(
             case "gone":
                 (bundle_dir / "manifest.json").unlink()
             case "other tree":
-                write_lift_bundle(bundle_dir, rows=[(*ROWS[0][:3], "other", "hand"), *ROWS[1:]], golden=())
+                write_lift_bundle(
+                    bundle_dir, rows=[(*ROWS[0][:3], "other", "hand"), *ROWS[1:]], golden=()
+                )
                 (bundle_dir / "golden.jsonl").write_text("{}\n")
         await until(lambda: "new bundle can't be used, the old one goes on" in caplog.text)
         assert taken.bundles == []
@@ -122,7 +127,9 @@ def test_a_broken_bundle_is_told_and_a_mended_one_taken_up(
     assert [bundle.name for bundle in taken.bundles] == ["new"]
 
 
-def test_a_bundle_that_our_parameters_do_not_fit_is_told(bundle_dir: Path, caplog: pytest.LogCaptureFixture) -> None:
+def test_a_bundle_that_our_parameters_do_not_fit_is_told(
+    bundle_dir: Path, caplog: pytest.LogCaptureFixture
+) -> None:
     async def story(watching: BundleWatch) -> None:
         rewrite(bundle_dir)
         await until(lambda: "the old one goes on" in caplog.text)

@@ -11,9 +11,9 @@ from typing import Any
 import pytest
 from synthetic import GOING, MESSAGES, NORMAL, OPEN, OPENED, STUCK
 
+from fluent_krone.commands.replay import Outcome, describe, replay, summary, write_alert
 from fluent_krone.config import Config
 from fluent_krone.detect.bundle import Bundle
-from fluent_krone.replay import Outcome, describe, replay, summary, write_alert
 from fluent_krone.types import Alert
 
 BAD = (OPEN, OPENED, GOING, STUCK)
@@ -25,14 +25,25 @@ def write_log(path: Path, rides: Sequence[tuple[str, Sequence[int]]], first: int
     with path.open("w") as file:
         for name, keys in rides:
             for key in keys:
-                print(json.dumps({"time": 1_700_000_000 + at, "ride": name, "message": MESSAGES[key]}), file=file)
+                print(
+                    json.dumps(
+                        {"time": 1_700_000_000 + at, "ride": name, "message": MESSAGES[key]}
+                    ),
+                    file=file,
+                )
                 at += 1
     return path
 
 
 @pytest.fixture
 def outcome(lift: Bundle, tmp_path: Path) -> tuple[Outcome, list[Alert]]:
-    rides = [("trained", NORMAL[0]), ("good", NORMAL[1]), ("missed", NORMAL[2]), ("bad", BAD), ("wrong", BAD)]
+    rides = [
+        ("trained", NORMAL[0]),
+        ("good", NORMAL[1]),
+        ("missed", NORMAL[2]),
+        ("bad", BAD),
+        ("wrong", BAD),
+    ]
     alerts: list[Alert] = []
     path = write_log(tmp_path / "log.jsonl", rides)
     return replay(lift, Config(), path, tag="app", on_alert=alerts.append), alerts
@@ -80,9 +91,16 @@ def test_figures_are_for_sessions_that_the_bundle_was_not_fitted_on(
     assert (kept["left_out"], kept["tn"]) == (0, 2)
 
 
-def test_sessions_without_a_label_are_told(outcome: tuple[Outcome, list[Alert]], lift: Bundle) -> None:
+def test_sessions_without_a_label_are_told(
+    outcome: tuple[Outcome, list[Alert]], lift: Bundle
+) -> None:
     figures = summary(outcome[0], lift, {"good": False}, keep_fitted=False)
-    assert (figures["unlabelled"], figures["tn"], figures["precision"], figures["f1"]) == (4, 1, None, None)
+    assert (figures["unlabelled"], figures["tn"], figures["precision"], figures["f1"]) == (
+        4,
+        1,
+        None,
+        None,
+    )
 
 
 def test_a_session_counts_once_however_many_instances_it_has(lift: Bundle, tmp_path: Path) -> None:
@@ -95,7 +113,11 @@ def test_what_was_set_aside_is_told(lift: Bundle, tmp_path: Path) -> None:
     path = tmp_path / "log.jsonl"
     path.write_text('{"ride": "a"}\n{"message": "x"}\nnonsense\n')
     figures = summary(replay(lift, Config(), path), lift, None, keep_fitted=False)
-    assert (figures["set_aside_no_message"], figures["set_aside_no_session_key"], figures["sessions"]) == (2, 1, 0)
+    assert (
+        figures["set_aside_no_message"],
+        figures["set_aside_no_session_key"],
+        figures["sessions"],
+    ) == (2, 1, 0)
     assert "set aside: 2 × no_message, 1 × no_session_key" in describe(figures, lift)
 
 
@@ -137,4 +159,6 @@ def test_alerts_are_lines_of_json(outcome: tuple[Outcome, list[Alert]]) -> None:
     file = io.StringIO()
     for alert in outcome[1]:
         write_alert(file)(alert)
-    assert [json.loads(line)["alert_id"] for line in file.getvalue().splitlines()] == [a.alert_id for a in outcome[1]]
+    assert [json.loads(line)["alert_id"] for line in file.getvalue().splitlines()] == [
+        a.alert_id for a in outcome[1]
+    ]

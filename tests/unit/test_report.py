@@ -21,10 +21,10 @@ from export.calibrate import Calibration, calibrate
 from export.report import Judge, ReportInput, describe, fit_judge, make_report, render_html, to_json
 from export.sequences import TrainingSession
 from fluent_krone.core.hierarchy import Hierarchy, Leaf
-from fluent_krone.core.records import InputSettings
 from fluent_krone.core.sessions import SessionSettings
 from fluent_krone.detect.bundle import key_hash
 from fluent_krone.detect.nested_aware import nested_counts
+from fluent_krone.reading.records import InputSettings
 
 S = 10**9
 T0 = 1_700_000_000 * S  # 2023-11-14T22:13:20Z
@@ -57,13 +57,18 @@ def rides(size: int, seed: int = 0) -> list[TrainingSession]:
     """Normal rides, one a minute: between the doors the lift moves one to six times."""
     draw = random.Random(seed)
     return [
-        TrainingSession((b"ride %d" % i,), T0 + i * 60 * S, (OPEN, *(GO, ARRIVE) * draw.randint(1, 6), CLOSE))
+        TrainingSession(
+            (b"ride %d" % i,), T0 + i * 60 * S, (OPEN, *(GO, ARRIVE) * draw.randint(1, 6), CLOSE)
+        )
         for i in range(size)
     ]
 
 
 def stuck(size: int) -> list[TrainingSession]:
-    return [TrainingSession((b"stuck %d" % i,), T0 + i * 7 * S, (OPEN, GO, STUCK, *[BELL] * i)) for i in range(size)]
+    return [
+        TrainingSession((b"stuck %d" % i,), T0 + i * 7 * S, (OPEN, GO, STUCK, *[BELL] * i))
+        for i in range(size)
+    ]
 
 
 def labels_of(*groups: tuple[Sequence[TrainingSession], bool]) -> dict[str, bool]:
@@ -75,7 +80,9 @@ def longest(sessions: Sequence[tuple[int, ...]]) -> Judge:
     most = max(map(len, sessions))
 
     def judge(judged: Sequence[tuple[int, ...]]) -> tuple[Any, Any]:
-        scores = np.array([len(s) + (50 if s and s[-1] != CLOSE else 0) for s in judged], np.float64)
+        scores = np.array(
+            [len(s) + (50 if s and s[-1] != CLOSE else 0) for s in judged], np.float64
+        )
         return scores, scores > most
 
     return Judge(judge, float(most), (most - 1.0, most + 1.0))
@@ -104,10 +111,21 @@ def labelled() -> dict[str, Any]:
 
 
 def alert(session: str, **fields: Any) -> dict[str, Any]:
-    record = {"kind": "sequence", "session": [session], "entity": "lift", "action": "move", "status": "stuck"}
+    record = {
+        "kind": "sequence",
+        "session": [session],
+        "entity": "lift",
+        "action": "move",
+        "status": "stuck",
+    }
     return (
         record
-        | {"alert_id": "a1", "bundle_hash": "b2", "lines": ["secret line"], "explanation": "it is stuck"}
+        | {
+            "alert_id": "a1",
+            "bundle_hash": "b2",
+            "lines": ["secret line"],
+            "explanation": "it is stuck",
+        }
         | fields
     )
 
@@ -156,10 +174,16 @@ def test_baselines_stand_beside_on_the_same_split(labelled: Mapping[str, Any]) -
 def test_a_trivial_rule_that_does_as_well_is_said_plainly(labelled: Mapping[str, Any]) -> None:
     said = [entry["text"] for entry in labelled["warnings"] if entry["level"] == "warning"]
     ours = labelled["holdout"]["methods"][0]["f1"]
-    better = [row["name"] for row in labelled["holdout"]["methods"][1:] if round(row["f1"], 3) >= round(ours, 3)]
+    better = [
+        row["name"]
+        for row in labelled["holdout"]["methods"][1:]
+        if round(row["f1"], 3) >= round(ours, 3)
+    ]
     assert better
     for name in BASELINES:
-        assert any(f"trivial rule does as well or better: {name} " in text for text in said) == (name in better)
+        assert any(f"trivial rule does as well or better: {name} " in text for text in said) == (
+            name in better
+        )
 
 
 def test_an_execution_is_flagged_when_any_of_its_instances_is() -> None:
@@ -189,9 +213,13 @@ def test_histograms_hold_every_session_in_its_bin(labelled: Mapping[str, Any]) -
 
 def test_scores_that_are_no_number_go_into_the_last_bin() -> None:
     def judge(sessions: Sequence[tuple[int, ...]]) -> tuple[Any, Any]:
-        return np.array([np.nan, np.inf, *[1.0] * len(sessions)])[: len(sessions)], np.zeros(len(sessions), np.bool_)
+        return np.array([np.nan, np.inf, *[1.0] * len(sessions)])[: len(sessions)], np.zeros(
+            len(sessions), np.bool_
+        )
 
-    report = make_report(given(rides(200), fit=lambda sessions: Judge(judge, np.inf, (0.0, np.inf))))
+    report = make_report(
+        given(rides(200), fit=lambda sessions: Judge(judge, np.inf, (0.0, np.inf)))
+    )
     text = to_json(report)
     assert json.loads(text) == report  # strict JSON: no NaN, no Infinity
     assert report["scores"]["threshold"] is None
@@ -201,15 +229,23 @@ def test_scores_that_are_no_number_go_into_the_last_bin() -> None:
 
 def test_the_curve_ends_where_the_hold_out_stands(labelled: Mapping[str, Any]) -> None:
     points = labelled["efficiency"]
-    assert [(p["sessions"], p["draws"]) for p in points] == [(30, 3), (120, 3), (481, 1)]  # 1 % of 601 is too few
+    assert [(p["sessions"], p["draws"]) for p in points] == [
+        (30, 3),
+        (120, 3),
+        (481, 1),
+    ]  # 1 % of 601 is too few
     assert points[-1]["f1"] == labelled["holdout"]["methods"][0]["f1"]
     assert points[-1]["faults_mean"] == labelled["holdout"]["methods"][0]["faults_mean"]
 
 
-def test_injected_faults_are_no_normal_sessions_and_rates_are_shares_of_them(labelled: Mapping[str, Any]) -> None:
+def test_injected_faults_are_no_normal_sessions_and_rates_are_shares_of_them(
+    labelled: Mapping[str, Any],
+) -> None:
     ours = labelled["holdout"]["methods"][0]
     assert set(ours["faults"]) == set(labelled["holdout"]["injected"])
-    assert ours["faults_mean"] == pytest.approx(sum(ours["faults"].values()) / len(ours["faults"]), abs=1e-5)
+    assert ours["faults_mean"] == pytest.approx(
+        sum(ours["faults"].values()) / len(ours["faults"]), abs=1e-5
+    )
     exact = labelled["holdout"]["methods"][1]
     assert set(exact["faults"].values()) == {1.0}  # whatever differs from all of training
 
@@ -218,7 +254,9 @@ def test_without_labels_there_are_false_alarms_and_faults_only() -> None:
     report = make_report(given(rides(300)))
     assert not report["labelled"]
     assert all(
-        row[name] is None for row in report["holdout"]["methods"] for name in ("f1", "precision", "recall", "found")
+        row[name] is None
+        for row in report["holdout"]["methods"]
+        for name in ("f1", "precision", "recall", "found")
     )
     assert any("no labels" in entry["text"] for entry in report["warnings"])
     page = render_html(report)
@@ -265,7 +303,9 @@ def test_too_few_sessions_give_a_report_that_says_so(size: int) -> None:
     assert "Too few" in describe(report)
 
 
-def test_the_tree_counts_events_and_sessions_of_normal_training(labelled: Mapping[str, Any]) -> None:
+def test_the_tree_counts_events_and_sessions_of_normal_training(
+    labelled: Mapping[str, Any],
+) -> None:
     counts: Counter[str] = Counter()
     for session in [*rides(600), TrainingSession((), 0, (OPEN, *(GO, ARRIVE) * 9, CLOSE))]:
         counts.update(ROWS[key].template for key in session.log_keys)
@@ -287,7 +327,9 @@ def test_the_tree_counts_events_and_sessions_of_normal_training(labelled: Mappin
 
 def test_warnings_tell_what_is_wrong_with_the_input() -> None:
     sessions = [
-        TrainingSession((b"%d" % (i // 2),), T0 + i * S, (OPEN,) * 9 + (CLOSE,) + ((BELL,) if i == 3 else ()))
+        TrainingSession(
+            (b"%d" % (i // 2),), T0 + i * S, (OPEN,) * 9 + (CLOSE,) + ((BELL,) if i == 3 else ())
+        )
         for i in range(60)
     ]
     report = make_report(
@@ -311,7 +353,9 @@ def test_warnings_tell_what_is_wrong_with_the_input() -> None:
         assert part in said
 
 
-def test_example_alerts_are_one_of_each_sort_without_session_keys_and_raw_lines(labelled: Mapping[str, Any]) -> None:
+def test_example_alerts_are_one_of_each_sort_without_session_keys_and_raw_lines(
+    labelled: Mapping[str, Any],
+) -> None:
     examples = labelled["alerts"]
     assert [(e["label"], e["record"]["entity"]) for e in examples] == [
         ("abnormal", "lift"),
@@ -357,16 +401,31 @@ def test_the_own_detector_is_refitted_with_its_clearing_rule(
 ) -> None:
     def decided(sessions: Any, tree: Any, *, seed: int) -> Any:
         found = calibrate(sessions, tree, seed=seed)
-        return replace(found, **dict(zip(("patterns_clear", "nested_clears", "counts_flag"), rule, strict=True)))
+        return replace(
+            found,
+            **dict(zip(("patterns_clear", "nested_clears", "counts_flag"), rule, strict=True)),
+        )
 
     monkeypatch.setattr(report_module, "calibrate", decided)
     train, hierarchy = [s.log_keys for s in rides(200)], Hierarchy(ROWS)
     judge = fit_judge(train, hierarchy, seed=0)
-    judged = [*train[:3], (OPEN, CLOSE), (OPEN, CLOSE, OPEN), (STUCK,) * 60, (OPEN, *(GO, ARRIVE) * 7, CLOSE)]
+    judged = [
+        *train[:3],
+        (OPEN, CLOSE),
+        (OPEN, CLOSE, OPEN),
+        (STUCK,) * 60,
+        (OPEN, *(GO, ARRIVE) * 7, CLOSE),
+    ]
     scores, flags = judge.judge(judged)
     known = {(seq.level, seq.pattern) for keys in train for seq in hierarchy.decompose(keys)}
-    unseen = [any((seq.level, seq.pattern) not in known for seq in hierarchy.decompose(keys)) for keys in judged]
-    new = [all(nested_counts(keys, hierarchy) != nested_counts(old, hierarchy) for old in train) for keys in judged]
+    unseen = [
+        any((seq.level, seq.pattern) not in known for seq in hierarchy.decompose(keys))
+        for keys in judged
+    ]
+    new = [
+        all(nested_counts(keys, hierarchy) != nested_counts(old, hierarchy) for old in train)
+        for keys in judged
+    ]
     odd = list(zip((scores > judge.threshold).tolist(), unseen, new, strict=True))
     assert flags.tolist() == [flagged(*marks) for marks in odd]
     assert len(set(odd)) > 2
@@ -445,8 +504,14 @@ def test_the_page_is_well_formed_and_its_links_lead_somewhere(labelled: Mapping[
 def test_the_page_loads_nothing_and_runs_nothing(labelled: Mapping[str, Any]) -> None:
     html = render_html(labelled)
     page = parse(html)
-    assert not {"script", "link", "img", "iframe", "object", "embed", "base", "form"} & set(page.tags)
-    assert not [name for _, name, _ in page.attributes if name.startswith("on") or name in ("src", "srcset", "action")]
+    assert not {"script", "link", "img", "iframe", "object", "embed", "base", "form"} & set(
+        page.tags
+    )
+    assert not [
+        name
+        for _, name, _ in page.attributes
+        if name.startswith("on") or name in ("src", "srcset", "action")
+    ]
     style = html.split("<style>")[1].split("</style>")[0]
     assert not re.search(r"url\(|@import|//", style)
     assert ("meta", "content", "default-src 'none'; style-src 'unsafe-inline'") in page.attributes
@@ -465,7 +530,9 @@ def test_text_from_a_log_is_escaped_wherever_it_stands() -> None:
             set_aside={evil: 3},
             records=4,
             input_settings=InputSettings(session_key=(evil,), message_field=evil),
-            alerts=[alert("x", entity=evil, action=evil, status=evil, explanation=evil, **{evil: evil})],
+            alerts=[
+                alert("x", entity=evil, action=evil, status=evil, explanation=evil, **{evil: evil})
+            ],
         )
     )
     page = parse(render_html(report))
@@ -475,7 +542,9 @@ def test_text_from_a_log_is_escaped_wherever_it_stands() -> None:
 
 
 @pytest.mark.parametrize("with_labels", [True, False])
-def test_every_number_on_the_page_stands_in_the_json(labelled: Mapping[str, Any], with_labels: bool) -> None:
+def test_every_number_on_the_page_stands_in_the_json(
+    labelled: Mapping[str, Any], with_labels: bool
+) -> None:
     report = labelled if with_labels else make_report(given(rides(300), fit=None))
     known: set[str] = set()
 
@@ -489,7 +558,9 @@ def test_every_number_on_the_page_stands_in_the_json(labelled: Mapping[str, Any]
             for item in value:
                 learn(item)
         elif isinstance(value, int | float) and not isinstance(value, bool):
-            known.update(f"{scale * value:,.{digits}f}" for scale in (1, 100) for digits in range(4))
+            known.update(
+                f"{scale * value:,.{digits}f}" for scale in (1, 100) for digits in range(4)
+            )
 
     learn(report)
     ours = (report["holdout"] or {})["methods"][0]
@@ -509,9 +580,17 @@ def test_the_page_is_the_same_from_the_file(labelled: Mapping[str, Any]) -> None
 def test_plots_have_words_and_tables_beside_them(labelled: Mapping[str, Any]) -> None:
     html = render_html(labelled)
     page = parse(html)
-    images = [value for tag, name, value in page.attributes if tag == "svg" and name == "role" and value == "img"]
-    spoken = [value for tag, name, value in page.attributes if tag == "svg" and name == "aria-label"]
-    silent = [value for tag, name, value in page.attributes if tag == "svg" and name == "aria-hidden"]
+    images = [
+        value
+        for tag, name, value in page.attributes
+        if tag == "svg" and name == "role" and value == "img"
+    ]
+    spoken = [
+        value for tag, name, value in page.attributes if tag == "svg" and name == "aria-label"
+    ]
+    silent = [
+        value for tag, name, value in page.attributes if tag == "svg" and name == "aria-hidden"
+    ]
     assert len(images) == len(spoken) == 2
     assert page.tags["svg"] == len(images) + len(silent)
     assert html.count("The figures as a table") == 2
@@ -526,12 +605,22 @@ def _luminance(colour: str) -> float:
 
 
 @pytest.mark.parametrize("scheme", [0, 1])
-def test_colours_of_text_stand_out_from_their_ground(labelled: Mapping[str, Any], scheme: int) -> None:
+def test_colours_of_text_stand_out_from_their_ground(
+    labelled: Mapping[str, Any], scheme: int
+) -> None:
     """WCAG AA: 4.5 to 1, in the light and in the dark."""
-    declared = re.findall(r":root\{(.*?)\}", render_html(labelled), re.DOTALL)[scheme].replace("\n", "")
+    declared = re.findall(r":root\{(.*?)\}", render_html(labelled), re.DOTALL)[scheme].replace(
+        "\n", ""
+    )
     colours = dict(re.findall(r"--(\w+):#([0-9a-f]{6}|[0-9a-f]{3})(?![0-9a-f])", declared))
     for ground in ("bg", "card", "warn"):
-        texts = ["text"] if ground == "warn" else ["text", "soft", "normal", "abnormal", "entity", "action", "status"]
+        texts = (
+            ["text"]
+            if ground == "warn"
+            else ["text", "soft", "normal", "abnormal", "entity", "action", "status"]
+        )
         for text in texts:
-            high, low = sorted((_luminance(colours[text]), _luminance(colours[ground])), reverse=True)
+            high, low = sorted(
+                (_luminance(colours[text]), _luminance(colours[ground])), reverse=True
+            )
             assert (high + 0.05) / (low + 0.05) >= 4.5, (text, ground)

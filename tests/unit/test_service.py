@@ -24,11 +24,11 @@ from synthetic import (
     write_lift_bundle,
 )
 
-from fluent_krone import service
 from fluent_krone.config import Config
 from fluent_krone.detect.bundle import Bundle, load_bundle
 from fluent_krone.errors import ConfigError, SinkBusy
-from fluent_krone.service import open_service
+from fluent_krone.runtime import service
+from fluent_krone.runtime.service import open_service
 from fluent_krone.transport.forward_codec import Chunk
 from fluent_krone.types import Alert
 
@@ -66,7 +66,9 @@ class Rig:
 
     async def take(self, chunk_id: str | None, *rides: tuple[str, Sequence[int]]) -> None:
         entries = [[t, record] for name, keys in rides for t, record in at_seconds(name, keys)]
-        await self.service.take(Chunk("app", entries, chunk_id), lambda: self.acked.append(str(chunk_id)))
+        await self.service.take(
+            Chunk("app", entries, chunk_id), lambda: self.acked.append(str(chunk_id))
+        )
 
 
 def at_seconds(name: str, keys: Sequence[int]) -> list[tuple[int, Any]]:
@@ -140,7 +142,10 @@ def test_alerts_leave_with_the_commit(story: Any) -> None:
         await settle()
         assert [alert.record["kind"] for alert in rig.receiver.alerts] == ["unseen_template"]
         await rig.service.flush()
-        assert [alert.record["kind"] for alert in rig.receiver.alerts] == ["unseen_template", "sequence"]
+        assert [alert.record["kind"] for alert in rig.receiver.alerts] == [
+            "unseen_template",
+            "sequence",
+        ]
         assert rig.service.stats()["alerts_delivered"] == 2
 
     story(body)
@@ -178,8 +183,10 @@ def test_a_chunk_without_id_is_fed_each_time_and_counted(story: Any) -> None:
     story(body)
 
 
-def test_large_chunks_let_others_have_their_turn(story: Any, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("fluent_krone.service._SLICE", 2)
+def test_large_chunks_let_others_have_their_turn(
+    story: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("fluent_krone.runtime.service._SLICE", 2)
 
     async def body(rig: Rig) -> None:
         turns = 0
@@ -199,8 +206,10 @@ def test_large_chunks_let_others_have_their_turn(story: Any, monkeypatch: pytest
     story(body)
 
 
-def test_chunks_are_taken_whole_one_after_the_other(story: Any, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("fluent_krone.service._SLICE", 1)
+def test_chunks_are_taken_whole_one_after_the_other(
+    story: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("fluent_krone.runtime.service._SLICE", 1)
 
     async def body(rig: Rig) -> None:
         first, second = NORMAL[1][:3], NORMAL[1][3:]
@@ -262,8 +271,10 @@ def test_too_many_outgoing_alerts_stop_the_reading(story: Any) -> None:
     story(body, max_alerts=1)
 
 
-def test_a_busy_receiver_gets_the_same_alerts_again_in_order(story: Any, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("fluent_krone.service._BACK_OFF_S", (0.0, 0.0))
+def test_a_busy_receiver_gets_the_same_alerts_again_in_order(
+    story: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("fluent_krone.runtime.service._BACK_OFF_S", (0.0, 0.0))
 
     async def body(rig: Rig) -> None:
         rig.receiver.failures = 3
@@ -276,8 +287,10 @@ def test_a_busy_receiver_gets_the_same_alerts_again_in_order(story: Any, monkeyp
     story(body)
 
 
-def test_idle_sessions_end_while_no_record_comes(story: Any, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("fluent_krone.service._TICK_S", 0.0)
+def test_idle_sessions_end_while_no_record_comes(
+    story: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("fluent_krone.runtime.service._TICK_S", 0.0)
 
     async def body(rig: Rig) -> None:
         await rig.take("1", ("a", (GOING,)))
@@ -290,7 +303,9 @@ def test_idle_sessions_end_while_no_record_comes(story: Any, monkeypatch: pytest
     story(body)
 
 
-def test_alerts_that_nobody_confirmed_are_told_at_the_close(story: Any, caplog: pytest.LogCaptureFixture) -> None:
+def test_alerts_that_nobody_confirmed_are_told_at_the_close(
+    story: Any, caplog: pytest.LogCaptureFixture
+) -> None:
     async def body(rig: Rig) -> None:
         rig.receiver.open.clear()
         await rig.take("1", ("a", BAD))
@@ -337,7 +352,10 @@ def test_a_restart_goes_on_where_the_last_one_was_killed(lift: Bundle, store: st
         await second.service.flush()
         assert second.acked == ["1", "2", "3"]
         assert second.service.stats()["chunks_repeated"] == 1
-        assert [(a.record["kind"], a.record["session"], a.record["events"]) for a in second.receiver.alerts] == [
+        assert [
+            (a.record["kind"], a.record["session"], a.record["events"])
+            for a in second.receiver.alerts
+        ] == [
             ("unseen_template", ["a"], 1),
             ("sequence", ["a"], 4),
         ]
@@ -393,7 +411,7 @@ def test_nobody_was_idle_while_nobody_listened(lift: Bundle, store: str) -> None
 def test_while_the_store_is_full_nothing_is_acked_and_nothing_fed(
     story: Any, store: str, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    monkeypatch.setattr("fluent_krone.service._BACK_OFF_S", (0.0, 0.0))
+    monkeypatch.setattr("fluent_krone.runtime.service._BACK_OFF_S", (0.0, 0.0))
 
     async def body(rig: Rig) -> None:
         await rig.take("1", ("a", BAD))
@@ -466,7 +484,9 @@ def test_a_store_that_cannot_be_read_is_set_aside_at_the_start(
     assert Path(store + ".unreadable").read_bytes().startswith(b"no database")
 
 
-def test_a_store_with_alerts_that_cannot_be_read_is_set_aside_at_the_start(lift: Bundle, store: str) -> None:
+def test_a_store_with_alerts_that_cannot_be_read_is_set_aside_at_the_start(
+    lift: Bundle, store: str
+) -> None:
     async def stuck() -> None:
         rig = Rig(lift, store=store, commit_interval=0.0)
         rig.receiver.open.clear()
@@ -492,7 +512,9 @@ def test_a_kill_while_a_damaged_store_is_made_anew_loses_nothing_and_doubles_not
         await rig.service.start()
         await rig.take("1", ("a", (OPEN, OPENED)))
         damage(
-            rig, "part", "SELECT rootpage FROM sqlite_master WHERE name = 'sqlite_autoindex_chunk_1'"
+            rig,
+            "part",
+            "SELECT rootpage FROM sqlite_master WHERE name = 'sqlite_autoindex_chunk_1'",
         )  # chunks are known still
         assert rig.service._store is not None
         commit = rig.service._store.commit
@@ -534,16 +556,22 @@ class Turnstile(Receiver):
         self.open.clear()
 
 
-def test_alerts_confirmed_before_the_new_store_is_written_take_no_others_along(lift: Bundle, store: str) -> None:
+def test_alerts_confirmed_before_the_new_store_is_written_take_no_others_along(
+    lift: Bundle, store: str
+) -> None:
     async def body() -> None:
         rig = Rig(lift, Turnstile(), store=store, commit_interval=0.0)
         await rig.service.start()
         rig.receiver.open.clear()
         await rig.take("1", ("a", BAD))
         await settle()
-        rig.service._outgoing.append(rig.service._outgoing[0])  # one more, that is not on its way yet
+        rig.service._outgoing.append(
+            rig.service._outgoing[0]
+        )  # one more, that is not on its way yet
         damage(
-            rig, "part", "SELECT rootpage FROM sqlite_master WHERE name = 'sqlite_autoindex_chunk_1'"
+            rig,
+            "part",
+            "SELECT rootpage FROM sqlite_master WHERE name = 'sqlite_autoindex_chunk_1'",
         )  # chunks are known still
         assert rig.service._store is not None
         renew = rig.service._store.renew
@@ -568,8 +596,10 @@ def test_alerts_confirmed_before_the_new_store_is_written_take_no_others_along(l
     run(body)
 
 
-def test_a_chunk_fed_in_part_is_never_committed(lift: Bundle, store: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("fluent_krone.service._SLICE", 1)
+def test_a_chunk_fed_in_part_is_never_committed(
+    lift: Bundle, store: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("fluent_krone.runtime.service._SLICE", 1)
 
     async def whole() -> None:
         first = Rig(lift, store=store, commit_interval=0.0)
@@ -579,7 +609,9 @@ def test_a_chunk_fed_in_part_is_never_committed(lift: Bundle, store: str, monkey
         await settle(lambda: first.service.stats()["records"] > 4)
         taking.cancel()
         await asyncio.gather(taking, return_exceptions=True)
-        assert first.service.torn.is_set() and first.service.troubles() and not first.service.has_bug
+        assert (
+            first.service.torn.is_set() and first.service.troubles() and not first.service.has_bug
+        )
         await first.take("3", ("c", NORMAL[0]))
         await settle()
         assert first.acked == ["1"]
@@ -599,14 +631,19 @@ def test_a_store_over_its_cap_judges_the_longest_idle_sessions(
         await rig.take("1", *((f"ride {n}", NORMAL[0]) for n in range(50)))
         await rig.take("2", ("late", NORMAL[0]))
         stats = rig.service.stats()
-        assert (stats["sessions_over_cap"], stats["sessions_open"]) == (6, 45)  # a twentieth at each commit
+        assert (stats["sessions_over_cap"], stats["sessions_open"]) == (
+            6,
+            45,
+        )  # a twentieth at each commit
         assert rig.acked == ["1", "2"]
 
     story(body, store=store, max_store_size=1, commit_interval=0.0)
     assert "store is larger than max_store_size" in caplog.text
 
 
-def test_a_reload_judges_open_sessions_by_the_new_bundle(story: Any, store: str, tmp_path: Path, lift: Bundle) -> None:
+def test_a_reload_judges_open_sessions_by_the_new_bundle(
+    story: Any, store: str, tmp_path: Path, lift: Bundle
+) -> None:
     """The new one has other log keys for the same templates."""
     folder = tmp_path / "new lift"
     folder.mkdir()
@@ -621,13 +658,18 @@ def test_a_reload_judges_open_sessions_by_the_new_bundle(story: Any, store: str,
         stats = rig.service.stats()
         assert (stats["reloads"], stats["sessions_open"], stats["records"]) == (1, 2, 7)
         await rig.service.flush()
-        texts = [rig.service._engine.log_key_text(key) for key in rig.service._engine.sessions.open[b"a",].keys]
+        texts = [
+            rig.service._engine.log_key_text(key)
+            for key in rig.service._engine.sessions.open[b"a",].keys
+        ]
         assert texts == [ROWS[key][0] for key in NORMAL[1]]
 
     story(body, store=store, commit_interval=0.0)
     again = Rig(new, store=store)  # and so does the store
     assert again.service.stats()["sessions_open"] == 2
-    assert list(again.service._engine.sessions.open[b"a",].keys) == [len(ROWS) - 1 - key for key in NORMAL[1]]
+    assert list(again.service._engine.sessions.open[b"a",].keys) == [
+        len(ROWS) - 1 - key for key in NORMAL[1]
+    ]
     run(again.service.close)
 
 
@@ -693,7 +735,9 @@ class Buggy(Receiver):
         raise TypeError("what no sink may raise")
 
 
-def test_a_task_that_dies_of_a_bug_tears_the_service(lift: Bundle, caplog: pytest.LogCaptureFixture) -> None:
+def test_a_task_that_dies_of_a_bug_tears_the_service(
+    lift: Bundle, caplog: pytest.LogCaptureFixture
+) -> None:
     async def whole() -> None:
         rig = Rig(lift, Buggy(), commit_interval=0.0)
         await rig.service.start()
@@ -725,24 +769,34 @@ def strange(count: int) -> Chunk:
     return Chunk("app", [[1, {b"ride": b"x", b"message": b"of another log"}] for _ in range(count)])
 
 
-def test_a_bundle_that_does_not_fit_is_told_once(story: Any, lift: Bundle, caplog: pytest.LogCaptureFixture) -> None:
+def test_a_bundle_that_does_not_fit_is_told_once(
+    story: Any, lift: Bundle, caplog: pytest.LogCaptureFixture
+) -> None:
     async def body(rig: Rig) -> None:
         await rig.service.take(strange(9_999), lambda: None)
         assert not told()
         for _ in range(3):
             await rig.service.take(strange(1), lambda: None)
-        assert told() == ["bundle does not fit this stream: 10000 of 10000 events match no template; export one for it"]
+        assert told() == [
+            "bundle does not fit this stream: 10000 of 10000 events match no template; export one for it"
+        ]
         await rig.service.reload(lift)
         await rig.service.take(strange(10_000), lambda: None)
         assert len(told()) == 2
 
     def told() -> list[str]:
-        return [record.getMessage() for record in caplog.records if "does not fit" in record.getMessage()]
+        return [
+            record.getMessage()
+            for record in caplog.records
+            if "does not fit" in record.getMessage()
+        ]
 
     story(body)
 
 
-def test_a_bundle_that_knows_half_of_the_stream_fits(story: Any, caplog: pytest.LogCaptureFixture) -> None:
+def test_a_bundle_that_knows_half_of_the_stream_fits(
+    story: Any, caplog: pytest.LogCaptureFixture
+) -> None:
     async def body(rig: Rig) -> None:
         for n in range(1_000):
             await rig.take(None, (f"a{n}", NORMAL[1]))  # five events

@@ -131,7 +131,12 @@ def test_instances_and_ordinals() -> None:
     line = Timeline()
     said = [line.event(name, at) for name, at in (("a", 0), ("b", 100), ("a", 0), ("a", 200))]
     # the third is late: its first event has the time of the first instance
-    assert [(session.instance, session.ordinal) for session in said] == [(1, 0), (1, 0), (2, 1), (3, 0)]
+    assert [(session.instance, session.ordinal) for session in said] == [
+        (1, 0),
+        (1, 0),
+        (2, 1),
+        (3, 0),
+    ]
 
 
 def test_drain_takes_all_in_order() -> None:

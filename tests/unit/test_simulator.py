@@ -8,8 +8,7 @@ from itertools import pairwise
 
 import pytest
 
-from fluent_krone.core.templates import UNMATCHED, TemplateMatcher
-from fluent_krone.simulator import (
+from fluent_krone.demo.simulator import (
     FAULTS,
     IDLE_TIMEOUT_S,
     SESSION_KEY,
@@ -20,6 +19,7 @@ from fluent_krone.simulator import (
     simulate,
     stream,
 )
+from fluent_krone.reading.templates import UNMATCHED, TemplateMatcher
 
 SESSIONS = simulate(400, 7)
 FAULTY = [session for session in SESSIONS if session.fault]
@@ -42,7 +42,9 @@ def test_without_faults_every_session_is_normal() -> None:
 
 
 def test_normal_sessions_vary_but_not_without_bound() -> None:
-    courses = {tuple(move.step for move in session.moves) for session in simulate(2_000, 7, faults=False)}
+    courses = {
+        tuple(move.step for move in session.moves) for session in simulate(2_000, 7, faults=False)
+    }
     assert 100 < len(courses) < 1_000
 
 
@@ -125,7 +127,9 @@ def test_sessions_interleave_and_keep_their_own_order() -> None:
     switches = sum(a != b for a, b in pairwise(owners))
     assert switches > len(log) / 2
     for session in SESSIONS[:20]:
-        assert [event for event, owner in zip(log, owners, strict=True) if owner == session.block] == [*session.events]
+        assert [
+            event for event, owner in zip(log, owners, strict=True) if owner == session.block
+        ] == [*session.events]
 
 
 def test_no_pause_within_a_session_ends_it() -> None:

@@ -14,11 +14,24 @@ from typing import Any
 
 import msgpack
 import pytest
-from synthetic import ARRIVED, CLOSE, GOING, OPEN, OPENED, ROWS, STUCK, T0, S, lift_engine, ride, sequences
+from synthetic import (
+    ARRIVED,
+    CLOSE,
+    GOING,
+    OPEN,
+    OPENED,
+    ROWS,
+    STUCK,
+    T0,
+    S,
+    lift_engine,
+    ride,
+    sequences,
+)
 
 from fluent_krone.core.engine import Engine, Limits
 from fluent_krone.errors import ConfigError, SnapshotError, StoreDamaged, StoreError
-from fluent_krone.store import Store, chunk_key, set_aside
+from fluent_krone.runtime.store import Store, chunk_key, set_aside
 from fluent_krone.types import Alert
 
 NOW = T0 + 1000 * S
@@ -53,13 +66,22 @@ def tracked(**settings: Any) -> Engine:
     return engine
 
 
-def commit(store: Store, engine: Engine | None = None, chunks: str = "", alerts: str = "", now_s: float = 0) -> None:
+def commit(
+    store: Store, engine: Engine | None = None, chunks: str = "", alerts: str = "", now_s: float = 0
+) -> None:
     changes = engine.changes(store.pack) if engine else {}
-    store.commit(changes, [chunk_key(name) for name in chunks], [alert(name) for name in alerts], now_s)
+    store.commit(
+        changes, [chunk_key(name) for name in chunks], [alert(name) for name in alerts], now_s
+    )
 
 
 def alert(name: str) -> Alert:
-    return Alert(name, "krone.app", T0, {"alert_id": name, "lines": ["a\udcff"[:1]], "score": 1.5, "nothing": None})
+    return Alert(
+        name,
+        "krone.app",
+        T0,
+        {"alert_id": name, "lines": ["a\udcff"[:1]], "score": 1.5, "nothing": None},
+    )
 
 
 def restored(store: Store, **settings: Any) -> Engine:
@@ -272,7 +294,9 @@ def test_one_process_at_a_time(store: Store, path: Path) -> None:
         Store(path, lock_wait_s=0)
 
 
-def test_a_copy_taken_after_a_kill_holds_all_commits(store: Store, path: Path, tmp_path: Path) -> None:
+def test_a_copy_taken_after_a_kill_holds_all_commits(
+    store: Store, path: Path, tmp_path: Path
+) -> None:
     """What lies on the disk after each commit, log included, is what the next process finds."""
     commit(store, chunks="a", alerts="1")
     copy = tmp_path / "copy.db"
@@ -286,7 +310,9 @@ def test_a_copy_taken_after_a_kill_holds_all_commits(store: Store, path: Path, t
 @pytest.mark.parametrize("damage", ["garbage", "header", "version", "middle"])
 def test_what_cannot_be_read_is_told_and_can_be_set_aside(path: Path, damage: str) -> None:
     engine = tracked()
-    engine.feed("app", [e for i in range(500) for e in ride(f"ride {i}", (OPEN, OPENED, GOING))], NOW)
+    engine.feed(
+        "app", [e for i in range(500) for e in ride(f"ride {i}", (OPEN, OPENED, GOING))], NOW
+    )
     store = Store(path)
     commit(store, engine)
     store.close()
@@ -328,7 +354,9 @@ def test_a_store_may_be_renewed_while_it_is_open(store: Store, path: Path) -> No
     old.close()
 
 
-def test_what_was_set_aside_stays_though_the_new_file_can_be_made_later_only(store: Store, path: Path) -> None:
+def test_what_was_set_aside_stays_though_the_new_file_can_be_made_later_only(
+    store: Store, path: Path
+) -> None:
     commit(store, chunks="a", alerts="1")
     with no_room():
         for _ in range(3):

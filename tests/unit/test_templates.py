@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from fluent_krone.core.templates import UNMATCHED, TemplateMatcher, novel_shape, template_id
+from fluent_krone.reading.templates import UNMATCHED, TemplateMatcher, novel_shape, template_id
 
 
 @pytest.mark.parametrize(
@@ -36,7 +36,9 @@ from fluent_krone.core.templates import UNMATCHED, TemplateMatcher, novel_shape,
         ("a <*> b", b"a \xff\xfe b", True),
     ],
 )
-def test_a_wildcard_is_one_or_more_bytes_of_anything(template: str, message: bytes, fits: bool) -> None:
+def test_a_wildcard_is_one_or_more_bytes_of_anything(
+    template: str, message: bytes, fits: bool
+) -> None:
     assert TemplateMatcher([template]).match(message) == (0 if fits else UNMATCHED)
 
 
@@ -48,7 +50,12 @@ def test_most_literal_bytes_win_then_fewest_wildcards_then_order() -> None:
 
 def test_digits_are_remembered_exactly() -> None:
     matcher = TemplateMatcher(["code 404", "code <*>", "code 500"])
-    assert [matcher.match(m) for m in (b"code 404", b"code 500", b"code 200", b"code 404")] == [0, 2, 1, 0]
+    assert [matcher.match(m) for m in (b"code 404", b"code 500", b"code 200", b"code 404")] == [
+        0,
+        2,
+        1,
+        0,
+    ]
 
 
 def test_a_tiny_cache_changes_nothing() -> None:

@@ -12,7 +12,9 @@ RIDE = (OPEN, OPENED, GOING, GOING, ARRIVED, CLOSE)
 
 
 def lift_tracker(cache_size: int = 1000) -> Tracker:
-    return Tracker(tree(), LocalContext(patterns_of(tree(), NORMAL)).is_normal, cache_size=cache_size)
+    return Tracker(
+        tree(), LocalContext(patterns_of(tree(), NORMAL)).is_normal, cache_size=cache_size
+    )
 
 
 def test_seqs_close_at_their_boundary() -> None:

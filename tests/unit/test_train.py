@@ -70,7 +70,9 @@ def test_what_varies_between_fellows_weighs_less_than_what_does_not() -> None:
     restless = [(OPEN, CLOSE, *[GOING] * n) for n in range(1, 20)]
     weights = fit_density([*steady, *restless], tree())
     same = fit_density([*steady, *[(OPEN, CLOSE, GOING)] * 19], tree())
-    varying, constant = (float(model.weights[model.columns["key", GOING]]) for model in (weights, same))
+    varying, constant = (
+        float(model.weights[model.columns["key", GOING]]) for model in (weights, same)
+    )
     assert varying < constant
 
 
@@ -94,7 +96,9 @@ def test_one_session_is_enough_for_a_model() -> None:
     assert model.score(NORMAL[0]) == pytest.approx(0.0)
 
 
-def test_a_large_table_keeps_the_frequent_the_far_and_all_of_the_mass(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_large_table_keeps_the_frequent_the_far_and_all_of_the_mass(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     monkeypatch.setattr(train, "MAX_PROTOTYPES", 6)
     crowd = [(OPEN, *[GOING] * n, CLOSE) for n in range(30, 60)]
     outlier = (BYE, STUCK, BYE, STUCK)
@@ -104,7 +108,9 @@ def test_a_large_table_keeps_the_frequent_the_far_and_all_of_the_mass(monkeypatc
     assert model.dropped == 33 - 6
     assert {NORMAL[0], NORMAL[1], outlier} <= set(model.normal)
     assert np.exp(model.log_prior).sum() == pytest.approx(1.0)
-    assert np.exp(model.log_prior[model.normal.index(NORMAL[0])]) == pytest.approx(50 / len(sessions))
+    assert np.exp(model.log_prior[model.normal.index(NORMAL[0])]) == pytest.approx(
+        50 / len(sessions)
+    )
 
 
 def test_the_same_sessions_give_the_same_bytes() -> None:

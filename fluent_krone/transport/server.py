@@ -66,7 +66,9 @@ class ServerStats:
     def numbers(self) -> dict[str, float]:
         """All counts by name, flat."""
         flat = {f.name: getattr(self, f.name) for f in fields(self) if f.name != "protocol_errors"}
-        return flat | {f"protocol_errors_{reason}": count for reason, count in self.protocol_errors.items()}
+        return flat | {
+            f"protocol_errors_{reason}": count for reason, count in self.protocol_errors.items()
+        }
 
 
 @dataclass(slots=True, eq=False)
@@ -134,7 +136,9 @@ class ForwardServer:
 
     async def start(self, inlet: Inlet) -> None:
         """Listen, and hand what comes to `inlet`. Raises OSError when the address can't be had."""
-        listener = _listen_at(self._path, self._path_mode) if self._path else _listen(*self._address)
+        listener = (
+            _listen_at(self._path, self._path_mode) if self._path else _listen(*self._address)
+        )
         listener.setblocking(False)
         self._listener = listener
         self._acceptor = asyncio.create_task(self._accept(inlet, listener))
@@ -172,7 +176,9 @@ class ForwardServer:
                 await asyncio.sleep(_ACCEPT_PAUSE_S)
                 continue
             self.stats.connections += 1
-            connection = _Connection(f"{address[0]}:{address[1]}" if isinstance(address, tuple) else "unix")
+            connection = _Connection(
+                f"{address[0]}:{address[1]}" if isinstance(address, tuple) else "unix"
+            )
             if self._has_place(connection.peer):
                 self._connections[connection] = None
                 connection.task = asyncio.create_task(self._serve(inlet, connection, sock))
@@ -186,13 +192,17 @@ class ForwardServer:
         """Whether one more may come in; if need be the oldest connection that has sent no chunk yet has to go."""
         if len(self._connections) < self._max_connections:
             return True
-        silent = next((connection for connection in self._connections if not connection.chunks), None)
+        silent = next(
+            (connection for connection in self._connections if not connection.chunks), None
+        )
         if silent is None:
             self.stats.connections_refused += 1
             self._warn("connection refused", peer=peer, max_connections=self._max_connections)
             return False
         self.stats.connections_evicted += 1
-        self._warn("silent connection closed", peer=silent.peer, max_connections=self._max_connections)
+        self._warn(
+            "silent connection closed", peer=silent.peer, max_connections=self._max_connections
+        )
         self._drop(silent)
         return True
 
@@ -211,7 +221,9 @@ class ForwardServer:
             await self._converse(inlet, reader, writer, connection)
         except ssl.SSLError as error:
             self._protocol_error("bad_tls", connection.peer, error.reason or str(error))
-        except ConnectionAbortedError as error:  # that is how asyncio tells that a TLS handshake took too long
+        except (
+            ConnectionAbortedError
+        ) as error:  # that is how asyncio tells that a TLS handshake took too long
             self._protocol_error("handshake_timeout", connection.peer, str(error))
         except OSError as error:  # the peer went away
             _log.debug("connection lost peer=%s error=%s", connection.peer, error)
@@ -242,19 +254,31 @@ class ForwardServer:
         return reader, asyncio.StreamWriter(transport, protocol, reader, loop)
 
     async def _converse(
-        self, inlet: Inlet, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, connection: _Connection
+        self,
+        inlet: Inlet,
+        reader: asyncio.StreamReader,
+        writer: asyncio.StreamWriter,
+        connection: _Connection,
     ) -> None:
         peer = connection.peer
-        splitter = FrameSplitter(self._max_frame_bytes if self._shared_key is None else _MAX_PING_BYTES)
+        splitter = FrameSplitter(
+            self._max_frame_bytes if self._shared_key is None else _MAX_PING_BYTES
+        )
         reason = "bad_handshake"
         try:
-            async with contextlib.aclosing(self._objects(reader, writer, splitter, connection)) as objects:
-                if self._shared_key is not None and not await self._admit(objects, writer, self._shared_key, peer):
+            async with contextlib.aclosing(
+                self._objects(reader, writer, splitter, connection)
+            ) as objects:
+                if self._shared_key is not None and not await self._admit(
+                    objects, writer, self._shared_key, peer
+                ):
                     return
                 splitter.max_frame_bytes = self._max_frame_bytes
                 reason = "bad_frame"
                 async for packed in objects:
-                    connection.chunks += 1  # first: who is being taken is not to be dropped in the middle
+                    connection.chunks += (
+                        1  # first: who is being taken is not to be dropped in the middle
+                    )
                     async with self._turn:
                         await inlet.take(*self._chunk(packed, writer, connection.came))
                     del packed  # else each connection would keep its last one until the next
@@ -262,7 +286,9 @@ class ForwardServer:
             self._protocol_error(reason, peer, str(error))
         else:
             if splitter.pending_bytes:
-                self._protocol_error("cut_short", peer, f"closed after {splitter.pending_bytes} bytes of a frame")
+                self._protocol_error(
+                    "cut_short", peer, f"closed after {splitter.pending_bytes} bytes of a frame"
+                )
 
     async def _objects(
         self,
@@ -287,12 +313,18 @@ class ForwardServer:
                 self._hold(connection, splitter.pending_bytes + len(packed))
                 yield packed
                 del packed
-                if loop.time() - began > _SLICE_S:  # not after each: in every pause there may be a commit
+                if (
+                    loop.time() - began > _SLICE_S
+                ):  # not after each: in every pause there may be a commit
                     await asyncio.sleep(0)
                     began = loop.time()
-            if splitter.pending_bytes < len(data):  # a frame was complete, and of the next there is little
+            if splitter.pending_bytes < len(
+                data
+            ):  # a frame was complete, and of the next there is little
                 self._hold(connection, 0)  # or others would wait for this one's turn
-                await writer.drain()  # a client that does not read its acks waits here, not our memory
+                await (
+                    writer.drain()
+                )  # a client that does not read its acks waits here, not our memory
             self._hold(connection, splitter.pending_bytes)
             await self._wait_for_memory(connection)
 
@@ -313,7 +345,9 @@ class ForwardServer:
             holders = [other for other in self._connections if other.held]
             for slow in [other for other in holders if other.slowness(now) > _SLOW_FRAME_S]:
                 holders.remove(slow)
-                self._protocol_error("slow_frame", slow.peer, f"a frame of {slow.held} bytes is unfinished")
+                self._protocol_error(
+                    "slow_frame", slow.peer, f"a frame of {slow.held} bytes is unfinished"
+                )
                 self._drop(slow)
             if holders and holders[0] is connection:
                 return
@@ -322,7 +356,11 @@ class ForwardServer:
                     await self._freed.wait()
 
     async def _admit(
-        self, objects: AsyncIterator[bytes], writer: asyncio.StreamWriter, shared_key: str, peer: str
+        self,
+        objects: AsyncIterator[bytes],
+        writer: asyncio.StreamWriter,
+        shared_key: str,
+        peer: str,
     ) -> bool:
         """Do the handshake; False when the client was refused, or left (an empty connection is a heartbeat)."""
         handshake = ServerHandshake(shared_key, self._hostname, self._users)
@@ -331,7 +369,9 @@ class ForwardServer:
             async with asyncio.timeout(self._handshake_timeout_s):
                 ping = await anext(objects, None)
         except TimeoutError:
-            self._protocol_error("handshake_timeout", peer, f"no PING within {self._handshake_timeout_s} s")
+            self._protocol_error(
+                "handshake_timeout", peer, f"no PING within {self._handshake_timeout_s} s"
+            )
             return False
         if ping is None:
             return False
@@ -340,10 +380,14 @@ class ForwardServer:
         if not outcome.accepted:
             self.stats.auth_failures += 1
             # Some clients only see a time-out, so this line is the operator's one hint.
-            self._warn("client refused", peer=peer, client=repr(outcome.client), reason=outcome.reason)
+            self._warn(
+                "client refused", peer=peer, client=repr(outcome.client), reason=outcome.reason
+            )
         return outcome.accepted
 
-    def _chunk(self, packed: bytes, writer: asyncio.StreamWriter, came: float) -> tuple[Chunk, Callable[[], None]]:
+    def _chunk(
+        self, packed: bytes, writer: asyncio.StreamWriter, came: float
+    ) -> tuple[Chunk, Callable[[], None]]:
         frame = decode_frame(packed, self._max_inflated_bytes)
         if not isinstance(frame, Chunk):
             raise ProtocolError("not a Forward message: a client sends arrays, got a map")
@@ -364,7 +408,9 @@ async def _close(writer: asyncio.StreamWriter) -> None:
         writer.transport.abort()
 
 
-def _ack(chunk_id: str | bytes | None, writer: asyncio.StreamWriter, came: float) -> Callable[[], None]:
+def _ack(
+    chunk_id: str | bytes | None, writer: asyncio.StreamWriter, came: float
+) -> Callable[[], None]:
     """What acks a chunk that `came` then; when its connection is gone its sender sends it again: the store knows it.
 
     Late, it ends the connection instead, which comes to the same: Fluentd takes an ack that it no longer waits for as
@@ -386,7 +432,9 @@ def _listen(host: str, port: int) -> socket.socket:
     if ":" not in host:
         return socket.create_server((host, port), backlog=_BACKLOG)
     both = host == "::" and socket.has_dualstack_ipv6()
-    return socket.create_server((host, port), family=socket.AF_INET6, backlog=_BACKLOG, dualstack_ipv6=both)
+    return socket.create_server(
+        (host, port), family=socket.AF_INET6, backlog=_BACKLOG, dualstack_ipv6=both
+    )
 
 
 def _listen_at(path: Path, mode: int) -> socket.socket:

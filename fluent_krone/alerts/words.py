@@ -32,7 +32,10 @@ def explain(verdict: Verdict, step: str, line: str = "") -> str:
         f"{words} {_listed(steps)}"
         for words, steps in (
             ("never seen:", {s: 1 for s in evidence.unseen if s != step}),
-            ("out of place:", {s: n for s, n in evidence.extra.items() if s != step and s not in evidence.unseen}),
+            (
+                "out of place:",
+                {s: n for s, n in evidence.extra.items() if s != step and s not in evidence.unseen},
+            ),
             ("more often than normal:", {s: n for s, n in evidence.repeated.items() if s != step}),
             ("missing:", evidence.missing),
         )
@@ -50,7 +53,9 @@ def _sentence(text: str) -> str:
 
 
 def _listed(steps: Mapping[str, int], most: int = 4) -> str:
-    shown = [f"“{_short(step)}”" + (f" ×{n}" if n > 1 else "") for step, n in list(steps.items())[:most]]
+    shown = [
+        f"“{_short(step)}”" + (f" ×{n}" if n > 1 else "") for step, n in list(steps.items())[:most]
+    ]
     return ", ".join(shown) + (f" and {len(steps) - most} more" if len(steps) > most else "")
 
 

@@ -20,21 +20,22 @@ from typing import Any
 
 from lru import LRU
 
-from .alerts import AlertMaker
-from .config import Config
-from .core.engine import Engine
-from .detect.bundle import Bundle
-from .detect.nested_aware import NestedAware
+from ..alerts.records import AlertMaker
+from ..config import Config
+from ..core.engine import Engine
+from ..detect.bundle import Bundle
+from ..detect.nested_aware import NestedAware
+from ..errors import SinkBusy, SnapshotError, StoreDamaged, StoreError
+from ..explain.cases import CaseMaker
+from ..explain.desk import Desk
+from ..explain.knowledge import Knowledge
+from ..sink import Sink
+from ..sqlite import set_aside
+from ..timing import Histogram
+from ..transport.forward_codec import Chunk
+from ..types import Alert, Finding
 from .doors import explanation_desk
-from .errors import SinkBusy, SnapshotError, StoreDamaged, StoreError
-from .explain.cases import CaseMaker
-from .explain.desk import Desk
-from .explain.knowledge import Knowledge
-from .sink import Sink
-from .store import Store, chunk_key, set_aside
-from .timing import Histogram
-from .transport.forward_codec import Chunk
-from .types import Alert, Finding
+from .store import Store, chunk_key
 
 _log = logging.getLogger(__name__)
 _FIRST_EVENTS = 10_000  # of a bundle, by which is seen whether it fits the stream
@@ -85,12 +86,18 @@ class Service:
         self._sink = sink
         self._config = config
         self._clock_ns = clock_ns
-        self._open = asyncio.Event()  # cleared by `flush`: later chunks stay with their sender, unacked
+        self._open = (
+            asyncio.Event()
+        )  # cleared by `flush`: later chunks stay with their sender, unacked
         self._open.set()
         self._turn = asyncio.Lock()  # chunks are taken whole, one after the other
-        self._counted_before: Counter[str] | None = engine.counters.copy()  # until it is clear that the bundle fits
+        self._counted_before: Counter[str] | None = (
+            engine.counters.copy()
+        )  # until it is clear that the bundle fits
         self._store = store
-        self._seen_chunks: Any = LRU(min(config.max_chunk_ids, _CHUNKS_REMEMBERED))  # without a store
+        self._seen_chunks: Any = LRU(
+            min(config.max_chunk_ids, _CHUNKS_REMEMBERED)
+        )  # without a store
         self._new_chunks: dict[bytes, None] = {}  # fed since the last commit
         self._batch: _Batch | None = None  # gathered, but the store could not take it yet
         self._stored = asyncio.Event()  # it took the last one; while it is not set nothing is fed
@@ -100,7 +107,9 @@ class Service:
         self._damage: StoreDamaged | None = None
         self._store_is_new = False
         self._store_bytes = 0
-        self.torn = asyncio.Event()  # what is in memory must never be committed: the process is to end
+        self.torn = (
+            asyncio.Event()
+        )  # what is in memory must never be committed: the process is to end
         self.has_bug = False  # which is why
         self._acks: list[tuple[float, Callable[[], None]]] = []  # with the time their chunk came
         self._fresh: list[Alert] = []  # since the last commit
@@ -136,7 +145,9 @@ class Service:
         if self._later is not None:
             self._later.cancel()
         if self._outgoing and self._store is not None:
-            _log.warning("alerts wait in the store for the next start count=%d", len(self._outgoing))
+            _log.warning(
+                "alerts wait in the store for the next start count=%d", len(self._outgoing)
+            )
         elif self._outgoing:
             _log.error("alerts lost: nobody confirmed them count=%d", len(self._outgoing))
         if self._store is not None:
@@ -212,8 +223,14 @@ class Service:
             "chunks_unacked": len(self._unacked()),
             "chunk_unacked_age": self._unacked_age(),
             "store_size": self._store_bytes,
-            "stream_lag": max(self._clock_ns() - engine.watermark, 0) / 1e9 if engine.watermark else 0.0,
-            **{key: value for name, took in self.histograms().items() for key, value in took.numbers(name).items()},
+            "stream_lag": max(self._clock_ns() - engine.watermark, 0) / 1e9
+            if engine.watermark
+            else 0.0,
+            **{
+                key: value
+                for name, took in self.histograms().items()
+                for key, value in took.numbers(name).items()
+            },
         }
 
     def histograms(self) -> dict[str, Histogram]:
@@ -231,7 +248,9 @@ class Service:
         if not self._stored.is_set():
             found.append("the store can't be written, nothing is acked")
         if self._outgoing and (waited := time.monotonic() - self._sent_at) > _STUCK_S:
-            found.append(f"{len(self._outgoing)} alerts wait, none was confirmed for {waited:.0f} s")
+            found.append(
+                f"{len(self._outgoing)} alerts wait, none was confirmed for {waited:.0f} s"
+            )
         if (waited := self._unacked_age()) > _STUCK_S:
             found.append(f"a chunk has waited {waited:.0f} s for its commit")
         return found
@@ -300,14 +319,20 @@ class Service:
 
     def _is_commit_due(self) -> bool:
         waited = time.monotonic() - self._committed_at
-        return self._uncommitted >= self._config.commit_records or waited >= self._config.commit_interval
+        return (
+            self._uncommitted >= self._config.commit_records
+            or waited >= self._config.commit_interval
+        )
 
     def _commit_when_idle(self) -> None:
         """No chunk is being fed. Commit in a pause: nothing was fed for as long as a commit takes; or after a rest."""
         if not self._acks or self._turn.locked() or not self._stored.is_set():
             return
         done, took = self._committed_at, self._commit_took
-        wait = min(done + _REST * took, max(done + _PAUSE_REST_S, self._fed_at + took)) - time.monotonic()
+        wait = (
+            min(done + _REST * took, max(done + _PAUSE_REST_S, self._fed_at + took))
+            - time.monotonic()
+        )
         if self._later is not None:
             self._later.cancel()
         if wait <= 0:
@@ -379,7 +404,11 @@ class Service:
             self._keep(self._engine.shed(1 + len(self._engine.sessions.open) // _SHED_SHARE))
         if self._is_time_to_tell():
             size = self._store_bytes
-            _log.warning("store is larger than max_store_size bytes=%d chunk_ids_forgotten=%d", size, forgotten)
+            _log.warning(
+                "store is larger than max_store_size bytes=%d chunk_ids_forgotten=%d",
+                size,
+                forgotten,
+            )
 
     def _stall(self, error: StoreError) -> None:
         """Feed and ack nothing until the store can be read and written again; try that ever more rarely."""
@@ -435,14 +464,21 @@ class Service:
         while True:
             await self._work.wait()
             await self._desk.ready(self._outgoing[0])
-            batch = list(itertools.takewhile(self._desk.is_ready, itertools.islice(self._outgoing, _BATCH)))
+            batch = list(
+                itertools.takewhile(self._desk.is_ready, itertools.islice(self._outgoing, _BATCH))
+            )
             leaving = [alert for alert in map(self._desk.leave, batch) if alert is not None]
             try:
                 if leaving:
                     await self._sink.deliver(leaving)
             except SinkBusy as error:
                 self.counters["deliveries_failed"] += 1
-                _log.warning("alerts wait count=%d retry_in_s=%.1f reason=%s", len(self._outgoing), wait, error)
+                _log.warning(
+                    "alerts wait count=%d retry_in_s=%.1f reason=%s",
+                    len(self._outgoing),
+                    wait,
+                    error,
+                )
                 await asyncio.sleep(wait)
                 wait = min(wait * 2, _BACK_OFF_S[1])
                 continue
@@ -484,7 +520,9 @@ class Service:
                     self._commit()
 
 
-def open_service(bundle: Bundle, sink: Sink, config: Config, *, clock_ns: Callable[[], int] = time.time_ns) -> Service:
+def open_service(
+    bundle: Bundle, sink: Sink, config: Config, *, clock_ns: Callable[[], int] = time.time_ns
+) -> Service:
     """A service as it was when it ended, where there is a store. A store that can't be read is set aside.
 
     Raises ConfigError when another process has the store, StoreError when it can't be opened.
@@ -504,7 +542,9 @@ def open_service(bundle: Bundle, sink: Sink, config: Config, *, clock_ns: Callab
         if store is not None:
             store.close()
         raise
-    return Service(engine, maker, sink, config, store=store, left_over=left_over, desk=desk, clock_ns=clock_ns)
+    return Service(
+        engine, maker, sink, config, store=store, left_over=left_over, desk=desk, clock_ns=clock_ns
+    )
 
 
 def _resumed(
@@ -548,4 +588,6 @@ def tune_gc() -> None:
 
 def log_stats(stats: Mapping[str, float]) -> None:
     """One line with every counter that is not zero."""
-    _log.info("stats %s", " ".join(f"{name}={value:g}" for name, value in sorted(stats.items()) if value))
+    _log.info(
+        "stats %s", " ".join(f"{name}={value:g}" for name, value in sorted(stats.items()) if value)
+    )

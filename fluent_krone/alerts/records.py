@@ -8,13 +8,13 @@ from collections.abc import Iterable, Iterator, Sequence
 from datetime import UTC, datetime
 from typing import Any
 
-from .config import Config
-from .core.hierarchy import UNKNOWN
-from .core.templates import novel_shape, template_id
-from .detect.bundle import Bundle
-from .errors import ConfigError
-from .explain.evidence import explain
-from .types import Alert, Evidence, Finding, Verdict
+from ..config import Config
+from ..core.hierarchy import UNKNOWN
+from ..detect.bundle import Bundle
+from ..errors import ConfigError
+from ..reading.templates import novel_shape, template_id
+from ..types import Alert, Evidence, Finding, Verdict
+from .words import explain
 
 MOST_STEPS = 200  # events of a session that an alert shows, and of the normal one beside it
 _PLACEHOLDER = re.compile(r"\$\{(tag|tag_parts\[(-?\d+)\])\}")
@@ -91,7 +91,12 @@ class AlertMaker:
         """
         about = finding.session if finding.verdict else (self._novel_name(finding).encode(),)
         ordinal = finding.ordinal if finding.verdict else 0
-        parts = (self.bundle.hash.encode(), *about, str(finding.first_ns).encode(), finding.kind.encode())
+        parts = (
+            self.bundle.hash.encode(),
+            *about,
+            str(finding.first_ns).encode(),
+            finding.kind.encode(),
+        )
         return _digest((*parts, str(ordinal).encode()))
 
     def pattern(self, finding: Finding) -> str:
@@ -138,7 +143,9 @@ class AlertMaker:
                 "event": verdict.event,
                 "templates": [self._template(key) for key in keys[seq.start : seq.end][:100]],
             },
-            "steps": self._steps(keys, _first_shown(verdict, len(keys)), verdict.evidence.nearest_keys),
+            "steps": self._steps(
+                keys, _first_shown(verdict, len(keys)), verdict.evidence.nearest_keys
+            ),
         }
 
     def _unseen(self, finding: Finding) -> dict[str, Any]:

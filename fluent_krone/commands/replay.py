@@ -11,12 +11,12 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, TextIO
 
-from .alerts import AlertMaker
-from .config import Config
-from .core.records import SessionKey, key_text
-from .detect.bundle import Bundle, key_hash
-from .inputs import Event, count_events, read_events
-from .types import Alert, Finding
+from ..alerts.records import AlertMaker
+from ..config import Config
+from ..detect.bundle import Bundle, key_hash
+from ..inputs import Event, count_events, read_events
+from ..reading.records import SessionKey, key_text
+from ..types import Alert, Finding
 
 _SLICE = 10_000
 
@@ -69,7 +69,9 @@ def replay(
     return outcome
 
 
-def summary(outcome: Outcome, bundle: Bundle, labels: dict[str, bool] | None, *, keep_fitted: bool) -> dict[str, Any]:
+def summary(
+    outcome: Outcome, bundle: Bundle, labels: dict[str, bool] | None, *, keep_fitted: bool
+) -> dict[str, Any]:
     """The figures of the last line of `--json`. With labels they are for sessions that the bundle was not fitted on."""
     result: dict[str, Any] = {
         "events": outcome.stats["events"],
@@ -82,12 +84,16 @@ def summary(outcome: Outcome, bundle: Bundle, labels: dict[str, bool] | None, *,
     }
     if labels is not None:
         result |= _scored(outcome, bundle, labels, keep_fitted)
-    result["events_per_s"] = round(outcome.stats["events"] / outcome.seconds) if outcome.seconds else 0
+    result["events_per_s"] = (
+        round(outcome.stats["events"] / outcome.seconds) if outcome.seconds else 0
+    )
     set_aside = {name: n for name, n in outcome.stats.items() if name.startswith("set_aside_")}
     return result | set_aside
 
 
-def _scored(outcome: Outcome, bundle: Bundle, labels: dict[str, bool], keep_fitted: bool) -> dict[str, Any]:
+def _scored(
+    outcome: Outcome, bundle: Bundle, labels: dict[str, bool], keep_fitted: bool
+) -> dict[str, Any]:
     tally: Counter[str] = Counter()
     left_out = unlabelled = 0
     for key in outcome.instances:
@@ -129,7 +135,11 @@ def describe(result: dict[str, Any], bundle: Bundle) -> str:
             f"left out: {result['left_out']:,} sessions that the bundle was fitted on; "
             f"without label: {result['unlabelled']:,})"
         )
-    aside = {name.removeprefix("set_aside_"): n for name, n in result.items() if name.startswith("set_aside_")}
+    aside = {
+        name.removeprefix("set_aside_"): n
+        for name, n in result.items()
+        if name.startswith("set_aside_")
+    }
     if aside:
         lines.append("set aside: " + ", ".join(f"{n:,} × {reason}" for reason, n in aside.items()))
     return "\n".join(lines)
@@ -155,7 +165,12 @@ class _Progress:
     def show(self, done: int) -> None:
         if self._stream and self._total:
             filled = 30 * done // self._total
-            print(f"\r[{'█' * filled:<30}] {done:,} of {self._total:,} records", end="", file=self._stream, flush=True)
+            print(
+                f"\r[{'█' * filled:<30}] {done:,} of {self._total:,} records",
+                end="",
+                file=self._stream,
+                flush=True,
+            )
         elif self._stream:
             print(f"\r{done:,} records", end="", file=self._stream, flush=True)
 

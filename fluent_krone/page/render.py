@@ -17,11 +17,16 @@ from html import escape
 from pathlib import Path
 from typing import IO, Any
 
-from .errors import ConfigError
+from ..errors import ConfigError
 
 MOST_ALERTS = 50_000  # the last ones of a larger file: no browser is quick with more
 _MOST_PLAIN = 200  # listed where there is no JavaScript
-_SHARED = ("evidence", "explained", "seq", "steps")  # what alerts of one pattern have alike: told once
+_SHARED = (
+    "evidence",
+    "explained",
+    "seq",
+    "steps",
+)  # what alerts of one pattern have alike: told once
 _TEMPLATE = Path(__file__).parent / "page.html"
 
 
@@ -41,7 +46,10 @@ class Summary:
             (self.left_out, f"{self.left_out:,} earlier left out"),
             (self.bad_lines, f"{_count(self.bad_lines, 'line')} set aside: no alert"),
         )
-        words = [f"{_count(self.alerts, 'alert')} of {_count(self.patterns, 'pattern')}", *(w for n, w in rest if n)]
+        words = [
+            f"{_count(self.alerts, 'alert')} of {_count(self.patterns, 'pattern')}",
+            *(w for n, w in rest if n),
+        ]
         return "; ".join(words)
 
 
@@ -113,7 +121,9 @@ class _Alerts:
             return
         body = line if line.startswith("{") else line.split("\t", 2)[-1]
         try:
-            record = json.loads(body, parse_constant=str)  # a score may be NaN, which no browser reads
+            record = json.loads(
+                body, parse_constant=str
+            )  # a score may be NaN, which no browser reads
             self._take(record)
         except (ValueError, TypeError, KeyError, RecursionError):
             self._bad_lines += 1
@@ -126,7 +136,12 @@ class _Alerts:
         for name in _SHARED:
             if name in record:
                 record[name] = self.shared.setdefault(_script_json(record[name]), len(self.shared))
-        alert = _Alert(str(record.get("ended_at")), str(record.get("pattern", alert_id)), _script_json(record), plain)
+        alert = _Alert(
+            str(record.get("ended_at")),
+            str(record.get("pattern", alert_id)),
+            _script_json(record),
+            plain,
+        )
         self._repeats += self._alerts.pop(alert_id, None) is not None
         self._alerts[alert_id] = alert
 
@@ -157,7 +172,11 @@ def _policy(template: str) -> str:
 def _plain_list(alerts: list[_Alert]) -> str:
     items = "".join(alert.plain for alert in alerts[:_MOST_PLAIN])
     rest = len(alerts) - _MOST_PLAIN
-    more = f"<p>The newest {_MOST_PLAIN}; {rest:,} more are here with JavaScript.</p>" if rest > 0 else ""
+    more = (
+        f"<p>The newest {_MOST_PLAIN}; {rest:,} more are here with JavaScript.</p>"
+        if rest > 0
+        else ""
+    )
     return f"<ul>{items}</ul>{more}" if alerts else "<p>No alerts.</p>"
 
 

@@ -7,8 +7,8 @@ import contextlib
 import logging
 from collections.abc import Awaitable, Callable
 
-from .detect.bundle import Bundle, bundle_files, load_bundle
-from .errors import KroneError
+from ..detect.bundle import Bundle, bundle_files, load_bundle
+from ..errors import KroneError
 from .service import tune_gc
 
 _log = logging.getLogger(__name__)
@@ -22,7 +22,11 @@ class BundleWatch:
     """
 
     def __init__(
-        self, name: str, loaded: Bundle, reload: Callable[[Bundle], Awaitable[None]], interval_s: float
+        self,
+        name: str,
+        loaded: Bundle,
+        reload: Callable[[Bundle], Awaitable[None]],
+        interval_s: float,
     ) -> None:
         self._name = name
         self._hash = loaded.hash
@@ -55,7 +59,9 @@ class BundleWatch:
                 return
             await self._reload(bundle)
         except KroneError as error:
-            _log.error("new bundle can't be used, the old one goes on hash=%s reason=%s", self._hash, error)
+            _log.error(
+                "new bundle can't be used, the old one goes on hash=%s reason=%s", self._hash, error
+            )
             return
         self._hash = bundle.hash
         tune_gc()

@@ -83,11 +83,15 @@ class TemplateMatcher:
     [1, 0, 2, -1]
     """
 
-    def __init__(self, templates: Sequence[str], cache_size: int = 100_000, unmatched: int = UNMATCHED) -> None:
+    def __init__(
+        self, templates: Sequence[str], cache_size: int = 100_000, unmatched: int = UNMATCHED
+    ) -> None:
         self._unmatched = unmatched
         self._exact = [_Glob(text, zeroed=False) for text in templates]
         blind = [_Glob(text, zeroed=True) for text in templates]
-        order = sorted(range(len(templates)), key=lambda i: (-blind[i].literals, blind[i].wildcards, i))
+        order = sorted(
+            range(len(templates)), key=lambda i: (-blind[i].literals, blind[i].wildcards, i)
+        )
         self._heads: dict[bytes, list[tuple[int, int, _Glob]]] = {}
         for rank, i in enumerate(order):
             length = next((n for n in _HEAD_LENGTHS if len(blind[i].head) >= n), 0)

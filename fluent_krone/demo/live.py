@@ -21,16 +21,16 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, TextIO
 
-from .alerts import AlertMaker
-from .config import Config
-from .detect.bundle import Bundle, load_bundle
-from .errors import ConfigError, ProtocolError
-from .replay import write_alert
-from .service import Service
+from ..alerts.records import AlertMaker
+from ..commands.replay import write_alert
+from ..config import Config
+from ..detect.bundle import Bundle, load_bundle
+from ..errors import ConfigError, ProtocolError
+from ..runtime.service import Service
+from ..transport.forward_codec import ack_bytes, encode_events
+from ..transport.server import ForwardServer
+from ..types import Alert
 from .simulator import FAULTS, Session, simulate, stream
-from .transport.forward_codec import ack_bytes, encode_events
-from .transport.forward_server import ForwardServer
-from .types import Alert
 
 _TAG = "cluster.storage"
 _CHUNK_EVENTS = 250
@@ -80,7 +80,9 @@ def run(*, sessions: int, seed: int, alerts: Path | None, as_json: bool) -> int:
     return 0
 
 
-async def _serve_and_send(bundle: Bundle, live: Sequence[Session], tally: Tally, shows: Sequence[Show]) -> None:
+async def _serve_and_send(
+    bundle: Bundle, live: Sequence[Session], tally: Tally, shows: Sequence[Show]
+) -> None:
     """Serve as `fluent-krone serve` does, and be the client too; alerts are shown as they come in."""
     config, arrived = Config(on_shutdown="judge"), _Arrived()
     service = Service(bundle.engine(config), AlertMaker(bundle, config), arrived, config)
@@ -168,7 +170,11 @@ class Tally:
 
     def of_kind(self, kind: str) -> dict[str, int]:
         """The figures of one kind of fault."""
-        blocks = [block for block, s in self.sessions.items() if s.fault is not None and s.fault.kind == kind]
+        blocks = [
+            block
+            for block, s in self.sessions.items()
+            if s.fault is not None and s.fault.kind == kind
+        ]
         found = [block for block in blocks if block in self.found]
         return {
             "injected": len(blocks),
@@ -180,7 +186,9 @@ class Tally:
 
     def missed(self) -> list[Session]:
         """Faulty sessions that no alert names."""
-        return [s for s in self.sessions.values() if s.fault is not None and s.block not in self.found]
+        return [
+            s for s in self.sessions.values() if s.fault is not None and s.block not in self.found
+        ]
 
     def figures(self) -> dict[str, Any]:
         """Everything `--json` prints but the time it took."""
@@ -221,18 +229,27 @@ class _Screen:
         self._in_lines = 0
         self._apart = True  # the next line starts a new paragraph
         self._width = min(max(shutil.get_terminal_size((100, 24)).columns, _NARROWEST), _WIDEST)
-        self._colours = out.isatty() and not os.environ.get("NO_COLOR") and os.environ.get("TERM") != "dumb"
+        self._colours = (
+            out.isatty() and not os.environ.get("NO_COLOR") and os.environ.get("TERM") != "dumb"
+        )
 
     def opening(self) -> None:
         figures = self._tally.figures()
-        self._print(self._paint("1", "A storage cluster that exists only here, watched by fluent-krone."))
+        self._print(
+            self._paint("1", "A storage cluster that exists only here, watched by fluent-krone.")
+        )
         self._wrapped(
             f"{figures['sessions']:,} sessions, one per block, write {figures['events']:,} interleaved log lines; "
             f"{figures['injected']:,} of them go wrong. The lines go over the Forward protocol to a server on "
             "127.0.0.1 that has learnt from other, normal sessions (models/demo). Its alerts, and the truth beside, "
             "which only the simulator knows:"
         )
-        self._print("   ".join(f"{self._paint(colour, mark)} {meaning}" for mark, colour, meaning in _MARKS.values()))
+        self._print(
+            "   ".join(
+                f"{self._paint(colour, mark)} {meaning}"
+                for mark, colour, meaning in _MARKS.values()
+            )
+        )
 
     def alert(self, alert: Alert) -> None:
         record = alert.record
@@ -259,7 +276,9 @@ class _Screen:
         rate = f" ({100 * false / normal:.1f} %)" if normal else ""
         self._print(f"False alarms: {false:,} of {normal:,} normal sessions{rate}.")
         self._missed(self._tally.missed())
-        self._print(f"\n{seconds:.1f} s. To learn from a log of your own: fluent-krone export --help")
+        self._print(
+            f"\n{seconds:.1f} s. To learn from a log of your own: fluent-krone export --help"
+        )
 
     def _in_full(self, alert: Alert) -> None:
         record = alert.record
@@ -269,7 +288,9 @@ class _Screen:
         self._print(f"\n{self._paint(colour, mark)} {self._paint('1', f'{block}  {what}')}")
         self._wrapped(record["explanation"], indent=4)
         for odd, line in self._lines(alert):
-            self._print(self._paint("1" if odd else "2", self._cut(f"    {'▸' if odd else ' '} {line}")))
+            self._print(
+                self._paint("1" if odd else "2", self._cut(f"    {'▸' if odd else ' '} {line}"))
+            )
         self._print(f"    truth: {self._truth(record)}")
         self._apart = True
 
@@ -322,7 +343,11 @@ class _Screen:
             self._print(f"  … and {len(sessions) - _MOST_MISSED} more")
 
     def _wrapped(self, text: str, indent: int = 0) -> None:
-        self._print(textwrap.fill(text, self._width, initial_indent=" " * indent, subsequent_indent=" " * indent))
+        self._print(
+            textwrap.fill(
+                text, self._width, initial_indent=" " * indent, subsequent_indent=" " * indent
+            )
+        )
 
     def _cut(self, text: str, taken: int = 0) -> str:
         room = self._width - taken
@@ -336,7 +361,9 @@ class _Screen:
 
 
 def _arrows(record: Mapping[str, Any]) -> str:
-    return " → ".join(step or "?" for step in (record["entity"], record["action"], record["status"]))
+    return " → ".join(
+        step or "?" for step in (record["entity"], record["action"], record["status"])
+    )
 
 
 def _told(session: Session) -> str:

@@ -19,10 +19,11 @@ from typing import Any, Concatenate, ParamSpec, TypeVar
 
 import msgpack
 
-from .core.engine import NOVELTIES_KEPT
-from .core.hierarchy import runs
-from .errors import ConfigError, StoreDamaged, StoreError
-from .types import Alert
+from ..core.engine import NOVELTIES_KEPT
+from ..core.hierarchy import runs
+from ..errors import ConfigError, StoreDamaged, StoreError
+from ..sqlite import set_aside
+from ..types import Alert
 
 VERSION = 1
 _SCHEMA = """
@@ -34,7 +35,9 @@ CREATE TABLE chunk (n INTEGER PRIMARY KEY, id BLOB NOT NULL UNIQUE, at INTEGER N
 CREATE TABLE alert (n INTEGER PRIMARY KEY, data BLOB NOT NULL);
 """
 _DAMAGE = {sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB, sqlite3.SQLITE_FORMAT}
-_LOCK_WAIT_S = 10.0  # a Fluentd that was killed and started again: the child that it had is about to end
+_LOCK_WAIT_S = (
+    10.0  # a Fluentd that was killed and started again: the child that it had is about to end
+)
 _PAGE_BYTES = 16_384  # a few kilobytes a session: smaller pages cost a tenth more
 _CACHE_KB = 8_000
 _CHECKPOINT_PAGES = 4_000  # 64 MB of log: hot pages are copied into the file once for many commits
@@ -103,17 +106,24 @@ class Store:
             return None
         return {name: _unpacked(data) for name, data in state.items()} | {
             "novelties": [
-                (name, _unpacked(data)) for name, data in self._rows("SELECT name, data FROM novelty ORDER BY n")
+                (name, _unpacked(data))
+                for name, data in self._rows("SELECT name, data FROM novelty ORDER BY n")
             ],
-            "sessions": (_unpacked(data) for (data,) in self._rows("SELECT data FROM part ORDER BY n")),
+            "sessions": (
+                _unpacked(data) for (data,) in self._rows("SELECT data FROM part ORDER BY n")
+            ),
             "started": [
-                start for (data,) in self._rows("SELECT data FROM started ORDER BY n") for start in _unpacked(data)
+                start
+                for (data,) in self._rows("SELECT data FROM started ORDER BY n")
+                for start in _unpacked(data)
             ],
         }
 
     def alerts(self) -> list[Alert]:
         """Alerts that no receiver has confirmed, in order."""
-        return [Alert(*_unpacked(data)) for (data,) in self._rows("SELECT data FROM alert ORDER BY n")]
+        return [
+            Alert(*_unpacked(data)) for (data,) in self._rows("SELECT data FROM alert ORDER BY n")
+        ]
 
     @_told
     def has_chunk(self, key: bytes) -> bool:
@@ -122,7 +132,11 @@ class Store:
 
     @_told
     def commit(
-        self, changes: Mapping[str, Any], chunks: Sequence[bytes], alerts: Sequence[Alert], now_s: float
+        self,
+        changes: Mapping[str, Any],
+        chunks: Sequence[bytes],
+        alerts: Sequence[Alert],
+        now_s: float,
     ) -> None:
         """Write it all in one transaction: what `Engine.changes` gave, the keys of new chunks, new alerts.
 
@@ -138,10 +152,20 @@ class Store:
                     write(f"DELETE FROM {table}")
             write.many("DELETE FROM part WHERE n BETWEEN ? AND ?", _runs(dropped))
             write.many("REPLACE INTO part VALUES (?, ?)", parts)
-            write.many("REPLACE INTO novelty (name, data) VALUES (?, ?)", self._novelty_rows(novelties))
-            write.many("REPLACE INTO alert VALUES (?, ?)", self._rows_of(map(_alert_row, alerts), first["alert"]))
-            write.many("INSERT OR IGNORE INTO chunk (id, at) VALUES (?, ?)", ((key, int(now_s)) for key in chunks))
-            write.many("REPLACE INTO state VALUES (?, ?)", ((n, pack(v)) for n, v in changes.items()))
+            write.many(
+                "REPLACE INTO novelty (name, data) VALUES (?, ?)", self._novelty_rows(novelties)
+            )
+            write.many(
+                "REPLACE INTO alert VALUES (?, ?)",
+                self._rows_of(map(_alert_row, alerts), first["alert"]),
+            )
+            write.many(
+                "INSERT OR IGNORE INTO chunk (id, at) VALUES (?, ?)",
+                ((key, int(now_s)) for key in chunks),
+            )
+            write.many(
+                "REPLACE INTO state VALUES (?, ?)", ((n, pack(v)) for n, v in changes.items())
+            )
             write("DELETE FROM alert WHERE n < ?", self._unconfirmed)
             if started:
                 last = first["started"] + len(started) - 1
@@ -163,10 +187,14 @@ class Store:
     @_told
     def forget_chunks(self, at_least: int) -> int:
         """Make room: forget the older half of more than `at_least` chunk ids. Returns how many went."""
-        ((oldest, newest),) = self._db.execute("SELECT coalesce(min(n), 0), coalesce(max(n), 0) FROM chunk")
+        ((oldest, newest),) = self._db.execute(
+            "SELECT coalesce(min(n), 0), coalesce(max(n), 0) FROM chunk"
+        )
         if newest - oldest < at_least:
             return 0
-        return self._db.execute("DELETE FROM chunk WHERE n <= ?", ((oldest + newest) // 2,)).rowcount
+        return self._db.execute(
+            "DELETE FROM chunk WHERE n <= ?", ((oldest + newest) // 2,)
+        ).rowcount
 
     @_told
     def size(self) -> int:
@@ -182,7 +210,9 @@ class Store:
         When it raises, it may be called again.
         """
         self._db.close()
-        self._aside = aside = self._aside or set_aside(self.path)  # once, or an empty one would take its place
+        self._aside = aside = self._aside or set_aside(
+            self.path
+        )  # once, or an empty one would take its place
         self._open()
         self._aside = None
         return aside
@@ -194,7 +224,9 @@ class Store:
     @_told
     def _open(self) -> None:
         self.path.parent.mkdir(parents=True, exist_ok=True)
-        os.close(os.open(self.path, os.O_RDWR | os.O_CREAT, 0o600))  # it holds log lines: its owner's only
+        os.close(
+            os.open(self.path, os.O_RDWR | os.O_CREAT, 0o600)
+        )  # it holds log lines: its owner's only
         self._db = sqlite3.connect(self.path, isolation_level=None, timeout=self._lock_wait_s)
         try:
             self._prepare()
@@ -209,16 +241,22 @@ class Store:
         db.execute("PRAGMA locking_mode = EXCLUSIVE")
         db.execute("PRAGMA journal_mode = WAL")
         db.execute(f"PRAGMA synchronous = {self._sync}")
-        db.execute("PRAGMA secure_delete = OFF")  # on in Debian's SQLite: each deleted row is overwritten with zeros
+        db.execute(
+            "PRAGMA secure_delete = OFF"
+        )  # on in Debian's SQLite: each deleted row is overwritten with zeros
         db.execute(f"PRAGMA wal_autocheckpoint = {_CHECKPOINT_PAGES}")
         ((version,),) = db.execute("PRAGMA user_version")
         if version == 0 and not db.execute("SELECT 1 FROM sqlite_master").fetchone():
             db.executescript(f"BEGIN IMMEDIATE; {_SCHEMA} PRAGMA user_version = {VERSION}; COMMIT")
         elif version != VERSION:
-            raise StoreDamaged(f"store {self.path} has version {version}, this program reads {VERSION}")
+            raise StoreDamaged(
+                f"store {self.path} has version {version}, this program reads {VERSION}"
+            )
         ((self._page_bytes,),) = db.execute("PRAGMA page_size")
         self._next = {table: 1 + self._last(table) for table in ("started", "alert")}
-        ((self._unconfirmed,),) = db.execute("SELECT coalesce(min(n), ?) FROM alert", (self._next["alert"],))
+        ((self._unconfirmed,),) = db.execute(
+            "SELECT coalesce(min(n), ?) FROM alert", (self._next["alert"],)
+        )
 
     def _last(self, table: str) -> int:
         ((last,),) = self._db.execute(f"SELECT coalesce(max(n), 0) FROM {table}")
@@ -236,12 +274,17 @@ class Store:
         pack = self.pack
         return ((n, pack(value)) for n, value in enumerate(values, first))
 
-    def _novelty_rows(self, novelties: Iterable[tuple[bytes, Any]]) -> Iterator[tuple[bytes, bytes]]:
+    def _novelty_rows(
+        self, novelties: Iterable[tuple[bytes, Any]]
+    ) -> Iterator[tuple[bytes, bytes]]:
         return ((name, self.pack(entry)) for name, entry in novelties)
 
     def _sweep_novelties(self, write: _Transaction) -> None:
         """Keep those touched last: `REPLACE` gives a row a new number."""
-        write("DELETE FROM novelty WHERE n <= (SELECT n FROM novelty ORDER BY n DESC LIMIT 1 OFFSET ?)", NOVELTIES_KEPT)
+        write(
+            "DELETE FROM novelty WHERE n <= (SELECT n FROM novelty ORDER BY n DESC LIMIT 1 OFFSET ?)",
+            NOVELTIES_KEPT,
+        )
 
     def _sweep_chunks(self, write: _Transaction, most: int, now_s: float) -> None:
         """Forget ids that are too many, and a few of those that are too old: the oldest are looked at, no others."""
@@ -281,17 +324,6 @@ class _Transaction:
         finally:
             if self._db.in_transaction:
                 self._db.execute("ROLLBACK")
-
-
-def set_aside(path: Path) -> Path:
-    """Rename a store that nobody has open, over the one that was set aside before; returns its new name."""
-    aside = path.with_name(path.name + ".unreadable")
-    for suffix in ("", "-wal", "-shm"):
-        source, target = Path(f"{path}{suffix}"), Path(f"{aside}{suffix}")
-        target.unlink(missing_ok=True)
-        if source.exists():
-            source.rename(target)
-    return aside
 
 
 def chunk_key(chunk: str | bytes) -> bytes:

@@ -14,7 +14,7 @@ import logging
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
-from .timing import BUCKETS_S, Histogram
+from ..timing import BUCKETS_S, Histogram
 
 _log = logging.getLogger(__name__)
 _REQUEST_S = 5.0  # a client's time to ask
@@ -29,14 +29,26 @@ METRICS: Mapping[str, tuple[str, str]] = {
     "events": ("events_total", "Events: a record counts once for each session that it belongs to."),
     "unmatched": ("events_unmatched_total", "Events that match no template."),
     "unseen": ("events_unseen_total", "Events of templates that normal training did not have."),
-    "novelties_over_cap": ("novelties_over_cap_total", "New templates not told: over 1,000 in novelty_interval."),
+    "novelties_over_cap": (
+        "novelties_over_cap_total",
+        "New templates not told: over 1,000 in novelty_interval.",
+    ),
     "time_in_future": ("events_in_future_total", "Event times not believed: ahead of the clock."),
-    "time_leap": ("events_leaping_total", "Event times not believed: far ahead of their predecessors."),
+    "time_leap": (
+        "events_leaping_total",
+        "Event times not believed: far ahead of their predecessors.",
+    ),
     "time_unreadable": ("events_without_time_total", "Events whose own time could not be read."),
-    "keys_over_cap": ("session_keys_over_cap_total", "Session keys left out: over max_keys_per_record."),
+    "keys_over_cap": (
+        "session_keys_over_cap_total",
+        "Session keys left out: over max_keys_per_record.",
+    ),
     "messages_cut": ("messages_cut_total", "Messages longer than max_message_size."),
     "instances": ("sessions_ended_total", "Sessions that ended."),
-    "sessions_over_cap": ("sessions_over_cap_total", "Sessions closed and judged early: over max_sessions."),
+    "sessions_over_cap": (
+        "sessions_over_cap_total",
+        "Sessions closed and judged early: over max_sessions.",
+    ),
     "sessions_open": ("sessions_open", "Open sessions."),
     "cache_hits": ("cache_hits_total", "Session steps that were a look-up."),
     "cache_misses": ("cache_misses_total", "Session steps that had to be worked out."),
@@ -44,22 +56,40 @@ METRICS: Mapping[str, tuple[str, str]] = {
     "alerts": ("alerts_total", "Alerts made."),
     "alerts_delivered": ("alerts_delivered_total", "Alerts that their receiver has confirmed."),
     "alerts_outgoing": ("alerts_outgoing", "Alerts that wait for their receiver."),
-    "deliveries_failed": ("deliveries_failed_total", "Attempts to deliver alerts that were not confirmed."),
+    "deliveries_failed": (
+        "deliveries_failed_total",
+        "Attempts to deliver alerts that were not confirmed.",
+    ),
     "chunks": ("chunks_total", "Chunks taken in, repeated ones too."),
     "chunks_repeated": ("chunks_repeated_total", "Chunks seen before: acked and skipped."),
     "chunks_without_id": ("chunks_without_id_total", "Chunks that can't be acked, so can be lost."),
     "chunks_unacked": ("chunks_unacked", "Chunks fed that wait for their commit."),
     "chunk_unacked_age": ("chunk_unacked_age_seconds", "How long the oldest of them has waited."),
-    "chunk_ids_over_cap": ("chunk_ids_over_cap_total", "Ids of chunks forgotten early: over max_store_size."),
-    "alerts_muted": ("alerts_muted_total", "Alerts not sent: a person said that their pattern is normal."),
-    "alerts_cleared": ("alerts_cleared_total", "Alerts not sent: a model cleared a doubtful session."),
+    "chunk_ids_over_cap": (
+        "chunk_ids_over_cap_total",
+        "Ids of chunks forgotten early: over max_store_size.",
+    ),
+    "alerts_muted": (
+        "alerts_muted_total",
+        "Alerts not sent: a person said that their pattern is normal.",
+    ),
+    "alerts_cleared": (
+        "alerts_cleared_total",
+        "Alerts not sent: a model cleared a doubtful session.",
+    ),
     "alerts_explained": ("alerts_explained_total", "Alerts that left with a model's explanation."),
-    "explanations_known": ("explanations_known_total", "Explanations that needed no question: the pattern had one."),
+    "explanations_known": (
+        "explanations_known_total",
+        "Explanations that needed no question: the pattern had one.",
+    ),
     "explanations_waiting": ("explanations_waiting", "Alerts that wait for their explanation."),
     "explain_calls": ("explain_calls_total", "Questions that a model was asked."),
     "explain_tokens": ("explain_tokens_total", "Tokens that they took."),
     "explain_cost_usd": ("explain_cost_usd_total", "What they cost, in US dollars."),
-    "knowledge_errors": ("knowledge_errors_total", "Times that the knowledge file could not be read or written."),
+    "knowledge_errors": (
+        "knowledge_errors_total",
+        "Times that the knowledge file could not be read or written.",
+    ),
     "commits_failed": ("commits_failed_total", "Commits that the store could not write."),
     "store_size": ("store_bytes", "Size of the store."),
     "reloads": ("reloads_total", "Bundles taken over from the next chunk on."),
@@ -67,17 +97,39 @@ METRICS: Mapping[str, tuple[str, str]] = {
     "bytes": ("received_bytes_total", "Bytes received from clients."),
     "connections": ("connections_total", "Connections made by clients."),
     "connections_open": ("connections_open", "Open connections."),
-    "connections_refused": ("connections_refused_total", "Connections refused: over max_connections."),
-    "connections_evicted": ("connections_evicted_total", "Silent connections closed to make place for others."),
+    "connections_refused": (
+        "connections_refused_total",
+        "Connections refused: over max_connections.",
+    ),
+    "connections_evicted": (
+        "connections_evicted_total",
+        "Silent connections closed to make place for others.",
+    ),
     "auth_failures": ("auth_failures_total", "Clients refused: wrong key, user or password."),
 }
 # Names that begin so end in the value of a label.
 LABELLED: Mapping[str, tuple[str, str, str]] = {
     "set_aside_": ("records_set_aside_total", "reason", "Records that became no event."),
-    "flagged_": ("verdicts_total", "detector", "Sessions found abnormal, by the detector whose score is told."),
-    "decided_": ("verdicts_decided_total", "decided", "Sessions found abnormal, by when that was certain."),
-    "explanation_failures_": ("explanation_failures_total", "reason", "Alerts that left with their evidence instead."),
-    "protocol_errors_": ("protocol_errors_total", "reason", "Connections closed for what the client sent."),
+    "flagged_": (
+        "verdicts_total",
+        "detector",
+        "Sessions found abnormal, by the detector whose score is told.",
+    ),
+    "decided_": (
+        "verdicts_decided_total",
+        "decided",
+        "Sessions found abnormal, by when that was certain.",
+    ),
+    "explanation_failures_": (
+        "explanation_failures_total",
+        "reason",
+        "Alerts that left with their evidence instead.",
+    ),
+    "protocol_errors_": (
+        "protocol_errors_total",
+        "reason",
+        "Connections closed for what the client sent.",
+    ),
 }
 HISTOGRAMS: Mapping[str, tuple[str, str]] = {
     "feed": ("feed_seconds", "Time to feed up to 5,000 records of a chunk."),
@@ -117,7 +169,9 @@ class Metrics:
     async def _listen(self) -> asyncio.Server:
         for attempt in itertools.count():
             try:
-                return await asyncio.start_server(self._serve, *self._address, limit=_MAX_REQUEST_BYTES)
+                return await asyncio.start_server(
+                    self._serve, *self._address, limit=_MAX_REQUEST_BYTES
+                )
             except OSError as error:
                 if attempt == 0:
                     _log.error("no metrics, tried again every %g s reason=%s", _RETRY_S, error)
@@ -153,11 +207,18 @@ class Metrics:
             body = "".join(f"{line}\n" for line in troubles or ["ok"]).encode()
         else:
             status, kind, body = "404 Not Found", _TEXT, b"/metrics or /healthz\n"
-        lines = (f"HTTP/1.1 {status}", f"Content-Type: {kind}", f"Content-Length: {len(body)}", "Connection: close")
+        lines = (
+            f"HTTP/1.1 {status}",
+            f"Content-Type: {kind}",
+            f"Content-Length: {len(body)}",
+            "Connection: close",
+        )
         return "\r\n".join([*lines, "", ""]).encode() + (body if method != b"HEAD" else b"")
 
 
-def exposition(stats: Mapping[str, float], histograms: Mapping[str, Histogram]) -> tuple[str, bytes]:
+def exposition(
+    stats: Mapping[str, float], histograms: Mapping[str, Histogram]
+) -> tuple[str, bytes]:
     """Content type and body in Prometheus' text format."""
     prometheus = importlib.import_module("prometheus_client")  # only where metrics are asked for
     registry = prometheus.CollectorRegistry(auto_describe=False)
@@ -173,7 +234,11 @@ class _Collector:
         core = importlib.import_module("prometheus_client.core")
         for name, (metric, text) in METRICS.items():
             if name in self._stats or metric.endswith("_total"):
-                family = core.CounterMetricFamily if metric.endswith("_total") else core.GaugeMetricFamily
+                family = (
+                    core.CounterMetricFamily
+                    if metric.endswith("_total")
+                    else core.GaugeMetricFamily
+                )
                 yield family(f"fluent_krone_{metric}", text, value=self._stats.get(name, 0))
         for prefix, (metric, label, text) in LABELLED.items():
             counter = core.CounterMetricFamily(f"fluent_krone_{metric}", text, labels=[label])
@@ -185,7 +250,9 @@ class _Collector:
             metric, text = HISTOGRAMS[name]
             bounds = [*map(str, BUCKETS_S), "+Inf"]
             buckets = list(zip(bounds, itertools.accumulate(took.counts), strict=True))
-            yield core.HistogramMetricFamily(f"fluent_krone_{metric}", text, buckets=buckets, sum_value=took.total_s)
+            yield core.HistogramMetricFamily(
+                f"fluent_krone_{metric}", text, buckets=buckets, sum_value=took.total_s
+            )
 
 
 def is_known(name: str) -> bool:
@@ -198,6 +265,12 @@ def markdown_table() -> str:
     """The table of `docs/operations.md`."""
     rows = ["| metric, behind `fluent_krone_` | name in stats | meaning |", "|---|---|---|"]
     rows += [f"| `{metric}` | `{name}` | {text} |" for name, (metric, text) in METRICS.items()]
-    rows += [f"| `{metric}{{{label}}}` | `{prefix}…` | {text} |" for prefix, (metric, label, text) in LABELLED.items()]
-    rows += [f"| `{metric}`, a histogram | `{name}_…` | {text} |" for name, (metric, text) in HISTOGRAMS.items()]
+    rows += [
+        f"| `{metric}{{{label}}}` | `{prefix}…` | {text} |"
+        for prefix, (metric, label, text) in LABELLED.items()
+    ]
+    rows += [
+        f"| `{metric}`, a histogram | `{name}_…` | {text} |"
+        for name, (metric, text) in HISTOGRAMS.items()
+    ]
     return "\n".join(rows) + "\n"

@@ -27,19 +27,30 @@ class EventReader:
     [(0, b'served blk_7', [(b'blk_7',)]), (0, b'served blk_8', [(b'blk_8',)])]
     """
 
-    def __init__(self, reader: RecordReader, matcher: TemplateMatcher, cache_size: int = 100_000) -> None:
+    def __init__(
+        self, reader: RecordReader, matcher: TemplateMatcher, cache_size: int = 100_000
+    ) -> None:
         self._reader = reader
         self._matcher = matcher
         self._cache_size = cache_size
         self._remembered = 0
         # Component → what stands before its messages, and their shapes: log key and spans of session keys; no spans
         # where the keys are not in the message, or not where they were.
-        self._components: dict[bytes | None, tuple[bytes, dict[bytes, tuple[int, tuple[Span, ...]]]]] = {}
+        self._components: dict[
+            bytes | None, tuple[bytes, dict[bytes, tuple[int, tuple[Span, ...]]]]
+        ] = {}
         settings = reader.settings
-        self._message, self._component = settings.message_field.encode(), _name(settings.component_field)
+        self._message, self._component = (
+            settings.message_field.encode(),
+            _name(settings.component_field),
+        )
         names = (settings.message_field, settings.component_field or "")
-        self._can_remember = settings.line_format is None and not any(name.startswith("$.") for name in names)
-        self._has_spans = reader.sole_regex is not None and takes_digits_alike(settings.session_key[0])
+        self._can_remember = settings.line_format is None and not any(
+            name.startswith("$.") for name in names
+        )
+        self._has_spans = reader.sole_regex is not None and takes_digits_alike(
+            settings.session_key[0]
+        )
 
     def read(self, tag: bytes, record: Any) -> tuple[int, bytes, Sequence[SessionKey]]:
         """Log key, the text that was matched, session keys. Raises RecordError as `RecordReader.read` does."""
@@ -68,7 +79,11 @@ class EventReader:
     def _remember(self, record: Any, text: bytes, log_key: int) -> None:
         message = record.get(self._message)
         component = record.get(self._component) if self._component else None
-        if message.__class__ is not bytes or len(text) > LONGEST_SHAPE or not self._matcher.is_sure(text):
+        if (
+            message.__class__ is not bytes
+            or len(text) > LONGEST_SHAPE
+            or not self._matcher.is_sure(text)
+        ):
             return
         if component is not None and component.__class__ is not bytes:
             return

@@ -14,17 +14,17 @@ import sys
 from importlib.util import find_spec
 from pathlib import Path
 
-from .config import Config, is_loopback, is_private
-from .errors import ConfigError
-from .explain import Explainer
-from .explain.budget import Budget
-from .explain.desk import Desk
-from .explain.knowledge import Knowledge
-from .explain.redact import redactor
-from .sink import Sink
-from .sink.forward import ForwardSink
-from .sink.stdout import StdoutSink
-from .transport.forward_server import ForwardServer
+from ..config import Config, is_loopback, is_private
+from ..errors import ConfigError
+from ..explain import Explainer
+from ..explain.budget import Budget
+from ..explain.desk import Desk
+from ..explain.knowledge import Knowledge
+from ..explain.redact import redactor
+from ..sink import Sink
+from ..sink.forward import ForwardSink
+from ..sink.stdout import StdoutSink
+from ..transport.server import ForwardServer
 
 _log = logging.getLogger(__name__)
 _KNOWLEDGE_WAIT_S = 0.05  # for a command that writes; the event loop waits, and what is not written is written later
@@ -35,8 +35,16 @@ def forward_server(config: Config) -> ForwardServer:
     shared_key = _shared_key(config, "shared_key")
     ssl_context = _server_tls(config)
     if config.users_file is not None and shared_key is None:
-        raise ConfigError("users_file needs a shared_key: the Forward protocol asks for users along with the key")
-    if not (config.unix_path or shared_key or ssl_context or config.allow_insecure_bind or is_loopback(config.bind)):
+        raise ConfigError(
+            "users_file needs a shared_key: the Forward protocol asks for users along with the key"
+        )
+    if not (
+        config.unix_path
+        or shared_key
+        or ssl_context
+        or config.allow_insecure_bind
+        or is_loopback(config.bind)
+    ):
         raise ConfigError(
             f"bind {config.bind}: anyone who reaches it could send records; "
             "set tls_cert_path or shared_key_file, or allow_insecure_bind true"
@@ -47,7 +55,9 @@ def forward_server(config: Config) -> ForwardServer:
         path=config.unix_path,
         path_mode=config.unix_perm,
         shared_key=shared_key,
-        users=read_users("users_file", config.users_file) if config.users_file is not None else None,
+        users=read_users("users_file", config.users_file)
+        if config.users_file is not None
+        else None,
         ssl_context=ssl_context,
         max_connections=config.max_connections,
         max_frame_bytes=config.max_frame_size,
@@ -62,7 +72,11 @@ def alert_sink(config: Config) -> Sink:
     shared_key = _shared_key(config, "alert_shared_key")
     if config.alert_host is None:
         return StdoutSink(sys.stdout)
-    if not config.unix_path and config.bind in (config.alert_host, "0.0.0.0") and config.alert_port == config.port:
+    if (
+        not config.unix_path
+        and config.bind in (config.alert_host, "0.0.0.0")
+        and config.alert_port == config.port
+    ):
         raise ConfigError(
             f"alert_port {config.alert_port} is our own port: alerts would come back in; give the receiver's"
         )
@@ -101,10 +115,14 @@ def _alert_user(config: Config, shared_key: str | None) -> tuple[str, str]:
     if config.alert_user_file is None:
         return "", ""
     if shared_key is None:
-        raise ConfigError("alert_user_file needs an alert_shared_key: the receiver asks for users along with the key")
+        raise ConfigError(
+            "alert_user_file needs an alert_shared_key: the receiver asks for users along with the key"
+        )
     users = read_users("alert_user_file", config.alert_user_file)
     if len(users) > 1:
-        raise ConfigError(f"alert_user_file {config.alert_user_file} names {len(users)} users: keep one")
+        raise ConfigError(
+            f"alert_user_file {config.alert_user_file} names {len(users)} users: keep one"
+        )
     return next(iter(users.items()))
 
 
@@ -131,7 +149,9 @@ def check_explainer(config: Config) -> None:
         return
     _api_key(config)
     if not is_private(config.explain_base_url):
-        raise ConfigError(f"explain_base_url {config.explain_base_url}: the key goes there, so it must be https://…")
+        raise ConfigError(
+            f"explain_base_url {config.explain_base_url}: the key goes there, so it must be https://…"
+        )
     if find_spec("anthropic") is None:
         raise ConfigError("explain claude needs the package anthropic: pip install anthropic")
 
@@ -139,8 +159,10 @@ def check_explainer(config: Config) -> None:
 def _explainer(config: Config) -> Explainer | None:
     if config.explain == "evidence" or config.ledger_path is None:
         return None
-    from .explain.claude import ClaudeExplainer  # and with it anthropic, which takes memory and time
-    from .explain.ledger import Ledger
+    from ..explain.claude import (
+        ClaudeExplainer,
+    )  # and with it anthropic, which takes memory and time
+    from ..explain.ledger import Ledger
 
     return ClaudeExplainer(
         api_key=_api_key(config),
@@ -160,9 +182,13 @@ def _api_key(config: Config) -> str:
     else:
         key = os.environ.get("ANTHROPIC_API_KEY", "").strip()
     if not key:
-        raise ConfigError("explain claude needs a key: set explain_api_key_file, or ANTHROPIC_API_KEY")
+        raise ConfigError(
+            "explain claude needs a key: set explain_api_key_file, or ANTHROPIC_API_KEY"
+        )
     if not (key.isascii() and key.isprintable() and " " not in key):
-        raise ConfigError("the API key holds characters that no key has: look at its file or variable")
+        raise ConfigError(
+            "the API key holds characters that no key has: look at its file or variable"
+        )
     return key
 
 
@@ -193,7 +219,9 @@ def _secret_file(name: str, path: str) -> str:
     if mode & stat.S_IWOTH:
         raise ConfigError(f"{name} {path} can be written by anyone: chmod 600 it")
     if mode & stat.S_IROTH:
-        _log.warning("secrets can be read by others, chmod 600 the file parameter=%s path=%s", name, path)
+        _log.warning(
+            "secrets can be read by others, chmod 600 the file parameter=%s path=%s", name, path
+        )
     return text
 
 
@@ -221,9 +249,17 @@ def _server_tls(config: Config) -> ssl.SSLContext | None:
 
 def _client_tls(config: Config) -> ssl.SSLContext | None:
     if not config.alert_tls:
-        _needs(config, "alert_tls", "alert_tls_ca_path", "alert_tls_cert_path", "alert_tls_private_key_path")
+        _needs(
+            config,
+            "alert_tls",
+            "alert_tls_ca_path",
+            "alert_tls_cert_path",
+            "alert_tls_private_key_path",
+        )
         return None
-    context = ssl.create_default_context() if config.alert_tls_ca_path is None else _bare_client_context()
+    context = (
+        ssl.create_default_context() if config.alert_tls_ca_path is None else _bare_client_context()
+    )
     context.minimum_version = ssl.TLSVersion.TLSv1_2
     if config.alert_tls_ca_path is not None:
         _load_authorities(context, "alert_tls_ca_path", config.alert_tls_ca_path)
@@ -235,7 +271,9 @@ def _client_tls(config: Config) -> ssl.SSLContext | None:
 
 
 def _bare_client_context() -> ssl.SSLContext:
-    return ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)  # checks certificate and host name, and trusts nobody yet
+    return ssl.SSLContext(
+        ssl.PROTOCOL_TLS_CLIENT
+    )  # checks certificate and host name, and trusts nobody yet
 
 
 def _needs(config: Config, needed: str, *names: str) -> None:
@@ -252,14 +290,18 @@ def _load_pair(context: ssl.SSLContext, config: Config, cert_name: str, key_name
     _read(cert_name, cert)
 
     def refuse_passphrase() -> str:  # OpenSSL would ask on the terminal
-        raise ConfigError(f"{key_name} {key} is encrypted: give it without a passphrase, readable by us alone")
+        raise ConfigError(
+            f"{key_name} {key} is encrypted: give it without a passphrase, readable by us alone"
+        )
 
     try:
         context.load_cert_chain(cert, key, refuse_passphrase)
     except ssl.SSLError as error:
         if error.reason == "KEY_VALUES_MISMATCH":
             raise ConfigError(f"{key_name} {key} does not belong to {cert_name} {cert}") from None
-        raise ConfigError(f"{cert_name} {cert} and {key_name} {key}: no certificate and key in PEM ({error})") from None
+        raise ConfigError(
+            f"{cert_name} {cert} and {key_name} {key}: no certificate and key in PEM ({error})"
+        ) from None
 
 
 def _load_authorities(context: ssl.SSLContext, name: str, path: str) -> None:
@@ -267,7 +309,9 @@ def _load_authorities(context: ssl.SSLContext, name: str, path: str) -> None:
     try:
         context.load_verify_locations(path)
     except ssl.SSLError as error:
-        raise ConfigError(f"{name} {path}: no certificates in PEM ({error.reason or error})") from None
+        raise ConfigError(
+            f"{name} {path}: no certificates in PEM ({error.reason or error})"
+        ) from None
 
 
 def _read(name: str, path: str) -> None:

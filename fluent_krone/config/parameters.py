@@ -19,7 +19,7 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
-from .errors import ConfigError
+from ..errors import ConfigError
 
 SECRET_ENV_PREFIX = "FLUENT_KRONE_"
 
@@ -105,7 +105,9 @@ def parse_list(text: str) -> tuple[str, ...]:
     items = tuple(item.strip() for item in found if item.strip())
     for item in items:
         if item.startswith("/") and not (len(item) > 2 and item.endswith("/")):
-            raise ValueError(f"{item!r} begins as a /regex/ and does not end as one: write a slash inside it as \\/")
+            raise ValueError(
+                f"{item!r} begins as a /regex/ and does not end as one: write a slash inside it as \\/"
+            )
     return items
 
 
@@ -126,7 +128,13 @@ _PRICE = _Kind("float", parse_price)
 
 
 def _param(
-    default: Any, doc: str, kind: _Kind, *, doors: str = "pipe serve replay", choices: str = "", secret: bool = False
+    default: Any,
+    doc: str,
+    kind: _Kind,
+    *,
+    doors: str = "pipe serve replay",
+    choices: str = "",
+    secret: bool = False,
 ) -> Any:
     metadata = {
         "doc": doc,
@@ -142,47 +150,80 @@ def _param(
 class Config:
     """All parameters, parsed. `None` for an input or session parameter means: as the bundle says."""
 
-    bundle: str = _param("hdfs", "Model bundle: a directory, or the name of a shipped one.", _STRING)
+    bundle: str = _param(
+        "hdfs", "Model bundle: a directory, or the name of a shipped one.", _STRING
+    )
 
     message_field: str | None = _param(None, "Field that holds the log message.", _STRING)
     component_field: str | None = _param(None, "Field that names the logger component.", _STRING)
     time_field: str | None = _param(
-        None, "Field that holds the event's time (ISO 8601, or seconds since 1970) instead of Fluentd's.", _STRING
+        None,
+        "Field that holds the event's time (ISO 8601, or seconds since 1970) instead of Fluentd's.",
+        _STRING,
     )
     time_format: str | None = _param(None, "strptime format of `time_field`, read as UTC.", _STRING)
     line_format: str | None = _param(
         None, "Regular expression with named groups that cuts a raw line into fields.", _STRING
     )
     session_key: tuple[str, ...] | None = _param(
-        None, "What makes a session: field names, `tag`, or one `/regex/` over the message; comma-separated.", _LIST
+        None,
+        "What makes a session: field names, `tag`, or one `/regex/` over the message; comma-separated.",
+        _LIST,
     )
 
-    idle_timeout: float | None = _param(None, "A session ends when it has had no event for this long.", _DURATION)
+    idle_timeout: float | None = _param(
+        None, "A session ends when it has had no event for this long.", _DURATION
+    )
     window: float | None = _param(
         None, "Cut each key's events into fixed windows of this length; 0 for none.", _DURATION
     )
-    max_age: float | None = _param(None, "A session ends at the latest after this long; 0 for no limit.", _DURATION)
-    max_events: int | None = _param(None, "A session ends after this many events.", _COUNT)
-    max_keys_per_record: int = _param(16, "Sessions that one record may belong to; further keys are counted.", _COUNT)
-    max_sessions: int = _param(200_000, "Open sessions; above it the longest idle one is judged and closed.", _COUNT)
-    idle_clock: str = _param(
-        "stream", "What ages a session: event times, or arrival times.", _STRING, choices="stream wall"
+    max_age: float | None = _param(
+        None, "A session ends at the latest after this long; 0 for no limit.", _DURATION
     )
-    max_future: float = _param(3600.0, "An event time further ahead of the clock than this is not believed.", _DURATION)
+    max_events: int | None = _param(None, "A session ends after this many events.", _COUNT)
+    max_keys_per_record: int = _param(
+        16, "Sessions that one record may belong to; further keys are counted.", _COUNT
+    )
+    max_sessions: int = _param(
+        200_000, "Open sessions; above it the longest idle one is judged and closed.", _COUNT
+    )
+    idle_clock: str = _param(
+        "stream",
+        "What ages a session: event times, or arrival times.",
+        _STRING,
+        choices="stream wall",
+    )
+    max_future: float = _param(
+        3600.0, "An event time further ahead of the clock than this is not believed.", _DURATION
+    )
     max_leap: float = _param(
-        30 * 86400.0, "A lone event time this far ahead of its predecessors is not believed.", _DURATION
+        30 * 86400.0,
+        "A lone event time this far ahead of its predecessors is not believed.",
+        _DURATION,
     )
 
     max_message_size: int = _param(8192, "Bytes of a message that are looked at.", _SIZE)
-    novelty_interval: float = _param(3600.0, "One unseen_template alert per template and interval.", _DURATION)
-    keep_lines: int = _param(256, "Raw lines kept per open session as evidence; 0 for none.", _COUNT)
+    novelty_interval: float = _param(
+        3600.0, "One unseen_template alert per template and interval.", _DURATION
+    )
+    keep_lines: int = _param(
+        256, "Raw lines kept per open session as evidence; 0 for none.", _COUNT
+    )
     max_lines: int = _param(5, "Raw lines in an alert.", _COUNT)
     max_line_length: int = _param(500, "Characters of each raw line in an alert.", _COUNT)
     cache_size: int = _param(100_000, "Session states and message shapes remembered, each.", _COUNT)
 
-    tag: str = _param("krone.${tag}", "Tag of alerts; `${tag}` and `${tag_parts[n]}` stand for the session's.", _STRING)
-    add_tag_prefix: str | None = _param(None, "Prefix for the alert's tag; instead of `tag`.", _STRING)
-    remove_tag_prefix: str | None = _param(None, "Prefix taken off the session's tag first.", _STRING)
+    tag: str = _param(
+        "krone.${tag}",
+        "Tag of alerts; `${tag}` and `${tag_parts[n]}` stand for the session's.",
+        _STRING,
+    )
+    add_tag_prefix: str | None = _param(
+        None, "Prefix for the alert's tag; instead of `tag`.", _STRING
+    )
+    remove_tag_prefix: str | None = _param(
+        None, "Prefix taken off the session's tag first.", _STRING
+    )
 
     store: str | None = _param(
         None,
@@ -210,7 +251,10 @@ class Config:
         doors="pipe serve",
     )
     max_chunk_ids: int = _param(
-        1_000_000, "Chunk ids remembered at most; 100000 without a store.", _COUNT, doors="pipe serve"
+        1_000_000,
+        "Chunk ids remembered at most; 100000 without a store.",
+        _COUNT,
+        doors="pipe serve",
     )
     on_shutdown: str = _param(
         "auto",
@@ -220,13 +264,26 @@ class Config:
         doors="pipe serve",
     )
     reload_interval: float = _param(
-        5.0, "How often to look for a changed bundle; 0: on SIGHUP only.", _DURATION, doors="pipe serve"
+        5.0,
+        "How often to look for a changed bundle; 0: on SIGHUP only.",
+        _DURATION,
+        doors="pipe serve",
     )
-    commit_interval: float = _param(0.5, "Busy streams commit and ack this often.", _DURATION, doors="pipe serve")
-    commit_records: int = _param(30_000, "Busy streams commit after this many records.", _COUNT, doors="pipe serve")
-    max_frame_size: int = _param(64 * 2**20, "Largest frame taken from a client.", _SIZE, doors="pipe serve")
-    max_inflated_size: int = _param(256 * 2**20, "What a compressed chunk may inflate to.", _SIZE, doors="pipe serve")
-    max_alerts: int = _param(10_000, "Alerts waiting for Fluentd; above it reading stops.", _COUNT, doors="pipe serve")
+    commit_interval: float = _param(
+        0.5, "Busy streams commit and ack this often.", _DURATION, doors="pipe serve"
+    )
+    commit_records: int = _param(
+        30_000, "Busy streams commit after this many records.", _COUNT, doors="pipe serve"
+    )
+    max_frame_size: int = _param(
+        64 * 2**20, "Largest frame taken from a client.", _SIZE, doors="pipe serve"
+    )
+    max_inflated_size: int = _param(
+        256 * 2**20, "What a compressed chunk may inflate to.", _SIZE, doors="pipe serve"
+    )
+    max_alerts: int = _param(
+        10_000, "Alerts waiting for Fluentd; above it reading stops.", _COUNT, doors="pipe serve"
+    )
     explain: str = _param(
         "evidence",
         "Who explains alerts: the local evidence, or Claude, asked once for each pattern.",
@@ -240,12 +297,20 @@ class Config:
         _BOOL,
         doors="pipe serve",
     )
-    explain_model: str = _param("claude-haiku-5-5", "Model that is asked.", _STRING, doors="pipe serve")
+    explain_model: str = _param(
+        "claude-haiku-5-5", "Model that is asked.", _STRING, doors="pipe serve"
+    )
     explain_base_url: str = _param(
-        "https://api.anthropic.com", "Where it is asked; another one for a gateway.", _STRING, doors="pipe serve"
+        "https://api.anthropic.com",
+        "Where it is asked; another one for a gateway.",
+        _STRING,
+        doors="pipe serve",
     )
     explain_api_key_file: str | None = _param(
-        None, "File with the API key; else it is ANTHROPIC_API_KEY in the environment.", _STRING, doors="pipe serve"
+        None,
+        "File with the API key; else it is ANTHROPIC_API_KEY in the environment.",
+        _STRING,
+        doors="pipe serve",
     )
     explain_timeout: float = _param(
         10.0,
@@ -255,19 +320,29 @@ class Config:
     )
     explain_concurrency: int = _param(2, "Questions asked at a time.", _COUNT, doors="pipe serve")
     explain_queue: int = _param(
-        1000, "Questions waiting; above it alerts leave with their evidence.", _COUNT, doors="pipe serve"
+        1000,
+        "Questions waiting; above it alerts leave with their evidence.",
+        _COUNT,
+        doors="pipe serve",
     )
     explain_examples: int = _param(
         5, "Nearest normal sessions shown beside the flagged one.", _COUNT, doors="pipe serve"
     )
     explain_lines: bool = _param(
-        False, "Show the model raw lines too, redacted, and not templates alone.", _BOOL, doors="pipe serve"
+        False,
+        "Show the model raw lines too, redacted, and not templates alone.",
+        _BOOL,
+        doors="pipe serve",
     )
     explain_redact: tuple[str, ...] | None = _param(
         None, "More to redact: `/regex/`es, comma-separated.", _LIST, doors="pipe serve"
     )
-    explain_input_price: float = _param(0.1, "US dollars per million input tokens.", _PRICE, doors="pipe serve")
-    explain_output_price: float = _param(0.5, "US dollars per million output tokens.", _PRICE, doors="pipe serve")
+    explain_input_price: float = _param(
+        0.1, "US dollars per million input tokens.", _PRICE, doors="pipe serve"
+    )
+    explain_output_price: float = _param(
+        0.5, "US dollars per million output tokens.", _PRICE, doors="pipe serve"
+    )
     explain_tokens_per_hour: int = _param(
         500_000, "Tokens spent at most; then evidence only.", _COUNT, doors="pipe serve"
     )
@@ -288,8 +363,12 @@ class Config:
         _STRING,
         doors="pipe serve",
     )
-    metrics: bool = _param(False, "Serve /metrics for Prometheus, and /healthz, by HTTP.", _BOOL, doors="pipe serve")
-    metrics_bind: str = _param("127.0.0.1", "Address to serve them at.", _STRING, doors="pipe serve")
+    metrics: bool = _param(
+        False, "Serve /metrics for Prometheus, and /healthz, by HTTP.", _BOOL, doors="pipe serve"
+    )
+    metrics_bind: str = _param(
+        "127.0.0.1", "Address to serve them at.", _STRING, doors="pipe serve"
+    )
     metrics_port: int = _param(24231, "Port to serve them at.", _COUNT, doors="pipe serve")
     log_level: str = _param(
         "info",
@@ -311,20 +390,36 @@ class Config:
         _BOOL,
         doors="serve",
     )
-    shared_key: str | None = _param(None, "Key that clients must know.", _STRING, doors="serve", secret=True)
+    shared_key: str | None = _param(
+        None, "Key that clients must know.", _STRING, doors="serve", secret=True
+    )
     shared_key_file: str | None = _param(None, "File that holds that key.", _STRING, doors="serve")
     users_file: str | None = _param(
-        None, "File of `user:password` lines: clients must be one of them, besides the key.", _STRING, doors="serve"
+        None,
+        "File of `user:password` lines: clients must be one of them, besides the key.",
+        _STRING,
+        doors="serve",
     )
     tls_cert_path: str | None = _param(
-        None, "Certificate of our own (PEM, with its chain): it makes the door TLS.", _STRING, doors="serve"
+        None,
+        "Certificate of our own (PEM, with its chain): it makes the door TLS.",
+        _STRING,
+        doors="serve",
     )
-    tls_private_key_path: str | None = _param(None, "Its private key (PEM, unencrypted).", _STRING, doors="serve")
+    tls_private_key_path: str | None = _param(
+        None, "Its private key (PEM, unencrypted).", _STRING, doors="serve"
+    )
     tls_client_ca_path: str | None = _param(
-        None, "Clients must show a certificate that these authorities signed (PEM).", _STRING, doors="serve"
+        None,
+        "Clients must show a certificate that these authorities signed (PEM).",
+        _STRING,
+        doors="serve",
     )
     max_connections: int = _param(
-        512, "Clients at a time; above it one that never sent a chunk makes place.", _COUNT, doors="serve"
+        512,
+        "Clients at a time; above it one that never sent a chunk makes place.",
+        _COUNT,
+        doors="serve",
     )
     max_pending_size: int = _param(
         128 * 2**20,
@@ -333,24 +428,37 @@ class Config:
         doors="serve",
     )
     alert_host: str | None = _param(
-        None, "Forward receiver of alerts; without it alerts go to standard output.", _STRING, doors="serve"
+        None,
+        "Forward receiver of alerts; without it alerts go to standard output.",
+        _STRING,
+        doors="serve",
     )
     alert_port: int = _param(24224, "Port of that receiver.", _COUNT, doors="serve")
     alert_shared_key: str | None = _param(
         None, "Key that the receiver of alerts wants.", _STRING, doors="serve", secret=True
     )
-    alert_shared_key_file: str | None = _param(None, "File that holds that key.", _STRING, doors="serve")
+    alert_shared_key_file: str | None = _param(
+        None, "File that holds that key.", _STRING, doors="serve"
+    )
     alert_user_file: str | None = _param(
-        None, "File with the `user:password` that the receiver wants besides the key.", _STRING, doors="serve"
+        None,
+        "File with the `user:password` that the receiver wants besides the key.",
+        _STRING,
+        doors="serve",
     )
     alert_tls: bool = _param(False, "Deliver alerts over TLS.", _BOOL, doors="serve")
     alert_tls_ca_path: str | None = _param(
-        None, "Authorities that vouch for the receiver (PEM), in place of the system's.", _STRING, doors="serve"
+        None,
+        "Authorities that vouch for the receiver (PEM), in place of the system's.",
+        _STRING,
+        doors="serve",
     )
     alert_tls_cert_path: str | None = _param(
         None, "Certificate that we show to the receiver (PEM).", _STRING, doors="serve"
     )
-    alert_tls_private_key_path: str | None = _param(None, "Its private key (PEM, unencrypted).", _STRING, doors="serve")
+    alert_tls_private_key_path: str | None = _param(
+        None, "Its private key (PEM, unencrypted).", _STRING, doors="serve"
+    )
 
     def __post_init__(self) -> None:
         if self.idle_timeout is not None and self.idle_timeout <= 0:
@@ -364,11 +472,15 @@ class Config:
             if getattr(self, name) > 65535:
                 raise ConfigError(f"{name} must be at most 65535, got {getattr(self, name)}")
         if self.on_shutdown == "keep" and self.store is None:
-            raise ConfigError("on_shutdown keep needs a store to keep sessions in: set store, or judge them")
+            raise ConfigError(
+                "on_shutdown keep needs a store to keep sessions in: set store, or judge them"
+            )
         if self.add_tag_prefix is not None and self.tag != default_of("tag"):
             raise ConfigError("add_tag_prefix and tag exclude each other: keep one")
         if self.adjudicate and self.explain == "evidence":
-            raise ConfigError("adjudicate asks a model about doubtful sessions: set explain claude too")
+            raise ConfigError(
+                "adjudicate asks a model about doubtful sessions: set explain claude too"
+            )
         if self.explain != "evidence" and self.ledger_path is None:
             raise ConfigError("explain claude records what it sends: set store, or ledger")
 
@@ -403,7 +515,8 @@ def is_private(url: str) -> bool:
     try:
         parts = urlsplit(url)
         return bool(parts.hostname) and (
-            parts.scheme == "https" or (parts.scheme == "http" and is_loopback(parts.hostname or ""))
+            parts.scheme == "https"
+            or (parts.scheme == "http" and is_loopback(parts.hostname or ""))
         )
     except ValueError:  # no URL at all
         return False
@@ -430,7 +543,11 @@ def add_flags(parser: argparse.ArgumentParser, door: str) -> None:
         if not f.metadata["secret"]:
             names = dict.fromkeys((f"--{f.name.replace('_', '-')}", f"--{f.name}"))
             group.add_argument(
-                *names, dest=f.name, default=None, metavar=f.metadata["kind"].name.upper(), help=_help(f)
+                *names,
+                dest=f.name,
+                default=None,
+                metavar=f.metadata["kind"].name.upper(),
+                help=_help(f),
             )
 
 
@@ -485,7 +602,9 @@ def _read_toml(path: Path, door: str) -> dict[str, str]:
     known = {f.name for f in params(door)}
     for name in table:
         if name not in known:
-            raise ConfigError(f"config file {path}: unknown parameter {name!r}{suggestion(name, known)}")
+            raise ConfigError(
+                f"config file {path}: unknown parameter {name!r}{suggestion(name, known)}"
+            )
     return {name: _literal(value) for name, value in table.items()}
 
 
@@ -518,7 +637,9 @@ def show_default(f: dataclasses.Field[Any]) -> str:
         return f"{value:04o}"
     if isinstance(value, bool):
         return _literal(value)
-    units: Mapping[str, int] = {"duration": _TIME_UNITS, "size": _SIZE_UNITS}.get(f.metadata["kind"].name, {})
+    units: Mapping[str, int] = {"duration": _TIME_UNITS, "size": _SIZE_UNITS}.get(
+        f.metadata["kind"].name, {}
+    )
     for unit, n in reversed(list(units.items())):
         if value and value % n == 0:
             return f"{int(value // n)}{unit}"
@@ -530,7 +651,9 @@ def ruby_block() -> str:
     lines = []
     for f in params("pipe"):
         required = f.name == _GIVEN_IN_MATCH
-        lines.append(f"    desc {_ruby(f.metadata['doc'] if required else _help(f).replace('%%', '%'))}")
+        lines.append(
+            f"    desc {_ruby(f.metadata['doc'] if required else _help(f).replace('%%', '%'))}"
+        )
         lines.append(f"    config_param :{f.name}, :string{'' if required else ', default: nil'}")
     return "\n".join(lines) + "\n"
 
@@ -544,7 +667,9 @@ def markdown_table() -> str:
     rows = ["| parameter | type | default | doors | meaning |", "|---|---|---|---|---|"]
     for f in params():
         default = (
-            "as the bundle says" if f.default is None and f.name in _BUNDLE_SETTINGS else show_default(f) or "none"
+            "as the bundle says"
+            if f.default is None and f.name in _BUNDLE_SETTINGS
+            else show_default(f) or "none"
         )
         if f.name == _GIVEN_IN_MATCH:
             default += "; none in a `<match>` block, which must name it"
@@ -559,10 +684,24 @@ def markdown_table() -> str:
 _GIVEN_IN_MATCH = "bundle"  # a default would silently judge the operator's log by another's model
 _AT_LEAST_1 = (
     *("max_sessions", "cache_size", "max_keys_per_record", "max_message_size"),
-    *("max_alerts", "max_chunk_ids", "max_store_size", "commit_records", "max_frame_size", "max_inflated_size"),
+    *(
+        "max_alerts",
+        "max_chunk_ids",
+        "max_store_size",
+        "commit_records",
+        "max_frame_size",
+        "max_inflated_size",
+    ),
     *("max_connections", "max_pending_size", "explain_concurrency", "explain_queue"),
 )
 _BUNDLE_SETTINGS = {
-    *("message_field", "component_field", "time_field", "time_format", "line_format", "session_key"),
+    *(
+        "message_field",
+        "component_field",
+        "time_field",
+        "time_format",
+        "line_format",
+        "session_key",
+    ),
     *("idle_timeout", "window", "max_age", "max_events"),
 }

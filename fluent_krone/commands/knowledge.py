@@ -16,7 +16,7 @@ from typing import Any
 
 from ..config import from_flags, parse_duration
 from ..errors import KroneError
-from .knowledge import (
+from ..explain.knowledge import (
     ALERTS_KEPT,
     Knowledge,
     Learned,
@@ -29,39 +29,58 @@ from .knowledge import (
     write_rows,
 )
 
-AddParser = Callable[..., argparse.ArgumentParser]  # `add_parser` of an ArgumentParser's sub-parsers
+AddParser = Callable[
+    ..., argparse.ArgumentParser
+]  # `add_parser` of an ArgumentParser's sub-parsers
 _Run = Callable[[argparse.Namespace], int]
 
 
 def add_commands(add_parser: AddParser) -> None:
     """Add `knowledge` and `ledger`; each command puts what runs it into the flag `command`, as cli.py expects."""
-    add = _group(add_parser, "knowledge", "what is known about patterns: look it up, correct it, share it")
+    add = _group(
+        add_parser, "knowledge", "what is known about patterns: look it up, correct it, share it"
+    )
     where = [_where()]
     command = add("list", _list, "everything that persons and models said", parents=where)
     _json_flag(command)
     command = add("show", _show, "all that is known of an alert's pattern", parents=where)
     _json_flag(_name(command))
-    command = add("mark", _mark, "say what an alert's pattern is; normal: no more alerts of it", parents=where)
+    command = add(
+        "mark", _mark, "say what an alert's pattern is; normal: no more alerts of it", parents=where
+    )
     _name(command).add_argument("verdict", choices=("normal", "abnormal"))
     _mark_flags(command, required=False)
     command = add("mute", _mark, "send no alerts of a pattern for some time", parents=where)
     _name(command).set_defaults(verdict="normal")
     _mark_flags(command, required=True)
     _name(add("unmark", _unmark, "take back what a person said of a pattern", parents=where))
-    _name(add("forget", _forget, "delete what a model said of a pattern: it is asked again", parents=where))
+    _name(
+        add(
+            "forget",
+            _forget,
+            "delete what a model said of a pattern: it is asked again",
+            parents=where,
+        )
+    )
     command = add("export", _export, "write it as JSON lines, for Git", parents=where)
     command.add_argument("file", metavar="FILE", type=Path)
-    command = add("import", _import, "take in what was exported, all of it or nothing", parents=where)
+    command = add(
+        "import", _import, "take in what was exported, all of it or nothing", parents=where
+    )
     command.add_argument("file", metavar="FILE", type=Path)
     command = add("merge", _merge, "make one exported file of two")
     command.add_argument("files", metavar="FILE", type=Path, nargs=2)
     command.add_argument("-o", dest="output", metavar="FILE", type=Path, required=True)
 
     add = _group(add_parser, "ledger", "what was sent to a model")
-    command = add("verify", _verify, "check that nothing in a ledger was changed, taken out or put in")
+    command = add(
+        "verify", _verify, "check that nothing in a ledger was changed, taken out or put in"
+    )
     command.add_argument("file", metavar="FILE", type=Path)
     command.add_argument(
-        "--expect", metavar="HASH", help="hash that it told before: nothing may be missing up to there"
+        "--expect",
+        metavar="HASH",
+        help="hash that it told before: nothing may be missing up to there",
     )
 
 
@@ -71,7 +90,9 @@ def _group(add_parser: AddParser, name: str, summary: str) -> AddParser:
     return functools.partial(_leaf, leaves.add_parser)
 
 
-def _leaf(add_parser: AddParser, name: str, run: _Run, summary: str, **options: Any) -> argparse.ArgumentParser:
+def _leaf(
+    add_parser: AddParser, name: str, run: _Run, summary: str, **options: Any
+) -> argparse.ArgumentParser:
     leaf = add_parser(name, help=summary, description=summary, allow_abbrev=False, **options)
     leaf.set_defaults(command=run)
     return leaf
@@ -81,8 +102,12 @@ def _where() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(add_help=False)
     place = parser.add_mutually_exclusive_group(required=True)
     place.add_argument("--knowledge", metavar="FILE", help="file of the knowledge")
-    place.add_argument("--store", metavar="FILE", help="the service's store: the knowledge lies beside it")
-    place.add_argument("--config", metavar="FILE.toml", help="the service's parameters, which name either")
+    place.add_argument(
+        "--store", metavar="FILE", help="the service's store: the knowledge lies beside it"
+    )
+    place.add_argument(
+        "--config", metavar="FILE.toml", help="the service's parameters, which name either"
+    )
     return parser
 
 
@@ -96,13 +121,24 @@ def _json_flag(command: argparse.ArgumentParser) -> None:
 
 
 def _mark_flags(command: argparse.ArgumentParser, *, required: bool) -> None:
-    command.add_argument("--note", default="", metavar="TEXT", help="why; whoever looks next will be glad of it")
-    command.add_argument("--by", metavar="NAME", help="who says so (default: the user who runs this)")
     command.add_argument(
-        "--for", dest="lasting", type=_lasting, required=required, metavar="7d", help="then it expires"
+        "--note", default="", metavar="TEXT", help="why; whoever looks next will be glad of it"
     )
     command.add_argument(
-        "--pattern", action="store_true", help="it is a pattern, although nothing is known of it here yet"
+        "--by", metavar="NAME", help="who says so (default: the user who runs this)"
+    )
+    command.add_argument(
+        "--for",
+        dest="lasting",
+        type=_lasting,
+        required=required,
+        metavar="7d",
+        help="then it expires",
+    )
+    command.add_argument(
+        "--pattern",
+        action="store_true",
+        help="it is a pattern, although nothing is known of it here yet",
     )
 
 
@@ -119,14 +155,19 @@ def _lasting(text: str) -> float:
 def _list(flags: argparse.Namespace) -> int:
     now_s = time.time()
     with _open(flags) as knowledge:
-        entries = [_Entry.of(knowledge, pattern) for pattern in dict.fromkeys(row.pattern for row in knowledge.rows())]
+        entries = [
+            _Entry.of(knowledge, pattern)
+            for pattern in dict.fromkeys(row.pattern for row in knowledge.rows())
+        ]
     entries.sort(key=lambda entry: (-entry.at_ms, entry.pattern))
     for entry in entries:
         print(json.dumps(entry.as_json(now_s)) if flags.json else "\n".join(entry.in_short(now_s)))
     if not flags.json:
         muted = sum(entry.mutes(now_s) for entry in entries)
         persons = sum(entry.mark is not None for entry in entries)
-        print(f"{_count(len(entries), 'pattern')}, {persons} of them marked by persons; {muted} muted now")
+        print(
+            f"{_count(len(entries), 'pattern')}, {persons} of them marked by persons; {muted} muted now"
+        )
     return 0
 
 
@@ -171,7 +212,9 @@ def _forget(flags: argparse.Namespace) -> int:
         pattern = _pattern(knowledge, flags.name)
         if not knowledge.forget(pattern):
             raise KroneError(f"no model said anything of pattern {pattern}")
-    print(f"what a model said of pattern {pattern} is forgotten: it is asked again at the next alert")
+    print(
+        f"what a model said of pattern {pattern} is forgotten: it is asked again at the next alert"
+    )
     return 0
 
 
@@ -193,7 +236,9 @@ def _import(flags: argparse.Namespace) -> int:
         outcome = knowledge.take(rows)
     _tell_conflicts(outcome)
     changed = len(set(outcome.rows) - before)
-    print(f"{_count(len(rows), 'row')} read from {flags.file}, {changed} of them new or later than what was known")
+    print(
+        f"{_count(len(rows), 'row')} read from {flags.file}, {changed} of them new or later than what was known"
+    )
     return 0
 
 
@@ -206,12 +251,14 @@ def _merge(flags: argparse.Namespace) -> int:
 
 
 def _verify(flags: argparse.Namespace) -> int:
-    from .ledger import verify
+    from ..explain.ledger import verify
 
     found = verify(flags.file, expect=flags.expect)
     span = f", {found.first} to {found.last}" if found.first else ""
     print(f"{flags.file} holds together: {_count(found.entries, 'line')}{span}")
-    print(f"{_count(found.requests, 'request')}, {_count(found.tokens, 'token')}, {found.cost_usd:.6f} dollars")
+    print(
+        f"{_count(found.requests, 'request')}, {_count(found.tokens, 'token')}, {found.cost_usd:.6f} dollars"
+    )
     if found.torn:
         print(f"{_count(found.torn, 'line')} left unfinished by a kill or a power cut")
     print(f"hash of the last line, to keep elsewhere and give to --expect: {found.hash}")
@@ -226,7 +273,9 @@ def _path(flags: argparse.Namespace) -> Path:
     only = argparse.Namespace(config=flags.config, knowledge=flags.knowledge, store=flags.store)
     path = from_flags(only, "serve").knowledge_path
     if path is None:
-        raise KroneError(f"{flags.config} names no store and no knowledge: what is known dies with the service")
+        raise KroneError(
+            f"{flags.config} names no store and no knowledge: what is known dies with the service"
+        )
     return path
 
 
@@ -294,23 +343,41 @@ class _Entry:
     def in_full(self, now_s: float, alerts: list[Seen]) -> list[str]:
         lines = [f"pattern  {self.pattern}"]
         if self.mark:
-            lines += [f"person   {_told(self.mark, now_s)}", f"         said {_day(self.mark.at_ms)}"]
+            lines += [
+                f"person   {_told(self.mark, now_s)}",
+                f"         said {_day(self.mark.at_ms)}",
+            ]
             lines += [f"         {text}" for text in (self.mark.note, self.mark.about) if text]
         if self.learned:
             said = self.learned
-            lines += [f"model    {_answered(said)}, {_day(said.at_ms)}, {said.cost_usd:.6f} dollars"]
-            lines += [f"         {said.summary}", f"cause    {said.cause}", f"check    {said.check}"]
-            lines += [f"step     {ascii(step)[1:-1] if not step.isprintable() else step}" for step in said.steps]
+            lines += [
+                f"model    {_answered(said)}, {_day(said.at_ms)}, {said.cost_usd:.6f} dollars"
+            ]
+            lines += [
+                f"         {said.summary}",
+                f"cause    {said.cause}",
+                f"check    {said.check}",
+            ]
+            lines += [
+                f"step     {ascii(step)[1:-1] if not step.isprintable() else step}"
+                for step in said.steps
+            ]
         lines.append(f"alerts   {self.alerts}" + (", the last ones:" if alerts else ""))
         for alert in alerts:
-            lines.append(f"         {_day(alert.at_ms)}  {alert.alert_id}  {alert.tag}  {alert.session}")
+            lines.append(
+                f"         {_day(alert.at_ms)}  {alert.alert_id}  {alert.tag}  {alert.session}"
+            )
             lines.append(f"             {alert.explanation}")
         return lines
 
 
 def _told(mark: Mark, now_s: float | None = None) -> str:
     expired = now_s is not None and not mark.holds(now_s)
-    until = "" if mark.until_ms is None else f" until {_day(mark.until_ms)}{' (expired)' if expired else ''}"
+    until = (
+        ""
+        if mark.until_ms is None
+        else f" until {_day(mark.until_ms)}{' (expired)' if expired else ''}"
+    )
     return f"{mark.verdict} by {mark.by}{until}"
 
 
@@ -327,7 +394,9 @@ def _as_json(row: Mark | Learned | Seen) -> dict[str, Any]:
     values = dataclasses.asdict(row)
     del values["pattern"]
     return {
-        name.removesuffix("_ms"): iso_ms(value) if name.endswith("_ms") and value is not None else value
+        name.removesuffix("_ms"): iso_ms(value)
+        if name.endswith("_ms") and value is not None
+        else value
         for name, value in values.items()
     }
 

@@ -19,7 +19,9 @@ from typing import Any, NamedTuple
 SESSION_KEY = "/blk-[0-9a-f]{12}/"
 IDLE_TIMEOUT_S = 300.0  # more than any pause within a session
 
-_START_NS = 1_748_768_400 * 10**9  # 2025-06-01 09:00 UTC: a given seed gives the same stream on any day
+_START_NS = (
+    1_748_768_400 * 10**9
+)  # 2025-06-01 09:00 UTC: a given seed gives the same stream on any day
 _ARRIVAL_S = 2.0  # mean time between two sessions' first events
 _PAUSE_S = (2.0, 90.0)  # before a step that somebody else starts
 _HASTE_S = (0.002, 0.4)  # before any other
@@ -43,38 +45,80 @@ class Step(NamedTuple):
 
 STEPS: Mapping[str, Step] = {
     "allocated": Step(
-        "Namespace", "<block> allotted to <file>, to be on <replicas> nodes", "namespace", "allot", "granted"
+        "Namespace",
+        "<block> allotted to <file>, to be on <replicas> nodes",
+        "namespace",
+        "allot",
+        "granted",
     ),
-    "received": Step("Storage", "<block> coming in from client <ip>", "storage", "receive", "started"),
-    "mirrored": Step("Storage", "<block> coming in from upstream node <ip>", "storage", "mirror", "started"),
-    "opened": Step("Responder", "pipeline of <block> open towards <ip>", "responder", "open", "ready"),
-    "late": Step("Responder", "<ip> owes acks for <block> since <num> ms", "responder", "await acks", "late"),
-    "resent": Step("Responder", "sending <num> packets of <block> to <ip> again", "responder", "resend", "started"),
-    "acked": Step("Responder", "all packets of <block> acked by <ip>", "responder", "await acks", "complete"),
+    "received": Step(
+        "Storage", "<block> coming in from client <ip>", "storage", "receive", "started"
+    ),
+    "mirrored": Step(
+        "Storage", "<block> coming in from upstream node <ip>", "storage", "mirror", "started"
+    ),
+    "opened": Step(
+        "Responder", "pipeline of <block> open towards <ip>", "responder", "open", "ready"
+    ),
+    "late": Step(
+        "Responder", "<ip> owes acks for <block> since <num> ms", "responder", "await acks", "late"
+    ),
+    "resent": Step(
+        "Responder",
+        "sending <num> packets of <block> to <ip> again",
+        "responder",
+        "resend",
+        "started",
+    ),
+    "acked": Step(
+        "Responder", "all packets of <block> acked by <ip>", "responder", "await acks", "complete"
+    ),
     "stored": Step("Storage", "<block> safe on <disk>, <num> bytes", "storage", "store", "done"),
-    "store_failed": Step("Storage", "<block> not stored, <disk> is full", "storage", "store", "failed"),
-    "recorded": Step("Namespace", "replica of <block> on <ip> recorded", "namespace", "record replica", "added"),
-    "closed": Step("Responder", "pipeline of <block> towards <ip> closed", "responder", "close", "done"),
+    "store_failed": Step(
+        "Storage", "<block> not stored, <disk> is full", "storage", "store", "failed"
+    ),
+    "recorded": Step(
+        "Namespace", "replica of <block> on <ip> recorded", "namespace", "record replica", "added"
+    ),
+    "closed": Step(
+        "Responder", "pipeline of <block> towards <ip> closed", "responder", "close", "done"
+    ),
     "sealed": Step("Namespace", "<block> sealed, <num> bytes", "namespace", "seal", "done"),
     "checked": Step("Scanner", "checksum of <block> on <ip> holds", "scanner", "check", "ok"),
-    "corrupt": Step("Scanner", "checksum of <block> on <ip> does not hold", "scanner", "check", "mismatch"),
-    "copying": Step("Replicator", "one more copy of <block> wanted on <ip>", "replicator", "copy", "started"),
+    "corrupt": Step(
+        "Scanner", "checksum of <block> on <ip> does not hold", "scanner", "check", "mismatch"
+    ),
+    "copying": Step(
+        "Replicator", "one more copy of <block> wanted on <ip>", "replicator", "copy", "started"
+    ),
     "copied": Step("Replicator", "copy of <block> on <ip> complete", "replicator", "copy", "done"),
-    "copy_failed": Step("Replicator", "copy of <block> on <ip> given up", "replicator", "copy", "failed"),
+    "copy_failed": Step(
+        "Replicator", "copy of <block> on <ip> given up", "replicator", "copy", "failed"
+    ),
     "reading": Step("Reader", "<ip> asks for <block>", "reader", "serve", "started"),
     "read": Step("Reader", "<block> served to <ip>, <num> bytes", "reader", "serve", "done"),
-    "hung_up": Step("Reader", "<ip> hung up while <block> was served", "reader", "serve", "broken off"),
+    "hung_up": Step(
+        "Reader", "<ip> hung up while <block> was served", "reader", "serve", "broken off"
+    ),
     "released": Step("Namespace", "<file> lets go of <block>", "namespace", "release", "marked"),
     "removed": Step("Storage", "<block> removed from <disk>", "storage", "remove", "done"),
-    "remove_failed": Step("Storage", "<block> on <disk> is busy, not removed", "storage", "remove", "failed"),
+    "remove_failed": Step(
+        "Storage", "<block> on <disk> is busy, not removed", "storage", "remove", "failed"
+    ),
     "move_planned": Step("Balancer", "<block> to move from <ip>", "balancer", "move", "planned"),
     "moved": Step("Balancer", "<block> moved, <num> bytes", "balancer", "move", "done"),
 }
 # Lines that no template has.
 _UNHEARD_OF = {
-    "unheard_of_1": Step("Storage", "<disk> answers with bytes of another block, not of <block>", "", "", ""),
-    "unheard_of_2": Step("Responder", "clock of <ip> ran backwards while <block> was open", "", "", ""),
-    "unheard_of_3": Step("Namespace", "two writers hold the lease of <block>: <ip> and a stranger", "", "", ""),
+    "unheard_of_1": Step(
+        "Storage", "<disk> answers with bytes of another block, not of <block>", "", "", ""
+    ),
+    "unheard_of_2": Step(
+        "Responder", "clock of <ip> ran backwards while <block> was open", "", "", ""
+    ),
+    "unheard_of_3": Step(
+        "Namespace", "two writers hold the lease of <block>: <ip> and a stranger", "", "", ""
+    ),
 }
 _ERROR_OF = {
     "stored": "store_failed",  # three that no normal session has
@@ -132,7 +176,11 @@ def _write(
     remove: bool,
 ) -> Moves:
     """A block's life: written down the pipeline, acked back up it, sealed, and what comes later."""
-    moves = [Move("allocated"), Move("received", 0), *(Move("mirrored", n) for n in range(1, replicas))]
+    moves = [
+        Move("allocated"),
+        Move("received", 0),
+        *(Move("mirrored", n) for n in range(1, replicas)),
+    ]
     moves += [Move("opened", n) for n in range(replicas)]
     unrecorded: Moves = []
     for node in reversed(range(replicas)):
@@ -160,31 +208,52 @@ def _copy(node: int) -> Moves:
 
 
 def _check(how: str) -> Moves:
-    return {"none": [], "ok": [Move("checked")], "mended": [Move("corrupt"), *_copy(3), Move("checked", 3)]}[how]
+    return {
+        "none": [],
+        "ok": [Move("checked")],
+        "mended": [Move("corrupt"), *_copy(3), Move("checked", 3)],
+    }[how]
 
 
 def _balance(*, check: bool, resends: int) -> Moves:
     """The other workflow: a block moves from one node to another."""
-    moves = [Move("move_planned"), Move("mirrored", 1), *[Move("resent", 1)] * resends, Move("acked", 1)]
+    moves = [
+        Move("move_planned"),
+        Move("mirrored", 1),
+        *[Move("resent", 1)] * resends,
+        Move("acked", 1),
+    ]
     moves += [Move("stored", 1), Move("recorded", 1), *[Move("checked", 1)] * check]
     return [*moves, Move("removed", 0), Move("moved")]
 
 
 def _draw(choices: Mapping[str, Mapping[Any, float]], rng: Random) -> dict[str, Any]:
-    return {name: rng.choices(list(options), list(options.values()))[0] for name, options in choices.items()}
+    return {
+        name: rng.choices(list(options), list(options.values()))[0]
+        for name, options in choices.items()
+    }
 
 
 def _every(choices: Mapping[str, Mapping[Any, float]]) -> Iterator[dict[str, Any]]:
-    return (dict(zip(choices, picked, strict=True)) for picked in itertools.product(*choices.values()))
+    return (
+        dict(zip(choices, picked, strict=True)) for picked in itertools.product(*choices.values())
+    )
 
 
 def _normal(rng: Random) -> Moves:
-    return _balance(**_draw(_MOVE, rng)) if rng.random() < _MOVE_SHARE else _write(**_draw(_WRITE, rng))
+    return (
+        _balance(**_draw(_MOVE, rng))
+        if rng.random() < _MOVE_SHARE
+        else _write(**_draw(_WRITE, rng))
+    )
 
 
 @functools.cache
 def _all_normal() -> frozenset[tuple[str, ...]]:
-    courses = [*(_write(**picked) for picked in _every(_WRITE)), *(_balance(**picked) for picked in _every(_MOVE))]
+    courses = [
+        *(_write(**picked) for picked in _every(_WRITE)),
+        *(_balance(**picked) for picked in _every(_MOVE)),
+    ]
     return frozenset(map(_names, courses))
 
 
@@ -211,7 +280,9 @@ def _lost_replica(rng: Random, moves: Moves) -> Damage:
     """A node of the pipeline falls silent once it has begun."""
     node = rng.randrange(1, 3)
     silent = {"acked", "stored", "recorded", "closed"}
-    return _without(moves, {i for i, move in enumerate(moves) if move.node == node and move.step in silent})
+    return _without(
+        moves, {i for i, move in enumerate(moves) if move.node == node and move.step in silent}
+    )
 
 
 def _truncated(rng: Random, moves: Moves) -> Damage:
@@ -250,7 +321,9 @@ def _retry_loop(rng: Random, moves: Moves) -> Damage:
 
 def _wrong_status(rng: Random, moves: Moves) -> Damage:
     at = rng.choice([i for i, move in enumerate(moves) if move.step in _ERROR_OF])
-    return [*moves[:at], moves[at]._replace(step=_ERROR_OF[moves[at].step]), *moves[at + 1 :]], [(at, at + 1)]
+    return [*moves[:at], moves[at]._replace(step=_ERROR_OF[moves[at].step]), *moves[at + 1 :]], [
+        (at, at + 1)
+    ]
 
 
 def _swapped_steps(rng: Random, moves: Moves) -> Damage:
@@ -260,7 +333,9 @@ def _swapped_steps(rng: Random, moves: Moves) -> Damage:
 
 def _swapped_entities(rng: Random, moves: Moves) -> Damage:
     """What one component did comes before what another had to do first."""
-    runs = [list(run) for _, run in itertools.groupby(moves, key=lambda move: STEPS[move.step].entity)]
+    runs = [
+        list(run) for _, run in itertools.groupby(moves, key=lambda move: STEPS[move.step].entity)
+    ]
     at = rng.randrange(len(runs) - 1)
     start = sum(map(len, runs[:at]))
     span = (start, start + len(runs[at]) + len(runs[at + 1]))
@@ -322,7 +397,10 @@ class Fault:
 
     def is_in(self, start: int, end: int) -> bool:
         """Whether events `[start, end)` have an event of the fault, or one beside its gap."""
-        return any(start < max(last, first + 1) and end > min(first, last - 1) for first, last in self.spans)
+        return any(
+            start < max(last, first + 1) and end > min(first, last - 1)
+            for first, last in self.spans
+        )
 
     def is_near(self, event: int) -> bool:
         """Whether an event is of the fault or one event beside it; of a gap, one of its two neighbours."""
@@ -357,7 +435,9 @@ class Session:
         assert self.fault
         have, had = Counter(_names(self.moves)), Counter(_names(self.fault.original))
         touched = [*((have - had) + (had - have))]
-        touched = touched or [step for span in self.fault.spans for step in _names(self.moves[slice(*span)])]
+        touched = touched or [
+            step for span in self.fault.spans for step in _names(self.moves[slice(*span)])
+        ]
         words = dict.fromkeys(_words(step) for step in touched)
         return ", ".join(list(words)[:3]) + (" …" if len(words) > 3 else "")
 
@@ -390,7 +470,9 @@ def normal_courses(sessions: int, seed: int | str) -> list[tuple[str, ...]]:
 
 def stream(sessions: Sequence[Session]) -> list[tuple[int, dict[str, str]]]:
     """All events of all sessions in the order of their times: the log of the whole cluster."""
-    return sorted((event for session in sessions for event in session.events), key=lambda event: event[0])
+    return sorted(
+        (event for session in sessions for event in session.events), key=lambda event: event[0]
+    )
 
 
 def _session(rng: Random, start_ns: int, kind: str | None) -> Session:
@@ -410,7 +492,9 @@ def _faulty(rng: Random, kind: str) -> tuple[Moves, Fault]:
             return moves, Fault(kind, tuple(spans), tuple(original))
 
 
-def _events(rng: Random, start_ns: int, block: str, moves: Sequence[Move]) -> Iterator[tuple[int, dict[str, str]]]:
+def _events(
+    rng: Random, start_ns: int, block: str, moves: Sequence[Move]
+) -> Iterator[tuple[int, dict[str, str]]]:
     nodes = rng.sample(range(1, 25), 8)
     values = {
         "block": block,
@@ -423,7 +507,10 @@ def _events(rng: Random, start_ns: int, block: str, moves: Sequence[Move]) -> It
         disk = f"/disk{rng.randrange(1, 5)}/{block[4:8]}"
         values.update(ip=f"10.0.0.{nodes[node]}", disk=disk, num=str(rng.randrange(2, 90_000)))
         if number:
-            time_ns += int(rng.uniform(*(_PAUSE_S if name in _BEGINS else _HASTE_S)) * 1000) * 10**6 + 10**6
+            time_ns += (
+                int(rng.uniform(*(_PAUSE_S if name in _BEGINS else _HASTE_S)) * 1000) * 10**6
+                + 10**6
+            )
         message = re.sub("<([a-z]+)>", lambda hole: values[hole[1]], step.text)
         host = f"node-{nodes[node]}" if "<disk>" in step.text or "<ip>" in step.text else "head-1"
         yield time_ns, {"host": host, "component": step.component, "message": message}

@@ -31,7 +31,9 @@ class InputSettings:
 
     def __post_init__(self) -> None:
         if not self.session_key:
-            raise ConfigError("session_key is empty: name a field, `tag`, or a /regex/ over the message")
+            raise ConfigError(
+                "session_key is empty: name a field, `tag`, or a /regex/ over the message"
+            )
         if sum(_is_regex(part) for part in self.session_key) > 1:
             raise ConfigError("session_key takes one /regex/ at most")
         if self.time_format is not None:
@@ -141,20 +143,28 @@ class RecordReader:
     (b'served blk_7', [(b'blk_7',)])
     """
 
-    def __init__(self, settings: InputSettings, *, max_message_size: int = 8192, max_keys: int = 16) -> None:
+    def __init__(
+        self, settings: InputSettings, *, max_message_size: int = 8192, max_keys: int = 16
+    ) -> None:
         self.settings = settings
         self.keys_over_cap = 0
         self.messages_cut = 0
         self._max_size = max_message_size
         self._max_keys = max_keys
         self._message = field_getter(settings.message_field)
-        self._component = field_getter(settings.component_field) if settings.component_field else None
+        self._component = (
+            field_getter(settings.component_field) if settings.component_field else None
+        )
         self._prefixes = _Prefixes(max_message_size)
-        self._line = compile_bytes("line_format", settings.line_format) if settings.line_format else None
+        self._line = (
+            compile_bytes("line_format", settings.line_format) if settings.line_format else None
+        )
         if self._line and "message" not in self._line.groupindex:
             raise ConfigError("line_format needs a group named message: (?<message>.*)")
         self._parts = [self._part(part) for part in settings.session_key]
-        self.sole_regex = self._regex_of(settings.session_key[0]) if len(settings.session_key) == 1 else None
+        self.sole_regex = (
+            self._regex_of(settings.session_key[0]) if len(settings.session_key) == 1 else None
+        )
         self._time = field_getter(settings.time_field) if settings.time_field else None
         self._time_format = settings.time_format
         self._times: Any = LRU(4096)  # one-second stamps repeat, and strptime is slow
@@ -213,7 +223,9 @@ class RecordReader:
 
         Raises RecordError `bad_time`.
         """
-        groups = self._groups(as_bytes(self._message(record))[: self._max_size]) if self._line else {}
+        groups = (
+            self._groups(as_bytes(self._message(record))[: self._max_size]) if self._line else {}
+        )
         if self._time is not None:
             value = self._time({**record, **groups})
         else:
@@ -223,7 +235,9 @@ class RecordReader:
         text = as_bytes(value) if value else b""
         found = self._times.get(text)
         if found is None:
-            found = self._times[text] = parse_time(text.decode("utf-8", "replace"), self._time_format)
+            found = self._times[text] = parse_time(
+                text.decode("utf-8", "replace"), self._time_format
+            )
         return int(found)
 
     def _cut_line(self, line: bytes, record: Fields) -> tuple[bytes, Fields]:
@@ -235,7 +249,9 @@ class RecordReader:
         match = self._line.match(line)
         if not match:
             raise RecordError("line_format", "the line does not match line_format")
-        return {name.encode(): value for name, value in match.groupdict().items() if value is not None}
+        return {
+            name.encode(): value for name, value in match.groupdict().items() if value is not None
+        }
 
     def capped(self, keys: list[SessionKey]) -> list[SessionKey]:
         """At most `max_keys` of them, the rest counted. Raises RecordError `no_session_key` for none."""
@@ -248,11 +264,15 @@ class RecordReader:
 
     def _part(self, part: str) -> Callable[[bytes, Fields, bytes], list[bytes]]:
         if regex := self._regex_of(part):
-            return lambda tag, record, message: [key for key in dict.fromkeys(regex.findall(message)) if key]
+            return lambda tag, record, message: [
+                key for key in dict.fromkeys(regex.findall(message)) if key
+            ]
         if part == "tag":
             return lambda tag, record, message: [tag]
         get = field_getter(part)
-        return lambda tag, record, message: [value[: self._max_size] for value in _key_values(get(record))]
+        return lambda tag, record, message: [
+            value[: self._max_size] for value in _key_values(get(record))
+        ]
 
     @staticmethod
     def _regex_of(part: str) -> re.Pattern[bytes] | None:
@@ -260,9 +280,13 @@ class RecordReader:
             return None
         regex = compile_bytes("session_key", part[1:-1])
         if regex.match(b""):
-            raise ConfigError(f"session_key {part}: it matches the empty text, so every record would have that key")
+            raise ConfigError(
+                f"session_key {part}: it matches the empty text, so every record would have that key"
+            )
         if regex.groups > 1:
-            raise ConfigError(f"session_key {part}: at most one group; it is the key, else the whole match is")
+            raise ConfigError(
+                f"session_key {part}: at most one group; it is the key, else the whole match is"
+            )
         return regex
 
 
@@ -271,14 +295,20 @@ def _key_values(value: Any) -> list[bytes]:
         return []
     if isinstance(value, list):
         return list(
-            dict.fromkeys(as_bytes(v) for v in value if v not in (None, b"", "") and not isinstance(v, list | dict))
+            dict.fromkeys(
+                as_bytes(v)
+                for v in value
+                if v not in (None, b"", "") and not isinstance(v, list | dict)
+            )
         )
     return [as_bytes(value)]
 
 
 def _seconds_to_ns(seconds: float) -> int:
     try:
-        return _in_range(seconds * 1_000_000_000 if isinstance(seconds, int) else round(seconds * 1e9))
+        return _in_range(
+            seconds * 1_000_000_000 if isinstance(seconds, int) else round(seconds * 1e9)
+        )
     except (OverflowError, ValueError):
         raise RecordError("bad_time", f"{seconds!r} is no time") from None
 
@@ -314,7 +344,9 @@ def parse_time(text: str, time_format: str | None = None) -> int:
 def unix_ns(moment: datetime) -> int:
     """ns UTC of a time; without an offset it is UTC. Raises RecordError `bad_time`."""
     since = moment.replace(tzinfo=moment.tzinfo or UTC) - datetime(1970, 1, 1, tzinfo=UTC)
-    return _in_range((since.days * 86400 + since.seconds) * 1_000_000_000 + since.microseconds * 1000)
+    return _in_range(
+        (since.days * 86400 + since.seconds) * 1_000_000_000 + since.microseconds * 1000
+    )
 
 
 def key_text(key: SessionKey) -> str:

@@ -1,0 +1,1 @@
+"""Findings become alerts: identity, tag, and the words that an operator reads."""

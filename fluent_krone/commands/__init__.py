@@ -1,0 +1,1 @@
+"""The commands of `fluent-krone`, a module each."""

@@ -1,0 +1,1 @@
+"""A simulated storage cluster with injected faults, and the demonstration that finds them live."""
