@@ -59,11 +59,23 @@ class _Waiting:
         )
 
 
+@dataclass(slots=True, eq=False)
+class Ticket:
+    """An alert and what the desk knows about it; it travels with the alert until its receiver has it."""
+
+    alert: Alert
+    case: Case | None = None  # what would be asked; None where nothing is to be asked
+    waiting: _Waiting | None = None  # since `submit`, where an answer is known or awaited
+    restored: bool = False  # the alert is of the last run, whose cases are gone
+    learned: Learned | None = None  # what is known of a restored alert's pattern
+    leaving: Alert | None = None  # as `leave` gave it last
+
+
 class Desk:
     """Explains alerts. Without `explainer` nothing is asked, and only what is known already is told.
 
     The service calls, for each alert: `admit` when it is made, `submit` when it is committed, `ready` and `leave` when
-    it is its turn to be sent, `forget` when its receiver has it.
+    it is its turn to be sent, `forget` when its receiver has it. All but the first take the alert's ticket.
     """
 
     def __init__(
@@ -86,14 +98,8 @@ class Desk:
         self._max_waiting = max_waiting
         self._clock = clock
         self._turns = asyncio.Semaphore(concurrency)
-        self._cases: dict[str, Case] = {}  # of alerts that are made and not yet committed
-        self._waiting: dict[str, _Waiting] = {}  # by alert id
-        self._restored: dict[
-            str, Learned | None
-        ] = {}  # alerts of the last run, and what is known of them
-        self._asked: dict[
-            tuple[str, str], tuple[asyncio.Task[None], list[_Waiting]]
-        ] = {}  # by pattern and bundle
+        # Questions under way by pattern and bundle, and who waits for the answer.
+        self._asked: dict[tuple[str, str], tuple[asyncio.Task[None], list[_Waiting]]] = {}
         self._unwritten: list[Alert] = []
         self._failures = 0
         self._closed_until = 0.0  # the circuit breaker
@@ -104,43 +110,43 @@ class Desk:
         """Whether anybody is asked: then alerts are to come with their cases."""
         return self._explainer is not None
 
-    def admit(self, alert: Alert, case: Case | None = None) -> bool:
-        """Whether the alert is to be sent: not if a person said that its pattern is normal."""
+    def admit(self, alert: Alert, case: Case | None = None) -> Ticket | None:
+        """The alert's ticket; None if a person said that its pattern is normal: then it is not sent."""
         mark = self._said(alert)
         if mark is not None and mark.verdict == "normal":
             self.counters["alerts_muted"] += 1
-            return False
-        if case is not None and self._explainer is not None and mark is None:
-            self._cases[alert.alert_id] = case
-        return True
+            return None
+        if self._explainer is None or mark is not None:
+            return Ticket(alert)
+        return Ticket(alert, case)
 
-    def submit(self, alerts: Iterable[Alert]) -> None:
+    def submit(self, tickets: Iterable[Ticket]) -> None:
         """Alerts were committed: remember them for `knowledge mark`, and ask about patterns that nobody explained."""
-        alerts = list(alerts)
-        self._write(alerts)
-        for alert in alerts:
-            case = self._cases.pop(alert.alert_id, None)
-            if case is not None and alert.alert_id not in self._waiting:
-                self._waiting[alert.alert_id] = self._wait_for(case)
+        tickets = list(tickets)
+        self._write([ticket.alert for ticket in tickets])
+        for ticket in tickets:
+            if ticket.case is not None and ticket.waiting is None:
+                ticket.waiting = self._wait_for(ticket.case)
 
-    def restore(self, alerts: Iterable[Alert]) -> None:
+    def restore(self, tickets: Iterable[Ticket]) -> None:
         """Alerts of the last run, whose cases are gone: what is known of their patterns is told, nothing is asked."""
-        alerts = list(alerts)
-        self._write(alerts)
-        if self.asks:
-            sequences = (alert for alert in alerts if alert.record["kind"] == "sequence")
-            self._restored.update((alert.alert_id, self._learned(alert)) for alert in sequences)
+        tickets = list(tickets)
+        self._write([ticket.alert for ticket in tickets])
+        for ticket in tickets:
+            if self.asks and ticket.alert.record["kind"] == "sequence":
+                ticket.restored = True
+                ticket.learned = self._learned(ticket.alert)
 
-    def is_ready(self, alert: Alert) -> bool:
+    def is_ready(self, ticket: Ticket) -> bool:
         """Whether the alert may leave: it is answered, or its time is up."""
-        waiting = self._waiting.get(alert.alert_id)
+        waiting = ticket.waiting
         if waiting is not None and time.monotonic() >= waiting.deadline:
             self._settle([waiting], failed="timeout")
         return waiting is None or waiting.done.is_set()
 
-    async def ready(self, alert: Alert) -> None:
+    async def ready(self, ticket: Ticket) -> None:
         """Return when the alert may leave: with an answer, or without one at its deadline."""
-        waiting = self._waiting.get(alert.alert_id)
+        waiting = ticket.waiting
         if waiting is None:
             return
         try:
@@ -149,19 +155,22 @@ class Desk:
         except TimeoutError:
             self._settle([waiting], failed="timeout")
 
-    def leave(self, alert: Alert) -> Alert | None:
+    def leave(self, ticket: Ticket) -> Alert | None:
         """The alert as it is sent; None if a model has cleared its session, or a person its pattern meanwhile."""
+        ticket.leaving = self._as_sent(ticket)
+        return ticket.leaving
+
+    def _as_sent(self, ticket: Ticket) -> Alert | None:
+        alert = ticket.alert
         mark = self._said(alert)
         if mark is not None:
             return None if mark.verdict == "normal" else _by_person(alert, mark)
-        if alert.alert_id in self._restored:
-            learned = self._restored[alert.alert_id]
-            return (
-                _by_model(alert, learned, learned.steps, 0.0)
-                if learned
-                else _failed(alert, "stopping", 0.0)
-            )
-        waiting = self._waiting.get(alert.alert_id)
+        if ticket.restored:
+            learned = ticket.learned
+            if learned is None:
+                return _failed(alert, "stopping", 0.0)
+            return _by_model(alert, learned, learned.steps, 0.0)
+        waiting = ticket.waiting
         if waiting is None:
             return alert
         answer, case = waiting.answer, waiting.case
@@ -169,32 +178,26 @@ class Desk:
             return _failed(alert, waiting.failed, waiting.cost_usd)
         if waiting.is_cleared:
             return None
-        return _by_model(
-            alert, answer, [case.templates[step] for step in answer.steps], waiting.cost_usd
-        )
+        steps = [case.templates[step] for step in answer.steps]
+        return _by_model(alert, answer, steps, waiting.cost_usd)
 
-    def forget(self, alerts: Sequence[Alert], sent: Sequence[Alert]) -> None:
-        """What came of `alerts`: their receiver has those in `sent`, as `leave` gave them; the others are not sent."""
-        records = {alert.alert_id: alert.record for alert in sent}
-        for alert in alerts:
-            self._restored.pop(alert.alert_id, None)
-            waiting = self._waiting.pop(alert.alert_id, None)
-            record = records.get(alert.alert_id)
-            if record is None:
-                self.counters[
-                    "alerts_cleared"
-                    if waiting is not None and waiting.is_cleared
-                    else "alerts_muted"
-                ] += 1
-            elif record["explained_by"] == "claude":
+    def forget(self, tickets: Iterable[Ticket]) -> None:
+        """Their receiver has what `leave` gave for them; where that was None, nothing is sent. Counts what came of them."""
+        for ticket in tickets:
+            sent, waiting = ticket.leaving, ticket.waiting
+            if sent is None:
+                is_cleared = waiting is not None and waiting.is_cleared
+                self.counters["alerts_cleared" if is_cleared else "alerts_muted"] += 1
+            elif sent.record["explained_by"] == "claude":
                 self.counters["alerts_explained"] += 1
-            elif reason := record.get("explained", {}).get("failed"):
+            elif reason := sent.record.get("explained", {}).get("failed"):
                 self.counters[f"explanation_failures_{reason}"] += 1
 
     def release(self, reason: Reason) -> None:
         """Let every alert go that waits: there are too many, or the process stops."""
         self._stopping = self._stopping or reason == "stopping"
-        self._settle(list(self._waiting.values()), failed=reason)
+        for _, others in self._asked.values():
+            self._settle(others, failed=reason)
 
     def stats(self) -> dict[str, float]:
         """Counters since start, by name."""
@@ -343,7 +346,8 @@ class Desk:
                 one.done.set()
 
     def _waiting_now(self) -> int:
-        return sum(not one.done.is_set() for one in self._waiting.values())
+        """Alerts that wait: whoever is not done waits for a question under way."""
+        return sum(not one.done.is_set() for _, others in self._asked.values() for one in others)
 
     def _write(self, alerts: list[Alert]) -> None:
         """Ids of alerts into the knowledge file; what can't be written now is written with the next ones."""

@@ -27,7 +27,7 @@ from ..detect.bundle import Bundle
 from ..detect.nested_aware import NestedAware
 from ..errors import SinkBusy, SnapshotError, StoreDamaged, StoreError
 from ..explain.cases import CaseMaker
-from ..explain.desk import Desk
+from ..explain.desk import Desk, Ticket
 from ..explain.knowledge import Knowledge
 from ..sink import Sink
 from ..sqlite import set_aside
@@ -58,7 +58,7 @@ class _Batch:
 
     changes: dict[str, Any]
     chunks: list[bytes]
-    alerts: list[Alert]
+    tickets: list[Ticket]
     acks: list[tuple[float, Callable[[], None]]]
 
 
@@ -112,8 +112,10 @@ class Service:
         )  # what is in memory must never be committed: the process is to end
         self.has_bug = False  # which is why
         self._acks: list[tuple[float, Callable[[], None]]] = []  # with the time their chunk came
-        self._fresh: list[Alert] = []  # since the last commit
-        self._outgoing = deque(left_over)  # committed, not yet confirmed by the receiver
+        self._fresh: list[Ticket] = []  # since the last commit
+        self._outgoing = deque(
+            map(Ticket, left_over)
+        )  # committed, not yet confirmed by the receiver
         self._uncommitted = 0
         self._committed_at = time.monotonic()
         self._commit_took = 0.0
@@ -314,8 +316,8 @@ class Service:
         for finding in findings:
             alert = self._maker.make(finding)
             case = self._cases.make(finding, alert) if self._desk.asks else None
-            if self._desk.admit(alert, case):
-                self._fresh.append(alert)
+            if (ticket := self._desk.admit(alert, case)) is not None:
+                self._fresh.append(ticket)
 
     def _is_commit_due(self) -> bool:
         waited = time.monotonic() - self._committed_at
@@ -368,15 +370,15 @@ class Service:
         self._committed_at = time.monotonic()
         self._commit_took = self._committed_at - began
         self.timings["commit"].add(self._commit_took)
-        self.counters["alerts"] += len(batch.alerts)
+        self.counters["alerts"] += len(batch.tickets)
         if not self._outgoing:
             self._sent_at = began
-        self._outgoing.extend(batch.alerts)
+        self._outgoing.extend(batch.tickets)
         self._signal()
         for came, ack in batch.acks:
             ack()
             self.timings["chunk_ack"].add(self._committed_at - came)
-        self._desk.submit(batch.alerts)
+        self._desk.submit(batch.tickets)
         if len(self._outgoing) > self._config.max_alerts // 2:
             self._desk.release("busy")  # or records would wait for explanations
 
@@ -437,10 +439,11 @@ class Service:
 
     def _write(self, store: Store, batch: _Batch) -> None:
         """One transaction. Into a new store goes all that is in memory: all that the old one had, but for chunk ids."""
-        changes, alerts = batch.changes, batch.alerts
+        changes, tickets = batch.changes, batch.tickets
         if self._store_is_new:
             self._engine.track(everything=True)
-            changes, alerts = self._engine.changes(store.pack), [*self._outgoing, *alerts]
+            changes, tickets = self._engine.changes(store.pack), [*self._outgoing, *tickets]
+        alerts = [ticket.alert for ticket in tickets]
         store.commit(changes, batch.chunks, alerts, self._clock_ns() / 1e9)
         self._store_is_new = False
 
@@ -484,7 +487,7 @@ class Service:
                 continue
             wait = _BACK_OFF_S[0]
             self._forget(len(batch))
-            self._desk.forget(batch, leaving)
+            self._desk.forget(batch)
             self.counters["alerts_delivered"] += len(leaving)
             self._sent_at = time.monotonic()
             self._signal()

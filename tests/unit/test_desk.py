@@ -12,7 +12,7 @@ import pytest
 
 from fluent_krone.explain import Answer, Case, NoAnswer
 from fluent_krone.explain.budget import Budget
-from fluent_krone.explain.desk import Desk
+from fluent_krone.explain.desk import Desk, Ticket
 from fluent_krone.explain.knowledge import Knowledge
 from fluent_krone.types import Alert
 
@@ -109,21 +109,21 @@ class Rig:
         budget = Budget(self.knowledge, 10**9, 10**9, usd, usd)
         self.desk = Desk(self.knowledge, self.explainer, budget, clock=lambda: NOW, **options)
 
-    def submit(self, number: int, of: int = 0, **fields: Any) -> Alert:
-        made = alert(number, of)
-        assert self.desk.admit(made, case(of, **fields))
-        self.desk.submit([made])
-        return made
+    def submit(self, number: int, of: int = 0, **fields: Any) -> Ticket:
+        ticket = self.desk.admit(alert(number, of), case(of, **fields))
+        assert ticket is not None
+        self.desk.submit([ticket])
+        return ticket
 
-    async def sent(self, alerts: Sequence[Alert]) -> list[Alert | None]:
+    async def sent(self, tickets: Sequence[Ticket]) -> list[Alert | None]:
         """What leaves of them, as the service sends them: in order."""
         found = []
-        for one in alerts:
+        for one in tickets:
             await self.desk.ready(one)
             assert self.desk.is_ready(one)
             leaving = self.desk.leave(one)
             found.append(leaving)
-            self.desk.forget([one], [leaving] if leaving else [])
+            self.desk.forget([one])
         return found
 
 
@@ -413,10 +413,11 @@ def test_without_an_explainer_alerts_leave_as_they_are() -> None:
         desk = Desk(Knowledge(None))
         made = alert(1)
         assert not desk.asks
-        assert desk.admit(made)
-        desk.submit([made])
-        await desk.ready(made)
-        assert desk.leave(made) == made
+        ticket = desk.admit(made)
+        assert ticket is not None
+        desk.submit([ticket])
+        await desk.ready(ticket)
+        assert desk.leave(ticket) == made
         await desk.close()
 
     asyncio.run(body())
@@ -478,7 +479,7 @@ def test_an_alert_of_the_last_run_is_told_what_is_known_and_nobody_is_asked() ->
     async def body(rig: Rig) -> None:
         await rig.sent([rig.submit(1, 1)])
         left_over = [
-            Alert(str(n), "krone.app", 0, alert(n, n).record | {"bundle_hash": "b1"})
+            Ticket(Alert(str(n), "krone.app", 0, {**alert(n, n).record, "bundle_hash": "b1"}))
             for n in (1, 2)
         ]
         rig.desk.restore(left_over)
@@ -498,8 +499,8 @@ def test_ids_that_could_not_be_written_are_written_with_the_next_ones(tmp_path: 
     path = tmp_path / "knowledge"
     desk, other = Desk(Knowledge(path, busy_s=0.0)), sqlite3.connect(path, isolation_level=None)
     other.execute("BEGIN IMMEDIATE")
-    desk.submit([alert(1, 1)])
+    desk.submit([Ticket(alert(1, 1))])
     other.execute("ROLLBACK")
     assert desk.stats()["knowledge_errors"] == 1
-    desk.submit([alert(2, 2)])
+    desk.submit([Ticket(alert(2, 2))])
     assert [desk._knowledge.pattern_of(str(n)) for n in (1, 2)] == [pattern(1), pattern(2)]
