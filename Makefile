@@ -28,8 +28,8 @@ fuzz:  ## 1,200,000 inputs to codec, matcher, records and engine; hostile client
 	$(PYTHON) bench/fuzz.py
 	$(PYTHON) bench/hostile.py
 
-generate:  ## write what is generated from config.py: the plugin's parameters, docs/configuration.md
-	$(PYTHON) tests/golden/regenerate.py
+generate:  ## write what is generated from the declared parameters and metrics
+	$(PYTHON) tools/generate.py
 
 bundles:  ## fit models/hdfs anew from ../shared/data, and models/demo from the simulator
 	$(PYTHON) -m export fit --input ../shared/data/hdfs_raw/events.parquet --labels ../shared/data/hdfs_raw/labels.parquet \

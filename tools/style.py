@@ -1,4 +1,4 @@
-"""Measures how legible the code is, and exits with 1 where a measure is beyond its limit: part of `make check`.
+"""Measures how legible the code is; exits with 1 where a measure is beyond its limit.
 
 It counts what a reader trips over: long lines, two unrelated assignments in one statement,
 conditional expressions, uncommented code, long or branching functions, large classes and modules.
@@ -13,7 +13,7 @@ import ast
 import io
 import sys
 import tokenize
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -32,7 +32,7 @@ PARAMETERS = 8
 ATTRIBUTES = 20
 # A module with more lines has several jobs.
 MODULE_LINES = 450
-# Radon's grades run from A (simple) to F; from D on a function branches too much to be read at once.
+# Radon's grades run from A (simple) to F. From D on, a function branches too much to be read.
 WORST_GRADE = "C"
 # Simulators are one list of what a simulated system does, and are read as a list.
 LONG_MODULES = ("fluent_krone/demo/simulator.py",)
@@ -96,7 +96,7 @@ def _measure_tree(found: Measures, name: str, tree: ast.Module) -> None:
             _measure_function(found, name, node)
         elif isinstance(node, ast.ClassDef):
             attributes = _attributes(node)
-            if len(attributes) > ATTRIBUTES and not _is_declaration(node):
+            if len(attributes) > ATTRIBUTES:
                 found.large_classes.append(f"{name}:{node.lineno} {node.name} {len(attributes)}")
 
 
@@ -129,41 +129,53 @@ def _attributes(node: ast.ClassDef) -> set[str]:
         if isinstance(child, ast.AnnAssign) and isinstance(child.target, ast.Name)
     }
     for child in ast.walk(node):
-        is_own = isinstance(child, ast.Attribute) and isinstance(child.ctx, ast.Store)
-        if is_own and isinstance(child.value, ast.Name) and child.value.id == "self":
+        if not isinstance(child, ast.Attribute) or not isinstance(child.ctx, ast.Store):
+            continue
+        if isinstance(child.value, ast.Name) and child.value.id == "self":
             names.add(child.attr)
     return names
 
 
-def _is_declaration(node: ast.ClassDef) -> bool:
-    """Whether a class is a list of fields and their defaults, such as `Config` or an alert."""
-    return any("dataclass" in ast.unparse(decorator) for decorator in node.decorator_list)
+@dataclass(frozen=True, slots=True)
+class _Row:
+    """One measure: its value, the limit it must keep, and the places that were counted."""
+
+    title: str
+    value: float
+    most: float
+    places: list[str]
+    least: float = 0.0
+
+    @property
+    def is_within(self) -> bool:
+        return self.least <= self.value <= self.most
+
+    @property
+    def limit(self) -> str:
+        if self.least:
+            return f"≥ {self.least:g}"
+        return f"≤ {self.most:g}"
 
 
-def _rows(found: Measures) -> Iterator[tuple[str, float, Callable[[float], bool], str, list[str]]]:
-    """Measure, value, whether it is within its limit, the limit in words, the places."""
-    share = 100 * len(found.long_lines) / max(found.lines, 1)
+def _rows(found: Measures) -> list[_Row]:
+    long_share = 100 * len(found.long_lines) / max(found.lines, 1)
     doubles = found.per_thousand(len(found.double_assignments))
     conditionals = found.per_thousand(len(found.conditionals))
     comments = found.per_thousand(found.comments)
-    yield "lines over 100 characters, %", share, lambda v: v <= 0.5, "≤ 0.5", found.long_lines
-    yield (
-        *("`a, b = x, y` per 1,000 lines", doubles, lambda v: v <= 2, "≤ 2"),
-        found.double_assignments,
-    )
-    yield (
-        *("conditional expressions per 1,000 lines", conditionals, lambda v: v <= 8, "≤ 8"),
-        found.conditionals,
-    )
-    yield "comments on lines of their own per 1,000 lines", comments, lambda v: v >= 25, "≥ 25", []
-    for title, places in (
+    counted = (
         (f"functions over {FUNCTION_LINES} lines", found.long_functions),
-        ("functions of radon grade D or worse", found.complex_functions),
+        (f"functions of radon grade worse than {WORST_GRADE}", found.complex_functions),
         (f"functions with over {PARAMETERS} parameters", found.many_parameters),
         (f"classes with over {ATTRIBUTES} instance attributes", found.large_classes),
         (f"modules over {MODULE_LINES} lines", found.long_modules),
-    ):
-        yield title, len(places), lambda v: v == 0, "0", places
+    )
+    return [
+        _Row("lines over 100 characters, %", long_share, 0.5, found.long_lines),
+        _Row("`a, b = x, y` per 1,000 lines", doubles, 2.0, found.double_assignments),
+        _Row("conditional expressions per 1,000 lines", conditionals, 8.0, found.conditionals),
+        _Row("comment lines per 1,000 lines", comments, 1000.0, [], least=25.0),
+        *(_Row(title, len(places), 0.0, places) for title, places in counted),
+    ]
 
 
 def main(arguments: Sequence[str]) -> int:
@@ -172,17 +184,21 @@ def main(arguments: Sequence[str]) -> int:
     roots = given or [REPOSITORY / folder for folder in FOLDERS]
     paths: list[Path] = []
     for root in roots:
-        paths += sorted(root.rglob("*.py")) if root.is_dir() else [root]
+        if root.is_dir():
+            paths += sorted(root.rglob("*.py"))
+        else:
+            paths.append(root)
     found = measure(paths)
     print(f"{found.lines:,} lines in {len(paths)} files")
-    failed = False
-    for title, value, is_within, limit, places in _rows(found):
-        mark = "" if is_within(value) else "   <-- beyond its limit"
-        failed = failed or bool(mark)
-        print(f"{title:50} {value:8.1f}   {limit}{mark}")
+    rows = _rows(found)
+    for row in rows:
+        mark = ""
+        if not row.is_within:
+            mark = "   <-- beyond its limit"
+        print(f"{row.title:50} {row.value:8.1f}   {row.limit}{mark}")
         if "--list" in arguments:
-            print(*(f"    {place}" for place in places), sep="\n")
-    return int(failed)
+            print(*(f"    {place}" for place in row.places), sep="\n")
+    return int(not all(row.is_within for row in rows))
 
 
 if __name__ == "__main__":

@@ -1,15 +1,7 @@
-"""Parameters: each is declared once, and read from flags, a TOML file, the environment and Fluentd."""
+"""Parameters, each declared once: read from flags, a TOML file, the environment or Fluentd."""
 
-from .parameters import (
-    Config,
-    add_flags,
-    default_of,
-    from_flags,
-    from_strings,
-    is_loopback,
-    is_private,
-    markdown_table,
-    params,
+from .addresses import is_loopback, is_private
+from .literals import (
     parse_bool,
     parse_count,
     parse_duration,
@@ -17,10 +9,9 @@ from .parameters import (
     parse_mode,
     parse_price,
     parse_size,
-    ruby_block,
-    show_default,
-    suggestion,
 )
+from .parameters import Config, default_of, groups, params
+from .sources import add_flags, from_flags, from_strings, help_of, show_default, suggestion
 
 __all__ = [
     "Config",
@@ -28,9 +19,10 @@ __all__ = [
     "default_of",
     "from_flags",
     "from_strings",
+    "groups",
+    "help_of",
     "is_loopback",
     "is_private",
-    "markdown_table",
     "params",
     "parse_bool",
     "parse_count",
@@ -39,7 +31,6 @@ __all__ = [
     "parse_mode",
     "parse_price",
     "parse_size",
-    "ruby_block",
     "show_default",
     "suggestion",
 ]

@@ -30,124 +30,124 @@ module Fluent::Plugin
     DEFAULT_FRAME_SIZE = '64m'
     FRAME_MARGIN = 1024 # bytes of a frame that are not the chunk's: tag, id, count
 
-    # BEGIN generated from config.py
-    desc 'Model bundle: a directory, or the name of a shipped one.'
+    # BEGIN generated from fluent_krone/config
+    desc 'The model bundle: a directory, or the name of a bundle that comes with the package.'
     config_param :bundle, :string
-    desc 'Field that holds the log message.'
+    desc 'The field that holds the log message.'
     config_param :message_field, :string, default: nil
-    desc 'Field that names the logger component.'
+    desc 'The field that names the component which wrote the line.'
     config_param :component_field, :string, default: nil
-    desc 'Field that holds the event\'s time (ISO 8601, or seconds since 1970) instead of Fluentd\'s.'
+    desc 'The field that holds the event time (ISO 8601, or seconds since 1970). Without it, Fluentd\'s event time counts.'
     config_param :time_field, :string, default: nil
-    desc 'strptime format of `time_field`, read as UTC.'
+    desc 'The strptime format of `time_field`. Such times are read as UTC.'
     config_param :time_format, :string, default: nil
-    desc 'Regular expression with named groups that cuts a raw line into fields.'
+    desc 'A regular expression with named groups that cuts a raw line into fields.'
     config_param :line_format, :string, default: nil
-    desc 'What makes a session: field names, `tag`, or one `/regex/` over the message; comma-separated.'
+    desc 'Only this many bytes of a message are read; the rest is cut off. (default 8k)'
+    config_param :max_message_size, :string, default: nil
+    desc 'What identifies a session: field names, `tag`, or one `/regex/` that is searched in the message; separated by commas.'
     config_param :session_key, :string, default: nil
-    desc 'A session ends when it has had no event for this long.'
+    desc 'A session ends when no event has arrived for this long.'
     config_param :idle_timeout, :string, default: nil
-    desc 'Cut each key\'s events into fixed windows of this length; 0 for none.'
+    desc 'Cuts the events of each key into fixed windows of this length; 0 for none.'
     config_param :window, :string, default: nil
     desc 'A session ends at the latest after this long; 0 for no limit.'
     config_param :max_age, :string, default: nil
     desc 'A session ends after this many events.'
     config_param :max_events, :string, default: nil
-    desc 'Sessions that one record may belong to; further keys are counted. (default 16)'
+    desc 'A record belongs to at most this many sessions. Further keys are counted. (default 16)'
     config_param :max_keys_per_record, :string, default: nil
-    desc 'Open sessions; above it the longest idle one is judged and closed. (default 200000)'
+    desc 'The number of open sessions. Above it, the session that has been idle longest is judged and closed. (default 200000)'
     config_param :max_sessions, :string, default: nil
-    desc 'What ages a session: event times, or arrival times. One of: stream, wall. (default stream)'
+    desc 'What makes a session age: `stream` means event times, `wall` means arrival times. One of: stream, wall. (default stream)'
     config_param :idle_clock, :string, default: nil
-    desc 'An event time further ahead of the clock than this is not believed. (default 1h)'
+    desc 'An event time that is further ahead of the clock than this is not believed. (default 1h)'
     config_param :max_future, :string, default: nil
-    desc 'A lone event time this far ahead of its predecessors is not believed. (default 30d)'
+    desc 'A single event time that is this far ahead of the events before it is not believed. (default 30d)'
     config_param :max_leap, :string, default: nil
-    desc 'Bytes of a message that are looked at. (default 8k)'
-    config_param :max_message_size, :string, default: nil
-    desc 'One unseen_template alert per template and interval. (default 1h)'
-    config_param :novelty_interval, :string, default: nil
-    desc 'Raw lines kept per open session as evidence; 0 for none. (default 256)'
-    config_param :keep_lines, :string, default: nil
-    desc 'Raw lines in an alert. (default 5)'
-    config_param :max_lines, :string, default: nil
-    desc 'Characters of each raw line in an alert. (default 500)'
-    config_param :max_line_length, :string, default: nil
-    desc 'Session states and message shapes remembered, each. (default 100000)'
+    desc 'How many session states, and how many shapes of messages, are remembered. (default 100000)'
     config_param :cache_size, :string, default: nil
-    desc 'Tag of alerts; `${tag}` and `${tag_parts[n]}` stand for the session\'s. (default krone.${tag})'
+    desc 'The tag of alerts. `${tag}` and `${tag_parts[n]}` stand for the session\'s tag. (default krone.${tag})'
     config_param :tag, :string, default: nil
-    desc 'Prefix for the alert\'s tag; instead of `tag`.'
+    desc 'A prefix that is put before the session\'s tag; used instead of `tag`.'
     config_param :add_tag_prefix, :string, default: nil
-    desc 'Prefix taken off the session\'s tag first.'
+    desc 'A prefix that is first removed from the session\'s tag.'
     config_param :remove_tag_prefix, :string, default: nil
-    desc 'File that keeps open sessions, chunk ids and alerts over restarts; without one they are forgotten.'
+    desc 'At most one unseen_template alert is sent for each template in this time. (default 1h)'
+    config_param :novelty_interval, :string, default: nil
+    desc 'How many raw lines of each open session are kept as evidence; 0 for none. (default 256)'
+    config_param :keep_lines, :string, default: nil
+    desc 'How many raw lines an alert carries. (default 5)'
+    config_param :max_lines, :string, default: nil
+    desc 'Each raw line in an alert is cut after this many characters. (default 500)'
+    config_param :max_line_length, :string, default: nil
+    desc 'The file that keeps open sessions, chunk ids and alerts over restarts. Without it they are lost when the process ends.'
     config_param :store, :string, default: nil
-    desc 'What a power cut may cost: `normal` the last commits, `full` nothing, at one disk sync a commit. One of: normal, full. (default normal)'
+    desc 'What a power cut may cost: with `normal` the last commits; with `full` nothing, at the price of one disk sync for each commit. One of: normal, full. (default normal)'
     config_param :store_sync, :string, default: nil
-    desc 'Size of the store; above it chunk ids go first, then the longest idle sessions are judged and closed. (default 2g)'
+    desc 'The largest size of the store. Above it, chunk ids are deleted first; then the sessions that have been idle longest are judged and closed. (default 2g)'
     config_param :max_store_size, :string, default: nil
-    desc 'How long a chunk may come again (Fluentd: `retry_timeout`). (default 3d)'
+    desc 'How long a chunk may be sent again. Set it to at least `retry_timeout` of Fluentd. (default 3d)'
     config_param :keep_chunk_ids, :string, default: nil
-    desc 'Chunk ids remembered at most; 100000 without a store. (default 1000000)'
+    desc 'How many chunk ids are remembered; without a store at most 100000. (default 1000000)'
     config_param :max_chunk_ids, :string, default: nil
-    desc 'What a stop does to open sessions; `auto` keeps them if there is a store, else it judges them. One of: auto, judge, keep. (default auto)'
+    desc 'What happens to open sessions when the service stops: `keep` stores them, `judge` judges them. `auto` keeps them if there is a store, and judges them otherwise. One of: auto, judge, keep. (default auto)'
     config_param :on_shutdown, :string, default: nil
-    desc 'How often to look for a changed bundle; 0: on SIGHUP only. (default 5s)'
+    desc 'How often to check whether the bundle has changed; with 0 only on SIGHUP. (default 5s)'
     config_param :reload_interval, :string, default: nil
-    desc 'Busy streams commit and ack this often. (default 0.5)'
+    desc 'A busy stream is committed and acknowledged this often. (default 0.5)'
     config_param :commit_interval, :string, default: nil
-    desc 'Busy streams commit after this many records. (default 30000)'
+    desc 'A busy stream is committed after this many records. (default 30000)'
     config_param :commit_records, :string, default: nil
-    desc 'Largest frame taken from a client. (default 64m)'
+    desc 'The largest frame that is accepted from a client. (default 64m)'
     config_param :max_frame_size, :string, default: nil
-    desc 'What a compressed chunk may inflate to. (default 256m)'
+    desc 'The largest size of a chunk after decompression. (default 256m)'
     config_param :max_inflated_size, :string, default: nil
-    desc 'Alerts waiting for Fluentd; above it reading stops. (default 10000)'
+    desc 'How many alerts may wait for their receiver. Above it, no more records are read. (default 10000)'
     config_param :max_alerts, :string, default: nil
-    desc 'Who explains alerts: the local evidence, or Claude, asked once for each pattern. One of: evidence, claude. (default evidence)'
+    desc 'Who explains alerts: `evidence` uses only what this machine knows; `claude` asks Claude, once for sessions that run alike. One of: evidence, claude. (default evidence)'
     config_param :explain, :string, default: nil
-    desc 'With `explain claude`: it may clear sessions in the bundle\'s uncertainty band. (default false)'
+    desc 'With `explain claude`: the model may clear sessions in the bundle\'s uncertainty band. (default false)'
     config_param :adjudicate, :string, default: nil
-    desc 'Model that is asked. (default claude-haiku-5-5)'
+    desc 'The name of the model. (default claude-haiku-5-5)'
     config_param :explain_model, :string, default: nil
-    desc 'Where it is asked; another one for a gateway. (default https://api.anthropic.com)'
+    desc 'The address of the model\'s API. Change it to use a gateway. (default https://api.anthropic.com)'
     config_param :explain_base_url, :string, default: nil
-    desc 'File with the API key; else it is ANTHROPIC_API_KEY in the environment.'
+    desc 'The file that holds the API key. Without it, ANTHROPIC_API_KEY is read from the environment.'
     config_param :explain_api_key_file, :string, default: nil
-    desc 'How long an alert waits for its explanation; then it leaves with its evidence. (default 10s)'
+    desc 'How long an alert waits for its explanation. After that it is sent with its evidence. (default 10s)'
     config_param :explain_timeout, :string, default: nil
-    desc 'Questions asked at a time. (default 2)'
+    desc 'How many questions are asked at the same time. (default 2)'
     config_param :explain_concurrency, :string, default: nil
-    desc 'Questions waiting; above it alerts leave with their evidence. (default 1000)'
+    desc 'How many questions may wait. Above it, alerts are sent with their evidence. (default 1000)'
     config_param :explain_queue, :string, default: nil
-    desc 'Nearest normal sessions shown beside the flagged one. (default 5)'
+    desc 'How many of the nearest normal sessions the model sees beside the flagged one. (default 5)'
     config_param :explain_examples, :string, default: nil
-    desc 'Show the model raw lines too, redacted, and not templates alone. (default false)'
+    desc 'Show the model raw log lines as well, redacted, and not only templates. (default false)'
     config_param :explain_lines, :string, default: nil
-    desc 'More to redact: `/regex/`es, comma-separated.'
+    desc 'Further `/regex/`es, separated by commas; what they match is redacted.'
     config_param :explain_redact, :string, default: nil
-    desc 'US dollars per million input tokens. (default 0.1)'
+    desc 'The price of a million input tokens, in US dollars. (default 0.1)'
     config_param :explain_input_price, :string, default: nil
-    desc 'US dollars per million output tokens. (default 0.5)'
+    desc 'The price of a million output tokens, in US dollars. (default 0.5)'
     config_param :explain_output_price, :string, default: nil
-    desc 'Tokens spent at most; then evidence only. (default 500000)'
+    desc 'The most tokens used in an hour. After that, alerts are sent with their evidence. (default 500000)'
     config_param :explain_tokens_per_hour, :string, default: nil
-    desc 'The same, a day. (default 2000000)'
+    desc 'The most tokens used in a day. (default 2000000)'
     config_param :explain_tokens_per_day, :string, default: nil
-    desc 'US dollars spent at most; then evidence only. (default 0.5)'
+    desc 'The most US dollars spent in an hour. After that, alerts are sent with their evidence. (default 0.5)'
     config_param :explain_usd_per_hour, :string, default: nil
-    desc 'The same, a day. (default 2)'
+    desc 'The most US dollars spent in a day. (default 2)'
     config_param :explain_usd_per_day, :string, default: nil
-    desc 'File of what is known about patterns: explanations, and what persons said; beside `store` unless given.'
+    desc 'The file of explanations and of what people have said about alerts. By default it lies beside `store`.'
     config_param :knowledge, :string, default: nil
-    desc 'File that records exactly what was sent to a model; beside `store` unless given.'
+    desc 'The file that records exactly what was sent to a model. By default it lies beside `store`.'
     config_param :ledger, :string, default: nil
-    desc 'Serve /metrics for Prometheus, and /healthz, by HTTP. (default false)'
+    desc 'Serve `/metrics` for Prometheus, and `/healthz`, over HTTP. (default false)'
     config_param :metrics, :string, default: nil
-    desc 'Address to serve them at. (default 127.0.0.1)'
+    desc 'The address on which metrics are served. (default 127.0.0.1)'
     config_param :metrics_bind, :string, default: nil
-    desc 'Port to serve them at. (default 24231)'
+    desc 'The port on which metrics are served. (default 24231)'
     config_param :metrics_port, :string, default: nil
     # END generated
     CHILD_PARAMS = configure_proxy(name).params.keys.freeze

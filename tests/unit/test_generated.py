@@ -1,4 +1,4 @@
-"""What is generated from config.py and metrics.py is not stale; `make generate` writes it anew."""
+"""What is generated from parameters and metrics is not stale; `make generate` writes it anew."""
 
 from __future__ import annotations
 
@@ -12,52 +12,52 @@ from fluent_krone import config
 from fluent_krone.runtime import metrics
 
 REPOSITORY = Path(__file__).parents[2]
-spec = importlib.util.spec_from_file_location(
-    "regenerate", REPOSITORY / "tests" / "golden" / "regenerate.py"
-)
+spec = importlib.util.spec_from_file_location("generate", REPOSITORY / "tools" / "generate.py")
 assert spec is not None and spec.loader is not None
-regenerate = importlib.util.module_from_spec(spec)
-spec.loader.exec_module(regenerate)
+generate = importlib.util.module_from_spec(spec)
+spec.loader.exec_module(generate)
 
 
 def test_the_plugins_parameters_are_the_declared_ones() -> None:
-    text = regenerate.PLUGIN.read_text(encoding="utf-8")
-    block = re.search("# BEGIN generated from config.py\n(.*?) *# END generated\n", text, re.DOTALL)
-    assert block is not None and block[1] == config.ruby_block(), "stale: run `make generate`"
-    assert regenerate.plugin(text) == text
+    text = generate.PLUGIN.read_text(encoding="utf-8")
+    block = re.search(
+        "# BEGIN generated from fluent_krone/config\n(.*?) *# END generated\n", text, re.DOTALL
+    )
+    assert block is not None and block[1] == generate.ruby_block(), "stale: run `make generate`"
+    assert generate.plugin(text) == text
 
 
 def test_the_documented_parameters_are_the_declared_ones() -> None:
-    text = regenerate.PARAMETERS.read_text(encoding="utf-8")
-    assert config.markdown_table() in text, "stale: run `make generate`"
-    assert regenerate.parameters(text) == text
+    text = generate.PARAMETERS.read_text(encoding="utf-8")
+    assert generate.markdown_tables() in text, "stale: run `make generate`"
+    assert generate.parameters(text) == text
 
 
 def test_the_documented_metrics_are_the_declared_ones() -> None:
-    text = regenerate.METRICS.read_text(encoding="utf-8")
+    text = generate.METRICS.read_text(encoding="utf-8")
     assert metrics.markdown_table() in text, "stale: run `make generate`"
-    assert regenerate.measurements(text) == text
+    assert generate.measurements(text) == text
 
 
 def test_lost_markers_are_told() -> None:
-    for renew in (regenerate.plugin, regenerate.parameters, regenerate.measurements):
+    for renew in (generate.plugin, generate.parameters, generate.measurements):
         with pytest.raises(SystemExit, match="are not both there"):
-            renew("# BEGIN generated from config.py\n")
+            renew("# BEGIN generated from fluent_krone/config\n")
 
 
 def test_ruby_sees_what_python_declares() -> None:
-    """Every parameter of the pipe, as a string that Fluentd hands on unread; only the bundle must be given."""
+    """Every parameter of the pipe is a string that Fluentd hands on; only the bundle is required."""
     declared = re.findall(
-        r"config_param :(\w+), :string(, default: nil)?$", config.ruby_block(), re.MULTILINE
+        r"config_param :(\w+), :string(, default: nil)?$", generate.ruby_block(), re.MULTILINE
     )
     assert [name for name, _ in declared] == [f.name for f in config.params("pipe")]
     assert [name for name, optional in declared if not optional] == ["bundle"]
     assert (
-        "shipped one.'\n    config_param :bundle, :string\n" in config.ruby_block()
+        "the package.'\n    config_param :bundle, :string\n" in generate.ruby_block()
     )  # no word of a default there
     assert (
         "| `bundle` | string | hdfs; none in a `<match>` block, which must name it |"
-        in config.markdown_table()
+        in generate.markdown_tables()
     )
 
 
@@ -65,7 +65,7 @@ def test_defaults_that_ruby_repeats_are_the_declared_ones() -> None:
     repeated = dict(
         re.findall(
             r"^    DEFAULT_(\w+) = '(.*)'$",
-            regenerate.PLUGIN.read_text(encoding="utf-8"),
+            generate.PLUGIN.read_text(encoding="utf-8"),
             re.MULTILINE,
         )
     )
@@ -74,6 +74,6 @@ def test_defaults_that_ruby_repeats_are_the_declared_ones() -> None:
 
 
 def test_ruby_strings_are_quoted() -> None:
-    for line in config.ruby_block().splitlines():
+    for line in generate.ruby_block().splitlines():
         if line.lstrip().startswith("desc"):
             assert re.fullmatch(r"    desc '(?:[^'\\]|\\.)*'", line), line

@@ -1,0 +1,41 @@
+"""How a parameter is declared: once, as a field of a dataclass, with all that is said about it."""
+
+from __future__ import annotations
+
+from dataclasses import field
+from typing import Any
+
+from .literals import Kind
+
+# Doors that a parameter belongs to: `pipe` is the child of `@type krone`, `serve` the Forward
+# server, `replay` judges a file.
+ALL = "pipe serve replay"
+LIVE = "pipe serve"
+SERVE = "serve"
+
+
+def parameter(
+    kind: Kind,
+    default: Any,
+    doc: str,
+    *,
+    doors: str = ALL,
+    choices: str = "",
+    secret: bool = False,
+    common: bool = False,
+) -> Any:
+    """A field with its default, its type, and what the documentation says of it.
+
+    `doc` is one or two full sentences in Markdown. `choices` are the values that it may have,
+    separated by blanks. A `secret` gets no command-line flag and is never printed. A `common`
+    parameter stands in the first group of `--help`.
+    """
+    metadata = {
+        "kind": kind,
+        "doc": doc,
+        "doors": tuple(doors.split()),
+        "choices": tuple(choices.split()),
+        "secret": secret,
+        "common": common,
+    }
+    return field(default=default, repr=not secret, metadata=metadata)

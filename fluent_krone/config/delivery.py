@@ -1,0 +1,108 @@
+"""Parameters: what survives a stop, how chunks are committed, and how the service is watched."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from .declare import LIVE, parameter
+from .literals import BOOL, COUNT, DURATION, SIZE, STRING
+
+
+@dataclass(frozen=True, kw_only=True)
+class Delivery:
+    """Delivery: what survives a stop, and when chunks are committed."""
+
+    store: str | None = parameter(
+        STRING,
+        None,
+        "The file that keeps open sessions, chunk ids and alerts over restarts. Without it they "
+        "are lost when the process ends.",
+        doors=LIVE,
+        common=True,
+    )
+    store_sync: str = parameter(
+        STRING,
+        "normal",
+        "What a power cut may cost: with `normal` the last commits; with `full` nothing, at the "
+        "price of one disk sync for each commit.",
+        doors=LIVE,
+        choices="normal full",
+    )
+    max_store_size: int = parameter(
+        SIZE,
+        2 * 2**30,
+        "The largest size of the store. Above it, chunk ids are deleted first; then the sessions "
+        "that have been idle longest are judged and closed.",
+        doors=LIVE,
+    )
+    keep_chunk_ids: float = parameter(
+        DURATION,
+        3 * 86400.0,
+        "How long a chunk may be sent again. Set it to at least `retry_timeout` of Fluentd.",
+        doors=LIVE,
+    )
+    max_chunk_ids: int = parameter(
+        COUNT,
+        1_000_000,
+        "How many chunk ids are remembered; without a store at most 100000.",
+        doors=LIVE,
+    )
+    on_shutdown: str = parameter(
+        STRING,
+        "auto",
+        "What happens to open sessions when the service stops: `keep` stores them, `judge` judges "
+        "them. `auto` keeps them if there is a store, and judges them otherwise.",
+        doors=LIVE,
+        choices="auto judge keep",
+    )
+    reload_interval: float = parameter(
+        DURATION,
+        5.0,
+        "How often to check whether the bundle has changed; with 0 only on SIGHUP.",
+        doors=LIVE,
+    )
+    commit_interval: float = parameter(
+        DURATION,
+        0.5,
+        "A busy stream is committed and acknowledged this often.",
+        doors=LIVE,
+    )
+    commit_records: int = parameter(
+        COUNT, 30_000, "A busy stream is committed after this many records.", doors=LIVE
+    )
+    max_frame_size: int = parameter(
+        SIZE, 64 * 2**20, "The largest frame that is accepted from a client.", doors=LIVE
+    )
+    max_inflated_size: int = parameter(
+        SIZE, 256 * 2**20, "The largest size of a chunk after decompression.", doors=LIVE
+    )
+    max_alerts: int = parameter(
+        COUNT,
+        10_000,
+        "How many alerts may wait for their receiver. Above it, no more records are read.",
+        doors=LIVE,
+    )
+
+
+@dataclass(frozen=True, kw_only=True)
+class Monitoring:
+    """Metrics and logging."""
+
+    metrics: bool = parameter(
+        BOOL,
+        False,
+        "Serve `/metrics` for Prometheus, and `/healthz`, over HTTP.",
+        doors=LIVE,
+        common=True,
+    )
+    metrics_bind: str = parameter(
+        STRING, "127.0.0.1", "The address on which metrics are served.", doors=LIVE
+    )
+    metrics_port: int = parameter(COUNT, 24231, "The port on which metrics are served.", doors=LIVE)
+    log_level: str = parameter(
+        STRING,
+        "info",
+        "The least severe log line that is written. Under Fluentd, use `@log_level`.",
+        doors="serve replay",
+        choices="debug info warn error",
+    )

@@ -1,0 +1,113 @@
+"""Parameters of `serve`: where it listens, who may send, and where its alerts go."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from .declare import SERVE, parameter
+from .literals import BOOL, COUNT, MODE, SIZE, STRING
+
+
+@dataclass(frozen=True, kw_only=True)
+class Listening:
+    """Forward server: where `serve` listens, and who may send."""
+
+    bind: str = parameter(
+        STRING, "127.0.0.1", "The address to listen on.", doors=SERVE, common=True
+    )
+    port: int = parameter(COUNT, 24224, "The port to listen on.", doors=SERVE, common=True)
+    unix_path: str | None = parameter(
+        STRING,
+        None,
+        "The Unix socket to listen on, instead of `bind` and `port`.",
+        doors=SERVE,
+    )
+    unix_perm: int = parameter(MODE, 0o600, "The permissions of the Unix socket.", doors=SERVE)
+    allow_insecure_bind: bool = parameter(
+        BOOL,
+        False,
+        "Listen beyond loopback although neither TLS nor a shared key protects the port.",
+        doors=SERVE,
+    )
+    shared_key: str | None = parameter(
+        STRING, None, "The key that clients must know.", doors=SERVE, secret=True
+    )
+    shared_key_file: str | None = parameter(
+        STRING, None, "The file that holds `shared_key`.", doors=SERVE
+    )
+    users_file: str | None = parameter(
+        STRING,
+        None,
+        "A file of `user:password` lines. Clients must log in as one of these users and know the "
+        "key.",
+        doors=SERVE,
+    )
+    tls_cert_path: str | None = parameter(
+        STRING,
+        None,
+        "The server's certificate with its chain (PEM). It turns TLS on.",
+        doors=SERVE,
+    )
+    tls_private_key_path: str | None = parameter(
+        STRING, None, "The private key of that certificate (PEM, unencrypted).", doors=SERVE
+    )
+    tls_client_ca_path: str | None = parameter(
+        STRING,
+        None,
+        "Clients must show a certificate that one of these authorities signed (PEM).",
+        doors=SERVE,
+    )
+    max_connections: int = parameter(
+        COUNT,
+        512,
+        "How many clients may be connected. Above it, the client that has been connected longest "
+        "without sending a chunk is disconnected.",
+        doors=SERVE,
+    )
+    max_pending_size: int = parameter(
+        SIZE,
+        128 * 2**20,
+        "How many bytes may wait to be processed, of all clients together. Above it, only one "
+        "client at a time is read from.",
+        doors=SERVE,
+    )
+
+
+@dataclass(frozen=True, kw_only=True)
+class AlertReceiver:
+    """Alert receiver: where `serve` sends its alerts."""
+
+    alert_host: str | None = parameter(
+        STRING,
+        None,
+        "The Forward receiver of alerts. Without it, alerts are written to standard output.",
+        doors=SERVE,
+        common=True,
+    )
+    alert_port: int = parameter(COUNT, 24224, "The port of that receiver.", doors=SERVE)
+    alert_shared_key: str | None = parameter(
+        STRING, None, "The key that the receiver of alerts demands.", doors=SERVE, secret=True
+    )
+    alert_shared_key_file: str | None = parameter(
+        STRING, None, "The file that holds `alert_shared_key`.", doors=SERVE
+    )
+    alert_user_file: str | None = parameter(
+        STRING,
+        None,
+        "A file with the one `user:password` that the receiver demands besides the key.",
+        doors=SERVE,
+    )
+    alert_tls: bool = parameter(BOOL, False, "Send alerts over TLS.", doors=SERVE)
+    alert_tls_ca_path: str | None = parameter(
+        STRING,
+        None,
+        "Authorities that may sign the receiver's certificate (PEM). By default, those of the "
+        "system.",
+        doors=SERVE,
+    )
+    alert_tls_cert_path: str | None = parameter(
+        STRING, None, "The certificate that we show to the receiver (PEM).", doors=SERVE
+    )
+    alert_tls_private_key_path: str | None = parameter(
+        STRING, None, "The private key of that certificate (PEM, unencrypted).", doors=SERVE
+    )

@@ -1,0 +1,127 @@
+"""Parameters: what a record is, and what a session is."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from .declare import parameter
+from .literals import COUNT, DURATION, LIST, SIZE, STRING
+
+
+@dataclass(frozen=True, kw_only=True)
+class Input:
+    """Input: how a record is read. `None` means: as the bundle says."""
+
+    bundle: str = parameter(
+        STRING,
+        "hdfs",
+        "The model bundle: a directory, or the name of a bundle that comes with the package.",
+        common=True,
+    )
+    message_field: str | None = parameter(
+        STRING, None, "The field that holds the log message.", common=True
+    )
+    component_field: str | None = parameter(
+        STRING, None, "The field that names the component which wrote the line."
+    )
+    time_field: str | None = parameter(
+        STRING,
+        None,
+        "The field that holds the event time (ISO 8601, or seconds since 1970). "
+        "Without it, Fluentd's event time counts.",
+    )
+    time_format: str | None = parameter(
+        STRING, None, "The strptime format of `time_field`. Such times are read as UTC."
+    )
+    line_format: str | None = parameter(
+        STRING, None, "A regular expression with named groups that cuts a raw line into fields."
+    )
+    max_message_size: int = parameter(
+        SIZE, 8192, "Only this many bytes of a message are read; the rest is cut off."
+    )
+
+
+@dataclass(frozen=True, kw_only=True)
+class Sessions:
+    """Sessions: which records belong together, and when a session ends."""
+
+    session_key: tuple[str, ...] | None = parameter(
+        LIST,
+        None,
+        "What identifies a session: field names, `tag`, or one `/regex/` that is searched in the "
+        "message; separated by commas.",
+        common=True,
+    )
+    idle_timeout: float | None = parameter(
+        DURATION,
+        None,
+        "A session ends when no event has arrived for this long.",
+        common=True,
+    )
+    window: float | None = parameter(
+        DURATION, None, "Cuts the events of each key into fixed windows of this length; 0 for none."
+    )
+    max_age: float | None = parameter(
+        DURATION, None, "A session ends at the latest after this long; 0 for no limit."
+    )
+    max_events: int | None = parameter(COUNT, None, "A session ends after this many events.")
+    max_keys_per_record: int = parameter(
+        COUNT, 16, "A record belongs to at most this many sessions. Further keys are counted."
+    )
+    max_sessions: int = parameter(
+        COUNT,
+        200_000,
+        "The number of open sessions. Above it, the session that has been idle longest is judged "
+        "and closed.",
+    )
+    idle_clock: str = parameter(
+        STRING,
+        "stream",
+        "What makes a session age: `stream` means event times, `wall` means arrival times.",
+        choices="stream wall",
+    )
+    max_future: float = parameter(
+        DURATION,
+        3600.0,
+        "An event time that is further ahead of the clock than this is not believed.",
+    )
+    max_leap: float = parameter(
+        DURATION,
+        30 * 86400.0,
+        "A single event time that is this far ahead of the events before it is not believed.",
+    )
+    cache_size: int = parameter(
+        COUNT,
+        100_000,
+        "How many session states, and how many shapes of messages, are remembered.",
+    )
+
+
+@dataclass(frozen=True, kw_only=True)
+class Alerts:
+    """Alerts: their tag, and what they carry."""
+
+    tag: str = parameter(
+        STRING,
+        "krone.${tag}",
+        "The tag of alerts. `${tag}` and `${tag_parts[n]}` stand for the session's tag.",
+        common=True,
+    )
+    add_tag_prefix: str | None = parameter(
+        STRING, None, "A prefix that is put before the session's tag; used instead of `tag`."
+    )
+    remove_tag_prefix: str | None = parameter(
+        STRING, None, "A prefix that is first removed from the session's tag."
+    )
+    novelty_interval: float = parameter(
+        DURATION,
+        3600.0,
+        "At most one unseen_template alert is sent for each template in this time.",
+    )
+    keep_lines: int = parameter(
+        COUNT, 256, "How many raw lines of each open session are kept as evidence; 0 for none."
+    )
+    max_lines: int = parameter(COUNT, 5, "How many raw lines an alert carries.")
+    max_line_length: int = parameter(
+        COUNT, 500, "Each raw line in an alert is cut after this many characters."
+    )

@@ -1,0 +1,138 @@
+"""Where parameters come from: flags, the environment, a TOML file, or Fluentd."""
+
+from __future__ import annotations
+
+import argparse
+import dataclasses
+import difflib
+import os
+import tomllib
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Any
+
+from ..errors import ConfigError
+from .literals import BOOL, literal, literal_of
+from .parameters import Config, groups, params
+
+# A secret may come as an environment variable of this prefix and the parameter's name in capitals.
+SECRET_ENV_PREFIX = "FLUENT_KRONE_"
+
+
+def add_flags(parser: argparse.ArgumentParser, door: str) -> None:
+    """Give a command one flag for each parameter of a door, in groups, the common ones first.
+
+    Secrets get no flag: every user of a machine can read the arguments of a process.
+    """
+    common = parser.add_argument_group("common parameters (also keys of --config FILE.toml)")
+    common.add_argument("--config", metavar="FILE.toml", help="Read parameters from this file.")
+    for title, parameters in groups(door):
+        rare = [p for p in parameters if not p.metadata["common"] and not p.metadata["secret"]]
+        for parameter in parameters:
+            if parameter.metadata["common"] and not parameter.metadata["secret"]:
+                _add_flag(common, parameter)
+        if rare:
+            group = parser.add_argument_group(title[0].lower() + title[1:])
+            for parameter in rare:
+                _add_flag(group, parameter)
+
+
+def _add_flag(group: Any, parameter: dataclasses.Field[Any]) -> None:
+    # Both spellings work: `--idle-timeout`, and `--idle_timeout` as in a `<match>` block.
+    dashed = parameter.name.replace("_", "-")
+    names = dict.fromkeys((f"--{dashed}", f"--{parameter.name}"))
+    kind = parameter.metadata["kind"]
+    options: dict[str, Any] = {"dest": parameter.name, "default": None}
+    if kind is BOOL:
+        # `--metrics`, `--metrics=true` and `--no-metrics`.
+        group.add_argument(
+            *names, nargs="?", const="true", metavar="BOOL", help=help_of(parameter), **options
+        )
+        off = dict.fromkeys((f"--no-{dashed}", f"--no_{parameter.name}"))
+        group.add_argument(
+            *off, action="store_const", const="false", help=argparse.SUPPRESS, **options
+        )
+    else:
+        group.add_argument(*names, metavar=kind.name.upper(), help=help_of(parameter), **options)
+
+
+def help_of(parameter: dataclasses.Field[Any]) -> str:
+    """What `--help` says of a parameter: its sentence, its choices and its default."""
+    words = [parameter.metadata["doc"]]
+    if choices := parameter.metadata["choices"]:
+        words.append(f"One of: {', '.join(choices)}.")
+    text = " ".join(words)
+    if parameter.default is not None:
+        text += f" (default {show_default(parameter)})"
+    return text.replace("%", "%%")
+
+
+def show_default(parameter: dataclasses.Field[Any]) -> str:
+    """A default as an operator would write it."""
+    return literal_of(parameter.metadata["kind"], parameter.default)
+
+
+def from_flags(flags: argparse.Namespace, door: str) -> Config:
+    """The configuration of one command.
+
+    A flag wins over the environment (which holds secrets only), that over the TOML file, and that
+    over the default. Raises ConfigError naming parameter, value and remedy.
+    """
+    values: dict[str, str] = {}
+    if flags.config:
+        values.update(_read_toml(Path(flags.config), door))
+    for f in params(door):
+        secret = f.metadata["secret"] and os.environ.get(SECRET_ENV_PREFIX + f.name.upper())
+        given = secret or getattr(flags, f.name, None)
+        if given is not None:
+            values[f.name] = given
+    return from_strings(values, door)
+
+
+def from_strings(values: Mapping[str, str], door: str | None = None) -> Config:
+    """The configuration that Fluentd-style literals give; a wrong name fails with the nearest one.
+
+    >>> from_strings({"idle_timeout": "14h"}).idle_timeout
+    50400.0
+    """
+    known = {f.name: f for f in params(door)}
+    parsed: dict[str, Any] = {}
+    for name, text in values.items():
+        if name not in known:
+            raise ConfigError(f"unknown parameter {name!r}{suggestion(name, known)}")
+        parsed[name] = _parse(known[name], text)
+    return Config(**parsed)
+
+
+def _parse(parameter: dataclasses.Field[Any], text: str) -> Any:
+    name = parameter.name
+    try:
+        value = parameter.metadata["kind"].parse(text)
+    except ValueError as error:
+        raise ConfigError(f"{name}: {error}") from None
+    choices = parameter.metadata["choices"]
+    if choices and value not in choices:
+        raise ConfigError(f"{name} must be one of {', '.join(choices)}, got {text!r}")
+    return value
+
+
+def _read_toml(path: Path, door: str) -> dict[str, str]:
+    try:
+        table = tomllib.loads(path.read_text(encoding="utf-8"))
+    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
+        raise ConfigError(f"config file {path}: {error}") from None
+    known = {f.name for f in params(door)}
+    for name in table:
+        if name not in known:
+            raise ConfigError(
+                f"config file {path}: unknown parameter {name!r}{suggestion(name, known)}"
+            )
+    return {name: literal(value) for name, value in table.items()}
+
+
+def suggestion(name: str, known: Iterable[str]) -> str:
+    """`: did you mean …?` where a known name is near, else nothing."""
+    near = difflib.get_close_matches(name, list(known), n=1)
+    if not near:
+        return ""
+    return f": did you mean {near[0]!r}?"

@@ -1,0 +1,117 @@
+"""Writes anew what is generated from the declared parameters and metrics: `make generate`.
+
+Three files, each with a block between markers: the plugin's `config_param` lines, and the tables of
+`docs/configuration.md` and `docs/operations.md`. A test fails when one of them is stale.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import sys
+from pathlib import Path
+from typing import Any
+
+REPOSITORY = Path(__file__).parents[1]
+# This checkout is described, whatever version is installed.
+sys.path.insert(0, str(REPOSITORY))
+
+from fluent_krone import config  # noqa: E402
+from fluent_krone.runtime import metrics  # noqa: E402
+
+PLUGIN = REPOSITORY / "fluent_krone" / "fluentd" / "out_krone.rb"
+PARAMETERS = REPOSITORY / "docs" / "configuration.md"
+METRICS = REPOSITORY / "docs" / "operations.md"
+
+# A default bundle in a `<match>` block would silently judge the operator's log by another's model.
+_GIVEN_IN_MATCH = "bundle"
+# These have no default of their own: the bundle has a value for each of them.
+_BUNDLE_SETTINGS = {
+    "message_field",
+    "component_field",
+    "time_field",
+    "time_format",
+    "line_format",
+    "session_key",
+    "idle_timeout",
+    "window",
+    "max_age",
+    "max_events",
+}
+
+
+def ruby_block() -> str:
+    """The `config_param` lines of `out_krone.rb`: strings, which Fluentd hands on unparsed."""
+    lines = []
+    for parameter in config.params("pipe"):
+        if parameter.name == _GIVEN_IN_MATCH:
+            lines.append(f"    desc {_ruby(parameter.metadata['doc'])}")
+            lines.append(f"    config_param :{parameter.name}, :string")
+        else:
+            help_text = config.help_of(parameter).replace("%%", "%")
+            lines.append(f"    desc {_ruby(help_text)}")
+            lines.append(f"    config_param :{parameter.name}, :string, default: nil")
+    return "\n".join(lines) + "\n"
+
+
+def _ruby(text: str) -> str:
+    escaped = text.replace("\\", "\\\\").replace("'", "\\'")
+    return f"'{escaped}'"
+
+
+def markdown_tables() -> str:
+    """The tables of `docs/configuration.md`, one for each group of parameters."""
+    rows: list[str] = []
+    for title, parameters in config.groups():
+        rows += ["", f"### {title}", ""]
+        rows += ["| parameter | type | default | doors | meaning |", "|---|---|---|---|---|"]
+        rows += map(_row, parameters)
+    return "\n".join(rows[1:]) + "\n"
+
+
+def _row(parameter: dataclasses.Field[Any]) -> str:
+    metadata = parameter.metadata
+    kind = " \\| ".join(metadata["choices"]) or metadata["kind"].name
+    doc = metadata["doc"]
+    if metadata["secret"]:
+        doc += " It is read from the environment or from a file only."
+    cells = (f"`{parameter.name}`", kind, _default(parameter), ", ".join(metadata["doors"]), doc)
+    return f"| {' | '.join(cells)} |"
+
+
+def _default(parameter: dataclasses.Field[Any]) -> str:
+    if parameter.name == _GIVEN_IN_MATCH:
+        return f"{parameter.default}; none in a `<match>` block, which must name it"
+    if parameter.default is None and parameter.name in _BUNDLE_SETTINGS:
+        return "as the bundle says"
+    return config.show_default(parameter) or "none"
+
+
+def plugin(text: str) -> str:
+    """The plugin's source with its parameters as declared."""
+    begin = "    # BEGIN generated from fluent_krone/config\n"
+    return _between(text, begin, "    # END generated\n", ruby_block())
+
+
+def parameters(text: str) -> str:
+    """The page of parameters with its tables as declared."""
+    begin = "<!-- BEGIN generated from fluent_krone/config -->\n"
+    return _between(text, begin, "<!-- END generated -->\n", markdown_tables())
+
+
+def measurements(text: str) -> str:
+    """The page of operations with its table of metrics as declared."""
+    begin = "<!-- BEGIN generated from metrics.py -->\n"
+    return _between(text, begin, "<!-- END generated -->\n", metrics.markdown_table())
+
+
+def _between(text: str, begin: str, end: str, block: str) -> str:
+    before, _, rest = text.partition(begin)
+    _, found, after = rest.partition(end)
+    if not found:
+        raise SystemExit(f"the markers {begin.strip()!r} and {end.strip()!r} are not both there")
+    return before + begin + block + end + after
+
+
+if __name__ == "__main__":
+    for path, renew in ((PLUGIN, plugin), (PARAMETERS, parameters), (METRICS, measurements)):
+        path.write_text(renew(path.read_text(encoding="utf-8")), encoding="utf-8")
