@@ -4,21 +4,19 @@ Thresholds and the clearing rule come from normal training sessions alone. The r
 6–11 stand beside them. Labels are looked at only to count.
 
     python bench/accuracy.py [--data ../shared/data] [--only splits efficiency …] [--json]
+
 """
 
 from __future__ import annotations
 
 import argparse
-import ast
 import json
 import math
 import os
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
-from functools import cache
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -28,29 +26,30 @@ sys.path.insert(
 )  # `export` lies at the top of a checkout
 
 import numpy as np
-import pandas
-from numpy.typing import NDArray
+from labelled import (
+    Fitted,
+    Flags,
+    LogKeys,
+    authors_data,
+    average_precision,
+    fit,
+    flat,
+    judge,
+    local_context,
+    outcome,
+    summary,
+    told,
+)
+from raw_hdfs import chronological, random_tenth, raw_events, raw_outcome
 
-from export.calibrate import DECIMALS, RULES, Calibration, calibrate
-from export.hierarchy import extract
-from export.mine import mine
-from export.sequences import TrainingSession, cut_sessions
-from export.to_onnx import fit_onnx
 from fluent_krone.core.cascade import Cascade
 from fluent_krone.core.hierarchy import Hierarchy, Leaf
 from fluent_krone.core.localise import localise
-from fluent_krone.core.sessions import SessionSettings
 from fluent_krone.detect.bundle import find_bundle
-from fluent_krone.detect.local_context import Automaton, LocalContext
-from fluent_krone.detect.nested_aware import NestedAware
-from fluent_krone.inputs import Event, read_events, read_labels
-from fluent_krone.reading.records import InputSettings, RecordReader
-from fluent_krone.types import LEVELS, Seq
+from fluent_krone.detect.local_context import Automaton
+from fluent_krone.types import Seq
 
 ROOT = Path(__file__).resolve().parent.parent
-LogKeys = tuple[int, ...]
-Flags = NDArray[np.bool_]
-Ints = NDArray[np.int64]
 
 AUTHORS: dict[str, Automaton] = {
     "hdfs": "off",
@@ -61,159 +60,6 @@ AIMS = {"hdfs": (0.997, 0.994), "thunderbird": (0.990, 0.980)}
 SHARES = (0.01, 0.05, 0.20)
 EFFICIENCY_AIMS = {"hdfs": (0.96, 0.99, 0.996), "thunderbird": (0.85, 0.95, 0.98)}
 SUBSETS = 5
-RAW_INPUT = InputSettings(session_key=("/blk_-?[0-9]+/",), component_field="component")
-RAW_SESSIONS = SessionSettings(idle_timeout=14 * 3600)
-
-
-# --- data -----------------------------------------------------------------------------------------------------------
-
-
-@dataclass(frozen=True, eq=False)
-class Data:
-    """The authors' 20,000 sessions. `odd`: a label for every event, where there are any."""
-
-    leaves: list[Leaf]
-    sessions: list[LogKeys]
-    abnormal: Flags
-    odd: list[list[int]] | None
-
-    def split(self, seed: int) -> tuple[Ints, Ints]:
-        """The authors' split: 16,000 normal sessions for training, all others for test."""
-        normal = pandas.Series(np.flatnonzero(~self.abnormal))
-        train = np.sort(normal.sample(n=16_000, random_state=seed).to_numpy())
-        return train, np.setdiff1d(np.arange(len(self.sessions)), train)
-
-    def pick(self, indices: Iterable[int]) -> list[LogKeys]:
-        return [self.sessions[i] for i in indices]
-
-
-@cache
-def authors_data(folder: Path) -> Data:
-    tree = pandas.read_csv(folder / "reference_tree.csv", dtype=str, keep_default_na=False)
-    log_key = {event_id: i for i, event_id in enumerate(tree.event_id)}
-    table = pandas.read_csv(folder / "sequences.csv")
-    return Data(
-        [
-            Leaf(*row)
-            for row in zip(
-                tree.log_template, tree.entity_1, tree.action_1, tree.status, strict=True
-            )
-        ],
-        [
-            tuple(log_key[str(event)] for event in ast.literal_eval(text))
-            for text in table.EventSequence
-        ],
-        (table.Label == 1).to_numpy(),
-        [list(map(int, ast.literal_eval(text))) for text in table.token_anomaly_label]
-        if "token_anomaly_label" in table
-        else None,
-    )
-
-
-def flat(leaves: Sequence[Leaf]) -> Hierarchy:
-    """No hierarchy: one action, so that a session is one Seq, and only log keys count."""
-    return Hierarchy([Leaf(leaf.template, "all", "all", str(i)) for i, leaf in enumerate(leaves)])
-
-
-# --- the product ----------------------------------------------------------------------------------------------------
-
-
-@dataclass(frozen=True, eq=False)
-class Fitted:
-    """Everything that a bundle holds of one training set."""
-
-    hierarchy: Hierarchy
-    patterns: LocalContext
-    nested: NestedAware
-    calibration: Calibration
-
-    def cascade(self) -> Cascade:
-        return Cascade(self.hierarchy, self.patterns, self.nested, self.calibration.clearing)
-
-    def rule(self) -> str:
-        return next(
-            name for name, clearing in RULES.items() if clearing == self.calibration.clearing
-        )
-
-
-def local_context(
-    sessions: Iterable[LogKeys], hierarchy: Hierarchy, automaton: Automaton = "off"
-) -> LocalContext:
-    seqs = {seq for keys in set(sessions) for seq in hierarchy.decompose(keys)}
-    patterns = {level: {seq.pattern for seq in seqs if seq.level == level} for level in LEVELS}
-    return LocalContext(patterns, automaton)
-
-
-def fit(sessions: Sequence[LogKeys], hierarchy: Hierarchy, cache_size: int = 20_000) -> Fitted:
-    model, content = fit_onnx(sessions, hierarchy)
-    calibration = calibrate(sessions, hierarchy)
-    nested = NestedAware(
-        hierarchy,
-        content,
-        columns=model.columns,
-        weights=model.weights.tolist(),
-        normal=model.normal,
-        threshold=calibration.threshold,
-        band=calibration.band,
-        decimals=DECIMALS,
-        cache_size=cache_size,
-    )
-    return Fitted(hierarchy, local_context(sessions, hierarchy), nested, calibration)
-
-
-def judge(cascade: Cascade, sessions: Sequence[LogKeys]) -> Flags:
-    """The verdicts at the end of each session; equal sessions are judged once."""
-    found = {
-        keys: cascade.at_end(cascade.tracker.replay(keys), keys) is not None
-        for keys in set(sessions)
-    }
-    return np.array([found[keys] for keys in sessions])
-
-
-# --- figures --------------------------------------------------------------------------------------------------------
-
-
-@dataclass(frozen=True)
-class Outcome:
-    tp: int
-    fp: int
-    fn: int
-
-    @property
-    def f1(self) -> float:
-        return 2 * self.tp / max(1, 2 * self.tp + self.fp + self.fn)
-
-
-def outcome(flagged: Flags, abnormal: Flags) -> Outcome:
-    return Outcome(
-        *(int(n.sum()) for n in (flagged & abnormal, flagged & ~abnormal, ~flagged & abnormal))
-    )
-
-
-def summary(outcomes: Sequence[Outcome]) -> dict[str, Any]:
-    scores = [o.f1 for o in outcomes]
-    return {
-        "f1_mean": round(float(np.mean(scores)), 4),
-        "f1_worst": round(min(scores), 4),
-        "fp_fn": [[o.fp, o.fn] for o in outcomes],
-    }
-
-
-def told(figures: dict[str, Any]) -> str:
-    pairs = " ".join(f"{fp}/{fn}" for fp, fn in figures["fp_fn"])
-    return f"{figures['f1_mean']:.4f} (worst {figures['f1_worst']:.4f})  FP/FN {pairs}"
-
-
-def average_precision(scores: Sequence[float], labels: Sequence[int]) -> float:
-    """Mean precision at each recall step; events of equal score come in together."""
-    values, hits = np.asarray(scores, float), np.asarray(labels, bool)
-    cuts = np.unique(values)[::-1]
-    taken = values[None] >= cuts[:, None]
-    found = (taken & hits).sum(1)
-    return float((np.diff(found, prepend=0) * found / taken.sum(1)).sum() / hits.sum())
-
-
-# --- tables ---------------------------------------------------------------------------------------------------------
 
 
 def splits(data: Path) -> dict[str, Any]:
@@ -286,82 +132,13 @@ def hierarchy_or_flat(data: Path) -> dict[str, Any]:
     return results
 
 
-@dataclass(frozen=True, eq=False)
-class RawRun:
-    """Raw HDFS, mined and cut with what one choice of training blocks allows to know."""
-
-    leaves: list[Leaf]
-    sessions: list[TrainingSession]
-    fit_on: Flags
-    abnormal: Flags
-
-
-@cache
-def raw_events(data: Path) -> tuple[list[Event], list[bytes], dict[bytes, bool]]:
-    """Events in log order, the block of each, and block → is abnormal."""
-    events = list(read_events(data / "hdfs_raw/events.parquet"))
-    blocks = [bytes(record[b"seq_id"]) for _, record in events]
-    return (
-        events,
-        blocks,
-        {key.encode(): bad for key, bad in read_labels(data / "hdfs_raw/labels.parquet").items()},
-    )
-
-
-def raw_run(data: Path, train: set[bytes], seen_events: int | None = None) -> RawRun:
-    """Mine the lines of `train`, or the first `seen_events` of the log; cut all of the log into sessions."""
-    events, blocks, labels = raw_events(data)
-    if seen_events is None:
-        seen: Iterable[Event] = (
-            event for event, block in zip(events, blocks, strict=True) if block in train
-        )
-    else:
-        seen = events[:seen_events]
-    pattern = RAW_INPUT.session_key[0][1:-1]
-    reader = RecordReader(RAW_INPUT)
-    texts = (reader.read(b"", record)[0].decode() for _, record in seen)
-    templates = list(mine(texts, session_pattern=pattern, keep_prefix=True).templates)
-    components = [text.split(": ", 1)[0] if ": " in text else None for text in templates]
-    sessions, _ = cut_sessions(events, templates, RAW_INPUT, RAW_SESSIONS)
-    return RawRun(
-        list(extract(templates, components)),
-        sessions,
-        np.array([session.key[0] in train for session in sessions]),
-        np.array([labels[session.key[0]] for session in sessions]),
-    )
-
-
-def raw_outcome(run: RawRun, hierarchy: Hierarchy) -> Outcome:
-    """Blocks outside training; a block counts as flagged if any instance of it is."""
-    fitted = fit(
-        [s.log_keys for s, use in zip(run.sessions, run.fit_on, strict=True) if use], hierarchy
-    )
-    held = [i for i, use in enumerate(run.fit_on) if not use]
-    flagged = judge(fitted.cascade(), [run.sessions[i].log_keys for i in held])
-    by_block: dict[bytes, tuple[bool, bool]] = {}
-    for i, flag in zip(held, flagged, strict=True):
-        key = run.sessions[i].key[0]
-        by_block[key] = (bool(flag) or by_block.get(key, (False,))[0], bool(run.abnormal[i]))
-    columns = np.array(list(by_block.values()))
-    return outcome(columns[:, 0], columns[:, 1])
-
-
-def chronological(data: Path) -> RawRun:
-    """Trained on the normal blocks that begin in the first 60 % of the log, as `models/hdfs` is."""
-    events, blocks, labels = raw_events(data)
-    early = int(0.6 * len(events))
-    return raw_run(
-        data, {block for block in dict.fromkeys(blocks[:early]) if not labels[block]}, early
-    )
-
-
 def raw(data: Path) -> dict[str, Any]:
     """HDFS from raw lines: templates mined, tree read from them."""
     _, _, labels = raw_events(data)
     normal = sorted(block for block, bad in labels.items() if not bad)
     results: dict[str, Any] = {}
     runs = [
-        ("random 10 %, aim .98", "random", [_random_tenth(data, normal, i) for i in range(SUBSETS)])
+        ("random 10 %, aim .98", "random", [random_tenth(data, normal, i) for i in range(SUBSETS)])
     ]
     runs += [("chronological 60 %, aim .985", "chronological", [chronological(data)])]
     for title, key, group in runs:
@@ -371,13 +148,6 @@ def raw(data: Path) -> dict[str, Any]:
             print(f"  {kind:<10} {told(figures)}")
             results.setdefault(key, {})[kind] = figures
     return {"hdfs_raw": results}
-
-
-def _random_tenth(data: Path, normal: Sequence[bytes], seed: int) -> RawRun:
-    chosen = np.random.default_rng(seed).choice(
-        len(normal), round(0.1 * len(normal)), replace=False
-    )
-    return raw_run(data, {normal[i] for i in chosen})
 
 
 def localisation(data: Path) -> dict[str, Any]:

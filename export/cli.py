@@ -17,8 +17,10 @@ from fluent_krone.detect.bundle import find_bundle, load_bundle
 from fluent_krone.errors import KroneError
 
 from . import hierarchy
-from .fit import STAGES, check_output, fit, source_of
+from .fit import STAGES, fit
+from .stage_bundle import check_output
 from .stages import Options, Work, load_options, save_options
+from .work_files import source_of
 
 _WHAT = {
     "mine": "messages → templates; guesses and shows how lines are built",

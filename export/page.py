@@ -2,20 +2,24 @@
 
 Every figure in it stands in the report's JSON. Whatever comes from a log is escaped; besides, the page
 forbids scripts.
+
 """
 
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from html import escape
 from itertools import pairwise
+from pathlib import Path
 from typing import Any
 
 from . import plots
+from .page_parts import fact_list, hidden_table, one_digit, percent, ratio, table
 
 Report = Mapping[str, Any]
 
+_STYLE = "\n" + Path(__file__).with_name("page.css").read_text(encoding="utf-8")
 _FAULTS = {
     "missing": "a step is missing",
     "extra": "a step occurs once more, elsewhere",
@@ -47,24 +51,6 @@ _SECTIONS = {
     "alerts": "Example alerts",
     "tree": "The tree",
 }
-
-
-def percent(rate: float | None) -> str:
-    """A rate as a reader wants it, with a space that keeps it in one line.
-
-    >>> [percent(rate).replace("\\xa0", " ") for rate in (0, 0.0007, 0.032, 1)]
-    ['0 %', '0.07 %', '3.2 %', '100 %']
-    """
-    if rate is None:
-        return "·"
-    if rate in (0, 1):
-        return f"{100 * rate:.0f}\xa0%"
-    return f"{100 * rate:.{1 if 0.00995 <= rate <= 0.9995 else 2}f}\xa0%"
-
-
-def ratio(value: float | None) -> str:
-    """F1 and the like, of which the third digit still tells."""
-    return "·" if value is None else f"{value:.3f}"
 
 
 def render_html(report: Report) -> str:
@@ -214,22 +200,14 @@ def _data(report: Report) -> str:
         "time": f"{span['first']} to {span['last']} UTC ({span['length']})" if span else "no times",
         "templates": f"{data['templates']:,} ({data['templates_once']:,} once, {data['templates_never']:,} never in "
         f"normal training), {data['entities']:,} entities",
-        "threshold": f"{_one(detector['threshold'])}; doubtful from {_one(detector['band'][0])} to "
-        f"{_one(detector['band'][1])}",
+        "threshold": f"{one_digit(detector['threshold'])}; doubtful from {one_digit(detector['band'][0])} to "
+        f"{one_digit(detector['band'][1])}",
     }
     settings = {
         f"<code>{escape(n)}</code>": f"<code>{escape(v)}</code>"
         for n, v in report["settings"].items()
     }
-    return f'<div class="two">{_facts(facts)}{_facts(settings)}</div>'
-
-
-def _facts(facts: Mapping[str, str]) -> str:
-    return (
-        "<dl class=facts>"
-        + "".join(f"<dt>{term}</dt><dd>{text}</dd>" for term, text in facts.items())
-        + "</dl>"
-    )
+    return f'<div class="two">{fact_list(facts)}{fact_list(settings)}</div>'
 
 
 def _holdout(report: Report) -> str:
@@ -250,7 +228,7 @@ def _holdout(report: Report) -> str:
     rules = "".join(f"<li><b>{name}</b>: {text}</li>" for name, text in _BASELINES.items())
     return (
         f"<p>{how}{also}. Below it four trivial rules that know nothing of entities and actions, on the same split. "
-        f"Where one of them does as well, it is said on top.</p>{_table('Methods on the same split', heads, rows)}"
+        f"Where one of them does as well, it is said on top.</p>{table('Methods on the same split', heads, rows)}"
         f"<details><summary>When a trivial rule calls a session normal</summary><ul>{rules}</ul></details>"
     )
 
@@ -286,7 +264,7 @@ def _faults(report: Report) -> str:
             ]
             for kind, made in holdout["injected"].items()
         ]
-        parts.append(_table("Share of injected faults that is found, by kind", heads, rows))
+        parts.append(table("Share of injected faults that is found, by kind", heads, rows))
         parts.append(
             "<p class=small>A rule that flags whatever differs finds every fault, and pays in false alarms: read this "
             "table beside the one above. Faults that make one normal session of another are left out.</p>"
@@ -301,8 +279,8 @@ def _faults(report: Report) -> str:
             [_fault(kind), *(_heat(rates[rule]) for rule in rules)]
             for kind, rates in detector["detection"].items()
         ]
-        table = _table("What each clearing rule would find", heads, rows)
-        parts.append(f"<details><summary>Why this clearing rule</summary>{table}</details>")
+        grid = table("What each clearing rule would find", heads, rows)
+        parts.append(f"<details><summary>Why this clearing rule</summary>{grid}</details>")
     return "".join(parts)
 
 
@@ -333,7 +311,7 @@ def _scores(report: Report) -> str:
         "<p>A score is the negative logarithm of a session's density among normal ones. What lies right of the "
         "threshold is unlikely; scores in the grey band are doubtful. Bars grow with the logarithm of the number "
         "of sessions.</p>"
-        f"<figure>{plot}{_hidden_table('Figures of the histograms', heads, rows)}</figure>"
+        f"<figure>{plot}{hidden_table('Figures of the histograms', heads, rows)}</figure>"
     )
 
 
@@ -366,7 +344,7 @@ def _efficiency(report: Report) -> str:
     return (
         "<p>The same detector, fitted on fewer normal sessions and judged on the same others. A curve that "
         f"still climbs at its right end asks for more log.</p>"
-        f"<figure>{plot}{_hidden_table('Figures of the curves', heads, rows)}</figure>"
+        f"<figure>{plot}{hidden_table('Figures of the curves', heads, rows)}</figure>"
     )
 
 
@@ -444,95 +422,3 @@ def _leaf(leaf: Mapping[str, Any]) -> str:
     else:
         seen = '<small class="never">never in normal training</small>'
     return f"<li>{status}<code>{escape(leaf['template'])}</code> {seen}</li>"
-
-
-# --- words and tables ------------------------------------------------------------------------------------------------
-
-
-def _one(value: float | None) -> str:
-    return "·" if value is None else f"{value:.1f}"
-
-
-def _hidden_table(caption: str, heads: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
-    return f"<details><summary>The figures as a table</summary>{_table(caption, heads, rows)}</details>"
-
-
-def _table(caption: str, heads: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
-    """Cells are HTML; the first of each row is its head."""
-    head = "".join(f'<th scope="col">{text}</th>' if text else "<td></td>" for text in heads)
-    body = "".join(
-        f'<tr><th scope="row">{row[0]}</th>'
-        + "".join(f"<td>{cell}</td>" for cell in row[1:])
-        + "</tr>"
-        for row in rows
-    )
-    return (
-        f'<div class="scroll" role="region" aria-label="{caption}" tabindex="0"><table><caption>{caption}</caption>'
-        f"<thead><tr>{head}</tr></thead><tbody>{body}</tbody></table></div>"
-    )
-
-
-_STYLE = """
-:root{color-scheme:light dark;--bg:#fafaf8;--card:#fff;--text:#1b1f24;--soft:#555d66;--line:#dcdfe3;
---band:#8a93a033;--normal:#1f5fa8;--fault:#a85100;--abnormal:#b0202a;--entity:#1f5fa8;--action:#8a5300;
---status:#5b3fa0;--warn:#fff4e0;--warnline:#c77700}@media (prefers-color-scheme:dark){:root{--bg:#14171a;
---card:#1c2024;--text:#e8eaed;--soft:#a5adb6;--line:#353b42;--band:#9aa4b03a;--normal:#79b0f2;--fault:#f0a050;
---abnormal:#ff8a86;--entity:#79b0f2;--action:#e6b450;--status:#b9a3f5;--warn:#332810;--warnline:#e0a030}}
-*{box-sizing:border-box}body{margin:0 auto;max-width:60rem;padding:2rem 1.25rem 4rem;background:var(--bg);
-color:var(--text);font:1rem/1.55 system-ui,-apple-system,"Segoe UI",Roboto,"Helvetica Neue",Arial,sans-serif;
-font-variant-numeric:tabular-nums}h1{font-size:2.4rem;line-height:1.1;margin:.1rem 0 .8rem;
-letter-spacing:-.02em;overflow-wrap:anywhere}h2{font-size:1.3rem;margin:0 0 .6rem;letter-spacing:-.01em}
-h3{font-size:1rem;margin:0 0 .3rem;overflow-wrap:anywhere}p{margin:.4rem 0 1rem;max-width:46rem}.kind,small,
-.small{color:var(--soft);font-size:.85rem}.kind{margin:0}.lead{font-size:1.2rem;line-height:1.45}
-a{color:var(--normal)}section{margin-top:1.25rem;padding:1.25rem;background:var(--card);
-border:1px solid var(--line);border-radius:.6rem}.tiles{display:grid;grid-template-columns:repeat(auto-fit,
-minmax(9.5rem,1fr));gap:.75rem;margin:1.25rem 0}.tiles div{background:var(--card);border:1px solid var(--line);
-border-radius:.6rem;padding:.8rem 1rem}.tiles dt{color:var(--soft);font-size:.85rem}.tiles dd{margin:0;
-font-size:1.7rem;font-weight:650;letter-spacing:-.02em;line-height:1.25}.tiles dd.small{font-size:.85rem;
-font-weight:400;letter-spacing:0}.warnings{list-style:none;margin:0;padding:0;display:grid;gap:.5rem}
-.warnings li{display:flex;gap:.7rem;padding:.6rem .9rem;border-left:.25rem solid var(--line);
-background:var(--card);border-radius:.3rem}.warnings .warning{background:var(--warn);
-border-color:var(--warnline)}.warnings li>span:first-child{color:var(--warnline)}
-.warnings .note>span:first-child{color:var(--soft)}.warnings span{overflow-wrap:anywhere}nav ul{list-style:none;
-display:flex;flex-wrap:wrap;gap:.3rem 1.2rem;padding:0;margin:1.25rem 0 0;font-size:.92rem}.two{display:grid;
-grid-template-columns:repeat(auto-fit,minmax(min(100%,24rem),1fr));gap:0 2rem}.facts{display:grid;
-grid-template-columns:minmax(7rem,max-content) 1fr;gap:.35rem 1rem;margin:0 0 .5rem;align-content:start}
-.facts dt{color:var(--soft)}.facts dd{margin:0;overflow-wrap:anywhere}.scroll{overflow-x:auto;margin:.5rem 0}
-table{border-collapse:collapse;width:100%;font-size:.93rem}caption{position:absolute;width:1px;height:1px;
-overflow:hidden;clip-path:inset(50%)}th,td{padding:.45rem .6rem;text-align:right;
-border-bottom:1px solid var(--line);vertical-align:top;font-weight:400}thead th{color:var(--soft);
-font-size:.85rem;vertical-align:bottom}th:first-child,td:first-child{text-align:left;padding-left:0}
-tbody tr:last-child>*{border-bottom:0}td small{white-space:nowrap}th small{display:block}.bar{display:block;
-width:100%;min-width:4.5rem;height:.35rem;margin-top:.25rem}.rail{fill:var(--line)}
-.bar.normal .fill{fill:var(--normal)}.bar.fault .fill{fill:var(--fault)}
-.bar.abnormal .fill{fill:var(--abnormal)}.bar.entity{float:right;width:6rem;margin:.6rem 0 0}
-.bar.entity .fill{fill:var(--entity)}.heat{display:inline-block;min-width:4.4rem;padding:0 .4rem;
-border-radius:.25rem;background:linear-gradient(90deg,color-mix(in srgb,var(--fault) 30%,transparent) var(--p),
-transparent var(--p))}figure{margin:0}.plot{display:block;width:100%;max-width:44rem;height:auto;margin:.5rem 0}
-.plot text{font-size:13px;fill:var(--soft)}.plot .strong{fill:var(--text);font-weight:600}
-.plot .value{fill:var(--text)}.plot .grid{stroke:var(--line)}.plot .base{stroke:var(--soft)}
-.plot .band{fill:var(--band)}.plot .mark{stroke:var(--text);stroke-width:1.5;stroke-dasharray:5 4}
-.plot .normal{fill:var(--normal)}.plot .fault{fill:var(--fault)}.plot .abnormal{fill:var(--abnormal)}
-.plot polyline{fill:none;stroke-width:2.5}.plot .normal polyline{stroke:var(--normal)}
-.plot .fault polyline{stroke:var(--fault)}.plot .abnormal polyline{stroke:var(--abnormal)}
-summary{cursor:pointer}details>summary:focus-visible,a:focus-visible,.scroll:focus-visible,
-pre:focus-visible{outline:2px solid var(--normal);outline-offset:2px}section>details>summary,
-figure>details>summary,.alert summary{color:var(--soft);font-size:.92rem}code,pre{font:.87em/1.5 ui-monospace,
-SFMono-Regular,Menlo,Consolas,monospace;overflow-wrap:anywhere}pre{overflow-x:auto;padding:.8rem;
-border:1px solid var(--line);border-radius:.4rem;background:var(--bg);white-space:pre-wrap}
-.entity{color:var(--entity);font-weight:650}.action{color:var(--action);font-weight:600}
-.status{color:var(--status);font-weight:600}.never,.chip.abnormal{color:var(--abnormal)}.chip{font-size:.8rem;
-font-weight:400;border:1px solid;border-radius:1rem;padding:.05rem .6rem;white-space:nowrap}
-.chip.normal{color:var(--normal)}.alert{border-top:1px solid var(--line);padding:.9rem 0}
-.alert p{overflow-wrap:anywhere}.tree details{margin:.15rem 0}.branch{border-top:1px solid var(--line);
-padding:.35rem 0}.tree details details{margin-left:1.1rem}.tree ul{list-style:none;margin:.2rem 0 .5rem;
-padding-left:1.1rem;border-left:2px solid var(--line)}.tree li{margin:.2rem 0;overflow-wrap:anywhere}
-@media (max-width:600px){body{padding:1.25rem .8rem 3rem}section{padding:1rem .85rem}h1{font-size:2rem}
-.lead{font-size:1.08rem}.tiles{grid-template-columns:1fr 1fr}.plot text{font-size:21px}
-thead th{line-height:1.25}th small,.bar.entity{display:none}
-table{font-size:.88rem}.bar{min-width:2.6rem}th,td{padding:.4rem}
-th:first-child,td:first-child{position:sticky;left:0;background:var(--card);min-width:5rem}
-.facts{grid-template-columns:7.4rem 1fr;gap:.3rem .7rem;font-size:.92rem;margin-bottom:1rem}
-.tree details details{margin-left:.6rem}.tree ul{padding-left:.6rem}}
-@media print{section{break-inside:avoid}}
-"""

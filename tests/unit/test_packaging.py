@@ -50,7 +50,11 @@ def test_all_files_are_installed_inside_the_package(installed: Path) -> None:
             "fluent_krone/py.typed",
             "fluent_krone/fluentd/out_krone.rb",
         ),
-        *("fluent_krone/models/hdfs/manifest.json", "fluent_krone/export/cli.py"),
+        *(
+            "fluent_krone/models/hdfs/manifest.json",
+            "fluent_krone/export/cli.py",
+            "fluent_krone/export/page.css",
+        ),
     } <= ours
     assert {
         str(path.relative_to(installed)) for path in installed.rglob("*") if path.is_file()

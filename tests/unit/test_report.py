@@ -15,10 +15,11 @@ from typing import Any
 import numpy as np
 import pytest
 
-from export import report as report_module
+from export import report_measure
 from export.baselines import BASELINES
 from export.calibrate import Calibration, calibrate
-from export.report import Judge, ReportInput, describe, fit_judge, make_report, render_html, to_json
+from export.report import Judge, ReportInput, describe, make_report, render_html, to_json
+from export.report_measure import fit_judge
 from export.sequences import TrainingSession
 from fluent_krone.core.hierarchy import Hierarchy, Leaf
 from fluent_krone.core.sessions import SessionSettings
@@ -287,7 +288,7 @@ def test_sessions_without_times_are_split_at_random_and_it_is_said() -> None:
 
 
 def test_large_logs_are_sampled(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(report_module, "_MOST", 100)
+    monkeypatch.setattr(report_measure, "MOST_SESSIONS", 100)
     report = make_report(given(rides(300)))
     assert (report["holdout"]["fitted"], report["holdout"]["normal"]) == (80, 20)
     assert report["holdout"]["sampled_from"] == 300
@@ -406,7 +407,7 @@ def test_the_own_detector_is_refitted_with_its_clearing_rule(
             **dict(zip(("patterns_clear", "nested_clears", "counts_flag"), rule, strict=True)),
         )
 
-    monkeypatch.setattr(report_module, "calibrate", decided)
+    monkeypatch.setattr(report_measure, "calibrate", decided)
     train, hierarchy = [s.log_keys for s in rides(200)], Hierarchy(ROWS)
     judge = fit_judge(train, hierarchy, seed=0)
     judged = [

@@ -1,0 +1,179 @@
+"""The authors' labelled sessions, the product fitted to them, and figures of its verdicts."""
+
+from __future__ import annotations
+
+import ast
+import os
+import sys
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+os.environ["OMP_NUM_THREADS"] = "1"
+sys.path.insert(
+    0, str(Path(__file__).resolve().parent.parent)
+)  # `export` lies at the top of a checkout
+
+import numpy as np
+import pandas
+from numpy.typing import NDArray
+
+from export.calibrate import DECIMALS, RULES, Calibration, calibrate
+from export.to_onnx import fit_onnx
+from fluent_krone.core.cascade import Cascade
+from fluent_krone.core.hierarchy import Hierarchy, Leaf
+from fluent_krone.detect.local_context import Automaton, LocalContext
+from fluent_krone.detect.nested_aware import NestedAware
+from fluent_krone.types import LEVELS
+
+ROOT = Path(__file__).resolve().parent.parent
+LogKeys = tuple[int, ...]
+Flags = NDArray[np.bool_]
+Ints = NDArray[np.int64]
+
+
+@dataclass(frozen=True, eq=False)
+class Data:
+    """The authors' 20,000 sessions. `odd`: a label for every event, where there are any."""
+
+    leaves: list[Leaf]
+    sessions: list[LogKeys]
+    abnormal: Flags
+    odd: list[list[int]] | None
+
+    def split(self, seed: int) -> tuple[Ints, Ints]:
+        """The authors' split: 16,000 normal sessions for training, all others for test."""
+        normal = pandas.Series(np.flatnonzero(~self.abnormal))
+        train = np.sort(normal.sample(n=16_000, random_state=seed).to_numpy())
+        return train, np.setdiff1d(np.arange(len(self.sessions)), train)
+
+    def pick(self, indices: Iterable[int]) -> list[LogKeys]:
+        return [self.sessions[i] for i in indices]
+
+
+@cache
+def authors_data(folder: Path) -> Data:
+    tree = pandas.read_csv(folder / "reference_tree.csv", dtype=str, keep_default_na=False)
+    log_key = {event_id: i for i, event_id in enumerate(tree.event_id)}
+    table = pandas.read_csv(folder / "sequences.csv")
+    return Data(
+        [
+            Leaf(*row)
+            for row in zip(
+                tree.log_template, tree.entity_1, tree.action_1, tree.status, strict=True
+            )
+        ],
+        [
+            tuple(log_key[str(event)] for event in ast.literal_eval(text))
+            for text in table.EventSequence
+        ],
+        (table.Label == 1).to_numpy(),
+        [list(map(int, ast.literal_eval(text))) for text in table.token_anomaly_label]
+        if "token_anomaly_label" in table
+        else None,
+    )
+
+
+def flat(leaves: Sequence[Leaf]) -> Hierarchy:
+    """No hierarchy: one action, so that a session is one Seq, and only log keys count."""
+    return Hierarchy([Leaf(leaf.template, "all", "all", str(i)) for i, leaf in enumerate(leaves)])
+
+
+# --- the product ----------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, eq=False)
+class Fitted:
+    """Everything that a bundle holds of one training set."""
+
+    hierarchy: Hierarchy
+    patterns: LocalContext
+    nested: NestedAware
+    calibration: Calibration
+
+    def cascade(self) -> Cascade:
+        return Cascade(self.hierarchy, self.patterns, self.nested, self.calibration.clearing)
+
+    def rule(self) -> str:
+        return next(
+            name for name, clearing in RULES.items() if clearing == self.calibration.clearing
+        )
+
+
+def local_context(
+    sessions: Iterable[LogKeys], hierarchy: Hierarchy, automaton: Automaton = "off"
+) -> LocalContext:
+    seqs = {seq for keys in set(sessions) for seq in hierarchy.decompose(keys)}
+    patterns = {level: {seq.pattern for seq in seqs if seq.level == level} for level in LEVELS}
+    return LocalContext(patterns, automaton)
+
+
+def fit(sessions: Sequence[LogKeys], hierarchy: Hierarchy, cache_size: int = 20_000) -> Fitted:
+    model, content = fit_onnx(sessions, hierarchy)
+    calibration = calibrate(sessions, hierarchy)
+    nested = NestedAware(
+        hierarchy,
+        content,
+        columns=model.columns,
+        weights=model.weights.tolist(),
+        normal=model.normal,
+        threshold=calibration.threshold,
+        band=calibration.band,
+        decimals=DECIMALS,
+        cache_size=cache_size,
+    )
+    return Fitted(hierarchy, local_context(sessions, hierarchy), nested, calibration)
+
+
+def judge(cascade: Cascade, sessions: Sequence[LogKeys]) -> Flags:
+    """The verdicts at the end of each session; equal sessions are judged once."""
+    found = {
+        keys: cascade.at_end(cascade.tracker.replay(keys), keys) is not None
+        for keys in set(sessions)
+    }
+    return np.array([found[keys] for keys in sessions])
+
+
+# --- figures --------------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class Outcome:
+    tp: int
+    fp: int
+    fn: int
+
+    @property
+    def f1(self) -> float:
+        return 2 * self.tp / max(1, 2 * self.tp + self.fp + self.fn)
+
+
+def outcome(flagged: Flags, abnormal: Flags) -> Outcome:
+    return Outcome(
+        *(int(n.sum()) for n in (flagged & abnormal, flagged & ~abnormal, ~flagged & abnormal))
+    )
+
+
+def summary(outcomes: Sequence[Outcome]) -> dict[str, Any]:
+    scores = [o.f1 for o in outcomes]
+    return {
+        "f1_mean": round(float(np.mean(scores)), 4),
+        "f1_worst": round(min(scores), 4),
+        "fp_fn": [[o.fp, o.fn] for o in outcomes],
+    }
+
+
+def told(figures: dict[str, Any]) -> str:
+    pairs = " ".join(f"{fp}/{fn}" for fp, fn in figures["fp_fn"])
+    return f"{figures['f1_mean']:.4f} (worst {figures['f1_worst']:.4f})  FP/FN {pairs}"
+
+
+def average_precision(scores: Sequence[float], labels: Sequence[int]) -> float:
+    """Mean precision at each recall step; events of equal score come in together."""
+    values, hits = np.asarray(scores, float), np.asarray(labels, bool)
+    cuts = np.unique(values)[::-1]
+    taken = values[None] >= cuts[:, None]
+    found = (taken & hits).sum(1)
+    return float((np.diff(found, prepend=0) * found / taken.sum(1)).sum() / hits.sum())

@@ -1,0 +1,56 @@
+"""Numbers, tables and lists as the page of a report card writes them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+
+
+def percent(rate: float | None) -> str:
+    """A rate as a reader wants it, with a space that keeps it in one line.
+
+    >>> [percent(rate).replace("\\xa0", " ") for rate in (0, 0.0007, 0.032, 1)]
+    ['0 %', '0.07 %', '3.2 %', '100 %']
+    """
+    if rate is None:
+        return "·"
+    if rate in (0, 1):
+        return f"{100 * rate:.0f}\xa0%"
+    return f"{100 * rate:.{1 if 0.00995 <= rate <= 0.9995 else 2}f}\xa0%"
+
+
+def ratio(value: float | None) -> str:
+    """F1 and the like, of which the third digit still tells."""
+    return "·" if value is None else f"{value:.3f}"
+
+
+def fact_list(facts: Mapping[str, str]) -> str:
+    return (
+        "<dl class=facts>"
+        + "".join(f"<dt>{term}</dt><dd>{text}</dd>" for term, text in facts.items())
+        + "</dl>"
+    )
+
+
+def one_digit(value: float | None) -> str:
+    return "·" if value is None else f"{value:.1f}"
+
+
+def hidden_table(caption: str, heads: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
+    return (
+        f"<details><summary>The figures as a table</summary>{table(caption, heads, rows)}</details>"
+    )
+
+
+def table(caption: str, heads: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
+    """Cells are HTML; the first of each row is its head."""
+    head = "".join(f'<th scope="col">{text}</th>' if text else "<td></td>" for text in heads)
+    body = "".join(
+        f'<tr><th scope="row">{row[0]}</th>'
+        + "".join(f"<td>{cell}</td>" for cell in row[1:])
+        + "</tr>"
+        for row in rows
+    )
+    return (
+        f'<div class="scroll" role="region" aria-label="{caption}" tabindex="0"><table><caption>{caption}</caption>'
+        f"<thead><tr>{head}</tr></thead><tbody>{body}</tbody></table></div>"
+    )

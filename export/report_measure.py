@@ -1,0 +1,298 @@
+"""Measures a detector and the baselines on sessions that they were not fitted on."""
+
+from __future__ import annotations
+
+import functools
+import math
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from fluent_krone.core.hierarchy import Hierarchy
+from fluent_krone.detect.nested_aware import Feature, nested_counts
+from fluent_krone.types import Level
+
+from .baselines import BASELINES, Flags, Floats, LogKeys, Rule
+from .calibrate import DECIMALS, KINDS, calibrate, inject
+from .report_input import (
+    Execution,
+    Judge,
+    ReportInput,
+    has_times,
+)
+from .train import fit_density
+
+OURS = "this bundle"
+_HELD_OUT = 0.2
+_SHARES = (0.01, 0.05, 0.2)  # of all normal sessions, for the data-efficiency curve
+_REPEATS = 3
+# Normal sessions that take part. A larger log takes a sample of this size, so that a report
+# costs about a minute.
+MOST_SESSIONS = 16_000
+_MOST_ABNORMAL = 4_000
+_MOST_INJECTED = 400  # held-out normal sessions that get each kind of fault
+_FEWEST = 20  # sessions to fit on, or to judge
+_BINS = 48
+
+
+@dataclass(frozen=True, slots=True)
+class Split:
+    kind: Literal["chronological", "random"]
+    fitted: list[Execution]
+    normal: list[Execution]  # held out; presumed normal where nothing is labelled
+    abnormal: list[Execution]
+    normals: int  # in both parts together
+    sampled_from: int | None  # normal sessions of the log, where not all took part
+
+
+def fit_judge(sessions: Sequence[LogKeys], hierarchy: Hierarchy, seed: int) -> Judge:
+    """The bundle's own procedure on other sessions: density, threshold, and who may clear whom."""
+    model = fit_density(sessions, hierarchy, seed=seed)
+    calibration = calibrate(sessions, hierarchy, seed=seed)
+    counted = {_counts(log_keys, hierarchy) for log_keys in set(sessions)}
+    seen = {seq for log_keys in set(sessions) for seq in _patterns(log_keys, hierarchy)}
+    scored = functools.cache(lambda log_keys: round(model.score(log_keys), DECIMALS))
+    unseen = functools.cache(lambda log_keys: not seen.issuperset(_patterns(log_keys, hierarchy)))
+
+    def is_abnormal(log_keys: LogKeys) -> bool:
+        return calibration.clearing.finds_abnormal(
+            unseen(log_keys),
+            lambda: not scored(log_keys) <= calibration.threshold,
+            lambda: _counts(log_keys, hierarchy) not in counted,
+        )
+
+    def judge(judged: Sequence[LogKeys]) -> tuple[Floats, Flags]:
+        scores = np.array([scored(log_keys) for log_keys in judged], np.float64)
+        return scores, np.array([is_abnormal(log_keys) for log_keys in judged], np.bool_)
+
+    return Judge(judge, calibration.threshold, calibration.band)
+
+
+def _counts(log_keys: LogKeys, hierarchy: Hierarchy) -> frozenset[tuple[Feature, int]]:
+    return frozenset(nested_counts(log_keys, hierarchy).items())
+
+
+def _patterns(log_keys: LogKeys, hierarchy: Hierarchy) -> set[tuple[Level, tuple[int, ...]]]:
+    return {(seq.level, seq.pattern) for seq in hierarchy.decompose(log_keys)}
+
+
+def split_sessions(executions: Sequence[Execution], given: ReportInput) -> Split | None:
+    """Fit on the first part of the normal sessions, judge the rest and all abnormal ones; None if there are too few."""
+    rng = np.random.default_rng(given.seed)
+    timed = has_times(executions)
+    every = [execution for execution in executions if not execution.abnormal]
+    normals = _sample(every, MOST_SESSIONS, rng)
+    abnormal = _sample(
+        [execution for execution in executions if execution.abnormal], _MOST_ABNORMAL, rng
+    )
+    if given.cut_ns is not None and timed:
+        at = sum(execution.first_ns < given.cut_ns for execution in normals)
+    else:
+        at = round((1 - _HELD_OUT) * len(normals))
+        if not timed:
+            normals = [normals[i] for i in rng.permutation(len(normals))]
+    held_out = [
+        execution
+        for execution in normals[at:]
+        if given.labels is None or execution.abnormal is False
+    ]
+    if at < _FEWEST or not held_out:
+        return None
+    sampled_from = len(every) if len(every) > len(normals) else None
+    return Split(
+        "chronological" if timed else "random",
+        normals[:at],
+        held_out,
+        abnormal,
+        len(normals),
+        sampled_from,
+    )
+
+
+def _sample(executions: list[Execution], most: int, rng: np.random.Generator) -> list[Execution]:
+    """At most so many, still in order."""
+    if len(executions) <= most:
+        return executions
+    return [executions[i] for i in np.sort(rng.choice(len(executions), most, replace=False))]
+
+
+def measure(split: Split, given: ReportInput) -> dict[str, Any]:
+    """Our detector and the baselines on one split; then ours again, fitted on less."""
+    steps = 1 + len(BASELINES) + _REPEATS * len(_SHARES)
+    done = 0
+
+    def step() -> None:
+        nonlocal done
+        done += 1
+        given.on_progress(done, steps)
+
+    fitted = _instances(split.fitted)
+    hierarchy = Hierarchy(given.rows)
+    faults = _faults(split, hierarchy, given.seed)
+    fit = given.fit or functools.partial(fit_judge, hierarchy=hierarchy, seed=given.seed)
+    judge = fit(fitted)
+    ours = _figures(OURS, _rule(judge), split, faults)
+    step()
+    methods = [ours]
+    for name, fit_baseline in BASELINES.items():
+        methods.append(_figures(name, fit_baseline(fitted), split, faults))
+        step()
+    return {
+        "holdout": {
+            "kind": split.kind,
+            "share": len(split.normal) / split.normals,
+            "fitted": len(split.fitted),
+            "normal": len(split.normal),
+            "abnormal": len(split.abnormal) if given.labels is not None else None,
+            "sampled_from": split.sampled_from,
+            "injected": {kind: len(sessions) for kind, sessions in faults.items()},
+            "methods": methods,
+        },
+        "scores": _scores(judge, split, faults),
+        "efficiency": [
+            *_efficiency(split, faults, fit, given.seed, step),
+            _point(split, len(split.fitted), [ours]),
+        ],
+    }
+
+
+def _instances(executions: Sequence[Execution]) -> list[LogKeys]:
+    return [log_keys for execution in executions for log_keys in execution.instances]
+
+
+def _faults(split: Split, hierarchy: Hierarchy, seed: int) -> dict[str, list[LogKeys]]:
+    """Faulty sessions by kind, made of held-out normal ones; what makes a normal session of another is no fault."""
+    rng = np.random.default_rng(seed)
+    hosts = [
+        log_keys for log_keys in _instances(_sample(split.normal, _MOST_INJECTED, rng)) if log_keys
+    ]
+    pool = sorted({key for log_keys in _instances(split.fitted) for key in log_keys})
+    normal = {(), *_instances(split.fitted), *_instances(split.normal)}
+    made = {kind: [inject(host, kind, rng, hierarchy, pool) for host in hosts] for kind in KINDS}
+    left = {
+        kind: [log_keys for log_keys in sessions if log_keys not in normal]
+        for kind, sessions in made.items()
+    }
+    return {kind: sessions for kind, sessions in left.items() if sessions}
+
+
+def _rule(judge: Judge) -> Rule:
+    return lambda sessions: judge.judge(sessions)[1]
+
+
+def _flagged(rule: Rule, executions: Sequence[Execution]) -> Flags:
+    distinct = list(dict.fromkeys(_instances(executions)))
+    abnormal = (
+        {k for k, flag in zip(distinct, rule(distinct), strict=True) if flag} if distinct else set()
+    )
+    return np.array(
+        [not abnormal.isdisjoint(execution.instances) for execution in executions], np.bool_
+    )
+
+
+def _figures(
+    name: str, rule: Rule, split: Split, faults: Mapping[str, Sequence[LogKeys]]
+) -> dict[str, Any]:
+    """One row of the comparison. Without labelled anomalies found, missed, precision, recall and F1 are None."""
+    false = int(_flagged(rule, split.normal).sum())
+    by_kind = {kind: float(np.mean(rule(sessions))) for kind, sessions in faults.items()}
+    figures: dict[str, Any] = {
+        "name": name,
+        "false_alarms": false,
+        "false_alarm_rate": false / len(split.normal),
+        "faults": by_kind,
+        "faults_mean": float(np.mean(list(by_kind.values()))) if by_kind else None,
+        **dict.fromkeys(("found", "missed", "precision", "recall", "f1")),
+    }
+    if split.abnormal:
+        found = int(_flagged(rule, split.abnormal).sum())
+        figures |= {
+            "found": found,
+            "missed": len(split.abnormal) - found,
+            "precision": found / (found + false) if found + false else None,
+            "recall": found / len(split.abnormal),
+            "f1": 2 * found / (found + false + len(split.abnormal)),
+        }
+    return figures
+
+
+def _efficiency(
+    split: Split,
+    faults: Mapping[str, Sequence[LogKeys]],
+    fit: Callable[[Sequence[LogKeys]], Judge],
+    seed: int,
+    step: Callable[[], None],
+) -> list[dict[str, Any]]:
+    """What fewer normal sessions would have given, on the same test; mean of a few random draws each."""
+    points = []
+    for share in _SHARES:
+        size = round(share * split.normals)
+        figures = []
+        for repeat in range(_REPEATS):
+            if _FEWEST <= size < len(split.fitted):
+                rng = np.random.default_rng((seed, repeat, size))
+                judge = fit(_instances(_sample(split.fitted, size, rng)))
+                figures.append(_figures(OURS, _rule(judge), split, faults))
+            step()
+        if figures:
+            points.append(_point(split, size, figures))
+    return points
+
+
+def _point(split: Split, size: int, figures: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
+    point: dict[str, Any] = {"share": size / split.normals, "sessions": size, "draws": len(figures)}
+    for name in ("f1", "false_alarm_rate", "faults_mean"):
+        values = [figure[name] for figure in figures if figure[name] is not None]
+        point[name] = float(np.mean(values)) if values else None
+    return point
+
+
+def _scores(judge: Judge, split: Split, faults: Mapping[str, Sequence[LogKeys]]) -> dict[str, Any]:
+    """Histograms over common bins, even in asinh(score): linear near 0, logarithmic far out.
+
+    The last bin also takes scores that are no number.
+    """
+    groups: dict[str, Floats] = {"normal": _scored(judge, split.normal)}
+    if faults:
+        groups["fault"] = np.concatenate(
+            [_finite(judge.judge(sessions)[0]) for sessions in faults.values()]
+        )
+    if split.abnormal:
+        groups["abnormal"] = _scored(judge, split.abnormal)
+    marks = [x for x in (judge.threshold, *judge.band) if math.isfinite(x)]
+    every = np.concatenate([*groups.values(), np.array(marks)])
+    real = every[np.isfinite(every)]
+    low, high = (float(real.min()), float(real.max())) if len(real) else (0.0, 1.0)
+    edges = np.sinh(np.linspace(np.arcsinh(low), np.arcsinh(max(high, low + 1)), _BINS + 1)).round(
+        6
+    )
+    return {
+        "threshold": judge.threshold,
+        "band": list(judge.band),
+        "edges": edges.tolist(),
+        "groups": [
+            {"name": name, "sessions": len(scores), "counts": _histogram(scores, edges)}
+            for name, scores in groups.items()
+        ],
+    }
+
+
+def _scored(judge: Judge, executions: Sequence[Execution]) -> Floats:
+    """An execution scores as its most abnormal instance."""
+    distinct = list(dict.fromkeys(_instances(executions)))
+    scores = dict(zip(distinct, _finite(judge.judge(distinct)[0]).tolist(), strict=True))
+    return np.array(
+        [max(scores[log_keys] for log_keys in execution.instances) for execution in executions]
+    )
+
+
+def _finite(scores: Floats) -> Floats:
+    return np.where(np.isnan(scores), np.inf, scores)
+
+
+def _histogram(scores: Floats, edges: NDArray[Any]) -> list[int]:
+    counts, _ = np.histogram(np.clip(scores, edges[0], edges[-1]), edges)
+    return [int(count) for count in counts]

@@ -1,0 +1,164 @@
+"""The stage `bundle`: everything put together, whole or not at all."""
+
+from __future__ import annotations
+
+import shutil
+import tempfile
+from collections import Counter
+from itertools import islice
+from pathlib import Path
+from typing import Any
+
+from fluent_krone.core.engine import Engine
+from fluent_krone.core.hierarchy import Hierarchy
+from fluent_krone.detect.bundle import Bundle, NestedFiles, load_bundle, write_bundle
+from fluent_krone.errors import ExportError, RecordError
+from fluent_krone.inputs import read_events
+from fluent_krone.reading.records import as_bytes
+
+from . import golden
+from .calibrate import DECIMALS
+from .sequences import patterns_of
+from .stages import Work
+from .work_files import (
+    bundle_name,
+    calibration_of,
+    input_settings_of,
+    leaves_of,
+    session_settings_of,
+    source_of,
+    training_of,
+)
+
+_GOLDEN_EVENTS = 60
+REPORT_FILES = ("report.json", "report.html")
+
+
+def run_bundle(work: Work) -> None:
+    """Write beside the target and swap, so that there is never half a bundle."""
+    output = work.options.output
+    if output is None:
+        raise ExportError("name where the bundle goes: --output DIR")
+    check_output(output)
+    staging = Path(tempfile.mkdtemp(prefix=".export-", dir=output.parent))
+    try:
+        for name in REPORT_FILES:
+            shutil.copyfile(work.file(name), staging / name)
+        content = bundle_content(work) | {"extra_files": REPORT_FILES}
+        write_bundle(staging, golden=[], **content)
+        bundle = load_bundle(str(staging))
+        write_bundle(
+            staging, golden=golden.golden_runs(bundle, _golden_records(work, bundle)), **content
+        )
+        bundle = load_bundle(str(staging))
+        staging.chmod(0o755)
+        _swap(staging, output)
+    except OSError as error:
+        raise ExportError(f"the bundle can't be written to {output}: {error.strerror}") from None
+    finally:
+        shutil.rmtree(staging, ignore_errors=True)
+    work.say(
+        f"bundle: {output} ({bundle.hash}), {len(bundle.golden)} golden runs, {_size(output):,.0f} KB"
+    )
+
+
+def _swap(staging: Path, output: Path) -> None:
+    old = staging.with_name(staging.name + ".old")
+    if output.exists():
+        output.replace(old)
+    try:
+        staging.replace(output)
+    except OSError:
+        if old.exists():
+            old.replace(output)
+        raise
+    shutil.rmtree(old, ignore_errors=True)
+
+
+def check_output(output: Path) -> None:
+    """Raise ExportError, before any work is done, unless a bundle can be put there."""
+    if output.exists() and not (output / "manifest.json").is_file() and not _is_empty(output):
+        raise ExportError(
+            f"{output} is there and is no bundle: it is not replaced; name another --output"
+        )
+    try:
+        output.parent.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryDirectory(prefix=".export-", dir=output.parent):
+            pass
+    except OSError as error:
+        raise ExportError(f"the bundle can't be written to {output}: {error.strerror}") from None
+
+
+def _is_empty(path: Path) -> bool:
+    return path.is_dir() and not any(path.iterdir())
+
+
+def _size(path: Path) -> float:
+    return sum(file.stat().st_size for file in path.iterdir()) / 1024
+
+
+def bundle_content(work: Work) -> dict[str, Any]:
+    """What `write_bundle` takes, but for golden runs and report."""
+    leaves, training = leaves_of(work), training_of(work)
+    facts, model, calibration = (
+        work.read_json("sequences.json"),
+        work.read_json("nested_aware.json"),
+        calibration_of(work),
+    )
+    counts = Counter(key for session in training for key in session.log_keys)
+    return {
+        "name": bundle_name(work.options),
+        "input_settings": input_settings_of(work),
+        "session_settings": session_settings_of(facts),
+        "rows": [
+            (leaf.template, leaf.entity, leaf.action, leaf.status, leaf.source) for leaf in leaves
+        ],
+        "counts": [counts[key] for key in range(len(leaves))],
+        "patterns": patterns_of((session.log_keys for session in training), Hierarchy(leaves)),
+        "training": [session.key for session in training],
+        "nested": NestedFiles(
+            model=work.file("nested_aware.onnx").read_bytes(),
+            columns=[(kind, node) for kind, node in model["columns"]],
+            weights=model["weights"],
+            normal=model["normal"],
+            threshold=calibration.threshold,
+            band=calibration.band,
+            decimals=DECIMALS,
+        ),
+        "clearing": calibration.clearing,
+        "training_summary": {
+            "input": source_of(work.options).name,
+            "train_fraction": work.options.train_fraction,
+            "seed": work.options.seed,
+            "sessions": len(training),
+            "events": counts.total(),
+        },
+    }
+
+
+def _golden_records(work: Work, bundle: Bundle) -> list[dict[str, str]]:
+    """Records of a common training session, in invented words."""
+    training = [
+        session for session in training_of(work) if 0 < len(session.log_keys) <= _GOLDEN_EVENTS
+    ]
+    if not training:
+        return []
+    wanted = Counter(session.log_keys for session in training).most_common(1)[0][0]
+    engine = bundle.engine()
+    if work.options.sessions:
+        return golden.from_templates(wanted, bundle.input_settings, engine)
+    key = next(session.key for session in training if session.log_keys == wanted)
+    records = (
+        record for _, record in read_events(source_of(work.options)) if _is_of(engine, record, key)
+    )
+    return golden.invent(islice(records, len(wanted)), bundle.input_settings, engine)
+
+
+def _is_of(engine: Engine, record: dict[bytes, Any], key: tuple[bytes, ...]) -> bool:
+    told = b"\n".join(as_bytes(value) for value in record.values())
+    if not any(part in told for part in key):
+        return False
+    try:
+        return key in engine.reader.read(b"export", record)[1]
+    except RecordError:
+        return False

@@ -1,0 +1,45 @@
+"""The stage `hierarchy`: from templates to the tree of entities, actions and statuses."""
+
+from __future__ import annotations
+
+from collections import Counter
+
+from . import hierarchy
+from .stages import Work
+from .work_files import (
+    input_settings_of,
+    templates_of,
+)
+
+
+def run_hierarchy(work: Work) -> None:
+    options, templates = work.options, templates_of(work)
+    if options.tree:
+        leaves = hierarchy.read_tree(options.tree, templates)
+    else:
+        components = None
+        if input_settings_of(work).component_field:
+            components = [text.split(": ", 1)[0] if ": " in text else None for text in templates]
+        leaves = extractor_of(work)(templates, components)
+    hierarchy.write_tree(leaves, work.file(".hierarchy.csv"))
+    work.file(".hierarchy.csv").replace(work.file("hierarchy.csv"))
+    sources = Counter(leaf.source for leaf in leaves)
+    entities = len({leaf.entity for leaf in leaves})
+    work.say(
+        f"hierarchy: {entities} entities; "
+        + ", ".join(f"{n} leaves {name}" for name, n in sources.most_common())
+    )
+
+
+def extractor_of(work: Work) -> hierarchy.HierarchyExtractor:
+    if work.options.llm is None:
+        return hierarchy.extract
+    from . import claude  # the package `anthropic` takes a second to import
+
+    return claude.ClaudeExtractor(
+        model=work.options.llm_model,
+        base_url=work.options.llm_base_url or claude.API,
+        cache=work.options.llm_cache or claude.default_cache(),
+        warn=work.warn,
+        on_progress=work.progress("ask Claude").show,
+    )

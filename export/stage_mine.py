@@ -1,0 +1,95 @@
+"""The stage `mine`: from messages to templates, and the settings that read the log."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Sequence
+from typing import Any
+
+from fluent_krone.errors import ExportError
+from fluent_krone.inputs import count_events, read_rows
+from fluent_krone.reading.records import InputSettings
+
+from . import mine, source
+from .stages import Options, Work
+from .work_files import (
+    source_of,
+)
+
+INPUT_OPTIONS = tuple(f.name for f in dataclasses.fields(InputSettings))
+
+
+def run_mine(work: Work) -> None:
+    options = work.options
+    if options.sessions:
+        settings = InputSettings(
+            **{name: value for name in INPUT_OPTIONS if (value := getattr(options, name))}
+            | {"session_key": options.session_key or ("session",)}
+        )
+        rows = [{"id": i, "template": text, "count": 0} for i, text in read_templates(options)]
+        _write_templates(work, settings, rows, None, None)
+        return
+    path = source_of(options)
+    settings = source.settle(options, work.say, work.warn)
+    before_ns = source.cut_off(path, settings, options.train_fraction)
+    with work.progress("mine", count_events(path)) as bar:
+        seen = source.FirstPass(path, settings, before_ns, bar.show)
+        mined = _mined_templates(seen, options, settings)
+    seen.check(work.say)
+    for warning in mined.warnings:
+        work.warn(warning)
+    _write_templates(work, settings, mined.rows(), before_ns, seen.pauses.suggest())
+
+
+def _mined_templates(
+    seen: source.FirstPass, options: Options, settings: InputSettings
+) -> mine.MinedTemplates:
+    if options.templates:
+        known = tuple(text for _, text in read_templates(options))
+        for _ in seen.texts():
+            pass
+        return mine.MinedTemplates(known, (0,) * len(known), ("",) * len(known))
+    pattern = next((part[1:-1] for part in settings.session_key if part.startswith("/")), None)
+    return mine.mine(
+        seen.texts(), session_pattern=pattern, keep_prefix=bool(settings.component_field)
+    )
+
+
+def _write_templates(
+    work: Work,
+    settings: InputSettings,
+    rows: Sequence[dict[str, Any]],
+    before_ns: int | None,
+    idle_timeout: tuple[int, str] | None,
+) -> None:
+    if len(rows) < 2:
+        text = f": {rows[0]['template']!r}" if rows else ""
+        raise ExportError(
+            f"{len(rows)} template was found{text}: sessions of one kind of line can't be told apart"
+        )
+    content = {
+        "input": dataclasses.asdict(settings),
+        "fit_before_ns": before_ns,
+        "suggested_idle_timeout": idle_timeout,
+        "templates": rows,
+    }
+    work.write_json("templates.json", content)
+    work.say(f"mine: {len(rows)} templates")
+
+
+def read_templates(options: Options) -> list[tuple[str, str]]:
+    """(EventId, template) of `--templates`, each template once."""
+    if not options.templates:
+        raise ExportError(
+            "--sessions needs --templates FILE.csv with columns EventId,EventTemplate"
+        )
+    found: dict[str, str] = {}
+    for number, row in enumerate(read_rows(options.templates), start=1):
+        text = str(row.get("EventTemplate") or "").strip()
+        if "EventTemplate" not in row or (options.sessions and "EventId" not in row):
+            raise ExportError(
+                f"templates {options.templates}: needs columns EventId,EventTemplate, has {', '.join(row)}"
+            )
+        if text:
+            found[str(row.get("EventId") or f"E{number}")] = text
+    return list(found.items())

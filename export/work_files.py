@@ -1,0 +1,86 @@
+"""Reads back what the stages of an export left in their work directory."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from fluent_krone.core.sessions import SessionSettings
+from fluent_krone.errors import ExportError
+from fluent_krone.reading.records import InputSettings
+
+from . import hierarchy
+from .calibrate import Calibration
+from .sequences import TrainingSession
+from .stages import Options, Work
+
+
+def source_of(options: Options) -> Path:
+    """The file to learn from. Raises ExportError where none is named."""
+    path = options.input or options.sessions
+    if path is None:
+        raise ExportError(
+            "name what to learn from: --input FILE, or --sessions FILE.jsonl with --templates FILE.csv"
+        )
+    return path
+
+
+def bundle_name(options: Options) -> str:
+    return options.name or (options.output.name if options.output else source_of(options).stem)
+
+
+def templates_of(work: Work) -> list[str]:
+    return [row["template"] for row in work.read_json("templates.json")["templates"]]
+
+
+def input_settings_of(work: Work) -> InputSettings:
+    values = work.read_json("templates.json")["input"]
+    return InputSettings(**values | {"session_key": tuple(values["session_key"])})
+
+
+def leaves_of(work: Work) -> list[hierarchy.Leaf]:
+    return hierarchy.read_tree(work.file("hierarchy.csv"), templates_of(work))
+
+
+@dataclass(frozen=True, slots=True)
+class Cut:
+    """All session instances of the input, which of them to fit on, and what the labels say."""
+
+    sessions: list[TrainingSession]
+    fit: list[bool]
+    abnormal: list[bool | None]
+
+
+def read_cut(work: Work) -> Cut:
+    cut = Cut([], [], [])
+    with work.file("sequences.jsonl").open(encoding="utf-8") as file:
+        for number, line in enumerate(file, start=1):
+            try:
+                row = json.loads(line)
+                key = tuple(part.encode("utf-8", "surrogateescape") for part in row["session"])
+                cut.sessions.append(TrainingSession(key, row["first_ns"], tuple(row["keys"])))
+                cut.fit.append(row["fit"])
+                cut.abnormal.append(row["label"])
+            except (ValueError, KeyError, TypeError, AttributeError) as error:
+                raise ExportError(
+                    f"{file.name}: line {number} can't be read ({error}): delete the file"
+                ) from None
+    return cut
+
+
+def training_of(work: Work) -> list[TrainingSession]:
+    cut = read_cut(work)
+    return [session for session, fit in zip(cut.sessions, cut.fit, strict=True) if fit]
+
+
+def session_settings_of(facts: dict[str, Any]) -> SessionSettings:
+    return SessionSettings(
+        **facts["settings"] | {"end_templates": tuple(facts["settings"]["end_templates"])}
+    )
+
+
+def calibration_of(work: Work) -> Calibration:
+    values = work.read_json("calibration.json")
+    return Calibration(**values | {"band": tuple(values["band"])})
