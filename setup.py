@@ -41,10 +41,13 @@ setup(
         "prometheus-client>=0.20",
     ],
     extras_require={
+        # Shell completion: eval "$(register-python-argcomplete fluent-krone)"
+        "completion": ["argcomplete>=3"],
         "export": ["onnx>=1.17", "pyarrow>=15", "pydantic>=2"],
         "fuzz": ["atheris>=2.3"],
         "test": [  # beside `export`
             *("hypothesis>=6.100", "mypy>=1.13", "pandas>=2", "pytest>=8", "radon>=6", "ruff>=0.9"),
+            "argcomplete>=3",
             "setuptools>=68",  # a test looks into what it builds
         ],
     },

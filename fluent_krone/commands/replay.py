@@ -1,9 +1,12 @@
-"""`fluent-krone replay`: a file through the very same engine, in the file's order, sessions interleaved."""
+"""`fluent-krone replay`: judges a file in its own order, with the same engine as a live stream."""
 
 from __future__ import annotations
 
+import argparse
+import contextlib
 import itertools
 import json
+import sys
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator
@@ -12,18 +15,77 @@ from pathlib import Path
 from typing import Any, TextIO
 
 from ..alerts.records import AlertMaker
-from ..config import Config
-from ..detect.bundle import Bundle, key_hash
-from ..inputs import Event, count_events, read_events
+from ..config import Config, from_flags
+from ..detect.bundle import Bundle, key_hash, load_bundle
+from ..inputs import Event, count_events, read_events, read_labels
 from ..reading.records import SessionKey, key_text
 from ..types import Alert, Finding
+from . import running
+from .parser import Commands
 
+# Records fed at a time: few enough that progress is shown often, enough that this costs nothing.
 _SLICE = 10_000
+# Characters of the progress bar.
+_BAR_WIDTH = 30
+
+
+def add(commands: Commands) -> None:
+    """Declare the command."""
+    command = commands.add(
+        "replay", run, "judge a file of log events: parquet, csv, jsonl, text", door="replay"
+    )
+    command.add_argument(
+        "--input", required=True, metavar="FILE", type=Path, help="the events, in log order"
+    )
+    command.add_argument(
+        "--labels",
+        metavar="FILE",
+        type=Path,
+        help="a table with the columns session and anomaly; adds precision, recall and F1",
+    )
+    command.add_argument(
+        "--alerts", metavar="OUT.jsonl", type=Path, help="write the alerts to this file"
+    )
+    command.add_argument(
+        "--all",
+        action="store_true",
+        help="with --labels: count the sessions that the bundle was fitted on as well",
+    )
+    command.add_argument(
+        "--json", action="store_true", help="print the summary as one line of JSON"
+    )
+    command.add_argument(
+        "--input-tag", default="replay", metavar="TAG", help="tag of the events (default replay)"
+    )
+
+
+def run(flags: argparse.Namespace) -> int:
+    """Judge the file, and print a summary."""
+    config = from_flags(flags, "replay")
+    running.start_logging(config)
+    bundle = load_bundle(config.bundle)
+    labels = None
+    if flags.labels:
+        labels = read_labels(flags.labels)
+    with contextlib.ExitStack() as stack:
+        options: dict[str, Any] = {}
+        if flags.alerts:
+            file = stack.enter_context(flags.alerts.open("w", encoding="utf-8"))
+            options["on_alert"] = write_alert(file)
+        outcome = replay(
+            bundle, config, flags.input, tag=flags.input_tag, progress=sys.stderr, **options
+        )
+    result = summary(outcome, bundle, labels, keep_fitted=flags.all)
+    if flags.json:
+        print(json.dumps(result))
+    else:
+        print(describe(result, bundle))
+    return 0
 
 
 @dataclass(slots=True)
 class Outcome:
-    """What a replay came to, per session key."""
+    """What a replay found: `instances` and `flagged` count session instances by session key."""
 
     instances: Counter[SessionKey] = field(default_factory=Counter)
     flagged: Counter[SessionKey] = field(default_factory=Counter)
@@ -38,11 +100,13 @@ def replay(
     path: Path,
     *,
     tag: str = "replay",
-    on_alert: Callable[[Alert], None] = lambda alert: None,
+    on_alert: Callable[[Alert], None] | None = None,
     progress: TextIO | None = None,
 ) -> Outcome:
-    """Feed a file and judge all sessions at its end. `on_alert` gets every alert as it is decided."""
-    engine, maker, outcome = bundle.engine(config), AlertMaker(bundle, config), Outcome()
+    """Feed a file and judge all sessions at its end. `on_alert` gets every alert once decided."""
+    engine = bundle.engine(config)
+    maker = AlertMaker(bundle, config)
+    outcome = Outcome()
     engine.on_close = lambda session: outcome.instances.update((session.key,))
 
     def keep(findings: list[Finding]) -> None:
@@ -50,7 +114,8 @@ def replay(
             if finding.kind == "sequence":
                 outcome.flagged[finding.session] += 1
             outcome.alerts += 1
-            on_alert(maker.make(finding))
+            if on_alert is not None:
+                on_alert(maker.make(finding))
 
     started = time.perf_counter()
     bar = _Progress(progress, count_events(path))
@@ -72,7 +137,10 @@ def replay(
 def summary(
     outcome: Outcome, bundle: Bundle, labels: dict[str, bool] | None, *, keep_fitted: bool
 ) -> dict[str, Any]:
-    """The figures of the last line of `--json`. With labels they are for sessions that the bundle was not fitted on."""
+    """The figures of the last line of `--json`.
+
+    With labels they are for the sessions that the bundle was not fitted on, unless `keep_fitted`.
+    """
     result: dict[str, Any] = {
         "events": outcome.stats["events"],
         "unmatched": outcome.stats["unmatched"],
@@ -84,9 +152,9 @@ def summary(
     }
     if labels is not None:
         result |= _scored(outcome, bundle, labels, keep_fitted)
-    result["events_per_s"] = (
-        round(outcome.stats["events"] / outcome.seconds) if outcome.seconds else 0
-    )
+    result["events_per_s"] = 0
+    if outcome.seconds:
+        result["events_per_s"] = round(outcome.stats["events"] / outcome.seconds)
     set_aside = {name: n for name, n in outcome.stats.items() if name.startswith("set_aside_")}
     return result | set_aside
 
@@ -94,8 +162,10 @@ def summary(
 def _scored(
     outcome: Outcome, bundle: Bundle, labels: dict[str, bool], keep_fitted: bool
 ) -> dict[str, Any]:
-    tally: Counter[str] = Counter()
-    left_out = unlabelled = 0
+    # Flagged and abnormal, flagged and normal, and so on, by (flagged, label).
+    tally: Counter[tuple[bool, bool]] = Counter()
+    left_out = 0
+    unlabelled = 0
     for key in outcome.instances:
         label = labels.get(key_text(key))
         if label is None:
@@ -103,13 +173,17 @@ def _scored(
         elif not keep_fitted and key_hash(key) in bundle.training:
             left_out += 1
         else:
-            flagged = key in outcome.flagged
-            tally[("t" if flagged == label else "f") + ("p" if flagged else "n")] += 1
-    tp, fp, fn = tally["tp"], tally["fp"], tally["fn"]
+            tally[key in outcome.flagged, label] += 1
+    tp = tally[True, True]
+    fp = tally[True, False]
+    fn = tally[False, True]
     return {
         "left_out": left_out,
         "unlabelled": unlabelled,
-        **{name: tally[name] for name in ("tp", "fp", "fn", "tn")},
+        "tp": tp,
+        "fp": fp,
+        "fn": fn,
+        "tn": tally[False, False],
         "precision": _ratio(tp, tp + fp),
         "recall": _ratio(tp, tp + fn),
         "f1": _ratio(2 * tp, 2 * tp + fp + fn),
@@ -117,14 +191,17 @@ def _scored(
 
 
 def _ratio(part: int, whole: int) -> float | None:
-    return round(part / whole, 4) if whole else None
+    if not whole:
+        return None
+    return round(part / whole, 4)
 
 
 def describe(result: dict[str, Any], bundle: Bundle) -> str:
     """A summary for a person."""
     lines = [
-        f"{result['events']:,} events in {result['sessions']:,} sessions ({result['instances']:,} instances), "
-        f"{result['events_per_s']:,} events/s, bundle {bundle.name} ({bundle.hash})",
+        f"{result['events']:,} events in {result['sessions']:,} sessions "
+        f"({result['instances']:,} instances), {result['events_per_s']:,} events/s, "
+        f"bundle {bundle.name} ({bundle.hash})",
         f"{result['flagged']:,} sessions flagged, {result['alerts']:,} alerts, "
         f"{result['unmatched']:,} events matched no template",
     ]
@@ -135,19 +212,20 @@ def describe(result: dict[str, Any], bundle: Bundle) -> str:
             f"left out: {result['left_out']:,} sessions that the bundle was fitted on; "
             f"without label: {result['unlabelled']:,})"
         )
-    aside = {
-        name.removeprefix("set_aside_"): n
-        for name, n in result.items()
-        if name.startswith("set_aside_")
-    }
+    prefix = "set_aside_"
+    aside = {name.removeprefix(prefix): n for name, n in result.items() if name.startswith(prefix)}
     if aside:
         lines.append("set aside: " + ", ".join(f"{n:,} × {reason}" for reason, n in aside.items()))
     return "\n".join(lines)
 
 
 def write_alert(file: TextIO) -> Callable[[Alert], None]:
-    """Writes each alert's record as a line of JSON."""
-    return lambda alert: print(json.dumps(alert.record, ensure_ascii=False), file=file)
+    """A function that writes an alert's record to `file` as a line of JSON."""
+
+    def write(alert: Alert) -> None:
+        print(json.dumps(alert.record, ensure_ascii=False), file=file)
+
+    return write
 
 
 def _slices(events: Iterator[Event]) -> Iterator[list[Event]]:
@@ -159,21 +237,21 @@ class _Progress:
     """A progress line on a terminal; nothing elsewhere."""
 
     def __init__(self, stream: TextIO | None, total: int | None) -> None:
-        self._stream = stream if stream is not None and stream.isatty() else None
+        self._stream: TextIO | None = None
+        if stream is not None and stream.isatty():
+            self._stream = stream
         self._total = total
 
     def show(self, done: int) -> None:
-        if self._stream and self._total:
-            filled = 30 * done // self._total
-            print(
-                f"\r[{'█' * filled:<30}] {done:,} of {self._total:,} records",
-                end="",
-                file=self._stream,
-                flush=True,
-            )
-        elif self._stream:
-            print(f"\r{done:,} records", end="", file=self._stream, flush=True)
+        if self._stream is None:
+            return
+        text = f"\r{done:,} records"
+        if self._total:
+            bar = "█" * (_BAR_WIDTH * done // self._total)
+            text = f"\r[{bar:<{_BAR_WIDTH}}] {done:,} of {self._total:,} records"
+        print(text, end="", file=self._stream, flush=True)
 
     def end(self) -> None:
-        if self._stream:
+        if self._stream is not None:
+            # Back to the start of the line, and erase it.
             print("\r\x1b[K", end="", file=self._stream, flush=True)

@@ -61,7 +61,10 @@ def test_done_is_0(bundle_dir: Path, log: Path, tmp_path: Path) -> None:
     )
     assert (done.returncode, done.stderr) == (0, "")
     figures = json.loads(done.stdout.splitlines()[-1])
-    wanted = "events unmatched sessions instances left_out flagged alerts tp fp fn tn precision recall f1 events_per_s"
+    wanted = (
+        "events unmatched sessions instances left_out flagged alerts tp fp fn tn "
+        "precision recall f1 events_per_s"
+    )
     assert set(wanted.split()) <= set(figures)
     assert (figures["tp"], figures["tn"], figures["f1"]) == (1, 1, 1.0)
     records = [json.loads(line) for line in alerts.read_text().splitlines()]
@@ -209,6 +212,41 @@ def test_a_reader_that_has_seen_enough_is_no_failure(bundle_dir: Path, log: Path
     assert (done.returncode, done.stderr) == (0, b"")
 
 
+@pytest.mark.parametrize(
+    ("arguments", "told"),
+    [
+        (["serv"], "fluent-krone: unknown command 'serv': did you mean 'serve'?"),
+        (
+            ["serve", "--metrcs"],
+            "fluent-krone serve: unknown argument --metrcs: did you mean '--metrics'?",
+        ),
+        (["replay"], "fluent-krone replay: the following arguments are required: --input"),
+    ],
+)
+def test_wrong_usage_is_told_in_one_line(
+    arguments: list[str], told: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with pytest.raises(SystemExit) as end:
+        main(arguments)
+    assert end.value.code == 2
+    error = capsys.readouterr().err
+    assert error.startswith(told) and error.count("\n") == 1
+
+
+def test_the_shell_gets_completions() -> None:
+    pytest.importorskip("argcomplete")
+    line = "fluent-krone serve --idle-t"
+    asked = {"_ARGCOMPLETE": "1", "COMP_LINE": line, "COMP_POINT": str(len(line)), "_ARC": "\n"}
+    done = subprocess.run(
+        ["bash", "-c", f"{sys.executable} -m fluent_krone 8>&1 9>/dev/null"],
+        capture_output=True,
+        text=True,
+        env=ENVIRONMENT | asked | {"_ARGCOMPLETE_IFS": "\n"},
+        timeout=60,
+    )
+    assert "--idle-timeout" in done.stdout.split()
+
+
 def test_version_and_plugin_dir() -> None:
     assert run("--version").stdout.startswith("fluent-krone ")
     plugin_dir = Path(run("plugin-dir").stdout.strip())
@@ -247,7 +285,16 @@ def test_a_chunk_of_the_pipe_is_inflated_up_to_max_inflated_size(bundle_dir: Pat
 
 
 def with_a_sink_that_has_a_bug(sink: str, *arguments: str | Path) -> subprocess.Popen[bytes]:
-    buggy = f"""import sys; from fluent_krone import cli; from fluent_krone.runtime import doors; {sink}.deliver = lambda *_: 1 / 0; sys.exit(cli.main())"""
+    buggy = "\n".join(
+        (
+            "import sys",
+            "from fluent_krone import cli",
+            "from fluent_krone.commands import pipe",
+            "from fluent_krone.runtime import doors",
+            f"{sink}.deliver = lambda *_: 1 / 0",
+            "sys.exit(cli.main())",
+        )
+    )
     command = [sys.executable, "-c", buggy, *map(str, arguments)]
     return subprocess.Popen(
         command,
@@ -265,7 +312,7 @@ NOVEL = encode_events(
 
 def test_pipe_ends_with_1_when_alerts_can_leave_no_more(bundle_dir: Path) -> None:
     """With its input still open, as under Fluentd."""
-    with with_a_sink_that_has_a_bug("cli.PipeDoor", "pipe", "--bundle", bundle_dir) as child:
+    with with_a_sink_that_has_a_bug("pipe.PipeDoor", "pipe", "--bundle", bundle_dir) as child:
         assert child.stdin and child.stderr
         child.stdin.write(NOVEL)
         child.stdin.flush()

@@ -172,6 +172,42 @@ def test_flags_over_file(tmp_path: Path) -> None:
     assert made.session_key == ("/a{1,2}/", "tag")
 
 
+@pytest.mark.parametrize(
+    ("arguments", "expected"),
+    [
+        (["--metrics"], True),
+        (["--metrics=true"], True),
+        (["--metrics", "no"], False),
+        (["--no-metrics"], False),
+        (["--metrics", "--no-metrics"], False),
+        ([], False),
+    ],
+)
+def test_boolean_parameters_are_flags(arguments: list[str], expected: bool) -> None:
+    assert flags(*arguments).metrics is expected
+
+
+def test_a_flag_switches_off_what_the_file_switches_on(tmp_path: Path) -> None:
+    file = tmp_path / "krone.toml"
+    file.write_text("metrics = true\n")
+    assert flags("--config", str(file)).metrics
+    assert not flags("--config", str(file), "--no-metrics").metrics
+
+
+def test_help_shows_common_parameters_first_and_the_rest_in_groups() -> None:
+    parser = argparse.ArgumentParser(usage="%(prog)s [OPTION ...]")
+    config.add_flags(parser, "serve")
+    text = parser.format_help()
+    titles = re.findall(r"^(\S.*):$", text, re.MULTILINE)
+    assert titles[1].startswith("common parameters")
+    assert {"sessions", "delivery", "explanations", "alert receiver"} <= set(titles)
+    assert text.index("--session-key") < text.index("--time-format")
+    # Each parameter without a secret stands in exactly one group.
+    for parameter in config.params("serve"):
+        shown = len(re.findall(rf"^  --{parameter.name.replace('_', '-')}\b", text, re.MULTILINE))
+        assert shown == (0 if parameter.metadata["secret"] else 1), parameter.name
+
+
 def test_flags_are_spelt_either_way() -> None:
     assert flags("--idle-timeout=5m") == flags("--idle_timeout=5m")
 

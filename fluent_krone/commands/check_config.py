@@ -1,0 +1,38 @@
+"""`fluent-krone check-config`: everything that `serve` would refuse, before it is started."""
+
+from __future__ import annotations
+
+import argparse
+
+from ..alerts.records import check_tag
+from ..config import from_flags
+from ..detect.bundle import load_bundle
+from ..runtime.doors import alert_sink, check_explainer, forward_server
+from .parser import Commands
+
+
+def add(commands: Commands) -> None:
+    """Declare the command."""
+    commands.add(
+        "check-config",
+        run,
+        "validate the parameters and the bundle, and run the bundle's golden lines",
+        door="serve",
+    )
+
+
+def run(flags: argparse.Namespace) -> int:
+    """Build what `serve` would build, and throw it away."""
+    config = from_flags(flags, "serve")
+    check_tag(config)
+    forward_server(config)
+    alert_sink(config)
+    check_explainer(config)
+    bundle = load_bundle(config.bundle)
+    engine = bundle.engine(config)
+    print(
+        f"ok: bundle {bundle.name} ({bundle.hash}), {len(bundle.templates)} templates, "
+        f"{len(bundle.golden)} golden runs hold, "
+        f"idle_timeout {engine.session_settings.idle_timeout:g} s"
+    )
+    return 0

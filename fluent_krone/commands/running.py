@@ -1,0 +1,93 @@
+"""What `serve` and `pipe` have in common: a service with its bundle watch, metrics and reports."""
+
+from __future__ import annotations
+
+import asyncio
+import itertools
+import logging
+import signal
+import sys
+from collections.abc import Callable, Sequence
+from typing import Any
+
+from ..config import Config
+from ..detect.bundle import load_bundle
+from ..errors import KroneError
+from ..runtime.metrics import Metrics
+from ..runtime.reload import BundleWatch
+from ..runtime.service import Service, log_stats, open_service, tune_gc
+from ..sink import Sink
+
+Stats = Callable[[], dict[str, float]]
+
+# Seconds between two reports of the counters to Fluentd, whose own statistics repeat them.
+_STATS_INTERVAL_S = 10.0
+# One report in so many also goes to the log: one line in five minutes.
+_STATS_LOG_EVERY = 30
+
+
+def start_logging(config: Config) -> None:
+    """Write log lines to standard error; standard output is data."""
+    logging.basicConfig(
+        stream=sys.stderr,
+        level=config.log_level.upper().replace("WARN", "WARNING"),
+        format="%(asctime)s %(levelname)s %(name)s %(message)s",
+    )
+
+
+def service_with_watch(config: Config, sink: Sink) -> tuple[Service, asyncio.Task[None]]:
+    """A service, and the task that gives it a new bundle on SIGHUP or when the bundle changes."""
+    bundle = load_bundle(config.bundle)
+    service = open_service(bundle, sink, config)
+    tune_gc()
+    watch = BundleWatch(config.bundle, bundle, service.reload, config.reload_interval)
+    asyncio.get_running_loop().add_signal_handler(signal.SIGHUP, watch.ask)
+    return service, asyncio.create_task(watch.run())
+
+
+def metrics_tasks(config: Config, service: Service, stats: Stats) -> list[asyncio.Task[None]]:
+    """The task that serves `/metrics` and `/healthz`, where they are switched on."""
+    if not config.metrics:
+        return []
+    metrics = Metrics(
+        config.metrics_bind,
+        config.metrics_port,
+        stats=stats,
+        histograms=service.histograms,
+        troubles=service.troubles,
+    )
+    return [asyncio.create_task(metrics.run())]
+
+
+async def report(stats: Stats, show: Callable[[dict[str, float]], None] | None = None) -> None:
+    """Show the counters at each interval, and log them now and then, until cancelled."""
+    for number in itertools.count(1):
+        await asyncio.sleep(_STATS_INTERVAL_S)
+        if show is not None:
+            show(stats())
+        if number % _STATS_LOG_EVERY == 0:
+            log_stats(stats())
+
+
+async def first_of(*events: asyncio.Event) -> None:
+    """Return when one of the events is set."""
+    waiting = [asyncio.create_task(event.wait()) for event in events]
+    await asyncio.wait(waiting, return_when=asyncio.FIRST_COMPLETED)
+    for task in waiting:
+        task.cancel()
+
+
+async def cancel(tasks: Sequence[asyncio.Task[Any]]) -> None:
+    """Cancel tasks and wait until they have ended."""
+    for task in tasks:
+        task.cancel()
+    await asyncio.gather(*tasks, return_exceptions=True)
+
+
+def fail_on_bug(service: Service) -> None:
+    """Raise KroneError if a bug stopped the service, so that the command exits with 1."""
+    if service.has_bug:
+        raise KroneError(
+            "BUG: see the log above; records that were not acknowledged are sent again "
+            "to the next process"
+        )
