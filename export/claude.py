@@ -24,7 +24,7 @@ from fluent_krone.errors import ExportError
 from fluent_krone.explain.redact import plain, redactor
 from fluent_krone.reading.templates import template_id
 
-from .hierarchy import NONE, Leaf, extract
+from .hierarchy import NONE, TreeRow, extract
 
 API: str = default_of("explain_base_url")
 PER_REQUEST = 25  # templates; a lost answer costs little, and neighbours help to name things alike
@@ -98,7 +98,7 @@ class ClaudeExtractor:
 
     def __call__(
         self, templates: Sequence[str], components: Sequence[str | None] | None = None
-    ) -> list[Leaf]:
+    ) -> list[TreeRow]:
         """The offline tree, with Claude's answers where there are any. Raises ExportError without a key."""
         key = os.environ.get("ANTHROPIC_API_KEY")
         known = self._read_cache()
@@ -304,17 +304,17 @@ def _is_name(text: str) -> bool:
     return 0 < len(text.strip()) <= _MAX_NAME and text.isprintable()
 
 
-def _leaf(leaf: Leaf, steps: Steps | None, failures: Mapping[str, str]) -> Leaf:
+def _leaf(leaf: TreeRow, steps: Steps | None, failures: Mapping[str, str]) -> TreeRow:
     if steps is None:
         return replace(
             leaf,
             source=f"{leaf.source} (claude failed: {failures.get(leaf.template, 'no answer')})",
         )
     entity, action, status = (NONE if step.lower() == NONE else step for step in steps)
-    return Leaf(leaf.template, entity, action, status, "claude")
+    return TreeRow(leaf.template, entity, action, status, "claude")
 
 
-def _spelled_alike(leaves: Sequence[Leaf]) -> list[Leaf]:
+def _spelled_alike(leaves: Sequence[TreeRow]) -> list[TreeRow]:
     """One spelling an entity: the first one met."""
     spelling: dict[str, str] = {}
     return [

@@ -40,7 +40,7 @@ def input_settings_of(work: Work) -> InputSettings:
     return InputSettings(**values | {"session_key": tuple(values["session_key"])})
 
 
-def leaves_of(work: Work) -> list[hierarchy.Leaf]:
+def leaves_of(work: Work) -> list[hierarchy.TreeRow]:
     return hierarchy.read_tree(work.file("hierarchy.csv"), templates_of(work))
 
 

@@ -16,7 +16,7 @@ import pytest
 
 from export.claude import PER_REQUEST, ClaudeExtractor
 from export.cli import main
-from export.hierarchy import HierarchyExtractor, Leaf, extract
+from export.hierarchy import HierarchyExtractor, TreeRow, extract
 from fluent_krone.errors import ExportError
 
 TEMPLATES = ["pump: opened valve <num>", "pump: valve <num> jammed", "tank <id> filled"]
@@ -198,9 +198,9 @@ def claude(server: StandIn, tmp_path: Path) -> Make:
 def test_answers_make_the_tree(server: StandIn, claude: Make) -> None:
     extractor: HierarchyExtractor = claude()
     assert extractor(TEMPLATES) == [
-        Leaf(TEMPLATES[0], "pump", "look", "ok", "claude"),
-        Leaf(TEMPLATES[1], "pump", "look", "ok", "claude"),
-        Leaf(TEMPLATES[2], "tank", "look", "ok", "claude"),
+        TreeRow(TEMPLATES[0], "pump", "look", "ok", "claude"),
+        TreeRow(TEMPLATES[1], "pump", "look", "ok", "claude"),
+        TreeRow(TEMPLATES[2], "tank", "look", "ok", "claude"),
     ]
     [request] = server.requests
     assert server.asked() == TEMPLATES

@@ -9,7 +9,7 @@ import pytest
 from export.hierarchy import (
     HEADER,
     HierarchyExtractor,
-    Leaf,
+    TreeRow,
     extract,
     lemma,
     read_tree,
@@ -136,7 +136,9 @@ def test_a_corrected_tree_comes_back_in_template_order(tmp_path: Path) -> None:
     assert {leaf.template for leaf in read_tree(path)} == set(TEMPLATES)
     text = path.read_text(encoding="utf-8")
     path.write_text(text.replace(",verify,succeeded,offline", ",check,,operator"), encoding="utf-8")
-    assert read_tree(path, TEMPLATES)[1] == Leaf(TEMPLATES[1], "block", "check", "none", "operator")
+    assert read_tree(path, TEMPLATES)[1] == TreeRow(
+        TEMPLATES[1], "block", "check", "none", "operator"
+    )
 
 
 @pytest.mark.parametrize(
@@ -168,9 +170,9 @@ def test_a_missing_template_and_a_foreign_file_are_refused(tmp_path: Path) -> No
 
 def test_the_tree_as_text() -> None:
     leaves = [
-        Leaf("b <*>", "disk", "write", "failed"),
-        Leaf("a <*>", "disk", "read", "none"),
-        Leaf("c", "net", "up", "ready"),
+        TreeRow("b <*>", "disk", "write", "failed"),
+        TreeRow("a <*>", "disk", "read", "none"),
+        TreeRow("c", "net", "up", "ready"),
     ]
     plain = show_tree(leaves, color=False)
     assert plain.splitlines()[:3] == ["ROOT (3 templates)", "├─ disk (2)", "│  ├─ read (1)"]
