@@ -32,7 +32,7 @@ from fluent_krone.alerts.records import AlertMaker  # noqa: E402
 from fluent_krone.alerts.words import explain  # noqa: E402
 from fluent_krone.config import Config  # noqa: E402
 from fluent_krone.core.hierarchy import Hierarchy  # noqa: E402
-from fluent_krone.demo.simulator import STEPS, Session, simulate, stream  # noqa: E402
+from fluent_krone.demo.simulator import STEPS, SimulatedSession, simulate, stream  # noqa: E402
 from fluent_krone.detect.bundle import load_bundle  # noqa: E402
 from fluent_krone.explain.cases import CaseMaker  # noqa: E402
 from fluent_krone.explain.claude import request  # noqa: E402
@@ -190,7 +190,7 @@ def _injected() -> dict[str, int]:
     return {"sentences": len(told), "name_it": sum(told)}
 
 
-def _touched(session: Session) -> set[str]:
+def _touched(session: SimulatedSession) -> set[str]:
     assert session.fault is not None
     have, had = (
         Counter(move.step for move in moves) for moves in (session.moves, session.fault.original)

@@ -58,7 +58,10 @@ def _record_of(template: str, settings: InputSettings) -> dict[str, Any]:
 
 def _put(record: dict[str, Any], field: str, value: str) -> dict[str, Any]:
     """Set a field, or a nested one (`$.a.b`), of a record, and give the record back."""
-    *outer, name = field[2:].split(".") if field.startswith("$.") else [field]
+    outer: list[str] = []
+    name = field
+    if field.startswith("$."):
+        *outer, name = field[2:].split(".")
     holder = record
     for step in outer:
         holder = holder.setdefault(step, {})
@@ -78,13 +81,18 @@ def _invent_record(
 ) -> dict[str, Any]:
     fake = _invent_fields(record, {settings.message_field, settings.component_field})
     line = _text(field_getter(settings.message_field)(record))
-    told = field_getter(settings.component_field)(record) if settings.component_field else None
-    if settings.line_format is None:
-        header, message, component = "", line, _text(told or b"")
-    else:
+    logger = None
+    if settings.component_field:
+        logger = field_getter(settings.component_field)(record)
+    header = ""
+    message = line
+    component = _text(logger or b"")
+    if settings.line_format is not None:
         header, message, component = _cut_line(line, settings)
-    prefix = f"{component.rstrip(': ')}: " if component and settings.component_field else ""
-    if settings.component_field and told is not None:
+    prefix = ""
+    if component and settings.component_field:
+        prefix = f"{component.rstrip(': ')}: "
+    if settings.component_field and logger is not None:
         _put(fake, settings.component_field, component.rstrip(": "))
     return _put(
         fake,
@@ -96,20 +104,26 @@ def _invent_record(
 def _invent_fields(
     record: dict[bytes, Any], keep: set[str | None], above: str = ""
 ) -> dict[str, Any]:
-    """All plain fields with their values replaced; those that settings name, as `a` or `$.a.b`, keep their letters."""
+    """All plain fields with their values replaced.
+
+    Those that settings name, as `a` or `$.a.b`, keep their letters.
+    """
     fake: dict[str, Any] = {}
     for packed_name, value in record.items():
         name = packed_name.decode("utf-8", "replace")
-        path = f"{above}.{name}" if above else name
+        path = above + name
         if isinstance(value, dict):
-            fake[name] = _invent_fields(value, keep, path if above else f"$.{name}")
+            fake[name] = _invent_fields(value, keep, f"{path if above else '$.' + name}.")
         elif isinstance(value, str | bytes | int):
             fake[name] = _without_digits(_text(value), keep_letters=path in keep)
     return fake
 
 
 def _cut_line(line: str, settings: InputSettings) -> tuple[str, str, str]:
-    """Header, message, component of a raw line; of the header only what says when and how loud keeps its letters."""
+    """Header, message, component of a raw line.
+
+    Of the header only what says when and how loud keeps its letters.
+    """
     assert settings.line_format
     found = re.match(python_regex(settings.line_format), line)
     assert found
@@ -118,12 +132,9 @@ def _cut_line(line: str, settings: InputSettings) -> tuple[str, str, str]:
         if value and name not in ("message", "time", "date", "level", settings.component_field):
             at, end = found.span(name)
             header = header[:at] + _without_digits(value) + header[end:]
-    spans = (
-        [found.span(settings.component_field)]
-        if settings.component_field in found.groupdict()
-        else []
-    )
-    start, end = spans[0] if spans else (0, 0)
+    start = end = 0
+    if settings.component_field in found.groupdict():
+        start, end = found.span(settings.component_field)
     if start < 0:
         start = end = 0
     header = (
@@ -139,7 +150,10 @@ def _text(value: Any) -> str:
 
 
 def golden_runs(bundle: Bundle, records: Sequence[dict[str, Any]]) -> list[Golden]:
-    """The session as it is, and damaged: its second half first, and a line that fits no template."""
+    """The session as it is, and damaged.
+
+    Its second half first, and a line that fits no template.
+    """
     if not records:
         return []
     half = len(records) // 2
@@ -161,14 +175,17 @@ def _novel_message(message: str, settings: InputSettings) -> str:
         for match in [re.search(python_regex(regex), message)]
         if match
     ]
-    header = _cut_line(message, settings)[0] if settings.line_format else ""
+    header = ""
+    if settings.line_format:
+        header = _cut_line(message, settings)[0]
     return header + " ".join([NOVEL_LINE, *found])
 
 
 def _invent_message(message: str, template: str, settings: InputSettings) -> str:
     pieces = WILDCARD.split(template)
     match = re.fullmatch("(.+?)".join(map(re.escape, pieces)), message.strip(), re.DOTALL)
-    if match is None:  # a header before it (line_format): its digits go
+    if match is None:
+        # There is a header before the message, and its digits may be anybody's.
         return _without_digits(message, keep_letters=True)
     out = [pieces[0]]
     for value, piece in zip(match.groups(), pieces[1:], strict=True):
@@ -193,6 +210,11 @@ def _without_digits(text: str, *, keep_letters: bool = False) -> str:
     text = re.sub(r"\d", "1", text)
     if keep_letters:
         return text
-    return _LETTERS.sub(
-        lambda found: re.sub("[b-f]", "a", found[0]) if len(found[0]) > 1 else "x", text
-    )
+    return _LETTERS.sub(_replace_letters, text)
+
+
+def _replace_letters(found: re.Match[str]) -> str:
+    """An `x` for a letter; a hexadecimal id keeps its form, with `a` for every letter."""
+    if len(found[0]) > 1:
+        return re.sub("[b-f]", "a", found[0])
+    return "x"

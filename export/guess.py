@@ -1,9 +1,10 @@
 """Guess how the lines of an unknown log are built, and what tells its sessions apart.
 
-A header is a chain of elements: what leads up to the time, the time, then level, process, thread and logger in whatever
-order. Each sampled line is read by that grammar; each chain found, and each beginning of one, is a candidate, and the
-candidate that tells most about most lines wins. So a header that nobody foresaw is understood as long as its elements
-are known. What follows the time may be absent from a line: then the rest of that line is its message.
+A header is a chain of elements: what leads up to the time, the time, then level, process, thread
+and logger in whatever order. Each sampled line is read by that grammar; each chain found, and
+each beginning of one, is a candidate, and the candidate that tells most about most lines wins. So
+a header that nobody foresaw is understood as long as its elements are known. What follows the
+time may be absent from a line: then the rest of that line is its message.
 """
 
 from __future__ import annotations
@@ -17,15 +18,21 @@ from functools import cache
 
 from fluent_krone.reading.records import compile_bytes, python_regex
 
-MIN_SHARE = 0.6  # of the lines; below it the whole line is the message
-_MAX_LEAD = 2  # words before the time that are no part of the message …
-_FAR = 6  # … and a time behind more words is read, but the message begins with the line
-_MANY_COMPONENTS = 0.1  # more distinct loggers than this share of the lines: it is no logger
+# The share of the lines that a header must be found in; below it the whole line is the message.
+MIN_SHARE = 0.6
+# Words before the time that are no part of the message …
+_MAX_LEAD = 2
+# … and words before a time that is read although the message begins with the line.
+_FAR = 6
+# With more distinct loggers than this share of the lines, what looks like a logger is none.
+_MANY_COMPONENTS = 0.1
+# So many distinct loggers are believed in however short the sample is.
+_FEW_COMPONENTS = 50
 
 _ISO = r"\d{4}-\d\d-\d\d[T ]\d\d:\d\d:\d\d(?:[.,]\d{1,9})?(?:Z|[+-]\d\d(?::?\d\d)?)?"
 _CLOCK = r"\d\d:\d\d:\d\d"
 _FRACTION = r"(?:[.,:]\d{1,9})?"
-# (pattern, strptime formats to try; none: RecordReader reads it as it is)
+# (pattern, strptime formats to try); without a format RecordReader reads the time as it is.
 _TIMES: tuple[tuple[str, tuple[str, ...]], ...] = (
     (rf"(?<time>{_ISO})", ()),
     (rf"(?<time>\d{{4}}/\d\d/\d\d {_CLOCK}){_FRACTION}", ("%Y/%m/%d %H:%M:%S",)),
@@ -58,9 +65,11 @@ _TIMES: tuple[tuple[str, tuple[str, ...]], ...] = (
     ),
     (r"(?<time>\d{6} \d{6})(?:\.\d+)?", ("%y%m%d %H%M%S",)),
     (r"(?<time>1\d{9}(?:\.\d{1,9})?)(?!\d)", ()),
-    (r"(?<time>1\d{9})\d{3}(?!\d)", ()),  # milliseconds since 1970
+    # milliseconds since 1970
+    (r"(?<time>1\d{9})\d{3}(?!\d)", ()),
 )
-# Without a year, or a date: no `time` group, so that the door's own time counts (`inputs.py` knows the common ones).
+# Without a year, or a date: no `time` group, so that the door's own time counts (`inputs.py`
+# knows the common ones).
 _YEARLESS = (
     rf"[A-Z][a-z]{{2}} [ \d]?\d {_CLOCK}{_FRACTION}",
     rf"[IWEF]\d{{4}} {_CLOCK}\.\d+",
@@ -70,13 +79,14 @@ _YEARLESS = (
 _ZONES = (r" (?:UTC|GMT|CET|[A-Z]{1,3}[SD]T|[+-]\d{4})(?= |\])", "")
 _ENDS = (r"\]:? +- +", r"\]:? *", r" +- +", r", *", r" *\| *", r": +", r"\" +", r" +", "")
 _LEVEL = (
-    r"(?i:trace|debug|info|information|notice|note|warn|warning|error|err|crit|critical|fatal|severe|alert|emerg|"
-    r"fine|finest|log|panic|verbose)"
+    r"(?i:trace|debug|info|information|notice|note|warn|warning|error|err|crit|critical|fatal|severe|alert|"
+    r"emerg|fine|finest|log|panic|verbose)"
 )
 _LOGGER = r"[A-Za-z_][\w.$/@*#()-]*"
 _DOTTED = r"[A-Za-z_][\w$]*(?:\.[\w$-]+)+"
 
-# Kinds of which a header has one, each in the spellings that are tried in turn. A header ends with a `closing` kind.
+# Kinds of which a header has one, each in the spellings that are tried in turn. A header ends
+# with a `closing` kind.
 _ELEMENTS: tuple[tuple[str, tuple[str, ...]], ...] = (
     (
         "level",
@@ -149,12 +159,17 @@ _LEADS = [
 ]
 _WORD = re.compile(r"\S+ +")
 _TIME_ONLY = ({"time"}, {"stamp"})
+# Candidates that are tried on all sampled lines, the commonest first; a log with more of them has
+# no header that most of its lines share.
 _TRIED = 80
 
 
 @dataclass(frozen=True, slots=True)
 class LineFormat:
-    """A guessed header: settings for RecordReader, the share of lines that it matches, and one line's fields."""
+    """A guessed header.
+
+    Settings for RecordReader, the share of lines that it matches, and one line's fields.
+    """
 
     line_format: str
     time_format: str | None
@@ -163,7 +178,8 @@ class LineFormat:
     example: Mapping[str, str]
 
 
-_Element = tuple[str, str]  # kind, pattern
+# kind, pattern
+_Element = tuple[str, str]
 _Chain = tuple[_Element, ...]
 
 
@@ -172,7 +188,8 @@ def guess_line_format(
 ) -> LineFormat | None:
     """The header that most of `lines` share, or None: then a line is a message.
 
-    What `session_pattern` finds must stay in the message. Lines that go on from the one before don't count.
+    What `session_pattern` finds must stay in the message. Lines that go on from the one before
+    don't count.
 
     >>> guess = guess_line_format(["2024-05-01 10:00:00,123 INFO [main] a.b.Pump: started"] * 9)
     >>> guess.example["component"], guess.example["message"]
@@ -204,7 +221,10 @@ def _closes(element: _Element) -> bool:
 
 
 def _starts(line: str) -> Iterator[tuple[list[_Element], int]]:
-    """Where a header may begin to be read: behind each time near the front, or at the line's first word."""
+    """Where a header may begin to be read.
+
+    Behind each time near the front, or at the line's first word.
+    """
     yield [], 0
     at = 0
     for words in range(_FAR + 1):
@@ -261,17 +281,27 @@ def _follow(line: str, at: int, chain: list[_Element]) -> list[_Element]:
             )
         if found:
             break
-    return _follow(line, found[1], [*chain, found[0]]) if found else chain
+    if found is None:
+        return chain
+    return _follow(line, found[1], [*chain, found[0]])
 
 
 def _text(chain: _Chain) -> str:
     """The regular expression; what follows the time is optional."""
-    first, rest = chain[0][1], "".join(text for _, text in chain[1:])
-    return f"{first}{f'(?:{rest})?' if rest else ''}(?<message>(?s:.*))"
+    first = chain[0][1]
+    rest = "".join(text for _, text in chain[1:])
+    if rest:
+        rest = f"(?:{rest})?"
+    return f"{first}{rest}(?<message>(?s:.*))"
 
 
 def _worth(chain: _Chain, lines: Sequence[str], session: re.Pattern[bytes] | None) -> float:
-    """How much the chain tells about how many lines; 0 where too few have it or it takes the session key away."""
+    """How much the chain tells about how many lines.
+
+    It is 0 where too few lines have it, or where it takes the session key away from the message.
+    Lines count most, then what is learnt of each: a time four times, a logger three times as much
+    as another element. Words before the time speak against the chain.
+    """
     whole = _python("".join(text for _, text in chain) + r"(?<message>\S(?s:.*))")
     begins = _python(_text(chain))
     all_of_it = begun = 0
@@ -288,19 +318,25 @@ def _worth(chain: _Chain, lines: Sequence[str], session: re.Pattern[bytes] | Non
         return 0.0
     kinds = [kind for kind, _ in chain]
     richness = 4 * ("time" in kinds) + 3 * ("component" in kinds) + len(kinds)
+    cost_of_word = 0.1
+    if chain[0][1].startswith("(?="):
+        cost_of_word = 2.0
     return (
         20 * begun / len(lines)
         + richness * all_of_it / len(lines)
-        - chain[0][1].count(r"\S+ +") * (2.0 if chain[0][1].startswith("(?=") else 0.1)
+        - chain[0][1].count(r"\S+ +") * cost_of_word
     )
 
 
 def _line_format(chain: _Chain, lines: Sequence[str]) -> LineFormat | None:
-    """The chain as settings; None where its time can't be read or its logger takes too many values."""
+    """The chain as settings.
+
+    None where its time can't be read or its logger takes too many values.
+    """
     pattern = _python(_text(chain))
     groups = [found.groupdict() for line in lines if (found := pattern.match(line))]
     components = {group["component"] for group in groups if group.get("component")}
-    if len(components) > max(50, _MANY_COMPONENTS * len(groups)):
+    if len(components) > max(_FEW_COMPONENTS, _MANY_COMPONENTS * len(groups)):
         return None
     time_format: str | None = None
     if "time" in pattern.groupindex:

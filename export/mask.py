@@ -1,6 +1,7 @@
 """Mask the values of a message: numbers, ids, addresses, paths become typed wildcards.
 
-Masking looks at the place of a digit, never at its value, so it is memoised on the message with every digit zeroed.
+Masking looks at the place of a digit, never at its value, so it is memoised on the message with
+every digit zeroed.
 """
 
 from __future__ import annotations
@@ -9,9 +10,10 @@ import re
 
 from fluent_krone.reading.records import python_regex
 
-MAX_MESSAGE = (
-    2000  # the rest of a longer message, like its second line and all below, is one wildcard
-)
+# Characters. The rest of a longer message, like its second line and all below, is one wildcard.
+MAX_MESSAGE = 2000
+# Entries in each of the two memos. Beyond it, a new message is masked anew each time; the memos
+# of a log with more shapes than this would grow with the log.
 MEMO = 200_000
 
 # Behind these keys stands what happened, not a value.
@@ -20,7 +22,8 @@ SAYS = frozenset(("msg", "message", "event", "text", "reason", "err", "error"))
 _VALUE = re.compile(
     r"""
     (?P<url> [A-Za-z][\w+.-]*:// [^\s,;"'<>()\[\]]+ )
-  | (?P<uuid> (?<![0-9A-Za-z]) [0-9a-fA-F]{8} (?:-[0-9a-fA-F]{4}){3} - [0-9a-fA-F]{12} (?![0-9A-Za-z]) )
+  | (?P<uuid> (?<![0-9A-Za-z]) [0-9a-fA-F]{8} (?:-[0-9a-fA-F]{4}){3}
+              - [0-9a-fA-F]{12} (?![0-9A-Za-z]) )
   | (?P<ip> (?<![\w.]) [0-9]{1,3} (?:\.[0-9]{1,3}){3} (?: [:/][0-9]+ )? (?![\w.]*[0-9]) )
   | (?P<ip6> (?<![\w:.]) (?=[^\s]*[0-9]) (?: [0-9a-fA-F]{0,4}: ){3,7} [0-9a-fA-F]{1,4} (?![\w:]) )
   | (?P<day> (?<!\w) [0-9]{1,2} / [A-Z][a-z]{2} / [0-9]{4} (?: :[0-9:]+ )? (?!\w) )
@@ -28,7 +31,8 @@ _VALUE = re.compile(
   | (?P<path> (?<![\w.$<>)*/\\-]) (?! / [0-9]{1,3} (?:\.[0-9]{1,3}){3} (?![\w.]) )
               (?: [A-Za-z]: | ~ | \.{1,2} )? (?: [/\\]+ [\w.@+~%#$&*-]* \w [\w.@+~%#$&*-]* )+ [/\\]*
             | (?<![\w.$/@-]) [\w.-]+ (?: / [\w.-]+ ){2,} )
-  | (?P<hex> (?<![\w]) 0x[0-9a-fA-F]+ (?!\w) | (?<![\w.]) (?=[0-9]*[a-fA-F])(?=[a-fA-F]*[0-9]) [0-9a-fA-F]{6,} (?!\w) )
+  | (?P<hex> (?<![\w]) 0x[0-9a-fA-F]+ (?!\w)
+            | (?<![\w.]) (?=[0-9]*[a-fA-F])(?=[a-fA-F]*[0-9]) [0-9a-fA-F]{6,} (?!\w) )
   | (?P<word> [A-Za-z_$\x80-\U0010ffff] [\w$]* (?: [.-]+ [\w$]+ )* )
   | (?P<num> [<>~]?[-+]? [0-9]\w* (?: [.:/,_-]+ [0-9]\w* )* (?: \.[A-Za-z][\w-]* )* %? )
     """,
@@ -39,13 +43,18 @@ _ZEROED = str.maketrans("123456789", "000000000")
 _DIGIT = re.compile(r"[0-9]+")
 # An apostrophe inside a word opens nothing.
 _QUOTED = re.compile(r'"[^"]+"|(?<!\w)\'[^\']+\'(?!\w)')
-_REQUEST = re.compile(r"[A-Z]{3,} (?=.)")  # GET, SELECT: what was asked stays
+# GET, SELECT: what was asked stays.
+_REQUEST = re.compile(r"[A-Z]{3,} (?=.)")
 _SAID = re.compile(rf'\b(?:{"|".join(sorted(SAYS))})"?\s*[=:]\s*\Z', re.IGNORECASE)
 
 
 def _mask_value(found: re.Match[str]) -> str:
-    """The wildcard for one value; a word with at most two digits (`eth0`, `ssh2`) is still a word."""
-    kind, text = found.lastgroup, found[0]
+    """The wildcard for one value.
+
+    A word with at most two digits (`eth0`, `ssh2`) is still a word.
+    """
+    kind = str(found.lastgroup)
+    text = found[0]
     if kind == "word":
         digits = sum(map(len, _DIGIT.findall(text)))
         if digits <= 2:
@@ -53,12 +62,17 @@ def _mask_value(found: re.Match[str]) -> str:
         prefix = _PREFIXED.match(text)
         if prefix is None:
             return "<id>"
-        return f"{prefix[1]}<id>" if prefix[1] else f"{prefix[2]}<num>"
-    return {"uuid": "<id>", "ip6": "<ip>", "day": "<num>"}.get(str(kind), f"<{kind}>")
+        if prefix[1]:
+            return f"{prefix[1]}<id>"
+        return f"{prefix[2]}<num>"
+    return {"uuid": "<id>", "ip6": "<ip>", "day": "<num>"}.get(kind, f"<{kind}>")
 
 
 class Masker:
-    """Message → form. `light` tokens keep a digit or two, so they depend on the very digits and are masked again."""
+    """Message → form.
+
+    `light` tokens keep a digit or two, so they depend on the very digits and are masked again.
+    """
 
     def __init__(self, session_pattern: str | None, keep_prefix: bool) -> None:
         self._session = re.compile(python_regex(session_pattern)) if session_pattern else None
@@ -82,9 +96,13 @@ class Masker:
         form, light = known
         if not light:
             return form
-        tokens, raw = form.split(" "), message.split(" ")
+        tokens = form.split(" ")
+        raw = message.split(" ")
         for i in light:
-            tokens[i] = raw[i] if i == 0 and self._is_prefix(raw[0]) else self._token(raw[i])
+            if i == 0 and self._is_prefix(raw[0]):
+                tokens[i] = raw[i]
+            else:
+                tokens[i] = self._token(raw[i])
         return " ".join(tokens)
 
     def _mask(self, shape: str) -> tuple[str, tuple[int, ...]]:
@@ -100,7 +118,9 @@ class Masker:
     def _token(self, token: str) -> str:
         masked = self._tokens.get(token)
         if masked is None:
-            masked = token if token.isalpha() else _VALUE.sub(_mask_value, token)
+            masked = token
+            if not token.isalpha():
+                masked = _VALUE.sub(_mask_value, token)
             if len(self._tokens) < MEMO:
                 self._tokens[token] = masked
         return masked
@@ -119,16 +139,26 @@ def _first_line(message: str) -> str:
     head, newline, rest = message.partition("\n")
     if len(head) > MAX_MESSAGE:
         kept, space, _ = head[:MAX_MESSAGE].rpartition(" ")
-        return f"{kept}{space}<*>" if space else f"{head[:MAX_MESSAGE]}<*>"
-    return f"{head}\n<*>" if newline and rest else message
+        if not space:
+            kept = head[:MAX_MESSAGE]
+        return f"{kept}{space}<*>"
+    if newline and rest:
+        return f"{head}\n<*>"
+    return message
 
 
 def _mask_quoted(found: re.Match[str]) -> str:
-    """A quoted single word may be a state, and `msg="…"` is the message itself: both stay for the clustering."""
-    quote, inner = found[0][0], found[0][1:-1]
+    """A quoted single word may be a state, and `msg="…"` is the message itself.
+
+    Both stay for the clustering.
+    """
+    quote = found[0][0]
+    inner = found[0][1:-1]
     if inner.replace("_", "").isalnum() or _SAID.search(
         found.string, max(0, found.start() - 16), found.start()
     ):
         return found[0]
     verb = _REQUEST.match(inner)
-    return f"{quote}{verb[0] if verb else ''}<str>{quote}"
+    if verb:
+        return f"{quote}{verb[0]}<str>{quote}"
+    return f"{quote}<str>{quote}"

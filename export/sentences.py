@@ -1,11 +1,14 @@
 """Read one log sentence as an operator would: which entity it is about, which action, which status.
 
-Word lists (`words.py`) and the order of the words decide; no model is asked. A sentence is read in four steps:
+Word lists (`words.py`) and the order of the words decide; no model is asked. A sentence is read
+in four steps:
 
-1. Labels in front (`sshd[<*>]: `, `[HSM] `) are taken off. The first that is no level names the entity.
+1. Labels in front (`sshd[<*>]: `, `[HSM] `) are taken off. The first that is no level names the
+   entity.
 2. The rest becomes tokens. Each token may stand for a verb, may be part of a name, or neither.
 3. The strongest verb is the action: `failed to open` opens, `starting to transfer` transfers.
-4. Without a label, the entity is the phrase before the first verb, else what stands behind the action.
+4. Without a label, the entity is the phrase before the first verb, else what stands behind the
+   action.
 """
 
 from __future__ import annotations
@@ -48,7 +51,10 @@ _NEW_CLAUSE = (": ", ". ", "; ", "* ")
 
 
 def read_sentence(text: str, id_names: dict[str, str]) -> tuple[str, str]:
-    """Entity and action; `id_names` says what ids are called (`blk` → `block`). Either may be empty."""
+    """Entity and action.
+
+    `id_names` says what ids are called (`blk` → `block`). Either may be empty.
+    """
     if method := _METHOD.search(text[:_METHOD_WITHIN]):
         parts = _PARTS.findall(method[2])
         return method[1], lemma(parts[0]) or method[2]
@@ -183,7 +189,10 @@ def _token(word: str, is_value: bool, base_form: bool) -> _Token:
 
 
 def _verb(word: str, base_form: bool) -> str | None:
-    """The verb in a word: `receiving`, `receiveBlock`; a bare `block` only where a clause begins."""
+    """The verb in a word.
+
+    `receiving`, `receiveBlock`; a bare `block` only where a clause begins.
+    """
     parts = _PARTS.findall(word)
     lower = word.lower()
     if len(parts) > 1 and word[0].islower() and "-" not in word:

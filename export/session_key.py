@@ -1,4 +1,7 @@
-"""What may tell the executions of a log apart: fields and ids in messages that come back a few times each."""
+"""What may tell the executions of a log apart.
+
+Fields and ids in messages that come back a few times each.
+"""
 
 from __future__ import annotations
 
@@ -13,12 +16,18 @@ def _words(text: str) -> frozenset[str]:
     return frozenset(text.split())
 
 
+# A candidate makes at least so many sessions of the sample …
 MIN_SESSIONS = 3
+# … is in at least this share of the records …
 _MIN_COVERAGE = 0.2
+# … and comes back so often on average: an id that occurs once tells nothing of an execution.
 _MIN_REPEATS = 1.5
 # Fields that say what and where, not in which execution.
 _NOT_KEYS = _words(
-    "message msg log text time timestamp @timestamp ts date level severity host hostname component logger line label"
+    """
+    message msg log text time timestamp @timestamp ts date level severity host hostname component
+    logger line label
+    """
 )
 # An id in a message: the word before it with its sign, and the spellings of its value.
 _VALUES = {
@@ -34,11 +43,8 @@ _ID = re.compile(
     + r")(?![\w-]|\.\d)"
 )
 _VALUE_OF = list(_VALUES)
-_PROCESS = (
-    "pid",
-    "tid",
-    "thread",
-)  # an execution of a program, where nothing better tells them apart
+# An execution of a program: a session key where nothing better tells executions apart.
+_PROCESS = ("pid", "tid", "thread")
 _ID_WORD = re.compile(
     r"id|req|request|trace|span|session|sess|txn|transaction|order|job|task|blk|block|conn|call",
     re.I,
@@ -51,7 +57,9 @@ _MEASURE = re.compile(
 
 @dataclass(frozen=True, slots=True)
 class Candidate:
-    """A value for `--session-key`, the share of records that have it, and what sessions it makes of a sample."""
+    """A value for `--session-key`, the share of records that have it, and what sessions it makes
+    of a sample.
+    """
 
     option: str
     coverage: float
@@ -59,8 +67,11 @@ class Candidate:
     repeats: float
 
     def __str__(self) -> str:
-        quoted = f"'{self.option}'" if self.option.startswith("/") else self.option
-        return f"--session-key {quoted} ({self.coverage:.0%} of records, {self.repeats:.1f} to a session)"
+        quoted = self.option
+        if quoted.startswith("/"):
+            quoted = f"'{quoted}'"
+        share = f"{self.coverage:.0%} of records, {self.repeats:.1f} to a session"
+        return f"--session-key {quoted} ({share})"
 
 
 def suggest_session_keys(
@@ -68,7 +79,8 @@ def suggest_session_keys(
 ) -> list[Candidate]:
     """Candidates from a sample of (message, other fields), best first.
 
-    >>> sample = [(f"{word} order={n}", {}) for n in range(40) for word in ("packed", "sent", "paid")]
+    >>> words = ("packed", "sent", "paid")
+    >>> sample = [(f"{word} order={n}", {}) for n in range(40) for word in words]
     >>> [candidate.option for candidate in suggest_session_keys(sample)]
     ['/order=(-?[0-9]+)/']
     """
@@ -94,10 +106,8 @@ def _ids(message: str) -> Iterable[tuple[str, str]]:
         if before.endswith(("_", "-")):
             yield f"/{re.escape(before).replace(chr(92) + '-', '-')}{value}/", found["value"]
         elif before:
-            yield (
-                f"/{re.escape(before).replace(chr(92) + ' ', ' ').replace('/', chr(92) + '/')}({value})/",
-                found["value"],
-            )
+            escaped = re.escape(before).replace("\\ ", " ").replace("/", "\\/")
+            yield f"/{escaped}({value})/", found["value"]
         elif value != "-?[0-9]+":
             yield f"/{value}/", found["value"]
 
@@ -107,7 +117,10 @@ def _candidate(option: str, values: Counter[str], total: int) -> Candidate:
 
 
 def _score(option: str, values: Counter[str], total: int) -> float:
-    """High for what is in most records, takes many values, and comes back; an id's name counts, a measure's against."""
+    """High for what is in most records, takes many values, and comes back.
+
+    An id's name counts, a measure's against.
+    """
     found = _candidate(option, values, total)
     if (
         found.sessions < MIN_SESSIONS
@@ -125,14 +138,19 @@ def _weight(option: str, word: str) -> float:
         return 0.5
     if _ID_WORD.search(word):
         return 2.0
-    return 0.3 if _MEASURE.fullmatch(word) else 1.0
+    if _MEASURE.fullmatch(word):
+        return 0.3
+    return 1.0
 
 
 def option_of(candidates: Sequence[Candidate]) -> str:
     """The candidates in one line, the best one first."""
     if not candidates:
         return (
-            "no field and no id in the messages comes back a few times; name one with --session-key"
+            "no field and no id in the messages comes back a few times in the sample; name one "
+            "with --session-key"
         )
     best, *others = candidates
-    return f"try {best}" + (f"; or {', '.join(map(str, others))}" if others else "")
+    if not others:
+        return f"try {best}"
+    return f"try {best}; or {', '.join(map(str, others))}"

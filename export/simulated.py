@@ -1,4 +1,7 @@
-"""`python -m export.simulated models/demo`: the bundle of `fluent-krone demo`, fitted to simulated normal sessions."""
+"""`python -m export.simulated models/demo`.
+
+The bundle of `fluent-krone demo`, fitted to simulated normal sessions.
+"""
 
 from __future__ import annotations
 
@@ -16,7 +19,8 @@ from .calibrate import DECIMALS, calibrate
 from .sequences import patterns_of
 from .to_onnx import fit_onnx
 
-SESSIONS = 200_000  # so many that hardly a course of the simulator stays unseen
+# Simulated sessions to learn from: so many that hardly any course of the simulator stays unseen.
+SESSIONS = 200_000
 SEED = "training"
 
 

@@ -1,4 +1,7 @@
-"""What an export learns of its input before it mines: which settings read it, and how long sessions pause."""
+"""What an export learns of its input before it mines.
+
+Which settings read it, and how long sessions pause.
+"""
 
 from __future__ import annotations
 
@@ -27,7 +30,10 @@ from .guess import LineFormat, guess_line_format
 from .session_key import option_of, suggest_session_keys
 from .stages import Options
 
-_SAMPLE, _SAMPLED_FROM = 2_000, 20_000
+# Records in the sample that settings are guessed from, and the part of the log that it is spread
+# over.
+_SAMPLE = 2_000
+_SAMPLED_FROM = 20_000
 _MESSAGE_NAMES = (
     "message",
     "msg",
@@ -41,7 +47,8 @@ _MESSAGE_NAMES = (
     "m_message",
 )
 _COMPONENT_NAMES = ("component", "logger", "logger_name", "Component")
-_MUCH = 0.05  # of the records: worth a warning when they can't be read
+# The share of records beyond which it is worth a warning that they can't be read.
+_MUCH = 0.05
 _NS = 1_000_000_000
 
 Say = Callable[[str], None]
@@ -53,15 +60,10 @@ def settle(options: Options, say: Say, warn: Say) -> InputSettings:
     Raises ExportError where no session key is given, with those that may serve.
     """
     assert options.input
+    _check_time_format(options.time_format)
     sample = _sample(options.input)
     fields = {name.decode("utf-8", "replace") for record in sample for name in record}
-    message = options.message_field or next(
-        (name for name in _MESSAGE_NAMES if name in fields), "message"
-    )
-    if "." not in message and message not in fields:
-        raise ExportError(
-            f"{options.input}: no record has a field {message!r}: name the --message-field: {_list(fields)}"
-        )
+    message = _message_field(options, fields)
     settings = InputSettings(
         session_key=options.session_key or (message,),
         message_field=message,
@@ -71,24 +73,53 @@ def settle(options: Options, say: Say, warn: Say) -> InputSettings:
         line_format=options.line_format or None,
     )
     if options.line_format is None:
-        is_text = fields == {"message"}
-        guess = guess_line_format(_messages(settings, sample), _pattern(options))
-        if guess and (is_text or guess.share > 1 - _MUCH):
-            settings = _with(settings, guess)
-            _say_guess(guess, say)
-        elif is_text:
-            warn(
-                "no known header in most of the lines: the whole line is the message (--line-format says otherwise)"
-            )
+        settings = _guessed_header(settings, options, sample, say, warn)
     if settings.component_field is None:
         settings = replace(settings, component_field=_component(sample, say))
-    if options.time_format and "%y" not in options.time_format.lower():
-        raise ExportError(
-            f"--time-format {options.time_format!r} has no year: leave time out, and the file's date serves"
-        )
     if not options.session_key:
         raise ExportError(
-            f"no --session-key: what tells executions apart? {suggestion(settings, sample)}"
+            f"--session-key is missing: what tells executions apart? {suggestion(settings, sample)}"
+        )
+    return settings
+
+
+def _check_time_format(time_format: str | None) -> None:
+    if time_format and "%y" not in time_format.lower():
+        raise ExportError(
+            f"--time-format {time_format!r} has no year: leave --time-format out, and the file's "
+            "own date gives the year"
+        )
+
+
+def _message_field(options: Options, fields: set[str]) -> str:
+    """The field that holds the message: the one given, else one by a usual name."""
+    message = options.message_field
+    if message is None:
+        message = next((name for name in _MESSAGE_NAMES if name in fields), "message")
+    if "." not in message and message not in fields:
+        raise ExportError(
+            f"{options.input}: no record has a field {message!r}: name one of these with "
+            f"--message-field: {_list(fields)}"
+        )
+    return message
+
+
+def _guessed_header(
+    settings: InputSettings, options: Options, sample: list[dict[bytes, Any]], say: Say, warn: Say
+) -> InputSettings:
+    """The settings with the header that most lines share.
+
+    Plain text without one gives a warning.
+    """
+    is_text = all(record.keys() == {b"message"} for record in sample)
+    guess = guess_line_format(_messages(settings, sample), _pattern(options))
+    if guess and (is_text or guess.share > 1 - _MUCH):
+        _say_guess(guess, say)
+        return _with(settings, guess)
+    if is_text:
+        warn(
+            "most of the lines have no known header, so the whole line is taken as the message; "
+            "--line-format can say otherwise"
         )
     return settings
 
@@ -98,12 +129,10 @@ def _sample(path: Path) -> list[dict[bytes, Any]]:
     read = [record for _, record in islice(read_events(path), _SAMPLED_FROM)]
     records = [record for record in read if any(record.values())]
     if not records:
-        why = (
-            f"none of the first {len(read):,} lines can be read"
-            if read[2:]
-            else "the file is empty"
-        )
-        raise ExportError(f"{path}: {why}: there is nothing to learn from")
+        why = "the file is empty"
+        if read[2:]:
+            why = f"none of the first {len(read):,} lines can be read"
+        raise ExportError(f"{path}: {why}, so there is nothing to learn from")
     return records[:: max(1, len(records) // _SAMPLE)]
 
 
@@ -135,11 +164,14 @@ def _messages(settings: InputSettings, sample: list[dict[bytes, Any]]) -> list[s
 
 
 def _with(settings: InputSettings, guess: LineFormat) -> InputSettings:
+    component = settings.component_field
+    if component is None and guess.has_component:
+        component = "component"
     return replace(
         settings,
         line_format=guess.line_format,
         time_format=settings.time_format or guess.time_format,
-        component_field=settings.component_field or ("component" if guess.has_component else None),
+        component_field=component,
     )
 
 
@@ -151,7 +183,9 @@ def _say_guess(guess: LineFormat, say: Say) -> None:
 
 def suggestion(settings: InputSettings, sample: list[dict[bytes, Any]]) -> str:
     """Which session keys a sample of records offers, in words."""
-    pattern = re.compile(python_regex(settings.line_format)) if settings.line_format else None
+    pattern = None
+    if settings.line_format:
+        pattern = re.compile(python_regex(settings.line_format))
     message_of = field_getter(settings.message_field)
     listed = []
     for record in sample:
@@ -176,16 +210,19 @@ class FirstPass:
 
     path: Path
     settings: InputSettings
-    before_ns: int | None = None  # only records up to here are looked at
+    # Only records before this time are looked at.
+    before_ns: int | None = None
     on_record: Callable[[int], None] = lambda done: None
     records: int = 0
     set_aside: Counter[str] = field(default_factory=Counter)
-    example: dict[str, str] = field(default_factory=dict)  # of each reason
+    # One message of each reason for setting a record aside.
+    example: dict[str, str] = field(default_factory=dict)
     pauses: Pauses = field(default_factory=lambda: Pauses())
 
     def texts(self) -> Iterator[str]:
         """The text of every record that is an event."""
-        reader, message_of = RecordReader(self.settings), field_getter(self.settings.message_field)
+        reader = RecordReader(self.settings)
+        message_of = field_getter(self.settings.message_field)
         for time_ns, record in timed(read_events(self.path), reader):
             if self.before_ns is not None and time_ns is not None and time_ns >= self.before_ns:
                 continue
@@ -207,28 +244,30 @@ class FirstPass:
 
     def check(self, say: Say) -> None:
         """Raise ExportError where no record is an event; say where many are none."""
-        told = {
-            "line_format": "do not match the line format",
-            "no_message": "have no message",
-            "no_session_key": "belong to no session",
-        }
         if self.records == self.set_aside.total():
-            reason, count = self.set_aside.most_common(1)[0]
-            hint = (
-                suggestion(self.settings, _sample(self.path))
-                if reason == "no_session_key"
-                else "check the settings"
-            )
-            key = f" of {','.join(self.settings.session_key)}" if reason == "no_session_key" else ""
-            raise ExportError(
-                f"{self.path}: all {count:,} records {told.get(reason, reason)}{key}: {hint}"
-            )
+            raise ExportError(self._nothing_read())
         for reason, count in self.set_aside.most_common():
             if count > _MUCH * self.records:
                 share = f"{count:,} of {self.records:,} records ({count / self.records:.0%})"
-                say(
-                    f"warning: {share} {told.get(reason, reason)} and are left out, e.g. {self.example[reason]}"
-                )
+                why = _SET_ASIDE.get(reason, reason)
+                say(f"warning: {share} {why} and are left out, for example {self.example[reason]}")
+
+    def _nothing_read(self) -> str:
+        reason, count = self.set_aside.most_common(1)[0]
+        why = _SET_ASIDE.get(reason, reason)
+        hint = "check the settings"
+        if reason == "no_session_key":
+            why += f" of {','.join(self.settings.session_key)}"
+            hint = suggestion(self.settings, _sample(self.path))
+        return f"{self.path}: all {count:,} records {why}: {hint}"
+
+
+# Why records are set aside, in words.
+_SET_ASIDE = {
+    "line_format": "do not match the line format",
+    "no_message": "have no message",
+    "no_session_key": "belong to no session",
+}
 
 
 def timed(events: Iterator[Event], reader: RecordReader) -> Iterator[Event]:
@@ -251,7 +290,9 @@ def cut_off(path: Path, settings: InputSettings, share: float) -> int | None:
     events = islice(timed(read_events(path), RecordReader(settings)), int(share * total), None)
     at = next((time_ns for time_ns, _ in events if time_ns is not None), None)
     if at is None:
-        raise ExportError(f"{path}: train_fraction needs records with times")
+        raise ExportError(
+            f"{path}: --train-fraction {share:g} needs records with times, and none has one"
+        )
     return at
 
 
@@ -260,12 +301,14 @@ _LADDER = tuple(
     for unit, steps in ((60, (1, 2, 5, 10, 15, 30)), (3600, (1, 2, 3, 6, 12, 18)))
     for n in steps
 ) + tuple(86_400 * n for n in (1, 2, 3, 7, 14, 30))
+# How many times the longest pause the timeout is at least, so that noise does not cut sessions.
 _MARGIN = 1.1
-_COVERED = 0.95  # of the sessions at least have no longer pause than the suggested timeout …
-_REUSED, _STRAYS = (
-    8,
-    0.005,
-)  # … and hardly any one up to so many times as long: a key that comes back later is a new session
+# At least this share of the sessions has no longer pause than the suggested timeout …
+_COVERED = 0.95
+# … and hardly any (`_STRAYS`) has a pause of up to `_REUSED` times as long. A key that comes back
+# after a still longer pause is a new session.
+_REUSED = 8
+_STRAYS = 0.005
 
 
 class Pauses:
@@ -290,19 +333,22 @@ class Pauses:
                 self._longest[key] = pause
 
     def suggest(self) -> tuple[int, str] | None:
-        """An idle timeout in seconds, and why; None where nothing was seen twice at different times."""
+        """An idle timeout in seconds, and why.
+
+        None where nothing was seen twice at different times.
+        """
         if not self._longest:
             return None
         log_s = (max(self._last.values()) - min(self._first.values())) / _NS
         lives = sorted((self._last[key] - self._first[key]) / _NS for key in self._longest)
         if log_s > 2 * _LADDER[0] and lives[len(lives) // 2] > log_s / 2:
-            seen, most = 0, 0.99 * self._all.total()
+            seen = 0
+            most = 0.99 * self._all.total()
             for rung in sorted(self._all):
                 if (seen := seen + self._all[rung]) >= most:
                     break
-            return min(
-                rung, 3600
-            ), "keys live as long as the log, so sessions are taken to end where they pause"
+            why = "keys live as long as the log, so sessions are taken to end where they pause"
+            return min(rung, 3600), why
         longest = sorted(pause / _NS for pause in self._longest.values())
         for rung in _LADDER:
             below = bisect(longest, rung / _MARGIN)
@@ -321,12 +367,16 @@ def duration(seconds: float) -> str:
     for unit, n in (("d", 86_400), ("h", 3_600), ("m", 60)):
         if seconds >= n and seconds % n == 0:
             return f"{int(seconds // n)}{unit}"
-    return f"{int(seconds)}s" if seconds == int(seconds) else f"{seconds:g}"
+    if seconds == int(seconds):
+        return f"{int(seconds)}s"
+    return f"{seconds:g}"
 
 
 def row_time(value: Any) -> int | None:
     """The time of a session that was cut elsewhere; None where it has none."""
     try:
-        return None if value in (None, "") else parse_time(str(value))
+        if value in (None, ""):
+            return None
+        return parse_time(str(value))
     except (RecordError, OverflowError):
         return None

@@ -1,7 +1,8 @@
 """A fitted density as an ONNX model, and the proof that it says the same.
 
-The graph takes a session's own columns only (`sparse_vector` of the detector), so its cost follows the session, not
-the vocabulary. Where large numbers cancel, in a distance, it computes in double precision.
+The graph takes a session's own columns only (`sparse_vector` of the detector), so its cost
+follows the session, not the vocabulary. Where large numbers cancel, in a distance, it computes in
+double precision.
 
     columns int64[K], values float32[K], missing_share float64
     → score float[1], bound float[1], nearest int64[≤ 5], nearest first
@@ -24,16 +25,23 @@ from fluent_krone.errors import ExportError
 from .calibrate import DECIMALS
 from .train import BANDWIDTH, DensityModel, fit_density
 
-OPSET, IR_VERSION = 17, 8  # what onnxruntime 1.14 already reads
+# What onnxruntime 1.14, the oldest that is supported, already reads.
+OPSET = 17
+IR_VERSION = 8
+# Normal sessions that the model names as nearest; evidence compares with the first, an LLM sees
+# all.
 NEAREST = 5
-_CHECKED = 300  # normal sessions on which the ONNX form is held to the model
-_TOLERANCE = 1e-4  # relative: outputs are float32
+# Normal sessions on which the ONNX form is compared with the trained model.
+_CHECKED = 300
+# Relative and absolute difference that is allowed: outputs are float32.
+_TOLERANCE = 1e-4
 
 
 def fit_onnx(
     sessions: Sequence[Sequence[int]], hierarchy: Hierarchy, *, seed: int = 0
 ) -> tuple[DensityModel, bytes]:
-    """The density of normal `sessions` (log keys), and as ONNX, checked against it; the same for the same seed.
+    """The density of normal `sessions` (log keys), and as ONNX, checked against it; the same for
+    the same seed.
 
     Raises ExportError when there is no session, or when the exported model differs.
     """
@@ -50,9 +58,8 @@ def to_onnx(model: DensityModel) -> bytes:
     prototypes = len(model.prototypes)
     constants: dict[str, NDArray[Any]] = {
         "weights": model.weights,
-        "prototypes": np.ascontiguousarray(
-            model.prototypes.T
-        ),  # a row per column: one look-up per count
+        # A row per column, so that each count of a session takes one look-up.
+        "prototypes": np.ascontiguousarray(model.prototypes.T),
         "norms": model.norms,
         "log_prior": model.log_prior,
         "two_h_squared": np.array(2 * BANDWIDTH**2),
@@ -92,14 +99,16 @@ def to_onnx(model: DensityModel) -> bytes:
 def _nodes() -> list[onnx.NodeProto]:
     node = helper.make_node
     return [
-        # An empty session has no columns; the unseen one, at zero, stands in: sums over nothing differ by runtime.
+        # An empty session has no columns; the unseen one, at zero, stands in: sums over nothing
+        # differ by runtime.
         node("Concat", ["columns", "unseen_column"], ["at"], axis=0),
         node("Concat", ["values", "unseen_value"], ["raw"], axis=0),
         # x[K] and the prototypes' p[K, P], in the weighted space
         node("Gather", ["weights", "at"], ["weight"]),
         node("Mul", ["raw", "weight"], ["x"]),
         node("Gather", ["prototypes", "at"], ["p"]),
-        # ‖x - p‖² = ‖p‖² + ‖x‖² - 2 x·p, in double; what p has in columns that x lacks is in ‖p‖² already
+        # ‖x - p‖² = ‖p‖² + ‖x‖² - 2 x·p, in double; what p has in columns that x lacks is in ‖p‖²
+        # already
         node("Cast", ["x"], ["x_double"], to=TensorProto.DOUBLE),
         node("Cast", ["p"], ["p_double"], to=TensorProto.DOUBLE),
         node("Unsqueeze", ["x_double", "first"], ["x_row"]),
@@ -109,7 +118,8 @@ def _nodes() -> list[onnx.NodeProto]:
         node("Add", ["norms", "x_norm"], ["both_norms"]),
         node("Add", ["cross", "both_norms"], ["rounded"]),
         node("Max", ["rounded", "nothing"], ["squared"]),
-        # ‖(x - p)₊‖², what no later event takes back; nothing cancels here, and single precision is twice as fast
+        # ‖(x - p)₊‖², what no later event takes back; nothing cancels here, and single precision
+        # is twice as fast
         node("Unsqueeze", ["x", "second"], ["x_column"]),
         node("Sub", ["x_column", "p"], ["gap"]),
         node("Relu", ["gap"], ["excess"]),
@@ -125,8 +135,9 @@ def _nodes() -> list[onnx.NodeProto]:
         node("Cast", ["minus_log"], ["score_and_bound"], to=TensorProto.FLOAT),
         node("Gather", ["score_and_bound", "first"], ["score"]),
         node("Gather", ["score_and_bound", "second"], ["bound"]),
-        # Nearest by distance alone (the likeliest normal session may be a common one that lies far off), where what the
-        # session lacks counts less than what it has too much of: it may have been cut short, or go on.
+        # Nearest by distance alone (the likeliest normal session may be a common one that lies
+        # far off), where what the session lacks counts less than what it has too much of: it may
+        # have been cut short, or go on.
         node("Sub", ["squared", "certain"], ["lacking"]),
         node("Mul", ["lacking", "missing_share"], ["lacking_share"]),
         node("Add", ["certain", "lacking_share"], ["distance_rows"]),
@@ -137,7 +148,9 @@ def _nodes() -> list[onnx.NodeProto]:
 
 
 def check_onnx(content: bytes, model: DensityModel, sessions: Sequence[Sequence[int]]) -> None:
-    """Raise ExportError unless the runtime's detector scores `sessions` as the trained model does."""
+    """Raise ExportError unless the runtime's detector scores `sessions` as the trained model
+    does.
+    """
     runtime = NestedAware(
         model.hierarchy,
         content,
@@ -150,11 +163,10 @@ def check_onnx(content: bytes, model: DensityModel, sessions: Sequence[Sequence[
     )
     for log_keys in sessions:
         density = runtime.density(log_keys)
-        got, expected = (
-            (density.score, density.bound),
-            (model.score(log_keys), model.bound(log_keys)),
-        )
+        got = (density.score, density.bound)
+        expected = (model.score(log_keys), model.bound(log_keys))
         if not np.allclose(got, expected, rtol=_TOLERANCE, atol=_TOLERANCE):
             raise ExportError(
-                f"the exported model scores a session {got}, the trained one {expected}: report this"
+                f"BUG: the exported model scores a session {got}, the trained one {expected}: "
+                "please report this"
             )

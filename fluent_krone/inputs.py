@@ -25,20 +25,25 @@ _TIME_NAMES = ("time", "timestamp", "@timestamp", "ts")
 
 
 def read_events(path: Path) -> Iterator[Event]:
-    """Yield `(time_ns, record)` in file order; time is None where the record has no time of its own.
+    """Yield `(time_ns, record)` in file order; time is None where the record has no time of its
+    own.
 
-    A line that can't be read comes as a record without message, so that it is counted and set aside. A line of plain
-    text that begins with a stamp without a year (syslog's, klog's) has the time that the file's own date makes likely.
-    Raises ConfigError when the file can't be opened or is of no known kind.
+    A line that can't be read comes as a record without message, so that it is counted and set
+    aside. A line of plain text that begins with a stamp without a year (syslog's, klog's) has the
+    time that the file's own date makes likely. Raises ConfigError when the file can't be opened
+    or is of no known kind.
     """
-    time_of = _Stamps(path).time if _kind(path) == "text" else _time
+    time_of = _time
+    if _kind(path) == "text":
+        time_of = _Stamps(path).time
     for record in read_rows(path):
         try:
             yield (
                 time_of(record),
                 as_fields({name: v for name, v in record.items() if v is not None}),
             )
-        except RecursionError:  # nested too deep
+        # The record is nested too deep.
+        except RecursionError:
             yield None, {}
 
 
@@ -100,13 +105,17 @@ def _kind(path: Path) -> str:
 
 
 def read_rows(path: Path) -> Iterator[dict[str, Any]]:
-    """The rows of a file as they stand in it, a line of text as its `message`. Raises ConfigError as `read_events`."""
+    """The rows of a file as they stand in it, a line of text as its `message`.
+
+    Raises ConfigError as `read_events`.
+    """
     kind = _kind(path)
     try:
         if kind == "parquet":
             yield from _read_parquet(path)
         elif kind == "csv":
-            csv.field_size_limit(sys.maxsize)  # a long message is the record reader's to cut
+            # The record reader cuts a long message, and counts it.
+            csv.field_size_limit(sys.maxsize)
             with _open(path, newline="") as file:
                 yield from csv.DictReader(file, restkey="")
         elif kind == "json":
@@ -120,7 +129,9 @@ def read_rows(path: Path) -> Iterator[dict[str, Any]]:
 
 
 def _open(path: Path, newline: str = "\n") -> IO[str]:
-    opener: Any = gzip.open if path.suffix == ".gz" else open
+    opener: Any = open
+    if path.suffix == ".gz":
+        opener = gzip.open
     file: IO[str] = opener(path, "rt", encoding="utf-8", errors="surrogateescape", newline=newline)
     return file
 
@@ -130,7 +141,9 @@ def _json(line: str) -> dict[str, Any]:
         record = json.loads(line)
     except (ValueError, RecursionError):
         return {}
-    return record if isinstance(record, dict) else {}
+    if not isinstance(record, dict):
+        return {}
+    return record
 
 
 def _parquet(path: Path) -> Any:
@@ -167,15 +180,18 @@ def _time(record: dict[str, Any]) -> int | None:
 
 
 class _Stamps:
-    """Times of lines that begin with a stamp without a year: the latest such time not after the file's own date."""
+    """Times of lines that begin with a stamp without a year.
+
+    The latest such time not after the file's own date.
+    """
 
     def __init__(self, path: Path) -> None:
-        self._latest = (
-            datetime.fromtimestamp(path.stat().st_mtime, UTC) + timedelta(days=1)
-            if path.exists()
-            else _NEVER
-        )
-        self._known: tuple[str, int | None] = ("", None)  # stamps of one second come together
+        self._latest = _NEVER
+        if path.exists():
+            # A day later, since the file's own date is UTC and its stamps may be local time.
+            self._latest = datetime.fromtimestamp(path.stat().st_mtime, UTC) + timedelta(days=1)
+        # The last stamp and its time: stamps of one second come together.
+        self._known: tuple[str, int | None] = ("", None)
 
     def time(self, record: dict[str, Any]) -> int | None:
         found = _YEARLESS.match(record["message"])
@@ -185,15 +201,18 @@ class _Stamps:
         if stamp != self._known[0]:
             self._known = stamp, self._parse(re.sub(r"[^A-Za-z0-9:]+", " ", stamp).strip())
         seconds = self._known[1]
-        return (
-            None if seconds is None else seconds + int((found["fraction"] or "").ljust(9, "0")[:9])
-        )
+        if seconds is None:
+            return None
+        return seconds + int((found["fraction"] or "").ljust(9, "0")[:9])
 
     def _parse(self, stamp: str) -> int | None:
-        day_format = "%b %d" if stamp[0].isalpha() else "%m %d" if stamp[2] == " " else "%m%d"
-        for year in range(
-            self._latest.year, self._latest.year - 8, -1
-        ):  # a leap day needs its year
+        day_format = "%m%d"
+        if stamp[0].isalpha():
+            day_format = "%b %d"
+        elif stamp[2] == " ":
+            day_format = "%m %d"
+        # Eight years back there is a leap day for sure, which a 29 February needs.
+        for year in range(self._latest.year, self._latest.year - 8, -1):
             try:
                 moment = datetime.strptime(f"{year} {stamp}", f"%Y {day_format} %H:%M:%S").replace(
                     tzinfo=UTC
@@ -205,7 +224,8 @@ class _Stamps:
         return None
 
 
-# `Jun  9 06:06:01`, klog's `I0609 06:06:01.5`, `06-09 06:06:01.5`, `[06.09 06:06:01]`, each perhaps behind `<34>`
+# `Jun  9 06:06:01`, klog's `I0609 06:06:01.5`, `06-09 06:06:01.5`, `[06.09 06:06:01]`, each
+# perhaps behind `<34>`
 _YEARLESS = re.compile(
     r"(?:<\d{1,3}>|\[)?(?:[IWEF](?=\d{4} ))?(?P<day>[A-Z][a-z]{2} [ \d]?\d|\d\d[-./]\d\d|\d{4})"
     r"(?P<clock> \d\d:\d\d:\d\d)(?:[.,](?P<fraction>\d+))?"

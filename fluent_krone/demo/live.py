@@ -1,8 +1,9 @@
-"""`fluent-krone demo`: a simulated cluster's log through the real Forward server, and what came of it.
+"""`fluent-krone demo`: a simulated cluster's log through the real Forward server, and what came
+of it.
 
-The shipped bundle `demo` was fitted to simulated normal sessions (`export/simulated.py`); here come others, some with a
-fault whose place is known. What is printed as truth beside each alert is the simulator's knowledge; the detector never
-sees it.
+The shipped bundle `demo` was fitted to simulated normal sessions (`export/simulated.py`); here
+come others, some with a fault whose place is known. What is printed as truth beside each alert is
+the simulator's knowledge; the detector never sees it.
 """
 
 from __future__ import annotations
@@ -30,15 +31,22 @@ from ..runtime.service import Service
 from ..transport.forward_codec import ack_bytes, encode_events
 from ..transport.server import ForwardServer
 from ..types import Alert
-from .simulator import FAULTS, Session, simulate, stream
+from .simulator import FAULTS, SimulatedSession, simulate, stream
 
 _TAG = "cluster.storage"
+# Events in a chunk, about what Fluentd sends for a busy log with `flush_interval 1`.
 _CHUNK_EVENTS = 250
-_NARROWEST, _WIDEST = 72, 110  # columns
+# Columns: text is never narrower, and no wider than what is comfortable to read.
+_NARROWEST = 72
+_WIDEST = 110
+# The column at which the truth stands beside an alert that takes one line.
 _TRUTH_COLUMN = 58
-_MOST_LINES = 60  # alerts in one line each; later ones are only counted
+# Alerts that are shown in one line each; later ones are only counted.
+_MOST_LINES = 60
+# Missed sessions that are listed; further ones are only counted.
 _MOST_MISSED = 15
-_MARKS = {  # outcome → mark, colour, meaning
+# outcome → mark, colour, meaning
+_MARKS = {
     "step": ("✓", "32", "to the step"),
     "seq": ("~", "33", "within the Seq it names"),
     "elsewhere": ("-", "33", "elsewhere in the session"),
@@ -57,7 +65,10 @@ Show = Callable[[Alert], None]
 
 
 def run(*, sessions: int, seed: int, alerts: Path | None, as_json: bool) -> int:
-    """Simulate, send, print; returns the exit code. With `as_json` one line of figures is all that is printed."""
+    """Simulate, send, print.
+
+    Returns the exit code. With `as_json` one line of figures is all that is printed.
+    """
     if sessions < 1:
         raise ConfigError(f"sessions must be at least 1, got {sessions}")
     started = time.perf_counter()
@@ -67,8 +78,9 @@ def run(*, sessions: int, seed: int, alerts: Path | None, as_json: bool) -> int:
         shows: list[Show] = []
         if alerts is not None:
             shows.append(write_alert(stack.enter_context(alerts.open("w", encoding="utf-8"))))
-        screen = None if as_json else _Screen(sys.stdout, tally)
-        if screen:
+        screen = None
+        if not as_json:
+            screen = _Screen(sys.stdout, tally)
             shows.append(screen.alert)
             screen.opening()
         asyncio.run(_serve_and_send(load_bundle("demo"), live, tally, shows))
@@ -81,10 +93,14 @@ def run(*, sessions: int, seed: int, alerts: Path | None, as_json: bool) -> int:
 
 
 async def _serve_and_send(
-    bundle: Bundle, live: Sequence[Session], tally: Tally, shows: Sequence[Show]
+    bundle: Bundle, live: Sequence[SimulatedSession], tally: Tally, shows: Sequence[Show]
 ) -> None:
-    """Serve as `fluent-krone serve` does, and be the client too; alerts are shown as they come in."""
-    config, arrived = Config(on_shutdown="judge"), _Arrived()
+    """Serve as `fluent-krone serve` does, and be the client too.
+
+    Alerts are shown as they come in.
+    """
+    config = Config(on_shutdown="judge")
+    arrived = _Arrived()
     service = Service(bundle.engine(config), AlertMaker(bundle, config), arrived, config)
     server = ForwardServer("127.0.0.1", 0)
     await service.start()
@@ -100,7 +116,10 @@ async def _serve_and_send(
 
 
 async def _send(port: int, events: Sequence[tuple[int, Mapping[str, Any]]]) -> AsyncIterator[None]:
-    """Send events in chunks as Fluentd would, each with an id whose ack is awaited; yields after every ack."""
+    """Send events in chunks as Fluentd would, each with an id whose ack is awaited.
+
+    Yields after every ack.
+    """
     reader, writer = await asyncio.open_connection("127.0.0.1", port)
     try:
         for start in range(0, len(events), _CHUNK_EVENTS):
@@ -123,7 +142,10 @@ def _show(arrived: _Arrived, tally: Tally, shows: Sequence[Show]) -> None:
 
 
 class _Arrived:
-    """A sink that only keeps alerts: printing within the service's own task would hide a closed standard output."""
+    """A sink that only keeps alerts.
+
+    Printing within the service's own task would hide a closed standard output.
+    """
 
     def __init__(self) -> None:
         self._alerts: list[Alert] = []
@@ -135,7 +157,8 @@ class _Arrived:
         """Nothing to let go of."""
 
     def take(self) -> list[Alert]:
-        alerts, self._alerts = self._alerts, []
+        alerts = self._alerts
+        self._alerts = []
         return alerts
 
 
@@ -143,13 +166,15 @@ class _Arrived:
 class Tally:
     """What was found, against what the simulator knows.
 
-    A fault is *found* when its session has a sequence alert. Two measures tell whether it was located: the Seq that the
-    alert names holds an event of the fault (or one beside its gap); and the event that it calls odd is of the fault or
-    next to it. An `unseen_template` alert is about a template, not a session: it counts for neither.
+    A fault is *found* when its session has a sequence alert. Two measures tell whether it was
+    located: the Seq that the alert names holds an event of the fault (or one beside its gap); and
+    the event that it calls odd is of the fault or next to it. An `unseen_template` alert is about
+    a template, not a session: it counts for neither.
     """
 
-    sessions: Mapping[str, Session]
-    found: dict[str, Alert] = field(default_factory=dict)  # block → its sequence alert
+    sessions: Mapping[str, SimulatedSession]
+    # block → its sequence alert
+    found: dict[str, Alert] = field(default_factory=dict)
     novelties: int = 0
 
     def count(self, alert: Alert) -> None:
@@ -160,7 +185,8 @@ class Tally:
 
     def is_in_seq(self, block: str) -> bool:
         """Whether the named Seq holds the session's fault."""
-        fault, seq = self.sessions[block].fault, self.found[block].record["seq"]
+        fault = self.sessions[block].fault
+        seq = self.found[block].record["seq"]
         return fault is not None and fault.is_in(seq["start"], seq["end"])
 
     def is_to_the_step(self, block: str) -> bool:
@@ -184,7 +210,7 @@ class Tally:
             "missed": len(blocks) - len(found),
         }
 
-    def missed(self) -> list[Session]:
+    def missed(self) -> list[SimulatedSession]:
         """Faulty sessions that no alert names."""
         return [
             s for s in self.sessions.values() if s.fault is not None and s.block not in self.found
@@ -210,24 +236,34 @@ class Tally:
         }
 
     def _seq_share(self) -> float | None:
-        """Mean length of the Seqs named in faulty sessions, as a share of the session: a whole one is easily right."""
+        """Mean length of the Seqs named in faulty sessions, as a share of the session.
+
+        A whole one is easily right.
+        """
         shares = []
         for block, alert in self.found.items():
             if self.sessions[block].fault is not None:
                 seq = alert.record["seq"]
                 shares.append((seq["end"] - seq["start"]) / len(self.sessions[block].moves))
-        return round(sum(shares) / len(shares), 3) if shares else None
+        if not shares:
+            return None
+        return round(sum(shares) / len(shares), 3)
 
 
 class _Screen:
-    """What a person reads. The first alert of each sort comes in full, later ones in a line each."""
+    """What a person reads.
+
+    The first alert of each sort comes in full, later ones in a line each.
+    """
 
     def __init__(self, out: TextIO, tally: Tally) -> None:
         self._out = out
         self._tally = tally
-        self._shown: set[tuple[str, str]] = set()  # sorts of alerts, by kind and level
+        # Sorts of alerts, by kind and level: the first of each is shown in full.
+        self._shown: set[tuple[str, str]] = set()
         self._in_lines = 0
-        self._apart = True  # the next line starts a new paragraph
+        # Whether the next line starts a new paragraph.
+        self._apart = True
         self._width = min(max(shutil.get_terminal_size((100, 24)).columns, _NARROWEST), _WIDEST)
         self._colours = (
             out.isatty() and not os.environ.get("NO_COLOR") and os.environ.get("TERM") != "dumb"
@@ -239,10 +275,10 @@ class _Screen:
             self._paint("1", "A storage cluster that exists only here, watched by fluent-krone.")
         )
         self._wrapped(
-            f"{figures['sessions']:,} sessions, one per block, write {figures['events']:,} interleaved log lines; "
-            f"{figures['injected']:,} of them go wrong. The lines go over the Forward protocol to a server on "
-            "127.0.0.1 that has learnt from other, normal sessions (models/demo). Its alerts, and the truth beside, "
-            "which only the simulator knows:"
+            f"{figures['sessions']:,} sessions, one per block, write {figures['events']:,} "
+            f"interleaved log lines; {figures['injected']:,} of them go wrong. The lines go over "
+            "the Forward protocol to a server on 127.0.0.1 that has learnt from other, normal sessions "
+            "(models/demo). Its alerts, and the truth beside, which only the simulator knows:"
         )
         self._print(
             "   ".join(
@@ -269,11 +305,15 @@ class _Screen:
         self._table(figures)
         if (share := figures["mean_seq_share"]) is not None:
             self._wrapped(
-                f"In its Seq: the Seq that the alert names (on average {100 * share:.0f} % of the session) holds the "
-                "fault. To the step: the event that it calls odd is the fault's, or next to it."
+                f"In its Seq: the Seq that the alert names (on average {100 * share:.0f} % of the "
+                "session) holds the fault. To the step: the event that it "
+                "calls odd is the fault's, or next to it."
             )
-        normal, false = figures["normal"], figures["false_alarms"]
-        rate = f" ({100 * false / normal:.1f} %)" if normal else ""
+        normal = figures["normal"]
+        false = figures["false_alarms"]
+        rate = ""
+        if normal:
+            rate = f" ({100 * false / normal:.1f} %)"
         self._print(f"False alarms: {false:,} of {normal:,} normal sessions{rate}.")
         self._missed(self._tally.missed())
         self._print(
@@ -283,14 +323,17 @@ class _Screen:
     def _in_full(self, alert: Alert) -> None:
         record = alert.record
         mark, colour, meaning = self._mark(record)
-        what = meaning if record["kind"] == "unseen_template" else _arrows(record)
+        what = meaning
+        if record["kind"] != "unseen_template":
+            what = _arrows(record)
         block = record["session"][0]
         self._print(f"\n{self._paint(colour, mark)} {self._paint('1', f'{block}  {what}')}")
         self._wrapped(record["explanation"], indent=4)
         for odd, line in self._lines(alert):
-            self._print(
-                self._paint("1" if odd else "2", self._cut(f"    {'▸' if odd else ' '} {line}"))
-            )
+            if odd:
+                self._print(self._paint("1", self._cut(f"    ▸ {line}")))
+            else:
+                self._print(self._paint("2", self._cut(f"      {line}")))
         self._print(f"    truth: {self._truth(record)}")
         self._apart = True
 
@@ -301,11 +344,13 @@ class _Screen:
         else:
             alarm = f"{record['session'][0]}  {_arrows(record)}"
             text = f"{alarm:<{_TRUTH_COLUMN}}  {self._truth(record)}"
-        start, self._apart = "\n" if self._apart else "", False
-        self._print(f"{start}{self._paint(colour, mark)} {self._cut(text, 2)}")
+        if self._apart:
+            self._print()
+        self._apart = False
+        self._print(f"{self._paint(colour, mark)} {self._cut(text, 2)}")
 
     def _truth(self, record: Mapping[str, Any]) -> str:
-        return _told(self._tally.sessions[record["session"][0]])
+        return _truth_of(self._tally.sessions[record["session"][0]])
 
     def _mark(self, record: Mapping[str, Any]) -> tuple[str, str, str]:
         block = record["session"][0]
@@ -315,13 +360,17 @@ class _Screen:
             return _MARKS["false"]
         if self._tally.is_to_the_step(block):
             return _MARKS["step"]
-        return _MARKS["seq" if self._tally.is_in_seq(block) else "elsewhere"]
+        if self._tally.is_in_seq(block):
+            return _MARKS["seq"]
+        return _MARKS["elsewhere"]
 
     def _lines(self, alert: Alert) -> list[tuple[bool, str]]:
         """The alert's lines, each with whether it is the odd one."""
         lines = alert.record["lines"]
         session = self._tally.sessions[alert.record["session"][0]]
-        odd = alert.record["seq"]["event"] if alert.record["kind"] == "sequence" else None
+        odd = None
+        if alert.record["kind"] == "sequence":
+            odd = alert.record["seq"]["event"]
         texts = [session.text(event) for event in range(len(session.events))]
         starts = (at for at in range(len(texts)) if texts[at : at + len(lines)] == lines)
         first = next((at for at in starts if odd is not None and at <= odd < at + len(lines)), None)
@@ -332,13 +381,17 @@ class _Screen:
         self._print("\n" + self._paint("1", f"{'fault':<18}{heads}"))
         for kind, row in [*figures["kinds"].items(), ("all", figures)]:
             text = f"{kind:<18}" + "".join(f"{row[name] or '·':>13}" for name in _COLUMNS)
-            self._print(self._paint("1", text) if kind == "all" else text)
+            if kind == "all":
+                text = self._paint("1", text)
+            self._print(text)
 
-    def _missed(self, sessions: Sequence[Session]) -> None:
+    def _missed(self, sessions: Sequence[SimulatedSession]) -> None:
         if sessions:
             self._print("Missed:")
         for session in sessions[:_MOST_MISSED]:
-            self._print(self._cut(f"  {session.block}  {_told(session)}: {session.steps_touched}"))
+            self._print(
+                self._cut(f"  {session.block}  {_truth_of(session)}: {session.steps_touched}")
+            )
         if len(sessions) > _MOST_MISSED:
             self._print(f"  … and {len(sessions) - _MOST_MISSED} more")
 
@@ -351,10 +404,14 @@ class _Screen:
 
     def _cut(self, text: str, taken: int = 0) -> str:
         room = self._width - taken
-        return text if len(text) <= room else text[: room - 1] + "…"
+        if len(text) <= room:
+            return text
+        return text[: room - 1] + "…"
 
     def _paint(self, colour: str, text: str) -> str:
-        return f"\x1b[{colour}m{text}\x1b[0m" if self._colours else text
+        if not self._colours:
+            return text
+        return f"\x1b[{colour}m{text}\x1b[0m"
 
     def _print(self, text: str = "") -> None:
         print(text, file=self._out)
@@ -366,6 +423,8 @@ def _arrows(record: Mapping[str, Any]) -> str:
     )
 
 
-def _told(session: Session) -> str:
+def _truth_of(session: SimulatedSession) -> str:
     fault = session.fault
-    return f"{fault.kind}, {fault.where} of {len(session.moves)}" if fault else "nothing is wrong"
+    if fault is None:
+        return "nothing is wrong"
+    return f"{fault.kind}, {fault.where} of {len(session.moves)}"

@@ -1,8 +1,10 @@
-"""A storage cluster that writes a log: sessions that went well, and some with a fault whose place is known.
+"""A storage cluster that writes a log: sessions that went well, and some with a fault whose place
+is known.
 
-The cluster is of our own invention, in our own words. A block is written down a pipeline of storage nodes, recorded,
-sealed, later checked, read, copied, removed; now and then the balancer moves one. Every normal course follows from a
-few choices (`_WRITE`, `_MOVE`), so all can be listed, and damage counts as a fault only if it gives none of them.
+The cluster is of our own invention, in our own words. A block is written down a pipeline of
+storage nodes, recorded, sealed, later checked, read, copied, removed; now and then the balancer
+moves one. Every normal course follows from a few choices (`_WRITE`, `_MOVE`), so all can be
+listed, and damage counts as a fault only if it gives none of them.
 """
 
 from __future__ import annotations
@@ -17,14 +19,18 @@ from random import Random
 from typing import Any, NamedTuple
 
 SESSION_KEY = "/blk-[0-9a-f]{12}/"
-IDLE_TIMEOUT_S = 300.0  # more than any pause within a session
+# Seconds: more than any pause within a session.
+IDLE_TIMEOUT_S = 300.0
 
-_START_NS = (
-    1_748_768_400 * 10**9
-)  # 2025-06-01 09:00 UTC: a given seed gives the same stream on any day
-_ARRIVAL_S = 2.0  # mean time between two sessions' first events
-_PAUSE_S = (2.0, 90.0)  # before a step that somebody else starts
-_HASTE_S = (0.002, 0.4)  # before any other
+# 2025-06-01 09:00 UTC. It is fixed, so that a given seed gives the same stream on any day.
+_START_NS = 1_748_768_400 * 10**9
+# Mean seconds between two sessions' first events.
+_ARRIVAL_S = 2.0
+# Shortest and longest pause in seconds before a step that somebody else starts …
+_PAUSE_S = (2.0, 90.0)
+# … and before any other.
+_HASTE_S = (0.002, 0.4)
+# The share of sessions with a fault.
 _FAULTY_SHARE = 0.08
 
 
@@ -32,7 +38,8 @@ class Step(NamedTuple):
     """One kind of log line: who logs it, its text, and where it stands in the tree."""
 
     component: str
-    text: str  # `<block>`, `<ip>` … are filled in; as they stand they are the template's wildcards
+    # `<block>`, `<ip>` … are filled in; as they stand they are the template's wildcards.
+    text: str
     entity: str
     action: str
     status: str
@@ -128,7 +135,8 @@ _ERROR_OF = {
     "acked": "late",
     "read": "hung_up",
 }
-_BEGINS = {"checked", "corrupt", "copying", "reading", "released"}  # after a pause
+# Steps that come after a pause.
+_BEGINS = {"checked", "corrupt", "copying", "reading", "released"}
 
 
 class Move(NamedTuple):
@@ -139,12 +147,15 @@ class Move(NamedTuple):
 
 
 Moves = list[Move]
-Span = tuple[int, int]  # events [start, end); a gap before event g is (g, g)
+# Events [start, end); a gap before event g is (g, g).
+Span = tuple[int, int]
 
 
-# --- what is normal -------------------------------------------------------------------------------------------------
+# --- what is normal
+# -------------------------------------------------------------------------------------------------
 
-_WRITE: dict[str, dict[Any, float]] = {  # choice → its options and their shares
+# choice → its options and their shares
+_WRITE: dict[str, dict[Any, float]] = {
     "replicas": {3: 0.7, 2: 0.2, 1: 0.1},
     "records": {"at once": 0.5, "one behind": 0.3, "together": 0.2},
     "resends": {0: 0.8, 1: 0.14, 2: 0.06},
@@ -241,11 +252,9 @@ def _every(choices: Mapping[str, Mapping[Any, float]]) -> Iterator[dict[str, Any
 
 
 def _normal(rng: Random) -> Moves:
-    return (
-        _balance(**_draw(_MOVE, rng))
-        if rng.random() < _MOVE_SHARE
-        else _write(**_draw(_WRITE, rng))
-    )
+    if rng.random() < _MOVE_SHARE:
+        return _balance(**_draw(_MOVE, rng))
+    return _write(**_draw(_WRITE, rng))
 
 
 @functools.cache
@@ -266,7 +275,8 @@ def _names(moves: Sequence[Move]) -> tuple[str, ...]:
     return tuple(move.step for move in moves)
 
 
-# --- what goes wrong ------------------------------------------------------------------------------------------------
+# --- what goes wrong
+# ------------------------------------------------------------------------------------------------
 
 Damage = tuple[Moves, list[Span]]
 
@@ -360,7 +370,10 @@ FAULTS: Mapping[str, Callable[[Random, Moves], Damage]] = {
 
 
 def _with(moves: Moves, at: int, more: Moves) -> Damage:
-    """Steps put in before event `at`. Which of several equal neighbours was put in can't be told: the span has all."""
+    """Steps put in before event `at`.
+
+    Which of several equal neighbours was put in can't be told: the span has all.
+    """
     damaged = [*moves[:at], *more, *moves[at:]]
     return damaged, [_widened(damaged, (at, at + len(more)), more[0].step, more[-1].step)]
 
@@ -384,12 +397,16 @@ def _widened(moves: Moves, span: Span, first: str, last: str) -> Span:
     return start, end
 
 
-# --- sessions and their stream --------------------------------------------------------------------------------------
+# --- sessions and their stream
+# --------------------------------------------------------------------------------------
 
 
 @dataclass(frozen=True, slots=True)
 class Fault:
-    """What was done to a session: `spans` of its delivered events, in order, and how it would have run without."""
+    """What was done to a session.
+
+    `spans` of its delivered events, in order, and how it would have run without.
+    """
 
     kind: str
     spans: tuple[Span, ...]
@@ -403,21 +420,30 @@ class Fault:
         )
 
     def is_near(self, event: int) -> bool:
-        """Whether an event is of the fault or one event beside it; of a gap, one of its two neighbours."""
+        """Whether an event is of the fault or one event beside it.
+
+        Of a gap, one of its two neighbours.
+        """
         return any(first - 1 <= event <= last for first, last in self.spans)
 
     @property
     def where(self) -> str:
         """The place in words; events counted from 1."""
-        start, end = min(first for first, _ in self.spans), max(last for _, last in self.spans)
+        start = min(first for first, _ in self.spans)
+        end = max(last for _, last in self.spans)
         if start == end:
             return f"after event {start}"
-        return f"event {end}" if end - start == 1 else f"events {start + 1}–{end}"
+        if end - start == 1:
+            return f"event {end}"
+        return f"events {start + 1}–{end}"
 
 
 @dataclass(frozen=True, slots=True)
-class Session:
-    """One execution: all lines about one block. `events` are `(time_ns, record)` as a log shipper would send them."""
+class SimulatedSession:
+    """One execution.
+
+    All lines about one block. `events` are `(time_ns, record)` as a log shipper would send them.
+    """
 
     block: str
     moves: tuple[Move, ...]
@@ -431,31 +457,45 @@ class Session:
 
     @property
     def steps_touched(self) -> str:
-        """The fault's steps in the tree's words: what came or went, or else what stands in another order."""
+        """The fault's steps in the tree's words.
+
+        What came or went, or else what stands in another order.
+        """
         assert self.fault
-        have, had = Counter(_names(self.moves)), Counter(_names(self.fault.original))
+        have = Counter(_names(self.moves))
+        had = Counter(_names(self.fault.original))
         touched = [*((have - had) + (had - have))]
         touched = touched or [
             step for span in self.fault.spans for step in _names(self.moves[slice(*span)])
         ]
         words = dict.fromkeys(_words(step) for step in touched)
-        return ", ".join(list(words)[:3]) + (" …" if len(words) > 3 else "")
+        shown = ", ".join(list(words)[:3])
+        if len(words) > 3:
+            return f"{shown} …"
+        return shown
 
 
 def _words(step: str) -> str:
-    return " → ".join(STEPS[step][2:]) if step in STEPS else _UNHEARD_OF[step].template
+    if step not in STEPS:
+        return _UNHEARD_OF[step].template
+    return " → ".join(STEPS[step][2:])
 
 
-def simulate(sessions: int, seed: int | str, *, faults: bool = True) -> list[Session]:
-    """Sessions in the order of their first events; some 8 %, and one of each kind if there is room, have a fault.
+def simulate(sessions: int, seed: int | str, *, faults: bool = True) -> list[SimulatedSession]:
+    """Sessions in the order of their first events.
 
-    The same arguments give the same sessions.
+    Some 8 % have a fault, at least one of each kind if there are enough sessions. The same
+    arguments give the same sessions.
     """
-    rng = Random(f"{seed} {faults}")  # a text seeds the same on every platform
-    count = min(sessions, max(len(FAULTS), round(_FAULTY_SHARE * sessions))) if faults else 0
+    # A text seeds the same on every platform.
+    rng = Random(f"{seed} {faults}")
+    count = 0
+    if faults:
+        count = min(sessions, max(len(FAULTS), round(_FAULTY_SHARE * sessions)))
     kinds = itertools.cycle(rng.sample(list(FAULTS), len(FAULTS)))
     faulty = dict(zip(sorted(rng.sample(range(sessions), count)), kinds, strict=False))
-    start_ns, out = _START_NS, []
+    start_ns = _START_NS
+    out = []
     for number in range(sessions):
         start_ns += int(rng.expovariate(1 / _ARRIVAL_S) * 1e9)
         out.append(_session(rng, start_ns, faulty.get(number)))
@@ -463,28 +503,35 @@ def simulate(sessions: int, seed: int | str, *, faults: bool = True) -> list[Ses
 
 
 def normal_courses(sessions: int, seed: int | str) -> list[tuple[str, ...]]:
-    """The steps of so many normal sessions, by name: all that learning needs, without times and texts."""
+    """The steps of so many normal sessions, by name.
+
+    All that learning needs, without times and texts.
+    """
     rng = Random(f"{seed} courses")
     return [_names(_normal(rng)) for _ in range(sessions)]
 
 
-def stream(sessions: Sequence[Session]) -> list[tuple[int, dict[str, str]]]:
+def stream(sessions: Sequence[SimulatedSession]) -> list[tuple[int, dict[str, str]]]:
     """All events of all sessions in the order of their times: the log of the whole cluster."""
     return sorted(
         (event for session in sessions for event in session.events), key=lambda event: event[0]
     )
 
 
-def _session(rng: Random, start_ns: int, kind: str | None) -> Session:
-    moves, fault = _normal(rng), None
+def _session(rng: Random, start_ns: int, kind: str | None) -> SimulatedSession:
+    moves = _normal(rng)
+    fault = None
     if kind is not None:
         moves, fault = _faulty(rng, kind)
     block = f"blk-{rng.getrandbits(48):012x}"
-    return Session(block, tuple(moves), fault, tuple(_events(rng, start_ns, block, moves)))
+    return SimulatedSession(block, tuple(moves), fault, tuple(_events(rng, start_ns, block, moves)))
 
 
 def _faulty(rng: Random, kind: str) -> tuple[Moves, Fault]:
-    """Draw until the outcome is no normal course: a step left out may well give another normal one."""
+    """Draw until the outcome is no normal course.
+
+    A step left out may well give another normal one.
+    """
     while True:
         original = _write(**_draw(_WRITE, rng))
         moves, spans = FAULTS[kind](rng, original)
@@ -507,10 +554,12 @@ def _events(
         disk = f"/disk{rng.randrange(1, 5)}/{block[4:8]}"
         values.update(ip=f"10.0.0.{nodes[node]}", disk=disk, num=str(rng.randrange(2, 90_000)))
         if number:
-            time_ns += (
-                int(rng.uniform(*(_PAUSE_S if name in _BEGINS else _HASTE_S)) * 1000) * 10**6
-                + 10**6
-            )
+            pause_s = _HASTE_S
+            if name in _BEGINS:
+                pause_s = _PAUSE_S
+            time_ns += int(rng.uniform(*pause_s) * 1000) * 10**6 + 10**6
         message = re.sub("<([a-z]+)>", lambda hole: values[hole[1]], step.text)
-        host = f"node-{nodes[node]}" if "<disk>" in step.text or "<ip>" in step.text else "head-1"
+        host = "head-1"
+        if "<disk>" in step.text or "<ip>" in step.text:
+            host = f"node-{nodes[node]}"
         yield time_ns, {"host": host, "component": step.component, "message": message}

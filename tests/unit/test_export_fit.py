@@ -446,7 +446,7 @@ def test_the_whole_line_is_the_message_where_no_header_is_known(tmp_path: Path, 
     path.write_text("".join(f"{m}\n" for _, _, m, _ in brewery(30, 1)), encoding="utf-8")
     code, said, _ = run("fit", "--input", path, *KEY, "--output", "b")
     assert code == 0
-    assert "warning: no known header" in said
+    assert "warning: most of the lines have no known header" in said
     assert load_bundle("b").input_settings.line_format is None
 
 
@@ -601,7 +601,7 @@ def test_half_the_lines_unparsable(log: Path, tmp_path: Path, run: Run) -> None:
     code, said, _ = run("sequences", "--work", "w", "--input", log, *KEY)
     assert code == 0
     assert (
-        "(50%) do not match the line format and are left out, e.g. '  at some/place'"
+        "(50%) do not match the line format and are left out, for example '  at some/place'"
         in stages(said)["warning"]
     )
     assert len((tmp_path / "w" / "sequences.jsonl").read_text(encoding="utf-8").splitlines()) == 60

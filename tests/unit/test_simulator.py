@@ -14,7 +14,7 @@ from fluent_krone.demo.simulator import (
     SESSION_KEY,
     STEPS,
     Fault,
-    Session,
+    SimulatedSession,
     is_normal,
     simulate,
     stream,
@@ -25,7 +25,7 @@ SESSIONS = simulate(400, 7)
 FAULTY = [session for session in SESSIONS if session.fault]
 
 
-def fault_of(session: Session) -> Fault:
+def fault_of(session: SimulatedSession) -> Fault:
     assert session.fault
     return session.fault
 
