@@ -26,7 +26,8 @@ from fluent_krone.errors import ExportError
 from fluent_krone.explain.redact import plain, redactor
 from fluent_krone.reading.templates import template_id
 
-from .hierarchy import NONE, TreeRow, extract
+from .hierarchy import TreeRow, extract
+from .sentences import NONE
 
 API: str = default_of("explain_base_url")
 # Templates in a request: few enough that a lost answer costs little, and enough that neighbours

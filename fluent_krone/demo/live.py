@@ -247,7 +247,8 @@ class Tally:
                 shares.append((seq["end"] - seq["start"]) / len(self.sessions[block].moves))
         if not shares:
             return None
-        return round(sum(shares) / len(shares), 3)
+        mean: float = sum(shares) / len(shares)
+        return round(mean, 3)
 
 
 class _Screen:
@@ -276,8 +277,8 @@ class _Screen:
         )
         self._wrapped(
             f"{figures['sessions']:,} sessions, one per block, write {figures['events']:,} "
-            f"interleaved log lines; {figures['injected']:,} of them go wrong. The lines go over "
-            "the Forward protocol to a server on 127.0.0.1 that has learnt from other, normal sessions "
+            f"interleaved log lines; {figures['injected']:,} of them go wrong. The lines go "
+            "over the Forward protocol to a server on 127.0.0.1 that has learnt from other, normal sessions "
             "(models/demo). Its alerts, and the truth beside, which only the simulator knows:"
         )
         self._print(
