@@ -1,12 +1,12 @@
 .DEFAULT_GOAL := help
 PYTHON ?= python
 
-.PHONY: help check lint types test bench fuzz accuracy generate bundles
+.PHONY: help check lint types style test bench fuzz accuracy generate bundles
 
 help:  ## list the targets
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 12
 
-check: lint types test  ## exactly what CI runs
+check: lint types style test  ## exactly what CI runs
 
 lint:  ## ruff: style and formatting
 	$(PYTHON) -m ruff check .
@@ -14,6 +14,9 @@ lint:  ## ruff: style and formatting
 
 types:  ## mypy, strict
 	$(PYTHON) -m mypy
+
+style:  ## how legible the code is, and whether each measure keeps its limit
+	$(PYTHON) tools/style.py
 
 test:  ## all tests that can run here; what is skipped is listed with its reason
 	$(PYTHON) -m pytest
