@@ -12,7 +12,10 @@ import pytest
 
 @dataclass(frozen=True)
 class Certificates:
-    """`server` is for localhost and 127.0.0.1; `stranger` signed itself. `locked` is the server's key, encrypted."""
+    """`server` is for localhost and 127.0.0.1; `stranger` is self-signed.
+
+    `locked` is the encrypted key of the server.
+    """
 
     directory: Path
 
@@ -33,8 +36,10 @@ def make(directory: Path) -> Certificates:
     for name in ("server", "client"):
         _openssl(
             directory,
-            f"req -x509 -subj /CN={name} -CA authority.pem -CAkey authority.key -keyout {name}.key -out {name}.pem"
-            f" {_NEW} -addext subjectAltName=DNS:localhost,IP:127.0.0.1 -addext basicConstraints=critical,CA:FALSE",
+            f"req -x509 -subj /CN={name} -CA authority.pem -CAkey authority.key"
+            f" -keyout {name}.key -out {name}.pem {_NEW}"
+            " -addext subjectAltName=DNS:localhost,IP:127.0.0.1"
+            " -addext basicConstraints=critical,CA:FALSE",
         )
     _openssl(directory, "rsa -in server.key -aes256 -passout pass:x -out locked.key")
     return made

@@ -18,7 +18,7 @@ settings.load_profile("untimed")
 
 @pytest.fixture(scope="session")
 def shared_data() -> Path:
-    """The data folder beside the repository. Absent, it skips the test; in CI (`CI` is set) it fails it."""
+    """The data folder beside the repository. Without it the test is skipped; in CI it fails."""
     path = Path(
         os.environ.get("FLUENT_KRONE_DATA") or Path(__file__).parents[2] / "shared" / "data"
     )

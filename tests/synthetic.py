@@ -1,6 +1,7 @@
-"""A made-up service, small enough to judge by hand: a lift whose rides open a door, move, and close it again.
+"""A made-up service, small enough to judge by hand: a lift opens its door, moves, and closes it.
 
-Log keys are the positions in `ROWS`. A ride is normal when it is one of `NORMAL`, log key by log key.
+Log keys are the positions in `ROWS`. A ride is normal when it is one of `NORMAL`, log key by log
+key.
 """
 
 from __future__ import annotations
@@ -94,7 +95,7 @@ def lift_engine(
     nested: NestedDetector | None = None,
     **session: Any,
 ) -> Engine:
-    """An engine over the same words; `session` are SessionSettings, `idle_timeout` 60 s unless told."""
+    """An engine over the same words; `session` are SessionSettings, with an idle timeout of 60 s."""
     hierarchy = tree()
     return Engine(
         templates=[row[0] for row in ROWS],

@@ -20,6 +20,7 @@ class Delivery:
         doors=LIVE,
         common=True,
     )
+    # A killed process loses nothing either way: the kernel has what was written.
     store_sync: str = parameter(
         STRING,
         "normal",
@@ -35,12 +36,14 @@ class Delivery:
         "that have been idle longest are judged and closed.",
         doors=LIVE,
     )
+    # Fluentd gives a chunk up after `retry_timeout`, 72 hours by default.
     keep_chunk_ids: float = parameter(
         DURATION,
         3 * 86400.0,
         "How long a chunk may be sent again. Set it to at least `retry_timeout` of Fluentd.",
         doors=LIVE,
     )
+    # A chunk id takes about 50 bytes in the store.
     max_chunk_ids: int = parameter(
         COUNT,
         1_000_000,
@@ -55,12 +58,14 @@ class Delivery:
         doors=LIVE,
         choices="auto judge keep",
     )
+    # Looking costs one call of stat for each file of the bundle.
     reload_interval: float = parameter(
         DURATION,
         5.0,
         "How often to check whether the bundle has changed; with 0 only on SIGHUP.",
         doors=LIVE,
     )
+    # Senders wait this long for an ack at most. Fluentd waits 190 s and Fluent Bit has no limit.
     commit_interval: float = parameter(
         DURATION,
         0.5,
@@ -70,12 +75,14 @@ class Delivery:
     commit_records: int = parameter(
         COUNT, 30_000, "A busy stream is committed after this many records.", doors=LIVE
     )
+    # A frame is held in memory until it has been decoded.
     max_frame_size: int = parameter(
         SIZE, 64 * 2**20, "The largest frame that is accepted from a client.", doors=LIVE
     )
     max_inflated_size: int = parameter(
         SIZE, 256 * 2**20, "The largest size of a chunk after decompression.", doors=LIVE
     )
+    # More alerts than this mean that their receiver is away. They are kept, and reading pauses.
     max_alerts: int = parameter(
         COUNT,
         10_000,
@@ -95,9 +102,11 @@ class Monitoring:
         doors=LIVE,
         common=True,
     )
+    # Metrics name no session, but they need not be public: loopback unless asked otherwise.
     metrics_bind: str = parameter(
         STRING, "127.0.0.1", "The address on which metrics are served.", doors=LIVE
     )
+    # 24231 is the usual port of the Prometheus plugin of Fluentd. Change one if both run here.
     metrics_port: int = parameter(COUNT, 24231, "The port on which metrics are served.", doors=LIVE)
     log_level: str = parameter(
         STRING,

@@ -40,12 +40,14 @@ class Explanations:
         "environment.",
         doors=LIVE,
     )
+    # An alert that nobody explained in time is still an alert; its evidence says what is odd.
     explain_timeout: float = parameter(
         DURATION,
         10.0,
         "How long an alert waits for its explanation. After that it is sent with its evidence.",
         doors=LIVE,
     )
+    # Two at a time keep one slow answer from blocking the next question.
     explain_concurrency: int = parameter(
         COUNT, 2, "How many questions are asked at the same time.", doors=LIVE
     )
@@ -73,12 +75,14 @@ class Explanations:
         "Further `/regex/`es, separated by commas; what they match is redacted.",
         doors=LIVE,
     )
+    # List price of the default model. Budgets are counted with these two prices.
     explain_input_price: float = parameter(
         PRICE, 0.1, "The price of a million input tokens, in US dollars.", doors=LIVE
     )
     explain_output_price: float = parameter(
         PRICE, 0.5, "The price of a million output tokens, in US dollars.", doors=LIVE
     )
+    # The four limits hold together; the one that is reached first stops questions.
     explain_tokens_per_hour: int = parameter(
         COUNT,
         500_000,

@@ -12,9 +12,11 @@ from .literals import BOOL, COUNT, MODE, SIZE, STRING
 class Listening:
     """Forward server: where `serve` listens, and who may send."""
 
+    # Nobody else can reach loopback, so that it needs neither TLS nor a key.
     bind: str = parameter(
         STRING, "127.0.0.1", "The address to listen on.", doors=SERVE, common=True
     )
+    # 24224 is the port that the Forward protocol has at Fluentd and Fluent Bit.
     port: int = parameter(COUNT, 24224, "The port to listen on.", doors=SERVE, common=True)
     unix_path: str | None = parameter(
         STRING,
@@ -22,6 +24,7 @@ class Listening:
         "The Unix socket to listen on, instead of `bind` and `port`.",
         doors=SERVE,
     )
+    # Only the user that runs `serve` may connect, unless asked otherwise.
     unix_perm: int = parameter(MODE, 0o600, "The permissions of the Unix socket.", doors=SERVE)
     allow_insecure_bind: bool = parameter(
         BOOL,
@@ -57,6 +60,7 @@ class Listening:
         "Clients must show a certificate that one of these authorities signed (PEM).",
         doors=SERVE,
     )
+    # A connection holds one frame at most, and a thousand descriptors are a usual limit.
     max_connections: int = parameter(
         COUNT,
         512,
@@ -64,6 +68,7 @@ class Listening:
         "without sending a chunk is disconnected.",
         doors=SERVE,
     )
+    # Two of the largest frames fit, so that one slow client cannot block the others.
     max_pending_size: int = parameter(
         SIZE,
         128 * 2**20,

@@ -36,6 +36,8 @@ class Input:
     line_format: str | None = parameter(
         STRING, None, "A regular expression with named groups that cuts a raw line into fields."
     )
+    # Longer messages are mostly stack traces and dumps, whose beginning names the step. Matching costs
+    # time in proportion to the length.
     max_message_size: int = parameter(
         SIZE, 8192, "Only this many bytes of a message are read; the rest is cut off."
     )
@@ -65,9 +67,11 @@ class Sessions:
         DURATION, None, "A session ends at the latest after this long; 0 for no limit."
     )
     max_events: int | None = parameter(COUNT, None, "A session ends after this many events.")
+    # A message that lists thousands of ids would otherwise be copied into thousands of sessions.
     max_keys_per_record: int = parameter(
         COUNT, 16, "A record belongs to at most this many sessions. Further keys are counted."
     )
+    # An open session of twenty events takes about 2 KB, so this many take about 400 MB.
     max_sessions: int = parameter(
         COUNT,
         200_000,
@@ -80,16 +84,19 @@ class Sessions:
         "What makes a session age: `stream` means event times, `wall` means arrival times.",
         choices="stream wall",
     )
+    # An hour covers a wrong daylight saving time, and no more.
     max_future: float = parameter(
         DURATION,
         3600.0,
         "An event time that is further ahead of the clock than this is not believed.",
     )
+    # A log may pause for a month. A single line dated 2099 must not end every session.
     max_leap: float = parameter(
         DURATION,
         30 * 86400.0,
         "A single event time that is this far ahead of the events before it is not believed.",
     )
+    # What is evicted is worked out again. A smaller cache costs time, never a finding.
     cache_size: int = parameter(
         COUNT,
         100_000,
@@ -113,11 +120,13 @@ class Alerts:
     remove_tag_prefix: str | None = parameter(
         STRING, None, "A prefix that is first removed from the session's tag."
     )
+    # A new template usually means a new version. Its first line is news, its thousandth is not.
     novelty_interval: float = parameter(
         DURATION,
         3600.0,
         "At most one unseen_template alert is sent for each template in this time.",
     )
+    # Lines are most of what an open session weighs. An alert shows those around the odd event.
     keep_lines: int = parameter(
         COUNT, 256, "How many raw lines of each open session are kept as evidence; 0 for none."
     )
