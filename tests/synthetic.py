@@ -95,7 +95,7 @@ def lift_engine(
     nested: NestedDetector | None = None,
     **session: Any,
 ) -> Engine:
-    """An engine over the same words; `session` are SessionSettings, with an idle timeout of 60 s."""
+    """An engine over the same words; `session` are SessionSettings, idle timeout 60 s."""
     hierarchy = tree()
     return Engine(
         templates=[row[0] for row in ROWS],

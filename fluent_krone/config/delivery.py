@@ -65,7 +65,7 @@ class Delivery:
         "How often to check whether the bundle has changed; with 0 only on SIGHUP.",
         doors=LIVE,
     )
-    # Senders wait this long for an ack at most. Fluentd waits 190 s and Fluent Bit has no limit.
+    # Senders wait about this long for an ack when the stream never pauses.
     commit_interval: float = parameter(
         DURATION,
         0.5,

@@ -36,8 +36,8 @@ class Input:
     line_format: str | None = parameter(
         STRING, None, "A regular expression with named groups that cuts a raw line into fields."
     )
-    # Longer messages are mostly stack traces and dumps, whose beginning names the step. Matching costs
-    # time in proportion to the length.
+    # Longer messages are mostly stack traces and dumps, whose beginning names the step. Matching
+    # costs time in proportion to the length.
     max_message_size: int = parameter(
         SIZE, 8192, "Only this many bytes of a message are read; the rest is cut off."
     )

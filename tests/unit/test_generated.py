@@ -46,7 +46,7 @@ def test_lost_markers_are_told() -> None:
 
 
 def test_ruby_sees_what_python_declares() -> None:
-    """Every parameter of the pipe is a string that Fluentd hands on; only the bundle is required."""
+    """Every parameter of the pipe is a string that Fluentd hands on; only `bundle` is required."""
     declared = re.findall(
         r"config_param :(\w+), :string(, default: nil)?$", generate.ruby_block(), re.MULTILINE
     )

@@ -1,4 +1,4 @@
-"""What is installed: the plugin, the page, the models and the export, and it works where nothing else lies."""
+"""What is installed: plugin, page, models and export. It works where nothing else lies."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What README shows first is what comes out today; and the list of peers names all tests that have one."""
+"""What README shows first is what comes out today; the list of peers names every test of one."""
 
 from __future__ import annotations
 
