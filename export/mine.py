@@ -284,7 +284,8 @@ def _settle(
         warnings.append(
             f"{len(found)} templates are more than {max_templates}: those with the same first "
             "words were merged; free text or a value that is not recognised (an id that "
-            "--session-key does not cover?) is the usual cause; --templates takes templates of your own"
+            "--session-key does not cover?) is the usual cause; --templates takes templates of "
+            "your own"
         )
     if many_forms:
         warnings.append("too many distinct masked messages: rare ones keep their first words only")

@@ -278,8 +278,8 @@ class _Screen:
         self._wrapped(
             f"{figures['sessions']:,} sessions, one per block, write {figures['events']:,} "
             f"interleaved log lines; {figures['injected']:,} of them go wrong. The lines go "
-            "over the Forward protocol to a server on 127.0.0.1 that has learnt from other, normal sessions "
-            "(models/demo). Its alerts, and the truth beside, which only the simulator knows:"
+            "over the Forward protocol to a server on 127.0.0.1 that has learnt from other, normal "
+            "sessions (models/demo). Its alerts, and the truth beside, which only the simulator knows:"
         )
         self._print(
             "   ".join(
