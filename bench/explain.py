@@ -37,7 +37,7 @@ from fluent_krone.detect.bundle import load_bundle  # noqa: E402
 from fluent_krone.explain.cases import CaseMaker  # noqa: E402
 from fluent_krone.explain.claude import request  # noqa: E402
 from fluent_krone.explain.redact import redactor  # noqa: E402
-from fluent_krone.runtime.service import open_service, tune_gc  # noqa: E402
+from fluent_krone.runtime.wiring import open_service, tune_gc  # noqa: E402
 from fluent_krone.types import Alert, Finding, Verdict  # noqa: E402
 
 CHARACTERS_PER_TOKEN = 2.5  # an estimate: no tokenizer can be reached; JSON of numbers is dear

@@ -32,8 +32,8 @@ from fluent_krone.config import Config
 from fluent_krone.core.engine import Engine
 from fluent_krone.detect.bundle import Bundle, load_bundle
 from fluent_krone.inputs import read_events
-from fluent_krone.runtime.service import open_service, tune_gc
 from fluent_krone.runtime.store import Store, chunk_key
+from fluent_krone.runtime.wiring import open_service, tune_gc
 from fluent_krone.transport import Inlet
 from fluent_krone.transport.forward_codec import Chunk, ForwardDecoder, encode_events
 from fluent_krone.transport.server import ForwardServer

@@ -16,7 +16,7 @@ REPOSITORY = Path(__file__).parents[1]
 sys.path.insert(0, str(REPOSITORY))
 
 from fluent_krone import config  # noqa: E402
-from fluent_krone.runtime import metrics  # noqa: E402
+from fluent_krone.runtime import metric_names  # noqa: E402
 
 PLUGIN = REPOSITORY / "fluent_krone" / "fluentd" / "out_krone.rb"
 PARAMETERS = REPOSITORY / "docs" / "configuration.md"
@@ -101,7 +101,7 @@ def parameters(text: str) -> str:
 def measurements(text: str) -> str:
     """The page of operations with its table of metrics as declared."""
     begin = "<!-- BEGIN generated from metrics.py -->\n"
-    return _between(text, begin, "<!-- END generated -->\n", metrics.markdown_table())
+    return _between(text, begin, "<!-- END generated -->\n", metric_names.markdown_table())
 
 
 def _between(text: str, begin: str, end: str, block: str) -> str:

@@ -7,7 +7,8 @@ import argparse
 from ..alerts.records import check_tag
 from ..config import from_flags
 from ..detect.bundle import load_bundle
-from ..runtime.doors import alert_sink, check_explainer, forward_server
+from ..runtime.doors import alert_sink, forward_server
+from ..runtime.wiring import check_explainer
 from .parser import Commands
 
 

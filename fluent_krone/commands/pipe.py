@@ -9,7 +9,7 @@ import logging
 from .. import __version__
 from ..config import Config, from_flags
 from ..errors import ProtocolError
-from ..runtime.service import log_stats
+from ..runtime.metrics import log_stats
 from ..transport.pipe import PipeDoor, claim_standard_streams
 from . import running
 from .parser import Commands

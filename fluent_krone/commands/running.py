@@ -13,9 +13,10 @@ from typing import Any
 from ..config import Config
 from ..detect.bundle import load_bundle
 from ..errors import KroneError
-from ..runtime.metrics import Metrics
+from ..runtime.metrics import Metrics, log_stats
 from ..runtime.reload import BundleWatch
-from ..runtime.service import Service, log_stats, open_service, tune_gc
+from ..runtime.service import Service
+from ..runtime.wiring import open_service, tune_gc
 from ..sink import Sink
 
 Stats = Callable[[], dict[str, float]]

@@ -10,7 +10,7 @@ import signal
 
 from ..config import Config, from_flags
 from ..runtime.doors import alert_sink, forward_server
-from ..runtime.service import log_stats
+from ..runtime.metrics import log_stats
 from . import running
 from .parser import Commands
 

@@ -1,4 +1,4 @@
-"""Hot reload: a new bundle is taken up while the old one serves, on SIGHUP or when its files change."""
+"""Hot reload: a new bundle replaces the one at work, on SIGHUP or when its files change."""
 
 from __future__ import annotations
 
@@ -9,16 +9,17 @@ from collections.abc import Awaitable, Callable
 
 from ..detect.bundle import Bundle, bundle_files, load_bundle
 from ..errors import KroneError
-from .service import tune_gc
+from .wiring import tune_gc
 
 _log = logging.getLogger(__name__)
 
 
 class BundleWatch:
-    """Loads `name` again when asked or when its files have changed, and hands the bundle to `reload`.
+    """Loads `name` again when asked or when its files have changed, and hands it to `reload`.
 
-    A bundle that can't be loaded is told, and the one at work goes on. Files are believed once they have stayed the
-    same from one look to the next: a bundle is copied file by file.
+    A bundle that can't be loaded is reported, and the one at work stays. Changed files are loaded
+    only once they have stayed the same between two looks: a bundle is copied file by file, and half
+    a copy must not be loaded. `interval_s` 0 loads only when asked.
     """
 
     def __init__(
@@ -44,16 +45,18 @@ class BundleWatch:
         while True:
             with contextlib.suppress(TimeoutError):
                 await asyncio.wait_for(self._asked.wait(), self._interval_s or None)
-            asked, found = self._asked.is_set(), bundle_files(self._name)
-            self._asked.clear()
-            if asked or (found != loaded and found == last):
+            found = bundle_files(self._name)
+            is_settled_change = found != loaded and found == last
+            if self._asked.is_set() or is_settled_change:
+                self._asked.clear()
                 loaded = found
                 await self._load()
             last = found
 
     async def _load(self) -> None:
         try:
-            bundle = await asyncio.to_thread(load_bundle, self._name)  # records come in meanwhile
+            # In a thread, because records come in meanwhile.
+            bundle = await asyncio.to_thread(load_bundle, self._name)
             if bundle.hash == self._hash:
                 _log.info("bundle is the one at work bundle=%s hash=%s", self._name, bundle.hash)
                 return

@@ -72,7 +72,7 @@ def test_each_hand_over_is_acked_once_and_each_chunk_fed_once(
     lift: Bundle, rounds: list[list[int]], commit_records: int, slice_size: int
 ) -> None:
     config = Config(commit_interval=3600.0, commit_records=commit_records)
-    with patch("fluent_krone.runtime.service._SLICE", slice_size):
+    with patch("fluent_krone.runtime.intake._SLICE", slice_size):
         acks, service, receiver = asyncio.run(serve(lift, rounds, config))
     handed = Counter(number for chunks in rounds for number in chunks)
     assert acks == handed

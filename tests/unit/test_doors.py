@@ -15,7 +15,9 @@ from certificates import Certificates
 from fluent_krone.cli import main
 from fluent_krone.config import Config, from_strings
 from fluent_krone.errors import ConfigError
-from fluent_krone.runtime.doors import alert_sink, check_explainer, forward_server, read_users
+from fluent_krone.runtime.doors import alert_sink, forward_server
+from fluent_krone.runtime.secrets import read_users
+from fluent_krone.runtime.wiring import check_explainer
 from fluent_krone.sink.forward import ForwardSink
 from fluent_krone.sink.stdout import StdoutSink
 from fluent_krone.transport.forward_codec import Chunk

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from fluent_krone import config
-from fluent_krone.runtime import metrics
+from fluent_krone.runtime import metric_names
 
 REPOSITORY = Path(__file__).parents[2]
 spec = importlib.util.spec_from_file_location("generate", REPOSITORY / "tools" / "generate.py")
@@ -35,7 +35,7 @@ def test_the_documented_parameters_are_the_declared_ones() -> None:
 
 def test_the_documented_metrics_are_the_declared_ones() -> None:
     text = generate.METRICS.read_text(encoding="utf-8")
-    assert metrics.markdown_table() in text, "stale: run `make generate`"
+    assert metric_names.markdown_table() in text, "stale: run `make generate`"
     assert generate.measurements(text) == text
 
 

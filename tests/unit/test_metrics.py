@@ -16,7 +16,8 @@ from synthetic import GOING, NORMAL, OPEN, OPENED, STUCK, T0, S, ride
 from fluent_krone.alerts.records import AlertMaker
 from fluent_krone.config import Config
 from fluent_krone.detect.bundle import Bundle
-from fluent_krone.runtime.metrics import HISTOGRAMS, METRICS, Metrics, exposition, is_known
+from fluent_krone.runtime.metric_names import HISTOGRAMS, METRICS, is_known
+from fluent_krone.runtime.metrics import Metrics, exposition
 from fluent_krone.runtime.service import Service
 from fluent_krone.timing import Histogram
 from fluent_krone.transport.forward_codec import Chunk

@@ -27,8 +27,8 @@ from synthetic import (
 from fluent_krone.config import Config
 from fluent_krone.detect.bundle import Bundle, load_bundle
 from fluent_krone.errors import ConfigError, SinkBusy
-from fluent_krone.runtime import service
-from fluent_krone.runtime.service import open_service
+from fluent_krone.runtime import committer
+from fluent_krone.runtime.wiring import open_service
 from fluent_krone.transport.forward_codec import Chunk
 from fluent_krone.types import Alert
 
@@ -186,7 +186,7 @@ def test_a_chunk_without_id_is_fed_each_time_and_counted(story: Any) -> None:
 def test_large_chunks_let_others_have_their_turn(
     story: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("fluent_krone.runtime.service._SLICE", 2)
+    monkeypatch.setattr("fluent_krone.runtime.intake._SLICE", 2)
 
     async def body(rig: Rig) -> None:
         turns = 0
@@ -209,7 +209,7 @@ def test_large_chunks_let_others_have_their_turn(
 def test_chunks_are_taken_whole_one_after_the_other(
     story: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("fluent_krone.runtime.service._SLICE", 1)
+    monkeypatch.setattr("fluent_krone.runtime.intake._SLICE", 1)
 
     async def body(rig: Rig) -> None:
         first, second = NORMAL[1][:3], NORMAL[1][3:]
@@ -274,7 +274,7 @@ def test_too_many_outgoing_alerts_stop_the_reading(story: Any) -> None:
 def test_a_busy_receiver_gets_the_same_alerts_again_in_order(
     story: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("fluent_krone.runtime.service._BACK_OFF_S", (0.0, 0.0))
+    monkeypatch.setattr("fluent_krone.runtime.outbox._BACK_OFF_S", (0.0, 0.0))
 
     async def body(rig: Rig) -> None:
         rig.receiver.failures = 3
@@ -400,9 +400,9 @@ def test_nobody_was_idle_while_nobody_listened(lift: Bundle, store: str) -> None
         await first.service.flush()
         await first.service.close()
         second = Rig(lift, store=store)
-        second.service._engine.resume(T0 + 10**6 * S)
-        assert second.service._engine.advance(T0 + (10**6 + 59) * S) == []
-        assert len(second.service._engine.advance(T0 + (10**6 + 200) * S)) == 1
+        second.service._judge.engine.resume(T0 + 10**6 * S)
+        assert second.service._judge.engine.advance(T0 + (10**6 + 59) * S) == []
+        assert len(second.service._judge.engine.advance(T0 + (10**6 + 200) * S)) == 1
         await second.service.close()
 
     run(whole)
@@ -411,7 +411,7 @@ def test_nobody_was_idle_while_nobody_listened(lift: Bundle, store: str) -> None
 def test_while_the_store_is_full_nothing_is_acked_and_nothing_fed(
     story: Any, store: str, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    monkeypatch.setattr("fluent_krone.runtime.service._BACK_OFF_S", (0.0, 0.0))
+    monkeypatch.setattr("fluent_krone.runtime.committer._BACK_OFF_S", (0.0, 0.0))
 
     async def body(rig: Rig) -> None:
         await rig.take("1", ("a", BAD))
@@ -516,8 +516,8 @@ def test_a_kill_while_a_damaged_store_is_made_anew_loses_nothing_and_doubles_not
             "part",
             "SELECT rootpage FROM sqlite_master WHERE name = 'sqlite_autoindex_chunk_1'",
         )  # chunks are known still
-        assert rig.service._store is not None
-        commit = rig.service._store.commit
+        assert rig.service._storage.store is not None
+        commit = rig.service._storage.store.commit
 
         def noted(*arguments: Any) -> None:
             kills.append(tmp_path / str(len(kills)))
@@ -526,7 +526,7 @@ def test_a_kill_while_a_damaged_store_is_made_anew_loses_nothing_and_doubles_not
                 shutil.copy(file, kills[-1])
             commit(*arguments)
 
-        rig.service._store.commit = noted  # type: ignore[method-assign]
+        rig.service._storage.store.commit = noted  # type: ignore[method-assign]
         await rig.take("2", ("a", (GOING,)), ("b", BAD))
         await settle(lambda: len(rig.acked) == 2, 10**6)
         await killed(rig)
@@ -540,8 +540,8 @@ def test_a_kill_while_a_damaged_store_is_made_anew_loses_nothing_and_doubles_not
             await rig.service.start()
             await rig.take("2", ("a", (GOING,)), ("b", BAD))
             await rig.service.flush()
-            assert list(rig.service._engine.sessions.open[b"a",].keys)[-1:] == [GOING]
-            assert rig.service._engine.counters["records"] in (0, 1 + len(BAD))
+            assert list(rig.service._judge.engine.sessions.open[b"a",].keys)[-1:] == [GOING]
+            assert rig.service._judge.engine.counters["records"] in (0, 1 + len(BAD))
             assert [alert.record["kind"] for alert in rig.receiver.alerts] == ["unseen_template"]
             await rig.service.close()
 
@@ -565,32 +565,32 @@ def test_alerts_confirmed_before_the_new_store_is_written_take_no_others_along(
         rig.receiver.open.clear()
         await rig.take("1", ("a", BAD))
         await settle()
-        rig.service._outgoing.append(
-            rig.service._outgoing[0]
+        rig.service._outbox.tickets.append(
+            rig.service._outbox.tickets[0]
         )  # one more, that is not on its way yet
         damage(
             rig,
             "part",
             "SELECT rootpage FROM sqlite_master WHERE name = 'sqlite_autoindex_chunk_1'",
         )  # chunks are known still
-        assert rig.service._store is not None
-        renew = rig.service._store.renew
+        assert rig.service._storage.store is not None
+        renew = rig.service._storage.store.renew
 
         def renewed() -> Path:
             aside = renew()
             sqlite(rig).execute("PRAGMA query_only = true")
             return aside
 
-        rig.service._store.renew = renewed  # type: ignore[method-assign]
+        rig.service._storage.store.renew = renewed  # type: ignore[method-assign]
         taking = asyncio.create_task(rig.take("2", ("b", NORMAL[0])))
-        while not rig.service._store_is_new:
+        while not rig.service._storage.is_new:
             await asyncio.sleep(0)
         rig.receiver.open.set()
-        await settle(lambda: len(rig.service._outgoing) == 1)
+        await settle(lambda: len(rig.service._outbox.tickets) == 1)
         sqlite(rig).execute("PRAGMA query_only = false")
         await taking
         await settle(lambda: rig.acked == ["1", "2"], 10**6)
-        assert len(rig.service._store.alerts()) == len(rig.service._outgoing) == 1
+        assert len(rig.service._storage.store.alerts()) == len(rig.service._outbox.tickets) == 1
         await killed(rig)
 
     run(body)
@@ -599,7 +599,7 @@ def test_alerts_confirmed_before_the_new_store_is_written_take_no_others_along(
 def test_a_chunk_fed_in_part_is_never_committed(
     lift: Bundle, store: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("fluent_krone.runtime.service._SLICE", 1)
+    monkeypatch.setattr("fluent_krone.runtime.intake._SLICE", 1)
 
     async def whole() -> None:
         first = Rig(lift, store=store, commit_interval=0.0)
@@ -659,15 +659,15 @@ def test_a_reload_judges_open_sessions_by_the_new_bundle(
         assert (stats["reloads"], stats["sessions_open"], stats["records"]) == (1, 2, 7)
         await rig.service.flush()
         texts = [
-            rig.service._engine.log_key_text(key)
-            for key in rig.service._engine.sessions.open[b"a",].keys
+            rig.service._judge.engine.log_key_text(key)
+            for key in rig.service._judge.engine.sessions.open[b"a",].keys
         ]
         assert texts == [ROWS[key][0] for key in NORMAL[1]]
 
     story(body, store=store, commit_interval=0.0)
     again = Rig(new, store=store)  # and so does the store
     assert again.service.stats()["sessions_open"] == 2
-    assert list(again.service._engine.sessions.open[b"a",].keys) == [
+    assert list(again.service._judge.engine.sessions.open[b"a",].keys) == [
         len(ROWS) - 1 - key for key in NORMAL[1]
     ]
     run(again.service.close)
@@ -683,7 +683,7 @@ def test_a_stop_keeps_what_is_open_only_where_it_can(lift: Bundle, store: str) -
 
 def test_moments_of_an_empty_queue_do_not_call_for_a_commit_each(story: Any, store: str) -> None:
     async def body(rig: Rig) -> None:
-        rig.service._commit_took = 3600.0  # as if the last one had taken an hour
+        rig.service._committer.took_s = 3600.0  # as if the last one had taken an hour
         await rig.take("1", ("a", NORMAL[0]))
         await settle()
         assert rig.acked == []
@@ -697,10 +697,10 @@ def test_moments_of_an_empty_queue_do_not_call_for_a_commit_each(story: Any, sto
 def test_a_pause_or_a_rest_calls_for_a_commit(
     story: Any, store: str, never: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(service, never, 1e9)  # so it is the other one
+    monkeypatch.setattr(committer, never, 1e9)  # so it is the other one
 
     async def body(rig: Rig) -> None:
-        rig.service._commit_took = 0.01
+        rig.service._committer.took_s = 0.01
         await rig.take("1", ("a", NORMAL[0]))
         assert rig.acked == []
         while not rig.acked:
@@ -718,8 +718,8 @@ async def killed(rig: Rig) -> None:
 
 
 def sqlite(rig: Rig) -> Any:
-    assert rig.service._store is not None
-    return rig.service._store._db
+    assert rig.service._storage.store is not None
+    return rig.service._storage.store._db
 
 
 def damage(rig: Rig, table: str = "chunk", rootpage: str = "1000") -> None:

@@ -31,7 +31,8 @@ from synthetic import (
 
 from fluent_krone.core.engine import Engine, Limits
 from fluent_krone.errors import ConfigError, SnapshotError, StoreDamaged, StoreError
-from fluent_krone.runtime.store import Store, chunk_key, set_aside
+from fluent_krone.runtime.store import Store, chunk_key
+from fluent_krone.sqlite import set_aside
 from fluent_krone.types import Alert
 
 NOW = T0 + 1000 * S

@@ -1,0 +1,36 @@
+"""A switch that ends the process when something was left half done."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+
+_log = logging.getLogger(__name__)
+
+
+class Halt:
+    """Set once what is in memory must never be committed.
+
+    The next process begins at the last commit. `event` is set for good; `has_bug` says whether an
+    error, and not a cancelled task, was the reason.
+    """
+
+    def __init__(self) -> None:
+        self.event = asyncio.Event()
+        self.has_bug = False
+
+    @property
+    def is_set(self) -> bool:
+        return self.event.is_set()
+
+    def because(self, error: BaseException) -> None:
+        """Halt. Anything but a cancellation is logged as a bug."""
+        self.event.set()
+        if isinstance(error, Exception):
+            self.has_bug = True
+            _log.error("BUG: the service can't go on", exc_info=error)
+
+    def on_bug(self, task: asyncio.Task[None]) -> None:
+        """Callback for a task that must not end: halt when it ended with an error."""
+        if not task.cancelled() and (error := task.exception()):
+            self.because(error)

@@ -1,0 +1,110 @@
+"""Chunks in: one at a time, repeats skipped, large ones fed in slices."""
+
+from __future__ import annotations
+
+import asyncio
+import itertools
+import time
+from collections import Counter
+from collections.abc import Callable, Iterator
+from typing import Any
+
+from ..errors import StoreError
+from ..timing import Histogram
+from ..transport.forward_codec import Chunk
+from .committer import Committer, Fed
+from .halt import Halt
+from .judge import Judge
+from .outbox import Outbox
+from .storage import Storage
+from .store import chunk_key
+
+# Events between two looks at the event loop: 5,000 take about 15 ms, which is how long other
+# clients and the health check may have to wait for a large chunk.
+_SLICE = 5_000
+
+
+class Intake:
+    """Takes chunks whole, one after the other, and leaves acks to the committer."""
+
+    def __init__(
+        self,
+        judge: Judge,
+        committer: Committer,
+        storage: Storage,
+        outbox: Outbox,
+        counters: Counter[str],
+        fed_in: Histogram,
+        halt: Halt,
+        clock_ns: Callable[[], int],
+    ) -> None:
+        # Cleared by the last flush: later chunks stay unacked, and so with their senders.
+        self.open = asyncio.Event()
+        self.open.set()
+        self._judge = judge
+        self._committer = committer
+        self._storage = storage
+        self._outbox = outbox
+        self._counters = counters
+        self._fed_in = fed_in
+        self._halt = halt
+        self._clock_ns = clock_ns
+
+    async def take(self, chunk: Chunk, ack: Callable[[], None]) -> None:
+        """Feed a chunk; `ack` is called once it is committed.
+
+        A chunk that was fed before is not fed again, but acked with the next commit.
+        """
+        came = time.monotonic()
+        await self._outbox.room.wait()
+        async with self._judge.turn:
+            await self.open.wait()
+            await self._committer.writable.wait()
+            repeated = await self._is_repeated(chunk)
+            self._counters["chunks"] += 1
+            if repeated:
+                self._counters["chunks_repeated"] += 1
+            else:
+                await self._feed(chunk)
+            self._committer.add(Fed(came, ack))
+        self._committer.commit_soon()
+
+    async def _is_repeated(self, chunk: Chunk) -> bool:
+        """Whether a chunk with this id was fed before; if not, remember it.
+
+        Waits while the store can't be read: feeding a chunk twice can't be undone.
+        """
+        if chunk.chunk is None:
+            self._counters["chunks_without_id"] += 1
+            return False
+        key = chunk_key(chunk.chunk)
+        while True:
+            new = self._committer.pending.chunks
+            try:
+                if key in new or self._storage.has_chunk(key):
+                    return True
+            except StoreError as error:
+                self._committer.stall(error)
+                await self._committer.writable.wait()
+                continue
+            new[key] = None
+            return False
+
+    async def _feed(self, chunk: Chunk) -> None:
+        """Feed slice by slice. Whatever breaks this off leaves half a chunk fed: halt then."""
+        try:
+            for events in _slices(chunk.events()):
+                began = time.monotonic()
+                records = self._judge.feed(chunk.tag, events, self._clock_ns())
+                self._fed_in.add(time.monotonic() - began)
+                self._committer.pending.records += records
+                await asyncio.sleep(0)
+        except BaseException as error:
+            self._halt.because(error)
+            raise
+
+
+def _slices(events: Iterator[Any]) -> Iterator[Iterator[Any]]:
+    """Cut an iterator into iterators of at most `_SLICE`; use each up before you take the next."""
+    for first in events:
+        yield itertools.chain((first,), itertools.islice(events, _SLICE - 1))

@@ -1,0 +1,155 @@
+"""Which metrics there are: each name in `stats` and `histograms` has its line here.
+
+`docs/operations.md` has this table, and a test fails for a figure that has no line.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from ..timing import Histogram
+
+# By name in `stats`: the metric's name behind `fluent_krone_`, and its help text. Metrics that end
+# in `_total` only grow; the others go up and down.
+METRICS: Mapping[str, tuple[str, str]] = {
+    "records": ("records_total", "Records fed."),
+    "events": ("events_total", "Events: a record counts once for each session that it belongs to."),
+    "unmatched": ("events_unmatched_total", "Events that match no template."),
+    "unseen": ("events_unseen_total", "Events of templates that normal training did not have."),
+    "novelties_over_cap": (
+        "novelties_over_cap_total",
+        "New templates without an alert: over 1,000 in novelty_interval.",
+    ),
+    "time_in_future": ("events_in_future_total", "Event times not believed: ahead of the clock."),
+    "time_leap": (
+        "events_leaping_total",
+        "Event times not believed: far ahead of the events before.",
+    ),
+    "time_unreadable": ("events_without_time_total", "Events whose own time could not be read."),
+    "keys_over_cap": (
+        "session_keys_over_cap_total",
+        "Session keys left out: over max_keys_per_record.",
+    ),
+    "messages_cut": ("messages_cut_total", "Messages longer than max_message_size."),
+    "instances": ("sessions_ended_total", "Sessions that ended."),
+    "sessions_over_cap": (
+        "sessions_over_cap_total",
+        "Sessions closed and judged early: over max_sessions.",
+    ),
+    "sessions_open": ("sessions_open", "Open sessions."),
+    "cache_hits": ("cache_hits_total", "Session steps found in the cache."),
+    "cache_misses": ("cache_misses_total", "Session steps that had to be computed."),
+    "flagged": ("sessions_flagged_total", "Sessions found abnormal."),
+    "alerts": ("alerts_total", "Alerts made."),
+    "alerts_delivered": ("alerts_delivered_total", "Alerts that their receiver has confirmed."),
+    "alerts_outgoing": ("alerts_outgoing", "Alerts that wait for their receiver."),
+    "deliveries_failed": (
+        "deliveries_failed_total",
+        "Attempts to deliver alerts that were not confirmed.",
+    ),
+    "chunks": ("chunks_total", "Chunks taken in, repeated ones included."),
+    "chunks_repeated": ("chunks_repeated_total", "Chunks seen before: acked and skipped."),
+    "chunks_without_id": ("chunks_without_id_total", "Chunks that can't be acked, so can be lost."),
+    "chunks_unacked": ("chunks_unacked", "Chunks fed that wait for their commit."),
+    "chunk_unacked_age": (
+        "chunk_unacked_age_seconds",
+        "How long the oldest unacked chunk has waited.",
+    ),
+    "chunk_ids_over_cap": (
+        "chunk_ids_over_cap_total",
+        "Chunk ids forgotten early: over max_store_size.",
+    ),
+    "alerts_muted": (
+        "alerts_muted_total",
+        "Alerts not sent: a person said that their pattern is normal.",
+    ),
+    "alerts_cleared": (
+        "alerts_cleared_total",
+        "Alerts not sent: a model judged a doubtful session normal.",
+    ),
+    "alerts_explained": ("alerts_explained_total", "Alerts that left with a model's explanation."),
+    "explanations_known": (
+        "explanations_known_total",
+        "Explanations that needed no question: the pattern had one already.",
+    ),
+    "explanations_waiting": ("explanations_waiting", "Alerts that wait for their explanation."),
+    "explain_calls": ("explain_calls_total", "Questions that a model was asked."),
+    "explain_tokens": (
+        "explain_tokens_total",
+        "Tokens that these questions and their answers took.",
+    ),
+    "explain_cost_usd": ("explain_cost_usd_total", "What the questions cost, in US dollars."),
+    "knowledge_errors": (
+        "knowledge_errors_total",
+        "Failures to read or write the knowledge file.",
+    ),
+    "commits_failed": ("commits_failed_total", "Commits that the store could not write."),
+    "store_size": ("store_bytes", "Size of the store."),
+    "reloads": ("reloads_total", "Bundles that replaced the one at work."),
+    "stream_lag": ("stream_lag_seconds", "How far the newest event time lies behind the clock."),
+    "bytes": ("received_bytes_total", "Bytes received from clients."),
+    "connections": ("connections_total", "Connections made by clients."),
+    "connections_open": ("connections_open", "Open connections."),
+    "connections_refused": (
+        "connections_refused_total",
+        "Connections refused: over max_connections.",
+    ),
+    "connections_evicted": (
+        "connections_evicted_total",
+        "Idle connections closed so that others could be accepted.",
+    ),
+    "auth_failures": ("auth_failures_total", "Clients refused: wrong key, user or password."),
+}
+# By prefix in `stats`: the rest of the name becomes the value of a label. Its values come from
+# closed sets, because Prometheus keeps a series for each value.
+LABELLED: Mapping[str, tuple[str, str, str]] = {
+    "set_aside_": ("records_set_aside_total", "reason", "Records that became no event."),
+    "flagged_": (
+        "verdicts_total",
+        "detector",
+        "Sessions found abnormal, by the detector whose score is reported.",
+    ),
+    "decided_": (
+        "verdicts_decided_total",
+        "decided",
+        "Sessions found abnormal, by when that was certain.",
+    ),
+    "explanation_failures_": (
+        "explanation_failures_total",
+        "reason",
+        "Alerts that left with their evidence instead.",
+    ),
+    "protocol_errors_": (
+        "protocol_errors_total",
+        "reason",
+        "Connections closed for what the client sent.",
+    ),
+}
+# By name in `histograms`.
+HISTOGRAMS: Mapping[str, tuple[str, str]] = {
+    "feed": ("feed_seconds", "Time to feed up to 5,000 records of a chunk."),
+    "commit": ("commit_seconds", "Time of a commit."),
+    "chunk_ack": ("chunk_ack_seconds", "Age of a chunk when it is acked."),
+    "score": ("score_seconds", "Time of one run of the Nested-Aware model."),
+}
+
+
+def is_known(name: str) -> bool:
+    """Whether a name in `stats` is shown to Prometheus."""
+    flat = {key for timing in HISTOGRAMS for key in Histogram().numbers(timing)}
+    return name in METRICS or name in flat or name.startswith(tuple(LABELLED))
+
+
+def markdown_table() -> str:
+    """The table of `docs/operations.md`."""
+    rows = ["| metric, behind `fluent_krone_` | name in stats | meaning |", "|---|---|---|"]
+    rows += [f"| `{metric}` | `{name}` | {text} |" for name, (metric, text) in METRICS.items()]
+    rows += [
+        f"| `{metric}{{{label}}}` | `{prefix}…` | {text} |"
+        for prefix, (metric, label, text) in LABELLED.items()
+    ]
+    rows += [
+        f"| `{metric}`, a histogram | `{name}_…` | {text} |"
+        for name, (metric, text) in HISTOGRAMS.items()
+    ]
+    return "\n".join(rows) + "\n"

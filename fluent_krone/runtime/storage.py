@@ -1,0 +1,116 @@
+"""What the service remembers of chunks and alerts: in a store, or in memory where there is none."""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+from typing import Any
+
+from lru import LRU
+
+from ..config import Config
+from ..core.engine import Engine
+from ..errors import StoreDamaged, StoreError
+from ..types import Alert
+from .store import Store
+
+_log = logging.getLogger(__name__)
+
+# Chunk ids remembered without a store. 100,000 take about 10 MB; a chunk that is sent again comes
+# minutes later at most, and older ids are forgotten first.
+_CHUNKS_REMEMBERED = 100_000
+# The newest chunk ids that stay however full the store is: without them each retry of a busy sender
+# would be counted twice.
+_CHUNKS_AT_LEAST = 1_000
+
+
+class Storage:
+    """A store that may break under the service, or the same promises in memory without one.
+
+    `is_new` says that a damaged file was replaced and that the new one is still empty: the next
+    write must hold everything that is in memory, not only what changed.
+    """
+
+    def __init__(self, store: Store | None, config: Config) -> None:
+        self.store = store
+        self.is_new = False
+        self.size_bytes = 0
+        self._damage: StoreDamaged | None = None
+        self._max_bytes = config.max_store_size
+        self._seen: Any = LRU(min(config.max_chunk_ids, _CHUNKS_REMEMBERED))
+
+    def has_chunk(self, key: bytes) -> bool:
+        """Whether a chunk was committed before. Raises StoreError while the store can't be read."""
+        if self.store is None:
+            return key in self._seen
+        return self.store.has_chunk(key)
+
+    def note_damage(self, error: StoreDamaged) -> None:
+        """Remember that the file can't be read; `renew` then replaces it."""
+        self._damage = error
+
+    def renew(self) -> None:
+        """Set a file aside that was damaged while the service ran, and begin an empty one."""
+        if self.store is not None and self._damage is not None:
+            log_set_aside(self.store.renew(), self._damage)
+            self._damage = None
+            self.is_new = True
+
+    def changes(self, engine: Engine) -> dict[str, Any]:
+        """What changed in the engine since the last call, as rows for the store."""
+        if self.store is None:
+            return {}
+        return engine.changes(self.store.pack)
+
+    def everything(self, engine: Engine) -> dict[str, Any]:
+        """All that the engine holds, as rows for a store that is new."""
+        engine.track(everything=True)
+        return self.changes(engine)
+
+    def write(
+        self,
+        changes: dict[str, Any],
+        chunks: Sequence[bytes],
+        alerts: Sequence[Alert],
+        now_s: float,
+    ) -> None:
+        """Write it all in one transaction, or none of it. Raises StoreError."""
+        if self.store is not None:
+            self.store.commit(changes, chunks, alerts, now_s)
+            self.is_new = False
+
+    def remember(self, chunks: Iterable[bytes]) -> None:
+        """Remember committed chunks in memory, where there is no store that does."""
+        if self.store is None:
+            self._seen.update(dict.fromkeys(chunks))
+
+    def confirm(self, count: int) -> None:
+        """Forget the oldest alerts: their receiver has them.
+
+        A new store holds no alerts yet. If the store can't be written now, its next commit deletes
+        them.
+        """
+        if self.store is not None and not self.is_new:
+            with contextlib.suppress(StoreError):
+                self.store.confirm(count)
+
+    def forget_chunks_over_cap(self) -> int | None:
+        """How many chunk ids were forgotten because the store is too large; None: it is not."""
+        if self.store is None:
+            return None
+        self.size_bytes = self.store.size()
+        if self.size_bytes <= self._max_bytes:
+            return None
+        return self.store.forget_chunks(_CHUNKS_AT_LEAST)
+
+    def close(self) -> None:
+        """Let go of the file."""
+        if self.store is not None:
+            self.store.close()
+
+
+def log_set_aside(path: Path, error: Exception) -> None:
+    """Report that a store was replaced, and where the old one lies now."""
+    _log.error("the store was set aside, what only it held is lost file=%s reason=%s", path, error)
