@@ -39,7 +39,7 @@ from fluent_krone.config import Config  # noqa: E402
 from fluent_krone.detect.bundle import Bundle, load_bundle  # noqa: E402
 from fluent_krone.inputs import read_events  # noqa: E402
 from fluent_krone.runtime.store import Store  # noqa: E402
-from fluent_krone.transport.forward_codec import Chunk, ForwardDecoder, encode_events  # noqa: E402
+from fluent_krone.transport.forward import Chunk, ForwardDecoder, encode_events  # noqa: E402
 from fluent_krone.transport.server import ForwardServer  # noqa: E402
 
 COMMAND = [sys.executable, "-m", "fluent_krone"]

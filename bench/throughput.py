@@ -35,7 +35,7 @@ from fluent_krone.inputs import read_events
 from fluent_krone.runtime.store import Store, chunk_key
 from fluent_krone.runtime.wiring import open_service, tune_gc
 from fluent_krone.transport import Inlet
-from fluent_krone.transport.forward_codec import Chunk, ForwardDecoder, encode_events
+from fluent_krone.transport.forward import Chunk, ForwardDecoder, encode_events
 from fluent_krone.transport.server import ForwardServer
 from fluent_krone.types import Alert
 

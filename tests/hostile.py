@@ -16,7 +16,7 @@ from serving import Served, serving
 from synthetic import GOING, MESSAGES, T0
 
 from fluent_krone.sink.forward import ForwardSink
-from fluent_krone.transport.forward_codec import ClientHandshake, encode_events
+from fluent_krone.transport.forward import ClientHandshake, encode_events
 from fluent_krone.types import Alert
 
 MIB = 2**20

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from fluent_krone.transport.forward_codec import Chunk
+from fluent_krone.transport.forward import Chunk
 
 
 def text(value: Any) -> Any:

@@ -28,7 +28,7 @@ from ..config import Config
 from ..detect.bundle import Bundle, load_bundle
 from ..errors import ConfigError, ProtocolError
 from ..runtime.service import Service
-from ..transport.forward_codec import ack_bytes, encode_events
+from ..transport.forward import ack_bytes, encode_events
 from ..transport.server import ForwardServer
 from ..types import Alert
 from .simulator import FAULTS, SimulatedSession, simulate, stream

@@ -18,7 +18,7 @@ from ..explain.desk import Desk
 from ..explain.knowledge import Knowledge
 from ..sink import Sink
 from ..timing import Histogram
-from ..transport.forward_codec import Chunk
+from ..transport.forward import Chunk
 from ..types import Alert
 from .committer import Committer
 from .halt import Halt

@@ -14,7 +14,7 @@ from collections.abc import AsyncIterator, Sequence
 from dataclasses import dataclass
 
 from fluent_krone.errors import ProtocolError, SinkBusy
-from fluent_krone.transport.forward_codec import (
+from fluent_krone.transport.forward import (
     ClientHandshake,
     FrameSplitter,
     decode_frame,

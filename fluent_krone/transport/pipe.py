@@ -22,7 +22,7 @@ import msgpack
 
 from fluent_krone.errors import ConfigError, ProtocolError, SinkBusy
 from fluent_krone.transport import Inlet
-from fluent_krone.transport.forward_codec import (
+from fluent_krone.transport.forward import (
     MAX_FRAME_BYTES,
     MAX_INFLATED_BYTES,
     Chunk,

@@ -25,7 +25,7 @@ from pathlib import Path
 
 from fluent_krone.errors import ProtocolError
 from fluent_krone.transport import Inlet
-from fluent_krone.transport.forward_codec import (
+from fluent_krone.transport.forward import (
     MAX_FRAME_BYTES,
     MAX_INFLATED_BYTES,
     Chunk,

@@ -16,7 +16,7 @@ import msgpack
 import pytest
 
 from fluent_krone.errors import ProtocolError, SinkBusy
-from fluent_krone.transport.forward_codec import Chunk, ForwardDecoder, encode_events
+from fluent_krone.transport.forward import Chunk, ForwardDecoder, encode_events
 from fluent_krone.transport.pipe import PipeDoor
 from fluent_krone.types import Alert
 

@@ -23,7 +23,7 @@ from synthetic import CLOSE, GOING, MESSAGES, OPEN, OPENED, STUCK, T0, S
 from fluent_krone.errors import SinkBusy
 from fluent_krone.runtime.metric_names import is_known
 from fluent_krone.sink.forward import ForwardSink
-from fluent_krone.transport.forward_codec import encode_events
+from fluent_krone.transport.forward import encode_events
 from fluent_krone.transport.server import ForwardServer
 from fluent_krone.types import Alert
 

@@ -36,7 +36,7 @@ from synthetic import (
 )
 
 from fluent_krone.explain.ledger import verify
-from fluent_krone.transport.forward_codec import encode_events
+from fluent_krone.transport.forward import encode_events
 from fluent_krone.transport.server import ForwardServer
 
 REPOSITORY = Path(__file__).parents[2]

@@ -20,7 +20,7 @@ from fluent.sender import FluentSender
 from fluent_krone.errors import SinkBusy
 from fluent_krone.sink.forward import ForwardSink
 from fluent_krone.transport import server as forward_server
-from fluent_krone.transport.forward_codec import (
+from fluent_krone.transport.forward import (
     Chunk,
     ClientHandshake,
     ForwardDecoder,

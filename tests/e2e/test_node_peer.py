@@ -17,7 +17,7 @@ import pytest
 
 from fluent_krone.errors import SinkBusy
 from fluent_krone.sink.forward import ForwardSink
-from fluent_krone.transport.forward_codec import Chunk
+from fluent_krone.transport.forward import Chunk
 from fluent_krone.transport.server import ForwardServer
 from fluent_krone.types import Alert
 

@@ -26,7 +26,7 @@ from synthetic import (
     write_lift_bundle,
 )
 
-from fluent_krone.transport.forward_codec import encode_event_time
+from fluent_krone.transport.forward import encode_event_time
 from fluent_krone.transport.server import ForwardServer
 
 TAG = "app.lift"

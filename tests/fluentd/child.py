@@ -26,7 +26,7 @@ from pathlib import Path
 from typing import Any
 
 from fluent_krone.errors import KroneError
-from fluent_krone.transport.forward_codec import Chunk
+from fluent_krone.transport.forward import Chunk
 from fluent_krone.transport.pipe import PipeDoor, claim_standard_streams
 from fluent_krone.types import Alert
 

@@ -21,7 +21,7 @@ from fluent_krone.errors import ProtocolError, RecordError
 from fluent_krone.reading.events import EventReader
 from fluent_krone.reading.records import InputSettings, RecordReader
 from fluent_krone.reading.templates import TemplateMatcher, novel_shape
-from fluent_krone.transport.forward_codec import (
+from fluent_krone.transport.forward import (
     Chunk,
     ClientHandshake,
     ForwardDecoder,

@@ -15,7 +15,7 @@ from fluent_krone.alerts.records import AlertMaker
 from fluent_krone.config import Config
 from fluent_krone.detect.bundle import Bundle
 from fluent_krone.runtime.service import Service
-from fluent_krone.transport.forward_codec import Chunk
+from fluent_krone.transport.forward import Chunk
 from fluent_krone.types import Alert
 
 RIDES = [NORMAL[1], (OPEN, STUCK), NORMAL[0], (STUCK,), (OPEN, OPEN)]  # the ride of each chunk id

@@ -14,7 +14,7 @@ import pytest
 from synthetic import GOING, MESSAGES, NORMAL, OPEN, OPENED, STUCK, gzipped
 
 from fluent_krone.cli import main
-from fluent_krone.transport.forward_codec import encode_events
+from fluent_krone.transport.forward import encode_events
 
 REPOSITORY = Path(__file__).parents[2]
 COMMAND = [sys.executable, "-m", "fluent_krone"]

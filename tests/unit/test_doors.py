@@ -20,7 +20,7 @@ from fluent_krone.runtime.secrets import read_users
 from fluent_krone.runtime.wiring import check_explainer
 from fluent_krone.sink.forward import ForwardSink
 from fluent_krone.sink.stdout import StdoutSink
-from fluent_krone.transport.forward_codec import Chunk
+from fluent_krone.transport.forward import Chunk
 
 
 def file(path: Path, text: str, mode: int = 0o600) -> str:

@@ -29,7 +29,7 @@ from fluent_krone.detect.bundle import Bundle, load_bundle
 from fluent_krone.errors import ConfigError, SinkBusy
 from fluent_krone.runtime import committer
 from fluent_krone.runtime.wiring import open_service
-from fluent_krone.transport.forward_codec import Chunk
+from fluent_krone.transport.forward import Chunk
 from fluent_krone.types import Alert
 
 BAD = (OPEN, OPENED, GOING, STUCK)

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from synthetic import gzipped
 
 from fluent_krone.errors import ProtocolError
-from fluent_krone.transport.forward_codec import Chunk, ForwardDecoder, encode_events
+from fluent_krone.transport.forward import Chunk, ForwardDecoder, encode_events
 
 TIMES = st.integers(0, 2**32 * 10**9 - 1)
 VALUES = st.recursive(

@@ -1,0 +1,48 @@
+"""The Forward protocol v1 as a pure machine: bytes in, chunks out, and back; no socket, no clock.
+
+Two doors use it: the pipe under Fluentd and the TCP server. All four carriers are understood
+(Message, Forward, PackedForward and CompressedPackedForward), and so are the `chunk` option, which
+asks for an ack, and the handshake by shared key.
+Specification: https://github.com/fluent/fluentd/wiki/Forward-Protocol-Specification-v1
+
+Each module has one job:
+
+- `framing` cuts a byte stream into messages and reads the frame around the events;
+- `compression` undoes gzip;
+- `entries` turns packed events into times and records: the hot path;
+- `encode` packs events and acks;
+- `handshake` has both halves of the handshake.
+"""
+
+from __future__ import annotations
+
+from fluent_krone.transport.forward.encode import ack_bytes, encode_event_time, encode_events
+from fluent_krone.transport.forward.entries import Chunk, Event
+from fluent_krone.transport.forward.framing import (
+    MAX_FRAME_BYTES,
+    MAX_INFLATED_BYTES,
+    ForwardDecoder,
+    FrameSplitter,
+    decode_frame,
+)
+from fluent_krone.transport.forward.handshake import (
+    ClientHandshake,
+    HandshakeOutcome,
+    ServerHandshake,
+)
+
+__all__ = [
+    "MAX_FRAME_BYTES",
+    "MAX_INFLATED_BYTES",
+    "Chunk",
+    "ClientHandshake",
+    "Event",
+    "ForwardDecoder",
+    "FrameSplitter",
+    "HandshakeOutcome",
+    "ServerHandshake",
+    "ack_bytes",
+    "decode_frame",
+    "encode_event_time",
+    "encode_events",
+]

@@ -1,0 +1,259 @@
+"""From packed entries to times and records: the hot path of both doors.
+
+What is wrong inside a frame costs only itself and never raises: see `Chunk.events`.
+"""
+
+from __future__ import annotations
+
+import struct
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import msgpack
+
+from fluent_krone.errors import RecordError
+
+_NS = 1_000_000_000
+# Seconds beyond this do not fit an int64 of nanoseconds, which all later stages use. An entry with
+# such a time is not an event.
+_MAX_S = 2**63 // _NS
+# Bytes that msgpack gets at a time: small beside a frame, large beside an event.
+_PIECE_BYTES = 2**20
+# Elements of one array in an entry. The header alone makes msgpack allocate all slots, so nested
+# false headers multiply. This bounds one header to 1 MiB and is far beyond any array in a log
+# record; an entry with a longer one is undecodable.
+_MAX_EVENT_ARRAY = 2**17
+# Bytes of one entry. A packed byte of nested empty maps weighs 70 bytes once it is built, so
+# nothing is built whose packed size has no bound. A larger entry is undecodable.
+_MAX_ENTRY_BYTES = 4 * 2**20
+# Entries in a piece, which bounds the time that one chunk of garbage can cost. A time and a message
+# in a map have at least 11 bytes, so more entries than this cannot be events.
+_MAX_ENTRIES_A_PIECE = _PIECE_BYTES // 8
+# Entries of a chunk that are not events. After more of them the rest of the chunk is given up.
+_MAX_ODD_ENTRIES = 10_000
+_NIL = b"\xc0"
+CUT_SHORT = "cut short"
+_GARBAGE = f"more than {_MAX_ODD_ENTRIES} entries of the chunk are not events"
+# Errors that msgpack raises without a message.
+_MSGPACK_FAULTS: dict[type, str] = {
+    msgpack.FormatError: "not msgpack",
+    msgpack.StackError: "nested too deeply",
+    msgpack.OutOfData: CUT_SHORT,
+}
+
+Event = tuple[int | None, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class Chunk:
+    """One Forward message: events under one tag, and the id to ack it by.
+
+    `entries` is a run of packed events, whatever carrier brought them (gzip is already undone), or
+    a list of decoded ones. `chunk` is the id exactly as the peer sent it, str or bytes, because its
+    ack must equal it; None asks for no ack. `damage` says why the entries end early, when they do.
+
+    >>> from fluent_krone.transport.forward import ForwardDecoder, encode_events
+    >>> frame = encode_events("app", [(1_000_000_000, {"message": "hi"})], "id")
+    >>> [chunk] = ForwardDecoder().feed(frame)
+    >>> chunk.tag, chunk.chunk, list(chunk.events())
+    ('app', 'id', [(1000000000, {b'message': b'hi'})])
+    """
+
+    tag: str
+    entries: bytes | list[Any]
+    chunk: str | bytes | None = None
+    size: int | None = None
+    damage: str | None = None
+
+    def events(self) -> Iterator[Event]:
+        """Yield `(time_ns, record)`; keys and strings of a record are bytes, as sent.
+
+        The content of a chunk never makes this raise. A sound event has an int for its time and a
+        dict for its record. Anything else is one of these:
+
+        - `(time_ns, x)` where x is not a dict: an event whose record is not a map;
+        - `(None, x)` where x is not a dict: no event at all. x is the entry, and an entry that is a
+          map comes as `[map]`;
+        - `(None, RecordError("undecodable", …))`: bytes that cannot be read. An entry that msgpack
+          delimits but cannot build, or that has more than 4 MiB, costs only itself. One such marker
+          stands for the rest of the chunk where an entry cannot even be delimited, or where the
+          chunk is clearly garbage: 10,000 entries that are not events, or a MiB of tiny ones.
+
+        This is a generator on purpose. The records of a chunk together weigh ten times its bytes,
+        and building them in one list wakes the garbage collector, which doubles the time.
+        """
+        if isinstance(self.entries, bytes):
+            events = _packed_events(self.entries)
+        else:
+            events = map(_event, self.entries)
+        if self.damage is None:
+            return events
+        return _and_then(events, _undecodable(self.damage))
+
+
+def fault(error: Exception) -> str:
+    """Say what is wrong with packed bytes, in words that fit behind a colon."""
+    return _MSGPACK_FAULTS.get(type(error)) or str(error) or type(error).__name__
+
+
+def unpacker(packed: bytes, max_array_len: int = -1) -> msgpack.Unpacker:
+    """Return an unpacker that holds `packed` and builds strings as bytes."""
+    filled = _empty_unpacker(len(packed), max_array_len)
+    filled.feed(packed)
+    return filled
+
+
+def _empty_unpacker(size: int, max_array_len: int) -> msgpack.Unpacker:
+    # Integers are legal keys of a Ruby hash, hence strict_map_key=False. The spare byte of the
+    # buffer is for the nil that _packed_events feeds last.
+    return msgpack.Unpacker(
+        raw=True,
+        strict_map_key=False,
+        ext_hook=extension,
+        max_buffer_size=size + 1,
+        max_array_len=max_array_len,
+    )
+
+
+def extension(code: int, data: bytes) -> Any:
+    """Return an EventTime as `(seconds, nanoseconds)`, and the payload of any other extension.
+
+    Nothing else is unpacked as a tuple, so a tuple is known to be a time.
+    """
+    if code == 0 and len(data) == 8:
+        return _unpack_event_time(data)
+    return data
+
+
+_unpack_event_time = struct.Struct(">II").unpack
+
+
+def _packed_events(packed: bytes) -> Iterator[Event]:
+    """Yield what a run of packed entries holds; see `Chunk.events`.
+
+    1. msgpack gets the bytes piece by piece, so that it never copies the whole run.
+    2. The two usual forms, `[time, record]` and Fluent Bit's `[[time, metadata], record]`, are told
+       apart here and not in a function of their own: a call per event would cost a fifth of the
+       throughput. Everything else goes through `_event`.
+    3. After each piece, what came out of it shows whether the run is garbage, and whether one entry
+       spans so many pieces that it must be measured before it is built.
+    4. An error leaves the unpacker somewhere inside an entry. `_one_by_one` starts again from the
+       first byte and passes over the entries that came out already.
+    """
+    unpacker = _empty_unpacker(len(packed), _MAX_EVENT_ARRAY)
+    index = -1
+    odd = 0
+    idle_bytes = 0
+    try:
+        for at in range(0, len(packed), _PIECE_BYTES):
+            unpacker.feed(packed[at : at + _PIECE_BYTES])
+            before = index
+            # The handler below reads `index`, and the next piece goes on counting from it.
+            for index, entry in enumerate(unpacker, index + 1):  # noqa: B007, B020
+                if type(entry) is list and len(entry) == 2:
+                    time, record = entry
+                    if type(time) is list and time:
+                        time = time[0]
+                    if type(time) is tuple:
+                        yield time[0] * _NS + time[1], record
+                        continue
+                    if type(time) is int and -_MAX_S < time < _MAX_S:
+                        yield time * _NS, record
+                        continue
+                event = _event(entry)
+                odd += event[0] is None
+                if odd > _MAX_ODD_ENTRIES:
+                    yield _undecodable(_GARBAGE)
+                    return
+                yield event
+            if index - before > _MAX_ENTRIES_A_PIECE:
+                yield _undecodable("entries too small to be events")
+                return
+            if index != before:
+                idle_bytes = 0
+                continue
+            idle_bytes += _PIECE_BYTES
+            if idle_bytes >= _MAX_ENTRY_BYTES - _PIECE_BYTES:
+                yield from _one_by_one(packed, index + 1)
+                return
+        # A partial object ends the loop just as the end of the run does. One more nil tells the two
+        # apart, because it comes back only after a whole object.
+        unpacker.feed(_NIL)
+        if unpacker.unpack() is not None:
+            yield _undecodable(CUT_SHORT)
+    except msgpack.OutOfData:
+        yield _undecodable(CUT_SHORT)
+    except (ValueError, TypeError, OverflowError):
+        yield from _one_by_one(packed, index + 1)
+
+
+def _one_by_one(packed: bytes, done: int) -> Iterator[Event]:
+    """Delimit each entry before building it, so that one that cannot be built costs only itself.
+
+    This is half as fast as `_packed_events`. The first `done` entries are passed over.
+    """
+    scanner = unpacker(packed)
+    odd = 0
+    for _ in range(done):
+        scanner.skip()
+    start = scanner.tell()
+    while start < len(packed):
+        try:
+            scanner.skip()
+        except (ValueError, msgpack.OutOfData) as error:
+            yield _undecodable(fault(error))
+            return
+        end = scanner.tell()
+        event = _entry_alone(packed[start:end])
+        odd += event[0] is None
+        if odd > _MAX_ODD_ENTRIES:
+            yield _undecodable(_GARBAGE)
+            return
+        yield event
+        start = end
+
+
+def _entry_alone(packed: bytes) -> Event:
+    if len(packed) > _MAX_ENTRY_BYTES:
+        return _undecodable(f"it has {len(packed)} bytes, of which {_MAX_ENTRY_BYTES} are allowed")
+    try:
+        return _event(unpacker(packed, _MAX_EVENT_ARRAY).unpack())
+    except (ValueError, TypeError, OverflowError) as error:
+        return _undecodable(fault(error))
+
+
+def _event(entry: Any) -> Event:
+    """Check one decoded entry: `[time, record]`, or Fluent Bit's `[[time, metadata], record]`."""
+    if type(entry) is list and len(entry) == 2:
+        time, record = entry
+        if type(time) is list and time:
+            time = time[0]
+        time_ns = _time_ns(time)
+        if time_ns is not None:
+            return time_ns, record
+    if type(entry) is dict:
+        return None, [entry]
+    return None, entry
+
+
+def _time_ns(time: Any) -> int | None:
+    kind = type(time)
+    if kind is tuple:
+        return int(time[0] * _NS + time[1])
+    # The comparison is also false for NaN.
+    if kind not in (int, float) or not -_MAX_S < time < _MAX_S:
+        return None
+    if kind is int:
+        return int(time * _NS)
+    # At today's dates a double holds no more than microseconds.
+    return int(round(time * 1_000_000) * 1_000)
+
+
+def _undecodable(why: str) -> Event:
+    return None, RecordError("undecodable", f"undecodable entry: {why}")
+
+
+def _and_then(events: Iterable[Event], last: Event) -> Iterator[Event]:
+    yield from events
+    yield last

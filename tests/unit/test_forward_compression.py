@@ -1,0 +1,61 @@
+"""Chunks of gzip: many members, damage, and more than is allowed to come out."""
+
+from __future__ import annotations
+
+import gzip
+from typing import Any
+
+import msgpack
+import pytest
+from synthetic import gzipped
+
+from fluent_krone.transport.forward import (
+    Chunk,
+    ForwardDecoder,
+    compression,
+    encode_event_time,
+    encode_events,
+)
+
+pack = msgpack.packb
+T0 = 1_700_000_000_123_456_789
+GOOD = pack([encode_event_time(T0), {"m": "x"}])
+GOOD_EVENT = (T0, {b"m": b"x"})
+
+
+def decode(frame: Any) -> Chunk:
+    [chunk] = ForwardDecoder().feed(frame if isinstance(frame, bytes) else pack(frame))
+    assert isinstance(chunk, Chunk)
+    return chunk
+
+
+def test_gzip_members_in_a_row_are_one_run_of_entries() -> None:
+    members = b"".join(gzip.compress(GOOD) for _ in range(3))
+    assert list(decode(["t", members, {"compressed": "gzip"}]).events()) == [GOOD_EVENT] * 3
+
+
+def test_damaged_gzip_gives_what_came_out_and_one_marker() -> None:
+    for broken in (gzip.compress(GOOD)[:-3], gzip.compress(GOOD) + b"junk", b"junk"):
+        *sound, (time, marker) = decode(
+            ["t", broken, {"compressed": "gzip", "chunk": "id"}]
+        ).events()
+        assert sound == ([] if broken == b"junk" else [GOOD_EVENT])
+        assert time is None and marker.reason == "undecodable"
+
+
+def test_gzip_bomb_is_one_marker_and_still_acked() -> None:
+    decoder = ForwardDecoder(max_inflated_bytes=10_000)
+    bomb = gzipped(encode_events("t", [(0, {"m": "x" * 20_000})], "id"))
+    [chunk] = decoder.feed(bomb)
+    assert isinstance(chunk, Chunk) and chunk.chunk == "id"
+    [(_, marker)] = chunk.events()
+    assert marker.reason == "undecodable" and "10000 bytes" in str(marker)
+
+
+def test_gzip_members_without_end_are_given_up(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(compression, "_MAX_MEMBERS", 3)
+    option, member = {"compressed": "gzip", "chunk": "id"}, gzip.compress(GOOD)
+    assert list(decode(["t", member * 3, option]).events()) == [GOOD_EVENT] * 3
+    *sound, (_, marker) = decode(["t", member * 4 + gzip.compress(b"") * 9, option]).events()
+    assert sound == [GOOD_EVENT] * 3
+    assert marker.reason == "undecodable" and "more than 3 members" in str(marker)

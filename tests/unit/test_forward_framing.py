@@ -1,0 +1,148 @@
+"""How frames are cut and read, example by example; what holds for any input is in property/."""
+
+from __future__ import annotations
+
+import gzip
+from typing import Any
+
+import msgpack
+import pytest
+
+from fluent_krone.errors import ProtocolError
+from fluent_krone.transport.forward import (
+    Chunk,
+    ForwardDecoder,
+    FrameSplitter,
+    encode_event_time,
+    encode_events,
+)
+
+pack = msgpack.packb
+T0 = 1_700_000_000_123_456_789
+GOOD = pack([encode_event_time(T0), {"m": "x"}])
+GOOD_EVENT = (T0, {b"m": b"x"})
+
+
+def decode(frame: Any) -> Chunk:
+    [chunk] = ForwardDecoder().feed(frame if isinstance(frame, bytes) else pack(frame))
+    assert isinstance(chunk, Chunk)
+    return chunk
+
+
+@pytest.mark.parametrize(
+    "frame",
+    [
+        ["app", encode_event_time(T0), {"m": "x"}, {"chunk": "id"}],
+        ["app", [[encode_event_time(T0), {"m": "x"}]], {"chunk": "id"}],
+        ["app", GOOD, {"chunk": "id"}],
+        ["app", gzip.compress(GOOD), {"chunk": "id", "compressed": "gzip"}],
+        [b"app", GOOD, {b"chunk": "id", b"compressed": b"text"}],
+    ],
+    ids=["Message", "Forward", "PackedForward", "CompressedPackedForward", "bin for str"],
+)
+def test_every_carrier_gives_the_same_events(frame: list[Any]) -> None:
+    chunk = decode(frame)
+    assert (chunk.tag, list(chunk.events())) == ("app", [GOOD_EVENT])
+
+
+def test_packed_entries_may_come_as_str() -> None:
+    chunk = decode(b"\x92\xa1t" + bytes([0xA0 + len(GOOD)]) + GOOD)
+    assert list(chunk.events()) == [GOOD_EVENT]
+
+
+def test_a_long_tag_is_cut() -> None:
+    assert decode(["t" * 1024, GOOD]).tag == "t" * 1024
+    assert decode(["t" * 1023 + "ü" * 9, GOOD]) == Chunk("t" * 1023 + "\ufffd", GOOD)
+
+
+def test_option_may_be_absent_or_nil() -> None:
+    assert decode(["t", GOOD]).chunk is None
+    assert decode(["t", GOOD, None]).chunk is None
+    assert decode(["t", 1, {}]) == Chunk("t", pack([1, {}]))
+
+
+def test_heartbeat_nil_is_dropped() -> None:
+    assert ForwardDecoder().feed(b"\xc0\xc0" + pack({"flush": 3})) == [{"flush": 3}]
+
+
+def test_runs_of_nil_are_dropped_wherever_a_piece_ends() -> None:
+    decoder, nils, flush = (
+        ForwardDecoder(max_frame_bytes=10),
+        b"\xc0" * 3_000_000,
+        pack({"flush": 3}),
+    )
+    assert decoder.feed(nils + flush[:2]) == []
+    assert decoder.feed(flush[2:] + nils + flush + b"\xc0" + flush) == [{"flush": 3}] * 3
+
+
+# Fluent Bit, by hand from its documented format
+EVENT_TIME = b"\xd7\x00\x65\x53\xf1\x00\x07\x5b\xcd\x15"  # 1700000000.123456789
+
+
+RECORD = b"\x81\xa3log\xa2hi"
+
+
+@pytest.mark.parametrize(
+    "entry",
+    [
+        b"\x92" + EVENT_TIME + RECORD,
+        b"\x92\x92" + EVENT_TIME + b"\x80" + RECORD,
+        b"\x92\x92" + EVENT_TIME + b"\x81\xa4otlp\x80" + RECORD,
+    ],
+    ids=["up to 5.0.4", "event form", "event form with metadata"],
+)
+@pytest.mark.parametrize("packed", [False, True], ids=["Forward", "PackedForward"])
+def test_fluent_bit_frames(entry: bytes, packed: bool) -> None:
+    entries = b"\xc4" + bytes([2 * len(entry)]) + entry * 2 if packed else b"\x92" + entry * 2
+    option = b"\xdf\0\0\0\x03\xa5chunk\xa4a1b2\xa4size\x02\xadfluent_signal\x00"
+    chunk = decode(b"\x93\xa5cpu.0" + entries + option)
+    assert (chunk.tag, chunk.chunk, chunk.size) == ("cpu.0", "a1b2", 2)
+    assert list(chunk.events()) == [(1_700_000_000_123_456_789, {b"log": b"hi"})] * 2
+
+
+@pytest.mark.parametrize(
+    ("stream", "message"),
+    [
+        (b"\xc1", "not msgpack"),
+        (b"GET / HTTP/1.1\r\n\r\n", "got byte 0x47"),
+        (pack(["t"]), "array of 1"),
+        (pack([1, b""]), "tag begins with byte 0x01"),
+        (pack(["t", 1]), "entries begin with byte 0x01"),
+        (pack(["t", b"", 3]), "option is of type int"),
+        (pack(["t", b"", {}, {}]), "2 elements after"),
+        (pack(["t", 1, {}, {}, {}]), "array of 5"),
+        (pack(["t", b"", {"chunk": 3}]), "chunk must be a string, got int"),
+        (pack(["t", b"", {"compressed": "zstd"}]), "must be gzip or text, got 'zstd'"),
+        (pack(["t", b"", {"chunk": "x" * 70_000}]), r"option or control map of \d+ bytes"),
+        (pack({"ack": "x" * 70_000}), r"option or control map of \d+ bytes"),
+        (b"\x92\xa1t\x91" + b"\x91" * 3000, "nested too deep"),
+    ],
+)
+def test_bad_framing(stream: bytes, message: str) -> None:
+    decoder = ForwardDecoder()
+    with pytest.raises(ProtocolError, match=message):
+        decoder.feed(stream)
+    with pytest.raises(ProtocolError, match=message):
+        decoder.feed(pack({"ack": "id"}))
+
+
+def test_frames_before_bad_framing_come_out_first() -> None:
+    decoder = ForwardDecoder()
+    assert decoder.feed(pack({"ack": "id"}) + b"\xc1") == [{"ack": "id"}]
+    assert decoder.error is not None
+    with pytest.raises(ProtocolError, match="not msgpack"):
+        decoder.feed(b"")
+
+
+def test_frame_over_the_cap() -> None:
+    fits = encode_events("t", [(0, {"m": "x" * 100})], None)
+    assert len(ForwardDecoder(max_frame_bytes=len(fits)).feed(fits * 3)) == 3
+    with pytest.raises(ProtocolError, match=f"larger than {len(fits) - 1} bytes"):
+        ForwardDecoder(max_frame_bytes=len(fits) - 1).feed(fits)
+
+
+def test_header_of_a_gigabyte_allocates_nothing() -> None:
+    for header in (b"\xc6\x40\0\0\0", b"\xdd\x40\0\0\0", b"\xdf\x40\0\0\0"):
+        splitter = FrameSplitter()
+        assert list(splitter.feed(b"\x92\xa1t" + header)) == []
+        assert splitter.pending_bytes == 8
