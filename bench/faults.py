@@ -40,7 +40,7 @@ from fluent_krone.detect.bundle import Bundle, load_bundle  # noqa: E402
 from fluent_krone.inputs import read_events  # noqa: E402
 from fluent_krone.runtime.store import Store  # noqa: E402
 from fluent_krone.transport.forward import Chunk, ForwardDecoder, encode_events  # noqa: E402
-from fluent_krone.transport.server import ForwardServer  # noqa: E402
+from fluent_krone.transport.server import ForwardServer, ServerSettings  # noqa: E402
 
 COMMAND = [sys.executable, "-m", "fluent_krone"]
 ENVIRONMENT = os.environ | {"PYTHONPATH": str(REPOSITORY), "TZ": "UTC"}
@@ -117,7 +117,7 @@ class Receiver:
         self._server: ForwardServer | None = None
 
     async def up(self) -> None:
-        self._server = ForwardServer(port=self.port)
+        self._server = ForwardServer(ServerSettings(port=self.port))
         await self._server.start(self)
         self.port = self._server.port
 

@@ -36,7 +36,7 @@ from fluent_krone.runtime.store import Store, chunk_key
 from fluent_krone.runtime.wiring import open_service, tune_gc
 from fluent_krone.transport import Inlet
 from fluent_krone.transport.forward import Chunk, ForwardDecoder, encode_events
-from fluent_krone.transport.server import ForwardServer
+from fluent_krone.transport.server import ForwardServer, ServerSettings
 from fluent_krone.types import Alert
 
 CHUNK_RECORDS = 5_000
@@ -106,7 +106,7 @@ def send(port: int, frames: list[bytes], results: Any) -> None:
 
 async def run_once(frames: list[bytes], inlet: Inlet) -> tuple[float, float]:
     """Wall and server CPU seconds for all frames through the TCP door."""
-    server = ForwardServer(port=0)
+    server = ForwardServer(ServerSettings(port=0))
     await server.start(inlet)
     results: Any = multiprocessing.Queue()
     client = multiprocessing.Process(target=send, args=(server.port, frames, results))
@@ -204,7 +204,7 @@ async def latency(bundle: Bundle, store: str | None = None, count: int = 300) ->
     sink = Collector()
     service = open_service(bundle, sink, Config(store=store))
     await service.start()
-    server = ForwardServer(port=0)
+    server = ForwardServer(ServerSettings(port=0))
     await server.start(service)
     _, writer = await asyncio.open_connection("127.0.0.1", server.port)
     waits = []

@@ -234,7 +234,7 @@ ATTACKS = {
     "bombs": Attack(bombs, 224 * MIB),
     "gigabyte headers": Attack(gigabyte_headers, 200 * MIB, ("reason=bad_frame",)),
     "silent crowd": Attack(
-        silent_crowd, 64 * _PER_CLIENT, ("silent connection closed",), ("--max-connections=64",)
+        silent_crowd, 64 * _PER_CLIENT, ("idle connection evicted",), ("--max-connections=64",)
     ),
     "wrong keys": Attack(wrong_keys, 64 * MIB, ("reason=shared_key mismatch",), key=KEY),
     "slow frames": Attack(slow_frames, 384 * MIB),

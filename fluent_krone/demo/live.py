@@ -29,7 +29,7 @@ from ..detect.bundle import Bundle, load_bundle
 from ..errors import ConfigError, ProtocolError
 from ..runtime.service import Service
 from ..transport.forward import ack_bytes, encode_events
-from ..transport.server import ForwardServer
+from ..transport.server import ForwardServer, ServerSettings
 from ..types import Alert
 from .simulator import FAULTS, SimulatedSession, simulate, stream
 
@@ -102,7 +102,7 @@ async def _serve_and_send(
     config = Config(on_shutdown="judge")
     arrived = _Arrived()
     service = Service(bundle.engine(config), AlertMaker(bundle, config), arrived, config)
-    server = ForwardServer("127.0.0.1", 0)
+    server = ForwardServer(ServerSettings(port=0))
     await service.start()
     try:
         await server.start(service)

@@ -13,7 +13,7 @@ from ..errors import ConfigError
 from ..sink import Sink
 from ..sink.forward import ForwardSink
 from ..sink.stdout import StdoutSink
-from ..transport.server import ForwardServer
+from ..transport.server import ForwardServer, ServerSettings
 from .secrets import read_users, shared_key
 from .tls import client_context, server_context
 
@@ -37,17 +37,19 @@ def forward_server(config: Config) -> ForwardServer:
             "set tls_cert_path or shared_key_file, or allow_insecure_bind true"
         )
     return ForwardServer(
-        config.bind,
-        config.port,
-        path=config.unix_path,
-        path_mode=config.unix_perm,
-        shared_key=key,
-        users=users,
-        ssl_context=tls,
-        max_connections=config.max_connections,
-        max_frame_bytes=config.max_frame_size,
-        max_inflated_bytes=config.max_inflated_size,
-        max_pending_bytes=config.max_pending_size,
+        ServerSettings(
+            host=config.bind,
+            port=config.port,
+            path=config.unix_path,
+            permissions=config.unix_perm,
+            shared_key=key,
+            users=users,
+            ssl_context=tls,
+            max_connections=config.max_connections,
+            max_frame_bytes=config.max_frame_size,
+            max_inflated_bytes=config.max_inflated_size,
+            max_pending_bytes=config.max_pending_size,
+        )
     )
 
 

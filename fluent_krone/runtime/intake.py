@@ -11,7 +11,7 @@ from typing import Any
 
 from ..errors import StoreError
 from ..timing import Histogram
-from ..transport.forward_codec import Chunk
+from ..transport.forward import Chunk
 from .committer import Committer, Fed
 from .halt import Halt
 from .judge import Judge

@@ -1,4 +1,4 @@
-"""Where alerts leave: each sink confirms what it delivered, or says that it could not."""
+"""How alerts leave: each sink confirms what it delivered, or reports that it could not."""
 
 from __future__ import annotations
 
@@ -9,14 +9,15 @@ from fluent_krone.types import Alert
 
 
 class Sink(Protocol):
-    """The seam for the alerts' way out."""
+    """The interface of everything that alerts can be delivered to."""
 
     async def deliver(self, alerts: Sequence[Alert]) -> None:
-        """Return once the receiver has all of `alerts`, in their order; only then may the store forget them.
+        """Return once the receiver has all of `alerts`, in their order.
 
-        Raises SinkBusy when that is not confirmed. The caller then delivers the same alerts again, later, so a
-        receiver may see one twice: `alert_id` tells.
+        Only then may the store forget them. Raises SinkBusy when that is not confirmed. The caller
+        then delivers the same alerts again later, so a receiver may see one twice and recognises it
+        by its `alert_id`.
         """
 
     async def close(self) -> None:
-        """Let go of the receiver; may be called twice."""
+        """Close the connection to the receiver; may be called twice."""

@@ -1,6 +1,6 @@
 """Alerts to Fluentd, Fluent Bit or any Forward receiver, each confirmed by its ack.
 
-Not fluent-logger's sender: it has no ack, and it blocks when its buffer is full. Its EventTime is what we pack.
+The sender of fluent-logger is not used: it knows no acks, and it blocks when its buffer is full.
 """
 
 from __future__ import annotations
@@ -23,14 +23,16 @@ from fluent_krone.transport.forward import (
 from fluent_krone.types import Alert
 
 _log = logging.getLogger(__name__)
-_MAX_ANSWER_BYTES = 2**16  # HELO, PONG and acks are small
+# Bytes of a HELO, a PONG or an ack, and of one read. Real ones have a few hundred; a longer one
+# ends the connection.
+_MAX_ANSWER_BYTES = 2**16
 
 
 class ForwardSink:
-    """Sends to `host:port` over one kept connection, made at the first need and anew after any doubt.
+    """Sends to `host:port` over one connection, which is kept and is opened again after any error.
 
-    `shared_key` turns on the handshake, `ssl_context` TLS. `ack_timeout_s` bounds one `deliver` as a whole: connecting,
-    sending and the receiver's acks.
+    `shared_key` turns on the handshake, and `ssl_context` turns on TLS. `ack_timeout_s` limits one
+    `deliver` as a whole: connecting, sending and waiting for the receiver's acks.
     """
 
     def __init__(
@@ -51,7 +53,8 @@ class ForwardSink:
         self._ssl_context = ssl_context
         self._ack_timeout_s = ack_timeout_s
         self._connection: _Connection | None = None
-        self._turn = asyncio.Lock()  # acks of two deliveries on one connection would mix
+        # One delivery at a time, because acks of two would mix on one connection.
+        self._turn = asyncio.Lock()
 
     async def deliver(self, alerts: Sequence[Alert]) -> None:
         """Send one frame per tag and return when all are acked; see `Sink.deliver`."""
@@ -68,14 +71,12 @@ class ForwardSink:
             except TimeoutError:
                 self._drop()
                 raise self._busy(f"no ack within {self._ack_timeout_s} s") from None
-            except (
-                OSError,
-                UnicodeError,
-                ProtocolError,
-            ) as error:  # UnicodeError: a host name that can be none
+            except (OSError, UnicodeError, ProtocolError) as error:
+                # UnicodeError means that the host name cannot be one.
                 self._drop()
                 raise self._busy(str(error) or type(error).__name__) from None
-            except BaseException:  # cancelled: what is on the wire is anyone's guess
+            except BaseException:
+                # When we are cancelled, nobody knows how much of a frame was sent.
                 self._drop()
                 raise
 
@@ -110,9 +111,9 @@ class ForwardSink:
 
 
 def _frames(alerts: Sequence[Alert]) -> dict[str, bytes]:
-    """Pack one frame per tag, keyed by its chunk id.
+    """Pack one frame per tag; the keys are the chunk ids.
 
-    The id is a hash of the alert ids, so that alerts delivered again carry the id that they had.
+    An id is a hash of the alert ids, so that alerts which are delivered again keep their id.
     """
     by_tag: dict[str, list[Alert]] = {}
     for alert in alerts:
@@ -137,12 +138,12 @@ class _Connection:
         handshake.check_pong(await self._next(), nonce)
 
     async def acks(self, missing: set[str]) -> None:
-        """Read until every id in `missing` is acked; acks of earlier, given-up frames are passed over."""
+        """Read until every id in `missing` is acked; acks of earlier frames are ignored."""
         while missing:
             answer = _answer(await self._next())
-            missing.discard(
-                answer.decode("ascii", "replace") if isinstance(answer, bytes) else answer
-            )
+            if isinstance(answer, bytes):
+                answer = answer.decode("ascii", "replace")
+            missing.discard(answer)
 
     async def _next(self) -> bytes:
         packed = await anext(self.objects, None)
@@ -156,9 +157,11 @@ def _answer(packed: bytes) -> str | bytes:
         frame = decode_frame(packed)
     except ProtocolError:
         frame = {}
-    answer = frame.get("ack") if isinstance(frame, dict) else None
+    answer = None
+    if isinstance(frame, dict):
+        answer = frame.get("ack")
     if not isinstance(answer, (str, bytes)):
-        raise ProtocolError("expected an ack; does the receiver want a shared_key?")
+        raise ProtocolError("expected an ack; does the receiver require a shared_key?")
     return answer
 
 

@@ -14,20 +14,24 @@ from fluent_krone.types import Alert
 
 
 class StdoutSink:
-    """Writes each alert's record as one line of JSON, past the stream's own buffer: nobody else is to write to it.
+    """Writes each alert's record as one line of JSON.
 
-    A reader that does not read holds up alerts, and no more than those.
+    It bypasses the stream's own buffer, so nothing else may write to the stream. A reader that does
+    not read delays alerts and nothing else.
     """
 
     def __init__(self, stream: TextIO) -> None:
         self._stream = stream
-        self._in_line = False  # a write failed in the middle of one
-        self._ascii = (
-            not (stream.encoding or "utf-8").lower().startswith("utf")
-        )  # then \u2026, which is JSON too
+        # Whether a write failed in the middle of a line.
+        self._in_line = False
+        # A terminal that is not UTF-8 gets \u2026 and the like, which is JSON too.
+        self._ascii = not (stream.encoding or "utf-8").lower().startswith("utf")
 
     async def deliver(self, alerts: Sequence[Alert]) -> None:
-        """Return once all of it is written. Raises SinkBusy when it can't be: a full disk, a closed pipe."""
+        """Return once all alerts are written.
+
+        Raises SinkBusy when they cannot be, because of a full disk or a closed pipe.
+        """
         lines = [json.dumps(alert.record, ensure_ascii=self._ascii) + "\n" for alert in alerts]
         text = "\n" * self._in_line + "".join(lines)
         rest = memoryview(text.encode(errors="backslashreplace"))
@@ -35,23 +39,25 @@ class StdoutSink:
             descriptor = self._stream.fileno()
             while rest:
                 await _writable(descriptor)
-                written = os.write(
-                    descriptor, rest[: select.PIPE_BUF]
-                )  # so much never waits in a writable pipe
+                # A writable pipe takes this many bytes without blocking.
+                written = os.write(descriptor, rest[: select.PIPE_BUF])
                 self._in_line = rest[written - 1] != ord("\n")
                 rest = rest[written:]
-        except (OSError, ValueError) as error:  # ValueError: the stream is closed
-            raise SinkBusy(f"alerts can't be written: {error}") from None
+        except (OSError, ValueError) as error:
+            # ValueError means that the stream is closed.
+            raise SinkBusy(f"alerts cannot be written: {error}") from None
 
     async def close(self) -> None:
-        """Leave the stream open: it is the caller's."""
+        """Leave the stream open, because it belongs to the caller."""
 
 
 async def _writable(descriptor: int) -> None:
-    loop, ready = asyncio.get_running_loop(), asyncio.Event()
+    loop = asyncio.get_running_loop()
+    ready = asyncio.Event()
     try:
         loop.add_writer(descriptor, ready.set)
-    except PermissionError:  # a file: there is nobody to wait for
+    except PermissionError:
+        # A regular file is always writable.
         return
     try:
         await ready.wait()

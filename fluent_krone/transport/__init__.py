@@ -1,4 +1,4 @@
-"""The doors: how chunks of records come in, and how their senders learn that they are taken in."""
+"""The doors: how chunks of records come in, and how their senders learn that they are committed."""
 
 from __future__ import annotations
 
@@ -9,13 +9,17 @@ from fluent_krone.transport.forward import Chunk
 
 
 class Inlet(Protocol):
-    """What a door hands its chunks to; all on one event loop."""
+    """What a door hands its chunks to; everything happens on one event loop."""
 
     async def take(self, chunk: Chunk, ack: Callable[[], None]) -> None:
-        """Take one chunk; return when the next may come.
+        """Take one chunk; return when the next one may come.
 
-        `ack` is called once, on the loop and maybe much later, when the chunk is committed: its sender then forgets it.
+        Call `ack` once, on the loop and perhaps much later, when the chunk is committed. Its sender
+        then forgets it.
         """
 
     async def flush(self) -> None:
-        """Judge or keep what is open, as configured; return when the receiver has confirmed all alerts."""
+        """Judge or keep what is open, as configured.
+
+        Return when the receiver has confirmed all alerts.
+        """

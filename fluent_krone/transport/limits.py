@@ -2,16 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import fields
+from fluent_krone.config import default_of
 
-from fluent_krone.config import Config
-
-_DEFAULTS = {field.name: field.default for field in fields(Config)}
-
-MAX_FRAME_BYTES: int = _DEFAULTS["max_frame_size"]
-MAX_INFLATED_BYTES: int = _DEFAULTS["max_inflated_size"]
-MAX_PENDING_BYTES: int = _DEFAULTS["max_pending_size"]
-MAX_CONNECTIONS: int = _DEFAULTS["max_connections"]
-HOST: str = _DEFAULTS["bind"]
-PORT: int = _DEFAULTS["port"]
-UNIX_PERMISSIONS: int = _DEFAULTS["unix_perm"]
+MAX_FRAME_BYTES: int = default_of("max_frame_size")
+MAX_INFLATED_BYTES: int = default_of("max_inflated_size")
+MAX_PENDING_BYTES: int = default_of("max_pending_size")
+MAX_CONNECTIONS: int = default_of("max_connections")
+HOST: str = default_of("bind")
+PORT: int = default_of("port")
+UNIX_PERMISSIONS: int = default_of("unix_perm")

@@ -1,10 +1,11 @@
 """The child's side of `@type krone`: Fluentd's chunks on standard input, alerts on standard output.
 
-Either direction is one stream of msgpack objects. Arrays are Forward-protocol frames: chunks come in, alerts go out,
-each with a `chunk` id that the other side acks. Maps are control:
+Either direction is one stream of msgpack objects. Arrays are Forward frames: chunks come in and
+alerts go out, each with a `chunk` id that the other side acks. Maps are control messages:
 
     from Fluentd   {"ack": id of an alert frame}   {"flush": n}
-    to Fluentd     {"ready": version}   {"ack": chunk id}   {"flushed": n}   {"stats": {name: number}}
+    to Fluentd     {"ready": version}   {"ack": chunk id}   {"flushed": n}
+                   {"stats": {name: number}}
 """
 
 from __future__ import annotations
@@ -16,6 +17,7 @@ import signal
 import stat
 from collections.abc import Mapping, Sequence
 from functools import partial
+from operator import attrgetter
 from typing import Any
 
 import msgpack
@@ -23,30 +25,33 @@ import msgpack
 from fluent_krone.errors import ConfigError, ProtocolError, SinkBusy
 from fluent_krone.transport import Inlet
 from fluent_krone.transport.forward import (
-    MAX_FRAME_BYTES,
-    MAX_INFLATED_BYTES,
     Chunk,
     ForwardDecoder,
     ack_bytes,
     encode_events,
 )
+from fluent_krone.transport.limits import MAX_FRAME_BYTES, MAX_INFLATED_BYTES
 from fluent_krone.types import Alert
 
+# Bytes of one read: what a pipe of the largest usual size holds.
 _READ_BYTES = 2**18
 
 
 def claim_standard_streams() -> tuple[int, int]:
-    """Descriptors to read from and to write to; call it before anything can print, so before importing what may.
+    """Return descriptors to read from and to write to.
 
-    Whatever prints from now on goes to standard error, which Fluentd logs. Signals are ignored: a terminal's
-    Ctrl-C and systemd's stop reach us along with Fluentd, which still has chunks to hand over. Our end is the end
-    of standard input, which comes however Fluentd ends. (SIGHUP is taken up again by who wants it.) Raises
-    ConfigError when there is no pipe.
+    Call this before anything can print, hence before importing what may. Whatever is printed
+    later goes to standard error, which Fluentd logs.
+
+    Signals are ignored. A terminal's Ctrl-C and systemd's stop reach us along with Fluentd, which
+    still has chunks to hand over. We end at the end of standard input, which comes however Fluentd
+    ends. (Who wants SIGHUP sets its handler later.) Raises ConfigError when there is no pipe.
     """
     for fd, name in ((0, "input"), (1, "output")):
         if not stat.S_ISFIFO(os.fstat(fd).st_mode) and not stat.S_ISSOCK(os.fstat(fd).st_mode):
             raise ConfigError(
-                f"standard {name} is no pipe: `pipe` is what @type krone starts; use serve or replay"
+                f"standard {name} is not a pipe: only @type krone starts `fluent-krone pipe`; "
+                "use serve or replay"
             )
     stdout = os.dup(1)
     os.dup2(2, 1)
@@ -58,9 +63,10 @@ def claim_standard_streams() -> tuple[int, int]:
 class PipeDoor:
     """Door and sink over a pair of pipes; one `run`, on one event loop.
 
-    It reads on while the inlet works, since Fluentd's word on our alerts comes behind the chunks that it has sent
-    already: a door that stopped reading until its alerts are confirmed would wait for itself. `out_krone.rb` keeps
-    at most 16 MiB of chunks unacked, which bounds what is read ahead.
+    It reads on while the inlet works, because Fluentd's acks of our alerts come behind the chunks
+    that it has already sent. A door that stopped reading until its alerts are confirmed would wait
+    for itself. `out_krone.rb` keeps at most 16 MiB of chunks unacked, which bounds what is read
+    ahead.
     """
 
     def __init__(
@@ -72,19 +78,22 @@ class PipeDoor:
         max_frame_bytes: int = MAX_FRAME_BYTES,
         max_inflated_bytes: int = MAX_INFLATED_BYTES,
     ) -> None:
-        self._stdin, self._stdout = stdin, stdout
+        self._stdin = stdin
+        self._stdout = stdout
         self._version = version
         self._decoder = ForwardDecoder(max_frame_bytes, max_inflated_bytes)
-        self._inbox: asyncio.Queue[Chunk | int] = asyncio.Queue()  # an int is a call for a flush
+        # An int is a call for a flush.
+        self._inbox: asyncio.Queue[Chunk | int] = asyncio.Queue()
         self._out: asyncio.WriteTransport | None = None
         self._reader: asyncio.StreamReader | None = None
         self._unconfirmed: dict[str, asyncio.Future[None]] = {}
         self._ids = map("{:x}".format, itertools.count(1))
 
     async def run(self, inlet: Inlet) -> None:
-        """Serve until standard input ends. What is unacked then comes again, to the next child.
+        """Serve until standard input ends. What is unacked then is sent again, to the next child.
 
-        Raises ProtocolError when what comes is no frame; the process is to exit, and Fluentd starts another.
+        Raises ProtocolError when the input is not a stream of frames. The process must then exit,
+        and Fluentd starts another.
         """
         assert self._reader is not None, "BUG: run before open"
         tasks = {
@@ -102,22 +111,23 @@ class PipeDoor:
             self._close()
 
     async def deliver(self, alerts: Sequence[Alert]) -> None:
-        """Send alerts, in order; return once Fluentd has routed them. Raises SinkBusy when the pipe is closed."""
-        confirmations = [
-            self._send(tag, list(run))
-            for tag, run in itertools.groupby(alerts, key=lambda a: a.tag)
-        ]
+        """Send alerts, in order; return once Fluentd has routed them.
+
+        Raises SinkBusy when the pipe is closed.
+        """
+        runs = itertools.groupby(alerts, key=attrgetter("tag"))
+        confirmations = [self._send(tag, list(run)) for tag, run in runs]
         await asyncio.gather(*confirmations)
 
     async def close(self) -> None:
-        """Nothing to let go of: the pipes end with `run`."""
+        """Do nothing: the pipes are closed at the end of `run`."""
 
     def report(self, stats: Mapping[str, float]) -> None:
-        """Show these numbers in Fluentd's monitor_agent, in place of the last ones."""
-        self._tell({"stats": dict(stats)})
+        """Show these numbers in Fluentd's monitor_agent, in place of the previous ones."""
+        self._send_control({"stats": dict(stats)})
 
     async def open(self) -> None:
-        """Tell Fluentd that we are ready; alerts may go from now on."""
+        """Tell Fluentd that we are ready; alerts can be sent from now on."""
         loop = asyncio.get_running_loop()
         reader = asyncio.StreamReader(limit=_READ_BYTES)
         await loop.connect_read_pipe(
@@ -126,7 +136,7 @@ class PipeDoor:
         self._out, _ = await loop.connect_write_pipe(
             asyncio.BaseProtocol, os.fdopen(self._stdout, "wb", buffering=0)
         )
-        self._tell({"ready": self._version})
+        self._send_control({"ready": self._version})
         self._reader = reader
 
     async def _read(self, reader: asyncio.StreamReader) -> None:
@@ -135,20 +145,21 @@ class PipeDoor:
                 if isinstance(frame, Chunk):
                     self._inbox.put_nowait(frame)
                 else:
-                    self._heed(frame)
+                    self._obey(frame)
             if self._decoder.error is not None:
                 raise self._decoder.error
 
-    def _heed(self, control: Mapping[str, Any]) -> None:
+    def _obey(self, control: Mapping[str, Any]) -> None:
         match control:
             case {"ack": str(frame_id)}:
                 confirmation = self._unconfirmed.pop(frame_id, None)
                 if confirmation is not None and not confirmation.done():
                     confirmation.set_result(None)
             case {"flush": int(n)}:
-                self._inbox.put_nowait(n)  # behind the chunks that came before it
+                # The flush waits behind the chunks that came before it.
+                self._inbox.put_nowait(n)
             case _:
-                raise ProtocolError(f"no such control message: {control!r:.80}")
+                raise ProtocolError(f"unknown control message: {control!r:.80}")
 
     async def _work(self, inlet: Inlet) -> None:
         while True:
@@ -157,7 +168,7 @@ class PipeDoor:
                     await inlet.take(chunk, partial(self._ack, chunk))
                 case n:
                     await inlet.flush()
-                    self._tell({"flushed": n})
+                    self._send_control({"flushed": n})
 
     def _ack(self, chunk: Chunk) -> None:
         if chunk.chunk is not None:
@@ -173,22 +184,26 @@ class PipeDoor:
         )
         return confirmation
 
-    def _tell(self, control: Mapping[str, Any]) -> None:
+    def _send_control(self, control: Mapping[str, Any]) -> None:
         self._write(msgpack.packb(control))
 
     def _write(self, data: bytes) -> None:
-        """Queue bytes for the pipe, never waiting: acks and confirmed alerts bound the queue. Nothing once closed."""
+        """Queue bytes for the pipe without waiting; once it is closed, do nothing.
+
+        The queue cannot grow without bound: acks are as many as chunks in flight, and the sender of
+        alerts waits for their confirmation.
+        """
         if self._out is not None:
             self._out.write(data)
 
     def _close(self) -> None:
-        """Leave alerts that nobody confirmed to their sender; bytes still queued go out if the pipe has room."""
+        """Fail unconfirmed deliveries. Bytes still queued are sent if the pipe has room."""
         if self._out is not None:
             self._out.close()
             self._out = None
         for confirmation in self._unconfirmed.values():
             if not confirmation.done():
                 confirmation.set_exception(
-                    SinkBusy("Fluentd closed the pipe before it had the alerts")
+                    SinkBusy("Fluentd closed the pipe before it confirmed the alerts")
                 )
         self._unconfirmed.clear()

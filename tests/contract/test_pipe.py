@@ -180,7 +180,7 @@ def test_without_a_pipe_it_says_who_should_start_it(tmp_path: Path) -> None:
         timeout=20,
     )
     assert outcome.returncode == 1
-    assert "standard input is no pipe" in outcome.stderr
+    assert "standard input is not a pipe" in outcome.stderr
 
 
 class Deaf:

@@ -20,7 +20,7 @@ from fluent_krone.sink import Sink
 from fluent_krone.sink.forward import ForwardSink
 from fluent_krone.sink.stdout import StdoutSink
 from fluent_krone.transport.forward import Chunk
-from fluent_krone.transport.server import ForwardServer
+from fluent_krone.transport.server import ForwardServer, ServerSettings
 from fluent_krone.types import Alert
 
 
@@ -72,7 +72,7 @@ async def forward_rig(**options: Any) -> AsyncIterator[Rig]:
     receiver = Receiver()
     key = options.get("shared_key")
     users = {options["username"]: options["password"]} if "username" in options else None
-    server = ForwardServer(port=0, shared_key=key, users=users)
+    server = ForwardServer(ServerSettings(port=0, shared_key=key, users=users))
     await server.start(receiver)
     sink = ForwardSink(port=server.port, ack_timeout_s=10, **options)
     yield Rig(sink, receiver.records, server.close)
@@ -169,7 +169,7 @@ def deliver_to(server: ForwardServer, receiver: Receiver, work: Callable[[], Any
 
 
 def test_one_frame_per_tag_and_the_same_chunk_id_again() -> None:
-    receiver, server = Receiver(), ForwardServer(port=0)
+    receiver, server = Receiver(), ForwardServer(ServerSettings(port=0))
 
     async def work() -> None:
         sink = ForwardSink(port=server.port)
@@ -192,7 +192,7 @@ def test_one_frame_per_tag_and_the_same_chunk_id_again() -> None:
 
 
 def test_no_ack_is_no_delivery() -> None:
-    receiver, server = Receiver(acking=False), ForwardServer(port=0)
+    receiver, server = Receiver(acking=False), ForwardServer(ServerSettings(port=0))
 
     async def work() -> None:
         sink = ForwardSink(port=server.port, ack_timeout_s=0.05)
@@ -210,11 +210,11 @@ def test_no_ack_is_no_delivery() -> None:
     ("ours", "theirs", "reason"),
     [
         ("wrong", "key", "refused us: shared_key mismatch"),
-        (None, "key", "does the receiver want a shared_key"),
+        (None, "key", "does the receiver require a shared_key"),
     ],
 )
 def test_the_reason_of_a_refusal_is_told(ours: str | None, theirs: str, reason: str) -> None:
-    receiver, server = Receiver(), ForwardServer(port=0, shared_key=theirs)
+    receiver, server = Receiver(), ForwardServer(ServerSettings(port=0, shared_key=theirs))
 
     async def work() -> None:
         sink = ForwardSink(port=server.port, shared_key=ours)
@@ -228,7 +228,7 @@ def test_the_reason_of_a_refusal_is_told(ours: str | None, theirs: str, reason: 
 
 def test_a_restarted_receiver_is_found_again() -> None:
     async def scenario() -> None:
-        receiver, first = Receiver(), ForwardServer(port=0)
+        receiver, first = Receiver(), ForwardServer(ServerSettings(port=0))
         await first.start(receiver)
         port = first.port
         sink = ForwardSink(port=port)
@@ -236,7 +236,7 @@ def test_a_restarted_receiver_is_found_again() -> None:
         await first.close()
         with pytest.raises(SinkBusy):
             await sink.deliver(alerts("b"))
-        second = ForwardServer(port=port)
+        second = ForwardServer(ServerSettings(port=port))
         await second.start(receiver)
         await sink.deliver(alerts("b"))
         await sink.close()

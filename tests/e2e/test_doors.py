@@ -24,7 +24,7 @@ from fluent_krone.errors import SinkBusy
 from fluent_krone.runtime.metric_names import is_known
 from fluent_krone.sink.forward import ForwardSink
 from fluent_krone.transport.forward import encode_events
-from fluent_krone.transport.server import ForwardServer
+from fluent_krone.transport.server import ForwardServer, ServerSettings
 from fluent_krone.types import Alert
 
 BAD_RIDE = (OPEN, OPENED, GOING, STUCK, CLOSE)
@@ -110,7 +110,9 @@ def test_a_client_needs_every_key_and_alerts_leave_over_tls(
     async def scenario() -> tuple[Served, Receiver]:
         receiver = Receiver()
         server = ForwardServer(
-            port=0, ssl_context=theirs, shared_key="theirs", users={"krone": "there"}
+            ServerSettings(
+                port=0, ssl_context=theirs, shared_key="theirs", users={"krone": "there"}
+            )
         )
         await server.start(receiver)
         async with serving(bundle_dir, *guarded, *towards, f"--alert-port={server.port}") as served:
@@ -173,7 +175,7 @@ def test_a_unix_socket(bundle_dir: Path, tmp_path: Path) -> None:
 
 def test_metrics_and_health(bundle_dir: Path) -> None:
     async def scenario() -> None:
-        receiver, server = Receiver(), ForwardServer(port=0)
+        receiver, server = Receiver(), ForwardServer(ServerSettings(port=0))
         await server.start(receiver)
         flags = [
             "--metrics=true",
@@ -283,7 +285,7 @@ def test_fluentds_out_forward_over_tls(
     guarded: list[str],
 ) -> None:
     async def scenario() -> tuple[Served, Receiver]:
-        receiver, server = Receiver(), ForwardServer(port=0)
+        receiver, server = Receiver(), ForwardServer(ServerSettings(port=0))
         await server.start(receiver)
         flags = [
             *guarded,

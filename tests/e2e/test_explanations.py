@@ -37,7 +37,7 @@ from synthetic import (
 
 from fluent_krone.explain.ledger import verify
 from fluent_krone.transport.forward import encode_events
-from fluent_krone.transport.server import ForwardServer
+from fluent_krone.transport.server import ForwardServer, ServerSettings
 
 REPOSITORY = Path(__file__).parents[2]
 KEY = "sk-ant-key-of-the-tests"
@@ -114,7 +114,7 @@ async def running(folder: Path, url: str | None, *flags: str, **env: str) -> Asy
     if not bundle.exists():
         bundle.mkdir()
         write_lift_bundle(bundle)
-    receiver, server = Receiver(), ForwardServer(port=0)
+    receiver, server = Receiver(), ForwardServer(ServerSettings(port=0))
     await server.start(receiver)
     asking = [f"--explain-base-url={url}", "--explain=claude"] if url else []
     to = ["--alert-host=127.0.0.1", f"--alert-port={server.port}", f"--store={folder / 'krone.db'}"]

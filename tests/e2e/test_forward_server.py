@@ -26,7 +26,7 @@ from fluent_krone.transport.forward import (
     ForwardDecoder,
     encode_events,
 )
-from fluent_krone.transport.server import ForwardServer
+from fluent_krone.transport.server import ForwardServer, ServerSettings
 from fluent_krone.types import Alert
 
 FRAME = encode_events("app", [(1_000_000_001, {"m": "x"})], "id")
@@ -54,7 +54,7 @@ class Inlet:
 
 def serve(work: Callable[[ForwardServer, Inlet], Awaitable[None]], **options: Any) -> ForwardServer:
     async def scenario() -> ForwardServer:
-        server, inlet = ForwardServer(port=0, **options), Inlet()
+        server, inlet = ForwardServer(ServerSettings(port=0, **options)), Inlet()
         await server.start(inlet)
         try:
             async with asyncio.timeout(20):
@@ -380,7 +380,7 @@ def test_a_client_without_a_key_is_told_so_in_the_log(caplog: pytest.LogCaptureF
         writer.close()
 
     assert serve(work, shared_key="key").stats.protocol_errors == {"bad_handshake": 1}
-    assert "does one side use shared_key and the other not?" in caplog.text
+    assert "does only one side have a shared_key?" in caplog.text
 
 
 def test_a_stranger_may_not_send_a_large_frame(caplog: pytest.LogCaptureFixture) -> None:
@@ -471,7 +471,7 @@ def test_tls(tmp_path: Path) -> None:
 
 def test_close_ends_open_connections_and_sends_given_acks() -> None:
     async def scenario() -> None:
-        server, inlet = ForwardServer(port=0), Inlet(acking=False)
+        server, inlet = ForwardServer(ServerSettings(port=0)), Inlet(acking=False)
         await server.start(inlet)
         reader, writer = await connect(server)
         writer.write(FRAME)

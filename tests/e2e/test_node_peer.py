@@ -18,7 +18,7 @@ import pytest
 from fluent_krone.errors import SinkBusy
 from fluent_krone.sink.forward import ForwardSink
 from fluent_krone.transport.forward import Chunk
-from fluent_krone.transport.server import ForwardServer
+from fluent_krone.transport.server import ForwardServer, ServerSettings
 from fluent_krone.types import Alert
 
 pytestmark = [pytest.mark.node, pytest.mark.usefixtures("node_modules")]
@@ -49,7 +49,7 @@ def send_from_node(
     """Run the Node client against our door; what it printed, and what we took in."""
 
     async def scenario() -> tuple[dict[str, Any], Inlet, ForwardServer]:
-        server, inlet = ForwardServer(port=0, **server_options), Inlet()
+        server, inlet = ForwardServer(ServerSettings(port=0, **server_options)), Inlet()
         await server.start(inlet)
         try:
             argument = json.dumps(
@@ -167,7 +167,10 @@ def test_our_sink_delivers_to_the_node_server(theirs: dict[str, Any], ours: dict
 
 @pytest.mark.parametrize(
     ("ours", "reason"),
-    [({"shared_key": "wrong"}, "shared key mismatch"), ({}, "does the receiver want a shared_key")],
+    [
+        ({"shared_key": "wrong"}, "shared key mismatch"),
+        ({}, "does the receiver require a shared_key"),
+    ],
 )
 def test_our_sink_tells_why_the_node_server_refused(ours: dict[str, Any], reason: str) -> None:
     async def scenario() -> None:

@@ -27,7 +27,7 @@ from synthetic import (
 )
 
 from fluent_krone.transport.forward import encode_event_time
-from fluent_krone.transport.server import ForwardServer
+from fluent_krone.transport.server import ForwardServer, ServerSettings
 
 TAG = "app.lift"
 KEY = "a shared key"
@@ -99,7 +99,7 @@ def alerts_through(
     bundle: Path, drive: Callable[[int], Awaitable[None]], **env: str
 ) -> list[tuple[str, dict[str, Any]]]:
     async def scenario() -> list[tuple[str, dict[str, Any]]]:
-        receiver, server = Receiver(), ForwardServer(port=0)
+        receiver, server = Receiver(), ForwardServer(ServerSettings(port=0))
         await server.start(receiver)
         async with serving_to(bundle, server.port, **env) as port:
             await drive(port)

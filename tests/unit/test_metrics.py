@@ -20,8 +20,8 @@ from fluent_krone.runtime.metric_names import HISTOGRAMS, METRICS, is_known
 from fluent_krone.runtime.metrics import Metrics, exposition
 from fluent_krone.runtime.service import Service
 from fluent_krone.timing import Histogram
+from fluent_krone.transport.connections import ServerStats
 from fluent_krone.transport.forward import Chunk
-from fluent_krone.transport.server import ServerStats
 from fluent_krone.types import Alert
 
 

@@ -19,8 +19,6 @@ from __future__ import annotations
 from fluent_krone.transport.forward.encode import ack_bytes, encode_event_time, encode_events
 from fluent_krone.transport.forward.entries import Chunk, Event
 from fluent_krone.transport.forward.framing import (
-    MAX_FRAME_BYTES,
-    MAX_INFLATED_BYTES,
     ForwardDecoder,
     FrameSplitter,
     decode_frame,
@@ -32,8 +30,6 @@ from fluent_krone.transport.forward.handshake import (
 )
 
 __all__ = [
-    "MAX_FRAME_BYTES",
-    "MAX_INFLATED_BYTES",
     "Chunk",
     "ClientHandshake",
     "Event",

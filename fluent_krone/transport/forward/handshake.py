@@ -36,11 +36,11 @@ class HandshakeOutcome:
 
 @dataclass(frozen=True, slots=True)
 class ServerHandshake:
-    """The server's half: send `helo()`, then pass the client's PING to `answer`. One per connection.
+    """The server's half: send `helo()`, then pass the client's PING to `answer`.
 
-    `users` maps names to passwords. When it is given, the client must name one of them besides
-    knowing the key. `hostname` must differ from the client's own name: Fluentd takes an equal name
-    for a loop and refuses the connection.
+    Each connection needs its own. `users` maps names to passwords. When it is given, a client must
+    name one of them besides knowing the key. `hostname` must differ from the client's own name:
+    Fluentd takes an equal name for a loop and refuses the connection.
     """
 
     shared_key: str = field(repr=False)
@@ -73,7 +73,7 @@ class ServerHandshake:
     ) -> str:
         """Return why the client is refused, or nothing.
 
-        The words are Fluentd's. They must not be longer than 31 bytes, for which Fluent Bit has room.
+        The words are Fluentd's. They must fit the 31 bytes that Fluent Bit has for them.
         """
         if not _same(digest, _digest(salt, client, self.nonce, self.shared_key.encode())):
             return "shared_key mismatch"

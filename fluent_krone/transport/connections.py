@@ -1,0 +1,125 @@
+"""What the TCP door knows of its clients: their connections, and the memory that they hold."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from collections import Counter
+from collections.abc import Iterator
+from dataclasses import dataclass, field, fields
+
+# Seconds that a sender may take for one frame while memory is short. Then its connection is closed,
+# so that a slow sender cannot keep all others waiting.
+_SLOW_FRAME_S = 30.0
+# Seconds between two looks for slow senders.
+_LOOK_S = 1.0
+
+
+@dataclass(slots=True)
+class ServerStats:
+    """Counts since start.
+
+    `protocol_errors` has these reasons: bad_frame, bad_handshake, bad_tls, handshake_timeout,
+    cut_short, slow_frame.
+    """
+
+    connections: int = 0
+    connections_open: int = 0
+    connections_refused: int = 0
+    connections_evicted: int = 0
+    bytes: int = 0
+    auth_failures: int = 0
+    protocol_errors: Counter[str] = field(default_factory=Counter)
+
+    def numbers(self) -> dict[str, float]:
+        """All counts by name, flat."""
+        flat = {f.name: getattr(self, f.name) for f in fields(self) if f.name != "protocol_errors"}
+        return flat | {
+            f"protocol_errors_{reason}": count for reason, count in self.protocol_errors.items()
+        }
+
+
+@dataclass(slots=True, eq=False)
+class Connection:
+    """One client, as the door sees it. Times are those of the event loop."""
+
+    peer: str
+    task: asyncio.Task[None] | None = None
+    chunks: int = 0
+    # When its latest bytes were read.
+    came: float = 0.0
+    # Bytes of its frame that are in memory, unfinished or waiting to be taken.
+    held: int = 0
+    # Seconds that its sender has taken for the frame in progress so far.
+    slow_s: float = 0.0
+    # Since when it is waited for in the middle of a frame; None while it is not.
+    reading_since: float | None = None
+
+    def slowness(self, now: float) -> float:
+        """Seconds that the sender has taken for the frame in progress, up to now."""
+        if self.reading_since is None:
+            return self.slow_s
+        return self.slow_s + now - self.reading_since
+
+
+class Connections:
+    """All clients, oldest first, and the bytes of frames that they hold together.
+
+    Above `max_pending_bytes` only the oldest connection with an unfinished frame is read from, so
+    that frames do get finished.
+    """
+
+    def __init__(self, max_pending_bytes: int) -> None:
+        self._max_pending_bytes = max_pending_bytes
+        # A dict and not a set, because it keeps the order.
+        self._all: dict[Connection, None] = {}
+        self._held = 0
+        # Set for a moment whenever the held bytes shrink.
+        self._freed = asyncio.Event()
+
+    def __len__(self) -> int:
+        return len(self._all)
+
+    def __iter__(self) -> Iterator[Connection]:
+        return iter(self._all)
+
+    def __contains__(self, connection: Connection) -> bool:
+        return connection in self._all
+
+    def add(self, connection: Connection) -> None:
+        self._all[connection] = None
+
+    def remove(self, connection: Connection) -> None:
+        """Forget a connection and what it holds; may be called twice."""
+        self.hold(connection, 0)
+        self._all.pop(connection, None)
+
+    def hold(self, connection: Connection, size: int) -> None:
+        """Note that a connection now holds `size` bytes."""
+        grown = size - connection.held
+        connection.held = size
+        self._held += grown
+        if grown < 0:
+            self._freed.set()
+            self._freed.clear()
+
+    def oldest_idle(self) -> Connection | None:
+        """The oldest connection that has not sent a chunk yet."""
+        return next((connection for connection in self._all if not connection.chunks), None)
+
+    def may_read(self, connection: Connection) -> bool:
+        """Whether this client may send more of its frame now."""
+        if not connection.held or self._held <= self._max_pending_bytes:
+            return True
+        return next(other for other in self._all if other.held) is connection
+
+    def slow(self) -> list[Connection]:
+        """Those that have taken too long over one frame."""
+        now = asyncio.get_running_loop().time()
+        return [other for other in self._all if other.held and other.slowness(now) > _SLOW_FRAME_S]
+
+    async def wait(self) -> None:
+        """Return when bytes were freed, or when it is time to look for slow senders again."""
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(_LOOK_S):
+                await self._freed.wait()
