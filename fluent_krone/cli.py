@@ -17,6 +17,7 @@ from .commands import (
     demo,
     export,
     knowledge,
+    ledger,
     pipe,
     plugin_dir,
     replay,
@@ -69,6 +70,7 @@ def _declared() -> tuple[Parser, Commands]:
     for module in (serve, pipe, replay, demo, check_config, plugin_dir, report):
         module.add(commands)
     knowledge.add_commands(commands.add_parser)
+    ledger.add_commands(commands.add_parser)
     commands.add_parser(
         "export", help="fit a model bundle to a log file (see `fluent-krone export --help`)"
     )

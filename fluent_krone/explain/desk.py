@@ -21,7 +21,8 @@ from ..errors import StoreError
 from ..types import Alert
 from . import Answer, Case, Explainer, NoAnswer, Reason, checked
 from .budget import Budget
-from .knowledge import Knowledge, Learned, Mark
+from .knowledge import Knowledge
+from .rows import Learned, Mark
 
 _log = logging.getLogger(__name__)
 _SURE = 0.7  # confidence below which an answer clears nothing

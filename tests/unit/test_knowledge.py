@@ -22,9 +22,8 @@ from hypothesis import strategies as st
 
 from fluent_krone.errors import ConfigError, StoreDamaged, StoreError
 from fluent_krone.explain import Answer, Case, NoAnswer, Said
-from fluent_krone.explain.knowledge import (
-    VERSION,
-    Knowledge,
+from fluent_krone.explain.knowledge import VERSION, Knowledge
+from fluent_krone.explain.rows import (
     Learned,
     Mark,
     Row,
@@ -431,7 +430,7 @@ def test_a_damaged_file_is_set_aside_and_told(
     knowledge.close()
     [line] = caplog.messages
     assert line.startswith(
-        f"knowledge was set aside file={path}.unreadable reason=knowledge {path} can't be read: "
+        f"the knowledge file was set aside file={path}.unreadable reason=knowledge {path} can't be read: "
     )
     assert path.with_name(path.name + ".unreadable").read_bytes() == damaged
 
@@ -442,7 +441,8 @@ def test_a_newer_version_is_refused_and_left_alone(path: Path) -> None:
         db.execute(f"PRAGMA user_version = {VERSION + 1}")
     db.close()
     with pytest.raises(
-        ConfigError, match=f"has version {VERSION + 1}, this program reads {VERSION}: run the newer"
+        ConfigError,
+        match=f"has version {VERSION + 1}, but this program reads {VERSION}: run the newer",
     ):
         Knowledge(path)
     with sqlite3.connect(path) as db:
@@ -453,13 +453,13 @@ def test_a_newer_version_is_refused_and_left_alone(path: Path) -> None:
 def test_the_services_store_is_not_taken_for_knowledge(path: Path) -> None:
     Store(path).close()
     before = path.read_bytes()
-    with pytest.raises(ConfigError, match="another program's SQLite file"):
+    with pytest.raises(ConfigError, match="the SQLite file of another program"):
         Knowledge(path)
     assert path.read_bytes() == before
 
 
 def test_a_command_does_not_make_a_file(path: Path) -> None:
-    with pytest.raises(ConfigError, match="there is no knowledge at"):
+    with pytest.raises(ConfigError, match="there is no knowledge file at"):
         Knowledge(path, existing=True)
     assert not path.exists()
 
@@ -594,16 +594,16 @@ MODEL = json.loads(
 @pytest.mark.parametrize(
     ("line", "complaint"),
     [
-        ("<<<<<<< HEAD", "is no JSON (left over from a merge in Git?)"),
-        ("[" * 100_000, "is no JSON"),
-        ("[]", "is no JSON object"),
+        ("<<<<<<< HEAD", "it is not JSON (left over from a merge in Git?)"),
+        ("[" * 100_000, "it is not JSON"),
+        ("[]", "it is not a JSON object"),
         (PERSON | {"who": "dog"}, "who must be person or model, got 'dog'"),
         (PERSON | {"pattern": "abc"}, "pattern must be 32 hex digits, got 'abc'"),
         (PERSON | {"verdict": ["normal"]}, "verdict must be normal or abnormal, got ['normal']"),
         (PERSON | {"at": "2026-11-22T09:00:00"}, "at must be an ISO 8601 time with its offset"),
         (PERSON | {"until": 7}, "until must be an ISO 8601 time with its offset, or null, got 7"),
         (PERSON | {"note": "\x1b[2J"}, "note must be 0 to 600 printable characters"),
-        (PERSON | {"colour": 1}, "'colour' is no field of a person's row"),
+        (PERSON | {"colour": 1}, "'colour' is not a field of a person's row"),
         ({**PERSON, "by": None}, "by must be 1 to 200 printable characters, got None"),
         ({"pattern": A, "who": "person"}, "verdict is missing"),
         (MODEL | {"confidence": 1.5}, "confidence must be a number from 0 to 1, got 1.5"),
@@ -612,7 +612,7 @@ MODEL = json.loads(
         (MODEL | {"input_tokens": 10**30}, "input_tokens must be a whole number from 0"),
         (MODEL | {"summary": "x" * 601}, "summary must be 1 to 600 printable characters"),
         (MODEL | {"steps": []}, "steps must be a list of templates, got []"),
-        (b"\xff", "is no UTF-8"),
+        (b"\xff", "it is not UTF-8"),
     ],
 )
 def test_a_bad_line_is_named_with_its_field(path: Path, line: Any, complaint: str) -> None:

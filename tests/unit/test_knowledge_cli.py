@@ -9,11 +9,12 @@ from pathlib import Path
 
 import pytest
 
-from fluent_krone.commands.knowledge import add_commands
+from fluent_krone.commands import knowledge, ledger
 from fluent_krone.errors import KroneError
 from fluent_krone.explain import Answer, Case
-from fluent_krone.explain.knowledge import Knowledge, read_rows
+from fluent_krone.explain.knowledge import Knowledge
 from fluent_krone.explain.ledger import Ledger
+from fluent_krone.explain.rows import read_rows
 from fluent_krone.types import Alert
 
 NOW = 1_795_338_000.0
@@ -57,7 +58,9 @@ def store(tmp_path: Path) -> Path:
 
 def run(*arguments: str | Path) -> int:
     parser = argparse.ArgumentParser()
-    add_commands(parser.add_subparsers().add_parser)
+    commands = parser.add_subparsers()
+    knowledge.add_commands(commands.add_parser)
+    ledger.add_commands(commands.add_parser)
     flags = parser.parse_args([str(argument) for argument in arguments])
     return int(flags.command(flags))
 
@@ -98,7 +101,7 @@ def test_an_alert_is_marked_normal(store: Path, capsys: pytest.CaptureFixture[st
     assert run("knowledge", "mark", A, "abnormal", "--by", "bob", "--store", store) == 0
     mark = service.said(A, time.time())
     assert mark and mark.verdict == "abnormal"
-    assert capsys.readouterr().out.endswith("in place of: normal by ada (rope test)\n")
+    assert capsys.readouterr().out.endswith("this replaces: normal by ada (rope test)\n")
     service.close()
 
 
@@ -120,7 +123,7 @@ def test_marks_and_answers_are_taken_back(store: Path) -> None:
     assert knowledge_of(store).rows() == []
     with pytest.raises(KroneError, match=f"nobody marked pattern {A}"):
         run("knowledge", "unmark", ALERT, "--store", store)
-    with pytest.raises(KroneError, match="no model said anything of pattern"):
+    with pytest.raises(KroneError, match="no model said anything about pattern"):
         run("knowledge", "forget", ALERT, "--store", store)
 
 
@@ -134,7 +137,7 @@ def test_an_unknown_alert_is_told_and_not_marked(store: Path) -> None:
     ):
         with pytest.raises(
             KroneError,
-            match=f"{B} is no alert and no pattern known to .*keeps the last 100,000 alerts",
+            match=f"knows no alert and no pattern {B}; it keeps the last 100,000 alerts",
         ):
             run("knowledge", *command, "--store", store)
     assert run("knowledge", "mark", "--pattern", B, "normal", "--store", store) == 0
@@ -268,7 +271,7 @@ def test_the_services_parameters_say_where_it_lies(
     config.write_text(f'store = "elsewhere"\nknowledge = "{store}.knowledge"\n')
     assert run("knowledge", "list", "--config", config) == 0
     config.write_text("port = 24225\n")
-    with pytest.raises(KroneError, match="names no store and no knowledge"):
+    with pytest.raises(KroneError, match="sets neither store nor knowledge"):
         run("knowledge", "list", "--config", config)
 
 
@@ -279,7 +282,8 @@ def test_the_services_parameters_say_where_it_lies(
 def test_no_command_but_import_begins_a_file(tmp_path: Path, command: str) -> None:
     missing = tmp_path / "typo"
     with pytest.raises(
-        KroneError, match=f"there is no knowledge at {missing}: a service with a store makes it"
+        KroneError,
+        match=f"there is no knowledge file at {missing}: a service with a store creates it",
     ):
         run("knowledge", *command.split(), "--knowledge", missing)
     assert list(tmp_path.iterdir()) == []
@@ -294,7 +298,7 @@ def test_a_ledger_is_verified(tmp_path: Path, capsys: pytest.CaptureFixture[str]
     assert run("ledger", "verify", path) == 0
     out = capsys.readouterr().out
     assert out.startswith(
-        f"{path} holds together: 2 lines, 2026-11-22T09:00:00.000Z to 2026-11-22T09:00:01.000Z\n"
+        f"{path} is intact: 2 lines, 2026-11-22T09:00:00.000Z to 2026-11-22T09:00:01.000Z\n"
     )
     assert "\n1 request, 780 tokens, 0.010000 dollars\n" in out
     last = out.split()[-1]

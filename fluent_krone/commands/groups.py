@@ -1,0 +1,43 @@
+"""What commands that have commands of their own share: their parsers, and how they count things."""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Callable
+from typing import Any
+
+# `add_parser` of an ArgumentParser's sub-parsers.
+AddParser = Callable[..., argparse.ArgumentParser]
+# Runs a command and returns its exit code.
+Run = Callable[[argparse.Namespace], int]
+
+
+class CommandGroup:
+    """A command such as `knowledge`, to which commands such as `knowledge list` are added.
+
+    Abbreviated options are errors: an option that is added later must not change what they mean.
+    """
+
+    def __init__(self, add_parser: AddParser, name: str, summary: str) -> None:
+        group = add_parser(name, help=summary, description=summary, allow_abbrev=False)
+        commands = group.add_subparsers(title="commands", required=True, metavar="COMMAND")
+        self._add_parser: AddParser = commands.add_parser
+
+    def add(self, name: str, run: Run, summary: str, **options: Any) -> argparse.ArgumentParser:
+        """The parser of a new command. `run` is put into the flag `command`, as cli.py expects."""
+        parser = self._add_parser(
+            name, help=summary, description=summary, allow_abbrev=False, **options
+        )
+        parser.set_defaults(command=run)
+        return parser
+
+
+def counted(number: int, noun: str) -> str:
+    """A number with its noun, in the plural where that is right.
+
+    >>> counted(1, "alert"), counted(2000, "alert")
+    ('1 alert', '2,000 alerts')
+    """
+    if number == 1:
+        return f"1 {noun}"
+    return f"{number:,} {noun}s"

@@ -1,0 +1,40 @@
+"""The command `ledger verify`: whether a ledger is as it was written, and what it adds up to."""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+
+from .groups import AddParser, CommandGroup, counted
+
+
+def add_commands(add_parser: AddParser) -> None:
+    """Add `ledger` and its command to the command line."""
+    group = CommandGroup(add_parser, "ledger", "check what was sent to a model")
+    command = group.add(
+        "verify", _verify, "check that no line of a ledger was changed, removed or added"
+    )
+    command.add_argument("file", metavar="FILE", type=Path)
+    command.add_argument(
+        "--expect",
+        metavar="HASH",
+        help="the hash that an earlier run printed: no line up to there may be missing",
+    )
+
+
+def _verify(flags: argparse.Namespace) -> int:
+    # Imported here, so that other commands start without the code that locks and hashes ledgers.
+    from ..explain.ledger import verify
+
+    found = verify(flags.file, expect=flags.expect)
+    span = ""
+    if found.first:
+        span = f", {found.first} to {found.last}"
+    print(f"{flags.file} is intact: {counted(found.entries, 'line')}{span}")
+    requests = counted(found.requests, "request")
+    tokens = counted(found.tokens, "token")
+    print(f"{requests}, {tokens}, {found.cost_usd:.6f} dollars")
+    if found.torn:
+        print(f"{counted(found.torn, 'line')} left unfinished by a kill or a power cut")
+    print(f"hash of the last line, to keep elsewhere and pass to --expect: {found.hash}")
+    return 0
