@@ -1,4 +1,4 @@
-"""Finding → alert: its id, its tag, and the record that an operator reads. `docs/alerts.md` lists the fields."""
+"""The alert of a finding: its id, its tag, and its record, whose fields docs/alerts.md lists."""
 
 from __future__ import annotations
 
@@ -14,14 +14,20 @@ from ..detect.bundle import Bundle
 from ..errors import ConfigError
 from ..reading.templates import novel_shape, template_id
 from ..types import Alert, Evidence, Finding, Verdict
+from .alignment import alike_runs
 from .words import explain
 
-MOST_STEPS = 200  # events of a session that an alert shows, and of the normal one beside it
+# Events of a session that an alert shows, and of the nearest normal one beside it. The record then
+# stays below 100 kB, which every receiver takes; of a longer session the part around the named Seq
+# is shown.
+MOST_STEPS = 200
+# Templates of the named Seq, and steps of the nearest normal session, that an alert lists.
+_MOST_LISTED = 100
 _PLACEHOLDER = re.compile(r"\$\{(tag|tag_parts\[(-?\d+)\])\}")
 
 
 def alert_tag(config: Config, tag: str) -> str:
-    """The tag an alert leaves under, from its session's tag.
+    """The tag that an alert leaves under, made of its session's tag.
 
     >>> alert_tag(Config(tag="alerts.${tag_parts[-1]}"), "app.web")
     'alerts.web'
@@ -39,13 +45,15 @@ def alert_tag(config: Config, tag: str) -> str:
         if match[2] is None:
             return tag
         index = int(match[2])
-        return parts[index] if -len(parts) <= index < len(parts) else ""
+        if -len(parts) <= index < len(parts):
+            return parts[index]
+        return ""
 
     return _PLACEHOLDER.sub(fill, config.tag)
 
 
 def check_tag(config: Config) -> None:
-    """Raise ConfigError for a placeholder that would stand in the alert's tag as it is."""
+    """Raise ConfigError for a placeholder that would not be replaced in the alert's tag."""
     left = re.search(r"\$\{[^}]*\}?", _PLACEHOLDER.sub("", config.tag))
     if left:
         raise ConfigError(f"tag: {left[0]} is no placeholder: use ${{tag}} or ${{tag_parts[0]}}")
@@ -79,18 +87,23 @@ class AlertMaker:
             "started_at": iso_time(finding.first_ns),
             "ended_at": iso_time(finding.last_ns),
             "events": finding.events,
-            **(self._sequence(verdict, finding) if verdict else self._unseen(finding)),
+            **self._judged(verdict, finding),
             "lines": [self._cut(line) for line in finding.lines],
         }
         return Alert(alert_id, alert_tag(self._config, session_tag), finding.last_ns, record)
 
     def _alert_id(self, finding: Finding) -> str:
-        """blake2b-128 over bundle hash, session key, first event's time, kind and ordinal; nothing else.
+        """blake2b-128 over bundle hash, session key, first event's time, kind and ordinal.
 
-        An `unseen_template` alert is about a template, so that takes the session key's place.
+        Nothing else goes in: neither tag nor score, so that the same finding has the same id
+        through every door. An `unseen_template` alert is about a template, which takes the session
+        key's place.
         """
-        about = finding.session if finding.verdict else (self._novel_name(finding).encode(),)
-        ordinal = finding.ordinal if finding.verdict else 0
+        about = finding.session
+        ordinal = finding.ordinal
+        if finding.verdict is None:
+            about = (self._novel_name(finding).encode(),)
+            ordinal = 0
         parts = (
             self.bundle.hash.encode(),
             *about,
@@ -100,7 +113,10 @@ class AlertMaker:
         return _digest((*parts, str(ordinal).encode()))
 
     def pattern(self, finding: Finding) -> str:
-        """What sessions that run alike have in common: 32 hex digits. It outlives the bundle, as template ids do."""
+        """What identifies sessions that run alike: 32 hex digits.
+
+        It outlives the bundle, as the ids of templates do.
+        """
         if finding.verdict is None:
             return pattern_id((finding.kind, self._novel_name(finding)))
         shapes = iter(finding.unmatched)
@@ -108,9 +124,12 @@ class AlertMaker:
         return pattern_id(names)
 
     def _name(self, log_key: int, shapes: Iterator[bytes]) -> str:
-        """A template's id; of a line without one its shape, or all such lines would be alike."""
-        shape = next(shapes, b"") if log_key == self._hierarchy.unknown else b""
-        return shape.decode("utf-8", "replace") or self._template_ids[log_key]
+        """A template's id. Lines without a template have their shapes, or all would be alike."""
+        if log_key == self._hierarchy.unknown:
+            shape = next(shapes, b"").decode("utf-8", "replace")
+            if shape:
+                return shape
+        return self._template_ids[log_key]
 
     def _novel_name(self, finding: Finding) -> str:
         log_key = finding.log_keys[0]
@@ -118,8 +137,15 @@ class AlertMaker:
             return novel_shape(finding.lines[0]).decode("utf-8", "replace")
         return self._template_ids[log_key]
 
+    def _judged(self, verdict: Verdict | None, finding: Finding) -> dict[str, Any]:
+        """The fields that differ between the two kinds of alerts."""
+        if verdict is None:
+            return self._unseen(finding)
+        return self._sequence(verdict, finding)
+
     def _sequence(self, verdict: Verdict, finding: Finding) -> dict[str, Any]:
-        seq, keys = verdict.seq, finding.log_keys
+        seq = verdict.seq
+        keys = finding.log_keys
         entity, action, status = self._hierarchy.steps(keys[verdict.event])
         return {
             "level": verdict.level,
@@ -141,7 +167,9 @@ class AlertMaker:
                 "start": seq.start,
                 "end": seq.end,
                 "event": verdict.event,
-                "templates": [self._template(key) for key in keys[seq.start : seq.end][:100]],
+                "templates": [
+                    self._template(key) for key in keys[seq.start : seq.end][:_MOST_LISTED]
+                ],
             },
             "steps": self._steps(
                 keys, _first_shown(verdict, len(keys)), verdict.evidence.nearest_keys
@@ -151,8 +179,9 @@ class AlertMaker:
     def _unseen(self, finding: Finding) -> dict[str, Any]:
         log_key = finding.log_keys[0]
         entity, action, status = self._hierarchy.steps(log_key)
-        known = log_key != self._hierarchy.unknown
-        text = self._template(log_key) if known else self._novel_name(finding)
+        text = self._template(log_key)
+        if log_key == self._hierarchy.unknown:
+            text = self._novel_name(finding)
         return {
             "level": "status",
             "entity": entity,
@@ -169,15 +198,21 @@ class AlertMaker:
         }
 
     def _steps(self, keys: Sequence[int], first: int, nearest: Sequence[int]) -> dict[str, Any]:
-        """The session from event `first` on, and the nearest normal one from there: each step told once, by number."""
+        """The session from event `first` on, beside the nearest normal one.
+
+        Each distinct step is a row of `rows`; sessions are lists of row numbers.
+        """
         shown = keys[first : first + MOST_STEPS]
         beside = nearest[max(min(first, len(nearest) - MOST_STEPS), 0) :][:MOST_STEPS]
         row_of = {key: row for row, key in enumerate(dict.fromkeys((*shown, *beside)))}
+        session = [row_of[key] for key in shown]
+        normal = [row_of[key] for key in beside]
         return {
             "rows": [[*self._hierarchy.steps(key), self._template(key)] for key in row_of],
-            "session": [row_of[key] for key in shown],
+            "session": session,
             "first": first,
-            "nearest": [row_of[key] for key in beside],
+            "nearest": normal,
+            "alike": alike_runs(session, normal),
         }
 
     def _template(self, log_key: int) -> str:
@@ -188,9 +223,10 @@ class AlertMaker:
 
 
 def pattern_id(template_ids: Iterable[str]) -> str:
-    """32 hex digits over a session's template ids in order; a line without a template has its shape, or `unknown`.
+    """32 hex digits over a session's template ids, in order.
 
-    An `unseen_template` alert's are its kind and the template's name.
+    A line without a template counts by its shape, or as `unknown`. An `unseen_template` alert
+    passes its kind and the template's name.
     """
     return _digest(name.encode() for name in template_ids)
 
@@ -203,9 +239,14 @@ def _digest(parts: Iterable[bytes]) -> str:
 
 
 def _first_shown(verdict: Verdict, events: int) -> int:
-    """The first of the events that an alert shows: around the named Seq, or around the odd event of a long one."""
+    """The first of the events that an alert shows: it shows those around the named Seq.
+
+    Of a Seq that is itself too long, it shows those around the oddest event.
+    """
     seq = verdict.seq
-    middle = (seq.start + seq.end) // 2 if seq.end - seq.start <= MOST_STEPS else verdict.event
+    middle = (seq.start + seq.end) // 2
+    if seq.end - seq.start > MOST_STEPS:
+        middle = verdict.event
     return max(min(middle - MOST_STEPS // 2, events - MOST_STEPS), 0)
 
 
@@ -215,15 +256,17 @@ def _evidence(evidence: Evidence) -> dict[str, Any]:
         "missing": dict(evidence.missing),
         "repeated": dict(evidence.repeated),
         "unseen": list(evidence.unseen),
-        "nearest": list(evidence.nearest[:100]),
+        "nearest": list(evidence.nearest[:_MOST_LISTED]),
     }
 
 
 def iso_time(time_ns: int) -> str:
-    """ISO 8601 UTC, to the millisecond; to the nanosecond where there is more."""
+    """ISO 8601 UTC: to the millisecond, or to the nanosecond where a time is that exact."""
     seconds, ns = divmod(time_ns, 10**9)
     try:
         text = datetime.fromtimestamp(seconds, UTC).strftime("%Y-%m-%dT%H:%M:%S")
     except (OverflowError, ValueError, OSError):
         return f"{seconds}.{ns:09d}"
-    return f"{text}.{ns // 10**6:03d}Z" if ns % 10**6 == 0 else f"{text}.{ns:09d}Z"
+    if ns % 10**6 == 0:
+        return f"{text}.{ns // 10**6:03d}Z"
+    return f"{text}.{ns:09d}Z"

@@ -1,7 +1,8 @@
-"""`fluent-krone report`: alerts as one HTML page to search and to read, that needs nothing but itself.
+"""`fluent-krone report`: alerts as one self-contained HTML page to search and to read.
 
-Whatever an alert says may have been written by an attacker. It stands in the page as JSON without a `<`, reaches the
-screen as text only, and the page's policy lets no script run but its own and nothing be loaded.
+Whatever an alert says may have been written by an attacker. In the page it is JSON without a `<`,
+it reaches the screen only as text, and the page's policy runs no script but the page's own and
+loads nothing.
 """
 
 from __future__ import annotations
@@ -15,24 +16,30 @@ from dataclasses import dataclass
 from hashlib import sha256
 from html import escape
 from pathlib import Path
-from typing import IO, Any
+from typing import IO, Any, TypeGuard
 
+from ..alerts.alignment import alike_runs
 from ..errors import ConfigError
 
-MOST_ALERTS = 50_000  # the last ones of a larger file: no browser is quick with more
-_MOST_PLAIN = 200  # listed where there is no JavaScript
-_SHARED = (
-    "evidence",
-    "explained",
-    "seq",
-    "steps",
-)  # what alerts of one pattern have alike: told once
+# Alerts of one page. Browsers become slow beyond that; of a larger file the last ones are shown.
+MOST_ALERTS = 50_000
+# Alerts listed for browsers without JavaScript, where nothing can be searched or folded.
+_MOST_PLAIN = 200
+# Fields that are mostly the same in alerts of one pattern: the page has each distinct value once.
+_SHARED = ("evidence", "explained", "seq", "steps")
+# Events that are aligned for an alert of an older version. Today's alerts have at most 200; more
+# would make a file of a stranger slow to read.
+_MOST_ALIGNED = 400
 _TEMPLATE = Path(__file__).parent / "page.html"
 
 
 @dataclass(frozen=True, slots=True)
-class Summary:
-    """What a page came to: `alerts` of it, `repeats` of the same alert in the file, lines that were no alerts."""
+class PageSummary:
+    """What a page holds.
+
+    `repeats` are further copies of an alert in the file, `bad_lines` are lines without an alert,
+    and `left_out` are the earlier alerts of a file with more than MOST_ALERTS.
+    """
 
     alerts: int
     patterns: int
@@ -41,15 +48,13 @@ class Summary:
     left_out: int
 
     def __str__(self) -> str:
-        rest = (
-            (self.repeats, _count(self.repeats, "repeat")),
-            (self.left_out, f"{self.left_out:,} earlier left out"),
-            (self.bad_lines, f"{_count(self.bad_lines, 'line')} set aside: no alert"),
-        )
-        words = [
-            f"{_count(self.alerts, 'alert')} of {_count(self.patterns, 'pattern')}",
-            *(w for n, w in rest if n),
-        ]
+        words = [f"{_count(self.alerts, 'alert')} of {_count(self.patterns, 'pattern')}"]
+        if self.repeats:
+            words.append(_count(self.repeats, "repeat"))
+        if self.left_out:
+            words.append(f"{self.left_out:,} earlier left out")
+        if self.bad_lines:
+            words.append(f"{_count(self.bad_lines, 'line')} set aside: no alert")
         return "; ".join(words)
 
 
@@ -59,14 +64,14 @@ def run(alerts: Path, out: Path) -> int:
     return 0
 
 
-def write_page(alerts: Path, out: Path) -> Summary:
-    """Write the page of a file of alerts: JSON lines, or Fluentd's `time tag json`, perhaps gzipped.
+def write_page(alerts: Path, out: Path) -> PageSummary:
+    """Write the page of a file of alerts: JSON lines or Fluentd's `time tag json`; `.gz` also works.
 
-    Raises ConfigError when one can't be read or the other not be written.
+    Raises ConfigError when the alerts cannot be read or the page cannot be written.
     """
     try:
         if out.exists() and out.samefile(alerts):
-            raise ConfigError(f"{out}: the page would overwrite its alerts; give -o another name")
+            raise ConfigError(f"{out}: the page would overwrite the alerts; give -o another name")
         with _open(alerts) as file:
             summary, page = render(file, alerts.name)
         out.write_text(page, encoding="utf-8", errors="replace", newline="\n")
@@ -76,18 +81,21 @@ def write_page(alerts: Path, out: Path) -> Summary:
 
 
 def _open(path: Path) -> IO[str]:
-    opener: Any = gzip.open if path.suffix == ".gz" else open
+    opener: Any = open
+    if path.suffix == ".gz":
+        opener = gzip.open
     file: IO[str] = opener(path, "rt", encoding="utf-8", errors="replace", newline="\n")
     return file
 
 
-def render(lines: Iterator[str] | IO[str], source: str) -> tuple[Summary, str]:
-    """The page of these lines, and what it holds; `source` is what the page calls them."""
+def render(lines: Iterator[str] | IO[str], source: str) -> tuple[PageSummary, str]:
+    """What the page of these lines holds, and the page; `source` is the lines' name in the page."""
     found = _Alerts()
     for line in lines:
         found.add(line)
     kept, summary = found.kept()
-    data = f'{{"alerts":[{",".join(alert.json for alert in kept)}],"shared":[{",".join(found.shared)}]}}'
+    alerts = ",".join(alert.json for alert in kept)
+    data = f'{{"alerts":[{alerts}],"shared":[{",".join(found.shared)}]}}'
     template = _TEMPLATE.read_text(encoding="utf-8")
     parts = {
         "policy": _policy(template),
@@ -108,31 +116,33 @@ class _Alert:
 
 
 class _Alerts:
-    """Alerts as they come; the last of those with one id stands."""
+    """Collects alerts; of those with one id the last one is kept."""
 
     def __init__(self) -> None:
         self.shared: dict[str, int] = {}  # JSON → its number
         self._alerts: dict[str, _Alert] = {}
-        self._repeats = self._bad_lines = 0
+        self._repeats = 0
+        self._bad_lines = 0
 
     def add(self, line: str) -> None:
-        """Take an alert in; a line that is none is counted, an empty one not."""
+        """Take in the alert of a line. A line without an alert is counted, an empty line is not."""
         if not line.strip():
             return
-        body = line if line.startswith("{") else line.split("\t", 2)[-1]
+        body = line
+        if not line.startswith("{"):
+            body = line.split("\t", 2)[-1]
         try:
-            record = json.loads(
-                body, parse_constant=str
-            )  # a score may be NaN, which no browser reads
-            self._take(record)
+            # A score may be NaN, which no browser reads as JSON: it becomes a string.
+            self._take(json.loads(body, parse_constant=str))
         except (ValueError, TypeError, KeyError, RecursionError):
             self._bad_lines += 1
 
     def _take(self, record: dict[str, Any]) -> None:
-        alert_id, kind = record["alert_id"], record["kind"]
-        if not isinstance(alert_id, str) or not isinstance(kind, str):
+        alert_id = record["alert_id"]
+        if not isinstance(alert_id, str) or not isinstance(record["kind"], str):
             raise TypeError
         plain = _plain(record)
+        _align(record.get("steps"))
         for name in _SHARED:
             if name in record:
                 record[name] = self.shared.setdefault(_script_json(record[name]), len(self.shared))
@@ -145,22 +155,42 @@ class _Alerts:
         self._repeats += self._alerts.pop(alert_id, None) is not None
         self._alerts[alert_id] = alert
 
-    def kept(self) -> tuple[list[_Alert], Summary]:
-        """What the page shows, newest first."""
+    def kept(self) -> tuple[list[_Alert], PageSummary]:
+        """The alerts that the page shows, newest first, and the page's summary."""
         kept = list(self._alerts.values())[-MOST_ALERTS:]
         kept.sort(key=lambda alert: alert.ended_at, reverse=True)
         patterns = len({alert.pattern for alert in kept})
         left_out = len(self._alerts) - len(kept)
-        return kept, Summary(len(kept), patterns, self._repeats, self._bad_lines, left_out)
+        return kept, PageSummary(len(kept), patterns, self._repeats, self._bad_lines, left_out)
+
+
+def _align(steps: Any) -> None:
+    """Add the alignment to the steps of an alert that was made before alerts had one.
+
+    Steps of an unknown shape stay as they are: the page shows what it can of them.
+    """
+    if not isinstance(steps, dict) or "alike" in steps:
+        return
+    session = steps.get("session")
+    nearest = steps.get("nearest")
+    if _are_numbers(session) and _are_numbers(nearest):
+        steps["alike"] = alike_runs(session[:_MOST_ALIGNED], nearest[:_MOST_ALIGNED])
+
+
+def _are_numbers(value: Any) -> TypeGuard[list[int]]:
+    return isinstance(value, list) and all(isinstance(number, int) for number in value)
 
 
 def _script_json(value: Any) -> str:
-    """JSON that can stand in a script element: ASCII, and no `<` that would end it."""
+    """JSON that a script element can hold: ASCII, without a `<` that could end the element."""
     return json.dumps(value, allow_nan=False, separators=(",", ":")).replace("<", "\\u003c")
 
 
 def _policy(template: str) -> str:
-    """Nothing is loaded; of scripts and styles only the template's own count, by their hashes."""
+    """The page's policy: nothing is loaded, and only the template's own script and style count.
+
+    They are named by their hashes, so that no script in an alert could run.
+    """
     sources = []
     for tag in ("script", "style"):
         [text] = re.findall(f"<{tag}>(.*?)</{tag}>", template, re.DOTALL)
@@ -170,23 +200,29 @@ def _policy(template: str) -> str:
 
 
 def _plain_list(alerts: list[_Alert]) -> str:
+    """The alerts as HTML for browsers without JavaScript."""
+    if not alerts:
+        return "<p>No alerts.</p>"
     items = "".join(alert.plain for alert in alerts[:_MOST_PLAIN])
+    page = f"<ul>{items}</ul>"
     rest = len(alerts) - _MOST_PLAIN
-    more = (
-        f"<p>The newest {_MOST_PLAIN}; {rest:,} more are here with JavaScript.</p>"
-        if rest > 0
-        else ""
-    )
-    return f"<ul>{items}</ul>{more}" if alerts else "<p>No alerts.</p>"
+    if rest > 0:
+        page += f"<p>The newest {_MOST_PLAIN}; JavaScript shows {rest:,} more.</p>"
+    return page
 
 
 def _plain(record: Mapping[str, Any]) -> str:
     steps = " → ".join(str(record.get(step) or "?") for step in ("entity", "action", "status"))
     session = record.get("session")
-    key = " ".join(map(str, session)) if isinstance(session, list) else str(session)
+    key = str(session)
+    if isinstance(session, list):
+        key = " ".join(map(str, session))
     words = f"{record.get('ended_at')} · {record.get('tag')} · {key}"
-    return f"<li><b>{escape(steps)}</b><br>{escape(str(record.get('explanation')))}<br>{escape(words)}</li>"
+    explanation = escape(str(record.get("explanation")))
+    return f"<li><b>{escape(steps)}</b><br>{explanation}<br>{escape(words)}</li>"
 
 
 def _count(number: int, noun: str) -> str:
-    return f"{number:,} {noun}{'' if number == 1 else 's'}"
+    if number == 1:
+        return f"1 {noun}"
+    return f"{number:,} {noun}s"

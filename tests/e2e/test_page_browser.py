@@ -19,7 +19,7 @@ from typing import Any
 import pytest
 
 from fluent_krone.cli import main
-from fluent_krone.page.render import Summary, write_page
+from fluent_krone.page.render import PageSummary, write_page
 
 LIMIT_S = 60  # of each exchange with the browser; a page that hangs fails
 
@@ -230,7 +230,7 @@ def alert(number: int = 1, **fields: Any) -> dict[str, Any]:
     }
 
 
-def page_of(folder: Path, *alerts: dict[str, Any]) -> tuple[Path, Summary]:
+def page_of(folder: Path, *alerts: dict[str, Any]) -> tuple[Path, PageSummary]:
     lines, page = folder / "alerts.jsonl", folder / "page.html"
     lines.write_text("".join(json.dumps(alert) + "\n" for alert in alerts), encoding="utf-8")
     return page, write_page(lines, page)

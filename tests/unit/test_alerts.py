@@ -156,6 +156,7 @@ def test_the_record_of_a_sequence(lift: Bundle) -> None:
             "session": [0, 1, 2, 3],
             "first": 0,
             "nearest": [],
+            "alike": [],
         },
         "lines": [MESSAGES[GOING], MESSAGES[STUCK]],
     }
@@ -214,6 +215,7 @@ def test_steps_are_the_session_beside_the_nearest_normal_one(lift: Bundle) -> No
     assert [steps["rows"][row] for row in steps["session"]] == [told[key] for key in keys]
     assert [steps["rows"][row] for row in steps["nearest"]] == [told[key] for key in nearest]
     assert len(steps["rows"]) == 5
+    assert steps["alike"] == [[0, 0, 1]]
     assert steps["rows"][1] == [None, None, None, "bye <*>"]
 
 

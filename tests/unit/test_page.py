@@ -20,7 +20,7 @@ import pytest
 from fluent_krone.cli import main
 from fluent_krone.errors import ConfigError
 from fluent_krone.page import render as page
-from fluent_krone.page.render import Summary, render, run, write_page
+from fluent_krone.page.render import PageSummary, render, run, write_page
 
 
 def alert(number: int = 1, **fields: Any) -> dict[str, Any]:
@@ -34,7 +34,7 @@ def alert(number: int = 1, **fields: Any) -> dict[str, Any]:
     }
 
 
-def of(*lines: str | dict[str, Any]) -> tuple[Summary, str]:
+def of(*lines: str | dict[str, Any]) -> tuple[PageSummary, str]:
     return render(
         iter(line if isinstance(line, str) else json.dumps(line) for line in lines), "alerts.jsonl"
     )
@@ -120,7 +120,7 @@ def test_a_gzipped_file(tmp_path: Path) -> None:
 )
 def test_lines_that_are_no_alerts_are_counted(line: str) -> None:
     summary, html = of(line, alert(), "", "\n")
-    assert summary == Summary(alerts=1, patterns=1, repeats=0, bad_lines=1, left_out=0)
+    assert summary == PageSummary(alerts=1, patterns=1, repeats=0, bad_lines=1, left_out=0)
     assert "1 line set aside: no alert" in html
     assert data_of(html) == [alert()]
 
@@ -177,7 +177,7 @@ def test_without_javascript_it_is_a_list() -> None:
     assert plain.count("<li>") == 200
     assert plain.index("told 299") < plain.index("told 298")
     assert "lift → move → ?" in plain and "app · a b" in plain
-    assert "100 more are here with JavaScript" in plain
+    assert "JavaScript shows 100 more" in plain
 
 
 # -- safety
@@ -305,3 +305,12 @@ def test_every_text_stands_out_from_what_is_behind_it(theme: int) -> None:
         for ground in behind:
             high, low = sorted((luminance(known[text]), luminance(known[ground])), reverse=True)
             assert (high + 0.05) / (low + 0.05) >= 4.5, (text, ground)
+
+
+def test_alerts_of_an_older_version_are_aligned_for_the_page() -> None:
+    rows = [[None, None, None, "a"], [None, None, None, "b"]]
+    old = {"rows": rows, "session": [0, 1], "first": 0, "nearest": [0]}
+    shapeless = {"rows": 7, "session": "x", "nearest": [None]}
+    _, html = of(alert(1, steps=old), alert(2, steps=shapeless))
+    shared = json.loads(Reader(html).scripts[0])["shared"]
+    assert shared == [old | {"alike": [[0, 0, 1]]}, shapeless]
