@@ -1,7 +1,7 @@
-"""Explanations of abnormal sessions: local evidence always, Claude where it is switched on.
+"""Explanations of abnormal sessions: always the local evidence, and a model's answer where one is set.
 
-The seam is `Explainer`: it is asked about a pattern, never about a session, and sees templates, never raw lines (unless
-the operator allows them). What it answers is checked here, by `checked`, whoever it is.
+The seam is `Explainer`. It is asked about a pattern, never about one session, and it sees templates
+but no raw lines, unless the operator allows them. Every explainer's answers are checked by `checked`.
 """
 
 from __future__ import annotations
@@ -10,15 +10,18 @@ from dataclasses import dataclass
 from typing import Literal, Protocol
 
 Said = Literal["normal", "abnormal"]
-MAX_WORDS = 600  # characters of each sentence that an answer may have
+# Characters of each text in an answer. The model is asked for 300; twice as much still fits beside an
+# alert, and a longer text is no answer to what was asked.
+MAX_WORDS = 600
 
 
 @dataclass(frozen=True, slots=True)
 class Case:
-    """What an explainer is asked about: one pattern, beside the nearest normal ones.
+    """What an explainer is asked about: a session of one pattern, beside the nearest normal ones.
 
-    `templates` are the distinct ones of it all; `session` and `normal` are indices of them, in order of events. The
-    flagged Seq is `session[start:end]`, its oddest event `session[event]`.
+    `templates` are the distinct ones of all these sessions. `session` and `normal` are indices of
+    `templates`, in the order of events. The flagged Seq is `session[start:end]`, its oddest event
+    `session[event]`.
     """
 
     pattern: str  # of the whole session; 32 hex digits
@@ -32,14 +35,13 @@ class Case:
     normal: tuple[tuple[int, ...], ...]  # nearest first
     evidence: str  # what the local evidence says
     lines: tuple[str, ...] = ()  # redacted; only where the operator allows them
-    may_clear: bool = (
-        False  # its score is in the uncertainty band, and the operator lets a model judge
-    )
+    # The score is in the uncertainty band, and the operator lets a model judge such sessions.
+    may_clear: bool = False
 
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """What an explainer says of a case. `steps` are indices of the case's templates that it rests on."""
+    """What an explainer says of a case. It rests on `steps`, which are indices of the templates."""
 
     verdict: Said
     confidence: float  # 0 … 1
@@ -54,10 +56,10 @@ class Answer:
 
 
 class NoAnswer(Exception):
-    """No answer, and never a verdict: `reason` is of a closed set.
+    """There is no answer, which is never a verdict; `reason` is from a closed set.
 
-    `retry_after_s`: the service asks for so long a pause. `service`: it is the service that failed, not this case.
-    Tokens and price are what was spent all the same.
+    `retry_after_s` is the pause that the service asks for. `service` says that the service failed,
+    and not this case. Tokens and price are what the attempt cost all the same.
     """
 
     def __init__(
@@ -71,47 +73,58 @@ class NoAnswer(Exception):
         cost_usd: float = 0.0,
     ) -> None:
         super().__init__(reason)
-        self.reason, self.retry_after_s, self.service = reason, retry_after_s, service
-        self.input_tokens, self.output_tokens, self.cost_usd = input_tokens, output_tokens, cost_usd
+        self.reason = reason
+        self.retry_after_s = retry_after_s
+        self.service = service
+        self.input_tokens = input_tokens
+        self.output_tokens = output_tokens
+        self.cost_usd = cost_usd
 
 
 Reason = Literal[
     "timeout",  # no answer within the deadline
     "overloaded",  # 429, 529, 503
     "no_connection",
-    "refused",  # HTTP 400 … 404: key, model or request; asking again will not help
+    "refused",  # HTTP 400 … 404: key, model or request; asking again does not help
     "service_error",  # other HTTP 5xx
-    "refusal",  # the model would not
-    "cut_off",
-    "senseless",  # no JSON, wrong schema, or steps that the Seq has not
-    "budget",  # spent
+    "refusal",  # the model declined to answer
+    "cut_off",  # the answer did not fit into its limit of tokens
+    "senseless",  # no JSON, wrong fields, or steps that are not in the Seq
+    "budget",  # it is spent
     "busy",  # the queue is full
     "paused",  # the circuit breaker is open
-    "ledger",  # it can't be written, so nothing was sent
-    "stopping",
+    "ledger",  # it cannot be written, so nothing was sent
+    "stopping",  # the process stopped before there was an answer
 ]
 
 
 class Explainer(Protocol):
-    """Answers cases, one exchange each; many may be asked at once. Raises NoAnswer, nothing else."""
+    """Answers cases, with one exchange for each; several may be under way at once."""
 
-    async def explain(self, case: Case) -> Answer: ...
-
-    def most(self, case: Case) -> tuple[int, float]:
-        """Tokens and US dollars that asking about a case may cost at the most."""
+    async def explain(self, case: Case) -> Answer:
+        """The answer to a case. Raises NoAnswer, and nothing else."""
         ...
 
-    async def close(self) -> None: ...
+    def most(self, case: Case) -> tuple[int, float]:
+        """The most tokens and US dollars that a question about the case may cost."""
+        ...
+
+    async def close(self) -> None:
+        """Close connections and files."""
+        ...
 
 
 def checked(answer: Answer, case: Case) -> Answer:
-    """The answer, if it is one to this case. Raises NoAnswer(senseless): a step that the Seq has not, empty words."""
+    """The answer, if it answers this case.
+
+    Raises NoAnswer(senseless) for steps outside the case's Seq, and for empty or overlong texts.
+    """
     seq = set(case.session[case.start : case.end])
     if not answer.steps or not seq.issuperset(answer.steps):
         raise NoAnswer("senseless")
-    if not 0 <= answer.confidence <= 1 or not all(
-        _are_words(text) for text in (answer.summary, answer.cause)
-    ):
+    if not 0 <= answer.confidence <= 1:
+        raise NoAnswer("senseless")
+    if not _are_words(answer.summary) or not _are_words(answer.cause):
         raise NoAnswer("senseless")
     if len(answer.check) > MAX_WORDS:
         raise NoAnswer("senseless")

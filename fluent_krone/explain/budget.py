@@ -1,11 +1,12 @@
 """What may be spent on questions, in tokens and dollars, in any 60 minutes and any 24 hours.
 
-Spending lies in the knowledge file in buckets of a minute, so it survives a restart, and processes that share the file
-share the budget. A question is booked in full before it is asked and corrected when its price is known: questions
-asked at once can't overshoot together, and what a killed process had under way counts as spent.
+Spending is kept in the knowledge file, in buckets of one minute. So it survives a restart, and
+processes that share the file share the budget. A question is booked at its highest possible price
+before it is asked, and corrected when its price is known. Questions that are asked at the same time
+therefore cannot exceed the limit together, and what a killed process had under way counts as spent.
 
-A window takes in each minute that it touches: no 60 minutes ever hold more than the limit, and what was spent is free
-again after 61 minutes, at the latest. Dollars are counted in millionths, rounded up.
+A window includes every minute that it touches: no 60 minutes ever exceed the limit, and what was
+spent is free again after 61 minutes at the latest. Dollars are counted in millionths, rounded up.
 """
 
 from __future__ import annotations
@@ -16,12 +17,14 @@ from dataclasses import dataclass
 
 from .knowledge import Knowledge
 
-_HOUR, _DAY = 60, 1440  # minutes
+# Windows of the limits, in minutes.
+_HOUR = 60
+_DAY = 1440
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Reservation:
-    """Booked for one question, until it is settled."""
+    """What is booked for one question until its price is known."""
 
     minute: int
     tokens: int
@@ -37,11 +40,13 @@ class Left:
 
 
 class Budget:
-    """Limits on spending; a limit of 0 lets nothing be spent. Raises StoreError when the file can't be written.
+    """Limits on spending; a limit of 0 allows nothing.
+
+    Raises StoreError when the knowledge file cannot be written.
 
     >>> budget = Budget(Knowledge(None), 1000, 1500, 0.5, 2.0)
     >>> first = budget.reserve(900, 0.01, now_s=0.0)
-    >>> budget.reserve(900, 0.01, now_s=1.0) is None  # together they could overshoot
+    >>> budget.reserve(900, 0.01, now_s=1.0) is None  # together they could exceed the limit
     True
     >>> budget.settle(first, 100, 0.002, now_s=2.0)
     >>> budget.left(now_s=2.0)
@@ -64,7 +69,7 @@ class Budget:
         self._open: set[Reservation] = set()
 
     def reserve(self, tokens: int, usd: float, now_s: float) -> Reservation | None:
-        """Book the most that a question may cost; None when that is more than is left."""
+        """Book the highest price of a question; None when that is more than is left."""
         wanted = Reservation(_minute(now_s), tokens, math.ceil(_millionths(usd)))
         with self._knowledge.transaction() as db:
             tokens, micro_usd = self._left(wanted.minute)
@@ -76,9 +81,9 @@ class Budget:
         return wanted
 
     def settle(self, reservation: Reservation, tokens: int, usd: float, now_s: float) -> None:
-        """Put what the question did cost in place of what was booked; done again, it changes nothing.
+        """Replace what was booked by what the question did cost; a second call changes nothing.
 
-        What can't be written stays booked in full.
+        If this cannot be written, the question stays booked at its highest price.
         """
         if reservation not in self._open:
             return
@@ -86,40 +91,41 @@ class Budget:
         cost = Reservation(_minute(now_s), max(tokens, 0), math.ceil(max(_millionths(usd), 0)))
         with self._knowledge.transaction() as db:
             db.execute(
-                "UPDATE spent SET tokens = max(tokens - ?, 0), micro_usd = max(micro_usd - ?, 0) WHERE minute = ?",
+                "UPDATE spent SET tokens = max(tokens - ?, 0), micro_usd = max(micro_usd - ?, 0)"
+                " WHERE minute = ?",
                 (reservation.tokens, reservation.micro_usd, reservation.minute),
             )
             _add(db, cost)
 
     def left(self, now_s: float) -> Left:
-        """What is left of the limits, by the one that is nearest."""
+        """What may still be spent: the least that any limit allows."""
         tokens, micro_usd = self._left(_minute(now_s))
         return Left(max(tokens, 0), max(micro_usd, 0) / 1e6)
 
     def _left(self, minute: int) -> tuple[int, int]:
-        spent = [self._spent(minute - minutes, minute + _DAY) for minutes, _, _ in self._limits]
-        return (
-            min(
-                limit - tokens
-                for (_, limit, _), (tokens, _) in zip(self._limits, spent, strict=True)
-            ),
-            min(
-                limit - micro_usd
-                for (_, _, limit), (_, micro_usd) in zip(self._limits, spent, strict=True)
-            ),
-        )
+        tokens_left = []
+        micro_usd_left = []
+        for minutes, most_tokens, most_micro_usd in self._limits:
+            tokens, micro_usd = self._spent(minute - minutes, minute + _DAY)
+            tokens_left.append(most_tokens - tokens)
+            micro_usd_left.append(most_micro_usd - micro_usd)
+        return min(tokens_left), min(micro_usd_left)
 
     def _spent(self, first: int, last: int) -> tuple[int, int]:
-        """Since the minute `first`. Questions under way count, however old; what lies after `last` does not.
+        """Tokens and millionths of dollars from minute `first` to `last`.
 
-        Minutes ahead are from before the clock was set back. A day of that is believed.
+        Questions under way count, however old they are. Minutes in the future are from before the
+        clock was set back; the caller includes one day of them.
         """
-        total = "SELECT coalesce(sum(tokens), 0), coalesce(sum(micro_usd), 0) FROM spent WHERE minute BETWEEN ? AND ?"
+        total = (
+            "SELECT coalesce(sum(tokens), 0), coalesce(sum(micro_usd), 0) FROM spent"
+            " WHERE minute BETWEEN ? AND ?"
+        )
         ((tokens, micro_usd),) = self._knowledge.read(total, first, last)
         older = [booked for booked in self._open if booked.minute < first]
-        return tokens + sum(booked.tokens for booked in older), micro_usd + sum(
-            booked.micro_usd for booked in older
-        )
+        tokens += sum(booked.tokens for booked in older)
+        micro_usd += sum(booked.micro_usd for booked in older)
+        return tokens, micro_usd
 
 
 def _add(db: sqlite3.Connection, cost: Reservation) -> None:
@@ -135,5 +141,5 @@ def _minute(now_s: float) -> int:
 
 
 def _millionths(usd: float) -> float:
-    """Without the last bits, which would make 0.3 dollars 300,001 millionths."""
+    """Rounded, because a float's last bits would make 0.3 dollars 300,001 millionths."""
     return round(usd * 1e6, 3)

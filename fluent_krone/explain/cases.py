@@ -1,4 +1,4 @@
-"""Finding → case: what an explainer is asked about a flagged session, in templates and the tree's words."""
+"""The case of a finding: what an explainer is asked, in templates and in the tree's words."""
 
 from __future__ import annotations
 
@@ -15,7 +15,10 @@ _UNKNOWN = "<a line that fits no template>"
 
 
 class CaseMaker:
-    """Makes cases of one bundle's findings. Raw lines are in them only where the operator shows them, redacted."""
+    """Makes the cases of one bundle's findings.
+
+    They hold raw lines only where the operator allows it, and then redacted.
+    """
 
     def __init__(self, bundle: Bundle, config: Config) -> None:
         self._bundle = bundle
@@ -24,47 +27,49 @@ class CaseMaker:
         self._nested = bundle.nested
 
     def make(self, finding: Finding, alert: Alert) -> Case | None:
-        """The case of a finding, beside its alert; None where there is nothing to ask: no session went wrong."""
-        verdict, keys = finding.verdict, finding.log_keys
+        """The case of a finding and its alert; None for a finding that is not about a session."""
+        verdict = finding.verdict
         if verdict is None:
             return None
+        keys = finding.log_keys
+        hierarchy = self._bundle.hierarchy
         normal = self._nearest(finding)
-        bundle, shown = self._bundle, self._config.explain_lines
-        words = bundle.hierarchy.words("status", bundle.hierarchy.status_of[keys[verdict.event]])
-        number = {
-            key: i
-            for i, key in enumerate(
-                dict.fromkeys([*keys, *(key for other in normal for key in other)])
-            )
-        }
+        occurring = [*keys, *(key for other in normal for key in other)]
+        number = {key: i for i, key in enumerate(dict.fromkeys(occurring))}
+        words = hierarchy.words("status", hierarchy.status_of[keys[verdict.event]])
+        line = ""
+        lines: tuple[str, ...] = ()
+        if self._config.explain_lines:
+            line = self._redacted(finding.line)
+            lines = tuple(map(self._redacted, finding.lines))
         return Case(
             pattern=alert.record["pattern"],
-            bundle_hash=bundle.hash,
-            path=bundle.hierarchy.steps(keys[verdict.event]),
-            templates=tuple(bundle.hierarchy.rows[key].template or _UNKNOWN for key in number),
+            bundle_hash=self._bundle.hash,
+            path=hierarchy.steps(keys[verdict.event]),
+            templates=tuple(hierarchy.rows[key].template or _UNKNOWN for key in number),
             session=tuple(number[key] for key in keys),
             start=verdict.seq.start,
             end=verdict.seq.end,
             event=verdict.event,
             normal=tuple(tuple(number[key] for key in other) for other in normal),
-            evidence=explain(verdict, words, self._redacted(finding.line) if shown else ""),
-            lines=tuple(map(self._redacted, finding.lines)) if shown else (),
+            evidence=explain(verdict, words, line),
+            lines=lines,
             may_clear=self._config.adjudicate and self.is_doubtful(finding),
         )
 
     def is_doubtful(self, finding: Finding) -> bool:
-        """Whether a model may clear the session: its score, in the uncertainty band, is all there is against it.
+        """Whether a model may clear the session.
 
-        An early verdict is certain by its nature. A step that normal training never had is not doubtful where it
-        speaks of errors, nor is a line that fits no template: nobody knows what it says.
+        It may where nothing but a score in the uncertainty band speaks against the session. An
+        early verdict is certain by its nature. A step that normal training never had is not
+        doubtful if it speaks of errors, nor is a line that matches no template: nobody knows what
+        it says.
         """
-        verdict, nested = finding.verdict, self._nested
-        if (
-            verdict is None
-            or nested is None
-            or finding.decided == "early"
-            or verdict.detector != nested.name
-        ):
+        verdict = finding.verdict
+        nested = self._nested
+        if verdict is None or nested is None or finding.decided == "early":
+            return False
+        if verdict.detector != nested.name:
             return False
         low, high = nested.band
         keys = finding.log_keys
@@ -79,17 +84,17 @@ class CaseMaker:
         )
 
     def _redacted(self, line: bytes) -> str:
-        """Of the whole line: a cut would hide a secret's form."""
+        """The whole line, masked: in a part of it a rule might not recognise a secret."""
         return self._redact(plain(line.decode("utf-8", "replace")))
 
     def _is_bad_news(self, key: int) -> bool:
         hierarchy = self._bundle.hierarchy
-        return key == hierarchy.unknown or (
-            not self._bundle.counts[key] and severity(hierarchy.rows[key].template) > 0
-        )
+        if key == hierarchy.unknown:
+            return True
+        return not self._bundle.counts[key] and severity(hierarchy.rows[key].template) > 0
 
     def _nearest(self, finding: Finding) -> list[tuple[int, ...]]:
-        """Log keys of the nearest normal sessions, nearest first."""
+        """The log keys of the nearest normal sessions, the nearest first."""
         nested: NestedAware | None = self._nested
         if nested is None:
             return []

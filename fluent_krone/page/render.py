@@ -65,7 +65,7 @@ def run(alerts: Path, out: Path) -> int:
 
 
 def write_page(alerts: Path, out: Path) -> PageSummary:
-    """Write the page of a file of alerts: JSON lines or Fluentd's `time tag json`; `.gz` also works.
+    """Write the page of a file of alerts: JSON lines or Fluentd's `time tag json`, also gzipped.
 
     Raises ConfigError when the alerts cannot be read or the page cannot be written.
     """

@@ -439,7 +439,7 @@ def test_without_steps_in_the_tree_the_template_is_the_headline(
     )
     for number, headline in (
         (1, "disk <*> is gone"),
-        (2, "a line of no known template"),
+        (2, "a line that matches no template"),
         (3, "lift → move"),
     ):
         browser.open(page, f"{number:032x}")

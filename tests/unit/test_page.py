@@ -152,6 +152,7 @@ def test_what_alerts_have_alike_stands_once() -> None:
         "session": [0],
         "first": 0,
         "nearest": [],
+        "alike": [],
     }
     _, html = of(*(alert(i, steps=steps) for i in range(100)))
     assert html.count("rather long") == 1
