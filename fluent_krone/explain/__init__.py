@@ -1,7 +1,7 @@
-"""Explanations of abnormal sessions: always the local evidence, and a model's answer where one is set.
+"""Explanations of abnormal sessions: the local evidence, and a model's answer if one is set.
 
-The seam is `Explainer`. It is asked about a pattern, never about one session, and it sees templates
-but no raw lines, unless the operator allows them. Every explainer's answers are checked by `checked`.
+The seam is `Explainer`. It is asked about a pattern, never about one session, and it sees no raw
+lines, only templates, unless the operator allows lines. The function `checked` checks all answers.
 """
 
 from __future__ import annotations
@@ -10,8 +10,8 @@ from dataclasses import dataclass
 from typing import Literal, Protocol
 
 Said = Literal["normal", "abnormal"]
-# Characters of each text in an answer. The model is asked for 300; twice as much still fits beside an
-# alert, and a longer text is no answer to what was asked.
+# Characters of each text in an answer. The model is asked for 300; twice as much still fits beside
+# an alert, and a longer text does not answer what was asked.
 MAX_WORDS = 600
 
 

@@ -1,8 +1,9 @@
-"""Where alerts wait for their explanation: bounded in number and in time, one question for each pattern.
+"""Where alerts wait for their explanation: bounded in number and time, one question a pattern.
 
-An alert passes the desk between its commit and its delivery. What a person said of its pattern counts first, then what
-a model answered before, then, where one is switched on, the model is asked. No answer is no verdict: the alert leaves
-with its evidence, in time, and says why. Nothing here is on the way of records.
+An alert passes the desk between its commit and its delivery. What a person said of its pattern
+counts first, then what a model answered before; then the model is asked, if one is set. A missing
+answer is never a verdict: the alert leaves in time with its evidence, and says why there is none.
+No record ever waits for the desk.
 """
 
 from __future__ import annotations
@@ -13,33 +14,36 @@ import logging
 import random
 import time
 from collections import Counter
-from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass, field, replace
-from typing import Any
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass, field
 
 from ..errors import StoreError
 from ..types import Alert
 from . import Answer, Case, Explainer, NoAnswer, Reason, checked
+from .breaker import OWN_FAILURES, Breaker
 from .budget import Budget
+from .explained import by_model, by_person, without_answer
 from .knowledge import Knowledge
 from .rows import Learned, Mark
 
 _log = logging.getLogger(__name__)
-_SURE = 0.7  # confidence below which an answer clears nothing
-_BACK_OFF_S = (0.5, 8.0)
-_BREAK_AFTER = 5  # failures of the service in a row; then it is left alone for a while
-_BREAK_S = (15.0, 300.0)
-_LONGEST_BREAK = 5  # times that the pause doubles
-_WORTH_ANOTHER_TRY = {"overloaded", "no_connection", "service_error"}
-_OF_OUR_OWN = {"budget", "ledger", "paused", "busy", "stopping"}  # nobody was asked
-# After any other failure the question may be billed, though nobody told its price.
-_FREE = _OF_OUR_OWN | _WORTH_ANOTHER_TRY | {"refused"}
-_UNWRITTEN = 10_000  # alerts whose ids wait for the knowledge file
+
+# Confidence below which an answer clears no session. A model that is less sure is often wrong.
+_SURE = 0.7
+# Seconds before a question is asked again, at first and at most; each time they double.
+_FIRST_WAIT_S = 0.5
+_LONGEST_WAIT_S = 8.0
+# Failures that the next attempt may not meet.
+_WORTH_ANOTHER_TRY = frozenset({"overloaded", "no_connection", "service_error"})
+# Failures that cost nothing. After any other one the question may be billed at an unknown price.
+_FREE = OWN_FAILURES | _WORTH_ANOTHER_TRY | {"refused"}
+# Alerts whose ids wait for a knowledge file that cannot be written; the oldest ids are dropped.
+_MOST_UNWRITTEN = 10_000
 
 
 @dataclass(slots=True, eq=False)
 class _Waiting:
-    """An alert at the desk."""
+    """An alert that waits for an answer, or has one."""
 
     case: Case
     deadline: float
@@ -50,33 +54,34 @@ class _Waiting:
 
     @property
     def is_cleared(self) -> bool:
-        """Whether a model has judged the session normal, and may."""
+        """Whether a model judged the session normal, and may judge it."""
         answer = self.answer
-        return (
-            self.case.may_clear
-            and answer is not None
-            and answer.verdict == "normal"
-            and answer.confidence >= _SURE
-        )
+        if answer is None or not self.case.may_clear:
+            return False
+        return answer.verdict == "normal" and answer.confidence >= _SURE
 
 
 @dataclass(slots=True, eq=False)
 class Ticket:
-    """An alert and what the desk knows about it; it travels with the alert until its receiver has it."""
+    """An alert with what the desk knows of it; it accompanies the alert until that is delivered."""
 
     alert: Alert
-    case: Case | None = None  # what would be asked; None where nothing is to be asked
-    waiting: _Waiting | None = None  # since `submit`, where an answer is known or awaited
-    restored: bool = False  # the alert is of the last run, whose cases are gone
+    case: Case | None = None  # what would be asked; None where nothing is asked
+    waiting: _Waiting | None = None  # from `submit` on, where an answer is known or awaited
+    is_restored: bool = False  # the alert was made by the last run, and its case is lost
     learned: Learned | None = None  # what is known of a restored alert's pattern
-    leaving: Alert | None = None  # as `leave` gave it last
+    leaving: Alert | None = None  # what `leave` returned last
 
 
 class Desk:
-    """Explains alerts. Without `explainer` nothing is asked, and only what is known already is told.
+    """Explains alerts. Without `explainer` nothing is asked; what is known already is still used.
 
-    The service calls, for each alert: `admit` when it is made, `submit` when it is committed, `ready` and `leave` when
-    it is its turn to be sent, `forget` when its receiver has it. All but the first take the alert's ticket.
+    The service calls, for each alert: `admit` when it is made, `submit` when it is committed,
+    `ready` and `leave` when it is its turn to be sent, `forget` when its receiver has it. All but
+    `admit` take the alert's ticket.
+
+    An alert waits for `timeout_s` seconds at most. `concurrency` questions are under way at the
+    same time; when `max_waiting` patterns wait, further alerts leave with their evidence.
     """
 
     def __init__(
@@ -98,21 +103,20 @@ class Desk:
         self._timeout_s = timeout_s
         self._max_waiting = max_waiting
         self._clock = clock
+        self._breaker = Breaker()
         self._turns = asyncio.Semaphore(concurrency)
-        # Questions under way by pattern and bundle, and who waits for the answer.
+        # Questions under way by pattern and bundle, and who waits for each answer.
         self._asked: dict[tuple[str, str], tuple[asyncio.Task[None], list[_Waiting]]] = {}
         self._unwritten: list[Alert] = []
-        self._failures = 0
-        self._closed_until = 0.0  # the circuit breaker
-        self._stopping = False
+        self._is_stopping = False
 
     @property
     def asks(self) -> bool:
-        """Whether anybody is asked: then alerts are to come with their cases."""
+        """Whether a model is asked: then `admit` needs the alerts' cases."""
         return self._explainer is not None
 
     def admit(self, alert: Alert, case: Case | None = None) -> Ticket | None:
-        """The alert's ticket; None if a person said that its pattern is normal: then it is not sent."""
+        """The alert's ticket; None if a person marked its pattern as normal: it is not sent."""
         mark = self._said(alert)
         if mark is not None and mark.verdict == "normal":
             self.counters["alerts_muted"] += 1
@@ -122,7 +126,7 @@ class Desk:
         return Ticket(alert, case)
 
     def submit(self, tickets: Iterable[Ticket]) -> None:
-        """Alerts were committed: remember them for `knowledge mark`, and ask about patterns that nobody explained."""
+        """Alerts were committed: remember their ids, and ask about patterns without explanation."""
         tickets = list(tickets)
         self._write([ticket.alert for ticket in tickets])
         for ticket in tickets:
@@ -130,23 +134,26 @@ class Desk:
                 ticket.waiting = self._wait_for(ticket.case)
 
     def restore(self, tickets: Iterable[Ticket]) -> None:
-        """Alerts of the last run, whose cases are gone: what is known of their patterns is told, nothing is asked."""
+        """Take in alerts of the last run, whose cases are lost.
+
+        What is known of their patterns is used, but nothing is asked.
+        """
         tickets = list(tickets)
         self._write([ticket.alert for ticket in tickets])
         for ticket in tickets:
             if self.asks and ticket.alert.record["kind"] == "sequence":
-                ticket.restored = True
+                ticket.is_restored = True
                 ticket.learned = self._learned(ticket.alert)
 
     def is_ready(self, ticket: Ticket) -> bool:
-        """Whether the alert may leave: it is answered, or its time is up."""
+        """Whether the alert may leave: there is an answer, or its time is up."""
         waiting = ticket.waiting
         if waiting is not None and time.monotonic() >= waiting.deadline:
             self._settle([waiting], failed="timeout")
         return waiting is None or waiting.done.is_set()
 
     async def ready(self, ticket: Ticket) -> None:
-        """Return when the alert may leave: with an answer, or without one at its deadline."""
+        """Return when the alert may leave: when there is an answer, or at its deadline."""
         waiting = ticket.waiting
         if waiting is None:
             return
@@ -157,7 +164,10 @@ class Desk:
             self._settle([waiting], failed="timeout")
 
     def leave(self, ticket: Ticket) -> Alert | None:
-        """The alert as it is sent; None if a model has cleared its session, or a person its pattern meanwhile."""
+        """The alert as it is sent.
+
+        None if a model cleared its session, or a person marked its pattern as normal meanwhile.
+        """
         ticket.leaving = self._as_sent(ticket)
         return ticket.leaving
 
@@ -165,38 +175,40 @@ class Desk:
         alert = ticket.alert
         mark = self._said(alert)
         if mark is not None:
-            return None if mark.verdict == "normal" else _by_person(alert, mark)
-        if ticket.restored:
+            if mark.verdict == "normal":
+                return None
+            return by_person(alert, mark)
+        if ticket.is_restored:
             learned = ticket.learned
             if learned is None:
-                return _failed(alert, "stopping", 0.0)
-            return _by_model(alert, learned, learned.steps, 0.0)
+                return without_answer(alert, "stopping", 0.0)
+            return by_model(alert, learned, learned.steps, 0.0)
         waiting = ticket.waiting
         if waiting is None:
             return alert
-        answer, case = waiting.answer, waiting.case
+        answer = waiting.answer
         if answer is None:
-            return _failed(alert, waiting.failed, waiting.cost_usd)
+            return without_answer(alert, waiting.failed, waiting.cost_usd)
         if waiting.is_cleared:
             return None
-        steps = [case.templates[step] for step in answer.steps]
-        return _by_model(alert, answer, steps, waiting.cost_usd)
+        steps = [waiting.case.templates[step] for step in answer.steps]
+        return by_model(alert, answer, steps, waiting.cost_usd)
 
     def forget(self, tickets: Iterable[Ticket]) -> None:
-        """Their receiver has what `leave` gave for them; where that was None, nothing is sent. Counts what came of them."""
+        """The receiver has what `leave` returned for these tickets: count what became of them."""
         for ticket in tickets:
-            sent, waiting = ticket.leaving, ticket.waiting
+            sent = ticket.leaving
             if sent is None:
-                is_cleared = waiting is not None and waiting.is_cleared
-                self.counters["alerts_cleared" if is_cleared else "alerts_muted"] += 1
+                self.counters[_why_not_sent(ticket)] += 1
             elif sent.record["explained_by"] == "claude":
                 self.counters["alerts_explained"] += 1
             elif reason := sent.record.get("explained", {}).get("failed"):
                 self.counters[f"explanation_failures_{reason}"] += 1
 
     def release(self, reason: Reason) -> None:
-        """Let every alert go that waits: there are too many, or the process stops."""
-        self._stopping = self._stopping or reason == "stopping"
+        """Let all waiting alerts leave: there are too many of them, or the process stops."""
+        if reason == "stopping":
+            self._is_stopping = True
         for _, others in self._asked.values():
             self._settle(others, failed=reason)
 
@@ -209,7 +221,7 @@ class Desk:
         }
 
     async def close(self) -> None:
-        """Stop asking."""
+        """Stop asking, and close the explainer and the knowledge file."""
         self.release("stopping")
         tasks = [task for task, _ in self._asked.values()]
         for task in tasks:
@@ -220,17 +232,16 @@ class Desk:
         self._knowledge.close()
 
     def _wait_for(self, case: Case) -> _Waiting:
-        waiting, key = (
-            _Waiting(case, time.monotonic() + self._timeout_s),
-            (case.pattern, case.bundle_hash),
-        )
+        """Begin to wait: for a question that is under way already, or for a new one."""
+        waiting = _Waiting(case, time.monotonic() + self._timeout_s)
+        key = (case.pattern, case.bundle_hash)
         known: Answer | None = None
         with self._survived():
             known = self._knowledge.recall(case)
         if known is not None:
             self.counters["explanations_known"] += 1
             self._settle([waiting], answer=known)
-        elif self._stopping:
+        elif self._is_stopping:
             self._settle([waiting], failed="stopping")
         elif key in self._asked:
             self._asked[key][1].append(waiting)
@@ -242,7 +253,7 @@ class Desk:
         return waiting
 
     async def _ask(self, case: Case, others: list[_Waiting]) -> None:
-        """One question, for all alerts of its pattern that wait by then or come meanwhile."""
+        """Ask one question, for all alerts of its pattern that wait or come meanwhile."""
         try:
             async with self._turns:
                 answer = await self._answer(case, others)
@@ -253,35 +264,37 @@ class Desk:
             self._settle(others, failed="stopping")
             raise
         except Exception:
-            _log.exception("BUG: an explainer raised what it must not")
+            _log.exception("BUG: an explainer must raise nothing but NoAnswer")
             self._settle(others, failed="service_error")
         finally:
             del self._asked[case.pattern, case.bundle_hash]
 
     async def _answer(self, case: Case, others: list[_Waiting]) -> Answer:
-        """Ask, and again while the service is at fault and somebody has time left to wait."""
-        wait = _BACK_OFF_S[0]
+        """Ask, and ask again while the service is at fault and an alert has time left to wait."""
+        wait = _FIRST_WAIT_S
         while True:
-            if time.monotonic() < self._closed_until:
+            if self._breaker.is_open:
                 raise NoAnswer("paused")
             if all(waiting.done.is_set() for waiting in others):
-                raise NoAnswer("timeout")  # its turn came too late
+                # All alerts have left while the question waited for its turn.
+                raise NoAnswer("timeout")
             try:
                 answer = await self._ask_once(case)
-                self._failures = 0
+                self._breaker.answered()
                 return answer
             except NoAnswer as failure:
-                self._note_failure(failure)
+                self._breaker.failed(failure)
                 pause = max(failure.retry_after_s or 0.0, wait * random.uniform(0.5, 1.0))
                 patience = max(waiting.deadline for waiting in others) - time.monotonic()
                 if failure.reason not in _WORTH_ANOTHER_TRY or pause >= patience:
                     raise
             await asyncio.sleep(pause)
-            wait = min(wait * 2, _BACK_OFF_S[1])
+            wait = min(wait * 2, _LONGEST_WAIT_S)
 
     async def _ask_once(self, case: Case) -> Answer:
-        """One exchange, within the budget; what it cost is booked, whatever came of it."""
-        explainer, budget = self._explainer, self._budget
+        """One exchange within the budget. Its cost is booked, whatever becomes of it."""
+        explainer = self._explainer
+        budget = self._budget
         assert explainer is not None and budget is not None
         most = explainer.most(case)
         with self._survived("budget"):
@@ -289,7 +302,8 @@ class Desk:
         if booked is None:
             raise NoAnswer("budget")
         self.counters["explain_calls"] += 1
-        spent = most  # unless it is told; who gives up waiting is billed all the same
+        # Until the price is known: a service bills a question even if nobody waits for the answer.
+        spent = most
         try:
             answer = await explainer.explain(case)
             spent = self._count(answer.input_tokens + answer.output_tokens, answer.cost_usd)
@@ -311,26 +325,6 @@ class Desk:
         self.cost_usd += cost_usd
         return tokens, cost_usd
 
-    def _note_failure(self, failure: NoAnswer) -> None:
-        """The circuit breaker: a service that fails again and again is left alone, for ever longer."""
-        if failure.reason in _OF_OUR_OWN:
-            return
-        if not failure.service:  # it is alive, and this case is at fault
-            self._failures = 0
-            return
-        self._failures += 1
-        pause = failure.retry_after_s or 0.0
-        if self._failures >= _BREAK_AFTER:
-            pause = max(
-                pause, _BREAK_S[0] * 2 ** min(self._failures - _BREAK_AFTER, _LONGEST_BREAK)
-            )
-            _log.warning(
-                "the explainer is left alone pause_s=%.0f reason=%s",
-                min(pause, _BREAK_S[1]),
-                failure.reason,
-            )
-        self._closed_until = max(self._closed_until, time.monotonic() + min(pause, _BREAK_S[1]))
-
     def _settle(
         self,
         waiting: list[_Waiting],
@@ -339,22 +333,29 @@ class Desk:
         failed: Reason | None = None,
         cost_usd: float = 0.0,
     ) -> None:
-        """Tell those that still wait; the first of them bears the price."""
-        price = answer.cost_usd if answer is not None else cost_usd
+        """Give the outcome to those that still wait; the first of them bears the price."""
+        price = cost_usd
+        if answer is not None:
+            price = answer.cost_usd
         for one in waiting:
-            if not one.done.is_set():
-                one.answer, one.failed, one.cost_usd, price = answer, failed, price, 0.0
-                one.done.set()
+            if one.done.is_set():
+                continue
+            one.answer = answer
+            one.failed = failed
+            one.cost_usd = price
+            one.done.set()
+            price = 0.0
 
     def _waiting_now(self) -> int:
-        """Alerts that wait: whoever is not done waits for a question under way."""
+        """How many alerts wait. All that are not done wait for a question under way."""
         return sum(not one.done.is_set() for _, others in self._asked.values() for one in others)
 
     def _write(self, alerts: list[Alert]) -> None:
-        """Ids of alerts into the knowledge file; what can't be written now is written with the next ones."""
-        if self._knowledge.path is None:  # in memory nobody could look them up
+        """Write alerts' ids into the knowledge file; after a failure the next call writes them too."""
+        if self._knowledge.path is None:
+            # Knowledge in memory has no command that could look alerts up.
             return
-        self._unwritten = [*self._unwritten, *alerts][-_UNWRITTEN:]
+        self._unwritten = [*self._unwritten, *alerts][-_MOST_UNWRITTEN:]
         with self._survived():
             self._knowledge.alerted(self._unwritten)
             self._unwritten = []
@@ -362,9 +363,8 @@ class Desk:
     def _learned(self, alert: Alert) -> Learned | None:
         with self._survived():
             learned = self._knowledge.row_of(alert.record["pattern"])[1]
-            return (
-                learned if learned and learned.bundle_hash == alert.record["bundle_hash"] else None
-            )
+            if learned and learned.bundle_hash == alert.record["bundle_hash"]:
+                return learned
         return None
 
     def _said(self, alert: Alert) -> Mark | None:
@@ -373,49 +373,23 @@ class Desk:
         return None
 
     @contextlib.contextmanager
-    def _survived(self, reason: Reason | None = None) -> Any:
-        """What can't be read or written in the knowledge file is counted; explanations are not worth a stop."""
+    def _survived(self, reason: Reason | None = None) -> Iterator[None]:
+        """Go on when the knowledge file cannot be used, and count it.
+
+        Explanations are not worth a stop. With a `reason` the block ends in NoAnswer instead.
+        """
         try:
             yield
         except StoreError as error:
             if not self.counters["knowledge_errors"]:
-                _log.error("knowledge can't be used reason=%s", error)
+                _log.error("the knowledge file cannot be used reason=%s", error)
             self.counters["knowledge_errors"] += 1
             if reason is not None:
                 raise NoAnswer(reason) from None
 
 
-def _explained(alert: Alert, told: dict[str, Any], **fields: Any) -> Alert:
-    return replace(alert, record={**alert.record, **fields, "explained": told})
-
-
-def _by_person(alert: Alert, mark: Mark) -> Alert:
-    told = {"by": mark.by, "verdict": mark.verdict, "note": mark.note}
-    said = (
-        f"{mark.by}: {mark.note} {alert.record['explanation']}"
-        if mark.note
-        else alert.record["explanation"]
-    )
-    return _explained(alert, told, explained_by="person", explanation=said)
-
-
-def _by_model(
-    alert: Alert, answer: Answer | Learned, steps: Sequence[str], cost_usd: float
-) -> Alert:
-    told = {
-        "by": "claude",
-        "model": answer.model,
-        "verdict": answer.verdict,
-        "confidence": answer.confidence,
-        "cause": answer.cause,
-        "check": answer.check,
-        "steps": list(steps),
-        "evidence": alert.record["explanation"],
-        "cost_usd": cost_usd,
-    }
-    return _explained(alert, told, explained_by="claude", explanation=answer.summary)
-
-
-def _failed(alert: Alert, reason: Reason | None, cost_usd: float) -> Alert:
-    price = {"cost_usd": cost_usd} if cost_usd else {}
-    return _explained(alert, {"by": "evidence", "failed": reason, **price})
+def _why_not_sent(ticket: Ticket) -> str:
+    """The counter of an alert that is not sent."""
+    if ticket.waiting is not None and ticket.waiting.is_cleared:
+        return "alerts_cleared"
+    return "alerts_muted"

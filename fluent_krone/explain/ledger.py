@@ -1,8 +1,8 @@
 """What was sent to a model, when, and what it cost: one JSON line each, chained by hashes.
 
-A line holds the hash of the line before it, so a line that is changed, removed, moved or put in breaks the chain there.
-What a chain can't show by itself is that lines are missing at its end: keep the last hash that `verify` tells somewhere
-else, and give it back to a later one.
+Each line holds the hash of the line before it, so the chain breaks where a line was changed,
+removed, moved or added. A chain alone cannot show that lines are missing at its end. For that, keep
+the last hash that `verify` prints somewhere else, and pass it to a later `verify`.
 """
 
 from __future__ import annotations
@@ -25,17 +25,23 @@ from ..errors import KroneError
 
 _log = logging.getLogger(__name__)
 
-_FIRST = "0" * 64  # what the first line follows
-_BLOCK = 1 << 20  # bytes; no line is longer
+# The hash that the first line follows.
+_FIRST = "0" * 64
+# Bytes that a line may have, and so the bytes from the file's end in which the last line is found.
+# Questions are capped far below; a line that is longer would not be written.
+_BLOCK = 1 << 20
 
 
 class LedgerError(KroneError):
-    """The ledger can't be written, or is no longer what was written."""
+    """The ledger cannot be written, or is not as it was written."""
 
 
 @dataclass(frozen=True, slots=True)
-class Summary:
-    """What a ledger that holds together says. `hash` is its last line's: kept elsewhere, it pins all before it."""
+class LedgerSummary:
+    """The sums of an intact ledger.
+
+    `hash` is that of the last line: kept elsewhere, it proves all lines before it.
+    """
 
     entries: int
     requests: int
@@ -43,14 +49,14 @@ class Summary:
     cost_usd: float
     first: str | None  # ISO 8601 UTC
     last: str | None
-    torn: int  # lines that a kill or power cut left unfinished
+    torn: int  # lines that a kill or a power cut left unfinished
     hash: str
 
 
 class Ledger:
-    """Appends to one file, which is its owner's only and has one writer at a time; any thread may call.
+    """Appends to one file, which only its owner may read and only one process may write.
 
-    Raises LedgerError wherever it can't be sure that a line is written.
+    Any thread may call. Raises LedgerError whenever it is not certain that a line was written.
     """
 
     def __init__(self, path: Path) -> None:
@@ -71,17 +77,24 @@ class Ledger:
             raise
 
     def sent(self, body: Mapping[str, Any], *, pattern: str, model: str, now: float) -> int:
-        """The number of the entry, once it is on disk: only then may `body` leave. `now` in seconds since 1970."""
+        """Write a question and return the entry's number.
+
+        When this returns, the entry is on disk; only then may `body` leave. `now` is in seconds
+        since 1970.
+        """
         return self._append("sent", now, sync=True, pattern=pattern, model=model, body=body)
 
     def answered(self, entry: int, *, tokens: int, cost: float, outcome: str, now: float) -> None:
-        """What became of an entry, and its price in US dollars. Not synced: the next `sent` does it."""
+        """Write what became of an entry, and its price in US dollars.
+
+        This is not synced to disk; the next `sent` does it.
+        """
         self._append(
             "answered", now, sync=False, entry=entry, outcome=outcome, tokens=tokens, cost_usd=cost
         )
 
     def close(self) -> None:
-        """Closes the file; again does nothing."""
+        """Close the file; may be called twice."""
         with self._lock:
             if self._file >= 0:
                 os.close(self._file)
@@ -91,12 +104,9 @@ class Ledger:
         with self._lock:
             if self._file < 0:
                 raise LedgerError(f"ledger {self.path} is closed")
-            at = (
-                datetime.fromtimestamp(now, UTC)
-                .isoformat(timespec="milliseconds")
-                .replace("+00:00", "Z")
+            entry = _chained(
+                {"n": self._n + 1, "at": _iso(now), "kind": kind, **fields}, self._hash
             )
-            entry = _chained({"n": self._n + 1, "at": at, "kind": kind, **fields}, self._hash)
             line = _canonical(entry) + b"\n"
             try:
                 self._write(line, sync=sync)
@@ -104,12 +114,18 @@ class Ledger:
                 raise LedgerError(
                     f"ledger {self.path} can't be written: {error.strerror}"
                 ) from None
-            self._n, self._hash, self._end = self._n + 1, entry["hash"], self._end + len(line)
+            self._n += 1
+            self._hash = entry["hash"]
+            self._end += len(line)
             return self._n
 
     def _write(self, line: bytes, *, sync: bool) -> None:
-        """All of the line or nothing of it: what is there of a failed one goes, as nobody was told of it."""
-        there, ours = self.path.stat(), os.fstat(self._file)
+        """Append all of the line or nothing of it.
+
+        What was written of a failed line is removed, because no caller relies on it.
+        """
+        there = self.path.stat()
+        ours = os.fstat(self._file)
         if not os.path.samestat(there, ours) or ours.st_size != self._end:
             raise OSError(errno.ESTALE, "it was moved or changed while in use")
         try:
@@ -123,7 +139,13 @@ class Ledger:
             raise
 
     def _take_up(self) -> tuple[int, str, int]:
-        """Number and hash of the last line, and the file's length; marks what a kill left unfinished."""
+        """Number and hash of the last line, and the file's length.
+
+        1. Lock the file, so that no other process appends to it.
+        2. Find the last whole line. Bytes after it are a line that a kill left unfinished.
+        3. If only that line's end is missing, write it. Otherwise leave the bytes as they are, and
+           write a line that records their length and hash: `verify` then accepts them.
+        """
         try:
             fcntl.flock(self._file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
@@ -134,24 +156,28 @@ class Ledger:
         self._end = os.fstat(self._file).st_size
         _sync_directory(self.path.parent)
         last, torn = self._last_line(self._end)
-        n, digest, line = (last["n"], last["hash"], b"") if last else (0, _FIRST, b"")
         whole = _entry(torn)
-        if whole:  # but for its line's end
-            n, digest, line = whole["n"], whole["hash"], b"\n"
+        if whole is not None:
+            last = whole
+            line = b"\n"
         elif torn:
-            _log.warning(
-                "ledger has an unfinished line, it stays as it is path=%s bytes=%d",
-                self.path,
-                len(torn),
-            )
-            mark = _chained({"n": n + 1, "kind": "torn", **_torn(torn)}, digest)
-            n, digest, line = n + 1, mark["hash"], b"\n" + _canonical(mark) + b"\n"
+            _log.warning("the ledger has an unfinished line path=%s bytes=%d", self.path, len(torn))
+            last = _torn_mark(last, torn)
+            line = b"\n" + _canonical(last) + b"\n"
+        else:
+            line = b""
         if line:
             self._write(line, sync=True)
-        return n, digest, self._end + len(line)
+        end = self._end + len(line)
+        if last is None:
+            return 0, _FIRST, end
+        return last["n"], last["hash"], end
 
     def _last_line(self, size: int) -> tuple[dict[str, Any] | None, bytes]:
-        """The last whole line, and the bytes after it. Only the end of the file is read: it may be large."""
+        """The last whole line, and the bytes after it.
+
+        Only the end of the file is read, because the file may be large.
+        """
         start = max(0, size - _BLOCK)
         tail = os.pread(self._file, size - start, start)
         lines = tail.split(b"\n")
@@ -167,16 +193,17 @@ class Ledger:
             torn = lines.pop() + b"\n" + torn  # a mark that was itself cut short
         if start or (tail and not torn):
             raise LedgerError(
-                f"ledger {self.path} was changed at its end: look at it, then move it away"
+                f"ledger {self.path} was changed at its end: inspect it, then move it away"
             )
         return None, torn
 
 
-def verify(path: Path, *, expect: str | None = None) -> Summary:
-    """The sums of a ledger, once every line has been found to follow the one before it.
+def verify(path: Path, *, expect: str | None = None) -> LedgerSummary:
+    """The sums of a ledger in which every line follows the line before it.
 
-    `expect` is a hash that an earlier run told: it must still be there. Without one, lines missing at the end go
-    unnoticed; no chain can tell. Raises LedgerError naming the first line that is not as it was written.
+    `expect` is a hash that an earlier run printed: a line with it must still be there. Without it,
+    missing lines at the end are not noticed. Raises LedgerError that names the first line that is
+    not as it was written.
     """
     check = _Check(path, expect)
     try:
@@ -192,22 +219,32 @@ class _Check:
     """One pass over a ledger's lines."""
 
     def __init__(self, path: Path, expect: str | None) -> None:
-        self.path, self.expect, self.found = path, expect, expect is None
-        self.line = self.n = self.requests = self.tokens = self.torn = 0
+        self.path = path
+        self.expect = expect
+        self.found = expect is None
+        self.line = 0
+        self.n = 0
+        self.requests = 0
+        self.tokens = 0
+        self.torn = 0
         self.cost = 0.0
         self.hash = _FIRST
         self.first: str | None = None
         self.last: str | None = None
-        self.unread, self.unread_from = b"", 0  # lines that are none, so far
+        # Bytes that are no entry. They are accepted if the next entry is a mark that records them.
+        self.unread = b""
+        self.unread_from = 0
 
     def take(self, line: bytes) -> None:
         self.line += 1
-        entry = _entry(line.removesuffix(b"\n")) if line.endswith(b"\n") else None
+        entry = None
+        if line.endswith(b"\n"):
+            entry = _entry(line.removesuffix(b"\n"))
         if entry is None:
             self.unread_from = self.unread_from or self.line
             self.unread += line
             if len(self.unread) > _BLOCK:
-                raise self._broken(self.unread_from, "is no line of a ledger")
+                raise self._broken(self.unread_from, "is not a line of a ledger")
             return
         if self.unread:
             self._forgive(entry)
@@ -218,15 +255,16 @@ class _Check:
         self._count(entry)
 
     def _forgive(self, mark: dict[str, Any]) -> None:
-        """An unfinished line is one that the next line tells of, to the byte."""
-        if mark["kind"] != "torn" or any(
-            mark.get(name) != value for name, value in _torn(self.unread[:-1]).items()
-        ):
+        """Accept an unfinished line, if the mark after it records exactly these bytes."""
+        recorded = _torn(self.unread[:-1])
+        if mark["kind"] != "torn" or any(mark.get(name) != recorded[name] for name in recorded):
             raise self._broken(self.unread_from, "was changed")
-        self.unread, self.unread_from = b"", 0
+        self.unread = b""
+        self.unread_from = 0
 
     def _count(self, entry: dict[str, Any]) -> None:
-        self.n, self.hash = entry["n"], entry["hash"]
+        self.n = entry["n"]
+        self.hash = entry["hash"]
         self.found = self.found or self.hash == self.expect
         self.requests += entry["kind"] == "sent"
         self.torn += entry["kind"] == "torn"
@@ -235,16 +273,25 @@ class _Check:
         self.last = entry.get("at", self.last)
         self.first = self.first or self.last
 
-    def summary(self) -> Summary:
+    def summary(self) -> LedgerSummary:
         if self.unread.endswith(b"\n"):
             raise self._broken(self.unread_from, "was changed")
         if not self.found:
             raise LedgerError(
-                f"ledger {self.path} has no line with the hash {self.expect}: lines are missing at its end"
+                f"ledger {self.path} has no line with the hash {self.expect}: "
+                "lines are missing at its end"
             )
-        torn = self.torn + bool(self.unread)  # not marked yet: nobody has opened it since
-        return Summary(
-            self.n, self.requests, self.tokens, self.cost, self.first, self.last, torn, self.hash
+        # An unfinished line at the very end has no mark yet: no service has opened the file since.
+        torn = self.torn + bool(self.unread)
+        return LedgerSummary(
+            entries=self.n,
+            requests=self.requests,
+            tokens=self.tokens,
+            cost_usd=self.cost,
+            first=self.first,
+            last=self.last,
+            torn=torn,
+            hash=self.hash,
         )
 
     def _broken(self, line: int, what: str) -> LedgerError:
@@ -252,7 +299,7 @@ class _Check:
 
 
 def _canonical(entry: Mapping[str, Any]) -> bytes:
-    """One way to write an entry, in ASCII: a reader's terminal is safe from it too."""
+    """The only way to write an entry. It is ASCII, so no log text in it can act on a terminal."""
     return json.dumps(entry, sort_keys=True, separators=(",", ":"), allow_nan=False).encode()
 
 
@@ -262,7 +309,7 @@ def _chained(entry: dict[str, Any], prev: str) -> dict[str, Any]:
 
 
 def _sync_directory(path: Path) -> None:
-    """A new file's name is on disk too."""
+    """Make sure that the name of a new file is on disk too."""
     directory = os.open(path, os.O_RDONLY)
     try:
         os.fsync(directory)
@@ -270,24 +317,37 @@ def _sync_directory(path: Path) -> None:
         os.close(directory)
 
 
+def _torn_mark(last: dict[str, Any] | None, fragment: bytes) -> dict[str, Any]:
+    """The entry after an unfinished line, which records that line's bytes."""
+    n = 0
+    digest = _FIRST
+    if last is not None:
+        n = last["n"]
+        digest = last["hash"]
+    return _chained({"n": n + 1, "kind": "torn", **_torn(fragment)}, digest)
+
+
+def _iso(now: float) -> str:
+    at = datetime.fromtimestamp(now, UTC)
+    return at.isoformat(timespec="milliseconds").replace("+00:00", "Z")
+
+
 def _torn(fragment: bytes) -> dict[str, Any]:
     return {"bytes": len(fragment), "sha256": hashlib.sha256(fragment).hexdigest()}
 
 
 def _entry(line: bytes) -> dict[str, Any] | None:
-    """The entry that a line is, to the byte, its own hash checked; None for anything else."""
+    """The entry of a line that is exactly as it was written; None for any other line."""
     try:
-        entry = json.loads(line)
+        entry: dict[str, Any] = json.loads(line)
         rest = {name: value for name, value in entry.items() if name != "hash"}
-        intact = entry["hash"] == hashlib.sha256(
-            _canonical(rest)
-        ).hexdigest() and line == _canonical(entry)
+        digest = hashlib.sha256(_canonical(rest)).hexdigest()
+        is_intact = entry["hash"] == digest and line == _canonical(entry)
     except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
         return None
-    numbers = entry.get("n"), entry.get("tokens", 0), entry.get("cost_usd", 0.0)
-    sound = (
-        intact
-        and {"kind", "prev"} <= entry.keys()
-        and all(isinstance(number, int | float) for number in numbers)
-    )
-    return entry if sound else None
+    if not is_intact or not {"kind", "prev"} <= entry.keys():
+        return None
+    numbers = (entry.get("n"), entry.get("tokens", 0), entry.get("cost_usd", 0.0))
+    if not all(isinstance(number, int | float) for number in numbers):
+        return None
+    return entry

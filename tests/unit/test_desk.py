@@ -436,7 +436,7 @@ def test_when_time_is_up_it_is_up_for_all_and_not_one_by_one() -> None:
 
 def test_a_service_that_was_dead_for_days_is_left_alone_still() -> None:
     async def body(rig: Rig) -> None:
-        rig.desk._failures = 5000
+        rig.desk._breaker.failures = 5000
         await rig.sent([rig.submit(1, 1)])
         assert [failed((await rig.sent([rig.submit(i, i)]))[0]) for i in (2, 3)] == ["paused"] * 2
 
