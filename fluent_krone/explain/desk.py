@@ -351,7 +351,7 @@ class Desk:
         return sum(not one.done.is_set() for _, others in self._asked.values() for one in others)
 
     def _write(self, alerts: list[Alert]) -> None:
-        """Write alerts' ids into the knowledge file; after a failure the next call writes them too."""
+        """Write alerts' ids into the knowledge file; after a failure the next call does it."""
         if self._knowledge.path is None:
             # Knowledge in memory has no command that could look alerts up.
             return
