@@ -1,6 +1,7 @@
-"""Trivial flat rules that know nothing of entities and actions: what a detector must beat to be worth its cost.
+"""Trivial rules that do not use entities and actions: a detector must beat them.
 
-Each learns from the log keys of normal sessions alone and takes its threshold, where it has one, from these too.
+Each rule learns from the log keys of normal sessions alone, and takes its threshold, if it has one,
+from these sessions too.
 """
 
 from __future__ import annotations
@@ -13,20 +14,25 @@ import numpy as np
 from numpy.typing import NDArray
 
 LogKeys = tuple[int, ...]
-Flags = NDArray[np.bool_]  # one a session: is it abnormal
+# One value for each session: whether it is abnormal.
+Flags = NDArray[np.bool_]
 Floats = NDArray[np.float64]
 Rule = Callable[[Sequence[LogKeys]], Flags]
 Baseline = Callable[[Sequence[LogKeys]], Rule]
 
-# What the components must explain. Of .9, .95 (Xu et al., SOSP 2009) and .99 the one that does best on labelled test
-# data (HDFS and ThunderBird, seed 0), so it flatters PCA. Even so it is brittle: on HDFS two of six splits lose more
-# than half of the anomalies, mean F1 .87.
+# Share of the variance that the kept components must explain. Of 0.9, 0.95 (Xu et al., SOSP 2009)
+# and 0.99 this one does best on labelled test data (HDFS and ThunderBird, seed 0), so the choice
+# favours PCA. Even so PCA is brittle: on HDFS two of six splits lose more than half of the
+# anomalies, and the mean F1 is 0.87.
 _VARIANCE = 0.99
-_ALPHA, _FREAKS = 0.002, 3  # training normals that PCA may flag: a share, and at least so many
+# Share of normal training sessions that PCA may flag.
+_ALPHA = 0.002
+# Normal training sessions that PCA may flag even where the share would be fewer.
+_FREAKS = 3
 
 
 def exact_sequence(train: Sequence[LogKeys]) -> Rule:
-    """Normal: the very same log keys in the same order.
+    """A session is normal if training had the same log keys in the same order.
 
     >>> exact_sequence([(1, 2), (1, 1)])([(1, 2), (2, 1)]).tolist()
     [False, True]
@@ -35,20 +41,21 @@ def exact_sequence(train: Sequence[LogKeys]) -> Rule:
 
 
 def bag_of_keys(train: Sequence[LogKeys]) -> Rule:
-    """Normal: the same log keys, each as often, in any order."""
+    """A session is normal if training had the same log keys, each as often, in any order."""
     return _seen(train, _bag)
 
 
 def unseen_key(train: Sequence[LogKeys]) -> Rule:
-    """Normal: no log key that training never had."""
+    """A session is normal if training had every one of its log keys."""
     known = {key for log_keys in train for key in log_keys}
     return lambda sessions: _flags(not known.issuperset(log_keys) for log_keys in sessions)
 
 
 def pca(train: Sequence[LogKeys]) -> Rule:
-    """Normal: counts of log keys, as log2(1 + c), near the plane of the training's principal components.
+    """A session is normal if its counts lie near the plane of training's principal components.
 
-    Keys that training never had share one column, which no component explains.
+    Counts of log keys are taken as log2(1 + count). Log keys that training never had share one
+    column, which no component explains.
     """
     times = Counter(map(_bag, train))
     column = {key: i for i, key in enumerate(sorted({key for bag in times for key, _ in bag}))}
@@ -93,7 +100,7 @@ def _bag(log_keys: LogKeys) -> tuple[tuple[int, int], ...]:
 
 
 def _vectors(bags: Iterable[tuple[tuple[int, int], ...]], column: Mapping[int, int]) -> Floats:
-    """float64[N, V + 1]; the last column is what training had no column for."""
+    """float64[N, V + 1]; the last column holds the log keys that training never had."""
     listed = list(bags)
     x: NDArray[Any] = np.zeros((len(listed), len(column) + 1))
     for row, bag in zip(x, listed, strict=True):

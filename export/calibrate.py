@@ -1,7 +1,13 @@
-"""From normal training sessions alone: the threshold, what is doubtful, and which detector may clear which.
+"""The threshold, the uncertainty band and the clearing rule, from normal sessions alone.
 
-Each fold of the sessions is judged by a density and by pattern sets fitted on the other folds. No label is used: what
-a detector is worth shows on faults injected into those sessions, what it costs on the sessions as they are.
+No label is used. The steps are:
+
+1. The sessions are divided into folds. Each fold is judged by a density and by pattern sets that
+   were fitted on the other folds, so that every session gets a score as an unknown one would.
+2. The threshold is an order statistic of these out-of-fold scores.
+3. Faults are injected into copies of held-out sessions. How many of them a rule finds is what the
+   rule is worth; how many unchanged sessions it flags is what the rule costs.
+4. The rule that finds most faults at a tolerable cost becomes the clearing rule of the bundle.
 """
 
 from __future__ import annotations
@@ -20,19 +26,33 @@ from fluent_krone.types import Level
 
 from .train import DensityModel, Doubles, Ints, LogKeys, Table, fit_table, prototype_limit, tabulate
 
-FOLDS, REPEATS = 5, 3
-FREAKS = 3  # training sessions that may be freaks without moving the threshold …
-FREAK_SHARE = 1 / 20  # … though not in a small training set
-ALPHA = 1 / 2000  # tolerated share of false alarms, on top of the freaks
-FLOOR = math.log(
-    10_000
-)  # what the density deems likelier than one session in ten thousand is never flagged
-DOUBTFUL_SHARE = 0.01  # of normal sessions, at most, in the uncertainty band
-MANY_SESSIONS = 30_000  # from here one repeat settles the threshold
-FAULTS = 200  # injected per kind and fold
-TIE = 0.01  # of mean detection rate: no reason to leave the preferred rule
-DECIMALS = 4  # to which the runtime rounds scores before it compares
+# Parts into which the sessions are divided. With five, four fifths of the sessions remain to fit
+# on; more folds would cost time in proportion and change the threshold little.
+FOLDS = 5
+# Divisions into folds whose scores are pooled. One division alone lets chance move the threshold.
+REPEATS = 3
+# Training sessions that may be freaks (far from all others) without moving the threshold.
+FREAKS = 3
+# In a small training set freaks are at most this share of the sessions.
+FREAK_SHARE = 1 / 20
+# Share of false alarms that is tolerated on top of the freaks.
+ALPHA = 1 / 2000
+# Natural logarithm of 10,000: a session that the density considers likelier than one in ten
+# thousand is never flagged.
+FLOOR = math.log(10_000)
+# Largest share of normal sessions that may lie in the uncertainty band.
+DOUBTFUL_SHARE = 0.01
+# From this number of sessions on, one division into folds settles the threshold.
+MANY_SESSIONS = 30_000
+# Faults that are injected for each kind and fold. Detection rates are then exact to about 2 %.
+FAULTS = 200
+# A rule must find this much more (mean detection rate) to replace the rule that is preferred to it.
+TIE = 0.01
+# Decimal places to which the runtime rounds a score before it compares it with the threshold.
+# Different builds of the ONNX runtime differ in the digits after them.
+DECIMALS = 4
 
+# The kinds of injected fault; `inject` says what each does.
 KINDS = ("missing", "extra", "repeated", "reordered", "truncated", "wrong_status", "foreign_step")
 # What makes a session abnormal, in order of preference.
 RULES: Mapping[str, Clearing] = {
@@ -42,9 +62,13 @@ RULES: Mapping[str, Clearing] = {
     "patterns": Clearing(patterns_clear=True, nested_clears=False),
     "both": Clearing(patterns_clear=True, nested_clears=True),
 }
-_TOLD = ("nested", "patterns", "both", "either", "any")  # the order in which reports name them
+# The order in which reports name the rules: first one detector alone, then combinations.
+_REPORTED = ("nested", "patterns", "both", "either", "any")
 
-Progress = Callable[[int, int], None]  # steps done, of how many
+# Takes the number of steps done and their total.
+Progress = Callable[[int, int], None]
+# Score of a session, whether it has a Seq pattern that training never had, and whether its counts
+# are new.
 Judged = tuple[float, bool, bool]
 
 
@@ -52,8 +76,9 @@ Judged = tuple[float, bool, bool]
 class Calibration:
     """What the bundle keeps beside the model.
 
-    `threshold`: abnormal above it. `band`: scores in it are doubtful. `detection` (kind of fault → rule → share found)
-    and `false_alarms` (rule → share of held-out normal sessions) are why the two may clear each other, or may not.
+    A score above `threshold` is abnormal; a score inside `band` is doubtful. `detection` (kind of
+    fault → rule → share found) and `false_alarms` (rule → share of held-out normal sessions) are
+    the reasons for the clearing rule.
     """
 
     threshold: float
@@ -66,21 +91,38 @@ class Calibration:
 
     @property
     def clearing(self) -> Clearing:
-        """Who may clear whom, as a bundle says it."""
+        """Which detector may clear a session that the other flags, in the form of a bundle."""
         return Clearing(self.patterns_clear, self.nested_clears, self.counts_flag)
 
     @property
     def words(self) -> str:
-        """The same, as an operator reads it."""
-        said = "A session is flagged when it is unlikely as a whole, or has a Seq that training never had."
+        """The clearing rule in one or two sentences for an operator."""
         if self.patterns_clear and self.nested_clears:
-            said = "A session is flagged only when it is unlikely as a whole and has a Seq that training never had."
+            rule = (
+                "A session is flagged only when it is unlikely as a whole and also has a Seq "
+                "that never occurred in training."
+            )
         elif self.patterns_clear:
-            said = "The pattern sets alone decide: a session is flagged when it has a Seq that training never had."
+            rule = (
+                "Only the pattern sets decide: a session is flagged when it has a Seq "
+                "that never occurred in training."
+            )
         elif self.nested_clears:
-            said = "The density alone decides: a session is flagged when it is unlikely as a whole, known Seqs or not."
-        also = " It is also flagged when no normal session had the same counts of steps and runs."
-        return said + (also if self.counts_flag else "")
+            rule = (
+                "Only the density decides: a session is flagged when it is unlikely as a whole, "
+                "even if all of its Seqs occurred in training."
+            )
+        else:
+            rule = (
+                "A session is flagged when it is unlikely as a whole, or when it has a Seq "
+                "that never occurred in training."
+            )
+        if not self.counts_flag:
+            return rule
+        return (
+            f"{rule} It is also flagged when no normal session had the same counts of steps "
+            "and runs."
+        )
 
 
 def calibrate(
@@ -90,11 +132,16 @@ def calibrate(
     seed: int = 0,
     on_progress: Progress = lambda done, total: None,
 ) -> Calibration:
-    """Threshold, band and clearing rule for normal `sessions`."""
-    table = tabulate(sessions, hierarchy)
-    size, folds, repeats = len(sessions), _folds(len(sessions)), _repeats(len(sessions))
+    """Threshold, band and clearing rule for normal `sessions` (log keys).
+
+    The same sessions and `seed` give the same result.
+    """
+    size = len(sessions)
+    folds = _folds(size)
+    repeats = _repeats(size)
     if folds < 2:
         return _uncalibrated()
+    table = tabulate(sessions, hierarchy)
     scores = np.zeros((repeats, size))
     trial = _Trial(sessions, hierarchy, np.random.default_rng(seed))
     for repeat in range(repeats):
@@ -108,9 +155,9 @@ def calibrate(
             on_progress(repeat * folds + i + 1, repeats * folds)
     threshold = round(threshold_of(scores), DECIMALS)
     detection, false_alarms = trial.rates(threshold)
-    if len(table.example) > prototype_limit(
-        len(table.column_of)
-    ):  # the detector would not know all counts of training
+    if len(table.example) > prototype_limit(len(table.column_of)):
+        # The served model can't hold all counts of training, so the rule `any` would flag
+        # normal sessions whose counts were dropped. It is ruled out.
         false_alarms = false_alarms | {"any": 1.0}
     rule = choose_rule(detection, false_alarms, tolerated=2 * _tolerated(size) / size)
     return Calibration(
@@ -123,16 +170,22 @@ def calibrate(
 
 
 def threshold_of(scores: Doubles) -> float:
-    """The first out-of-fold score, from the top, that is not tolerated; repeats are pooled. Never below `FLOOR`."""
+    """The highest out-of-fold score that is not tolerated as a freak or a false alarm.
+
+    `scores` is float64[repeats, sessions]; the repeats are pooled. The result is never below
+    `FLOOR`.
+    """
     repeats, size = scores.shape
     ranked = np.sort(scores, axis=None)[::-1]
     return max(float(ranked[repeats * _tolerated(size)]), FLOOR)
 
 
 def band_of(scores: Doubles, threshold: float) -> tuple[float, float]:
-    """The uncertainty band: from the score that one normal session in a hundred exceeds, as far above the threshold.
+    """The uncertainty band around the threshold, as (lowest, highest) doubtful score.
 
-    At least a tenth of the threshold either way, so that a small training set knows doubt too.
+    It begins at the score that one normal session in a hundred exceeds, and reaches as far above
+    the threshold as it does below it. It reaches at least a tenth of the threshold to either side,
+    because a small training set says little about scores near the threshold.
     """
     low = min(float(np.quantile(scores, 1 - DOUBTFUL_SHARE)), 0.9 * threshold)
     return round(low, DECIMALS), round(2 * threshold - low, DECIMALS)
@@ -143,10 +196,11 @@ def choose_rule(
     false_alarms: Mapping[str, float],
     tolerated: float,
 ) -> str:
-    """The rule that finds most faults, mean over kinds, among those that raise no more false alarms than tolerated.
+    """The rule that finds most faults (mean over kinds) without more false alarms than tolerated.
 
-    A rule must be clearly better than those preferred to it, above all the nested density's own: its false alarms the
-    threshold holds down on data to come. Twice what one detector may cost is tolerated, since two have a say.
+    A rule replaces one that is preferred to it only if it is better by more than `TIE`. The density
+    alone comes first in preference, because its threshold also limits false alarms on future data.
+    The caller tolerates twice what one detector may cost, because two detectors take part.
     """
     mean = {
         rule: float(np.mean([rates[rule] for rates in detection.values()] or [0.0]))
@@ -167,11 +221,13 @@ def inject(
     hierarchy: Hierarchy,
     pool: Sequence[int],
 ) -> LogKeys:
-    """A copy of `session` with one fault of `kind`; `pool` are the log keys known to training.
+    """A copy of `session` with one fault of `kind`; `pool` holds the log keys known to training.
 
-    The copy equals the session where the fault has nothing to work on, such as a second status of an action.
+    The copy equals the session where the fault can't be made, for example a wrong status for an
+    action that has only one.
     """
-    keys, size = list(session), len(session)
+    keys = list(session)
+    size = len(session)
     at = int(rng.integers(size))
     if kind == "missing":
         del keys[at]
@@ -196,7 +252,7 @@ def inject(
 
 
 def _alternatives(key: int, hierarchy: Hierarchy, pool: Sequence[int]) -> list[int]:
-    """Other outcomes of a step: leaves of its action, else of its entity, else any."""
+    """Other log keys of the same action; without any, of the same entity; without any, all."""
     others = [other for other in pool if other != key]
     for node_of in (hierarchy.action_of, hierarchy.entity_of):
         if alike := [other for other in others if node_of[other] == node_of[key]]:
@@ -205,12 +261,14 @@ def _alternatives(key: int, hierarchy: Hierarchy, pool: Sequence[int]) -> list[i
 
 
 def _pick(rng: np.random.Generator, keys: Sequence[int], default: int) -> int:
-    return keys[int(rng.integers(len(keys)))] if keys else default
+    if not keys:
+        return default
+    return keys[int(rng.integers(len(keys)))]
 
 
 @dataclass(slots=True)
 class _Trial:
-    """Both detectors on held-out sessions, as they are and with faults: (score, unseen pattern?, new counts?)."""
+    """What both detectors say of held-out sessions, as they are (`normal`) and with faults."""
 
     sessions: Sequence[Sequence[int]]
     hierarchy: Hierarchy
@@ -226,7 +284,7 @@ class _Trial:
         self._known = {tuple(session) for session in self.sessions}
 
     def run(self, model: DensityModel, held: Ints, scores: Doubles) -> None:
-        """One fold: `held` were not among what `model` was fitted on, `scores` are theirs."""
+        """Judge one fold: `model` was fitted without the sessions `held`; `scores` are theirs."""
         fitted = np.setdiff1d(np.arange(len(self.sessions)), held)
         courses = {tuple(self.sessions[i]) for i in fitted}
         seen = self._patterns.of_all(courses)
@@ -243,13 +301,15 @@ class _Trial:
         for kind in KINDS:
             for i in self.rng.permutation(hosts)[:FAULTS]:
                 keys = inject(self.sessions[i], kind, self.rng, self.hierarchy, pool)
-                if (
-                    keys and keys not in self._known
-                ):  # else the fault made a normal session of another
+                # A copy that equals a normal session is no fault and is not counted.
+                if keys and keys not in self._known:
                     self.faulty[kind].append(judged(keys, model.score(keys)))
 
     def _counts(self, keys: LogKeys) -> int:
-        """A hash of the nested counts: what is compared are shares, and the counts themselves would fill the memory."""
+        """A hash of the nested counts, because the counts of all sessions would fill the memory.
+
+        A collision would change a share of flagged sessions by one session at most.
+        """
         if keys not in self._counts_of:
             self._counts_of[keys] = hash(frozenset(nested_counts(keys, self.hierarchy).items()))
         return self._counts_of[keys]
@@ -265,7 +325,7 @@ class _Trial:
 def _rates(judged: Sequence[Judged], threshold: float) -> dict[str, float]:
     """Share flagged, by rule."""
     flagged = Counter(rule for session in judged for rule in _flagged_by(session, threshold))
-    return {rule: flagged[rule] / max(1, len(judged)) for rule in _TOLD}
+    return {rule: flagged[rule] / max(1, len(judged)) for rule in _REPORTED}
 
 
 def _flagged_by(session: Judged, threshold: float) -> list[str]:
@@ -278,7 +338,7 @@ def _flagged_by(session: Judged, threshold: float) -> list[str]:
 
 
 class _Patterns:
-    """Which patterns a session has, of all levels, as numbers: compact enough to hold for every session."""
+    """The patterns of a session's Seqs on all levels, as numbers to save memory."""
 
     def __init__(self, hierarchy: Hierarchy) -> None:
         self._hierarchy = hierarchy
@@ -299,7 +359,7 @@ class _Patterns:
 
 
 def _score(model: DensityModel, table: Table, sessions: Ints) -> Doubles:
-    """Scores of a table's sessions, each distinct vector once."""
+    """Scores of a table's sessions. Each distinct vector is scored once."""
     rows, back = np.unique(table.member[sessions], return_inverse=True)
     return model.scores(table, rows)[back]
 
@@ -314,11 +374,13 @@ def _folds(size: int) -> int:
 
 
 def _repeats(size: int) -> int:
-    return REPEATS if size < MANY_SESSIONS else 1
+    if size < MANY_SESSIONS:
+        return REPEATS
+    return 1
 
 
 def _uncalibrated() -> Calibration:
-    """One session says nothing of how normal ones differ."""
+    """The calibration of a single session, which can't show how normal sessions differ."""
     return Calibration(
         threshold=FLOOR,
         band=(0.9 * FLOOR, 1.1 * FLOOR),

@@ -1,15 +1,19 @@
 """From a log to a bundle: mine → hierarchy → sequences → train → calibrate → report → bundle.
 
-templates.json   the templates, and the settings that read the log
-hierarchy.csv    the tree, to be read and corrected
-sequences.jsonl  a session instance a line; sequences.json: how they were cut
-nested_aware.onnx, nested_aware.json
-calibration.json
-report.json, report.html
+The stages write these files into a work directory:
 
+- templates.json: the templates, and the settings that read the log
+- hierarchy.csv: the tree, which a person may read and correct
+- sequences.jsonl: one session instance on each line; sequences.json: how they were cut
+- nested_aware.onnx, nested_aware.json: the density
+- calibration.json: the threshold and the clearing rule
+- report.json, report.html: the report card
 """
 
 from __future__ import annotations
+
+import importlib.util
+import sys
 
 from .stage_bundle import REPORT_FILES, run_bundle
 from .stage_hierarchy import extractor_of, run_hierarchy
@@ -19,8 +23,10 @@ from .stage_sequences import IDLE_TIMEOUT_S, run_sequences, session_settings
 from .stage_train import run_calibrate, run_train
 from .stages import Stage, Work, run_stages
 
+# Options that name what to learn from.
 _READS = ("input", "sessions", "templates")
-
+# Packages of the `export` extra, in the order in which they are named to install them.
+_EXTRA = ("onnx", "pyarrow", "pydantic")
 
 STAGES = (
     Stage("mine", run_mine, (*_READS, *INPUT_OPTIONS, "train_fraction"), (), ("templates.json",)),
@@ -66,8 +72,13 @@ STAGES = (
         run_report,
         ("seed", "name", "output", "train_fraction"),
         (
-            *("templates.json", "hierarchy.csv", "sequences.jsonl", "sequences.json"),
-            *("nested_aware.onnx", "nested_aware.json", "calibration.json"),
+            "templates.json",
+            "hierarchy.csv",
+            "sequences.jsonl",
+            "sequences.json",
+            "nested_aware.onnx",
+            "nested_aware.json",
+            "calibration.json",
         ),
         REPORT_FILES,
     ),
@@ -75,12 +86,24 @@ STAGES = (
 )
 
 
+def _check_extra() -> None:
+    """Raise ExportError unless the packages of the `export` extra are installed."""
+    missing = [name for name in _EXTRA if importlib.util.find_spec(name) is None]
+    if missing:
+        raise ExportError(
+            f"the export needs {', '.join(missing)}, which the plugin itself does not need and which "
+            f"is not installed: run {sys.executable} -m pip install {' '.join(_EXTRA)}"
+        )
+
+
 def fit(work: Work, until: str = "bundle") -> None:
     """Bring a work directory up to date, through the stage `until`.
 
-    Raises ExportError, one line that says what is missing; then no bundle is written, and what stages are done stay.
+    Raises ExportError, whose one line says what is missing. Then no bundle is written, but the files
+    of finished stages stay.
     """
-    # Wrong settings are told before the work is done.
+    # What would fail in a later stage is reported before the first one.
+    _check_extra()
     session_settings(work.options, IDLE_TIMEOUT_S)
     extractor_of(work)
     names = [stage.name for stage in STAGES]

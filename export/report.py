@@ -1,11 +1,9 @@
-"""The report card of a bundle: `make_report` gives plain JSON, `render_html` a page of it, `describe` a few lines.
+"""The report card of a bundle, as plain JSON.
 
-What stands in it is measured on sessions that the judged model was not fitted on, always beside trivial baselines on
-the same split. Labels are optional: without them there are false alarms and injected faults only, and it says so.
-
-`alerts` are records as the plugin makes them, from a bundle that is loaded but not yet final. The detector is fitted
-and calibrated anew about ten times, mostly on few sessions; `fit` puts another one in its place.
-
+`render_html` makes a page of it, and `describe` a few lines for a terminal. Its figures are
+measured (`report_measure`) on sessions that the judged model was not fitted on, next to trivial baselines on
+the same split. Labels are optional. Without them the report has false alarms and injected faults
+only, and says so (`report_words`).
 """
 
 from __future__ import annotations
@@ -38,17 +36,25 @@ from .report_measure import measure, split_sessions
 from .report_words import describe, warnings_of
 
 __all__ = ["Judge", "ReportInput", "describe", "make_report", "render_html", "to_json"]
+
+# Templates that the tree shows. More would make a page that a browser scrolls slowly.
 _MOST_LEAVES = 2_000
-_MOST_ALERTS, _MOST_FALSE = 6, 2
+# Example alerts that are shown.
+_MOST_ALERTS = 6
+# False alarms among them.
+_MOST_FALSE = 2
 
 
 def make_report(given: ReportInput) -> dict[str, Any]:
-    """Everything the report card shows, as plain JSON. The same input and seed give the same report."""
+    """Everything that the report card shows, as plain JSON.
+
+    The same input and seed give the same report.
+    """
     executions = executions_of(given)
     split = split_sessions(executions, given)
-    measured = (
-        measure(split, given) if split else {"holdout": None, "scores": None, "efficiency": []}
-    )
+    measured: dict[str, Any] = {"holdout": None, "scores": None, "efficiency": []}
+    if split:
+        measured = measure(split, given)
     report = {
         "name": given.name,
         "source": given.source,
@@ -65,12 +71,16 @@ def make_report(given: ReportInput) -> dict[str, Any]:
 
 
 def to_json(report: Mapping[str, Any]) -> str:
-    """`report.json`, one value a line, so that two reports can be compared by `diff`."""
+    """The text of `report.json`, one value on each line, so that `diff` can compare reports."""
     return json.dumps(report, ensure_ascii=False, allow_nan=False, indent=1) + "\n"
 
 
 def _data(executions: Sequence[Execution], given: ReportInput) -> dict[str, Any]:
     counts = events_by_key(given)
+    normal = abnormal = None
+    if given.labels is not None:
+        normal = sum(execution.abnormal is False for execution in executions)
+        abnormal = sum(execution.abnormal is True for execution in executions)
     lengths = sorted(len(session.log_keys) for session in given.sessions) or [0]
     return {
         "records": given.records,
@@ -79,12 +89,8 @@ def _data(executions: Sequence[Execution], given: ReportInput) -> dict[str, Any]
         "sessions": len(executions),
         "instances": len(given.sessions),
         "at_the_cap": sum(length >= given.session_settings.max_events > 0 for length in lengths),
-        "normal": sum(execution.abnormal is False for execution in executions)
-        if given.labels is not None
-        else None,
-        "abnormal": sum(execution.abnormal is True for execution in executions)
-        if given.labels is not None
-        else None,
+        "normal": normal,
+        "abnormal": abnormal,
         "templates": len(given.rows),
         "templates_once": sum(counts[key] == 1 for key in range(len(given.rows))),
         "templates_never": sum(counts[key] == 0 for key in range(len(given.rows))),
@@ -99,10 +105,11 @@ def _data(executions: Sequence[Execution], given: ReportInput) -> dict[str, Any]
 
 
 def _span(executions: Sequence[Execution]) -> dict[str, str] | None:
-    """First events of the first and the last session."""
+    """The times of the first events of the first and the last session, in UTC."""
     if not has_times(executions):
         return None
-    first, last = executions[0].first_ns // 10**9, executions[-1].first_ns // 10**9
+    first = executions[0].first_ns // 10**9
+    last = executions[-1].first_ns // 10**9
     try:
         first_at, last_at = (
             datetime.fromtimestamp(s, UTC).strftime("%Y-%m-%d %H:%M") for s in (first, last)
@@ -120,11 +127,11 @@ def duration_text(seconds: float) -> str:
 
 
 def _settings(given: ReportInput) -> dict[str, str]:
-    """Settings that were given or matter, as an operator writes them."""
-    told = dataclasses.asdict(given.input_settings) | dataclasses.asdict(given.session_settings)
+    """Settings that have a value, as an operator writes them."""
+    values = dataclasses.asdict(given.input_settings) | dataclasses.asdict(given.session_settings)
     return {
         name: _setting(name, value)
-        for name, value in told.items()
+        for name, value in values.items()
         if value not in (None, (), [], 0, 0.0, "")
     }
 
@@ -132,7 +139,9 @@ def _settings(given: ReportInput) -> dict[str, str]:
 def _setting(name: str, value: Any) -> str:
     if isinstance(value, list | tuple):
         return ", ".join(map(str, value))
-    return duration_text(value) if name in ("idle_timeout", "window", "max_age") else str(value)
+    if name in ("idle_timeout", "window", "max_age"):
+        return duration_text(value)
+    return str(value)
 
 
 def _detector(calibration: Calibration) -> dict[str, Any]:
@@ -142,14 +151,18 @@ def _detector(calibration: Calibration) -> dict[str, Any]:
         "patterns_clear": calibration.patterns_clear,
         "nested_clears": calibration.nested_clears,
         "counts_flag": calibration.counts_flag,
-        "words": f"{calibration.words} So decided without labels, by faults injected into held-out normal sessions.",
+        "words": f"{calibration.words} This was decided without labels, by faults injected into "
+        "held-out normal sessions.",
         "detection": {kind: dict(rates) for kind, rates in calibration.detection.items()},
         "false_alarms": dict(calibration.false_alarms),
     }
 
 
 def _tree(given: ReportInput) -> dict[str, Any]:
-    """Entities, their actions and templates, the most frequent first. Rare templates beyond a number are left out."""
+    """Entities, their actions and templates, the most frequent first.
+
+    Rare templates beyond `_MOST_LEAVES` are left out and counted.
+    """
     events = events_by_key(given)
     sessions: Counter[int] = Counter()
     for session in training_sessions(given):
@@ -186,9 +199,9 @@ def _node(level: str, name: str, children: list[dict[str, Any]]) -> dict[str, An
 
 
 def _examples(given: ReportInput) -> list[dict[str, Any]]:
-    """One alert of each sort, false alarms among them.
+    """One alert of each sort, including false alarms.
 
-    The report travels with the bundle: session keys are hashed, raw lines left out.
+    The report is part of the bundle, so session keys are hashed and raw lines are left out.
     """
     sorts: dict[tuple[Any, ...], dict[str, Any]] = {}
     for record in given.alerts:
@@ -209,11 +222,15 @@ def _examples(given: ReportInput) -> list[dict[str, Any]]:
 
 
 def _plain(value: Any) -> Any:
-    """As JSON carries it: no numpy, no infinity, floats to six digits."""
+    """The value as JSON can carry it: without numpy types and infinity, floats to six digits."""
     if isinstance(value, Mapping):
         return {str(name): _plain(v) for name, v in value.items()}
     if isinstance(value, list | tuple):
         return [_plain(v) for v in value]
     if isinstance(value, float | np.floating):
-        return round(float(value), 6) if math.isfinite(value) else None
-    return int(value) if isinstance(value, np.integer) else value
+        if not math.isfinite(value):
+            return None
+        return round(float(value), 6)
+    if isinstance(value, np.integer):
+        return int(value)
+    return value

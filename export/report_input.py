@@ -15,13 +15,16 @@ from .baselines import Flags, Floats, LogKeys
 from .calibrate import Calibration
 from .sequences import TrainingSession
 
-_A_TIME_NS = 10**15  # a first_ns below this is a position, not a time
+# Eleven days after 1970, in nanoseconds. A `first_ns` below it is a position in the input instead
+# of a time, because no log is that old.
+_A_TIME_NS = 10**15
+# The year 2116, in nanoseconds. The engine uses this value where there is no time.
 _NO_TIME_NS = 2**62
 
 
 @dataclass(frozen=True, slots=True)
 class Judge:
-    """A fitted detector: `judge` gives a score and a flag for each session, by the bundle's own rule."""
+    """A fitted detector. `judge` gives the score of each session, and whether it is flagged."""
 
     judge: Callable[[Sequence[LogKeys]], tuple[Floats, Flags]]
     threshold: float
@@ -30,11 +33,12 @@ class Judge:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ReportInput:
-    """What the export has at hand when everything is fitted.
+    """What the export knows when everything is fitted.
 
-    `sessions` are all instances of the log, abnormal ones too; `labels` are by session key, its values joined by a
-    space. `cut_ns`: the bundle was fitted on sessions that begin before it. `fit` (default: as the bundle was fitted)
-    gives a judge from normal sessions; `on_progress` gets steps done, of how many.
+    `sessions` are all session instances of the log, including abnormal ones. `labels` are by
+    session key, its values joined by a space. The bundle was fitted on sessions that begin
+    before `cut_ns`. `fit` makes a judge of normal sessions; by default it does what the export did for the bundle.
+    `on_progress` takes the number of steps done and their total.
     """
 
     name: str
@@ -57,16 +61,17 @@ class ReportInput:
 
 @dataclass(frozen=True, slots=True)
 class Execution:
-    """All instances under one session key: one thing to a user, flagged when any of them is."""
+    """All instances of one session key. It counts as flagged when any of them is flagged."""
 
     key: SessionKey
     first_ns: int
     instances: tuple[LogKeys, ...]
-    abnormal: bool | None  # None: not labelled
+    # None where the session has no label.
+    abnormal: bool | None
 
 
 def executions_of(given: ReportInput) -> list[Execution]:
-    """In order of their first events, or as they stand where there are no times."""
+    """All executions in the order of their first events; without times, in their own order."""
     together: dict[SessionKey, list[TrainingSession]] = {}
     for session in given.sessions:
         together.setdefault(session.key, []).append(session)
@@ -88,7 +93,7 @@ def has_times(executions: Sequence[Execution]) -> bool:
 
 
 def events_by_key(given: ReportInput) -> Counter[int]:
-    """How often what training may use had each log key."""
+    """The number of events of each log key in the sessions that training may use."""
     counts: Counter[int] = Counter()
     for session in training_sessions(given):
         counts.update(session.log_keys)
@@ -96,6 +101,8 @@ def events_by_key(given: ReportInput) -> Counter[int]:
 
 
 def training_sessions(given: ReportInput) -> list[TrainingSession]:
-    labels, cut_ns = given.labels or {}, given.cut_ns
+    """The sessions that training may use: not labelled abnormal, and begun before `cut_ns`."""
+    labels = given.labels or {}
+    cut_ns = given.cut_ns
     early = (session for session in given.sessions if cut_ns is None or session.first_ns < cut_ns)
     return [session for session in early if not labels.get(key_text(session.key), False)]

@@ -25,31 +25,47 @@ from .report_input import (
 )
 from .train import fit_density
 
+# The name of the judged bundle in tables.
 OURS = "this bundle"
+# Share of the normal sessions that is held out, where the bundle itself was fitted on all of them.
 _HELD_OUT = 0.2
-_SHARES = (0.01, 0.05, 0.2)  # of all normal sessions, for the data-efficiency curve
+# Shares of all normal sessions at which the data-efficiency curve is measured. The curve ends at
+# the share that was really fitted on.
+_SHARES = (0.01, 0.05, 0.2)
+# Random draws for each share, whose mean is shown: a single small draw may be a lucky one.
 _REPEATS = 3
 # Normal sessions that take part. A larger log takes a sample of this size, so that a report
 # costs about a minute.
 MOST_SESSIONS = 16_000
+# Abnormal sessions that take part, for the same reason.
 _MOST_ABNORMAL = 4_000
-_MOST_INJECTED = 400  # held-out normal sessions that get each kind of fault
-_FEWEST = 20  # sessions to fit on, or to judge
+# Held-out normal sessions that get each kind of fault. Shares are then exact to about 2 %.
+_MOST_INJECTED = 400
+# Fewest sessions to fit on. With fewer, nothing is measured.
+_FEWEST = 20
+# Bars of a histogram. They are still wide enough to see on a phone.
 _BINS = 48
 
 
 @dataclass(frozen=True, slots=True)
 class Split:
+    """Which sessions to fit on, and which to judge.
+
+    `normal` are held-out sessions, which are presumed normal where nothing is labelled. `normals`
+    counts the normal sessions of both parts. `sampled_from` counts the normal sessions of the log,
+    or is None where all of them took part.
+    """
+
     kind: Literal["chronological", "random"]
     fitted: list[Execution]
-    normal: list[Execution]  # held out; presumed normal where nothing is labelled
+    normal: list[Execution]
     abnormal: list[Execution]
-    normals: int  # in both parts together
-    sampled_from: int | None  # normal sessions of the log, where not all took part
+    normals: int
+    sampled_from: int | None
 
 
 def fit_judge(sessions: Sequence[LogKeys], hierarchy: Hierarchy, seed: int) -> Judge:
-    """The bundle's own procedure on other sessions: density, threshold, and who may clear whom."""
+    """A judge made of `sessions` as the bundle was made: density, then calibration."""
     model = fit_density(sessions, hierarchy, seed=seed)
     calibration = calibrate(sessions, hierarchy, seed=seed)
     counted = {_counts(log_keys, hierarchy) for log_keys in set(sessions)}
@@ -80,7 +96,10 @@ def _patterns(log_keys: LogKeys, hierarchy: Hierarchy) -> set[tuple[Level, tuple
 
 
 def split_sessions(executions: Sequence[Execution], given: ReportInput) -> Split | None:
-    """Fit on the first part of the normal sessions, judge the rest and all abnormal ones; None if there are too few."""
+    """The first part of the normal sessions to fit on; the rest and all abnormal ones to judge.
+
+    Sessions without times are divided at random. The result is None where too few are normal.
+    """
     rng = np.random.default_rng(given.seed)
     timed = has_times(executions)
     every = [execution for execution in executions if not execution.abnormal]
@@ -101,26 +120,27 @@ def split_sessions(executions: Sequence[Execution], given: ReportInput) -> Split
     ]
     if at < _FEWEST or not held_out:
         return None
-    sampled_from = len(every) if len(every) > len(normals) else None
-    return Split(
-        "chronological" if timed else "random",
-        normals[:at],
-        held_out,
-        abnormal,
-        len(normals),
-        sampled_from,
-    )
+    kind: Literal["chronological", "random"] = "random"
+    if timed:
+        kind = "chronological"
+    sampled_from = None
+    if len(every) > len(normals):
+        sampled_from = len(every)
+    return Split(kind, normals[:at], held_out, abnormal, len(normals), sampled_from)
 
 
 def _sample(executions: list[Execution], most: int, rng: np.random.Generator) -> list[Execution]:
-    """At most so many, still in order."""
+    """At most `most` executions, drawn at random, in their order."""
     if len(executions) <= most:
         return executions
     return [executions[i] for i in np.sort(rng.choice(len(executions), most, replace=False))]
 
 
 def measure(split: Split, given: ReportInput) -> dict[str, Any]:
-    """Our detector and the baselines on one split; then ours again, fitted on less."""
+    """The figures of our detector and the baselines on one split, and of ours fitted on less.
+
+    The detector is fitted and calibrated anew about ten times, mostly on few sessions.
+    """
     steps = 1 + len(BASELINES) + _REPEATS * len(_SHARES)
     done = 0
 
@@ -164,7 +184,10 @@ def _instances(executions: Sequence[Execution]) -> list[LogKeys]:
 
 
 def _faults(split: Split, hierarchy: Hierarchy, seed: int) -> dict[str, list[LogKeys]]:
-    """Faulty sessions by kind, made of held-out normal ones; what makes a normal session of another is no fault."""
+    """Faulty sessions by kind of fault, made of held-out normal sessions.
+
+    A copy that equals a normal session has no fault and is left out.
+    """
     rng = np.random.default_rng(seed)
     hosts = [
         log_keys for log_keys in _instances(_sample(split.normal, _MOST_INJECTED, rng)) if log_keys
@@ -185,9 +208,9 @@ def _rule(judge: Judge) -> Rule:
 
 def _flagged(rule: Rule, executions: Sequence[Execution]) -> Flags:
     distinct = list(dict.fromkeys(_instances(executions)))
-    abnormal = (
-        {k for k, flag in zip(distinct, rule(distinct), strict=True) if flag} if distinct else set()
-    )
+    if not distinct:
+        return np.zeros(len(executions), np.bool_)
+    abnormal = {k for k, flag in zip(distinct, rule(distinct), strict=True) if flag}
     return np.array(
         [not abnormal.isdisjoint(execution.instances) for execution in executions], np.bool_
     )
@@ -196,7 +219,10 @@ def _flagged(rule: Rule, executions: Sequence[Execution]) -> Flags:
 def _figures(
     name: str, rule: Rule, split: Split, faults: Mapping[str, Sequence[LogKeys]]
 ) -> dict[str, Any]:
-    """One row of the comparison. Without labelled anomalies found, missed, precision, recall and F1 are None."""
+    """One row of the comparison.
+
+    Without labelled anomalies, found, missed, precision, recall and F1 are None.
+    """
     false = int(_flagged(rule, split.normal).sum())
     by_kind = {kind: float(np.mean(rule(sessions))) for kind, sessions in faults.items()}
     figures: dict[str, Any] = {
@@ -204,7 +230,7 @@ def _figures(
         "false_alarms": false,
         "false_alarm_rate": false / len(split.normal),
         "faults": by_kind,
-        "faults_mean": float(np.mean(list(by_kind.values()))) if by_kind else None,
+        "faults_mean": _mean(list(by_kind.values())),
         **dict.fromkeys(("found", "missed", "precision", "recall", "f1")),
     }
     if split.abnormal:
@@ -219,6 +245,12 @@ def _figures(
     return figures
 
 
+def _mean(values: Sequence[float]) -> float | None:
+    if not values:
+        return None
+    return float(np.mean(values))
+
+
 def _efficiency(
     split: Split,
     faults: Mapping[str, Sequence[LogKeys]],
@@ -226,7 +258,7 @@ def _efficiency(
     seed: int,
     step: Callable[[], None],
 ) -> list[dict[str, Any]]:
-    """What fewer normal sessions would have given, on the same test; mean of a few random draws each."""
+    """The figures after fitting on fewer normal sessions, as means of a few random draws."""
     points = []
     for share in _SHARES:
         size = round(share * split.normals)
@@ -246,14 +278,15 @@ def _point(split: Split, size: int, figures: Sequence[Mapping[str, Any]]) -> dic
     point: dict[str, Any] = {"share": size / split.normals, "sessions": size, "draws": len(figures)}
     for name in ("f1", "false_alarm_rate", "faults_mean"):
         values = [figure[name] for figure in figures if figure[name] is not None]
-        point[name] = float(np.mean(values)) if values else None
+        point[name] = _mean(values)
     return point
 
 
 def _scores(judge: Judge, split: Split, faults: Mapping[str, Sequence[LogKeys]]) -> dict[str, Any]:
-    """Histograms over common bins, even in asinh(score): linear near 0, logarithmic far out.
+    """Histograms of scores over common bins.
 
-    The last bin also takes scores that are no number.
+    The bins have equal width in asinh(score), which is linear near 0 and logarithmic far from it.
+    The last bin also takes scores that are not a number.
     """
     groups: dict[str, Floats] = {"normal": _scored(judge, split.normal)}
     if faults:
@@ -281,7 +314,7 @@ def _scores(judge: Judge, split: Split, faults: Mapping[str, Sequence[LogKeys]])
 
 
 def _scored(judge: Judge, executions: Sequence[Execution]) -> Floats:
-    """An execution scores as its most abnormal instance."""
+    """The score of each execution, which is that of its most abnormal instance."""
     distinct = list(dict.fromkeys(_instances(executions)))
     scores = dict(zip(distinct, _finite(judge.judge(distinct)[0]).tolist(), strict=True))
     return np.array(

@@ -12,15 +12,25 @@ from .report_input import (
 )
 from .report_measure import OURS
 
-_FEW_FITTED, _FEW_HELD_OUT = 500, 200
-_CUT_SHARE, _ASIDE_SHARE, _DRIFT, _UNNOTICED = 0.05, 0.01, 0.01, 0.1
-_HARDLY_MORE = (
-    0.005  # of normal sessions flagged, by a trivial rule that finds as many injected faults
-)
+# With fewer normal sessions to fit on, rare but normal courses are likely to be missing.
+_FEW_FITTED = 500
+# With fewer normal sessions to judge, one session more or less moves the rate by half a percent.
+_FEW_HELD_OUT = 200
+# Share of sessions that the session settings may cut before it is reported.
+_CUT_SHARE = 0.05
+# Share of records that may be set aside before it is reported.
+_ASIDE_SHARE = 0.01
+# Share of held-out normal sessions that may be flagged before it is reported.
+_DRIFT = 0.01
+# A kind of fault that is found less often than this is reported as going unnoticed.
+_UNNOTICED = 0.1
+# Share of normal sessions that a trivial rule may flag beyond ours and still count as equally good,
+# if it finds as many injected faults.
+_TOLERATED_MORE = 0.005
 
 
 def warnings_of(report: Mapping[str, Any], given: ReportInput) -> list[dict[str, str]]:
-    """What an operator should know before they trust the figures, in plain words."""
+    """What an operator should know before trusting the figures."""
     serious = [
         *given.warnings,
         *_warn_of_data(report["data"], given),
@@ -37,16 +47,17 @@ def _warn_of_data(data: Mapping[str, Any], given: ReportInput) -> list[str]:
     fitted = len({session.key for session in training_sessions(given)})
     if fitted < _FEW_FITTED:
         said.append(
-            f"Only {fitted:,} normal sessions to learn from: rare normal courses will be flagged. Export more."
+            f"Only {fitted:,} normal sessions were available to learn from, so rare but normal "
+            "courses will be flagged. Export a longer log."
         )
     if len({session.log_keys for session in given.sessions}) == 1:
         said.append(
-            "All sessions run alike, step for step: the log shows no variety to learn from."
+            "All sessions have exactly the same steps: the log shows no variety to learn from."
         )
     if data["instances"] - data["sessions"] > _CUT_SHARE * data["sessions"]:
         said.append(
             f"The session settings cut {data['sessions']:,} sessions into {data['instances']:,}: "
-            "is idle_timeout too short?"
+            "idle_timeout may be too short."
         )
     if data["at_the_cap"]:
         said.append(f"Sessions that reached max_events and were cut there: {data['at_the_cap']:,}.")
@@ -56,8 +67,8 @@ def _warn_of_data(data: Mapping[str, Any], given: ReportInput) -> list[str]:
         said.append(f"{aside:,} of {data['records']:,} records were set aside ({listed}).")
     if data["templates_once"]:
         said.append(
-            f"{data['templates_once']:,} of {data['templates']:,} templates occur once in normal training: "
-            "if they hold names or ids, mask them; if not, more log would tell."
+            f"{data['templates_once']:,} of {data['templates']:,} templates occur once in normal "
+            "training. If they contain names or ids, mask these; otherwise export a longer log."
         )
     return said
 
@@ -65,7 +76,8 @@ def _warn_of_data(data: Mapping[str, Any], given: ReportInput) -> list[str]:
 def _warn_of_figures(holdout: Mapping[str, Any] | None) -> list[str]:
     if holdout is None:
         return [
-            "Too few normal sessions to hold some back: nothing here says how well the bundle judges."
+            "Too few normal sessions to hold some out: nothing here shows how well the bundle "
+            "judges."
         ]
     ours, *others = holdout["methods"]
     said = [
@@ -75,23 +87,27 @@ def _warn_of_figures(holdout: Mapping[str, Any] | None) -> list[str]:
     ]
     if holdout["normal"] < _FEW_HELD_OUT:
         said.append(
-            f"Judged on {holdout['normal']:,} normal sessions only: a false-alarm rate of so few is a guess."
+            f"Judged on only {holdout['normal']:,} normal sessions: a false-alarm rate from so few "
+            "sessions is a rough estimate."
         )
     if ours["false_alarm_rate"] > _DRIFT:
         said.append(
-            f"{percent(ours['false_alarm_rate'])} of the held-out normal sessions are flagged: the log changes, "
-            "or there was too little of it to learn from."
+            f"{percent(ours['false_alarm_rate'])} of the held-out normal sessions are flagged: the "
+            "log changes over time, or there was too little of it to learn from."
         )
     return said
 
 
 def _is_as_good(ours: Mapping[str, Any], other: Mapping[str, Any]) -> bool:
-    """By F1 where there are labels; else by injected faults found, for hardly more false alarms."""
+    """Compared by F1 where there are labels.
+
+    Without labels, the other rule must find as many injected faults for about as many false alarms.
+    """
     if ours["f1"] is not None:
         return bool(round(other["f1"], 3) >= round(ours["f1"], 3))
     if ours["faults_mean"] is None:
         return False
-    affordable = other["false_alarm_rate"] <= ours["false_alarm_rate"] + _HARDLY_MORE
+    affordable = other["false_alarm_rate"] <= ours["false_alarm_rate"] + _TOLERATED_MORE
     return bool(affordable and other["faults_mean"] >= ours["faults_mean"])
 
 
@@ -99,36 +115,41 @@ def _as_good(ours: Mapping[str, Any], other: Mapping[str, Any]) -> str:
     if ours["f1"] is not None:
         return f"F1 {other['f1']:.3f}, {OURS} {ours['f1']:.3f}"
     return (
-        f"{other['false_alarms']:,} false alarms and finds {percent(other['faults_mean'])} of the injected faults, "
-        f"{OURS} has {ours['false_alarms']:,} and finds {percent(ours['faults_mean'])}"
+        f"{other['false_alarms']:,} false alarms and finds {percent(other['faults_mean'])} of the "
+        f"injected faults; {OURS} has {ours['false_alarms']:,} and finds "
+        f"{percent(ours['faults_mean'])}"
     )
 
 
 def _notes(report: Mapping[str, Any]) -> list[str]:
     said = []
-    holdout, data = report["holdout"], report["data"]
+    holdout = report["holdout"]
+    data = report["data"]
     if not report["labelled"]:
         said.append(
-            "There are no labels: held-out sessions are presumed normal, "
-            "and how many real anomalies are found is unknown."
+            "There are no labels. Held-out sessions are presumed normal, and it is unknown how "
+            "many real anomalies are found."
         )
     elif holdout and not holdout["abnormal"]:
         said.append(
-            "No session is labelled abnormal: how many real anomalies are found is unknown."
+            "No session is labelled abnormal, so it is unknown how many real anomalies are found."
         )
     if data["templates_never"]:
         said.append(
-            f"{data['templates_never']:,} templates never occur in normal training: they weigh as unseen."
+            f"{data['templates_never']:,} templates never occur in normal training. They are "
+            "judged as unseen."
         )
     if holdout is None:
         return said
     if holdout["kind"] == "random":
         said.append(
-            "Sessions have no times: those held out are drawn at random, which flatters a log that changes."
+            "Sessions have no times, so those held out are drawn at random. If the log changes "
+            "over time, the figures are too good."
         )
     if holdout["sampled_from"]:
         said.append(
-            f"Measured on a sample of the {holdout['sampled_from']:,} normal sessions, to save time."
+            f"Measured on a sample of the {holdout['sampled_from']:,} normal sessions, "
+            "to save time."
         )
     faint = [
         kind.replace("_", " ")
@@ -137,25 +158,28 @@ def _notes(report: Mapping[str, Any]) -> list[str]:
     ]
     if faint:
         said.append(
-            f"A single fault of these kinds in a common course mostly goes unnoticed: {', '.join(faint)}."
+            "A single fault of these kinds in a common course usually goes unnoticed: "
+            f"{', '.join(faint)}."
         )
     return said
 
 
 def describe(report: Mapping[str, Any]) -> str:
-    """The report in a few lines."""
-    data, holdout = report["data"], report["holdout"]
-    lines = [
+    """The report in a few lines, for a terminal."""
+    data = report["data"]
+    holdout = report["holdout"]
+    contents = (
         f"{data['events']:,} events, {data['sessions']:,} sessions, {data['templates']:,} templates"
-        + (f", {data['span']['length']} from {data['span']['first']}" if data["span"] else "")
-    ]
+    )
+    if data["span"]:
+        contents += f", {data['span']['length']} from {data['span']['first']}"
+    lines = [contents]
     if holdout:
-        told = f"{holdout['kind']} hold-out: fitted on {holdout['fitted']:,}, judged {holdout['normal']:,} normal"
-        lines.append(
-            told
-            + (f" and {holdout['abnormal']:,} abnormal" if holdout["abnormal"] else "")
-            + " sessions"
-        )
+        judged = f"{holdout['normal']:,} normal"
+        if holdout["abnormal"]:
+            judged += f" and {holdout['abnormal']:,} abnormal"
+        fitted = f"{holdout['kind']} hold-out: fitted on {holdout['fitted']:,}"
+        lines.append(f"{fitted}, judged {judged} sessions")
         lines += _table(holdout["methods"])
     lines += [f"{entry['level']}: {entry['text']}" for entry in report["warnings"]]
     return "\n".join(lines) + "\n"
@@ -164,11 +188,14 @@ def describe(report: Mapping[str, Any]) -> str:
 def _table(methods: Sequence[Mapping[str, Any]]) -> list[str]:
     labelled = methods[0]["f1"] is not None
     head = f"  {'':<16}{'false alarms':>18}{'faults found':>14}"
-    lines = [head + (f"{'F1':>8}{'precision':>11}{'recall':>8}{'missed':>8}" if labelled else "")]
+    if labelled:
+        head += f"{'F1':>8}{'precision':>11}{'recall':>8}{'missed':>8}"
+    lines = [head]
     for row in methods:
         false = f"{row['false_alarms']:,} ({percent(row['false_alarm_rate'])})"
         line = f"  {row['name']:<16}{false:>18}{percent(row['faults_mean']):>14}"
         if labelled:
-            line += f"{ratio(row['f1']):>8}{ratio(row['precision']):>11}{ratio(row['recall']):>8}{row['missed']:>8,}"
+            line += f"{ratio(row['f1']):>8}{ratio(row['precision']):>11}"
+            line += f"{ratio(row['recall']):>8}{row['missed']:>8,}"
         lines.append(line)
     return lines

@@ -1,4 +1,7 @@
-"""Train as you serve: sessions are cut by the very engine and settings that the bundle will serve with."""
+"""Cuts a log into sessions with the engine and the settings that the bundle will serve with.
+
+So a session that the idle timeout cuts in two when served is cut in two in training as well.
+"""
 
 from __future__ import annotations
 
@@ -12,12 +15,18 @@ from fluent_krone.inputs import Event
 from fluent_krone.reading.records import InputSettings, SessionKey
 from fluent_krone.types import LEVELS, Level, Seq
 
+# Events that are given to the engine at a time. Memory stays small and progress is shown often.
 _SLICE = 10_000
+# A time later than all others, in nanoseconds. Offline, no event lies in the future.
+_NEVER_NS = 2**62
 
 
 @dataclass(frozen=True, slots=True)
 class TrainingSession:
-    """One session instance: its log keys in order; `unknown` is the number of templates."""
+    """One session instance and its log keys in order.
+
+    The log key of an unseen message is the number of templates.
+    """
 
     key: SessionKey
     first_ns: int
@@ -25,7 +34,7 @@ class TrainingSession:
 
 
 class _ClearAll:
-    """Cutting sessions judges nothing."""
+    """Takes every Seq for normal, because sessions are only cut here and not judged."""
 
     name = "none"
     threshold = 0.0
@@ -47,7 +56,10 @@ def cut_sessions(
     session_settings: SessionSettings,
     on_slice: Callable[[int], None] = lambda records: None,
 ) -> tuple[list[TrainingSession], Engine]:
-    """All session instances of a log, in the order in which they end; and the engine, for its counters."""
+    """All session instances of a log in the order in which they end, and the engine for its counters.
+
+    `on_slice` takes the number of records read so far.
+    """
     engine = Engine(
         templates=templates,
         seen=[True] * len(templates),
@@ -75,13 +87,13 @@ def cut_sessions(
     return sessions, engine
 
 
-_NEVER_NS = 2**62  # offline, no event lies in the future
-
-
 def patterns_of(
     sessions: Iterable[tuple[int, ...]], tree: Hierarchy
 ) -> dict[Level, list[tuple[int, ...]]]:
-    """The patterns that sessions (log keys) have, by level, sorted: what Local-Context takes for normal."""
+    """The patterns of all Seqs of `sessions` (log keys), by level and sorted.
+
+    Local-Context takes these for normal.
+    """
     seen: dict[Level, set[tuple[int, ...]]] = {level: set() for level in LEVELS}
     for log_keys in set(sessions):
         for seq in tree.decompose(log_keys):

@@ -30,15 +30,23 @@ from .work_files import (
     training_of,
 )
 
+# Events of the longest session that becomes a golden run. Longer ones make a manifest hard to read.
 _GOLDEN_EVENTS = 60
+# Files of the report that the bundle carries.
 REPORT_FILES = ("report.json", "report.html")
 
 
 def run_bundle(work: Work) -> None:
-    """Write beside the target and swap, so that there is never half a bundle."""
+    """Write the bundle.
+
+    1. Everything is written into a folder beside the target.
+    2. The bundle is loaded from there, and golden runs are made with it and added.
+    3. It is loaded again, which repeats the golden runs.
+    4. The folder takes the place of the target, so that there is never an incomplete bundle.
+    """
     output = work.options.output
     if output is None:
-        raise ExportError("name where the bundle goes: --output DIR")
+        raise ExportError("say where the bundle is to be written: --output DIR")
     check_output(output)
     staging = Path(tempfile.mkdtemp(prefix=".export-", dir=output.parent))
     try:
@@ -58,7 +66,8 @@ def run_bundle(work: Work) -> None:
     finally:
         shutil.rmtree(staging, ignore_errors=True)
     work.say(
-        f"bundle: {output} ({bundle.hash}), {len(bundle.golden)} golden runs, {_size(output):,.0f} KB"
+        f"bundle: {output} ({bundle.hash}), {len(bundle.golden)} golden runs, "
+        f"{_size(output):,.0f} KB"
     )
 
 
@@ -76,10 +85,10 @@ def _swap(staging: Path, output: Path) -> None:
 
 
 def check_output(output: Path) -> None:
-    """Raise ExportError, before any work is done, unless a bundle can be put there."""
+    """Raise ExportError, before any work is done, unless a bundle can be written there."""
     if output.exists() and not (output / "manifest.json").is_file() and not _is_empty(output):
         raise ExportError(
-            f"{output} is there and is no bundle: it is not replaced; name another --output"
+            f"{output} exists and is not a bundle, so it is not replaced: name another --output"
         )
     try:
         output.parent.mkdir(parents=True, exist_ok=True)
@@ -98,13 +107,12 @@ def _size(path: Path) -> float:
 
 
 def bundle_content(work: Work) -> dict[str, Any]:
-    """What `write_bundle` takes, but for golden runs and report."""
-    leaves, training = leaves_of(work), training_of(work)
-    facts, model, calibration = (
-        work.read_json("sequences.json"),
-        work.read_json("nested_aware.json"),
-        calibration_of(work),
-    )
+    """What `write_bundle` takes, except golden runs and the report."""
+    leaves = leaves_of(work)
+    training = training_of(work)
+    facts = work.read_json("sequences.json")
+    model = work.read_json("nested_aware.json")
+    calibration = calibration_of(work)
     counts = Counter(key for session in training for key in session.log_keys)
     return {
         "name": bundle_name(work.options),
@@ -137,7 +145,7 @@ def bundle_content(work: Work) -> dict[str, Any]:
 
 
 def _golden_records(work: Work, bundle: Bundle) -> list[dict[str, str]]:
-    """Records of a common training session, in invented words."""
+    """Records like those of the most common training session, but with invented values."""
     training = [
         session for session in training_of(work) if 0 < len(session.log_keys) <= _GOLDEN_EVENTS
     ]
@@ -155,8 +163,8 @@ def _golden_records(work: Work, bundle: Bundle) -> list[dict[str, str]]:
 
 
 def _is_of(engine: Engine, record: dict[bytes, Any], key: tuple[bytes, ...]) -> bool:
-    told = b"\n".join(as_bytes(value) for value in record.values())
-    if not any(part in told for part in key):
+    content = b"\n".join(as_bytes(value) for value in record.values())
+    if not any(part in content for part in key):
         return False
     try:
         return key in engine.reader.read(b"export", record)[1]

@@ -13,13 +13,14 @@ from .work_files import (
 
 
 def run_hierarchy(work: Work) -> None:
-    options, templates = work.options, templates_of(work)
+    options = work.options
+    templates = templates_of(work)
     if options.tree:
         leaves = hierarchy.read_tree(options.tree, templates)
     else:
         components = None
         if input_settings_of(work).component_field:
-            components = [text.split(": ", 1)[0] if ": " in text else None for text in templates]
+            components = [_component(text) for text in templates]
         leaves = extractor_of(work)(templates, components)
     hierarchy.write_tree(leaves, work.file(".hierarchy.csv"))
     work.file(".hierarchy.csv").replace(work.file("hierarchy.csv"))
@@ -31,10 +32,19 @@ def run_hierarchy(work: Work) -> None:
     )
 
 
+def _component(template: str) -> str | None:
+    """The component that stands before a template's first `: `."""
+    component, colon, _ = template.partition(": ")
+    if not colon:
+        return None
+    return component
+
+
 def extractor_of(work: Work) -> hierarchy.HierarchyExtractor:
     if work.options.llm is None:
         return hierarchy.extract
-    from . import claude  # the package `anthropic` takes a second to import
+    # Imported only here, because the package `anthropic` takes a second to import.
+    from . import claude
 
     return claude.ClaudeExtractor(
         model=work.options.llm_model,

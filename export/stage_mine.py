@@ -16,6 +16,7 @@ from .work_files import (
     source_of,
 )
 
+# Options that are settings of how a record is read.
 INPUT_OPTIONS = tuple(f.name for f in dataclasses.fields(InputSettings))
 
 
@@ -63,9 +64,12 @@ def _write_templates(
     idle_timeout: tuple[int, str] | None,
 ) -> None:
     if len(rows) < 2:
-        text = f": {rows[0]['template']!r}" if rows else ""
+        found = "no template was found"
+        if rows:
+            found = f"only 1 template was found: {rows[0]['template']!r}"
         raise ExportError(
-            f"{len(rows)} template was found{text}: sessions of one kind of line can't be told apart"
+            f"{found}. The bundle needs at least two kinds of line to tell sessions apart: "
+            "check --message-field and --line-format"
         )
     content = {
         "input": dataclasses.asdict(settings),
@@ -78,17 +82,18 @@ def _write_templates(
 
 
 def read_templates(options: Options) -> list[tuple[str, str]]:
-    """(EventId, template) of `--templates`, each template once."""
+    """The (EventId, template) pairs of `--templates`. Empty templates are left out."""
     if not options.templates:
         raise ExportError(
-            "--sessions needs --templates FILE.csv with columns EventId,EventTemplate"
+            "--sessions also needs --templates FILE.csv, with the columns EventId,EventTemplate"
         )
     found: dict[str, str] = {}
     for number, row in enumerate(read_rows(options.templates), start=1):
         text = str(row.get("EventTemplate") or "").strip()
         if "EventTemplate" not in row or (options.sessions and "EventId" not in row):
             raise ExportError(
-                f"templates {options.templates}: needs columns EventId,EventTemplate, has {', '.join(row)}"
+                f"--templates {options.templates}: the columns EventId,EventTemplate are needed, but "
+                f"the file has {', '.join(row)}"
             )
         if text:
             found[str(row.get("EventId") or f"E{number}")] = text

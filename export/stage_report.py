@@ -25,13 +25,18 @@ from .work_files import (
     source_of,
 )
 
-_ALERT_SESSIONS = 300  # judged to show alerts in the report
+# Sessions that are judged to find example alerts for the report. More would take seconds and hardly
+# add another sort of alert.
+_ALERT_SESSIONS = 300
 
 
 def run_report(work: Work) -> None:
+    """Write the report card, and say its figures in a few lines."""
+    # Imported only here, so that the first stages start fast.
     from . import report
 
-    cut, facts = read_cut(work), work.read_json("sequences.json")
+    cut = read_cut(work)
+    facts = work.read_json("sequences.json")
     labels = {
         key_text(s.key): abnormal
         for s, abnormal in zip(cut.sessions, cut.abnormal, strict=True)
@@ -63,7 +68,10 @@ def run_report(work: Work) -> None:
 
 
 def _alerts(work: Work, cut: Cut) -> list[dict[str, Any]]:
-    """Alerts as the plugin would send them for some of the sessions that were not fitted on, abnormal ones first."""
+    """Alerts as the plugin would send them, for some of the sessions that were not fitted on.
+
+    Abnormal sessions come first.
+    """
     with tempfile.TemporaryDirectory(prefix=".trial-", dir=work.path) as folder:
         write_bundle(Path(folder), golden=[], **bundle_content(work))
         trial = load_bundle(folder)

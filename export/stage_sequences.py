@@ -23,50 +23,63 @@ from .work_files import (
     templates_of,
 )
 
+# Share of sessions that the session settings may cut in two before a warning is given.
 _CUT_SHARE = 0.05
-IDLE_TIMEOUT_S = 1800.0  # where nothing better is known
+# Idle timeout in seconds where neither the options nor the pauses in the log say otherwise. Half an
+# hour is what most session analyses use.
+IDLE_TIMEOUT_S = 1800.0
 
 
 def run_sequences(work: Work) -> None:
     mined = work.read_json("templates.json")
-    suggested = mined["suggested_idle_timeout"]
-    if suggested and work.options.idle_timeout is None:
-        work.say(f"idle timeout, suggested: {source.duration(suggested[0])}, since {suggested[1]}")
-    settings = session_settings(work.options, suggested[0] if suggested else IDLE_TIMEOUT_S)
-    labels = read_labels(work.options.labels) if work.options.labels else {}
+    idle_timeout_s = IDLE_TIMEOUT_S
+    if suggested := mined["suggested_idle_timeout"]:
+        idle_timeout_s, reason = suggested
+        if work.options.idle_timeout is None:
+            work.say(f"idle timeout, suggested: {source.duration(idle_timeout_s)}, since {reason}")
+    settings = session_settings(work.options, idle_timeout_s)
+    labels: dict[str, bool] = {}
+    if work.options.labels:
+        labels = read_labels(work.options.labels)
     facts: dict[str, Any] = {
         "settings": dataclasses.asdict(settings),
         "records": None,
         "set_aside": {},
     }
     if work.options.sessions:
-        sessions, told = _sessions_given(work, mined["templates"])
+        sessions, known = _sessions_given(work, mined["templates"])
         before = _position_cut(sessions, work.options.train_fraction)
     else:
         sessions, engine = _sessions_cut(work, settings)
-        told, before = [None] * len(sessions), mined["fit_before_ns"]
+        known = [None] * len(sessions)
+        before = mined["fit_before_ns"]
         facts |= {"records": engine.counters["records"], "set_aside": dict(engine.set_aside)}
     if not sessions:
         raise ExportError("no session was found: check --session-key and --message-field")
     if labels and not any(key_text(session.key) in labels for session in sessions):
         raise ExportError(
-            f"labels {work.options.labels} name no session of the input, e.g. not {key_text(sessions[0].key)!r}"
+            f"--labels {work.options.labels} names no session of the input, such as "
+            f"{key_text(sessions[0].key)!r}: check its column `session`, or --session-key"
         )
-    abnormal = [labels.get(key_text(s.key), old) for s, old in zip(sessions, told, strict=True)]
+    abnormal = [labels.get(key_text(s.key), old) for s, old in zip(sessions, known, strict=True)]
     fit = [
         a is not True and (before is None or s.first_ns < before)
         for s, a in zip(sessions, abnormal, strict=True)
     ]
     if not any(fit):
         raise ExportError(
-            "no normal session is left to train on: all are labelled abnormal, or begin too late"
+            "no normal session is left to train on: all sessions are labelled abnormal or begin after "
+            "the first part of the log; check --labels and --train-fraction"
         )
     _write_sequences(work, Cut(sessions, fit, abnormal), facts | {"fit_before_ns": before})
 
 
 def session_settings(options: Options, idle_timeout_s: float) -> SessionSettings:
+    """The settings that sessions are cut with; `idle_timeout_s` where the options give none."""
+    if options.idle_timeout is not None:
+        idle_timeout_s = options.idle_timeout
     return SessionSettings(
-        idle_timeout=idle_timeout_s if options.idle_timeout is None else options.idle_timeout,
+        idle_timeout=idle_timeout_s,
         window=options.window,
         max_age=options.max_age,
         max_events=options.max_events,
@@ -83,12 +96,12 @@ def _sessions_cut(work: Work, settings: SessionSettings) -> tuple[list[TrainingS
     keys = len({session.key for session in sessions})
     if keys == 1:
         raise ExportError(
-            "all events are of one session: name a --session-key that tells executions apart"
+            "all events belong to one session: give a --session-key that tells executions apart"
         )
     if len(sessions) - keys > _CUT_SHARE * keys:
         work.say(
-            f"warning: the session settings cut {keys:,} sessions into {len(sessions):,}: is idle_timeout "
-            f"{source.duration(settings.idle_timeout)} too short?"
+            f"warning: the session settings cut {keys:,} sessions into {len(sessions):,}: idle_timeout "
+            f"{source.duration(settings.idle_timeout)} may be too short"
         )
     return sessions, engine
 
@@ -96,7 +109,10 @@ def _sessions_cut(work: Work, settings: SessionSettings) -> tuple[list[TrainingS
 def _sessions_given(
     work: Work, templates: Sequence[dict[str, Any]]
 ) -> tuple[list[TrainingSession], list[bool | None]]:
-    """Sessions that were cut elsewhere; without times of their own they count as one after the other."""
+    """Sessions that were cut before the export, and their labels.
+
+    A session without a time of its own counts as later than the ones before it in the file.
+    """
     path = source_of(work.options)
     number = {str(row["id"]): i for i, row in enumerate(templates)}
     sessions: list[TrainingSession] = []
@@ -108,25 +124,33 @@ def _sessions_given(
         unknown = next((key for key in row["keys"] if str(key) not in number), None)
         if unknown is not None:
             raise ExportError(
-                f"{where} has the key {unknown!r}, which is no EventId of {work.options.templates}"
+                f"{where} has the key {unknown!r}, which is not an EventId of {work.options.templates}"
             )
-        parts = row["session"] if isinstance(row["session"], list) else [row["session"]]
+        parts = row["session"]
+        if not isinstance(parts, list):
+            parts = [parts]
         first_ns = source.row_time(row.get("time"))
+        if first_ns is None:
+            first_ns = at
         keys = tuple(number[str(key)] for key in row["keys"])
-        sessions.append(
-            TrainingSession(tuple(map(as_bytes, parts)), at if first_ns is None else first_ns, keys)
-        )
-        labels.append(None if row.get("label") is None else is_abnormal(row["label"]))
+        sessions.append(TrainingSession(tuple(map(as_bytes, parts)), first_ns, keys))
+        label = None
+        if row.get("label") is not None:
+            label = is_abnormal(row["label"])
+        labels.append(label)
     if len(sessions) == 1:
         raise ExportError(
-            f"{path} holds one session: normal ones can't be told from abnormal ones by it"
+            f"{path} has only one session: normal and abnormal ones can't be told apart from it"
         )
     return sessions, labels
 
 
 def _position_cut(sessions: Sequence[TrainingSession], share: float) -> int | None:
+    """The first time or position after the first `share` of the sessions; None for all of them."""
     firsts = sorted(session.first_ns for session in sessions)
-    return firsts[int(share * len(firsts))] if share < 1 and firsts else None
+    if share == 1 or not firsts:
+        return None
+    return firsts[int(share * len(firsts))]
 
 
 def _write_sequences(work: Work, cut: Cut, facts: dict[str, Any]) -> None:
@@ -146,7 +170,10 @@ def _write_sequences(work: Work, cut: Cut, facts: dict[str, Any]) -> None:
     work.write("sequences.jsonl", "".join(lines()))
     work.write_json("sequences.json", facts)
     abnormal = sum(label is True for label in cut.abnormal)
-    work.say(
-        f"sequences: {len(keys):,} sessions ({len(cut.sessions):,} instances), {sum(cut.fit):,} of them to fit on"
-        + (f", {abnormal:,} labelled abnormal" if abnormal else "")
+    said = (
+        f"sequences: {len(keys):,} sessions ({len(cut.sessions):,} instances), "
+        f"{sum(cut.fit):,} of them to fit on"
     )
+    if abnormal:
+        said += f", {abnormal:,} labelled abnormal"
+    work.say(said)

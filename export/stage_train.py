@@ -15,7 +15,9 @@ from .work_files import (
 
 
 def run_train(work: Work) -> None:
-    from . import to_onnx  # and with it onnx: only here, so that the first stages start fast
+    """Fit the density and write it as an ONNX model."""
+    # Imported only here, because `onnx` is slow to import and the first stages do not need it.
+    from . import to_onnx
 
     sessions = [session.log_keys for session in training_of(work)]
     model, content = to_onnx.fit_onnx(sessions, Hierarchy(leaves_of(work)), seed=work.options.seed)
@@ -31,11 +33,13 @@ def run_train(work: Work) -> None:
         work.warn(f"{model.dropped:,} rare kinds of session were merged with their nearest: {kept}")
     size = f"{len(content) / 1024:,.0f} KB"
     work.say(
-        f"train: {len(model.normal):,} distinct normal sessions, {len(model.columns):,} features, {size} as ONNX"
+        f"train: {len(model.normal):,} distinct normal sessions, {len(model.columns):,} features, "
+        f"{size} as ONNX"
     )
 
 
 def run_calibrate(work: Work) -> None:
+    """Find the threshold and the clearing rule, and write them."""
     sessions = [session.log_keys for session in training_of(work)]
     with work.progress("calibrate") as bar:
         found = calibrate(

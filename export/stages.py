@@ -1,7 +1,9 @@
-"""Stages of an export: each reads files of a work directory, writes others, and is skipped when nothing changed.
+"""The machinery of an export's stages.
 
-A stage's mark hangs on the options that it uses, on the input files (name, size, date) and on the contents of what
-earlier stages wrote. So a file corrected by hand stays as it is, and what comes after it is done anew.
+Each stage reads files of a work directory and writes others. It is skipped when nothing that it
+depends on has changed. A stage's mark is a hash of the options that it uses, of its input files
+(name, size, date) and of the contents of what earlier stages wrote. So a file that was corrected by
+hand stays as it is, and the stages after it run again.
 """
 
 from __future__ import annotations
@@ -18,13 +20,19 @@ from typing import Any, TextIO
 from fluent_krone.config import default_of
 from fluent_krone.errors import ExportError
 
-_VERSION = 1  # of the files in a work directory
-_STATE, _OPTIONS = "stages.json", "options.json"
+# Version of the files in a work directory. Another number makes every stage run again.
+_VERSION = 1
+# The file that holds the marks of finished stages.
+_STATE = "stages.json"
+# The file that holds the options given so far.
+_OPTIONS = "options.json"
+# Characters of a progress bar.
+_BAR = 24
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Options:
-    """What an export is told; None where it may decide."""
+    """The options of an export; None where it decides by itself."""
 
     input: Path | None = None
     sessions: Path | None = None
@@ -52,17 +60,23 @@ class Options:
     output: Path | None = None
 
     def to_json(self) -> dict[str, Any]:
-        """Options that differ from their defaults; paths absolute, so that another directory may go on."""
-        values = ((f, getattr(self, f.name)) for f in dataclasses.fields(self))
-        return {
-            f.name: str(v.absolute()) if isinstance(v, Path) else v
-            for f, v in values
-            if v != f.default
-        }
+        """The options that differ from their defaults.
+
+        Paths are absolute, so that a later command may run in another directory.
+        """
+        values: dict[str, Any] = {}
+        for field_ in dataclasses.fields(self):
+            value = getattr(self, field_.name)
+            if value == field_.default:
+                continue
+            if isinstance(value, Path):
+                value = str(value.absolute())
+            values[field_.name] = value
+        return values
 
     @classmethod
     def from_json(cls, values: Mapping[str, Any]) -> Options:
-        """What `to_json` gave, with lists for tuples and text for paths."""
+        """The options of which `to_json` gave `values`, read back from JSON."""
         return cls(
             **{name: _PATHS_AND_TUPLES.get(name, _as_is)(value) for name, value in values.items()}
         )
@@ -81,10 +95,12 @@ _PATHS_AND_TUPLES: dict[str, Callable[[Any], Any]] = {
 
 
 def load_options(work: Path, given: Mapping[str, Any]) -> Options:
-    """The options remembered in a work directory, with those given over them."""
+    """The options remembered in a work directory, overridden by those given now."""
     path = work / _OPTIONS
     try:
-        before = json.loads(path.read_text(encoding="utf-8")) if path.exists() else {}
+        before = {}
+        if path.exists():
+            before = json.loads(path.read_text(encoding="utf-8"))
         return Options.from_json({**before, **given})
     except (ValueError, TypeError) as error:
         raise ExportError(
@@ -93,14 +109,14 @@ def load_options(work: Path, given: Mapping[str, Any]) -> Options:
 
 
 def save_options(work: Path, options: Options) -> None:
-    """Remember the options for the stages to come."""
+    """Remember the options for later commands in the same work directory."""
     work.mkdir(parents=True, exist_ok=True)
     Work(work, options).write_json(_OPTIONS, options.to_json())
 
 
 @dataclass(slots=True)
 class Work:
-    """A work directory, the options, and where to say how it goes."""
+    """A work directory, the options, and where messages go."""
 
     path: Path
     options: Options
@@ -112,7 +128,7 @@ class Work:
         return self.path / name
 
     def warn(self, text: str) -> None:
-        """Say it, and keep it for the report card, which itself tells what it can count."""
+        """Say a warning, and keep it for the report card."""
         self.warnings.append(text)
         self.say(f"warning: {text}")
 
@@ -128,8 +144,10 @@ class Work:
         self.write(name, json.dumps(value, ensure_ascii=False, indent=1) + "\n")
 
     def write(self, name: str, content: str | bytes) -> None:
-        """Write a file whole or not at all."""
-        data = content.encode("utf-8", "replace") if isinstance(content, str) else content
+        """Write a file atomically: on an error the old file stays as it was."""
+        data = content
+        if isinstance(data, str):
+            data = data.encode("utf-8", "replace")
         temporary = self.file(f".{name}")
         try:
             temporary.write_bytes(data)
@@ -139,13 +157,13 @@ class Work:
             raise ExportError(f"{self.file(name)} can't be written: {error.strerror}") from None
 
     def progress(self, what: str, total: int | None = None) -> Progress:
-        """A bar on a terminal."""
+        """A progress bar, which is drawn only on a terminal."""
         return Progress(self.terminal, what, total)
 
 
 @dataclass(frozen=True, slots=True)
 class Stage:
-    """A step of the export: the options and files it hangs on, the files it writes."""
+    """One stage: the options and files that it depends on, and the files that it writes."""
 
     name: str
     run: Callable[[Work], None]
@@ -154,7 +172,7 @@ class Stage:
     writes: tuple[str, ...]
 
     def mark(self, work: Work) -> str:
-        """A hash of all that the stage hangs on. Raises ExportError when a file is not there."""
+        """A hash of everything that the stage depends on. Raises ExportError if a file is missing."""
         options = {name: _option_mark(name, getattr(work.options, name)) for name in self.uses}
         files = {name: _file_hash(work.file(name)) for name in self.reads}
         return hashlib.sha256(
@@ -173,9 +191,9 @@ def run_stages(stages: Sequence[Stage], work: Work) -> None:
             work.warnings += before["warnings"]
             work.say(f"{stage.name}: unchanged")
             continue
-        told = len(work.warnings)
+        already = len(work.warnings)
         stage.run(work)
-        state[stage.name] = {"mark": mark, "warnings": work.warnings[told:]}
+        state[stage.name] = {"mark": mark, "warnings": work.warnings[already:]}
         work.write_json(_STATE, state)
 
 
@@ -206,11 +224,15 @@ def _file_hash(path: Path) -> str:
 
 
 class Progress:
-    """A line that is drawn over and over on a terminal, at most once per percent; nothing elsewhere."""
+    """A line that is redrawn on a terminal, at most once per percent. Nothing is drawn elsewhere."""
 
     def __init__(self, stream: TextIO, what: str, total: int | None = None) -> None:
-        self._stream = stream if stream.isatty() else None
-        self._what, self._total, self._shown = what, total, ""
+        self._stream: TextIO | None = None
+        if stream.isatty():
+            self._stream = stream
+        self._what = what
+        self._total = total
+        self._shown = ""
 
     def __enter__(self) -> Progress:
         return self
@@ -223,8 +245,10 @@ class Progress:
         total = total or self._total
         if self._stream is None:
             return
-        percent = 100 * done // total if total else 0
-        text = f"[{'█' * (24 * percent // 100):<24}] {percent:3}%" if total else f"{done:,}"
+        text = f"{done:,}"
+        if total:
+            percent = 100 * done // total
+            text = f"[{'█' * (_BAR * percent // 100):<{_BAR}}] {percent:3}%"
         if text != self._shown:
             print(f"\r{self._what} {text}", end="", file=self._stream, flush=True)
             self._shown = text

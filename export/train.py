@@ -1,10 +1,12 @@
 """Fits the Nested-Aware detector: a kernel density over the nested counts of normal sessions.
 
-A session's density among normal ones is `Σ_p prior_p · exp(-‖x - p‖² / 2h²)`, over the distinct count vectors p of
-training. How often training had p is its prior, so one freak excuses less than five hundred sessions do. A feature
-weighs more when few normal sessions have it, and when few of them differ in it from their nearest fellow.
+A session's density among normal ones is `Σ_p prior_p · exp(-‖x - p‖² / 2h²)`, where p runs over the
+distinct count vectors of training. The prior of p is its share of the training sessions, so that
+five hundred alike sessions count for more than one freak. A feature has a higher weight when few
+normal sessions have it, and when few of them differ in it from their nearest neighbour.
 
-The count space is the detector's own (`fluent_krone.detect.nested_aware`): what is trained is what is served.
+The counts are those of the detector itself (`fluent_krone.detect.nested_aware`), so that what is
+trained is what is served.
 """
 
 from __future__ import annotations
@@ -22,14 +24,21 @@ from fluent_krone.core.hierarchy import Hierarchy
 from fluent_krone.detect.nested_aware import Feature, magnitude, nested_counts, sparse_vector
 from fluent_krone.errors import ExportError
 
-BANDWIDTH = 1.5  # kernel width h: a weighted difference of this size is ordinary
-MAX_PROTOTYPES = (
-    4_000  # one session is compared with all of them, on one thread, in well under a millisecond
-)
-MAX_CELLS = 2_000_000  # float32 in the model file: 8 MB
-_MAX_LONE = 4_000  # sessions seen once, from which is learnt what varies among normal ones
-_ROWS = 512  # of a table, made dense at once
-_ROUNDS = 8  # in which a large table's far-off rows are chosen
+# The kernel width h, in weighted counts: a difference of this size is ordinary.
+BANDWIDTH = 1.5
+# Most distinct vectors that a model keeps. A session is compared with all of them, which takes well
+# under a millisecond on one thread; rarer vectors beyond this number are merged with their nearest.
+MAX_PROTOTYPES = 4_000
+# Most float32 values in a model file, which is then at most 8 MB. A model that would need more
+# keeps fewer prototypes.
+MAX_CELLS = 2_000_000
+# Most vectors that occurred once and are used to learn which features vary. More are sampled.
+_MAX_LONE = 4_000
+# Rows of a table that are made dense at a time: enough for fast matrix products, little memory.
+_ROWS = 512
+# Rounds in which the outlying prototypes of a large table are chosen. One at a time would be exact,
+# but would take thousands of passes over the table.
+_ROUNDS = 8
 
 Floats = NDArray[np.float32]
 Doubles = NDArray[np.float64]
@@ -39,11 +48,12 @@ LogKeys = tuple[int, ...]
 
 @dataclass(frozen=True, slots=True, eq=False)
 class DensityModel:
-    """A fitted density over `columns` and one more, the norm of all features that training never had.
+    """A fitted density over V `columns` and one more: the norm of all features unknown to training.
 
-    `prototypes` float32[P, V + 1] are distinct training vectors, already times `weights` float32[V + 1]; `log_prior`
-    float64[P] their shares of training, `normal` one training session of each. `dropped`: distinct vectors of training
-    beyond the caps, counted with the kept one nearest to them.
+    `prototypes` float32[P, V + 1] are distinct training vectors, already multiplied by `weights`
+    float32[V + 1]. `log_prior` float64[P] holds the logarithms of their shares of training, and
+    `normal` one training session of each. `dropped` counts the distinct vectors beyond the limits;
+    each of them adds to the share of the nearest vector that was kept.
     """
 
     hierarchy: Hierarchy
@@ -66,12 +76,18 @@ class DensityModel:
         return self._minus_log(np.maximum(square, 0))
 
     def bound(self, log_keys: Sequence[int]) -> float:
-        """No continuation of `log_keys` scores below: counts only grow, so what is too much stays too much."""
+        """A lower bound of the score of every continuation of `log_keys`.
+
+        Counts only grow, so a count that exceeds a prototype's will never be smaller again.
+        """
         x, held = self._held(log_keys)
         return self._minus_log((np.maximum(x - held, 0) ** 2).sum(1))
 
     def _held(self, log_keys: Sequence[int]) -> tuple[Doubles, Doubles]:
-        """The session's own columns, weighted: its values float64[K], and the prototypes' float64[P, K]."""
+        """Weighted values in the session's own K columns.
+
+        The session's are float64[K], the prototypes' float64[P, K].
+        """
         columns, values = sparse_vector(nested_counts(log_keys, self.hierarchy), self.columns)
         x = (values * self.weights[columns]).astype(np.float64)
         return x, self.prototypes[:, columns].astype(np.float64)
@@ -80,7 +96,7 @@ class DensityModel:
         return float(_minus_log_sum(self.log_prior - square[None] / (2 * BANDWIDTH**2))[0])
 
     def scores(self, table: Table, rows: Ints) -> Doubles:
-        """Scores of a table's `rows`; it must have all of this model's columns."""
+        """Scores of a table's `rows`. The table must have all columns of this model."""
         known = np.array([table.column_of[feature] for feature in self.columns], np.int64)
         found = [np.empty(0)]
         for part in _parts(rows):
@@ -93,9 +109,11 @@ class DensityModel:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Table:
-    """Distinct nested-count vectors of sessions, sparse: row d is `columns` and `values` [starts[d], starts[d + 1]).
+    """The distinct nested-count vectors of sessions, as sparse rows.
 
-    `column_of` numbers the features; `member` int64[N] is the row of each session, `example` each row's first session.
+    Row d is the part [starts[d], starts[d + 1]) of `columns` and `values`. `column_of` numbers the
+    features, `member` int64[N] gives the row of each session, and `example` the first session of
+    each row.
     """
 
     column_of: dict[Feature, int]
@@ -106,7 +124,13 @@ class Table:
     example: list[LogKeys]
 
     def project(self, rows: Ints, known: Ints) -> Floats:
-        """float32[len(rows), len(known) + 1]: the columns `known`, then the norm of all the others."""
+        """The columns `known` of `rows`, then the norm of all other columns.
+
+        The result is float32[len(rows), len(known) + 1].
+        """
+        # 1. `row` and `at` name every stored value: the place of its row in `rows`, and its index.
+        # 2. `place` translates a column to its position in the result; unknown ones go to the last.
+        # 3. Known values are copied; squares of unknown ones are added up, row by row.
         lengths = self.starts[rows + 1] - self.starts[rows]
         row = np.repeat(np.arange(len(rows)), lengths)
         at = np.arange(len(row)) + np.repeat(
@@ -114,7 +138,8 @@ class Table:
         )
         place = np.full(len(self.column_of), len(known))
         place[known] = np.arange(len(known))
-        column, value = place[self.columns[at]], self.values[at]
+        column = place[self.columns[at]]
+        value = self.values[at]
         seen = column < len(known)
         dense = np.zeros((len(rows), len(known) + 1))
         dense[row[seen], column[seen]] = value[seen]
@@ -130,12 +155,14 @@ class Table:
 
 
 def tabulate(sessions: Sequence[Sequence[int]], hierarchy: Hierarchy) -> Table:
-    """Nested counts of all sessions; each distinct sequence is counted once."""
+    """The nested counts of all sessions. Each distinct sequence of log keys is counted once."""
     row_of: dict[LogKeys, int] = {}
     row_of_counts: dict[bytes, int] = {}
     column_of: dict[Feature, int] = {}
     example: list[LogKeys] = []
-    starts, columns, values = array("q", [0]), array("q"), array("d")
+    starts = array("q", [0])
+    columns = array("q")
+    values = array("d")
     member = np.zeros(len(sessions), np.int64)
     for i, session in enumerate(sessions):
         log_keys = tuple(session)
@@ -167,21 +194,35 @@ def tabulate(sessions: Sequence[Sequence[int]], hierarchy: Hierarchy) -> Table:
 def fit_density(
     sessions: Sequence[Sequence[int]], hierarchy: Hierarchy, *, seed: int = 0
 ) -> DensityModel:
-    """The density of `sessions` (log keys of normal executions). Raises ExportError when there is none."""
+    """The density of `sessions`, the log keys of normal executions.
+
+    Raises ExportError when no session has an event.
+    """
     if not any(sessions):
-        raise ExportError("no normal session with an event to train on")
+        raise ExportError(
+            "no normal session with at least one event remains to train on: "
+            "check --session-key, --labels and --train-fraction"
+        )
     return fit_table(tabulate(sessions, hierarchy), np.arange(len(sessions)), hierarchy, seed=seed)
 
 
 def fit_table(table: Table, use: Ints, hierarchy: Hierarchy, *, seed: int = 0) -> DensityModel:
-    """As `fit_density`, for the sessions `use` (indices) of a table: what each fold of a calibration asks."""
+    """The density of the sessions `use` (indices) of a table, as each fold of a calibration needs.
+
+    1. `rarity` is the inverse document frequency of each feature: it is high where few sessions
+       have the feature.
+    2. Distinct vectors beyond the limits are merged, by distances in the space of `rarity`.
+    3. `varying` counts the sessions that differ in a feature from their nearest neighbour. The
+       weight of a feature is the mean of `rarity` and the logarithm of its inverse share.
+    """
     rows, times = np.unique(table.member[use], return_counts=True)
     known = table.columns_of(rows)
     having = _sessions_having(table, rows, times, known)
     rarity = np.log((1 + len(use)) / (1 + having)) + 1
-    kept, mass = _thin_out(table, rows, times, known, rarity)
+    part = _Part(table, rows, times, known, rarity)
+    kept, mass = _thin_out(part)
     x = table.project(rows[kept], known)
-    varying = _sessions_varying(table, rows, times, known, kept, x, rarity, having == 1, seed)
+    varying = _sessions_varying(part, kept, x, own=having == 1, seed=seed)
     features = list(table.column_of)
     weights = (0.5 * (rarity + np.log((1 + len(use)) / (1 + varying)))).astype(np.float32)
     return DensityModel(
@@ -195,13 +236,27 @@ def fit_table(table: Table, use: Ints, hierarchy: Hierarchy, *, seed: int = 0) -
     )
 
 
+@dataclass(frozen=True, slots=True, eq=False)
+class _Part:
+    """The part of a table that is fitted on: its distinct rows and how often each occurs.
+
+    `known` are the V columns that these rows hold; `rarity` is float64[V + 1].
+    """
+
+    table: Table
+    rows: Ints
+    times: Ints
+    known: Ints
+    rarity: Doubles
+
+
 def prototype_limit(columns: int) -> int:
-    """How many prototypes of so many columns a model may have."""
+    """The largest number of prototypes that a model with so many columns may have."""
     return max(1, min(MAX_PROTOTYPES, MAX_CELLS // (columns + 1)))
 
 
 def _sessions_having(table: Table, rows: Ints, times: Ints, known: Ints) -> Doubles:
-    """How many sessions have each known feature; none has an unseen one."""
+    """The number of sessions that have each known feature, and 0 for the unknown ones."""
     total = np.zeros(len(table.column_of))
     for row, n in zip(rows, times, strict=True):
         total[table.columns[table.starts[row] : table.starts[row + 1]]] += n
@@ -209,73 +264,77 @@ def _sessions_having(table: Table, rows: Ints, times: Ints, known: Ints) -> Doub
 
 
 def _sessions_varying(
-    table: Table,
-    rows: Ints,
-    times: Ints,
-    known: Ints,
-    kept: Ints,
-    x: Floats,
-    rarity: Doubles,
-    own: NDArray[np.bool_],
-    seed: int,
+    part: _Part, kept: Ints, x: Floats, *, own: NDArray[np.bool_], seed: int
 ) -> Doubles:
-    """How many sessions differ in each feature from the nearest *other* session; `x` are the rows `kept`.
+    """The number of sessions that differ in each feature from the nearest *other* session.
 
-    Only vectors seen once can differ. What such a session alone has (`own`) is unseen without it, and an unseen
-    feature is never ordinary variation.
+    `x` holds the rows `kept`. `own` marks the features that one session alone has.
+
+    1. Only a vector that occurs once can differ: a vector that occurs twice has a neighbour at
+       distance 0.
+    2. Each such session is compared as if training had not had it. A feature that it alone has
+       would then be unknown, so its value moves to the last column, and it never counts as varying.
+    3. The session itself is excluded as a neighbour by an infinite distance.
     """
-    varying = np.zeros(len(known) + 1)
-    lone = np.flatnonzero(times == 1)
+    varying = np.zeros(len(part.known) + 1)
+    lone = np.flatnonzero(part.times == 1)
     if not len(lone) or len(kept) < 2:
         return varying
-    sample = (
-        lone
-        if len(lone) <= _MAX_LONE
-        else np.sort(np.random.default_rng(seed).choice(lone, _MAX_LONE, False))
-    )
-    place = np.full(len(rows), -1)
+    sample = lone
+    if len(lone) > _MAX_LONE:
+        sample = np.sort(np.random.default_rng(seed).choice(lone, _MAX_LONE, False))
+    place = np.full(len(part.rows), -1)
     place[kept] = np.arange(len(kept))
-    fellows = x * rarity
-    norms = (fellows**2).sum(1)
-    for part in _parts(sample):
-        left = table.project(rows[part], known)
+    neighbours = x * part.rarity
+    norms = (neighbours**2).sum(1)
+    for some in _parts(sample):
+        left = part.table.project(part.rows[some], part.known)
         left[:, -1] = np.sqrt((left[:, own] ** 2).sum(1))
         left[:, own] = 0
-        gap = _squared(left * rarity, fellows, norms)
-        itself = np.flatnonzero(place[part] >= 0)
-        gap[itself, place[part][itself]] = np.inf
+        gap = _squared(left * part.rarity, neighbours, norms)
+        itself = np.flatnonzero(place[some] >= 0)
+        gap[itself, place[some][itself]] = np.inf
         varying += (np.abs(left - x[gap.argmin(1)]) > 1e-6).sum(0)
     varying[-1] = 0
     return varying * (len(lone) / len(sample))
 
 
-def _thin_out(
-    table: Table, rows: Ints, times: Ints, known: Ints, rarity: Doubles
-) -> tuple[Ints, Ints]:
-    """Which of `rows` to keep as prototypes, and how many sessions each stands for: its own, and those nearest to it.
+def _thin_out(part: _Part) -> tuple[Ints, Ints]:
+    """Which rows to keep as prototypes, and how many sessions each stands for.
 
-    Half of what fits goes to the most frequent, half to those farthest from what is kept, so that neither the mass
-    nor an outlying kind of session is lost.
+    A kept row stands for its own sessions and for those of the dropped rows nearest to it.
+
+    1. Half of the places go to the most frequent rows, so that most sessions keep their own vector.
+    2. The other half goes, in a few rounds, to the rows farthest from all that are kept, so that no
+       outlying kind of session is lost.
+    3. `distance` and `owner` are each row's distance to the nearest kept row, and that row. A kept
+       row has the distance -1, so that it is never chosen again.
     """
-    limit = prototype_limit(len(known))
+    rows = part.rows
+    limit = prototype_limit(len(part.known))
     if len(rows) <= limit:
-        return np.arange(len(rows)), times
-    chosen = np.argsort(-times, kind="stable")[: limit - limit // 2]
-    kept, owner, distance = chosen, np.zeros(len(rows), np.int64), np.full(len(rows), np.inf)
+        return np.arange(len(rows)), part.times
+    chosen = np.argsort(-part.times, kind="stable")[: limit - limit // 2]
+    kept = chosen
+    owner = np.zeros(len(rows), np.int64)
+    distance = np.full(len(rows), np.inf)
     while len(chosen):
-        near = table.project(rows[chosen], known) * rarity
+        near = part.table.project(rows[chosen], part.known) * part.rarity
         norms = (near**2).sum(1)
-        for part in _parts(np.arange(len(rows))):
-            gap = _squared(table.project(rows[part], known) * rarity, near, norms)
-            best, nearest = gap.min(1), chosen[gap.argmin(1)]
-            closer = best < distance[part]
-            distance[part[closer]], owner[part[closer]] = best[closer], nearest[closer]
-        distance[chosen], owner[chosen] = -1.0, chosen
+        for some in _parts(np.arange(len(rows))):
+            gap = _squared(part.table.project(rows[some], part.known) * part.rarity, near, norms)
+            best = gap.min(1)
+            nearest = chosen[gap.argmin(1)]
+            closer = best < distance[some]
+            distance[some[closer]] = best[closer]
+            owner[some[closer]] = nearest[closer]
+        distance[chosen] = -1.0
+        owner[chosen] = chosen
         room = min(limit - len(kept), max(1, limit // 2 // _ROUNDS))
         chosen = np.argsort(-distance, kind="stable")[:room]
         kept = np.concatenate([kept, chosen])
     kept = np.sort(kept)
-    return kept, np.bincount(owner, times, minlength=len(rows))[kept].astype(np.int64)
+    return kept, np.bincount(owner, part.times, minlength=len(rows))[kept].astype(np.int64)
 
 
 def _parts(values: NDArray[Any]) -> Iterator[NDArray[Any]]:
@@ -284,13 +343,15 @@ def _parts(values: NDArray[Any]) -> Iterator[NDArray[Any]]:
 
 def _squared(a: NDArray[Any], b: NDArray[Any], b_norms: Doubles) -> Doubles:
     """Squared distances float64[A, B]."""
-    x, y = a.astype(np.float64), b.astype(np.float64)
+    # In double precision: the expanded form cancels most digits where a and b are close.
+    x = a.astype(np.float64)
+    y = b.astype(np.float64)
     square: Doubles = np.maximum((x * x).sum(1)[:, None] + b_norms - 2 * (x @ y.T), 0)
     return square
 
 
 def _minus_log_sum(terms: Doubles) -> Doubles:
-    """−ln Σ exp over the last axis, shifted so that nothing overflows."""
+    """−ln Σ exp over the last axis. The largest term is taken out, so that nothing overflows."""
     top = terms.max(1)
     log_sum: Doubles = top + np.log(np.exp(terms - top[:, None]).sum(1))
     return -log_sum

@@ -18,17 +18,22 @@ from .stages import Options, Work
 
 
 def source_of(options: Options) -> Path:
-    """The file to learn from. Raises ExportError where none is named."""
+    """The file to learn from. Raises ExportError where no option names one."""
     path = options.input or options.sessions
     if path is None:
         raise ExportError(
-            "name what to learn from: --input FILE, or --sessions FILE.jsonl with --templates FILE.csv"
+            "say what to learn from: --input FILE, or --sessions FILE.jsonl and --templates FILE.csv"
         )
     return path
 
 
 def bundle_name(options: Options) -> str:
-    return options.name or (options.output.name if options.output else source_of(options).stem)
+    """The bundle's name: as given, or that of the output, or that of the input."""
+    if options.name:
+        return options.name
+    if options.output:
+        return options.output.name
+    return source_of(options).stem
 
 
 def templates_of(work: Work) -> list[str]:
@@ -46,7 +51,7 @@ def leaves_of(work: Work) -> list[hierarchy.TreeRow]:
 
 @dataclass(frozen=True, slots=True)
 class Cut:
-    """All session instances of the input, which of them to fit on, and what the labels say."""
+    """All session instances of the input; for each, whether to fit on it, and its label."""
 
     sessions: list[TrainingSession]
     fit: list[bool]
