@@ -1,4 +1,7 @@
-"""`python -m export` in a checkout, `fluent-krone export` anywhere: from a log to a model bundle."""
+"""The commands that turn a log into a bundle.
+
+They are `python -m export` in a checkout and `fluent-krone export` anywhere.
+"""
 
 from __future__ import annotations
 
@@ -23,22 +26,21 @@ from .stages import Options, Work, load_options, save_options
 from .work_files import source_of
 
 _WHAT = {
-    "mine": "messages → templates; guesses and shows how lines are built",
-    "hierarchy": "templates → tree of entity, action, status: hierarchy.csv, to be corrected",
+    "mine": "find the templates of the messages; guess and show how lines are built",
+    "hierarchy": "find entity, action and status of each template (hierarchy.csv, to be corrected)",
     "sequences": "cut the log into sessions, as the plugin will",
     "train": "fit the density of normal sessions, as an ONNX model",
-    "calibrate": "threshold, and who may clear whom, from normal sessions alone",
-    "report": "the report card",
-    "bundle": "put it together",
+    "calibrate": "find the threshold and the clearing rule, from normal sessions alone",
+    "report": "measure what the bundle is worth, and write the report card",
+    "bundle": "write the bundle",
 }
 
 
 def main(argv: Sequence[str] | None = None, prog: str = "python -m export") -> int:
-    """Run one command; exit codes as `fluent-krone`. `prog` is what the user typed."""
+    """Run one command and return its exit code. `prog` is what the user typed."""
     if isinstance(sys.stdout, io.TextIOWrapper):
-        sys.stdout.reconfigure(
-            errors="backslashreplace"
-        )  # a terminal that can't draw a tree is no reason to stop
+        # A terminal that can't show the lines of a tree gets escapes instead of an error.
+        sys.stdout.reconfigure(errors="backslashreplace")
     flags = _parser(prog).parse_args(argv)
     command: Callable[[argparse.Namespace], None] = flags.command
     try:
@@ -49,8 +51,10 @@ def main(argv: Sequence[str] | None = None, prog: str = "python -m export") -> i
         print(f"export: {error}", file=sys.stderr)
         return 1
     except OSError as error:
-        where = f"{error.filename}: " if error.filename else ""
-        print(f"export: {where}{error.strerror or error}", file=sys.stderr)
+        reason = error.strerror or str(error)
+        if error.filename:
+            reason = f"{error.filename}: {reason}"
+        print(f"export: {reason}", file=sys.stderr)
         return 1
     except KeyboardInterrupt:
         print("export: interrupted", file=sys.stderr)
@@ -62,7 +66,9 @@ def _parser(prog: str) -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog=prog, description="Fit a model bundle to a log, offline.")
     commands = parser.add_subparsers(title="commands", required=True, metavar="COMMAND")
     command = commands.add_parser(
-        "fit", help="all stages: log → bundle", description="From a log to a model bundle."
+        "fit",
+        help="run all stages, from a log to a bundle",
+        description="From a log to a model bundle.",
     )
     command.set_defaults(command=_fit, until="bundle")
     _add_options(command, work_required=False)
@@ -71,12 +77,13 @@ def _parser(prog: str) -> argparse.ArgumentParser:
         command = commands.add_parser(
             stage.name,
             help=what,
-            description=f"{what}. Does what is missing before it; options are remembered in the work directory.",
+            description=f"{what}. Stages before it run if needed. Options are remembered in the "
+            "work directory.",
         )
         command.set_defaults(command=_stage, until=stage.name)
         _add_options(command, work_required=True)
     command = commands.add_parser(
-        "show", help="draw a tree", description="Draw the tree of a bundle or a file."
+        "show", help="draw a tree", description="Draw the tree of a bundle or of a hierarchy.csv."
     )
     command.set_defaults(command=_show)
     command.add_argument(
@@ -86,84 +93,161 @@ def _parser(prog: str) -> argparse.ArgumentParser:
 
 
 def _add_options(command: argparse.ArgumentParser, *, work_required: bool) -> None:
-    """One flag an option; what is not given stays as it was in the work directory, or has its default."""
+    """Add one flag for each option, in groups.
+
+    An option that is not given keeps its value in the work directory, or has its default.
+    """
     command.add_argument(
         "--work",
         type=Path,
         metavar="DIR",
         required=work_required,
-        help="where stages keep their files (default: OUTPUT.work, removed when all went well)",
+        help="where stages keep their files (default: OUTPUT.work, which is removed after success)",
     )
+    _add_input_options(command)
+    _add_training_options(command)
+    _add_session_options(command)
+    _add_tree_options(command)
+    _add_output_options(command)
+
+
+def _add_input_options(command: argparse.ArgumentParser) -> None:
     _group(
         command,
         "input",
-        ("input", Path, "FILE", "log in its order: text, jsonl, csv, parquet; .gz too"),
-        ("session_key", parse_list, "LIST", "field names, `tag`, or one /regex/ over the message"),
-        ("message_field", str, "NAME", "(default: message, or what stands for it)"),
-        ("component_field", str, "NAME", "logger component: becomes the entity"),
-        ("time_field", str, "NAME", "(default: time, timestamp, @timestamp or ts, where there)"),
-        ("time_format", str, "FORMAT", "strptime format of the time"),
+        (
+            "input",
+            Path,
+            "FILE",
+            "a log in its order: text, jsonl, csv or parquet; the first three also with .gz",
+        ),
+        (
+            "session_key",
+            parse_list,
+            "LIST",
+            "names of fields, `tag`, or one /regex/ over the message",
+        ),
+        (
+            "message_field",
+            str,
+            "NAME",
+            "field of the message (default: message, msg, log and the like)",
+        ),
+        ("component_field", str, "NAME", "field of the logger's name, which becomes the entity"),
+        (
+            "time_field",
+            str,
+            "NAME",
+            "field of the time (default: time, timestamp, @timestamp or ts)",
+        ),
+        ("time_format", str, "FORMAT", "format of the time, as for strptime"),
         (
             "line_format",
             str,
             "REGEX",
-            "named groups (?<message>…) that cut a line; '' for none (default: guessed)",
+            "regex with named groups (?<message>…) for a line; '' for none (default: guessed)",
         ),
+    )
+
+
+def _add_training_options(command: argparse.ArgumentParser) -> None:
+    _group(
+        command,
+        "training",
         (
             "sessions",
             Path,
             "FILE.jsonl",
-            'sessions already cut: {"session", "keys", "label"?} a line',
+            'sessions that are already cut, {"session", "keys", "label"?} on each line',
         ),
-        ("templates", Path, "FILE.csv", "EventId,EventTemplate (default: mined)"),
-        ("labels", Path, "FILE", "abnormal sessions named here are left out of training"),
+        (
+            "templates",
+            Path,
+            "FILE.csv",
+            "file with the columns EventId,EventTemplate (default: mined)",
+        ),
+        (
+            "labels",
+            Path,
+            "FILE",
+            "file that names abnormal sessions, which are left out of training",
+        ),
         (
             "train_fraction",
             _share,
             "SHARE",
-            "fit on sessions that begin in this first part (default 1)",
+            "fit on the sessions that begin in this first part of the log (default 1)",
         ),
     )
+
+
+def _add_session_options(command: argparse.ArgumentParser) -> None:
     _group(
         command,
         "sessions",
-        ("idle_timeout", _duration, "DURATION", "(default: suggested by the pauses in the log)"),
-        ("window", _duration, "DURATION", "cut each key's events into windows (default none)"),
-        ("max_age", _duration, "DURATION", "(default no limit)"),
-        ("max_events", int, "N", "(default 10000)"),
+        (
+            "idle_timeout",
+            _duration,
+            "DURATION",
+            "a session ends after this pause (default: suggested by the log)",
+        ),
+        (
+            "window",
+            _duration,
+            "DURATION",
+            "cut each session into windows of this length (default: none)",
+        ),
+        ("max_age", _duration, "DURATION", "a session ends at this age (default: no limit)"),
+        ("max_events", int, "N", "a session ends after so many events (default 10000)"),
     )
     command.add_argument(
         "--end-template",
         action="append",
         dest="end_templates",
         metavar="TEXT",
-        help="it ends a session",
+        help="a template whose event ends a session; may be given several times",
     )
+
+
+def _add_tree_options(command: argparse.ArgumentParser) -> None:
     _group(
         command,
         "tree",
-        ("tree", Path, "FILE.csv", "a corrected hierarchy.csv (default: extracted)"),
-        ("llm", _llm, "claude", "ask Claude for the tree; only template texts are sent, redacted"),
-        ("llm_model", str, "NAME", f"(default {default_of('explain_model')})"),
+        (
+            "tree",
+            Path,
+            "FILE.csv",
+            "a corrected hierarchy.csv (default: read from the templates by rules)",
+        ),
+        ("llm", _llm, "claude", "ask Claude for the tree; only redacted template texts are sent"),
+        ("llm_model", str, "NAME", f"model to ask (default {default_of('explain_model')})"),
         (
             "llm_base_url",
             str,
             "URL",
-            "a gateway in place of the Anthropic API: https, or this machine",
+            "URL of a gateway instead of the Anthropic API: https, or http on this machine",
         ),
         (
             "llm_cache",
             Path,
             "FILE",
-            "answers, so that nothing is asked twice (default: in the user's cache directory)",
+            "file of answers, to ask nothing twice (default: in the user's cache directory)",
         ),
     )
+
+
+def _add_output_options(command: argparse.ArgumentParser) -> None:
     _group(
         command,
         "output",
-        ("output", Path, "DIR", "the bundle; replaced if it is there (default: INPUT.bundle)"),
-        ("name", str, "NAME", "of the bundle (default: that of the directory)"),
-        ("seed", int, "N", "(default 0)"),
+        (
+            "output",
+            Path,
+            "DIR",
+            "the bundle; an existing bundle is replaced (default: INPUT.bundle)",
+        ),
+        ("name", str, "NAME", "name of the bundle (default: that of its directory)"),
+        ("seed", int, "N", "seed of all random choices (default 0)"),
     )
 
 
@@ -189,13 +273,13 @@ def _duration(text: str) -> float:
 def _share(text: str) -> float:
     share = float(text)
     if not 0 < share <= 1:
-        raise argparse.ArgumentTypeError(f"{text} is no share: it lies above 0 and is at most 1")
+        raise argparse.ArgumentTypeError(f"{text} is not a share: it must be above 0 and at most 1")
     return share
 
 
 def _llm(text: str) -> str:
     if text != "claude":
-        raise argparse.ArgumentTypeError(f"{text!r}: only claude is known")
+        raise argparse.ArgumentTypeError(f"got {text!r}; the only value is claude")
     return text
 
 
@@ -215,7 +299,7 @@ def _stage(flags: argparse.Namespace) -> None:
 
 
 def _with_output(options: Options) -> Options:
-    """Without --output the bundle has the input's name, in the current directory."""
+    """The options with an output: by default, INPUT.bundle in the current directory."""
     output = options.output or Path(f"{source_of(options).name.split('.')[0]}.bundle")
     check_output(output)
     return replace(options, output=output)
@@ -233,7 +317,8 @@ def _fit(flags: argparse.Namespace) -> None:
     except (KroneError, OSError, KeyboardInterrupt):
         if _is_worth_keeping(work):
             print(
-                f"export: what was done so far is in {work}: the same command goes on from there",
+                f"export: finished stages are kept in {work}; "
+                "the same command continues from there",
                 file=sys.stderr,
             )
         raise

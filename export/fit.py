@@ -15,6 +15,8 @@ from __future__ import annotations
 import importlib.util
 import sys
 
+from fluent_krone.errors import ExportError
+
 from .stage_bundle import REPORT_FILES, run_bundle
 from .stage_hierarchy import extractor_of, run_hierarchy
 from .stage_mine import INPUT_OPTIONS, run_mine
@@ -91,16 +93,16 @@ def _check_extra() -> None:
     missing = [name for name in _EXTRA if importlib.util.find_spec(name) is None]
     if missing:
         raise ExportError(
-            f"the export needs {', '.join(missing)}, which the plugin itself does not need and which "
-            f"is not installed: run {sys.executable} -m pip install {' '.join(_EXTRA)}"
+            f"the export needs packages that are not installed ({', '.join(missing)}): run "
+            f"{sys.executable} -m pip install {' '.join(_EXTRA)}"
         )
 
 
 def fit(work: Work, until: str = "bundle") -> None:
     """Bring a work directory up to date, through the stage `until`.
 
-    Raises ExportError, whose one line says what is missing. Then no bundle is written, but the files
-    of finished stages stay.
+    Raises ExportError, whose one line says what is missing. Then no bundle is written, but the
+    files of finished stages stay.
     """
     # What would fail in a later stage is reported before the first one.
     _check_extra()

@@ -1,7 +1,7 @@
-"""The report card as one HTML page: no script, nothing loaded from anywhere, readable in the dark and on a phone.
+"""The report card as one HTML page, readable in dark mode and on a phone.
 
-Every figure in it stands in the report's JSON. Whatever comes from a log is escaped; besides, the page
-forbids scripts.
+The page has no script and loads nothing. Every figure in it is in the report's JSON. Everything that
+comes from a log is escaped, and the page's policy forbids scripts as well.
 
 """
 
@@ -23,11 +23,11 @@ _STYLE = "\n" + Path(__file__).with_name("page.css").read_text(encoding="utf-8")
 _FAULTS = {
     "missing": "a step is missing",
     "extra": "a step occurs once more, elsewhere",
-    "repeated": "a step repeats three times",
+    "repeated": "a step occurs three times more",
     "reordered": "two steps change places",
     "truncated": "the session breaks off",
-    "wrong_status": "a step ends in another status",
-    "foreign_step": "a step of another entity slips in",
+    "wrong_status": "a step has another status",
+    "foreign_step": "a step of another entity is added",
 }
 _RULES = {
     "nested": "density alone",
@@ -43,10 +43,10 @@ _BASELINES = {
     "PCA on counts": "the counts of log keys lie near the principal components of training",
 }
 _SECTIONS = {
-    "data": "What it was fitted on",
-    "holdout": "Judged on what it had not seen",
+    "data": "What the bundle was fitted on",
+    "holdout": "How it judges sessions that it has not seen",
     "faults": "Which faults it finds",
-    "scores": "How scores lie",
+    "scores": "Distribution of scores",
     "efficiency": "How much log it needs",
     "alerts": "Example alerts",
     "tree": "The tree",
@@ -54,7 +54,7 @@ _SECTIONS = {
 
 
 def render_html(report: Report) -> str:
-    """The page; `report` as `make_report` gives it, or read back from `report.json`."""
+    """The page of a report, as `make_report` gives it or as read back from `report.json`."""
     body = {
         "data": _data(report),
         "holdout": _holdout(report),
@@ -88,28 +88,28 @@ def render_html(report: Report) -> str:
 
 
 def _lead(report: Report) -> str:
-    data, holdout = report["data"], report["holdout"]
+    data = report["data"]
+    holdout = report["holdout"]
     fitted = f"{data['sessions']:,} sessions of {escape(report['source'])}"
     if holdout is None:
-        return (
-            f'<p class="lead">Made of {fitted}. There were too few normal sessions to judge it.</p>'
-        )
+        return f'<p class="lead">Fitted on {fitted}. There were too few normal sessions to judge it.</p>'
     ours = holdout["methods"][0]
-    judged = f"{holdout['normal']:,} normal sessions that it had not seen, it flags {ours['false_alarms']:,}"
+    judged = (
+        f"{holdout['normal']:,} normal sessions that it had not seen, "
+        f"it flags {ours['false_alarms']:,}"
+    )
     if not holdout["abnormal"]:
-        return f'<p class="lead">Made of {fitted}. Of {judged}.{_unlabelled(report)}</p>'
+        return f'<p class="lead">Fitted on {fitted}. Of {judged}.{_unlabelled(report)}</p>'
     return (
-        f'<p class="lead">Made of {fitted}. It finds <b>{ours["found"]:,} of {holdout["abnormal"]:,}</b> '
+        f'<p class="lead">Fitted on {fitted}. It finds <b>{ours["found"]:,} of {holdout["abnormal"]:,}</b> '
         f"abnormal sessions; of {judged}.</p>"
     )
 
 
 def _unlabelled(report: Report) -> str:
-    return (
-        ""
-        if report["labelled"]
-        else " There are no labels, so nobody knows how many real anomalies it finds."
-    )
+    if report["labelled"]:
+        return ""
+    return " There are no labels, so it is unknown how many real anomalies it finds."
 
 
 def _tiles(report: Report) -> str:
@@ -145,7 +145,7 @@ def _tiles(report: Report) -> str:
             (
                 "fitted on",
                 f"{holdout['fitted']:,}",
-                "earlier sessions" if holdout["kind"] == "chronological" else "others",
+                {"chronological": "earlier sessions", "random": "other sessions"}[holdout["kind"]],
             ),
             (
                 "templates",

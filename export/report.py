@@ -1,9 +1,9 @@
 """The report card of a bundle, as plain JSON.
 
 `render_html` makes a page of it, and `describe` a few lines for a terminal. Its figures are
-measured (`report_measure`) on sessions that the judged model was not fitted on, next to trivial baselines on
-the same split. Labels are optional. Without them the report has false alarms and injected faults
-only, and says so (`report_words`).
+measured (`report_measure`) on sessions that the judged model was not fitted on, next to
+trivial baselines on the same split. Labels are optional. Without them the report has false alarms
+and injected faults only, and says so (`report_words`).
 """
 
 from __future__ import annotations

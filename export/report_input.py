@@ -37,7 +37,8 @@ class ReportInput:
 
     `sessions` are all session instances of the log, including abnormal ones. `labels` are by
     session key, its values joined by a space. The bundle was fitted on sessions that begin
-    before `cut_ns`. `fit` makes a judge of normal sessions; by default it does what the export did for the bundle.
+    before `cut_ns`. `fit` makes a judge of normal sessions; by default it does what the export
+    did for the bundle.
     `on_progress` takes the number of steps done and their total.
     """
 

@@ -56,7 +56,9 @@ def cut_sessions(
     session_settings: SessionSettings,
     on_slice: Callable[[int], None] = lambda records: None,
 ) -> tuple[list[TrainingSession], Engine]:
-    """All session instances of a log in the order in which they end, and the engine for its counters.
+    """All session instances of a log, in the order in which they end, and the engine.
+
+    The engine is returned for its counters.
 
     `on_slice` takes the number of records read so far.
     """

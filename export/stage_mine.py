@@ -92,8 +92,8 @@ def read_templates(options: Options) -> list[tuple[str, str]]:
         text = str(row.get("EventTemplate") or "").strip()
         if "EventTemplate" not in row or (options.sessions and "EventId" not in row):
             raise ExportError(
-                f"--templates {options.templates}: the columns EventId,EventTemplate are needed, but "
-                f"the file has {', '.join(row)}"
+                f"--templates {options.templates}: the columns EventId,EventTemplate are needed, "
+                f"but the file has {', '.join(row)}"
             )
         if text:
             found[str(row.get("EventId") or f"E{number}")] = text

@@ -68,8 +68,8 @@ def run_sequences(work: Work) -> None:
     ]
     if not any(fit):
         raise ExportError(
-            "no normal session is left to train on: all sessions are labelled abnormal or begin after "
-            "the first part of the log; check --labels and --train-fraction"
+            "no normal session is left to train on: all are labelled abnormal, or begin after the "
+            "first part of the log; check --labels and --train-fraction"
         )
     _write_sequences(work, Cut(sessions, fit, abnormal), facts | {"fit_before_ns": before})
 
@@ -100,8 +100,8 @@ def _sessions_cut(work: Work, settings: SessionSettings) -> tuple[list[TrainingS
         )
     if len(sessions) - keys > _CUT_SHARE * keys:
         work.say(
-            f"warning: the session settings cut {keys:,} sessions into {len(sessions):,}: idle_timeout "
-            f"{source.duration(settings.idle_timeout)} may be too short"
+            f"warning: the session settings cut {keys:,} sessions into {len(sessions):,}: "
+            f"idle_timeout {source.duration(settings.idle_timeout)} may be too short"
         )
     return sessions, engine
 
@@ -124,7 +124,8 @@ def _sessions_given(
         unknown = next((key for key in row["keys"] if str(key) not in number), None)
         if unknown is not None:
             raise ExportError(
-                f"{where} has the key {unknown!r}, which is not an EventId of {work.options.templates}"
+                f"{where} has the key {unknown!r}, which is not an EventId of "
+                f"{work.options.templates}"
             )
         parts = row["session"]
         if not isinstance(parts, list):

@@ -172,7 +172,7 @@ class Stage:
     writes: tuple[str, ...]
 
     def mark(self, work: Work) -> str:
-        """A hash of everything that the stage depends on. Raises ExportError if a file is missing."""
+        """A hash of all that the stage depends on. Raises ExportError if a file is missing."""
         options = {name: _option_mark(name, getattr(work.options, name)) for name in self.uses}
         files = {name: _file_hash(work.file(name)) for name in self.reads}
         return hashlib.sha256(
@@ -224,7 +224,7 @@ def _file_hash(path: Path) -> str:
 
 
 class Progress:
-    """A line that is redrawn on a terminal, at most once per percent. Nothing is drawn elsewhere."""
+    """A line that is redrawn at most once per percent, and only on a terminal."""
 
     def __init__(self, stream: TextIO, what: str, total: int | None = None) -> None:
         self._stream: TextIO | None = None

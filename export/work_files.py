@@ -22,7 +22,8 @@ def source_of(options: Options) -> Path:
     path = options.input or options.sessions
     if path is None:
         raise ExportError(
-            "say what to learn from: --input FILE, or --sessions FILE.jsonl and --templates FILE.csv"
+            "say what to learn from: --input FILE, "
+            "or --sessions FILE.jsonl and --templates FILE.csv"
         )
     return path
 

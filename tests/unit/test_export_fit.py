@@ -107,6 +107,19 @@ def run(capsys: pytest.CaptureFixture[str]) -> Run:
 KEY = ("--session-key", "/batch ([0-9]+)/")
 
 
+def test_a_missing_extra_is_reported_before_the_first_stage(
+    log: Path, tmp_path: Path, run: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(sys.modules, "onnx", None)
+    code, said, error = run("fit", "--input", log, *KEY)
+    assert (code, said) == (1, "")
+    assert error == (
+        "export: the export needs packages that are not installed (onnx): run "
+        f"{sys.executable} -m pip install onnx pyarrow pydantic\n"
+    )
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["brewery.log"]
+
+
 # -- the whole way
 
 
@@ -539,7 +552,7 @@ def test_the_usage_is_what_the_user_typed(tmp_path: Path) -> None:
 def complains(run: Run, tmp_path: Path, *arguments: Any) -> str:
     code, _, error = run("fit", *arguments, "--output", tmp_path / "out" / "b")
     assert code == 1
-    lines = [line for line in error.splitlines() if "goes on from there" not in line]
+    lines = [line for line in error.splitlines() if "continues from there" not in line]
     assert len(lines) == 1, error
     assert not (tmp_path / "out" / "b").exists()
     left = (
@@ -582,7 +595,7 @@ def test_one_template_only(tmp_path: Path, run: Run) -> None:
 
 def test_one_session_only(tmp_path: Path, run: Run) -> None:
     path = written(tmp_path / "a.log", brewery(1, 1))
-    assert "all events are of one session" in complains(run, tmp_path, "--input", path, *KEY)
+    assert "all events belong to one session" in complains(run, tmp_path, "--input", path, *KEY)
 
 
 def test_no_session_key_given_or_found_suggests_one(log: Path, tmp_path: Path, run: Run) -> None:
@@ -610,7 +623,7 @@ def test_half_the_lines_unparsable(log: Path, tmp_path: Path, run: Run) -> None:
 def test_labels_that_match_no_session(log: Path, tmp_path: Path, run: Run) -> None:
     labels = tmp_path / "labels.csv"
     labels.write_text("session,label\nx1,1\n", encoding="utf-8")
-    assert "name no session of the input" in complains(
+    assert "names no session of the input" in complains(
         run, tmp_path, "--input", log, *KEY, "--labels", labels
     )
     labels.write_text("colour\nred\n", encoding="utf-8")
@@ -660,7 +673,7 @@ def test_wrong_usage_is_exit_code_2(log: Path, run: Run) -> None:
 @pytest.mark.parametrize(
     ("row", "message"),
     [
-        ('{"session": "x", "keys": ["E1", "E7"]}', "has the key 'E7', which is no EventId"),
+        ('{"session": "x", "keys": ["E1", "E7"]}', "has the key 'E7', which is not an EventId"),
         ('{"session": "x"}', "session 42 is not {"),
         ("garbage", "session 42 is not {"),
     ],
@@ -688,7 +701,7 @@ def test_an_output_that_is_no_bundle_is_not_replaced(log: Path, tmp_path: Path, 
     precious.mkdir()
     (precious / "thesis.txt").write_text("years of work", encoding="utf-8")
     code, _, error = run("fit", "--input", log, *KEY, "--output", precious)
-    assert (code, "is no bundle: it is not replaced" in error) == (1, True)
+    assert (code, "is not a bundle, so it is not replaced" in error) == (1, True)
     assert (precious / "thesis.txt").exists()
     code, _, error = run("fit", "--input", log, *KEY, "--output", "/proc/nowhere/b")
     assert (code, "can't be written" in error) == (1, True)
@@ -724,7 +737,7 @@ def test_what_was_done_before_a_failure_is_not_done_again(
     labels.write_text("session,label\nx1,1\n", encoding="utf-8")
     options = ("--input", log, *KEY, "--labels", labels, "--output", "b")
     _, _, error = run("fit", *options)
-    assert "the same command goes on from there" in error
+    assert "the same command continues from there" in error
     labels.write_text("session,label\n401001,1\n", encoding="utf-8")
     code, said, _ = run("fit", *options)
     assert (code, stages(said)["mine"], stages(said)["hierarchy"]) == (0, "unchanged", "unchanged")
