@@ -67,20 +67,22 @@ def render_html(report: Report) -> str:
     there = {name: content for name, content in body.items() if content}
     links = "".join(f'<li><a href="#{name}">{_SECTIONS[name]}</a></li>' for name in there)
     sections = "".join(
-        f'<section id="{name}" aria-labelledby="{name}-h"><h2 id="{name}-h">{_SECTIONS[name]}</h2>{content}</section>'
+        f'<section id="{name}" aria-labelledby="{name}-h"><h2 id="{name}-h">{_SECTIONS[name]}</h2>'
+        f"{content}</section>"
         for name, content in there.items()
     )
     name = escape(report["name"])
     return (
         '<!doctype html>\n<html lang="en"><head><meta charset="utf-8">'
         '<meta name="viewport" content="width=device-width, initial-scale=1">'
-        "<meta http-equiv=\"Content-Security-Policy\" content=\"default-src 'none'; style-src 'unsafe-inline'\">"
+        '<meta http-equiv="Content-Security-Policy" '
+        "content=\"default-src 'none'; style-src 'unsafe-inline'\">"
         f'<meta name="color-scheme" content="light dark"><title>{name}: report card</title>'
         f"<style>{_STYLE}</style></head>"
         f'<body><header><p class="kind">fluent-krone · report card</p><h1>{name}</h1>'
         f"{_lead(report)}{_tiles(report)}</header>"
-        f'{_warnings(report["warnings"])}<nav aria-label="Sections"><ul>{links}</ul></nav><main>{sections}</main>'
-        "</body></html>\n"
+        f'{_warnings(report["warnings"])}<nav aria-label="Sections"><ul>{links}</ul></nav>'
+        f"<main>{sections}</main></body></html>\n"
     )
 
 
@@ -183,25 +185,33 @@ def _warnings(warnings: Sequence[Mapping[str, str]]) -> str:
 
 
 def _data(report: Report) -> str:
-    data, detector = report["data"], report["detector"]
-    instances = f", cut into {data['instances']:,}" if data["instances"] != data["sessions"] else ""
-    labels = (
-        f"{data['abnormal']:,} abnormal, {data['normal']:,} normal"
-        if report["labelled"]
-        else "none"
-    )
-    length, span = data["length"], data["span"]
-    aside = ", ".join(f"{n:,} {escape(reason)}" for reason, n in data["set_aside"].items())
+    data = report["data"]
+    detector = report["detector"]
+    length = data["length"]
+    events = f"{data['events']:,}"
+    if data["set_aside"]:
+        aside = ", ".join(f"{n:,} {escape(reason)}" for reason, n in data["set_aside"].items())
+        events += f"; set aside: {aside}"
+    sessions = f"{data['sessions']:,}"
+    if data["instances"] != data["sessions"]:
+        sessions += f", cut into {data['instances']:,}"
+    labels = "none"
+    if report["labelled"]:
+        labels = f"{data['abnormal']:,} abnormal, {data['normal']:,} normal"
+    time = "no times"
+    if span := data["span"]:
+        time = f"{span['first']} to {span['last']} UTC ({span['length']})"
+    lowest, highest = map(one_digit, detector["band"])
     facts = {
-        "events": f"{data['events']:,}" + (f"; set aside: {aside}" if aside else ""),
-        "sessions": f"{data['sessions']:,}{instances}",
+        "events": events,
+        "sessions": sessions,
         "labels": labels,
-        "events in a session": f"{length['shortest']:,} to {length['longest']:,}, median {length['median']:,}",
-        "time": f"{span['first']} to {span['last']} UTC ({span['length']})" if span else "no times",
-        "templates": f"{data['templates']:,} ({data['templates_once']:,} once, {data['templates_never']:,} never in "
-        f"normal training), {data['entities']:,} entities",
-        "threshold": f"{one_digit(detector['threshold'])}; doubtful from {one_digit(detector['band'][0])} to "
-        f"{one_digit(detector['band'][1])}",
+        "events in a session": f"{length['shortest']:,} to {length['longest']:,}, "
+        f"median {length['median']:,}",
+        "time": time,
+        "templates": f"{data['templates']:,} ({data['templates_once']:,} once, "
+        f"{data['templates_never']:,} never in normal training), {data['entities']:,} entities",
+        "threshold": f"{one_digit(detector['threshold'])}; doubtful from {lowest} to {highest}",
     }
     settings = {
         f"<code>{escape(n)}</code>": f"<code>{escape(v)}</code>"
@@ -214,41 +224,50 @@ def _holdout(report: Report) -> str:
     holdout = report["holdout"]
     if holdout is None:
         return ""
+    share = percent(holdout["share"])
     how = {
-        "chronological": f"Fitted anew on the first {holdout['fitted']:,} normal sessions, judged on the "
-        f"{holdout['normal']:,} that began later ({percent(holdout['share'])})",
-        "random": f"Fitted anew on {holdout['fitted']:,} normal sessions, judged on {holdout['normal']:,} others, "
-        f"drawn at random ({percent(holdout['share'])})",
+        "chronological": f"The detector was fitted again, on the first {holdout['fitted']:,} normal "
+        f"sessions, and judged on the {holdout['normal']:,} that began later ({share})",
+        "random": f"The detector was fitted again, on {holdout['fitted']:,} normal sessions, and "
+        f"judged on {holdout['normal']:,} others, drawn at random ({share})",
     }[holdout["kind"]]
-    also = f" and on all {holdout['abnormal']:,} abnormal ones" if holdout["abnormal"] else ""
+    if holdout["abnormal"]:
+        how += f" and on all {holdout['abnormal']:,} abnormal ones"
     labelled = holdout["methods"][0]["f1"] is not None
-    heads = ["", *(["F1", "missed"] if labelled else []), "false alarms", "injected faults found"]
-    heads += ["precision", "recall"] if labelled else []
+    heads = ["", "false alarms", "injected faults found"]
+    if labelled:
+        heads = ["", "F1", "missed", *heads[1:], "precision", "recall"]
     rows = [_method(row, labelled) for row in holdout["methods"]]
     rules = "".join(f"<li><b>{name}</b>: {text}</li>" for name, text in _BASELINES.items())
     return (
-        f"<p>{how}{also}. Below it four trivial rules that know nothing of entities and actions, on the same split. "
-        f"Where one of them does as well, it is said on top.</p>{table('Methods on the same split', heads, rows)}"
-        f"<details><summary>When a trivial rule calls a session normal</summary><ul>{rules}</ul></details>"
+        f"<p>{how}. The other rows are four trivial rules on the same split, which do not use "
+        "entities and actions. A warning at the top says where one of them does as well.</p>"
+        f"{table('Methods on the same split', heads, rows)}"
+        "<details><summary>When a trivial rule considers a session normal</summary>"
+        f"<ul>{rules}</ul></details>"
     )
 
 
 def _method(row: Mapping[str, Any], labelled: bool) -> list[str]:
-    cells = [
-        f"<b>{escape(row['name'])}</b>" if row["name"] not in _BASELINES else escape(row["name"])
-    ]
-    if labelled:
-        bar = "" if row["f1"] is None else plots.bar(row["f1"], "abnormal")
-        cells += [ratio(row["f1"]) + bar, f"{row['missed']:,}"]
-    faults = percent(row["faults_mean"]) + (
-        "" if row["faults_mean"] is None else plots.bar(row["faults_mean"], "fault")
-    )
-    cells += [f"{row['false_alarms']:,} <small>{percent(row['false_alarm_rate'])}</small>", faults]
-    return [*cells, ratio(row["precision"]), ratio(row["recall"])] if labelled else cells
+    name = escape(row["name"])
+    if row["name"] not in _BASELINES:
+        name = f"<b>{name}</b>"
+    faults = percent(row["faults_mean"])
+    if row["faults_mean"] is not None:
+        faults += plots.bar(row["faults_mean"], "fault")
+    false = f"{row['false_alarms']:,} <small>{percent(row['false_alarm_rate'])}</small>"
+    if not labelled:
+        return [name, false, faults]
+    f1 = ratio(row["f1"])
+    if row["f1"] is not None:
+        f1 += plots.bar(row["f1"], "abnormal")
+    missed = f"{row['missed']:,}"
+    return [name, f1, missed, false, faults, ratio(row["precision"]), ratio(row["recall"])]
 
 
 def _faults(report: Report) -> str:
-    holdout, detector = report["holdout"], report["detector"]
+    holdout = report["holdout"]
+    detector = report["detector"]
     parts = [f"<p>{escape(detector['words'])}</p>"]
     if holdout and holdout["injected"]:
         heads = [
@@ -266,8 +285,9 @@ def _faults(report: Report) -> str:
         ]
         parts.append(table("Share of injected faults that is found, by kind", heads, rows))
         parts.append(
-            "<p class=small>A rule that flags whatever differs finds every fault, and pays in false alarms: read this "
-            "table beside the one above. Faults that make one normal session of another are left out.</p>"
+            "<p class=small>A rule that flags everything that differs finds every fault, at the cost "
+            "of false alarms: compare this table with the one above. Faults that turn one normal "
+            "session into another are left out.</p>"
         )
     if detector["detection"]:
         rules = list(detector["false_alarms"])
@@ -308,9 +328,9 @@ def _scores(report: Report) -> str:
         if any(group["counts"][i] for group in scores["groups"])
     ]
     return (
-        "<p>A score is the negative logarithm of a session's density among normal ones. What lies right of the "
-        "threshold is unlikely; scores in the grey band are doubtful. Bars grow with the logarithm of the number "
-        "of sessions.</p>"
+        "<p>A score is the negative logarithm of a session's density among normal ones. Sessions to "
+        "the right of the threshold are unlikely; scores in the grey band are doubtful. The height "
+        "of a bar is the logarithm of the number of sessions.</p>"
         f"<figure>{plot}{hidden_table('Figures of the histograms', heads, rows)}</figure>"
     )
 
@@ -329,52 +349,54 @@ def _efficiency(report: Report) -> str:
         "share of normal sessions",
         "sessions",
         "draws",
-        *(["F1"] if labelled else []),
+        *["F1"] * labelled,
         "faults found",
         "false alarms",
     ]
     rows = [
         [
             *(percent(point["share"]), f"{point['sessions']:,}", f"{point['draws']:,}"),
-            *([ratio(point["f1"])] if labelled else []),
+            *[ratio(point["f1"])] * labelled,
             *(percent(point["faults_mean"]), percent(point["false_alarm_rate"])),
         ]
         for point in points
     ]
     return (
-        "<p>The same detector, fitted on fewer normal sessions and judged on the same others. A curve that "
-        f"still climbs at its right end asks for more log.</p>"
+        "<p>The same detector, fitted on fewer normal sessions and judged on the same others. If a "
+        "curve still rises at its right end, a longer log would improve the bundle.</p>"
         f"<figure>{plot}{hidden_table('Figures of the curves', heads, rows)}</figure>"
     )
 
 
 def _value(name: str, value: float) -> str:
-    return ratio(value) if name == "f1" else percent(value)
+    if name == "f1":
+        return ratio(value)
+    return percent(value)
 
 
 def _alerts(report: Report) -> str:
     if not report["alerts"]:
         return ""
     return (
-        "<p>One of each sort, as they would leave; but the report travels with the bundle, so session keys are hashed "
-        "here and raw lines left out.</p>" + "".join(map(_alert, report["alerts"]))
+        "<p>One alert of each sort, as the plugin would send it. Because the report is part of the "
+        "bundle, session keys are hashed and raw lines are left out.</p>"
+        + "".join(map(_alert, report["alerts"]))
     )
 
 
 def _alert(example: Mapping[str, Any]) -> str:
     record = example["record"]
-    label = (
-        f' <span class="chip {example["label"]}">labelled {example["label"]}</span>'
-        if example["label"]
-        else ""
-    )
+    label = ""
+    if example["label"]:
+        label = f' <span class="chip {example["label"]}">labelled {example["label"]}</span>'
     steps = " → ".join(
         f'<span class="{level}">{escape(str(record.get(level) or "?"))}</span>'
         for level in ("entity", "action", "status")
     )
     code = escape(json.dumps(record, ensure_ascii=False, indent=2))
     return (
-        f'<article class="alert"><h3>{steps}{label}</h3><p>{escape(str(record.get("explanation", "")))}</p>'
+        f'<article class="alert"><h3>{steps}{label}</h3>'
+        f"<p>{escape(str(record.get('explanation', '')))}</p>"
         f"<details><summary>The record</summary><pre tabindex=0>{code}</pre></details></article>"
     )
 
@@ -382,41 +404,50 @@ def _alert(example: Mapping[str, Any]) -> str:
 def _tree(tree: Mapping[str, Any]) -> str:
     most = max((entity["events"] for entity in tree["entities"]), default=0)
     nodes = "".join(_entity(entity, most) for entity in tree["entities"])
-    left_out = (
-        f"<p>{tree['left_out']:,} rare templates are not shown.</p>" if tree["left_out"] else ""
-    )
+    left_out = ""
+    if tree["left_out"]:
+        left_out = f"<p>{tree['left_out']:,} rare templates are not shown.</p>"
     return (
-        '<p>Each template has its place: <span class="entity">entity</span> → <span class="action">action</span> → '
-        '<span class="status">status</span>. Events are those of normal training. To correct the tree, edit '
-        f"<code>hierarchy.csv</code> and give it back with <code>--tree</code>.</p>"
+        '<p>Each template belongs to an <span class="entity">entity</span>, an '
+        '<span class="action">action</span> and a <span class="status">status</span>. Events are '
+        "those of normal training. To correct the tree, edit <code>hierarchy.csv</code> and export "
+        "again with <code>--tree</code>.</p>"
         f'<div class="tree">{nodes}</div>{left_out}'
     )
 
 
 def _entity(entity: Mapping[str, Any], most: int) -> str:
     actions = "".join(
-        f'<details open><summary><span class="action">{_name(action["action"])}</span> {_counts(action)}</summary>'
+        f'<details open><summary><span class="action">{_name(action["action"])}</span> '
+        f"{_counts(action)}</summary>"
         f"<ul>{''.join(map(_leaf, action['children']))}</ul></details>"
         for action in entity["children"]
     )
-    bar = plots.bar(entity["events"] / most if most else 0, "entity")
+    # `most` is 0 only where no template has an event, and then all bars are empty.
+    bar = plots.bar(entity["events"] / max(most, 1), "entity")
     return (
-        f'<details class="branch"><summary><span class="entity">{_name(entity["entity"])}</span> {_counts(entity)}{bar}'
-        f"</summary>{actions}</details>"
+        f'<details class="branch"><summary><span class="entity">{_name(entity["entity"])}</span> '
+        f"{_counts(entity)}{bar}</summary>{actions}</details>"
     )
 
 
 def _name(name: str) -> str:
-    return escape(name) if name else "<i>left open</i>"
+    if not name:
+        return "<i>not named</i>"
+    return escape(name)
 
 
 def _counts(node: Mapping[str, Any]) -> str:
-    plural = "" if node["templates"] == 1 else "s"
-    return f"<small>{node['templates']:,} template{plural}, {node['events']:,} events</small>"
+    noun = "templates"
+    if node["templates"] == 1:
+        noun = "template"
+    return f"<small>{node['templates']:,} {noun}, {node['events']:,} events</small>"
 
 
 def _leaf(leaf: Mapping[str, Any]) -> str:
-    status = f'<span class="status">{escape(leaf["status"])}</span> ' if leaf["status"] else ""
+    status = ""
+    if leaf["status"]:
+        status = f'<span class="status">{escape(leaf["status"])}</span> '
     if leaf["events"]:
         seen = f"<small>{leaf['events']:,} events in {leaf['sessions']:,} sessions</small>"
     else:

@@ -6,7 +6,9 @@ from collections.abc import Iterable, Mapping, Sequence
 
 
 def percent(rate: float | None) -> str:
-    """A rate as a reader wants it, with a space that keeps it in one line.
+    """A rate in percent, with one digit after the point, or two near 0 and 1.
+
+    A space that does not break keeps it on one line.
 
     >>> [percent(rate).replace("\\xa0", " ") for rate in (0, 0.0007, 0.032, 1)]
     ['0 %', '0.07 %', '3.2 %', '100 %']
@@ -15,12 +17,17 @@ def percent(rate: float | None) -> str:
         return "·"
     if rate in (0, 1):
         return f"{100 * rate:.0f}\xa0%"
-    return f"{100 * rate:.{1 if 0.00995 <= rate <= 0.9995 else 2}f}\xa0%"
+    digits = 2
+    if 0.00995 <= rate <= 0.9995:
+        digits = 1
+    return f"{100 * rate:.{digits}f}\xa0%"
 
 
 def ratio(value: float | None) -> str:
-    """F1 and the like, of which the third digit still tells."""
-    return "·" if value is None else f"{value:.3f}"
+    """F1 and the like, with three digits: the third still distinguishes good detectors."""
+    if value is None:
+        return "·"
+    return f"{value:.3f}"
 
 
 def fact_list(facts: Mapping[str, str]) -> str:
@@ -32,7 +39,10 @@ def fact_list(facts: Mapping[str, str]) -> str:
 
 
 def one_digit(value: float | None) -> str:
-    return "·" if value is None else f"{value:.1f}"
+    """A score with one digit after the point."""
+    if value is None:
+        return "·"
+    return f"{value:.1f}"
 
 
 def hidden_table(caption: str, heads: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
@@ -42,8 +52,10 @@ def hidden_table(caption: str, heads: Sequence[str], rows: Iterable[Sequence[str
 
 
 def table(caption: str, heads: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
-    """Cells are HTML; the first of each row is its head."""
-    head = "".join(f'<th scope="col">{text}</th>' if text else "<td></td>" for text in heads)
+    """A table of HTML cells; the first cell of each row is its head."""
+    # An empty column head is a plain cell, because a screen reader would announce an empty head.
+    head = "".join(f'<th scope="col">{text}</th>' for text in heads)
+    head = head.replace('<th scope="col"></th>', "<td></td>")
     body = "".join(
         f'<tr><th scope="row">{row[0]}</th>'
         + "".join(f"<td>{cell}</td>" for cell in row[1:])
@@ -51,6 +63,6 @@ def table(caption: str, heads: Sequence[str], rows: Iterable[Sequence[str]]) -> 
         for row in rows
     )
     return (
-        f'<div class="scroll" role="region" aria-label="{caption}" tabindex="0"><table><caption>{caption}</caption>'
-        f"<thead><tr>{head}</tr></thead><tbody>{body}</tbody></table></div>"
+        f'<div class="scroll" role="region" aria-label="{caption}" tabindex="0">'
+        f"<table><caption>{caption}</caption><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table></div>"
     )
