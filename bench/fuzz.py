@@ -3,9 +3,10 @@
     pip install '.[fuzz]'
     python bench/fuzz.py [--runs 1200000] [--json] [target …]
 
-Runs are shared out evenly. A target is a process of its own; what it finds interesting is kept in `.fuzz/<target>` and
-mutated further next time. An input that breaks it is written there and named, and the exit code is 1. Growth is what
-the process has at the end over what it had after a tenth of the runs, when caches and the fuzzer's corpus have filled.
+Runs are divided evenly. Each target runs in a process of its own; inputs that reach new code are
+kept in `.fuzz/<target>` and mutated further next time. An input that breaks the target is written
+there and named, and the exit code is 1. Growth is the memory at the end minus that after a tenth of
+the runs, when caches and the fuzzer's corpus have filled.
 """
 
 from __future__ import annotations
@@ -21,13 +22,14 @@ from pathlib import Path
 
 REPOSITORY = Path(__file__).parents[1]
 CORPUS = REPOSITORY / ".fuzz"
+# Bytes of an input. Larger ones find nothing that these do not, and cost time.
 MAX_LENGTH = 2048
+# Seconds after which an input counts as a hang; a usual one takes microseconds.
 HANG_S = 10
+# Growth that is no leak: the fuzzer itself keeps inputs that reach new code.
 MAX_GROWTH_MIB = 64
-sys.path[:1] = [
-    str(REPOSITORY),
-    str(REPOSITORY / "tests"),
-]  # not our own folder: tests/fuzz has our name
+# Not this folder: the package tests/fuzz has the name of this file.
+sys.path[:1] = [str(REPOSITORY), str(REPOSITORY / "tests")]
 
 
 def main() -> int:
@@ -49,7 +51,7 @@ def main() -> int:
     results = {name: in_child(name, flags.runs // len(names)) for name in names}
     if flags.json:
         print(json.dumps(results))
-    return 0 if all(result["held"] for result in results.values()) else 1
+    return int(not all(result["held"] for result in results.values()))
 
 
 def in_child(name: str, runs: int) -> dict[str, float | bool]:
@@ -58,9 +60,10 @@ def in_child(name: str, runs: int) -> dict[str, float | bool]:
     command = [sys.executable, __file__, "--child", name, "--runs", str(runs)]
     child = subprocess.run(command, capture_output=True, text=True)
     report = [line for line in child.stdout.splitlines() if line.startswith("{")]
-    result: dict[str, float | bool] = (
-        json.loads(report[-1]) if report else {"runs": 0, "growth_mib": 0}
-    )
+    # A child that crashed before its last run leaves no report.
+    result: dict[str, float | bool] = {"runs": 0, "growth_mib": 0}
+    if report:
+        result = json.loads(report[-1])
     result["seconds"] = round(time.monotonic() - began)
     result["held"] = (
         child.returncode == 0 and result["runs"] >= runs and result["growth_mib"] <= MAX_GROWTH_MIB
@@ -72,7 +75,7 @@ def in_child(name: str, runs: int) -> dict[str, float | bool]:
 
 
 def fuzz(name: str, runs: int) -> None:
-    """Never returns: libFuzzer ends the process, after `runs` inputs or at the first that breaks the target."""
+    """Never returns: libFuzzer ends the process, after `runs` inputs or at the first crash."""
     import atheris
 
     with atheris.instrument_imports(include=["fluent_krone"]):
@@ -96,7 +99,8 @@ def fuzz(name: str, runs: int) -> None:
 
 def counted(target: Callable[[bytes], None], runs: int) -> Callable[[bytes], None]:
     """The target, with a report of runs and growth just before the last one ends."""
-    done, settled = 0, 0
+    done = 0
+    settled = 0
 
     def run(data: bytes) -> None:
         nonlocal done, settled

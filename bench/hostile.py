@@ -1,8 +1,11 @@
-"""The attacks of `tests/e2e/test_hostile.py` at full length: what `serve` grows by, and whether others noticed.
+"""The attacks of `tests/e2e/test_hostile.py` at full length.
+
+Each shows by how much `serve` grew and how long other clients waited.
 
     python bench/hostile.py [--scale 1] [--json] [attack …]
 
-Scale 1 is 10,000 wrong keys, 1,000 silent connections, 40 bombs of 1 GiB, 200 frames that never end.
+Scale 1 is 10,000 wrong keys, 1,000 silent connections, 40 bombs of 1 GiB, and 200 frames that
+never end.
 """
 
 from __future__ import annotations
@@ -16,6 +19,7 @@ import time
 from pathlib import Path
 
 REPOSITORY = Path(__file__).parents[1]
+# This checkout, whatever is installed.
 sys.path[:0] = [str(REPOSITORY), str(REPOSITORY / "tests")]
 
 from hostile import ATTACKS, MIB, under_attack  # noqa: E402
@@ -30,19 +34,19 @@ def main() -> int:
     parser.add_argument("--scale", type=float, default=1.0)
     parser.add_argument("--json", action="store_true", help="print the last line as JSON")
     flags = parser.parse_args()
-    results, held = {}, True
+    results = {}
+    held = True
     with tempfile.TemporaryDirectory() as directory:
         write_lift_bundle(Path(directory))
         for name in flags.attacks or ATTACKS:
             began = time.monotonic()
             outcome = asyncio.run(under_attack(Path(directory), ATTACKS[name], flags.scale))
             took = time.monotonic() - began
-            fine = outcome.acked == outcome.sent == outcome.records
-            fine = (
-                fine
-                and outcome.grown_bytes <= ATTACKS[name].memory_bytes
-                and "Traceback" not in outcome.log
-            )
+            # An attack is withstood when the honest client lost nothing, memory stayed within the
+            # attack's allowance, and nothing unforeseen was raised.
+            is_complete = outcome.acked == outcome.sent == outcome.records
+            is_small = outcome.grown_bytes <= ATTACKS[name].memory_bytes
+            fine = is_complete and is_small and "Traceback" not in outcome.log
             held = held and fine
             results[name] = {
                 "sent": outcome.sent,
@@ -56,7 +60,7 @@ def main() -> int:
             print(f"{name}: {results[name]}", flush=True)
     if flags.json:
         print(json.dumps(results))
-    return 0 if held else 1
+    return int(not held)
 
 
 if __name__ == "__main__":

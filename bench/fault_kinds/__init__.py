@@ -1,0 +1,1 @@
+"""The parts of `bench/faults.py`: one module for each kind of fault."""
