@@ -1,7 +1,8 @@
-"""Records per second of the whole way, door → alert, beside a baseline of the same run; without a store and with one.
+"""Records per second from the door to the alert, beside a baseline of the same run.
 
-Baseline: our own codec and TCP door with every record unpacked to a dict and acks on, but no engine. The two take turns
-in one process, the client is another; quote the ratio, for absolute figures hang on the machine.
+The baseline is the same codec and TCP door with every record unpacked to a dict and acks on, but no
+engine. The two take turns in one process, and the client is another process. Quote the ratio: the
+absolute figures depend on the machine.
 
     python bench/throughput.py [--data ../shared/data/hdfs_raw] [--rounds 5] [--json]
 """
@@ -16,6 +17,7 @@ import json
 import multiprocessing
 import platform
 import random
+import re
 import resource
 import socket
 import statistics
@@ -26,7 +28,8 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
-sys.path.insert(0, str(Path(__file__).resolve().parents[1]))  # this checkout, whatever is installed
+# This checkout, whatever is installed.
+sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 from fluent_krone.config import Config
 from fluent_krone.core.engine import Engine
@@ -39,10 +42,14 @@ from fluent_krone.transport.forward import Chunk, ForwardDecoder, encode_events
 from fluent_krone.transport.server import ForwardServer, ServerSettings
 from fluent_krone.types import Alert
 
+# Records in a chunk: about what Fluentd sends of a busy log.
 CHUNK_RECORDS = 5_000
+# Chunks that the client sends before it waits for an ack, so that the server never waits for it.
 IN_FLIGHT = 8
-IDLE_S = 0.02  # between two records of an idle stream
-FIELDS = (b"id", b"level", b"component", b"message")  # what in_tail's parser would give
+# Seconds between two records of an idle stream: longer than any commit, so none falls into another.
+IDLE_S = 0.02
+# What in_tail's parser would give.
+FIELDS = (b"id", b"level", b"component", b"message")
 
 
 class Baseline:
@@ -79,9 +86,8 @@ def frames_of(path: Path) -> tuple[list[bytes], int]:
         for time_ns, record in read_events(path)
     ]
     cuts = range(0, len(events), CHUNK_RECORDS)
-    return [
-        encode_events("app.hdfs", events[i : i + CHUNK_RECORDS], f"chunk-{i}") for i in cuts
-    ], len(events)
+    frames = [encode_events("app.hdfs", events[i : i + CHUNK_RECORDS], f"chunk-{i}") for i in cuts]
+    return frames, len(events)
 
 
 def chunks_of(frame: bytes) -> list[Chunk]:
@@ -90,9 +96,10 @@ def chunks_of(frame: bytes) -> list[Chunk]:
 
 
 def send(port: int, frames: list[bytes], results: Any) -> None:
-    """The client process: all frames, a few in flight, every ack awaited; reports its wall seconds."""
+    """The client process: sends all frames and waits for every ack; puts its wall seconds."""
     with socket.create_connection(("127.0.0.1", port)) as connection:
-        decoder, unacked = ForwardDecoder(), 0
+        decoder = ForwardDecoder()
+        unacked = 0
         started = time.perf_counter()
         for frame in frames:
             connection.sendall(frame)
@@ -127,8 +134,10 @@ async def whole_way(
     service = open_service(bundle, sink, Config(store=store, on_shutdown="judge"))
     await service.start()
     wall, cpu = await run_once(frames, service)
-    started, started_cpu = time.perf_counter(), time.process_time()
+    started = time.perf_counter()
+    started_cpu = time.process_time()
     await service.flush()
+    # Judging what is open is part of the work, though no client waits for it.
     wall += time.perf_counter() - started
     cpu += time.process_time() - started_cpu
     await service.close()
@@ -137,13 +146,18 @@ async def whole_way(
 
 def throughput(frames: list[bytes], records: int, bundle: Bundle, rounds: int) -> dict[str, Any]:
     """Median rates, and the median of the paired ratios, over rounds that take turns."""
-    base, whole, stored, alerts = [], [], [], 0
+    base = []
+    whole = []
+    stored = []
+    alerts = 0
     for _ in range(rounds):
+        # The same garbage for all three, so that none collects what another left.
         gc.collect()
         base.append(asyncio.run(run_once(frames, Baseline())))
         *timing, alerts = asyncio.run(whole_way(frames, bundle))
         whole.append(timing)
-        with tempfile.TemporaryDirectory(dir=Path.cwd()) as folder:  # not in memory, as /tmp may be
+        # Not below /tmp, which may be in memory.
+        with tempfile.TemporaryDirectory(dir=Path.cwd()) as folder:
             *timing, alerts_stored = asyncio.run(whole_way(frames, bundle, f"{folder}/krone.db"))
         stored.append(timing)
         assert alerts == alerts_stored
@@ -163,7 +177,7 @@ def throughput(frames: list[bytes], records: int, bundle: Bundle, rounds: int) -
 
 
 def stages(frames: list[bytes], records: int, bundle: Bundle, rounds: int) -> dict[str, float]:
-    """Microseconds of CPU per record, each stage on top of those before it; the best of `rounds`."""
+    """Microseconds of CPU per record that each stage adds; the best of `rounds`."""
 
     def decode(engine: Any) -> None:
         for frame in frames:
@@ -209,6 +223,7 @@ async def latency(bundle: Bundle, store: str | None = None, count: int = 300) ->
     _, writer = await asyncio.open_connection("127.0.0.1", server.port)
     waits = []
     for i in range(count):
+        # A text that no template fits gives an alert at once, and its digits would be masked.
         word = "".join(chr(ord("a") + int(digit)) for digit in str(i))
         record = {"component": "bench", "message": f"never seen {word} of blk_{i}"}
         sink.arrived.clear()
@@ -235,8 +250,6 @@ def memory(frames: list[bytes], keep_lines: int, results: Any, sessions: int = 1
     key = bundle.input_settings.session_key[0].strip("/")
     gc.collect()
     before = _resident()
-    import re
-
     pattern = re.compile(key.encode())
     for number in range(sessions):
         name = b"blk_%d" % number
@@ -255,9 +268,12 @@ def memory(frames: list[bytes], keep_lines: int, results: Any, sessions: int = 1
 def commits(bundle: Bundle, open_sessions: int, changed: int = 1_000, rounds: int = 15) -> float:
     """Median milliseconds of a commit with `changed` of `open_sessions` changed, lines kept."""
     with tempfile.TemporaryDirectory(dir=Path.cwd()) as folder:
-        engine, store = bundle.engine(), Store(Path(folder) / "krone.db")
+        engine = bundle.engine()
+        store = Store(Path(folder) / "krone.db")
         engine.track()
-        names, ids = list(range(open_sessions)), map(str, itertools.count())
+        names = list(range(open_sessions))
+        ids = map(str, itertools.count())
+        # Twenty events for each session, so that saved sessions lie in several parts.
         for _ in range(20):
             random.shuffle(names)
             for at in range(0, open_sessions, CHUNK_RECORDS):
@@ -286,11 +302,14 @@ def feed_one_each(engine: Engine, names: Sequence[int]) -> None:
 
 
 def whole_process(folder: str | None, results: Any, sessions: int = 100_000) -> None:
-    """Resident megabytes of a process that serves, with so many open sessions of 20 events, and no lines kept."""
-    import fluent_krone.cli  # noqa: F401 (all that `serve` imports)
+    """Resident megabytes of a serving process with open sessions of 20 events and no lines kept."""
+    # All that `serve` imports.
+    import fluent_krone.cli  # noqa: F401
 
     engine = load_bundle("hdfs").engine(Config(keep_lines=0))
-    store = Store(Path(folder) / "krone.db") if folder else None
+    store = None
+    if folder is not None:
+        store = Store(Path(folder) / "krone.db")
     tune_gc()
     if store:
         engine.track()
@@ -368,7 +387,10 @@ def main() -> None:
         str(sessions): commits(bundle, sessions) for sessions in (10_000, 100_000)
     }
     result["memory"] = memory_per_session(frames) | resident_whole()
-    print(json.dumps(result) if flags.json else json.dumps(result, indent=2))
+    indent: int | None = 2
+    if flags.json:
+        indent = None
+    print(json.dumps(result, indent=indent))
 
 
 if __name__ == "__main__":
