@@ -25,7 +25,7 @@ from export.to_onnx import fit_onnx
 from fluent_krone.core.cascade import Cascade
 from fluent_krone.core.hierarchy import Hierarchy, Leaf
 from fluent_krone.detect.local_context import Automaton, LocalContext
-from fluent_krone.detect.nested_aware import NestedAware
+from fluent_krone.detect.nested_aware import NestedAware, NestedFiles
 from fluent_krone.types import LEVELS
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -115,13 +115,15 @@ def fit(sessions: Sequence[LogKeys], hierarchy: Hierarchy, cache_size: int = 20_
     calibration = calibrate(sessions, hierarchy)
     nested = NestedAware(
         hierarchy,
-        content,
-        columns=model.columns,
-        weights=model.weights.tolist(),
-        normal=model.normal,
-        threshold=calibration.threshold,
-        band=calibration.band,
-        decimals=DECIMALS,
+        NestedFiles(
+            model=content,
+            columns=list(model.columns),
+            weights=model.weights.tolist(),
+            normal=model.normal,
+            threshold=calibration.threshold,
+            band=calibration.band,
+            decimals=DECIMALS,
+        ),
         cache_size=cache_size,
     )
     return Fitted(hierarchy, local_context(sessions, hierarchy), nested, calibration)

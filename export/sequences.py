@@ -8,9 +8,11 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 
-from fluent_krone.core.engine import Engine, Limits
+from fluent_krone.config import Config
+from fluent_krone.core.engine import Engine, EngineParts
 from fluent_krone.core.hierarchy import Hierarchy, Leaf
 from fluent_krone.core.sessions import Session, SessionSettings
+from fluent_krone.detect.bundle import limits_of
 from fluent_krone.inputs import Event
 from fluent_krone.reading.records import InputSettings, SessionKey
 from fluent_krone.types import LEVELS, Level, Seq
@@ -62,15 +64,15 @@ def cut_sessions(
 
     `on_slice` takes the number of records read so far.
     """
-    engine = Engine(
+    parts = EngineParts(
         templates=templates,
         seen=[True] * len(templates),
         hierarchy=Hierarchy([Leaf(text, "none", "none", "none") for text in templates]),
         patterns=_ClearAll(),
         input_settings=input_settings,
         session_settings=session_settings,
-        limits=Limits(keep_lines=0, max_sessions=10_000_000),
     )
+    engine = Engine(parts, limits_of(Config(keep_lines=0, max_sessions=10_000_000)))
     sessions: list[TrainingSession] = []
 
     def keep(session: Session) -> None:

@@ -12,7 +12,9 @@ from pathlib import Path
 from fluent_krone.core.hierarchy import Hierarchy, Leaf
 from fluent_krone.core.sessions import SessionSettings
 from fluent_krone.demo.simulator import IDLE_TIMEOUT_S, SESSION_KEY, STEPS, normal_courses
-from fluent_krone.detect.bundle import NestedFiles, load_bundle, write_bundle
+from fluent_krone.detect.bundle import load_bundle
+from fluent_krone.detect.bundle_writer import BundleContent, write_bundle
+from fluent_krone.detect.nested_aware import NestedFiles
 from fluent_krone.reading.records import InputSettings
 
 from .calibrate import DECIMALS, calibrate
@@ -34,11 +36,10 @@ def fit_demo(folder: Path, sessions: int = SESSIONS) -> None:
     counts: Counter[int] = Counter()
     for log_keys in training:
         counts.update(log_keys)
-    model, content = fit_onnx(training, tree)
+    model, onnx = fit_onnx(training, tree)
     calibration = calibrate(training, tree)
     folder.mkdir(parents=True, exist_ok=True)
-    write_bundle(
-        folder,
+    content = BundleContent(
         name="demo",
         input_settings=InputSettings(session_key=(SESSION_KEY,), component_field="component"),
         session_settings=SessionSettings(idle_timeout=IDLE_TIMEOUT_S),
@@ -51,7 +52,7 @@ def fit_demo(folder: Path, sessions: int = SESSIONS) -> None:
         training=[],
         golden=[],
         nested=NestedFiles(
-            model=content,
+            model=onnx,
             columns=list(model.columns),
             weights=model.weights.tolist(),
             normal=model.normal,
@@ -62,6 +63,7 @@ def fit_demo(folder: Path, sessions: int = SESSIONS) -> None:
         clearing=calibration.clearing,
         training_summary={"sessions": len(training), "events": counts.total()},
     )
+    write_bundle(folder, content)
     load_bundle(str(folder))
 
 

@@ -11,7 +11,9 @@ from typing import Any
 
 from fluent_krone.core.engine import Engine
 from fluent_krone.core.hierarchy import Hierarchy
-from fluent_krone.detect.bundle import Bundle, NestedFiles, load_bundle, write_bundle
+from fluent_krone.detect.bundle import Bundle, load_bundle
+from fluent_krone.detect.bundle_writer import BundleContent, write_bundle
+from fluent_krone.detect.nested_aware import NestedFiles
 from fluent_krone.errors import ExportError, RecordError
 from fluent_krone.inputs import read_events
 from fluent_krone.reading.records import as_bytes
@@ -53,11 +55,10 @@ def run_bundle(work: Work) -> None:
         for name in REPORT_FILES:
             shutil.copyfile(work.file(name), staging / name)
         content = bundle_content(work) | {"extra_files": REPORT_FILES}
-        write_bundle(staging, golden=[], **content)
+        write_bundle(staging, BundleContent(golden=[], **content))
         bundle = load_bundle(str(staging))
-        write_bundle(
-            staging, golden=golden.golden_runs(bundle, _golden_records(work, bundle)), **content
-        )
+        runs = golden.golden_runs(bundle, _golden_records(work, bundle))
+        write_bundle(staging, BundleContent(golden=runs, **content))
         bundle = load_bundle(str(staging))
         staging.chmod(0o755)
         _swap(staging, output)
@@ -107,7 +108,7 @@ def _size(path: Path) -> float:
 
 
 def bundle_content(work: Work) -> dict[str, Any]:
-    """What `write_bundle` takes, except golden runs and the report."""
+    """What a `BundleContent` holds, except golden runs and the report."""
     leaves = leaves_of(work)
     training = training_of(work)
     facts = work.read_json("sequences.json")

@@ -9,7 +9,8 @@ from typing import Any
 
 from fluent_krone.alerts.records import AlertMaker
 from fluent_krone.config import Config
-from fluent_krone.detect.bundle import load_bundle, write_bundle
+from fluent_krone.detect.bundle import load_bundle
+from fluent_krone.detect.bundle_writer import BundleContent, write_bundle
 from fluent_krone.reading.records import InputSettings, key_text
 
 from .stage_bundle import bundle_content
@@ -73,7 +74,7 @@ def _alerts(work: Work, cut: Cut) -> list[dict[str, Any]]:
     Abnormal sessions come first.
     """
     with tempfile.TemporaryDirectory(prefix=".trial-", dir=work.path) as folder:
-        write_bundle(Path(folder), golden=[], **bundle_content(work))
+        write_bundle(Path(folder), BundleContent(golden=[], **bundle_content(work)))
         trial = load_bundle(folder)
     others = [s for s, fit in zip(cut.sessions, cut.fit, strict=True) if not fit]
     abnormal = {id(s) for s, label in zip(cut.sessions, cut.abnormal, strict=True) if label}

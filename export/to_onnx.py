@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 from onnx import TensorProto, helper, numpy_helper
 
 from fluent_krone.core.hierarchy import Hierarchy
-from fluent_krone.detect.nested_aware import NestedAware
+from fluent_krone.detect.nested_aware import NestedAware, NestedFiles
 from fluent_krone.errors import ExportError
 
 from .calibrate import DECIMALS
@@ -153,13 +153,15 @@ def check_onnx(content: bytes, model: DensityModel, sessions: Sequence[Sequence[
     """
     runtime = NestedAware(
         model.hierarchy,
-        content,
-        columns=model.columns,
-        weights=model.weights.tolist(),
-        normal=model.normal,
-        threshold=0.0,
-        band=(0.0, 0.0),
-        decimals=DECIMALS,
+        NestedFiles(
+            model=content,
+            columns=list(model.columns),
+            weights=model.weights.tolist(),
+            normal=model.normal,
+            threshold=0.0,
+            band=(0.0, 0.0),
+            decimals=DECIMALS,
+        ),
     )
     for log_keys in sessions:
         density = runtime.density(log_keys)

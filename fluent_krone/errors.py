@@ -6,7 +6,10 @@ from typing import Literal
 
 
 class KroneError(Exception):
-    """Base of every error that fluent-krone raises on purpose; told in one line, exit code 1."""
+    """Base of every error that fluent-krone raises on purpose.
+
+    A command reports it in one line and exits with code 1.
+    """
 
 
 class ConfigError(KroneError):
@@ -22,15 +25,18 @@ class SnapshotError(KroneError):
 
 
 class ExportError(KroneError):
-    """The input of the offline export can't be made into a bundle: the message says what is missing."""
+    """The export cannot make a bundle of its input: the message says what is missing."""
 
 
-# All there are; docs/operations.md tells an operator what to do about each.
+# All reasons for which a record becomes no event; docs/operations.md says what to do about each.
 SetAside = Literal["not_a_map", "no_message", "line_format", "no_session_key", "undecodable"]
 
 
 class RecordError(KroneError):
-    """One bad record: counted under `reason`, set aside, the rest goes on. (`bad_time` costs only the time.)"""
+    """One bad record: it is counted under `reason` and set aside; the others go on.
+
+    A record with `bad_time` loses only its time.
+    """
 
     def __init__(self, reason: SetAside | Literal["bad_time"], message: str) -> None:
         super().__init__(message)
@@ -42,12 +48,12 @@ class ProtocolError(KroneError):
 
 
 class SinkBusy(KroneError):
-    """The alert receiver can't take more now: pause and try again."""
+    """The receiver of alerts cannot take more now: pause and try again."""
 
 
 class StoreError(KroneError):
-    """The store can't be written now (no space, no permission): nothing is acked until it can."""
+    """The store cannot be written now (no space, no permission): nothing is acked until it can."""
 
 
 class StoreDamaged(StoreError):
-    """What lies in the store can't be read: it is set aside."""
+    """The content of the store cannot be read: the store is set aside."""

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from bisect import bisect_left
 
+# Upper bounds of the buckets in seconds, from one ONNX run (0.1 ms) to a slow answer of a model
+# (30 s). They are part of the metrics that dashboards read: a change would break their history.
 BUCKETS_S = (0.0001, 0.0005, 0.001, 0.005, 0.01, 0.05, 0.1, 0.5, 1.0, 5.0, 30.0)
 
 
 class Histogram:
-    """Counts durations up to each bound of `BUCKETS_S`, in seconds; the last count is of longer ones.
+    """Counts durations in seconds up to each bound of `BUCKETS_S`, and last the longer ones.
 
     >>> took = Histogram()
     >>> for seconds in (0.001, 0.002, 60):

@@ -12,7 +12,7 @@ LEVELS: tuple[Level, ...] = ("status", "action", "entity")
 
 @dataclass(frozen=True, slots=True)
 class Seq:
-    """One KRONE Seq: `pattern` (node ids of its own level) over the session's events `[start, end)`."""
+    """One KRONE Seq: `pattern` (node ids of its own level) over the events `[start, end)`."""
 
     level: Level
     start: int
@@ -24,7 +24,8 @@ class Seq:
 class Evidence:
     """How a Seq differs from the nearest normal one, in the tree's words; counts per step.
 
-    `nearest_keys` are the log keys of the nearest normal session; empty where only a pattern was compared with.
+    `nearest_keys` are the log keys of the nearest normal session; empty where the Seq was compared
+    with a pattern only.
     """
 
     extra: Mapping[str, int]
@@ -39,8 +40,8 @@ class Evidence:
 class Verdict:
     """A session is abnormal: the most abnormal Seq, the oddest event in it, and why.
 
-    `level` is the lowest one with an abnormal Seq; `entity` where only the session as a whole is. `score` is above
-    `threshold`, in the unit of `detector`.
+    `level` is the lowest one with an abnormal Seq; `entity` where only the session as a whole is
+    abnormal. `score` is above `threshold`, in the unit of `detector`.
     """
 
     level: Level
@@ -54,10 +55,10 @@ class Verdict:
 
 @dataclass(frozen=True, slots=True)
 class Finding:
-    """What the engine hands out: one abnormal session instance, or one template not seen in normal training.
+    """What the engine hands out: an abnormal session instance, or a template new to training.
 
-    `lines` are raw lines around the oddest event, `line` is its own, `unmatched` the shapes of those that fit no
-    template; empty where none are kept.
+    `lines` are raw lines around the oddest event, `line` is that event's own, and `unmatched` are
+    the shapes of those that match no template. They are empty where no lines are kept.
     """
 
     kind: Literal["sequence", "unseen_template"]
@@ -80,7 +81,7 @@ class Finding:
 class Alert:
     """One alert on its way out: `tag` it leaves under, event time in ns UTC, and its record.
 
-    `tag` is the *output* tag (already retagged); the record's own `tag` field is the session's.
+    `tag` is the *output* tag, after retagging; the record's own `tag` field is the session's.
     `record` holds only what msgpack and JSON can carry: str, int, float, bool, None, list, dict.
     """
 

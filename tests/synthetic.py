@@ -13,11 +13,13 @@ from typing import Any
 
 import msgpack
 
-from fluent_krone.core.engine import Engine, Limits
+from fluent_krone.config import Config
+from fluent_krone.core.engine import Engine, EngineParts, Limits
 from fluent_krone.core.hierarchy import Hierarchy, Leaf
 from fluent_krone.core.localise import NestedDetector
 from fluent_krone.core.sessions import SessionSettings
-from fluent_krone.detect.bundle import Golden, write_bundle
+from fluent_krone.detect.bundle import Golden, limits_of
+from fluent_krone.detect.bundle_writer import BundleContent, write_bundle
 from fluent_krone.detect.local_context import LocalContext
 from fluent_krone.reading.records import InputSettings
 from fluent_krone.types import LEVELS, Finding, Level
@@ -69,7 +71,7 @@ def counts() -> list[int]:
 
 
 def write_lift_bundle(path: Path, **overrides: Any) -> None:
-    """Write the bundle into `path`, with some of `write_bundle`'s arguments in place of ours."""
+    """Write the bundle into `path`, with some of the `BundleContent` in place of ours."""
     golden = [
         Golden(records=tuple({"message": MESSAGES[k], "ride": "1"} for k in keys), findings=())
         for keys in NORMAL
@@ -84,7 +86,12 @@ def write_lift_bundle(path: Path, **overrides: Any) -> None:
         "training": [(b"trained",)],
         "golden": golden,
     }
-    write_bundle(path, **content | overrides)
+    write_bundle(path, BundleContent(**content | overrides))
+
+
+def make_limits(**given: Any) -> Limits:
+    """The engine's limits as by default, but for what is given."""
+    return limits_of(Config(**given))
 
 
 def lift_engine(
@@ -97,7 +104,7 @@ def lift_engine(
 ) -> Engine:
     """An engine over the same words; `session` are SessionSettings, idle timeout 60 s."""
     hierarchy = tree()
-    return Engine(
+    parts = EngineParts(
         templates=[row[0] for row in ROWS],
         seen=[n > 0 for n in counts()],
         hierarchy=hierarchy,
@@ -105,8 +112,8 @@ def lift_engine(
         nested=nested,
         input_settings=InputSettings(session_key=session_key, time_field=time_field),
         session_settings=SessionSettings(**{"idle_timeout": 60.0} | session),
-        limits=limits,
     )
+    return Engine(parts, limits or make_limits())
 
 
 def gzipped(frame: bytes) -> bytes:

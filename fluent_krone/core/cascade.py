@@ -1,8 +1,20 @@
 """Which detector is asked about what, who may clear whom, and when a session is decided.
 
-Local-Context looks at Seqs one by one, Nested-Aware at the session with all its Seqs. Where the two disagree, the
-bundle says whether the one may clear what the other flags; `export` decides that from faults injected into normal
-sessions. Source: KRONE (arXiv 2602.07303), where Local-Context always clears; here it need not.
+Local-Context looks at Seqs one by one, Nested-Aware at the session with all its Seqs. Where the two
+disagree, the bundle says whether the one may clear what the other flags; `export` decides that from
+faults injected into normal sessions. Source: KRONE (arXiv 2602.07303), where Local-Context always
+clears; here it need not.
+
+Why an early verdict is never reversed:
+
+1. A Seq that has closed does not change any more. If it is unseen, it stays unseen, whatever comes.
+2. Counts only grow. Against each normal session, the squares of what the session has *too much* of
+   can therefore only grow as well, and the density of what it has too much of is an upper bound of
+   the density that the session can have at its end. `Density.bound` is −ln of that.
+3. So the patterns flag the session for good once a closed Seq is unseen, and Nested-Aware flags it
+   for good once the bound is above its threshold, by a margin for rounding.
+4. Either one decides alone only where the other may not clear it: a session is decided when
+   everyone who could still clear it no longer can.
 """
 
 from __future__ import annotations
@@ -12,20 +24,25 @@ from dataclasses import dataclass
 
 from ..types import LEVELS, Level, Seq, Verdict
 from .hierarchy import Hierarchy
-from .localise import NestedDetector, SeqDetector, localise
+from .localise import NestedDetector, Place, SeqDetector, localise
 from .tracker import State, Tracker
 
-_MARGIN = 1e-3  # relative; far above the rounding of bound and score, so that no early verdict is reversed
-COUNTS = "nested_counts"  # the detector's name where only the counts are new; its score is how many differ
-_NEXT_CHECK = 1.1  # a session's bound is looked at again when it has grown by a tenth
+# Relative to the threshold. The bound must be above it by this much: far more than the rounding of
+# bound and score, so that no early verdict is reversed, and too little to delay one.
+_MARGIN = 1e-3
+# The detector's name where only the counts are new; its score is by how many events they differ.
+COUNTS = "nested_counts"
+# A session's bound is looked at again when it has grown by a tenth, so that a long session costs a
+# number of looks that grows with the logarithm of its length.
+_NEXT_CHECK = 1.1
 
 
 @dataclass(frozen=True, slots=True)
 class Clearing:
-    """Who may clear whom: patterns what nested flags, nested what patterns flag.
+    """Who may clear whom: patterns what nested flags, and nested what patterns flag.
 
-    `counts_flag`: a session whose nested counts no normal session had is abnormal, whoever would clear it; for training
-    that has seen all there is to see.
+    With `counts_flag`, a session whose nested counts no normal session had is abnormal, and nobody
+    may clear it: for training that has seen all there is to see.
     """
 
     patterns_clear: bool = True
@@ -35,11 +52,12 @@ class Clearing:
     def finds_abnormal(
         self, unseen: bool, nested: Callable[[], bool], new_counts: Callable[[], bool]
     ) -> bool:
-        """The verdict, where a session has an unseen pattern or not; the others are asked only where they have a say.
+        """The verdict on a session that has an `unseen` pattern, or none.
 
-        `nested`: is the density below its threshold; `new_counts`: had no normal session these counts.
+        `nested` says whether the density is below its threshold, `new_counts` whether no normal
+        session had these counts; each is called only where its answer matters.
 
-        >>> Clearing(patterns_clear=True, nested_clears=True).finds_abnormal(True, lambda: False, lambda: False)
+        >>> Clearing(patterns_clear=True).finds_abnormal(True, lambda: False, lambda: False)
         False
         """
         if self.counts_flag and new_counts():
@@ -103,15 +121,16 @@ class Cascade:
         )
 
     def _is_decided(self, state: State, keys: Sequence[int]) -> bool:
-        """Whether the session is abnormal whatever may still come. `keys` end with the event that led to `state`.
+        """Whether the session is abnormal whatever may still come; see the steps above.
 
-        A closed Seq stays unseen, and nested's bound never falls: those two are certain.
+        `keys` end with the event that led to `state`.
         """
         unseen = state.tainted
         if unseen and (self.nested is None or not self._clearing.nested_clears):
             return True
         if self.nested is None or (self._clearing.patterns_clear and not unseen):
             return False
+        # The bound rises only with a count that no normal session has.
         if state.events < state.check_at or keys.count(keys[-1]) <= self.nested.most(keys[-1]):
             return False
         state.check_at = int(state.events * _NEXT_CHECK) + 1
@@ -122,33 +141,36 @@ class Cascade:
         return [seq for seq in self._hierarchy.decompose(keys) if not self._patterns.is_normal(seq)]
 
     def _verdict(self, keys: Sequence[int], abnormal: list[Seq], *, ended: bool = True) -> Verdict:
-        density = self.nested.density(keys) if self.nested is not None else None
-        flagged = (
-            self.nested is not None
-            and density is not None
-            and self.nested.is_abnormal(density.score)
-        )
         place = localise(
             keys,
             abnormal,
             self._hierarchy,
             self._patterns,
             self.nested,
-            by_counts=flagged,
+            by_counts=self._density_flags(keys),
             ended=ended,
         )
-        level: Level = next(
-            (level for level in LEVELS if any(seq.level == level for seq in abnormal)), "entity"
-        )
-        if self.nested is not None and density is not None and (flagged or not abnormal):
-            detector, score, threshold = self.nested.name, density.score, self.nested.threshold
-            if not flagged:
-                detector, score, threshold = (
-                    COUNTS,
-                    max(place.distance, 1.0),
-                    0.0,
-                )  # maybe only runs are new
-        else:
-            detector, threshold = self._patterns.name, self._patterns.threshold
-            score = max(self._patterns.score(seq)[0] for seq in abnormal if seq.level == level)
+        level: Level = "entity"
+        for candidate in reversed(LEVELS):
+            if any(seq.level == candidate for seq in abnormal):
+                level = candidate
+        detector, score, threshold = self._reason(keys, abnormal, level, place)
         return Verdict(level, place.seq, place.event, detector, score, threshold, place.evidence)
+
+    def _density_flags(self, keys: Sequence[int]) -> bool:
+        if self.nested is None:
+            return False
+        return self.nested.is_abnormal(self.nested.density(keys).score)
+
+    def _reason(
+        self, keys: Sequence[int], abnormal: list[Seq], level: Level, place: Place
+    ) -> tuple[str, float, float]:
+        """The detector that a verdict is reported under, its score and its threshold."""
+        nested = self.nested
+        if nested is not None and self._density_flags(keys):
+            return nested.name, nested.density(keys).score, nested.threshold
+        if nested is not None and not abnormal:
+            # Only counts are new, perhaps those of runs alone, which differ by no event.
+            return COUNTS, max(place.distance, 1.0), 0.0
+        score = max(self._patterns.score(seq)[0] for seq in abnormal if seq.level == level)
+        return self._patterns.name, score, self._patterns.threshold

@@ -12,8 +12,16 @@ from typing import Literal
 
 from ..types import LEVELS, Level, Seq
 
+# How unnamed actions of one entity become nodes: each its own, or all of them one.
 NoneActions = Literal["separate", "merged"]
+# The name of the leaf, and of its steps, that a message without a template belongs to.
 UNKNOWN = "unknown"
+
+
+def _known(step: str) -> str | None:
+    if is_none(step):
+        return None
+    return step
 
 
 def is_none(name: str) -> bool:
@@ -34,9 +42,10 @@ class Leaf:
 class Hierarchy:
     """The tree over log keys 0…n-1 (rows in order); log key n is the `unknown` leaf.
 
-    Node ids are numbered per layer as the authors do: named entities by first appearance, under each its actions by
-    first appearance, under each its rows; rows without an entity come last. `none_actions="merged"` repeats a slip of
-    the authors' code (all unnamed actions of a named entity are one node); two "none"s are otherwise never one node.
+    Node ids are numbered per layer as the authors do: named entities by first appearance, under
+    each its actions by first appearance, under each its rows; rows without an entity come last.
+    `none_actions="merged"` repeats a slip of the authors' code: all unnamed actions of a named
+    entity are one node. Otherwise no two "none" are ever one node.
 
     >>> tree = Hierarchy([Leaf("a <*>", "disk", "read", "ok"), Leaf("b", "none", "none", "none")])
     >>> [tree.name("entity", e) for e in tree.entity_of]
@@ -47,31 +56,38 @@ class Hierarchy:
         self.rows = [*rows, Leaf("", UNKNOWN, UNKNOWN, UNKNOWN)]
         self.unknown = len(rows)
         size = len(self.rows)
-        self.entity_of, self.action_of, self.status_of = [0] * size, [0] * size, [0] * size
+        # Log key → node, one list a level.
+        self.entity_of = [0] * size
+        self.action_of = [0] * size
+        self.status_of = [0] * size
         self._names: dict[Level, list[str]] = {level: [] for level in LEVELS}
         named = dict.fromkeys(row.entity for row in rows if not is_none(row.entity))
         for entity in named:
-            self._add_entity(
-                entity, [i for i, row in enumerate(rows) if row.entity == entity], none_actions
-            )
+            members = [i for i, row in enumerate(rows) if row.entity == entity]
+            self._add_entity(entity, members, none_actions)
+        # Rows without an entity are entities of their own, whatever `none_actions` says.
         for i, row in enumerate(rows):
             if is_none(row.entity):
                 self._add_entity(row.entity, [i], "separate")
         self._add_entity(UNKNOWN, [self.unknown], "separate")
-        # The first log key under each node, for its words.
-        self._leaf: dict[Level, dict[int, int]] = {
-            level: {node: leaf for leaf, node in reversed(list(enumerate(self.nodes(level))))}
-            for level in LEVELS
-        }
+        # The first log key under each node, for its words. Read from the end, so that it wins.
+        self._leaf: dict[Level, dict[int, int]] = {level: {} for level in LEVELS}
+        for level in LEVELS:
+            for leaf, node in reversed(list(enumerate(self.nodes(level)))):
+                self._leaf[level][node] = leaf
 
     def _add_entity(self, entity: str, members: list[int], none_actions: NoneActions) -> None:
         node = self._new("entity", entity)
         actions: dict[tuple[str, int], list[int]] = {}
         for i in members:
             action = self.rows[i].action
-            own_node = is_none(action) and none_actions == "separate"
-            name = "none" if is_none(action) else action
-            actions.setdefault((name, i if own_node else -1), []).append(i)
+            # An unnamed action is told from others by its row, or by nothing where they are merged.
+            own_row = -1
+            if is_none(action):
+                action = "none"
+                if none_actions == "separate":
+                    own_row = i
+            actions.setdefault((action, own_row), []).append(i)
         for (name, _), leaves in actions.items():
             action_node = self._new("action", name)
             for i in leaves:
@@ -89,7 +105,7 @@ class Hierarchy:
         return self._names[level][node]
 
     def words(self, level: Level, node: int) -> str:
-        """A node as an operator reads it: the template of a status leaf, `entity action`, or the entity."""
+        """A node as an operator reads it: a leaf's template, `entity action`, or the entity."""
         leaf = self._leaf[level][node]
         row = self.rows[leaf]
         if leaf == self.unknown:
@@ -97,20 +113,23 @@ class Hierarchy:
         if level == "entity" and not is_none(row.entity):
             return row.entity
         if level == "action" and not is_none(row.action):
-            return row.action if is_none(row.entity) else f"{row.entity} {row.action}"
+            if is_none(row.entity):
+                return row.action
+            return f"{row.entity} {row.action}"
         return row.template
 
     def steps(self, key: int) -> tuple[str | None, str | None, str | None]:
         """Entity, action and status of a log key; None where the tree leaves one open."""
         row = self.rows[key]
-        entity, action, status = (
-            None if is_none(step) else step for step in (row.entity, row.action, row.status)
-        )
-        return entity, action, status
+        return _known(row.entity), _known(row.action), _known(row.status)
 
     def nodes(self, level: Level) -> list[int]:
         """Log key → node of one level."""
-        return {"entity": self.entity_of, "action": self.action_of, "status": self.status_of}[level]
+        if level == "status":
+            return self.status_of
+        if level == "action":
+            return self.action_of
+        return self.entity_of
 
     def decompose(self, keys: Sequence[int]) -> list[Seq]:
         """All Seqs of a session's log keys: status Seqs, then action Seqs, then the entity Seq.
@@ -119,21 +138,22 @@ class Hierarchy:
         """
         if not keys:
             return []
-        whole = len(keys)
-        status = [
-            self.seq("status", keys, *span) for span in runs([self.action_of[k] for k in keys])
-        ]
-        action = [
-            self.seq("action", keys, *span) for span in runs([self.entity_of[k] for k in keys])
-        ]
-        return [*status, *action, self.seq("entity", keys, 0, whole)]
+        by_action = runs([self.action_of[k] for k in keys])
+        by_entity = runs([self.entity_of[k] for k in keys])
+        status = [self.seq("status", keys, *span) for span in by_action]
+        action = [self.seq("action", keys, *span) for span in by_entity]
+        return [*status, *action, self.seq("entity", keys, 0, len(keys))]
 
     def seq(self, level: Level, keys: Sequence[int], start: int, end: int) -> Seq:
-        """The Seq of `level` over events `[start, end)`. Repeats are kept at status level, collapsed above it."""
-        if level == "status":
-            return Seq(level, start, end, tuple([self.status_of[k] for k in keys[start:end]]))
-        node_of = self.action_of if level == "action" else self.entity_of
-        return Seq(level, start, end, tuple(_collapse(node_of[k] for k in keys[start:end])))
+        """The Seq of `level` over events `[start, end)`.
+
+        Repeats are kept at status level and collapsed above it.
+        """
+        node_of = self.nodes(level)
+        nodes = [node_of[k] for k in keys[start:end]]
+        if level != "status":
+            nodes = _collapse(nodes)
+        return Seq(level, start, end, tuple(nodes))
 
 
 def runs(nodes: Sequence[int]) -> list[tuple[int, int]]:

@@ -1,13 +1,21 @@
-"""Where an abnormal session is odd: a score for every event, the Seq that holds most of it, and evidence in words.
+"""Where an abnormal session is odd: a score for every event, the worst Seq, and evidence in words.
 
-Three witnesses are heard, each about what the others can't see:
-- counts: what the session has more or less of than the nearest normal session (`NestedDetector.excess`);
-- patterns: where an unseen Seq leaves the nearest seen pattern of its level, which also sees order;
-- words: a template that speaks of failure is likelier the cause than one that does not. Words rank the events of a
-  session that is abnormal already; they never touch a verdict.
+How the most abnormal Seq is found:
 
-The reference names the first Seq that is not normal (early exit); on ThunderBird's event labels that is an innocent
-novelty in 159 of 159 cases (KRONE's authors' data and code), which is why the most abnormal one is named here.
+1. Of the normal sessions, take the one that is nearest by counts and runs most alike. Of a session
+   that was cut short, that is one which it is the beginning of.
+2. Counts: what the session has more of than the nearest normal one adds to the scores of those
+   events that have no counterpart there (`NestedDetector.excess`). Templates that speak of failure
+   weigh more: words rank the events of a session that is abnormal already, and never touch a
+   verdict.
+3. Patterns: where an unseen Seq leaves the nearest seen pattern of its level, that event gets as
+   much as the heaviest count did. This also sees order, which counts cannot.
+4. If neither found anything, the odd event is where the normal session goes on otherwise.
+5. The status Seq with the largest sum of scores is named.
+
+The reference names the first Seq that is not normal (early exit). On ThunderBird's event labels
+that is a harmless new event in 159 of 159 cases (data and code of KRONE's authors), which is why
+the most abnormal one is named here.
 """
 
 from __future__ import annotations
@@ -22,19 +30,23 @@ from typing import Any, Protocol
 from ..types import LEVELS, Evidence, Level, Seq
 from .hierarchy import Hierarchy, runs
 
+# Words of syslog's three highest levels, and words of errors.
 SEVERE = re.compile(
     r"\b(?:fatal|panic|emerg(?:ency)?|crit(?:ical)?|catastroph\w*|corrupt\w*|crash\w*)\b", re.I
 )
 ERROR = re.compile(
-    r"\b(?:err(?:or)?s?|fail\w*|exceptions?|denied|refused|reject\w*|unreachable|time[d-]?\s?out|invalid|cannot|unable|lost"
-    r"|offline|faults?|bad|abort\w*|warning|missing)\b",
+    r"\b(?:err(?:or)?s?|fail\w*|exceptions?|denied|refused|reject\w*|unreachable"
+    r"|time[d-]?\s?out|invalid|cannot|unable|lost|offline|faults?|bad|abort\w*|warning|missing)\b",
     re.I,
 )
-_MOST_ALIGNED = (
-    300  # events; longer sessions are compared by counts alone: aligning takes the square of them
-)
-_COMPARED = 3  # of the nearest normal sessions, event by event
-_CUT_SHORT = 0.8  # a session this like the beginning of a longer normal one was cut short
+# Events of a session that is compared event by event. Aligning takes the square of this, and a
+# verdict must not hold up the stream, so longer sessions are compared by counts alone.
+_MOST_ALIGNED = 300
+# Nearest normal sessions that are compared event by event; those behind them have other counts.
+_COMPARED = 3
+# Likeness (0 to 1) with the beginning of a longer normal session, from which on a session is taken
+# for one that was cut short. Lower, and sessions that went another way would lack their end.
+_CUT_SHORT = 0.8
 
 
 class SeqDetector(Protocol):
@@ -52,7 +64,10 @@ class SeqDetector(Protocol):
         ...
 
     def score(self, seq: Seq) -> tuple[float, tuple[int, ...]]:
-        """How abnormal, above `threshold` if not normal; and the nearest normal pattern of its level."""
+        """How abnormal it is, and the nearest normal pattern of its level.
+
+        The score of a Seq that is not normal is above `threshold`.
+        """
         ...
 
 
@@ -95,8 +110,11 @@ class NestedDetector(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Place:
-    """Where a session is odd; `event_scores[i]` is event i's, `distance` how many events it has more or less of than
-    the nearest normal session."""
+    """Where a session is odd.
+
+    `event_scores[i]` is the score of event i. `distance` is the number of events that the session
+    has more than the nearest normal one, and less.
+    """
 
     seq: Seq
     event: int
@@ -115,10 +133,11 @@ def localise(
     by_counts: bool = True,
     ended: bool = True,
 ) -> Place:
-    """Score the events of an abnormal session; `abnormal` are the Seqs that patterns do not clear, maybe none.
+    """Score the events of an abnormal session; see the steps above.
 
-    `by_counts`: hear the counts too. Where they alone would not have made the session abnormal they know little. Of a
-    session that has not `ended` nothing is called missing.
+    `abnormal` are the Seqs that patterns do not clear, if any. `by_counts`: whether counts are
+    heard; where they alone would not have made the session abnormal they say little. Of a session
+    that has not `ended`, nothing is called missing.
     """
     normal = _nearest_normal(keys, nested, ended)
     scores = [0.0] * len(keys)
@@ -129,7 +148,9 @@ def localise(
         scores[_gap(keys, normal, nested)] = 1.0
     seq = _heaviest(scores, keys, hierarchy)
     event = max(range(seq.start, seq.end), key=lambda i: (scores[i], -i))
-    distance = sum(((Counter(keys) - Counter(normal)) + (Counter(normal) - Counter(keys))).values())
+    more = Counter(keys) - Counter(normal)
+    less = Counter(normal) - Counter(keys)
+    distance = more.total() + less.total()
     evidence = _evidence(keys, normal, abnormal, hierarchy, patterns)
     if not ended:
         evidence = replace(evidence, missing={})
@@ -142,35 +163,53 @@ def severity(text: str) -> int:
     >>> severity("kernel panic"), severity("login failed"), severity("session opened")
     (2, 1, 0)
     """
-    return 2 if SEVERE.search(text) else 1 if ERROR.search(text) else 0
+    if SEVERE.search(text):
+        return 2
+    return int(ERROR.search(text) is not None)
 
 
 def _nearest_normal(
     keys: Sequence[int], nested: NestedDetector | None, ended: bool
 ) -> tuple[int, ...]:
-    """Of the nearest normal sessions by counts, the one that runs most alike; for one cut short, one that it begins."""
+    """Of the normal sessions that are nearest by counts, the one that runs most alike.
+
+    For a session that was cut short, it is one that begins as this session does.
+    """
     if nested is None:
         return ()
     nearest = [tuple(nested.normal[i]) for i in nested.density(keys, ended=ended).nearest]
-    if not nearest or len(keys) > _MOST_ALIGNED:
-        return nearest[0] if nearest else ()
-    matcher = SequenceMatcher(None, (), keys, autojunk=False)  # prepares its second sequence, once
-    whole = [(other if ended else other[: len(keys)], other) for other in nearest[:_COMPARED]]
-    likeness, best = _likest(matcher, whole)
-    if ended:
-        longer = [
-            tuple(nested.normal[i]) for i in nested.density(keys, ended=False).nearest[:_COMPARED]
-        ]
-        begins, longest = _likest(matcher, [(other[: len(keys)], other) for other in longer])
-        if begins > max(likeness, _CUT_SHORT) and len(longest) > len(keys):
-            return longest
+    if not nearest:
+        return ()
+    if len(keys) > _MOST_ALIGNED:
+        return nearest[0]
+    # The matcher prepares its second sequence once and is then compared with several first ones.
+    matcher = SequenceMatcher(None, (), keys, autojunk=False)
+    if not ended:
+        _, best = _likest_beginning(matcher, nearest[:_COMPARED], len(keys))
+        return best
+    likeness, best = _likest(matcher, [(other, other) for other in nearest[:_COMPARED]])
+    nearest_yet = nested.density(keys, ended=False).nearest[:_COMPARED]
+    longer = [tuple(nested.normal[i]) for i in nearest_yet]
+    begins, longest = _likest_beginning(matcher, longer, len(keys))
+    if begins > max(likeness, _CUT_SHORT) and len(longest) > len(keys):
+        return longest
     return best
+
+
+def _likest_beginning(
+    matcher: Any, others: Sequence[tuple[int, ...]], length: int
+) -> tuple[float, tuple[int, ...]]:
+    """Like `_likest`, where only the first `length` events of each session are compared."""
+    return _likest(matcher, [(other[:length], other) for other in others])
 
 
 def _likest(
     matcher: Any, others: Sequence[tuple[Sequence[int], tuple[int, ...]]]
 ) -> tuple[float, tuple[int, ...]]:
-    """The likeness of the likest, and what stands beside it. The exact ratio is dear: bounds rule most of them out."""
+    """The likeness of the sequence that is most alike, and the session that it belongs to.
+
+    The exact ratio is slow to work out; its two upper bounds rule most sequences out before.
+    """
     best: tuple[float, tuple[int, ...]] = (-1.0, ())
     for compared, other in others:
         matcher.set_seq1(compared)
@@ -186,8 +225,12 @@ def _score_counts(
     nested: NestedDetector,
     hierarchy: Hierarchy,
 ) -> None:
-    """A log key's excess over the nearest normal session is shared by those of its events that have no counterpart."""
-    here, there = Counter(keys), Counter(normal)
+    """Share out each log key's excess over the nearest normal session, among its events.
+
+    The events that have no counterpart there share it; where too few are known, all do.
+    """
+    here = Counter(keys)
+    there = Counter(normal)
     alone = _without_counterpart(keys, normal)
     for key, n in here.items():
         if n > there[key]:
@@ -202,7 +245,7 @@ def _score_counts(
 
 
 def _without_counterpart(keys: Sequence[int], normal: Sequence[int]) -> list[int]:
-    """Events that the nearest normal session has nothing to set beside."""
+    """Events that stand beside no event of the nearest normal session."""
     if len(keys) > _MOST_ALIGNED or len(normal) > _MOST_ALIGNED:
         return []
     head, changes = _aligned(keys, normal)
@@ -212,10 +255,10 @@ def _without_counterpart(keys: Sequence[int], normal: Sequence[int]) -> list[int
 def _aligned(
     one: Sequence[int], other: Sequence[int]
 ) -> tuple[int, list[tuple[str, int, int, int, int]]]:
-    """How many events two sessions begin with alike, and the opcodes from there on that are not `equal`.
+    """How many first events two sessions share, and the opcodes after them that are not `equal`.
 
-    Only what lies between like ends is aligned: in a session that repeats itself the longest common run may lie a round
-    beside.
+    Only what lies between equal ends is aligned. In a session that repeats itself, the longest
+    common run may lie one round beside, and whole rounds would then be called odd.
     """
     short = min(len(one), len(other))
     head = next((i for i in range(short) if one[i] != other[i]), short)
@@ -233,9 +276,10 @@ def _score_patterns(
     hierarchy: Hierarchy,
     patterns: SeqDetector,
 ) -> None:
-    """Where unseen Seqs of the lowest level leave the nearest seen pattern, the event weighs as much as any count does.
+    """Add to the events where unseen Seqs of the lowest level leave the nearest seen pattern.
 
-    Not beside a step that normal training never had: that is witness enough, and it makes every Seq around it unseen.
+    Each gets as much as the heaviest count did. Nothing is added beside a step that normal training
+    never had: that step is odd enough by itself, and it makes every Seq around it unseen.
     """
     top = max(scores)
     if top and any(not patterns.is_known("status", hierarchy.status_of[key]) for key in set(keys)):
@@ -252,9 +296,14 @@ def _score_patterns(
 
 
 def _odd_event(seq: Seq, nearest: Sequence[int], keys: Sequence[int], hierarchy: Hierarchy) -> int:
-    """The first event where the Seq leaves the nearest normal pattern; its last event where it only falls short."""
+    """The first event where the Seq leaves the nearest normal pattern.
+
+    It is the Seq's last event where the Seq is a beginning of the pattern.
+    """
     node_of = hierarchy.nodes(seq.level)
-    position, previous = -1, -1
+    # Position in the pattern; above status level, repeats of a node share one position.
+    position = -1
+    previous = -1
     for event in range(seq.start, seq.end):
         node = node_of[keys[event]]
         if seq.level == "status" or node != previous:
@@ -266,9 +315,10 @@ def _odd_event(seq: Seq, nearest: Sequence[int], keys: Sequence[int], hierarchy:
 
 
 def _gap(keys: Sequence[int], normal: Sequence[int], nested: NestedDetector | None) -> int:
-    """Nothing is too much, every pattern is known: the odd event is where the normal session goes on otherwise.
+    """The odd event where nothing is too much and every pattern is known.
 
-    That is the last event, if no normal session ends with such a one.
+    It is where the nearest normal session goes on otherwise; or the last event, if no normal
+    session ends with such an event.
     """
     last = event = len(keys) - 1
     if nested is not None and all(other[-1] != keys[-1] for other in nested.normal if other):
@@ -297,17 +347,16 @@ def _evidence(
     hierarchy: Hierarchy,
     patterns: SeqDetector,
 ) -> Evidence:
-    """Against the nearest normal session; without one, against the nearest pattern of the first unseen Seq."""
-    if normal:
-        level: Level = "status"
-        have, want = (
-            [hierarchy.status_of[k] for k in keys],
-            [hierarchy.status_of[k] for k in normal],
-        )
-    else:
+    """Evidence against the nearest normal session.
+
+    Without one, it is against the nearest pattern of the first unseen Seq of the lowest level.
+    """
+    if not normal:
         seq = next(seq for level in LEVELS for seq in abnormal if seq.level == level)
-        level, have, want = seq.level, list(seq.pattern), list(patterns.score(seq)[1])
-    return replace(compare(level, have, want, hierarchy, patterns), nearest_keys=normal)
+        return compare(seq.level, seq.pattern, patterns.score(seq)[1], hierarchy, patterns)
+    have = [hierarchy.status_of[k] for k in keys]
+    want = [hierarchy.status_of[k] for k in normal]
+    return replace(compare("status", have, want, hierarchy, patterns), nearest_keys=normal)
 
 
 def compare(
@@ -318,8 +367,10 @@ def compare(
     patterns: SeqDetector,
 ) -> Evidence:
     """What `have` has more and less of than `want`, both nodes of `level`, in the tree's words."""
-    here, there = Counter(have), Counter(want)
-    over, under = here - there, there - here
+    here = Counter(have)
+    there = Counter(want)
+    over = here - there
+    under = there - here
 
     def words(counts: Mapping[int, int]) -> dict[str, int]:
         found: Counter[str] = Counter()

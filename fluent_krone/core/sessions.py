@@ -1,7 +1,14 @@
 """Which session an event belongs to, and when a session ends.
 
-Stream time (the engine's watermark) never goes back, so open sessions lie in the order of their last event and the
-idle ones are at the front: every step is O(1), and *when* expired sessions are collected changes no verdict.
+Why every step is O(1), and why it changes no verdict *when* ended sessions are collected:
+
+1. Stream time never goes back, and all sessions have the same idle timeout. So the order of last
+   events is the order of deadlines, and `open` is kept in it: an event moves its session to the
+   end.
+2. The sessions that stream time has ended are therefore the first ones. A session that ends by its
+   age is found in the same way, in the order of starts (`_by_age`).
+3. An event whose session has ended, but was not collected yet, starts a new instance all the same,
+   since its deadline is compared with stream time.
 """
 
 from __future__ import annotations
@@ -18,6 +25,7 @@ from ..errors import ConfigError
 from ..reading.records import SessionKey
 
 _NS = 1_000_000_000
+# A stream time that is never reached: the limit of a session that has neither window nor age.
 _FOREVER = 2**63
 
 
@@ -37,57 +45,77 @@ class SessionSettings:
         if self.max_events < 1:
             raise ConfigError(f"max_events must be at least 1, got {self.max_events}")
         if self.window < 0 or self.max_age < 0:
-            raise ConfigError("window and max_age must not be negative")
+            raise ConfigError(
+                "window and max_age must not be negative, "
+                f"got window {self.window:g} and max_age {self.max_age:g}: 0 switches them off"
+            )
 
     def override(self, **values: Any) -> SessionSettings:
-        """These settings with the operator's, where given (not None)."""
+        """These settings, with those of the operator that are given (not None) in their place."""
         return replace(self, **{name: value for name, value in values.items() if value is not None})
 
 
 @dataclass(slots=True, eq=False)
 class Session:
-    """One open instance of a session key. Stream times and event times in ns UTC."""
+    """One open instance of a session key. Stream times and event times are in ns UTC."""
 
     key: SessionKey
     tag: bytes
-    opened: int  # stream time at its first event
+    # Stream time at its first event.
+    opened: int
+    # Event time of its first event.
     first_ns: int
-    instance: int  # 1, 2, … among those of its key
-    ordinal: int  # 0, 1, … among those of its key that have the same first time
-    state: Any  # the tracker's
-    limit: int  # stream time after which it ends, whatever comes (age, window)
-    deadline: int  # stream time after which it ends unless an event comes before
+    # 1, 2, … among the instances of its key.
+    instance: int
+    # 0, 1, … among the instances of its key that have the same first event time.
+    ordinal: int
+    # The tracker's state after all its events.
+    state: Any
+    # Stream time after which it ends, whatever comes (by age or window).
+    limit: int
+    # Stream time after which it ends unless an event comes before.
+    deadline: int
     last_ns: int = 0
-    alerted: bool = False  # it has had its one sequence alert
-    parts: bytes = b""  # the numbers under which it is saved, int64 each
-    saved: int = 0  # how many of its events are
+    # Whether it has had the one sequence alert that a session may have.
+    alerted: bool = False
+    # Written by the journal alone: the numbers of its saved parts (int64 each), and how many of
+    # its events they hold.
+    parts: bytes = b""
+    saved: int = 0
+    # Log keys of its events, two bytes each.
     keys: array[int] = field(default_factory=lambda: array("H"))
+    # The texts of its first `keep_lines` events.
     lines: list[bytes] = field(default_factory=list)
 
 
 class Sessionizer:
-    """Opens, finds and ends sessions. Ended ones come back in the order in which they ended."""
+    """Opens, finds and ends sessions. Ended ones come in the order in which they ended.
 
-    def __init__(
-        self, settings: SessionSettings, *, max_sessions: int = 200_000, remembered: int = 200_000
-    ) -> None:
+    `remembered` keys are remembered for counting their instances.
+    """
+
+    def __init__(self, settings: SessionSettings, *, max_sessions: int, remembered: int) -> None:
         self.open: OrderedDict[SessionKey, Session] = OrderedDict()
         self._by_age: OrderedDict[SessionKey, Session] = OrderedDict()
         self.idle_ns = int(settings.idle_timeout * _NS)
         self._window_ns = int(settings.window * _NS)
         self._max_age_ns = int(settings.max_age * _NS)
         self._max_sessions = max_sessions
-        self._instances: Any = LRU(remembered)  # key → instances so far
-        self._starts: Any = LRU(remembered)  # (key, first event's time) → instances so far
+        # Key → instances so far.
+        self._instances: Any = LRU(remembered)
+        # (key, time of the first event) → instances so far.
+        self._starts: Any = LRU(remembered)
+        # Sessions that were ended to make room.
         self.over_cap = 0
-        self.started: list[list[Any]] | None = (
-            None  # if it is a list: rows of `dump`, one for each start
-        )
 
     def start(
         self, key: SessionKey, tag: bytes, now: int, time_ns: int, state: Any
     ) -> tuple[Session, list[Session]]:
-        """Open an instance of `key`; with it come the sessions that it ends: of the same key, or to make room."""
+        """Open an instance of `key` at stream time `now`, with a first event of `time_ns`.
+
+        The second value holds the sessions that this ends: the one of the same key, or those that
+        have to make room.
+        """
         ended: list[Session] = []
         if (previous := self.open.get(key)) is not None:
             self.end(previous)
@@ -98,24 +126,20 @@ class Sessionizer:
         ordinal = self._starts.get((key, time_ns), 0)
         self._instances[key] = instance
         self._starts[key, time_ns] = ordinal + 1
-        if self.started is not None:
-            self.started.append([key, instance, time_ns, ordinal + 1])
         limit = self.limit(now)
-        session = Session(
-            key, tag, now, time_ns, instance, ordinal, state, limit, min(now + self.idle_ns, limit)
-        )
+        deadline = min(now + self.idle_ns, limit)
+        session = Session(key, tag, now, time_ns, instance, ordinal, state, limit, deadline)
         self.open[key] = session
         if self._max_age_ns:
             self._by_age[key] = session
         return session, ended
 
     def settle(self, now: int) -> None:
-        """Stream time begins, at `now`: whatever is open came with no time that could be believed."""
+        """Stream time begins at `now`: what is open came with no time that could be believed."""
         for session in self.open.values():
             session.opened = now
             session.limit = self.limit(now)
             session.deadline = min(now + self.idle_ns, session.limit)
-            session.saved = 0
 
     def end(self, session: Session) -> None:
         """Take an open session out."""
@@ -141,7 +165,7 @@ class Sessionizer:
             yield session
 
     def shed(self, count: int) -> Iterator[Session]:
-        """Take out the longest idle sessions, as over a cap."""
+        """Take out the sessions that are idle longest, as if there were too many."""
         for _ in range(min(count, len(self.open))):
             yield self._longest_idle()
 
@@ -151,28 +175,18 @@ class Sessionizer:
         self.over_cap += 1
         return session
 
-    def unsaved(self) -> list[Session]:
-        """Open sessions that had an event since all of them were saved, in the order in which `open` holds them.
-
-        An event moves its session to the end of `open`, so the look-back stops where it meets one that is saved.
-        """
-        found = []
-        for session in reversed(self.open.values()):
-            if session.saved == len(session.keys):
-                break
-            found.append(session)
-        found.reverse()
-        return found
-
     def dump(self) -> list[list[Any]]:
-        """What was counted so far, least recent first: [key, instances, None, 0], [key, 0, first time, instances]."""
+        """What was counted so far, least recent first.
+
+        Rows are [key, instances, None, 0] or [key, 0, first time, instances].
+        """
         instances = [[key, count, None, 0] for key, count in reversed(self._instances.items())]
         return instances + [
             [key, 0, time_ns, count] for (key, time_ns), count in reversed(self._starts.items())
         ]
 
     def load(self, dumped: Iterable[Sequence[Any]]) -> None:
-        """Count on from a dump, or from what `started` noted. Call it when `open` is as it was."""
+        """Count on from rows of `dump` or of the journal. Call it when `open` is as it was."""
         for key, instances, time_ns, count in dumped:
             if instances:
                 self._instances[tuple(key)] = instances

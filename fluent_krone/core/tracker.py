@@ -1,9 +1,19 @@
 """Events in, the Seqs that just closed out, one event at a time.
 
-A session's state is an interned node: sessions that ran alike so far share it, and each state remembers its next ones,
-so a step seen before costs one look-up. When too many states are remembered all are forgotten at once (an LRU's
-look-up costs six times a dict's); a forgotten step is worked out again from the session's own log keys. Work per event
-is O(1), amortised: a Seq is read once, when it closes.
+Why a step that was seen before costs one look-up:
+
+1. What may still come depends only on the open Seqs (an entity's and an action's, by their first
+   events) and on whether a closed Seq was not normal. That is a `State`.
+2. All sessions begin in the same state, and each state remembers its next one for every log key it
+   has met. So sessions that ran alike share one state, and whatever is worked out for a state (that
+   a Seq was seen, that the session is decided, its verdict) is worked out once for all of them.
+3. Two sessions that ran differently never share a state, even where 1. would allow it: the state is
+   a node of the tree of log keys. This keeps verdicts, which do depend on all events, on the state.
+4. When too many states are remembered, all are forgotten at once: each loses its next ones, and the
+   sessions that hold one go on from it. A forgotten step is worked out again from the session's own
+   log keys.
+
+The work per event is O(1), amortised: a Seq is read once, when it closes.
 """
 
 from __future__ import annotations
@@ -11,15 +21,18 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import Any
 
+from ..reading.cache import Generation
 from ..types import Seq
 from .hierarchy import Hierarchy
 
 
 class State:
-    """What a session is after its events so far: its open Seqs, and whether a closed one was not normal.
+    """What a session is after its events so far: its open Seqs, and whether a closed one is unseen.
 
-    The cascade's to fill: `decided`, whether it is abnormal whatever may still come; `check_at`, the number of events
-    at which that is worth another look; `early` and `end`, the verdicts on a session that is decided or stops here.
+    `entity_start` is the first event of the open action Seq, `action_start` that of the open status
+    Seq. The cascade fills `decided` (whether the session is abnormal whatever may still come),
+    `check_at` (the number of events at which that is worth another look), `early` and `end` (the
+    verdicts on a session that is decided, or that stops here).
     """
 
     __slots__ = (
@@ -48,8 +61,8 @@ class State:
         self.events = events
         self.entity = entity
         self.action = action
-        self.entity_start = entity_start  # first event of the open action Seq
-        self.action_start = action_start  # first event of the open status Seq
+        self.entity_start = entity_start
+        self.action_start = action_start
         self.tainted = tainted
         self.decided = False
         self.check_at = 0
@@ -82,30 +95,35 @@ class Tracker:
         is_decided: Callable[[State, Sequence[int]], bool] = lambda state, keys: False,
         cache_size: int = 100_000,
     ) -> None:
+        # -1 is no node, so the first event always begins Seqs of its own.
         self.start = State(0, -1, -1, 0, 0, False)
         self._hierarchy = hierarchy
         self._entity_of = hierarchy.entity_of
         self._action_of = hierarchy.action_of
         self._is_normal = is_normal
         self._is_decided = is_decided
-        self._cache_size = cache_size
+        # The states whose next ones must be forgotten when too many are remembered.
         self._remembered = [self.start]
-        self.misses = 0  # steps worked out
+        self._generation = Generation(cache_size - 1, self._forget)
+        # Steps that no state remembered.
+        self.misses = 0
 
     def step(self, state: State, key: int, keys: Sequence[int]) -> State:
-        """The state after one more event, `key`; `keys` are the session's log keys, this one and those before it."""
+        """The state after one more event, `key`.
+
+        `keys` are the session's log keys up to this one; those behind it are ignored.
+        """
         return state.next.get(key) or self.work_out(state, key, keys)
 
     def work_out(self, state: State, key: int, keys: Sequence[int]) -> State:
         """A step that `state.next` does not remember, and from now on does."""
         self.misses += 1
-        if len(self._remembered) >= self._cache_size:
-            for old in self._remembered:
-                old.next = {}
-            self._remembered = [self.start]
+        self._generation.take()
         found = state.next[key] = self._next(state, key, keys)
         found.check_at = state.check_at
-        so_far = keys if len(keys) == found.events else keys[: found.events]
+        so_far = keys
+        if len(keys) != found.events:
+            so_far = keys[: found.events]
         found.decided = state.decided or self._is_decided(found, so_far)
         self._remembered.append(found)
         return found
@@ -138,12 +156,18 @@ class Tracker:
         tainted = state.tainted
         for seq in self.closed_by(state, key, keys):
             tainted = not self._is_normal(seq) or tainted
-        entity, action, here = self._entity_of[key], self._action_of[key], state.events
-        return State(
-            here + 1,
-            entity,
-            action,
-            state.entity_start if entity == state.entity else here,
-            state.action_start if action == state.action else here,
-            tainted,
-        )
+        entity = self._entity_of[key]
+        action = self._action_of[key]
+        here = state.events
+        entity_start = here
+        if entity == state.entity:
+            entity_start = state.entity_start
+        action_start = here
+        if action == state.action:
+            action_start = state.action_start
+        return State(here + 1, entity, action, entity_start, action_start, tainted)
+
+    def _forget(self) -> None:
+        for state in self._remembered:
+            state.next = {}
+        self._remembered = [self.start]

@@ -2,14 +2,15 @@
 
     manifest.json    format version, settings, sha256 of every other file
     templates.jsonl  {"template", "count"} a line; `count` is how often normal training had it
-    hierarchy.csv    template,entity,action,status,source: the tree, rows in the order of the templates
-    patterns.json    {"status"|"action"|"entity": [[node, …], …]}: what normal training had at each level
+    hierarchy.csv    template,entity,action,status,source: the tree, in the order of the templates
+    patterns.json    {"status"|"action"|"entity": [[node, …], …]}: the patterns of normal training
     nested_aware.onnx, nested_aware.json
-                     the density among normal sessions; its columns, weights, threshold, band and normal sessions
-    training.txt     hashes of the session keys fitted on, one a line
+                     the density among normal sessions; its columns, weights, threshold, band and
+                     normal sessions
+    training.txt     hashes of the session keys that were fitted on, one a line
     golden.jsonl     lines that we wrote, with the findings they must give; run at every load
 
-Nothing is pickled; nothing in a bundle is code.
+Nothing is pickled, and nothing in a bundle is code. `bundle_writer.py` writes one.
 """
 
 from __future__ import annotations
@@ -19,48 +20,60 @@ import dataclasses
 import hashlib
 import io
 import json
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from ..config import Config
 from ..core.cascade import Clearing
-from ..core.engine import Engine, Limits
+from ..core.engine import Engine, EngineParts, Limits
 from ..core.hierarchy import Hierarchy, Leaf
 from ..core.sessions import SessionSettings
 from ..errors import BundleError, ConfigError
 from ..reading.records import InputSettings, SessionKey, as_fields
-from ..types import LEVELS, Finding, Level
+from ..types import LEVELS, Finding
 from .local_context import LocalContext
-from .nested_aware import NestedAware
+from .nested_aware import NestedAware, NestedFiles
 
+# Raised when the files change their meaning; a bundle of another format is refused.
 FORMAT = 2
 FILES = ("templates.jsonl", "hierarchy.csv", "patterns.json", "training.txt", "golden.jsonl")
 NESTED_FILES = ("nested_aware.onnx", "nested_aware.json")
-MAX_TEMPLATES = 65_000  # log keys are two bytes wide in an open session
 
 
 def shipped_bundles() -> Path:
-    """Where the bundles that come with the package lie: beside it in a checkout, inside it when installed."""
+    """Where the bundles lie that come with the package.
+
+    That is beside the package in a checkout, and inside it when it is installed.
+    """
     package = Path(__file__).parent.parent
     installed = package / "models"
-    return installed if installed.is_dir() else package.parent / "models"
+    if installed.is_dir():
+        return installed
+    return package.parent / "models"
 
 
 def find_bundle(name: str) -> Path:
-    """A bundle's directory, by path or by the name of a shipped one. Raises BundleError with the names there are."""
+    """A bundle's directory, by path or by the name of a shipped bundle.
+
+    Raises BundleError, which lists the shipped ones.
+    """
     for path in (Path(name), shipped_bundles() / name):
         if (path / "manifest.json").is_file():
             return path
     there = sorted(path.parent.name for path in shipped_bundles().glob("*/manifest.json"))
     raise BundleError(
-        f"no bundle {name!r}: give a directory with a manifest.json, or one of {', '.join(there) or 'none'}"
+        f"there is no bundle {name!r}: give a directory with a manifest.json, "
+        f"or one of {', '.join(there) or 'none'}"
     )
 
 
 def bundle_files(name: str) -> frozenset[tuple[str, int, int, int]]:
-    """What tells that a bundle has changed: name, inode, size and time of each file; empty while there is none."""
+    """What shows that a bundle has changed: name, inode, size and time of each file.
+
+    It is empty while there is no bundle.
+    """
     try:
         found = [(path.name, path.stat()) for path in find_bundle(name).iterdir()]
     except (BundleError, OSError):
@@ -75,7 +88,10 @@ def key_hash(key: SessionKey) -> str:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Golden:
-    """One golden run: records in the bundle's own fields, and (kind, level, start, end) of each finding they give."""
+    """One golden run: records in the bundle's own fields, and the findings that they give.
+
+    A finding is (kind, level, start, end).
+    """
 
     records: tuple[dict[str, Any], ...]
     findings: tuple[tuple[str, str | None, int, int], ...]
@@ -83,7 +99,10 @@ class Golden:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Bundle:
-    """A loaded bundle: plain values, shared by the engines made from it. `hash` is 16 hex digits over every file."""
+    """A loaded bundle: plain values, shared by the engines that are made from it.
+
+    `hash` is 16 hex digits over every file.
+    """
 
     name: str
     hash: str
@@ -101,27 +120,35 @@ class Bundle:
     def engine(self, config: Config | None = None) -> Engine:
         """An engine that serves this bundle, with the operator's settings over the bundle's."""
         config = config or Config()
-        overrides = dataclasses.asdict(config)
-        names = {f.name for f in dataclasses.fields(InputSettings)}
-        input_settings = self.input_settings.override(**{n: overrides[n] for n in names})
-        names = {f.name for f in dataclasses.fields(SessionSettings)} - {"end_templates"}
-        session_settings = self.session_settings.override(**{n: overrides[n] for n in names})
-        limits = Limits(**{f.name: overrides[f.name] for f in dataclasses.fields(Limits)})
-        return Engine(
+        # End templates are the bundle's alone: they must be among its templates.
+        sessions = _common(config, SessionSettings)
+        parts = EngineParts(
             templates=self.templates,
             seen=[count > 0 for count in self.counts],
             hierarchy=self.hierarchy,
             patterns=self.patterns,
             nested=self.nested,
             clearing=self.clearing,
-            input_settings=input_settings,
-            session_settings=session_settings,
-            limits=limits,
+            input_settings=self.input_settings.override(**_common(config, InputSettings)),
+            session_settings=self.session_settings.override(**sessions),
         )
+        return Engine(parts, limits_of(config))
+
+
+def limits_of(config: Config) -> Limits:
+    """The engine's limits by the operator's settings. Their defaults stand in `Config` alone."""
+    return Limits(**_common(config, Limits))
+
+
+def _common(config: Config, settings: type[Any]) -> dict[str, Any]:
+    """The values of those parameters of `config` that a class of settings has a field for."""
+    names = {field.name for field in dataclasses.fields(settings)}
+    given = {field.name: getattr(config, field.name) for field in dataclasses.fields(config)}
+    return {name: given[name] for name in names & given.keys()}
 
 
 def load_bundle(name: str) -> Bundle:
-    """Load and verify: hashes, versions, and that the golden lines give the golden findings.
+    """A bundle, once its hashes and versions are right and its golden lines give what they must.
 
     Raises BundleError, one line that says what is wrong and where.
     """
@@ -153,21 +180,28 @@ def _read(path: Path) -> Bundle:
     manifest = json.loads(raw)
     if manifest.get("format") != FORMAT:
         raise BundleError(
-            f"bundle {path} has format {manifest.get('format')!r}, this version reads {FORMAT}: export it again"
+            f"bundle {path} has format {manifest.get('format')!r}, and this version reads "
+            f"format {FORMAT}: export it again"
         )
     has_nested = NESTED_FILES[0] in manifest["files"]
-    names = (*FILES, *(NESTED_FILES if has_nested else ()))
+    names: tuple[str, ...] = FILES
+    if has_nested:
+        names += NESTED_FILES
     content = {name: _verified(path / name, manifest["files"]) for name in names}
     templates = [json.loads(line) for line in _lines(content["templates.jsonl"])]
     table = csv.reader(io.StringIO(content["hierarchy.csv"].decode(), newline=""))
     rows = [Leaf(*row[:4]) for row in list(table)[1:]]
     if [row.template for row in rows] != [entry["template"] for entry in templates]:
         raise BundleError(
-            f"bundle {path}: hierarchy.csv and templates.jsonl list different templates: export it again"
+            f"bundle {path}: hierarchy.csv and templates.jsonl list different templates: "
+            "export it again"
         )
     patterns = json.loads(content["patterns.json"])
     sessions = manifest["sessions"]
     hierarchy = Hierarchy(rows)
+    nested = None
+    if has_nested:
+        nested = _nested(content, hierarchy, path)
     detector = manifest["detector"]
     return Bundle(
         name=manifest["name"],
@@ -182,7 +216,7 @@ def _read(path: Path) -> Bundle:
         counts=tuple(entry["count"] for entry in templates),
         hierarchy=hierarchy,
         patterns=LocalContext({level: patterns[level] for level in LEVELS}),
-        nested=_nested(content, hierarchy, path) if has_nested else None,
+        nested=nested,
         clearing=Clearing(
             detector["patterns_clear"], detector["nested_clears"], detector["counts_flag"]
         ),
@@ -194,17 +228,16 @@ def _read(path: Path) -> Bundle:
 def _nested(content: dict[str, bytes], hierarchy: Hierarchy, path: Path) -> NestedAware:
     declared = json.loads(content["nested_aware.json"])
     low, high = declared["band"]
-    return NestedAware(
-        hierarchy,
-        content["nested_aware.onnx"],
-        columns={(kind, node): column for column, (kind, node) in enumerate(declared["columns"])},
+    files = NestedFiles(
+        model=content["nested_aware.onnx"],
+        columns=[(kind, node) for kind, node in declared["columns"]],
         weights=declared["weights"],
         normal=declared["normal"],
         threshold=declared["threshold"],
         band=(low, high),
         decimals=declared["decimals"],
-        where=str(path / "nested_aware.onnx"),
     )
+    return NestedAware(hierarchy, files, where=str(path / "nested_aware.onnx"))
 
 
 def _verified(path: Path, hashes: dict[str, str]) -> bytes:
@@ -215,9 +248,8 @@ def _verified(path: Path, hashes: dict[str, str]) -> bytes:
 
 
 def _lines(content: bytes) -> list[str]:
-    return content.decode().split("\n")[
-        :-1
-    ]  # not splitlines: a template may hold U+2028 and the like
+    # Not splitlines, since a template may hold U+2028 and other line ends of Unicode.
+    return content.decode().split("\n")[:-1]
 
 
 def _golden(entry: dict[str, Any]) -> Golden:
@@ -238,10 +270,15 @@ def outline(findings: Iterable[Finding]) -> tuple[tuple[str, str | None, int, in
     """(kind, level, start, end) of each finding: what golden runs are compared by."""
     out = []
     for finding in findings:
-        seq = finding.verdict.seq if finding.verdict else None
-        out.append(
-            (finding.kind, seq.level, seq.start, seq.end) if seq else (finding.kind, None, 0, 1)
-        )
+        level: str | None = None
+        start = 0
+        end = 1
+        if finding.verdict is not None:
+            seq = finding.verdict.seq
+            level = seq.level
+            start = seq.start
+            end = seq.end
+        out.append((finding.kind, level, start, end))
     return tuple(out)
 
 
@@ -251,99 +288,7 @@ def check_golden(bundle: Bundle, where: str) -> None:
         got = outline(golden_findings(bundle, golden.records))
         if got != golden.findings:
             raise BundleError(
-                f"bundle {where}: golden run {number} gives {list(got)}, expected {list(golden.findings)}: "
-                "this version judges otherwise than the one that exported it; export it again"
+                f"bundle {where}: golden run {number} gives {list(got)}, expected "
+                f"{list(golden.findings)}: this version judges otherwise than the one that "
+                "exported it; export it again"
             )
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class NestedFiles:
-    """A trained Nested-Aware detector as it is written: the model, and what the runtime needs beside it.
-
-    `columns` are (kind, node), one a column; `weights` has one more, for what has no column; `normal` are the log keys
-    of the normal sessions that the model's `nearest` counts through.
-    """
-
-    model: bytes
-    columns: Sequence[tuple[str, int]]
-    weights: Sequence[float]
-    normal: Sequence[Sequence[int]]
-    threshold: float
-    band: tuple[float, float]
-    decimals: int
-
-
-def write_bundle(
-    path: Path,
-    *,
-    name: str,
-    input_settings: InputSettings,
-    session_settings: SessionSettings,
-    rows: Sequence[Sequence[str]],
-    counts: Sequence[int],
-    patterns: Mapping[Level, Sequence[tuple[int, ...]]],
-    training: Iterable[SessionKey],
-    golden: Sequence[Golden],
-    nested: NestedFiles | None = None,
-    clearing: Clearing | None = None,
-    training_summary: dict[str, Any] | None = None,
-    extra_files: Sequence[str] = (),
-) -> None:
-    """Write a bundle's files into `path` (which exists); `rows` are template, entity, action, status, source.
-
-    `extra_files` lie in `path` already (the report) and are hashed along. The same input gives the same bytes.
-    """
-    clearing = clearing or Clearing()
-    if len(rows) > MAX_TEMPLATES:
-        raise BundleError(
-            f"{len(rows)} templates, at most {MAX_TEMPLATES} fit: put wildcards where only values differ (--templates)"
-        )
-    with (path / "hierarchy.csv").open("w", newline="", encoding="utf-8") as file:
-        has_return = any(
-            "\r" in field for row in rows for field in row
-        )  # which csv would write unquoted
-        writer = csv.writer(
-            file, lineterminator="\n", quoting=csv.QUOTE_ALL if has_return else csv.QUOTE_MINIMAL
-        )
-        writer.writerow(("template", "entity", "action", "status", "source"))
-        writer.writerows(rows)
-    templates = (
-        {"template": row[0], "count": count} for row, count in zip(rows, counts, strict=True)
-    )
-    _write_lines(path / "templates.jsonl", (json.dumps(t, ensure_ascii=False) for t in templates))
-    _write_lines(
-        path / "golden.jsonl",
-        (json.dumps(dataclasses.asdict(g), ensure_ascii=False) for g in golden),
-    )
-    _write_lines(path / "training.txt", sorted({key_hash(key) for key in training}))
-    ordered = {level: sorted(patterns[level]) for level in LEVELS}
-    (path / "patterns.json").write_text(
-        json.dumps(ordered, separators=(",", ":")) + "\n", encoding="utf-8"
-    )
-    names = [*FILES, *extra_files]
-    if nested is not None:
-        names += NESTED_FILES
-        (path / "nested_aware.onnx").write_bytes(nested.model)
-        fields = {
-            name: value for name, value in dataclasses.asdict(nested).items() if name != "model"
-        }
-        declared = json.dumps(fields, separators=(",", ":"))
-        (path / "nested_aware.json").write_text(declared + "\n", encoding="utf-8")
-    manifest = {
-        "format": FORMAT,
-        "name": name,
-        "input": dataclasses.asdict(input_settings),
-        "sessions": dataclasses.asdict(session_settings),
-        # `none_actions` and `automaton` are always so; they stay since a bundle's hash is of this text.
-        "hierarchy": {"none_actions": "separate"},
-        "detector": {"automaton": "off", **dataclasses.asdict(clearing)},
-        "training": training_summary or {},
-        "files": {file: hashlib.sha256((path / file).read_bytes()).hexdigest() for file in names},
-    }
-    (path / "manifest.json").write_text(
-        json.dumps(manifest, indent=2, ensure_ascii=False) + "\n", encoding="utf-8"
-    )
-
-
-def _write_lines(path: Path, lines: Iterable[str]) -> None:
-    path.write_text("".join(f"{line}\n" for line in lines), encoding="utf-8")

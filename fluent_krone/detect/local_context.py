@@ -1,10 +1,11 @@
 """Local-Context detector: a Seq is normal when normal training had its pattern at its level.
 
-Source: KRONE (arXiv 2602.07303). `automaton` repeats the adjustment that the authors make for window-cut sessions,
-at action and entity level only:
+Source: KRONE (arXiv 2602.07303). `automaton` repeats the adjustment that the authors make for
+sessions that were cut by a time window, at action and entity level only:
 - `off`: only whole patterns count;
-- `strict`: also accept a pattern all of whose adjacent pairs were seen in training;
-- `reference`: what the published figures follow: an unseen pair counts only if a seen pair follows it in the same Seq.
+- `strict`: a pattern is also accepted if all its adjacent pairs were seen in training;
+- `reference`: what the published figures follow: an unseen pair counts only if a seen pair follows
+  it in the same Seq.
 """
 
 from __future__ import annotations
@@ -20,15 +21,17 @@ from ..types import LEVELS, Level, Seq
 
 Automaton = Literal["off", "strict", "reference"]
 Pattern = tuple[int, ...]
-_CANDIDATES = 4  # patterns whose node counts are closest, compared in full
+# Seen patterns with the closest node counts, which are compared in full. An edit distance takes the
+# square of the length, and a pattern with other counts is rarely the nearest one.
+_CANDIDATES = 4
 
 
 class LocalContext:
     """Pattern sets of the three levels.
 
     >>> detector = LocalContext({"status": [(0, 1)], "action": [], "entity": []})
-    >>> detector.is_normal(Seq("status", 0, 2, (0, 1))), detector.is_normal(Seq("status", 0, 1, (0,)))
-    (True, False)
+    >>> [detector.is_normal(Seq("status", 0, len(p), p)) for p in ((0, 1), (0,))]
+    [True, False]
     """
 
     name = "local_context"
@@ -50,7 +53,8 @@ class LocalContext:
         self._known = {
             level: {node for p in self.patterns[level] for node in p} for level in LEVELS
         }
-        self._counts: dict[Level, _NodeCounts] = {}  # made when the first alert asks
+        # Made when the first alert asks: a process that finds nothing abnormal needs none.
+        self._counts: dict[Level, _NodeCounts] = {}
         self._scores: Any = LRU(cache_size)
 
     def is_normal(self, seq: Seq) -> bool:
@@ -87,7 +91,10 @@ class LocalContext:
 
 
 class _NodeCounts:
-    """Node counts of all patterns of a level, int32[P, N]: which patterns are worth a full comparison."""
+    """Node counts of all patterns of a level, int32[P, N].
+
+    They say which patterns are worth a full comparison.
+    """
 
     def __init__(self, patterns: list[Pattern]) -> None:
         self._patterns = patterns
@@ -109,19 +116,30 @@ class _NodeCounts:
 
 
 def _alike_at_first(a: Pattern, b: Pattern) -> int:
-    """Nodes until they part: of equally near patterns the one that parts last shows where a Seq went wrong."""
-    return next(
-        (i for i, (x, y) in enumerate(zip(a, b, strict=False)) if x != y), min(len(a), len(b))
-    )
+    """Nodes before the first difference.
+
+    Of equally near patterns, the one that differs last shows best where a Seq went wrong.
+    """
+    pairs = zip(a, b, strict=False)
+    return next((i for i, (x, y) in enumerate(pairs) if x != y), min(len(a), len(b)))
 
 
 def _edit_distance(a: Pattern, b: Pattern, limit: int = 100) -> float:
-    """Levenshtein distance of the first `limit` nodes; what lies beyond counts by its length, or 1 where it differs."""
+    """Levenshtein distance of the first `limit` nodes.
+
+    What lies beyond them counts by the difference in length, or 1 where it is as long and differs:
+    the distance takes the square of the nodes.
+    """
     beyond = abs(max(len(a) - limit, 0) - max(len(b) - limit, 0)) or int(a[limit:] != b[limit:])
-    a, b = a[:limit], b[:limit]
+    a = a[:limit]
+    b = b[:limit]
     row = list(range(len(b) + 1))
     for i, x in enumerate(a, start=1):
-        above, row[0] = row[0], i
+        # `diagonal` is the distance of a[: i - 1] and b[: j - 1], which `row` no longer holds.
+        diagonal = row[0]
+        row[0] = i
         for j, y in enumerate(b, start=1):
-            above, row[j] = row[j], min(row[j] + 1, row[j - 1] + 1, above + (x != y))
+            cheapest = min(row[j] + 1, row[j - 1] + 1, diagonal + (x != y))
+            diagonal = row[j]
+            row[j] = cheapest
     return float(row[-1] + beyond)

@@ -1,11 +1,13 @@
 """Nested-Aware detector: how likely a session is among normal ones, in a nested count space.
 
-A session is three kinds of counts at once: its log keys, the runs of its entities, the runs of its actions. Its density
-is a Gaussian kernel estimate over the distinct sessions of normal training, so the nearest of them explains it. Counts
-only grow as events come, which gives a lower bound of the final score at any time.
+A session is three kinds of counts at once: its log keys, the runs of its entities, and the runs of
+its actions. Its density is a Gaussian kernel estimate over the distinct sessions of normal
+training, so the nearest of them explains it. Counts only grow as events come, which gives a lower
+bound of the final score at any time.
 
-The idea of judging a Seq together with its children, against the nearest normal ones, is KRONE's (arXiv 2602.07303),
-where an LLM is the judge. The count space, the weights and the density are ours; `export/train.py` fits them.
+The idea of judging a Seq together with its children, against the nearest normal ones, is KRONE's
+(arXiv 2602.07303), where an LLM is the judge. The count space, the weights and the density are
+ours; `export/train.py` fits them.
 """
 
 from __future__ import annotations
@@ -26,15 +28,19 @@ from ..timing import Histogram
 from .onnx import load_model
 
 Kind = Literal["key", "entity", "action"]
-Feature = tuple[Kind, int]  # a log key, or a node that had a run
+# A log key, or a node that had a run.
+Feature = tuple[Kind, int]
+# Runs count half, since harmless interleaving of threads changes them.
 KIND_WEIGHT: Mapping[Kind, float] = {
     "key": 1.0,
     "entity": 0.5,
     "action": 0.5,
-}  # runs move with harmless interleaving
+}
 
-# How much what a session lacks counts, beside what it has too much of, when the nearest normal session is looked for.
-_MISSING_SHARE, _MISSING_SHARE_YET = 0.3, 0.02
+# When the nearest normal session is looked for: the weight of what a session lacks, beside what it
+# has too much of. A session that still runs lacks whatever has not come yet.
+_MISSING_SHARE = 0.3
+_MISSING_SHARE_YET = 0.02
 
 
 def nested_counts(log_keys: Sequence[int], hierarchy: Hierarchy) -> Counter[Feature]:
@@ -61,9 +67,10 @@ def magnitude(feature: Feature, count: int) -> float:
 def sparse_vector(
     counts: Mapping[Feature, int], columns: Mapping[Feature, int]
 ) -> tuple[np.ndarray[Any, Any], np.ndarray[Any, Any]]:
-    """Columns int64[K] and their values float32[K]; the last column is the norm of all features without a column.
+    """Columns int64[K] and their values float32[K].
 
-    In logarithms: a raw count of unseen features would overflow float32, and the worst session would pass as NaN.
+    The last column is the norm of all features that have no column. It is a norm of logarithms: raw
+    counts of unseen features could overflow float32, and the worst session would pass as NaN.
     """
     unseen: list[float] = []
     index: list[int] = []
@@ -77,15 +84,14 @@ def sparse_vector(
             values.append(magnitude(feature, count))
     if unseen:
         index.append(len(columns))
-        values.append(
-            math.sqrt(math.fsum(unseen))
-        )  # exact, so in any order: a longer session never has less
+        # An exact sum does not depend on the order, so a longer session never has less.
+        values.append(math.sqrt(math.fsum(unseen)))
     return np.array(index, dtype=np.int64), np.array(values, dtype=np.float32)
 
 
 @dataclass(frozen=True, slots=True)
 class Density:
-    """`score` is −ln of the session's density; `bound` is a score that no continuation can fall below.
+    """`score` is −ln of the density; `bound` is a score that no continuation falls below.
 
     `nearest` are indices of normal sessions, nearest first.
     """
@@ -95,10 +101,29 @@ class Density:
     nearest: tuple[int, ...]
 
 
-class NestedAware:
-    """Scores whole sessions, or what there is of one. `threshold`: abnormal above it.
+@dataclass(frozen=True, slots=True, kw_only=True)
+class NestedFiles:
+    """A trained Nested-Aware detector as a bundle holds it: the model, and what stands beside it.
 
-    `band` is the uncertainty band around the threshold: scores in it are doubtful.
+    `columns` are (kind, node), one a column; `weights` has one more, for what has no column;
+    `normal` are the log keys of the normal sessions that the model's `nearest` counts through.
+    Scores above `threshold` are abnormal, and those within `band` are doubtful. Scores are rounded
+    to `decimals`, so that no verdict depends on their last bits.
+    """
+
+    model: bytes
+    columns: Sequence[Feature]
+    weights: Sequence[float]
+    normal: Sequence[Sequence[int]]
+    threshold: float
+    band: tuple[float, float]
+    decimals: int = 4
+
+
+class NestedAware:
+    """Scores whole sessions, or what there is of one so far.
+
+    `where` names the model in error messages. Results for `cache_size` different counts are kept.
     """
 
     name = "nested_aware"
@@ -106,53 +131,52 @@ class NestedAware:
     def __init__(
         self,
         hierarchy: Hierarchy,
-        model: bytes,
+        files: NestedFiles,
         *,
-        columns: Mapping[Feature, int],
-        weights: Sequence[float],
-        normal: Sequence[Sequence[int]],
-        threshold: float,
-        band: tuple[float, float],
-        decimals: int = 4,
         where: str = "nested_aware.onnx",
         cache_size: int = 20_000,
     ) -> None:
-        self.threshold = threshold
-        self.band = band
-        self.normal = [tuple(log_keys) for log_keys in normal]
+        self.threshold = files.threshold
+        self.band = files.band
+        self.normal = [tuple(log_keys) for log_keys in files.normal]
         self._most: dict[int, int] = {}
         for log_keys in self.normal:
             for key, count in Counter(log_keys).items():
                 self._most[key] = max(count, self._most.get(key, 0))
         self._exact = {frozenset(nested_counts(keys, hierarchy).items()) for keys in self.normal}
         self._hierarchy = hierarchy
-        self._columns = columns
-        self._weights = weights
-        self._decimals = decimals
-        self._session = load_model(model, where)
+        self._columns = {feature: column for column, feature in enumerate(files.columns)}
+        self._weights = files.weights
+        self._decimals = files.decimals
+        self._session = load_model(files.model, where)
         self._cache: Any = LRU(cache_size)
-        self.latency = Histogram()  # of the model's runs
-        if len(weights) != len(columns) + 1:
+        # How long the model's runs took.
+        self.latency = Histogram()
+        if len(self._weights) != len(self._columns) + 1:
             raise BundleError(
-                f"{where}: {len(weights)} weights for {len(columns)} columns and the unseen one"
+                f"{where}: {len(self._weights)} weights for {len(self._columns)} columns and the "
+                "one for what has no column: export the bundle again"
             )
 
     def density(self, log_keys: Sequence[int], *, ended: bool = True) -> Density:
-        """Score, bound and nearest normal sessions of `log_keys`; sessions of equal counts are judged once.
+        """Score, bound and nearest normal sessions of `log_keys`.
 
-        Of a session that has not `ended`, what it lacks says next to nothing about which normal session is nearest.
+        Sessions of equal counts are judged once. Of a session that has not `ended`, what it lacks
+        has next to no weight in which normal session is nearest.
         """
         counts = nested_counts(log_keys, self._hierarchy)
         key = (ended, frozenset(counts.items()))
         found: Density | None = self._cache.get(key)
         if found is None:
-            found = self._cache[key] = self._run(
-                counts, _MISSING_SHARE if ended else _MISSING_SHARE_YET
-            )
+            missing_share = _MISSING_SHARE_YET
+            if ended:
+                missing_share = _MISSING_SHARE
+            found = self._cache[key] = self._run(counts, missing_share)
         return found
 
     def is_abnormal(self, score: float) -> bool:
         """Whether a rounded score lies above the threshold; a score that is no number does."""
+        # Not `score > threshold`, which is false for NaN.
         return not score <= self.threshold
 
     def most(self, log_key: int) -> int:
@@ -160,7 +184,7 @@ class NestedAware:
         return self._most.get(log_key, 0)
 
     def excess(self, log_key: int, here: int, there: int) -> float:
-        """What a log key's count of `here` where normal has `there` adds to the squared distance."""
+        """What a count of `here`, where normal has `there`, adds to the squared distance."""
         feature: Feature = ("key", log_key)
         weight = self._weights[self._columns.get(feature, -1)]
         return (weight * (magnitude(feature, here) - magnitude(feature, there))) ** 2

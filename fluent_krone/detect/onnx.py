@@ -9,11 +9,13 @@ from ..errors import BundleError
 
 
 def load_model(content: bytes, where: str) -> Any:
-    """An onnxruntime session over a model's bytes. Raises BundleError when they are no model that it can run.
+    """An onnxruntime session over a model's bytes.
 
-    onnxruntime is imported here, at the first model: what needs none need not pay its 0.1 s and 40 MB.
+    Raises BundleError when they are no model that onnxruntime can run. It is imported here, at the
+    first model, so that programs without one do not pay its 0.1 s and 40 MB.
     """
-    os.environ["ORT_DISABLE_TELEMETRY"] = "1"  # read at import; nothing may leave the machine
+    # Read at import: nothing may leave the machine.
+    os.environ["ORT_DISABLE_TELEMETRY"] = "1"
     import onnxruntime
 
     options = onnxruntime.SessionOptions()
@@ -24,8 +26,9 @@ def load_model(content: bytes, where: str) -> Any:
     options.add_session_config_entry("session.intra_op.allow_spinning", "0")
     try:
         return onnxruntime.InferenceSession(content, options, providers=["CPUExecutionProvider"])
-    except Exception as error:  # onnxruntime's own exceptions share no base class
-        reason, version = str(error).splitlines()[0][:200], onnxruntime.__version__
+    # onnxruntime's own exceptions share no base class.
+    except Exception as error:
+        reason = str(error).splitlines()[0][:200]
         raise BundleError(
-            f"{where} is no ONNX model that onnxruntime {version} runs: {reason}"
+            f"{where} is no ONNX model that onnxruntime {onnxruntime.__version__} runs: {reason}"
         ) from None

@@ -1,1 +1,4 @@
-"""From bytes or records to events: text, template, session keys and time. Pure: nothing here reads a clock."""
+"""From bytes or records to events: text, template, session keys and time.
+
+Pure: nothing here reads a clock.
+"""

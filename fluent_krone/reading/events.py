@@ -1,8 +1,11 @@
-"""Record → event, in one look-up for a record of a shape seen before.
+"""Record → event, by one look-up for a record whose shape was seen before.
 
-The shape of a message is the message with every digit made "0". Which template it has hangs on the shape alone (but
-where templates hold digits), and so does where its session key lies, if the key's regex takes all digits alike. The
-first record of a shape goes the long way, through `RecordReader` and `TemplateMatcher`; what they said is remembered.
+1. The *shape* of a message is the message with every digit replaced by "0".
+2. Which template a message has depends on its shape alone, unless templates hold digits. So does
+   the place of its session key, if the key's regex treats all digits alike.
+3. The first record of a shape goes the long way, through `RecordReader` and `TemplateMatcher`. What
+   they answered is remembered under the component and the shape.
+4. A later record of that shape is one look-up, and its session key is a slice of its message.
 """
 
 from __future__ import annotations
@@ -11,10 +14,14 @@ import re
 from collections.abc import Sequence
 from typing import Any
 
+from .cache import Generation
 from .records import RecordReader, SessionKey
 from .templates import LONGEST_SHAPE, ZEROED, TemplateMatcher
 
+# `[start, end)` of a session key in its message.
 Span = tuple[int, int]
+# Shape → log key and spans.
+Shapes = dict[bytes, tuple[int, tuple[Span, ...]]]
 
 
 class EventReader:
@@ -32,18 +39,14 @@ class EventReader:
     ) -> None:
         self._reader = reader
         self._matcher = matcher
-        self._cache_size = cache_size
-        self._remembered = 0
-        # Component → what stands before its messages, and their shapes: log key and spans of session keys; no spans
-        # where the keys are not in the message, or not where they were.
-        self._components: dict[
-            bytes | None, tuple[bytes, dict[bytes, tuple[int, tuple[Span, ...]]]]
-        ] = {}
+        # Component → what stands before its messages, and their shapes: log key and spans of the
+        # session keys. There are no spans where the keys are not in the message, or where another
+        # message of the same shape may have them elsewhere.
+        self._components: dict[bytes | None, tuple[bytes, Shapes]] = {}
+        self._generation = Generation(cache_size, self._forget)
         settings = reader.settings
-        self._message, self._component = (
-            settings.message_field.encode(),
-            _name(settings.component_field),
-        )
+        self._message = settings.message_field.encode()
+        self._component = _name(settings.component_field)
         names = (settings.message_field, settings.component_field or "")
         self._can_remember = settings.line_format is None and not any(
             name.startswith("$.") for name in names
@@ -53,10 +56,16 @@ class EventReader:
         )
 
     def read(self, tag: bytes, record: Any) -> tuple[int, bytes, Sequence[SessionKey]]:
-        """Log key, the text that was matched, session keys. Raises RecordError as `RecordReader.read` does."""
+        """Log key, the text that was matched, and session keys.
+
+        Raises RecordError as `RecordReader.read` does.
+        """
         try:
             message = record[self._message]
-            prefix, shapes = self._components[record[self._component] if self._component else None]
+            component = None
+            if self._component is not None:
+                component = record[self._component]
+            prefix, shapes = self._components[component]
             log_key, spans = shapes[message.translate(ZEROED)]
             if len(spans) == 1:
                 start, end = spans[0]
@@ -65,7 +74,8 @@ class EventReader:
                 found = {(message[start:end],): None for start, end in spans}
                 return log_key, prefix + message, self._reader.capped(list(found))
             return log_key, prefix + message, self._reader.keys(tag, record, message)
-        except (LookupError, TypeError, AttributeError):  # no such shape yet; no map, no bytes
+        # There is no such shape yet, or the record is no map, or its message is not bytes.
+        except (LookupError, TypeError, AttributeError):
             return self._read(tag, record)
 
     def _read(self, tag: bytes, record: Any) -> tuple[int, bytes, Sequence[SessionKey]]:
@@ -78,7 +88,9 @@ class EventReader:
 
     def _remember(self, record: Any, text: bytes, log_key: int) -> None:
         message = record.get(self._message)
-        component = record.get(self._component) if self._component else None
+        component = None
+        if self._component is not None:
+            component = record.get(self._component)
         if (
             message.__class__ is not bytes
             or len(text) > LONGEST_SHAPE
@@ -87,14 +99,18 @@ class EventReader:
             return
         if component is not None and component.__class__ is not bytes:
             return
-        prefix = self._reader.prefix(component) if component else b""
-        if text != prefix + message:  # it was cut, or stripped
+        prefix = b""
+        if component:
+            prefix = self._reader.prefix(component)
+        if text != prefix + message:
+            # The message was cut or stripped, so the spans would lie elsewhere.
             return
-        if self._remembered >= self._cache_size:
-            self._components, self._remembered = {}, 0
+        self._generation.take()
         _, shapes = self._components.setdefault(component, (prefix, {}))
         shapes[message.translate(ZEROED)] = (log_key, self._spans(message))
-        self._remembered += 1
+
+    def _forget(self) -> None:
+        self._components = {}
 
     def _spans(self, message: bytes) -> tuple[Span, ...]:
         regex = self._reader.sole_regex
@@ -105,17 +121,23 @@ class EventReader:
 
 
 def _name(field: str | None) -> bytes | None:
-    return field.encode() if field else None
+    if not field:
+        return None
+    return field.encode()
 
 
 def takes_digits_alike(pattern: str) -> bool:
-    """Whether a regex matches wherever it would if any digit were another; False where that is not plain to see.
+    """Whether a regex matches wherever it would if any digit were another.
+
+    False where that is not plain to see.
 
     >>> [takes_digits_alike(p) for p in ("blk_-?[0-9]+", r"id=(\\w{3,8})", "node7", "[1-9][0-9]*")]
     [True, True, False, False]
     """
-    plain = re.sub(r"\\\W", "", pattern)  # an escaped bracket is none
+    # An escaped bracket opens no class.
+    plain = re.sub(r"\\\W", "", pattern)
+    # Characters by number, back-references, and braces within a class are not looked into.
     if re.search(r"\\[^\W_]?\d|\(\?P?[=(]|\[\^?\]|\[[^\]]*\{|-0-9", plain):
-        return False  # characters by number, back-references, braces within a class
+        return False
     classes_without = re.sub(r"\[[^\]]+\]", lambda found: found[0].replace("0-9", ""), plain)
     return not re.search(r"\d", re.sub(r"\{\d*,?\d*\}", "", classes_without))

@@ -15,7 +15,11 @@ from ..errors import ConfigError, RecordError
 
 Fields = Mapping[bytes, Any]
 SessionKey = tuple[bytes, ...]
+# Component names whose prefix is remembered. A field that is no component, such as a request id,
+# would otherwise fill the memory.
 _MAX_COMPONENTS = 10_000
+# Time texts that are remembered: stamps of one second repeat, and strptime is slow.
+_MAX_TIMES = 4096
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -40,7 +44,7 @@ class InputSettings:
             _check_time_format(self.time_format)
 
     def override(self, **values: Any) -> InputSettings:
-        """These settings with the operator's, where given (not None)."""
+        """These settings, with those of the operator that are given (not None) in their place."""
         return replace(self, **{name: value for name, value in values.items() if value is not None})
 
 
@@ -48,10 +52,11 @@ def _check_time_format(time_format: str) -> None:
     try:
         datetime.strptime(datetime(2000, 1, 1, tzinfo=UTC).strftime(time_format), time_format)
     except (ValueError, re.error) as error:
-        raise ConfigError(f"time_format {time_format!r} can't be read: {error}") from None
+        raise ConfigError(f"time_format {time_format!r} cannot be read: {error}") from None
     if not re.search("%[yYGcxs]", time_format):
         raise ConfigError(
-            f"time_format {time_format!r} has no year: leave time_field out, Fluentd's own time counts then"
+            f"time_format {time_format!r} has no year: "
+            "leave time_field out, and the time that Fluentd gives the record is used"
         )
 
 
@@ -60,12 +65,15 @@ def _is_regex(part: str) -> bool:
 
 
 def python_regex(pattern: str) -> str:
-    """A regular expression whose named groups may be Ruby's, `(?<name>…)`, in Python's words."""
+    """A regular expression whose named groups may be Ruby's, `(?<name>…)`, as Python writes it."""
     return re.sub(r"\(\?<(?=[A-Za-z_])", "(?P<", pattern)
 
 
 def compile_bytes(what: str, pattern: str) -> re.Pattern[bytes]:
-    """A regular expression over bytes, or a ConfigError that names the parameter. Ruby's `(?<name>…)` is understood."""
+    """A regular expression over bytes, with named groups as Ruby or Python writes them.
+
+    Raises ConfigError, which names the parameter `what`.
+    """
     try:
         return re.compile(python_regex(pattern).encode())
     except (re.error, ValueError, OverflowError, RecursionError) as error:
@@ -73,7 +81,9 @@ def compile_bytes(what: str, pattern: str) -> re.Pattern[bytes]:
 
 
 def field_getter(name: str) -> Callable[[Fields], Any]:
-    """Reads one field, or a nested one by Fluentd's record accessor (`$.kubernetes.pod_name`); None when absent.
+    """A function that reads one field, None when it is absent.
+
+    A nested field is named as in Fluentd's record accessor, for example `$.kubernetes.pod_name`.
 
     >>> field_getter("$.a.b")({b"a": {b"b": 1}})
     1
@@ -93,14 +103,22 @@ def field_getter(name: str) -> Callable[[Fields], Any]:
     return nested
 
 
+def _getter(name: str | None) -> Callable[[Fields], Any] | None:
+    """`field_getter`, where a field is named at all."""
+    if not name:
+        return None
+    return field_getter(name)
+
+
 def as_bytes(value: Any) -> bytes:
     """A field's value as text in bytes."""
     if isinstance(value, bytes):
         return value
-    text = value if isinstance(value, str) else str(value)
+    text = str(value)
     try:
         return text.encode("utf-8", "surrogateescape")
-    except UnicodeEncodeError:  # JSON's \ud800, half a character
+    # JSON's \ud800 is half a character.
+    except UnicodeEncodeError:
         return text.encode("utf-8", "replace")
 
 
@@ -126,8 +144,9 @@ class _Prefixes(dict[bytes, bytes]):
         self._max_size = max_size
 
     def __missing__(self, component: bytes) -> bytes:
-        name = component[: self._max_size].rstrip(b": ")
-        prefix = name + b": " if name else b""
+        prefix = component[: self._max_size].rstrip(b": ")
+        if prefix:
+            prefix += b": "
         if len(component) <= self._max_size:
             if len(self) >= _MAX_COMPONENTS:
                 self.clear()
@@ -152,28 +171,30 @@ class RecordReader:
         self._max_size = max_message_size
         self._max_keys = max_keys
         self._message = field_getter(settings.message_field)
-        self._component = (
-            field_getter(settings.component_field) if settings.component_field else None
-        )
+        self._component = _getter(settings.component_field)
         self._prefixes = _Prefixes(max_message_size)
-        self._line = (
-            compile_bytes("line_format", settings.line_format) if settings.line_format else None
-        )
-        if self._line and "message" not in self._line.groupindex:
-            raise ConfigError("line_format needs a group named message: (?<message>.*)")
+        self._line: re.Pattern[bytes] | None = None
+        if settings.line_format:
+            self._line = compile_bytes("line_format", settings.line_format)
+            if "message" not in self._line.groupindex:
+                raise ConfigError("line_format needs a group named message: (?<message>.*)")
         self._parts = [self._part(part) for part in settings.session_key]
-        self.sole_regex = (
-            self._regex_of(settings.session_key[0]) if len(settings.session_key) == 1 else None
-        )
-        self._time = field_getter(settings.time_field) if settings.time_field else None
+        # The session key's regex, where the key consists of nothing else: the usual case, which
+        # has a short way of its own.
+        self.sole_regex: re.Pattern[bytes] | None = None
+        if len(settings.session_key) == 1:
+            self.sole_regex = self._regex_of(settings.session_key[0])
+        self._time = _getter(settings.time_field)
         self._time_format = settings.time_format
-        self._times: Any = LRU(4096)  # one-second stamps repeat, and strptime is slow
+        self._times: Any = LRU(_MAX_TIMES)
         self.has_time = self._time is not None or (
             self._line is not None and bool({"time", "date"} & self._line.groupindex.keys())
         )
 
     def read(self, tag: bytes, record: Any) -> tuple[bytes, list[SessionKey]]:
-        """The text to match (component before it, where there is one) and the keys of its sessions.
+        """The text to match and the keys of its sessions.
+
+        The component stands before the text, where there is one.
 
         Raises RecordError: `not_a_map`, `no_message`, `no_session_key`, `line_format`.
         """
@@ -219,20 +240,23 @@ class RecordReader:
         return text[: self._max_size]
 
     def time(self, record: Any) -> int:
-        """The time of a record that `read` took, in ns UTC, by `time_field` or the line's groups date and time.
+        """The time of a record that `read` took, in ns UTC.
 
-        Raises RecordError `bad_time`.
+        It is that of `time_field`, or of the groups `date` and `time` of `line_format`. Raises
+        RecordError `bad_time`.
         """
-        groups = (
-            self._groups(as_bytes(self._message(record))[: self._max_size]) if self._line else {}
-        )
+        groups: dict[bytes, bytes] = {}
+        if self._line is not None:
+            groups = self._groups(as_bytes(self._message(record))[: self._max_size])
         if self._time is not None:
             value = self._time({**record, **groups})
         else:
             value = b" ".join(groups[name] for name in (b"date", b"time") if name in groups)
         if isinstance(value, int | float) and not isinstance(value, bool):
             return _seconds_to_ns(value)
-        text = as_bytes(value) if value else b""
+        text = b""
+        if value:
+            text = as_bytes(value)
         found = self._times.get(text)
         if found is None:
             found = self._times[text] = parse_time(
@@ -254,7 +278,10 @@ class RecordReader:
         }
 
     def capped(self, keys: list[SessionKey]) -> list[SessionKey]:
-        """At most `max_keys` of them, the rest counted. Raises RecordError `no_session_key` for none."""
+        """At most `max_keys` of them; the rest are counted.
+
+        Raises RecordError `no_session_key` where there is none.
+        """
         if not keys:
             raise RecordError("no_session_key", "the record belongs to no session")
         if len(keys) > self._max_keys:
@@ -263,16 +290,25 @@ class RecordReader:
         return keys
 
     def _part(self, part: str) -> Callable[[bytes, Fields, bytes], list[bytes]]:
-        if regex := self._regex_of(part):
-            return lambda tag, record, message: [
-                key for key in dict.fromkeys(regex.findall(message)) if key
-            ]
-        if part == "tag":
-            return lambda tag, record, message: [tag]
+        """A function of tag, record and message that gives the values of one part of the key."""
+        regex = self._regex_of(part)
         get = field_getter(part)
-        return lambda tag, record, message: [
-            value[: self._max_size] for value in _key_values(get(record))
-        ]
+
+        def matches(tag: bytes, record: Fields, message: bytes) -> list[bytes]:
+            assert regex is not None
+            return [key for key in dict.fromkeys(regex.findall(message)) if key]
+
+        def only_tag(tag: bytes, record: Fields, message: bytes) -> list[bytes]:
+            return [tag]
+
+        def values(tag: bytes, record: Fields, message: bytes) -> list[bytes]:
+            return [value[: self._max_size] for value in _key_values(get(record))]
+
+        if regex is not None:
+            return matches
+        if part == "tag":
+            return only_tag
+        return values
 
     @staticmethod
     def _regex_of(part: str) -> re.Pattern[bytes] | None:
@@ -281,11 +317,13 @@ class RecordReader:
         regex = compile_bytes("session_key", part[1:-1])
         if regex.match(b""):
             raise ConfigError(
-                f"session_key {part}: it matches the empty text, so every record would have that key"
+                f"session_key {part} matches the empty text, so that every record would have "
+                "that key: let it match at least one character"
             )
         if regex.groups > 1:
             raise ConfigError(
-                f"session_key {part}: at most one group; it is the key, else the whole match is"
+                f"session_key {part} has {regex.groups} groups: at most one group may be there, "
+                "and it is the key; write the others as (?:…)"
             )
         return regex
 
@@ -293,37 +331,33 @@ class RecordReader:
 def _key_values(value: Any) -> list[bytes]:
     if value is None or value == b"" or value == "" or isinstance(value, dict):
         return []
-    if isinstance(value, list):
-        return list(
-            dict.fromkeys(
-                as_bytes(v)
-                for v in value
-                if v not in (None, b"", "") and not isinstance(v, list | dict)
-            )
-        )
-    return [as_bytes(value)]
+    if not isinstance(value, list):
+        return [as_bytes(value)]
+    scalars = [v for v in value if v not in (None, b"", "") and not isinstance(v, list | dict)]
+    return list(dict.fromkeys(map(as_bytes, scalars)))
 
 
 def _seconds_to_ns(seconds: float) -> int:
     try:
-        return _in_range(
-            seconds * 1_000_000_000 if isinstance(seconds, int) else round(seconds * 1e9)
-        )
+        # Whole seconds stay exact, which a float of ns does not.
+        if isinstance(seconds, int):
+            return _in_range(seconds * 1_000_000_000)
+        return _in_range(round(seconds * 1e9))
     except (OverflowError, ValueError):
         raise RecordError("bad_time", f"{seconds!r} is no time") from None
 
 
 def _in_range(time_ns: int) -> int:
-    """What 64 bits hold, in snapshots and alerts; that is from 1677 to 2262."""
+    """The time, if 64 bits hold it, as snapshots and alerts need; that is from 1677 to 2262."""
     if not -(2**63) <= time_ns < 2**63:
         raise RecordError("bad_time", "a time before 1677 or after 2262")
     return time_ns
 
 
 def parse_time(text: str, time_format: str | None = None) -> int:
-    """ns UTC of an ISO 8601 text, seconds since 1970, or `time_format`; without an offset it is UTC.
+    """ns UTC of a text in ISO 8601, in seconds since 1970, or in `time_format`.
 
-    Raises RecordError `bad_time`.
+    Without an offset it is UTC. Raises RecordError `bad_time`.
 
     >>> parse_time("1970-01-01T00:00:01Z"), parse_time("081109 203530", "%y%m%d %H%M%S")
     (1000000000, 1226262930000000000)

@@ -21,8 +21,8 @@ from typing import Any
 import msgpack
 
 from ..config import Config
-from ..core.engine import NOVELTIES_KEPT
 from ..core.hierarchy import runs
+from ..core.novelties import NOVELTIES_KEPT
 from ..errors import ConfigError, StoreDamaged
 from ..sqlite import Errors, connect, set_aside, transaction
 from ..types import Alert

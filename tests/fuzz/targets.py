@@ -1,7 +1,8 @@
 """What any bytes at all must not break: one function a target, each raising on what must not be.
 
-Hypothesis calls them in CI (`test_fuzz.py`), a coverage-guided fuzzer at length (`bench/fuzz.py`). A target lives
-through all inputs of a run, as a server would: its caches and caps are small, so that growth shows.
+Hypothesis calls them in CI (`test_fuzz.py`), a coverage-guided fuzzer at length (`bench/fuzz.py`).
+A target lives through all inputs of a run, as a server would: its caches and caps are small, so
+that growth shows.
 """
 
 from __future__ import annotations
@@ -14,9 +15,9 @@ from functools import cache, partial
 from typing import Any
 
 import msgpack
-from synthetic import NORMAL, T0, gzipped, lift_engine, ride
+from synthetic import NORMAL, T0, gzipped, lift_engine, make_limits, ride
 
-from fluent_krone.core.engine import Engine, Limits
+from fluent_krone.core.engine import Engine
 from fluent_krone.errors import ProtocolError, RecordError
 from fluent_krone.reading.events import EventReader
 from fluent_krone.reading.records import InputSettings, RecordReader
@@ -71,7 +72,9 @@ def handshake(data: bytes) -> None:
 
 
 def matcher(data: bytes) -> None:
-    """Templates and messages: the cache changes nothing, and a template that is found does begin the message."""
+    """Templates and messages: the cache changes nothing, and a template that is found does begin
+    the message.
+    """
     *texts, messages = data.split(b"\0", 8)
     templates = ["lift <*> at <num>", *(text.decode("utf-8", "ignore") for text in texts)]
     small, large = TemplateMatcher(templates, 1), TemplateMatcher(templates, 100)
@@ -84,7 +87,9 @@ def matcher(data: bytes) -> None:
 
 
 def reader(data: bytes) -> None:
-    """Records of any type, under settings of each kind; what was remembered of a record's shape changes nothing."""
+    """Records of any type, under settings of each kind; what was remembered of a record's shape
+    changes nothing.
+    """
     records = [record for _, record in Chunk("t", data).events()]
     for one, events in _readers():
         for record in (*records, {b"message": data, b"ride": data, b"time": data}):
@@ -182,7 +187,9 @@ def _readers() -> list[tuple[RecordReader, EventReader]]:
 
 @cache
 def _engine() -> Engine:
-    limits = Limits(max_sessions=MAX_SESSIONS, cache_size=200, keep_lines=4, max_message_size=200)
+    limits = make_limits(
+        max_sessions=MAX_SESSIONS, cache_size=200, keep_lines=4, max_message_size=200
+    )
     return lift_engine(
         limits=limits, session_key=("ride", "/[0-9]/"), max_events=50, idle_timeout=30.0
     )

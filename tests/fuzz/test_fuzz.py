@@ -1,4 +1,6 @@
-"""The short form of `bench/fuzz.py`: each target against random bytes, random msgpack, and valid inputs with damage."""
+"""The short form of `bench/fuzz.py`: each target against random bytes, random msgpack, and valid
+inputs with damage.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,6 @@
-"""Two detectors in one cascade: who may clear whom, and that an early verdict holds whatever comes after it."""
+"""Two detectors in one cascade: who may clear whom, and that an early verdict holds whatever comes
+after it.
+"""
 
 from __future__ import annotations
 
@@ -23,7 +25,7 @@ class Distance:
 
 
 class Counts:
-    """The plainest nested detector: how many events more or less than the nearest normal session."""
+    """The plainest nested detector: by how many events the nearest normal session differs."""
 
     name = "counts"
 

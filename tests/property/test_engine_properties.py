@@ -1,4 +1,6 @@
-"""However a stream is cut into chunks, and whenever idle sessions are collected, the findings are the same."""
+"""However a stream is cut into chunks, and whenever idle sessions are collected, the findings are
+the same.
+"""
 
 from __future__ import annotations
 
@@ -9,7 +11,7 @@ from typing import Any
 import msgpack
 from hypothesis import given
 from hypothesis import strategies as st
-from synthetic import ROWS, T0, UNKNOWN, S, event, lift_engine
+from synthetic import ROWS, T0, UNKNOWN, S, event, lift_engine, make_limits
 
 from fluent_krone.core.engine import Engine, Limits
 from fluent_krone.types import Finding
@@ -46,7 +48,7 @@ settings = st.fixed_dictionaries(
     },
 )
 limits = st.builds(
-    Limits,
+    make_limits,
     max_sessions=st.sampled_from([1, 2, 3, 100]),
     novelty_interval=st.sampled_from([0.0, 10.0, 3600.0]),
     idle_clock=st.sampled_from(["stream", "wall"]),

@@ -87,7 +87,8 @@ def test_it_gives_what_reader_and_matcher_give(
     assert own.messages_cut == reader.messages_cut
 
 
-PIECES = r"""a - 7 0-9 \d \w \D . [0-9] [^0-9] [a-f0-9] [!-0-9] [!-~] [a{3}] [1-9] [\w.-] ? + * {2} {1,3} \{3} ( ) (?: |
+PIECES = r"""a - 7 0-9 \d \w \D . [0-9] [^0-9] [a-f0-9] [!-0-9] [!-~] [a{3}] [1-9]
+[\w.-] ? + * {2} {1,3} \{3} ( ) (?: |
 ^ $ \b \x37 \1 (?P<n> (?P=n) \[ \]"""
 pieces = st.sampled_from(PIECES.split())
 

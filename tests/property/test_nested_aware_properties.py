@@ -1,4 +1,6 @@
-"""The Nested-Aware detector, trained, exported and run as in a bundle, on whatever a session may hold."""
+"""The Nested-Aware detector, trained, exported and run as in a bundle, on whatever a session may
+hold.
+"""
 
 from __future__ import annotations
 
@@ -15,7 +17,7 @@ from synthetic import NORMAL, ROWS, tree
 from export.to_onnx import to_onnx
 from export.train import DensityModel, fit_density
 from fluent_krone.core.hierarchy import Hierarchy, Leaf
-from fluent_krone.detect.nested_aware import NestedAware, nested_counts, sparse_vector
+from fluent_krone.detect.nested_aware import NestedAware, NestedFiles, nested_counts, sparse_vector
 
 STRANGERS = 500
 HIERARCHY = Hierarchy(
@@ -41,12 +43,14 @@ def detector() -> NestedAware:
     fitted = model()
     return NestedAware(
         HIERARCHY,
-        to_onnx(fitted),
-        columns=fitted.columns,
-        weights=fitted.weights.tolist(),
-        normal=fitted.normal,
-        threshold=THRESHOLD,
-        band=(8.0, 10.0),
+        NestedFiles(
+            model=to_onnx(fitted),
+            columns=list(fitted.columns),
+            weights=fitted.weights.tolist(),
+            normal=fitted.normal,
+            threshold=THRESHOLD,
+            band=(8.0, 10.0),
+        ),
     )
 
 
@@ -105,12 +109,14 @@ def test_another_detector_of_the_same_bytes_agrees(keys: tuple[int, ...]) -> Non
     fitted = model()
     other = NestedAware(
         HIERARCHY,
-        to_onnx(fitted),
-        columns=fitted.columns,
-        weights=fitted.weights.tolist(),
-        normal=fitted.normal,
-        threshold=THRESHOLD,
-        band=(8.0, 10.0),
+        NestedFiles(
+            model=to_onnx(fitted),
+            columns=list(fitted.columns),
+            weights=fitted.weights.tolist(),
+            normal=fitted.normal,
+            threshold=THRESHOLD,
+            band=(8.0, 10.0),
+        ),
         cache_size=1,
     )
     assert other.density(keys) == detector().density(keys)

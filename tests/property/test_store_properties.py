@@ -1,5 +1,5 @@
-"""Feed, commit, crash in any order: after a crash what was committed is there, the rest is sent again, and the findings
-are those of the undisturbed run.
+"""Feed, commit, crash in any order: after a crash what was committed is there, the rest is sent
+again, and the findings are those of the undisturbed run.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from typing import Any
 from hypothesis import given
 from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
-from synthetic import ROWS, T0, UNKNOWN, S, event, lift_engine
+from synthetic import ROWS, T0, UNKNOWN, S, event, lift_engine, make_limits
 
 from fluent_krone.core.engine import Engine, Limits
 from fluent_krone.runtime.store import Store, chunk_key
@@ -36,7 +36,7 @@ session_settings = st.fixed_dictionaries(
     },
 )
 limits = st.builds(
-    Limits,
+    make_limits,
     max_sessions=st.sampled_from([2, 100]),
     novelty_interval=st.sampled_from([0.0, 10.0, 3600.0]),
     keep_lines=st.sampled_from([0, 2, 256]),
@@ -48,7 +48,9 @@ def as_alert(finding: Finding) -> Alert:
 
 
 class Run:
-    """A service in miniature: what it holds in memory is lost in a crash, what it has committed is not."""
+    """A service in miniature: what it holds in memory is lost in a crash, what it has committed is
+    not.
+    """
 
     def __init__(self, path: Path, chunks: list[list[Any]], **engine: Any) -> None:
         self._path, self._chunks, self._settings = path, chunks, engine

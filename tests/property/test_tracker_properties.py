@@ -1,4 +1,6 @@
-"""Seqs found one event at a time are those of the whole session, whatever the tree, the session and the cache."""
+"""Seqs found one event at a time are those of the whole session, whatever the tree, the session and
+the cache.
+"""
 
 from __future__ import annotations
 
@@ -48,7 +50,12 @@ def test_seqs_seen_as_they_close_are_those_of_decompose(
     tree, sessions = case
     for keys in sessions:
         closed: list[Seq] = []
-        tracker = Tracker(tree, lambda seq, closed=closed: not closed.append(seq))  # type: ignore[misc]
+
+        def note(seq: Seq, closed: list[Seq] = closed) -> bool:
+            closed.append(seq)
+            return True
+
+        tracker = Tracker(tree, note)
         state, seen = tracker.start, []
         for key in keys:
             assert tracker.closed_by(state, key, seen) == tracker.closed_by(state, key, keys)

@@ -27,8 +27,8 @@ from synthetic import (
 from fluent_krone.config import Config
 from fluent_krone.core.hierarchy import Hierarchy, Leaf
 from fluent_krone.core.sessions import SessionSettings
-from fluent_krone.detect import bundle as bundles
 from fluent_krone.detect.bundle import FILES, Bundle, Golden, find_bundle, key_hash, load_bundle
+from fluent_krone.detect.bundle_writer import MAX_TEMPLATES
 from fluent_krone.errors import BundleError
 from fluent_krone.reading.records import InputSettings
 
@@ -121,7 +121,8 @@ def test_a_directory_without_manifest_is_no_bundle(bundle_dir: Path) -> None:
 @pytest.mark.parametrize("version", [0, 1, "2", None])
 def test_another_format_is_refused(bundle_dir: Path, version: Any) -> None:
     edit_manifest(bundle_dir, lambda manifest: manifest.update(format=version))
-    assert f"has format {version!r}, this version reads 2: export it again" in refused(bundle_dir)
+    complaint = f"has format {version!r}, and this version reads format 2: export it again"
+    assert complaint in refused(bundle_dir)
 
 
 @pytest.mark.parametrize(
@@ -188,8 +189,8 @@ def test_a_golden_mismatch_is_refused(tmp_path: Path) -> None:
     write_lift_bundle(tmp_path, golden=[stuck])
     message = refused(tmp_path)
     assert (
-        "golden run 1 gives [('unseen_template', None, 0, 1), ('sequence', 'status', 0, 1)], expected []"
-        in message
+        "golden run 1 gives [('unseen_template', None, 0, 1), ('sequence', 'status', 0, 1)], "
+        "expected []" in message
     )
 
 
@@ -201,7 +202,7 @@ def test_golden_findings_that_are_expected_hold(tmp_path: Path) -> None:
 
 
 def test_too_many_templates_are_refused(tmp_path: Path) -> None:
-    rows = [(str(i), "none", "none", "none", "hand") for i in range(bundles.MAX_TEMPLATES + 1)]
+    rows = [(str(i), "none", "none", "none", "hand") for i in range(MAX_TEMPLATES + 1)]
     with pytest.raises(BundleError, match="at most 65000 fit"):
         write_lift_bundle(tmp_path, rows=rows)
 

@@ -1,4 +1,6 @@
-"""The verdict of pattern sets: its level, the Seq and event that it names, its evidence; at the end and early."""
+"""The verdict of pattern sets: its level, the Seq and event that it names, its evidence; at the end
+and early.
+"""
 
 from __future__ import annotations
 

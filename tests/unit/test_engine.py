@@ -20,12 +20,12 @@ from synthetic import (
     S,
     event,
     lift_engine,
+    make_limits,
     novelties,
     ride,
     sequences,
 )
 
-from fluent_krone.core.engine import Limits
 from fluent_krone.core.sessions import Session
 from fluent_krone.errors import RecordError, SnapshotError
 
@@ -125,7 +125,7 @@ def test_odd_bytes_and_a_long_line_are_events() -> None:
 
 
 def test_one_record_may_be_an_event_of_several_sessions() -> None:
-    engine = lift_engine(limits=Limits(max_keys_per_record=2))
+    engine = lift_engine(limits=make_limits(max_keys_per_record=2))
     ended = keys_of(engine)
     engine.feed(
         "app", [(T0, {b"message": MESSAGES[OPEN].encode(), b"ride": [b"a", b"b", b"c"]})], NOW
@@ -174,7 +174,7 @@ def test_advance_before_the_first_record_or_back_in_time_is_nothing() -> None:
 
 
 def test_wall_clock_ages_by_arrival() -> None:
-    engine = lift_engine(limits=Limits(idle_clock="wall"))
+    engine = lift_engine(limits=make_limits(idle_clock="wall"))
     ended = keys_of(engine)
     engine.feed("app", [event("a", OPEN, 0), event("a", OPENED, 500)], NOW)
     engine.feed("app", [event("a", CLOSE, 501)], NOW + 60 * S)
@@ -238,7 +238,7 @@ def test_windows_cut_by_the_clock() -> None:
 
 
 def test_above_max_sessions_the_longest_idle_is_judged_and_counted() -> None:
-    engine = lift_engine(limits=Limits(max_sessions=2))
+    engine = lift_engine(limits=make_limits(max_sessions=2))
     findings = engine.feed("app", [event(name, GOING, i) for i, name in enumerate("abc")], NOW)
     assert [finding.session for finding in findings] == [(b"a",)]
     assert (len(engine.sessions.open), engine.sessions.over_cap) == (2, 1)
@@ -308,7 +308,7 @@ def test_a_first_line_in_the_future_is_dated_now() -> None:
 
 
 def test_the_clock_may_be_a_little_slow() -> None:
-    engine = lift_engine(limits=Limits(max_future=10.0))
+    engine = lift_engine(limits=make_limits(max_future=10.0))
     engine.feed("app", [event("a", OPEN, 1010), event("a", OPEN, 1010.001)], NOW)
     assert (engine.watermark, engine.counters["time_in_future"]) == (NOW + 10 * S, 1)
 
@@ -382,7 +382,7 @@ def test_a_line_of_no_template_is_the_unknown_leaf() -> None:
 
 
 def test_unseen_template_leaves_once_per_novelty_interval_and_tells_how_many_there_were() -> None:
-    engine = lift_engine(limits=Limits(novelty_interval=100.0), idle_timeout=1000.0)
+    engine = lift_engine(limits=make_limits(novelty_interval=100.0), idle_timeout=1000.0)
     at = [0, 1, 50, 100, 101, 102]
     findings = novelties(engine.feed("app", [event(str(t), STUCK, t) for t in at], NOW))
     assert [(finding.first_ns, finding.events) for finding in findings] == [
@@ -410,7 +410,7 @@ def test_each_template_and_shape_has_an_interval_of_its_own() -> None:
 
 
 def test_lines_are_few_and_the_odd_event_is_among_them() -> None:
-    engine = lift_engine(limits=Limits(max_lines=3))
+    engine = lift_engine(limits=make_limits(max_lines=3))
     engine.feed("app", ride("a", (GOING, GOING, STUCK, STUCK, STUCK, GOING, GOING)), NOW)
     [finding] = engine.finish()
     assert finding.lines == tuple(MESSAGES[key].encode() for key in (GOING, STUCK, STUCK))
@@ -420,7 +420,7 @@ def test_lines_are_few_and_the_odd_event_is_among_them() -> None:
     ("limits", "lines"), [({"keep_lines": 1}, 1), ({"keep_lines": 0}, 0), ({"max_lines": 0}, 0)]
 )
 def test_lines_may_be_forgone(limits: dict[str, int], lines: int) -> None:
-    engine = lift_engine(limits=Limits(**limits))
+    engine = lift_engine(limits=make_limits(**limits))
     engine.feed("app", ride("a", (GOING, GOING)), NOW)
     [finding] = engine.finish()
     assert len(finding.lines) == lines
@@ -438,7 +438,7 @@ def test_a_snapshot_of_another_version_or_a_damaged_one_is_refused() -> None:
     engine = lift_engine()
     engine.feed("app", ride("a", (OPEN, STUCK)), NOW)
     saved = engine.snapshot()
-    with pytest.raises(SnapshotError, match="version 0, this program reads 1"):
+    with pytest.raises(SnapshotError, match="version 0, and this program reads version 1"):
         lift_engine().restore(saved | {"version": 0})
     for name in saved.keys() - {"version", "told"}:  # the last did not exist at first
         with pytest.raises(SnapshotError):
@@ -460,8 +460,8 @@ def test_a_restored_session_ends_by_the_settings_of_now() -> None:
 
 
 def test_a_log_of_another_kind_does_not_drown_its_reader(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("fluent_krone.core.engine._MOST_NOVELTIES", 3)
-    engine = lift_engine(limits=Limits(novelty_interval=600.0))
+    monkeypatch.setattr("fluent_krone.core.novelties._MOST_REPORTED", 3)
+    engine = lift_engine(limits=make_limits(novelty_interval=600.0))
 
     def strange(words: str, at_s: int) -> list[Any]:
         return [
@@ -474,7 +474,7 @@ def test_a_log_of_another_kind_does_not_drown_its_reader(monkeypatch: pytest.Mon
         [b"ene", b"ene", b"muh"],
         1,
     )
-    again = lift_engine(limits=Limits(novelty_interval=600.0))
+    again = lift_engine(limits=make_limits(novelty_interval=600.0))
     again.restore(engine.snapshot())
     assert not novelties(again.feed("app", strange("raus", 1), NOW))
     assert len(novelties(again.feed("app", strange("raus und bist du", 700), NOW))) == 3

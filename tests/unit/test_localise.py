@@ -1,6 +1,8 @@
-"""Where an abnormal session is said to be odd, witness by witness; the density is a fitted one, as `export` makes it.
+"""Where an abnormal session is said to be odd, witness by witness; the density is a fitted one, as
+`export` makes it.
 
-A courier's round: a van is loaded, drives to doors, comes home. A status Seq is a run of one action: a trip, a ring.
+A courier's round: a van is loaded, drives to doors, comes home. A status Seq is a run of one
+action: a trip, a ring.
 """
 
 from __future__ import annotations
@@ -17,7 +19,7 @@ from fluent_krone.core.cascade import COUNTS, Cascade, Clearing
 from fluent_krone.core.hierarchy import Hierarchy, Leaf
 from fluent_krone.core.localise import severity
 from fluent_krone.detect.local_context import LocalContext
-from fluent_krone.detect.nested_aware import NestedAware
+from fluent_krone.detect.nested_aware import NestedAware, NestedFiles
 from fluent_krone.types import Verdict
 
 Keys = tuple[int, ...]
@@ -60,7 +62,8 @@ NORMAL: tuple[Keys, ...] = (
 def rounds(
     normal: tuple[Keys, ...] = NORMAL, *, nested: bool = True, flags: bool = True
 ) -> Cascade:
-    """Judges rounds after twenty of each `normal` one; an unseen pattern and new counts are each enough.
+    """Judges rounds after twenty of each `normal` one; an unseen pattern and new counts are each
+    enough.
 
     `flags`: whether the density, too, finds everything abnormal; if not, it finds nothing so.
     """
@@ -70,12 +73,14 @@ def rounds(
     model, content = fit_onnx(normal * 20, TREE)
     detector = NestedAware(
         TREE,
-        content,
-        columns=model.columns,
-        weights=model.weights.tolist(),
-        normal=model.normal,
-        threshold=0.0 if flags else math.inf,
-        band=(0.0, 0.0),
+        NestedFiles(
+            model=content,
+            columns=list(model.columns),
+            weights=model.weights.tolist(),
+            normal=model.normal,
+            threshold=0.0 if flags else math.inf,
+            band=(0.0, 0.0),
+        ),
     )
     return Cascade(
         TREE,
@@ -121,7 +126,9 @@ def test_a_step_too_many_is_named_rather_than_one_that_is_missing(flags: bool) -
 
 
 def test_what_is_too_much_is_shared_by_the_events_that_have_no_counterpart() -> None:
-    """In squares of an unseen step's weight: twice is log2(3)² = 2.51, or 1.26 each; one with an error word 2."""
+    """In squares of an unseen step's weight: twice is log2(3)² = 2.51, or 1.26 each; one with an
+    error word 2.
+    """
     scattered = (LOAD, RADIO, *TRIP, RADIO, *SERVED, FAILED, *TRIP)
     assert place(judge(scattered)) == (8, 9, 8)
     together = (LOAD, RADIO, RADIO, *TRIP, *SERVED, FAILED, *TRIP)
@@ -201,7 +208,9 @@ def test_broken_order_weighs_as_much_as_a_step_too_many(
 
 
 def test_a_step_that_training_never_had_is_witness_enough() -> None:
-    """Four trips in one are an unseen pattern and a surplus, which together would outweigh the radio."""
+    """Four trips in one are an unseen pattern and a surplus, which together would outweigh the
+    radio.
+    """
     keys = (LOAD, *TRIP * 4, *SERVED, *TRIP, RADIO)
     assert place(judge(keys)) == (14, 15, 14)
     assert place(judge(keys[:-1])) == (1, 9, 3)  # where (off, arrived) ends and the pattern goes on
@@ -294,7 +303,9 @@ def test_a_gap_is_named_where_it_is_in_a_session_that_repeats_itself(visit: int)
 def test_beyond_three_hundred_events_a_gap_is_not_looked_for(
     visits: int, expected: tuple[int, int, int]
 ) -> None:
-    """The 40th door is rung only once, before event 1 + 39·5 + 3; of 70 doors, event 351 is the last."""
+    """The 40th door is rung only once, before event 1 + 39·5 + 3; of 70 doors, event 351 is the
+    last.
+    """
     normal = (doors(NOTED), doors(*[SERVED] * visits))
     keys = doors(*[SERVED] * 39, (RING, HANDED), *[SERVED] * (visits - 40))
     assert are_known(keys, normal)
@@ -302,7 +313,9 @@ def test_beyond_three_hundred_events_a_gap_is_not_looked_for(
 
 
 def test_beyond_three_hundred_events_counts_are_heard_all_the_same() -> None:
-    """Patterns alone would name the trip run backwards, two nodes from any; the failed reading is one from any."""
+    """Patterns alone would name the trip run backwards, two nodes from any; the failed reading is
+    one from any.
+    """
     long = doors(*[SERVED] * 70)
     keys = (LOAD, ARRIVE, DRIVE, *long[3:251], FAILED, *long[251:])
     assert place(judge(keys, rounds((long,)))) == (251, 252, 251)
@@ -323,7 +336,9 @@ def test_of_normal_sessions_about_as_near_the_one_that_runs_most_alike_counts() 
 
 
 def test_a_session_cut_short_points_to_its_end() -> None:
-    """It begins the long round, which lacks the most; beside a short one, the second parcel would be too much."""
+    """It begins the long round, which lacks the most; beside a short one, the second parcel would
+    be too much.
+    """
     long = doors(*[SERVED] * 8)
     normal = (*NORMAL, doors(NOTED, SERVED), long)
     keys = long[:12]
@@ -342,7 +357,9 @@ def test_what_is_as_like_a_whole_session_as_a_longer_ones_beginning_is_not_cut_s
 
 
 def test_what_is_unlike_the_beginning_of_a_longer_session_is_not_cut_short() -> None:
-    """Eight of twelve steps begin the long round: 67 %. The short one has six of them, 12 of 7 + 12 steps: 63 %."""
+    """Eight of twelve steps begin the long round: 67 %. The short one has six of them, 12 of 7 + 12
+    steps: 63 %.
+    """
     short, long = doors(NOTED), doors(*[SERVED] * 8)
     keys = (*doors(SERVED), RADIO, RADIO, RADIO, RADIO)
     assert judge(keys, rounds((short, long))).evidence.nearest_keys == short

@@ -174,8 +174,8 @@ def test_nested_fields() -> None:
         ({"session_key": ("/(?u)a/",)}, "no regular expression"),
         ({"session_key": ("id",), "line_format": "(?<text>.*)"}, "needs a group named message"),
         ({"session_key": ("id",), "line_format": "(?<message>"}, "no regular expression"),
-        ({"session_key": ("id",), "time_format": "%Q"}, "time_format '%Q' can't be read"),
-        ({"session_key": ("id",), "time_format": "%d %d"}, "time_format '%d %d' can't be read"),
+        ({"session_key": ("id",), "time_format": "%Q"}, "time_format '%Q' cannot be read"),
+        ({"session_key": ("id",), "time_format": "%d %d"}, "time_format '%d %d' cannot be read"),
         ({"session_key": ("id",), "time_format": "%b %d %H:%M:%S"}, "has no year"),
     ],
 )

@@ -171,7 +171,7 @@ class Naive:
 
     @staticmethod
     def node(i: int, row: Leaf, none_actions: str) -> tuple[Any, Any, Any]:
-        """Entity, action, status of log key i: a name, or the log key itself where there is none."""
+        """Entity, action, status of log key i: a name, or the log key where there is none."""
         entity: Any = row.entity if row.entity.split("_")[0] != "none" else i
         action: Any = row.action if row.action.split("_")[0] != "none" else i
         if none_actions == "merged" and action == i and entity != i:

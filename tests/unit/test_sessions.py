@@ -5,9 +5,8 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-from synthetic import OPEN, T0, S, event, lift_engine
+from synthetic import OPEN, T0, S, event, lift_engine, make_limits
 
-from fluent_krone.core.engine import Limits
 from fluent_krone.core.sessions import Session, SessionSettings
 from fluent_krone.errors import ConfigError
 
@@ -18,7 +17,7 @@ class Timeline:
     """Feeds an engine events at so many seconds after the full minute, and remembers what ended."""
 
     def __init__(self, max_sessions: int = 100, **settings: Any) -> None:
-        limits = Limits(max_sessions=max_sessions)
+        limits = make_limits(max_sessions=max_sessions)
         self.engine = lift_engine(limits=limits, **{"idle_timeout": 10.0} | settings)
         self.engine.on_close = self._note
         self.sessions = self.engine.sessions

@@ -25,11 +25,12 @@ from synthetic import (
     T0,
     S,
     lift_engine,
+    make_limits,
     ride,
     sequences,
 )
 
-from fluent_krone.core.engine import Engine, Limits
+from fluent_krone.core.engine import Engine
 from fluent_krone.errors import ConfigError, SnapshotError, StoreDamaged, StoreError
 from fluent_krone.runtime.store import Store, chunk_key
 from fluent_krone.sqlite import set_aside
@@ -184,14 +185,14 @@ def test_events_saved_before_the_first_believable_time(store: Store) -> None:
 
 @pytest.mark.parametrize(("before", "after"), [(256, 0), (0, 256), (2, 3), (3, 2)])
 def test_keep_lines_may_change_over_a_restart(store: Store, before: int, after: int) -> None:
-    engine = tracked(limits=Limits(keep_lines=before))
+    engine = tracked(limits=make_limits(keep_lines=before))
     engine.feed("app", ride("a", (OPEN, OPENED, GOING)), NOW)
     commit(store, engine)
-    second = restored(store, limits=Limits(keep_lines=after))
+    second = restored(store, limits=make_limits(keep_lines=after))
     second.track()
     second.feed("app", ride("a", (STUCK,), 5), NOW)
     commit(store, second)
-    third = restored(store, limits=Limits(keep_lines=after))
+    third = restored(store, limits=make_limits(keep_lines=after))
     [session] = third.sessions.open.values()
     assert len(session.keys) == 4
     assert len(session.lines) == min(4, after)

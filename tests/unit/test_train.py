@@ -13,7 +13,7 @@ from synthetic import BYE, CLOSE, GOING, NORMAL, OPEN, STUCK, UNKNOWN, tree
 from export import train
 from export.to_onnx import check_onnx, to_onnx
 from export.train import BANDWIDTH, DensityModel, fit_density, tabulate
-from fluent_krone.detect.nested_aware import NestedAware, magnitude, nested_counts
+from fluent_krone.detect.nested_aware import NestedAware, NestedFiles, magnitude, nested_counts
 from fluent_krone.errors import ExportError
 
 SESSIONS = [NORMAL[0]] * 6 + [NORMAL[1]] * 10 + [NORMAL[2]] * 3 + [NORMAL[3]]
@@ -138,12 +138,14 @@ def test_nearest_are_normal_sessions_nearest_first(tmp_path: Path) -> None:
     model = fit_density(SESSIONS, tree())
     detector = NestedAware(
         tree(),
-        to_onnx(model),
-        columns=model.columns,
-        weights=model.weights.tolist(),
-        normal=model.normal,
-        threshold=9.0,
-        band=(8.0, 10.0),
+        NestedFiles(
+            model=to_onnx(model),
+            columns=list(model.columns),
+            weights=model.weights.tolist(),
+            normal=model.normal,
+            threshold=9.0,
+            band=(8.0, 10.0),
+        ),
     )
     for log_keys in NORMAL:
         nearest = detector.density(log_keys).nearest

@@ -1,0 +1,246 @@
+"""What is saved of an engine: snapshots, what changed since the last commit, and the way back.
+
+How a commit costs what changed, and not what is open:
+
+1. An event moves its session to the end of the sessions' order. So the sessions that changed
+   since the last commit lie at the end, and looking back stops at the first one that did not.
+2. Of a session that changed, only a *part* is saved: its fields, and the events since its last
+   part. Parts have numbers; the session remembers the numbers of its own.
+3. When a session has `_MOST_PARTS` parts, its next one holds all of it, and the numbers of the
+   others are reported as dropped. So are all numbers of a session that ends.
+4. Whoever stores parts adds the new ones, removes the dropped ones, and can at any time give all
+   that are left, in the order of their numbers, to `restore`.
+5. After a restore with other templates every log key means something else. The next changes are
+   then everything there is.
+"""
+
+from __future__ import annotations
+
+import struct
+from array import array
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from typing import Any
+
+from ..errors import SnapshotError
+from ..reading.templates import template_id
+from .novelties import Novelties
+from .sessions import Session, Sessionizer
+from .stream_time import StreamTime
+from .tracker import Tracker
+
+# Raised when a snapshot's values change their meaning; an older snapshot is then refused.
+SNAPSHOT_VERSION = 1
+# Parts of one session. More would make a restart read many small rows; fewer would write long
+# sessions anew more often.
+_MOST_PARTS = 8
+_NUMBER = struct.Struct("q")
+
+Pack = Callable[[list[Any]], bytes]
+
+
+def _part(session: Session, number: int = 0, since: int = 0) -> list[Any]:
+    """A session as it is saved: its fields, and its events from `since` on."""
+    return [
+        number,
+        since,
+        session.key,
+        session.tag,
+        session.opened,
+        session.first_ns,
+        session.instance,
+        session.ordinal,
+        session.limit,
+        session.deadline,
+        session.last_ns,
+        session.alerted,
+        session.keys[since:].tobytes(),
+        session.lines[since:],
+    ]
+
+
+class Journal:
+    """The one owner of what is saved of an engine's sessions, its time and its novelties.
+
+    It alone writes `Session.saved` and `Session.parts`.
+    """
+
+    def __init__(
+        self,
+        *,
+        templates: Sequence[str],
+        sessions: Sessionizer,
+        time: StreamTime,
+        novelties: Novelties,
+        tracker: Tracker,
+        keep_lines: int,
+    ) -> None:
+        self._templates = templates
+        self._sessions = sessions
+        self._time = time
+        self._novelties = novelties
+        self._tracker = tracker
+        self._keep_lines = keep_lines
+        # The `unknown` leaf's log key, which every bundle has after those of its templates.
+        self._unknown = len(templates)
+        # The largest number that a part has.
+        self._numbers = 0
+        # Numbers of parts that are void since the last `changes`.
+        self._dropped = array("q")
+        # Whether the next changes are everything there is.
+        self._everything = True
+        # A row for each session that started since the last `changes`; None: nobody asks for them.
+        self._started: list[list[Any]] | None = None
+
+    def track(self) -> None:
+        """Note from now on what changes."""
+        self._novelties.track()
+        if self._started is None:
+            self._started = []
+
+    def save_everything(self) -> None:
+        """The next changes are everything there is."""
+        self._everything = True
+
+    def note_start(self, session: Session) -> None:
+        """A session has started."""
+        if self._started is not None:
+            row = [session.key, session.instance, session.first_ns, session.ordinal + 1]
+            self._started.append(row)
+
+    def note_end(self, session: Session) -> None:
+        """A session has ended: what is saved of it is void."""
+        self._dropped.frombytes(session.parts)
+
+    def save_again(self, sessions: Iterable[Session]) -> None:
+        """The fields of open sessions changed, and not by an event: save them as a whole."""
+        for session in sessions:
+            session.saved = 0
+
+    def changes(self, pack: Pack) -> dict[str, Any]:
+        """What changed since the last call; see `Engine.changes`."""
+        if self._started is None:
+            raise RuntimeError("BUG: changes without track")
+        if self._everything:
+            self._dropped = array("q")
+            for session in self._sessions.open.values():
+                session.saved = 0
+                session.parts = b""
+        parts = [self._save(session, pack) for session in self._unsaved()]
+        # Asked for in any case: asking also begins the next interval of notes.
+        novelties = self._novelties.changes()
+        if self._everything:
+            found = self.snapshot(parts)
+        else:
+            found = self._always()
+            found |= {"novelties": novelties, "sessions": parts, "started": self._started}
+        found["dropped"] = self._dropped
+        self._dropped = array("q")
+        self._started = []
+        self._everything = False
+        return found
+
+    def parts(self) -> Iterator[list[Any]]:
+        """Every open session, each as one part."""
+        for session in self._sessions.open.values():
+            yield _part(session)
+
+    def snapshot(self, sessions: Iterable[Any]) -> dict[str, Any]:
+        """The whole state, with `sessions` as its sessions. Log keys go with their template ids."""
+        return self._always() | {
+            "templates": self._template_ids(),
+            "novelties": self._novelties.dump(),
+            "sessions": sessions,
+            "started": self._sessions.dump(),
+        }
+
+    def restore(self, snapshot: Mapping[str, Any]) -> None:
+        """Go on from a snapshot; see `Engine.restore`."""
+        if snapshot.get("version") != SNAPSHOT_VERSION:
+            raise SnapshotError(
+                f"the saved state has version {snapshot.get('version')!r}, and this program reads "
+                f"version {SNAPSHOT_VERSION}: set the store aside and start with a new one"
+            )
+        try:
+            self._restore(snapshot)
+        except (LookupError, ValueError, TypeError, AttributeError, OverflowError) as error:
+            raise SnapshotError(
+                f"the saved state is damaged ({error.__class__.__name__}: {error})"
+            ) from None
+
+    def _always(self) -> dict[str, Any]:
+        """What each commit holds, since it changes with nearly every record."""
+        return {"version": SNAPSHOT_VERSION, **self._time.save(), **self._novelties.save()}
+
+    def _template_ids(self) -> list[str]:
+        return [template_id(text) for text in self._templates]
+
+    def _unsaved(self) -> list[Session]:
+        """Open sessions that had an event since they were saved, in the order of `open`."""
+        found = []
+        for session in reversed(self._sessions.open.values()):
+            if session.saved == len(session.keys):
+                break
+            found.append(session)
+        found.reverse()
+        return found
+
+    def _save(self, session: Session, pack: Pack) -> tuple[int, bytes]:
+        """The session's next part and its number; all of it, where it has too many parts."""
+        if not session.saved or len(session.parts) == _MOST_PARTS * _NUMBER.size:
+            self._dropped.frombytes(session.parts)
+            session.saved = 0
+            session.parts = b""
+        self._numbers += 1
+        part = pack(_part(session, self._numbers, session.saved))
+        session.saved = len(session.keys)
+        session.parts += _NUMBER.pack(self._numbers)
+        return self._numbers, part
+
+    def _restore(self, snapshot: Mapping[str, Any]) -> None:
+        own = self._template_ids()
+        index = {name: i for i, name in enumerate(own)}
+        # Log key in the snapshot → our log key.
+        log_keys = [index.get(name, self._unknown) for name in snapshot["templates"]]
+        log_keys.append(self._unknown)
+        self._time.load(snapshot)
+        self._novelties.load(snapshot, snapshot["novelties"])
+        for part in snapshot["sessions"]:
+            self._load_part(part, log_keys)
+        for session in self._sessions.open.values():
+            session.state = self._tracker.replay(session.keys)
+            session.saved = len(session.keys)
+            # `keep_lines` may be another one now.
+            due = min(session.saved, self._keep_lines)
+            session.lines = [*session.lines[:due], *[b""] * (due - len(session.lines))]
+        self._sessions.load(snapshot["started"])
+        self._everything = own != list(snapshot["templates"])
+
+    def _load_part(self, part: Sequence[Any], log_keys: Sequence[int]) -> None:
+        number, since, key, tag, opened, first_ns, instance, ordinal, *rest = part
+        limit, deadline, last_ns, alerted, keys, lines = rest
+        key = tuple(key)
+        sessions = self._sessions
+        session = sessions.open.get(key)
+        if session is None:
+            start = self._tracker.start
+            session = Session(key, tag, opened, first_ns, instance, ordinal, start, limit, deadline)
+            sessions.open[key] = session
+        if since != len(session.keys):
+            raise ValueError(
+                f"a session of {len(session.keys)} events cannot go on with event {since}"
+            )
+        session.opened = opened
+        # The settings may be shorter now, and they hold for this session too. A deadline further
+        # away than that of a session which has an event now would break the order of deadlines.
+        session.limit = min(limit, sessions.limit(opened))
+        session.deadline = min(deadline, session.limit, self._time.clock + sessions.idle_ns)
+        session.last_ns = last_ns
+        session.alerted = alerted
+        session.keys.extend([log_keys[i] for i in array("H", keys)])
+        if lines:
+            # With another `keep_lines`, the parts before may have none.
+            session.lines += [b""] * (since - len(session.lines)) + lines
+        if number:
+            session.parts += _NUMBER.pack(number)
+            self._numbers = max(self._numbers, number)
+        sessions.open.move_to_end(key)
