@@ -69,7 +69,7 @@ class Served:
 
 @asynccontextmanager
 async def serving(bundle: Path, *flags: str, **env: str) -> AsyncIterator[Served]:
-    """Run `serve` on a free port; at the end it is stopped as an operator would, and judges what is open."""
+    """Run `serve` on a free port; at the end SIGTERM stops it, and it judges what is open."""
     arguments = ["--bundle", str(bundle), "--port", "0", "--on-shutdown", "judge", *flags]
     process = await asyncio.create_subprocess_exec(
         sys.executable,

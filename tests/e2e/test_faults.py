@@ -1,4 +1,4 @@
-"""What `bench/faults.py` measures, in its small form; and a bundle changed under a running `serve`."""
+"""The small form of `bench/faults.py`, and a bundle that changes under a running `serve`."""
 
 from __future__ import annotations
 
@@ -53,7 +53,7 @@ def test_no_fault_of_process_or_store_costs_a_session_or_an_alert(
 ) -> None:
     found = figures("kills", "terms", "file_limit", "corrupted")
     for name in ("kills", "terms", "file_limit"):
-        # Several clients press on a store that is full, so there the order of chunks is another one.
+        # Several clients send to a store that is full, so chunks come in another order there.
         assert {key: found[name].get(key, 0) for key in NOTHING_LOST} == dict.fromkeys(
             NOTHING_LOST, 0
         ), name

@@ -1,4 +1,4 @@
-"""Chunks in any order, repeated, one by one or at once: each hand-over is acked once, each chunk fed once."""
+"""Chunks in any order, repeated, one by one or at once: each is fed once, and acked each time."""
 
 from __future__ import annotations
 

@@ -1,5 +1,6 @@
-"""Feed, commit, crash in any order: after a crash what was committed is there, the rest is sent
-again, and the findings are those of the undisturbed run.
+"""Feed, commit and crash in any order: the findings are those of the undisturbed run.
+
+After a crash, what was committed is there, and the rest is sent again.
 """
 
 from __future__ import annotations
@@ -48,9 +49,7 @@ def as_alert(finding: Finding) -> Alert:
 
 
 class Run:
-    """A service in miniature: what it holds in memory is lost in a crash, what it has committed is
-    not.
-    """
+    """A service in miniature: a crash loses what it holds in memory, not what it committed."""
 
     def __init__(self, path: Path, chunks: list[list[Any]], **engine: Any) -> None:
         self._path, self._chunks, self._settings = path, chunks, engine

@@ -1,4 +1,4 @@
-"""A bundle that changes on disk is taken up; one that can't be used is told, and the one at work goes on."""
+"""A bundle that changes on disk is loaded; one that can't be used leaves the old one at work."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The store: what is committed is there after any end, and nothing else; what can't be read or written is told."""
+"""The store: what was committed is there after any end, and nothing else."""
 
 from __future__ import annotations
 

@@ -1,0 +1,34 @@
+"""Fixtures of the tests that run a whole service."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+from service_rig import Rig, run
+
+from fluent_krone.detect.bundle import Bundle
+
+
+@pytest.fixture
+def story(lift: Bundle) -> Callable[[Callable[[Rig], Awaitable[None]]], None]:
+    """Runs a test's body with a started service, and closes it."""
+
+    def play(body: Callable[[Rig], Awaitable[None]], **config: Any) -> None:
+        async def whole() -> None:
+            rig = Rig(lift, **config)
+            await rig.service.start()
+            await body(rig)
+            await rig.service.close()
+            assert rig.receiver.closed
+
+        run(whole)
+
+    return play
+
+
+@pytest.fixture
+def store_path(tmp_path: Path) -> str:
+    return str(tmp_path / "krone.db")
