@@ -1,7 +1,7 @@
 """The report card as one HTML page, readable in dark mode and on a phone.
 
-The page has no script and loads nothing. Every figure in it is in the report's JSON. Everything that
-comes from a log is escaped, and the page's policy forbids scripts as well.
+The page has no script and loads nothing. Every figure in it is in the report's JSON. Everything
+that comes from a log is escaped, and the page's policy forbids scripts as well.
 
 """
 
@@ -86,7 +86,7 @@ def render_html(report: Report) -> str:
     )
 
 
-# --- the first screen ------------------------------------------------------------------------------------------------
+# --- the first screen ---
 
 
 def _lead(report: Report) -> str:
@@ -94,7 +94,10 @@ def _lead(report: Report) -> str:
     holdout = report["holdout"]
     fitted = f"{data['sessions']:,} sessions of {escape(report['source'])}"
     if holdout is None:
-        return f'<p class="lead">Fitted on {fitted}. There were too few normal sessions to judge it.</p>'
+        return (
+            f'<p class="lead">Fitted on {fitted}. '
+            "There were too few normal sessions to judge it.</p>"
+        )
     ours = holdout["methods"][0]
     judged = (
         f"{holdout['normal']:,} normal sessions that it had not seen, "
@@ -103,8 +106,8 @@ def _lead(report: Report) -> str:
     if not holdout["abnormal"]:
         return f'<p class="lead">Fitted on {fitted}. Of {judged}.{_unlabelled(report)}</p>'
     return (
-        f'<p class="lead">Fitted on {fitted}. It finds <b>{ours["found"]:,} of {holdout["abnormal"]:,}</b> '
-        f"abnormal sessions; of {judged}.</p>"
+        f'<p class="lead">Fitted on {fitted}. It finds '
+        f"<b>{ours['found']:,} of {holdout['abnormal']:,}</b> abnormal sessions; of {judged}.</p>"
     )
 
 
@@ -181,7 +184,7 @@ def _warnings(warnings: Sequence[Mapping[str, str]]) -> str:
     return f'<aside aria-label="Warnings"><ul class="warnings">{items}</ul></aside>'
 
 
-# --- sections --------------------------------------------------------------------------------------------------------
+# --- sections ---
 
 
 def _data(report: Report) -> str:

@@ -1,4 +1,7 @@
-"""Plots of the report card, as SVG to stand in its page: no library, no script, colours by the page's own style."""
+"""Plots of the report card as SVG, to be put into its page.
+
+They need no library and no script. Their colours come from the page's style.
+"""
 
 from __future__ import annotations
 
@@ -7,15 +10,27 @@ from collections.abc import Callable, Mapping, Sequence
 from html import escape
 from typing import Any
 
+# Width of a plot in its own units, which the page scales to the width of the screen.
 WIDTH = 640
-_LEFT, _RIGHT = 76, 18  # margins that hold the axis' words also on a phone, where they are larger
-_ROW, _GAP, _TOP = 92, 48, 44
-GROUPS = {  # of scores: name → words
+# Margins that hold the words of an axis, also on a phone, where the letters are larger.
+_LEFT = 76
+_RIGHT = 18
+# Height of one histogram or curve, the space between two, and the space above the first.
+_ROW = 92
+_GAP = 48
+_TOP = 44
+# Scores at which the axis may have a mark. Those that would overlap are left out.
+_TICKS = (-100, -10, 0, 1, 3, 10, 30, 100, 300, 1_000, 10_000, 100_000)
+# Smallest distance between two marks, which is the width of a number with five digits.
+_TICK_DISTANCE = 58
+# The groups of scores: name → words.
+GROUPS = {
     "normal": "normal sessions, held out",
-    "fault": "the same with one injected fault",
+    "fault": "the same sessions, each with one injected fault",
     "abnormal": "labelled abnormal",
 }
-CURVES = {  # of the data-efficiency plot: figure → words, colour
+# The curves of the data-efficiency plot: figure → words, colour.
+CURVES = {
     "f1": ("F1", "abnormal"),
     "faults_mean": ("injected faults found", "fault"),
     "false_alarm_rate": ("false alarms", "normal"),
@@ -23,17 +38,23 @@ CURVES = {  # of the data-efficiency plot: figure → words, colour
 
 
 def bar(share: float, colour: str) -> str:
-    """A bar for a table's cell, of which the number beside it is the text alternative."""
+    """A bar for a table's cell. The number beside it is its text alternative."""
     return (
-        f'<svg class="bar {colour}" viewBox="0 0 100 6" preserveAspectRatio="none" aria-hidden="true">'
-        f'<rect class="rail" width="100" height="6"/><rect class="fill" width="{100 * share:.1f}" height="6"/></svg>'
+        f'<svg class="bar {colour}" viewBox="0 0 100 6" preserveAspectRatio="none" '
+        'aria-hidden="true"><rect class="rail" width="100" height="6"/>'
+        f'<rect class="fill" width="{100 * share:.1f}" height="6"/></svg>'
     )
 
 
 def distributions(scores: Mapping[str, Any], alternative: str) -> str:
-    """One histogram under the other, over the same scores; heights are logarithmic, so that single sessions show."""
-    edges, groups = scores["edges"], scores["groups"]
-    low, high = math.asinh(edges[0]), math.asinh(edges[-1])
+    """Histograms of several groups, one under the other, over the same scores.
+
+    Heights are logarithmic, so that a single session is visible.
+    """
+    edges = scores["edges"]
+    groups = scores["groups"]
+    low = math.asinh(edges[0])
+    high = math.asinh(edges[-1])
 
     def x(score: float) -> float:
         return _LEFT + (math.asinh(score) - low) / (high - low) * (WIDTH - _LEFT - _RIGHT)
@@ -63,10 +84,16 @@ def _threshold(threshold: float | None, x: Callable[[float], float], bottom: flo
     if threshold is None:
         return ""
     at = x(threshold)
-    anchor = "start" if at < WIDTH / 3 else "end" if at > 2 * WIDTH / 3 else "middle"
+    # Near an edge the words stand on the inner side of the line.
+    anchor = "middle"
+    if at < WIDTH / 3:
+        anchor = "start"
+    elif at > 2 * WIDTH / 3:
+        anchor = "end"
     return (
         f'<line class="mark" x1="{at:.1f}" x2="{at:.1f}" y1="{_TOP - 12}" y2="{bottom:.1f}"/>'
-        f'<text class="strong" x="{at:.1f}" y="{_TOP - 20}" text-anchor="{anchor}">threshold {threshold:.1f}</text>'
+        f'<text class="strong" x="{at:.1f}" y="{_TOP - 20}" text-anchor="{anchor}">'
+        f"threshold {threshold:.1f}</text>"
     )
 
 
@@ -79,15 +106,16 @@ def _histogram(
         return math.log10(1 + count) / most * _ROW
 
     bars = "".join(
-        f'<rect x="{x(a):.1f}" width="{max(x(b) - x(a) - 1, 1):.1f}" y="{base - up(n):.1f}" height="{up(n):.1f}"/>'
+        f'<rect x="{x(a):.1f}" width="{max(x(b) - x(a) - 1, 1):.1f}" '
+        f'y="{base - up(n):.1f}" height="{up(n):.1f}"/>'
         for a, b, n in zip(edges, edges[1:], group["counts"], strict=False)
         if n
     )
-    ticks = [
-        10**e
-        for e in range(0, 8, 2 if max(group["counts"]) > 2_000 else 1)
-        if 10**e <= max(group["counts"])
-    ]
+    step = 1
+    if max(group["counts"]) > 2_000:
+        # Every power of ten would be too close to the next one.
+        step = 2
+    ticks = [10**e for e in range(0, 8, step) if 10**e <= max(group["counts"])]
     grid = "".join(_grid(base - up(tick), f"{tick:,}") for tick in ticks)
     words = f"{GROUPS[group['name']]} ({group['sessions']:,})"
     return (
@@ -105,14 +133,10 @@ def _grid(y: float, words: str) -> str:
 
 
 def _score_axis(edges: Sequence[float], x: Callable[[float], float], bottom: float) -> str:
-    ticks = [
-        tick
-        for tick in (-100, -10, 0, 1, 3, 10, 30, 100, 300, 1_000, 10_000, 100_000)
-        if edges[0] <= tick <= edges[-1]
-    ]
-    shown, last = [], -math.inf
-    for tick in ticks:
-        if x(tick) - last >= 58:
+    shown: list[int] = []
+    last = -math.inf
+    for tick in _TICKS:
+        if edges[0] <= tick <= edges[-1] and x(tick) - last >= _TICK_DISTANCE:
             shown.append(tick)
             last = x(tick)
     labels = "".join(
@@ -125,13 +149,15 @@ def _score_axis(edges: Sequence[float], x: Callable[[float], float], bottom: flo
 def curves(
     points: Sequence[Mapping[str, Any]], alternative: str, words: Callable[[str, float], str]
 ) -> str:
-    """Each figure over the number of sessions fitted on, one plot under the other, each on its own scale.
+    """Each figure over the number of sessions fitted on, one plot under the other.
 
-    `words` writes a value of a figure; every point carries its own.
+    Each plot has its own scale. `words` gives the text of a figure's value at each point.
     """
     named = [name for name in CURVES if any(point[name] is not None for point in points)]
     sizes = [math.log10(point["sessions"]) for point in points]
-    low, span = min(sizes), max(max(sizes) - min(sizes), 1e-9)
+    low = min(sizes)
+    # A single size would give a width of 0, by which nothing can be divided.
+    span = max(max(sizes) - low, 1e-9)
     xs = [_LEFT + (size - low) / span * (WIDTH - _LEFT - _RIGHT - 50) for size in sizes]
     height = len(named) * (_ROW + _GAP) + 54
     parts = [
@@ -142,7 +168,10 @@ def curves(
         f'<text x="{at:.1f}" y="{height - 32}" text-anchor="middle">{point["sessions"]:,}</text>'
         for at, point in zip(xs, points, strict=True)
     )
-    axis = f'<text x="{WIDTH / 2}" y="{height - 8}" text-anchor="middle">normal sessions fitted on (logarithmic)</text>'
+    axis = (
+        f'<text x="{WIDTH / 2}" y="{height - 8}" text-anchor="middle">'
+        "normal sessions fitted on (logarithmic)</text>"
+    )
     return _svg(height, alternative, [*parts, f'<g class="axis">{ticks}{axis}</g>'])
 
 
@@ -157,17 +186,24 @@ def _curve(
     known = [
         (at, point[name]) for at, point in zip(xs, points, strict=True) if point[name] is not None
     ]
-    low, high = min(v for _, v in known), max(v for _, v in known)
-    low = 0.0 if name != "f1" else max(0.0, low - 0.5 * (high - low) - 0.01)
+    high = max(value for _, value in known)
+    low = 0.0
+    if name == "f1":
+        # F1 is near 1 everywhere: its scale begins a little below the lowest value.
+        lowest = min(value for _, value in known)
+        low = max(0.0, lowest - 0.5 * (high - lowest) - 0.01)
     span = max(high - low, 1e-9)
 
     def y(value: float) -> float:
-        return base - 6 - (value - low) / span * (_ROW - 34) if high > low else base - 6
+        if high <= low:
+            return base - 6
+        return base - 6 - (value - low) / span * (_ROW - 34)
 
     line = " ".join(f"{at:.1f},{y(value):.1f}" for at, value in known)
     dots = "".join(
         f'<circle cx="{at:.1f}" cy="{y(value):.1f}" r="4.5"/>'
-        f'<text class="value" x="{at:.1f}" y="{y(value) - 11:.1f}" text-anchor="middle">{words(name, value)}</text>'
+        f'<text class="value" x="{at:.1f}" y="{y(value) - 11:.1f}" text-anchor="middle">'
+        f"{words(name, value)}</text>"
         for at, value in known
     )
     return (
@@ -179,6 +215,7 @@ def _curve(
 
 def _svg(height: float, alternative: str, parts: Sequence[str]) -> str:
     return (
-        f'<svg class="plot" role="img" viewBox="0 0 {WIDTH} {height:.0f}" aria-label="{escape(alternative)}">'
+        f'<svg class="plot" role="img" viewBox="0 0 {WIDTH} {height:.0f}" '
+        f'aria-label="{escape(alternative)}">'
         f"{''.join(parts)}</svg>"
     )
