@@ -1,7 +1,8 @@
-"""Accuracy without an LLM: the product's own hierarchy, detectors (through ONNX) and cascade, on labelled data.
+"""The accuracy on labelled data, without an LLM.
 
-Thresholds and the clearing rule come from normal training sessions alone. The recipe was chosen on seeds 0–5, seeds
-6–11 stand beside them. Labels are looked at only to count.
+The product's own hierarchy, detectors (through ONNX) and cascade are measured. Thresholds and the
+clearing rule come from normal training sessions alone. The recipe was chosen on seeds 0–5; seeds
+6–11 were not used for that and are reported next to them. Labels are used only to count.
 
     python bench/accuracy.py [--data ../shared/data] [--only splits efficiency …] [--json]
 
@@ -36,9 +37,9 @@ from labelled import (
     flat,
     judge,
     local_context,
+    one_line,
     outcome,
     summary,
-    told,
 )
 from raw_hdfs import chronological, random_tenth, raw_events, raw_outcome
 
@@ -51,26 +52,34 @@ from fluent_krone.types import Seq
 
 ROOT = Path(__file__).resolve().parent.parent
 
-AUTHORS: dict[str, Automaton] = {
-    "hdfs": "off",
-    "thunderbird": "reference",
-}  # and KRONE's own choice for each
-CHOSEN_ON, UNTOUCHED = range(6), range(6, 12)
+# The authors' data sets, and the automaton that KRONE chose for each.
+AUTHORS: dict[str, Automaton] = {"hdfs": "off", "thunderbird": "reference"}
+# Seeds of the splits on which the recipe was chosen.
+CHOSEN_ON = range(6)
+# Seeds of the splits that took no part in that choice.
+UNTOUCHED = range(6, 12)
+# F1 to reach: the mean, and the worst split.
 AIMS = {"hdfs": (0.997, 0.994), "thunderbird": (0.990, 0.980)}
+# Shares of the normal sessions to train on, for the data-efficiency table.
 SHARES = (0.01, 0.05, 0.20)
+# F1 to reach at each of these shares.
 EFFICIENCY_AIMS = {"hdfs": (0.96, 0.99, 0.996), "thunderbird": (0.85, 0.95, 0.98)}
+# Random subsets for each share; their mean is reported.
 SUBSETS = 5
 
 
 def splits(data: Path) -> dict[str, Any]:
-    """F1 on the authors' data, six seeds the recipe was chosen on and six that it was not."""
+    """F1 on the authors' data: six seeds that the recipe was chosen on, and six others."""
     results: dict[str, Any] = {}
+    # KRONE's local mode, pattern sets alone, is measured on the same splits for comparison.
     for name, automaton in AUTHORS.items():
         authors = authors_data(data / f"krone_{name}")
         hierarchy = Hierarchy(authors.leaves)
         print(f"\n{name}: F1 of 12 splits; aim {AIMS[name][0]} (worst {AIMS[name][1]})")
         for kind, seeds in (("", CHOSEN_ON), ("untouched", UNTOUCHED)):
-            ours, reference, rules = [], [], set()
+            ours = []
+            reference = []
+            rules = set()
             for seed in seeds:
                 train, test = authors.split(seed)
                 fitted = fit(authors.pick(train), hierarchy)
@@ -82,22 +91,28 @@ def splits(data: Path) -> dict[str, Any]:
                 reference.append(outcome(judge(alone, authors.pick(test)), authors.abnormal[test]))
             figures = summary(ours) | {"rule": sorted(rules), "patterns_alone": summary(reference)}
             print(
-                f"  seeds {seeds[0]}–{seeds[-1]}  {told(figures)}  decides: {', '.join(sorted(rules))}"
+                f"  seeds {seeds[0]}–{seeds[-1]}  {one_line(figures)}  "
+                f"decides: {', '.join(sorted(rules))}"
             )
-            print(f"    KRONE's local mode: {told(figures['patterns_alone'])}")
-            results.setdefault(name, {}).update({kind: figures} if kind else figures)
+            print(f"    KRONE's local mode: {one_line(figures['patterns_alone'])}")
+            part = results.setdefault(name, {})
+            if kind:
+                part = part.setdefault(kind, {})
+            part.update(figures)
     return results
 
 
 def efficiency(data: Path) -> dict[str, Any]:
-    """F1 with few normal sessions to train on; the test set stays seed 0's."""
+    """F1 with few normal sessions to train on. The test set is always that of seed 0."""
     results: dict[str, Any] = {}
     for name in AUTHORS:
         authors = authors_data(data / f"krone_{name}")
-        hierarchy, (train, test) = Hierarchy(authors.leaves), authors.split(0)
+        hierarchy = Hierarchy(authors.leaves)
+        train, test = authors.split(0)
         print(f"\n{name}: data efficiency, mean of {SUBSETS} subsets")
         for share, aim in zip(SHARES, EFFICIENCY_AIMS[name], strict=True):
-            size, outcomes = round(share * int((~authors.abnormal).sum())), []
+            size = round(share * int((~authors.abnormal).sum()))
+            outcomes = []
             for subset in range(SUBSETS):
                 few = np.sort(
                     np.random.default_rng(100 + subset).choice(train, size, replace=False)
@@ -105,7 +120,7 @@ def efficiency(data: Path) -> dict[str, Any]:
                 flagged = judge(fit(authors.pick(few), hierarchy).cascade(), authors.pick(test))
                 outcomes.append(outcome(flagged, authors.abnormal[test]))
             figures = summary(outcomes)
-            print(f"  {share:4.0%} ({size:,} sessions)  {told(figures)}  aim {aim}")
+            print(f"  {share:4.0%} ({size:,} sessions)  {one_line(figures)}  aim {aim}")
             results.setdefault(name, {}).setdefault("efficiency", {})[f"{share:.0%}"] = figures
     return results
 
@@ -125,7 +140,7 @@ def hierarchy_or_flat(data: Path) -> dict[str, Any]:
                 train, test = authors.split(seed)
                 flagged = judge(fit(authors.pick(train), hierarchy).cascade(), authors.pick(test))
                 outcomes.append(outcome(flagged, authors.abnormal[test]))
-            print(f"  {kind:<10} {told(summary(outcomes))}")
+            print(f"  {kind:<10} {one_line(summary(outcomes))}")
             results.setdefault(name, {}).setdefault("hierarchy_or_flat", {})[kind] = summary(
                 outcomes
             )
@@ -145,22 +160,25 @@ def raw(data: Path) -> dict[str, Any]:
         print(f"\nraw HDFS, {title}")
         for kind, tree in (("hierarchy", Hierarchy), ("flat", flat)):
             figures = summary([raw_outcome(run, tree(run.leaves)) for run in group])
-            print(f"  {kind:<10} {told(figures)}")
+            print(f"  {kind:<10} {one_line(figures)}")
             results.setdefault(key, {})[kind] = figures
     return {"hdfs_raw": results}
 
 
 def localisation(data: Path) -> dict[str, Any]:
-    """ThunderBird's event labels, in the abnormal sessions flagged on seeds 0–5."""
+    """How well the named Seq meets ThunderBird's event labels, in flagged abnormal sessions."""
     authors = authors_data(data / "krone_thunderbird")
     hierarchy = Hierarchy(authors.leaves)
     rows: dict[str, list[tuple[float, bool, float]]] = {}
     for seed in CHOSEN_ON:
         train, test = authors.split(seed)
         fitted = fit(authors.pick(train), hierarchy)
-        cascade, rng = fitted.cascade(), np.random.default_rng(seed)
+        cascade = fitted.cascade()
+        rng = np.random.default_rng(seed)
         for i in test[authors.abnormal[test]]:
-            keys, labels = authors.sessions[i], authors.odd[i] if authors.odd else []
+            assert authors.odd is not None
+            keys = authors.sessions[i]
+            labels = authors.odd[i]
             verdict = cascade.at_end(cascade.tracker.replay(keys), keys)
             if verdict is None:
                 continue
@@ -191,7 +209,7 @@ def localisation(data: Path) -> dict[str, Any]:
 def named(
     fitted: Fitted, keys: LogKeys, rng: np.random.Generator
 ) -> dict[str, tuple[Sequence[float], Seq]]:
-    """Event scores and the Seq named: ours, and three baselines."""
+    """The event scores and the Seq that we name, and those of three baselines."""
     seqs = fitted.hierarchy.decompose(keys)
     unseen = [seq for seq in seqs if not fitted.patterns.is_normal(seq)]
     by_counts = fitted.nested.is_abnormal(fitted.nested.density(keys).score)
@@ -215,10 +233,11 @@ def named(
 
 
 def early(data: Path) -> dict[str, Any]:
-    """How soon a verdict stands that the end can't reverse (seed 0; raw HDFS: chronological)."""
+    """How soon there is a verdict that the end can't reverse (seed 0; raw HDFS: chronological)."""
     results: dict[str, Any] = {}
     print(
-        "\nearly verdicts: decided before the last event, by it, where in the session (median), and reversed"
+        "\nearly verdicts: decided before the last event, by the last event, "
+        "where in the session (median), and reversed"
     )
     for name in AUTHORS:
         authors = authors_data(data / f"krone_{name}")
@@ -239,9 +258,11 @@ def _early(
     name: str, fitted: Fitted, sessions: Sequence[LogKeys], abnormal: Flags
 ) -> dict[str, Any]:
     cascade = fitted.cascade()
-    at, flagged = {}, {}
+    at: dict[LogKeys, int] = {}
+    flagged: dict[LogKeys, bool] = {}
     for keys in set(sessions):
-        state, at[keys] = cascade.tracker.start, 0
+        state = cascade.tracker.start
+        at[keys] = 0
         for key in keys:
             state = cascade.tracker.step(state, key, keys)
             if state.decided:
@@ -250,21 +271,21 @@ def _early(
         flagged[keys] = cascade.at_end(cascade.tracker.replay(keys), keys) is not None
     true = [keys for keys, bad in zip(sessions, abnormal, strict=True) if bad and flagged[keys]]
     decided = [keys for keys in true if at[keys]]
-    found = {
+    found: dict[str, Any] = {
         "true_positives": len(true),
         "before_last_event": round(sum(at[k] < len(k) for k in decided) / max(1, len(true)), 4),
         "by_last_event": round(len(decided) / max(1, len(true)), 4),
-        "median_share": round(float(np.median([at[k] / len(k) for k in decided])), 4)
-        if decided
-        else None,
-        "median_events_ahead": float(np.median([len(k) - at[k] for k in decided]))
-        if decided
-        else None,
+        "median_share": None,
+        "median_events_ahead": None,
         "reversed": sum(bool(at[keys]) and not flagged[keys] for keys in sessions),
     }
+    if decided:
+        found["median_share"] = round(float(np.median([at[k] / len(k) for k in decided])), 4)
+        found["median_events_ahead"] = float(np.median([len(k) - at[k] for k in decided]))
     print(
         f"  {name:<12} {len(true)} true positives: {found['before_last_event']:.1%} before, "
-        f"{found['by_last_event']:.1%} by the last event, at {found['median_share'] or math.nan:.1%}, "
+        f"{found['by_last_event']:.1%} by the last event, "
+        f"at {found['median_share'] or math.nan:.1%}, "
         f"{found['median_events_ahead']} events ahead; "
         f"reversed {found['reversed']} of {len(sessions):,}"
     )
@@ -272,11 +293,12 @@ def _early(
 
 
 def speed(data: Path) -> dict[str, Any]:
-    """Scoring one session with a cold cache on one thread; loading the bundle; the worst session."""
+    """The time to score a session on one thread without a cache, and to load the bundle."""
     results: dict[str, Any] = {}
     for name in AUTHORS:
         authors = authors_data(data / f"krone_{name}")
         train, test = authors.split(0)
+        # The worst session has 500 events of which none was ever seen, each of its own entity.
         strangers = [Leaf(f"unseen {i}", f"stranger {i}", "none", "none") for i in range(500)]
         known = len(authors.leaves)
         fitted = fit(authors.pick(train), Hierarchy([*authors.leaves, *strangers]), cache_size=1)
@@ -295,11 +317,10 @@ def speed(data: Path) -> dict[str, Any]:
             },
         }
         print(
-            f"\n{name}: one session p50 {found['p50_us']} µs, p99 {found['p99_us']} µs, cold cache, one thread"
+            f"\n{name}: one session p50 {found['p50_us']} µs, p99 {found['p99_us']} µs, "
+            "cold cache, one thread"
         )
-        print(
-            f"  500 distinct unseen templates: score {score:g}, {'abnormal' if verdict else 'NORMAL'}"
-        )
+        print(f"  500 distinct unseen templates: score {score:g}, abnormal: {verdict is not None}")
         results[name] = {"speed": found}
     took_s = float(
         subprocess.run(
@@ -311,7 +332,7 @@ def speed(data: Path) -> dict[str, Any]:
     return results | {"bundle": {"load_s": round(took_s, 3), "mb": round(size, 2)}}
 
 
-# In a process of its own, for the first load pays for importing onnxruntime.
+# It runs in a process of its own, because the first load also pays for importing onnxruntime.
 _LOAD = """
 import time
 start = time.perf_counter()
@@ -322,10 +343,11 @@ print(time.perf_counter() - start)
 
 
 def _seconds(fitted: Fitted, keys: LogKeys) -> float:
-    """Median of three, since others run on this machine too; the session is never in the cache."""
+    """The median of three measurements, because other programs run on the machine too."""
     took = []
     for _ in range(3):
-        fitted.nested.density(())  # a cache of one: now it holds another session
+        # The cache holds one session, and now it is the empty one.
+        fitted.nested.density(())
         start = time.perf_counter()
         fitted.nested.density(keys)
         took.append(time.perf_counter() - start)
@@ -357,12 +379,12 @@ def main() -> int:
     )
     parser.add_argument("--data", type=Path, default=ROOT.parent / "shared/data")
     parser.add_argument(
-        "--only", nargs="+", choices=TABLES, default=list(TABLES), help="some of the tables"
+        "--only", nargs="+", choices=TABLES, default=list(TABLES), help="only these tables"
     )
     parser.add_argument("--json", action="store_true", help="all figures as JSON in the last line")
     flags = parser.parse_args()
     if not flags.data.is_dir():
-        parser.error(f"--data {flags.data} is no directory")
+        parser.error(f"--data {flags.data} is not a directory")
     results: dict[str, Any] = {}
     for name in flags.only:
         merge(results, TABLES[name](flags.data))

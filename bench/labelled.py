@@ -36,7 +36,7 @@ Ints = NDArray[np.int64]
 
 @dataclass(frozen=True, eq=False)
 class Data:
-    """The authors' 20,000 sessions. `odd`: a label for every event, where there are any."""
+    """The authors' 20,000 sessions. `odd` labels every event, where the data has such labels."""
 
     leaves: list[Leaf]
     sessions: list[LogKeys]
@@ -56,6 +56,7 @@ class Data:
 @cache
 def authors_data(folder: Path) -> Data:
     tree = pandas.read_csv(folder / "reference_tree.csv", dtype=str, keep_default_na=False)
+    # Log keys are the numbers of the rows of the authors' tree.
     log_key = {event_id: i for i, event_id in enumerate(tree.event_id)}
     table = pandas.read_csv(folder / "sequences.csv")
     return Data(
@@ -77,16 +78,16 @@ def authors_data(folder: Path) -> Data:
 
 
 def flat(leaves: Sequence[Leaf]) -> Hierarchy:
-    """No hierarchy: one action, so that a session is one Seq, and only log keys count."""
+    """A tree with a single action, so that a session is one Seq and only log keys count."""
     return Hierarchy([Leaf(leaf.template, "all", "all", str(i)) for i, leaf in enumerate(leaves)])
 
 
-# --- the product ----------------------------------------------------------------------------------------------------
+# --- the product ---
 
 
 @dataclass(frozen=True, eq=False)
 class Fitted:
-    """Everything that a bundle holds of one training set."""
+    """Everything that a bundle contains of one training set."""
 
     hierarchy: Hierarchy
     patterns: LocalContext
@@ -111,6 +112,8 @@ def local_context(
 
 
 def fit(sessions: Sequence[LogKeys], hierarchy: Hierarchy, cache_size: int = 20_000) -> Fitted:
+    """What the export would put into a bundle for these normal sessions."""
+    # The model goes through ONNX, so that what is measured is what is served.
     model, content = fit_onnx(sessions, hierarchy)
     calibration = calibrate(sessions, hierarchy)
     nested = NestedAware(
@@ -130,7 +133,7 @@ def fit(sessions: Sequence[LogKeys], hierarchy: Hierarchy, cache_size: int = 20_
 
 
 def judge(cascade: Cascade, sessions: Sequence[LogKeys]) -> Flags:
-    """The verdicts at the end of each session; equal sessions are judged once."""
+    """The verdict at the end of each session. Equal sessions are judged once."""
     found = {
         keys: cascade.at_end(cascade.tracker.replay(keys), keys) is not None
         for keys in set(sessions)
@@ -138,7 +141,7 @@ def judge(cascade: Cascade, sessions: Sequence[LogKeys]) -> Flags:
     return np.array([found[keys] for keys in sessions])
 
 
-# --- figures --------------------------------------------------------------------------------------------------------
+# --- figures ---
 
 
 @dataclass(frozen=True)
@@ -167,14 +170,15 @@ def summary(outcomes: Sequence[Outcome]) -> dict[str, Any]:
     }
 
 
-def told(figures: dict[str, Any]) -> str:
+def one_line(figures: dict[str, Any]) -> str:
     pairs = " ".join(f"{fp}/{fn}" for fp, fn in figures["fp_fn"])
     return f"{figures['f1_mean']:.4f} (worst {figures['f1_worst']:.4f})  FP/FN {pairs}"
 
 
 def average_precision(scores: Sequence[float], labels: Sequence[int]) -> float:
-    """Mean precision at each recall step; events of equal score come in together."""
-    values, hits = np.asarray(scores, float), np.asarray(labels, bool)
+    """The mean precision over all steps of recall. Events with equal scores count together."""
+    values = np.asarray(scores, float)
+    hits = np.asarray(labels, bool)
     cuts = np.unique(values)[::-1]
     taken = values[None] >= cuts[:, None]
     found = (taken & hits).sum(1)

@@ -27,13 +27,15 @@ from fluent_krone.reading.records import InputSettings, RecordReader
 
 ROOT = Path(__file__).resolve().parent.parent
 
+# How `models/hdfs` reads the log.
 RAW_INPUT = InputSettings(session_key=("/blk_-?[0-9]+/",), component_field="component")
+# How `models/hdfs` cuts sessions: the largest pause within a block is 12.9 hours.
 RAW_SESSIONS = SessionSettings(idle_timeout=14 * 3600)
 
 
 @dataclass(frozen=True, eq=False)
 class RawRun:
-    """Raw HDFS, mined and cut with what one choice of training blocks allows to know."""
+    """Raw HDFS, mined and cut with what is known from one choice of training blocks."""
 
     leaves: list[Leaf]
     sessions: list[TrainingSession]
@@ -43,7 +45,7 @@ class RawRun:
 
 @cache
 def raw_events(data: Path) -> tuple[list[Event], list[bytes], dict[bytes, bool]]:
-    """Events in log order, the block of each, and block → is abnormal."""
+    """The events in log order, the block of each, and whether each block is abnormal."""
     events = list(read_events(data / "hdfs_raw/events.parquet"))
     blocks = [bytes(record[b"seq_id"]) for _, record in events]
     return (
@@ -54,7 +56,7 @@ def raw_events(data: Path) -> tuple[list[Event], list[bytes], dict[bytes, bool]]
 
 
 def raw_run(data: Path, train: set[bytes], seen_events: int | None = None) -> RawRun:
-    """Mine the lines of `train`, or the first `seen_events` of the log; cut all of the log into sessions."""
+    """Mine the lines of `train`, or the first `seen_events`; cut all of the log into sessions."""
     events, blocks, labels = raw_events(data)
     if seen_events is None:
         seen: Iterable[Event] = (
@@ -77,12 +79,13 @@ def raw_run(data: Path, train: set[bytes], seen_events: int | None = None) -> Ra
 
 
 def raw_outcome(run: RawRun, hierarchy: Hierarchy) -> Outcome:
-    """Blocks outside training; a block counts as flagged if any instance of it is."""
+    """Judge the blocks outside training. A block is flagged if any instance of it is."""
     fitted = fit(
         [s.log_keys for s, use in zip(run.sessions, run.fit_on, strict=True) if use], hierarchy
     )
     held = [i for i, use in enumerate(run.fit_on) if not use]
     flagged = judge(fitted.cascade(), [run.sessions[i].log_keys for i in held])
+    # Several instances of a block become one row: whether any is flagged, and the block's label.
     by_block: dict[bytes, tuple[bool, bool]] = {}
     for i, flag in zip(held, flagged, strict=True):
         key = run.sessions[i].key[0]
@@ -92,7 +95,7 @@ def raw_outcome(run: RawRun, hierarchy: Hierarchy) -> Outcome:
 
 
 def chronological(data: Path) -> RawRun:
-    """Trained on the normal blocks that begin in the first 60 % of the log, as `models/hdfs` is."""
+    """Train on the normal blocks of the first 60 % of the log, as `models/hdfs` is trained."""
     events, blocks, labels = raw_events(data)
     early = int(0.6 * len(events))
     return raw_run(

@@ -229,8 +229,8 @@ def _holdout(report: Report) -> str:
         return ""
     share = percent(holdout["share"])
     how = {
-        "chronological": f"The detector was fitted again, on the first {holdout['fitted']:,} normal "
-        f"sessions, and judged on the {holdout['normal']:,} that began later ({share})",
+        "chronological": f"The detector was fitted again, on the first {holdout['fitted']:,} "
+        f"normal sessions, and judged on the {holdout['normal']:,} that began later ({share})",
         "random": f"The detector was fitted again, on {holdout['fitted']:,} normal sessions, and "
         f"judged on {holdout['normal']:,} others, drawn at random ({share})",
     }[holdout["kind"]]
@@ -288,9 +288,9 @@ def _faults(report: Report) -> str:
         ]
         parts.append(table("Share of injected faults that is found, by kind", heads, rows))
         parts.append(
-            "<p class=small>A rule that flags everything that differs finds every fault, at the cost "
-            "of false alarms: compare this table with the one above. Faults that turn one normal "
-            "session into another are left out.</p>"
+            "<p class=small>A rule that flags everything that differs finds every fault, at the "
+            "cost of false alarms: compare this table with the one above. Faults that turn one "
+            "normal session into another are left out.</p>"
         )
     if detector["detection"]:
         rules = list(detector["false_alarms"])
@@ -331,9 +331,9 @@ def _scores(report: Report) -> str:
         if any(group["counts"][i] for group in scores["groups"])
     ]
     return (
-        "<p>A score is the negative logarithm of a session's density among normal ones. Sessions to "
-        "the right of the threshold are unlikely; scores in the grey band are doubtful. The height "
-        "of a bar is the logarithm of the number of sessions.</p>"
+        "<p>A score is the negative logarithm of a session's density among normal ones. Sessions "
+        "to the right of the threshold are unlikely; scores in the grey band are doubtful. The "
+        "height of a bar is the logarithm of the number of sessions.</p>"
         f"<figure>{plot}{hidden_table('Figures of the histograms', heads, rows)}</figure>"
     )
 

@@ -197,7 +197,8 @@ def _curve(
     def y(value: float) -> float:
         if high <= low:
             return base - 6
-        return base - 6 - (value - low) / span * (_ROW - 34)
+        up: float = (value - low) / span * (_ROW - 34)
+        return base - 6 - up
 
     line = " ".join(f"{at:.1f},{y(value):.1f}" for at, value in known)
     dots = "".join(
