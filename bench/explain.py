@@ -1,4 +1,7 @@
-"""What explanations cost and are worth: calls and price, a perfect judge, evidence sentences, a dead service.
+"""What explanations cost and are worth.
+
+Four measurements: questions and prices, the F1 that a perfect judge would reach, evidence sentences
+that name what is at fault, and throughput beside a model that answers, is slow, or is dead.
 
 python bench/explain.py --json
 """
@@ -40,10 +43,16 @@ from fluent_krone.explain.redact import redactor  # noqa: E402
 from fluent_krone.runtime.wiring import open_service, tune_gc  # noqa: E402
 from fluent_krone.types import Alert, Finding, Verdict  # noqa: E402
 
-CHARACTERS_PER_TOKEN = 2.5  # an estimate: no tokenizer can be reached; JSON of numbers is dear
-OUTPUT_TOKENS = 600  # an estimate: an answer, and thinking at low effort
-SENTENCES = 50  # true positives looked at
-_SHOWN = 99  # characters of a step that a sentence shows
+# An estimate, because no tokenizer can be reached; JSON of numbers takes more tokens than prose.
+CHARACTERS_PER_TOKEN = 2.5
+# An estimate: an answer, and thinking at low effort.
+OUTPUT_TOKENS = 600
+# True positives of each seed whose sentences are looked at.
+SENTENCES = 50
+# Characters of a step that a sentence shows for certain.
+_SHOWN = 99
+# Seconds that alerts wait for an explanation here: short, so that a dead service shows its cost.
+_TIMEOUT_S = 2.0
 
 
 def adjudication(data: Path, name: str) -> dict[str, Any]:
@@ -52,7 +61,8 @@ def adjudication(data: Path, name: str) -> dict[str, Any]:
     rows = [_one_split(authors, seed) for seed in CHOSEN_ON]
     mean = {key: round(float(np.mean([row[key] for row in rows])), 5) for key in rows[0]}
     print(
-        f"{name}: F1 {mean['f1_no_judge']:.4f}, {mean['f1_perfect_judge']:.4f} with a perfect judge of the doubtful; "
+        f"{name}: F1 {mean['f1_no_judge']:.4f}, "
+        f"{mean['f1_perfect_judge']:.4f} with a perfect judge of the doubtful; "
         f"questions per session {mean['adjudications_per_session']:.3%} to judge, "
         f"{mean['questions_per_session']:.3%} to explain all ({mean['questions']:.0f} patterns of "
         f"{mean['flagged']:.0f} flagged sessions); ${mean['usd_per_question']:.5f} a question"
@@ -66,13 +76,21 @@ def _one_split(authors: Data, seed: int) -> dict[str, float]:
     fitted = fit(authors.pick(train), hierarchy)
     counts = Counter(key for keys in authors.pick(train) for key in keys)
     bundle: Any = SimpleNamespace(
-        name="authors", hash="0", nested=fitted.nested, hierarchy=hierarchy,
-        patterns=fitted.patterns, clearing=fitted.calibration.clearing,
-        templates=[leaf.template for leaf in authors.leaves], counts=[counts[i] for i in range(len(authors.leaves))],
-    )  # fmt: skip
-    maker, cases = AlertMaker(bundle, Config()), CaseMaker(bundle, Config())
-    cascade, redact = fitted.cascade(), redactor()
-    flagged, cleared = np.zeros(len(test), bool), np.zeros(len(test), bool)
+        name="authors",
+        hash="0",
+        nested=fitted.nested,
+        hierarchy=hierarchy,
+        patterns=fitted.patterns,
+        clearing=fitted.calibration.clearing,
+        templates=[leaf.template for leaf in authors.leaves],
+        counts=[counts[i] for i in range(len(authors.leaves))],
+    )
+    maker = AlertMaker(bundle, Config())
+    cases = CaseMaker(bundle, Config())
+    cascade = fitted.cascade()
+    redact = redactor()
+    flagged = np.zeros(len(test), bool)
+    cleared = np.zeros(len(test), bool)
     patterns: dict[str, float] = {}
     judged: set[str] = set()
     for row, i in enumerate(test):
@@ -95,7 +113,8 @@ def _one_split(authors: Data, seed: int) -> dict[str, float]:
             judged.add(pattern)
             cleared[row] = not authors.abnormal[i]
     abnormal = authors.abnormal[test]
-    prices = Config().explain_input_price / 1e6, Config().explain_output_price / 1e6
+    input_price = Config().explain_input_price / 1e6
+    output_price = Config().explain_output_price / 1e6
     return {
         "sessions": len(test),
         "flagged": int(flagged.sum()),
@@ -105,27 +124,28 @@ def _one_split(authors: Data, seed: int) -> dict[str, float]:
         "adjudications_per_session": len(judged) / len(test),
         "questions": len(patterns),
         "questions_per_session": len(patterns) / len(test),
-        "usd_per_question": float(np.mean(list(patterns.values()))) * prices[0]
-        + OUTPUT_TOKENS * prices[1],
+        "usd_per_question": float(np.mean(list(patterns.values()))) * input_price
+        + OUTPUT_TOKENS * output_price,
     }
 
 
 def finding_of(keys: Sequence[int], verdict: Verdict) -> Finding:
-    """A finding at a session's end; where it came from matters to nobody here."""
+    """A finding at a session's end; where it came from does not matter here."""
     return Finding(
         "sequence", "end", b"t", (b"s",), 1, 0, 0, 0, len(keys), tuple(keys), verdict, ()
     )
 
 
 def sentences(data: Path) -> dict[str, Any]:
-    """How many evidence sentences name what is at fault: a labelled event, an injected step, a real difference."""
+    """How many evidence sentences name what is at fault.
+
+    That is a labelled event, an injected step, or, in a false alarm, a real difference.
+    """
     found = {
         "thunderbird": _labelled(authors_data(data / "krone_thunderbird")),
         "demo": _injected(),
-    }
-    found |= {
-        f"false_{name}": _false(authors_data(data / f"krone_{name}"))
-        for name in ("hdfs", "thunderbird")
+        "false_hdfs": _false(authors_data(data / "krone_hdfs")),
+        "false_thunderbird": _false(authors_data(data / "krone_thunderbird")),
     }
     for name, figures in found.items():
         print(f"{name}: {figures['name_it']} of {figures['sentences']} evidence sentences name it")
@@ -133,7 +153,7 @@ def sentences(data: Path) -> dict[str, Any]:
 
 
 def _labelled(authors: Data) -> dict[str, int]:
-    """ThunderBird: the first true positives of each seed's shuffled test set; an event with a label must be named."""
+    """The first true positives of each seed's test set: an event with a label must be named."""
     told = []
     for seed in CHOSEN_ON:
         assert authors.odd is not None
@@ -150,7 +170,7 @@ def _labelled(authors: Data) -> dict[str, int]:
 
 
 def _false(authors: Data) -> dict[str, int]:
-    """False positives have nothing at fault: the sentence must name a step that does set the session apart."""
+    """False alarms: nothing is at fault, but the sentence must name a step that differs."""
     told = []
     for seed in CHOSEN_ON:
         for i, sentence in _sentences(authors, seed):
@@ -173,11 +193,12 @@ def _sentences(authors: Data, seed: int) -> Iterable[tuple[int, str]]:
 
 
 def _injected() -> dict[str, int]:
-    """The demo's faults, ten seeds: the sentence must name a step that came, went, or changed its place."""
+    """The demo's faults: the sentence must name a step that was added, removed or moved."""
     told = []
     for seed in range(10):
         live = {session.block: session for session in simulate(600, seed)}
-        engine, maker = load_bundle("demo").engine(), AlertMaker(load_bundle("demo"), Config())
+        engine = load_bundle("demo").engine()
+        maker = AlertMaker(load_bundle("demo"), Config())
         events = [
             (t, {k.encode(): v.encode() for k, v in record.items()})
             for t, record in stream(list(live.values()))
@@ -192,13 +213,13 @@ def _injected() -> dict[str, int]:
 
 def _touched(session: SimulatedSession) -> set[str]:
     assert session.fault is not None
-    have, had = (
-        Counter(move.step for move in moves) for moves in (session.moves, session.fault.original)
-    )
-    changed = {*(have - had), *(had - have)}
-    steps = changed or {
-        move.step for span in session.fault.spans for move in session.moves[slice(*span)]
-    }
+    have = Counter(move.step for move in session.moves)
+    had = Counter(move.step for move in session.fault.original)
+    steps = {*(have - had), *(had - have)}
+    if not steps:
+        # Only the order was changed: the steps that changed their place.
+        spans = session.fault.spans
+        steps = {move.step for span in spans for move in session.moves[slice(*span)]}
     lines = {move.step: session.text(i) for i, move in enumerate(session.moves)}
     return {STEPS[step].template if step in STEPS else lines[step] for step in steps}
 
@@ -212,7 +233,10 @@ def _first(items: Iterable[Any], count: int) -> Iterable[Any]:
 
 
 def service(data: Path, rounds: int) -> dict[str, Any]:
-    """The whole way over raw HDFS, the real client asking a local server that answers well, late, or not at all."""
+    """Raw HDFS through the whole service, with the real client asking a local server.
+
+    The server answers well, late, or not at all.
+    """
     frames, records = frames_of(data / "hdfs_raw" / "events.parquet")
     bundle = load_bundle("hdfs")
     tune_gc()
@@ -259,15 +283,23 @@ class Waits(Collector):
 async def _serve(frames: list[bytes], bundle: Any, behaviour: Behaviour | None) -> dict[str, Any]:
     sink = Waits()
     with tempfile.TemporaryDirectory(dir=Path.cwd()) as folder, MessagesAPI() as api:
-        config = Config(on_shutdown="judge", ledger=f"{folder}/ledger", explain_timeout=2.0)
+        options: dict[str, Any] = {
+            "on_shutdown": "judge",
+            "ledger": f"{folder}/ledger",
+            "explain_timeout": _TIMEOUT_S,
+        }
         if behaviour is not None:
             api.behave(behaviour)
-            (Path(folder) / "key").write_text("sk-key")
-            (Path(folder) / "key").chmod(0o600)
-            config = Config(
-                on_shutdown="judge", ledger=f"{folder}/ledger", explain_timeout=2.0, explain="claude",
-                explain_base_url=api.url, explain_api_key_file=f"{folder}/key", explain_concurrency=4,
-            )  # fmt: skip
+            key = Path(folder) / "key"
+            key.write_text("sk-key")
+            key.chmod(0o600)
+            options |= {
+                "explain": "claude",
+                "explain_base_url": api.url,
+                "explain_api_key_file": str(key),
+                "explain_concurrency": 4,
+            }
+        config = Config(**options)
         service = open_service(bundle, sink, config)
         _note_when_made(service, sink.made)
         await service.start()
@@ -306,7 +338,8 @@ def main() -> int:
     flags = parser.parse_args()
     if not flags.data.is_dir():
         sys.exit(f"bench: {flags.data} is absent")
-    only, figures = flags.only.split(","), {}
+    only = flags.only.split(",")
+    figures = {}
     if "adjudication" in only:
         figures["adjudication"] = {
             name: adjudication(flags.data, name) for name in ("hdfs", "thunderbird")

@@ -1,7 +1,8 @@
-"""What a text must not hold when it leaves the machine: secrets, tokens, addresses, names of persons.
+"""Masks what must not leave the machine: secrets, tokens, addresses, names of users.
 
-Over-masking costs an explanation some sense, under-masking costs a secret: in doubt a rule masks. Every rule is linear
-in the text's length: starts are pinned by look-behinds, repeats are bounded or can't fail after them.
+A mask too many costs an explanation some sense; a mask too few costs a secret. So a rule that is in
+doubt masks. Every rule takes time that is linear in the text's length: look-behinds fix where it
+starts, and repeats are bounded or cannot fail after they matched.
 """
 
 from __future__ import annotations
@@ -14,23 +15,32 @@ from itertools import pairwise
 
 from ..errors import ConfigError
 
-_ROUNDS = 5  # two do for almost every text
-MAX_LENGTH = (
-    2000  # characters of a text that the operator's expressions see; the rest does not leave
-)
+# Passes of all rules over a text. Two suffice for almost every text; the limit ends the rare ones
+# whose masks reveal further secrets again and again.
+_ROUNDS = 5
+# Characters of a text that the operator's expressions see, since those may be slow; the rest of the
+# text does not leave.
+MAX_LENGTH = 2000
 
 _MASKS = "num|ip|id|hex|path|url|str|word|user|email|mac|card|secret|token|redacted"
 _MASK = re.compile(rf"(<(?:\*|{_MASKS})>)")
-_MASKED = rf"(?:<(?:\*|{_MASKS})>|[:./@_-]){{1,8}}(?=$|[\s&;,)\]}}\"'])"  # masks alone: nothing is left to hide
+# A value that consists of masks alone: nothing is left to hide.
+_MASKED = rf"(?:<(?:\*|{_MASKS})>|[:./@_-]){{1,8}}(?=$|[\s&;,)\]}}\"'])"
 
 _SECRETS = (
-    "passw(?:or)?d|passwd|passphrase|passcode|(?!(?-i:PWD=/))pwd|secret|token|api[_-]?key|(?:access|private|account|auth)[_-]?key"
+    "passw(?:or)?d|passwd|passphrase|passcode|(?!(?-i:PWD=/))pwd|secret|token|api[_-]?key"
+    "|(?:access|private|account|auth)[_-]?key"
     "|credentials?|session[_-]?id|jsessionid|signature"
 )
-_USERS = "user(?:[_-]?name|[_-]?id)?|(?<![a-z/])login|logname|principal|owner|account|(?<![a-z])(?:[er]?uid|r?user)"
-_EQUALS = r"[\\\"']{0,4}+\s{0,4}+[=:]{1,2}+>?+\s{0,4}+"  # possessive: what follows is the value, white space never
+_USERS = (
+    "user(?:[_-]?name|[_-]?id)?|(?<![a-z/])login|logname|principal|owner|account"
+    "|(?<![a-z])(?:[er]?uid|r?user)"
+)
+# Possessive repeats: what follows is the value, which never begins with white space.
+_EQUALS = r"[\\\"']{0,4}+\s{0,4}+[=:]{1,2}+>?+\s{0,4}+"
 _SCHEME = r"(?:(?:bearer|basic|digest|token|apikey|negotiate|ntlm)\s{1,4})?+"
-# A quoted value ends at its quote or nowhere, a bare one at white space, `;`, `&` or a comma that ends an item.
+# A quoted value ends only at its quote; a bare one ends at white space, `;`, `&`, or a comma that
+# ends an item.
 _IN = r"|,(?!\s|$|[\w.-]{1,40}[=:])"
 _VALUE = (
     rf"(?:(\\{{0,2}}\")(?!{_MASKED})[^\"]+|(\\{{0,2}}')(?!{_MASKED})[^']+"
@@ -65,7 +75,7 @@ def _if_ip6(match: re.Match[str]) -> str:
 
 
 def _if_random(match: re.Match[str]) -> str:
-    """A word that changes between small letters, capitals and digits as chance would, not as a name does."""
+    """Mask a word that changes between small letters, capitals and digits more than a name does."""
     longest = max(re.split(r"[^A-Za-z0-9]+", match[0]), key=len)
     kinds = ["0" if c.isdigit() else "A" if c.isupper() else "a" for c in longest]
     changes = sum(a != b for a, b in pairwise(kinds))
@@ -114,7 +124,8 @@ _RULES = (
     _rule(r"(?<![\w.%+@-])[\w.%+-]{1,64}@(?![0-9a-f]{4,8}(?![\w.-]))(?=[\w<\[])", "<user>@"),
     _rule(r"(?<![0-9a-f:-])(?:[0-9a-f]{2}[:-]){5}[0-9a-f]{2}(?![0-9a-f:-])", "<mac>"),
     _rule(
-        r"(?<![\w:])(?=[0-9a-f]{0,4}:)[0-9a-f:]{2,39}(?:(?<=:)(?:[0-9]{1,3}\.){3}[0-9]{1,3})?(?![\w:])",
+        r"(?<![\w:])(?=[0-9a-f]{0,4}:)[0-9a-f:]{2,39}"
+        r"(?:(?<=:)(?:[0-9]{1,3}\.){3}[0-9]{1,3})?(?![\w:])",
         _if_ip6,
     ),
     _rule(r"(?<![0-9])(?<![0-9]\.)(?:[0-9]{1,3}\.){3}[0-9]{1,3}(?!\.?[0-9])", "<ip>"),
@@ -149,11 +160,11 @@ _RULES = (
 
 
 def redactor(extra: Sequence[str] = ()) -> Callable[[str], str]:
-    """A function that masks what must not leave; masks that stand in a text already stay, and masking twice is once.
+    """A function that masks what must not leave. Masking a masked text changes nothing.
 
-    `extra` are the operator's own, `/regex/` each; what they match becomes `<redacted>`. They may be slow, so they see
-    MAX_LENGTH characters of a text, and what they did not see is left out; an exponential one is slow even so. Raises
-    ConfigError for one that is broken or matches nothing at all.
+    `extra` are the operator's own expressions, each as `/regex/`; what they match becomes
+    `<redacted>`. They may be slow, so they see only MAX_LENGTH characters of a text, and the rest
+    is left out. Raises ConfigError for an expression that is broken or that matches empty text.
 
     >>> redactor()("login failed for user bob from 10.0.0.7, password=hunter2")
     'login failed for user <user> from <ip>, password=<secret>'
@@ -168,9 +179,10 @@ def redactor(extra: Sequence[str] = ()) -> Callable[[str], str]:
 
 
 def plain(text: str) -> str:
-    """The text on one line, without what can't be seen: control, bidirectional, zero-width and private characters.
+    """The text on one line, without characters that cannot be seen.
 
-    They would hide words from a reader, or split a secret so that no rule finds it.
+    Control, bidirectional, zero-width and private characters would hide words from a reader, or
+    split a secret so that no rule finds it.
     """
     if text.isascii() and text.isprintable():
         return text
@@ -180,7 +192,7 @@ def plain(text: str) -> str:
 
 
 def _redact(text: str) -> str:
-    """By every rule, until none finds more: what one has masked may bare what another then sees."""
+    """Apply all rules until none finds more: a mask may reveal what another rule then finds."""
     for _ in range(_ROUNDS):
         before = text
         for rule in _RULES:
@@ -210,13 +222,13 @@ def _expression(item: str) -> re.Pattern[str]:
         raise ConfigError(f"explain_redact: {item} is no regular expression: {error}") from None
     if expression.match(""):
         raise ConfigError(
-            f"explain_redact: {item} matches nothing at all: it would mask every gap between characters"
+            f"explain_redact: {item} matches empty text: it would mask every gap between characters"
         )
     return expression
 
 
 def _also(expressions: Sequence[re.Pattern[str]], text: str) -> str:
-    """Masks what the expressions match, outside of masks: they may match anything, a mask's name too."""
+    """Mask what the expressions match, but not inside masks, whose names they may match too."""
     for expression in expressions:
         pieces = _MASK.split(text)  # text, mask, text, mask …
         pieces[::2] = [expression.sub("<redacted>", piece) for piece in pieces[::2]]
