@@ -1,4 +1,4 @@
-"""Attacks on a running `serve`, and well-behaved clients meanwhile. For the tests and for `bench/hostile.py`."""
+"""Attacks on a running `serve` with well-behaved clients beside them, for tests and benches."""
 
 from __future__ import annotations
 
@@ -25,9 +25,9 @@ KEY = "the key"
 
 @dataclass(frozen=True)
 class Attack:
-    """`run(port, scale)` is over when the attackers are; `memory_bytes` is what `serve` may grow by meanwhile.
+    """`run(port, scale)` returns when the attackers have finished.
 
-    `traces` must stand in its log.
+    `serve` may grow by `memory_bytes` meanwhile, and `traces` must stand in its log.
     """
 
     run: Callable[[int, float], Awaitable[None]]
@@ -49,7 +49,7 @@ class Outcome:
 
 
 async def under_attack(bundle: Path, attack: Attack, scale: float) -> Outcome:
-    """Attack a `serve` of its own, while one client keeps its connection and another connects anew for each chunk."""
+    """Attack a `serve`, while one client keeps its connection and another one reconnects often."""
     outcome = Outcome()
     flags = [
         "--max-frame-size=16m",
@@ -137,7 +137,7 @@ async def _send(port: int, data: bytes) -> bytes:
     return b""
 
 
-# --- the attacks ----------------------------------------------------------------------------------------------------
+# --- the attacks
 
 
 async def bombs(port: int, scale: float) -> None:
@@ -181,7 +181,7 @@ async def wrong_keys(port: int, scale: float) -> None:
 
 
 async def slow_frames(port: int, scale: float) -> None:
-    """Frames that never end, each as long as allowed, on many connections, and then a byte now and then."""
+    """Unfinished frames of the largest size on many connections, then a byte now and then."""
     async with contextlib.AsyncExitStack() as crowd:
         begun = b"\x92\xa3app\xc6\x00\xff\x00\x00" + bytes(15 * MIB)
         writers = []
@@ -199,7 +199,7 @@ async def slow_frames(port: int, scale: float) -> None:
 
 
 async def garbage(port: int, scale: float) -> None:
-    """Whole chunks of what costs most to read: a million small things that are no events, and things that swell."""
+    """Whole chunks of what costs most to read: many small non-events, and data that inflates."""
     kinds = [b"\x00", b"\x80", b"\x92\x00\x80", b"\x81\x90\x00", b"\xdc\xff\xff" + b"\x80" * 65535]
     for number in range(round(5 * max(1, 4 * scale))):
         kind = kinds[number % len(kinds)]

@@ -7,13 +7,16 @@ require 'fluent/match'
 require 'fluent/plugin/output'
 
 module Fluent::Plugin
-  # `@type krone`: hands its buffer's chunks to a `fluent-krone pipe` child and routes the alerts that come back.
+  # `@type krone`: passes the chunks of its buffer to a `fluent-krone pipe` child, and routes the
+  # alerts that come back.
   #
-  # Either direction of the pipe is one stream of msgpack objects. An array is a Forward-protocol frame:
-  # down goes a chunk, its bytes untouched, up comes an alert. A map is control:
-  #   down: {"ack": alert frame's id} once routed, {"flush": n} at shutdown
-  #   up:   {"ready": version}, {"ack": chunk id} once taken in, {"flushed": n}, {"stats": {name: number}}
-  # A chunk stays in the buffer until its ack: what a dead child had not acked goes to the next one, in order.
+  # Either direction of the pipe is one stream of msgpack objects. An array is a Forward frame: a
+  # chunk goes down with its bytes unchanged, and an alert comes up. A map is a control message:
+  #   down: {"ack": id of an alert frame} once routed, {"flush": n} at shutdown
+  #   up:   {"ready": version}, {"ack": chunk id} once committed, {"flushed": n},
+  #         {"stats": {name: number}}
+  # A chunk stays in the buffer until its ack. When a child dies, the chunks that it had not acked
+  # go to the next child, in the same order.
   class KroneOutput < Output
     Fluent::Plugin.register_output('krone', self)
 
@@ -21,14 +24,17 @@ module Fluent::Plugin
 
     class AlertLoop < StandardError; end
 
-    # What may be on its way to the child, in bytes: it reads on while it works, since the acks for its
-    # alerts come behind the chunks, so this bounds its memory.
+    # Bytes of chunks that may be on their way to the child. The child reads on while it works,
+    # because the acks of its alerts come behind the chunks, so this bounds its memory.
     WINDOW = 16 * 1024 * 1024
-    CHILD_WAIT = 30 # seconds for a chunk to find a child that is ready and has room; then a retry is counted
-    TAKE_BACK_WAIT = 5 # seconds at most
+    # Seconds that a chunk waits for a child that is ready and has room. Then a retry is counted.
+    CHILD_WAIT = 30
+    # Seconds that a dead child's chunks wait for the flush thread to bring the one it holds.
+    TAKE_BACK_WAIT = 5
     DEFAULT_TAG = 'krone.${tag}'
     DEFAULT_FRAME_SIZE = '64m'
-    FRAME_MARGIN = 1024 # bytes of a frame that are not the chunk's: tag, id, count
+    # Bytes of a frame beside those of its chunk: tag, id and count.
+    FRAME_MARGIN = 1024
 
     # BEGIN generated from fluent_krone/config
     desc 'The model bundle: a directory, or the name of a bundle that comes with the package.'
@@ -152,9 +158,9 @@ module Fluent::Plugin
     # END generated
     CHILD_PARAMS = configure_proxy(name).params.keys.freeze
 
-    desc 'The detector: a program, with arguments before `pipe` if need be; started without a shell.'
+    desc 'The detector: a program, and arguments that go before `pipe`. It is started without a shell.'
     config_param :command, :string, default: 'fluent-krone'
-    desc 'Seconds that a stop may take: until chunks in flight are acked, and the last alerts routed.'
+    desc 'Seconds that a stop may take to get the last chunks acked and the last alerts routed.'
     config_param :shutdown_timeout, :float, default: 30
 
     config_section :buffer do
@@ -164,40 +170,54 @@ module Fluent::Plugin
       config_set_default :flush_interval, 1
       config_set_default :flush_thread_interval, 0.1
       config_set_default :flush_thread_burst_interval, 0
-      config_set_default :delayed_commit_timeout, 3600 # each counts as a retry, and the child still has the chunk
+      # A time-out counts as a retry, although the child still has the chunk. So it is long.
+      config_set_default :delayed_commit_timeout, 3600
     end
 
     def initialize
       super
-      @lock = Monitor.new # guards all below
+      # This lock guards all variables below.
+      @lock = Monitor.new
       @changed = @lock.new_cond
-      @child = nil # standard input of the child that is ready
-      @closing = false # no chunk goes down any more, no child is started
+      # Standard input of the child, once it is ready.
+      @child = nil
+      # Set at shutdown: no chunk is sent any more, and no child is started.
+      @closing = false
       @flushed = false
-      @in_flight = {} # chunk id => bytes, oldest first; also the chunk that waits for the child
-      @deaths = Hash.new(0) # chunk id => children that died while they had it alone
-      @suspects = {} # chunk ids: one of them may have killed the child, so they go down one by one
-      @waiting = nil # the chunk in flight that the child does not have yet
-      @deaths_in_a_row = 0 # without an ack between them
-      @counters = %w[children_started alerts_routed alerts_refused chunks_given_up].to_h { |name| ["krone_#{name}", 0] }
+      # Chunk id => bytes, oldest first. The chunk that waits for the child is among them.
+      @in_flight = {}
+      # Chunk id => the number of children that died while they had only this chunk.
+      @deaths = Hash.new(0)
+      # Chunk ids of which one may have killed the child. They are sent one by one.
+      @suspects = {}
+      # The chunk in flight that the child does not have yet.
+      @waiting = nil
+      # Children that died without an ack between them.
+      @deaths_in_a_row = 0
+      names = %w[children_started alerts_routed alerts_refused chunks_given_up]
+      @counters = names.to_h { |name| ["krone_#{name}", 0] }
       @child_stats = {}
-      @write_lock = Mutex.new # one frame at a time
+      # One frame at a time.
+      @write_lock = Mutex.new
     end
 
     def configure(conf)
       super
       if @buffer_config.flush_thread_count != 1
-        raise Fluent::ConfigError, "flush_thread_count must be 1 to keep order, got #{@buffer_config.flush_thread_count}"
+        raise Fluent::ConfigError, 'flush_thread_count must be 1 to keep chunks in order, ' \
+                                   "got #{@buffer_config.flush_thread_count}"
       end
-      raise Fluent::ConfigError, "the chunk keys must include tag: write <buffer tag>" unless @chunk_key_tag
+      raise Fluent::ConfigError, 'the chunk keys must include tag: write <buffer tag>' unless @chunk_key_tag
       if system_config.workers > 1
-        raise Fluent::ConfigError, "each worker would see a part of each session: put @type krone into <worker 0>"
+        raise Fluent::ConfigError, 'each worker would see only a part of each session: ' \
+                                   'put @type krone into <worker 0>'
       end
       @most_deaths = @buffer_config.retry_max_times || 10
       @chunk_room = Fluent::Config.size_value(@max_frame_size || DEFAULT_FRAME_SIZE) - FRAME_MARGIN
       if @buffer.chunk_limit_size > @chunk_room
-        raise Fluent::ConfigError, "chunk_limit_size #{@buffer.chunk_limit_size} of <buffer> must be at least 1k below " \
-                                   "max_frame_size #{@max_frame_size || DEFAULT_FRAME_SIZE}: a frame holds a whole chunk"
+        raise Fluent::ConfigError, "chunk_limit_size #{@buffer.chunk_limit_size} of <buffer> must be at " \
+                                   "least 1k below max_frame_size #{@max_frame_size || DEFAULT_FRAME_SIZE}: " \
+                                   'a frame holds a whole chunk'
       end
       refuse_loop(conf)
     end
@@ -215,10 +235,13 @@ module Fluent::Plugin
 
     def try_write(chunk)
       return unless wanting?(chunk.unique_id)
-      return give_up(chunk, "fluent-krone died over it #{@most_deaths} times") if @deaths[chunk.unique_id] >= @most_deaths
+      if @deaths[chunk.unique_id] >= @most_deaths
+        return give_up(chunk, "fluent-krone died over it #{@most_deaths} times")
+      end
 
       fits = chunk.open do |io|
-        next false if io.size > @chunk_room # which chunk_limit_size allows where the buffer compresses
+        # chunk_limit_size does not prevent this where the buffer compresses.
+        next false if io.size > @chunk_room
 
         child = admit(chunk.unique_id, io.size)
         hand_over(child, chunk, io) if child
@@ -227,7 +250,8 @@ module Fluent::Plugin
       give_up(chunk, 'it is too large for max_frame_size: lower chunk_limit_size') unless fits
     end
 
-    # Drains in the order that the data takes: buffer, child, alerts. The outputs that alerts go to stop after this one.
+    # Empties what the data passes through, in its order: buffer, child, alerts. The outputs that
+    # take the alerts stop after this one.
     def before_shutdown
       super
       deadline = Fluent::Clock.now + @shutdown_timeout
@@ -239,19 +263,23 @@ module Fluent::Plugin
       return if @flushed
 
       log.warn 'fluent-krone was stopped without a flush', chunks_in_flight: @in_flight.size
-      Process.kill(:KILL, @pid) if @write_lock.locked? # it hangs, and with it the thread that writes to it
+      # A child that does not read would block the thread that writes to it for ever.
+      Process.kill(:KILL, @pid) if @write_lock.locked?
     end
 
-    # Shown by monitor_agent, and by Prometheus.
+    # Numbers for monitor_agent and for the Prometheus plugin.
     def statistics
       stats = super
       stats['output'].merge!(@child_stats, @counters, 'krone_chunks_in_flight' => @in_flight.size)
       stats
     end
 
-    # A chunk's way in: also the guard against alerts that come back, whatever <copy>, @label or filter they took.
+    # Takes records in. Alerts that come back are refused here, whatever <copy>, @label or filter
+    # they passed.
     def emit_buffered(tag, events)
-      raise AlertLoop, "alert #{tag} would come back to its own @type krone" if Thread.current[:krone_routing] == self
+      if Thread.current[:krone_routing] == self
+        raise AlertLoop, "alert #{tag} would come back to its own @type krone"
+      end
 
       super
     end
@@ -262,7 +290,10 @@ module Fluent::Plugin
 
     def start_child
       program, *arguments = Shellwords.split(@command)
-      flags = CHILD_PARAMS.filter_map { |name| (value = public_send(name)) && "--#{name.to_s.tr('_', '-')}=#{value}" }
+      flags = CHILD_PARAMS.filter_map do |name|
+        value = public_send(name)
+        value && "--#{name.to_s.tr('_', '-')}=#{value}"
+      end
       @pid = child_process_execute(:krone_child, program, arguments: [*arguments, 'pipe', *flags],
                                    mode: %i[read write stderr], internal_encoding: nil, scrub: false,
                                    on_exit_callback: method(:child_exited)) do |readio, writeio, stderrio|
@@ -272,7 +303,7 @@ module Fluent::Plugin
       @counters['krone_children_started'] += 1
     end
 
-    # Runs in the dead child's own thread, after its last frame was read.
+    # Runs in the thread of the dead child, after its last frame was read.
     def child_exited(status)
       take_back
       return if @closing
@@ -284,40 +315,58 @@ module Fluent::Plugin
     def restart
       wait_until(Fluent::Clock.now + back_off) { @closing }
       @lock.synchronize { start_child unless @closing }
-    rescue SystemCallError => e # no process to be had just now
+    rescue SystemCallError => e
+      # The system cannot start a process at the moment.
       @deaths_in_a_row += 1
       log.error 'fluent-krone does not start', error: e, restart_in: back_off
       retry
     end
 
+    # Seconds: 0.1 after the first death, and at most 25.6.
     def back_off
-      0.05 * 2**[@deaths_in_a_row, 9].min # 0.1 s … 25.6 s
+      0.05 * 2**[@deaths_in_a_row, 9].min
     end
 
-    # To the head of the queue, in the order that they went down. Commit time-outs may have put some there already, each
-    # before the last. A chunk that the flush thread has taken from the queue and not brought to `admit` yet is the newest:
-    # without it, it would overtake the others. None counts as a retry: that state is the whole output's, so that other
-    # chunks would go to <secondary>, or all of them at the limit.
+    # Puts the chunks of a dead child back at the head of the queue, in the order in which they were
+    # sent:
+    #
+    # 1. The flush thread may have taken a chunk from the queue without having brought it to `admit`
+    #    yet. It is the newest one, and it would overtake the others if it did not go back with
+    #    them. So we wait for it.
+    # 2. When several chunks were with the child, nobody knows which one killed it. They become
+    #    suspects, which go down one by one. A chunk that was alone with the child is counted.
+    # 3. No chunk counts as a retry. That count belongs to the whole output, so other chunks would
+    #    go to <secondary>, or all of them at the limit.
+    # 4. Commit time-outs may have put some of the chunks back already, each before the previous
+    #    one. So the queue is sorted at last.
     def take_back
       change { @child = nil }
-      wait_until(Fluent::Clock.now + TAKE_BACK_WAIT) { @buffer.dequeued.keys.all? { |id| @in_flight.key?(id) } }
+      wait_until(Fluent::Clock.now + TAKE_BACK_WAIT) do
+        @buffer.dequeued.keys.all? { |id| @in_flight.key?(id) }
+      end
       @lock.synchronize do
         @deaths_in_a_row += 1
         with_child = @in_flight.keys - [@waiting]
         with_child.each { |id| @suspects[id] = true }
-        @deaths[with_child.first] += 1 if with_child.size == 1 # of several nobody knows which: they go on one by one
+        @deaths[with_child.first] += 1 if with_child.size == 1
         places = @in_flight.each_key.with_index.to_h
         places.each_key { |id| rollback_write(id, update_retry: false) }
-        @buffer.synchronize { @buffer.queue.sort_by!.with_index { |chunk, at| [places.fetch(chunk.unique_id, places.size), at] } }
+        @buffer.synchronize do
+          @buffer.queue.sort_by!.with_index do |chunk, at|
+            [places.fetch(chunk.unique_id, places.size), at]
+          end
+        end
         @in_flight.clear
         @changed.broadcast
       end
     end
 
-    # What Fluentd does at an UnrecoverableError: this one chunk goes to <secondary>, else to its backup directory.
-    # (Raised where the commit is delayed, Fluentd 1.18 would forget to take the chunk out of the buffer.)
+    # Does what Fluentd does at an UnrecoverableError: this one chunk goes to <secondary>, or else
+    # to the backup directory. The error itself is not raised, because where commits are delayed
+    # Fluentd 1.18 would not take the chunk out of the buffer.
     def give_up(chunk, reason)
-      log.error 'a chunk is given up', reason: reason, bytes: chunk.bytesize, chunk: dump_unique_id_hex(chunk.unique_id)
+      log.error 'a chunk is given up', reason: reason, bytes: chunk.bytesize,
+                                       chunk: dump_unique_id_hex(chunk.unique_id)
       if @secondary.nil? || @secondary.delayed_commit
         backup_chunk(chunk, false, true)
       else
@@ -328,7 +377,8 @@ module Fluent::Plugin
       @counters['krone_chunks_given_up'] += 1
     end
 
-    # `2026-01-01 00:00:00,000 INFO name text`: the time is ours to write. What has no level was not meant for a log.
+    # Logs the child's lines, `2026-01-01 00:00:00,000 INFO name text`, under their level. Fluentd
+    # writes its own time. A line without a level was not written by a logger.
     def log_lines(stderrio)
       stderrio.each_line do |line|
         text = line.chomp.force_encoding(Encoding::UTF_8).scrub
@@ -336,40 +386,48 @@ module Fluent::Plugin
         log.public_send(head ? head[1].downcase : :warn, head ? head.post_match : text)
       end
     rescue IOError
-      nil # closed along with the child
+      nil # it was closed along with the child
     end
 
     # -- down
 
-    # After a commit time-out Fluentd brings a chunk again that the same child still has: not another copy for its inbox, the
-    # ack to come commits it. An ack that came while the chunk was back in the queue has committed nothing; then it goes
-    # down again, and is acked as a repeat. One that came since it left the queue has, and there is no chunk any more.
+    # Whether a chunk has to be sent. After a commit time-out Fluentd brings a chunk again:
+    #
+    # 1. The same child may still have it. Then it gets no second copy, and its ack commits the
+    #    chunk.
+    # 2. An ack that came while the chunk was back in the queue has committed nothing. Then the
+    #    chunk is sent again, and is acked as a repeat.
+    # 3. An ack that came after the chunk left the queue has committed it, and it no longer exists.
     def wanting?(id)
       @lock.synchronize { !@in_flight.key?(id) && @buffer.dequeued.key?(id) }
     end
 
-    # Waits for a child that is ready and has room; nil when the chunk was taken back meanwhile, or Fluentd stops.
+    # Waits for a child that is ready and has room, and returns it. Returns nil when the chunk was
+    # taken back meanwhile or Fluentd stops.
     def admit(id, bytes)
       change do
         @in_flight[id] = bytes
         @waiting = id
-        @suspects.clear if @in_flight.size == 1 && !@suspects.key?(id) # those that are left were given up
+        # Suspects that are left by now were given up.
+        @suspects.clear if @in_flight.size == 1 && !@suspects.key?(id)
       end
-      came = wait_until(Fluent::Clock.now + CHILD_WAIT) { @closing || !@in_flight.key?(id) || (@child && room?) }
+      came = wait_until(Fluent::Clock.now + CHILD_WAIT) do
+        @closing || !@in_flight.key?(id) || (@child && room?)
+      end
       @lock.synchronize do
         @waiting = nil
         return @child if came && !@closing && @in_flight.key?(id)
 
         @in_flight.delete(id)
       end
-      raise "fluent-krone is not ready for chunks since #{CHILD_WAIT} seconds" unless came
+      raise "fluent-krone was not ready for a chunk within #{CHILD_WAIT} seconds" unless came
     end
 
     def room?
       @in_flight.size == 1 || (@suspects.empty? && @in_flight.each_value.sum <= WINDOW)
     end
 
-    # [tag, bin 32 of the chunk as it lies in the buffer, option]
+    # Sends [tag, the chunk's bytes as a bin 32, option]; nothing is decoded or copied in Ruby.
     def hand_over(child, chunk, io)
       tag = chunk.metadata.tag.dup.force_encoding(Encoding::UTF_8)
       option = { 'chunk' => dump_unique_id_hex(chunk.unique_id), 'size' => chunk.size }
@@ -379,7 +437,7 @@ module Fluent::Plugin
         child.write(option.to_msgpack)
       end
     rescue Errno::EPIPE, IOError
-      nil # the child is dying: take_back has the chunk
+      nil # the child is dying, and take_back has the chunk
     end
 
     def tell(child, message)
@@ -395,19 +453,20 @@ module Fluent::Plugin
       Fluent::MessagePackFactory.msgpack_unpacker(readio).each do |frame|
         case frame
         when Array then route(writeio, *frame)
-        when Hash then frame.each { |name, value| heed(writeio, name, value) }
+        when Hash then frame.each { |name, value| obey(writeio, name, value) }
         else raise MessagePack::UnpackError, "#{frame.class} is neither a frame nor control"
         end
       end
     rescue StandardError => e
-      log.error 'fluent-krone sent what is no frame', error: e
+      log.error 'fluent-krone sent something that is not a frame', error: e
       Process.kill(:KILL, child_process_id)
     ensure
-      # The helper would close it under a copy that is under way, which then goes on into whatever file is opened next.
+      # Wait for a copy that is under way. The helper would close the pipe under it, and the copy
+      # would go on into whatever file is opened next.
       @write_lock.synchronize { writeio.close }
     end
 
-    def heed(child, name, value)
+    def obey(child, name, value)
       case name
       when 'ready'
         log.info 'fluent-krone is ready', version: value, pid: child_process_id
@@ -420,7 +479,8 @@ module Fluent::Plugin
 
     def committed(id)
       change do
-        commit_write(id) # in one step with the next line, for `wanting?`
+        # Under one lock with the next line, because `wanting?` looks at both.
+        commit_write(id)
         @in_flight.delete(id)
         @suspects.delete(id)
         @deaths.delete(id)
@@ -428,9 +488,12 @@ module Fluent::Plugin
       end
     end
 
-    # An alert is acked once Fluentd has it; while its way is blocked (a full buffer), so are the acks behind it.
+    # Routes alerts and acks them once Fluentd has them. While the buffer that they go to is full,
+    # the acks of chunks behind them wait too.
     def route(child, tag, entries, option)
-      sleep 0.05 until after_started? || shutdown? # the last child's alerts come at once, maybe before our receivers
+      # Alerts left over from the previous child come at once, perhaps before the outputs have
+      # started.
+      sleep 0.05 until after_started? || shutdown?
       events = Fluent::MessagePackEventStream.new(entries, nil, option['size'].to_i)
       begin
         emit(tag, events)
@@ -456,29 +519,33 @@ module Fluent::Plugin
 
     # -- loops that show in the configuration
 
-    # An earlier <match> may take the alerts, which the router knows: it has all rules above this one by now.
+    # An earlier <match> may take the alerts. The router knows, for it has all rules above this one.
     def refuse_loop(conf)
       return if conf['@label']
 
       own = conf.arg.split.map { |pattern| Fluent::MatchPattern.create(pattern) }
-      looping = sample_tags(conf.arg).map { |tag| alert_tag(tag) }.find { |tag| own.any? { |pattern| pattern.match(tag) } }
+      alert_tags = sample_tags(conf.arg).map { |tag| alert_tag(tag) }
+      looping = alert_tags.find { |tag| own.any? { |pattern| pattern.match(tag) } }
       return if looping.nil? || context_router&.match?(looping)
 
       raise Fluent::ConfigError, "an alert tagged #{looping} would come back to its own <match #{conf.arg}>: " \
                                  'set tag, narrow the pattern, or set @label'
     end
 
-    # Tags that the patterns catch, the shortest and a longer one; none for a regular expression.
+    # Tags that the patterns match, the shortest and a longer one; none for a regular expression.
     def sample_tags(patterns)
-      globs = patterns.split.grep_v(%r{\A/}).map { |pattern| pattern.gsub(/\{([^,}]*)[^}]*\}/, '\1') }
-      globs.flat_map { |glob| [glob.gsub('.**', ''), glob] }.map { |glob| glob.gsub(/\*+/, 'any') }
+      globs = patterns.split.grep_v(%r{\A/})
+      globs = globs.map { |pattern| pattern.gsub(/\{([^,}]*)[^}]*\}/, '\1') }
+      globs = globs.flat_map { |glob| [glob.gsub('.**', ''), glob] }
+      globs.map { |glob| glob.gsub(/\*+/, 'any') }
     end
 
     def alert_tag(tag)
       tag = tag.delete_prefix("#{@remove_tag_prefix}.") if @remove_tag_prefix
       return "#{@add_tag_prefix}.#{tag}" if @add_tag_prefix
 
-      (@tag || DEFAULT_TAG).gsub('${tag}', tag).gsub(/\$\{tag_parts\[(-?\d+)\]\}/) { tag.split('.')[Regexp.last_match(1).to_i] }
+      whole = (@tag || DEFAULT_TAG).gsub('${tag}', tag)
+      whole.gsub(/\$\{tag_parts\[(-?\d+)\]\}/) { tag.split('.')[Regexp.last_match(1).to_i] }
     end
 
     # -- waiting
@@ -487,7 +554,7 @@ module Fluent::Plugin
       @lock.synchronize { yield.tap { @changed.broadcast } }
     end
 
-    # Whether the block came true by then; it is asked again after each change.
+    # Whether the block came true before the deadline. It is evaluated again after each change.
     def wait_until(deadline)
       @lock.synchronize do
         until (came = yield)

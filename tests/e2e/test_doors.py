@@ -1,4 +1,7 @@
-"""The doors of `serve` as an operator sets them up: TLS both ways, keys and users in files, a Unix socket, metrics."""
+"""The doors of `serve` as an operator sets them up.
+
+TLS in both directions, keys and users in files, a Unix socket, and metrics.
+"""
 
 from __future__ import annotations
 

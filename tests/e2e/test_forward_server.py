@@ -1,4 +1,4 @@
-"""The TCP door with real clients on the loopback: well-behaved ones, fluent-logger, and the other kind."""
+"""The TCP door with real clients on loopback: good ones, fluent-logger, and hostile ones."""
 
 from __future__ import annotations
 
@@ -291,7 +291,7 @@ def test_a_client_that_reads_no_acks_is_let_go_all_the_same(
 
 
 def test_a_client_that_reads_no_acks_does_not_keep_others_from_sending(tmp_path: Path) -> None:
-    """Not even when memory is short: it waits with nothing that counts, so the next in line goes on."""
+    """It holds no memory that counts while it waits, so the next client in line goes on."""
     socket_path = str(tmp_path / "door.sock")
     unread = encode_events("app", [], "x" * 60_000)
     large = encode_events("app", [(0, {"m": "x" * 2**21})], "id")
@@ -440,10 +440,13 @@ def test_unix_socket(tmp_path: Path) -> None:
 
 
 def test_tls(tmp_path: Path) -> None:
-    """The alert sink delivers through our own door over TLS, and not to a certificate that it can't check."""
+    """The alert sink delivers through our own door over TLS, but not to an unknown certificate."""
     if shutil.which("openssl") is None:
         pytest.skip("no `openssl` on PATH")
-    make = "openssl req -x509 -newkey rsa:2048 -nodes -days 1 -subj /CN=localhost -addext subjectAltName=DNS:localhost"
+    make = (
+        "openssl req -x509 -newkey rsa:2048 -nodes -days 1 -subj /CN=localhost "
+        "-addext subjectAltName=DNS:localhost"
+    )
     subprocess.run(
         [*make.split(), "-keyout", "key", "-out", "cert"],
         cwd=tmp_path,

@@ -1,4 +1,4 @@
-"""Clients that mean no good, at a running `serve`: the others' chunks are acked, and memory stays within bounds.
+"""Hostile clients of a running `serve`: others are served all the same, and memory is bounded.
 
 Short forms of what `bench/hostile.py` does at length.
 """

@@ -1,4 +1,4 @@
-"""The Fluent organisation's Node client and server as our peers: an implementation of the protocol that is not ours.
+"""The Fluent organisation's Node client and server as our peers: another implementation.
 
 npm installs it at the first run into `node/node_modules`.
 """

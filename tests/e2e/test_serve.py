@@ -1,4 +1,4 @@
-"""`fluent-krone serve` as a process of its own: every carrier gives the same alerts, and they reach their receiver."""
+"""`fluent-krone serve` as a process: every carrier gives the same alerts, which are delivered."""
 
 from __future__ import annotations
 

@@ -1,6 +1,7 @@
-"""A child of `@type krone` whose every act is asked for by a record: `fluent-krone pipe` without a detector.
+"""A child of `@type krone` that does what the records ask for: a `pipe` without a detector.
 
-Run as `python child.py DIR pipe --tag=… …`; DIR remembers acts over a child's death. A record's `do`:
+Run as `python child.py DIR pipe --tag=… …`; DIR remembers acts over a child's death. The `do` of a
+record is one of:
   alert      send one alert that echoes the record, under `--tag`
   describe   send one alert with what this child knows: its arguments, its pid, the chunk's bytes
   print      print to standard output, which must not disturb the pipe
@@ -9,9 +10,9 @@ Run as `python child.py DIR pipe --tag=… …`; DIR remembers acts over a child
   stats      report statistics
   die        be killed, whenever this record comes
   die_once   be killed, the first time this record comes
-  garbage    write what is no frame, the first time this record comes
-Before its acts a chunk is written to DIR/taken, as one line of its tag and its records' `n`. At the flush one last
-alert leaves.
+  garbage    write something that is not a frame, the first time this record comes
+Before its acts, a chunk is written to DIR/taken as one line with its tag and the `n` of its
+records. At the flush one last alert is sent.
 """
 
 from __future__ import annotations

@@ -393,7 +393,7 @@ class KroneOutputTest < Test::Unit::TestCase
         d.feed('app', TIME, { 'n' => 1, 'do' => 'garbage' })
         sleep 0.05 until d.instance.statistics['output']['krone_children_started'] > 1
       end
-      assert_equal(1, d.logs.grep(/no frame/).size)
+      assert_equal(1, d.logs.grep(/not a frame/).size)
     end
 
     test 'leaves its log lines in ours, at their level' do
