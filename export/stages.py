@@ -31,26 +31,32 @@ _BAR = 24
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Options:
-    """The options of an export; None where it decides by itself."""
+class LearningOptions:
+    """What an export learns from, and how a record is read; None where it decides by itself."""
 
     input: Path | None = None
     sessions: Path | None = None
+    templates: Path | None = None
+    labels: Path | None = None
+    train_fraction: float = 1.0
     session_key: tuple[str, ...] = ()
     message_field: str | None = None
     component_field: str | None = None
     time_field: str | None = None
     time_format: str | None = None
     line_format: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Options(LearningOptions):
+    """All options of an export; None where it decides by itself."""
+
     idle_timeout: float | None = None
     window: float = 0.0
     max_age: float = 0.0
     max_events: int = 10_000
     end_templates: tuple[str, ...] = ()
-    labels: Path | None = None
-    templates: Path | None = None
     tree: Path | None = None
-    train_fraction: float = 1.0
     llm: str | None = None
     llm_model: str = default_of("explain_model")
     llm_base_url: str | None = None
