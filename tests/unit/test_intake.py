@@ -15,8 +15,9 @@ from fluent_krone.detect.bundle import Bundle
 def test_a_chunk_seen_before_is_acked_and_skipped(story: Any) -> None:
     async def body(rig: Rig) -> None:
         for chunk_id in ("1", "1", "2", "1"):
+            acked = len(rig.acked)
             await rig.take(chunk_id, ("a", BAD))
-            await settle()
+            await settle(lambda n=acked: len(rig.acked) > n, turns=10**6)
         assert rig.acked == ["1", "1", "2", "1"]
         stats = rig.service.stats()
         assert (stats["records"], stats["chunks"], stats["chunks_repeated"]) == (8, 4, 2)
@@ -27,7 +28,7 @@ def test_a_chunk_seen_before_is_acked_and_skipped(story: Any) -> None:
 def test_also_while_the_first_is_not_yet_committed(story: Any) -> None:
     async def body(rig: Rig) -> None:
         await asyncio.gather(*(rig.take("1", ("a", BAD)) for _ in range(3)))
-        await settle()
+        await settle(lambda: len(rig.acked) == 3, turns=10**6)
         assert rig.acked == ["1", "1", "1"]
         assert rig.service.stats()["records"] == 4
 
