@@ -1,4 +1,4 @@
-"""fluent-krone: a Fluentd output plugin that finds the executions that went wrong in a log stream."""
+"""Packaging of fluent-krone, a Fluentd output plugin that finds the executions that went wrong."""
 
 import re
 from pathlib import Path
@@ -13,13 +13,31 @@ version = re.search(
 setup(
     name="fluent-krone",
     version=version,
-    description="Finds the executions that went wrong in a Fluentd or Fluent Bit log stream (KRONE), on the CPU",
+    description="Finds the executions that went wrong in a Fluentd or Fluent Bit log stream",
     long_description=(here / "README.md").read_text(encoding="utf-8"),
     long_description_content_type="text/markdown",
+    # No repository or index is public yet. The paper is where a reader learns about the method.
+    project_urls={"Method": "https://arxiv.org/abs/2602.07303"},
+    classifiers=[
+        "Development Status :: 4 - Beta",
+        "Environment :: No Input/Output (Daemon)",
+        "Intended Audience :: System Administrators",
+        "License :: OSI Approved :: Apache Software License",
+        "Operating System :: POSIX :: Linux",
+        "Programming Language :: Python :: 3",
+        "Programming Language :: Python :: 3.11",
+        "Programming Language :: Python :: 3.12",
+        "Programming Language :: Python :: 3.13",
+        "Topic :: System :: Logging",
+        "Topic :: System :: Monitoring",
+        "Typing :: Typed",
+    ],
+    keywords="fluentd fluent-bit log anomaly detection",
     license="Apache-2.0",
     license_files=["LICENSE"],
     python_requires=">=3.11",
-    # Installed, `export` and `models` lie inside the package: no top-level name `export` lands in site-packages.
+    # Installed, `export` and `models` lie inside the package, so that no top-level name `export`
+    # lands in site-packages.
     packages=[
         *find_packages(include=["fluent_krone*"]),
         "fluent_krone.export",
@@ -45,10 +63,17 @@ setup(
         "completion": ["argcomplete>=3"],
         "export": ["onnx>=1.17", "pyarrow>=15", "pydantic>=2"],
         "fuzz": ["atheris>=2.3"],
-        "test": [  # beside `export`
-            *("hypothesis>=6.100", "mypy>=1.13", "pandas>=2", "pytest>=8", "radon>=6", "ruff>=0.9"),
+        # Needed besides `export`.
+        "test": [
             "argcomplete>=3",
-            "setuptools>=68",  # a test looks into what it builds
+            "hypothesis>=6.100",
+            "mypy>=1.13",
+            "pandas>=2",
+            "pytest>=8",
+            "radon>=6",
+            "ruff>=0.9",
+            # A test examines what a build packs.
+            "setuptools>=68",
         ],
     },
     entry_points={"console_scripts": ["fluent-krone = fluent_krone.cli:main"]},

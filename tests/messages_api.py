@@ -1,11 +1,11 @@
-"""A server that speaks the Messages API, well and badly, in place of the service: the official client is real.
+"""A server that speaks the Messages API, well and badly. The client that asks it is the real one.
 
     with MessagesAPI() as api:
         api.behave(overloaded(429, "7"), good)  # the last one stays
         ... ClaudeExplainer(base_url=api.url, ...) ...
         assert len(api.requests) == 2
 
-A behaviour is a function of the request's body that gives a `Reply`; `good` answers any case sensibly.
+A behaviour is a function from the request's body to a `Reply`; `good` answers any case sensibly.
 """
 
 from __future__ import annotations
@@ -22,7 +22,9 @@ USAGE = {"input_tokens": 1200, "output_tokens": 300}
 
 @dataclass(frozen=True)
 class Reply:
-    """What comes back. `after_s`: how long it keeps the client waiting; `broken`: the connection ends midway."""
+    """What comes back. `after_s`: how long it keeps the client waiting; `broken`: the connection
+    ends midway.
+    """
 
     status: int = 200
     headers: dict[str, str] = field(default_factory=dict)
@@ -152,7 +154,9 @@ def broken(body: dict[str, Any]) -> Reply:
 
 
 class MessagesAPI:
-    """The server, on a loopback port of its own, while its `with` block lasts. Thread-safe enough for tests."""
+    """The server, on a loopback port of its own, while its `with` block lasts. Thread-safe
+    enough for tests.
+    """
 
     def __init__(self) -> None:
         self.requests: list[Request] = []

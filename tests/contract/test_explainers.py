@@ -1,4 +1,6 @@
-"""What every explainer must do, run on each of them: answers that fit their case, or NoAnswer, and nothing else."""
+"""What every explainer must do, run on each of them: answers that fit their case, or NoAnswer,
+and nothing else.
+"""
 
 from __future__ import annotations
 
@@ -45,7 +47,9 @@ ODD = [
 
 @dataclass
 class Rig:
-    """An explainer, made inside the event loop that it works in, and a way to make what it stands on fail."""
+    """An explainer, made inside the event loop that it works in, and a way to make what it
+    stands on fail.
+    """
 
     make: Callable[[], Explainer]
     break_service: Callable[[], object]

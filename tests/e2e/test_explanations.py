@@ -1,4 +1,4 @@
-"""`serve` with Claude switched on: the official client asks a local server that speaks the Messages API.
+"""`serve` with Claude: the official client asks a local server that speaks the Messages API.
 
 And with Claude switched off: nothing leaves the machine.
 """

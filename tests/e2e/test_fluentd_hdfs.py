@@ -154,7 +154,9 @@ def fluentd(tmp_path: Path) -> Iterator[Fluentd]:
 
 @pytest.fixture(scope="module")
 def lines() -> list[str]:
-    """The sample as the log file that it was: `081109 203530 147 INFO dfs.DataNode$DataXceiver: Receiving …`."""
+    """The sample as the log file that it was: `081109 203530 147 INFO dfs.DataNode$DataXceiver:
+    Receiving …`.
+    """
     parquet = pytest.importorskip("pyarrow.parquet")
     table = parquet.read_table(
         EVENTS, columns=["date", "time", "id", "level", "component", "m_message"]

@@ -1,4 +1,6 @@
-"""`@type krone` in Ruby: its unit tests under Fluentd's test driver, and loops that only a running Fluentd shows."""
+"""`@type krone` in Ruby: its unit tests under Fluentd's test driver, and loops that only a
+running Fluentd shows.
+"""
 
 from __future__ import annotations
 
@@ -25,7 +27,9 @@ pytestmark = [
 
 
 def ruby_of_fluentd() -> list[str]:
-    """Fluentd's own interpreter and load path, asked of a dry run: right for a gem, a package or a source tree."""
+    """Fluentd's own interpreter and load path, asked of a dry run: right for a gem, a package or
+    a source tree.
+    """
     command = [
         FLUENTD or "fluentd",
         "--dry-run",
@@ -70,7 +74,8 @@ def dry_run(conf: Path) -> subprocess.CompletedProcess[str]:
     [
         ("<match app.**>\n@type krone\nbundle hdfs\n</match>", ""),
         (
-            "<match krone.**>\n@type null\n</match>\n<match **>\n@type krone\nbundle hdfs\n</match>",
+            "<match krone.**>\n@type null\n</match>\n"
+            "<match **>\n@type krone\nbundle hdfs\n</match>",
             "",
         ),
         ("<match **>\n@type krone\nbundle hdfs\n</match>", "would come back to its own <match **>"),
@@ -79,7 +84,8 @@ def dry_run(conf: Path) -> subprocess.CompletedProcess[str]:
             "put @type krone into <worker 0>",
         ),
         (
-            "<system>\nworkers 2\n</system>\n<worker 0>\n<match app.**>\n@type krone\nbundle hdfs\n</match>\n</worker>",
+            "<system>\nworkers 2\n</system>\n"
+            "<worker 0>\n<match app.**>\n@type krone\nbundle hdfs\n</match>\n</worker>",
             "",
         ),
     ],
@@ -96,7 +102,9 @@ def test_a_dry_run_tells_what_would_go_wrong(tmp_path: Path, match: str, complai
 def test_alerts_that_come_back_by_another_way_are_refused_and_fluentd_goes_on(
     tmp_path: Path,
 ) -> None:
-    """Inside <copy> the plugin can't see which pattern leads to it; the loop shows when the first alert is routed."""
+    """Inside <copy> the plugin can't see which pattern leads to it; the loop shows when the
+    first alert is routed.
+    """
     child = shlex.join([sys.executable, str(RUBY / "child.py"), str(tmp_path)])
     conf = tmp_path / "fluent.conf"
     conf.write_text(f"""

@@ -1,4 +1,6 @@
-"""The page of alerts in a real browser: headless Chromium, driven over the DevTools protocol's pipe."""
+"""The page of alerts in a real browser: headless Chromium, driven over the DevTools protocol's
+pipe.
+"""
 
 from __future__ import annotations
 
@@ -25,7 +27,9 @@ LIMIT_S = 60  # of each exchange with the browser; a page that hangs fails
 
 
 class Browser:
-    """One page of one Chromium. What it says on its console, and what it asks the network for, is kept."""
+    """One page of one Chromium. What it says on its console, and what it asks the network for,
+    is kept.
+    """
 
     def __init__(self, command: str, profile: Path) -> None:
         to_child, self._to = os.pipe()
@@ -196,7 +200,9 @@ ROWS = [
 
 
 def alert(number: int = 1, **fields: Any) -> dict[str, Any]:
-    """An alert of a session that got stuck: the third event is odd, and the normal session arrives."""
+    """An alert of a session that got stuck: the third event is odd, and the normal session
+    arrives.
+    """
     return {
         "alert_id": f"{number:032x}",
         "pattern": "5" * 32,

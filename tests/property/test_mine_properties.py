@@ -1,4 +1,6 @@
-"""Whatever the messages: serving matches what was mined, and their order changes only which one is the example."""
+"""Whatever the messages: serving matches what was mined, and their order changes only which one
+is the example.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,6 @@
-"""Finding → alert: ids that depend on the right things only, tags, and a record that any format can carry."""
+"""Finding → alert: ids that depend on the right things only, tags, and a record that any format
+can carry.
+"""
 
 from __future__ import annotations
 

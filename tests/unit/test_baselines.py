@@ -53,7 +53,9 @@ def test_pca_tolerates_no_more_than_a_few_training_sessions() -> None:
 
 @pytest.mark.parametrize("name", BASELINES)
 def test_every_rule_takes_any_session(name: str) -> None:
-    """One training session, none to judge, an empty one, one of 500 unseen keys: flags, and no error."""
+    """One training session, none to judge, an empty one, one of 500 unseen keys: flags, and no
+    error.
+    """
     rule = BASELINES[name]([(0, 1)])
     assert rule([]).tolist() == []
     assert rule([(0, 1)]).tolist() == [False]
@@ -82,7 +84,9 @@ def test_a_rule_does_not_look_at_other_judged_sessions(name: str) -> None:
 def test_on_the_authors_data(
     shared_data: Path, data: str, name: str, false_alarms: int, missed: int
 ) -> None:
-    """The split of the published figures: 16,000 normal sessions drawn with seed 0, the rest judged."""
+    """The split of the published figures: 16,000 normal sessions drawn with seed 0, the rest
+    judged.
+    """
     pandas = pytest.importorskip("pandas")
     table = pandas.read_csv(shared_data / data / "sequences.csv")
     sessions = [

@@ -1,4 +1,6 @@
-"""What may be spent: never more than the limits in any window, whatever the order of questions, kills and clocks."""
+"""What may be spent: never more than the limits in any window, whatever the order of questions,
+kills and clocks.
+"""
 
 from __future__ import annotations
 
@@ -160,7 +162,9 @@ STEPS = st.lists(st.tuples(WAITS, ACTIONS, st.sampled_from([10, 10, 4])), min_si
 def test_no_window_ever_holds_more_than_its_limit(
     steps: list[tuple[float, str, int]], chance: Random, by_settling: bool
 ) -> None:
-    """Whether a question's tokens are spent when it is asked or when it is answered, and if never, when asked."""
+    """Whether a question's tokens are spent when it is asked or when it is answered, and if
+    never, when asked.
+    """
     knowledge = Knowledge(None)
     limited, now = budget(10, knowledge=knowledge), NOW
     asked: list[Question] = []

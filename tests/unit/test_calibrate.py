@@ -48,7 +48,7 @@ def rng() -> np.random.Generator:
     return np.random.default_rng(0)
 
 
-# --- threshold and band ---------------------------------------------------------------------------------------------
+# --- threshold and band ---------------------------------------------------------------------------
 
 
 def test_the_threshold_is_the_first_score_that_is_not_tolerated() -> None:
@@ -81,7 +81,7 @@ def test_the_band_lies_around_the_threshold_and_holds_few_normal_sessions() -> N
     assert (scores > low).mean() <= 0.011 or low == pytest.approx(0.9 * threshold, abs=1e-3)
 
 
-# --- faults ---------------------------------------------------------------------------------------------------------
+# --- faults ---------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(
@@ -146,7 +146,7 @@ def test_an_unheard_of_fault_is_a_bug() -> None:
         inject(RIDE, "rust", rng(), tree(), POOL)
 
 
-# --- who may clear whom ---------------------------------------------------------------------------------------------
+# --- who may clear whom ---------------------------------------------------------------------------
 
 
 def rates(**of_rules: float) -> dict[str, float]:
@@ -191,7 +191,9 @@ def test_the_rule_finds_most_among_those_that_can_be_afforded(
 
 
 def test_where_training_has_seen_every_pattern_patterns_need_not_be_cleared() -> None:
-    """Order is what counts can't see; a system whose patterns are all known pays nothing for looking at it."""
+    """Order is what counts can't see; a system whose patterns are all known pays nothing for
+    looking at it.
+    """
     found = calibrate.calibrate(rides(1000), tree())
     assert not found.patterns_clear
     assert not found.nested_clears
@@ -208,7 +210,9 @@ def test_where_patterns_are_new_every_day_the_density_decides() -> None:
 
 
 def test_patterns_that_see_too_little_may_not_clear() -> None:
-    """Two parts take turns, each with its five steps in any order: all patterns of a step done twice are known."""
+    """Two parts take turns, each with its five steps in any order: all patterns of a step done
+    twice are known.
+    """
     coarse = Hierarchy(
         [Leaf(f"step {i}", "left" if i < 5 else "right", f"do {i}", "done") for i in range(10)]
     )

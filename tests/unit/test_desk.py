@@ -1,4 +1,6 @@
-"""Where alerts wait: bounded in number and time, one question a pattern, and no answer is no verdict."""
+"""Where alerts wait: bounded in number and time, one question a pattern, and no answer is no
+verdict.
+"""
 
 from __future__ import annotations
 

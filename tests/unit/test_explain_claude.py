@@ -1,4 +1,6 @@
-"""Claude as explainer: the official client against a server that speaks the Messages API, well and badly."""
+"""Claude as explainer: the official client against a server that speaks the Messages API, well
+and badly.
+"""
 
 from __future__ import annotations
 
@@ -159,8 +161,9 @@ def test_every_text_is_redacted_and_made_plain(server: MessagesAPI, ledger: Path
 
 def test_a_cut_hides_no_secret_from_redaction(server: MessagesAPI, ledger: Path) -> None:
     for before in range(270, 300, 3):
-        body = request(dataclasses.replace(CASE, evidence="", templates=("." * before + " bob@example.com",) * 4),
-                       model="m", redact=redactor())  # fmt: skip
+        templates = ("." * before + " bob@example.com",) * 4
+        case = dataclasses.replace(CASE, evidence="", templates=templates)
+        body = request(case, model="m", redact=redactor())
         assert "bob@" not in json.dumps(body)
 
 
@@ -226,11 +229,14 @@ def test_a_redirect_is_not_followed(server: MessagesAPI, ledger: Path) -> None:
 
 
 def test_nothing_else_is_contacted(server: MessagesAPI, ledger: Path) -> None:
-    """Not even looked up: an audit hook sees every connection and name look-up of a whole process."""
+    """Not even looked up: an audit hook sees every connection and name look-up of a whole
+    process.
+    """
     code = (
         "import sys; seen = []\n"
         "sys.addaudithook(lambda e, a: seen.append((e, a[1] if e == 'socket.connect' else a[0]))"
-        " if e in ('socket.connect', 'socket.getaddrinfo', 'socket.gethostbyname', 'socket.sendto') else None)\n"
+        " if e in ('socket.connect', 'socket.getaddrinfo', 'socket.gethostbyname', 'socket.sendto')"
+        " else None)\n"
         "from pathlib import Path; import test_explain_claude as t\n"
         "class Server: url = sys.argv[1]\n"
         "t.ask(Server(), Path(sys.argv[2]))\n"

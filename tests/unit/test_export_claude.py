@@ -1,4 +1,6 @@
-"""The tree asked of Claude: the real client against a server that speaks the Messages API, well and badly."""
+"""The tree asked of Claude: the real client against a server that speaks the Messages API, well
+and badly.
+"""
 
 from __future__ import annotations
 

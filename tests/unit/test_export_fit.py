@@ -49,7 +49,9 @@ FAULT = ("Cooler", "batch {}: cooling failed, pump blocked")
 
 
 def brewery(sessions: int, seed: int, faults: Sequence[int] = ()) -> list[Line]:
-    """Interleaved batches, a few seconds between their lines; batch number n of `faults` goes wrong."""
+    """Interleaved batches, a few seconds between their lines; batch number n of `faults` goes
+    wrong.
+    """
     rng = random.Random(seed)
     lines: list[Line] = []
     for n in range(sessions):
@@ -467,7 +469,8 @@ def cut_sessions(tmp_path: Path, count: int = 40) -> tuple[Path, Path]:
     rng = random.Random(3)
     templates = tmp_path / "templates.csv"
     templates.write_text(
-        'EventId,EventTemplate\nE1,door <*> opened\nE2,"cabin, moving to <*>"\nE3,door <*> closed\nE9,cabin stuck\n',
+        "EventId,EventTemplate\nE1,door <*> opened\n"
+        'E2,"cabin, moving to <*>"\nE3,door <*> closed\nE9,cabin stuck\n',
         encoding="utf-8",
     )
     rows = [
@@ -709,7 +712,9 @@ def test_an_output_that_is_no_bundle_is_not_replaced(log: Path, tmp_path: Path, 
 
 @contextmanager
 def small_disk(size: int) -> Iterator[None]:
-    """No file may grow past a size, as on a full disk. Keep it short: pytest's own log may be a file."""
+    """No file may grow past a size, as on a full disk. Keep it short: pytest's own log may be a
+    file.
+    """
     before = resource.getrlimit(resource.RLIMIT_FSIZE)
     resource.setrlimit(resource.RLIMIT_FSIZE, (size, before[1]))
     try:

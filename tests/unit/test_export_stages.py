@@ -1,4 +1,6 @@
-"""The machinery of stages: options that are remembered, files that are whole, a bar that is seen on terminals only."""
+"""The machinery of stages: options that are remembered, files that are whole, a bar that is seen
+on terminals only.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,6 @@
-"""The offline tree: what an operator would name as entity, action and status, and the file that they correct."""
+"""The offline tree: what an operator would name as entity, action and status, and the file that
+they correct.
+"""
 
 from __future__ import annotations
 

@@ -34,7 +34,8 @@ def test_other_line_separators_are_part_of_a_line(tmp_path: Path) -> None:
 
 def test_jsonl(tmp_path: Path) -> None:
     lines = [
-        b'{"message": "x", "n": 1, "f": 0.5, "b": true, "none": null, "l": ["a", 1], "d": {"k": "v"}}',
+        b'{"message": "x", "n": 1, "f": 0.5, "b": true, "none": null, '
+        b'"l": ["a", 1], "d": {"k": "v"}}',
         b'{"time": "1970-01-01T00:00:01Z", "message": "x"}',
         b'{"@timestamp": 1.5, "message": "\xff"}',
     ]

@@ -1,4 +1,6 @@
-"""What is known of patterns: who may overrule whom, through restarts, kills, other processes and files."""
+"""What is known of patterns: who may overrule whom, through restarts, kills, other processes and
+files.
+"""
 
 from __future__ import annotations
 
@@ -430,7 +432,8 @@ def test_a_damaged_file_is_set_aside_and_told(
     knowledge.close()
     [line] = caplog.messages
     assert line.startswith(
-        f"the knowledge file was set aside file={path}.unreadable reason=knowledge {path} can't be read: "
+        f"the knowledge file was set aside file={path}.unreadable "
+        f"reason=knowledge {path} can't be read: "
     )
     assert path.with_name(path.name + ".unreadable").read_bytes() == damaged
 
@@ -496,7 +499,14 @@ MARKS = st.builds(
 )
 STEPS = st.sampled_from([("stuck",), ("stuck\x1b\u202e", "lone \udc80")])
 LEARNED = st.builds(
-    Learned, PATTERNS, VERDICTS, st.just(0.5), *[st.just("word")] * 3, STEPS, st.just("m"), *[st.just(1)] * 2,
+    Learned,
+    PATTERNS,
+    VERDICTS,
+    st.just(0.5),
+    *[st.just("word")] * 3,
+    STEPS,
+    st.just("m"),
+    *[st.just(1)] * 2,
     st.sampled_from([0.0, 0.1]), TIMES, st.sampled_from(["one", "two"]),
 )  # fmt: skip
 ROWS = st.lists(st.one_of(MARKS, LEARNED), max_size=8)

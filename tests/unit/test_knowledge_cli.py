@@ -1,4 +1,6 @@
-"""`knowledge` and `ledger` as a person uses them: what they print, what they change, what they refuse."""
+"""`knowledge` and `ledger` as a person uses them: what they print, what they change, what they
+refuse.
+"""
 
 from __future__ import annotations
 
@@ -46,7 +48,9 @@ RECORD = {
 
 @pytest.fixture
 def store(tmp_path: Path) -> Path:
-    """A service's store, and beside it knowledge of an alert of pattern A, which a model explained."""
+    """A service's store, and beside it knowledge of an alert of pattern A, which a model
+    explained.
+    """
     path = tmp_path / "krone.db"
     knowledge = Knowledge(Path(f"{path}.knowledge"))
     record = RECORD | {"explanation": "Stuck between \x1b[31mfloors."}

@@ -219,7 +219,9 @@ def test_what_can_not_be_written_is_told(path: Path, tmp_path: Path) -> None:
 
 
 def test_a_full_disk_leaves_no_half_line(path: Path) -> None:
-    """A limit on the size of files stands in for the disk; in a child, since it is for a whole process."""
+    """A limit on the size of files stands in for the disk; in a child, since it is for a whole
+    process.
+    """
     size = path.stat().st_size
     child = os.fork()
     if not child:

@@ -1,4 +1,6 @@
-"""Template mining: what becomes a wildcard, what stays apart, and that serving finds the same templates."""
+"""Template mining: what becomes a wildcard, what stays apart, and that serving finds the same
+templates.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The page of alerts: which lines count, what is told of the rest, and that nothing of a log becomes markup.
+"""The page of alerts: which lines count, and that nothing of a log becomes markup.
 
 How it looks and works is tested in a browser: `e2e/test_page_browser.py`.
 """
@@ -183,7 +183,10 @@ def test_without_javascript_it_is_a_list() -> None:
 
 # -- safety
 
-EVIL = "</script></noscript><!--<script>x</script><img src=x onerror=x>{{data}}{{policy}}\u2028\u202e\ud800'\"&"
+EVIL = (
+    "</script></noscript><!--<script>x</script><img src=x onerror=x>{{data}}{{policy}}"
+    "\u2028\u202e\ud800'\"&"
+)
 
 
 def test_nothing_of_an_alert_becomes_markup() -> None:

@@ -78,7 +78,8 @@ STAYS = [
     "password=<secret>, token: <num> user=<user> and user <*>",
     "for user <user> from <ip> by root@<ip>"[:25],
     "12:34:56 INFO dfs.DataNode$PacketResponder: Received block of size 67108864",
-    "org.apache.hadoop.ipc.NameNodeRpcServerBlockReportProcessor at /usr/lib/hadoop/share/subdir12/current/blocks",
+    "org.apache.hadoop.ipc.NameNodeRpcServerBlockReportProcessor "
+    "at /usr/lib/hadoop/share/subdir12/current/blocks",
     "application_1528179349711_0001 took 17 ms, std::vector, java.lang.Thing@1b2c3d4e",
     "user is not allowed to do that; token expired",
     "open <path> for /home/<path>",
@@ -113,7 +114,10 @@ def test_a_number_that_fails_the_card_check_is_no_card() -> None:
     assert redact("took 4111111111111112 ns") == "took 4111111111111112 ns"
 
 
-WORDS = r"""password token cookie authorization bearer user uid 1.2.3.4 /home/ eyJ <ip> :: // " ' \ = : @ - , < > a 7"""
+WORDS = (
+    "password token cookie authorization bearer user uid 1.2.3.4 /home/ eyJ <ip> "
+    r""":: // " ' \ = : @ - , < > a 7"""
+)
 pieces = st.sampled_from([*HIDDEN, *STAYS, *WORDS.split(), " ", "for user ", "\n"])
 texts = st.lists(pieces | st.text(max_size=4), max_size=12).map("".join)
 
@@ -163,7 +167,9 @@ HOSTILE += [
 
 @pytest.mark.parametrize("piece", HOSTILE)
 def test_long_hostile_texts_are_masked_in_linear_time(piece: str) -> None:
-    """100 kB: were it quadratic, this would take minutes; a timing would only measure the machine."""
+    """100 kB: were it quadratic, this would take minutes; a timing would only measure the
+    machine.
+    """
     assert isinstance(redact(piece * (100_000 // len(piece)) + "!"), str)
 
 

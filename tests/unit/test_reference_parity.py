@@ -39,7 +39,9 @@ def leaves(data: Path) -> tuple[list[Leaf], dict[str, int]]:
 
 @dataclass(frozen=True)
 class Split:
-    """The authors' split of their 20,000 sessions: 16,000 normal ones for training, others for test."""
+    """The authors' split of their 20,000 sessions: 16,000 normal ones for training, others for
+    test.
+    """
 
     leaves: list[Leaf]
     train: list[Session]

@@ -1,4 +1,6 @@
-"""The report card: its figures recomputed the naive way, and a page that is safe to open and says nothing else."""
+"""The report card: its figures recomputed the naive way, and a page that is safe to open and
+says nothing else.
+"""
 
 from __future__ import annotations
 
@@ -36,7 +38,8 @@ ROWS = [
     Leaf("lift: arrived at <num>", "lift", "move", "arrived"),
     Leaf("gate: close <num>", "gate", "close", "none"),
     Leaf(
-        "lift: stuck <script>alert('up')</script> & <img src=http://evil.example/x onerror=alert()>",
+        "lift: stuck <script>alert('up')</script> & "
+        "<img src=http://evil.example/x onerror=alert()>",
         "lift",
         "move",
         "stuck",
@@ -77,7 +80,9 @@ def labels_of(*groups: tuple[Sequence[TrainingSession], bool]) -> dict[str, bool
 
 
 def longest(sessions: Sequence[tuple[int, ...]]) -> Judge:
-    """A detector to follow by hand: abnormal is what is longer than all of training, or ends on no door."""
+    """A detector to follow by hand: abnormal is what is longer than all of training, or ends on
+    no door.
+    """
     most = max(map(len, sessions))
 
     def judge(judged: Sequence[tuple[int, ...]]) -> tuple[Any, Any]:
@@ -140,7 +145,7 @@ ALERTS = [
 ]
 
 
-# --- figures ---------------------------------------------------------------------------------------------------------
+# --- figures --------------------------------------------------------------------------------------
 
 
 def test_the_hold_out_is_the_last_fifth_of_the_normal_sessions(labelled: Mapping[str, Any]) -> None:
@@ -151,7 +156,9 @@ def test_the_hold_out_is_the_last_fifth_of_the_normal_sessions(labelled: Mapping
 
 
 def test_figures_of_the_judge_are_those_of_a_naive_count(labelled: Mapping[str, Any]) -> None:
-    """By hand: of the held-out normal rides only the one of nine moves is longer; no stuck ride ends on a door."""
+    """By hand: of the held-out normal rides only the one of nine moves is longer; no stuck ride
+    ends on a door.
+    """
     ours = labelled["holdout"]["methods"][0]
     assert (ours["found"], ours["missed"], ours["false_alarms"]) == (30, 0, 1)
     assert ours["precision"] == pytest.approx(30 / 31, abs=1e-6)
@@ -440,14 +447,16 @@ def test_the_own_detector_finds_what_is_grossly_wrong() -> None:
     assert ours["false_alarm_rate"] <= 0.02
 
 
-# --- the page --------------------------------------------------------------------------------------------------------
+# --- the page -------------------------------------------------------------------------------------
 
 VOID = {"meta", "br", "hr", "img", "link", "input"}
 SHAPES = {"rect", "line", "circle", "polyline"}
 
 
 class _Page(HTMLParser):
-    """Elements and text of a page; raises on a tag that is not closed in its turn. Axes are no text."""
+    """Elements and text of a page; raises on a tag that is not closed in its turn. Axes are no
+    text.
+    """
 
     def __init__(self) -> None:
         super().__init__()

@@ -1,4 +1,6 @@
-"""The simulated cluster: the same for a seed, normal where it says so, and damaged exactly where it says."""
+"""The simulated cluster: the same for a seed, normal where it says so, and damaged exactly where
+it says.
+"""
 
 from __future__ import annotations
 

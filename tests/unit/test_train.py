@@ -1,4 +1,6 @@
-"""The density's fit: counts, weights and prototypes as they should be, in figures that can be checked by hand."""
+"""The density's fit: counts, weights and prototypes as they should be, in figures that can be
+checked by hand.
+"""
 
 from __future__ import annotations
 
