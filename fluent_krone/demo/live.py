@@ -279,7 +279,8 @@ class _Screen:
             f"{figures['sessions']:,} sessions, one per block, write {figures['events']:,} "
             f"interleaved log lines; {figures['injected']:,} of them go wrong. The lines go "
             "over the Forward protocol to a server on 127.0.0.1 that has learnt from other, normal "
-            "sessions (models/demo). Its alerts, and the truth beside, which only the simulator knows:"
+            "sessions (models/demo). Its alerts follow, each beside the truth, which only the "
+            "simulator knows:"
         )
         self._print(
             "   ".join(

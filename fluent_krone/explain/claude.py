@@ -104,7 +104,7 @@ class _Spent:
 class ClaudeExplainer:
     """An `Explainer` that asks Claude by the Messages API at `base_url`, and nobody else.
 
-    Prices are US dollars per million tokens. `redact` sees every text before it leaves. The ledger
+    `prices` are US dollars per million input and output tokens. `redact` sees every text before it leaves. The ledger
     is closed with the explainer.
     """
 
@@ -115,8 +115,7 @@ class ClaudeExplainer:
         model: str,
         base_url: str,
         timeout_s: float,
-        input_price: float,
-        output_price: float,
+        prices: tuple[float, float],
         redact: Callable[[str], str],
         ledger: Ledger,
         clock: Callable[[], float] = time.time,
@@ -128,7 +127,8 @@ class ClaudeExplainer:
             logging.getLogger(name).setLevel(logging.WARNING)
         self.model = model
         self.timeout_s = timeout_s
-        self._prices = (input_price / 1e6, output_price / 1e6)
+        # US dollars per token, for input and for output.
+        self._prices = (prices[0] / 1e6, prices[1] / 1e6)
         # The same templates come again and again: `most` and `explain` redact them both.
         self._redact = functools.lru_cache(maxsize=2048)(redact)
         self._ledger = ledger

@@ -129,8 +129,7 @@ def _explainer(config: Config) -> Explainer | None:
         model=config.explain_model,
         base_url=config.explain_base_url,
         timeout_s=config.explain_timeout,
-        input_price=config.explain_input_price,
-        output_price=config.explain_output_price,
+        prices=(config.explain_input_price, config.explain_output_price),
         redact=redactor(config.explain_redact or ()),
         ledger=Ledger(config.ledger_path),
     )

@@ -66,8 +66,7 @@ def claude(tmp_path: Path) -> Iterator[Rig]:
                 model="claude-haiku-5-5",
                 base_url=server.url,
                 timeout_s=20.0,
-                input_price=0.1,
-                output_price=0.5,
+                prices=(0.1, 0.5),
                 redact=redactor(),
                 ledger=Ledger(tmp_path / "ledger.jsonl"),
             )

@@ -87,7 +87,10 @@ def test_a_terminal_that_lacks_a_character_gets_its_number(bundle_dir: Path, log
 @pytest.mark.parametrize(
     ("arguments", "complaint"),
     [
-        (["replay", "--bundle", "nowhere", "--input", "x"], "fluent-krone: no bundle 'nowhere'"),
+        (
+            ["replay", "--bundle", "nowhere", "--input", "x"],
+            "fluent-krone: there is no bundle 'nowhere'",
+        ),
         (
             ["check-config", "--idle-timeout", "0.5s"],
             "fluent-krone: idle_timeout: '0.5s' is no duration that Fluentd",

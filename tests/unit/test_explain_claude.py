@@ -65,7 +65,7 @@ def explainer(server: MessagesAPI, ledger: Path | Ledger, **options: Any) -> Cla
         "base_url": server.url,
         "timeout_s": 20.0,
     }
-    given |= {"input_price": 0.1, "output_price": 0.5, "redact": redactor()}
+    given |= {"prices": (0.1, 0.5), "redact": redactor()}
     book = ledger if isinstance(ledger, Ledger) else Ledger(ledger)
     return ClaudeExplainer(**(given | options), ledger=book)
 
