@@ -104,8 +104,8 @@ class _Spent:
 class ClaudeExplainer:
     """An `Explainer` that asks Claude by the Messages API at `base_url`, and nobody else.
 
-    `prices` are US dollars per million input and output tokens. `redact` sees every text before it leaves. The ledger
-    is closed with the explainer.
+    `prices` are US dollars per million input and output tokens. `redact` sees every text before it
+    leaves. The ledger is closed with the explainer.
     """
 
     def __init__(
