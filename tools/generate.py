@@ -1,7 +1,8 @@
 """Writes anew what is generated from the declared parameters and metrics: `make generate`.
 
-Three files, each with a block between markers: the plugin's `config_param` lines, and the tables of
-`docs/configuration.md` and `docs/operations.md`. A test fails when one of them is stale.
+Three files have blocks between markers: the plugin's `config_param` lines and version, and the
+tables of `docs/configuration.md` and `docs/operations.md`. Two files are generated as a whole: the
+rules of Prometheus and the dashboard of Grafana. A test fails when one of them is stale.
 """
 
 from __future__ import annotations
@@ -13,14 +14,19 @@ from typing import Any
 
 REPOSITORY = Path(__file__).parents[1]
 # This checkout is described, whatever version is installed.
-sys.path.insert(0, str(REPOSITORY))
+sys.path[:0] = [str(REPOSITORY), str(REPOSITORY / "tools")]
 
-from fluent_krone import config  # noqa: E402
+import alarms  # noqa: E402
+import dashboard  # noqa: E402
+
+from fluent_krone import __version__, config  # noqa: E402
 from fluent_krone.runtime import metric_names  # noqa: E402
 
 PLUGIN = REPOSITORY / "fluent_krone" / "fluentd" / "out_krone.rb"
 PARAMETERS = REPOSITORY / "docs" / "configuration.md"
 METRICS = REPOSITORY / "docs" / "operations.md"
+RULES = REPOSITORY / "deploy" / "prometheus" / "fluent-krone.rules.yml"
+DASHBOARD = REPOSITORY / "deploy" / "grafana" / "fluent-krone.json"
 
 # A default bundle in a `<match>` block would silently judge the operator's log by another's model.
 _GIVEN_IN_MATCH = "bundle"
@@ -89,7 +95,9 @@ def _default(parameter: dataclasses.Field[Any]) -> str:
 def plugin(text: str) -> str:
     """The plugin's source with its parameters as declared."""
     begin = "    # BEGIN generated from fluent_krone/config\n"
-    return _between(text, begin, "    # END generated\n", ruby_block())
+    text = _between(text, begin, "    # END generated\n", ruby_block())
+    begin = "    # BEGIN generated from fluent_krone/__init__.py\n"
+    return _between(text, begin, "    # END generated\n", f"    VERSION = '{__version__}'\n")
 
 
 def parameters(text: str) -> str:
@@ -99,9 +107,11 @@ def parameters(text: str) -> str:
 
 
 def measurements(text: str) -> str:
-    """The page of operations with its table of metrics as declared."""
+    """The page of operations with its tables of metrics and alarms as declared."""
     begin = "<!-- BEGIN generated from metrics.py -->\n"
-    return _between(text, begin, "<!-- END generated -->\n", metric_names.markdown_table())
+    text = _between(text, begin, "<!-- END generated -->\n", metric_names.markdown_table())
+    begin = "<!-- BEGIN generated from tools/alarms.py -->\n"
+    return _between(text, begin, "<!-- END generated -->\n", alarms.markdown_table())
 
 
 def _between(text: str, begin: str, end: str, block: str) -> str:
@@ -115,3 +125,6 @@ def _between(text: str, begin: str, end: str, block: str) -> str:
 if __name__ == "__main__":
     for path, renew in ((PLUGIN, plugin), (PARAMETERS, parameters), (METRICS, measurements)):
         path.write_text(renew(path.read_text(encoding="utf-8")), encoding="utf-8")
+    for path, content in ((RULES, alarms.rules()), (DASHBOARD, dashboard.dashboard())):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(content, encoding="utf-8")

@@ -24,6 +24,10 @@ module Fluent::Plugin
 
     class AlertLoop < StandardError; end
 
+    # BEGIN generated from fluent_krone/__init__.py
+    VERSION = '0.1.0'
+    # END generated
+
     # Bytes of chunks that may be on their way to the child. The child reads on while it works,
     # because the acks of its alerts come behind the chunks, so this bounds its memory.
     WINDOW = 16 * 1024 * 1024
@@ -31,6 +35,12 @@ module Fluent::Plugin
     CHILD_WAIT = 30
     # Seconds that a dead child's chunks wait for the flush thread to bring the one it holds.
     TAKE_BACK_WAIT = 5
+    PROGRAM = 'fluent-krone'
+    # Where the documentation installs the Python side, apart from the system's own Python.
+    PROGRAM_FOLDERS = ['/opt/fluent-krone/bin'].freeze
+    HOW_TO_INSTALL = 'install the Python side with `python3 -m venv /opt/fluent-krone && ' \
+                     "/opt/fluent-krone/bin/pip install fluent_krone-#{VERSION}-py3-none-any.whl`, " \
+                     'or set command to its path'
     DEFAULT_TAG = 'krone.${tag}'
     DEFAULT_FRAME_SIZE = '64m'
     # Bytes of a frame beside those of its chunk: tag, id and count.
@@ -158,8 +168,9 @@ module Fluent::Plugin
     # END generated
     CHILD_PARAMS = configure_proxy(name).params.keys.freeze
 
-    desc 'The detector: a program, and arguments that go before `pipe`. It is started without a shell.'
-    config_param :command, :string, default: 'fluent-krone'
+    desc 'The detector: a program, and arguments that go before `pipe`. It is started without a shell. ' \
+         'By default fluent-krone is looked for on PATH and in /opt/fluent-krone/bin.'
+    config_param :command, :string, default: nil
     desc 'Seconds that a stop may take to get the last chunks acked and the last alerts routed.'
     config_param :shutdown_timeout, :float, default: 30
 
@@ -210,7 +221,8 @@ module Fluent::Plugin
       raise Fluent::ConfigError, 'the chunk keys must include tag: write <buffer tag>' unless @chunk_key_tag
       if system_config.workers > 1
         raise Fluent::ConfigError, 'each worker would see only a part of each session: ' \
-                                   'put @type krone into <worker 0>'
+                                   'put @type krone into <worker 0>, or let all workers send ' \
+                                   'to one `fluent-krone serve` by @type forward'
       end
       @most_deaths = @buffer_config.retry_max_times || 10
       @chunk_room = Fluent::Config.size_value(@max_frame_size || DEFAULT_FRAME_SIZE) - FRAME_MARGIN
@@ -228,9 +240,10 @@ module Fluent::Plugin
 
     def start
       super
+      @program, *@program_arguments = @command ? Shellwords.split(@command) : [find_program]
       start_child
     rescue SystemCallError => e
-      raise Fluent::ConfigError, "command #{@command}: #{e.message}"
+      raise Fluent::ConfigError, "command #{@program} does not start (#{e.message}): #{HOW_TO_INSTALL}"
     end
 
     def try_write(chunk)
@@ -288,13 +301,24 @@ module Fluent::Plugin
 
     # -- the child's life
 
+    # The program of the Python side: on PATH, or where the documentation installs it. A service
+    # manager gives Fluentd a short PATH.
+    def find_program
+      folders = ENV.fetch('PATH', '').split(File::PATH_SEPARATOR) + PROGRAM_FOLDERS
+      found = folders.map { |folder| File.join(folder, PROGRAM) }
+      found = found.find { |path| File.file?(path) && File.executable?(path) }
+      return found if found
+
+      raise Fluent::ConfigError, "#{PROGRAM} is neither on PATH nor in #{PROGRAM_FOLDERS.join(', ')}: " \
+                                 "#{HOW_TO_INSTALL}"
+    end
+
     def start_child
-      program, *arguments = Shellwords.split(@command)
       flags = CHILD_PARAMS.filter_map do |name|
         value = public_send(name)
         value && "--#{name.to_s.tr('_', '-')}=#{value}"
       end
-      @pid = child_process_execute(:krone_child, program, arguments: [*arguments, 'pipe', *flags],
+      @pid = child_process_execute(:krone_child, @program, arguments: [*@program_arguments, 'pipe', *flags],
                                    mode: %i[read write stderr], internal_encoding: nil, scrub: false,
                                    on_exit_callback: method(:child_exited)) do |readio, writeio, stderrio|
         thread_create(:krone_log) { log_lines(stderrio) }
@@ -470,11 +494,22 @@ module Fluent::Plugin
       case name
       when 'ready'
         log.info 'fluent-krone is ready', version: value, pid: child_process_id
+        check_version(value)
         change { @child = child }
       when 'ack' then committed([value].pack('H*'))
       when 'flushed' then change { @flushed = true }
       when 'stats' then @child_stats = value.transform_keys { |counter| "krone_#{counter}" }
       end
+    end
+
+    # Both sides come from one source and are released together. The pipe's messages may differ
+    # between versions, so a mismatch is reported; whether it does harm is not known here.
+    def check_version(version)
+      return if version == VERSION
+
+      log.error 'the Fluentd plugin and the Python program have different versions: ' \
+                'install the same version of both',
+                plugin: VERSION, program: version, command: @program
     end
 
     def committed(id)

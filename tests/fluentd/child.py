@@ -26,6 +26,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+from fluent_krone import __version__
 from fluent_krone.errors import KroneError
 from fluent_krone.transport.forward import Chunk
 from fluent_krone.transport.pipe import PipeDoor, claim_standard_streams
@@ -128,7 +129,7 @@ def main() -> int:
     memory, arguments = Path(sys.argv[1]), sys.argv[2:]
     print("info: child says", json.dumps(arguments), file=sys.stderr, flush=True)
     try:
-        door = PipeDoor(*claim_standard_streams(), version="test")
+        door = PipeDoor(*claim_standard_streams(), version=os.environ.get("KRONE_VERSION", __version__))
         asyncio.run(run(door, Actor(door, memory, arguments)))
     except KroneError as error:
         print("error:", error, file=sys.stderr)

@@ -226,12 +226,63 @@ class KroneOutputTest < Test::Unit::TestCase
     test 'several workers are refused, one of them named as the remedy' do
       opts = { 'workers' => 2 }
       d = Fluent::Test::Driver::Output.new(Fluent::Plugin::KroneOutput, opts: opts)
-      assert_match(/<worker 0>/, assert_raise(Fluent::ConfigError) { d.configure(conf) }.message)
+      message = assert_raise(Fluent::ConfigError) { d.configure(conf) }.message
+      assert_match(/<worker 0>/, message)
+      assert_match(/one `fluent-krone serve` by @type forward/, message)
     end
 
     test 'a command that does not exist stops the start' do
       d = driver('command /nonexistent/fluent-krone')
-      assert_match(/nonexistent/, assert_raise(Fluent::ConfigError) { d.instance.start }.message)
+      message = assert_raise(Fluent::ConfigError) { d.instance.start }.message
+      assert_match(/nonexistent/, message)
+      assert_match(%r{/opt/fluent-krone/bin/pip install fluent_krone-[\d.]+-py3-none-any\.whl}, message)
+    end
+
+    def without_command
+      config = conf.tap { |c| c.delete('command') }
+      Fluent::Test::Driver::Output.new(Fluent::Plugin::KroneOutput).configure(config)
+    end
+
+    def with_path(path)
+      old = ENV.fetch('PATH')
+      ENV['PATH'] = path
+      yield
+    ensure
+      ENV['PATH'] = old
+    end
+
+    test 'without command, the program is found on PATH' do
+      program = File.join(@dir, 'fluent-krone')
+      File.write(program, "#!/bin/sh\nexec #{[ENV.fetch('PYTHON'), CHILD, @dir].shelljoin} \"$@\"\n")
+      File.chmod(0o755, program)
+      with_path("#{@dir}#{File::PATH_SEPARATOR}#{ENV.fetch('PATH')}") do
+        assert_equal([0], run_with(without_command, { 'n' => 0, 'do' => 'alert' }, alerts: 1)
+          .filter_map { |_, _, record| record.dig('echo', 'n') })
+      end
+    end
+
+    test 'a program that is nowhere is reported with what to install' do
+      d = without_command
+      folders = Fluent::Plugin::KroneOutput::PROGRAM_FOLDERS.map { |folder| File.join(folder, 'fluent-krone') }
+      omit('fluent-krone is installed on this machine') if folders.any? { |path| File.exist?(path) }
+      message = with_path(@dir) { assert_raise(Fluent::ConfigError) { d.instance.start }.message }
+      assert_match(/neither on PATH nor in/, message)
+      assert_match(/python3 -m venv/, message)
+    end
+
+    def logs_with_version(version)
+      ENV['KRONE_VERSION'] = version
+      d = driver
+      run_with(d, { 'n' => 1 })
+      d.logs.grep(/different versions/)
+    ensure
+      ENV.delete('KRONE_VERSION')
+    end
+
+    test 'another version of the program is reported' do
+      assert_equal(1, logs_with_version('0.0.9').size)
+      assert_match(/program="0.0.9"/, logs_with_version('0.0.9').first)
+      assert_empty(logs_with_version(Fluent::Plugin::KroneOutput::VERSION))
     end
   end
 
