@@ -15,6 +15,7 @@ from typing import Any
 import msgpack
 import pytest
 
+from fluent_krone import __version__
 from fluent_krone.errors import ProtocolError, SinkBusy
 from fluent_krone.transport.forward import Chunk, ForwardDecoder, encode_events
 from fluent_krone.transport.pipe import PipeDoor
@@ -71,7 +72,7 @@ class FluentdEnd:
 @pytest.fixture
 def fluentd(tmp_path: Path) -> Iterator[FluentdEnd]:
     end = FluentdEnd(tmp_path, "--tag=krone.${tag}")
-    assert end.expect() == {"ready": "test"}
+    assert end.expect() == {"ready": __version__}
     yield end
     if end.process.poll() is None:
         end.process.kill()

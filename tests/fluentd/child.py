@@ -129,7 +129,9 @@ def main() -> int:
     memory, arguments = Path(sys.argv[1]), sys.argv[2:]
     print("info: child says", json.dumps(arguments), file=sys.stderr, flush=True)
     try:
-        door = PipeDoor(*claim_standard_streams(), version=os.environ.get("KRONE_VERSION", __version__))
+        door = PipeDoor(
+            *claim_standard_streams(), version=os.environ.get("KRONE_VERSION", __version__)
+        )
         asyncio.run(run(door, Actor(door, memory, arguments)))
     except KroneError as error:
         print("error:", error, file=sys.stderr)
