@@ -55,7 +55,7 @@ FIELDS = (b"id", b"level", b"component", b"message")
 class Baseline:
     """Unpacks every record and acks; no engine."""
 
-    async def take(self, chunk: Chunk, ack: Callable[[], None]) -> None:
+    async def take(self, chunk: Chunk, ack: Callable[[], None], sender: object = None) -> None:
         for _ in chunk.events():
             pass
         ack()

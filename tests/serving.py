@@ -31,7 +31,7 @@ class Receiver:
         self.alerts: list[tuple[str, dict[str, Any]]] = []  # tag and record
         self.arrival = asyncio.Event()
 
-    async def take(self, chunk: Chunk, ack: Callable[[], None]) -> None:
+    async def take(self, chunk: Chunk, ack: Callable[[], None], sender: object = None) -> None:
         for _, record in chunk.events():
             self.alerts.append((chunk.tag, text(record)))
         ack()

@@ -44,7 +44,7 @@ class Receiver:
             await self._server.close()
             self._server = None
 
-    async def take(self, chunk: Chunk, ack: Callable[[], None]) -> None:
+    async def take(self, chunk: Chunk, ack: Callable[[], None], sender: object = None) -> None:
         await asyncio.sleep(self.delay_s)
         for _, record in chunk.events():
             self.outcome.add(text_of(record))

@@ -11,6 +11,7 @@ from typing import Any
 
 from ..errors import StoreError
 from ..timing import Histogram
+from ..transport import Sender
 from ..transport.forward import Chunk
 from .committer import Committer, Fed
 from .halt import Halt
@@ -50,7 +51,9 @@ class Intake:
         self._halt = halt
         self._clock_ns = clock_ns
 
-    async def take(self, chunk: Chunk, ack: Callable[[], None]) -> None:
+    async def take(
+        self, chunk: Chunk, ack: Callable[[], None], sender: Sender | None = None
+    ) -> None:
         """Feed a chunk; `ack` is called once it is committed.
 
         A chunk that was fed before is not fed again, but acked with the next commit.

@@ -18,6 +18,7 @@ from ..explain.desk import Desk
 from ..explain.knowledge import Knowledge
 from ..sink import Sink
 from ..timing import Histogram
+from ..transport import Sender
 from ..transport.forward import Chunk
 from ..types import Alert
 from .committer import Committer
@@ -124,9 +125,11 @@ class Service:
         await self._desk.close()
         await self._sink.close()
 
-    def take(self, chunk: Chunk, ack: Callable[[], None]) -> Coroutine[Any, Any, None]:
+    def take(
+        self, chunk: Chunk, ack: Callable[[], None], sender: Sender | None = None
+    ) -> Coroutine[Any, Any, None]:
         """Feed a chunk; `ack` is called once it is committed. A repeated chunk is acked only."""
-        return self._intake.take(chunk, ack)
+        return self._intake.take(chunk, ack, sender)
 
     async def flush(self) -> None:
         """The last call: returns when everything is committed and every alert confirmed.

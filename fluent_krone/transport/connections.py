@@ -8,9 +8,14 @@ from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass, field, fields
 
+from fluent_krone.transport.channel import Channel, End
+from fluent_krone.transport.forward import FrameSplitter, ack_bytes
+
 # Seconds that a sender may take for one frame while memory is short. Then its connection is closed,
 # so that a slow sender cannot keep all others waiting.
 _SLOW_FRAME_S = 30.0
+# Seconds after which an ack is late: its sender may have stopped waiting for it.
+_LATE_S = 5.0
 # Seconds between two looks for slow senders.
 _LOOK_S = 1.0
 
@@ -44,6 +49,8 @@ class Connection:
     """One client, as the door sees it. Times are those of the event loop."""
 
     peer: str
+    channel: Channel
+    splitter: FrameSplitter
     task: asyncio.Task[None] | None = None
     chunks: int = 0
     # When its latest bytes were read.
@@ -60,6 +67,52 @@ class Connection:
         if self.reading_since is None:
             return self.slow_s
         return self.slow_s + now - self.reading_since
+
+
+class Ack:
+    """Acks one chunk, and is its `transport.Sender`: it tells whether the ack arrived.
+
+    A late ack ends the connection instead of being sent, and the chunk comes again. The reason is
+    Fluentd, which takes an ack that it no longer waits for as that of the next chunk. From then on
+    no ack would fit, on any connection, and every chunk would be sent for ever.
+    """
+
+    __slots__ = ("_came", "_channel", "_chunk_id", "_reads")
+
+    def __init__(self, chunk_id: str | bytes | None, connection: Connection) -> None:
+        self._chunk_id = chunk_id
+        self._channel = connection.channel
+        self._came = connection.came
+        # Reads of the channel when the ack was sent; None before.
+        self._reads: int | None = None
+
+    def __call__(self) -> None:
+        """Send the ack, unless the chunk has no id or its connection is gone."""
+        if self._chunk_id is None or self._channel.is_closed:
+            return
+        if asyncio.get_running_loop().time() - self._came > _LATE_S:
+            self._channel.abort()
+        else:
+            self._channel.write(ack_bytes(self._chunk_id))
+            self._reads = self._channel.reads
+
+    def has_ack(self) -> bool | None:
+        """Whether the sender has the ack; see `transport.Sender`.
+
+        1. What the peer sends after our ack, it sends because it has the ack: it keeps no second
+           chunk on a connection whose chunk is not acked. (A client that does has unique ids, for
+           which nobody asks.)
+        2. A peer that closes its socket with our ack unread does so by a reset, and one that closed
+           it before the ack came answers the ack by a reset. So an orderly end, after all that we
+           sent had arrived, means that the ack was read.
+        3. Anything else may have lost the ack.
+        """
+        end = self._channel.end
+        if self._reads is not None and (self._channel.reads > self._reads or end is End.CLEAN):
+            return True
+        if end is None:
+            return None
+        return False
 
 
 class Connections:

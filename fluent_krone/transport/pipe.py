@@ -119,6 +119,12 @@ class PipeDoor:
         confirmations = [self._send(tag, list(run)) for tag, run in runs]
         await asyncio.gather(*confirmations)
 
+    def has_ack(self) -> bool | None:
+        """Say nothing while the pipe is open; see `transport.Sender`. Fluentd's ids are unique."""
+        if self._out is None:
+            return False
+        return None
+
     async def close(self) -> None:
         """Do nothing: the pipes are closed at the end of `run`."""
 
@@ -165,7 +171,7 @@ class PipeDoor:
         while True:
             match await self._inbox.get():
                 case Chunk() as chunk:
-                    await inlet.take(chunk, partial(self._ack, chunk))
+                    await inlet.take(chunk, partial(self._ack, chunk), self)
                 case n:
                     await inlet.flush()
                     self._send_control({"flushed": n})

@@ -18,18 +18,19 @@ import contextlib
 import logging
 import socket
 import ssl
-from collections.abc import AsyncGenerator, AsyncIterator, Callable, Mapping
+from collections.abc import AsyncGenerator, AsyncIterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from fluent_krone.errors import ProtocolError
 from fluent_krone.transport import Inlet
-from fluent_krone.transport.connections import Connection, Connections, ServerStats
+from fluent_krone.transport.channel import Channel
+from fluent_krone.transport.connections import Ack, Connection, Connections, ServerStats
 from fluent_krone.transport.forward import (
     Chunk,
     FrameSplitter,
+    FrameTooLarge,
     ServerHandshake,
-    ack_bytes,
     decode_frame,
 )
 from fluent_krone.transport.limits import (
@@ -55,8 +56,6 @@ _HANDSHAKE_S = 10.0
 _CLOSE_S = 5.0
 # Seconds without accepting when the process is out of file descriptors.
 _ACCEPT_PAUSE_S = 1.0
-# Seconds after which an ack is late: its sender may have stopped waiting for it.
-_LATE_S = 5.0
 # Seconds for the frames of one read before other clients have a turn.
 _SLICE_S = 0.005
 
@@ -104,6 +103,10 @@ class ForwardServer:
         self._listener: socket.socket | None = None
         self._acceptor: asyncio.Task[None] | None = None
         self._warn = RateLimitedLog(_log)
+        if self._settings.ssl_context is not None:
+            # A client that only sends never reads session tickets. The kernel then turns its close
+            # into a reset, which drops what it has sent and we have not read.
+            self._settings.ssl_context.num_tickets = 0
 
     async def start(self, inlet: Inlet) -> None:
         """Listen, and hand what comes to `inlet`. Raises OSError if the address cannot be used."""
@@ -150,6 +153,7 @@ class ForwardServer:
         handshake, which is too late to limit their number.
         """
         loop = asyncio.get_running_loop()
+        settings = self._settings
         while True:
             try:
                 sock, address = await loop.sock_accept(listener)
@@ -158,14 +162,16 @@ class ForwardServer:
                 await asyncio.sleep(_ACCEPT_PAUSE_S)
                 continue
             self.stats.connections += 1
-            connection = Connection(_peer_name(address))
+            connection = Connection(
+                _peer_name(address), Channel(sock, settings.ssl_context), FrameSplitter()
+            )
             if self._has_room(connection.peer):
                 self._connections.add(connection)
-                connection.task = asyncio.create_task(self._serve(inlet, connection, sock))
+                connection.task = asyncio.create_task(self._serve(inlet, connection))
                 self._tasks.add(connection.task)
                 connection.task.add_done_callback(self._tasks.discard)
             else:
-                sock.close()
+                connection.channel.abort()
             # While many clients connect, sock_accept itself never waits.
             await asyncio.sleep(0)
 
@@ -189,101 +195,70 @@ class ForwardServer:
         if connection.task is not None:
             connection.task.cancel()
 
-    async def _serve(self, inlet: Inlet, connection: Connection, sock: socket.socket) -> None:
+    async def _serve(self, inlet: Inlet, connection: Connection) -> None:
         """Serve one connection until it ends; no error leaves this but cancellation."""
         self.stats.connections_open += 1
-        writer = None
+        channel = connection.channel
         try:
-            reader, writer = await self._open(sock)
-            await self._converse(inlet, reader, writer, connection)
+            async with asyncio.timeout(self._settings.handshake_timeout_s):
+                await channel.handshake()
+            await self._converse(inlet, connection)
         except ssl.SSLError as error:
             self._protocol_error("bad_tls", connection.peer, error.reason or str(error))
-        except ConnectionAbortedError as error:
-            # asyncio reports in this way that a TLS handshake took too long.
-            self._protocol_error("handshake_timeout", connection.peer, str(error))
+        except TimeoutError:
+            late = f"no TLS handshake within {self._settings.handshake_timeout_s} s"
+            self._protocol_error("handshake_timeout", connection.peer, late)
         except OSError as error:
-            _log.debug("connection lost peer=%s error=%s", connection.peer, error)
+            self._lost(connection, str(error))
         except asyncio.CancelledError:
-            if writer and connection not in self._connections:
-                writer.transport.abort()
+            if connection not in self._connections:
+                channel.abort()
         except Exception:
             _log.exception("BUG: connection failed peer=%s", connection.peer)
         finally:
             self._connections.hold(connection, 0)
             try:
-                if writer is not None:
-                    await _close(writer)
-                else:
-                    sock.close()
+                await channel.close(_CLOSE_S)
             finally:
                 # Closing can be cancelled too, and the counts must be right all the same.
+                channel.abort()
                 self._connections.remove(connection)
                 self.stats.connections_open -= 1
 
-    async def _open(self, sock: socket.socket) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
-        loop = asyncio.get_running_loop()
-        reader = asyncio.StreamReader(limit=_READ_BYTES)
-        protocol = asyncio.StreamReaderProtocol(reader)
-        # asyncio refuses time-outs of TLS where there is no TLS.
-        timeouts: dict[str, float] = {}
-        if self._settings.ssl_context is not None:
-            timeouts["ssl_handshake_timeout"] = self._settings.handshake_timeout_s
-            timeouts["ssl_shutdown_timeout"] = _CLOSE_S
-        transport, _ = await loop.connect_accepted_socket(
-            lambda: protocol, sock, ssl=self._settings.ssl_context, **timeouts
-        )
-        return reader, asyncio.StreamWriter(transport, protocol, reader, loop)
-
-    async def _converse(
-        self,
-        inlet: Inlet,
-        reader: asyncio.StreamReader,
-        writer: asyncio.StreamWriter,
-        connection: Connection,
-    ) -> None:
-        peer = connection.peer
+    async def _converse(self, inlet: Inlet, connection: Connection) -> None:
         settings = self._settings
-        splitter = FrameSplitter(settings.max_frame_bytes)
-        if settings.shared_key is not None:
-            splitter.max_frame_bytes = _MAX_PING_BYTES
+        splitter = connection.splitter
+        splitter.max_frame_bytes = settings.max_frame_bytes
+        objects = self._objects(connection)
         reason = "bad_handshake"
         try:
-            async with contextlib.aclosing(
-                self._objects(reader, writer, splitter, connection)
-            ) as objects:
+            async with contextlib.aclosing(objects):
                 if settings.shared_key is not None and not await self._admit(
-                    objects, writer, settings.shared_key, peer
+                    objects, connection, settings.shared_key
                 ):
                     return
-                splitter.max_frame_bytes = settings.max_frame_bytes
                 reason = "bad_frame"
                 async for packed in objects:
                     # Counted before it is taken, so that it is not evicted while it is taken.
                     connection.chunks += 1
                     async with self._turn:
-                        await inlet.take(*self._chunk(packed, writer, connection.came))
+                        await self._take(inlet, packed, connection)
                     # Else each connection would keep its last frame until the next one.
                     del packed
         except ProtocolError as error:
-            self._protocol_error(reason, peer, str(error))
+            self._protocol_error(reason, connection.peer, str(error))
         else:
-            if splitter.pending_bytes:
-                rest = f"closed after {splitter.pending_bytes} bytes of a frame"
-                self._protocol_error("cut_short", peer, rest)
+            self._lost(connection, "closed by the client")
 
-    async def _objects(
-        self,
-        reader: asyncio.StreamReader,
-        writer: asyncio.StreamWriter,
-        splitter: FrameSplitter,
-        connection: Connection,
-    ) -> AsyncGenerator[bytes, None]:
+    async def _objects(self, connection: Connection) -> AsyncGenerator[bytes, None]:
+        """Read messages until the client closes the connection. Raises OSError when it breaks."""
         loop = asyncio.get_running_loop()
-        sock = writer.get_extra_info("socket")
+        channel = connection.channel
+        splitter = connection.splitter
         while True:
             if splitter.pending_bytes:
                 connection.reading_since = loop.time()
-            data = await reader.read(_READ_BYTES)
+            data = await channel.read(_READ_BYTES)
             began = loop.time()
             connection.came = began
             connection.slow_s = connection.slowness(began)
@@ -291,7 +266,7 @@ class ForwardServer:
             if not data:
                 return
             self.stats.bytes += len(data)
-            quick_ack(sock)
+            quick_ack(channel.sock)
             for packed in splitter.feed(data):
                 connection.slow_s = 0.0
                 self._connections.hold(connection, splitter.pending_bytes + len(packed))
@@ -305,7 +280,7 @@ class ForwardServer:
                 # A frame was complete, and there is little of the next one. Nothing is held while
                 # we wait for the client to read its acks, or others would wait for this client.
                 self._connections.hold(connection, 0)
-                await writer.drain()
+                await channel.drain()
             self._connections.hold(connection, splitter.pending_bytes)
             await self._wait_for_memory(connection)
 
@@ -321,11 +296,7 @@ class ForwardServer:
             await self._connections.wait()
 
     async def _admit(
-        self,
-        objects: AsyncIterator[bytes],
-        writer: asyncio.StreamWriter,
-        shared_key: str,
-        peer: str,
+        self, objects: AsyncIterator[bytes], connection: Connection, shared_key: str
     ) -> bool:
         """Do the handshake; False when the client was refused or left.
 
@@ -333,31 +304,52 @@ class ForwardServer:
         """
         handshake = ServerHandshake(shared_key, self._hostname, self._settings.users)
         timeout_s = self._settings.handshake_timeout_s
-        writer.write(handshake.helo())
+        connection.splitter.max_frame_bytes = _MAX_PING_BYTES
+        connection.channel.write(handshake.helo())
         try:
             async with asyncio.timeout(timeout_s):
                 ping = await anext(objects, None)
         except TimeoutError:
-            self._protocol_error("handshake_timeout", peer, f"no PING within {timeout_s} s")
+            late = f"no PING within {timeout_s} s"
+            self._protocol_error("handshake_timeout", connection.peer, late)
             return False
+        except FrameTooLarge:
+            raise ProtocolError(
+                "handshake: expected PING (the client sent a frame of over "
+                f"{_MAX_PING_BYTES} bytes); does only one side have a shared_key?"
+            ) from None
         if ping is None:
             return False
+        connection.splitter.max_frame_bytes = self._settings.max_frame_bytes
         outcome = handshake.answer(ping)
-        writer.write(outcome.pong)
+        connection.channel.write(outcome.pong)
         if not outcome.accepted:
             self.stats.auth_failures += 1
             # Some clients see only a time-out, so this line is the operator's one hint.
-            client = repr(outcome.client)
-            self._warn("client refused", peer=peer, client=client, reason=outcome.reason)
+            self._warn(
+                "client refused",
+                peer=connection.peer,
+                client=repr(outcome.client),
+                reason=outcome.reason,
+            )
         return outcome.accepted
 
-    def _chunk(
-        self, packed: bytes, writer: asyncio.StreamWriter, came: float
-    ) -> tuple[Chunk, Callable[[], None]]:
+    async def _take(self, inlet: Inlet, packed: bytes, connection: Connection) -> None:
         frame = decode_frame(packed, self._settings.max_inflated_bytes)
         if not isinstance(frame, Chunk):
             raise ProtocolError("not a Forward message: a client sends arrays, got a map")
-        return frame, _ack(frame.chunk, writer, came)
+        ack = Ack(frame.chunk, connection)
+        await inlet.take(frame, ack, ack)
+
+    def _lost(self, connection: Connection, why: str) -> None:
+        """Note the end of a connection; a frame that was cut short is reported."""
+        cut = connection.splitter.pending_bytes
+        if cut:
+            self._protocol_error(
+                "cut_short", connection.peer, f"{why} after {cut} bytes of a frame"
+            )
+        else:
+            _log.debug("connection ended peer=%s reason=%s", connection.peer, why)
 
     def _protocol_error(self, reason: str, peer: str, error: str) -> None:
         self.stats.protocol_errors[reason] += 1
@@ -368,38 +360,3 @@ def _peer_name(address: object) -> str:
     if isinstance(address, tuple):
         return f"{address[0]}:{address[1]}"
     return "unix"
-
-
-async def _close(writer: asyncio.StreamWriter) -> None:
-    """End a connection for good.
-
-    Without a time limit a client that does not read would keep its socket for ever, uncounted.
-    """
-    writer.close()
-    try:
-        async with asyncio.timeout(_CLOSE_S):
-            await writer.wait_closed()
-    except (OSError, TimeoutError):
-        writer.transport.abort()
-
-
-def _ack(
-    chunk_id: str | bytes | None, writer: asyncio.StreamWriter, came: float
-) -> Callable[[], None]:
-    """Return what acks a chunk that came at this time of the loop.
-
-    When the connection is gone by then, the chunk comes again and the store knows it. A late ack
-    ends the connection instead of being sent, which has the same effect: Fluentd takes an ack that
-    it no longer waits for as that of the next chunk. From then on no ack would fit, on any
-    connection, and every chunk would be sent for ever.
-    """
-
-    def ack() -> None:
-        if chunk_id is None or writer.is_closing():
-            return
-        if asyncio.get_running_loop().time() - came > _LATE_S:
-            writer.close()
-        else:
-            writer.write(ack_bytes(chunk_id))
-
-    return ack

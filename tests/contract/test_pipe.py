@@ -190,7 +190,7 @@ class Deaf:
     def __init__(self, act: Callable[[], None]) -> None:
         self._act = act
 
-    async def take(self, chunk: Chunk, ack: Callable[[], None]) -> None:
+    async def take(self, chunk: Chunk, ack: Callable[[], None], sender: object = None) -> None:
         self._act()
 
     async def flush(self) -> None:

@@ -40,7 +40,7 @@ class Receiver:
     acking: bool = True
     chunks: list[Chunk] = field(default_factory=list)
 
-    async def take(self, chunk: Chunk, ack: Callable[[], None]) -> None:
+    async def take(self, chunk: Chunk, ack: Callable[[], None], sender: object = None) -> None:
         self.chunks.append(chunk)
         if self.acking:
             ack()

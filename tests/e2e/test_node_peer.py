@@ -33,7 +33,7 @@ class Inlet:
 
     chunks: list[Chunk] = field(default_factory=list)
 
-    async def take(self, chunk: Chunk, ack: Callable[[], None]) -> None:
+    async def take(self, chunk: Chunk, ack: Callable[[], None], sender: object = None) -> None:
         self.chunks.append(chunk)
         ack()
 

@@ -44,7 +44,7 @@ class Actor:
         self._taken = 0
         self._sending: set[asyncio.Task[None]] = set()
 
-    async def take(self, chunk: Chunk, ack: Callable[[], None]) -> None:
+    async def take(self, chunk: Chunk, ack: Callable[[], None], sender: object = None) -> None:
         records = [text(record) for _, record in chunk.events()]
         with (self._memory / "taken").open("a") as taken:
             print(chunk.tag, *(record.get("n") for record in records), file=taken)

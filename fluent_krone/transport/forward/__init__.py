@@ -21,6 +21,7 @@ from fluent_krone.transport.forward.entries import Chunk, Event
 from fluent_krone.transport.forward.framing import (
     ForwardDecoder,
     FrameSplitter,
+    FrameTooLarge,
     decode_frame,
 )
 from fluent_krone.transport.forward.handshake import (
@@ -35,6 +36,7 @@ __all__ = [
     "Event",
     "ForwardDecoder",
     "FrameSplitter",
+    "FrameTooLarge",
     "HandshakeOutcome",
     "ServerHandshake",
     "ack_bytes",

@@ -32,6 +32,9 @@ _MAX_ENTRY_BYTES = 4 * 2**20
 _MAX_ENTRIES_A_PIECE = _PIECE_BYTES // 8
 # Entries of a chunk that are not events. After more of them the rest of the chunk is given up.
 _MAX_ODD_ENTRIES = 10_000
+# Characters of a SHA-512 digest in hex, the id of Fluent Bit's chunks. The random ids of other
+# senders have at most 36.
+_DIGEST_LENGTH = 128
 _NIL = b"\xc0"
 CUT_SHORT = "cut short"
 _GARBAGE = f"more than {_MAX_ODD_ENTRIES} entries of the chunk are not events"
@@ -66,6 +69,15 @@ class Chunk:
     size: int | None = None
     damage: str | None = None
 
+    @property
+    def has_digest_id(self) -> bool:
+        """Whether the id is a digest of the records, so that different chunks may have equal ids.
+
+        Fluent Bit's is: SHA-512 of the records in hex, without the tag. Fluentd and the Forward
+        loggers send random ids.
+        """
+        return self.chunk is not None and _is_digest(self.chunk)
+
     def events(self) -> Iterator[Event]:
         """Yield `(time_ns, record)`; keys and strings of a record are bytes, as sent.
 
@@ -90,6 +102,16 @@ class Chunk:
         if self.damage is None:
             return events
         return _and_then(events, _undecodable(self.damage))
+
+
+def _is_digest(chunk_id: str | bytes) -> bool:
+    if len(chunk_id) != _DIGEST_LENGTH:
+        return False
+    try:
+        int(chunk_id, 16)
+    except ValueError:
+        return False
+    return True
 
 
 def fault(error: Exception) -> str:

@@ -30,6 +30,10 @@ _NILS = re.compile(b"\xc0+")
 _NOT_FORWARD = "not a Forward message"
 
 
+class FrameTooLarge(ProtocolError):
+    """A frame has more bytes than allowed."""
+
+
 class FrameSplitter:
     """Cuts a byte stream into whole msgpack objects, which stay packed.
 
@@ -89,7 +93,7 @@ class FrameSplitter:
         except ValueError as error:
             raise ProtocolError(f"{_NOT_FORWARD}: {fault(error)}") from None
         if (size or len(self._buffer)) > self.max_frame_bytes:
-            raise ProtocolError(f"a frame is larger than {self.max_frame_bytes} bytes")
+            raise FrameTooLarge(f"a frame is larger than {self.max_frame_bytes} bytes")
         return size
 
     def _restart(self) -> None:

@@ -1,0 +1,254 @@
+"""One connected socket, plain or TLS, that can be read to its end whatever happens to our writes.
+
+asyncio's streams are not used, because they lose input. When a write fails, when the peer resets
+the connection, or when TLS is shut down while reading is paused, they drop what has been received
+but not read. A client that does not ask for acks never sends that again.
+"""
+
+from __future__ import annotations
+
+import array
+import asyncio
+import contextlib
+import fcntl
+import socket
+import ssl
+import termios
+from enum import Enum
+
+# Bytes of our answers that may wait for a client that does not read. They are acks of at most a few
+# hundred bytes each. Above it the client is not read from until it reads.
+_MAX_QUEUED_BYTES = 2**16
+# Bytes of one read from a socket under TLS: a few records of 16 KiB.
+_RAW_BYTES = 2**18
+
+
+class End(Enum):
+    """How a connection ended, as far as its peer is concerned."""
+
+    # The peer closed it, and had received all that we had sent.
+    CLEAN = "clean"
+    # It broke, or the peer closed it while some of what we had sent was still on its way.
+    BROKEN = "broken"
+
+
+class Channel:
+    """Reads and writes one connection; all calls on one event loop.
+
+    `reads` counts the successful reads. It shows whether the peer has sent something since.
+    """
+
+    def __init__(self, sock: socket.socket, tls: ssl.SSLContext | None) -> None:
+        sock.setblocking(False)
+        if sock.family != socket.AF_UNIX:
+            # Acks are small and must not wait for each other.
+            sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        self.sock = sock
+        self.reads = 0
+        self.end: End | None = None
+        self._loop = asyncio.get_running_loop()
+        self._queue = bytearray()
+        # Whether a write has failed, so that nothing more can be sent.
+        self._is_deaf = False
+        self._is_writing = False
+        self._drained = asyncio.Event()
+        self._drained.set()
+        self._is_closed = False
+        self._tls: ssl.SSLObject | None = None
+        if tls is not None:
+            self._incoming = ssl.MemoryBIO()
+            self._outgoing = ssl.MemoryBIO()
+            self._tls = tls.wrap_bio(self._incoming, self._outgoing, server_side=True)
+
+    async def handshake(self) -> None:
+        """Do the TLS handshake, if there is TLS. Raises ssl.SSLError and OSError."""
+        if self._tls is None:
+            return
+        while True:
+            try:
+                self._tls.do_handshake()
+            except ssl.SSLWantReadError:
+                self._flush_tls()
+                await self._receive_tls()
+            except ssl.SSLError:
+                # OpenSSL has written an alert, which tells the client what is wrong.
+                self._flush_tls()
+                raise
+            else:
+                self._flush_tls()
+                return
+
+    async def read(self, limit: int) -> bytes:
+        """Return at most `limit` bytes, or none at the end. Raises OSError when it broke.
+
+        Everything that the kernel has received comes out before the end or the error.
+        """
+        try:
+            if self._tls is None:
+                data = await self._loop.sock_recv(self.sock, limit)
+            else:
+                data = await self._read_tls(self._tls, limit)
+        except OSError:
+            self._ended(End.BROKEN)
+            raise
+        if data:
+            self.reads += 1
+        elif self._is_deaf or self._unsent_bytes():
+            self._ended(End.BROKEN)
+        else:
+            self._ended(End.CLEAN)
+        return data
+
+    def write(self, data: bytes) -> None:
+        """Send bytes without waiting. Once a write has failed, do nothing."""
+        if self._is_closed or self._is_deaf:
+            return
+        if self._tls is not None:
+            try:
+                self._tls.write(data)
+            except ssl.SSLError:
+                self._lose_writes()
+                return
+            self._flush_tls()
+        else:
+            self._send(data)
+
+    async def drain(self) -> None:
+        """Return when the client has read most of what we sent, or can be sent nothing more."""
+        if len(self._queue) > _MAX_QUEUED_BYTES:
+            self._drained.clear()
+            await self._drained.wait()
+
+    @property
+    def is_closed(self) -> bool:
+        return self._is_closed
+
+    async def close(self, timeout_s: float) -> None:
+        """Send what is queued and close; after `timeout_s` give up on a client that does not read.
+
+        Input that the client is still sending is read and dropped for that long. Otherwise the
+        kernel would reset the connection, and our last answer would be lost with it.
+        """
+        if self._is_closed:
+            return
+        try:
+            async with asyncio.timeout(timeout_s):
+                if self._tls is not None and not self._is_deaf:
+                    self._say_goodbye(self._tls)
+                while self._queue:
+                    self._drained.clear()
+                    await self._drained.wait()
+                if self.end is None:
+                    self.sock.shutdown(socket.SHUT_WR)
+                    while await self._loop.sock_recv(self.sock, _RAW_BYTES):
+                        pass
+        except (OSError, TimeoutError):
+            pass
+        finally:
+            self.abort()
+
+    def abort(self) -> None:
+        """Close at once; may be called twice."""
+        if self._is_closed:
+            return
+        if self.end is None:
+            self._ended(End.BROKEN if self._is_deaf or self._unsent_bytes() else End.CLEAN)
+        self._is_closed = True
+        self._stop_writing()
+        self.sock.close()
+
+    def _ended(self, end: End) -> None:
+        if self.end is None:
+            self.end = end
+
+    def _unsent_bytes(self) -> int:
+        """Bytes that the peer's kernel has not received yet."""
+        waiting = array.array("i", [0])
+        try:
+            fcntl.ioctl(self.sock, termios.TIOCOUTQ, waiting)
+        except OSError:
+            return 1
+        return waiting[0] + len(self._queue)
+
+    # -- writing
+
+    def _send(self, data: bytes) -> None:
+        sent = 0
+        if not self._queue:
+            try:
+                sent = self.sock.send(data)
+            except BlockingIOError:
+                pass
+            except OSError:
+                self._lose_writes()
+                return
+        if sent < len(data):
+            self._queue += data[sent:]
+            if not self._is_writing:
+                self._is_writing = True
+                self._loop.add_writer(self.sock, self._go_on_writing)
+
+    def _go_on_writing(self) -> None:
+        try:
+            sent = self.sock.send(self._queue)
+        except BlockingIOError:
+            return
+        except OSError:
+            self._lose_writes()
+            return
+        del self._queue[:sent]
+        if not self._queue:
+            self._stop_writing()
+        elif len(self._queue) <= _MAX_QUEUED_BYTES // 2:
+            self._drained.set()
+
+    def _lose_writes(self) -> None:
+        self._is_deaf = True
+        self._stop_writing()
+
+    def _stop_writing(self) -> None:
+        if self._is_writing:
+            self._is_writing = False
+            self._loop.remove_writer(self.sock)
+        self._queue.clear()
+        self._drained.set()
+
+    # -- TLS
+
+    async def _read_tls(self, tls: ssl.SSLObject, limit: int) -> bytes:
+        """Decrypt up to `limit` bytes; OpenSSL returns at most one record of 16 KiB at a time."""
+        data = bytearray()
+        while len(data) < limit:
+            try:
+                piece = tls.read(limit - len(data))
+            except ssl.SSLWantReadError:
+                self._flush_tls()
+                if data:
+                    break
+                await self._receive_tls()
+                continue
+            except (ssl.SSLZeroReturnError, ssl.SSLEOFError):
+                # Some clients close the connection without TLS's own goodbye. A frame that was cut
+                # is noticed by whoever reads frames.
+                break
+            if not piece:
+                break
+            data += piece
+        return bytes(data)
+
+    async def _receive_tls(self) -> None:
+        raw = await self._loop.sock_recv(self.sock, _RAW_BYTES)
+        if raw:
+            self._incoming.write(raw)
+        else:
+            self._incoming.write_eof()
+
+    def _flush_tls(self) -> None:
+        if self._outgoing.pending and not self._is_deaf:
+            self._send(self._outgoing.read())
+
+    def _say_goodbye(self, tls: ssl.SSLObject) -> None:
+        # It complains that it wants to read the peer's goodbye, for which we do not wait.
+        with contextlib.suppress(ssl.SSLError):
+            tls.unwrap()
+        self._flush_tls()
