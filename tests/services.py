@@ -33,9 +33,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
             deploy_at=flags.deploy_at,
             alike=flags.alike,
         )
+        traffic = simulate(plan)
     except ValueError as error:
         parser.error(str(error))
-    traffic = simulate(plan)
     log = write(traffic, VARIANTS[flags.variant], flags.out)
     faulty = sum(bool(request.kind) for request in traffic.requests)
     print(f"{log}: {len(traffic.requests):,} requests, {faulty:,} of them faulty")

@@ -81,9 +81,7 @@ def draw_event(rng: Random, name: str, step: Step, context: Mapping[str, Any]) -
     return Event(step, name, step.level, gap_ms, values)
 
 
-def _value(
-    rng: Random, field: str, step: Step, gap_ms: int, context: Mapping[str, Any]
-) -> str | int | float:
+def _value(rng: Random, field: str, step: Step, gap_ms: int, context: Mapping[str, Any]) -> Any:
     if field in context:
         return context[field]
     if field == "method":

@@ -266,9 +266,19 @@ STEPS: Mapping[str, Step] = {
 # Choice → its options and their shares, by workflow.
 Choices = Mapping[str, Mapping[Any, float]]
 # Three answers arrive in any order; the order in which they were asked for is the most likely.
-_ORDERS = dict(zip(itertools.permutations(range(3)), (0.4, 0.2, 0.15, 0.1, 0.1, 0.05), strict=True))
-_PAGE = {None: 0.45, **{order: 0.55 * share for order, share in _ORDERS.items()}}
-_NEXT_PAGE = {"none": 0.8, **{page: 0.2 * share for page, share in _PAGE.items()}}
+_ORDERS: dict[Any, float] = {
+    (0, 1, 2): 0.4,
+    (0, 2, 1): 0.2,
+    (1, 0, 2): 0.15,
+    (1, 2, 0): 0.1,
+    (2, 0, 1): 0.1,
+    (2, 1, 0): 0.05,
+}
+# A page of results is in the cache (None), or three indexes are asked.
+_PAGE: dict[Any, float] = {None: 0.45}
+_PAGE |= {order: 0.55 * share for order, share in _ORDERS.items()}
+_NEXT_PAGE: dict[Any, float] = {"none": 0.8}
+_NEXT_PAGE |= {page: 0.2 * share for page, share in _PAGE.items()}
 
 
 def _checkout(

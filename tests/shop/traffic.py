@@ -20,8 +20,10 @@ _LOAD = (
     *(0.70, 0.85, 0.95, 1.00, 0.95, 0.90, 0.90, 0.90),
     *(0.90, 0.95, 1.00, 1.00, 0.90, 0.70, 0.45, 0.30),
 )
-# Share of requests that follow the request before within a second, as one page makes several.
-_TOGETHER = 0.35
+# Share of requests that follow closely upon the one before, as a page makes several at once, …
+_TOGETHER = 0.5
+# … namely within so many milliseconds, so that their records interleave.
+_CLOSELY_MS = 300
 _MIX = {"checkout": 0.4, "search": 0.32, "login": 0.18, "refund": 0.1}
 # The batch runs in these hours only, and is then this share of all executions.
 _NIGHT = range(1, 4)
@@ -269,7 +271,7 @@ def _starts(rng: Random, count: int, minutes: int, moments: Sequence[Moment]) ->
             # At most to the end of the minute, or a silence would not be one.
             before_ms = starts[number - 1]
             last_ms = before_ms - before_ms % MINUTE_MS + MINUTE_MS - 1
-            starts[number] = min(before_ms + rng.randrange(1_000), last_ms)
+            starts[number] = min(before_ms + rng.randrange(_CLOSELY_MS), last_ms)
     return sorted(starts)
 
 
