@@ -8,7 +8,7 @@ a recipe may be chosen on; seeds 6–11 stand beside them and must not be looked
 
     python bench/services.py [--variants abcd] [--seeds 0-11] [--kinds skip swap …] [--json]
 
-The last line of `--json` has the figures of each variant and group of seeds.
+With `--json` the last line has the figures of each variant and group of seeds.
 """
 
 from __future__ import annotations
@@ -43,6 +43,7 @@ _FAULTY_SEED = 1_000
 _FLOW_DELAY = timedelta(minutes=10)
 # Alerts of other kinds tell of the stream or of a template, not of a session.
 _SESSION_ALERTS = ("sequence", "deviation")
+_KINDS = [*FAULTS, *STREAM_FAULTS]
 _NO_COUNT = {"count": 0, "found": 0, "step_right": 0}
 
 
@@ -54,6 +55,13 @@ class Sizes:
     judged: int
     each: int
     kinds: Sequence[str]
+
+    def faulty(self, seed: int) -> Plan:
+        """The log that is judged. Raises ValueError where it is too short for its faults."""
+        faults = {kind: self.each for kind in self.kinds if kind in FAULTS}
+        # A stream is disturbed once by each kind, so its found share is over the seeds.
+        faults |= {kind: 1 for kind in self.kinds if kind in STREAM_FAULTS}
+        return Plan(sessions=self.judged, seed=seed + _FAULTY_SEED, faults=faults)
 
 
 @dataclass
@@ -91,8 +99,7 @@ class Tally:
 
 def main() -> int:
     """Print the table of each variant; the exit code is 1 only where a fit or a replay failed."""
-    flags = _flags()
-    sizes = Sizes(flags.train, flags.sessions, flags.each, flags.kinds or list(FAULTS))
+    flags, sizes = _arguments()
     results: dict[str, dict[str, Any]] = {}
     has_failed = False
     for name in flags.variants:
@@ -104,14 +111,14 @@ def main() -> int:
                     _run(VARIANTS[name], seed, sizes, folder, tally)
             results[name][group] = tally.figures()
             has_failed = has_failed or bool(tally.failures)
-            if not flags.json:
-                _print_table(name, group, seeds, results[name][group])
+            _print_table(name, group, seeds, results[name][group])
     if flags.json:
         print(json.dumps({"train": sizes.train, "each": sizes.each, "variants": results}))
     return int(has_failed)
 
 
-def _flags() -> argparse.Namespace:
+def _arguments() -> tuple[argparse.Namespace, Sizes]:
+    """The flags and the sizes; ends the program before it starts where they do not fit."""
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
@@ -124,10 +131,16 @@ def _flags() -> argparse.Namespace:
     parser.add_argument("--train", type=int, default=3_000, help="normal sessions to fit to")
     parser.add_argument("--sessions", type=int, default=1_500, help="sessions to judge")
     parser.add_argument("--each", type=int, default=20, help="faults of each kind")
-    parser.add_argument("--kinds", nargs="*", choices=FAULTS, metavar="KIND", help="(default: all)")
+    parser.add_argument("--kinds", nargs="+", choices=_KINDS, metavar="KIND", help="(default: all)")
     parser.add_argument("--keep", type=Path, metavar="DIR", help="keep logs, bundles, alerts here")
     parser.add_argument("--json", action="store_true", help="print one line of JSON only")
-    return parser.parse_args()
+    flags = parser.parse_args()
+    sizes = Sizes(flags.train, flags.sessions, flags.each, flags.kinds or _KINDS)
+    try:
+        simulate(sizes.faulty(flags.seeds[0]))
+    except ValueError as error:
+        parser.error(str(error))
+    return flags, sizes
 
 
 def _variants(letters: str) -> list[str]:
@@ -146,6 +159,8 @@ def _seeds(text: str) -> list[int]:
         if not first.isdigit() or not (last or first).isdigit():
             raise argparse.ArgumentTypeError(f"{text!r} is no list of seeds such as 0-5,7")
         seeds += range(int(first), int(last or first) + 1)
+    if not seeds:
+        raise argparse.ArgumentTypeError(f"{text!r} has no seed: write the smaller number first")
     return seeds
 
 
@@ -173,13 +188,7 @@ def _run(variant: Variant, seed: int, sizes: Sizes, folder: Path, tally: Tally) 
     """Fit, replay, count."""
     # A bundle never sees a fault, nor any session of the log that it judges.
     normal = write(simulate(Plan(sessions=sizes.train, seed=seed)), variant, folder / "normal")
-    # Disturbances of the stream need a busy hour each, so a short log has none.
-    faults = dict.fromkeys(sizes.kinds, sizes.each)
-    disturbed = {**faults, **dict.fromkeys(STREAM_FAULTS, 1)}
-    try:
-        traffic = simulate(Plan(sessions=sizes.judged, seed=seed + _FAULTY_SEED, faults=disturbed))
-    except ValueError:
-        traffic = simulate(Plan(sessions=sizes.judged, seed=seed + _FAULTY_SEED, faults=faults))
+    traffic = simulate(sizes.faulty(seed))
     log = write(traffic, variant, folder / "faulty")
     bundle = folder / "bundle"
     alerts = folder / "alerts.jsonl"
@@ -253,7 +262,7 @@ def _is_in_moment(record: Mapping[str, Any], moment: Moment) -> bool:
 def _print_table(name: str, group: str, seeds: Sequence[int], figures: Mapping[str, Any]) -> None:
     print(f"\nvariant {name}, seeds {', '.join(map(str, seeds))} ({group})")
     print(f"  {'kind':12} {'count':>6} {'found':>7} {'step right':>11}")
-    for kind in [*FAULTS, *STREAM_FAULTS]:
+    for kind in _KINDS:
         row = figures["kinds"].get(kind, _NO_COUNT)
         if row["count"]:
             print(f"  {kind:12} {row['count']:6} {row['found']:7.0%} {row['step_right']:11.0%}")
