@@ -15,8 +15,11 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from functools import cache
+from itertools import pairwise
 
 from fluent_krone.reading.records import compile_bytes, python_regex
+
+from . import header_shapes as shapes
 
 # The share of the lines that a header must be found in; below it the whole line is the message.
 MIN_SHARE = 0.6
@@ -29,116 +32,11 @@ _MANY_COMPONENTS = 0.1
 # So many distinct loggers are believed in however short the sample is.
 _FEW_COMPONENTS = 50
 
-_ISO = r"\d{4}-\d\d-\d\d[T ]\d\d:\d\d:\d\d(?:[.,]\d{1,9})?(?:Z|[+-]\d\d(?::?\d\d)?)?"
-_CLOCK = r"\d\d:\d\d:\d\d"
-_FRACTION = r"(?:[.,:]\d{1,9})?"
-# (pattern, strptime formats to try); without a format RecordReader reads the time as it is.
-_TIMES: tuple[tuple[str, tuple[str, ...]], ...] = (
-    (rf"(?<time>{_ISO})", ()),
-    (rf"(?<time>\d{{4}}/\d\d/\d\d {_CLOCK}){_FRACTION}", ("%Y/%m/%d %H:%M:%S",)),
-    (
-        rf"(?<time>\d\d/\d\d/\d\d {_CLOCK}){_FRACTION}",
-        ("%y/%m/%d %H:%M:%S", "%m/%d/%y %H:%M:%S", "%d/%m/%y %H:%M:%S"),
-    ),
-    (
-        rf"(?<time>\d\d/\d\d/\d{{4}},? {_CLOCK}){_FRACTION}",
-        ("%m/%d/%Y %H:%M:%S", "%d/%m/%Y %H:%M:%S"),
-    ),
-    (rf"(?<time>\d\d?\.\d\d?\.\d{{4}} {_CLOCK}){_FRACTION}", ("%d.%m.%Y %H:%M:%S",)),
-    (rf"(?<time>\d\d/[A-Z][a-z]{{2}}/\d{{4}}:{_CLOCK} [+-]\d{{4}})", ("%d/%b/%Y:%H:%M:%S %z",)),
-    (rf"(?<time>\d\d? [A-Z][a-z]{{2}} \d{{4}} {_CLOCK}){_FRACTION}", ("%d %b %Y %H:%M:%S",)),
-    (rf"(?<time>\d\d?-[A-Z][a-z]{{2}}-\d{{4}} {_CLOCK}){_FRACTION}", ("%d-%b-%Y %H:%M:%S",)),
-    (
-        rf"(?<time>[A-Z][a-z]{{2}} [A-Z][a-z]{{2}} [ \d]\d {_CLOCK} \d{{4}})",
-        ("%a %b %d %H:%M:%S %Y",),
-    ),
-    (
-        rf"(?<time>[A-Z][a-z]{{2}} [A-Z][a-z]{{2}} [ \d]\d {_CLOCK}\.\d+ \d{{4}})",
-        ("%a %b %d %H:%M:%S.%f %Y",),
-    ),
-    (rf"(?<time>[A-Z][a-z]{{2}} [ \d]\d \d{{4}} {_CLOCK}){_FRACTION}", ("%b %d %Y %H:%M:%S",)),
-    (r"(?<time>[A-Z][a-z]{2} \d\d?, \d{4} \d\d?:\d\d:\d\d [AP]M)", ("%b %d, %Y %I:%M:%S %p",)),
-    (r"(?<time>\d{4}-\d\d-\d\d-\d\d\.\d\d\.\d\d)(?:\.\d+)?", ("%Y-%m-%d-%H.%M.%S",)),
-    (
-        r"(?<time>\d{8}[-_ ]\d\d?:\d\d?:\d\d?)" + _FRACTION,
-        ("%Y%m%d-%H:%M:%S", "%Y%m%d %H:%M:%S", "%Y%m%d_%H:%M:%S"),
-    ),
-    (r"(?<time>\d{6} \d{6})(?:\.\d+)?", ("%y%m%d %H%M%S",)),
-    (r"(?<time>1\d{9}(?:\.\d{1,9})?)(?!\d)", ()),
-    # milliseconds since 1970
-    (r"(?<time>1\d{9})\d{3}(?!\d)", ()),
+# Lines whose chains are looked for; each chain found is then tried on all lines.
+_READ = 300
+_CONTINUED = re.compile(
+    r"\s+at |\s*\Z|\s{4,}[^\s\d\[]|\t\S|Caused by: |Traceback \(|\.\.\. \d+ more"
 )
-# Without a year, or a date: no `time` group, so that the door's own time counts (`inputs.py`
-# knows the common ones).
-_YEARLESS = (
-    rf"[A-Z][a-z]{{2}} [ \d]?\d {_CLOCK}{_FRACTION}",
-    rf"[IWEF]\d{{4}} {_CLOCK}\.\d+",
-    rf"\d\d[-./]\d\d {_CLOCK}{_FRACTION}",
-    rf"{_CLOCK}{_FRACTION}",
-)
-_ZONES = (r" (?:UTC|GMT|CET|[A-Z]{1,3}[SD]T|[+-]\d{4})(?= |\])", "")
-_ENDS = (r"\]:? +- +", r"\]:? *", r" +- +", r", *", r" *\| *", r": +", r"\" +", r" +", "")
-_LEVEL = (
-    r"(?i:trace|debug|info|information|notice|note|warn|warning|error|err|crit|critical|fatal|severe|alert|"
-    r"emerg|fine|finest|log|panic|verbose)"
-)
-_LOGGER = r"[A-Za-z_][\w.$/@*#()-]*"
-_DOTTED = r"[A-Za-z_][\w$]*(?:\.[\w$-]+)+"
-
-# Kinds of which a header has one, each in the spellings that are tried in turn. A header ends
-# with a `closing` kind.
-_ELEMENTS: tuple[tuple[str, tuple[str, ...]], ...] = (
-    (
-        "level",
-        (
-            rf"\[ *(?<level>{_LEVEL}) *\](?:: | *- +| *)",
-            rf"\((?<level>{_LEVEL})\) *",
-            rf"<(?<level>{_LEVEL})> *",
-            rf"level=\"?(?<level>{_LEVEL})\"?,? +",
-            rf"(?<level>{_LEVEL}) *\| *",
-            rf"(?<level>{_LEVEL})/[\w-]+\] *",
-            rf"(?<level>{_LEVEL})(?: +-+ +:? *| *:? +|:(?=[\w.]+:))",
-            r"(?<level>[VDIWEF]) +(?=[\w.$-]+ *:)",
-        ),
-    ),
-    (
-        "component",
-        (
-            r"(?<host>[^\s\[\]]+) +(?<component>[^\s\[\]:]+)(?:\[(?<pid>\d+)\])?: +",
-            r"\[.*:(?<component>[\w$]+)@\d+\] - ",
-            rf"\[(?<component>[\w-]*):{_LEVEL}\] *",
-            r"\{(?<component>[\w.-]+):\d+\} *",
-            rf"\[ *(?<component>{_DOTTED}) *\] *",
-            r"(?<component>[A-Za-z_][\w.-]*):\d+\] ",
-            r"(?<component>[A-Za-z_][\w./-]*):\d+(?: -|:)? +",
-            rf"(?<component>{_LOGGER})\[(?<pid>\d+)\]: +",
-            rf"(?<component>{_LOGGER}) *\| *",
-            rf"(?<component>{_LOGGER}) *: +",
-            rf"(?<component>{_LOGGER}):(?=\S)",
-            rf"(?<component>{_LOGGER}) - ",
-            rf"(?<component>{_DOTTED}) +",
-            rf"(?<component>{_LOGGER})(?:  +|\t)",
-        ),
-    ),
-    (
-        "process",
-        (
-            r"(?<pid>\d+) +--- +",
-            r"(?<pid>\d+) +(?<tid>\d+) +",
-            r"(?<pid>\d+) *\| *",
-            r"(?<pid>\d+)#\d+: +",
-            r"(?<pid>\d+):? +",
-            r"\[pid (?<pid>\d+)(?::tid (?<tid>\d+))?\] *",
-            r"\[(?<pid>\d+)\]:? +",
-            r"\((?<pid>\d+)\) +",
-        ),
-    ),
-    ("thread", (r"\[(?<thread>[^\[\]]*(?:\[[^\[\]]*\][^\[\]]*)*)\] *(?:- +)?",)),
-)
-_CLOSING = ("time", "stamp", "level", "component")
-_SURELY_PROCESS = (r"(?<pid>\d+)#", r"(?<pid>\d+) *\|", r"\[pid ")
-_HOST_FIRST = _ELEMENTS[1][1][0]
-_CONTINUED = re.compile(r"\s|\Z|Caused by: |Traceback \(|\.\.\. \d+ more")
 
 
 @cache
@@ -146,19 +44,19 @@ def _python(pattern: str) -> re.Pattern[str]:
     return re.compile(python_regex(pattern))
 
 
-_STAMPS = [
-    (kind, text, _python(text))
-    for kind, text in [*(("time", t) for t, _ in _TIMES), *(("stamp", t) for t in _YEARLESS)]
-]
-_SPELLINGS = [
-    (kind, [(text, _python(text)) for text in spellings]) for kind, spellings in _ELEMENTS
-]
-_LEADS = [
-    (text, _python(text))
-    for text in ("", r"<\d+>(?:1 +)?", r"\[ *", r"(?:time|ts|timestamp|date)=\"?")
-]
+_STAMPS = [(shape, formats, _python(shape)) for shape, formats in shapes.TIMES]
+_YEARLESS = [(shape, _python(shape)) for shape in shapes.YEARLESS]
+_KNOWN = [(text, _python(text)) for text in shapes.KNOWN]
+_ELEMENTS = [(kind, [(text, _python(text)) for text in texts]) for kind, texts in shapes.ELEMENTS]
+_LEADS = [(text, _python(text)) for text in shapes.LEADS]
+# A time's pattern in a chain → the formats that may read it.
+_FORMATS: dict[str, tuple[str, ...]] = {}
 _WORD = re.compile(r"\S+ +")
 _TIME_ONLY = ({"time"}, {"stamp"})
+# The end of a level's pattern that takes a mere blank behind the word.
+_LOOSE_LEVEL = r"|:? *- +| +|:(?=[\w.]+:))"
+# Times that are read to choose between formats.
+_TIMES_READ = 2_000
 # Candidates that are tried on all sampled lines, the commonest first; a log with more of them has
 # no header that most of its lines share.
 _TRIED = 80
@@ -196,8 +94,9 @@ def guess_line_format(
     ('a.b.Pump', 'started')
     """
     heads = [line for line in lines if not _CONTINUED.match(line)]
+    read = heads[:: max(1, len(heads) // _READ)]
     session = compile_bytes("session_key", session_pattern) if session_pattern else None
-    chains = Counter(chain for line in heads for chain in _chains(line))
+    chains = Counter(chain for line in read for chain in _chains(line))
     tried = [(_worth(chain, heads, session), chain) for chain, _ in chains.most_common(_TRIED)]
     for worth, chain in sorted(tried, key=lambda entry: (-entry[0], str(entry[1]))):
         if worth and (found := _line_format(chain, heads)):
@@ -210,21 +109,32 @@ def _chains(line: str) -> Iterator[_Chain]:
     for start, at in _starts(line):
         chain = _follow(line, at, start)
         for n in range(len(chain), 0, -1):
-            if _closes(chain[n - 1]) and chain[0][0] not in ("process", "thread"):
+            if _closes(chain[n - 1]) and _is_header(chain[:n]):
                 yield tuple(chain[:n])
 
 
 def _closes(element: _Element) -> bool:
     """Whether a header may end here; a bare number or bracket may be the message's own."""
     kind, text = element
-    return kind in _CLOSING or any(sign in text for sign in _SURELY_PROCESS)
+    return kind in shapes.CLOSING or any(sign in text for sign in shapes.SURELY_PROCESS)
+
+
+def _is_header(chain: Sequence[_Element]) -> bool:
+    """Whether the chain says more than how grave the message is.
+
+    A level in front of a message is the message's own first word as often as not; it is a header
+    only with a logger behind it whose form leaves no doubt.
+    """
+    kind, text = chain[0]
+    if kind in ("process", "thread", "known"):
+        return False
+    if kind != "level":
+        return True
+    return len(chain) > 1 and (not text.endswith(_LOOSE_LEVEL) or r"(?:\.[\w$-]+)+" in chain[1][1])
 
 
 def _starts(line: str) -> Iterator[tuple[list[_Element], int]]:
-    """Where a header may begin to be read.
-
-    Behind each time near the front, or at the line's first word.
-    """
+    """Where a header may begin: behind each time near the front, or at the line's first word."""
     yield [], 0
     at = 0
     for words in range(_FAR + 1):
@@ -244,16 +154,42 @@ def _starts(line: str) -> Iterator[tuple[list[_Element], int]]:
 def _stamps(line: str, at: int) -> Iterator[tuple[str, str, int]]:
     """Times that stand here: kind, pattern with what opens it, where it ends."""
     for opening, lead in _LEADS:
-        if opened := lead.match(line, at):
-            for kind, stamp, pattern in _STAMPS:
-                if found := pattern.match(line, opened.end()):
-                    yield kind, opening + stamp, found.end()
+        opened = lead.match(line, at)
+        if opened is None:
+            continue
+        for shape, formats, pattern in _STAMPS:
+            if found := pattern.match(line, opened.end()):
+                stamp, end = _time_group(line, found.end(), shape, formats)
+                yield "time", opening + stamp, end
+        for shape, pattern in _YEARLESS:
+            if found := pattern.match(line, opened.end()):
+                yield "stamp", opening + shape, found.end()
+
+
+def _time_group(line: str, at: int, shape: str, formats: tuple[str, ...]) -> tuple[str, int]:
+    """A time as the group of a chain, with the fraction and the offset that the line has."""
+    if not formats:
+        stamp = f"(?<time>{shape})"
+        _FORMATS[stamp] = ()
+        return stamp, at
+    fraction, end = _first([text for text, _ in shapes.FRACTIONS], line, at)
+    digits = len(line[end:]) - len(line[end:].lstrip("0123456789"))
+    offset = ""
+    at = end + digits
+    if digits == 0:
+        offset, at = _first([text for text, _ in shapes.OFFSETS], line, end)
+    stamp = f"(?<time>{shape}{fraction}{offset})"
+    if fraction and not offset:
+        stamp += r"\d*"
+    ending = dict(shapes.FRACTIONS)[fraction] + dict(shapes.OFFSETS)[offset]
+    _FORMATS[stamp] = tuple(text + ending for text in formats)
+    return stamp, at
 
 
 def _closed(line: str, at: int) -> tuple[str, int]:
     """What closes a time: its zone, and the sign and blanks behind it."""
-    zone, at = _first(_ZONES, line, at)
-    end, at = _first(_ENDS, line, at)
+    zone, at = _first(shapes.ZONES, line, at)
+    end, at = _first(shapes.ENDS, line, at)
     return zone + end, at
 
 
@@ -266,24 +202,36 @@ def _first(patterns: Iterable[str], line: str, at: int) -> tuple[str, int]:
 
 def _follow(line: str, at: int, chain: list[_Element]) -> list[_Element]:
     """Read on from `at`, one element after the other, each kind once."""
+    used = {name for _, text in chain for name in _python(text).groupindex}
     kinds = {kind for kind, _ in chain}
-    found = None
-    for kind, spellings in _SPELLINGS:
-        if kind not in kinds:
-            found = next(
-                (
-                    ((kind, text), match.end())
-                    for text, pattern in spellings
-                    if (text != _HOST_FIRST or kinds in _TIME_ONLY)
-                    and (match := pattern.match(line, at))
-                ),
-                None,
-            )
-        if found:
-            break
-    if found is None:
-        return chain
-    return _follow(line, found[1], [*chain, found[0]])
+    if kinds in _TIME_ONLY:
+        known = _known(line, at, chain, used)
+        if known:
+            return [*chain, ("known", known)]
+    for kind, spellings in _ELEMENTS:
+        if kind in kinds:
+            continue
+        for text, pattern in spellings:
+            if used & pattern.groupindex.keys():
+                continue
+            if text == shapes.HOST_FIRST and kinds not in _TIME_ONLY:
+                continue
+            if match := pattern.match(line, at):
+                return _follow(line, match.end(), [*chain, (kind, text)])
+    return chain
+
+
+def _known(line: str, at: int, chain: list[_Element], used: set[str]) -> str | None:
+    """The rest of a well-known program's header, which ends the chain."""
+    for lead, text in shapes.BEHIND_LEAD:
+        opened = chain[0][1].startswith(lead)
+        new = used.isdisjoint(_python(text).groupindex)
+        if opened and new and _python(text).match(line, at):
+            return text
+    for text, pattern in _KNOWN:
+        if not used & pattern.groupindex.keys() and pattern.match(line, at):
+            return text
+    return None
 
 
 def _text(chain: _Chain) -> str:
@@ -316,8 +264,8 @@ def _worth(chain: _Chain, lines: Sequence[str], session: re.Pattern[bytes] | Non
             all_of_it += whole.match(line) is not None
     if min(begun, all_of_it) < MIN_SHARE * len(lines):
         return 0.0
-    kinds = [kind for kind, _ in chain]
-    richness = 4 * ("time" in kinds) + 3 * ("component" in kinds) + len(kinds)
+    names = {name for _, text in chain for name in _python(text).groupindex}
+    richness = len(chain) + len(names) + 4 * ("time" in names) + 3 * ("component" in names)
     cost_of_word = 0.1
     if chain[0][1].startswith("(?="):
         cost_of_word = 2.0
@@ -340,21 +288,34 @@ def _line_format(chain: _Chain, lines: Sequence[str]) -> LineFormat | None:
         return None
     time_format: str | None = None
     if "time" in pattern.groupindex:
-        formats = next(formats for text, formats in _TIMES if text in chain[0][1])
-        times = [group["time"] for group in groups[:500]]
-        time_format = max(
-            formats, key=lambda f: sum(_reads(text, f) for text in times), default=None
-        )
-        if time_format and not any(_reads(text, time_format) for text in times):
-            return None
+        formats = next(formats for text, formats in _FORMATS.items() if text in chain[0][1])
+        times = [group["time"] for group in groups[:_TIMES_READ]]
+        if formats:
+            time_format = max(formats, key=lambda text: _fit(times, text))
+            if not any(_reads(text, time_format) for text in times):
+                return None
     share = len(groups) / len(lines)
     example = {name: value for name, value in groups[0].items() if value is not None}
     return LineFormat(_text(chain), time_format, bool(components), share, example)
 
 
-def _reads(text: str, time_format: str) -> bool:
+def _fit(times: Sequence[str], time_format: str) -> tuple[int, int]:
+    """How well a format reads times: how many of them, then how rarely they step back.
+
+    So the order of a whole log tells days from months where each date alone could be read both
+    ways.
+    """
+    moments = [moment for text in times if (moment := _moment(text, time_format)) is not None]
+    steps_back = sum(later < earlier for earlier, later in pairwise(moments))
+    return len(moments), -steps_back
+
+
+def _moment(text: str, time_format: str) -> datetime | None:
     try:
-        datetime.strptime(text, time_format)
+        return datetime.strptime(text, time_format).replace(tzinfo=None)
     except ValueError:
-        return False
-    return True
+        return None
+
+
+def _reads(text: str, time_format: str) -> bool:
+    return _moment(text, time_format) is not None

@@ -1,0 +1,236 @@
+"""Events of files: each record with its time, those of several files in the order of their times.
+
+Tables that LogLead writes (columns `m_message`, `m_timestamp`) are read as `message` and `time`.
+"""
+
+from __future__ import annotations
+
+import csv
+import heapq
+import itertools
+import lzma
+import re
+import sys
+import zlib
+from collections.abc import Iterator
+from contextlib import closing
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+from ..errors import ConfigError, RecordError
+from ..reading.records import as_fields, parse_time, unix_ns
+from . import kinds
+from .files import Inputs, Source, bare_suffix, find_files
+from .stamps import Stamps
+
+Event = tuple[int | None, dict[bytes, Any]]
+_LOGLEAD = {"m_message": "message", "m_timestamp": "time"}
+_TIME_NAMES = (
+    "time",
+    "timestamp",
+    "@timestamp",
+    "ts",
+    "@t",
+    "datetime",
+    "eventTime",
+    "timeMillis",
+    "asctime",
+)
+# Microseconds since 1970, as the journal writes them; the first is when the program said it.
+_JOURNAL_TIMES = ("_SOURCE_REALTIME_TIMESTAMP", "__REALTIME_TIMESTAMP")
+# Names under which a container's or a shipper's record has the line that the program wrote.
+_WRAPPED = ("log", "message", "MESSAGE")
+# Records of a file that are looked at before it is known whether its messages are JSON themselves.
+_LOOKED_AT = 50
+# Events before the first one with a time that are read to learn where a file stands among others.
+_UNTIMED = 2_000
+# Colours and other control sequences of a terminal; they belong to no message.
+ANSI = re.compile(r"\x1b(?:\[[0-?]*[ -/]*[@-~]|\][^\x07\x1b]*(?:\x07|\x1b\\)|[@-Z\\-_])")
+
+
+def read_events(inputs: Inputs) -> Iterator[Event]:
+    """Yield `(time_ns, record)` in order; time is None where the record has no time of its own.
+
+    Several files are merged by time; within a file its own order is kept. A line that can't be
+    read comes as a record without message, so that it is counted and set aside. A line of plain
+    text that begins with a stamp has that time. Raises ConfigError when a file can't be read,
+    with the cause.
+    """
+    files = find_files(inputs)
+    if len(files) == 1:
+        return _file_events(files[0])
+    return _merged(files)
+
+
+def count_events(inputs: Inputs) -> int | None:
+    """How many events the files hold, where that is known without reading them."""
+    total = 0
+    for path in find_files(inputs):
+        if not path.is_file():
+            return None
+        with closing(Source(path)) as source:
+            if not source.is_parquet:
+                return None
+        total += int(_parquet(path).metadata.num_rows)
+    return total
+
+
+def read_rows(path: Path) -> Iterator[dict[str, Any]]:
+    """The rows of a file as they stand in it, a line of text as its `message`.
+
+    Raises ConfigError as `read_events`.
+    """
+    try:
+        with closing(Source(path)) as source:
+            if source.is_parquet or path.suffix.lower() == ".parquet":
+                yield from _parquet_rows(path)
+                return
+            # The record reader cuts a long message, and counts it.
+            csv.field_size_limit(sys.maxsize)
+            kind = kinds.kind_of(source.head_lines(), bare_suffix(path))
+            newline = "\n"
+            if kind is kinds.CSV:
+                newline = ""
+            with source.text(newline) as lines:
+                yield from kind.rows(_plain(lines))
+    except (OSError, EOFError, ValueError, zlib.error, lzma.LZMAError, csv.Error) as error:
+        raise ConfigError(f"{path}: {error}") from None
+
+
+def _plain(lines: Iterator[str]) -> Iterator[str]:
+    """Lines without a terminal's colours."""
+    for line in lines:
+        if "\x1b" in line:
+            yield ANSI.sub("", line)
+        else:
+            yield line
+
+
+def _file_events(path: Path) -> Iterator[Event]:
+    rows = iter(read_rows(path))
+    first = list(itertools.islice(rows, _LOOKED_AT))
+    wrapped = _wrapped_in(first)
+    stamps = Stamps(path)
+    for record in itertools.chain(first, rows):
+        try:
+            if wrapped:
+                record = _unwrapped(record, wrapped)
+            time_ns = _time(record)
+            if record.keys() == {"message"}:
+                time_ns = stamps.time(record["message"])
+            record.pop(kinds.OUTER_TIME, None)
+            yield time_ns, as_fields({n: _clean(v) for n, v in record.items() if v is not None})
+        # The record is nested too deep.
+        except RecursionError:
+            yield None, {}
+
+
+def _clean(value: Any) -> Any:
+    """A field without a terminal's colours, which JSON writes as `\\u001b[31m`."""
+    if isinstance(value, str) and "\x1b" in value:
+        return ANSI.sub("", value)
+    return value
+
+
+def _wrapped_in(records: list[dict[str, Any]]) -> str | None:
+    """The field that holds a whole record as JSON, as a program's JSON in a container's log does."""
+    for name in _WRAPPED:
+        texts = [record[name] for record in records if isinstance(record.get(name), str)]
+        if texts and sum(map(_is_object, texts)) == len(texts) and len(records[0]) > 1:
+            return name
+    return None
+
+
+def _is_object(text: str) -> bool:
+    return kinds.json_object(text) is not None
+
+
+def _unwrapped(record: dict[str, Any], name: str) -> dict[str, Any]:
+    """The fields of the inner record, with those around it that it does not have itself."""
+    text = record.get(name)
+    inner = kinds.json_object(text) if isinstance(text, str) else None
+    if inner is None:
+        return record
+    around = {key: value for key, value in record.items() if key != name}
+    return {**around, **inner}
+
+
+def _time(record: dict[str, Any]) -> int | None:
+    """The record's own time, else that which stands beside it."""
+    for name in _TIME_NAMES:
+        value = record.get(name)
+        if value in (None, ""):
+            continue
+        return _read_time(value)
+    for name in _JOURNAL_TIMES:
+        value = record.get(name)
+        if isinstance(value, str | int) and str(value).isdigit():
+            return int(value) * 1000
+    if kinds.OUTER_TIME in record:
+        return _read_time(record[kinds.OUTER_TIME])
+    return None
+
+
+def _read_time(value: Any) -> int | None:
+    try:
+        if isinstance(value, datetime):
+            return unix_ns(value)
+        return parse_time(str(value))
+    except (RecordError, OverflowError):
+        return None
+
+
+def _merged(files: list[Path]) -> Iterator[Event]:
+    """Events of several files by time; each file's own order is kept.
+
+    A file stands where the largest time that was read of it stands, so a line out of order never
+    overtakes one before it. Files without any time are read one after the other, before the others.
+    A file is open only while it is its turn, or it would take one descriptor a file.
+    """
+    waiting: list[tuple[int, int]] = []
+    for number, path in enumerate(files):
+        first = next((t for t, _ in itertools.islice(_file_events(path), _UNTIMED) if t), None)
+        waiting.append((first or 0, number))
+    heapq.heapify(waiting)
+    opened: dict[int, Iterator[Event]] = {}
+    held: dict[int, Event] = {}
+    while waiting:
+        at, number = heapq.heappop(waiting)
+        if number not in opened:
+            opened[number] = _file_events(files[number])
+        if number in held:
+            yield held.pop(number)
+        until = waiting[0][0] if waiting else None
+        for event in opened[number]:
+            at = max(at, event[0] or 0)
+            if until is not None and at > until:
+                held[number] = event
+                heapq.heappush(waiting, (at, number))
+                break
+            yield event
+        else:
+            del opened[number]
+
+
+def _parquet(path: Path) -> Any:
+    try:
+        import pyarrow.parquet
+    except ImportError:
+        raise ConfigError(
+            f"{path}: parquet needs the package pyarrow: pip install 'fluent-krone[export]'"
+        ) from None
+    try:
+        return pyarrow.parquet.ParquetFile(path)
+    except (pyarrow.ArrowException, OSError) as error:
+        raise ConfigError(f"{path}: {error}") from None
+
+
+def _parquet_rows(path: Path) -> Iterator[dict[str, Any]]:
+    for batch in _parquet(path).iter_batches():
+        names = [_LOGLEAD.get(name, name) for name in batch.schema.names]
+        for row in zip(*(column.to_pylist() for column in batch.columns), strict=True):
+            record = dict(zip(names, row, strict=True))
+            if "m_timestamp" in batch.schema.names:
+                record["time"] = row[batch.schema.names.index("m_timestamp")]
+            yield record

@@ -1,0 +1,270 @@
+"""Which files an input means, and a file's bytes as text, whatever packed or encoded them."""
+
+from __future__ import annotations
+
+import bz2
+import glob
+import gzip
+import io
+import lzma
+import os
+import re
+import sys
+from collections.abc import Callable, Iterable, Sequence
+from pathlib import Path
+from typing import IO, Any
+
+from ..errors import ConfigError
+
+# What `--input` takes: a file, a directory, a pattern, or several of them.
+Inputs = Path | str | Sequence[Path | str]
+# Standard input, as on every command line.
+STDIN = "-"
+# Bytes from the start of a file that its kind and its encoding are decided by.
+HEAD = 1 << 16
+# Bytes read at a time: each read goes through Python, so few large ones.
+_BUFFER = 1 << 20
+# In UTF-16 every second byte of Latin text is a zero. From this share on, the zeros are no
+# accident.
+_UTF16_SHARE = 0.3
+
+PARQUET = b"PAR1"
+# Files that can't be read as they are, and what to do about it.
+_NOT_LOGS: tuple[tuple[bytes, int, str], ...] = (
+    (b"PK\x03\x04", 0, "a zip archive: unpack it first"),
+    (b"ustar", 257, "a tar archive: unpack it first"),
+    (b"7z\xbc\xaf\x27\x1c", 0, "a 7-Zip archive: unpack it first"),
+    (b"LPKSHHRH", 0, "a binary journal: write it as text with `journalctl -o json --file`"),
+    (b"ElfFile\x00", 0, "a Windows event log: export it as text first"),
+    (b"SQLite format 3\x00", 0, "a SQLite database"),
+    (b"%PDF-", 0, "a PDF document"),
+    (b"\x7fELF", 0, "a program"),
+)
+_BOMS: tuple[tuple[bytes, str], ...] = (
+    (b"\xef\xbb\xbf", "utf-8-sig"),
+    (b"\xff\xfe\x00\x00", "utf-32"),
+    (b"\x00\x00\xfe\xff", "utf-32"),
+    (b"\xff\xfe", "utf-16"),
+    (b"\xfe\xff", "utf-16"),
+)
+_NUMBER = re.compile(r"([0-9]+)")
+# `app.log.12`, `app.log.12.gz`: what logrotate makes of a file; the higher the number, the older.
+_ROTATED = re.compile(r"(.*\.)([0-9]{1,4})(\.(?:gz|bz2|xz|zst))?\Z")
+
+
+def find_files(inputs: Inputs) -> list[Path]:
+    """The files that `inputs` mean; those of a directory or pattern by name, the oldest first.
+
+    Raises ConfigError for a name that means no file.
+    """
+    if isinstance(inputs, Path | str):
+        inputs = [inputs]
+    found: list[Path] = []
+    for given in inputs:
+        found += _files_of(str(given))
+    return list(dict.fromkeys(found))
+
+
+def _files_of(given: str) -> list[Path]:
+    path = Path(given)
+    if given == STDIN or path.is_file() or path.is_fifo():
+        return [path]
+    if path.is_dir():
+        inside = [p for p in path.rglob("*") if p.is_file() and not _is_hidden(p, path)]
+        if not inside:
+            raise ConfigError(f"--input {given}: there is no file in this directory")
+        return sorted(inside, key=_by_age)
+    if glob.has_magic(given):
+        # Not Path.glob, which takes no absolute pattern.
+        matched = [Path(p) for p in glob.glob(given, recursive=True)]  # noqa: PTH207
+        files = [p for p in matched if p.is_file()]
+        if not files:
+            raise ConfigError(f"--input {given}: no file matches this pattern")
+        return sorted(files, key=_by_age)
+    # Opening it says why it can't be read.
+    return [path]
+
+
+def _is_hidden(path: Path, folder: Path) -> bool:
+    return any(part.startswith(".") for part in path.relative_to(folder).parts)
+
+
+def _by_age(path: Path) -> tuple[str, int, list[Any]]:
+    """A key that sorts rotated files before the one that is being written."""
+    rotated = _ROTATED.match(path.name)
+    if rotated:
+        base = str(path.with_name(rotated[1].rstrip(".")))
+        return base, -int(rotated[2]), []
+    pieces = _NUMBER.split(str(path))
+    numbered = [int(piece) if piece.isdigit() else piece for piece in pieces]
+    return str(path), 0, numbered
+
+
+class Source:
+    """One opened file: its first bytes, unpacked, and all of it as bytes or as text."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self._file = _unpacked(path, _open(path))
+        self.head = _read_up_to(self._file, HEAD)
+        self.encoding = self._encoding()
+
+    @property
+    def is_parquet(self) -> bool:
+        """Whether it is a table that pyarrow reads from the file itself."""
+        return self.head.startswith(PARQUET)
+
+    def head_lines(self) -> list[str]:
+        """The first lines as text; the last one only if the file ends with it."""
+        text = self.head.decode(self.encoding, "surrogateescape" if self._is_utf8 else "replace")
+        lines = text.split("\n")
+        if len(self.head) >= HEAD and len(lines) > 1:
+            lines.pop()
+        return [line.rstrip("\r") for line in lines if line.strip()]
+
+    def text(self, newline: str = "\n") -> IO[str]:
+        """All of the file as text."""
+        file = io.BufferedReader(_Chained(self.head, self._file), _BUFFER)
+        errors = "surrogateescape" if self._is_utf8 else "replace"
+        return io.TextIOWrapper(file, encoding=self.encoding, errors=errors, newline=newline)
+
+    def close(self) -> None:
+        """Let go of the file."""
+        if str(self.path) != STDIN:
+            self._file.close()
+
+    @property
+    def _is_utf8(self) -> bool:
+        return self.encoding.startswith("utf-8")
+
+    def _encoding(self) -> str:
+        """The text's encoding. Raises ConfigError for what is no text, with the cause."""
+        for magic, at, what in _NOT_LOGS:
+            if self.head[at : at + len(magic)] == magic:
+                raise ConfigError(f"{self.path}: this is {what}")
+        for mark, encoding in _BOMS:
+            if self.head.startswith(mark):
+                return encoding
+        if self.is_parquet or b"\x00" not in self.head:
+            return "utf-8"
+        half = max(len(self.head) // 2, 1)
+        if self.head[1::2].count(0) > _UTF16_SHARE * half:
+            return "utf-16-le"
+        if self.head[::2].count(0) > _UTF16_SHARE * half:
+            return "utf-16-be"
+        if self.head.count(0) > len(self.head) // 100:
+            raise ConfigError(f"{self.path}: this is no text but binary data (it has zero bytes)")
+        return "utf-8"
+
+
+def _open(path: Path) -> IO[bytes]:
+    if str(path) == STDIN:
+        return sys.stdin.buffer
+    try:
+        return path.open("rb")
+    except OSError as error:
+        raise ConfigError(f"--input {path}: {error.strerror}") from None
+
+
+def _unpacked(path: Path, file: IO[bytes]) -> IO[bytes]:
+    magic = _read_up_to(file, 6)
+    if file.seekable():
+        file.seek(0)
+    else:
+        file = io.BufferedReader(_Chained(magic, file), _BUFFER)
+    for suffix, start, unpack in _UNPACKERS:
+        if magic.startswith(start):
+            return unpack(path, file)
+        if path.suffix.lower() == suffix and magic:
+            raise ConfigError(
+                f"{path}: the name ends in {suffix}, but this is no such file: rename it, or write "
+                "it anew if it is damaged"
+            )
+    return file
+
+
+def bare_suffix(path: Path) -> str:
+    """The end of a file's name without that of its packing: `.csv` of `a.csv.gz`."""
+    if path.suffix.lower() in _PACKED:
+        path = path.with_suffix("")
+    return path.suffix.lower()
+
+
+def _unpack_gzip(path: Path, file: IO[bytes]) -> Any:
+    return gzip.GzipFile(fileobj=file)
+
+
+def _unpack_bzip2(path: Path, file: IO[bytes]) -> Any:
+    return bz2.BZ2File(file)
+
+
+def _unpack_xz(path: Path, file: IO[bytes]) -> Any:
+    return lzma.LZMAFile(file)
+
+
+def _unpack_zstd(path: Path, file: IO[bytes]) -> Any:
+    """Python 3.11 has no zstd of its own; pyarrow, which the export needs anyway, has."""
+    try:
+        import zstandard
+    except ImportError:
+        pass
+    else:
+        return zstandard.ZstdDecompressor().stream_reader(file, read_across_frames=True)
+    try:
+        import pyarrow
+    except ImportError:
+        raise ConfigError(
+            f"{path}: zstd needs the package zstandard or pyarrow: pip install zstandard"
+        ) from None
+    return pyarrow.CompressedInputStream(pyarrow.PythonFile(file, mode="r"), "zstd")
+
+
+# The usual end of the name, how the content begins, what unpacks it.
+_UNPACKERS: tuple[tuple[str, bytes, Callable[[Path, IO[bytes]], Any]], ...] = (
+    (".gz", b"\x1f\x8b", _unpack_gzip),
+    (".bz2", b"BZh", _unpack_bzip2),
+    (".xz", b"\xfd7zXZ\x00", _unpack_xz),
+    (".zst", b"\x28\xb5\x2f\xfd", _unpack_zstd),
+)
+_PACKED = frozenset(suffix for suffix, _, _ in _UNPACKERS)
+
+
+def _read_up_to(file: IO[bytes], size: int) -> bytes:
+    """`size` bytes, or all there are: a pipe gives what it has, which may be less."""
+    pieces: list[bytes] = []
+    missing = size
+    while missing:
+        piece = file.read(missing)
+        if not piece:
+            break
+        pieces.append(piece)
+        missing -= len(piece)
+    return b"".join(pieces)
+
+
+class _Chained(io.RawIOBase):
+    """Bytes already read, then the rest of the file: a pipe can't be read twice."""
+
+    def __init__(self, head: bytes, rest: IO[bytes]) -> None:
+        super().__init__()
+        self._head = memoryview(head)
+        self._rest = rest
+
+    def readable(self) -> bool:
+        return True
+
+    def readinto(self, buffer: Any) -> int:
+        piece: bytes | memoryview = self._head[: len(buffer)]
+        self._head = self._head[len(buffer) :]
+        if not piece:
+            piece = self._rest.read(len(buffer))
+        buffer[: len(piece)] = piece
+        return len(piece)
+
+
+def describe(files: Iterable[Path]) -> str:
+    """Files in words, for progress and messages."""
+    names = [os.fspath(path) for path in files]
+    if len(names) == 1:
+        return names[0]
+    return f"{names[0]} and {len(names) - 1} more"

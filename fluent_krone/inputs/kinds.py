@@ -1,0 +1,281 @@
+"""What the lines of a file are, decided by looking at the first of them, and how they become
+records.
+
+A record keeps the field names that its writer gave it, since these are the names that Fluentd and
+Fluent Bit hand on: a bundle fitted on the file then reads the live stream. What is undone is only
+what the writer did to the message: lines that the container runtime cut are joined, the journal's
+byte arrays become text.
+"""
+
+from __future__ import annotations
+
+import csv
+import json
+import re
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+Record = dict[str, Any]
+Rows = Iterator[Record]
+# The name under which a reader puts the time that stands beside a record, not in it.
+OUTER_TIME = "\0time"
+# The share of the first lines that must have a kind's form. A log cut in the middle of a line, or
+# with a stray line between its records, is still of that kind.
+_MOST = 0.6
+# Lines that are looked at.
+_SAMPLE = 200
+# The journal and the container runtime cut long messages; beyond this many characters the pieces
+# are given out as they are, so that a file of another kind can't fill the memory.
+_LONGEST = 1 << 20
+
+_CRI = re.compile(
+    r"(?P<time>\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(?:\.\d+)?(?:Z|[+-]\d\d:?\d\d)) "
+    r"(?P<stream>stdout|stderr) (?P<logtag>[FP](?::\S*)?) (?P<message>.*)\Z",
+    re.DOTALL,
+)
+# `time⇥tag⇥json`, as Fluentd's out_file and out_secondary_file write it
+_OUT_FILE = re.compile(r"(?P<time>[^\t{]*)\t(?P<tag>[^\t{]*)\t(?P<json>\{.*\})\s*\Z")
+# `tag: [1700000000.5, {…}]`, as Fluent Bit's file output writes it
+_BIT_FILE = re.compile(r"(?P<tag>[^\s:]+): \[(?P<time>\d{9,10}(?:\.\d+)?), (?P<json>\{.*\})\]\s*\Z")
+# `[0] tag: [[1700000000.5, {}], {…}]` and `[0] tag: [1700000000.5, {…}]`, Fluent Bit's standard
+# output
+_BIT_STDOUT = re.compile(
+    r"\[\d+\] (?P<tag>\S+): \[\[?(?P<time>\d{9,10}(?:\.\d+)?)(?:, \{.*?\}\])?, (?P<json>\{.*\})\]\s*\Z"
+)
+# `2024-05-01 10:00:00.000000000 +0000 tag: {…}`, as Fluentd's out_stdout writes it
+_FLUENTD_STDOUT = re.compile(
+    r"(?P<time>\d{4}-\d\d-\d\d \d\d:\d\d:\d\d(?:\.\d+)? [+-]\d{4}) (?P<tag>[^\s:]+): "
+    r"(?P<json>\{.*\})\s*\Z"
+)
+_COLUMN = re.compile(r"\ufeff?[A-Za-z_@$][\w .@$/-]*\Z")
+# A table without any of these among its columns is rather text with commas in it.
+_USUAL_COLUMNS = frozenset(
+    [
+        *("time", "timestamp", "@timestamp", "ts", "date", "datetime", "message", "msg", "log"),
+        *("content", "text", "level", "severity", "label", "session", "anomaly", "eventid"),
+        *("eventtemplate", "m_message", "component", "lineid", "event"),
+    ]
+)
+_LEVEL = re.compile(r"(?i:trace|debug|info|notice|warn(?:ing)?|error|err|fatal|critical|panic)\Z")
+
+
+@dataclass(frozen=True, slots=True)
+class Kind:
+    """A kind of file: its name, in words what it is, and how its lines become records."""
+
+    name: str
+    words: str
+    rows: Callable[[Iterable[str]], Rows]
+
+
+def kind_of(head: Sequence[str], suffix: str = "") -> Kind:
+    """The kind of a file whose first lines are `head`; plain text where nothing else fits."""
+    lines = head[:_SAMPLE]
+    objects = [record for record in map(json_object, lines) if record is not None]
+    if lines and len(objects) >= _MOST * len(lines):
+        return _json_kind(objects)
+    for kind, fits in _BY_FORM:
+        if lines and sum(map(fits, lines)) >= _MOST * len(lines):
+            return kind
+    if lines and _is_whole_json(lines):
+        return JSON_WHOLE
+    if suffix == ".csv" or _is_table(lines):
+        return CSV
+    # Nothing in it says what it is, as where most lines are damaged: then its name may.
+    if suffix in (".json", ".jsonl", ".ndjson"):
+        return JSON
+    return TEXT
+
+
+def json_object(line: str) -> Record | None:
+    """The record that a line of JSON is, or None."""
+    if not line.lstrip().startswith("{"):
+        return None
+    try:
+        record = json.loads(line)
+    except (ValueError, RecursionError):
+        return None
+    if not isinstance(record, dict):
+        return None
+    return record
+
+
+def _json_kind(objects: Sequence[Record]) -> Kind:
+    """Which writer's JSON lines these are."""
+
+    def most_have(*names: str) -> bool:
+        return sum(all(name in one for name in names) for one in objects) >= _MOST * len(objects)
+
+    if most_have("log", "stream", "time"):
+        return DOCKER
+    if most_have("__REALTIME_TIMESTAMP") and any("MESSAGE" in one for one in objects):
+        return JOURNAL
+    return JSON
+
+
+def _text_rows(lines: Iterable[str]) -> Rows:
+    for line in lines:
+        yield {"message": line.rstrip("\r\n")}
+
+
+def _json_rows(lines: Iterable[str]) -> Rows:
+    """A record a line; one that can't be read is a record without fields, which is counted."""
+    for line in lines:
+        yield json_object(line) or {}
+
+
+def _whole_json_rows(lines: Iterable[str]) -> Rows:
+    """The objects of a JSON list, or of one text with an object after the other."""
+    decoder = json.JSONDecoder()
+    text = "".join(lines).lstrip("\ufeff")
+    at = 0
+    while at < len(text):
+        if text[at].isspace() or text[at] in "[],":
+            at += 1
+            continue
+        try:
+            record, at = decoder.raw_decode(text, at)
+        except (ValueError, RecursionError):
+            yield {}
+            return
+        if not isinstance(record, dict):
+            record = {}
+        yield record
+
+
+def _csv_rows(lines: Iterable[str]) -> Rows:
+    yield from csv.DictReader(lines, restkey="")
+
+
+def _docker_rows(lines: Iterable[str]) -> Rows:
+    """Docker cuts a line after 16 kB; all pieces but the last lack the newline."""
+    open_pieces: dict[str, list[Record]] = {}
+    for record in _json_rows(lines):
+        log = record.get("log")
+        if not isinstance(log, str):
+            yield record
+            continue
+        stream = str(record.get("stream"))
+        pieces = open_pieces.setdefault(stream, [])
+        pieces.append(record)
+        size = sum(len(piece["log"]) for piece in pieces)
+        if log.endswith("\n") or size > _LONGEST:
+            yield _joined(open_pieces.pop(stream), "log")
+    for pieces in open_pieces.values():
+        yield _joined(pieces, "log")
+
+
+def _cri_rows(lines: Iterable[str]) -> Rows:
+    """containerd and CRI-O mark a line that goes on with P, the last piece of one with F."""
+    open_pieces: dict[str, list[Record]] = {}
+    for line in lines:
+        found = _CRI.match(line.rstrip("\r\n"))
+        if found is None:
+            yield {}
+            continue
+        record: Record = found.groupdict()
+        pieces = open_pieces.setdefault(record["stream"], [])
+        pieces.append(record)
+        is_partial = record["logtag"].startswith("P")
+        if not is_partial or sum(len(piece["message"]) for piece in pieces) > _LONGEST:
+            yield _joined(open_pieces.pop(record["stream"]), "message")
+    for pieces in open_pieces.values():
+        yield _joined(pieces, "message")
+
+
+def _joined(pieces: Sequence[Record], field: str) -> Record:
+    """One record of its pieces: the first one's time, the text of all, the last one's mark."""
+    text = "".join(piece[field] for piece in pieces)
+    return {**pieces[-1], "time": pieces[0].get("time"), field: text.rstrip("\r\n")}
+
+
+def _journal_rows(lines: Iterable[str]) -> Rows:
+    """journalctl writes what is no UTF-8, or holds control characters, as an array of bytes."""
+    for record in _json_rows(lines):
+        for name, value in record.items():
+            if _is_bytes(value):
+                record[name] = bytes(value).decode("utf-8", "surrogateescape")
+        yield record
+
+
+def _is_bytes(value: Any) -> bool:
+    return (
+        isinstance(value, list)
+        and bool(value)
+        and all(type(item) is int and 0 <= item < 256 for item in value)
+    )
+
+
+def _framed_rows(form: re.Pattern[str]) -> Callable[[Iterable[str]], Rows]:
+    """Rows of lines that are a time, a tag and a record in JSON."""
+
+    def rows(lines: Iterable[str]) -> Rows:
+        for line in lines:
+            found = form.match(line)
+            record = None
+            if found:
+                record = json_object(found["json"])
+            if found is None or record is None:
+                yield {}
+            else:
+                yield {**record, OUTER_TIME: found["time"]}
+
+    return rows
+
+
+def _has_form(form: re.Pattern[str]) -> Callable[[str], bool]:
+    def fits(line: str) -> bool:
+        found = form.match(line)
+        if found is None:
+            return False
+        # zap's console lines end in JSON too, but behind a level.
+        return "json" not in form.groupindex or not _LEVEL.match(found["tag"])
+
+    return fits
+
+
+def _is_whole_json(lines: Sequence[str]) -> bool:
+    """Whether the text is one JSON list of objects, or objects over several lines each."""
+    start = "".join(lines[:3]).lstrip("\ufeff \t").replace(" ", "")
+    if start.startswith(("[{", '{"')):
+        return any(re.match(r'\s*[\[{]?\s*\{?\s*"[^"]+"\s*:', line) for line in lines[:3])
+    return False
+
+
+def _is_table(lines: Sequence[str]) -> bool:
+    """Whether the first line names columns, and the others have as many fields."""
+    if len(lines) < 2:
+        return False
+    try:
+        names, *rows = list(csv.reader(lines[:20]))
+    except csv.Error:
+        return False
+    lower = {name.strip().lower() for name in names}
+    return (
+        len(names) > 1
+        and all(map(_COLUMN.match, names))
+        and bool(lower & _USUAL_COLUMNS)
+        and sum(len(row) == len(names) for row in rows) >= _MOST * len(rows)
+    )
+
+
+TEXT = Kind("text", "plain text", _text_rows)
+CSV = Kind("csv", "a table of comma-separated values", _csv_rows)
+JSON = Kind("json", "JSON lines", _json_rows)
+JSON_WHOLE = Kind("json", "JSON objects", _whole_json_rows)
+DOCKER = Kind("docker", "Docker's JSON lines", _docker_rows)
+JOURNAL = Kind("journal", "the journal's JSON lines", _journal_rows)
+CRI = Kind("cri", "lines of a container runtime (CRI)", _cri_rows)
+_BY_FORM: tuple[tuple[Kind, Callable[[str], bool]], ...] = (
+    (CRI, _has_form(_CRI)),
+    *(
+        (Kind("fluent", words, _framed_rows(form)), _has_form(form))
+        for form, words in (
+            (_OUT_FILE, "lines of Fluentd's out_file"),
+            (_FLUENTD_STDOUT, "lines of Fluentd's out_stdout"),
+            (_BIT_FILE, "lines of Fluent Bit's file output"),
+            (_BIT_STDOUT, "lines of Fluent Bit's standard output"),
+        )
+    ),
+)
