@@ -105,12 +105,9 @@ class Form:
         return (self.lead, *(slot.key for slot in self.slots))
 
 
-def parse(text: str, index: int, count: int, keep_prefix: bool) -> Form:
-    """The form of a masked message; with `keep_prefix` its component belongs to the lead."""
-    at = 0
-    if keep_prefix and ": " in text:
-        at = text.find(": ") + 2
-    words = [w for w in _WORDS.finditer(text, at) if any(map(str.isalnum, w[0])) or w[0] == "<*>"]
+def parse(text: str, index: int, count: int) -> Form:
+    """The form of a masked message."""
+    words = [w for w in _WORDS.finditer(text) if any(map(str.isalnum, w[0])) or w[0] == "<*>"]
     if not words:
         return Form(text, [], text, index, count)
     ends = [w.start() for w in words[1:]] + [len(text)]
@@ -192,6 +189,21 @@ def _name_behind_preposition(place: _Place) -> str | None:
     return None
 
 
+def _called(place: _Place) -> str | None:
+    """`to LOCAL(0), …`.
+
+    Behind a preposition, a name with nothing but a value in brackets is a value.
+    """
+    following = place.index + 1
+    leads = place.lead == "to" or place.lead in PREPOSITIONS
+    if place.after != "(" or not leads or following == len(place.slots):
+        return None
+    inner = place.slots[following]
+    if WILDCARD.fullmatch(inner.text) and inner.after.startswith(")"):
+        return "name"
+    return None
+
+
 def _label(place: _Place) -> str | None:
     """`pam_unix(`, `kernel: `: a label says whose message this is."""
     after = place.after
@@ -232,6 +244,7 @@ def _behind_noun_or_preposition(place: _Place) -> str:
 _RULES: tuple[Callable[[_Place], str | None], ...] = (
     _behind_a_key,
     _name_behind_preposition,
+    _called,
     _label,
     _named_or_enclosed,
     _listed,

@@ -169,7 +169,9 @@ def _stamps(line: str, at: int) -> Iterator[tuple[str, str, int]]:
 def _time_group(line: str, at: int, shape: str, formats: tuple[str, ...]) -> tuple[str, int]:
     """A time as the group of a chain, with the fraction and the offset that the line has."""
     if not formats:
-        stamp = f"(?<time>{shape})"
+        stamp = shape
+        if "(?<time>" not in shape:
+            stamp = f"(?<time>{shape})"
         _FORMATS[stamp] = ()
         return stamp, at
     fraction, end = _first([text for text, _ in shapes.FRACTIONS], line, at)

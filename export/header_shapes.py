@@ -70,8 +70,9 @@ TIMES: tuple[tuple[str, tuple[str, ...]], ...] = (
     ),
     (rf"\d{{6}} {_CLOCK}", ("%y%m%d %H:%M:%S",)),
     (r"\d{6} \d{6}", ("%y%m%d %H%M%S",)),
-    # Seconds, milliseconds, microseconds or nanoseconds since 1970.
-    (r"(?<![\d.])1\d{9}(?:\.\d{1,9}|\d{3}|\d{6}|\d{9})?(?![\d.]\d|\d)", ()),
+    # Seconds since 1970; milliseconds, microseconds or nanoseconds.
+    (r"(?<![\d.])1\d{9}(?:\.\d{1,9})?(?![\d.]\d|\d)", ()),
+    (r"(?<![\d.])(?<time>1\d{9})(?:\d{3}|\d{6}|\d{9})(?![\d.]\d|\d)", ()),
     (r"1\.\d{9,}[eE]\+?0?9", ()),
 )  # fmt: skip
 # What may stand behind a time with a format: its fraction, its offset, and how these are read.
@@ -90,7 +91,8 @@ YEARLESS = (
 ZONES = (rf" {_ZONE_NAME}(?= |\]|>|:)", "")
 # What closes a time.
 ENDS = (
-    r"\]:? +- +", r"\](?=\[)", r"\]:? *", r"> *", r" +- +", r"; *", r"\t", r", *", r" *\| *", r": +",
+    r"\]:? +- +", r"\](?=\[)", r"\]:? *", r"> *", r" +- +", r"; *", r"\t", r", *", r" *\| *",
+    r": +",
     r"\" +", r":\d+\): *", r" +", "",
 )  # fmt: skip
 
@@ -142,8 +144,8 @@ LEADS = (
 # -------------------------------------------------------------------------------
 
 LEVEL_WORDS = (
-    r"(?i:trace|debug|info|information|notice|note|warn|warning|error|err|crit|critical|fatal|severe"
-    r"|alert|emerg|fine|finer|finest|config|log|panic|verbose|inf|wrn|dbg|ftl|vrb|trc|default|fault"
+    r"(?i:trace|debug|info|information|notice|note|warn|warning|error|err|crit|critical|fatal"
+    r"|severe|alert|emerg|fine|finer|finest|config|log|panic|verbose|inf|wrn|dbg|ftl|vrb|trc|default|fault"
     r"|deprecated|success|dpanic)"
 )
 LOGGER = r"[A-Za-z_][\w.$/@*#()-]*"
@@ -171,6 +173,14 @@ BEHIND_LEAD: tuple[tuple[str, str], ...] = (
 # Headers of well-known programs behind the time, each with all its parts; tried before single
 # parts.
 KNOWN = (
+    # logs of supercomputers as they were published: date node time user@host, then syslog's own
+    rf"\d{{4}}\.\d\d\.\d\d (?<host>\S+) {_MONTH} +\d{{1,2}} {_CLOCK} \S+ "
+    r"(?<component>[^\s:\[]+)(?:\[(?<pid>\d+)\])?: +",
+    r"\d{4}\.\d\d\.\d\d (?<host>\S+) \d{4}-\d\d-\d\d-[\d.]+ \S+ [A-Z]+ (?<component>[A-Z_]+) "
+    r"(?<level>[A-Z]+) +",
+    # OpenStack: pid LEVEL logger [request and who asked]
+    rf"(?<pid>\d+) (?<level>{LEVEL_WORDS}) (?<component>{DOTTED}) "
+    r"\[(?:-|(?:None )?(?<request>req-[0-9a-f-]{36})[^\]]*)\] ",
     # Spring Boot 2 and 3: level pid --- [app] [thread] [trace] logger :
     rf" *(?<level>{LEVEL_WORDS}) +(?<pid>\d+) --- +(?:{_BRACKETS} +)?\[(?<thread>[^\[\]]*)\] +"
     rf"(?:{_BRACKETS} +)?(?<component>{LOGGER}) +: +",
@@ -193,7 +203,8 @@ KNOWN = (
     r"(?<level>[FEWID]\d?) +(?<component>[A-Z]+) +\[(?<thread>[^\[\]]*)\] +",
     # PostgreSQL with usual prefixes
     r"\[(?<pid>\d+)\]:?(?: \[\d+-\d+\])?(?: (?:user=\S*?,?db=\S*|[^\s@\[\]]*@[^\s:]+))? +"
-    r"(?<level>LOG|ERROR|FATAL|PANIC|WARNING|NOTICE|INFO|DEBUG\d?|DETAIL|HINT|STATEMENT|CONTEXT): +",
+    r"(?<level>LOG|ERROR|FATAL|PANIC|WARNING|NOTICE|INFO|DEBUG\d?|DETAIL|HINT|STATEMENT|CONTEXT)"
+    r": +",
     # MySQL 8: thread [level] [code] [subsystem]
     r"(?<tid>\d+) \[(?<level>System|Warning|Error|Note)\] \[MY-\d+\] \[(?<component>\w+)\] +",
     # MySQL 5, MariaDB: thread [level] component:
@@ -224,7 +235,8 @@ KNOWN = (
     r"(?<component>PHP) (?<level>(?:Core |Compile |Parse |Fatal |Recoverable fatal )?"
     r"(?i:error|warning|notice|deprecated|strict standards)): +",
     # Apache 2.4: [module:level] [pid 1:tid 2]
-    rf"\[(?<component>[\w-]*):(?<level>{LEVEL_WORDS}\d?)\] \[pid (?<pid>\d+)(?::tid (?<tid>\d+))?\] +",
+    rf"\[(?<component>[\w-]*):(?<level>{LEVEL_WORDS}\d?)\] "
+    r"\[pid (?<pid>\d+)(?::tid (?<tid>\d+))?\] +",
     # Sidekiq, good_job
     rf"pid=(?<pid>\d+) tid=(?<tid>\w+)(?: class=(?<component>[\w:]+))?(?: \w+=\S+)*? "
     rf"(?<level>{LEVEL_WORDS}): +",
@@ -233,7 +245,8 @@ KNOWN = (
     # Cassandra: file:line -
     rf"(?<component>{_FILE}):\d+ - +",
     # Solr, HBase, Hadoop: LEVEL (thread) or [thread] [context] logger
-    rf"(?<level>{LEVEL_WORDS}) +\((?<thread>[^()]*)\) +(?:\[[^\[\]]*\] +)?(?<component>{DOTTED}):? +",
+    rf"(?<level>{LEVEL_WORDS}) +\((?<thread>[^()]*)\) +(?:\[[^\[\]]*\] +)?"
+    rf"(?<component>{DOTTED}):? +",
     # JBoss with two brackets: LEVEL [logger] (thread), and Quarkus
     rf"(?<level>{LEVEL_WORDS}) +\[(?<component>{LOGGER})\] \((?<thread>[^()]*)\) +",
     # log4net: [thread] LEVEL logger [ndc] -
@@ -263,7 +276,8 @@ KNOWN = (
     rf"(?<component>[\w-]+)\[(?<pid>\d+)(?::\d+)?\] (?<level>{LEVEL_WORDS}): +",
     rf"(?<component>[a-z][\w-]*): (?<level>{LEVEL_WORDS}): +",
     # macOS: thread type activity pid ttl process:
-    r"0x[0-9a-f]+ +(?<level>[A-Z][a-z]+) +0x[0-9a-f]+ +(?<pid>\d+) +\d+ +(?<component>[\w. -]+?): +",
+    r"0x[0-9a-f]+ +(?<level>[A-Z][a-z]+) +0x[0-9a-f]+ +(?<pid>\d+) +\d+ +"
+    r"(?<component>[\w. -]+?): +",
     # winston: [label] level:, level [label]:
     rf"\[(?<component>[A-Za-z][\w.:/-]*)\] (?<level>{LEVEL_WORDS}): +",
     rf"(?<level>{LEVEL_WORDS}) \[(?<component>[A-Za-z][\w.:/-]*)\]: +",
@@ -302,13 +316,15 @@ ELEMENTS: tuple[tuple[str, tuple[str, ...]], ...] = (
         (
             # only right behind a time, since any two words fit it
             r"(?<host>[^\s\[\]]+) +(?<component>[^\s\[\]:]+)(?:\[(?<pid>\d+)\])?: +",
+            r"(?<component>[\w.-]+\.exe)(?: \*\d\d)? - ",
             r"\[.*:(?<component>[\w$]+)@\d+\] - ",
             rf"\[(?<component>[\w-]*):{LEVEL_WORDS}\] *",
             r"\{(?<component>[\w.-]+):\d+\} *",
             rf"\[ *(?<component>{DOTTED}) *\](?: - +| *)",
             rf"(?<component>{DOTTED})\[\d+\] +",
             r"(?:caller|source|src)=\"?(?<component>[\w./@-]+):\d+\"? +(?!component=|logger=)",
-            r"(?:caller|source|src)=\"?\S+?\"? +(?:component|logger)=\"?(?<component>[\w./:-]+)\"? +",
+            r"(?:caller|source|src)=\"?\S+?\"? +"
+            r"(?:component|logger)=\"?(?<component>[\w./:-]+)\"? +",
             r"(?:component|logger|module|subsystem|name)=\"?(?<component>[\w./:-]+)\"? +",
             r"(?<component>[A-Za-z_][\w.-]*):\d+\] ",
             r"(?<component>[A-Za-z_][\w./-]*):\d+(?: -|:)? +",

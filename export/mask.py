@@ -74,9 +74,8 @@ class Masker:
     `light` tokens keep a digit or two, so they depend on the very digits and are masked again.
     """
 
-    def __init__(self, session_pattern: str | None, keep_prefix: bool) -> None:
+    def __init__(self, session_pattern: str | None) -> None:
         self._session = re.compile(python_regex(session_pattern)) if session_pattern else None
-        self._keep_prefix = keep_prefix
         self._tokens: dict[str, str] = {}
         self._shapes: dict[str, tuple[str, tuple[int, ...]]] = {}
 
@@ -99,21 +98,13 @@ class Masker:
         tokens = form.split(" ")
         raw = message.split(" ")
         for i in light:
-            if i == 0 and self._is_prefix(raw[0]):
-                tokens[i] = raw[i]
-            else:
-                tokens[i] = self._token(raw[i])
+            tokens[i] = self._token(raw[i])
         return " ".join(tokens)
 
     def _mask(self, shape: str) -> tuple[str, tuple[int, ...]]:
         raw = shape.split(" ")
         tokens = [self._token(token) for token in raw]
-        if self._is_prefix(raw[0]):
-            tokens[0] = raw[0]
         return " ".join(tokens), tuple(i for i, token in enumerate(tokens) if "0" in token)
-
-    def _is_prefix(self, token: str) -> bool:
-        return self._keep_prefix and token.endswith(":") and not token[0].isdigit()
 
     def _token(self, token: str) -> str:
         masked = self._tokens.get(token)

@@ -20,7 +20,7 @@ from __future__ import annotations
 
 import re
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -42,6 +42,8 @@ _HEAD = re.compile(r"([^<]*)<(?:\*|[a-z]+)>.*", re.DOTALL)
 _LETTER = re.compile(r"[^\W\d_]")
 _DIGIT = re.compile(r"[0-9]+")
 _NEIGHBOURS = re.compile(r"(?:<(?:\*|[a-z]+)>){2,}")
+# Literal words of a sentence that is the same whoever says it.
+_LONG = 6
 # Where there are too many templates, those that share so many first words are merged, long ones
 # first.
 _SHARED_WORDS = (8, 6, 4, 3, 2, 1)
@@ -112,8 +114,13 @@ def _fold(clusters: list[list[Form]]) -> list[list[Form]]:
             groups[(str(j), *key[: j + 1], "", *key[j + 2 :])].append(c)
     into = list(range(len(clusters)))
     for _, members in sorted(groups.items(), key=lambda item: (-len(item[1]), item[0])):
+        # Of two words, the other one is all that is left of the message.
+        hard = sum(slot.kind == "hard" for slot in clusters[members[0]][0].slots)
+        least = MIN_VALUES
+        if hard <= 2:
+            least = 2 * MIN_VALUES
         free = [c for c in members if into[c] == c]
-        if len(free) >= MIN_VALUES and len(free) == len(members):
+        if len(free) >= least and len(free) == len(members):
             for c in free[1:]:
                 into[c] = free[0]
                 clusters[free[0]] += clusters[c]
@@ -123,16 +130,20 @@ def _fold(clusters: list[list[Form]]) -> list[list[Form]]:
 def _foldable(form: Form) -> Iterator[int]:
     """Places of words that may be values.
 
-    Not the first word, no label, no state, no small word, and enough words are left beside it.
+    No label, no state, no small word, and enough words are left beside it. The first word says
+    what a message is about, so only a dotted name before a long sentence may be a value there.
     """
     hard = [j for j, slot in enumerate(form.slots) if slot.kind == "hard"]
-    if len(hard) < 3:
+    if len(hard) < 2:
         return
     for j in hard:
         slot = form.slots[j]
         lower = slot.text.lower()
         label = slot.after[:1] == "(" or (slot.after[:1] == ":" and form.slots[j - 1].after != " ")
-        if j and not label and lower not in CONSTANTS and lower not in GRAMMAR:
+        if j == 0:
+            if len(hard) >= _LONG and slot.text.count(".") >= 2:
+                yield j
+        elif not label and lower not in CONSTANTS and lower not in GRAMMAR:
             yield j
 
 
@@ -228,27 +239,61 @@ def mine(
     >>> mined.templates, mined.counts
     (('open <path> ok', 'open <path> failed'), (2, 1))
     """
-    masker = Masker(session_pattern, keep_prefix)
-    known: dict[str, int] = {}
-    examples: list[str] = []
-    counts: Counter[int] = Counter()
+    masker = Masker(session_pattern)
+    # Masked message → the components that write it, each with how often and one message.
+    known: dict[str, dict[str, _Seen]] = {}
     for message in messages:
         # A lone surrogate can be in no template.
         text = message.encode(errors="replace").decode()
+        component = ""
+        if keep_prefix:
+            component, text = _cut_component(text)
         form = masker.form(text)
-        index = known.get(form)
-        if index is None and len(known) >= max_forms:
+        if form not in known and len(known) >= max_forms:
             form = _coarse(form)
-            index = known.get(form)
-        if index is None:
-            index = known[form] = len(known)
-            examples.append(text)
-        counts[index] += 1
-    forms = sorted(
-        (parse(text, i, counts[i], keep_prefix) for text, i in known.items()),
-        key=lambda form: form.text,
-    )
-    return _settle(_cluster(forms), forms, examples, max_templates, len(known) > max_forms)
+        seen = known.setdefault(form, {}).setdefault(component, _Seen(component + text))
+        seen.count += 1
+    forms = [
+        parse(text, i, sum(seen.count for seen in known[text].values()))
+        for i, text in enumerate(sorted(known))
+    ]
+    found: list[tuple[str, list[Form]]] = []
+    for text, cluster in _cluster(forms):
+        found += _by_component(text, cluster, known)
+    return _settle(found, known, max_templates, len(known) > max_forms)
+
+
+@dataclass(slots=True)
+class _Seen:
+    """One message of a form and a component, and how many there are."""
+
+    example: str
+    count: int = 0
+
+
+def _cut_component(text: str) -> tuple[str, str]:
+    """`component: ` and the message behind it; without one, nothing and the text.
+
+    Templates are found without the component, since the same code may write under many names, and a
+    rare one would not show which of its words are values.
+    """
+    component, sign, message = text.partition(": ")
+    if not sign or not message.strip() or component[:1].isdigit():
+        return "", text
+    return component + sign, message
+
+
+def _by_component(
+    text: str, cluster: Sequence[Form], known: Mapping[str, Mapping[str, _Seen]]
+) -> Iterator[tuple[str, list[Form]]]:
+    """The template of a cluster, once for each component that writes such messages."""
+    forms: dict[str, list[Form]] = defaultdict(list)
+    for form in cluster:
+        for component, seen in known[form.text].items():
+            lead = component + form.lead
+            forms[component].append(Form(lead, form.slots, form.text, form.index, seen.count))
+    for component in sorted(forms):
+        yield component + text, forms[component]
 
 
 def _coarse(form: str) -> str:
@@ -269,8 +314,7 @@ def _cluster(forms: Sequence[Form]) -> list[tuple[str, list[Form]]]:
 
 def _settle(
     found: list[tuple[str, list[Form]]],
-    forms: Sequence[Form],
-    examples: Sequence[str],
+    known: Mapping[str, Mapping[str, _Seen]],
     max_templates: int,
     many_forms: bool,
 ) -> MinedTemplates:
@@ -291,12 +335,13 @@ def _settle(
         warnings.append("too many distinct masked messages: rare ones keep their first words only")
     texts = sorted({text for text, _ in capped if _LETTER.search(WILDCARD.sub("", text))})
     matcher = TemplateMatcher(texts)
-    picked = {form.index: matcher.match(examples[form.index].encode()) for form in forms}
     counts: Counter[int] = Counter()
     example: dict[int, str] = {}
-    for form in sorted(forms, key=lambda form: -form.count):
-        counts[picked[form.index]] += form.count
-        example.setdefault(picked[form.index], examples[form.index])
+    all_seen = [seen for form in sorted(known) for _, seen in sorted(known[form].items())]
+    for seen in sorted(all_seen, key=lambda seen: -seen.count):
+        template = matcher.match(seen.example.encode())
+        counts[template] += seen.count
+        example.setdefault(template, seen.example)
     if unmatched := counts.pop(UNMATCHED, 0):
         warnings.append(
             f"{unmatched} messages match no template: they hold nothing but values, or there were "

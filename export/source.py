@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import re
 from bisect import bisect
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field, replace
 from itertools import islice
@@ -27,6 +27,7 @@ from fluent_krone.reading.records import (
 )
 
 from .guess import LineFormat, guess_line_format
+from .mask import Masker
 from .session_key import option_of, suggest_session_keys
 from .stages import Options
 
@@ -47,6 +48,9 @@ _MESSAGE_NAMES = (
     "m_message",
 )
 _COMPONENT_NAMES = ("component", "logger", "logger_name", "Component")
+# A message that occurs so often in the sample, and from so many components, says nothing of them.
+_OFTEN = 10
+_MANY = 5
 # The share of records beyond which it is worth a warning that they can't be read.
 _MUCH = 0.05
 _NS = 1_000_000_000
@@ -113,6 +117,8 @@ def _guessed_header(
     """
     is_text = all(record.keys() == {b"message"} for record in sample)
     guess = guess_line_format(_messages(settings, sample), _pattern(options))
+    if guess and guess.has_component and _says_anyone(guess, _messages(settings, sample)):
+        guess = replace(guess, has_component=False)
     if guess and (is_text or guess.share > 1 - _MUCH):
         _say_guess(guess, say)
         return _with(settings, guess)
@@ -122,6 +128,28 @@ def _guessed_header(
             "--line-format can say otherwise"
         )
     return settings
+
+
+def _says_anyone(guess: LineFormat, lines: list[str]) -> bool:
+    """Whether the same messages come from many components: then these do not say what is going on.
+
+    A proxy logs the same few messages for each program that uses it. Were the program the entity,
+    each message would be a template of its own for every program, and a new program would be
+    news.
+    """
+    pattern = re.compile(python_regex(guess.line_format))
+    masker = Masker(None)
+    components: dict[str, set[str]] = defaultdict(set)
+    counts: Counter[str] = Counter()
+    for line in lines:
+        found = pattern.match(line)
+        if found and found["component"]:
+            form = masker.form(found["message"])
+            components[form].add(found["component"])
+            counts[form] += 1
+    often = [form for form, count in counts.items() if count >= _OFTEN]
+    many = sum(counts[form] for form in often if len(components[form]) >= _MANY)
+    return many > counts.total() / 2
 
 
 def _sample(path: Path) -> list[dict[bytes, Any]]:

@@ -134,7 +134,7 @@ def _clean(value: Any) -> Any:
 
 
 def _wrapped_in(records: list[dict[str, Any]]) -> str | None:
-    """The field that holds a whole record as JSON, as a program's JSON in a container's log does."""
+    """The field that holds a whole record as JSON, as a program's line in a container's log may."""
     for name in _WRAPPED:
         texts = [record[name] for record in records if isinstance(record.get(name), str)]
         if texts and sum(map(_is_object, texts)) == len(texts) and len(records[0]) > 1:

@@ -174,7 +174,8 @@ def _unpacked(path: Path, file: IO[bytes]) -> IO[bytes]:
         file = io.BufferedReader(_Chained(magic, file), _BUFFER)
     for suffix, start, unpack in _UNPACKERS:
         if magic.startswith(start):
-            return unpack(path, file)
+            unpacked: IO[bytes] = unpack(path, file)
+            return unpacked
         if path.suffix.lower() == suffix and magic:
             raise ConfigError(
                 f"{path}: the name ends in {suffix}, but this is no such file: rename it, or write "

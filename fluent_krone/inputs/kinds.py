@@ -41,7 +41,8 @@ _BIT_FILE = re.compile(r"(?P<tag>[^\s:]+): \[(?P<time>\d{9,10}(?:\.\d+)?), (?P<j
 # `[0] tag: [[1700000000.5, {}], {…}]` and `[0] tag: [1700000000.5, {…}]`, Fluent Bit's standard
 # output
 _BIT_STDOUT = re.compile(
-    r"\[\d+\] (?P<tag>\S+): \[\[?(?P<time>\d{9,10}(?:\.\d+)?)(?:, \{.*?\}\])?, (?P<json>\{.*\})\]\s*\Z"
+    r"\[\d+\] (?P<tag>\S+): \[\[?(?P<time>\d{9,10}(?:\.\d+)?)(?:, \{.*?\}\])?, "
+    r"(?P<json>\{.*\})\]\s*\Z"
 )
 # `2024-05-01 10:00:00.000000000 +0000 tag: {…}`, as Fluentd's out_stdout writes it
 _FLUENTD_STDOUT = re.compile(
