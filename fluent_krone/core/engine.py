@@ -8,7 +8,7 @@ findings come sooner.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -28,6 +28,9 @@ from .stream_time import StreamTime
 # Findings of one call. When more sessions have ended, the next call collects the rest: after a long
 # pause of the stream, the findings of all open sessions must not fill the memory at once.
 _MOST_FINDINGS = 5_000
+# What a remembered message shape takes on average, with its objects: `cache_size` counts shapes,
+# and the cache is bounded in bytes, since one shape may have a kilobyte.
+_SHAPE_BYTES = 400
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -54,10 +57,12 @@ class EngineParts:
     """What an engine is built from besides its limits: all of it comes from a bundle.
 
     `templates` are in the order of the hierarchy's rows; `seen` tells which of them normal
-    training had. Without `nested`, patterns alone judge.
+    training had, and `wide` which wildcards of each take several tokens (see `TemplateMatcher`).
+    Without `nested`, patterns alone judge.
     """
 
     templates: Sequence[str]
+    wide: Sequence[Collection[int] | None] | None = None
     seen: Sequence[bool]
     hierarchy: Hierarchy
     patterns: SeqDetector
@@ -88,9 +93,9 @@ class Engine:
             max_keys=limits.max_keys_per_record,
         )
         self.matcher = TemplateMatcher(
-            parts.templates, limits.cache_size, unmatched=parts.hierarchy.unknown
+            parts.templates, unmatched=parts.hierarchy.unknown, wide=parts.wide
         )
-        self.events = EventReader(self.reader, self.matcher, limits.cache_size)
+        self.events = EventReader(self.reader, self.matcher, limits.cache_size * _SHAPE_BYTES)
         self.sessions = Sessionizer(
             settings, max_sessions=limits.max_sessions, remembered=limits.cache_size
         )

@@ -118,7 +118,7 @@ class Tracker:
     def work_out(self, state: State, key: int, keys: Sequence[int]) -> State:
         """A step that `state.next` does not remember, and from now on does."""
         self.misses += 1
-        self._generation.take()
+        self._generation.take(1)
         found = state.next[key] = self._next(state, key, keys)
         found.check_at = state.check_at
         so_far = keys

@@ -13,17 +13,18 @@ from collections.abc import Callable
 
 
 class Generation:
-    """Counts what a cache takes in, and empties it when the next entry would be one too many.
+    """Counts what a cache takes in, and empties it when the next entry would be too much.
 
-    `forget` must empty the cache (or move its content to an older generation, as the matcher does).
+    `capacity` and the cost of an entry are in one unit, mostly bytes. `forget` must empty the
+    cache. An entry that costs more than all of the capacity is still taken, alone.
 
     >>> cache = {}
-    >>> generation = Generation(2, cache.clear)
+    >>> generation = Generation(8, cache.clear)
     >>> for word in ("one", "two", "three"):
-    ...     generation.take()
-    ...     cache[word] = len(word)
-    >>> cache
-    {'three': 5}
+    ...     generation.take(len(word))
+    ...     cache[word] = True
+    >>> list(cache)
+    ['three']
     """
 
     __slots__ = ("_capacity", "_forget", "_taken")
@@ -33,9 +34,9 @@ class Generation:
         self._forget = forget
         self._taken = 0
 
-    def take(self) -> None:
-        """Make sure that there is room for one more entry. Call it before the entry is stored."""
-        if self._taken >= self._capacity:
+    def take(self, cost: int) -> None:
+        """Make room for an entry of that cost. Call it before the entry is stored."""
+        if self._taken and self._taken + cost > self._capacity:
             self._forget()
             self._taken = 0
-        self._taken += 1
+        self._taken += cost

@@ -3,9 +3,11 @@
 1. The *shape* of a message is the message with every digit replaced by "0".
 2. Which template a message has depends on its shape alone, unless templates hold digits. So does
    the place of its session key, if the key's regex treats all digits alike.
-3. The first record of a shape goes the long way, through `RecordReader` and `TemplateMatcher`. What
-   they answered is remembered under the component and the shape.
-4. A later record of that shape is one look-up, and its session key is a slice of its message.
+3. A record whose shape is not known is matched with the templates (`TemplateMatcher`), and its
+   session key is searched for.
+4. When a shape comes for the second time, what was found is remembered under its component and
+   shape. A later record of that shape is one look-up, and its session key is a slice of its
+   message. Messages with ids of letters never have a shape twice, and so they never fill the cache.
 """
 
 from __future__ import annotations
@@ -16,16 +18,28 @@ from typing import Any
 
 from .cache import Generation
 from .records import RecordReader, SessionKey
-from .templates import LONGEST_SHAPE, ZEROED, TemplateMatcher
+from .templates import TemplateMatcher
+from .wildcards import ZEROED
 
 # `[start, end)` of a session key in its message.
 Span = tuple[int, int]
 # Shape → log key and spans.
 Shapes = dict[bytes, tuple[int, tuple[Span, ...]]]
 
+# Bytes of a shape that is remembered. Longer messages are matched anew each time.
+_LONGEST_SHAPE = 1000
+# What a remembered shape or component costs besides its own bytes: objects, tuples, and its place
+# in a dictionary.
+_ENTRY_BYTES = 300
+# Shapes of which only a hash is kept until they come again, about 60 bytes each. A shape that comes
+# again only after so many others is not worth remembering.
+_MOST_ONCE = 20_000
+
 
 class EventReader:
     """The reader and the matcher of one stream as one. Gives what they give.
+
+    `cache_bytes` is what remembered shapes may take.
 
     >>> from .records import InputSettings
     >>> reader = RecordReader(InputSettings(session_key=("/blk_-?[0-9]+/",)))
@@ -35,15 +49,18 @@ class EventReader:
     """
 
     def __init__(
-        self, reader: RecordReader, matcher: TemplateMatcher, cache_size: int = 100_000
+        self, reader: RecordReader, matcher: TemplateMatcher, cache_bytes: int = 40_000_000
     ) -> None:
         self._reader = reader
-        self._matcher = matcher
+        self._match = matcher.match
+        self._is_sure = matcher.is_sure
         # Component → what stands before its messages, and their shapes: log key and spans of the
         # session keys. There are no spans where the keys are not in the message, or where another
         # message of the same shape may have them elsewhere.
         self._components: dict[bytes | None, tuple[bytes, Shapes]] = {}
-        self._generation = Generation(cache_size, self._forget)
+        self._generation = Generation(cache_bytes, self._components.clear)
+        # Hashes of component and shape that came once.
+        self._once: set[int] = set()
         settings = reader.settings
         self._message = settings.message_field.encode()
         self._component = _name(settings.component_field)
@@ -66,51 +83,70 @@ class EventReader:
             if self._component is not None:
                 component = record[self._component]
             prefix, shapes = self._components[component]
-            log_key, spans = shapes[message.translate(ZEROED)]
-            if len(spans) == 1:
-                start, end = spans[0]
-                return log_key, prefix + message, [(message[start:end],)]
-            if spans:
-                found = {(message[start:end],): None for start, end in spans}
-                return log_key, prefix + message, self._reader.capped(list(found))
-            return log_key, prefix + message, self._reader.keys(tag, record, message)
-        # There is no such shape yet, or the record is no map, or its message is not bytes.
+            shape = message.translate(ZEROED)
+        # No such component yet, or the record is no map, or its message is not bytes.
         except (LookupError, TypeError, AttributeError):
             return self._read(tag, record)
+        found = shapes.get(shape)
+        if found is None:
+            if not self._is_plain(message):
+                return self._read(tag, record)
+            text = prefix + message
+            keys = self._reader.keys(tag, record, message)
+            log_key = self._match(text)
+            self._met(component, shape, message, text, log_key)
+            return log_key, text, keys
+        log_key, spans = found
+        if len(spans) == 1:
+            start, end = spans[0]
+            return log_key, prefix + message, [(message[start:end],)]
+        if spans:
+            several = {(message[start:end],): None for start, end in spans}
+            return log_key, prefix + message, self._reader.capped(list(several))
+        return log_key, prefix + message, self._reader.keys(tag, record, message)
+
+    def _is_plain(self, message: Any) -> bool:
+        """Whether a message is matched as it is: it is bytes, and is neither stripped nor cut."""
+        if message.__class__ is not bytes or not message:
+            return False
+        return len(message.strip()) == len(message) <= self._reader.max_size
 
     def _read(self, tag: bytes, record: Any) -> tuple[int, bytes, Sequence[SessionKey]]:
-        """The long way."""
+        """The long way, of anything that comes; a component becomes known by it."""
         text, keys = self._reader.read(tag, record)
-        log_key = self._matcher.match(text)
         if self._can_remember:
-            self._remember(record, text, log_key)
-        return log_key, text, keys
+            component = None
+            if self._component is not None:
+                component = record.get(self._component)
+            if component is None or component.__class__ is bytes:
+                self._know(component)
+        return self._match(text), text, keys
 
-    def _remember(self, record: Any, text: bytes, log_key: int) -> None:
-        message = record.get(self._message)
-        component = None
-        if self._component is not None:
-            component = record.get(self._component)
-        if (
-            message.__class__ is not bytes
-            or len(text) > LONGEST_SHAPE
-            or not self._matcher.is_sure(text)
-        ):
-            return
-        if component is not None and component.__class__ is not bytes:
+    def _know(self, component: bytes | None) -> None:
+        if component in self._components:
             return
         prefix = b""
         if component:
             prefix = self._reader.prefix(component)
-        if text != prefix + message:
-            # The message was cut or stripped, so the spans would lie elsewhere.
-            return
-        self._generation.take()
-        _, shapes = self._components.setdefault(component, (prefix, {}))
-        shapes[message.translate(ZEROED)] = (log_key, self._spans(message))
+        self._generation.take(_ENTRY_BYTES + 2 * len(prefix))
+        self._components[component] = (prefix, {})
 
-    def _forget(self) -> None:
-        self._components = {}
+    def _met(
+        self, component: bytes | None, shape: bytes, message: bytes, text: bytes, log_key: int
+    ) -> None:
+        """A shape came that is not remembered: remember it, if it came before."""
+        fingerprint = hash((component, shape))
+        if fingerprint not in self._once:
+            if len(self._once) >= _MOST_ONCE:
+                self._once.clear()
+            self._once.add(fingerprint)
+            return
+        if len(text) > _LONGEST_SHAPE or not self._is_sure(text):
+            return
+        self._generation.take(_ENTRY_BYTES + len(shape))
+        # Making room may have emptied all.
+        self._know(component)
+        self._components[component][1][shape] = (log_key, self._spans(message))
 
     def _spans(self, message: bytes) -> tuple[Span, ...]:
         regex = self._reader.sole_regex

@@ -168,7 +168,7 @@ class RecordReader:
         self.settings = settings
         self.keys_over_cap = 0
         self.messages_cut = 0
-        self._max_size = max_message_size
+        self.max_size = max_message_size
         self._max_keys = max_keys
         self._message = field_getter(settings.message_field)
         self._component = _getter(settings.component_field)
@@ -201,7 +201,7 @@ class RecordReader:
         if record.__class__ is not dict:
             raise RecordError("not_a_map", "the record is no map")
         message = self._message(record)
-        if message.__class__ is not bytes or len(message) > self._max_size:
+        if message.__class__ is not bytes or len(message) > self.max_size:
             message = self._text(message)
         if self._line is not None:
             message, record = self._cut_line(message, record)
@@ -235,9 +235,9 @@ class RecordReader:
         if message is None or isinstance(message, dict | list):
             raise RecordError("no_message", "the record has no message")
         text = as_bytes(message)
-        if len(text) > self._max_size:
+        if len(text) > self.max_size:
             self.messages_cut += 1
-        return text[: self._max_size]
+        return text[: self.max_size]
 
     def time(self, record: Any) -> int:
         """The time of a record that `read` took, in ns UTC.
@@ -247,7 +247,7 @@ class RecordReader:
         """
         groups: dict[bytes, bytes] = {}
         if self._line is not None:
-            groups = self._groups(as_bytes(self._message(record))[: self._max_size])
+            groups = self._groups(as_bytes(self._message(record))[: self.max_size])
         if self._time is not None:
             value = self._time({**record, **groups})
         else:
@@ -302,7 +302,7 @@ class RecordReader:
             return [tag]
 
         def values(tag: bytes, record: Fields, message: bytes) -> list[bytes]:
-            return [value[: self._max_size] for value in _key_values(get(record))]
+            return [value[: self.max_size] for value in _key_values(get(record))]
 
         if regex is not None:
             return matches

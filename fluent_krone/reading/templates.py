@@ -1,32 +1,52 @@
-"""Message → log key: a frozen template matcher.
+"""Message → log key: a frozen template matcher whose cost does not grow with its templates.
 
-A template is literal text with wildcards: `<*>`, or typed ones such as `<num>`. A wildcard stands
-for one or more characters of anything. Where several templates match, the one with the most
-literal characters wins, then the one with the fewest wildcards, then the first.
+Where several templates match a message, the one with the most literal characters wins, then the one
+with the fewest wildcards, then the first. How that one is found without trying them all:
+
+1. The *vocabulary* is every word that some template must have in its messages, wherever its
+   wildcards end (`Template.words`).
+2. Those words of a message that are in the vocabulary, in their order, are its *key*. Values such
+   as ids and numbers are hardly ever in the vocabulary, so messages of one kind have one key.
+3. A template can match only if its words are found in the key, in their order. The first message
+   of a key finds these candidates by the rarest word of each template; they are remembered, in the
+   order in which they win.
+4. The first candidate whose regular expression matches is the template.
+
+So a message costs one split into words, one look-up and mostly one regular expression, whether
+there are 20 templates or 2,000, and whatever the values look like.
 """
 
 from __future__ import annotations
 
 import hashlib
 import re
-from collections.abc import Sequence
+from collections import Counter
+from collections.abc import Callable, Collection, Iterable, Sequence
+from typing import Any
 
 from .cache import Generation
+from .wildcards import WILDCARD, ZEROED, Template, separated
 
-WILDCARD = re.compile(r"<(?:\*|[a-z]+)>")
+__all__ = ["UNMATCHED", "WILDCARD", "TemplateMatcher", "novel_shape", "template_id"]
+
 # The log key of a message that matches no template, where the caller names no other.
 UNMATCHED = -1
-
-# Every digit becomes "0". Length and everything else stay, so whether a template without literal
-# digits matches depends on the zeroed message alone: that makes a cache keyed by it exact.
-ZEROED = bytes.maketrans(b"123456789", b"000000000")
 _HAS_DIGIT = re.compile(rb"\S*\d\S*")
-# Bytes of a template's beginning that it is found by. A longer head leaves fewer candidates, and a
-# template that begins with fewer literal bytes is found by a shorter one.
-_HEAD_LENGTHS = (12, 6, 3)
-# Bytes of a shape that is remembered. Longer messages are matched anew each time, since a cache of
-# them would fill the memory.
-LONGEST_SHAPE = 1000
+# Bytes of all remembered keys and their candidates. A log with more kinds of messages than fit
+# works out the candidates of some of them again, at some microseconds each.
+_KEY_BYTES = 16_000_000
+# Bytes of a key that is remembered. Longer messages are free text, in which words come in ever new
+# orders.
+_LONGEST_KEY = 1000
+# What a remembered key costs besides its own bytes: two objects and a place in the dictionary; and
+# what each of its candidates costs (a pair and a pointer).
+_ENTRY_BYTES = 200
+_ITEM_BYTES = 80
+
+_Match = Callable[[bytes], Any]
+# The first candidate's match and number, and the pairs of the others: mostly there is one, and
+# every object less is one place in memory less.
+_Candidates = tuple[_Match, int, tuple[tuple[_Match, int], ...]]
 
 
 def template_id(text: str) -> str:
@@ -48,48 +68,76 @@ def novel_shape(message: bytes) -> bytes:
     return _HAS_DIGIT.sub(b"<*>", message[:400])[:200]
 
 
-class _Glob:
-    """One template as literal pieces. It takes linear time: no message can make it backtrack."""
+class _Index:
+    """Templates by their words; see the steps above. `order` is that in which templates win."""
 
-    __slots__ = ("_gaps", "_pieces", "has_digits", "head", "literals", "wildcards")
+    def __init__(self, templates: Sequence[Template], order: Sequence[int]) -> None:
+        self._templates = templates
+        self._rank = {i: rank for rank, i in enumerate(order)}
+        uses = Counter(word for i in order for word in set(templates[i].words))
+        # Of a set, since that of a dictionary's keys is six times slower.
+        self._in_vocabulary = frozenset(uses).__contains__
+        # Templates by the rarest of their words; those without one may match any message.
+        self._by_word: dict[bytes, list[int]] = {}
+        self._wordless: list[int] = []
+        for i in order:
+            words = templates[i].words
+            if words:
+                rarest = min(words, key=lambda word: (uses[word], word))
+                self._by_word.setdefault(rarest, []).append(i)
+            else:
+                self._wordless.append(i)
+        # Key → candidates. A key is its words in one bytes object: comparing a tuple of words
+        # would read each of them from another place in memory.
+        self._candidates: dict[bytes, _Candidates] = {}
+        self._generation = Generation(_KEY_BYTES, self._candidates.clear)
 
-    def __init__(self, text: str, *, zeroed: bool) -> None:
-        pieces = [piece.encode() for piece in WILDCARD.split(text)]
-        self.literals = sum(map(len, pieces))
-        self.wildcards = len(pieces) - 1
-        self.has_digits = any(re.search(rb"\d", piece) for piece in pieces)
-        if zeroed:
-            pieces = [piece.translate(ZEROED) for piece in pieces]
-        self.head = pieces[0]
-        # Neighbouring wildcards are one gap of at least so many bytes.
-        self._pieces: list[bytes] = [pieces[0]]
-        self._gaps: list[int] = []
-        gap = 0
-        for index, piece in enumerate(pieces[1:], start=1):
-            gap += 1
-            if piece or index == self.wildcards:
-                self._pieces.append(piece)
-                self._gaps.append(gap)
-                gap = 0
+    def first(self, message: bytes) -> int | None:
+        """The template that wins among those that match."""
+        key = b" ".join(filter(self._in_vocabulary, separated(message).split()))
+        candidates = self._candidates.get(key)
+        if candidates is None:
+            candidates = self._find(key)
+        match, i, others = candidates
+        if match(message):
+            return i
+        for match, i in others:
+            if match(message):
+                return i
+        return None
 
-    def matches(self, message: bytes) -> bool:
-        pieces = self._pieces
-        if len(pieces) == 1:
-            return message == pieces[0]
-        if not message.startswith(pieces[0]) or not message.endswith(pieces[-1]):
-            return False
-        at = len(pieces[0])
-        end = len(message) - len(pieces[-1])
-        for piece, gap in zip(pieces[1:-1], self._gaps, strict=False):
-            found = message.find(piece, at + gap, end)
-            if found < 0:
-                return False
-            at = found + len(piece)
-        return at + self._gaps[-1] <= end
+    def _find(self, key: bytes) -> _Candidates:
+        words = key.split()
+        found = [*self._wordless]
+        for word in set(words):
+            found += [
+                i
+                for i in self._by_word.get(word, ())
+                if _is_subsequence(self._templates[i].words, words)
+            ]
+        found.sort(key=self._rank.__getitem__)
+        pairs = [(self._templates[i].match, i) for i in found] or [(_matches_nothing, 0)]
+        candidates = (*pairs[0], tuple(pairs[1:]))
+        if len(key) <= _LONGEST_KEY:
+            self._generation.take(_ENTRY_BYTES + len(key) + _ITEM_BYTES * len(pairs))
+            self._candidates[key] = candidates
+        return candidates
+
+
+def _matches_nothing(message: bytes) -> bool:
+    return False
+
+
+def _is_subsequence(words: Iterable[bytes], others: Iterable[bytes]) -> bool:
+    left = iter(others)
+    return all(word in left for word in words)
 
 
 class TemplateMatcher:
     """Finds the template of a message.
+
+    `wide` says, for each template, which of its `<*>` may take several tokens; None, for all
+    templates or for one: all of them.
 
     >>> matcher = TemplateMatcher(["send <num> bytes", "send <num> bytes to <*>", "code 404"])
     >>> messages = (b"send 7 bytes to bob", b"send 7 bytes", b"code 404", b"code 405")
@@ -98,71 +146,79 @@ class TemplateMatcher:
     """
 
     def __init__(
-        self, templates: Sequence[str], cache_size: int = 100_000, unmatched: int = UNMATCHED
+        self,
+        templates: Sequence[str],
+        *,
+        unmatched: int = UNMATCHED,
+        wide: Sequence[Collection[int] | None] | None = None,
     ) -> None:
+        if wide is None:
+            wide = [None] * len(templates)
+        pairs = list(zip(templates, wide, strict=True))
         self._unmatched = unmatched
-        self._exact = [_Glob(text, zeroed=False) for text in templates]
-        blind = [_Glob(text, zeroed=True) for text in templates]
-        order = sorted(
-            range(len(templates)), key=lambda i: (-blind[i].literals, blind[i].wildcards, i)
-        )
-        self._heads: dict[bytes, list[tuple[int, int, _Glob]]] = {}
-        for rank, i in enumerate(order):
-            length = next((n for n in _HEAD_LENGTHS if len(blind[i].head) >= n), 0)
-            self._heads.setdefault(blind[i].head[:length], []).append((rank, i, blind[i]))
-        # Zeroed message → its template, or the few templates between which its digits decide. What
-        # is forgotten goes to the older of two generations, from which it can come back: most of
-        # what is in use survives.
-        self._shapes: dict[bytes, int | tuple[int, ...]] = {}
-        self._older: dict[bytes, int | tuple[int, ...]] = {}
-        self._generation = Generation(max(cache_size // 2, 1), self._age)
+        self.templates = [Template(text, wide=where) for text, where in pairs]
+        order = sorted(range(len(templates)), key=self._rank)
+        self._index = _Index(self.templates, order)
+        # For `is_sure`: templates whose text has digits, as messages without digits show them.
+        blind = [Template(text, wide=where, zeroed=True) for text, where in pairs]
+        with_digits = [i for i in order if self.templates[i].has_digits]
+        self._with_digits = _Index(blind, with_digits)
+
+    def _rank(self, i: int) -> tuple[int, int, int]:
+        template = self.templates[i]
+        return -template.literals, template.wildcards, i
 
     def match(self, message: bytes) -> int:
         """Index of the template of `message`, or `unmatched`."""
-        found = self._shapes.get(message.translate(ZEROED))
-        # Not isinstance, which costs as much as the look-up.
-        if found.__class__ is int:
-            return found
+        found = self._index.first(message)
         if found is None:
-            found = self._remember(message.translate(ZEROED))
-        if isinstance(found, int):
-            return found
-        return next((i for i in found if self._exact[i].matches(message)), self._unmatched)
-
-    def is_sure(self, message: bytes) -> bool:
-        """Whether all messages of this one's shape (the same but for digits) have its template."""
-        shape = message.translate(ZEROED)
-        found = self._shapes.get(shape)
-        if found is None:
-            found = self._remember(shape)
-        return isinstance(found, int)
-
-    def _remember(self, shape: bytes) -> int | tuple[int, ...]:
-        found = self._older.get(shape)
-        if found is None:
-            found = self._candidates(shape)
-        if len(shape) <= LONGEST_SHAPE:
-            self._generation.take()
-            self._shapes[shape] = found
+            return self._unmatched
         return found
 
-    def _age(self) -> None:
-        self._older = self._shapes
-        self._shapes = {}
+    def slots(self, log_key: int, message: bytes) -> tuple[bytes, ...]:
+        """What the wildcards of a message's template stand for, from left to right.
 
-    def _candidates(self, shape: bytes) -> int | tuple[int, ...]:
-        # By rank, so that the first one that matches is the template of the message; those before
-        # it that match but for their digits have to be compared with the message itself.
-        near = [entry for n in (*_HEAD_LENGTHS, 0) for entry in self._heads.get(shape[:n], ())]
-        near.sort(key=lambda entry: entry[0])
-        candidates = []
-        for _, i, glob in near:
-            if glob.matches(shape):
-                candidates.append(i)
-                if not glob.has_digits:
-                    break
-        if not candidates:
-            return self._unmatched
-        if len(candidates) == 1 and not self._exact[candidates[0]].has_digits:
-            return candidates[0]
-        return tuple(candidates)
+        It is empty for `unmatched`, and where the message does not match that template.
+
+        >>> TemplateMatcher(["send <num> bytes to <*>"]).slots(0, b"send 7 bytes to bob")
+        (b'7', b'bob')
+        """
+        if not 0 <= log_key < len(self.templates):
+            return ()
+        return self.templates[log_key].slots(message)
+
+    def is_sure(self, message: bytes) -> bool:
+        """Whether all messages of this one's shape (the same but for digits) have its template.
+
+        They do unless a template with literal digits matches some of them. All wildcards take all
+        digits alike, so any other template matches either all of them or none.
+        """
+        found = self._index.first(message)
+        rival = self._with_digits.first(message.translate(ZEROED))
+        if rival is None:
+            return True
+        if found is None or self.templates[found].has_digits:
+            return False
+        return self._rank(found) < self._rank(rival)
+
+
+def several_tokens(matcher: TemplateMatcher, messages: Iterable[bytes]) -> list[tuple[int, ...]]:
+    """For each template, the wildcards that stand for several tokens in some of `messages`.
+
+    It is what `wide` takes, learnt from the messages of training.
+    """
+    wide: list[set[int]] = [set() for _ in matcher.templates]
+    # Wildcards that may yet turn out to be wide; most templates have none.
+    doubtful = [
+        {i for i, kind in enumerate(template.kinds) if template.may_be_wide(kind)}
+        for template in matcher.templates
+    ]
+    for message in messages:
+        log_key = matcher.match(message)
+        if not 0 <= log_key < len(doubtful) or not doubtful[log_key]:
+            continue
+        slots = matcher.slots(log_key, message)
+        now = {i for i in doubtful[log_key] if len(slots[i].split()) > 1}
+        wide[log_key] |= now
+        doubtful[log_key] -= now
+    return [tuple(sorted(positions)) for positions in wide]

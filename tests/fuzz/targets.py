@@ -21,7 +21,7 @@ from fluent_krone.core.engine import Engine
 from fluent_krone.errors import ProtocolError, RecordError
 from fluent_krone.reading.events import EventReader
 from fluent_krone.reading.records import InputSettings, RecordReader
-from fluent_krone.reading.templates import TemplateMatcher, novel_shape
+from fluent_krone.reading.templates import WILDCARD, TemplateMatcher, novel_shape
 from fluent_krone.transport.forward import (
     Chunk,
     ClientHandshake,
@@ -77,13 +77,20 @@ def matcher(data: bytes) -> None:
     """
     *texts, messages = data.split(b"\0", 8)
     templates = ["lift <*> at <num>", *(text.decode("utf-8", "ignore") for text in texts)]
-    small, large = TemplateMatcher(templates, 1), TemplateMatcher(templates, 100)
+    small, large = TemplateMatcher(templates), TemplateMatcher(templates)
     for message in (*messages.split(b"\n", 20), messages):
         found = small.match(message)
         assert found == large.match(message) == large.match(message)
+        assert len(large.slots(found, message)) == _wildcards(templates, found)
         assert -1 <= found < len(templates)
         assert len(novel_shape(message)) <= 200
         _long_lived_matcher().match(message)
+
+
+def _wildcards(templates: list[str], found: int) -> int:
+    if found < 0:
+        return 0
+    return len(WILDCARD.findall(templates[found]))
 
 
 def reader(data: bytes) -> None:
@@ -160,7 +167,7 @@ def _check_events(chunk: Chunk) -> None:
 
 @cache
 def _long_lived_matcher() -> TemplateMatcher:
-    return TemplateMatcher(["lift <*> at <num>", "7 <*>", "<*>7", "a<*>b<*>c"], 1000)
+    return TemplateMatcher(["lift <*> at <num>", "7 <*>", "<*>7", "a<*>b<*>c"])
 
 
 @cache

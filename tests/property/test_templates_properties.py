@@ -4,34 +4,31 @@ from __future__ import annotations
 
 import re
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from naive_matcher import NaiveMatcher
 
 from fluent_krone.reading.templates import UNMATCHED, WILDCARD, TemplateMatcher, novel_shape
 
 pieces = st.text("ab01 \n\u00e9", max_size=4)
-wildcards = st.sampled_from(["<*>", "<num>"])
+# Values of every type, and pieces of them; ids of every alphabet.
+values = st.one_of(
+    pieces,
+    st.sampled_from(["1", "-3", "<5", "1.5", "12:30", "NaN", "10.0.0.1", "10.0.0.1:80", "::1"]),
+    st.sampled_from(["dead", "0x1f", "deadbeef", "a/b", "/", "/a", "C:\\x", "http://a/b", "a.b:8"]),
+    st.uuids().map(str),
+    st.text("0123456789abcdef-", min_size=1, max_size=12),
+    st.text("ABCXYZ234567_", min_size=1, max_size=8),
+)
+kinds = ["*", "num", "ip", "hex", "url", "path", "host", "id", "str", "file"]
+wildcards = st.sampled_from([f"<{kind}>" for kind in kinds])
+literals = st.one_of(pieces, st.sampled_from([" to ", "a b", ":", "/", "=", '"', "x"]))
 templates = st.lists(
-    st.lists(st.one_of(pieces, wildcards), min_size=1, max_size=6).map("".join),
+    st.lists(st.one_of(literals, wildcards), min_size=1, max_size=6).map("".join),
     min_size=1,
     max_size=8,
 )
-
-
-class Reference:
-    def __init__(self, templates: list[str]) -> None:
-        self.regexes = [
-            re.compile(
-                b".+".join(re.escape(piece.encode()) for piece in WILDCARD.split(text)), re.DOTALL
-            )
-            for text in templates
-        ]
-        literals = [len(WILDCARD.sub("", text).encode()) for text in templates]
-        gaps = [len(WILDCARD.findall(text)) for text in templates]
-        self.order = sorted(range(len(templates)), key=lambda i: (-literals[i], gaps[i], i))
-
-    def match(self, message: bytes) -> int:
-        return next((i for i in self.order if self.regexes[i].fullmatch(message)), UNMATCHED)
 
 
 def fill(template: str, values: list[str]) -> str:
@@ -41,24 +38,44 @@ def fill(template: str, values: list[str]) -> str:
 
 
 @st.composite
-def cases(draw: st.DrawFn) -> tuple[list[str], list[bytes]]:
+def cases(draw: st.DrawFn) -> tuple[list[str], list[set[int] | None], list[bytes]]:
     texts = draw(templates)
-    filled = st.builds(fill, st.sampled_from(texts), st.lists(pieces, min_size=6, max_size=6))
+    wide = [draw(st.none() | st.sets(st.integers(0, 3), max_size=2)) for _ in texts]
+    filled = st.builds(fill, st.sampled_from(texts), st.lists(values, min_size=6, max_size=6))
     messages = st.one_of(filled, st.text("ab01 ", max_size=12))
-    return texts, [
-        message.encode() for message in draw(st.lists(messages, min_size=1, max_size=12))
-    ]
+    drawn = draw(st.lists(messages, min_size=1, max_size=12))
+    return texts, wide, [message.encode() for message in drawn]
 
 
-@given(cases(), st.sampled_from([1, 2, 1000]))
+@given(cases(), st.sampled_from([1, 300, 10**6]))
 def test_the_matcher_is_its_definition(
-    case: tuple[list[str], list[bytes]], cache_size: int
+    case: tuple[list[str], list[set[int] | None], list[bytes]], key_bytes: int
 ) -> None:
-    texts, messages = case
-    matcher, reference = TemplateMatcher(texts, cache_size), Reference(texts)
-    expected = [reference.match(message) for message in messages]
-    for _ in range(2):  # the second time from the cache
+    texts, wide, messages = case
+    naive = NaiveMatcher(texts, wide)
+    expected = [naive.match(message) for message in messages]
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("fluent_krone.reading.templates._KEY_BYTES", key_bytes)
+        matcher = TemplateMatcher(texts, wide=wide)
+    # The second time from the cache.
+    for _ in range(2):
         assert [matcher.match(message) for message in messages] == expected
+    for message, found in zip(messages, expected, strict=True):
+        if found != UNMATCHED:
+            assert list(matcher.slots(found, message)) == naive.slots(found, message)
+
+
+@given(cases(), st.text("0123456789", min_size=60, max_size=60))
+def test_a_sure_message_has_its_template_whatever_its_digits_are(
+    case: tuple[list[str], list[set[int] | None], list[bytes]], digits: str
+) -> None:
+    texts, wide, messages = case
+    matcher = TemplateMatcher(texts, wide=wide)
+    for message in messages:
+        left = iter(digits.encode() * 2)
+        other = bytes(next(left) if 48 <= byte <= 57 else byte for byte in message)
+        if matcher.is_sure(message):
+            assert matcher.match(other) == matcher.match(message)
 
 
 @given(st.binary(max_size=500))

@@ -116,7 +116,7 @@ def test_what_can_not_be_an_event_is_counted_by_reason_and_the_rest_goes_on() ->
 
 def test_odd_bytes_and_a_long_line_are_events() -> None:
     engine = lift_engine()
-    long = MESSAGES[OPEN].encode() + b" " + b"x" * 10_000_000
+    long = MESSAGES[BYE].encode() + b" " + b"x" * 10_000_000
     records = [{b"message": b"\xff\xfe", b"ride": b"\xff"}, {b"message": long, b"ride": b"\xff"}]
     [finding] = sequences(engine.feed("app", [(T0, record) for record in records], NOW))
     assert finding.session == (b"\xff",) and finding.events == 2

@@ -1,0 +1,302 @@
+"""Streams of records that differ in what makes them costly, each with a bundle that knows it.
+
+Every stream is made from a seed, so that two runs measure the same. A load's bundle is made anew
+for each round: its caches, the model's among them, start empty.
+"""
+
+from __future__ import annotations
+
+import random
+import re
+import uuid
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+from export.calibrate import DECIMALS, calibrate
+from export.sequences import patterns_of
+from export.to_onnx import fit_onnx
+from fluent_krone.config import Config
+from fluent_krone.core.cascade import Clearing
+from fluent_krone.core.hierarchy import Hierarchy, Leaf
+from fluent_krone.core.sessions import SessionSettings
+from fluent_krone.detect.bundle import Bundle, load_bundle
+from fluent_krone.detect.local_context import LocalContext
+from fluent_krone.detect.nested_aware import NestedAware, NestedFiles
+from fluent_krone.reading.records import InputSettings
+from fluent_krone.transport.forward import encode_events
+
+# Records in a chunk: about what Fluentd sends of a busy log.
+CHUNK_RECORDS = 5_000
+SEED = 5
+_START_S = 1_600_000_000
+# Sessions that are open at the same time, so that their records are mixed as in a real stream.
+_MIXED = 200
+# Steps of a workflow of `uuids`.
+_STEPS = 10
+# Every such session of `uuids` skips a step, and is abnormal.
+_ODD_EACH = 200
+
+Record = dict[str, Any]
+_NOUNS = [
+    "order",
+    "shard",
+    "queue",
+    "worker",
+    "session",
+    "billing",
+    "upload",
+    "index",
+    "segment",
+    "commit",
+    "replica",
+    "lease",
+    "quota",
+    "token",
+    "stream",
+    "bucket",
+    "volume",
+    "node",
+    "rack",
+    "disk",
+    "cache",
+    "page",
+    "block",
+    "chunk",
+    "file",
+    "event",
+]
+_VERBS = [
+    "opened",
+    "closed",
+    "sent",
+    "stored",
+    "read",
+    "moved",
+    "locked",
+    "freed",
+    "checked",
+    "merged",
+]
+
+
+@dataclass(frozen=True)
+class Load:
+    """Frames as Fluentd would send them, and the bundle and settings that judge them."""
+
+    name: str
+    frames: list[bytes]
+    records: int
+    bundle: Callable[[], Bundle]
+    config: dict[str, Any] = field(default_factory=dict)
+
+    def settings(self, **more: Any) -> Config:
+        return Config(**self.config, **more)
+
+
+def frames_of(records: Iterable[Record], chunk_records: int = CHUNK_RECORDS) -> list[bytes]:
+    """PackedForward frames of records, a hundred to the second."""
+    events = [(_START_S * 10**9 + i * 10**7, record) for i, record in enumerate(records)]
+    cuts = range(0, len(events), chunk_records)
+    return [encode_events("app", events[i : i + chunk_records], f"chunk-{i}") for i in cuts]
+
+
+def uuids(templates: int, records: int) -> Load:
+    """Workflows of ten steps, each step with a template of its own and the UUID of its request."""
+    made = random.Random(SEED)
+    texts = workflow_templates(templates)
+    courses = [tuple(range(i, i + _STEPS)) for i in range(0, templates, _STEPS)]
+
+    def lines() -> Iterator[list[Record]]:
+        for number in range(records // _STEPS):
+            name = str(uuid.UUID(int=made.getrandbits(128)))
+            course = made.choice(courses)
+            if number % _ODD_EACH == 0:
+                course = course[1:]
+            yield [{"message": filled(texts[key], name, made)} for key in course]
+
+    mixed = list(_mixed(lines(), made))
+    leaves = [Leaf(text, text.split()[0], text.split()[1], "done") for text in texts]
+    settings = InputSettings(session_key=("/req=([0-9a-f-]{36})/",))
+
+    def bundle() -> Bundle:
+        return fitted(f"uuids-{templates}", leaves, courses, settings)
+
+    return Load(f"uuids_{templates}_templates", frames_of(mixed), len(mixed), bundle)
+
+
+def workflow_templates(count: int) -> list[str]:
+    """Templates with shared words, one word of their own, an id and a number."""
+    made = random.Random(SEED)
+    texts = []
+    for i in range(count):
+        own = f"{_NOUNS[i % 26]}{chr(97 + i // 26 % 26)}{chr(97 + i // 676)}"
+        noun, other = made.sample(_NOUNS, 2)
+        verb = made.choice(_VERBS)
+        texts.append(f"{noun} {own} {verb} req=<id> for {other} in <num> ms")
+    return texts
+
+
+def filled(template: str, name: str, made: random.Random) -> str:
+    """A message of a template."""
+    return template.replace("<id>", name).replace("<num>", str(made.randrange(10_000)))
+
+
+def fitted(
+    name: str, leaves: list[Leaf], courses: list[tuple[int, ...]], settings: InputSettings
+) -> Bundle:
+    """A bundle that holds these courses for normal."""
+    tree = Hierarchy(leaves)
+    # Each course often enough that a threshold can be set.
+    sessions = [*courses, *courses[: max(0, 40 - len(courses))]] * 2
+    model, content = fit_onnx(sessions, tree)
+    calibration = calibrate(sessions, tree)
+    files = NestedFiles(
+        model=content,
+        columns=list(model.columns),
+        weights=model.weights.tolist(),
+        normal=model.normal,
+        threshold=calibration.threshold,
+        band=calibration.band,
+        decimals=DECIMALS,
+    )
+    return Bundle(
+        name=name,
+        hash="0" * 16,
+        input_settings=settings,
+        session_settings=SessionSettings(idle_timeout=600.0),
+        templates=tuple(leaf.template for leaf in leaves),
+        counts=tuple(1 for _ in leaves),
+        hierarchy=tree,
+        patterns=LocalContext(patterns_of(courses, tree)),
+        nested=NestedAware(tree, files),
+        clearing=Clearing(),
+        training=frozenset(),
+        golden=(),
+    )
+
+
+def hexadecimal(hdfs: list[Record]) -> Load:
+    """HDFS with block ids of 16 hexadecimal digits."""
+
+    def renamed(found: re.Match[str]) -> str:
+        return f"blk_{hash_of(found[1]):016x}"
+
+    records = [
+        {**record, "message": re.sub(r"blk_(-?[0-9]+)", renamed, record["message"])}
+        for record in hdfs
+    ]
+    key = "/blk_[0-9a-f]+/"
+    config = {"session_key": (key,)}
+    return Load("hexadecimal_ids", frames_of(records), len(records), _hdfs, config)
+
+
+def hash_of(number: str) -> int:
+    """64 bits that look like chance, the same for the same text."""
+    return random.Random(number).getrandbits(64)
+
+
+def kubernetes(hdfs: list[Record]) -> Load:
+    """HDFS in records of 23 fields, as Fluent Bit's kubernetes filter makes them; 2 are read."""
+    pods = [f"datanode-{number:05x}" for number in range(40)]
+
+    def wrapped(i: int, record: Record) -> Record:
+        pod = pods[i % len(pods)]
+        return {
+            "log": record["message"],
+            "component": record["component"],
+            "stream": "stdout",
+            "logtag": "F",
+            "time": "2020-09-13T12:26:40.123456789Z",
+            "level": record["level"],
+            "kubernetes": {
+                "pod_name": pod,
+                "namespace_name": "storage",
+                "pod_id": "6f1e1ee1-7ae0-4c43-a5b9-0d3a3e6c2b0f",
+                "pod_ip": "10.42.0.17",
+                "host": f"worker-{i % 7}",
+                "container_name": "datanode",
+                "docker_id": "9f8d7c6b5a4938271605f4e3d2c1b0a99f8d7c6b5a4938271605f4e3d2c1b0a9",
+                "container_hash": "registry.example/hdfs@sha256:0a1b2c3d4e5f",
+                "container_image": "registry.example/hdfs:3.4",
+                "labels": {
+                    "app": "hdfs",
+                    "role": "datanode",
+                    "release": "stable",
+                    "controller-revision-hash": "datanode-5d8c7b9f",
+                    "statefulset.kubernetes.io/pod-name": pod,
+                },
+                "annotations": {"checksum/config": "8d7f", "prometheus.io/scrape": "true"},
+            },
+        }
+
+    records = [wrapped(i, record) for i, record in enumerate(hdfs)]
+    config = {"message_field": "log"}
+    return Load("kubernetes", frames_of(records), len(records), _hdfs, config)
+
+
+def many_keys(keys: int) -> Load:
+    """Three events for each of very many keys."""
+    texts = ["job <id> taken", "job <id> started", "job <id> done"]
+    leaves = [Leaf(text, "job", text.split()[-1], "ok") for text in texts]
+    made = random.Random(SEED)
+
+    def lines() -> Iterator[list[Record]]:
+        for number in range(keys):
+            yield [{"message": text.replace("<id>", f"j-{number}")} for text in texts]
+
+    records = list(_mixed(lines(), made))
+    settings = InputSettings(session_key=("/job (\\S+)/",))
+
+    def bundle() -> Bundle:
+        found = fitted("jobs", leaves, [(0, 1, 2)], settings)
+        return replace(found, session_settings=SessionSettings(idle_timeout=60.0))
+
+    return Load("many_keys", frames_of(records), len(records), bundle)
+
+
+def long_sessions(hdfs: list[Record], sessions: int, events: int = 10_000) -> Load:
+    """Few sessions of very many events: the blocks of HDFS, one after the other, under one name."""
+    made = random.Random(SEED)
+
+    def lines() -> Iterator[list[Record]]:
+        for number in range(sessions):
+            start = made.randrange(len(hdfs))
+            name = f"blk_{number + 1}"
+            rows = (hdfs[(start + i) % len(hdfs)] for i in range(events))
+            yield [
+                {**row, "message": re.sub(r"blk_-?[0-9]+", name, row["message"])} for row in rows
+            ]
+
+    records = list(_mixed(lines(), made))
+    config = {"max_events": 20_000}
+    return Load("long_sessions", frames_of(records), len(records), _hdfs, config)
+
+
+def single_records(hdfs: list[Record]) -> Load:
+    """HDFS, every record in a chunk of its own."""
+    return Load("one_record_chunks", frames_of(hdfs, 1), len(hdfs), _hdfs)
+
+
+def _hdfs() -> Bundle:
+    return load_bundle("hdfs")
+
+
+def _mixed(sessions: Iterator[list[Record]], made: random.Random) -> Iterator[Record]:
+    """Records of `_MIXED` sessions at a time, each session's in their order."""
+    running: list[Iterator[Record]] = []
+    while True:
+        while len(running) < _MIXED:
+            lines = next(sessions, None)
+            if lines is None:
+                break
+            running.append(iter(lines))
+        if not running:
+            return
+        at = made.randrange(len(running))
+        record = next(running[at], None)
+        if record is None:
+            running[at] = running[-1]
+            running.pop()
+        else:
+            yield record
