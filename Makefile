@@ -1,7 +1,7 @@
 .DEFAULT_GOAL := help
 PYTHON ?= python
 
-.PHONY: help check lint types style test bench fuzz accuracy generate bundles
+.PHONY: help check lint types style test bench fuzz accuracy generate dist bundles
 
 help:  ## list the targets
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 12
@@ -30,6 +30,9 @@ accuracy:  ## F1, data efficiency, localisation, early verdicts and speed on ../
 fuzz:  ## 1,200,000 inputs to codec, matcher, records and engine; hostile clients at a running serve (needs '.[fuzz]')
 	$(PYTHON) bench/fuzz.py
 	$(PYTHON) bench/hostile.py
+
+dist:  ## build the wheel, the source distribution and the gem into dist/
+	$(PYTHON) tools/dist.py
 
 generate:  ## write what is generated from the declared parameters and metrics
 	$(PYTHON) tools/generate.py

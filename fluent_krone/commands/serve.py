@@ -11,6 +11,7 @@ import signal
 from ..config import Config, from_flags
 from ..runtime.doors import alert_sink, forward_server
 from ..runtime.metrics import log_stats
+from ..runtime.notify import keep_alive, notify
 from . import running
 from .parser import Commands
 
@@ -56,13 +57,16 @@ async def _serve_until_stopped(config: Config) -> None:
     if config.unix_path:
         where = f"path={config.unix_path}"
     _log.info("listening %s bundle=%s", where, config.bundle)
+    notify(f"READY=1\nSTATUS=listening {where}")
     background = [
         watch,
         asyncio.create_task(running.report(stats)),
+        asyncio.create_task(keep_alive()),
         *running.metrics_tasks(config, service, stats),
     ]
 
     await running.first_of(stop, service.torn)
+    notify("STOPPING=1")
     if not service.torn.is_set():
         _log.info("stopping on_shutdown=%s", config.on_shutdown)
         with contextlib.suppress(TimeoutError):
