@@ -218,7 +218,7 @@ def _parquet(path: Path) -> Any:
         import pyarrow.parquet
     except ImportError:
         raise ConfigError(
-            f"{path}: parquet needs the package pyarrow: pip install 'fluent-krone[export]'"
+            f"{path}: parquet needs the package pyarrow: pip install pyarrow"
         ) from None
     try:
         return pyarrow.parquet.ParquetFile(path)
