@@ -73,7 +73,7 @@ setup(
             "radon>=6",
             "ruff>=0.9",
             # A test examines what a build packs.
-            "setuptools>=68",
+            "setuptools>=70.1",
         ],
     },
     entry_points={"console_scripts": ["fluent-krone = fluent_krone.cli:main"]},

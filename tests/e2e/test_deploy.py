@@ -7,7 +7,6 @@ import importlib
 import os
 import re
 import shutil
-import signal
 import socket
 import subprocess
 import sys
@@ -95,10 +94,11 @@ def test_the_service_manager_hears_of_start_life_and_stop(tmp_path: Path) -> Non
             manager.setblocking(False)
             loop = asyncio.get_running_loop()
             environment = {"NOTIFY_SOCKET": str(tmp_path / "notify"), "WATCHDOG_USEC": "300000"}
-            async with asyncio.timeout(60), serving(HDFS, **environment) as served:
-                while heard.count(b"WATCHDOG=1") < 3:
-                    heard.append(await loop.sock_recv(manager, 1000))
-                served.process.send_signal(signal.SIGTERM)
+            async with asyncio.timeout(60):
+                async with serving(HDFS, **environment):
+                    while heard.count(b"WATCHDOG=1") < 3:
+                        heard.append(await loop.sock_recv(manager, 1000))
+                # It was stopped by SIGTERM.
                 while b"STOPPING=1" not in heard:
                     heard.append(await loop.sock_recv(manager, 1000))
         return heard
