@@ -1,4 +1,8 @@
-"""The command `fluent-krone`. Exit codes: 0 done, 1 a failure told in one line, 2 wrong usage."""
+"""The command `fluent-krone`.
+
+Exit codes: 0 done, 1 a failure reported in one line, 2 wrong usage, 3 `serve` stopped while alerts
+were left that no receiver had confirmed.
+"""
 
 # PYTHON_ARGCOMPLETE_OK
 

@@ -17,6 +17,9 @@ from .parser import Commands
 
 _log = logging.getLogger(__name__)
 
+# Exit code of a stop that left alerts without a confirmation. With a store they are sent after the
+# next start; without one they are lost. A supervisor that starts `serve` again may accept it.
+UNCONFIRMED = 3
 # Seconds. Longer than this a stop does not wait for the receiver of alerts: service managers kill
 # a process that takes longer, and with a store nothing is lost then.
 _FLUSH_WITHIN_S = 30
@@ -33,14 +36,16 @@ def add(commands: Commands) -> None:
 
 
 def run(flags: argparse.Namespace) -> int:
-    """Serve until SIGINT or SIGTERM."""
+    """Serve until SIGINT or SIGTERM; the exit code says whether all alerts were confirmed."""
     config = from_flags(flags, "serve")
     running.start_logging(config)
-    asyncio.run(_serve_until_stopped(config))
+    if asyncio.run(_serve_until_stopped(config)):
+        return UNCONFIRMED
     return 0
 
 
-async def _serve_until_stopped(config: Config) -> None:
+async def _serve_until_stopped(config: Config) -> int:
+    """Returns how many alerts are left that no receiver has confirmed."""
     server = forward_server(config)
     service, watch = running.service_with_watch(config, alert_sink(config))
 
@@ -76,3 +81,4 @@ async def _serve_until_stopped(config: Config) -> None:
     log_stats(stats())
     await service.close()
     running.fail_on_bug(service)
+    return service.unconfirmed

@@ -197,6 +197,8 @@ module Fluent::Plugin
       @flushed = false
       # Chunk id => bytes, oldest first. The chunk that waits for the child is among them.
       @in_flight = {}
+      # Process id of the newest child; nil while none was ever started.
+      @pid = nil
       # Chunk id => the number of children that died while they had only this chunk.
       @deaths = Hash.new(0)
       # Chunk ids of which one may have killed the child. They are sent one by one.
@@ -267,6 +269,9 @@ module Fluent::Plugin
     # take the alerts stop after this one.
     def before_shutdown
       super
+      # At a reload the supervisor shuts down an instance that it only configured.
+      return if @pid.nil?
+
       deadline = Fluent::Clock.now + @shutdown_timeout
       wait_until(deadline) { !@flush_at_shutdown || @buffer.dequeued.empty? }
       change { @closing = true }

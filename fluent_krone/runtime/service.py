@@ -98,6 +98,11 @@ class Service:
         """Whether `torn` was set by a bug, and not by a cancelled task."""
         return self._halt.has_bug
 
+    @property
+    def unconfirmed(self) -> int:
+        """Alerts that were committed and that no receiver has confirmed."""
+        return len(self._outbox)
+
     async def start(self) -> None:
         """Send the alerts left over from the last run, and end sessions while no record comes."""
         if self._storage.store is not None:

@@ -5,6 +5,9 @@ from __future__ import annotations
 import asyncio
 import gzip
 import json
+import os
+import socket
+import sys
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -93,6 +96,38 @@ async def send(port: int, frames: Sequence[bytes]) -> None:
         unpacker.feed(await asyncio.wait_for(reader.read(4096), 30))
         assert next(unpacker)["ack"] == msgpack.unpackb(frame)[-1]["chunk"]
     writer.close()
+
+
+def test_a_stop_with_alerts_that_nobody_confirmed_has_an_exit_code_of_its_own(
+    bundle_dir: Path, tmp_path: Path
+) -> None:
+    """The receiver is down; the stop waits for it only briefly here."""
+    impatient = (
+        "import sys; from fluent_krone import cli; from fluent_krone.commands import serve; "
+        "serve._FLUSH_WITHIN_S = 0.2; sys.exit(cli.main())"
+    )
+
+    async def scenario(*flags: str) -> tuple[int, str]:
+        with socket.create_server(("127.0.0.1", 0)) as nobody:
+            port = nobody.getsockname()[1]
+        process = await asyncio.create_subprocess_exec(
+            *(sys.executable, "-c", impatient, "serve", "--bundle", str(bundle_dir)),
+            *("--port=0", "--alert-host=127.0.0.1", f"--alert-port={port}", *flags),
+            stderr=asyncio.subprocess.PIPE,
+            env=os.environ | {"PYTHONPATH": str(Path(__file__).parents[2])},
+        )
+        assert process.stderr is not None
+        while b"listening" not in (line := await process.stderr.readline()):
+            assert line
+        await send(int(line.split(b"port=")[1].split()[0]), CARRIERS["Fluent Bit"])
+        process.terminate()
+        log = (await process.stderr.read()).decode()
+        return await process.wait(), log
+
+    code, log = asyncio.run(scenario())
+    assert code == 3 and "alerts lost: nobody confirmed them" in log
+    code, log = asyncio.run(scenario("--store", str(tmp_path / "krone.db")))
+    assert code == 3 and "alerts wait in the store for the next start" in log
 
 
 def alerts_through(

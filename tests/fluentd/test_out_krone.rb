@@ -83,6 +83,13 @@ class KroneOutputTest < Test::Unit::TestCase
       assert_equal(1, d.logs.grep(/stopped without a flush/).size)
     end
 
+    # A graceful reload configures the new plugins in the supervisor too, which only shuts them down.
+    test 'of an instance that never started are nothing to warn about' do
+      d = driver
+      d.instance.before_shutdown
+      assert_equal([], d.logs.grep(/stopped without a flush/))
+    end
+
     test 'larger than a pipe, and than the window, go through while alerts come back' do
       pad = 'x' * 3_000_000
       events = run_with(driver, *8.times.map { |n| { 'n' => n, 'do' => 'alert', 'pad' => pad } }, alerts: 8)
