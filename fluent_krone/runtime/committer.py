@@ -5,18 +5,18 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
-from collections import Counter
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
 from ..config import Config
 from ..errors import StoreDamaged, StoreError
 from ..explain.desk import Ticket
-from ..timing import Histogram
+from .figures import Figures
 from .halt import Halt
 from .judge import Judge
 from .outbox import Outbox
+from .repeats import Repeats
 from .storage import Storage
 
 _log = logging.getLogger(__name__)
@@ -44,9 +44,8 @@ class Fed:
 
 @dataclass(slots=True)
 class Pending:
-    """What was fed since the last commit. `chunks` holds the keys of new chunks, in their order."""
+    """What was fed since the last commit."""
 
-    chunks: dict[bytes, None] = field(default_factory=dict)
     fed: list[Fed] = field(default_factory=list)
     records: int = 0
 
@@ -57,6 +56,7 @@ class Batch:
 
     changes: dict[str, Any]
     chunks: list[bytes]
+    arrived: list[bytes]
     tickets: list[Ticket]
     fed: list[Fed]
 
@@ -71,11 +71,11 @@ class Committer:
     def __init__(
         self,
         judge: Judge,
+        repeats: Repeats,
         storage: Storage,
         outbox: Outbox,
         config: Config,
-        counters: Counter[str],
-        timings: Mapping[str, Histogram],
+        figures: Figures,
         halt: Halt,
         clock_ns: Callable[[], int],
     ) -> None:
@@ -83,11 +83,12 @@ class Committer:
         self.writable.set()
         self.pending = Pending()
         self._judge = judge
+        self._repeats = repeats
         self._storage = storage
         self._outbox = outbox
         self._config = config
-        self._counters = counters
-        self._timings = timings
+        self._counters = figures.counters
+        self._timings = figures.timings
         self._halt = halt
         self._clock_ns = clock_ns
         self._batch: Batch | None = None
@@ -191,10 +192,10 @@ class Committer:
         """All that was done since the last commit, taken out of the hands that hold it."""
         self._make_room()
         changes = self._storage.changes(self._judge.engine)
-        self._storage.remember(self.pending.chunks)
+        chunks, arrived = self._repeats.hand_over()
         pending = self.pending
         self.pending = Pending()
-        return Batch(changes, list(pending.chunks), self._judge.hand_over(), pending.fed)
+        return Batch(changes, chunks, arrived, self._judge.hand_over(), pending.fed)
 
     def _make_room(self) -> None:
         """Above the store's limit chunk ids go first, then the sessions that were idle longest."""
@@ -218,7 +219,8 @@ class Committer:
         if self._storage.is_new:
             changes = self._storage.everything(self._judge.engine)
             alerts = [ticket.alert for ticket in self._outbox.tickets] + alerts
-        self._storage.write(changes, batch.chunks, alerts, self._clock_ns() / 1e9)
+        now_s = self._clock_ns() / 1e9
+        self._storage.write(changes, batch.chunks, batch.arrived, alerts, now_s)
 
     def _resume(self) -> None:
         self._retry_s = _BACK_OFF_S[0]

@@ -5,20 +5,18 @@ from __future__ import annotations
 import asyncio
 import itertools
 import time
-from collections import Counter
 from collections.abc import Callable, Iterator
 from typing import Any
 
 from ..errors import StoreError
-from ..timing import Histogram
 from ..transport import Sender
 from ..transport.forward import Chunk
 from .committer import Committer, Fed
+from .figures import Figures
 from .halt import Halt
 from .judge import Judge
 from .outbox import Outbox
-from .storage import Storage
-from .store import chunk_key
+from .repeats import Repeats
 
 # Events between two looks at the event loop: 5,000 take about 15 ms, which is how long other
 # clients and the health check may have to wait for a large chunk.
@@ -32,10 +30,9 @@ class Intake:
         self,
         judge: Judge,
         committer: Committer,
-        storage: Storage,
+        repeats: Repeats,
         outbox: Outbox,
-        counters: Counter[str],
-        fed_in: Histogram,
+        figures: Figures,
         halt: Halt,
         clock_ns: Callable[[], int],
     ) -> None:
@@ -44,10 +41,10 @@ class Intake:
         self.open.set()
         self._judge = judge
         self._committer = committer
-        self._storage = storage
+        self._repeats = repeats
         self._outbox = outbox
-        self._counters = counters
-        self._fed_in = fed_in
+        self._counters = figures.counters
+        self._fed_in = figures.timings["feed"]
         self._halt = halt
         self._clock_ns = clock_ns
 
@@ -63,7 +60,7 @@ class Intake:
         async with self._judge.turn:
             await self.open.wait()
             await self._committer.writable.wait()
-            repeated = await self._is_repeated(chunk)
+            repeated = await self._is_repeated(chunk, sender)
             self._counters["chunks"] += 1
             if repeated:
                 self._counters["chunks_repeated"] += 1
@@ -72,26 +69,20 @@ class Intake:
             self._committer.add(Fed(came, ack))
         self._committer.commit_soon()
 
-    async def _is_repeated(self, chunk: Chunk) -> bool:
-        """Whether a chunk with this id was fed before; if not, remember it.
+    async def _is_repeated(self, chunk: Chunk, sender: Sender | None) -> bool:
+        """Whether a chunk was fed before; see `Repeats`.
 
         Waits while the store can't be read: feeding a chunk twice can't be undone.
         """
         if chunk.chunk is None:
             self._counters["chunks_without_id"] += 1
             return False
-        key = chunk_key(chunk.chunk)
         while True:
-            new = self._committer.pending.chunks
             try:
-                if key in new or self._storage.has_chunk(key):
-                    return True
+                return self._repeats.is_repeat(chunk, sender)
             except StoreError as error:
                 self._committer.stall(error)
                 await self._committer.writable.wait()
-                continue
-            new[key] = None
-            return False
 
     async def _feed(self, chunk: Chunk) -> None:
         """Feed slice by slice. Whatever breaks this off leaves half a chunk fed: halt then."""

@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
-from collections import Counter
 from collections.abc import Callable, Coroutine, Sequence
 from typing import Any
 
@@ -22,10 +21,12 @@ from ..transport import Sender
 from ..transport.forward import Chunk
 from ..types import Alert
 from .committer import Committer
+from .figures import Figures
 from .halt import Halt
 from .intake import Intake
 from .judge import Judge
 from .outbox import Outbox
+from .repeats import Repeats
 from .storage import Storage
 from .store import Store
 
@@ -56,8 +57,9 @@ class Service:
         desk: Desk | None = None,
         clock_ns: Callable[[], int] = time.time_ns,
     ) -> None:
-        self.counters: Counter[str] = Counter()
-        self.timings = {name: Histogram() for name in ("feed", "commit", "chunk_ack")}
+        figures = Figures()
+        self.counters = figures.counters
+        self.timings = figures.timings
         self._config = config
         self._clock_ns = clock_ns
         self._sink = sink
@@ -66,23 +68,23 @@ class Service:
         self._storage = Storage(store, config)
         self._judge = Judge(engine, maker, config, self._desk)
         self._outbox = Outbox(sink, self._desk, self._storage, config, self.counters, left_over)
+        repeats = Repeats(self._storage)
         self._committer = Committer(
             self._judge,
+            repeats,
             self._storage,
             self._outbox,
             config,
-            self.counters,
-            self.timings,
+            figures,
             self._halt,
             clock_ns,
         )
         self._intake = Intake(
             self._judge,
             self._committer,
-            self._storage,
+            repeats,
             self._outbox,
-            self.counters,
-            self.timings["feed"],
+            figures,
             self._halt,
             clock_ns,
         )

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import logging
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -47,6 +47,18 @@ class Storage:
             return key in self._seen
         return self.store.has_chunk(key)
 
+    def had_chunk(self, old_key: bytes) -> bool:
+        """Whether an older version committed a chunk; its keys are made of the id alone."""
+        return self.store is not None and self.store.had_chunk(old_key)
+
+    def forget(self, keys: Sequence[bytes]) -> None:
+        """Forget chunks at once, and not with a commit. Raises StoreError; then none is forgotten."""
+        if self.store is None:
+            for key in keys:
+                self._seen.pop(key, None)
+        else:
+            self.store.forget(keys)
+
     def note_damage(self, error: StoreDamaged) -> None:
         """Remember that the file can't be read; `renew` then replaces it."""
         self._damage = error
@@ -73,17 +85,19 @@ class Storage:
         self,
         changes: dict[str, Any],
         chunks: Sequence[bytes],
+        arrived: Sequence[bytes],
         alerts: Sequence[Alert],
         now_s: float,
     ) -> None:
-        """Write it all in one transaction, or none of it. Raises StoreError."""
-        if self.store is not None:
-            self.store.commit(changes, chunks, alerts, now_s)
-            self.is_new = False
+        """Write it all in one transaction, or none of it. Raises StoreError.
 
-    def remember(self, chunks: Iterable[bytes]) -> None:
-        """Remember committed chunks in memory, where there is no store that does."""
-        if self.store is None:
+        `chunks` are keys to remember, `arrived` keys to forget because the acks have arrived.
+        """
+        if self.store is not None:
+            self.store.commit(changes, chunks, alerts, now_s, arrived)
+            self.is_new = False
+        else:
+            self.forget(arrived)
             self._seen.update(dict.fromkeys(chunks))
 
     def confirm(self, count: int) -> None:

@@ -13,6 +13,7 @@ position file held. `FULL` syncs each commit and loses nothing then either.
 from __future__ import annotations
 
 import hashlib
+import logging
 import sqlite3
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
@@ -25,10 +26,13 @@ from ..core.hierarchy import runs
 from ..core.novelties import NOVELTIES_KEPT
 from ..errors import ConfigError, StoreDamaged
 from ..sqlite import Errors, connect, set_aside, transaction
+from ..transport.forward import Chunk
 from ..types import Alert
 
-# Version of the tables below, kept in SQLite's `user_version`.
-VERSION = 1
+_log = logging.getLogger(__name__)
+
+# Version of the tables below, kept in SQLite's `user_version`. Raise it with a step in `_STEPS`.
+VERSION = 2
 _SCHEMA = """
 CREATE TABLE state (name TEXT PRIMARY KEY, data BLOB NOT NULL) WITHOUT ROWID;
 CREATE TABLE part (n INTEGER PRIMARY KEY, data BLOB NOT NULL);
@@ -38,6 +42,18 @@ CREATE TABLE novelty (n INTEGER PRIMARY KEY, name BLOB NOT NULL UNIQUE, data BLO
 CREATE TABLE chunk (n INTEGER PRIMARY KEY, id BLOB NOT NULL UNIQUE, at INTEGER NOT NULL);
 CREATE TABLE alert (n INTEGER PRIMARY KEY, data BLOB NOT NULL);
 """
+# What turns a store of each older version into one of the next. A step runs in the transaction that
+# also raises the version, so that a kill leaves either the one or the other.
+#
+# 1 → 2: the key of a chunk is made of tag, id and size, and no longer of the id alone. The old keys
+#        stay in a table of their own until they are outdated, so that a chunk which an older
+#        program committed is still recognised when it is sent again.
+_STEPS = {
+    1: """
+ALTER TABLE chunk RENAME TO old_chunk;
+CREATE TABLE chunk (n INTEGER PRIMARY KEY, id BLOB NOT NULL UNIQUE, at INTEGER NOT NULL);
+""",
+}
 # Seconds to wait for a file that another process holds. When Fluentd was killed and starts again,
 # the child of the killed one still needs a moment to end.
 _LOCK_WAIT_S = 10.0
@@ -87,6 +103,8 @@ class Store:
         self._starts_kept = starts_kept
         self._lock_wait_s = lock_wait_s
         self._errors = Errors(f"store {path}", self._in_use)
+        # Whether keys of version 1 are left, which costs one more look-up for each chunk.
+        self._has_old_keys = False
         # Where a damaged file was moved to, until the new one is open.
         self._aside: Path | None = None
         # How values become bytes; the engine packs its sessions with it.
@@ -122,17 +140,31 @@ class Store:
             row = self._db.execute("SELECT 1 FROM chunk WHERE id = ?", (key,)).fetchone()
         return row is not None
 
+    def had_chunk(self, old_key: bytes) -> bool:
+        """Whether a program of version 1 committed a chunk; its keys are made of the id alone."""
+        if not self._has_old_keys:
+            return False
+        with self._errors.translated():
+            found = self._db.execute("SELECT 1 FROM old_chunk WHERE id = ?", (old_key,)).fetchone()
+        return found is not None
+
+    def forget(self, keys: Sequence[bytes]) -> None:
+        """Delete chunk keys at once. When this raises, none was deleted."""
+        with self._errors.translated(), transaction(self._db) as db:
+            self._delete_chunks(db, keys)
+
     def commit(
         self,
         changes: Mapping[str, Any],
         chunks: Sequence[bytes],
         alerts: Sequence[Alert],
         now_s: float,
+        arrived: Sequence[bytes] = (),
     ) -> None:
         """Write it all in one transaction.
 
         `changes` is what `Engine.changes` gave, `chunks` the keys of new chunks, `alerts` the new
-        ones. When this raises, nothing was written, and the same call may be made again.
+        ones, `arrived` the keys of chunks that never come again. When this raises, nothing was written, and the same call may be made again.
         """
         # Numbers of rows are given here and not by SQLite, so that a call that is made again
         # after a failure writes the same rows once more instead of new ones.
@@ -155,6 +187,8 @@ class Store:
                 self._write_started(db, started)
             if novelties:
                 self._write_novelties(db, novelties)
+            if arrived:
+                self._delete_chunks(db, arrived)
             if chunks:
                 self._write_chunks(db, chunks, now_s)
         self._next["started"] += len(started)
@@ -222,19 +256,35 @@ class Store:
         # Debian's SQLite switches this on: each deleted row would be overwritten with zeros.
         db.execute("PRAGMA secure_delete = OFF")
         db.execute(f"PRAGMA wal_autocheckpoint = {_CHECKPOINT_PAGES}")
+        self._has_old_keys = False
         ((version,),) = db.execute("PRAGMA user_version")
         if version == 0 and not db.execute("SELECT 1 FROM sqlite_master").fetchone():
             db.executescript(f"BEGIN IMMEDIATE; {_SCHEMA} PRAGMA user_version = {VERSION}; COMMIT")
-        elif version != VERSION:
-            raise StoreDamaged(
-                f"store {self.path} has version {version}, this program reads {VERSION}"
-            )
+        else:
+            self._migrate(db, version)
         ((self._page_bytes,),) = db.execute("PRAGMA page_size")
         self._next = {table: 1 + _last(db, table) for table in ("started", "alert")}
         # The number of the oldest alert that nobody has confirmed.
         ((self._unconfirmed,),) = db.execute(
             "SELECT coalesce(min(n), ?) FROM alert", (self._next["alert"],)
         )
+
+    def _migrate(self, db: sqlite3.Connection, version: int) -> None:
+        """Bring an older store up to date. A newer one is refused: its sessions would be lost."""
+        if version > VERSION:
+            raise ConfigError(
+                f"store {self.path} has version {version}, and this program knows up to "
+                f"{VERSION}: run the newer program again, or name another store"
+            )
+        for step in range(version, VERSION):
+            if step not in _STEPS:
+                raise StoreDamaged(f"store {self.path} has version {version}, which never was")
+            db.executescript(
+                f"BEGIN IMMEDIATE; {_STEPS[step]} PRAGMA user_version = {step + 1}; COMMIT"
+            )
+            _log.info("store migrated file=%s version=%d", self.path, step + 1)
+        if db.execute("SELECT 1 FROM sqlite_master WHERE name = 'old_chunk'").fetchone():
+            self._has_old_keys = db.execute("SELECT 1 FROM old_chunk").fetchone() is not None
 
     def _rows(self, query: str) -> Iterator[tuple[Any, ...]]:
         with self._errors.translated():
@@ -276,12 +326,21 @@ class Store:
         """
         rows = ((key, int(now_s)) for key in chunks)
         db.executemany("INSERT OR IGNORE INTO chunk (id, at) VALUES (?, ?)", rows)
-        oldest = "SELECT max(n) FROM (SELECT n, at FROM chunk ORDER BY n LIMIT ?) WHERE at < ?"
+        looked_at = len(chunks) + _SWEEP
         too_old = int(now_s - self._chunks_kept_s)
-        db.execute(f"DELETE FROM chunk WHERE n <= ({oldest})", (len(chunks) + _SWEEP, too_old))
+        _sweep(db, "chunk", looked_at, too_old)
+        if self._has_old_keys:
+            _sweep(db, "old_chunk", looked_at, too_old)
         db.execute(
             "DELETE FROM chunk WHERE n <= (SELECT max(n) FROM chunk) - ?", (self._max_chunks,)
         )
+
+    def _delete_chunks(self, db: sqlite3.Connection, keys: Sequence[bytes]) -> None:
+        tables = ["chunk"]
+        if self._has_old_keys:
+            tables.append("old_chunk")
+        for table in tables:
+            db.executemany(f"DELETE FROM {table} WHERE id = ?", ((key,) for key in keys))
 
     def _in_use(self) -> ConfigError:
         return ConfigError(
@@ -290,11 +349,30 @@ class Store:
 
 
 def chunk_key(chunk: str | bytes) -> bytes:
-    """What is kept of a chunk's id: 16 bytes, however long a client makes it."""
+    """What version 1 kept of a chunk: a digest of its id, 16 bytes however long the id is."""
     name = chunk
     if isinstance(name, str):
         name = name.encode("utf-8", "surrogateescape")
     return hashlib.blake2b(name, digest_size=16).digest()
+
+
+def delivery_key(chunk: Chunk) -> bytes:
+    """What is kept of a chunk: a digest of tag, id and size, 16 bytes.
+
+    The id alone is not enough: Fluent Bit's is a digest of the records without the tag.
+    """
+    name = chunk.chunk or b""
+    if isinstance(name, str):
+        name = name.encode("utf-8", "surrogateescape")
+    head = f"{chunk.tag}\0{len(chunk.entries)}\0".encode("utf-8", "surrogateescape")
+    return hashlib.blake2b(head + name, digest_size=16).digest()
+
+
+def numbered_key(key: bytes, number: int) -> bytes:
+    """The key of the chunk `number` among chunks with one `delivery_key`; the first has just that."""
+    if number == 0:
+        return key
+    return hashlib.blake2b(key + number.to_bytes(8, "big"), digest_size=16).digest()
 
 
 def _runs(numbers: Sequence[int]) -> Iterator[tuple[int, int]]:
@@ -311,6 +389,12 @@ def _clear_engine(db: sqlite3.Connection) -> None:
     """Delete what was saved of the engine: all of it is about to be written anew."""
     for table in ("part", "started", "novelty"):
         db.execute(f"DELETE FROM {table}")
+
+
+def _sweep(db: sqlite3.Connection, table: str, looked_at: int, too_old: int) -> None:
+    """Delete keys from before `too_old`, in Unix seconds, among the oldest `looked_at`."""
+    oldest = f"SELECT max(n) FROM (SELECT n, at FROM {table} ORDER BY n LIMIT ?) WHERE at < ?"
+    db.execute(f"DELETE FROM {table} WHERE n <= ({oldest})", (looked_at, too_old))
 
 
 def _last(db: sqlite3.Connection, table: str) -> int:
