@@ -52,7 +52,7 @@ class Storage:
         return self.store is not None and self.store.had_chunk(old_key)
 
     def forget(self, keys: Sequence[bytes]) -> None:
-        """Forget chunks at once, and not with a commit. Raises StoreError; then none is forgotten."""
+        """Forget chunks at once, without a commit. Raises StoreError; then none is forgotten."""
         if self.store is None:
             for key in keys:
                 self._seen.pop(key, None)

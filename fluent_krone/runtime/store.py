@@ -164,7 +164,8 @@ class Store:
         """Write it all in one transaction.
 
         `changes` is what `Engine.changes` gave, `chunks` the keys of new chunks, `alerts` the new
-        ones, `arrived` the keys of chunks that never come again. When this raises, nothing was written, and the same call may be made again.
+        ones, `arrived` the keys of chunks that never come again. When this raises, nothing was
+        written, and the same call may be made again.
         """
         # Numbers of rows are given here and not by SQLite, so that a call that is made again
         # after a failure writes the same rows once more instead of new ones.
@@ -369,7 +370,7 @@ def delivery_key(chunk: Chunk) -> bytes:
 
 
 def numbered_key(key: bytes, number: int) -> bytes:
-    """The key of the chunk `number` among chunks with one `delivery_key`; the first has just that."""
+    """The key of chunk `number` among those with one `delivery_key`; number 0 has just that."""
     if number == 0:
         return key
     return hashlib.blake2b(key + number.to_bytes(8, "big"), digest_size=16).digest()

@@ -79,8 +79,8 @@ def test_a_restart_goes_on_where_the_last_one_was_killed(lift: Bundle, store_pat
         second = Rig(lift, store=store_path, on_shutdown="judge")
         await second.service.start()
         assert second.service.stats()["sessions_open"] == 1
-        for chunk_id in ("1", "2"):
-            await second.take(chunk_id, ("b", NORMAL[0]))
+        await second.take("1", ("a", BAD[:2]))
+        await second.take("2", ("b", NORMAL[0]))
         await second.take("3", ("a", BAD[2:]))
         await second.service.flush()
         assert second.acked == ["1", "2", "3"]
