@@ -22,6 +22,7 @@ from ..explain.redact import redactor
 from ..sink import Sink
 from ..sqlite import set_aside
 from ..types import Alert
+from .migrations import migrated
 from .secrets import api_key
 from .service import Service
 from .storage import log_set_aside
@@ -150,8 +151,12 @@ def _resumed(
     try:
         saved = store.load()
         if saved is not None:
+            saved, changed = migrated(saved)
             engine.restore(saved)
             engine.resume(clock_ns())
+            if changed:
+                engine.track(everything=True)
+                _log.info("saved sessions migrated file=%s", path)
             _log.info("sessions restored open=%d", len(engine.sessions.open))
         return engine, store, store.alerts()
     except BaseException:

@@ -1,0 +1,38 @@
+"""Saved sessions of older versions: each step turns a snapshot of one version into the next one."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from ..core.journal import SNAPSHOT_VERSION
+from ..errors import ConfigError
+
+Snapshot = dict[str, Any]
+
+# By version: what turns its snapshots into those of the next version. Whoever raises
+# `SNAPSHOT_VERSION` adds the step here, and a store written by the version before to the tests: an
+# update must never cost the open sessions. A step gets the snapshot as the store gives it. Its
+# `sessions` are an iterator of parts (`core/journal.py`); a step wraps it where parts change.
+STEPS: Mapping[int, Callable[[Snapshot], Snapshot]] = {}
+
+
+def migrated(saved: Snapshot) -> tuple[Snapshot, bool]:
+    """The snapshot in this version's form, and whether it had to be changed.
+
+    If it was changed, the whole engine has to be written anew: the rows in the store still have
+    the old form. Raises ConfigError for a snapshot of a newer version. One without a version, or
+    of a version that has no step, is left alone: the engine refuses it as damaged.
+    """
+    version = saved.get("version")
+    if isinstance(version, int) and version > SNAPSHOT_VERSION:
+        raise ConfigError(
+            f"the saved sessions have version {version}, and this program knows up to "
+            f"{SNAPSHOT_VERSION}: run the newer program again, or name another store"
+        )
+    changed = False
+    while isinstance(version, int) and version in STEPS:
+        version += 1
+        saved = STEPS[version - 1](saved) | {"version": version}
+        changed = True
+    return saved, changed
