@@ -145,7 +145,7 @@ def judge(cascade: Cascade, sessions: Sequence[LogKeys]) -> Flags:
 
 
 @dataclass(frozen=True)
-class Outcome:
+class Confusion:
     tp: int
     fp: int
     fn: int
@@ -155,13 +155,13 @@ class Outcome:
         return 2 * self.tp / max(1, 2 * self.tp + self.fp + self.fn)
 
 
-def outcome(flagged: Flags, abnormal: Flags) -> Outcome:
-    return Outcome(
+def outcome(flagged: Flags, abnormal: Flags) -> Confusion:
+    return Confusion(
         *(int(n.sum()) for n in (flagged & abnormal, flagged & ~abnormal, ~flagged & abnormal))
     )
 
 
-def summary(outcomes: Sequence[Outcome]) -> dict[str, Any]:
+def summary(outcomes: Sequence[Confusion]) -> dict[str, Any]:
     scores = [o.f1 for o in outcomes]
     return {
         "f1_mean": round(float(np.mean(scores)), 4),

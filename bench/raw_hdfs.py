@@ -15,7 +15,7 @@ sys.path.insert(
 )  # `export` lies at the top of a checkout
 
 import numpy as np
-from labelled import Flags, Outcome, fit, judge, outcome
+from labelled import Confusion, Flags, fit, judge, outcome
 
 from export.hierarchy import extract
 from export.mine import mine
@@ -78,7 +78,7 @@ def raw_run(data: Path, train: set[bytes], seen_events: int | None = None) -> Ra
     )
 
 
-def raw_outcome(run: RawRun, hierarchy: Hierarchy) -> Outcome:
+def raw_outcome(run: RawRun, hierarchy: Hierarchy) -> Confusion:
     """Judge the blocks outside training. A block is flagged if any instance of it is."""
     fitted = fit(
         [s.log_keys for s, use in zip(run.sessions, run.fit_on, strict=True) if use], hierarchy

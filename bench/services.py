@@ -65,7 +65,7 @@ class Sizes:
 
 
 @dataclass
-class Tally:
+class ShopTally:
     """Counts over the seeds of a group."""
 
     count: Counter[str] = field(default_factory=Counter)
@@ -105,7 +105,7 @@ def main() -> int:
     for name in flags.variants:
         results[name] = {}
         for group, seeds in _grouped(flags.seeds):
-            tally = Tally()
+            tally = ShopTally()
             for seed in seeds:
                 with _folder(flags.keep, f"{name}{seed}") as folder:
                     _run(VARIANTS[name], seed, sizes, folder, tally)
@@ -184,7 +184,7 @@ def _folder(keep: Path | None, name: str) -> Iterator[Path]:
 # --- one seed -------------------------------------------------------------------------------------
 
 
-def _run(variant: Variant, seed: int, sizes: Sizes, folder: Path, tally: Tally) -> None:
+def _run(variant: Variant, seed: int, sizes: Sizes, folder: Path, tally: ShopTally) -> None:
     """Fit, replay, count."""
     # A bundle never sees a fault, nor any session of the log that it judges.
     normal = write(simulate(Plan(sessions=sizes.train, seed=seed)), variant, folder / "normal")
@@ -215,7 +215,7 @@ def _failure(command: Sequence[str]) -> str | None:
 
 
 def _count(
-    traffic: Traffic, variant: Variant, records: Sequence[Mapping[str, Any]], tally: Tally
+    traffic: Traffic, variant: Variant, records: Sequence[Mapping[str, Any]], tally: ShopTally
 ) -> None:
     # Alerts stand in the order in which they left; what an operator reads first is what counts.
     first: dict[str, Mapping[str, Any]] = {}

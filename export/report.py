@@ -25,7 +25,7 @@ from .calibrate import Calibration
 from .page import render_html
 from .report_input import (
     Execution,
-    Judge,
+    FittedDetector,
     ReportInput,
     events_by_key,
     executions_of,
@@ -35,7 +35,7 @@ from .report_input import (
 from .report_measure import measure, split_sessions
 from .report_words import describe, warnings_of
 
-__all__ = ["Judge", "ReportInput", "describe", "make_report", "render_html", "to_json"]
+__all__ = ["FittedDetector", "ReportInput", "describe", "make_report", "render_html", "to_json"]
 
 # Templates that the tree shows. More would make a page that a browser scrolls slowly.
 _MOST_LEAVES = 2_000

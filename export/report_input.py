@@ -23,7 +23,7 @@ _NO_TIME_NS = 2**62
 
 
 @dataclass(frozen=True, slots=True)
-class Judge:
+class FittedDetector:
     """A fitted detector. `judge` gives the score of each session, and whether it is flagged."""
 
     judge: Callable[[Sequence[LogKeys]], tuple[Floats, Flags]]
@@ -49,7 +49,7 @@ class ReportInput:
     input_settings: InputSettings
     session_settings: SessionSettings
     calibration: Calibration
-    fit: Callable[[Sequence[LogKeys]], Judge] | None = None
+    fit: Callable[[Sequence[LogKeys]], FittedDetector] | None = None
     labels: Mapping[str, bool] | None = None
     cut_ns: int | None = None
     alerts: Sequence[Mapping[str, Any]] = ()

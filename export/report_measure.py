@@ -19,7 +19,7 @@ from .baselines import BASELINES, Flags, Floats, LogKeys, Rule
 from .calibrate import DECIMALS, KINDS, calibrate, inject
 from .report_input import (
     Execution,
-    Judge,
+    FittedDetector,
     ReportInput,
     has_times,
 )
@@ -64,7 +64,7 @@ class Split:
     sampled_from: int | None
 
 
-def fit_judge(sessions: Sequence[LogKeys], hierarchy: Hierarchy, seed: int) -> Judge:
+def fit_judge(sessions: Sequence[LogKeys], hierarchy: Hierarchy, seed: int) -> FittedDetector:
     """A judge made of `sessions` as the bundle was made: density, then calibration."""
     model = fit_density(sessions, hierarchy, seed=seed)
     calibration = calibrate(sessions, hierarchy, seed=seed)
@@ -84,7 +84,7 @@ def fit_judge(sessions: Sequence[LogKeys], hierarchy: Hierarchy, seed: int) -> J
         scores = np.array([scored(log_keys) for log_keys in judged], np.float64)
         return scores, np.array([is_abnormal(log_keys) for log_keys in judged], np.bool_)
 
-    return Judge(judge, calibration.threshold, calibration.band)
+    return FittedDetector(judge, calibration.threshold, calibration.band)
 
 
 def _counts(log_keys: LogKeys, hierarchy: Hierarchy) -> frozenset[tuple[Feature, int]]:
@@ -202,7 +202,7 @@ def _faults(split: Split, hierarchy: Hierarchy, seed: int) -> dict[str, list[Log
     return {kind: sessions for kind, sessions in left.items() if sessions}
 
 
-def _rule(judge: Judge) -> Rule:
+def _rule(judge: FittedDetector) -> Rule:
     return lambda sessions: judge.judge(sessions)[1]
 
 
@@ -254,7 +254,7 @@ def _mean(values: Sequence[float]) -> float | None:
 def _efficiency(
     split: Split,
     faults: Mapping[str, Sequence[LogKeys]],
-    fit: Callable[[Sequence[LogKeys]], Judge],
+    fit: Callable[[Sequence[LogKeys]], FittedDetector],
     seed: int,
     step: Callable[[], None],
 ) -> list[dict[str, Any]]:
@@ -282,7 +282,9 @@ def _point(split: Split, size: int, figures: Sequence[Mapping[str, Any]]) -> dic
     return point
 
 
-def _scores(judge: Judge, split: Split, faults: Mapping[str, Sequence[LogKeys]]) -> dict[str, Any]:
+def _scores(
+    judge: FittedDetector, split: Split, faults: Mapping[str, Sequence[LogKeys]]
+) -> dict[str, Any]:
     """Histograms of scores over common bins.
 
     The bins have equal width in asinh(score), which is linear near 0 and logarithmic far from it.
@@ -313,7 +315,7 @@ def _scores(judge: Judge, split: Split, faults: Mapping[str, Sequence[LogKeys]])
     }
 
 
-def _scored(judge: Judge, executions: Sequence[Execution]) -> Floats:
+def _scored(judge: FittedDetector, executions: Sequence[Execution]) -> Floats:
     """The score of each execution, which is that of its most abnormal instance."""
     distinct = list(dict.fromkeys(_instances(executions)))
     scores = dict(zip(distinct, _finite(judge.judge(distinct)[0]).tolist(), strict=True))

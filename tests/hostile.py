@@ -38,7 +38,7 @@ class Attack:
 
 
 @dataclass
-class Outcome:
+class AttackOutcome:
     sent: int = 0  # chunks of the well-behaved, a record each
     acked: int = 0
     records: int = 0  # of theirs, as `serve` counted
@@ -48,9 +48,9 @@ class Outcome:
     log: str = ""
 
 
-async def under_attack(bundle: Path, attack: Attack, scale: float) -> Outcome:
+async def under_attack(bundle: Path, attack: Attack, scale: float) -> AttackOutcome:
     """Attack a `serve`, while one client keeps its connection and another one reconnects often."""
-    outcome = Outcome()
+    outcome = AttackOutcome()
     flags = [
         "--max-frame-size=16m",
         "--max-inflated-size=32m",
@@ -84,7 +84,7 @@ async def under_attack(bundle: Path, attack: Attack, scale: float) -> Outcome:
 
 async def _well_behaved(
     port: int,
-    outcome: Outcome,
+    outcome: AttackOutcome,
     over: asyncio.Event,
     first: asyncio.Event,
     key: str | None,
@@ -107,13 +107,13 @@ async def _well_behaved(
     await sink.close()
 
 
-async def _watch(served: Served, outcome: Outcome) -> None:
+async def _watch(served: Served, outcome: AttackOutcome) -> None:
     while True:
         _measure(served, outcome)
         await asyncio.sleep(0.02)
 
 
-def _measure(served: Served, outcome: Outcome) -> None:
+def _measure(served: Served, outcome: AttackOutcome) -> None:
     outcome.grown_bytes = max(outcome.grown_bytes, served.resident_bytes() - outcome.before_bytes)
 
 

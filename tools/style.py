@@ -137,7 +137,7 @@ def _attributes(node: ast.ClassDef) -> set[str]:
 
 
 @dataclass(frozen=True, slots=True)
-class _Row:
+class _Measure:
     """One measure: its value, the limit it must keep, and the places that were counted."""
 
     title: str
@@ -157,7 +157,7 @@ class _Row:
         return f"≤ {self.most:g}"
 
 
-def _rows(found: Measures) -> list[_Row]:
+def _rows(found: Measures) -> list[_Measure]:
     long_share = 100 * len(found.long_lines) / max(found.lines, 1)
     doubles = found.per_thousand(len(found.double_assignments))
     conditionals = found.per_thousand(len(found.conditionals))
@@ -170,11 +170,11 @@ def _rows(found: Measures) -> list[_Row]:
         (f"modules over {MODULE_LINES} lines", found.long_modules),
     )
     return [
-        _Row("lines over 100 characters, %", long_share, 0.5, found.long_lines),
-        _Row("`a, b = x, y` per 1,000 lines", doubles, 2.0, found.double_assignments),
-        _Row("conditional expressions per 1,000 lines", conditionals, 8.0, found.conditionals),
-        _Row("comment lines per 1,000 lines", comments, 1000.0, [], least=25.0),
-        *(_Row(title, len(places), 0.0, places) for title, places in counted),
+        _Measure("lines over 100 characters, %", long_share, 0.5, found.long_lines),
+        _Measure("`a, b = x, y` per 1,000 lines", doubles, 2.0, found.double_assignments),
+        _Measure("conditional expressions per 1,000 lines", conditionals, 8.0, found.conditionals),
+        _Measure("comment lines per 1,000 lines", comments, 1000.0, [], least=25.0),
+        *(_Measure(title, len(places), 0.0, places) for title, places in counted),
     ]
 
 

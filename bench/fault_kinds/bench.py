@@ -14,7 +14,7 @@ from pathlib import Path
 from fluent_krone.detect.bundle import load_bundle
 from fluent_krone.transport.forward import encode_events
 
-from .outcome import Outcome
+from .outcome import RunOutcome
 from .serving import Client, Receiver, Serve
 
 Events = list[tuple[int, dict[str, str]]]
@@ -27,7 +27,7 @@ class Rig:
     serve: Serve
     receiver: Receiver
     client: Client
-    outcome: Outcome
+    outcome: RunOutcome
 
 
 class Bench:
@@ -47,14 +47,14 @@ class Bench:
         self.random = random.Random(seed)
         self.kills_wanted = kills
         self.pause_s = pause_s
-        self.whole = Outcome()
+        self.whole = RunOutcome()
         # Seconds until a chunk is acked, measured in the undisturbed run; kills fall into it.
         self.ack_s = 0.05
 
     @contextlib.asynccontextmanager
     async def rig(self, *flags: str, folder: Path | None = None) -> AsyncIterator[Rig]:
         with tempfile.TemporaryDirectory() as made:
-            outcome = Outcome()
+            outcome = RunOutcome()
             receiver = Receiver(outcome)
             await receiver.up()
             serve = Serve(Path(made), self.bundle_name, receiver.port, *flags)
@@ -71,7 +71,7 @@ class Bench:
                     await serve.end()
                 await receiver.down()
 
-    async def stop(self, rig: Rig) -> Outcome:
+    async def stop(self, rig: Rig) -> RunOutcome:
         """Stop as an operator would, and read the store. A stop that fails is an error."""
         await rig.client.close()
         await rig.serve.end(signal.SIGTERM)
@@ -81,7 +81,7 @@ class Bench:
         rig.outcome.notes["chunks_sent_again"] = rig.client.sent_again
         return rig.outcome.finish(rig.serve.store, self.bundle)
 
-    async def undisturbed(self) -> Outcome:
+    async def undisturbed(self) -> RunOutcome:
         async with self.rig() as rig:
             began = time.monotonic()
             for frame in self.frames:

@@ -18,7 +18,7 @@ Alerts = dict[str, Any]
 
 
 @dataclass
-class Outcome:
+class RunOutcome:
     """What a run came to: alerts as they arrived, and what the store held in the end."""
 
     arrived: Counter[str] = field(default_factory=Counter)
@@ -33,7 +33,7 @@ class Outcome:
         if self.alerts.setdefault(record["alert_id"], record) != record:
             self.notes["repeats_that_differ"] = self.notes.get("repeats_that_differ", 0) + 1
 
-    def finish(self, store: Path, bundle: Bundle) -> Outcome:
+    def finish(self, store: Path, bundle: Bundle) -> RunOutcome:
         """Read what the store holds, and judge it."""
         held = Store(store)
         engine = bundle.engine()
@@ -53,7 +53,7 @@ class Outcome:
             self.alerts[alert.alert_id] = dict(alert.record)
         return self
 
-    def beside(self, whole: Outcome) -> dict[str, Any]:
+    def beside(self, whole: RunOutcome) -> dict[str, Any]:
         """The figures: what is lost or other than in the undisturbed run."""
         return {
             "sessions": len(whole.sessions),
@@ -85,7 +85,7 @@ def in_any_order(figures: dict[str, Any]) -> dict[str, Any]:
     return {renamed.get(name, name): value for name, value in figures.items()}
 
 
-def sessions_that_differ_in_alerts(one: Outcome, other: Outcome) -> set[str]:
+def sessions_that_differ_in_alerts(one: RunOutcome, other: RunOutcome) -> set[str]:
     """Sessions whose sequence alerts differ between the two; other alerts have no session."""
     both = one.alerts | other.alerts
     odd = (both[i] for i in both if one.alerts.get(i) != other.alerts.get(i))

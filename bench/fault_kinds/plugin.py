@@ -17,7 +17,7 @@ from fluent_krone.config import Config
 
 from .bench import Bench
 from .fluentd import FLUENTD, KRONE_CONF, OUT_FORWARD_CONF, Fluentd, line_of
-from .outcome import Outcome, in_any_order, same_but_for_order, sessions_that_differ_in_alerts
+from .outcome import RunOutcome, in_any_order, same_but_for_order, sessions_that_differ_in_alerts
 from .serving import REPOSITORY
 
 # The message that kills every child which reads it.
@@ -44,7 +44,7 @@ def fluentd(bench: Bench) -> dict[str, Any]:
     return figures
 
 
-def _through_fluentd(bench: Bench, lines: list[str], kills: list[str]) -> Outcome:
+def _through_fluentd(bench: Bench, lines: list[str], kills: list[str]) -> RunOutcome:
     with tempfile.TemporaryDirectory() as made:
         fluentd = Fluentd(Path(made), KRONE_CONF, bench.bundle_name)
         portions = max(len(kills), 1)
@@ -59,7 +59,7 @@ def _through_fluentd(bench: Bench, lines: list[str], kills: list[str]) -> Outcom
                 fluentd.kill(kills[number])
         fluentd.wait_until_read()
         fluentd.stop()
-        outcome = Outcome()
+        outcome = RunOutcome()
         for record in fluentd.alerts():
             outcome.add(record)
         outcome.notes |= {
@@ -95,7 +95,7 @@ async def out_forward(bench: Bench) -> dict[str, Any]:
     }
 
 
-async def _behind_out_forward(bench: Bench, lines: list[str], kills: int) -> Outcome:
+async def _behind_out_forward(bench: Bench, lines: list[str], kills: int) -> RunOutcome:
     # A single instance for each key, so that each session's events can be counted in the end.
     async with bench.rig("--idle-timeout", "10000h", "--port", str(_free_port())) as rig:
         with tempfile.TemporaryDirectory() as made:
@@ -138,7 +138,7 @@ def poison(bench: Bench) -> dict[str, Any]:
         rejected = sum(
             POISON in path.read_text(errors="replace") for path in Path(made).glob("rejected/*")
         )
-        outcome = Outcome()
+        outcome = RunOutcome()
         for record in fluentd.alerts():
             outcome.add(record)
         deaths = fluentd.told("fluent-krone died")

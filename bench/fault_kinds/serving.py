@@ -16,7 +16,7 @@ from typing import Any
 from fluent_krone.transport.forward import Chunk, ForwardDecoder
 from fluent_krone.transport.server import ForwardServer, ServerSettings
 
-from .outcome import Outcome
+from .outcome import RunOutcome
 
 REPOSITORY = Path(__file__).resolve().parents[2]
 # This checkout's command, run by the interpreter that runs the bench.
@@ -28,7 +28,7 @@ ENVIRONMENT = os.environ | {"PYTHONPATH": str(REPOSITORY), "TZ": "UTC"}
 class Receiver:
     """Where `serve` sends its alerts: it may be away, or slow."""
 
-    def __init__(self, outcome: Outcome) -> None:
+    def __init__(self, outcome: RunOutcome) -> None:
         self.outcome = outcome
         self.delay_s = 0.0
         self.port = 0

@@ -62,7 +62,7 @@ _LEVEL = re.compile(r"(?i:trace|debug|info|notice|warn(?:ing)?|error|err|fatal|c
 
 
 @dataclass(frozen=True, slots=True)
-class Kind:
+class FileKind:
     """A kind of file: its name, in words what it is, and how its lines become records."""
 
     name: str
@@ -70,7 +70,7 @@ class Kind:
     rows: Callable[[Iterable[str]], Rows]
 
 
-def kind_of(head: Sequence[str], suffix: str = "") -> Kind:
+def kind_of(head: Sequence[str], suffix: str = "") -> FileKind:
     """The kind of a file whose first lines are `head`; plain text where nothing else fits."""
     lines = head[:_SAMPLE]
     objects = [record for record in map(json_object, lines) if record is not None]
@@ -102,7 +102,7 @@ def json_object(line: str) -> Record | None:
     return record
 
 
-def _json_kind(objects: Sequence[Record]) -> Kind:
+def _json_kind(objects: Sequence[Record]) -> FileKind:
     """Which writer's JSON lines these are."""
 
     def most_have(*names: str) -> bool:
@@ -261,17 +261,17 @@ def _is_table(lines: Sequence[str]) -> bool:
     )
 
 
-TEXT = Kind("text", "plain text", _text_rows)
-CSV = Kind("csv", "a table of comma-separated values", _csv_rows)
-JSON = Kind("json", "JSON lines", _json_rows)
-JSON_WHOLE = Kind("json", "JSON objects", _whole_json_rows)
-DOCKER = Kind("docker", "Docker's JSON lines", _docker_rows)
-JOURNAL = Kind("journal", "the journal's JSON lines", _journal_rows)
-CRI = Kind("cri", "lines of a container runtime (CRI)", _cri_rows)
-_BY_FORM: tuple[tuple[Kind, Callable[[str], bool]], ...] = (
+TEXT = FileKind("text", "plain text", _text_rows)
+CSV = FileKind("csv", "a table of comma-separated values", _csv_rows)
+JSON = FileKind("json", "JSON lines", _json_rows)
+JSON_WHOLE = FileKind("json", "JSON objects", _whole_json_rows)
+DOCKER = FileKind("docker", "Docker's JSON lines", _docker_rows)
+JOURNAL = FileKind("journal", "the journal's JSON lines", _journal_rows)
+CRI = FileKind("cri", "lines of a container runtime (CRI)", _cri_rows)
+_BY_FORM: tuple[tuple[FileKind, Callable[[str], bool]], ...] = (
     (CRI, _has_form(_CRI)),
     *(
-        (Kind("fluent", words, _framed_rows(form)), _has_form(form))
+        (FileKind("fluent", words, _framed_rows(form)), _has_form(form))
         for form, words in (
             (_OUT_FILE, "lines of Fluentd's out_file"),
             (_FLUENTD_STDOUT, "lines of Fluentd's out_stdout"),

@@ -20,7 +20,7 @@ import pytest
 from export import report_measure
 from export.baselines import BASELINES
 from export.calibrate import Calibration, calibrate
-from export.report import Judge, ReportInput, describe, make_report, render_html, to_json
+from export.report import FittedDetector, ReportInput, describe, make_report, render_html, to_json
 from export.report_measure import fit_judge
 from export.sequences import TrainingSession
 from fluent_krone.core.hierarchy import Hierarchy, Leaf
@@ -79,7 +79,7 @@ def labels_of(*groups: tuple[Sequence[TrainingSession], bool]) -> dict[str, bool
     return {session.key[0].decode(): bad for sessions, bad in groups for session in sessions}
 
 
-def longest(sessions: Sequence[tuple[int, ...]]) -> Judge:
+def longest(sessions: Sequence[tuple[int, ...]]) -> FittedDetector:
     """A detector to follow by hand: abnormal is what is longer than all of training, or ends on
     no door.
     """
@@ -91,7 +91,7 @@ def longest(sessions: Sequence[tuple[int, ...]]) -> Judge:
         )
         return scores, scores > most
 
-    return Judge(judge, float(most), (most - 1.0, most + 1.0))
+    return FittedDetector(judge, float(most), (most - 1.0, most + 1.0))
 
 
 def given(sessions: Sequence[TrainingSession], **options: Any) -> ReportInput:
@@ -226,7 +226,7 @@ def test_scores_that_are_no_number_go_into_the_last_bin() -> None:
         )
 
     report = make_report(
-        given(rides(200), fit=lambda sessions: Judge(judge, np.inf, (0.0, np.inf)))
+        given(rides(200), fit=lambda sessions: FittedDetector(judge, np.inf, (0.0, np.inf)))
     )
     text = to_json(report)
     assert json.loads(text) == report  # strict JSON: no NaN, no Infinity
