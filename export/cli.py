@@ -18,6 +18,7 @@ from typing import Any
 from fluent_krone.config import default_of, parse_duration, parse_list
 from fluent_krone.detect.bundle import find_bundle, load_bundle
 from fluent_krone.errors import KroneError
+from fluent_krone.inputs import STDIN
 
 from . import hierarchy
 from .fit import STAGES, fit
@@ -25,6 +26,8 @@ from .stage_bundle import check_output
 from .stages import Options, Work, load_options, save_options
 from .work_files import source_of
 
+# Where standard input is kept while an export reads it.
+_STANDARD_INPUT = "standard_input.log"
 _WHAT = {
     "mine": "find the templates of the messages; guess and show how lines are built",
     "hierarchy": "find entity, action and status of each template (hierarchy.csv, to be corrected)",
@@ -112,15 +115,9 @@ def _add_options(command: argparse.ArgumentParser, *, work_required: bool) -> No
 
 
 def _add_input_options(command: argparse.ArgumentParser) -> None:
-    _group(
+    group = _group(
         command,
         "input",
-        (
-            "input",
-            Path,
-            "FILE",
-            "a log in its order: text, jsonl, csv or parquet; the first three also with .gz",
-        ),
         (
             "session_key",
             parse_list,
@@ -147,6 +144,16 @@ def _add_input_options(command: argparse.ArgumentParser) -> None:
             "REGEX",
             "regex with named groups (?<message>…) for a line; '' for none (default: guessed)",
         ),
+    )
+
+    group.add_argument(
+        "--input",
+        nargs="+",
+        action="extend",
+        type=Path,
+        metavar="FILE",
+        help="logs: files, directories, patterns, or - for standard input; what a file is (text, "
+        "JSON lines, a container's log, csv, parquet; packed or not) is decided by its content",
     )
 
 
@@ -255,12 +262,13 @@ def _group(
     command: argparse.ArgumentParser,
     title: str,
     *options: tuple[str, Callable[[str], Any], str, str],
-) -> None:
-    group = command.add_argument_group(title)
+) -> argparse._ArgumentGroup:
+    group: argparse._ArgumentGroup = command.add_argument_group(title)
     for name, kind, metavar, help_text in options:
         group.add_argument(
             f"--{name.replace('_', '-')}", dest=name, type=kind, metavar=metavar, help=help_text
         )
+    return group
 
 
 def _duration(text: str) -> float:
@@ -285,15 +293,39 @@ def _llm(text: str) -> str:
 
 def _given(flags: argparse.Namespace) -> dict[str, Any]:
     known = Options.__dataclass_fields__
-    return {
+    given = {
         name: value for name, value in vars(flags).items() if name in known and value is not None
     }
+    if "input" in given:
+        given["input"] = tuple(given["input"])
+    return given
+
+
+def _with_standard_input(options: Options, work: Path) -> Options:
+    """Standard input as a file of the work directory: an export reads its input several times."""
+    given = options.input
+    if given is None or Path(STDIN) not in _as_tuple(given):
+        return options
+    work.mkdir(parents=True, exist_ok=True)
+    copy = work / _STANDARD_INPUT
+    with copy.open("wb") as file:
+        shutil.copyfileobj(sys.stdin.buffer, file)
+    return replace(
+        options, input=tuple(copy if str(one) == STDIN else one for one in _as_tuple(given))
+    )
+
+
+def _as_tuple(given: Path | tuple[Path, ...]) -> tuple[Path, ...]:
+    if isinstance(given, tuple):
+        return given
+    return (given,)
 
 
 def _stage(flags: argparse.Namespace) -> None:
     options = load_options(flags.work, _given(flags))
     if flags.until == "bundle":
         options = _with_output(options)
+    options = _with_standard_input(options, flags.work)
     save_options(flags.work, options)
     fit(Work(flags.work, options), flags.until)
 
@@ -312,6 +344,7 @@ def _fit(flags: argparse.Namespace) -> None:
     options = _with_output(Options(**_given(flags)))
     assert options.output
     work = options.output.with_name(options.output.name + ".work")
+    options = _with_standard_input(options, work)
     try:
         fit(Work(work, options))
     except (KroneError, OSError, KeyboardInterrupt):

@@ -227,7 +227,7 @@ KNOWN = (
     # Rust's env_logger: LEVEL target]
     rf"(?<level>{LEVEL_WORDS}) +(?<component>{_RUST})\] +",
     # Rust's tracing: LEVEL thread span{…}: target:
-    rf"(?<level>{LEVEL_WORDS}) +(?:[\w-]+ +)?(?:ThreadId\(\d+\) +)?(?:[\w-]+\{{[^}}]*\}}: ?)*"
+    rf"(?<level>{LEVEL_WORDS}) +(?:(?:[\w-]+ +)?ThreadId\(\d+\) +)?(?:[\w-]+\{{[^}}]*\}}: ?)*"
     rf"(?<component>{_RUST}): +",
     # Monolog, Laravel, Symfony: channel.LEVEL:
     rf"(?<component>[A-Za-z][\w-]*)\.(?<level>{LEVEL_WORDS}|EMERGENCY): +",

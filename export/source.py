@@ -11,11 +11,11 @@ from collections import Counter, defaultdict
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field, replace
 from itertools import islice
-from pathlib import Path
 from typing import Any
 
 from fluent_krone.errors import ExportError, RecordError
-from fluent_krone.inputs import Event, count_events, read_events
+from fluent_krone.inputs import Event, Inputs, count_events, find_files, read_events
+from fluent_krone.inputs.files import describe
 from fluent_krone.reading.records import (
     InputSettings,
     RecordReader,
@@ -102,7 +102,7 @@ def _message_field(options: Options, fields: set[str]) -> str:
         message = next((name for name in _MESSAGE_NAMES if name in fields), "message")
     if "." not in message and message not in fields:
         raise ExportError(
-            f"{options.input}: no record has a field {message!r}: name one of these with "
+            f"{_name(options.input or '')}: no record has a field {message!r}: name one of these with "
             f"--message-field: {_list(fields)}"
         )
     return message
@@ -152,16 +152,20 @@ def _says_anyone(guess: LineFormat, lines: list[str]) -> bool:
     return many > counts.total() / 2
 
 
-def _sample(path: Path) -> list[dict[bytes, Any]]:
+def _sample(inputs: Inputs) -> list[dict[bytes, Any]]:
     """Records from the first part of the log, spread evenly."""
-    read = [record for _, record in islice(read_events(path), _SAMPLED_FROM)]
+    read = [record for _, record in islice(read_events(inputs), _SAMPLED_FROM)]
     records = [record for record in read if any(record.values())]
     if not records:
         why = "the file is empty"
         if read[2:]:
             why = f"none of the first {len(read):,} lines can be read"
-        raise ExportError(f"{path}: {why}, so there is nothing to learn from")
+        raise ExportError(f"{_name(inputs)}: {why}, so there is nothing to learn from")
     return records[:: max(1, len(records) // _SAMPLE)]
+
+
+def _name(inputs: Inputs) -> str:
+    return describe(find_files(inputs))
 
 
 def _component(sample: list[dict[bytes, Any]], say: Say) -> str | None:
@@ -236,7 +240,7 @@ def suggestion(settings: InputSettings, sample: list[dict[bytes, Any]]) -> str:
 class FirstPass:
     """Reads a log once: texts to mine, what could not be read, and the pauses inside sessions."""
 
-    path: Path
+    inputs: Inputs
     settings: InputSettings
     # Only records before this time are looked at.
     before_ns: int | None = None
@@ -251,7 +255,7 @@ class FirstPass:
         """The text of every record that is an event."""
         reader = RecordReader(self.settings)
         message_of = field_getter(self.settings.message_field)
-        for time_ns, record in timed(read_events(self.path), reader):
+        for time_ns, record in timed(read_events(self.inputs), reader):
             if self.before_ns is not None and time_ns is not None and time_ns >= self.before_ns:
                 continue
             self.records += 1
@@ -286,8 +290,8 @@ class FirstPass:
         hint = "check the settings"
         if reason == "no_session_key":
             why += f" of {','.join(self.settings.session_key)}"
-            hint = suggestion(self.settings, _sample(self.path))
-        return f"{self.path}: all {count:,} records {why}: {hint}"
+            hint = suggestion(self.settings, _sample(self.inputs))
+        return f"{_name(self.inputs)}: all {count:,} records {why}: {hint}"
 
 
 # Why records are set aside, in words.
@@ -310,16 +314,16 @@ def timed(events: Iterator[Event], reader: RecordReader) -> Iterator[Event]:
         yield time_ns, record
 
 
-def cut_off(path: Path, settings: InputSettings, share: float) -> int | None:
+def cut_off(inputs: Inputs, settings: InputSettings, share: float) -> int | None:
     """The time of the event at `share` of the log; None to train on all of it."""
     if share >= 1:
         return None
-    total = count_events(path) or sum(1 for _ in read_events(path))
-    events = islice(timed(read_events(path), RecordReader(settings)), int(share * total), None)
+    total = count_events(inputs) or sum(1 for _ in read_events(inputs))
+    events = islice(timed(read_events(inputs), RecordReader(settings)), int(share * total), None)
     at = next((time_ns for time_ns, _ in events if time_ns is not None), None)
     if at is None:
         raise ExportError(
-            f"{path}: --train-fraction {share:g} needs records with times, and none has one"
+            f"{_name(inputs)}: --train-fraction {share:g} needs records with times, and none has one"
         )
     return at
 

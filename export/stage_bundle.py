@@ -157,9 +157,8 @@ def _golden_records(work: Work, bundle: Bundle) -> list[dict[str, str]]:
     if work.options.sessions:
         return golden.from_templates(wanted, bundle.input_settings, engine)
     key = next(session.key for session in training if session.log_keys == wanted)
-    records = (
-        record for _, record in read_events(source_of(work.options)) if _is_of(engine, record, key)
-    )
+    inputs = work.options.input or source_of(work.options)
+    records = (record for _, record in read_events(inputs) if _is_of(engine, record, key))
     return golden.invent(islice(records, len(wanted)), bundle.input_settings, engine)
 
 

@@ -30,11 +30,12 @@ def run_mine(work: Work) -> None:
         rows = [{"id": i, "template": text, "count": 0} for i, text in read_templates(options)]
         _write_templates(work, settings, rows, None, None)
         return
-    path = source_of(options)
+    source_of(options)
+    assert options.input
     settings = source.settle(options, work.say, work.warn)
-    before_ns = source.cut_off(path, settings, options.train_fraction)
-    with work.progress("mine", count_events(path)) as bar:
-        seen = source.FirstPass(path, settings, before_ns, bar.show)
+    before_ns = source.cut_off(options.input, settings, options.train_fraction)
+    with work.progress("mine", count_events(options.input)) as bar:
+        seen = source.FirstPass(options.input, settings, before_ns, bar.show)
         mined = _mined_templates(seen, options, settings)
     seen.check(work.say)
     for warning in mined.warnings:

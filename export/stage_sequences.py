@@ -88,10 +88,10 @@ def session_settings(options: Options, idle_timeout_s: float) -> SessionSettings
 
 
 def _sessions_cut(work: Work, settings: SessionSettings) -> tuple[list[TrainingSession], Engine]:
-    path = source_of(work.options)
-    with work.progress("sequences", count_events(path)) as bar:
+    inputs = work.options.input or source_of(work.options)
+    with work.progress("sequences", count_events(inputs)) as bar:
         sessions, engine = cut_sessions(
-            read_events(path), templates_of(work), input_settings_of(work), settings, bar.show
+            read_events(inputs), templates_of(work), input_settings_of(work), settings, bar.show
         )
     keys = len({session.key for session in sessions})
     if keys == 1:

@@ -19,6 +19,7 @@ from typing import Any, TextIO
 
 from fluent_krone.config import default_of
 from fluent_krone.errors import ExportError
+from fluent_krone.inputs import find_files
 
 # Version of the files in a work directory. Another number makes every stage run again.
 _VERSION = 1
@@ -34,7 +35,8 @@ _BAR = 24
 class LearningOptions:
     """What an export learns from, and how a record is read; None where it decides by itself."""
 
-    input: Path | None = None
+    # Files, directories and patterns; one alone may be given as it is.
+    input: Path | tuple[Path, ...] | None = None
     sessions: Path | None = None
     templates: Path | None = None
     labels: Path | None = None
@@ -75,9 +77,7 @@ class Options(LearningOptions):
             value = getattr(self, field_.name)
             if value == field_.default:
                 continue
-            if isinstance(value, Path):
-                value = str(value.absolute())
-            values[field_.name] = value
+            values[field_.name] = _absolute(value)
         return values
 
     @classmethod
@@ -88,14 +88,27 @@ class Options(LearningOptions):
         )
 
 
+def _absolute(value: Any) -> Any:
+    if isinstance(value, Path):
+        return str(value.absolute())
+    if isinstance(value, tuple):
+        return [_absolute(one) for one in value]
+    return value
+
+
 def _as_is(value: Any) -> Any:
     return value
 
 
+def _paths(value: Any) -> Path | tuple[Path, ...]:
+    if isinstance(value, str | Path):
+        return Path(value)
+    return tuple(map(Path, value))
+
+
 _PATHS_AND_TUPLES: dict[str, Callable[[Any], Any]] = {
-    **dict.fromkeys(
-        ("input", "sessions", "labels", "templates", "tree", "llm_cache", "output"), Path
-    ),
+    "input": _paths,
+    **dict.fromkeys(("sessions", "labels", "templates", "tree", "llm_cache", "output"), Path),
     **dict.fromkeys(("session_key", "end_templates"), tuple),
 }
 
@@ -215,8 +228,14 @@ def _load_state(work: Work) -> dict[str, Any]:
 
 
 def _option_mark(name: str, value: Any) -> Any:
+    if name == "input" and value is not None:
+        return [_file_mark(name, path) for path in find_files(value)]
     if not isinstance(value, Path) or name in ("output", "llm_cache"):
         return str(value)
+    return _file_mark(name, value)
+
+
+def _file_mark(name: str, value: Path) -> list[Any]:
     try:
         found = value.stat()
     except OSError as error:

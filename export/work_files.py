@@ -18,8 +18,13 @@ from .stages import Options, Work
 
 
 def source_of(options: Options) -> Path:
-    """The file to learn from. Raises ExportError where no option names one."""
+    """The file to learn from, the first one of several; it names the bundle.
+
+    Raises ExportError where no option names one.
+    """
     path = options.input or options.sessions
+    if isinstance(path, tuple):
+        path = path[0]
     if path is None:
         raise ExportError(
             "say what to learn from: --input FILE, "

@@ -17,7 +17,7 @@ from typing import Any, TextIO
 from ..alerts.records import AlertMaker
 from ..config import Config, from_flags
 from ..detect.bundle import Bundle, key_hash, load_bundle
-from ..inputs import Event, count_events, read_events, read_labels
+from ..inputs import Event, Inputs, count_events, read_events, read_labels
 from ..reading.records import SessionKey, key_text
 from ..types import Alert, Finding
 from . import running
@@ -35,7 +35,13 @@ def add(commands: Commands) -> None:
         "replay", run, "judge a file of log events: parquet, csv, jsonl, text", door="replay"
     )
     command.add_argument(
-        "--input", required=True, metavar="FILE", type=Path, help="the events, in log order"
+        "--input",
+        required=True,
+        nargs="+",
+        action="extend",
+        metavar="FILE",
+        help="the events: files, directories, patterns, or - for standard input; several files are "
+        "read in the order of their times",
     )
     command.add_argument(
         "--labels",
@@ -97,13 +103,13 @@ class Outcome:
 def replay(
     bundle: Bundle,
     config: Config,
-    path: Path,
+    inputs: Inputs,
     *,
     tag: str = "replay",
     on_alert: Callable[[Alert], None] | None = None,
     progress: TextIO | None = None,
 ) -> Outcome:
-    """Feed a file and judge all sessions at its end. `on_alert` gets every alert once decided."""
+    """Feed files and judge all sessions at the end. `on_alert` gets every alert once decided."""
     engine = bundle.engine(config)
     maker = AlertMaker(bundle, config)
     outcome = Outcome()
@@ -118,8 +124,8 @@ def replay(
                 on_alert(maker.make(finding))
 
     started = time.perf_counter()
-    bar = _Progress(progress, count_events(path))
-    for events in _slices(read_events(path)):
+    bar = _Progress(progress, count_events(inputs))
+    for events in _slices(read_events(inputs)):
         keep(engine.feed(tag, events, time.time_ns()))
         bar.show(engine.counters["records"])
     keep(engine.finish())
