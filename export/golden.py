@@ -13,11 +13,11 @@ from typing import Any
 from fluent_krone.core.engine import Engine
 from fluent_krone.detect.bundle import Bundle, Golden, golden_findings, outline
 from fluent_krone.errors import RecordError
+from fluent_krone.reading.accessor import field_getter
 from fluent_krone.reading.records import (
     InputSettings,
     as_bytes,
     as_fields,
-    field_getter,
     python_regex,
 )
 from fluent_krone.reading.templates import WILDCARD

@@ -16,12 +16,12 @@ from typing import Any
 from fluent_krone.errors import ExportError, RecordError
 from fluent_krone.inputs import Event, Inputs, count_events, find_files, read_events
 from fluent_krone.inputs.files import describe
+from fluent_krone.reading.accessor import field_getter
 from fluent_krone.reading.records import (
     InputSettings,
     RecordReader,
     SessionKey,
     as_bytes,
-    field_getter,
     parse_time,
     python_regex,
 )
@@ -102,8 +102,8 @@ def _message_field(options: Options, fields: set[str]) -> str:
         message = next((name for name in _MESSAGE_NAMES if name in fields), "message")
     if "." not in message and message not in fields:
         raise ExportError(
-            f"{_name(options.input or '')}: no record has a field {message!r}: name one of these with "
-            f"--message-field: {_list(fields)}"
+            f"{_name(options.input or '')}: no record has a field {message!r}: name one of these "
+            f"with --message-field: {_list(fields)}"
         )
     return message
 
@@ -323,7 +323,8 @@ def cut_off(inputs: Inputs, settings: InputSettings, share: float) -> int | None
     at = next((time_ns for time_ns, _ in events if time_ns is not None), None)
     if at is None:
         raise ExportError(
-            f"{_name(inputs)}: --train-fraction {share:g} needs records with times, and none has one"
+            f"{_name(inputs)}: --train-fraction {share:g} needs records with times, "
+            "and none has one"
         )
     return at
 

@@ -16,6 +16,7 @@ import re
 from collections.abc import Sequence
 from typing import Any
 
+from .accessor import is_path
 from .cache import Generation
 from .records import RecordReader, SessionKey
 from .templates import TemplateMatcher
@@ -65,8 +66,10 @@ class EventReader:
         self._message = settings.message_field.encode()
         self._component = _name(settings.component_field)
         names = (settings.message_field, settings.component_field or "")
-        self._can_remember = settings.line_format is None and not any(
-            name.startswith("$.") for name in names
+        self._can_remember = (
+            settings.line_format is None
+            and not settings.facet_fields
+            and not any("," in name or is_path(name) for name in names)
         )
         self._has_spans = reader.sole_regex is not None and takes_digits_alike(
             settings.session_key[0]

@@ -3,21 +3,24 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
-from operator import methodcaller
 from typing import Any
 
 from lru import LRU
 
 from ..errors import ConfigError, RecordError
+from .accessor import Fields, field_getter, message_getter
 
-Fields = Mapping[bytes, Any]
 SessionKey = tuple[bytes, ...]
 # Component names whose prefix is remembered. A field that is no component, such as a request id,
 # would otherwise fill the memory.
 _MAX_COMPONENTS = 10_000
+# Colours and other control sequences of a terminal; they belong to no message.
+ANSI = re.compile(rb"\x1b(?:\[[0-?]*[ -/]*[@-~]|\][^\x07\x1b]*(?:\x07|\x1b\\)|[@-Z\\-_])")
+# Bytes of a facet's value. Values that tell steps apart are short words and codes.
+_LONGEST_FACET = 40
 # Time texts that are remembered: stamps of one second repeat, and strptime is slow.
 _MAX_TIMES = 4096
 
@@ -32,8 +35,12 @@ class InputSettings:
     time_field: str | None = None
     time_format: str | None = None
     line_format: str | None = None
+    # Fields whose value stands before the message in brackets, since it tells steps apart.
+    facet_fields: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
+        # JSON has lists only.
+        object.__setattr__(self, "facet_fields", tuple(self.facet_fields))
         if not self.session_key:
             raise ConfigError(
                 "session_key is empty: name a field, `tag`, or a /regex/ over the message"
@@ -80,29 +87,6 @@ def compile_bytes(what: str, pattern: str) -> re.Pattern[bytes]:
         raise ConfigError(f"{what}: {pattern!r} is no regular expression: {error}") from None
 
 
-def field_getter(name: str) -> Callable[[Fields], Any]:
-    """A function that reads one field, None when it is absent.
-
-    A nested field is named as in Fluentd's record accessor, for example `$.kubernetes.pod_name`.
-
-    >>> field_getter("$.a.b")({b"a": {b"b": 1}})
-    1
-    """
-    if not name.startswith("$."):
-        return methodcaller("get", name.encode())
-    steps = [step.encode() for step in name[2:].split(".")]
-
-    def nested(record: Fields) -> Any:
-        value: Any = record
-        for step in steps:
-            if not isinstance(value, dict):
-                return None
-            value = value.get(step)
-        return value
-
-    return nested
-
-
 def _getter(name: str | None) -> Callable[[Fields], Any] | None:
     """`field_getter`, where a field is named at all."""
     if not name:
@@ -144,7 +128,7 @@ class _Prefixes(dict[bytes, bytes]):
         self._max_size = max_size
 
     def __missing__(self, component: bytes) -> bytes:
-        prefix = component[: self._max_size].rstrip(b": ")
+        prefix = ANSI.sub(b"", component[: self._max_size]).rstrip(b": ")
         if prefix:
             prefix += b": "
         if len(component) <= self._max_size:
@@ -168,9 +152,12 @@ class RecordReader:
         self.settings = settings
         self.keys_over_cap = 0
         self.messages_cut = 0
+        # Events whose record lacks the component field, or has no text in it.
+        self.components_missing = 0
         self.max_size = max_message_size
         self._max_keys = max_keys
-        self._message = field_getter(settings.message_field)
+        self._message = message_getter(settings.message_field)
+        self._facets = [field_getter(name) for name in reversed(settings.facet_fields)]
         self._component = _getter(settings.component_field)
         self._prefixes = _Prefixes(max_message_size)
         self._line: re.Pattern[bytes] | None = None
@@ -203,15 +190,23 @@ class RecordReader:
         message = self._message(record)
         if message.__class__ is not bytes or len(message) > self.max_size:
             message = self._text(message)
+        if b"\x1b" in message:
+            message = ANSI.sub(b"", message)
         if self._line is not None:
             message, record = self._cut_line(message, record)
         text: bytes = message.strip()
         if not text:
             raise RecordError("no_message", "the message is empty")
+        for facet in self._facets:
+            value = facet(record)
+            if value is not None:
+                text = b"[" + as_bytes(value)[:_LONGEST_FACET] + b"] " + text
         if self._component is not None:
             component = self._component(record)
             if component.__class__ is bytes:
                 text = self.prefix(component) + text
+            else:
+                self.components_missing += 1
         return text, self.keys(tag, record, message)
 
     def prefix(self, component: bytes) -> bytes:
@@ -247,7 +242,8 @@ class RecordReader:
         """
         groups: dict[bytes, bytes] = {}
         if self._line is not None:
-            groups = self._groups(as_bytes(self._message(record))[: self.max_size])
+            line = ANSI.sub(b"", as_bytes(self._message(record))[: self.max_size])
+            groups = self._groups(line)
         if self._time is not None:
             value = self._time({**record, **groups})
         else:

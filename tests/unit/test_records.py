@@ -11,11 +11,11 @@ from typing import Any, get_args
 import pytest
 
 from fluent_krone.errors import ConfigError, RecordError, SetAside
+from fluent_krone.reading.accessor import field_getter
 from fluent_krone.reading.records import (
     InputSettings,
     RecordReader,
     as_bytes,
-    field_getter,
     parse_time,
 )
 

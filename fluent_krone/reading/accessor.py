@@ -1,0 +1,119 @@
+"""Fields of records by name, and nested ones by Fluentd's record accessor.
+
+`$.kubernetes.pod_name`, `$['kubernetes']['pod_name']`, `$.list[0]` and any mixture of these are
+paths, exactly as in Fluentd. Any other name is that of a field of the record itself, dots and
+all.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Mapping
+from operator import methodcaller
+from typing import Any
+
+from ..errors import ConfigError
+
+Fields = Mapping[bytes, Any]
+# One step of a path: `.name`, `['name']`, `["name"]` or `[0]`.
+_STEP = re.compile(
+    r"\.(?P<name>[^.\[\]'\"*?()\s]+)|\['(?P<single>[^']+)'\]|\[\"(?P<double>[^\"]+)\"\]"
+    r"|\[(?P<index>-?\d+)\]"
+)
+
+
+def is_path(name: str) -> bool:
+    """Whether a name is a path into the record rather than a field's own name."""
+    return name.startswith(("$.", "$["))
+
+
+def path_steps(name: str) -> list[str | int]:
+    """The steps of a path: names, and places in lists.
+
+    Raises ConfigError for what Fluentd's record accessor does not understand either.
+
+    >>> path_steps("$.kubernetes['labels']['app.io/name']"), path_steps("$.args[0]")
+    (['kubernetes', 'labels', 'app.io/name'], ['args', 0])
+    """
+    steps: list[str | int] = []
+    at = 1
+    while at < len(name):
+        found = _STEP.match(name, at)
+        if found is None:
+            raise ConfigError(
+                f"{name!r} is no record accessor, at {name[at:]!r}: write $.a.b, $['a']['b'] or "
+                "$.list[0]"
+            )
+        if found["index"] is not None:
+            steps.append(int(found["index"]))
+        else:
+            steps.append(found["name"] or found["single"] or found["double"])
+        at = found.end()
+    if not steps or isinstance(steps[0], int):
+        raise ConfigError(f"{name!r} is no record accessor: the first step must name a field")
+    return steps
+
+
+def field_getter(name: str) -> Callable[[Fields], Any]:
+    """A function that reads one field, None when it is absent. Raises ConfigError as `path_steps`.
+
+    >>> field_getter("$.a.b")({b"a": {b"b": 1}}), field_getter("a.b")({b"a.b": 2})
+    (1, 2)
+    """
+    if not is_path(name):
+        return methodcaller("get", name.encode())
+    steps = [step if isinstance(step, int) else step.encode() for step in path_steps(name)]
+
+    def nested(record: Fields) -> Any:
+        value: Any = record
+        for step in steps:
+            if isinstance(value, dict):
+                value = value.get(step)
+            elif isinstance(value, list) and isinstance(step, int):
+                if not -len(value) <= step < len(value):
+                    return None
+                value = value[step]
+            else:
+                return None
+        return value
+
+    return nested
+
+
+def message_getter(name: str) -> Callable[[Fields], Any]:
+    """A function that reads the message: one field, or several, which are separated by commas.
+
+    Several make a message of their names and values, for records that have no text.
+
+    >>> message_getter("event,method")({b"event": b"login", b"method": b"POST", b"user": b"ann"})
+    b'event=login method=POST'
+    """
+    if "," not in name:
+        return field_getter(name)
+    fields = [part.strip() for part in name.split(",") if part.strip()]
+    getters = [(_label(part), field_getter(part)) for part in fields]
+
+    def composed(record: Fields) -> bytes | None:
+        parts = []
+        for label, get in getters:
+            value = get(record)
+            if value is not None and not isinstance(value, dict | list):
+                parts.append(label + b"=" + _as_text(value))
+        return b" ".join(parts) or None
+
+    return composed
+
+
+def _label(name: str) -> bytes:
+    """What a field is called in a composed message: the last name of a path."""
+    if not is_path(name):
+        return name.encode()
+    return str(path_steps(name)[-1]).encode()
+
+
+def _as_text(value: Any) -> bytes:
+    if isinstance(value, bytes):
+        return value
+    if isinstance(value, bool):
+        return str(value).lower().encode()
+    return str(value).encode("utf-8", "replace")

@@ -1,0 +1,143 @@
+"""Whether a bundle and its settings fit the stream, told from counters.
+
+A stream that does not fit looks healthy from outside: records come and are acked. Yet nothing is
+judged, or everything is called new. So each kind of misfit has one line that says what to do.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+
+from ..core.engine import Engine
+from ..reading.accessor import is_path
+from ..reading.records import InputSettings
+
+# Records after which it is decided whether the settings fit. Fewer could all come from one unusual
+# source; many more would delay the warning.
+ENOUGH_RECORDS = 1_000
+# Events after which it is decided whether the bundle's templates fit. It takes more of them, since a
+# new version of a program may log new lines at its start.
+ENOUGH_EVENTS = 10_000
+# A share from which on something is amiss with all of the stream and not with some of its sources.
+_MOST = 0.5
+
+
+class Misfit:
+    """What does not fit since this was made; `engine` is the one that is fed.
+
+    `enough_records` and `enough_events` are how many must have come before anything is said.
+    """
+
+    def __init__(
+        self,
+        engine: Engine,
+        *,
+        enough_records: int = ENOUGH_RECORDS,
+        enough_events: int = ENOUGH_EVENTS,
+    ) -> None:
+        self._engine = engine
+        self._enough_records = enough_records
+        self._enough_events = enough_events
+        self._before = self._counts()
+
+    def trouble(self) -> str | None:
+        """One line that names what does not fit and the remedy; None as long as nothing is amiss."""
+        counts = self._counts()
+        counts.subtract(self._before)
+        settings = self._engine.reader.settings
+        if counts["records"] < self._enough_records:
+            return None
+        return (
+            _set_aside(counts, settings)
+            or _component(counts, settings)
+            or _times(counts, settings)
+            or self._templates(counts)
+        )
+
+    def _templates(self, counts: Counter[str]) -> str | None:
+        events = counts["events"]
+        unmatched = counts["unmatched"]
+        if events < self._enough_events or unmatched <= _MOST * events:
+            return None
+        return (
+            f"bundle does not fit this stream: {unmatched} of {events} events match no template; "
+            "export one for it"
+        )
+
+    def _counts(self) -> Counter[str]:
+        """The engine's counters, and those of its reader under names of their own."""
+        engine = self._engine
+        counts = engine.counters.copy()
+        for reason, count in engine.set_aside.items():
+            counts[f"aside {reason}"] = count
+        counts["components_missing"] = engine.reader.components_missing
+        return counts
+
+
+def _set_aside(counts: Counter[str], settings: InputSettings) -> str | None:
+    asides = Counter({name: n for name, n in counts.items() if name.startswith("aside ")})
+    if not asides or asides.total() <= _MOST * counts["records"]:
+        return None
+    reason = asides.most_common(1)[0][0].removeprefix("aside ")
+    share = f"{asides.total()} of {counts['records']} records are set aside ({reason})"
+    return f"{share}: {_REMEDIES.get(reason, _remedy_of_record)(settings)}"
+
+
+def _remedy_of_record(settings: InputSettings) -> str:
+    return "the records are no maps of fields; check what the source sends"
+
+
+def _remedy_of_message(settings: InputSettings) -> str:
+    name = settings.message_field
+    hint = ""
+    if "." in name and not is_path(name):
+        hint = f"; a nested field is written $.{name}"
+    return f"they have no text in message_field {name!r}; name the field that has the message{hint}"
+
+
+def _remedy_of_key(settings: InputSettings) -> str:
+    key = ",".join(settings.session_key)
+    return f"session_key {key} finds nothing in them; name fields or a /regex/ that these have"
+
+
+def _remedy_of_line(settings: InputSettings) -> str:
+    return "their lines do not have the form of line_format; export a bundle from this stream"
+
+
+_REMEDIES = {
+    "no_message": _remedy_of_message,
+    "no_session_key": _remedy_of_key,
+    "line_format": _remedy_of_line,
+}
+
+
+def _component(counts: Counter[str], settings: InputSettings) -> str | None:
+    """A component that never is there: all templates that begin with one fail to match."""
+    events = counts["events"]
+    missing = counts["components_missing"]
+    if settings.component_field is None or not events or missing < events:
+        return None
+    return (
+        f"component_field {settings.component_field!r} is in none of {events} events; name the "
+        "field that has the logger, or leave component_field out"
+    )
+
+
+def _times(counts: Counter[str], settings: InputSettings) -> str | None:
+    events = counts["events"]
+    unreadable = counts["time_unreadable"]
+    if unreadable > _MOST * events:
+        source = "line_format"
+        if settings.time_field:
+            source = f"time_field {settings.time_field!r}"
+        return (
+            f"the time of {unreadable} of {events} events cannot be read from {source}; check it and "
+            "time_format"
+        )
+    disbelieved = counts["time_in_future"] + counts["time_leap"]
+    if disbelieved <= _MOST * events:
+        return None
+    return (
+        f"the times of {disbelieved} of {events} events are ahead of the clock and not believed; "
+        "check the clock and the time zone of the source (timezone, time_format), or max_future"
+    )
