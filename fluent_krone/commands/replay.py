@@ -19,12 +19,17 @@ from ..config import Config, from_flags
 from ..detect.bundle import Bundle, key_hash, load_bundle
 from ..inputs import Event, Inputs, count_events, read_events, read_labels
 from ..reading.records import SessionKey, key_text
+from ..runtime.misfit import Misfit
 from ..types import Alert, Finding
 from . import running
 from .parser import Commands
 
 # Records fed at a time: few enough that progress is shown often, enough that this costs nothing.
 _SLICE = 10_000
+# Records and events of a file from which on a misfit is worth a warning. A file is all there is, so
+# they are fewer than of a stream.
+_ENOUGH_RECORDS = 20
+_ENOUGH_EVENTS = 100
 # Characters of the progress bar.
 _BAR_WIDTH = 30
 
@@ -81,6 +86,8 @@ def run(flags: argparse.Namespace) -> int:
         outcome = replay(
             bundle, config, flags.input, tag=flags.input_tag, progress=sys.stderr, **options
         )
+    if outcome.trouble:
+        print(f"warning: {outcome.trouble}", file=sys.stderr)
     result = summary(outcome, bundle, labels, keep_fitted=flags.all)
     if flags.json:
         print(json.dumps(result))
@@ -98,6 +105,8 @@ class Outcome:
     alerts: int = 0
     seconds: float = 0.0
     stats: dict[str, int] = field(default_factory=dict)
+    # What does not fit the bundle or its settings, in one line; None where all is well.
+    trouble: str | None = None
 
 
 def replay(
@@ -113,6 +122,7 @@ def replay(
     engine = bundle.engine(config)
     maker = AlertMaker(bundle, config)
     outcome = Outcome()
+    misfit = Misfit(engine, enough_records=_ENOUGH_RECORDS, enough_events=_ENOUGH_EVENTS)
     engine.on_close = lambda session: outcome.instances.update((session.key,))
 
     def keep(findings: list[Finding]) -> None:
@@ -131,6 +141,7 @@ def replay(
     keep(engine.finish())
     bar.end()
     outcome.seconds = time.perf_counter() - started
+    outcome.trouble = misfit.trouble()
     outcome.stats = {
         "records": engine.counters["records"],
         "events": engine.counters["events"],

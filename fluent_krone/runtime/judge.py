@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections import Counter
+import re
 from collections.abc import Iterable, Iterator
 from typing import Any
 
@@ -15,12 +15,10 @@ from ..detect.bundle import Bundle
 from ..explain.cases import CaseMaker
 from ..explain.desk import Desk, Ticket
 from ..types import Finding
+from .misfit import ENOUGH_EVENTS, ENOUGH_RECORDS, Misfit
 
 _log = logging.getLogger(__name__)
 
-# Events of a bundle after which it is decided whether the bundle fits the stream. Fewer could all
-# come from one unusual source; many more would delay the warning.
-_FIRST_EVENTS = 10_000
 # A store that is too large makes room for itself by ending one session in this many at a time.
 _SHED_SHARE = 20
 
@@ -40,15 +38,18 @@ class Judge:
         self._desk = desk
         self._cases = CaseMaker(maker.bundle, config)
         self._fresh: list[Ticket] = []
-        # Counters when this bundle began; None once it is decided whether it fits the stream.
-        self._counted_before: Counter[str] | None = engine.counters.copy()
+        # Whether the bundle and its settings fit the stream, and what was last logged of that.
+        self._misfit = Misfit(engine)
+        self._logged: str | None = None
+        # The number of records at which to look again: looking at each chunk would cost too much.
+        self._began = engine.counters["records"]
+        self._next_look = self._began + ENOUGH_RECORDS
 
     def feed(self, tag: str, events: Iterator[Any], now_ns: int) -> int:
         """Feed events of one tag; returns how many records that were."""
         before = self.engine.counters["records"]
         self._keep(self.engine.feed(tag, events, now_ns))
-        if self._counted_before is not None:
-            self._warn_of_misfit(self._counted_before)
+        self._warn_of_misfit()
         return self.engine.counters["records"] - before
 
     def advance(self, now_ns: int) -> bool:
@@ -77,7 +78,20 @@ class Judge:
         self.engine = engine
         self._maker = maker
         self._cases = CaseMaker(bundle, self._config)
-        self._counted_before = engine.counters.copy()
+        self._misfit = Misfit(engine)
+        self._logged = None
+        self._began = engine.counters["records"]
+        self._next_look = self._began + ENOUGH_RECORDS
+
+    def troubles(self) -> list[str]:
+        """Why the stream is not judged as it should be.
+
+        The bundle or its settings do not fit it.
+        """
+        trouble = self._misfit.trouble()
+        if trouble is None:
+            return []
+        return [trouble]
 
     def _keep(self, findings: Iterable[Finding]) -> None:
         for finding in findings:
@@ -89,18 +103,20 @@ class Judge:
             if ticket is not None:
                 self._fresh.append(ticket)
 
-    def _warn_of_misfit(self, before: Counter[str]) -> None:
-        """Once per bundle: a bundle of another log would call every event unknown."""
-        now = self.engine.counters
-        events = now["events"] - before["events"]
-        if events < _FIRST_EVENTS:
+    def _warn_of_misfit(self) -> None:
+        """Log a misfit, each kind of it once until it is gone; its counts grow all the time."""
+        records = self.engine.counters["records"]
+        if records < self._next_look:
             return
-        self._counted_before = None
-        unmatched = now["unmatched"] - before["unmatched"]
-        if unmatched > events / 2:
-            _log.warning(
-                "bundle does not fit this stream: %d of %d events match no template; "
-                "export one for it",
-                unmatched,
-                events,
-            )
+        self._next_look = records + ENOUGH_RECORDS
+        begun = records - self._began
+        if begun < ENOUGH_EVENTS < begun + ENOUGH_RECORDS:
+            self._next_look = self._began + ENOUGH_EVENTS
+        trouble = self._misfit.trouble()
+        kind = None
+        if trouble is not None:
+            kind = re.sub(r"\d+", "", trouble)
+        if kind != self._logged:
+            self._logged = kind
+            if trouble is not None:
+                _log.warning("%s", trouble)

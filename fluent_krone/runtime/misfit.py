@@ -15,9 +15,11 @@ from ..reading.records import InputSettings
 # Records after which it is decided whether the settings fit. Fewer could all come from one unusual
 # source; many more would delay the warning.
 ENOUGH_RECORDS = 1_000
-# Events after which it is decided whether the bundle's templates fit. It takes more of them, since a
-# new version of a program may log new lines at its start.
+# Events after which it is decided whether the bundle's templates fit. It takes more of them,
+# since a new version of a program may log new lines at its start.
 ENOUGH_EVENTS = 10_000
+# Records after which counting begins anew: a stream that was put right is not held to its past.
+_SPAN = 50_000
 # A share from which on something is amiss with all of the stream and not with some of its sources.
 _MOST = 0.5
 
@@ -38,21 +40,30 @@ class Misfit:
         self._engine = engine
         self._enough_records = enough_records
         self._enough_events = enough_events
+        # What was amiss in the span before, which stands until the present one tells more.
+        self._last: str | None = None
         self._before = self._counts()
 
     def trouble(self) -> str | None:
-        """One line that names what does not fit and the remedy; None as long as nothing is amiss."""
+        """One line that names what does not fit and the remedy.
+
+        None as long as nothing is amiss.
+        """
         counts = self._counts()
         counts.subtract(self._before)
         settings = self._engine.reader.settings
         if counts["records"] < self._enough_records:
-            return None
-        return (
+            return self._last
+        found = (
             _set_aside(counts, settings)
             or _component(counts, settings)
             or _times(counts, settings)
             or self._templates(counts)
         )
+        if counts["records"] >= _SPAN:
+            self._last = found
+            self._before = self._counts()
+        return found
 
     def _templates(self, counts: Counter[str]) -> str | None:
         events = counts["events"]
@@ -131,8 +142,8 @@ def _times(counts: Counter[str], settings: InputSettings) -> str | None:
         if settings.time_field:
             source = f"time_field {settings.time_field!r}"
         return (
-            f"the time of {unreadable} of {events} events cannot be read from {source}; check it and "
-            "time_format"
+            f"the time of {unreadable} of {events} events cannot be read from {source}; check it "
+            "and time_format"
         )
     disbelieved = counts["time_in_future"] + counts["time_leap"]
     if disbelieved <= _MOST * events:

@@ -214,6 +214,7 @@ class Service:
         if not self._committer.writable.is_set():
             found.append("the store can't be written, nothing is acked")
         found += self._outbox.troubles()
+        found += self._judge.troubles()
         waited = self._committer.unacked_age_s()
         if waited > _STUCK_S:
             found.append(f"a chunk has waited {waited:.0f} s for its commit")
