@@ -67,6 +67,8 @@ setup(
         "test": [
             "argcomplete>=3",
             "hypothesis>=6.100",
+            # The schemas of Kubernetes, for the manifests in deploy/.
+            "kubernetes-validate>=1.35",
             "mypy>=1.13",
             "pandas>=2",
             "pytest>=8",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -113,7 +114,12 @@ def install(gem: Path, folder: Path) -> None:
     assert done.returncode == 0, done.stdout + done.stderr
 
 
-def test_the_readme_of_the_gem_names_this_version() -> None:
-    readme = (dist.GEM / "README.md").read_text(encoding="utf-8")
-    assert f"fluent_krone-{__version__}-py3-none-any.whl" in readme
-    assert f"fluent-plugin-krone-{__version__}.gem" in readme
+@pytest.mark.parametrize(
+    "page", ["docs/install.md", "docs/fluent-package.md", "deploy/gem/README.md"]
+)
+def test_pages_name_the_files_of_this_version(page: str) -> None:
+    text = (REPOSITORY / page).read_text(encoding="utf-8")
+    wheels = re.findall(r"fluent_krone-([\d.]+)-py3", text)
+    gems = re.findall(r"fluent-plugin-krone-([\d.]+)\.gem", text)
+    assert wheels and gems
+    assert set(wheels + gems) == {__version__}
