@@ -5,7 +5,8 @@
    the place of its session key, if the key's regex treats all digits alike.
 3. A record whose shape is not known is matched with the templates (`TemplateMatcher`), and its
    session key is searched for.
-4. When a shape comes for the second time, what was found is remembered under its component and
+4. Where the session key is all that makes a shape new, `keyed.py` knows the template.
+5. When a shape comes for the second time, what was found is remembered under its component and
    shape. A later record of that shape is one look-up, and its session key is a slice of its
    message. Messages with ids of letters never have a shape twice, and so they never fill the cache.
 """
@@ -18,6 +19,7 @@ from typing import Any
 
 from .accessor import is_path
 from .cache import Generation
+from .keyed import KeyedFrames, can_be_keyed
 from .records import RecordReader, SessionKey
 from .templates import TemplateMatcher
 from .wildcards import ZEROED
@@ -54,11 +56,11 @@ class EventReader:
     ) -> None:
         self._reader = reader
         self._match = matcher.match
-        self._is_sure = matcher.is_sure
-        # Component → what stands before its messages, and their shapes: log key and spans of the
-        # session keys. There are no spans where the keys are not in the message, or where another
-        # message of the same shape may have them elsewhere.
-        self._components: dict[bytes | None, tuple[bytes, Shapes]] = {}
+        self._matcher = matcher
+        # Component → what stands before its messages; their shapes, with log key and spans of the
+        # session keys; their frames, if any. There are no spans where the keys are not in the
+        # message, or where another message of the same shape may have them elsewhere.
+        self._components: dict[bytes | None, tuple[bytes, Shapes, KeyedFrames | None]] = {}
         self._generation = Generation(cache_bytes, self._components.clear)
         # Hashes of component and shape that came once.
         self._once: set[int] = set()
@@ -71,9 +73,11 @@ class EventReader:
             and not settings.facet_fields
             and not any("," in name or is_path(name) for name in names)
         )
-        self._has_spans = reader.sole_regex is not None and takes_digits_alike(
-            settings.session_key[0]
-        )
+        pattern = settings.session_key[0]
+        self._has_spans = reader.sole_regex is not None and takes_digits_alike(pattern)
+        self._frame_regex: re.Pattern[bytes] | None = None
+        if self._has_spans and can_be_keyed(pattern[1:-1]):
+            self._frame_regex = reader.sole_regex
 
     def read(self, tag: bytes, record: Any) -> tuple[int, bytes, Sequence[SessionKey]]:
         """Log key, the text that was matched, and session keys.
@@ -85,7 +89,7 @@ class EventReader:
             component = None
             if self._component is not None:
                 component = record[self._component]
-            prefix, shapes = self._components[component]
+            prefix, shapes, frames = self._components[component]
             shape = message.translate(ZEROED)
         # No such component yet, or the record is no map, or its message is not bytes.
         except (LookupError, TypeError, AttributeError):
@@ -95,6 +99,10 @@ class EventReader:
             if not self._is_plain(message):
                 return self._read(tag, record)
             text = prefix + message
+            if frames is not None:
+                framed = frames.find(message)
+                if framed is not None:
+                    return framed[0], text, [(framed[1],)]
             keys = self._reader.keys(tag, record, message)
             log_key = self._match(text)
             self._met(component, shape, message, text, log_key)
@@ -132,7 +140,10 @@ class EventReader:
         if component:
             prefix = self._reader.prefix(component)
         self._generation.take(_ENTRY_BYTES + 2 * len(prefix))
-        self._components[component] = (prefix, {})
+        frames = None
+        if self._frame_regex is not None:
+            frames = KeyedFrames(self._frame_regex, self._matcher, self._generation)
+        self._components[component] = (prefix, {}, frames)
 
     def _met(
         self, component: bytes | None, shape: bytes, message: bytes, text: bytes, log_key: int
@@ -143,8 +154,11 @@ class EventReader:
             if len(self._once) >= _MOST_ONCE:
                 self._once.clear()
             self._once.add(fingerprint)
+            prefix, _, frames = self._components[component]
+            if frames is not None:
+                frames.learn(message, prefix, log_key)
             return
-        if len(text) > _LONGEST_SHAPE or not self._is_sure(text):
+        if len(text) > _LONGEST_SHAPE or not self._matcher.is_sure(text):
             return
         self._generation.take(_ENTRY_BYTES + len(shape))
         # Making room may have emptied all.
@@ -173,8 +187,8 @@ def takes_digits_alike(pattern: str) -> bool:
     >>> [takes_digits_alike(p) for p in ("blk_-?[0-9]+", r"id=(\\w{3,8})", "node7", "[1-9][0-9]*")]
     [True, True, False, False]
     """
-    # An escaped bracket opens no class.
-    plain = re.sub(r"\\\W", "", pattern)
+    # An escaped bracket opens no class, and a hyphen that opens a class is no range.
+    plain = re.sub(r"\\\W", "", pattern).replace("[-", "[")
     # Characters by number, back-references, and braces within a class are not looked into.
     if re.search(r"\\[^\W_]?\d|\(\?P?[=(]|\[\^?\]|\[[^\]]*\{|-0-9", plain):
         return False

@@ -76,7 +76,7 @@ class _Index:
         self._rank = {i: rank for rank, i in enumerate(order)}
         uses = Counter(word for i in order for word in set(templates[i].words))
         # Of a set, since that of a dictionary's keys is six times slower.
-        self._in_vocabulary = frozenset(uses).__contains__
+        self.in_vocabulary = frozenset(uses).__contains__
         # Templates by the rarest of their words; those without one may match any message.
         self._by_word: dict[bytes, list[int]] = {}
         self._wordless: list[int] = []
@@ -94,7 +94,7 @@ class _Index:
 
     def first(self, message: bytes) -> int | None:
         """The template that wins among those that match."""
-        key = b" ".join(filter(self._in_vocabulary, separated(message).split()))
+        key = b" ".join(filter(self.in_vocabulary, separated(message).split()))
         candidates = self._candidates.get(key)
         if candidates is None:
             candidates = self._find(key)
@@ -105,6 +105,14 @@ class _Index:
             if match(message):
                 return i
         return None
+
+    def best_candidate(self, message: bytes) -> int | None:
+        """The template that would win if all that have their words in the message matched."""
+        key = b" ".join(filter(self.in_vocabulary, separated(message).split()))
+        match, i, _ = self._find(key)
+        if match is _matches_nothing:
+            return None
+        return i
 
     def _find(self, key: bytes) -> _Candidates:
         words = key.split()
@@ -200,6 +208,37 @@ class TemplateMatcher:
         if found is None or self.templates[found].has_digits:
             return False
         return self._rank(found) < self._rank(rival)
+
+    def is_sure_but_for(self, message: bytes, start: int, end: int) -> bool:
+        """`is_sure`, of all messages that also have another word in place of `[start, end)`.
+
+        The other word must be one that `may_stand_for` a value.
+
+        1. The template takes any word there (`Template.is_free`), so it matches all of them.
+        2. A template that wins over it would have all its words in the message. Words that stand
+           for a value are in no template, so it is enough that none has them in this message.
+        3. The same holds for templates with literal digits, in messages whose digits are all "0".
+        """
+        found = self._index.first(message)
+        if found is None or self.templates[found].has_digits:
+            return False
+        if not self.may_stand_for(message[start:end]):
+            return False
+        around = separated(message[max(start - 1, 0) : start] + message[end : end + 1])
+        if around.strip() or self._index.best_candidate(message) != found:
+            return False
+        rival = self._with_digits.best_candidate(message.translate(ZEROED))
+        if rival is not None and self._rank(rival) < self._rank(found):
+            return False
+        return self.templates[found].is_free(message, start, end)
+
+    def may_stand_for(self, value: bytes) -> bool:
+        """Whether a value is one word, and one that no template has."""
+        return (
+            separated(value) == value
+            and not self._index.in_vocabulary(value)
+            and not self._with_digits.in_vocabulary(value.translate(ZEROED))
+        )
 
 
 def several_tokens(matcher: TemplateMatcher, messages: Iterable[bytes]) -> list[tuple[int, ...]]:

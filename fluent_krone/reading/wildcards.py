@@ -139,6 +139,26 @@ class Template:
             return ()
         return found.groups()
 
+    def is_free(self, message: bytes, start: int, end: int) -> bool:
+        """Whether the word `[start, end)` of a message that matches may be any other word.
+
+        That is so where it stands in a wildcard that takes any token, and which ends at a blank
+        or with the message: another word cannot make it end elsewhere.
+        """
+        if self._slots is None:
+            self._slots = self._compile(slots=True)
+        found = self._slots.match(message)
+        if found is None:
+            return False
+        for i, kind in enumerate(self._kinds):
+            first, last = found.span(i + 1)
+            if first <= start and end <= last:
+                takes_any = kind == "id" or kind not in TYPES
+                after = self._pieces[i + 1]
+                is_last = i == len(self._kinds) - 1
+                return takes_any and (after[:1].isspace() or (is_last and not after))
+        return False
+
     def _compile(self, *, slots: bool) -> re.Pattern[bytes]:
         """The regular expression; with `slots`, it has a group for each wildcard."""
         pieces = self._pieces

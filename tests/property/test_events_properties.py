@@ -21,8 +21,26 @@ TEMPLATES = [
     "code <num>",
     "<*>:<*>",
     "lift 7 <*>",
+    "req=<id> go",
+    "req=<num> go <*>",
+    "go <id>",
+    "go ida7",
+    "go id<num>",
+    "at <*> go",
+    "at <num> <id> lift",
 ]
-KEYS = ["/id-?[0-9]+/", r"/\bid(\d{1,3})\b/", "/i.7/", "/([0-9]+)/", "id", "tag"]
+KEYS = [
+    "/id[-0-9a-f]+/",
+    "/req=([0-9a-f]+)/",
+    "/at (\\w+)?/",
+    "/[a-f]+[0-9]/",
+    "/id-?[0-9]+/",
+    r"/\bid(\d{1,3})\b/",
+    "/i.7/",
+    "/([0-9]+)/",
+    "id",
+    "tag",
+]
 
 messages = st.one_of(
     st.lists(
@@ -32,6 +50,14 @@ messages = st.one_of(
                 "id7",
                 "id-12",
                 "id123",
+                "idaf",
+                "ida7",
+                "req=af ",
+                "req=a7",
+                "req=404",
+                "7 ",
+                "go ",
+                "code",
                 " ",
                 "at 9",
                 "code 404",
