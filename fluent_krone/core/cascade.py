@@ -19,6 +19,7 @@ Why an early verdict is never reversed:
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
@@ -35,6 +36,9 @@ COUNTS = "nested_counts"
 # A session's bound is looked at again when it has grown by a tenth, so that a long session costs a
 # number of looks that grows with the logarithm of its length.
 _NEXT_CHECK = 1.1
+# Distinct abnormal patterns of one session that are compared with the seen ones, at some tens of
+# microseconds each. What a session of thousands of events did wrong first is enough to name it.
+_MOST_PATTERNS = 40
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,6 +71,24 @@ class Clearing:
         return nested() or (unseen and not self.nested_clears)
 
 
+def _few_patterns(abnormal: list[Seq]) -> list[Seq]:
+    """The Seqs as far as their patterns are compared: all, but in very long sessions."""
+    if len(abnormal) <= _MOST_PATTERNS:
+        return abnormal
+    patterns: set[tuple[str, tuple[int, ...]]] = set()
+    kept = []
+    for seq in abnormal:
+        patterns.add((seq.level, seq.pattern))
+        if len(patterns) > _MOST_PATTERNS:
+            break
+        kept.append(seq)
+    return kept
+
+
+def _by_level(seq: Seq) -> int:
+    return LEVELS.index(seq.level)
+
+
 class Cascade:
     """The verdict on a session, at its end or early; worked out once per state."""
 
@@ -86,6 +108,7 @@ class Cascade:
 
     def at_end(self, state: State, keys: Sequence[int]) -> Verdict | None:
         """The verdict if the session ends here; None: normal."""
+        state.tally = None
         if state.end is None:
             state.end = (self._judge(state, keys),)
         verdict: Verdict | None = state.end[0]
@@ -97,18 +120,19 @@ class Cascade:
         Only closed Seqs are looked at: an open one may yet become normal.
         """
         if state.early is None:
-            closed = [seq for seq in self._abnormal_seqs(keys) if seq.end < len(keys)]
-            state.early = self._verdict(keys, closed, ended=False)
+            odd = self.tracker.odd_seqs(state)
+            state.early = self._verdict(tuple(keys), odd, ended=False)
         verdict: Verdict = state.early
         return verdict
 
     def _judge(self, state: State, keys: Sequence[int]) -> Verdict | None:
-        unseen = state.tainted or not all(
-            map(self._patterns.is_normal, self.tracker.closed_by_end(state, keys))
-        )
-        if self._is_abnormal(unseen, keys):
-            return self._verdict(keys, self._abnormal_seqs(keys) if unseen else [])
-        return None
+        # A tuple, which the nested detector knows again when it is asked about it several times.
+        keys = tuple(keys)
+        closed = self.tracker.closed_by_end(state, keys)
+        odd = [seq for seq in closed if not self._patterns.is_normal(seq)]
+        if not self._is_abnormal(bool(odd) or state.odd is not None, keys):
+            return None
+        return self._verdict(keys, sorted(self.tracker.odd_seqs(state) + odd, key=_by_level))
 
     def _is_abnormal(self, unseen: bool, keys: Sequence[int]) -> bool:
         if self.nested is None:
@@ -123,24 +147,32 @@ class Cascade:
     def _is_decided(self, state: State, keys: Sequence[int]) -> bool:
         """Whether the session is abnormal whatever may still come; see the steps above.
 
-        `keys` end with the event that led to `state`.
+        `keys` begin with those of `state`. Each call costs the same, however many there are, but
+        for the few that have the density worked out.
         """
-        unseen = state.tainted
+        tally = state.tally
+        state.tally = None
+        unseen = state.odd is not None
         if unseen and (self.nested is None or not self._clearing.nested_clears):
             return True
         if self.nested is None or (self._clearing.patterns_clear and not unseen):
             return False
+        last = keys[state.events - 1]
+        if tally is None:
+            tally = Counter(keys[: state.events])
+        else:
+            tally[last] = tally.get(last, 0) + 1
+        state.tally = tally
         # The bound rises only with a count that no normal session has.
-        if state.events < state.check_at or keys.count(keys[-1]) <= self.nested.most(keys[-1]):
+        if state.events < state.check_at or tally[last] <= self.nested.most(last):
             return False
         state.check_at = int(state.events * _NEXT_CHECK) + 1
         threshold = self.nested.threshold
-        return self.nested.density(keys).bound > threshold + _MARGIN * (1 + abs(threshold))
-
-    def _abnormal_seqs(self, keys: Sequence[int]) -> list[Seq]:
-        return [seq for seq in self._hierarchy.decompose(keys) if not self._patterns.is_normal(seq)]
+        bound = self.nested.density(keys[: state.events]).bound
+        return bound > threshold + _MARGIN * (1 + abs(threshold))
 
     def _verdict(self, keys: Sequence[int], abnormal: list[Seq], *, ended: bool = True) -> Verdict:
+        abnormal = _few_patterns(abnormal)
         place = localise(
             keys,
             abnormal,

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from itertools import pairwise
+from itertools import groupby
 from typing import Literal
 
 from ..types import LEVELS, Level, Seq
@@ -162,15 +162,14 @@ def runs(nodes: Sequence[int]) -> list[tuple[int, int]]:
     >>> runs([7, 7, 8])
     [(0, 2), (2, 3)]
     """
-    if not nodes:
-        return []
-    cuts = [0, *(i for i in range(1, len(nodes)) if nodes[i] != nodes[i - 1]), len(nodes)]
-    return list(pairwise(cuts))
+    found = []
+    start = 0
+    for _, run in groupby(nodes):
+        end = start + len(list(run))
+        found.append((start, end))
+        start = end
+    return found
 
 
 def _collapse(nodes: Iterable[int]) -> list[int]:
-    out: list[int] = []
-    for node in nodes:
-        if not out or out[-1] != node:
-            out.append(node)
-    return out
+    return [node for node, _ in groupby(nodes)]

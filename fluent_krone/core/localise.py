@@ -21,8 +21,9 @@ the most abnormal one is named here.
 from __future__ import annotations
 
 import re
-from collections import Counter
-from collections.abc import Mapping, Sequence
+from bisect import bisect_right
+from collections import Counter, defaultdict
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from difflib import SequenceMatcher
 from typing import Any, Protocol
@@ -231,17 +232,27 @@ def _score_counts(
     """
     here = Counter(keys)
     there = Counter(normal)
-    alone = _without_counterpart(keys, normal)
-    for key, n in here.items():
-        if n > there[key]:
-            excess = nested.excess(key, n, there[key]) * (
-                1 + severity(hierarchy.rows[key].template)
-            )
-            events = [event for event in alone if keys[event] == key]
-            if len(events) < n - there[key]:
-                events = [event for event, other in enumerate(keys) if other == key]
-            for event in events:
-                scores[event] += excess / len(events)
+    more = {key for key, n in here.items() if n > there[key]}
+    alone = _by_key(keys, _without_counterpart(keys, normal), more)
+    all_events = _by_key(keys, range(len(keys)), more)
+    for key in more:
+        weight = 1 + severity(hierarchy.rows[key].template)
+        excess = nested.excess(key, here[key], there[key]) * weight
+        events = alone[key]
+        if len(events) < here[key] - there[key]:
+            events = all_events[key]
+        for event in events:
+            scores[event] += excess / len(events)
+
+
+def _by_key(keys: Sequence[int], events: Iterable[int], wanted: set[int]) -> dict[int, list[int]]:
+    """Log key → those of `events` that have it; for the `wanted` log keys."""
+    found: dict[int, list[int]] = {key: [] for key in wanted}
+    for event in events:
+        key = keys[event]
+        if key in wanted:
+            found[key].append(event)
+    return found
 
 
 def _without_counterpart(keys: Sequence[int], normal: Sequence[int]) -> list[int]:
@@ -336,8 +347,14 @@ def _gap(keys: Sequence[int], normal: Sequence[int], nested: NestedDetector | No
 def _heaviest(scores: Sequence[float], keys: Sequence[int], hierarchy: Hierarchy) -> Seq:
     """The status Seq with the largest sum of event scores; of equals the first."""
     spans = runs([hierarchy.action_of[key] for key in keys])
-    start, end = max(spans, key=lambda span: (round(sum(scores[slice(*span)]), 6), -span[0]))
-    return hierarchy.seq("status", keys, start, end)
+    starts = [start for start, _ in spans]
+    # Of a long session few events have a score, so only their Seqs are summed up.
+    weights: defaultdict[int, float] = defaultdict(float)
+    for event, score in enumerate(scores):
+        if score:
+            weights[bisect_right(starts, event) - 1] += score
+    heaviest = max(sorted(weights), key=lambda number: round(weights[number], 6))
+    return hierarchy.seq("status", keys, *spans[heaviest])
 
 
 def _evidence(

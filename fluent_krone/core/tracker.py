@@ -22,17 +22,20 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from ..reading.cache import Generation
-from ..types import Seq
+from ..types import LEVELS, Seq
 from .hierarchy import Hierarchy
+
+# Closed Seqs that are not normal, the last one first: it, and what came before.
+Odd = tuple[Seq, Any]
 
 
 class State:
-    """What a session is after its events so far: its open Seqs, and whether a closed one is unseen.
+    """What a session is after its events so far: its open Seqs, and the odd ones that closed.
 
     `entity_start` is the first event of the open action Seq, `action_start` that of the open status
     Seq. The cascade fills `decided` (whether the session is abnormal whatever may still come),
-    `check_at` (the number of events at which that is worth another look), `early` and `end` (the
-    verdicts on a session that is decided, or that stops here).
+    `check_at` (the number of events at which that is worth another look), `tally` (how often each
+    log key came), `early` and `end` (the verdicts on a session that is decided, or stops here).
     """
 
     __slots__ = (
@@ -46,7 +49,8 @@ class State:
         "entity_start",
         "events",
         "next",
-        "tainted",
+        "odd",
+        "tally",
     )
 
     def __init__(
@@ -56,25 +60,32 @@ class State:
         action: int,
         entity_start: int,
         action_start: int,
-        tainted: bool,
+        odd: Odd | None,
     ) -> None:
         self.events = events
         self.entity = entity
         self.action = action
         self.entity_start = entity_start
         self.action_start = action_start
-        self.tainted = tainted
+        self.odd = odd
         self.decided = False
         self.check_at = 0
+        self.tally: dict[int, int] | None = None
         self.early: Any = None
         self.end: Any = None
         self.next: dict[int, State] = {}
+
+    @property
+    def tainted(self) -> bool:
+        """Whether a closed Seq is not normal."""
+        return self.odd is not None
 
 
 class Tracker:
     """Steps sessions through the hierarchy; `is_normal` is asked about every Seq as it closes.
 
-    `is_decided` is asked about each new state, with its log keys, until it says yes.
+    `is_decided` is asked about each new state, until it says yes; the log keys that it gets begin
+    with those of the state, and may go on.
 
     >>> from .hierarchy import Leaf
     >>> tree = Hierarchy([Leaf("a", "disk", "read", "ok"), Leaf("b", "net", "send", "ok")])
@@ -96,7 +107,7 @@ class Tracker:
         cache_size: int = 100_000,
     ) -> None:
         # -1 is no node, so the first event always begins Seqs of its own.
-        self.start = State(0, -1, -1, 0, 0, False)
+        self.start = State(0, -1, -1, 0, 0, None)
         self._hierarchy = hierarchy
         self._entity_of = hierarchy.entity_of
         self._action_of = hierarchy.action_of
@@ -121,12 +132,22 @@ class Tracker:
         self._generation.take(1)
         found = state.next[key] = self._next(state, key, keys)
         found.check_at = state.check_at
-        so_far = keys
-        if len(keys) != found.events:
-            so_far = keys[: found.events]
-        found.decided = state.decided or self._is_decided(found, so_far)
+        # The tally goes with the newest state, so that counting goes on and does not begin anew.
+        # Where two sessions part, the second one to do so counts once.
+        found.tally = state.tally
+        state.tally = None
+        found.decided = state.decided or self._is_decided(found, keys)
         self._remembered.append(found)
         return found
+
+    def odd_seqs(self, state: State) -> list[Seq]:
+        """Closed Seqs that are not normal: of status level, then of action level."""
+        found: list[Seq] = []
+        odd = state.odd
+        while odd is not None:
+            found.append(odd[0])
+            odd = odd[1]
+        return sorted(found, key=lambda seq: (LEVELS.index(seq.level), seq.start))
 
     def replay(self, keys: Sequence[int]) -> State:
         """The state after `keys`, from the start: how a restored session comes back."""
@@ -153,9 +174,10 @@ class Tracker:
         ]
 
     def _next(self, state: State, key: int, keys: Sequence[int]) -> State:
-        tainted = state.tainted
+        odd = state.odd
         for seq in self.closed_by(state, key, keys):
-            tainted = not self._is_normal(seq) or tainted
+            if not self._is_normal(seq):
+                odd = (seq, odd)
         entity = self._entity_of[key]
         action = self._action_of[key]
         here = state.events
@@ -165,7 +187,7 @@ class Tracker:
         action_start = here
         if action == state.action:
             action_start = state.action_start
-        return State(here + 1, entity, action, entity_start, action_start, tainted)
+        return State(here + 1, entity, action, entity_start, action_start, odd)
 
     def _forget(self) -> None:
         for state in self._remembered:

@@ -130,6 +130,11 @@ def _edit_distance(a: Pattern, b: Pattern, limit: int = 100) -> float:
     What lies beyond them counts by the difference in length, or 1 where it is as long and differs:
     the distance takes the square of the nodes.
     """
+    # What both begin or end with costs nothing, and unlike patterns mostly differ in the middle.
+    start = _alike_at_first(a, b)
+    end = _alike_at_first(a[start:][::-1], b[start:][::-1])
+    a = a[start : len(a) - end]
+    b = b[start : len(b) - end]
     beyond = abs(max(len(a) - limit, 0) - max(len(b) - limit, 0)) or int(a[limit:] != b[limit:])
     a = a[:limit]
     b = b[:limit]

@@ -17,12 +17,14 @@ import time
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from itertools import groupby
+from operator import itemgetter
 from typing import Any, Literal
 
 import numpy as np
 from lru import LRU
 
-from ..core.hierarchy import Hierarchy, runs
+from ..core.hierarchy import Hierarchy
 from ..errors import BundleError
 from ..timing import Histogram
 from .onnx import load_model
@@ -30,6 +32,7 @@ from .onnx import load_model
 Kind = Literal["key", "entity", "action"]
 # A log key, or a node that had a run.
 Feature = tuple[Kind, int]
+_Exact = frozenset[tuple[Feature, int]]
 # Runs count half, since harmless interleaving of threads changes them.
 KIND_WEIGHT: Mapping[Kind, float] = {
     "key": 1.0,
@@ -43,6 +46,9 @@ _MISSING_SHARE = 0.3
 _MISSING_SHARE_YET = 0.02
 
 
+_node_of_run = itemgetter(0)
+
+
 def nested_counts(log_keys: Sequence[int], hierarchy: Hierarchy) -> Counter[Feature]:
     """How often each log key occurs, and how many runs each entity and each action has."""
     counts: Counter[Feature] = Counter()
@@ -53,8 +59,9 @@ def nested_counts(log_keys: Sequence[int], hierarchy: Hierarchy) -> Counter[Feat
         ("action", hierarchy.action_of),
     )
     for kind, node_of in layers:
-        nodes = [node_of[key] for key in log_keys]
-        for node, n in Counter(nodes[start] for start, _ in runs(nodes)).items():
+        # Runs are counted without a step of Python for each event: sessions may be long.
+        runs = map(_node_of_run, groupby(map(node_of.__getitem__, log_keys)))
+        for node, n in Counter(runs).items():
             counts[kind, node] = n
     return counts
 
@@ -144,6 +151,8 @@ class NestedAware:
             for key, count in Counter(log_keys).items():
                 self._most[key] = max(count, self._most.get(key, 0))
         self._exact = {frozenset(nested_counts(keys, hierarchy).items()) for keys in self.normal}
+        self._last_keys: tuple[int, ...] | None = None
+        self._last: tuple[Counter[Feature], _Exact] = (Counter(), frozenset())
         self._hierarchy = hierarchy
         self._columns = {feature: column for column, feature in enumerate(files.columns)}
         self._weights = files.weights
@@ -164,8 +173,8 @@ class NestedAware:
         Sessions of equal counts are judged once. Of a session that has not `ended`, what it lacks
         has next to no weight in which normal session is nearest.
         """
-        counts = nested_counts(log_keys, self._hierarchy)
-        key = (ended, frozenset(counts.items()))
+        counts, exact = self._counts_of(log_keys)
+        key = (ended, exact)
         found: Density | None = self._cache.get(key)
         if found is None:
             missing_share = _MISSING_SHARE_YET
@@ -191,7 +200,21 @@ class NestedAware:
 
     def has_counts(self, log_keys: Sequence[int]) -> bool:
         """Whether a normal session had exactly these nested counts."""
-        return frozenset(nested_counts(log_keys, self._hierarchy).items()) in self._exact
+        return self._counts_of(log_keys)[1] in self._exact
+
+    def _counts_of(self, log_keys: Sequence[int]) -> tuple[Counter[Feature], _Exact]:
+        """The nested counts, as a mapping and as a set.
+
+        A verdict asks for those of the same session several times.
+        """
+        if log_keys is not self._last_keys:
+            counts = nested_counts(log_keys, self._hierarchy)
+            self._last = (counts, frozenset(counts.items()))
+            # Only a tuple cannot have changed until it comes again.
+            self._last_keys = None
+            if isinstance(log_keys, tuple):
+                self._last_keys = log_keys
+        return self._last
 
     def _run(self, counts: Mapping[Feature, int], missing_share: float) -> Density:
         columns, values = sparse_vector(counts, self._columns)
