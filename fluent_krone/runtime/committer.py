@@ -92,6 +92,8 @@ class Committer:
         self._halt = halt
         self._clock_ns = clock_ns
         self._batch: Batch | None = None
+        # Whether the event loop is about to call `_commit_when_idle`.
+        self._is_asked = False
         self._timer: asyncio.TimerHandle | None = None
         self._retry_s = _BACK_OFF_S[0]
         self._reported_at = -_REPORT_S
@@ -108,7 +110,9 @@ class Committer:
         """Commit now when that is due, else when the stream pauses. Call it between two chunks."""
         if self._is_due():
             self.commit()
-        else:
+        elif not self._is_asked:
+            # One call serves all chunks that are fed before the event loop makes it.
+            self._is_asked = True
             asyncio.get_running_loop().call_soon(self._commit_when_idle)
 
     def commit(self) -> None:
@@ -240,6 +244,7 @@ class Committer:
         # 2. But not sooner than `_PAUSE_REST_S` after the last one.
         # 3. Without a pause, after a rest of `_REST` times the last commit's time.
         # Without a store a commit takes microseconds, so this commits almost at once.
+        self._is_asked = False
         if not self.pending.fed or self._judge.turn.locked() or not self.writable.is_set():
             return
         in_pause = max(self._committed_at + _PAUSE_REST_S, self._fed_at + self.took_s)

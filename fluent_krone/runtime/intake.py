@@ -21,6 +21,12 @@ from .repeats import Repeats
 # Events between two looks at the event loop: 5,000 take about 15 ms, which is how long other
 # clients and the health check may have to wait for a large chunk.
 _SLICE = 5_000
+# Bytes of the smallest entry that can be an event: a time, and a map with a message. A chunk with
+# less than `_SLICE` times this is one slice, and its events need not be counted.
+_MIN_EVENT_BYTES = 11
+# Seconds of small chunks between two looks at the event loop. A look costs as much as half a chunk
+# of one record, so there is not one after each.
+_LOOK_S = 0.005
 
 
 class Intake:
@@ -47,6 +53,7 @@ class Intake:
         self._fed_in = figures.timings["feed"]
         self._halt = halt
         self._clock_ns = clock_ns
+        self._looked_at = time.monotonic()
 
     async def take(
         self, chunk: Chunk, ack: Callable[[], None], sender: Sender | None = None
@@ -55,14 +62,20 @@ class Intake:
 
         A chunk that was fed before is not fed again, but acked with the next commit.
         """
+        # An event that is set is not waited for, which would cost a coroutine for each chunk.
         came = time.monotonic()
-        await self._outbox.room.wait()
+        if not self._outbox.room.is_set():
+            await self._outbox.room.wait()
         async with self._judge.turn:
-            await self.open.wait()
-            await self._committer.writable.wait()
-            repeated = await self._is_repeated(chunk, sender)
+            if not self.open.is_set():
+                await self.open.wait()
+            if not self._committer.writable.is_set():
+                await self._committer.writable.wait()
             self._counters["chunks"] += 1
-            if repeated:
+            if chunk.chunk is None:
+                self._counters["chunks_without_id"] += 1
+                await self._feed(chunk)
+            elif await self._is_repeated(chunk, sender):
                 self._counters["chunks_repeated"] += 1
             else:
                 await self._feed(chunk)
@@ -74,9 +87,6 @@ class Intake:
 
         Waits while the store can't be read: feeding a chunk twice can't be undone.
         """
-        if chunk.chunk is None:
-            self._counters["chunks_without_id"] += 1
-            return False
         while True:
             try:
                 return self._repeats.is_repeat(chunk, sender)
@@ -87,15 +97,36 @@ class Intake:
     async def _feed(self, chunk: Chunk) -> None:
         """Feed slice by slice. Whatever breaks this off leaves half a chunk fed: halt then."""
         try:
-            for events in _slices(chunk.events()):
-                began = time.monotonic()
-                records = self._judge.feed(chunk.tag, events, self._clock_ns())
-                self._fed_in.add(time.monotonic() - began)
-                self._committer.pending.records += records
-                await asyncio.sleep(0)
+            if _is_small(chunk):
+                self._feed_slice(chunk.tag, chunk.events())
+                if time.monotonic() - self._looked_at > _LOOK_S:
+                    await self._look()
+            else:
+                for events in _slices(chunk.events()):
+                    self._feed_slice(chunk.tag, events)
+                    await self._look()
         except BaseException as error:
             self._halt.because(error)
             raise
+
+
+    def _feed_slice(self, tag: str, events: Iterator[Any]) -> None:
+        began = time.monotonic()
+        records = self._judge.feed(tag, events, self._clock_ns())
+        self._fed_in.add(time.monotonic() - began)
+        self._committer.pending.records += records
+
+    async def _look(self) -> None:
+        """Let the event loop do what else there is to do."""
+        await asyncio.sleep(0)
+        self._looked_at = time.monotonic()
+
+
+def _is_small(chunk: Chunk) -> bool:
+    """Whether a chunk certainly has no more events than a slice."""
+    if isinstance(chunk.entries, bytes):
+        return len(chunk.entries) < _SLICE * _MIN_EVENT_BYTES
+    return len(chunk.entries) <= _SLICE
 
 
 def _slices(events: Iterator[Any]) -> Iterator[Iterator[Any]]:

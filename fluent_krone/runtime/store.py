@@ -136,8 +136,12 @@ class Store:
 
     def has_chunk(self, key: bytes) -> bool:
         """Whether a chunk with this `chunk_key` was committed, as far as keys are kept."""
-        with self._errors.translated():
+        # Not by `translated`: this runs for each chunk, and a context manager would cost as much as
+        # the look-up.
+        try:
             row = self._db.execute("SELECT 1 FROM chunk WHERE id = ?", (key,)).fetchone()
+        except (sqlite3.Error, OSError) as error:
+            raise self._errors.of(error) from None
         return row is not None
 
     def had_chunk(self, old_key: bytes) -> bool:

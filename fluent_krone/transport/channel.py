@@ -173,33 +173,30 @@ class Channel:
     # -- writing
 
     def _send(self, data: bytes) -> None:
-        sent = 0
+        # Not sent at once: a commit acks many small chunks, and a system call for each would cost
+        # more than to judge a record.
         if not self._queue:
-            try:
-                sent = self.sock.send(data)
-            except BlockingIOError:
-                pass
-            except OSError:
-                self._lose_writes()
-                return
-        if sent < len(data):
-            self._queue += data[sent:]
-            if not self._is_writing:
-                self._is_writing = True
-                self._loop.add_writer(self.sock, self._go_on_writing)
+            self._loop.call_soon(self._go_on_writing)
+        self._queue += data
 
     def _go_on_writing(self) -> None:
+        if not self._queue or self._is_closed:
+            return
         try:
             sent = self.sock.send(self._queue)
         except BlockingIOError:
-            return
+            sent = 0
         except OSError:
             self._lose_writes()
             return
         del self._queue[:sent]
         if not self._queue:
             self._stop_writing()
-        elif len(self._queue) <= _MAX_QUEUED_BYTES // 2:
+            return
+        if not self._is_writing:
+            self._is_writing = True
+            self._loop.add_writer(self.sock, self._go_on_writing)
+        if len(self._queue) <= _MAX_QUEUED_BYTES // 2:
             self._drained.set()
 
     def _lose_writes(self) -> None:
