@@ -7,7 +7,7 @@ import logging
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, NamedTuple
 
 from ..config import Config
 from ..errors import StoreDamaged, StoreError
@@ -34,8 +34,7 @@ _BACK_OFF_S = (0.1, 10.0)
 _REPORT_S = 60.0
 
 
-@dataclass(frozen=True, slots=True)
-class Fed:
+class Fed(NamedTuple):
     """A chunk that was fed: when it came (monotonic seconds), and what acks it."""
 
     came: float

@@ -62,8 +62,11 @@ class Intake:
 
         A chunk that was fed before is not fed again, but acked with the next commit.
         """
-        # An event that is set is not waited for, which would cost a coroutine for each chunk.
+        # A chunk of one record costs more on its way than to judge. So nothing is awaited here that
+        # does not have to be waited for: each `await` would cost a coroutine.
         came = time.monotonic()
+        if came - self._looked_at > _LOOK_S:
+            await self._look()
         if not self._outbox.room.is_set():
             await self._outbox.room.wait()
         async with self._judge.turn:
@@ -71,50 +74,52 @@ class Intake:
                 await self.open.wait()
             if not self._committer.writable.is_set():
                 await self._committer.writable.wait()
+            is_repeat = self._is_repeat(chunk, sender)
+            while is_repeat is None:
+                # The store can't be read. Feeding a chunk twice could not be undone.
+                await self._committer.writable.wait()
+                is_repeat = self._is_repeat(chunk, sender)
             self._counters["chunks"] += 1
-            if chunk.chunk is None:
-                self._counters["chunks_without_id"] += 1
-                await self._feed(chunk)
-            elif await self._is_repeated(chunk, sender):
+            if is_repeat:
                 self._counters["chunks_repeated"] += 1
+            elif _is_small(chunk):
+                self._feed(chunk.tag, chunk.events())
             else:
-                await self._feed(chunk)
+                await self._feed_slices(chunk)
             self._committer.add(Fed(came, ack))
         self._committer.commit_soon()
 
-    async def _is_repeated(self, chunk: Chunk, sender: Sender | None) -> bool:
-        """Whether a chunk was fed before; see `Repeats`.
-
-        Waits while the store can't be read: feeding a chunk twice can't be undone.
-        """
-        while True:
-            try:
-                return self._repeats.is_repeat(chunk, sender)
-            except StoreError as error:
-                self._committer.stall(error)
-                await self._committer.writable.wait()
-
-    async def _feed(self, chunk: Chunk) -> None:
-        """Feed slice by slice. Whatever breaks this off leaves half a chunk fed: halt then."""
+    def _is_repeat(self, chunk: Chunk, sender: Sender | None) -> bool | None:
+        """Whether a chunk was fed before, see `Repeats`; None while the store can't be read."""
+        if chunk.chunk is None:
+            self._counters["chunks_without_id"] += 1
+            return False
         try:
-            if _is_small(chunk):
-                self._feed_slice(chunk.tag, chunk.events())
-                if time.monotonic() - self._looked_at > _LOOK_S:
-                    await self._look()
-            else:
-                for events in _slices(chunk.events()):
-                    self._feed_slice(chunk.tag, events)
-                    await self._look()
+            return self._repeats.is_repeat(chunk, sender)
+        except StoreError as error:
+            self._committer.stall(error)
+            return None
+
+    def _feed(self, tag: str, events: Iterator[Any]) -> None:
+        """Feed events of one chunk. An error leaves half a chunk fed, so the service halts."""
+        began = time.monotonic()
+        try:
+            records = self._judge.feed(tag, events, self._clock_ns())
         except BaseException as error:
             self._halt.because(error)
             raise
-
-
-    def _feed_slice(self, tag: str, events: Iterator[Any]) -> None:
-        began = time.monotonic()
-        records = self._judge.feed(tag, events, self._clock_ns())
         self._fed_in.add(time.monotonic() - began)
         self._committer.pending.records += records
+
+    async def _feed_slices(self, chunk: Chunk) -> None:
+        """Feed a large chunk slice by slice. Cancelled between two of them, the service halts."""
+        for events in _slices(chunk.events()):
+            self._feed(chunk.tag, events)
+            try:
+                await self._look()
+            except BaseException as error:
+                self._halt.because(error)
+                raise
 
     async def _look(self) -> None:
         """Let the event loop do what else there is to do."""

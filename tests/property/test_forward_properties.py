@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 from typing import Any
+from unittest.mock import patch
 
 import msgpack
 import pytest
@@ -12,7 +13,7 @@ from hypothesis import strategies as st
 from synthetic import gzipped
 
 from fluent_krone.errors import ProtocolError
-from fluent_krone.transport.forward import Chunk, ForwardDecoder, encode_events
+from fluent_krone.transport.forward import Chunk, ForwardDecoder, decode_frame, encode_events
 
 TIMES = st.integers(0, 2**32 * 10**9 - 1)
 VALUES = st.recursive(
@@ -112,3 +113,50 @@ def test_a_dead_decoder_stays_dead(stream: bytes) -> None:
     if decoder.error is not None:
         with pytest.raises(ProtocolError):
             decoder.feed(msgpack.packb({"ack": 1}))
+
+
+ODD = st.one_of(
+    PLAIN,
+    PLAIN.map(gzipped),
+    st.builds(
+        lambda frame, at, byte: frame[: at % len(frame)] + bytes([byte]) + frame[at % len(frame) :],
+        PLAIN,
+        st.integers(0, 300),
+        st.integers(0, 255),
+    ),
+    st.builds(
+        lambda tag, run, option: msgpack.packb([tag, run, option]),
+        st.text(max_size=3) | st.binary(max_size=3) | st.integers(0, 9),
+        st.binary(max_size=20) | st.lists(VALUES, max_size=2) | VALUES.map(msgpack.packb),
+        st.fixed_dictionaries(
+            {},
+            optional={
+                "size": st.integers(-1, 20) | VALUES,
+                "chunk": VALUES,
+                "compressed": st.sampled_from(["gzip", "text", "x"]),
+            },
+        )
+        | VALUES,
+    ),
+)
+
+
+@given(ODD)
+def test_the_short_way_gives_what_the_long_way_gives(frame: bytes) -> None:
+    def seen() -> Any:
+        try:
+            decoded = decode_frame(frame)
+        except ProtocolError as error:
+            return str(error)
+        if not isinstance(decoded, Chunk):
+            return decoded
+        # Errors are compared by their words.
+        events = [(time, repr(record)) for time, record in decoded.events()]
+        return decoded.tag, decoded.chunk, decoded.size, decoded.damage, events
+
+    short = seen()
+    with (
+        patch("fluent_krone.transport.forward.framing.small_message", lambda packed: None),
+        patch("fluent_krone.transport.forward.entries._FEW", 0),
+    ):
+        assert seen() == short

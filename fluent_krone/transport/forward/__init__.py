@@ -9,6 +9,7 @@ Each module has one job:
 
 - `framing` cuts a byte stream into messages and reads the frame around the events;
 - `compression` undoes gzip;
+- `small` is a short way through small frames;
 - `entries` turns packed events into times and records: the hot path;
 - `encode` packs events and acks;
 - `handshake` has both halves of the handshake.

@@ -16,6 +16,7 @@ import msgpack
 from fluent_krone.errors import ProtocolError
 from fluent_krone.transport.forward.compression import inflate_gzip
 from fluent_krone.transport.forward.entries import Chunk, extension, fault, unpacker
+from fluent_krone.transport.forward.small import small_message
 from fluent_krone.transport.limits import MAX_FRAME_BYTES, MAX_INFLATED_BYTES
 
 # Bytes that the scanner gets at a time, so that the limit on frames is checked before much more
@@ -151,7 +152,7 @@ def decode_frame(
         if _is_map(kind):
             return _unpack_map(packed)
         if _is_array(kind):
-            return _decode_message(packed, max_inflated_bytes)
+            return small_message(packed) or _decode_message(packed, max_inflated_bytes)
     except (ValueError, TypeError, msgpack.OutOfData) as error:
         raise ProtocolError(f"{_NOT_FORWARD}: {fault(error)}") from None
     raise ProtocolError(f"{_NOT_FORWARD}: expected an array or a map, got byte 0x{kind:02x}")
