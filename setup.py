@@ -63,6 +63,8 @@ setup(
         "completion": ["argcomplete>=3"],
         "export": ["onnx>=1.17", "pyarrow>=15", "pydantic>=2"],
         "fuzz": ["atheris>=2.3"],
+        # Chunks that Fluentd 1.19 or later sends with `compress zstd`.
+        "zstd": ["zstandard>=0.22"],
         # Needed besides `export`.
         "test": [
             "argcomplete>=3",
@@ -76,6 +78,7 @@ setup(
             "ruff>=0.9",
             # A test examines what a build packs.
             "setuptools>=70.1",
+            "zstandard>=0.22",
         ],
     },
     entry_points={"console_scripts": ["fluent-krone = fluent_krone.cli:main"]},

@@ -75,12 +75,21 @@ class Delivery:
     commit_records: int = parameter(
         COUNT, 30_000, "A busy stream is committed after this many records.", doors=LIVE
     )
-    # A frame is held in memory until it has been decoded.
+    # Fluentd's file buffer makes chunks of 256 MiB unless told otherwise, and a frame is a little
+    # larger than its chunk. Frames above 16 MiB lie in a temporary file, not in memory.
     max_frame_size: int = parameter(
-        SIZE, 64 * 2**20, "The largest frame that is accepted from a client.", doors=LIVE
+        SIZE,
+        272 * 2**20,
+        "The largest frame that is accepted from a client. Above it, the sender has to make smaller "
+        "chunks.",
+        doors=LIVE,
     )
+    # Four times the largest chunk that Fluentd makes. Above 16 MiB it lies in a temporary file.
     max_inflated_size: int = parameter(
-        SIZE, 256 * 2**20, "The largest size of a chunk after decompression.", doors=LIVE
+        SIZE,
+        2**30,
+        "The largest size of a chunk after decompression. Above it, the chunk is lost.",
+        doors=LIVE,
     )
     # More alerts than this mean that their receiver is away. They are kept, and reading pauses.
     max_alerts: int = parameter(

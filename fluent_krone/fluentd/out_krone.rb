@@ -42,7 +42,7 @@ module Fluent::Plugin
                      "/opt/fluent-krone/bin/pip install fluent_krone-#{VERSION}-py3-none-any.whl`, " \
                      'or set command to its path'
     DEFAULT_TAG = 'krone.${tag}'
-    DEFAULT_FRAME_SIZE = '64m'
+    DEFAULT_FRAME_SIZE = '272m'
     # Bytes of a frame beside those of its chunk: tag, id and count.
     FRAME_MARGIN = 1024
 
@@ -115,9 +115,9 @@ module Fluent::Plugin
     config_param :commit_interval, :string, default: nil
     desc 'A busy stream is committed after this many records. (default 30000)'
     config_param :commit_records, :string, default: nil
-    desc 'The largest frame that is accepted from a client. (default 64m)'
+    desc 'The largest frame that is accepted from a client. Above it, the sender has to make smaller chunks. (default 272m)'
     config_param :max_frame_size, :string, default: nil
-    desc 'The largest size of a chunk after decompression. (default 256m)'
+    desc 'The largest size of a chunk after decompression. Above it, the chunk is lost. (default 1g)'
     config_param :max_inflated_size, :string, default: nil
     desc 'How many alerts may wait for their receiver. Above it, no more records are read. (default 10000)'
     config_param :max_alerts, :string, default: nil

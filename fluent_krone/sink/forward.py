@@ -169,4 +169,5 @@ async def _objects(reader: asyncio.StreamReader) -> AsyncIterator[bytes]:
     splitter = FrameSplitter(_MAX_ANSWER_BYTES)
     while data := await reader.read(_MAX_ANSWER_BYTES):
         for packed in splitter.feed(data):
+            assert isinstance(packed, bytes), "BUG: an answer above the limit"
             yield packed

@@ -16,6 +16,8 @@ from fluent_krone.transport.forward import FrameSplitter, ack_bytes
 _SLOW_FRAME_S = 30.0
 # Seconds after which an ack is late: its sender may have stopped waiting for it.
 _LATE_S = 5.0
+# Bytes of large frames in files, of all clients together. Four of the largest frames fit.
+_MAX_SPOOLED_BYTES = 2**30
 # Seconds between two looks for slow senders.
 _LOOK_S = 1.0
 
@@ -55,8 +57,9 @@ class Connection:
     chunks: int = 0
     # When its latest bytes were read.
     came: float = 0.0
-    # Bytes of its frame that are in memory, unfinished or waiting to be taken.
+    # Bytes of its frame that are in memory, unfinished or waiting to be taken; and in a file.
     held: int = 0
+    spooled: int = 0
     # Seconds that its sender has taken for the frame in progress so far.
     slow_s: float = 0.0
     # Since when it is waited for in the middle of a frame; None while it is not.
@@ -118,8 +121,8 @@ class Ack:
 class Connections:
     """All clients, oldest first, and the bytes of frames that they hold together.
 
-    Above `max_pending_bytes` only the oldest connection with an unfinished frame is read from, so
-    that frames do get finished.
+    Above `max_pending_bytes` in memory, only the oldest connection with an unfinished frame is read
+    from, so that frames do get finished. The same holds for large frames in files.
     """
 
     def __init__(self, max_pending_bytes: int) -> None:
@@ -127,6 +130,7 @@ class Connections:
         # A dict and not a set, because it keeps the order.
         self._all: dict[Connection, None] = {}
         self._held = 0
+        self._spooled = 0
         # Set for a moment whenever the held bytes shrink.
         self._freed = asyncio.Event()
 
@@ -147,12 +151,14 @@ class Connections:
         self.hold(connection, 0)
         self._all.pop(connection, None)
 
-    def hold(self, connection: Connection, size: int) -> None:
-        """Note that a connection now holds `size` bytes."""
-        grown = size - connection.held
-        connection.held = size
-        self._held += grown
-        if grown < 0:
+    def hold(self, connection: Connection, in_memory: int, in_file: int = 0) -> None:
+        """Note how many bytes of frames a connection now holds."""
+        freed = in_memory < connection.held or in_file < connection.spooled
+        self._held += in_memory - connection.held
+        self._spooled += in_file - connection.spooled
+        connection.held = in_memory
+        connection.spooled = in_file
+        if freed:
             self._freed.set()
             self._freed.clear()
 
@@ -162,14 +168,20 @@ class Connections:
 
     def may_read(self, connection: Connection) -> bool:
         """Whether this client may send more of its frame now."""
-        if not connection.held or self._held <= self._max_pending_bytes:
-            return True
-        return next(other for other in self._all if other.held) is connection
+        if connection.held and self._held > self._max_pending_bytes:
+            return next(other for other in self._all if other.held) is connection
+        if connection.spooled and self._spooled > _MAX_SPOOLED_BYTES:
+            return next(other for other in self._all if other.spooled) is connection
+        return True
 
     def slow(self) -> list[Connection]:
         """Those that have taken too long over one frame."""
         now = asyncio.get_running_loop().time()
-        return [other for other in self._all if other.held and other.slowness(now) > _SLOW_FRAME_S]
+        return [
+            other
+            for other in self._all
+            if other.splitter.pending_bytes and other.slowness(now) > _SLOW_FRAME_S
+        ]
 
     async def wait(self) -> None:
         """Return when bytes were freed, or when it is time to look for slow senders again."""

@@ -7,7 +7,7 @@ can hold is bounded:
 
 - connections: at the limit, the oldest client that has not sent a chunk is evicted;
 - frames that are arriving: above `max_pending_bytes` only one client at a time is read from, and a
-  slow one is closed;
+  slow one is closed; large frames go to files, for whose bytes the same holds;
 - frames that are inflated and taken: one at a time.
 """
 
@@ -28,8 +28,10 @@ from fluent_krone.transport.channel import Channel
 from fluent_krone.transport.connections import Ack, Connection, Connections, ServerStats
 from fluent_krone.transport.forward import (
     Chunk,
+    Frame,
     FrameSplitter,
     FrameTooLarge,
+    LargeFrame,
     ServerHandshake,
     decode_frame,
 )
@@ -56,6 +58,8 @@ _HANDSHAKE_S = 10.0
 _CLOSE_S = 5.0
 # Seconds without accepting when the process is out of file descriptors.
 _ACCEPT_PAUSE_S = 1.0
+# Hosts that are remembered because their frames were too large. Further ones are only counted.
+_MAX_HOSTS_TOLD = 1000
 # Seconds for the frames of one read before other clients have a turn.
 _SLICE_S = 0.005
 
@@ -103,6 +107,8 @@ class ForwardServer:
         self._listener: socket.socket | None = None
         self._acceptor: asyncio.Task[None] | None = None
         self._warn = RateLimitedLog(_log)
+        # Hosts whose frames were too large, which is logged once.
+        self._told_too_large: set[str] = set()
         if self._settings.ssl_context is not None:
             # A client that only sends never reads session tickets. The kernel then turns its close
             # into a reset, which drops what it has sent and we have not read.
@@ -245,12 +251,14 @@ class ForwardServer:
                         await self._take(inlet, packed, connection)
                     # Else each connection would keep its last frame until the next one.
                     del packed
+        except FrameTooLarge as error:
+            self._too_large(connection, str(error))
         except ProtocolError as error:
             self._protocol_error(reason, connection.peer, str(error))
         else:
             self._lost(connection, "closed by the client")
 
-    async def _objects(self, connection: Connection) -> AsyncGenerator[bytes, None]:
+    async def _objects(self, connection: Connection) -> AsyncGenerator[Frame, None]:
         """Read messages until the client closes the connection. Raises OSError when it breaks."""
         loop = asyncio.get_running_loop()
         channel = connection.channel
@@ -269,7 +277,12 @@ class ForwardServer:
             quick_ack(channel.sock)
             for packed in splitter.feed(data):
                 connection.slow_s = 0.0
-                self._connections.hold(connection, splitter.pending_bytes + len(packed))
+                in_memory = 0
+                if not isinstance(packed, LargeFrame):
+                    in_memory = len(packed)
+                self._connections.hold(
+                    connection, splitter.memory_bytes + in_memory, splitter.file_bytes
+                )
                 yield packed
                 del packed
                 # Not after each frame: the inlet may use every pause for a commit.
@@ -281,14 +294,14 @@ class ForwardServer:
                 # we wait for the client to read its acks, or others would wait for this client.
                 self._connections.hold(connection, 0)
                 await channel.drain()
-            self._connections.hold(connection, splitter.pending_bytes)
+            self._connections.hold(connection, splitter.memory_bytes, splitter.file_bytes)
             await self._wait_for_memory(connection)
 
     async def _wait_for_memory(self, connection: Connection) -> None:
         """Return when this client may send more of its frame; see `Connections`."""
         while not self._connections.may_read(connection):
             for slow in self._connections.slow():
-                rest = f"a frame of {slow.held} bytes is unfinished"
+                rest = f"a frame is unfinished after {slow.splitter.pending_bytes} bytes"
                 self._protocol_error("slow_frame", slow.peer, rest)
                 self._drop(slow)
             if self._connections.may_read(connection):
@@ -296,7 +309,7 @@ class ForwardServer:
             await self._connections.wait()
 
     async def _admit(
-        self, objects: AsyncIterator[bytes], connection: Connection, shared_key: str
+        self, objects: AsyncIterator[Frame], connection: Connection, shared_key: str
     ) -> bool:
         """Do the handshake; False when the client was refused or left.
 
@@ -320,6 +333,7 @@ class ForwardServer:
             ) from None
         if ping is None:
             return False
+        assert isinstance(ping, bytes), "BUG: a large frame in the handshake"
         connection.splitter.max_frame_bytes = self._settings.max_frame_bytes
         outcome = handshake.answer(ping)
         connection.channel.write(outcome.pong)
@@ -334,12 +348,21 @@ class ForwardServer:
             )
         return outcome.accepted
 
-    async def _take(self, inlet: Inlet, packed: bytes, connection: Connection) -> None:
+    async def _take(self, inlet: Inlet, packed: Frame, connection: Connection) -> None:
         frame = decode_frame(packed, self._settings.max_inflated_bytes)
         if not isinstance(frame, Chunk):
             raise ProtocolError("not a Forward message: a client sends arrays, got a map")
         ack = Ack(frame.chunk, connection)
         await inlet.take(frame, ack, ack)
+
+    def _too_large(self, connection: Connection, error: str) -> None:
+        """Report a frame that is too large, once per host: its sender repeats it for ever."""
+        host = connection.peer.rpartition(":")[0]
+        if host in self._told_too_large or len(self._told_too_large) == _MAX_HOSTS_TOLD:
+            self.stats.protocol_errors["bad_frame"] += 1
+            return
+        self._told_too_large.add(host)
+        self._protocol_error("bad_frame", connection.peer, error)
 
     def _lost(self, connection: Connection, why: str) -> None:
         """Note the end of a connection; a frame that was cut short is reported."""

@@ -208,8 +208,8 @@ class KroneOutputTest < Test::Unit::TestCase
     end
 
     data('two flush threads' => [->(c) { c.elements.first['flush_thread_count'] = '2' }, /flush_thread_count must be 1/],
-         'chunks above the default frame' => [->(c) { c.elements.first['chunk_limit_size'] = '64m' },
-                                              /chunk_limit_size 67108864 .* max_frame_size 64m/],
+         'chunks above the default frame' => [->(c) { c.elements.first['chunk_limit_size'] = '272m' },
+                                              /chunk_limit_size 285212672 .* max_frame_size 272m/],
          'chunks above the frame' => [->(c) { c['max_frame_size'] = '8m' }, /chunk_limit_size 8388608 .* max_frame_size 8m/],
          'chunk keys without tag' => [->(c) { c.elements.first.arg = 'host' }, /must include tag/],
          'no bundle' => [->(c) { c.delete('bundle') }, /'bundle' parameter is required/])

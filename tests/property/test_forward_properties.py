@@ -13,7 +13,13 @@ from hypothesis import strategies as st
 from synthetic import gzipped
 
 from fluent_krone.errors import ProtocolError
-from fluent_krone.transport.forward import Chunk, ForwardDecoder, decode_frame, encode_events
+from fluent_krone.transport.forward import (
+    Chunk,
+    ForwardDecoder,
+    FrameSplitter,
+    decode_frame,
+    encode_events,
+)
 
 TIMES = st.integers(0, 2**32 * 10**9 - 1)
 VALUES = st.recursive(
@@ -31,6 +37,13 @@ VALUES = st.recursive(
 RECORDS = st.dictionaries(st.text(max_size=5), VALUES, max_size=4)
 EVENTS = st.lists(st.tuples(TIMES, RECORDS), max_size=4)
 PLAIN = st.builds(encode_events, st.text(max_size=5), EVENTS, st.none() | st.text(max_size=5))
+# Forward mode, in which the entries are an array.
+MESSAGES = st.builds(
+    lambda tag, events, chunk_id: msgpack.packb([tag, events, {"chunk": chunk_id}]),
+    st.text(max_size=5),
+    st.lists(st.tuples(st.integers(0, 2**32), RECORDS), max_size=4),
+    st.text(max_size=5),
+)
 FRAMES = PLAIN | PLAIN.map(gzipped)
 CONTROLS = st.builds(
     lambda key, value: msgpack.packb({key: value}),
@@ -82,6 +95,23 @@ def test_portions_do_not_matter(stream: bytes, data: st.DataObject) -> None:
     assert (
         run([stream[a:b] for a, b in zip([0, *cuts], [*cuts, len(stream)], strict=True)]) == whole
     )
+
+
+@given(st.lists(FRAMES | MESSAGES, max_size=5).map(b"".join), st.data())
+def test_frames_that_go_to_a_file_hold_the_same(stream: bytes, data: st.DataObject) -> None:
+    cuts = sorted(data.draw(st.lists(st.integers(0, len(stream)), max_size=5)))
+    in_memory = FrameSplitter()
+    in_files = FrameSplitter(large_bytes=20)
+    chunks = [decode_frame(frame) for frame in in_memory.feed(stream)]
+    spooled = []
+    for start, end in zip([0, *cuts], [*cuts, len(stream)], strict=True):
+        spooled += [decode_frame(frame) for frame in in_files.feed(stream[start:end])]
+    assert in_files.pending_bytes == 0
+    for chunk, other in zip(chunks, spooled, strict=True):
+        assert isinstance(chunk, Chunk)
+        assert isinstance(other, Chunk)
+        assert (chunk.tag, chunk.chunk, chunk.size) == (other.tag, other.chunk, other.size)
+        assert list(map(repr, chunk.events())) == list(map(repr, other.events()))
 
 
 @given(st.binary(max_size=200))

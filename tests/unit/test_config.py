@@ -264,7 +264,7 @@ def test_every_parameter_is_declared_whole() -> None:
 def test_defaults_are_shown_as_an_operator_writes_them() -> None:
     shown = {f.name: config.show_default(f) for f in config.params()}
     assert (shown["max_frame_size"], shown["max_leap"], shown["commit_interval"]) == (
-        "64m",
+        "272m",
         "30d",
         "0.5",
     )

@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import gzip
+import subprocess
+import sys
+from pathlib import Path
 from typing import Any
 
 import msgpack
@@ -59,3 +62,42 @@ def test_gzip_members_without_end_are_given_up(monkeypatch: pytest.MonkeyPatch) 
     *sound, (_, marker) = decode(["t", member * 4 + gzip.compress(b"") * 9, option]).events()
     assert sound == [GOOD_EVENT] * 3
     assert marker.reason == "undecodable" and "more than 3 members" in str(marker)
+
+
+def test_zstd_frames_in_a_row_are_one_run_of_entries() -> None:
+    compress = pytest.importorskip("zstandard").compress
+    frames = b"".join(compress(GOOD) for _ in range(3))
+    chunk = decode(["t", frames, {"compressed": "zstd", "chunk": "id"}])
+    assert list(chunk.events()) == [GOOD_EVENT] * 3
+
+
+def test_damaged_zstd_gives_what_came_out_and_one_marker() -> None:
+    whole = pytest.importorskip("zstandard").compress(GOOD)
+    for broken in (whole + whole[:6], whole + b"junk", b"junk"):
+        *sound, (time, marker) = decode(["t", broken, {"compressed": "zstd"}]).events()
+        assert sound == ([] if broken == b"junk" else [GOOD_EVENT])
+        assert time is None
+        assert marker.reason == "undecodable"
+
+
+def test_zstd_bomb_is_one_marker_and_still_acked() -> None:
+    bomb = pytest.importorskip("zstandard").compress(bytes(10**9))
+    decoder = ForwardDecoder(max_inflated_bytes=10_000)
+    [chunk] = decoder.feed(pack(["t", bomb, {"compressed": "zstd", "chunk": "id"}]))
+    assert isinstance(chunk, Chunk) and chunk.chunk == "id"
+    [(_, marker)] = chunk.events()
+    assert "10000 bytes" in str(marker)
+
+
+def test_zstd_without_its_package_says_what_to_install() -> None:
+    code = """
+import sys
+sys.modules["zstandard"] = None
+import msgpack
+from fluent_krone.transport.forward import ForwardDecoder
+ForwardDecoder().feed(msgpack.packb(["t", b"x", {"compressed": "zstd"}]))
+"""
+    done = subprocess.run(
+        [sys.executable, "-c", code], cwd=Path(__file__).parents[2], capture_output=True, text=True
+    )
+    assert "zstd, which needs another package: pip install zstandard" in done.stderr

@@ -112,7 +112,7 @@ def test_fluent_bit_frames(entry: bytes, packed: bool) -> None:
         (pack(["t", b"", {}, {}]), "2 elements after"),
         (pack(["t", 1, {}, {}, {}]), "array of 5"),
         (pack(["t", b"", {"chunk": 3}]), "chunk must be a string, got int"),
-        (pack(["t", b"", {"compressed": "zstd"}]), "must be gzip or text, got 'zstd'"),
+        (pack(["t", b"", {"compressed": "lz4"}]), "must be gzip, zstd or text, got 'lz4'"),
         (pack(["t", b"", {"chunk": "x" * 70_000}]), r"option or control map of \d+ bytes"),
         (pack({"ack": "x" * 70_000}), r"option or control map of \d+ bytes"),
         (b"\x92\xa1t\x91" + b"\x91" * 3000, "nested too deep"),
@@ -137,7 +137,7 @@ def test_frames_before_bad_framing_come_out_first() -> None:
 def test_frame_over_the_cap() -> None:
     fits = encode_events("t", [(0, {"m": "x" * 100})], None)
     assert len(ForwardDecoder(max_frame_bytes=len(fits)).feed(fits * 3)) == 3
-    with pytest.raises(ProtocolError, match=f"larger than {len(fits) - 1} bytes"):
+    with pytest.raises(ProtocolError, match=f"larger than max_frame_size {len(fits) - 1}: raise"):
         ForwardDecoder(max_frame_bytes=len(fits) - 1).feed(fits)
 
 

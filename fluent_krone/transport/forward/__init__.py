@@ -8,7 +8,9 @@ Specification: https://github.com/fluent/fluentd/wiki/Forward-Protocol-Specifica
 Each module has one job:
 
 - `framing` cuts a byte stream into messages and reads the frame around the events;
-- `compression` undoes gzip;
+- `large` reads frames that are too large for memory into files (`spool`);
+- `headers` knows the first bytes of msgpack objects;
+- `compression` undoes gzip and zstd;
 - `small` is a short way through small frames;
 - `entries` turns packed events into times and records: the hot path;
 - `encode` packs events and acks;
@@ -21,8 +23,8 @@ from fluent_krone.transport.forward.encode import ack_bytes, encode_event_time, 
 from fluent_krone.transport.forward.entries import Chunk, Event
 from fluent_krone.transport.forward.framing import (
     ForwardDecoder,
+    Frame,
     FrameSplitter,
-    FrameTooLarge,
     decode_frame,
 )
 from fluent_krone.transport.forward.handshake import (
@@ -30,15 +32,18 @@ from fluent_krone.transport.forward.handshake import (
     HandshakeOutcome,
     ServerHandshake,
 )
+from fluent_krone.transport.forward.large import FrameTooLarge, LargeFrame
 
 __all__ = [
     "Chunk",
     "ClientHandshake",
     "Event",
     "ForwardDecoder",
+    "Frame",
     "FrameSplitter",
     "FrameTooLarge",
     "HandshakeOutcome",
+    "LargeFrame",
     "ServerHandshake",
     "ack_bytes",
     "decode_frame",

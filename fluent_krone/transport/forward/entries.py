@@ -5,6 +5,7 @@ What is wrong inside a frame costs only itself and never raises: see `Chunk.even
 
 from __future__ import annotations
 
+import itertools
 import struct
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
@@ -13,6 +14,7 @@ from typing import Any
 import msgpack
 
 from fluent_krone.errors import RecordError
+from fluent_krone.transport.forward.spool import Run, pieces
 
 _NS = 1_000_000_000
 # Seconds beyond this do not fit an int64 of nanoseconds, which all later stages use. An entry with
@@ -27,6 +29,9 @@ _MAX_EVENT_ARRAY = 2**17
 # Bytes of one entry. A packed byte of nested empty maps weighs 70 bytes once it is built, so
 # nothing is built whose packed size has no bound. A larger entry is undecodable.
 _MAX_ENTRY_BYTES = 4 * 2**20
+# Bytes of an entry that are passed over in search of its end. After more of them the rest of the
+# chunk is given up.
+_MAX_SCANNED_BYTES = 64 * 2**20
 # Entries in a piece, which bounds the time that one chunk of garbage can cost. A time and a message
 # in a map have at least 11 bytes, so more entries than this cannot be events.
 _MAX_ENTRIES_A_PIECE = _PIECE_BYTES // 8
@@ -59,9 +64,10 @@ Event = tuple[int | None, Any]
 class Chunk:
     """One Forward message: events under one tag, and the id to ack it by.
 
-    `entries` is a run of packed events, whatever carrier brought them (gzip is already undone), or
-    a list of decoded ones. `chunk` is the id exactly as the peer sent it, str or bytes, because its
-    ack must equal it; None asks for no ack. `damage` says why the entries end early, when they do.
+    `entries` is a run of packed events, whatever carrier brought them (compression is already
+    undone), or a list of decoded ones. A large run lies in a temporary file and is read from there.
+    `chunk` is the id exactly as the peer sent it, str or bytes, because its ack must equal it; None
+    asks for no ack. `damage` says why the entries end early, when they do.
 
     >>> from fluent_krone.transport.forward import ForwardDecoder, encode_events
     >>> frame = encode_events("app", [(1_000_000_000, {"message": "hi"})], "id")
@@ -71,7 +77,7 @@ class Chunk:
     """
 
     tag: str
-    entries: bytes | list[Any]
+    entries: Run | list[Any]
     chunk: str | bytes | None = None
     size: int | None = None
     damage: str | None = None
@@ -108,9 +114,11 @@ class Chunk:
                 few = _few_entries(self.entries, self.size)
             if few is not None:
                 return map(_event, few)
-            events = _packed_events(self.entries)
-        else:
+        events: Iterator[Event]
+        if isinstance(self.entries, list):
             events = map(_event, self.entries)
+        else:
+            events = _packed_events(self.entries)
         if self.damage is None:
             return events
         return _and_then(events, _undecodable(self.damage))
@@ -182,7 +190,7 @@ def extension(code: int, data: bytes) -> Any:
 _unpack_event_time = struct.Struct(">II").unpack
 
 
-def _packed_events(packed: bytes) -> Iterator[Event]:
+def _packed_events(packed: Run) -> Iterator[Event]:
     """Yield what a run of packed entries holds; see `Chunk.events`.
 
     1. msgpack gets the bytes piece by piece, so that it never copies the whole run.
@@ -241,37 +249,68 @@ def _packed_events(packed: bytes) -> Iterator[Event]:
         yield from _one_by_one(packed, index + 1)
 
 
-def _one_by_one(packed: bytes, done: int) -> Iterator[Event]:
+def _one_by_one(packed: Run, done: int) -> Iterator[Event]:
     """Delimit each entry before building it, so that one that cannot be built costs only itself.
 
     This is half as fast as `_packed_events`. The first `done` entries are passed over.
     """
-    scanner = unpacker(packed)
+    scanner = _EntryScanner(packed)
     odd = 0
-    for _ in range(done):
-        scanner.skip()
-    start = scanner.tell()
-    while start < len(packed):
+    start = 0
+    for number in itertools.count():
+        if start == len(packed):
+            return
         try:
-            scanner.skip()
+            end = scanner.next_end(start)
         except (ValueError, msgpack.OutOfData) as error:
             yield _undecodable(fault(error))
             return
-        end = scanner.tell()
-        event = _entry_alone(packed[start:end])
-        odd += event[0] is None
-        if odd > _MAX_ODD_ENTRIES:
-            yield _undecodable(_GARBAGE)
-            return
-        yield event
+        if number >= done:
+            event = _entry_alone(packed, start, end)
+            odd += event[0] is None
+            if odd > _MAX_ODD_ENTRIES:
+                yield _undecodable(_GARBAGE)
+                return
+            yield event
         start = end
 
 
-def _entry_alone(packed: bytes) -> Event:
-    if len(packed) > _MAX_ENTRY_BYTES:
-        return _undecodable(f"it has {len(packed)} bytes, of which {_MAX_ENTRY_BYTES} are allowed")
+class _EntryScanner:
+    """Finds where each entry of a run ends, reading the run piece by piece."""
+
+    def __init__(self, packed: Run) -> None:
+        self._pieces = pieces(packed)
+        # 0 means no limit to msgpack. Ours is in next_end.
+        self._unpacker = msgpack.Unpacker(max_buffer_size=0)
+        self._fed = 0
+
+    def next_end(self, start: int) -> int:
+        """Return the end of the entry that begins at `start`, where the previous one ended.
+
+        Raises msgpack.OutOfData at the end of the run and ValueError for what is not msgpack.
+        """
+        while True:
+            try:
+                self._unpacker.skip()
+            except msgpack.OutOfData:
+                # The scanner holds what it cannot pass over yet, such as half a string.
+                if self._fed - start > _MAX_SCANNED_BYTES:
+                    raise ValueError(f"it has more than {_MAX_SCANNED_BYTES} bytes") from None
+                piece = next(self._pieces, b"")
+                if not piece:
+                    raise
+                self._unpacker.feed(piece)
+                self._fed += len(piece)
+            else:
+                return int(self._unpacker.tell())
+
+
+def _entry_alone(packed: Run, start: int, end: int) -> Event:
+    if end - start > _MAX_ENTRY_BYTES:
+        why = f"it has {end - start} bytes, of which {_MAX_ENTRY_BYTES} are allowed"
+        return _undecodable(why)
     try:
-        return _event(unpacker(packed, _MAX_EVENT_ARRAY).unpack())
+        return _event(unpacker(packed[start:end], _MAX_EVENT_ARRAY).unpack())
     except (ValueError, TypeError, OverflowError) as error:
         return _undecodable(fault(error))
 

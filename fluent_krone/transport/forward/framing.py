@@ -14,59 +14,110 @@ from typing import Any
 import msgpack
 
 from fluent_krone.errors import ProtocolError
-from fluent_krone.transport.forward.compression import inflate_gzip
+from fluent_krone.transport.forward.compression import has_zstd, inflate
 from fluent_krone.transport.forward.entries import Chunk, extension, fault, unpacker
+from fluent_krone.transport.forward.headers import (
+    MAX_OPTION_BYTES,
+    NOT_FORWARD,
+    is_array,
+    is_map,
+    is_text,
+    length_at,
+)
+from fluent_krone.transport.forward.large import FrameTooLarge, LargeFrame, LargeReader
 from fluent_krone.transport.forward.small import small_message
+from fluent_krone.transport.forward.spool import IN_MEMORY_BYTES, Run
 from fluent_krone.transport.limits import MAX_FRAME_BYTES, MAX_INFLATED_BYTES
 
 # Bytes that the scanner gets at a time, so that the limit on frames is checked before much more
 # than a frame is buffered.
 _PIECE_BYTES = 2**20
-# Bytes of an option or of a control map, which are built whole. Real ones have a few hundred.
-_MAX_OPTION_BYTES = 2**16
 # Bytes of a tag. Each open session and each alert keeps one, so a longer one is cut. It is not an
 # error, after which a pipe would get the same chunk again for ever.
 _MAX_TAG_BYTES = 2**10
 _NILS = re.compile(b"\xc0+")
-_NOT_FORWARD = "not a Forward message"
+# Bytes of a message that has no run of entries, such as a single record. It is built whole, and 4
+# MiB of a record are read at most.
+_MAX_WHOLE_BYTES = 64 * 2**20
 
-
-class FrameTooLarge(ProtocolError):
-    """A frame has more bytes than allowed."""
+Frame = bytes | LargeFrame
 
 
 class FrameSplitter:
     """Cuts a byte stream into whole msgpack objects, which stay packed.
 
     Nothing is built, and no length in a header is believed, before all bytes of an object have
-    arrived. Nil objects are dropped, because the protocol uses them as heartbeats.
-    `max_frame_bytes` may change between two objects.
+    arrived. Nil objects are dropped, because the protocol uses them as heartbeats. Of a frame with
+    more than `large_bytes`, the entries go to a file. `max_frame_bytes` may change between two
+    objects.
     """
 
-    def __init__(self, max_frame_bytes: int = MAX_FRAME_BYTES) -> None:
+    def __init__(
+        self, max_frame_bytes: int = MAX_FRAME_BYTES, large_bytes: int = IN_MEMORY_BYTES
+    ) -> None:
         self.max_frame_bytes = max_frame_bytes
-        # All bytes from the start of the unfinished object on.
+        self._large_bytes = large_bytes
+        # All bytes from the start of the unfinished object on, unless it is large.
         self._buffer = bytearray()
+        self._large: LargeReader | None = None
         self._restart()
 
-    def feed(self, data: bytes) -> Iterator[bytes]:
+    def feed(self, data: bytes) -> Iterator[Frame]:
         """Yield each object that `data` completes; iterate to the end before the next call.
 
-        Raises ProtocolError at the place of the fault, after what came before it. The splitter
-        cannot be used afterwards.
+        Raises ProtocolError at the place of the fault, after what came before it, and OSError when
+        a large frame does not fit on the disk. The splitter cannot be used afterwards.
         """
         for at in range(0, len(data), _PIECE_BYTES):
             piece = data[at : at + _PIECE_BYTES]
-            self._buffer += piece
-            self._scanner.feed(piece)
-            yield from self._complete()
+            while piece:
+                if self._large is None:
+                    self._buffer += piece
+                    self._scanner.feed(piece)
+                    yield from self._complete()
+                    piece = self._begin_large()
+                else:
+                    completed = self._large.feed(piece)
+                    if completed is None:
+                        break
+                    self._large = None
+                    frame, piece = completed
+                    yield frame
         if self._offset > _PIECE_BYTES:
             self._restart()
 
     @property
+    def memory_bytes(self) -> int:
+        """Bytes of an unfinished object that are held in memory."""
+        if self._large is not None:
+            return self._large.memory_bytes
+        return len(self._buffer)
+
+    @property
+    def file_bytes(self) -> int:
+        """Bytes of an unfinished object that are held in a file."""
+        if self._large is not None:
+            return self._large.file_bytes
+        return 0
+
+    @property
     def pending_bytes(self) -> int:
         """Bytes of an unfinished object; not 0 at the end of a stream means that it was cut."""
-        return len(self._buffer)
+        return self.memory_bytes + self.file_bytes
+
+    def _begin_large(self) -> bytes:
+        """Have a frame that has become large read into a file; return what to feed its reader."""
+        if len(self._buffer) <= self._large_bytes:
+            return b""
+        begun = LargeReader.begin(bytes(self._buffer), self.max_frame_bytes)
+        if begun is None:
+            if len(self._buffer) > _MAX_WHOLE_BYTES:
+                raise FrameTooLarge(f"over {_MAX_WHOLE_BYTES}", _MAX_WHOLE_BYTES)
+            return b""
+        self._large, rest = begun
+        self._buffer.clear()
+        self._restart()
+        return rest
 
     def _complete(self) -> Iterator[bytes]:
         while (size := self._next_size()) is not None:
@@ -92,9 +143,9 @@ class FrameSplitter:
         except msgpack.OutOfData:
             pass
         except ValueError as error:
-            raise ProtocolError(f"{_NOT_FORWARD}: {fault(error)}") from None
+            raise ProtocolError(f"{NOT_FORWARD}: {fault(error)}") from None
         if (size or len(self._buffer)) > self.max_frame_bytes:
-            raise FrameTooLarge(f"a frame is larger than {self.max_frame_bytes} bytes")
+            raise FrameTooLarge(str(size or f"over {len(self._buffer)}"), self.max_frame_bytes)
         return size
 
     def _restart(self) -> None:
@@ -144,18 +195,22 @@ class ForwardDecoder:
 
 
 def decode_frame(
-    packed: bytes, max_inflated_bytes: int = MAX_INFLATED_BYTES
+    packed: Frame, max_inflated_bytes: int = MAX_INFLATED_BYTES
 ) -> Chunk | dict[str, Any]:
     """Turn one whole packed object into a Chunk (array) or a control object (map)."""
-    kind = packed[0]
     try:
-        if _is_map(kind):
+        if isinstance(packed, LargeFrame):
+            tag = _tag(unpacker(packed.tag).unpack())
+            option = _unpack_option(packed.option)
+            return _chunk(tag, packed.entries, option, packed.is_text, max_inflated_bytes)
+        kind = packed[0]
+        if is_map(kind):
             return _unpack_map(packed)
-        if _is_array(kind):
+        if is_array(kind):
             return small_message(packed) or _decode_message(packed, max_inflated_bytes)
     except (ValueError, TypeError, msgpack.OutOfData) as error:
-        raise ProtocolError(f"{_NOT_FORWARD}: {fault(error)}") from None
-    raise ProtocolError(f"{_NOT_FORWARD}: expected an array or a map, got byte 0x{kind:02x}")
+        raise ProtocolError(f"{NOT_FORWARD}: {fault(error)}") from None
+    raise ProtocolError(f"{NOT_FORWARD}: expected an array or a map, got byte 0x{kind:02x}")
 
 
 def _decode_message(packed: bytes, max_inflated_bytes: int) -> Chunk:
@@ -167,20 +222,20 @@ def _decode_message(packed: bytes, max_inflated_bytes: int) -> Chunk:
     reader = unpacker(packed)
     length = reader.read_array_header()
     if not 2 <= length <= 4:
-        raise ProtocolError(f"{_NOT_FORWARD}: an array of {length} elements")
+        raise ProtocolError(f"{NOT_FORWARD}: an array of {length} elements")
     kind = packed[reader.tell()]
-    if not _is_text(kind):
-        raise ProtocolError(f"{_NOT_FORWARD}: the tag begins with byte 0x{kind:02x}")
-    tag = reader.unpack()[:_MAX_TAG_BYTES].decode("utf-8", "replace")
+    if not is_text(kind):
+        raise ProtocolError(f"{NOT_FORWARD}: the tag begins with byte 0x{kind:02x}")
+    tag = _tag(reader.unpack())
     start = reader.tell()
     kind = packed[start]
     # Elements that have been read.
     done = 2
-    if _is_text(kind):
+    if is_text(kind):
         entries = reader.unpack()
-    elif _is_array(kind):
+    elif is_array(kind):
         reader.skip()
-        entries = packed[start + _array_header_bytes(kind) : reader.tell()]
+        entries = packed[start + length_at(packed, start)[1] : reader.tell()]
     elif length > 2:
         # Message mode: a time and a record take the place of the entries.
         reader.skip()
@@ -188,66 +243,67 @@ def _decode_message(packed: bytes, max_inflated_bytes: int) -> Chunk:
         entries = b"\x92" + packed[start : reader.tell()]
         done = 3
     else:
-        raise ProtocolError(f"{_NOT_FORWARD}: the entries begin with byte 0x{kind:02x}")
+        raise ProtocolError(f"{NOT_FORWARD}: the entries begin with byte 0x{kind:02x}")
     if length - done > 1:
-        raise ProtocolError(f"{_NOT_FORWARD}: {length - done} elements after the entries")
-    option: dict[str, Any] = {}
-    if length > done:
-        option = _unpack_map(packed[reader.tell() :])
-    damage = None
-    if _is_gzip(option) and _is_text(kind):
-        entries, damage = inflate_gzip(entries, max_inflated_bytes)
-    return _chunk(tag, entries, option, damage)
+        raise ProtocolError(f"{NOT_FORWARD}: {length - done} elements after the entries")
+    option = _unpack_option(packed[reader.tell() :])
+    return _chunk(tag, entries, option, is_text(kind), max_inflated_bytes)
 
 
-def _is_array(kind: int) -> bool:
-    """Whether an array begins with this byte."""
-    return 0x90 <= kind <= 0x9F or kind in (0xDC, 0xDD)
+def _tag(raw: bytes) -> str:
+    return raw[:_MAX_TAG_BYTES].decode("utf-8", "replace")
 
 
-def _array_header_bytes(kind: int) -> int:
-    return {0xDC: 3, 0xDD: 5}.get(kind, 1)
-
-
-def _is_map(kind: int) -> bool:
-    """Whether a map begins with this byte."""
-    return 0x80 <= kind <= 0x8F or kind in (0xDE, 0xDF)
-
-
-def _is_text(kind: int) -> bool:
-    """Whether a str or bin begins with this byte."""
-    return 0xA0 <= kind <= 0xBF or kind in (0xC4, 0xC5, 0xC6, 0xD9, 0xDA, 0xDB)
-
-
-def _is_gzip(option: dict[str, Any]) -> bool:
-    """Whether packed entries are compressed.
-
-    An unknown compression is a fault of the framing and not an undecodable entry, which would be
-    acked and lost. So the chunk stays with its sender until the sender's settings are corrected.
-    """
-    compressed = option.get("compressed")
-    if compressed not in (None, "text", "gzip", b"text", b"gzip"):
-        raise ProtocolError(f"option compressed must be gzip or text, got {compressed!r:.40}")
-    return compressed in ("gzip", b"gzip")
-
-
-def _chunk(tag: str, entries: bytes, option: dict[str, Any], damage: str | None) -> Chunk:
+def _chunk(
+    tag: str, entries: Run, option: dict[str, Any], is_packed: bool, max_inflated_bytes: int
+) -> Chunk:
+    """Make the chunk of what a frame holds. Only packed entries can be compressed."""
     chunk = option.get("chunk")
     if not isinstance(chunk, (str, bytes, type(None))):
         raise ProtocolError(f"option chunk must be a string, got {type(chunk).__name__}")
     size = option.get("size")
     if not isinstance(size, int):
         size = None
+    damage = None
+    compression = _compression(option)
+    if compression is not None and is_packed:
+        entries, damage = inflate(compression, entries, max_inflated_bytes)
     return Chunk(tag, entries, chunk, size, damage)
+
+
+def _compression(option: dict[str, Any]) -> str | None:
+    """The compression of packed entries, `gzip` or `zstd`.
+
+    An unknown one is a fault of the framing and not an undecodable entry, which would be acked and
+    lost. So the chunk stays with its sender until the settings are corrected.
+    """
+    compressed = option.get("compressed")
+    if isinstance(compressed, bytes):
+        compressed = compressed.decode("ascii", "replace")
+    if compressed in (None, "text"):
+        return None
+    if compressed == "gzip" or (compressed == "zstd" and has_zstd()):
+        return str(compressed)
+    if compressed == "zstd":
+        raise ProtocolError(
+            "option compressed is zstd, which needs another package: pip install zstandard"
+        )
+    raise ProtocolError(f"option compressed must be gzip, zstd or text, got {compressed!r:.40}")
+
+
+def _unpack_option(packed: bytes) -> dict[str, Any]:
+    if not packed:
+        return {}
+    return _unpack_map(packed)
 
 
 def _unpack_map(packed: bytes) -> dict[str, Any]:
     """Decode an option or control map: strings stay str, binaries stay bytes, and neither fails."""
-    if len(packed) > _MAX_OPTION_BYTES:
-        raise ProtocolError(f"{_NOT_FORWARD}: an option or control map of {len(packed)} bytes")
+    if len(packed) > MAX_OPTION_BYTES:
+        raise ProtocolError(f"{NOT_FORWARD}: an option or control map of {len(packed)} bytes")
     value = msgpack.unpackb(packed, raw=False, unicode_errors="surrogateescape", ext_hook=extension)
     if value is None:
         return {}
     if not isinstance(value, dict):
-        raise ProtocolError(f"{_NOT_FORWARD}: the option is of type {type(value).__name__}")
+        raise ProtocolError(f"{NOT_FORWARD}: the option is of type {type(value).__name__}")
     return value

@@ -1,0 +1,1 @@
+"""Peers, the cases they are tried in, and how a case is run; see `bench/peers.py`."""
