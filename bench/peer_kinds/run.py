@@ -197,7 +197,7 @@ class Run:
         for line in path.read_text(errors="replace").splitlines():
             start = line.find("{")
             if start >= 0 and '"alert_id"' in line:
-                self._count(json.loads(line[start:]))
+                self._count(json.JSONDecoder().raw_decode(line, start)[0])
 
     def _count(self, value: object) -> None:
         if isinstance(value, dict):

@@ -53,6 +53,8 @@ class Connection:
     peer: str
     channel: Channel
     splitter: FrameSplitter
+    # The first bytes that it sent, which show what it is if it does not speak the Forward protocol.
+    start: bytes = b""
     task: asyncio.Task[None] | None = None
     chunks: int = 0
     # When its latest bytes were read.

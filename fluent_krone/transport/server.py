@@ -34,6 +34,7 @@ from fluent_krone.transport.forward import (
     LargeFrame,
     ServerHandshake,
     decode_frame,
+    foreign_protocol,
 )
 from fluent_krone.transport.limits import (
     HOST,
@@ -58,7 +59,10 @@ _HANDSHAKE_S = 10.0
 _CLOSE_S = 5.0
 # Seconds without accepting when the process is out of file descriptors.
 _ACCEPT_PAUSE_S = 1.0
-# Hosts that are remembered because their frames were too large. Further ones are only counted.
+# Seconds after which a client that has sent nothing at all may be waiting for a handshake.
+_SILENT_S = 10.0
+# Hosts whose troubles are remembered, so that they are logged once. Those of others are only
+# counted.
 _MAX_HOSTS_TOLD = 1000
 # Seconds for the frames of one read before other clients have a turn.
 _SLICE_S = 0.005
@@ -107,8 +111,8 @@ class ForwardServer:
         self._listener: socket.socket | None = None
         self._acceptor: asyncio.Task[None] | None = None
         self._warn = RateLimitedLog(_log)
-        # Hosts whose frames were too large, which is logged once.
-        self._told_too_large: set[str] = set()
+        # Hosts and their troubles that repeat for ever, which are logged once.
+        self._told: set[tuple[str, str]] = set()
         if self._settings.ssl_context is not None:
             # A client that only sends never reads session tickets. The kernel then turns its close
             # into a reset, which drops what it has sent and we have not read.
@@ -236,6 +240,7 @@ class ForwardServer:
         splitter = connection.splitter
         splitter.max_frame_bytes = settings.max_frame_bytes
         objects = self._objects(connection)
+        silence = asyncio.get_running_loop().call_later(_SILENT_S, self._note_silence, connection)
         reason = "bad_handshake"
         try:
             async with contextlib.aclosing(objects):
@@ -254,9 +259,12 @@ class ForwardServer:
         except FrameTooLarge as error:
             self._too_large(connection, str(error))
         except ProtocolError as error:
-            self._protocol_error(reason, connection.peer, str(error))
+            what = foreign_protocol(connection.start)
+            self._protocol_error(reason, connection.peer, f"{error}{what}")
         else:
             self._lost(connection, "closed by the client")
+        finally:
+            silence.cancel()
 
     async def _objects(self, connection: Connection) -> AsyncGenerator[Frame, None]:
         """Read messages until the client closes the connection. Raises OSError when it breaks."""
@@ -273,6 +281,8 @@ class ForwardServer:
             connection.reading_since = None
             if not data:
                 return
+            if not connection.start:
+                connection.start = data[:8]
             self.stats.bytes += len(data)
             quick_ack(channel.sock)
             for packed in splitter.feed(data):
@@ -355,14 +365,36 @@ class ForwardServer:
         ack = Ack(frame.chunk, connection)
         await inlet.take(frame, ack, ack)
 
+    def _note_silence(self, connection: Connection) -> None:
+        """Log once per host that a client sends nothing: it may wait for a handshake.
+
+        Without a key we expect chunks at once. A client that has a key waits for our HELO without a
+        word, and neither side would ever say what is wrong.
+        """
+        if connection.channel.reads or self._settings.shared_key is not None:
+            return
+        if self._is_first(connection, "silent"):
+            self._warn(
+                "client sends nothing",
+                peer=connection.peer,
+                waited_s=int(_SILENT_S),
+                hint="if it has a shared_key, set the same one here",
+            )
+
+    def _is_first(self, connection: Connection, trouble: str) -> bool:
+        """Whether this host has this trouble for the first time; then it is noted."""
+        key = (connection.peer.rpartition(":")[0], trouble)
+        if key in self._told or len(self._told) == _MAX_HOSTS_TOLD:
+            return False
+        self._told.add(key)
+        return True
+
     def _too_large(self, connection: Connection, error: str) -> None:
         """Report a frame that is too large, once per host: its sender repeats it for ever."""
-        host = connection.peer.rpartition(":")[0]
-        if host in self._told_too_large or len(self._told_too_large) == _MAX_HOSTS_TOLD:
+        if self._is_first(connection, "too large"):
+            self._protocol_error("bad_frame", connection.peer, error)
+        else:
             self.stats.protocol_errors["bad_frame"] += 1
-            return
-        self._told_too_large.add(host)
-        self._protocol_error("bad_frame", connection.peer, error)
 
     def _lost(self, connection: Connection, why: str) -> None:
         """Note the end of a connection; a frame that was cut short is reported."""

@@ -19,7 +19,7 @@ from inlets import ACK, FRAME, Inlet
 
 from fluent_krone.errors import SinkBusy
 from fluent_krone.sink.forward import ForwardSink
-from fluent_krone.transport import Sender, connections
+from fluent_krone.transport import Sender, connections, logs
 from fluent_krone.transport import server as forward_server
 from fluent_krone.transport.forward import (
     Chunk,
@@ -364,6 +364,61 @@ def test_a_client_without_a_key_is_told_so_in_the_log(caplog: pytest.LogCaptureF
 
     assert serve(work, shared_key="key").stats.protocol_errors == {"bad_handshake": 1}
     assert "does only one side have a shared_key?" in caplog.text
+
+
+@pytest.mark.parametrize(
+    ("start", "words"),
+    [
+        (b'["tag",1700000000,{"m":"x"},{}]', "turn off MarshalAsJSON"),
+        (b"GET / HTTP/1.1\r\n\r\n", "this is HTTP"),
+        (b"\x16\x03\x01\x02\x00\x01\x00", "this is TLS: turn it off at the client"),
+    ],
+)
+@pytest.mark.parametrize("key", [None, "key"])
+def test_another_protocol_is_named(
+    start: bytes, words: str, key: str | None, caplog: pytest.LogCaptureFixture
+) -> None:
+    async def work(server: ForwardServer, inlet: Inlet) -> None:
+        reader, writer = await connect(server)
+        writer.write(start)
+        await reader.read()
+        writer.close()
+
+    serve(work, shared_key=key)
+    assert words in caplog.text
+
+
+def test_a_client_that_waits_for_our_handshake_is_reported_once(
+    caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(forward_server, "_SILENT_S", 0.01)
+
+    async def work(server: ForwardServer, inlet: Inlet) -> None:
+        clients = [await connect(server) for _ in range(3)]
+        await is_served(server)
+        await asyncio.sleep(0.1)
+        for _, writer in clients:
+            writer.close()
+
+    serve(work)
+    assert caplog.text.count("client sends nothing") == 1
+    assert "hint=if it has a shared_key, set the same one here" in caplog.text
+
+
+def test_a_frame_that_is_too_large_is_reported_once_a_host(
+    caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(logs, "_INTERVAL_S", 0.0)
+
+    async def work(server: ForwardServer, inlet: Inlet) -> None:
+        for _ in range(3):
+            reader, writer = await connect(server)
+            writer.write(encode_events("t", [(0, {"m": "x" * 2000})], "id"))
+            await reader.read()
+            writer.close()
+
+    assert serve(work, max_frame_bytes=1000).stats.protocol_errors == {"bad_frame": 3}
+    assert caplog.text.count("lower chunk_limit_size in the sender's <buffer>") == 1
 
 
 def test_a_stranger_may_not_send_a_large_frame(caplog: pytest.LogCaptureFixture) -> None:

@@ -32,6 +32,7 @@ from fluent_krone.transport.forward.handshake import (
     HandshakeOutcome,
     ServerHandshake,
 )
+from fluent_krone.transport.forward.headers import foreign_protocol
 from fluent_krone.transport.forward.large import FrameTooLarge, LargeFrame
 
 __all__ = [
@@ -49,4 +50,5 @@ __all__ = [
     "decode_frame",
     "encode_event_time",
     "encode_events",
+    "foreign_protocol",
 ]

@@ -12,6 +12,26 @@ _LENGTH_FIELDS = {
 }  # fmt: skip
 
 
+# First bytes of what other clients send, and what to do about it.
+_FOREIGN = {
+    b"[": "this is JSON: turn off MarshalAsJSON in Go's fluent-logger, or send msgpack",
+    b"{": "this is JSON: send msgpack",
+    b"\x16\x03": "this is TLS: turn it off at the client, or set tls_cert_path here",
+    b"GET ": "this is HTTP",
+    b"HEAD": "this is HTTP",
+    b"POST": "this is HTTP",
+    b"PUT ": "this is HTTP",
+}
+
+
+def foreign_protocol(start: bytes) -> str:
+    """Say what a stream that begins so is instead of Forward, in brackets; nothing if unknown."""
+    for beginning, words in _FOREIGN.items():
+        if start.startswith(beginning):
+            return f" ({words})"
+    return ""
+
+
 def is_array(kind: int) -> bool:
     """Whether an array begins with this byte."""
     return 0x90 <= kind <= 0x9F or kind in (0xDC, 0xDD)
