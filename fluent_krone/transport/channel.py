@@ -123,11 +123,12 @@ class Channel:
     def is_closed(self) -> bool:
         return self._is_closed
 
-    async def close(self, timeout_s: float) -> None:
+    async def close(self, timeout_s: float, linger_s: float = 0.0) -> None:
         """Send what is queued and close; after `timeout_s` give up on a client that does not read.
 
-        Input that the client is still sending is read and dropped for that long. Otherwise the
-        kernel would reset the connection, and our last answer would be lost with it.
+        For `linger_s` at most, input that the client is still sending is read and dropped. The
+        kernel resets a connection that is closed with input unread, and our last answer would be
+        lost with it.
         """
         if self._is_closed:
             return
@@ -138,7 +139,8 @@ class Channel:
                 while self._queue:
                     self._drained.clear()
                     await self._drained.wait()
-                if self.end is None:
+            if linger_s and self.end is None:
+                async with asyncio.timeout(linger_s):
                     self.sock.shutdown(socket.SHUT_WR)
                     while await self._loop.sock_recv(self.sock, _RAW_BYTES):
                         pass

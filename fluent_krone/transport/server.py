@@ -57,6 +57,8 @@ _MAX_PING_BYTES = 2**12
 _HANDSHAKE_S = 10.0
 # Seconds that a client has, at the end of its connection, to read what we still send it.
 _CLOSE_S = 5.0
+# Seconds that a refused client has to read why, before the connection is reset.
+_LINGER_S = 1.0
 # Seconds without accepting when the process is out of file descriptors.
 _ACCEPT_PAUSE_S = 1.0
 # Seconds after which a client that has sent nothing at all may be waiting for a handshake.
@@ -209,6 +211,7 @@ class ForwardServer:
         """Serve one connection until it ends; no error leaves this but cancellation."""
         self.stats.connections_open += 1
         channel = connection.channel
+        linger_s = _LINGER_S
         try:
             async with asyncio.timeout(self._settings.handshake_timeout_s):
                 await channel.handshake()
@@ -221,6 +224,7 @@ class ForwardServer:
         except OSError as error:
             self._lost(connection, str(error))
         except asyncio.CancelledError:
+            linger_s = 0.0
             if connection not in self._connections:
                 channel.abort()
         except Exception:
@@ -228,7 +232,7 @@ class ForwardServer:
         finally:
             self._connections.hold(connection, 0)
             try:
-                await channel.close(_CLOSE_S)
+                await channel.close(_CLOSE_S, linger_s)
             finally:
                 # Closing can be cancelled too, and the counts must be right all the same.
                 channel.abort()

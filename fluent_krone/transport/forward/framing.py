@@ -112,7 +112,7 @@ class FrameSplitter:
         begun = LargeReader.begin(bytes(self._buffer), self.max_frame_bytes)
         if begun is None:
             if len(self._buffer) > _MAX_WHOLE_BYTES:
-                raise FrameTooLarge(f"over {_MAX_WHOLE_BYTES}", _MAX_WHOLE_BYTES)
+                raise FrameTooLarge(_MAX_WHOLE_BYTES)
             return b""
         self._large, rest = begun
         self._buffer.clear()
@@ -145,7 +145,7 @@ class FrameSplitter:
         except ValueError as error:
             raise ProtocolError(f"{NOT_FORWARD}: {fault(error)}") from None
         if (size or len(self._buffer)) > self.max_frame_bytes:
-            raise FrameTooLarge(str(size or f"over {len(self._buffer)}"), self.max_frame_bytes)
+            raise FrameTooLarge(self.max_frame_bytes)
         return size
 
     def _restart(self) -> None:

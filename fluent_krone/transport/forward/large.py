@@ -20,12 +20,15 @@ from fluent_krone.transport.forward.spool import Spool
 
 
 class FrameTooLarge(ProtocolError):
-    """A frame has more bytes than allowed."""
+    """A frame has more bytes than allowed; `size` is how many, where it says so itself."""
 
-    def __init__(self, size: str, limit: int) -> None:
+    def __init__(self, limit: int, size: int | None = None) -> None:
+        frame = "a frame"
+        if size is not None:
+            frame = f"a frame of {size} bytes"
         super().__init__(
-            f"a frame of {size} bytes is larger than max_frame_size {limit}: raise max_frame_size, "
-            "or lower chunk_limit_size in the sender's <buffer>"
+            f"{frame} is larger than {limit} bytes: raise max_frame_size, or lower "
+            "chunk_limit_size in the sender's <buffer>"
         )
 
 
@@ -100,7 +103,7 @@ class LargeReader:
         if head is None:
             return None
         if head.is_text and head.size + head.length > max_frame_bytes:
-            raise FrameTooLarge(str(head.size + head.length), max_frame_bytes)
+            raise FrameTooLarge(max_frame_bytes, head.size + head.length)
         return cls(head, max_frame_bytes), start[head.size :]
 
     @property
@@ -149,7 +152,7 @@ class LargeReader:
         before = len(self._entries)
         self._entries.write(data)
         if len(self._entries) > self._max_bytes:
-            raise FrameTooLarge(f"over {len(self._entries)}", self._max_bytes)
+            raise FrameTooLarge(self._max_bytes)
         self._scanner.feed(data)
         try:
             while self._passed < self._head.length:
