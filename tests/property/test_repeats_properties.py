@@ -22,6 +22,7 @@ from fluent_krone.transport.forward import Chunk
 class Link:
     """A connection with at most one chunk on it, as Fluent Bit's and Fluentd's are."""
 
+    host: str = "client"
     is_open: bool = True
     went_on: bool = False
     acked: bool = False

@@ -28,6 +28,8 @@ DIGEST = f"{7:0128x}"
 class Gone:
     """The sender of a chunk over a connection that is open."""
 
+    host = "client"
+
     def has_ack(self) -> bool | None:
         return None
 

@@ -19,6 +19,8 @@ DIGEST = f"{1:0128x}"
 class Sender:
     """A connection, as its door sees it."""
 
+    host = "client"
+
     def __init__(self) -> None:
         self.answer: bool | None = None
 
