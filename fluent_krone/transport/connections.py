@@ -67,6 +67,11 @@ class Connection:
     # Since when it is waited for in the middle of a frame; None while it is not.
     reading_since: float | None = None
 
+    @property
+    def host(self) -> str:
+        """The client's address without its port."""
+        return self.peer.rpartition(":")[0]
+
     def slowness(self, now: float) -> float:
         """Seconds that the sender has taken for the frame in progress, up to now."""
         if self.reading_since is None:

@@ -47,6 +47,7 @@ from fluent_krone.transport.limits import (
 )
 from fluent_krone.transport.listening import listen_at, listen_on, quick_ack
 from fluent_krone.transport.logs import RateLimitedLog
+from fluent_krone.transport.order import OrderWatch
 
 _log = logging.getLogger(__name__)
 # Bytes of one read. It is large beside a record and small beside a frame.
@@ -113,6 +114,7 @@ class ForwardServer:
         self._listener: socket.socket | None = None
         self._acceptor: asyncio.Task[None] | None = None
         self._warn = RateLimitedLog(_log)
+        self._order = OrderWatch()
         # Hosts and their troubles that repeat for ever, which are logged once.
         self._told: set[tuple[str, str]] = set()
         if self._settings.ssl_context is not None:
@@ -366,6 +368,8 @@ class ForwardServer:
         frame = decode_frame(packed, self._settings.max_inflated_bytes)
         if not isinstance(frame, Chunk):
             raise ProtocolError("not a Forward message: a client sends arrays, got a map")
+        if self._order.runs_backwards(connection.host, frame):
+            self._note_disorder(connection, frame.tag)
         ack = Ack(frame.chunk, connection)
         await inlet.take(frame, ack, ack)
 
@@ -385,9 +389,19 @@ class ForwardServer:
                 hint="if it has a shared_key, set the same one here",
             )
 
+    def _note_disorder(self, connection: Connection, tag: str) -> None:
+        """Log once per host that its chunks overtake each other, which changes sessions."""
+        if self._is_first(connection, "disorder"):
+            self._warn(
+                "chunks run backwards in time",
+                peer=connection.peer,
+                tag=tag,
+                hint="sessions may get other verdicts: have the client keep its chunks in order",
+            )
+
     def _is_first(self, connection: Connection, trouble: str) -> bool:
         """Whether this host has this trouble for the first time; then it is noted."""
-        key = (connection.peer.rpartition(":")[0], trouble)
+        key = (connection.host, trouble)
         if key in self._told or len(self._told) == _MAX_HOSTS_TOLD:
             return False
         self._told.add(key)

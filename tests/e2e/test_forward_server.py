@@ -405,6 +405,20 @@ def test_a_client_that_waits_for_our_handshake_is_reported_once(
     assert "hint=if it has a shared_key, set the same one here" in caplog.text
 
 
+def test_chunks_that_overtake_each_other_are_reported_once_a_host(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    async def work(server: ForwardServer, inlet: Inlet) -> None:
+        reader, writer = await connect(server)
+        for second in (100, 99, 101, 50, 102, 40):
+            writer.write(encode_events("t", [(second * 10**9, {})], "id"))
+            assert await reader.readexactly(len(ACK)) == ACK
+        writer.close()
+
+    serve(work)
+    assert caplog.text.count("chunks run backwards in time") == 1
+
+
 def test_a_frame_that_is_too_large_is_reported_once_a_host(
     caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
 ) -> None:

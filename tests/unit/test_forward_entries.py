@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import base64
+import hashlib
 import tracemalloc
 from typing import Any
 
@@ -159,3 +161,40 @@ def test_every_entry_is_read_wherever_a_piece_ends() -> None:
 def test_integer_keys_and_foreign_ext_types_are_content() -> None:
     [(_, record)] = events(pack([1, {7: msgpack.ExtType(5, b"abc")}]))
     assert record == {7: b"abc"}
+
+
+@pytest.mark.parametrize(
+    ("chunk_id", "expected"),
+    [
+        (base64.b64encode(hashlib.sha512(GOOD).digest()).decode(), True),
+        (base64.b64encode(hashlib.sha512(GOOD).digest()), True),
+        (hashlib.sha512(GOOD).hexdigest(), True),
+        ("p8n9gmxTQVC8/nh2wlKKeQ==", False),
+        ("ff" * 16, False),
+        ("x" * 87 + "!", False),
+        ("x" * 128, False),
+        ("\udcff" * 88, False),
+        (b"\xff" * 128, False),
+        (None, False),
+    ],
+)
+def test_only_a_digest_of_the_records_is_a_digest_id(chunk_id: Any, expected: bool) -> None:
+    assert Chunk("t", GOOD, chunk_id).has_digest_id is expected
+
+
+@pytest.mark.parametrize(
+    ("first", "expected"),
+    [
+        (pack([7, {}]), 7_000_000_000),
+        (pack([[7, {"otlp": "x" * 100}], {}]), 7_000_000_000),
+        (GOOD, T0),
+        (pack([7, {"m": "x" * 10_000}]), 7_000_000_000),
+        (pack(3), None),
+        (pack([]), None),
+        (b"\xc1", None),
+        (b"", None),
+    ],
+)
+def test_the_time_of_the_first_event(first: bytes, expected: int | None) -> None:
+    assert Chunk("t", first + GOOD).first_time_ns() == (expected if first else T0)
+    assert Chunk("t", []).first_time_ns() is None

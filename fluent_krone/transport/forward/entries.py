@@ -5,6 +5,7 @@ What is wrong inside a frame costs only itself and never raises: see `Chunk.even
 
 from __future__ import annotations
 
+import base64
 import itertools
 import struct
 from collections.abc import Iterable, Iterator
@@ -32,14 +33,18 @@ _MAX_ENTRY_BYTES = 4 * 2**20
 # Bytes of an entry that are passed over in search of its end. After more of them the rest of the
 # chunk is given up.
 _MAX_SCANNED_BYTES = 64 * 2**20
+# Bytes of a chunk that are looked at for the time of its first event. Metadata that Fluent Bit puts
+# beside the time seldom has as many.
+_FIRST_TIME_BYTES = 2**9
 # Entries in a piece, which bounds the time that one chunk of garbage can cost. A time and a message
 # in a map have at least 11 bytes, so more entries than this cannot be events.
 _MAX_ENTRIES_A_PIECE = _PIECE_BYTES // 8
 # Entries of a chunk that are not events. After more of them the rest of the chunk is given up.
 _MAX_ODD_ENTRIES = 10_000
-# Characters of a SHA-512 digest in hex, the id of Fluent Bit's chunks. The random ids of other
-# senders have at most 36.
-_DIGEST_LENGTH = 128
+# Bytes of a SHA-512 digest. Fluent Bit's chunk ids are such digests in base64. The random ids of
+# other senders have 16 bytes, which makes at most 36 characters.
+_DIGEST_BYTES = 64
+_BASE64_LENGTH = 88
 # Entries that are built at once, by one call of msgpack: as many as its shortest array holds. For
 # them an unpacker and a generator would cost more than the entries.
 _FEW = 15
@@ -86,10 +91,25 @@ class Chunk:
     def has_digest_id(self) -> bool:
         """Whether the id is a digest of the records, so that different chunks may have equal ids.
 
-        Fluent Bit's is: SHA-512 of the records in hex, without the tag. Fluentd and the Forward
-        loggers send random ids.
+        Fluent Bit's is: SHA-512 of the records without the tag, in base64 (or in hex). Fluentd and
+        the Forward loggers send random ids.
         """
         return self.chunk is not None and _is_digest(self.chunk)
+
+    def first_time_ns(self) -> int | None:
+        """The time of the first event, if its entry begins with one; the rest is not decoded."""
+        if isinstance(self.entries, list):
+            return None
+        reader = unpacker(self.entries[:_FIRST_TIME_BYTES])
+        try:
+            if not reader.read_array_header():
+                return None
+            time = reader.unpack()
+        except (ValueError, TypeError, msgpack.OutOfData):
+            return None
+        if type(time) is list and time:
+            time = time[0]
+        return _time_ns(time)
 
     def events(self) -> Iterator[Event]:
         """Yield `(time_ns, record)`; keys and strings of a record are bytes, as sent.
@@ -144,13 +164,18 @@ def _few_entries(packed: bytes, size: int) -> list[Any] | None:
 
 
 def _is_digest(chunk_id: str | bytes) -> bool:
-    if len(chunk_id) != _DIGEST_LENGTH:
-        return False
     try:
-        int(chunk_id, 16)
+        if len(chunk_id) == _BASE64_LENGTH:
+            return len(base64.b64decode(chunk_id, validate=True)) == _DIGEST_BYTES
+        return len(chunk_id) == 2 * _DIGEST_BYTES and len(bytes.fromhex(_text(chunk_id))) > 0
     except ValueError:
         return False
-    return True
+
+
+def _text(chunk_id: str | bytes) -> str:
+    if isinstance(chunk_id, bytes):
+        return chunk_id.decode("latin-1")
+    return chunk_id
 
 
 def fault(error: Exception) -> str:
