@@ -153,7 +153,7 @@ def read_tree(path: Path, templates: Sequence[str] | None = None) -> list[TreeRo
                     f"{where}: no such template: {row.template!r}; run `hierarchy` again"
                 )
             if row.template in found:
-                raise ExportError(f"{where}: template stands twice: {row.template!r}")
+                raise ExportError(f"{where}: the template is listed twice: {row.template!r}")
             found[row.template] = row
     if templates is None:
         return list(found.values())

@@ -12,7 +12,7 @@ from .report_input import (
 )
 from .report_measure import OURS
 
-# With fewer normal sessions to fit on, rare but normal courses are likely to be missing.
+# With fewer normal sessions to fit on, rare but normal sequences are likely to be missing.
 _FEW_FITTED = 500
 # With fewer normal sessions to judge, one session more or less moves the rate by half a percent.
 _FEW_HELD_OUT = 200
@@ -48,11 +48,11 @@ def _warn_of_data(data: Mapping[str, Any], given: ReportInput) -> list[str]:
     if fitted < _FEW_FITTED:
         said.append(
             f"Only {fitted:,} normal sessions were available to learn from, so rare but normal "
-            "courses will be flagged. Export a longer log."
+            "sequences of steps will be flagged. Export a longer log."
         )
     if len({session.log_keys for session in given.sessions}) == 1:
         said.append(
-            "All sessions have exactly the same steps: the log shows no variety to learn from."
+            "All sessions have exactly the same steps, so there are no variants to learn from."
         )
     if data["instances"] - data["sessions"] > _CUT_SHARE * data["sessions"]:
         said.append(
@@ -76,8 +76,8 @@ def _warn_of_data(data: Mapping[str, Any], given: ReportInput) -> list[str]:
 def _warn_of_figures(holdout: Mapping[str, Any] | None) -> list[str]:
     if holdout is None:
         return [
-            "Too few normal sessions to hold some out: nothing here shows how well the bundle "
-            "judges."
+            "There are too few normal sessions to hold some out, so nothing here shows how good "
+            "the bundle's verdicts are."
         ]
     ours, *others = holdout["methods"]
     said = [
@@ -158,7 +158,7 @@ def _notes(report: Mapping[str, Any]) -> list[str]:
     ]
     if faint:
         said.append(
-            "A single fault of these kinds in a common course usually goes unnoticed: "
+            "A single fault of these kinds in an ordinary session usually goes unnoticed: "
             f"{', '.join(faint)}."
         )
     return said

@@ -70,7 +70,7 @@ class Candidate:
         quoted = self.option
         if quoted.startswith("/"):
             quoted = f"'{quoted}'"
-        share = f"{self.coverage:.0%} of records, {self.repeats:.1f} to a session"
+        share = f"in {self.coverage:.0%} of the records, {self.repeats:.1f} records per session"
         return f"--session-key {quoted} ({share})"
 
 

@@ -82,7 +82,8 @@ def settle(options: Options, say: Say, warn: Say) -> InputSettings:
         settings = replace(settings, component_field=_component(sample, say))
     if not options.session_key:
         raise ExportError(
-            f"--session-key is missing: what tells executions apart? {suggestion(settings, sample)}"
+            "--session-key is missing: it says which records belong to one execution; "
+            + suggestion(settings, sample)
         )
     return settings
 
@@ -208,7 +209,7 @@ def _with(settings: InputSettings, guess: LineFormat) -> InputSettings:
 
 
 def _say_guess(guess: LineFormat, say: Say) -> None:
-    say(f"line format, guessed, of {guess.share:.1%} of the lines: {guess.line_format}")
+    say(f"line format, guessed, for {guess.share:.1%} of the lines: {guess.line_format}")
     shown = ", ".join(f"{name} {value[:60]!r}" for name, value in guess.example.items())
     say(f"  so that the first line has {shown}")
 
@@ -380,7 +381,7 @@ class Pauses:
             for rung in sorted(self._all):
                 if (seen := seen + self._all[rung]) >= most:
                     break
-            why = "keys live as long as the log, so sessions are taken to end where they pause"
+            why = "session keys occur during the whole log, so a long pause ends a session"
             return min(rung, 3600), why
         longest = sorted(pause / _NS for pause in self._longest.values())
         for rung in _LADDER:
@@ -388,7 +389,7 @@ class Pauses:
             above = bisect(longest, rung * _REUSED) - below
             if below >= _COVERED * len(longest) and above <= _STRAYS * len(longest):
                 break
-        return rung, f"{below / len(longest):.1%} of the sessions never pause for longer"
+        return rung, f"{below / len(longest):.1%} of the sessions never pause longer"
 
 
 def _rung(seconds: float) -> int:

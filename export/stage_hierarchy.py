@@ -11,6 +11,9 @@ from .work_files import (
     templates_of,
 )
 
+# How the summary names the sources of rows; a model is named by itself.
+_WHO = {"offline": "the rules", "operator": "you"}
+
 
 def run_hierarchy(work: Work) -> None:
     options = work.options
@@ -28,7 +31,9 @@ def run_hierarchy(work: Work) -> None:
     entities = len({leaf.entity for leaf in leaves})
     work.say(
         f"hierarchy: {entities} entities; "
-        + ", ".join(f"{n} leaves {name}" for name, n in sources.most_common())
+        + ", ".join(
+            f"{n} templates placed by {_WHO.get(name, name)}" for name, n in sources.most_common()
+        )
     )
 
 

@@ -36,7 +36,9 @@ def run_sequences(work: Work) -> None:
     if suggested := mined["suggested_idle_timeout"]:
         idle_timeout_s, reason = suggested
         if work.options.idle_timeout is None:
-            work.say(f"idle timeout, suggested: {source.duration(idle_timeout_s)}, since {reason}")
+            work.say(
+                f"idle timeout, suggested: {source.duration(idle_timeout_s)}, because {reason}"
+            )
     settings = session_settings(work.options, idle_timeout_s)
     labels: dict[str, bool] = {}
     if work.options.labels:
@@ -173,7 +175,7 @@ def _write_sequences(work: Work, cut: Cut, facts: dict[str, Any]) -> None:
     abnormal = sum(label is True for label in cut.abnormal)
     said = (
         f"sequences: {len(keys):,} sessions ({len(cut.sessions):,} instances), "
-        f"{sum(cut.fit):,} of them to fit on"
+        f"{sum(cut.fit):,} of them for training"
     )
     if abnormal:
         said += f", {abnormal:,} labelled abnormal"

@@ -56,7 +56,7 @@ def check_tag(config: Config) -> None:
     """Raise ConfigError for a placeholder that would not be replaced in the alert's tag."""
     left = re.search(r"\$\{[^}]*\}?", _PLACEHOLDER.sub("", config.tag))
     if left:
-        raise ConfigError(f"tag: {left[0]} is no placeholder: use ${{tag}} or ${{tag_parts[0]}}")
+        raise ConfigError(f"tag: {left[0]} is not a placeholder: use ${{tag}} or ${{tag_parts[0]}}")
 
 
 class AlertMaker:

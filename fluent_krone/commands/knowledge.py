@@ -21,7 +21,7 @@ from .groups import AddParser, CommandGroup, counted
 def add_commands(add_parser: AddParser) -> None:
     """Add `knowledge` and its commands to the command line."""
     group = CommandGroup(
-        add_parser, "knowledge", "what is known of patterns: look it up, correct it, share it"
+        add_parser, "knowledge", "what is known about alerts: look it up, correct it, share it"
     )
     _add_lookups(group)
     _add_corrections(group)
@@ -32,25 +32,27 @@ def _add_lookups(group: CommandGroup) -> None:
     where = [_where()]
     command = group.add("list", _list, "list what persons and models said", parents=where)
     _add_json_flag(command)
-    command = group.add("show", _show, "show all that is known of a pattern", parents=where)
+    command = group.add(
+        "show", _show, "show all that is known about an alert or a signature", parents=where
+    )
     _add_name(command)
     _add_json_flag(command)
 
 
 def _add_corrections(group: CommandGroup) -> None:
     where = [_where()]
-    summary = "say what an alert's pattern is; if it is normal, its alerts are no longer sent"
+    summary = "mark a signature; if it is normal, its alerts are no longer sent"
     command = group.add("mark", _mark, summary, parents=where)
     _add_name(command)
     command.add_argument("verdict", choices=("normal", "abnormal"))
     _add_mark_flags(command, is_expiry_required=False)
-    command = group.add("mute", _mark, "send no alerts of a pattern for some time", parents=where)
+    command = group.add("mute", _mark, "send no alerts of a signature for some time", parents=where)
     _add_name(command)
     command.set_defaults(verdict="normal")
     _add_mark_flags(command, is_expiry_required=True)
-    summary = "delete what a person said of a pattern"
+    summary = "delete what a person said about a signature"
     _add_name(group.add("unmark", _unmark, summary, parents=where))
-    summary = "delete what a model said of a pattern, so that it is asked again"
+    summary = "delete what a model said about a signature, so that it is asked again"
     _add_name(group.add("forget", _forget, summary, parents=where))
 
 
@@ -58,7 +60,7 @@ def _add_exchange(group: CommandGroup) -> None:
     where = [_where()]
     command = group.add("export", _export, "write all of it as JSON lines, for Git", parents=where)
     command.add_argument("file", metavar="FILE", type=Path)
-    summary = "take in an exported file, all of it or nothing"
+    summary = "import an exported file, all of it or nothing"
     command = group.add("import", _import, summary, parents=where)
     command.add_argument("file", metavar="FILE", type=Path)
     command = group.add("merge", _merge, "merge two exported files into one")
@@ -89,15 +91,15 @@ def _normalised(name: str) -> str:
 
 
 def _add_json_flag(command: argparse.ArgumentParser) -> None:
-    command.add_argument("--json", action="store_true", help="print JSON, one line for a pattern")
+    command.add_argument(
+        "--json", action="store_true", help="print JSON, one line for each signature"
+    )
 
 
 def _add_mark_flags(command: argparse.ArgumentParser, *, is_expiry_required: bool) -> None:
+    command.add_argument("--note", default="", metavar="TEXT", help="the reason, for other readers")
     command.add_argument(
-        "--note", default="", metavar="TEXT", help="the reason, for whoever looks next"
-    )
-    command.add_argument(
-        "--by", metavar="NAME", help="who says so (default: the user who runs the command)"
+        "--by", metavar="NAME", help="who makes the mark (default: the user who runs the command)"
     )
     command.add_argument(
         "--for",
@@ -110,7 +112,7 @@ def _add_mark_flags(command: argparse.ArgumentParser, *, is_expiry_required: boo
     command.add_argument(
         "--pattern",
         action="store_true",
-        help="the name is a pattern, although nothing is known of it in this file yet",
+        help="the name is a signature that this file does not know yet",
     )
 
 
@@ -138,7 +140,7 @@ def _list(flags: argparse.Namespace) -> int:
         print("\n".join(entry.in_short(now_s)))
     muted = sum(entry.is_muted(now_s) for entry in entries)
     marked = sum(entry.mark is not None for entry in entries)
-    total = counted(len(entries), "pattern")
+    total = counted(len(entries), "signature")
     print(f"{total}, {marked} of them marked by persons; {muted} muted now")
     return 0
 
@@ -171,7 +173,7 @@ def _mark(flags: argparse.Namespace) -> int:
     effect = "its alerts say so"
     if mark.verdict == "normal":
         effect = "its alerts are no longer sent"
-    print(f"pattern {pattern} is {mark_in_words(mark)}: {effect} ({known} until now)")
+    print(f"signature {pattern} is {mark_in_words(mark)}: {effect} ({known} until now)")
     if before:
         print(f"this replaces: {mark_in_words(before)}{note_in_words(before)}")
     return 0
@@ -181,8 +183,8 @@ def _unmark(flags: argparse.Namespace) -> int:
     with _open(flags) as knowledge:
         pattern = _pattern(knowledge, flags.name)
         if not knowledge.unmark(pattern):
-            raise KroneError(f"nobody marked pattern {pattern}")
-    print(f"pattern {pattern} is no longer marked")
+            raise KroneError(f"nobody marked signature {pattern}")
+    print(f"signature {pattern} is no longer marked")
     return 0
 
 
@@ -190,9 +192,9 @@ def _forget(flags: argparse.Namespace) -> int:
     with _open(flags) as knowledge:
         pattern = _pattern(knowledge, flags.name)
         if not knowledge.forget(pattern):
-            raise KroneError(f"no model said anything about pattern {pattern}")
+            raise KroneError(f"no model said anything about signature {pattern}")
     print(
-        f"what a model said about pattern {pattern} is deleted: "
+        f"what a model said about signature {pattern} is deleted: "
         "the model is asked again at the next alert"
     )
     return 0
@@ -249,7 +251,7 @@ def _pattern(knowledge: Knowledge, name: str) -> str:
     pattern = knowledge.pattern_of(name)
     if pattern is None:
         raise KroneError(
-            f"{knowledge.path} knows no alert and no pattern {name}; "
+            f"{knowledge.path} knows no alert and no signature {name}; "
             f"it keeps the last {ALERTS_KEPT:,} alerts "
             "(`mark --pattern` accepts the field `pattern` of any alert)"
         )

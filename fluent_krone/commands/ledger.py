@@ -18,7 +18,7 @@ def add_commands(add_parser: AddParser) -> None:
     command.add_argument(
         "--expect",
         metavar="HASH",
-        help="the hash that an earlier run printed: no line up to there may be missing",
+        help="the hash that an earlier run printed; if it is not in the file, lines are missing",
     )
 
 

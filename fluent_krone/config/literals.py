@@ -33,7 +33,8 @@ def parse_duration(text: str) -> float:
         seconds = float(number) * unit
     except ValueError:
         raise ValueError(
-            f"{text!r} is no duration that Fluentd reads: write 30s, 5m, 14h, 1d or seconds (0.5)"
+            f"{text!r} is not a duration that Fluentd understands: write 30s, 5m, 14h, 1d "
+            "or seconds (0.5)"
         ) from None
     if not 0 <= seconds < _MAX_SECONDS:
         raise ValueError(f"must lie between 0 and 292 years, got {text}")
@@ -48,7 +49,7 @@ def parse_size(text: str) -> int:
     """
     match = re.fullmatch(r"([0-9]+)([kmgt]?)", text.lower())
     if not match:
-        raise ValueError(f"{text!r} is no size: write 8m, 64k or a number of bytes")
+        raise ValueError(f"{text!r} is not a size: write 8m, 64k or a number of bytes")
     return int(match[1]) * _SIZE_UNITS.get(match[2], 1)
 
 
@@ -64,14 +65,14 @@ def parse_bool(text: str) -> bool:
 def parse_count(text: str) -> int:
     """A whole number, not negative."""
     if not re.fullmatch(r"[0-9]+", text):
-        raise ValueError(f"{text!r} is no whole number")
+        raise ValueError(f"{text!r} is not a whole number")
     return int(text)
 
 
 def parse_price(text: str) -> float:
     """An amount of US dollars, not negative."""
     if not re.fullmatch(r"[0-9]+(\.[0-9]+)?", text):
-        raise ValueError(f"{text!r} is no amount: write 0.5")
+        raise ValueError(f"{text!r} is not a number: write for example 0.5")
     return float(text)
 
 
@@ -82,7 +83,9 @@ def parse_mode(text: str) -> int:
     '0o660'
     """
     if not re.fullmatch(r"0[0-7]{3}", text):
-        raise ValueError(f"{text!r} are no permissions: write 0660, in TOML with quotation marks")
+        raise ValueError(
+            f"{text!r} is not a permission mode: write 0660, in TOML with quotation marks"
+        )
     return int(text, 8)
 
 
@@ -97,7 +100,7 @@ def parse_list(text: str) -> tuple[str, ...]:
     for item in items:
         if item.startswith("/") and not (len(item) > 2 and item.endswith("/")):
             raise ValueError(
-                f"{item!r} begins as a /regex/ and does not end as one: "
+                f"{item!r} begins like a /regex/ but does not end like one: "
                 "write a slash inside it as \\/"
             )
     return items

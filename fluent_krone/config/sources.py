@@ -120,7 +120,9 @@ def _read_toml(path: Path, door: str) -> dict[str, str]:
     try:
         table = tomllib.loads(path.read_text(encoding="utf-8"))
     except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
-        raise ConfigError(f"config file {path}: {error}") from None
+        raise ConfigError(
+            f"config file {path}: {getattr(error, 'strerror', None) or error}"
+        ) from None
     known = {f.name for f in params(door)}
     for name in table:
         if name not in known:

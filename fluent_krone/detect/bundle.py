@@ -289,6 +289,6 @@ def check_golden(bundle: Bundle, where: str) -> None:
         if got != golden.findings:
             raise BundleError(
                 f"bundle {where}: golden run {number} gives {list(got)}, expected "
-                f"{list(golden.findings)}: this version judges otherwise than the one that "
-                "exported it; export it again"
+                f"{list(golden.findings)}: this version gives other verdicts than the one "
+                "that exported it; export it again"
             )

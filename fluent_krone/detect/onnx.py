@@ -30,5 +30,6 @@ def load_model(content: bytes, where: str) -> Any:
     except Exception as error:
         reason = str(error).splitlines()[0][:200]
         raise BundleError(
-            f"{where} is no ONNX model that onnxruntime {onnxruntime.__version__} runs: {reason}"
+            f"{where} is not an ONNX model that onnxruntime {onnxruntime.__version__} can run: "
+            f"{reason}"
         ) from None

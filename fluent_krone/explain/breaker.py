@@ -59,6 +59,6 @@ class Breaker:
         pause_s = min(pause_s, _LONGEST_PAUSE_S)
         if self.failures >= _FAILURES:
             _log.warning(
-                "the explainer is left alone pause_s=%.0f reason=%s", pause_s, failure.reason
+                "no questions are asked for a while pause_s=%.0f reason=%s", pause_s, failure.reason
             )
         self._open_until = max(self._open_until, time.monotonic() + pause_s)

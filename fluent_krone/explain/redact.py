@@ -219,7 +219,7 @@ def _expression(item: str) -> re.Pattern[str]:
     try:
         expression = re.compile(item[1:-1].replace(r"\/", "/"))
     except (re.error, RecursionError, OverflowError) as error:
-        raise ConfigError(f"explain_redact: {item} is no regular expression: {error}") from None
+        raise ConfigError(f"explain_redact: {item} is not a regular expression: {error}") from None
     if expression.match(""):
         raise ConfigError(
             f"explain_redact: {item} matches empty text: it would mask every gap between characters"

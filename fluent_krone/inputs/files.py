@@ -153,7 +153,7 @@ class Source:
         if self.head[::2].count(0) > _UTF16_SHARE * half:
             return "utf-16-be"
         if self.head.count(0) > len(self.head) // 100:
-            raise ConfigError(f"{self.path}: this is no text but binary data (it has zero bytes)")
+            raise ConfigError(f"{self.path}: this is binary data and not text (it has zero bytes)")
         return "utf-8"
 
 
@@ -178,8 +178,8 @@ def _unpacked(path: Path, file: IO[bytes]) -> IO[bytes]:
             return unpacked
         if path.suffix.lower() == suffix and magic:
             raise ConfigError(
-                f"{path}: the name ends in {suffix}, but this is no such file: rename it, or write "
-                "it anew if it is damaged"
+                f"{path}: the name ends in {suffix}, but it is not such a file: rename it, or "
+                "create it again if it is damaged"
             )
     return file
 

@@ -25,7 +25,7 @@ from ..errors import ConfigError
 MOST_ALERTS = 50_000
 # Alerts listed for browsers without JavaScript, where nothing can be searched or folded.
 _MOST_PLAIN = 200
-# Fields that are mostly the same in alerts of one pattern: the page has each distinct value once.
+# Fields that are mostly the same in alerts of one signature: the page has each distinct value once.
 _SHARED = ("evidence", "explained", "seq", "steps")
 # Events that are aligned for an alert of an older version. Today's alerts have at most 200; more
 # would make a file of a stranger slow to read.
@@ -48,7 +48,7 @@ class PageSummary:
     left_out: int
 
     def __str__(self) -> str:
-        words = [f"{_count(self.alerts, 'alert')} of {_count(self.patterns, 'pattern')}"]
+        words = [f"{_count(self.alerts, 'alert')} with {_count(self.patterns, 'signature')}"]
         if self.repeats:
             words.append(_count(self.repeats, "repeat"))
         if self.left_out:
@@ -76,8 +76,15 @@ def write_page(alerts: Path, out: Path) -> PageSummary:
             summary, page = render(file, alerts.name)
         out.write_text(page, encoding="utf-8", errors="replace", newline="\n")
     except (OSError, EOFError) as error:
-        raise ConfigError(f"report: {error}") from None
+        raise ConfigError(f"report: {_reason(error)}") from None
     return summary
+
+
+def _reason(error: OSError | EOFError) -> str:
+    """What went wrong with which file, without the number of the error."""
+    if isinstance(error, OSError) and error.filename and error.strerror:
+        return f"{error.filename}: {error.strerror}"
+    return str(error)
 
 
 def _open(path: Path) -> IO[str]:

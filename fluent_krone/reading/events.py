@@ -91,7 +91,7 @@ class EventReader:
                 component = record[self._component]
             prefix, shapes, frames = self._components[component]
             shape = message.translate(ZEROED)
-        # No such component yet, or the record is no map, or its message is not bytes.
+        # No such component yet, or the record is not a map, or its message is not bytes.
         except (LookupError, TypeError, AttributeError):
             return self._read(tag, record)
         found = shapes.get(shape)

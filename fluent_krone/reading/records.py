@@ -84,7 +84,7 @@ def compile_bytes(what: str, pattern: str) -> re.Pattern[bytes]:
     try:
         return re.compile(python_regex(pattern).encode())
     except (re.error, ValueError, OverflowError, RecursionError) as error:
-        raise ConfigError(f"{what}: {pattern!r} is no regular expression: {error}") from None
+        raise ConfigError(f"{what}: {pattern!r} is not a regular expression: {error}") from None
 
 
 def _getter(name: str | None) -> Callable[[Fields], Any] | None:
@@ -186,7 +186,7 @@ class RecordReader:
         Raises RecordError: `not_a_map`, `no_message`, `no_session_key`, `line_format`.
         """
         if record.__class__ is not dict:
-            raise RecordError("not_a_map", "the record is no map")
+            raise RecordError("not_a_map", "the record is not a map")
         message = self._message(record)
         if message.__class__ is not bytes or len(message) > self.max_size:
             message = self._text(message)
@@ -340,7 +340,7 @@ def _seconds_to_ns(seconds: float) -> int:
             return _in_range(seconds * 1_000_000_000)
         return _in_range(round(seconds * 1e9))
     except (OverflowError, ValueError):
-        raise RecordError("bad_time", f"{seconds!r} is no time") from None
+        raise RecordError("bad_time", f"{seconds!r} is not a time") from None
 
 
 def _in_range(time_ns: int) -> int:
@@ -367,7 +367,7 @@ def parse_time(text: str, time_format: str | None = None) -> int:
         else:
             moment = datetime.fromisoformat(text)
     except ValueError:
-        raise RecordError("bad_time", f"{text[:40]!r} is no time") from None
+        raise RecordError("bad_time", f"{text[:40]!r} is not a time") from None
     return unix_ns(moment)
 
 

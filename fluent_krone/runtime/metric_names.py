@@ -89,7 +89,7 @@ METRICS: Mapping[str, tuple[str, str]] = {
     ),
     "commits_failed": ("commits_failed_total", "Commits that the store could not write."),
     "store_size": ("store_bytes", "Size of the store."),
-    "reloads": ("reloads_total", "Bundles that replaced the one at work."),
+    "reloads": ("reloads_total", "Times that a new bundle replaced the one in use."),
     "stream_lag": ("stream_lag_seconds", "How far the newest event time lies behind the clock."),
     "bytes": ("received_bytes_total", "Bytes received from clients."),
     "connections": ("connections_total", "Connections made by clients."),

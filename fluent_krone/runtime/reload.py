@@ -58,14 +58,16 @@ class BundleWatch:
             # In a thread, because records come in meanwhile.
             bundle = await asyncio.to_thread(load_bundle, self._name)
             if bundle.hash == self._hash:
-                _log.info("bundle is the one at work bundle=%s hash=%s", self._name, bundle.hash)
+                _log.info("bundle is unchanged bundle=%s hash=%s", self._name, bundle.hash)
                 return
             await self._reload(bundle)
         except KroneError as error:
             _log.error(
-                "new bundle can't be used, the old one goes on hash=%s reason=%s", self._hash, error
+                "new bundle can't be used, the old one stays in use hash=%s reason=%s",
+                self._hash,
+                error,
             )
             return
         self._hash = bundle.hash
         tune_gc()
-        _log.info("new bundle at work bundle=%s hash=%s", self._name, bundle.hash)
+        _log.info("new bundle in use bundle=%s hash=%s", self._name, bundle.hash)

@@ -108,10 +108,10 @@ def test_a_bundle_changes_under_a_running_serve(tmp_path: Path) -> None:
         told("listening")
         (bundle / "patterns.json").write_text("{")
         serve.send_signal(signal.SIGHUP)
-        told("new bundle can't be used, the old one goes on")
+        told("new bundle can't be used, the old one stays in use")
         write_lift_bundle(bundle, name="new")
         serve.send_signal(signal.SIGHUP)
-        told("new bundle at work")
+        told("new bundle in use")
     finally:
         serve.terminate()
         assert serve.wait(30) == 0

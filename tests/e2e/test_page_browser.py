@@ -356,7 +356,7 @@ def test_many_alerts_of_one_pattern_are_one_entry_that_unfolds(
     page, summary = page_of(tmp_path, *many, *others)
     assert (summary.alerts, summary.patterns) == (10_000, 9_001)
     browser.open(page, f"order=most&a={many[17]['alert_id']}")
-    assert browser.texts("#count") == ["10,000 alerts in 9,001 patterns"]
+    assert browser.texts("#count") == ["10,000 alerts in 9,001 signatures"]
     assert browser.texts(".fold[aria-expanded]") == [
         "×1,000 ▾"
     ]  # open: the alert of the address is in it

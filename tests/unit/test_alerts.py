@@ -310,7 +310,7 @@ def test_tags(settings: dict[str, str], tag: str, expected: str) -> None:
     "tag", ["${tags}", "${tag_parts[x]}", "${tag_parts}", "a.${", "${tag}.${hostname}"]
 )
 def test_placeholders_that_are_none_are_refused(lift: Bundle, tag: str) -> None:
-    with pytest.raises(ConfigError, match="is no placeholder"):
+    with pytest.raises(ConfigError, match="is not a placeholder"):
         AlertMaker(lift, Config(tag=tag))
 
 

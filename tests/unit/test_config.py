@@ -72,7 +72,8 @@ def test_durations_that_fluentd_would_misread_and_other_nonsense(text: str) -> N
 
 def test_a_refused_duration_is_told_with_its_remedy() -> None:
     with pytest.raises(
-        ConfigError, match=r"idle_timeout: '0\.5s' is no duration that Fluentd reads: write 30s"
+        ConfigError,
+        match=r"idle_timeout: '0\.5s' is not a duration that Fluentd understands: write 30s",
     ):
         from_strings({"idle_timeout": "0.5s"})
 
@@ -273,5 +274,5 @@ def test_defaults_are_shown_as_an_operator_writes_them() -> None:
 
 def test_a_regex_in_a_list_keeps_its_slashes_in_brackets_and_must_end() -> None:
     assert parse_list("/[^/]{1,20}/, host") == ("/[^/]{1,20}/", "host")
-    with pytest.raises(ValueError, match="begins as a /regex/"):
+    with pytest.raises(ValueError, match="begins like a /regex/"):
         parse_list("/a/b,c")

@@ -230,7 +230,7 @@ def test_alerts_go_where_they_are_told(certificates: Certificates) -> None:
 
 @pytest.mark.parametrize("text", ["660", "0o660", "432", "0999", "06600", ""])
 def test_permissions_are_written_as_chmod_takes_them(text: str) -> None:
-    with pytest.raises(ConfigError, match=r"unix_perm: .* are no permissions: write 0660"):
+    with pytest.raises(ConfigError, match=r"unix_perm: .* is not a permission mode: write 0660"):
         from_strings({"unix_perm": text})
     assert from_strings({"unix_perm": "0660"}).unix_perm == 0o660
 

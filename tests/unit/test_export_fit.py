@@ -143,7 +143,7 @@ def test_two_options_make_a_bundle_that_finds_a_fault(log: Path, tmp_path: Path)
         return done.stdout
 
     said = call("export", "fit", "--input", str(log), *KEY)
-    assert "line format, guessed, of 100.0% of the lines" in said
+    assert "line format, guessed, for 100.0% of the lines" in said
     assert "idle timeout, suggested: 1m" in said
     assert sorted(path.name for path in tmp_path.iterdir()) == ["brewery.bundle", "brewery.log"]
 
@@ -381,7 +381,7 @@ def test_a_header_is_found_in_a_nested_message(tmp_path: Path, run: Run) -> None
         "fit", "--input", path, "--message-field", "$.log.line", *KEY, "--output", "b"
     )
     assert (code, error) == (0, "")
-    assert "line format, guessed, of 100.0% of the lines" in said
+    assert "line format, guessed, for 100.0% of the lines" in said
     assert len(load_bundle("b").golden) == 2
 
 
@@ -447,7 +447,7 @@ def test_labelled_abnormal_sessions_are_left_out(tmp_path: Path, run: Run) -> No
     _, said, _ = run("sequences", "--work", "w", "--input", path, *KEY, "--labels", labels)
     assert (
         stages(said)["sequences"]
-        == "60 sessions (60 instances), 58 of them to fit on, 2 labelled abnormal"
+        == "60 sessions (60 instances), 58 of them for training, 2 labelled abnormal"
     )
 
 
@@ -493,7 +493,7 @@ def test_sessions_already_cut(tmp_path: Path, run: Run) -> None:
         "fit", "--sessions", sessions, "--templates", templates, "--output", "b"
     )
     assert (code, error) == (0, "")
-    assert "41 sessions (41 instances), 40 of them to fit on, 1 labelled abnormal" in said
+    assert "41 sessions (41 instances), 40 of them for training, 1 labelled abnormal" in said
     bundle = load_bundle("b")
     assert bundle.templates[3] == "cabin stuck"
     assert bundle.counts[3] == 0
@@ -608,7 +608,9 @@ def test_no_session_key_given_or_found_suggests_one(log: Path, tmp_path: Path, r
     assert "belong to no session of /order ([0-9]+)/" in said
     assert suggested in said
     path = written(tmp_path / "a.jsonl", brewery(30, 1))
-    assert "try --session-key batch (100% of records" in complains(run, tmp_path, "--input", path)
+    assert "try --session-key batch (in 100% of the records" in complains(
+        run, tmp_path, "--input", path
+    )
 
 
 def test_half_the_lines_unparsable(log: Path, tmp_path: Path, run: Run) -> None:
@@ -648,8 +650,8 @@ def test_a_tree_that_names_unknown_templates(log: Path, tmp_path: Path, run: Run
     ("options", "message"),
     [
         (("--idle-timeout", "0"), "idle_timeout must be positive"),
-        (("--session-key", "/(/"), "is no regular expression"),
-        (("--line-format", "(?<message>"), "is no regular expression"),
+        (("--session-key", "/(/"), "is not a regular expression"),
+        (("--line-format", "(?<message>"), "is not a regular expression"),
         (("--line-format", "(?<text>.*)"), "a group named message"),
         (("--time-format", "%H:%M"), "has no year"),
         (("--message-field", "nope"), "no record has a field 'nope'"),

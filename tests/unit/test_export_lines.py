@@ -349,7 +349,7 @@ def test_keys_that_live_as_long_as_the_log_are_cut_where_they_pause() -> None:
     found = pauses(*((f"user{i}", [i + t for t in visits]) for i in range(9))).suggest()
     assert found is not None
     assert 10 < found[0] <= 3600
-    assert "as long as the log" in found[1]
+    assert "during the whole log" in found[1]
 
 
 def test_no_times_no_suggestion() -> None:

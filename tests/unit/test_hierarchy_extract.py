@@ -147,7 +147,7 @@ def test_a_corrected_tree_comes_back_in_template_order(tmp_path: Path) -> None:
     ("row", "message"),
     [
         ("no such thing,a,b,c,operator", r"line 5: no such template: 'no such thing'"),
-        (f"{TEMPLATES[0]},a,b,c,operator", r"line 5: template stands twice"),
+        (f"{TEMPLATES[0]},a,b,c,operator", r"line 5: the template is listed twice"),
         ("a,b", r"line 5 has 2 fields, not 5"),
     ],
 )

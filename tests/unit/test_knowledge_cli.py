@@ -100,7 +100,7 @@ def test_an_alert_is_marked_normal(store: Path, capsys: pytest.CaptureFixture[st
     )
     assert (
         capsys.readouterr().out
-        == f"pattern {A} is normal by ada: its alerts are no longer sent (1 alert until now)\n"
+        == f"signature {A} is normal by ada: its alerts are no longer sent (1 alert until now)\n"
     )
     assert run("knowledge", "mark", A, "abnormal", "--by", "bob", "--store", store) == 0
     mark = service.said(A, time.time())
@@ -125,9 +125,9 @@ def test_marks_and_answers_are_taken_back(store: Path) -> None:
     assert run("knowledge", "unmark", ALERT, "--store", store) == 0
     assert run("knowledge", "forget", ALERT, "--store", store) == 0
     assert knowledge_of(store).rows() == []
-    with pytest.raises(KroneError, match=f"nobody marked pattern {A}"):
+    with pytest.raises(KroneError, match=f"nobody marked signature {A}"):
         run("knowledge", "unmark", ALERT, "--store", store)
-    with pytest.raises(KroneError, match="no model said anything about pattern"):
+    with pytest.raises(KroneError, match="no model said anything about signature"):
         run("knowledge", "forget", ALERT, "--store", store)
 
 
@@ -141,7 +141,7 @@ def test_an_unknown_alert_is_told_and_not_marked(store: Path) -> None:
     ):
         with pytest.raises(
             KroneError,
-            match=f"knows no alert and no pattern {B}; it keeps the last 100,000 alerts",
+            match=f"knows no alert and no signature {B}; it keeps the last 100,000 alerts",
         ):
             run("knowledge", *command, "--store", store)
     assert run("knowledge", "mark", "--pattern", B, "normal", "--store", store) == 0
@@ -174,7 +174,7 @@ def test_what_is_known_is_listed(store: Path, capsys: pytest.CaptureFixture[str]
         f"{A}  1 alert",
         "    abnormal by model-1, 90% sure: It got stuck.",
     ]
-    assert lines[-1] == "2 patterns, 1 of them marked by persons; 1 muted now"
+    assert lines[-1] == "2 signatures, 1 of them marked by persons; 1 muted now"
     run("knowledge", "list", "--json", "--store", store)
     entries = {
         entry["pattern"]: entry for entry in map(json.loads, capsys.readouterr().out.splitlines())
@@ -324,7 +324,7 @@ def test_a_ledger_is_verified(tmp_path: Path, capsys: pytest.CaptureFixture[str]
         ("knowledge list --store a --knowledge b", "not allowed with argument"),
         ("knowledge mark x fine --store a", "invalid choice: 'fine'"),
         ("knowledge mute x --store a", "the following arguments are required: --for"),
-        ("knowledge mute x --for 7w --store a", "argument --for: '7w' is no duration"),
+        ("knowledge mute x --for 7w --store a", "argument --for: '7w' is not a duration"),
         ("knowledge mute x --for 0 --store a", "argument --for: must be longer than 0"),
         ("knowledge merge a -o c", "the following arguments are required: FILE"),
         ("ledger verify", "the following arguments are required: FILE"),

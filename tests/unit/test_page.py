@@ -79,7 +79,7 @@ def test_the_demos_alerts_are_on_the_page_whole(
     capsys.readouterr()
     assert run(lines, out) == 0
     patterns = len({alert["pattern"] for alert in alerts})
-    assert capsys.readouterr().out == f"{out}: {len(alerts)} alerts of {patterns} patterns\n"
+    assert capsys.readouterr().out == f"{out}: {len(alerts)} alerts with {patterns} signatures\n"
     newest_first = sorted(alerts, key=lambda alert: str(alert["ended_at"]), reverse=True)
     assert data_of(out.read_text(encoding="utf-8")) == newest_first
 
@@ -128,14 +128,14 @@ def test_lines_that_are_no_alerts_are_counted(line: str) -> None:
 def test_of_a_repeated_alert_the_last_stands() -> None:
     summary, html = of(alert(explanation="first"), alert(2), alert(explanation="last"))
     assert (summary.alerts, summary.repeats) == (2, 1)
-    assert str(summary) == "2 alerts of 1 pattern; 1 repeat"
+    assert str(summary) == "2 alerts with 1 signature; 1 repeat"
     assert [found.get("explanation") for found in data_of(html)] == [None, "last"]
 
 
 def test_of_a_huge_file_the_last_alerts_are_kept(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(page, "MOST_ALERTS", 3)
     summary, html = of(*map(alert, range(5)))
-    assert str(summary) == "3 alerts of 1 pattern; 2 earlier left out"
+    assert str(summary) == "3 alerts with 1 signature; 2 earlier left out"
     assert [found["alert_id"] for found in data_of(html)] == [
         alert(i)["alert_id"] for i in (4, 3, 2)
     ]
@@ -161,7 +161,7 @@ def test_what_alerts_have_alike_stands_once() -> None:
 
 def test_no_alerts_are_told() -> None:
     summary, html = of()
-    assert str(summary) == "0 alerts of 0 patterns"
+    assert str(summary) == "0 alerts with 0 signatures"
     assert "<p>No alerts.</p>" in html
 
 

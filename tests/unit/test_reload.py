@@ -92,7 +92,7 @@ def test_asking_loads_at_once_and_the_same_bundle_is_left_alone(
 
     async def story(watching: BundleWatch) -> None:
         watching.ask()
-        await until(lambda: "bundle is the one at work" in caplog.text)
+        await until(lambda: "bundle is unchanged" in caplog.text)
         rewrite(bundle_dir)
         watching.ask()
         await until(lambda: bool(taken.bundles))
@@ -118,7 +118,7 @@ def test_a_broken_bundle_is_told_and_a_mended_one_taken_up(
                     bundle_dir, rows=[(*ROWS[0][:3], "other", "hand"), *ROWS[1:]], golden=()
                 )
                 (bundle_dir / "golden.jsonl").write_text("{}\n")
-        await until(lambda: "new bundle can't be used, the old one goes on" in caplog.text)
+        await until(lambda: "new bundle can't be used, the old one stays in use" in caplog.text)
         assert taken.bundles == []
         rewrite(bundle_dir)
         await until(lambda: bool(taken.bundles))
@@ -132,7 +132,7 @@ def test_a_bundle_that_our_parameters_do_not_fit_is_told(
 ) -> None:
     async def story(watching: BundleWatch) -> None:
         rewrite(bundle_dir)
-        await until(lambda: "the old one goes on" in caplog.text)
+        await until(lambda: "the old one stays in use" in caplog.text)
 
     watch(bundle_dir, story, Taken(ConfigError("no such thing")))
 
