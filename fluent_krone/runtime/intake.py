@@ -15,7 +15,6 @@ from .committer import Committer, Fed
 from .figures import Figures
 from .halt import Halt
 from .judge import Judge
-from .order import Order
 from .outbox import Outbox
 from .repeats import Repeats
 
@@ -54,7 +53,6 @@ class Intake:
         self._fed_in = figures.timings["feed"]
         self._halt = halt
         self._clock_ns = clock_ns
-        self._order = Order(figures.counters)
         self._looked_at = time.monotonic()
 
     async def take(
@@ -84,25 +82,12 @@ class Intake:
             self._counters["chunks"] += 1
             if is_repeat:
                 self._counters["chunks_repeated"] += 1
+            elif _is_small(chunk):
+                self._feed(chunk.tag, chunk.events())
             else:
-                events = chunk.events()
-                if sender is not None:
-                    events = self._watched(chunk.tag, events, sender)
-                if _is_small(chunk):
-                    self._feed(chunk.tag, events)
-                else:
-                    await self._feed_slices(chunk.tag, events)
+                await self._feed_slices(chunk.tag, chunk.events())
             self._committer.add(Fed(came, ack))
         self._committer.commit_soon()
-
-    def _watched(self, tag: str, events: Iterator[Any], sender: Sender) -> Iterator[Any]:
-        """The same events; the time of the first one shows whether the client keeps the order."""
-        for first in events:
-            time_ns = first[0]
-            if time_ns:
-                self._order.watch(sender.host, tag, time_ns)
-            return itertools.chain((first,), events)
-        return events
 
     def _is_repeat(self, chunk: Chunk, sender: Sender | None) -> bool | None:
         """Whether a chunk was fed before, see `Repeats`; None while the store can't be read."""

@@ -50,10 +50,6 @@ METRICS: Mapping[str, tuple[str, str]] = {
     "chunks": ("chunks_total", "Chunks taken in, repeated ones included."),
     "chunks_repeated": ("chunks_repeated_total", "Chunks seen before: acked and skipped."),
     "chunks_without_id": ("chunks_without_id_total", "Chunks that can't be acked, so can be lost."),
-    "chunks_backwards": (
-        "chunks_backwards_total",
-        "Chunks that begin over a second before an earlier one of their client.",
-    ),
     "chunks_unacked": ("chunks_unacked", "Chunks fed that wait for their commit."),
     "chunk_unacked_age": (
         "chunk_unacked_age_seconds",

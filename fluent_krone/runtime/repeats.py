@@ -30,9 +30,10 @@ class Repeats:
 
     1. Random ids (Fluentd, most clients). Each chunk has its own, so the same one again is a
        repeat. Keys are remembered as long as the store keeps them.
-    2. Digest ids (Fluent Bit). Equal records under one tag have equal ids, and are different
-       chunks all the same: the same line can be logged twice. So equal chunks are counted, and a
-       chunk is a repeat only if the ack of an earlier one may have been lost. Its sender tells:
+    2. Digest ids (Fluent Bit since 2.0). Equal records under one tag have equal ids, and are
+       different chunks all the same: the same line can be logged twice. So equal chunks are
+       counted, and a chunk is a repeat only if the ack of an earlier one may have been lost. Its
+       sender tells:
        a. it has the ack: that chunk never comes again, and is forgotten;
        b. it ended or failed before: the next equal chunk is that one, sent again. The repeat is now
           with another sender, which may fail as well, so the chunk stays remembered;

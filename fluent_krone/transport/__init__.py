@@ -17,10 +17,6 @@ class Sender(Protocol):
     different records.
     """
 
-    @property
-    def host(self) -> str:
-        """Who sends, without its port: an address, a Unix socket, or `pipe`."""
-
     def has_ack(self) -> bool | None:
         """Whether the sender has the ack of its chunk.
 

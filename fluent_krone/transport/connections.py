@@ -87,12 +87,11 @@ class Ack:
     no ack would fit, on any connection, and every chunk would be sent for ever.
     """
 
-    __slots__ = ("_came", "_channel", "_chunk_id", "_peer", "_reads")
+    __slots__ = ("_came", "_channel", "_chunk_id", "_reads")
 
     def __init__(self, chunk_id: str | bytes | None, connection: Connection) -> None:
         self._chunk_id = chunk_id
         self._channel = connection.channel
-        self._peer = connection.peer
         self._came = connection.came
         # Reads of the channel when the ack was sent; None before.
         self._reads: int | None = None
@@ -106,11 +105,6 @@ class Ack:
         else:
             self._channel.write(ack_bytes(self._chunk_id))
             self._reads = self._channel.reads
-
-    @property
-    def host(self) -> str:
-        """The peer without its port; see `transport.Sender`."""
-        return self._peer.rpartition(":")[0] or self._peer
 
     def has_ack(self) -> bool | None:
         """Whether the sender has the ack; see `transport.Sender`.

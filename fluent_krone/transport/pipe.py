@@ -119,11 +119,6 @@ class PipeDoor:
         confirmations = [self._send(tag, list(run)) for tag, run in runs]
         await asyncio.gather(*confirmations)
 
-    @property
-    def host(self) -> str:
-        """See `transport.Sender`."""
-        return "pipe"
-
     def has_ack(self) -> bool | None:
         """Say nothing while the pipe is open; see `transport.Sender`. Fluentd's ids are unique."""
         if self._out is None:

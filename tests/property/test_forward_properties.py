@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+from dataclasses import replace
 from typing import Any
 from unittest.mock import patch
 
@@ -164,6 +165,7 @@ ODD = st.one_of(
                 "size": st.integers(-1, 20) | VALUES,
                 "chunk": VALUES,
                 "compressed": st.sampled_from(["gzip", "text", "x"]),
+                "fluent_signal": st.just(0),
             },
         )
         | VALUES,
@@ -182,7 +184,7 @@ def test_the_short_way_gives_what_the_long_way_gives(frame: bytes) -> None:
             return decoded
         # Errors are compared by their words.
         events = [(time, repr(record)) for time, record in decoded.events()]
-        return decoded.tag, decoded.chunk, decoded.size, decoded.damage, events
+        return replace(decoded, entries=b""), events
 
     short = seen()
     with (

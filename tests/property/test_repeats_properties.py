@@ -22,7 +22,6 @@ from fluent_krone.transport.forward import Chunk
 class Link:
     """A connection with at most one chunk on it, as Fluent Bit's and Fluentd's are."""
 
-    host: str = "client"
     is_open: bool = True
     went_on: bool = False
     acked: bool = False
@@ -110,7 +109,7 @@ class World:
 
 DIGESTS = [f"{n:0128x}" for n in (1, 2)]
 contents = st.builds(
-    lambda tag, digest: Chunk(tag, b"x", digest),
+    lambda tag, digest: Chunk(tag, b"x", digest, has_digest_id=True),
     st.sampled_from(["a", "b"]),
     st.sampled_from(DIGESTS),
 )

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import base64
-import hashlib
 import tracemalloc
 from typing import Any
 
@@ -161,25 +159,6 @@ def test_every_entry_is_read_wherever_a_piece_ends() -> None:
 def test_integer_keys_and_foreign_ext_types_are_content() -> None:
     [(_, record)] = events(pack([1, {7: msgpack.ExtType(5, b"abc")}]))
     assert record == {7: b"abc"}
-
-
-@pytest.mark.parametrize(
-    ("chunk_id", "expected"),
-    [
-        (base64.b64encode(hashlib.sha512(GOOD).digest()).decode(), True),
-        (base64.b64encode(hashlib.sha512(GOOD).digest()), True),
-        (hashlib.sha512(GOOD).hexdigest(), True),
-        ("p8n9gmxTQVC8/nh2wlKKeQ==", False),
-        ("ff" * 16, False),
-        ("x" * 87 + "!", False),
-        ("x" * 128, False),
-        ("\udcff" * 88, False),
-        (b"\xff" * 128, False),
-        (None, False),
-    ],
-)
-def test_only_a_digest_of_the_records_is_a_digest_id(chunk_id: Any, expected: bool) -> None:
-    assert Chunk("t", GOOD, chunk_id).has_digest_id is expected
 
 
 @pytest.mark.parametrize(

@@ -146,3 +146,20 @@ def test_header_of_a_gigabyte_allocates_nothing() -> None:
         splitter = FrameSplitter()
         assert list(splitter.feed(b"\x92\xa1t" + header)) == []
         assert splitter.pending_bytes == 8
+
+
+@pytest.mark.parametrize("carrier", ["PackedForward", "Forward", "Message"])
+def test_fluent_bit_is_known_by_an_option_and_not_by_the_form_of_its_ids(carrier: str) -> None:
+    """Its ids have the form of Fluentd's: 16 bytes in Base64. The bytes are like those of 5.1."""
+    entry = [[encode_event_time(1_700_000_000_000_000_000), {}], {"message": "hi"}]
+    body: list[Any] = {
+        "PackedForward": [msgpack.packb(entry)],
+        "Forward": [[entry]],
+        "Message": [entry[0][0], entry[1]],
+    }[carrier]
+    option = {"chunk": "FeVj/bHjd3okIlzYFC9GnA==", "size": 1, "fluent_signal": 0}
+    for sent, is_digest in ((option, True), ({"chunk": option["chunk"], "size": 1}, False)):
+        [chunk] = ForwardDecoder().feed(msgpack.packb(["app", *body, sent]))
+        assert isinstance(chunk, Chunk)
+        assert chunk.has_digest_id is is_digest
+        assert [record for _, record in chunk.events()] == [{b"message": b"hi"}]

@@ -28,8 +28,6 @@ DIGEST = f"{7:0128x}"
 class Gone:
     """The sender of a chunk over a connection that is open."""
 
-    host = "client"
-
     def has_ack(self) -> bool | None:
         return None
 
@@ -59,7 +57,7 @@ def told(rig: Rig) -> list[Any]:
 OLD_CHUNKS = (
     Chunk("app", entries(("a", (OPEN, OPENED), 0), ("b", (OPEN,), 0)), "old-1"),
     Chunk("app", entries(("a", (GOING,), 5), ("c", BAD, 0)), "old-2"),
-    Chunk("app", entries(("d", NORMAL[1], 7)), DIGEST),
+    Chunk("app", entries(("d", NORMAL[1], 7)), DIGEST, has_digest_id=True),
 )
 NEW_CHUNK = Chunk("app", entries(("a", (CLOSE,), 9)), "new")
 
@@ -104,7 +102,7 @@ def test_an_equal_chunk_after_the_one_of_version_1_is_another_one(
     async def whole() -> None:
         rig = Rig(lift, store=old_store)
         await rig.service.start()
-        chunk = Chunk("app", entries(("d", NORMAL[1], 7)), DIGEST)
+        chunk = Chunk("app", entries(("d", NORMAL[1], 7)), DIGEST, has_digest_id=True)
         for _ in range(2):
             await rig.service.take(chunk, lambda: None, Gone())
         assert rig.service.stats()["chunks_repeated"] == 1

@@ -19,8 +19,6 @@ DIGEST = f"{1:0128x}"
 class Sender:
     """A connection, as its door sees it."""
 
-    host = "client"
-
     def __init__(self) -> None:
         self.answer: bool | None = None
 
@@ -29,7 +27,8 @@ class Sender:
 
 
 def chunk(tag: str = "app", chunk_id: str = DIGEST, keys: Any = NORMAL[0]) -> Chunk:
-    return Chunk(tag, at_seconds("a", keys), chunk_id)
+    entries = at_seconds("a", keys)
+    return Chunk(tag, entries, chunk_id, has_digest_id=chunk_id != "of its own")
 
 
 @pytest.mark.parametrize("chunk_id", [DIGEST, "of its own"])

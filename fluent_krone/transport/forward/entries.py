@@ -5,7 +5,6 @@ What is wrong inside a frame costs only itself and never raises: see `Chunk.even
 
 from __future__ import annotations
 
-import base64
 import itertools
 import struct
 from collections.abc import Iterable, Iterator
@@ -41,10 +40,6 @@ _FIRST_TIME_BYTES = 2**9
 _MAX_ENTRIES_A_PIECE = _PIECE_BYTES // 8
 # Entries of a chunk that are not events. After more of them the rest of the chunk is given up.
 _MAX_ODD_ENTRIES = 10_000
-# Bytes of a SHA-512 digest. Fluent Bit's chunk ids are such digests in base64. The random ids of
-# other senders have 16 bytes, which makes at most 36 characters.
-_DIGEST_BYTES = 64
-_BASE64_LENGTH = 88
 # Entries that are built at once, by one call of msgpack: as many as its shortest array holds. For
 # them an unpacker and a generator would cost more than the entries.
 _FEW = 15
@@ -52,6 +47,9 @@ _FEW = 15
 _FEW_BYTES = 2**13
 # The first byte of msgpack's shortest array, without the number of elements.
 _ARRAY_HEADER = 0x90
+# An option that only Fluent Bit sends, since 2.0. Its ids are 16 bytes of a SHA-512 digest of the
+# records in Base64. By their form they cannot be told from Fluentd's random ids.
+DIGEST_MARK = "fluent_signal"
 _NIL = b"\xc0"
 CUT_SHORT = "cut short"
 _GARBAGE = f"more than {_MAX_ODD_ENTRIES} entries of the chunk are not events"
@@ -86,15 +84,7 @@ class Chunk:
     chunk: str | bytes | None = None
     size: int | None = None
     damage: str | None = None
-
-    @property
-    def has_digest_id(self) -> bool:
-        """Whether the id is a digest of the records, so that different chunks may have equal ids.
-
-        Fluent Bit's is: SHA-512 of the records without the tag, in base64 (or in hex). Fluentd and
-        the Forward loggers send random ids.
-        """
-        return self.chunk is not None and _is_digest(self.chunk)
+    has_digest_id: bool = False
 
     def first_time_ns(self) -> int | None:
         """The time of the first event, if its entry begins with one; the rest is not decoded."""
@@ -161,21 +151,6 @@ def _few_entries(packed: bytes, size: int) -> list[Any] | None:
     except (ValueError, TypeError, OverflowError, msgpack.OutOfData):
         return None
     return entries
-
-
-def _is_digest(chunk_id: str | bytes) -> bool:
-    try:
-        if len(chunk_id) == _BASE64_LENGTH:
-            return len(base64.b64decode(chunk_id, validate=True)) == _DIGEST_BYTES
-        return len(chunk_id) == 2 * _DIGEST_BYTES and len(bytes.fromhex(_text(chunk_id))) > 0
-    except ValueError:
-        return False
-
-
-def _text(chunk_id: str | bytes) -> str:
-    if isinstance(chunk_id, bytes):
-        return chunk_id.decode("latin-1")
-    return chunk_id
 
 
 def fault(error: Exception) -> str:

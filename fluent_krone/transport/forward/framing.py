@@ -15,7 +15,7 @@ import msgpack
 
 from fluent_krone.errors import ProtocolError
 from fluent_krone.transport.forward.compression import has_zstd, inflate
-from fluent_krone.transport.forward.entries import Chunk, extension, fault, unpacker
+from fluent_krone.transport.forward.entries import DIGEST_MARK, Chunk, extension, fault, unpacker
 from fluent_krone.transport.forward.headers import (
     MAX_OPTION_BYTES,
     NOT_FORWARD,
@@ -268,7 +268,7 @@ def _chunk(
     compression = _compression(option)
     if compression is not None and is_packed:
         entries, damage = inflate(compression, entries, max_inflated_bytes)
-    return Chunk(tag, entries, chunk, size, damage)
+    return Chunk(tag, entries, chunk, size, damage, DIGEST_MARK in option)
 
 
 def _compression(option: dict[str, Any]) -> str | None:

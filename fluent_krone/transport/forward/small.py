@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import msgpack
 
-from fluent_krone.transport.forward.entries import Chunk, extension
+from fluent_krone.transport.forward.entries import DIGEST_MARK, Chunk, extension
 
 # Bytes of a small frame. It is built whole before it is known to be sound, and a byte of nested
 # empty maps weighs 70 bytes once it is built: half a MiB at most.
@@ -46,4 +46,4 @@ def small_message(packed: bytes) -> Chunk | None:
     size = option.get("size")
     if type(size) is not int:
         size = None
-    return Chunk(tag, entries, chunk_id, size)
+    return Chunk(tag, entries, chunk_id, size, None, DIGEST_MARK in option)
