@@ -1,0 +1,257 @@
+"""Forms in which secrets and persons appear in logs, kind by kind; each of them must be masked.
+
+Every value here is made up. A form is a text and the part of it that must be gone; of a long value
+no piece of eight characters may be left either.
+"""
+
+from __future__ import annotations
+
+import pytest
+
+from fluent_krone.explain.redact import plain, redactor
+
+redact = redactor()
+
+R16 = "x7Kq9TzP2mWv4RbL"
+HEX32 = "9f86d081884c7d659a2feaa0c55ad015"
+LONG = "aB3dE5gH7jK9mN2pQ4sT6vX8zA1cF0iL5oR2"
+
+FORMS: dict[str, list[tuple[str, str]]] = {
+    "keys": [
+        ("DB_PASS=hunter2", "hunter2"),
+        ("DB_PW=hunter2", "hunter2"),
+        ("export SMTP_PASS='hunter2'", "hunter2"),
+        ("pw: hunter2", "hunter2"),
+        ("userPass=hunter2", "hunter2"),
+        ("PGPASSWORD=hunter2 psql", "hunter2"),
+        ("passwort = hunter2", "hunter2"),
+        ("passphrase: correct-horse", "correct-horse"),
+        ("spring.datasource.password=hunter2", "hunter2"),
+        ("AccountKey=hunter2hunter2==;EndpointSuffix=x", "hunter2"),
+        ("SharedAccessKey=hunter2", "hunter2"),
+        ("api key: hunter2", "hunter2"),
+        ("x-api-key: hunter2", "hunter2"),
+        ("encryption_key=hunter2", "hunter2"),
+        ("signing-key: hunter2", "hunter2"),
+        ("client_secret%3Dhunter2", "hunter2"),
+        ("&quot;password&quot;:&quot;hunter2&quot;", "hunter2"),
+        ("sid=hunter2hunter2", "hunter2"),
+        ("connect.sid=hunter2", "hunter2"),
+        ("PHPSESSID=hunter2", "hunter2"),
+        ("ASP.NET_SessionId=hunter2", "hunter2"),
+        ("csrf_token=hunter2", "hunter2"),
+        ("psk=hunter2", "hunter2"),
+        ("pre-shared-key: hunter2", "hunter2"),
+        ("community=hunter2", "hunter2"),
+        ('{"name": "DB_PASSWORD", "value": "hunter2"}', "hunter2"),
+        ('<add key="Password" value="hunter2"/>', "hunter2"),
+        ('("password", "hunter2")', "hunter2"),
+        ("params['password'] = 'hunter2'", "hunter2"),
+    ],
+    "xml": [
+        ("<password>hunter2</password>", "hunter2"),
+        ("<wsse:Password Type='text'>hunter2</wsse:Password>", "hunter2"),
+        ("<clientSecret>hunter2</clientSecret>", "hunter2"),
+        ("<pin>4711</pin>", "4711"),
+    ],
+    "sentences": [
+        ("the password is hunter2", "hunter2"),
+        ("password is: hunter2", "hunter2"),
+        ("new password was set to hunter2 today", "hunter2"),
+        ("password for bob is hunter2", "hunter2"),
+        ("tried with password hunter2", "hunter2"),
+        ("secret is hunter2", "hunter2"),
+        ("machine x login bob password hunter2", "hunter2"),
+        ("enable password 7 0822455D0A16", "0822455D0A16"),
+        ("snmp-server community hunter2 RO", "hunter2"),
+        ("ALTER USER bob IDENTIFIED BY 'hunter2'", "hunter2"),
+        ("CREATE ROLE bob WITH PASSWORD 'hunter2'", "hunter2"),
+        ("SET PASSWORD FOR 'bob'@'%' = PASSWORD('hunter2')", "hunter2"),
+    ],
+    "commands": [
+        ("curl -u bob:hunter2 https://example.com", "hunter2"),
+        ("curl -ubob:hunter2 https://example.com", "hunter2"),
+        ("curl --user 'bob:hunter2' x", "hunter2"),
+        ("curl --proxy-user bob:hunter2 x", "hunter2"),
+        ("mysql -u root -phunter2 shop", "hunter2"),
+        ("mysqldump -phunter2", "hunter2"),
+        ("sshpass -p hunter2 ssh web1", "hunter2"),
+        ("docker login -u bob -p hunter2", "hunter2"),
+        ("redis-cli -h db -a hunter2 ping", "hunter2"),
+        ("ldapsearch -D cn=x -w hunter2", "hunter2"),
+        ("smbclient //a/b -U bob%hunter2", "hunter2"),
+        ("echo hunter2 | sudo -S reboot", "hunter2"),
+        ("htpasswd -bc /etc/x bob hunter2", "hunter2"),
+        ("wget --http-password=hunter2 x", "hunter2"),
+        ("app --db-pass hunter2", "hunter2"),
+        ("tool /password:hunter2", "hunter2"),
+        ("sqlplus scott/tiger@orcl", "tiger"),
+        ("jdbc:oracle:thin:scott/tiger@//db:1521/x", "tiger"),
+        ("ftp bob:hunter2@files", "hunter2"),
+    ],
+    "addresses in the web": [
+        ("GET /v1?key=hunter2", "hunter2"),
+        ("GET /cb?state=1&code=hunter2hunter2", "hunter2"),
+        ("POST /x?a=1&sid=hunter2", "hunter2"),
+        ("https://x.example/#access_token=hunter2", "hunter2"),
+        ("amqp://bob:hunter2@mq:5672/v", "hunter2"),
+        ("redis://:hunter2@cache:6379", "hunter2"),
+        ("mongodb+srv://bob:hunter2@db.example.com", "hunter2"),
+        ('{"auths": {"r.example.com": {"auth": "Ym9iOmh1bnRlcjI="}}}', "Ym9iOmh1bnRlcjI"),
+        ("X-Amz-Signature=" + HEX32, HEX32),
+        ("https://discord.com/api/webhooks/123/" + LONG, LONG),
+        ("https://hooks.slack.com/services/T0AB/B0CD/abcdEFGH", "abcdEFGH"),
+    ],
+    "codes": [
+        ("OTP 482913 sent", "482913"),
+        ("your verification code is 482913", "482913"),
+        ("one-time password: 482913", "482913"),
+        ("otp=482913", "482913"),
+        ("PIN 4711 entered", "4711"),
+        ("pin code 4711", "4711"),
+        ("cvv=123", "123"),
+        ("CVV2: 1234", "1234"),
+        ("security code 123 is wrong", "123"),
+        ("2FA code: 482 913", "482 913"),
+        ("backup code 8f3k-22x9", "8f3k"),
+        ("login code for bob is 482913", "482913"),
+    ],
+    "tokens": [
+        ("twilio AC" + HEX32, HEX32),
+        ("twilio SK" + HEX32, HEX32),
+        ("azure Abc8Q~aBcDeFgHiJkLmNoPqRsTuVwXyZ0123456", "aBcDeFgH"),
+        ("vault hvs.CAESIJhunter2hunter2hunter2", "CAESIJhunter2"),
+        ("vault s.ABCDEFGHijklmnop12345678", "ABCDEFGHijkl"),
+        ("databricks dapi" + HEX32, HEX32),
+        ("Authorization: Negotiate YIIGhgYGKwYBBQUCoIIGejCCBnag", "YIIGhgYG"),
+        ("got negotiate YIIGhgYGKwYBBQUCoIIGejCCBnag", "YIIGhgYG"),
+        ("$krb5tgs$23$*svc$EXAMPLE.COM$x*$" + HEX32, HEX32),
+        ("shadow bob:$6$saltsalt$" + LONG, LONG),
+        ("hash $2b$12$abcdefghijklmnopqrstuv", "abcdefghijk"),
+        ("ldap {SSHA}aGVsbG93b3JsZGhlbGxv", "aGVsbG93"),
+        ("kubeadm join --token abcdef.0123456789abcdef", "0123456789abcdef"),
+        ("bootstrap token abcdef.0123456789abcdef expired", "0123456789abcdef"),
+        ("gho_" + LONG, LONG),
+        ("github_pat_" + LONG, LONG),
+        ("glpat-" + "aB3dE5gH7jK9mN2pQ4sT", "aB3dE5gH7j"),
+        ("xoxb-1234567890-abcdef", "1234567890"),
+        ("npm_" + LONG, LONG),
+        ("GOCSPX-" + "abcdefghijklmnop", "abcdefghijkl"),
+        ("SG.abcdefghijkl.mnopqrstuvwxyz", "abcdefghijkl"),
+        ("shpat_" + HEX32, HEX32),
+        ("dckr_pat_abcdefghijklmnop", "abcdefghijkl"),
+        ("glsa_abcdefghijklmnop_12345678", "abcdefghijkl"),
+        ("ATATT3xFfGF0abcdefghijkl", "FfGF0abcdefgh"),
+        ("sk_live_abcdefghijklmnop", "abcdefghijkl"),
+        ("key-" + HEX32, HEX32),
+        ("telegram 123456789:" + LONG, LONG),
+        ("mailchimp " + HEX32 + "-us12", HEX32),
+        ("AKIAIOSFODNN7EXAMPLE", "AKIAIOSFODNN7"),
+        ("AGE-SECRET-KEY-1QQQQQQQQQQQQQQ", "1QQQQQQQQ"),
+        ("eyJhbGciOiJub25lIn0.eyJzdWIiOiJib2IifQ.", "eyJzdWIi"),
+    ],
+    "drawn by lot": [
+        ("generated " + R16, R16),
+        ("got k9#mP2$vL5@nQ8!x", "k9#mP2$vL5"),
+        ("seed JBSWY3DPEHPK3PXP", "JBSWY3DPEHPK3PXP"),
+        ("enrolled GEZDGNBVGY3TQOJQ now", "GEZDGNBVGY3TQOJQ"),
+        ("seed JBSW Y3DP EHPK 3PXP", "JBSW Y3DP"),
+        ("otpauth://totp/x?secret=JBSWY3DPEHPK3PXP", "JBSWY3DPEHPK3PXP"),
+        ("value wJalrXUtnFEMI/K7MDENG/bPxRfiCYEXAMPLEKEY", "wJalrXUtnFEMI"),
+    ],
+    "hardware": [
+        ("mac 001a.2b3c.4d5e", "001a.2b3c"),
+        ("mac 001A2B3C4D5E", "001A2B3C4D5E"),
+        ("client 00-1A-2B-3C-4D-5E", "1A-2B"),
+        ("ether 0:1a:2b:3c:4d:5e", "2b:3c"),
+    ],
+    "numbers": [
+        ("IBAN DE89 3704 0044 0532 0130 00", "3704 0044"),
+        ("to DE89370400440532013000", "370400440532"),
+        ("from GB29NWBK60161331926819", "60161331926819"),
+        ("account number: 12345678", "12345678"),
+        ("call +49 30 1234567", "1234567"),
+        ("sms to +14155550123 failed", "4155550123"),
+        ("phone: 030/1234567", "1234567"),
+        ("phone (415) 555-0123", "555-0123"),
+        ("415-555-0123 called", "555-0123"),
+        ("mobile=01711234567", "01711234567"),
+        ("ssn 123-45-6789", "123-45-6789"),
+        ("SSN: 123456789", "123456789"),
+        ("nino AB 12 34 56 C", "12 34 56"),
+        ("passport no. C01X00T47", "C01X00T47"),
+        ("date of birth: 1980-02-29", "1980-02-29"),
+        ("card 5555555555554444", "5555555555554444"),
+    ],
+    "persons": [
+        ("user alice logged in", "alice"),
+        ("User alice.smith has been locked", "alice"),
+        ("alice logged in from web1", "alice"),
+        ("login failed for alice", "alice"),
+        ("authenticated as alice", "alice"),
+        ("session opened for user alice by bob(uid=0)", "bob"),
+        ("sudo: alice : TTY=pts/0", "alice"),
+        ("CORP\\alice denied", "alice"),
+        ("username: alice", "alice"),
+        ("alice%40example.com", "alice"),
+        ("mail=alice", "alice"),
+        ("kinit alice/admin@EXAMPLE.COM", "alice"),
+        ("alice@EXAMPLE.COM: ticket expired", "alice"),
+        ("bob@example.com:hunter2", "hunter2"),
+        ("/home/alice/.ssh/id_rsa", "alice"),
+    ],
+    "in disguise": [
+        ("ｐａｓｓｗｏｒｄ＝ｈｕｎｔｅｒ２", "hunter2"),
+        ("ｐａｓｓｗｏｒｄ＝ｈｕｎｔｅｒ２", "ｈｕｎｔｅｒ２"),
+        ("𝐩𝐚𝐬𝐬𝐰𝐨𝐫𝐝=hunter2", "hunter2"),
+        ("pass\u200bword=hunter2", "hunter2"),
+        ("PASSWORD=HUNTER2", "HUNTER2"),
+        ("password%3A%20hunter2", "hunter2"),
+    ],
+}
+CASES = [(text, gone) for forms in FORMS.values() for text, gone in forms]
+
+
+def test_the_table_is_long_enough() -> None:
+    assert len(CASES) >= 125
+
+
+@pytest.mark.parametrize(("text", "gone"), CASES)
+def test_a_form_is_masked(text: str, gone: str) -> None:
+    masked = redact(plain(text))
+    assert gone not in masked
+    for at in range(len(gone) - 7):
+        assert gone[at : at + 8] not in masked, "a piece of it is left"
+    assert redact(masked) == masked
+
+
+TALK = [
+    "password is not valid",
+    "password is incorrect, try again",
+    "the token is expired",
+    "user is not allowed here",
+    "user agent changed",
+    "2 tests passed=3 failed=0",
+    "081109 203615 148 INFO dfs.DataNode$PacketResponder: block closed",
+    "2008-11-09 20:36:15,148 took 12.5 ms",
+    "nginx-7d4b9c6f5-x2k8p is ready",
+    "org.apache.hadoop.hdfs.server.datanode.DataXceiverServer2Runner",
+    "KeyError: 'column_name_17'",
+    "state=RUNNING code=E11000 retry=3",
+    "https://example.com/a/b?page=2&sort=name",
+    "node_modules/left-pad@1.3.0",
+    "docker.io/library/nginx@sha256:",
+    "connection to host closed as of now",
+    "BLOCK* NameSystem.addStoredBlock: blockMap updated",
+    "Deleting block blk_<num> file /mnt/hadoop/dfs/data/current/subdir<num>/blk_<num>",
+    "HKLM\\Software\\Policies",
+    "THIS IS ONLY A TEST RUN OVER NIGHT",
+    "java.io.IOException: Connection reset by peer",
+    "GET /index.html 200 12ms",
+    "pass 2 of 3 done",
+]
+
+
+@pytest.mark.parametrize("text", TALK)
+def test_ordinary_log_text_stays(text: str) -> None:
+    assert redact(text) == text
