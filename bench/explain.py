@@ -32,7 +32,8 @@ from messages_api import Behaviour, MessagesAPI, error, good, slow  # noqa: E402
 from throughput import Collector, frames_of, run_once  # noqa: E402
 
 from fluent_krone.alerts.records import AlertMaker  # noqa: E402
-from fluent_krone.alerts.words import explain  # noqa: E402
+from fluent_krone.alerts.scene import scene_of  # noqa: E402
+from fluent_krone.alerts.words import explain, short  # noqa: E402
 from fluent_krone.config import Config  # noqa: E402
 from fluent_krone.core.hierarchy import Hierarchy  # noqa: E402
 from fluent_krone.demo.simulator import STEPS, SimulatedSession, simulate, stream  # noqa: E402
@@ -49,8 +50,8 @@ CHARACTERS_PER_TOKEN = 2.5
 OUTPUT_TOKENS = 600
 # True positives of each seed whose sentences are looked at.
 SENTENCES = 50
-# Characters of a step that a sentence shows for certain.
-_SHOWN = 99
+# Characters to which sentences cut steps: those that they are about, and those beside them.
+_CUTS = (170, 100)
 # Seconds that alerts wait for an explanation here: short, so that a dead service shows its cost.
 _TIMEOUT_S = 2.0
 
@@ -188,8 +189,7 @@ def _sentences(authors: Data, seed: int) -> Iterable[tuple[int, str]]:
         keys = authors.sessions[i]
         verdict = cascade.at_end(cascade.tracker.replay(keys), keys)
         if verdict is not None:
-            step = hierarchy.words("status", hierarchy.status_of[keys[verdict.event]])
-            yield i, explain(verdict, step)
+            yield i, explain(scene_of(finding_of(keys, verdict), hierarchy))
 
 
 def _injected() -> dict[str, int]:
@@ -197,8 +197,9 @@ def _injected() -> dict[str, int]:
     told = []
     for seed in range(10):
         live = {session.block: session for session in simulate(600, seed)}
-        engine = load_bundle("demo").engine()
-        maker = AlertMaker(load_bundle("demo"), Config())
+        bundle = load_bundle("demo")
+        engine = bundle.engine()
+        hierarchy = bundle.hierarchy
         events = [
             (t, {k.encode(): v.encode() for k, v in record.items()})
             for t, record in stream(list(live.values()))
@@ -206,7 +207,7 @@ def _injected() -> dict[str, int]:
         for finding in [*engine.feed("demo", events, events[-1][0]), *engine.finish()]:
             session = live[finding.session[0].decode()]
             if finding.kind == "sequence" and session.fault is not None:
-                sentence = maker.make(finding).record["explanation"]
+                sentence = explain(scene_of(finding, hierarchy, with_texts=False))
                 told.append(any(_names(sentence, step) for step in _touched(session)))
     return {"sentences": len(told), "name_it": sum(told)}
 
@@ -225,7 +226,8 @@ def _touched(session: SimulatedSession) -> set[str]:
 
 
 def _names(sentence: str, step: str) -> bool:
-    return f"“{step[:_SHOWN]}" in sentence
+    """Whether a sentence quotes a step, in full or cut as steps of a sentence or beside it are."""
+    return any(f"“{short(step, most)}”" in sentence for most in _CUTS)
 
 
 def _first(items: Iterable[Any], count: int) -> Iterable[Any]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -58,7 +58,8 @@ class Finding:
     """What the engine hands out: an abnormal session instance, or a template new to training.
 
     `lines` are raw lines around the oddest event, `line` is that event's own, and `unmatched` are
-    the shapes of those that match no template. They are empty where no lines are kept.
+    the shapes of those that match no template. `texts` are the lines of the session's first events,
+    as many as are kept. All are empty where no lines are kept.
     """
 
     kind: Literal["sequence", "unseen_template"]
@@ -75,6 +76,7 @@ class Finding:
     lines: tuple[bytes, ...]
     line: bytes = b""
     unmatched: tuple[bytes, ...] = ()
+    texts: Sequence[bytes] = ()
 
 
 @dataclass(frozen=True, slots=True)

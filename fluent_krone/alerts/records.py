@@ -15,6 +15,7 @@ from ..errors import ConfigError
 from ..reading.templates import novel_shape, template_id
 from ..types import Alert, Evidence, Finding, Verdict
 from .alignment import alike_runs
+from .scene import Scene, scene_of
 from .words import explain
 
 # Events of a session that an alert shows, and of the nearest normal one beside it. The record then
@@ -155,11 +156,7 @@ class AlertMaker:
             "detector": verdict.detector,
             "score": verdict.score,
             "threshold": verdict.threshold,
-            "explanation": explain(
-                verdict,
-                self._hierarchy.words("status", self._hierarchy.status_of[keys[verdict.event]]),
-                self._cut(finding.line),
-            ),
+            "explanation": explain(self._scene(finding)),
             "explained_by": "evidence",
             "evidence": _evidence(verdict.evidence),
             "seq": {
@@ -176,6 +173,10 @@ class AlertMaker:
             ),
         }
 
+    def _scene(self, finding: Finding) -> Scene:
+        """What the sentences quote: real lines only where alerts hold lines at all."""
+        return scene_of(finding, self._hierarchy, with_texts=self._config.max_lines > 0)
+
     def _unseen(self, finding: Finding) -> dict[str, Any]:
         log_key = finding.log_keys[0]
         entity, action, status = self._hierarchy.steps(log_key)
@@ -190,7 +191,7 @@ class AlertMaker:
             "detector": "template",
             "score": None,
             "threshold": None,
-            "explanation": f"Normal training never had a line like this: {text}",
+            "explanation": f"New kind of line: “{text}”. No normal session has it.",
             "explained_by": "evidence",
             "evidence": _evidence(Evidence({}, {}, {}, (text,), ())),
             "seq": {"level": "status", "start": 0, "end": 1, "event": 0, "templates": [text]},

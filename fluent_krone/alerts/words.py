@@ -1,92 +1,462 @@
-"""The evidence of a verdict in one or two sentences: always there, and enough without a model."""
+"""What is wrong with a session, in one to three sentences, from the evidence alone.
+
+The first sentence answers an operator's two questions: what is wrong, and where do I look? It is
+made by the first of `_KINDS` that finds what it is about. To tell a further kind of deviation, add
+a function there. The sentences after it list what else differs.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 
 from ..core.hierarchy import UNKNOWN
-from ..types import Evidence, Verdict
+from ..types import Evidence
+from .scene import Scene
 
-# Characters of one step in a sentence: a sentence with several longer ones is not read any more.
-_MAX_STEP = 100
-# Steps that a sentence names of one kind; the rest are counted.
-_MAX_LISTED = 4
+# Characters of the step that a sentence is about, and of the steps around it. Longer ones lose
+# their middle: the beginning says who speaks, and the end often holds the point, as in "… But it
+# does not belong to any file.". A line that no template describes is shown at more
+# length, because nobody knows where its point is.
+_MAX_STEP = 170
+_MAX_LINE = 300
+_MAX_CONTEXT = 100
+# The share of those characters that stands before the cut.
+_HEAD = 0.55
+# Steps that a sentence lists of one kind; the rest are counted.
+_MAX_LISTED = 3
+# Steps after which a session that stops early counts as cut short: at least this share is missing.
+_CUT_SHORT = 0.1
 
 
-def explain(verdict: Verdict, step: str, line: str = "") -> str:
-    """Plain sentences from the evidence: first the oddest step, then what else differs.
+def explain(scene: Scene, clean: Callable[[str], str] | None = None) -> str:
+    """Plain sentences about a session, the most important one first.
 
-    `step` is the oddest event's status in the tree's words. `line` is that event's log line, which
-    is shown where no template says what the event is.
+    `clean` masks what must not leave. It sees each step whole, before that is cut: a part of a
+    secret is no longer recognised as one.
     """
-    evidence = verdict.evidence
-    first = _oddest(evidence, step, line)
-    rest = _differences(evidence, step)
-    if not rest:
-        return first
-    words = "; ".join(f"{kind} {_listed(steps)}" for kind, steps in rest)
-    return f"{first} {words[0].upper()}{words[1:]}."
+    writer = _Writer(scene, clean)
+    for kind in _KINDS:
+        first = kind(writer)
+        if first is not None:
+            break
+    return " ".join([first or writer.out_of_order(), *writer.rest()])
 
 
-def _oddest(evidence: Evidence, step: str, line: str) -> str:
-    """The sentence about the oddest event."""
-    if step == UNKNOWN:
-        named = "A line"
-        if line:
-            named = f"“{_short(line)}”"
-        return f"{named} fits no template: normal training never had a line like it."
-    named = f"“{_short(step)}”"
-    if step in evidence.unseen:
-        return f"{named} is a step that normal training never had."
-    if step in evidence.extra:
-        return f"{named} has no place in the nearest normal session."
-    if step in evidence.repeated:
-        times = _times(evidence.repeated[step])
-        return f"{named} comes {times} than in the nearest normal session."
-    if evidence.missing or evidence.extra or evidence.repeated or evidence.unseen:
-        return f"The session runs otherwise from {named} on."
-    return f"At {named} known steps come in an order that normal training never had."
+def short(step: str, most: int) -> str:
+    """The step, without its middle if it is long.
+
+    >>> short("a" * 10 + "b" * 10, 11)
+    'aaaaaa…bbbb'
+    """
+    if len(step) <= most:
+        return step
+    head = round(most * _HEAD)
+    tail = most - head - 1
+    return f"{step[:head].rstrip()}…{step[len(step) - tail :].lstrip()}"
 
 
-def _differences(evidence: Evidence, step: str) -> list[tuple[str, Mapping[str, int]]]:
-    """What differs beside the oddest step: words for the kind of difference, and its steps."""
-    unseen = {other: 1 for other in evidence.unseen if other != step}
-    extra = {
-        other: count
-        for other, count in evidence.extra.items()
-        if other != step and other not in evidence.unseen
-    }
-    repeated = {other: count for other, count in evidence.repeated.items() if other != step}
-    kinds: list[tuple[str, Mapping[str, int]]] = [
-        ("never seen:", unseen),
-        ("out of place:", extra),
-        ("more often than normal:", repeated),
-        ("missing:", evidence.missing),
-    ]
-    return [(words, steps) for words, steps in kinds if steps]
+class _Writer:
+    """Makes the sentences, and remembers which steps they told of already."""
+
+    def __init__(self, scene: Scene, clean: Callable[[str], str] | None) -> None:
+        self.scene = scene
+        self._clean = clean
+        self._told: set[int] = set()  # log keys
+
+    def event(self, event: int) -> str:
+        """An event of the session in quotes."""
+        self._told.add(self.scene.session[event])
+        return self.quoted(self.scene.name(event), _MAX_STEP)
+
+    def normal(self, place: int) -> str:
+        """An event of the normal session in quotes."""
+        self._told.add(self.scene.nearest[place])
+        return self.quoted(self.scene.normal_name(place), _MAX_STEP)
+
+    def quoted(self, step: str, most: int = _MAX_CONTEXT) -> str:
+        """A step in quotes, masked and cut."""
+        if self._clean is not None:
+            step = self._clean(step)
+        return f"“{short(step, most)}”"
+
+    def after(self, event: int) -> str:
+        """Where an event happened."""
+        if event == 0:
+            return "at the very beginning"
+        return f"right after {self.quoted(self.scene.name(event - 1))}"
+
+    def out_of_order(self) -> str:
+        """What can be said where no comparison finds more: the order is what is odd."""
+        scene = self.scene
+        event = scene.event
+        step = self.event(event)
+        if event == 0:
+            return f"{step} came first; normal sessions do not begin like that."
+        before = event - 1
+        if scene.session[before] == scene.session[event]:
+            return (
+                f"{step} happened twice in a row; at this point normal sessions do not have that."
+            )
+        expected = self._expected_after(before)
+        if expected is None:
+            return f"{step} came {self.after(event)}; normal sessions do not have that order."
+        return f"{step} came {self.after(event)}; normally {expected} comes next."
+
+    def _expected_after(self, event: int) -> str | None:
+        """What normally follows an event, if it is another step than the one that did."""
+        scene = self.scene
+        place = scene.place_of(event)
+        if place is None or place + 1 >= len(scene.nearest):
+            return None
+        if scene.nearest[place + 1] == scene.session[event + 1]:
+            return None
+        return self.quoted(scene.normal_name(place + 1))
+
+    def rest(self) -> list[str]:
+        """What differs besides, each step once."""
+        scene = self.scene
+        if not scene.nearest:
+            return self._rest_of_counts(scene.evidence)
+        sentences = []
+        errors = self._other_errors()
+        if errors:
+            sentences.append(f"There was also an error: {_listed(errors)}.")
+        missing = self._other_missing()
+        if missing:
+            sentences.append(f"Also missing: {_listed(missing)}.")
+        return sentences
+
+    def _other_errors(self) -> list[str]:
+        """Errors that normal sessions do not have. Other steps may be harmless and are left out."""
+        scene = self.scene
+        found: dict[int, str] = {}
+        for event in scene.extra:
+            key = scene.session[event]
+            if key not in self._told and not scene.normal_counts[key] and scene.is_error(key):
+                found[key] = self.quoted(scene.name(event))
+        return list(found.values())
+
+    def _other_missing(self) -> list[str]:
+        """Steps that happened too rarely. One that only changed its place is not missing."""
+        scene = self.scene
+        found: dict[int, str] = {}
+        if not scene.is_ended:
+            return []
+        for place in scene.missing:
+            key = scene.nearest[place]
+            lacking = scene.normal_counts[key] - scene.counts[key]
+            if key not in self._told and not scene.is_success(key) and lacking > 0:
+                found[key] = _counted(self.quoted(scene.normal_name(place)), lacking)
+        return list(found.values())
+
+    def _rest_of_counts(self, evidence: Evidence) -> list[str]:
+        """The same where no normal session is known: from the nearest normal Seq's counts."""
+        told = {self.scene.template(key) for key in self._told}
+        extra = _without(evidence.extra, told)
+        missing = _without(evidence.missing, told)
+        sentences = []
+        if extra:
+            words = [_counted(self.quoted(step), count) for step, count in extra.items()]
+            sentences.append(f"Normal sessions do not have {_listed(words)}.")
+        if missing:
+            words = [_counted(self.quoted(step), count) for step, count in missing.items()]
+            sentences.append(f"Missing: {_listed(words)}.")
+        return sentences
+
+
+def _unknown_line(writer: _Writer) -> str | None:
+    """The odd event's line is of a kind that training never saw."""
+    scene = writer.scene
+    if scene.session[scene.event] != scene.unknown:
+        return None
+    where = writer.after(scene.event)
+    if scene.event not in scene.texts:
+        return f"A line of an unknown kind came {where}: no normal session has one like it."
+    line = writer.quoted(scene.name(scene.event), _MAX_LINE)
+    return f"New kind of line, {where}: {line}. No normal session has it."
+
+
+def _unseen_step(writer: _Writer) -> str | None:
+    """The odd event's step never occurs in normal sessions."""
+    scene = writer.scene
+    key = scene.session[scene.event]
+    if scene.template(key) not in scene.evidence.unseen:
+        return None
+    step = writer.event(scene.event)
+    where = writer.after(scene.event)
+    if scene.is_error(key):
+        return f"Error: {step}, {where}. It never occurs in normal sessions."
+    return f"{step} happened {where}; it never occurs in normal sessions."
+
+
+def _in_a_row(writer: _Writer) -> str | None:
+    """The odd event repeats its neighbour, more often than in the normal session."""
+    scene = writer.scene
+    if not scene.nearest:
+        return None
+    start, end = _run_around(scene.session, scene.event)
+    key = scene.session[scene.event]
+    times = end - start
+    usual = _longest_run(scene.nearest, key)
+    if times < 2 or times <= usual or scene.counts[key] <= scene.normal_counts[key]:
+        return None
+    step = writer.event(scene.event)
+    if usual == 0:
+        return f"{step} happened {_times(times)} in a row; normally it does not happen here."
+    return f"{step} happened {_times(times)} in a row; normally {_at_most(usual)}."
+
+
+def _cut_short(writer: _Writer) -> str | None:
+    """The session ended where normal ones go on."""
+    scene = writer.scene
+    if not scene.is_ended or not scene.nearest or scene.extra:
+        return None
+    last = max((j for i, j in scene.pairs if i is not None and j is not None), default=-1)
+    beyond = [place for place in scene.missing if place > last]
+    if not beyond or len(beyond) < len(scene.missing):
+        return None
+    if len(beyond) < max(2, _CUT_SHORT * len(scene.nearest)):
+        return None
+    steps = _listed([writer.normal(place) for place in _first_of_each(scene.nearest, beyond)])
+    of = f"after {len(scene.session)} of {len(scene.nearest)} steps"
+    return f"The session stopped {of}, at {writer.event(len(scene.session) - 1)}. It lacks {steps}."
+
+
+def _surplus(writer: _Writer) -> str | None:
+    """The odd event's step happened more often than in the normal session, or does not belong."""
+    return _surplus_of(writer, writer.scene.session[writer.scene.event])
+
+
+def _any_foreign(writer: _Writer) -> str | None:
+    """Another step happened that the normal session does not have at all."""
+    scene = writer.scene
+    return _surplus_of_any(
+        writer, [e for e in scene.extra if not scene.normal_counts[scene.session[e]]]
+    )
+
+
+def _any_surplus(writer: _Writer) -> str | None:
+    """Another step happened more often than in the normal session."""
+    return _surplus_of_any(writer, writer.scene.extra)
+
+
+def _surplus_of_any(writer: _Writer, events: Sequence[int]) -> str | None:
+    scene = writer.scene
+    for event in sorted(events, key=lambda event: abs(event - scene.event)):
+        told = _surplus_of(writer, scene.session[event])
+        if told is not None:
+            return told
+    return None
+
+
+def _surplus_of(writer: _Writer, key: int) -> str | None:
+    scene = writer.scene
+    here = scene.counts[key]
+    normal = scene.normal_counts[key]
+    surplus = [event for event in scene.extra if scene.session[event] == key]
+    if not scene.nearest or here <= normal or not surplus or scene.is_success(key):
+        return None
+    # Of several, the one that is oddest, else the last: it is the one too many.
+    event = surplus[-1]
+    if scene.event in surplus:
+        event = scene.event
+    where = writer.after(event)
+    step = writer.event(event)
+    if normal:
+        additional = "the additional one" if here == normal + 1 else "an additional one"
+        return (
+            f"{step} happened {_times(here)}, normally {_times(normal)}; {additional} came {where}."
+        )
+    if scene.is_error(key):
+        return f"Error: {step}, {where}. Normal sessions like this one do not have it."
+    if here > 1:
+        return f"{step} happened {_times(here)}, once {where}; normally it does not happen here."
+    return f"{step} happened {where}; normal sessions like this one do not have that step."
+
+
+def _lacking(writer: _Writer) -> str | None:
+    """A step that normal sessions have did not happen, or not often enough."""
+    scene = writer.scene
+    for place in _nearest_missing(scene):
+        key = scene.nearest[place]
+        here = scene.counts[key]
+        normal = scene.normal_counts[key]
+        # In a session under way counts say nothing, but a step that never came before others does.
+        if here >= normal or (here and not scene.is_ended):
+            continue
+        step = writer.normal(place)
+        if here:
+            return f"{step} happened only {_times(here)}, normally {_times(normal)}."
+        follower = _next_here(scene, place)
+        if follower is not None:
+            return f"{writer.event(follower)} came without {step} before it."
+        before = _previous_here(scene, place)
+        if before is not None:
+            return f"{step} is missing; normally it follows {writer.event(before)}."
+        return f"{step} is missing."
+    return None
+
+
+def _moved(writer: _Writer) -> str | None:
+    """A step came before or after another one that it normally follows or precedes."""
+    scene = writer.scene
+    for event in sorted(scene.extra, key=lambda event: abs(event - scene.event)):
+        key = scene.session[event]
+        places = [j for i, j in scene.pairs if i is None and j is not None]
+        same = [place for place in places if scene.nearest[place] == key]
+        for place in same:
+            told = _where_moved(writer, event, place)
+            if told is not None:
+                return told
+    return None
+
+
+def _where_moved(writer: _Writer, event: int, place: int) -> str | None:
+    """The order of an event and of a step that normally is on its other side."""
+    scene = writer.scene
+    key = scene.session[event]
+    both = [(i, j) for i, j in scene.pairs if i is not None and j is not None]
+    others = [(i, j) for i, j in both if scene.session[i] != key]
+    # Of several such steps the last one says most: "recorded before stored".
+    after = [i for i, j in others if i > event and j < place]
+    if after:
+        return (
+            f"{writer.event(event)} came before {writer.event(after[-1])}; normally it comes after."
+        )
+    before = [i for i, j in others if i < event and j > place]
+    if not before:
+        return None
+    first = before[-1]
+    if scene.event in before:
+        first = scene.event
+    return f"{writer.event(first)} came before {writer.event(event)}; normally it comes after."
+
+
+def _of_counts(writer: _Writer) -> str | None:
+    """The same without a normal session: what the nearest normal Seq has more or less."""
+    scene = writer.scene
+    if scene.nearest:
+        return None
+    step = scene.template(scene.session[scene.event])
+    where = writer.after(scene.event)
+    if step in scene.evidence.repeated:
+        more = scene.evidence.repeated[step]
+        return f"{writer.event(scene.event)} happened {_times(more)} more than normal, {where}."
+    if step in scene.evidence.extra:
+        return (
+            f"{writer.event(scene.event)} happened {where}, where normal sessions do not have it."
+        )
+    return None
+
+
+# The kinds of first sentences, in the order in which they are tried.
+_KINDS: tuple[Callable[[_Writer], str | None], ...] = (
+    _unknown_line,
+    _unseen_step,
+    _in_a_row,
+    _cut_short,
+    _surplus,
+    _any_foreign,
+    _lacking,
+    _any_surplus,
+    _moved,
+    _of_counts,
+)
+
+
+def _nearest_missing(scene: Scene) -> list[int]:
+    """Missing places, those beside the oddest event first."""
+    distance: dict[int, int] = {}
+    event = 0
+    for i, j in scene.pairs:
+        if i is not None:
+            event = i
+        if j is not None:
+            distance[j] = abs(event - scene.event)
+    return sorted(
+        scene.missing, key=lambda place: (scene.is_success(scene.nearest[place]), distance[place])
+    )
+
+
+def _next_here(scene: Scene, place: int) -> int | None:
+    """The first event of the session whose counterpart comes after `place`."""
+    for i, j in scene.pairs:
+        if i is not None and j is not None and j > place:
+            return i
+    return None
+
+
+def _previous_here(scene: Scene, place: int) -> int | None:
+    """The last event of the session whose counterpart comes before `place`."""
+    found = None
+    for i, j in scene.pairs:
+        if i is not None and j is not None and j < place:
+            found = i
+    return found
+
+
+def _run_around(keys: Sequence[int], event: int) -> tuple[int, int]:
+    """Start and end of the run of equal events around one."""
+    start = event
+    while start > 0 and keys[start - 1] == keys[event]:
+        start -= 1
+    end = event + 1
+    while end < len(keys) and keys[end] == keys[event]:
+        end += 1
+    return start, end
+
+
+def _longest_run(keys: Iterable[int], key: int) -> int:
+    longest = 0
+    length = 0
+    for other in keys:
+        if other == key:
+            length += 1
+        else:
+            length = 0
+        longest = max(longest, length)
+    return longest
+
+
+def _first_of_each(keys: Sequence[int], places: Iterable[int]) -> list[int]:
+    """The first place of each step."""
+    first: dict[int, int] = {}
+    for place in places:
+        first.setdefault(keys[place], place)
+    return list(first.values())
+
+
+def _without(counts: Mapping[str, int], told: set[str]) -> dict[str, int]:
+    return {step: n for step, n in counts.items() if step not in told and step != UNKNOWN}
 
 
 def _times(count: int) -> str:
     if count == 1:
-        return "1 more time"
-    return f"{count} more times"
+        return "once"
+    if count == 2:
+        return "twice"
+    return f"{count} times"
 
 
-def _listed(steps: Mapping[str, int]) -> str:
-    shown = []
-    for step, count in list(steps.items())[:_MAX_LISTED]:
-        words = f"“{_short(step)}”"
-        if count > 1:
-            words += f" ×{count}"
-        shown.append(words)
-    listed = ", ".join(shown)
-    left_out = len(steps) - _MAX_LISTED
-    if left_out > 0:
-        listed += f" and {left_out} more"
-    return listed
+def _at_most(count: int) -> str:
+    if count == 1:
+        return "once"
+    return f"{_times(count)} at most"
 
 
-def _short(step: str) -> str:
-    if len(step) <= _MAX_STEP:
-        return step
-    return step[: _MAX_STEP - 1] + "…"
+def _counted(step: str, count: int) -> str:
+    if count > 1:
+        return f"{step} ×{count}"
+    return step
+
+
+def _listed(steps: Iterable[str]) -> str:
+    """Steps as a person lists them; of many the last are counted."""
+    all_steps = list(steps)
+    shown = all_steps[:_MAX_LISTED]
+    left_out = len(all_steps) - len(shown)
+    if left_out:
+        return f"{', '.join(shown)} and {left_out} more"
+    if len(shown) > 1:
+        return f"{', '.join(shown[:-1])} and {shown[-1]}"
+    return shown[0]

@@ -397,6 +397,7 @@ class Engine:
             lines=tuple(lines[first : first + most]),
             line=line,
             unmatched=self._unmatched(session),
+            texts=tuple(session.lines),
         )
 
     def _unmatched(self, session: Session) -> tuple[bytes, ...]:

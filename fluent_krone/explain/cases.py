@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import functools
+
+from ..alerts.scene import scene_of
 from ..alerts.words import explain
 from ..config import Config
 from ..core.localise import severity
@@ -11,19 +14,23 @@ from ..types import Alert, Finding
 from . import Case
 from .redact import plain, redactor
 
-_UNKNOWN = "<a line that fits no template>"
+# Stands for a line that matches no template, since its text is shown only where lines are allowed.
+_UNKNOWN = "<a line that matches no template>"
 
 
 class CaseMaker:
     """Makes the cases of one bundle's findings.
 
-    They hold raw lines only where the operator allows it, and then redacted.
+    All texts of a case are redacted here, whole, before anything cuts them. So neither the
+    question nor what is kept of the answer can hold a secret that stood in a template. Raw lines
+    are in a case only where the operator allows it.
     """
 
     def __init__(self, bundle: Bundle, config: Config) -> None:
         self._bundle = bundle
         self._config = config
-        self._redact = redactor(config.explain_redact or ())
+        # The same templates come again and again.
+        self._redact = functools.lru_cache(maxsize=4096)(redactor(config.explain_redact or ()))
         self._nested = bundle.nested
 
     def make(self, finding: Finding, alert: Alert) -> Case | None:
@@ -36,23 +43,21 @@ class CaseMaker:
         normal = self._nearest(finding)
         occurring = [*keys, *(key for other in normal for key in other)]
         number = {key: i for i, key in enumerate(dict.fromkeys(occurring))}
-        words = hierarchy.words("status", hierarchy.status_of[keys[verdict.event]])
-        line = ""
         lines: tuple[str, ...] = ()
         if self._config.explain_lines:
-            line = self._redacted(finding.line)
-            lines = tuple(map(self._redacted, finding.lines))
+            lines = tuple(self._safe(line.decode("utf-8", "replace")) for line in finding.lines)
+        scene = scene_of(finding, hierarchy, with_texts=self._config.explain_lines)
         return Case(
             pattern=alert.record["pattern"],
             bundle_hash=self._bundle.hash,
             path=hierarchy.steps(keys[verdict.event]),
-            templates=tuple(hierarchy.rows[key].template or _UNKNOWN for key in number),
+            templates=tuple(self._safe(hierarchy.rows[key].template) or _UNKNOWN for key in number),
             session=tuple(number[key] for key in keys),
             start=verdict.seq.start,
             end=verdict.seq.end,
             event=verdict.event,
             normal=tuple(tuple(number[key] for key in other) for other in normal),
-            evidence=explain(verdict, words, line),
+            evidence=explain(scene, self._safe),
             lines=lines,
             may_clear=self._config.adjudicate and self.is_doubtful(finding),
         )
@@ -83,9 +88,8 @@ class CaseMaker:
             unseen, lambda: False, lambda: not nested.has_counts(keys)
         )
 
-    def _redacted(self, line: bytes) -> str:
-        """The whole line, masked: in a part of it a rule might not recognise a secret."""
-        return self._redact(plain(line.decode("utf-8", "replace")))
+    def _safe(self, text: str) -> str:
+        return self._redact(plain(text))
 
     def _is_bad_news(self, key: int) -> bool:
         hierarchy = self._bundle.hierarchy

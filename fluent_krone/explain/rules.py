@@ -155,8 +155,8 @@ _KEYS = (
         "<secret>",
     ),
     _after(
-        rf"(?<![a-z])(?:with|using|new|old|default|temporary|temp|initial)\s{{1,4}}"
-        rf"(?:password|passphrase|passwd|secret|pin|token)\s{{1,4}}",
+        r"(?<![a-z])(?:with|using|new|old|default|temporary|temp|initial)\s{1,4}"
+        r"(?:password|passphrase|passwd|secret|pin|token)\s{1,4}",
         _WORD,
         "<secret>",
     ),

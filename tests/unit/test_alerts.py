@@ -30,12 +30,11 @@ from synthetic import (
 )
 
 from fluent_krone.alerts.records import AlertMaker, alert_tag, check_tag, iso_time, pattern_id
-from fluent_krone.alerts.words import explain
 from fluent_krone.config import Config
 from fluent_krone.detect.bundle import Bundle, load_bundle
 from fluent_krone.errors import ConfigError
 from fluent_krone.reading.templates import template_id
-from fluent_krone.types import Evidence, Finding, Seq, Verdict
+from fluent_krone.types import Evidence, Finding, Seq
 
 ABNORMAL = (OPEN, OPENED, GOING, STUCK)
 
@@ -100,7 +99,9 @@ def test_unseen_templates_are_named_by_text_or_shape(lift: Bundle) -> None:
         lift, [b"fire in the machine room <*>"], T0, "unseen_template", 0
     )
     assert alert.record["evidence"]["unseen"] == ["fire in the machine room <*>"]
-    assert alert.record["explanation"].endswith("a line like this: fire in the machine room <*>")
+    assert alert.record["explanation"] == (
+        "New kind of line: “fire in the machine room <*>”. No normal session has it."
+    )
     assert (alert.record["score"], alert.record["seq"]["templates"]) == (
         None,
         ["fire in the machine room <*>"],
@@ -112,7 +113,7 @@ def test_the_record_of_a_sequence(lift: Bundle) -> None:
     alert = AlertMaker(lift, Config()).make(sequence)
     record = dict(alert.record)
     explanation = record.pop("explanation")
-    assert "lift: stuck at floor <num>" in explanation
+    assert explanation.startswith("“lift: stuck at floor 3” happened right after")
     assert record == {
         "alert_id": alert.alert_id,
         "pattern": pattern_of(ABNORMAL),
@@ -179,6 +180,12 @@ def test_records_survive_json_and_msgpack(lift: Bundle) -> None:
         assert json.loads(json.dumps(made)) == made
         assert msgpack.unpackb(msgpack.packb(made)) == made
         assert json.dumps(made, ensure_ascii=False).encode()
+
+
+def test_without_lines_an_alert_quotes_templates_only(lift: Bundle) -> None:
+    [_, sequence] = findings(lift)
+    alert = AlertMaker(lift, Config(max_lines=0)).make(sequence)
+    assert "lift: stuck at floor <num>" in alert.record["explanation"]
 
 
 def test_lines_are_cut(lift: Bundle) -> None:
@@ -318,54 +325,7 @@ def test_placeholders_that_are_some() -> None:
     check_tag(Config(tag="a.${tag}.${tag_parts[0]}.${tag_parts[-2]}.$x"))
 
 
-# -- words
-
-
-def verdict(**evidence: object) -> Verdict:
-    empty: dict[str, object] = {
-        "extra": {},
-        "missing": {},
-        "repeated": {},
-        "unseen": (),
-        "nearest": (),
-    }
-    return Verdict(
-        "action", Seq("status", 0, 1, (0,)), 0, "x", 1.0, 0.0, Evidence(**empty | evidence)
-    )  # type: ignore[arg-type]
-
-
-@pytest.mark.parametrize(
-    ("step", "first"),
-    [
-        ("a", "“a” is a step that normal training never had."),
-        ("b", "“b” has no place in the nearest normal session."),
-        ("d", "“d” comes 3 more times than in the nearest normal session."),
-        ("z", "The session runs otherwise from “z” on."),
-    ],
-)
-def test_explanations_begin_with_the_oddest_step(step: str, first: str) -> None:
-    said = explain(
-        verdict(extra={"a": 1, "b": 2}, unseen=("a",), missing={"c": 1}, repeated={"d": 3}), step
-    )
-    assert said.startswith(first)
-    assert said.count(f"“{step}”") == 1
-    others = {
-        "a": "ever seen: “a”",
-        "b": "ut of place: “b” ×2",
-        "d": "ore often than normal: “d” ×3",
-        "c": "missing: “c”",
-    }
-    assert all(words in said for name, words in others.items() if name != step)
-
-
-def test_where_only_the_order_is_odd_it_is_said() -> None:
-    assert "an order that normal training never had" in explain(verdict(), "step")
-
-
-def test_long_lists_and_long_steps_are_cut() -> None:
-    said = explain(verdict(missing=dict.fromkeys("abcdef", 1)), "s" * 200)
-    assert said.endswith("Missing: “a”, “b”, “c”, “d” and 2 more.")
-    assert len(said) < 200
+# -- times
 
 
 @pytest.mark.parametrize(

@@ -99,8 +99,8 @@ def test_a_person_gets_each_sort_of_alert_in_full_and_a_summary(
     assert main(["demo", "--sessions", "200"]) == 0
     out = capsys.readouterr().out
     assert "\x1b[" not in out
-    assert "nearest normal session" in out.replace("\n    ", " ")
-    assert "Normal training never had a line like this" in out
+    assert "; normally " in out.replace("\n    ", " ")
+    assert "New kind of line: " in out
     assert "    ▸ " in out
     assert "truth: " in out
     assert all(f"\n{kind} " in out for kind in FAULTS)

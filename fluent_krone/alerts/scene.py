@@ -1,0 +1,219 @@
+"""What sentences about an abnormal session are made of: it, beside the nearest normal one."""
+
+from __future__ import annotations
+
+import re
+from collections import Counter
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import cached_property
+
+from ..core.hierarchy import Hierarchy
+from ..core.localise import severity
+from ..reading.templates import WILDCARD
+from ..types import Evidence, Finding, Verdict
+from .alignment import alike_runs
+
+# Events of either session that are set beside each other: aligning takes the square of them. Of
+# longer sessions those around the oddest event are compared.
+_MOST_ALIGNED = 400
+# Words of a step that went well. Such a step is not what is wrong, even if normal sessions differ.
+_SUCCESS = re.compile(r"\b(?:success|succe\w+|verified|served|ok)\b", re.IGNORECASE)
+
+# Events whose values are read to find the session's key in them, and characters of each that are
+# read. The first events mostly name what a session is about.
+_MOST_READ = 10
+_MOST_CHARACTERS = 500
+_NO_TEMPLATE = "<unknown>"
+
+# Words of a step that is a sign of trouble, though no error: nobody misses it.
+_TROUBLE = re.compile(
+    r"\b(?:again|retr(?:y|ies|ied|ying)|re-?sen[dt]\w*|repeat\w*|owes|overdue|late|slow\w*|delay\w*"
+    r"|back-?off|waiting|redundant|unexpected)\b",
+    re.IGNORECASE,
+)
+
+# A place in the alignment: an event of the session, an event of the normal one; None where one
+# session has no counterpart.
+Pair = tuple[int | None, int | None]
+
+
+@dataclass(frozen=True)
+class Scene:
+    """One abnormal session beside the nearest normal one, both as log keys.
+
+    `texts` are the messages of some events of the session, by event, and `known` are values of
+    masks that are the same in all of it: sentences show real values where they can. `template`
+    gives the text of a log key. `nearest` is empty where a bundle has only Seqs of normal sessions.
+    """
+
+    verdict: Verdict
+    session: Sequence[int]
+    nearest: Sequence[int]
+    template: Callable[[int], str]
+    unknown: int  # the log key of lines that match no template
+    is_ended: bool = True  # False: events may still come
+    texts: Mapping[int, str] = field(default_factory=dict)
+    known: Mapping[str, str] = field(default_factory=dict)
+
+    @property
+    def evidence(self) -> Evidence:
+        """What differs by counts."""
+        return self.verdict.evidence
+
+    @property
+    def event(self) -> int:
+        """The oddest event."""
+        return self.verdict.event
+
+    def name(self, event: int) -> str:
+        """An event's message if it is known, else its template."""
+        return self.texts.get(event) or self.filled(self.session[event])
+
+    def normal_name(self, place: int) -> str:
+        """The template of an event of the normal session."""
+        return self.filled(self.nearest[place])
+
+    def filled(self, key: int) -> str:
+        """A template with the values that are known of its masks."""
+        text = self.template(key)
+        for mask, value in self.known.items():
+            text = text.replace(mask, value)
+        return text
+
+    def is_error(self, key: int) -> bool:
+        """Whether a step says itself that something failed."""
+        return severity(self.template(key)) > 0
+
+    def is_trouble(self, key: int) -> bool:
+        """Whether a step is an error or another sign of trouble."""
+        return self.is_error(key) or _TROUBLE.search(self.template(key)) is not None
+
+    def is_success(self, key: int) -> bool:
+        """Whether a step says itself that all went well."""
+        return not self.is_error(key) and _SUCCESS.search(self.template(key)) is not None
+
+    @cached_property
+    def counts(self) -> Counter[int]:
+        """How often each step happened."""
+        return Counter(self.session)
+
+    @cached_property
+    def normal_counts(self) -> Counter[int]:
+        """How often each step happens in the normal session."""
+        return Counter(self.nearest)
+
+    @cached_property
+    def pairs(self) -> list[Pair]:
+        """The alignment, in order: extra events stand before missing ones at the same place."""
+        normal = self._beginning()
+        low = max(0, min(self.event - _MOST_ALIGNED // 2, len(self.session) - _MOST_ALIGNED))
+        below = max(0, min(low, len(normal) - _MOST_ALIGNED))
+        shown = self.session[low : low + _MOST_ALIGNED]
+        beside = normal[below : below + _MOST_ALIGNED]
+        pairs: list[Pair] = []
+        i = 0
+        j = 0
+        for at, other, count in [*alike_runs(shown, beside), [len(shown), len(beside), 0]]:
+            pairs += [(low + event, None) for event in range(i, at)]
+            pairs += [(None, below + place) for place in range(j, other)]
+            pairs += [(low + at + n, below + other + n) for n in range(count)]
+            i = at + count
+            j = other + count
+        return pairs
+
+    def _beginning(self) -> Sequence[int]:
+        """What a session under way is compared with: the likest beginning of the normal session.
+
+        It is the one whose counts differ least; of several, the longest.
+        """
+        if self.is_ended:
+            return self.nearest
+        counts = Counter(self.session)
+        differ = len(self.session)
+        least = differ
+        best = 0
+        for length, key in enumerate(self.nearest, 1):
+            counts[key] -= 1
+            if counts[key] >= 0:
+                differ -= 1
+            else:
+                differ += 1
+            if differ <= least:
+                least = differ
+                best = length
+        return self.nearest[:best]
+
+    @cached_property
+    def extra(self) -> list[int]:
+        """Events of the session that have no counterpart."""
+        return [i for i, j in self.pairs if i is not None and j is None]
+
+    @cached_property
+    def missing(self) -> list[int]:
+        """Events of the normal session that have no counterpart and that a person would miss.
+
+        An error that did not happen is not missed, nor is what may still come.
+        """
+        found = []
+        for at, (i, j) in enumerate(self.pairs):
+            if i is not None or j is None or self.is_trouble(self.nearest[j]):
+                continue
+            if not self.is_ended and all(event is None for event, _ in self.pairs[at:]):
+                continue
+            found.append(j)
+        return found
+
+    def place_of(self, event: int) -> int | None:
+        """The event's counterpart in the normal session."""
+        for i, j in self.pairs:
+            if i == event:
+                return j
+        return None
+
+
+def scene_of(finding: Finding, hierarchy: Hierarchy, *, with_texts: bool = True) -> Scene:
+    """The scene of a finding that has a verdict. Without texts it holds templates only."""
+    verdict = finding.verdict
+    assert verdict is not None
+
+    def template(key: int) -> str:
+        return hierarchy.rows[key].template or _NO_TEMPLATE
+
+    texts: dict[int, str] = {}
+    known: dict[str, str] = {}
+    if with_texts:
+        texts = {i: line.decode("utf-8", "replace") for i, line in enumerate(finding.texts)}
+        if finding.line:
+            texts[verdict.event] = finding.line.decode("utf-8", "replace")
+        keys = {part.decode("utf-8", "replace") for part in finding.session}
+        known = _masks_of(keys, texts, [template(key) for key in finding.log_keys])
+    return Scene(
+        verdict=verdict,
+        session=finding.log_keys,
+        nearest=verdict.evidence.nearest_keys,
+        template=template,
+        unknown=hierarchy.unknown,
+        is_ended=finding.decided == "end",
+        texts=texts,
+        known=known,
+    )
+
+
+def _masks_of(keys: set[str], texts: Mapping[int, str], templates: Sequence[str]) -> dict[str, str]:
+    """Masks that stand for the session's own key: `<block>` for the block that it is about."""
+    values: dict[str, set[str]] = {}
+    for event, text in list(texts.items())[:_MOST_READ]:
+        template = templates[event]
+        pieces = WILDCARD.split(template)
+        expression = "(.+?)".join(map(re.escape, pieces))
+        match = re.fullmatch(expression, text[:_MOST_CHARACTERS])
+        if match is None:
+            continue
+        for mask, value in zip(WILDCARD.findall(template), match.groups(), strict=True):
+            values.setdefault(mask, set()).add(value)
+    return {
+        mask: next(iter(found))
+        for mask, found in values.items()
+        if len(found) == 1 and found <= keys and mask != "<*>"
+    }

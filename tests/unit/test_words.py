@@ -1,0 +1,190 @@
+"""What an operator reads: what is wrong, and where to look."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import pytest
+
+from fluent_krone.alerts.scene import Scene
+from fluent_krone.alerts.words import explain, short
+from fluent_krone.types import Evidence, Seq, Verdict
+
+STEPS = (
+    "opened <id>",
+    "acked <id>",
+    "stored <id>",
+    "recorded <id>",
+    "closed <id>",
+    "deleted <id>",
+    "write of <id> failed",
+    "check of <id> succeeded",
+    "tried <id> again",
+)
+OPEN, ACK, STORE, RECORD, CLOSE, DELETE, FAIL, CHECK, RETRY = range(9)
+UNKNOWN = 9
+NORMAL = (OPEN, ACK, STORE, RECORD, CLOSE, DELETE)
+
+
+def template(key: int) -> str:
+    return STEPS[key] if key < UNKNOWN else "<unknown>"
+
+
+def scene(
+    session: tuple[int, ...],
+    event: int,
+    *,
+    nearest: tuple[int, ...] = NORMAL,
+    evidence: Mapping[str, Any] | None = None,
+    **fields: Any,
+) -> Scene:
+    empty: dict[str, Any] = {
+        "extra": {},
+        "missing": {},
+        "repeated": {},
+        "unseen": (),
+        "nearest": (),
+    }
+    verdict = Verdict(
+        "action",
+        Seq("status", 0, len(session), (0,)),
+        event,
+        "x",
+        1.0,
+        0.0,
+        Evidence(**empty | dict(evidence or {})),
+    )
+    return Scene(verdict, session, nearest, template, UNKNOWN, **fields)
+
+
+@pytest.mark.parametrize(
+    ("session", "event", "expected"),
+    [
+        (
+            (OPEN, ACK, STORE, RECORD, CLOSE, CLOSE, DELETE),
+            5,
+            "“closed <id>” happened twice in a row; normally once.",
+        ),
+        (
+            (OPEN, ACK, RECORD, STORE, CLOSE, DELETE),
+            2,
+            "“recorded <id>” came before “stored <id>”; normally it comes after.",
+        ),
+        (
+            (OPEN, STORE, RECORD, CLOSE, DELETE),
+            1,
+            "“stored <id>” came without “acked <id>” before it.",
+        ),
+        (
+            (OPEN, ACK),
+            1,
+            "The session stopped after 2 of 6 steps, at “acked <id>”. "
+            "It lacks “stored <id>”, “recorded <id>”, “closed <id>” and 1 more.",
+        ),
+        (
+            (*NORMAL, DELETE, DELETE, DELETE),
+            8,
+            "“deleted <id>” happened 4 times in a row; normally once.",
+        ),
+        (
+            (OPEN, ACK, STORE, DELETE, RECORD, CLOSE, DELETE),
+            3,
+            "“deleted <id>” happened twice, normally once; the additional one came right after "
+            "“stored <id>”.",
+        ),
+        (
+            (OPEN, ACK, FAIL, STORE, RECORD, CLOSE, DELETE),
+            2,
+            "Error: “write of <id> failed”, right after “acked <id>”. "
+            "Normal sessions like this one do not have it.",
+        ),
+    ],
+)
+def test_the_first_sentence_says_what_is_wrong(
+    session: tuple[int, ...], event: int, expected: str
+) -> None:
+    assert explain(scene(session, event)) == expected
+
+
+def test_a_step_that_training_never_had_is_named_with_its_values() -> None:
+    session = (OPEN, ACK, FAIL)
+    told = explain(
+        scene(
+            session,
+            2,
+            evidence={"unseen": ("write of <id> failed",)},
+            texts={1: "acked b7", 2: "write of b7 failed"},
+        )
+    )
+    assert told.startswith("Error: “write of b7 failed”, right after “acked b7”. It never occurs")
+
+
+def test_a_line_of_a_new_kind_is_shown() -> None:
+    told = explain(scene((OPEN, UNKNOWN, ACK), 1, texts={1: "clock ran backwards"}))
+    assert told.startswith("New kind of line, right after “opened <id>”: “clock ran backwards”.")
+    assert "New kind" not in explain(scene((OPEN, UNKNOWN, ACK), 1))
+    assert "unknown kind" in explain(scene((OPEN, UNKNOWN, ACK), 1))
+
+
+def test_what_is_known_of_masks_is_filled_in() -> None:
+    told = explain(scene((OPEN, STORE, RECORD, CLOSE, DELETE), 1, known={"<id>": "b7"}))
+    assert told == "“stored b7” came without “acked b7” before it."
+
+
+def test_an_absent_error_and_a_success_are_not_missed() -> None:
+    normal = (OPEN, ACK, RETRY, FAIL, STORE, CHECK, RECORD, CLOSE, DELETE)
+    told = explain(scene((OPEN, ACK, STORE, CLOSE, DELETE), 3, nearest=normal))
+    assert told == "“closed <id>” came without “recorded <id>” before it."
+
+
+def test_another_error_is_told_and_other_steps_are_not() -> None:
+    session = (OPEN, ACK, STORE, STORE, STORE, RECORD, CHECK, CLOSE, FAIL, DELETE)
+    told = explain(scene(session, 3))
+    assert told.endswith("There was also an error: “write of <id> failed”.")
+    assert "check" not in told
+
+
+def test_of_a_session_under_way_nothing_is_missing_yet() -> None:
+    told = explain(scene((OPEN, ACK, ACK), 2, is_ended=False))
+    assert told == "“acked <id>” happened twice in a row; normally once."
+    assert "missing" not in explain(scene((OPEN, STORE), 1, is_ended=False))
+
+
+def test_without_a_normal_session_the_counts_of_the_nearest_seq_are_told() -> None:
+    told = explain(
+        scene(
+            (OPEN, ACK, ACK),
+            1,
+            nearest=(),
+            evidence={"repeated": {"acked <id>": 1}, "missing": {"stored <id>": 1}},
+        )
+    )
+    assert told == (
+        "“acked <id>” happened once more than normal, right after “opened <id>”. "
+        "Missing: “stored <id>”."
+    )
+    assert "do not have that order" in explain(scene((OPEN, ACK), 1, nearest=()))
+
+
+def test_steps_are_masked_whole_and_cut_in_the_middle() -> None:
+    long = "a" * 150 + " secret " + "z" * 150
+    seen: list[str] = []
+
+    def clean(step: str) -> str:
+        seen.append(step)
+        return step.replace("secret", "<secret>")
+
+    told = explain(scene((OPEN, UNKNOWN), 1, texts={1: long}), clean)
+    assert long in seen
+    assert "aaa" in told and "zzz" in told and "…" in told
+    assert len(told) < 500
+
+
+@pytest.mark.parametrize("most", [11, 20, 50])
+def test_short_keeps_both_ends(most: int) -> None:
+    text = "begins here and goes on for a while until the very end"
+    cut = short(text, most)
+    assert len(cut) <= most
+    assert text.startswith(cut.split("…")[0]) and text.endswith(cut.split("…")[1])
+    assert short(text, 100) == text
