@@ -62,6 +62,8 @@ setup(
         # Shell completion: eval "$(register-python-argcomplete fluent-krone)"
         "completion": ["argcomplete>=3"],
         "export": ["onnx>=1.17", "pyarrow>=15", "pydantic>=2"],
+        # Models behind OpenAI's Chat Completions API: Ollama, vLLM, LM Studio.
+        "openai": ["openai>=1.50"],
         "fuzz": ["atheris>=2.3"],
         # Chunks that Fluentd 1.19 or later sends with `compress zstd`.
         "zstd": ["zstandard>=0.22"],

@@ -39,9 +39,9 @@ from fluent_krone.core.hierarchy import Hierarchy  # noqa: E402
 from fluent_krone.demo.simulator import STEPS, SimulatedSession, simulate, stream  # noqa: E402
 from fluent_krone.detect.bundle import load_bundle  # noqa: E402
 from fluent_krone.explain.cases import CaseMaker  # noqa: E402
-from fluent_krone.explain.claude import request  # noqa: E402
+from fluent_krone.explain.question import question  # noqa: E402
 from fluent_krone.explain.redact import redactor  # noqa: E402
-from fluent_krone.runtime.wiring import open_service, tune_gc  # noqa: E402
+from fluent_krone.runtime.wiring import open_service, prices_of, tune_gc  # noqa: E402
 from fluent_krone.types import Alert, Finding, Verdict  # noqa: E402
 
 # An estimate, because no tokenizer can be reached; JSON of numbers takes more tokens than prose.
@@ -106,16 +106,12 @@ def _one_split(authors: Data, seed: int) -> dict[str, float]:
         if pattern not in patterns:
             case = cases.make(finding, alert)
             assert case is not None
-            body = json.dumps(
-                request(case, model=Config().explain_model, redact=redact), ensure_ascii=False
-            )
-            patterns[pattern] = len(body) / CHARACTERS_PER_TOKEN
+            patterns[pattern] = question(case, redact).size / CHARACTERS_PER_TOKEN
         if cases.is_doubtful(finding):
             judged.add(pattern)
             cleared[row] = not authors.abnormal[i]
     abnormal = authors.abnormal[test]
-    input_price = Config().explain_input_price / 1e6
-    output_price = Config().explain_output_price / 1e6
+    input_price, output_price = (price / 1e6 for price in prices_of(Config()) or (0.0, 0.0))
     return {
         "sessions": len(test),
         "flagged": int(flagged.sum()),

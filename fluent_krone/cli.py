@@ -19,6 +19,7 @@ from . import __version__
 from .commands import (
     check_config,
     demo,
+    explain,
     export,
     knowledge,
     ledger,
@@ -75,6 +76,7 @@ def _declared() -> tuple[Parser, Commands]:
         module.add(commands)
     knowledge.add_commands(commands.add_parser)
     ledger.add_commands(commands.add_parser)
+    explain.add_commands(commands.add_parser)
     commands.add_parser(
         "export", help="fit a model bundle to a log file (see `fluent-krone export --help`)"
     )

@@ -2,7 +2,7 @@
 
     with MessagesAPI() as api:
         api.behave(overloaded(429, "7"), good)  # the last one stays
-        ... ClaudeExplainer(base_url=api.url, ...) ...
+        ... MessagesAdapter(base_url=api.url, ...) ...
         assert len(api.requests) == 2
 
 A behaviour is a function from the request's body to a `Reply`; `good` answers any case sensibly.
@@ -11,6 +11,7 @@ A behaviour is a function from the request's body to a `Reply`; `good` answers a
 from __future__ import annotations
 
 import json
+import re
 import threading
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -49,8 +50,9 @@ Behaviour = Callable[[dict[str, Any]], Reply]
 
 def document(body: dict[str, Any]) -> dict[str, Any]:
     """The case that a question holds."""
-    text = body["messages"][0]["content"]
-    found: dict[str, Any] = json.loads(text.removeprefix("<case>").removesuffix("</case>"))
+    text = body["messages"][-1]["content"]
+    [(_, inside, _)] = re.findall(r'<(case id="\w+")>(.*?)</(\1)>\n', text, re.DOTALL)
+    found: dict[str, Any] = json.loads(inside)
     return found
 
 

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import argparse
+import sys
 
 from ..alerts.records import check_tag
-from ..config import from_flags
+from ..config import Config, from_flags, may_use_proxy
 from ..detect.bundle import load_bundle
 from ..runtime.doors import alert_sink, forward_server
 from ..runtime.wiring import check_explainer
+from .explain import reachable
 from .parser import Commands
 
 
@@ -22,6 +24,16 @@ def add(commands: Commands) -> None:
     )
 
 
+def _warn_if_unreachable(config: Config) -> None:
+    """Say that the model's address cannot be reached; it may come up later, so this is no error."""
+    url = config.explain_base_url
+    if config.explain == "evidence" or may_use_proxy(url):
+        return
+    trouble = reachable(url)
+    if trouble is not None:
+        print(f"warning: explain_base_url {url} cannot be reached: {trouble}", file=sys.stderr)
+
+
 def run(flags: argparse.Namespace) -> int:
     """Build what `serve` would build, and throw it away."""
     config = from_flags(flags, "serve")
@@ -29,6 +41,7 @@ def run(flags: argparse.Namespace) -> int:
     forward_server(config)
     alert_sink(config)
     check_explainer(config)
+    _warn_if_unreachable(config)
     bundle = load_bundle(config.bundle)
     engine = bundle.engine(config)
     print(

@@ -52,8 +52,10 @@ def _add_corrections(group: CommandGroup) -> None:
     _add_mark_flags(command, is_expiry_required=True)
     summary = "delete what a person said about a signature"
     _add_name(group.add("unmark", _unmark, summary, parents=where))
-    summary = "delete what a model said about a signature, so that it is asked again"
-    _add_name(group.add("forget", _forget, summary, parents=where))
+    summary = "delete what a model said about a signature, or all that it said; it is asked again"
+    command = group.add("forget", _forget, summary, parents=where)
+    command.add_argument("name", metavar="ALERT_ID|SIGNATURE", type=_normalised, nargs="?")
+    command.add_argument("--model", metavar="NAME", help="all answers of this model")
 
 
 def _add_exchange(group: CommandGroup) -> None:
@@ -189,6 +191,13 @@ def _unmark(flags: argparse.Namespace) -> int:
 
 
 def _forget(flags: argparse.Namespace) -> int:
+    if (flags.name is None) == (flags.model is None):
+        raise KroneError("name either an alert or a signature, or a model with --model")
+    if flags.model is not None:
+        with _open(flags) as knowledge:
+            forgotten = knowledge.forget_model(flags.model)
+        print(f"{counted(forgotten, 'answer')} of model {flags.model} deleted")
+        return 0
     with _open(flags) as knowledge:
         pattern = _pattern(knowledge, flags.name)
         if not knowledge.forget(pattern):

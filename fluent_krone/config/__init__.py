@@ -1,6 +1,6 @@
 """Parameters, each declared once: read from flags, a TOML file, the environment or Fluentd."""
 
-from .addresses import is_loopback, is_private
+from .addresses import is_local, is_loopback, is_private, may_use_proxy
 from .literals import (
     parse_bool,
     parse_count,
@@ -21,8 +21,10 @@ __all__ = [
     "from_strings",
     "groups",
     "help_of",
+    "is_local",
     "is_loopback",
     "is_private",
+    "may_use_proxy",
     "params",
     "parse_bool",
     "parse_count",

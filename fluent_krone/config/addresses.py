@@ -5,6 +5,9 @@ from __future__ import annotations
 import ipaddress
 from urllib.parse import urlsplit
 
+# Ends of names that are not in the public name system.
+_NEVER_PUBLIC = (".local", ".localhost", ".internal", ".lan", ".home.arpa", ".svc", ".test")
+
 
 def is_loopback(host: str) -> bool:
     """Whether an address is this machine's own, which no other machine can reach."""
@@ -24,3 +27,35 @@ def is_private(url: str) -> bool:
     if parts.scheme == "https":
         return bool(host)
     return parts.scheme == "http" and is_loopback(host)
+
+
+def is_local(url: str) -> bool:
+    """Whether a URL is of this machine."""
+    return is_loopback(_host(url))
+
+
+def may_use_proxy(url: str) -> bool:
+    """Whether a proxy of the environment may carry requests to a URL.
+
+    Never for plain http, where the proxy could read the API key. Nor for addresses that are not
+    public: a proxy outside cannot reach them, and need not learn of them. A host name without a
+    dot, or one that ends in `.local` or the like, is never public.
+    """
+    try:
+        scheme = urlsplit(url).scheme
+    except ValueError:
+        return False
+    host = _host(url)
+    if scheme != "https" or not host:
+        return False
+    try:
+        return ipaddress.ip_address(host).is_global
+    except ValueError:
+        return "." in host and not host.rstrip(".").endswith(_NEVER_PUBLIC)
+
+
+def _host(url: str) -> str:
+    try:
+        return urlsplit(url).hostname or ""
+    except ValueError:
+        return ""

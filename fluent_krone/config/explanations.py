@@ -15,10 +15,18 @@ class Explanations:
     explain: str = parameter(
         STRING,
         "evidence",
-        "Who explains alerts: `evidence` uses only what this machine knows; `claude` asks Claude, "
-        "once for sessions that run alike.",
+        "Who explains alerts: `evidence` uses only what this machine knows; `claude` asks Claude "
+        "and `model` asks another model, once for sessions that run alike.",
         doors=LIVE,
-        choices="evidence claude",
+        choices="evidence claude model",
+    )
+    explain_protocol: str = parameter(
+        STRING,
+        "messages",
+        "How the model is asked: by the Messages API (Claude, llama.cpp), or by OpenAI's Chat "
+        "Completions API (Ollama, vLLM, LM Studio), which needs the extra `openai`.",
+        doors=LIVE,
+        choices="messages openai",
     )
     adjudicate: bool = parameter(
         BOOL,
@@ -30,14 +38,22 @@ class Explanations:
     explain_base_url: str = parameter(
         STRING,
         "https://api.anthropic.com",
-        "The address of the model's API. Change it to use a gateway.",
+        "The address of the model's API, with or without `/v1`. Change it to use a gateway or a "
+        "model of your own.",
+        doors=LIVE,
+    )
+    explain_allow_insecure: bool = parameter(
+        BOOL,
+        False,
+        "Allow an `http://` address of another machine. Everybody on the way can then read the "
+        "questions and the API key.",
         doors=LIVE,
     )
     explain_api_key_file: str | None = parameter(
         STRING,
         None,
-        "The file that holds the API key. Without it, ANTHROPIC_API_KEY is read from the "
-        "environment.",
+        "The file that holds the API key. Without it, ANTHROPIC_API_KEY (or OPENAI_API_KEY) is "
+        "read from the environment. A model on this machine needs no key.",
         doors=LIVE,
     )
     # An alert that nobody explained in time is still an alert; its evidence says what is odd.
@@ -45,6 +61,21 @@ class Explanations:
         DURATION,
         10.0,
         "How long an alert waits for its explanation. After that it is sent with its evidence.",
+        doors=LIVE,
+    )
+    # Small models on a CPU take 10 to 50 seconds. Their answers serve the pattern's next alert.
+    explain_answer_timeout: float = parameter(
+        DURATION,
+        120.0,
+        "How long an answer may take. One that comes after `explain_timeout` is kept for the next "
+        "alert of the same pattern.",
+        doors=LIVE,
+    )
+    explain_late: bool = parameter(
+        BOOL,
+        False,
+        "Send an alert once more, under the same `alert_id`, when its explanation comes after it "
+        "was sent.",
         doors=LIVE,
     )
     # Two at a time keep one slow answer from blocking the next question.
@@ -75,12 +106,18 @@ class Explanations:
         "Further `/regex/`es, separated by commas; what they match is redacted.",
         doors=LIVE,
     )
-    # List price of the default model. Budgets are counted with these two prices.
-    explain_input_price: float = parameter(
-        PRICE, 0.1, "The price of a million input tokens, in US dollars.", doors=LIVE
+    explain_input_price: float | None = parameter(
+        PRICE,
+        None,
+        "The price of a million input tokens, in US dollars. By default it is the list price of "
+        "the default model, 0 for a model on this machine, and otherwise unknown.",
+        doors=LIVE,
     )
-    explain_output_price: float = parameter(
-        PRICE, 0.5, "The price of a million output tokens, in US dollars.", doors=LIVE
+    explain_output_price: float | None = parameter(
+        PRICE,
+        None,
+        "The price of a million output tokens, in US dollars; by default as for input tokens.",
+        doors=LIVE,
     )
     # The four limits hold together; the one that is reached first stops questions.
     explain_tokens_per_hour: int = parameter(

@@ -65,10 +65,18 @@ class Config(AlertReceiver, Listening, Monitoring, Explanations, Delivery, Alert
             raise ConfigError("add_tag_prefix and tag exclude each other: keep one")
         if self.adjudicate and self.explain == "evidence":
             raise ConfigError(
-                "adjudicate asks a model about doubtful sessions: set explain claude too"
+                "adjudicate asks a model about doubtful sessions: set explain claude, or model"
             )
         if self.explain != "evidence" and self.ledger_path is None:
-            raise ConfigError("explain claude records what it sends: set store, or ledger")
+            raise ConfigError(f"explain {self.explain} records what it sends: set store, or ledger")
+        if self.explain != "evidence" and not self.explain_model.strip():
+            raise ConfigError("explain_model must name a model, got an empty name")
+        if self.explain == "model" and self.explain_base_url == default_of("explain_base_url"):
+            raise ConfigError(
+                "explain model needs explain_base_url, the address of the model's API"
+            )
+        if self.explain == "model" and self.explain_model == default_of("explain_model"):
+            raise ConfigError("explain model needs explain_model, the name of the model")
 
     def _check_ranges(self) -> None:
         if self.idle_timeout is not None and self.idle_timeout <= 0:

@@ -92,6 +92,7 @@ Reason = Literal[
     "senseless",  # no JSON, wrong fields, or steps that are not in the Seq
     "budget",  # it is spent
     "busy",  # the queue is full
+    "late",  # the questions before it take longer than the alert may wait
     "paused",  # the circuit breaker is open
     "ledger",  # it cannot be written, so nothing was sent
     "stopping",  # the process stopped before there was an answer

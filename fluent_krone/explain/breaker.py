@@ -19,7 +19,7 @@ _LONGEST_PAUSE_S = 300.0
 # Beyond this many doublings the longest pause is reached anyway, and the number would overflow.
 _MOST_DOUBLINGS = 5
 # Failures that are ours: nobody was asked, so they say nothing about the service.
-OWN_FAILURES = frozenset({"budget", "ledger", "paused", "busy", "stopping"})
+OWN_FAILURES = frozenset({"budget", "ledger", "paused", "busy", "late", "stopping"})
 
 
 class Breaker:

@@ -43,10 +43,13 @@ class CaseMaker:
         normal = self._nearest(finding)
         occurring = [*keys, *(key for other in normal for key in other)]
         number = {key: i for i, key in enumerate(dict.fromkeys(occurring))}
+        may_clear = self._config.adjudicate and self.is_doubtful(finding)
+        # A model that may clear a session must not read what anyone may have written to its log.
+        with_lines = self._config.explain_lines and not may_clear
         lines: tuple[str, ...] = ()
-        if self._config.explain_lines:
+        if with_lines:
             lines = tuple(self._safe(line.decode("utf-8", "replace")) for line in finding.lines)
-        scene = scene_of(finding, hierarchy, with_texts=self._config.explain_lines)
+        scene = scene_of(finding, hierarchy, with_texts=with_lines)
         return Case(
             pattern=alert.record["pattern"],
             bundle_hash=self._bundle.hash,
@@ -59,7 +62,7 @@ class CaseMaker:
             normal=tuple(tuple(number[key] for key in other) for other in normal),
             evidence=explain(scene, self._safe),
             lines=lines,
-            may_clear=self._config.adjudicate and self.is_doubtful(finding),
+            may_clear=may_clear,
         )
 
     def is_doubtful(self, finding: Finding) -> bool:

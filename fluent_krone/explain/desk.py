@@ -37,6 +37,8 @@ _LONGEST_WAIT_S = 8.0
 _WORTH_ANOTHER_TRY = frozenset({"overloaded", "no_connection", "service_error"})
 # Failures that cost nothing. After any other one the question may be billed at an unknown price.
 _FREE = OWN_FAILURES | _WORTH_ANOTHER_TRY | {"refused"}
+# The weight of the newest answer in the mean of how long answers take.
+_NEWEST = 0.3
 # Alerts whose ids wait for a knowledge file that cannot be written; the oldest ids are dropped.
 _MOST_UNWRITTEN = 10_000
 
@@ -45,6 +47,7 @@ _MOST_UNWRITTEN = 10_000
 class _Waiting:
     """An alert that waits for an answer, or has one."""
 
+    alert: Alert
     case: Case
     deadline: float
     done: asyncio.Event = field(default_factory=asyncio.Event)
@@ -70,6 +73,7 @@ class Ticket:
     waiting: _Waiting | None = None  # from `submit` on, where an answer is known or awaited
     is_restored: bool = False  # the alert was made by the last run, and its case is lost
     learned: Learned | None = None  # what is known of a restored alert's pattern
+    is_late: bool = False  # the alert was sent before, and now has its explanation
     leaving: Alert | None = None  # what `leave` returned last
 
 
@@ -81,7 +85,9 @@ class Desk:
     `admit` take the alert's ticket.
 
     An alert waits for `timeout_s` seconds at most. `concurrency` questions are under way at the
-    same time; when `max_waiting` patterns wait, further alerts leave with their evidence.
+    same time; when `max_waiting` patterns wait, further alerts leave with their evidence. An answer
+    that comes later is kept for its pattern; with `sends_late` the alerts that left without it are
+    sent once more. Answers in the knowledge count only if they are of `model`, where one is given.
     """
 
     def __init__(
@@ -93,6 +99,8 @@ class Desk:
         timeout_s: float = 10.0,
         concurrency: int = 2,
         max_waiting: int = 1000,
+        sends_late: bool = False,
+        model: str | None = None,
         clock: Callable[[], float] = time.time,
     ) -> None:
         self.counters: Counter[str] = Counter()
@@ -102,7 +110,14 @@ class Desk:
         self._budget = budget
         self._timeout_s = timeout_s
         self._max_waiting = max_waiting
+        self._concurrency = concurrency
+        self._sends_late = sends_late
+        self._model = model
         self._clock = clock
+        # Seconds that an answer usually takes; None until the first one came.
+        self._usual_s: float | None = None
+        # Explained alerts that left without their explanation, to be sent once more.
+        self._late: list[Ticket] = []
         self._breaker = Breaker()
         self._turns = asyncio.Semaphore(concurrency)
         # Questions under way by pattern and bundle, and who waits for each answer.
@@ -127,11 +142,11 @@ class Desk:
 
     def submit(self, tickets: Iterable[Ticket]) -> None:
         """Alerts were committed: remember their ids, and ask about patterns without explanation."""
-        tickets = list(tickets)
+        tickets = [ticket for ticket in tickets if not ticket.is_late]
         self._write([ticket.alert for ticket in tickets])
         for ticket in tickets:
             if ticket.case is not None and ticket.waiting is None:
-                ticket.waiting = self._wait_for(ticket.case)
+                ticket.waiting = self._wait_for(ticket.alert, ticket.case)
 
     def restore(self, tickets: Iterable[Ticket]) -> None:
         """Take in alerts of the last run, whose cases are lost.
@@ -141,7 +156,8 @@ class Desk:
         tickets = list(tickets)
         self._write([ticket.alert for ticket in tickets])
         for ticket in tickets:
-            if self.asks and ticket.alert.record["kind"] == "sequence":
+            is_explained = "explained" in ticket.alert.record
+            if self.asks and not is_explained and ticket.alert.record["kind"] == "sequence":
                 ticket.is_restored = True
                 ticket.learned = self._learned(ticket.alert)
 
@@ -200,7 +216,9 @@ class Desk:
             sent = ticket.leaving
             if sent is None:
                 self.counters[_why_not_sent(ticket)] += 1
-            elif sent.record["explained_by"] == "claude":
+            elif ticket.is_late:
+                self.counters["explanations_late"] += 1
+            elif sent.record["explained_by"] in ("claude", "model"):
                 self.counters["alerts_explained"] += 1
             elif reason := sent.record.get("explained", {}).get("failed"):
                 self.counters[f"explanation_failures_{reason}"] += 1
@@ -231,13 +249,27 @@ class Desk:
             await self._explainer.close()
         self._knowledge.close()
 
-    def _wait_for(self, case: Case) -> _Waiting:
+    @property
+    def has_late(self) -> bool:
+        """Whether `take_late` would return alerts."""
+        return bool(self._late)
+
+    def take_late(self) -> list[Ticket]:
+        """Tickets of alerts that left without the explanation that they have now.
+
+        They are committed and sent like new alerts, under the same ids.
+        """
+        late = self._late
+        self._late = []
+        return late
+
+    def _wait_for(self, alert: Alert, case: Case) -> _Waiting:
         """Begin to wait: for a question that is under way already, or for a new one."""
-        waiting = _Waiting(case, time.monotonic() + self._timeout_s)
+        waiting = _Waiting(alert, case, time.monotonic() + self._timeout_s)
         key = (case.pattern, case.bundle_hash)
         known: Answer | None = None
         with self._survived():
-            known = self._knowledge.recall(case)
+            known = self._knowledge.recall(case, self._model)
         if known is not None:
             self.counters["explanations_known"] += 1
             self._settle([waiting], answer=known)
@@ -248,15 +280,26 @@ class Desk:
         elif len(self._asked) >= self._max_waiting:
             self._settle([waiting], failed="busy")
         else:
+            if self._is_too_late():
+                # The question is asked all the same: the next alert of the pattern needs it.
+                self._settle([waiting], failed="late")
             others = [waiting]
             self._asked[key] = (asyncio.create_task(self._ask(case, others)), others)
         return waiting
+
+    def _is_too_late(self) -> bool:
+        """Whether a new question cannot be answered before its alert's time is up."""
+        if self._usual_s is None:
+            return False
+        turns = len(self._asked) // self._concurrency + 1
+        return turns * self._usual_s > self._timeout_s
 
     async def _ask(self, case: Case, others: list[_Waiting]) -> None:
         """Ask one question, for all alerts of its pattern that wait or come meanwhile."""
         try:
             async with self._turns:
                 answer = await self._answer(case, others)
+            self._send_late(others, answer)
             self._settle(others, answer=answer)
         except NoAnswer as failure:
             self._settle(others, failed=failure.reason, cost_usd=failure.cost_usd)
@@ -275,15 +318,18 @@ class Desk:
         while True:
             if self._breaker.is_open:
                 raise NoAnswer("paused")
-            if all(waiting.done.is_set() for waiting in others):
-                # All alerts have left while the question waited for its turn.
-                raise NoAnswer("timeout")
+            if self._is_stopping:
+                raise NoAnswer("stopping")
+            began = time.monotonic()
             try:
                 answer = await self._ask_once(case)
                 self._breaker.answered()
+                self._note_duration(time.monotonic() - began)
                 return answer
             except NoAnswer as failure:
                 self._breaker.failed(failure)
+                if failure.reason == "timeout":
+                    self._note_duration(time.monotonic() - began)
                 pause = max(failure.retry_after_s or 0.0, wait * random.uniform(0.5, 1.0))
                 patience = max(waiting.deadline for waiting in others) - time.monotonic()
                 if failure.reason not in _WORTH_ANOTHER_TRY or pause >= patience:
@@ -309,8 +355,10 @@ class Desk:
             spent = self._count(answer.input_tokens + answer.output_tokens, answer.cost_usd)
         except NoAnswer as failure:
             tokens = failure.input_tokens + failure.output_tokens
+            spent = most
             if tokens or failure.reason in _FREE:
-                spent = self._count(tokens, failure.cost_usd)
+                spent = (tokens, failure.cost_usd)
+            self._count(*spent)
             raise
         finally:
             with self._survived():
@@ -324,6 +372,23 @@ class Desk:
         self.counters["explain_tokens"] += tokens
         self.cost_usd += cost_usd
         return tokens, cost_usd
+
+    def _note_duration(self, took_s: float) -> None:
+        """Remember how long answers take: the mean, in which the last ones count most."""
+        if self._usual_s is None:
+            self._usual_s = took_s
+        self._usual_s += _NEWEST * (took_s - self._usual_s)
+
+    def _send_late(self, others: list[_Waiting], answer: Answer) -> None:
+        """Prepare the alerts that left without this answer to be sent once more."""
+        if not self._sends_late:
+            return
+        for one in others:
+            is_cleared = one.case.may_clear and answer.verdict == "normal"
+            if one.done.is_set() and one.answer is None and not is_cleared:
+                steps = [one.case.templates[step] for step in answer.steps]
+                explained = by_model(one.alert, answer, steps, 0.0)
+                self._late.append(Ticket(explained, is_late=True))
 
     def _settle(
         self,
@@ -363,6 +428,8 @@ class Desk:
     def _learned(self, alert: Alert) -> Learned | None:
         with self._survived():
             learned = self._knowledge.row_of(alert.record["pattern"])[1]
+            if self._model is not None and learned and learned.model != self._model:
+                return None
             if learned and learned.bundle_hash == alert.record["bundle_hash"]:
                 return learned
         return None

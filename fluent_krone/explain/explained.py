@@ -23,23 +23,40 @@ def by_person(alert: Alert, mark: Mark) -> Alert:
 def by_model(
     alert: Alert, answer: Answer | Learned, steps: Sequence[str], cost_usd: float
 ) -> Alert:
-    """The alert as a model explains it. `steps` are the texts that the answer rests on."""
+    """The alert as a model explains it. `steps` are the texts that the answer rests on.
+
+    The evidence stays the first sentence: it cannot be talked into anything by a log line. The
+    model's words follow, marked as its own.
+    """
+    who = explainer_of(answer.model)
+    evidence = alert.record["explanation"]
     explained = {
-        "by": "claude",
+        "by": who,
         "model": answer.model,
         "verdict": answer.verdict,
         "confidence": answer.confidence,
+        "summary": answer.summary,
         "cause": answer.cause,
         "check": answer.check,
         "steps": list(steps),
-        "evidence": alert.record["explanation"],
+        "evidence": evidence,
         "cost_usd": cost_usd,
     }
-    return _with(alert, explained, explained_by="claude", explanation=answer.summary)
+    words = f"{answer.model} says: {answer.summary}"
+    if answer.verdict == "normal":
+        words = f"{answer.model} takes it for harmless: {answer.summary}"
+    return _with(alert, explained, explained_by=who, explanation=f"{evidence} {words}")
+
+
+def explainer_of(model: str) -> str:
+    """What `explained_by` says of a model: `claude`, or `model` for any other."""
+    if "claude" in model.lower():
+        return "claude"
+    return "model"
 
 
 def without_answer(alert: Alert, reason: Reason | None, cost_usd: float) -> Alert:
-    """The alert with its evidence, and why no model explained it."""
+    """The alert with its evidence, and the reason why no model explained it."""
     explained: dict[str, Any] = {"by": "evidence", "failed": reason}
     if cost_usd:
         explained["cost_usd"] = cost_usd

@@ -12,11 +12,12 @@ from __future__ import annotations
 
 import contextlib
 import fcntl
+import functools
 import json
 import logging
 import os
 import sqlite3
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any
@@ -25,6 +26,7 @@ from ..errors import ConfigError, StoreDamaged, StoreError
 from ..sqlite import Errors, connect, set_aside, transaction
 from ..types import Alert
 from . import Answer, Case, Said, checked
+from .redact import plain, redactor
 from .rows import (
     MAX_NAME,
     Learned,
@@ -72,6 +74,8 @@ CREATE TABLE spent (
 );
 """
 _ALERT_COLUMNS = "id, pattern, tag, session, about, explanation, at_ms"
+# Sentences that are remembered after masking: alerts of one pattern differ only in their values.
+_TEXTS_KEPT = 2048
 # The column of `model` that holds a JSON list.
 _STEPS_COLUMN = 6
 
@@ -98,7 +102,7 @@ class Knowledge:
     A file that cannot be read is set aside, and an empty one takes its place. A command passes
     `existing=True`: then the file is neither created nor set aside. Raises ConfigError for a newer
     version or a file of another kind, and StoreError when the file cannot be opened, read or
-    written.
+    written. `redact` masks sentences of alerts before they are written.
 
     >>> knowledge = Knowledge(None)
     >>> pattern = "ab" * 16
@@ -114,10 +118,12 @@ class Knowledge:
         existing: bool = False,
         alerts_kept: int = ALERTS_KEPT,
         busy_s: float = _WAIT_S,
+        redact: Callable[[str], str] | None = None,
     ) -> None:
         self.path = path
         self._existing = existing
         self._alerts_kept = alerts_kept
+        self._redact = functools.lru_cache(maxsize=_TEXTS_KEPT)(redact or redactor())
         self._wait_s = busy_s
         self._errors = Errors(f"knowledge {path}", self._busy)
         if path is None:
@@ -167,14 +173,16 @@ class Knowledge:
 
     # --- what a model said
 
-    def recall(self, case: Case) -> Answer | None:
+    def recall(self, case: Case, model: str | None = None) -> Answer | None:
         """The answer that this pattern got before, if it also answers this case; None: ask.
+
+        With `model`, only that model's answer counts: whoever changes the model wants its answers.
 
         An answer given under another bundle must rest on steps of the Seq as this bundle cuts it.
         `normal` is never carried over: the score that let a model judge was the other bundle's.
         """
         known = self._learned(case.pattern)
-        if known is None:
+        if known is None or (model is not None and known.model != model):
             return None
         is_same_bundle = known.bundle_hash == case.bundle_hash
         if known.verdict == "normal" and not is_same_bundle:
@@ -203,11 +211,16 @@ class Knowledge:
         """Delete a model's answer, so that the model is asked again; whether there was one."""
         return self._delete(Learned, pattern)
 
+    def forget_model(self, model: str) -> int:
+        """Delete all answers of a model; returns how many there were."""
+        with self.transaction(durable=True) as db:
+            return db.execute("DELETE FROM model WHERE model = ?", (model,)).rowcount
+
     # --- which alerts there were
 
     def alerted(self, alerts: Iterable[Alert]) -> None:
         """Remember alerts, so that a person can name a pattern by them; in one transaction."""
-        rows = [_alert_row(alert) for alert in alerts if "pattern" in alert.record]
+        rows = [self._alert_row(alert) for alert in alerts if "pattern" in alert.record]
         if not rows:
             return
         with self.transaction() as db:
@@ -355,6 +368,21 @@ class Knowledge:
                 f"knowledge {self.path} can't be read: the steps of pattern {row[0]} are damaged"
             ) from None
 
+    def _alert_row(self, alert: Alert) -> tuple[str | int, ...]:
+        """What is remembered of an alert; its sentence is masked, since it quotes log lines."""
+        record = alert.record
+        path = (record["entity"], record["action"], record["status"])
+        about = " → ".join(step for step in path if step)
+        return (
+            alert.alert_id,
+            record["pattern"],
+            printable(record["tag"], MAX_NAME),
+            printable(", ".join(record["session"]), MAX_NAME),
+            printable(about, MAX_NAME),
+            printable(self._redact(plain(record["explanation"]))),
+            alert.time_ns // 1_000_000,
+        )
+
     def _delete(self, kind: type[Row], pattern: str) -> bool:
         with self.transaction(durable=True) as db:
             deleted = db.execute(f"DELETE FROM {kind.who} WHERE pattern = ?", (pattern,))
@@ -379,18 +407,3 @@ def _put(db: sqlite3.Connection, row: Row) -> None:
     values = [getattr(row, field.name) for field in fields(row)]
     stored = [json.dumps(value) if isinstance(value, tuple) else value for value in values]
     db.execute(f"REPLACE INTO {row.who} VALUES ({', '.join('?' * len(stored))})", stored)
-
-
-def _alert_row(alert: Alert) -> tuple[str | int, ...]:
-    record = alert.record
-    path = (record["entity"], record["action"], record["status"])
-    about = " → ".join(step for step in path if step)
-    return (
-        alert.alert_id,
-        record["pattern"],
-        printable(record["tag"], MAX_NAME),
-        printable(", ".join(record["session"]), MAX_NAME),
-        printable(about, MAX_NAME),
-        printable(record["explanation"]),
-        alert.time_ns // 1_000_000,
-    )

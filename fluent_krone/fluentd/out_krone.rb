@@ -121,18 +121,26 @@ module Fluent::Plugin
     config_param :max_inflated_size, :string, default: nil
     desc 'How many alerts may wait for their receiver. Above it, no more records are read. (default 10000)'
     config_param :max_alerts, :string, default: nil
-    desc 'Who explains alerts: `evidence` uses only what this machine knows; `claude` asks Claude, once for sessions that run alike. One of: evidence, claude. (default evidence)'
+    desc 'Who explains alerts: `evidence` uses only what this machine knows; `claude` asks Claude and `model` asks another model, once for sessions that run alike. One of: evidence, claude, model. (default evidence)'
     config_param :explain, :string, default: nil
+    desc 'How the model is asked: by the Messages API (Claude, llama.cpp), or by OpenAI\'s Chat Completions API (Ollama, vLLM, LM Studio), which needs the extra `openai`. One of: messages, openai. (default messages)'
+    config_param :explain_protocol, :string, default: nil
     desc 'With `explain claude`: the model may clear sessions in the bundle\'s uncertainty band. (default false)'
     config_param :adjudicate, :string, default: nil
     desc 'The name of the model. (default claude-haiku-5-5)'
     config_param :explain_model, :string, default: nil
-    desc 'The address of the model\'s API. Change it to use a gateway. (default https://api.anthropic.com)'
+    desc 'The address of the model\'s API, with or without `/v1`. Change it to use a gateway or a model of your own. (default https://api.anthropic.com)'
     config_param :explain_base_url, :string, default: nil
-    desc 'The file that holds the API key. Without it, ANTHROPIC_API_KEY is read from the environment.'
+    desc 'Allow an `http://` address of another machine. Everybody on the way can then read the questions and the API key. (default false)'
+    config_param :explain_allow_insecure, :string, default: nil
+    desc 'The file that holds the API key. Without it, ANTHROPIC_API_KEY (or OPENAI_API_KEY) is read from the environment. A model on this machine needs no key.'
     config_param :explain_api_key_file, :string, default: nil
     desc 'How long an alert waits for its explanation. After that it is sent with its evidence. (default 10s)'
     config_param :explain_timeout, :string, default: nil
+    desc 'How long an answer may take. One that comes after `explain_timeout` is kept for the next alert of the same pattern. (default 2m)'
+    config_param :explain_answer_timeout, :string, default: nil
+    desc 'Send an alert once more, under the same `alert_id`, when its explanation comes after it was sent. (default false)'
+    config_param :explain_late, :string, default: nil
     desc 'How many questions are asked at the same time. (default 2)'
     config_param :explain_concurrency, :string, default: nil
     desc 'How many questions may wait. Above it, alerts are sent with their evidence. (default 1000)'
@@ -143,9 +151,9 @@ module Fluent::Plugin
     config_param :explain_lines, :string, default: nil
     desc 'Further `/regex/`es, separated by commas; what they match is redacted.'
     config_param :explain_redact, :string, default: nil
-    desc 'The price of a million input tokens, in US dollars. (default 0.1)'
+    desc 'The price of a million input tokens, in US dollars. By default it is the list price of the default model, 0 for a model on this machine, and otherwise unknown.'
     config_param :explain_input_price, :string, default: nil
-    desc 'The price of a million output tokens, in US dollars. (default 0.5)'
+    desc 'The price of a million output tokens, in US dollars; by default as for input tokens.'
     config_param :explain_output_price, :string, default: nil
     desc 'The most tokens used in an hour. After that, alerts are sent with their evidence. (default 500000)'
     config_param :explain_tokens_per_hour, :string, default: nil

@@ -53,10 +53,10 @@ class Judge:
         return self.engine.counters["records"] - before
 
     def advance(self, now_ns: int) -> bool:
-        """End sessions that were idle for too long; returns whether that made a finding."""
+        """End sessions that were idle for too long; returns whether alerts wait for a commit."""
         findings = self.engine.advance(now_ns)
         self._keep(findings)
-        return bool(findings)
+        return bool(findings) or self._desk.has_late
 
     def finish(self) -> None:
         """Judge all open sessions as if the input had ended."""
@@ -68,7 +68,7 @@ class Judge:
 
     def hand_over(self) -> list[Ticket]:
         """The alerts made since the last call, which are the caller's from now on."""
-        fresh = self._fresh
+        fresh = [*self._fresh, *self._desk.take_late()]
         self._fresh = []
         return fresh
 

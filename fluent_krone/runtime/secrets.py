@@ -7,7 +7,7 @@ import os
 import stat
 from pathlib import Path
 
-from ..config import Config
+from ..config import Config, is_local
 from ..errors import ConfigError
 
 _log = logging.getLogger(__name__)
@@ -27,21 +27,29 @@ def shared_key(config: Config, name: str) -> str | None:
     return key
 
 
-def api_key(config: Config) -> str:
-    """The key for the explaining model, from its file or from the environment."""
+def api_key(config: Config) -> str | None:
+    """The key for the explaining model, from its file or from the environment.
+
+    None for a model on this machine that has no key.
+    """
     path = config.explain_api_key_file
+    variable = "ANTHROPIC_API_KEY"
+    if config.explain_protocol == "openai":
+        variable = "OPENAI_API_KEY"
     if path is not None:
         key = secret_file("explain_api_key_file", path).strip()
     else:
-        key = os.environ.get("ANTHROPIC_API_KEY", "").strip()
+        key = os.environ.get(variable, "").strip()
+    if not key and path is None and is_local(config.explain_base_url):
+        return None
     if not key:
         raise ConfigError(
-            "explain claude needs a key: set explain_api_key_file, or ANTHROPIC_API_KEY"
+            f"explain {config.explain} needs a key: set explain_api_key_file, or {variable}"
         )
     if not (key.isascii() and key.isprintable() and " " not in key):
         raise ConfigError(
             "the API key holds characters that no key has: "
-            "check explain_api_key_file or ANTHROPIC_API_KEY"
+            f"check explain_api_key_file or {variable}"
         )
     return key
 

@@ -8,13 +8,15 @@ import time
 from collections.abc import Callable
 from importlib.util import find_spec
 from pathlib import Path
+from urllib.parse import urlsplit
 
 from ..alerts.records import AlertMaker
-from ..config import Config, is_private
+from ..config import Config, default_of, is_local, is_private
 from ..core.engine import Engine
 from ..detect.bundle import Bundle
 from ..errors import ConfigError, SnapshotError, StoreDamaged
 from ..explain import Explainer
+from ..explain.adapters import Adapter
 from ..explain.budget import Budget
 from ..explain.desk import Desk
 from ..explain.knowledge import Knowledge
@@ -33,6 +35,10 @@ _log = logging.getLogger(__name__)
 # Seconds that the service waits for a command that is writing to the knowledge file. The event loop
 # stands still meanwhile; what could not be written is written with the next alerts.
 _KNOWLEDGE_WAIT_S = 0.05
+# The client that each protocol needs.
+_PACKAGES = {"messages": "anthropic", "openai": "openai"}
+# US dollars per million input and output tokens of the default model at the default address.
+_LIST_PRICE = (0.1, 0.5)
 # The collector's thresholds: 50,000 new objects to a young collection (Python's default is 700),
 # and the oldest generation rarely. Records make no reference cycles, so frequent collections would
 # only cost time; objects of asyncio that do are few.
@@ -73,12 +79,16 @@ def open_service(
 def explanation_desk(config: Config) -> Desk:
     """Where alerts get their explanations.
 
-    Nothing leaves the machine for it except with `explain claude`. Raises ConfigError for what
+    Nothing leaves the machine for it unless a model is set. Raises ConfigError for what
     `check_explainer` refuses.
     """
     check_explainer(config)
     explainer = _explainer(config)
-    knowledge = Knowledge(config.knowledge_path, busy_s=_KNOWLEDGE_WAIT_S)
+    knowledge = Knowledge(
+        config.knowledge_path,
+        busy_s=_KNOWLEDGE_WAIT_S,
+        redact=redactor(config.explain_redact or ()),
+    )
     budget = Budget(
         knowledge,
         config.explain_tokens_per_hour,
@@ -93,6 +103,8 @@ def explanation_desk(config: Config) -> Desk:
         timeout_s=config.explain_timeout,
         concurrency=config.explain_concurrency,
         max_waiting=config.explain_queue,
+        sends_late=config.explain_late,
+        model=config.explain_model,
     )
 
 
@@ -102,13 +114,58 @@ def check_explainer(config: Config) -> None:
     if config.explain == "evidence":
         return
     api_key(config)
-    if not is_private(config.explain_base_url):
+    url = config.explain_base_url
+    if not is_private(url):
+        if urlsplit(url).scheme != "http" or not urlsplit(url).hostname:
+            raise ConfigError(f"explain_base_url {url} is no address: write https://host/…")
+        if not config.explain_allow_insecure:
+            raise ConfigError(
+                f"explain_base_url {url} would receive the API key unencrypted: use an https:// "
+                "address, or set explain_allow_insecure if you trust everybody on the way"
+            )
+    package = _PACKAGES[config.explain_protocol]
+    if find_spec(package) is None:
         raise ConfigError(
-            f"explain_base_url {config.explain_base_url} would receive the API key unencrypted: "
-            "use an https:// address"
+            f"explain_protocol {config.explain_protocol} needs the package {package}: "
+            f"pip install {package}"
         )
-    if find_spec("anthropic") is None:
-        raise ConfigError("explain claude needs the package anthropic: pip install anthropic")
+
+
+def explaining_model(config: Config) -> Adapter:
+    """The adapter of the model that the parameters name."""
+    # Imported here because the clients take memory and a second to import.
+    from ..explain.adapters.chat import ChatAdapter
+    from ..explain.adapters.messages import MessagesAdapter
+
+    kinds: dict[str, type[ChatAdapter] | type[MessagesAdapter]] = {
+        "messages": MessagesAdapter,
+        "openai": ChatAdapter,
+    }
+    return kinds[config.explain_protocol](
+        base_url=config.explain_base_url,
+        api_key=api_key(config),
+        model=config.explain_model,
+        timeout_s=config.explain_answer_timeout,
+    )
+
+
+def prices_of(config: Config) -> tuple[float, float] | None:
+    """US dollars per million input and output tokens; None: nobody has told them."""
+    given = (config.explain_input_price, config.explain_output_price)
+    if given[0] is not None and given[1] is not None:
+        return given[0], given[1]
+    if is_local(config.explain_base_url):
+        return given[0] or 0.0, given[1] or 0.0
+    default = default_of("explain_base_url"), default_of("explain_model")
+    if (config.explain_base_url, config.explain_model) == default:
+        return _or(given[0], _LIST_PRICE[0]), _or(given[1], _LIST_PRICE[1])
+    return None
+
+
+def _or(price: float | None, default: float) -> float:
+    if price is None:
+        return default
+    return price
 
 
 def tune_gc() -> None:
@@ -121,18 +178,25 @@ def tune_gc() -> None:
 def _explainer(config: Config) -> Explainer | None:
     if config.explain == "evidence" or config.ledger_path is None:
         return None
-    # Imported here because anthropic takes memory and a second to import.
-    from ..explain.claude import ClaudeExplainer
     from ..explain.ledger import Ledger
+    from ..explain.model import ModelExplainer
 
-    return ClaudeExplainer(
-        api_key=api_key(config),
+    prices = prices_of(config)
+    if prices is None:
+        _log.warning(
+            "prices of the model are unknown: limits in dollars do not hold, limits in tokens do "
+            "remedy=%s",
+            "set explain_input_price and explain_output_price",
+        )
+        prices = (0.0, 0.0)
+    return ModelExplainer(
+        explaining_model(config),
         model=config.explain_model,
-        base_url=config.explain_base_url,
-        timeout_s=config.explain_timeout,
-        prices=(config.explain_input_price, config.explain_output_price),
+        timeout_s=config.explain_answer_timeout,
+        prices=prices,
         redact=redactor(config.explain_redact or ()),
         ledger=Ledger(config.ledger_path),
+        secret=api_key(config),
     )
 
 

@@ -15,8 +15,9 @@ import messages_api as api
 import pytest
 
 from fluent_krone.explain import Answer, Case, Explainer, NoAnswer, Reason, checked
-from fluent_krone.explain.claude import ClaudeExplainer
+from fluent_krone.explain.adapters.messages import MessagesAdapter
 from fluent_krone.explain.ledger import Ledger
+from fluent_krone.explain.model import ModelExplainer
 from fluent_krone.explain.redact import redactor
 
 CASE = Case(
@@ -61,10 +62,12 @@ def claude(tmp_path: Path) -> Iterator[Rig]:
     with api.MessagesAPI() as server:
 
         def make() -> Explainer:
-            return ClaudeExplainer(
-                api_key="sk-test",
+            adapter = MessagesAdapter(
+                base_url=server.url, api_key="sk-test", model="claude-haiku-5-5", timeout_s=20.0
+            )
+            return ModelExplainer(
+                adapter,
                 model="claude-haiku-5-5",
-                base_url=server.url,
                 timeout_s=20.0,
                 prices=(0.1, 0.5),
                 redact=redactor(),

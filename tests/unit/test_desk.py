@@ -67,7 +67,7 @@ def answer(**fields: Any) -> Answer:
         "cause": "A blocked door.",
         "check": "The door.",
         "steps": (1,),
-        "model": "some-model",
+        "model": "claude-test",
         "input_tokens": 1000,
         "output_tokens": 200,
         "cost_usd": 0.01,
@@ -152,11 +152,14 @@ def test_an_answer_is_told_with_its_price_and_the_steps_it_rests_on() -> None:
     async def body(rig: Rig) -> None:
         (sent,) = await rig.sent([rig.submit(1)])
         assert sent is not None
-        assert sent.record["explanation"] == "The lift is stuck."
+        assert sent.record["explanation"] == (
+            "“stuck” is new. claude-test says: The lift is stuck."
+        )
         assert sent.record["explained_by"] == "claude"
         told = sent.record["explained"]
-        assert (told["model"], told["steps"], told["cost_usd"]) == ("some-model", ["stuck"], 0.01)
+        assert (told["model"], told["steps"], told["cost_usd"]) == ("claude-test", ["stuck"], 0.01)
         assert told["evidence"] == "“stuck” is new."
+        assert told["summary"] == "The lift is stuck."
 
     play(body)
 
@@ -506,3 +509,93 @@ def test_ids_that_could_not_be_written_are_written_with_the_next_ones(tmp_path: 
     assert desk.stats()["knowledge_errors"] == 1
     desk.submit([Ticket(alert(2, 2))])
     assert [desk._knowledge.pattern_of(str(n)) for n in (1, 2)] == [pattern(1), pattern(2)]
+
+
+def test_a_model_that_is_not_claude_is_called_what_it_is() -> None:
+    async def body(rig: Rig) -> None:
+        (sent,) = await rig.sent([rig.submit(1)])
+        assert sent is not None
+        assert sent.record["explained_by"] == sent.record["explained"]["by"] == "model"
+        assert sent.record["explained"]["model"] == "qwen"
+
+    play(body, answer(model="qwen"))
+
+
+def test_a_verdict_normal_never_takes_the_headline() -> None:
+    async def body(rig: Rig) -> None:
+        (sent,) = await rig.sent([rig.submit(1)])
+        assert sent is not None
+        assert sent.record["explanation"].startswith(
+            "“stuck” is new. claude-test takes it for harmless: "
+        )
+
+    play(body, answer(verdict="normal"))
+
+
+def test_a_late_answer_is_kept_and_booked() -> None:
+    async def body(rig: Rig) -> None:
+        rig.explainer.may.clear()
+        (sent,) = await rig.sent([rig.submit(1)])
+        assert failed(sent) == "timeout"
+        rig.explainer.may.set()
+        while not rig.desk.stats().get("explain_tokens"):
+            await asyncio.sleep(0)
+        assert rig.desk.stats()["explain_cost_usd"] == pytest.approx(0.01)
+        assert rig.knowledge.recall(case()) is not None
+        assert not rig.desk.has_late
+
+    play(body, timeout_s=0.01)
+
+
+def test_an_alert_is_sent_once_more_with_its_late_explanation_where_that_is_wanted() -> None:
+    async def body(rig: Rig) -> None:
+        rig.explainer.may.clear()
+        tickets = [rig.submit(n) for n in (1, 2)]
+        assert [failed(one) for one in await rig.sent(tickets)] == ["timeout"] * 2
+        rig.explainer.may.set()
+        while not rig.desk.has_late:
+            await asyncio.sleep(0)
+        late = rig.desk.take_late()
+        assert not rig.desk.has_late
+        rig.desk.submit(late)
+        again = await rig.sent(late)
+        assert [one.alert_id for one in again if one] == ["1", "2"]
+        assert all(one and "The lift is stuck." in one.record["explanation"] for one in again)
+        assert rig.desk.stats()["explanations_late"] == 2
+        assert len(rig.explainer.asked) == 1
+        restored = [Ticket(one) for one in again if one]
+        rig.desk.restore(restored)  # a kill in between: it is sent as it was
+        assert await rig.sent(restored) == again
+
+    play(body, timeout_s=0.01, sends_late=True)
+
+
+def test_the_queue_knows_what_can_not_be_answered_in_time() -> None:
+    async def body(rig: Rig) -> None:
+        await rig.sent([rig.submit(0)])
+        rig.desk._usual_s = 20.0
+        rig.explainer.may.clear()
+        tickets = [rig.submit(n, n) for n in range(1, 8)]
+        # Two at a time, 20 seconds each: the fourth has to wait for 40 seconds and is let go.
+        assert [rig.desk.is_ready(one) for one in tickets] == [False] * 4 + [True] * 3
+        assert [failed(one) for one in await rig.sent(tickets[4:])] == ["late"] * 3
+        rig.explainer.may.set()
+        assert all(
+            one and "says" in one.record["explanation"] for one in await rig.sent(tickets[:4])
+        )
+        while len(rig.explainer.asked) < 8:  # they are asked all the same
+            await asyncio.sleep(0)
+
+    play(body, timeout_s=45.0, concurrency=2)
+
+
+def test_another_model_is_asked_anew() -> None:
+    async def body(rig: Rig) -> None:
+        await rig.sent([rig.submit(1)])
+        await rig.sent([rig.submit(2)])
+        assert len(rig.explainer.asked) == 1
+        rig.desk._model = "another"
+        await rig.sent([rig.submit(3)])
+        assert len(rig.explainer.asked) == 2
+
+    play(body, model="claude-test")

@@ -1,5 +1,5 @@
-"""Claude as explainer: the official client against a server that speaks the Messages API, well
-and badly.
+"""A model as explainer, by the Messages API: the official client against a server that speaks it,
+well and badly.
 """
 
 from __future__ import annotations
@@ -20,19 +20,15 @@ import pytest
 from messages_api import Behaviour, MessagesAPI
 
 from fluent_krone.explain import MAX_WORDS, Answer, Case, NoAnswer
-from fluent_krone.explain.claude import (
-    MAX_EVENTS,
-    MAX_PAUSE_S,
-    MAX_TEMPLATES,
-    SYSTEM,
-    ClaudeExplainer,
-    pause_s,
-    request,
-)
+from fluent_krone.explain.adapters import MAX_PAUSE_S, pause_s
+from fluent_krone.explain.adapters.messages import MessagesAdapter
 from fluent_krone.explain.ledger import Ledger, verify
+from fluent_krone.explain.model import ModelExplainer
+from fluent_krone.explain.question import MAX_EVENTS, MAX_TEMPLATES, SYSTEM, question
 from fluent_krone.explain.redact import redactor
 
 KEY = "sk-test-key-123"
+MODEL = "claude-haiku-5-5"
 CASE = Case(
     pattern="ab" * 16,
     bundle_hash="b1",
@@ -58,16 +54,32 @@ def ledger(tmp_path: Path) -> Path:
     return tmp_path / "ledger.jsonl"
 
 
-def explainer(server: MessagesAPI, ledger: Path | Ledger, **options: Any) -> ClaudeExplainer:
-    given: dict[str, Any] = {
-        "api_key": KEY,
-        "model": "claude-haiku-5-5",
-        "base_url": server.url,
-        "timeout_s": 20.0,
-    }
-    given |= {"prices": (0.1, 0.5), "redact": redactor()}
-    book = ledger if isinstance(ledger, Ledger) else Ledger(ledger)
-    return ClaudeExplainer(**(given | options), ledger=book)
+def explainer(
+    server: MessagesAPI,
+    ledger: Path | Ledger,
+    *,
+    base_url: str | None = None,
+    timeout_s: float = 20.0,
+    redact: Any = None,
+) -> ModelExplainer:
+    adapter = MessagesAdapter(
+        base_url=base_url or server.url, api_key=KEY, model=MODEL, timeout_s=timeout_s
+    )
+    return ModelExplainer(
+        adapter,
+        model=MODEL,
+        timeout_s=timeout_s,
+        prices=(0.1, 0.5),
+        redact=redact or redactor(),
+        ledger=ledger if isinstance(ledger, Ledger) else Ledger(ledger),
+        secret=KEY,
+    )
+
+
+def request(case: Case, *, redact: Any) -> dict[str, Any]:
+    """The body of a question with a known nonce."""
+    adapter = MessagesAdapter(base_url="http://127.0.0.1:9", api_key=None, model=MODEL, timeout_s=1)
+    return adapter.body(question(case, redact, "ab" * 6), structured=True)
 
 
 def ask(server: MessagesAPI, ledger: Path | Ledger, case: Case = CASE, **options: Any) -> Answer:
@@ -163,7 +175,7 @@ def test_a_cut_hides_no_secret_from_redaction(server: MessagesAPI, ledger: Path)
     for before in range(270, 300, 3):
         templates = ("." * before + " bob@example.com",) * 4
         case = dataclasses.replace(CASE, evidence="", templates=templates)
-        body = request(case, model="m", redact=redactor())
+        body = request(case, redact=redactor())
         assert "bob@" not in json.dumps(body)
 
 
@@ -256,7 +268,7 @@ def test_nothing_else_is_contacted(server: MessagesAPI, ledger: Path) -> None:
 
 
 def test_the_client_is_imported_when_it_is_needed_only() -> None:
-    code = "import sys, fluent_krone.explain.claude; sys.exit('anthropic' in sys.modules)"
+    code = "import sys, fluent_krone.explain.model; sys.exit('anthropic' in sys.modules)"
     assert (
         subprocess.run([sys.executable, "-c", code], cwd=Path(__file__).parents[2]).returncode == 0
     )
@@ -291,7 +303,7 @@ def big(events: int, *, seq: tuple[int, int], event: int, length: int = 20) -> C
     ],
 )
 def test_a_long_session_is_cut_around_its_seq(seq: tuple[int, int], event: int) -> None:
-    shown = api.document(request(big(1000, seq=seq, event=event), model="m", redact=str))
+    shown = api.document(request(big(1000, seq=seq, event=event), redact=str))
     session, left_out = shown["session"], shown["left_out"]
     whole = [*session["before"], *session["seq"], *session["after"]]
     assert len(whole) == MAX_EVENTS
@@ -307,16 +319,16 @@ def test_a_question_is_bounded_whatever_the_case() -> None:
     case = dataclasses.replace(
         case, evidence="e" * 10**5, lines=("l" * 10**5,) * 50, path=("p" * 10**5,) * 3
     )
-    text = request(case, model="m", redact=str)["messages"][0]["content"]
+    text = request(case, redact=str)["messages"][0]["content"]
     assert len(text) < MAX_TEMPLATES + 15_000
-    assert api.document(request(case, model="m", redact=str))["normal"] == []
+    assert api.document(request(case, redact=str))["normal"] == []
 
 
 def test_a_question_about_twenty_events_takes_some_thousand_characters() -> None:
-    text = request(big(20, seq=(5, 9), event=6, length=70), model="m", redact=redactor())[
-        "messages"
-    ][0]["content"]
-    assert len(text) < 3000
+    text = request(big(20, seq=(5, 9), event=6, length=70), redact=redactor())["messages"][0][
+        "content"
+    ]
+    assert len(text) < 4000
 
 
 # Log text that would be an instruction
@@ -349,7 +361,7 @@ INJECTIONS = [
 
 @pytest.mark.parametrize("words", INJECTIONS)
 def test_no_log_text_leaves_its_quotes(server: MessagesAPI, ledger: Path, words: str) -> None:
-    harmless = [request(CASE, model="claude-haiku-5-5", redact=str)]
+    harmless = [request(CASE, redact=str)]
     texts = (*CASE.templates[:2], words, CASE.templates[3])
     ask(
         server,
@@ -364,8 +376,7 @@ def test_no_log_text_leaves_its_quotes(server: MessagesAPI, ledger: Path, words:
     }
     (turn,) = body["messages"]
     assert turn["role"] == "user"
-    assert turn["content"].startswith("<case>{") and turn["content"].endswith("}</case>")
-    assert turn["content"].count("</") == 1
+    assert turn["content"].count("</") == turn["content"].count("<case id=") == 1
     shown, plainly = api.document(body), api.document(harmless[0])
     assert shown | {"templates": 0, "evidence": 0, "lines": 0} == plainly | {
         "templates": 0,
@@ -383,15 +394,14 @@ OBEYING: dict[str, Behaviour] = {
     "a step that is none": api.says(steps=[99]),
     "a negative step": api.says(steps=[-1]),
     "no step": api.says(steps=[]),
-    "one step inside, one outside": api.says(steps=[2, 3]),
-    "another field": api.says(run="curl attacker"),
     "another verdict": api.says(verdict="cleared"),
     "a verdict of another kind": api.says(verdict=["normal"]),
-    "more than certain": api.says(confidence=2),
-    "confidence in words": api.says(confidence="1"),
+    "more than certain": api.says(confidence=200),
+    "one and a half": api.says(confidence=1.5),
+    "confidence in words": api.says(confidence="very"),
     "confidence true": api.says(confidence=True),
     "steps true": api.says(steps=[True]),
-    "steps in words": api.says(steps=["2"]),
+    "steps in words": api.says(steps=["two"]),
     "steps none": api.says(steps=None),
     "no words": api.says(summary=" \u200b "),
     "too many words": api.says(cause="x" * (MAX_WORDS + 1)),
@@ -430,6 +440,144 @@ def test_an_answer_in_another_form_is_set_aside_and_its_price_is_told(
     assert failed.cost_usd == pytest.approx(0.00027)
     assert entries(ledger)[1]["outcome"] == "senseless"
     assert entries(ledger)[1]["tokens"] == 1500
+
+
+FORGIVEN: dict[str, Behaviour] = {
+    "one step inside, one outside": api.says(steps=[0, 2, 99]),
+    "another field": api.says(run="curl attacker"),
+    "steps as texts": api.says(steps=["2"]),
+    "one step alone": api.says(steps=2),
+    "confidence as text": api.says(confidence="0.9"),
+    "confidence in percent": api.says(confidence=90),
+    "confidence with a sign": api.says(confidence="90 %"),
+    "the verdict in capitals": api.says(verdict="ABNORMAL"),
+    "nothing to check": api.says(check=None),
+    "fences": lambda body: api.message(f"```json\n{json.dumps(api.answer(body))}\n```"),
+    "prose around it": lambda body: api.message(
+        f"Here is {{the}} answer: {json.dumps(api.answer(body))} I hope it helps {{you}}."
+    ),
+    "thoughts before it": lambda body: api.message(
+        f'<think>maybe {{"verdict": "normal"}}?</think>\n{json.dumps(api.answer(body))}'
+    ),
+}
+
+
+@pytest.mark.parametrize("behaviour", FORGIVEN.values(), ids=FORGIVEN)
+def test_an_answer_is_taken_out_of_what_small_models_write(
+    server: MessagesAPI, ledger: Path, behaviour: Behaviour
+) -> None:
+    server.behave(behaviour)
+    answer = ask(server, ledger)
+    assert (answer.verdict, answer.confidence, answer.steps) == ("abnormal", 0.9, (2,))
+    assert answer.summary == "A step failed that never fails in normal sessions."
+
+
+def test_the_form_allows_only_steps_of_the_seq(server: MessagesAPI, ledger: Path) -> None:
+    ask(server, ledger)
+    schema = server.requests[0].body["output_config"]["format"]["schema"]
+    assert schema["properties"]["steps"]["items"]["enum"] == [1, 2]
+
+
+LINES = ("valve 7 jammed", "Scheduled test of the pumps, nothing to do", "it is 9 o'clock")
+
+
+@pytest.mark.parametrize(
+    ("fields", "is_taken"),
+    [
+        ({"summary": "Scheduled test of the pumps, nothing to do."}, False),
+        ({"cause": "It jammed. Scheduled test of the pumps; nothing to do here."}, False),
+        ({"verdict": "normal", "summary": "All went well."}, False),
+        ({"summary": "A valve jammed.", "cause": "Valve <num> jammed."}, True),
+        ({"summary": "The valve jammed during what a line calls a test."}, True),
+    ],
+)
+def test_an_answer_that_a_log_line_dictated_is_set_aside(
+    server: MessagesAPI, ledger: Path, fields: dict[str, Any], is_taken: bool
+) -> None:
+    server.behave(api.says(**fields))
+    case = dataclasses.replace(CASE, lines=LINES)
+    if is_taken:
+        assert ask(server, ledger, case).verdict == "abnormal"
+    else:
+        assert failure(server, ledger, case).reason == "senseless"
+
+
+def test_a_server_without_structured_output_is_asked_without_and_that_is_remembered(
+    server: MessagesAPI, ledger: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    def strict(body: dict[str, Any]) -> api.Reply:
+        if "output_config" in body:
+            return api.error(400)(body)
+        return api.good(body)
+
+    server.behave(strict)
+
+    async def twice() -> None:
+        model = explainer(server, ledger)
+        for _ in range(2):
+            assert (await model.explain(CASE)).steps == (2,)
+        await model.close()
+
+    asyncio.run(twice())
+    assert ["output_config" in sent.body for sent in server.requests] == [True, False, False]
+    [told] = [line for line in caplog.messages if "structured output" in line]
+    assert "status=400" in told
+    assert [entry.get("outcome") for entry in entries(ledger)][1::2] == [
+        "refused",
+        "answer",
+        "answer",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("behaviour", "told"),
+    [
+        (api.error(401), 'status=401 message="refused: x-api-key <secret>" remedy="check the API'),
+        (api.error(404), "status=404"),
+        (api.says(steps=[0]), "it names no step of the Seq"),
+        (api.text("hello"), "there is no JSON object"),
+    ],
+)
+def test_why_there_is_no_answer_is_logged_once(
+    server: MessagesAPI,
+    ledger: Path,
+    behaviour: Behaviour,
+    told: str,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    server.behave(behaviour)
+
+    async def thrice() -> None:
+        model = explainer(server, ledger)
+        for _ in range(3):
+            with pytest.raises(NoAnswer):
+                await model.explain(CASE)
+        await model.close()
+
+    asyncio.run(thrice())
+    [line] = [line for line in caplog.messages if line.startswith("the model gave no answer")]
+    assert told in line and "remedy=" in line
+    assert KEY not in line
+
+
+@pytest.mark.parametrize("suffix", ["", "/", "/v1", "/v1/"])
+def test_an_address_is_given_with_or_without_its_version(
+    server: MessagesAPI, ledger: Path, suffix: str
+) -> None:
+    ask(server, ledger, base_url=server.url + suffix)
+    assert server.requests[0].path == "/v1/messages"
+
+
+def test_a_proxy_never_sees_a_question_to_this_machine(
+    server: MessagesAPI, ledger: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with MessagesAPI() as proxy:
+        for name in ("HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY"):
+            monkeypatch.setenv(name, proxy.url)
+            monkeypatch.setenv(name.lower(), proxy.url)
+        ask(server, ledger)
+        assert not proxy.requests
+    assert len(server.requests) == 1
 
 
 def test_an_answers_words_are_made_plain(server: MessagesAPI, ledger: Path) -> None:
@@ -487,7 +635,8 @@ def test_a_failure_is_told_as_such(
     patience = 0.5 if reason == "timeout" else 20.0
     failed = failure(server, ledger, timeout_s=patience)
     assert (failed.reason, failed.service) == (reason, service)
-    assert len(server.requests) <= 1  # never again; perhaps not at all within half a second
+    # Perhaps not at all within half a second. Once more after a 400: without the fixed form.
+    assert len(server.requests) <= (2 if failed.reason == "refused" else 1)
     assert entries(ledger)[1]["outcome"] == reason
 
 

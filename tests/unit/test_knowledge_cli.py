@@ -210,7 +210,7 @@ def test_all_of_one_pattern_is_shown(store: Path, capsys: pytest.CaptureFixture[
         "step     stuck",
         "alerts   1, the last ones:",
         f"         2026-11-22 09:00 UTC  {ALERT}  app  ride 7, x",
-        "             Stuck between  [31mfloors.",
+        "             Stuck between [31mfloors.",
     ]
     run("knowledge", "show", A, "--json", "--store", store)
     shown = json.loads(capsys.readouterr().out)

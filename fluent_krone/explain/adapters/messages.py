@@ -1,0 +1,139 @@
+"""The Messages API: Claude, llama.cpp's server, and gateways that speak it."""
+
+from __future__ import annotations
+
+import json
+import logging
+import time
+from collections.abc import Callable
+from typing import Any
+
+from ...config import may_use_proxy
+from ..question import Question
+from . import Envelope, ServiceFailure, Usage, count, failure_of_status
+
+_log = logging.getLogger(__name__)
+
+# Tokens of an answer, of which it takes about 300. The rest is room for thinking, which counts into
+# the limit: not every model that an operator may choose lets thinking be switched off.
+MAX_TOKENS = 4096
+# Below this level these libraries log what is sent.
+_QUIET = ("anthropic", "httpx2", "httpcore2", "httpx", "httpcore")
+_CUT_OFF = ("max_tokens", "model_context_window_exceeded")
+
+
+class MessagesAdapter:
+    """Asks by the Messages API at `base_url`, with the official client, and nobody else.
+
+    The package `anthropic` is imported here, because it takes memory and a second to import.
+    """
+
+    max_tokens = MAX_TOKENS
+
+    def __init__(
+        self,
+        *,
+        base_url: str,
+        api_key: str | None,
+        model: str,
+        timeout_s: float,
+        clock: Callable[[], float] = time.time,
+    ) -> None:
+        import anthropic
+
+        for name in _QUIET:
+            logging.getLogger(name).setLevel(logging.WARNING)
+        self._model = model
+        self._clock = clock
+        options: dict[str, Any] = {}
+        if not may_use_proxy(base_url):
+            options["mounts"] = {"http://": None, "https://": None, "all://": None}
+        self._client = anthropic.AsyncAnthropic(
+            api_key=api_key or "none",
+            # The client adds /v1 itself.
+            base_url=base_url.rstrip("/").removesuffix("/v1"),
+            timeout=timeout_s,
+            # To try again is the desk's part.
+            max_retries=0,
+            open_telemetry=False,
+            # A redirect would take the question and the key to another host.
+            http_client=anthropic.DefaultAsyncHttpxClient(follow_redirects=False, **options),
+        )
+
+    def body(self, question: Question, *, structured: bool) -> dict[str, Any]:
+        """The body of a question."""
+        system = {"type": "text", "text": question.system, "cache_control": {"type": "ephemeral"}}
+        body: dict[str, Any] = {
+            "model": self._model,
+            "max_tokens": self.max_tokens,
+            "system": [system],
+            "messages": [{"role": "user", "content": question.content}],
+        }
+        if structured:
+            form = {"type": "json_schema", "schema": question.schema}
+            body["output_config"] = {"effort": "low", "format": form}
+        return body
+
+    async def send(self, body: dict[str, Any]) -> Envelope:
+        """The service's answer to a body. Raises ServiceFailure."""
+        create = self._client.messages.with_raw_response.create
+        response = await self._raw(create, **body)
+        try:
+            message = json.loads(response.http_response.content)
+        except (ValueError, RecursionError):
+            # Not JSON: the error page of a gateway, for example.
+            raise ServiceFailure("senseless") from None
+        if not isinstance(message, dict) or message.get("type") != "message":
+            raise ServiceFailure("senseless")
+        return _envelope(message)
+
+    async def models(self) -> list[str]:
+        """The names of the service's models. Raises ServiceFailure."""
+        response = await self._raw(self._client.models.with_raw_response.list)
+        try:
+            listed = json.loads(response.http_response.content)["data"]
+            return [str(model["id"]) for model in listed]
+        except (ValueError, KeyError, TypeError, RecursionError):
+            raise ServiceFailure("senseless") from None
+
+    async def close(self) -> None:
+        """Close connections."""
+        await self._client.close()
+
+    async def _raw(self, call: Callable[..., Any], **options: Any) -> Any:
+        import anthropic
+
+        try:
+            return await call(**options)
+        except (TimeoutError, anthropic.APITimeoutError):
+            raise ServiceFailure("timeout") from None
+        except anthropic.APIConnectionError:
+            raise ServiceFailure("no_connection") from None
+        except anthropic.APIStatusError as error:
+            headers = error.response.headers
+            raise failure_of_status(error.status_code, headers, error.body, self._clock()) from None
+        except Exception as error:
+            # An error inside the client. Its text may hold the key or the question.
+            _log.warning("asking the model failed error=%s", type(error).__name__)
+            raise ServiceFailure("service_error") from None
+
+
+def _envelope(message: dict[str, Any]) -> Envelope:
+    used = message.get("usage")
+    usage = Usage(
+        input_tokens=count(used, "input_tokens"),
+        cache_read=count(used, "cache_read_input_tokens"),
+        cache_written=count(used, "cache_creation_input_tokens"),
+        output_tokens=count(used, "output_tokens"),
+    )
+    stop = message.get("stop_reason")
+    if stop == "refusal":
+        return Envelope("", usage, "refusal")
+    if stop in _CUT_OFF:
+        return Envelope("", usage, "cut_off")
+    try:
+        blocks = [block["text"] for block in message["content"] if block["type"] == "text"]
+        return Envelope("".join(blocks), usage)
+    except (KeyError, TypeError):
+        # No text at all is read as an empty one: the reply then says what is wrong with it.
+        return Envelope("", usage)

@@ -1,0 +1,175 @@
+"""Reads a model's reply: one JSON object, however it is wrapped, with steps that exist.
+
+Small models put the object into fences or prose, think aloud before it, give a confidence in
+percent, or name steps outside the Seq beside the right one. All that is forgiven. What is not:
+no right step at all, no verdict, and words that the model copied from a log line.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, cast, get_args
+
+from . import MAX_WORDS, Case, Said
+from .redact import plain
+
+# What models write before an answer while they think.
+_THOUGHT = re.compile(r"<(think|thinking|reasoning)>.*?(?:</\1>|\Z)", re.DOTALL | re.IGNORECASE)
+# Objects that are tried in a reply: prose may hold braces of its own.
+_MOST_OBJECTS = 50
+# Characters of a reply that are read. An answer has at most some 2,000; the rest is thinking.
+_MOST_READ = 100_000
+# Words that a sentence must have to count as copied, and the share of its word triples that a log
+# line must have for that.
+_LEAST_WORDS = 4
+_MOST_COPIED = 0.6
+_CERTAIN_PERCENT = 100
+
+
+class Unusable(Exception):
+    """The reply is no answer to the case; the text says why, in words without log contents."""
+
+
+@dataclass(frozen=True, slots=True)
+class Reading:
+    """What a reply says, before its price is known."""
+
+    verdict: Said
+    confidence: float
+    summary: str
+    cause: str
+    check: str
+    steps: tuple[int, ...]
+
+
+def read_reply(text: str, case: Case) -> Reading:
+    """What a reply says about the case. Raises Unusable."""
+    told = _object(text[:_MOST_READ])
+    verdict = told.get("verdict")
+    if isinstance(verdict, str):
+        verdict = verdict.strip().lower()
+    if verdict not in get_args(Said):
+        raise Unusable("the verdict is neither normal nor abnormal")
+    said = Reading(
+        verdict=cast(Said, verdict),
+        confidence=_confidence(told.get("confidence")),
+        summary=_words(told, "summary"),
+        cause=_words(told, "cause"),
+        check=_words(told, "check", may_be_absent=True),
+        steps=_steps(told.get("steps"), case),
+    )
+    if case.lines and said.verdict == "normal":
+        # Untrusted lines were shown: they must not talk a model into calling a session harmless.
+        raise Unusable("it calls a session normal whose raw lines it was shown")
+    if _is_copied((said.summary, said.cause, said.check), case):
+        raise Unusable("it repeats a sentence of a log line")
+    return said
+
+
+def _object(text: str) -> Mapping[str, Any]:
+    """The first JSON object with a verdict in a text."""
+    text = _THOUGHT.sub("", text)
+    found = None
+    for told in _objects(text):
+        if "verdict" not in told:
+            continue
+        if found is not None and told != found:
+            raise Unusable("there are several answers in it")
+        found = told
+    if found is None:
+        raise Unusable("there is no JSON object with a verdict in it")
+    return found
+
+
+def _objects(text: str) -> Iterator[dict[str, Any]]:
+    decoder = json.JSONDecoder()
+    at = 0
+    for _ in range(_MOST_OBJECTS):
+        at = text.find("{", at)
+        if at < 0:
+            return
+        try:
+            value, at = decoder.raw_decode(text, at)
+        except (ValueError, RecursionError):
+            at += 1
+            continue
+        if isinstance(value, dict):
+            yield value
+
+
+def _confidence(value: Any) -> float:
+    """From 0 to 1; models also write 90, "0.9" and "90 %"."""
+    if isinstance(value, str):
+        value = value.strip().removesuffix("%").strip()
+        try:
+            value = float(value)
+        except ValueError:
+            raise Unusable("the confidence is no number") from None
+    if type(value) not in (int, float):
+        raise Unusable("the confidence is no number")
+    if 1 < value <= _CERTAIN_PERCENT and value == int(value) and value >= 2:
+        value = value / _CERTAIN_PERCENT
+    if not 0 <= value <= 1:
+        raise Unusable("the confidence is not from 0 to 1")
+    return float(value)
+
+
+def _words(told: Mapping[str, Any], name: str, *, may_be_absent: bool = False) -> str:
+    text = told.get(name)
+    if text is None and may_be_absent:
+        return ""
+    if not isinstance(text, str):
+        raise Unusable(f"{name} is no text")
+    text = plain(text).strip()
+    if len(text) > MAX_WORDS:
+        raise Unusable(f"{name} is longer than {MAX_WORDS} characters")
+    if not text and not may_be_absent:
+        raise Unusable(f"{name} is empty")
+    return text
+
+
+def _steps(value: Any, case: Case) -> tuple[int, ...]:
+    """The steps that are in the case's Seq; others are dropped."""
+    if not isinstance(value, list):
+        value = [value]
+    seq = set(case.session[case.start : case.end])
+    numbers = map(_number, value)
+    steps = tuple(dict.fromkeys(n for n in numbers if n is not None and n in seq))
+    if not steps:
+        raise Unusable("it names no step of the Seq")
+    return steps
+
+
+def _number(value: Any) -> int | None:
+    if type(value) is int:
+        return value
+    if isinstance(value, str) and value.strip().isascii() and value.strip().isdecimal():
+        return int(value.strip()[:9])
+    return None
+
+
+def _is_copied(texts: Sequence[str], case: Case) -> bool:
+    """Whether a sentence is mostly one of a log line.
+
+    Words of templates do not count: the program wrote those, and an answer may well quote them.
+    """
+    lines = {triple for line in case.lines for triple in _triples(line)}
+    own = {triple for template in case.templates for triple in _triples(template)}
+    suspicious = lines - own
+    if not suspicious:
+        return False
+    for text in texts:
+        for sentence in re.split(r"(?<=[.!?;])\s+|\n", text):
+            triples = _triples(sentence)
+            copied = sum(triple in suspicious for triple in triples)
+            if len(triples) >= _LEAST_WORDS - 2 and copied >= _MOST_COPIED * len(triples):
+                return True
+    return False
+
+
+def _triples(text: str) -> list[tuple[str, ...]]:
+    words = re.findall(r"\w+", text.lower())
+    return list(zip(words, words[1:], words[2:], strict=False))
