@@ -72,6 +72,10 @@ METRICS: Mapping[str, tuple[str, str]] = {
         "explanations_known_total",
         "Explanations that needed no question: the pattern had one already.",
     ),
+    "explanations_late": (
+        "explanations_late_total",
+        "Alerts sent once more with an explanation that came too late (`explain_late`).",
+    ),
     "explanations_waiting": ("explanations_waiting", "Alerts that wait for their explanation."),
     "explain_calls": ("explain_calls_total", "Questions that a model was asked."),
     "explain_tokens": (

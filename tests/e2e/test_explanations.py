@@ -116,7 +116,11 @@ async def running(folder: Path, url: str | None, *flags: str, **env: str) -> Asy
         write_lift_bundle(bundle)
     receiver, server = Receiver(), ForwardServer(ServerSettings(port=0))
     await server.start(receiver)
-    asking = [f"--explain-base-url={url}", "--explain=claude"] if url else []
+    asking = []
+    if url:
+        asking = [f"--explain-base-url={url}", "--explain=claude"]
+        # A server on this machine costs nothing unless it is said.
+        asking += ["--explain-input-price=0.1", "--explain-output-price=0.5"]
     to = ["--alert-host=127.0.0.1", f"--alert-port={server.port}", f"--store={folder / 'krone.db'}"]
     async with serving(bundle, *to, *asking, *flags, **{"ANTHROPIC_API_KEY": KEY} | env) as served:
         yield Rig(folder, served, receiver)
@@ -138,7 +142,10 @@ def test_an_alert_leaves_with_what_claude_says_and_what_it_cost(tmp_path: Path) 
                 await rig.ride(FIRE)
                 (alert,) = await rig.alerts(1)
             assert alert["explained_by"] == "claude"
-            assert alert["explanation"] == "A step failed that never fails in normal sessions."
+            # The evidence stands first; the model's words follow, marked as its own.
+            evidence = alert["explained"]["evidence"]
+            said = "claude-haiku-5-5 says: A step failed that never fails in normal sessions."
+            assert alert["explanation"] == f"{evidence} {said}"
             assert alert["explained"]["cost_usd"] == pytest.approx((1200 * 0.1 + 300 * 0.5) / 1e6)
             assert len(api.requests) == 1
             ledger = verify(tmp_path / "krone.db.ledger.jsonl")
