@@ -130,7 +130,7 @@ async def ask(flags: argparse.Namespace, asked: list[Case]) -> dict[str, Any]:
     invented = obeyed = 0
     with tempfile.TemporaryDirectory() as folder:
         explainer = ModelExplainer(
-            adapter,  # type: ignore[arg-type]
+            adapter,
             model=flags.model,
             timeout_s=600.0,
             prices=(0.0, 0.0),

@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 
 from ..core.hierarchy import UNKNOWN
 from ..types import Evidence
+from .phrases import at_most, counted, listed, short, times
 from .scene import Scene
 
 # Characters of the step that a sentence is about, and of the steps around it. Longer ones lose
@@ -20,10 +21,6 @@ from .scene import Scene
 _MAX_STEP = 170
 _MAX_LINE = 300
 _MAX_CONTEXT = 100
-# The share of those characters that stands before the cut.
-_HEAD = 0.55
-# Steps that a sentence lists of one kind; the rest are counted.
-_MAX_LISTED = 3
 # Steps after which a session that stops early counts as cut short: at least this share is missing.
 _CUT_SHORT = 0.1
 
@@ -40,19 +37,6 @@ def explain(scene: Scene, clean: Callable[[str], str] | None = None) -> str:
         if first is not None:
             break
     return " ".join([first or writer.out_of_order(), *writer.rest()])
-
-
-def short(step: str, most: int) -> str:
-    """The step, without its middle if it is long.
-
-    >>> short("a" * 10 + "b" * 10, 11)
-    'aaaaaa…bbbb'
-    """
-    if len(step) <= most:
-        return step
-    head = round(most * _HEAD)
-    tail = most - head - 1
-    return f"{step[:head].rstrip()}…{step[len(step) - tail :].lstrip()}"
 
 
 class _Writer:
@@ -120,10 +104,10 @@ class _Writer:
         sentences = []
         errors = self._other_errors()
         if errors:
-            sentences.append(f"There was also an error: {_listed(errors)}.")
+            sentences.append(f"There was also an error: {listed(errors)}.")
         missing = self._other_missing()
         if missing:
-            sentences.append(f"Also missing: {_listed(missing)}.")
+            sentences.append(f"Also missing: {listed(missing)}.")
         return sentences
 
     def _other_errors(self) -> list[str]:
@@ -146,7 +130,7 @@ class _Writer:
             key = scene.nearest[place]
             lacking = scene.normal_counts[key] - scene.counts[key]
             if key not in self._told and not scene.is_success(key) and lacking > 0:
-                found[key] = _counted(self.quoted(scene.normal_name(place)), lacking)
+                found[key] = counted(self.quoted(scene.normal_name(place)), lacking)
         return list(found.values())
 
     def _rest_of_counts(self, evidence: Evidence) -> list[str]:
@@ -156,11 +140,11 @@ class _Writer:
         missing = _without(evidence.missing, told)
         sentences = []
         if extra:
-            words = [_counted(self.quoted(step), count) for step, count in extra.items()]
-            sentences.append(f"Normal sessions do not have {_listed(words)}.")
+            words = [counted(self.quoted(step), count) for step, count in extra.items()]
+            sentences.append(f"Normal sessions do not have {listed(words)}.")
         if missing:
-            words = [_counted(self.quoted(step), count) for step, count in missing.items()]
-            sentences.append(f"Missing: {_listed(words)}.")
+            words = [counted(self.quoted(step), count) for step, count in missing.items()]
+            sentences.append(f"Missing: {listed(words)}.")
         return sentences
 
 
@@ -196,14 +180,14 @@ def _in_a_row(writer: _Writer) -> str | None:
         return None
     start, end = _run_around(scene.session, scene.event)
     key = scene.session[scene.event]
-    times = end - start
+    run = end - start
     usual = _longest_run(scene.nearest, key)
-    if times < 2 or times <= usual or scene.counts[key] <= scene.normal_counts[key]:
+    if run < 2 or run <= usual or scene.counts[key] <= scene.normal_counts[key]:
         return None
     step = writer.event(scene.event)
     if usual == 0:
-        return f"{step} happened {_times(times)} in a row; normally it does not happen here."
-    return f"{step} happened {_times(times)} in a row; normally {_at_most(usual)}."
+        return f"{step} happened {times(run)} in a row; normally it does not happen here."
+    return f"{step} happened {times(run)} in a row; normally {at_most(usual)}."
 
 
 def _cut_short(writer: _Writer) -> str | None:
@@ -217,7 +201,7 @@ def _cut_short(writer: _Writer) -> str | None:
         return None
     if len(beyond) < max(2, _CUT_SHORT * len(scene.nearest)):
         return None
-    steps = _listed([writer.normal(place) for place in _first_of_each(scene.nearest, beyond)])
+    steps = listed([writer.normal(place) for place in _first_of_each(scene.nearest, beyond)])
     of = f"after {len(scene.session)} of {len(scene.nearest)} steps"
     return f"The session stopped {of}, at {writer.event(len(scene.session) - 1)}. It lacks {steps}."
 
@@ -265,12 +249,12 @@ def _surplus_of(writer: _Writer, key: int) -> str | None:
     if normal:
         additional = "the additional one" if here == normal + 1 else "an additional one"
         return (
-            f"{step} happened {_times(here)}, normally {_times(normal)}; {additional} came {where}."
+            f"{step} happened {times(here)}, normally {times(normal)}; {additional} came {where}."
         )
     if scene.is_error(key):
         return f"Error: {step}, {where}. Normal sessions like this one do not have it."
     if here > 1:
-        return f"{step} happened {_times(here)}, once {where}; normally it does not happen here."
+        return f"{step} happened {times(here)}, once {where}; normally it does not happen here."
     return f"{step} happened {where}; normal sessions like this one do not have that step."
 
 
@@ -286,7 +270,7 @@ def _lacking(writer: _Writer) -> str | None:
             continue
         step = writer.normal(place)
         if here:
-            return f"{step} happened only {_times(here)}, normally {_times(normal)}."
+            return f"{step} happened only {times(here)}, normally {times(normal)}."
         follower = _next_here(scene, place)
         if follower is not None:
             return f"{writer.event(follower)} came without {step} before it."
@@ -341,7 +325,7 @@ def _of_counts(writer: _Writer) -> str | None:
     where = writer.after(scene.event)
     if step in scene.evidence.repeated:
         more = scene.evidence.repeated[step]
-        return f"{writer.event(scene.event)} happened {_times(more)} more than normal, {where}."
+        return f"{writer.event(scene.event)} happened {times(more)} more than normal, {where}."
     if step in scene.evidence.extra:
         return (
             f"{writer.event(scene.event)} happened {where}, where normal sessions do not have it."
@@ -428,35 +412,3 @@ def _first_of_each(keys: Sequence[int], places: Iterable[int]) -> list[int]:
 
 def _without(counts: Mapping[str, int], told: set[str]) -> dict[str, int]:
     return {step: n for step, n in counts.items() if step not in told and step != UNKNOWN}
-
-
-def _times(count: int) -> str:
-    if count == 1:
-        return "once"
-    if count == 2:
-        return "twice"
-    return f"{count} times"
-
-
-def _at_most(count: int) -> str:
-    if count == 1:
-        return "once"
-    return f"{_times(count)} at most"
-
-
-def _counted(step: str, count: int) -> str:
-    if count > 1:
-        return f"{step} ×{count}"
-    return step
-
-
-def _listed(steps: Iterable[str]) -> str:
-    """Steps as a person lists them; of many the last are counted."""
-    all_steps = list(steps)
-    shown = all_steps[:_MAX_LISTED]
-    left_out = len(all_steps) - len(shown)
-    if left_out:
-        return f"{', '.join(shown)} and {left_out} more"
-    if len(shown) > 1:
-        return f"{', '.join(shown[:-1])} and {shown[-1]}"
-    return shown[0]

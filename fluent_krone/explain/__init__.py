@@ -100,7 +100,13 @@ Reason = Literal[
 
 
 class Explainer(Protocol):
-    """Answers cases, with one exchange for each; several may be under way at once."""
+    """Answers cases, with one exchange for each; several may be under way at once.
+
+    `model` names the model whose answers these are; None: answers of any model are as good.
+    """
+
+    @property
+    def model(self) -> str | None: ...
 
     async def explain(self, case: Case) -> Answer:
         """The answer to a case. Raises NoAnswer, and nothing else."""

@@ -15,7 +15,6 @@ import random
 import time
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass, field
 
 from ..errors import StoreError
 from ..types import Alert
@@ -25,11 +24,10 @@ from .budget import Budget
 from .explained import by_model, by_person, without_answer
 from .knowledge import Knowledge
 from .rows import Learned, Mark
+from .tickets import Ticket, Waiting
 
 _log = logging.getLogger(__name__)
 
-# Confidence below which an answer clears no session. A model that is less sure is often wrong.
-_SURE = 0.7
 # Seconds before a question is asked again, at first and at most; each time they double.
 _FIRST_WAIT_S = 0.5
 _LONGEST_WAIT_S = 8.0
@@ -43,40 +41,6 @@ _NEWEST = 0.3
 _MOST_UNWRITTEN = 10_000
 
 
-@dataclass(slots=True, eq=False)
-class _Waiting:
-    """An alert that waits for an answer, or has one."""
-
-    alert: Alert
-    case: Case
-    deadline: float
-    done: asyncio.Event = field(default_factory=asyncio.Event)
-    answer: Answer | None = None
-    failed: Reason | None = None
-    cost_usd: float = 0.0  # the first alert that waits for an answer bears its price
-
-    @property
-    def is_cleared(self) -> bool:
-        """Whether a model judged the session normal, and may judge it."""
-        answer = self.answer
-        if answer is None or not self.case.may_clear:
-            return False
-        return answer.verdict == "normal" and answer.confidence >= _SURE
-
-
-@dataclass(slots=True, eq=False)
-class Ticket:
-    """An alert with what the desk knows of it; it accompanies the alert until that is delivered."""
-
-    alert: Alert
-    case: Case | None = None  # what would be asked; None where nothing is asked
-    waiting: _Waiting | None = None  # from `submit` on, where an answer is known or awaited
-    is_restored: bool = False  # the alert was made by the last run, and its case is lost
-    learned: Learned | None = None  # what is known of a restored alert's pattern
-    is_late: bool = False  # the alert was sent before, and now has its explanation
-    leaving: Alert | None = None  # what `leave` returned last
-
-
 class Desk:
     """Explains alerts. Without `explainer` nothing is asked; what is known already is still used.
 
@@ -87,7 +51,7 @@ class Desk:
     An alert waits for `timeout_s` seconds at most. `concurrency` questions are under way at the
     same time; when `max_waiting` patterns wait, further alerts leave with their evidence. An answer
     that comes later is kept for its pattern; with `sends_late` the alerts that left without it are
-    sent once more. Answers in the knowledge count only if they are of `model`, where one is given.
+    sent once more. Answers in the knowledge count only if they are of the explainer's own model.
     """
 
     def __init__(
@@ -100,7 +64,6 @@ class Desk:
         concurrency: int = 2,
         max_waiting: int = 1000,
         sends_late: bool = False,
-        model: str | None = None,
         clock: Callable[[], float] = time.time,
     ) -> None:
         self.counters: Counter[str] = Counter()
@@ -112,7 +75,9 @@ class Desk:
         self._max_waiting = max_waiting
         self._concurrency = concurrency
         self._sends_late = sends_late
-        self._model = model
+        self._model = None
+        if explainer is not None:
+            self._model = explainer.model
         self._clock = clock
         # Seconds that an answer usually takes; None until the first one came.
         self._usual_s: float | None = None
@@ -121,7 +86,7 @@ class Desk:
         self._breaker = Breaker()
         self._turns = asyncio.Semaphore(concurrency)
         # Questions under way by pattern and bundle, and who waits for each answer.
-        self._asked: dict[tuple[str, str], tuple[asyncio.Task[None], list[_Waiting]]] = {}
+        self._asked: dict[tuple[str, str], tuple[asyncio.Task[None], list[Waiting]]] = {}
         self._unwritten: list[Alert] = []
         self._is_stopping = False
 
@@ -263,9 +228,9 @@ class Desk:
         self._late = []
         return late
 
-    def _wait_for(self, alert: Alert, case: Case) -> _Waiting:
+    def _wait_for(self, alert: Alert, case: Case) -> Waiting:
         """Begin to wait: for a question that is under way already, or for a new one."""
-        waiting = _Waiting(alert, case, time.monotonic() + self._timeout_s)
+        waiting = Waiting(alert, case, time.monotonic() + self._timeout_s)
         key = (case.pattern, case.bundle_hash)
         known: Answer | None = None
         with self._survived():
@@ -294,7 +259,7 @@ class Desk:
         turns = len(self._asked) // self._concurrency + 1
         return turns * self._usual_s > self._timeout_s
 
-    async def _ask(self, case: Case, others: list[_Waiting]) -> None:
+    async def _ask(self, case: Case, others: list[Waiting]) -> None:
         """Ask one question, for all alerts of its pattern that wait or come meanwhile."""
         try:
             async with self._turns:
@@ -312,7 +277,7 @@ class Desk:
         finally:
             del self._asked[case.pattern, case.bundle_hash]
 
-    async def _answer(self, case: Case, others: list[_Waiting]) -> Answer:
+    async def _answer(self, case: Case, others: list[Waiting]) -> Answer:
         """Ask, and ask again while the service is at fault and an alert has time left to wait."""
         wait = _FIRST_WAIT_S
         while True:
@@ -379,7 +344,7 @@ class Desk:
             self._usual_s = took_s
         self._usual_s += _NEWEST * (took_s - self._usual_s)
 
-    def _send_late(self, others: list[_Waiting], answer: Answer) -> None:
+    def _send_late(self, others: list[Waiting], answer: Answer) -> None:
         """Prepare the alerts that left without this answer to be sent once more."""
         if not self._sends_late:
             return
@@ -392,7 +357,7 @@ class Desk:
 
     def _settle(
         self,
-        waiting: list[_Waiting],
+        waiting: list[Waiting],
         *,
         answer: Answer | None = None,
         failed: Reason | None = None,

@@ -80,7 +80,8 @@ class ModelExplainer:
         secret: str | None = None,
         clock: Callable[[], float] = time.time,
     ) -> None:
-        self.model = model
+        self.model: str | None = model
+        self._model = model
         self.timeout_s = timeout_s
         self._adapter = adapter
         self._input_price = prices[0] / 1e6
@@ -134,7 +135,7 @@ class ModelExplainer:
         try:
             # On disk before anything leaves; in a thread, as a disk is too slow for the event loop.
             entry = await asyncio.to_thread(
-                self._ledger.sent, body, pattern=case.pattern, model=self.model, now=self._clock()
+                self._ledger.sent, body, pattern=case.pattern, model=self._model, now=self._clock()
             )
         except LedgerError as error:
             _log.warning("nothing is sent to the model: %s", error)
@@ -180,7 +181,7 @@ class ModelExplainer:
             cause=said.cause,
             check=said.check,
             steps=said.steps,
-            model=self.model,
+            model=self._model,
             input_tokens=spent.input_tokens,
             output_tokens=spent.output_tokens,
             cost_usd=spent.cost_usd,

@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 
 from ..config import Config
 from ..errors import StoreDamaged, StoreError
-from ..explain.desk import Ticket
+from ..explain.tickets import Ticket
 from .figures import Figures
 from .halt import Halt
 from .judge import Judge

@@ -13,7 +13,8 @@ from ..config import Config
 from ..core.engine import Engine
 from ..detect.bundle import Bundle
 from ..explain.cases import CaseMaker
-from ..explain.desk import Desk, Ticket
+from ..explain.desk import Desk
+from ..explain.tickets import Ticket
 from ..types import Finding
 from .misfit import ENOUGH_EVENTS, ENOUGH_RECORDS, Misfit
 

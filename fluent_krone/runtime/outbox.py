@@ -11,7 +11,8 @@ from collections.abc import Iterable, Sequence
 
 from ..config import Config
 from ..errors import SinkBusy
-from ..explain.desk import Desk, Ticket
+from ..explain.desk import Desk
+from ..explain.tickets import Ticket
 from ..sink import Sink
 from ..types import Alert
 from .storage import Storage

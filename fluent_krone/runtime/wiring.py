@@ -104,7 +104,6 @@ def explanation_desk(config: Config) -> Desk:
         concurrency=config.explain_concurrency,
         max_waiting=config.explain_queue,
         sends_late=config.explain_late,
-        model=config.explain_model,
     )
 
 

@@ -14,8 +14,9 @@ import pytest
 
 from fluent_krone.explain import Answer, Case, NoAnswer
 from fluent_krone.explain.budget import Budget
-from fluent_krone.explain.desk import Desk, Ticket
+from fluent_krone.explain.desk import Desk
 from fluent_krone.explain.knowledge import Knowledge
+from fluent_krone.explain.tickets import Ticket
 from fluent_krone.types import Alert
 
 NOW = 1_000_000.0
@@ -77,6 +78,8 @@ def answer(**fields: Any) -> Answer:
 
 class Scripted:
     """An explainer that says what it is told to, once it may; the last one stays."""
+
+    model: str | None = None
 
     def __init__(self, *replies: Answer | NoAnswer) -> None:
         self.replies = list(replies or [answer()])
@@ -591,6 +594,7 @@ def test_the_queue_knows_what_can_not_be_answered_in_time() -> None:
 
 def test_another_model_is_asked_anew() -> None:
     async def body(rig: Rig) -> None:
+        rig.desk._model = "claude-test"
         await rig.sent([rig.submit(1)])
         await rig.sent([rig.submit(2)])
         assert len(rig.explainer.asked) == 1
@@ -598,4 +602,4 @@ def test_another_model_is_asked_anew() -> None:
         await rig.sent([rig.submit(3)])
         assert len(rig.explainer.asked) == 2
 
-    play(body, model="claude-test")
+    play(body)

@@ -7,8 +7,9 @@ from typing import Any
 
 import pytest
 
+from fluent_krone.alerts.phrases import short
 from fluent_krone.alerts.scene import Scene
-from fluent_krone.alerts.words import explain, short
+from fluent_krone.alerts.words import explain
 from fluent_krone.types import Evidence, Seq, Verdict
 
 STEPS = (

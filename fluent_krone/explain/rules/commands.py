@@ -1,0 +1,64 @@
+"""Secrets among the arguments of commands: `curl -u`, `mysql -p`, `sshpass -p`, `scott/tiger@`."""
+
+from __future__ import annotations
+
+from .base import IS_MASK, MASKED, SECRET_KEYS, Rule, after, keyed, rule
+
+COMMANDS: tuple[Rule, ...] = (
+    keyed(
+        rf"(?<![\w-])(?:--?|/)[\w-]{{0,20}}(?:{SECRET_KEYS})[\w-]{{0,20}}(?:\s{{1,4}}+|:)",
+        "<secret>",
+    ),
+    keyed(r"(?<![\w-])--?(?:[a-z0-9]{1,20}-){0,3}(?:pass|pw|pin|otp|psk)\s{1,4}+", "<secret>"),
+    after(
+        r"(?<!\S)(?:-u|--user|--proxy-user|--basic|--credentials?)[\s=]{0,4}[\"']?",
+        rf"(?!{MASKED})[^\s:\"'-][^\s:\"']{{0,80}}:[^\s\"']+",
+        "<secret>",
+    ),
+    after(
+        r"(?<![\w-])(?:mysql\w{0,12}|mariadb[\w-]{0,12}|xtrabackup|mycli|pgloader)(?:\s[^|;\n]{0,120}?)?"
+        r"\s-p",
+        rf"(?!{IS_MASK})[^\s-]\S*",
+        "<secret>",
+    ),
+    after(
+        r"(?<![\w-])(?:sshpass|docker\s{1,4}login|podman\s{1,4}login|helm\s{1,4}registry|az\s{1,4}login|plink|pscp"
+        r"|zip|7z|unzip|mongo\w{0,8}|rabbitmqadmin|ipmitool|nmcli|oc\s{1,4}login|smbclient|mount\.cifs|sqlcmd"
+        r"|sqlplus|bcp|kinit|cqlsh|influx|ftp|lftp)(?:\s[^|;\n]{0,120}?)?\s-(?:p|pw|P|w)\s{0,4}[\"']?",
+        rf"(?!{IS_MASK})[^\s\"'-][^\s\"']*",
+        "<secret>",
+    ),
+    after(
+        r"(?<![\w-])(?:redis-cli|ldap[a-z]{1,12}|valkey-cli|keydb-cli)(?:\s[^|;\n]{0,120}?)?"
+        r"\s(?:-a|-w)\s{1,4}[\"']?",
+        rf"(?!{IS_MASK})[^\s\"']+",
+        "<secret>",
+    ),
+    after(r"(?<!\S)-U\s{0,4}[\"']?", r"[^\s%\"']{1,64}%[^\s\"']+", "<secret>"),
+    after(
+        r"htpasswd\s{1,4}-\w{0,4}b\w{0,4}\s{1,4}\S{1,200}\s{1,4}\S{1,64}\s{1,4}",
+        rf"(?!{IS_MASK})\S+",
+        "<secret>",
+    ),
+    after(
+        r"(?<![a-z])(?:echo|printf)\s{1,4}(?:-\w{1,4}\s{1,4})?",
+        rf"(?!{IS_MASK})[^\s|]{{1,200}}(?=\s{{0,4}}\|\s{{0,4}}(?:sudo|passwd|chpasswd|su|kinit|openssl|docker|cryptsetup))",
+        "<secret>",
+    ),
+    after(
+        r"identified\s{1,4}by\s{1,4}(?:password\s{1,4})?[\"']?",
+        rf"(?!{IS_MASK})[^\s\"';]+",
+        "<secret>",
+    ),
+    after(r"password\s{1,4}(?=[\"'])[\"']", rf"(?!{IS_MASK})[^\"']+", "<secret>"),
+    # user/password@service, as Oracle and Kerberos write it; not a package or an image.
+    rule(
+        r"(?<![\w/.@-])[\w$#.-]{1,40}/(?!<)[^\s/@:,;]{1,60}@(?!sha256:|v?[0-9]+\.|latest)(?=[\w/\[<])",
+        "<secret>@",
+    ),
+    # user:password@host without a scheme.
+    rule(
+        rf"(?<![\w/.:@-])(?!{IS_MASK})[\w.+-]{{1,40}}:(?!<)[^\s:@/,;<]{{1,60}}@(?=[\w\[<])",
+        "<secret>@",
+    ),
+)

@@ -1,0 +1,108 @@
+"""Addresses of machines and mailboxes, and numbers of cards, accounts, persons and phones."""
+
+from __future__ import annotations
+
+import ipaddress
+import re
+
+from .base import ALONE, Rule, after, rule
+
+
+def _if_card(match: re.Match[str]) -> str:
+    """Luhn's check: every second digit from the right counts double."""
+    digits = [int(character) for character in match[0] if character.isdigit()]
+    double = [sum(divmod(2 * digit, 10)) for digit in digits[-2::-2]]
+    if (sum(digits[-1::-2]) + sum(double)) % 10:
+        return match[0]
+    return "<card>"
+
+
+def _if_ip6(match: re.Match[str]) -> str:
+    """Not an address are, for example, a time of day and a name in C++."""
+    try:
+        ipaddress.IPv6Address(match[0])
+    except ValueError:
+        return match[0]
+    if not match[0].strip(":"):
+        return match[0]
+    return "<ip>"
+
+
+_IBAN_COUNTRIES = (
+    "AD|AE|AL|AT|AZ|BA|BE|BG|BH|BR|BY|CH|CR|CY|CZ|DE|DK|DO|EE|EG|ES|FI|FO|FR|GB|GE|GI|GL|GR|GT|HR"
+    "|HU|IE|IL|IQ|IS|IT|JO|KW|KZ|LB|LC|LI|LT|LU|LV|LY|MC|MD|ME|MK|MR|MT|MU|NL|NO|PK|PL|PS|PT|QA|RO"
+    "|RS|SA|SC|SD|SE|SI|SK|SM|ST|SV|TL|TN|TR|UA|VA|VG|XK"
+)
+ADDRESSES: tuple[Rule, ...] = (
+    rule(
+        r"(?<![\w.%+-])[\w.%+-]{1,64}(?:@|%40)(?:[a-z0-9-]{1,63}\.){1,8}[a-z][a-z0-9-]{0,62}",
+        "<email>",
+    ),
+    # A password after an address, as in lists of leaked accounts; not a port.
+    rule(r"(<email>):(?![0-9]{1,5}(?![\w]))(?!<)[^\s,;\"']{4,}", r"\1:<secret>"),
+    # root@web1, but not org.example.Thing@1b2c3d4e
+    rule(
+        r"(?<![\w.%+@-])[\w.%+-]{1,64}@(?![0-9a-f]{4,8}(?![\w.-])|sha256:|v?[0-9]+\.[0-9]+\.[0-9]+(?![\w.]))(?=[\w<\[])",
+        "<user>@",
+    ),
+    rule(r"(?<![0-9a-f:-])(?:[0-9a-f]{1,2}[:-]){5}[0-9a-f]{1,2}(?![0-9a-f:-])", "<mac>"),
+    rule(r"(?<![\w.])[0-9a-f]{4}\.[0-9a-f]{4}\.[0-9a-f]{4}(?![\w.])", "<mac>"),
+    rule(r"(?<![\w-])[0-9a-f]{6}-[0-9a-f]{6}(?![\w-])(?<![0-9]{6}-[0-9]{6})", "<mac>"),
+    rule(
+        rf"{ALONE}(?<![_-])(?=[0-9]{{0,11}}[a-f])(?=[a-f]{{0,11}}[0-9])[0-9a-f]{{12}}(?![\w-])",
+        "<mac>",
+    ),
+    after(
+        r"(?<![a-z])(?:mac|hw_?addr|bssid|ether)(?:[ _-]?addr(?:ess)?)?[\s:=]{1,4}",
+        r"[0-9a-f]{12}(?!\w)",
+        "<mac>",
+    ),
+    rule(
+        r"(?<![\w:])(?=[0-9a-f]{0,4}:)[0-9a-f:]{2,39}"
+        r"(?:(?<=:)(?:[0-9]{1,3}\.){3}[0-9]{1,3})?(?![\w:])",
+        _if_ip6,
+    ),
+    rule(r"(?<![0-9])(?<![0-9]\.)(?:[0-9]{1,3}\.){3}[0-9]{1,3}(?!\.?[0-9])", "<ip>"),
+    rule(rf"{ALONE}ip(?:-[0-9]{{1,3}}){{4}}(?![0-9])", "<ip>"),
+)
+NUMBERS: tuple[Rule, ...] = (
+    rule(
+        r"(?<![0-9])(?:[2-6][0-9]{12,18}|[2-6][0-9]{3}(?:[ -][0-9]{4}){2}[ -][0-9]{1,7})(?![0-9])",
+        _if_card,
+    ),
+    rule(r"(?<![0-9])3[0-9]{3}[ -][0-9]{6}[ -][0-9]{5}(?![0-9])", _if_card),
+    rule(
+        rf"{ALONE}(?:{_IBAN_COUNTRIES})[0-9]{{2}}(?=(?:[ -]?[a-z0-9]){{11,30}})"
+        r"(?:[ -]?[a-z]{0,4}[0-9][a-z0-9]{0,3}){2,8}(?![a-z0-9])",
+        "<iban>",
+    ),
+    after(
+        r"(?<![a-z])(?:iban|account|acct|konto|routing|sort[ _-]code|bic|swift)"
+        r"(?:[ _-]?(?:no|nr|num|number))?\.?[\s:=#\"']{1,4}",
+        r"(?=[a-z]{0,8}[0-9])[a-z0-9](?:[ -]?[a-z0-9]){5,33}(?!\w)",
+        "<iban>",
+    ),
+    # Social security numbers of the USA, national insurance numbers of the United Kingdom.
+    rule(r"(?<![\w-])[0-9]{3}-[0-9]{2}-[0-9]{4}(?![\w-])", "<id>"),
+    after(
+        r"(?<![a-z])(?:ssn|social\s{1,4}security(?:\s{1,4}number)?)[\s:=#]{1,4}",
+        r"[0-9]{3}[ -]?[0-9]{2}[ -]?[0-9]{4}(?!\w)",
+        "<id>",
+    ),
+    rule(
+        rf"{ALONE}[a-ceghj-pr-tw-z]{{2}} ?[0-9]{{2}} ?[0-9]{{2}} ?[0-9]{{2}} ?[a-d](?!\w)", "<id>"
+    ),
+    # Phones: with a country code, as written in North America, with a slash, or after their key.
+    rule(r"(?<![\w.+])(?:\+|00)[1-9](?:[ .()/-]{0,2}[0-9]){7,14}(?![\w])", "<phone>"),
+    rule(
+        r"(?<![\w.-])(?:1[-. ])?(?:\([0-9]{3}\) ?|[0-9]{3}[-. ])[0-9]{3}[-.][0-9]{4}(?![\w.-])",
+        "<phone>",
+    ),
+    rule(r"(?<![\w./-])0[1-9][0-9]{1,4}[/-][0-9]{6,9}(?![\w./-])", "<phone>"),
+    after(
+        r"(?<![a-z])(?:phone|mobile|tel|telephone|msisdn|cell|fax|handy|whatsapp|sms\s{1,4}to|called|dialed"
+        r"|call\s{1,4}from|caller)(?:[ _-]?(?:no|nr|num|number|id))?\.?[\s:=#\"']{1,5}",
+        r"\+?\(?[0-9](?:[ ().\/-]{0,2}[0-9]){5,14}(?!\w)",
+        "<phone>",
+    ),
+)

@@ -1,0 +1,65 @@
+"""Names of users, where the words around them say so."""
+
+from __future__ import annotations
+
+from .base import EQUALS, IS_MASK, Rule, keyed, rule
+
+_USER_KEYS = (
+    "user(?:[ _-]?name|[_-]?id)?|(?<![a-z/])login|logname|principal|owner|account|kunde|benutzer"
+    "|(?<![a-z])(?:[er]?uid|r?user|usr|acct|email|mail|cn|samaccountname|upn|nick(?:name)?|screen[_-]?name)"
+)
+# Words after `user` that are no names.
+_NO_NAME = (
+    r"(?!(?:user|is|was|has|had|not|the|an?|does|did|agent|data|ids?|name|session|account|mode|space|request"
+    r"|input|error|count|defined|group|list|table|interface|profile|process|config\w*|manual|code|thread"
+    r"|time|cpu|and|or|to|for|from|with|in|on|at|by|of|cannot|can|may|must|will|action|event|info\w*"
+    r"|role|service|login|logged|level|limit|quota|pool|store|cache|key|token|password|type|value|who"
+    r"|that|this|already|authentication|unknown|database|settings|scope)(?![\w.-]))"
+)
+_NAME = rf"(?!{IS_MASK}){_NO_NAME}[\w.@+\\-]{{1,64}}(?<![.,:;])"
+_DOES = (
+    r"(?=[\"']?[\s,]{1,4}(?:has|was|is|had|did|does|logged|logs?|signed|authenticated|connected|disconnected"
+    r"|created|deleted|locked|unlocked|failed|not|tried|attempted|requested|from|with|at|on|added"
+    r"|removed|switched|changed|granted|denied|registered|entered|left|joined|successfully|opened"
+    r"|closed|started|stopped|accessed|uploaded|downloaded|executed|ran|set|reset|updated|exceeded"
+    r"|could|cannot|can|sent|received|expired|unknown|invalid|via|over|using|in|to)(?!\w))"
+)
+PERSONS: tuple[Rule, ...] = (
+    # `logname= uid=0` has no name.
+    keyed(rf"(?:{_USER_KEYS}){EQUALS}(?!(?<=\s)[a-z_]{{1,40}}=)", "<user>"),
+    keyed(
+        r"(?<![a-z])(?:(?:for|by|from|invalid|as|of|to|unknown|illegal) user\s{1,4}+"
+        r"|user\s{1,4}+(?=[\"']))",
+        "<user>",
+    ),
+    keyed(
+        r"(?<![a-z])(?:password|publickey|keyboard-interactive(?:/pam)?|gssapi-with-mic) for "
+        r"(?:invalid user )?+(?!user\s)",
+        "<user>",
+        then=r"(?=\s+from\s)",
+    ),
+    rule(rf"((?<![a-z])user(?:name)?\s{{1,4}}){_NAME}{_DOES}", r"\1<user>"),
+    rule(
+        r"((?<![a-z])(?:log(?:ged|s|in|on)?[ -]?(?:in|on)?|sign(?:ed)?[ -]?in|auth\w{0,12}|access"
+        r"|connect(?:ed|ion)?|running|session|su|impersonat\w{1,5})\s{1,4}"
+        r"(?:(?:failed|failure|succeeded|success\w{0,4}|denied|granted|attempt|error"
+        r"|opened|closed|rejected|refused|accepted)s?\s{1,4})?(?:for|by|as|of)\s{1,4}(?:user\s{1,4})?)"
+        + _NAME,
+        r"\1<user>",
+    ),
+    rule(rf"((?<![a-z])sudo(?:\[[0-9]{{1,7}}\])?:\s{{1,8}}){_NAME}(?=\s{{1,4}}:)", r"\1<user>"),
+    rule(rf"((?<![a-z])by\s{{1,4}}){_NAME}(?=\(uid)", r"\1<user>"),
+    rule(
+        rf"(?<![\w.:-])(?!{IS_MASK}){_NO_NAME}[a-z][\w.-]{{1,40}}(?=\s{{1,4}}(?:logged|signed)\s{{1,4}}(?:in|out|on|off)(?!\w))",
+        "<user>",
+    ),
+    # A Windows domain and its user; not a key of the registry.
+    rule(
+        r"(?-i:(?<![\w\\:])(?!HK)([A-Z][A-Z0-9-]{1,14}\\{1,2}))(?!<)[a-z][\w.-]{1,40}(?![\w\\])",
+        r"\1<user>",
+    ),
+    rule(
+        rf"([/\\]{{1,4}}(?:home|users|mail|spool/cron|var/mail)[/\\]{{1,4}}+)(?!{IS_MASK})[^\s/\\:;,\"')\]]+",
+        r"\1<user>",
+    ),
+)

@@ -1,0 +1,47 @@
+"""What accompanies an alert from the desk to its delivery."""
+
+from __future__ import annotations
+
+import asyncio
+from dataclasses import dataclass, field
+
+from ..types import Alert
+from . import Answer, Case, Reason
+from .rows import Learned
+
+# Confidence below which an answer clears no session. A model that is less sure is often wrong.
+_SURE = 0.7
+
+
+@dataclass(slots=True, eq=False)
+class Waiting:
+    """An alert that waits for an answer, or has one."""
+
+    alert: Alert
+    case: Case
+    deadline: float
+    done: asyncio.Event = field(default_factory=asyncio.Event)
+    answer: Answer | None = None
+    failed: Reason | None = None
+    cost_usd: float = 0.0  # the first alert that waits for an answer bears its price
+
+    @property
+    def is_cleared(self) -> bool:
+        """Whether a model judged the session normal, and may judge it."""
+        answer = self.answer
+        if answer is None or not self.case.may_clear:
+            return False
+        return answer.verdict == "normal" and answer.confidence >= _SURE
+
+
+@dataclass(slots=True, eq=False)
+class Ticket:
+    """An alert with what the desk knows of it; it accompanies the alert until that is delivered."""
+
+    alert: Alert
+    case: Case | None = None  # what would be asked; None where nothing is asked
+    waiting: Waiting | None = None  # from `submit` on, where an answer is known or awaited
+    is_restored: bool = False  # the alert was made by the last run, and its case is lost
+    learned: Learned | None = None  # what is known of a restored alert's pattern
+    is_late: bool = False  # the alert was sent before, and now has its explanation
+    leaving: Alert | None = None  # what `leave` returned last
