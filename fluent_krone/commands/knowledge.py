@@ -54,7 +54,7 @@ def _add_corrections(group: CommandGroup) -> None:
     _add_name(group.add("unmark", _unmark, summary, parents=where))
     summary = "delete what a model said about a signature, or all that it said; it is asked again"
     command = group.add("forget", _forget, summary, parents=where)
-    command.add_argument("name", metavar="ALERT_ID|SIGNATURE", type=_normalised, nargs="?")
+    command.add_argument("name", metavar="ALERT_ID|PATTERN", type=_normalised, nargs="?")
     command.add_argument("--model", metavar="NAME", help="all answers of this model")
 
 
@@ -192,7 +192,7 @@ def _unmark(flags: argparse.Namespace) -> int:
 
 def _forget(flags: argparse.Namespace) -> int:
     if (flags.name is None) == (flags.model is None):
-        raise KroneError("name either an alert or a signature, or a model with --model")
+        raise KroneError("name either an alert or a pattern, or a model with --model")
     if flags.model is not None:
         with _open(flags) as knowledge:
             forgotten = knowledge.forget_model(flags.model)
