@@ -192,7 +192,7 @@ def _unmark(flags: argparse.Namespace) -> int:
 
 def _forget(flags: argparse.Namespace) -> int:
     if (flags.name is None) == (flags.model is None):
-        raise KroneError("name either an alert or a pattern, or a model with --model")
+        raise KroneError("name either an alert or a signature, or a model with --model")
     if flags.model is not None:
         with _open(flags) as knowledge:
             forgotten = knowledge.forget_model(flags.model)
