@@ -15,7 +15,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from fluent_krone.config import default_of, parse_duration, parse_list
+from fluent_krone.config import Parser, default_of, parse_duration, parse_list
 from fluent_krone.detect.bundle import find_bundle, load_bundle
 from fluent_krone.errors import KroneError
 from fluent_krone.inputs import STDIN
@@ -66,7 +66,7 @@ def main(argv: Sequence[str] | None = None, prog: str = "python -m export") -> i
 
 
 def _parser(prog: str) -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(prog=prog, description="Fit a model bundle to a log, offline.")
+    parser = Parser(prog=prog, description="Fit a model bundle to a log, offline.")
     commands = parser.add_subparsers(title="commands", required=True, metavar="COMMAND")
     command = commands.add_parser(
         "fit",

@@ -29,7 +29,8 @@ from .commands import (
     report,
     serve,
 )
-from .commands.parser import Commands, Parser, parse
+from .commands.parser import Commands
+from .config import Parser
 from .errors import KroneError
 
 
@@ -43,9 +44,9 @@ def main(argv: Sequence[str] | None = None) -> int:
         arguments = list(argv)
     if arguments[:1] == ["export"]:
         return export.run(arguments[1:])
-    parser, commands = _declared()
+    parser = _declared()
     _complete(parser)
-    flags = parse(parser, commands, arguments)
+    flags = parser.parse_args(arguments)
     return _run(flags.command, flags)
 
 
@@ -65,7 +66,7 @@ def _run(command: Callable[[argparse.Namespace], int], flags: argparse.Namespace
         return 1
 
 
-def _declared() -> tuple[Parser, Commands]:
+def _declared() -> Parser:
     parser = Parser(
         prog="fluent-krone",
         description="Finds the executions that went wrong in a log stream.",
@@ -80,7 +81,7 @@ def _declared() -> tuple[Parser, Commands]:
     commands.add_parser(
         "export", help="fit a model bundle to a log file (see `fluent-krone export --help`)"
     )
-    return parser, commands
+    return parser
 
 
 def _complete(parser: Parser) -> None:

@@ -19,15 +19,13 @@ class CommandGroup:
     """
 
     def __init__(self, add_parser: AddParser, name: str, summary: str) -> None:
-        group = add_parser(name, help=summary, description=summary, allow_abbrev=False)
+        group = add_parser(name, help=summary, description=summary)
         commands = group.add_subparsers(title="commands", required=True, metavar="COMMAND")
         self._add_parser: AddParser = commands.add_parser
 
     def add(self, name: str, run: Run, summary: str, **options: Any) -> argparse.ArgumentParser:
         """The parser of a new command. `run` is put into the flag `command`, as cli.py expects."""
-        parser = self._add_parser(
-            name, help=summary, description=summary, allow_abbrev=False, **options
-        )
+        parser = self._add_parser(name, help=summary, description=summary, **options)
         parser.set_defaults(command=run)
         return parser
 

@@ -9,12 +9,15 @@ from .literals import (
     parse_mode,
     parse_price,
     parse_size,
+    suggestion,
 )
 from .parameters import Config, default_of, groups, params
-from .sources import add_flags, from_flags, from_strings, help_of, show_default, suggestion
+from .sources import add_flags, from_flags, from_strings, help_of, show_default
+from .usage import Parser
 
 __all__ = [
     "Config",
+    "Parser",
     "add_flags",
     "default_of",
     "from_flags",

@@ -80,8 +80,8 @@ class Delivery:
     max_frame_size: int = parameter(
         SIZE,
         272 * 2**20,
-        "The largest frame that is accepted from a client. Above it, the sender has to make smaller "
-        "chunks.",
+        "The largest frame that is accepted from a client. Above it, the sender has to make "
+        "smaller chunks.",
         doors=LIVE,
     )
     # Four times the largest chunk that Fluentd makes. Above 16 MiB it lies in a temporary file.

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import difflib
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -157,3 +158,11 @@ def literal_of(kind: Kind, value: Any) -> str:
     if isinstance(value, float):
         return f"{value:g}"
     return str(value)
+
+
+def suggestion(name: str, known: Iterable[str]) -> str:
+    """`: did you mean …?` where a known name is near, else nothing."""
+    near = difflib.get_close_matches(name, list(known), n=1)
+    if not near:
+        return ""
+    return f": did you mean {near[0]!r}?"

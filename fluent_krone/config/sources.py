@@ -4,15 +4,14 @@ from __future__ import annotations
 
 import argparse
 import dataclasses
-import difflib
 import os
 import tomllib
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 from ..errors import ConfigError
-from .literals import BOOL, literal, literal_of
+from .literals import BOOL, literal, literal_of, suggestion
 from .parameters import Config, groups, params
 
 # A secret may come as an environment variable of this prefix and the parameter's name in capitals.
@@ -38,22 +37,21 @@ def add_flags(parser: argparse.ArgumentParser, door: str) -> None:
 
 
 def _add_flag(group: Any, parameter: dataclasses.Field[Any]) -> None:
-    # Both spellings work: `--idle-timeout`, and `--idle_timeout` as in a `<match>` block.
     dashed = parameter.name.replace("_", "-")
-    names = dict.fromkeys((f"--{dashed}", f"--{parameter.name}"))
     kind = parameter.metadata["kind"]
-    options: dict[str, Any] = {"dest": parameter.name, "default": None}
+    options: dict[str, Any] = {"metavar": kind.name.upper()}
     if kind is BOOL:
-        # `--metrics`, `--metrics=true` and `--no-metrics`.
+        # `--metrics`, and `--metrics=true` as well.
+        options |= {"nargs": "?", "const": "true", "metavar": "BOOL"}
+        off = f"switch `{parameter.name}` off"
         group.add_argument(
-            *names, nargs="?", const="true", metavar="BOOL", help=help_of(parameter), **options
+            f"--no-{dashed}", dest=parameter.name, action="store_const", const="false", help=off
         )
-        off = dict.fromkeys((f"--no-{dashed}", f"--no_{parameter.name}"))
-        group.add_argument(
-            *off, action="store_const", const="false", help=argparse.SUPPRESS, **options
-        )
-    else:
-        group.add_argument(*names, metavar=kind.name.upper(), help=help_of(parameter), **options)
+    group.add_argument(f"--{dashed}", dest=parameter.name, help=help_of(parameter), **options)
+    if dashed != parameter.name:
+        # As in a `<match>` block; it works, and needs no line in `--help`.
+        options["help"] = argparse.SUPPRESS
+        group.add_argument(f"--{parameter.name}", dest=parameter.name, **options)
 
 
 def help_of(parameter: dataclasses.Field[Any]) -> str:
@@ -130,11 +128,3 @@ def _read_toml(path: Path, door: str) -> dict[str, str]:
                 f"config file {path}: unknown parameter {name!r}{suggestion(name, known)}"
             )
     return {name: literal(value) for name, value in table.items()}
-
-
-def suggestion(name: str, known: Iterable[str]) -> str:
-    """`: did you mean …?` where a known name is near, else nothing."""
-    near = difflib.get_close_matches(name, list(known), n=1)
-    if not near:
-        return ""
-    return f": did you mean {near[0]!r}?"

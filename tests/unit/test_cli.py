@@ -224,6 +224,11 @@ def test_a_reader_that_has_seen_enough_is_no_failure(bundle_dir: Path, log: Path
             "fluent-krone serve: unknown argument --metrcs: did you mean '--metrics'?",
         ),
         (["replay"], "fluent-krone replay: the following arguments are required: --input"),
+        (["export", "ft"], "fluent-krone export: unknown command 'ft': did you mean 'fit'?"),
+        (
+            ["export", "fit", "--inptu", "x"],
+            "fluent-krone export fit: unknown argument --inptu: did you mean '--input'?",
+        ),
     ],
 )
 def test_wrong_usage_is_told_in_one_line(

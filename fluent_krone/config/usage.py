@@ -1,0 +1,42 @@
+"""A command line whose wrong usage is reported in one line, with the nearest name."""
+
+from __future__ import annotations
+
+import argparse
+import re
+from collections.abc import Sequence
+from typing import Any, NoReturn
+
+from .literals import suggestion
+
+
+class Parser(argparse.ArgumentParser):
+    """An ArgumentParser that does not print the list of all options when one of them is wrong.
+
+    Its sub-parsers are of the same class. Abbreviated options are refused: what an abbreviation
+    means would change with the next option.
+    """
+
+    def __init__(self, **options: Any) -> None:
+        super().__init__(**options | {"allow_abbrev": False})
+        # Only the outermost parser learns of an unknown option, but the command reports it.
+        self.set_defaults(parser=self)
+
+    def parse_args(  # type: ignore[override]
+        self, args: Sequence[str] | None = None, namespace: argparse.Namespace | None = None
+    ) -> argparse.Namespace:
+        """The parsed options. Wrong usage ends the program with 2."""
+        flags, unknown = self.parse_known_args(args, namespace)
+        if unknown:
+            known = [f"--{name.replace('_', '-')}" for name in vars(flags)]
+            nearest = suggestion(unknown[0].split("=")[0], known)
+            flags.parser.error(f"unknown argument {unknown[0]}{nearest}")
+        return flags
+
+    def error(self, message: str) -> NoReturn:
+        """Exit with 2, as argparse does."""
+        wrong = re.match(r"argument COMMAND: invalid choice: '(.*?)' \(choose from (.*)\)", message)
+        if wrong:
+            names = re.findall(r"[\w-]+", wrong[2])
+            message = f"unknown command {wrong[1]!r}{suggestion(wrong[1], names)}"
+        self.exit(2, f"{self.prog}: {message} (usage: {self.prog} --help)\n")
