@@ -20,12 +20,16 @@ import numpy as np
 import pandas
 from numpy.typing import NDArray
 
-from export.calibrate import DECIMALS, RULES, Calibration, calibrate
+from export.calibrate import Calibration, calibrate
+from export.panel import fit_steps
 from export.to_onnx import fit_onnx
+from export.traces import Trace
 from fluent_krone.core.cascade import Cascade
 from fluent_krone.core.hierarchy import Hierarchy, Leaf
+from fluent_krone.detect.budget import DECIMALS, clearing_of
 from fluent_krone.detect.local_context import Automaton, LocalContext
 from fluent_krone.detect.nested_aware import NestedAware, NestedFiles
+from fluent_krone.detect.steps import Steps, StepWitnesses
 from fluent_krone.types import LEVELS
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -93,13 +97,18 @@ class Fitted:
     patterns: LocalContext
     nested: NestedAware
     calibration: Calibration
+    witnesses: StepWitnesses
 
-    def cascade(self) -> Cascade:
-        return Cascade(self.hierarchy, self.patterns, self.nested, self.calibration.clearing)
-
-    def rule(self) -> str:
-        return next(
-            name for name, clearing in RULES.items() if clearing == self.calibration.clearing
+    def cascade(self, false_alarms: float | None = None) -> Cascade:
+        """As an engine has it, for a number of false alarms in 1,000 normal sessions."""
+        budget = self.calibration.plans
+        thresholds = budget.thresholds(false_alarms or self.calibration.asked)
+        return Cascade(
+            self.hierarchy,
+            self.patterns,
+            self.nested.at(thresholds["density"]),
+            clearing_of(thresholds),
+            steps=Steps(self.hierarchy, self.witnesses, budget, thresholds),
         )
 
 
@@ -129,7 +138,8 @@ def fit(sessions: Sequence[LogKeys], hierarchy: Hierarchy, cache_size: int = 20_
         ),
         cache_size=cache_size,
     )
-    return Fitted(hierarchy, local_context(sessions, hierarchy), nested, calibration)
+    witnesses = fit_steps([Trace(keys) for keys in sessions], hierarchy)
+    return Fitted(hierarchy, local_context(sessions, hierarchy), nested, calibration, witnesses)
 
 
 def judge(cascade: Cascade, sessions: Sequence[LogKeys]) -> Flags:
@@ -139,6 +149,21 @@ def judge(cascade: Cascade, sessions: Sequence[LogKeys]) -> Flags:
         for keys in set(sessions)
     }
     return np.array([found[keys] for keys in sessions])
+
+
+def judge_all_kinds(cascade: Cascade, sessions: Sequence[LogKeys]) -> Flags:
+    """Whether a session gets any alert: as a whole, or for the order of one of its steps."""
+    found = {keys: _is_odd(cascade, keys) for keys in set(sessions)}
+    return np.array([found[keys] for keys in sessions])
+
+
+def _is_odd(cascade: Cascade, keys: LogKeys) -> bool:
+    state = cascade.tracker.start
+    odd = False
+    for key in keys:
+        state = cascade.tracker.step(state, key, keys)
+        odd = odd or bool(state.deviations)
+    return odd or bool(cascade.odd_end(state, keys)) or cascade.at_end(state, keys) is not None
 
 
 # --- figures ---

@@ -13,13 +13,14 @@ from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from export.calibrate import DECIMALS, calibrate
+from export.calibrate import calibrate
 from export.sequences import patterns_of
 from export.to_onnx import fit_onnx
 from fluent_krone.config import Config
 from fluent_krone.core.cascade import Clearing
 from fluent_krone.core.hierarchy import Hierarchy, Leaf
 from fluent_krone.core.sessions import SessionSettings
+from fluent_krone.detect.budget import DECIMALS
 from fluent_krone.detect.bundle import Bundle, load_bundle
 from fluent_krone.detect.local_context import LocalContext
 from fluent_krone.detect.nested_aware import NestedAware, NestedFiles

@@ -20,6 +20,8 @@ Floats = NDArray[np.float64]
 Rule = Callable[[Sequence[LogKeys]], Flags]
 Baseline = Callable[[Sequence[LogKeys]], Rule]
 
+# Lengths of the stretches that are compared. Longer ones are new in nearly every session.
+_GRAMS = (2, 3, 4, 5, 6)
 # Share of the variance that the kept components must explain. Of 0.9, 0.95 (Xu et al., SOSP 2009)
 # and 0.99 this one does best on labelled test data (HDFS and ThunderBird, seed 0), so the choice
 # favours PCA. Even so PCA is brittle: on HDFS two of six splits lose more than half of the
@@ -78,12 +80,41 @@ def pca(train: Sequence[LogKeys]) -> Rule:
     )
 
 
+def new_pairs(train: Sequence[LogKeys]) -> Rule:
+    """Normal: every two neighbouring log keys were neighbours in training, in this order.
+
+    >>> new_pairs([(1, 2, 3)])([(1, 2), (2, 1)]).tolist()
+    [False, True]
+    """
+    return _all_seen(train, (2,))
+
+
+def new_grams(train: Sequence[LogKeys]) -> Rule:
+    """Normal: every stretch of two to six neighbouring log keys was in training."""
+    return _all_seen(train, _GRAMS)
+
+
 BASELINES: Mapping[str, Baseline] = {
     "exact sequence": exact_sequence,
     "bag of keys": bag_of_keys,
     "unseen key": unseen_key,
     "PCA on counts": pca,
+    "2-grams": new_pairs,
+    "2- to 6-grams": new_grams,
 }
+
+
+def _all_seen(train: Sequence[LogKeys], sizes: Sequence[int]) -> Rule:
+    known = {gram for log_keys in set(train) for gram in _grams(log_keys, sizes)}
+    return lambda sessions: _flags(
+        not known.issuperset(_grams(log_keys, sizes)) for log_keys in sessions
+    )
+
+
+def _grams(log_keys: LogKeys, sizes: Sequence[int]) -> Iterable[LogKeys]:
+    for size in sizes:
+        for first in range(len(log_keys) - size + 1):
+            yield log_keys[first : first + size]
 
 
 def _seen(train: Sequence[LogKeys], form: Callable[[LogKeys], Hashable]) -> Rule:

@@ -1,390 +1,301 @@
-"""The threshold, the uncertainty band and the clearing rule, from normal sessions alone.
+"""From normal training sessions alone: all thresholds, and what is doubtful.
 
-No label is used. The steps are:
-
-1. The sessions are divided into folds. Each fold is judged by a density and by pattern sets that
-   were fitted on the other folds, so that every session gets a score as an unknown one would.
-2. The threshold is an order statistic of these out-of-fold scores.
-3. Faults are injected into copies of held-out sessions. How many of them a rule finds is what the
-   rule is worth; how many unchanged sessions it flags is what the rule costs.
-4. The rule that finds most faults at a tolerable cost becomes the clearing rule of the bundle.
+Each fold of the sessions is judged by witnesses fitted on the other folds. No label is used: what a
+witness is worth shows on faults injected into those sessions, what it costs on the sessions as they
+are. `plan_budget` divides a budget of false alarms by both.
 """
 
 from __future__ import annotations
 
-import math
-from collections import Counter, defaultdict
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import asdict, dataclass, field
+from collections import defaultdict
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from fluent_krone.core.cascade import Clearing
 from fluent_krone.core.hierarchy import Hierarchy
-from fluent_krone.detect.nested_aware import nested_counts
-from fluent_krone.types import Level
+from fluent_krone.detect.budget import (
+    DECIMALS,
+    FALSE_ALARMS,
+    Budget,
+    budget_from_json,
+    clearing_of,
+)
 
-from .train import DensityModel, Doubles, Ints, LogKeys, Table, fit_table, prototype_limit, tabulate
+from .faults import KINDS, Injector
+from .panel import DENSITY, Forms, Panel, fit_panel
+from .plan_budget import FREAK_RATIO, density_floor, plan_budget
+from .traces import Trace
+from .train import (
+    DensityModel,
+    Doubles,
+    Ints,
+    Table,
+    fit_table,
+    prototype_limit,
+    tabulate,
+)
 
-# Parts into which the sessions are divided. With five, four fifths of the sessions remain to fit
-# on; more folds would cost time in proportion and change the threshold little.
+# Parts into which the sessions are cut; each is judged by what the others taught.
 FOLDS = 5
-# Divisions into folds whose scores are pooled. One division alone lets chance move the threshold.
-REPEATS = 3
-# Training sessions that may be freaks (far from all others) without moving the threshold.
-FREAKS = 3
-# In a small training set freaks are at most this share of the sessions.
-FREAK_SHARE = 1 / 20
-# Share of false alarms that is tolerated on top of the freaks.
-ALPHA = 1 / 2000
-# Natural logarithm of 10,000: a session that the density considers likelier than one in ten
-# thousand is never flagged.
-FLOOR = math.log(10_000)
-# Largest share of normal sessions that may lie in the uncertainty band.
-DOUBTFUL_SHARE = 0.01
-# From this number of sessions on, one division into folds settles the threshold.
-MANY_SESSIONS = 30_000
-# Faults that are injected for each kind and fold. Detection rates are then exact to about 2 %.
+# So many times in different ways, where there are few sessions: one way would be luck.
+_REPEATS, _FEW_SESSIONS = 3, 6_000
+# Injected faults of each kind, in each fold.
 FAULTS = 200
-# A rule must find this much more (mean detection rate) to replace the rule that is preferred to it.
-TIE = 0.01
-# Decimal places to which the runtime rounds a score before it compares it with the threshold.
-# Different builds of the ONNX runtime differ in the digits after them.
-DECIMALS = 4
+# Of normal sessions, at most so many are in the density's uncertainty band.
+_DOUBTFUL_SHARE = 0.01
+# Where more sessions than this share are beyond all likelihood, the training is mixed with
+# abnormal sessions; they are left out, up to `_MOST_TRIMMED` of all.
+_MIXED_SHARE, _MOST_TRIMMED = 0.005, 0.15
+_TRIMMING_ROUNDS = 3
+# A kind of fault of which less than this share is found is a blind spot.
+_BLIND = 0.1
+# Numbers of false alarms in 1,000 sessions for which a report tells what is found.
+TOLD = (0.5, 1.0, 5.0, 20.0)
 
-# The kinds of injected fault; `inject` says what each does.
-KINDS = ("missing", "extra", "repeated", "reordered", "truncated", "wrong_status", "foreign_step")
-# What makes a session abnormal, in order of preference.
-RULES: Mapping[str, Clearing] = {
-    "nested": Clearing(patterns_clear=False, nested_clears=True),
-    "either": Clearing(patterns_clear=False, nested_clears=False),
-    "any": Clearing(patterns_clear=False, nested_clears=False, counts_flag=True),
-    "patterns": Clearing(patterns_clear=True, nested_clears=False),
-    "both": Clearing(patterns_clear=True, nested_clears=True),
-}
-# The order in which reports name the rules: first one detector alone, then combinations.
-_REPORTED = ("nested", "patterns", "both", "either", "any")
-
-# Takes the number of steps done and their total.
-Progress = Callable[[int, int], None]
-# Score of a session, whether it has a Seq pattern that training never had, and whether its counts
-# are new.
-Judged = tuple[float, bool, bool]
+Flags = NDArray[np.bool_]
+Progress = Callable[[int, int], None]  # steps done, of how many
 
 
 @dataclass(frozen=True, slots=True)
 class Calibration:
     """What the bundle keeps beside the model.
 
-    A score above `threshold` is abnormal; a score inside `band` is doubtful. `detection` (kind of
-    fault → rule → share found) and `false_alarms` (rule → share of held-out normal sessions) are
-    the reasons for the clearing rule.
+    `threshold` is the density's for the fit's own number of `asked` false alarms, `band`: scores in
+    it are doubtful. `budget` holds the plans, as `Budget.to_json` writes it.
+    `detection` (kind of fault → false alarms asked → share found) and `false_alarms` (asked → share
+    of held-out normal sessions flagged) are what the report tells. `trimmed` training sessions were
+    left out, as the training seems mixed with abnormal ones.
     """
 
     threshold: float
     band: tuple[float, float]
-    patterns_clear: bool
-    nested_clears: bool
-    counts_flag: bool
-    detection: dict[str, dict[str, float]]
-    false_alarms: dict[str, float]
+    budget: dict[str, Any]
+    asked: float = FALSE_ALARMS
+    detection: dict[str, dict[str, float]] = field(default_factory=dict)
+    false_alarms: dict[str, float] = field(default_factory=dict)
+    trimmed: int = 0
+
+    @property
+    def plans(self) -> Budget:
+        return budget_from_json(self.budget)
+
+    @property
+    def thresholds(self) -> dict[str, float]:
+        return self.plans.thresholds(self.asked)
+
+    @property
+    def blind(self) -> tuple[str, ...]:
+        """Kinds of fault of which hardly any is found, as the thresholds are."""
+        return tuple(kind for kind, found in self._found().items() if found < _BLIND)
+
+    @property
+    def found(self) -> float:
+        """The share of the injected faults that is found: the mean over their kinds."""
+        return float(np.mean([*self._found().values()] or [1.0]))
+
+    def _found(self) -> dict[str, float]:
+        """By kind, for the number of false alarms in the table that is nearest to the asked one."""
+        column = _told(min(TOLD, key=lambda told: abs(told - self.asked)))
+        return {kind: found[column] for kind, found in self.detection.items()}
 
     @property
     def clearing(self) -> Clearing:
-        """Which detector may clear a session that the other flags, in the form of a bundle."""
-        return Clearing(self.patterns_clear, self.nested_clears, self.counts_flag)
+        """What makes a `sequence` alert, by the budget."""
+        return clearing_of(self.thresholds)
 
     @property
     def words(self) -> str:
-        """The clearing rule in one or two sentences for an operator."""
-        if self.patterns_clear and self.nested_clears:
-            rule = (
-                "A session is flagged only when it is unlikely as a whole and also has a Seq "
-                "that never occurred in training."
-            )
-        elif self.patterns_clear:
-            rule = (
-                "Only the pattern sets decide: a session is flagged when it has a Seq "
-                "that never occurred in training."
-            )
-        elif self.nested_clears:
-            rule = (
-                "Only the density decides: a session is flagged when it is unlikely as a whole, "
-                "even if all of its Seqs occurred in training."
-            )
-        else:
-            rule = (
-                "A session is flagged when it is unlikely as a whole, or when it has a Seq "
-                "that never occurred in training."
-            )
-        if not self.counts_flag:
-            return rule
-        return (
-            f"{rule} It is also flagged when no normal session had the same counts of steps "
-            "and runs."
-        )
+        """The same, as an operator reads it."""
+        said = ["A session is flagged when it is unlikely as a whole"]
+        if "counts" in self.thresholds:
+            said.append("when its steps come in numbers that no normal session had")
+        if "patterns" in self.thresholds:
+            said.append("when it has a Seq that training never had")
+        steps = "a step is flagged when its order, time, value or severity is"
+        return f"{', or '.join(said)}; {steps}."
 
 
 def calibrate(
-    sessions: Sequence[Sequence[int]],
+    sessions: Sequence[Trace | Sequence[int]],
     hierarchy: Hierarchy,
     *,
     seed: int = 0,
+    false_alarms: float = FALSE_ALARMS,
     on_progress: Progress = lambda done, total: None,
 ) -> Calibration:
-    """Threshold, band and clearing rule for normal `sessions` (log keys).
-
-    The same sessions and `seed` give the same result.
-    """
-    size = len(sessions)
-    folds = _folds(size)
-    repeats = _repeats(size)
-    if folds < 2:
-        return _uncalibrated()
-    table = tabulate(sessions, hierarchy)
-    scores = np.zeros((repeats, size))
-    trial = _Trial(sessions, hierarchy, np.random.default_rng(seed))
-    for repeat in range(repeats):
-        fold = np.random.default_rng(seed * REPEATS + repeat).permutation(size) % folds
-        for i in range(folds):
-            held = np.flatnonzero(fold == i)
-            model = fit_table(table, np.flatnonzero(fold != i), hierarchy, seed=seed)
-            scores[repeat, held] = _score(model, table, held)
-            if repeat == 0:
-                trial.run(model, held, scores[0, held])
-            on_progress(repeat * folds + i + 1, repeats * folds)
-    threshold = round(threshold_of(scores), DECIMALS)
-    detection, false_alarms = trial.rates(threshold)
-    if len(table.example) > prototype_limit(len(table.column_of)):
-        # The served model can't hold all counts of training, so the rule `any` would flag
-        # normal sessions whose counts were dropped. It is ruled out.
-        false_alarms = false_alarms | {"any": 1.0}
-    rule = choose_rule(detection, false_alarms, tolerated=2 * _tolerated(size) / size)
-    return Calibration(
-        threshold=threshold,
-        band=band_of(scores, threshold),
-        **asdict(RULES[rule]),
-        detection=detection,
-        false_alarms=false_alarms,
-    )
-
-
-def threshold_of(scores: Doubles) -> float:
-    """The highest out-of-fold score that is not tolerated as a freak or a false alarm.
-
-    `scores` is float64[repeats, sessions]; the repeats are pooled. The result is never below
-    `FLOOR`.
-    """
-    repeats, size = scores.shape
-    ranked = np.sort(scores, axis=None)[::-1]
-    return max(float(ranked[repeats * _tolerated(size)]), FLOOR)
+    """Thresholds and band for normal `sessions`: their log keys, or all that their events tell."""
+    traces = [_trace(session) for session in sessions]
+    kept = traces
+    trial = _Trial(kept, hierarchy, seed)
+    trial.run(on_progress)
+    for _ in range(_TRIMMING_ROUNDS):
+        left = trial.likely()
+        if left is None:
+            break
+        kept = left
+        trial = _Trial(kept, hierarchy, seed)
+        trial.run(on_progress)
+    return trial.result(false_alarms, trimmed=len(traces) - len(kept))
 
 
 def band_of(scores: Doubles, threshold: float) -> tuple[float, float]:
-    """The uncertainty band around the threshold, as (lowest, highest) doubtful score.
+    """The uncertainty band: from the score that one normal session in a hundred exceeds, as far
+    above the threshold.
 
-    It begins at the score that one normal session in a hundred exceeds, and reaches as far above
-    the threshold as it does below it. It reaches at least a tenth of the threshold to either side,
-    because a small training set says little about scores near the threshold.
+    At least a tenth of the threshold either way, so that a small training set knows doubt too.
     """
-    low = min(float(np.quantile(scores, 1 - DOUBTFUL_SHARE)), 0.9 * threshold)
+    low = min(float(np.quantile(scores, 1 - _DOUBTFUL_SHARE)), 0.9 * threshold)
     return round(low, DECIMALS), round(2 * threshold - low, DECIMALS)
 
 
-def choose_rule(
-    detection: Mapping[str, Mapping[str, float]],
-    false_alarms: Mapping[str, float],
-    tolerated: float,
-) -> str:
-    """The rule that finds most faults (mean over kinds) without more false alarms than tolerated.
-
-    A rule replaces one that is preferred to it only if it is better by more than `TIE`. The density
-    alone comes first in preference, because its threshold also limits false alarms on future data.
-    The caller tolerates twice what one detector may cost, because two detectors take part.
-    """
-    mean = {
-        rule: float(np.mean([rates[rule] for rates in detection.values()] or [0.0]))
-        for rule in RULES
-    }
-    affordable = [rule for rule in RULES if false_alarms[rule] <= tolerated] or ["nested"]
-    best = affordable[0]
-    for rule in affordable[1:]:
-        if mean[rule] > mean[best] + TIE:
-            best = rule
-    return best
+def _trace(session: Trace | Sequence[int]) -> Trace:
+    if isinstance(session, Trace):
+        return session
+    return Trace(tuple(session))
 
 
-def inject(
-    session: Sequence[int],
-    kind: str,
-    rng: np.random.Generator,
-    hierarchy: Hierarchy,
-    pool: Sequence[int],
-) -> LogKeys:
-    """A copy of `session` with one fault of `kind`; `pool` holds the log keys known to training.
-
-    The copy equals the session where the fault can't be made, for example a wrong status for an
-    action that has only one.
-    """
-    keys = list(session)
-    size = len(session)
-    at = int(rng.integers(size))
-    if kind == "missing":
-        del keys[at]
-    elif kind == "extra":
-        keys.insert(int(rng.integers(size + 1)), keys[at])
-    elif kind == "repeated":
-        keys[at:at] = [keys[at]] * 3
-    elif kind == "reordered":
-        other = int(rng.integers(size))
-        keys[at], keys[other] = keys[other], keys[at]
-    elif kind == "truncated":
-        del keys[max(1, int(size * rng.uniform(0.3, 0.8))) :]
-    elif kind == "wrong_status":
-        keys[at] = _pick(rng, _alternatives(keys[at], hierarchy, pool), keys[at])
-    elif kind == "foreign_step":
-        own = {hierarchy.entity_of[key] for key in keys}
-        foreign = [key for key in pool if hierarchy.entity_of[key] not in own]
-        keys.insert(at, _pick(rng, foreign or sorted(set(pool) - set(keys)), hierarchy.unknown))
-    else:
-        raise ValueError(f"BUG: no fault is called {kind!r}")
-    return tuple(keys)
-
-
-def _alternatives(key: int, hierarchy: Hierarchy, pool: Sequence[int]) -> list[int]:
-    """Other log keys of the same action; without any, of the same entity; without any, all."""
-    others = [other for other in pool if other != key]
-    for node_of in (hierarchy.action_of, hierarchy.entity_of):
-        if alike := [other for other in others if node_of[other] == node_of[key]]:
-            return alike
-    return others
-
-
-def _pick(rng: np.random.Generator, keys: Sequence[int], default: int) -> int:
-    if not keys:
-        return default
-    return keys[int(rng.integers(len(keys)))]
-
-
-@dataclass(slots=True)
 class _Trial:
-    """What both detectors say of held-out sessions, as they are (`normal`) and with faults."""
+    """All witnesses on held-out sessions, as they are and with faults."""
 
-    sessions: Sequence[Sequence[int]]
-    hierarchy: Hierarchy
-    rng: np.random.Generator
-    normal: list[Judged] = field(default_factory=list)
-    faulty: dict[str, list[Judged]] = field(default_factory=lambda: defaultdict(list))
-    _patterns: _Patterns = field(init=False)
-    _known: set[LogKeys] = field(init=False)
-    _counts_of: dict[LogKeys, int] = field(default_factory=dict)
-
-    def __post_init__(self) -> None:
-        self._patterns = _Patterns(self.hierarchy)
-        self._known = {tuple(session) for session in self.sessions}
-
-    def run(self, model: DensityModel, held: Ints, scores: Doubles) -> None:
-        """Judge one fold: `model` was fitted without the sessions `held`; `scores` are theirs."""
-        fitted = np.setdiff1d(np.arange(len(self.sessions)), held)
-        courses = {tuple(self.sessions[i]) for i in fitted}
-        seen = self._patterns.of_all(courses)
-        counts = {self._counts(keys) for keys in courses}
-
-        def judged(keys: LogKeys, score: float) -> Judged:
-            return score, not self._patterns.of(keys) <= seen, self._counts(keys) not in counts
-
-        self.normal += [
-            judged(tuple(self.sessions[i]), score) for i, score in zip(held, scores, strict=True)
-        ]
-        pool = sorted(node for kind, node in model.columns if kind == "key")
-        hosts = [i for i in held if len(self.sessions[i])]
-        for kind in KINDS:
-            for i in self.rng.permutation(hosts)[:FAULTS]:
-                keys = inject(self.sessions[i], kind, self.rng, self.hierarchy, pool)
-                # A copy that equals a normal session is no fault and is not counted.
-                if keys and keys not in self._known:
-                    self.faulty[kind].append(judged(keys, model.score(keys)))
-
-    def _counts(self, keys: LogKeys) -> int:
-        """A hash of the nested counts, because the counts of all sessions would fill the memory.
-
-        A collision would change a share of flagged sessions by one session at most.
-        """
-        if keys not in self._counts_of:
-            self._counts_of[keys] = hash(frozenset(nested_counts(keys, self.hierarchy).items()))
-        return self._counts_of[keys]
-
-    def rates(self, threshold: float) -> tuple[dict[str, dict[str, float]], dict[str, float]]:
-        """Detection rates by kind and rule, and false alarms by rule."""
-        detection = {
-            kind: _rates(self.faulty[kind], threshold) for kind in KINDS if self.faulty[kind]
-        }
-        return detection, _rates(self.normal, threshold)
-
-
-def _rates(judged: Sequence[Judged], threshold: float) -> dict[str, float]:
-    """Share flagged, by rule."""
-    flagged = Counter(rule for session in judged for rule in _flagged_by(session, threshold))
-    return {rule: flagged[rule] / max(1, len(judged)) for rule in _REPORTED}
-
-
-def _flagged_by(session: Judged, threshold: float) -> list[str]:
-    score, unseen, new_counts = session
-    return [
-        rule
-        for rule, clearing in RULES.items()
-        if clearing.finds_abnormal(unseen, lambda: not score <= threshold, lambda: new_counts)
-    ]
-
-
-class _Patterns:
-    """The patterns of a session's Seqs on all levels, as numbers to save memory."""
-
-    def __init__(self, hierarchy: Hierarchy) -> None:
+    def __init__(self, sessions: Sequence[Trace], hierarchy: Hierarchy, seed: int) -> None:
+        self._sessions = sessions
         self._hierarchy = hierarchy
-        self._number: dict[tuple[Level, tuple[int, ...]], int] = {}
-        self._of: dict[LogKeys, frozenset[int]] = {}
+        self._seed = seed
+        self._forms = Forms(hierarchy)
+        self._known = {session.keys for session in sessions}
+        self._repeats = 1
+        if len(sessions) < _FEW_SESSIONS:
+            self._repeats = _REPEATS
+        self._without: tuple[str, ...] = ()
+        self._normal: dict[str, Doubles] = {}
+        self._faulty: dict[str, dict[str, list[float]]] = {}
 
-    def of(self, log_keys: LogKeys) -> frozenset[int]:
-        if log_keys not in self._of:
-            seqs = self._hierarchy.decompose(log_keys)
-            numbers = (
-                self._number.setdefault((seq.level, seq.pattern), len(self._number)) for seq in seqs
-            )
-            self._of[log_keys] = frozenset(numbers)
-        return self._of[log_keys]
+    def run(self, on_progress: Progress) -> None:
+        size = len(self._sessions)
+        folds = min(FOLDS, size)
+        if folds < 2:
+            return
+        table = tabulate([session.keys for session in self._sessions], self._hierarchy)
+        # A bundle keeps no more sessions than the density needs, and would not know all counts.
+        if len(table.example) > prototype_limit(len(table.column_of)):
+            self._without = ("counts",)
+        rng = np.random.default_rng(self._seed)
+        steps = self._repeats * folds
+        for repeat in range(self._repeats):
+            rng_of_folds = np.random.default_rng(self._seed * _REPEATS + repeat)
+            fold = rng_of_folds.permutation(size) % folds
+            for i in range(folds):
+                held = np.flatnonzero(fold == i)
+                fitted = np.flatnonzero(fold != i)
+                self._run_fold(table, held, fitted, repeat, rng)
+                on_progress(repeat * folds + i + 1, steps)
 
-    def of_all(self, sessions: Iterable[Sequence[int]]) -> set[int]:
-        return set[int]().union(*map(self.of, {tuple(session) for session in sessions}))
+    def _run_fold(
+        self, table: Table, held: Ints, fitted: Ints, repeat: int, rng: np.random.Generator
+    ) -> None:
+        model = fit_table(table, fitted, self._hierarchy, seed=self._seed)
+        training = [self._sessions[i] for i in fitted]
+        panel = fit_panel(training, self._hierarchy, self._forms)
+        places = held + repeat * len(self._sessions)
+        self._keep(DENSITY, places, _density_scores(model, table, held))
+        scores = [panel.scores(self._sessions[i]) for i in held]
+        for name in scores[0]:
+            self._keep(name, places, np.array([of_one[name] for of_one in scores]))
+        if repeat == 0:
+            for kind, faulty in self._inject(held, training, rng):
+                self._judge_faulty(kind, faulty, panel, model)
+
+    def _keep(self, name: str, places: Ints, scores: Doubles) -> None:
+        size = self._repeats * len(self._sessions)
+        self._normal.setdefault(name, np.zeros(size))[places] = scores
+
+    def _inject(
+        self, held: Ints, training: Sequence[Trace], rng: np.random.Generator
+    ) -> Iterator[tuple[str, list[Trace]]]:
+        """Faulty copies of held-out sessions, by kind. What makes a normal session of another is
+        no fault."""
+        pool = sorted({key for session in training for key in session.keys})
+        injector = Injector(self._hierarchy, pool, rng)
+        hosts = [i for i in held if self._sessions[i].keys]
+        for kind in KINDS:
+            faulty = []
+            for i in rng.permutation(hosts)[:FAULTS]:
+                made = injector.inject(self._sessions[i], kind)
+                if made and (made.keys == self._sessions[i].keys or made.keys not in self._known):
+                    faulty.append(made)
+            yield kind, faulty
+
+    def _judge_faulty(
+        self, kind: str, faulty: Sequence[Trace], panel: Panel, model: DensityModel
+    ) -> None:
+        of_kind = self._faulty.setdefault(kind, defaultdict(list))
+        for session in faulty:
+            of_kind[DENSITY].append(round(model.score(session.keys), DECIMALS))
+            for name, score in panel.scores(session).items():
+                of_kind[name].append(score)
+
+    def likely(self) -> list[Trace] | None:
+        """The sessions that are likely at all, where so many are not that they are no freaks; None
+        where all may stay."""
+        if DENSITY not in self._normal:
+            return None
+        unlikely = self._normal[DENSITY].reshape(self._repeats, -1) > FREAK_RATIO * density_floor(1)
+        left_out: Flags = np.any(unlikely, axis=0)
+        share = float(left_out.mean())
+        if not _MIXED_SHARE < share <= _MOST_TRIMMED:
+            return None
+        return [s for s, out in zip(self._sessions, left_out.tolist(), strict=True) if not out]
+
+    def result(self, asked: float, trimmed: int) -> Calibration:
+        if not self._normal:
+            return _uncalibrated(asked)
+        faulty = {
+            kind: {name: np.array(scores) for name, scores in of_kind.items()}
+            for kind, of_kind in self._faulty.items()
+            if of_kind
+        }
+        normal = {n: scores for n, scores in self._normal.items() if n not in self._without}
+        budget = plan_budget(normal, faulty, len(self._sessions))
+        threshold = budget.thresholds(asked)[DENSITY]
+        detection = {
+            kind: {_told(n): _share(scores, budget.thresholds(n)) for n in TOLD}
+            for kind, scores in faulty.items()
+        }
+        return Calibration(
+            threshold=threshold,
+            band=band_of(self._normal[DENSITY], threshold),
+            budget=budget.to_json(),
+            asked=asked,
+            detection=detection,
+            false_alarms={_told(n): _share(self._normal, budget.thresholds(n)) for n in TOLD},
+            trimmed=trimmed,
+        )
 
 
-def _score(model: DensityModel, table: Table, sessions: Ints) -> Doubles:
-    """Scores of a table's sessions. Each distinct vector is scored once."""
+def _told(false_alarms: float) -> str:
+    return f"{false_alarms:g} in 1,000"
+
+
+def _share(scores: Mapping[str, Doubles], thresholds: Mapping[str, float]) -> float:
+    """Of some sessions, the share that any score flags."""
+    flagged = [scores[name] > threshold for name, threshold in thresholds.items()]
+    return float(np.any(flagged, axis=0).mean())
+
+
+def _density_scores(model: DensityModel, table: Table, sessions: Ints) -> Doubles:
+    """Scores of a table's sessions, each distinct vector once."""
     rows, back = np.unique(table.member[sessions], return_inverse=True)
-    return model.scores(table, rows)[back]
+    scores: Doubles = np.round(model.scores(table, rows)[back], DECIMALS)
+    return scores
 
 
-def _tolerated(size: int) -> int:
-    """How many out-of-fold scores may lie above the threshold, per repeat."""
-    return min(FREAKS, int(size * FREAK_SHARE)) + round(ALPHA * size)
-
-
-def _folds(size: int) -> int:
-    return min(FOLDS, size)
-
-
-def _repeats(size: int) -> int:
-    if size < MANY_SESSIONS:
-        return REPEATS
-    return 1
-
-
-def _uncalibrated() -> Calibration:
-    """The calibration of a single session, which can't show how normal sessions differ."""
-    return Calibration(
-        threshold=FLOOR,
-        band=(0.9 * FLOOR, 1.1 * FLOOR),
-        **asdict(RULES["nested"]),
-        detection={},
-        false_alarms={},
-    )
+def _uncalibrated(asked: float) -> Calibration:
+    """One session says nothing of how normal ones differ."""
+    floor = round(density_floor(asked), DECIMALS)
+    budget = {"sessions": 0, "largest": {}, "plans": [[0.0, {DENSITY: floor}]]}
+    band = (round(0.9 * floor, DECIMALS), round(1.1 * floor, DECIMALS))
+    return Calibration(threshold=floor, band=band, budget=budget, asked=asked)

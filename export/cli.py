@@ -15,7 +15,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from fluent_krone.config import Parser, default_of, parse_duration, parse_list
+from fluent_krone.config import Parser, default_of, parse_duration, parse_list, parse_rate
 from fluent_krone.detect.bundle import find_bundle, load_bundle
 from fluent_krone.errors import KroneError
 from fluent_krone.inputs import STDIN
@@ -255,6 +255,18 @@ def _add_output_options(command: argparse.ArgumentParser) -> None:
         ),
         ("name", str, "NAME", "name of the bundle (default: that of its directory)"),
         ("seed", int, "N", "seed of all random choices (default 0)"),
+        (
+            "false_alarms",
+            _rate,
+            "N",
+            "false alarms to accept in 1,000 normal sessions (default 1)",
+        ),
+        (
+            "require",
+            _share,
+            "SHARE",
+            "write no bundle that finds a smaller share of the injected faults, such as 0.8",
+        ),
     )
 
 
@@ -274,6 +286,13 @@ def _group(
 def _duration(text: str) -> float:
     try:
         return parse_duration(text)
+    except ValueError as error:
+        raise argparse.ArgumentTypeError(str(error)) from None
+
+
+def _rate(text: str) -> float:
+    try:
+        return parse_rate(text)
     except ValueError as error:
         raise argparse.ArgumentTypeError(str(error)) from None
 

@@ -65,7 +65,7 @@ STAGES = (
     Stage(
         "calibrate",
         run_calibrate,
-        ("seed",),
+        ("seed", "false_alarms"),
         ("templates.json", "hierarchy.csv", "sequences.jsonl"),
         ("calibration.json",),
     ),

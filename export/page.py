@@ -22,26 +22,27 @@ Report = Mapping[str, Any]
 
 _STYLE = "\n" + Path(__file__).with_name("page.css").read_text(encoding="utf-8")
 _FAULTS = {
-    "missing": "a step is missing",
-    "extra": "a step occurs once more, elsewhere",
-    "repeated": "a step occurs three times more",
-    "reordered": "two steps change places",
+    "skip": "a step is missing",
+    "rework": "a step occurs twice",
+    "insert": "a step of any sort is added",
+    "early": "a step comes too early",
+    "late": "a step comes too late",
+    "swap": "two neighbouring steps change places",
+    "reverse": "the session runs backwards",
     "truncated": "the session breaks off",
+    "foreign": "a step of another entity is added",
     "wrong_status": "a step has another status",
-    "foreign_step": "a step of another entity is added",
-}
-_RULES = {
-    "nested": "density alone",
-    "patterns": "pattern sets alone",
-    "both": "both must agree",
-    "either": "either is enough",
-    "any": "either, or new counts",
+    "slow": "a step takes fifty times as long",
+    "value": "a value in a message is zero, huge or unknown",
+    "level": "a step comes as FATAL",
 }
 _BASELINES = {
     "exact sequence": "training had the very same log keys in the same order",
     "bag of keys": "training had the same log keys, each as often, in any order",
     "unseen key": "training had every one of the log keys",
     "PCA on counts": "the counts of log keys lie near the principal components of training",
+    "2-grams": "every two neighbouring log keys were neighbours in training",
+    "2- to 6-grams": "every stretch of two to six log keys was in training",
 }
 _SECTIONS = {
     "data": "What the bundle was fitted on",
@@ -244,7 +245,7 @@ def _holdout(report: Report) -> str:
     rows = [_method(row, labelled) for row in holdout["methods"]]
     rules = "".join(f"<li><b>{name}</b>: {text}</li>" for name, text in _BASELINES.items())
     return (
-        f"<p>{how}. The other rows are four trivial rules on the same split, which do not use "
+        f"<p>{how}. The other rows are six trivial rules on the same split, which do not use "
         "entities and actions. A warning at the top says where one of them does as well.</p>"
         f"{table('Methods on the same split', heads, rows)}"
         "<details><summary>When a trivial rule considers a session normal</summary>"
@@ -295,7 +296,7 @@ def _faults(report: Report) -> str:
         )
     if detector["detection"]:
         rules = list(detector["false_alarms"])
-        heads = ["in training, out of fold", *(escape(_RULES.get(rule, rule)) for rule in rules)]
+        heads = ["in training, out of fold", *(escape(rule) for rule in rules)]
         rows = [
             ["<i>false alarms</i>", *(percent(detector["false_alarms"][rule]) for rule in rules)]
         ]
@@ -303,8 +304,10 @@ def _faults(report: Report) -> str:
             [_fault(kind), *(_heat(rates[rule]) for rule in rules)]
             for kind, rates in detector["detection"].items()
         ]
-        grid = table("What each clearing rule would find", heads, rows)
-        parts.append(f"<details><summary>Why this clearing rule</summary>{grid}</details>")
+        grid = table("What is found for how many false alarms", heads, rows)
+        parts.append(
+            f"<details><summary>What more false alarms would find</summary>{grid}</details>"
+        )
     return "".join(parts)
 
 

@@ -148,11 +148,12 @@ def _detector(calibration: Calibration) -> dict[str, Any]:
     return {
         "threshold": calibration.threshold,
         "band": list(calibration.band),
-        "patterns_clear": calibration.patterns_clear,
-        "nested_clears": calibration.nested_clears,
-        "counts_flag": calibration.counts_flag,
-        "words": f"{calibration.words} This was decided without labels, by faults injected into "
-        "held-out normal sessions.",
+        "asked": calibration.asked,
+        "blind": list(calibration.blind),
+        "thresholds": calibration.thresholds,
+        "words": f"{calibration.words} The thresholds share a budget of {calibration.asked:g} "
+        "false alarms in 1,000 normal sessions. It is divided without labels, by what each finds "
+        "of the faults that are injected into held-out normal sessions.",
         "detection": {kind: dict(rates) for kind, rates in calibration.detection.items()},
         "false_alarms": dict(calibration.false_alarms),
     }

@@ -12,17 +12,19 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fluent_krone.core.hierarchy import Hierarchy
-from fluent_krone.detect.nested_aware import Feature, nested_counts
-from fluent_krone.types import Level
+from fluent_krone.detect.budget import DECIMALS
 
 from .baselines import BASELINES, Flags, Floats, LogKeys, Rule
-from .calibrate import DECIMALS, KINDS, calibrate, inject
+from .calibrate import calibrate
+from .faults import STEP_KINDS, Injector
+from .panel import DENSITY, Forms, fit_panel
 from .report_input import (
     Execution,
     FittedDetector,
     ReportInput,
     has_times,
 )
+from .traces import Trace
 from .train import fit_density
 
 # The name of the judged bundle in tables.
@@ -64,35 +66,25 @@ class Split:
     sampled_from: int | None
 
 
-def fit_judge(sessions: Sequence[LogKeys], hierarchy: Hierarchy, seed: int) -> FittedDetector:
-    """A judge made of `sessions` as the bundle was made: density, then calibration."""
+def fit_judge(
+    sessions: Sequence[LogKeys], hierarchy: Hierarchy, seed: int, false_alarms: float
+) -> FittedDetector:
+    """A judge made of `sessions` as the bundle was made, for as many false alarms."""
     model = fit_density(sessions, hierarchy, seed=seed)
-    calibration = calibrate(sessions, hierarchy, seed=seed)
-    counted = {_counts(log_keys, hierarchy) for log_keys in set(sessions)}
-    seen = {seq for log_keys in set(sessions) for seq in _patterns(log_keys, hierarchy)}
-    scored = functools.cache(lambda log_keys: round(model.score(log_keys), DECIMALS))
-    unseen = functools.cache(lambda log_keys: not seen.issuperset(_patterns(log_keys, hierarchy)))
+    calibration = calibrate(sessions, hierarchy, seed=seed, false_alarms=false_alarms)
+    thresholds = calibration.thresholds
+    panel = fit_panel([Trace(tuple(keys)) for keys in sessions], hierarchy, Forms(hierarchy))
+    density = functools.cache(lambda log_keys: round(model.score(log_keys), DECIMALS))
 
     def is_abnormal(log_keys: LogKeys) -> bool:
-        return calibration.clearing.finds_abnormal(
-            unseen(log_keys),
-            lambda: not scored(log_keys) <= calibration.threshold,
-            lambda: _counts(log_keys, hierarchy) not in counted,
-        )
+        scores = panel.scores(Trace(log_keys)) | {DENSITY: density(log_keys)}
+        return any(not scores[name] <= threshold for name, threshold in thresholds.items())
 
     def judge(judged: Sequence[LogKeys]) -> tuple[Floats, Flags]:
-        scores = np.array([scored(log_keys) for log_keys in judged], np.float64)
+        scores = np.array([density(log_keys) for log_keys in judged], np.float64)
         return scores, np.array([is_abnormal(log_keys) for log_keys in judged], np.bool_)
 
     return FittedDetector(judge, calibration.threshold, calibration.band)
-
-
-def _counts(log_keys: LogKeys, hierarchy: Hierarchy) -> frozenset[tuple[Feature, int]]:
-    return frozenset(nested_counts(log_keys, hierarchy).items())
-
-
-def _patterns(log_keys: LogKeys, hierarchy: Hierarchy) -> set[tuple[Level, tuple[int, ...]]]:
-    return {(seq.level, seq.pattern) for seq in hierarchy.decompose(log_keys)}
 
 
 def split_sessions(executions: Sequence[Execution], given: ReportInput) -> Split | None:
@@ -152,7 +144,12 @@ def measure(split: Split, given: ReportInput) -> dict[str, Any]:
     fitted = _instances(split.fitted)
     hierarchy = Hierarchy(given.rows)
     faults = _faults(split, hierarchy, given.seed)
-    fit = given.fit or functools.partial(fit_judge, hierarchy=hierarchy, seed=given.seed)
+    fit = given.fit or functools.partial(
+        fit_judge,
+        hierarchy=hierarchy,
+        seed=given.seed,
+        false_alarms=given.calibration.asked,
+    )
     judge = fit(fitted)
     ours = _figures(OURS, _rule(judge), split, faults)
     step()
@@ -194,11 +191,11 @@ def _faults(split: Split, hierarchy: Hierarchy, seed: int) -> dict[str, list[Log
     ]
     pool = sorted({key for log_keys in _instances(split.fitted) for key in log_keys})
     normal = {(), *_instances(split.fitted), *_instances(split.normal)}
-    made = {kind: [inject(host, kind, rng, hierarchy, pool) for host in hosts] for kind in KINDS}
-    left = {
-        kind: [log_keys for log_keys in sessions if log_keys not in normal]
-        for kind, sessions in made.items()
-    }
+    injector = Injector(hierarchy, pool, rng)
+    left: dict[str, list[LogKeys]] = {}
+    for kind in STEP_KINDS:
+        made = [injector.inject(Trace(host), kind) for host in hosts]
+        left[kind] = [trace.keys for trace in made if trace and trace.keys not in normal]
     return {kind: sessions for kind, sessions in left.items() if sessions}
 
 

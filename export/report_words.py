@@ -29,6 +29,25 @@ _UNNOTICED = 0.1
 _TOLERATED_MORE = 0.005
 
 
+# What an operator can do about a kind of fault that is hardly found.
+_REMEDIES = {
+    "skip": "A missing step is hardly noticed, since normal sessions leave out steps as well: "
+    "more false_alarms would find it.",
+    "rework": "A step that is done twice is hardly noticed, since normal sessions repeat steps as "
+    "well: more false_alarms would find it.",
+    "swap": "Two steps in the wrong order are hardly noticed, since their order varies in normal "
+    "sessions: a session_key or a tree that separates components would help.",
+    "reverse": "Sessions that run backwards are hardly noticed: the order of steps varies too much "
+    "in normal sessions for so few false alarms.",
+    "truncated": "A session that breaks off is hardly noticed, since normal sessions end at many "
+    "places.",
+    "slow": "A slow step is hardly noticed, since the same step takes a very different time from "
+    "session to session.",
+    "value": "A wrong value is hardly noticed: most values in the messages are ids, which are "
+    "different every time. Templates whose wildcards hold one value each would help.",
+}
+
+
 def warnings_of(report: Mapping[str, Any], given: ReportInput) -> list[dict[str, str]]:
     """What an operator should know before trusting the figures."""
     serious = [
@@ -161,7 +180,24 @@ def _notes(report: Mapping[str, Any]) -> list[str]:
             "A single fault of these kinds in an ordinary session usually goes unnoticed: "
             f"{', '.join(faint)}."
         )
+    said += [_REMEDIES[kind] for kind in report["detector"]["blind"] if kind in _REMEDIES]
     return said
+
+
+def _found_table(detector: Mapping[str, Any]) -> list[str]:
+    """Kind of fault × false alarms asked for: the share that is found."""
+    columns = list(detector["false_alarms"])
+    if not detector["detection"]:
+        return []
+    lines = ["found of each kind of fault, out of fold, for so many false alarms in 1,000 sessions"]
+    heads = "".join(f"{column.split()[0]:>8}" for column in columns)
+    lines.append(f"  {'':<16}{heads}")
+    for kind, found in detector["detection"].items():
+        shares = "".join(f"{found[column]:>8.0%}" for column in columns)
+        lines.append(f"  {kind.replace('_', ' '):<16}{shares}")
+    raised = "".join(f"{1000 * detector['false_alarms'][column]:>8.1f}" for column in columns)
+    lines.append(f"  {'raised':<16}{raised}")
+    return lines
 
 
 def describe(report: Mapping[str, Any]) -> str:
@@ -181,6 +217,7 @@ def describe(report: Mapping[str, Any]) -> str:
         fitted = f"{holdout['kind']} hold-out: fitted on {holdout['fitted']:,}"
         lines.append(f"{fitted}, judged {judged} sessions")
         lines += _table(holdout["methods"])
+    lines += _found_table(report["detector"])
     lines += [f"{entry['level']}: {entry['text']}" for entry in report["warnings"]]
     return "\n".join(lines) + "\n"
 

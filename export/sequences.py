@@ -12,13 +12,19 @@ from fluent_krone.config import Config
 from fluent_krone.core.engine import Engine, EngineParts
 from fluent_krone.core.hierarchy import Hierarchy, Leaf
 from fluent_krone.core.sessions import Session, SessionSettings
+from fluent_krone.core.steps import NO_GAP_NS
 from fluent_krone.detect.bundle import limits_of
 from fluent_krone.inputs import Event
 from fluent_krone.reading.records import InputSettings, SessionKey
-from fluent_krone.types import LEVELS, Level, Seq
+from fluent_krone.reading.slots import SlotReader
+from fluent_krone.types import LEVELS, Deviation, Level, Seq
+
+from .traces import Trace
 
 # Events that are given to the engine at a time. Memory stays small and progress is shown often.
 _SLICE = 10_000
+# Events of a session whose values are learnt from. Longer sessions repeat themselves.
+_VALUES_OF = 200
 # A time later than all others, in nanoseconds. Offline, no event lies in the future.
 _NEVER_NS = 2**62
 
@@ -27,12 +33,20 @@ _NEVER_NS = 2**62
 class TrainingSession:
     """One session instance and its log keys in order.
 
-    The log key of an unseen message is the number of templates.
+    The log key of an unseen message is the number of templates. `gaps_ns` and `values` are as in
+    `Trace`; they are empty where the session came without times, or without messages.
     """
 
     key: SessionKey
     first_ns: int
     log_keys: tuple[int, ...]
+    gaps_ns: tuple[int, ...] = ()
+    values: tuple[tuple[bytes, ...], ...] = ()
+
+    @property
+    def trace(self) -> Trace:
+        """The session as detectors are fitted on it."""
+        return Trace(self.log_keys, self.gaps_ns, self.values)
 
 
 class _ClearAll:
@@ -51,6 +65,44 @@ class _ClearAll:
         return 0.0, ()
 
 
+class _GapRecorder:
+    """Writes down the gap before each event, as the engine measures it, and finds none odd.
+
+    No gap lies within its limits, so that the engine asks about every one. Gaps are kept by the
+    array of the session's log keys, which is one and the same while the session is open.
+    """
+
+    def __init__(self) -> None:
+        self._gaps: dict[int, list[int]] = {}
+
+    def at_step(self, keys: Sequence[int]) -> tuple[Deviation, ...]:
+        return ()
+
+    def at_end(self, keys: Sequence[int]) -> tuple[Deviation, ...]:
+        return ()
+
+    def limits_ns(self, before: int, step: int) -> tuple[int, int]:
+        return NO_GAP_NS
+
+    def gap(self, keys: Sequence[int], gap_ns: int) -> Deviation | None:
+        self._gaps.setdefault(id(keys), []).append(gap_ns)
+        return None
+
+    @property
+    def watched(self) -> frozenset[int]:
+        return frozenset()
+
+    def is_odd(self, log_key: int, values: Sequence[bytes]) -> bool:
+        return False
+
+    def value(self, keys: Sequence[int], values: Sequence[bytes]) -> Deviation | None:
+        return None
+
+    def take(self, session: Session) -> tuple[int, ...]:
+        """The gaps of a session that ends."""
+        return tuple(self._gaps.pop(id(session.keys), ()))
+
+
 def cut_sessions(
     events: Iterable[Event],
     templates: Sequence[str],
@@ -64,6 +116,8 @@ def cut_sessions(
 
     `on_slice` takes the number of records read so far.
     """
+    recorder = _GapRecorder()
+    slots = SlotReader(templates)
     parts = EngineParts(
         templates=templates,
         seen=[True] * len(templates),
@@ -71,12 +125,23 @@ def cut_sessions(
         patterns=_ClearAll(),
         input_settings=input_settings,
         session_settings=session_settings,
+        steps=recorder,
     )
-    engine = Engine(parts, limits_of(Config(keep_lines=0, max_sessions=10_000_000)))
+    config = Config(keep_lines=_VALUES_OF, max_sessions=10_000_000)
+    engine = Engine(parts, limits_of(config))
     sessions: list[TrainingSession] = []
 
     def keep(session: Session) -> None:
-        sessions.append(TrainingSession(session.key, session.first_ns, tuple(session.keys)))
+        values = tuple(map(slots.values, session.keys, session.lines))
+        sessions.append(
+            TrainingSession(
+                session.key,
+                session.first_ns,
+                tuple(session.keys),
+                recorder.take(session),
+                values,
+            )
+        )
 
     engine.on_close = keep
     buffer: list[Event] = []

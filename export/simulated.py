@@ -12,14 +12,18 @@ from pathlib import Path
 from fluent_krone.core.hierarchy import Hierarchy, Leaf
 from fluent_krone.core.sessions import SessionSettings
 from fluent_krone.demo.simulator import IDLE_TIMEOUT_S, SESSION_KEY, STEPS, normal_courses
+from fluent_krone.detect.budget import DECIMALS
 from fluent_krone.detect.bundle import load_bundle
 from fluent_krone.detect.bundle_writer import BundleContent, write_bundle
 from fluent_krone.detect.nested_aware import NestedFiles
+from fluent_krone.detect.steps import WitnessFiles
 from fluent_krone.reading.records import InputSettings
 
-from .calibrate import DECIMALS, calibrate
+from .calibrate import calibrate
+from .panel import fit_steps
 from .sequences import patterns_of
 from .to_onnx import fit_onnx
+from .traces import Trace
 
 # Simulated sessions to learn from: so many that hardly any course of the simulator stays unseen.
 SESSIONS = 200_000
@@ -61,6 +65,13 @@ def fit_demo(folder: Path, sessions: int = SESSIONS) -> None:
             decimals=DECIMALS,
         ),
         clearing=calibration.clearing,
+        steps=WitnessFiles(
+            witnesses=fit_steps([Trace(keys) for keys in training], tree),
+            budget=calibration.budget,
+            false_alarms=calibration.asked,
+            blind=calibration.blind,
+            detection=calibration.detection,
+        ),
         training_summary={"sessions": len(training), "events": counts.total()},
     )
     write_bundle(folder, content)

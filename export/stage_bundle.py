@@ -11,15 +11,17 @@ from typing import Any
 
 from fluent_krone.core.engine import Engine
 from fluent_krone.core.hierarchy import Hierarchy
+from fluent_krone.detect.budget import DECIMALS
 from fluent_krone.detect.bundle import Bundle, load_bundle
 from fluent_krone.detect.bundle_writer import BundleContent, write_bundle
 from fluent_krone.detect.nested_aware import NestedFiles
+from fluent_krone.detect.steps import WitnessFiles
 from fluent_krone.errors import ExportError, RecordError
 from fluent_krone.inputs import read_events
 from fluent_krone.reading.records import as_bytes
 
 from . import golden
-from .calibrate import DECIMALS
+from .panel import fit_steps
 from .sequences import patterns_of
 from .stages import Work
 from .work_files import (
@@ -50,6 +52,7 @@ def run_bundle(work: Work) -> None:
     if output is None:
         raise ExportError("say where the bundle is to be written: --output DIR")
     check_output(output)
+    _check_found(work)
     staging = Path(tempfile.mkdtemp(prefix=".export-", dir=output.parent))
     try:
         for name in REPORT_FILES:
@@ -70,6 +73,18 @@ def run_bundle(work: Work) -> None:
         f"bundle: {output} ({bundle.hash}), {len(bundle.golden)} golden runs, "
         f"{_size(output):,.0f} KB"
     )
+
+
+def _check_found(work: Work) -> None:
+    """Raise ExportError where the bundle finds less of the injected faults than is required."""
+    calibration = calibration_of(work)
+    if calibration.found < work.options.require:
+        blind = ", ".join(kind.replace("_", " ") for kind in calibration.blind)
+        raise ExportError(
+            f"the bundle finds {calibration.found:.0%} of the injected faults, and --require asks "
+            f"for {work.options.require:.0%}; it hardly sees: {blind or 'no kind in particular'}. "
+            "Accept more --false-alarms, or see docs/witnesses.md for what helps"
+        )
 
 
 def _swap(staging: Path, output: Path) -> None:
@@ -135,6 +150,13 @@ def bundle_content(work: Work) -> dict[str, Any]:
             decimals=DECIMALS,
         ),
         "clearing": calibration.clearing,
+        "steps": WitnessFiles(
+            witnesses=fit_steps([session.trace for session in training], Hierarchy(leaves)),
+            budget=calibration.budget,
+            false_alarms=calibration.asked,
+            blind=calibration.blind,
+            detection=calibration.detection,
+        ),
         "training_summary": {
             "input": source_of(work.options).name,
             "train_fraction": work.options.train_fraction,

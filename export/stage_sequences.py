@@ -163,6 +163,11 @@ def _write_sequences(work: Work, cut: Cut, facts: dict[str, Any]) -> None:
                 "session": [part.decode("utf-8", "surrogateescape") for part in session.key],
                 "first_ns": session.first_ns,
                 "keys": session.log_keys,
+                "gaps_ns": session.gaps_ns,
+                "values": [
+                    [value.decode("utf-8", "surrogateescape") for value in of_event]
+                    for of_event in session.values
+                ],
                 "label": abnormal,
                 "fit": fit,
             }

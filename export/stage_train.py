@@ -13,6 +13,10 @@ from .work_files import (
     training_of,
 )
 
+# Sessions times false alarms in 1,000 of them: with less, not one false alarm is to be expected in
+# the training itself.
+_FEWEST = 1000
+
 
 def run_train(work: Work) -> None:
     """Fit the density and write it as an ONNX model."""
@@ -40,10 +44,24 @@ def run_train(work: Work) -> None:
 
 def run_calibrate(work: Work) -> None:
     """Find the threshold and the clearing rule, and write them."""
-    sessions = [session.log_keys for session in training_of(work)]
+    sessions = [session.trace for session in training_of(work)]
     with work.progress("calibrate") as bar:
         found = calibrate(
-            sessions, Hierarchy(leaves_of(work)), seed=work.options.seed, on_progress=bar.show
+            sessions,
+            Hierarchy(leaves_of(work)),
+            seed=work.options.seed,
+            false_alarms=work.options.false_alarms,
+            on_progress=bar.show,
         )
     work.write_json("calibration.json", dataclasses.asdict(found))
     work.say(f"calibrate: threshold {found.threshold:g}. {found.words}")
+    if found.trimmed:
+        work.warn(
+            f"{found.trimmed:,} of {len(sessions):,} training sessions are unlike all others and "
+            "were left out when the thresholds were set: the training seems to hold abnormal ones"
+        )
+    if found.asked * len(sessions) < _FEWEST:
+        work.warn(
+            f"{len(sessions):,} training sessions are too few to tell what {found.asked:g} false "
+            "alarms in 1,000 sessions look like: expect more of them, or export more sessions"
+        )

@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import Any, TextIO
 
 from fluent_krone.config import default_of
+from fluent_krone.detect.budget import FALSE_ALARMS
 from fluent_krone.errors import ExportError
 from fluent_krone.inputs import find_files
 
@@ -47,6 +48,7 @@ class LearningOptions:
     time_field: str | None = None
     time_format: str | None = None
     line_format: str | None = None
+    facet_fields: tuple[str, ...] | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -64,6 +66,10 @@ class Options(LearningOptions):
     llm_base_url: str | None = None
     llm_cache: Path | None = None
     seed: int = 0
+    # In 1,000 normal sessions, all kinds of alerts together.
+    false_alarms: float = FALSE_ALARMS
+    # Share of the injected faults that the bundle must find; 0 for no demand.
+    require: float = 0.0
     name: str = ""
     output: Path | None = None
 

@@ -19,10 +19,10 @@ from numpy.typing import NDArray
 from onnx import TensorProto, helper, numpy_helper
 
 from fluent_krone.core.hierarchy import Hierarchy
+from fluent_krone.detect.budget import DECIMALS
 from fluent_krone.detect.nested_aware import NestedAware, NestedFiles
 from fluent_krone.errors import ExportError
 
-from .calibrate import DECIMALS
 from .train import BANDWIDTH, DensityModel, fit_density
 
 # What onnxruntime 1.14, the oldest that is supported, already reads.

@@ -71,7 +71,15 @@ def read_cut(work: Work) -> Cut:
             try:
                 row = json.loads(line)
                 key = tuple(part.encode("utf-8", "surrogateescape") for part in row["session"])
-                cut.sessions.append(TrainingSession(key, row["first_ns"], tuple(row["keys"])))
+                cut.sessions.append(
+                    TrainingSession(
+                        key,
+                        row["first_ns"],
+                        tuple(row["keys"]),
+                        tuple(row["gaps_ns"]),
+                        _values_of(row["values"]),
+                    )
+                )
                 cut.fit.append(row["fit"])
                 cut.abnormal.append(row["label"])
             except (ValueError, KeyError, TypeError, AttributeError) as error:
@@ -79,6 +87,12 @@ def read_cut(work: Work) -> Cut:
                     f"{file.name}: line {number} can't be read ({error}): delete the file"
                 ) from None
     return cut
+
+
+def _values_of(rows: list[list[str]]) -> tuple[tuple[bytes, ...], ...]:
+    return tuple(
+        tuple(value.encode("utf-8", "surrogateescape") for value in of_event) for of_event in rows
+    )
 
 
 def training_of(work: Work) -> list[TrainingSession]:

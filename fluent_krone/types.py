@@ -53,16 +53,40 @@ class Verdict:
     evidence: Evidence
 
 
+Witness = Literal["order", "density", "values", "time", "levels", "flow", "template"]
+
+
+@dataclass(frozen=True, slots=True)
+class Deviation:
+    """What one witness finds odd about one event of a session, and how surely.
+
+    `direction` is from a small closed set for each witness, such as `slow` or `early_end`. `score`
+    is above `threshold`; `p_value` is the share of normal sessions that score at least so much.
+    `words` say it in a sentence.
+    """
+
+    witness: Witness
+    direction: str
+    level: Level
+    event: int
+    log_key: int
+    score: float
+    threshold: float
+    p_value: float
+    words: str
+
+
 @dataclass(frozen=True, slots=True)
 class Finding:
-    """What the engine hands out: an abnormal session instance, or a template new to training.
+    """What the engine hands out: an abnormal session instance, a step that deviates, or a template
+    new to training.
 
     `lines` are raw lines around the oddest event, `line` is that event's own, and `unmatched` are
     the shapes of those that match no template. `texts` are the lines of the session's first events,
     as many as are kept. All are empty where no lines are kept.
     """
 
-    kind: Literal["sequence", "unseen_template"]
+    kind: Literal["sequence", "deviation", "unseen_template"]
     decided: Literal["early", "end"]
     tag: bytes
     session: tuple[bytes, ...]
@@ -77,6 +101,7 @@ class Finding:
     line: bytes = b""
     unmatched: tuple[bytes, ...] = ()
     texts: Sequence[bytes] = ()
+    deviations: tuple[Deviation, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,6 +7,7 @@ key.
 from __future__ import annotations
 
 import gzip
+import random
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
@@ -18,9 +19,16 @@ from fluent_krone.core.engine import Engine, EngineParts, Limits
 from fluent_krone.core.hierarchy import Hierarchy, Leaf
 from fluent_krone.core.localise import NestedDetector
 from fluent_krone.core.sessions import SessionSettings
+from fluent_krone.core.steps import StepJudge
+from fluent_krone.detect.budget import Budget, Plan
 from fluent_krone.detect.bundle import Golden, limits_of
 from fluent_krone.detect.bundle_writer import BundleContent, write_bundle
+from fluent_krone.detect.levels import learn_levels
 from fluent_krone.detect.local_context import LocalContext
+from fluent_krone.detect.order import Order, count_order
+from fluent_krone.detect.steps import Steps, StepWitnesses
+from fluent_krone.detect.times import measure_times
+from fluent_krone.detect.values import learn_values
 from fluent_krone.reading.records import InputSettings
 from fluent_krone.types import LEVELS, Finding, Level
 
@@ -100,6 +108,7 @@ def lift_engine(
     session_key: tuple[str, ...] = ("ride",),
     time_field: str | None = None,
     nested: NestedDetector | None = None,
+    steps: StepJudge | None = None,
     **session: Any,
 ) -> Engine:
     """An engine over the same words; `session` are SessionSettings, idle timeout 60 s."""
@@ -110,6 +119,7 @@ def lift_engine(
         hierarchy=hierarchy,
         patterns=LocalContext(patterns_of(hierarchy, NORMAL)),
         nested=nested,
+        steps=steps,
         input_settings=InputSettings(session_key=session_key, time_field=time_field),
         session_settings=SessionSettings(**{"idle_timeout": 60.0} | session),
     )
@@ -143,3 +153,35 @@ def sequences(findings: Iterable[Finding]) -> list[Finding]:
 
 def novelties(findings: Iterable[Finding]) -> list[Finding]:
     return [finding for finding in findings if finding.kind == "unseen_template"]
+
+
+def step_witnesses() -> StepWitnesses:
+    """Witnesses of steps by what normal rides are: two seconds between steps, floors 1 to 9."""
+    rng = random.Random(0)
+    rides_of_training = [keys for keys in NORMAL for _ in range(60)]
+    gaps = [tuple(rng.choice((1, 2)) * S for _ in keys[1:]) for keys in rides_of_training]
+    values = [
+        ((GOING,), ((b"%d" % rng.randint(1, 9),),)) for _ in range(len(rides_of_training) * 4)
+    ]
+    hierarchy = tree()
+    return StepWitnesses(
+        order=Order(hierarchy, count_order(rides_of_training, hierarchy)),
+        times=measure_times(zip(rides_of_training, gaps, strict=True), hierarchy),
+        values=learn_values(values),
+        levels=learn_levels(()),
+    )
+
+
+def step_budget() -> Budget:
+    """A budget that gives each witness of steps a threshold."""
+    scores = {"order.session": 2.5, "order.entity": 2.5, "time": 6.0, "values": 4.0}
+    return Budget(999, {name: (1.0,) for name in scores}, (Plan(1.0, {"density": 9.0, **scores}),))
+
+
+def step_judge() -> Steps:
+    budget = step_budget()
+    return Steps(tree(), step_witnesses(), budget, budget.thresholds(1.0))
+
+
+def deviations(findings: Iterable[Finding]) -> list[Finding]:
+    return [finding for finding in findings if finding.kind == "deviation"]

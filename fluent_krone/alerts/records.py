@@ -9,13 +9,15 @@ from datetime import UTC, datetime
 from typing import Any
 
 from ..config import Config
-from ..core.hierarchy import UNKNOWN
+from ..core.cascade import COUNTS
+from ..core.hierarchy import UNKNOWN, runs
 from ..detect.bundle import Bundle
 from ..errors import ConfigError
 from ..reading.templates import novel_shape, template_id
-from ..types import Alert, Evidence, Finding, Verdict
+from ..types import Alert, Deviation, Evidence, Finding, Verdict
 from .alignment import alike_runs
 from .scene import Scene, scene_of
+from .severity import severity_of
 from .words import explain
 
 # Events of a session that an alert shows, and of the nearest normal one beside it. The record then
@@ -73,12 +75,17 @@ class AlertMaker:
     def make(self, finding: Finding) -> Alert:
         """The alert of a finding. The same finding gives the same alert, through every door."""
         session_tag = finding.tag.decode("utf-8", "replace")
-        verdict = finding.verdict
+        deviations = self._deviations(finding)
+        p_value = None
+        if deviations:
+            p_value = deviations[0]["p_value"]
         alert_id = self._alert_id(finding)
         record: dict[str, Any] = {
             "alert_id": alert_id,
             "pattern": self.pattern(finding),
             "kind": finding.kind,
+            "severity": severity_of(finding.kind, self._odd_template(finding), p_value),
+            "p_value": p_value,
             "decided": finding.decided,
             "tag": session_tag,
             "bundle": self.bundle.name,
@@ -88,7 +95,8 @@ class AlertMaker:
             "started_at": iso_time(finding.first_ns),
             "ended_at": iso_time(finding.last_ns),
             "events": finding.events,
-            **self._judged(verdict, finding),
+            **self._judged(finding),
+            "deviations": deviations,
             "lines": [self._cut(line) for line in finding.lines],
         }
         return Alert(alert_id, alert_tag(self._config, session_tag), finding.last_ns, record)
@@ -98,11 +106,13 @@ class AlertMaker:
 
         Nothing else goes in: neither tag nor score, so that the same finding has the same id
         through every door. An `unseen_template` alert is about a template, which takes the session
-        key's place.
+        key's place. A session may have several `deviation` alerts, each with another signature.
         """
         about = finding.session
         ordinal = finding.ordinal
-        if finding.verdict is None:
+        if finding.kind == "deviation":
+            about = (*about, self.signature(finding.deviations[0]).encode())
+        elif finding.kind == "unseen_template":
             about = (self._novel_name(finding).encode(),)
             ordinal = 0
         parts = (
@@ -118,7 +128,9 @@ class AlertMaker:
 
         It outlives the bundle, as the ids of templates do.
         """
-        if finding.verdict is None:
+        if finding.kind == "deviation":
+            return pattern_id((finding.kind, self.signature(finding.deviations[0])))
+        if finding.kind == "unseen_template":
             return pattern_id((finding.kind, self._novel_name(finding)))
         shapes = iter(finding.unmatched)
         names = (self._name(log_key, shapes) for log_key in finding.log_keys)
@@ -138,11 +150,94 @@ class AlertMaker:
             return novel_shape(finding.lines[0]).decode("utf-8", "replace")
         return self._template_ids[log_key]
 
-    def _judged(self, verdict: Verdict | None, finding: Finding) -> dict[str, Any]:
-        """The fields that differ between the two kinds of alerts."""
+    def signature(self, deviation: Deviation) -> str:
+        """What deviations of the same sort have in common: no number, and no word of a sentence."""
+        name = self._template_ids[deviation.log_key]
+        return f"{deviation.witness} {deviation.direction} {name}"
+
+    def _odd_template(self, finding: Finding) -> str:
+        """The template of the event that the alert calls odd."""
+        if finding.verdict is not None:
+            return self._template(finding.log_keys[finding.verdict.event])
+        if finding.kind == "deviation":
+            return self._template(finding.deviations[0].log_key)
+        return finding.lines[0].decode("utf-8", "replace")
+
+    def _deviations(self, finding: Finding) -> list[dict[str, Any]]:
+        """What each witness finds odd, the one that decided first."""
+        found = [self._deviation_field(deviation) for deviation in finding.deviations]
+        verdict = finding.verdict
         if verdict is None:
-            return self._unseen(finding)
-        return self._sequence(verdict, finding)
+            return found
+        score = "density"
+        if verdict.detector == COUNTS:
+            score = "counts"
+        p_value = None
+        if self.bundle.budget is not None and score == "density":
+            p_value = round(self.bundle.budget.p_value(score, verdict.score), 6)
+        entity, action, status = self._hierarchy.steps(finding.log_keys[verdict.event])
+        whole = {
+            "witness": "density",
+            "direction": score,
+            "level": verdict.level,
+            "entity": entity,
+            "action": action,
+            "status": status,
+            "p_value": p_value,
+            "words": "The session as a whole is unlike the sessions of normal training.",
+        }
+        return [whole, *found]
+
+    def _deviation_field(self, deviation: Deviation) -> dict[str, Any]:
+        entity, action, status = self._hierarchy.steps(deviation.log_key)
+        return {
+            "witness": deviation.witness,
+            "direction": deviation.direction,
+            "level": deviation.level,
+            "entity": entity,
+            "action": action,
+            "status": status,
+            "p_value": round(deviation.p_value, 6),
+            "words": deviation.words,
+        }
+
+    def _judged(self, finding: Finding) -> dict[str, Any]:
+        """The fields that differ between the kinds of alerts."""
+        if finding.verdict is not None:
+            return self._sequence(finding.verdict, finding)
+        if finding.kind == "deviation":
+            return self._deviation(finding.deviations[0], finding)
+        return self._unseen(finding)
+
+    def _deviation(self, deviation: Deviation, finding: Finding) -> dict[str, Any]:
+        keys = finding.log_keys
+        entity, action, status = self._hierarchy.steps(deviation.log_key)
+        action_of = self._hierarchy.action_of
+        start, end = next(
+            (start, end)
+            for start, end in runs([action_of[key] for key in keys])
+            if start <= deviation.event < end
+        )
+        return {
+            "level": deviation.level,
+            "entity": entity,
+            "action": action,
+            "status": status,
+            "detector": deviation.witness,
+            "score": deviation.score,
+            "threshold": deviation.threshold,
+            "explanation": deviation.words,
+            "explained_by": "evidence",
+            "evidence": _evidence(Evidence({}, {}, {}, (), ())),
+            "seq": {
+                "level": "status",
+                "start": start,
+                "end": end,
+                "event": deviation.event,
+                "templates": [self._template(key) for key in keys[start:end][:_MOST_LISTED]],
+            },
+            "steps": self._steps(keys, max(deviation.event - MOST_STEPS // 2, 0), ()),
+        }
 
     def _sequence(self, verdict: Verdict, finding: Finding) -> dict[str, Any]:
         seq = verdict.seq

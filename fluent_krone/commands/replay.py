@@ -127,7 +127,7 @@ def replay(
 
     def keep(findings: list[Finding]) -> None:
         for finding in findings:
-            if finding.kind == "sequence":
+            if finding.kind != "unseen_template":
                 outcome.flagged[finding.session] += 1
             outcome.alerts += 1
             if on_alert is not None:

@@ -16,7 +16,7 @@ from ..errors import KroneError
 from ..runtime.metrics import Metrics, log_stats
 from ..runtime.reload import BundleWatch
 from ..runtime.service import Service
-from ..runtime.wiring import open_service, tune_gc
+from ..runtime.wiring import log_blind_spots, open_service, tune_gc
 from ..sink import Sink
 
 Stats = Callable[[], dict[str, float]]
@@ -40,6 +40,7 @@ def service_with_watch(config: Config, sink: Sink) -> tuple[Service, asyncio.Tas
     """A service, and the task that gives it a new bundle on SIGHUP or when the bundle changes."""
     bundle = load_bundle(config.bundle)
     service = open_service(bundle, sink, config)
+    log_blind_spots(bundle, config)
     tune_gc()
     watch = BundleWatch(config.bundle, bundle, service.reload, config.reload_interval)
     asyncio.get_running_loop().add_signal_handler(signal.SIGHUP, watch.ask)

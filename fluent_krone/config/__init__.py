@@ -8,6 +8,7 @@ from .literals import (
     parse_list,
     parse_mode,
     parse_price,
+    parse_rate,
     parse_size,
     suggestion,
 )
@@ -35,6 +36,7 @@ __all__ = [
     "parse_list",
     "parse_mode",
     "parse_price",
+    "parse_rate",
     "parse_size",
     "show_default",
     "suggestion",

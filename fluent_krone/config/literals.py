@@ -77,6 +77,17 @@ def parse_price(text: str) -> float:
     return float(text)
 
 
+def parse_rate(text: str) -> float:
+    """A number above 0.
+
+    >>> parse_rate("0.5")
+    0.5
+    """
+    if not re.fullmatch(r"[0-9]+(\.[0-9]+)?", text) or float(text) == 0:
+        raise ValueError(f"{text!r} is no number above 0: write 0.5")
+    return float(text)
+
+
 def parse_mode(text: str) -> int:
     """Permissions of a file, written as chmod takes them.
 
@@ -123,6 +134,7 @@ BOOL = Kind("bool", parse_bool)
 LIST = Kind("list", parse_list)
 MODE = Kind("permissions", parse_mode)
 PRICE = Kind("float", parse_price)
+RATE = Kind("float", parse_rate)
 
 
 def literal(value: Any) -> str:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from .declare import parameter
-from .literals import COUNT, DURATION, LIST, SIZE, STRING
+from .literals import COUNT, DURATION, LIST, RATE, SIZE, STRING
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -119,6 +119,13 @@ class Alerts:
     )
     remove_tag_prefix: str | None = parameter(
         STRING, None, "A prefix that is first removed from the session's tag."
+    )
+    false_alarms: float | None = parameter(
+        RATE,
+        None,
+        "How many false alarms to accept in 1,000 normal sessions, all kinds of alerts together; "
+        "more finds more. Without it, the bundle's own number counts, which is usually 1.",
+        common=True,
     )
     # A new template usually means a new version. Its first line is news, its thousandth is not.
     novelty_interval: float = parameter(

@@ -23,9 +23,10 @@ from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
-from ..types import LEVELS, Level, Seq, Verdict
+from ..types import LEVELS, Deviation, Level, Seq, Verdict
 from .hierarchy import Hierarchy
 from .localise import NestedDetector, Place, SeqDetector, localise
+from .steps import StepJudge
 from .tracker import State, Tracker
 
 # Relative to the threshold. The bound must be above it by this much: far more than the rounding of
@@ -45,8 +46,8 @@ _MOST_PATTERNS = 40
 class Clearing:
     """Who may clear whom: patterns what nested flags, and nested what patterns flag.
 
-    With `counts_flag`, a session whose nested counts no normal session had is abnormal, and nobody
-    may clear it: for training that has seen all there is to see.
+    With `counts_flag`, a session that has its log keys in numbers which no normal session had is
+    abnormal, and nobody may clear it: for training that has seen all there is to see.
     """
 
     patterns_clear: bool = True
@@ -99,8 +100,10 @@ class Cascade:
         nested: NestedDetector | None = None,
         clearing: Clearing | None = None,
         cache_size: int = 100_000,
+        steps: StepJudge | None = None,
     ) -> None:
-        self.tracker = Tracker(hierarchy, patterns.is_normal, self._is_decided, cache_size)
+        self.tracker = Tracker(hierarchy, patterns.is_normal, self._is_decided, cache_size, steps)
+        self._steps = steps
         self._hierarchy = hierarchy
         self._patterns = patterns
         self.nested = nested
@@ -113,6 +116,14 @@ class Cascade:
             state.end = (self._judge(state, keys),)
         verdict: Verdict | None = state.end[0]
         return verdict
+
+    def odd_end(self, state: State, keys: Sequence[int]) -> tuple[Deviation, ...]:
+        """What deviates if the session ends here."""
+        if self._steps is None:
+            return ()
+        if state.end_deviations is None:
+            state.end_deviations = self._steps.at_end(keys)
+        return state.end_deviations
 
     def early(self, state: State, keys: Sequence[int]) -> Verdict:
         """The verdict on a session whose state is decided, naming the most abnormal Seq so far.

@@ -10,19 +10,23 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any
 
 from ..errors import RecordError
 from ..reading.events import EventReader
 from ..reading.records import InputSettings, RecordReader, SessionKey
-from ..reading.templates import TemplateMatcher, novel_shape, template_id
-from ..types import Finding, Verdict
+from ..reading.slots import SlotReader
+from ..reading.templates import TemplateMatcher
+from ..types import Finding
 from .cascade import Cascade, Clearing
+from .findings import FindingMaker
 from .hierarchy import Hierarchy
 from .journal import Journal, Pack
 from .localise import NestedDetector, SeqDetector
 from .novelties import Novelties
+from .odd_events import OddEvents
 from .sessions import Session, Sessionizer, SessionSettings
+from .steps import StepJudge
 from .stream_time import StreamTime
 
 # Findings of one call. When more sessions have ended, the next call collects the rest: after a long
@@ -68,8 +72,28 @@ class EngineParts:
     patterns: SeqDetector
     nested: NestedDetector | None = None
     clearing: Clearing | None = None
+    steps: StepJudge | None = None
     input_settings: InputSettings
     session_settings: SessionSettings
+
+
+def _reader_of(parts: EngineParts, limits: Limits) -> RecordReader:
+    return RecordReader(
+        parts.input_settings,
+        max_message_size=limits.max_message_size,
+        max_keys=limits.max_keys_per_record,
+    )
+
+
+def _cascade_of(parts: EngineParts, limits: Limits) -> Cascade:
+    return Cascade(
+        parts.hierarchy,
+        parts.patterns,
+        parts.nested,
+        parts.clearing,
+        limits.cache_size,
+        parts.steps,
+    )
 
 
 class Engine:
@@ -87,11 +111,7 @@ class Engine:
         self.counters: Counter[str] = Counter()
         self.set_aside: Counter[str] = Counter()
         self.on_close: Callable[[Session], None] | None = None
-        self.reader = RecordReader(
-            parts.input_settings,
-            max_message_size=limits.max_message_size,
-            max_keys=limits.max_keys_per_record,
-        )
+        self.reader = _reader_of(parts, limits)
         self.matcher = TemplateMatcher(
             parts.templates, unmatched=parts.hierarchy.unknown, wide=parts.wide
         )
@@ -99,9 +119,7 @@ class Engine:
         self.sessions = Sessionizer(
             settings, max_sessions=limits.max_sessions, remembered=limits.cache_size
         )
-        self.cascade = Cascade(
-            parts.hierarchy, parts.patterns, parts.nested, parts.clearing, limits.cache_size
-        )
+        self.cascade = _cascade_of(parts, limits)
         self.tracker = self.cascade.tracker
         self._templates = parts.templates
         self._time = StreamTime(
@@ -111,12 +129,16 @@ class Engine:
             counters=self.counters,
             on_begin=self._begin,
         )
-        self._novelties = Novelties(limits.novelty_interval, self.counters)
+        novelties = Novelties(limits.novelty_interval, self.counters)
+        self._make = FindingMaker(
+            parts.templates, parts.hierarchy, novelties, self.counters, limits.max_lines
+        )
+        self._odd = OddEvents(parts.steps, SlotReader(parts.templates, parts.wide))
         self._journal = Journal(
             templates=parts.templates,
             sessions=self.sessions,
             time=self._time,
-            novelties=self._novelties,
+            novelties=novelties,
             tracker=self.tracker,
             keep_lines=limits.keep_lines,
         )
@@ -132,6 +154,8 @@ class Engine:
             self.sessions.open.move_to_end,
             self.tracker.work_out,
             self._novel | self._end_keys,
+            self._odd.watched,
+            self._odd.has_odd_value,
             self.sessions.idle_ns,
             settings.max_events,
             limits.keep_lines,
@@ -155,8 +179,10 @@ class Engine:
     #    order, which is the order of deadlines (`Sessionizer`). Any other key starts an instance.
     # 4. Step: the state knows the next state of a step that was seen before; this is
     #    `Tracker.step` without its call.
-    # 5. What few events need is behind one test: an early verdict, a template that training did
-    #    not have, a template or an event count that ends the session.
+    # 5. What few events need is behind one test: a template that training did not have, one that
+    #    ends the session, or a value that deviates; the number of events that ends the session; a
+    #    gap outside the limits that the state holds. A state that needs attention itself (an early
+    #    verdict, a step whose order deviates) has limits that no gap keeps.
     #
     # `clock` and `watermark` are copies of what `StreamTime` holds, and are read anew whenever
     # it was asked, since a look-up of a local name costs a third of that of an attribute.
@@ -168,9 +194,8 @@ class Engine:
         A record that cannot become an event is counted in `set_aside` by its reason.
         """
         findings: list[Finding] = []
-        (read, find, to_end, work_out, special, idle_ns, most_events, most_lines, own_time) = (
-            self._loop
-        )
+        (read, find, to_end, work_out, special, watched, is_odd, *numbers) = self._loop
+        (idle_ns, most, most_lines, own_time) = numbers
         time = self._time
         tag_bytes = tag.encode("utf-8", "surrogateescape")
         latest = time.arrive(now_ns)
@@ -184,6 +209,7 @@ class Engine:
             except RecordError as error:
                 self._set_aside(record, error)
                 continue
+            rare = log_key in special or (log_key in watched and is_odd(log_key, text))
             if own_time or time_ns is None:
                 time_ns = self._own_time(record, time_ns)
             if time_ns > watermark:
@@ -207,12 +233,13 @@ class Engine:
                 state = session.state
                 state = state.next.get(log_key) or work_out(state, log_key, log_keys)
                 session.state = state
+                gap_ns = time_ns - session.last_ns
                 session.last_ns = time_ns
                 length = len(log_keys)
                 if length <= most_lines:
                     session.lines.append(text)
-                if state.decided or log_key in special or length >= most_events:
-                    self._special_event(session, log_key, text, findings)
+                if rare or length >= most or not state.shortest_ns <= gap_ns <= state.longest_ns:
+                    self._special_event(session, log_key, text, gap_ns, findings)
         time.fed_at = now_ns
         self.counters["records"] += record_count
         self.counters["events"] += event_count
@@ -344,15 +371,25 @@ class Engine:
         return findings
 
     def _special_event(
-        self, session: Session, log_key: int, text: bytes, findings: list[Finding]
+        self,
+        session: Session,
+        log_key: int,
+        text: bytes,
+        gap_ns: int,
+        findings: list[Finding],
     ) -> None:
-        """What few events need: an early verdict, a new template, the end of the session."""
-        if session.state.decided and not session.alerted:
+        """What few events need: an early verdict, deviations, a new template, the session's end."""
+        state = session.state
+        odd = self._odd.deviations(state, session.keys, gap_ns, text)
+        findings += self._make.deviations(session, odd, "early")
+        if state.decided and not session.alerted:
             session.alerted = True
-            verdict = self.cascade.early(session.state, session.keys)
-            findings.append(self._sequence(session, verdict, "early"))
+            verdict = self.cascade.early(state, session.keys)
+            findings.append(self._make.sequence(session, verdict, "early"))
         if log_key in self._novel:
-            self._novelty(session, log_key, text, findings)
+            novelty = self._make.novelty(session, log_key, text, self._time.clock)
+            if novelty is not None:
+                findings.append(novelty)
         if log_key in self._end_keys or len(session.keys) >= self.session_settings.max_events:
             self.sessions.end(session)
             self._close(session, findings)
@@ -365,76 +402,9 @@ class Engine:
         if session.alerted:
             return
         verdict = self.cascade.at_end(session.state, session.keys)
-        if verdict is not None:
-            session.alerted = True
-            findings.append(self._sequence(session, verdict, "end"))
-
-    def _sequence(
-        self, session: Session, verdict: Verdict, decided: Literal["early", "end"]
-    ) -> Finding:
-        self.counters["flagged"] += 1
-        self.counters[f"flagged_{verdict.detector}"] += 1
-        self.counters[f"decided_{decided}"] += 1
-        lines = session.lines[verdict.seq.start : verdict.seq.end]
-        # The lines of the Seq around its oddest event, as many as an alert may hold.
-        most = self.limits.max_lines
-        first = max(0, min(verdict.event - verdict.seq.start - most // 2, len(lines) - most))
-        line = b""
-        if verdict.event < len(session.lines):
-            line = session.lines[verdict.event]
-        return Finding(
-            kind="sequence",
-            decided=decided,
-            tag=session.tag,
-            session=session.key,
-            instance=session.instance,
-            ordinal=session.ordinal,
-            first_ns=session.first_ns,
-            last_ns=session.last_ns,
-            events=len(session.keys),
-            log_keys=tuple(session.keys),
-            verdict=verdict,
-            lines=tuple(lines[first : first + most]),
-            line=line,
-            unmatched=self._unmatched(session),
-            texts=tuple(session.lines),
-        )
-
-    def _unmatched(self, session: Session) -> tuple[bytes, ...]:
-        """The shapes of the session's lines that match no template."""
-        unknown = self.hierarchy.unknown
-        if unknown not in session.keys:
-            return ()
-        # `lines` may be shorter than `keys`: it holds the first `keep_lines` only.
-        both = zip(session.keys, session.lines, strict=False)
-        return tuple(novel_shape(line) for key, line in both if key == unknown)
-
-    def _novelty(
-        self, session: Session, log_key: int, text: bytes, findings: list[Finding]
-    ) -> None:
-        """An event whose template normal training did not have; maybe an `unseen_template`."""
-        if log_key == self.hierarchy.unknown:
-            self.counters["unmatched"] += 1
-            name = novel_shape(text)
-        else:
-            self.counters["unseen"] += 1
-            name = template_id(self._templates[log_key]).encode()
-        events = self._novelties.report(name, self._time.clock)
-        if events is None:
+        odd = self.cascade.odd_end(session.state, session.keys)
+        if verdict is None:
+            findings += self._make.deviations(session, odd, "end")
             return
-        findings.append(
-            Finding(
-                kind="unseen_template",
-                decided="end",
-                tag=session.tag,
-                session=session.key,
-                instance=session.instance,
-                ordinal=session.ordinal,
-                first_ns=session.last_ns,
-                last_ns=session.last_ns,
-                events=events,
-                log_keys=(log_key,),
-                verdict=None,
-                lines=(text,),
-            )
-        )
+        session.alerted = True
+        findings.append(self._make.sequence(session, verdict, "end", odd))

@@ -29,7 +29,7 @@ from .stream_time import StreamTime
 from .tracker import Tracker
 
 # Raised when a snapshot's values change their meaning; an older snapshot is then refused.
-SNAPSHOT_VERSION = 1
+SNAPSHOT_VERSION = 2
 # Parts of one session. More would make a restart read many small rows; fewer would write long
 # sessions anew more often.
 _MOST_PARTS = 8
@@ -53,6 +53,7 @@ def _part(session: Session, number: int = 0, since: int = 0) -> list[Any]:
         session.deadline,
         session.last_ns,
         session.alerted,
+        session.told,
         session.keys[since:].tobytes(),
         session.lines[since:],
     ]
@@ -217,7 +218,7 @@ class Journal:
 
     def _load_part(self, part: Sequence[Any], log_keys: Sequence[int]) -> None:
         number, since, key, tag, opened, first_ns, instance, ordinal, *rest = part
-        limit, deadline, last_ns, alerted, keys, lines = rest
+        limit, deadline, last_ns, alerted, told, keys, lines = rest
         key = tuple(key)
         sessions = self._sessions
         session = sessions.open.get(key)
@@ -236,6 +237,7 @@ class Journal:
         session.deadline = min(deadline, session.limit, self._time.clock + sessions.idle_ns)
         session.last_ns = last_ns
         session.alerted = alerted
+        session.told = list(told)
         session.keys.extend([log_keys[i] for i in array("H", keys)])
         if lines:
             # With another `keep_lines`, the parts before may have none.

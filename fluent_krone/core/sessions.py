@@ -83,6 +83,8 @@ class Session:
     parts: bytes = b""
     saved: int = 0
     # Log keys of its events, two bytes each.
+    # Signatures of the deviations that were reported.
+    told: list[str] = field(default_factory=list)
     keys: array[int] = field(default_factory=lambda: array("H"))
     # The texts of its first `keep_lines` events.
     lines: list[bytes] = field(default_factory=list)

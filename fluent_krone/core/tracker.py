@@ -22,8 +22,9 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from ..reading.cache import Generation
-from ..types import LEVELS, Seq
+from ..types import LEVELS, Deviation, Seq
 from .hierarchy import Hierarchy
+from .steps import ANY_GAP_NS, NO_GAP_NS, StepJudge
 
 # Closed Seqs that are not normal, the last one first: it, and what came before.
 Odd = tuple[Seq, Any]
@@ -36,6 +37,10 @@ class State:
     Seq. The cascade fills `decided` (whether the session is abnormal whatever may still come),
     `check_at` (the number of events at which that is worth another look), `tally` (how often each
     log key came), `early` and `end` (the verdicts on a session that is decided, or stops here).
+
+    The step judge fills `deviations` (of the last step's order), `shortest_ns` and `longest_ns`
+    (the gaps before it that are no deviation) and `end_deviations` (if the session ends here).
+    Where the engine has something to do at the state itself, no gap is within these limits.
     """
 
     __slots__ = (
@@ -43,13 +48,17 @@ class State:
         "action_start",
         "check_at",
         "decided",
+        "deviations",
         "early",
         "end",
+        "end_deviations",
         "entity",
         "entity_start",
         "events",
+        "longest_ns",
         "next",
         "odd",
+        "shortest_ns",
         "tally",
     )
 
@@ -71,6 +80,9 @@ class State:
         self.decided = False
         self.check_at = 0
         self.tally: dict[int, int] | None = None
+        self.deviations: tuple[Deviation, ...] = ()
+        self.end_deviations: tuple[Deviation, ...] | None = None
+        self.shortest_ns, self.longest_ns = ANY_GAP_NS
         self.early: Any = None
         self.end: Any = None
         self.next: dict[int, State] = {}
@@ -105,6 +117,7 @@ class Tracker:
         is_normal: Callable[[Seq], bool],
         is_decided: Callable[[State, Sequence[int]], bool] = lambda state, keys: False,
         cache_size: int = 100_000,
+        steps: StepJudge | None = None,
     ) -> None:
         # -1 is no node, so the first event always begins Seqs of its own.
         self.start = State(0, -1, -1, 0, 0, None)
@@ -113,6 +126,7 @@ class Tracker:
         self._action_of = hierarchy.action_of
         self._is_normal = is_normal
         self._is_decided = is_decided
+        self._steps = steps
         # The states whose next ones must be forgotten when too many are remembered.
         self._remembered = [self.start]
         self._generation = Generation(cache_size - 1, self._forget)
@@ -137,6 +151,7 @@ class Tracker:
         found.tally = state.tally
         state.tally = None
         found.decided = state.decided or self._is_decided(found, keys)
+        self._judge_step(found, keys)
         self._remembered.append(found)
         return found
 
@@ -148,6 +163,19 @@ class Tracker:
             found.append(odd[0])
             odd = odd[1]
         return sorted(found, key=lambda seq: (LEVELS.index(seq.level), seq.start))
+
+    def _judge_step(self, state: State, keys: Sequence[int]) -> None:
+        if self._steps is not None:
+            so_far = keys
+            if len(keys) != state.events:
+                so_far = keys[: state.events]
+            state.deviations = self._steps.at_step(so_far)
+            if state.events > 1:
+                limits_ns = self._steps.limits_ns(so_far[-2], so_far[-1])
+                state.shortest_ns, state.longest_ns = limits_ns
+        if state.decided or state.deviations:
+            # No gap lies within these limits, so the engine looks at every event that leads here.
+            state.shortest_ns, state.longest_ns = NO_GAP_NS
 
     def replay(self, keys: Sequence[int]) -> State:
         """The state after `keys`, from the start: how a restored session comes back."""

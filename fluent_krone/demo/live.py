@@ -166,19 +166,19 @@ class _Arrived:
 class Tally:
     """What was found, against what the simulator knows.
 
-    A fault is *found* when its session has a sequence alert. Two measures tell whether it was
-    located: the Seq that the alert names holds an event of the fault (or one beside its gap); and
-    the event that it calls odd is of the fault or next to it. An `unseen_template` alert is about
-    a template, not a session: it counts for neither.
+    A fault is *found* when its session has an alert, of which the first one counts. Two measures
+    tell whether it was located: the Seq that the alert names holds an event of the fault (or one
+    beside its gap); and the event that it calls odd is of the fault or next to it. An
+    `unseen_template` alert is about a template, not a session: it counts for neither.
     """
 
     sessions: Mapping[str, SimulatedSession]
-    # block → its sequence alert
+    # block → its first alert
     found: dict[str, Alert] = field(default_factory=dict)
     novelties: int = 0
 
     def count(self, alert: Alert) -> None:
-        if alert.record["kind"] == "sequence":
+        if alert.record["kind"] != "unseen_template":
             self.found.setdefault(alert.record["session"][0], alert)
         else:
             self.novelties += 1
@@ -371,7 +371,7 @@ class _Screen:
         lines = alert.record["lines"]
         session = self._tally.sessions[alert.record["session"][0]]
         odd = None
-        if alert.record["kind"] == "sequence":
+        if alert.record["kind"] != "unseen_template":
             odd = alert.record["seq"]["event"]
         texts = [session.text(event) for event in range(len(session.events))]
         starts = (at for at in range(len(texts)) if texts[at : at + len(lines)] == lines)

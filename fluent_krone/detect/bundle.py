@@ -7,6 +7,8 @@
     nested_aware.onnx, nested_aware.json
                      the density among normal sessions; its columns, weights, threshold, band and
                      normal sessions
+    witnesses.json   order, times, values and levels of the steps of normal training
+    budget.json      the thresholds for each number of false alarms, and how they were found
     training.txt     hashes of the session keys that were fitted on, one a line
     golden.jsonl     lines that we wrote, with the findings they must give; run at every load
 
@@ -33,12 +35,16 @@ from ..core.sessions import SessionSettings
 from ..errors import BundleError, ConfigError
 from ..reading.records import InputSettings, SessionKey, as_fields
 from ..types import LEVELS, Finding
+from .budget import FALSE_ALARMS, Budget, budget_from_json, clearing_of
 from .local_context import LocalContext
 from .nested_aware import NestedAware, NestedFiles
+from .steps import Steps, StepWitnesses, witnesses_from_json
 
 # Raised when the files change their meaning; a bundle of another format is refused.
-FORMAT = 2
+FORMAT = 3
 FILES = ("templates.jsonl", "hierarchy.csv", "patterns.json", "training.txt", "golden.jsonl")
+# The witnesses of single steps, and the budget of false alarms that all witnesses share.
+WITNESS_FILES = ("witnesses.json", "budget.json")
 NESTED_FILES = ("nested_aware.onnx", "nested_aware.json")
 
 
@@ -116,19 +122,46 @@ class Bundle:
     clearing: Clearing
     training: frozenset[str]
     golden: tuple[Golden, ...]
+    witnesses: StepWitnesses | None = None
+    budget: Budget | None = None
+    # In 1,000 normal sessions; what the bundle was fitted for.
+    false_alarms: float = FALSE_ALARMS
+    # Kinds of fault that the bundle hardly finds, as the export measured it.
+    blind: tuple[str, ...] = ()
+
+    def thresholds(self, false_alarms: float | None = None) -> dict[str, float]:
+        """The thresholds for a number of false alarms; without one, for the bundle's own."""
+        if self.budget is None:
+            return {}
+        if false_alarms is None:
+            false_alarms = self.false_alarms
+        return self.budget.thresholds(false_alarms)
+
+    def steps(self, false_alarms: float | None = None) -> Steps | None:
+        """The judge of single steps; None where the bundle has no witnesses of steps."""
+        if self.witnesses is None or self.budget is None:
+            return None
+        return Steps(self.hierarchy, self.witnesses, self.budget, self.thresholds(false_alarms))
 
     def engine(self, config: Config | None = None) -> Engine:
         """An engine that serves this bundle, with the operator's settings over the bundle's."""
         config = config or Config()
         # End templates are the bundle's alone: they must be among its templates.
         sessions = _common(config, SessionSettings)
+        thresholds = self.thresholds(config.false_alarms)
+        nested = self.nested
+        clearing = self.clearing
+        if nested is not None and thresholds:
+            nested = nested.at(thresholds["density"])
+            clearing = clearing_of(thresholds)
         parts = EngineParts(
             templates=self.templates,
             seen=[count > 0 for count in self.counts],
             hierarchy=self.hierarchy,
             patterns=self.patterns,
-            nested=self.nested,
-            clearing=self.clearing,
+            nested=nested,
+            clearing=clearing,
+            steps=self.steps(config.false_alarms),
             input_settings=self.input_settings.override(**_common(config, InputSettings)),
             session_settings=self.session_settings.override(**sessions),
         )
@@ -187,6 +220,9 @@ def _read(path: Path) -> Bundle:
     names: tuple[str, ...] = FILES
     if has_nested:
         names += NESTED_FILES
+    has_witnesses = WITNESS_FILES[0] in manifest["files"]
+    if has_witnesses:
+        names += WITNESS_FILES
     content = {name: _verified(path / name, manifest["files"]) for name in names}
     templates = [json.loads(line) for line in _lines(content["templates.jsonl"])]
     table = csv.reader(io.StringIO(content["hierarchy.csv"].decode(), newline=""))
@@ -202,6 +238,9 @@ def _read(path: Path) -> Bundle:
     nested = None
     if has_nested:
         nested = _nested(content, hierarchy, path)
+    witnesses: dict[str, Any] = {}
+    if has_witnesses:
+        witnesses = _witnesses(content, hierarchy)
     detector = manifest["detector"]
     return Bundle(
         name=manifest["name"],
@@ -222,7 +261,18 @@ def _read(path: Path) -> Bundle:
         ),
         training=frozenset(content["training.txt"].decode().split()),
         golden=tuple(_golden(json.loads(line)) for line in _lines(content["golden.jsonl"])),
+        **witnesses,
     )
+
+
+def _witnesses(content: dict[str, bytes], hierarchy: Hierarchy) -> dict[str, Any]:
+    declared = json.loads(content["budget.json"])
+    return {
+        "witnesses": witnesses_from_json(json.loads(content["witnesses.json"]), hierarchy),
+        "budget": budget_from_json(declared["budget"]),
+        "false_alarms": float(declared["false_alarms"]),
+        "blind": tuple(declared["blind"]),
+    }
 
 
 def _nested(content: dict[str, bytes], hierarchy: Hierarchy, path: Path) -> NestedAware:
@@ -278,6 +328,10 @@ def outline(findings: Iterable[Finding]) -> tuple[tuple[str, str | None, int, in
             level = seq.level
             start = seq.start
             end = seq.end
+        elif finding.deviations:
+            level = finding.deviations[0].level
+            start = finding.deviations[0].event
+            end = start + 1
         out.append((finding.kind, level, start, end))
     return tuple(out)
 

@@ -16,8 +16,9 @@ from ..core.sessions import SessionSettings
 from ..errors import BundleError
 from ..reading.records import InputSettings, SessionKey
 from ..types import LEVELS, Level
-from .bundle import FILES, FORMAT, NESTED_FILES, Golden, key_hash
+from .bundle import FILES, FORMAT, NESTED_FILES, WITNESS_FILES, Golden, key_hash
 from .nested_aware import NestedFiles
+from .steps import WitnessFiles
 
 # Log keys are two bytes wide in an open session, and the unknown leaf has one besides.
 MAX_TEMPLATES = 65_000
@@ -41,6 +42,7 @@ class BundleContent:
     training: Iterable[SessionKey]
     golden: Sequence[Golden]
     nested: NestedFiles | None = None
+    steps: WitnessFiles | None = None
     clearing: Clearing = field(default_factory=Clearing)
     training_summary: Mapping[str, Any] = field(default_factory=dict)
     extra_files: Sequence[str] = ()
@@ -72,6 +74,10 @@ def write_bundle(path: Path, content: BundleContent) -> None:
         fields = dataclasses.asdict(content.nested)
         (path / "nested_aware.onnx").write_bytes(fields.pop("model"))
         _write_compact(path / "nested_aware.json", fields)
+    if content.steps is not None:
+        names += WITNESS_FILES
+        _write_compact(path / "witnesses.json", content.steps.witnesses.to_json())
+        _write_compact(path / "budget.json", content.steps.budget_json())
     hashes = {name: hashlib.sha256((path / name).read_bytes()).hexdigest() for name in names}
     _write_manifest(path / "manifest.json", content, hashes)
 

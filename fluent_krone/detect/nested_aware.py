@@ -12,6 +12,7 @@ ours; `export/train.py` fits them.
 
 from __future__ import annotations
 
+import copy
 import math
 import time
 from collections import Counter
@@ -150,7 +151,7 @@ class NestedAware:
         for log_keys in self.normal:
             for key, count in Counter(log_keys).items():
                 self._most[key] = max(count, self._most.get(key, 0))
-        self._exact = {frozenset(nested_counts(keys, hierarchy).items()) for keys in self.normal}
+        self._exact = {frozenset(Counter(keys).items()) for keys in self.normal}
         self._last_keys: tuple[int, ...] | None = None
         self._last: tuple[Counter[Feature], _Exact] = (Counter(), frozenset())
         self._hierarchy = hierarchy
@@ -166,6 +167,14 @@ class NestedAware:
                 f"{where}: {len(self._weights)} weights for {len(self._columns)} columns and the "
                 "one for what has no column: export the bundle again"
             )
+
+    def at(self, threshold: float) -> NestedAware:
+        """The same detector with another threshold; the band moves along."""
+        other = copy.copy(self)
+        other.threshold = threshold
+        low = min(self.band[0], 0.9 * threshold)
+        other.band = (low, 2 * threshold - low)
+        return other
 
     def density(self, log_keys: Sequence[int], *, ended: bool = True) -> Density:
         """Score, bound and nearest normal sessions of `log_keys`.
@@ -199,8 +208,8 @@ class NestedAware:
         return (weight * (magnitude(feature, here) - magnitude(feature, there))) ** 2
 
     def has_counts(self, log_keys: Sequence[int]) -> bool:
-        """Whether a normal session had exactly these nested counts."""
-        return self._counts_of(log_keys)[1] in self._exact
+        """Whether a normal session had each of these log keys exactly as often."""
+        return frozenset(Counter(log_keys).items()) in self._exact
 
     def _counts_of(self, log_keys: Sequence[int]) -> tuple[Counter[Feature], _Exact]:
         """The nested counts, as a mapping and as a set.

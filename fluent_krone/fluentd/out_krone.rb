@@ -89,6 +89,8 @@ module Fluent::Plugin
     config_param :add_tag_prefix, :string, default: nil
     desc 'A prefix that is first removed from the session\'s tag.'
     config_param :remove_tag_prefix, :string, default: nil
+    desc 'How many false alarms to accept in 1,000 normal sessions, all kinds of alerts together; more finds more. Without it, the bundle\'s own number counts, which is usually 1.'
+    config_param :false_alarms, :string, default: nil
     desc 'At most one unseen_template alert is sent for each template in this time. (default 1h)'
     config_param :novelty_interval, :string, default: nil
     desc 'How many raw lines of each open session are kept as evidence; 0 for none. (default 256)'

@@ -139,6 +139,15 @@ class Template:
             return ()
         return found.groups()
 
+    def spans(self, message: bytes) -> tuple[tuple[int, int], ...]:
+        """Where each wildcard's value begins and ends in a message that matches."""
+        if self._slots is None:
+            self._slots = self._compile(slots=True)
+        found = self._slots.match(message)
+        if found is None:
+            return ()
+        return tuple(found.span(group) for group in range(1, self._slots.groups + 1))
+
     def is_free(self, message: bytes, start: int, end: int) -> bool:
         """Whether the word `[start, end)` of a message that matches may be any other word.
 

@@ -10,11 +10,20 @@ from ..errors import ConfigError
 
 Snapshot = dict[str, Any]
 
+# Where a part has the signatures of the deviations that were reported, which version 1 had not.
+_TOLD = 12
+
+
+def _with_told(saved: Snapshot) -> Snapshot:
+    parts = ([*part[:_TOLD], [], *part[_TOLD:]] for part in saved["sessions"])
+    return saved | {"sessions": parts}
+
+
 # By version: what turns its snapshots into those of the next version. Whoever raises
 # `SNAPSHOT_VERSION` adds the step here, and a store written by the version before to the tests: an
 # update must never cost the open sessions. A step gets the snapshot as the store gives it. Its
 # `sessions` are an iterator of parts (`core/journal.py`); a step wraps it where parts change.
-STEPS: Mapping[int, Callable[[Snapshot], Snapshot]] = {}
+STEPS: Mapping[int, Callable[[Snapshot], Snapshot]] = {1: _with_told}
 
 
 def migrated(saved: Snapshot) -> tuple[Snapshot, bool]:

@@ -167,6 +167,18 @@ def _or(price: float | None, default: float) -> float:
     return price
 
 
+def log_blind_spots(bundle: Bundle, config: Config) -> None:
+    """Say which kinds of fault the bundle hardly finds, before anybody relies on it."""
+    if bundle.blind:
+        _log.warning(
+            "bundle hardly finds these kinds of fault bundle=%s false_alarms=%g kinds=%s: see "
+            "docs/witnesses.md",
+            bundle.name,
+            config.false_alarms or bundle.false_alarms,
+            ",".join(bundle.blind),
+        )
+
+
 def tune_gc() -> None:
     """Spare the garbage collector the bundle's objects, and let it run less often."""
     gc.collect()

@@ -480,7 +480,9 @@ def test_who_explained_and_at_what_price(browser: Browser, tmp_path: Path) -> No
         assert words in said
     assert browser.texts(".picture .odd .mark") == ["▶ odd", "+ extra", "◆ named"]
     browser.open(page, f"{2:032x}")
-    assert "The model gave no answer: timeout." in browser.texts("section[aria-label=Explanation]")[0]
+    assert (
+        "The model gave no answer: timeout." in browser.texts("section[aria-label=Explanation]")[0]
+    )
 
 
 def test_no_alerts_are_told(browser: Browser, tmp_path: Path) -> None:

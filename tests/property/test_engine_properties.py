@@ -11,7 +11,7 @@ from typing import Any
 import msgpack
 from hypothesis import given
 from hypothesis import strategies as st
-from synthetic import ROWS, T0, UNKNOWN, S, event, lift_engine, make_limits
+from synthetic import ROWS, T0, UNKNOWN, S, event, lift_engine, make_limits, step_judge
 
 from fluent_krone.core.engine import Engine, Limits
 from fluent_krone.types import Finding
@@ -45,6 +45,7 @@ settings = st.fixed_dictionaries(
         "max_age": st.sampled_from([0.0, 3.0, 20.0]),
         "max_events": st.integers(1, 6),
         "end_templates": st.sampled_from([(), (ROWS[5][0],)]),
+        "steps": st.just(step_judge()),
     },
 )
 limits = st.builds(

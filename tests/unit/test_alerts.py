@@ -118,6 +118,20 @@ def test_the_record_of_a_sequence(lift: Bundle) -> None:
         "alert_id": alert.alert_id,
         "pattern": pattern_of(ABNORMAL),
         "kind": "sequence",
+        "severity": "error",
+        "p_value": None,
+        "deviations": [
+            {
+                "witness": "density",
+                "direction": "density",
+                "level": "status",
+                "entity": "lift",
+                "action": "move",
+                "status": "stuck",
+                "p_value": None,
+                "words": "The session as a whole is unlike the sessions of normal training.",
+            }
+        ],
         "decided": "end",
         "tag": "app.lift",
         "bundle": "lift",

@@ -9,7 +9,6 @@ import random
 import re
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
 from html.parser import HTMLParser
 from itertools import pairwise
 from typing import Any
@@ -19,14 +18,13 @@ import pytest
 
 from export import report_measure
 from export.baselines import BASELINES
-from export.calibrate import Calibration, calibrate
+from export.calibrate import Calibration
 from export.report import FittedDetector, ReportInput, describe, make_report, render_html, to_json
 from export.report_measure import fit_judge
 from export.sequences import TrainingSession
 from fluent_krone.core.hierarchy import Hierarchy, Leaf
 from fluent_krone.core.sessions import SessionSettings
 from fluent_krone.detect.bundle import key_hash
-from fluent_krone.detect.nested_aware import nested_counts
 from fluent_krone.reading.records import InputSettings
 
 S = 10**9
@@ -49,11 +47,9 @@ ROWS = [
 CALIBRATION = Calibration(
     threshold=9.25,
     band=(8.0, 10.5),
-    patterns_clear=False,
-    nested_clears=True,
-    counts_flag=False,
-    detection={"missing": {"nested": 0.25, "both": 0.125}},
-    false_alarms={"nested": 0.0625, "both": 0.03125},
+    budget={"sessions": 10, "largest": {}, "plans": [[0.5, {"density": 9.25}]]},
+    detection={"skip": {"1 in 1,000": 0.25, "5 in 1,000": 0.125}},
+    false_alarms={"1 in 1,000": 0.0625, "5 in 1,000": 0.03125},
 )
 
 
@@ -394,49 +390,16 @@ def test_describe_gives_the_figures_in_a_few_lines(labelled: Mapping[str, Any]) 
     assert all(name in told for name in BASELINES)
 
 
-@pytest.mark.parametrize(
-    ("rule", "flagged"),
-    [
-        ((False, True, False), lambda unlikely, unseen, new: unlikely),
-        ((True, False, False), lambda unlikely, unseen, new: unseen),
-        ((True, True, False), lambda unlikely, unseen, new: unlikely and unseen),
-        ((False, False, False), lambda unlikely, unseen, new: unlikely or unseen),
-        ((False, False, True), lambda unlikely, unseen, new: unlikely or unseen or new),
-    ],
-)
-def test_the_own_detector_is_refitted_with_its_clearing_rule(
-    monkeypatch: pytest.MonkeyPatch, rule: tuple[bool, bool, bool], flagged: Any
-) -> None:
-    def decided(sessions: Any, tree: Any, *, seed: int) -> Any:
-        found = calibrate(sessions, tree, seed=seed)
-        return replace(
-            found,
-            **dict(zip(("patterns_clear", "nested_clears", "counts_flag"), rule, strict=True)),
-        )
-
-    monkeypatch.setattr(report_measure, "calibrate", decided)
+def test_the_own_detector_is_refitted_with_its_budget() -> None:
     train, hierarchy = [s.log_keys for s in rides(200)], Hierarchy(ROWS)
-    judge = fit_judge(train, hierarchy, seed=0)
-    judged = [
-        *train[:3],
-        (OPEN, CLOSE),
-        (OPEN, CLOSE, OPEN),
-        (STUCK,) * 60,
-        (OPEN, *(GO, ARRIVE) * 7, CLOSE),
-    ]
-    scores, flags = judge.judge(judged)
-    known = {(seq.level, seq.pattern) for keys in train for seq in hierarchy.decompose(keys)}
-    unseen = [
-        any((seq.level, seq.pattern) not in known for seq in hierarchy.decompose(keys))
-        for keys in judged
-    ]
-    new = [
-        all(nested_counts(keys, hierarchy) != nested_counts(old, hierarchy) for old in train)
-        for keys in judged
-    ]
-    odd = list(zip((scores > judge.threshold).tolist(), unseen, new, strict=True))
-    assert flags.tolist() == [flagged(*marks) for marks in odd]
-    assert len(set(odd)) > 2
+    few = fit_judge(train, hierarchy, seed=0, false_alarms=0.1)
+    many = fit_judge(train, hierarchy, seed=0, false_alarms=50)
+    judged = [*train[:3], (OPEN, CLOSE, OPEN), (STUCK,) * 60, train[0][::-1]]
+    flags, more = few.judge(judged)[1], many.judge(judged)[1]
+    assert not flags[:3].any()
+    assert flags[4]
+    assert all(after or not before for before, after in zip(flags, more, strict=True))
+    assert many.threshold <= few.threshold
 
 
 def test_the_own_detector_finds_what_is_grossly_wrong() -> None:

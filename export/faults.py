@@ -1,0 +1,169 @@
+"""Faults injected into held-out normal sessions: what a detector is worth, without any label."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+
+import numpy as np
+
+from fluent_krone.core.hierarchy import Hierarchy
+
+from .traces import Trace
+
+# What a fault does to a session's steps …
+STEP_KINDS = (
+    "skip", "rework", "insert", "early", "late", "swap", "reverse", "truncated", "foreign",
+    "wrong_status",
+)  # fmt: skip
+# … and to their times, values and severities, where the sessions have any.
+TIME_KINDS = ("slow",)
+VALUE_KINDS = ("value",)
+LEVEL_KINDS = ("level",)
+KINDS = (*STEP_KINDS, *TIME_KINDS, *VALUE_KINDS, *LEVEL_KINDS)
+# A slow step takes so many times as long …
+_SLOWER = 50
+# … as it did, or as the shortest time that a clock of seconds can tell, in ns.
+_SHORTEST_NS = 1_000_000_000
+# What a wrong value becomes: a zero, a huge number, a text that nobody knows.
+_WRONG_VALUES = (b"0", b"999999999999", b"unheard-of")
+# Beside what is kept of a session, the share of a truncated one, at least and at most.
+_KEPT_AT_LEAST, _KEPT_AT_MOST = 0.3, 0.8
+
+
+class Injector:
+    """Makes faulty copies of sessions. `pool` are the log keys that training has."""
+
+    def __init__(self, hierarchy: Hierarchy, pool: Sequence[int], rng: np.random.Generator) -> None:
+        self._hierarchy = hierarchy
+        self._pool = list(pool)
+        self._rng = rng
+        self._steps: dict[str, Callable[[list[int]], list[int]]] = {
+            "skip": self._skip,
+            "rework": self._rework,
+            "insert": self._insert,
+            "early": self._early,
+            "late": self._late,
+            "swap": self._swap,
+            "reverse": lambda keys: keys[::-1],
+            "truncated": self._truncated,
+            "foreign": self._foreign,
+            "wrong_status": self._wrong_status,
+        }
+
+    def inject(self, session: Trace, kind: str) -> Trace | None:
+        """A copy with one fault of `kind`; None where the session gives it nothing to work on."""
+        if kind in self._steps:
+            keys = tuple(self._steps[kind](list(session.keys)))
+            if not keys or keys == session.keys:
+                return None
+            return Trace(keys)
+        if kind == "slow":
+            return self._slow(session)
+        if kind == "value":
+            return self._value(session)
+        if kind == "level":
+            return self._level(session)
+        raise ValueError(f"BUG: no fault is called {kind!r}")
+
+    def _at(self, size: int) -> int:
+        return int(self._rng.integers(size))
+
+    def _pick(self, keys: Sequence[int]) -> int:
+        return keys[self._at(len(keys))]
+
+    def _skip(self, keys: list[int]) -> list[int]:
+        del keys[self._at(len(keys))]
+        return keys
+
+    def _rework(self, keys: list[int]) -> list[int]:
+        at = self._at(len(keys))
+        return [*keys[:at], keys[at], *keys[at:]]
+
+    def _insert(self, keys: list[int]) -> list[int]:
+        keys.insert(self._at(len(keys) + 1), self._pick(self._pool))
+        return keys
+
+    def _two_places(self, size: int) -> tuple[int, int]:
+        """Two places with another step between, where there are three steps."""
+        first, last = sorted(int(at) for at in self._rng.choice(size, 2, replace=False))
+        if last - first < 2:
+            last = min(size - 1, first + 2)
+            first = max(0, last - 2)
+        return first, last
+
+    def _early(self, keys: list[int]) -> list[int]:
+        if len(keys) < 3:
+            return keys
+        first, last = self._two_places(len(keys))
+        keys.insert(first, keys.pop(last))
+        return keys
+
+    def _late(self, keys: list[int]) -> list[int]:
+        if len(keys) < 3:
+            return keys
+        first, last = self._two_places(len(keys))
+        keys.insert(last, keys.pop(first))
+        return keys
+
+    def _swap(self, keys: list[int]) -> list[int]:
+        if len(keys) > 1:
+            at = self._at(len(keys) - 1)
+            keys[at : at + 2] = [keys[at + 1], keys[at]]
+        return keys
+
+    def _truncated(self, keys: list[int]) -> list[int]:
+        share = self._rng.uniform(_KEPT_AT_LEAST, _KEPT_AT_MOST)
+        return keys[: max(1, int(len(keys) * share))]
+
+    def _foreign(self, keys: list[int]) -> list[int]:
+        """A step of an entity that has no part in the session."""
+        own = {self._hierarchy.entity_of[key] for key in keys}
+        foreign = [key for key in self._pool if self._hierarchy.entity_of[key] not in own]
+        others = foreign or sorted(set(self._pool) - set(keys))
+        if others:
+            keys.insert(self._at(len(keys)), self._pick(others))
+        return keys
+
+    def _wrong_status(self, keys: list[int]) -> list[int]:
+        """Another outcome of a step: a leaf of its action, else of its entity, else any."""
+        at = self._at(len(keys))
+        others = [key for key in self._pool if key != keys[at]]
+        for node_of in (self._hierarchy.action_of, self._hierarchy.entity_of):
+            if alike := [key for key in others if node_of[key] == node_of[keys[at]]]:
+                others = alike
+                break
+        if others:
+            keys[at] = self._pick(others)
+        return keys
+
+    def _slow(self, session: Trace) -> Trace | None:
+        if not session.gaps_ns:
+            return None
+        gaps = list(session.gaps_ns)
+        at = self._at(len(gaps))
+        gaps[at] = max(gaps[at], _SHORTEST_NS) * _SLOWER
+        return replace(session, gaps_ns=tuple(gaps))
+
+    def _value(self, session: Trace) -> Trace | None:
+        places = [
+            (event, slot)
+            for event, values in enumerate(session.values)
+            for slot in range(len(values))
+        ]
+        if not places:
+            return None
+        event, slot = places[self._at(len(places))]
+        wrong = list(session.values[event])
+        wrong[slot] = _WRONG_VALUES[self._at(len(_WRONG_VALUES))]
+        values = (*session.values[:event], tuple(wrong), *session.values[event + 1 :])
+        return replace(session, values=values)
+
+    def _level(self, session: Trace) -> Trace | None:
+        if not any(session.levels):
+            return None
+        from fluent_krone.detect.levels import MOST_SEVERE
+
+        at = self._at(len(session.levels))
+        levels = (*session.levels[:at], MOST_SEVERE, *session.levels[at + 1 :])
+        return replace(session, levels=levels)

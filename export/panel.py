@@ -1,0 +1,102 @@
+"""All witnesses of a bundle, fitted on the same sessions: what each says of another session."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+from fluent_krone.core.hierarchy import Hierarchy
+from fluent_krone.detect.budget import DECIMALS
+from fluent_krone.detect.levels import learn_levels
+from fluent_krone.detect.order import Order, count_order
+from fluent_krone.detect.steps import StepWitnesses
+from fluent_krone.detect.times import measure_times
+from fluent_krone.detect.values import learn_values
+from fluent_krone.types import Level
+
+from .traces import Trace
+
+LogKeys = tuple[int, ...]
+Scores = dict[str, float]
+# What `density` scores is added by the caller, who has many sessions at once.
+DENSITY = "density"
+# Scores that are 0 or 1: their threshold can only be 0.
+BINARY = ("counts", "patterns")
+# What is counted, not measured in nats.
+COUNTED = ("order.pair",)
+
+
+class Forms:
+    """What sessions are compared by: shared by the folds, and small beside the counts."""
+
+    def __init__(self, hierarchy: Hierarchy) -> None:
+        self._hierarchy = hierarchy
+        self._counts: dict[LogKeys, int] = {}
+        self._number: dict[tuple[Level, tuple[int, ...]], int] = {}
+        self._patterns: dict[LogKeys, frozenset[int]] = {}
+
+    def counts(self, keys: LogKeys) -> int:
+        """A hash of how often each log key occurs."""
+        if keys not in self._counts:
+            self._counts[keys] = hash(tuple(sorted(keys)))
+        return self._counts[keys]
+
+    def patterns(self, keys: LogKeys) -> frozenset[int]:
+        """The patterns of all its Seqs, as numbers."""
+        if keys not in self._patterns:
+            seqs = self._hierarchy.decompose(keys)
+            numbers = (
+                self._number.setdefault((seq.level, seq.pattern), len(self._number)) for seq in seqs
+            )
+            self._patterns[keys] = frozenset(numbers)
+        return self._patterns[keys]
+
+
+@dataclass(slots=True)
+class Panel:
+    """Fitted witnesses, all but the density."""
+
+    forms: Forms
+    steps: StepWitnesses
+    _counts: set[int]
+    _patterns: set[int]
+    _by_keys: dict[LogKeys, Scores] = field(default_factory=dict)
+
+    def scores(self, session: Trace) -> Scores:
+        """What each witness says of a session; 0 where it has nothing to say."""
+        if session.keys not in self._by_keys:
+            self._by_keys[session.keys] = self._step_scores(session.keys)
+        return self._by_keys[session.keys] | {
+            "time": round(self.steps.times.worst(session.keys, session.gaps_ns), DECIMALS),
+            "values": round(self.steps.values.worst_of(session.keys, session.values), DECIMALS),
+            "levels": round(self.steps.levels.worst(session.keys, session.levels), DECIMALS),
+        }
+
+    def _step_scores(self, keys: LogKeys) -> Scores:
+        order = self.steps.order.worst(keys)
+        return {
+            "counts": float(self.forms.counts(keys) not in self._counts),
+            "patterns": float(not self.forms.patterns(keys) <= self._patterns),
+            **{f"order.{view}": round(score, DECIMALS) for view, score in order.items()},
+        }
+
+
+def fit_steps(sessions: Sequence[Trace], hierarchy: Hierarchy) -> StepWitnesses:
+    """The witnesses of single steps, from normal `sessions`."""
+    return StepWitnesses(
+        order=Order(hierarchy, count_order((session.keys for session in sessions), hierarchy)),
+        times=measure_times(((s.keys, s.gaps_ns) for s in sessions), hierarchy),
+        values=learn_values([(s.keys, s.values) for s in sessions if s.values]),
+        levels=learn_levels((s.keys, s.levels) for s in sessions),
+    )
+
+
+def fit_panel(sessions: Sequence[Trace], hierarchy: Hierarchy, forms: Forms) -> Panel:
+    """The witnesses of normal `sessions`."""
+    courses = {session.keys for session in sessions}
+    return Panel(
+        forms=forms,
+        steps=fit_steps(sessions, hierarchy),
+        _counts={forms.counts(keys) for keys in courses},
+        _patterns=set[int]().union(*(forms.patterns(keys) for keys in courses)),
+    )

@@ -1,0 +1,33 @@
+"""How urgent an alert is, from its kind, what its step says, and how rare it is."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from ..core.localise import severity as words_severity
+
+Severity = Literal["notice", "warning", "error", "critical"]
+SEVERITIES: tuple[Severity, ...] = ("notice", "warning", "error", "critical")
+# What an alert of each kind has before anything is known of it.
+_OF_KIND: dict[str, Severity] = {
+    "unseen_template": "notice",
+    "deviation": "warning",
+    "sequence": "error",
+}
+# A session or step that fewer than one normal session in so many has is one degree more urgent …
+_RARE = 1 / 5_000
+# … and so is a step whose words speak of an error; two degrees more where they speak of a crash.
+
+
+def severity_of(kind: str, template: str, p_value: float | None) -> Severity:
+    """The severity of an alert about a step with this template.
+
+    >>> severity_of("deviation", "block <id> received", 0.001)
+    'warning'
+    >>> severity_of("unseen_template", "kernel panic in <*>", None)
+    'error'
+    """
+    degree = SEVERITIES.index(_OF_KIND[kind]) + words_severity(template)
+    if kind == "deviation" and p_value is not None and p_value < _RARE:
+        degree += 1
+    return SEVERITIES[min(degree, len(SEVERITIES) - 1)]

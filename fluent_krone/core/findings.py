@@ -1,0 +1,153 @@
+"""What the engine hands out, made from sessions: verdicts, deviations and new templates."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable, Sequence
+from typing import Literal
+
+from ..reading.templates import novel_shape, template_id
+from ..types import Deviation, Finding, Verdict
+from .hierarchy import Hierarchy
+from .novelties import Novelties
+from .sessions import Session
+
+# Deviations of one session that are reported. One that has more goes wrong altogether, and each
+# further alert would say the same.
+_MOST_DEVIATIONS = 5
+
+Decided = Literal["early", "end"]
+
+
+class FindingMaker:
+    """Makes findings, counts them, and leaves out what was reported already.
+
+    `max_lines` is how many raw lines a finding may carry.
+    """
+
+    def __init__(
+        self,
+        templates: Sequence[str],
+        hierarchy: Hierarchy,
+        novelties: Novelties,
+        counters: Counter[str],
+        max_lines: int,
+    ) -> None:
+        self._names = [*map(template_id, templates), "unknown"]
+        self._hierarchy = hierarchy
+        self._novelties = novelties
+        self._counters = counters
+        self._max_lines = max_lines
+
+    def sequence(
+        self,
+        session: Session,
+        verdict: Verdict,
+        decided: Decided,
+        deviations: tuple[Deviation, ...] = (),
+    ) -> Finding:
+        """A session that is abnormal as a whole."""
+        self._counters["flagged"] += 1
+        self._counters[f"flagged_{verdict.detector}"] += 1
+        self._counters[f"decided_{decided}"] += 1
+        seq = verdict.seq
+        lines = self._lines(session, seq.start, seq.end, verdict.event)
+        return self._of(session, "sequence", decided, verdict, lines, verdict.event, deviations)
+
+    def deviations(
+        self, session: Session, odd: Iterable[Deviation], decided: Decided
+    ) -> list[Finding]:
+        """The deviations of a session that were not reported yet, a finding each."""
+        findings = []
+        for deviation in odd:
+            signature = self.signature(deviation)
+            if signature in session.told:
+                continue
+            if len(session.told) >= _MOST_DEVIATIONS:
+                self._counters["deviations_over_cap"] += 1
+                continue
+            session.told.append(signature)
+            self._counters["deviations"] += 1
+            self._counters[f"deviations_{deviation.witness}"] += 1
+            lines = self._lines(session, 0, len(session.lines), deviation.event)
+            findings.append(
+                self._of(session, "deviation", decided, None, lines, deviation.event, (deviation,))
+            )
+        return findings
+
+    def signature(self, deviation: Deviation) -> str:
+        """What two deviations of the same sort have in common. It outlives the bundle."""
+        return f"{deviation.witness} {deviation.direction} {self._names[deviation.log_key]}"
+
+    def novelty(self, session: Session, log_key: int, text: bytes, clock_ns: int) -> Finding | None:
+        """An event whose template normal training did not have; None where it was reported."""
+        if log_key == self._hierarchy.unknown:
+            self._counters["unmatched"] += 1
+            name = novel_shape(text)
+        else:
+            self._counters["unseen"] += 1
+            name = self._names[log_key].encode()
+        events = self._novelties.report(name, clock_ns)
+        if events is None:
+            return None
+        return Finding(
+            kind="unseen_template",
+            decided="end",
+            tag=session.tag,
+            session=session.key,
+            instance=session.instance,
+            ordinal=session.ordinal,
+            first_ns=session.last_ns,
+            last_ns=session.last_ns,
+            events=events,
+            log_keys=(log_key,),
+            verdict=None,
+            lines=(text,),
+        )
+
+    def _of(
+        self,
+        session: Session,
+        kind: Literal["sequence", "deviation"],
+        decided: Decided,
+        verdict: Verdict | None,
+        lines: tuple[bytes, ...],
+        event: int,
+        deviations: tuple[Deviation, ...],
+    ) -> Finding:
+        line = b""
+        if event < len(session.lines):
+            line = session.lines[event]
+        return Finding(
+            kind=kind,
+            decided=decided,
+            tag=session.tag,
+            session=session.key,
+            instance=session.instance,
+            ordinal=session.ordinal,
+            first_ns=session.first_ns,
+            last_ns=session.last_ns,
+            events=len(session.keys),
+            log_keys=tuple(session.keys),
+            verdict=verdict,
+            lines=lines,
+            line=line,
+            unmatched=self._unmatched(session),
+            texts=tuple(session.lines),
+            deviations=deviations,
+        )
+
+    def _lines(self, session: Session, start: int, end: int, event: int) -> tuple[bytes, ...]:
+        """The lines of events `[start, end)` around one of them, as many as an alert may hold."""
+        lines = session.lines[start:end]
+        first = max(0, min(event - start - self._max_lines // 2, len(lines) - self._max_lines))
+        return tuple(lines[first : first + self._max_lines])
+
+    def _unmatched(self, session: Session) -> tuple[bytes, ...]:
+        """The shapes of the session's lines that match no template."""
+        unknown = self._hierarchy.unknown
+        if unknown not in session.keys:
+            return ()
+        # `lines` may be shorter than `keys`: it holds the first `keep_lines` only.
+        both = zip(session.keys, session.lines, strict=False)
+        return tuple(novel_shape(line) for key, line in both if key == unknown)

@@ -1,0 +1,50 @@
+"""What judges the steps of a session one by one, and how its word becomes a finding."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Protocol
+
+from ..types import Deviation
+
+# The gaps that are no deviation where nothing is known of a transition, in ns.
+ANY_GAP_NS = (-(2**63), 2**63 - 1)
+# Limits that no gap keeps.
+NO_GAP_NS = (2**63 - 1, -(2**63))
+
+
+class StepJudge(Protocol):
+    """Judges each step of a session by its order, its time and its values.
+
+    What `at_step`, `at_end` and `limits_ns` say is a function of the log keys alone: the tracker
+    asks once per state.
+    """
+
+    def at_step(self, keys: Sequence[int]) -> tuple[Deviation, ...]:
+        """What is odd about the order of the last of `keys`."""
+        ...
+
+    def at_end(self, keys: Sequence[int]) -> tuple[Deviation, ...]:
+        """What is odd about a session that ends after `keys`."""
+        ...
+
+    def limits_ns(self, before: int, step: int) -> tuple[int, int]:
+        """The shortest and the longest gap between two steps, in ns, that is no deviation."""
+        ...
+
+    def gap(self, keys: Sequence[int], gap_ns: int) -> Deviation | None:
+        """What is odd about the gap before the last of `keys`."""
+        ...
+
+    @property
+    def watched(self) -> frozenset[int]:
+        """Log keys whose values are worth a look."""
+        ...
+
+    def is_odd(self, log_key: int, values: Sequence[bytes]) -> bool:
+        """Whether any value of an event deviates: asked for every event of a watched log key."""
+        ...
+
+    def value(self, keys: Sequence[int], values: Sequence[bytes]) -> Deviation | None:
+        """What is odd about the values of the last of `keys`."""
+        ...

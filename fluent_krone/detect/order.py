@@ -1,0 +1,228 @@
+"""Order witness: how surprising is each step, after the steps before it.
+
+A variable-order model of the log keys (prediction by partial matching, PPM-C: Moffat, "Implementing
+the PPM data compression scheme", 1990) answers with the probability of the next step after the
+longest known context, and falls back to a shorter context where the longer one never had that step.
+The surprise of a step is the negative logarithm of that probability, in nats.
+
+KRONE's promise is to judge each Seq by itself, so three views are heard, and each has its own
+threshold:
+
+- `session`: the step after the last steps of the session, and the session's end after them;
+- `entity`: the step after the last steps *of its own entity*, wherever other entities went between;
+- `pair`: how many steps of the session so far came directly after a step that training never had
+  before them. A session that runs backwards has many, each of them hardly odder than a rare step.
+
+A session's surprise is a function of its log keys, so the tracker works it out once per state.
+"""
+
+from __future__ import annotations
+
+import math
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+from ..core.hierarchy import Hierarchy
+
+View = Literal["session", "entity", "pair"]
+VIEWS: tuple[View, ...] = ("session", "entity", "pair")
+Context = tuple[int, ...]
+Counts = Mapping[Context, Mapping[int, int]]
+
+# Steps that a context reaches back: with 5 the tables double and nothing more is found.
+ORDER = 3
+# Before a session's first step, and after its last one, where log keys count from 0.
+START, END = -1, -2
+# Events that the entity's view looks back for its own last steps: this bounds the work on long
+# sessions.
+REACH = 64
+# Pairs of a session that are counted, back from the present one; this bounds the work as well.
+_COUNTED_BACK = 128
+# A longer context that training had less often predicts no better than the shorter one.
+_RAREST = 3
+
+
+def session_context(keys: Sequence[int], at: int) -> Context:
+    """The steps before event `at`, as many as the model takes; `START` stands before the first one.
+
+    >>> session_context([7, 8, 9, 10], 2)
+    (-1, 7, 8)
+    """
+    first = max(at - ORDER, 0)
+    return (START,) * (ORDER - (at - first)) + tuple(keys[first:at])
+
+
+def entity_context(keys: Sequence[int], at: int, entity_of: Sequence[int]) -> Context:
+    """The steps of the same entity before event `at`.
+
+    >>> entity_context([0, 1, 0, 1], 3, entity_of=[5, 6])
+    (-1, -1, 1)
+    """
+    entity, found = entity_of[keys[at]], []
+    for i in range(at - 1, max(at - REACH, 0) - 1, -1):
+        if entity_of[keys[i]] == entity:
+            found.append(keys[i])
+            if len(found) == ORDER:
+                break
+    return (START,) * (ORDER - len(found)) + tuple(reversed(found))
+
+
+class NextStep:
+    """Counts of the step that followed each context, and the surprise of a step after one.
+
+    >>> model = NextStep({(): {1: 3, 2: 1}, (1,): {2: 3}})
+    >>> model.surprise((1,), 2) < model.surprise((1,), 1)
+    True
+    """
+
+    def __init__(self, counts: Counts) -> None:
+        self.counts = counts
+        self._totals = {context: sum(after.values()) for context, after in counts.items()}
+        # Where no context at all had the step, each known step and one unknown are equally likely.
+        self._least = math.log(1 + len(counts.get((), ())))
+
+    def surprise(self, context: Context, step: int) -> float:
+        """−ln of the probability of `step` after `context`."""
+        escaped = 0.0
+        for start in range(len(context) + 1):
+            after = self.counts.get(context[start:])
+            if after is None:
+                continue
+            total = self._totals[context[start:]] + len(after)
+            if times := after.get(step):
+                return escaped - math.log(times / total)
+            escaped -= math.log(len(after) / total)
+        return escaped + self._least
+
+
+@dataclass(frozen=True, slots=True)
+class Follows:
+    """What training had after a step: `times` the step that came, of `total`; the usual one."""
+
+    times: int
+    total: int
+    usual: int
+    usual_times: int
+
+
+class Order:
+    """Scores of the steps of a session, by view; `tables` are the counts of the two models."""
+
+    def __init__(self, hierarchy: Hierarchy, tables: Mapping[str, Counts]) -> None:
+        self.tables = tables
+        self._entity_of = hierarchy.entity_of
+        self._session = NextStep(tables["session"])
+        self._entity = NextStep(tables["entity"])
+        self._known = frozenset(self._session.counts.get((), {}))
+
+    def scores(self, keys: Sequence[int], at: int) -> dict[View, float]:
+        """The scores of event `at` of a session, by view. A step that training never had scores 0:
+        that it is new is told by itself, and what it does to the session is the density's to say.
+        """
+        step = keys[at]
+        if step not in self._known:
+            return dict.fromkeys(VIEWS, 0.0)
+        context = session_context(keys, at)
+        own = entity_context(keys, at, self._entity_of)
+        return {
+            "session": self._session.surprise(context, step),
+            "entity": self._entity.surprise(own, step),
+            "pair": self._pairs(keys, at),
+        }
+
+    def end_scores(self, keys: Sequence[int]) -> dict[View, float]:
+        """The scores of ending here."""
+        if not keys or keys[-1] not in self._known:
+            return dict.fromkeys(VIEWS, 0.0)
+        surprise = self._session.surprise(session_context(keys, len(keys)), END)
+        return {"session": surprise, "entity": 0.0, "pair": self._pairs(keys, len(keys))}
+
+    def worst(self, keys: Sequence[int]) -> dict[View, float]:
+        """The largest scores of a whole session: what thresholds are taken from."""
+        found = self.end_scores(keys)
+        for at in range(len(keys)):
+            for view, score in self.scores(keys, at).items():
+                found[view] = max(found[view], score)
+        return found
+
+    def follows(self, before: int, step: int) -> Follows:
+        """How often `step` directly followed `before` in training; all zero where nothing did."""
+        after = self._session.counts.get((before,), {})
+        usual = max(after, key=lambda key: (after[key], -key), default=step)
+        return Follows(after.get(step, 0), sum(after.values()), usual, after.get(usual, 0))
+
+    def _pairs(self, keys: Sequence[int], at: int) -> float:
+        """How many of the pairs up to this one training never had; 0 where it had this one."""
+        if not self._is_new_pair(keys, at):
+            return 0.0
+        first = max(at + 1 - _COUNTED_BACK, 0)
+        return float(sum(self._is_new_pair(keys, i) for i in range(first, at + 1)))
+
+    def _is_new_pair(self, keys: Sequence[int], at: int) -> bool:
+        """Whether training never had event `at` (or the end, behind the last) after the one before
+        it. Where one of the two is new itself, that is told by itself."""
+        before = START
+        step = END
+        if at > 0:
+            before = keys[at - 1]
+        if at < len(keys):
+            step = keys[at]
+        if any(key >= 0 and key not in self._known for key in (before, step)):
+            return False
+        return step not in self._session.counts.get((before,), {})
+
+
+def count_order(sessions: Iterable[Sequence[int]], hierarchy: Hierarchy) -> dict[str, Counts]:
+    """The tables of both views, from the log keys of normal sessions."""
+    session: dict[Context, Counter[int]] = {}
+    entity: dict[Context, Counter[int]] = {}
+    for keys, times in Counter(tuple(keys) for keys in sessions).items():
+        for context, step in _steps(keys):
+            _add(session, context, step, times)
+        for at, step in enumerate(keys):
+            _add(entity, entity_context(keys, at, hierarchy.entity_of), step, times)
+    return {"session": _without_rare(session), "entity": _without_rare(entity)}
+
+
+def _steps(keys: Sequence[int]) -> Iterator[tuple[Context, int]]:
+    for at in range(len(keys)):
+        yield session_context(keys, at), keys[at]
+    if keys:
+        yield session_context(keys, len(keys)), END
+
+
+def _add(table: dict[Context, Counter[int]], context: Context, step: int, times: int) -> None:
+    for start in range(len(context) + 1):
+        table.setdefault(context[start:], Counter())[step] += times
+
+
+def _without_rare(table: Mapping[Context, Counter[int]]) -> dict[Context, Counter[int]]:
+    """Contexts of one step all stay: `pair` asks them."""
+    return {
+        context: after
+        for context, after in table.items()
+        if len(context) < 2 or after.total() >= _RAREST
+    }
+
+
+def order_to_json(tables: Mapping[str, Counts]) -> dict[str, list[list[list[int]]]]:
+    """Plain values, as a bundle keeps them: a context, and the steps after it with their counts."""
+    return {
+        name: [
+            [list(context), [number for pair in sorted(after.items()) for number in pair]]
+            for context, after in sorted(table.items())
+        ]
+        for name, table in tables.items()
+    }
+
+
+def order_from_json(values: Mapping[str, Sequence[Sequence[Sequence[int]]]]) -> dict[str, Counts]:
+    return {
+        name: {
+            tuple(context): dict(zip(after[::2], after[1::2], strict=True))
+            for context, after in rows
+        }
+        for name, rows in values.items()
+    }

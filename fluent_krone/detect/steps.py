@@ -1,0 +1,301 @@
+"""All witnesses of single steps under one budget: what they say as deviations, in words."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from ..core.hierarchy import Hierarchy
+from ..types import Deviation, Level, Witness
+from .budget import DECIMALS, Budget
+from .levels import Levels, levels_from_json, levels_to_json
+from .order import END, Order, View, order_from_json, order_to_json
+from .times import NEVER, Times, times_from_json, times_to_json
+from .values import KnownSet, ValueWitness, values_from_json, values_to_json
+
+_NS = 1_000_000_000
+# The level of the tree that each view of the order speaks of.
+_LEVEL_OF: Mapping[View, Level] = {"session": "entity", "entity": "action", "pair": "status"}
+# A value in an alert is cut after so many characters.
+_LONGEST_VALUE = 60
+
+
+@dataclass(frozen=True, slots=True)
+class StepWitnesses:
+    """The witnesses of single steps, as a bundle holds them."""
+
+    order: Order
+    times: Times
+    values: ValueWitness
+    levels: Levels
+
+    def to_json(self) -> dict[str, Any]:
+        return {
+            "order": order_to_json(self.order.tables),
+            "times": times_to_json(self.times),
+            "values": values_to_json(self.values),
+            "levels": levels_to_json(self.levels),
+        }
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class WitnessFiles:
+    """What a bundle keeps of the witnesses of steps, and of the budget.
+
+    `blind` are the kinds of fault that the bundle hardly finds. `detection` is the table behind
+    that: kind of fault → false alarms asked for → share found.
+    """
+
+    witnesses: StepWitnesses
+    budget: Mapping[str, Any]
+    false_alarms: float
+    blind: Sequence[str] = ()
+    detection: Mapping[str, Mapping[str, float]] = field(default_factory=dict)
+
+    def budget_json(self) -> dict[str, Any]:
+        return {
+            "false_alarms": self.false_alarms,
+            "blind": list(self.blind),
+            "detection": {kind: dict(found) for kind, found in self.detection.items()},
+            "budget": dict(self.budget),
+        }
+
+
+def witnesses_from_json(values: Mapping[str, Any], hierarchy: Hierarchy) -> StepWitnesses:
+    return StepWitnesses(
+        Order(hierarchy, order_from_json(values["order"])),
+        times_from_json(values["times"], hierarchy),
+        values_from_json(values["values"]),
+        levels_from_json(values["levels"]),
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class _Oddity:
+    """The strongest of several scores: how many times its threshold."""
+
+    name: str
+    score: float
+    threshold: float
+
+
+class Steps:
+    """Judges the steps of sessions (`core.steps.StepJudge`); `thresholds` are the budget's.
+
+    A witness without a threshold says nothing.
+    """
+
+    def __init__(
+        self,
+        hierarchy: Hierarchy,
+        witnesses: StepWitnesses,
+        budget: Budget,
+        thresholds: Mapping[str, float],
+    ) -> None:
+        self.order = witnesses.order
+        self.times = witnesses.times
+        self.values = witnesses.values
+        self.levels = witnesses.levels
+        self._hierarchy = hierarchy
+        self._budget = budget
+        self._thresholds = thresholds
+        self._value_threshold = thresholds.get("values", math.inf)
+
+    def at_step(self, keys: Sequence[int]) -> tuple[Deviation, ...]:
+        at = len(keys) - 1
+        found = self._oddest(self.order.scores(keys, at))
+        if found is None:
+            return ()
+        direction = "unexpected"
+        if found.name == "order.pair" and found.score > 1:
+            words = (
+                f"{found.score:.0f} steps of the session so far came directly after a step that "
+                f"they never followed in normal training, the last of them {self._step(keys[at])} "
+                f"after {self._step(keys[at - 1])}."
+            )
+        elif at == 0:
+            words = f"The session begins with {self._step(keys[0])}, {self._seldom(-1, keys[0])}."
+            direction = "unexpected_start"
+        else:
+            words = (
+                f"After {self._step(keys[at - 1])} came {self._step(keys[at])}, "
+                f"{self._seldom(keys[at - 1], keys[at])}."
+            )
+        return (self._order(found, direction, at, keys[at], words),)
+
+    def at_end(self, keys: Sequence[int]) -> tuple[Deviation, ...]:
+        if not keys:
+            return ()
+        found = self._oddest(self.order.end_scores(keys))
+        if found is None:
+            return ()
+        follows = self.order.follows(keys[-1], END)
+        words = (
+            f"The session ends after {self._step(keys[-1])}, where {follows.times:,} of "
+            f"{follows.total:,} sessions of normal training end"
+        )
+        if follows.usual >= 0:
+            words += f"; usually {self._step(follows.usual)} follows"
+        return (self._order(found, "early_end", len(keys) - 1, keys[-1], words + "."),)
+
+    def limits_ns(self, before: int, step: int) -> tuple[int, int]:
+        threshold = self._thresholds.get("time")
+        if threshold is None:
+            return -NEVER, NEVER
+        return self.times.limits_ns(before, step, threshold)
+
+    def gap(self, keys: Sequence[int], gap_ns: int) -> Deviation | None:
+        threshold = self._thresholds.get("time")
+        if threshold is None or len(keys) < 2:
+            return None
+        found = self.times.range_between(keys[-2], keys[-1])
+        if found is None:
+            return None
+        shortest_ns, longest_ns = self.times.limits_ns(keys[-2], keys[-1], threshold)
+        if shortest_ns <= gap_ns <= longest_ns:
+            return None
+        direction, bound = "slow", f"at most {_duration(found.high_end())}"
+        if gap_ns < shortest_ns:
+            direction, bound = "fast", f"at least {_duration(found.low_end())}"
+        words = (
+            f"{self._step(keys[-1])} came {_duration(gap_ns / _NS)} after {self._step(keys[-2])}; "
+            f"usually {_duration(found.median)}, {bound} in nearly all of {found.count:,} cases."
+        )
+        score = max(self.times.score(keys[-2], keys[-1], gap_ns), threshold)
+        return self._deviation(
+            "time",
+            direction,
+            "status",
+            len(keys) - 1,
+            keys[-1],
+            _Oddity("time", score, threshold),
+            words,
+        )
+
+    @property
+    def watched(self) -> frozenset[int]:
+        """Log keys whose values are worth a look."""
+        if "values" not in self._thresholds:
+            return frozenset()
+        return frozenset(self.values.by_key)
+
+    def is_odd(self, log_key: int, values: Sequence[bytes]) -> bool:
+        """Whether any value of an event deviates."""
+        return self.values.worst(log_key, values)[0] > self._value_threshold
+
+    def value(self, keys: Sequence[int], values: Sequence[bytes]) -> Deviation | None:
+        threshold = self._thresholds.get("values")
+        score, slot = self.values.worst(keys[-1], values)
+        if threshold is None or score <= threshold:
+            return None
+        known = self.values.slots[keys[-1], slot]
+        value = values[slot].decode("utf-8", "replace")[:_LONGEST_VALUE]
+        if isinstance(known, KnownSet):
+            direction = "unknown_value"
+            usual = f"normal training had {len(known.known):,} other values there"
+        else:
+            direction = "out_of_range"
+            usual = f"normal training had numbers from {known.range.low_end():,.6g} to "
+            usual += f"{known.range.high_end():,.6g} there"
+        words = f"{self._step(keys[-1])} has the value “{value}” in place {slot + 1}; {usual}."
+        return self._deviation(
+            "values",
+            direction,
+            "status",
+            len(keys) - 1,
+            keys[-1],
+            _Oddity("values", score, threshold),
+            words,
+        )
+
+    def severity(self, keys: Sequence[int], rank: int) -> Deviation | None:
+        threshold = self._thresholds.get("levels")
+        score = self.levels.score(keys[-1], rank)
+        if threshold is None or round(score, DECIMALS) <= threshold:
+            return None
+        events = self.levels.seen[keys[-1]][1]
+        words = (
+            f"{self._step(keys[-1])} came with a higher severity than in any of {events:,} cases "
+            "of normal training."
+        )
+        return self._deviation(
+            "levels",
+            "severe",
+            "status",
+            len(keys) - 1,
+            keys[-1],
+            _Oddity("levels", score, threshold),
+            words,
+        )
+
+    def _oddest(self, scores: Mapping[View, float]) -> _Oddity | None:
+        found: _Oddity | None = None
+        for view, score in scores.items():
+            name = f"order.{view}"
+            threshold = self._thresholds.get(name)
+            if threshold is None or round(score, DECIMALS) <= threshold:
+                continue
+            if found is None or found.name == "order.pair":
+                found = _Oddity(name, score, threshold)
+        return found
+
+    def _order(
+        self, odd: _Oddity, direction: str, event: int, log_key: int, words: str
+    ) -> Deviation:
+        view: View = next(view for view in _LEVEL_OF if odd.name == f"order.{view}")
+        return self._deviation("order", direction, _LEVEL_OF[view], event, log_key, odd, words)
+
+    def _deviation(
+        self,
+        witness: Witness,
+        direction: str,
+        level: Level,
+        event: int,
+        log_key: int,
+        odd: _Oddity,
+        words: str,
+    ) -> Deviation:
+        return Deviation(
+            witness=witness,
+            direction=direction,
+            level=level,
+            event=event,
+            log_key=log_key,
+            score=round(odd.score, DECIMALS),
+            threshold=odd.threshold,
+            p_value=self._budget.p_value(odd.name, round(odd.score, DECIMALS)),
+            words=words,
+        )
+
+    def _step(self, log_key: int) -> str:
+        return f"“{self._hierarchy.words('status', self._hierarchy.status_of[log_key])}”"
+
+    def _seldom(self, before: int, step: int) -> str:
+        """How often normal training had `step` after `before`, and what it had instead."""
+        follows = self.order.follows(before, step)
+        where = "a session begins so" if before < 0 else "it comes next"
+        said = f"which normal training never had there: it had {follows.total:,} cases"
+        if follows.times:
+            share = follows.times / follows.total
+            said = f"which happens {where} in {follows.times:,} of {follows.total:,} cases"
+            said += f" ({share:.2%}), and hardly ever after the steps before it"
+        if follows.total and follows.usual not in (step, END):
+            usual = f"{follows.usual_times / follows.total:.1%}"
+            said += f"; usually {self._step(follows.usual)} follows ({usual})"
+        return said
+
+
+def _duration(seconds: float) -> str:
+    """A time as an operator reads it.
+
+    >>> _duration(0.25), _duration(94), _duration(7200)
+    ('250 ms', '94 s', '2 h')
+    """
+    if seconds < 1:
+        return f"{seconds * 1000:.0f} ms"
+    for unit_s, unit, from_s in ((86_400, "d", 86_400), (3_600, "h", 3_600), (60, "min", 300)):
+        if seconds >= from_s:
+            return f"{seconds / unit_s:.3g} {unit}"
+    return f"{seconds:.3g} s"

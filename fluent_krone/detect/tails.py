@@ -1,0 +1,101 @@
+"""How far a number lies beyond what training had: one scale for gaps and for values.
+
+Only the order of the largest and smallest numbers of training is used, in logarithms, since gaps
+and sizes have heavy tails. The score is roughly −ln of the share of normal numbers that lie as far
+out (Hill, "A simple general approach to inference about the tail of a distribution", 1975), so
+that scores of different steps can be compared. No threshold hangs on that estimate: thresholds come
+from held-out scores.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+# How many of the most extreme numbers say where the tail begins and how fast it falls …
+_EXTREMES = 10
+# … though never more than this share of all of them.
+_EXTREME_SHARE = 0.1
+# A tail is taken to fall no faster than this (in ln units a nat): numbers that were all alike in
+# training say little about the next one, and 25 % more is nothing to report.
+_STEEPEST = 0.25
+
+
+@dataclass(frozen=True, slots=True)
+class Tail:
+    """One side of a distribution of `x ≥ 0`, in x' = ln(x + unit).
+
+    Beyond `start` the score is `base` and grows by one for each `scale`.
+    """
+
+    start: float
+    scale: float
+    base: float
+
+    def beyond(self, distance: float) -> float:
+        """The score at `distance` beyond `start`; 0 on this side of it."""
+        return 0.0 if distance <= 1e-9 else self.base + distance / self.scale
+
+    def reach(self, threshold: float) -> float:
+        """The distance beyond `start` from which on scores exceed `threshold`."""
+        return max(threshold - self.base, 0.0) * self.scale
+
+
+@dataclass(frozen=True, slots=True)
+class Range:
+    """What training had of a number: both tails, the middle, and how many there were.
+
+    `unit` is the resolution of the numbers: what is smaller counts as nothing.
+    """
+
+    count: int
+    median: float
+    unit: float
+    low: Tail
+    high: Tail
+
+    def score(self, x: float) -> float:
+        """How far `x` lies out, to either side.
+
+        >>> sizes = range_of([10.0, 11.0, 12.0, 13.0] * 25, unit=1.0)
+        >>> sizes.score(12.0), sizes.score(5000.0) > sizes.score(100.0) > 0
+        (0.0, True)
+        """
+        at = math.log(max(x, 0.0) + self.unit)
+        return max(self.high.beyond(at - self.high.start), self.low.beyond(self.low.start - at))
+
+    def low_end(self) -> float:
+        """Where the low tail begins: hardly a number of training is smaller."""
+        return max(math.exp(self.low.start) - self.unit, 0.0)
+
+    def high_end(self) -> float:
+        """Where the high tail begins: hardly a number of training is larger."""
+        return math.exp(self.high.start) - self.unit
+
+    def limits(self, threshold: float) -> tuple[float, float]:
+        """The smallest and the largest number whose score does not exceed `threshold`."""
+        low = math.exp(self.low.start - self.low.reach(threshold)) - self.unit
+        reach = min(self.high.start + self.high.reach(threshold), 600.0)  # exp of more overflows
+        return low, math.exp(reach) - self.unit
+
+
+def range_of(numbers: Sequence[float], unit: float) -> Range:
+    """The range of `numbers`, none of them negative, at least one."""
+    x = sorted(math.log(number + unit) for number in numbers)
+    extremes = max(1, min(_EXTREMES, int(len(x) * _EXTREME_SHARE)))
+    base = math.log(len(x) / extremes)
+    return Range(
+        count=len(x),
+        median=math.exp(x[len(x) // 2]) - unit,
+        unit=unit,
+        low=_tail([-value for value in reversed(x[:extremes])], base, sign=-1),
+        high=_tail(x[-extremes:], base, sign=1),
+    )
+
+
+def _tail(extremes: Sequence[float], base: float, sign: int) -> Tail:
+    """From the most extreme numbers, ascending."""
+    start = extremes[0]
+    mean_excess = sum(value - start for value in extremes) / len(extremes)
+    return Tail(start=sign * start, scale=max(mean_excess, _STEEPEST), base=base)

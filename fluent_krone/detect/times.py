@@ -1,0 +1,127 @@
+"""Time witness: how unusual is the time between two steps of a session.
+
+Each transition has the range of gaps that training had. Rare transitions are judged by the gaps
+between their actions, and where these are rare too they have no limit. At serve time a transition
+is two numbers, the shortest and the longest gap that is no deviation.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
+
+from ..core.hierarchy import Hierarchy
+from .tails import Range, Tail, range_of
+
+Pair = tuple[int, int]
+_NS = 1_000_000_000
+# Gaps that a transition needs for limits of its own: fewer say nothing of its longest.
+FEWEST = 30
+# A gap is called too short only where even the shortest of training are this many units long:
+# below, it is the resolution of the clock that is judged.
+_SHORTEST_UNITS = 10
+# A limit that no gap reaches, in ns: 292 years.
+NEVER = 2**63 - 1
+
+
+class Times:
+    """Scores and limits of gaps, by (log key, log key) and by (action, action)."""
+
+    def __init__(
+        self, hierarchy: Hierarchy, steps: Mapping[Pair, Range], actions: Mapping[Pair, Range]
+    ) -> None:
+        self.steps = steps
+        self.actions = actions
+        self._action_of = hierarchy.action_of
+
+    def range_between(self, before: int, step: int) -> Range | None:
+        """The gaps that training had from `before` to `step`; None where it had too few."""
+        found = self.steps.get((before, step))
+        if found is None:
+            found = self.actions.get((self._action_of[before], self._action_of[step]))
+        return found
+
+    def score(self, before: int, step: int, gap_ns: int) -> float:
+        found = self.range_between(before, step)
+        if found is None:
+            return 0.0
+        gap_s = max(gap_ns, 0) / _NS
+        if gap_s < found.median and not _has_shortest(found):
+            return 0.0
+        return found.score(gap_s)
+
+    def limits_ns(self, before: int, step: int, threshold: float) -> tuple[int, int]:
+        """The shortest and the longest gap, in ns, that is no deviation."""
+        found = self.range_between(before, step)
+        if found is None:
+            return -NEVER, NEVER
+        shortest, longest = found.limits(threshold)
+        longest_ns = min(int(longest * _NS), NEVER)
+        return (int(shortest * _NS) if _has_shortest(found) else -NEVER), longest_ns
+
+    def worst(self, keys: Sequence[int], gaps_ns: Sequence[int]) -> float:
+        """The largest score of a session; `gaps_ns[i]` is the gap before event i + 1."""
+        pairs = zip(keys, keys[1:], gaps_ns, strict=False)
+        return max((self.score(*pair) for pair in pairs), default=0.0)
+
+
+def _has_shortest(found: Range) -> bool:
+    return found.limits(0.0)[0] >= _SHORTEST_UNITS * found.unit
+
+
+def measure_times(
+    sessions: Iterable[tuple[Sequence[int], Sequence[int]]], hierarchy: Hierarchy
+) -> Times:
+    """Ranges of the gaps of normal sessions, each its log keys and gaps in ns."""
+    steps: dict[Pair, list[float]] = {}
+    actions: dict[Pair, list[float]] = {}
+    action_of = hierarchy.action_of
+    for keys, gaps_ns in sessions:
+        for before, step, gap_ns in zip(keys, keys[1:], gaps_ns, strict=False):
+            gap_s = max(gap_ns, 0) / _NS
+            steps.setdefault((before, step), []).append(gap_s)
+            actions.setdefault((action_of[before], action_of[step]), []).append(gap_s)
+    unit = _resolution(gaps for table in steps.values() for gaps in table)
+    return Times(hierarchy, _ranges(steps, unit), _ranges(actions, unit))
+
+
+def _ranges(table: Mapping[Pair, Sequence[float]], unit: float) -> dict[Pair, Range]:
+    enough = {pair: gaps for pair, gaps in table.items() if len(gaps) >= FEWEST}
+    return {pair: range_of(gaps, unit) for pair, gaps in sorted(enough.items())}
+
+
+def _resolution(gaps_s: Iterable[float]) -> float:
+    """What a clock that gives these gaps can tell apart: a second, or a millisecond."""
+    return 1.0 if all(gap % 1 == 0 for gap in gaps_s) else 0.001
+
+
+def times_to_json(times: Times) -> dict[str, Any]:
+    """Plain values, as a bundle keeps them."""
+    return {
+        "steps": [[*pair, *_row(found)] for pair, found in times.steps.items()],
+        "actions": [[*pair, *_row(found)] for pair, found in times.actions.items()],
+    }
+
+
+def times_from_json(values: Mapping[str, Any], hierarchy: Hierarchy) -> Times:
+    def table(name: str) -> dict[Pair, Range]:
+        return {(row[0], row[1]): range_from_row(row[2:]) for row in values[name]}
+
+    return Times(hierarchy, table("steps"), table("actions"))
+
+
+def _row(found: Range) -> list[float]:
+    return range_to_row(found)
+
+
+def range_to_row(found: Range) -> list[float]:
+    """A range as one list of numbers."""
+    low, high = found.low, found.high
+    numbers = (found.median, found.unit, low.start, low.scale, high.start, high.scale, low.base)
+    return [found.count, *(round(number, 6) for number in numbers)]
+
+
+def range_from_row(row: Sequence[float]) -> Range:
+    count, median, unit, low_start, low_scale, high_start, high_scale, base = row
+    low = Tail(low_start, low_scale, base)
+    return Range(int(count), median, unit, low, Tail(high_start, high_scale, base))

@@ -1,0 +1,75 @@
+"""The budget of false alarms: how it is divided, and what it gives at run time."""
+
+from __future__ import annotations
+
+import json
+
+import numpy as np
+import pytest
+
+from export.plan_budget import PLANNED, density_floor, plan_budget
+from fluent_krone.detect.budget import Budget, Plan, budget_from_json
+from fluent_krone.errors import BundleError
+
+SESSIONS = 10_000
+
+
+def made(seed: int = 0) -> Budget:
+    """Two scores of the same scale: the order finds the faults, the density does not."""
+    rng = np.random.default_rng(seed)
+    normal = {
+        "density": rng.exponential(2, SESSIONS),
+        "order.session": rng.exponential(2, SESSIONS),
+        "counts": (rng.random(SESSIONS) < 0.05).astype(float),
+    }
+    faulty = {
+        "swap": {
+            "density": rng.exponential(2, 500),
+            "order.session": rng.exponential(2, 500) + 14,
+            "counts": np.zeros(500),
+        }
+    }
+    return plan_budget(normal, faulty, SESSIONS)
+
+
+@pytest.mark.parametrize("asked", [0.5, 1, 5, 20])
+def test_about_as_many_sessions_are_flagged_as_asked_for(asked: float) -> None:
+    thresholds = made().thresholds(asked)
+    rng = np.random.default_rng(99)
+    held_out = {
+        "density": rng.exponential(2, 400_000),
+        "order.session": rng.exponential(2, 400_000),
+        "counts": (rng.random(400_000) < 0.05).astype(float),
+    }
+    flagged = np.any([held_out[name] > t for name, t in thresholds.items()], axis=0)
+    assert 0.4 * asked < 1000 * flagged.mean() < 2 * asked
+
+
+def test_what_finds_nothing_and_costs_much_has_no_say() -> None:
+    assert "counts" not in made().thresholds(20)
+
+
+def test_more_false_alarms_lower_the_threshold_that_finds_most() -> None:
+    thresholds = [made().thresholds(asked)["order.session"] for asked in (0.5, 5, 20)]
+    assert thresholds == sorted(thresholds, reverse=True)
+
+
+def test_the_density_is_never_below_its_floor() -> None:
+    for asked in PLANNED:
+        assert made().thresholds(asked)["density"] >= density_floor(asked) - 1e-3
+
+
+def test_p_values_count_the_held_out_sessions_that_score_as_much() -> None:
+    budget = Budget(999, {"density": (9.0, 8.0, 8.0)}, (Plan(1, {}),))
+    found = [budget.p_value("density", score) for score in (10, 8, 1)]
+    assert found == [0.001, 0.004, 0.004]
+
+
+def test_a_budget_survives_json() -> None:
+    assert budget_from_json(json.loads(json.dumps(made().to_json()))) == made()
+
+
+def test_a_score_of_another_version_is_refused() -> None:
+    values = {"sessions": 1, "largest": {}, "plans": [[1, {"smell": 2.0}]]}
+    with pytest.raises(BundleError, match="unknown scores: smell"):
+        budget_from_json(values)

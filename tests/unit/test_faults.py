@@ -1,0 +1,78 @@
+"""Faults that export injects into normal sessions."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from synthetic import ARRIVED, BYE, CLOSE, GOING, OPEN, OPENED, STUCK, tree
+
+from export.faults import KINDS, Injector
+from export.traces import Trace
+
+POOL = (OPEN, OPENED, GOING, ARRIVED, CLOSE, BYE)
+RIDE = (OPEN, OPENED, GOING, ARRIVED, CLOSE)
+SECOND = 10**9
+
+
+def injector(seed: int, pool: tuple[int, ...] = POOL) -> Injector:
+    return Injector(tree(), pool, np.random.default_rng(seed))
+
+
+@pytest.mark.parametrize(
+    ("kind", "grows_by"),
+    [("skip", -1), ("rework", 1), ("insert", 1), ("early", 0), ("late", 0), ("swap", 0)],
+)
+def test_faults_change_what_they_say(kind: str, grows_by: int) -> None:
+    for seed in range(20):
+        damaged = injector(seed).inject(Trace(RIDE), kind)
+        assert damaged is not None
+        assert len(damaged.keys) == len(RIDE) + grows_by
+        if not grows_by:
+            assert sorted(damaged.keys) == sorted(RIDE)
+
+
+def test_a_wrong_status_is_another_outcome_of_the_same_action_where_there_is_one() -> None:
+    damaged = {injector(seed).inject(Trace((GOING,)), "wrong_status") for seed in range(20)}
+    assert damaged == {Trace((ARRIVED,))}
+    with_stuck = {
+        injector(seed, (*POOL, STUCK)).inject(Trace((GOING,)), "wrong_status") for seed in range(20)
+    }
+    assert with_stuck == {Trace((ARRIVED,)), Trace((STUCK,))}
+
+
+def test_a_foreign_step_is_of_an_entity_that_the_session_lacks() -> None:
+    for seed in range(20):
+        damaged = injector(seed).inject(Trace((OPEN, OPENED, CLOSE)), "foreign")
+        assert damaged is not None
+        (foreign,) = set(damaged.keys) - {OPEN, OPENED, CLOSE}
+        assert foreign in (GOING, ARRIVED, BYE)
+
+
+def test_truncation_keeps_a_beginning() -> None:
+    for seed in range(20):
+        damaged = injector(seed).inject(Trace(RIDE), "truncated")
+        assert damaged is not None
+        assert damaged.keys == RIDE[: len(damaged.keys)]
+        assert 0 < len(damaged.keys) < len(RIDE)
+
+
+def test_a_slow_step_takes_fifty_times_as_long_and_changes_no_step() -> None:
+    damaged = injector(0).inject(Trace((OPEN, OPENED), (2 * SECOND,)), "slow")
+    assert damaged == Trace((OPEN, OPENED), (100 * SECOND,))
+
+
+def test_a_wrong_value_replaces_one_value() -> None:
+    damaged = injector(0).inject(Trace((OPEN, OPENED), values=((b"7",), ())), "value")
+    assert damaged is not None
+    assert damaged.keys == (OPEN, OPENED)
+    assert damaged.values[0] != (b"7",)
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_a_session_of_one_event_survives_every_fault(kind: str) -> None:
+    injector(0, (OPEN,)).inject(Trace((OPEN,)), kind)
+
+
+def test_an_unheard_of_fault_is_a_bug() -> None:
+    with pytest.raises(ValueError, match="BUG: no fault is called 'rust'"):
+        injector(0).inject(Trace(RIDE), "rust")

@@ -1,0 +1,79 @@
+"""The order witness: a model of the next step, by session and by entity."""
+
+from __future__ import annotations
+
+import json
+import math
+
+import pytest
+from synthetic import ARRIVED, CLOSE, GOING, NORMAL, OPEN, OPENED, STUCK, UNKNOWN, tree
+
+from fluent_krone.detect.order import (
+    Order,
+    count_order,
+    entity_context,
+    order_from_json,
+    order_to_json,
+    session_context,
+)
+
+RIDES = [(OPEN, OPENED, *[GOING] * n, ARRIVED, CLOSE) for n in (1, 2, 3) for _ in range(20)]
+
+
+def order() -> Order:
+    return Order(tree(), count_order(RIDES, tree()))
+
+
+def test_a_context_begins_with_starts() -> None:
+    assert session_context((7,), 0) == (-1, -1, -1)
+    assert session_context((7, 8, 9, 6), 3) == (7, 8, 9)
+
+
+def test_an_entity_s_context_skips_the_steps_of_others() -> None:
+    assert entity_context((OPEN, GOING, OPENED), 2, tree().entity_of) == (-1, -1, OPEN)
+
+
+def test_a_step_that_always_follows_is_no_surprise_and_another_one_is() -> None:
+    usual = order().scores((OPEN, OPENED), 1)
+    odd = order().scores((OPEN, CLOSE), 1)
+    assert usual["session"] < 0.1
+    assert odd["session"] > 3
+    assert (usual["pair"], odd["pair"]) == (0.0, 1.0)
+
+
+def test_a_backward_session_has_many_new_pairs() -> None:
+    backwards = RIDES[0][::-1]
+    assert order().worst(backwards)["pair"] >= 4
+    assert order().worst(RIDES[0])["pair"] == 0
+
+
+def test_an_early_end_is_a_surprise() -> None:
+    assert order().end_scores((OPEN, OPENED, GOING))["session"] > 3
+    assert order().end_scores(RIDES[0])["session"] < 0.1
+    assert order().end_scores(())["session"] == 0
+
+
+@pytest.mark.parametrize("stranger", [STUCK, UNKNOWN])
+def test_a_step_that_training_never_had_says_nothing_of_the_order(stranger: int) -> None:
+    assert set(order().scores((OPEN, stranger), 1).values()) == {0.0}
+    assert order().scores((OPEN, stranger, OPENED), 2)["pair"] == 0.0
+
+
+def test_surprises_of_all_steps_are_a_probability() -> None:
+    """What may follow, the end and one unknown step included, has no more than all probability."""
+    model = Order(tree(), count_order(NORMAL, tree()))
+    total = sum(
+        math.exp(-model.scores((OPEN, step), 1)["session"]) for step in range(len(tree().rows) - 1)
+    )
+    assert total <= 2
+
+
+def test_the_tables_survive_json() -> None:
+    tables = count_order(RIDES, tree())
+    back = order_from_json(json.loads(json.dumps(order_to_json(tables))))
+    assert back == {name: {c: dict(a) for c, a in table.items()} for name, table in tables.items()}
+
+
+def test_follows_says_what_is_usual() -> None:
+    follows = order().follows(OPEN, CLOSE)
+    assert (follows.times, follows.total, follows.usual) == (0, 60, OPENED)

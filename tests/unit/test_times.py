@@ -1,0 +1,69 @@
+"""The time witness: ranges of gaps, limits, and scores."""
+
+from __future__ import annotations
+
+import json
+import random
+
+import pytest
+from synthetic import ARRIVED, CLOSE, GOING, OPEN, OPENED, tree
+
+from fluent_krone.core.steps import ANY_GAP_NS
+from fluent_krone.detect.tails import range_of
+from fluent_krone.detect.times import (
+    Times,
+    measure_times,
+    times_from_json,
+    times_to_json,
+)
+
+SECOND = 10**9
+
+
+def times(gap_s: int = 20) -> Times:
+    rng = random.Random(0)
+    sessions = [
+        ((OPEN, OPENED, GOING), (rng.randint(gap_s, 2 * gap_s) * SECOND, 0)) for _ in range(200)
+    ]
+    return measure_times(sessions, tree())
+
+
+def test_a_usual_gap_scores_nothing_and_a_long_one_much() -> None:
+    assert times().score(OPEN, OPENED, 30 * SECOND) == 0
+    assert times().score(OPEN, OPENED, 3600 * SECOND) > 10
+    assert times().score(OPEN, OPENED, -5 * SECOND) > 5
+
+
+def test_what_is_beyond_the_limits_scores_above_the_threshold_and_nothing_else_does() -> None:
+    shortest, longest = times().limits_ns(OPEN, OPENED, 9.0)
+    assert times().score(OPEN, OPENED, longest - SECOND) <= 9.0
+    assert times().score(OPEN, OPENED, longest + SECOND) > 9.0
+    assert 0 < shortest < 20 * SECOND
+
+
+def test_gaps_near_the_resolution_of_the_clock_are_never_too_short() -> None:
+    assert times().score(OPENED, GOING, 0) == 0
+    assert times(gap_s=2).score(OPEN, OPENED, 0) == 0
+
+
+def test_a_rare_transition_has_no_limits() -> None:
+    assert times().limits_ns(ARRIVED, CLOSE, 1.0) == (ANY_GAP_NS[0] + 1, ANY_GAP_NS[1])
+    assert times().score(ARRIVED, CLOSE, 10**18) == 0
+
+
+def test_ranges_survive_json() -> None:
+    back = times_from_json(json.loads(json.dumps(times_to_json(times()))), tree())
+    assert back.steps.keys() == times().steps.keys()
+    gap_ns = 500 * SECOND
+    assert back.score(OPEN, OPENED, gap_ns) == pytest.approx(
+        times().score(OPEN, OPENED, gap_ns), abs=1e-3
+    )
+
+
+@pytest.mark.parametrize("numbers", [[5.0] * 100, [0.0] * 100, [1.0], [1.0, 1e12]])
+def test_a_range_is_finite_whatever_it_was_made_of(numbers: list[float]) -> None:
+    found = range_of(numbers, unit=1.0)
+    assert all(found.score(number) <= 5 for number in numbers)
+    assert found.score(1e30) > 1
+    low, high = found.limits(10.0)
+    assert low <= min(numbers) <= max(numbers) <= high
