@@ -8,11 +8,13 @@ the offline answer in place, marked.
 
 from __future__ import annotations
 
+import asyncio
+import contextlib
 import json
 import os
 import time
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -21,7 +23,7 @@ from urllib.parse import urlsplit
 import anthropic
 import pydantic
 
-from fluent_krone.config import default_of, is_private
+from fluent_krone.config import default_of, is_private, proxy_mounts
 from fluent_krone.errors import ExportError
 from fluent_krone.explain.redact import plain, redactor
 from fluent_krone.reading.templates import template_id
@@ -91,7 +93,9 @@ class ClaudeExtractor:
     """A `HierarchyExtractor` that asks Claude; the key comes from ANTHROPIC_API_KEY and from
     nowhere else.
 
-    Raises ExportError for a `base_url` to which the key would go in the clear.
+    An answer may take `timeout_s` seconds; what fails for the service's sake is tried again up to
+    `retries` times, and `concurrency` requests are under way at the same time. Raises ExportError
+    for a `base_url` to which the key would go in the clear.
     """
 
     model: str
@@ -99,6 +103,7 @@ class ClaudeExtractor:
     base_url: str = API
     timeout_s: float = 60.0
     retries: int = 2
+    concurrency: int = 1
     batch_from: int = BATCH_FROM
     batch_wait_s: float = 3600.0
     batch_poll_s: float = 5.0
@@ -158,28 +163,67 @@ class ClaudeExtractor:
             max_retries=self.retries,
             open_telemetry=False,
             # A redirect would take the templates and the key to another host.
-            http_client=anthropic.DefaultHttpxClient(follow_redirects=False),
+            http_client=anthropic.DefaultHttpxClient(
+                follow_redirects=False, mounts=proxy_mounts(self.base_url)
+            ),
+        )
+
+    def _async_client(self, key: str | None) -> anthropic.AsyncAnthropic:
+        return anthropic.AsyncAnthropic(
+            api_key=key,
+            base_url=self.base_url,
+            timeout=self.timeout_s,
+            max_retries=self.retries,
+            open_telemetry=False,
+            http_client=anthropic.DefaultAsyncHttpxClient(
+                follow_redirects=False, mounts=proxy_mounts(self.base_url)
+            ),
         )
 
     def _ask_each(
         self, client: anthropic.Anthropic, chunks: list[list[str]]
     ) -> Iterator[tuple[list[str], str | _Failed]]:
+        """The answers one by one, so that what came is kept even if the export is interrupted."""
+        # Closing the runner cancels what is under way: a request that nobody waits for any more
+        # would still be billed.
+        with asyncio.Runner() as runner:
+            answers = self._answers(client.api_key, chunks)
+            with contextlib.suppress(StopAsyncIteration):
+                while True:
+                    yield runner.run(_next(answers))
+
+    async def _answers(
+        self, key: str | None, chunks: list[list[str]]
+    ) -> AsyncIterator[tuple[list[str], str | _Failed]]:
+        # 1. As many requests as may be are started, in the chunks' order; results are taken in
+        #    that order too.
+        # 2. After a failure that no further request can mend, or several in a row, the requests
+        #    under way are cancelled and their chunks share the failure.
         in_a_row = 0
         failed: _Failed | None = None
-        for number, chunk in enumerate(chunks):
-            if failed and (failed.final or in_a_row >= _GIVE_UP_AFTER):
-                yield chunk, failed
-                continue
-            try:
-                message = client.messages.create(**self._request(chunk))
-                failed = None
-                in_a_row = 0
-                yield chunk, _text(message)
-            except (_Failed, anthropic.AnthropicError) as error:
-                failed = _reason(error)
-                in_a_row += 1
-                yield chunk, failed
-            self.on_progress(number + 1, len(chunks))
+        running: list[asyncio.Task[str]] = []
+        async with self._async_client(key) as client:
+            for number, chunk in enumerate(chunks):
+                if failed and (failed.final or in_a_row >= _GIVE_UP_AFTER):
+                    await _cancel(running)
+                    yield chunk, failed
+                    continue
+                while len(running) < self.concurrency and number + len(running) < len(chunks):
+                    waiting = chunks[number + len(running)]
+                    running.append(asyncio.create_task(self._ask_one(client, waiting)))
+                try:
+                    text = await running.pop(0)
+                    failed = None
+                    in_a_row = 0
+                    yield chunk, text
+                except (_Failed, anthropic.AnthropicError) as error:
+                    failed = _reason(error)
+                    in_a_row += 1
+                    yield chunk, failed
+                self.on_progress(number + 1, len(chunks))
+
+    async def _ask_one(self, client: anthropic.AsyncAnthropic, chunk: Sequence[str]) -> str:
+        return _text(await client.messages.create(**self._request(chunk)))
 
     def _ask_batch(
         self, client: anthropic.Anthropic, chunks: list[list[str]]
@@ -268,6 +312,20 @@ class ClaudeExtractor:
                 f"no answer from Claude for {len(failures)} templates ({reasons}): the offline "
                 "answers stand, marked so in hierarchy.csv; delete it to ask again"
             )
+
+
+async def _next(
+    answers: AsyncIterator[tuple[list[str], str | _Failed]],
+) -> tuple[list[str], str | _Failed]:
+    return await anext(answers)
+
+
+async def _cancel(running: list[asyncio.Task[str]]) -> None:
+    """Abandon requests, and wait until their connections are closed."""
+    for task in running:
+        task.cancel()
+    await asyncio.gather(*running, return_exceptions=True)
+    running.clear()
 
 
 _redact = redactor()

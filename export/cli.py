@@ -240,6 +240,14 @@ def _add_tree_options(command: argparse.ArgumentParser) -> None:
             "FILE",
             "file of answers, to ask nothing twice (default: in the user's cache directory)",
         ),
+        ("llm_timeout", _duration, "DURATION", "how long an answer may take (default 60s)"),
+        ("llm_retries", _count, "N", "how often a failed request is tried again (default 2)"),
+        (
+            "llm_concurrency",
+            _positive,
+            "N",
+            "requests that are under way at the same time (default 1)",
+        ),
     )
 
 
@@ -302,6 +310,18 @@ def _share(text: str) -> float:
     if not 0 < share <= 1:
         raise argparse.ArgumentTypeError(f"{text} is not a share: it must be above 0 and at most 1")
     return share
+
+
+def _count(text: str) -> int:
+    if not text.isascii() or not text.isdecimal():
+        raise argparse.ArgumentTypeError(f"{text} is not a whole number of 0 or more")
+    return int(text)
+
+
+def _positive(text: str) -> int:
+    if _count(text) == 0:
+        raise argparse.ArgumentTypeError("must be at least 1, got 0")
+    return int(text)
 
 
 def _llm(text: str) -> str:

@@ -55,6 +55,9 @@ def extractor_of(work: Work) -> hierarchy.HierarchyExtractor:
         model=work.options.llm_model,
         base_url=work.options.llm_base_url or claude.API,
         cache=work.options.llm_cache or claude.default_cache(),
+        timeout_s=work.options.llm_timeout,
+        retries=work.options.llm_retries,
+        concurrency=work.options.llm_concurrency,
         warn=work.warn,
         on_progress=work.progress("ask Claude").show,
     )

@@ -65,6 +65,9 @@ class Options(LearningOptions):
     llm_model: str = default_of("explain_model")
     llm_base_url: str | None = None
     llm_cache: Path | None = None
+    llm_timeout: float = 60.0
+    llm_retries: int = 2
+    llm_concurrency: int = 1
     seed: int = 0
     # In 1,000 normal sessions, all kinds of alerts together.
     false_alarms: float = FALSE_ALARMS

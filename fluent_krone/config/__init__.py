@@ -1,6 +1,6 @@
 """Parameters, each declared once: read from flags, a TOML file, the environment or Fluentd."""
 
-from .addresses import is_local, is_loopback, is_private, may_use_proxy
+from .addresses import is_local, is_loopback, is_private, may_use_proxy, proxy_mounts
 from .literals import (
     parse_bool,
     parse_count,
@@ -38,6 +38,7 @@ __all__ = [
     "parse_price",
     "parse_rate",
     "parse_size",
+    "proxy_mounts",
     "show_default",
     "suggestion",
 ]

@@ -54,6 +54,13 @@ def may_use_proxy(url: str) -> bool:
         return "." in host and not host.rstrip(".").endswith(_NEVER_PUBLIC)
 
 
+def proxy_mounts(url: str) -> dict[str, None]:
+    """What httpx is to mount so that requests to a URL use no proxy; empty if they may use one."""
+    if may_use_proxy(url):
+        return {}
+    return {"http://": None, "https://": None, "all://": None}
+
+
 def _host(url: str) -> str:
     try:
         return urlsplit(url).hostname or ""

@@ -556,3 +556,29 @@ def test_a_batch_that_never_ends_is_a_timeout(server: StandIn, claude: Make) -> 
     server.polls_until_ended = 10**6
     leaves = claude(batch_from=1, batch_wait_s=0.05)(TEMPLATES)
     assert {leaf.source for leaf in leaves} == {"offline (claude failed: timeout)"}
+
+
+def test_several_requests_are_under_way_and_abandoned_ones_are_cancelled(
+    server: StandIn, claude: Make
+) -> None:
+    many = [f"pump {n} of <num> started" for n in range(8 * PER_REQUEST)]
+    began = threading.Barrier(3)
+
+    def together(request: dict[str, Any]) -> Reply:
+        began.wait(30)  # all three, or none of them goes on
+        return 401, {}, {"type": "error", "error": {"type": "authentication_error", "message": ""}}
+
+    server.reply = together
+    leaves = claude(concurrency=3, batch_from=10**6)(many)
+    assert all(leaf.source.startswith("offline") for leaf in leaves)
+    assert len(server.asked()) <= 3 * PER_REQUEST  # the other five requests were never sent
+
+
+def test_a_proxy_never_sees_the_key_of_a_gateway_on_this_machine(
+    server: StandIn, claude: Make, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with listening() as proxy:
+        for name in ("HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY", "http_proxy", "all_proxy"):
+            monkeypatch.setenv(name, proxy.url)
+        assert {leaf.source for leaf in claude()(TEMPLATES)} == {"claude"}
+        assert not proxy.asked()

@@ -9,7 +9,7 @@ from collections.abc import Callable
 from typing import Any
 from urllib.parse import urlsplit
 
-from ...config import may_use_proxy
+from ...config import proxy_mounts
 from ..question import Question
 from . import Envelope, ServiceFailure, Usage, count, failure_of_status
 
@@ -47,9 +47,6 @@ class ChatAdapter:
         self._clock = clock
         # OpenAI's own models reject the older name of the limit, and a temperature.
         self._is_openai = urlsplit(base_url).hostname == "api.openai.com"
-        options: dict[str, Any] = {}
-        if not may_use_proxy(base_url):
-            options["mounts"] = {"http://": None, "https://": None, "all://": None}
         self._client = openai.AsyncOpenAI(
             api_key=api_key or "none",
             # Unlike the other client, this one does not add /v1.
@@ -58,7 +55,9 @@ class ChatAdapter:
             # To try again is the desk's part.
             max_retries=0,
             # A redirect would take the question and the key to another host.
-            http_client=openai.DefaultAsyncHttpxClient(follow_redirects=False, **options),
+            http_client=openai.DefaultAsyncHttpxClient(
+                follow_redirects=False, mounts=proxy_mounts(base_url)
+            ),
         )
 
     def body(self, question: Question, *, structured: bool) -> dict[str, Any]:

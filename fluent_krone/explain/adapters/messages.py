@@ -8,7 +8,7 @@ import time
 from collections.abc import Callable
 from typing import Any
 
-from ...config import may_use_proxy
+from ...config import proxy_mounts
 from ..question import Question
 from . import Envelope, ServiceFailure, Usage, count, failure_of_status
 
@@ -45,9 +45,6 @@ class MessagesAdapter:
             logging.getLogger(name).setLevel(logging.WARNING)
         self._model = model
         self._clock = clock
-        options: dict[str, Any] = {}
-        if not may_use_proxy(base_url):
-            options["mounts"] = {"http://": None, "https://": None, "all://": None}
         self._client = anthropic.AsyncAnthropic(
             api_key=api_key or "none",
             # The client adds /v1 itself.
@@ -57,7 +54,9 @@ class MessagesAdapter:
             max_retries=0,
             open_telemetry=False,
             # A redirect would take the question and the key to another host.
-            http_client=anthropic.DefaultAsyncHttpxClient(follow_redirects=False, **options),
+            http_client=anthropic.DefaultAsyncHttpxClient(
+                follow_redirects=False, mounts=proxy_mounts(base_url)
+            ),
         )
 
     def body(self, question: Question, *, structured: bool) -> dict[str, Any]:
