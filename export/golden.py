@@ -182,7 +182,8 @@ def _novel_message(message: str, settings: InputSettings) -> str:
 
 
 def _invent_message(message: str, template: str, settings: InputSettings) -> str:
-    pieces = WILDCARD.split(template)
+    # Every other part of a split is the name of a wildcard.
+    pieces = WILDCARD.split(template)[::2]
     match = re.fullmatch("(.+?)".join(map(re.escape, pieces)), message.strip(), re.DOTALL)
     if match is None:
         # There is a header before the message, and its digits may be anybody's.

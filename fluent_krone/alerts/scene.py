@@ -205,13 +205,14 @@ def _masks_of(keys: set[str], texts: Mapping[int, str], templates: Sequence[str]
     values: dict[str, set[str]] = {}
     for event, text in list(texts.items())[:_MOST_READ]:
         template = templates[event]
-        pieces = WILDCARD.split(template)
+        # Every other part of a split is the name of a wildcard.
+        pieces = WILDCARD.split(template)[::2]
         expression = "(.+?)".join(map(re.escape, pieces))
         match = re.fullmatch(expression, text[:_MOST_CHARACTERS])
         if match is None:
             continue
         for mask, value in zip(WILDCARD.findall(template), match.groups(), strict=True):
-            values.setdefault(mask, set()).add(value)
+            values.setdefault(f"<{mask}>", set()).add(value)
     return {
         mask: next(iter(found))
         for mask, found in values.items()
