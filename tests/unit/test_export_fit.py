@@ -200,6 +200,29 @@ def test_golden_lines_give_nothing_of_the_log_away(log: Path, tmp_path: Path, ru
     assert "fits no template" in golden
 
 
+def test_golden_lines_hold_no_word_that_stood_for_a_wildcard(
+    log: Path, tmp_path: Path, run: Run
+) -> None:
+    """The header has no digits, so that only the template says what is a value."""
+    names = ["alice", "bobby", "carol", "david", "ellen", "frank", "grace", "heidi", "julia"]
+    sessions = [
+        line
+        for n in range(60)
+        for line in (
+            f"batch {400_000 + n} opened by {names[n % 9]}\n",
+            f"batch {400_000 + n} closed by {names[n % 7]}\n",
+        )
+    ]
+    log.write_text("".join(sessions), encoding="utf-8")
+    code, said, error = run("fit", "--input", log, *KEY, "--line-format", "", "--output", "b")
+    assert code == 0, said + error
+    templates = (tmp_path / "b" / "templates.jsonl").read_text(encoding="utf-8")
+    assert "opened by <*>" in templates
+    golden = (tmp_path / "b" / "golden.jsonl").read_text(encoding="utf-8")
+    assert "opened by" in golden
+    assert not [name for name in names if name in golden]
+
+
 # -- stages
 
 
