@@ -130,6 +130,12 @@ def _add_input_options(command: argparse.ArgumentParser) -> None:
             "NAME",
             "field of the message (default: message, msg, log and the like)",
         ),
+        (
+            "facet_fields",
+            parse_list,
+            "LIST",
+            "fields whose value tells steps apart, such as level; '' for none (default: found)",
+        ),
         ("component_field", str, "NAME", "field of the logger's name, which becomes the entity"),
         (
             "time_field",

@@ -60,8 +60,11 @@ _UNIT = re.compile(
     re.I,
 )
 _DIGIT = re.compile(r"[0-9]+")
+# Letters of scripts that are written without blanks: a row of them is a word, values within or not.
+_UNSPACED = r"[\u0e01-\u0eff\u1000-\u109f\u1780-\u17ff\u3040-\u30ff\u3400-\u9fff\uac00-\ud7af]"
 _WORDS = re.compile(
-    r"(?<==)\w+[\[{(][^\s\[\](){},]*[\])}]|(?:<(?:\*|[a-z]+)>|[^\s=,:;()\[\]{}<>|\"'])+"
+    rf"(?<==)\w+[\[{{(][^\s\[\](){{}},]*[\])}}]|{_UNSPACED}+"
+    rf"|(?:<(?:\*|[a-z]+)>|(?!{_UNSPACED})[^\s=,:;()\[\]{{}}<>|\"'])+"
 )
 _NAMELIKE = re.compile(r"[A-Za-z_][\w-]*(?:[.$/@\\]+[\w$-]+)+\Z")
 _AROUND = {('"', '"'), ("'", "'"), ("(", ")"), ("[", "]")}
@@ -148,6 +151,9 @@ class _Place:
 
 def _kind(slots: Sequence[Slot], i: int, before: str) -> str:
     word, after = slots[i].text, slots[i].after
+    if i and before == " " and word.startswith("/") and slots[i - 1].text.isupper():
+        # `GET /orders/<id>`: which route it is tells requests apart.
+        return "hard"
     if WILDCARD.search(word) or _is_calendar(slots, i):
         return "value"
     if i == 0 or (i == 1 and before[:1] == ":"):

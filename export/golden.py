@@ -80,6 +80,14 @@ def _invent_record(
     record: dict[bytes, Any], template: str, settings: InputSettings
 ) -> dict[str, Any]:
     fake = _invent_fields(record, {settings.message_field, settings.component_field})
+    # What a message is made of, and what tells steps apart, are a few words and codes.
+    made_of = [name for name in settings.message_field.split(",") if "," in settings.message_field]
+    for name in (*made_of, *settings.facet_fields):
+        value = field_getter(name)(record)
+        if value is not None:
+            _put(fake, name, _text(value))
+    if made_of:
+        return fake
     line = _text(field_getter(settings.message_field)(record))
     logger = None
     if settings.component_field:

@@ -110,6 +110,9 @@ LEADS = (
     r"\[ *",
     r"[<(] *",
     r"(?:time|ts|timestamp|date|t)=\"?",
+    # access logs: client, identity and user, perhaps behind the virtual host
+    r"(?<client>[\w.:-]+) (?<ident>\S+) (?<user>\S+) \[",
+    r"(?<vhost>[\w.:-]+) (?<client>[\w.:-]+) (?<ident>\S+) (?<user>\S+) \[",
     # Ruby's Logger; the letter says what the word behind the time says again
     r"[DIWEFA], \[ *",
     # glog, klog
@@ -145,7 +148,8 @@ LEADS = (
 
 LEVEL_WORDS = (
     r"(?i:trace|debug|info|information|notice|note|warn|warning|error|err|crit|critical|fatal"
-    r"|severe|alert|emerg|fine|finer|finest|config|log|panic|verbose|inf|wrn|dbg|ftl|vrb|trc|default|fault"
+    r"|severe|alert|emerg|fine|finer|finest|config|log|panic|verbose|inf|wrn|dbg|ftl|vrb|trc"
+    r"|default|fault"
     r"|deprecated|success|dpanic)"
 )
 LOGGER = r"[A-Za-z_][\w.$/@*#()-]*"

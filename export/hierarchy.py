@@ -26,7 +26,8 @@ from fluent_krone.errors import ExportError
 from fluent_krone.reading.templates import WILDCARD
 
 from . import words
-from .sentences import NONE, lemma, read_sentence, read_status
+from .sentences import NONE as NONE
+from .sentences import lemma, read_sentence, read_status
 
 _Item = TypeVar("_Item")
 # The first line of a tree file.

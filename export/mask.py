@@ -39,8 +39,24 @@ _VALUE = re.compile(
     re.VERBOSE,
 )
 _PREFIXED = re.compile(r"([A-Za-z]+[_-])(?=\S)|([A-Za-z_]+)[0-9]+\Z")
+# Scripts that are written without blanks: digits and Latin letters inside of them are values, what
+# stands around them is text.
+_UNSPACED = re.compile(
+    "[\u0e00-\u0eff\u1000-\u109f\u1780-\u17ff\u3000-\u30ff\u3400-\u9fff\uac00-\ud7af\uff00-\uffef]"
+)
+_ASCII = re.compile(r"[\x00-\x7f]+|[\uff10-\uff19]+")
+# The request line of an access log, without its quotes.
+_REQUEST_LINE = re.compile(
+    r"(?P<method>[A-Z]{3,10}) (?P<path>[^\s?]*)(?P<query>\?\S*)?(?P<rest> HTTP/[0-9.]+)?"
+)
+# Segments of a route that are values: with a digit, or too long for a name.
+_ROUTE_VALUE = re.compile(r"(?=[^/]*[0-9])[^/]{1,}|[^/]{30,}")
+_VERSION = re.compile(r"v[0-9]{1,2}|api[0-9]?|[a-z]+[0-9]?")
+# Stands for the slash of a route while the rest of a message is masked, where it would make a path.
+_SLASH = "\ue000"
 _ZEROED = str.maketrans("123456789", "000000000")
 _DIGIT = re.compile(r"[0-9]+")
+_LETTER = re.compile(r"[^\W\d_]{2}")
 # An apostrophe inside a word opens nothing.
 _QUOTED = re.compile(r'"[^"]+"|(?<!\w)\'[^\']+\'(?!\w)')
 # GET, SELECT: what was asked stays.
@@ -55,6 +71,8 @@ def _mask_value(found: re.Match[str]) -> str:
     """
     kind = str(found.lastgroup)
     text = found[0]
+    if kind == "word" and _UNSPACED.search(text):
+        return _ASCII.sub(_mask_ascii, text)
     if kind == "word":
         digits = sum(map(len, _DIGIT.findall(text)))
         if digits <= 2:
@@ -66,6 +84,29 @@ def _mask_value(found: re.Match[str]) -> str:
             return f"{prefix[1]}<id>"
         return f"{prefix[2]}<num>"
     return {"uuid": "<id>", "ip6": "<ip>", "day": "<num>"}.get(kind, f"<{kind}>")
+
+
+def _mask_ascii(found: re.Match[str]) -> str:
+    """What stands between letters of a script without blanks."""
+    text = found[0]
+    if not text.isascii():
+        return "<*>"
+    return _VALUE.sub(_mask_value, text)
+
+
+def _route(path: str) -> str:
+    """The shape of a route: segments that are values become `<id>`.
+
+    >>> _route("/api/v2/orders/17/items").replace(_SLASH, "/")
+    '/api/v2/orders/<id>/items'
+    """
+    segments = []
+    for segment in path.split("/"):
+        if _ROUTE_VALUE.fullmatch(segment) and not _VERSION.fullmatch(segment):
+            segments.append("<id>")
+        else:
+            segments.append(segment)
+    return _SLASH.join(segments)
 
 
 class Masker:
@@ -94,12 +135,12 @@ class Masker:
                 self._shapes[shape] = known
         form, light = known
         if not light:
-            return form
+            return form.replace(_SLASH, "/")
         tokens = form.split(" ")
         raw = message.split(" ")
         for i in light:
             tokens[i] = self._token(raw[i])
-        return " ".join(tokens)
+        return " ".join(tokens).replace(_SLASH, "/")
 
     def _mask(self, shape: str) -> tuple[str, tuple[int, ...]]:
         raw = shape.split(" ")
@@ -148,6 +189,16 @@ def _mask_quoted(found: re.Match[str]) -> str:
     if inner.replace("_", "").isalnum() or _SAID.search(
         found.string, max(0, found.start() - 16), found.start()
     ):
+        return found[0]
+    request = _REQUEST_LINE.fullmatch(inner)
+    if request and request["path"].startswith("/"):
+        query = ""
+        if request["query"]:
+            query = "?<id>"
+        route = _route(request["path"]) + query
+        return f"{quote}{request['method']} {route}{request['rest'] or ''}{quote}"
+    # A message that begins with a quote is quoted as a whole, as klog and others do it.
+    if found.start() == 0 and _LETTER.search(inner) and " " in inner.strip():
         return found[0]
     verb = _REQUEST.match(inner)
     if verb:

@@ -24,7 +24,12 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from fluent_krone.reading.templates import UNMATCHED, WILDCARD, TemplateMatcher
+from fluent_krone.reading.templates import (
+    UNMATCHED,
+    WILDCARD,
+    TemplateMatcher,
+    several_tokens,
+)
 
 from .forms import CONSTANTS, GRAMMAR, NULLS, PREPOSITIONS, Form, Slot, parse
 from .mask import Masker
@@ -143,7 +148,8 @@ def _foldable(form: Form) -> Iterator[int]:
         if j == 0:
             if len(hard) >= _LONG and slot.text.count(".") >= 2:
                 yield j
-        elif not label and lower not in CONSTANTS and lower not in GRAMMAR:
+        elif not (label or slot.text.startswith("/") or lower in CONSTANTS or lower in GRAMMAR):
+            # A route says what is done, as a verb does.
             yield j
 
 
@@ -211,13 +217,20 @@ class MinedTemplates:
     counts: tuple[int, ...]
     examples: tuple[str, ...]
     warnings: tuple[str, ...] = ()
+    # For each template, the wildcards that stand for several words; None: any may
+    # (`TemplateMatcher`).
+    wide: tuple[tuple[int, ...], ...] | None = None
 
     def rows(self) -> list[dict[str, Any]]:
         """One a template, as they stand in `templates.json`."""
-        rows = zip(self.templates, self.counts, self.examples, strict=True)
-        return [
-            {"template": text, "count": count, "example": example} for text, count, example in rows
+        rows: list[dict[str, Any]] = [
+            {"template": text, "count": count, "example": example}
+            for text, count, example in zip(self.templates, self.counts, self.examples, strict=True)
         ]
+        if self.wide is not None:
+            for row, wide in zip(rows, self.wide, strict=True):
+                row["wide"] = list(wide)
+        return rows
 
 
 def mine(
@@ -227,11 +240,13 @@ def mine(
     max_forms: int = 100_000,
     session_pattern: str | None = None,
     keep_prefix: bool = False,
+    facet_fields: int = 0,
 ) -> MinedTemplates:
     """Templates of `messages`; their order decides only which message is the example.
 
     `session_pattern` is a regex whose matches always become wildcards; `keep_prefix` says that
-    messages start with `component: `, which stays literal. Past `max_forms` distinct masked
+    messages start with `component: `, which stays literal, as do the values in brackets of up to
+    `facet_fields` fields behind it. Past `max_forms` distinct masked
     messages a new one keeps only its first words, past `max_templates` templates with the same
     first words are merged; both leave a warning.
 
@@ -248,6 +263,11 @@ def mine(
         component = ""
         if keep_prefix:
             component, text = _cut_component(text)
+        if facet_fields:
+            values = re.match(rf"(?:\[[^\[\]]*\] ){{0,{facet_fields}}}", text)
+            assert values
+            component += values[0]
+            text = text[values.end() :]
         form = masker.form(text)
         if form not in known and len(known) >= max_forms:
             form = _coarse(form)
@@ -348,9 +368,31 @@ def _settle(
             "too many templates"
         )
     order = sorted(counts, key=lambda t: (-counts[t], texts[t]))
+    wide = _wide(matcher, known)
     return MinedTemplates(
         tuple(texts[t] for t in order),
         tuple(counts[t] for t in order),
         tuple(example[t] for t in order),
         tuple(warnings),
+        tuple(wide[t] for t in order),
     )
+
+
+def _wide(
+    matcher: TemplateMatcher, known: Mapping[str, Mapping[str, _Seen]]
+) -> list[tuple[int, ...]]:
+    """For each template, the wildcards that stand for several words.
+
+    One message of each form shows it: forms differ in all but what is inside a value. Only where
+    a form was cut short, its last wildcard may stand for more words than that message shows.
+    """
+    examples = [seen.example for form in known.values() for seen in form.values()]
+    wide = several_tokens(matcher, (example.encode() for example in examples))
+    for form, by_component in known.items():
+        if form.endswith("<*>"):
+            for seen in by_component.values():
+                template = matcher.match(seen.example.encode())
+                if template != UNMATCHED:
+                    last = matcher.templates[template].wildcards - 1
+                    wide[template] = tuple(sorted({*wide[template], last} - {-1}))
+    return wide

@@ -40,6 +40,8 @@ _TAG = re.compile(r"\s*\[(?:([A-Za-z_][\w.$-]*)|[^\[\]]*)\]:?(?: |\Z)\s*")
 # `NameSystem.addStoredBlock: `, `Monitor::serve()`
 _METHOD = re.compile(r"([A-Z]\w*)(?:\.|::)([a-z]\w*)(?:\(\)|: )")
 _TOKEN = re.compile(rf"([A-Za-z]*)(?:[_-]?(?:{WILDCARD.pattern})[\w-]*)+|{_WORD.pattern}")
+# The request line of an access log: the route is what it is about, the method what is done to it.
+_REQUEST = re.compile(r"\"(GET|HEAD|POST|PUT|DELETE|PATCH|OPTIONS) (/[^\s?\"]*)")
 # What follows an exception's name is its own message, not what the line says.
 _CAUSE = re.compile(r"[\w.$]*[\w$](?:Exception|Error)\b")
 _TIMED_OUT = re.compile(r"tim(?:e|ed|es|ing)[ -]?out", re.IGNORECASE)
@@ -55,6 +57,8 @@ def read_sentence(text: str, id_names: dict[str, str]) -> tuple[str, str]:
 
     `id_names` says what ids are called (`blk` → `block`). Either may be empty.
     """
+    if request := _REQUEST.search(text):
+        return request[2], request[1].lower()
     if method := _METHOD.search(text[:_METHOD_WITHIN]):
         parts = _PARTS.findall(method[2])
         return method[1], lemma(parts[0]) or method[2]

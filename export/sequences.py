@@ -5,7 +5,7 @@ So a session that the idle timeout cuts in two when served is cut in two in trai
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Sequence
 from dataclasses import dataclass
 
 from fluent_krone.config import Config
@@ -109,6 +109,8 @@ def cut_sessions(
     input_settings: InputSettings,
     session_settings: SessionSettings,
     on_slice: Callable[[int], None] = lambda records: None,
+    *,
+    wide: Sequence[Collection[int] | None] | None = None,
 ) -> tuple[list[TrainingSession], Engine]:
     """All session instances of a log, in the order in which they end, and the engine.
 
@@ -120,6 +122,7 @@ def cut_sessions(
     slots = SlotReader(templates)
     parts = EngineParts(
         templates=templates,
+        wide=wide,
         seen=[True] * len(templates),
         hierarchy=Hierarchy([Leaf(text, "none", "none", "none") for text in templates]),
         patterns=_ClearAll(),

@@ -50,7 +50,8 @@ _ID_WORD = re.compile(
     re.I,
 )
 _MEASURE = re.compile(
-    r"port|size|len|length|bytes|count|took|line|code|status|total|version|[mun]?s|time|at|in|of|to",
+    r"port|size|len|length|bytes|count|took|line|code|status|total|version|[mun]?s|time|at|in|of"
+    r"|to",
     re.I,
 )
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 import re
 from bisect import bisect
 from collections import Counter, defaultdict
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from itertools import islice
 from typing import Any
@@ -16,7 +16,7 @@ from typing import Any
 from fluent_krone.errors import ExportError, RecordError
 from fluent_krone.inputs import Event, Inputs, count_events, find_files, read_events
 from fluent_krone.inputs.files import describe
-from fluent_krone.reading.accessor import field_getter
+from fluent_krone.reading.accessor import is_path, message_getter
 from fluent_krone.reading.records import (
     InputSettings,
     RecordReader,
@@ -26,6 +26,7 @@ from fluent_krone.reading.records import (
     python_regex,
 )
 
+from . import facets
 from .guess import LineFormat, guess_line_format
 from .mask import Masker
 from .session_key import option_of, suggest_session_keys
@@ -66,8 +67,7 @@ def settle(options: Options, say: Say, warn: Say) -> InputSettings:
     assert options.input
     _check_time_format(options.time_format)
     sample = _sample(options.input)
-    fields = {name.decode("utf-8", "replace") for record in sample for name in record}
-    message = _message_field(options, fields)
+    message = _message_field(options, sample, say)
     settings = InputSettings(
         session_key=options.session_key or (message,),
         message_field=message,
@@ -80,6 +80,10 @@ def settle(options: Options, say: Say, warn: Say) -> InputSettings:
         settings = _guessed_header(settings, options, sample, say, warn)
     if settings.component_field is None:
         settings = replace(settings, component_field=_component(sample, say))
+    facet_fields = options.facet_fields
+    if facet_fields is None:
+        facet_fields = _facet_fields(options.input, settings, say)
+    settings = replace(settings, facet_fields=facet_fields)
     if not options.session_key:
         raise ExportError(
             "--session-key is missing: it says which records belong to one execution; "
@@ -96,17 +100,132 @@ def _check_time_format(time_format: str | None) -> None:
         )
 
 
-def _message_field(options: Options, fields: set[str]) -> str:
-    """The field that holds the message: the one given, else one by a usual name."""
+def _message_field(options: Options, sample: list[dict[bytes, Any]], say: Say) -> str:
+    """The field that holds the message: the one given, else one by a usual name.
+
+    Records without text have a message that is made of their categorical fields, which is said.
+    """
+    fields = {name.decode("utf-8", "replace") for record in sample for name in record}
     message = options.message_field
     if message is None:
-        message = next((name for name in _MESSAGE_NAMES if name in fields), "message")
-    if "." not in message and message not in fields:
+        message = next((name for name in _MESSAGE_NAMES if _is_text(name, sample)), None)
+    if message is None:
+        message = next((name for name in _MESSAGE_NAMES if name in fields), None)
+        composed = _categorical(sample)
+        if composed and (message is None or message in composed):
+            message = ",".join(composed)
+            example = message_getter(message)(sample[0]) or b""
+            say(
+                f"no field has a message text, so it is made of {message}, as in "
+                f"{example.decode('utf-8', 'replace')!r} (--message-field names others)"
+            )
+            return message
+    message = message or "message"
+    if not is_path(message) and "," not in message and message not in fields:
+        hint = ""
+        if "." in message:
+            hint = f"; a nested field is written $.{message}"
         raise ExportError(
             f"{_name(options.input or '')}: no record has a field {message!r}: name one of these "
-            f"with --message-field: {_list(fields)}"
+            f"with --message-field: {_list(fields)}{hint}"
         )
     return message
+
+
+def _is_text(name: str, sample: list[dict[bytes, Any]]) -> bool:
+    """Whether most records have a field of that name, and it holds sentences or lines."""
+    values = [record.get(name.encode()) for record in sample]
+    texts = [value for value in values if isinstance(value, bytes) and value.strip()]
+    if len(texts) < len(sample) / 2:
+        return False
+    # An event's name, such as `login`, is no text; a line of text has blanks or many forms.
+    return any(b" " in text for text in texts) or len(set(texts)) > _FEW_VALUES
+
+
+# Fields that say what happened, in the order in which a message is made of them.
+_EVENT_NAMES = (
+    *("event", "event_type", "eventName", "event_name", "action", "msg", "message", "type", "kind"),
+    *(
+        "operation",
+        "op",
+        "command",
+        "method",
+        "http_method",
+        "verb",
+        "route",
+        "endpoint",
+        "handler",
+    ),
+    *("state", "outcome", "result", "status", "status_code", "code", "reason", "error"),
+)
+# Distinct values of a categorical field; more are data.
+_FEW_VALUES = 40
+
+
+def _categorical(sample: list[dict[bytes, Any]]) -> list[str]:
+    """Fields that name what happened and take few values, by their usual names."""
+    found = []
+    for name in _EVENT_NAMES:
+        values = [record[name.encode()] for record in sample if name.encode() in record]
+        plain = [value for value in values if isinstance(value, bytes | int | bool)]
+        few = 1 <= len(set(plain)) <= min(_FEW_VALUES, max(2, len(sample) // 5))
+        if plain and few and len(plain) >= _RARELY * len(sample):
+            found.append(name)
+    return found
+
+
+def _facet_fields(inputs: Inputs, settings: InputSettings, say: Say) -> tuple[str, ...]:
+    """Fields beside the message, or groups of the header, that divide messages of one form."""
+    reader = RecordReader(replace(settings, component_field=None, session_key=("tag",)))
+    masker = Masker(None)
+    listed: list[tuple[str, dict[str, str]]] = []
+    named: set[str] = set()
+    for _, record in islice(read_events(inputs), _SAMPLED_FROM):
+        try:
+            text, _keys = reader.read(b"tag", record)
+        except RecordError:
+            continue
+        plain = _fields_of(reader, record)
+        named |= plain.keys()
+        listed.append((masker.form(text.decode("utf-8", "replace")), plain))
+    made_of = settings.message_field.split(",")
+    names = [name for name in _FACET_NAMES if name in named and name not in made_of]
+    found = facets.fields_that_divide(listed, names)
+    if found:
+        say(f"fields that tell steps apart, found: {', '.join(found)}")
+    return tuple(found)
+
+
+def _fields_of(reader: RecordReader, record: dict[bytes, Any]) -> dict[str, str]:
+    """The fields that may be facets, of the record and of its line's header."""
+    fields = reader.fields(record)
+    found = {}
+    for name in _FACET_NAMES:
+        value = fields.get(name.encode())
+        if isinstance(value, bytes | int):
+            found[name] = as_bytes(value).decode("utf-8", "replace")
+    return found
+
+
+# Fields whose value may be a part of the step.
+_FACET_NAMES = (
+    *("level", "severity", "lvl", "loglevel", "log_level", "log.level", "PRIORITY", "levelname"),
+    *(
+        "status",
+        "status_code",
+        "statusCode",
+        "http_status",
+        "code",
+        "exit_code",
+        "result",
+        "outcome",
+    ),
+    *("method", "http_method", "verb", "state", "phase"),
+)
+# Lines that are shown of a guessed header.
+_SHOWN = 3
+# A categorical field is in at least this share of the records.
+_RARELY = 0.05
 
 
 def _guessed_header(
@@ -121,7 +240,7 @@ def _guessed_header(
     if guess and guess.has_component and _says_anyone(guess, _messages(settings, sample)):
         guess = replace(guess, has_component=False)
     if guess and (is_text or guess.share > 1 - _MUCH):
-        _say_guess(guess, say)
+        _say_guess(guess, _messages(settings, sample), say)
         return _with(settings, guess)
     if is_text:
         warn(
@@ -190,7 +309,7 @@ def _pattern(options: Options) -> str | None:
 
 
 def _messages(settings: InputSettings, sample: list[dict[bytes, Any]]) -> list[str]:
-    messages = map(field_getter(settings.message_field), sample)
+    messages = map(message_getter(settings.message_field), sample)
     return [
         message.decode("utf-8", "replace") for message in messages if isinstance(message, bytes)
     ]
@@ -208,10 +327,17 @@ def _with(settings: InputSettings, guess: LineFormat) -> InputSettings:
     )
 
 
-def _say_guess(guess: LineFormat, say: Say) -> None:
+def _say_guess(guess: LineFormat, lines: Sequence[str], say: Say) -> None:
+    """Say the header that was guessed, and show what it strips from three lines."""
     say(f"line format, guessed, for {guess.share:.1%} of the lines: {guess.line_format}")
     shown = ", ".join(f"{name} {value[:60]!r}" for name, value in guess.example.items())
     say(f"  so that the first line has {shown}")
+    pattern = re.compile(python_regex(guess.line_format))
+    matched = [found for line in lines if (found := pattern.match(line))]
+    say("  what is stripped, and the message that is left:")
+    for found in matched[:: max(1, len(matched) // _SHOWN)][:_SHOWN]:
+        header = found[0][: found.start("message")].strip()
+        say(f"    {header[:80]!r} | {found['message'][:80]!r}")
 
 
 def suggestion(settings: InputSettings, sample: list[dict[bytes, Any]]) -> str:
@@ -219,7 +345,7 @@ def suggestion(settings: InputSettings, sample: list[dict[bytes, Any]]) -> str:
     pattern = None
     if settings.line_format:
         pattern = re.compile(python_regex(settings.line_format))
-    message_of = field_getter(settings.message_field)
+    message_of = message_getter(settings.message_field)
     listed = []
     for record in sample:
         plain = {name: value for name, value in record.items() if not isinstance(value, dict)}
@@ -255,7 +381,7 @@ class FirstPass:
     def texts(self) -> Iterator[str]:
         """The text of every record that is an event."""
         reader = RecordReader(self.settings)
-        message_of = field_getter(self.settings.message_field)
+        message_of = message_getter(self.settings.message_field)
         for time_ns, record in timed(read_events(self.inputs), reader):
             if self.before_ns is not None and time_ns is not None and time_ns >= self.before_ns:
                 continue

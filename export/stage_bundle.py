@@ -32,6 +32,7 @@ from .work_files import (
     session_settings_of,
     source_of,
     training_of,
+    wide_of,
 )
 
 # Events of the longest session that becomes a golden run. Longer ones make a manifest hard to read.
@@ -137,6 +138,7 @@ def bundle_content(work: Work) -> dict[str, Any]:
         "rows": [
             (leaf.template, leaf.entity, leaf.action, leaf.status, leaf.source) for leaf in leaves
         ],
+        "wide": wide_of(work),
         "counts": [counts[key] for key in range(len(leaves))],
         "patterns": patterns_of((session.log_keys for session in training), Hierarchy(leaves)),
         "training": [session.key for session in training],

@@ -2,29 +2,40 @@
 
 from __future__ import annotations
 
+import re
 from collections import Counter
+from dataclasses import replace
+from typing import Any
 
 from . import hierarchy
 from .stages import Work
 from .work_files import (
     input_settings_of,
-    templates_of,
+    read_leaves,
+    rows_of,
 )
 
 # How the summary names the sources of rows; a model is named by itself.
 _WHO = {"offline": "the rules", "operator": "you"}
+# The first field of a message that is made of fields: `event=login method=POST`.
+_FIRST_VALUE = re.compile(r"(?:\S+: )?\w+=([\w.-]+)")
 
 
 def run_hierarchy(work: Work) -> None:
     options = work.options
-    templates = templates_of(work)
+    rows = rows_of(work)
     if options.tree:
-        leaves = hierarchy.read_tree(options.tree, templates)
+        leaves = read_leaves(options.tree, rows)
     else:
+        # A leaf that stands for values of facets is read from its template without them.
+        texts = [row.get("plain", row["template"]) for row in rows]
         components = None
         if input_settings_of(work).component_field:
-            components = [_component(text) for text in templates]
-        leaves = extractor_of(work)(templates, components)
+            components = [_component(text) for text in texts]
+        found = extractor_of(work)(texts, components)
+        if "," in input_settings_of(work).message_field:
+            found = [_composed(leaf, text) for leaf, text in zip(found, texts, strict=True)]
+        leaves = [_with_facets(leaf, row) for leaf, row in zip(found, rows, strict=True)]
     hierarchy.write_tree(leaves, work.file(".hierarchy.csv"))
     work.file(".hierarchy.csv").replace(work.file("hierarchy.csv"))
     sources = Counter(leaf.source for leaf in leaves)
@@ -35,6 +46,24 @@ def run_hierarchy(work: Work) -> None:
             f"{n} templates placed by {_WHO.get(name, name)}" for name, n in sources.most_common()
         )
     )
+
+
+def _with_facets(leaf: hierarchy.TreeRow, row: dict[str, Any]) -> hierarchy.TreeRow:
+    """The leaf of a row; its status says the values of its facets."""
+    status = " ".join(row.get("facets", ()))
+    if not status:
+        return replace(leaf, template=row["template"])
+    if leaf.status != hierarchy.NONE:
+        status = f"{leaf.status} {status}"
+    return replace(leaf, template=row["template"], status=status)
+
+
+def _composed(leaf: hierarchy.TreeRow, text: str) -> hierarchy.TreeRow:
+    """The leaf of a message made of fields: its first value names the action."""
+    first = _FIRST_VALUE.match(text)
+    if first is None:
+        return leaf
+    return replace(leaf, action=first[1].lower())
 
 
 def _component(template: str) -> str | None:

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 from fluent_krone.errors import ExportError
 from fluent_krone.inputs import count_events, read_rows
 from fluent_krone.reading.records import InputSettings
 
-from . import mine, source
+from . import facets, mine, source
 from .stages import Options, Work
 from .work_files import (
     source_of,
@@ -40,7 +40,16 @@ def run_mine(work: Work) -> None:
     seen.check(work.say)
     for warning in mined.warnings:
         work.warn(warning)
-    _write_templates(work, settings, mined.rows(), before_ns, seen.pauses.suggest())
+    rows = mined.rows()
+    if not options.templates:
+        rows = facets.with_field_facets(rows, len(settings.facet_fields))
+        with work.progress("find facets", seen.records * 2) as bar:
+
+            def texts() -> Iterator[str]:
+                return source.FirstPass(options.input or "", settings, before_ns, bar.show).texts()
+
+            rows = facets.find_facets(rows, texts, work.say)
+    _write_templates(work, settings, rows, before_ns, seen.pauses.suggest())
 
 
 def _mined_templates(
@@ -53,7 +62,10 @@ def _mined_templates(
         return mine.MinedTemplates(known, (0,) * len(known), ("",) * len(known))
     pattern = next((part[1:-1] for part in settings.session_key if part.startswith("/")), None)
     return mine.mine(
-        seen.texts(), session_pattern=pattern, keep_prefix=bool(settings.component_field)
+        seen.texts(),
+        session_pattern=pattern,
+        keep_prefix=bool(settings.component_field),
+        facet_fields=len(settings.facet_fields),
     )
 
 

@@ -21,6 +21,7 @@ from .work_files import (
     input_settings_of,
     source_of,
     templates_of,
+    wide_of,
 )
 
 # Share of sessions that the session settings may cut in two before a warning is given.
@@ -93,7 +94,12 @@ def _sessions_cut(work: Work, settings: SessionSettings) -> tuple[list[TrainingS
     inputs = work.options.input or source_of(work.options)
     with work.progress("sequences", count_events(inputs)) as bar:
         sessions, engine = cut_sessions(
-            read_events(inputs), templates_of(work), input_settings_of(work), settings, bar.show
+            read_events(inputs),
+            templates_of(work),
+            input_settings_of(work),
+            settings,
+            bar.show,
+            wide=wide_of(work),
         )
     keys = len({session.key for session in sessions})
     if keys == 1:

@@ -48,6 +48,7 @@ class LearningOptions:
     time_field: str | None = None
     time_format: str | None = None
     line_format: str | None = None
+    # None: the log decides; an empty tuple: none.
     facet_fields: tuple[str, ...] | None = None
 
 
@@ -118,7 +119,7 @@ def _paths(value: Any) -> Path | tuple[Path, ...]:
 _PATHS_AND_TUPLES: dict[str, Callable[[Any], Any]] = {
     "input": _paths,
     **dict.fromkeys(("sessions", "labels", "templates", "tree", "llm_cache", "output"), Path),
-    **dict.fromkeys(("session_key", "end_templates"), tuple),
+    **dict.fromkeys(("session_key", "end_templates", "facet_fields"), tuple),
 }
 
 

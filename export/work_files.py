@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -15,6 +16,10 @@ from . import hierarchy
 from .calibrate import Calibration
 from .sequences import TrainingSession
 from .stages import Options, Work
+
+# What a person may write into a leaf's template where the mined one has a wildcard.
+_FILLED = r"\S+?"
+WILDCARD_TEXT = re.compile(r"<(?:\*|[a-z]+)>")
 
 
 def source_of(options: Options) -> Path:
@@ -42,8 +47,21 @@ def bundle_name(options: Options) -> str:
     return source_of(options).stem
 
 
+def rows_of(work: Work) -> list[dict[str, Any]]:
+    """The templates that were mined, with what is known of each."""
+    rows: list[dict[str, Any]] = work.read_json("templates.json")["templates"]
+    return rows
+
+
 def templates_of(work: Work) -> list[str]:
-    return [row["template"] for row in work.read_json("templates.json")["templates"]]
+    """The templates of the tree, which may have other leaves for facets than were found."""
+    return [leaf.template for leaf in leaves_of(work)]
+
+
+def wide_of(work: Work) -> list[tuple[int, ...] | None]:
+    """For each template of the tree, its wildcards that take several words; None: all may."""
+    wide = {row["template"]: tuple(row["wide"]) for row in rows_of(work) if "wide" in row}
+    return [wide.get(template) for template in templates_of(work)]
 
 
 def input_settings_of(work: Work) -> InputSettings:
@@ -52,7 +70,24 @@ def input_settings_of(work: Work) -> InputSettings:
 
 
 def leaves_of(work: Work) -> list[hierarchy.TreeRow]:
-    return hierarchy.read_tree(work.file("hierarchy.csv"), templates_of(work))
+    return read_leaves(work.file("hierarchy.csv"), rows_of(work))
+
+
+def read_leaves(path: Path, rows: list[dict[str, Any]]) -> list[hierarchy.TreeRow]:
+    """The leaves of a tree file, in the order of the templates that were mined.
+
+    Leaves that stand for values of facets may have been taken out of the file, and others put in: a
+    template that has a value where a mined one has a wildcard. Raises ExportError as `read_tree`.
+    """
+    found = {leaf.template: leaf for leaf in hierarchy.read_tree(path)}
+    mined = [row["template"] for row in rows]
+    optional = {row["template"] for row in rows if "of" in row}
+    kept = [text for text in mined if text in found or text not in optional]
+    forms = [re.compile(_FILLED.join(map(re.escape, WILDCARD_TEXT.split(text)))) for text in mined]
+    added = [
+        text for text in found if text not in mined and any(form.fullmatch(text) for form in forms)
+    ]
+    return hierarchy.read_tree(path, [*kept, *added])
 
 
 @dataclass(frozen=True, slots=True)

@@ -128,6 +128,8 @@ class Bundle:
     false_alarms: float = FALSE_ALARMS
     # Kinds of fault that the bundle hardly finds, as the export measured it.
     blind: tuple[str, ...] = ()
+    # For each template, its wildcards that take several words; None: any may (`TemplateMatcher`).
+    wide: tuple[tuple[int, ...] | None, ...] | None = None
 
     def thresholds(self, false_alarms: float | None = None) -> dict[str, float]:
         """The thresholds for a number of false alarms; without one, for the bundle's own."""
@@ -156,6 +158,7 @@ class Bundle:
             clearing = clearing_of(thresholds)
         parts = EngineParts(
             templates=self.templates,
+            wide=self.wide,
             seen=[count > 0 for count in self.counts],
             hierarchy=self.hierarchy,
             patterns=self.patterns,
@@ -261,6 +264,7 @@ def _read(path: Path) -> Bundle:
         ),
         training=frozenset(content["training.txt"].decode().split()),
         golden=tuple(_golden(json.loads(line)) for line in _lines(content["golden.jsonl"])),
+        wide=tuple(map(_wide, templates)),
         **witnesses,
     )
 
@@ -273,6 +277,14 @@ def _witnesses(content: dict[str, bytes], hierarchy: Hierarchy) -> dict[str, Any
         "false_alarms": float(declared["false_alarms"]),
         "blind": tuple(declared["blind"]),
     }
+
+
+def _wide(entry: dict[str, Any]) -> tuple[int, ...] | None:
+    """The wildcards of a template that take several words; older bundles do not say."""
+    wide = entry.get("wide")
+    if wide is None:
+        return None
+    return tuple(wide)
 
 
 def _nested(content: dict[str, bytes], hierarchy: Hierarchy, path: Path) -> NestedAware:

@@ -46,6 +46,8 @@ class BundleContent:
     clearing: Clearing = field(default_factory=Clearing)
     training_summary: Mapping[str, Any] = field(default_factory=dict)
     extra_files: Sequence[str] = ()
+    # For each template, its wildcards that take several words; None: any may (`TemplateMatcher`).
+    wide: Sequence[Sequence[int] | None] | None = None
 
 
 def write_bundle(path: Path, content: BundleContent) -> None:
@@ -59,10 +61,13 @@ def write_bundle(path: Path, content: BundleContent) -> None:
             "wildcards where only values differ (--templates)"
         )
     _write_tree(path / "hierarchy.csv", content.rows)
-    templates = [
+    templates: list[dict[str, Any]] = [
         {"template": row[0], "count": count}
         for row, count in zip(content.rows, content.counts, strict=True)
     ]
+    for entry, wide in zip(templates, content.wide or [None] * len(templates), strict=True):
+        if wide is not None:
+            entry["wide"] = list(wide)
     _write_jsonl(path / "templates.jsonl", templates)
     _write_jsonl(path / "golden.jsonl", map(dataclasses.asdict, content.golden))
     _write_lines(path / "training.txt", sorted({key_hash(key) for key in content.training}))

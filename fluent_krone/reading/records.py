@@ -209,6 +209,13 @@ class RecordReader:
                 self.components_missing += 1
         return text, self.keys(tag, record, message)
 
+    def fields(self, record: Fields) -> Fields:
+        """The record's fields, with those of its line's header. Raises RecordError as `read`."""
+        if self._line is None:
+            return record
+        line = ANSI.sub(b"", self._text(self._message(record)))
+        return self._cut_line(line, record)[1]
+
     def prefix(self, component: bytes) -> bytes:
         """What stands before the messages of a component."""
         return self._prefixes[component]

@@ -36,7 +36,7 @@ def matched(mined: MinedTemplates, messages: Sequence[str]) -> list[int]:
         ("request 7f3c9a10-1b2c-4d5e-8f90-0123456789ab done", "request <id> done"),
         ("fault at 0xdeadbeef and f00dfeed1", "fault at <hex> and <hex>"),
         ('tag="View Lock" held', 'tag="<str>" held'),
-        ('"GET /a/b HTTP/1.1" 200', '"GET <str>" <num>'),
+        ('"GET /a/b HTTP/1.1" 200', '"GET /a/b HTTP/<num>" <num>'),
         ('level=info msg="disk is full" free=0', 'level=info msg="disk is full" free=<num>'),
         ("can't open it, won't try", "can't open it, won't try"),
         ("jk2_init() found eth0", "jk2_init() found eth0"),
@@ -134,7 +134,12 @@ def test_templates_counts_and_examples_belong_together() -> None:
     assert matched(mined, messages) == [0, 1, 0]
     assert mined.counts == (2, 1)
     assert mined.examples == ("open /a/b ok", "open /c failed")
-    assert mined.rows()[0] == {"template": "open <path> ok", "count": 2, "example": "open /a/b ok"}
+    assert mined.rows()[0] == {
+        "template": "open <path> ok",
+        "count": 2,
+        "example": "open /a/b ok",
+        "wide": [],
+    }
     assert mined.warnings == ()
 
 

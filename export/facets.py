@@ -1,0 +1,343 @@
+"""Facets: parameters of a template that take a few, stable values, and so tell steps apart.
+
+`served /orders → 200` and `served /orders → 500` have one template, yet they are not the same
+step. Such a parameter is found by itself, in four steps:
+
+1. A parameter counts where its place says that it tells how something went (`status`, `exit
+   code`, a method), and where few values stand in it. HTTP codes count by their class, `2xx`.
+2. It is *stable* where both halves of the log have the same values: a name that comes and goes is
+   no state.
+3. Each combination of values that the log has becomes a template of its own: the text with the
+   values in the place of their wildcards, which wins over the plain template since it is more
+   literal.
+4. The plain template stays. What falls to it has a value that training never had: an unseen leaf
+   under the action that is known.
+"""
+
+from __future__ import annotations
+
+import re
+from collections import Counter
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from fluent_krone.reading.templates import WILDCARD, TemplateMatcher
+
+from .forms import CONSTANTS
+
+# Messages of a template below which its values are too few to be called stable.
+MIN_COUNT = 50
+# Distinct values of a parameter; more are data, not states.
+MAX_VALUES = 8
+# Distinct HTTP codes that are looked at before they are put into classes.
+_MAX_CODES = 40
+# Leaves that one template may become, and by which share all templates together may grow. Beyond
+# it, each step would be seen so rarely that normal sessions look odd.
+MAX_LEAVES = 12
+_GROWTH = 0.5
+_FEW = 20
+# A value of at least this share must be in both halves of the log; all that is in one half only may
+# together have no more than it.
+_SHARE = 0.01
+# Characters before a parameter that are looked at for what it is called.
+_BEFORE = 40
+_NAMED = re.compile(
+    r"(?:status|state|code|rc|result|ret|retval|return(?:ed|s)?|errno|exit(?:ed)?|outcome|level"
+    r"|severity|priority|phase|mode|method|verb|type|kind|reason|action|decision|verdict)"
+    r"(?:[ _-]?(?:code|value|status|with|of|is))*[\"']?\s*[=:]?\s*[\"'(\[]?\Z",
+    re.IGNORECASE,
+)
+_HTTP = re.compile(
+    r"(?:HTTP/(?:<num>|[0-9.]+)\"? ?|(?:http|status)[ _-]?(?:code|status)?\W{0,3})\Z", re.I
+)
+_CODE = re.compile(rb"[1-5][0-9]{2}")
+_NUMBER = re.compile(rb"-?[0-9]{1,5}")
+_WORD = re.compile(rb"[A-Za-z][A-Za-z_-]{0,30}")
+_METHOD = re.compile(rb"GET|HEAD|POST|PUT|DELETE|PATCH|OPTIONS|TRACE|CONNECT")
+
+
+@dataclass(slots=True)
+class _Values:
+    """What stood in one place: value → how often in the first and in the second half."""
+
+    limit: int
+    seen: dict[bytes, list[int]] = field(default_factory=dict)
+
+    def note(self, value: bytes, half: int) -> bool:
+        """Count a value; False once there are too many different ones."""
+        counts = self.seen.setdefault(value, [0, 0])
+        counts[half] += 1
+        return len(self.seen) <= self.limit
+
+
+def find_facets(
+    rows: Sequence[dict[str, Any]],
+    texts: Callable[[], Iterable[str]],
+    say: Callable[[str], None],
+) -> list[dict[str, Any]]:
+    """The rows of `templates.json` with a row for each combination of facet values behind its
+    template.
+
+    `texts` gives the messages anew each time. A new row has `of`, the plain template, and
+    `facets`, its values in words.
+    """
+    wide = [row["wide"] for row in rows]
+    matcher = TemplateMatcher([row["template"] for row in rows], wide=wide)
+    chosen = _choose(matcher, rows, texts())
+    if not chosen:
+        return list(rows)
+    counts = _combinations(matcher, chosen, texts())
+    most = max(_FEW, int(_GROWTH * len(rows)))
+    leaves: dict[int, list[dict[str, Any]]] = {}
+    for log_key in sorted(counts, key=lambda key: -rows[key]["count"]):
+        found = counts[log_key]
+        if not 0 < len(found) <= MAX_LEAVES or sum(map(len, leaves.values())) + len(found) > most:
+            continue
+        leaves[log_key] = [
+            _leaf(rows[log_key], values, count) for values, count in sorted(found.items())
+        ]
+        names = ", ".join(leaf["facets"][-1] for leaf in leaves[log_key])
+        say(f"facet: {names} of {rows[log_key]['template']!r}")
+    out: list[dict[str, Any]] = []
+    for log_key, row in enumerate(rows):
+        of_row = leaves.get(log_key, [])
+        rest = row["count"] - sum(leaf["count"] for leaf in of_row)
+        if of_row:
+            facets = [*row.get("facets", ()), "other"]
+            row = {**row, "count": max(rest, 0), "facets": facets}
+        out += [row, *of_row]
+    return out
+
+
+# --- which parameters -----------------------------------------------------------------------------
+
+# Place in the template → how a value is called, and what stands for it in the leaf's template.
+_Facets = dict[int, Callable[[bytes], tuple[str, str]]]
+
+
+def _choose(
+    matcher: TemplateMatcher, rows: Sequence[dict[str, Any]], texts: Iterable[str]
+) -> dict[int, _Facets]:
+    """The facets of each template that has some."""
+    values = _count_values(matcher, rows, texts)
+    chosen: dict[int, _Facets] = {}
+    for log_key, places in values.items():
+        template = str(rows[log_key]["template"])
+        for place, found in places.items():
+            facet = _facet(template, place, found)
+            if facet is not None:
+                chosen.setdefault(log_key, {})[place] = facet
+    return chosen
+
+
+def _count_values(
+    matcher: TemplateMatcher, rows: Sequence[dict[str, Any]], texts: Iterable[str]
+) -> dict[int, dict[int, _Values]]:
+    """The values of all places that may be facets."""
+    open_places: dict[int, dict[int, _Values]] = {}
+    for log_key, row in enumerate(rows):
+        if row["count"] >= MIN_COUNT:
+            places = _promising(row["template"])
+            if places:
+                open_places[log_key] = places
+    seen: Counter[int] = Counter()
+    for text in texts:
+        message = text.encode()
+        log_key = matcher.match(message)
+        places = open_places.get(log_key, {})
+        if not places:
+            continue
+        half = int(seen[log_key] >= rows[log_key]["count"] / 2)
+        seen[log_key] += 1
+        slots = matcher.slots(log_key, message)
+        for place in list(places):
+            if not slots or not places[place].note(slots[place], half):
+                del places[place]
+    return open_places
+
+
+def _promising(template: str) -> dict[int, _Values]:
+    """Places whose name, or what stands before them, says that they hold a state."""
+    places: dict[int, _Values] = {}
+    for place, found in enumerate(WILDCARD.finditer(template)):
+        before = template[max(0, found.start() - _BEFORE) : found.start()]
+        kind = found[0]
+        if kind == "<num>" and _HTTP.search(before):
+            places[place] = _Values(_MAX_CODES)
+        elif kind in ("<num>", "<*>", "<id>") and _NAMED.search(before):
+            places[place] = _Values(MAX_VALUES)
+        elif kind == "<*>":
+            # A method or a state says what it is by itself.
+            places[place] = _Values(MAX_VALUES)
+    return places
+
+
+def _facet(template: str, place: int, values: _Values) -> Callable[[bytes], tuple[str, str]] | None:
+    """How values of a place are called, where it is a facet."""
+    found = list(WILDCARD.finditer(template))[place]
+    before = template[max(0, found.start() - _BEFORE) : found.start()]
+    seen = values.seen
+    if found[0] == "<num>" and _HTTP.search(before) and all(map(_CODE.fullmatch, seen)):
+        if _is_stable(_by_class(seen)):
+            return _http_class
+        return None
+    named = _NAMED.search(before) is not None
+    if not seen or (len(seen) == 1 and not named) or not _is_stable(seen):
+        return None
+    if named and all(_NUMBER.fullmatch(value) or _WORD.fullmatch(value) for value in seen):
+        return _as_it_is
+    if all(map(_METHOD.fullmatch, seen)) or all(value.lower() in _STATES for value in seen):
+        return _as_it_is
+    return None
+
+
+_STATES = frozenset(word.encode() for word in CONSTANTS)
+
+
+def _by_class(seen: dict[bytes, list[int]]) -> dict[bytes, list[int]]:
+    classes: dict[bytes, list[int]] = {}
+    for value, counts in seen.items():
+        total = classes.setdefault(value[:1], [0, 0])
+        total[0] += counts[0]
+        total[1] += counts[1]
+    return classes
+
+
+def _is_stable(seen: dict[bytes, list[int]]) -> bool:
+    """Whether both halves of the log have the same values, but for rare ones."""
+    total = sum(map(sum, seen.values()))
+    one_sided = [sum(counts) for counts in seen.values() if not all(counts)]
+    return all(count < _SHARE * total for count in one_sided) and sum(one_sided) <= _SHARE * total
+
+
+def _http_class(value: bytes) -> tuple[str, str]:
+    digit = value[:1].decode()
+    return f"{digit}xx", f"{digit}<num>"
+
+
+def _as_it_is(value: bytes) -> tuple[str, str]:
+    text = value.decode("utf-8", "replace")
+    return text, text
+
+
+# --- their leaves
+# -----------------------------------------------------------------------------------
+
+# Place, the value's name, what stands for it in the template.
+_Combination = tuple[tuple[int, str, str], ...]
+
+
+def _combinations(
+    matcher: TemplateMatcher, chosen: dict[int, _Facets], texts: Iterable[str]
+) -> dict[int, Counter[_Combination]]:
+    """How often each template has which combination of facet values."""
+    counts: dict[int, Counter[_Combination]] = {log_key: Counter() for log_key in chosen}
+    for text in texts:
+        message = text.encode()
+        log_key = matcher.match(message)
+        facets = chosen.get(log_key)
+        if facets is None:
+            continue
+        slots = matcher.slots(log_key, message)
+        if slots:
+            named = [(place, *name_of(slots[place])) for place, name_of in facets.items()]
+            counts[log_key][tuple(named)] += 1
+    return counts
+
+
+def _leaf(row: dict[str, Any], values: _Combination, count: int) -> dict[str, Any]:
+    """The row of one combination; `wide` counts the wildcards that are left."""
+    template = row["template"]
+    filled = {place: text for place, _, text in values}
+    pieces = WILDCARD.split(template)[::2]
+    wildcards = [found[0] for found in WILDCARD.finditer(template)]
+    text = pieces[0]
+    wide = []
+    left = 0
+    for place, wildcard in enumerate(wildcards):
+        part = filled.get(place, wildcard)
+        if place in row.get("wide", ()) and place not in filled:
+            wide.append(left)
+        left += WILDCARD.search(part) is not None
+        text += part + pieces[place + 1]
+    return {
+        "template": text,
+        "count": count,
+        "example": "",
+        "wide": wide,
+        "of": template,
+        "facets": [*row.get("facets", ()), *(name for _, name, _ in values)],
+        "plain": row.get("plain", template),
+    }
+
+
+# --- facets that are fields
+# -------------------------------------------------------------------------
+
+_BRACKETS = re.compile(r"(?P<component>(?:[^\s\[\]][^\[\]]*?: )?)(?P<values>(?:\[[^\[\]]*\] )+)")
+
+
+def with_field_facets(rows: Sequence[dict[str, Any]], fields: int) -> list[dict[str, Any]]:
+    """Rows whose text begins with the values of `fields` fields, each with its plain template
+    behind.
+
+    The plain template takes any value there: what falls to it is an unseen leaf.
+    """
+    if not fields:
+        return list(rows)
+    out: list[dict[str, Any]] = []
+    plain: dict[str, dict[str, Any]] = {}
+    for row in rows:
+        found = _BRACKETS.match(row["template"])
+        if found is None:
+            out.append(row)
+            continue
+        values = re.findall(r"\[([^\[\]]*)\] ", found["values"])[:fields]
+        head = "".join(f"[{value}] " for value in values)
+        rest = row["template"][len(found["component"]) + len(head) :]
+        of = found["component"] + "[<*>] " * len(values) + rest
+        text = found["component"] + rest
+        out.append({**row, "of": of, "facets": values, "plain": text})
+        wide = [place + len(values) for place in row.get("wide", ())]
+        other = {"template": of, "count": 0, "example": "", "wide": wide}
+        plain.setdefault(of, {**other, "facets": ["other"], "plain": text})
+    return out + list(plain.values())
+
+
+def fields_that_divide(
+    records: Sequence[tuple[str, dict[str, str]]], names: Sequence[str]
+) -> list[str]:
+    """Of the fields `names`, those that divide the messages of one form stably into a few kinds.
+
+    `records` are (masked message, fields) in the log's order.
+    """
+    found = []
+    for name in names:
+        values = Counter(fields[name] for _, fields in records if fields.get(name))
+        if not 2 <= len(values) <= MAX_VALUES or values.total() < len(records) / 2:
+            continue
+        if _divides(records, name):
+            found.append(name)
+    return found
+
+
+def _divides(records: Sequence[tuple[str, dict[str, str]]], name: str) -> bool:
+    """Whether some form has several values of a field, in both halves, and not many forms too
+    many.
+    """
+    totals = Counter(form for form, _ in records)
+    seen: Counter[str] = Counter()
+    by_form: dict[str, dict[bytes, list[int]]] = {}
+    for form, fields in records:
+        half = int(seen[form] >= totals[form] / 2)
+        seen[form] += 1
+        value = fields.get(name, "").encode()
+        by_form.setdefault(form, {}).setdefault(value, [0, 0])[half] += 1
+    divided = [
+        form
+        for form, values in by_form.items()
+        if totals[form] >= MIN_COUNT and len(values) > 1 and _is_stable(values)
+    ]
+    kinds = sum(len(values) for values in by_form.values())
+    return bool(divided) and kinds <= (1 + _GROWTH) * len(by_form) + _FEW
