@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import re
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
@@ -10,7 +11,7 @@ from functools import cached_property
 
 from ..core.hierarchy import Hierarchy
 from ..core.localise import severity
-from ..reading.templates import WILDCARD
+from ..reading.wildcards import Template
 from ..types import Evidence, Finding, Verdict
 from .alignment import alike_runs
 
@@ -20,9 +21,9 @@ _MOST_ALIGNED = 400
 # Words of a step that went well. Such a step is not what is wrong, even if normal sessions differ.
 _SUCCESS = re.compile(r"\b(?:success|succe\w+|verified|served|ok)\b", re.IGNORECASE)
 
-# Events whose values are read to find the session's key in them, and characters of each that are
-# read. The first events mostly name what a session is about.
-_MOST_READ = 10
+# Events whose values are read, and characters of each that are read. Longer sessions would cost
+# more than a sentence is worth.
+_MOST_READ = 400
 _MOST_CHARACTERS = 500
 _NO_TEMPLATE = "<unknown>"
 
@@ -42,8 +43,9 @@ Pair = tuple[int | None, int | None]
 class Scene:
     """One abnormal session beside the nearest normal one, both as log keys.
 
-    `texts` are the messages of some events of the session, by event, and `known` are values of
-    masks that are the same in all of it: sentences show real values where they can. `template`
+    `texts` are the messages of some events of the session, by event, `values` what the masks of
+    each step stood for, and `known` what a mask stands for in all of the session: sentences show
+    real values where they can. `template`
     gives the text of a log key. `nearest` is empty where a bundle has only Seqs of normal sessions.
     """
 
@@ -55,6 +57,7 @@ class Scene:
     is_ended: bool = True  # False: events may still come
     texts: Mapping[int, str] = field(default_factory=dict)
     known: Mapping[str, str] = field(default_factory=dict)
+    values: Mapping[int, Mapping[str, set[str]]] = field(default_factory=dict)
 
     @property
     def evidence(self) -> Evidence:
@@ -71,8 +74,14 @@ class Scene:
         return self.texts.get(event) or self.filled(self.session[event])
 
     def normal_name(self, place: int) -> str:
-        """The template of an event of the normal session."""
-        return self.filled(self.nearest[place])
+        """The template of an event of the normal session, with values that are known for sure."""
+        key = self.nearest[place]
+        text = self.filled(key)
+        for mask in self.values.get(key, {}):
+            value = self.absent(key, mask)
+            if value is not None:
+                text = text.replace(mask, value)
+        return text
 
     def filled(self, key: int) -> str:
         """A template with the values that are known of its masks."""
@@ -80,6 +89,28 @@ class Scene:
         for mask, value in self.known.items():
             text = text.replace(mask, value)
         return text
+
+    def has_absent(self, key: int) -> bool:
+        """Whether it is known for which values a step did not happen."""
+        return any(self.absent(key, mask) for mask in self.values.get(key, {}))
+
+    def absent(self, key: int, mask: str) -> str | None:
+        """The values for which a step did not happen, although its fellow steps did for them.
+
+        Fellows are steps that are as frequent in the normal session, and that happened for all the
+        values of this step and for some more: where each of three nodes opens, stores and closes,
+        the one that opened and never stored is named.
+        """
+        lacking = self.normal_counts[key] - self.counts[key]
+        own = self.values.get(key, {}).get(mask, set())
+        missing: set[str] = set()
+        for other, masks in self.values.items():
+            theirs = masks.get(mask, set())
+            if self.normal_counts[other] == self.normal_counts[key] and own < theirs:
+                missing |= theirs - own
+        if not 1 <= len(missing) <= lacking:
+            return None
+        return " and ".join(sorted(missing))
 
     def is_error(self, key: int) -> bool:
         """Whether a step says itself that something failed."""
@@ -181,13 +212,13 @@ def scene_of(finding: Finding, hierarchy: Hierarchy, *, with_texts: bool = True)
         return hierarchy.rows[key].template or _NO_TEMPLATE
 
     texts: dict[int, str] = {}
-    known: dict[str, str] = {}
+    values: dict[int, dict[str, set[str]]] = {}
     if with_texts:
         texts = {i: line.decode("utf-8", "replace") for i, line in enumerate(finding.texts)}
         if finding.line:
             texts[verdict.event] = finding.line.decode("utf-8", "replace")
-        keys = {part.decode("utf-8", "replace") for part in finding.session}
-        known = _masks_of(keys, texts, [template(key) for key in finding.log_keys])
+        values = _values(texts, [template(key) for key in finding.log_keys], finding.log_keys)
+    keys = {part.decode("utf-8", "replace") for part in finding.session}
     return Scene(
         verdict=verdict,
         session=finding.log_keys,
@@ -196,25 +227,37 @@ def scene_of(finding: Finding, hierarchy: Hierarchy, *, with_texts: bool = True)
         unknown=hierarchy.unknown,
         is_ended=finding.decided == "end",
         texts=texts,
-        known=known,
+        known=_only_values(values, keys),
+        values=values,
     )
 
 
-def _masks_of(keys: set[str], texts: Mapping[int, str], templates: Sequence[str]) -> dict[str, str]:
-    """Masks that stand for the session's own key: `<block>` for the block that it is about."""
-    values: dict[str, set[str]] = {}
+# Compiling a template takes a third of a millisecond; a bundle has some hundreds of them.
+_template = functools.lru_cache(maxsize=4096)(Template)
+
+
+def _values(
+    texts: Mapping[int, str], templates: Sequence[str], keys: Sequence[int]
+) -> dict[int, dict[str, set[str]]]:
+    """What the masks of each step stood for: log key → mask → values."""
+    found: dict[int, dict[str, set[str]]] = {}
     for event, text in list(texts.items())[:_MOST_READ]:
-        template = templates[event]
-        # Every other part of a split is the name of a wildcard.
-        pieces = WILDCARD.split(template)[::2]
-        expression = "(.+?)".join(map(re.escape, pieces))
-        match = re.fullmatch(expression, text[:_MOST_CHARACTERS])
-        if match is None:
-            continue
-        for mask, value in zip(WILDCARD.findall(template), match.groups(), strict=True):
-            values.setdefault(f"<{mask}>", set()).add(value)
+        template = _template(templates[event])
+        message = text[:_MOST_CHARACTERS].encode()
+        for kind, value in zip(template.kinds, template.slots(message), strict=False):
+            masks = found.setdefault(keys[event], {})
+            masks.setdefault(f"<{kind}>", set()).add(value.decode("utf-8", "replace"))
+    return found
+
+
+def _only_values(values: Mapping[int, Mapping[str, set[str]]], keys: set[str]) -> dict[str, str]:
+    """Masks that stand for the session's own key: `<block>` for the block that it is about."""
+    all_values: dict[str, set[str]] = {}
+    for masks in values.values():
+        for mask, found in masks.items():
+            all_values.setdefault(mask, set()).update(found)
     return {
         mask: next(iter(found))
-        for mask, found in values.items()
+        for mask, found in all_values.items()
         if len(found) == 1 and found <= keys and mask != "<*>"
     }

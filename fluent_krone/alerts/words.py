@@ -78,9 +78,7 @@ class _Writer:
             return f"{step} came first; normal sessions do not begin like that."
         before = event - 1
         if scene.session[before] == scene.session[event]:
-            return (
-                f"{step} happened twice in a row; at this point normal sessions do not have that."
-            )
+            return f"{step} happened twice in a row; normally it is not repeated at this point."
         expected = self._expected_after(before)
         if expected is None:
             return f"{step} came {self.after(event)}; normal sessions do not have that order."
@@ -269,8 +267,11 @@ def _lacking(writer: _Writer) -> str | None:
         if here >= normal or (here and not scene.is_ended):
             continue
         step = writer.normal(place)
+        often = f"happened only {times(here)}, normally {times(normal)}"
+        if here and scene.has_absent(key):
+            return f"{step} is missing: that step {often}."
         if here:
-            return f"{step} happened only {times(here)}, normally {times(normal)}."
+            return f"{step} {often}."
         follower = _next_here(scene, place)
         if follower is not None:
             return f"{writer.event(follower)} came without {step} before it."

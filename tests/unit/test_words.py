@@ -6,10 +6,13 @@ from collections.abc import Mapping
 from typing import Any
 
 import pytest
+from synthetic import GOING, MESSAGES, T0, S
+from synthetic import OPEN as OPEN_DOOR
 
 from fluent_krone.alerts.phrases import short
-from fluent_krone.alerts.scene import Scene
+from fluent_krone.alerts.scene import Scene, scene_of
 from fluent_krone.alerts.words import explain
+from fluent_krone.detect.bundle import Bundle
 from fluent_krone.types import Evidence, Seq, Verdict
 
 STEPS = (
@@ -189,3 +192,30 @@ def test_short_keeps_both_ends(most: int) -> None:
     assert len(cut) <= most
     assert text.startswith(cut.split("…")[0]) and text.endswith(cut.split("…")[1])
     assert short(text, 100) == text
+
+
+def test_the_value_for_which_a_step_is_missing_is_named() -> None:
+    normal = (OPEN, OPEN, OPEN, ACK, ACK, ACK, CLOSE)
+    values = {OPEN: {"<id>": {"a", "b", "c"}}, ACK: {"<id>": {"a", "c"}}, CLOSE: {"<id>": {"z"}}}
+    told = explain(scene((OPEN, OPEN, OPEN, ACK, ACK, CLOSE), 4, nearest=normal, values=values))
+    assert told == "“acked b” is missing: that step happened only twice, normally 3 times."
+    unsure = {OPEN: {"<id>": {"a", "b", "c", "d"}}, ACK: {"<id>": {"a", "c"}}}
+    told = explain(scene((OPEN, OPEN, OPEN, ACK, ACK, CLOSE), 4, nearest=normal, values=unsure))
+    assert told == "“acked <id>” happened only twice, normally 3 times."
+
+
+def test_values_are_read_out_of_a_findings_lines(lift: Bundle) -> None:
+    engine = lift.engine()
+    events = [
+        (T0 + i * S, {b"message": MESSAGES[key].encode(), b"ride": b"3"})
+        for i, key in enumerate((OPEN_DOOR, GOING))
+    ]
+    [finding] = [
+        found
+        for found in engine.feed("app", events, T0 + 99 * S) + engine.finish()
+        if found.kind == "sequence"
+    ]
+    made = scene_of(finding, lift.hierarchy)
+    assert made.values[GOING] == {"<num>": {"3"}}
+    assert made.known == {"<num>": "3"}
+    assert scene_of(finding, lift.hierarchy, with_texts=False).values == {}
