@@ -136,8 +136,9 @@ class Run:
 
     async def restart_serve(self, signum: int) -> None:
         """End `serve` by this signal and start it again with the same store."""
+        now = self._metric("fluent_krone_records_total") or 0.0
         await self.stop_serve(signum)
-        self._records_before = self.records
+        self._records_before += now
         await self.serve()
 
     async def taken(self, at_least: int, quiet_s: float = _QUIET_S) -> None:

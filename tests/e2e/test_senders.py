@@ -6,15 +6,21 @@ Everything that was sent before the end is taken, and it is known whether an ack
 from __future__ import annotations
 
 import asyncio
+import base64
+import gzip
+import hashlib
 import socket
 import ssl
 import struct
 from collections.abc import Awaitable, Callable
 from pathlib import Path
 
+import msgpack
 import pytest
 from certificates import Certificates
 from inlets import ACK, FRAME, Inlet
+from serving import http_get, samples, serving
+from synthetic import GOING, MESSAGES, T0
 
 from fluent_krone.transport import Sender
 from fluent_krone.transport.forward import Chunk, encode_events
@@ -204,3 +210,73 @@ def test_what_came_before_a_reset_is_taken(run: Callable[[Story], None]) -> None
         await taken(inlet, 2 + len(frames))
 
     run(story)
+
+
+# --- Fluent Bit's frames, made by our own encoder in the shape that it sends
+
+
+def fluent_bit_frame(tag: str, *messages: str, compress: bool = False) -> bytes:
+    """`[[time, metadata], record]` entries; the id is a digest of the entries without the tag."""
+    time = msgpack.ExtType(0, (T0 // 10**9).to_bytes(4, "big") + bytes(4))
+    entries = b"".join(
+        msgpack.packb([[time, {}], {"message": message, "ride": "7"}]) for message in messages
+    )
+    chunk_id = base64.b64encode(hashlib.sha512(entries).digest()[:16]).decode()
+    option = {"chunk": chunk_id, "size": len(messages), "fluent_signal": 0}
+    if compress:
+        entries = gzip.compress(entries)
+        option["compressed"] = "gzip"
+    return bytes(msgpack.packb([tag, entries, option]))
+
+
+class Bit:
+    """Sends frames as Fluent Bit does: one at a time, each until its ack has come."""
+
+    def __init__(self, port: int, keepalive: bool) -> None:
+        self._port = port
+        self._keepalive = keepalive
+        self._connection: tuple[asyncio.StreamReader, asyncio.StreamWriter] | None = None
+
+    async def send(self, frame: bytes, *, reads_ack: bool = True) -> None:
+        """Send a frame; one that does not read its ack dies when the ack has come."""
+        if self._connection is None:
+            self._connection = await asyncio.open_connection("127.0.0.1", self._port)
+        reader, writer = self._connection
+        writer.write(frame)
+        if reads_ack:
+            ack = msgpack.unpackb(await reader.read(1000))
+            assert ack == {"ack": msgpack.unpackb(frame)[2]["chunk"]}
+        else:
+            await asyncio.sleep(0.5)
+            writer.get_extra_info("socket").setsockopt(
+                socket.SOL_SOCKET, socket.SO_LINGER, ABORTIVE
+            )
+        if not (self._keepalive and reads_ack):
+            writer.close()
+            self._connection = None
+            await asyncio.sleep(0.1)
+
+
+@pytest.mark.parametrize("compress", [False, True], ids=["plain", "gzip"])
+@pytest.mark.parametrize("keepalive", [False, True], ids=["a connection each", "one connection"])
+def test_equal_chunks_of_fluent_bit_count_each_time_unless_an_ack_was_lost(
+    keepalive: bool, compress: bool, bundle_dir: Path
+) -> None:
+    """The same line three times; once under another tag; sent again after its ack was lost."""
+    frame = fluent_bit_frame("app.a", MESSAGES[GOING], compress=compress)
+    other_tag = fluent_bit_frame("app.b", MESSAGES[GOING], compress=compress)
+
+    async def scenario() -> list[float]:
+        async with serving(bundle_dir, "--metrics=true", "--metrics-port=0") as served:
+            bit = Bit(served.port, keepalive)
+            for _ in range(3):
+                await bit.send(frame)
+            await bit.send(other_tag)
+            await bit.send(frame, reads_ack=False)
+            await bit.send(frame)
+            await bit.send(frame)
+            _, page = await http_get(served.metrics_port, "/metrics")
+            names = ["fluent_krone_records_total", "fluent_krone_chunks_repeated_total"]
+            return samples(page, names)
+
+    assert asyncio.run(scenario()) == [6, 1]
