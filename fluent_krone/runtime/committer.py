@@ -85,7 +85,8 @@ class Committer:
         self._repeats = repeats
         self._storage = storage
         self._outbox = outbox
-        self._config = config
+        self._commit_interval = config.commit_interval
+        self._commit_records = config.commit_records
         self._counters = figures.counters
         self._timings = figures.timings
         self._halt = halt
@@ -103,11 +104,12 @@ class Committer:
     def add(self, fed: Fed) -> None:
         """A chunk was fed, or was a repeat: it is acked by the next commit."""
         self.pending.fed.append(fed)
-        self._fed_at = time.monotonic()
 
     def commit_soon(self) -> None:
         """Commit now when that is due, else when the stream pauses. Call it between two chunks."""
-        if self._is_due():
+        self._fed_at = time.monotonic()
+        waited = self._fed_at - self._committed_at
+        if waited >= self._commit_interval or self.pending.records >= self._commit_records:
             self.commit()
         elif not self._is_asked:
             # One call serves all chunks that are fed before the event loop makes it.
@@ -230,11 +232,6 @@ class Committer:
         if not self.writable.is_set():
             _log.warning("the store is written again")
             self.writable.set()
-
-    def _is_due(self) -> bool:
-        waited = time.monotonic() - self._committed_at
-        is_full = self.pending.records >= self._config.commit_records
-        return is_full or waited >= self._config.commit_interval
 
     def _commit_when_idle(self) -> None:
         # When to commit although no commit is due yet:

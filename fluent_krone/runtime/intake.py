@@ -65,11 +65,12 @@ class Intake:
         # A chunk of one record costs more on its way than to judge. So nothing is awaited here that
         # does not have to be waited for: each `await` would cost a coroutine.
         came = time.monotonic()
-        if came - self._looked_at > _LOOK_S:
-            await self._look()
         if not self._outbox.room.is_set():
             await self._outbox.room.wait()
         async with self._judge.turn:
+            if came - self._looked_at > _LOOK_S:
+                # With the turn, so that nobody takes it for a pause and commits.
+                await self._look()
             if not self.open.is_set():
                 await self.open.wait()
             if not self._committer.writable.is_set():

@@ -48,10 +48,15 @@ class Judge:
 
     def feed(self, tag: str, events: Iterator[Any], now_ns: int) -> int:
         """Feed events of one tag; returns how many records that were."""
-        before = self.engine.counters["records"]
-        self._keep(self.engine.feed(tag, events, now_ns))
-        self._warn_of_misfit()
-        return self.engine.counters["records"] - before
+        counters = self.engine.counters
+        before = counters["records"]
+        findings = self.engine.feed(tag, events, now_ns)
+        if findings:
+            self._keep(findings)
+        records = counters["records"]
+        if records >= self._next_look:
+            self._warn_of_misfit(records)
+        return records - before
 
     def advance(self, now_ns: int) -> bool:
         """End sessions that were idle for too long; returns whether alerts wait for a commit."""
@@ -104,11 +109,8 @@ class Judge:
             if ticket is not None:
                 self._fresh.append(ticket)
 
-    def _warn_of_misfit(self) -> None:
+    def _warn_of_misfit(self, records: int) -> None:
         """Log a misfit, each kind of it once until it is gone; its counts grow all the time."""
-        records = self.engine.counters["records"]
-        if records < self._next_look:
-            return
         self._next_look = records + ENOUGH_RECORDS
         begun = records - self._began
         if begun < ENOUGH_EVENTS < begun + ENOUGH_RECORDS:

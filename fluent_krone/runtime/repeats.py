@@ -66,7 +66,7 @@ class Repeats:
             return self._is_equal_repeat(chunk, key, sender)
         if key in self._new or self._storage.has_chunk(key):
             return True
-        if self._storage.had_chunk(chunk_key(chunk.chunk)):
+        if self._storage.has_old_keys and self._storage.had_chunk(chunk_key(chunk.chunk)):
             return True
         self._new[key] = None
         return False
@@ -129,7 +129,7 @@ class Repeats:
         count = 0
         while self._is_known(numbered_key(key, count)):
             count += 1
-        if count == 0 and chunk.chunk is not None:
+        if count == 0 and chunk.chunk is not None and self._storage.has_old_keys:
             old_key = chunk_key(chunk.chunk)
             if self._storage.had_chunk(old_key):
                 # Remembered by an older version: continue under the key of this one.

@@ -47,6 +47,11 @@ class Storage:
             return key in self._seen
         return self.store.has_chunk(key)
 
+    @property
+    def has_old_keys(self) -> bool:
+        """Whether keys of an older version are left, which `had_chunk` finds."""
+        return self.store is not None and self.store.has_old_keys
+
     def had_chunk(self, old_key: bytes) -> bool:
         """Whether an older version committed a chunk; its keys are made of the id alone."""
         return self.store is not None and self.store.had_chunk(old_key)

@@ -108,7 +108,7 @@ class Store:
         self._lock_wait_s = lock_wait_s
         self._errors = Errors(f"store {path}", self._in_use)
         # Whether keys of version 1 are left, which costs one more look-up for each chunk.
-        self._has_old_keys = False
+        self.has_old_keys = False
         # Where a damaged file was moved to, until the new one is open.
         self._aside: Path | None = None
         # How values become bytes; the engine packs its sessions with it.
@@ -150,7 +150,7 @@ class Store:
 
     def had_chunk(self, old_key: bytes) -> bool:
         """Whether a program of version 1 committed a chunk; its keys are made of the id alone."""
-        if not self._has_old_keys:
+        if not self.has_old_keys:
             return False
         with self._errors.translated():
             found = self._db.execute("SELECT 1 FROM old_chunk WHERE id = ?", (old_key,)).fetchone()
@@ -265,7 +265,7 @@ class Store:
         # Debian's SQLite switches this on: each deleted row would be overwritten with zeros.
         db.execute("PRAGMA secure_delete = OFF")
         db.execute(f"PRAGMA wal_autocheckpoint = {_CHECKPOINT_PAGES}")
-        self._has_old_keys = False
+        self.has_old_keys = False
         ((version,),) = db.execute("PRAGMA user_version")
         if version == 0 and not db.execute("SELECT 1 FROM sqlite_master").fetchone():
             db.executescript(f"BEGIN IMMEDIATE; {_SCHEMA} PRAGMA user_version = {VERSION}; COMMIT")
@@ -293,7 +293,7 @@ class Store:
             )
             _log.info("store migrated file=%s version=%d", self.path, step + 1)
         if db.execute("SELECT 1 FROM sqlite_master WHERE name = 'old_chunk'").fetchone():
-            self._has_old_keys = db.execute("SELECT 1 FROM old_chunk").fetchone() is not None
+            self.has_old_keys = db.execute("SELECT 1 FROM old_chunk").fetchone() is not None
 
     def _rows(self, query: str) -> Iterator[tuple[Any, ...]]:
         with self._errors.translated():
@@ -338,7 +338,7 @@ class Store:
         looked_at = len(chunks) + _SWEEP
         too_old = int(now_s - self._chunks_kept_s)
         _sweep(db, "chunk", looked_at, too_old)
-        if self._has_old_keys:
+        if self.has_old_keys:
             _sweep(db, "old_chunk", looked_at, too_old)
         db.execute(
             "DELETE FROM chunk WHERE n <= (SELECT max(n) FROM chunk) - ?", (self._max_chunks,)
@@ -346,7 +346,7 @@ class Store:
 
     def _delete_chunks(self, db: sqlite3.Connection, keys: Sequence[bytes]) -> None:
         tables = ["chunk"]
-        if self._has_old_keys:
+        if self.has_old_keys:
             tables.append("old_chunk")
         for table in tables:
             db.executemany(f"DELETE FROM {table} WHERE id = ?", ((key,) for key in keys))
