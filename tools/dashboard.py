@@ -131,7 +131,12 @@ ROWS: Sequence[tuple[str, Sequence[Panel]]] = (
             Panel(
                 "Explanations",
                 "cps",
-                ("alerts_explained_total", "explanations_known_total", "explain_calls_total"),
+                (
+                    "alerts_explained_total",
+                    "explanations_known_total",
+                    "explanations_late_total",
+                    "explain_calls_total",
+                ),
             ),
             Panel("Alerts that wait for one", "short", ("explanations_waiting",)),
             Panel("Failures", "cps", ("explanation_failures_total", "knowledge_errors_total")),

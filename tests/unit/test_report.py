@@ -302,9 +302,9 @@ def test_large_logs_are_sampled(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_too_few_sessions_give_a_report_that_says_so(size: int) -> None:
     report = make_report(given(rides(size)))
     assert report["holdout"] is None
-    assert any("Too few normal sessions" in entry["text"] for entry in report["warnings"])
+    assert any("too few normal sessions" in entry["text"] for entry in report["warnings"])
     assert_well_formed(render_html(report))
-    assert "Too few" in describe(report)
+    assert "too few" in describe(report)
 
 
 def test_the_tree_counts_events_and_sessions_of_normal_training(
