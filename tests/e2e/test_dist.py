@@ -70,6 +70,17 @@ def test_a_wheel_of_the_source_distribution_is_the_same(python_files: Path, tmp_
         assert set(one.namelist()) == set(other.namelist())
 
 
+def test_the_page_on_installing_names_every_extra() -> None:
+    setup = (REPOSITORY / "setup.py").read_text(encoding="utf-8")
+    declared = re.findall(
+        r'^        "(\w+)": \[', setup.partition("extras_require")[2], re.MULTILINE
+    )
+    page = (REPOSITORY / "docs" / "install.md").read_text(encoding="utf-8")
+    rows = re.findall(r"^\| ((?:`\w+`(?:, )?)+) \| ", page, re.MULTILINE)
+    assert declared
+    assert set(declared) == set(re.findall(r"`(\w+)`", " ".join(rows)))
+
+
 @needs_gem
 def test_the_gem_installs_and_holds_the_one_plugin_file(gem: Path, tmp_path: Path) -> None:
     install(gem, tmp_path)
