@@ -18,18 +18,21 @@ import multiprocessing
 import platform
 import random
 import re
-import resource
 import socket
 import statistics
 import sys
 import tempfile
 import time
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 # This checkout, whatever is installed.
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
+
+import loads
+from machine import processor, resident_bytes
 
 from fluent_krone.config import Config
 from fluent_krone.core.engine import Engine
@@ -79,12 +82,14 @@ class Collector:
         pass
 
 
+def text_of(record: Any) -> dict[str, str]:
+    """The fields of a record of the log, as Fluentd would send them."""
+    return {name.decode(): record[name].decode() for name in FIELDS}
+
+
 def frames_of(path: Path) -> tuple[list[bytes], int]:
     """PackedForward frames of a log's records, as Fluentd would send them."""
-    events = [
-        (time_ns or 0, {name.decode(): record[name].decode() for name in FIELDS})
-        for time_ns, record in read_events(path)
-    ]
+    events = [(time_ns or 0, text_of(record)) for time_ns, record in read_events(path)]
     cuts = range(0, len(events), CHUNK_RECORDS)
     frames = [encode_events("app.hdfs", events[i : i + CHUNK_RECORDS], f"chunk-{i}") for i in cuts]
     return frames, len(events)
@@ -127,11 +132,12 @@ async def run_once(frames: list[bytes], inlet: Inlet) -> tuple[float, float]:
 
 
 async def whole_way(
-    frames: list[bytes], bundle: Bundle, store: str | None = None
+    frames: list[bytes], bundle: Bundle, store: str | None = None, config: Config | None = None
 ) -> tuple[float, float, int]:
     """The same through the service, with every session judged at the end; alerts counted."""
     sink = Collector()
-    service = open_service(bundle, sink, Config(store=store, on_shutdown="judge"))
+    config = replace(config or Config(), store=store, on_shutdown="judge")
+    service = open_service(bundle, sink, config)
     await service.start()
     wall, cpu = await run_once(frames, service)
     started = time.perf_counter()
@@ -174,6 +180,47 @@ def throughput(frames: list[bytes], records: int, bundle: Bundle, rounds: int) -
         "with_store_ratio": round(statistics.median(w[0] / s[0] for w, s in with_store), 3),
         "with_store_ratio_cpu": round(statistics.median(w[1] / s[1] for w, s in with_store), 3),
     }
+
+
+def load_rates(hdfs: list[dict[str, str]], rounds: int, scale: float) -> dict[str, Any]:
+    """Records per CPU second of each load, beside those of HDFS in the same round; medians.
+
+    Each run has a bundle of its own, so that no cache is warm. One-record chunks are measured with
+    a store as well, and in microseconds that a chunk costs beyond its record.
+    """
+    many = round(100_000 * scale)
+    single = loads.single_records(hdfs[: many // 5])
+    streams = [
+        loads.Load("hdfs", loads.frames_of(hdfs), len(hdfs), lambda: load_bundle("hdfs")),
+        loads.hexadecimal(hdfs),
+        loads.uuids(300, many),
+        loads.uuids(1_000, many),
+        loads.kubernetes(hdfs),
+        loads.many_keys(many // 3),
+        loads.long_sessions(hdfs, max(many // 10_000, 1)),
+        single,
+        replace(single, name="one_record_chunks_with_store"),
+    ]
+    found: dict[str, list[float]] = {stream.name: [] for stream in streams}
+    for _ in range(rounds):
+        for stream in streams:
+            gc.collect()
+            with tempfile.TemporaryDirectory(dir=Path.cwd()) as folder:
+                store = None
+                if stream.name.endswith("_with_store"):
+                    store = f"{folder}/krone.db"
+                way = whole_way(stream.frames, stream.bundle(), store, stream.settings())
+                _, cpu, _ = asyncio.run(way)
+            found[stream.name].append(stream.records / cpu)
+    rates = {name: statistics.median(rate) for name, rate in found.items()}
+    result: dict[str, Any] = {
+        name: {"records_per_cpu_s": round(rate), "of_hdfs": round(rate / rates["hdfs"], 2)}
+        for name, rate in rates.items()
+    }
+    for name in ("one_record_chunks", "one_record_chunks_with_store"):
+        cost = 1e6 / rates[name] - 1e6 / rates["hdfs"]
+        result[name]["us_per_chunk"] = round(cost, 1)
+    return result
 
 
 def stages(frames: list[bytes], records: int, bundle: Bundle, rounds: int) -> dict[str, float]:
@@ -249,7 +296,7 @@ def memory(frames: list[bytes], keep_lines: int, results: Any, sessions: int = 1
     rest = [record[b"message"] for record in log]
     key = bundle.input_settings.session_key[0].strip("/")
     gc.collect()
-    before = _resident()
+    before = resident_bytes()
     pattern = re.compile(key.encode())
     for number in range(sessions):
         name = b"blk_%d" % number
@@ -262,7 +309,7 @@ def memory(frames: list[bytes], keep_lines: int, results: Any, sessions: int = 1
         ]
         engine.feed("app", events, 1_600_000_000 * 10**9)
     gc.collect()
-    results.put((_resident() - before) / sessions)
+    results.put((resident_bytes() - before) / sessions)
 
 
 def commits(bundle: Bundle, open_sessions: int, changed: int = 1_000, rounds: int = 15) -> float:
@@ -320,7 +367,7 @@ def whole_process(folder: str | None, results: Any, sessions: int = 100_000) -> 
                 store.commit(engine.changes(store.pack), [], [], time.time())
     gc.collect()
     assert len(engine.sessions.open) == sessions and "anthropic" not in sys.modules
-    results.put(round(_resident() / 1e6, 1))
+    results.put(round(resident_bytes() / 1e6, 1))
 
 
 def resident_whole() -> dict[str, float]:
@@ -336,11 +383,6 @@ def resident_whole() -> dict[str, float]:
     return out
 
 
-def _resident() -> int:
-    pages = int(Path("/proc/self/statm").read_text().split()[1])
-    return pages * resource.getpagesize()
-
-
 def memory_per_session(frames: list[bytes]) -> dict[str, int]:
     out = {}
     for name, lines in (("bytes_per_session", 0), ("bytes_per_session_with_lines", 256)):
@@ -352,20 +394,16 @@ def memory_per_session(frames: list[bytes]) -> dict[str, int]:
     return out
 
 
-def processor() -> str:
-    try:
-        lines = Path("/proc/cpuinfo").read_text().splitlines()
-        return next(
-            line.split(":", 1)[1].strip() for line in lines if line.startswith("model name")
-        )
-    except (OSError, StopIteration):
-        return platform.processor() or platform.machine()
-
-
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument(
         "--data", type=Path, default=Path(__file__).parent.parent.parent / "shared/data/hdfs_raw"
+    )
+    parser.add_argument(
+        "--loads", action="store_true", help="measure only the other loads, beside HDFS"
+    )
+    parser.add_argument(
+        "--scale", type=float, default=1.0, help="of the loads; 30 has 1,000,000 keys"
     )
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--json", action="store_true")
@@ -374,6 +412,11 @@ def main() -> None:
     if not events.is_file():
         sys.exit(f"bench: {events} is absent")
     multiprocessing.set_start_method("fork")
+    if flags.loads:
+        hdfs = [text_of(record) for _, record in read_events(events)]
+        tune_gc()
+        print(json.dumps(load_rates(hdfs, flags.rounds, flags.scale)))
+        return
     bundle = load_bundle("hdfs")
     frames, records = frames_of(events)
     tune_gc()
