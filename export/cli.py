@@ -144,6 +144,7 @@ def _add_input_options(command: argparse.ArgumentParser) -> None:
             "field of the time (default: time, timestamp, @timestamp or ts)",
         ),
         ("time_format", str, "FORMAT", "format of the time, as for strptime"),
+        ("timezone", str, "NAME", "zone of times without an offset, as Europe/Berlin (UTC)"),
         (
             "line_format",
             str,
@@ -211,6 +212,12 @@ def _add_session_options(command: argparse.ArgumentParser) -> None:
             "cut each session into windows of this length (default: none)",
         ),
         ("max_age", _duration, "DURATION", "a session ends at this age (default: no limit)"),
+        (
+            "allowed_lateness",
+            _duration,
+            "DURATION",
+            "events that are up to this much late are put in order (default: as they come)",
+        ),
         ("max_events", int, "N", "a session ends after so many events (default 10000)"),
     )
     command.add_argument(

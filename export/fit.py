@@ -49,6 +49,7 @@ STAGES = (
             "window",
             "max_age",
             "max_events",
+            "allowed_lateness",
             "end_templates",
             "train_fraction",
         ),

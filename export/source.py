@@ -22,9 +22,9 @@ from fluent_krone.reading.records import (
     RecordReader,
     SessionKey,
     as_bytes,
-    parse_time,
     python_regex,
 )
+from fluent_krone.reading.times import parse_time
 
 from . import facets
 from .guess import LineFormat, guess_line_format
@@ -74,6 +74,7 @@ def settle(options: Options, say: Say, warn: Say) -> InputSettings:
         component_field=options.component_field,
         time_field=options.time_field,
         time_format=options.time_format,
+        timezone=options.timezone,
         line_format=options.line_format or None,
     )
     if options.line_format is None:
@@ -382,7 +383,7 @@ class FirstPass:
         """The text of every record that is an event."""
         reader = RecordReader(self.settings)
         message_of = message_getter(self.settings.message_field)
-        for time_ns, record in timed(read_events(self.inputs), reader):
+        for time_ns, record in timed(read_events(self.inputs, self.settings.timezone), reader):
             if self.before_ns is not None and time_ns is not None and time_ns >= self.before_ns:
                 continue
             self.records += 1
@@ -446,7 +447,11 @@ def cut_off(inputs: Inputs, settings: InputSettings, share: float) -> int | None
     if share >= 1:
         return None
     total = count_events(inputs) or sum(1 for _ in read_events(inputs))
-    events = islice(timed(read_events(inputs), RecordReader(settings)), int(share * total), None)
+    events = islice(
+        timed(read_events(inputs, settings.timezone), RecordReader(settings)),
+        int(share * total),
+        None,
+    )
     at = next((time_ns for time_ns, _ in events if time_ns is not None), None)
     if at is None:
         raise ExportError(

@@ -85,6 +85,7 @@ def session_settings(options: Options, idle_timeout_s: float) -> SessionSettings
         idle_timeout=idle_timeout_s,
         window=options.window,
         max_age=options.max_age,
+        allowed_lateness=options.allowed_lateness,
         max_events=options.max_events,
         end_templates=options.end_templates,
     )
@@ -94,7 +95,7 @@ def _sessions_cut(work: Work, settings: SessionSettings) -> tuple[list[TrainingS
     inputs = work.options.input or source_of(work.options)
     with work.progress("sequences", count_events(inputs)) as bar:
         sessions, engine = cut_sessions(
-            read_events(inputs),
+            read_events(inputs, input_settings_of(work).timezone),
             templates_of(work),
             input_settings_of(work),
             settings,

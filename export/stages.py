@@ -47,6 +47,7 @@ class LearningOptions:
     component_field: str | None = None
     time_field: str | None = None
     time_format: str | None = None
+    timezone: str | None = None
     line_format: str | None = None
     # None: the log decides; an empty tuple: none.
     facet_fields: tuple[str, ...] | None = None
@@ -60,6 +61,7 @@ class Options(LearningOptions):
     window: float = 0.0
     max_age: float = 0.0
     max_events: int = 10_000
+    allowed_lateness: float = 0.0
     end_templates: tuple[str, ...] = ()
     tree: Path | None = None
     llm: str | None = None

@@ -135,7 +135,7 @@ def replay(
 
     started = time.perf_counter()
     bar = _Progress(progress, count_events(inputs))
-    for events in _slices(read_events(inputs)):
+    for events in _slices(read_events(inputs, engine.reader.settings.timezone)):
         keep(engine.feed(tag, events, time.time_ns()))
         bar.show(engine.counters["records"])
     keep(engine.finish())

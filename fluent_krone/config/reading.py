@@ -31,7 +31,13 @@ class Input:
         "Without it, Fluentd's event time counts.",
     )
     time_format: str | None = parameter(
-        STRING, None, "The strptime format of `time_field`. Such times are read as UTC."
+        STRING, None, "The strptime format of `time_field`. Without it all usual forms are read."
+    )
+    timezone: str | None = parameter(
+        STRING,
+        None,
+        "The time zone of times without an offset, by its IANA name, such as `Europe/Berlin`. "
+        "Without it, the bundle's zone is used, or UTC.",
     )
     line_format: str | None = parameter(
         STRING, None, "A regular expression with named groups that cuts a raw line into fields."
@@ -65,6 +71,13 @@ class Sessions:
     )
     max_age: float | None = parameter(
         DURATION, None, "A session ends at the latest after this long; 0 for no limit."
+    )
+    # Each event is held for this long, in memory and in the store.
+    allowed_lateness: float | None = parameter(
+        DURATION,
+        None,
+        "Events that arrive up to this much late are taken in the order of their times; 0 takes "
+        "them as they come. A bundle must be fitted with the same value.",
     )
     max_events: int | None = parameter(COUNT, None, "A session ends after this many events.")
     # A message that lists thousands of ids would otherwise be copied into thousands of sessions.

@@ -104,7 +104,7 @@ class Cascade:
     ) -> None:
         self.tracker = Tracker(hierarchy, patterns.is_normal, self._is_decided, cache_size, steps)
         self._steps = steps
-        self._hierarchy = hierarchy
+        self.hierarchy = hierarchy
         self._patterns = patterns
         self.nested = nested
         self._clearing = clearing or Clearing()
@@ -187,7 +187,7 @@ class Cascade:
         place = localise(
             keys,
             abnormal,
-            self._hierarchy,
+            self.hierarchy,
             self._patterns,
             self.nested,
             by_counts=self._density_flags(keys),

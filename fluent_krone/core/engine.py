@@ -8,25 +8,25 @@ findings come sooner.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any
 
 from ..errors import RecordError
 from ..reading.events import EventReader
-from ..reading.records import InputSettings, RecordReader, SessionKey
+from ..reading.records import RecordReader, SessionKey
 from ..reading.slots import SlotReader
 from ..reading.templates import TemplateMatcher
 from ..types import Finding
-from .cascade import Cascade, Clearing
+from .cascade import Cascade
+from .doubts import Doubts
 from .findings import FindingMaker
 from .hierarchy import Hierarchy
 from .journal import Journal, Pack
-from .localise import NestedDetector, SeqDetector
+from .lateness import InOrder
 from .novelties import Novelties
 from .odd_events import OddEvents
+from .parts import EngineParts, Limits
 from .sessions import Session, Sessionizer, SessionSettings
-from .steps import StepJudge
 from .stream_time import StreamTime
 
 # Findings of one call. When more sessions have ended, the next call collects the rest: after a long
@@ -36,45 +36,13 @@ _MOST_FINDINGS = 5_000
 # and the cache is bounded in bytes, since one shape may have a kilobyte.
 _SHAPE_BYTES = 400
 
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Limits:
-    """The engine's parameters that are no part of a bundle.
-
-    Names, meanings and units are those of `Config`, where the defaults stand; times in seconds.
-    """
-
-    max_message_size: int
-    max_keys_per_record: int
-    max_sessions: int
-    cache_size: int
-    keep_lines: int
-    max_lines: int
-    max_future: float
-    max_leap: float
-    novelty_interval: float
-    idle_clock: str
+# A chunk's events: time in ns (None: it has none; 0: now), and record.
+Events = Iterable[tuple[int | None, Any]]
+# Tag, time in ns, log key, text.
+Event = tuple[bytes, int, int, bytes]
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class EngineParts:
-    """What an engine is built from besides its limits: all of it comes from a bundle.
-
-    `templates` are in the order of the hierarchy's rows; `seen` tells which of them normal
-    training had, and `wide` which wildcards of each take several tokens (see `TemplateMatcher`).
-    Without `nested`, patterns alone judge.
-    """
-
-    templates: Sequence[str]
-    wide: Sequence[Collection[int] | None] | None = None
-    seen: Sequence[bool]
-    hierarchy: Hierarchy
-    patterns: SeqDetector
-    nested: NestedDetector | None = None
-    clearing: Clearing | None = None
-    steps: StepJudge | None = None
-    input_settings: InputSettings
-    session_settings: SessionSettings
+__all__ = ["Engine", "EngineParts", "Limits"]
 
 
 def _reader_of(parts: EngineParts, limits: Limits) -> RecordReader:
@@ -106,8 +74,6 @@ class Engine:
     def __init__(self, parts: EngineParts, limits: Limits) -> None:
         settings = parts.session_settings
         self.limits = limits
-        self.session_settings = settings
-        self.hierarchy = parts.hierarchy
         self.counters: Counter[str] = Counter()
         self.set_aside: Counter[str] = Counter()
         self.on_close: Callable[[Session], None] | None = None
@@ -122,23 +88,30 @@ class Engine:
         self.cascade = _cascade_of(parts, limits)
         self.tracker = self.cascade.tracker
         self._templates = parts.templates
-        self._time = StreamTime(
+        self.time = StreamTime(
             max_future=limits.max_future,
             max_leap=limits.max_leap,
             by_stream=limits.idle_clock == "stream",
             counters=self.counters,
             on_begin=self._begin,
         )
+        self._doubts = Doubts(self)
+        # Holds events where they may come late; None where they are taken as they come.
+        self._in_order: InOrder | None = None
+        if settings.allowed_lateness:
+            self._in_order = InOrder(self, int(settings.allowed_lateness * 1e9))
         novelties = Novelties(limits.novelty_interval, self.counters)
         self._make = FindingMaker(
             parts.templates, parts.hierarchy, novelties, self.counters, limits.max_lines
         )
         self._odd = OddEvents(parts.steps, SlotReader(parts.templates, parts.wide))
-        self._journal = Journal(
+        self.journal = Journal(
             templates=parts.templates,
             sessions=self.sessions,
-            time=self._time,
+            time=self.time,
             novelties=novelties,
+            doubts=self._doubts,
+            in_order=self._in_order,
             tracker=self.tracker,
             keep_lines=limits.keep_lines,
         )
@@ -147,8 +120,11 @@ class Engine:
         self._end_keys = frozenset(
             i for i, text in enumerate(parts.templates) if text in settings.end_templates
         )
-        # What the loop of `feed` looks up for every event, made once for all chunks.
-        self._loop = (
+        self._loop = self._bound()
+
+    def _bound(self) -> tuple[Any, ...]:
+        """What the loop of `_feed` looks up for every event, made once for all chunks."""
+        return (
             self.events.read,
             self.sessions.open.get,
             self.sessions.open.move_to_end,
@@ -157,23 +133,48 @@ class Engine:
             self._odd.watched,
             self._odd.has_odd_value,
             self.sessions.idle_ns,
-            settings.max_events,
-            limits.keep_lines,
+            self.session_settings.max_events,
+            self.limits.keep_lines,
             self.reader.has_time,
         )
 
     @property
+    def session_settings(self) -> SessionSettings:
+        """When a session ends."""
+        return self.sessions.settings
+
+    @property
+    def hierarchy(self) -> Hierarchy:
+        """The tree over the log keys."""
+        return self.cascade.hierarchy
+
+    @property
+    def time_offset_s(self) -> int | None:
+        """By how many seconds all times are ahead of the wall clock, while none is believed."""
+        return self.time.offset_s
+
+    @property
     def watermark(self) -> int:
         """The largest event time believed, in ns UTC; 0 before the first."""
-        return self._time.watermark
+        return self.time.watermark
 
-    # The loop of `feed` is where a record's time goes, and a call costs more than most of what
+    def feed(self, tag: str, events: Events, now_ns: int) -> list[Finding]:
+        """Take a chunk's events `(time_ns, record)`, which arrive at wall time `now_ns`.
+
+        A record that cannot become an event is counted in `set_aside` by its reason.
+        """
+        tag_bytes = tag.encode("utf-8", "surrogateescape")
+        if self._in_order is not None:
+            return self._in_order.feed(tag_bytes, events, now_ns)
+        return self._feed(tag_bytes, events, now_ns)
+
+    # The loop of `_feed` is where a record's time goes, and a call costs more than most of what
     # the loop does. So three things that have functions elsewhere are written out in it:
     #
     # 1. Reading: one call gives log key, text and session keys, mostly by one look-up of the
     #    message's shape (`EventReader`).
-    # 2. Time: only an event ahead of the watermark can move it, and only then `believe` is asked.
-    #    An event that is not ahead ends a row of leaps, since the stream is still where it was.
+    # 2. Time: an event ahead of the watermark may move it, and one far behind may show that the
+    #    stream has stepped back: `StreamTime.meet` is told of these, and of no others.
     # 3. Session: a session that is open, and whose deadline stream time has not passed, goes on.
     #    Its deadline moves, but never beyond its limit, and the session moves to the end of the
     #    order, which is the order of deadlines (`Sessionizer`). Any other key starts an instance.
@@ -184,45 +185,44 @@ class Engine:
     #    gap outside the limits that the state holds. A state that needs attention itself (an early
     #    verdict, a step whose order deviates) has limits that no gap keeps.
     #
-    # `clock` and `watermark` are copies of what `StreamTime` holds, and are read anew whenever
-    # it was asked, since a look-up of a local name costs a third of that of an attribute.
-    def feed(
-        self, tag: str, events: Iterable[tuple[int | None, Any]], now_ns: int
-    ) -> list[Finding]:
-        """Take a chunk's events `(time_ns, record)`, which arrive at wall time `now_ns`.
-
-        A record that cannot become an event is counted in `set_aside` by its reason.
-        """
+    # `clock`, `watermark` and `behind` are copies of what `StreamTime` holds, and are read anew
+    # whenever it was asked: a look-up of a local name costs a third of that of an attribute.
+    def _feed(self, tag: bytes, events: Events, now_ns: int) -> list[Finding]:
         findings: list[Finding] = []
         (read, find, to_end, work_out, special, watched, is_odd, *numbers) = self._loop
-        (idle_ns, most, most_lines, own_time) = numbers
-        time = self._time
-        tag_bytes = tag.encode("utf-8", "surrogateescape")
+        (idle_ns, most, kept, own_time) = numbers
+        time = self.time
         latest = time.arrive(now_ns)
         clock = time.clock
         watermark = time.watermark
+        behind = time.behind
         record_count = event_count = 0
         for time_ns, record in events:
             record_count += 1
             try:
-                log_key, text, keys = read(tag_bytes, record)
+                log_key, text, keys = read(tag, record)
             except RecordError as error:
-                self._set_aside(record, error)
+                self.count_aside(record, error)
                 continue
             rare = log_key in special or (log_key in watched and is_odd(log_key, text))
-            if own_time or time_ns is None:
-                time_ns = self._own_time(record, time_ns)
-            if time_ns > watermark:
-                time_ns = time.believe(time_ns, latest)
+            if own_time or not time_ns:
+                time_ns = self.own_time(record, time_ns, now_ns)
+            if time_ns > watermark or time_ns < behind:
+                own_ns = time_ns
+                time_ns = time.meet(own_ns, latest)
                 watermark = time.watermark
+                behind = time.behind
                 clock = time.clock
-            elif time.leaps:
-                time.leaps = 0
+                if time.is_unusual and self._doubts.settle(
+                    keys, (tag, own_ns, log_key, text), findings
+                ):
+                    event_count += len(keys)
+                    continue
             for key in keys:
                 event_count += 1
                 session = find(key)
                 if session is None or clock > session.deadline:
-                    session = self._start(key, tag_bytes, time_ns, findings)
+                    session = self._start(key, tag, time_ns, findings)
                 else:
                     deadline = clock + idle_ns
                     limit = session.limit
@@ -236,14 +236,13 @@ class Engine:
                 gap_ns = time_ns - session.last_ns
                 session.last_ns = time_ns
                 length = len(log_keys)
-                if length <= most_lines:
+                if length <= kept:
                     session.lines.append(text)
                 if rare or length >= most or not state.shortest_ns <= gap_ns <= state.longest_ns:
                     self._special_event(session, log_key, text, gap_ns, findings)
         time.fed_at = now_ns
-        self.counters["records"] += record_count
-        self.counters["events"] += event_count
-        self._collect(clock, findings)
+        self.counters.update(records=record_count, events=event_count)
+        self.collect(clock, findings)
         return findings
 
     def advance(self, now_ns: int) -> list[Finding]:
@@ -252,14 +251,21 @@ class Engine:
         Stream time goes on with wall time, `now_ns`.
         """
         findings: list[Finding] = []
-        clock = self._time.idle_until(now_ns)
+        clock = self.time.idle_until(now_ns)
         if clock is not None:
-            self._collect(clock, findings)
+            if self._in_order is not None:
+                self._in_order.advance(clock, findings)
+            self.collect(clock, findings)
         return findings
 
     def finish(self) -> list[Finding]:
         """End of input: judge every open session."""
-        return self._close_all(self.sessions.drain())
+        findings: list[Finding] = []
+        if self.time.give_up_doubt():
+            self._doubts.believe_after_all(findings)
+        if self._in_order is not None:
+            self._in_order.finish(findings)
+        return findings + self._close_all(self.sessions.drain())
 
     def shed(self, count: int) -> list[Finding]:
         """End and judge the `count` sessions that are idle longest, to free memory."""
@@ -267,7 +273,7 @@ class Engine:
 
     def snapshot(self) -> dict[str, Any]:
         """The whole state in values that msgpack carries; log keys go with their template ids."""
-        return self._journal.snapshot(list(self._journal.parts()))
+        return self.journal.snapshot(list(self.journal.parts()))
 
     def restore(self, snapshot: Mapping[str, Any]) -> None:
         """Go on from a snapshot. Call it on a new engine.
@@ -277,11 +283,11 @@ class Engine:
         and open sessions are judged by it from now on. Raises SnapshotError when the snapshot is
         damaged or of another version.
         """
-        self._journal.restore(snapshot)
+        self.journal.restore(snapshot)
 
     def resume(self, now_ns: int) -> None:
         """Go on after a pause in which nobody listened: no session was idle in it."""
-        self._time.resume(now_ns)
+        self.time.resume(now_ns)
 
     def adopt(self, other: Engine) -> None:
         """Take over the state and the counters of another bundle's engine.
@@ -289,8 +295,8 @@ class Engine:
         The other engine must not be used afterwards.
         """
         # Session by session: a snapshot of all at once would double the memory.
-        self.restore(other._journal.snapshot(other._journal.parts()))
-        self._journal.save_everything()
+        self.restore(other.journal.snapshot(other.journal.parts()))
+        self.journal.save_everything()
         self.counters.clear()
         self.counters.update(other.counters)
         self.set_aside.clear()
@@ -306,9 +312,9 @@ class Engine:
 
         With `everything`, the next changes are all there is.
         """
-        self._journal.track()
+        self.journal.track()
         if everything:
-            self._journal.save_everything()
+            self.journal.save_everything()
 
     def changes(self, pack: Pack) -> dict[str, Any]:
         """What changed since the last call, as a snapshot; it costs what changed, not what is open.
@@ -319,7 +325,7 @@ class Engine:
         numbers of parts that are void. Where there is `templates`, these are no changes but
         everything there is: the first time, and when log keys were renumbered.
         """
-        return self._journal.changes(pack)
+        return self.journal.changes(pack)
 
     def log_key_text(self, log_key: int) -> str:
         """The template of a log key; the `unknown` leaf has none."""
@@ -330,44 +336,70 @@ class Engine:
     def _begin(self, time_ns: int) -> None:
         """Stream time begins; what is open came with no time that could be believed."""
         self.sessions.settle(time_ns)
-        self._journal.save_again(self.sessions.open.values())
+        self.journal.save_again(self.sessions.open.values())
 
-    def _set_aside(self, record: Any, error: RecordError) -> None:
+    def count_aside(self, record: Any, error: RecordError) -> None:
         reason = error.reason
         # The door hands on what it could not decode as an error in the record's place.
         if isinstance(record, RecordError):
             reason = record.reason
         self.set_aside[reason] += 1
 
-    def _own_time(self, record: Any, arrived_ns: int | None) -> int:
-        """The record's own time where it has one; else the door's, else the watermark."""
+    def own_time(self, record: Any, arrived_ns: int | None, now_ns: int) -> int:
+        """The record's own time where it has one; else the door's, else the watermark.
+
+        As in Fluentd, a door's time of 0 is now.
+        """
         if self.reader.has_time:
             try:
                 return self.reader.time(record)
             except RecordError:
                 self.counters["time_unreadable"] += 1
         if arrived_ns is None:
-            return self._time.watermark
-        return arrived_ns
+            return self.time.watermark
+        return arrived_ns or now_ns
 
-    def _start(self, key: SessionKey, tag: bytes, time_ns: int, findings: list[Finding]) -> Session:
-        clock = self._time.clock
-        session, ended = self.sessions.start(key, tag, clock, time_ns, self.tracker.start)
-        self._journal.note_start(session)
-        for other in ended:
-            self._close(other, findings)
+    def take(self, key: SessionKey, event: Event, clock: int, findings: list[Finding]) -> Session:
+        """What the loop of `_feed` does with one event of one session, at stream time `clock`."""
+        tag, time_ns, log_key, text = event
+        session = self.sessions.open.get(key)
+        if session is None or clock > session.deadline:
+            session = self._start(key, tag, time_ns, findings)
+        else:
+            session.deadline = min(clock + self.sessions.idle_ns, session.limit)
+            self.sessions.open.move_to_end(key)
+        session.keys.append(log_key)
+        session.state = self.tracker.step(session.state, log_key, session.keys)
+        gap_ns = time_ns - session.last_ns
+        session.last_ns = time_ns
+        length = len(session.keys)
+        if length <= self.limits.keep_lines:
+            session.lines.append(text)
+        special, watched, is_odd = self._loop[4:7]
+        rare = log_key in special or (log_key in watched and is_odd(log_key, text))
+        fits = session.state.shortest_ns <= gap_ns <= session.state.longest_ns
+        if rare or length >= self.session_settings.max_events or not fits:
+            self._special_event(session, log_key, text, gap_ns, findings)
         return session
 
-    def _collect(self, now: int, findings: list[Finding]) -> None:
+    def _start(self, key: SessionKey, tag: bytes, time_ns: int, findings: list[Finding]) -> Session:
+        clock = self.time.clock
+        session, ended = self.sessions.start(key, tag, clock, time_ns, self.tracker.start)
+        self.journal.note_start(session)
+        for other in ended:
+            self.close(other, findings)
+        return session
+
+    def collect(self, now: int, findings: list[Finding]) -> None:
         for session in self.sessions.expired(now):
-            self._close(session, findings)
+            self.close(session, findings)
             if len(findings) >= _MOST_FINDINGS:
                 break
 
     def _close_all(self, sessions: Iterator[Session]) -> list[Finding]:
         findings: list[Finding] = []
         for session in sessions:
-            self._close(session, findings)
+            self.close(session, findings)
         return findings
 
     def _special_event(
@@ -387,16 +419,16 @@ class Engine:
             verdict = self.cascade.early(state, session.keys)
             findings.append(self._make.sequence(session, verdict, "early"))
         if log_key in self._novel:
-            novelty = self._make.novelty(session, log_key, text, self._time.clock)
+            novelty = self._make.novelty(session, log_key, text, self.time.clock)
             if novelty is not None:
                 findings.append(novelty)
         if log_key in self._end_keys or len(session.keys) >= self.session_settings.max_events:
             self.sessions.end(session)
-            self._close(session, findings)
+            self.close(session, findings)
 
-    def _close(self, session: Session, findings: list[Finding]) -> None:
+    def close(self, session: Session, findings: list[Finding]) -> None:
         self.counters["instances"] += 1
-        self._journal.note_end(session)
+        self.journal.note_end(session)
         if self.on_close is not None:
             self.on_close(session)
         if session.alerted:

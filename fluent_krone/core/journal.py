@@ -23,6 +23,8 @@ from typing import Any
 
 from ..errors import SnapshotError
 from ..reading.templates import template_id
+from .doubts import Doubts
+from .lateness import InOrder
 from .novelties import Novelties
 from .sessions import Session, Sessionizer
 from .stream_time import StreamTime
@@ -72,6 +74,8 @@ class Journal:
         sessions: Sessionizer,
         time: StreamTime,
         novelties: Novelties,
+        doubts: Doubts,
+        in_order: InOrder | None,
         tracker: Tracker,
         keep_lines: int,
     ) -> None:
@@ -79,6 +83,8 @@ class Journal:
         self._sessions = sessions
         self._time = time
         self._novelties = novelties
+        self._doubts = doubts
+        self._in_order = in_order
         self._tracker = tracker
         self._keep_lines = keep_lines
         # The `unknown` leaf's log key, which every bundle has after those of its templates.
@@ -170,7 +176,15 @@ class Journal:
 
     def _always(self) -> dict[str, Any]:
         """What each commit holds, since it changes with nearly every record."""
-        return {"version": SNAPSHOT_VERSION, **self._time.save(), **self._novelties.save()}
+        found = {
+            "version": SNAPSHOT_VERSION,
+            **self._time.save(),
+            **self._novelties.save(),
+            **self._doubts.save(),
+        }
+        if self._in_order is not None:
+            found |= self._in_order.save()
+        return found
 
     def _template_ids(self) -> list[str]:
         return [template_id(text) for text in self._templates]
@@ -214,6 +228,9 @@ class Journal:
             due = min(session.saved, self._keep_lines)
             session.lines = [*session.lines[:due], *[b""] * (due - len(session.lines))]
         self._sessions.load(snapshot["started"])
+        self._doubts.load(snapshot)
+        if self._in_order is not None:
+            self._in_order.load(snapshot, log_keys)
         self._everything = own != list(snapshot["templates"])
 
     def _load_part(self, part: Sequence[Any], log_keys: Sequence[int]) -> None:

@@ -38,12 +38,19 @@ class SessionSettings:
     max_age: float = 0.0
     max_events: int = 10_000
     end_templates: tuple[str, ...] = ()
+    # How much later than others an event may arrive and still be taken in the order of times.
+    allowed_lateness: float = 0.0
 
     def __post_init__(self) -> None:
         if self.idle_timeout <= 0:
             raise ConfigError(f"idle_timeout must be positive, got {self.idle_timeout:g}")
         if self.max_events < 1:
             raise ConfigError(f"max_events must be at least 1, got {self.max_events}")
+        if self.allowed_lateness < 0:
+            raise ConfigError(
+                f"allowed_lateness must not be negative, got {self.allowed_lateness:g}: 0 takes "
+                "events as they come"
+            )
         if self.window < 0 or self.max_age < 0:
             raise ConfigError(
                 "window and max_age must not be negative, "
@@ -97,6 +104,7 @@ class Sessionizer:
     """
 
     def __init__(self, settings: SessionSettings, *, max_sessions: int, remembered: int) -> None:
+        self.settings = settings
         self.open: OrderedDict[SessionKey, Session] = OrderedDict()
         self._by_age: OrderedDict[SessionKey, Session] = OrderedDict()
         self.idle_ns = int(settings.idle_timeout * _NS)
@@ -135,6 +143,16 @@ class Sessionizer:
         if self._max_age_ns:
             self._by_age[key] = session
         return session, ended
+
+    def restart(self, session: Session, now: int, time_ns: int) -> None:
+        """A session began at another stream time `now`, and event time, than was thought."""
+        session.opened = now
+        session.first_ns = time_ns
+        session.last_ns = time_ns
+        session.ordinal = self._starts.get((session.key, time_ns), 0)
+        self._starts[session.key, time_ns] = session.ordinal + 1
+        session.limit = self.limit(now)
+        session.deadline = min(now + self.idle_ns, session.limit)
 
     def settle(self, now: int) -> None:
         """Stream time begins at `now`: what is open came with no time that could be believed."""

@@ -1,13 +1,26 @@
 """What time it is in the stream: which event times are believed, and what makes time go on.
 
-1. The *watermark* is the largest event time believed. It never goes back.
-2. A time further ahead of the wall clock than `max_future`, or further ahead of the watermark
-   than `max_leap`, is not believed: the event takes the watermark's time and is counted. One line
-   dated 2099 must not end every session.
-3. The stream may really have moved on by more than `max_leap`, for example after a long pause.
-   So many leaping events in a row are believed.
-4. The *clock* is what ages sessions: the watermark, or arrival times with `idle_clock wall`.
-5. While no record comes, the clock goes on with wall time, from the moment of the last `feed`.
+1. The *watermark* is the event time that the stream has reached. It moves with the events, but no
+   single event moves it far: one line whose clock is wrong must not end every open session.
+2. An event that is much further ahead than the events before it were, is *doubted*: it takes the
+   watermark's time. When `_AGREED` events in a row are as far ahead, the stream has moved on, and
+   all of them are believed after all (`Engine` then cuts their sessions where it would have). When
+   an event comes that is where the stream was, those that were doubted are taken for slips, and are
+   counted. The first events of a stream are believed at once, since nothing speaks against them.
+3. While records come as they are written, an event that is not ahead of the wall clock is not
+   doubted: the time since the last record explains it.
+4. A time further ahead of the wall clock than `max_future` is never believed, and one further ahead
+   of the watermark than `max_leap` is always doubted.
+5. Late events are behind the watermark, and change nothing. When `_AGREED` events in a row are
+   further behind than `_STEP_BACK_NS`, and in order among themselves, the stream has stepped back
+   (clocks did, in autumn), and the watermark follows.
+6. The *clock* is what ages sessions. It never goes back: it is the watermark, and what the
+   watermark has gone back by. A later leap ahead takes that back first, so that a batch of old
+   records among new ones does not age any session. With `idle_clock wall` it is arrival times.
+7. While no record comes, the clock goes on with wall time, from the moment of the last `feed`.
+8. When no time is believed since all are ahead of the wall clock by nearly the same, their writer's
+   times are local ones without an offset: that offset is noticed (`offset_s`), and the clock goes
+   on with arrivals.
 
 Pure: wall time is an argument.
 """
@@ -19,9 +32,100 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 _NS = 1_000_000_000
-# Events in a row, all further ahead than `max_leap`, that are no slip: the stream has moved on.
-# Fewer would let a burst of broken lines through; more would keep sessions open for longer.
-_LEAPS_BELIEVED = 16
+# Events in a row that agree on another time than the stream's. Fewer would let a burst of broken
+# lines through; more would believe a stream that has moved on later.
+_AGREED = 16
+# A step ahead is doubted when it is so many times the usual step of the stream, and this much.
+_TIMES_USUAL = 8
+_LEAST_DOUBTED_NS = 5 * _NS
+# A step ahead that was usual is forgotten by this share with every smaller step.
+_FORGOTTEN = 16
+# Behind the watermark by more than this, events may be a step back; closer ones are late.
+_STEP_BACK_NS = 60 * _NS
+# How much event times that are all too far ahead may differ from their arrival, so that one offset
+# explains them; and the unit of offsets, since time zones are whole quarters of an hour.
+_OFFSET_SPREAD_NS = 300 * _NS
+_QUARTER_S = 900
+# No zone is further away from UTC than 14 hours.
+_MOST_OFFSET_S = 14 * 3600
+
+
+class _Pace:
+    """What steps ahead are usual: `moves` of the watermark so far, and the usual largest one."""
+
+    __slots__ = ("moved_at", "moves", "usual_ns")
+
+    def __init__(self) -> None:
+        # Up to `_AGREED`, from when on a step can be unusual.
+        self.moves = 0
+        self.usual_ns = 0
+        # Wall time of the last move.
+        self.moved_at = 0
+
+    def is_unusual(self, step: int, time_ns: int, now_ns: int) -> bool:
+        if self.moves < _AGREED or step <= max(self.usual_ns * _TIMES_USUAL, _LEAST_DOUBTED_NS):
+            return False
+        # Where the wall clock went on as well, the record is where it should be.
+        return time_ns > now_ns or step > now_ns - self.moved_at + _LEAST_DOUBTED_NS
+
+    def moved(self, step: int) -> None:
+        self.moves = min(self.moves + 1, _AGREED)
+        self.usual_ns = max(step, self.usual_ns - self.usual_ns // _FORGOTTEN)
+
+
+class _StepBack:
+    """Events in a row that are far behind the watermark, and the largest of their times."""
+
+    __slots__ = ("count", "largest_ns")
+
+    def __init__(self) -> None:
+        self.count = 0
+        self.largest_ns = 0
+
+    def add(self, time_ns: int) -> bool:
+        """Whether so many agree now that the stream has stepped back."""
+        if self.count and time_ns < self.largest_ns - _STEP_BACK_NS:
+            # Not in order with those before it: old records that come in any order.
+            self.count = 0
+        if not self.count:
+            self.largest_ns = time_ns
+        self.count += 1
+        self.largest_ns = max(self.largest_ns, time_ns)
+        return self.count >= _AGREED
+
+
+class _Offset:
+    """Events in a row that are too far ahead of the wall clock, and the range of how far."""
+
+    __slots__ = ("count", "least_ns", "most_ns", "seconds")
+
+    def __init__(self) -> None:
+        self.count = 0
+        self.least_ns = 0
+        self.most_ns = 0
+        # The one offset that explains all of them, once enough agree.
+        self.seconds: int | None = None
+
+    def add(self, ahead_ns: int) -> None:
+        if not self.count:
+            self.least_ns = ahead_ns
+            self.most_ns = ahead_ns
+        self.count += 1
+        self.least_ns = min(self.least_ns, ahead_ns)
+        self.most_ns = max(self.most_ns, ahead_ns)
+        if self.most_ns - self.least_ns > _OFFSET_SPREAD_NS:
+            # No single offset explains them.
+            self.count = 0
+            self.seconds = None
+        elif self.count >= _AGREED:
+            offset = round(self.least_ns / _NS / _QUARTER_S) * _QUARTER_S
+            if offset <= _MOST_OFFSET_S:
+                self.seconds = offset
+
+    def end(self) -> None:
+        """A time was believed."""
+        self.count = 0
+        self.seconds = None
 
 
 class StreamTime:
@@ -30,18 +134,6 @@ class StreamTime:
     `max_future` and `max_leap` are in seconds. `counters` receives `time_in_future` and
     `time_leap`. `on_begin` is called with the first time that is believed.
     """
-
-    __slots__ = (
-        "_counters",
-        "_max_future_ns",
-        "_max_leap_ns",
-        "_on_begin",
-        "by_stream",
-        "clock",
-        "fed_at",
-        "leaps",
-        "watermark",
-    )
 
     def __init__(
         self,
@@ -57,40 +149,100 @@ class StreamTime:
         self.clock = 0
         # Wall time of the last `feed`; 0 before the first.
         self.fed_at = 0
-        # Leaping events since the last one that was believed.
-        self.leaps = 0
+        # Events in a row that were doubted. Of the last event that `meet` saw: whether it is one
+        # of them, or settles the doubts; whether it is doubted; whether all are believed after all.
+        self.doubted = 0
+        self.is_unusual = False
+        self.in_doubt = False
+        self.confirmed = False
+        # An event before this may be a step back.
+        self.behind = 0
         self._max_future_ns = int(max_future * _NS)
         self._max_leap_ns = max_leap * _NS
         self._counters = counters
         self._on_begin = on_begin
+        # Those of `doubted` that are counted only if they turn out to be slips.
+        self._uncounted = 0
+        # Wall time of the chunk that is being read.
+        self._now = 0
+        # What the clock is ahead of the watermark by.
+        self._shift_ns = 0
+        self._pace = _Pace()
+        self._back = _StepBack()
+        self._offset = _Offset()
+
+    @property
+    def offset_s(self) -> int | None:
+        """What all times are ahead of their arrival by, in seconds, while none is believed."""
+        return self._offset.seconds
 
     def arrive(self, now_ns: int) -> int:
         """A chunk arrives at wall time `now_ns`; returns the latest event time to be believed."""
-        if not self.by_stream:
+        self._now = now_ns
+        if not self.by_stream or self._offset.seconds is not None:
             self.clock = max(self.clock, now_ns)
         return now_ns + self._max_future_ns
 
-    def believe(self, time_ns: int, latest: int) -> int:
-        """The time of an event that is ahead of the watermark, as far as it is believed.
+    def meet(self, time_ns: int, latest: int) -> int:
+        """The time of an event that is ahead of the watermark, or before `behind`.
 
-        A believed time becomes the watermark. Any other is counted and replaced by the watermark,
-        or by the wall time of arrival while there is no watermark yet.
+        Sets `is_unusual`, `in_doubt` and `confirmed`. A time ahead that is not believed is replaced
+        by the watermark, or by the wall time of arrival while there is no watermark yet.
         """
+        self.is_unusual = self.doubted > 0
+        self.in_doubt = False
+        self.confirmed = False
+        if time_ns <= self.watermark:
+            self._look_back(time_ns)
+            return time_ns
+        self._back.count = 0
         if time_ns > latest:
-            self._counters["time_in_future"] += 1
-            return self.watermark or latest - self._max_future_ns
-        if self.watermark and time_ns - self.watermark > self._max_leap_ns:
-            self.leaps += 1
-            if self.leaps < _LEAPS_BELIEVED:
-                self._counters["time_leap"] += 1
+            return self._too_far(time_ns, latest)
+        step = time_ns - self.watermark
+        if self.watermark and self._is_doubtful(step, time_ns):
+            self.doubted += 1
+            self.is_unusual = True
+            if self.doubted < _AGREED:
+                self.in_doubt = True
+                # Any event that is not ahead is of interest now.
+                self.behind = self.watermark + 1
+                if step > self._max_leap_ns:
+                    self._counters["time_leap"] += 1
+                else:
+                    self._uncounted += 1
                 return self.watermark
-        self.leaps = 0
-        if not self.watermark and self.by_stream:
-            self._on_begin(time_ns)
-        self.watermark = time_ns
-        if self.by_stream:
-            self.clock = time_ns
+            self.confirmed = True
+            # They were right, so they are no slips.
+            self._uncounted = 0
+        self._end_doubt()
+        self._move(time_ns, step)
         return time_ns
+
+    def _look_back(self, time_ns: int) -> None:
+        """An event that is not ahead of the watermark."""
+        self._end_doubt()
+        self.behind = self.watermark - _STEP_BACK_NS
+        if time_ns >= self.behind:
+            self._back.count = 0
+            return
+        if not self._back.add(time_ns):
+            # Any event that is not so far behind is of interest now: it ends the row.
+            self.behind = self.watermark + 1
+            return
+        self._shift_ns += self.watermark - self._back.largest_ns
+        self.watermark = self._back.largest_ns
+        self._back.count = 0
+        self._settle()
+
+    def give_up_doubt(self) -> bool:
+        """The input ends: what was doubted last is believed, since nothing spoke against it."""
+        had = self.doubted > 0
+        self.doubted = 0
+        return had
+
+    def clock_at(self, time_ns: int) -> int:
+        """What the clock showed, or will show, when the watermark is at that time."""
+        return time_ns + self._shift_ns
 
     def idle_until(self, now_ns: int) -> int | None:
         """The clock at wall time `now_ns` if no record comes; None before the first `feed`."""
@@ -109,12 +261,62 @@ class StreamTime:
             "watermark": self.watermark,
             "clock": self.clock,
             "fed_at": self.fed_at,
-            "leaps": self.leaps,
+            "leaps": self.doubted,
+            "slips": self._uncounted,
+            "pace": [self._pace.moves, self._pace.usual_ns, self._pace.moved_at],
+            "shift": self._shift_ns,
+            "back": [self._back.count, self._back.largest_ns],
         }
 
     def load(self, saved: Mapping[str, Any]) -> None:
-        """Go on from a snapshot."""
+        """Go on from a snapshot. Those of an earlier version have no `pace`, `shift` and `back`."""
         self.watermark = saved["watermark"]
         self.clock = saved["clock"]
         self.fed_at = saved["fed_at"]
-        self.leaps = saved["leaps"]
+        self.doubted = saved["leaps"]
+        self._uncounted = saved.get("slips", 0)
+        pace = self._pace
+        pace.moves, pace.usual_ns, pace.moved_at = saved.get("pace", (0, 0, 0))
+        self._shift_ns = saved.get("shift", 0)
+        self._back.count, self._back.largest_ns = saved.get("back", (0, 0))
+        self.behind = self.watermark - _STEP_BACK_NS
+        if self.doubted or self._back.count:
+            self.behind = self.watermark + 1
+
+    def _end_doubt(self) -> None:
+        """The stream is where it was, or has moved on; what is not counted yet were slips."""
+        self._counters["time_leap"] += self._uncounted
+        self._uncounted = 0
+        self.doubted = 0
+
+    def _is_doubtful(self, step: int, time_ns: int) -> bool:
+        return step > self._max_leap_ns or self._pace.is_unusual(step, time_ns, self._now)
+
+    def _move(self, time_ns: int, step: int) -> None:
+        if not self.watermark:
+            step = 0
+            if self.by_stream:
+                self._on_begin(time_ns)
+        if self.confirmed:
+            # A leap first takes back what the stream went back by before.
+            self._shift_ns -= min(self._shift_ns, step)
+        else:
+            self._pace.moved(step)
+        self._pace.moved_at = self._now
+        self._offset.end()
+        self.watermark = time_ns
+        self._settle()
+
+    def _settle(self) -> None:
+        self.behind = self.watermark - _STEP_BACK_NS
+        if self.by_stream:
+            self.clock = max(self.clock, self.watermark + self._shift_ns)
+
+    def _too_far(self, time_ns: int, latest: int) -> int:
+        """An event that is further ahead of the wall clock than `max_future`."""
+        self._counters["time_in_future"] += 1
+        self._offset.add(time_ns - self._now)
+        if self._offset.seconds is not None:
+            self.clock = max(self.clock, self._now)
+            return self._now
+        return self.watermark or latest - self._max_future_ns

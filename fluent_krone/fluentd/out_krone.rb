@@ -55,8 +55,10 @@ module Fluent::Plugin
     config_param :component_field, :string, default: nil
     desc 'The field that holds the event time (ISO 8601, or seconds since 1970). Without it, Fluentd\'s event time counts.'
     config_param :time_field, :string, default: nil
-    desc 'The strptime format of `time_field`. Such times are read as UTC.'
+    desc 'The strptime format of `time_field`. Without it all usual forms are read.'
     config_param :time_format, :string, default: nil
+    desc 'The time zone of times without an offset, by its IANA name, such as `Europe/Berlin`. Without it, the bundle\'s zone is used, or UTC.'
+    config_param :timezone, :string, default: nil
     desc 'A regular expression with named groups that cuts a raw line into fields.'
     config_param :line_format, :string, default: nil
     desc 'Only this many bytes of a message are read; the rest is cut off. (default 8k)'
@@ -69,6 +71,8 @@ module Fluent::Plugin
     config_param :window, :string, default: nil
     desc 'A session ends at the latest after this long; 0 for no limit.'
     config_param :max_age, :string, default: nil
+    desc 'Events that arrive up to this much late are taken in the order of their times; 0 takes them as they come. A bundle must be fitted with the same value.'
+    config_param :allowed_lateness, :string, default: nil
     desc 'A session ends after this many events.'
     config_param :max_events, :string, default: nil
     desc 'A record belongs to at most this many sessions. Further keys are counted. (default 16)'

@@ -14,12 +14,12 @@ import sys
 import zlib
 from collections.abc import Iterator
 from contextlib import closing
-from datetime import datetime
 from pathlib import Path
 from typing import Any
 
 from ..errors import ConfigError, RecordError
-from ..reading.records import as_fields, parse_time, unix_ns
+from ..reading.records import as_fields
+from ..reading.times import TimeReader
 from . import kinds
 from .files import Inputs, Source, bare_suffix, find_files
 from .stamps import Stamps
@@ -49,18 +49,19 @@ _UNTIMED = 2_000
 ANSI = re.compile(r"\x1b(?:\[[0-?]*[ -/]*[@-~]|\][^\x07\x1b]*(?:\x07|\x1b\\)|[@-Z\\-_])")
 
 
-def read_events(inputs: Inputs) -> Iterator[Event]:
+def read_events(inputs: Inputs, timezone: str | None = None) -> Iterator[Event]:
     """Yield `(time_ns, record)` in order; time is None where the record has no time of its own.
 
     Several files are merged by time; within a file its own order is kept. A line that can't be
     read comes as a record without message, so that it is counted and set aside. A line of plain
-    text that begins with a stamp has that time. Raises ConfigError when a file can't be read,
+    text that begins with a stamp has that time. A time without an offset is in `timezone` (an IANA
+    name; None is UTC). Raises ConfigError when a file can't be read,
     with the cause.
     """
     files = find_files(inputs)
     if len(files) == 1:
-        return _file_events(files[0])
-    return _merged(files)
+        return _file_events(files[0], timezone)
+    return _merged(files, timezone)
 
 
 def count_events(inputs: Inputs) -> int | None:
@@ -107,16 +108,17 @@ def _plain(lines: Iterator[str]) -> Iterator[str]:
             yield line
 
 
-def _file_events(path: Path) -> Iterator[Event]:
+def _file_events(path: Path, timezone: str | None) -> Iterator[Event]:
     rows = iter(read_rows(path))
     first = list(itertools.islice(rows, _LOOKED_AT))
     wrapped = _wrapped_in(first)
-    stamps = Stamps(path)
+    stamps = Stamps(path, timezone)
+    times = TimeReader(timezone=timezone)
     for record in itertools.chain(first, rows):
         try:
             if wrapped:
                 record = _unwrapped(record, wrapped)
-            time_ns = _time(record)
+            time_ns = _time(record, times)
             if record.keys() == {"message"}:
                 time_ns = stamps.time(record["message"])
             record.pop(kinds.OUTER_TIME, None)
@@ -156,32 +158,36 @@ def _unwrapped(record: dict[str, Any], name: str) -> dict[str, Any]:
     return {**around, **inner}
 
 
-def _time(record: dict[str, Any]) -> int | None:
+def _time(record: dict[str, Any], times: TimeReader) -> int | None:
     """The record's own time, else that which stands beside it."""
     for name in _TIME_NAMES:
         value = record.get(name)
         if value in (None, ""):
             continue
-        return _read_time(value)
+        return _read_time(value, times)
     for name in _JOURNAL_TIMES:
         value = record.get(name)
         if isinstance(value, str | int) and str(value).isdigit():
             return int(value) * 1000
     if kinds.OUTER_TIME in record:
-        return _read_time(record[kinds.OUTER_TIME])
+        return _read_time(record[kinds.OUTER_TIME], times)
     return None
 
 
-def _read_time(value: Any) -> int | None:
-    try:
-        if isinstance(value, datetime):
-            return unix_ns(value)
-        return parse_time(str(value))
-    except (RecordError, OverflowError):
+def _read_time(value: Any, times: TimeReader) -> int | None:
+    if isinstance(value, bool | dict | list):
         return None
+    try:
+        time_ns = times.read(value)
+    except RecordError:
+        return None
+    # 0 is what a program writes that has no time.
+    if time_ns <= 0:
+        return None
+    return time_ns
 
 
-def _merged(files: list[Path]) -> Iterator[Event]:
+def _merged(files: list[Path], timezone: str | None) -> Iterator[Event]:
     """Events of several files by time; each file's own order is kept.
 
     A file stands where the largest time that was read of it stands, so a line out of order never
@@ -190,7 +196,9 @@ def _merged(files: list[Path]) -> Iterator[Event]:
     """
     waiting: list[tuple[int, int]] = []
     for number, path in enumerate(files):
-        first = next((t for t, _ in itertools.islice(_file_events(path), _UNTIMED) if t), None)
+        first = next(
+            (t for t, _ in itertools.islice(_file_events(path, timezone), _UNTIMED) if t), None
+        )
         waiting.append((first or 0, number))
     heapq.heapify(waiting)
     opened: dict[int, Iterator[Event]] = {}
@@ -198,7 +206,7 @@ def _merged(files: list[Path]) -> Iterator[Event]:
     while waiting:
         at, number = heapq.heappop(waiting)
         if number not in opened:
-            opened[number] = _file_events(files[number])
+            opened[number] = _file_events(files[number], timezone)
         if number in held:
             yield held.pop(number)
         until = waiting[0][0] if waiting else None

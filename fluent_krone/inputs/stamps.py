@@ -1,4 +1,16 @@
-"""Times of lines of plain text that begin with a stamp without a year."""
+"""Times of lines of plain text that begin with a stamp without a year.
+
+The year is found in order, not for each line on its own:
+
+1. The first stamp gets the latest year that does not put it after the file's own date. A day more
+   is allowed, since the stamps may be local time.
+2. A later stamp keeps the year of the one before it. Where that would lead back by more than half a
+   year, a year has passed; and where it would lead ahead by more than half a year, it is a line of
+   the year before that came late.
+
+So a file whose date says nothing, as that of a copy does, has its lines in the right order, and the
+lines of a New Year's night too.
+"""
 
 from __future__ import annotations
 
@@ -6,23 +18,33 @@ import re
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
+from ..errors import RecordError
+from ..reading.times import TimeReader
+
 # `Jun  9 06:06:01`, klog's `I0609 06:06:01.5`, `06-09 06:06:01.5`, `[06.09 06:06:01]`, each perhaps
 # behind `<34>`
 _YEARLESS = re.compile(
     r"(?:<\d{1,3}>|\[)?(?:[IWEF](?=\d{4} ))?(?P<day>[A-Z][a-z]{2} [ \d]?\d|\d\d[-./]\d\d|\d{4})"
     r"(?P<clock> \d\d:\d\d:\d\d)(?:[.,](?P<fraction>\d+))?"
 )
-_NEVER = datetime.max.replace(tzinfo=UTC)
+_NEVER = datetime.max
+# Half a year: what leads further back or ahead is nearer with another year.
+_HALF = timedelta(days=183)
+# Years back in which there is a leap day for sure, which a 29 February needs.
+_YEARS_BACK = 8
 
 
 class Stamps:
-    """Times of a file's lines: the latest such time that is not after the file's own date."""
+    """Times of a file's lines, read in their order. Stamps are in `timezone`; None is UTC."""
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, timezone: str | None = None) -> None:
         self._latest = _NEVER
         if path.exists():
-            # A day later, since the file's own date is UTC and its stamps may be local time.
-            self._latest = datetime.fromtimestamp(path.stat().st_mtime, UTC) + timedelta(days=1)
+            written = datetime.fromtimestamp(path.stat().st_mtime, UTC).replace(tzinfo=None)
+            self._latest = written + timedelta(days=1)
+        self._times = TimeReader(timezone=timezone)
+        # The moment of the last stamp; None before the first.
+        self._before: datetime | None = None
         # The last stamp and its time: stamps of one second come together.
         self._known: tuple[str, int | None] = ("", None)
 
@@ -40,18 +62,42 @@ class Stamps:
         return seconds + int((found["fraction"] or "").ljust(9, "0")[:9])
 
     def _parse(self, stamp: str) -> int | None:
-        day_format = "%m%d"
-        if stamp[0].isalpha():
-            day_format = "%b %d"
-        elif stamp[2] == " ":
-            day_format = "%m %d"
-        # Eight years back there is a leap day for sure, which a 29 February needs.
-        for year in range(self._latest.year, self._latest.year - 8, -1):
-            try:
-                moment = datetime.strptime(f"{year} {stamp}", f"%Y {day_format} %H:%M:%S")
-            except ValueError:
-                continue
-            moment = moment.replace(tzinfo=UTC)
-            if moment <= self._latest:
-                return int(moment.timestamp()) * 1_000_000_000
+        moment = self._in_order(stamp)
+        if moment is None:
+            return None
+        self._before = moment
+        try:
+            return self._times.read(moment)
+        except RecordError:
+            return None
+
+    def _in_order(self, stamp: str) -> datetime | None:
+        """The moment of a stamp, in the year that its place in the file gives it."""
+        before = self._before
+        if before is None:
+            for year in range(self._latest.year, self._latest.year - _YEARS_BACK, -1):
+                moment = _moment(year, stamp)
+                if moment is not None and moment <= self._latest:
+                    return moment
+            return None
+        years = (before.year, before.year + 1, before.year - 1)
+        near = [moment for moment in (_moment(year, stamp) for year in years) if moment]
+        near = [moment for moment in near if -_HALF <= moment - before <= _HALF]
+        if near:
+            return near[0]
+        # Only a leap day is in none of these years.
+        return next(
+            filter(None, (_moment(year, stamp) for year in range(before.year, 1, -1))), None
+        )
+
+
+def _moment(year: int, stamp: str) -> datetime | None:
+    day_format = "%m%d"
+    if stamp[0].isalpha():
+        day_format = "%b %d"
+    elif stamp[2] == " ":
+        day_format = "%m %d"
+    try:
+        return datetime.strptime(f"{year} {stamp}", f"%Y {day_format} %H:%M:%S")
+    except ValueError:
         return None

@@ -118,7 +118,7 @@ class EventReader:
 
     def _is_plain(self, message: Any) -> bool:
         """Whether a message is matched as it is: it is bytes, and is neither stripped nor cut."""
-        if message.__class__ is not bytes or not message:
+        if message.__class__ is not bytes or not message or b"\x1b" in message:
             return False
         return len(message.strip()) == len(message) <= self._reader.max_size
 
@@ -129,7 +129,7 @@ class EventReader:
             component = None
             if self._component is not None:
                 component = record.get(self._component)
-            if component is None or component.__class__ is bytes:
+            if component.__class__ is bytes or self._component is None:
                 self._know(component)
         return self._match(text), text, keys
 

@@ -8,10 +8,9 @@ from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from typing import Any
 
-from lru import LRU
-
 from ..errors import ConfigError, RecordError
 from .accessor import Fields, field_getter, message_getter
+from .times import TimeReader, zone_of
 
 SessionKey = tuple[bytes, ...]
 # Component names whose prefix is remembered. A field that is no component, such as a request id,
@@ -21,8 +20,6 @@ _MAX_COMPONENTS = 10_000
 ANSI = re.compile(rb"\x1b(?:\[[0-?]*[ -/]*[@-~]|\][^\x07\x1b]*(?:\x07|\x1b\\)|[@-Z\\-_])")
 # Bytes of a facet's value. Values that tell steps apart are short words and codes.
 _LONGEST_FACET = 40
-# Time texts that are remembered: stamps of one second repeat, and strptime is slow.
-_MAX_TIMES = 4096
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -34,6 +31,8 @@ class InputSettings:
     component_field: str | None = None
     time_field: str | None = None
     time_format: str | None = None
+    # IANA name of the zone of times without an offset; None is UTC.
+    timezone: str | None = None
     line_format: str | None = None
     # Fields whose value stands before the message in brackets, since it tells steps apart.
     facet_fields: tuple[str, ...] = ()
@@ -47,6 +46,8 @@ class InputSettings:
             )
         if sum(_is_regex(part) for part in self.session_key) > 1:
             raise ConfigError("session_key takes one /regex/ at most")
+        if self.timezone is not None:
+            zone_of(self.timezone)
         if self.time_format is not None:
             _check_time_format(self.time_format)
 
@@ -172,8 +173,7 @@ class RecordReader:
         if len(settings.session_key) == 1:
             self.sole_regex = self._regex_of(settings.session_key[0])
         self._time = _getter(settings.time_field)
-        self._time_format = settings.time_format
-        self._times: Any = LRU(_MAX_TIMES)
+        self._times = TimeReader(settings.time_format, settings.timezone)
         self.has_time = self._time is not None or (
             self._line is not None and bool({"time", "date"} & self._line.groupindex.keys())
         )
@@ -255,17 +255,9 @@ class RecordReader:
             value = self._time({**record, **groups})
         else:
             value = b" ".join(groups[name] for name in (b"date", b"time") if name in groups)
-        if isinstance(value, int | float) and not isinstance(value, bool):
-            return _seconds_to_ns(value)
-        text = b""
-        if value:
-            text = as_bytes(value)
-        found = self._times.get(text)
-        if found is None:
-            found = self._times[text] = parse_time(
-                text.decode("utf-8", "replace"), self._time_format
-            )
-        return int(found)
+        if isinstance(value, dict | list | bool) or value is None:
+            raise RecordError("bad_time", f"{str(value)[:40]} is not a time")
+        return self._times.read(value)
 
     def _cut_line(self, line: bytes, record: Fields) -> tuple[bytes, Fields]:
         groups = self._groups(line)
@@ -338,52 +330,6 @@ def _key_values(value: Any) -> list[bytes]:
         return [as_bytes(value)]
     scalars = [v for v in value if v not in (None, b"", "") and not isinstance(v, list | dict)]
     return list(dict.fromkeys(map(as_bytes, scalars)))
-
-
-def _seconds_to_ns(seconds: float) -> int:
-    try:
-        # Whole seconds stay exact, which a float of ns does not.
-        if isinstance(seconds, int):
-            return _in_range(seconds * 1_000_000_000)
-        return _in_range(round(seconds * 1e9))
-    except (OverflowError, ValueError):
-        raise RecordError("bad_time", f"{seconds!r} is not a time") from None
-
-
-def _in_range(time_ns: int) -> int:
-    """The time, if 64 bits hold it, as snapshots and alerts need; that is from 1677 to 2262."""
-    if not -(2**63) <= time_ns < 2**63:
-        raise RecordError("bad_time", "a time before 1677 or after 2262")
-    return time_ns
-
-
-def parse_time(text: str, time_format: str | None = None) -> int:
-    """ns UTC of a text in ISO 8601, in seconds since 1970, or in `time_format`.
-
-    Without an offset it is UTC. Raises RecordError `bad_time`.
-
-    >>> parse_time("1970-01-01T00:00:01Z"), parse_time("081109 203530", "%y%m%d %H%M%S")
-    (1000000000, 1226262930000000000)
-    """
-    try:
-        if time_format:
-            moment = datetime.strptime(text, time_format)
-        elif re.fullmatch(r"\d+(\.\d+)?", text):
-            whole, _, fraction = text.partition(".")
-            return _in_range(int(whole) * 1_000_000_000 + int(fraction[:9].ljust(9, "0")))
-        else:
-            moment = datetime.fromisoformat(text)
-    except ValueError:
-        raise RecordError("bad_time", f"{text[:40]!r} is not a time") from None
-    return unix_ns(moment)
-
-
-def unix_ns(moment: datetime) -> int:
-    """ns UTC of a time; without an offset it is UTC. Raises RecordError `bad_time`."""
-    since = moment.replace(tzinfo=moment.tzinfo or UTC) - datetime(1970, 1, 1, tzinfo=UTC)
-    return _in_range(
-        (since.days * 86400 + since.seconds) * 1_000_000_000 + since.microseconds * 1000
-    )
 
 
 def key_text(key: SessionKey) -> str:

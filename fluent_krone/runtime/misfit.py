@@ -49,6 +49,9 @@ class Misfit:
 
         None as long as nothing is amiss.
         """
+        offset = self._offset()
+        if offset is not None:
+            return offset
         counts = self._counts()
         counts.subtract(self._before)
         settings = self._engine.reader.settings
@@ -64,6 +67,17 @@ class Misfit:
             self._last = found
             self._before = self._counts()
         return found
+
+    def _offset(self) -> str | None:
+        """Times that are all ahead of the clock by the same: local ones, read as UTC."""
+        offset_s = self._engine.time_offset_s
+        if offset_s is None:
+            return None
+        return (
+            f"all event times are {offset_s / 3600:g} h ahead of the clock, as local times without "
+            "an offset are; name their zone with timezone, for example timezone Europe/Berlin; "
+            "until then sessions end by arrival"
+        )
 
     def _templates(self, counts: Counter[str]) -> str | None:
         events = counts["events"]

@@ -12,7 +12,8 @@ import pytest
 from fluent_krone.alerts.records import AlertMaker
 from fluent_krone.config import Config
 from fluent_krone.detect.bundle import load_bundle
-from fluent_krone.reading.records import as_fields, parse_time, python_regex
+from fluent_krone.reading.records import as_fields, python_regex
+from fluent_krone.reading.times import parse_time
 
 REPOSITORY = Path(__file__).parents[2]
 

@@ -16,8 +16,8 @@ from fluent_krone.reading.records import (
     InputSettings,
     RecordReader,
     as_bytes,
-    parse_time,
 )
+from fluent_krone.reading.times import parse_time
 
 
 def reader(*session_key: str, **options: Any) -> RecordReader:

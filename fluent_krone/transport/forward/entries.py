@@ -115,7 +115,7 @@ class Chunk:
         """Yield `(time_ns, record)`; keys and strings of a record are bytes, as sent.
 
         The content of a chunk never makes this raise. A sound event has an int for its time and a
-        dict for its record. Anything else is one of these:
+        dict for its record; a time of 0, or nil, means now. Anything else is one of these:
 
         - `(time_ns, x)` where x is not a dict: an event whose record is not a map;
         - `(None, x)` where x is not a dict: no event at all. x is the entry, and an entry that is a
@@ -331,6 +331,9 @@ def _event(entry: Any) -> Event:
         time, record = entry
         if type(time) is list and time:
             time = time[0]
+        # A record without a time happens now, as in Fluentd, and 0 says that to the engine.
+        if time is None and type(record) is dict:
+            return 0, record
         time_ns = _time_ns(time)
         if time_ns is not None:
             return time_ns, record

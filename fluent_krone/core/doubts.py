@@ -1,0 +1,133 @@
+"""Events whose time was doubted: what they did to their sessions, until the doubt is settled.
+
+A doubted event goes into its session as if no time had passed, see `StreamTime`. Here it is noted
+what would have been otherwise:
+
+1. If the doubt was right, the notes are thrown away: nothing was cut.
+2. If it was wrong, each noted event is looked at in order. A session that had ended by then is cut
+   at that event; one that was started by a doubted event gets the event's own time; any other goes
+   on, from the event's own time.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from ..reading.records import SessionKey
+from ..types import Finding
+from .sessions import Session
+
+if TYPE_CHECKING:
+    from .engine import Engine, Event
+
+
+@dataclass(frozen=True, slots=True)
+class Doubtful:
+    """Event number `at` of a session; the session's deadline and last time before it."""
+
+    session: Session
+    at: int
+    tag: bytes
+    time_ns: int
+    deadline: int
+    last_ns: int
+
+
+class Doubts:
+    """The doubted events since the last one that was not, in their order; few, see `StreamTime`."""
+
+    __slots__ = ("_engine", "_notes")
+
+    def __init__(self, engine: Engine) -> None:
+        self._engine = engine
+        self._notes: list[Doubtful] = []
+
+    def settle(self, keys: Sequence[SessionKey], event: Event, findings: list[Finding]) -> bool:
+        """What an event means for the doubted ones before it; whether it is doubted itself.
+
+        A doubted event is taken into its sessions here.
+        """
+        time = self._engine.time
+        if time.in_doubt:
+            for key in keys:
+                self._take(key, event, findings)
+            return True
+        if time.confirmed:
+            self.believe_after_all(findings)
+        else:
+            self._notes.clear()
+        return False
+
+    def believe_after_all(self, findings: list[Finding]) -> None:
+        """The doubted events were right."""
+        engine = self._engine
+        notes = self._notes
+        self._notes = []
+        for note in notes:
+            session = note.session
+            if engine.sessions.open.get(session.key) is not session or note.at >= len(session.keys):
+                # It has ended since, or was cut at an event before this one.
+                continue
+            then = engine.time.clock_at(note.time_ns)
+            if note.at == 0:
+                engine.sessions.restart(session, then, note.time_ns)
+                engine.journal.save_again([session])
+            elif then > note.deadline:
+                self._cut(session, note, findings)
+            else:
+                session.last_ns = max(session.last_ns, note.time_ns)
+                session.deadline = min(then + engine.sessions.idle_ns, session.limit)
+
+    def save(self) -> dict[str, Any]:
+        """What a snapshot holds of it: notes on sessions that are still open."""
+        is_open = self._engine.sessions.open.get
+        return {
+            "doubts": [
+                [note.session.key, note.at, note.tag, note.time_ns, note.deadline, note.last_ns]
+                for note in self._notes
+                if is_open(note.session.key) is note.session
+            ]
+        }
+
+    def load(self, saved: Mapping[str, Any]) -> None:
+        """Go on from a snapshot, whose sessions are open again."""
+        rows: Iterable[Sequence[Any]] = saved.get("doubts", ())
+        for key, *rest in rows:
+            session = self._engine.sessions.open.get(tuple(key))
+            if session is not None:
+                self._notes.append(Doubtful(session, *rest))
+
+    def _take(self, key: SessionKey, event: Event, findings: list[Finding]) -> None:
+        engine = self._engine
+        time = engine.time
+        session = engine.sessions.open.get(key)
+        deadline = 0
+        last_ns = 0
+        if session is not None and time.clock <= session.deadline:
+            deadline = session.deadline
+            last_ns = session.last_ns
+        tag, time_ns, log_key, text = event
+        held = (tag, time.watermark, log_key, text)
+        session = engine.take(key, held, time.clock, findings)
+        at = len(session.keys) - 1
+        self._notes.append(Doubtful(session, at, tag, time_ns, deadline, last_ns))
+
+    def _cut(self, session: Session, note: Doubtful, findings: list[Finding]) -> None:
+        """End a session before the noted event; that one and those behind it are the next."""
+        engine = self._engine
+        later_keys = session.keys[note.at :]
+        later_lines = session.lines[note.at :]
+        del session.keys[note.at :]
+        del session.lines[note.at :]
+        session.state = engine.tracker.replay(session.keys)
+        session.last_ns = note.last_ns
+        engine.sessions.end(session)
+        engine.close(session, findings)
+        for i, log_key in enumerate(later_keys):
+            text = b""
+            if i < len(later_lines):
+                text = later_lines[i]
+            event = (note.tag, note.time_ns, log_key, text)
+            engine.take(session.key, event, engine.time.clock, findings)

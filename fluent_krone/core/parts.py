@@ -1,0 +1,53 @@
+"""What an engine is built from: a bundle's parts, and the operator's limits."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass
+
+from ..reading.records import InputSettings
+from .cascade import Clearing
+from .hierarchy import Hierarchy
+from .localise import NestedDetector, SeqDetector
+from .sessions import SessionSettings
+from .steps import StepJudge
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Limits:
+    """The engine's parameters that are no part of a bundle.
+
+    Names, meanings and units are those of `Config`, where the defaults stand; times in seconds.
+    """
+
+    max_message_size: int
+    max_keys_per_record: int
+    max_sessions: int
+    cache_size: int
+    keep_lines: int
+    max_lines: int
+    max_future: float
+    max_leap: float
+    novelty_interval: float
+    idle_clock: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class EngineParts:
+    """What an engine is built from besides its limits: all of it comes from a bundle.
+
+    `templates` are in the order of the hierarchy's rows; `seen` tells which of them normal
+    training had, and `wide` which wildcards of each take several tokens (see `TemplateMatcher`).
+    Without `nested`, patterns alone judge.
+    """
+
+    templates: Sequence[str]
+    wide: Sequence[Collection[int] | None] | None = None
+    seen: Sequence[bool]
+    hierarchy: Hierarchy
+    patterns: SeqDetector
+    nested: NestedDetector | None = None
+    clearing: Clearing | None = None
+    steps: StepJudge | None = None
+    input_settings: InputSettings
+    session_settings: SessionSettings

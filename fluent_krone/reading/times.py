@@ -1,0 +1,341 @@
+"""Texts and numbers → times, in ns UTC.
+
+What a time without an offset means depends on where it was written, and sometimes on what came
+before it:
+
+1. A time without an offset is in the time zone of the stream (`timezone`), daylight saving time
+   included.
+2. When clocks go back, an hour comes twice. Of its two meanings, a time has the first, unless that
+   lies behind the time before it in the stream, by more than lines usually come late.
+3. A number is seconds, milliseconds, microseconds or nanoseconds since 1970, told apart by its
+   size: seconds of this century have ten digits, milliseconds thirteen, and so on.
+4. A date such as 03/04/2024 is read as `day_first` says. Otherwise a number above 12 decides, then
+   the separator: with points the day comes first, with slashes the month.
+"""
+
+from __future__ import annotations
+
+import re
+from datetime import UTC, datetime, timedelta, timezone, tzinfo
+from typing import Any
+from zoneinfo import ZoneInfo
+
+from lru import LRU
+
+from ..errors import ConfigError, RecordError
+
+_NS = 1_000_000_000
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+_DAY_S = 86_400
+# Lines of several threads are written this much out of order, at the most.
+_USUALLY_LATE_NS = 300 * _NS
+# Time texts that are remembered: stamps of one second repeat, and reading one is slow.
+_MAX_TIMES = 4096
+# Numbers up to these are seconds, milliseconds and microseconds: the year 5138 in each unit, while
+# the next unit has passed this in 1973.
+_UNITS = ((10**11, _NS), (10**14, 10**6), (10**17, 10**3))
+_MONTHS = "jan feb mar apr may jun jul aug sep oct nov dec".split()  # noqa: SIM905
+# Hours of the abbreviations that logs use. Where one has several meanings, the stream's own time
+# zone decides first; otherwise it is this.
+_ABBREVIATIONS = {
+    **dict.fromkeys(("UTC", "GMT", "Z", "WET", "UT"), 0.0),
+    **dict.fromkeys(("CET", "BST", "WEST", "MEZ"), 1.0),
+    **dict.fromkeys(("CEST", "EET", "SAST", "MESZ"), 2.0),
+    **dict.fromkeys(("EEST", "MSK", "TRT"), 3.0),
+    "IST": 5.5,
+    "WIB": 7.0,
+    "ICT": 7.0,
+    "JST": 9.0,
+    "KST": 9.0,
+    **dict.fromkeys(("HKT", "SGT", "AWST"), 8.0),
+    "ACST": 9.5,
+    "AEST": 10.0,
+    "AEDT": 11.0,
+    "NZST": 12.0,
+    "NZDT": 13.0,
+    "BRT": -3.0,
+    "ART": -3.0,
+    "AST": -4.0,
+    "EDT": -4.0,
+    "EST": -5.0,
+    "CDT": -5.0,
+    "CST": -6.0,
+    "MDT": -6.0,
+    "MST": -7.0,
+    "PDT": -7.0,
+    "PST": -8.0,
+    "AKST": -9.0,
+    "AKDT": -8.0,
+    "HST": -10.0,
+}
+_CLOCK = (
+    r"(?P<hour>\d{1,2})(?::(?P<minute>\d\d)(?::(?P<second>\d\d)(?:[.,:](?P<fraction>\d{1,12}))?)?)?"
+    r"(?:\s?(?P<half>[AaPp])\.?[Mm]\.?)?"
+)
+_COMPACT = r"(?P<hour>\d\d)(?P<minute>\d\d)(?P<second>\d\d)(?:[.,](?P<fraction>\d{1,12}))?"
+_ZONE = r"\s*\(?(?P<zone>[Zz]|(?:UTC|GMT)?[+-]\d\d?(?::?\d\d)?|[A-Z]{2,5})?\)?"
+_DAY_NAME = r"(?:[A-Z][a-z]{2,8},?\s+)?"
+_NAMED = r"(?P<name>[A-Za-z]{3})[a-z]{0,6}\.?"
+_FORMS = [
+    re.compile(_DAY_NAME + form + r"\s*\Z")
+    for form in (
+        # 2024-10-15T13:00:00.123+02:00, 2024/10/15 13:00, 2024-10-15
+        r"(?P<year>\d{4})([-/.])(?P<month>\d\d?)\2(?P<day>\d\d?)(?:[Tt_:,]?\s*"
+        + _CLOCK
+        + _ZONE
+        + ")?",
+        # 20241015T130000.123Z, 20241015 13:00:00
+        r"(?P<year>\d{4})(?P<month>\d\d)(?P<day>\d\d)(?:[Tt_ -]?" + _COMPACT + _ZONE + ")?",
+        r"(?P<year>\d{4})(?P<month>\d\d)(?P<day>\d\d)[Tt_ -]" + _CLOCK + _ZONE,
+        # 15/10/2024 13:00:00, 10/15/2024 1:00:00 PM, 15.10.2024 13:00
+        r"(?P<one>\d\d?)(?P<sign>[-/.])(?P<two>\d\d?)(?P=sign)(?P<year>\d{4})[Tt:,]?\s*"
+        + _CLOCK
+        + _ZONE,
+        # 15/Oct/2024:13:00:00 +0200, 15 Oct 2024 13:00:00, 15-Oct-2024 13:00:00
+        r"(?P<day>\d\d?)[-/. ]" + _NAMED + r"[-/. ](?P<year>\d{4})[Tt:,]?\s*" + _CLOCK + _ZONE,
+        # Oct 15, 2024 1:00:00 PM
+        _NAMED + r"\s+(?P<day>\d\d?),?\s+(?P<year>\d{4}),?\s+(?:at\s+)?" + _CLOCK + _ZONE,
+        # Tue Oct 15 13:00:00 CEST 2024
+        _NAMED + r"\s+(?P<day>\d\d?)\s+" + _CLOCK + _ZONE + r"\s+(?P<year>\d{4})",
+    )
+]
+_NUMBER = re.compile(r"[+-]?\d+(?:\.\d*)?(?:[eE][+-]?\d+)?")
+# YYYYmmddHHMMSS; as milliseconds it would be after the year 2500.
+_FOURTEEN = re.compile(r"(?:19|20)\d{12}")
+_MORE_THAN_MICROSECONDS = re.compile(r"([.,]\d{6})\d+")
+_AN_ABBREVIATION = re.compile(r"\b[A-Z]{2,5}\b(?<!\bAM)(?<!\bPM)")
+
+
+def zone_of(name: str) -> tzinfo:
+    """A time zone by its IANA name. Raises ConfigError where there is none of that name."""
+    if name.upper() in ("UTC", "Z"):
+        return UTC
+    try:
+        return ZoneInfo(name)
+    except (KeyError, ValueError, OSError):
+        raise ConfigError(
+            f"timezone {name!r} is not known: name one as in Europe/Berlin, or UTC"
+        ) from None
+
+
+class TimeReader:
+    """Reads the times of one stream, in their order.
+
+    `time_format` is that of strptime, or None for all usual forms; `timezone` an IANA name. Raises
+    ConfigError for a time zone that is not known.
+
+    >>> berlin = TimeReader(timezone="Europe/Berlin")
+    >>> [berlin.read(text) // 10**9 for text in ("2024-07-01 12:00:00", "2024-07-01 12:00:00Z")]
+    [1719828000, 1719835200]
+    """
+
+    def __init__(
+        self,
+        time_format: str | None = None,
+        timezone: str | None = None,
+        *,
+        day_first: bool | None = None,
+    ) -> None:
+        self._format = time_format
+        self._zone: tzinfo = UTC
+        if timezone:
+            self._zone = zone_of(timezone)
+        self._day_first = day_first
+        # Text → its time, or the two of a text in an hour that comes twice.
+        self._known: Any = LRU(_MAX_TIMES)
+        self._last = 0
+
+    def read(self, value: Any) -> int:
+        """ns UTC of a text, a number, or a datetime. Raises RecordError `bad_time`."""
+        if isinstance(value, bytes):
+            value = value.decode("utf-8", "replace")
+        found = self._known.get(value)
+        if found is None:
+            found = self._known[value] = self._read(value)
+        if isinstance(found, tuple):
+            first, second = found
+            found = first
+            if first < self._last - _USUALLY_LATE_NS:
+                found = second
+        self._last = found
+        return int(found)
+
+    def _read(self, value: Any) -> int | tuple[int, int]:
+        if isinstance(value, datetime):
+            return self._in_zone(value, 0)
+        if isinstance(value, int | float) and not isinstance(value, bool):
+            return number_ns(value)
+        text = str(value).strip()
+        if self._format:
+            return self._by_format(text)
+        if _NUMBER.fullmatch(text) and not _FOURTEEN.fullmatch(text):
+            return _digits_ns(text)
+        for form in _FORMS:
+            found = form.match(text)
+            if found is not None:
+                return self._by_form(found, text)
+        raise _no_time(text)
+
+    def _by_form(self, found: re.Match[str], text: str) -> int | tuple[int, int]:
+        parts = found.groupdict()
+        fraction = int((parts.get("fraction") or "")[:9].ljust(9, "0"))
+        try:
+            moment = datetime(
+                int(parts["year"]),
+                *self._month_and_day(parts),
+                _hour(parts),
+                int(parts.get("minute") or 0),
+                # A leap second is taken for the second before it.
+                min(int(parts.get("second") or 0), 59),
+            )
+        except ValueError:
+            raise _no_time(text) from None
+        offset = self._offset(parts.get("zone"), moment)
+        if offset is not None:
+            moment = moment.replace(tzinfo=timezone(offset))
+        return self._in_zone(moment, fraction)
+
+    def _month_and_day(self, parts: dict[str, str]) -> tuple[int, int]:
+        if parts.get("name"):
+            return _MONTHS.index(parts["name"].lower()) + 1, int(parts["day"])
+        if parts.get("month"):
+            return int(parts["month"]), int(parts["day"])
+        one = int(parts["one"])
+        two = int(parts["two"])
+        day_first = self._day_first
+        if one > 12 or two > 12:
+            day_first = one > 12
+        elif day_first is None:
+            day_first = parts["sign"] != "/"
+        if day_first:
+            return two, one
+        return one, two
+
+    def _offset(self, zone: str | None, moment: datetime) -> timedelta | None:
+        """The offset that a text names; None where it names none, or one that is not known."""
+        if not zone:
+            return None
+        signed = re.fullmatch(r"(?:UTC|GMT)?([+-])(\d\d?):?(\d\d)?", zone)
+        if signed:
+            size = timedelta(hours=int(signed[2]), minutes=int(signed[3] or 0))
+            if size >= timedelta(days=1):
+                return None
+            if signed[1] == "-":
+                return -size
+            return size
+        # The stream's own zone knows best what its abbreviations mean.
+        for fold in (0, 1):
+            local = moment.replace(tzinfo=self._zone, fold=fold)
+            if local.tzname() == zone:
+                return local.utcoffset()
+        hours = _ABBREVIATIONS.get(zone.upper())
+        if hours is None:
+            return None
+        return timedelta(hours=hours)
+
+    def _by_format(self, text: str) -> int | tuple[int, int]:
+        time_format = str(self._format)
+        text = _MORE_THAN_MICROSECONDS.sub(r"\1", text)
+        offset = None
+        try:
+            if "%Z" in time_format:
+                # strptime knows no abbreviation but those of this machine.
+                name = _AN_ABBREVIATION.search(text)
+                if name is None:
+                    raise ValueError
+                text = text[: name.start()] + "UTC" + text[name.end() :]
+                moment = datetime.strptime(text, time_format)
+                offset = self._offset(name[0], moment)
+            else:
+                moment = datetime.strptime(text, time_format)
+        except ValueError:
+            raise _no_time(text) from None
+        if offset is not None:
+            moment = moment.replace(tzinfo=timezone(offset))
+        return self._in_zone(moment, 0)
+
+    def _in_zone(self, moment: datetime, fraction_ns: int) -> int | tuple[int, int]:
+        """ns UTC of a moment; both meanings where it has no offset and its hour comes twice."""
+        if moment.tzinfo is not None:
+            return unix_ns(moment) + fraction_ns
+        first = unix_ns(moment.replace(tzinfo=self._zone, fold=0)) + fraction_ns
+        second = unix_ns(moment.replace(tzinfo=self._zone, fold=1)) + fraction_ns
+        # In the hour that spring leaves out, the second meaning is before the first, and neither
+        # was ever on a clock.
+        if second <= first:
+            return first
+        return first, second
+
+
+def _hour(parts: dict[str, str]) -> int:
+    hour = int(parts.get("hour") or 0)
+    half = (parts.get("half") or "").lower()
+    if half and not 1 <= hour <= 12:
+        raise ValueError
+    if half == "a":
+        return hour % 12
+    if half == "p":
+        return hour % 12 + 12
+    return hour
+
+
+def _no_time(text: str) -> RecordError:
+    return RecordError("bad_time", f"{text[:40]!r} is not a time")
+
+
+def _digits_ns(text: str) -> int:
+    """ns of a number in a text, exactly."""
+    if not re.fullmatch(r"[+-]?\d+(?:\.\d*)?", text):
+        return number_ns(float(text))
+    whole, _, fraction = text.partition(".")
+    if len(whole) > 30:
+        raise _no_time(text)
+    unit = _unit(int(whole))
+    digits = fraction[:9].ljust(9, "0")
+    part = int(digits) * unit // _NS
+    if whole.startswith("-"):
+        part = -part
+    return in_range(int(whole) * unit + part)
+
+
+def number_ns(number: float) -> int:
+    """ns UTC of seconds, ms, µs or ns since 1970. Raises RecordError `bad_time`."""
+    try:
+        unit = _unit(number)
+        # Whole numbers stay exact, which a float of ns does not.
+        if isinstance(number, int):
+            return in_range(number * unit)
+        return in_range(round(number * unit))
+    except (OverflowError, ValueError):
+        raise RecordError("bad_time", f"{number!r} is not a time") from None
+
+
+def _unit(number: float) -> int:
+    size = abs(number)
+    for most, unit in _UNITS:
+        if size < most:
+            return unit
+    return 1
+
+
+def in_range(time_ns: int) -> int:
+    """The time, if 64 bits hold it, as snapshots and alerts need; that is from 1677 to 2262."""
+    if not -(2**63) <= time_ns < 2**63:
+        raise RecordError("bad_time", "a time before 1677 or after 2262")
+    return time_ns
+
+
+def parse_time(text: str, time_format: str | None = None, timezone: str | None = None) -> int:
+    """ns UTC of one text; see `TimeReader`. Raises RecordError `bad_time`.
+
+    >>> parse_time("1970-01-01T00:00:01Z"), parse_time("081109 203530", "%y%m%d %H%M%S")
+    (1000000000, 1226262930000000000)
+    """
+    return TimeReader(time_format, timezone).read(text)
+
+
+def unix_ns(moment: datetime) -> int:
+    """ns UTC of a time; without an offset it is UTC. Raises RecordError `bad_time`."""
+    since = moment.replace(tzinfo=moment.tzinfo or UTC) - _EPOCH
+    seconds = since.days * _DAY_S + since.seconds
+    return in_range(seconds * _NS + since.microseconds * 1000)

@@ -1,0 +1,205 @@
+"""Stream time that was led astray: by one line ahead, by clocks that go back, by local times."""
+
+from __future__ import annotations
+
+import msgpack
+import pytest
+from synthetic import (
+    CLOSE,
+    GOING,
+    NORMAL,
+    OPEN,
+    T0,
+    S,
+    event,
+    lift_engine,
+    make_limits,
+    ride,
+    sequences,
+)
+
+from fluent_krone.core.engine import Engine
+from fluent_krone.runtime.misfit import Misfit
+from fluent_krone.transport.forward import Chunk
+
+NOW = T0 + 30 * 86400 * S
+# Ten rides at a time, an event every tenth of a second.
+NAMES = [f"ride{number}" for number in range(10)]
+
+
+def busy(start_s: float, rounds: int) -> list[object]:
+    """Rounds of one event of each ride, which alone is decided only at the end."""
+    return [
+        event(name, GOING, start_s + turn + i / 10)
+        for turn in range(rounds)
+        for i, name in enumerate(NAMES)
+    ]
+
+
+def opened() -> list[object]:
+    return [event(name, GOING, i / 10) for i, name in enumerate(NAMES)]
+
+
+@pytest.mark.parametrize("ahead_s", [90, 600, 3000])
+@pytest.mark.parametrize("live", [False, True])
+def test_one_line_ahead_of_its_stream_cuts_no_session(ahead_s: int, live: bool) -> None:
+    """Wrong before: all ten open sessions ended (19 alerts): the largest time was believed."""
+    engine = lift_engine()
+    findings = []
+    events = [*opened(), *busy(1, 5)]
+    slip = event("ride3", GOING, 6 + ahead_s)
+    after = busy(6, 5)
+    for i, one in enumerate([*events, slip, *after]):
+        now = NOW
+        if live:
+            now = T0 + (i + 1) * S // 10 + S
+        findings += engine.feed("app", [one], now)  # type: ignore[list-item]
+    assert findings == []
+    assert engine.counters["instances"] == 0
+    assert len(engine.sessions.open) == 10
+    assert engine.watermark < T0 + 12 * S
+    assert engine.counters["time_leap"] + engine.counters["time_in_future"] == 1
+
+
+def test_a_stream_that_moves_on_after_a_pause_ends_sessions_as_before() -> None:
+    """The same ride goes on after the pause: it is another instance, cut where the pause was."""
+    cut: list[list[int]] = []
+    engine = lift_engine()
+    engine.on_close = lambda session: cut.append(list(session.keys))
+    engine.feed("app", [*opened(), *busy(1, 5), *busy(1000, 5)], NOW)  # type: ignore[arg-type]
+    assert cut == [[GOING] * 6] * 10
+    assert [len(session.keys) for session in engine.sessions.open.values()] == [5] * 10
+    assert {session.instance for session in engine.sessions.open.values()} == {2}
+    engine.finish()
+    assert engine.counters["time_leap"] == 0
+
+
+def test_the_last_events_of_a_log_are_believed_at_its_end() -> None:
+    cut: list[list[int]] = []
+    engine = lift_engine()
+    engine.on_close = lambda session: cut.append(list(session.keys))
+    engine.feed("app", [*opened(), *busy(1, 5), event("ride3", GOING, 1000)], NOW)  # type: ignore[list-item]
+    engine.finish()
+    assert sorted(map(len, cut)) == [1, *[6] * 10]
+
+
+def test_a_doubt_outlasts_a_restart() -> None:
+    events = [*opened(), *busy(1, 5), *busy(1000, 5)]
+    whole = lift_engine()
+    whole.feed("app", events, NOW)  # type: ignore[arg-type]
+    engine = lift_engine()
+    engine.feed("app", events[:65], NOW)  # type: ignore[arg-type]
+    again = lift_engine()
+    again.restore(msgpack.unpackb(msgpack.packb(engine.snapshot()), strict_map_key=False))
+    again.feed("app", events[65:], NOW)  # type: ignore[arg-type]
+    assert again.snapshot()["sessions"] == whole.snapshot()["sessions"]
+
+
+def test_clocks_that_go_back_are_followed() -> None:
+    """Wrong before: for an hour no session ended by stream time."""
+    engine = lift_engine()
+    engine.feed("app", [*opened(), *busy(1, 5)], NOW)  # type: ignore[arg-type]
+    before = engine.watermark
+    engine.feed("app", busy(-3600, 5), NOW)  # type: ignore[arg-type]
+    assert engine.watermark < before - 3500 * S
+    assert len(engine.sessions.open) == 10
+    [finding] = [
+        f
+        for f in engine.feed("app", [event("x", GOING, -3600 + t) for t in range(5, 130)], NOW)
+        if f.session == (b"ride1",)
+    ]
+    assert finding.decided == "end"
+
+
+def test_old_records_among_new_ones_end_no_session() -> None:
+    """A chunk of an hour ago comes again, and the stream goes on where it was."""
+    engine = lift_engine()
+    engine.feed("app", [*opened(), *busy(1, 5)], NOW)  # type: ignore[arg-type]
+    old = [event(f"old{i}", GOING, -3600 + i) for i in range(40)]
+    engine.feed("app", [*old, *busy(6, 5)], NOW)  # type: ignore[arg-type]
+    assert {(name.encode(),) for name in NAMES} <= set(engine.sessions.open)
+    assert engine.watermark >= T0 + 10 * S
+
+
+def test_a_source_that_is_late_all_the_time_is_not_followed() -> None:
+    """Among records of one second there are more than enough of a source that is an hour late."""
+    engine = lift_engine()
+    for turn in range(40):
+        late = [event(f"late{i}", GOING, turn - 3600) for i in range(5)]
+        now = [event(f"ride{i}", GOING, turn) for i in range(5)]
+        for pair in zip(late, now, strict=True):
+            engine.feed("app", pair, NOW)
+    assert engine.watermark == T0 + 39 * S
+
+
+@pytest.mark.parametrize("hours", [2, 5.5, 8])
+def test_local_times_without_an_offset_are_noticed(hours: float) -> None:
+    """Wrong before: 262 of 262 times were not believed, no session ended, and nothing was said."""
+    engine = lift_engine()
+    misfit = Misfit(engine)
+    findings = []
+    for turn in range(262):
+        now = T0 + turn * S
+        findings += engine.feed("app", [event(f"ride{turn}", GOING, turn + hours * 3600)], now)
+    assert engine.time_offset_s == hours * 3600
+    trouble = misfit.trouble()
+    assert trouble is not None and "timezone" in trouble and f"{hours:g} h ahead" in trouble
+    assert len(sequences(findings)) > 150  # by arrival, after 60 s
+    assert len(sequences(engine.advance(T0 + 400 * S))) + len(sequences(findings)) == 262
+
+
+def test_times_that_are_right_give_no_offset() -> None:
+    engine = lift_engine()
+    for turn in range(50):
+        engine.feed("app", [event("a", GOING, turn)], T0 + turn * S)
+    assert engine.time_offset_s is None
+
+
+@pytest.mark.parametrize("time", [None, 0])
+def test_a_time_of_nil_or_0_is_now(time: int | None) -> None:
+    """Wrong before: nil was acked and lost as `not_a_map`, and 0 was 1970."""
+    entries = b"".join(
+        msgpack.packb([time, {"message": "gate: open door 3", "ride": str(i)}]) for i in range(3)
+    )
+    engine = lift_engine()
+    engine.feed("app", Chunk("app", entries).events(), NOW)
+    assert engine.set_aside == {}
+    assert [session.first_ns for session in engine.sessions.open.values()] == [NOW] * 3
+
+
+def rides(engine: Engine, order: list[object]) -> list[object]:
+    return engine.feed("app", order, NOW) + engine.finish()  # type: ignore[arg-type,return-value]
+
+
+def test_lines_that_arrive_out_of_order_are_put_in_order() -> None:
+    """Wrong before: 197 of 200 sessions read from several files were false alarms."""
+    lines = ride("a", NORMAL[1]) + ride("b", NORMAL[3])
+    shuffled = [lines[i] for i in (1, 0, 3, 2, 4, 6, 5, 8, 7, 10, 9)]
+    assert rides(lift_engine(allowed_lateness=5.0), shuffled) == []
+    assert rides(lift_engine(), shuffled) != []
+
+
+def test_events_of_one_time_keep_their_order() -> None:
+    lines = [event("a", key, 0) for key in NORMAL[1]]
+    assert rides(lift_engine(allowed_lateness=5.0), lines) == []  # type: ignore[arg-type]
+
+
+def test_what_is_held_outlasts_a_restart_and_ends_sessions_as_if_it_were_not() -> None:
+    lines = [*ride("a", NORMAL[1]), event("a", OPEN, 100), event("a", CLOSE, 101)]
+    engine = lift_engine(allowed_lateness=5.0)
+    engine.feed("app", lines[:4], NOW)
+    saved = msgpack.unpackb(msgpack.packb(engine.snapshot()), strict_map_key=False)
+    again = lift_engine(allowed_lateness=5.0)
+    again.restore(saved)
+    cut: list[list[int]] = []
+    again.on_close = lambda session: cut.append(list(session.keys))
+    again.feed("app", lines[4:], NOW)
+    again.finish()
+    assert cut == [list(NORMAL[1]), [OPEN, CLOSE]]
+
+
+def test_a_leap_beyond_max_leap_is_doubted_at_once() -> None:
+    """Even the first events of a stream are not believed then, as before."""
+    engine = lift_engine(limits=make_limits(max_leap=3600.0))
+    engine.feed("app", [event("a", OPEN, 0), event("b", OPEN, 7200), event("a", GOING, 1)], NOW)
+    assert engine.watermark == T0 + S

@@ -1,0 +1,151 @@
+"""Times that were read wrong: naive ones taken as UTC, offsets and units not understood."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from pathlib import Path
+
+import pytest
+
+from fluent_krone.errors import ConfigError, RecordError
+from fluent_krone.inputs import read_events
+from fluent_krone.reading.records import InputSettings, RecordReader
+from fluent_krone.reading.times import TimeReader, parse_time
+
+
+def at(text: str) -> int:
+    """ns of an ISO time with its offset."""
+    moment = datetime.fromisoformat(text).astimezone(UTC)
+    return int(moment.replace(microsecond=0).timestamp()) * 10**9 + moment.microsecond * 1000
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        # Wrong before: refused, or the offset was dropped.
+        ("2024-10-15 13:00:00 +02:00", "2024-10-15T11:00:00+00:00"),
+        ("2024-10-15 13:00:00 +0200", "2024-10-15T11:00:00+00:00"),
+        ("2024-10-15 13:00:00 -0330", "2024-10-15T16:30:00+00:00"),
+        ("2024-10-15T13:00:00 CEST", "2024-10-15T11:00:00+00:00"),
+        ("2024-10-15 13:00:00 EST", "2024-10-15T18:00:00+00:00"),
+        ("2024-10-15 13:00:00 UTC+2", "2024-10-15T11:00:00+00:00"),
+        ("2024-10-15t13:00:00z", "2024-10-15T13:00:00+00:00"),
+        ("2024-10-15 01:00:00 PM", "2024-10-15T13:00:00+00:00"),
+        ("10/15/2024 12:00:00 AM", "2024-10-15T00:00:00+00:00"),
+        ("20241015T130000.123Z", "2024-10-15T13:00:00.123000+00:00"),
+        ("2024-10-15 13:00:00,123", "2024-10-15T13:00:00.123000+00:00"),
+        ("2024/10/15 13:00:00.123", "2024-10-15T13:00:00.123000+00:00"),
+        ("15/Oct/2024:13:00:00 +0200", "2024-10-15T11:00:00+00:00"),
+        ("Tue, 15 Oct 2024 13:00:00 +0200", "2024-10-15T11:00:00+00:00"),
+        ("Tue Oct 15 13:00:00 CEST 2024", "2024-10-15T11:00:00+00:00"),
+        ("Oct 15, 2024 1:00:00 PM", "2024-10-15T13:00:00+00:00"),
+        ("15.10.2024 13:00:00", "2024-10-15T13:00:00+00:00"),
+        ("05.10.2024 13:00:00", "2024-10-05T13:00:00+00:00"),
+        ("25/10/2024 13:00:00", "2024-10-25T13:00:00+00:00"),
+        ("2016-12-31T23:59:60Z", "2016-12-31T23:59:59+00:00"),
+    ],
+)
+def test_forms_of_times(text: str, expected: str) -> None:
+    assert parse_time(text) == at(expected)
+
+
+@pytest.mark.parametrize("as_text", [False, True])
+@pytest.mark.parametrize(
+    ("number", "expected"),
+    [
+        # Wrong before: all were seconds, so that milliseconds were in the year 56000.
+        (1_728_997_200, 1_728_997_200 * 10**9),
+        (1_728_997_200_123, 1_728_997_200_123 * 10**6),
+        (1_728_997_200_123_456, 1_728_997_200_123_456 * 10**3),
+        (1_728_997_200_123_456_789, 1_728_997_200_123_456_789),
+        (1_728_997_200.5, 1_728_997_200_500_000_000),
+    ],
+)
+def test_epochs_are_told_apart_by_their_size(number: float, expected: int, as_text: bool) -> None:
+    reader = RecordReader(InputSettings(session_key=("id",), time_field="t"))
+    value = number if not as_text else str(number).encode()
+    assert reader.time({b"t": value, b"message": b"x"}) == expected
+
+
+def test_nanoseconds_are_kept() -> None:
+    assert parse_time("2024-10-15T13:00:00.123456789Z") % 10**9 == 123_456_789
+
+
+@pytest.mark.parametrize(
+    ("zone", "text", "expected"),
+    [
+        # Wrong before: there was no timezone, and all of these were UTC.
+        ("Europe/Berlin", "2024-07-01 12:00:00", "2024-07-01T10:00:00+00:00"),
+        ("Europe/Berlin", "2024-12-01 12:00:00", "2024-12-01T11:00:00+00:00"),
+        ("Asia/Shanghai", "2024-07-01 12:00:00", "2024-07-01T04:00:00+00:00"),
+        ("America/New_York", "2024-03-10 02:30:00", "2024-03-10T07:30:00+00:00"),
+        ("Asia/Shanghai", "2024-07-01 12:00:00 CST", "2024-07-01T04:00:00+00:00"),
+        ("Europe/Berlin", "2024-07-01T12:00:00Z", "2024-07-01T12:00:00+00:00"),
+    ],
+)
+def test_a_time_without_an_offset_is_in_the_zone_of_the_stream(
+    zone: str, text: str, expected: str
+) -> None:
+    assert TimeReader(timezone=zone).read(text) == at(expected)
+    settings = InputSettings(session_key=("id",), time_field="t", timezone=zone)
+    assert RecordReader(settings).time({b"t": text.encode(), b"message": b"x"}) == at(expected)
+
+
+def test_the_hour_that_comes_twice_is_read_in_order() -> None:
+    """Wrong before: the second 02:10 was before 02:50."""
+    reader = TimeReader(timezone="Europe/Berlin")
+    clocks = ["01:50", "02:10", "02:50", "02:49", "02:10", "02:50", "03:10"]
+    times = [reader.read(f"2024-10-27 {clock}:00") for clock in clocks]
+    minutes = [(time - times[0]) // (60 * 10**9) for time in times]
+    assert minutes == [0, 20, 60, 59, 80, 120, 140]
+
+
+def test_a_zone_that_does_not_exist_is_refused() -> None:
+    with pytest.raises(ConfigError, match="timezone 'Berlin' is not known"):
+        InputSettings(session_key=("id",), timezone="Berlin")
+
+
+def test_a_format_with_a_zone_abbreviation() -> None:
+    """Wrong before: strptime knows no abbreviation but its machine's own."""
+    read = TimeReader("%Y-%m-%d %H:%M:%S %Z").read("2024-10-15 13:00:00 CEST")
+    assert read == at("2024-10-15T11:00:00+00:00")
+
+
+@pytest.mark.parametrize("text", ["soon", "", "2024-13-45 00:00:00", "13:00:00", "1e999", "[1]"])
+def test_what_is_no_time_is_still_refused(text: str) -> None:
+    with pytest.raises(RecordError):
+        parse_time(text)
+
+
+def lines_of(tmp_path: Path, *lines: str, timezone: str | None = None) -> list[int | None]:
+    path = tmp_path / "app.log"
+    path.write_text("".join(f"{line}\n" for line in lines))
+    return [time_ns for time_ns, _ in read_events(path, timezone)]
+
+
+def test_yearless_stamps_take_the_year_in_order(tmp_path: Path) -> None:
+    """Wrong before: each took the year by the file's date, so a copied file was cut in two."""
+    now = datetime.now(UTC)
+    stamps = [
+        f"{now.replace(day=1).strftime('%b')}  1 00:00:0{i} host app: a" for i in range(3)
+    ] + [
+        "Dec 31 23:59:58 host app: b",
+        "Dec 31 23:59:59 host app: b",
+        "Jan  1 00:00:01 host app: c",
+    ]
+    times = lines_of(tmp_path, *stamps)
+    assert None not in times
+    assert times == sorted(times, key=int)  # type: ignore[arg-type]
+    assert times[-1] - times[-2] == 2 * 10**9  # type: ignore[operator]
+
+
+def test_a_late_line_of_last_year_stays_there(tmp_path: Path) -> None:
+    times = lines_of(tmp_path, "Dec 31 23:59:58 a", "Jan  1 00:00:01 b", "Dec 31 23:59:59 a")
+    assert [time - times[0] for time in times] == [0, 3 * 10**9, 10**9]  # type: ignore[operator]
+
+
+def test_lines_of_a_file_are_in_the_zone_that_is_given(tmp_path: Path) -> None:
+    path = tmp_path / "a.jsonl"
+    path.write_text('{"time": "2024-07-01 12:00:00", "message": "x"}\n')
+    [(time_ns, _)] = read_events(path, "Europe/Berlin")
+    assert time_ns == at("2024-07-01T10:00:00+00:00")
