@@ -6,8 +6,7 @@ import random
 import re
 import uuid
 
-from fluent_krone.reading.templates import UNMATCHED
-from fluent_krone.reading.wildcards import NAMED_WILDCARD as WILDCARD
+from fluent_krone.reading.templates import UNMATCHED, WILDCARD
 
 # What each type is, on its own: a value is of the type if the whole of it matches.
 V4 = r"\d{1,3}(\.\d{1,3}){3}([:/]\d+)?"

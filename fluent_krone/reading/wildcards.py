@@ -24,9 +24,8 @@ from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-WILDCARD = re.compile(r"<(?:\*|[a-z]+)>")
-# The same, with the name of the wildcard as a group: splitting by it also gives the names.
-NAMED_WILDCARD = re.compile(r"<(\*|[a-z]+)>")
+# Its group is the name, so splitting by it gives text and names in turn.
+WILDCARD = re.compile(r"<(\*|[a-z]+)>")
 # Every digit becomes "0". Length and everything else stay.
 ZEROED = bytes.maketrans(b"123456789", b"000000000")
 
@@ -96,7 +95,7 @@ class Template:
     def __init__(
         self, text: str, *, wide: Collection[int] | None = None, zeroed: bool = False
     ) -> None:
-        parts = NAMED_WILDCARD.split(text)
+        parts = WILDCARD.split(text)
         pieces = [piece.encode() for piece in parts[::2]]
         if zeroed:
             pieces = [piece.translate(ZEROED) for piece in pieces]
