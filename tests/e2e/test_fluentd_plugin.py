@@ -18,20 +18,24 @@ import pytest
 REPOSITORY = Path(__file__).parents[2]
 RUBY = REPOSITORY / "tests" / "fluentd"
 PLUGIN_DIR = REPOSITORY / "fluent_krone" / "fluentd"
-FLUENTD = shutil.which("fluentd")
 
-pytestmark = [
-    pytest.mark.fluentd,
-    pytest.mark.skipif(FLUENTD is None, reason="no `fluentd` command on PATH"),
-]
+pytestmark = pytest.mark.fluentd
 
 
-def ruby_of_fluentd() -> list[str]:
+@pytest.fixture(params=["fluentd", "fluentd-1.19"])
+def fluentd(request: pytest.FixtureRequest) -> str:
+    """A Fluentd, whichever version the first command is, and 1.19 by its name."""
+    if shutil.which(request.param) is None:
+        pytest.skip(f"no `{request.param}` command on PATH")
+    return str(request.param)
+
+
+def ruby_of_fluentd(fluentd: str) -> list[str]:
     """Fluentd's own interpreter and load path, asked of a dry run: right for a gem, a package or
     a source tree.
     """
     command = [
-        FLUENTD or "fluentd",
+        fluentd,
         "--dry-run",
         "-c",
         os.devnull,
@@ -51,9 +55,9 @@ def environment() -> dict[str, str]:
     return os.environ | {"PYTHON": sys.executable, "PYTHONPATH": str(REPOSITORY)}
 
 
-def test_the_ruby_plugin_under_fluentds_test_driver() -> None:
+def test_the_ruby_plugin_under_fluentds_test_driver(fluentd: str) -> None:
     tests = subprocess.run(
-        [*ruby_of_fluentd(), str(RUBY / "test_out_krone.rb")],
+        [*ruby_of_fluentd(fluentd), str(RUBY / "test_out_krone.rb")],
         env=environment(),
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
@@ -64,8 +68,8 @@ def test_the_ruby_plugin_under_fluentds_test_driver() -> None:
     assert " 0 failures, 0 errors" in tests.stdout
 
 
-def dry_run(conf: Path) -> subprocess.CompletedProcess[str]:
-    command = [FLUENTD or "fluentd", "--dry-run", "-c", str(conf), "-p", str(PLUGIN_DIR)]
+def dry_run(fluentd: str, conf: Path) -> subprocess.CompletedProcess[str]:
+    command = [fluentd, "--dry-run", "-c", str(conf), "-p", str(PLUGIN_DIR)]
     return subprocess.run(command, env=environment(), capture_output=True, text=True, timeout=60)
 
 
@@ -91,16 +95,18 @@ def dry_run(conf: Path) -> subprocess.CompletedProcess[str]:
     ],
     ids=["sound", "alerts are taken first", "loop", "two workers", "one of two workers"],
 )
-def test_a_dry_run_tells_what_would_go_wrong(tmp_path: Path, match: str, complaint: str) -> None:
+def test_a_dry_run_tells_what_would_go_wrong(
+    fluentd: str, tmp_path: Path, match: str, complaint: str
+) -> None:
     conf = tmp_path / "fluent.conf"
     conf.write_text(match)
-    outcome = dry_run(conf)
+    outcome = dry_run(fluentd, conf)
     assert (outcome.returncode == 0) == (not complaint), outcome.stdout
     assert complaint in outcome.stdout
 
 
 def test_alerts_that_come_back_by_another_way_are_refused_and_fluentd_goes_on(
-    tmp_path: Path,
+    fluentd: str, tmp_path: Path
 ) -> None:
     """Inside <copy> the plugin can't see which pattern leads to it; the loop shows when the
     first alert is routed.
@@ -126,21 +132,21 @@ def test_alerts_that_come_back_by_another_way_are_refused_and_fluentd_goes_on(
           </store>
         </match>
         """)
-    command = [FLUENTD or "fluentd", "--no-supervisor", "-c", str(conf), "-p", str(PLUGIN_DIR)]
-    fluentd = subprocess.Popen(command, env=environment(), stdout=subprocess.PIPE, text=True)
-    assert fluentd.stdout
-    watchdog = threading.Timer(60, fluentd.kill)
+    command = [fluentd, "--no-supervisor", "-c", str(conf), "-p", str(PLUGIN_DIR)]
+    running = subprocess.Popen(command, env=environment(), stdout=subprocess.PIPE, text=True)
+    assert running.stdout
+    watchdog = threading.Timer(60, running.kill)
     watchdog.start()
     log = []
     refused = 0
-    for line in fluentd.stdout:
+    for line in running.stdout:
         log.append(line)
         refused += "alert refused" in line
         if refused == 2:  # the first did not end it
-            fluentd.terminate()
+            running.terminate()
             break
-    rest, _ = fluentd.communicate(timeout=60)
+    rest, _ = running.communicate(timeout=60)
     watchdog.cancel()
     assert refused == 2, "".join(log)
-    assert fluentd.returncode == 0, rest
+    assert running.returncode == 0, rest
     assert "krone" not in (tmp_path / "taken").read_text()
