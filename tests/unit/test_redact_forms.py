@@ -115,6 +115,7 @@ FORMS: dict[str, list[tuple[str, str]]] = {
         ("2FA code: 482 913", "482 913"),
         ("backup code 8f3k-22x9", "8f3k"),
         ("login code for bob is 482913", "482913"),
+        ("G-482913 is your verification code", "482913"),
     ],
     "tokens": [
         ("twilio AC" + HEX32, HEX32),

@@ -110,6 +110,11 @@ KEYS: tuple[Rule, ...] = (
     after(
         r"(?<![a-z])(?:snmp-server\s{1,4})?community\s{1,4}(?:string\s{1,4})?", _WORD, "<secret>"
     ),
+    rule(
+        r"(?<![\w-])(?:[a-z]{1,3}-)?[0-9]{4,8}(?=\s{1,4}is\s{1,4}(?:your|the)\s{1,4}"
+        r"(?:[\w-]{1,20}\s{1,4}){0,3}(?:code|pin|otp|passcode|password))",
+        "<secret>",
+    ),
     # Codes that are sent to a person.
     after(
         r"(?<![a-z])(?:otp|totp|pin|puk|tan|passcode|cvv2?|cvc2?|csc"
