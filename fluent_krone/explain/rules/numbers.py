@@ -5,7 +5,7 @@ from __future__ import annotations
 import ipaddress
 import re
 
-from .base import ALONE, Rule, after, rule
+from .base import ALONE, Rule, after, only_with, rule
 
 
 def _if_card(match: re.Match[str]) -> str:
@@ -99,10 +99,25 @@ NUMBERS: tuple[Rule, ...] = (
         "<phone>",
     ),
     rule(r"(?<![\w./-])0[1-9][0-9]{1,4}[/-][0-9]{6,9}(?![\w./-])", "<phone>"),
-    after(
-        r"(?<![a-z])(?:phone|mobile|tel|telephone|msisdn|cell|fax|handy|whatsapp|sms\s{1,4}to|called|dialed"
-        r"|call\s{1,4}from|caller)(?:[ _-]?(?:no|nr|num|number|id))?\.?[\s:=#\"']{1,5}",
-        r"\+?\(?[0-9](?:[ ().\/-]{0,2}[0-9]){5,14}(?!\w)",
-        "<phone>",
+    only_with(
+        [
+            "phone",
+            "mobile",
+            "tel",
+            "msisdn",
+            "cell",
+            "fax",
+            "handy",
+            "whatsapp",
+            "sms",
+            "call",
+            "dial",
+        ],
+        after(
+            r"(?<![a-z])(?:phone|mobile|tel|telephone|msisdn|cell|fax|handy|whatsapp|sms\s{1,4}to|called|dialed"
+            r"|call\s{1,4}from|caller)(?:[ _-]?(?:no|nr|num|number|id))?\.?[\s:=#\"']{1,5}",
+            r"\+?\(?[0-9](?:[ ().\/-]{0,2}[0-9]){5,14}(?!\w)",
+            "<phone>",
+        ),
     ),
 )
