@@ -16,6 +16,12 @@ def _words(text: str) -> frozenset[str]:
     return frozenset(text.split())
 
 
+# Characters of a message that tell its kind.
+_SHAPE = 60
+_DIGITS = re.compile(r"[0-9]+")
+# What a value is worth that links no messages of different kinds: each may still be an execution
+# of its own, as in an access log.
+_UNLINKED = 0.3
 # A candidate makes at least so many sessions of the sample …
 MIN_SESSIONS = 3
 # … is in at least this share of the records …
@@ -29,6 +35,29 @@ _NOT_KEYS = _words(
     logger line label
     """
 )
+# Names of fields that hold the id of an execution, in whatever spelling: they come first.
+_EXECUTIONS = re.compile(
+    r"(?:x[-_])?(?:trace|request|req|correlation|transaction|txn|session|operation|execution|job|run)"
+    r"[-_.]?(?:id|uuid|key)\Z|trace|traceid|spanid",
+    re.I,
+)
+# Fields that say who asked: what one client does is an execution where nothing better is known.
+_CLIENTS = re.compile(
+    r"client|client[-_]?ip|remote[-_]?(?:addr|host|ip)|user(?:[-_]?(?:id|name))?", re.I
+)
+# Nouns of things that have a number: `order 17` names an order. Behind any other word a number is
+# just a number, as in `after 17 tries`.
+_NOUNS = re.compile(
+    r"(?:\w*[_.-])?(?:id|uuid|req|request|trace|span|session|sess|txn|transaction|order|job|task|blk"
+    r"|block|batch|conn|connection|call|user|customer|account|client|item|ticket|invoice|payment|cart"
+    r"|message|msg|file|upload|download|build|run|step|workflow|shipment|package|parcel|device"
+    r"|worker|instance|container|pod|vm|query|command|ride|trip|booking|reservation|case|claim|key)s?",
+    re.I,
+)
+# The value of a quoted field of a message: `pod="kube-system/dns-7"`.
+_QUOTED = re.compile(r"(?<![\w-])(?P<name>[A-Za-z_][\w.]*)=\"(?P<value>[^\"\s]{2,80})\"")
+# A date or a clock is no id, whatever stands before it.
+_DATE = re.compile(r"\d{4}-\d\d-\d\d|\d\d:\d\d(?::\d\d)?|\d{1,2}/[A-Z][a-z]{2}/\d{4}")
 # An id in a message: the word before it with its sign, and the spellings of its value.
 _VALUES = {
     "[0-9a-f]{8}-[0-9a-f-]{27}": r"[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}",
@@ -86,26 +115,51 @@ def suggest_session_keys(
     ['/order=(-?[0-9]+)/']
     """
     seen: dict[str, Counter[str]] = defaultdict(Counter)
+    # Value → the shapes of the messages that it was seen in: what names an execution links several.
+    shapes: dict[str, dict[str, set[int]]] = defaultdict(lambda: defaultdict(set))
     total = 0
     for message, fields in records:
         total += 1
+        shape = hash(_DIGITS.sub("0", _QUOTED.sub("", message))[:_SHAPE])
         for name, value in fields.items():
             if name.lower() not in _NOT_KEYS and value:
                 seen[name][value] += 1
+                shapes[name][value].add(shape)
         for option, value in set(_ids(message)):
             seen[option][value] += 1
+            shapes[option][value].add(shape)
     ranked = sorted(
-        ((_score(option, values, total), option) for option, values in seen.items()), reverse=True
+        (
+            (_score(option, values, total) * _links(shapes[option]), option)
+            for option, values in seen.items()
+        ),
+        reverse=True,
     )
     return [_candidate(option, seen[option], total) for score, option in ranked if score > 0][:most]
 
 
+def _links(shapes: Mapping[str, set[int]]) -> float:
+    """How well values link messages of several kinds; a measure stands in one kind only."""
+    several = sum(len(kinds) > 1 for kinds in shapes.values())
+    return _UNLINKED + (1 - _UNLINKED) * several / len(shapes)
+
+
 def _ids(message: str) -> Iterable[tuple[str, str]]:
+    for found in _QUOTED.finditer(message):
+        if found["name"].lower() not in _NOT_KEYS:
+            name = re.escape(found["name"])
+            yield f'/{name}="([^"]+)"/', found["value"]
+    message = _DATE.sub(" ", message)
     for found in _ID.finditer(message):
         value = _VALUE_OF[next(i for i in range(len(_VALUES)) if found[f"v{i}"])]
         before = found["before"]
         if before.endswith(("_", "-")):
             yield f"/{re.escape(before).replace(chr(92) + '-', '-')}{value}/", found["value"]
+        elif before.endswith((" ", "/", "-", ": ")) and value == "-?[0-9]+":
+            # `order 17`, but not `after 17 tries` nor `curl/7`.
+            if _NOUNS.fullmatch(before.rstrip(" :/-")):
+                escaped = re.escape(before).replace("\\ ", " ").replace("/", "\\/")
+                yield f"/{escaped}({value})/", found["value"]
         elif before:
             escaped = re.escape(before).replace("\\ ", " ").replace("/", "\\/")
             yield f"/{escaped}({value})/", found["value"]
@@ -137,6 +191,12 @@ def _score(option: str, values: Counter[str], total: int) -> float:
 def _weight(option: str, word: str) -> float:
     if option in _PROCESS:
         return 0.5
+    if not option.startswith("/") and _EXECUTIONS.search(option):
+        return 4.0
+    if not option.startswith("/") and _CLIENTS.fullmatch(option):
+        return 1.5
+    if option.startswith('/pod="'):
+        return 1.5
     if _ID_WORD.search(word):
         return 2.0
     if _MEASURE.fullmatch(word):

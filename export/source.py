@@ -6,7 +6,6 @@ Which settings read it, and how long sessions pause.
 from __future__ import annotations
 
 import re
-from bisect import bisect
 from collections import Counter, defaultdict
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
@@ -16,19 +15,19 @@ from typing import Any
 from fluent_krone.errors import ExportError, RecordError
 from fluent_krone.inputs import Event, Inputs, count_events, find_files, read_events
 from fluent_krone.inputs.files import describe
-from fluent_krone.reading.accessor import is_path, message_getter
+from fluent_krone.reading.accessor import message_getter
 from fluent_krone.reading.records import (
     InputSettings,
     RecordReader,
-    SessionKey,
     as_bytes,
     python_regex,
 )
 from fluent_krone.reading.times import parse_time
 
-from . import facets
+from . import message_fields
 from .guess import LineFormat, guess_line_format
 from .mask import Masker
+from .pauses import Pauses
 from .session_key import option_of, suggest_session_keys
 from .stages import Options
 
@@ -36,18 +35,8 @@ from .stages import Options
 # over.
 _SAMPLE = 2_000
 _SAMPLED_FROM = 20_000
-_MESSAGE_NAMES = (
-    "message",
-    "msg",
-    "log",
-    "Content",
-    "content",
-    "text",
-    "body",
-    "event",
-    "MESSAGE",
-    "m_message",
-)
+# Lines that are shown of a guessed header.
+_SHOWN = 3
 _COMPONENT_NAMES = ("component", "logger", "logger_name", "Component")
 # A message that occurs so often in the sample, and from so many components, says nothing of them.
 _OFTEN = 10
@@ -67,7 +56,7 @@ def settle(options: Options, say: Say, warn: Say) -> InputSettings:
     assert options.input
     _check_time_format(options.time_format)
     sample = _sample(options.input)
-    message = _message_field(options, sample, say)
+    message = message_fields.message_field(options, sample, say)
     settings = InputSettings(
         session_key=options.session_key or (message,),
         message_field=message,
@@ -83,12 +72,12 @@ def settle(options: Options, say: Say, warn: Say) -> InputSettings:
         settings = replace(settings, component_field=_component(sample, say))
     facet_fields = options.facet_fields
     if facet_fields is None:
-        facet_fields = _facet_fields(options.input, settings, say)
+        facet_fields = message_fields.facet_fields(options.input, settings, say)
     settings = replace(settings, facet_fields=facet_fields)
     if not options.session_key:
         raise ExportError(
             "--session-key is missing: it says which records belong to one execution; "
-            + suggestion(settings, sample)
+            + suggestion(settings, options.input)
         )
     return settings
 
@@ -99,134 +88,6 @@ def _check_time_format(time_format: str | None) -> None:
             f"--time-format {time_format!r} has no year: leave --time-format out, and the file's "
             "own date gives the year"
         )
-
-
-def _message_field(options: Options, sample: list[dict[bytes, Any]], say: Say) -> str:
-    """The field that holds the message: the one given, else one by a usual name.
-
-    Records without text have a message that is made of their categorical fields, which is said.
-    """
-    fields = {name.decode("utf-8", "replace") for record in sample for name in record}
-    message = options.message_field
-    if message is None:
-        message = next((name for name in _MESSAGE_NAMES if _is_text(name, sample)), None)
-    if message is None:
-        message = next((name for name in _MESSAGE_NAMES if name in fields), None)
-        composed = _categorical(sample)
-        if composed and (message is None or message in composed):
-            message = ",".join(composed)
-            example = message_getter(message)(sample[0]) or b""
-            say(
-                f"no field has a message text, so it is made of {message}, as in "
-                f"{example.decode('utf-8', 'replace')!r} (--message-field names others)"
-            )
-            return message
-    message = message or "message"
-    if not is_path(message) and "," not in message and message not in fields:
-        hint = ""
-        if "." in message:
-            hint = f"; a nested field is written $.{message}"
-        raise ExportError(
-            f"{_name(options.input or '')}: no record has a field {message!r}: name one of these "
-            f"with --message-field: {_list(fields)}{hint}"
-        )
-    return message
-
-
-def _is_text(name: str, sample: list[dict[bytes, Any]]) -> bool:
-    """Whether most records have a field of that name, and it holds sentences or lines."""
-    values = [record.get(name.encode()) for record in sample]
-    texts = [value for value in values if isinstance(value, bytes) and value.strip()]
-    if len(texts) < len(sample) / 2:
-        return False
-    # An event's name, such as `login`, is no text; a line of text has blanks or many forms.
-    return any(b" " in text for text in texts) or len(set(texts)) > _FEW_VALUES
-
-
-# Fields that say what happened, in the order in which a message is made of them.
-_EVENT_NAMES = (
-    *("event", "event_type", "eventName", "event_name", "action", "msg", "message", "type", "kind"),
-    *(
-        "operation",
-        "op",
-        "command",
-        "method",
-        "http_method",
-        "verb",
-        "route",
-        "endpoint",
-        "handler",
-    ),
-    *("state", "outcome", "result", "status", "status_code", "code", "reason", "error"),
-)
-# Distinct values of a categorical field; more are data.
-_FEW_VALUES = 40
-
-
-def _categorical(sample: list[dict[bytes, Any]]) -> list[str]:
-    """Fields that name what happened and take few values, by their usual names."""
-    found = []
-    for name in _EVENT_NAMES:
-        values = [record[name.encode()] for record in sample if name.encode() in record]
-        plain = [value for value in values if isinstance(value, bytes | int | bool)]
-        few = 1 <= len(set(plain)) <= min(_FEW_VALUES, max(2, len(sample) // 5))
-        if plain and few and len(plain) >= _RARELY * len(sample):
-            found.append(name)
-    return found
-
-
-def _facet_fields(inputs: Inputs, settings: InputSettings, say: Say) -> tuple[str, ...]:
-    """Fields beside the message, or groups of the header, that divide messages of one form."""
-    reader = RecordReader(replace(settings, component_field=None, session_key=("tag",)))
-    masker = Masker(None)
-    listed: list[tuple[str, dict[str, str]]] = []
-    named: set[str] = set()
-    for _, record in islice(read_events(inputs), _SAMPLED_FROM):
-        try:
-            text, _keys = reader.read(b"tag", record)
-        except RecordError:
-            continue
-        plain = _fields_of(reader, record)
-        named |= plain.keys()
-        listed.append((masker.form(text.decode("utf-8", "replace")), plain))
-    made_of = settings.message_field.split(",")
-    names = [name for name in _FACET_NAMES if name in named and name not in made_of]
-    found = facets.fields_that_divide(listed, names)
-    if found:
-        say(f"fields that tell steps apart, found: {', '.join(found)}")
-    return tuple(found)
-
-
-def _fields_of(reader: RecordReader, record: dict[bytes, Any]) -> dict[str, str]:
-    """The fields that may be facets, of the record and of its line's header."""
-    fields = reader.fields(record)
-    found = {}
-    for name in _FACET_NAMES:
-        value = fields.get(name.encode())
-        if isinstance(value, bytes | int):
-            found[name] = as_bytes(value).decode("utf-8", "replace")
-    return found
-
-
-# Fields whose value may be a part of the step.
-_FACET_NAMES = (
-    *("level", "severity", "lvl", "loglevel", "log_level", "log.level", "PRIORITY", "levelname"),
-    *(
-        "status",
-        "status_code",
-        "statusCode",
-        "http_status",
-        "code",
-        "exit_code",
-        "result",
-        "outcome",
-    ),
-    *("method", "http_method", "verb", "state", "phase"),
-)
-# Lines that are shown of a guessed header.
-_SHOWN = 3
-# A categorical field is in at least this share of the records.
-_RARELY = 0.05
 
 
 def _guessed_header(
@@ -341,8 +202,12 @@ def _say_guess(guess: LineFormat, lines: Sequence[str], say: Say) -> None:
         say(f"    {header[:80]!r} | {found['message'][:80]!r}")
 
 
-def suggestion(settings: InputSettings, sample: list[dict[bytes, Any]]) -> str:
-    """Which session keys a sample of records offers, in words."""
+def suggestion(settings: InputSettings, inputs: Inputs) -> str:
+    """Which session keys the first part of a log offers, in words.
+
+    Every record of that part counts: how many there are to a session is told by neighbours.
+    """
+    sample = [record for _, record in islice(read_events(inputs), _SAMPLED_FROM) if record]
     pattern = None
     if settings.line_format:
         pattern = re.compile(python_regex(settings.line_format))
@@ -418,7 +283,7 @@ class FirstPass:
         hint = "check the settings"
         if reason == "no_session_key":
             why += f" of {','.join(self.settings.session_key)}"
-            hint = suggestion(self.settings, _sample(self.inputs))
+            hint = suggestion(self.settings, self.inputs)
         return f"{_name(self.inputs)}: all {count:,} records {why}: {hint}"
 
 
@@ -459,82 +324,6 @@ def cut_off(inputs: Inputs, settings: InputSettings, share: float) -> int | None
             "and none has one"
         )
     return at
-
-
-_LADDER = tuple(
-    int(n * unit)
-    for unit, steps in ((60, (1, 2, 5, 10, 15, 30)), (3600, (1, 2, 3, 6, 12, 18)))
-    for n in steps
-) + tuple(86_400 * n for n in (1, 2, 3, 7, 14, 30))
-# How many times the longest pause the timeout is at least, so that noise does not cut sessions.
-_MARGIN = 1.1
-# At least this share of the sessions has no longer pause than the suggested timeout …
-_COVERED = 0.95
-# … and hardly any (`_STRAYS`) has a pause of up to `_REUSED` times as long. A key that comes back
-# after a still longer pause is a new session.
-_REUSED = 8
-_STRAYS = 0.005
-
-
-class Pauses:
-    """The pauses between events of one session key, and how long keys live."""
-
-    def __init__(self) -> None:
-        self._first: dict[SessionKey, int] = {}
-        self._last: dict[SessionKey, int] = {}
-        self._longest: dict[SessionKey, int] = {}
-        self._all: Counter[int] = Counter()  # by rung of the ladder
-
-    def note(self, key: SessionKey, time_ns: int) -> None:
-        last = self._last.get(key)
-        if last is None:
-            self._first[key] = self._last[key] = time_ns
-            return
-        pause = time_ns - last
-        if pause > 0:
-            self._last[key] = time_ns
-            self._all[_rung(pause / _NS)] += 1
-            if pause > self._longest.get(key, 0):
-                self._longest[key] = pause
-
-    def suggest(self) -> tuple[int, str] | None:
-        """An idle timeout in seconds, and why.
-
-        None where nothing was seen twice at different times.
-        """
-        if not self._longest:
-            return None
-        log_s = (max(self._last.values()) - min(self._first.values())) / _NS
-        lives = sorted((self._last[key] - self._first[key]) / _NS for key in self._longest)
-        if log_s > 2 * _LADDER[0] and lives[len(lives) // 2] > log_s / 2:
-            seen = 0
-            most = 0.99 * self._all.total()
-            for rung in sorted(self._all):
-                if (seen := seen + self._all[rung]) >= most:
-                    break
-            why = "session keys occur during the whole log, so a long pause ends a session"
-            return min(rung, 3600), why
-        longest = sorted(pause / _NS for pause in self._longest.values())
-        for rung in _LADDER:
-            below = bisect(longest, rung / _MARGIN)
-            above = bisect(longest, rung * _REUSED) - below
-            if below >= _COVERED * len(longest) and above <= _STRAYS * len(longest):
-                break
-        return rung, f"{below / len(longest):.1%} of the sessions never pause longer"
-
-
-def _rung(seconds: float) -> int:
-    return next((rung for rung in _LADDER if rung >= seconds), _LADDER[-1])
-
-
-def duration(seconds: float) -> str:
-    """As an operator writes it: 90 → `90s`, 3600 → `1h`."""
-    for unit, n in (("d", 86_400), ("h", 3_600), ("m", 60)):
-        if seconds >= n and seconds % n == 0:
-            return f"{int(seconds // n)}{unit}"
-    if seconds == int(seconds):
-        return f"{int(seconds)}s"
-    return f"{seconds:g}"
 
 
 def row_time(value: Any) -> int | None:

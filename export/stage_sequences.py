@@ -14,6 +14,7 @@ from fluent_krone.inputs import count_events, is_abnormal, read_events, read_lab
 from fluent_krone.reading.records import as_bytes, key_text
 
 from . import source
+from .pauses import duration
 from .sequences import TrainingSession, cut_sessions
 from .stages import Options, Work
 from .work_files import (
@@ -37,9 +38,7 @@ def run_sequences(work: Work) -> None:
     if suggested := mined["suggested_idle_timeout"]:
         idle_timeout_s, reason = suggested
         if work.options.idle_timeout is None:
-            work.say(
-                f"idle timeout, suggested: {source.duration(idle_timeout_s)}, because {reason}"
-            )
+            work.say(f"idle timeout, suggested: {duration(idle_timeout_s)}, because {reason}")
     settings = session_settings(work.options, idle_timeout_s)
     labels: dict[str, bool] = {}
     if work.options.labels:
@@ -110,7 +109,7 @@ def _sessions_cut(work: Work, settings: SessionSettings) -> tuple[list[TrainingS
     if len(sessions) - keys > _CUT_SHARE * keys:
         work.say(
             f"warning: the session settings cut {keys:,} sessions into {len(sessions):,}: "
-            f"idle_timeout {source.duration(settings.idle_timeout)} may be too short"
+            f"idle_timeout {duration(settings.idle_timeout)} may be too short"
         )
     return sessions, engine
 

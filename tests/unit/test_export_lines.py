@@ -11,7 +11,7 @@ import pytest
 
 from export.guess import guess_line_format
 from export.session_key import option_of, suggest_session_keys
-from export.source import Pauses, duration
+from export.pauses import Pauses, duration
 from fluent_krone.config import parse_duration
 from fluent_krone.errors import RecordError
 from fluent_krone.inputs import read_events

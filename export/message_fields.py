@@ -1,0 +1,163 @@
+"""Which fields of a record are its message, and which of them tell steps apart."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+from itertools import islice
+from typing import Any
+
+from fluent_krone.errors import ExportError, RecordError
+from fluent_krone.inputs import Inputs, find_files, read_events
+from fluent_krone.inputs.files import describe
+from fluent_krone.reading.accessor import is_path, message_getter
+from fluent_krone.reading.records import InputSettings, RecordReader, as_bytes
+
+from . import facets
+from .mask import Masker
+from .stages import Options
+
+Say = Callable[[str], None]
+# Records of the log that facet fields are looked for in.
+SAMPLED_FROM = 20_000
+# Names of fields that a message lists.
+_LISTED = 20
+# Names that messages go by, the usual ones first.
+_MESSAGE_NAMES = (
+    "message",
+    "msg",
+    "log",
+    "Content",
+    "content",
+    "text",
+    "body",
+    "event",
+    "MESSAGE",
+    "m_message",
+)
+
+
+def message_field(options: Options, sample: list[dict[bytes, Any]], say: Say) -> str:
+    """The field that holds the message: the one given, else one by a usual name.
+
+    Records without text have a message that is made of their categorical fields, which is said.
+    """
+    fields = {name.decode("utf-8", "replace") for record in sample for name in record}
+    message = options.message_field
+    if message is None:
+        message = next((name for name in _MESSAGE_NAMES if _is_text(name, sample)), None)
+    if message is None:
+        message = next((name for name in _MESSAGE_NAMES if name in fields), None)
+        composed = _categorical(sample)
+        if composed and (message is None or message in composed):
+            message = ",".join(composed)
+            example = message_getter(message)(sample[0]) or b""
+            say(
+                f"no field has a message text, so it is made of {message}, as in "
+                f"{example.decode('utf-8', 'replace')!r} (--message-field names others)"
+            )
+            return message
+    message = message or "message"
+    if not is_path(message) and "," not in message and message not in fields:
+        hint = ""
+        if "." in message:
+            hint = f"; a nested field is written $.{message}"
+        raise ExportError(
+            f"{describe(find_files(options.input or ''))}: no record has a field {message!r}: "
+            f"name one of these with --message-field: {', '.join(sorted(fields)[:_LISTED])}{hint}"
+        )
+    return message
+
+
+def _is_text(name: str, sample: list[dict[bytes, Any]]) -> bool:
+    """Whether most records have a field of that name, and it holds sentences or lines."""
+    values = [record.get(name.encode()) for record in sample]
+    texts = [value for value in values if isinstance(value, bytes) and value.strip()]
+    if len(texts) < len(sample) / 2:
+        return False
+    # An event's name, such as `login`, is no text; a line of text has blanks or many forms.
+    return any(b" " in text for text in texts) or len(set(texts)) > _FEW_VALUES
+
+
+# Fields that say what happened, in the order in which a message is made of them.
+_EVENT_NAMES = (
+    *("event", "event_type", "eventName", "event_name", "action", "msg", "message", "type", "kind"),
+    *(
+        "operation",
+        "op",
+        "command",
+        "method",
+        "http_method",
+        "verb",
+        "route",
+        "endpoint",
+        "handler",
+    ),
+    *("state", "outcome", "result", "status", "status_code", "code", "reason", "error"),
+)
+# Distinct values of a categorical field; more are data.
+_FEW_VALUES = 40
+
+
+def _categorical(sample: list[dict[bytes, Any]]) -> list[str]:
+    """Fields that name what happened and take few values, by their usual names."""
+    found = []
+    for name in _EVENT_NAMES:
+        values = [record[name.encode()] for record in sample if name.encode() in record]
+        plain = [value for value in values if isinstance(value, bytes | int | bool)]
+        few = 1 <= len(set(plain)) <= min(_FEW_VALUES, max(2, len(sample) // 5))
+        if plain and few and len(plain) >= _RARELY * len(sample):
+            found.append(name)
+    return found
+
+
+def facet_fields(inputs: Inputs, settings: InputSettings, say: Say) -> tuple[str, ...]:
+    """Fields beside the message, or groups of the header, that divide messages of one form."""
+    reader = RecordReader(replace(settings, component_field=None, session_key=("tag",)))
+    masker = Masker(None)
+    listed: list[tuple[str, dict[str, str]]] = []
+    named: set[str] = set()
+    for _, record in islice(read_events(inputs), SAMPLED_FROM):
+        try:
+            text, _keys = reader.read(b"tag", record)
+        except RecordError:
+            continue
+        plain = _fields_of(reader, record)
+        named |= plain.keys()
+        listed.append((masker.form(text.decode("utf-8", "replace")), plain))
+    made_of = settings.message_field.split(",")
+    names = [name for name in _FACET_NAMES if name in named and name not in made_of]
+    found = facets.fields_that_divide(listed, names)
+    if found:
+        say(f"fields that tell steps apart, found: {', '.join(found)}")
+    return tuple(found)
+
+
+def _fields_of(reader: RecordReader, record: dict[bytes, Any]) -> dict[str, str]:
+    """The fields that may be facets, of the record and of its line's header."""
+    fields = reader.fields(record)
+    found = {}
+    for name in _FACET_NAMES:
+        value = fields.get(name.encode())
+        if isinstance(value, bytes | int):
+            found[name] = as_bytes(value).decode("utf-8", "replace")
+    return found
+
+
+# Fields whose value may be a part of the step.
+_FACET_NAMES = (
+    *("level", "severity", "lvl", "loglevel", "log_level", "log.level", "PRIORITY", "levelname"),
+    *(
+        "status",
+        "status_code",
+        "statusCode",
+        "http_status",
+        "code",
+        "exit_code",
+        "result",
+        "outcome",
+    ),
+    *("method", "http_method", "verb", "state", "phase"),
+)
+# A categorical field is in at least this share of the records.
+_RARELY = 0.05
