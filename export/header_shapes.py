@@ -111,8 +111,8 @@ LEADS = (
     r"[<(] *",
     r"(?:time|ts|timestamp|date|t)=\"?",
     # access logs: client, identity and user, perhaps behind the virtual host
-    r"(?<client>[\w.:-]+) (?<ident>\S+) (?<user>\S+) \[",
-    r"(?<vhost>[\w.:-]+) (?<client>[\w.:-]+) (?<ident>\S+) (?<user>\S+) \[",
+    r"\A(?<client>[\w.:-]+) (?<ident>\S+) (?<user>\S+) \[",
+    r"\A(?<vhost>[\w.:-]+) (?<client>[\w.:-]+) (?<ident>\S+) (?<user>\S+) \[",
     # Ruby's Logger; the letter says what the word behind the time says again
     r"[DIWEFA], \[ *",
     # glog, klog
@@ -336,7 +336,7 @@ ELEMENTS: tuple[tuple[str, tuple[str, ...]], ...] = (
             rf"(?<component>{LOGGER}) *\| *",
             # but for `ORA-00600: `, which is a message's own number
             rf"(?![A-Z]+-\d)(?<component>{LOGGER}) *: +",
-            rf"(?<component>{_RUST}): +",
+            rf"(?![A-Z]+-\d)(?<component>{_RUST}): +",
             rf"(?<component>{LOGGER}):(?=[^\s:])",
             rf"(?<component>{LOGGER}) - ",
             rf"(?<component>{DOTTED}) +",

@@ -147,14 +147,23 @@ class Source:
                 return encoding
         if self.is_parquet or b"\x00" not in self.head:
             return "utf-8"
-        half = max(len(self.head) // 2, 1)
-        if self.head[1::2].count(0) > _UTF16_SHARE * half:
+        if _is_utf16(self.head[::2], self.head[1::2]):
             return "utf-16-le"
-        if self.head[::2].count(0) > _UTF16_SHARE * half:
+        if _is_utf16(self.head[1::2], self.head[::2]):
             return "utf-16-be"
         if self.head.count(0) > len(self.head) // 100:
             raise ConfigError(f"{self.path}: this is binary data and not text (it has zero bytes)")
         return "utf-8"
+
+
+def _is_utf16(low: bytes, high: bytes) -> bool:
+    """Whether text of UTF-16 has these bytes.
+
+    Many zeros in the high ones, letters in the low ones.
+    """
+    zeros = high.count(0)
+    control = sum(byte < 32 and byte not in b"\t\n\r\x1b" for byte in low)
+    return zeros > _UTF16_SHARE * max(len(high), 1) and control < len(low) // 20
 
 
 def _open(path: Path) -> IO[bytes]:

@@ -1,0 +1,170 @@
+"""Parameters and fields with few, stable values are part of the step.
+
+Was wrong: `served /orders status 200` and `served /orders status 500` were one step.
+"""
+
+from __future__ import annotations
+
+import csv
+import json
+from collections.abc import Iterator
+from pathlib import Path
+from random import Random
+
+import pytest
+
+from export.cli import main
+from export.facets import find_facets
+from export.mine import mine
+from fluent_krone.detect.bundle import load_bundle
+from fluent_krone.inputs import read_events
+
+
+def rows_of(messages: list[str]) -> list[dict[str, object]]:
+    return find_facets(mine(messages).rows(), lambda: iter(messages), lambda text: None)
+
+
+def facets_of(messages: list[str]) -> set[tuple[str, ...]]:
+    return {tuple(row["facets"]) for row in rows_of(messages) if "of" in row}  # type: ignore[arg-type]
+
+
+def test_status_codes_count_by_their_class() -> None:
+    codes = [200, 200, 204, 301, 404, 404]
+    found = facets_of([f"served /orders status {codes[n % 6]} in {n} ms" for n in range(300)])
+    assert found == {("2xx",), ("3xx",), ("4xx",)}
+
+
+@pytest.mark.parametrize(
+    ("form", "values"),
+    [
+        ("job {n} exited with code {v}", ["0", "1"]),
+        ("task {n} finished, result={v}", ["ok", "timeout", "partial", "skipped", "retry"]),
+        ("call {n}: {v} of cart", ["GET", "PUT", "POST", "DELETE", "PATCH"]),
+        ("transfer {n} state: {v}", ["queued", "running", "draining", "parked", "closed"]),
+    ],
+)
+def test_named_parameters_with_few_values(form: str, values: list[str]) -> None:
+    rng = Random(1)
+    messages = [form.format(n=n, v=rng.choice(values)) for n in range(400)]
+    found = facets_of(messages) or {
+        tuple(value for value in values if value in text) for text in mine(messages).templates
+    }
+    assert {value for facet in found for value in facet} >= set(values)
+
+
+@pytest.mark.parametrize(
+    "form",
+    [
+        "waited {n} s for worker {v}",
+        "job {n} exited with code {big}",
+        "user {name} logged in from 10.0.0.{v}",
+    ],
+)
+def test_measures_names_and_many_values_are_no_facets(form: str) -> None:
+    rng = Random(2)
+    names = ["root", "alice", "bob", "backup", "deploy", "git"]
+    messages = [
+        form.format(n=n, v=rng.randrange(6), big=rng.randrange(500), name=rng.choice(names))
+        for n in range(400)
+    ]
+    assert facets_of(messages) == set()
+
+
+def test_values_that_change_over_the_log_are_no_facet() -> None:
+    messages = [f"task {n} in state {'abcdefgh'[n // 50]}x{n // 50}" for n in range(400)]
+    assert facets_of(messages) == set()
+
+
+# -- from a log to findings
+
+
+def requests(first: int, count: int, *, odd: str = "", level: str = "") -> Iterator[str]:
+    rng = Random(first)
+    for n in range(first, first + count):
+        status = rng.choice(["200", "200", "201", "404"])
+        here = rng.choice(["info", "info", "warn"])
+        if n == first + 5:
+            status = odd or status
+            here = level or here
+        lines = [
+            ("info", f"received request={n}"),
+            (here, f"checked stock of request={n} in {rng.randrange(90)} ms"),
+            ("info", f"served request={n} status={status} in {rng.randrange(90)} ms"),
+        ]
+        for i, (said, text) in enumerate(lines):
+            yield json.dumps({"time": 1_700_000_000 + 10 * n + i, "level": said, "msg": text})
+
+
+KEY = ("--session-key", "/request=([0-9]+)/")
+
+
+@pytest.fixture
+def work(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "a.log").write_text("\n".join(requests(0, 400)) + "\n")
+    return tmp_path
+
+
+def flagged(bundle: str, path: Path) -> set[str]:
+    engine = load_bundle(bundle).engine()
+    findings = engine.feed("t", read_events(path), 2 * 10**18) + engine.finish()
+    return {finding.session[0].decode() for finding in findings if finding.kind == "sequence"}
+
+
+def tree(path: Path) -> dict[str, dict[str, str]]:
+    with path.open(encoding="utf-8", newline="") as file:
+        return {row["template"]: row for row in csv.DictReader(file)}
+
+
+def test_new_values_are_unseen_leaves_of_a_known_action(
+    work: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["fit", "--input", "a.log", *KEY, "--output", "b"]) == 0
+    said = capsys.readouterr().out
+    assert "fields that tell steps apart, found: level" in said
+    assert "facet: 2xx, 4xx of" in said
+    leaves = tree(work / "b" / "hierarchy.csv")
+    served = {row["status"]: row for row in leaves.values() if "served" in row["template"]}
+    assert {"info 2xx", "info 4xx", "info other"} <= served.keys()
+    assert len({(row["entity"], row["action"]) for row in served.values()}) == 1
+    other = work / "other.log"
+    other.write_text("\n".join(requests(1000, 60, odd="503")) + "\n")
+    assert flagged("b", other) == {"1005"}
+    other.write_text("\n".join(requests(2000, 60, level="fatal")) + "\n")
+    assert flagged("b", other) == {"2005"}
+    other.write_text("\n".join(requests(3000, 60)) + "\n")
+    assert flagged("b", other) == set()
+
+
+def test_the_tree_file_edits_facets(work: Path) -> None:
+    arguments = ["--work", "w", "--input", "a.log", *KEY]
+    assert main(["hierarchy", *arguments]) == 0
+    path = work / "w" / "hierarchy.csv"
+    rows = list(csv.DictReader(path.open(encoding="utf-8", newline="")))
+    kept = [row for row in rows if "status=4<num>" not in row["template"]]
+    [served] = [row for row in rows if "status=2<num>" in row["template"]]
+    added = {**served, "template": served["template"].replace("2<num>", "404"), "status": "none"}
+    with path.open("w", encoding="utf-8", newline="") as file:
+        writer = csv.DictWriter(file, rows[0].keys())
+        writer.writeheader()
+        writer.writerows([*kept, added])
+    assert main(["bundle", "--work", "w", "--output", "b"]) == 0
+    templates = load_bundle("b").templates
+    assert added["template"] in templates
+    assert not any("status=4<num>" in text for text in templates)
+
+
+def test_records_without_text_are_made_of_categorical_fields(
+    work: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    rng = Random(3)
+    lines = []
+    for n in range(300):
+        for event, method in (("login", "POST"), ("view", "GET"), ("logout", "POST")):
+            row = {"time": 1_700_000_000 + n, "event": event, "method": method, "user_id": f"u{n}"}
+            lines.append(json.dumps({**row, "ms": rng.random(), "status": rng.choice([200, 304])}))
+    (work / "events.log").write_text("\n".join(lines) + "\n")
+    assert main(["fit", "--input", "events.log", "--session-key", "user_id", "--output", "b"]) == 0
+    assert "made of event,method,status" in capsys.readouterr().out
+    actions = {row["action"] for row in tree(work / "b" / "hierarchy.csv").values()}
+    assert actions == {"login", "view", "logout"}

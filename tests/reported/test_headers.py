@@ -1,0 +1,91 @@
+"""Headers of well-known programs.
+
+Was wrong: of 59 well-known formats, 19 were read without their time, zone, level or component.
+"""
+
+from __future__ import annotations
+
+import csv
+import os
+import re
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from pathlib import Path
+
+import pytest
+
+from export.guess import guess_line_format
+from fluent_krone.inputs import read_events
+from fluent_krone.reading.records import InputSettings, RecordReader
+
+with (Path(__file__).parents[1] / "headers.csv").open(encoding="utf-8", newline="") as file:
+    FORMATS = [
+        {name: value.replace("\\t", "\t") for name, value in row.items()}
+        for row in csv.DictReader(file)
+    ]
+# A file of these lines was last written to then: it tells the year of stamps without one.
+WRITTEN = datetime(2024, 12, 31, tzinfo=UTC).timestamp()
+
+
+def lines_of(row: Mapping[str, str]) -> list[str]:
+    """The line, with other numbers of the pump that many of them are about."""
+    return [row["line"], *(re.sub("pump 7", f"pump {n}", row["line"]) for n in range(40))]
+
+
+def expected_ns(row: Mapping[str, str]) -> int | None:
+    """The time in ns UTC; times without a zone are UTC, those without a year of 2024."""
+    text = row["time"]
+    if not text:
+        return None
+    if not re.match(r"\d{4}", text):
+        text = f"2024-{text}"
+    whole, _, rest = text.partition(".")
+    digits = re.match(r"\d*", rest)
+    assert digits
+    moment = datetime.fromisoformat(whole + rest[digits.end() :])
+    moment = moment.replace(tzinfo=moment.tzinfo or UTC)
+    return int(moment.timestamp()) * 10**9 + int(digits[0].ljust(9, "0"))
+
+
+def found_ns(row: Mapping[str, str], folder: Path) -> int | None:
+    """The time that a record of the line has, by its header or by its file."""
+    guess = guess_line_format(lines_of(row))
+    if guess and "(?<time>" in guess.line_format:
+        settings = InputSettings(
+            session_key=("tag",), line_format=guess.line_format, time_format=guess.time_format
+        )
+        return RecordReader(settings).time({b"message": row["line"].encode()})
+    path = folder / "a.log"
+    path.write_text("".join(f"{line}\n" for line in lines_of(row)))
+    os.utime(path, (WRITTEN, WRITTEN))
+    return next(iter(read_events(path)))[0]
+
+
+@pytest.mark.parametrize("row", FORMATS, ids=[row["format"] for row in FORMATS])
+def test_level_component_and_message_of_a_header(row: Mapping[str, str]) -> None:
+    guess = guess_line_format(lines_of(row))
+    assert guess is not None
+    found = {name: guess.example.get(name, "") for name in ("level", "component", "message")}
+    assert found == {name: row[name] for name in found}
+
+
+def test_times_and_zones_of_headers(tmp_path: Path) -> None:
+    assert len(FORMATS) >= 59
+    wrong = []
+    for row in FORMATS:
+        try:
+            found = found_ns(row, tmp_path)
+        except Exception as error:
+            wrong.append((row["format"], str(error)))
+            continue
+        expected = expected_ns(row)
+        # Microseconds are what most programs write, and all that Python's times hold.
+        if expected is not None and (found is None or abs(found - expected) >= 1000):
+            wrong.append((row["format"], row["time"]))
+    assert len(wrong) <= len(FORMATS) // 20, wrong
+
+
+@pytest.mark.parametrize("line", ["WARN disk is nearly full", "error: pump failed", "INFO done"])
+def test_a_level_word_before_a_message_is_no_header(line: str) -> None:
+    """Was wrong: the word was stripped, and the message lost what was most telling of it."""
+    assert guess_line_format([line] * 20) is None

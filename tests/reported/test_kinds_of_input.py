@@ -1,0 +1,211 @@
+"""What a file is.
+
+Was wrong: the suffix decided, so JSON lines in `app.log`, logs of containers and of the journal, and
+what Fluentd's out_file writes were read as lines of text; the last of several `--input` won silently.
+"""
+
+from __future__ import annotations
+
+import bz2
+import gzip
+import io
+import json
+import lzma
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pyarrow
+import pytest
+
+from fluent_krone.errors import ConfigError
+from fluent_krone.inputs import read_events
+
+T = "2024-10-15T13:00:0{}.5Z"
+T0_NS = 1_728_997_200_500_000_000
+Read = list[tuple[int | None, dict[bytes, Any]]]
+
+
+def read(path: Path, content: str | bytes) -> Read:
+    if isinstance(content, str):
+        content = content.encode()
+    path.write_bytes(content)
+    return list(read_events(path))
+
+
+def messages(events: Read, field: str = "message") -> list[bytes]:
+    return [record[field.encode()] for _, record in events]
+
+
+def json_lines(count: int = 5) -> str:
+    rows = [{"time": T.format(n), "message": f"paid {n}"} for n in range(count)]
+    return "".join(json.dumps(row) + "\n" for row in rows)
+
+
+def test_json_lines_in_a_log(tmp_path: Path) -> None:
+    events = read(tmp_path / "app.log", json_lines())
+    assert messages(events) == [f"paid {n}".encode() for n in range(5)]
+    assert events[0][0] == T0_NS
+
+
+def test_docker_joins_what_it_cut(tmp_path: Path) -> None:
+    rows = [
+        {"log": "a long line that ", "stream": "stdout", "time": T.format(0)},
+        {"log": "of errors\n", "stream": "stderr", "time": T.format(1)},
+        {"log": "goes on\n", "stream": "stdout", "time": T.format(2)},
+        {"log": "next\n", "stream": "stdout", "time": T.format(3)},
+    ]
+    events = read(tmp_path / "x-json.log", "".join(json.dumps(row) + "\n" for row in rows))
+    assert messages(events, "log") == [b"of errors", b"a long line that goes on", b"next"]
+    assert events[1][0] == T0_NS
+
+
+def test_cri_joins_what_it_cut(tmp_path: Path) -> None:
+    lines = [
+        f"{T.format(0)} stdout P a long line that ",
+        f"{T.format(1)} stderr F of errors",
+        f"{T.format(2)} stdout F goes on",
+        f"{T.format(3)} stdout F ",
+    ]
+    events = read(tmp_path / "0.log", "\n".join(lines) + "\n")
+    assert messages(events) == [b"of errors", b"a long line that goes on", b""]
+    assert events[1][0] == T0_NS
+    assert events[1][1][b"stream"] == b"stdout"
+
+
+def test_the_journal_writes_bytes_and_microseconds(tmp_path: Path) -> None:
+    rows = [
+        {"__REALTIME_TIMESTAMP": str(T0_NS // 1000), "MESSAGE": list(b"caf\xc3\xa9 \x1b[1mopen")},
+        {"__REALTIME_TIMESTAMP": str(T0_NS // 1000 + 1), "MESSAGE": "closed", "_PID": "7"},
+    ]
+    events = read(tmp_path / "j.json", "".join(json.dumps(row) + "\n" for row in rows))
+    assert messages(events, "MESSAGE") == ["café open".encode(), b"closed"]
+    assert [time for time, _ in events] == [T0_NS, T0_NS + 1000]
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        '{time}\tapp.web\t{{"message": "paid {n}"}}',
+        '2024-10-15 13:00:0{n}.500000000 +0000 app.web: {{"message": "paid {n}"}}',
+        'app.web: [172899720{n}.5, {{"message": "paid {n}"}}]',
+        '[{n}] app.web: [[172899720{n}.5, {{}}], {{"message": "paid {n}"}}]',
+    ],
+    ids=["out_file", "out_stdout", "Fluent Bit's file", "Fluent Bit's stdout"],
+)
+def test_what_fluentd_and_fluent_bit_write(tmp_path: Path, line: str) -> None:
+    lines = [line.format(time=T.format(n), n=n) for n in range(5)]
+    events = read(tmp_path / "out.log", "\n".join(lines) + "\n")
+    assert messages(events) == [f"paid {n}".encode() for n in range(5)]
+    assert events[0][0] == T0_NS
+
+
+def test_json_in_a_container_is_its_fields(tmp_path: Path) -> None:
+    inner = [json.dumps({"msg": f"paid {n}", "level": "info"}) + "\n" for n in range(5)]
+    rows = [{"log": log, "stream": "stdout", "time": T.format(0)} for log in inner]
+    events = read(tmp_path / "x.log", "".join(json.dumps(row) + "\n" for row in rows))
+    assert messages(events, "msg") == [f"paid {n}".encode() for n in range(5)]
+    assert (events[0][0], events[0][1][b"level"]) == (T0_NS, b"info")
+
+
+def test_a_json_list_and_objects_over_lines(tmp_path: Path) -> None:
+    rows = [{"message": f"paid {n}"} for n in range(3)]
+    expected = [b"paid 0", b"paid 1", b"paid 2"]
+    assert messages(read(tmp_path / "a.log", json.dumps(rows, indent=1))) == expected
+    spread = "\n".join(json.dumps(row, indent=2) for row in rows)
+    assert messages(read(tmp_path / "b.log", spread)) == expected
+
+
+@pytest.mark.parametrize("encoding", ["utf-8-sig", "utf-16", "utf-16-le", "utf-16-be"])
+def test_encodings(tmp_path: Path, encoding: str) -> None:
+    text = "first line\nsecond line\nthird line of text\n"
+    events = read(tmp_path / "a.log", text.encode(encoding))
+    assert messages(events) == [b"first line", b"second line", b"third line of text"]
+
+
+def test_a_mark_before_json_costs_no_line(tmp_path: Path) -> None:
+    assert len(messages(read(tmp_path / "a.log", json_lines().encode("utf-8-sig")))) == 5
+
+
+@pytest.mark.parametrize(
+    "pack", [gzip.compress, bz2.compress, lzma.compress], ids=["gzip", "bzip2", "xz"]
+)
+def test_packed_whatever_the_name(tmp_path: Path, pack: Callable[[bytes], bytes]) -> None:
+    events = read(tmp_path / "app.log", pack(json_lines().encode()))
+    assert messages(events) == [f"paid {n}".encode() for n in range(5)]
+
+
+def test_zstd(tmp_path: Path) -> None:
+    path = tmp_path / "app.log.zst"
+    with pyarrow.CompressedOutputStream(pyarrow.OSFile(str(path), "wb"), "zstd") as out:
+        out.write(json_lines().encode())
+    assert messages(list(read_events(path))) == [f"paid {n}".encode() for n in range(5)]
+
+
+@pytest.mark.parametrize(
+    ("content", "cause"),
+    [
+        (b"PK\x03\x04 and more", "zip archive"),
+        (b"\x00\x01\x02\x03" * 400, "binary data"),
+        (b"LPKSHHRH and more", "journalctl -o json"),
+        (b"SQLite format 3\x00 and more", "SQLite"),
+    ],
+)
+def test_what_can_not_be_read_names_the_cause(tmp_path: Path, content: bytes, cause: str) -> None:
+    with pytest.raises(ConfigError, match=cause):
+        read(tmp_path / "a.log", content)
+
+
+def test_colours_are_no_part_of_a_message(tmp_path: Path) -> None:
+    assert messages(read(tmp_path / "a.log", "\x1b[32mINFO\x1b[0m \x1b[1;31mpaid\x1b[m\n")) == [
+        b"INFO paid"
+    ]
+    line = json.dumps({"message": "\x1b[31mlost\x1b[0m 7"})
+    assert messages(read(tmp_path / "b.log", f"{line}\n")) == [b"lost 7"]
+
+
+# -- several files
+
+
+def write_parts(folder: Path) -> list[str]:
+    """Three rotated parts of one log, the newest first in the order of their names."""
+    lines = [json.dumps({"time": T.format(n), "message": f"paid {n}"}) for n in range(9)]
+    (folder / "app.log").write_text("\n".join(lines[6:]) + "\n")
+    (folder / "app.log.1").write_text("\n".join(lines[3:6]) + "\n")
+    (folder / "app.log.2.gz").write_bytes(gzip.compress(("\n".join(lines[:3]) + "\n").encode()))
+    return [f"paid {n}" for n in range(9)]
+
+
+def test_files_patterns_and_directories_in_the_order_of_time(tmp_path: Path) -> None:
+    expected = [text.encode() for text in write_parts(tmp_path)]
+    for given in (
+        [tmp_path / "app.log", tmp_path / "app.log.1", tmp_path / "app.log.2.gz"],
+        tmp_path,
+        str(tmp_path / "app.log*"),
+        [str(tmp_path / "app.log"), str(tmp_path / "app.log.*")],
+    ):
+        assert messages(list(read_events(given))) == expected
+
+
+def test_two_programs_that_wrote_at_once_are_merged(tmp_path: Path) -> None:
+    for name, seconds in (("a.log", (0, 2, 4)), ("b.log", (1, 3, 5))):
+        rows = [{"time": T.format(s), "message": f"{name} {s}"} for s in seconds]
+        (tmp_path / name).write_text("".join(json.dumps(row) + "\n" for row in rows))
+    times = [time for time, _ in read_events(tmp_path)]
+    assert times == sorted(times, key=lambda time: time or 0)
+    assert len(times) == 6
+
+
+def test_what_matches_nothing_is_an_error(tmp_path: Path) -> None:
+    for given in (str(tmp_path / "*.nothing"), tmp_path):
+        with pytest.raises(ConfigError, match="no file"):
+            list(read_events(given))
+
+
+def test_standard_input(monkeypatch: pytest.MonkeyPatch) -> None:
+    class Pipe:
+        buffer = io.BytesIO(gzip.compress(json_lines().encode()))
+
+    monkeypatch.setattr(sys, "stdin", Pipe)
+    assert messages(list(read_events("-"))) == [f"paid {n}".encode() for n in range(5)]

@@ -1,0 +1,135 @@
+"""Fields by name, as Fluentd's record accessor finds them, and settings that find nothing.
+
+Was wrong: only `$.a.b` was understood; `$['a']['b']`, keys with dots and list places read nothing, and a
+stream of which every record was set aside looked healthy.
+"""
+
+from __future__ import annotations
+
+import io
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from fluent_krone.cli import main
+from fluent_krone.config import Config
+from fluent_krone.core.engine import Engine
+from fluent_krone.detect.bundle import Bundle, load_bundle
+from fluent_krone.errors import ConfigError
+from fluent_krone.reading.accessor import field_getter, message_getter
+from fluent_krone.reading.records import InputSettings, RecordReader, as_fields
+from fluent_krone.runtime.misfit import Misfit
+
+RECORD = as_fields(
+    {
+        "a": {"b": "nested", "c.d": "dotted", "list": ["first", {"x": "in a list"}]},
+        "a.b": "plain",
+        "kubernetes": {"labels": {"app.kubernetes.io/name": "shop"}},
+    }
+)
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("$.a.b", b"nested"),
+        ("$['a']['b']", b"nested"),
+        ('$["a"]["b"]', b"nested"),
+        ("$.a['b']", b"nested"),
+        ("$['a'].b", b"nested"),
+        ("$['a']['c.d']", b"dotted"),
+        ("a.b", b"plain"),
+        ("$.a.list[0]", b"first"),
+        ("$.a.list[1].x", b"in a list"),
+        ("$.a.list[-2]", b"first"),
+        ("$.a.list[7]", None),
+        ("$.a.list.x", None),
+        ("$.kubernetes.labels['app.kubernetes.io/name']", b"shop"),
+    ],
+)
+def test_what_fluentd_understands(name: str, value: bytes | None) -> None:
+    assert field_getter(name)(RECORD) == value
+
+
+@pytest.mark.parametrize(
+    "name", ["$.", "$[", "$..a", "$.a.", "$['a'", "$.a[b]", "$[0]", "$.a*", "$.a[?(@.b)]", "$.a b"]
+)
+def test_what_fluentd_does_not_understand_is_refused(name: str) -> None:
+    with pytest.raises(ConfigError, match="record accessor"):
+        RecordReader(InputSettings(session_key=("tag",), message_field=name))
+    with pytest.raises(ConfigError, match="record accessor"):
+        RecordReader(InputSettings(session_key=(name,)))
+
+
+def test_check_config_refuses_it_too(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["check-config", "--message-field", "$['message'"]) == 1
+    assert "record accessor" in capsys.readouterr().err
+
+
+def test_a_message_of_several_fields() -> None:
+    get = message_getter("event,$.http.method,status,missing")
+    record = as_fields({"event": "login", "http": {"method": "GET"}, "status": 200, "user": "ann"})
+    assert get(record) == b"event=login method=GET status=200"
+    assert get({}) is None
+
+
+def test_colours_of_a_live_record_are_stripped() -> None:
+    reader = RecordReader(InputSettings(session_key=("/order ([0-9]+)/",), component_field="c"))
+    record = as_fields(
+        {"message": "\x1b[1;32mpaid\x1b[0m order \x1b[1m7\x1b[0m", "c": "\x1b[3mshop"}
+    )
+    assert reader.read(b"t", record) == (b"shop: paid order 7", [(b"7",)])
+
+
+# -- what does not fit
+
+
+def trouble(record: Callable[[int], dict[str, Any]], **settings: Any) -> tuple[str | None, Engine]:
+    bundle: Bundle = load_bundle("hdfs")
+    engine = bundle.engine(Config(**settings))
+    misfit = Misfit(engine)
+    events = [(10**18 + n, as_fields(record(n))) for n in range(12_000)]
+    engine.feed("t", events, 2 * 10**18)
+    return misfit.trouble(), engine
+
+
+def received(n: int) -> dict[str, Any]:
+    return {
+        "component": "dfs.DataNode$DataXceiver",
+        "message": f"Receiving block blk_{n} src: /10.0.0.1:5 dest: /10.0.0.2:6",
+    }
+
+
+def test_a_stream_that_fits_has_no_trouble() -> None:
+    assert trouble(received)[0] is None
+
+
+@pytest.mark.parametrize(
+    ("settings", "words"),
+    [
+        ({"message_field": "nosuch"}, "message_field 'nosuch'"),
+        ({"message_field": "log.text"}, "a nested field is written $.log.text"),
+        ({"session_key": ("$.no['such']",)}, "session_key $.no['such'] finds nothing"),
+        ({"component_field": "nosuch"}, "component_field 'nosuch' is in none"),
+        ({"line_format": "(?<time>x) (?<message>.*)"}, "line_format"),
+    ],
+)
+def test_a_setting_that_finds_nothing_is_named(settings: dict[str, Any], words: str) -> None:
+    found, engine = trouble(received, **settings)
+    assert found is not None
+    assert words in found
+    assert "\n" not in found
+    assert engine.counters["records"] == 12_000
+
+
+def test_replay_warns(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = tmp_path / "a.log"
+    path.write_text("".join(json.dumps({"text": f"line {n}"}) + "\n" for n in range(200)))
+    monkeypatch.setattr("sys.stdin", io.StringIO())
+    assert main(["replay", "--input", str(path)]) == 0
+    assert "warning: 200 of 200 records are set aside (no_message)" in capsys.readouterr().err

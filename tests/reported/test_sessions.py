@@ -1,0 +1,91 @@
+"""What an export suggests for sessions.
+
+Was wrong: dates and words that happen to be followed by a number were suggested as session keys, 1.6
+records to a session were said where it was 12.6, and the idle timeout joined sessions of reused keys.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from pathlib import Path
+from random import Random
+
+import pytest
+
+from export.cli import main
+from export.pauses import Pauses
+from export.session_key import suggest_session_keys
+
+
+def best(*sample: tuple[str, dict[str, str]]) -> str:
+    found = suggest_session_keys(sample)
+    return found[0].option if found else ""
+
+
+def test_a_client_of_an_access_log() -> None:
+    rng = Random(1)
+    lines = [
+        (f'"GET /a/{n % 30} HTTP/1.1" 200 {n} "-" "curl/{n % 5}"', f"10.0.0.{rng.randrange(60)}")
+        for n in range(900)
+    ]
+    assert best(*((text, {"client": client, "user": "-"}) for text, client in lines)) == "client"
+
+
+def test_a_pod_of_klog() -> None:
+    said = ('"Observed startup" pod="shop/web-{}" n={}', '"Failed" pod="shop/web-{}" after {} s')
+    lines = [(said[n % 2].format(pod, n), {}) for pod in range(60) for n in range(5)]
+    assert best(*lines) == '/pod="([^"]+)"/'
+
+
+@pytest.mark.parametrize(
+    "name", ["trace_id", "request_id", "correlation_id", "traceId", "x-request-id"]
+)
+def test_fields_of_executions_come_first(name: str) -> None:
+    lines = [(f"step {n % 4} order={n // 4}", {name: f"{n // 4:032x}"}) for n in range(400)]
+    assert best(*lines) == name
+
+
+def test_dates_and_counts_are_no_keys() -> None:
+    lines = [
+        (f"{words} on 2024-10-{1 + n % 28:02d} after {n % 7} tries in {n % 50} ms", {})
+        for n in range(300)
+        for words in ("opened", "closed")
+    ]
+    assert best(*lines) == ""
+
+
+def test_the_number_to_a_session_is_right(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    rng = Random(4)
+    lines = []
+    for first in range(0, 4000, 20):
+        rows = [(n, step) for n in range(first, first + 20) for step in range(12)]
+        rng.shuffle(rows)
+        lines += [{"message": f"step{'abcdefghijkl'[s]} order={n}"} for n, s in rows]
+    path = tmp_path / "a.log"
+    path.write_text("".join(json.dumps(line) + "\n" for line in lines))
+    assert main(["fit", "--input", str(path), "--output", str(tmp_path / "b")]) == 1
+    said = capsys.readouterr().err
+    [number] = re.findall(r"order=.*?, ([\d.]+) records per session", said)
+    assert 11.5 < float(number) <= 12
+
+
+def test_reused_names_of_workers_are_cut_between_their_jobs() -> None:
+    rng = Random(1)
+    events = []
+    for worker in range(8):
+        time = 3.0 * worker
+        for _ in range(200):
+            for _ in range(6):
+                events.append((time, worker))
+                time += rng.uniform(0.2, 2.5)
+            time += rng.uniform(60, 400)
+    pauses = Pauses()
+    for time, worker in sorted(events):
+        pauses.note((b"worker-%d" % worker,), int(time * 10**9))
+    found = pauses.suggest()
+    assert found is not None
+    assert 3 <= found[0] <= 60
+    assert found[0] == 10

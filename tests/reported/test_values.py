@@ -1,0 +1,105 @@
+"""Values and templates.
+
+Was wrong: a typed wildcard took any words, so new failures were old lines; sentences in scripts without
+blanks and quoted messages were one template each; a log's routes and status codes were two templates.
+"""
+
+from __future__ import annotations
+
+import pytest
+
+from export.mine import MinedTemplates, mine
+from fluent_krone.reading.templates import UNMATCHED, TemplateMatcher
+
+
+def matcher_of(mined: MinedTemplates) -> TemplateMatcher:
+    return TemplateMatcher(mined.templates, wide=mined.wide)
+
+
+def templates_of(*forms: str, count: int = 40) -> set[str]:
+    """The templates of forms with a number in them."""
+    return set(mine(form.format(n=1000 + 37 * n) for n in range(count) for form in forms).templates)
+
+
+@pytest.mark.parametrize(
+    ("known", "new"),
+    [
+        (
+            "validated in {n} ms",
+            "validated in NaN because the rule engine crashed after 31 ms",
+        ),
+        ("connected to 10.0.0.{n}", "connected to nobody since the name server is down"),
+        ("stored {n} rows", "stored no rows"),
+        ("sent order {n} to the printer", "sent order twice by mistake to the printer"),
+        ("session {n} closed", "session table overflow, oldest closed"),
+        ("payment of order {n}", "payment of order 17 failed"),
+        ("worker {n} done", "worker pool exhausted, none done"),
+    ],
+)
+def test_a_new_failure_is_no_old_line(known: str, new: str) -> None:
+    matcher = matcher_of(mine([known.format(n=n % 250) for n in range(1, 80)] + ["started"] * 3))
+    assert matcher.match(known.format(n=7).encode()) != UNMATCHED
+    assert matcher.match(new.encode()) == UNMATCHED
+
+
+def test_a_trailing_wildcard_does_not_swallow_failed() -> None:
+    names = [f"file{n}.{'abcdef'[n % 6]}x" for n in range(60)]
+    matcher = matcher_of(mine([f"uploaded file {name}" for name in names]))
+    assert matcher.match(b"uploaded file other.zz") != UNMATCHED
+    assert matcher.match(b"uploaded file other.zz failed") == UNMATCHED
+
+
+def test_a_trailing_wildcard_takes_the_words_that_training_saw() -> None:
+    reasons = ["disk is full", "no route to host", "it was closed by peer", "quota of user reached"]
+    lines = [f'write refused: reason="{reasons[n % 4]} {n}"' for n in range(40)]
+    matcher = matcher_of(mine(lines))
+    assert all(matcher.match(line.encode()) != UNMATCHED for line in lines)
+
+
+@pytest.mark.parametrize(
+    ("paid", "failed"),
+    [
+        ("订单{n}支付成功", "订单{n}支付失败"),
+        ("訂單{n}已付款", "訂單{n}付款失敗，餘額不足"),
+        ("注文{n}の支払いが完了しました", "注文{n}の支払いに失敗しました"),
+        ("주문 {n}번 결제 완료", "주문 {n}번 결제 실패"),
+        ("ชำระเงินคำสั่งซื้อ{n}สำเร็จ", "ชำระเงินคำสั่งซื้อ{n}ล้มเหลว"),
+        ("用户a{n}b登录成功", "用户a{n}b登录失败"),
+    ],
+)
+def test_scripts_without_blanks(paid: str, failed: str) -> None:
+    assert len(templates_of(paid, failed)) == 2
+
+
+def test_the_quoted_messages_of_klog_are_text() -> None:
+    found = templates_of(
+        '"Observed pod startup duration" pod="kube-system/dns-{n}" duration={n}.5',
+        '"Failed to create sandbox" pod="kube-system/dns-{n}" err="code {n}"',
+        '"Killing container with a grace period" pod="kube-system/dns-{n}" gracePeriod={n}',
+    )
+    assert len(found) == 3
+    assert all(text.split('"')[1].count(" ") >= 3 for text in found)
+
+
+def test_requests_are_told_apart_by_method_and_route() -> None:
+    rest = '200 {n} "-" "curl/8.{n}"'
+    found = templates_of(
+        f'"GET /api/orders/{{n}} HTTP/1.1" {rest}',
+        f'"POST /api/orders HTTP/1.1" {rest}',
+        f'"DELETE /api/orders/{{n}}/items/{{n}} HTTP/2.0" {rest}',
+        f'"GET /api/users/{{n}}?page={{n}} HTTP/1.1" {rest}',
+    )
+    assert {" ".join(text.strip('"').split()[:2]) for text in found} == {
+        "GET /api/orders/<id>",
+        "POST /api/orders",
+        "DELETE /api/orders/<id>/items/<id>",
+        "GET /api/users/<id>?<id>",
+    }
+
+
+def test_the_same_message_of_many_components_is_one_template_each() -> None:
+    """Was wrong: a component that wrote one line had a template of its own for its very values."""
+    lines = [f"worker{c}: open of db{n}.shop by user{n}x{n}" for c in "abc" for n in range(9)]
+    found = mine([*lines, "rare: open of db5.shop by user5x5"], keep_prefix=True).templates
+    assert len({text.split(": ", 1)[1] for text in found}) == 1
+    assert {text.split(":")[0] for text in found} == {"workera", "workerb", "workerc", "rare"}
