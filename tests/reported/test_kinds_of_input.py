@@ -1,7 +1,8 @@
 """What a file is.
 
-Was wrong: the suffix decided, so JSON lines in `app.log`, logs of containers and of the journal, and
-what Fluentd's out_file writes were read as lines of text; the last of several `--input` won silently.
+Was wrong: the suffix decided, so JSON lines in `app.log`, logs of containers and of the journal,
+and what Fluentd's out_file writes were read as lines of text; the last of several `--input` won
+silently.
 """
 
 from __future__ import annotations

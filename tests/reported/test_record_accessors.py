@@ -1,7 +1,7 @@
 """Fields by name, as Fluentd's record accessor finds them, and settings that find nothing.
 
-Was wrong: only `$.a.b` was understood; `$['a']['b']`, keys with dots and list places read nothing, and a
-stream of which every record was set aside looked healthy.
+Was wrong: only `$.a.b` was understood; `$['a']['b']`, keys with dots and list places read
+nothing, and a stream of which every record was set aside looked healthy.
 """
 
 from __future__ import annotations

@@ -1,7 +1,8 @@
 """What an export suggests for sessions.
 
-Was wrong: dates and words that happen to be followed by a number were suggested as session keys, 1.6
-records to a session were said where it was 12.6, and the idle timeout joined sessions of reused keys.
+Was wrong: dates and words that happen to be followed by a number were suggested as session keys,
+1.6 records to a session were said where it was 12.6, and the idle timeout joined sessions of
+reused keys.
 """
 
 from __future__ import annotations

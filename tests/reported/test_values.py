@@ -1,7 +1,8 @@
 """Values and templates.
 
-Was wrong: a typed wildcard took any words, so new failures were old lines; sentences in scripts without
-blanks and quoted messages were one template each; a log's routes and status codes were two templates.
+Was wrong: a typed wildcard took any words, so new failures were old lines; sentences in scripts
+without blanks and quoted messages were one template each; a log's routes and status codes were
+two templates.
 """
 
 from __future__ import annotations
