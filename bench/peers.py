@@ -3,7 +3,7 @@
 Each case sends the same lines through one peer with one configuration, and compares the ids of all
 alerts with those of `fluent-krone replay` over the same lines. What is not installed is skipped.
 
-    python bench/peers.py [--data ../shared/data/hdfs_raw] [--lines 30000] [--only ack,tls,…] [--json]
+    python bench/peers.py [--data ../shared/data/hdfs_raw] [--lines 30000] [--only TLS] [--json]
 """
 
 from __future__ import annotations
