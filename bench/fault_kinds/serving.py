@@ -153,10 +153,15 @@ class Client:
             self._writer = None
 
 
-async def press(serve: Serve, frames: Iterator[bytes], acked: list[bytes]) -> None:
-    """One of several clients that send what is left."""
+async def press(
+    serve: Serve, frames: Iterator[bytes], acked: list[bytes], end: asyncio.Event
+) -> None:
+    """One of several clients that send what is left, until the `end`."""
     client = Client(serve)
-    for frame in frames:
+    while not end.is_set():
+        frame = next(frames, None)
+        if frame is None:
+            break
         await client.send(frame)
         acked.append(frame)
     await client.close()

@@ -14,8 +14,10 @@ from pathlib import Path
 from typing import Any
 
 from .bench import Bench
-from .outcome import in_any_order
 from .serving import press
+
+# Seconds between the first chunks of two clients: long enough for the first one to have arrived.
+_BETWEEN_CLIENTS_S = 0.05
 
 
 async def full_disk(bench: Bench) -> dict[str, Any]:
@@ -81,10 +83,16 @@ async def _unwritable(
             forbid()
         offset = len(rig.serve.told())
         before = rig.serve.resident()
-        # Eight clients press on, as a real fleet would, so that memory would grow if it could.
+        # Eight clients press on, as a real fleet would, so that memory would grow if it could. They
+        # begin one after the other, and once writes are allowed again only one client sends what
+        # is left: chunks then come in their order, and sessions can be compared.
         acked: list[bytes] = []
         rest = iter(bench.frames[early:])
-        pressing = [asyncio.create_task(press(rig.serve, rest, acked)) for _ in range(8)]
+        allowed = asyncio.Event()
+        pressing = []
+        for _ in range(8):
+            pressing.append(asyncio.create_task(press(rig.serve, rest, acked, allowed)))
+            await asyncio.sleep(_BETWEEN_CLIENTS_S)
         await asyncio.sleep(bench.pause_s / 2)
         stuck_at = len(acked)
         resident = rig.serve.resident()
@@ -98,13 +106,15 @@ async def _unwritable(
             # Without a way to allow writes again, its log could not be written either.
             told = rig.serve.told(offset).count("nothing is acked until")
             rig.outcome.notes["lines_told"] = told
+        allowed.set()
         if allow is None:
             resource.prlimit(pid, resource.RLIMIT_FSIZE, (hard, hard))
         else:
             allow()
         await asyncio.gather(*pressing)
-        # Eight clients at once: their chunks are taken in an order of their own.
-        return in_any_order((await bench.stop(rig)).beside(bench.whole))
+        for frame in rest:
+            await rig.client.send(frame)
+        return (await bench.stop(rig)).beside(bench.whole)
 
 
 async def corrupted(bench: Bench) -> dict[str, Any]:

@@ -53,7 +53,6 @@ def test_no_fault_of_process_or_store_costs_a_session_or_an_alert(
 ) -> None:
     found = figures("kills", "terms", "file_limit", "corrupted")
     for name in ("kills", "terms", "file_limit"):
-        # Several clients send to a store that is full, so chunks come in another order there.
         assert {key: found[name].get(key, 0) for key in NOTHING_LOST} == dict.fromkeys(
             NOTHING_LOST, 0
         ), name
