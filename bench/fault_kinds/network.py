@@ -69,13 +69,24 @@ async def reordered(bench: Bench) -> dict[str, Any]:
             await rig.client.send(frame)
         found = await bench.stop(rig)
     different = {
-        key for key, value in bench.whole.sessions.items() if found.sessions.get(key) != value
+        key
+        for key, value in bench.whole.sessions.items()
+        if _but_for_starts(found.sessions.get(key, [])) != _but_for_starts(value)
     }
     figures = in_any_order(found.beside(bench.whole))
     return figures | {
         "events_a_chunk": size,
         "differ_without_reason": len(different - crossing),
     }
+
+
+def _but_for_starts(session: list[Any]) -> list[Any]:
+    """What is held of a session, without the stream time at which it was seen first.
+
+    After a step back, stream time follows only once several events agree. So this number is
+    another one for the first session of a chunk that was moved, whatever chunks it lies in.
+    """
+    return [row[:1] + row[2:] if len(row) == 3 else row for row in session]
 
 
 def _keys_of(bench: Bench, frame: bytes) -> set[str]:
