@@ -175,7 +175,7 @@ def step_witnesses() -> StepWitnesses:
 def step_budget() -> Budget:
     """A budget that gives each witness of steps a threshold."""
     scores = {"order.session": 2.5, "order.entity": 2.5, "time": 6.0, "values": 4.0}
-    return Budget(999, {name: (1.0,) for name in scores}, (Plan(1.0, {"density": 9.0, **scores}),))
+    return Budget(999, dict.fromkeys(scores, (1.0,)), (Plan(1.0, {"density": 9.0, **scores}),))
 
 
 def step_judge() -> Steps:

@@ -1,4 +1,4 @@
-"""Parameters: who explains an alert, and what that may cost."""
+"""Parameters: who explains an alert, which model is asked, and what that may cost."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from .literals import BOOL, COUNT, DURATION, LIST, PRICE, STRING
 
 @dataclass(frozen=True, kw_only=True)
 class Explanations:
-    """Explanations: who explains an alert, and what that may cost."""
+    """Explanations: who explains an alert, and how long it may wait for that."""
 
     explain: str = parameter(
         STRING,
@@ -20,40 +20,10 @@ class Explanations:
         doors=LIVE,
         choices="evidence claude model",
     )
-    explain_protocol: str = parameter(
-        STRING,
-        "messages",
-        "How the model is asked: by the Messages API (Claude, llama.cpp), or by OpenAI's Chat "
-        "Completions API (Ollama, vLLM, LM Studio), which needs the extra `openai`.",
-        doors=LIVE,
-        choices="messages openai",
-    )
     adjudicate: bool = parameter(
         BOOL,
         False,
         "With `explain claude`: the model may clear sessions in the bundle's uncertainty band.",
-        doors=LIVE,
-    )
-    explain_model: str = parameter(STRING, "claude-haiku-5-5", "The name of the model.", doors=LIVE)
-    explain_base_url: str = parameter(
-        STRING,
-        "https://api.anthropic.com",
-        "The address of the model's API, with or without `/v1`. Change it to use a gateway or a "
-        "model of your own.",
-        doors=LIVE,
-    )
-    explain_allow_insecure: bool = parameter(
-        BOOL,
-        False,
-        "Allow an `http://` address of another machine. Everybody on the way can then read the "
-        "questions and the API key.",
-        doors=LIVE,
-    )
-    explain_api_key_file: str | None = parameter(
-        STRING,
-        None,
-        "The file that holds the API key. Without it, ANTHROPIC_API_KEY (or OPENAI_API_KEY) is "
-        "read from the environment. A model on this machine needs no key.",
         doors=LIVE,
     )
     # An alert that nobody explained in time is still an alert; its evidence says what is odd.
@@ -106,6 +76,56 @@ class Explanations:
         "Further `/regex/`es, separated by commas; what they match is redacted.",
         doors=LIVE,
     )
+    knowledge: str | None = parameter(
+        STRING,
+        None,
+        "The file of explanations and of what people have said about alerts. By default it lies "
+        "beside `store`.",
+        doors=LIVE,
+    )
+    ledger: str | None = parameter(
+        STRING,
+        None,
+        "The file that records exactly what was sent to a model. By default it lies beside "
+        "`store`.",
+        doors=LIVE,
+    )
+
+
+@dataclass(frozen=True, kw_only=True)
+class Model:
+    """Model: which model explains alerts, and what it may cost."""
+
+    explain_protocol: str = parameter(
+        STRING,
+        "messages",
+        "How the model is asked: by the Messages API (Claude, llama.cpp), or by OpenAI's Chat "
+        "Completions API (Ollama, vLLM, LM Studio), which needs the extra `openai`.",
+        doors=LIVE,
+        choices="messages openai",
+    )
+    explain_model: str = parameter(STRING, "claude-haiku-5-5", "The name of the model.", doors=LIVE)
+    explain_base_url: str = parameter(
+        STRING,
+        "https://api.anthropic.com",
+        "The address of the model's API, with or without `/v1`. Change it to use a gateway or a "
+        "model of your own.",
+        doors=LIVE,
+    )
+    explain_allow_insecure: bool = parameter(
+        BOOL,
+        False,
+        "Allow an `http://` address of another machine. Everybody on the way can then read the "
+        "questions and the API key.",
+        doors=LIVE,
+    )
+    explain_api_key_file: str | None = parameter(
+        STRING,
+        None,
+        "The file that holds the API key. Without it, ANTHROPIC_API_KEY (or OPENAI_API_KEY) is "
+        "read from the environment. A model on this machine needs no key.",
+        doors=LIVE,
+    )
     explain_input_price: float | None = parameter(
         PRICE,
         None,
@@ -137,18 +157,4 @@ class Explanations:
     )
     explain_usd_per_day: float = parameter(
         PRICE, 2.0, "The most US dollars spent in a day.", doors=LIVE
-    )
-    knowledge: str | None = parameter(
-        STRING,
-        None,
-        "The file of explanations and of what people have said about alerts. By default it lies "
-        "beside `store`.",
-        doors=LIVE,
-    )
-    ledger: str | None = parameter(
-        STRING,
-        None,
-        "The file that records exactly what was sent to a model. By default it lies beside "
-        "`store`.",
-        doors=LIVE,
     )

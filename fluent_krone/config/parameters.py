@@ -15,7 +15,7 @@ from typing import Any
 
 from ..errors import ConfigError
 from .delivery import Delivery, Monitoring
-from .explanations import Explanations
+from .explanations import Explanations, Model
 from .forward import AlertReceiver, Listening
 from .reading import Alerts, Input, Sessions
 
@@ -26,6 +26,7 @@ GROUPS: tuple[type, ...] = (
     Alerts,
     Delivery,
     Explanations,
+    Model,
     Monitoring,
     Listening,
     AlertReceiver,
@@ -52,7 +53,9 @@ _LAST_PORT = 65535
 
 
 @dataclass(frozen=True, kw_only=True)
-class Config(AlertReceiver, Listening, Monitoring, Explanations, Delivery, Alerts, Sessions, Input):
+class Config(
+    AlertReceiver, Listening, Monitoring, Model, Explanations, Delivery, Alerts, Sessions, Input
+):
     """All parameters, parsed. Raises ConfigError for values that do not go together."""
 
     def __post_init__(self) -> None:

@@ -129,18 +129,8 @@ module Fluent::Plugin
     config_param :max_alerts, :string, default: nil
     desc 'Who explains alerts: `evidence` uses only what this machine knows; `claude` asks Claude and `model` asks another model, once for sessions that run alike. One of: evidence, claude, model. (default evidence)'
     config_param :explain, :string, default: nil
-    desc 'How the model is asked: by the Messages API (Claude, llama.cpp), or by OpenAI\'s Chat Completions API (Ollama, vLLM, LM Studio), which needs the extra `openai`. One of: messages, openai. (default messages)'
-    config_param :explain_protocol, :string, default: nil
     desc 'With `explain claude`: the model may clear sessions in the bundle\'s uncertainty band. (default false)'
     config_param :adjudicate, :string, default: nil
-    desc 'The name of the model. (default claude-haiku-5-5)'
-    config_param :explain_model, :string, default: nil
-    desc 'The address of the model\'s API, with or without `/v1`. Change it to use a gateway or a model of your own. (default https://api.anthropic.com)'
-    config_param :explain_base_url, :string, default: nil
-    desc 'Allow an `http://` address of another machine. Everybody on the way can then read the questions and the API key. (default false)'
-    config_param :explain_allow_insecure, :string, default: nil
-    desc 'The file that holds the API key. Without it, ANTHROPIC_API_KEY (or OPENAI_API_KEY) is read from the environment. A model on this machine needs no key.'
-    config_param :explain_api_key_file, :string, default: nil
     desc 'How long an alert waits for its explanation. After that it is sent with its evidence. (default 10s)'
     config_param :explain_timeout, :string, default: nil
     desc 'How long an answer may take. One that comes after `explain_timeout` is kept for the next alert of the same pattern. (default 2m)'
@@ -157,6 +147,20 @@ module Fluent::Plugin
     config_param :explain_lines, :string, default: nil
     desc 'Further `/regex/`es, separated by commas; what they match is redacted.'
     config_param :explain_redact, :string, default: nil
+    desc 'The file of explanations and of what people have said about alerts. By default it lies beside `store`.'
+    config_param :knowledge, :string, default: nil
+    desc 'The file that records exactly what was sent to a model. By default it lies beside `store`.'
+    config_param :ledger, :string, default: nil
+    desc 'How the model is asked: by the Messages API (Claude, llama.cpp), or by OpenAI\'s Chat Completions API (Ollama, vLLM, LM Studio), which needs the extra `openai`. One of: messages, openai. (default messages)'
+    config_param :explain_protocol, :string, default: nil
+    desc 'The name of the model. (default claude-haiku-5-5)'
+    config_param :explain_model, :string, default: nil
+    desc 'The address of the model\'s API, with or without `/v1`. Change it to use a gateway or a model of your own. (default https://api.anthropic.com)'
+    config_param :explain_base_url, :string, default: nil
+    desc 'Allow an `http://` address of another machine. Everybody on the way can then read the questions and the API key. (default false)'
+    config_param :explain_allow_insecure, :string, default: nil
+    desc 'The file that holds the API key. Without it, ANTHROPIC_API_KEY (or OPENAI_API_KEY) is read from the environment. A model on this machine needs no key.'
+    config_param :explain_api_key_file, :string, default: nil
     desc 'The price of a million input tokens, in US dollars. By default it is the list price of the default model, 0 for a model on this machine, and otherwise unknown.'
     config_param :explain_input_price, :string, default: nil
     desc 'The price of a million output tokens, in US dollars; by default as for input tokens.'
@@ -169,10 +173,6 @@ module Fluent::Plugin
     config_param :explain_usd_per_hour, :string, default: nil
     desc 'The most US dollars spent in a day. (default 2)'
     config_param :explain_usd_per_day, :string, default: nil
-    desc 'The file of explanations and of what people have said about alerts. By default it lies beside `store`.'
-    config_param :knowledge, :string, default: nil
-    desc 'The file that records exactly what was sent to a model. By default it lies beside `store`.'
-    config_param :ledger, :string, default: nil
     desc 'Serve `/metrics` for Prometheus, and `/healthz`, over HTTP. (default false)'
     config_param :metrics, :string, default: nil
     desc 'The address on which metrics are served. (default 127.0.0.1)'

@@ -1,4 +1,4 @@
-"""Fluent Bit itself in front of `serve` and behind it, as `docs/fluent-bit.md` says, and Go's client.
+"""Fluent Bit itself in front of `serve` and behind it, as `docs/fluent-bit.md` says; Go's client.
 
 The examples of the page are run as they stand, but for paths and ports. At length, with every
 combination of settings: `bench/peers.py`.

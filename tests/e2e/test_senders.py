@@ -35,7 +35,7 @@ ABORTIVE = struct.pack("ii", 1, 0)
 
 @pytest.fixture(params=["tcp", "tls", "unix"])
 def run(request: pytest.FixtureRequest, tmp_path: Path) -> Callable[[Story], None]:
-    """Play a story with a server of one kind: it gets a function that connects a blocking socket."""
+    """Play a story with a server of one kind; the story gets a function that connects to it."""
     settings = ServerSettings(port=0)
     context: ssl.SSLContext | None = None
     if request.param == "unix":

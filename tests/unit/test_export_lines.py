@@ -10,8 +10,8 @@ from pathlib import Path
 import pytest
 
 from export.guess import guess_line_format
-from export.session_key import option_of, suggest_session_keys
 from export.pauses import Pauses, duration
+from export.session_key import option_of, suggest_session_keys
 from fluent_krone.config import parse_duration
 from fluent_krone.errors import RecordError
 from fluent_krone.inputs import read_events

@@ -65,8 +65,8 @@ PERSONS: tuple[Rule, ...] = (
     only_with(
         (" for ", " by ", " as ", " of ", "sudo", "logged", "signed"),
         rule(
-            r"((?<![a-z])(?:log(?:ged|s|in|on)?[ -]?(?:in|on)?|sign(?:ed)?[ -]?in|auth\w{0,12}|access"
-            r"|connect(?:ed|ion)?|running|session|su|impersonat\w{1,5})\s{1,4}"
+            r"((?<![a-z])(?:log(?:ged|s|in|on)?[ -]?(?:in|on)?|sign(?:ed)?[ -]?in|auth\w{0,12}"
+            r"|access|connect(?:ed|ion)?|running|session|su|impersonat\w{1,5})\s{1,4}"
             r"(?:(?:failed|failure|succeeded|success\w{0,4}|denied|granted|attempt|error"
             r"|opened|closed|rejected|refused|accepted)s?\s{1,4})?"
             r"(?:for|by|as|of)\s{1,4}(?:user\s{1,4})?)" + _NAME,
