@@ -26,6 +26,7 @@ from fluent_krone.transport.forward import (
     Chunk,
     ClientHandshake,
     ForwardDecoder,
+    FrameSplitter,
     ServerHandshake,
     ack_bytes,
     decode_frame,
@@ -46,6 +47,20 @@ def codec(data: bytes) -> None:
             _check_events(frame)
             if frame.chunk is not None:
                 assert decode_frame(ack_bytes(frame.chunk)) == {"ack": frame.chunk}
+
+
+def large(data: bytes) -> None:
+    """Frames of a few bytes are read into files; a sound stream gives what it gives in memory."""
+    in_memory = _split(FrameSplitter(2**16), [data])
+    in_files = _split(FrameSplitter(2**16, large_bytes=8), [data[:9], data[9:20], data[20:]])
+    if in_memory is None or in_files is None:
+        return
+    for one, other in zip(in_memory, in_files, strict=True):
+        if isinstance(one, Chunk):
+            assert (one.tag, one.chunk, one.size) == (other.tag, other.chunk, other.size)
+            assert [repr(event) for event in one.events()] == [repr(e) for e in other.events()]
+        else:
+            assert one == other
 
 
 def entries(data: bytes) -> None:
@@ -131,7 +146,8 @@ def engine(data: bytes) -> None:
 
 
 TARGETS: dict[str, Callable[[bytes], None]] = {
-    target.__name__: target for target in (codec, entries, handshake, matcher, reader, engine)
+    target.__name__: target
+    for target in (codec, large, entries, handshake, matcher, reader, engine)
 }
 
 
@@ -143,6 +159,19 @@ def _decoded(portions: list[bytes]) -> tuple[list[Any], str]:
     except ProtocolError as error:
         return frames, str(error)
     return frames, ""
+
+
+def _split(splitter: FrameSplitter, portions: list[bytes]) -> list[Any] | None:
+    """What a whole stream holds; None where it is at fault or cut."""
+    frames = []
+    try:
+        for portion in portions:
+            frames += [decode_frame(frame, 2**20) for frame in splitter.feed(portion)]
+    except ProtocolError:
+        return None
+    if splitter.pending_bytes:
+        return None
+    return frames
 
 
 def _the_long_way(one: RecordReader, record: Any) -> tuple[int, bytes]:
