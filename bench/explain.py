@@ -52,7 +52,7 @@ OUTPUT_TOKENS = 600
 # True positives of each seed whose sentences are looked at.
 SENTENCES = 50
 # Characters to which sentences cut steps: those that they are about, and those beside them.
-_CUTS = (170, 100)
+_CUTS = (300, 170, 100)
 # Seconds that alerts wait for an explanation here: short, so that a dead service shows its cost.
 _TIMEOUT_S = 2.0
 
@@ -204,7 +204,9 @@ def _injected() -> dict[str, int]:
         for finding in [*engine.feed("demo", events, events[-1][0]), *engine.finish()]:
             session = live[finding.session[0].decode()]
             if finding.kind == "sequence" and session.fault is not None:
+                # Templates to be compared with, and the text of a line that has none.
                 sentence = explain(scene_of(finding, hierarchy, with_texts=False))
+                sentence += explain(scene_of(finding, hierarchy))
                 told.append(any(_names(sentence, step) for step in _touched(session)))
     return {"sentences": len(told), "name_it": sum(told)}
 
