@@ -6,8 +6,20 @@ no piece of eight characters may be left either.
 
 from __future__ import annotations
 
-import pytest
+import dataclasses
+from pathlib import Path
 
+import pytest
+from synthetic import MESSAGES, OPEN, OPENED, T0, S
+
+from fluent_krone.alerts.records import AlertMaker
+from fluent_krone.config import Config
+from fluent_krone.detect.bundle import Bundle
+from fluent_krone.explain import Answer
+from fluent_krone.explain.cases import CaseMaker
+from fluent_krone.explain.knowledge import Knowledge
+from fluent_krone.explain.ledger import Ledger
+from fluent_krone.explain.question import question
 from fluent_krone.explain.redact import plain, redactor
 
 redact = redactor()
@@ -256,3 +268,42 @@ TALK = [
 @pytest.mark.parametrize("text", TALK)
 def test_ordinary_log_text_stays(text: str) -> None:
     assert redact(text) == text
+
+
+def test_no_form_reaches_a_question_the_ledger_or_the_knowledge(
+    lift: Bundle, tmp_path: Path
+) -> None:
+    """The whole way: a line of the log, its alert, its case, its question, what is kept of it."""
+    config = Config(ledger="ledger", explain_lines=True)
+    alerts = AlertMaker(lift, config)
+    cases = CaseMaker(lift, config)
+    knowledge = Knowledge(tmp_path / "knowledge")
+    ledger = Ledger(tmp_path / "ledger")
+    made = []
+    for number, (text, _) in enumerate(CASES):
+        messages = [MESSAGES[OPEN], text.replace("\n", " "), MESSAGES[OPENED]]
+        engine = lift.engine()
+        events = [
+            (T0 + (number * 9 + i) * S, {b"message": message.encode(), b"ride": b"1"})
+            for i, message in enumerate(messages)
+        ]
+        found = engine.feed("app", events, T0 + 9999 * S) + engine.finish()
+        [finding] = [finding for finding in found if finding.kind == "sequence"]
+        alert = alerts.make(finding)
+        case = cases.make(finding, alert)
+        assert case is not None
+        made.append(alert)
+        asked = question(case, redact)
+        ledger.sent({"content": asked.content}, pattern=case.pattern, model="m", now=0.0)
+        step = case.session[case.event]
+        answer = Answer("abnormal", 0.9, "It broke.", "Unknown.", "", (step,), "m", 0, 0, 0.0)
+        case = dataclasses.replace(case, start=case.event, end=case.event + 1)
+        knowledge.learn(case, answer, 0.0)
+    knowledge.alerted(made)
+    knowledge.close()
+    ledger.close()
+    kept = b"".join(path.read_bytes() for path in tmp_path.iterdir()).decode("utf-8", "replace")
+    for text, gone in CASES:
+        if len(gone) >= 6 and gone not in ("hunter2", "<user>"):
+            assert gone not in kept, text
+    assert "hunter2" not in kept
