@@ -198,6 +198,23 @@ def test_with_the_service_dead_alerts_leave_in_time_with_their_evidence(tmp_path
     run(story())
 
 
+def test_a_late_explanation_is_sent_under_the_same_id_where_that_is_wanted(tmp_path: Path) -> None:
+    async def story() -> None:
+        with MessagesAPI() as api:
+            api.behave(slow(3.0))
+            flags = ("--explain-timeout=1", "--explain-late")
+            async with running(tmp_path, api.url, *flags) as rig:
+                await rig.ride(FIRE)
+                first, second = await rig.alerts(2)
+        assert first["alert_id"] == second["alert_id"]
+        assert first["explained"]["failed"] == "timeout"
+        assert second["explained_by"] == "claude"
+        assert second["explanation"].startswith(first["explanation"])
+        assert len(api.requests) == 1
+
+    run(story())
+
+
 def test_a_stop_waits_for_no_explanation(tmp_path: Path) -> None:
     async def story() -> None:
         with MessagesAPI() as api:
