@@ -70,14 +70,18 @@ TIMES: tuple[tuple[str, tuple[str, ...]], ...] = (
     ),
     (rf"\d{{6}} {_CLOCK}", ("%y%m%d %H:%M:%S",)),
     (r"\d{6} \d{6}", ("%y%m%d %H%M%S",)),
-    # Seconds since 1970; milliseconds, microseconds or nanoseconds.
-    (r"(?<![\d.])1\d{9}(?:\.\d{1,9})?(?![\d.]\d|\d)", ()),
-    (r"(?<![\d.])(?<time>1\d{9})(?:\d{3}|\d{6}|\d{9})(?![\d.]\d|\d)", ()),
+    # Seconds, milliseconds, microseconds or nanoseconds since 1970.
+    (r"(?<![\d.])1\d{9}(?:\.\d{1,9}|\d{3}|\d{6}|\d{9})?(?![\d.]\d|\d)", ()),
     (r"1\.\d{9,}[eE]\+?0?9", ()),
 )  # fmt: skip
 # What may stand behind a time with a format: its fraction, its offset, and how these are read.
 FRACTIONS = ((r"\.\d{1,6}", ".%f"), (r",\d{1,6}", ",%f"), (r":\d{1,6}", ":%f"), (r"", ""))
-OFFSETS = ((rf" {_OFFSET}(?!\w)", " %z"), (rf"{_OFFSET}(?!\w)", "%z"), (r"", ""))
+OFFSETS = (
+    (rf" {_OFFSET}(?!\w)", " %z"),
+    (rf" {_ZONE_NAME}(?![\w.-])", " %Z"),
+    (rf"{_OFFSET}(?!\w)", "%z"),
+    (r"", ""),
+)
 # Times without a year, or without a date: no `time` group, so that the event time counts that the
 # shipper gave. `inputs/stamps.py` knows the common ones.
 YEARLESS = (

@@ -9,6 +9,7 @@ from __future__ import annotations
 import re
 
 from fluent_krone.reading.records import python_regex
+from fluent_krone.reading.templates import WILDCARD
 
 # Characters. The rest of a longer message, like its second line and all below, is one wildcard.
 MAX_MESSAGE = 2000
@@ -121,6 +122,9 @@ class Masker:
         self._shapes: dict[str, tuple[str, tuple[int, ...]]] = {}
 
     def form(self, message: str) -> str:
+        if "<" in message:
+            # A log may hold what looks like our wildcards; such a text is a value of any kind.
+            message = WILDCARD.sub("<*>", message)
         if self._session is not None:
             message = self._session.sub(_mask_session, message)
         if len(message) > MAX_MESSAGE or "\n" in message:
@@ -191,7 +195,10 @@ def _mask_quoted(found: re.Match[str]) -> str:
     ):
         return found[0]
     request = _REQUEST_LINE.fullmatch(inner)
-    if request and request["path"].startswith("/"):
+    # Where a request is what the line is about, as in an access log, its route tells steps apart.
+    before = found.string[: found.start()]
+    is_subject = not before or before.endswith("] ")
+    if request and is_subject and request["path"].startswith("/"):
         query = ""
         if request["query"]:
             query = "?<id>"

@@ -27,6 +27,17 @@ _YEARLESS = re.compile(
     r"(?:<\d{1,3}>|\[)?(?:[IWEF](?=\d{4} ))?(?P<day>[A-Z][a-z]{2} [ \d]?\d|\d\d[-./]\d\d|\d{4})"
     r"(?P<clock> \d\d:\d\d:\d\d)(?:[.,](?P<fraction>\d+))?"
 )
+# A date with its year and a clock, perhaps behind a priority, a bracket, a level or a key.
+_WHOLE = re.compile(
+    r"(?:<\d{1,3}>(?:1 )?|\[|[A-Z], \[|(?:level=\w+ )?(?:time|ts|t|timestamp)=\"?|[A-Z]{4,8} +\[?)?"
+    r"(?P<time>(?:\d{4}[-/.]\d\d[-/.]\d\d|\d\d?[-/ ][A-Z][a-z]{2}[-/ ]\d{4}"
+    r"|\d\d?\.\d\d?\.\d{4})[Tt :_]"
+    r"\d\d:\d\d:\d\d(?:[.,]\d{1,9})?(?: ?(?:[Zz]|[+-]\d\d:?\d\d)\b)?)"
+)
+# An access log's, behind client, identity and user.
+_IN_BRACKETS = re.compile(
+    r"(?:\S+ ){3,4}\[(?P<time>\d\d?/[A-Z][a-z]{2}/\d{4}:\d\d:\d\d:\d\d(?: [+-]\d{4})?)\]"
+)
 _NEVER = datetime.max
 # Half a year: what leads further back or ahead is nearer with another year.
 _HALF = timedelta(days=183)
@@ -52,7 +63,7 @@ class Stamps:
         """The line's time in ns; None where it does not begin with such a stamp."""
         found = _YEARLESS.match(line)
         if found is None:
-            return None
+            return self._whole(line)
         stamp = found["day"] + found["clock"]
         if stamp != self._known[0]:
             self._known = stamp, self._parse(re.sub(r"[^A-Za-z0-9:]+", " ", stamp).strip())
@@ -60,6 +71,16 @@ class Stamps:
         if seconds is None:
             return None
         return seconds + int((found["fraction"] or "").ljust(9, "0")[:9])
+
+    def _whole(self, line: str) -> int | None:
+        """The time of a line with a year in its stamp, by which several files are put in order."""
+        found = _WHOLE.match(line) or _IN_BRACKETS.match(line)
+        if found is None:
+            return None
+        try:
+            return self._times.read(found["time"])
+        except RecordError:
+            return None
 
     def _parse(self, stamp: str) -> int | None:
         moment = self._in_order(stamp)

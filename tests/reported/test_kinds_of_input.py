@@ -210,3 +210,19 @@ def test_standard_input(monkeypatch: pytest.MonkeyPatch) -> None:
 
     monkeypatch.setattr(sys, "stdin", Pipe)
     assert messages(list(read_events("-"))) == [f"paid {n}".encode() for n in range(5)]
+
+
+@pytest.mark.parametrize(
+    "form",
+    [
+        "2024-10-15 13:00:0{n},500 INFO app: paid {n}",
+        "[2024-10-15T13:00:0{n}.5Z INFO  app] paid {n}",
+        '10.0.0.7 - - [15/Oct/2024:13:00:0{n} +0000] "GET /{n} HTTP/1.1" 200 7',
+        "2024/10/15 13:00:0{n} [error] 7#7: paid {n}",
+    ],
+)
+def test_lines_of_text_are_put_in_order_too(tmp_path: Path, form: str) -> None:
+    (tmp_path / "a.log").write_text("".join(form.format(n=n) + "\n" for n in (5, 6, 7)))
+    (tmp_path / "b.log").write_text("".join(form.format(n=n) + "\n" for n in (1, 2, 3)))
+    lines = [record[b"message"].decode() for _, record in read_events(tmp_path)]
+    assert lines == [form.format(n=n) for n in (1, 2, 3, 5, 6, 7)]
