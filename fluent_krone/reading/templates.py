@@ -257,7 +257,8 @@ def several_tokens(matcher: TemplateMatcher, messages: Iterable[bytes]) -> list[
         if not 0 <= log_key < len(doubtful) or not doubtful[log_key]:
             continue
         slots = matcher.slots(log_key, message)
-        now = {i for i in doubtful[log_key] if len(slots[i].split()) > 1}
+        # A blank before or behind a token is more than one token takes, too.
+        now = {i for i in doubtful[log_key] if slots[i].split() != [slots[i]]}
         wide[log_key] |= now
         doubtful[log_key] -= now
     return [tuple(sorted(positions)) for positions in wide]
