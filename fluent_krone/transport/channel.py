@@ -99,19 +99,20 @@ class Channel:
             self._ended(End.CLEAN)
         return data
 
-    def write(self, data: bytes) -> None:
-        """Send bytes without waiting. Once a write has failed, do nothing."""
+    def write(self, data: bytes) -> bool:
+        """Send bytes without waiting. Return False and do nothing once a write has failed."""
         if self._is_closed or self._is_deaf:
-            return
+            return False
         if self._tls is not None:
             try:
                 self._tls.write(data)
             except ssl.SSLError:
                 self._lose_writes()
-                return
+                return False
             self._flush_tls()
         else:
             self._send(data)
+        return not self._is_deaf
 
     async def drain(self) -> None:
         """Return when the client has read most of what we sent, or can be sent nothing more."""
@@ -149,8 +150,21 @@ class Channel:
         finally:
             self.abort()
 
+    def hang_up(self) -> None:
+        """End the connection in both directions; whoever reads it then sees its end.
+
+        Unlike `abort` this may be called while somebody is reading. A socket that is closed under
+        a reader would leave it waiting for ever.
+        """
+        if self._is_closed:
+            return
+        self._ended(End.BROKEN)
+        self._lose_writes()
+        with contextlib.suppress(OSError):
+            self.sock.shutdown(socket.SHUT_RDWR)
+
     def abort(self) -> None:
-        """Close at once; may be called twice."""
+        """Close at once, when nobody is reading any more; may be called twice."""
         if self._is_closed:
             return
         if self.end is None:

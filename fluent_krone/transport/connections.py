@@ -101,9 +101,8 @@ class Ack:
         if self._chunk_id is None or self._channel.is_closed:
             return
         if asyncio.get_running_loop().time() - self._came > _LATE_S:
-            self._channel.abort()
-        else:
-            self._channel.write(ack_bytes(self._chunk_id))
+            self._channel.hang_up()
+        elif self._channel.write(ack_bytes(self._chunk_id)):
             self._reads = self._channel.reads
 
     def has_ack(self) -> bool | None:

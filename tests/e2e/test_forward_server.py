@@ -121,6 +121,9 @@ def test_a_late_ack_is_the_end_of_the_connection(monkeypatch: pytest.MonkeyPatch
         await inlet.arrival.wait()
         inlet.acks[0]()
         assert await reader.read() == b""
+        while server.stats.connections_open:
+            await asyncio.sleep(0.01)
+        assert inlet.senders[0].has_ack() is False
         writer.close()
 
     serve(work)
