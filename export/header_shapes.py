@@ -210,7 +210,7 @@ KNOWN = (
     # MongoDB: level letter, component, [context]
     r"(?<level>[FEWID]\d?) +(?<component>[A-Z]+) +\[(?<thread>[^\[\]]*)\] +",
     # PostgreSQL with usual prefixes
-    r"\[(?<pid>\d+)\]:?(?: \[\d+-\d+\])?(?: (?:user=\S*?,?db=\S*|[^\s@\[\]]*@[^\s:]+))? +"
+    r"\[(?<pid>\d+)(?:-\d+)?\]:?(?: \[\d+-\d+\])?(?: (?:user=\S*?,?db=\S*|[^\s@\[\]]*@[^\s:]+))? +"
     r"(?<level>LOG|ERROR|FATAL|PANIC|WARNING|NOTICE|INFO|DEBUG\d?|DETAIL|HINT|STATEMENT|CONTEXT)"
     r": +",
     # MySQL 8: thread [level] [code] [subsystem]

@@ -18,6 +18,8 @@ from .mask import Masker
 from .stages import Options
 
 Say = Callable[[str], None]
+# Records after which it is known which fields there are.
+_ENOUGH = 500
 # Records of the log that facet fields are looked for in.
 SAMPLED_FROM = 20_000
 # Names of fields that a message lists.
@@ -124,6 +126,9 @@ def facet_fields(inputs: Inputs, settings: InputSettings, say: Say) -> tuple[str
             continue
         plain = _fields_of(reader, record)
         named |= plain.keys()
+        if len(listed) == _ENOUGH and not named:
+            # There is no such field, and masking the rest would be in vain.
+            return ()
         listed.append((masker.form(text.decode("utf-8", "replace")), plain))
     made_of = settings.message_field.split(",")
     names = [name for name in _FACET_NAMES if name in named and name not in made_of]
