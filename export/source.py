@@ -37,7 +37,7 @@ _SAMPLE = 2_000
 _SAMPLED_FROM = 20_000
 # Lines that are shown of a guessed header.
 _SHOWN = 3
-_COMPONENT_NAMES = ("component", "logger", "logger_name", "Component")
+_COMPONENT_NAMES = ("component", "logger", "logger_name", "Component", "SYSLOG_IDENTIFIER")
 # A message that occurs so often in the sample, and from so many components, says nothing of them.
 _OFTEN = 10
 _MANY = 5

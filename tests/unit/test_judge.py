@@ -53,3 +53,17 @@ def test_a_bundle_that_knows_half_of_the_stream_fits(
 
     story(body)
     assert "does not fit" not in caplog.text
+
+
+def test_a_misfit_is_trouble_until_it_is_gone(story: Any, lift: Bundle) -> None:
+    async def body(rig: Rig) -> None:
+        assert not any("set aside" in text for text in rig.service.troubles())
+        nothing = Chunk("app", [[1, {b"other": b"field"}] for _ in range(2_000)])
+        await rig.service.take(nothing, lambda: None)
+        [found] = [text for text in rig.service.troubles() if "set aside" in text]
+        assert found.startswith("2000 of 2000 records are set aside (no_message)")
+        for n in range(1_000):
+            await rig.take(None, (f"a{n}", NORMAL[1]))
+        assert not any("set aside" in text for text in rig.service.troubles())
+
+    story(body)
