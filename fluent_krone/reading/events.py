@@ -102,6 +102,8 @@ class EventReader:
             if frames is not None:
                 framed = frames.find(message)
                 if framed is not None:
+                    # A shape that comes again is worth remembering even so: it is faster yet.
+                    self._met(component, shape, message, text, framed[0])
                     return framed[0], text, [(framed[1],)]
             keys = self._reader.keys(tag, record, message)
             log_key = self._match(text)
