@@ -60,25 +60,31 @@ class Doubts:
             self._notes.clear()
         return False
 
-    def believe_after_all(self, findings: list[Finding]) -> None:
-        """The doubted events were right."""
+    def believe_after_all(self, findings: list[Finding], *, at_end: bool = False) -> None:
+        """The doubted events were right, or the input ends, and nothing speaks against them."""
         engine = self._engine
         notes = self._notes
         self._notes = []
+        now = engine.time.clock
+        if at_end:
+            now = max([now, *(engine.time.clock_at(note.time_ns) for note in notes)])
         for note in notes:
             session = note.session
             if engine.sessions.open.get(session.key) is not session or note.at >= len(session.keys):
                 # It has ended since, or was cut at an event before this one.
                 continue
-            then = engine.time.clock_at(note.time_ns)
+            # One that is ahead even of those that agree counts as the last of them.
+            then = min(engine.time.clock_at(note.time_ns), now)
             if note.at == 0:
-                engine.sessions.restart(session, then, note.time_ns)
+                engine.sessions.restart(session, now, note.time_ns)
                 engine.journal.save_again([session])
+                engine.sessions.open.move_to_end(session.key)
             elif then > note.deadline:
                 self._cut(session, note, findings)
             else:
                 session.last_ns = max(session.last_ns, note.time_ns)
-                session.deadline = min(then + engine.sessions.idle_ns, session.limit)
+                session.deadline = min(now + engine.sessions.idle_ns, session.limit)
+                engine.sessions.open.move_to_end(session.key)
 
     def save(self) -> dict[str, Any]:
         """What a snapshot holds of it: notes on sessions that are still open."""

@@ -264,7 +264,7 @@ class Engine:
         """End of input: judge every open session."""
         findings: list[Finding] = []
         if self.time.give_up_doubt():
-            self._doubts.believe_after_all(findings)
+            self._doubts.believe_after_all(findings, at_end=True)
         if self._in_order is not None:
             self._in_order.finish(findings)
         return findings + self._close_all(self.sessions.drain())
