@@ -92,8 +92,11 @@ class _GapRecorder:
     def watched(self) -> frozenset[int]:
         return frozenset()
 
-    def is_odd(self, log_key: int, values: Sequence[bytes]) -> bool:
+    def is_odd(self, log_key: int, slot: int, value: bytes) -> bool:
         return False
+
+    def slots(self, log_key: int) -> Sequence[int]:
+        return ()
 
     def value(self, keys: Sequence[int], values: Sequence[bytes]) -> Deviation | None:
         return None

@@ -5,9 +5,21 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from ..reading.slots import SlotReader
+from ..reading.wildcards import ZEROED
 from ..types import Deviation
 from .steps import StepJudge
 from .tracker import State
+
+# Values of one place that are remembered as no deviation. Most values of a log come again; those of
+# a hostile one may not fill the memory.
+_MOST_FINE = 10_000
+# Shapes of messages of one template whose places are remembered; then all are found anew.
+_MOST_SHAPES = 1_000
+# A longer shape is not remembered.
+_LONGEST_SHAPE = 1_000
+
+# Begin and end of a value, its place, and the values that were found to be no deviation there.
+_Check = tuple[int, int, int, set[bytes]]
 
 
 class OddEvents:
@@ -22,11 +34,46 @@ class OddEvents:
         self.watched: frozenset[int] = frozenset()
         if steps is not None:
             self.watched = steps.watched
+        self._fine: dict[tuple[int, int], set[bytes]] = {}
+        # Log key → shape of a message → what to look at in it.
+        self._checks: dict[int, dict[bytes, list[_Check]]] = {key: {} for key in self.watched}
 
+    # Asked for every event of a watched log key. A value that was looked at before costs a slice
+    # and a look-up.
     def has_odd_value(self, log_key: int, text: bytes) -> bool:
-        """Whether any value of an event deviates. Asked for every event of a watched log key."""
+        """Whether any value of an event deviates."""
+        checks = self._checks[log_key].get(text.translate(ZEROED))
+        if checks is None:
+            checks = self._checks_of(log_key, text)
+        for start, end, slot, fine in checks:
+            value = text[start:end]
+            if value not in fine and self._is_odd(log_key, slot, value, fine):
+                return True
+        return False
+
+    def _is_odd(self, log_key: int, slot: int, value: bytes, fine: set[bytes]) -> bool:
         assert self._steps is not None, "BUG: log keys are watched only for a step judge"
-        return self._steps.is_odd(log_key, self._slots.values(log_key, text))
+        if self._steps.is_odd(log_key, slot, value):
+            return True
+        if len(fine) >= _MOST_FINE:
+            fine.clear()
+        fine.add(value)
+        return False
+
+    def _checks_of(self, log_key: int, text: bytes) -> list[_Check]:
+        assert self._steps is not None, "BUG: log keys are watched only for a step judge"
+        spans = self._slots.spans(log_key, text)
+        checks = [
+            (*spans[slot], slot, self._fine.setdefault((log_key, slot), set()))
+            for slot in self._steps.slots(log_key)
+            if slot < len(spans)
+        ]
+        shapes = self._checks[log_key]
+        if len(text) <= _LONGEST_SHAPE:
+            if len(shapes) >= _MOST_SHAPES:
+                shapes.clear()
+            shapes[text.translate(ZEROED)] = checks
+        return checks
 
     def deviations(
         self, state: State, keys: Sequence[int], gap_ns: int, text: bytes

@@ -41,8 +41,12 @@ class StepJudge(Protocol):
         """Log keys whose values are worth a look."""
         ...
 
-    def is_odd(self, log_key: int, values: Sequence[bytes]) -> bool:
-        """Whether any value of an event deviates: asked for every event of a watched log key."""
+    def is_odd(self, log_key: int, slot: int, value: bytes) -> bool:
+        """Whether a value deviates."""
+        ...
+
+    def slots(self, log_key: int) -> Sequence[int]:
+        """The places of a watched log key's template whose values are worth a look."""
         ...
 
     def value(self, keys: Sequence[int], values: Sequence[bytes]) -> Deviation | None:

@@ -181,9 +181,13 @@ class Steps:
             return frozenset()
         return frozenset(self.values.by_key)
 
-    def is_odd(self, log_key: int, values: Sequence[bytes]) -> bool:
-        """Whether any value of an event deviates."""
-        return self.values.worst(log_key, values)[0] > self._value_threshold
+    def is_odd(self, log_key: int, slot: int, value: bytes) -> bool:
+        """Whether a value deviates."""
+        return self.values.slots[log_key, slot].score(value) > self._value_threshold
+
+    def slots(self, log_key: int) -> Sequence[int]:
+        """The places of a log key's template whose values are worth a look."""
+        return [slot for slot, _ in self.values.by_key.get(log_key, ())]
 
     def value(self, keys: Sequence[int], values: Sequence[bytes]) -> Deviation | None:
         threshold = self._thresholds.get("values")

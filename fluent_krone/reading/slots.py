@@ -36,6 +36,10 @@ class SlotReader:
 
     def values(self, log_key: int, message: bytes) -> tuple[bytes, ...]:
         """The values of a message; none where it does not fit its template, or has none."""
+        return tuple([message[start:end] for start, end in self.spans(log_key, message)])
+
+    def spans(self, log_key: int, message: bytes) -> tuple[Span, ...]:
+        """Where the values lie."""
         if log_key >= len(self._templates):
             return ()
         shape = message.translate(ZEROED)
@@ -46,4 +50,4 @@ class SlotReader:
                 if len(self._spans) >= _MOST_SHAPES:
                     self._spans.clear()
                 self._spans[log_key, shape] = spans
-        return tuple([message[start:end] for start, end in spans])
+        return spans
