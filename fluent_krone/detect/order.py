@@ -38,6 +38,8 @@ START, END = -1, -2
 # Events that the entity's view looks back for its own last steps: this bounds the work on long
 # sessions.
 REACH = 64
+# Surprises that are remembered; then all are forgotten, and worked out anew.
+_MOST_REMEMBERED = 50_000
 # Pairs of a session that are counted, back from the present one; this bounds the work as well.
 _COUNTED_BACK = 128
 # A longer context that training had less often predicts no better than the shorter one.
@@ -82,9 +84,19 @@ class NextStep:
         self._totals = {context: sum(after.values()) for context, after in counts.items()}
         # Where no context at all had the step, each known step and one unknown are equally likely.
         self._least = math.log(1 + len(counts.get((), ())))
+        # A context and a step after it come again much more often than a whole session does.
+        self._remembered: dict[tuple[Context, int], float] = {}
 
     def surprise(self, context: Context, step: int) -> float:
         """−ln of the probability of `step` after `context`."""
+        found = self._remembered.get((context, step))
+        if found is None:
+            if len(self._remembered) >= _MOST_REMEMBERED:
+                self._remembered.clear()
+            found = self._remembered[context, step] = self._surprise(context, step)
+        return found
+
+    def _surprise(self, context: Context, step: int) -> float:
         escaped = 0.0
         for start in range(len(context) + 1):
             after = self.counts.get(context[start:])

@@ -101,6 +101,8 @@ class Steps:
         self._hierarchy = hierarchy
         self._budget = budget
         self._thresholds = thresholds
+        # By transition: there are no more of them than log keys, squared.
+        self._limits: dict[tuple[int, int], tuple[int, int]] = {}
         self._value_threshold = thresholds.get("values", math.inf)
 
     def at_step(self, keys: Sequence[int]) -> tuple[Deviation, ...]:
@@ -141,10 +143,13 @@ class Steps:
         return (self._order(found, "early_end", len(keys) - 1, keys[-1], words + "."),)
 
     def limits_ns(self, before: int, step: int) -> tuple[int, int]:
-        threshold = self._thresholds.get("time")
-        if threshold is None:
-            return -NEVER, NEVER
-        return self.times.limits_ns(before, step, threshold)
+        found = self._limits.get((before, step))
+        if found is None:
+            found = (-NEVER, NEVER)
+            if (threshold := self._thresholds.get("time")) is not None:
+                found = self.times.limits_ns(before, step, threshold)
+            self._limits[before, step] = found
+        return found
 
     def gap(self, keys: Sequence[int], gap_ns: int) -> Deviation | None:
         threshold = self._thresholds.get("time")

@@ -1,0 +1,219 @@
+"""What a budget of false alarms buys: sets of sessions, each at several numbers of false alarms.
+
+Thresholds come from normal training sessions alone, and labels are only used to count. Every set is
+judged by its sequence alerts alone and by all kinds of alert together, with the tree and flat, and
+beside trivial rules. Faults are injected into test sessions, not into those that were fitted on.
+
+    python bench/budget.py [--data ../shared/data] [--only bpic12 …] [--seeds 0 1 …] [--json]
+"""
+
+from __future__ import annotations
+
+import argparse
+import csv
+import gzip
+import json
+import sys
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from labelled import ROOT, Flags, LogKeys, authors_data, flat, outcome
+
+from export.baselines import BASELINES
+from export.calibrate import Calibration, calibrate
+from export.faults import STEP_KINDS, Injector
+from export.hierarchy import extract
+from export.panel import DENSITY, Forms, fit_panel
+from export.traces import Trace
+from export.train import fit_density
+from fluent_krone.core.hierarchy import Hierarchy, Leaf
+from fluent_krone.detect.budget import DECIMALS
+
+ASKED = (0.5, 1.0, 3.0, 5.0, 20.0)
+# Test sessions that get each kind of fault.
+_HOSTS = 400
+# Real normals of the full HDFS log; its false alarms are scaled to that many.
+_HDFS_NORMALS = 558_223
+# Scores of a session as a whole.
+_SEQUENCE = (DENSITY, "counts", "patterns")
+# Longer sessions are cut, as `max_events` cuts them.
+_MOST_EVENTS = 10_000
+
+
+@dataclass(frozen=True)
+class Case:
+    """Sessions to fit on and to judge; `scale` is how many real normals one stands for."""
+
+    leaves: Sequence[Leaf]
+    train: list[LogKeys]
+    test: list[LogKeys]
+    abnormal: Flags
+    scale: float = 1.0
+
+
+def authors_case(data: Path, name: str, seed: int) -> Case:
+    authors = authors_data(data / name)
+    train, test = authors.split(seed)
+    return Case(authors.leaves, authors.pick(train), authors.pick(test), authors.abnormal[test])
+
+
+def listed_case(data: Path, name: str, seed: int) -> Case:
+    """A set of `sessions.jsonl.gz`. Full HDFS says which normals may be used for training."""
+    with (data / name / "templates.csv").open(encoding="utf-8", newline="") as file:
+        templates = list(csv.DictReader(file))
+    number = {row["EventId"]: i for i, row in enumerate(templates)}
+    with gzip.open(data / name / "sessions.jsonl.gz", "rt", encoding="utf-8") as file:
+        rows = [json.loads(line) for line in file]
+    keys = [tuple(number[key] for key in row["keys"])[:_MOST_EVENTS] for row in rows]
+    abnormal = np.array([bool(row["label"]) for row in rows])
+    given = np.array([row.get("part") == "train" for row in rows])
+    size = {"bpic12": 6_000, "lpr_mit": 1_350, "hdfs_full": 4_855}[name]
+    pool = np.flatnonzero(~abnormal & (given | ~given.any()))
+    train = np.sort(np.random.default_rng(seed).permutation(pool)[:size])
+    test = np.setdiff1d(np.arange(len(rows)), np.flatnonzero(given) if given.any() else train)
+    scale = 1.0
+    if name == "hdfs_full":
+        scale = _HDFS_NORMALS / int((~abnormal[test]).sum())
+    leaves = list(extract([row["EventTemplate"] for row in templates], None))
+    return Case(leaves, [keys[i] for i in train], [keys[i] for i in test], abnormal[test], scale)
+
+
+CASES: Mapping[str, Callable[[Path, str, int], Case]] = {
+    "krone_hdfs": authors_case,
+    "krone_thunderbird": authors_case,
+    "hdfs_full": listed_case,
+    "bpic12": listed_case,
+    "lpr_mit": listed_case,
+}
+
+
+class Fitted:
+    """All witnesses of one training set, and their budget."""
+
+    def __init__(self, train: Sequence[LogKeys], hierarchy: Hierarchy) -> None:
+        self.calibration: Calibration = calibrate(train, hierarchy)
+        self._model = fit_density(train, hierarchy)
+        self._panel = fit_panel([Trace(keys) for keys in train], hierarchy, Forms(hierarchy))
+
+    def scores(self, sessions: Sequence[LogKeys]) -> dict[str, np.ndarray[Any, Any]]:
+        """Each score of each session; equal sessions are judged once."""
+        found = {}
+        for keys in set(sessions):
+            found[keys] = self._panel.scores(Trace(keys))
+            found[keys][DENSITY] = round(self._model.score(keys), DECIMALS)
+        names = next(iter(found.values()))
+        return {name: np.array([found[keys][name] for keys in sessions]) for name in names}
+
+    def flags(
+        self, scores: Mapping[str, np.ndarray[Any, Any]], asked: float, names: Sequence[str] = ()
+    ) -> Flags:
+        """Which sessions are flagged, by all scores or by some."""
+        thresholds = self.calibration.plans.thresholds(asked)
+        over = [scores[n] > t for n, t in thresholds.items() if not names or n in names]
+        return np.asarray(np.any(over, axis=0), np.bool_)
+
+
+def faults_of(case: Case, hierarchy: Hierarchy, seed: int) -> dict[str, list[LogKeys]]:
+    """Faulty copies of normal test sessions, by kind."""
+    rng = np.random.default_rng(seed)
+    injector = Injector(hierarchy, sorted({key for keys in case.train for key in keys}), rng)
+    normal = [keys for keys, bad in zip(case.test, case.abnormal, strict=True) if not bad]
+    known = {*case.train, *normal}
+    made: dict[str, list[LogKeys]] = {}
+    for kind in STEP_KINDS:
+        hosts = rng.permutation(len(normal))[:_HOSTS]
+        traces = [injector.inject(Trace(normal[i]), kind) for i in hosts]
+        made[kind] = [trace.keys for trace in traces if trace and trace.keys not in known]
+    return {kind: sessions for kind, sessions in made.items() if sessions}
+
+
+def f1(flagged: Flags, case: Case) -> float:
+    counted = outcome(flagged, case.abnormal)
+    false = counted.fp * case.scale
+    return 2 * counted.tp / max(1.0, 2 * counted.tp + false + counted.fn)
+
+
+def judged(case: Case, hierarchy: Hierarchy, seed: int) -> dict[str, Any]:
+    """The figures of one fit."""
+    fitted = Fitted(case.train, hierarchy)
+    scores = fitted.scores(case.test)
+    faults = {
+        kind: fitted.scores(sessions) for kind, sessions in faults_of(case, hierarchy, seed).items()
+    }
+    found: dict[str, Any] = {}
+    for asked in ASKED:
+        flagged = fitted.flags(scores, asked)
+        sequence = fitted.flags(scores, asked, _SEQUENCE)
+        found[f"{asked:g}"] = {
+            "observed": round(1000 * float(flagged[~case.abnormal].mean()), 2),
+            "f1": round(f1(flagged, case), 4),
+            "f1_sequence": round(f1(sequence, case), 4),
+            "faults": {
+                kind: round(float(fitted.flags(of_kind, asked).mean()), 3)
+                for kind, of_kind in faults.items()
+            },
+        }
+    return found
+
+
+def trivial(case: Case, hierarchy: Hierarchy, seed: int) -> dict[str, Any]:
+    """The trivial rules on the same sessions and faults."""
+    faults = faults_of(case, hierarchy, seed)
+    found = {}
+    for name, fit in BASELINES.items():
+        rule = fit(case.train)
+        flagged = rule(case.test)
+        found[name] = {
+            "observed": round(1000 * float(flagged[~case.abnormal].mean()), 2),
+            "f1": round(f1(flagged, case), 4),
+            "faults": {
+                kind: round(float(rule(sessions).mean()), 3) for kind, sessions in faults.items()
+            },
+        }
+    return found
+
+
+def show(name: str, seed: int, found: Mapping[str, Any]) -> None:
+    print(f"\n{name}, seed {seed}")
+    for method in ("hierarchy", "flat", "trivial"):
+        for asked, figures in found[method].items():
+            mean = np.mean(list(figures["faults"].values()))
+            sequence = f"  sequence {figures.get('f1_sequence', 0):.4f}" * (method != "trivial")
+            print(
+                f"  {method:<9} {asked:>14}  observed {figures['observed']:7.2f}  "
+                f"F1 {figures['f1']:.4f}{sequence}  injected {mean:.3f}"
+            )
+    sys.stdout.flush()
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("--data", type=Path, default=ROOT.parent / "shared/data")
+    parser.add_argument("--only", nargs="+", choices=CASES, default=list(CASES), help="some sets")
+    parser.add_argument("--seeds", nargs="+", type=int, default=[0, 1, 2], help="default 0 1 2")
+    parser.add_argument("--json", action="store_true", help="all figures as JSON in the last line")
+    flags = parser.parse_args()
+    results: dict[str, Any] = {}
+    for name in flags.only:
+        for seed in flags.seeds:
+            case = CASES[name](flags.data, name, seed)
+            tree = Hierarchy(case.leaves)
+            found = {
+                "hierarchy": judged(case, tree, seed),
+                "flat": judged(case, flat(case.leaves), seed),
+                "trivial": trivial(case, tree, seed),
+            }
+            show(name, seed, found)
+            results.setdefault(name, {})[str(seed)] = found
+    if flags.json:
+        print(json.dumps(results))
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
