@@ -8,6 +8,7 @@ from dataclasses import replace
 import numpy as np
 
 from fluent_krone.core.hierarchy import Hierarchy
+from fluent_krone.reading.levels import RANKS
 
 from .traces import Trace
 
@@ -162,8 +163,6 @@ class Injector:
     def _level(self, session: Trace) -> Trace | None:
         if not any(session.levels):
             return None
-        from fluent_krone.detect.levels import MOST_SEVERE
-
         at = self._at(len(session.levels))
-        levels = (*session.levels[:at], MOST_SEVERE, *session.levels[at + 1 :])
+        levels = (*session.levels[:at], RANKS[b"fatal"], *session.levels[at + 1 :])
         return replace(session, levels=levels)

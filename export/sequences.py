@@ -33,7 +33,7 @@ _NEVER_NS = 2**62
 class TrainingSession:
     """One session instance and its log keys in order.
 
-    The log key of an unseen message is the number of templates. `gaps_ns` and `values` are as in
+    The log key of an unseen message is the number of templates. `gaps_ns`, `values` and `levels` are as in
     `Trace`; they are empty where the session came without times, or without messages.
     """
 
@@ -42,11 +42,12 @@ class TrainingSession:
     log_keys: tuple[int, ...]
     gaps_ns: tuple[int, ...] = ()
     values: tuple[tuple[bytes, ...], ...] = ()
+    levels: tuple[int, ...] = ()
 
     @property
     def trace(self) -> Trace:
         """The session as detectors are fitted on it."""
-        return Trace(self.log_keys, self.gaps_ns, self.values)
+        return Trace(self.log_keys, self.gaps_ns, self.values, self.levels)
 
 
 class _ClearAll:
@@ -65,15 +66,21 @@ class _ClearAll:
         return 0.0, ()
 
 
-class _GapRecorder:
-    """Writes down the gap before each event, as the engine measures it, and finds none odd.
+class _Recorder:
+    """Writes down the gap before each event and its level, as the engine reads them, and finds
+    none odd.
 
-    No gap lies within its limits, so that the engine asks about every one. Gaps are kept by the
-    array of the session's log keys, which is one and the same while the session is open.
+    No gap lies within its limits and each level is too severe, so that the engine asks about every
+    event. What is written down is kept by the array of the session's log keys, which is one and
+    the same while the session is open.
     """
 
-    def __init__(self) -> None:
+    has_levels = True
+
+    def __init__(self, unknown: int) -> None:
         self._gaps: dict[int, list[int]] = {}
+        self._ranks: dict[int, list[int]] = {}
+        self._watched = frozenset(range(unknown + 1))
 
     def at_step(self, keys: Sequence[int]) -> tuple[Deviation, ...]:
         return ()
@@ -85,12 +92,20 @@ class _GapRecorder:
         return NO_GAP_NS
 
     def gap(self, keys: Sequence[int], gap_ns: int) -> Deviation | None:
-        self._gaps.setdefault(id(keys), []).append(gap_ns)
+        if len(keys) > 1:
+            self._gaps.setdefault(id(keys), []).append(gap_ns)
         return None
 
     @property
     def watched(self) -> frozenset[int]:
-        return frozenset()
+        return self._watched
+
+    def is_too_severe(self, log_key: int, rank: int) -> bool:
+        return True
+
+    def severity(self, keys: Sequence[int], rank: int) -> Deviation | None:
+        self._ranks.setdefault(id(keys), []).append(rank)
+        return None
 
     def is_odd(self, log_key: int, slot: int, value: bytes) -> bool:
         return False
@@ -101,9 +116,11 @@ class _GapRecorder:
     def value(self, keys: Sequence[int], values: Sequence[bytes]) -> Deviation | None:
         return None
 
-    def take(self, session: Session) -> tuple[int, ...]:
-        """The gaps of a session that ends."""
-        return tuple(self._gaps.pop(id(session.keys), ()))
+    def take(self, session: Session) -> tuple[tuple[int, ...], tuple[int, ...]]:
+        """The gaps and the levels' ranks of a session that ends."""
+        name = id(session.keys)
+        ranks = tuple(self._ranks.pop(name, ()))
+        return tuple(self._gaps.pop(name, ())), ranks if any(ranks) else ()
 
 
 def cut_sessions(
@@ -121,8 +138,8 @@ def cut_sessions(
 
     `on_slice` takes the number of records read so far.
     """
-    recorder = _GapRecorder()
-    slots = SlotReader(templates)
+    recorder = _Recorder(len(templates))
+    slots = SlotReader(templates, wide)
     parts = EngineParts(
         templates=templates,
         wide=wide,
@@ -139,13 +156,15 @@ def cut_sessions(
 
     def keep(session: Session) -> None:
         values = tuple(map(slots.values, session.keys, session.lines))
+        gaps_ns, ranks = recorder.take(session)
         sessions.append(
             TrainingSession(
                 session.key,
                 session.first_ns,
                 tuple(session.keys),
-                recorder.take(session),
+                gaps_ns,
                 values,
+                ranks,
             )
         )
 

@@ -170,6 +170,7 @@ def _write_sequences(work: Work, cut: Cut, facts: dict[str, Any]) -> None:
                 "first_ns": session.first_ns,
                 "keys": session.log_keys,
                 "gaps_ns": session.gaps_ns,
+                "levels": session.levels,
                 "values": [
                     [value.decode("utf-8", "surrogateescape") for value in of_event]
                     for of_event in session.values

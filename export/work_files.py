@@ -113,6 +113,7 @@ def read_cut(work: Work) -> Cut:
                         tuple(row["keys"]),
                         tuple(row["gaps_ns"]),
                         _values_of(row["values"]),
+                        tuple(row["levels"]),
                     )
                 )
                 cut.fit.append(row["fit"])

@@ -168,13 +168,13 @@ def step_witnesses() -> StepWitnesses:
         order=Order(hierarchy, count_order(rides_of_training, hierarchy)),
         times=measure_times(zip(rides_of_training, gaps, strict=True), hierarchy),
         values=learn_values(values),
-        levels=learn_levels(()),
+        levels=learn_levels((keys, (3,) * len(keys)) for keys in rides_of_training),
     )
 
 
 def step_budget() -> Budget:
     """A budget that gives each witness of steps a threshold."""
-    scores = {"order.session": 2.5, "order.entity": 2.5, "time": 6.0, "values": 4.0}
+    scores = {"order.session": 2.5, "order.entity": 2.5, "time": 6.0, "values": 4.0, "levels": 5}
     return Budget(999, dict.fromkeys(scores, (1.0,)), (Plan(1.0, {"density": 9.0, **scores}),))
 
 

@@ -13,6 +13,7 @@ from typing import Any
 
 from ..errors import RecordError
 from ..reading.events import EventReader
+from ..reading.levels import LevelReader
 from ..reading.records import RecordReader, SessionKey
 from ..reading.slots import SlotReader
 from ..reading.templates import TemplateMatcher
@@ -51,6 +52,13 @@ def _reader_of(parts: EngineParts, limits: Limits) -> RecordReader:
         max_message_size=limits.max_message_size,
         max_keys=limits.max_keys_per_record,
     )
+
+
+def _odd_events_of(parts: EngineParts, reader: RecordReader) -> OddEvents:
+    levels = LevelReader()
+    if parts.input_settings.line_format is not None:
+        levels = LevelReader(reader.fields)
+    return OddEvents(parts.steps, SlotReader(parts.templates, parts.wide), levels)
 
 
 def _cascade_of(parts: EngineParts, limits: Limits) -> Cascade:
@@ -104,7 +112,7 @@ class Engine:
         self._make = FindingMaker(
             parts.templates, parts.hierarchy, novelties, self.counters, limits.max_lines
         )
-        self._odd = OddEvents(parts.steps, SlotReader(parts.templates, parts.wide))
+        self._odd = _odd_events_of(parts, self.reader)
         self.journal = Journal(
             templates=parts.templates,
             sessions=self.sessions,
@@ -131,7 +139,7 @@ class Engine:
             self.tracker.work_out,
             self._novel | self._end_keys,
             self._odd.watched,
-            self._odd.has_odd_value,
+            self._odd.has_odd_content,
             self.sessions.idle_ns,
             self.session_settings.max_events,
             self.limits.keep_lines,
@@ -204,7 +212,7 @@ class Engine:
             except RecordError as error:
                 self.count_aside(record, error)
                 continue
-            rare = log_key in special or (log_key in watched and is_odd(log_key, text))
+            rare = log_key in special or (log_key in watched and is_odd(log_key, text, record))
             if own_time or not time_ns:
                 time_ns = self.own_time(record, time_ns, now_ns)
             if time_ns > watermark or time_ns < behind:
@@ -239,7 +247,7 @@ class Engine:
                 if length <= kept:
                     session.lines.append(text)
                 if rare or length >= most or not state.shortest_ns <= gap_ns <= state.longest_ns:
-                    self._special_event(session, log_key, text, gap_ns, findings)
+                    self._special_event(session, log_key, text, record, gap_ns, findings)
         time.fed_at = now_ns
         # `Counter.update` costs as much as a record, which counts where a chunk has only one.
         self.counters["records"] += record_count
@@ -362,7 +370,10 @@ class Engine:
         return arrived_ns or now_ns
 
     def take(self, key: SessionKey, event: Event, clock: int, findings: list[Finding]) -> Session:
-        """What the loop of `_feed` does with one event of one session, at stream time `clock`."""
+        """What the loop of `_feed` does with one event of one session, at stream time `clock`.
+
+        The event was held back, and its record is gone: its level is not judged.
+        """
         tag, time_ns, log_key, text = event
         session = self.sessions.open.get(key)
         if session is None or clock > session.deadline:
@@ -378,10 +389,10 @@ class Engine:
         if length <= self.limits.keep_lines:
             session.lines.append(text)
         special, watched, is_odd = self._loop[4:7]
-        rare = log_key in special or (log_key in watched and is_odd(log_key, text))
+        rare = log_key in special or (log_key in watched and is_odd(log_key, text, None))
         fits = session.state.shortest_ns <= gap_ns <= session.state.longest_ns
         if rare or length >= self.session_settings.max_events or not fits:
-            self._special_event(session, log_key, text, gap_ns, findings)
+            self._special_event(session, log_key, text, None, gap_ns, findings)
         return session
 
     def _start(self, key: SessionKey, tag: bytes, time_ns: int, findings: list[Finding]) -> Session:
@@ -409,12 +420,13 @@ class Engine:
         session: Session,
         log_key: int,
         text: bytes,
+        record: Any,
         gap_ns: int,
         findings: list[Finding],
     ) -> None:
         """What few events need: an early verdict, deviations, a new template, the session's end."""
         state = session.state
-        odd = self._odd.deviations(state, session.keys, gap_ns, text)
+        odd = self._odd.deviations(state, session.keys, gap_ns, text, record)
         findings += self._make.deviations(session, odd, "early")
         if state.decided and not session.alerted:
             session.alerted = True

@@ -1,9 +1,11 @@
-"""What is odd about one event of a session: its order, the gap before it, its values."""
+"""What is odd about one event of a session: its order, the gap before it, its content."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
+from ..reading.levels import LevelReader
 from ..reading.slots import SlotReader
 from ..reading.wildcards import ZEROED
 from ..types import Deviation
@@ -25,12 +27,14 @@ _Check = tuple[int, int, int, set[bytes]]
 class OddEvents:
     """Asks the step judge, where there is one, about the few events that may be odd.
 
-    `watched` are the log keys whose values are worth a look.
+    `watched` are the log keys whose values or levels are worth a look.
     """
 
-    def __init__(self, steps: StepJudge | None, slots: SlotReader) -> None:
+    def __init__(self, steps: StepJudge | None, slots: SlotReader, levels: LevelReader) -> None:
         self._steps = steps
         self._slots = slots
+        self._levels = levels
+        self._has_levels = steps is not None and steps.has_levels
         self.watched: frozenset[int] = frozenset()
         if steps is not None:
             self.watched = steps.watched
@@ -40,8 +44,10 @@ class OddEvents:
 
     # Asked for every event of a watched log key. A value that was looked at before costs a slice
     # and a look-up.
-    def has_odd_value(self, log_key: int, text: bytes) -> bool:
-        """Whether any value of an event deviates."""
+    def has_odd_content(self, log_key: int, text: bytes, record: Any) -> bool:
+        """Whether the level of an event, or any of its values, deviates."""
+        if self._has_levels and self._is_too_severe(log_key, record):
+            return True
         checks = self._checks[log_key].get(text.translate(ZEROED))
         if checks is None:
             checks = self._checks_of(log_key, text)
@@ -50,6 +56,10 @@ class OddEvents:
             if value not in fine and self._is_odd(log_key, slot, value, fine):
                 return True
         return False
+
+    def _is_too_severe(self, log_key: int, record: Any) -> bool:
+        assert self._steps is not None, "BUG: levels are looked at only for a step judge"
+        return self._steps.is_too_severe(log_key, self._levels.rank(record))
 
     def _is_odd(self, log_key: int, slot: int, value: bytes, fine: set[bytes]) -> bool:
         assert self._steps is not None, "BUG: log keys are watched only for a step judge"
@@ -76,7 +86,7 @@ class OddEvents:
         return checks
 
     def deviations(
-        self, state: State, keys: Sequence[int], gap_ns: int, text: bytes
+        self, state: State, keys: Sequence[int], gap_ns: int, text: bytes, record: Any
     ) -> list[Deviation]:
         """What is odd about the last of `keys`, which led to `state`."""
         found = list(state.deviations)
@@ -85,4 +95,6 @@ class OddEvents:
         others = [self._steps.gap(keys, gap_ns)]
         if keys[-1] in self.watched:
             others.append(self._steps.value(keys, self._slots.values(keys[-1], text)))
+            if self._has_levels:
+                others.append(self._steps.severity(keys, self._levels.rank(record)))
         return found + [deviation for deviation in others if deviation is not None]

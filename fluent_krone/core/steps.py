@@ -38,7 +38,20 @@ class StepJudge(Protocol):
 
     @property
     def watched(self) -> frozenset[int]:
-        """Log keys whose values are worth a look."""
+        """Log keys whose values or levels are worth a look."""
+        ...
+
+    @property
+    def has_levels(self) -> bool:
+        """Whether levels are worth a look at all."""
+        ...
+
+    def is_too_severe(self, log_key: int, rank: int) -> bool:
+        """Whether a level of that rank deviates."""
+        ...
+
+    def severity(self, keys: Sequence[int], rank: int) -> Deviation | None:
+        """What is odd about the level of the last of `keys`."""
         ...
 
     def is_odd(self, log_key: int, slot: int, value: bytes) -> bool:

@@ -181,10 +181,22 @@ class Steps:
 
     @property
     def watched(self) -> frozenset[int]:
-        """Log keys whose values are worth a look."""
-        if "values" not in self._thresholds:
-            return frozenset()
-        return frozenset(self.values.by_key)
+        """Log keys whose values or levels are worth a look."""
+        watched: frozenset[int] = frozenset()
+        if "values" in self._thresholds:
+            watched |= frozenset(self.values.by_key)
+        if self.has_levels:
+            watched |= frozenset(self.levels.seen)
+        return watched
+
+    @property
+    def has_levels(self) -> bool:
+        """Whether levels are worth a look at all."""
+        return "levels" in self._thresholds and bool(self.levels.seen)
+
+    def is_too_severe(self, log_key: int, rank: int) -> bool:
+        """Whether a level of that rank deviates."""
+        return round(self.levels.score(log_key, rank), DECIMALS) > self._thresholds["levels"]
 
     def is_odd(self, log_key: int, slot: int, value: bytes) -> bool:
         """Whether a value deviates."""

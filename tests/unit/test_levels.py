@@ -1,0 +1,52 @@
+"""Levels: how records state them, and which are more severe than a step ever was."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import pytest
+
+from fluent_krone.detect.levels import learn_levels, levels_from_json, levels_to_json
+from fluent_krone.reading.levels import RANKS, UNKNOWN_RANK, LevelReader
+from fluent_krone.reading.records import InputSettings, RecordReader
+
+INFO, WARN, FATAL = RANKS[b"info"], RANKS[b"warn"], RANKS[b"fatal"]
+
+
+@pytest.mark.parametrize(
+    ("record", "rank"),
+    [
+        ({b"level": b"INFO"}, INFO),
+        ({b"severity": b"Warning"}, WARN),
+        ({b"loglevel": b"fatal "}, FATAL),
+        ({b"level": b"blue"}, UNKNOWN_RANK),
+        ({b"level": 30}, UNKNOWN_RANK),
+        ({}, UNKNOWN_RANK),
+    ],
+)
+def test_a_level_is_read_from_the_usual_fields(record: dict[bytes, Any], rank: int) -> None:
+    assert LevelReader().rank(record) == rank
+
+
+def test_a_level_may_stand_in_the_header_of_a_line() -> None:
+    settings = InputSettings(
+        session_key=("/job-[0-9]+/",), line_format=r"(?<level>\w+) (?<message>.*)"
+    )
+    reader = LevelReader(RecordReader(settings).fields)
+    assert reader.rank({b"message": b"ERROR job-1 failed"}) == RANKS[b"error"]
+
+
+def test_only_what_is_more_severe_than_ever_scores() -> None:
+    levels = learn_levels([((1, 2), (INFO, WARN))] * 100)
+    assert levels.score(1, INFO) == 0
+    assert levels.score(1, RANKS[b"notice"]) == 0
+    assert levels.score(1, FATAL) > levels.score(1, WARN) > 4
+    assert levels.score(2, WARN) == 0
+    assert levels.score(3, FATAL) == 0
+    assert levels.worst((1, 2), (INFO, FATAL)) == levels.score(2, FATAL)
+
+
+def test_levels_survive_json() -> None:
+    levels = learn_levels([((1, 2), (INFO, WARN))] * 100)
+    assert levels_from_json(json.loads(json.dumps(levels_to_json(levels)))).seen == levels.seen
