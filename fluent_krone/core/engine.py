@@ -13,9 +13,7 @@ from typing import Any
 
 from ..errors import RecordError
 from ..reading.events import EventReader
-from ..reading.levels import LevelReader
 from ..reading.records import RecordReader, SessionKey
-from ..reading.slots import SlotReader
 from ..reading.templates import TemplateMatcher
 from ..types import Finding
 from .cascade import Cascade
@@ -25,7 +23,7 @@ from .hierarchy import Hierarchy
 from .journal import Journal, Pack
 from .lateness import InOrder
 from .novelties import Novelties
-from .odd_events import OddEvents
+from .odd_events import odd_events_of
 from .parts import EngineParts, Limits
 from .sessions import Session, Sessionizer, SessionSettings
 from .stream_time import StreamTime
@@ -52,13 +50,6 @@ def _reader_of(parts: EngineParts, limits: Limits) -> RecordReader:
         max_message_size=limits.max_message_size,
         max_keys=limits.max_keys_per_record,
     )
-
-
-def _odd_events_of(parts: EngineParts, reader: RecordReader) -> OddEvents:
-    levels = LevelReader()
-    if parts.input_settings.line_format is not None:
-        levels = LevelReader(reader.fields)
-    return OddEvents(parts.steps, SlotReader(parts.templates, parts.wide), levels)
 
 
 def _cascade_of(parts: EngineParts, limits: Limits) -> Cascade:
@@ -112,7 +103,7 @@ class Engine:
         self._make = FindingMaker(
             parts.templates, parts.hierarchy, novelties, self.counters, limits.max_lines
         )
-        self._odd = _odd_events_of(parts, self.reader)
+        self._odd = odd_events_of(parts, self.reader)
         self.journal = Journal(
             templates=parts.templates,
             sessions=self.sessions,

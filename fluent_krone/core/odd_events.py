@@ -6,9 +6,11 @@ from collections.abc import Sequence
 from typing import Any
 
 from ..reading.levels import LevelReader
+from ..reading.records import RecordReader
 from ..reading.slots import SlotReader
 from ..reading.wildcards import ZEROED
 from ..types import Deviation
+from .parts import EngineParts
 from .steps import StepJudge
 from .tracker import State
 
@@ -98,3 +100,11 @@ class OddEvents:
             if self._has_levels:
                 others.append(self._steps.severity(keys, self._levels.rank(record)))
         return found + [deviation for deviation in others if deviation is not None]
+
+
+def odd_events_of(parts: EngineParts, reader: RecordReader) -> OddEvents:
+    """What an engine asks, built from the parts of its bundle."""
+    levels = LevelReader()
+    if parts.input_settings.line_format is not None:
+        levels = LevelReader(reader.fields)
+    return OddEvents(parts.steps, SlotReader(parts.templates, parts.wide), levels)
