@@ -51,6 +51,7 @@ _NAMED = re.compile(
 _HTTP = re.compile(
     r"(?:HTTP/(?:<num>|[0-9.]+)\"? ?|(?:http|status)[ _-]?(?:code|status)?\W{0,3})\Z", re.I
 )
+_REQUEST = re.compile(r"\b(?:GET|HEAD|POST|PUT|DELETE|PATCH|OPTIONS) /\S*")
 _CODE = re.compile(rb"[1-5][0-9]{2}")
 _NUMBER = re.compile(rb"-?[0-9]{1,5}")
 _WORD = re.compile(rb"[A-Za-z][A-Za-z_-]{0,30}")
@@ -163,7 +164,7 @@ def _promising(template: str) -> dict[int, _Values]:
     for place, found in enumerate(WILDCARD.finditer(template)):
         before = template[max(0, found.start() - _BEFORE) : found.start()]
         kind = found[0]
-        if kind == "<num>" and _HTTP.search(before):
+        if kind == "<num>" and _is_code(template, found):
             places[place] = _Values(_MAX_CODES)
         elif kind in ("<num>", "<*>", "<id>") and _NAMED.search(before):
             places[place] = _Values(MAX_VALUES)
@@ -178,7 +179,7 @@ def _facet(template: str, place: int, values: _Values) -> Callable[[bytes], tupl
     found = list(WILDCARD.finditer(template))[place]
     before = template[max(0, found.start() - _BEFORE) : found.start()]
     seen = values.seen
-    if found[0] == "<num>" and _HTTP.search(before) and all(map(_CODE.fullmatch, seen)):
+    if found[0] == "<num>" and _is_code(template, found) and all(map(_CODE.fullmatch, seen)):
         if _is_stable(_by_class(seen)):
             return _http_class
         return None
@@ -190,6 +191,17 @@ def _facet(template: str, place: int, values: _Values) -> Callable[[bytes], tupl
     if all(map(_METHOD.fullmatch, seen)) or all(value.lower() in _STATES for value in seen):
         return _as_it_is
     return None
+
+
+def _is_code(template: str, wildcard: re.Match[str]) -> bool:
+    """Whether a wildcard stands where an HTTP code does.
+
+    Behind its name, or first behind a route.
+    """
+    if _HTTP.search(template[max(0, wildcard.start() - _BEFORE) : wildcard.start()]):
+        return True
+    request = _REQUEST.search(template)
+    return request is not None and "<num>" not in template[request.end() : wildcard.start()]
 
 
 _STATES = frozenset(word.encode() for word in CONSTANTS)

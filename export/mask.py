@@ -50,6 +50,11 @@ _ASCII = re.compile(r"[\x00-\x7f]+|[\uff10-\uff19]+")
 _REQUEST_LINE = re.compile(
     r"(?P<method>[A-Z]{3,10}) (?P<path>[^\s?]*)(?P<query>\?\S*)?(?P<rest> HTTP/[0-9.]+)?"
 )
+# The same at the start of a message, without quotes: `GET /orders/17 -> 200`.
+_BARE_REQUEST = re.compile(
+    r"\A(?P<method>GET|HEAD|POST|PUT|DELETE|PATCH|OPTIONS) (?P<path>/[^\s?\"]*)(?P<query>\?\S*)?"
+    r"(?P<rest>)"
+)
 # Segments of a route that are values: with a digit, or too long for a name.
 _ROUTE_VALUE = re.compile(r"(?=[^/]*[0-9])[^/]{1,}|[^/]{30,}")
 _VERSION = re.compile(r"v[0-9]{1,2}|api[0-9]?|[a-z]+[0-9]?")
@@ -110,6 +115,14 @@ def _route(path: str) -> str:
     return _SLASH.join(segments)
 
 
+def _mask_request(request: re.Match[str]) -> str:
+    """The method and the shape of the route; a query is a value."""
+    query = ""
+    if request["query"]:
+        query = "?<id>"
+    return f"{request['method']} {_route(request['path'])}{query}{request['rest'] or ''}"
+
+
 class Masker:
     """Message → form.
 
@@ -129,6 +142,7 @@ class Masker:
             message = self._session.sub(_mask_session, message)
         if len(message) > MAX_MESSAGE or "\n" in message:
             message = _first_line(message)
+        message = _BARE_REQUEST.sub(_mask_request, message)
         if '"' in message or "'" in message:
             message = _QUOTED.sub(_mask_quoted, message)
         shape = message.translate(_ZEROED)
@@ -199,11 +213,7 @@ def _mask_quoted(found: re.Match[str]) -> str:
     before = found.string[: found.start()]
     is_subject = not before or before.endswith("] ")
     if request and is_subject and request["path"].startswith("/"):
-        query = ""
-        if request["query"]:
-            query = "?<id>"
-        route = _route(request["path"]) + query
-        return f"{quote}{request['method']} {route}{request['rest'] or ''}{quote}"
+        return f"{quote}{_mask_request(request)}{quote}"
     # A message that begins with a quote is quoted as a whole, as klog and others do it.
     if found.start() == 0 and _LETTER.search(inner) and " " in inner.strip():
         return found[0]

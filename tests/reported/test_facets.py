@@ -35,6 +35,15 @@ def test_status_codes_count_by_their_class() -> None:
 
 
 @pytest.mark.parametrize(
+    "form",
+    ["GET /orders/{n} -> {v} ({n} ms)", "PUT /orders/{n} {v} {n} ms", "call {n}: HTTP {v}"],
+)
+def test_codes_behind_a_route(form: str) -> None:
+    codes = [200, 200, 204, 500]
+    assert facets_of([form.format(n=n, v=codes[n % 4]) for n in range(300)]) == {("2xx",), ("5xx",)}
+
+
+@pytest.mark.parametrize(
     ("form", "values"),
     [
         ("job {n} exited with code {v}", ["0", "1"]),

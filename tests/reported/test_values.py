@@ -104,3 +104,11 @@ def test_the_same_message_of_many_components_is_one_template_each() -> None:
     found = mine([*lines, "rare: open of db5.shop by user5x5"], keep_prefix=True).templates
     assert len({text.split(": ", 1)[1] for text in found}) == 1
     assert {text.split(":")[0] for text in found} == {"workera", "workerb", "workerc", "rare"}
+
+
+def test_requests_without_quotes_are_told_apart_too() -> None:
+    found = templates_of("GET /orders/{n} 200 {n} ms", "PUT /orders/{n}/items 200 {n} ms")
+    assert {" ".join(text.split()[:2]) for text in found} == {
+        "GET /orders/<id>",
+        "PUT /orders/<id>/items",
+    }
