@@ -8,22 +8,24 @@ from __future__ import annotations
 import csv
 import heapq
 import itertools
+import logging
 import lzma
 import re
 import sys
 import zlib
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import closing
 from pathlib import Path
 from typing import Any
 
 from ..errors import ConfigError, RecordError
 from ..reading.records import as_fields
-from ..reading.times import TimeReader
+from ..reading.times import TimeReader, day_comes_first, is_ambiguous
 from . import kinds
 from .files import Inputs, Source, bare_suffix, find_files
 from .stamps import Stamps
 
+_log = logging.getLogger(__name__)
 Event = tuple[int | None, dict[bytes, Any]]
 _LOGLEAD = {"m_message": "message", "m_timestamp": "time"}
 _TIME_NAMES = (
@@ -113,7 +115,7 @@ def _file_events(path: Path, timezone: str | None) -> Iterator[Event]:
     first = list(itertools.islice(rows, _LOOKED_AT))
     wrapped = _wrapped_in(first)
     stamps = Stamps(path, timezone)
-    times = TimeReader(timezone=timezone)
+    times = TimeReader(timezone=timezone, day_first=_day_first(path, first))
     for record in itertools.chain(first, rows):
         try:
             if wrapped:
@@ -156,6 +158,32 @@ def _unwrapped(record: dict[str, Any], name: str) -> dict[str, Any]:
         return record
     around = {key: value for key, value in record.items() if key != name}
     return {**around, **inner}
+
+
+def _day_first(path: Path, first: list[dict[str, Any]]) -> bool | None:
+    """Whether the day comes first in dates that may be read both ways; None where none may.
+
+    The whole file is read for it, since its first dates mostly fit both.
+    """
+    if not any(is_ambiguous(text) for text in _time_texts(first)):
+        return None
+    if not path.is_file():
+        # Standard input cannot be read twice.
+        return day_comes_first(_time_texts(first))
+    found = day_comes_first(_time_texts(read_rows(path)))
+    if found is not None:
+        order = "month/day/year"
+        if found:
+            order = "day/month/year"
+        _log.info("dates read as %s, judged by their order file=%s", order, path)
+    return found
+
+
+def _time_texts(records: Iterable[dict[str, Any]]) -> Iterator[str]:
+    for record in records:
+        value = next((record[name] for name in _TIME_NAMES if record.get(name)), None)
+        if isinstance(value, str):
+            yield value
 
 
 def _time(record: dict[str, Any], times: TimeReader) -> int | None:

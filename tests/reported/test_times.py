@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
@@ -149,3 +149,18 @@ def test_lines_of_a_file_are_in_the_zone_that_is_given(tmp_path: Path) -> None:
     path.write_text('{"time": "2024-07-01 12:00:00", "message": "x"}\n')
     [(time_ns, _)] = read_events(path, "Europe/Berlin")
     assert time_ns == at("2024-07-01T10:00:00+00:00")
+
+
+@pytest.mark.parametrize("day_first", [True, False])
+def test_day_and_month_are_told_apart_by_the_whole_file(tmp_path: Path, day_first: bool) -> None:
+    """Wrong before: such times were not read at all. The first dates fit both readings."""
+    path = tmp_path / "a.jsonl"
+    days = [datetime(2024, 2, 1, 10) + timedelta(days=n) for n in range(11)]
+    form = "%m/%d/%Y %H:%M:%S"
+    if day_first:
+        form = "%d/%m/%Y %H:%M:%S"
+    path.write_text(
+        "".join(f'{{"time": "{day.strftime(form)}", "message": "x"}}\n' for day in days)
+    )
+    times = [time_ns for time_ns, _ in read_events(path)]
+    assert times == [int(day.replace(tzinfo=UTC).timestamp()) * 10**9 for day in days]
