@@ -33,8 +33,8 @@ _NEVER_NS = 2**62
 class TrainingSession:
     """One session instance and its log keys in order.
 
-    The log key of an unseen message is the number of templates. `gaps_ns`, `values` and `levels` are as in
-    `Trace`; they are empty where the session came without times, or without messages.
+    The log key of an unseen message is the number of templates. `gaps_ns`, `values` and `levels`
+    are as in `Trace`; they are empty where the session came without times, or without messages.
     """
 
     key: SessionKey

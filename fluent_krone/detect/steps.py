@@ -218,8 +218,9 @@ class Steps:
             usual = f"normal training had {len(known.known):,} other values there"
         else:
             direction = "out_of_range"
-            usual = f"normal training had numbers from {known.range.low_end():,.6g} to "
-            usual += f"{known.range.high_end():,.6g} there"
+            low = _number(known.range.low_end())
+            high = _number(known.range.high_end())
+            usual = f"normal training had numbers from {low} to {high} there"
         words = f"{self._step(keys[-1])} has the value “{value}” in place {slot + 1}; {usual}."
         return self._deviation(
             "values",
@@ -296,16 +297,27 @@ class Steps:
     def _seldom(self, before: int, step: int) -> str:
         """How often normal training had `step` after `before`, and what it had instead."""
         follows = self.order.follows(before, step)
-        where = "a session begins so" if before < 0 else "it comes next"
-        said = f"which normal training never had there: it had {follows.total:,} cases"
+        said = f"which normal training never had there in {follows.total:,} cases"
         if follows.times:
-            share = follows.times / follows.total
-            said = f"which happens {where} in {follows.times:,} of {follows.total:,} cases"
-            said += f" ({share:.2%}), and hardly ever after the steps before it"
+            share = f"{follows.times:,} of {follows.total:,} ({follows.times / follows.total:.2%})"
+            said = f"as in {share} cases of normal training, but hardly ever after the same steps"
+            if before < 0:
+                said = f"as only {share} normal sessions do"
         if follows.total and follows.usual not in (step, END):
             usual = f"{follows.usual_times / follows.total:.1%}"
             said += f"; usually {self._step(follows.usual)} follows ({usual})"
         return said
+
+
+def _number(number: float) -> str:
+    """A number as an operator reads it.
+
+    >>> _number(3529630.4), _number(0.25)
+    ('3,529,630', '0.25')
+    """
+    if number >= 100:
+        return f"{number:,.0f}"
+    return f"{number:.3g}"
 
 
 def _duration(seconds: float) -> str:

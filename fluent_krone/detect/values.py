@@ -3,10 +3,14 @@
 A template's wildcards are its slots. Training keeps a slot only where its values prove to be a
 closed set (hosts, codes, routes) or numbers within a range (sizes, durations): what half of the
 sessions had must hold for the other half. All other slots, such as ids, are never looked at.
+
+A bundle keeps hashes of the values of a set, not the values: hosts and customers of the log that it
+was fitted to must not travel with it.
 """
 
 from __future__ import annotations
 
+import hashlib
 import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -35,9 +39,9 @@ _MOST_DIGITS = 18
 
 @dataclass(frozen=True, slots=True)
 class KnownSet:
-    """A closed set of values; an unknown one scores `surprise`."""
+    """A closed set of values, as hashes (`value_hash`); an unknown one scores `surprise`."""
 
-    known: frozenset[bytes]
+    known: frozenset[str]
     surprise: float
     # Whether the values are addresses with a port, of which only the address is judged.
     has_ports: bool = False
@@ -45,7 +49,9 @@ class KnownSet:
     def score(self, value: bytes) -> float:
         if self.has_ports:
             value = without_port(value)
-        return 0.0 if value in self.known else self.surprise
+        if value_hash(value) in self.known:
+            return 0.0
+        return self.surprise
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,6 +86,11 @@ def as_number(value: bytes) -> float | None:
     except ValueError:
         return None
     return number if math.isfinite(number) else None
+
+
+def value_hash(value: bytes) -> str:
+    """How a value of a closed set stands in a bundle: 16 hex digits."""
+    return hashlib.blake2b(value, digest_size=8).hexdigest()
 
 
 def without_port(value: bytes) -> bytes:
@@ -149,7 +160,7 @@ def _known_set(one: list[bytes], other: list[bytes]) -> KnownSet | None:
     if new > _NEW_SHARE * size + 1:
         return None
     # The share of new values is estimated by those that came once (Good and Turing).
-    return KnownSet(frozenset(every), math.log((size + 1) / (new + 1)))
+    return KnownSet(frozenset(map(value_hash, every)), math.log((size + 1) / (new + 1)))
 
 
 def _known_range(one: list[bytes], other: list[bytes]) -> KnownRange | None:
@@ -179,7 +190,7 @@ def values_to_json(witness: ValueWitness) -> list[dict[str, Any]]:
         row: dict[str, Any] = {"key": log_key, "slot": slot, "surprise": round(known.surprise, 6)}
         if isinstance(known, KnownSet):
             row["has_ports"] = known.has_ports
-            row["set"] = sorted(value.decode("utf-8", "surrogateescape") for value in known.known)
+            row["set"] = sorted(known.known)
         else:
             row |= {"range": range_to_row(known.range), "has_zero": known.has_zero}
         rows.append(row)
@@ -192,6 +203,5 @@ def values_from_json(rows: Iterable[Mapping[str, Any]]) -> ValueWitness:
 
 def _from_row(row: Mapping[str, Any]) -> Known:
     if "set" in row:
-        known = frozenset(value.encode("utf-8", "surrogateescape") for value in row["set"])
-        return KnownSet(known, row["surprise"], row["has_ports"])
+        return KnownSet(frozenset(row["set"]), row["surprise"], row["has_ports"])
     return KnownRange(range_from_row(row["range"]), row["has_zero"], row["surprise"])

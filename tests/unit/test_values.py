@@ -86,3 +86,12 @@ def test_values_stand_where_the_wildcards_are(
 ) -> None:
     assert SlotReader([template]).values(0, message) == values
     assert SlotReader([template]).values(1, message) == ()
+
+
+def test_a_bundle_keeps_no_value_of_the_log() -> None:
+    rows = values_to_json(witness())
+    text = json.dumps(rows)
+    assert any("set" in row for row in rows)
+    for value in ("web1", "web2", "web3"):
+        assert value not in text
+    assert values_to_json(values_from_json(rows)) == rows
