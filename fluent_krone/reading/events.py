@@ -103,11 +103,15 @@ class EventReader:
                 framed = frames.find(message)
                 if framed is not None:
                     # A shape that comes again is worth remembering even so: it is faster yet.
-                    self._met(component, shape, message, text, framed[0])
+                    if self._came_before(component, shape):
+                        self._remember(component, shape, message, text, framed[0])
                     return framed[0], text, [(framed[1],)]
             keys = self._reader.keys(tag, record, message)
             log_key = self._match(text)
-            self._met(component, shape, message, text, log_key)
+            if self._came_before(component, shape):
+                self._remember(component, shape, message, text, log_key)
+            elif frames is not None:
+                frames.learn(message, prefix, log_key)
             return log_key, text, keys
         log_key, spans = found
         if len(spans) == 1:
@@ -147,19 +151,20 @@ class EventReader:
             frames = KeyedFrames(self._frame_regex, self._matcher, self._generation)
         self._components[component] = (prefix, {}, frames)
 
-    def _met(
+    def _came_before(self, component: bytes | None, shape: bytes) -> bool:
+        """Whether a shape that is not remembered came before; from now on it did."""
+        fingerprint = hash((component, shape))
+        if fingerprint in self._once:
+            return True
+        if len(self._once) >= _MOST_ONCE:
+            self._once.clear()
+        self._once.add(fingerprint)
+        return False
+
+    def _remember(
         self, component: bytes | None, shape: bytes, message: bytes, text: bytes, log_key: int
     ) -> None:
-        """A shape came that is not remembered: remember it, if it came before."""
-        fingerprint = hash((component, shape))
-        if fingerprint not in self._once:
-            if len(self._once) >= _MOST_ONCE:
-                self._once.clear()
-            self._once.add(fingerprint)
-            prefix, _, frames = self._components[component]
-            if frames is not None:
-                frames.learn(message, prefix, log_key)
-            return
+        """Remember the log key of a shape, if all its messages have it."""
         if len(text) > _LONGEST_SHAPE or not self._matcher.is_sure(text):
             return
         self._generation.take(_ENTRY_BYTES + len(shape))
