@@ -489,6 +489,9 @@ LINES = ("valve 7 jammed", "Scheduled test of the pumps, nothing to do", "it is 
         ({"verdict": "normal", "summary": "All went well."}, False),
         ({"summary": "A valve jammed.", "cause": "Valve <num> jammed."}, True),
         ({"summary": "The valve jammed during what a line calls a test."}, True),
+        # Two words of the line that reassures are too many.
+        ({"summary": "The valve jammed, which indicates a scheduled test."}, False),
+        ({"check": "There is nothing to do about the valve."}, False),
     ],
 )
 def test_an_answer_that_a_log_line_dictated_is_set_aside(
