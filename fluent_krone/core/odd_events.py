@@ -40,6 +40,8 @@ class OddEvents:
         self.watched: frozenset[int] = frozenset()
         if steps is not None:
             self.watched = steps.watched
+        # Log key → rank → whether it is too severe; there are few ranks.
+        self._severe: dict[int, dict[int, bool]] = {key: {} for key in self.watched}
         self._fine: dict[tuple[int, int], set[bytes]] = {}
         # Log key → shape of a message → what to look at in it.
         self._checks: dict[int, dict[bytes, list[_Check]]] = {key: {} for key in self.watched}
@@ -48,8 +50,13 @@ class OddEvents:
     # and a look-up.
     def has_odd_content(self, log_key: int, text: bytes, record: Any) -> bool:
         """Whether the level of an event, or any of its values, deviates."""
-        if self._has_levels and self._is_too_severe(log_key, record):
-            return True
+        if self._has_levels:
+            rank = self._levels.rank(record)
+            too_severe = self._severe[log_key].get(rank)
+            if too_severe is None:
+                too_severe = self._is_too_severe(log_key, rank)
+            if too_severe:
+                return True
         checks = self._checks[log_key].get(text.translate(ZEROED))
         if checks is None:
             checks = self._checks_of(log_key, text)
@@ -59,9 +66,11 @@ class OddEvents:
                 return True
         return False
 
-    def _is_too_severe(self, log_key: int, record: Any) -> bool:
+    def _is_too_severe(self, log_key: int, rank: int) -> bool:
         assert self._steps is not None, "BUG: levels are looked at only for a step judge"
-        return self._steps.is_too_severe(log_key, self._levels.rank(record))
+        found = self._steps.is_too_severe(log_key, rank)
+        self._severe[log_key][rank] = found
+        return found
 
     def _is_odd(self, log_key: int, slot: int, value: bytes, fine: set[bytes]) -> bool:
         assert self._steps is not None, "BUG: log keys are watched only for a step judge"
