@@ -42,6 +42,8 @@ class OddEvents:
             self.watched = steps.watched
         # Log key → rank → whether it is too severe; there are few ranks.
         self._severe: dict[int, dict[int, bool]] = {key: {} for key in self.watched}
+        # Log keys whose messages have too many shapes to be remembered.
+        self._unshaped: set[int] = set()
         self._fine: dict[tuple[int, int], set[bytes]] = {}
         # Log key → shape of a message → what to look at in it.
         self._checks: dict[int, dict[bytes, list[_Check]]] = {key: {} for key in self.watched}
@@ -83,16 +85,18 @@ class OddEvents:
 
     def _checks_of(self, log_key: int, text: bytes) -> list[_Check]:
         assert self._steps is not None, "BUG: log keys are watched only for a step judge"
-        spans = self._slots.spans(log_key, text)
+        spans = self._slots.spans(log_key, text, remember=log_key not in self._unshaped)
         checks = [
             (*spans[slot], slot, self._fine.setdefault((log_key, slot), set()))
             for slot in self._steps.slots(log_key)
             if slot < len(spans)
         ]
         shapes = self._checks[log_key]
-        if len(text) <= _LONGEST_SHAPE:
+        if len(text) <= _LONGEST_SHAPE and log_key not in self._unshaped:
             if len(shapes) >= _MOST_SHAPES:
+                # Ids of letters make every shape new: then remembering costs, and gains nothing.
                 shapes.clear()
+                self._unshaped.add(log_key)
             shapes[text.translate(ZEROED)] = checks
         return checks
 

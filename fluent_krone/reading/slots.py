@@ -38,15 +38,15 @@ class SlotReader:
         """The values of a message; none where it does not fit its template, or has none."""
         return tuple([message[start:end] for start, end in self.spans(log_key, message)])
 
-    def spans(self, log_key: int, message: bytes) -> tuple[Span, ...]:
-        """Where the values lie."""
+    def spans(self, log_key: int, message: bytes, *, remember: bool = True) -> tuple[Span, ...]:
+        """Where the values lie; with `remember`, messages of this shape are faster from then on."""
         if log_key >= len(self._templates):
             return ()
         shape = message.translate(ZEROED)
         spans = self._spans.get((log_key, shape))
         if spans is None:
             spans = self._templates[log_key].spans(shape)
-            if len(shape) <= _LONGEST_SHAPE:
+            if remember and len(shape) <= _LONGEST_SHAPE:
                 if len(self._spans) >= _MOST_SHAPES:
                     self._spans.clear()
                 self._spans[log_key, shape] = spans
