@@ -44,6 +44,8 @@ class OddEvents:
         self._severe: dict[int, dict[int, bool]] = {key: {} for key in self.watched}
         # Log keys whose messages have too many shapes to be remembered.
         self._unshaped: set[int] = set()
+        # Of these, the places to look at, and what was found to be no deviation there.
+        self._places: dict[int, list[tuple[int, set[bytes]]]] = {}
         self._fine: dict[tuple[int, int], set[bytes]] = {}
         # Log key → shape of a message → what to look at in it.
         self._checks: dict[int, dict[bytes, list[_Check]]] = {key: {} for key in self.watched}
@@ -59,6 +61,8 @@ class OddEvents:
                 too_severe = self._is_too_severe(log_key, rank)
             if too_severe:
                 return True
+        if log_key in self._unshaped:
+            return self._has_odd_value(log_key, text)
         checks = self._checks[log_key].get(text.translate(ZEROED))
         if checks is None:
             checks = self._checks_of(log_key, text)
@@ -74,6 +78,17 @@ class OddEvents:
         self._severe[log_key][rank] = found
         return found
 
+    def _has_odd_value(self, log_key: int, text: bytes) -> bool:
+        """The same for messages of which no shape is remembered."""
+        spans = self._slots.spans(log_key, text, remember=False)
+        for slot, fine in self._places[log_key]:
+            if slot < len(spans):
+                start, end = spans[slot]
+                value = text[start:end]
+                if value not in fine and self._is_odd(log_key, slot, value, fine):
+                    return True
+        return False
+
     def _is_odd(self, log_key: int, slot: int, value: bytes, fine: set[bytes]) -> bool:
         assert self._steps is not None, "BUG: log keys are watched only for a step judge"
         if self._steps.is_odd(log_key, slot, value):
@@ -85,18 +100,22 @@ class OddEvents:
 
     def _checks_of(self, log_key: int, text: bytes) -> list[_Check]:
         assert self._steps is not None, "BUG: log keys are watched only for a step judge"
-        spans = self._slots.spans(log_key, text, remember=log_key not in self._unshaped)
+        spans = self._slots.spans(log_key, text)
         checks = [
             (*spans[slot], slot, self._fine.setdefault((log_key, slot), set()))
             for slot in self._steps.slots(log_key)
             if slot < len(spans)
         ]
         shapes = self._checks[log_key]
-        if len(text) <= _LONGEST_SHAPE and log_key not in self._unshaped:
+        if len(text) <= _LONGEST_SHAPE:
             if len(shapes) >= _MOST_SHAPES:
                 # Ids of letters make every shape new: then remembering costs, and gains nothing.
                 shapes.clear()
                 self._unshaped.add(log_key)
+                self._places[log_key] = [
+                    (slot, self._fine.setdefault((log_key, slot), set()))
+                    for slot in self._steps.slots(log_key)
+                ]
             shapes[text.translate(ZEROED)] = checks
         return checks
 

@@ -320,7 +320,8 @@ class StreamTime:
 
     def _end_doubt(self) -> None:
         """The stream is where it was, or has moved on; what is not counted yet were slips."""
-        self._counters["time_leap"] += self._uncounted
+        if self._uncounted:
+            self._counters["time_leap"] += self._uncounted
         self._uncounted = 0
         self.doubted = 0
 

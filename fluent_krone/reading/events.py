@@ -103,7 +103,7 @@ class EventReader:
                 framed = frames.find(message)
                 if framed is not None:
                     # A shape that comes again is worth remembering even so: it is faster yet.
-                    if self._came_before(component, shape):
+                    if frames.is_numbered(framed[1]) and self._came_before(component, shape):
                         self._remember(component, shape, message, text, framed[0])
                     return framed[0], text, [(framed[1],)]
             keys = self._reader.keys(tag, record, message)

@@ -26,6 +26,11 @@ _LONGEST_FRAME = 1000
 _ENTRY_BYTES = 150
 # Assertions look at what is around a match, which would not be the same for another key.
 _ASSERTIONS = re.compile(r"\\[bBAZ]|\(\?<?[=!]|(?<!\[)(?<!\\)\^|\$")
+# Keys with zeroed digits of one component: ids of digits have one for each length, and those of
+# letters have ever new ones.
+_MOST_FORMS = 64
+# Stands for the log key of a frame that may have several: it need not be looked into again.
+_UNSURE = -1
 # What stands for the key in a frame; no text holds it.
 _HOLE = b"\x00"
 
@@ -45,7 +50,15 @@ class KeyedFrames:
     `regex` must treat all digits alike, and `can_be_keyed`.
     """
 
-    __slots__ = ("_frames", "_generation", "_group", "_matcher", "_may_stand_for", "_search")
+    __slots__ = (
+        "_forms",
+        "_frames",
+        "_generation",
+        "_group",
+        "_matcher",
+        "_may_stand_for",
+        "_search",
+    )
 
     def __init__(
         self, regex: re.Pattern[bytes], matcher: TemplateMatcher, generation: Generation
@@ -56,6 +69,8 @@ class KeyedFrames:
         self._may_stand_for = matcher.may_stand_for
         self._generation = generation
         self._frames: dict[bytes, int] = {}
+        # Session keys with zeroed digits, as long as there are few of them; None from then on.
+        self._forms: set[bytes] | None = set()
 
     def find(self, message: bytes) -> tuple[int, bytes] | None:
         """Log key and session key of a message whose frame is remembered."""
@@ -64,14 +79,23 @@ class KeyedFrames:
             return None
         start, end = found.span(self._group)
         frame = (message[:start] + _HOLE + message[end:]).translate(ZEROED)
-        log_key = self._frames.get(frame)
-        if log_key is None:
+        log_key = self._frames.get(frame, _UNSURE)
+        if log_key == _UNSURE:
             return None
         key = message[start:end]
         # A group that took no part in the match has no key.
         if not key or not self._may_stand_for(key):
             return None
         return log_key, key
+
+    def is_numbered(self, key: bytes) -> bool:
+        """Whether session keys differ in their digits alone, so that shapes come again."""
+        if self._forms is None:
+            return False
+        self._forms.add(key.translate(ZEROED))
+        if len(self._forms) > _MOST_FORMS:
+            self._forms = None
+        return True
 
     def learn(self, message: bytes, prefix: bytes, log_key: int) -> None:
         """Remember the frame of a message that stands behind `prefix`, if that is sure."""
@@ -81,9 +105,11 @@ class KeyedFrames:
         start, end = found.span(self._group)
         if start >= end or self._search(message, found.end()) is not None:
             return
+        frame = (message[:start] + _HOLE + message[end:]).translate(ZEROED)
+        if frame in self._frames:
+            return
         shift = len(prefix)
         if not self._matcher.is_sure_but_for(prefix + message, start + shift, end + shift):
-            return
-        frame = (message[:start] + _HOLE + message[end:]).translate(ZEROED)
+            log_key = _UNSURE
         self._generation.take(_ENTRY_BYTES + len(frame))
         self._frames[frame] = log_key

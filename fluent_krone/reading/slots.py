@@ -43,10 +43,12 @@ class SlotReader:
         if log_key >= len(self._templates):
             return ()
         shape = message.translate(ZEROED)
+        if not remember:
+            return self._templates[log_key].spans(shape)
         spans = self._spans.get((log_key, shape))
         if spans is None:
             spans = self._templates[log_key].spans(shape)
-            if remember and len(shape) <= _LONGEST_SHAPE:
+            if len(shape) <= _LONGEST_SHAPE:
                 if len(self._spans) >= _MOST_SHAPES:
                     self._spans.clear()
                 self._spans[log_key, shape] = spans
