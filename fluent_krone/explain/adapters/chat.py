@@ -11,9 +11,8 @@ from urllib.parse import urlsplit
 
 from ...config import proxy_mounts
 from ..question import Question
-from . import Envelope, ServiceFailure, Usage, count, failure_of_status
-
-_log = logging.getLogger(__name__)
+from . import Envelope, ServiceFailure, Usage, count
+from .official import OfficialClient
 
 # Tokens of an answer, of which it takes about 300; the rest is room for a model that thinks aloud.
 # A small model on a CPU would take minutes for more.
@@ -22,7 +21,7 @@ MAX_TOKENS = 2048
 _QUIET = ("openai", "httpx", "httpcore")
 
 
-class ChatAdapter:
+class ChatAdapter(OfficialClient):
     """Asks by the Chat Completions API at `base_url`, with the official client, and nobody else.
 
     The package `openai` is an extra of its own (`fluent-krone[openai]`), imported here.
@@ -44,10 +43,9 @@ class ChatAdapter:
         for name in _QUIET:
             logging.getLogger(name).setLevel(logging.WARNING)
         self._model = model
-        self._clock = clock
         # OpenAI's own models reject the older name of the limit, and a temperature.
         self._is_openai = urlsplit(base_url).hostname == "api.openai.com"
-        self._client = openai.AsyncOpenAI(
+        client = openai.AsyncOpenAI(
             api_key=api_key or "none",
             # Unlike the other client, this one does not add /v1.
             base_url=base_url.rstrip("/").removesuffix("/v1") + "/v1",
@@ -59,6 +57,7 @@ class ChatAdapter:
                 follow_redirects=False, mounts=proxy_mounts(base_url)
             ),
         )
+        super().__init__(client, openai, clock)
 
     def body(self, question: Question, *, structured: bool) -> dict[str, Any]:
         """The body of a question."""
@@ -82,7 +81,7 @@ class ChatAdapter:
     async def send(self, body: dict[str, Any]) -> Envelope:
         """The service's answer to a body. Raises ServiceFailure."""
         create = self._client.chat.completions.with_raw_response.create
-        response = await self._raw(create, **body)
+        response = await self.raw(create, **body)
         try:
             completion = json.loads(response.http_response.content)
             used = completion.get("usage")
@@ -92,36 +91,6 @@ class ChatAdapter:
             # Not JSON, or no completion: the error page of a gateway, for example.
             raise ServiceFailure("senseless") from None
         return _envelope(choice, message, used)
-
-    async def models(self) -> list[str]:
-        """The names of the service's models. Raises ServiceFailure."""
-        response = await self._raw(self._client.models.with_raw_response.list)
-        try:
-            listed = json.loads(response.http_response.content)["data"]
-            return [str(model["id"]) for model in listed]
-        except (ValueError, KeyError, TypeError, RecursionError):
-            raise ServiceFailure("senseless") from None
-
-    async def close(self) -> None:
-        """Close connections."""
-        await self._client.close()
-
-    async def _raw(self, call: Callable[..., Any], **options: Any) -> Any:
-        import openai
-
-        try:
-            return await call(**options)
-        except (TimeoutError, openai.APITimeoutError):
-            raise ServiceFailure("timeout") from None
-        except openai.APIConnectionError:
-            raise ServiceFailure("no_connection") from None
-        except openai.APIStatusError as error:
-            headers = error.response.headers
-            raise failure_of_status(error.status_code, headers, error.body, self._clock()) from None
-        except Exception as error:
-            # An error inside the client. Its text may hold the key or the question.
-            _log.warning("asking the model failed error=%s", type(error).__name__)
-            raise ServiceFailure("service_error") from None
 
 
 def _envelope(choice: Any, message: Any, used: Any) -> Envelope:

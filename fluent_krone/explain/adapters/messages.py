@@ -10,9 +10,8 @@ from typing import Any
 
 from ...config import proxy_mounts
 from ..question import Question
-from . import Envelope, ServiceFailure, Usage, count, failure_of_status
-
-_log = logging.getLogger(__name__)
+from . import Envelope, ServiceFailure, Usage, count
+from .official import OfficialClient
 
 # Tokens of an answer, of which it takes about 300. The rest is room for thinking, which counts into
 # the limit: not every model that an operator may choose lets thinking be switched off.
@@ -22,7 +21,7 @@ _QUIET = ("anthropic", "httpx2", "httpcore2", "httpx", "httpcore")
 _CUT_OFF = ("max_tokens", "model_context_window_exceeded")
 
 
-class MessagesAdapter:
+class MessagesAdapter(OfficialClient):
     """Asks by the Messages API at `base_url`, with the official client, and nobody else.
 
     The package `anthropic` is imported here, because it takes memory and a second to import.
@@ -44,8 +43,7 @@ class MessagesAdapter:
         for name in _QUIET:
             logging.getLogger(name).setLevel(logging.WARNING)
         self._model = model
-        self._clock = clock
-        self._client = anthropic.AsyncAnthropic(
+        client = anthropic.AsyncAnthropic(
             api_key=api_key or "none",
             # The client adds /v1 itself.
             base_url=base_url.rstrip("/").removesuffix("/v1"),
@@ -58,6 +56,7 @@ class MessagesAdapter:
                 follow_redirects=False, mounts=proxy_mounts(base_url)
             ),
         )
+        super().__init__(client, anthropic, clock)
 
     def body(self, question: Question, *, structured: bool) -> dict[str, Any]:
         """The body of a question."""
@@ -76,7 +75,7 @@ class MessagesAdapter:
     async def send(self, body: dict[str, Any]) -> Envelope:
         """The service's answer to a body. Raises ServiceFailure."""
         create = self._client.messages.with_raw_response.create
-        response = await self._raw(create, **body)
+        response = await self.raw(create, **body)
         try:
             message = json.loads(response.http_response.content)
         except (ValueError, RecursionError):
@@ -85,36 +84,6 @@ class MessagesAdapter:
         if not isinstance(message, dict) or message.get("type") != "message":
             raise ServiceFailure("senseless")
         return _envelope(message)
-
-    async def models(self) -> list[str]:
-        """The names of the service's models. Raises ServiceFailure."""
-        response = await self._raw(self._client.models.with_raw_response.list)
-        try:
-            listed = json.loads(response.http_response.content)["data"]
-            return [str(model["id"]) for model in listed]
-        except (ValueError, KeyError, TypeError, RecursionError):
-            raise ServiceFailure("senseless") from None
-
-    async def close(self) -> None:
-        """Close connections."""
-        await self._client.close()
-
-    async def _raw(self, call: Callable[..., Any], **options: Any) -> Any:
-        import anthropic
-
-        try:
-            return await call(**options)
-        except (TimeoutError, anthropic.APITimeoutError):
-            raise ServiceFailure("timeout") from None
-        except anthropic.APIConnectionError:
-            raise ServiceFailure("no_connection") from None
-        except anthropic.APIStatusError as error:
-            headers = error.response.headers
-            raise failure_of_status(error.status_code, headers, error.body, self._clock()) from None
-        except Exception as error:
-            # An error inside the client. Its text may hold the key or the question.
-            _log.warning("asking the model failed error=%s", type(error).__name__)
-            raise ServiceFailure("service_error") from None
 
 
 def _envelope(message: dict[str, Any]) -> Envelope:
