@@ -15,7 +15,7 @@ PACKAGE = REPOSITORY / "fluent_krone"
 
 # A module imports from its own layer and those before it.
 LAYERS = (
-    {"types", "errors", "timing", "sqlite"},
+    {"types", "errors", "timing", "sqlite", "segments"},
     {"reading", "config"},
     {"core"},
     {"detect", "transport"},
