@@ -168,7 +168,7 @@ def cut_sessions(
             )
         )
 
-    engine.on_close = keep
+    engine.on_close.append(keep)
     buffer: list[Event] = []
     for event in events:
         buffer.append(event)

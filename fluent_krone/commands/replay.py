@@ -123,7 +123,7 @@ def replay(
     maker = AlertMaker(bundle, config)
     outcome = Outcome()
     misfit = Misfit(engine, enough_records=_ENOUGH_RECORDS, enough_events=_ENOUGH_EVENTS)
-    engine.on_close = lambda session: outcome.instances.update((session.key,))
+    engine.on_close.append(lambda session: outcome.instances.update((session.key,)))
 
     def keep(findings: list[Finding]) -> None:
         for finding in findings:

@@ -67,7 +67,8 @@ class Engine:
     """One stream of records, judged by one bundle.
 
     `counters` and `set_aside` count from the start of the stream; `set_aside` counts records that
-    became no event, by reason. `on_close` is called with every session instance that ends.
+    became no event, by reason. Each function in `on_close` is called with every session instance
+    that ends, once its verdict is known: see `Session.is_abnormal`.
     """
 
     def __init__(self, parts: EngineParts, limits: Limits) -> None:
@@ -75,7 +76,7 @@ class Engine:
         self.limits = limits
         self.counters: Counter[str] = Counter()
         self.set_aside: Counter[str] = Counter()
-        self.on_close: Callable[[Session], None] | None = None
+        self.on_close: list[Callable[[Session], None]] = []
         self.reader = _reader_of(parts, limits)
         self.matcher = TemplateMatcher(
             parts.templates, unmatched=parts.hierarchy.unknown, wide=parts.wide
@@ -434,10 +435,12 @@ class Engine:
     def close(self, session: Session, findings: list[Finding]) -> None:
         self.counters["instances"] += 1
         self.journal.note_end(session)
-        if self.on_close is not None:
-            self.on_close(session)
-        if session.alerted:
-            return
+        if not session.alerted:
+            self._judge_end(session, findings)
+        for hear in self.on_close:
+            hear(session)
+
+    def _judge_end(self, session: Session, findings: list[Finding]) -> None:
         verdict = self.cascade.at_end(session.state, session.keys)
         odd = self.cascade.odd_end(session.state, session.keys)
         if verdict is None:

@@ -96,6 +96,11 @@ class Session:
     # The texts of its first `keep_lines` events.
     lines: list[bytes] = field(default_factory=list)
 
+    @property
+    def is_abnormal(self) -> bool:
+        """Whether anything about it was reported so far; once it has ended, that is its verdict."""
+        return self.alerted or bool(self.told)
+
 
 class Sessionizer:
     """Opens, finds and ends sessions. Ended ones come in the order in which they ended.

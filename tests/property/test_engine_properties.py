@@ -91,7 +91,7 @@ def test_every_event_is_of_one_instance_and_no_instance_outgrows_its_caps(
 ) -> None:
     engine = lift_engine(limits=limits, **session)
     lengths: list[int] = []
-    engine.on_close = lambda ended: lengths.append(len(ended.keys))
+    engine.on_close.append(lambda ended: lengths.append(len(ended.keys)))
     engine.feed("app", stream, NOW)
     assert len(engine.sessions.open) <= limits.max_sessions
     engine.finish()

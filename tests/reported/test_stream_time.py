@@ -65,7 +65,7 @@ def test_a_stream_that_moves_on_after_a_pause_ends_sessions_as_before() -> None:
     """The same ride goes on after the pause: it is another instance, cut where the pause was."""
     cut: list[list[int]] = []
     engine = lift_engine()
-    engine.on_close = lambda session: cut.append(list(session.keys))
+    engine.on_close.append(lambda session: cut.append(list(session.keys)))
     engine.feed("app", [*opened(), *busy(1, 5), *busy(1000, 5)], NOW)  # type: ignore[arg-type]
     assert cut == [[GOING] * 6] * 10
     assert [len(session.keys) for session in engine.sessions.open.values()] == [5] * 10
@@ -77,7 +77,7 @@ def test_a_stream_that_moves_on_after_a_pause_ends_sessions_as_before() -> None:
 def test_the_last_events_of_a_log_are_believed_at_its_end() -> None:
     cut: list[list[int]] = []
     engine = lift_engine()
-    engine.on_close = lambda session: cut.append(list(session.keys))
+    engine.on_close.append(lambda session: cut.append(list(session.keys)))
     engine.feed("app", [*opened(), *busy(1, 5), event("ride3", GOING, 1000)], NOW)  # type: ignore[list-item]
     engine.finish()
     assert sorted(map(len, cut)) == [1, *[6] * 10]
@@ -192,7 +192,7 @@ def test_what_is_held_outlasts_a_restart_and_ends_sessions_as_if_it_were_not() -
     again = lift_engine(allowed_lateness=5.0)
     again.restore(saved)
     cut: list[list[int]] = []
-    again.on_close = lambda session: cut.append(list(session.keys))
+    again.on_close.append(lambda session: cut.append(list(session.keys)))
     again.feed("app", lines[4:], NOW)
     again.finish()
     assert cut == [list(NORMAL[1]), [OPEN, CLOSE]]

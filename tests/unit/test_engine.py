@@ -41,7 +41,7 @@ def keys_of(engine: Any) -> list[tuple[str, tuple[int, ...]]]:
     def note(session: Session) -> None:
         ended.append((session.key[0].decode(), tuple(session.keys)))
 
-    engine.on_close = note
+    engine.on_close.append(note)
     return ended
 
 

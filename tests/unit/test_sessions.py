@@ -19,7 +19,7 @@ class Timeline:
     def __init__(self, max_sessions: int = 100, **settings: Any) -> None:
         limits = make_limits(max_sessions=max_sessions)
         self.engine = lift_engine(limits=limits, **{"idle_timeout": 10.0} | settings)
-        self.engine.on_close = self._note
+        self.engine.on_close.append(self._note)
         self.sessions = self.engine.sessions
         self.ended: list[tuple[str, int]] = []
 
