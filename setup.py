@@ -52,6 +52,8 @@ setup(
     install_requires=[
         "anthropic>=2",
         "fluent-logger>=0.11",
+        # The HTTP of metrics, health and the live page; anthropic's client brings it along anyway.
+        "h11>=0.14",
         "lru-dict>=1.3",
         "msgpack>=1.1",
         "numpy>=1.26",

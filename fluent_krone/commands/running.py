@@ -13,11 +13,14 @@ from typing import Any
 from ..config import Config
 from ..detect.bundle import load_bundle
 from ..errors import KroneError
+from ..runtime.http import HttpServer
 from ..runtime.metrics import Metrics, log_stats
 from ..runtime.reload import BundleWatch
 from ..runtime.service import Service
 from ..runtime.wiring import log_blind_spots, open_service, tune_gc
 from ..sink import Sink
+
+_log = logging.getLogger(__name__)
 
 Stats = Callable[[], dict[str, float]]
 
@@ -51,14 +54,13 @@ def metrics_tasks(config: Config, service: Service, stats: Stats) -> list[asynci
     """The task that serves `/metrics` and `/healthz`, where they are switched on."""
     if not config.metrics:
         return []
-    metrics = Metrics(
-        config.metrics_bind,
-        config.metrics_port,
-        stats=stats,
-        histograms=service.histograms,
-        troubles=service.troubles,
-    )
-    return [asyncio.create_task(metrics.run())]
+    metrics = Metrics(stats=stats, histograms=service.histograms, troubles=service.troubles)
+    server = HttpServer(config.metrics_bind, config.metrics_port, metrics.answer)
+
+    def listens(host: str, port: int) -> None:
+        _log.info("metrics at http://%s:%d/metrics", host, port)
+
+    return [asyncio.create_task(server.run(listens))]
 
 
 async def report(stats: Stats, show: Callable[[dict[str, float]], None] | None = None) -> None:

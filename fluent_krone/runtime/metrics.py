@@ -1,13 +1,7 @@
-"""`/metrics` for Prometheus and `/healthz`, over HTTP from the service's own event loop.
-
-The server runs on that loop and not in a thread of prometheus_client. So no figure changes while it
-is read, and a loop that hangs shows as what it is: there is no answer. `metric_names` declares the
-metrics.
-"""
+"""`/metrics` for Prometheus and `/healthz`; `metric_names` declares the metrics."""
 
 from __future__ import annotations
 
-import asyncio
 import importlib
 import itertools
 import logging
@@ -15,109 +9,46 @@ from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
 from ..timing import BUCKETS_S, Histogram
+from .http import Request, Response
 from .metric_names import HISTOGRAMS, LABELLED, METRICS
 
 _log = logging.getLogger(__name__)
-# Seconds that a client has to send its request and read the answer.
-_REQUEST_S = 5.0
-# Seconds between two tries to listen at an address that is taken.
-_RETRY_S = 5.0
-# Clients answered at the same time; Prometheus and a probe are two. More are closed unanswered.
-_MAX_CLIENTS = 16
-# Bytes of a request. Prometheus sends a few hundred.
-_MAX_REQUEST_BYTES = 2**13
-_TEXT = "text/plain; charset=utf-8"
 
 
 class Metrics:
-    """Answers `/metrics` and `/healthz` at `host:port`; `port` 0 takes a free one.
+    """Answers `/metrics` and `/healthz`.
 
-    `troubles` says what is wrong; if anything is, `/healthz` answers 503 and names it. An address
-    that can't be had never stops the service: it is reported, and tried again.
+    `troubles` says what is wrong; if anything is, `/healthz` answers 503 and names it.
     """
 
     def __init__(
         self,
-        host: str,
-        port: int,
         *,
         stats: Callable[[], Mapping[str, float]],
         histograms: Callable[[], Mapping[str, Histogram]],
         troubles: Callable[[], list[str]],
     ) -> None:
-        self._address = (host, port)
         self._stats = stats
         self._histograms = histograms
         self._troubles = troubles
-        self._clients = 0
 
-    async def run(self) -> None:
-        """Serve until cancelled."""
-        server = await self._listen()
-        _log.info("metrics at http://%s:%d/metrics", *server.sockets[0].getsockname()[:2])
-        async with server:
-            await server.serve_forever()
-
-    async def _listen(self) -> asyncio.Server:
-        for attempt in itertools.count():
-            try:
-                return await asyncio.start_server(
-                    self._serve, *self._address, limit=_MAX_REQUEST_BYTES
-                )
-            except OSError as error:
-                if attempt == 0:
-                    _log.error("no metrics, tried again every %g s reason=%s", _RETRY_S, error)
-                await asyncio.sleep(_RETRY_S)
-        raise AssertionError("BUG: count() ended")
-
-    async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        self._clients += 1
-        try:
-            async with asyncio.timeout(_REQUEST_S):
-                if self._clients <= _MAX_CLIENTS:
-                    head = await reader.readuntil(b"\r\n\r\n")
-                    writer.write(self.answer(head))
-                    await writer.drain()
-        except (OSError, TimeoutError, asyncio.IncompleteReadError, asyncio.LimitOverrunError):
-            # The client is gone, or sent nothing that could be answered.
-            pass
-        finally:
-            self._clients -= 1
-            writer.close()
-
-    def answer(self, head: bytes) -> bytes:
-        """The HTTP answer to a request's head."""
-        method, path = _request(head)
-        kind = _TEXT
-        if method not in (b"GET", b"HEAD"):
-            status = "405 Method Not Allowed"
-            body = b"GET only\n"
-        elif path == b"/metrics":
-            status = "200 OK"
+    async def answer(self, request: Request) -> Response:
+        """The answer to a request."""
+        if request.method not in ("GET", "HEAD"):
+            return Response(405, b"GET only\n", headers=(("Allow", "GET, HEAD"),))
+        if request.path == "/metrics":
             kind, body = exposition(self._stats(), self._histograms())
-        elif path == b"/healthz":
-            status, body = self._health()
-        else:
-            status = "404 Not Found"
-            body = b"/metrics or /healthz\n"
-        lines = [
-            f"HTTP/1.1 {status}",
-            f"Content-Type: {kind}",
-            f"Content-Length: {len(body)}",
-            "Connection: close",
-        ]
-        answer = "\r\n".join([*lines, "", ""]).encode()
-        if method != b"HEAD":
-            answer += body
-        return answer
+            return Response(200, body, kind)
+        if request.path == "/healthz":
+            return self._health()
+        return Response(404, b"/metrics or /healthz\n")
 
-    def _health(self) -> tuple[str, bytes]:
-        """Status and body of `/healthz`."""
+    def _health(self) -> Response:
         troubles = self._troubles()
         body = "".join(f"{line}\n" for line in troubles or ["ok"]).encode()
         if troubles:
-            return "503 Service Unavailable", body
-        return "200 OK", body
+            return Response(503, body)
+        return Response(200, body)
 
 
 def log_stats(stats: Mapping[str, float]) -> None:
@@ -168,12 +99,3 @@ class _Collector:
             yield core.HistogramMetricFamily(
                 f"fluent_krone_{metric}", text, buckets=buckets, sum_value=took.total_s
             )
-
-
-def _request(head: bytes) -> tuple[bytes, bytes]:
-    """Method and path of a request, without its query; empty when it is no HTTP request."""
-    words = head.split(b"\r\n", 1)[0].split()
-    if len(words) != 3:
-        return b"", b""
-    method, target, _ = words
-    return method, target.partition(b"?")[0]

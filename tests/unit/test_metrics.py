@@ -16,6 +16,7 @@ from synthetic import GOING, NORMAL, OPEN, OPENED, STUCK, T0, S, ride
 from fluent_krone.alerts.records import AlertMaker
 from fluent_krone.config import Config
 from fluent_krone.detect.bundle import Bundle
+from fluent_krone.runtime.http import HttpServer
 from fluent_krone.runtime.metric_names import HISTOGRAMS, METRICS, is_known
 from fluent_krone.runtime.metrics import Metrics, exposition
 from fluent_krone.runtime.service import Service
@@ -104,10 +105,9 @@ def answering(
     async def scenario() -> None:
         with socket.create_server(("127.0.0.1", 0)) as free:
             port = free.getsockname()[1]
-        metrics = Metrics(
-            "127.0.0.1", port, stats=lambda: {"records": 7}, histograms=dict, troubles=troubles
-        )
-        task = asyncio.create_task(metrics.run())
+        metrics = Metrics(stats=lambda: {"records": 7}, histograms=dict, troubles=troubles)
+        server = HttpServer("127.0.0.1", port, metrics.answer)
+        task = asyncio.create_task(server.run(lambda host, port: None))
         async with asyncio.timeout(30):
             while True:
                 try:
@@ -140,28 +140,32 @@ def test_health() -> None:
         (b"GET /healthz HTTP/1.1", 200),
         (b"GET /metrics?name[]=x HTTP/1.0", 200),
         (b"HEAD /metrics HTTP/1.1", 200),
-        (b"GET /metrics", 405),
+        (b"GET /metrics", 400),
         (b"GET / HTTP/1.1", 404),
         (b"POST /metrics HTTP/1.1", 405),
-        (b"\x16\x03\x01\xff", 405),
-        (b"", 405),
+        (b"\x16\x03\x01\xff", 400),
+        (b"", 400),
+        (b"GET / HTTP/1.1\r\nX: " + b"x" * 100_000, 431),
+        (b"POST / HTTP/1.1\r\nContent-Length: 100000", 413),
     ],
 )
 def test_requests(head: bytes, status: int) -> None:
-    metrics = Metrics("", 0, stats=dict, histograms=dict, troubles=list)
-    answer = metrics.answer(head + b"\r\nHost: x\r\n\r\n")
-    first, _, body = answer.partition(b"\r\n\r\n")
-    assert first.startswith(b"HTTP/1.1 %d " % status)
-    length = int(re.search(rb"Content-Length: (\d+)", first)[1])  # type: ignore[index]
-    assert len(body) == (0 if head.startswith(b"HEAD") else length)
+    async def story(metrics: Metrics, port: int) -> None:
+        reader, writer = await asyncio.open_connection("127.0.0.1", port)
+        writer.write(head + b"\r\nHost: x\r\n\r\n")
+        if head.startswith(b"POST"):
+            writer.write(b"x" * 100_000)
+        first, _, body = (await reader.read()).partition(b"\r\n\r\n")
+        writer.close()
+        assert first.startswith(b"HTTP/1.1 %d " % status)
+        length = int(re.search(rb"Content-Length: (\d+)", first)[1])  # type: ignore[index]
+        assert len(body) == (0 if head.startswith(b"HEAD") else length) and length > 0
+
+    answering(story)
 
 
 def test_strange_clients_do_not_keep_others_from_asking() -> None:
     async def story(metrics: Metrics, port: int) -> None:
-        reader, writer = await asyncio.open_connection("127.0.0.1", port)
-        writer.write(b"x" * 100_000)
-        assert await reader.read() == b""  # no head within the limit
-        writer.close()
         silent = [await asyncio.open_connection("127.0.0.1", port) for _ in range(10)]
         assert (await http_get(port, "/healthz"))[0] == 200
         for _, writer in silent:
@@ -174,8 +178,9 @@ def test_an_address_that_is_taken_is_told_and_does_not_stop_the_work(
     caplog: pytest.LogCaptureFixture,
 ) -> None:
     async def scenario(port: int) -> None:
-        metrics = Metrics("127.0.0.1", port, stats=dict, histograms=dict, troubles=list)
-        task = asyncio.create_task(metrics.run())
+        metrics = Metrics(stats=dict, histograms=dict, troubles=list)
+        server = HttpServer("127.0.0.1", port, metrics.answer)
+        task = asyncio.create_task(server.run(lambda host, port: None))
         while not caplog.records:
             await asyncio.sleep(0)
         assert not task.done()
