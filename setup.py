@@ -45,7 +45,7 @@ setup(
     ],
     package_dir={"fluent_krone.export": "export", "fluent_krone.models": "models"},
     package_data={
-        "fluent_krone": ["fluentd/*.rb", "page/*.html", "py.typed"],
+        "fluent_krone": ["fluentd/*.rb", "page/*.css", "page/*.html", "page/*.js", "py.typed"],
         "fluent_krone.export": ["*.css"],
         "fluent_krone.models": ["*/*"],
     },

@@ -20,6 +20,7 @@ from typing import IO, Any, TypeGuard
 
 from ..alerts.alignment import alike_runs
 from ..errors import ConfigError
+from .parts import script, text_of
 
 # Alerts of one page. Browsers become slow beyond that; of a larger file the last ones are shown.
 MOST_ALERTS = 50_000
@@ -30,7 +31,6 @@ _SHARED = ("evidence", "explained", "seq", "steps")
 # Events that are aligned for an alert of an older version. Today's alerts have at most 200; more
 # would make a file of a stranger slow to read.
 _MOST_ALIGNED = 400
-_TEMPLATE = Path(__file__).parent / "page.html"
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,15 +103,18 @@ def render(lines: Iterator[str] | IO[str], source: str) -> tuple[PageSummary, st
     kept, summary = found.kept()
     alerts = ",".join(alert.json for alert in kept)
     data = f'{{"alerts":[{alerts}],"shared":[{",".join(found.shared)}]}}'
-    template = _TEMPLATE.read_text(encoding="utf-8")
+    style = text_of("page.css")
+    code = script("alert.js", "report.js")
     parts = {
-        "policy": _policy(template),
+        "policy": _policy(code, style),
+        "style": style,
+        "script": code,
         "title": escape(f"{_count(summary.alerts, 'alert')} · {source}"),
         "about": escape(f"{summary}, from {source}"),
         "plain": _plain_list(kept),
         "data": data,
     }
-    return summary, re.sub(r"\{\{(\w+)\}\}", lambda name: parts[name[1]], template)
+    return summary, re.sub(r"\{\{(\w+)\}\}", lambda name: parts[name[1]], text_of("page.html"))
 
 
 @dataclass(frozen=True, slots=True)
@@ -193,16 +196,15 @@ def _script_json(value: Any) -> str:
     return json.dumps(value, allow_nan=False, separators=(",", ":")).replace("<", "\\u003c")
 
 
-def _policy(template: str) -> str:
-    """The page's policy: nothing is loaded, and only the template's own script and style count.
+def _policy(code: str, style: str) -> str:
+    """The page's policy: nothing is loaded, and only the page's own script and style count.
 
     They are named by their hashes, so that no script in an alert could run.
     """
     sources = []
-    for tag in ("script", "style"):
-        [text] = re.findall(f"<{tag}>(.*?)</{tag}>", template, re.DOTALL)
+    for kind, text in (("script", code), ("style", style)):
         digest = b64encode(sha256(text.encode()).digest()).decode()
-        sources.append(f"{tag}-src 'sha256-{digest}'")
+        sources.append(f"{kind}-src 'sha256-{digest}'")
     return f"default-src 'none'; {'; '.join(sources)}; base-uri 'none'; form-action 'none'"
 
 

@@ -20,6 +20,7 @@ import pytest
 from fluent_krone.cli import main
 from fluent_krone.errors import ConfigError
 from fluent_krone.page import render as page
+from fluent_krone.page.parts import text_of
 from fluent_krone.page.render import PageSummary, render, run, write_page
 
 
@@ -269,9 +270,7 @@ def test_bytes_that_are_no_utf8_are_shown_as_such(tmp_path: Path) -> None:
 
 def colours(theme: int) -> dict[str, tuple[float, float, float]]:
     """The variables of the light (0) or dark (1) theme."""
-    style = re.findall(r":root \{(.*?)\}", page._TEMPLATE.read_text(encoding="utf-8"), re.DOTALL)[
-        theme
-    ]
+    style = re.findall(r":root \{(.*?)\}", text_of("page.css"), re.DOTALL)[theme]
     found = {}
     for name, digits in re.findall(r"--([a-z]+): #([0-9a-f]{3,6});", style):
         digits = digits if len(digits) == 6 else "".join(2 * digit for digit in digits)
