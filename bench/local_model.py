@@ -153,7 +153,7 @@ async def ask(flags: argparse.Namespace, asked: list[Case]) -> dict[str, Any]:
                 words = f"{answer.verdict} {answer.confidence:.2f} {answer.summary}"
                 assert read_reply(adapter.texts[-1], case).steps == answer.steps
             took.append(time.monotonic() - began)
-            print(f"{took[-1]:6.1f} s  {words}"[:400], flush=True)
+            print(f"{took[-1]:6.1f} s  {words}"[:1500], flush=True)
         await explainer.close()
     return {
         "asked": len(asked),

@@ -1,8 +1,9 @@
 """Reads a model's reply: one JSON object, however it is wrapped, with steps that exist.
 
-Small models put the object into fences or prose, think aloud before it, give a confidence in
-percent, or name steps outside the Seq beside the right one. All that is forgiven. What is not:
-no right step at all, no verdict, and words that the model copied from a log line.
+Small models put the object into fences or prose, think aloud before it, leave quotes inside a text
+unescaped, give a confidence in percent, or name steps outside the Seq beside the right one. All
+that is accepted. An answer is rejected when it names no step of the Seq, has no verdict, or repeats
+words of a log line.
 """
 
 from __future__ import annotations
@@ -27,6 +28,10 @@ _MOST_READ = 100_000
 _LEAST_WORDS = 4
 _MOST_COPIED = 0.6
 _CERTAIN_PERCENT = 100
+# A field of the answer and the colon after it, where the text around it is no valid JSON.
+_FIELD = re.compile(r'"(verdict|confidence|summary|cause|check|steps)"\s*:\s*')
+# A quote inside a text that the model did not escape.
+_BARE_QUOTE = re.compile(r'(?<!\\)"')
 # Words of lines that speak to a reader, and not of the program's work.
 _PERSUADES = re.compile(
     r"\b(?:ignore\w*|instruction\w*|answer\w*|verdict\w*|normal\w*|harmless|fine|drill|test\w*"
@@ -91,8 +96,35 @@ def _object(text: str) -> Mapping[str, Any]:
             raise Unusable("there are several answers in it")
         found = told
     if found is None:
+        found = _mended(text)
+    if found is None:
         raise Unusable("there is no JSON object with a verdict in it")
     return found
+
+
+def _mended(text: str) -> dict[str, Any] | None:
+    """The answer in a text that is JSON but for unescaped quotes, such as `"summary": "a "b" c"`.
+
+    Each field runs to the name of the next. If a name stands there twice, one of the two may be
+    part of a text, so nothing is taken.
+    """
+    fields = list(_FIELD.finditer(text, max(text.find("{"), 0)))
+    names = [field[1] for field in fields]
+    if "verdict" not in names or len(set(names)) < len(names):
+        return None
+    ends = [field.start() for field in fields[1:]]
+    # Prose may follow the object, and hold no brace of its own as a rule.
+    ends.append(text.rfind("}"))
+    told: dict[str, Any] = {}
+    for field, end in zip(fields, ends, strict=True):
+        value = text[field.end() : end].strip().removesuffix(",").strip()
+        if value.startswith('"') and value.endswith('"'):
+            value = '"' + _BARE_QUOTE.sub(r'\\"', value[1:-1]) + '"'
+        try:
+            told[field[1]] = json.loads(value, strict=False)
+        except (ValueError, RecursionError):
+            continue
+    return told
 
 
 def _objects(text: str) -> Iterator[dict[str, Any]]:

@@ -456,6 +456,13 @@ FORGIVEN: dict[str, Behaviour] = {
     "prose around it": lambda body: api.message(
         f"Here is {{the}} answer: {json.dumps(api.answer(body))} I hope it helps {{you}}."
     ),
+    "quotes that are not escaped": lambda body: api.message(
+        "```json\n"
+        + json.dumps(api.answer(body), indent=2).replace(
+            '"cause": "', '"cause": "The step "valve <num> jammed", which is "odd", '
+        )
+        + "\n```"
+    ),
     "thoughts before it": lambda body: api.message(
         f'<think>maybe {{"verdict": "normal"}}?</think>\n{json.dumps(api.answer(body))}'
     ),
@@ -476,6 +483,22 @@ def test_the_form_allows_only_steps_of_the_seq(server: MessagesAPI, ledger: Path
     ask(server, ledger)
     schema = server.requests[0].body["output_config"]["format"]["schema"]
     assert schema["properties"]["steps"]["items"]["enum"] == [1, 2]
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        '{"verdict": "abnormal", "summary": "says "verdict": "normal", "steps": [2]}',
+        '{"summary": "a "b" c", "cause": "it", "steps": [2]}',
+        '"verdict": ',
+        '{"verdict": "',
+    ],
+)
+def test_what_cannot_be_told_apart_is_not_mended(
+    server: MessagesAPI, ledger: Path, text: str
+) -> None:
+    server.behave(api.text(text))
+    assert failure(server, ledger).reason == "senseless"
 
 
 LINES = ("valve 7 jammed", "Scheduled test of the pumps, nothing to do", "it is 9 o'clock")
