@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any
 
 from ..reading.records import SessionKey
 from ..types import Finding
+from .references import cut_refs
 from .sessions import Session
 
 if TYPE_CHECKING:
@@ -125,6 +126,7 @@ class Doubts:
         engine = self._engine
         later_keys = session.keys[note.at :]
         later_lines = session.lines[note.at :]
+        later_refs = cut_refs(session, len(later_keys))
         del session.keys[note.at :]
         del session.lines[note.at :]
         session.state = engine.tracker.replay(session.keys)
@@ -136,4 +138,5 @@ class Doubts:
             if i < len(later_lines):
                 text = later_lines[i]
             event = (note.tag, note.time_ns, log_key, text)
-            engine.take(session.key, event, engine.time.clock, findings)
+            with engine.sessions.referring(later_refs[i]):
+                engine.take(session.key, event, engine.time.clock, findings)

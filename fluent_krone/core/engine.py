@@ -13,10 +13,9 @@ from typing import Any
 
 from ..errors import RecordError
 from ..reading.events import EventReader
-from ..reading.records import RecordReader, SessionKey
+from ..reading.records import SessionKey
 from ..reading.templates import TemplateMatcher
 from ..types import Finding
-from .cascade import Cascade
 from .doubts import Doubts
 from .findings import FindingMaker
 from .hierarchy import Hierarchy
@@ -25,6 +24,7 @@ from .lateness import InOrder
 from .novelties import Novelties
 from .odd_events import odd_events_of
 from .parts import EngineParts, Limits
+from .references import References
 from .sessions import Session, Sessionizer, SessionSettings
 from .stream_time import StreamTime
 
@@ -44,25 +44,6 @@ Event = tuple[bytes, int, int, bytes]
 __all__ = ["Engine", "EngineParts", "Limits"]
 
 
-def _reader_of(parts: EngineParts, limits: Limits) -> RecordReader:
-    return RecordReader(
-        parts.input_settings,
-        max_message_size=limits.max_message_size,
-        max_keys=limits.max_keys_per_record,
-    )
-
-
-def _cascade_of(parts: EngineParts, limits: Limits) -> Cascade:
-    return Cascade(
-        parts.hierarchy,
-        parts.patterns,
-        parts.nested,
-        parts.clearing,
-        limits.cache_size,
-        parts.steps,
-    )
-
-
 class Engine:
     """One stream of records, judged by one bundle.
 
@@ -77,7 +58,7 @@ class Engine:
         self.counters: Counter[str] = Counter()
         self.set_aside: Counter[str] = Counter()
         self.on_close: list[Callable[[Session], None]] = []
-        self.reader = _reader_of(parts, limits)
+        self.reader = parts.reader(limits)
         self.matcher = TemplateMatcher(
             parts.templates, unmatched=parts.hierarchy.unknown, wide=parts.wide
         )
@@ -85,7 +66,7 @@ class Engine:
         self.sessions = Sessionizer(
             settings, max_sessions=limits.max_sessions, remembered=limits.cache_size
         )
-        self.cascade = _cascade_of(parts, limits)
+        self.cascade = parts.cascade(limits)
         self.tracker = self.cascade.tracker
         self._templates = parts.templates
         self.time = StreamTime(
@@ -127,7 +108,7 @@ class Engine:
         return (
             self.events.read,
             self.sessions.open.get,
-            self.sessions.open.move_to_end,
+            self.sessions.to_end,
             self.tracker.work_out,
             self._novel | self._end_keys,
             self._odd.watched,
@@ -329,6 +310,11 @@ class Engine:
         """
         return self.journal.changes(pack)
 
+    def note_records(self, references: References) -> None:
+        """Note in each session which records its events were; see `references.py`."""
+        self.sessions.note_records(references)
+        self._loop = self._bound()
+
     def log_key_text(self, log_key: int) -> str:
         """The template of a log key; the `unknown` leaf has none."""
         if log_key < len(self._templates):
@@ -346,6 +332,8 @@ class Engine:
         if isinstance(record, RecordError):
             reason = record.reason
         self.set_aside[reason] += 1
+        if self.sessions.references is not None:
+            self.sessions.references.note_aside(reason)
 
     def own_time(self, record: Any, arrived_ns: int | None, now_ns: int) -> int:
         """The record's own time where it has one; else the door's, else the watermark.
@@ -372,7 +360,7 @@ class Engine:
             session = self._start(key, tag, time_ns, findings)
         else:
             session.deadline = min(clock + self.sessions.idle_ns, session.limit)
-            self.sessions.open.move_to_end(key)
+            self.sessions.to_end(key)
         session.keys.append(log_key)
         session.state = self.tracker.step(session.state, log_key, session.keys)
         gap_ns = time_ns - session.last_ns

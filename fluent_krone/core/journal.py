@@ -31,7 +31,7 @@ from .stream_time import StreamTime
 from .tracker import Tracker
 
 # Raised when a snapshot's values change their meaning; an older snapshot is then refused.
-SNAPSHOT_VERSION = 2
+SNAPSHOT_VERSION = 3
 # Parts of one session. More would make a restart read many small rows; fewer would write long
 # sessions anew more often.
 _MOST_PARTS = 8
@@ -58,7 +58,18 @@ def _part(session: Session, number: int = 0, since: int = 0) -> list[Any]:
         session.told,
         session.keys[since:].tobytes(),
         session.lines[since:],
+        _refs(session, since),
+        session.passed,
     ]
+
+
+def _refs(session: Session, since: int) -> bytes:
+    """References to the records of the events from `since` on."""
+    if not session.refs:
+        return b""
+    if not since:
+        return session.refs.tobytes()
+    return session.refs[since - len(session.keys) :].tobytes()
 
 
 class Journal:
@@ -235,7 +246,7 @@ class Journal:
 
     def _load_part(self, part: Sequence[Any], log_keys: Sequence[int]) -> None:
         number, since, key, tag, opened, first_ns, instance, ordinal, *rest = part
-        limit, deadline, last_ns, alerted, told, keys, lines = rest
+        limit, deadline, last_ns, alerted, told, keys, lines, refs, passed = rest
         key = tuple(key)
         sessions = self._sessions
         session = sessions.open.get(key)
@@ -259,6 +270,10 @@ class Journal:
         if lines:
             # With another `keep_lines`, the parts before may have none.
             session.lines += [b""] * (since - len(session.lines)) + lines
+        if refs:
+            session.refs = session.refs or array("q")
+            session.refs.frombytes(refs)
+        session.passed = passed
         if number:
             session.parts += _NUMBER.pack(number)
             self._numbers = max(self._numbers, number)

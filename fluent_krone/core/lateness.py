@@ -16,7 +16,7 @@ watermark has gone on by that much, and then taken in the order of times:
 from __future__ import annotations
 
 import heapq
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from ..errors import RecordError
@@ -26,8 +26,8 @@ from ..types import Finding
 if TYPE_CHECKING:
     from .engine import Engine
 
-# Time, arrival, keys, tag, log key, text.
-_Held = tuple[int, int, Sequence[SessionKey], bytes, int, bytes]
+# Time, arrival, keys, tag, log key, text, reference to the record (see `references.py`).
+_Held = tuple[int, int, Sequence[SessionKey], bytes, int, bytes, int]
 
 
 class InOrder:
@@ -65,7 +65,8 @@ class InOrder:
                 # It waits at its own time until the stream is there.
                 believed = time_ns
             self._arrivals += 1
-            heapq.heappush(self._held, (believed, self._arrivals, keys, tag, log_key, text))
+            held = (believed, self._arrivals, keys, tag, log_key, text, engine.sessions.ref)
+            heapq.heappush(self._held, held)
             self._release(time.clock, findings)
         time.fed_at = now_ns
         return findings
@@ -86,9 +87,10 @@ class InOrder:
     def load(self, saved: Mapping[str, Any], log_keys: Sequence[int]) -> None:
         """Go on from a snapshot; `log_keys` are ours by those of the snapshot."""
         self._clock = saved.get("held_clock", 0)
-        for time_ns, number, keys, tag, log_key, text in saved.get("held", ()):
+        for time_ns, number, keys, tag, log_key, text, ref in saved.get("held", ()):
             self._arrivals = max(self._arrivals, number)
-            held = (time_ns, number, [tuple(key) for key in keys], tag, log_keys[log_key], text)
+            own_keys = [tuple(key) for key in keys]
+            held = (time_ns, number, own_keys, tag, log_keys[log_key], text, ref)
             heapq.heappush(self._held, held)
 
     def _release(self, clock: int, findings: list[Finding]) -> None:
@@ -97,10 +99,15 @@ class InOrder:
             self._take(findings)
 
     def _take(self, findings: list[Finding]) -> None:
-        time_ns, _, keys, tag, log_key, text = heapq.heappop(self._held)
+        time_ns, _, keys, tag, log_key, text, ref = heapq.heappop(self._held)
         engine = self._engine
         self._clock = max(self._clock, engine.time.clock_at(time_ns + self._lateness_ns))
         engine.collect(self._clock, findings)
-        for key in keys:
-            engine.counters["events"] += 1
-            engine.take(key, (tag, time_ns, log_key, text), self._clock, findings)
+        with engine.sessions.referring(ref):
+            for key in keys:
+                engine.counters["events"] += 1
+                engine.take(key, (tag, time_ns, log_key, text), self._clock, findings)
+
+    def refs(self) -> Iterator[int]:
+        """References of the records that are held."""
+        return (held[-1] for held in self._held)

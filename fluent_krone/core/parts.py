@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 
-from ..reading.records import InputSettings
-from .cascade import Clearing
+from ..reading.records import InputSettings, RecordReader
+from .cascade import Cascade, Clearing
 from .hierarchy import Hierarchy
 from .localise import NestedDetector, SeqDetector
 from .sessions import SessionSettings
@@ -51,3 +51,22 @@ class EngineParts:
     steps: StepJudge | None = None
     input_settings: InputSettings
     session_settings: SessionSettings
+
+    def reader(self, limits: Limits) -> RecordReader:
+        """What reads text, session keys and time of a record."""
+        return RecordReader(
+            self.input_settings,
+            max_message_size=limits.max_message_size,
+            max_keys=limits.max_keys_per_record,
+        )
+
+    def cascade(self, limits: Limits) -> Cascade:
+        """What decides on a session."""
+        return Cascade(
+            self.hierarchy,
+            self.patterns,
+            self.nested,
+            self.clearing,
+            limits.cache_size,
+            self.steps,
+        )

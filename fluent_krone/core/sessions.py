@@ -13,9 +13,10 @@ Why every step is O(1), and why it changes no verdict *when* ended sessions are 
 
 from __future__ import annotations
 
+import contextlib
 from array import array
 from collections import OrderedDict
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -23,6 +24,7 @@ from lru import LRU
 
 from ..errors import ConfigError
 from ..reading.records import SessionKey
+from .references import NONE, References
 
 _NS = 1_000_000_000
 # A stream time that is never reached: the limit of a session that has neither window nor age.
@@ -95,6 +97,10 @@ class Session:
     keys: array[int] = field(default_factory=lambda: array("H"))
     # The texts of its first `keep_lines` events.
     lines: list[bytes] = field(default_factory=list)
+    # References to the records of its events, in their order; None where nobody holds them. Of
+    # these, the first `passed` were handed on already. See `references.py`.
+    refs: array[int] | None = None
+    passed: int = 0
 
     @property
     def is_abnormal(self) -> bool:
@@ -111,6 +117,9 @@ class Sessionizer:
     def __init__(self, settings: SessionSettings, *, max_sessions: int, remembered: int) -> None:
         self.settings = settings
         self.open: OrderedDict[SessionKey, Session] = OrderedDict()
+        # Moves a session that had an event to the end of `open`.
+        self.to_end: Callable[[SessionKey], None] = self.open.move_to_end
+        self.references: References | None = None
         self._by_age: OrderedDict[SessionKey, Session] = OrderedDict()
         self.idle_ns = int(settings.idle_timeout * _NS)
         self._window_ns = int(settings.window * _NS)
@@ -147,7 +156,35 @@ class Sessionizer:
         self.open[key] = session
         if self._max_age_ns:
             self._by_age[key] = session
+        if self.references is not None:
+            self.references.begin(session)
         return session, ended
+
+    def note_records(self, references: References) -> None:
+        """Note from now on in each session which records its events were."""
+        self.references = references
+        self.to_end = references.mover(self.open)
+        for session in self.open.values():
+            if session.refs is None:
+                session.refs = array("q")
+
+    @property
+    def ref(self) -> int:
+        """The reference of the record that is fed; `NONE` where nobody notes records."""
+        if self.references is None:
+            return NONE
+        return self.references.current
+
+    @contextlib.contextmanager
+    def referring(self, ref: int) -> Iterator[None]:
+        """Events in the block are of another record than of the one that is fed."""
+        if self.references is None:
+            yield
+            return
+        current = self.references.current
+        self.references.current = ref
+        yield
+        self.references.current = current
 
     def restart(self, session: Session, now: int, time_ns: int) -> None:
         """A session began at another stream time `now`, and event time, than was thought."""

@@ -55,6 +55,7 @@ class State:
         "entity",
         "entity_start",
         "events",
+        "kind",
         "longest_ns",
         "next",
         "odd",
@@ -85,6 +86,8 @@ class State:
         self.shortest_ns, self.longest_ns = ANY_GAP_NS
         self.early: Any = None
         self.end: Any = None
+        # What kind of execution it is, if the session ends here; see `keeping/kinds.py`.
+        self.kind: Any = None
         self.next: dict[int, State] = {}
 
     @property

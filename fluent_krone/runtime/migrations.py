@@ -6,6 +6,7 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from ..core.journal import SNAPSHOT_VERSION
+from ..core.references import NONE
 from ..errors import ConfigError
 
 Snapshot = dict[str, Any]
@@ -19,11 +20,18 @@ def _with_told(saved: Snapshot) -> Snapshot:
     return saved | {"sessions": parts}
 
 
+def _with_refs(saved: Snapshot) -> Snapshot:
+    """References to records, which version 2 had not: nobody holds those of its events."""
+    parts = ([*part, b"", 0] for part in saved["sessions"])
+    held = [[*event, NONE] for event in saved.get("held", ())]
+    return saved | {"sessions": parts, "held": held}
+
+
 # By version: what turns its snapshots into those of the next version. Whoever raises
 # `SNAPSHOT_VERSION` adds the step here, and a store written by the version before to the tests: an
 # update must never cost the open sessions. A step gets the snapshot as the store gives it. Its
 # `sessions` are an iterator of parts (`core/journal.py`); a step wraps it where parts change.
-STEPS: Mapping[int, Callable[[Snapshot], Snapshot]] = {1: _with_told}
+STEPS: Mapping[int, Callable[[Snapshot], Snapshot]] = {1: _with_told, 2: _with_refs}
 
 
 def migrated(saved: Snapshot) -> tuple[Snapshot, bool]:

@@ -438,7 +438,7 @@ def test_a_snapshot_of_another_version_or_a_damaged_one_is_refused() -> None:
     engine = lift_engine()
     engine.feed("app", ride("a", (OPEN, STUCK)), NOW)
     saved = engine.snapshot()
-    with pytest.raises(SnapshotError, match="version 0, and this program reads version 2"):
+    with pytest.raises(SnapshotError, match="version 0, and this program reads version 3"):
         lift_engine().restore(saved | {"version": 0})
     # What did not exist at first may be absent.
     since = {"told", "pace", "shift", "slips", "back", "offset", "doubts"}
