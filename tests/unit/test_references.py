@@ -96,12 +96,12 @@ def test_references_survive_a_snapshot_and_go_on() -> None:
 
 
 def test_events_that_wait_to_be_put_in_order_keep_theirs() -> None:
-    engine = lift_engine(allowed_lateness=3600.0)
+    engine = lift_engine(allowed_lateness=30.0)
     references, ended = noting(engine)
     late = [*ride("a", (OPENED,), 5), *ride("a", (OPEN,), 1), *ride("b", (OPEN,), 20)]
     engine.feed("app", numbered(references, late), NOW)
     saved = engine.snapshot()
-    again = lift_engine(allowed_lateness=3600.0)
+    again = lift_engine(allowed_lateness=30.0)
     again.restore(saved)
     _, restored = noting(again)
     for other in (engine, again):
