@@ -18,6 +18,9 @@ from .values import KnownSet, ValueWitness, values_from_json, values_to_json
 _NS = 1_000_000_000
 # The level of the tree that each view of the order speaks of.
 _LEVEL_OF: Mapping[View, Level] = {"session": "entity", "entity": "action", "pair": "status"}
+# Below this share of the normal cases a step is called rare in a sentence. Above it, what is odd is
+# not the pair of steps but what came before.
+_RARE = 0.02
 # A value in an alert is cut after so many characters.
 _LONGEST_VALUE = 60
 
@@ -113,17 +116,17 @@ class Steps:
         direction = "unexpected"
         if found.name == "order.pair" and found.score > 1:
             words = (
-                f"{found.score:.0f} steps of the session so far came directly after a step that "
-                f"they never followed in normal training, the last of them {self._step(keys[at])} "
-                f"after {self._step(keys[at - 1])}."
+                f"{found.score:.0f} steps of this session came right after a step that they never "
+                f"follow in normal sessions. The last of them is {self._step(keys[at])} after "
+                f"{self._step(keys[at - 1])}."
             )
         elif at == 0:
-            words = f"The session begins with {self._step(keys[0])}, {self._seldom(-1, keys[0])}."
+            words = f"The session begins with {self._step(keys[0])}. {self._seldom(-1, keys[0])}"
             direction = "unexpected_start"
         else:
             words = (
-                f"After {self._step(keys[at - 1])} came {self._step(keys[at])}, "
-                f"{self._seldom(keys[at - 1], keys[at])}."
+                f"{self._step(keys[at])} came right after {self._step(keys[at - 1])}. "
+                f"{self._seldom(keys[at - 1], keys[at])}"
             )
         return (self._order(found, direction, at, keys[at], words),)
 
@@ -134,13 +137,14 @@ class Steps:
         if found is None:
             return ()
         follows = self.order.follows(keys[-1], END)
-        words = (
-            f"The session ends after {self._step(keys[-1])}, where {follows.times:,} of "
-            f"{follows.total:,} sessions of normal training end"
-        )
+        words = f"The session ends after {self._step(keys[-1])}"
         if follows.usual >= 0:
-            words += f"; usually {self._step(follows.usual)} follows"
-        return (self._order(found, "early_end", len(keys) - 1, keys[-1], words + "."),)
+            words += f"; normally {self._step(follows.usual)} follows"
+        ends = "none"
+        if follows.times:
+            ends = f"only {follows.times:,}"
+        words += f". {ends.capitalize()} of {follows.total:,} normal cases ended there."
+        return (self._order(found, "early_end", len(keys) - 1, keys[-1], words),)
 
     def limits_ns(self, before: int, step: int) -> tuple[int, int]:
         found = self._limits.get((before, step))
@@ -165,8 +169,9 @@ class Steps:
         if gap_ns < shortest_ns:
             direction, bound = "fast", f"at least {_duration(found.low_end())}"
         words = (
-            f"{self._step(keys[-1])} came {_duration(gap_ns / _NS)} after {self._step(keys[-2])}; "
-            f"usually {_duration(found.median)}, {bound} in nearly all of {found.count:,} cases."
+            f"{self._step(keys[-1])} came {_duration(gap_ns / _NS)} after {self._step(keys[-2])}. "
+            f"Normally it takes {_duration(found.median)}, and {bound} in nearly all of "
+            f"{found.count:,} cases."
         )
         score = max(self.times.score(keys[-2], keys[-1], gap_ns), threshold)
         return self._deviation(
@@ -215,13 +220,13 @@ class Steps:
         value = values[slot].decode("utf-8", "replace")[:_LONGEST_VALUE]
         if isinstance(known, KnownSet):
             direction = "unknown_value"
-            usual = f"normal training had {len(known.known):,} other values there"
+            usual = f"Normal sessions have {len(known.known):,} other values there"
         else:
             direction = "out_of_range"
             low = _number(known.range.low_end())
             high = _number(known.range.high_end())
-            usual = f"normal training had numbers from {low} to {high} there"
-        words = f"{self._step(keys[-1])} has the value “{value}” in place {slot + 1}; {usual}."
+            usual = f"Normal sessions have numbers from {low} to {high} there"
+        words = f"{self._step(keys[-1])} has the value “{value}” in place {slot + 1}. {usual}."
         return self._deviation(
             "values",
             direction,
@@ -239,8 +244,8 @@ class Steps:
             return None
         events = self.levels.seen[keys[-1]][1]
         words = (
-            f"{self._step(keys[-1])} came with a higher severity than in any of {events:,} cases "
-            "of normal training."
+            f"{self._step(keys[-1])} was logged at a higher severity than in any of {events:,} "
+            "normal cases."
         )
         return self._deviation(
             "levels",
@@ -295,18 +300,43 @@ class Steps:
         return f"“{self._hierarchy.words('status', self._hierarchy.status_of[log_key])}”"
 
     def _seldom(self, before: int, step: int) -> str:
-        """How often normal training had `step` after `before`, and what it had instead."""
+        """How often normal sessions have `step` after `before`, and what they have instead."""
         follows = self.order.follows(before, step)
-        said = f"which normal training never had there in {follows.total:,} cases"
-        if follows.times:
-            share = f"{follows.times:,} of {follows.total:,} ({follows.times / follows.total:.2%})"
-            said = f"as in {share} cases of normal training, but hardly ever after the same steps"
+        if not follows.total:
+            return "No normal session has this."
+        share = follows.times / follows.total
+        if not follows.times:
+            said = f"This happened in none of {follows.total:,} normal cases"
+        elif before < 0 or share < _RARE:
+            said = (
+                f"This happened in only {follows.times:,} of {follows.total:,} normal cases "
+                f"({_percent(share)})"
+            )
+        else:
+            said = (
+                f"This alone is usual ({_percent(share)} of {follows.total:,} normal cases), but "
+                "it hardly ever happens after the same earlier steps"
+            )
+        if follows.usual not in (step, END):
+            usual = _percent(follows.usual_times / follows.total)
+            place = "follows"
             if before < 0:
-                said = f"as only {share} normal sessions do"
-        if follows.total and follows.usual not in (step, END):
-            usual = f"{follows.usual_times / follows.total:.1%}"
-            said += f"; usually {self._step(follows.usual)} follows ({usual})"
-        return said
+                place = "comes first"
+            said += f"; normally {self._step(follows.usual)} {place} ({usual})"
+        return said + "."
+
+
+def _percent(share: float) -> str:
+    """A share as an operator reads it.
+
+    >>> _percent(0.25), _percent(0.99997), _percent(1.0), _percent(0.00002)
+    ('25 %', 'over 99.9 %', '100 %', 'under 0.1 %')
+    """
+    if 0.999 < share < 1:
+        return "over 99.9 %"
+    if 0 < share < 0.001:
+        return "under 0.1 %"
+    return f"{100 * share:.3g} %"
 
 
 def _number(number: float) -> str:

@@ -49,13 +49,13 @@ def test_a_step_out_of_order_is_reported_at_once() -> None:
     assert (deviation.event, deviation.log_key) == (2, ARRIVED)
     assert deviation.score > deviation.threshold
     assert deviation.p_value == 0.001
-    assert "came “lift: arrived at floor <num>”" in deviation.words
+    assert "“lift: arrived at floor <num>” came right after" in deviation.words
 
 
 def test_an_early_end_says_what_usually_follows() -> None:
     [deviation] = step_judge().at_end((OPEN, OPENED, GOING))
     assert deviation.direction == "early_end"
-    assert "usually “lift: arrived at floor <num>” follows" in deviation.words
+    assert "normally “lift: arrived at floor <num>” follows" in deviation.words
     assert step_judge().at_end(NORMAL[1]) == ()
 
 
@@ -88,7 +88,7 @@ def test_a_step_that_is_more_severe_than_ever_is_reported() -> None:
     severe = (T0 + S, {b"message": MESSAGES[OPENED].encode(), b"ride": b"a", b"level": b"FATAL"})
     [found] = deviations(engine().feed("app", [event("a", OPEN, 0), severe], T0))
     assert found.deviations[0].witness == "levels"
-    assert "higher severity than in any of 240 cases" in found.deviations[0].words
+    assert "higher severity than in any of 240 normal cases" in found.deviations[0].words
 
 
 def test_a_deviation_of_one_sort_is_reported_once_in_a_session() -> None:
