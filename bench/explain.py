@@ -285,6 +285,8 @@ async def _serve(frames: list[bytes], bundle: Any, behaviour: Behaviour | None) 
     sink = Waits()
     with tempfile.TemporaryDirectory(dir=Path.cwd()) as folder, MessagesAPI() as api:
         options: dict[str, Any] = {
+            # Each session is asked about, also where many fail alike.
+            "alerts": "session",
             "on_shutdown": "judge",
             "ledger": f"{folder}/ledger",
             "explain_timeout": _TIMEOUT_S,

@@ -62,7 +62,8 @@ class Deviation:
 
     `direction` is from a small closed set for each witness, such as `slow` or `early_end`. `score`
     is above `threshold`; `p_value` is the share of normal sessions that score at least so much.
-    `words` say it in a sentence.
+    `words` say it in a sentence. `detail` tells apart deviations of one step that a person would
+    not call the same, such as values of different places in a message.
     """
 
     witness: Witness
@@ -74,6 +75,7 @@ class Deviation:
     threshold: float
     p_value: float
     words: str
+    detail: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,7 +85,8 @@ class Finding:
 
     `lines` are raw lines around the oddest event, `line` is that event's own, and `unmatched` are
     the shapes of those that match no template. `texts` are the lines of the session's first events,
-    as many as are kept. All are empty where no lines are kept.
+    as many as are kept. All are empty where no lines are kept. `told_ns` is the stream time at
+    which it was decided: that of the event, or that at which the session had ended.
     """
 
     kind: Literal["sequence", "deviation", "unseen_template"]
@@ -102,6 +105,7 @@ class Finding:
     unmatched: tuple[bytes, ...] = ()
     texts: Sequence[bytes] = ()
     deviations: tuple[Deviation, ...] = ()
+    told_ns: int = 0
 
 
 @dataclass(frozen=True, slots=True)

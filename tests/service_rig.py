@@ -41,7 +41,8 @@ class Receiver:
 
 class Rig:
     def __init__(self, bundle: Bundle, receiver: Receiver | None = None, **config: Any) -> None:
-        settings = Config(**{"commit_interval": 3600.0} | config)
+        # Each alert for itself, unless a test is about incidents.
+        settings = Config(**{"commit_interval": 3600.0, "alerts": "session"} | config)
         self.now = T0 + 100 * S
         self.receiver = receiver or Receiver()
         self.acked: list[str] = []

@@ -70,7 +70,9 @@ class Served:
 @asynccontextmanager
 async def serving(bundle: Path, *flags: str, **env: str) -> AsyncIterator[Served]:
     """Run `serve` on a free port; at the end SIGTERM stops it, and it judges what is open."""
-    arguments = ["--bundle", str(bundle), "--port", "0", "--on-shutdown", "judge", *flags]
+    # Each alert for itself, unless a test is about incidents.
+    arguments = ["--bundle", str(bundle), "--port", "0", "--on-shutdown", "judge"]
+    arguments += ["--alerts", "session", *flags]
     process = await asyncio.create_subprocess_exec(
         sys.executable,
         *("-m", "fluent_krone", "serve", *arguments),

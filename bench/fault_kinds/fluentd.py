@@ -46,6 +46,7 @@ KRONE_CONF = (
   command {command}
   bundle {bundle}
   store {dir}/krone.db
+  alerts session
   <buffer tag>
     @type file
     path {dir}/buffer

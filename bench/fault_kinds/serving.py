@@ -76,6 +76,9 @@ class Serve:
             str(self.store),
             "--port",
             "0",
+            # Each alert is compared with that of a replay.
+            "--alerts",
+            "session",
             "--alert-host",
             "127.0.0.1",
         ]

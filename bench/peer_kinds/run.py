@@ -119,6 +119,8 @@ class Run:
         self.flags += flags
         arguments = [
             *("--bundle=hdfs", f"--port={self.port}", "--on-shutdown=judge", "--metrics=true"),
+            # Each alert is compared with that of a replay.
+            "--alerts=session",
             *(f"--metrics-port={self._metrics_port}", "--message-field=log", *READING, *self.flags),
         ]
         log = (self.directory / "serve.log").open("ab")

@@ -2,20 +2,20 @@
 
 from __future__ import annotations
 
-import hashlib
 import re
 from collections.abc import Iterable, Iterator, Sequence
 from datetime import UTC, datetime
 from typing import Any
 
 from ..config import Config
-from ..core.cascade import COUNTS
 from ..core.hierarchy import UNKNOWN, runs
 from ..detect.bundle import Bundle
 from ..errors import ConfigError
 from ..reading.templates import novel_shape, template_id
 from ..types import Alert, Deviation, Evidence, Finding, Verdict
 from .alignment import alike_runs
+from .deviation_fields import DeviationFields
+from .digests import digest, digest_of
 from .scene import Scene, scene_of
 from .severity import severity_of
 from .words import explain
@@ -71,18 +71,22 @@ class AlertMaker:
         self._hierarchy = bundle.hierarchy
         self._config = config
         self._template_ids = [*map(template_id, bundle.templates), UNKNOWN]
+        self._deviations = DeviationFields(self._hierarchy, bundle.budget, self._template_ids)
 
     def make(self, finding: Finding) -> Alert:
         """The alert of a finding. The same finding gives the same alert, through every door."""
         session_tag = finding.tag.decode("utf-8", "replace")
-        deviations = self._deviations(finding)
-        p_value = None
-        if deviations:
-            p_value = deviations[0]["p_value"]
+        pattern = self.pattern(finding)
+        scene = None
+        if finding.verdict is not None:
+            # The sentences quote real lines only where alerts hold lines at all.
+            scene = scene_of(finding, self._hierarchy, with_texts=self._config.max_lines > 0)
+        deviations = self._deviating(finding, pattern, scene)
+        p_value = deviations[0]["p_value"]
         alert_id = self._alert_id(finding)
         record: dict[str, Any] = {
             "alert_id": alert_id,
-            "pattern": self.pattern(finding),
+            "pattern": pattern,
             "kind": finding.kind,
             "severity": severity_of(finding.kind, self._odd_template(finding), p_value),
             "p_value": p_value,
@@ -95,7 +99,7 @@ class AlertMaker:
             "started_at": iso_time(finding.first_ns),
             "ended_at": iso_time(finding.last_ns),
             "events": finding.events,
-            **self._judged(finding),
+            **self._judged(finding, scene),
             "deviations": deviations,
             "lines": [self._cut(line) for line in finding.lines],
         }
@@ -121,7 +125,7 @@ class AlertMaker:
             str(finding.first_ns).encode(),
             finding.kind.encode(),
         )
-        return _digest((*parts, str(ordinal).encode()))
+        return digest((*parts, str(ordinal).encode()))
 
     def pattern(self, finding: Finding) -> str:
         """What identifies sessions that run alike: 32 hex digits.
@@ -163,48 +167,19 @@ class AlertMaker:
             return self._template(finding.deviations[0].log_key)
         return finding.lines[0].decode("utf-8", "replace")
 
-    def _deviations(self, finding: Finding) -> list[dict[str, Any]]:
-        """What each witness finds odd, the one that decided first."""
-        found = [self._deviation_field(deviation) for deviation in finding.deviations]
-        verdict = finding.verdict
-        if verdict is None:
-            return found
-        score = "density"
-        if verdict.detector == COUNTS:
-            score = "counts"
-        p_value = None
-        if self.bundle.budget is not None and score == "density":
-            p_value = round(self.bundle.budget.p_value(score, verdict.score), 6)
-        entity, action, status = self._hierarchy.steps(finding.log_keys[verdict.event])
-        whole = {
-            "witness": "density",
-            "direction": score,
-            "level": verdict.level,
-            "entity": entity,
-            "action": action,
-            "status": status,
-            "p_value": p_value,
-            "words": "The session as a whole is unlike the sessions of normal training.",
-        }
-        return [whole, *found]
+    def _deviating(
+        self, finding: Finding, pattern: str, scene: Scene | None
+    ) -> list[dict[str, Any]]:
+        """The field `deviations`, of which no alert has none."""
+        if finding.kind == "unseen_template":
+            name = self._novel_name(finding)
+            return self._deviations.of_template(finding.log_keys[0], name, self._new_line(finding))
+        return self._deviations.of(finding, pattern, scene)
 
-    def _deviation_field(self, deviation: Deviation) -> dict[str, Any]:
-        entity, action, status = self._hierarchy.steps(deviation.log_key)
-        return {
-            "witness": deviation.witness,
-            "direction": deviation.direction,
-            "level": deviation.level,
-            "entity": entity,
-            "action": action,
-            "status": status,
-            "p_value": round(deviation.p_value, 6),
-            "words": deviation.words,
-        }
-
-    def _judged(self, finding: Finding) -> dict[str, Any]:
+    def _judged(self, finding: Finding, scene: Scene | None) -> dict[str, Any]:
         """The fields that differ between the kinds of alerts."""
-        if finding.verdict is not None:
-            return self._sequence(finding.verdict, finding)
+        if finding.verdict is not None and scene is not None:
+            return self._sequence(finding.verdict, finding, scene)
         if finding.kind == "deviation":
             return self._deviation(finding.deviations[0], finding)
         return self._unseen(finding)
@@ -239,7 +214,7 @@ class AlertMaker:
             "steps": self._steps(keys, max(deviation.event - MOST_STEPS // 2, 0), ()),
         }
 
-    def _sequence(self, verdict: Verdict, finding: Finding) -> dict[str, Any]:
+    def _sequence(self, verdict: Verdict, finding: Finding, scene: Scene) -> dict[str, Any]:
         seq = verdict.seq
         keys = finding.log_keys
         entity, action, status = self._hierarchy.steps(keys[verdict.event])
@@ -251,7 +226,7 @@ class AlertMaker:
             "detector": verdict.detector,
             "score": verdict.score,
             "threshold": verdict.threshold,
-            "explanation": explain(self._scene(finding)),
+            "explanation": explain(scene),
             "explained_by": "evidence",
             "evidence": _evidence(verdict.evidence),
             "seq": {
@@ -268,16 +243,10 @@ class AlertMaker:
             ),
         }
 
-    def _scene(self, finding: Finding) -> Scene:
-        """What the sentences quote: real lines only where alerts hold lines at all."""
-        return scene_of(finding, self._hierarchy, with_texts=self._config.max_lines > 0)
-
     def _unseen(self, finding: Finding) -> dict[str, Any]:
         log_key = finding.log_keys[0]
         entity, action, status = self._hierarchy.steps(log_key)
-        text = self._template(log_key)
-        if log_key == self._hierarchy.unknown:
-            text = self._novel_name(finding)
+        text = self._novel_text(finding)
         return {
             "level": "status",
             "entity": entity,
@@ -286,12 +255,20 @@ class AlertMaker:
             "detector": "template",
             "score": None,
             "threshold": None,
-            "explanation": f"New kind of line: “{text}”. No normal session has it.",
+            "explanation": self._new_line(finding),
             "explained_by": "evidence",
             "evidence": _evidence(Evidence({}, {}, {}, (text,), ())),
             "seq": {"level": "status", "start": 0, "end": 1, "event": 0, "templates": [text]},
             "steps": self._steps((log_key,), 0, ()),
         }
+
+    def _new_line(self, finding: Finding) -> str:
+        return f"New kind of line: “{self._novel_text(finding)}”. No normal session has it."
+
+    def _novel_text(self, finding: Finding) -> str:
+        if finding.log_keys[0] == self._hierarchy.unknown:
+            return self._novel_name(finding)
+        return self._template(finding.log_keys[0])
 
     def _steps(self, keys: Sequence[int], first: int, nearest: Sequence[int]) -> dict[str, Any]:
         """The session from event `first` on, beside the nearest normal one.
@@ -324,14 +301,7 @@ def pattern_id(template_ids: Iterable[str]) -> str:
     A line without a template counts by its shape, or as `unknown`. An `unseen_template` alert
     passes its kind and the template's name.
     """
-    return _digest(name.encode() for name in template_ids)
-
-
-def _digest(parts: Iterable[bytes]) -> str:
-    digest = hashlib.blake2b(digest_size=16)
-    for part in parts:
-        digest.update(len(part).to_bytes(4, "big") + part)
-    return digest.hexdigest()
+    return digest_of(template_ids)
 
 
 def _first_shown(verdict: Verdict, events: int) -> int:

@@ -17,7 +17,7 @@ from .alignment import alike_runs
 
 # Events of either session that are set beside each other: aligning takes the square of them. Of
 # longer sessions those around the oddest event are compared.
-_MOST_ALIGNED = 400
+MOST_ALIGNED = 400
 # Words of a step that went well. Such a step is not what is wrong, even if normal sessions differ.
 _SUCCESS = re.compile(r"\b(?:success|succe\w+|verified|served|ok)\b", re.IGNORECASE)
 
@@ -112,6 +112,10 @@ class Scene:
             return None
         return " and ".join(sorted(missing))
 
+    def is_known(self, key: int) -> bool:
+        """Whether normal training had a step."""
+        return key != self.unknown and self.template(key) not in self.evidence.unseen
+
     def is_error(self, key: int) -> bool:
         """Whether a step says itself that something failed."""
         return severity(self.template(key)) > 0
@@ -138,10 +142,10 @@ class Scene:
     def pairs(self) -> list[Pair]:
         """The alignment, in order: extra events stand before missing ones at the same place."""
         normal = self._beginning()
-        low = max(0, min(self.event - _MOST_ALIGNED // 2, len(self.session) - _MOST_ALIGNED))
-        below = max(0, min(low, len(normal) - _MOST_ALIGNED))
-        shown = self.session[low : low + _MOST_ALIGNED]
-        beside = normal[below : below + _MOST_ALIGNED]
+        low = max(0, min(self.event - MOST_ALIGNED // 2, len(self.session) - MOST_ALIGNED))
+        below = max(0, min(low, len(normal) - MOST_ALIGNED))
+        shown = self.session[low : low + MOST_ALIGNED]
+        beside = normal[below : below + MOST_ALIGNED]
         pairs: list[Pair] = []
         i = 0
         j = 0

@@ -14,6 +14,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, TextIO
 
+from ..alerts.incidents import Incidents, in_order
 from ..alerts.records import AlertMaker
 from ..config import Config, from_flags
 from ..detect.bundle import Bundle, key_hash, load_bundle
@@ -121,17 +122,20 @@ def replay(
     """Feed files and judge all sessions at the end. `on_alert` gets every alert once decided."""
     engine = bundle.engine(config)
     maker = AlertMaker(bundle, config)
+    incidents = Incidents(config.incident_quiet, each=True)
     outcome = Outcome()
     misfit = Misfit(engine, enough_records=_ENOUGH_RECORDS, enough_events=_ENOUGH_EVENTS)
     engine.on_close.append(lambda session: outcome.instances.update((session.key,)))
 
     def keep(findings: list[Finding]) -> None:
-        for finding in findings:
+        for finding in in_order(findings):
             if finding.kind != "unseen_template":
                 outcome.flagged[finding.session] += 1
             outcome.alerts += 1
             if on_alert is not None:
-                on_alert(maker.make(finding))
+                # Every alert, as with `alerts session`: labels and figures need each session.
+                for alert in incidents.join(maker.make(finding), finding.told_ns).events:
+                    on_alert(alert)
 
     started = time.perf_counter()
     bar = _Progress(progress, count_events(inputs))

@@ -84,6 +84,8 @@ class Config(
     def _check_ranges(self) -> None:
         if self.idle_timeout is not None and self.idle_timeout <= 0:
             raise ConfigError(f"idle_timeout must be positive, got {self.idle_timeout:g}")
+        if self.incident_quiet <= 0:
+            raise ConfigError(f"incident_quiet must be positive, got {self.incident_quiet:g}")
         if self.max_events is not None and self.max_events < 1:
             raise ConfigError("max_events must be at least 1, got 0")
         for name in _AT_LEAST_1:

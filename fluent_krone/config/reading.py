@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from .declare import parameter
+from .declare import LIVE, parameter
 from .literals import COUNT, DURATION, LIST, RATE, SIZE, STRING
 
 
@@ -139,6 +139,20 @@ class Alerts:
         "How many false alarms to accept in 1,000 normal sessions, all kinds of alerts together; "
         "more finds more. Without it, the bundle's own number counts, which is usually 1.",
         common=True,
+    )
+    alerts: str = parameter(
+        STRING,
+        "incident",
+        "What is sent: `incident` tells what belongs together a few times, when it begins, grows "
+        "and ends; `session` sends the alert of each session.",
+        doors=LIVE,
+        choices="incident session",
+        common=True,
+    )
+    incident_quiet: float = parameter(
+        DURATION,
+        900.0,
+        "An incident ends when no alert has joined it for this long, in stream time.",
     )
     # A new template usually means a new version. Its first line is news, its thousandth is not.
     novelty_interval: float = parameter(

@@ -83,7 +83,7 @@ class Engine:
             self._in_order = InOrder(self, int(settings.allowed_lateness * 1e9))
         novelties = Novelties(limits.novelty_interval, self.counters)
         self._make = FindingMaker(
-            parts.templates, parts.hierarchy, novelties, self.counters, limits.max_lines
+            parts.templates, parts.hierarchy, novelties, self.counters, limits.max_lines, self.time
         )
         self._odd = odd_events_of(parts, self.reader)
         self.journal = Journal(
@@ -384,10 +384,12 @@ class Engine:
         return session
 
     def collect(self, now: int, findings: list[Finding]) -> None:
+        self._make.clock_ns = now
         for session in self.sessions.expired(now):
             self.close(session, findings)
             if len(findings) >= _MOST_FINDINGS:
                 break
+        self._make.clock_ns = 0
 
     def _close_all(self, sessions: Iterator[Session]) -> list[Finding]:
         findings: list[Finding] = []

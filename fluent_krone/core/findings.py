@@ -11,6 +11,7 @@ from ..types import Deviation, Finding, Verdict
 from .hierarchy import Hierarchy
 from .novelties import Novelties
 from .sessions import Session
+from .stream_time import StreamTime
 
 # Deviations of one session that are reported. One that has more goes wrong altogether, and each
 # further alert would say the same.
@@ -32,12 +33,17 @@ class FindingMaker:
         novelties: Novelties,
         counters: Counter[str],
         max_lines: int,
+        time: StreamTime,
     ) -> None:
         self._names = [*map(template_id, templates), "unknown"]
         self._hierarchy = hierarchy
         self._novelties = novelties
         self._counters = counters
         self._max_lines = max_lines
+        self._time = time
+        # While sessions are ended by time: that time, which is ahead of `time` where no record
+        # comes.
+        self.clock_ns = 0
 
     def sequence(
         self,
@@ -103,6 +109,7 @@ class FindingMaker:
             log_keys=(log_key,),
             verdict=None,
             lines=(text,),
+            told_ns=clock_ns,
         )
 
     def _of(
@@ -135,7 +142,17 @@ class FindingMaker:
             unmatched=self._unmatched(session),
             texts=tuple(session.lines),
             deviations=deviations,
+            told_ns=self._told_ns(session, decided),
         )
+
+    def _told_ns(self, session: Session, decided: Decided) -> int:
+        """The stream time of a finding.
+
+        A session that time ended is found some time afterwards: its deadline counts.
+        """
+        if decided == "early":
+            return self._time.clock
+        return min(session.deadline, max(self._time.clock, self.clock_ns))
 
     def _lines(self, session: Session, start: int, end: int, event: int) -> tuple[bytes, ...]:
         """The lines of events `[start, end)` around one of them, as many as an alert may hold."""

@@ -99,7 +99,8 @@ async def _serve_and_send(
 
     Alerts are shown as they come in.
     """
-    config = Config(on_shutdown="judge")
+    # Each session is compared with what the simulator knows of it, so each is sent.
+    config = Config(on_shutdown="judge", alerts="session")
     arrived = _Arrived()
     service = Service(bundle.engine(config), AlertMaker(bundle, config), arrived, config)
     server = ForwardServer(ServerSettings(port=0))

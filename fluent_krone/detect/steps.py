@@ -13,7 +13,15 @@ from .budget import DECIMALS, Budget
 from .levels import Levels, levels_from_json, levels_to_json
 from .order import END, Order, View, order_from_json, order_to_json
 from .times import NEVER, Times, times_from_json, times_to_json
-from .values import KnownSet, ValueWitness, values_from_json, values_to_json
+from .values import (
+    KnownRange,
+    KnownSet,
+    ValueWitness,
+    as_number,
+    value_hash,
+    values_from_json,
+    values_to_json,
+)
 
 _NS = 1_000_000_000
 # The level of the tree that each view of the order speaks of.
@@ -220,9 +228,12 @@ class Steps:
         value = values[slot].decode("utf-8", "replace")[:_LONGEST_VALUE]
         if isinstance(known, KnownSet):
             direction = "unknown_value"
+            # Another unknown value is another deviation; a hash, as no value is kept elsewhere.
+            detail = f"{slot} {value_hash(values[slot])}"
             usual = f"Normal sessions have {len(known.known):,} other values there"
         else:
             direction = "out_of_range"
+            detail = f"{slot} {_side(known, values[slot])}"
             low = _number(known.range.low_end())
             high = _number(known.range.high_end())
             usual = f"Normal sessions have numbers from {low} to {high} there"
@@ -235,6 +246,7 @@ class Steps:
             keys[-1],
             _Oddity("values", score, threshold),
             words,
+            detail,
         )
 
     def severity(self, keys: Sequence[int], rank: int) -> Deviation | None:
@@ -255,6 +267,7 @@ class Steps:
             keys[-1],
             _Oddity("levels", score, threshold),
             words,
+            str(rank),
         )
 
     def _oddest(self, scores: Mapping[View, float]) -> _Oddity | None:
@@ -283,6 +296,7 @@ class Steps:
         log_key: int,
         odd: _Oddity,
         words: str,
+        detail: str = "",
     ) -> Deviation:
         return Deviation(
             witness=witness,
@@ -294,6 +308,7 @@ class Steps:
             threshold=odd.threshold,
             p_value=self._budget.p_value(odd.name, round(odd.score, DECIMALS)),
             words=words,
+            detail=detail,
         )
 
     def _step(self, log_key: int) -> str:
@@ -337,6 +352,18 @@ def _percent(share: float) -> str:
     if 0 < share < 0.001:
         return "under 0.1 %"
     return f"{100 * share:.3g} %"
+
+
+def _side(known: KnownRange, value: bytes) -> str:
+    """Where a value lies that is outside its range."""
+    number = as_number(value)
+    if number is None:
+        return "text"
+    if number == 0:
+        return "zero"
+    if number > known.range.median:
+        return "high"
+    return "low"
 
 
 def _number(number: float) -> str:

@@ -14,7 +14,8 @@ import logging
 import random
 import time
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from typing import Any
 
 from ..errors import StoreError
 from ..types import Alert
@@ -97,13 +98,25 @@ class Desk:
 
     def admit(self, alert: Alert, case: Case | None = None) -> Ticket | None:
         """The alert's ticket; None if a person marked its pattern as normal: it is not sent."""
-        mark = self._said(alert)
+        mark = self._said(alert.record)
         if mark is not None and mark.verdict == "normal":
             self.counters["alerts_muted"] += 1
             return None
         if self._explainer is None or mark is not None:
             return Ticket(alert)
         return Ticket(alert, case)
+
+    def silences(self, alert: Alert) -> bool:
+        """Whether a person marked all that is odd about an alert as normal; counted."""
+        if not self.covers(alert.record):
+            return False
+        self.counters["alerts_muted"] += 1
+        return True
+
+    def covers(self, record: Mapping[str, Any]) -> bool:
+        """Whether a person marked all that is odd in an alert's record as normal."""
+        mark = self._said(record)
+        return mark is not None and mark.verdict == "normal"
 
     def submit(self, tickets: Iterable[Ticket]) -> None:
         """Alerts were committed: remember their ids, and ask about patterns without explanation."""
@@ -154,7 +167,7 @@ class Desk:
 
     def _as_sent(self, ticket: Ticket) -> Alert | None:
         alert = ticket.alert
-        mark = self._said(alert)
+        mark = self._said(alert.record)
         if mark is not None:
             if mark.verdict == "normal":
                 return None
@@ -399,9 +412,9 @@ class Desk:
                 return learned
         return None
 
-    def _said(self, alert: Alert) -> Mark | None:
+    def _said(self, record: Mapping[str, Any]) -> Mark | None:
         with self._survived():
-            return self._knowledge.said(alert.record["pattern"], self._clock())
+            return self._knowledge.said(record["pattern"], self._clock())
         return None
 
     @contextlib.contextmanager

@@ -95,6 +95,10 @@ module Fluent::Plugin
     config_param :remove_tag_prefix, :string, default: nil
     desc 'How many false alarms to accept in 1,000 normal sessions, all kinds of alerts together; more finds more. Without it, the bundle\'s own number counts, which is usually 1.'
     config_param :false_alarms, :string, default: nil
+    desc 'What is sent: `incident` tells what belongs together a few times, when it begins, grows and ends; `session` sends the alert of each session. One of: incident, session. (default incident)'
+    config_param :alerts, :string, default: nil
+    desc 'An incident ends when no alert has joined it for this long, in stream time. (default 15m)'
+    config_param :incident_quiet, :string, default: nil
     desc 'At most one unseen_template alert is sent for each template in this time. (default 1h)'
     config_param :novelty_interval, :string, default: nil
     desc 'How many raw lines of each open session are kept as evidence; 0 for none. (default 256)'

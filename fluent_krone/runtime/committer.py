@@ -196,7 +196,8 @@ class Committer:
     def _gather(self) -> Batch:
         """All that was done since the last commit, taken out of the hands that hold it."""
         self._make_room()
-        changes = self._storage.changes(self._judge.engine)
+        incidents = self._judge.incidents.changes()
+        changes = self._storage.changes(self._judge.engine) | {"incidents": incidents}
         chunks, arrived = self._repeats.hand_over()
         pending = self.pending
         self.pending = Pending()
@@ -222,7 +223,9 @@ class Committer:
         changes = batch.changes
         alerts = [ticket.alert for ticket in batch.tickets]
         if self._storage.is_new:
-            changes = self._storage.everything(self._judge.engine)
+            self._judge.incidents.save_everything()
+            incidents = self._judge.incidents.changes()
+            changes = self._storage.everything(self._judge.engine) | {"incidents": incidents}
             alerts = [ticket.alert for ticket in self._outbox.tickets] + alerts
         now_s = self._clock_ns() / 1e9
         self._storage.write(changes, batch.chunks, batch.arrived, alerts, now_s)

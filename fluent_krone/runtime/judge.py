@@ -8,14 +8,16 @@ import re
 from collections.abc import Iterable, Iterator
 from typing import Any
 
+from ..alerts.incidents import Incidents, in_order
 from ..alerts.records import AlertMaker
 from ..config import Config
 from ..core.engine import Engine
 from ..detect.bundle import Bundle
+from ..explain import Case
 from ..explain.cases import CaseMaker
 from ..explain.desk import Desk
 from ..explain.tickets import Ticket
-from ..types import Finding
+from ..types import Alert, Finding
 from .misfit import ENOUGH_EVENTS, ENOUGH_RECORDS, Misfit
 
 _log = logging.getLogger(__name__)
@@ -31,9 +33,17 @@ class Judge:
     because half a chunk would become final without the other half.
     """
 
-    def __init__(self, engine: Engine, maker: AlertMaker, config: Config, desk: Desk) -> None:
+    def __init__(
+        self,
+        engine: Engine,
+        maker: AlertMaker,
+        config: Config,
+        desk: Desk,
+        incidents: Incidents,
+    ) -> None:
         self.turn = asyncio.Lock()
         self.engine = engine
+        self.incidents = incidents
         self._maker = maker
         self._config = config
         self._desk = desk
@@ -51,8 +61,9 @@ class Judge:
         counters = self.engine.counters
         before = counters["records"]
         findings = self.engine.feed(tag, events, now_ns)
-        if findings:
-            self._keep(findings)
+        clock_ns = self.engine.time.clock
+        if findings or clock_ns >= self.incidents.due_ns:
+            self._keep(findings, clock_ns)
         records = counters["records"]
         # An offset of all times shows after few records, and no session ends rightly until then.
         if records >= self._next_look or self.engine.time_offset_s is not None:
@@ -62,12 +73,17 @@ class Judge:
     def advance(self, now_ns: int) -> bool:
         """End sessions that were idle for too long; returns whether alerts wait for a commit."""
         findings = self.engine.advance(now_ns)
-        self._keep(findings)
-        return bool(findings) or self._desk.has_late
+        self._keep(findings, self.engine.time.idle_until(now_ns))
+        return bool(findings) or bool(self._fresh) or self._desk.has_late
 
     def finish(self) -> None:
         """Judge all open sessions as if the input had ended."""
         self._keep(self.engine.finish())
+
+    def end_incidents(self) -> None:
+        """Tell the end of incidents that nobody will hear of again."""
+        for event in self.incidents.finish():
+            self._admit(event)
 
     def shed(self) -> None:
         """End and judge a part of the sessions, those idle for longest, to make room."""
@@ -100,15 +116,35 @@ class Judge:
             return []
         return [trouble]
 
-    def _keep(self, findings: Iterable[Finding]) -> None:
-        for finding in findings:
-            alert = self._maker.make(finding)
-            case = None
-            if self._desk.asks:
-                case = self._cases.make(finding, alert)
-            ticket = self._desk.admit(alert, case)
-            if ticket is not None:
-                self._fresh.append(ticket)
+    def _keep(self, findings: Iterable[Finding], clock_ns: int | None = None) -> None:
+        """Make alerts of findings, and tell incidents that stream time has come so far."""
+        for finding in in_order(findings):
+            self._take(finding)
+        if clock_ns is not None:
+            for event in self.incidents.advance(clock_ns):
+                self._admit(event)
+
+    def _take(self, finding: Finding) -> None:
+        alert = self._maker.make(finding)
+        if self._desk.silences(alert):
+            return
+        case = None
+        if self._desk.asks and self._config.adjudicate:
+            case = self._cases.make(finding, alert)
+            if case is not None and case.may_clear:
+                # Were it cleared, nobody would hear of the alerts that had joined it.
+                self._admit(alert, case)
+                return
+        for event in self.incidents.join(alert, finding.told_ns).events:
+            asked = None
+            if self._desk.asks and event.alert_id == alert.alert_id:
+                asked = case or self._cases.make(finding, alert)
+            self._admit(event, asked)
+
+    def _admit(self, event: Alert, case: Case | None = None) -> None:
+        ticket = self._desk.admit(event, case)
+        if ticket is not None:
+            self._fresh.append(ticket)
 
     def _warn_of_misfit(self, records: int) -> None:
         """Log a misfit, each kind of it once until it is gone; its counts grow all the time."""

@@ -43,6 +43,17 @@ METRICS: Mapping[str, tuple[str, str]] = {
     "alerts": ("alerts_total", "Alerts made."),
     "alerts_delivered": ("alerts_delivered_total", "Alerts that their receiver has confirmed."),
     "alerts_outgoing": ("alerts_outgoing", "Alerts that wait for their receiver."),
+    "incidents_open": ("incidents_open", "Open incidents."),
+    "incidents_opened": ("incidents_opened_total", "Incidents that began."),
+    "incidents_resolved": ("incidents_resolved_total", "Incidents that ended."),
+    "incidents_over_cap": (
+        "incidents_over_cap_total",
+        "Alerts sent by themselves: 1,000 incidents were open.",
+    ),
+    "alerts_joined": (
+        "alerts_joined_total",
+        "Alerts that joined an incident and were not sent by themselves.",
+    ),
     "deliveries_failed": (
         "deliveries_failed_total",
         "Attempts to deliver alerts that were not confirmed.",

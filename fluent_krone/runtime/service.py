@@ -5,9 +5,10 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
-from collections.abc import Callable, Coroutine, Sequence
+from collections.abc import Callable, Coroutine, Mapping, Sequence
 from typing import Any
 
+from ..alerts.incidents import Incidents
 from ..alerts.records import AlertMaker
 from ..config import Config
 from ..core.engine import Engine
@@ -54,6 +55,7 @@ class Service:
         *,
         store: Store | None = None,
         left_over: Sequence[Alert] = (),
+        open_incidents: Sequence[Mapping[str, Any]] = (),
         desk: Desk | None = None,
         clock_ns: Callable[[], int] = time.time_ns,
     ) -> None:
@@ -66,7 +68,14 @@ class Service:
         self._desk = desk or Desk(Knowledge(None))
         self._halt = Halt()
         self._storage = Storage(store, config)
-        self._judge = Judge(engine, maker, config, self._desk)
+        incidents = Incidents(
+            config.incident_quiet,
+            each=config.alerts == "session",
+            counters=self.counters,
+            is_silenced=self._desk.covers,
+        )
+        incidents.restore(open_incidents)
+        self._judge = Judge(engine, maker, config, self._desk, incidents)
         self._outbox = Outbox(sink, self._desk, self._storage, config, self.counters, left_over)
         repeats = Repeats(self._storage)
         self._committer = Committer(
@@ -149,6 +158,8 @@ class Service:
             await self._committer.writable.wait()
             if self._config.judges_on_shutdown:
                 self._judge.finish()
+            if self._storage.store is None:
+                self._judge.end_incidents()
             self._committer.commit()
             await self._committer.writable.wait()
         self._desk.release("stopping")
@@ -188,6 +199,7 @@ class Service:
             "cache_hits": engine.counters["events"] - engine.tracker.misses,
             "cache_misses": engine.tracker.misses,
             "alerts_outgoing": len(self._outbox),
+            "incidents_open": len(self._judge.incidents.open),
             "chunks_unacked": len(self._committer.unacked()),
             "chunk_unacked_age": self._committer.unacked_age_s(),
             "store_size": self._storage.size_bytes,

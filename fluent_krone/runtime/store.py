@@ -28,12 +28,14 @@ from ..errors import ConfigError, StoreDamaged
 from ..sqlite import Errors, connect, set_aside, transaction
 from ..transport.forward import Chunk
 from ..types import Alert
+from .incident_table import SCHEMA as INCIDENTS
+from .incident_table import write_incidents
 
 _log = logging.getLogger(__name__)
 
 # Version of the tables below, kept in SQLite's `user_version`. Raise it with a step in `_STEPS`.
-VERSION = 2
-_SCHEMA = """
+VERSION = 3
+_SCHEMA = f"""
 CREATE TABLE state (name TEXT PRIMARY KEY, data BLOB NOT NULL) WITHOUT ROWID;
 CREATE TABLE part (n INTEGER PRIMARY KEY, data BLOB NOT NULL);
 -- n: of the last start in the row
@@ -41,6 +43,7 @@ CREATE TABLE started (n INTEGER PRIMARY KEY, data BLOB NOT NULL);
 CREATE TABLE novelty (n INTEGER PRIMARY KEY, name BLOB NOT NULL UNIQUE, data BLOB NOT NULL);
 CREATE TABLE chunk (n INTEGER PRIMARY KEY, id BLOB NOT NULL UNIQUE, at INTEGER NOT NULL);
 CREATE TABLE alert (n INTEGER PRIMARY KEY, data BLOB NOT NULL);
+{INCIDENTS}
 """
 # What turns a store of each older version into one of the next. A step runs in the transaction that
 # also raises the version, so that a kill leaves either the one or the other.
@@ -48,11 +51,13 @@ CREATE TABLE alert (n INTEGER PRIMARY KEY, data BLOB NOT NULL);
 # 1 → 2: the key of a chunk is made of tag, id and size, and no longer of the id alone. The old keys
 #        stay in a table of their own until they are outdated, so that a chunk which an older
 #        program committed is still recognised when it is sent again.
+# 2 → 3: open incidents are kept.
 _STEPS = {
     1: """
 ALTER TABLE chunk RENAME TO old_chunk;
 CREATE TABLE chunk (n INTEGER PRIMARY KEY, id BLOB NOT NULL UNIQUE, at INTEGER NOT NULL);
 """,
+    2: INCIDENTS,
 }
 # Seconds to wait for a file that another process holds. When Fluentd was killed and starts again,
 # the child of the killed one still needs a moment to end.
@@ -138,6 +143,11 @@ class Store:
         rows = self._rows("SELECT data FROM alert ORDER BY n")
         return [Alert(*_unpacked(data)) for (data,) in rows]
 
+    def incidents(self) -> list[dict[str, Any]]:
+        """The open incidents, as `Incidents.restore` takes them."""
+        rows = self._rows("SELECT data FROM incident ORDER BY id")
+        return [_unpacked(data) for (data,) in rows]
+
     def has_chunk(self, key: bytes) -> bool:
         """Whether a chunk with this `chunk_key` was committed, as far as keys are kept."""
         # Not by `translated`: this runs for each chunk, and a context manager would cost as much as
@@ -171,9 +181,9 @@ class Store:
     ) -> None:
         """Write it all in one transaction.
 
-        `changes` is what `Engine.changes` gave, `chunks` the keys of new chunks, `alerts` the new
-        ones, `arrived` the keys of chunks that never come again. When this raises, nothing was
-        written, and the same call may be made again.
+        `changes` is what `Engine.changes` gave, with the `incidents` that changed; `chunks` are the
+        keys of new chunks, `alerts` the new ones, `arrived` the keys of chunks that never come
+        again. When this raises, nothing was written, and the same call may be made again.
         """
         # Numbers of rows are given here and not by SQLite, so that a call that is made again
         # after a failure writes the same rows once more instead of new ones.
@@ -182,6 +192,7 @@ class Store:
         dropped = state.pop("dropped", ())
         started = state.pop("started", ())
         novelties = state.pop("novelties", ())
+        incidents = state.pop("incidents", None)
         with self._errors.translated(), transaction(self._db) as db:
             if "templates" in state:
                 _clear_engine(db)
@@ -196,6 +207,8 @@ class Store:
                 self._write_started(db, started)
             if novelties:
                 self._write_novelties(db, novelties)
+            if incidents is not None:
+                write_incidents(db, incidents, self.pack)
             if arrived:
                 self._delete_chunks(db, arrived)
             if chunks:

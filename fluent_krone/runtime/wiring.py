@@ -8,6 +8,7 @@ import time
 from collections.abc import Callable
 from importlib.util import find_spec
 from pathlib import Path
+from typing import Any
 from urllib.parse import urlsplit
 
 from ..alerts.records import AlertMaker
@@ -55,15 +56,16 @@ def open_service(
     """
     store: Store | None = None
     left_over: list[Alert] = []
+    incidents: list[dict[str, Any]] = []
     if config.store is None:
         engine = bundle.engine(config)
     else:
         path = Path(config.store)
         try:
-            engine, store, left_over = _resumed(bundle, config, clock_ns, path)
+            engine, store, left_over, incidents = _resumed(bundle, config, clock_ns, path)
         except (StoreDamaged, SnapshotError) as error:
             log_set_aside(set_aside(path), error)
-            engine, store, left_over = _resumed(bundle, config, clock_ns, path)
+            engine, store, left_over, incidents = _resumed(bundle, config, clock_ns, path)
     try:
         maker = AlertMaker(bundle, config)
         desk = explanation_desk(config)
@@ -72,7 +74,15 @@ def open_service(
             store.close()
         raise
     return Service(
-        engine, maker, sink, config, store=store, left_over=left_over, desk=desk, clock_ns=clock_ns
+        engine,
+        maker,
+        sink,
+        config,
+        store=store,
+        left_over=left_over,
+        open_incidents=incidents,
+        desk=desk,
+        clock_ns=clock_ns,
     )
 
 
@@ -213,8 +223,9 @@ def _explainer(config: Config) -> Explainer | None:
 
 def _resumed(
     bundle: Bundle, config: Config, clock_ns: Callable[[], int], path: Path
-) -> tuple[Engine, Store, list[Alert]]:
-    """An engine with the sessions of the store, the store, and alerts that nobody confirmed."""
+) -> tuple[Engine, Store, list[Alert], list[dict[str, Any]]]:
+    """An engine with the sessions of the store, the store, alerts that nobody confirmed, and open
+    incidents."""
     store = Store(
         path,
         sync=config.store_sync,
@@ -233,7 +244,7 @@ def _resumed(
                 engine.track(everything=True)
                 _log.info("saved sessions migrated file=%s", path)
             _log.info("sessions restored open=%d", len(engine.sessions.open))
-        return engine, store, store.alerts()
+        return engine, store, store.alerts(), store.incidents()
     except BaseException:
         store.close()
         raise

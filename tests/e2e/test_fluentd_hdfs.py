@@ -53,6 +53,7 @@ CONF = r"""
   command {command}
   bundle {bundle}
   on_shutdown judge
+  alerts session
   <buffer tag>
     @type file
     path {dir}/buffer

@@ -71,7 +71,7 @@ async def serve(
 def test_each_hand_over_is_acked_once_and_each_chunk_fed_once(
     lift: Bundle, rounds: list[list[int]], commit_records: int, slice_size: int
 ) -> None:
-    config = Config(commit_interval=3600.0, commit_records=commit_records)
+    config = Config(commit_interval=3600.0, commit_records=commit_records, alerts="session")
     with patch("fluent_krone.runtime.intake._SLICE", slice_size):
         acks, service, receiver = asyncio.run(serve(lift, rounds, config))
     handed = Counter(number for chunks in rounds for number in chunks)

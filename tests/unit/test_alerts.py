@@ -113,6 +113,8 @@ def test_the_record_of_a_sequence(lift: Bundle) -> None:
     alert = AlertMaker(lift, Config()).make(sequence)
     record = dict(alert.record)
     explanation = record.pop("explanation")
+    [deviation] = record["deviations"]
+    assert re.fullmatch("[0-9a-f]{32}", deviation["signature"])
     assert explanation.startswith("“lift: stuck at floor 3” happened right after")
     assert record == {
         "alert_id": alert.alert_id,
@@ -130,6 +132,9 @@ def test_the_record_of_a_sequence(lift: Bundle) -> None:
                 "status": "stuck",
                 "p_value": None,
                 "words": "The session as a whole is unlike the sessions of normal training.",
+                "signature": deviation["signature"],
+                "size": 1,
+                "templates": sorted({template_id(ROWS[key][0]) for key in ABNORMAL}),
             }
         ],
         "decided": "end",

@@ -1,0 +1,210 @@
+"""What deviates in a session that is abnormal as a whole, difference by difference.
+
+A verdict on a whole session says that it is unlike the normal ones. What a person marks, and what
+an incident consists of, are the single differences: *what* differs, *after which step*, and *in
+which direction*. They come from the session beside the nearest normal one (`Scene.pairs`):
+
+1. Each stretch without a counterpart on the other side is one difference. Events that only the
+   session has are `extra`, or `unseen` where training never had the step, or `repeated` where they
+   are the step or the round before them once more. Steps that only the normal session has are
+   `missing`. Where both have a stretch of their own, the one came `instead` of the other.
+2. A stretch that is extra at one place and missing at another one is `out_of_place`: one
+   difference. As two, a mark on a harmless change of order would also hold for the missing step.
+3. What no difference describes (nothing to compare with, a session too long to be aligned, more
+   differences than are listed) is one difference of the whole, which is told apart by all of the
+   evidence.
+
+How often a stretch repeats itself is its `size` and no part of what identifies it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from typing import Literal
+
+from ..types import Evidence
+from .scene import MOST_ALIGNED, Scene
+
+Direction = Literal[
+    "extra", "unseen", "repeated", "missing", "instead", "out_of_place", "density", "counts"
+]
+
+# Differences of one session that are listed. A session with more is unlike any normal one, and a
+# longer list would tell nobody more.
+MOST_DIFFERENCES = 12
+# Steps of a stretch that a sentence names; the first ones say where to look.
+_MOST_NAMED = 3
+
+
+@dataclass(frozen=True, slots=True)
+class Difference:
+    """One difference between a session and the nearest normal one.
+
+    `extra` and `missing` are the log keys of the stretch, each round of a repetition once; `events`
+    and `places` say where the session and the normal one have them. `before` is the log key of the
+    step before the stretch, None at the beginning; `instead_of` the one where a step that is out of
+    place normally follows. `size` is how often the stretch came, at least 1.
+    """
+
+    direction: Direction
+    event: int
+    before: int | None
+    extra: tuple[int, ...]
+    missing: tuple[int, ...]
+    events: tuple[int, ...] = ()
+    instead_of: int | None = None
+    size: int = 1
+
+
+def differences_of(scene: Scene) -> list[Difference]:
+    """The differences, the one of the oddest event first; empty where only the whole is odd."""
+    if not scene.nearest:
+        return []
+    found = _with_moves(list(_stretches(scene)))
+    found.sort(key=lambda one: (abs(one.event - scene.event), one.event))
+    return found[:MOST_DIFFERENCES]
+
+
+def is_complete(scene: Scene, differences: Sequence[Difference]) -> bool:
+    """Whether the differences are all there is: none is left out, and nothing was not compared."""
+    if not 0 < len(differences) < MOST_DIFFERENCES:
+        return False
+    return max(len(scene.session), len(scene.nearest)) <= MOST_ALIGNED
+
+
+def evidence_parts(evidence: Evidence) -> list[str]:
+    """What tells apart differences of the whole: all of the evidence but its numbers."""
+    parts = []
+    for name in ("extra", "missing", "repeated"):
+        parts += [name, *sorted(getattr(evidence, name))]
+    return [*parts, "unseen", *sorted(evidence.unseen)]
+
+
+def _stretches(scene: Scene) -> list[Difference]:
+    """Each stretch of the alignment where one side has no counterpart."""
+    missed = set(scene.missing)
+    found = []
+    extra: list[int] = []
+    missing: list[int] = []
+    before: int | None = None
+    for event, place in [*scene.pairs, (len(scene.session), len(scene.nearest))]:
+        if place is None and event is not None:
+            extra.append(event)
+        elif event is None and place is not None:
+            if place in missed:
+                missing.append(place)
+        else:
+            if extra or missing:
+                found.append(_stretch(scene, before, extra, missing))
+            extra = []
+            missing = []
+            if event is not None and event < len(scene.session):
+                before = scene.session[event]
+    return found
+
+
+def _stretch(
+    scene: Scene, before: int | None, extra: Sequence[int], missing: Sequence[int]
+) -> Difference:
+    round_, times = _round(tuple(scene.session[event] for event in extra))
+    normal, rounds = _round(tuple(scene.nearest[place] for place in missing))
+    event = _place_of(scene, extra, missing)
+    direction = _direction(scene, extra, round_, normal)
+    if direction == "repeated":
+        # What repeats the step before it is named by itself, wherever that came from.
+        before = None
+    size = max(times, rounds)
+    if extra and missing:
+        size = 1
+    return Difference(
+        direction, event, before, round_, normal, events=tuple(extra), size=max(size, 1)
+    )
+
+
+def _place_of(scene: Scene, extra: Sequence[int], missing: Sequence[int]) -> int:
+    """The event that a difference is shown at."""
+    if scene.event in extra:
+        return scene.event
+    if extra:
+        return extra[0]
+    # Of what is missing, the event before which it should have come, or the last one.
+    after = [i for i, j in scene.pairs if i is not None and j is not None and j > missing[-1]]
+    return min(after, default=len(scene.session) - 1)
+
+
+def _direction(
+    scene: Scene, extra: Sequence[int], round_: tuple[int, ...], normal: tuple[int, ...]
+) -> Direction:
+    if not round_:
+        return "missing"
+    if normal:
+        return "instead"
+    if any(not scene.is_known(log_key) for log_key in round_):
+        return "unseen"
+    start = extra[0]
+    end = extra[-1] + 1
+    before = tuple(scene.session[max(start - len(round_), 0) : start])
+    after = tuple(scene.session[end : end + len(round_)])
+    if round_ in (before, after):
+        return "repeated"
+    return "extra"
+
+
+def _round(keys: tuple[int, ...]) -> tuple[tuple[int, ...], int]:
+    """The shortest stretch that `keys` repeat, with runs as one event, and how often it came.
+
+    >>> _round((7, 7, 7)), _round((1, 2, 1, 2)), _round((1, 1, 2))
+    (((7,), 3), ((1, 2), 2), ((1, 2), 1))
+    """
+    single = tuple(key for at, key in enumerate(keys) if at == 0 or keys[at - 1] != key)
+    if len(single) == 1:
+        return single, len(keys)
+    for length in range(1, len(single) // 2 + 1):
+        times, rest = divmod(len(single), length)
+        if not rest and single == single[:length] * times:
+            return single[:length], times
+    return single, 1
+
+
+def _with_moves(found: list[Difference]) -> list[Difference]:
+    """Differences in which a stretch that only changed its place is one, not two."""
+    kept = list(found)
+    for extra in found:
+        if extra.direction not in ("extra", "repeated"):
+            continue
+        for missing in kept:
+            if missing.direction == "missing" and missing.missing == extra.extra:
+                moved = replace(
+                    extra,
+                    direction="out_of_place",
+                    missing=missing.missing,
+                    instead_of=missing.before,
+                )
+                kept[kept.index(extra)] = moved
+                kept.remove(missing)
+                break
+    return kept
+
+
+def words_of(difference: Difference, quoted: Callable[[int], str]) -> str:
+    """A difference in a sentence; `quoted` gives the step of a log key in quotes."""
+    where = "At the beginning"
+    if difference.before is not None:
+        where = f"After {quoted(difference.before)}"
+    extra = " and then ".join(map(quoted, difference.extra[:_MOST_NAMED]))
+    missing = " and then ".join(map(quoted, difference.missing[:_MOST_NAMED]))
+    if difference.direction == "missing":
+        return f"{where}, {missing} did not come; the nearest normal session has that there."
+    if difference.direction == "instead":
+        return f"{where} came {extra}; the nearest normal session has {missing} there."
+    if difference.direction == "out_of_place":
+        usual = "at the beginning"
+        if difference.instead_of is not None:
+            usual = f"after {quoted(difference.instead_of)}"
+        return f"{extra} came at another place; the nearest normal session has that {usual}."
+    if difference.direction == "repeated":
+        return f"{extra} came again, more often than in the nearest normal session."
+    if difference.direction == "unseen":
+        return f"{where} came {extra}, which normal training never had."
+    return f"{where} came {extra}, which the nearest normal session does not have there."
