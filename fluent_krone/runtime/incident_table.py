@@ -6,7 +6,7 @@ import sqlite3
 from collections.abc import Callable
 from typing import Any
 
-from ..alerts.incidents import IncidentChanges
+from ..alerts.incident import IncidentChanges
 
 SCHEMA = "CREATE TABLE incident (id TEXT PRIMARY KEY, data BLOB NOT NULL) WITHOUT ROWID;"
 

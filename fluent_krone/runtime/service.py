@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
-from collections.abc import Callable, Coroutine, Mapping, Sequence
+from collections.abc import Callable, Coroutine, Iterable, Mapping, Sequence
 from typing import Any
 
 from ..alerts.incidents import Incidents
@@ -55,7 +55,6 @@ class Service:
         *,
         store: Store | None = None,
         left_over: Sequence[Alert] = (),
-        open_incidents: Sequence[Mapping[str, Any]] = (),
         desk: Desk | None = None,
         clock_ns: Callable[[], int] = time.time_ns,
     ) -> None:
@@ -74,7 +73,6 @@ class Service:
             counters=self.counters,
             is_silenced=self._desk.covers,
         )
-        incidents.restore(open_incidents)
         self._judge = Judge(engine, maker, config, self._desk, incidents)
         self._outbox = Outbox(sink, self._desk, self._storage, config, self.counters, left_over)
         repeats = Repeats(self._storage)
@@ -98,6 +96,10 @@ class Service:
             clock_ns,
         )
         self._tasks: list[asyncio.Task[None]] = []
+
+    def restore_incidents(self, saved: Iterable[Mapping[str, Any]]) -> None:
+        """Go on with the incidents that the last run left open; call it before `start`."""
+        self._judge.incidents.restore(saved)
 
     @property
     def torn(self) -> asyncio.Event:

@@ -73,17 +73,11 @@ def open_service(
         if store is not None:
             store.close()
         raise
-    return Service(
-        engine,
-        maker,
-        sink,
-        config,
-        store=store,
-        left_over=left_over,
-        open_incidents=incidents,
-        desk=desk,
-        clock_ns=clock_ns,
+    service = Service(
+        engine, maker, sink, config, store=store, left_over=left_over, desk=desk, clock_ns=clock_ns
     )
+    service.restore_incidents(incidents)
+    return service
 
 
 def explanation_desk(config: Config) -> Desk:
