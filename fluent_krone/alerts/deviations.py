@@ -206,5 +206,5 @@ def words_of(difference: Difference, quoted: Callable[[int], str]) -> str:
     if difference.direction == "repeated":
         return f"{extra} came again, more often than in the nearest normal session."
     if difference.direction == "unseen":
-        return f"{where} came {extra}, which normal training never had."
+        return f"{where} came {extra}, which normal sessions never have."
     return f"{where} came {extra}, which the nearest normal session does not have there."
