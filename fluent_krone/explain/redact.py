@@ -6,12 +6,13 @@ doubt masks. What no pattern can know stays: names of persons, customers, projec
 
 from __future__ import annotations
 
+import itertools
 import re
 import unicodedata
 from collections.abc import Callable, Sequence
 
 from ..errors import ConfigError
-from .rules import MASK, RULES
+from .rules import MASK, RULES, Folded
 
 # Passes of all rules over a text. Two suffice for almost every text; the limit ends the rare ones
 # whose masks reveal further secrets again and again.
@@ -19,6 +20,10 @@ _ROUNDS = 5
 # Characters of a text that the operator's expressions see, since those may be slow; the rest of the
 # text does not leave.
 MAX_LENGTH = 2000
+_BEYOND_PRINT = re.compile("[^ -~]")
+# Characters that end a line or a word without being a blank.
+_BLANKS = "\t\n\v\f\r\x85\u2028\u2029"
+_BEYOND_ASCII = re.compile(r"[^\x00-\x7f]")
 # The sign of our own cuts. It would become three dots.
 _KEPT = "…"
 
@@ -50,19 +55,33 @@ def plain(text: str) -> str:
     """
     if text.isascii() and text.isprintable():
         return text
-    return "".join(
-        " " if c in "\t\n\v\f\r\x85\u2028\u2029" else "" if _unseen(c) else c for c in text
-    )
+    return _BEYOND_PRINT.sub(_plainly, text)
+
+
+def _plainly(found: re.Match[str]) -> str:
+    character = found[0]
+    if character in _BLANKS:
+        return " "
+    if _unseen(character):
+        return ""
+    return character
 
 
 def _redact(text: str) -> str:
     """Apply all rules until none finds more: a mask may reveal what another rule then finds."""
     text = _in_ascii(text)
-    for _ in range(_ROUNDS):
-        before = text
-        for rule in RULES:
-            text = rule(text)
-        if text == before:
+    shown = Folded(text)
+    # Rules in a row that have seen this very text and found nothing.
+    idle = 0
+    for rule in itertools.chain.from_iterable(itertools.repeat(RULES, _ROUNDS)):
+        idle += 1
+        if rule.may_match(shown):
+            masked = rule(text)
+            if masked != text:
+                text = masked
+                shown = Folded(text)
+                idle = 0
+        if idle == len(RULES):
             break
     return text
 
@@ -71,11 +90,12 @@ def _in_ascii(text: str) -> str:
     """The text with full-width and other decorated letters as plain ones, which rules find."""
     if text.isascii():
         return text
-    return "".join(map(_plain_letter, text))
+    return _BEYOND_ASCII.sub(_plain_letter, text)
 
 
-def _plain_letter(character: str) -> str:
-    if character.isascii() or character == _KEPT:
+def _plain_letter(found: re.Match[str]) -> str:
+    character = found[0]
+    if character == _KEPT:
         return character
     normal = unicodedata.normalize("NFKC", character)
     if normal.isascii() and normal.isprintable():

@@ -3,7 +3,7 @@
 Each rule is an expression and the mask that replaces what it finds. A rule takes time that is
 linear in the text's length: a look-behind fixes where it may start, and repeats are bounded or
 possessive. Rules are written for whole kinds of secrets, not for single examples; each module
-holds one kind.
+holds one kind. A rule is tried only on a text that holds what it needs (`needs.py`).
 
 We looked at the plugins of detect-secrets. They cover tokens with a form only, and need `requests`
 and PyYAML; their forms are among ours.
@@ -16,10 +16,11 @@ from .commands import COMMANDS
 from .forms import FORMS
 from .keys import KEYS
 from .lot import LOT
+from .needs import Folded
 from .numbers import ADDRESSES, NUMBERS
 from .persons import PERSONS
 
-__all__ = ["MASK", "RULES"]
+__all__ = ["MASK", "RULES", "Folded", "Rule"]
 
 # Their order matters: what announces a secret says more about it than its form, and what has a form
 # is more than a word drawn by lot.

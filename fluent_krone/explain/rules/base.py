@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import functools
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 
-Rule = Callable[[str], str]
+from .needs import Folded, Need, needs
+
 Mask = str | Callable[[re.Match[str]], str]
 
 _NAMES = "num|ip|id|hex|path|url|str|word|user|email|mac|card|phone|iban|secret|token|redacted"
@@ -27,22 +29,6 @@ SECRET_KEYS = (
     "|wallet)[ _-]?keys?"
     "|credentials?|sess(?:ion)?[_-]?id|sessid|signature|mnemonic|security[ _-]answer|csrf|xsrf"
 )
-# Parts of which every one of these keys holds at least one.
-SECRET_HINTS: tuple[str, ...] = (
-    "pass",
-    "pwd",
-    "kennwort",
-    "secret",
-    "token",
-    "key",
-    "credential",
-    "sess",
-    "signature",
-    "mnemonic",
-    "answer",
-    "csrf",
-    "xsrf",
-)
 # These do so only as a whole word of a name: `DB_PASS`, `pin`, `userPin`, but not `passed`.
 SHORT_KEYS = (
     "pass|pw|pin|otp|totp|hotp|sid|psk|cvv2?|cvc2?|csc|ssn|community|nonce|seed|sig|pat|tan|puk"
@@ -62,39 +48,41 @@ _VALUE = (
 )
 
 
-def rule(pattern: str, mask: Mask) -> Rule:
-    """A rule that replaces whatever an expression matches, in capitals or small letters."""
-    expression = re.compile(pattern, re.IGNORECASE)
+class Rule:
+    """Replaces whatever an expression matches, in capitals or small letters, by a mask.
 
-    def apply(text: str) -> str:
-        return expression.sub(mask, text)
+    >>> rule = Rule("port [0-9]+", "port <num>")
+    >>> rule("Port 80 is open"), rule.may_match(Folded("Port 80")), rule.may_match(Folded("80"))
+    ('port <num> is open', True, False)
+    """
 
-    return apply
+    def __init__(self, pattern: str, mask: Mask) -> None:
+        self.pattern = pattern
+        self._mask = mask
+
+    # Compiling takes longer than looking for needs does, and most rules are never tried.
+    @functools.cached_property
+    def _sub(self) -> Callable[[Mask, str], str]:
+        return re.compile(self.pattern, re.IGNORECASE).sub
+
+    @functools.cached_property
+    def needs(self) -> tuple[Need, ...]:
+        """What a text must hold for a match."""
+        return needs(self.pattern)
+
+    def may_match(self, text: Folded) -> bool:
+        """Whether the expression can match a text, by its folded form."""
+        return all(need.is_met(text) for need in self.needs)
+
+    def __call__(self, text: str) -> str:
+        return self._sub(self._mask, text)
 
 
 def keyed(key: str, mask: str, *, then: str = "") -> Rule:
     """A rule for a value of any form after its key."""
-    return rule(rf"({key}){_VALUE}{then}", rf"\1\2\3{mask}")
+    return Rule(rf"({key}){_VALUE}{then}", rf"\1\2\3{mask}")
 
 
 def after(words: str, value: str, mask: str) -> Rule:
     """A rule for a value of one form after some words, which stay."""
-    return rule(rf"({words}){value}", rf"\1{mask}")
-
-
-def only_with(hints: Sequence[str], *rules: Rule) -> Rule:
-    """Rules that are tried only on texts that hold one of the hints, in small letters.
-
-    Looking for a few substrings takes a hundredth of the time of an expression that begins with
-    many alternatives, and most texts hold none.
-    """
-
-    def apply(text: str) -> str:
-        lower = text.lower()
-        if not any(hint in lower for hint in hints):
-            return text
-        for one in rules:
-            text = one(text)
-        return text
-
-    return apply
+    return Rule(rf"({words}){value}", rf"\1{mask}")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from .base import IS_MASK, MASKED, SECRET_KEYS, Rule, after, keyed, rule
+from .base import IS_MASK, MASKED, SECRET_KEYS, Rule, after, keyed
 
 COMMANDS: tuple[Rule, ...] = (
     keyed(
@@ -52,12 +52,12 @@ COMMANDS: tuple[Rule, ...] = (
     ),
     after(r"password\s{1,4}(?=[\"'])[\"']", rf"(?!{IS_MASK})[^\"']+", "<secret>"),
     # user/password@service, as Oracle and Kerberos write it; not a package or an image.
-    rule(
+    Rule(
         r"(?<![\w/.@-])[\w$#.-]{1,40}/(?!<)[^\s/@:,;]{1,60}@(?!sha256:|v?[0-9]+\.|latest)(?=[\w/\[<])",
         "<secret>@",
     ),
     # user:password@host without a scheme.
-    rule(
+    Rule(
         rf"(?<![\w/.:@-])(?!{IS_MASK})[\w.+-]{{1,40}}:(?!<)[^\s:@/,;<]{{1,60}}@(?=[\w\[<])",
         "<secret>@",
     ),

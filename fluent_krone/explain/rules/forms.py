@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from .base import ALONE, ENDS, Rule, rule
+from .base import ALONE, ENDS, Rule
 
 _PREFIXES = (
     # GitHub, GitLab, Slack, npm, PyPI, Hugging Face, Google
@@ -19,37 +19,37 @@ _PREFIXES = (
     "|CCIPAT_|bk(?:ua|at)_|CLOJARS_|CFPAT-|aio_|cflt|pnu_|gsk_|xai-|pplx-|tskey-|sgp_|lsv2_|phc_|phx_"
 )
 FORMS: tuple[Rule, ...] = (
-    rule(
+    Rule(
         r"((?<![a-z])(?:bearer|basic|negotiate|ntlm|apikey|digest)\s{1,4})(?=[a-z._~+/=-]{0,7}[0-9A-Z]|\S{16})"
         r"[a-z0-9._~+/=-]{8,}",
         r"\1<token>",
     ),
-    rule(rf"{ALONE}(?:A[KS]IA|ABIA|ACCA|AROA|AIDA)[A-Z0-9]{{16}}(?![A-Za-z0-9_-])", "<token>"),
-    rule(rf"{ALONE}(?:{_PREFIXES})[\w.~/+=-]{{10,}}", "<token>"),
-    rule(rf"{ALONE}(?:AC|SK|AP|CA|SM|MM|PN|CN)[0-9a-f]{{32}}{ENDS}", "<token>"),
+    Rule(rf"{ALONE}(?:A[KS]IA|ABIA|ACCA|AROA|AIDA)[A-Z0-9]{{16}}(?![A-Za-z0-9_-])", "<token>"),
+    Rule(rf"{ALONE}(?:{_PREFIXES})[\w.~/+=-]{{10,}}", "<token>"),
+    Rule(rf"{ALONE}(?:AC|SK|AP|CA|SM|MM|PN|CN)[0-9a-f]{{32}}{ENDS}", "<token>"),
     # Azure AD: three characters, a digit, `Q~`.
-    rule(r"(?<![\w.~-])[\w.~-]{3}[0-9]Q~[\w.~-]{20,}", "<token>"),
-    rule(rf"{ALONE}[0-9a-f]{{32}}-us[0-9]{{1,2}}{ENDS}", "<token>"),
+    Rule(r"(?<![\w.~-])[\w.~-]{3}[0-9]Q~[\w.~-]{20,}", "<token>"),
+    Rule(rf"{ALONE}[0-9a-f]{{32}}-us[0-9]{{1,2}}{ENDS}", "<token>"),
     # Telegram, Vault's first form, Kubernetes bootstrap tokens, Terraform Cloud, Discord.
-    rule(r"(?<![\w:])[0-9]{8,10}:[\w-]{30,}", "<token>"),
-    rule(rf"{ALONE}s\.[a-z0-9]{{20,}}{ENDS}", "<token>"),
-    rule(r"(?<![\w.-])[a-z0-9]{6}\.(?=[a-z]{0,15}[0-9])[a-z0-9]{16}(?![\w.-])", "<token>"),
-    rule(r"(?<![\w.-])[\w-]{10,20}\.atlasv1\.[\w-]{20,}", "<token>"),
-    rule(r"(?<![\w.-])[MNO][\w-]{22,28}\.[\w-]{6}\.[\w-]{25,40}", "<token>"),
-    rule(r"(?<=hooks\.slack\.com/services/)[\w/]+", "<token>"),
-    rule(r"(?<=hooks\.slack\.com/workflows/)[\w/]+", "<token>"),
-    rule(r"((?:discord|discordapp)\.com/api/webhooks/)[\w/-]+", r"\1<token>"),
-    rule(r"((?:webhook\.office\.com|outlook\.office\.com)/webhook\w{0,3}/)[\w@/.-]+", r"\1<token>"),
-    rule(rf"{ALONE}eyJ[\w-]{{5,}}\.[\w.-]+", "<token>"),
+    Rule(r"(?<![\w:])[0-9]{8,10}:[\w-]{30,}", "<token>"),
+    Rule(rf"{ALONE}s\.[a-z0-9]{{20,}}{ENDS}", "<token>"),
+    Rule(r"(?<![\w.-])[a-z0-9]{6}\.(?=[a-z]{0,15}[0-9])[a-z0-9]{16}(?![\w.-])", "<token>"),
+    Rule(r"(?<![\w.-])[\w-]{10,20}\.atlasv1\.[\w-]{20,}", "<token>"),
+    Rule(r"(?<![\w.-])[MNO][\w-]{22,28}\.[\w-]{6}\.[\w-]{25,40}", "<token>"),
+    Rule(r"(?<=hooks\.slack\.com/services/)[\w/]+", "<token>"),
+    Rule(r"(?<=hooks\.slack\.com/workflows/)[\w/]+", "<token>"),
+    Rule(r"((?:discord|discordapp)\.com/api/webhooks/)[\w/-]+", r"\1<token>"),
+    Rule(r"((?:webhook\.office\.com|outlook\.office\.com)/webhook\w{0,3}/)[\w@/.-]+", r"\1<token>"),
+    Rule(rf"{ALONE}eyJ[\w-]{{5,}}\.[\w.-]+", "<token>"),
     # Hashes of passwords: crypt, bcrypt, argon2, Kerberos, LDAP.
-    rule(
+    Rule(
         r"(?<![\w$])\$(?:2[abxy]?|1|5|6|7|y|apr1|argon2\w{0,2}|krb5\w{0,10}|pbkdf2[\w-]{0,12}|scrypt|P|H|sha1|md5)"
         r"\$[^\s\"',;]{8,}",
         "<secret>",
     ),
-    rule(
+    Rule(
         r"\{(?:S?SHA[0-9]{0,3}|S?MD5|CRYPT|BCRYPT|PBKDF2[\w-]{0,8}|ARGON2)\}[^\s\"',;<]+",
         "<secret>",
     ),
-    rule(r"((?<![a-z])ssh-(?:rsa|dss|ed25519)\s{1,4})[a-z0-9+/=]{16,}", r"\1<token>"),
+    Rule(r"((?<![a-z])ssh-(?:rsa|dss|ed25519)\s{1,4})[a-z0-9+/=]{16,}", r"\1<token>"),
 )

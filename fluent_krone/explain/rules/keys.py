@@ -8,14 +8,11 @@ from .base import (
     IS_MASK,
     MASKED,
     QUOTE,
-    SECRET_HINTS,
     SECRET_KEYS,
     SHORT_KEYS,
     Rule,
     after,
     keyed,
-    only_with,
-    rule,
 )
 
 # Like SHORT_KEYS, at the end of a name in camel case: `userPin`.
@@ -43,51 +40,42 @@ _SAID = (
 )
 
 KEYS: tuple[Rule, ...] = (
-    rule(
+    Rule(
         r"-----BEGIN [A-Z0-9 ]{1,40}-----[\s\S]*?(?:-----END [A-Z0-9 ]{1,40}-----|\Z)", "<secret>"
     ),
-    rule(r"PuTTY-User-Key-File-[0-9]:[\s\S]*", "<secret>"),
-    rule(rf"(?<=://)(?!{MASKED})[^\s/?#\"']{{1,256}}@", "<secret>@"),
-    only_with(
-        ["cookie", "authorization"],
-        after(rf"cookie2?{EQUALS}[\"']?+", rf"(?!{MASKED})[^\"'\r\n]+", "<secret>"),
-        after(
-            rf"authorization{EQUALS}[\\\"']{{0,4}}+digest\s{{1,4}}+",
-            rf"(?!{MASKED})[^\r\n]+",
-            "<secret>",
-        ),
-        after(
-            rf"authorization{EQUALS}[\\\"']{{0,4}}+{_SCHEME}",
-            rf"(?!{MASKED})[^\s\"'\\;,]+",
-            "<secret>",
-        ),
+    Rule(r"PuTTY-User-Key-File-[0-9]:[\s\S]*", "<secret>"),
+    Rule(rf"(?<=://)(?!{MASKED})[^\s/?#\"']{{1,256}}@", "<secret>@"),
+    after(rf"cookie2?{EQUALS}[\"']?+", rf"(?!{MASKED})[^\"'\r\n]+", "<secret>"),
+    after(
+        rf"authorization{EQUALS}[\\\"']{{0,4}}+digest\s{{1,4}}+",
+        rf"(?!{MASKED})[^\r\n]+",
+        "<secret>",
     ),
-    only_with(
-        (*SECRET_HINTS, "value"),
-        after(r"password\s{0,4}\(\s{0,4}[\"']", rf"(?!{IS_MASK})[^\"']+", "<secret>"),
-        # A list of pairs: {"name": "DB_PASSWORD", "value": "…"}, <add key="Password" value="…"/>.
-        keyed(
-            rf"(?:{SECRET_KEYS}|(?<![a-z])(?:{SHORT_KEYS}))[\w.-]{{0,20}}{QUOTE}{{0,2}}"
-            rf"[\s,]{{1,4}}{QUOTE}{{0,2}}value{EQUALS}",
-            "<secret>",
-        ),
-        keyed(rf"(?:{SECRET_KEYS})[\w.-]{{0,20}}(?:{QUOTE}\])?+{EQUALS}", "<secret>"),
+    after(
+        rf"authorization{EQUALS}[\\\"']{{0,4}}+{_SCHEME}",
+        rf"(?!{MASKED})[^\s\"'\\;,]+",
+        "<secret>",
     ),
+    after(r"password\s{0,4}\(\s{0,4}[\"']", rf"(?!{IS_MASK})[^\"']+", "<secret>"),
+    # A list of pairs: {"name": "DB_PASSWORD", "value": "…"}, <add key="Password" value="…"/>.
+    keyed(
+        rf"(?:{SECRET_KEYS}|(?<![a-z])(?:{SHORT_KEYS}))[\w.-]{{0,20}}{QUOTE}{{0,2}}"
+        rf"[\s,]{{1,4}}{QUOTE}{{0,2}}value{EQUALS}",
+        "<secret>",
+    ),
+    keyed(rf"(?:{SECRET_KEYS})[\w.-]{{0,20}}(?:{QUOTE}\])?+{EQUALS}", "<secret>"),
     keyed(
         rf"{ALONE}(?:[a-z0-9]{{1,30}}[_.-]){{0,4}}(?:{SHORT_KEYS})[_-]?[0-9]{{0,3}}{EQUALS}",
         "<secret>",
     ),
     keyed(rf"(?-i:(?<=[a-z])(?:{_CAMEL_KEYS}))[0-9]{{0,3}}{EQUALS}", "<secret>"),
-    only_with(
-        SECRET_HINTS,
-        # Tuples and arrays: ("password", "…").
-        keyed(rf"(?:{SECRET_KEYS})[\w.-]{{0,20}}{QUOTE}\s{{0,4}},\s{{0,4}}(?=[\"'])", "<secret>"),
-        # XML: <password>…</password>, <ns:pin type="x">…</ns:pin>.
-        after(
-            rf"<(?:[\w.-]{{1,40}}:)?[\w.-]{{0,40}}(?:{SECRET_KEYS})[\w.-]{{0,20}}(?:\s[^<>]{{0,200}})?>",
-            rf"(?!{IS_MASK})(?!\s*<)[^<]+(?=</)",
-            "<secret>",
-        ),
+    # Tuples and arrays: ("password", "…").
+    keyed(rf"(?:{SECRET_KEYS})[\w.-]{{0,20}}{QUOTE}\s{{0,4}},\s{{0,4}}(?=[\"'])", "<secret>"),
+    # XML: <password>…</password>, <ns:pin type="x">…</ns:pin>.
+    after(
+        rf"<(?:[\w.-]{{1,40}}:)?[\w.-]{{0,40}}(?:{SECRET_KEYS})[\w.-]{{0,20}}(?:\s[^<>]{{0,200}})?>",
+        rf"(?!{IS_MASK})(?!\s*<)[^<]+(?=</)",
+        "<secret>",
     ),
     after(
         rf"<(?:[\w.-]{{1,40}}:)?(?:[\w]{{1,30}}[_.-])?(?:{SHORT_KEYS})(?:\s[^<>]{{0,200}})?>",
@@ -98,73 +86,52 @@ KEYS: tuple[Rule, ...] = (
     after(
         rf"(?<![a-z])auth{EQUALS}[\"']{{0,2}}", r"(?=[a-z0-9+/=_-]{12})[a-z0-9+/=_-]+", "<secret>"
     ),
-    only_with(
-        (*SECRET_HINTS, "pin", "otp", "puk", "tan", "code", "psk", "community", "pw"),
-        # Sentences: the password is …, password for bob is …, with password ….
-        after(
-            rf"(?:{SECRET_KEYS}|(?<![a-z])(?:pass|pin|otp|puk|tan|code|key))"
-            rf"(?:\s{{1,4}}(?:for|of)\s{{1,4}}\S{{1,64}})?{_SAID}",
-            _WORD,
-            "<secret>",
-        ),
-        after(
-            r"(?<![a-z])(?:with|using|new|old|default|temporary|temp|initial)\s{1,4}"
-            r"(?:password|passphrase|passwd|secret|pin|token)\s{1,4}",
-            _WORD,
-            "<secret>",
-        ),
-        after(r"(?<![a-z])login\s{1,4}\S{1,64}\s{1,4}password\s{1,4}", _WORD, "<secret>"),
-        after(
-            r"(?<![a-z])(?:passw(?:or)?d|passwd|pass|passphrase|pwd|pw|secret|token|psk|community)\s{1,4}",
-            rf"(?!{IS_MASK})(?=[^\s,;]{{0,60}}[0-9])(?=[^\s,;]{{0,60}}[a-z!@#$%^&*])[^\s,;]{{6,}}",
-            "<secret>",
-        ),
-        after(r"(?:password|secret)\s{1,4}[0-9]\s{1,4}", rf"(?!{IS_MASK})\S{{6,}}", "<secret>"),
-        after(
-            r"(?<![a-z])(?:snmp-server\s{1,4})?community\s{1,4}(?:string\s{1,4})?",
-            _WORD,
-            "<secret>",
-        ),
+    # Sentences: the password is …, password for bob is …, with password ….
+    after(
+        rf"(?:{SECRET_KEYS}|(?<![a-z])(?:pass|pin|otp|puk|tan|code|key))"
+        rf"(?:\s{{1,4}}(?:for|of)\s{{1,4}}\S{{1,64}})?{_SAID}",
+        _WORD,
+        "<secret>",
     ),
-    rule(
+    after(
+        r"(?<![a-z])(?:with|using|new|old|default|temporary|temp|initial)\s{1,4}"
+        r"(?:password|passphrase|passwd|secret|pin|token)\s{1,4}",
+        _WORD,
+        "<secret>",
+    ),
+    after(r"(?<![a-z])login\s{1,4}\S{1,64}\s{1,4}password\s{1,4}", _WORD, "<secret>"),
+    after(
+        r"(?<![a-z])(?:passw(?:or)?d|passwd|pass|passphrase|pwd|pw|secret|token|psk|community)\s{1,4}",
+        rf"(?!{IS_MASK})(?=[^\s,;]{{0,60}}[0-9])(?=[^\s,;]{{0,60}}[a-z!@#$%^&*])[^\s,;]{{6,}}",
+        "<secret>",
+    ),
+    after(r"(?:password|secret)\s{1,4}[0-9]\s{1,4}", rf"(?!{IS_MASK})\S{{6,}}", "<secret>"),
+    after(
+        r"(?<![a-z])(?:snmp-server\s{1,4})?community\s{1,4}(?:string\s{1,4})?",
+        _WORD,
+        "<secret>",
+    ),
+    Rule(
         r"(?<![\w-])(?:[a-z]{1,3}-)?[0-9]{4,8}(?=\s{1,4}is\s{1,4}(?:your|the)\s{1,4}"
         r"(?:[\w-]{1,20}\s{1,4}){0,3}(?:code|pin|otp|passcode|password))",
         "<secret>",
     ),
-    only_with(
-        ["otp", "pin", "puk", "tan", "code", "cvv", "cvc", "csc", "pass"],
-        # Codes that are sent to a person.
-        after(
-            r"(?<![a-z])(?:otp|totp|pin|puk|tan|passcode|cvv2?|cvc2?|csc"
-            r"|(?:one[ -]?time|verification|security|confirmation|auth(?:entication|orization)?"
-            r"|login|access|2fa|mfa|sms|recovery|backup"
-            r"|reset|activation|unlock|card|pass|pin)[ _-]?(?:code|password|passcode|pin))s?"
-            r"(?:\s{1,4}(?:for|of|to|from)\s{1,4}\S{1,64})?[\s:=#\"'(]{1,4}(?:is|was|are)?[\s:=#\"'(]{0,4}",
-            r"(?=[a-z-]{0,8}[0-9])[a-z0-9]{3,10}(?:[ -][0-9]{3,6})?(?![\w<])",
-            "<secret>",
-        ),
+    # Codes that are sent to a person.
+    after(
+        r"(?<![a-z])(?:otp|totp|pin|puk|tan|passcode|cvv2?|cvc2?|csc"
+        r"|(?:one[ -]?time|verification|security|confirmation|auth(?:entication|orization)?"
+        r"|login|access|2fa|mfa|sms|recovery|backup"
+        r"|reset|activation|unlock|card|pass|pin)[ _-]?(?:code|password|passcode|pin))s?"
+        r"(?:\s{1,4}(?:for|of|to|from)\s{1,4}\S{1,64})?[\s:=#\"'(]{1,4}(?:is|was|are)?[\s:=#\"'(]{0,4}",
+        r"(?=[a-z-]{0,8}[0-9])[a-z0-9]{3,10}(?:[ -][0-9]{3,6})?(?![\w<])",
+        "<secret>",
     ),
-    only_with(
-        [
-            "dob",
-            "birth",
-            "passport",
-            "tax",
-            "vat",
-            "nino",
-            "nhs",
-            "national",
-            "licen",
-            "insur",
-            "social",
-        ],
-        after(
-            r"(?<![a-z])(?:dob|date[ _-]of[ _-]birth|birth[ _-]?da(?:te|y)|passport|tax[ _-]?id"
-            r"|vat[ _-]?id"
-            r"|nino|nhs|national[ _-]id|driver'?s?[ _-]licen[cs]e|insurance|social[ _-]security)"
-            r"(?:[ _-]?(?:no|nr|num|number|id))?\.?[\s:=#\"']{1,5}",
-            rf"(?!{IS_MASK})(?=[a-z]{{0,3}}[ -]?[0-9])[a-z0-9](?:[ ./-]?[a-z0-9]){{5,16}}",
-            "<id>",
-        ),
+    after(
+        r"(?<![a-z])(?:dob|date[ _-]of[ _-]birth|birth[ _-]?da(?:te|y)|passport|tax[ _-]?id"
+        r"|vat[ _-]?id"
+        r"|nino|nhs|national[ _-]id|driver'?s?[ _-]licen[cs]e|insurance|social[ _-]security)"
+        r"(?:[ _-]?(?:no|nr|num|number|id))?\.?[\s:=#\"']{1,5}",
+        rf"(?!{IS_MASK})(?=[a-z]{{0,3}}[ -]?[0-9])[a-z0-9](?:[ ./-]?[a-z0-9]){{5,16}}",
+        "<id>",
     ),
 )

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from itertools import pairwise
 
-from .base import ALONE, Rule, rule
+from .base import ALONE, Rule
 
 # The least share of neighbouring characters that change their kind (small letter, capital, digit)
 # in a word drawn by lot. In names and paths it is below; of the words that `head -c 15 /dev/urandom
@@ -88,13 +88,13 @@ def _if_seed(match: re.Match[str]) -> str:
 
 
 LOT: tuple[Rule, ...] = (
-    rule(rf"{ALONE}[0-9a-f]{{8}}(?:-[0-9a-f]{{4}}){{3}}-[0-9a-f]{{12}}(?![0-9a-z])", "<id>"),
-    rule(
+    Rule(rf"{ALONE}[0-9a-f]{{8}}(?:-[0-9a-f]{{4}}){{3}}-[0-9a-f]{{12}}(?![0-9a-z])", "<id>"),
+    Rule(
         rf"{ALONE}(?=[0-9]*[a-f])(?=[a-f]*[0-9])[0-9a-f]{{32,}}(?![0-9a-z])",
         "<token>",
     ),
-    rule(r"(?-i:(?<![\w-])[A-Z2-7]{16,64}={0,6}(?![\w-]))", _if_seed),
-    rule(r"(?-i:(?<![\w-])[A-Z2-7]{4}(?:[ -][A-Z2-7]{4}){3,15}(?![\w-]))", _if_seed),
-    rule(r"(?<![a-z0-9+/_=-])[a-z0-9+/_=-]{12,}", _if_random),
-    rule(r"(?<!\S)(?=[^\s<>]{10,64}(?!\S))[\w!@#$%^&*?~+-]+(?!\S)", _if_password),
+    Rule(r"(?-i:(?<![\w-])[A-Z2-7]{16,64}={0,6}(?![\w-]))", _if_seed),
+    Rule(r"(?-i:(?<![\w-])[A-Z2-7]{4}(?:[ -][A-Z2-7]{4}){3,15}(?![\w-]))", _if_seed),
+    Rule(r"(?<![a-z0-9+/_=-])[a-z0-9+/_=-]{12,}", _if_random),
+    Rule(r"(?<!\S)(?=[^\s<>]{10,64}(?!\S))[\w!@#$%^&*?~+-]+(?!\S)", _if_password),
 )

@@ -5,7 +5,7 @@ from __future__ import annotations
 import ipaddress
 import re
 
-from .base import ALONE, Rule, after, only_with, rule
+from .base import ALONE, Rule, after
 
 
 def _if_card(match: re.Match[str]) -> str:
@@ -34,21 +34,21 @@ _IBAN_COUNTRIES = (
     "|RS|SA|SC|SD|SE|SI|SK|SM|ST|SV|TL|TN|TR|UA|VA|VG|XK"
 )
 ADDRESSES: tuple[Rule, ...] = (
-    rule(
+    Rule(
         r"(?<![\w.%+-])[\w.%+-]{1,64}(?:@|%40)(?:[a-z0-9-]{1,63}\.){1,8}[a-z][a-z0-9-]{0,62}",
         "<email>",
     ),
     # A password after an address, as in lists of leaked accounts; not a port.
-    rule(r"(<email>):(?![0-9]{1,5}(?![\w]))(?!<)[^\s,;\"']{4,}", r"\1:<secret>"),
+    Rule(r"(<email>):(?![0-9]{1,5}(?![\w]))(?!<)[^\s,;\"']{4,}", r"\1:<secret>"),
     # root@web1, but not org.example.Thing@1b2c3d4e
-    rule(
+    Rule(
         r"(?<![\w.%+@-])[\w.%+-]{1,64}@(?![0-9a-f]{4,8}(?![\w.-])|sha256:|v?[0-9]+\.[0-9]+\.[0-9]+(?![\w.]))(?=[\w<\[])",
         "<user>@",
     ),
-    rule(r"(?<![0-9a-f:-])(?:[0-9a-f]{1,2}[:-]){5}[0-9a-f]{1,2}(?![0-9a-f:-])", "<mac>"),
-    rule(r"(?<![\w.])[0-9a-f]{4}\.[0-9a-f]{4}\.[0-9a-f]{4}(?![\w.])", "<mac>"),
-    rule(r"(?<![\w-])[0-9a-f]{6}-[0-9a-f]{6}(?![\w-])(?<![0-9]{6}-[0-9]{6})", "<mac>"),
-    rule(
+    Rule(r"(?<![0-9a-f:-])(?:[0-9a-f]{1,2}[:-]){5}[0-9a-f]{1,2}(?![0-9a-f:-])", "<mac>"),
+    Rule(r"(?<![\w.])[0-9a-f]{4}\.[0-9a-f]{4}\.[0-9a-f]{4}(?![\w.])", "<mac>"),
+    Rule(r"(?<![\w-])[0-9a-f]{6}-[0-9a-f]{6}(?![\w-])(?<![0-9]{6}-[0-9]{6})", "<mac>"),
+    Rule(
         rf"{ALONE}(?<![_-])(?=[0-9]{{0,11}}[a-f])(?=[a-f]{{0,11}}[0-9])[0-9a-f]{{12}}(?![\w-])",
         "<mac>",
     ),
@@ -57,21 +57,21 @@ ADDRESSES: tuple[Rule, ...] = (
         r"[0-9a-f]{12}(?!\w)",
         "<mac>",
     ),
-    rule(
+    Rule(
         r"(?<![\w:])(?=[0-9a-f]{0,4}:)[0-9a-f:]{2,39}"
         r"(?:(?<=:)(?:[0-9]{1,3}\.){3}[0-9]{1,3})?(?![\w:])",
         _if_ip6,
     ),
-    rule(r"(?<![0-9])(?<![0-9]\.)(?:[0-9]{1,3}\.){3}[0-9]{1,3}(?!\.?[0-9])", "<ip>"),
-    rule(rf"{ALONE}ip(?:-[0-9]{{1,3}}){{4}}(?![0-9])", "<ip>"),
+    Rule(r"(?<![0-9])(?<![0-9]\.)(?:[0-9]{1,3}\.){3}[0-9]{1,3}(?!\.?[0-9])", "<ip>"),
+    Rule(rf"{ALONE}ip(?:-[0-9]{{1,3}}){{4}}(?![0-9])", "<ip>"),
 )
 NUMBERS: tuple[Rule, ...] = (
-    rule(
+    Rule(
         r"(?<![0-9])(?:[2-6][0-9]{12,18}|[2-6][0-9]{3}(?:[ -][0-9]{4}){2}[ -][0-9]{1,7})(?![0-9])",
         _if_card,
     ),
-    rule(r"(?<![0-9])3[0-9]{3}[ -][0-9]{6}[ -][0-9]{5}(?![0-9])", _if_card),
-    rule(
+    Rule(r"(?<![0-9])3[0-9]{3}[ -][0-9]{6}[ -][0-9]{5}(?![0-9])", _if_card),
+    Rule(
         rf"{ALONE}(?:{_IBAN_COUNTRIES})[0-9]{{2}}(?=(?:[ -]?[a-z0-9]){{11,30}})"
         r"(?:[ -]?[a-z]{0,4}[0-9][a-z0-9]{0,3}){2,8}(?![a-z0-9])",
         "<iban>",
@@ -83,41 +83,26 @@ NUMBERS: tuple[Rule, ...] = (
         "<iban>",
     ),
     # Social security numbers of the USA, national insurance numbers of the United Kingdom.
-    rule(r"(?<![\w-])[0-9]{3}-[0-9]{2}-[0-9]{4}(?![\w-])", "<id>"),
+    Rule(r"(?<![\w-])[0-9]{3}-[0-9]{2}-[0-9]{4}(?![\w-])", "<id>"),
     after(
         r"(?<![a-z])(?:ssn|social\s{1,4}security(?:\s{1,4}number)?)[\s:=#]{1,4}",
         r"[0-9]{3}[ -]?[0-9]{2}[ -]?[0-9]{4}(?!\w)",
         "<id>",
     ),
-    rule(
+    Rule(
         rf"{ALONE}[a-ceghj-pr-tw-z]{{2}} ?[0-9]{{2}} ?[0-9]{{2}} ?[0-9]{{2}} ?[a-d](?!\w)", "<id>"
     ),
     # Phones: with a country code, as written in North America, with a slash, or after their key.
-    rule(r"(?<![\w.+])(?:\+|00)[1-9](?:[ .()/-]{0,2}[0-9]){7,14}(?![\w])", "<phone>"),
-    rule(
+    Rule(r"(?<![\w.+])(?:\+|00)[1-9](?:[ .()/-]{0,2}[0-9]){7,14}(?![\w])", "<phone>"),
+    Rule(
         r"(?<![\w.-])(?:1[-. ])?(?:\([0-9]{3}\) ?|[0-9]{3}[-. ])[0-9]{3}[-.][0-9]{4}(?![\w.-])",
         "<phone>",
     ),
-    rule(r"(?<![\w./-])0[1-9][0-9]{1,4}[/-][0-9]{6,9}(?![\w./-])", "<phone>"),
-    only_with(
-        [
-            "phone",
-            "mobile",
-            "tel",
-            "msisdn",
-            "cell",
-            "fax",
-            "handy",
-            "whatsapp",
-            "sms",
-            "call",
-            "dial",
-        ],
-        after(
-            r"(?<![a-z])(?:phone|mobile|tel|telephone|msisdn|cell|fax|handy|whatsapp|sms\s{1,4}to|called|dialed"
-            r"|call\s{1,4}from|caller)(?:[ _-]?(?:no|nr|num|number|id))?\.?[\s:=#\"']{1,5}",
-            r"\+?\(?[0-9](?:[ ().\/-]{0,2}[0-9]){5,14}(?!\w)",
-            "<phone>",
-        ),
+    Rule(r"(?<![\w./-])0[1-9][0-9]{1,4}[/-][0-9]{6,9}(?![\w./-])", "<phone>"),
+    after(
+        r"(?<![a-z])(?:phone|mobile|tel|telephone|msisdn|cell|fax|handy|whatsapp|sms\s{1,4}to|called|dialed"
+        r"|call\s{1,4}from|caller)(?:[ _-]?(?:no|nr|num|number|id))?\.?[\s:=#\"']{1,5}",
+        r"\+?\(?[0-9](?:[ ().\/-]{0,2}[0-9]){5,14}(?!\w)",
+        "<phone>",
     ),
 )

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from .base import EQUALS, IS_MASK, Rule, keyed, only_with, rule
+from .base import EQUALS, IS_MASK, Rule, keyed
 
 _USER_KEYS = (
     "user(?:[ _-]?name|[_-]?id)?|(?<![a-z/])login|logname|principal|owner|account|kunde|benutzer"
@@ -25,67 +25,41 @@ _DOES = (
     r"|could|cannot|can|sent|received|expired|unknown|invalid|via|over|using|in|to)(?!\w))"
 )
 PERSONS: tuple[Rule, ...] = (
-    only_with(
-        [
-            "user",
-            "login",
-            "logname",
-            "principal",
-            "owner",
-            "account",
-            "kunde",
-            "benutzer",
-            "uid",
-            "usr",
-            "acct",
-            "mail",
-            "cn",
-            "upn",
-            "nick",
-            "screen",
-        ],
-        # `logname= uid=0` has no name.
-        keyed(rf"(?:{_USER_KEYS}){EQUALS}(?!(?<=\s)[a-z_]{{1,40}}=)", "<user>"),
+    # `logname= uid=0` has no name.
+    keyed(rf"(?:{_USER_KEYS}){EQUALS}(?!(?<=\s)[a-z_]{{1,40}}=)", "<user>"),
+    keyed(
+        r"(?<![a-z])(?:(?:for|by|from|invalid|as|of|to|unknown|illegal) user\s{1,4}+"
+        r"|user\s{1,4}+(?=[\"']))",
+        "<user>",
     ),
-    only_with(
-        ["user", "password", "publickey", "keyboard", "gssapi"],
-        keyed(
-            r"(?<![a-z])(?:(?:for|by|from|invalid|as|of|to|unknown|illegal) user\s{1,4}+"
-            r"|user\s{1,4}+(?=[\"']))",
-            "<user>",
-        ),
-        keyed(
-            r"(?<![a-z])(?:password|publickey|keyboard-interactive(?:/pam)?|gssapi-with-mic) for "
-            r"(?:invalid user )?+(?!user\s)",
-            "<user>",
-            then=r"(?=\s+from\s)",
-        ),
-        rule(rf"((?<![a-z])user(?:name)?\s{{1,4}}){_NAME}{_DOES}", r"\1<user>"),
+    keyed(
+        r"(?<![a-z])(?:password|publickey|keyboard-interactive(?:/pam)?|gssapi-with-mic) for "
+        r"(?:invalid user )?+(?!user\s)",
+        "<user>",
+        then=r"(?=\s+from\s)",
     ),
-    only_with(
-        (" for ", " by ", " as ", " of ", "sudo", "logged", "signed"),
-        rule(
-            r"((?<![a-z])(?:log(?:ged|s|in|on)?[ -]?(?:in|on)?|sign(?:ed)?[ -]?in|auth\w{0,12}"
-            r"|access|connect(?:ed|ion)?|running|session|su|impersonat\w{1,5})\s{1,4}"
-            r"(?:(?:failed|failure|succeeded|success\w{0,4}|denied|granted|attempt|error"
-            r"|opened|closed|rejected|refused|accepted)s?\s{1,4})?"
-            r"(?:for|by|as|of)\s{1,4}(?:user\s{1,4})?)" + _NAME,
-            r"\1<user>",
-        ),
-        rule(rf"((?<![a-z])sudo(?:\[[0-9]{{1,7}}\])?:\s{{1,8}}){_NAME}(?=\s{{1,4}}:)", r"\1<user>"),
-        rule(rf"((?<![a-z])by\s{{1,4}}){_NAME}(?=\(uid)", r"\1<user>"),
-        rule(
-            rf"(?<![\w.:-])(?!{IS_MASK}){_NO_NAME}[a-z][\w.-]{{1,40}}"
-            r"(?=\s{1,4}(?:logged|signed)\s{1,4}(?:in|out|on|off)(?!\w))",
-            "<user>",
-        ),
+    Rule(rf"((?<![a-z])user(?:name)?\s{{1,4}}){_NAME}{_DOES}", r"\1<user>"),
+    Rule(
+        r"((?<![a-z])(?:log(?:ged|s|in|on)?[ -]?(?:in|on)?|sign(?:ed)?[ -]?in|auth\w{0,12}"
+        r"|access|connect(?:ed|ion)?|running|session|su|impersonat\w{1,5})\s{1,4}"
+        r"(?:(?:failed|failure|succeeded|success\w{0,4}|denied|granted|attempt|error"
+        r"|opened|closed|rejected|refused|accepted)s?\s{1,4})?"
+        r"(?:for|by|as|of)\s{1,4}(?:user\s{1,4})?)" + _NAME,
+        r"\1<user>",
+    ),
+    Rule(rf"((?<![a-z])sudo(?:\[[0-9]{{1,7}}\])?:\s{{1,8}}){_NAME}(?=\s{{1,4}}:)", r"\1<user>"),
+    Rule(rf"((?<![a-z])by\s{{1,4}}){_NAME}(?=\(uid)", r"\1<user>"),
+    Rule(
+        rf"(?<![\w.:-])(?!{IS_MASK}){_NO_NAME}[a-z][\w.-]{{1,40}}"
+        r"(?=\s{1,4}(?:logged|signed)\s{1,4}(?:in|out|on|off)(?!\w))",
+        "<user>",
     ),
     # A Windows domain and its user; not a key of the registry.
-    rule(
+    Rule(
         r"(?-i:(?<![\w\\:])(?!HK)([A-Z][A-Z0-9-]{1,14}\\{1,2}))(?!<)[a-z][\w.-]{1,40}(?![\w\\])",
         r"\1<user>",
     ),
-    rule(
+    Rule(
         rf"([/\\]{{1,4}}(?:home|users|mail|spool/cron|var/mail)[/\\]{{1,4}}+)(?!{IS_MASK})[^\s/\\:;,\"')\]]+",
         r"\1<user>",
     ),

@@ -1,0 +1,85 @@
+"""A rule is skipped only where it would find nothing."""
+
+from __future__ import annotations
+
+import re
+
+import pytest
+from hypothesis import example, given
+from hypothesis import strategies as st
+from unit.test_redact import HIDDEN
+
+from fluent_krone.explain.rules import RULES, Folded
+from fluent_krone.explain.rules.needs import needs
+
+# Few characters, so that patterns match often; among them all letters beyond ASCII that Python
+# takes for ASCII ones when capitals do not matter.
+ALPHABET = "aAbiIkKsS019 _-=:@\u0130\u0131\u017f\u212aé…"
+texts = st.text(alphabet=ALPHABET, max_size=12)
+
+atoms = st.one_of(
+    st.text(alphabet="aibksIK019 _-=:@", min_size=1, max_size=3).map(re.escape),
+    st.sampled_from(["[0-9]", "[a-k]", "[_-]", "[^a]", "[A-S]", r"\w", r"\s", r"\S", ".", "[is]"]),
+    st.sampled_from(["(?<![a-z])", "(?!k)", "(?=[0-9]k)", "(?<=s)", "^", "$", r"\b"]),
+)
+
+
+def _more(inner: st.SearchStrategy[str]) -> st.SearchStrategy[str]:
+    return st.one_of(
+        st.lists(inner, min_size=1, max_size=3).map("".join),
+        st.lists(inner, min_size=1, max_size=3).map(lambda parts: f"(?:{'|'.join(parts)})"),
+        inner.map(lambda part: f"(?-i:{part})"),
+        inner.map(lambda part: f"(?={part})"),
+        inner.map(lambda part: f"({part})"),
+        st.tuples(
+            inner, st.sampled_from(["?", "*", "+", "{2}", "{1,3}", "{0,2}+", "{3,}", "+?"])
+        ).map(lambda both: f"(?:{both[0]}){both[1]}"),
+    )
+
+
+patterns = st.recursive(atoms, _more, max_leaves=8)
+
+
+@given(patterns, texts)
+@example("(?:[a-k]{3})", "AİK")
+@example("[0-9]{2}-?k", "17K")
+def test_a_text_that_matches_meets_all_needs(pattern: str, text: str) -> None:
+    try:
+        found = re.search(pattern, text, re.IGNORECASE)
+    except re.error:
+        return
+    if found is not None:
+        shown = Folded(text)
+        assert all(need.is_met(shown) for need in needs(pattern))
+
+
+@pytest.mark.parametrize("pattern", ["passw(?:or)?d=", "(?:ab|cd)[0-9]{2}x", "(?<=://)[a-z]+@"])
+def test_needs_rule_out_texts(pattern: str) -> None:
+    shown = Folded("nothing of that kind is here")
+    assert not all(need.is_met(shown) for need in needs(pattern))
+
+
+def test_no_other_letter_is_taken_for_an_ascii_one() -> None:
+    beyond = "".join(map(chr, [*range(128, 0xD800), *range(0xE000, 0x110000)]))
+    alike = re.findall("[a-z0-9]", beyond, re.IGNORECASE)
+    assert b"?" not in Folded("".join(alike)).text
+    assert all(re.fullmatch(Folded(one).text.decode(), one, re.IGNORECASE) for one in alike)
+
+
+secrets = st.sampled_from(sorted(HIDDEN))
+
+
+@given(secrets, secrets, st.integers(0, 60), st.integers(0, 60), texts)
+def test_rules_find_nothing_where_they_are_skipped(
+    one: str, other: str, end: int, start: int, between: str
+) -> None:
+    text = one[:end] + between + other[start:]
+    shown = Folded(text)
+    for rule in RULES:
+        if not rule.may_match(shown):
+            assert rule(text) == text
+
+
+def test_most_rules_are_skipped_for_a_usual_sentence() -> None:
+    shown = Folded("Received block of size 67108864 from the third node, which no session has.")
+    assert sum(rule.may_match(shown) for rule in RULES) < len(RULES) / 3
