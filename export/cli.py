@@ -15,15 +15,18 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from fluent_krone.config import Parser, default_of, parse_duration, parse_list, parse_rate
+from fluent_krone.config import Parser, default_of, parse_list
 from fluent_krone.detect.bundle import find_bundle, load_bundle
 from fluent_krone.errors import KroneError
 from fluent_krone.inputs import STDIN
 
 from . import hierarchy
+from .child import attend
 from .fit import STAGES, fit
+from .option_types import count, duration, llm, positive, rate, share
 from .stage_bundle import check_output
 from .stages import Options, Work, load_options, save_options
+from .suggest import as_line, suggest
 from .work_files import source_of
 
 # Where standard input is kept while an export reads it.
@@ -75,6 +78,15 @@ def _parser(prog: str) -> argparse.ArgumentParser:
     )
     command.set_defaults(command=_fit, until="bundle")
     _add_options(command, work_required=False)
+    _add_child(command)
+    command = commands.add_parser(
+        "suggest",
+        help="say which session key and idle timeout a log offers",
+        description="Say which settings a log offers; the last line has them as JSON.",
+    )
+    command.set_defaults(command=_suggest)
+    _add_input_options(command)
+    _add_child(command)
     for stage in STAGES:
         what = _WHAT[stage.name]
         command = commands.add_parser(
@@ -114,6 +126,11 @@ def _add_options(command: argparse.ArgumentParser, *, work_required: bool) -> No
     _add_output_options(command)
 
 
+def _add_child(command: argparse.ArgumentParser) -> None:
+    # How a service runs an export.
+    command.add_argument("--child", action="store_true", help=argparse.SUPPRESS)
+
+
 def _add_input_options(command: argparse.ArgumentParser) -> None:
     group = _group(
         command,
@@ -122,7 +139,7 @@ def _add_input_options(command: argparse.ArgumentParser) -> None:
             "session_key",
             parse_list,
             "LIST",
-            "names of fields, `tag`, or one /regex/ over the message",
+            "names of fields, `tag`, or one /regex/ over the message; auto: the log decides",
         ),
         (
             "message_field",
@@ -188,7 +205,7 @@ def _add_training_options(command: argparse.ArgumentParser) -> None:
         ),
         (
             "train_fraction",
-            _share,
+            share,
             "SHARE",
             "fit on the sessions that begin in this first part of the log (default 1)",
         ),
@@ -201,20 +218,20 @@ def _add_session_options(command: argparse.ArgumentParser) -> None:
         "sessions",
         (
             "idle_timeout",
-            _duration,
+            duration,
             "DURATION",
             "a session ends after this pause (default: suggested by the log)",
         ),
         (
             "window",
-            _duration,
+            duration,
             "DURATION",
             "cut each session into windows of this length (default: none)",
         ),
-        ("max_age", _duration, "DURATION", "a session ends at this age (default: no limit)"),
+        ("max_age", duration, "DURATION", "a session ends at this age (default: no limit)"),
         (
             "allowed_lateness",
-            _duration,
+            duration,
             "DURATION",
             "events that are up to this much late are put in order (default: as they come)",
         ),
@@ -239,7 +256,7 @@ def _add_tree_options(command: argparse.ArgumentParser) -> None:
             "FILE.csv",
             "a corrected hierarchy.csv (default: read from the templates by rules)",
         ),
-        ("llm", _llm, "claude", "ask Claude for the tree; only redacted template texts are sent"),
+        ("llm", llm, "claude", "ask Claude for the tree; only redacted template texts are sent"),
         ("llm_model", str, "NAME", f"model to ask (default {default_of('explain_model')})"),
         (
             "llm_base_url",
@@ -253,11 +270,11 @@ def _add_tree_options(command: argparse.ArgumentParser) -> None:
             "FILE",
             "file of answers, to ask nothing twice (default: in the user's cache directory)",
         ),
-        ("llm_timeout", _duration, "DURATION", "how long an answer may take (default 60s)"),
-        ("llm_retries", _count, "N", "how often a failed request is tried again (default 2)"),
+        ("llm_timeout", duration, "DURATION", "how long an answer may take (default 60s)"),
+        ("llm_retries", count, "N", "how often a failed request is tried again (default 2)"),
         (
             "llm_concurrency",
-            _positive,
+            positive,
             "N",
             "requests that are under way at the same time (default 1)",
         ),
@@ -278,13 +295,13 @@ def _add_output_options(command: argparse.ArgumentParser) -> None:
         ("seed", int, "N", "seed of all random choices (default 0)"),
         (
             "false_alarms",
-            _rate,
+            rate,
             "N",
             "false alarms to accept in 1,000 normal sessions (default 1)",
         ),
         (
             "require",
-            _share,
+            share,
             "SHARE",
             "write no bundle that finds a smaller share of the injected faults, such as 0.8",
         ),
@@ -302,45 +319,6 @@ def _group(
             f"--{name.replace('_', '-')}", dest=name, type=kind, metavar=metavar, help=help_text
         )
     return group
-
-
-def _duration(text: str) -> float:
-    try:
-        return parse_duration(text)
-    except ValueError as error:
-        raise argparse.ArgumentTypeError(str(error)) from None
-
-
-def _rate(text: str) -> float:
-    try:
-        return parse_rate(text)
-    except ValueError as error:
-        raise argparse.ArgumentTypeError(str(error)) from None
-
-
-def _share(text: str) -> float:
-    share = float(text)
-    if not 0 < share <= 1:
-        raise argparse.ArgumentTypeError(f"{text} is not a share: it must be above 0 and at most 1")
-    return share
-
-
-def _count(text: str) -> int:
-    if not text.isascii() or not text.isdecimal():
-        raise argparse.ArgumentTypeError(f"{text} is not a whole number of 0 or more")
-    return int(text)
-
-
-def _positive(text: str) -> int:
-    if _count(text) == 0:
-        raise argparse.ArgumentTypeError("must be at least 1, got 0")
-    return int(text)
-
-
-def _llm(text: str) -> str:
-    if text != "claude":
-        raise argparse.ArgumentTypeError(f"got {text!r}; the only value is claude")
-    return text
 
 
 def _given(flags: argparse.Namespace) -> dict[str, Any]:
@@ -389,7 +367,15 @@ def _with_output(options: Options) -> Options:
     return replace(options, output=output)
 
 
+def _suggest(flags: argparse.Namespace) -> None:
+    if flags.child:
+        attend(None)
+    print(as_line(suggest(Options(**_given(flags)), print)))
+
+
 def _fit(flags: argparse.Namespace) -> None:
+    if flags.child:
+        attend(flags.work)
     if flags.work:
         _stage(flags)
         return

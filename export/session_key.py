@@ -16,6 +16,8 @@ def _words(text: str) -> frozenset[str]:
     return frozenset(text.split())
 
 
+# What `--session-key auto` gives: the log decides.
+AUTO = ("auto",)
 # Characters of a message that tell its kind.
 _SHAPE = 60
 _DIGITS = re.compile(r"[0-9]+")
@@ -100,8 +102,16 @@ class Candidate:
         quoted = self.option
         if quoted.startswith("/"):
             quoted = f"'{quoted}'"
-        share = f"in {self.coverage:.0%} of the records, {self.repeats:.1f} records per session"
-        return f"--session-key {quoted} ({share})"
+        return f"--session-key {quoted} ({self._share})"
+
+    @property
+    def words(self) -> str:
+        """The key as it stands in a configuration, and why it was chosen."""
+        return f"{self.option} ({self._share})"
+
+    @property
+    def _share(self) -> str:
+        return f"in {self.coverage:.0%} of the records, {self.repeats:.1f} records per session"
 
 
 def suggest_session_keys(

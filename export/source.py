@@ -12,11 +12,13 @@ from dataclasses import dataclass, field, replace
 from itertools import islice
 from typing import Any
 
+from fluent_krone.config import parse_list
 from fluent_krone.errors import ExportError, RecordError
 from fluent_krone.inputs import Event, Inputs, count_events, find_files, read_events
 from fluent_krone.inputs.files import describe
 from fluent_krone.reading.accessor import message_getter
 from fluent_krone.reading.records import (
+    TAG,
     InputSettings,
     RecordReader,
     as_bytes,
@@ -28,7 +30,7 @@ from . import message_fields
 from .guess import LineFormat, guess_line_format
 from .mask import Masker
 from .pauses import Pauses
-from .session_key import option_of, suggest_session_keys
+from .session_key import AUTO, Candidate, option_of, suggest_session_keys
 from .stages import Options
 
 # Records in the sample that settings are guessed from, and the part of the log that it is spread
@@ -79,7 +81,26 @@ def settle(options: Options, say: Say, warn: Say) -> InputSettings:
             "--session-key is missing: it says which records belong to one execution; "
             + suggestion(settings, options.input)
         )
+    if options.session_key == AUTO:
+        return _with_best_key(settings, options.input, say)
     return settings
+
+
+def _with_best_key(settings: InputSettings, inputs: Inputs, say: Say) -> InputSettings:
+    """The settings with the session key that suits the log best. Raises ExportError without one."""
+    candidates = session_keys(settings, inputs)
+    if not candidates:
+        raise ExportError(
+            f"{_name(inputs)}: no session key was found: no field and no id in the messages comes "
+            "back a few times. Without one all records of a tag would be judged as one execution, "
+            "which tells nothing; set session_key to the field, or to a /regex/ over the message, "
+            "that names an execution"
+        )
+    best, *others = candidates
+    say(f"session key, suggested: {best.words}")
+    if others:
+        say(f"  it could also be {', or '.join(other.words for other in others)}")
+    return replace(settings, session_key=parse_list(best.option))
 
 
 def _check_time_format(time_format: str | None) -> None:
@@ -97,7 +118,7 @@ def _guessed_header(
 
     Plain text without one gives a warning.
     """
-    is_text = all(record.keys() == {b"message"} for record in sample)
+    is_text = all(record.keys() - {TAG} == {b"message"} for record in sample)
     guess = guess_line_format(_messages(settings, sample), _pattern(options))
     if guess and guess.has_component and _says_anyone(guess, _messages(settings, sample)):
         guess = replace(guess, has_component=False)
@@ -203,7 +224,12 @@ def _say_guess(guess: LineFormat, lines: Sequence[str], say: Say) -> None:
 
 
 def suggestion(settings: InputSettings, inputs: Inputs) -> str:
-    """Which session keys the first part of a log offers, in words.
+    """Which session keys the first part of a log offers, in words."""
+    return option_of(session_keys(settings, inputs))
+
+
+def session_keys(settings: InputSettings, inputs: Inputs) -> list[Candidate]:
+    """Which session keys the first part of a log offers, the best one first.
 
     Every record of that part counts: how many there are to a session is told by neighbours.
     """
@@ -214,7 +240,7 @@ def suggestion(settings: InputSettings, inputs: Inputs) -> str:
     message_of = message_getter(settings.message_field)
     listed = []
     for record in sample:
-        plain = {name: value for name, value in record.items() if not isinstance(value, dict)}
+        plain = {n: v for n, v in record.items() if n != TAG and not isinstance(v, dict)}
         texts = {
             n.decode("utf-8", "replace"): as_bytes(v).decode("utf-8", "replace")
             for n, v in plain.items()
@@ -226,7 +252,7 @@ def suggestion(settings: InputSettings, inputs: Inputs) -> str:
             message = groups.pop("message")
             texts |= groups
         listed.append((message, texts))
-    return option_of(suggest_session_keys(listed))
+    return suggest_session_keys(listed)
 
 
 @dataclass(slots=True)

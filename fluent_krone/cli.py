@@ -17,6 +17,7 @@ from collections.abc import Callable, Sequence
 
 from . import __version__
 from .commands import (
+    bundles,
     check_config,
     demo,
     explain,
@@ -75,6 +76,7 @@ def _declared() -> Parser:
     commands = Commands(parser)
     for module in (serve, pipe, replay, demo, check_config, plugin_dir, report):
         module.add(commands)
+    bundles.add_commands(commands.add_parser)
     knowledge.add_commands(commands.add_parser)
     ledger.add_commands(commands.add_parser)
     explain.add_commands(commands.add_parser)

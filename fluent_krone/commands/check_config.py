@@ -8,6 +8,8 @@ import sys
 from ..alerts.records import check_tag
 from ..config import Config, from_flags, may_use_proxy
 from ..detect.bundle import load_bundle
+from ..living.blank import blank_bundle
+from ..living.learning import folder_to_learn_in
 from ..runtime.doors import alert_sink, forward_server
 from ..runtime.wiring import check_explainer
 from .explain import reachable
@@ -42,6 +44,11 @@ def run(flags: argparse.Namespace) -> int:
     alert_sink(config)
     check_explainer(config)
     _warn_if_unreachable(config)
+    folder = folder_to_learn_in(config)
+    if folder is not None:
+        blank_bundle().engine(config)
+        print(f"ok: there is no bundle yet, one is learnt into {folder.path}")
+        return 0
     bundle = load_bundle(config.bundle)
     engine = bundle.engine(config)
     print(

@@ -13,11 +13,13 @@ from typing import Any
 from ..config import Config
 from ..detect.bundle import load_bundle
 from ..errors import KroneError
+from ..living.blank import blank_bundle
+from ..living.learning import open_learning
 from ..runtime.http import HttpServer
 from ..runtime.metrics import Metrics, log_stats
 from ..runtime.reload import BundleWatch
 from ..runtime.service import Service
-from ..runtime.wiring import log_blind_spots, open_service, tune_gc
+from ..runtime.wiring import is_taken_over, log_blind_spots, open_service, tune_gc
 from ..sink import Sink
 
 _log = logging.getLogger(__name__)
@@ -40,21 +42,43 @@ def start_logging(config: Config) -> None:
 
 
 def service_with_watch(config: Config, sink: Sink) -> tuple[Service, asyncio.Task[None]]:
-    """A service, and the task that gives it a new bundle on SIGHUP or when the bundle changes."""
-    bundle = load_bundle(config.bundle)
-    service = open_service(bundle, sink, config)
+    """A service, and the task that gives it a new bundle on SIGHUP or when the bundle changes.
+
+    Where there is no bundle yet, the service learns one first.
+    """
+    learning = open_learning(config)
+    if learning is not None and is_taken_over(learning, config):
+        learning.end()
+        learning = None
+    if learning is None:
+        service = open_service(load_bundle(config.bundle), sink, config)
+    else:
+        service = open_service(blank_bundle(), sink, config, learning=learning)
+    # Without a handler the signal would end the process.
+    asyncio.get_running_loop().add_signal_handler(signal.SIGHUP, lambda: None)
+    return service, asyncio.create_task(_watch(config, service))
+
+
+async def _watch(config: Config, service: Service) -> None:
+    """Watch the bundle from the moment on at which it is in use."""
+    bundle = await service.bundle()
     log_blind_spots(bundle, config)
     tune_gc()
     watch = BundleWatch(config.bundle, bundle, service.reload, config.reload_interval)
     asyncio.get_running_loop().add_signal_handler(signal.SIGHUP, watch.ask)
-    return service, asyncio.create_task(watch.run())
+    await watch.run()
 
 
 def metrics_tasks(config: Config, service: Service, stats: Stats) -> list[asyncio.Task[None]]:
     """The task that serves `/metrics` and `/healthz`, where they are switched on."""
     if not config.metrics:
         return []
-    metrics = Metrics(stats=stats, histograms=service.histograms, troubles=service.troubles)
+    metrics = Metrics(
+        stats=stats,
+        histograms=service.histograms,
+        troubles=service.troubles,
+        notes=service.notes,
+    )
     server = HttpServer(config.metrics_bind, config.metrics_port, metrics.answer)
 
     def listens(host: str, port: int) -> None:

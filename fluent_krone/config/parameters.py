@@ -17,12 +17,14 @@ from ..errors import ConfigError
 from .delivery import Delivery, Monitoring
 from .explanations import Explanations, Model
 from .forward import AlertReceiver, Listening
+from .learning import Learning
 from .reading import Alerts, Input, Sessions
 
 # The groups in the order in which documentation and `--help` show them.
 GROUPS: tuple[type, ...] = (
     Input,
     Sessions,
+    Learning,
     Alerts,
     Delivery,
     Explanations,
@@ -48,13 +50,26 @@ _AT_LEAST_1 = (
     "explain_concurrency",
     "explain_queue",
 )
+# The same for parameters that may be left out.
+_AT_LEAST_1_IF_GIVEN = ("learn_sessions",)
+# Bytes of the smallest `learn_size`: one chunk of Fluentd's default size, and some of the stream.
+LEARN_SIZE_AT_LEAST = 16 * 2**20
 # The largest number of a TCP port.
 _LAST_PORT = 65535
 
 
 @dataclass(frozen=True, kw_only=True)
 class Config(
-    AlertReceiver, Listening, Monitoring, Model, Explanations, Delivery, Alerts, Sessions, Input
+    AlertReceiver,
+    Listening,
+    Monitoring,
+    Model,
+    Explanations,
+    Delivery,
+    Alerts,
+    Learning,
+    Sessions,
+    Input,
 ):
     """All parameters, parsed. Raises ConfigError for values that do not go together."""
 
@@ -91,6 +106,15 @@ class Config(
         for name in _AT_LEAST_1:
             if getattr(self, name) < 1:
                 raise ConfigError(f"{name} must be at least 1, got {getattr(self, name)}")
+        for name in _AT_LEAST_1_IF_GIVEN:
+            if getattr(self, name) == 0:
+                raise ConfigError(f"{name} must be at least 1, got 0")
+        if self.learn == 0:
+            raise ConfigError("learn must be positive, got 0: write for example 24h")
+        if self.learn_size < LEARN_SIZE_AT_LEAST:
+            raise ConfigError(
+                f"learn_size must be at least 16m, got {self.learn_size}: less holds no stream"
+            )
         for name in ("port", "alert_port", "metrics_port"):
             if getattr(self, name) > _LAST_PORT:
                 raise ConfigError(f"{name} must be at most {_LAST_PORT}, got {getattr(self, name)}")
@@ -104,6 +128,11 @@ class Config(
     def ledger_path(self) -> Path | None:
         """The ledger; None: nothing may be sent to a model."""
         return _beside(self.ledger, self.store, ".ledger.jsonl")
+
+    @property
+    def learns(self) -> bool:
+        """Whether a bundle that does not exist yet is learnt from the stream."""
+        return self.learn is not None or self.learn_sessions is not None
 
     @property
     def judges_on_shutdown(self) -> bool:

@@ -46,6 +46,8 @@ FILES = ("templates.jsonl", "hierarchy.csv", "patterns.json", "training.txt", "g
 # The witnesses of single steps, and the budget of false alarms that all witnesses share.
 WITNESS_FILES = ("witnesses.json", "budget.json")
 NESTED_FILES = ("nested_aware.onnx", "nested_aware.json")
+# The link in a directory of bundles to the one in use (`living/bundles.py`).
+CURRENT = "current"
 
 
 def shipped_bundles() -> Path:
@@ -63,11 +65,12 @@ def shipped_bundles() -> Path:
 def find_bundle(name: str) -> Path:
     """A bundle's directory, by path or by the name of a shipped bundle.
 
-    Raises BundleError, which lists the shipped ones.
+    A directory of bundles means the one in use. Raises BundleError, which lists the shipped ones.
     """
-    for path in (Path(name), shipped_bundles() / name):
+    for path in (Path(name), Path(name) / CURRENT, shipped_bundles() / name):
         if (path / "manifest.json").is_file():
-            return path
+            # Resolved, because the link may change while the files are read.
+            return path.resolve() if path.name == CURRENT else path
     there = sorted(path.parent.name for path in shipped_bundles().glob("*/manifest.json"))
     raise BundleError(
         f"there is no bundle {name!r}: give a directory with a manifest.json, "

@@ -87,6 +87,12 @@ module Fluent::Plugin
     config_param :max_leap, :string, default: nil
     desc 'How many session states, and how many shapes of messages, are remembered. (default 100000)'
     config_param :cache_size, :string, default: nil
+    desc 'Learns a bundle from this much of the stream when the directory `bundle` does not exist yet. Until then records are collected on disk and not judged.'
+    config_param :learn, :string, default: nil
+    desc 'Learns a bundle from this many sessions when the directory `bundle` does not exist yet. With `learn` as well, what is reached first ends the learning.'
+    config_param :learn_sessions, :string, default: nil
+    desc 'The largest size of what is collected to learn from. Four fifths of it are learnt from; the rest holds what comes while the bundle is fitted. (default 1g)'
+    config_param :learn_size, :string, default: nil
     desc 'The tag of alerts. `${tag}` and `${tag_parts[n]}` stand for the session\'s tag. (default krone.${tag})'
     config_param :tag, :string, default: nil
     desc 'A prefix that is put before the session\'s tag; used instead of `tag`.'

@@ -23,6 +23,7 @@ from ..reading.records import as_fields
 from ..reading.times import TimeReader, day_comes_first, is_ambiguous
 from . import kinds
 from .files import Inputs, Source, bare_suffix, find_files
+from .spooled import is_spool, spooled_events
 from .stamps import Stamps
 
 _log = logging.getLogger(__name__)
@@ -54,7 +55,8 @@ ANSI = re.compile(r"\x1b(?:\[[0-?]*[ -/]*[@-~]|\][^\x07\x1b]*(?:\x07|\x1b\\)|[@-
 def read_events(inputs: Inputs, timezone: str | None = None) -> Iterator[Event]:
     """Yield `(time_ns, record)` in order; time is None where the record has no time of its own.
 
-    Several files are merged by time; within a file its own order is kept. A line that can't be
+    Several files are merged by time; within a file its own order is kept. The files of a spool are
+    one stream, in the order of arrival. A line that can't be
     read comes as a record without message, so that it is counted and set aside. A line of plain
     text that begins with a stamp has that time. A time without an offset is in `timezone` (an IANA
     name; None is UTC). Raises ConfigError when a file can't be read,
@@ -63,6 +65,8 @@ def read_events(inputs: Inputs, timezone: str | None = None) -> Iterator[Event]:
     files = find_files(inputs)
     if len(files) == 1:
         return _file_events(files[0], timezone)
+    if all(map(is_spool, files)):
+        return itertools.chain.from_iterable(map(spooled_events, files))
     return _merged(files, timezone)
 
 
@@ -70,7 +74,7 @@ def count_events(inputs: Inputs) -> int | None:
     """How many events the files hold, where that is known without reading them."""
     total = 0
     for path in find_files(inputs):
-        if not path.is_file():
+        if not path.is_file() or is_spool(path):
             return None
         with closing(Source(path)) as source:
             if not source.is_parquet:
@@ -111,6 +115,9 @@ def _plain(lines: Iterator[str]) -> Iterator[str]:
 
 
 def _file_events(path: Path, timezone: str | None) -> Iterator[Event]:
+    if is_spool(path):
+        yield from spooled_events(path)
+        return
     rows = iter(read_rows(path))
     first = list(itertools.islice(rows, _LOOKED_AT))
     wrapped = _wrapped_in(first)

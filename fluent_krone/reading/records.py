@@ -18,6 +18,9 @@ SessionKey = tuple[bytes, ...]
 _MAX_COMPONENTS = 10_000
 # Colours and other control sequences of a terminal; they belong to no message.
 ANSI = re.compile(rb"\x1b(?:\[[0-?]*[ -/]*[@-~]|\][^\x07\x1b]*(?:\x07|\x1b\\)|[@-Z\\-_])")
+# The name under which a record that was kept of a stream carries the tag that it came with. It
+# begins with a zero byte, as no field of a log does.
+TAG = b"\0tag"
 # Bytes of a facet's value. Values that tell steps apart are short words and codes.
 _LONGEST_FACET = 40
 
@@ -294,7 +297,7 @@ class RecordReader:
             return [key for key in dict.fromkeys(regex.findall(message)) if key]
 
         def only_tag(tag: bytes, record: Fields, message: bytes) -> list[bytes]:
-            return [tag]
+            return [record.get(TAG, tag)]
 
         def values(tag: bytes, record: Fields, message: bytes) -> list[bytes]:
             return [value[: self.max_size] for value in _key_values(get(record))]

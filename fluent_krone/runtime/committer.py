@@ -12,6 +12,7 @@ from typing import Any, NamedTuple
 from ..config import Config
 from ..errors import StoreDamaged, StoreError
 from ..explain.tickets import Ticket
+from ..living.learning import Learning
 from .figures import Figures
 from .halt import Halt
 from .judge import Judge
@@ -85,12 +86,14 @@ class Committer:
         self._repeats = repeats
         self._storage = storage
         self._outbox = outbox
-        self._commit_interval = config.commit_interval
-        self._commit_records = config.commit_records
-        self._counters = figures.counters
-        self._timings = figures.timings
+        self._config = config
+        self._figures = figures
         self._halt = halt
         self._clock_ns = clock_ns
+        # What holds the chunks until there is a bundle, in place of the judge's engine.
+        self.learning: Learning | None = None
+        # The learning that the next commit ends, as a row of the engine's state.
+        self._learnt: dict[str, Any] = {}
         self._batch: Batch | None = None
         # Whether the event loop is about to call `_commit_when_idle`.
         self._is_asked = False
@@ -109,7 +112,10 @@ class Committer:
         """Commit now when that is due, else when the stream pauses. Call it between two chunks."""
         self._fed_at = time.monotonic()
         waited = self._fed_at - self._committed_at
-        if waited >= self._commit_interval or self.pending.records >= self._commit_records:
+        if (
+            waited >= self._config.commit_interval
+            or self.pending.records >= self._config.commit_records
+        ):
             self.commit()
         elif not self._is_asked:
             # One call serves all chunks that are fed before the event loop makes it.
@@ -130,10 +136,15 @@ class Committer:
             self._halt.because(error)
             raise
 
+    def end_learning(self, learnt: dict[str, Any]) -> None:
+        """From now on commits hold the engine's sessions; the next one also has this row."""
+        self.learning = None
+        self._learnt = learnt
+
     def stall(self, error: StoreError) -> None:
         """Feed and ack nothing until the store can be read and written again."""
         self.writable.clear()
-        self._counters["commits_failed"] += 1
+        self._figures.counters["commits_failed"] += 1
         if isinstance(error, StoreDamaged):
             self._storage.note_damage(error)
         elif self._is_time_to_report():
@@ -167,6 +178,7 @@ class Committer:
         # 2. Gather what was done since the last commit. If the last write failed, its batch is
         #    still here and goes first: `Engine.changes` reports each change only once, so a batch
         #    that was dropped could never be gathered again.
+        #    While a bundle is learnt, the chunks are in its spool, which is made final first.
         # 3. Write one transaction: changed sessions, chunk keys, alerts. If that fails, nothing
         #    was written and nothing below happens; the same batch is tried again later.
         # 4. The store works: let the next chunk be fed.
@@ -178,6 +190,8 @@ class Committer:
         try:
             self._storage.renew()
             batch = self._batch = self._batch or self._gather()
+            if self.learning is not None:
+                self.learning.commit(batch.chunks)
             self._write(batch)
         except StoreError as error:
             self.stall(error)
@@ -186,18 +200,20 @@ class Committer:
         self._resume()
         self._committed_at = time.monotonic()
         self.took_s = self._committed_at - began
-        self._timings["commit"].add(self.took_s)
+        self._figures.timings["commit"].add(self.took_s)
         self._outbox.add(batch.tickets, began)
         for fed in batch.fed:
             fed.ack()
-            self._timings["chunk_ack"].add(self._committed_at - fed.came)
+            self._figures.timings["chunk_ack"].add(self._committed_at - fed.came)
         self._outbox.ask(batch.tickets)
 
     def _gather(self) -> Batch:
         """All that was done since the last commit, taken out of the hands that hold it."""
         self._make_room()
-        incidents = self._judge.incidents.changes()
-        changes = self._storage.changes(self._judge.engine) | {"incidents": incidents}
+        changes: dict[str, Any] = {"incidents": self._judge.incidents.changes()}
+        if self.learning is None:
+            changes |= self._storage.changes(self._judge.engine) | self._learnt
+            self._learnt = {}
         chunks, arrived = self._repeats.hand_over()
         pending = self.pending
         self.pending = Pending()
@@ -208,7 +224,7 @@ class Committer:
         forgotten = self._storage.forget_chunks_over_cap()
         if forgotten is None:
             return
-        self._counters["chunk_ids_over_cap"] += forgotten
+        self._figures.counters["chunk_ids_over_cap"] += forgotten
         if not forgotten:
             self._judge.shed()
         if self._is_time_to_report():

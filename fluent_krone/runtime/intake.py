@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 from ..errors import StoreError
+from ..living.learning import Learning
 from ..transport import Sender
 from ..transport.forward import Chunk
 from .committer import Committer, Fed
@@ -54,6 +55,8 @@ class Intake:
         self._halt = halt
         self._clock_ns = clock_ns
         self._looked_at = time.monotonic()
+        # What takes the chunks in place of the judge, until there is a bundle.
+        self.learning: Learning | None = None
 
     async def take(
         self, chunk: Chunk, ack: Callable[[], None], sender: Sender | None = None
@@ -83,6 +86,8 @@ class Intake:
             self._counters["chunks"] += 1
             if is_repeat:
                 self._counters["chunks_repeated"] += 1
+            elif self.learning is not None:
+                self._committer.pending.records += self.learning.take(chunk)
             elif _is_small(chunk):
                 self._feed(chunk.tag, chunk.events())
             else:
@@ -114,7 +119,7 @@ class Intake:
 
     async def _feed_slices(self, tag: str, events: Iterator[Any]) -> None:
         """Feed a large chunk slice by slice. Cancelled between two of them, the service halts."""
-        for some in _slices(events):
+        for some in slices(events):
             self._feed(tag, some)
             try:
                 await self._look()
@@ -135,7 +140,7 @@ def _is_small(chunk: Chunk) -> bool:
     return len(chunk.entries) <= _SLICE
 
 
-def _slices(events: Iterator[Any]) -> Iterator[Iterator[Any]]:
+def slices(events: Iterator[Any]) -> Iterator[Iterator[Any]]:
     """Cut an iterator into iterators of at most `_SLICE`; use each up before you take the next."""
     for first in events:
         yield itertools.chain((first,), itertools.islice(events, _SLICE - 1))

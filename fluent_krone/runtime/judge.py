@@ -56,6 +56,11 @@ class Judge:
         self._began = engine.counters["records"]
         self._next_look = self._began + ENOUGH_RECORDS
 
+    @property
+    def bundle(self) -> Bundle:
+        """The bundle at work."""
+        return self._maker.bundle
+
     def feed(self, tag: str, events: Iterator[Any], now_ns: int) -> int:
         """Feed events of one tag; returns how many records that were."""
         counters = self.engine.counters
@@ -98,6 +103,16 @@ class Judge:
     def change_to(self, bundle: Bundle, engine: Engine, maker: AlertMaker) -> None:
         """Go on with another bundle, whose engine takes over the open sessions."""
         engine.adopt(self.engine)
+        self._use(bundle, engine, maker)
+
+    def begin(
+        self, bundle: Bundle, engine: Engine, maker: AlertMaker, findings: list[Finding]
+    ) -> None:
+        """Begin with the first bundle, whose engine has found something already."""
+        self._use(bundle, engine, maker)
+        self._keep(findings)
+
+    def _use(self, bundle: Bundle, engine: Engine, maker: AlertMaker) -> None:
         self.engine = engine
         self._maker = maker
         self._cases = CaseMaker(bundle, self._config)

@@ -101,6 +101,17 @@ METRICS: Mapping[str, tuple[str, str]] = {
     "commits_failed": ("commits_failed_total", "Commits that the store could not write."),
     "store_size": ("store_bytes", "Size of the store."),
     "reloads": ("reloads_total", "Times that a new bundle replaced the one in use."),
+    "learning_share": (
+        "learning_share",
+        "How much of the stream that the first bundle is learnt from was seen, between 0 and 1.",
+    ),
+    "learning_records": ("learning_records", "Records that the first bundle is learnt from."),
+    "learning_left_out": (
+        "learning_left_out",
+        "Records neither learnt from nor judged: over learn_size, or the disk is full.",
+    ),
+    "learning_spool_size": ("learning_spool_bytes", "Size of what is learnt from."),
+    "fits_failed": ("fits_failed_total", "Fits of a bundle that failed."),
     "stream_lag": ("stream_lag_seconds", "How far the newest event time lies behind the clock."),
     "bytes": ("received_bytes_total", "Bytes received from clients."),
     "connections": ("connections_total", "Connections made by clients."),

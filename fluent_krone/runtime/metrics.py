@@ -18,7 +18,8 @@ _log = logging.getLogger(__name__)
 class Metrics:
     """Answers `/metrics` and `/healthz`.
 
-    `troubles` says what is wrong; if anything is, `/healthz` answers 503 and names it.
+    `troubles` says what is wrong; if anything is, `/healthz` answers 503 and names it. `notes` are
+    shown below it either way.
     """
 
     def __init__(
@@ -27,8 +28,10 @@ class Metrics:
         stats: Callable[[], Mapping[str, float]],
         histograms: Callable[[], Mapping[str, Histogram]],
         troubles: Callable[[], list[str]],
+        notes: Callable[[], list[str]] = list,
     ) -> None:
         self._stats = stats
+        self._notes = notes
         self._histograms = histograms
         self._troubles = troubles
 
@@ -45,7 +48,8 @@ class Metrics:
 
     def _health(self) -> Response:
         troubles = self._troubles()
-        body = "".join(f"{line}\n" for line in troubles or ["ok"]).encode()
+        lines = [*(troubles or ["ok"]), *self._notes()]
+        body = "".join(f"{line}\n" for line in lines).encode()
         if troubles:
             return Response(503, body)
         return Response(200, body)

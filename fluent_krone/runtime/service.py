@@ -16,11 +16,13 @@ from ..detect.bundle import Bundle
 from ..detect.nested_aware import NestedAware
 from ..explain.desk import Desk
 from ..explain.knowledge import Knowledge
+from ..living.learning import Learning, LearningStatus
 from ..sink import Sink
 from ..timing import Histogram
 from ..transport import Sender
 from ..transport.forward import Chunk
 from ..types import Alert
+from .arming import Arming
 from .committer import Committer
 from .figures import Figures
 from .halt import Halt
@@ -38,6 +40,8 @@ _log = logging.getLogger(__name__)
 _TICK_S = 0.5
 # Seconds for which a chunk may wait for its commit before the health check reports a problem.
 _STUCK_S = 60.0
+# How many of the tasks run until the service is closed; those behind them end when they are done.
+_ENDLESS = 2
 
 
 class Service:
@@ -95,6 +99,10 @@ class Service:
             self._halt,
             clock_ns,
         )
+        self._learning: Learning | None = None
+        # Set while the stream is judged by a bundle.
+        self._armed = asyncio.Event()
+        self._armed.set()
         self._tasks: list[asyncio.Task[None]] = []
 
     def restore_incidents(self, saved: Iterable[Mapping[str, Any]]) -> None:
@@ -116,12 +124,25 @@ class Service:
         """Alerts that were committed and that no receiver has confirmed."""
         return len(self._outbox)
 
+    def learn_first(self, learning: Learning) -> None:
+        """Collect the stream and learn a bundle from it before anything is judged.
+
+        Call it before `start`.
+        """
+        self._learning = self._intake.learning = self._committer.learning = learning
+        self._armed.clear()
+
     async def start(self) -> None:
         """Send the alerts left over from the last run, and end sessions while no record comes."""
         if self._storage.store is not None:
-            self._judge.engine.track()
             self._outbox.restore()
         self._tasks = [asyncio.create_task(self._outbox.run()), asyncio.create_task(self._tick())]
+        if self._learning is not None:
+            # The last process may have been killed between its spool and its store.
+            self._storage.write({}, self._learning.spool.keys, [], [], self._clock_ns() / 1e9)
+            self._tasks.append(asyncio.create_task(self._learn(self._learning)))
+        elif self._storage.store is not None:
+            self._judge.engine.track()
         for task in self._tasks:
             task.add_done_callback(self._halt.on_bug)
 
@@ -134,6 +155,8 @@ class Service:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
         self._committer.close()
+        if self._learning is not None:
+            self._learning.spool.close()
         waiting = len(self._outbox)
         if waiting and self._storage.store is not None:
             _log.warning("alerts wait in the store for the next start count=%d", waiting)
@@ -186,6 +209,17 @@ class Service:
                 engine.track()
                 self._committer.commit()
 
+    async def bundle(self) -> Bundle:
+        """The bundle that the stream is judged by, as soon as there is one."""
+        await self._armed.wait()
+        return self._judge.bundle
+
+    def learning(self) -> LearningStatus | None:
+        """How far the learning of the first bundle is; None once there is a bundle."""
+        if self._learning is None:
+            return None
+        return self._learning.status()
+
     def stats(self) -> dict[str, float]:
         """Counters since start, by name."""
         engine = self._judge.engine
@@ -207,6 +241,8 @@ class Service:
             "store_size": self._storage.size_bytes,
             "stream_lag": self._stream_lag_s(engine.watermark),
         }
+        if self._learning is not None:
+            found |= self._learning.stats()
         for name, took in self.histograms().items():
             found |= took.numbers(name)
         return found
@@ -223,16 +259,40 @@ class Service:
         found = []
         if not self._intake.open.is_set():
             found.append("stopping")
-        if self._halt.is_set or any(task.done() for task in self._tasks):
+        if self._halt.is_set or any(task.done() for task in self._tasks[:_ENDLESS]):
             found.append("BUG: the service can't go on")
         if not self._committer.writable.is_set():
             found.append("the store can't be written, nothing is acked")
         found += self._outbox.troubles()
         found += self._judge.troubles()
+        if self._learning is not None and self._learning.trouble is not None:
+            found.append(self._learning.trouble)
         waited = self._committer.unacked_age_s()
         if waited > _STUCK_S:
             found.append(f"a chunk has waited {waited:.0f} s for its commit")
         return found
+
+    def notes(self) -> list[str]:
+        """What an operator may want to know although all is well."""
+        if self._learning is None:
+            return []
+        return [self._learning.status().words]
+
+    async def _learn(self, learning: Learning) -> None:
+        """Learn a bundle, and judge by it from then on."""
+        bundle = await learning.run()
+        arming = Arming(
+            self._judge,
+            self._intake,
+            self._committer,
+            self._storage,
+            self._config,
+            learning,
+        )
+        await arming.arm(bundle)
+        self._learning = None
+        learning.end()
+        self._armed.set()
 
     def _stream_lag_s(self, watermark: int) -> float:
         if not watermark:

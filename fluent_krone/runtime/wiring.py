@@ -22,9 +22,11 @@ from ..explain.budget import Budget
 from ..explain.desk import Desk
 from ..explain.knowledge import Knowledge
 from ..explain.redact import redactor
+from ..living.learning import Learning
 from ..sink import Sink
 from ..sqlite import set_aside
 from ..types import Alert
+from .arming import LEARNT
 from .migrations import migrated
 from .secrets import api_key
 from .service import Service
@@ -47,12 +49,18 @@ _GC_THRESHOLDS = (50_000, 20, 50)
 
 
 def open_service(
-    bundle: Bundle, sink: Sink, config: Config, *, clock_ns: Callable[[], int] = time.time_ns
+    bundle: Bundle,
+    sink: Sink,
+    config: Config,
+    *,
+    learning: Learning | None = None,
+    clock_ns: Callable[[], int] = time.time_ns,
 ) -> Service:
     """A service that continues where the last one ended, if there is a store.
 
-    A store that can't be read is set aside. Raises ConfigError when another process holds the
-    store, StoreError when it can't be opened.
+    With `learning`, the bundle is a blank one, and no sessions are restored. A store that can't be
+    read is set aside. Raises ConfigError when another process holds the store, StoreError when it
+    can't be opened.
     """
     store: Store | None = None
     left_over: list[Alert] = []
@@ -62,10 +70,14 @@ def open_service(
     else:
         path = Path(config.store)
         try:
-            engine, store, left_over, incidents = _resumed(bundle, config, clock_ns, path)
+            engine, store, left_over, incidents = _resumed(
+                bundle, config, clock_ns, path, learning
+            )
         except (StoreDamaged, SnapshotError) as error:
             log_set_aside(set_aside(path), error)
-            engine, store, left_over, incidents = _resumed(bundle, config, clock_ns, path)
+            engine, store, left_over, incidents = _resumed(
+                bundle, config, clock_ns, path, learning
+            )
     try:
         maker = AlertMaker(bundle, config)
         desk = explanation_desk(config)
@@ -77,7 +89,29 @@ def open_service(
         engine, maker, sink, config, store=store, left_over=left_over, desk=desk, clock_ns=clock_ns
     )
     service.restore_incidents(incidents)
+    if learning is not None:
+        service.learn_first(learning)
     return service
+
+
+def is_taken_over(learning: Learning, config: Config) -> bool:
+    """Whether the store says that the service judges by the learnt bundle already.
+
+    The last process was then killed before it could delete what it had learnt from.
+    """
+    if config.store is None or learning.id is None or not Path(config.store).exists():
+        return False
+    try:
+        store = Store(Path(config.store))
+    except StoreDamaged:
+        return False
+    try:
+        saved = store.load() or {}
+        return saved.get(LEARNT) == learning.id
+    except StoreDamaged:
+        return False
+    finally:
+        store.close()
 
 
 def explanation_desk(config: Config) -> Desk:
@@ -216,10 +250,14 @@ def _explainer(config: Config) -> Explainer | None:
 
 
 def _resumed(
-    bundle: Bundle, config: Config, clock_ns: Callable[[], int], path: Path
+    bundle: Bundle,
+    config: Config,
+    clock_ns: Callable[[], int],
+    path: Path,
+    learning: Learning | None,
 ) -> tuple[Engine, Store, list[Alert], list[dict[str, Any]]]:
     """An engine with the sessions of the store, the store, alerts that nobody confirmed, and open
-    incidents."""
+    incidents. While a bundle is learnt, sessions are left where they are."""
     store = Store(
         path,
         sync=config.store_sync,
@@ -230,7 +268,7 @@ def _resumed(
     engine = bundle.engine(config)
     try:
         saved = store.load()
-        if saved is not None:
+        if saved is not None and learning is None:
             saved, changed = migrated(saved)
             engine.restore(saved)
             engine.resume(clock_ns())

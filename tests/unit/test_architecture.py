@@ -20,6 +20,7 @@ LAYERS = (
     {"core"},
     {"detect", "transport"},
     {"alerts", "explain", "sink", "inputs", "page"},
+    {"living"},
     {"runtime"},
     {"demo", "commands"},
     {"cli", "__main__", "detector"},
