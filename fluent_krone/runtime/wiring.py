@@ -70,14 +70,10 @@ def open_service(
     else:
         path = Path(config.store)
         try:
-            engine, store, left_over, incidents = _resumed(
-                bundle, config, clock_ns, path, learning
-            )
+            engine, store, left_over, incidents = _resumed(bundle, config, clock_ns, path, learning)
         except (StoreDamaged, SnapshotError) as error:
             log_set_aside(set_aside(path), error)
-            engine, store, left_over, incidents = _resumed(
-                bundle, config, clock_ns, path, learning
-            )
+            engine, store, left_over, incidents = _resumed(bundle, config, clock_ns, path, learning)
     try:
         maker = AlertMaker(bundle, config)
         desk = explanation_desk(config)
