@@ -110,6 +110,9 @@ class _Recorder:
     def is_odd(self, log_key: int, slot: int, value: bytes) -> bool:
         return False
 
+    def judged_part(self, log_key: int, slot: int, value: bytes) -> bytes:
+        return value
+
     def slots(self, log_key: int) -> Sequence[int]:
         return ()
 

@@ -62,7 +62,10 @@ class Engine:
         self.matcher = TemplateMatcher(
             parts.templates, unmatched=parts.hierarchy.unknown, wide=parts.wide
         )
-        self.events = EventReader(self.reader, self.matcher, limits.cache_size * _SHAPE_BYTES)
+        self._odd = odd_events_of(parts, self.reader)
+        self.events = EventReader(
+            self.reader, self.matcher, limits.cache_size * _SHAPE_BYTES, self._odd.checks_of
+        )
         self.sessions = Sessionizer(
             settings, max_sessions=limits.max_sessions, remembered=limits.cache_size
         )
@@ -85,7 +88,6 @@ class Engine:
         self._make = FindingMaker(
             parts.templates, parts.hierarchy, novelties, self.counters, limits.max_lines, self.time
         )
-        self._odd = odd_events_of(parts, self.reader)
         self.journal = Journal(
             templates=parts.templates,
             sessions=self.sessions,
@@ -181,11 +183,12 @@ class Engine:
         for time_ns, record in events:
             record_count += 1
             try:
-                log_key, text, keys = read(tag, record)
+                log_key, text, keys, checks = read(tag, record)
             except RecordError as error:
                 self.count_aside(record, error)
                 continue
-            rare = log_key in special or (log_key in watched and is_odd(log_key, text, record))
+            look = log_key in watched
+            rare = log_key in special or (look and is_odd(log_key, text, record, checks))
             if own_time or not time_ns:
                 time_ns = self.own_time(record, time_ns, now_ns)
             if time_ns > watermark or time_ns < behind:
@@ -369,7 +372,7 @@ class Engine:
         if length <= self.limits.keep_lines:
             session.lines.append(text)
         special, watched, is_odd = self._loop[4:7]
-        rare = log_key in special or (log_key in watched and is_odd(log_key, text, None))
+        rare = log_key in special or (log_key in watched and is_odd(log_key, text, None, None))
         fits = session.state.shortest_ns <= gap_ns <= session.state.longest_ns
         if rare or length >= self.session_settings.max_events or not fits:
             self._special_event(session, log_key, text, None, gap_ns, findings)

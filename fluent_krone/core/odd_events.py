@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from ..reading.levels import LevelReader
+from ..reading.levels import FIRST_LEVEL_FIELD, LevelReader
 from ..reading.records import RecordReader
 from ..reading.slots import SlotReader
 from ..reading.wildcards import ZEROED
@@ -19,11 +19,14 @@ from .tracker import State
 _MOST_FINE = 10_000
 # Shapes of messages of one template whose places are remembered; then all are found anew.
 _MOST_SHAPES = 1_000
+# Spellings of levels that are remembered for each log key.
+_MOST_LEVELS = 100
 # A longer shape is not remembered.
 _LONGEST_SHAPE = 1_000
 
-# Begin and end of a value, its place, and the values that were found to be no deviation there.
-_Check = tuple[int, int, int, set[bytes]]
+# Begin of a value, the end of what is judged of it and its own end, its place, and the values that
+# were found to be no deviation there.
+Check = tuple[int, int, int, int, set[bytes]]
 
 
 class OddEvents:
@@ -40,42 +43,59 @@ class OddEvents:
         self.watched: frozenset[int] = frozenset()
         if steps is not None:
             self.watched = steps.watched
-        # Log key → rank → whether it is too severe; there are few ranks.
-        self._severe: dict[int, dict[int, bool]] = {key: {} for key in self.watched}
+        # Whether a level is a field of the record, with nothing to cut before.
+        self._plain_levels = levels.is_plain
+        # Log key → level as it is written, or its rank → whether it is too severe.
+        self._severe: dict[int, dict[bytes | int, bool]] = {key: {} for key in self.watched}
         # Log keys whose messages have too many shapes to be remembered.
         self._unshaped: set[int] = set()
         # Of these, the places to look at, and what was found to be no deviation there.
         self._places: dict[int, list[tuple[int, set[bytes]]]] = {}
         self._fine: dict[tuple[int, int], set[bytes]] = {}
         # Log key → shape of a message → what to look at in it.
-        self._checks: dict[int, dict[bytes, list[_Check]]] = {key: {} for key in self.watched}
+        self._checks: dict[int, dict[bytes, Sequence[Check]]] = {key: {} for key in self.watched}
 
-    # Asked for every event of a watched log key. A value that was looked at before costs a slice
-    # and a look-up.
-    def has_odd_content(self, log_key: int, text: bytes, record: Any) -> bool:
-        """Whether the level of an event, or any of its values, deviates."""
+    # Asked for every event of a watched log key. Where the shape of its message is remembered, a
+    # level and a value that were looked at before cost one look-up each.
+    def has_odd_content(
+        self, log_key: int, text: bytes, record: Any, checks: Sequence[Check] | None
+    ) -> bool:
+        """Whether the level of an event, or any of its values, deviates.
+
+        `checks` are those of its shape (`checks_of`); None where nobody remembers it.
+        """
         if self._has_levels:
-            rank = self._levels.rank(record)
-            too_severe = self._severe[log_key].get(rank)
+            level = None
+            if self._plain_levels and record is not None:
+                level = record.get(FIRST_LEVEL_FIELD)
+            if level.__class__ is not bytes:
+                # Ranks and words are remembered side by side: they are never equal.
+                level = self._levels.rank(record)
+            too_severe = self._severe[log_key].get(level)
             if too_severe is None:
-                too_severe = self._is_too_severe(log_key, rank)
+                too_severe = self._is_too_severe(log_key, level, record)
             if too_severe:
                 return True
-        if log_key in self._unshaped:
-            return self._has_odd_value(log_key, text)
-        checks = self._checks[log_key].get(text.translate(ZEROED))
         if checks is None:
-            checks = self._checks_of(log_key, text)
-        for start, end, slot, fine in checks:
-            value = text[start:end]
-            if value not in fine and self._is_odd(log_key, slot, value, fine):
+            if log_key in self._unshaped:
+                return self._has_odd_value(log_key, text)
+            checks = self._checks[log_key].get(text.translate(ZEROED))
+            if checks is None:
+                checks = self._checks_anew(log_key, text)
+        for start, judged_end, end, slot, fine in checks:
+            if text[start:judged_end] not in fine and self._is_odd(
+                log_key, slot, text[start:end], fine
+            ):
                 return True
         return False
 
-    def _is_too_severe(self, log_key: int, rank: int) -> bool:
+    def _is_too_severe(self, log_key: int, level: bytes | int, record: Any) -> bool:
         assert self._steps is not None, "BUG: levels are looked at only for a step judge"
-        found = self._steps.is_too_severe(log_key, rank)
-        self._severe[log_key][rank] = found
+        found = self._steps.is_too_severe(log_key, self._levels.rank(record))
+        known = self._severe[log_key]
+        if len(known) >= _MOST_LEVELS:
+            known.clear()
+        known[level] = found
         return found
 
     def _has_odd_value(self, log_key: int, text: bytes) -> bool:
@@ -84,28 +104,39 @@ class OddEvents:
         for slot, fine in self._places[log_key]:
             if slot < len(spans):
                 start, end = spans[slot]
-                value = text[start:end]
-                if value not in fine and self._is_odd(log_key, slot, value, fine):
+                if self._is_odd(log_key, slot, text[start:end], fine):
                     return True
         return False
 
     def _is_odd(self, log_key: int, slot: int, value: bytes, fine: set[bytes]) -> bool:
         assert self._steps is not None, "BUG: log keys are watched only for a step judge"
+        judged = self._steps.judged_part(log_key, slot, value)
+        if judged in fine:
+            return False
         if self._steps.is_odd(log_key, slot, value):
             return True
         if len(fine) >= _MOST_FINE:
             fine.clear()
-        fine.add(value)
+        fine.add(judged)
         return False
 
-    def _checks_of(self, log_key: int, text: bytes) -> list[_Check]:
+    def checks_of(self, log_key: int, text: bytes) -> Sequence[Check]:
+        """What to look at in all messages of this one's shape."""
+        if self._steps is None or log_key not in self.watched:
+            return ()
+        spans = self._slots.spans(log_key, text, remember=False)
+        checks = []
+        for slot in self._steps.slots(log_key):
+            if slot < len(spans):
+                start, end = spans[slot]
+                judged = self._steps.judged_part(log_key, slot, text[start:end])
+                fine = self._fine.setdefault((log_key, slot), set())
+                checks.append((start, start + len(judged), end, slot, fine))
+        return checks
+
+    def _checks_anew(self, log_key: int, text: bytes) -> Sequence[Check]:
         assert self._steps is not None, "BUG: log keys are watched only for a step judge"
-        spans = self._slots.spans(log_key, text)
-        checks = [
-            (*spans[slot], slot, self._fine.setdefault((log_key, slot), set()))
-            for slot in self._steps.slots(log_key)
-            if slot < len(spans)
-        ]
+        checks = self.checks_of(log_key, text)
         shapes = self._checks[log_key]
         if len(text) <= _LONGEST_SHAPE:
             if len(shapes) >= _MOST_SHAPES:

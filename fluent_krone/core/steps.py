@@ -58,6 +58,13 @@ class StepJudge(Protocol):
         """Whether a value deviates."""
         ...
 
+    def judged_part(self, log_key: int, slot: int, value: bytes) -> bytes:
+        """The beginning of a value that `is_odd` depends on.
+
+        How long it is may depend on the value's digits only in so far as they are digits.
+        """
+        ...
+
     def slots(self, log_key: int) -> Sequence[int]:
         """The places of a watched log key's template whose values are worth a look."""
         ...

@@ -28,6 +28,9 @@ from ..core.hierarchy import Hierarchy
 
 View = Literal["session", "entity", "pair"]
 VIEWS: tuple[View, ...] = ("session", "entity", "pair")
+# The views that depend on nothing but the place of a step (`Order.place`). The others count what
+# was new before, and say 0 where nothing is new at the place itself.
+PLACED: frozenset[View] = frozenset(["session", "entity"])
 Context = tuple[int, ...]
 Counts = Mapping[Context, Mapping[int, int]]
 
@@ -143,6 +146,14 @@ class Order:
             "entity": self._entity.surprise(own, step),
             "pair": self._pairs(keys, at),
         }
+
+    def place(self, keys: Sequence[int], at: int) -> Context:
+        """Event `at` with the steps before it, in the session and in its own entity.
+
+        It tells whether the step is new there, and gives the scores of the views in `PLACED`.
+        """
+        own = entity_context(keys, at, self._entity_of)
+        return (*session_context(keys, at), *own, keys[at])
 
     def end_scores(self, keys: Sequence[int]) -> dict[View, float]:
         """The scores of ending here."""

@@ -11,7 +11,7 @@ from ..core.hierarchy import Hierarchy
 from ..types import Deviation, Level, Witness
 from .budget import DECIMALS, Budget
 from .levels import Levels, levels_from_json, levels_to_json
-from .order import END, Order, View, order_from_json, order_to_json
+from .order import END, PLACED, Context, Order, View, order_from_json, order_to_json
 from .times import NEVER, Times, times_from_json, times_to_json
 from .values import (
     KnownRange,
@@ -21,9 +21,12 @@ from .values import (
     value_hash,
     values_from_json,
     values_to_json,
+    without_port,
 )
 
 _NS = 1_000_000_000
+# Places that are remembered as usual, about 200 bytes each.
+_MOST_USUAL = 50_000
 # The level of the tree that each view of the order speaks of.
 _LEVEL_OF: Mapping[View, Level] = {"session": "entity", "entity": "action", "pair": "status"}
 # Below this share of the normal cases a step is called rare in a sentence. Above it, what is odd is
@@ -114,12 +117,20 @@ class Steps:
         self._thresholds = thresholds
         # By transition: there are no more of them than log keys, squared.
         self._limits: dict[tuple[int, int], tuple[int, int]] = {}
+        # Places that are no deviation: sessions that ran differently have most of them in common.
+        self._usual: set[Context] = set()
         self._value_threshold = thresholds.get("values", math.inf)
 
     def at_step(self, keys: Sequence[int]) -> tuple[Deviation, ...]:
         at = len(keys) - 1
-        found = self._oddest(self.order.scores(keys, at))
+        place = self.order.place(keys, at)
+        if place in self._usual:
+            return ()
+        scores = self.order.scores(keys, at)
+        found = self._oddest(scores)
         if found is None:
+            if not any(scores[view] for view in scores if view not in PLACED):
+                self._note_usual(place)
             return ()
         direction = "unexpected"
         if found.name == "order.pair" and found.score > 1:
@@ -137,6 +148,11 @@ class Steps:
                 f"{self._seldom(keys[at - 1], keys[at])}"
             )
         return (self._order(found, direction, at, keys[at], words),)
+
+    def _note_usual(self, place: Context) -> None:
+        if len(self._usual) >= _MOST_USUAL:
+            self._usual.clear()
+        self._usual.add(place)
 
     def at_end(self, keys: Sequence[int]) -> tuple[Deviation, ...]:
         if not keys:
@@ -214,6 +230,13 @@ class Steps:
     def is_odd(self, log_key: int, slot: int, value: bytes) -> bool:
         """Whether a value deviates."""
         return self.values.slots[log_key, slot].score(value) > self._value_threshold
+
+    def judged_part(self, log_key: int, slot: int, value: bytes) -> bytes:
+        """The beginning of a value that `is_odd` depends on: an address without its port."""
+        known = self.values.slots[log_key, slot]
+        if isinstance(known, KnownSet) and known.has_ports:
+            return without_port(value)
+        return value
 
     def slots(self, log_key: int) -> Sequence[int]:
         """The places of a log key's template whose values are worth a look."""

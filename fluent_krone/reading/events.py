@@ -14,7 +14,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from .accessor import is_path
@@ -26,14 +26,20 @@ from .wildcards import ZEROED
 
 # `[start, end)` of a session key in its message.
 Span = tuple[int, int]
-# Shape → log key and spans.
-Shapes = dict[bytes, tuple[int, tuple[Span, ...]]]
+# What somebody else wants to know of a message, once for each shape (`EventReader`).
+Note = Callable[[int, bytes], Sequence[Any]]
+# Shape → log key, spans and note.
+Shapes = dict[bytes, tuple[int, tuple[Span, ...], Sequence[Any]]]
+# Log key, the text that was matched, session keys, and the note where the shape is remembered.
+Read = tuple[int, bytes, Sequence[SessionKey], Sequence[Any] | None]
 
 # Bytes of a shape that is remembered. Longer messages are matched anew each time.
 _LONGEST_SHAPE = 1000
 # What a remembered shape or component costs besides its own bytes: objects, tuples, and its place
 # in a dictionary.
 _ENTRY_BYTES = 300
+# What one item of a note costs.
+_ITEM_BYTES = 120
 # Shapes of which only a hash is kept until they come again, about 60 bytes each. A shape that comes
 # again only after so many others is not worth remembering.
 _MOST_ONCE = 20_000
@@ -42,21 +48,28 @@ _MOST_ONCE = 20_000
 class EventReader:
     """The reader and the matcher of one stream as one. Gives what they give.
 
-    `cache_bytes` is what remembered shapes may take.
+    `cache_bytes` is what remembered shapes may take. `note` is asked for each shape that is
+    remembered, with its log key and a text; what it says must hold for all texts of that shape, and
+    comes with each of them.
 
     >>> from .records import InputSettings
     >>> reader = RecordReader(InputSettings(session_key=("/blk_-?[0-9]+/",)))
     >>> events = EventReader(reader, TemplateMatcher(["served blk_<num>"]))
     >>> [events.read(b"app", {b"message": m}) for m in (b"served blk_7", b"served blk_8")]
-    [(0, b'served blk_7', [(b'blk_7',)]), (0, b'served blk_8', [(b'blk_8',)])]
+    [(0, b'served blk_7', [(b'blk_7',)], None), (0, b'served blk_8', [(b'blk_8',)], None)]
     """
 
     def __init__(
-        self, reader: RecordReader, matcher: TemplateMatcher, cache_bytes: int = 40_000_000
+        self,
+        reader: RecordReader,
+        matcher: TemplateMatcher,
+        cache_bytes: int = 40_000_000,
+        note: Note = lambda log_key, text: (),
     ) -> None:
         self._reader = reader
         self._match = matcher.match
         self._matcher = matcher
+        self._note = note
         # Component → what stands before its messages; their shapes, with log key and spans of the
         # session keys; their frames, if any. There are no spans where the keys are not in the
         # message, or where another message of the same shape may have them elsewhere.
@@ -79,8 +92,10 @@ class EventReader:
         if self._has_spans and can_be_keyed(pattern[1:-1]):
             self._frame_regex = reader.sole_regex
 
-    def read(self, tag: bytes, record: Any) -> tuple[int, bytes, Sequence[SessionKey]]:
-        """Log key, the text that was matched, and session keys.
+    def read(self, tag: bytes, record: Any) -> Read:
+        """Log key, the text that was matched, session keys, and the note of its shape.
+
+        The note is None where the shape is not remembered.
 
         Raises RecordError as `RecordReader.read` does.
         """
@@ -105,22 +120,22 @@ class EventReader:
                     # A shape that comes again is worth remembering even so: it is faster yet.
                     if frames.is_numbered(framed[1]) and self._came_before(component, shape):
                         self._remember(component, shape, message, text, framed[0])
-                    return framed[0], text, [(framed[1],)]
+                    return framed[0], text, [(framed[1],)], None
             keys = self._reader.keys(tag, record, message)
             log_key = self._match(text)
             if self._came_before(component, shape):
                 self._remember(component, shape, message, text, log_key)
             elif frames is not None:
                 frames.learn(message, prefix, log_key)
-            return log_key, text, keys
-        log_key, spans = found
+            return log_key, text, keys, None
+        log_key, spans, note = found
         if len(spans) == 1:
             start, end = spans[0]
-            return log_key, prefix + message, [(message[start:end],)]
+            return log_key, prefix + message, [(message[start:end],)], note
         if spans:
             several = {(message[start:end],): None for start, end in spans}
-            return log_key, prefix + message, self._reader.capped(list(several))
-        return log_key, prefix + message, self._reader.keys(tag, record, message)
+            return log_key, prefix + message, self._reader.capped(list(several)), note
+        return log_key, prefix + message, self._reader.keys(tag, record, message), note
 
     def _is_plain(self, message: Any) -> bool:
         """Whether a message is matched as it is: it is bytes, and is neither stripped nor cut."""
@@ -128,7 +143,7 @@ class EventReader:
             return False
         return len(message.strip()) == len(message) <= self._reader.max_size
 
-    def _read(self, tag: bytes, record: Any) -> tuple[int, bytes, Sequence[SessionKey]]:
+    def _read(self, tag: bytes, record: Any) -> Read:
         """The long way, of anything that comes; a component becomes known by it."""
         text, keys = self._reader.read(tag, record)
         if self._can_remember:
@@ -137,7 +152,7 @@ class EventReader:
                 component = record.get(self._component)
             if component.__class__ is bytes or self._component is None:
                 self._know(component)
-        return self._match(text), text, keys
+        return self._match(text), text, keys, None
 
     def _know(self, component: bytes | None) -> None:
         if component in self._components:
@@ -167,10 +182,11 @@ class EventReader:
         """Remember the log key of a shape, if all its messages have it."""
         if len(text) > _LONGEST_SHAPE or not self._matcher.is_sure(text):
             return
-        self._generation.take(_ENTRY_BYTES + len(shape))
+        note = self._note(log_key, text)
+        self._generation.take(_ENTRY_BYTES + len(shape) + _ITEM_BYTES * len(note))
         # Making room may have emptied all.
         self._know(component)
-        self._components[component][1][shape] = (log_key, self._spans(message))
+        self._components[component][1][shape] = (log_key, self._spans(message), note)
 
     def _spans(self, message: bytes) -> tuple[Span, ...]:
         regex = self._reader.sole_regex

@@ -7,6 +7,8 @@ from typing import Any
 
 # Fields that hold a level, the most usual first; the first one that a record has counts.
 LEVEL_FIELDS = (b"level", b"severity", b"lvl", b"loglevel", b"log_level", b"levelname")
+# The one that nearly all records with a level have.
+FIRST_LEVEL_FIELD = LEVEL_FIELDS[0]
 # Severities as ranks, from syslog's and the names that common loggers use.
 RANKS: Mapping[bytes, int] = {
     b"trace": 1, b"finest": 1, b"finer": 1, b"verbose": 1,
@@ -36,6 +38,11 @@ class LevelReader:
     def __init__(self, fields_of: Callable[[Any], Mapping[bytes, Any]] | None = None) -> None:
         self._fields_of = fields_of
         self._ranks: dict[Any, int] = {}
+
+    @property
+    def is_plain(self) -> bool:
+        """Whether levels are fields of the records as they come."""
+        return self._fields_of is None
 
     def rank(self, record: Any) -> int:
         """The rank, or `UNKNOWN_RANK`. None is a record that is not there any more."""

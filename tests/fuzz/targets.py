@@ -120,7 +120,7 @@ def reader(data: bytes) -> None:
             if isinstance(expected, str):
                 assert found == expected
                 continue
-            log_key, text, keys = found
+            log_key, text, keys, _ = found
             assert (log_key, text) == expected and type(text) is bytes and text
             assert list(keys) == one.read(b"app.web", record)[1] and len(keys) <= MAX_KEYS
             assert all(type(part) is bytes for key in keys for part in key)

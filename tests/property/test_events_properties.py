@@ -109,7 +109,7 @@ def test_it_gives_what_reader_and_matcher_give(
         return matcher.match(text), text, keys
 
     for record in stream:
-        assert outcome(lambda r: events.read(b"tag", r), record) == outcome(long_way, record)
+        assert outcome(lambda r: events.read(b"tag", r)[:3], record) == outcome(long_way, record)
     assert own.messages_cut == reader.messages_cut
 
 
