@@ -7,7 +7,8 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from itertools import groupby
+from itertools import compress, count, groupby, islice, pairwise
+from operator import ne
 from typing import Literal
 
 from ..types import LEVELS, Level, Seq
@@ -162,13 +163,11 @@ def runs(nodes: Sequence[int]) -> list[tuple[int, int]]:
     >>> runs([7, 7, 8])
     [(0, 2), (2, 3)]
     """
-    found = []
-    start = 0
-    for _, run in groupby(nodes):
-        end = start + len(list(run))
-        found.append((start, end))
-        start = end
-    return found
+    if not nodes:
+        return []
+    # Without a step of Python for each event: sessions may be long.
+    cuts = compress(count(1), map(ne, nodes, islice(nodes, 1, None)))
+    return list(pairwise([0, *cuts, len(nodes)]))
 
 
 def _collapse(nodes: Iterable[int]) -> list[int]:

@@ -21,9 +21,8 @@ the most abnormal one is named here.
 from __future__ import annotations
 
 import re
-from bisect import bisect_right
-from collections import Counter, defaultdict
-from collections.abc import Iterable, Mapping, Sequence
+from collections import Counter
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from difflib import SequenceMatcher
 from typing import Any, Protocol
@@ -141,17 +140,18 @@ def localise(
     that has not `ended`, nothing is called missing.
     """
     normal = _nearest_normal(keys, nested, ended)
+    here = Counter(keys)
+    there = Counter(normal)
     scores = [0.0] * len(keys)
     if nested is not None and (by_counts or not abnormal):
-        _score_counts(scores, keys, normal, nested, hierarchy)
+        more = {key: (n, there[key]) for key, n in here.items() if n > there[key]}
+        _score_counts(scores, keys, normal, more, nested, hierarchy)
     _score_patterns(scores, keys, abnormal, hierarchy, patterns)
     if not any(scores):
         scores[_gap(keys, normal, nested)] = 1.0
     seq = _heaviest(scores, keys, hierarchy)
     event = max(range(seq.start, seq.end), key=lambda i: (scores[i], -i))
-    more = Counter(keys) - Counter(normal)
-    less = Counter(normal) - Counter(keys)
-    distance = more.total() + less.total()
+    distance = (here - there).total() + (there - here).total()
     evidence = _evidence(keys, normal, abnormal, hierarchy, patterns)
     if not ended:
         evidence = replace(evidence, missing={})
@@ -223,29 +223,29 @@ def _score_counts(
     scores: list[float],
     keys: Sequence[int],
     normal: Sequence[int],
+    more: Mapping[int, tuple[int, int]],
     nested: NestedDetector,
     hierarchy: Hierarchy,
 ) -> None:
     """Share out each log key's excess over the nearest normal session, among its events.
 
-    The events that have no counterpart there share it; where too few are known, all do.
+    The events that have no counterpart there share it; where too few are known, all do. `more` are
+    the log keys that the session has more of: how many here, and how many there.
     """
-    here = Counter(keys)
-    there = Counter(normal)
-    more = {key for key, n in here.items() if n > there[key]}
     alone = _by_key(keys, _without_counterpart(keys, normal), more)
-    all_events = _by_key(keys, range(len(keys)), more)
-    for key in more:
+    unclear = {key for key, (here, there) in more.items() if len(alone[key]) < here - there}
+    alone |= _by_key(keys, range(len(keys) if unclear else 0), unclear)
+    for key, (here, there) in more.items():
         weight = 1 + severity(hierarchy.rows[key].template)
-        excess = nested.excess(key, here[key], there[key]) * weight
-        events = alone[key]
-        if len(events) < here[key] - there[key]:
-            events = all_events[key]
-        for event in events:
-            scores[event] += excess / len(events)
+        share = nested.excess(key, here, there) * weight / len(alone[key])
+        # Every event has one log key, so nothing was added before.
+        for event in alone[key]:
+            scores[event] = share
 
 
-def _by_key(keys: Sequence[int], events: Iterable[int], wanted: set[int]) -> dict[int, list[int]]:
+def _by_key(
+    keys: Sequence[int], events: Iterable[int], wanted: Collection[int]
+) -> dict[int, list[int]]:
     """Log key → those of `events` that have it; for the `wanted` log keys."""
     found: dict[int, list[int]] = {key: [] for key in wanted}
     for event in events:
@@ -346,15 +346,17 @@ def _gap(keys: Sequence[int], normal: Sequence[int], nested: NestedDetector | No
 
 def _heaviest(scores: Sequence[float], keys: Sequence[int], hierarchy: Hierarchy) -> Seq:
     """The status Seq with the largest sum of event scores; of equals the first."""
-    spans = runs([hierarchy.action_of[key] for key in keys])
-    starts = [start for start, _ in spans]
-    # Of a long session few events have a score, so only their Seqs are summed up.
-    weights: defaultdict[int, float] = defaultdict(float)
-    for event, score in enumerate(scores):
-        if score:
-            weights[bisect_right(starts, event) - 1] += score
-    heaviest = max(sorted(weights), key=lambda number: round(weights[number], 6))
-    return hierarchy.seq("status", keys, *spans[heaviest])
+    heaviest = (0, len(keys))
+    most = 0.0
+    rounded = -1.0
+    for start, end in runs([hierarchy.action_of[key] for key in keys]):
+        weight = sum(scores[start:end])
+        # Rounding takes longer than summing, and keeps the order of what is not equal.
+        if weight > most and round(weight, 6) > rounded:
+            heaviest = (start, end)
+            most = weight
+            rounded = round(weight, 6)
+    return hierarchy.seq("status", keys, *heaviest)
 
 
 def _evidence(
