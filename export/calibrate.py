@@ -25,8 +25,8 @@ from fluent_krone.detect.budget import (
     clearing_of,
 )
 
-from .faults import KINDS, Injector
-from .panel import DENSITY, Forms, Panel, fit_panel
+from .faults import HANGING, KINDS, Injector
+from .panel import DENSITY, WAITING, Forms, Panel, fit_panel
 from .plan_budget import FREAK_RATIO, density_floor, plan_budget
 from .traces import Trace
 from .train import (
@@ -234,8 +234,12 @@ class _Trial:
     ) -> None:
         of_kind = self._faulty.setdefault(kind, defaultdict(list))
         for session in faulty:
-            of_kind[DENSITY].append(round(model.score(session.keys), DECIMALS))
-            for name, score in panel.scores(session).items():
+            scores = panel.scores(session)
+            scores[DENSITY] = round(model.score(session.keys), DECIMALS)
+            for name, score in scores.items():
+                # What only sees the end of a session does not see it hang.
+                if kind in HANGING and name not in WAITING:
+                    score = 0.0
                 of_kind[name].append(score)
 
     def likely(self) -> list[Trace] | None:

@@ -18,16 +18,22 @@ STEP_KINDS = (
     "wrong_status",
 )  # fmt: skip
 # … and to their times, values and severities, where the sessions have any.
-TIME_KINDS = ("slow",)
+TIME_KINDS = ("slow", "slow_all", "stuck")
 VALUE_KINDS = ("value",)
 LEVEL_KINDS = ("level",)
+# Kinds that are to be found while the session is still open.
+HANGING = ("stuck",)
 KINDS = (*STEP_KINDS, *TIME_KINDS, *VALUE_KINDS, *LEVEL_KINDS)
 # A slow step takes so many times as long …
 _SLOWER = 50
 # … as it did, or as the shortest time that a clock of seconds can tell, in ns.
 _SHORTEST_NS = 1_000_000_000
+# A session that is slow altogether takes so many times as long with each of its steps.
+_SLOWER_ALL = 8
 # What a wrong value becomes: a zero, a huge number, a text that nobody knows.
 _WRONG_VALUES = (b"0", b"999999999999", b"unheard-of")
+# Steps after the first one of a session that can get stuck. A shorter one is one step alone.
+_STUCK_AT_LEAST = 2
 # Beside what is kept of a session, the share of a truncated one, at least and at most.
 _KEPT_AT_LEAST, _KEPT_AT_MOST = 0.3, 0.8
 
@@ -51,6 +57,11 @@ class Injector:
             "foreign": self._foreign,
             "wrong_status": self._wrong_status,
         }
+        self._timed: dict[str, Callable[[Trace], Trace | None]] = {
+            "slow": self._slow,
+            "slow_all": self._slow_all,
+            "stuck": self._stuck,
+        }
 
     def inject(self, session: Trace, kind: str) -> Trace | None:
         """A copy with one fault of `kind`; None where the session gives it nothing to work on."""
@@ -59,8 +70,8 @@ class Injector:
             if not keys or keys == session.keys:
                 return None
             return Trace(keys)
-        if kind == "slow":
-            return self._slow(session)
+        if kind in self._timed:
+            return self._timed[kind](session)
         if kind == "value":
             return self._value(session)
         if kind == "level":
@@ -145,6 +156,24 @@ class Injector:
         at = self._at(len(gaps))
         gaps[at] = max(gaps[at], _SHORTEST_NS) * _SLOWER
         return replace(session, gaps_ns=tuple(gaps))
+
+    def _slow_all(self, session: Trace) -> Trace | None:
+        if not any(session.gaps_ns):
+            return None
+        return replace(session, gaps_ns=tuple(gap * _SLOWER_ALL for gap in session.gaps_ns))
+
+    def _stuck(self, session: Trace) -> Trace | None:
+        """Nothing follows a step any more. It counts as found only by what sees it hang."""
+        if len(session.gaps_ns) < _STUCK_AT_LEAST:
+            return None
+        end = 1 + self._at(len(session.gaps_ns))
+        return replace(
+            session,
+            keys=session.keys[:end],
+            gaps_ns=session.gaps_ns[: end - 1],
+            values=session.values[:end],
+            levels=session.levels[:end],
+        )
 
     def _value(self, session: Trace) -> Trace | None:
         places = [

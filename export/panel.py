@@ -7,11 +7,13 @@ from dataclasses import dataclass, field
 
 from fluent_krone.core.hierarchy import Hierarchy
 from fluent_krone.detect.budget import DECIMALS
+from fluent_krone.detect.durations import Span, measure_durations
 from fluent_krone.detect.levels import learn_levels
 from fluent_krone.detect.order import Order, count_order
 from fluent_krone.detect.steps import StepWitnesses
 from fluent_krone.detect.times import measure_times
 from fluent_krone.detect.values import learn_values
+from fluent_krone.detect.waits import measure_waits
 from fluent_krone.types import Level
 
 from .traces import Trace
@@ -24,6 +26,9 @@ DENSITY = "density"
 BINARY = ("counts", "patterns")
 # What is counted, not measured in nats.
 COUNTED = ("order.pair",)
+
+# What tells that a session hangs while it does.
+WAITING = ("time.wait",)
 
 
 class Forms:
@@ -61,6 +66,8 @@ class Panel:
     _counts: set[int]
     _patterns: set[int]
     _by_keys: dict[LogKeys, Scores] = field(default_factory=dict)
+    # Of each course: the surprise of its end after each event, and its Seqs of known duration.
+    _timed: dict[LogKeys, tuple[list[float], list[Span]]] = field(default_factory=dict)
 
     def scores(self, session: Trace) -> Scores:
         """What each witness says of a session; 0 where it has nothing to say."""
@@ -68,8 +75,25 @@ class Panel:
             self._by_keys[session.keys] = self._step_scores(session.keys)
         return self._by_keys[session.keys] | {
             "time": round(self.steps.times.worst(session.keys, session.gaps_ns), DECIMALS),
+            **self._time_scores(session),
             "values": round(self.steps.values.worst_of(session.keys, session.values), DECIMALS),
             "levels": round(self.steps.levels.worst(session.keys, session.levels), DECIMALS),
+        }
+
+    def _time_scores(self, session: Trace) -> Scores:
+        """How long it waited for a next event at most, and how long its Seqs took."""
+        keys = session.keys
+        gaps_ns = session.gaps_ns
+        if not self.steps.waits.after or (len(keys) > 1 and not gaps_ns):
+            return {"time.wait": 0.0, "time.seq": 0.0}
+        if keys not in self._timed:
+            end_scores = self.steps.order.end_scores
+            ends = [end_scores(keys[: at + 1])["session"] for at in range(len(keys))]
+            self._timed[keys] = (ends, self.steps.durations.spans(keys))
+        ends, spans = self._timed[keys]
+        return {
+            "time.wait": round(self.steps.waits.worst(keys, gaps_ns, ends), DECIMALS),
+            "time.seq": round(self.steps.durations.worst(spans, gaps_ns), DECIMALS),
         }
 
     def _step_scores(self, keys: LogKeys) -> Scores:
@@ -81,13 +105,20 @@ class Panel:
         }
 
 
-def fit_steps(sessions: Sequence[Trace], hierarchy: Hierarchy) -> StepWitnesses:
-    """The witnesses of single steps, from normal `sessions`."""
+def fit_steps(
+    sessions: Sequence[Trace], hierarchy: Hierarchy, silence_ns: int = 0
+) -> StepWitnesses:
+    """The witnesses of single steps, from normal `sessions`.
+
+    `silence_ns` is how long a silence of the whole stream counts as waiting (`usual_silence_ns`).
+    """
     return StepWitnesses(
         order=Order(hierarchy, count_order((session.keys for session in sessions), hierarchy)),
         times=measure_times(((s.keys, s.gaps_ns) for s in sessions), hierarchy),
         values=learn_values([(s.keys, s.values) for s in sessions if s.values]),
         levels=learn_levels((s.keys, s.levels) for s in sessions),
+        durations=measure_durations(((s.keys, s.gaps_ns) for s in sessions), hierarchy),
+        waits=measure_waits(((s.keys, s.gaps_ns) for s in sessions), silence_ns),
     )
 
 

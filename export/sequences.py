@@ -7,12 +7,13 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterable, Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 
 from fluent_krone.config import Config
 from fluent_krone.core.engine import Engine, EngineParts
 from fluent_krone.core.hierarchy import Hierarchy, Leaf
 from fluent_krone.core.sessions import Session, SessionSettings
-from fluent_krone.core.steps import NO_GAP_NS
+from fluent_krone.core.steps import ANY_GAP_NS, NEVER_NS, Limit
 from fluent_krone.detect.bundle import limits_of
 from fluent_krone.inputs import Event
 from fluent_krone.reading.records import InputSettings, SessionKey
@@ -67,18 +68,16 @@ class _ClearAll:
 
 
 class _Recorder:
-    """Writes down the gap before each event and its level, as the engine reads them, and finds
-    none odd.
+    """Writes down the level of each event, as the engine reads it, and finds none odd.
 
-    No gap lies within its limits and each level is too severe, so that the engine asks about every
-    event. What is written down is kept by the array of the session's log keys, which is one and
-    the same while the session is open.
+    Each level is too severe, so that the engine asks about every event. What is written down is
+    kept by the array of the session's log keys, which is one and the same while the session is
+    open.
     """
 
     has_levels = True
 
     def __init__(self, unknown: int) -> None:
-        self._gaps: dict[int, list[int]] = {}
         self._ranks: dict[int, list[int]] = {}
         self._watched = frozenset(range(unknown + 1))
 
@@ -89,12 +88,26 @@ class _Recorder:
         return ()
 
     def limits_ns(self, before: int, step: int) -> tuple[int, int]:
-        return NO_GAP_NS
+        return ANY_GAP_NS
 
     def gap(self, keys: Sequence[int], gap_ns: int) -> Deviation | None:
-        if len(keys) > 1:
-            self._gaps.setdefault(id(keys), []).append(gap_ns)
         return None
+
+    @property
+    def silence_ns(self) -> int:
+        return 0
+
+    def wait_ns(self, keys: Sequence[int]) -> int:
+        return NEVER_NS
+
+    def hanging(self, keys: Sequence[int]) -> Deviation:
+        raise AssertionError("BUG: a session hangs without a limit")
+
+    def spans(self, keys: Sequence[int]) -> tuple[Limit, ...]:
+        return ()
+
+    def long(self, keys: Sequence[int], limit: Limit, duration_ns: int, event: int) -> Deviation:
+        raise AssertionError("BUG: a Seq takes long without a limit")
 
     @property
     def watched(self) -> frozenset[int]:
@@ -119,11 +132,10 @@ class _Recorder:
     def value(self, keys: Sequence[int], values: Sequence[bytes]) -> Deviation | None:
         return None
 
-    def take(self, session: Session) -> tuple[tuple[int, ...], tuple[int, ...]]:
-        """The gaps and the levels' ranks of a session that ends."""
-        name = id(session.keys)
-        ranks = tuple(self._ranks.pop(name, ()))
-        return tuple(self._gaps.pop(name, ())), ranks if any(ranks) else ()
+    def take(self, session: Session) -> tuple[int, ...]:
+        """The levels' ranks of a session that ends."""
+        ranks = tuple(self._ranks.pop(id(session.keys), ()))
+        return ranks if any(ranks) else ()
 
 
 def cut_sessions(
@@ -159,7 +171,8 @@ def cut_sessions(
 
     def keep(session: Session) -> None:
         values = tuple(map(slots.values, session.keys, session.lines))
-        gaps_ns, ranks = recorder.take(session)
+        times = session.times
+        gaps_ns = tuple(later - before for before, later in pairwise(times))
         sessions.append(
             TrainingSession(
                 session.key,
@@ -167,7 +180,7 @@ def cut_sessions(
                 tuple(session.keys),
                 gaps_ns,
                 values,
-                ranks,
+                recorder.take(session),
             )
         )
 

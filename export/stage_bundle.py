@@ -153,7 +153,12 @@ def bundle_content(work: Work) -> dict[str, Any]:
         ),
         "clearing": calibration.clearing,
         "steps": WitnessFiles(
-            witnesses=fit_steps([session.trace for session in training], Hierarchy(leaves)),
+            witnesses=fit_steps(
+                [session.trace for session in training],
+                Hierarchy(leaves),
+                # Sessions that were cut before the export have no times.
+                facts.get("silence_ns", 0),
+            ),
             budget=calibration.budget,
             false_alarms=calibration.asked,
             blind=calibration.blind,

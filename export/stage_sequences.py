@@ -5,10 +5,12 @@ from __future__ import annotations
 import dataclasses
 import json
 from collections.abc import Iterator, Sequence
+from itertools import accumulate
 from typing import Any
 
 from fluent_krone.core.engine import Engine
 from fluent_krone.core.sessions import SessionSettings
+from fluent_krone.detect.waits import usual_silence_ns
 from fluent_krone.errors import ExportError
 from fluent_krone.inputs import count_events, is_abnormal, read_events, read_labels, read_rows
 from fluent_krone.reading.records import as_bytes, key_text
@@ -55,7 +57,11 @@ def run_sequences(work: Work) -> None:
         sessions, engine = _sessions_cut(work, settings)
         known = [None] * len(sessions)
         before = mined["fit_before_ns"]
-        facts |= {"records": engine.counters["records"], "set_aside": dict(engine.set_aside)}
+        facts |= {
+            "records": engine.counters["records"],
+            "set_aside": dict(engine.set_aside),
+            "silence_ns": usual_silence_ns(_times(sessions)),
+        }
     if not sessions:
         raise ExportError("no session was found: check --session-key and --message-field")
     if labels and not any(key_text(session.key) in labels for session in sessions):
@@ -152,6 +158,12 @@ def _sessions_given(
             f"{path} has only one session: normal and abnormal ones can't be told apart from it"
         )
     return sessions, labels
+
+
+def _times(sessions: Sequence[TrainingSession]) -> Iterator[int]:
+    """The times of all events."""
+    for session in sessions:
+        yield from accumulate(session.gaps_ns, initial=session.first_ns)
 
 
 def _position_cut(sessions: Sequence[TrainingSession], share: float) -> int | None:

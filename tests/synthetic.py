@@ -23,12 +23,14 @@ from fluent_krone.core.steps import StepJudge
 from fluent_krone.detect.budget import Budget, Plan
 from fluent_krone.detect.bundle import Golden, limits_of
 from fluent_krone.detect.bundle_writer import BundleContent, write_bundle
+from fluent_krone.detect.durations import measure_durations
 from fluent_krone.detect.levels import learn_levels
 from fluent_krone.detect.local_context import LocalContext
 from fluent_krone.detect.order import Order, count_order
 from fluent_krone.detect.steps import Steps, StepWitnesses
 from fluent_krone.detect.times import measure_times
 from fluent_krone.detect.values import learn_values
+from fluent_krone.detect.waits import measure_waits
 from fluent_krone.reading.records import InputSettings
 from fluent_krone.types import LEVELS, Finding, Level
 
@@ -155,8 +157,11 @@ def novelties(findings: Iterable[Finding]) -> list[Finding]:
     return [finding for finding in findings if finding.kind == "unseen_template"]
 
 
-def step_witnesses() -> StepWitnesses:
-    """Witnesses of steps by what normal rides are: two seconds between steps, floors 1 to 9."""
+def step_witnesses(silence_s: float = 0) -> StepWitnesses:
+    """Witnesses of steps by what normal rides are: two seconds between steps, floors 1 to 9.
+
+    With `silence_s`, sessions that wait for longer than normal ones hang.
+    """
     rng = random.Random(0)
     rides_of_training = [keys for keys in NORMAL for _ in range(60)]
     gaps = [tuple(rng.choice((1, 2)) * S for _ in keys[1:]) for keys in rides_of_training]
@@ -169,18 +174,21 @@ def step_witnesses() -> StepWitnesses:
         times=measure_times(zip(rides_of_training, gaps, strict=True), hierarchy),
         values=learn_values(values),
         levels=learn_levels((keys, (3,) * len(keys)) for keys in rides_of_training),
+        durations=measure_durations(zip(rides_of_training, gaps, strict=True), hierarchy),
+        waits=measure_waits(zip(rides_of_training, gaps, strict=True), int(silence_s * S)),
     )
 
 
 def step_budget() -> Budget:
     """A budget that gives each witness of steps a threshold."""
     scores = {"order.session": 2.5, "order.entity": 2.5, "time": 6.0, "values": 4.0, "levels": 5}
+    scores |= {"time.wait": 3.0, "time.seq": 4.0}
     return Budget(999, dict.fromkeys(scores, (1.0,)), (Plan(1.0, {"density": 9.0, **scores}),))
 
 
-def step_judge() -> Steps:
+def step_judge(silence_s: float = 0) -> Steps:
     budget = step_budget()
-    return Steps(tree(), step_witnesses(), budget, budget.thresholds(1.0))
+    return Steps(tree(), step_witnesses(silence_s), budget, budget.thresholds(1.0))
 
 
 def deviations(findings: Iterable[Finding]) -> list[Finding]:

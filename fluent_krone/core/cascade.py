@@ -26,7 +26,7 @@ from dataclasses import dataclass
 from ..types import LEVELS, Deviation, Level, Seq, Verdict
 from .hierarchy import Hierarchy
 from .localise import NestedDetector, Place, SeqDetector, localise
-from .steps import StepJudge
+from .steps import NEVER_NS, Limit, StepJudge
 from .tracker import State, Tracker
 
 # Relative to the threshold. The bound must be above it by this much: far more than the rounding of
@@ -101,8 +101,11 @@ class Cascade:
         clearing: Clearing | None = None,
         cache_size: int = 100_000,
         steps: StepJudge | None = None,
+        idle_ns: int = NEVER_NS,
     ) -> None:
-        self.tracker = Tracker(hierarchy, patterns.is_normal, self._is_decided, cache_size, steps)
+        self.tracker = Tracker(
+            hierarchy, patterns.is_normal, self._is_decided, cache_size, steps, idle_ns
+        )
         self._steps = steps
         self.hierarchy = hierarchy
         self._patterns = patterns
@@ -124,6 +127,14 @@ class Cascade:
         if state.end_deviations is None:
             state.end_deviations = self._steps.at_end(keys)
         return state.end_deviations
+
+    def spans(self, state: State, keys: Sequence[int]) -> tuple[Limit, ...]:
+        """The Seqs whose durations have a limit if the session ends here."""
+        if self._steps is None:
+            return ()
+        if state.spans is None:
+            state.spans = self._steps.spans(keys)
+        return state.spans
 
     def early(self, state: State, keys: Sequence[int]) -> Verdict:
         """The verdict on a session whose state is decided, naming the most abnormal Seq so far.

@@ -26,13 +26,13 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Doubtful:
-    """Event number `at` of a session; the session's deadline and last time before it."""
+    """Event number `at` of a session; stream time and event time of the event before it."""
 
     session: Session
     at: int
     tag: bytes
     time_ns: int
-    deadline: int
+    seen: int
     last_ns: int
 
 
@@ -80,11 +80,15 @@ class Doubts:
                 engine.sessions.restart(session, now, note.time_ns)
                 engine.journal.save_again([session])
                 engine.sessions.open.move_to_end(session.key)
-            elif then > note.deadline:
+                engine.hanging.watch(session)
+            elif then > min(note.seen + engine.sessions.idle_ns, session.limit):
                 self._cut(session, note, findings)
             else:
                 session.last_ns = max(session.last_ns, note.time_ns)
-                session.deadline = min(now + engine.sessions.idle_ns, session.limit)
+                session.times[note.at] = note.time_ns
+                session.seen = now
+                engine.hanging.watch(session)
+                engine.journal.save_again([session])
                 engine.sessions.open.move_to_end(session.key)
 
     def save(self) -> dict[str, Any]:
@@ -92,7 +96,7 @@ class Doubts:
         is_open = self._engine.sessions.open.get
         return {
             "doubts": [
-                [note.session.key, note.at, note.tag, note.time_ns, note.deadline, note.last_ns]
+                [note.session.key, note.at, note.tag, note.time_ns, note.seen, note.last_ns]
                 for note in self._notes
                 if is_open(note.session.key) is note.session
             ]
@@ -110,16 +114,16 @@ class Doubts:
         engine = self._engine
         time = engine.time
         session = engine.sessions.open.get(key)
-        deadline = 0
+        seen = 0
         last_ns = 0
-        if session is not None and time.clock <= session.deadline:
-            deadline = session.deadline
+        if session is not None and time.clock <= engine.sessions.end_of(session):
+            seen = session.seen
             last_ns = session.last_ns
         tag, time_ns, log_key, text = event
         held = (tag, time.watermark, log_key, text)
         session = engine.take(key, held, time.clock, findings)
         at = len(session.keys) - 1
-        self._notes.append(Doubtful(session, at, tag, time_ns, deadline, last_ns))
+        self._notes.append(Doubtful(session, at, tag, time_ns, seen, last_ns))
 
     def _cut(self, session: Session, note: Doubtful, findings: list[Finding]) -> None:
         """End a session before the noted event; that one and those behind it are the next."""
@@ -128,11 +132,13 @@ class Doubts:
         later_lines = session.lines[note.at :]
         later_refs = cut_refs(session, len(later_keys))
         del session.keys[note.at :]
+        del session.times[note.at :]
         del session.lines[note.at :]
         session.state = engine.tracker.replay(session.keys)
         session.last_ns = note.last_ns
+        session.seen = note.seen
         engine.sessions.end(session)
-        engine.close(session, findings)
+        engine.close(session, engine.time.clock, findings)
         for i, log_key in enumerate(later_keys):
             text = b""
             if i < len(later_lines):

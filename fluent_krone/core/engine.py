@@ -18,14 +18,17 @@ from ..reading.templates import TemplateMatcher
 from ..types import Finding
 from .doubts import Doubts
 from .findings import FindingMaker
+from .hanging import Hanging
 from .hierarchy import Hierarchy
 from .journal import Journal, Pack
+from .judging import Judging
 from .lateness import InOrder
 from .novelties import Novelties
 from .odd_events import odd_events_of
 from .parts import EngineParts, Limits
+from .patience import Patience
 from .references import References
-from .sessions import Session, Sessionizer, SessionSettings
+from .sessions import NOBODY, Session, Sessionizer, SessionSettings
 from .stream_time import StreamTime
 
 # Findings of one call. When more sessions have ended, the next call collects the rest: after a long
@@ -69,7 +72,7 @@ class Engine:
         self.sessions = Sessionizer(
             settings, max_sessions=limits.max_sessions, remembered=limits.cache_size
         )
-        self.cascade = parts.cascade(limits)
+        self.cascade = parts.cascade(limits, self.sessions.idle_ns)
         self.tracker = self.cascade.tracker
         self._templates = parts.templates
         self.time = StreamTime(
@@ -78,6 +81,7 @@ class Engine:
             by_stream=limits.idle_clock == "stream",
             counters=self.counters,
             on_begin=self._begin,
+            patience=Patience(parts.silence_ns),
         )
         self._doubts = Doubts(self)
         # Holds events where they may come late; None where they are taken as they come.
@@ -85,9 +89,11 @@ class Engine:
         if settings.allowed_lateness:
             self._in_order = InOrder(self, int(settings.allowed_lateness * 1e9))
         novelties = Novelties(limits.novelty_interval, self.counters)
-        self._make = FindingMaker(
-            parts.templates, parts.hierarchy, novelties, self.counters, limits.max_lines, self.time
+        make = FindingMaker(
+            parts.templates, parts.hierarchy, novelties, self.counters, limits.max_lines
         )
+        self._judging = Judging(parts, self.cascade, self._odd, make)
+        self.hanging = Hanging(parts.steps, self.sessions, self.time, make)
         self.journal = Journal(
             templates=parts.templates,
             sessions=self.sessions,
@@ -98,11 +104,6 @@ class Engine:
             tracker=self.tracker,
             keep_lines=limits.keep_lines,
         )
-        # Log keys that normal training never had, the unknown leaf among them.
-        self._novel = frozenset(i for i, seen in enumerate([*parts.seen, False]) if not seen)
-        self._end_keys = frozenset(
-            i for i, text in enumerate(parts.templates) if text in settings.end_templates
-        )
         self._loop = self._bound()
 
     def _bound(self) -> tuple[Any, ...]:
@@ -112,10 +113,11 @@ class Engine:
             self.sessions.open.get,
             self.sessions.to_end,
             self.tracker.work_out,
-            self._novel | self._end_keys,
+            self._judging.novel | self._judging.ends,
             self._odd.watched,
             self._odd.has_odd_content,
-            self.sessions.idle_ns,
+            self.hanging.set_alarm,
+            self._doubts.settle,
             self.session_settings.max_events,
             self.limits.keep_lines,
             self.reader.has_time,
@@ -158,9 +160,9 @@ class Engine:
     #    message's shape (`EventReader`).
     # 2. Time: an event ahead of the watermark may move it, and one far behind may show that the
     #    stream has stepped back: `StreamTime.meet` is told of these, and of no others.
-    # 3. Session: a session that is open, and whose deadline stream time has not passed, goes on.
-    #    Its deadline moves, but never beyond its limit, and the session moves to the end of the
-    #    order, which is the order of deadlines (`Sessionizer`). Any other key starts an instance.
+    # 3. Session: a session that is open, and that stream time has not passed the due time of, goes
+    #    on. It moves to the end of the order, which is the order of ends (`Sessionizer`). Any other
+    #    session is looked at, and ends or hangs (`_find`).
     # 4. Step: the state knows the next state of a step that was seen before; this is
     #    `Tracker.step` without its call.
     # 5. What few events need is behind one test: a template that training did not have, one that
@@ -172,8 +174,8 @@ class Engine:
     # whenever it was asked: a look-up of a local name costs a third of that of an attribute.
     def _feed(self, tag: bytes, events: Events, now_ns: int) -> list[Finding]:
         findings: list[Finding] = []
-        (read, find, to_end, work_out, special, watched, is_odd, *numbers) = self._loop
-        (idle_ns, most, kept, own_time) = numbers
+        (read, find, to_end, work_out, special, watched, is_odd, set_alarm, *numbers) = self._loop
+        (settle, most, kept, own_time) = numbers
         time = self.time
         latest = time.arrive(now_ns)
         clock = time.clock
@@ -187,6 +189,7 @@ class Engine:
             except RecordError as error:
                 self.count_aside(record, error)
                 continue
+            event_count += len(keys)
             look = log_key in watched
             rare = log_key in special or (look and is_odd(log_key, text, record, checks))
             if own_time or not time_ns:
@@ -197,33 +200,31 @@ class Engine:
                 watermark = time.watermark
                 behind = time.behind
                 clock = time.clock
-                if time.is_unusual and self._doubts.settle(
-                    keys, (tag, own_ns, log_key, text), findings
-                ):
-                    event_count += len(keys)
+                if time.is_unusual and settle(keys, (tag, own_ns, log_key, text), findings):
                     continue
             for key in keys:
-                event_count += 1
-                session = find(key)
-                if session is None or clock > session.deadline:
-                    session = self._start(key, tag, time_ns, findings)
-                else:
-                    deadline = clock + idle_ns
-                    limit = session.limit
-                    session.deadline = deadline if deadline < limit else limit
-                    to_end(key)
+                session = find(key, NOBODY)
+                if clock > session.due:
+                    session = self._find(key, tag, time_ns, clock, findings)
+                to_end(key)
                 log_keys = session.keys
                 log_keys.append(log_key)
                 state = session.state
                 state = state.next.get(log_key) or work_out(state, log_key, log_keys)
                 session.state = state
+                session.seen = clock
+                due = clock + state.waits_ns
+                session.due = due if due < session.limit else session.limit
+                if due < session.alarm:
+                    set_alarm(session, due)
                 gap_ns = time_ns - session.last_ns
                 session.last_ns = time_ns
+                session.times.append(time_ns)
                 length = len(log_keys)
                 if length <= kept:
                     session.lines.append(text)
                 if rare or length >= most or not state.shortest_ns <= gap_ns <= state.longest_ns:
-                    self._special_event(session, log_key, text, record, gap_ns, findings)
+                    self._special_event(session, text, record, gap_ns, findings)
         time.fed_at = now_ns
         # `Counter.update` costs as much as a record, which counts where a chunk has only one.
         self.counters["records"] += record_count
@@ -270,6 +271,8 @@ class Engine:
         damaged or of another version.
         """
         self.journal.restore(snapshot)
+        for session in self.sessions.open.values():
+            self.hanging.watch(session)
 
     def resume(self, now_ns: int) -> None:
         """Go on after a pause in which nobody listened: no session was idle in it."""
@@ -327,6 +330,8 @@ class Engine:
     def _begin(self, time_ns: int) -> None:
         """Stream time begins; what is open came with no time that could be believed."""
         self.sessions.settle(time_ns)
+        for session in self.sessions.open.values():
+            self.hanging.watch(session)
         self.journal.save_again(self.sessions.open.values())
 
     def count_aside(self, record: Any, error: RecordError) -> None:
@@ -359,15 +364,18 @@ class Engine:
         """
         tag, time_ns, log_key, text = event
         session = self.sessions.open.get(key)
-        if session is None or clock > session.deadline:
-            session = self._start(key, tag, time_ns, findings)
-        else:
-            session.deadline = min(clock + self.sessions.idle_ns, session.limit)
-            self.sessions.to_end(key)
+        if session is None or clock > session.due:
+            session = self._find(key, tag, time_ns, clock, findings)
+        self.sessions.to_end(key)
         session.keys.append(log_key)
         session.state = self.tracker.step(session.state, log_key, session.keys)
+        session.seen = clock
+        session.due = min(clock + session.state.waits_ns, session.limit)
+        if session.due < min(session.alarm, self.sessions.end_of(session)):
+            self.hanging.set_alarm(session, session.due)
         gap_ns = time_ns - session.last_ns
         session.last_ns = time_ns
+        session.times.append(time_ns)
         length = len(session.keys)
         if length <= self.limits.keep_lines:
             session.lines.append(text)
@@ -375,69 +383,59 @@ class Engine:
         rare = log_key in special or (log_key in watched and is_odd(log_key, text, None, None))
         fits = session.state.shortest_ns <= gap_ns <= session.state.longest_ns
         if rare or length >= self.session_settings.max_events or not fits:
-            self._special_event(session, log_key, text, None, gap_ns, findings)
+            self._special_event(session, text, None, gap_ns, findings)
         return session
 
-    def _start(self, key: SessionKey, tag: bytes, time_ns: int, findings: list[Finding]) -> Session:
+    def _find(
+        self, key: SessionKey, tag: bytes, time_ns: int, clock: int, findings: list[Finding]
+    ) -> Session:
+        """The session that an event belongs to: the open one, which may hang, or a new one."""
+        session = self.sessions.open.get(key)
+        if session is not None and clock <= self.sessions.end_of(session):
+            self.hanging.look_at(session, clock, findings)
+            return session
         clock = self.time.clock
         session, ended = self.sessions.start(key, tag, clock, time_ns, self.tracker.start)
-        self.journal.note_start(session)
+        self.journal.note_start(session, time_ns)
         for other in ended:
-            self.close(other, findings)
+            self.close(other, clock, findings)
         return session
 
     def collect(self, now: int, findings: list[Finding]) -> None:
-        self._make.clock_ns = now
+        """Report what hangs, and end what has ended, at stream time `now`."""
+        self.hanging.collect(now, findings, _MOST_FINDINGS)
         for session in self.sessions.expired(now):
-            self.close(session, findings)
+            self.close(session, now, findings)
             if len(findings) >= _MOST_FINDINGS:
                 break
-        self._make.clock_ns = 0
 
     def _close_all(self, sessions: Iterator[Session]) -> list[Finding]:
         findings: list[Finding] = []
         for session in sessions:
-            self.close(session, findings)
+            self.close(session, self.time.clock, findings)
         return findings
 
     def _special_event(
         self,
         session: Session,
-        log_key: int,
         text: bytes,
         record: Any,
         gap_ns: int,
         findings: list[Finding],
     ) -> None:
         """What few events need: an early verdict, deviations, a new template, the session's end."""
-        state = session.state
-        odd = self._odd.deviations(state, session.keys, gap_ns, text, record)
-        findings += self._make.deviations(session, odd, "early")
-        if state.decided and not session.alerted:
-            session.alerted = True
-            verdict = self.cascade.early(state, session.keys)
-            findings.append(self._make.sequence(session, verdict, "early"))
-        if log_key in self._novel:
-            novelty = self._make.novelty(session, log_key, text, self.time.clock)
-            if novelty is not None:
-                findings.append(novelty)
-        if log_key in self._end_keys or len(session.keys) >= self.session_settings.max_events:
+        clock = self.time.clock
+        if self._judging.judge_event(session, text, record, gap_ns, clock, findings):
             self.sessions.end(session)
-            self.close(session, findings)
+            self.close(session, clock, findings)
 
-    def close(self, session: Session, findings: list[Finding]) -> None:
+    def close(self, session: Session, clock: int, findings: list[Finding]) -> None:
+        """Judge a session that has ended, by stream time `clock` at the latest."""
+        self.hanging.look_at(session, clock, findings)
         self.counters["instances"] += 1
         self.journal.note_end(session)
         if not session.alerted:
-            self._judge_end(session, findings)
+            told_ns = min(clock, self.sessions.end_of(session))
+            self._judging.judge_end(session, told_ns, findings)
         for hear in self.on_close:
             hear(session)
-
-    def _judge_end(self, session: Session, findings: list[Finding]) -> None:
-        verdict = self.cascade.at_end(session.state, session.keys)
-        odd = self.cascade.odd_end(session.state, session.keys)
-        if verdict is None:
-            findings += self._make.deviations(session, odd, "end")
-            return
-        session.alerted = True
-        findings.append(self._make.sequence(session, verdict, "end", odd))

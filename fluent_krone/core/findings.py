@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable, Sequence
+from dataclasses import replace
 from typing import Literal
 
 from ..reading.templates import novel_shape, template_id
@@ -11,7 +12,6 @@ from ..types import Deviation, Finding, Verdict
 from .hierarchy import Hierarchy
 from .novelties import Novelties
 from .sessions import Session
-from .stream_time import StreamTime
 
 # Deviations of one session that are reported. One that has more goes wrong altogether, and each
 # further alert would say the same.
@@ -33,41 +33,38 @@ class FindingMaker:
         novelties: Novelties,
         counters: Counter[str],
         max_lines: int,
-        time: StreamTime,
     ) -> None:
         self._names = [*map(template_id, templates), "unknown"]
         self._hierarchy = hierarchy
         self._novelties = novelties
         self._counters = counters
         self._max_lines = max_lines
-        self._time = time
-        # While sessions are ended by time: that time, which is ahead of `time` where no record
-        # comes.
-        self.clock_ns = 0
 
     def sequence(
         self,
         session: Session,
         verdict: Verdict,
         decided: Decided,
+        told_ns: int,
         deviations: tuple[Deviation, ...] = (),
     ) -> Finding:
-        """A session that is abnormal as a whole."""
+        """A session that is abnormal as a whole, which shows at stream time `told_ns`."""
         self._counters["flagged"] += 1
         self._counters[f"flagged_{verdict.detector}"] += 1
         self._counters[f"decided_{decided}"] += 1
         seq = verdict.seq
         lines = self._lines(session, seq.start, seq.end, verdict.event)
-        return self._of(session, "sequence", decided, verdict, lines, verdict.event, deviations)
+        found = self._of(session, "sequence", verdict, lines, verdict.event, deviations)
+        return replace(found, decided=decided, told_ns=told_ns)
 
     def deviations(
-        self, session: Session, odd: Iterable[Deviation], decided: Decided
+        self, session: Session, odd: Iterable[Deviation], decided: Decided, told_ns: int
     ) -> list[Finding]:
         """The deviations of a session that were not reported yet, a finding each."""
         findings = []
         for deviation in odd:
             signature = self.signature(deviation)
-            if signature in session.told:
+            if signature in session.told or self._is_covered(session, deviation):
                 continue
             if len(session.told) >= _MOST_DEVIATIONS:
                 self._counters["deviations_over_cap"] += 1
@@ -76,10 +73,24 @@ class FindingMaker:
             self._counters["deviations"] += 1
             self._counters[f"deviations_{deviation.witness}"] += 1
             lines = self._lines(session, 0, len(session.lines), deviation.event)
-            findings.append(
-                self._of(session, "deviation", decided, None, lines, deviation.event, (deviation,))
-            )
+            found = self._of(session, "deviation", None, lines, deviation.event, (deviation,))
+            findings.append(replace(found, decided=decided, told_ns=told_ns))
         return findings
+
+    def is_told(self, session: Session, direction: str) -> bool:
+        """Whether it was reported that the time witness found the last step odd in this way."""
+        return f"time {direction} {self._names[session.keys[-1]]}" in session.told
+
+    def _is_covered(self, session: Session, deviation: Deviation) -> bool:
+        """Whether a deviation only says once more that the session hung, or was slow."""
+        event = deviation.event
+        if deviation.direction == "early_end":
+            return f"time stuck {self._names[session.keys[event]]}" in session.told
+        if deviation.direction == "slow" and event > 0:
+            return f"time stuck {self._names[session.keys[event - 1]]}" in session.told
+        if deviation.direction == "long":
+            return any(told.startswith(("time stuck", "time slow")) for told in session.told)
+        return False
 
     def signature(self, deviation: Deviation) -> str:
         """What two deviations of the same sort have in common. It outlives the bundle."""
@@ -116,7 +127,6 @@ class FindingMaker:
         self,
         session: Session,
         kind: Literal["sequence", "deviation"],
-        decided: Decided,
         verdict: Verdict | None,
         lines: tuple[bytes, ...],
         event: int,
@@ -127,7 +137,7 @@ class FindingMaker:
             line = session.lines[event]
         return Finding(
             kind=kind,
-            decided=decided,
+            decided="end",
             tag=session.tag,
             session=session.key,
             instance=session.instance,
@@ -142,17 +152,7 @@ class FindingMaker:
             unmatched=self._unmatched(session),
             texts=tuple(session.lines),
             deviations=deviations,
-            told_ns=self._told_ns(session, decided),
         )
-
-    def _told_ns(self, session: Session, decided: Decided) -> int:
-        """The stream time of a finding.
-
-        A session that time ended is found some time afterwards: its deadline counts.
-        """
-        if decided == "early":
-            return self._time.clock
-        return min(session.deadline, max(self._time.clock, self.clock_ns))
 
     def _lines(self, session: Session, start: int, end: int, event: int) -> tuple[bytes, ...]:
         """The lines of events `[start, end)` around one of them, as many as an alert may hold."""

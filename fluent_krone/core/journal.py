@@ -10,7 +10,9 @@ How a commit costs what changed, and not what is open:
    others are reported as dropped. So are all numbers of a session that ends.
 4. Whoever stores parts adds the new ones, removes the dropped ones, and can at any time give all
    that are left, in the order of their numbers, to `restore`.
-5. After a restore with other templates every log key means something else. The next changes are
+5. What is reported of a session without an event of it (that it hangs) changes its last part,
+   which keeps its number, and so its place in the order of sessions.
+6. After a restore with other templates every log key means something else. The next changes are
    then everything there is.
 """
 
@@ -48,15 +50,15 @@ def _part(session: Session, number: int = 0, since: int = 0) -> list[Any]:
         session.key,
         session.tag,
         session.opened,
-        session.first_ns,
         session.instance,
         session.ordinal,
         session.limit,
-        session.deadline,
+        session.seen,
         session.last_ns,
         session.alerted,
         session.told,
         session.keys[since:].tobytes(),
+        session.times[since:].tobytes(),
         session.lines[since:],
         _refs(session, since),
         session.passed,
@@ -119,10 +121,10 @@ class Journal:
         """The next changes are everything there is."""
         self._everything = True
 
-    def note_start(self, session: Session) -> None:
+    def note_start(self, session: Session, time_ns: int) -> None:
         """A session has started."""
         if self._started is not None:
-            row = [session.key, session.instance, session.first_ns, session.ordinal + 1]
+            row = [session.key, session.instance, time_ns, session.ordinal + 1]
             self._started.append(row)
 
     def note_end(self, session: Session) -> None:
@@ -143,7 +145,10 @@ class Journal:
             for session in self._sessions.open.values():
                 session.saved = 0
                 session.parts = b""
+        in_place = [session for session in self._sessions.touched if self._is_saved(session)]
+        self._sessions.touched = []
         parts = [self._save(session, pack) for session in self._unsaved()]
+        parts += [self._save_in_place(session, pack) for session in in_place]
         # Asked for in any case: asking also begins the next interval of notes.
         novelties = self._novelties.changes()
         if self._everything:
@@ -222,6 +227,20 @@ class Journal:
         session.parts += _NUMBER.pack(self._numbers)
         return self._numbers, part
 
+    def _is_saved(self, session: Session) -> bool:
+        """Whether an open session has no event that is not saved."""
+        is_open = self._sessions.open.get(session.key) is session
+        return is_open and session.saved == len(session.keys)
+
+    def _save_in_place(self, session: Session, pack: Pack) -> tuple[int, bytes]:
+        """All of a session as its last part, which keeps its number; the others are void."""
+        numbers = array("q")
+        numbers.frombytes(session.parts)
+        last = numbers.pop()
+        self._dropped.extend(numbers)
+        session.parts = _NUMBER.pack(last)
+        return last, pack(_part(session, last))
+
     def _restore(self, snapshot: Mapping[str, Any]) -> None:
         own = self._template_ids()
         index = {name: i for i, name in enumerate(own)}
@@ -245,28 +264,29 @@ class Journal:
         self._everything = own != list(snapshot["templates"])
 
     def _load_part(self, part: Sequence[Any], log_keys: Sequence[int]) -> None:
-        number, since, key, tag, opened, first_ns, instance, ordinal, *rest = part
-        limit, deadline, last_ns, alerted, told, keys, lines, refs, passed = rest
+        number, since, key, tag, opened, instance, ordinal, *rest = part
+        limit, seen, last_ns, alerted, told, keys, times, lines, refs, passed = rest
         key = tuple(key)
         sessions = self._sessions
         session = sessions.open.get(key)
         if session is None:
             start = self._tracker.start
-            session = Session(key, tag, opened, first_ns, instance, ordinal, start, limit, deadline)
+            session = Session(key, tag, opened, instance, ordinal, start, limit, seen, 0)
             sessions.open[key] = session
         if since != len(session.keys):
             raise ValueError(
                 f"a session of {len(session.keys)} events cannot go on with event {since}"
             )
         session.opened = opened
-        # The settings may be shorter now, and they hold for this session too. A deadline further
-        # away than that of a session which has an event now would break the order of deadlines.
+        # The settings may be shorter now, and they hold for this session too. An end further away
+        # than that of a session which has an event now would break the order of ends.
         session.limit = min(limit, sessions.limit(opened))
-        session.deadline = min(deadline, session.limit, self._time.clock + sessions.idle_ns)
+        session.seen = min(seen, self._time.clock)
         session.last_ns = last_ns
         session.alerted = alerted
         session.told = list(told)
         session.keys.extend([log_keys[i] for i in array("H", keys)])
+        session.times.frombytes(times)
         if lines:
             # With another `keep_lines`, the parts before may have none.
             session.lines += [b""] * (since - len(session.lines)) + lines

@@ -11,7 +11,8 @@ from ..reading.slots import SlotReader
 from ..reading.wildcards import ZEROED
 from ..types import Deviation
 from .parts import EngineParts
-from .steps import StepJudge
+from .sessions import Session
+from .steps import Limit, StepJudge
 from .tracker import State
 
 # Values of one place that are remembered as no deviation. Most values of a log come again; those of
@@ -163,6 +164,17 @@ class OddEvents:
             if self._has_levels:
                 others.append(self._steps.severity(keys, self._levels.rank(record)))
         return found + [deviation for deviation in others if deviation is not None]
+
+    def durations(self, limits: Sequence[Limit], session: Session) -> tuple[Deviation, ...]:
+        """The first Seq of a session that took too long. Those above it did so with it."""
+        times = session.times
+        for limit in limits:
+            start, end, longest_ns = limit
+            duration_ns = times[end - 1] - times[start]
+            if duration_ns > longest_ns and self._steps is not None:
+                slowest = max(range(start + 1, end), key=lambda at: times[at] - times[at - 1])
+                return (self._steps.long(session.keys, limit, duration_ns, slowest),)
+        return ()
 
 
 def odd_events_of(parts: EngineParts, reader: RecordReader) -> OddEvents:

@@ -9,6 +9,7 @@ from ..reading.records import InputSettings, RecordReader
 from .cascade import Cascade, Clearing
 from .hierarchy import Hierarchy
 from .localise import NestedDetector, SeqDetector
+from .patience import NO_SILENCE_NS
 from .sessions import SessionSettings
 from .steps import StepJudge
 
@@ -60,8 +61,8 @@ class EngineParts:
             max_keys=limits.max_keys_per_record,
         )
 
-    def cascade(self, limits: Limits) -> Cascade:
-        """What decides on a session."""
+    def cascade(self, limits: Limits, idle_ns: int) -> Cascade:
+        """What decides on a session; `idle_ns` is its idle timeout."""
         return Cascade(
             self.hierarchy,
             self.patterns,
@@ -69,4 +70,12 @@ class EngineParts:
             self.clearing,
             limits.cache_size,
             self.steps,
+            idle_ns,
         )
+
+    @property
+    def silence_ns(self) -> int:
+        """How long a silence of the whole stream counts as waiting."""
+        if self.steps is None or not self.steps.silence_ns:
+            return NO_SILENCE_NS
+        return self.steps.silence_ns

@@ -66,9 +66,8 @@ class References:
             session.refs.append(ref)
 
     def begin(self, session: Session) -> None:
-        """A session has started with the current record."""
+        """A session has started; its first record is noted as all others are."""
         session.refs = array("q")
-        self.note(session)
 
     def note_aside(self, reason: str) -> None:
         """The current record became no event."""

@@ -8,7 +8,7 @@ Why every step is O(1), and why it changes no verdict *when* ended sessions are 
 2. The sessions that stream time has ended are therefore the first ones. A session that ends by its
    age is found in the same way, in the order of starts (`_by_age`).
 3. An event whose session has ended, but was not collected yet, starts a new instance all the same,
-   since its deadline is compared with stream time.
+   since its end is compared with stream time.
 """
 
 from __future__ import annotations
@@ -72,8 +72,6 @@ class Session:
     tag: bytes
     # Stream time at its first event.
     opened: int
-    # Event time of its first event.
-    first_ns: int
     # 1, 2, … among the instances of its key.
     instance: int
     # 0, 1, … among the instances of its key that have the same first event time.
@@ -82,8 +80,14 @@ class Session:
     state: Any
     # Stream time after which it ends, whatever comes (by age or window).
     limit: int
-    # Stream time after which it ends unless an event comes before.
-    deadline: int
+    # Stream time at its last event.
+    seen: int
+    # Stream time from which on there may be something to do before an event is taken: it has ended,
+    # or it hangs (`Hanging`).
+    due: int
+    # Stream time of its valid entry in the heap of `Hanging`.
+    alarm: int = 0
+    # Event time of its last event.
     last_ns: int = 0
     # Whether it has had the one sequence alert that a session may have.
     alerted: bool = False
@@ -91,10 +95,11 @@ class Session:
     # its events they hold.
     parts: bytes = b""
     saved: int = 0
-    # Log keys of its events, two bytes each.
     # Signatures of the deviations that were reported.
     told: list[str] = field(default_factory=list)
+    # Log keys of its events, two bytes each, and their event times.
     keys: array[int] = field(default_factory=lambda: array("H"))
+    times: array[int] = field(default_factory=lambda: array("q"))
     # The texts of its first `keep_lines` events.
     lines: list[bytes] = field(default_factory=list)
     # References to the records of its events, in their order; None where nobody holds them. Of
@@ -103,9 +108,18 @@ class Session:
     passed: int = 0
 
     @property
+    def first_ns(self) -> int:
+        """Event time of its first event."""
+        return self.times[0]
+
+    @property
     def is_abnormal(self) -> bool:
         """Whether anything about it was reported so far; once it has ended, that is its verdict."""
         return self.alerted or bool(self.told)
+
+
+# Stands for the session of a key that has none open: its end is always over.
+NOBODY = Session((), b"", 0, 0, 0, None, 0, 0, due=-1)
 
 
 class Sessionizer:
@@ -131,6 +145,11 @@ class Sessionizer:
         self._starts: Any = LRU(remembered)
         # Sessions that were ended to make room.
         self.over_cap = 0
+        # Open sessions of which something was reported without an event of theirs, since somebody
+        # took them to save them.
+        self.touched: list[Session] = []
+        # What `Session.alarm` begins with: with 0 no session is ever put into the heap.
+        self.first_alarm = 0
 
     def start(
         self, key: SessionKey, tag: bytes, now: int, time_ns: int, state: Any
@@ -151,8 +170,9 @@ class Sessionizer:
         self._instances[key] = instance
         self._starts[key, time_ns] = ordinal + 1
         limit = self.limit(now)
-        deadline = min(now + self.idle_ns, limit)
-        session = Session(key, tag, now, time_ns, instance, ordinal, state, limit, deadline)
+        due = min(now + self.idle_ns, limit)
+        session = Session(key, tag, now, instance, ordinal, state, limit, now, due)
+        session.alarm = self.first_alarm
         self.open[key] = session
         if self._max_age_ns:
             self._by_age[key] = session
@@ -189,19 +209,25 @@ class Sessionizer:
     def restart(self, session: Session, now: int, time_ns: int) -> None:
         """A session began at another stream time `now`, and event time, than was thought."""
         session.opened = now
-        session.first_ns = time_ns
+        session.times[0] = time_ns
         session.last_ns = time_ns
         session.ordinal = self._starts.get((session.key, time_ns), 0)
         self._starts[session.key, time_ns] = session.ordinal + 1
         session.limit = self.limit(now)
-        session.deadline = min(now + self.idle_ns, session.limit)
+        session.seen = now
+        session.due = self.end_of(session)
 
     def settle(self, now: int) -> None:
         """Stream time begins at `now`: what is open came with no time that could be believed."""
         for session in self.open.values():
             session.opened = now
             session.limit = self.limit(now)
-            session.deadline = min(now + self.idle_ns, session.limit)
+            session.seen = now
+            session.due = self.end_of(session)
+
+    def end_of(self, session: Session) -> int:
+        """Stream time after which a session ends unless an event comes before."""
+        return min(session.seen + self.idle_ns, session.limit)
 
     def end(self, session: Session) -> None:
         """Take an open session out."""
@@ -214,7 +240,7 @@ class Sessionizer:
         for order in (self.open, self._by_age):
             while order:
                 session = next(iter(order.values()))
-                if now <= session.deadline:
+                if now <= self.end_of(session):
                     break
                 self.end(session)
                 yield session

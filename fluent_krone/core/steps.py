@@ -11,13 +11,18 @@ from ..types import Deviation
 ANY_GAP_NS = (-(2**63), 2**63 - 1)
 # Limits that no gap keeps.
 NO_GAP_NS = (2**63 - 1, -(2**63))
+# A wait that never ends, in ns.
+NEVER_NS = 2**63 - 1
+
+# Events `[start, end)` of a Seq, and the longest duration of it that is no deviation, in ns.
+Limit = tuple[int, int, int]
 
 
 class StepJudge(Protocol):
     """Judges each step of a session by its order, its time and its values.
 
-    What `at_step`, `at_end` and `limits_ns` say is a function of the log keys alone: the tracker
-    asks once per state.
+    What `at_step`, `at_end`, `limits_ns`, `wait_ns` and `spans` say is a function of the log keys
+    alone: the tracker asks once per state.
     """
 
     def at_step(self, keys: Sequence[int]) -> tuple[Deviation, ...]:
@@ -34,6 +39,27 @@ class StepJudge(Protocol):
 
     def gap(self, keys: Sequence[int], gap_ns: int) -> Deviation | None:
         """What is odd about the gap before the last of `keys`."""
+        ...
+
+    def wait_ns(self, keys: Sequence[int]) -> int:
+        """How long nothing may follow `keys`, in ns; `NEVER_NS` where sessions may end there."""
+        ...
+
+    @property
+    def silence_ns(self) -> int:
+        """How long a silence of the whole stream counts as waiting; 0 where nothing waits."""
+        ...
+
+    def hanging(self, keys: Sequence[int]) -> Deviation:
+        """What is odd about a session that nothing has followed for longer than that."""
+        ...
+
+    def spans(self, keys: Sequence[int]) -> tuple[Limit, ...]:
+        """The Seqs of a session whose durations have a limit."""
+        ...
+
+    def long(self, keys: Sequence[int], limit: Limit, duration_ns: int, event: int) -> Deviation:
+        """What is odd about a Seq that took longer than its limit; `event` is its slowest one."""
         ...
 
     @property

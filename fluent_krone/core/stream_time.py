@@ -18,7 +18,9 @@
    watermark has gone back by. A later leap ahead takes that back first, so that a batch of old
    records among new ones does not age any session. With `idle_clock wall` it is arrival times.
 7. While no record comes, the clock goes on with wall time, from the moment of the last `feed`.
-8. When no time is believed since all are ahead of the wall clock by nearly the same, their writer's
+8. A silence of the whole stream that is longer than training had is noted (`patience`), and so is
+   how late events come: whoever waits for a session's next event must allow for both.
+9. When no time is believed since all are ahead of the wall clock by nearly the same, their writer's
    times are local ones without an offset: that offset is noticed (`offset_s`), and the clock goes
    on with arrivals.
 
@@ -30,6 +32,8 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
+
+from .patience import Patience
 
 _NS = 1_000_000_000
 # Events in a row that agree on another time than the stream's. Fewer would let a burst of broken
@@ -149,8 +153,10 @@ class StreamTime:
         by_stream: bool,
         counters: Counter[str],
         on_begin: Callable[[int], None],
+        patience: Patience | None = None,
     ) -> None:
         self.by_stream = by_stream
+        self.patience = patience or Patience()
         self.watermark = 0
         self.clock = 0
         # Wall time of the last `feed`; 0 before the first.
@@ -161,10 +167,10 @@ class StreamTime:
         self.is_unusual = False
         self.in_doubt = False
         self.confirmed = False
-        # An event before this may be a step back.
+        # An event before this is later than any before it, or may be a step back.
         self.behind = 0
-        self._max_future_ns = int(max_future * _NS)
-        self._max_leap_ns = max_leap * _NS
+        # How far ahead of the wall clock, and of the watermark, an event time may be.
+        self._most_ahead_ns = (int(max_future * _NS), max_leap * _NS)
         self._counters = counters
         self._on_begin = on_begin
         # Those of `doubted` that are counted only if they turn out to be slips.
@@ -188,8 +194,15 @@ class StreamTime:
         """A chunk arrives at wall time `now_ns`; returns the latest event time to be believed."""
         self._now = now_ns
         if not self.by_stream or self._offset.seconds is not None:
-            self.clock = max(self.clock, now_ns)
-        return now_ns + self._max_future_ns
+            self._go_on(now_ns)
+        return now_ns + self._most_ahead_ns[0]
+
+    def _go_on(self, clock: int) -> None:
+        """The clock shows `clock` from now on, unless it shows more already."""
+        if clock > self.clock:
+            if self.clock and clock - self.clock > self.patience.silence_ns:
+                self.patience.note_step(self.clock, clock)
+            self.clock = clock
 
     def meet(self, time_ns: int, latest: int) -> int:
         """The time of an event that is ahead of the watermark, or before `behind`.
@@ -207,9 +220,14 @@ class StreamTime:
             pace.usual_ns = step
             pace.moved_at = self._now
             self.watermark = time_ns
-            self.behind = time_ns - _STEP_BACK_NS
-            if self.by_stream and time_ns + self._shift_ns > self.clock:
-                self.clock = time_ns + self._shift_ns
+            patience = self.patience
+            self.behind = time_ns - patience.lag_ns
+            if self.by_stream:
+                clock = time_ns + self._shift_ns
+                if clock - self.clock > patience.silence_ns:
+                    self._go_on(clock)
+                elif clock > self.clock:
+                    self.clock = clock
             return time_ns
         believed = self._meet(time_ns, latest)
         self._calm = (
@@ -239,7 +257,7 @@ class StreamTime:
                 self.in_doubt = True
                 # Any event that is not ahead is of interest now.
                 self.behind = self.watermark + 1
-                if step > self._max_leap_ns:
+                if step > self._most_ahead_ns[1]:
                     self._counters["time_leap"] += 1
                 else:
                     self._uncounted += 1
@@ -254,8 +272,10 @@ class StreamTime:
     def _look_back(self, time_ns: int) -> None:
         """An event that is not ahead of the watermark."""
         self._end_doubt()
-        self.behind = self.watermark - _STEP_BACK_NS
-        if time_ns >= self.behind:
+        late_ns = self.watermark - time_ns
+        if late_ns <= _STEP_BACK_NS:
+            self.patience.note_late(late_ns, self.clock, _STEP_BACK_NS)
+            self.behind = self.watermark - self.patience.lag_ns
             self._back.count = 0
             return
         if not self._back.add(time_ns):
@@ -300,6 +320,7 @@ class StreamTime:
             "shift": self._shift_ns,
             "back": [self._back.count, self._back.largest_ns],
             "offset": self._offset.save(),
+            **self.patience.save(),
         }
 
     def load(self, saved: Mapping[str, Any]) -> None:
@@ -314,7 +335,8 @@ class StreamTime:
         self._shift_ns = saved.get("shift", 0)
         self._back.count, self._back.largest_ns = saved.get("back", (0, 0))
         self._offset.load(saved.get("offset", (0, 0, 0, None)))
-        self.behind = self.watermark - _STEP_BACK_NS
+        self.patience.load(saved)
+        self.behind = self.watermark - self.patience.lag_ns
         if self.doubted or self._back.count:
             self.behind = self.watermark + 1
 
@@ -326,7 +348,7 @@ class StreamTime:
         self.doubted = 0
 
     def _is_doubtful(self, step: int, time_ns: int) -> bool:
-        return step > self._max_leap_ns or self._pace.is_unusual(step, time_ns, self._now)
+        return step > self._most_ahead_ns[1] or self._pace.is_unusual(step, time_ns, self._now)
 
     def _move(self, time_ns: int, step: int) -> None:
         if not self.watermark:
@@ -344,15 +366,15 @@ class StreamTime:
         self._settle()
 
     def _settle(self) -> None:
-        self.behind = self.watermark - _STEP_BACK_NS
+        self.behind = self.watermark - self.patience.lag_ns
         if self.by_stream:
-            self.clock = max(self.clock, self.watermark + self._shift_ns)
+            self._go_on(self.watermark + self._shift_ns)
 
     def _too_far(self, time_ns: int, latest: int) -> int:
         """An event that is further ahead of the wall clock than `max_future`."""
         self._counters["time_in_future"] += 1
         self._offset.add(time_ns - self._now)
         if self._offset.seconds is not None:
-            self.clock = max(self.clock, self._now)
+            self._go_on(self._now)
             return self._now
-        return self.watermark or latest - self._max_future_ns
+        return self.watermark or latest - self._most_ahead_ns[0]

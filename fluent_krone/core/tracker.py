@@ -24,7 +24,7 @@ from typing import Any
 from ..reading.cache import Generation
 from ..types import LEVELS, Deviation, Seq
 from .hierarchy import Hierarchy
-from .steps import ANY_GAP_NS, NO_GAP_NS, StepJudge
+from .steps import ANY_GAP_NS, NEVER_NS, NO_GAP_NS, Limit, StepJudge
 
 # Closed Seqs that are not normal, the last one first: it, and what came before.
 Odd = tuple[Seq, Any]
@@ -39,7 +39,9 @@ class State:
     log key came), `early` and `end` (the verdicts on a session that is decided, or stops here).
 
     The step judge fills `deviations` (of the last step's order), `shortest_ns` and `longest_ns`
-    (the gaps before it that are no deviation) and `end_deviations` (if the session ends here).
+    (the gaps before it that are no deviation), `end_deviations` (if the session ends here) and
+    `spans` (the limits of its durations then). After `waits_ns` without an event there is something
+    to do: the session hangs, or its idle timeout is over.
     Where the engine has something to do at the state itself, no gap is within these limits.
     """
 
@@ -60,7 +62,9 @@ class State:
         "next",
         "odd",
         "shortest_ns",
+        "spans",
         "tally",
+        "waits_ns",
     )
 
     def __init__(
@@ -84,6 +88,8 @@ class State:
         self.deviations: tuple[Deviation, ...] = ()
         self.end_deviations: tuple[Deviation, ...] | None = None
         self.shortest_ns, self.longest_ns = ANY_GAP_NS
+        self.waits_ns = NEVER_NS
+        self.spans: tuple[Limit, ...] | None = None
         self.early: Any = None
         self.end: Any = None
         # What kind of execution it is, if the session ends here; see `keeping/kinds.py`.
@@ -121,6 +127,7 @@ class Tracker:
         is_decided: Callable[[State, Sequence[int]], bool] = lambda state, keys: False,
         cache_size: int = 100_000,
         steps: StepJudge | None = None,
+        idle_ns: int = NEVER_NS,
     ) -> None:
         # -1 is no node, so the first event always begins Seqs of its own.
         self.start = State(0, -1, -1, 0, 0, None)
@@ -130,6 +137,7 @@ class Tracker:
         self._is_normal = is_normal
         self._is_decided = is_decided
         self._steps = steps
+        self._idle_ns = idle_ns
         # The states whose next ones must be forgotten when too many are remembered.
         self._remembered = [self.start]
         self._generation = Generation(cache_size - 1, self._forget)
@@ -168,11 +176,13 @@ class Tracker:
         return sorted(found, key=lambda seq: (LEVELS.index(seq.level), seq.start))
 
     def _judge_step(self, state: State, keys: Sequence[int]) -> None:
+        state.waits_ns = self._idle_ns
         if self._steps is not None:
             so_far = keys
             if len(keys) != state.events:
                 so_far = keys[: state.events]
             state.deviations = self._steps.at_step(so_far)
+            state.waits_ns = min(self._steps.wait_ns(so_far), self._idle_ns)
             if state.events > 1:
                 limits_ns = self._steps.limits_ns(so_far[-2], so_far[-1])
                 state.shortest_ns, state.longest_ns = limits_ns

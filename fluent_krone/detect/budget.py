@@ -23,7 +23,7 @@ from ..errors import BundleError
 Score = Literal[
     "density", "counts", "patterns",
     "order.session", "order.entity", "order.pair",
-    "time", "values", "levels",
+    "time", "time.wait", "time.seq", "values", "levels",
 ]  # fmt: skip
 # In 1,000 normal sessions; what is assumed where nothing is asked for.
 FALSE_ALARMS = 1.0

@@ -8,21 +8,28 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from ..core.hierarchy import Hierarchy
+from ..core.steps import Limit
 from ..types import Deviation, Level, Witness
 from .budget import DECIMALS, Budget
+from .durations import (
+    Durations,
+    Span,
+    durations_from_json,
+    durations_to_json,
+)
 from .levels import Levels, levels_from_json, levels_to_json
+from .measures import as_figure, as_share, as_time
 from .order import END, PLACED, Context, Order, View, order_from_json, order_to_json
 from .times import NEVER, Times, times_from_json, times_to_json
 from .values import (
-    KnownRange,
     KnownSet,
     ValueWitness,
-    as_number,
     value_hash,
     values_from_json,
     values_to_json,
     without_port,
 )
+from .waits import Waits, waits_from_json, waits_to_json
 
 _NS = 1_000_000_000
 # Places that are remembered as usual, about 200 bytes each.
@@ -44,6 +51,8 @@ class StepWitnesses:
     times: Times
     values: ValueWitness
     levels: Levels
+    durations: Durations
+    waits: Waits
 
     def to_json(self) -> dict[str, Any]:
         return {
@@ -51,6 +60,8 @@ class StepWitnesses:
             "times": times_to_json(self.times),
             "values": values_to_json(self.values),
             "levels": levels_to_json(self.levels),
+            "durations": durations_to_json(self.durations),
+            "waits": waits_to_json(self.waits),
         }
 
 
@@ -83,6 +94,8 @@ def witnesses_from_json(values: Mapping[str, Any], hierarchy: Hierarchy) -> Step
         times_from_json(values["times"], hierarchy),
         values_from_json(values["values"]),
         levels_from_json(values["levels"]),
+        durations_from_json(values.get("durations"), hierarchy),
+        waits_from_json(values.get("waits")),
     )
 
 
@@ -112,6 +125,8 @@ class Steps:
         self.times = witnesses.times
         self.values = witnesses.values
         self.levels = witnesses.levels
+        self.durations = witnesses.durations
+        self.waits = witnesses.waits
         self._hierarchy = hierarchy
         self._budget = budget
         self._thresholds = thresholds
@@ -189,12 +204,12 @@ class Steps:
         shortest_ns, longest_ns = self.times.limits_ns(keys[-2], keys[-1], threshold)
         if shortest_ns <= gap_ns <= longest_ns:
             return None
-        direction, bound = "slow", f"at most {_duration(found.high_end())}"
+        direction, bound = "slow", f"at most {as_time(found.high_end())}"
         if gap_ns < shortest_ns:
-            direction, bound = "fast", f"at least {_duration(found.low_end())}"
+            direction, bound = "fast", f"at least {as_time(found.low_end())}"
         words = (
-            f"{self._step(keys[-1])} came {_duration(gap_ns / _NS)} after {self._step(keys[-2])}. "
-            f"Normally it takes {_duration(found.median)}, and {bound} in nearly all of "
+            f"{self._step(keys[-1])} came {as_time(gap_ns / _NS)} after {self._step(keys[-2])}. "
+            f"Normally it takes {as_time(found.median)}, and {bound} in nearly all of "
             f"{found.count:,} cases."
         )
         score = max(self.times.score(keys[-2], keys[-1], gap_ns), threshold)
@@ -207,6 +222,60 @@ class Steps:
             _Oddity("time", score, threshold),
             words,
         )
+
+    def wait_ns(self, keys: Sequence[int]) -> int:
+        threshold = self._thresholds.get("time.wait")
+        if threshold is None or not keys:
+            return NEVER
+        if round(self.order.end_scores(keys)["session"], DECIMALS) <= threshold:
+            return NEVER
+        return self.waits.limit_ns(keys[-1], threshold)
+
+    @property
+    def silence_ns(self) -> int:
+        if "time.wait" not in self._thresholds:
+            return 0
+        return self.waits.silence_ns
+
+    def hanging(self, keys: Sequence[int]) -> Deviation:
+        threshold = self._thresholds["time.wait"]
+        found = self.waits.after[keys[-1]]
+        limit_s = self.waits.limit_ns(keys[-1], threshold) / _NS
+        ends = self.order.follows(keys[-1], END)
+        words = (
+            f"Nothing has followed {self._step(keys[-1])} for more than {as_time(limit_s)}. In "
+            f"nearly all of {found.count:,} normal cases the next step came within "
+            f"{as_time(found.high_end())}. "
+        )
+        if ends.times:
+            words += f"Only {ends.times:,} of {ends.total:,} normal sessions ended there."
+        else:
+            words += "No normal session ended there."
+        # The score at the limit: how long it lasts in the end is not known yet.
+        odd = _Oddity("time.wait", threshold, threshold)
+        return self._deviation("time", "stuck", "status", len(keys) - 1, keys[-1], odd, words)
+
+    def spans(self, keys: Sequence[int]) -> tuple[Limit, ...]:
+        threshold = self._thresholds.get("time.seq")
+        if threshold is None:
+            return ()
+        return tuple(
+            (span.start, span.end, span.limit_ns(threshold)) for span in self.durations.spans(keys)
+        )
+
+    def long(self, keys: Sequence[int], limit: Limit, duration_ns: int, event: int) -> Deviation:
+        threshold = self._thresholds["time.seq"]
+        start, end, _ = limit
+        span = next(s for s in self.durations.spans(keys) if (s.start, s.end) == (start, end))
+        words = (
+            f"{self._span(keys, span)} took {as_time(duration_ns / _NS)} from its first to its "
+            f"last of {end - start} events. Normally it takes {as_time(span.range.median)}, and "
+            f"at most {as_time(span.range.high_end())} in nearly all of "
+            f"{span.range.count:,} cases."
+        )
+        score = max(span.score(duration_ns), threshold)
+        odd = _Oddity("time.seq", score, threshold)
+        return self._deviation("time", "long", span.level, event, keys[event], odd, words)
 
     @property
     def watched(self) -> frozenset[int]:
@@ -256,9 +325,9 @@ class Steps:
             usual = f"Normal sessions have {len(known.known):,} other values there"
         else:
             direction = "out_of_range"
-            detail = f"{slot} {_side(known, values[slot])}"
-            low = _number(known.range.low_end())
-            high = _number(known.range.high_end())
+            detail = f"{slot} {known.side(values[slot])}"
+            low = as_figure(known.range.low_end())
+            high = as_figure(known.range.high_end())
             usual = f"Normal sessions have numbers from {low} to {high} there"
         words = f"{self._step(keys[-1])} has the value “{value}” in place {slot + 1}. {usual}."
         return self._deviation(
@@ -337,6 +406,17 @@ class Steps:
     def _step(self, log_key: int) -> str:
         return f"“{self._hierarchy.words('status', self._hierarchy.status_of[log_key])}”"
 
+    def _span(self, keys: Sequence[int], span: Span) -> str:
+        """A Seq as an operator reads it."""
+        if span.level == "entity":
+            return "The session"
+        node_of = self._hierarchy.action_of
+        level: Level = "action"
+        if span.level == "action":
+            node_of = self._hierarchy.entity_of
+            level = "entity"
+        return f"“{self._hierarchy.words(level, node_of[keys[span.start]])}”"
+
     def _seldom(self, before: int, step: int) -> str:
         """How often normal sessions have `step` after `before`, and what they have instead."""
         follows = self.order.follows(before, step)
@@ -348,67 +428,17 @@ class Steps:
         elif before < 0 or share < _RARE:
             said = (
                 f"This happened in only {follows.times:,} of {follows.total:,} normal cases "
-                f"({_percent(share)})"
+                f"({as_share(share)})"
             )
         else:
             said = (
-                f"This alone is usual ({_percent(share)} of {follows.total:,} normal cases), but "
+                f"This alone is usual ({as_share(share)} of {follows.total:,} normal cases), but "
                 "it hardly ever happens after the same earlier steps"
             )
         if follows.usual not in (step, END):
-            usual = _percent(follows.usual_times / follows.total)
+            usual = as_share(follows.usual_times / follows.total)
             place = "follows"
             if before < 0:
                 place = "comes first"
             said += f"; normally {self._step(follows.usual)} {place} ({usual})"
         return said + "."
-
-
-def _percent(share: float) -> str:
-    """A share as an operator reads it.
-
-    >>> _percent(0.25), _percent(0.99997), _percent(1.0), _percent(0.00002)
-    ('25 %', 'over 99.9 %', '100 %', 'under 0.1 %')
-    """
-    if 0.999 < share < 1:
-        return "over 99.9 %"
-    if 0 < share < 0.001:
-        return "under 0.1 %"
-    return f"{100 * share:.3g} %"
-
-
-def _side(known: KnownRange, value: bytes) -> str:
-    """Where a value lies that is outside its range."""
-    number = as_number(value)
-    if number is None:
-        return "text"
-    if number == 0:
-        return "zero"
-    if number > known.range.median:
-        return "high"
-    return "low"
-
-
-def _number(number: float) -> str:
-    """A number as an operator reads it.
-
-    >>> _number(3529630.4), _number(0.25)
-    ('3,529,630', '0.25')
-    """
-    if number >= 100:
-        return f"{number:,.0f}"
-    return f"{number:.3g}"
-
-
-def _duration(seconds: float) -> str:
-    """A time as an operator reads it.
-
-    >>> _duration(0.25), _duration(94), _duration(7200)
-    ('250 ms', '94 s', '2 h')
-    """
-    if seconds < 1:
-        return f"{seconds * 1000:.0f} ms"
-    for unit_s, unit, from_s in ((86_400, "d", 86_400), (3_600, "h", 3_600), (60, "min", 300)):
-        if seconds >= from_s:
-            return f"{seconds / unit_s:.3g} {unit}"
-    return f"{seconds:.3g} s"

@@ -81,7 +81,7 @@ def measure_times(
             gap_s = max(gap_ns, 0) / _NS
             steps.setdefault((before, step), []).append(gap_s)
             actions.setdefault((action_of[before], action_of[step]), []).append(gap_s)
-    unit = _resolution(gaps for table in steps.values() for gaps in table)
+    unit = resolution(gaps for table in steps.values() for gaps in table)
     return Times(hierarchy, _ranges(steps, unit), _ranges(actions, unit))
 
 
@@ -90,7 +90,7 @@ def _ranges(table: Mapping[Pair, Sequence[float]], unit: float) -> dict[Pair, Ra
     return {pair: range_of(gaps, unit) for pair, gaps in sorted(enough.items())}
 
 
-def _resolution(gaps_s: Iterable[float]) -> float:
+def resolution(gaps_s: Iterable[float]) -> float:
     """What a clock that gives these gaps can tell apart: a second, or a millisecond."""
     return 1.0 if all(gap % 1 == 0 for gap in gaps_s) else 0.001
 

@@ -69,6 +69,17 @@ class KnownRange:
             return self.surprise
         return self.range.score(number)
 
+    def side(self, value: bytes) -> str:
+        """Where a value lies that is outside the range."""
+        number = as_number(value)
+        if number is None:
+            return "text"
+        if number == 0:
+            return "zero"
+        if number > self.range.median:
+            return "high"
+        return "low"
+
 
 Known = KnownSet | KnownRange
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from array import array
 from collections.abc import Callable, Mapping
 from typing import Any
 
@@ -13,6 +14,14 @@ Snapshot = dict[str, Any]
 
 # Where a part has the signatures of the deviations that were reported, which version 1 had not.
 _TOLD = 12
+# Where a part had the event time of the session's first event, which is now among the times of its
+# events; the stream time at its last event, which was its deadline before; the event time of its
+# last event; its log keys; and the times of its events, which it had not.
+_FIRST_NS = 5
+_SEEN = 9
+_LAST_NS = 10
+_KEYS = 13
+_TIMES = 14
 
 
 def _with_told(saved: Snapshot) -> Snapshot:
@@ -20,18 +29,35 @@ def _with_told(saved: Snapshot) -> Snapshot:
     return saved | {"sessions": parts}
 
 
-def _with_refs(saved: Snapshot) -> Snapshot:
-    """References to records, which version 2 had not: nobody holds those of its events."""
-    parts = ([*part, b"", 0] for part in saved["sessions"])
+def _with_times_and_refs(saved: Snapshot) -> Snapshot:
+    """What version 2 had not: times of events, and references to records.
+
+    The time of each event is taken to be that of the last one, so nothing took long so far, and no
+    session was idle. Nobody holds the records of these events.
+    """
+
+    def with_both(part: list[Any]) -> list[Any]:
+        events = len(part[_KEYS]) // 2
+        times = array("q", [part[_FIRST_NS], *[part[_LAST_NS]] * (events - 1)])
+        return [
+            *part[:_FIRST_NS],
+            *part[_FIRST_NS + 1 : _SEEN],
+            saved["clock"],
+            *part[_SEEN + 1 : _TIMES],
+            times.tobytes(),
+            *part[_TIMES:],
+            *(b"", 0),
+        ]
+
     held = [[*event, NONE] for event in saved.get("held", ())]
-    return saved | {"sessions": parts, "held": held}
+    return saved | {"sessions": map(with_both, saved["sessions"]), "held": held, "doubts": []}
 
 
 # By version: what turns its snapshots into those of the next version. Whoever raises
 # `SNAPSHOT_VERSION` adds the step here, and a store written by the version before to the tests: an
 # update must never cost the open sessions. A step gets the snapshot as the store gives it. Its
 # `sessions` are an iterator of parts (`core/journal.py`); a step wraps it where parts change.
-STEPS: Mapping[int, Callable[[Snapshot], Snapshot]] = {1: _with_told, 2: _with_refs}
+STEPS: Mapping[int, Callable[[Snapshot], Snapshot]] = {1: _with_told, 2: _with_times_and_refs}
 
 
 def migrated(saved: Snapshot) -> tuple[Snapshot, bool]:

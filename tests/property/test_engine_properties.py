@@ -45,7 +45,7 @@ settings = st.fixed_dictionaries(
         "max_age": st.sampled_from([0.0, 3.0, 20.0]),
         "max_events": st.integers(1, 6),
         "end_templates": st.sampled_from([(), (ROWS[5][0],)]),
-        "steps": st.just(step_judge()),
+        "steps": st.sampled_from([step_judge(), step_judge(silence_s=3), step_judge(60)]),
     },
 )
 limits = st.builds(

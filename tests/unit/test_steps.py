@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from typing import Any
 
 import msgpack
 from synthetic import (
@@ -28,6 +29,7 @@ from synthetic import (
 
 from fluent_krone.core.engine import Engine
 from fluent_krone.detect.steps import Steps, witnesses_from_json
+from fluent_krone.types import Finding
 
 
 def engine() -> Engine:
@@ -127,3 +129,82 @@ def test_a_witness_without_a_threshold_says_nothing() -> None:
     assert judge.at_step((OPEN, CLOSE)) == ()
     assert judge.gap((OPEN, OPENED), 10**18) is None
     assert not judge.watched
+
+
+def hanging_engine(**settings: Any) -> Engine:
+    return lift_engine(steps=step_judge(silence_s=30), **settings)
+
+
+def directions(findings: list[Finding]) -> list[str]:
+    return [deviation.direction for finding in findings for deviation in finding.deviations]
+
+
+def test_a_session_that_hangs_is_reported_while_it_is_open() -> None:
+    served = hanging_engine(idle_timeout=600.0)
+    assert not served.feed("app", ride("a", (OPEN, OPENED)), T0)
+    [found] = served.feed("app", [event("b", OPEN, 25)], T0)
+    assert (found.kind, found.decided, found.session) == ("deviation", "early", (b"a",))
+    [deviation] = found.deviations
+    assert (deviation.direction, deviation.event, deviation.log_key) == ("stuck", 1, OPENED)
+    assert len(served.sessions.open) == 2
+
+
+def test_a_late_step_is_told_once() -> None:
+    served = hanging_engine(idle_timeout=600.0)
+    served.feed("app", ride("a", (OPEN, OPENED)), T0)
+    assert directions(served.feed("app", [event("a", CLOSE, 25)], T0)) == ["stuck"]
+
+
+def test_a_session_that_hung_until_its_end_is_told_once() -> None:
+    served = hanging_engine(idle_timeout=300.0)
+    served.feed("app", ride("a", (OPEN, OPENED)), T0)
+    found = served.feed("app", [event("b", CLOSE, 30), event("b", CLOSE, 60)], T0)
+    found += served.feed("app", [event("b", CLOSE, at) for at in range(90, 600, 30)], T0)
+    assert [d for f in deviations(found) if f.session == (b"a",) for d in directions([f])] == [
+        "stuck"
+    ]
+
+
+def test_a_silent_stream_makes_no_session_hang() -> None:
+    """Nobody can tell it from a shipper that is down."""
+    served = lift_engine(steps=step_judge(silence_s=1), idle_timeout=600.0)
+    served.feed("app", ride("a", (OPEN, OPENED)), T0)
+    assert not served.advance(T0 + 500 * S)
+    # When it speaks again, the silence has been no waiting for anybody.
+    assert not directions(served.feed("app", [event("b", OPEN, 400)], T0 + 500 * S))
+    found = served.feed("app", [event("b", OPENED, 400.3), event("c", OPEN, 400.6)], T0 + 502 * S)
+    assert not directions(found)
+    found = served.feed("app", [event("c", OPENED, 401 + i / 2) for i in range(20)], T0 + 502 * S)
+    assert (b"a",) in [f.session for f in deviations(found) if directions([f]) == ["stuck"]]
+
+
+def test_a_stream_that_is_quiet_by_nature_goes_on_with_the_wall_clock() -> None:
+    served = hanging_engine(idle_timeout=600.0)
+    served.feed("app", ride("a", (OPEN, OPENED)), T0)
+    assert not served.advance(T0 + S)
+    assert directions(served.advance(T0 + 25 * S)) == ["stuck"]
+    assert not served.advance(T0 + 28 * S)
+
+
+def test_where_events_come_late_sessions_may_wait_longer() -> None:
+    served = hanging_engine(idle_timeout=600.0)
+    late = [event("b", OPEN, 60), event("b", OPENED, 30), event("b", CLOSE, 61)]
+    served.feed("app", late, T0)
+    served.feed("app", ride("a", (OPEN, OPENED), at_s=62), T0)
+    assert not directions(served.feed("app", [event("c", OPEN, 80)], T0))
+    found = served.feed("app", [event("d", OPEN, 100), event("d", OPENED, 120)], T0)
+    assert directions(found).count("stuck") == 2
+
+
+def test_a_seq_that_takes_too_long_is_reported_at_the_end() -> None:
+    judge = step_judge()
+    served = lift_engine(steps=judge)
+    # Each gap is within its limits, and both together are not.
+    gap_s = judge.limits_ns(OPEN, OPENED)[1] / S - 0.1
+    keys = (OPEN, OPENED, CLOSE)
+    events = [event("a", key, gap_s * i) for i, key in enumerate(keys)]
+    served.feed("app", events, T0)
+    [found] = deviations(served.finish())
+    [deviation] = found.deviations
+    assert (found.decided, deviation.witness, deviation.direction) == ("end", "time", "long")
+    assert "took" in deviation.words and "of 3 events. Normally" in deviation.words

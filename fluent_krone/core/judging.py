@@ -1,0 +1,70 @@
+"""What is said of a session: at the few events that may be odd, and at its end."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from ..types import Finding
+from .cascade import Cascade
+from .findings import FindingMaker
+from .odd_events import OddEvents
+from .parts import EngineParts
+from .sessions import Session
+
+
+class Judging:
+    """Makes findings of sessions. `novel` are the log keys that normal training never had, the
+    unknown leaf among them, and `ends` those after which a session ends."""
+
+    def __init__(
+        self, parts: EngineParts, cascade: Cascade, odd: OddEvents, make: FindingMaker
+    ) -> None:
+        self._cascade = cascade
+        self._odd = odd
+        self._make = make
+        self._most_events = parts.session_settings.max_events
+        self.novel = frozenset(i for i, seen in enumerate([*parts.seen, False]) if not seen)
+        end_templates = parts.session_settings.end_templates
+        self.ends = frozenset(i for i, text in enumerate(parts.templates) if text in end_templates)
+
+    def judge_event(
+        self,
+        session: Session,
+        text: bytes,
+        record: Any,
+        gap_ns: int,
+        clock: int,
+        findings: list[Finding],
+    ) -> bool:
+        """Say what is to be said of the last event, and return whether it ends the session.
+
+        That may be an early verdict, deviations, and a new template.
+        """
+        state = session.state
+        log_key = session.keys[-1]
+        odd = self._odd.deviations(state, session.keys, gap_ns, text, record)
+        findings += self._make.deviations(session, odd, "early", clock)
+        if state.decided and not session.alerted:
+            session.alerted = True
+            verdict = self._cascade.early(state, session.keys)
+            findings.append(self._make.sequence(session, verdict, "early", clock))
+        if log_key in self.novel:
+            novelty = self._make.novelty(session, log_key, text, clock)
+            if novelty is not None:
+                findings.append(novelty)
+        return log_key in self.ends or len(session.keys) >= self._most_events
+
+    def judge_end(self, session: Session, told_ns: int, findings: list[Finding]) -> None:
+        """Say what is to be said of a session that ended at stream time `told_ns`.
+
+        It had no `sequence` alert yet.
+        """
+        state = session.state
+        verdict = self._cascade.at_end(state, session.keys)
+        odd = self._cascade.odd_end(state, session.keys)
+        odd += self._odd.durations(self._cascade.spans(state, session.keys), session)
+        if verdict is None:
+            findings += self._make.deviations(session, odd, "end", told_ns)
+            return
+        session.alerted = True
+        findings.append(self._make.sequence(session, verdict, "end", told_ns, odd))

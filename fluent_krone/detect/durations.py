@@ -1,0 +1,137 @@
+"""Time witness, durations: how unusual is the time from the first to the last event of a Seq.
+
+Each gap of a Seq may be usual while all of them together are not. A Seq is measured by its own
+pattern where training had that often enough, and else by its node. Seqs of two events are left
+out, since their duration is a gap; of Seqs over the same events the one of the lowest level stays.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from itertools import accumulate
+from typing import Any
+
+from ..core.hierarchy import Hierarchy
+from ..types import LEVELS, Level, Seq
+from .tails import Range, range_of
+from .times import FEWEST, NEVER, range_from_row, range_to_row, resolution
+
+_NS = 1_000_000_000
+# Events of the shortest Seq that is measured.
+_SHORTEST = 3
+# Seqs of one session that are measured; a session of thousands of events has too many.
+_MOST = 50
+
+# Level and pattern, or level and node alone.
+Form = tuple[Level, tuple[int, ...]]
+
+
+@dataclass(frozen=True, slots=True)
+class Span:
+    """The events `[start, end)` of a Seq, and what training had of their duration."""
+
+    level: Level
+    start: int
+    end: int
+    range: Range
+
+    def score(self, duration_ns: int) -> float:
+        """How unusually long the Seq took."""
+        at = math.log(max(duration_ns, 0) / _NS + self.range.unit)
+        return self.range.high.beyond(at - self.range.high.start)
+
+    def limit_ns(self, threshold: float) -> int:
+        """The longest duration that is no deviation, in ns."""
+        return min(int(self.range.limits(threshold)[1] * _NS), NEVER)
+
+
+class Durations:
+    """What training had of the durations of Seqs, by form."""
+
+    def __init__(self, hierarchy: Hierarchy, ranges: Mapping[Form, Range]) -> None:
+        self.ranges = ranges
+        self._hierarchy = hierarchy
+
+    def spans(self, keys: Sequence[int]) -> list[Span]:
+        """The Seqs of a session whose durations are known, lowest level first."""
+        if not self.ranges:
+            return []
+        found = []
+        for seq in _measured(self._hierarchy, keys):
+            for form in _forms(self._hierarchy, keys, seq):
+                known = self.ranges.get(form)
+                if known is not None:
+                    found.append(Span(seq.level, seq.start, seq.end, known))
+                    break
+        return found
+
+    def worst(self, spans: Sequence[Span], gaps_ns: Sequence[int]) -> float:
+        """The largest score of a session's spans; `gaps_ns[i]` is the gap before event i + 1."""
+        if not spans or not gaps_ns:
+            return 0.0
+        times = [0, *accumulate(gaps_ns)]
+        return max(span.score(times[span.end - 1] - times[span.start]) for span in spans)
+
+
+def measure_durations(
+    sessions: Iterable[tuple[Sequence[int], Sequence[int]]], hierarchy: Hierarchy
+) -> Durations:
+    """From normal sessions, each its log keys and the gaps between its events in ns."""
+    durations: dict[Form, list[float]] = {}
+    # Sessions mostly run alike, and decomposing one costs more than measuring it.
+    known: dict[tuple[int, ...], list[tuple[Seq, tuple[Form, Form]]]] = {}
+    for keys, gaps_ns in sessions:
+        if not gaps_ns:
+            continue
+        course = tuple(keys)
+        if course not in known:
+            seqs = _measured(hierarchy, course)
+            known[course] = [(seq, _forms(hierarchy, course, seq)) for seq in seqs]
+        times = [0, *accumulate(gaps_ns)]
+        for seq, forms in known[course]:
+            duration_s = max(times[seq.end - 1] - times[seq.start], 0) / _NS
+            for form in forms:
+                durations.setdefault(form, []).append(duration_s)
+    unit = resolution(duration for table in durations.values() for duration in table)
+    enough = {form: table for form, table in sorted(durations.items()) if len(table) >= FEWEST}
+    return Durations(hierarchy, {form: range_of(table, unit) for form, table in enough.items()})
+
+
+def _measured(hierarchy: Hierarchy, keys: Sequence[int]) -> list[Seq]:
+    """The Seqs of a session that are measured: the longer ones, each span of events once."""
+    found: dict[tuple[int, int], Seq] = {}
+    for seq in hierarchy.decompose(keys):
+        if seq.end - seq.start >= _SHORTEST:
+            found.setdefault((seq.start, seq.end), seq)
+    return [*found.values()][-_MOST:]
+
+
+def _forms(hierarchy: Hierarchy, keys: Sequence[int], seq: Seq) -> tuple[Form, Form]:
+    """What a Seq is compared by: its pattern, and its node."""
+    node = 0
+    if seq.level == "status":
+        node = hierarchy.action_of[keys[seq.start]]
+    elif seq.level == "action":
+        node = hierarchy.entity_of[keys[seq.start]]
+    # −1 is no node, so that no pattern looks like a node.
+    return (seq.level, seq.pattern), (seq.level, (-1, node))
+
+
+def durations_to_json(durations: Durations) -> list[list[Any]]:
+    """Plain values, as a bundle keeps them: level, pattern, range."""
+    return [
+        [level, list(pattern), *range_to_row(found)]
+        for (level, pattern), found in durations.ranges.items()
+    ]
+
+
+def durations_from_json(rows: Sequence[Sequence[Any]] | None, hierarchy: Hierarchy) -> Durations:
+    """Bundles of earlier versions have none."""
+    ranges: dict[Form, Range] = {}
+    for level, pattern, *row in rows or ():
+        if level not in LEVELS:
+            raise ValueError(f"a duration has the level {level!r}")
+        ranges[level, tuple(pattern)] = range_from_row(row)
+    return Durations(hierarchy, ranges)

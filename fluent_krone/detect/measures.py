@@ -1,0 +1,41 @@
+"""Shares, numbers and times as an operator reads them."""
+
+from __future__ import annotations
+
+
+def as_share(share: float) -> str:
+    """A share as an operator reads it.
+
+    >>> as_share(0.25), as_share(0.99997), as_share(1.0), as_share(0.00002)
+    ('25 %', 'over 99.9 %', '100 %', 'under 0.1 %')
+    """
+    if 0.999 < share < 1:
+        return "over 99.9 %"
+    if 0 < share < 0.001:
+        return "under 0.1 %"
+    return f"{100 * share:.3g} %"
+
+
+def as_figure(number: float) -> str:
+    """A number as an operator reads it.
+
+    >>> as_figure(3529630.4), as_figure(0.25)
+    ('3,529,630', '0.25')
+    """
+    if number >= 100:
+        return f"{number:,.0f}"
+    return f"{number:.3g}"
+
+
+def as_time(seconds: float) -> str:
+    """A time as an operator reads it.
+
+    >>> as_time(0.25), as_time(94), as_time(7200)
+    ('250 ms', '94 s', '2 h')
+    """
+    if seconds < 1:
+        return f"{seconds * 1000:.0f} ms"
+    for unit_s, unit, from_s in ((86_400, "d", 86_400), (3_600, "h", 3_600), (60, "min", 300)):
+        if seconds >= from_s:
+            return f"{seconds / unit_s:.3g} {unit}"
+    return f"{seconds:.3g} s"
