@@ -15,13 +15,13 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+from fluent_krone.background import attend
 from fluent_krone.config import Parser, default_of, parse_list
 from fluent_krone.detect.bundle import find_bundle, load_bundle
 from fluent_krone.errors import KroneError
 from fluent_krone.inputs import STDIN
 
 from . import hierarchy
-from .child import attend
 from .fit import STAGES, fit
 from .option_types import count, duration, llm, positive, rate, share
 from .stage_bundle import check_output

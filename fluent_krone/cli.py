@@ -26,6 +26,7 @@ from .commands import (
     ledger,
     pipe,
     plugin_dir,
+    refit,
     replay,
     report,
     serve,
@@ -74,7 +75,7 @@ def _declared() -> Parser:
     )
     parser.add_argument("--version", action="version", version=f"fluent-krone {__version__}")
     commands = Commands(parser)
-    for module in (serve, pipe, replay, demo, check_config, plugin_dir, report):
+    for module in (serve, pipe, replay, demo, check_config, plugin_dir, report, refit):
         module.add(commands)
     bundles.add_commands(commands.add_parser)
     knowledge.add_commands(commands.add_parser)

@@ -127,6 +127,10 @@ class Segments:
             path_of(self.folder, old).unlink(missing_ok=True)
             del self._sizes[old]
 
+    def drop_oldest(self) -> None:
+        """Delete the oldest file, unless it is the one at work."""
+        self.drop_before(min(self._sizes, default=0) + 1)
+
     def close(self) -> None:
         """Let go of the file at work."""
         if self._file is not None:

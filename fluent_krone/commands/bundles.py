@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import argparse
+import json
 from pathlib import Path
 
 from ..errors import KroneError
 from ..living.bundles import BundleFolder, Kept
+from ..living.refit import SHADOW
+from ..living.shadow import Shadow
 from .groups import AddParser, CommandGroup, counted
 
 
@@ -44,6 +47,8 @@ def _list(flags: argparse.Namespace) -> int:
         print(f"{folder.path} has no bundle yet")
     for bundle in kept:
         print(_line(bundle))
+        for line in _shadow_lines(folder.path / bundle.name):
+            print(line)
     return 0
 
 
@@ -54,6 +59,18 @@ def _line(bundle: Kept) -> str:
     elif bundle.is_previous:
         words += "  in use before: rollback goes back to it"
     return words
+
+
+def _shadow_lines(path: Path) -> list[str]:
+    """What a candidate would have said of the last day, where it was judged."""
+    try:
+        figures = json.loads((path / SHADOW).read_text(encoding="utf-8"))
+        figures["objections"] = tuple(figures["objections"])
+        shadow = Shadow(**figures)
+    except (OSError, ValueError, LookupError, TypeError):
+        return []
+    against = [f"    against it: {objection}" for objection in shadow.objections]
+    return [f"    {shadow.words}", *against]
 
 
 def _swap(flags: argparse.Namespace) -> int:

@@ -14,7 +14,8 @@ from ..config import Config
 from ..detect.bundle import load_bundle
 from ..errors import KroneError
 from ..living.blank import blank_bundle
-from ..living.learning import open_learning
+from ..living.learning import Learning, open_learning
+from ..living.refit import Refitting, open_refitting
 from ..runtime.http import HttpServer
 from ..runtime.metrics import Metrics, log_stats
 from ..runtime.reload import BundleWatch
@@ -50,23 +51,34 @@ def service_with_watch(config: Config, sink: Sink) -> tuple[Service, asyncio.Tas
     if learning is not None and is_taken_over(learning, config):
         learning.end()
         learning = None
+    refitting = None
     if learning is None:
-        service = open_service(load_bundle(config.bundle), sink, config)
+        bundle = load_bundle(config.bundle)
+        refitting = open_refitting(config)
+        service = open_service(bundle, sink, config)
     else:
         service = open_service(blank_bundle(), sink, config, learning=learning)
     # Without a handler the signal would end the process.
     asyncio.get_running_loop().add_signal_handler(signal.SIGHUP, lambda: None)
-    return service, asyncio.create_task(_watch(config, service))
+    return service, asyncio.create_task(_live(config, service, learning, refitting))
 
 
-async def _watch(config: Config, service: Service) -> None:
-    """Watch the bundle from the moment on at which it is in use."""
+async def _live(
+    config: Config, service: Service, learning: Learning | None, refitting: Refitting | None
+) -> None:
+    """Watch the bundle from the moment on at which it is in use, and have the next ones fitted."""
     bundle = await service.bundle()
     log_blind_spots(bundle, config)
     tune_gc()
     watch = BundleWatch(config.bundle, bundle, service.reload, config.reload_interval)
     asyncio.get_running_loop().add_signal_handler(signal.SIGHUP, watch.ask)
-    await watch.run()
+    if learning is not None:
+        refitting = open_refitting(config, learning.folder)
+    if refitting is None:
+        await watch.run()
+        return
+    service.refit_by(refitting)
+    await asyncio.gather(watch.run(), refitting.run(watch.ask))
 
 
 def metrics_tasks(config: Config, service: Service, stats: Stats) -> list[asyncio.Task[None]]:

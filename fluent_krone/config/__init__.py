@@ -13,7 +13,7 @@ from .literals import (
     suggestion,
 )
 from .parameters import Config, default_of, groups, params
-from .sources import add_flags, from_flags, from_strings, help_of, show_default
+from .sources import add_flags, from_flags, from_strings, help_of, set_flags, show_default
 from .usage import Parser
 
 __all__ = [
@@ -39,6 +39,7 @@ __all__ = [
     "parse_rate",
     "parse_size",
     "proxy_mounts",
+    "set_flags",
     "show_default",
     "suggestion",
 ]

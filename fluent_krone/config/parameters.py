@@ -49,11 +49,12 @@ _AT_LEAST_1 = (
     "max_pending_size",
     "explain_concurrency",
     "explain_queue",
+    "refit_sessions",
 )
 # The same for parameters that may be left out.
 _AT_LEAST_1_IF_GIVEN = ("learn_sessions",)
-# Bytes of the smallest `learn_size`: one chunk of Fluentd's default size, and some of the stream.
-LEARN_SIZE_AT_LEAST = 16 * 2**20
+# Bytes that hold one chunk of Fluentd's default size, and some more of the stream.
+_STREAM_BYTES = 16 * 2**20
 # The largest number of a TCP port.
 _LAST_PORT = 65535
 
@@ -111,10 +112,15 @@ class Config(
                 raise ConfigError(f"{name} must be at least 1, got 0")
         if self.learn == 0:
             raise ConfigError("learn must be positive, got 0: write for example 24h")
-        if self.learn_size < LEARN_SIZE_AT_LEAST:
+        if self.refit_interval <= 0:
             raise ConfigError(
-                f"learn_size must be at least 16m, got {self.learn_size}: less holds no stream"
+                "refit_interval must be positive, got 0: refit off switches refits off"
             )
+        for name in ("learn_size", "refit_size"):
+            if getattr(self, name) < _STREAM_BYTES:
+                raise ConfigError(
+                    f"{name} must be at least 16m, got {getattr(self, name)}: less holds no stream"
+                )
         for name in ("port", "alert_port", "metrics_port"):
             if getattr(self, name) > _LAST_PORT:
                 raise ConfigError(f"{name} must be at most {_LAST_PORT}, got {getattr(self, name)}")

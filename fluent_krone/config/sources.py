@@ -87,6 +87,24 @@ def from_flags(flags: argparse.Namespace, door: str) -> Config:
     return from_strings(values, door)
 
 
+def set_flags(config: Config, door: str) -> list[str]:
+    """The flags that give another process these parameters, where they are not the defaults.
+
+    Secrets are left out, as on every command line.
+    """
+    found = []
+    for parameter in params(door):
+        value = getattr(config, parameter.name)
+        if value == parameter.default or parameter.metadata["secret"]:
+            continue
+        if isinstance(value, tuple):
+            text = ",".join(value)
+        else:
+            text = literal_of(parameter.metadata["kind"], value)
+        found.append(f"--{parameter.name.replace('_', '-')}={text}")
+    return found
+
+
 def from_strings(values: Mapping[str, str], door: str | None = None) -> Config:
     """The configuration that Fluentd-style literals give; a wrong name fails with the nearest one.
 

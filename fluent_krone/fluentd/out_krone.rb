@@ -93,6 +93,14 @@ module Fluent::Plugin
     config_param :learn_sessions, :string, default: nil
     desc 'The largest size of what is collected to learn from. Four fifths of it are learnt from; the rest holds what comes while the bundle is fitted. (default 1g)'
     config_param :learn_size, :string, default: nil
+    desc 'What happens to the next bundle, where `bundle` is a directory of bundles: with `ask` it is reported, and a person swaps it in; with `auto` it is swapped in if nothing is against it; with `off` none is fitted. One of: ask, auto, off. (default ask)'
+    config_param :refit, :string, default: nil
+    desc 'How often the next bundle is fitted. (default 1d)'
+    config_param :refit_interval, :string, default: nil
+    desc 'The next bundle is fitted to at most this many sessions: recent ones, of every kind, without those that alerted. (default 20000)'
+    config_param :refit_sessions, :string, default: nil
+    desc 'The largest size of what is recorded of the last day and kept for the next bundle. (default 512m)'
+    config_param :refit_size, :string, default: nil
     desc 'The tag of alerts. `${tag}` and `${tag_parts[n]}` stand for the session\'s tag. (default krone.${tag})'
     config_param :tag, :string, default: nil
     desc 'A prefix that is put before the session\'s tag; used instead of `tag`.'

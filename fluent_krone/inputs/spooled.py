@@ -2,7 +2,7 @@
 
 A frame is an array in msgpack. A chunk is `[0, arrived_ns, tag, size, entries]` with its entries as
 they came. A commit is `[1, keys, facts]`: the keys of the chunks before it, of which all are
-final.
+final. A gap is `[2]`: here records are missing.
 """
 
 from __future__ import annotations
@@ -24,6 +24,7 @@ from ..transport.forward.spool import pieces
 
 _CHUNK = 0
 _COMMIT = 1
+_GAP = 2
 # The header of a byte string of any length.
 _BIN_32 = struct.Struct(">BI")
 _BIN_32_MARK = 0xC6
@@ -43,6 +44,11 @@ class Committed:
 
     keys: list[bytes]
     facts: dict[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class Gap:
+    """Records are missing here: sessions across it are not whole."""
 
 
 def chunk_parts(chunk: Chunk, arrived_ns: int) -> list[bytes]:
@@ -66,7 +72,12 @@ def commit_parts(keys: Sequence[bytes], facts: dict[str, Any]) -> list[bytes]:
     return [msgpack.packb([_COMMIT, list(keys), facts])]
 
 
-def unpacked(frame: bytes) -> Spooled | Committed:
+def gap_parts() -> list[bytes]:
+    """A frame that says that records are missing."""
+    return [msgpack.packb([_GAP])]
+
+
+def unpacked(frame: bytes) -> Spooled | Committed | Gap:
     """What a frame holds. Raises ConfigError for one of another program."""
     try:
         kind, *rest = msgpack.unpackb(frame, raw=False, unicode_errors="surrogateescape")
@@ -74,6 +85,8 @@ def unpacked(frame: bytes) -> Spooled | Committed:
             arrived_ns, tag, size, entries = rest
             name = tag.decode("utf-8", "surrogateescape")
             return Spooled(arrived_ns, Chunk(name, entries, size=size))
+        if kind == _GAP:
+            return Gap()
         keys, facts = rest
         return Committed(keys, facts)
     except (ValueError, TypeError, AttributeError) as error:
@@ -99,7 +112,7 @@ def spooled_events(path: Path) -> Iterator[tuple[int | None, dict[bytes, Any]]]:
     with path.open("rb") as file:
         for _, frame in frames_of(file):
             spooled = unpacked(frame)
-            if isinstance(spooled, Committed):
+            if not isinstance(spooled, Spooled):
                 continue
             tag = spooled.chunk.tag.encode("utf-8", "surrogateescape")
             for time_ns, record in spooled.chunk.events():

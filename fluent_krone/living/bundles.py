@@ -4,6 +4,7 @@
     DIR/current             link to the bundle in use
     DIR/previous            link to the one before it, which `rollback` goes back to
     DIR/learning/           what is learnt from, until there is a first bundle
+    DIR/refit/              the last day of the stream, and what the next bundle is fitted to
     DIR/lock                held by the service that learns or refits
 
 A link is replaced atomically, so that whoever reads `current` finds one whole bundle.
@@ -26,6 +27,7 @@ from ..errors import ConfigError, KroneError
 
 _PREVIOUS = "previous"
 _LEARNING = "learning"
+_REFIT = "refit"
 _LOCK = "lock"
 _MANIFEST = "manifest.json"
 
@@ -52,6 +54,11 @@ class BundleFolder:
     def learning(self) -> Path:
         """Where a service keeps what it learns from."""
         return self.path / _LEARNING
+
+    @property
+    def refit(self) -> Path:
+        """Where a service keeps what it needs for the next bundle."""
+        return self.path / _REFIT
 
     @property
     def current(self) -> str | None:
@@ -149,6 +156,14 @@ class BundleFolder:
         if self.current is None:
             self.use(name)
         return name
+
+    def prune(self, most: int) -> None:
+        """Delete the oldest bundles, so that `most` are left beside those that a link names."""
+        others = [kept for kept in self.bundles() if not kept.is_current and not kept.is_previous]
+        for kept in others[: max(len(others) - most, 0)]:
+            # Without its manifest it is no bundle any more, whatever of it is left.
+            (self.path / kept.name / _MANIFEST).unlink(missing_ok=True)
+            shutil.rmtree(self.path / kept.name, ignore_errors=True)
 
     def _linked(self, link: str) -> str | None:
         try:

@@ -1,4 +1,4 @@
-"""Runs `fluent-krone export …` beside the service, as a child process of low priority.
+"""Runs commands such as `fluent-krone export fit` beside the service, at the lowest priority.
 
 The export needs packages and memory that the service does not. So it is a process of its own, which
 ends by itself when the service is gone.
@@ -16,6 +16,7 @@ from importlib.util import find_spec
 from pathlib import Path
 
 from ..config import Config
+from ..detect.bundle import Bundle
 from ..errors import ConfigError
 
 _log = logging.getLogger(__name__)
@@ -64,6 +65,28 @@ def suggest_options(config: Config) -> list[str]:
     return _options(config, _OF_INPUT)
 
 
+def refit_options(bundle: Bundle, config: Config) -> list[str]:
+    """The options of `export fit` that read and cut as the bundle in use does."""
+    engine = bundle.engine(config)
+    settings = engine.reader.settings
+    sessions = engine.session_settings
+    found = [
+        f"--session-key={','.join(settings.session_key)}",
+        f"--message-field={settings.message_field}",
+        f"--facet-fields={','.join(settings.facet_fields)}",
+        f"--line-format={settings.line_format or ''}",
+        f"--false-alarms={config.false_alarms or bundle.false_alarms:g}",
+        *(f"--end-template={text}" for text in sessions.end_templates),
+    ]
+    for name in ("component_field", "time_field", "time_format", "timezone"):
+        value = getattr(settings, name)
+        if value is not None:
+            found.append(f"--{name.replace('_', '-')}={value}")
+    of_sessions = ("idle_timeout", "window", "max_age", "allowed_lateness", "max_events")
+    found += [f"--{name.replace('_', '-')}={getattr(sessions, name)}" for name in of_sessions]
+    return found
+
+
 def _options(config: Config, names: Sequence[str]) -> list[str]:
     found = []
     for name in names:
@@ -78,7 +101,12 @@ def _options(config: Config, names: Sequence[str]) -> list[str]:
 
 
 async def run_export(arguments: Sequence[str], on_line: Callable[[str], None]) -> int:
-    """Run an export command; its lines go to `on_line`. Returns its exit code.
+    """Run an export command as `run_program`."""
+    return await run_program(["export", *arguments, "--child"], on_line)
+
+
+async def run_program(arguments: Sequence[str], on_line: Callable[[str], None]) -> int:
+    """Run a command of this program; its lines go to `on_line`. Returns its exit code.
 
     A cancelled call kills the child.
     """
@@ -86,7 +114,7 @@ async def run_export(arguments: Sequence[str], on_line: Callable[[str], None]) -
     paths = [str(package), *filter(None, [os.environ.get("PYTHONPATH")])]
     child = await asyncio.create_subprocess_exec(
         sys.executable,
-        *("-P", "-m", "fluent_krone", "export", *arguments, "--child"),
+        *("-P", "-m", "fluent_krone", *arguments),
         # It ends when the service no longer holds the other end, however the service ended.
         stdin=asyncio.subprocess.PIPE,
         stdout=asyncio.subprocess.PIPE,

@@ -10,6 +10,7 @@ from typing import Any
 
 from ..errors import StoreError
 from ..living.learning import Learning
+from ..living.recorder import Recorder
 from ..transport import Sender
 from ..transport.forward import Chunk
 from .committer import Committer, Fed
@@ -57,6 +58,8 @@ class Intake:
         self._looked_at = time.monotonic()
         # What takes the chunks in place of the judge, until there is a bundle.
         self.learning: Learning | None = None
+        # What records the stream for the next bundle.
+        self.recorder: Recorder | None = None
 
     async def take(
         self, chunk: Chunk, ack: Callable[[], None], sender: Sender | None = None
@@ -89,11 +92,17 @@ class Intake:
             elif self.learning is not None:
                 self._committer.pending.records += self.learning.take(chunk)
             elif _is_small(chunk):
+                self._record(chunk)
                 self._feed(chunk.tag, chunk.events())
             else:
+                self._record(chunk)
                 await self._feed_slices(chunk.tag, chunk.events())
             self._committer.add(Fed(came, ack))
         self._committer.commit_soon()
+
+    def _record(self, chunk: Chunk) -> None:
+        if self.recorder is not None:
+            self.recorder.take(chunk, self._clock_ns())
 
     def _is_repeat(self, chunk: Chunk, sender: Sender | None) -> bool | None:
         """Whether a chunk was fed before, see `Repeats`; None while the store can't be read."""

@@ -111,6 +111,16 @@ METRICS: Mapping[str, tuple[str, str]] = {
         "Records neither learnt from nor judged: over learn_size, or the disk is full.",
     ),
     "learning_spool_size": ("learning_spool_bytes", "Size of what is learnt from."),
+    "refits": ("refits_total", "Bundles that were fitted to follow the one in use."),
+    "candidate_waiting": (
+        "candidate_waiting",
+        "Whether a bundle was fitted that waits to be put into use (`bundles swap`).",
+    ),
+    "recording_size": ("recording_bytes", "Size of what is recorded for the next bundle."),
+    "recording_left_out": (
+        "recording_chunks_left_out",
+        "Chunks not recorded for the next bundle: their slot was full, or the disk is.",
+    ),
     "fits_failed": ("fits_failed_total", "Fits of a bundle that failed."),
     "stream_lag": ("stream_lag_seconds", "How far the newest event time lies behind the clock."),
     "bytes": ("received_bytes_total", "Bytes received from clients."),

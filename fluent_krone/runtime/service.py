@@ -17,6 +17,7 @@ from ..detect.nested_aware import NestedAware
 from ..explain.desk import Desk
 from ..explain.knowledge import Knowledge
 from ..living.learning import Learning, LearningStatus
+from ..living.refit import RefitStatus, Refitting
 from ..sink import Sink
 from ..timing import Histogram
 from ..transport import Sender
@@ -100,6 +101,7 @@ class Service:
             clock_ns,
         )
         self._learning: Learning | None = None
+        self._refitting: Refitting | None = None
         # Set while the stream is judged by a bundle.
         self._armed = asyncio.Event()
         self._armed.set()
@@ -132,6 +134,11 @@ class Service:
         self._learning = self._intake.learning = self._committer.learning = learning
         self._armed.clear()
 
+    def refit_by(self, refitting: Refitting) -> None:
+        """Record the stream from now on, for the bundles to come."""
+        self._refitting = refitting
+        self._intake.recorder = refitting.recorder
+
     async def start(self) -> None:
         """Send the alerts left over from the last run, and end sessions while no record comes."""
         if self._storage.store is not None:
@@ -157,6 +164,8 @@ class Service:
         self._committer.close()
         if self._learning is not None:
             self._learning.spool.close()
+        if self._refitting is not None:
+            self._refitting.close()
         waiting = len(self._outbox)
         if waiting and self._storage.store is not None:
             _log.warning("alerts wait in the store for the next start count=%d", waiting)
@@ -220,6 +229,12 @@ class Service:
             return None
         return self._learning.status()
 
+    def refit(self) -> RefitStatus | None:
+        """How far the next bundle is; None where none is fitted."""
+        if self._refitting is None:
+            return None
+        return self._refitting.status()
+
     def stats(self) -> dict[str, float]:
         """Counters since start, by name."""
         engine = self._judge.engine
@@ -241,8 +256,9 @@ class Service:
             "store_size": self._storage.size_bytes,
             "stream_lag": self._stream_lag_s(engine.watermark),
         }
-        if self._learning is not None:
-            found |= self._learning.stats()
+        for living in (self._learning, self._refitting):
+            if living is not None:
+                found |= living.stats()
         for name, took in self.histograms().items():
             found |= took.numbers(name)
         return found
@@ -274,9 +290,11 @@ class Service:
 
     def notes(self) -> list[str]:
         """What an operator may want to know although all is well."""
-        if self._learning is None:
-            return []
-        return [self._learning.status().words]
+        if self._learning is not None:
+            return [self._learning.status().words]
+        if self._refitting is not None:
+            return self._refitting.notes()
+        return []
 
     async def _learn(self, learning: Learning) -> None:
         """Learn a bundle, and judge by it from then on."""

@@ -1,4 +1,4 @@
-"""What an export does differently as the child of a service: it yields to everything else."""
+"""What a process does differently as the child of a service: it yields to everything else."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from pathlib import Path
 # The lowest priority that the kernel knows.
 _NICENESS = 19
 # How much sooner than others this process is killed when memory runs out, of 1,000: the service
-# goes on, and the fit is repeated.
+# goes on, and the work is repeated.
 _KILLED_SOONER = 500
 # The exit code after the service has gone.
 _ORPHAN = 3
