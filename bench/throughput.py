@@ -43,7 +43,7 @@ from fluent_krone.runtime.wiring import open_service, tune_gc
 from fluent_krone.transport import Inlet
 from fluent_krone.transport.forward import Chunk, ForwardDecoder, encode_events
 from fluent_krone.transport.server import ForwardServer, ServerSettings
-from fluent_krone.types import Alert
+from fluent_krone.types import Alert, Packed
 
 # Records in a chunk: about what Fluentd sends of a busy log.
 CHUNK_RECORDS = 5_000
@@ -72,11 +72,15 @@ class Collector:
 
     def __init__(self) -> None:
         self.count = 0
+        self.records = 0
         self.arrived = asyncio.Event()
 
     async def deliver(self, alerts: Sequence[Alert]) -> None:
         self.count += len(alerts)
         self.arrived.set()
+
+    async def deliver_packed(self, packed: Packed) -> None:
+        self.records += packed.count
 
     async def close(self) -> None:
         pass

@@ -13,7 +13,7 @@ import struct
 import zlib
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
-from typing import IO
+from typing import IO, Protocol
 
 # How each file begins.
 MAGIC = b"FKSEGM1\n"
@@ -28,8 +28,21 @@ _NAME = re.compile(r"\d{10}\.seg\Z")
 _HEAD = struct.Struct(">II")
 _FILE_MODE = 0o600
 _FOLDER_MODE = 0o700
+# Bytes that are read at a time of a part that is not in memory.
+_PIECE_BYTES = 2**20
 # A place in the folder: number of the file, and offset in it.
 Place = tuple[int, int]
+
+
+class Sliced(Protocol):
+    """Bytes that need not be in memory: they are read slice by slice."""
+
+    def __len__(self) -> int: ...
+
+    def __getitem__(self, part: slice, /) -> bytes: ...
+
+
+Part = bytes | Sliced
 
 
 class Segments:
@@ -70,8 +83,10 @@ class Segments:
         """The place behind the last frame."""
         return self._number, self._offset
 
-    def append(self, parts: Sequence[bytes]) -> Place:
+    def append(self, parts: Sequence[Part]) -> Place:
         """Write one frame of these parts; returns the place behind it.
+
+        A part may lie in a file itself: it is read piece by piece.
 
         It is in the kernel's hands then, so that a kill of the process cannot lose it. Raises
         OSError when the disk is full; then nothing was written.
@@ -80,16 +95,16 @@ class Segments:
             self.roll()
         file = self._opened()
         crc = 0
-        for part in parts:
-            crc = zlib.crc32(part, crc)
-        data = [_HEAD.pack(sum(map(len, parts)), crc), *parts]
+        for piece in _pieces(parts):
+            crc = zlib.crc32(piece, crc)
+        data: list[Part] = [_HEAD.pack(sum(map(len, parts)), crc), *parts]
         before = self._offset
         if sum(map(len, data)) <= _JOINED_BYTES:
             # One call of the kernel for a small frame.
-            data = [b"".join(data)]
+            data = [b"".join(part[:] for part in data)]
         try:
-            for part in data:
-                _write_all(file, part)
+            for piece in _pieces(data):
+                _write_all(file, piece)
         except OSError:
             os.ftruncate(file, before)
             raise
@@ -218,6 +233,16 @@ def move_files(files: Iterable[Path], folder: Path) -> None:
     """Move files of frames into another folder, under their names."""
     for path in files:
         path.replace(folder / path.name)
+
+
+def _pieces(parts: Iterable[Part]) -> Iterator[bytes]:
+    """The bytes of parts, in portions that memory can hold."""
+    for part in parts:
+        if isinstance(part, bytes):
+            yield part
+        else:
+            for at in range(0, len(part), _PIECE_BYTES):
+                yield part[at : at + _PIECE_BYTES]
 
 
 def _write_all(file: int, data: bytes) -> None:

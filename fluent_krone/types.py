@@ -109,6 +109,19 @@ class Finding:
 
 
 @dataclass(frozen=True, slots=True)
+class Packed:
+    """Records on their way out under one tag: `count` packed entries, one behind the other.
+
+    `name` is the same when they are sent again.
+    """
+
+    tag: str
+    entries: bytes
+    count: int
+    name: str
+
+
+@dataclass(frozen=True, slots=True)
 class Alert:
     """One alert on its way out: `tag` it leaves under, event time in ns UTC, and its record.
 

@@ -13,7 +13,7 @@ from fluent_krone.detect.bundle import Bundle
 from fluent_krone.errors import SinkBusy
 from fluent_krone.runtime.wiring import open_service
 from fluent_krone.transport.forward import Chunk
-from fluent_krone.types import Alert
+from fluent_krone.types import Alert, Packed
 
 BAD = (OPEN, OPENED, GOING, STUCK)
 
@@ -25,6 +25,7 @@ class Receiver:
         self.open = asyncio.Event()
         self.open.set()
         self.alerts: list[Alert] = []
+        self.packed: list[Packed] = []
         self.failures = failures
         self.closed = False
 
@@ -34,6 +35,13 @@ class Receiver:
             self.failures -= 1
             raise SinkBusy("not now")
         self.alerts += alerts
+
+    async def deliver_packed(self, packed: Packed) -> None:
+        await self.open.wait()
+        if self.failures:
+            self.failures -= 1
+            raise SinkBusy("not now")
+        self.packed.append(packed)
 
     async def close(self) -> None:
         self.closed = True

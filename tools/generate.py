@@ -20,6 +20,7 @@ import alarms  # noqa: E402
 import dashboard  # noqa: E402
 
 from fluent_krone import __version__, config  # noqa: E402
+from fluent_krone.config.keeping import Keep  # noqa: E402
 from fluent_krone.runtime import metric_names  # noqa: E402
 
 PLUGIN = REPOSITORY / "fluent_krone" / "fluentd" / "out_krone.rb"
@@ -30,6 +31,9 @@ DASHBOARD = REPOSITORY / "deploy" / "grafana" / "fluent-krone.json"
 
 # A default bundle in a `<match>` block would silently judge the operator's log by another's model.
 _GIVEN_IN_MATCH = "bundle"
+# Parameters of the group `Keep` stand in a section of their own in a `<match>` block.
+_SECTION = "keep_"
+_IN_SECTION = {field.name for field in dataclasses.fields(Keep)}
 # These have no default of their own: the bundle has a value for each of them.
 _BUNDLE_SETTINGS = {
     "message_field",
@@ -49,6 +53,8 @@ def ruby_block() -> str:
     """The `config_param` lines of `out_krone.rb`: strings, which Fluentd hands on unparsed."""
     lines = []
     for parameter in config.params("pipe"):
+        if parameter.name in _IN_SECTION:
+            continue
         if parameter.name == _GIVEN_IN_MATCH:
             lines.append(f"    desc {_ruby(parameter.metadata['doc'])}")
             lines.append(f"    config_param :{parameter.name}, :string")
@@ -56,6 +62,18 @@ def ruby_block() -> str:
             help_text = config.help_of(parameter).replace("%%", "%")
             lines.append(f"    desc {_ruby(help_text)}")
             lines.append(f"    config_param :{parameter.name}, :string, default: nil")
+    return "\n".join(lines) + "\n"
+
+
+def ruby_section() -> str:
+    """The lines of the plugin's `<keep>` section, whose parameters have no prefix there."""
+    lines = []
+    for parameter in config.params("pipe"):
+        name = parameter.name.removeprefix(_SECTION)
+        if parameter.name in _IN_SECTION and name != parameter.name:
+            help_text = config.help_of(parameter).replace("%%", "%")
+            lines.append(f"      desc {_ruby(help_text)}")
+            lines.append(f"      config_param :{name}, :string, default: nil")
     return "\n".join(lines) + "\n"
 
 
@@ -96,6 +114,8 @@ def plugin(text: str) -> str:
     """The plugin's source with its parameters as declared."""
     begin = "    # BEGIN generated from fluent_krone/config\n"
     text = _between(text, begin, "    # END generated\n", ruby_block())
+    begin = "      # BEGIN generated from fluent_krone/config/keeping.py\n"
+    text = _between(text, begin, "      # END generated\n", ruby_section())
     begin = "    # BEGIN generated from fluent_krone/__init__.py\n"
     return _between(text, begin, "    # END generated\n", f"    VERSION = '{__version__}'\n")
 

@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterable, Iterator, Sequence
 from datetime import UTC, datetime
 from typing import Any
 
 from ..config import Config
 from ..core.hierarchy import UNKNOWN, runs
+from ..core.sessions import Session
 from ..detect.bundle import Bundle
-from ..errors import ConfigError
 from ..reading.templates import novel_shape, template_id
 from ..types import Alert, Deviation, Evidence, Finding, Verdict
 from .alignment import alike_runs
@@ -18,6 +17,7 @@ from .deviation_fields import DeviationFields
 from .digests import digest, digest_of
 from .scene import Scene, scene_of
 from .severity import severity_of
+from .tags import TagRule
 from .words import explain
 
 # Events of a session that an alert shows, and of the nearest normal one beside it. The record then
@@ -26,7 +26,6 @@ from .words import explain
 MOST_STEPS = 200
 # Templates of the named Seq, and steps of the nearest normal session, that an alert lists.
 _MOST_LISTED = 100
-_PLACEHOLDER = re.compile(r"\$\{(tag|tag_parts\[(-?\d+)\])\}")
 
 
 def alert_tag(config: Config, tag: str) -> str:
@@ -37,29 +36,12 @@ def alert_tag(config: Config, tag: str) -> str:
     >>> alert_tag(Config(remove_tag_prefix="raw", add_tag_prefix="krone"), "raw.app")
     'krone.app'
     """
-    prefix = config.remove_tag_prefix
-    if prefix is not None and (tag == prefix or tag.startswith(prefix + ".")):
-        tag = tag[len(prefix) + 1 :]
-    if config.add_tag_prefix is not None:
-        return f"{config.add_tag_prefix}.{tag}" if tag else config.add_tag_prefix
-    parts = tag.split(".")
-
-    def fill(match: re.Match[str]) -> str:
-        if match[2] is None:
-            return tag
-        index = int(match[2])
-        if -len(parts) <= index < len(parts):
-            return parts[index]
-        return ""
-
-    return _PLACEHOLDER.sub(fill, config.tag)
+    return TagRule("tag", config.tag, config.add_tag_prefix, config.remove_tag_prefix).of(tag)
 
 
 def check_tag(config: Config) -> None:
     """Raise ConfigError for a placeholder that would not be replaced in the alert's tag."""
-    left = re.search(r"\$\{[^}]*\}?", _PLACEHOLDER.sub("", config.tag))
-    if left:
-        raise ConfigError(f"tag: {left[0]} is not a placeholder: use ${{tag}} or ${{tag_parts[0]}}")
+    TagRule("tag", config.tag)
 
 
 class AlertMaker:
@@ -119,13 +101,32 @@ class AlertMaker:
         elif finding.kind == "unseen_template":
             about = (self._novel_name(finding).encode(),)
             ordinal = 0
-        parts = (
-            self.bundle.hash.encode(),
-            *about,
-            str(finding.first_ns).encode(),
-            finding.kind.encode(),
+        return self._id(about, finding.first_ns, finding.kind, ordinal)
+
+    def session_alert_id(self, session: Session) -> str | None:
+        """The id of the first alert about a session, as this bundle gives it; None without one.
+
+        A session has one `sequence` alert at most. Where it has one, that is the one.
+        """
+        about = session.key
+        kind = "sequence"
+        if not session.alerted:
+            if not session.told:
+                return None
+            kind = "deviation"
+            about = (*about, session.told[0].encode())
+        return self._id(about, session.first_ns, kind, session.ordinal)
+
+    def _id(self, about: Sequence[bytes], first_ns: int, kind: str, ordinal: int) -> str:
+        return digest(
+            (
+                self.bundle.hash.encode(),
+                *about,
+                str(first_ns).encode(),
+                kind.encode(),
+                str(ordinal).encode(),
+            )
         )
-        return digest((*parts, str(ordinal).encode()))
 
     def pattern(self, finding: Finding) -> str:
         """What identifies sessions that run alike: 32 hex digits.

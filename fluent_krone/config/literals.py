@@ -88,6 +88,17 @@ def parse_rate(text: str) -> float:
     return float(text)
 
 
+def parse_share(text: str) -> float:
+    """A share between 0 and 1.
+
+    >>> parse_share("0.01")
+    0.01
+    """
+    if not re.fullmatch(r"[0-9]+(\.[0-9]+)?", text) or float(text) > 1:
+        raise ValueError(f"{text!r} is no share: write a number from 0 to 1, such as 0.01")
+    return float(text)
+
+
 def parse_mode(text: str) -> int:
     """Permissions of a file, written as chmod takes them.
 
@@ -135,6 +146,7 @@ LIST = Kind("list", parse_list)
 MODE = Kind("permissions", parse_mode)
 PRICE = Kind("float", parse_price)
 RATE = Kind("float", parse_rate)
+SHARE = Kind("float", parse_share)
 
 
 def literal(value: Any) -> str:

@@ -17,6 +17,7 @@ from ..errors import ConfigError
 from .delivery import Delivery, Monitoring
 from .explanations import Explanations, Model
 from .forward import AlertReceiver, Listening
+from .keeping import Annotations, Keep
 from .learning import Learning
 from .reading import Alerts, Input, Sessions
 
@@ -27,6 +28,8 @@ GROUPS: tuple[type, ...] = (
     Learning,
     Alerts,
     Delivery,
+    Keep,
+    Annotations,
     Explanations,
     Model,
     Monitoring,
@@ -42,6 +45,7 @@ _AT_LEAST_1 = (
     "max_alerts",
     "max_chunk_ids",
     "max_store_size",
+    "keep_size",
     "commit_records",
     "max_frame_size",
     "max_inflated_size",
@@ -66,6 +70,8 @@ class Config(
     Monitoring,
     Model,
     Explanations,
+    Annotations,
+    Keep,
     Delivery,
     Alerts,
     Learning,
@@ -82,6 +88,8 @@ class Config(
             )
         if self.add_tag_prefix is not None and self.tag != default_of("tag"):
             raise ConfigError("add_tag_prefix and tag exclude each other: keep one")
+        if self.keep_add_tag_prefix is not None and self.keep_tag != default_of("keep_tag"):
+            raise ConfigError("keep_add_tag_prefix and keep_tag exclude each other: keep one")
         if self.adjudicate and self.explain == "evidence":
             raise ConfigError(
                 "adjudicate asks a model about doubtful sessions: set explain claude, or model"
@@ -129,6 +137,11 @@ class Config(
     def knowledge_path(self) -> Path | None:
         """The knowledge file; None: knowledge is held in memory until the process ends."""
         return _beside(self.knowledge, self.store, ".knowledge")
+
+    @property
+    def keep_path(self) -> Path | None:
+        """The folder of records that are held; None: a temporary one."""
+        return _beside(self.keep_folder, self.store, ".keep")
 
     @property
     def ledger_path(self) -> Path | None:

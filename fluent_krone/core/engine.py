@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any
 
 from ..errors import RecordError
-from ..reading.events import EventReader
+from ..reading.events import EventReader, Read
 from ..reading.records import SessionKey
 from ..reading.templates import TemplateMatcher
 from ..types import Finding
@@ -69,6 +69,7 @@ class Engine:
         self.events = EventReader(
             self.reader, self.matcher, limits.cache_size * _SHAPE_BYTES, self._odd.checks_of
         )
+        self.read: Callable[[bytes, Any], Read] = self.events.read
         self.sessions = Sessionizer(
             settings, max_sessions=limits.max_sessions, remembered=limits.cache_size
         )
@@ -85,9 +86,9 @@ class Engine:
         )
         self._doubts = Doubts(self)
         # Holds events where they may come late; None where they are taken as they come.
-        self._in_order: InOrder | None = None
+        self.in_order: InOrder | None = None
         if settings.allowed_lateness:
-            self._in_order = InOrder(self, int(settings.allowed_lateness * 1e9))
+            self.in_order = InOrder(self, int(settings.allowed_lateness * 1e9))
         novelties = Novelties(limits.novelty_interval, self.counters)
         make = FindingMaker(
             parts.templates, parts.hierarchy, novelties, self.counters, limits.max_lines
@@ -100,7 +101,7 @@ class Engine:
             time=self.time,
             novelties=novelties,
             doubts=self._doubts,
-            in_order=self._in_order,
+            in_order=self.in_order,
             tracker=self.tracker,
             keep_lines=limits.keep_lines,
         )
@@ -109,7 +110,7 @@ class Engine:
     def _bound(self) -> tuple[Any, ...]:
         """What the loop of `_feed` looks up for every event, made once for all chunks."""
         return (
-            self.events.read,
+            self.read,
             self.sessions.open.get,
             self.sessions.to_end,
             self.tracker.work_out,
@@ -149,8 +150,8 @@ class Engine:
         A record that cannot become an event is counted in `set_aside` by its reason.
         """
         tag_bytes = tag.encode("utf-8", "surrogateescape")
-        if self._in_order is not None:
-            return self._in_order.feed(tag_bytes, events, now_ns)
+        if self.in_order is not None:
+            return self.in_order.feed(tag_bytes, events, now_ns)
         return self._feed(tag_bytes, events, now_ns)
 
     # The loop of `_feed` is where a record's time goes, and a call costs more than most of what
@@ -240,8 +241,8 @@ class Engine:
         findings: list[Finding] = []
         clock = self.time.idle_until(now_ns)
         if clock is not None:
-            if self._in_order is not None:
-                self._in_order.advance(clock, findings)
+            if self.in_order is not None:
+                self.in_order.advance(clock, findings)
             self.collect(clock, findings)
         return findings
 
@@ -250,8 +251,8 @@ class Engine:
         findings: list[Finding] = []
         if self.time.give_up_doubt():
             self._doubts.believe_after_all(findings, at_end=True)
-        if self._in_order is not None:
-            self._in_order.finish(findings)
+        if self.in_order is not None:
+            self.in_order.finish(findings)
         return findings + self._close_all(self.sessions.drain())
 
     def shed(self, count: int) -> list[Finding]:
@@ -319,6 +320,11 @@ class Engine:
     def note_records(self, references: References) -> None:
         """Note in each session which records its events were; see `references.py`."""
         self.sessions.note_records(references)
+        self._loop = self._bound()
+
+    def read_by(self, read: Callable[[bytes, Any], Read]) -> None:
+        """Read records by another function, which gives what `EventReader.read` gives."""
+        self.read = read
         self._loop = self._bound()
 
     def log_key_text(self, log_key: int) -> str:

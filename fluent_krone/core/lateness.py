@@ -52,7 +52,7 @@ class InOrder:
         for time_ns, record in events:
             engine.counters["records"] += 1
             try:
-                log_key, text, keys, _ = engine.events.read(tag, record)
+                log_key, text, keys, _ = engine.read(tag, record)
             except RecordError as error:
                 engine.count_aside(record, error)
                 continue

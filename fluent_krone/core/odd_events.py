@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from ..reading.levels import FIRST_LEVEL_FIELD, LevelReader
+from ..reading.levels import FIRST_LEVEL_FIELD, LevelReader, levels_of
 from ..reading.records import RecordReader
 from ..reading.slots import SlotReader
 from ..reading.wildcards import ZEROED
@@ -179,7 +179,5 @@ class OddEvents:
 
 def odd_events_of(parts: EngineParts, reader: RecordReader) -> OddEvents:
     """What an engine asks, built from the parts of its bundle."""
-    levels = LevelReader()
-    if parts.input_settings.line_format is not None:
-        levels = LevelReader(reader.fields)
-    return OddEvents(parts.steps, SlotReader(parts.templates, parts.wide), levels)
+    slots = SlotReader(parts.templates, parts.wide)
+    return OddEvents(parts.steps, slots, levels_of(reader))

@@ -30,7 +30,7 @@ from ..errors import ConfigError, ProtocolError
 from ..runtime.service import Service
 from ..transport.forward import ack_bytes, encode_events
 from ..transport.server import ForwardServer, ServerSettings
-from ..types import Alert
+from ..types import Alert, Packed
 from .simulator import FAULTS, SimulatedSession, simulate, stream
 
 _TAG = "cluster.storage"
@@ -153,6 +153,9 @@ class _Arrived:
 
     async def deliver(self, alerts: Sequence[Alert]) -> None:
         self._alerts += alerts
+
+    async def deliver_packed(self, packed: Packed) -> None:
+        """Nothing is kept in the demo."""
 
     async def close(self) -> None:
         """Nothing to let go of."""

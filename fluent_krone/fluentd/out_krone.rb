@@ -42,6 +42,9 @@ module Fluent::Plugin
                      "/opt/fluent-krone/bin/pip install fluent_krone-#{VERSION}-py3-none-any.whl`, " \
                      'or set command to its path'
     DEFAULT_TAG = 'krone.${tag}'
+    DEFAULT_KEEP_TAG = 'keep.${tag}'
+    DEFAULT_KEEP_SUMMARY_TAG = 'keep.summary'
+    DEFAULT_ANNOTATE_TAG = 'annotated.${tag}'
     DEFAULT_FRAME_SIZE = '272m'
     # Bytes of a frame beside those of its chunk: tag, id and count.
     FRAME_MARGIN = 1024
@@ -145,6 +148,10 @@ module Fluent::Plugin
     config_param :max_inflated_size, :string, default: nil
     desc 'How many alerts may wait for their receiver. Above it, no more records are read. (default 10000)'
     config_param :max_alerts, :string, default: nil
+    desc 'Send every record on at once, with its template, entity, action, status and session as fields. (default false)'
+    config_param :annotate, :string, default: nil
+    desc 'The tag of these records. `${tag}` and `${tag_parts[n]}` stand for the record\'s tag. (default annotated.${tag})'
+    config_param :annotate_tag, :string, default: nil
     desc 'Who explains alerts: `evidence` uses only what this machine knows; `claude` asks Claude and `model` asks another model, once for sessions that run alike. One of: evidence, claude, model. (default evidence)'
     config_param :explain, :string, default: nil
     desc 'With `explain claude`: the model may clear sessions in the bundle\'s uncertainty band. (default false)'
@@ -199,6 +206,40 @@ module Fluent::Plugin
     config_param :metrics_port, :string, default: nil
     # END generated
     CHILD_PARAMS = configure_proxy(name).params.keys.freeze
+
+    # A section of its own: with it, records of judged sessions come back under tags of their own.
+    config_section :keep, param_name: :kept, required: false, multi: false do
+      # BEGIN generated from fluent_krone/config/keeping.py
+      desc 'How many normal sessions of each kind of execution are kept per day of stream time. (default 3)'
+      config_param :per_kind, :string, default: nil
+      desc 'Which normal sessions are of one kind: with `bag` those that have each step equally often, with `nested` those that also have equally many runs of each entity and action, with `order` those that have the same steps in the same order. One of: nested, bag, order. (default nested)'
+      config_param :kind, :string, default: nil
+      desc 'The share of the other normal sessions that is kept. A hash of the session key decides, so that several machines keep the same sessions. (default 0.01)'
+      config_param :share, :string, default: nil
+      desc 'What happens to records that belong to no session: `keep` sends them at once. One of: keep, drop. (default keep)'
+      config_param :outside, :string, default: nil
+      desc '`/regex/`es, separated by commas. A record whose message one of them matches is kept, whatever its session is.'
+      config_param :always, :string, default: nil
+      desc 'A record with this level, or a more severe one, is kept, whatever its session is. One of: none, warn, error, critical. (default error)'
+      config_param :level, :string, default: nil
+      desc 'The largest size of the records that are held. Above it, the sessions that began first are sent as they are, before they are judged. (default 1g)'
+      config_param :size, :string, default: nil
+      desc 'How often sessions and records that were not kept are counted in an event of their own; 0 for never. (default 1m)'
+      config_param :summary, :string, default: nil
+      desc 'The tag of kept records. `${tag}` and `${tag_parts[n]}` stand for the record\'s tag. (default keep.${tag})'
+      config_param :tag, :string, default: nil
+      desc 'A prefix that is put before the record\'s tag; used instead of the tag.'
+      config_param :add_tag_prefix, :string, default: nil
+      desc 'A prefix that is first removed from the record\'s tag.'
+      config_param :remove_tag_prefix, :string, default: nil
+      desc 'The tag of the events that count what was not kept. (default keep.summary)'
+      config_param :summary_tag, :string, default: nil
+      desc 'What the names of all fields that are added to a record begin with. (default krone.)'
+      config_param :prefix, :string, default: nil
+      desc 'The folder that holds records until their session is judged. By default it lies beside `store`; without a store it is a temporary one.'
+      config_param :folder, :string, default: nil
+      # END generated
+    end
 
     desc 'The detector: a program, and arguments that go before `pipe`. It is started without a shell. ' \
          'By default fluent-krone is looked for on PATH and in /opt/fluent-krone/bin.'
@@ -351,10 +392,9 @@ module Fluent::Plugin
     end
 
     def start_child
-      flags = CHILD_PARAMS.filter_map do |name|
-        value = public_send(name)
-        value && "--#{name.to_s.tr('_', '-')}=#{value}"
-      end
+      values = CHILD_PARAMS.to_h { |name| [name, public_send(name)] }
+      values.merge!(keep: 'true', **@kept.to_h.transform_keys { |name| :"keep_#{name}" }) if @kept
+      flags = values.compact.map { |name, value| "--#{name.to_s.tr('_', '-')}=#{value}" }
       @pid = child_process_execute(:krone_child, @program, arguments: [*@program_arguments, 'pipe', *flags],
                                    mode: %i[read write stderr], internal_encoding: nil, scrub: false,
                                    on_exit_callback: method(:child_exited)) do |readio, writeio, stderrio|
@@ -596,12 +636,28 @@ module Fluent::Plugin
       return if conf['@label']
 
       own = conf.arg.split.map { |pattern| Fluent::MatchPattern.create(pattern) }
-      alert_tags = sample_tags(conf.arg).map { |tag| alert_tag(tag) }
-      looping = alert_tags.find { |tag| own.any? { |pattern| pattern.match(tag) } }
-      return if looping.nil? || context_router&.match?(looping)
+      samples = sample_tags(conf.arg)
+      tag_rules.each do |what, *rule|
+        tags = samples.map { |tag| made_tag(tag, *rule) }
+        looping = tags.find { |tag| own.any? { |pattern| pattern.match(tag) } }
+        next if looping.nil? || context_router&.match?(looping)
 
-      raise Fluent::ConfigError, "an alert tagged #{looping} would come back to its own <match #{conf.arg}>: " \
-                                 'set tag, narrow the pattern, or set @label'
+        raise Fluent::ConfigError, "#{what} tagged #{looping} would come back to its own <match #{conf.arg}>: " \
+                                   'set tag, narrow the pattern, or set @label'
+      end
+    end
+
+    # What comes back, each with how its tag is made: a template, a prefix to add, one to remove.
+    def tag_rules
+      rules = [['an alert', @tag || DEFAULT_TAG, @add_tag_prefix, @remove_tag_prefix]]
+      if @kept
+        keep = @kept.to_h
+        rules << ['a kept record', keep[:tag] || DEFAULT_KEEP_TAG, keep[:add_tag_prefix], keep[:remove_tag_prefix]]
+        rules << ['a summary', keep[:summary_tag] || DEFAULT_KEEP_SUMMARY_TAG, nil, nil]
+      end
+      return rules unless %w[true yes].include?(@annotate.to_s.downcase)
+
+      rules << ['an annotated record', @annotate_tag || DEFAULT_ANNOTATE_TAG, nil, nil]
     end
 
     # Tags that the patterns match, the shortest and a longer one; none for a regular expression.
@@ -612,11 +668,11 @@ module Fluent::Plugin
       globs.map { |glob| glob.gsub(/\*+/, 'any') }
     end
 
-    def alert_tag(tag)
-      tag = tag.delete_prefix("#{@remove_tag_prefix}.") if @remove_tag_prefix
-      return "#{@add_tag_prefix}.#{tag}" if @add_tag_prefix
+    def made_tag(tag, template, add_prefix, remove_prefix)
+      tag = tag.delete_prefix("#{remove_prefix}.") if remove_prefix
+      return "#{add_prefix}.#{tag}" if add_prefix
 
-      whole = (@tag || DEFAULT_TAG).gsub('${tag}', tag)
+      whole = template.gsub('${tag}', tag)
       whole.gsub(/\$\{tag_parts\[(-?\d+)\]\}/) { tag.split('.')[Regexp.last_match(1).to_i] }
     end
 

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Any
 
+from .records import RecordReader
+
 # Fields that hold a level, the most usual first; the first one that a record has counts.
 LEVEL_FIELDS = (b"level", b"severity", b"lvl", b"loglevel", b"log_level", b"levelname")
 # The one that nearly all records with a level have.
@@ -64,3 +66,10 @@ class LevelReader:
         rank = RANKS.get(word.strip().lower(), UNKNOWN_RANK)
         self._ranks[word] = rank
         return rank
+
+
+def levels_of(reader: RecordReader) -> LevelReader:
+    """Reads levels of the records that this reader reads, with the groups of its `line_format`."""
+    if reader.settings.line_format is None:
+        return LevelReader()
+    return LevelReader(reader.fields)

@@ -16,6 +16,7 @@ from ..living.learning import Learning
 from .figures import Figures
 from .halt import Halt
 from .judge import Judge
+from .kept import KeptChanges
 from .outbox import Outbox
 from .repeats import Repeats
 from .storage import Storage
@@ -59,6 +60,7 @@ class Batch:
     arrived: list[bytes]
     tickets: list[Ticket]
     fed: list[Fed]
+    kept: KeptChanges | None
 
 
 class Committer:
@@ -202,6 +204,7 @@ class Committer:
         self.took_s = self._committed_at - began
         self._figures.timings["commit"].add(self.took_s)
         self._outbox.add(batch.tickets, began)
+        self._release(batch.kept)
         for fed in batch.fed:
             fed.ack()
             self._figures.timings["chunk_ack"].add(self._committed_at - fed.came)
@@ -210,6 +213,10 @@ class Committer:
     def _gather(self) -> Batch:
         """All that was done since the last commit, taken out of the hands that hold it."""
         self._make_room()
+        kept = None
+        if self._judge.keeper is not None:
+            # Before the sessions: it marks which of their records leave.
+            kept = self._judge.keeper.gather()
         changes: dict[str, Any] = {"incidents": self._judge.incidents.changes()}
         if self.learning is None:
             changes |= self._storage.changes(self._judge.engine) | self._learnt
@@ -217,7 +224,7 @@ class Committer:
         chunks, arrived = self._repeats.hand_over()
         pending = self.pending
         self.pending = Pending()
-        return Batch(changes, chunks, arrived, self._judge.hand_over(), pending.fed)
+        return Batch(changes, chunks, arrived, self._judge.hand_over(), pending.fed, kept)
 
     def _make_room(self) -> None:
         """Above the store's limit chunk ids go first, then the sessions that were idle longest."""
@@ -243,8 +250,21 @@ class Committer:
             incidents = self._judge.incidents.changes()
             changes = self._storage.everything(self._judge.engine) | {"incidents": incidents}
             alerts = [ticket.alert for ticket in self._outbox.tickets] + alerts
+        if self._judge.keeper is not None:
+            # Never the other way round: the store must not refer to what a power cut may take.
+            self._judge.keeper.spool.sync()
         now_s = self._clock_ns() / 1e9
-        self._storage.write(changes, batch.chunks, batch.arrived, alerts, now_s)
+        self._storage.write(changes, batch.chunks, batch.arrived, alerts, now_s, batch.kept)
+
+    def _release(self, kept: KeptChanges | None) -> None:
+        """What was decided of held records is final: rows leave, and room is freed."""
+        keeper = self._judge.keeper
+        if keeper is None or kept is None:
+            return
+        releases = self._outbox.releases
+        releases.add(self._storage.numbered(kept.rows))
+        keeper.committed(kept, releases.oldest_ref)
+        releases.look_for_room()
 
     def _resume(self) -> None:
         self._retry_s = _BACK_OFF_S[0]

@@ -73,6 +73,8 @@ class Intake:
         came = time.monotonic()
         if not self._outbox.room.is_set():
             await self._outbox.room.wait()
+        if not self._outbox.releases.room.is_set():
+            await self._outbox.releases.room.wait()
         async with self._judge.turn:
             if came - self._looked_at > _LOOK_S:
                 # With the turn, so that nobody takes it for a pause and commits.
@@ -91,18 +93,33 @@ class Intake:
                 self._counters["chunks_repeated"] += 1
             elif self.learning is not None:
                 self._committer.pending.records += self.learning.take(chunk)
-            elif _is_small(chunk):
-                self._record(chunk)
-                self._feed(chunk.tag, chunk.events())
             else:
+                events = await self._held(chunk)
                 self._record(chunk)
-                await self._feed_slices(chunk.tag, chunk.events())
+                if _is_small(chunk):
+                    self._feed(chunk.tag, events)
+                else:
+                    await self._feed_slices(chunk.tag, events)
             self._committer.add(Fed(came, ack))
         self._committer.commit_soon()
 
     def _record(self, chunk: Chunk) -> None:
         if self.recorder is not None:
             self.recorder.take(chunk, self._clock_ns())
+
+    async def _held(self, chunk: Chunk) -> Iterator[Any]:
+        """The events of a chunk, whose records are held first where that is asked for."""
+        keeper = self._judge.keeper
+        if keeper is None:
+            return chunk.events()
+        while True:
+            await self._committer.writable.wait()
+            try:
+                return keeper.events(chunk, self._clock_ns())
+            except StoreError as error:
+                # The disk is full: nothing of the chunk was fed, and nothing is before there is
+                # room.
+                self._committer.stall(error)
 
     def _is_repeat(self, chunk: Chunk, sender: Sender | None) -> bool | None:
         """Whether a chunk was fed before, see `Repeats`; None while the store can't be read."""
@@ -123,6 +140,8 @@ class Intake:
         except BaseException as error:
             self._halt.because(error)
             raise
+        if self._judge.keeper is not None:
+            self._judge.keeper.fed()
         self._fed_in.add(time.monotonic() - began)
         self._committer.pending.records += records
 

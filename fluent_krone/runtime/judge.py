@@ -18,6 +18,7 @@ from ..explain.cases import CaseMaker
 from ..explain.desk import Desk
 from ..explain.tickets import Ticket
 from ..types import Alert, Finding
+from .keeper import Keeper
 from .misfit import ENOUGH_EVENTS, ENOUGH_RECORDS, Misfit
 
 _log = logging.getLogger(__name__)
@@ -44,11 +45,13 @@ class Judge:
         self.turn = asyncio.Lock()
         self.engine = engine
         self.incidents = incidents
-        self._maker = maker
+        self.maker = maker
         self._config = config
         self._desk = desk
         self._cases = CaseMaker(maker.bundle, config)
         self._fresh: list[Ticket] = []
+        # Holds records until their session is judged; None where that is not asked for.
+        self.keeper: Keeper | None = None
         # Whether the bundle and its settings fit the stream, and what was last logged of that.
         self._misfit = Misfit(engine)
         self._logged: str | None = None
@@ -59,7 +62,7 @@ class Judge:
     @property
     def bundle(self) -> Bundle:
         """The bundle at work."""
-        return self._maker.bundle
+        return self.maker.bundle
 
     def feed(self, tag: str, events: Iterator[Any], now_ns: int) -> int:
         """Feed events of one tag; returns how many records that were."""
@@ -67,7 +70,7 @@ class Judge:
         before = counters["records"]
         findings = self.engine.feed(tag, events, now_ns)
         clock_ns = self.engine.time.clock
-        if findings or clock_ns >= self.incidents.due_ns:
+        if findings or clock_ns >= self.incidents.due_ns or self.keeper is not None:
             self._keep(findings, clock_ns)
         records = counters["records"]
         # An offset of all times shows after few records, and no session ends rightly until then.
@@ -79,6 +82,8 @@ class Judge:
         """End sessions that were idle for too long; returns whether alerts wait for a commit."""
         findings = self.engine.advance(now_ns)
         self._keep(findings, self.engine.time.idle_until(now_ns))
+        if self.keeper is not None and self.keeper.has_fresh:
+            return True
         return bool(findings) or bool(self._fresh) or self._desk.has_late
 
     def finish(self) -> None:
@@ -114,12 +119,14 @@ class Judge:
 
     def _use(self, bundle: Bundle, engine: Engine, maker: AlertMaker) -> None:
         self.engine = engine
-        self._maker = maker
+        self.maker = maker
         self._cases = CaseMaker(bundle, self._config)
         self._misfit = Misfit(engine)
         self._logged = None
         self._began = engine.counters["records"]
         self._next_look = self._began + ENOUGH_RECORDS
+        if self.keeper is not None:
+            self.keeper.attach(engine, maker)
 
     def troubles(self) -> list[str]:
         """Why the stream is not judged as it should be.
@@ -138,10 +145,13 @@ class Judge:
         if clock_ns is not None:
             for event in self.incidents.advance(clock_ns):
                 self._admit(event)
+        if self.keeper is not None:
+            self.keeper.settle()
 
     def _take(self, finding: Finding) -> None:
-        alert = self._maker.make(finding)
+        alert = self.maker.make(finding)
         if self._desk.silences(alert):
+            self._pass_on(finding, alert)
             return
         case = None
         if self._desk.asks and self._config.adjudicate:
@@ -149,12 +159,20 @@ class Judge:
             if case is not None and case.may_clear:
                 # Were it cleared, nobody would hear of the alerts that had joined it.
                 self._admit(alert, case)
+                self._pass_on(finding, alert)
                 return
-        for event in self.incidents.join(alert, finding.told_ns).events:
+        joined = self.incidents.join(alert, finding.told_ns)
+        self._pass_on(finding, alert, joined.incident_id)
+        for event in joined.events:
             asked = None
             if self._desk.asks and event.alert_id == alert.alert_id:
                 asked = case or self._cases.make(finding, alert)
             self._admit(event, asked)
+
+    def _pass_on(self, finding: Finding, alert: Alert, incident_id: str | None = None) -> None:
+        """Let the records of an abnormal session leave, where records are held."""
+        if self.keeper is not None:
+            self.keeper.note_alert(finding, alert.alert_id, incident_id)
 
     def _admit(self, event: Alert, case: Case | None = None) -> None:
         ticket = self._desk.admit(event, case)

@@ -100,6 +100,23 @@ METRICS: Mapping[str, tuple[str, str]] = {
     ),
     "commits_failed": ("commits_failed_total", "Commits that the store could not write."),
     "store_size": ("store_bytes", "Size of the store."),
+    "records_dropped": ("records_dropped_total", "Records of sessions that were not kept."),
+    "sessions_dropped": ("sessions_dropped_total", "Sessions whose records were not kept."),
+    "records_annotated": ("records_annotated_total", "Records sent on with what was read in them."),
+    "records_delivered": (
+        "records_delivered_total",
+        "Kept and annotated records that their receiver has confirmed.",
+    ),
+    "kept_missing": (
+        "records_missing_total",
+        "Kept records that could not be sent: the folder that held them was deleted.",
+    ),
+    "kept_rows_outgoing": ("kept_rows_outgoing", "Portions of kept records on their way out."),
+    "spool_size": ("spool_bytes", "Size of the records that are held."),
+    "keep_size_reached": (
+        "keep_size_reached_total",
+        "Times that reading stopped because the records held reached keep_size.",
+    ),
     "reloads": ("reloads_total", "Times that a new bundle replaced the one in use."),
     "learning_share": (
         "learning_share",
@@ -139,6 +156,12 @@ METRICS: Mapping[str, tuple[str, str]] = {
 # By prefix in `stats`: the rest of the name becomes the value of a label. Its values come from
 # closed sets, because Prometheus keeps a series for each value.
 LABELLED: Mapping[str, tuple[str, str, str]] = {
+    "records_kept_": ("records_kept_total", "reason", "Records kept, by the rule that kept them."),
+    "kept_sessions_": (
+        "sessions_kept_total",
+        "reason",
+        "Sessions that ended and were kept, by the rule that kept them.",
+    ),
     "set_aside_": ("records_set_aside_total", "reason", "Records that became no event."),
     "flagged_": (
         "verdicts_total",

@@ -15,6 +15,7 @@ from ..explain.desk import Desk
 from ..explain.tickets import Ticket
 from ..sink import Sink
 from ..types import Alert
+from .releases import Releases
 from .storage import Storage
 
 _log = logging.getLogger(__name__)
@@ -42,9 +43,12 @@ class Outbox:
         desk: Desk,
         storage: Storage,
         config: Config,
+        releases: Releases,
         counters: Counter[str],
         left_over: Sequence[Alert] = (),
     ) -> None:
+        # Records on their way, beside the alerts.
+        self.releases = releases
         self.room = asyncio.Event()
         self.empty = asyncio.Event()
         self.tickets = deque(map(Ticket, left_over))

@@ -29,8 +29,12 @@ from .figures import Figures
 from .halt import Halt
 from .intake import Intake
 from .judge import Judge
+from .keeper import Keeper
+from .kept import KeptSaved
 from .outbox import Outbox
+from .releases import Releases
 from .repeats import Repeats
+from .spool import RecordSpool
 from .storage import Storage
 from .store import Store
 
@@ -79,7 +83,11 @@ class Service:
             is_silenced=self._desk.covers,
         )
         self._judge = Judge(engine, maker, config, self._desk, incidents)
-        self._outbox = Outbox(sink, self._desk, self._storage, config, self.counters, left_over)
+        self._keeper: Keeper | None = None
+        releases = Releases(sink, self._storage, self.counters)
+        self._outbox = Outbox(
+            sink, self._desk, self._storage, config, releases, self.counters, left_over
+        )
         repeats = Repeats(self._storage)
         self._committer = Committer(
             self._judge,
@@ -139,11 +147,24 @@ class Service:
         self._refitting = refitting
         self._intake.recorder = refitting.recorder
 
+    def hold_records(self, spool: RecordSpool) -> None:
+        """Hold records in a spool, and send those that are kept. Call it before `start`."""
+        saved = KeptSaved()
+        if self._storage.store is not None:
+            saved = self._storage.store.kept.load()
+        keeper = Keeper(self._config, spool, self.counters, saved)
+        keeper.attach(self._judge.engine, self._judge.maker)
+        self._keeper = self._judge.keeper = self._outbox.releases.keeper = keeper
+
     async def start(self) -> None:
         """Send the alerts left over from the last run, and end sessions while no record comes."""
         if self._storage.store is not None:
             self._outbox.restore()
-        self._tasks = [asyncio.create_task(self._outbox.run()), asyncio.create_task(self._tick())]
+        running = [self._outbox.run(), self._tick()]
+        if self._keeper is not None:
+            self._outbox.releases.restore()
+            running.append(self._outbox.releases.run())
+        self._tasks = [asyncio.create_task(task) for task in running]
         if self._learning is not None:
             # The last process may have been killed between its spool and its store.
             self._storage.write({}, self._learning.spool.keys, [], [], self._clock_ns() / 1e9)
@@ -172,6 +193,8 @@ class Service:
         elif waiting:
             _log.error("alerts lost: nobody confirmed them count=%d", waiting)
         self._storage.close()
+        if self._keeper is not None:
+            self._keeper.spool.close()
         await self._desk.close()
         await self._sink.close()
 
@@ -198,6 +221,7 @@ class Service:
             await self._committer.writable.wait()
         self._desk.release("stopping")
         await self._outbox.empty.wait()
+        await self._outbox.releases.empty.wait()
 
     async def reload(self, bundle: Bundle) -> None:
         """Judge by another bundle from the next chunk on; open sessions continue.
@@ -259,6 +283,9 @@ class Service:
         for living in (self._learning, self._refitting):
             if living is not None:
                 found |= living.stats()
+        if self._keeper is not None:
+            found |= self._keeper.stats()
+            found["kept_rows_outgoing"] = len(self._outbox.releases)
         for name, took in self.histograms().items():
             found |= took.numbers(name)
         return found
@@ -280,6 +307,7 @@ class Service:
         if not self._committer.writable.is_set():
             found.append("the store can't be written, nothing is acked")
         found += self._outbox.troubles()
+        found += self._outbox.releases.troubles()
         found += self._judge.troubles()
         if self._learning is not None and self._learning.trouble is not None:
             found.append(self._learning.trouble)

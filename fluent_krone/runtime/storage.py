@@ -13,7 +13,9 @@ from lru import LRU
 from ..config import Config
 from ..core.engine import Engine
 from ..errors import StoreDamaged, StoreError
+from ..keeping.releases import Row
 from ..types import Alert
+from .kept import KeptChanges
 from .store import Store
 
 _log = logging.getLogger(__name__)
@@ -39,6 +41,8 @@ class Storage:
         self.size_bytes = 0
         self._damage: StoreDamaged | None = None
         self._max_bytes = config.max_store_size
+        # The number of the next row of kept records.
+        self._next_row = 1
         self._seen: Any = LRU(min(config.max_chunk_ids, _CHUNKS_REMEMBERED))
 
     def has_chunk(self, key: bytes) -> bool:
@@ -93,17 +97,52 @@ class Storage:
         arrived: Sequence[bytes],
         alerts: Sequence[Alert],
         now_s: float,
+        kept: KeptChanges | None = None,
     ) -> None:
         """Write it all in one transaction, or none of it. Raises StoreError.
 
         `chunks` are keys to remember, `arrived` keys to forget because the acks have arrived.
         """
         if self.store is not None:
-            self.store.commit(changes, chunks, alerts, now_s, arrived)
+            saved = None
+            if kept is not None:
+                saved = (self._next_row, kept)
+            self.store.commit(changes, chunks, alerts, now_s, arrived, saved)
             self.is_new = False
         else:
             self.forget(arrived)
             self._seen.update(dict.fromkeys(chunks))
+
+    def numbered(self, rows: Sequence[Row]) -> list[tuple[int, Row, bytes | None]]:
+        """The rows of the last `write` with their numbers, and their bytes if no store has them."""
+        first = self._next_row
+        self._next_row += len(rows)
+        if self.store is not None:
+            return [(number, row, None) for number, row in enumerate(rows, first)]
+        return [(number, row, row.pack()) for number, row in enumerate(rows, first)]
+
+    def saved_rows(self) -> list[tuple[int, bytes]]:
+        """Rows that were committed and that no receiver has confirmed, with their numbers."""
+        if self.store is None:
+            return []
+        rows = self.store.kept.rows()
+        if rows:
+            self._next_row = rows[-1][0] + 1
+        return rows
+
+    def row(self, number: int) -> bytes | None:
+        """The bytes of a row; None if the store that had it was set aside."""
+        assert self.store is not None, "BUG: without a store rows are held in memory"
+        return self.store.kept.row(number)
+
+    def confirm_rows(self, last: int) -> None:
+        """Forget the rows up to this one: their receiver has them.
+
+        If the store can't be written now, its next commit deletes them.
+        """
+        if self.store is not None and not self.is_new:
+            with contextlib.suppress(StoreError):
+                self.store.kept.confirm(last)
 
     def confirm(self, count: int) -> None:
         """Forget the oldest alerts: their receiver has them.

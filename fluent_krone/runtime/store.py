@@ -30,6 +30,8 @@ from ..transport.forward import Chunk
 from ..types import Alert
 from .incident_table import SCHEMA as INCIDENTS
 from .incident_table import write_incidents
+from .kept import KeptChanges
+from .kept_tables import KEPT_SCHEMA, KeptTables
 
 _log = logging.getLogger(__name__)
 
@@ -44,6 +46,7 @@ CREATE TABLE novelty (n INTEGER PRIMARY KEY, name BLOB NOT NULL UNIQUE, data BLO
 CREATE TABLE chunk (n INTEGER PRIMARY KEY, id BLOB NOT NULL UNIQUE, at INTEGER NOT NULL);
 CREATE TABLE alert (n INTEGER PRIMARY KEY, data BLOB NOT NULL);
 {INCIDENTS}
+{KEPT_SCHEMA}
 """
 # What turns a store of each older version into one of the next. A step runs in the transaction that
 # also raises the version, so that a kill leaves either the one or the other.
@@ -51,13 +54,13 @@ CREATE TABLE alert (n INTEGER PRIMARY KEY, data BLOB NOT NULL);
 # 1 → 2: the key of a chunk is made of tag, id and size, and no longer of the id alone. The old keys
 #        stay in a table of their own until they are outdated, so that a chunk which an older
 #        program committed is still recognised when it is sent again.
-# 2 → 3: open incidents are kept.
+# 2 → 3: open incidents are kept, and what is known of kept records.
 _STEPS = {
     1: """
 ALTER TABLE chunk RENAME TO old_chunk;
 CREATE TABLE chunk (n INTEGER PRIMARY KEY, id BLOB NOT NULL UNIQUE, at INTEGER NOT NULL);
 """,
-    2: INCIDENTS,
+    2: INCIDENTS + KEPT_SCHEMA,
 }
 # Seconds to wait for a file that another process holds. When Fluentd was killed and starts again,
 # the child of the killed one still needs a moment to end.
@@ -118,6 +121,8 @@ class Store:
         self._aside: Path | None = None
         # How values become bytes; the engine packs its sessions with it.
         self.pack: Callable[[Any], bytes] = msgpack.Packer().pack
+        # The tables of kept records.
+        self.kept = KeptTables(self._errors)
         with self._errors.translated():
             self._open()
 
@@ -178,12 +183,14 @@ class Store:
         alerts: Sequence[Alert],
         now_s: float,
         arrived: Sequence[bytes] = (),
+        kept: tuple[int, KeptChanges] | None = None,
     ) -> None:
         """Write it all in one transaction.
 
         `changes` is what `Engine.changes` gave, with the `incidents` that changed; `chunks` are the
         keys of new chunks, `alerts` the new ones, `arrived` the keys of chunks that never come
-        again. When this raises, nothing was written, and the same call may be made again.
+        again, `kept` the number of the first new row of kept records and what else changed of
+        them. When this raises, nothing was written, and the same call may be made again.
         """
         # Numbers of rows are given here and not by SQLite, so that a call that is made again
         # after a failure writes the same rows once more instead of new ones.
@@ -213,6 +220,8 @@ class Store:
                 self._delete_chunks(db, arrived)
             if chunks:
                 self._write_chunks(db, chunks, now_s)
+            if kept is not None:
+                self.kept.write(db, *kept)
         self._next["started"] += len(started)
         self._next["alert"] += len(alerts)
 
@@ -268,6 +277,7 @@ class Store:
     def _open(self) -> None:
         self.path.parent.mkdir(parents=True, exist_ok=True)
         self._db = connect(self.path, self._lock_wait_s, self._prepare)
+        self.kept.db = self._db
 
     def _prepare(self, db: sqlite3.Connection) -> None:
         db.execute(f"PRAGMA page_size = {_PAGE_BYTES}")

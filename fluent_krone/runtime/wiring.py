@@ -30,6 +30,7 @@ from .arming import LEARNT
 from .migrations import migrated
 from .secrets import api_key
 from .service import Service
+from .spool import RecordSpool
 from .storage import log_set_aside
 from .store import Store
 
@@ -77,14 +78,24 @@ def open_service(
     try:
         maker = AlertMaker(bundle, config)
         desk = explanation_desk(config)
+        spool = _spool_of(config)
     except BaseException:
         if store is not None:
             store.close()
         raise
     service = Service(
-        engine, maker, sink, config, store=store, left_over=left_over, desk=desk, clock_ns=clock_ns
+        engine,
+        maker,
+        sink,
+        config,
+        store=store,
+        left_over=left_over,
+        desk=desk,
+        clock_ns=clock_ns,
     )
     service.restore_incidents(incidents)
+    if spool is not None:
+        service.hold_records(spool)
     if learning is not None:
         service.learn_first(learning)
     return service
@@ -108,6 +119,19 @@ def is_taken_over(learning: Learning, config: Config) -> bool:
         return False
     finally:
         store.close()
+
+
+def _spool_of(config: Config) -> RecordSpool | None:
+    """Where records are held; None: nothing is done with records but to judge them.
+
+    What the last process held, and had not delivered, is delivered even if nothing is kept now.
+    """
+    folder = config.keep_path
+    if config.store is None:
+        folder = None
+    if config.keep or config.annotate or (folder is not None and folder.is_dir()):
+        return RecordSpool(folder, config.keep_size)
+    return None
 
 
 def explanation_desk(config: Config) -> Desk:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Protocol
 
-from fluent_krone.types import Alert
+from fluent_krone.types import Alert, Packed
 
 
 class Sink(Protocol):
@@ -18,6 +18,9 @@ class Sink(Protocol):
         then delivers the same alerts again later, so a receiver may see one twice and recognises it
         by its `alert_id`.
         """
+
+    async def deliver_packed(self, packed: Packed) -> None:
+        """The same for records, which are packed already; each has an id of its own."""
 
     async def close(self) -> None:
         """Close the connection to the receiver; may be called twice."""

@@ -19,8 +19,9 @@ from fluent_krone.transport.forward import (
     FrameSplitter,
     decode_frame,
     encode_events,
+    pack_message,
 )
-from fluent_krone.types import Alert
+from fluent_krone.types import Alert, Packed
 
 _log = logging.getLogger(__name__)
 # Bytes of a HELO, a PONG or an ack, and of one read. Real ones have a few hundred; a longer one
@@ -58,9 +59,15 @@ class ForwardSink:
 
     async def deliver(self, alerts: Sequence[Alert]) -> None:
         """Send one frame per tag and return when all are acked; see `Sink.deliver`."""
-        if not alerts:
-            return
-        frames = _frames(alerts)
+        if alerts:
+            await self._send(_frames(alerts))
+
+    async def deliver_packed(self, packed: Packed) -> None:
+        """Send records as one frame and return when it is acked; see `Sink.deliver`."""
+        option = {"size": packed.count, "chunk": packed.name}
+        await self._send({packed.name: pack_message([packed.tag, packed.entries, option])})
+
+    async def _send(self, frames: dict[str, bytes]) -> None:
         async with self._turn:
             try:
                 async with asyncio.timeout(self._ack_timeout_s):

@@ -6,11 +6,12 @@ import asyncio
 import json
 import os
 import select
-from collections.abc import Sequence
-from typing import TextIO
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any, TextIO
 
 from fluent_krone.errors import SinkBusy
-from fluent_krone.types import Alert
+from fluent_krone.keeping.lines import events_of, line_of
+from fluent_krone.types import Alert, Packed
 
 
 class StdoutSink:
@@ -32,7 +33,14 @@ class StdoutSink:
 
         Raises SinkBusy when they cannot be, because of a full disk or a closed pipe.
         """
-        lines = [json.dumps(alert.record, ensure_ascii=self._ascii) + "\n" for alert in alerts]
+        await self._write([alert.record for alert in alerts])
+
+    async def deliver_packed(self, packed: Packed) -> None:
+        """Write records as lines of their own, with their tag and time; see `deliver`."""
+        await self._write([line_of(packed.tag, *event) for event in events_of(packed.entries)])
+
+    async def _write(self, records: Iterable[Mapping[str, Any]]) -> None:
+        lines = [json.dumps(record, ensure_ascii=self._ascii) + "\n" for record in records]
         text = "\n" * self._in_line + "".join(lines)
         rest = memoryview(text.encode(errors="backslashreplace"))
         try:

@@ -15,7 +15,7 @@ import itertools
 import os
 import signal
 import stat
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from operator import attrgetter
 from typing import Any
@@ -29,9 +29,10 @@ from fluent_krone.transport.forward import (
     ForwardDecoder,
     ack_bytes,
     encode_events,
+    pack_message,
 )
 from fluent_krone.transport.limits import MAX_FRAME_BYTES, MAX_INFLATED_BYTES
-from fluent_krone.types import Alert
+from fluent_krone.types import Alert, Packed
 
 # Bytes of one read: what a pipe of the largest usual size holds.
 _READ_BYTES = 2**18
@@ -119,6 +120,14 @@ class PipeDoor:
         confirmations = [self._send(tag, list(run)) for tag, run in runs]
         await asyncio.gather(*confirmations)
 
+    async def deliver_packed(self, packed: Packed) -> None:
+        """Send records; return once Fluentd has routed them. Raises SinkBusy as `deliver` does."""
+        await self._send_frame(
+            lambda name: pack_message(
+                [packed.tag, packed.entries, {"size": packed.count, "chunk": name}]
+            )
+        )
+
     def has_ack(self) -> bool | None:
         """Say nothing while the pipe is open; see `transport.Sender`. Fluentd's ids are unique."""
         if self._out is None:
@@ -181,13 +190,16 @@ class PipeDoor:
             self._write(ack_bytes(chunk.chunk))
 
     def _send(self, tag: str, alerts: Sequence[Alert]) -> asyncio.Future[None]:
+        events = [(alert.time_ns, alert.record) for alert in alerts]
+        return self._send_frame(lambda name: encode_events(tag, events, name))
+
+    def _send_frame(self, frame: Callable[[str], bytes]) -> asyncio.Future[None]:
+        """Send the frame of this name, and return what its confirmation sets."""
         if self._out is None:
             raise SinkBusy("Fluentd's pipe is not open")
-        frame_id = next(self._ids)
-        confirmation = self._unconfirmed[frame_id] = asyncio.get_running_loop().create_future()
-        self._write(
-            encode_events(tag, [(alert.time_ns, alert.record) for alert in alerts], frame_id)
-        )
+        name = next(self._ids)
+        confirmation = self._unconfirmed[name] = asyncio.get_running_loop().create_future()
+        self._write(frame(name))
         return confirmation
 
     def _send_control(self, control: Mapping[str, Any]) -> None:

@@ -19,7 +19,7 @@ LAYERS = (
     {"reading", "config"},
     {"core"},
     {"detect", "transport"},
-    {"alerts", "explain", "sink", "inputs", "page"},
+    {"alerts", "explain", "keeping", "sink", "inputs", "page"},
     {"living"},
     {"runtime"},
     {"demo", "commands"},

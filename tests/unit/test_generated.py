@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import importlib.util
 import re
 from pathlib import Path
@@ -9,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from fluent_krone import config
+from fluent_krone.config.keeping import Keep
 from fluent_krone.runtime import metric_names
 
 REPOSITORY = Path(__file__).parents[2]
@@ -47,10 +49,16 @@ def test_lost_markers_are_told() -> None:
 
 def test_ruby_sees_what_python_declares() -> None:
     """Every parameter of the pipe is a string that Fluentd hands on; only `bundle` is required."""
-    declared = re.findall(
-        r"config_param :(\w+), :string(, default: nil)?$", generate.ruby_block(), re.MULTILINE
-    )
-    assert [name for name, _ in declared] == [f.name for f in config.params("pipe")]
+    pattern = r"config_param :(\w+), :string(, default: nil)?$"
+    declared = re.findall(pattern, generate.ruby_block(), re.MULTILINE)
+    section = re.findall(pattern, generate.ruby_section(), re.MULTILINE)
+    in_section = [f"keep_{name}" for name, _ in section]
+    # That there is a section says `keep`.
+    assert {"keep", *in_section} == {f.name for f in dataclasses.fields(Keep)}
+    assert all(optional for _, optional in section)
+    assert [name for name, _ in declared] == [
+        f.name for f in config.params("pipe") if f.name not in ("keep", *in_section)
+    ]
     assert [name for name, optional in declared if not optional] == ["bundle"]
     assert (
         "the package.'\n    config_param :bundle, :string\n" in generate.ruby_block()
@@ -70,7 +78,14 @@ def test_defaults_that_ruby_repeats_are_the_declared_ones() -> None:
         )
     )
     declared = {f.name: config.show_default(f) for f in config.params("pipe")}
-    assert repeated == {"TAG": declared["tag"], "FRAME_SIZE": declared["max_frame_size"]}
+    names = {
+        "TAG": "tag",
+        "FRAME_SIZE": "max_frame_size",
+        "KEEP_TAG": "keep_tag",
+        "KEEP_SUMMARY_TAG": "keep_summary_tag",
+        "ANNOTATE_TAG": "annotate_tag",
+    }
+    assert repeated == {name: declared[parameter] for name, parameter in names.items()}
 
 
 def test_ruby_strings_are_quoted() -> None:

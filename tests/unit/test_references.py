@@ -63,8 +63,7 @@ def test_a_record_of_two_sessions_is_marked_in_both() -> None:
         for session in sessions:
             if session.refs is None:
                 references.begin(session)
-            else:
-                references.note(session)
+            references.note(session)
     assert refs(first) == [7 | SHARED, 8]
     assert refs(second) == refs(third) == [7 | SHARED]
 

@@ -19,7 +19,12 @@ Each module has one job:
 
 from __future__ import annotations
 
-from fluent_krone.transport.forward.encode import ack_bytes, encode_event_time, encode_events
+from fluent_krone.transport.forward.encode import (
+    ack_bytes,
+    encode_event_time,
+    encode_events,
+    pack_message,
+)
 from fluent_krone.transport.forward.entries import Chunk, Event
 from fluent_krone.transport.forward.framing import (
     ForwardDecoder,
@@ -51,4 +56,5 @@ __all__ = [
     "encode_event_time",
     "encode_events",
     "foreign_protocol",
+    "pack_message",
 ]

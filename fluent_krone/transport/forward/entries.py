@@ -9,7 +9,7 @@ import itertools
 import struct
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Protocol
 
 import msgpack
 
@@ -66,6 +66,12 @@ _MSGPACK_FAULTS: dict[type, str] = {
 }
 
 Event = tuple[int | None, Any]
+
+
+class Cursor(Protocol):
+    """Where in a chunk the event at hand begins; see `Chunk.events_with`."""
+
+    current: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -139,6 +145,19 @@ class Chunk:
             events = map(_event, self.entries)
         else:
             events = _packed_events(self.entries)
+        return self._with_damage(events)
+
+    def events_with(self, cursor: Cursor, base: int) -> Iterator[Event]:
+        """Yield what `events` yields, and set a cursor to the place of each event.
+
+        While an event is taken, `cursor.current` is `base` and the byte of the packed run at which
+        its entry begins. The chunk must hold a packed run.
+        """
+        assert not isinstance(self.entries, list), "BUG: decoded entries have no places"
+        cursor.current = base
+        return self._with_damage(_packed_events(self.entries, cursor, base))
+
+    def _with_damage(self, events: Iterator[Event]) -> Iterator[Event]:
         if self.damage is None:
             return events
         return _and_then(events, _undecodable(self.damage))
@@ -200,8 +219,16 @@ def extension(code: int, data: bytes) -> Any:
 _unpack_event_time = struct.Struct(">II").unpack_from
 
 
-def _packed_events(packed: Run) -> Iterator[Event]:
-    """Yield what a run of packed entries holds; see `Chunk.events`.
+def _with_places(unpacker: msgpack.Unpacker, cursor: Cursor, base: int) -> Iterator[Any]:
+    """Yield the unpacker's objects; the cursor moves behind one when the next is asked for."""
+    tell = unpacker.tell
+    for entry in unpacker:
+        yield entry
+        cursor.current = base + tell()
+
+
+def _packed_events(packed: Run, cursor: Cursor | None = None, base: int = 0) -> Iterator[Event]:
+    """Yield what a run of packed entries holds; see `Chunk.events` and `Chunk.events_with`.
 
     1. msgpack gets the bytes piece by piece, so that it never copies the whole run.
     2. The two usual forms, `[time, record]` and Fluent Bit's `[[time, metadata], record]`, are told
@@ -220,8 +247,11 @@ def _packed_events(packed: Run) -> Iterator[Event]:
         for at in range(0, len(packed), _PIECE_BYTES):
             unpacker.feed(packed[at : at + _PIECE_BYTES])
             before = index
+            entries: Iterator[Any] = unpacker
+            if cursor is not None:
+                entries = _with_places(unpacker, cursor, base)
             # The handler below reads `index`, and the next piece goes on counting from it.
-            for index, entry in enumerate(unpacker, index + 1):  # noqa: B007, B020
+            for index, entry in enumerate(entries, index + 1):  # noqa: B007, B020
                 if type(entry) is list and len(entry) == 2:
                     time, record = entry
                     if type(time) is list and time:
@@ -246,7 +276,7 @@ def _packed_events(packed: Run) -> Iterator[Event]:
                 continue
             idle_bytes += _PIECE_BYTES
             if idle_bytes >= _MAX_ENTRY_BYTES - _PIECE_BYTES:
-                yield from _one_by_one(packed, index + 1)
+                yield from _one_by_one(packed, index + 1, cursor, base)
                 return
         # A partial object ends the loop just as the end of the run does. One more nil tells the two
         # apart, because it comes back only after a whole object.
@@ -256,10 +286,12 @@ def _packed_events(packed: Run) -> Iterator[Event]:
     except msgpack.OutOfData:
         yield _undecodable(CUT_SHORT)
     except (ValueError, TypeError, OverflowError):
-        yield from _one_by_one(packed, index + 1)
+        yield from _one_by_one(packed, index + 1, cursor, base)
 
 
-def _one_by_one(packed: Run, done: int) -> Iterator[Event]:
+def _one_by_one(
+    packed: Run, done: int, cursor: Cursor | None = None, base: int = 0
+) -> Iterator[Event]:
     """Delimit each entry before building it, so that one that cannot be built costs only itself.
 
     This is half as fast as `_packed_events`. The first `done` entries are passed over.
@@ -276,6 +308,8 @@ def _one_by_one(packed: Run, done: int) -> Iterator[Event]:
             yield _undecodable(fault(error))
             return
         if number >= done:
+            if cursor is not None:
+                cursor.current = base + start
             event = _entry_alone(packed, start, end)
             odd += event[0] is None
             if odd > _MAX_ODD_ENTRIES:

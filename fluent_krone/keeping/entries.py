@@ -1,0 +1,118 @@
+"""Fields added to a packed record, of which every other byte stays as it came.
+
+An entry is `[time, record]`, or `[[time, metadata], record]` as Fluent Bit sends it. What goes out
+is always `[time, record]`, which every receiver reads. The record is a map: its header gets a
+larger number of fields, and the new ones go behind its last. Nothing is decoded, so types, order,
+and strings that are no UTF-8 stay as they were.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import struct
+from collections.abc import Mapping
+from typing import Any
+
+import msgpack
+
+from ..transport.forward import encode_event_time
+
+# `[` of two elements, and an EventTime: how nearly every entry begins.
+_PAIR = 0x92
+_EVENT_TIME = b"\xd7\x00"
+_EVENT_TIME_BYTES = 10
+# Of maps: up to 15 fields, up to 65,535, and more.
+_FIX_MAP = 0x80
+_FIX_MOST = 15
+_MAP_16 = 0xDE
+_MAP_32 = 0xDF
+_MOST_16 = 0xFFFF
+_pack = msgpack.Packer(unicode_errors="surrogateescape").pack
+
+
+class NotARecord(ValueError):
+    """An entry that has no map for its record, to which no field can be added."""
+
+
+def packed_fields(fields: Mapping[str, Any]) -> tuple[int, bytes]:
+    """The number of fields that have a value, and their packed bytes, without a map's header."""
+    given = {name: value for name, value in fields.items() if value is not None}
+    return len(given), b"".join(_pack(name) + _pack(value) for name, value in given.items())
+
+
+def parts_of(entry: bytes) -> tuple[bytes, int]:
+    """The packed time of an entry, and the byte at which its record begins.
+
+    Raises NotARecord.
+    """
+    if entry[0] == _PAIR:
+        if entry[1:3] == _EVENT_TIME:
+            return entry[1 : 1 + _EVENT_TIME_BYTES], 1 + _EVENT_TIME_BYTES
+        return _parts_of_other(entry)
+    raise NotARecord("an entry is no pair")
+
+
+def _parts_of_other(entry: bytes) -> tuple[bytes, int]:
+    reader = msgpack.Unpacker(max_buffer_size=0)
+    reader.feed(entry)
+    reader.read_array_header()
+    start = reader.tell()
+    if entry[start] == _PAIR:
+        # A time with Fluent Bit's metadata, which no other receiver takes.
+        reader.read_array_header()
+        start = reader.tell()
+        reader.skip()
+        end = reader.tell()
+        reader.skip()
+        return entry[start:end], reader.tell()
+    reader.skip()
+    return entry[start : reader.tell()], reader.tell()
+
+
+def with_fields(entry: bytes, fields: tuple[int, bytes], arrived_ns: int) -> bytes:
+    """The entry as it goes out, with fields of `packed_fields`.
+
+    An entry whose time is nil or 0, which means now, gets the time at which it arrived. Raises
+    NotARecord.
+    """
+    time, at = parts_of(entry)
+    count, packed = fields
+    header = entry[at]
+    if _FIX_MAP <= header <= _FIX_MAP + _FIX_MOST:
+        size = header - _FIX_MAP
+        at += 1
+    elif header == _MAP_16:
+        [size] = struct.unpack_from(">H", entry, at + 1)
+        at += 3
+    elif header == _MAP_32:
+        [size] = struct.unpack_from(">I", entry, at + 1)
+        at += 5
+    else:
+        raise NotARecord("a record is no map")
+    if time in _NOW:
+        time = _pack(encode_event_time(arrived_ns))
+    return b"".join((b"\x92", time, _map_header(size + count), entry[at:], packed))
+
+
+# Packed times that mean now: nil, and 0 as an integer and as an EventTime.
+_NOW = frozenset((b"\xc0", b"\x00", _EVENT_TIME + bytes(8)))
+
+
+def _map_header(size: int) -> bytes:
+    if size <= _FIX_MOST:
+        return bytes((_FIX_MAP + size,))
+    if size <= _MOST_16:
+        return struct.pack(">BH", _MAP_16, size)
+    return struct.pack(">BI", _MAP_32, size)
+
+
+def record_id(tag: str, entry: bytes, name: bytes, position: int) -> str:
+    """What identifies a record: 32 hex digits over tag, time, chunk, and place in the chunk.
+
+    The same chunk, sent again, gives the same ids.
+    """
+    time, _ = parts_of(entry)
+    digest = hashlib.blake2b(digest_size=16)
+    for part in (tag.encode("utf-8", "surrogateescape"), time, name, str(position).encode()):
+        digest.update(len(part).to_bytes(4, "big") + part)
+    return digest.hexdigest()
