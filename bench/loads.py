@@ -9,7 +9,7 @@ from __future__ import annotations
 import random
 import re
 import uuid
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -95,9 +95,15 @@ class Load:
         return Config(**self.config, **more)
 
 
-def frames_of(records: Iterable[Record], chunk_records: int = CHUNK_RECORDS) -> list[bytes]:
-    """PackedForward frames of records, a hundred to the second."""
+def frames_of(
+    records: Iterable[Record],
+    chunk_records: int = CHUNK_RECORDS,
+    times_ns: Sequence[int] | None = None,
+) -> list[bytes]:
+    """PackedForward frames of records, with their own times, or a hundred to the second."""
     events = [(_START_S * 10**9 + i * 10**7, record) for i, record in enumerate(records)]
+    if times_ns is not None:
+        events = [(time_ns, event[1]) for time_ns, event in zip(times_ns, events, strict=True)]
     cuts = range(0, len(events), chunk_records)
     return [encode_events("app", events[i : i + chunk_records], f"chunk-{i}") for i in cuts]
 
@@ -177,7 +183,12 @@ def fitted(
     )
 
 
-def hexadecimal(hdfs: list[Record]) -> Load:
+def plain(hdfs: list[Record], times_ns: Sequence[int]) -> Load:
+    """HDFS as it is."""
+    return Load("hdfs", frames_of(hdfs, times_ns=times_ns), len(hdfs), _hdfs)
+
+
+def hexadecimal(hdfs: list[Record], times_ns: Sequence[int]) -> Load:
     """HDFS with block ids of 16 hexadecimal digits."""
 
     def renamed(found: re.Match[str]) -> str:
@@ -189,7 +200,8 @@ def hexadecimal(hdfs: list[Record]) -> Load:
     ]
     key = "/blk_[0-9a-f]+/"
     config = {"session_key": (key,)}
-    return Load("hexadecimal_ids", frames_of(records), len(records), _hdfs, config)
+    frames = frames_of(records, times_ns=times_ns)
+    return Load("hexadecimal_ids", frames, len(records), _hdfs, config)
 
 
 def hash_of(number: str) -> int:
@@ -197,7 +209,7 @@ def hash_of(number: str) -> int:
     return random.Random(number).getrandbits(64)
 
 
-def kubernetes(hdfs: list[Record]) -> Load:
+def kubernetes(hdfs: list[Record], times_ns: Sequence[int]) -> Load:
     """HDFS in records of 23 fields, as Fluent Bit's kubernetes filter makes them; 2 are read."""
     pods = [f"datanode-{number:05x}" for number in range(40)]
 
@@ -233,7 +245,8 @@ def kubernetes(hdfs: list[Record]) -> Load:
 
     records = [wrapped(i, record) for i, record in enumerate(hdfs)]
     config = {"message_field": "log"}
-    return Load("kubernetes", frames_of(records), len(records), _hdfs, config)
+    frames = frames_of(records, times_ns=times_ns)
+    return Load("kubernetes", frames, len(records), _hdfs, config)
 
 
 def many_keys(keys: int) -> Load:
@@ -274,9 +287,9 @@ def long_sessions(hdfs: list[Record], sessions: int, events: int = 10_000) -> Lo
     return Load("long_sessions", frames_of(records), len(records), _hdfs, config)
 
 
-def single_records(hdfs: list[Record]) -> Load:
+def single_records(hdfs: list[Record], times_ns: Sequence[int]) -> Load:
     """HDFS, every record in a chunk of its own."""
-    return Load("one_record_chunks", frames_of(hdfs, 1), len(hdfs), _hdfs)
+    return Load("one_record_chunks", frames_of(hdfs, 1, times_ns), len(hdfs), _hdfs)
 
 
 def _hdfs() -> Bundle:

@@ -186,20 +186,22 @@ def throughput(frames: list[bytes], records: int, bundle: Bundle, rounds: int) -
     }
 
 
-def load_rates(hdfs: list[dict[str, str]], rounds: int, scale: float) -> dict[str, Any]:
+def load_rates(
+    hdfs: list[dict[str, str]], times_ns: list[int], rounds: int, scale: float
+) -> dict[str, Any]:
     """Records per CPU second of each load, beside those of HDFS in the same round; medians.
 
     Each run has a bundle of its own, so that no cache is warm. One-record chunks are measured with
     a store as well, and in microseconds that a chunk costs beyond its record.
     """
     many = round(100_000 * scale)
-    single = loads.single_records(hdfs[: many // 5])
+    single = loads.single_records(hdfs[: many // 5], times_ns[: many // 5])
     streams = [
-        loads.Load("hdfs", loads.frames_of(hdfs), len(hdfs), lambda: load_bundle("hdfs")),
-        loads.hexadecimal(hdfs),
+        loads.plain(hdfs, times_ns),
+        loads.hexadecimal(hdfs, times_ns),
         loads.uuids(300, many),
         loads.uuids(1_000, many),
-        loads.kubernetes(hdfs),
+        loads.kubernetes(hdfs, times_ns),
         loads.many_keys(many // 3),
         loads.long_sessions(hdfs, max(many // 10_000, 1)),
         single,
@@ -417,9 +419,11 @@ def main() -> None:
         sys.exit(f"bench: {events} is absent")
     multiprocessing.set_start_method("fork")
     if flags.loads:
-        hdfs = [text_of(record) for _, record in read_events(events)]
+        read = [(time_ns or 0, text_of(record)) for time_ns, record in read_events(events)]
+        hdfs = [record for _, record in read]
         tune_gc()
-        print(json.dumps(load_rates(hdfs, flags.rounds, flags.scale)))
+        times_ns = [time_ns for time_ns, _ in read]
+        print(json.dumps(load_rates(hdfs, times_ns, flags.rounds, flags.scale)))
         return
     bundle = load_bundle("hdfs")
     frames, records = frames_of(events)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
+from ..reading.cache import Generation
 from ..reading.levels import FIRST_LEVEL_FIELD, LevelReader, levels_of
 from ..reading.records import RecordReader
 from ..reading.slots import SlotReader
@@ -15,11 +16,18 @@ from .sessions import Session
 from .steps import Limit, StepJudge
 from .tracker import State
 
-# Values of one place that are remembered as no deviation. Most values of a log come again; those of
+# Bytes of all values that are remembered as no deviation. Most values of a log come again; those of
 # a hostile one may not fill the memory.
-_MOST_FINE = 10_000
+_FINE_BYTES = 16_000_000
+# What a remembered value costs besides its own bytes.
+_VALUE_BYTES = 80
 # Shapes of messages of one template whose places are remembered; then all are found anew.
 _MOST_SHAPES = 1_000
+# Bytes of all shapes that are remembered here, and what a shape and each of its places cost besides
+# its own bytes.
+_SHAPE_BYTES = 8_000_000
+_ENTRY_BYTES = 250
+_PLACE_BYTES = 120
 # Spellings of levels that are remembered for each log key.
 _MOST_LEVELS = 100
 # A longer shape is not remembered.
@@ -55,6 +63,8 @@ class OddEvents:
         self._fine: dict[tuple[int, int], set[bytes]] = {}
         # Log key → shape of a message → what to look at in it.
         self._checks: dict[int, dict[bytes, Sequence[Check]]] = {key: {} for key in self.watched}
+        self._shape_generation = Generation(_SHAPE_BYTES, self._forget_shapes)
+        self._fine_generation = Generation(_FINE_BYTES, self._forget_values)
 
     # Asked for every event of a watched log key. Where the shape of its message is remembered, a
     # level and a value that were looked at before cost one look-up each.
@@ -116,8 +126,7 @@ class OddEvents:
             return False
         if self._steps.is_odd(log_key, slot, value):
             return True
-        if len(fine) >= _MOST_FINE:
-            fine.clear()
+        self._fine_generation.take(_VALUE_BYTES + len(judged))
         fine.add(judged)
         return False
 
@@ -148,8 +157,18 @@ class OddEvents:
                     (slot, self._fine.setdefault((log_key, slot), set()))
                     for slot in self._steps.slots(log_key)
                 ]
+            cost = _ENTRY_BYTES + len(text) + _PLACE_BYTES * len(checks)
+            self._shape_generation.take(cost)
             shapes[text.translate(ZEROED)] = checks
         return checks
+
+    def _forget_shapes(self) -> None:
+        for shapes in self._checks.values():
+            shapes.clear()
+
+    def _forget_values(self) -> None:
+        for fine in self._fine.values():
+            fine.clear()
 
     def deviations(
         self, state: State, keys: Sequence[int], gap_ns: int, text: bytes, record: Any

@@ -15,8 +15,8 @@ from itertools import pairwise
 from typing import Any, Literal
 
 import numpy as np
-from lru import LRU
 
+from ..reading.cache import Generation
 from ..types import LEVELS, Level, Seq
 
 Automaton = Literal["off", "strict", "reference"]
@@ -24,6 +24,9 @@ Pattern = tuple[int, ...]
 # Seen patterns with the closest node counts, which are compared in full. An edit distance takes the
 # square of the length, and a pattern with other counts is rarely the nearest one.
 _CANDIDATES = 4
+# What a remembered score costs, and each node of its pattern.
+_ENTRY_BYTES = 400
+_NODE_BYTES = 8
 
 
 class LocalContext:
@@ -41,7 +44,7 @@ class LocalContext:
         self,
         patterns: Mapping[Level, Iterable[Sequence[int]]],
         automaton: Automaton = "off",
-        cache_size: int = 20_000,
+        cache_bytes: int = 8_000_000,
     ) -> None:
         self.patterns: dict[Level, dict[Pattern, None]] = {
             level: dict.fromkeys(tuple(p) for p in patterns[level]) for level in LEVELS
@@ -55,7 +58,8 @@ class LocalContext:
         }
         # Made when the first alert asks: a process that finds nothing abnormal needs none.
         self._counts: dict[Level, _NodeCounts] = {}
-        self._scores: Any = LRU(cache_size)
+        self._scores: dict[tuple[Level, Pattern], tuple[float, Pattern]] = {}
+        self._generation = Generation(cache_bytes, self._scores.clear)
 
     def is_normal(self, seq: Seq) -> bool:
         if seq.pattern in self.patterns[seq.level]:
@@ -68,10 +72,12 @@ class LocalContext:
     def score(self, seq: Seq) -> tuple[float, Pattern]:
         """Edit distance, in nodes, to the nearest seen pattern of the level; and that pattern."""
         key = (seq.level, seq.pattern)
-        if (found := self._scores.get(key)) is None:
-            found = self._scores[key] = self._nearest(*key)
-        distance, pattern = found
-        return distance, pattern
+        found = self._scores.get(key)
+        if found is None:
+            found = self._nearest(*key)
+            self._generation.take(_ENTRY_BYTES + _NODE_BYTES * len(seq.pattern))
+            self._scores[key] = found
+        return found
 
     def _is_walk(self, seq: Seq) -> bool:
         seen = [pair in self._pairs[seq.level] for pair in pairwise(seq.pattern)]

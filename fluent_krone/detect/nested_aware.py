@@ -23,10 +23,10 @@ from operator import itemgetter
 from typing import Any, Literal
 
 import numpy as np
-from lru import LRU
 
 from ..core.hierarchy import Hierarchy
 from ..errors import BundleError
+from ..reading.cache import Generation
 from ..timing import Histogram
 from .onnx import load_model
 
@@ -46,6 +46,10 @@ KIND_WEIGHT: Mapping[Kind, float] = {
 _MISSING_SHARE = 0.3
 _MISSING_SHARE_YET = 0.02
 
+
+# What a remembered result costs, and each of its counts.
+_ENTRY_BYTES = 600
+_FEATURE_BYTES = 200
 
 _node_of_run = itemgetter(0)
 
@@ -131,7 +135,7 @@ class NestedFiles:
 class NestedAware:
     """Scores whole sessions, or what there is of one so far.
 
-    `where` names the model in error messages. Results for `cache_size` different counts are kept.
+    `where` names the model in error messages. Results are kept in `cache_bytes`.
     """
 
     name = "nested_aware"
@@ -142,7 +146,7 @@ class NestedAware:
         files: NestedFiles,
         *,
         where: str = "nested_aware.onnx",
-        cache_size: int = 20_000,
+        cache_bytes: int = 16_000_000,
     ) -> None:
         self.threshold = files.threshold
         self.band = files.band
@@ -159,7 +163,8 @@ class NestedAware:
         self._weights = files.weights
         self._decimals = files.decimals
         self._session = load_model(files.model, where)
-        self._cache: Any = LRU(cache_size)
+        self._cache: dict[tuple[bool, _Exact], Density] = {}
+        self._generation = Generation(cache_bytes, self._cache.clear)
         # How long the model's runs took.
         self.latency = Histogram()
         if len(self._weights) != len(self._columns) + 1:
@@ -184,12 +189,14 @@ class NestedAware:
         """
         counts, exact = self._counts_of(log_keys)
         key = (ended, exact)
-        found: Density | None = self._cache.get(key)
+        found = self._cache.get(key)
         if found is None:
             missing_share = _MISSING_SHARE_YET
             if ended:
                 missing_share = _MISSING_SHARE
-            found = self._cache[key] = self._run(counts, missing_share)
+            found = self._run(counts, missing_share)
+            self._generation.take(_ENTRY_BYTES + _FEATURE_BYTES * len(exact))
+            self._cache[key] = found
         return found
 
     def is_abnormal(self, score: float) -> bool:

@@ -10,12 +10,15 @@ from typing import Any
 
 from ..errors import ConfigError, RecordError
 from .accessor import Fields, field_getter, message_getter
+from .cache import Generation
 from .times import TimeReader, zone_of
 
 SessionKey = tuple[bytes, ...]
-# Component names whose prefix is remembered. A field that is no component, such as a request id,
-# would otherwise fill the memory.
-_MAX_COMPONENTS = 10_000
+# Bytes of all component names whose prefix is remembered. A field that is no component, such as a
+# request id, would otherwise fill the memory.
+_COMPONENT_BYTES = 4_000_000
+# What a remembered component costs besides its name and its prefix.
+_ENTRY_BYTES = 200
 # Colours and other control sequences of a terminal; they belong to no message.
 ANSI = re.compile(rb"\x1b(?:\[[0-?]*[ -/]*[@-~]|\][^\x07\x1b]*(?:\x07|\x1b\\)|[@-Z\\-_])")
 # The name under which a record that was kept of a stream carries the tag that it came with. It
@@ -130,14 +133,14 @@ class _Prefixes(dict[bytes, bytes]):
 
     def __init__(self, max_size: int) -> None:
         self._max_size = max_size
+        self._generation = Generation(_COMPONENT_BYTES, self.clear)
 
     def __missing__(self, component: bytes) -> bytes:
         prefix = ANSI.sub(b"", component[: self._max_size]).rstrip(b": ")
         if prefix:
             prefix += b": "
         if len(component) <= self._max_size:
-            if len(self) >= _MAX_COMPONENTS:
-                self.clear()
+            self._generation.take(_ENTRY_BYTES + len(component) + len(prefix))
             self[component] = prefix
         return prefix
 

@@ -4,12 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Collection, Sequence
 
+from .cache import Generation
 from .wildcards import ZEROED, Template
 
 Span = tuple[int, int]
 
-# Shapes of messages whose places are remembered; then all are forgotten, and found anew.
-_MOST_SHAPES = 50_000
+# Bytes of all shapes of messages whose places are remembered.
+_SHAPE_BYTES = 8_000_000
+# What a remembered shape costs besides its own bytes: objects, tuples, a place in a dictionary.
+_ENTRY_BYTES = 300
 # A longer shape is not remembered: hostile lines could fill the memory.
 _LONGEST_SHAPE = 1000
 
@@ -33,6 +36,7 @@ class SlotReader:
         self._templates = [Template(text, wide=where, zeroed=True) for text, where in pairs]
         # By shape, since messages that differ in digits alone have their values at the same places.
         self._spans: dict[tuple[int, bytes], tuple[Span, ...]] = {}
+        self._generation = Generation(_SHAPE_BYTES, self._spans.clear)
 
     def values(self, log_key: int, message: bytes) -> tuple[bytes, ...]:
         """The values of a message; none where it does not fit its template, or has none."""
@@ -49,7 +53,6 @@ class SlotReader:
         if spans is None:
             spans = self._templates[log_key].spans(shape)
             if len(shape) <= _LONGEST_SHAPE:
-                if len(self._spans) >= _MOST_SHAPES:
-                    self._spans.clear()
+                self._generation.take(_ENTRY_BYTES + len(shape))
                 self._spans[log_key, shape] = spans
         return spans

@@ -117,7 +117,7 @@ def test_another_detector_of_the_same_bytes_agrees(keys: tuple[int, ...]) -> Non
             threshold=THRESHOLD,
             band=(8.0, 10.0),
         ),
-        cache_size=1,
+        cache_bytes=1,
     )
     assert other.density(keys) == detector().density(keys)
 
