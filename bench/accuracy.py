@@ -303,7 +303,7 @@ def speed(data: Path) -> dict[str, Any]:
         # The worst session has 500 events of which none was ever seen, each of its own entity.
         strangers = [Leaf(f"unseen {i}", f"stranger {i}", "none", "none") for i in range(500)]
         known = len(authors.leaves)
-        fitted = fit(authors.pick(train), Hierarchy([*authors.leaves, *strangers]), cache_size=1)
+        fitted = fit(authors.pick(train), Hierarchy([*authors.leaves, *strangers]), cache_bytes=1)
         took = [_seconds(fitted, keys) * 1e6 for keys in authors.pick(test)]
         worst = tuple(range(known, known + 500))
         cascade = fitted.cascade()

@@ -120,7 +120,7 @@ def local_context(
     return LocalContext(patterns, automaton)
 
 
-def fit(sessions: Sequence[LogKeys], hierarchy: Hierarchy, cache_size: int = 20_000) -> Fitted:
+def fit(sessions: Sequence[LogKeys], hierarchy: Hierarchy, cache_bytes: int = 16_000_000) -> Fitted:
     """What the export would put into a bundle for these normal sessions."""
     # The model goes through ONNX, so that what is measured is what is served.
     model, content = fit_onnx(sessions, hierarchy)
@@ -136,7 +136,7 @@ def fit(sessions: Sequence[LogKeys], hierarchy: Hierarchy, cache_size: int = 20_
             band=calibration.band,
             decimals=DECIMALS,
         ),
-        cache_size=cache_size,
+        cache_bytes=cache_bytes,
     )
     witnesses = fit_steps([Trace(keys) for keys in sessions], hierarchy)
     return Fitted(hierarchy, local_context(sessions, hierarchy), nested, calibration, witnesses)

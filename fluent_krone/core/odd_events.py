@@ -178,7 +178,8 @@ class OddEvents:
         if self._steps is None:
             return found
         others = [self._steps.gap(keys, gap_ns)]
-        if keys[-1] in self.watched:
+        # Every event of a session that is decided comes here, and few of them have odd content.
+        if keys[-1] in self.watched and self.has_odd_content(keys[-1], text, record, None):
             others.append(self._steps.value(keys, self._slots.values(keys[-1], text)))
             if self._has_levels:
                 others.append(self._steps.severity(keys, self._levels.rank(record)))

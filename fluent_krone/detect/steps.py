@@ -198,11 +198,11 @@ class Steps:
         threshold = self._thresholds.get("time")
         if threshold is None or len(keys) < 2:
             return None
+        shortest_ns, longest_ns = self.limits_ns(keys[-2], keys[-1])
+        if shortest_ns <= gap_ns <= longest_ns:
+            return None
         found = self.times.range_between(keys[-2], keys[-1])
         if found is None:
-            return None
-        shortest_ns, longest_ns = self.times.limits_ns(keys[-2], keys[-1], threshold)
-        if shortest_ns <= gap_ns <= longest_ns:
             return None
         direction, bound = "slow", f"at most {as_time(found.high_end())}"
         if gap_ns < shortest_ns:
