@@ -117,6 +117,21 @@ class Monitoring:
     )
     # 24231 is the usual port of the Prometheus plugin of Fluentd. Change one if both run here.
     metrics_port: int = parameter(COUNT, 24231, "The port on which metrics are served.", doors=LIVE)
+    console: bool = parameter(
+        BOOL,
+        False,
+        "Serve the live page, on which incidents are read and marked, at the address of the "
+        "metrics. The log shows its address with a token at each start.",
+        doors=LIVE,
+        common=True,
+    )
+    console_token_file: str | None = parameter(
+        STRING,
+        None,
+        "The file that holds the token of the live page. Without it, a token is drawn by lot at "
+        "each start.",
+        doors=LIVE,
+    )
     log_level: str = parameter(
         STRING,
         "info",

@@ -1,0 +1,175 @@
+"""The live page's requests: static files, what the service knows, and what a person may change."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from typing import Any, Protocol
+
+from ..errors import KroneError
+from ..page.parts import script, text_of
+from ..runtime.http import EVENTS, JSON, Request, Response
+from .access import Access
+
+# Where the page lives on the port of the metrics.
+PREFIX = "/console/"
+# Seconds between two looks for news. A browser then asks for what it shows.
+_NEWS_S = 1.0
+# Seconds after which a page is refreshed although nothing happened: rates and times go on.
+_REFRESH_S = 15.0
+# Incidents in one answer. The page asks for more when its reader wants more.
+_PAGE = 100
+# The most incidents that one answer may hold: a page that was unfolded far is loaded again.
+_MOST_INCIDENTS = 2000
+# What a browser may do with the page: nothing but run its own script and style, and ask us.
+_POLICY = (
+    "default-src 'none'; script-src 'self'; style-src 'self'; connect-src 'self'; img-src data:; "
+    "base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
+)
+_SAFE = (
+    ("Content-Security-Policy", _POLICY),
+    ("X-Content-Type-Options", "nosniff"),
+    ("Referrer-Policy", "no-referrer"),
+    ("Cross-Origin-Resource-Policy", "same-origin"),
+    ("Cache-Control", "no-store"),
+)
+
+
+class Backend(Protocol):
+    """What the page shows and changes. All values can be written as JSON.
+
+    Methods raise KroneError with a sentence for the reader when they cannot do what was asked.
+    """
+
+    def version(self) -> object:
+        """A value that differs whenever the page would show something else."""
+
+    def overview(self) -> dict[str, Any]:
+        """All that is not about a single incident."""
+
+    def incidents(self, words: str, state: str, after: str, count: int) -> dict[str, Any]:
+        """Incidents that hold the words, newest first, after one of them: `incidents` (no more
+        than `count`), `next` (what to give as `after`, or None) and `total`."""
+
+    def incident(self, incident_id: str) -> dict[str, Any]:
+        """One `incident` with its leading `alert` and the `marks` that concern it."""
+
+    async def change(self, what: str, told: Mapping[str, Any]) -> None:
+        """Do what a person asks for: mark, unmark, accept, or bundle."""
+
+
+class Console:
+    """Answers the requests under `/console/`."""
+
+    def __init__(self, access: Access, backend: Backend) -> None:
+        self._access = access
+        self._backend = backend
+        style = text_of("page.css") + text_of("console.css")
+        # Whoever has no token sees only these, which hold nothing about the service.
+        self._files = {
+            "": (text_of("console.html"), "text/html; charset=utf-8"),
+            "console.css": (style, "text/css; charset=utf-8"),
+            "console.js": (script("alert.js", "console.js"), "text/javascript; charset=utf-8"),
+        }
+        self._views: dict[str, Callable[[Mapping[str, str]], dict[str, Any]]] = {
+            "overview": lambda _: backend.overview(),
+            "incidents": self._incidents,
+            "incident": lambda query: backend.incident(query.get("id", "")),
+        }
+        self._changes = ("mark", "unmark", "accept", "bundle")
+
+    async def answer(self, request: Request) -> Response:
+        """The answer to a request whose path begins with PREFIX."""
+        response = await self._answer(request)
+        return Response(
+            response.status,
+            response.body,
+            response.kind,
+            (*response.headers, *_SAFE),
+            response.stream,
+        )
+
+    async def _answer(self, request: Request) -> Response:
+        name = request.path.removeprefix(PREFIX)
+        is_reading = request.method in ("GET", "HEAD")
+        if name in self._files and is_reading:
+            body, kind = self._files[name]
+            return Response(200, body.encode(), kind)
+        if name == "login" and request.method == "POST":
+            return self._access.log_in(request)
+        refusal = self._access.refusal(request)
+        if refusal is not None:
+            return refusal
+        if name == "events" and is_reading:
+            return Response(200, kind=EVENTS, stream=self._news())
+        if name in self._views and is_reading:
+            return await self._told(_now(self._views[name], request.query))
+        if name in self._changes and request.method == "POST":
+            return await self._told(self._change(name, request))
+        return _error(404, "there is no such page")
+
+    async def _told(self, work: Awaitable[dict[str, Any]]) -> Response:
+        try:
+            found = await work
+        except KroneError as error:
+            return _error(400, str(error))
+        # A score may be NaN, which no browser reads as JSON.
+        body = json.dumps(_finite(found), allow_nan=False, separators=(",", ":"))
+        return Response(200, body.encode(), JSON)
+
+    def _incidents(self, query: Mapping[str, str]) -> dict[str, Any]:
+        try:
+            count = int(query.get("count", ""))
+        except ValueError:
+            count = 0
+        count = min(max(count, _PAGE), _MOST_INCIDENTS)
+        return self._backend.incidents(
+            query.get("q", ""), query.get("state", ""), query.get("after", ""), count
+        )
+
+    async def _change(self, name: str, request: Request) -> dict[str, Any]:
+        try:
+            told = json.loads(request.body)
+        except (ValueError, RecursionError):
+            told = None
+        if not isinstance(told, dict):
+            raise KroneError("the request must hold a JSON object")
+        await self._backend.change(name, told)
+        return {}
+
+    async def _news(self) -> AsyncIterator[bytes]:
+        """An event whenever the page would show something else, and now and then without."""
+        loop = asyncio.get_running_loop()
+        last = self._backend.version()
+        at = loop.time()
+        # The first bytes make the browser call the connection open.
+        yield b": fluent-krone\n\n"
+        while True:
+            await asyncio.sleep(_NEWS_S)
+            now = self._backend.version()
+            if now != last or loop.time() >= at + _REFRESH_S:
+                last = now
+                at = loop.time()
+                yield b"event: news\ndata: {}\n\n"
+
+
+async def _now(
+    view: Callable[[Mapping[str, str]], dict[str, Any]], query: Mapping[str, str]
+) -> dict[str, Any]:
+    return view(query)
+
+
+def _error(status: int, words: str) -> Response:
+    return Response(status, json.dumps({"error": words}).encode(), JSON)
+
+
+def _finite(value: Any) -> Any:
+    """The value with text in place of numbers that JSON has not."""
+    if isinstance(value, dict):
+        return {name: _finite(held) for name, held in value.items()}
+    if isinstance(value, list | tuple):
+        return [_finite(held) for held in value]
+    if isinstance(value, float) and (value != value or value in (float("inf"), float("-inf"))):
+        return str(value)
+    return value
