@@ -351,12 +351,12 @@ function actions(found) {
     h("h3", {}, "What is it?"),
     marks,
     isObject(found.alert) ? form : null,
-    h("p", { class: "error", role: "alert", id: "acted" }),
+    h("p", { class: "error acted", role: "alert" }),
   );
 }
 
 async function act(path, body) {
-  const place = document.querySelector("main:not([hidden]) #acted, #acted");
+  const place = [...document.querySelectorAll(".acted")].find((told) => told.checkVisibility());
   try {
     await ask(path, body);
     if (place) place.textContent = "";
@@ -549,7 +549,7 @@ async function refresh(force) {
     await loadIncidents();
     await drawIncident(force);
   } else {
-    const acted = h("p", { class: "error", role: "alert", id: "acted" });
+    const acted = h("p", { class: "error acted", role: "alert" });
     $("other").replaceChildren(...PAGES[view.tab]().flat(), acted);
   }
 }
