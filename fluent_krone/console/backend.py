@@ -1,0 +1,111 @@
+"""What the live page shows of a running service, and what it changes there."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from .. import __version__
+from ..alerts.incident import Incident
+from ..config import Config
+from ..errors import KroneError
+from ..runtime.service import Service
+from ..types import Alert
+from .history import History
+from .rates import Rates
+
+# Figures of the service that the page lists, in this order, by the names of its statistics.
+_FIGURES = {
+    "records": "records read",
+    "instances": "sessions begun",
+    "sessions_open": "sessions open",
+    "alerts": "alerts",
+    "incidents_open": "incidents open",
+    "alerts_outgoing": "alerts that wait for their receiver",
+    "unmatched": "lines that matched no template",
+    "cache_hits": "steps seen before",
+    "cache_misses": "steps worked out",
+    "store_size": "bytes of the store",
+    "stream_lag": "seconds that the stream is behind the clock",
+}
+
+
+class ServiceBackend:
+    """The running service as the live page sees it. Implements `console.Backend`.
+
+    `history` remembers the incidents, `rates` the last hour.
+    """
+
+    def __init__(
+        self,
+        service: Service,
+        history: History,
+        rates: Rates,
+        config: Config,
+        stats: Callable[[], Mapping[str, float]],
+    ) -> None:
+        self._service = service
+        self._history = history
+        self._rates = rates
+        self._config = config
+        self._stats = stats
+
+    def note(self, incident: Incident, alert: Alert) -> None:
+        """Remember that an alert joined an incident; the service calls it."""
+        self._history.note(incident, alert)
+
+    def version(self) -> object:
+        """A value that differs whenever the page would show something else."""
+        return self._history.version, len(self._service.incidents.open), self._service.troubles()
+
+    def overview(self) -> dict[str, Any]:
+        """All that is not about a single incident."""
+        bundle = self._service.bundle
+        stats = self._stats()
+        return {
+            "version": __version__,
+            "active": len(self._service.incidents.open),
+            "troubles": self._service.troubles(),
+            "rates": self._rates.bars(),
+            "figures": {words: stats.get(name, 0.0) for name, words in _FIGURES.items()},
+            "bundle": {
+                "name": bundle.name,
+                "hash": bundle.hash,
+                "blind": [f"Faults of the kind “{kind}” are hardly found." for kind in bundle.blind],
+            },
+        }
+
+    def incidents(self, words: str, state: str, after: str, count: int) -> dict[str, Any]:
+        """Incidents that hold the words, newest first."""
+        live = self._service.incidents.open
+
+        def is_wanted(name: str) -> bool:
+            return not state or (name in live) == (state == "active")
+
+        found, following, total = self._history.page(words, is_wanted, after, count)
+        shown = [self._with_state(summary) for summary in found]
+        return {"incidents": shown, "next": following, "total": total}
+
+    def incident(self, incident_id: str) -> dict[str, Any]:
+        """One incident with its first alert and the marks that concern it."""
+        found = self._history.incident(incident_id)
+        if found is None:
+            raise KroneError(f"there is no incident {incident_id}, or it is too long ago")
+        summary, alert = found
+        return {"incident": self._with_state(summary), "alert": alert, "marks": []}
+
+    async def change(self, what: str, told: Mapping[str, Any]) -> None:
+        """Do what a person asks for."""
+        raise KroneError(f"{what} is not possible here")
+
+    def _with_state(self, summary: dict[str, Any]) -> dict[str, Any]:
+        incident = self._service.incidents.open.get(summary["id"])
+        if incident is None:
+            return {**summary, "state": "resolved"}
+        return {**summary, "state": incident.state}
+
+
+def now_s() -> float:
+    """Seconds since 1970."""
+    return time.time()
