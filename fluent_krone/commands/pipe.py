@@ -54,7 +54,7 @@ async def _run_until_closed(door: PipeDoor, config: Config) -> None:
     background = [
         watch,
         asyncio.create_task(running.report(service.stats, door.report)),
-        *running.metrics_tasks(config, service, service.stats),
+        *running.http_tasks(config, service, service.stats),
     ]
     doing = asyncio.create_task(door.run(service))
     torn = asyncio.create_task(service.torn.wait())

@@ -11,12 +11,14 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from ..config import Config
+from ..console.console import PREFIX
+from ..console.live import LivePage
 from ..detect.bundle import load_bundle
 from ..errors import KroneError
 from ..living.blank import blank_bundle
 from ..living.learning import Learning, open_learning
 from ..living.refit import Refitting, open_refitting
-from ..runtime.http import HttpServer
+from ..runtime.http import HttpServer, Request, Response
 from ..runtime.metrics import Metrics, log_stats
 from ..runtime.reload import BundleWatch
 from ..runtime.service import Service
@@ -81,22 +83,41 @@ async def _live(
     await asyncio.gather(watch.run(), refitting.run(watch.ask))
 
 
-def metrics_tasks(config: Config, service: Service, stats: Stats) -> list[asyncio.Task[None]]:
-    """The task that serves `/metrics` and `/healthz`, where they are switched on."""
-    if not config.metrics:
+def http_tasks(config: Config, service: Service, stats: Stats) -> list[asyncio.Task[None]]:
+    """The tasks that serve metrics, health and the live page, where they are switched on."""
+    if not (config.metrics or config.console):
         return []
+    live: LivePage | None = None
+    if config.console:
+        live = LivePage(config, service, stats)
+
+    def all_stats() -> dict[str, float]:
+        if live is None:
+            return stats()
+        return stats() | live.numbers()
+
     metrics = Metrics(
-        stats=stats,
+        stats=all_stats,
         histograms=service.histograms,
         troubles=service.troubles,
         notes=service.notes,
     )
-    server = HttpServer(config.metrics_bind, config.metrics_port, metrics.answer)
+
+    async def answer(request: Request) -> Response:
+        if live is not None and request.path.startswith(PREFIX):
+            return await live.answer(request)
+        return await metrics.answer(request)
 
     def listens(host: str, port: int) -> None:
         _log.info("metrics at http://%s:%d/metrics", host, port)
+        if live is not None:
+            _log.info("live page at %s", live.address(host, port))
 
-    return [asyncio.create_task(server.run(listens))]
+    server = HttpServer(config.metrics_bind, config.metrics_port, answer)
+    tasks = [asyncio.create_task(server.run(listens))]
+    if live is not None:
+        tasks.append(asyncio.create_task(live.run()))
+    return tasks
 
 
 async def report(stats: Stats, show: Callable[[dict[str, float]], None] | None = None) -> None:

@@ -67,7 +67,7 @@ async def _serve_until_stopped(config: Config) -> int:
         watch,
         asyncio.create_task(running.report(stats)),
         asyncio.create_task(keep_alive()),
-        *running.metrics_tasks(config, service, stats),
+        *running.http_tasks(config, service, stats),
     ]
 
     await running.first_of(stop, service.torn)

@@ -154,6 +154,11 @@ class Config(
         return self.learn is not None or self.learn_sessions is not None
 
     @property
+    def history_path(self) -> Path | None:
+        """What the live page remembers; None: it forgets with the process."""
+        return _beside(None, self.store, ".incidents")
+
+    @property
     def judges_on_shutdown(self) -> bool:
         """Whether open sessions are judged when the service stops."""
         return self.on_shutdown == "judge" or (self.on_shutdown == "auto" and self.store is None)

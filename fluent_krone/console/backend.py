@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable, Mapping
 from typing import Any
 
@@ -61,7 +60,6 @@ class ServiceBackend:
 
     def overview(self) -> dict[str, Any]:
         """All that is not about a single incident."""
-        bundle = self._service.bundle
         stats = self._stats()
         return {
             "version": __version__,
@@ -69,11 +67,8 @@ class ServiceBackend:
             "troubles": self._service.troubles(),
             "rates": self._rates.bars(),
             "figures": {words: stats.get(name, 0.0) for name, words in _FIGURES.items()},
-            "bundle": {
-                "name": bundle.name,
-                "hash": bundle.hash,
-                "blind": [f"Faults of the kind “{kind}” are hardly found." for kind in bundle.blind],
-            },
+            "bundle": self._bundle(),
+            "learning": self._learning(),
         }
 
     def incidents(self, words: str, state: str, after: str, count: int) -> dict[str, Any]:
@@ -99,13 +94,19 @@ class ServiceBackend:
         """Do what a person asks for."""
         raise KroneError(f"{what} is not possible here")
 
+    def _bundle(self) -> dict[str, Any]:
+        bundle = self._service.judging_by
+        blind = [f"Faults of the kind “{kind}” are hardly found." for kind in bundle.blind]
+        return {"name": bundle.name, "hash": bundle.hash, "blind": blind}
+
+    def _learning(self) -> dict[str, Any] | None:
+        status = self._service.learning()
+        if status is None:
+            return None
+        return {"share": status.share, "words": status.words}
+
     def _with_state(self, summary: dict[str, Any]) -> dict[str, Any]:
         incident = self._service.incidents.open.get(summary["id"])
         if incident is None:
             return {**summary, "state": "resolved"}
         return {**summary, "state": incident.state}
-
-
-def now_s() -> float:
-    """Seconds since 1970."""
-    return time.time()

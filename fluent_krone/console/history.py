@@ -105,7 +105,7 @@ class History:
         name = incident.incident_id
         row = self._changed.get(name) or self._row(name)
         if row is None:
-            row = _Row(0, {}, Bars(alert.time_ns), alert.record)
+            row = _Row(0, {}, Bars(alert.time_ns), dict(alert.record))
         row.bars.add(alert.time_ns)
         row.last_ns = max(incident.last_ns, row.last_ns)
         row.summary = _summary(incident, row.alert)

@@ -5,9 +5,10 @@ from __future__ import annotations
 import asyncio
 import logging
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from typing import Any
 
+from ..alerts.incident import Incident
 from ..alerts.incidents import Incidents, in_order
 from ..alerts.records import AlertMaker
 from ..config import Config
@@ -43,6 +44,8 @@ class Judge:
         incidents: Incidents,
     ) -> None:
         self.turn = asyncio.Lock()
+        # Called with each alert that joined an incident, and the incident; the live page listens.
+        self.on_joined: Callable[[Incident, Alert], None] | None = None
         self.engine = engine
         self.incidents = incidents
         self.maker = maker
@@ -163,6 +166,8 @@ class Judge:
                 return
         joined = self.incidents.join(alert, finding.told_ns)
         self._pass_on(finding, alert, joined.incident_id)
+        if self.on_joined is not None and joined.incident_id is not None:
+            self.on_joined(self.incidents.open[joined.incident_id], alert)
         for event in joined.events:
             asked = None
             if self._desk.asks and event.alert_id == alert.alert_id:

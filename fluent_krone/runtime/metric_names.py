@@ -183,6 +183,11 @@ LABELLED: Mapping[str, tuple[str, str, str]] = {
         "reason",
         "Connections closed for what the client sent.",
     ),
+    "console_refused_": (
+        "console_refused_total",
+        "reason",
+        "Requests to the live page that were refused: wrong token, no cookie, another origin.",
+    ),
 }
 # By name in `histograms`.
 HISTOGRAMS: Mapping[str, tuple[str, str]] = {

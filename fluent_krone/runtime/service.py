@@ -8,6 +8,7 @@ import time
 from collections.abc import Callable, Coroutine, Iterable, Mapping, Sequence
 from typing import Any
 
+from ..alerts.incident import Incident
 from ..alerts.incidents import Incidents
 from ..alerts.records import AlertMaker
 from ..config import Config
@@ -118,6 +119,15 @@ class Service:
     def restore_incidents(self, saved: Iterable[Mapping[str, Any]]) -> None:
         """Go on with the incidents that the last run left open; call it before `start`."""
         self._judge.incidents.restore(saved)
+
+    @property
+    def incidents(self) -> Incidents:
+        """The incidents of the stream."""
+        return self._judge.incidents
+
+    def watch_incidents(self, on_joined: Callable[[Incident, Alert], None]) -> None:
+        """Call `on_joined` with each incident and the alert that joined it, before its commit."""
+        self._judge.on_joined = on_joined
 
     @property
     def torn(self) -> asyncio.Event:
@@ -241,6 +251,11 @@ class Service:
             if self._storage.store is not None:
                 engine.track()
                 self._committer.commit()
+
+    @property
+    def judging_by(self) -> Bundle:
+        """The bundle at work; while one is learnt, one without content."""
+        return self._judge.bundle
 
     async def bundle(self) -> Bundle:
         """The bundle that the stream is judged by, as soon as there is one."""

@@ -22,6 +22,7 @@ LAYERS = (
     {"alerts", "explain", "keeping", "sink", "inputs", "page"},
     {"living"},
     {"runtime"},
+    {"console"},
     {"demo", "commands"},
     {"cli", "__main__", "detector"},
 )

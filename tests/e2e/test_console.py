@@ -1,0 +1,267 @@
+"""The live page of a running service, in a real browser: headless Chromium."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import signal
+import socket
+import subprocess
+import sys
+import time
+import urllib.request
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import msgpack
+import pytest
+from browser import Browser, chromium
+
+from fluent_krone.alerts.incidents import Incidents
+from fluent_krone.console.history import History
+from fluent_krone.demo.simulator import simulate, stream
+from fluent_krone.types import Alert
+
+REPOSITORY = Path(__file__).parents[2]
+LIMIT_S = 60
+TOKEN = "token-of-the-test-0123456789"
+MARKUP = '<img src=x onerror="document.title=1">'
+
+
+class Service:
+    """A running `serve` with a live page; it is killed with SIGKILL and started again at will."""
+
+    def __init__(self, folder: Path) -> None:
+        token = folder / "token"
+        token.write_text(TOKEN)
+        token.chmod(0o600)
+        self._flags = ["--store", str(folder / "store.db"), "--console-token-file", str(token)]
+        self.start()
+
+    def start(self, *flags: str) -> None:
+        self._process = subprocess.Popen(
+            [
+                *(sys.executable, "-m", "fluent_krone", "serve", "--bundle", "demo"),
+                *("--port", "0", "--console=true", "--metrics-port", "0", *self._flags, *flags),
+            ],
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.PIPE,
+            text=True,
+            env={**os.environ, "PYTHONPATH": str(REPOSITORY)},
+        )
+        self.port = int(self._line(r"port=(\d+)"))
+        self.page = self._line(r"live page at (\S+)")
+
+    def _line(self, pattern: str) -> str:
+        assert self._process.stderr is not None
+        for line in self._process.stderr:
+            if found := re.search(pattern, line):
+                return found[1]
+        raise AssertionError("serve ended")
+
+    def send(self, events: list[tuple[int, dict[str, str]]]) -> None:
+        entries = [[time_ns // 10**9, record] for time_ns, record in events]
+        with socket.create_connection(("127.0.0.1", self.port)) as client:
+            client.sendall(msgpack.packb(["demo", entries, {"chunk": str(time.time_ns())}]))
+            client.recv(1000)
+
+    def ask(self, path: str, body: dict[str, Any] | None = None) -> Any:
+        """What the service tells a program that has the token."""
+        data = None if body is None else json.dumps(body).encode()
+        request = urllib.request.Request(
+            self.page + path, data, {"Authorization": f"Bearer {TOKEN}"}
+        )
+        with urllib.request.urlopen(request, timeout=LIMIT_S) as answer:
+            return json.load(answer)
+
+    def wait_for_incidents(self, count: int) -> None:
+        until = time.monotonic() + LIMIT_S
+        while self.ask("incidents")["total"] < count:
+            assert time.monotonic() < until, "no incidents"
+            time.sleep(0.1)
+
+    def stop(self, number: int = signal.SIGTERM) -> None:
+        self._process.send_signal(number)
+        self._process.communicate(timeout=LIMIT_S)
+
+
+def events(seed: int, count: int = 300) -> list[tuple[int, dict[str, str]]]:
+    return list(stream(simulate(count, seed)))
+
+
+@pytest.fixture(scope="module")
+def browser(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Browser]:
+    command = chromium()
+    if command is None:
+        pytest.skip("no `chromium` on PATH")
+    browser = Browser(command, tmp_path_factory.mktemp("chromium"))
+    yield browser
+    browser.close()
+
+
+@pytest.fixture(scope="module")
+def service(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Service]:
+    service = Service(tmp_path_factory.mktemp("service"))
+    first = events(1)
+    odd = (first[0][0], {**first[0][1], "message": f"Storage: {MARKUP} of blk-0a4cae29583d"})
+    service.send([odd, *first])
+    service.wait_for_incidents(3)
+    yield service
+    service.stop()
+
+
+@pytest.fixture(autouse=True)
+def quiet(browser: Browser) -> Iterator[None]:
+    """No page complains on its console, or asks anybody but its service."""
+    yield
+    assert browser.complaints == []
+    assert all("/console/" in url or url.startswith("data:") for url in browser.requests)
+    browser.complaints.clear()
+    browser.requests.clear()
+
+
+def open_page(browser: Browser, service: Service, found: str = "", **size: int) -> None:
+    browser.go(f"{service.page}#token={TOKEN}", **size)
+    browser.wait("document.querySelectorAll('#tabs a').length")
+    if found:
+        browser.run(f"location.hash = {json.dumps(found)}")
+    browser.wait("document.querySelector('#live').textContent === 'live'")
+
+
+def test_without_the_token_nothing_is_shown(browser: Browser, service: Service) -> None:
+    browser.call("Network.clearBrowserCookies")
+    browser.go(service.page)
+    browser.wait("!document.querySelector('#login').hidden")
+    assert browser.texts("#entries li") == []
+    browser.run("document.querySelector('#token').value = 'wrong'")
+    browser.run("document.querySelector('#token-form').requestSubmit()")
+    browser.wait("document.querySelector('#login-error').textContent === 'This token is wrong.'")
+    # The browser reports refused requests on its console.
+    assert all("401" in complaint for complaint in browser.complaints)
+    browser.complaints.clear()
+    browser.run(f"document.querySelector('#token').value = '{TOKEN}'")
+    browser.run("document.querySelector('#token-form').requestSubmit()")
+    browser.wait("document.querySelectorAll('#entries a').length > 2")
+    assert browser.run("document.cookie") == ""
+
+
+def test_an_incident_is_read_from_what_is_wrong_to_its_lines(
+    browser: Browser, service: Service
+) -> None:
+    open_page(browser, service)
+    assert TOKEN not in browser.run("location.href")
+    total = service.ask("incidents")["total"]
+    assert f"{total} incident" in browser.texts("#count")[0]
+    assert browser.texts("#health") == ["all is well"]
+    browser.run("document.querySelector('#entries a').click()")
+    shown = service.ask("incidents")["incidents"][0]
+    browser.wait(f"document.querySelector('#detail').innerText.includes('{shown['id']}')")
+    [said] = browser.texts("#detail .said")
+    assert said == shown["explanation"]
+    alert = service.ask(f"incident?id={shown['id']}")["alert"]
+    assert browser.texts("[aria-label='Raw lines'] pre") == alert["lines"]
+
+
+def test_what_a_log_says_is_never_markup(browser: Browser, service: Service) -> None:
+    open_page(browser, service, "q=onerror")
+    browser.wait("document.querySelector('#detail').innerText.includes('onerror')")
+    assert browser.run("document.querySelectorAll('img').length") == 0
+    assert browser.run("document.title") == "fluent-krone"
+
+
+def test_news_come_by_themselves(browser: Browser, service: Service) -> None:
+    open_page(browser, service)
+    before = service.ask("incidents")["total"]
+    service.send(events(5))
+    service.wait_for_incidents(before + 1)
+    browser.wait(
+        "parseInt(document.querySelector('#count').textContent.replace(',', '')) > " + str(before)
+    )
+
+
+def test_keys_move_through_the_incidents(browser: Browser, service: Service) -> None:
+    open_page(browser, service)
+    browser.press("ArrowDown")
+    second = browser.run("document.querySelectorAll('#entries a')[1].dataset.id")
+    browser.wait(f"location.hash.includes('{second}')")
+    browser.press("m")
+    assert browser.run("document.activeElement.id") == "mark-normal"
+    browser.press("/")
+    assert browser.run("document.activeElement.id") == "q"
+
+
+@pytest.mark.parametrize("tab", ["changes", "bundles", "service"])
+def test_the_other_pages(browser: Browser, service: Service, tab: str) -> None:
+    open_page(browser, service, f"tab={tab}")
+    browser.wait("!document.querySelector('#other').hidden")
+    assert browser.texts("#other h2")
+    assert "[object" not in browser.run("document.querySelector('#other').innerText")
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_a_phone_shows_one_thing_at_a_time(browser: Browser, service: Service, scheme: str) -> None:
+    scheme_media = [{"name": "prefers-color-scheme", "value": scheme}]
+    browser.call("Emulation.setEmulatedMedia", features=scheme_media)
+    open_page(browser, service, width=380, height=750)
+    assert browser.run("getComputedStyle(document.querySelector('#detail')).display") == "none"
+    browser.run("document.querySelector('#entries a').click()")
+    browser.wait("document.querySelector('#detail .said')")
+    assert browser.run("getComputedStyle(document.querySelector('#list')).display") == "none"
+    assert browser.run("document.documentElement.scrollWidth <= innerWidth")
+    browser.run("document.querySelector('#back').click()")
+    browser.wait("getComputedStyle(document.querySelector('#list')).display !== 'none'")
+    browser.call("Emulation.setEmulatedMedia", features=[])
+
+
+def test_another_site_cannot_change_anything(service: Service) -> None:
+    for headers in ({}, {"Origin": "http://evil.example"}):
+        request = urllib.request.Request(f"{service.page}mark", b"{}", headers)
+        with pytest.raises(urllib.error.HTTPError) as refused:
+            urllib.request.urlopen(request, timeout=LIMIT_S)
+        assert refused.value.code == 401
+
+
+def test_incidents_outlive_a_kill(tmp_path: Path) -> None:
+    service = Service(tmp_path)
+    service.send(events(1))
+    service.wait_for_incidents(3)
+    time.sleep(1.5)  # the page's memory is written once a second
+    before = service.ask("incidents")["incidents"]
+    service.stop(signal.SIGKILL)
+    service.start()
+    assert service.ask("incidents")["incidents"] == before
+    service.stop()
+
+
+def test_ten_thousand_incidents(browser: Browser, tmp_path: Path) -> None:
+    history = History(tmp_path / "store.db.incidents")
+    for number in range(10_000):
+        record = {
+            "alert_id": f"{number:032x}",
+            "kind": "sequence",
+            "bundle_hash": "b",
+            "pattern": str(number),
+            "session": [f"order-{number}"],
+            "instance": 1,
+            "entity": f"entity {number % 7}",
+            "severity": "warning",
+            "explanation": f"Order {number} went wrong.",
+            "deviations": [{"signature": str(number)}],
+        }
+        alert = Alert(record["alert_id"], "shop", number * 10**9, record)
+        incidents = Incidents(900.0)
+        joined = incidents.join(alert, alert.time_ns)
+        assert joined.incident_id is not None
+        history.note(incidents.open[joined.incident_id], alert)
+    history.close()
+    service = Service(tmp_path)
+    open_page(browser, service)
+    assert browser.texts("#count") == ["10,000 incidents"]
+    assert len(browser.texts("#entries a")) == 100
+    browser.run("document.querySelector('.more').click()")
+    browser.wait("document.querySelectorAll('#entries a').length === 200")
+    open_page(browser, service, "q=order-4711")
+    browser.wait("document.querySelector('#count').textContent === '1 incident'")
+    service.stop()
