@@ -7,6 +7,7 @@ from typing import Any
 
 from .. import __version__
 from ..alerts.incident import Incident
+from ..alerts.records import iso_time
 from ..config import Config
 from ..errors import KroneError
 from ..runtime.service import Service
@@ -56,7 +57,9 @@ class ServiceBackend:
 
     def version(self) -> object:
         """A value that differs whenever the page would show something else."""
-        return self._history.version, len(self._service.incidents.open), self._service.troubles()
+        service = self._service
+        living = (service.learning(), service.refit(), service.judging_by.hash)
+        return self._history.version, len(service.incidents.open), service.troubles(), living
 
     def overview(self) -> dict[str, Any]:
         """All that is not about a single incident."""
@@ -69,6 +72,7 @@ class ServiceBackend:
             "figures": {words: stats.get(name, 0.0) for name, words in _FIGURES.items()},
             "bundle": self._bundle(),
             "learning": self._learning(),
+            "refit": self._refit(),
         }
 
     def incidents(self, words: str, state: str, after: str, count: int) -> dict[str, Any]:
@@ -91,8 +95,24 @@ class ServiceBackend:
         return {"incident": self._with_state(summary), "alert": alert, "marks": []}
 
     async def change(self, what: str, told: Mapping[str, Any]) -> None:
-        """Do what a person asks for."""
-        raise KroneError(f"{what} is not possible here")
+        """Do what a person asks for. Raises KroneError where that cannot be done."""
+        if what == "bundle":
+            self._change_bundle(told.get("action"))
+        else:
+            raise KroneError(f"{what} is not possible here")
+
+    def _change_bundle(self, action: Any) -> None:
+        """Put the waiting bundle into use, or the one before; the service takes it up at once."""
+        refit = self._service.refit()
+        folder = self._service.bundle_folder
+        if folder is None or refit is None:
+            raise KroneError("bundles can be swapped where refit is on, see docs/learning.md")
+        if action == "rollback":
+            folder.roll_back()
+        elif action == "swap" and refit.candidate is not None:
+            folder.use(refit.candidate)
+        else:
+            raise KroneError("no bundle waits")
 
     def _bundle(self) -> dict[str, Any]:
         bundle = self._service.judging_by
@@ -104,6 +124,28 @@ class ServiceBackend:
         if status is None:
             return None
         return {"share": status.share, "words": status.words}
+
+    def _refit(self) -> dict[str, Any] | None:
+        status = self._service.refit()
+        folder = self._service.bundle_folder
+        if status is None or folder is None:
+            return None
+        words = f"The next bundle is fitted at {iso_time(int(status.next_at_s * 1e9))}."
+        if status.phase == "fitting":
+            words = "The next bundle is being fitted."
+        elif status.candidate is not None:
+            words = f"The bundle {status.candidate} waits to be swapped in."
+        if status.trouble is not None:
+            words += f" The last refit failed, and the bundle in use stays: {status.trouble}"
+        shadow = dict(status.shadow or {})
+        objections = shadow.pop("objections", None) or []
+        return {
+            "words": words,
+            "objections": list(objections),
+            "figures": {name.replace("_", " "): value for name, value in shadow.items()},
+            "can_swap": status.candidate is not None,
+            "can_roll_back": folder.previous not in (None, folder.current),
+        }
 
     def _with_state(self, summary: dict[str, Any]) -> dict[str, Any]:
         incident = self._service.incidents.open.get(summary["id"])

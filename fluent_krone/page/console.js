@@ -436,6 +436,9 @@ function drawBundles() {
         { "aria-label": "Next bundle" },
         h("h3", {}, "The next bundle"),
         h("p", {}, text(refit.words)),
+        list(refit.objections).length
+          ? h("p", { class: "error" }, `Against it: ${list(refit.objections).map(text).join("; ")}`)
+          : null,
         figures(refit.figures),
         h(
           "div",

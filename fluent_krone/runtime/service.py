@@ -17,6 +17,7 @@ from ..detect.bundle import Bundle
 from ..detect.nested_aware import NestedAware
 from ..explain.desk import Desk
 from ..explain.knowledge import Knowledge
+from ..living.bundles import BundleFolder
 from ..living.learning import Learning, LearningStatus
 from ..living.refit import RefitStatus, Refitting
 from ..sink import Sink
@@ -251,6 +252,13 @@ class Service:
             if self._storage.store is not None:
                 engine.track()
                 self._committer.commit()
+
+    @property
+    def bundle_folder(self) -> BundleFolder | None:
+        """Where bundles are fitted; None where none are."""
+        if self._refitting is None:
+            return None
+        return self._refitting.folder
 
     @property
     def judging_by(self) -> Bundle:
