@@ -64,6 +64,8 @@ setup(
         # Shell completion: eval "$(register-python-argcomplete fluent-krone)"
         "completion": ["argcomplete>=3"],
         "export": ["onnx>=1.17", "pyarrow>=15", "pydantic>=2"],
+        # `fluent-krone kafka`, `kafka-key` and `kafka-share`; 10 MB, with librdkafka in it.
+        "kafka": ["confluent-kafka>=2.8"],
         # Models behind OpenAI's Chat Completions API: Ollama, vLLM, LM Studio.
         "openai": ["openai>=1.50"],
         "fuzz": ["atheris>=2.3"],
@@ -72,6 +74,7 @@ setup(
         # Needed besides `export`.
         "test": [
             "argcomplete>=3",
+            "confluent-kafka>=2.8",
             "hypothesis>=6.100",
             # The schemas of Kubernetes, for the manifests in deploy/.
             "kubernetes-validate>=1.35",

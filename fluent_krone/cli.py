@@ -22,6 +22,9 @@ from .commands import (
     demo,
     explain,
     export,
+    kafka,
+    kafka_key,
+    kafka_share,
     knowledge,
     ledger,
     pipe,
@@ -76,6 +79,8 @@ def _declared() -> Parser:
     parser.add_argument("--version", action="version", version=f"fluent-krone {__version__}")
     commands = Commands(parser)
     for module in (serve, pipe, replay, demo, check_config, plugin_dir, report, refit):
+        module.add(commands)
+    for module in (kafka, kafka_key, kafka_share):
         module.add(commands)
     bundles.add_commands(commands.add_parser)
     knowledge.add_commands(commands.add_parser)

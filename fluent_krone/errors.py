@@ -29,7 +29,9 @@ class ExportError(KroneError):
 
 
 # All reasons for which a record becomes no event; docs/operations.md says what to do about each.
-SetAside = Literal["not_a_map", "no_message", "line_format", "no_session_key", "undecodable"]
+SetAside = Literal[
+    "not_a_map", "no_message", "line_format", "no_session_key", "undecodable", "too_large"
+]
 
 
 class RecordError(KroneError):

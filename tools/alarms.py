@@ -213,6 +213,24 @@ ALARMS: Sequence[Alarm] = (
         "Check the disk and the permissions of the file.",
         (("knowledge_errors_total", "0+1x60"),),
     ),
+    Alarm(
+        "KroneKafkaLags",
+        "max without (partition) (min_over_time(fluent_krone_kafka_partition_lag[15m])) > 100000",
+        "5m",
+        "warning",
+        "A partition has had more than 100,000 messages that were not taken yet for 15 minutes.",
+        "Start another instance of the group, or add partitions: docs/scale.md says how many.",
+        (('kafka_partition_lag{partition="0"}', "200000x60"),),
+    ),
+    Alarm(
+        "KroneKafkaTransactionsFail",
+        "sum without (reason) (increase(fluent_krone_kafka_transactions_failed_total[15m])) > 10",
+        "5m",
+        "warning",
+        "Transactions fail again and again; what they held is judged once more.",
+        "See `partition begins again` in the log, which has the brokers' reason.",
+        (('kafka_transactions_failed_total{reason="uncertain"}', "0+5x60"),),
+    ),
 )
 
 

@@ -144,6 +144,17 @@ ROWS: Sequence[tuple[str, Sequence[Panel]]] = (
             Panel("US dollars per second", "currencyUSD", ("explain_cost_usd_total",)),
         ),
     ),
+    (
+        "Kafka",
+        (
+            Panel("Messages", "cps", ("kafka_messages_total", "kafka_messages_keyed_total")),
+            Panel("Lag of partitions", "short", ("kafka_partition_lag",)),
+            Panel("Open sessions of partitions", "short", ("kafka_partition_sessions_open",)),
+            Panel("Partitions", "short", ("kafka_partitions_assigned",)),
+            Panel("Restored in", "s", ("kafka_partition_restore_seconds",)),
+            Panel("Transactions that failed", "cps", ("kafka_transactions_failed_total",)),
+        ),
+    ),
 )
 
 
@@ -259,7 +270,10 @@ def _queries(metric: str) -> Iterator[tuple[str, str]]:
             yield f"histogram_quantile({share}, {rates})", f"p{share[2:]:0<2} {{{{instance}}}}"
     elif metric in labels:
         legend = f"{{{{{labels[metric]}}}}} {{{{instance}}}}"
-        yield f"rate({chosen}[$__rate_interval])", legend
+        query = chosen
+        if metric.endswith("_total"):
+            query = f"rate({chosen}[$__rate_interval])"
+        yield query, legend
     elif metric.endswith("_total"):
         yield f"rate({chosen}[$__rate_interval])", f"{metric} {{{{instance}}}}"
     else:

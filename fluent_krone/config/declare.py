@@ -8,10 +8,15 @@ from typing import Any
 from .literals import Kind
 
 # Doors that a parameter belongs to: `pipe` is the child of `@type krone`, `serve` the Forward
-# server, `replay` judges a file.
-ALL = "pipe serve replay"
+# server, `replay` judges a file, `kafka` judges the partitions of a topic, and `kafka-key` only
+# gives its messages the keys of their sessions. `kafka-share` talks to the instances of a group.
+ALL = "pipe serve replay kafka"
+READING = "pipe serve replay kafka kafka-key"
 LIVE = "pipe serve"
+SERVICE = "pipe serve kafka"
 SERVE = "serve"
+KAFKA = "kafka kafka-key"
+BROKERS = "kafka kafka-key kafka-share"
 
 
 def parameter(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from .declare import LIVE, parameter
+from .declare import BROKERS, KAFKA, LIVE, SERVICE, parameter
 from .literals import BOOL, COUNT, DURATION, SIZE, STRING
 
 
@@ -63,17 +63,17 @@ class Delivery:
         DURATION,
         5.0,
         "How often to check whether the bundle has changed; with 0 only on SIGHUP.",
-        doors=LIVE,
+        doors=SERVICE,
     )
     # Senders wait about this long for an ack when the stream never pauses.
     commit_interval: float = parameter(
         DURATION,
         0.5,
         "A busy stream is committed and acknowledged this often.",
-        doors=LIVE,
+        doors=SERVICE,
     )
     commit_records: int = parameter(
-        COUNT, 30_000, "A busy stream is committed after this many records.", doors=LIVE
+        COUNT, 30_000, "A busy stream is committed after this many records.", doors=SERVICE
     )
     # Fluentd's file buffer makes chunks of 256 MiB unless told otherwise, and a frame is a little
     # larger than its chunk. Frames above 16 MiB lie in a temporary file, not in memory.
@@ -108,15 +108,17 @@ class Monitoring:
         BOOL,
         False,
         "Serve `/metrics` for Prometheus, and `/healthz`, over HTTP.",
-        doors=LIVE,
+        doors=f"{LIVE} {KAFKA}",
         common=True,
     )
     # Metrics name no session, but they need not be public: loopback unless asked otherwise.
     metrics_bind: str = parameter(
-        STRING, "127.0.0.1", "The address on which metrics are served.", doors=LIVE
+        STRING, "127.0.0.1", "The address on which metrics are served.", doors=f"{LIVE} {KAFKA}"
     )
     # 24231 is the usual port of the Prometheus plugin of Fluentd. Change one if both run here.
-    metrics_port: int = parameter(COUNT, 24231, "The port on which metrics are served.", doors=LIVE)
+    metrics_port: int = parameter(
+        COUNT, 24231, "The port on which metrics are served.", doors=f"{LIVE} {KAFKA}"
+    )
     console: bool = parameter(
         BOOL,
         False,
@@ -136,6 +138,6 @@ class Monitoring:
         STRING,
         "info",
         "The least severe log line that is written. Under Fluentd, use `@log_level`.",
-        doors="serve replay",
+        doors=f"serve replay {BROKERS}",
         choices="debug info warn error",
     )

@@ -17,6 +17,7 @@ from ..errors import ConfigError
 from .delivery import Delivery, Monitoring
 from .explanations import Explanations, Model
 from .forward import AlertReceiver, Listening
+from .kafka import Kafka, KafkaAccess
 from .keeping import Annotations, Keep
 from .learning import Learning
 from .reading import Alerts, Input, Sessions
@@ -35,6 +36,8 @@ GROUPS: tuple[type, ...] = (
     Monitoring,
     Listening,
     AlertReceiver,
+    Kafka,
+    KafkaAccess,
 )
 # With 0 of these, nothing could be processed at all.
 _AT_LEAST_1 = (
@@ -65,6 +68,8 @@ _LAST_PORT = 65535
 
 @dataclass(frozen=True, kw_only=True)
 class Config(
+    KafkaAccess,
+    Kafka,
     AlertReceiver,
     Listening,
     Monitoring,

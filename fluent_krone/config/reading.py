@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from .declare import LIVE, parameter
+from .declare import READING, SERVICE, parameter
 from .literals import COUNT, DURATION, LIST, RATE, SIZE, STRING
 
 
@@ -17,35 +17,47 @@ class Input:
         "hdfs",
         "The model bundle: a directory, or the name of a bundle that comes with the package.",
         common=True,
+        doors=READING,
     )
     message_field: str | None = parameter(
-        STRING, None, "The field that holds the log message.", common=True
+        STRING, None, "The field that holds the log message.", common=True, doors=READING
     )
     component_field: str | None = parameter(
-        STRING, None, "The field that names the component which wrote the line."
+        STRING, None, "The field that names the component which wrote the line.", doors=READING
     )
     time_field: str | None = parameter(
         STRING,
         None,
         "The field that holds the event time (ISO 8601, or seconds since 1970). "
         "Without it, Fluentd's event time counts.",
+        doors=READING,
     )
     time_format: str | None = parameter(
-        STRING, None, "The strptime format of `time_field`. Without it all usual forms are read."
+        STRING,
+        None,
+        "The strptime format of `time_field`. Without it all usual forms are read.",
+        doors=READING,
     )
     timezone: str | None = parameter(
         STRING,
         None,
         "The time zone of times without an offset, by its IANA name, such as `Europe/Berlin`. "
         "Without it, the bundle's zone is used, or UTC.",
+        doors=READING,
     )
     line_format: str | None = parameter(
-        STRING, None, "A regular expression with named groups that cuts a raw line into fields."
+        STRING,
+        None,
+        "A regular expression with named groups that cuts a raw line into fields.",
+        doors=READING,
     )
     # Longer messages are mostly stack traces and dumps, whose beginning names the step. Matching
     # costs time in proportion to the length.
     max_message_size: int = parameter(
-        SIZE, 8192, "Only this many bytes of a message are read; the rest is cut off."
+        SIZE,
+        8192,
+        "Only this many bytes of a message are read; the rest is cut off.",
+        doors=READING,
     )
 
 
@@ -59,6 +71,7 @@ class Sessions:
         "What identifies a session: field names, `tag`, or one `/regex/` that is searched in the "
         "message; separated by commas.",
         common=True,
+        doors=READING,
     )
     idle_timeout: float | None = parameter(
         DURATION,
@@ -82,7 +95,10 @@ class Sessions:
     max_events: int | None = parameter(COUNT, None, "A session ends after this many events.")
     # A message that lists thousands of ids would otherwise be copied into thousands of sessions.
     max_keys_per_record: int = parameter(
-        COUNT, 16, "A record belongs to at most this many sessions. Further keys are counted."
+        COUNT,
+        16,
+        "A record belongs to at most this many sessions. Further keys are counted.",
+        doors=READING,
     )
     # An open session of twenty events takes about 2 KB, so this many take about 400 MB.
     max_sessions: int = parameter(
@@ -145,7 +161,7 @@ class Alerts:
         "incident",
         "What is sent: `incident` tells what belongs together a few times, when it begins, grows "
         "and ends; `session` sends the alert of each session.",
-        doors=LIVE,
+        doors=SERVICE,
         choices="incident session",
         common=True,
     )

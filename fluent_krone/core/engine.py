@@ -12,9 +12,8 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any
 
 from ..errors import RecordError
-from ..reading.events import EventReader, Read
+from ..reading.events import Read
 from ..reading.records import SessionKey
-from ..reading.templates import TemplateMatcher
 from ..types import Finding
 from .doubts import Doubts
 from .findings import FindingMaker
@@ -24,19 +23,16 @@ from .journal import Journal, Pack
 from .judging import Judging
 from .lateness import InOrder
 from .novelties import Novelties
-from .odd_events import odd_events_of
 from .parts import EngineParts, Limits
 from .patience import Patience
 from .references import References
 from .sessions import NOBODY, Session, Sessionizer, SessionSettings
+from .shared import Shared
 from .stream_time import StreamTime
 
 # Findings of one call. When more sessions have ended, the next call collects the rest: after a long
 # pause of the stream, the findings of all open sessions must not fill the memory at once.
 _MOST_FINDINGS = 5_000
-# What a remembered message shape takes on average, with its objects: `cache_size` counts shapes,
-# and the cache is bounded in bytes, since one shape may have a kilobyte.
-_SHAPE_BYTES = 400
 
 # A chunk's events: time in ns (None: it has none; 0: now), and record.
 Events = Iterable[tuple[int | None, Any]]
@@ -52,28 +48,26 @@ class Engine:
 
     `counters` and `set_aside` count from the start of the stream; `set_aside` counts records that
     became no event, by reason. Each function in `on_close` is called with every session instance
-    that ends, once its verdict is known: see `Session.is_abnormal`.
+    that ends, once its verdict is known: see `Session.is_abnormal`. Engines of one bundle and one
+    configuration may have one `shared`.
     """
 
-    def __init__(self, parts: EngineParts, limits: Limits) -> None:
+    def __init__(self, parts: EngineParts, limits: Limits, shared: Shared | None = None) -> None:
+        shared = shared or Shared(parts, limits)
         settings = parts.session_settings
         self.limits = limits
         self.counters: Counter[str] = Counter()
         self.set_aside: Counter[str] = Counter()
         self.on_close: list[Callable[[Session], None]] = []
-        self.reader = parts.reader(limits)
-        self.matcher = TemplateMatcher(
-            parts.templates, unmatched=parts.hierarchy.unknown, wide=parts.wide
-        )
-        self._odd = odd_events_of(parts, self.reader)
-        self.events = EventReader(
-            self.reader, self.matcher, limits.cache_size * _SHAPE_BYTES, self._odd.checks_of
-        )
+        self.reader = shared.reader
+        self.matcher = shared.matcher
+        self._odd = shared.odd
+        self.events = shared.events
         self.read: Callable[[bytes, Any], Read] = self.events.read
         self.sessions = Sessionizer(
             settings, max_sessions=limits.max_sessions, remembered=limits.cache_size
         )
-        self.cascade = parts.cascade(limits, self.sessions.idle_ns)
+        self.cascade = shared.cascade
         self.tracker = self.cascade.tracker
         self._templates = parts.templates
         self.time = StreamTime(
@@ -286,7 +280,7 @@ class Engine:
         """
         # Session by session: a snapshot of all at once would double the memory.
         self.restore(other.journal.snapshot(other.journal.parts()))
-        self.journal.save_everything()
+        self.journal.replace(other.journal)
         self.counters.clear()
         self.counters.update(other.counters)
         self.set_aside.clear()

@@ -121,6 +121,15 @@ class Journal:
         """The next changes are everything there is."""
         self._everything = True
 
+    def replace(self, other: Journal) -> None:
+        """Take the place of another engine's journal: what it saved is void, and its numbers are
+        not given again."""
+        self._everything = True
+        self._numbers = other._numbers
+        self._dropped = other._dropped
+        for session in other._sessions.open.values():
+            self._dropped.frombytes(session.parts)
+
     def note_start(self, session: Session, time_ns: int) -> None:
         """A session has started."""
         if self._started is not None:
@@ -141,8 +150,8 @@ class Journal:
         if self._started is None:
             raise RuntimeError("BUG: changes without track")
         if self._everything:
-            self._dropped = array("q")
             for session in self._sessions.open.values():
+                self._dropped.frombytes(session.parts)
                 session.saved = 0
                 session.parts = b""
         in_place = [session for session in self._sessions.touched if self._is_saved(session)]

@@ -32,7 +32,9 @@ from ..core.cascade import Clearing
 from ..core.engine import Engine, EngineParts, Limits
 from ..core.hierarchy import Hierarchy, Leaf
 from ..core.sessions import SessionSettings
+from ..core.shared import Shared
 from ..errors import BundleError, ConfigError
+from ..reading.events import EventReader
 from ..reading.records import InputSettings, SessionKey, as_fields
 from ..types import LEVELS, Finding
 from .budget import FALSE_ALARMS, Budget, budget_from_json, clearing_of
@@ -148,9 +150,16 @@ class Bundle:
             return None
         return Steps(self.hierarchy, self.witnesses, self.budget, self.thresholds(false_alarms))
 
-    def engine(self, config: Config | None = None) -> Engine:
+    def engine(self, config: Config | None = None, shared: Shared | None = None) -> Engine:
         """An engine that serves this bundle, with the operator's settings over the bundle's."""
         config = config or Config()
+        return Engine(self._parts(config), limits_of(config), shared)
+
+    def shared(self, config: Config, reads: type[EventReader] = EventReader) -> Shared:
+        """What several engines of this bundle can have in common."""
+        return Shared(self._parts(config), limits_of(config), reads)
+
+    def _parts(self, config: Config) -> EngineParts:
         # End templates are the bundle's alone: they must be among its templates.
         sessions = _common(config, SessionSettings)
         thresholds = self.thresholds(config.false_alarms)
@@ -159,7 +168,7 @@ class Bundle:
         if nested is not None and thresholds:
             nested = nested.at(thresholds["density"])
             clearing = clearing_of(thresholds)
-        parts = EngineParts(
+        return EngineParts(
             templates=self.templates,
             wide=self.wide,
             seen=[count > 0 for count in self.counts],
@@ -171,7 +180,6 @@ class Bundle:
             input_settings=self.input_settings.override(**_common(config, InputSettings)),
             session_settings=self.session_settings.override(**sessions),
         )
-        return Engine(parts, limits_of(config))
 
 
 def limits_of(config: Config) -> Limits:

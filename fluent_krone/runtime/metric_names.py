@@ -152,9 +152,19 @@ METRICS: Mapping[str, tuple[str, str]] = {
         "Idle connections closed so that others could be accepted.",
     ),
     "auth_failures": ("auth_failures_total", "Clients refused: wrong key, user or password."),
+    "messages": ("kafka_messages_total", "Messages taken from partitions of Kafka."),
+    "messages_keyed": (
+        "kafka_messages_keyed_total",
+        "Messages that `kafka-key` wrote, copies for further sessions included.",
+    ),
+    "partitions_assigned": (
+        "kafka_partitions_assigned",
+        "Partitions that the group has assigned to this instance.",
+    ),
 }
 # By prefix in `stats`: the rest of the name becomes the value of a label. Its values come from
-# closed sets, because Prometheus keeps a series for each value.
+# closed sets, because Prometheus keeps a series for each value; partitions are as many as the topic
+# has.
 LABELLED: Mapping[str, tuple[str, str, str]] = {
     "records_kept_": ("records_kept_total", "reason", "Records kept, by the rule that kept them."),
     "kept_sessions_": (
@@ -187,6 +197,26 @@ LABELLED: Mapping[str, tuple[str, str, str]] = {
         "console_refused_total",
         "reason",
         "Requests to the live page that were refused: wrong token, no cookie, another origin.",
+    ),
+    "transactions_failed_": (
+        "kafka_transactions_failed_total",
+        "reason",
+        "Transactions of Kafka that failed: the partition began again from what was committed.",
+    ),
+    "partition_lag_": (
+        "kafka_partition_lag",
+        "partition",
+        "Messages of a partition that were not taken yet.",
+    ),
+    "partition_sessions_": (
+        "kafka_partition_sessions_open",
+        "partition",
+        "Open sessions of a partition.",
+    ),
+    "partition_restore_": (
+        "kafka_partition_restore_seconds",
+        "partition",
+        "How long it took to read what was saved of a partition when it was assigned.",
     ),
 }
 # By name in `histograms`.

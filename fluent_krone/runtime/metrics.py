@@ -91,11 +91,14 @@ class _Collector:
                     family = core.CounterMetricFamily
                 yield family(f"fluent_krone_{metric}", text, value=self._stats.get(name, 0))
         for prefix, (metric, label, text) in LABELLED.items():
-            counter = core.CounterMetricFamily(f"fluent_krone_{metric}", text, labels=[label])
+            of_kind = core.GaugeMetricFamily
+            if metric.endswith("_total"):
+                of_kind = core.CounterMetricFamily
+            labelled = of_kind(f"fluent_krone_{metric}", text, labels=[label])
             for name, value in self._stats.items():
                 if name.startswith(prefix) and name not in METRICS:
-                    counter.add_metric([name.removeprefix(prefix)], value)
-            yield counter
+                    labelled.add_metric([name.removeprefix(prefix)], value)
+            yield labelled
         for name, took in self._histograms.items():
             metric, text = HISTOGRAMS[name]
             bounds = [*map(str, BUCKETS_S), "+Inf"]

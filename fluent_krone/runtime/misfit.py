@@ -7,10 +7,10 @@ judged, or everything is called new. So each kind of misfit has one line that sa
 from __future__ import annotations
 
 from collections import Counter
+from typing import Protocol
 
-from ..core.engine import Engine
 from ..reading.accessor import is_path
-from ..reading.records import InputSettings
+from ..reading.records import InputSettings, RecordReader
 
 # Records after which it is decided whether the settings fit. Fewer could all come from one unusual
 # source; many more would delay the warning.
@@ -24,6 +24,26 @@ _SPAN = 50_000
 _MOST = 0.5
 
 
+class Counted(Protocol):
+    """What is looked at: an engine, or several engines with one reader."""
+
+    @property
+    def counters(self) -> Counter[str]:
+        """What the engine counts."""
+
+    @property
+    def set_aside(self) -> Counter[str]:
+        """Records that became no event, by reason."""
+
+    @property
+    def reader(self) -> RecordReader:
+        """The reader of records."""
+
+    @property
+    def time_offset_s(self) -> int | None:
+        """By how much all times are ahead of the wall clock, while none is believed."""
+
+
 class Misfit:
     """What does not fit since this was made; `engine` is the one that is fed.
 
@@ -32,7 +52,7 @@ class Misfit:
 
     def __init__(
         self,
-        engine: Engine,
+        engine: Counted,
         *,
         enough_records: int = ENOUGH_RECORDS,
         enough_events: int = ENOUGH_EVENTS,

@@ -23,6 +23,7 @@ LAYERS = (
     {"living"},
     {"runtime"},
     {"console"},
+    {"kafka"},
     {"demo", "commands"},
     {"cli", "__main__", "detector"},
 )
@@ -152,5 +153,6 @@ def test_the_command_starts_without_what_is_heavy_or_optional() -> None:
         "pandas",
         "torch",
         "export",
+        "confluent_kafka",
     }
     assert not optional & set(loaded.stdout.split())

@@ -258,7 +258,14 @@ def test_a_secret_that_does_not_parse_is_not_quoted(monkeypatch: pytest.MonkeyPa
 def test_every_parameter_is_declared_whole() -> None:
     for f in config.params():
         assert f.metadata["doc"].endswith("."), f.name
-        assert set(f.metadata["doors"]) <= {"pipe", "serve", "replay"}, f.name
+        assert set(f.metadata["doors"]) <= {
+            "pipe",
+            "serve",
+            "replay",
+            "kafka",
+            "kafka-key",
+            "kafka-share",
+        }, f.name
         assert not f.metadata["choices"] or f.default in f.metadata["choices"], f.name
 
 

@@ -1,0 +1,1 @@
+"""What bench/kafka.py measures, a module each."""

@@ -1,0 +1,101 @@
+"""Alerts and sessions against what one engine for each partition gives, without any break."""
+
+from __future__ import annotations
+
+import time
+from collections import Counter
+from typing import Any
+
+from kafka_rig import Rig
+
+from fluent_krone.alerts.incidents import Incidents, in_order
+from fluent_krone.alerts.records import AlertMaker
+from fluent_krone.config import Config
+from fluent_krone.core.engine import Engine
+from fluent_krone.detect.bundle import Bundle
+from fluent_krone.kafka.addressed import AddressedReader
+from fluent_krone.kafka.changelog import snapshot_of
+from fluent_krone.kafka.records import Decoder
+
+# Records fed at once to the engine that is compared with.
+_SLICE = 1_000
+
+
+class Reference:
+    """What must come out of a topic: alerts by id, and the sessions of each partition."""
+
+    def __init__(self, rig: Rig, bundle: Bundle, topic: str) -> None:
+        self._bundle = bundle
+        self._config = Config(topic=topic)
+        self._shared = bundle.shared(self._config, AddressedReader)
+        self._decoder = Decoder(self._config, self._shared.reader.settings.message_field)
+        self.alerts: dict[str, dict[str, Any]] = {}
+        self.sessions: dict[int, dict[Any, Any]] = {}
+        by_partition: dict[int, list[Any]] = {}
+        for message in rig.read(topic):
+            by_partition.setdefault(message.partition(), []).append(message)
+        self.records = sum(map(len, by_partition.values()))
+        for number, messages in by_partition.items():
+            self._judge(number, messages)
+
+    def sessions_differ(self, rig: Rig) -> Counter[str]:
+        """How many sessions the changelogs lack, have otherwise, or have beyond."""
+        rows: dict[int, dict[bytes, bytes]] = {}
+        for message in rig.read(f"{rig.group}-state"):
+            of_partition = rows.setdefault(message.partition(), {})
+            of_partition.pop(message.key(), None)
+            if message.value() is not None:
+                of_partition[message.key()] = message.value()
+        found: Counter[str] = Counter()
+        for number, expected in self.sessions.items():
+            engine = self._bundle.engine(self._config, self._shared)
+            snapshot = snapshot_of(rows.get(number, {}))
+            if snapshot is not None:
+                snapshot.pop("bundle_hash", None)
+                engine.restore(snapshot)
+            saved = _sessions(engine)
+            found["sessions_lost"] += len(expected.keys() - saved.keys())
+            found["sessions_beyond"] += len(saved.keys() - expected.keys())
+            both = expected.keys() & saved.keys()
+            found["sessions_different"] += sum(expected[key] != saved[key] for key in both)
+        return found
+
+    def alerts_differ(self, alerts: list[dict[str, Any]]) -> Counter[str]:
+        """How many alerts are missing, other than they must be, beyond, or there twice."""
+        found: Counter[str] = Counter()
+        times = Counter(alert["alert_id"] for alert in alerts)
+        found["alerts_lost"] = len(self.alerts.keys() - times.keys())
+        found["alerts_beyond"] = len(times.keys() - self.alerts.keys())
+        found["alerts_duplicated"] = sum(count - 1 for count in times.values())
+        for alert in alerts:
+            expected = self.alerts.get(alert["alert_id"])
+            found["alerts_different"] += expected is not None and expected != alert
+        return found
+
+    def _judge(self, number: int, messages: list[Any]) -> None:
+        engine = self._bundle.engine(self._config, self._shared)
+        maker = AlertMaker(self._bundle, self._config)
+        incidents = Incidents(self._config.incident_quiet, each=True)
+        events: list[Any] = []
+        for place, (tag, event, _) in enumerate(self._decoder.tagged(messages), start=1):
+            events.append(event)
+            if len(events) == _SLICE or place == len(messages):
+                for finding in in_order(engine.feed(tag, events, time.time_ns())):
+                    for alert in incidents.join(maker.make(finding), finding.told_ns).events:
+                        self.alerts[alert.alert_id] = dict(alert.record)
+                events = []
+        self.sessions[number] = _sessions(engine)
+
+
+def _sessions(engine: Engine) -> dict[Any, Any]:
+    """All sessions that an engine remembers: the open ones by their events, others by their start.
+
+    A session that has ended is known by how often its key began, and when last.
+    """
+    found: dict[Any, Any] = {}
+    for start in engine.journal.snapshot([])["started"]:
+        found["started", tuple(start[0])] = list(start[1:])
+    for key, session in engine.sessions.open.items():
+        events = session.keys.tobytes()
+        found["open", key] = (session.first_ns, session.instance, session.alerted, events)
+    return found

@@ -1,0 +1,283 @@
+"""The stages of the bench. Each returns its figures, and whether they are what they must be."""
+
+from __future__ import annotations
+
+import json
+import random
+import re
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from kafka_broker import Broker
+from kafka_rig import Rig
+
+from fluent_krone.detect.bundle import Bundle
+from kafka_kinds.compare import Reference
+from kafka_kinds.processes import cpu_s, resident_mb
+from kafka_kinds.stream import PARTITIONS, Message, is_of_tail, tail_of
+
+# Kinds of alerts that depend on one session only, and so not on how sessions are divided.
+_OF_ONE_SESSION = ("sequence", "deviation")
+# The least rate per core, as a share of that of the Forward door with its store.
+LEAST_SHARE = 0.6
+# The least that two instances must take, as a multiple of what one takes, in CPU time.
+LEAST_SCALING = 1.7
+# Seconds in which 100,000 open sessions must be restored.
+MOST_RESTORE_S = 10.0
+# Parts in which the log is sent while instances are killed.
+_PARTS = 20
+
+
+@dataclass
+class Setting:
+    """What all stages share."""
+
+    broker: Broker
+    folder: Path
+    bundle_path: Path
+    bundle: Bundle
+    log: list[Message]
+    show: Callable[[str], None]
+    wrong: list[str] = field(default_factory=list)
+    keyed: str = ""
+
+    def must(self, holds: bool, what: str) -> None:
+        """Note a figure that is not what it must be."""
+        if not holds:
+            self.wrong.append(what)
+            self.show(f"WRONG: {what}")
+
+    def rig(self, partitions: int = PARTITIONS) -> Rig:
+        """A new topic and group."""
+        return Rig(self.broker, self.folder, self.bundle_path, partitions)
+
+    def group_over(self, topic: str) -> Rig:
+        """A new group over a topic that is there."""
+        rig = self.rig(1)
+        rig.topic = topic
+        return rig
+
+
+def key_the_log(setting: Setting) -> dict[str, Any]:
+    """Write the log without keys, and let `kafka-key` write it to six partitions."""
+    rig = setting.rig(1)
+    rig.produce(setting.log)
+    setting.keyed = f"{rig.topic}-keyed"
+    rig.create(setting.keyed, PARTITIONS)
+    began = time.monotonic()
+    keying = rig.start("--output-topic", setting.keyed, command="kafka-key")
+    rig.caught_up()
+    took_s = time.monotonic() - began
+    cpu = cpu_s(keying.pid)
+    rig.stop()
+    written = len(rig.read(setting.keyed))
+    for partition in range(PARTITIONS):
+        rig.produce(tail_of(setting.log, partition), setting.keyed, partition=partition)
+    return {
+        "records": len(setting.log),
+        "messages_keyed": written,
+        "took_s": round(took_s, 1),
+        "records_per_cpu_s": round(len(setting.log) / cpu),
+    }
+
+
+def equal(setting: Setting, reference: Reference) -> dict[str, Any]:
+    """One, two and three instances give the alerts of one engine for each partition."""
+    figures: dict[str, Any] = {"expected_alerts": len(reference.alerts)}
+    for count in (1, 2, 3):
+        rig = setting.group_over(setting.keyed)
+        for _ in range(count):
+            rig.start()
+        rig.caught_up()
+        rig.stop()
+        differ = reference.alerts_differ(rig.alerts()) + reference.sessions_differ(rig)
+        figures[f"{count}_instances"] = dict(differ) or "equal"
+        setting.must(not differ, f"{count} instances differ: {dict(differ)}")
+    return figures
+
+
+def replayed(setting: Setting, reference: Reference) -> dict[str, Any]:
+    """The verdicts of `replay` on the whole log, which has one stream time for all sessions."""
+    lines = setting.folder / "log.jsonl"
+    with lines.open("w", encoding="utf-8") as file:
+        for at_ms, _, value in setting.log:
+            file.write(json.dumps(json.loads(value) | {"time": at_ms / 1000}) + "\n")
+    out = setting.folder / "replay.jsonl"
+    command = [sys.executable, "-m", "fluent_krone", "replay", "--input", str(lines)]
+    command += ["--bundle", str(setting.bundle_path), "--alerts", str(out), "--time-field", "time"]
+    subprocess.run(command, check=True, capture_output=True, cwd=Path(__file__).parents[2])
+    alerts = [json.loads(line) for line in out.read_text(encoding="utf-8").splitlines()]
+    expected = {a["alert_id"] for a in alerts if a["kind"] in _OF_ONE_SESSION}
+    got = {
+        alert["alert_id"]
+        for alert in reference.alerts.values()
+        if alert["kind"] in _OF_ONE_SESSION and not is_of_tail(alert)
+    }
+    figures = {
+        "alerts": len(expected),
+        "missing": len(expected - got),
+        "beyond": len(got - expected),
+    }
+    setting.must(expected == got, f"verdicts are not those of replay: {figures}")
+    return figures
+
+
+def kills(setting: Setting, count: int, moves: int, seed: int) -> dict[str, Any]:
+    """Kill, add and stop instances, and restart the broker, while the log is sent."""
+    rng = random.Random(seed)
+    rig = setting.rig()
+    source = setting.rig(1)
+    messages = [
+        (m.timestamp()[1], m.key(), m.value(), m.headers(), m.partition())
+        for m in source.read(setting.keyed)
+    ]
+    acts = ["kill"] * count + ["join"] * (moves // 2) + ["leave"] * (moves - moves // 2)
+    rng.shuffle(acts)
+    # In the middle, so that transactions of all kinds lie before and after it.
+    acts.insert(len(acts) // 2, "broker")
+    done: dict[str, int] = dict.fromkeys(("kill", "join", "leave", "broker"), 0)
+    began = time.monotonic()
+    running = [rig.start(), rig.start()]
+    sent = 0
+    for place, act in enumerate(acts):
+        upto = len(messages) * (place + 1) // len(acts)
+        _send(rig, messages[sent:upto])
+        sent = upto
+        time.sleep(rng.uniform(0.2, 2.0))
+        _act(rig, running, act, rng)
+        done[act] += 1
+    rig.caught_up()
+    rig.stop()
+    took_s = time.monotonic() - began
+    reference = Reference(rig, setting.bundle, rig.topic)
+    alerts = rig.alerts()
+    differ = reference.alerts_differ(alerts) + reference.sessions_differ(rig)
+    setting.must(not differ, f"after kills: {dict(differ)}")
+    log = rig.log()
+    return {
+        **done,
+        "records": reference.records,
+        "alerts": len(alerts),
+        "sessions": sum(map(len, reference.sessions.values())),
+        "differ": dict(differ),
+        **{
+            name: differ[name]
+            for name in (
+                "sessions_lost",
+                "sessions_different",
+                "alerts_lost",
+                "alerts_different",
+                "alerts_duplicated",
+            )
+        },
+        "partitions_started": log.count("partition started"),
+        "began_again": log.count("begins again"),
+        "took_s": round(took_s, 1),
+    }
+
+
+def _send(rig: Rig, messages: list[Any]) -> None:
+    for at_ms, key, value, headers, partition in messages:
+        rig.producer.produce(
+            rig.topic, value, key=key, timestamp=at_ms, headers=headers, partition=partition
+        )
+        rig.producer.poll(0)
+    rig.producer.flush(60)
+
+
+def _act(rig: Rig, running: list[Any], act: str, rng: random.Random) -> None:
+    if act == "kill":
+        victim = running.pop(rng.randrange(len(running)))
+        victim.kill()
+        victim.wait()
+        running.append(rig.start())
+    elif act == "join":
+        running.append(rig.start())
+    elif act == "leave":
+        rig.stop(running.pop(rng.randrange(len(running))))
+        if not running:
+            running.append(rig.start())
+    else:
+        rig.broker.stop(signal.SIGTERM)
+        time.sleep(2)
+        rig.broker.start()
+
+
+def scaling(setting: Setting) -> dict[str, Any]:
+    """What two instances can take with a core each, against one: in CPU time."""
+    records = 0
+    busiest: dict[int, float] = {}
+    memory = 0.0
+    for count in (1, 2):
+        rig = setting.group_over(setting.keyed)
+        # All of them are members before the first record is taken.
+        instances = [rig.start("--log-level", "warn") for _ in range(count)]
+        idle = [_idle_cpu_s(instance.pid) for instance in instances]
+        rig.caught_up()
+        records = sum(1 for _ in rig.read(setting.keyed))
+        spent = [
+            cpu_s(instance.pid) - before for instance, before in zip(instances, idle, strict=True)
+        ]
+        memory = max(memory, *(resident_mb(instance.pid) for instance in instances))
+        busiest[count] = max(spent)
+        rig.stop()
+    scaled = busiest[1] / busiest[2]
+    setting.must(scaled >= LEAST_SCALING, f"two instances take {scaled:.2f} times as much as one")
+    return {
+        "records": records,
+        "one_records_per_cpu_s": round(records / busiest[1]),
+        "two_against_one": round(scaled, 2),
+        "resident_mb": round(memory),
+    }
+
+
+def _idle_cpu_s(pid: int) -> float:
+    """CPU time until the instance has started: what does not depend on records."""
+    time.sleep(2.0)
+    return cpu_s(pid)
+
+
+def restore(setting: Setting, sessions: int) -> dict[str, Any]:
+    """How long a partition with so many open sessions takes to be taken over."""
+    rig = setting.rig(1)
+    begin_ms = int(time.time() * 1000) - 60_000
+    steps = [
+        ("dfs.FSNamesystem:", "BLOCK* NameSystem.allocateBlock: /user/root/part-0. {}"),
+        ("dfs.DataNode$DataXceiver:", "Receiving block {} src: /10.0.0.1:1 dest: /10.0.0.2:50010"),
+    ]
+    records = (
+        (
+            begin_ms + number // 10,
+            None,
+            json.dumps(
+                {"component": component, "message": text.format(f"blk_{10**9 + number}")}
+            ).encode(),
+        )
+        for component, text in steps
+        for number in range(sessions)
+    )
+    rig.produce(records)
+    rig.start()
+    rig.caught_up()
+    rig.stop()
+    rig.start()
+    rig.wait(lambda: rig.log().count("partition started") == 2, "the second start")
+    rig.stop()
+    line = [words for words in rig.log().splitlines() if "partition started" in words][1]
+    found = dict(re.findall(r"(\w+)=([\d.]+)", line))
+    figures = {
+        "open_sessions": sessions,
+        "changelog_records": int(found["changelog_records"]),
+        "changelog_bytes": int(found["changelog_bytes"]),
+        "read_s": float(found["read_s"]),
+        "restore_s": float(found["restore_s"]),
+    }
+    took_s = figures["read_s"] + figures["restore_s"]
+    setting.must(took_s <= MOST_RESTORE_S, f"{sessions} sessions restored in {took_s:.1f} s")
+    return figures

@@ -1,0 +1,109 @@
+"""An instance from its start to its stop: what the commands `kafka` and `kafka-key` share."""
+
+from __future__ import annotations
+
+import logging
+import os
+import signal
+import sys
+import time
+from collections.abc import Callable
+from typing import Any
+
+from ..config import Config
+from ..detect.bundle import load_bundle
+from ..errors import ConfigError
+from ..runtime.metrics import log_stats
+from ..runtime.notify import notify
+from ..runtime.wiring import log_blind_spots, tune_gc
+from .clients import Clients
+from .door import Door
+from .judging import Judging
+from .keying import Keying
+from .new_bundles import NewBundles
+from .shown import Shown
+from .topics import ensure_judged, ensure_keyed
+from .work import Duty
+
+_log = logging.getLogger(__name__)
+
+# Seconds between two log lines with all counters, and between two readings for metrics.
+_STATS_S = 300.0
+_SHOWN_S = 1.0
+
+
+def judge(config: Config) -> None:
+    """Judge a topic until the process is told to stop."""
+    bundle = load_bundle(config.bundle)
+    errors: list[Any] = []
+    clients = Clients(config, errors.append)
+    ensure_judged(clients, config)
+    judging = Judging(bundle, config, clients)
+    judging.load()
+    log_blind_spots(bundle, config)
+    tune_gc()
+    new_bundles = NewBundles(config, judging)
+    signal.signal(signal.SIGHUP, lambda *_: new_bundles.ask())
+    _run(config, clients, judging, errors, new_bundles.look)
+
+
+def give_keys(config: Config) -> None:
+    """Write a topic's messages to another one with keys, until the process is told to stop."""
+    if not config.output_topic:
+        raise ConfigError("output_topic must be given: the topic for keyed messages")
+    if config.output_topic == config.topic:
+        raise ConfigError("output_topic is the topic that is read: its messages would come back in")
+    if config.record_format == "otlp_json":
+        raise ConfigError(
+            "record_format otlp_json has several records in a message, which can't have one key: "
+            "set partition_logs_by_trace_id in the collector instead"
+        )
+    bundle = load_bundle(config.bundle)
+    errors: list[Any] = []
+    clients = Clients(config, errors.append)
+    ensure_keyed(clients, config)
+    tune_gc()
+    _run(config, clients, Keying(bundle, config, clients), errors, lambda: None)
+
+
+def _run(
+    config: Config, clients: Clients, duty: Duty, errors: list[Any], look: Callable[[], None]
+) -> None:
+    """Run the door; `look` is called after each turn, `errors` holds what connections reported."""
+    door = Door(config, clients, duty)
+    for signum in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(signum, lambda *_: door.stop())
+    shown = Shown(config, door)
+    shown_at = 0.0
+    logged_at = time.monotonic()
+
+    def each_turn() -> None:
+        nonlocal shown_at, logged_at
+        while errors:
+            door.on_error(errors.pop())
+        look()
+        now = time.monotonic()
+        if config.metrics and now - shown_at >= _SHOWN_S:
+            shown_at = now
+            shown.renew()
+        if now - logged_at >= _STATS_S:
+            logged_at = now
+            log_stats(door.stats())
+
+    _log.info("joining group=%s topic=%s bundle=%s", config.group, config.topic, config.bundle)
+    notify("READY=1")
+    door.run(each_turn)
+    notify("STOPPING=1")
+    log_stats(door.stats())
+    _end()
+
+
+def _end() -> None:
+    """End the process at once: everything is committed, and the group was left.
+
+    Clients whose broker was restarted meanwhile may take minutes to be taken down in order, and
+    there is nothing left in them.
+    """
+    logging.shutdown()
+    sys.stdout.flush()
+    os._exit(0)

@@ -1,0 +1,280 @@
+"""The work of `fluent-krone kafka`: an engine for each partition, one bundle for all of them."""
+
+from __future__ import annotations
+
+import itertools
+import json
+import logging
+import time
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from typing import Any
+
+from ..alerts.incidents import Incidents
+from ..alerts.records import AlertMaker
+from ..config import Config
+from ..core.engine import Engine
+from ..detect.bundle import Bundle
+from ..errors import RecordError, SnapshotError
+from ..explain.desk import Desk
+from ..explain.tickets import Ticket
+from ..reading.records import RecordReader
+from ..runtime.judge import Judge
+from ..runtime.migrations import migrated
+from ..runtime.misfit import Misfit
+from .addressed import AddressedReader
+from .changelog import Changelog, incidents_of, snapshot_of
+from .clients import Clients
+from .error_copies import error_copy
+from .figures import engine_stats
+from .known import Known
+from .records import Decoder
+from .topics import Topics, ensure_judged
+from .transactions import Out
+
+_log = logging.getLogger(__name__)
+
+
+class PartitionJudge(Judge):
+    """The judge of one partition. Explanations are its evidence: no record waits for a model."""
+
+    def _warn_of_misfit(self, records: int) -> None:
+        """What does not fit is looked for over all partitions together, by `Judging`."""
+
+
+class JudgedPartition:
+    """One partition's engine, and what it saves."""
+
+    def __init__(self, judging: Judging, partition: int) -> None:
+        self.partition = partition
+        self.judge = judging.new_judge()
+        self._judging = judging
+        self._changelog = Changelog({}, judging.config.cache_size)
+        self._pending: list[Out] = []
+
+    @property
+    def engine(self) -> Engine:
+        """The engine at work."""
+        return self.judge.engine
+
+    def restore(self, rows: Mapping[bytes, bytes], now_ns: int) -> None:
+        """Go on from a changelog. One that can't be read is set aside, and the loss is logged."""
+        self._changelog = Changelog(rows, self._judging.config.cache_size)
+        try:
+            self._restore(rows, now_ns)
+        except SnapshotError as error:
+            _log.error(
+                "the changelog can't be read, what only it held is lost partition=%d reason=%s",
+                self.partition,
+                error,
+            )
+            self.judge = self._judging.new_judge()
+            self._changelog = Changelog({}, self._judging.config.cache_size)
+            self._pending += [self._state_row(key, None) for key in rows]
+        self.engine.track()
+
+    def feed(self, messages: Sequence[Any], now_ns: int) -> int:
+        """Judge messages; those that can't be read also go to the topic of errors."""
+        judging = self._judging
+        tagged = judging.decoder.tagged(messages)
+        for tag, group in itertools.groupby(tagged, key=_tag):
+            self.judge.feed(tag, self._events(group), now_ns)
+        return len(messages)
+
+    def advance(self, now_ns: int) -> None:
+        """End sessions that were idle for too long."""
+        self.judge.advance(now_ns)
+
+    def resume(self, now_ns: int) -> None:
+        """Let no session age by the time in which no broker could be reached."""
+        self.engine.resume(now_ns)
+
+    def outs(self) -> list[Out]:
+        """What has changed in the engine, and the alerts."""
+        changes = self.engine.changes(self._changelog.pack)
+        rows = self._changelog.rows(changes | {"bundle_hash": self._judging.bundle.hash})
+        rows += self._changelog.incidents(self.judge.incidents.changes())
+        found = [*self._pending, *(self._state_row(key, value) for key, value in rows)]
+        found += map(self._judging.out_of, self.judge.hand_over())
+        self._pending = []
+        return found
+
+    def close(self) -> None:
+        """Nothing is kept; the counts of the instance go on."""
+        self._judging.forget(self)
+
+    def _restore(self, rows: Mapping[bytes, bytes], now_ns: int) -> None:
+        saved = snapshot_of(rows)
+        if saved is None:
+            return
+        saved_by = saved.pop("bundle_hash", None)
+        saved, is_changed = migrated(saved)
+        self.engine.restore(saved)
+        self.judge.incidents.restore(incidents_of(rows))
+        self.engine.resume(now_ns)
+        if is_changed:
+            self.engine.track(everything=True)
+        if saved_by != self._judging.bundle.hash:
+            _log.info(
+                "open sessions continue under another bundle partition=%d before=%s now=%s",
+                self.partition,
+                saved_by,
+                self._judging.bundle.hash,
+            )
+
+    def _events(self, group: Iterable[tuple[str, tuple[int, Any], Any]]) -> Iterator[Any]:
+        for _, event, message in group:
+            if event[1].__class__ is RecordError:
+                copy = error_copy(self._judging.topics.errors, message, event[1])
+                self._pending.append(copy)
+            yield event
+
+    def _state_row(self, key: bytes, value: bytes | None) -> Out:
+        return Out(self._judging.topics.state, key, value, self.partition)
+
+
+class Judging:
+    """What the partitions of one instance share: the bundle, its caches, and what is known.
+
+    Looks like one engine to whoever counts: `counters`, `set_aside`, `reader`, `time_offset_s`.
+    """
+
+    def __init__(self, bundle: Bundle, config: Config, clients: Clients) -> None:
+        self.config = config
+        self.topics = Topics.of(config.group)
+        self.partitions: dict[int, JudgedPartition] = {}
+        self._clients = clients
+        self._created = 0
+        self._known = Known(clients, self.topics.knowledge)
+        self._desk = Desk(self._known.knowledge)
+        # What partitions counted that are no longer ours.
+        self._gone: Counter[str] = Counter()
+        self._gone_aside: Counter[str] = Counter()
+        self._alerts: Counter[str] = Counter()
+        self._use(bundle)
+        self._misfit = Misfit(self)
+        self._told: str | None = None
+
+    @property
+    def state_topic(self) -> str | None:
+        """The topic of changelogs."""
+        return self.topics.state
+
+    @property
+    def counters(self) -> Counter[str]:
+        """The sum over all engines, those of lost partitions included."""
+        return sum((part.engine.counters for part in self.partitions.values()), self._gone)
+
+    @property
+    def set_aside(self) -> Counter[str]:
+        """Records that became no event, by reason."""
+        parts = self.partitions.values()
+        return sum((part.engine.set_aside for part in parts), self._gone_aside)
+
+    @property
+    def reader(self) -> RecordReader:
+        """The reader that all engines share."""
+        return self._shared.reader
+
+    @property
+    def time_offset_s(self) -> int | None:
+        """The offset of all times in any partition, if one has one."""
+        offsets = [part.engine.time_offset_s for part in self.partitions.values()]
+        return next((offset for offset in offsets if offset is not None), None)
+
+    def load(self) -> None:
+        """Read what the group knows, to its end, before anything is judged."""
+        self._known.load()
+
+    def work(self, partition: int) -> JudgedPartition:
+        """A partition's engine, which is empty yet."""
+        part = JudgedPartition(self, partition)
+        self.partitions[partition] = part
+        return part
+
+    def prepare(self, partition: int) -> None:
+        """Make sure that there is a changelog with so many partitions."""
+        if partition >= self._created:
+            self._created = ensure_judged(self._clients, self.config)
+
+    def new_judge(self) -> PartitionJudge:
+        """The judge of a partition, whose engine is empty."""
+        incidents = Incidents(
+            self.config.incident_quiet,
+            each=self.config.alerts == "session",
+            counters=self._alerts,
+            is_silenced=self._desk.covers,
+        )
+        return PartitionJudge(self._engine(), self._maker, self.config, self._desk, incidents)
+
+    def out_of(self, ticket: Ticket) -> Out:
+        """The message of an alert."""
+        alert = ticket.alert
+        self._alerts["alerts"] += 1
+        text = json.dumps(alert.record, ensure_ascii=False)
+        return Out(
+            self.topics.alerts,
+            alert.alert_id.encode(),
+            text.encode("utf-8", "replace"),
+            headers=[("tag", alert.tag.encode("utf-8", "replace"))],
+        )
+
+    def tick(self, now_ns: int) -> None:
+        """Take in what was announced, and say what does not fit."""
+        self._known.poll()
+        trouble = self._misfit.trouble()
+        if trouble is not None and trouble != self._told:
+            _log.warning("%s", trouble)
+        self._told = trouble
+
+    def change_to(self, bundle: Bundle) -> None:
+        """Judge by another bundle from now on, in every partition; open sessions continue."""
+        misses = self._shared.cascade.tracker.misses
+        self._use(bundle)
+        for part in self.partitions.values():
+            part.judge.change_to(bundle, self._engine(), self._maker)
+            part.engine.track()
+        # `Engine.adopt` adds the count of the shared cache once for each engine.
+        self._shared.cascade.tracker.misses = misses
+        self._misfit = Misfit(self)
+        self._alerts["reloads"] += 1
+
+    def forget(self, part: JudgedPartition) -> None:
+        """A partition is lost: its counts stay."""
+        if self.partitions.get(part.partition) is part:
+            del self.partitions[part.partition]
+        self._gone += part.engine.counters
+        self._gone_aside += part.engine.set_aside
+
+    def stats(self) -> dict[str, float]:
+        """Counters of all partitions, and each partition's open sessions and lag of stream."""
+        engines = {number: part.engine for number, part in self.partitions.items()}
+        counters = self.counters
+        return {
+            **self._alerts,
+            **self._desk.stats(),
+            **engine_stats(counters, self.set_aside, self._shared, engines, time.time_ns()),
+        }
+
+    def troubles(self) -> list[str]:
+        """What does not fit the stream, and a bundle that is not the announced one."""
+        found = [self._misfit.trouble(), self._known.mismatch(self.bundle.hash)]
+        return [trouble for trouble in found if trouble is not None]
+
+    def may_use(self, bundle: Bundle) -> bool:
+        """Whether a bundle is the announced one, or none was announced."""
+        return self._known.mismatch(bundle.hash) is None
+
+    def _engine(self) -> Engine:
+        return self.bundle.engine(self.config, self._shared)
+
+    def _use(self, bundle: Bundle) -> None:
+        # The maker first: it refuses parameters that don't fit, and nothing has changed then.
+        self._maker = AlertMaker(bundle, self.config)
+        self._shared = bundle.shared(self.config, AddressedReader)
+        self.bundle = bundle
+        self.decoder = Decoder(self.config, self._shared.reader.settings.message_field)
+
+
+def _tag(entry: tuple[str, Any, Any]) -> str:
+    return entry[0]

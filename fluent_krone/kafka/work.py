@@ -1,0 +1,56 @@
+"""What is done with the messages of one partition: the seam between the door and its two commands.
+
+`judging.py` judges them, `keying.py` gives them keys. The door calls all of this in one thread.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any, Protocol
+
+from .transactions import Out
+
+
+class Work(Protocol):
+    """One partition's work, from its assignment to its loss."""
+
+    def restore(self, rows: Mapping[bytes, bytes], now_ns: int) -> None:
+        """Go on from what was committed."""
+
+    def feed(self, messages: Sequence[Any], now_ns: int) -> int:
+        """Take messages; returns how many records that were."""
+
+    def advance(self, now_ns: int) -> None:
+        """Nothing comes, and nothing is left to be read: time goes on."""
+
+    def resume(self, now_ns: int) -> None:
+        """Nobody could be listened to for a while: that time does not count as silence."""
+
+    def outs(self) -> list[Out]:
+        """What the next commit writes; it is the caller's from now on."""
+
+    def close(self) -> None:
+        """The partition is lost; what is in memory goes with it."""
+
+
+class Duty(Protocol):
+    """What all partitions of an instance have in common."""
+
+    @property
+    def state_topic(self) -> str | None:
+        """The topic of changelogs; None: there is no state."""
+
+    def work(self, partition: int) -> Work:
+        """The work for a partition that was assigned."""
+
+    def prepare(self, partition: int) -> None:
+        """Create what the partition writes to. It blocks, and runs in a thread."""
+
+    def tick(self, now_ns: int) -> None:
+        """Called about twice a second."""
+
+    def stats(self) -> dict[str, float]:
+        """Counters of all partitions."""
+
+    def troubles(self) -> list[str]:
+        """What keeps records from being judged as they should."""

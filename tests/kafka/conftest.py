@@ -1,0 +1,29 @@
+"""A real broker for all tests of this folder; where none can be started, they are skipped."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import pytest
+from kafka_broker import Broker, missing
+
+_FOLDER = "tests/kafka/"
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Mark everything here `kafka`, and skip it aloud where there is no broker."""
+    reason = missing()
+    for item in items:
+        if _FOLDER in item.path.as_posix():
+            item.add_marker("kafka")
+            if reason is not None:
+                item.add_marker(pytest.mark.skip(reason=reason))
+
+
+@pytest.fixture(scope="session")
+def broker(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Broker]:
+    """One broker; each test has topics and a group of its own."""
+    broker = Broker(tmp_path_factory.mktemp("kafka"))
+    broker.start()
+    yield broker
+    broker.stop()

@@ -1,0 +1,233 @@
+"""Topics, instances and alerts of one group, for tests and benches on a real broker."""
+
+from __future__ import annotations
+
+import importlib
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+import uuid
+from collections.abc import Callable, Iterable, Sequence
+from pathlib import Path
+from typing import Any
+
+from kafka_broker import Broker
+
+from fluent_krone.alerts.incidents import Incidents, in_order
+from fluent_krone.alerts.records import AlertMaker
+from fluent_krone.config import Config
+from fluent_krone.detect.bundle import Bundle
+from fluent_krone.kafka.addressed import AddressedReader
+from fluent_krone.kafka.records import Decoder
+from fluent_krone.types import Alert
+
+_REPOSITORY = Path(__file__).resolve().parents[1]
+# Seconds that something may take before a test gives up.
+PATIENCE_S = 90.0
+# Records that a reader takes at once.
+_MOST = 10_000
+
+
+class Rig:
+    """One group over one topic of a broker. Names are new, so that nothing is left over."""
+
+    def __init__(self, broker: Broker, folder: Path, bundle: Path, partitions: int) -> None:
+        self.kafka: Any = importlib.import_module("confluent_kafka")
+        self.broker = broker
+        self.bundle = bundle
+        name = uuid.uuid4().hex[:8]
+        self.topic = f"logs-{name}"
+        self.group = f"krone-{name}"
+        self.instances: list[subprocess.Popen[bytes]] = []
+        self._folder = folder
+        self._log = folder / f"{self.group}.log"
+        self.producer: Any = self.kafka.Producer(
+            {
+                "bootstrap.servers": broker.address,
+                "message.max.bytes": 32 * 2**20,
+                "queue.buffering.max.messages": 1_000_000,
+                "partitioner": "murmur2_random",
+                "topic.metadata.refresh.interval.ms": 1000,
+                "log_level": 0,
+            }
+        )
+        self.create(self.topic, partitions)
+
+    def create(self, topic: str, partitions: int, **settings: str) -> None:
+        """Create a topic."""
+        new: Any = importlib.import_module("confluent_kafka.admin")
+        admin = new.AdminClient({"bootstrap.servers": self.broker.address, "log_level": 0})
+        wanted = new.NewTopic(
+            topic, partitions, 1, config={"max.message.bytes": "33554432", **settings}
+        )
+        admin.create_topics([wanted])[topic].result(30)
+
+    def produce(
+        self, records: Iterable[tuple[int, str | None, Any]], topic: str | None = None, **given: Any
+    ) -> int:
+        """Write records (milliseconds, key, record); returns how many. Bytes are written as is."""
+        count = 0
+        for at_ms, key, record in records:
+            value = record
+            if isinstance(record, dict):
+                value = json.dumps({k.decode(): v.decode() for k, v in record.items()}).encode()
+            while True:
+                try:
+                    self.producer.produce(
+                        topic or self.topic, value, key=key, timestamp=at_ms, **given
+                    )
+                    break
+                except BufferError:
+                    self.producer.poll(0.2)
+                except self.kafka.KafkaException as error:
+                    # A partition that was added is not known at once.
+                    if error.args[0].code() != self.kafka.KafkaError._UNKNOWN_PARTITION:
+                        raise
+                    self.producer.poll(0.2)
+            count += 1
+        self.producer.flush(PATIENCE_S)
+        return count
+
+    def start(self, *flags: str, command: str = "kafka") -> subprocess.Popen[bytes]:
+        """Start an instance; its log goes to the rig's."""
+        given = {
+            "--brokers": self.broker.address,
+            "--topic": self.topic,
+            "--group": self.group,
+            "--bundle": str(self.bundle),
+            "--member-timeout": "4",
+        }
+        if command == "kafka":
+            given["--alerts"] = "session"
+        line = [sys.executable, "-m", "fluent_krone", command]
+        line += [word for pair in given.items() for word in pair]
+        with self._log.open("ab") as log:
+            instance = subprocess.Popen(
+                [*line, *flags],
+                cwd=_REPOSITORY,
+                stderr=log,
+                stdout=log,
+                env=os.environ | {"OMP_NUM_THREADS": "1"},
+            )
+        self.instances.append(instance)
+        return instance
+
+    def log(self) -> str:
+        """What all instances logged."""
+        return self._log.read_text(errors="replace")
+
+    def stop(self, instance: subprocess.Popen[bytes] | None = None) -> None:
+        """End one instance, or all that still run, as an operator does."""
+        for running in [instance] if instance is not None else self.instances:
+            if running.poll() is None:
+                running.send_signal(signal.SIGTERM)
+        for running in [instance] if instance is not None else self.instances:
+            try:
+                running.wait(PATIENCE_S)
+            except subprocess.TimeoutExpired:
+                running.kill()
+                running.wait()
+
+    def read(self, topic: str, *, committed: bool = True) -> list[Any]:
+        """All messages of a topic, partition by partition, up to its present end."""
+        isolation = "read_uncommitted"
+        if committed:
+            isolation = "read_committed"
+        consumer: Any = self.kafka.Consumer(
+            {
+                "bootstrap.servers": self.broker.address,
+                "group.id": f"reader-{uuid.uuid4().hex}",
+                "isolation.level": isolation,
+                "enable.partition.eof": True,
+                "log_level": 0,
+            }
+        )
+        found: list[Any] = []
+        try:
+            places = self.places(consumer, topic)
+            consumer.assign(places)
+            left = len(places)
+            while left:
+                for message in consumer.consume(_MOST, 0.1):
+                    if message.error() is None:
+                        found.append(message)
+                    else:
+                        left -= message.error().code() == self.kafka.KafkaError._PARTITION_EOF
+        finally:
+            consumer.close()
+        return sorted(found, key=lambda message: (message.partition(), message.offset()))
+
+    def places(self, client: Any, topic: str) -> list[Any]:
+        """The beginnings of a topic's partitions."""
+        partitions = client.list_topics(topic, timeout=10).topics[topic].partitions
+        begin = self.kafka.OFFSET_BEGINNING
+        return [self.kafka.TopicPartition(topic, number, begin) for number in partitions]
+
+    def lag(self) -> int:
+        """Records of the topic that the group has not committed yet; -1: it can't be told."""
+        consumer: Any = self.kafka.Consumer(
+            {"bootstrap.servers": self.broker.address, "group.id": self.group, "log_level": 0}
+        )
+        try:
+            places = self.places(consumer, self.topic)
+            committed = consumer.committed(places, 10)
+            ends = [consumer.get_watermark_offsets(place, 10)[1] for place in places]
+            return int(sum(ends) - sum(max(place.offset, 0) for place in committed))
+        except self.kafka.KafkaException:
+            # The broker is still loading the group.
+            return -1
+        finally:
+            consumer.close()
+
+    def wait(self, until: Callable[[], bool], what: str) -> None:
+        """Wait until something holds; fail with the instances' log."""
+        deadline = time.monotonic() + PATIENCE_S
+        while not until():
+            if time.monotonic() > deadline:
+                raise AssertionError(f"{what} did not happen; log:\n{self.log()[-6000:]}")
+            time.sleep(0.3)
+
+    def caught_up(self) -> None:
+        """Wait until the group has committed everything."""
+        self.wait(lambda: self.lag() == 0, "catching up")
+
+    def alerts(self) -> list[dict[str, Any]]:
+        """The records of all alerts that were committed."""
+        return [json.loads(message.value()) for message in self.read(f"{self.group}-alerts")]
+
+    def expected(self, bundle: Bundle, topic: str | None = None, **config: Any) -> list[Alert]:
+        """The alerts of one engine for each partition, in this process, without any break."""
+        settings = Config(topic=topic or self.topic, **config)
+        found = []
+        by_partition: dict[int, list[Any]] = {}
+        for message in self.read(topic or self.topic):
+            by_partition.setdefault(message.partition(), []).append(message)
+        for messages in by_partition.values():
+            found += judged(bundle, settings, messages)
+        return found
+
+
+def judged(bundle: Bundle, config: Config, messages: Sequence[Any]) -> list[Alert]:
+    """The alerts of one engine that takes all messages, one for each finding.
+
+    Open sessions stay open.
+    """
+    shared = bundle.shared(config, AddressedReader)
+    engine = bundle.engine(config, shared)
+    decoder = Decoder(config, shared.reader.settings.message_field)
+    maker = AlertMaker(bundle, config)
+    incidents = Incidents(config.incident_quiet, each=True)
+    alerts: list[Alert] = []
+    for tag, event, _ in decoder.tagged(messages):
+        for finding in in_order(engine.feed(tag, [event], time.time_ns())):
+            alerts += incidents.join(maker.make(finding), finding.told_ns).events
+    return alerts
+
+
+def ids(alerts: Iterable[Any]) -> list[str]:
+    """The ids of alerts or of their records, sorted."""
+    found = [alert["alert_id"] if isinstance(alert, dict) else alert.alert_id for alert in alerts]
+    return sorted(found)
