@@ -12,8 +12,8 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any
 
 from ..errors import RecordError
-from ..reading.events import Read
 from ..reading.records import SessionKey
+from ..reading.seam import Read
 from ..types import Finding
 from .doubts import Doubts
 from .findings import FindingMaker

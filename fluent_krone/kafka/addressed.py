@@ -5,8 +5,9 @@ from __future__ import annotations
 from typing import Any
 
 from ..errors import RecordError
-from ..reading.events import EventReader, Read
+from ..reading.events import EventReader
 from ..reading.records import SessionKey
+from ..reading.seam import Read
 
 
 class Addressed(dict[bytes, Any]):

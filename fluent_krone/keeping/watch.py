@@ -12,8 +12,8 @@ from typing import Any
 
 from ..core.references import MARKED, References
 from ..errors import RecordError
-from ..reading.events import EventReader, Read
 from ..reading.levels import RANKS, LevelReader
+from ..reading.seam import Read, Reading
 from .annotation import NO_EVENT, Annotator
 
 # The rank of a level that no record reaches.
@@ -28,7 +28,7 @@ class RecordWatch:
 
     def __init__(
         self,
-        reader: EventReader,
+        reader: Reading,
         references: References,
         levels: LevelReader,
         always: Sequence[str] = (),

@@ -14,24 +14,21 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 from .accessor import is_path
 from .cache import Generation
 from .keyed import KeyedFrames, can_be_keyed
-from .records import RecordReader, SessionKey
+from .records import RecordReader
+from .seam import Note, Read
 from .templates import TemplateMatcher
 from .wildcards import ZEROED
 
 # `[start, end)` of a session key in its message.
 Span = tuple[int, int]
-# What somebody else wants to know of a message, once for each shape (`EventReader`).
-Note = Callable[[int, bytes], Sequence[Any]]
 # Shape → log key, spans and note.
 Shapes = dict[bytes, tuple[int, tuple[Span, ...], Sequence[Any]]]
-# Log key, the text that was matched, session keys, and the note where the shape is remembered.
-Read = tuple[int, bytes, Sequence[SessionKey], Sequence[Any] | None]
 
 # Bytes of a shape that is remembered. Longer messages are matched anew each time.
 _LONGEST_SHAPE = 1000
