@@ -27,6 +27,8 @@ from .wildcards import ZEROED
 
 # `[start, end)` of a session key in its message.
 Span = tuple[int, int]
+# The component of a record, None without one; or that and the values of its facets.
+Component = bytes | None | tuple[bytes | None, ...]
 # Shape → log key, spans and note.
 Shapes = dict[bytes, tuple[int, tuple[Span, ...], Sequence[Any]]]
 
@@ -70,18 +72,18 @@ class EventReader:
         # Component → what stands before its messages; their shapes, with log key and spans of the
         # session keys; their frames, if any. There are no spans where the keys are not in the
         # message, or where another message of the same shape may have them elsewhere.
-        self._components: dict[bytes | None, tuple[bytes, Shapes, KeyedFrames | None]] = {}
+        # Where facets stand before the messages, their values are part of the component here.
+        self._components: dict[Component, tuple[bytes, Shapes, KeyedFrames | None]] = {}
         self._generation = Generation(cache_bytes, self._components.clear)
         # Hashes of component and shape that came once.
         self._once: set[int] = set()
         settings = reader.settings
         self._message = settings.message_field.encode()
+        self._has_facets = bool(settings.facet_fields)
         self._component = _name(settings.component_field)
         names = (settings.message_field, settings.component_field or "")
-        self._can_remember = (
-            settings.line_format is None
-            and not settings.facet_fields
-            and not any("," in name or is_path(name) for name in names)
+        self._can_remember = settings.line_format is None and not any(
+            "," in name or is_path(name) for name in names
         )
         pattern = settings.session_key[0]
         self._has_spans = reader.sole_regex is not None and takes_digits_alike(pattern)
@@ -101,6 +103,8 @@ class EventReader:
             component = None
             if self._component is not None:
                 component = record[self._component]
+            if self._has_facets:
+                component = (component, *self._reader.facets(record))
             prefix, shapes, frames = self._components[component]
             shape = message.translate(ZEROED)
         # No such component yet, or the record is not a map, or its message is not bytes.
@@ -148,22 +152,30 @@ class EventReader:
             if self._component is not None:
                 component = record.get(self._component)
             if component.__class__ is bytes or self._component is None:
+                if self._has_facets:
+                    component = (component, *self._reader.facets(record))
                 self._know(component)
         return self._match(text), text, keys, None
 
-    def _know(self, component: bytes | None) -> None:
+    def _know(self, component: Component) -> None:
         if component in self._components:
             return
         prefix = b""
-        if component:
-            prefix = self._reader.prefix(component)
+        own = component
+        facets: tuple[bytes | None, ...] = ()
+        if isinstance(component, tuple):
+            own, *others = component
+            facets = tuple(others)
+        if isinstance(own, bytes) and own:
+            prefix = self._reader.prefix(own)
+        prefix += b"".join([b"[" + value + b"] " for value in facets if value is not None])
         self._generation.take(_ENTRY_BYTES + 2 * len(prefix))
         frames = None
         if self._frame_regex is not None:
             frames = KeyedFrames(self._frame_regex, self._matcher, self._generation)
         self._components[component] = (prefix, {}, frames)
 
-    def _came_before(self, component: bytes | None, shape: bytes) -> bool:
+    def _came_before(self, component: Component, shape: bytes) -> bool:
         """Whether a shape that is not remembered came before; from now on it did."""
         fingerprint = hash((component, shape))
         if fingerprint in self._once:
@@ -174,7 +186,7 @@ class EventReader:
         return False
 
     def _remember(
-        self, component: bytes | None, shape: bytes, message: bytes, text: bytes, log_key: int
+        self, component: Component, shape: bytes, message: bytes, text: bytes, log_key: int
     ) -> None:
         """Remember the log key of a shape, if all its messages have it."""
         if len(text) > _LONGEST_SHAPE or not self._matcher.is_sure(text):

@@ -164,7 +164,7 @@ class RecordReader:
         self.max_size = max_message_size
         self._max_keys = max_keys
         self._message = message_getter(settings.message_field)
-        self._facets = [field_getter(name) for name in reversed(settings.facet_fields)]
+        self._facets = [field_getter(name) for name in settings.facet_fields]
         self._component = _getter(settings.component_field)
         self._prefixes = _Prefixes(max_message_size)
         self._line: re.Pattern[bytes] | None = None
@@ -203,10 +203,10 @@ class RecordReader:
         text: bytes = message.strip()
         if not text:
             raise RecordError("no_message", "the message is empty")
-        for facet in self._facets:
-            value = facet(record)
-            if value is not None:
-                text = b"[" + as_bytes(value)[:_LONGEST_FACET] + b"] " + text
+        if self._facets:
+            for value in reversed(self.facets(record)):
+                if value is not None:
+                    text = b"[" + value + b"] " + text
         if self._component is not None:
             component = self._component(record)
             if component.__class__ is bytes:
@@ -221,6 +221,11 @@ class RecordReader:
             return record
         line = ANSI.sub(b"", self._text(self._message(record)))
         return self._cut_line(line, record)[1]
+
+    def facets(self, record: Fields) -> list[bytes | None]:
+        """The values that stand before the message in brackets; None where a field is absent."""
+        values = [facet(record) for facet in self._facets]
+        return [None if value is None else as_bytes(value)[:_LONGEST_FACET] for value in values]
 
     def prefix(self, component: bytes) -> bytes:
         """What stands before the messages of a component."""

@@ -19,6 +19,8 @@ SETTINGS = [
     InputSettings(session_key=("/req-[0-9a-f]+/",), component_field="unit"),
     InputSettings(session_key=("/req-[0-9a-f]+/",)),
     InputSettings(session_key=("host", "tag"), facet_fields=("level",)),
+    InputSettings(session_key=("/req-[0-9]+/",), facet_fields=("level", "unit")),
+    InputSettings(session_key=("host",), facet_fields=("code",), component_field="unit"),
     InputSettings(session_key=("host",), message_field="$.log.text"),
     InputSettings(session_key=("/req-[0-9]+/",), line_format="^(?<level>[A-Z]+) (?<message>.*)$"),
 ]
@@ -40,6 +42,10 @@ RECORDS: list[Any] = [
     {b"message": m, b"log": {b"text": m}, b"unit": unit, b"host": b"a", b"level": b"INFO"}
     for unit in (b"web", b"", 7)
     for m in MESSAGES
+]
+RECORDS += [
+    {b"message": b"served req-5 in 6 ms", b"host": b"a", b"unit": b"web", b"code": code}
+    for code in (200, 1, True, 1.0, b"1", None, [1], {b"a": 1}, "1", b"x" * 50, b"[")
 ]
 RECORDS += [None, 5, [b"message"], {}, {b"message": 17, b"host": b"a"}, {b"message": [b"x"]}]
 
