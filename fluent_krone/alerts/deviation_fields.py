@@ -9,14 +9,15 @@ person marks signatures (`explain/marks.py`), and alerts with like signatures ar
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 from ..core.cascade import COUNTS
-from ..core.hierarchy import Hierarchy
-from ..detect.budget import Budget
+from ..detect.bundle import Bundle
+from ..detect.local_context import LocalContext
+from ..reading.templates import template_id
 from ..types import Deviation, Finding, Verdict
-from .deviations import Difference, differences_of, evidence_parts, is_complete, words_of
+from .deviations import Difference, HadPair, differences_of, evidence_parts, is_complete, words_of
 from .digests import digest_of
 from .scene import Scene
 
@@ -29,51 +30,60 @@ _UNKNOWN = "unknown"
 # Digits that a size keeps.
 _DECIMALS = 3
 
+# A step: its log key, and its template, or the shape of a line that matches none.
+Step = tuple[int, str]
+
 
 class DeviationFields:
     """Makes the field of one bundle's findings. `ids` are the templates' ids by log key."""
 
-    def __init__(self, hierarchy: Hierarchy, budget: Budget | None, ids: Sequence[str]) -> None:
-        self._hierarchy = hierarchy
-        self._budget = budget
+    def __init__(self, bundle: Bundle, ids: Sequence[str]) -> None:
+        self._hierarchy = bundle.hierarchy
+        self._budget = bundle.budget
         self._ids = ids
+        self._had_pair: HadPair | None = None
+        if bundle.witnesses is not None:
+            self._had_pair = bundle.witnesses.order.had_pair
 
     def of(self, finding: Finding, pattern: str, scene: Scene | None) -> list[dict[str, Any]]:
         """What each witness finds odd, the one that decided first.
 
         `scene` is there for a finding with a verdict; `pattern` tells apart what nothing else does.
         """
-        names = self._names(finding, pattern)
-        found = [self._of_step(deviation, finding, names) for deviation in finding.deviations]
+        steps = self._steps(finding, pattern)
+        found = [self._of_step(deviation, finding, steps) for deviation in finding.deviations]
         if finding.verdict is None or scene is None:
             return found
-        return [*self._of_session(finding.verdict, scene, names, pattern), *found]
+        return [*self._of_session(finding.verdict, scene, steps, pattern), *found]
 
-    def of_template(self, log_key: int, name: str, words: str) -> list[dict[str, Any]]:
-        """The deviation of a template that training did not have; `name` is its id or shape."""
-        signature = digest_of(("template", "new", name))
-        step = self._step("template", "new", log_key)
-        return [{**step, "p_value": None, "words": words, **_marked(signature, 1, (name,))}]
+    def of_template(self, log_key: int, shape: str, words: str) -> list[dict[str, Any]]:
+        """The deviation of a template that training did not have, or of a line's shape."""
+        step = (log_key, shape)
+        if log_key != self._hierarchy.unknown:
+            step = self._step(log_key)
+        signature = digest_of(("template", "new", self._id(step)))
+        place = self._place("template", "new", log_key)
+        return [{**place, "p_value": None, "words": words, **self._marked(signature, 1, [step])}]
 
     def _of_step(
-        self, deviation: Deviation, finding: Finding, names: Sequence[str]
+        self, deviation: Deviation, finding: Finding, steps: Sequence[Step]
     ) -> dict[str, Any]:
-        name = self._ids[deviation.log_key]
-        if deviation.event < len(names):
-            name = names[deviation.event]
+        step = self._step(deviation.log_key)
+        if deviation.event < len(steps):
+            step = steps[deviation.event]
         parts = (
             deviation.witness,
             deviation.direction,
-            name,
+            self._id(step),
             self._context(deviation, finding.log_keys),
             deviation.detail,
         )
         return {
-            **self._step(deviation.witness, deviation.direction, deviation.log_key),
+            **self._place(deviation.witness, deviation.direction, deviation.log_key),
             "level": deviation.level,
             "p_value": round(deviation.p_value, 6),
             "words": deviation.words,
-            **_marked(digest_of(parts), deviation.score, (name,)),
+            **self._marked(digest_of(parts), deviation.score, [step]),
         }
 
     def _context(self, deviation: Deviation, log_keys: Sequence[int]) -> str:
@@ -91,7 +101,7 @@ class DeviationFields:
         return _BEGINNING
 
     def _of_session(
-        self, verdict: Verdict, scene: Scene, names: Sequence[str], pattern: str
+        self, verdict: Verdict, scene: Scene, steps: Sequence[Step], pattern: str
     ) -> list[dict[str, Any]]:
         """The differences of a session that is abnormal as a whole."""
         score = "density"
@@ -100,34 +110,33 @@ class DeviationFields:
         p_value = None
         if self._budget is not None and score == "density":
             p_value = round(self._budget.p_value(score, verdict.score), 6)
-        differences = differences_of(scene)
-        found = [self._difference(one, scene, names) for one in differences]
+        had_pair = None
+        if verdict.detector != LocalContext.name:
+            had_pair = self._had_pair
+        differences = differences_of(scene, had_pair)
+        found = [self._difference(one, steps) for one in differences]
         if not is_complete(scene, differences):
             found.append(self._whole(score, verdict, scene, pattern))
         found[0]["level"] = verdict.level
         return [{**one, "p_value": p_value} for one in found]
 
-    def _difference(self, one: Difference, scene: Scene, names: Sequence[str]) -> dict[str, Any]:
-        # Lines without a template have the names of their shapes, which only events know.
-        name_of = {scene.session[event]: names[event] for event in one.events}
-        extra = [name_of[key] for key in one.extra]
-        missing = [self._ids[key] for key in one.missing]
-        parts = [
-            "density",
-            one.direction,
-            self._before(one.before),
-            *extra,
-            _THEN,
-            *missing,
-            _THEN,
-        ]
+    def _difference(self, one: Difference, steps: Sequence[Step]) -> dict[str, Any]:
+        # Of a line without a template only its event knows the text.
+        text_of = dict(steps[event] for event in one.events)
+        extra = [(key, text_of[key]) for key in one.extra]
+        missing = [self._step(key) for key in one.missing]
+        parts = ["density", one.direction, self._before(one.before), *map(self._id, extra), _THEN]
+        if one.direction not in ("starts_late", "ends_early"):
+            # Where a session was cut says it all: what it lacks then follows.
+            parts += [*map(self._id, missing), _THEN]
         if one.direction == "out_of_place":
             parts.append(self._before(one.instead_of))
+        concerned = [*extra, *missing]
         return {
-            **self._step("density", one.direction, (*one.extra, *one.missing)[0]),
+            **self._place("density", one.direction, concerned[0][0]),
             "p_value": None,
             "words": words_of(one, self._quoted),
-            **_marked(digest_of(parts), one.size, (*extra, *missing)),
+            **self._marked(digest_of(parts), one.size, concerned),
         }
 
     def _whole(self, score: str, verdict: Verdict, scene: Scene, pattern: str) -> dict[str, Any]:
@@ -136,15 +145,17 @@ class DeviationFields:
         evidence = verdict.evidence
         if evidence.extra or evidence.missing or evidence.repeated or evidence.unseen:
             parts = evidence_parts(evidence)
-        templates = sorted({self._ids[key] for key in scene.session})
+        odd = scene.session[verdict.event]
+        concerned = [self._step(key) for key in (odd, *sorted({*scene.session} - {odd}))]
         return {
-            **self._step("density", score, scene.session[verdict.event]),
+            **self._place("density", score, odd),
             "p_value": None,
             "words": "The session as a whole is unlike the sessions of normal training.",
-            **_marked(digest_of(("density", score, *parts)), 1, templates),
+            **self._marked(digest_of(("density", score, *parts)), 1, concerned),
         }
 
-    def _step(self, witness: str, direction: str, log_key: int) -> dict[str, Any]:
+    def _place(self, witness: str, direction: str, log_key: int) -> dict[str, Any]:
+        """Which witness, which direction, and where in the tree."""
         entity, action, status = self._hierarchy.steps(log_key)
         return {
             "witness": witness,
@@ -155,20 +166,39 @@ class DeviationFields:
             "status": status,
         }
 
-    def _names(self, finding: Finding, pattern: str) -> list[str]:
-        """The template's id of each event; the shape of a line that matches none.
+    def _marked(self, signature: str, size: float, steps: Sequence[Step]) -> dict[str, Any]:
+        """What marks and incidents look at. A step without an entity is covered by none."""
+        entities = (self._hierarchy.steps(log_key)[0] for log_key, _ in steps)
+        return {
+            "step": steps[0][1],
+            "signature": signature,
+            "size": round(size, _DECIMALS),
+            "templates": list(dict.fromkeys(map(self._id, steps))),
+            "entities": list(dict.fromkeys(entity or "" for entity in entities)),
+        }
 
-        Where its shape is not known, nothing but the same session may count as alike.
-        """
+    def _steps(self, finding: Finding, pattern: str) -> list[Step]:
+        """The step of each event. Where a line's shape is not known, only the same session is like
+        this one."""
         shapes = iter(finding.unmatched)
-        names = []
+        steps = []
         for log_key in finding.log_keys:
-            name = self._ids[log_key]
+            step = self._step(log_key)
             if log_key == self._hierarchy.unknown:
                 shape = next(shapes, b"").decode("utf-8", "replace")
-                name = shape or f"{_UNKNOWN} {pattern}"
-            names.append(name)
-        return names
+                step = (log_key, shape or f"{_UNKNOWN} {pattern}")
+            steps.append(step)
+        return steps
+
+    def _step(self, log_key: int) -> Step:
+        return log_key, self._hierarchy.rows[log_key].template
+
+    def _id(self, step: Step) -> str:
+        """The id of a step: its template's, or the hash of a shape, which is a part of a line."""
+        log_key, text = step
+        if log_key == self._hierarchy.unknown:
+            return template_id(text)
+        return self._ids[log_key]
 
     def _before(self, log_key: int | None) -> str:
         if log_key is None:
@@ -177,12 +207,3 @@ class DeviationFields:
 
     def _quoted(self, log_key: int) -> str:
         return f"“{self._hierarchy.words('status', self._hierarchy.status_of[log_key])}”"
-
-
-def _marked(signature: str, size: float, templates: Iterable[str]) -> dict[str, Any]:
-    """What marks and incidents look at."""
-    return {
-        "signature": signature,
-        "size": round(size, _DECIMALS),
-        "templates": list(dict.fromkeys(templates)),
-    }

@@ -19,7 +19,7 @@ How often a stretch repeats itself is its `size` and no part of what identifies 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import Literal
 
@@ -27,14 +27,27 @@ from ..types import Evidence
 from .scene import MOST_ALIGNED, Scene
 
 Direction = Literal[
-    "extra", "unseen", "repeated", "missing", "instead", "out_of_place", "density", "counts"
+    "extra",
+    "unseen",
+    "repeated",
+    "missing",
+    "instead",
+    "out_of_place",
+    "starts_late",
+    "ends_early",
 ]
 
 # Differences of one session that are listed. A session with more is unlike any normal one, and a
 # longer list would tell nobody more.
 MOST_DIFFERENCES = 12
+# Missing steps at the begin or the end of a session from which on it counts as cut.
+_CUT = 2
 # Steps of a stretch that a sentence names; the first ones say where to look.
 _MOST_NAMED = 3
+
+
+# Whether training had the second step directly after the first one; both are log keys.
+HadPair = Callable[[int, int], bool]
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,7 +57,8 @@ class Difference:
     `extra` and `missing` are the log keys of the stretch, each round of a repetition once; `events`
     and `places` say where the session and the normal one have them. `before` is the log key of the
     step before the stretch, None at the beginning; `instead_of` the one where a step that is out of
-    place normally follows. `size` is how often the stretch came, at least 1.
+    place normally follows, and `gap` the event that came where it should have. `size` is how often
+    the stretch came, at least 1.
     """
 
     direction: Direction
@@ -55,13 +69,25 @@ class Difference:
     events: tuple[int, ...] = ()
     instead_of: int | None = None
     size: int = 1
+    gap: int | None = None
 
 
-def differences_of(scene: Scene) -> list[Difference]:
-    """The differences, the one of the oddest event first; empty where only the whole is odd."""
+def differences_of(scene: Scene, had_pair: HadPair | None = None) -> list[Difference]:
+    """The differences, the one of the oddest event first; empty where only the whole is odd.
+
+    `had_pair` says whether training had a step directly after another one. It is given where the
+    verdict rests on counts, which do not see order. Steps that only changed their place, without
+    any new pair, are then left out: they ran beside each other and may come in either order.
+    """
+    found: list[Difference] = []
     if not scene.nearest:
-        return []
-    found = _with_moves(list(_stretches(scene)))
+        return found
+    for stretch in _stretches(scene):
+        found += _differences(scene, stretch)
+    found = _with_moves(found)
+    if had_pair is not None:
+        material = [one for one in found if not _is_usual_move(scene, one, had_pair)]
+        found = material or found
     found.sort(key=lambda one: (abs(one.event - scene.event), one.event))
     return found[:MOST_DIFFERENCES]
 
@@ -81,35 +107,76 @@ def evidence_parts(evidence: Evidence) -> list[str]:
     return [*parts, "unseen", *sorted(evidence.unseen)]
 
 
-def _stretches(scene: Scene) -> list[Difference]:
+@dataclass(slots=True)
+class _Stretch:
+    """Events and places without a counterpart, and where they are."""
+
+    before: int | None
+    extra: list[int]
+    missing: list[int]
+    is_first: bool
+    is_last: bool = False
+
+
+def _stretches(scene: Scene) -> Iterator[_Stretch]:
     """Each stretch of the alignment where one side has no counterpart."""
     missed = set(scene.missing)
-    found = []
-    extra: list[int] = []
-    missing: list[int] = []
-    before: int | None = None
+    stretch = _Stretch(None, [], [], is_first=True)
     for event, place in [*scene.pairs, (len(scene.session), len(scene.nearest))]:
         if place is None and event is not None:
-            extra.append(event)
+            stretch.extra.append(event)
         elif event is None and place is not None:
             if place in missed:
-                missing.append(place)
+                stretch.missing.append(place)
         else:
-            if extra or missing:
-                found.append(_stretch(scene, before, extra, missing))
-            extra = []
-            missing = []
+            if stretch.extra or stretch.missing:
+                stretch.is_last = event == len(scene.session)
+                yield stretch
+            before = None
             if event is not None and event < len(scene.session):
                 before = scene.session[event]
-    return found
+            stretch = _Stretch(before, [], [], is_first=False)
 
 
-def _stretch(
+def _differences(scene: Scene, stretch: _Stretch) -> Iterator[Difference]:
+    """The differences that one stretch consists of."""
+    extra = stretch.extra
+    missing = stretch.missing
+    new = [event for event in extra if not scene.is_known(scene.session[event])]
+    for log_key in dict.fromkeys(scene.session[event] for event in new):
+        events = tuple(event for event in new if scene.session[event] == log_key)
+        yield Difference("unseen", events[0], None, (log_key,), (), events, size=len(events))
+    if new:
+        extra = [event for event in extra if event not in new]
+        if len(missing) <= len(new):
+            # The new lines came in place of these.
+            missing = []
+    if len(missing) >= _CUT and (stretch.is_first or (stretch.is_last and scene.is_ended)):
+        yield _cut(scene, stretch)
+        missing = []
+        if stretch.is_first:
+            # The step that such a session begins with is named already.
+            extra = [event for event in extra if event > 0]
+    if extra or missing:
+        yield _difference(scene, stretch.before, extra, missing)
+
+
+def _cut(scene: Scene, stretch: _Stretch) -> Difference:
+    """A session that lacks its begin or its end: what counts is where it was cut."""
+    event = len(scene.session) - 1
+    direction: Direction = "ends_early"
+    if stretch.is_first:
+        event = 0
+        direction = "starts_late"
+    missing = tuple(scene.nearest[place] for place in stretch.missing)
+    return Difference(direction, event, scene.session[event], (), missing)
+
+
+def _difference(
     scene: Scene, before: int | None, extra: Sequence[int], missing: Sequence[int]
 ) -> Difference:
     round_, times = _round(tuple(scene.session[event] for event in extra))
     normal, rounds = _round(tuple(scene.nearest[place] for place in missing))
-    event = _place_of(scene, extra, missing)
     direction = _direction(scene, extra, round_, normal)
     if direction == "repeated":
         # What repeats the step before it is named by itself, wherever that came from.
@@ -117,9 +184,8 @@ def _stretch(
     size = max(times, rounds)
     if extra and missing:
         size = 1
-    return Difference(
-        direction, event, before, round_, normal, events=tuple(extra), size=max(size, 1)
-    )
+    event = _place_of(scene, extra, missing)
+    return Difference(direction, event, before, round_, normal, tuple(extra), size=size)
 
 
 def _place_of(scene: Scene, extra: Sequence[int], missing: Sequence[int]) -> int:
@@ -140,8 +206,6 @@ def _direction(
         return "missing"
     if normal:
         return "instead"
-    if any(not scene.is_known(log_key) for log_key in round_):
-        return "unseen"
     start = extra[0]
     end = extra[-1] + 1
     before = tuple(scene.session[max(start - len(round_), 0) : start])
@@ -180,6 +244,7 @@ def _with_moves(found: list[Difference]) -> list[Difference]:
                     direction="out_of_place",
                     missing=missing.missing,
                     instead_of=missing.before,
+                    gap=missing.event,
                 )
                 kept[kept.index(extra)] = moved
                 kept.remove(missing)
@@ -187,11 +252,24 @@ def _with_moves(found: list[Difference]) -> list[Difference]:
     return kept
 
 
+def _is_usual_move(scene: Scene, one: Difference, had_pair: HadPair) -> bool:
+    """Whether a step changed its place, and training had all pairs of steps that this made."""
+    if one.direction != "out_of_place" or one.gap is None:
+        return False
+    keys = scene.session
+    first = one.events[0]
+    last = one.events[-1]
+    ends = {*range(first, last + 2), one.gap}
+    return all(had_pair(keys[end - 1], keys[end]) for end in ends if 0 < end < len(keys))
+
+
 def words_of(difference: Difference, quoted: Callable[[int], str]) -> str:
     """A difference in a sentence; `quoted` gives the step of a log key in quotes."""
     where = "At the beginning"
+    last = ""
     if difference.before is not None:
-        where = f"After {quoted(difference.before)}"
+        last = quoted(difference.before)
+        where = f"After {last}"
     extra = " and then ".join(map(quoted, difference.extra[:_MOST_NAMED]))
     missing = " and then ".join(map(quoted, difference.missing[:_MOST_NAMED]))
     if difference.direction == "missing":
@@ -206,5 +284,9 @@ def words_of(difference: Difference, quoted: Callable[[int], str]) -> str:
     if difference.direction == "repeated":
         return f"{extra} came again, more often than in the nearest normal session."
     if difference.direction == "unseen":
-        return f"{where} came {extra}, which normal sessions never have."
+        return f"{extra} came, which normal sessions never have."
+    if difference.direction == "starts_late":
+        return f"The session begins with {last}; the nearest normal session has {missing} before."
+    if difference.direction == "ends_early":
+        return f"The session ends after {last}; the nearest normal session goes on with {missing}."
     return f"{where} came {extra}, which the nearest normal session does not have there."

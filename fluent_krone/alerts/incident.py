@@ -36,6 +36,7 @@ class Incident:
     severity: int = 0
     signatures: list[str] = field(default_factory=list)
     entities: list[str] = field(default_factory=list)
+    likes: list[list[str]] = field(default_factory=list)
     samples: list[list[str]] = field(default_factory=list)
     sessions: list[str] = field(default_factory=list)
 

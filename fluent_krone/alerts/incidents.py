@@ -9,8 +9,13 @@ An alert joins an open incident, the first of these that holds:
 1. by its session: the incident already has an alert about the same execution;
 2. by its deviations: the leading one has the signature of one that the incident has, or at least
    half of them have;
-3. by its entity: the incident is about the same entity, has begun less than `_BURST_NS` ago, and
+3. by its step: the leading deviation has the direction of one that the incident has, at a step
+   whose template differs in few words (`is_like`): the same call to another host or provider;
+4. by its entity: the incident is about the same entity, has begun less than `_BURST_NS` ago, and
    was at least as severe. Later, or about something more severe, another incident begins.
+
+News of a template (`unseen_template`) is about no failed execution: it begins no incident, and
+joins one by rules 1 and 3 only.
 
 An incident is told when it begins (with its whole first alert), when it has ten times as many
 executions as were told last, when it becomes much more severe, and when it ends after a quiet time.
@@ -19,7 +24,7 @@ executions as were told last, when it becomes much more severe, and when it ends
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -35,12 +40,20 @@ MOST_OPEN = 1_000
 # Stream time after the begin of an incident within which other deviations of its entity belong to
 # it. Later ones are news, even while the incident lasts.
 _BURST_NS = 60 * 10**9
+# Incidents, the latest ones, with which a step of a new signature is compared, word by word.
+_MOST_COMPARED = 200
+# Share of their words that two templates of as many words must have in common to be alike.
+_LIKE = 0.7
 # An incident that grows is told again at this many times the executions that were told last, …
 _GROWTH = 10
 # … but at the earliest so long after it was told last: 1,000 within minutes are news once.
 _GROWTH_PAUSE_NS = 300 * 10**9
+# The kind of alerts that are news of a template, not of an execution.
+_NEWS = "unseen_template"
 # What is kept of an incident at most: signatures that alerts join by, …
 _MOST_SIGNATURES = 64
+# … steps that alerts join by, …
+_MOST_LIKES = 20
 # … entities, …
 _MOST_ENTITIES = 20
 # … sample sessions that are shown, …
@@ -196,6 +209,9 @@ class Incidents:
         for name, count in shared.most_common(1):
             if 2 * count >= len(signatures):
                 yield self.open[name]
+        yield from self._alike(record)
+        if record["kind"] == _NEWS:
+            return
         for incident in self._named(self._by_entity, [record.get("entity") or ""]):
             is_burst = now_ns - incident.opened_at_ns <= _BURST_NS
             if is_burst and severity_rank(record) <= incident.severity:
@@ -208,8 +224,17 @@ class Incidents:
             if incident is not None:
                 yield incident
 
+    def _alike(self, record: Mapping[str, Any]) -> Iterator[Incident]:
+        """Incidents of the same direction at a step like the alert's."""
+        step = like_of(record)
+        for incident in list(reversed(self.open.values()))[:_MOST_COMPARED]:
+            if any(is_like(step, other) for other in incident.likes):
+                yield incident
+
     def _opened(self, alert: Alert, now_ns: int) -> Incident | None:
-        """A new incident with its first alert; None where there are too many."""
+        """A new incident with its first alert; None where the alert stands by itself."""
+        if alert.record["kind"] == _NEWS:
+            return None
         if len(self.open) >= MOST_OPEN:
             self._counters["incidents_over_cap"] += 1
             return None
@@ -247,6 +272,8 @@ class Incidents:
         for name in signatures_of(record):
             if _keep(incident.signatures, name, _MOST_SIGNATURES):
                 self._by_signature[name] = incident.incident_id
+        if record["kind"] != _NEWS:
+            _keep(incident.likes, like_of(record), _MOST_LIKES)
         if entity := record.get("entity"):
             _keep(incident.entities, entity, _MOST_ENTITIES)
         self._changed[incident.incident_id] = incident
@@ -354,6 +381,29 @@ def signatures_of(record: Mapping[str, Any]) -> list[str]:
     """The signatures of an alert's deviations, that of the leading one first."""
     found = (one.get("signature") for one in record.get("deviations") or ())
     return [signature for signature in found if signature]
+
+
+def like_of(record: Mapping[str, Any]) -> list[str]:
+    """The direction of the leading deviation and the words of its step; empty where it has none."""
+    for deviation in record.get("deviations") or ():
+        direction = deviation.get("direction")
+        if record["kind"] == _NEWS:
+            # A new template deviates as the session does that it is news of.
+            direction = "unseen"
+        return [str(direction), *str(deviation.get("step") or "").split()]
+    return []
+
+
+def is_like(one: Sequence[str], other: Sequence[str]) -> bool:
+    """Whether two steps (`like_of`) deviate alike and differ in few words.
+
+    >>> is_like("extra visa paid <num> EUR".split(), "extra amex paid <num> EUR".split())
+    True
+    """
+    if len(one) < 2 or len(one) != len(other) or one[0] != other[0]:
+        return False
+    common = sum(left == right for left, right in zip(one[1:], other[1:], strict=True))
+    return common >= _LIKE * (len(one) - 1)
 
 
 def session_name(record: Mapping[str, Any]) -> str:

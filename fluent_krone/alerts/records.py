@@ -53,7 +53,7 @@ class AlertMaker:
         self._hierarchy = bundle.hierarchy
         self._config = config
         self._template_ids = [*map(template_id, bundle.templates), UNKNOWN]
-        self._deviations = DeviationFields(self._hierarchy, bundle.budget, self._template_ids)
+        self._deviations = DeviationFields(bundle, self._template_ids)
 
     def make(self, finding: Finding) -> Alert:
         """The alert of a finding. The same finding gives the same alert, through every door."""

@@ -50,7 +50,10 @@ class Entry:
 
     def in_short(self, now_s: float) -> list[str]:
         """At most three lines."""
-        lines = [f"{self.pattern}  {counted(self.alerts, 'alert')}"]
+        what = counted(self.alerts, "alert")
+        if self.mark and self.mark.scope != "pattern":
+            what = f"{self.mark.scope} {self.mark.about}"
+        lines = [f"{self.pattern}  {what}"]
         if self.mark:
             lines.append(f"    {mark_in_words(self.mark, now_s)}{note_in_words(self.mark)}")
         if self.learned:

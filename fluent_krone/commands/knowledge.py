@@ -8,12 +8,14 @@ import getpass
 import json
 import os
 import time
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 from ..config import from_flags, parse_duration
-from ..errors import KroneError
+from ..errors import ConfigError, KroneError
 from ..explain.knowledge import ALERTS_KEPT, Knowledge
-from ..explain.rows import Merged, merge, read_rows, write_rows
+from ..explain.marks import Marks, Says
+from ..explain.rows import SCOPES, Merged, Scope, merge, read_rows, write_rows
 from .entries import Entry, mark_in_words, note_in_words, row_as_json
 from .groups import AddParser, CommandGroup, counted
 
@@ -50,8 +52,10 @@ def _add_corrections(group: CommandGroup) -> None:
     _add_name(command)
     command.set_defaults(verdict="normal")
     _add_mark_flags(command, is_expiry_required=True)
-    summary = "delete what a person said about a signature"
-    _add_name(group.add("unmark", _unmark, summary, parents=where))
+    summary = "delete what a person said about an alert or a signature"
+    command = group.add("unmark", _unmark, summary, parents=where)
+    _add_name(command)
+    _add_scope(command, "delete marks of this scope only (default: all on this alert)")
     summary = "delete what a model said about a signature, or all that it said; it is asked again"
     command = group.add("forget", _forget, summary, parents=where)
     command.add_argument("name", metavar="ALERT_ID|PATTERN", type=_normalised, nargs="?")
@@ -111,11 +115,20 @@ def _add_mark_flags(command: argparse.ArgumentParser, *, is_expiry_required: boo
         metavar="7d",
         help="how long the mark holds",
     )
+    _add_scope(
+        command,
+        "what the mark covers: the deviations of the alert (default), sessions that ran exactly "
+        "alike, or whatever is odd about its templates or entities",
+    )
     command.add_argument(
         "--pattern",
         action="store_true",
         help="the name is a signature that this file does not know yet",
     )
+
+
+def _add_scope(command: argparse.ArgumentParser, text: str) -> None:
+    command.add_argument("--scope", choices=SCOPES, help=text)
 
 
 def _duration(text: str) -> float:
@@ -165,29 +178,78 @@ def _mark(flags: argparse.Namespace) -> int:
     until = None
     if flags.lasting is not None:
         until = now_s + flags.lasting
+    says = Says(verdict=flags.verdict, by=flags.by or _user(), note=flags.note, until=until)
     with _open(flags) as knowledge:
-        pattern = flags.name
-        if not flags.pattern:
-            pattern = _pattern(knowledge, flags.name)
-        before = knowledge.said(pattern, now_s)
-        mark = knowledge.mark(pattern, flags.verdict, flags.note, flags.by or _user(), until, now_s)
-        known = counted(knowledge.count_seen(pattern), "alert")
+        marks = Marks(knowledge)
+        scope = flags.scope or _scope_of(knowledge, marks, flags)
+        if scope == "pattern":
+            _mark_pattern(knowledge, flags, says, now_s)
+            return 0
+        made = marks.mark(flags.name, scope, says, now_s)
+    effect = "alerts with them say so"
+    if says.verdict == "normal":
+        effect = "alerts are no longer sent where nothing else deviates"
+    what = counted(len(made), scope)
+    print(f"{what} of {flags.name} marked {mark_in_words(made[0])}: {effect}")
+    for mark in made:
+        print(f"    {mark.pattern}  {mark.about}")
+    return 0
+
+
+def _scope_of(knowledge: Knowledge, marks: Marks, flags: argparse.Namespace) -> Scope:
+    """The scope where none is given: that of a pattern for its name, else what deviates."""
+    if flags.pattern or knowledge.pattern_of(flags.name) == flags.name:
+        return "pattern"
+    return marks.default_scope(flags.name)
+
+
+def _mark_pattern(
+    knowledge: Knowledge, flags: argparse.Namespace, says: Says, now_s: float
+) -> None:
+    pattern = flags.name
+    if not flags.pattern:
+        pattern = _pattern(knowledge, flags.name)
+    before = knowledge.said(pattern, now_s)
+    mark = knowledge.mark(pattern, says.verdict, says.note, says.by, says.until, now_s)
+    known = counted(knowledge.count_seen(pattern), "alert")
     effect = "its alerts say so"
     if mark.verdict == "normal":
         effect = "its alerts are no longer sent"
     print(f"signature {pattern} is {mark_in_words(mark)}: {effect} ({known} until now)")
     if before:
         print(f"this replaces: {mark_in_words(before)}{note_in_words(before)}")
-    return 0
 
 
 def _unmark(flags: argparse.Namespace) -> int:
+    scopes = SCOPES
+    if flags.scope is not None:
+        scopes = (flags.scope,)
     with _open(flags) as knowledge:
         pattern = _pattern(knowledge, flags.name)
-        if not knowledge.unmark(pattern):
-            raise KroneError(f"nobody marked signature {pattern}")
-    print(f"signature {pattern} is no longer marked")
+        deleted = list(_deleted(knowledge, flags.name, pattern, scopes))
+    if not deleted:
+        raise KroneError(f"nobody marked signature {pattern}")
+    for scope, name in deleted:
+        what = scope
+        if scope == "pattern":
+            what = "signature"
+        print(f"{what} {name} is no longer marked")
     return 0
+
+
+def _deleted(
+    knowledge: Knowledge, name: str, pattern: str, scopes: Iterable[Scope]
+) -> Iterator[tuple[str, str]]:
+    """Delete the marks on an alert, or the one with this name; scope and name of each."""
+    for scope in scopes:
+        if scope == "pattern":
+            if knowledge.unmark(pattern):
+                yield "pattern", pattern
+            continue
+        with contextlib.suppress(ConfigError):
+            marks = Marks(knowledge)
+            for mark in marks.unmark(marks.targets(name, scope)):
+                yield mark.scope, mark.pattern
 
 
 def _forget(flags: argparse.Namespace) -> int:

@@ -26,7 +26,7 @@ from .novelties import Novelties
 from .parts import EngineParts, Limits
 from .patience import Patience
 from .references import References
-from .sessions import NOBODY, Session, Sessionizer, SessionSettings
+from .sessions import ALERTED, NOBODY, Session, Sessionizer, SessionSettings
 from .shared import Shared
 from .stream_time import StreamTime
 
@@ -321,6 +321,10 @@ class Engine:
         self.read = read
         self._loop = self._bound()
 
+    def silence_by(self, silences: Callable[[Finding], bool]) -> None:
+        """Leave out findings of which `silences` says that a person marked them as normal."""
+        self._make.silences = silences
+
     def log_key_text(self, log_key: int) -> str:
         """The template of a log key; the `unknown` leaf has none."""
         if log_key < len(self._templates):
@@ -434,7 +438,7 @@ class Engine:
         self.hanging.look_at(session, clock, findings)
         self.counters["instances"] += 1
         self.journal.note_end(session)
-        if not session.alerted:
+        if session.alerted != ALERTED:
             told_ns = min(clock, self.sessions.end_of(session))
             self._judging.judge_end(session, told_ns, findings)
         for hear in self.on_close:

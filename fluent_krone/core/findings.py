@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
 from typing import Literal
 
@@ -11,7 +11,7 @@ from ..reading.templates import novel_shape, template_id
 from ..types import Deviation, Finding, Verdict
 from .hierarchy import Hierarchy
 from .novelties import Novelties
-from .sessions import Session
+from .sessions import ALERTED, SILENCED, Session
 
 # Deviations of one session that are reported. One that has more goes wrong altogether, and each
 # further alert would say the same.
@@ -39,6 +39,8 @@ class FindingMaker:
         self._novelties = novelties
         self._counters = counters
         self._max_lines = max_lines
+        # Whether a person marked as normal all that a finding is about. Such a finding is left out.
+        self.silences: Callable[[Finding], bool] | None = None
 
     def sequence(
         self,
@@ -47,15 +49,24 @@ class FindingMaker:
         decided: Decided,
         told_ns: int,
         deviations: tuple[Deviation, ...] = (),
-    ) -> Finding:
-        """A session that is abnormal as a whole, which shows at stream time `told_ns`."""
-        self._counters["flagged"] += 1
-        self._counters[f"flagged_{verdict.detector}"] += 1
-        self._counters[f"decided_{decided}"] += 1
+    ) -> list[Finding]:
+        """A session that is abnormal as a whole, which shows at stream time `told_ns`.
+
+        It is empty where all that is odd was marked as normal. Silenced early, a session is judged
+        again at its end: it may go wrong further on.
+        """
         seq = verdict.seq
         lines = self._lines(session, seq.start, seq.end, verdict.event)
         found = self._of(session, "sequence", verdict, lines, verdict.event, deviations)
-        return replace(found, decided=decided, told_ns=told_ns)
+        found = replace(found, decided=decided, told_ns=told_ns)
+        if self._is_silenced(found):
+            session.alerted = SILENCED
+            return []
+        session.alerted = ALERTED
+        self._counters["flagged"] += 1
+        self._counters[f"flagged_{verdict.detector}"] += 1
+        self._counters[f"decided_{decided}"] += 1
+        return [found]
 
     def deviations(
         self, session: Session, odd: Iterable[Deviation], decided: Decided, told_ns: int
@@ -69,12 +80,15 @@ class FindingMaker:
             if len(session.told) >= _MOST_DEVIATIONS:
                 self._counters["deviations_over_cap"] += 1
                 continue
+            lines = self._lines(session, 0, len(session.lines), deviation.event)
+            found = self._of(session, "deviation", None, lines, deviation.event, (deviation,))
+            found = replace(found, decided=decided, told_ns=told_ns)
+            if self._is_silenced(found):
+                continue
             session.told.append(signature)
             self._counters["deviations"] += 1
             self._counters[f"deviations_{deviation.witness}"] += 1
-            lines = self._lines(session, 0, len(session.lines), deviation.event)
-            found = self._of(session, "deviation", None, lines, deviation.event, (deviation,))
-            findings.append(replace(found, decided=decided, told_ns=told_ns))
+            findings.append(found)
         return findings
 
     def is_told(self, session: Session, direction: str) -> bool:
@@ -107,7 +121,7 @@ class FindingMaker:
         events = self._novelties.report(name, clock_ns)
         if events is None:
             return None
-        return Finding(
+        found = Finding(
             kind="unseen_template",
             decided="end",
             tag=session.tag,
@@ -122,6 +136,12 @@ class FindingMaker:
             lines=(text,),
             told_ns=clock_ns,
         )
+        if self._is_silenced(found):
+            return None
+        return found
+
+    def _is_silenced(self, finding: Finding) -> bool:
+        return self.silences is not None and self.silences(finding)
 
     def _of(
         self,

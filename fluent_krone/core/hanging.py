@@ -21,7 +21,7 @@ from ..reading.records import SessionKey
 from ..types import Finding
 from .findings import FindingMaker
 from .patience import NO_SILENCE_NS
-from .sessions import Session, Sessionizer
+from .sessions import ALERTED, Session, Sessionizer
 from .steps import StepJudge
 from .stream_time import StreamTime
 
@@ -82,7 +82,7 @@ class Hanging:
             return
         due = session.due
         session.due = self._sessions.end_of(session)
-        if self._steps is None or session.alerted:
+        if self._steps is None or session.alerted == ALERTED:
             return
         odd = [self._steps.hanging(session.keys)]
         told = self._make.deviations(session, odd, "early", due)

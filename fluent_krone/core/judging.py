@@ -45,9 +45,8 @@ class Judging:
         odd = self._odd.deviations(state, session.keys, gap_ns, text, record)
         findings += self._make.deviations(session, odd, "early", clock)
         if state.decided and not session.alerted:
-            session.alerted = True
             verdict = self._cascade.early(state, session.keys)
-            findings.append(self._make.sequence(session, verdict, "early", clock))
+            findings += self._make.sequence(session, verdict, "early", clock)
         if log_key in self.novel:
             novelty = self._make.novelty(session, log_key, text, clock)
             if novelty is not None:
@@ -66,5 +65,4 @@ class Judging:
         if verdict is None:
             findings += self._make.deviations(session, odd, "end", told_ns)
             return
-        session.alerted = True
-        findings.append(self._make.sequence(session, verdict, "end", told_ns, odd))
+        findings += self._make.sequence(session, verdict, "end", told_ns, odd)

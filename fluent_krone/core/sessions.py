@@ -64,6 +64,13 @@ class SessionSettings:
         return replace(self, **{name: value for name, value in values.items() if value is not None})
 
 
+# Nothing was said of the session as a whole; it had its alert; or that alert was silenced since a
+# person marked as normal what had been seen by then, and the session is judged again at its end.
+NOT_ALERTED = 0
+ALERTED = 1
+SILENCED = 2
+
+
 @dataclass(slots=True, eq=False)
 class Session:
     """One open instance of a session key. Stream times and event times are in ns UTC."""
@@ -89,8 +96,8 @@ class Session:
     alarm: int = 0
     # Event time of its last event.
     last_ns: int = 0
-    # Whether it has had the one sequence alert that a session may have.
-    alerted: bool = False
+    # Whether it has had the one sequence alert that a session may have: `NOT_ALERTED` and so on.
+    alerted: int = NOT_ALERTED
     # Written by the journal alone: the numbers of its saved parts (int64 each), and how many of
     # its events they hold.
     parts: bytes = b""
@@ -115,7 +122,7 @@ class Session:
     @property
     def is_abnormal(self) -> bool:
         """Whether anything about it was reported so far; once it has ended, that is its verdict."""
-        return self.alerted or bool(self.told)
+        return self.alerted == ALERTED or bool(self.told)
 
 
 # Stands for the session of a key that has none open: its end is always over.

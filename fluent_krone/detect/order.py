@@ -176,6 +176,10 @@ class Order:
         usual = max(after, key=lambda key: (after[key], -key), default=step)
         return Follows(after.get(step, 0), sum(after.values()), usual, after.get(usual, 0))
 
+    def had_pair(self, before: int, step: int) -> bool:
+        """Whether training had `step` directly after `before`."""
+        return step in self._session.counts.get((before,), {})
+
     def _pairs(self, keys: Sequence[int], at: int) -> float:
         """How many of the pairs up to this one training never had; 0 where it had this one."""
         if not self._is_new_pair(keys, at):

@@ -24,6 +24,7 @@ from .breaker import OWN_FAILURES, Breaker
 from .budget import Budget
 from .explained import by_model, by_person, without_answer
 from .knowledge import Knowledge
+from .marks import Marks
 from .rows import Learned, Mark
 from .tickets import Ticket, Waiting
 
@@ -70,6 +71,7 @@ class Desk:
         self.counters: Counter[str] = Counter()
         self.cost_usd = 0.0
         self._knowledge = knowledge
+        self._marks = Marks(knowledge)
         self._explainer = explainer
         self._budget = budget
         self._timeout_s = timeout_s
@@ -105,6 +107,12 @@ class Desk:
         if self._explainer is None or mark is not None:
             return Ticket(alert)
         return Ticket(alert, case)
+
+    def has_marks(self) -> bool:
+        """Whether a person marked anything; otherwise nothing is silenced."""
+        with self._survived():
+            return self._marks.any()
+        return False
 
     def silences(self, alert: Alert) -> bool:
         """Whether a person marked all that is odd about an alert as normal; counted."""
@@ -414,7 +422,7 @@ class Desk:
 
     def _said(self, record: Mapping[str, Any]) -> Mark | None:
         with self._survived():
-            return self._knowledge.said(record["pattern"], self._clock())
+            return self._marks.on(record, self._clock())
         return None
 
     @contextlib.contextmanager

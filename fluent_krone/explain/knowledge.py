@@ -17,7 +17,7 @@ import json
 import logging
 import os
 import sqlite3
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any
@@ -43,7 +43,7 @@ from .rows import (
 
 _log = logging.getLogger(__name__)
 
-VERSION = 1
+VERSION = 2
 # Alerts whose ids are remembered, so that a person can name a pattern by one of them: about 50 MB.
 # The oldest are deleted first.
 ALERTS_KEPT = 100_000
@@ -56,7 +56,8 @@ _WAIT_S = 5.0
 _SCHEMA = """
 CREATE TABLE person (
     pattern TEXT PRIMARY KEY, verdict TEXT NOT NULL, note TEXT NOT NULL, "by" TEXT NOT NULL,
-    at_ms INTEGER NOT NULL, until_ms INTEGER, about TEXT NOT NULL
+    at_ms INTEGER NOT NULL, until_ms INTEGER, about TEXT NOT NULL,
+    scope TEXT NOT NULL DEFAULT 'pattern', most REAL
 ) WITHOUT ROWID;
 CREATE TABLE model (
     pattern TEXT PRIMARY KEY, verdict TEXT NOT NULL, confidence REAL NOT NULL,
@@ -66,14 +67,32 @@ CREATE TABLE model (
 ) WITHOUT ROWID;
 CREATE TABLE alert (
     n INTEGER PRIMARY KEY, id TEXT NOT NULL UNIQUE, pattern TEXT NOT NULL, tag TEXT NOT NULL,
-    session TEXT NOT NULL, about TEXT NOT NULL, explanation TEXT NOT NULL, at_ms INTEGER NOT NULL
+    session TEXT NOT NULL, about TEXT NOT NULL, explanation TEXT NOT NULL, at_ms INTEGER NOT NULL,
+    deviations TEXT NOT NULL DEFAULT '[]', incident TEXT NOT NULL DEFAULT ''
 );
 CREATE INDEX alert_of ON alert (pattern);
+CREATE INDEX incident_of ON alert (incident);
 CREATE TABLE spent (
     minute INTEGER PRIMARY KEY, tokens INTEGER NOT NULL, micro_usd INTEGER NOT NULL
 );
 """
+# What turns a file of each older version into one of the next.
+#
+# 1 → 2: marks have a scope, and alerts their deviations. The marks that are there are of a pattern.
+_STEPS_UP = {
+    1: """
+ALTER TABLE person ADD COLUMN scope TEXT NOT NULL DEFAULT 'pattern';
+ALTER TABLE person ADD COLUMN most REAL;
+ALTER TABLE alert ADD COLUMN deviations TEXT NOT NULL DEFAULT '[]';
+ALTER TABLE alert ADD COLUMN incident TEXT NOT NULL DEFAULT '';
+CREATE INDEX incident_of ON alert (incident);
+""",
+}
 _ALERT_COLUMNS = "id, pattern, tag, session, about, explanation, at_ms"
+_KEPT_OF_DEVIATIONS = (
+    *("witness", "direction", "entity", "action", "status"),
+    *("signature", "size", "templates", "entities"),
+)
 # Sentences that are remembered after masking: alerts of one pattern differ only in their values.
 _TEXTS_KEPT = 2048
 # The column of `model` that holds a JSON list.
@@ -164,7 +183,7 @@ class Knowledge:
                 until_ms=until_ms,
                 about=about[0],
             )
-            _put(db, checked_mark(mark))
+            put(db, checked_mark(mark))
         return mark
 
     def unmark(self, pattern: str) -> bool:
@@ -205,7 +224,7 @@ class Knowledge:
         """Keep a model's answer for the pattern. Raises NoAnswer if it does not answer the case."""
         learned = Learned.of(case, checked(answer, case), now_s)
         with self.transaction() as db:
-            _put(db, learned)
+            put(db, learned)
 
     def forget(self, pattern: str) -> bool:
         """Delete a model's answer, so that the model is asked again; whether there was one."""
@@ -225,7 +244,9 @@ class Knowledge:
             return
         with self.transaction() as db:
             db.executemany(
-                f"REPLACE INTO alert ({_ALERT_COLUMNS}) VALUES (?, ?, ?, ?, ?, ?, ?)", rows
+                f"REPLACE INTO alert ({_ALERT_COLUMNS}, deviations, incident) "
+                "VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)",
+                rows,
             )
             oldest = "DELETE FROM alert WHERE n <= (SELECT max(n) FROM alert) - ?"
             db.execute(oldest, (self._alerts_kept,))
@@ -268,7 +289,7 @@ class Knowledge:
             before = self.rows()
             outcome = merge([*before, *rows])
             for row in set(outcome.rows).difference(before):
-                _put(db, row)
+                put(db, row)
         return outcome
 
     @contextlib.contextmanager
@@ -341,7 +362,11 @@ class Knowledge:
             db.execute("PRAGMA journal_mode = WAL")
             marks = f"PRAGMA application_id = {_APPLICATION}; PRAGMA user_version = {VERSION};"
             db.executescript(f"BEGIN IMMEDIATE; {_SCHEMA} {marks} COMMIT")
-        elif not self._existing:
+            return
+        for step in range(version, VERSION):
+            up = _STEPS_UP[step]
+            db.executescript(f"BEGIN IMMEDIATE; {up} PRAGMA user_version = {step + 1}; COMMIT")
+        if not self._existing:
             # Commands skip the check: it reads the whole file, and the service does it at start.
             found = db.execute("PRAGMA quick_check(1)").fetchone()[0]
             if found != "ok":
@@ -381,12 +406,23 @@ class Knowledge:
             printable(about, MAX_NAME),
             printable(self._redact(plain(record["explanation"]))),
             alert.time_ns // 1_000_000,
+            _deviations_of(record),
+            record.get("incident_id") or "",
         )
 
     def _delete(self, kind: type[Row], pattern: str) -> bool:
         with self.transaction(durable=True) as db:
             deleted = db.execute(f"DELETE FROM {kind.who} WHERE pattern = ?", (pattern,))
             return deleted.rowcount > 0
+
+
+def _deviations_of(record: Mapping[str, Any]) -> str:
+    """What is kept of an alert's deviations, as JSON: what a mark needs, and no log line."""
+    deviations = [
+        {name: deviation.get(name) for name in _KEPT_OF_DEVIATIONS}
+        for deviation in record.get("deviations") or ()
+    ]
+    return json.dumps(deviations, ensure_ascii=False)
 
 
 @contextlib.contextmanager
@@ -403,7 +439,8 @@ def _alone(folder: Path) -> Iterator[None]:
         os.close(handle)
 
 
-def _put(db: sqlite3.Connection, row: Row) -> None:
+def put(db: sqlite3.Connection, row: Row) -> None:
+    """Write a row within a transaction, in place of an earlier one."""
     values = [getattr(row, field.name) for field in fields(row)]
     stored = [json.dumps(value) if isinstance(value, tuple) else value for value in values]
     db.execute(f"REPLACE INTO {row.who} VALUES ({', '.join('?' * len(stored))})", stored)

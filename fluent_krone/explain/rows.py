@@ -13,10 +13,14 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, fields
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Literal, get_args
 
 from ..errors import ConfigError
 from . import MAX_WORDS, Answer, Case, NoAnswer, Said, checked
+
+# How much a mark covers; see `marks.py`.
+Scope = Literal["deviation", "pattern", "template", "entity"]
+SCOPES: tuple[Scope, ...] = get_args(Scope)
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 # Fields that are ISO 8601 times in JSON and milliseconds since 1970, under `…_ms`, in rows.
@@ -33,7 +37,12 @@ _MAX_SHOWN = 60
 
 @dataclass(frozen=True, slots=True)
 class Mark:
-    """What a person said of a pattern. While `normal` holds, alerts of the pattern are not sent."""
+    """What a person said. While `normal` holds, alerts of which all is covered are not sent.
+
+    `pattern` is what the mark is kept under: a session's pattern, the signature of a deviation, or
+    the digest of a template or an entity, as `scope` says. `most` is the largest size of a
+    deviation that the mark covers; None: any.
+    """
 
     who: ClassVar[str] = "person"
 
@@ -44,6 +53,8 @@ class Mark:
     at_ms: int
     until_ms: int | None  # None: the mark never expires
     about: str  # entity → action → status of the marked alert, empty where it is not known
+    scope: Scope = "pattern"
+    most: float | None = None
 
     def holds(self, now_s: float) -> bool:
         """Whether the mark has not expired."""
@@ -158,6 +169,9 @@ def line_of(row: Row) -> str:
     for name in _TIMES:
         if values.get(name) is not None:
             values[name] = iso_ms(values[name])
+    if values.get("scope") == "pattern":
+        # As older programs write it, and read it.
+        del values["scope"], values["most"]
     ordered = {"pattern": values.pop("pattern"), "who": row.who, **values}
     line = json.dumps(ordered, ensure_ascii=False)
     # A character that does not print could hide in a diff: it is written as JSON's escape.
@@ -239,6 +253,10 @@ def to_ms(seconds: float) -> int:
     return round(seconds * 1000)
 
 
+# Fields that a row of an older program lacks.
+_OPTIONAL = ("scope", "most")
+
+
 def _json_name(name: str) -> str:
     return name.removesuffix("_ms")
 
@@ -255,7 +273,7 @@ def _field_value(name: str, value: Any) -> Any:
         if value is None:
             return None
         return (datetime.fromisoformat(value) - _EPOCH) // timedelta(milliseconds=1)
-    if name in ("confidence", "cost_usd"):
+    if name in ("confidence", "cost_usd") or (name == "most" and value is not None):
         # `abs` turns -0.0 into 0.0, which prints otherwise.
         return abs(float(value))
     if name == "steps":
@@ -272,6 +290,8 @@ def _check(values: Mapping[str, Any], names: set[str], who: str) -> None:
         if name not in names:
             raise ValueError(f"{_short(name)} is not a field of a {who}'s row")
     for name, (is_right, wanted) in _FIELDS.items():
+        if name in _OPTIONAL and name not in values:
+            continue
         if name in names and name not in values:
             raise ValueError(f"{name} is missing")
         if name in names and not is_right(values[name]):
@@ -320,6 +340,14 @@ def _is_time_or_null(value: Any) -> bool:
     return value is None or _is_time(value)
 
 
+def _is_scope(value: Any) -> bool:
+    return value in SCOPES
+
+
+def _is_number_or_null(value: Any) -> bool:
+    return value is None or _number(_MAX_NUMBER)[0](value)
+
+
 def _are_steps(value: Any) -> bool:
     if not isinstance(value, list) or not 0 < len(value) <= _MAX_STEPS:
         return False
@@ -351,4 +379,6 @@ _FIELDS: dict[str, _FieldCheck] = {
     "until": (_is_time_or_null, "an ISO 8601 time with its offset, or null"),
     "about": _text(0, MAX_NAME),
     "bundle_hash": _text(1, MAX_NAME),
+    "scope": (_is_scope, f"one of {', '.join(SCOPES)}"),
+    "most": (_is_number_or_null, "a number that is not negative, or null"),
 }

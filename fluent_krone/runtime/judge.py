@@ -55,6 +55,7 @@ class Judge:
         self._fresh: list[Ticket] = []
         # Holds records until their session is judged; None where that is not asked for.
         self.keeper: Keeper | None = None
+        engine.silence_by(self._silences)
         # Whether the bundle and its settings fit the stream, and what was last logged of that.
         self._misfit = Misfit(engine)
         self._logged: str | None = None
@@ -121,6 +122,7 @@ class Judge:
         self._keep(findings)
 
     def _use(self, bundle: Bundle, engine: Engine, maker: AlertMaker) -> None:
+        engine.silence_by(self._silences)
         self.engine = engine
         self.maker = maker
         self._cases = CaseMaker(bundle, self._config)
@@ -151,11 +153,18 @@ class Judge:
         if self.keeper is not None:
             self.keeper.settle()
 
+    def _silences(self, finding: Finding) -> bool:
+        """Whether a person marked as normal all that a finding is about; the engine asks."""
+        if not self._desk.has_marks():
+            return False
+        alert = self.maker.make(finding)
+        if not self._desk.silences(alert):
+            return False
+        self._pass_on(finding, alert)
+        return True
+
     def _take(self, finding: Finding) -> None:
         alert = self.maker.make(finding)
-        if self._desk.silences(alert):
-            self._pass_on(finding, alert)
-            return
         case = None
         if self._desk.asks and self._config.adjudicate:
             case = self._cases.make(finding, alert)

@@ -135,6 +135,7 @@ def test_the_record_of_a_sequence(lift: Bundle) -> None:
                 "signature": deviation["signature"],
                 "size": 1,
                 "templates": sorted({template_id(ROWS[key][0]) for key in ABNORMAL}),
+                "entities": ["gate", "lift"],
             }
         ],
         "decided": "end",

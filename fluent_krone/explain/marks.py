@@ -1,0 +1,248 @@
+"""What persons said of deviations: what a mark covers, and which mark holds for an alert.
+
+A mark covers what differs, not one sequence of steps. Its scope says how much:
+
+- `deviation`: the deviations of the marked alert, each by its signature (what differs, at which
+  step, in which direction), up to about twice as much as was seen;
+- `pattern`: sessions that ran exactly as the marked one had run by then;
+- `template`: whatever is odd about the steps that deviated;
+- `entity`: whatever is odd about their entities.
+
+An alert is silenced only if *all* its deviations are covered: a session that goes wrong in another
+way as well is told.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+from ..alerts.digests import digest_of
+from ..errors import ConfigError
+from . import Said
+from .knowledge import ALERTS_KEPT, Knowledge, put
+from .rows import MAX_NAME, Mark, Scope, checked_mark, iso_ms, printable, to_ms
+
+# A count may be so many times what was marked, …
+_TIMES = 2.0
+# … and a score so much more. Scores are −ln of a share: this is about seven times rarer.
+_NATS = 2.0
+
+
+@dataclass(frozen=True, slots=True)
+class Target:
+    """One thing that a mark covers: its scope, the name that it is kept under, and its words."""
+
+    scope: Scope
+    name: str
+    about: str
+    most: float | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Says:
+    """Who says what: the verdict, the reason, the person, and until when (seconds since 1970).
+
+    With `until` None a mark never expires.
+    """
+
+    verdict: Said
+    by: str
+    note: str = ""
+    until: float | None = None
+
+
+class Marks:
+    """The marks in a knowledge file.
+
+    >>> knowledge = Knowledge(None)
+    >>> marks = Marks(knowledge)
+    >>> record = {"pattern": "ab" * 16, "deviations": [{"signature": "cd" * 16, "size": 1}]}
+    >>> [mark] = marks.set(targets_of(record, "deviation"), Says(verdict="normal", by="ada"), 100)
+    >>> marks.on(record, 101.0).verdict
+    'normal'
+    """
+
+    def __init__(self, knowledge: Knowledge) -> None:
+        self._knowledge = knowledge
+
+    def any(self) -> bool:
+        """Whether there are any marks."""
+        return bool(self._knowledge.read("SELECT 1 FROM person LIMIT 1"))
+
+    def on(self, record: Mapping[str, Any], now_s: float) -> Mark | None:
+        """The mark that holds for an alert, given its record; None: nobody judged all of it."""
+        names = {record["pattern"]}
+        for deviation in record.get("deviations") or ():
+            names.update(target.name for target in _targets_of_deviation(deviation))
+        marks = self._named(names)
+        return decide(record, {mark.pattern: mark for mark in marks if mark.holds(now_s)})
+
+    def set(self, targets: Sequence[Target], says: Says, now_s: float) -> list[Mark]:
+        """Mark targets, in place of earlier marks on them; they are on disk when this returns."""
+        until_ms = None
+        if says.until is not None:
+            until_ms = to_ms(says.until)
+            if says.until <= now_s:
+                raise ConfigError(f"a mark must expire later than now, got {iso_ms(until_ms)}")
+        marks = [
+            Mark(
+                pattern=target.name,
+                verdict=says.verdict,
+                note=printable(says.note),
+                by=printable(says.by, MAX_NAME),
+                at_ms=to_ms(now_s),
+                until_ms=until_ms,
+                about=printable(target.about, MAX_NAME),
+                scope=target.scope,
+                most=target.most,
+            )
+            for target in targets
+        ]
+        with self._knowledge.transaction(durable=True) as db:
+            before = {mark.pattern: mark for mark in self._marked(targets)}
+            marks = [checked_mark(_widened(mark, before.get(mark.pattern))) for mark in marks]
+            for mark in marks:
+                put(db, mark)
+        return marks
+
+    def mark(self, name: str, scope: Scope, says: Says, now_s: float) -> list[Mark]:
+        """Mark an alert, or an incident by its id, at a scope. Raises ConfigError if unknown."""
+        return self.set(self.targets(name, scope), says, now_s)
+
+    def unmark(self, targets: Sequence[Target]) -> list[Mark]:
+        """Delete the marks on targets; returns those that there were."""
+        with self._knowledge.transaction(durable=True) as db:
+            found = self._marked(targets)
+            db.executemany(
+                "DELETE FROM person WHERE pattern = ?", ((mark.pattern,) for mark in found)
+            )
+        return found
+
+    def default_scope(self, name: str) -> Scope:
+        """The scope of a mark where nobody says one: what deviates, where that is known."""
+        record = self._recalled(name)
+        if record is not None and targets_of(record, "deviation"):
+            return "deviation"
+        return "pattern"
+
+    def targets(self, name: str, scope: Scope) -> list[Target]:
+        """What a mark on an alert covers at a scope; `name` is the id of an alert or an incident,
+        or a pattern, which stands for its last alert. Raises ConfigError that says what is wrong.
+        """
+        record = self._recalled(name)
+        if record is None:
+            raise ConfigError(
+                f"{self._knowledge.path} knows no alert and no signature {name}; "
+                f"it keeps the last {ALERTS_KEPT:,} alerts "
+                "(`mark --pattern` accepts the field `pattern` of any alert)"
+            )
+        found = targets_of(record, scope)
+        if not found:
+            raise ConfigError(
+                f"alert {name} has nothing that a mark of scope {scope} could cover: "
+                "use scope pattern"
+            )
+        return found
+
+    def _marked(self, targets: Iterable[Target]) -> list[Mark]:
+        return self._named({target.name for target in targets})
+
+    def _named(self, names: Collection[str]) -> list[Mark]:
+        asked = ", ".join("?" * len(names))
+        rows = self._knowledge.read(f"SELECT * FROM person WHERE pattern IN ({asked})", *names)
+        return [Mark(*row) for row in rows]
+
+    def _recalled(self, name: str) -> dict[str, Any] | None:
+        """What a mark needs of an alert that is remembered."""
+        query = "SELECT pattern, about, deviations FROM alert WHERE {} LIMIT 1"
+        # An incident is known by its first alert, a pattern by its last one.
+        for condition in ("id = ?", "incident = ? ORDER BY n", "pattern = ? ORDER BY n DESC"):
+            for pattern, about, deviations in self._knowledge.read(query.format(condition), name):
+                return {"pattern": pattern, "about": about, "deviations": json.loads(deviations)}
+        return None
+
+
+def targets_of(record: Mapping[str, Any], scope: Scope) -> list[Target]:
+    """What a mark at a scope covers of an alert."""
+    if scope == "pattern":
+        return [Target("pattern", record["pattern"], record.get("about", ""))]
+    found: dict[str, Target] = {}
+    for deviation in record.get("deviations") or ():
+        for target in _targets_of_deviation(deviation):
+            if target.scope == scope and target.name:
+                found.setdefault(target.name, target)
+    return list(found.values())
+
+
+def decide(record: Mapping[str, Any], marks: Mapping[str, Mark]) -> Mark | None:
+    """The mark that holds for an alert, of those on what it has.
+
+    What is narrower counts first: the whole pattern, then each deviation, its templates, its
+    entities. One deviation that a person calls abnormal is enough; normal must be all of them.
+    """
+    whole = marks.get(record["pattern"])
+    if whole is not None:
+        return whole
+    deviations = record.get("deviations") or ()
+    found = [_on_deviation(deviation, marks) for deviation in deviations]
+    for mark in found:
+        if mark is not None and mark.verdict == "abnormal":
+            return mark
+    if found and all(found):
+        return found[0]
+    return None
+
+
+def _on_deviation(deviation: Mapping[str, Any], marks: Mapping[str, Mark]) -> Mark | None:
+    by_scope: dict[Scope, list[Mark | None]] = {}
+    for target in _targets_of_deviation(deviation):
+        mark = marks.get(target.name)
+        if mark is not None and not _reaches(mark, deviation):
+            mark = None
+        by_scope.setdefault(target.scope, []).append(mark)
+    for scope in ("deviation", "template", "entity"):
+        found = by_scope.get(scope, [])
+        for mark in found:
+            if mark is not None and mark.verdict == "abnormal":
+                return mark
+        if found and all(found):
+            return found[0]
+    return None
+
+
+def _reaches(mark: Mark, deviation: Mapping[str, Any]) -> bool:
+    """Whether no more deviates than what was marked as normal."""
+    if mark.verdict == "abnormal" or mark.most is None:
+        return True
+    return float(deviation.get("size") or 0) <= mark.most
+
+
+def _targets_of_deviation(deviation: Mapping[str, Any]) -> Iterable[Target]:
+    signature = deviation.get("signature")
+    if not signature:
+        return
+    step = (deviation.get("entity"), deviation.get("action"), deviation.get("status"))
+    about = " → ".join(part for part in step if part)
+    size = float(deviation.get("size") or 0)
+    most = size + _NATS
+    if deviation.get("witness") == "density":
+        most = size * _TIMES
+    yield Target("deviation", signature, f"{deviation.get('direction')}: {about}", most)
+    for template in deviation.get("templates") or ():
+        yield Target("template", digest_of(("mark", "template", template)), about)
+    for entity in deviation.get("entities") or ():
+        # A step without an entity has no name here, so no mark on entities covers it.
+        name = entity and digest_of(("mark", "entity", entity))
+        yield Target("entity", name, entity)
+
+
+def _widened(mark: Mark, before: Mark | None) -> Mark:
+    """A mark that covers at least as much as the one before it with the same verdict."""
+    if before is None or before.verdict != mark.verdict or mark.most is None:
+        return mark
+    if before.most is None:
+        return replace(mark, most=None)
+    return replace(mark, most=max(mark.most, before.most))
