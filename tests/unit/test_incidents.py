@@ -154,7 +154,7 @@ def test_news_of_a_template_begins_no_incident() -> None:
     told(incidents, alert(1, session="a"))
     # About an execution that the incident has, it is no news; on its entity alone it is.
     assert told(incidents, news) == []
-    other = alert(2, ("new",), session="b", kind="unseen_template", severity="notice")
+    other = alert(2, ("other",), session="b", kind="unseen_template", severity="notice")
     assert [one.record["incident_id"] for one in told(incidents, other)] == [None]
 
 
@@ -254,7 +254,7 @@ def test_a_service_tells_an_incident_from_its_begin_to_its_end(
     lift: Bundle, store_path: str
 ) -> None:
     async def story() -> None:
-        rig = Rig(lift, alerts="incident", store=store_path)
+        rig = Rig(lift, alerts="incident", store=store_path, novelty_interval=1e6)
         rig.now = T0 + 100 * 86400 * S
         await rig.service.start()
         for number in range(RIDES):
@@ -291,7 +291,7 @@ def test_kills_change_no_event_and_no_id(lift: Bundle, store_path: str, kills: A
 async def events_over_kills(lift: Bundle, store: str, kills: Sequence[int]) -> list[Alert]:
     """All rides, committed in threes; a kill takes back what was not committed."""
     receiver = Receiver()
-    rig = Rig(lift, receiver, alerts="incident", store=store)
+    rig = Rig(lift, receiver, alerts="incident", store=store, novelty_interval=1e6)
     rig.now = T0 + 100 * 86400 * S
     await rig.service.start()
     uncommitted: list[int] = []
@@ -300,7 +300,7 @@ async def events_over_kills(lift: Bundle, store: str, kills: Sequence[int]) -> l
         await take(rig, number)
         if number in kills:
             await killed(rig)
-            rig = Rig(lift, receiver, alerts="incident", store=store)
+            rig = Rig(lift, receiver, alerts="incident", store=store, novelty_interval=1e6)
             rig.now = T0 + 100 * 86400 * S
             await rig.service.start()
             for again in uncommitted:
