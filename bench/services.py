@@ -32,6 +32,7 @@ sys.path.insert(0, str(REPOSITORY / "tests"))
 from shop.faults import FAULTS  # noqa: E402
 from shop.formats import VARIANTS, Variant, write  # noqa: E402
 from shop.traffic import STREAM_FAULTS, Moment, Plan, Request, Traffic, simulate  # noqa: E402
+from shop_flags import seeds_of, variants_of  # noqa: E402
 
 # The share of each kind that must be found, and the share of normal sessions that may be flagged.
 FOUND_AIM = 0.9
@@ -123,10 +124,10 @@ def _arguments() -> tuple[argparse.Namespace, Sizes]:
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument(
-        "--variants", type=_variants, default=list(VARIANTS), help="letters (default: all)"
+        "--variants", type=variants_of, default=list(VARIANTS), help="letters (default: all)"
     )
     parser.add_argument(
-        "--seeds", type=_seeds, default=[0], metavar="LIST", help="such as 0-5,7 (default 0)"
+        "--seeds", type=seeds_of, default=[0], metavar="LIST", help="such as 0-5,7 (default 0)"
     )
     parser.add_argument("--train", type=int, default=3_000, help="normal sessions to fit to")
     parser.add_argument("--sessions", type=int, default=1_500, help="sessions to judge")
@@ -141,27 +142,6 @@ def _arguments() -> tuple[argparse.Namespace, Sizes]:
     except ValueError as error:
         parser.error(str(error))
     return flags, sizes
-
-
-def _variants(letters: str) -> list[str]:
-    if unknown := set(letters) - set(VARIANTS):
-        raise argparse.ArgumentTypeError(
-            f"unknown variant {min(unknown)!r}: use {', '.join(VARIANTS)}"
-        )
-    return list(letters)
-
-
-def _seeds(text: str) -> list[int]:
-    """`0-2,7` as [0, 1, 2, 7]."""
-    seeds: list[int] = []
-    for part in text.split(","):
-        first, _, last = part.partition("-")
-        if not first.isdigit() or not (last or first).isdigit():
-            raise argparse.ArgumentTypeError(f"{text!r} is no list of seeds such as 0-5,7")
-        seeds += range(int(first), int(last or first) + 1)
-    if not seeds:
-        raise argparse.ArgumentTypeError(f"{text!r} has no seed: write the smaller number first")
-    return seeds
 
 
 def _grouped(seeds: Sequence[int]) -> Iterator[tuple[str, list[int]]]:

@@ -17,7 +17,15 @@ from ..detect.bundle import Bundle
 from ..detect.local_context import LocalContext
 from ..reading.templates import template_id
 from ..types import Deviation, Finding, Verdict
-from .deviations import Difference, HadPair, differences_of, evidence_parts, is_complete, words_of
+from .deviations import (
+    MOST_DIFFERENCES,
+    Difference,
+    HadPair,
+    differences_of,
+    evidence_parts,
+    is_complete,
+    words_of,
+)
 from .digests import digest_of
 from .scene import Scene
 
@@ -27,6 +35,8 @@ _BEGINNING = "^"
 _THEN = "|"
 # … and for a line that matches no template and whose text is not kept.
 _UNKNOWN = "unknown"
+# The direction of a Seq that normal training never had.
+_PATTERN = "new_pattern"
 # Digits that a size keeps.
 _DECIMALS = 3
 
@@ -40,6 +50,7 @@ class DeviationFields:
     def __init__(self, bundle: Bundle, ids: Sequence[str]) -> None:
         self._hierarchy = bundle.hierarchy
         self._budget = bundle.budget
+        self._patterns = bundle.patterns
         self._ids = ids
         self._had_pair: HadPair | None = None
         if bundle.witnesses is not None:
@@ -110,6 +121,9 @@ class DeviationFields:
         p_value = None
         if self._budget is not None and score == "density":
             p_value = round(self._budget.p_value(score, verdict.score), 6)
+        if not scene.nearest:
+            found = self._of_patterns(verdict, scene, steps, pattern)
+            return [{**one, "p_value": p_value} for one in found]
         had_pair = None
         if verdict.detector != LocalContext.name:
             had_pair = self._had_pair
@@ -120,13 +134,42 @@ class DeviationFields:
         found[0]["level"] = verdict.level
         return [{**one, "p_value": p_value} for one in found]
 
+    def _of_patterns(
+        self, verdict: Verdict, scene: Scene, steps: Sequence[Step], pattern: str
+    ) -> list[dict[str, Any]]:
+        """Where a bundle has patterns only: each Seq that normal sessions never have."""
+        found: dict[str, dict[str, Any]] = {}
+        for seq in self._hierarchy.decompose(scene.session):
+            is_open = not scene.is_ended and seq.end == len(scene.session)
+            if is_open or self._patterns.is_normal(seq):
+                continue
+            concerned = list(dict.fromkeys(steps[seq.start : seq.end]))
+            names = list(map(self._id, concerned))
+            if seq.level != "status":
+                # Above the steps, the order of actions or entities is what is new.
+                names = [self._hierarchy.words(seq.level, node) for node in seq.pattern]
+            marked = self._marked(digest_of(("density", _PATTERN, seq.level, *names)), 1, concerned)
+            found.setdefault(
+                marked["signature"],
+                {
+                    **self._place("density", _PATTERN, concerned[0][0]),
+                    "level": seq.level,
+                    "words": "Normal sessions never have these steps in this order.",
+                    **marked,
+                },
+            )
+        if not 0 < len(found) < MOST_DIFFERENCES:
+            whole = self._whole("density", verdict, scene, pattern)
+            return [*list(found.values())[:MOST_DIFFERENCES], whole]
+        return list(found.values())
+
     def _difference(self, one: Difference, steps: Sequence[Step]) -> dict[str, Any]:
         # Of a line without a template only its event knows the text.
         text_of = dict(steps[event] for event in one.events)
         extra = [(key, text_of[key]) for key in one.extra]
         missing = [self._step(key) for key in one.missing]
         parts = ["density", one.direction, self._before(one.before), *map(self._id, extra), _THEN]
-        if one.direction not in ("starts_late", "ends_early"):
+        if one.direction not in ("starts_late",):
             # Where a session was cut says it all: what it lacks then follows.
             parts += [*map(self._id, missing), _THEN]
         if one.direction == "out_of_place":

@@ -29,6 +29,7 @@ from .scene import MOST_ALIGNED, Scene
 Direction = Literal[
     "extra",
     "unseen",
+    "beside_new",
     "repeated",
     "missing",
     "instead",
@@ -40,6 +41,10 @@ Direction = Literal[
 # Differences of one session that are listed. A session with more is unlike any normal one, and a
 # longer list would tell nobody more.
 MOST_DIFFERENCES = 12
+# Share of the words of a step in which a variant of it may differ.
+_VARIES = 0.3
+# Directions of steps that may have changed their place only.
+_MOVES = ("out_of_place", "extra", "missing", "beside_new")
 # Missing steps at the begin or the end of a session from which on it counts as cut.
 _CUT = 2
 # Steps of a stretch that a sentence names; the first ones say where to look.
@@ -88,6 +93,9 @@ def differences_of(scene: Scene, had_pair: HadPair | None = None) -> list[Differ
     if had_pair is not None:
         material = [one for one in found if not _is_usual_move(scene, one, had_pair)]
         found = material or found
+    # Another provider or host than in the nearest normal session: by the way as well.
+    material = [one for one in found if not _is_variant(scene, one)]
+    found = material or found
     found.sort(key=lambda one: (abs(one.event - scene.event), one.event))
     return found[:MOST_DIFFERENCES]
 
@@ -147,10 +155,13 @@ def _differences(scene: Scene, stretch: _Stretch) -> Iterator[Difference]:
         events = tuple(event for event in new if scene.session[event] == log_key)
         yield Difference("unseen", events[0], None, (log_key,), (), events, size=len(events))
     if new:
-        extra = [event for event in extra if event not in new]
-        if len(missing) <= len(new):
-            # The new lines came in place of these.
-            missing = []
+        # New lines came in place of what is missing here, and what stands beside them goes with
+        # them, wherever that is.
+        beside = [event for event in extra if event not in new]
+        for log_key in dict.fromkeys(scene.session[event] for event in beside):
+            events = tuple(event for event in beside if scene.session[event] == log_key)
+            yield Difference("beside_new", events[0], None, (log_key,), (), events)
+        return
     if len(missing) >= _CUT and (stretch.is_first or (stretch.is_last and scene.is_ended)):
         yield _cut(scene, stretch)
         missing = []
@@ -252,15 +263,53 @@ def _with_moves(found: list[Difference]) -> list[Difference]:
     return kept
 
 
-def _is_usual_move(scene: Scene, one: Difference, had_pair: HadPair) -> bool:
-    """Whether a step changed its place, and training had all pairs of steps that this made."""
-    if one.direction != "out_of_place" or one.gap is None:
+def _is_variant(scene: Scene, one: Difference) -> bool:
+    """Whether steps came instead of others whose templates differ in few plain words."""
+    if one.direction != "instead" or len(one.extra) != len(one.missing):
         return False
+    steps = zip(one.extra, one.missing, strict=True)
+    return all(are_variants(scene.template(key), scene.template(other)) for key, other in steps)
+
+
+def are_variants(one: str, other: str) -> bool:
+    """Whether two templates differ in few words, none of them with a digit or a wildcard.
+
+    >>> are_variants("visa paid <num> EUR", "amex paid <num> EUR")
+    True
+    >>> are_variants("answered 5<num> in <num> ms", "answered 2<num> in <num> ms")
+    False
+    """
+    words = one.split()
+    others = other.split()
+    if len(words) != len(others):
+        return False
+    differing = [pair for pair in zip(words, others, strict=True) if pair[0] != pair[1]]
+    if len(differing) > _VARIES * len(words):
+        return False
+    return all(word.strip(".,:;()").isalpha() for pair in differing for word in pair)
+
+
+def _is_usual_move(scene: Scene, one: Difference, had_pair: HadPair) -> bool:
+    """Whether steps only changed their place, and training had all pairs of steps that this made.
+
+    A new line beside them is told by itself.
+    """
+    steps = (*one.extra, *one.missing)
+    if one.direction not in _MOVES or any(
+        scene.counts[key] != scene.normal_counts[key] for key in steps
+    ):
+        return False
+    ends = {one.event}
+    if one.gap is not None:
+        ends.add(one.gap)
+    if one.events:
+        ends.update(range(one.events[0], one.events[-1] + 2))
     keys = scene.session
-    first = one.events[0]
-    last = one.events[-1]
-    ends = {*range(first, last + 2), one.gap}
-    return all(had_pair(keys[end - 1], keys[end]) for end in ends if 0 < end < len(keys))
+    return all(
+        had_pair(keys[end - 1], keys[end])
+        for end in ends
+        if 0 < end < len(keys) and scene.is_known(keys[end - 1]) and scene.is_known(keys[end])
+    )
 
 
 def words_of(difference: Difference, quoted: Callable[[int], str]) -> str:

@@ -108,6 +108,11 @@ class Marks:
                 put(db, mark)
         return marks
 
+    def mark_again(self, mark: Mark, says: Says, now_s: float) -> Mark:
+        """Say something else of what a mark covers."""
+        target = Target(mark.scope, mark.pattern, mark.about, mark.most)
+        return self.set([target], says, now_s)[0]
+
     def mark(self, name: str, scope: Scope, says: Says, now_s: float) -> list[Mark]:
         """Mark an alert, or an incident by its id, at a scope. Raises ConfigError if unknown."""
         return self.set(self.targets(name, scope), says, now_s)
@@ -168,7 +173,7 @@ class Marks:
 def targets_of(record: Mapping[str, Any], scope: Scope) -> list[Target]:
     """What a mark at a scope covers of an alert."""
     if scope == "pattern":
-        return [Target("pattern", record["pattern"], record.get("about", ""))]
+        return [Target("pattern", record["pattern"], str(record.get("about") or ""))]
     found: dict[str, Target] = {}
     for deviation in record.get("deviations") or ():
         for target in _targets_of_deviation(deviation):
