@@ -12,7 +12,7 @@ from typing import Any
 from fluent_krone.alerts.incidents import Incidents
 from fluent_krone.config import Config
 from fluent_krone.runtime.wiring import open_service
-from fluent_krone.transport.forward import Chunk
+from fluent_krone.transport.forward import Chunk, ForwardDecoder, encode_events
 from fluent_krone.types import Alert
 
 from .shop import Cell, Day, Shop
@@ -90,9 +90,10 @@ async def _served(cell: Cell, day: Day, store: Path) -> list[Alert]:
     service = open_service(cell.bundle, receiver, config)
     await service.start()
     for number, some in enumerate(day.slices()):
-        # Whole seconds, as on the wire; the records have their own, exact times.
-        entries = [[(at_ns or 0) // 10**9, record] for at_ns, record in some]
-        chunk = Chunk("shop", entries, f"{number}")
+        events: list[tuple[int, Any]] = [(at_ns or 0, record) for at_ns, record in some]
+        frame = encode_events("shop", events, f"{number}")
+        [chunk] = ForwardDecoder().feed(frame)
+        assert isinstance(chunk, Chunk)
         await service.take(chunk, lambda: None)
     # Nothing more comes: stream time goes on with the clock, as while a stream is idle.
     service._judge.advance(time.time_ns() + 24 * 3600 * 10**9)
