@@ -13,7 +13,7 @@ from fluent_krone.alerts.incidents import Incidents
 from fluent_krone.config import Config
 from fluent_krone.runtime.wiring import open_service
 from fluent_krone.transport.forward import Chunk, ForwardDecoder, encode_events
-from fluent_krone.types import Alert
+from fluent_krone.types import Alert, Packed
 
 from .shop import Cell, Day, Shop
 
@@ -47,6 +47,8 @@ class _Receiver:
 
     async def deliver(self, alerts: Sequence[Alert]) -> None:
         self.alerts += alerts
+
+    async def deliver_packed(self, packed: Packed) -> None: ...
 
     async def close(self) -> None: ...
 

@@ -60,8 +60,8 @@ class Difference:
     """One difference between a session and the nearest normal one.
 
     `extra` and `missing` are the log keys of the stretch, each round of a repetition once; `events`
-    and `places` say where the session and the normal one have them. `before` is the log key of the
-    step before the stretch, None at the beginning; `instead_of` the one where a step that is out of
+    are those of the session in it. `before` is the log key of the step before the stretch, None at
+    the beginning or where it does not matter; `instead_of` the one where a step that is out of
     place normally follows, and `gap` the event that came where it should have. `size` is how often
     the stretch came, at least 1.
     """
@@ -150,17 +150,8 @@ def _differences(scene: Scene, stretch: _Stretch) -> Iterator[Difference]:
     """The differences that one stretch consists of."""
     extra = stretch.extra
     missing = stretch.missing
-    new = [event for event in extra if not scene.is_known(scene.session[event])]
-    for log_key in dict.fromkeys(scene.session[event] for event in new):
-        events = tuple(event for event in new if scene.session[event] == log_key)
-        yield Difference("unseen", events[0], None, (log_key,), (), events, size=len(events))
-    if new:
-        # New lines came in place of what is missing here, and what stands beside them goes with
-        # them, wherever that is.
-        beside = [event for event in extra if event not in new]
-        for log_key in dict.fromkeys(scene.session[event] for event in beside):
-            events = tuple(event for event in beside if scene.session[event] == log_key)
-            yield Difference("beside_new", events[0], None, (log_key,), (), events)
+    if any(not scene.is_known(scene.session[event]) for event in extra):
+        yield from _new_lines(scene, extra)
         return
     if len(missing) >= _CUT and (stretch.is_first or (stretch.is_last and scene.is_ended)):
         yield _cut(scene, stretch)
@@ -170,6 +161,19 @@ def _differences(scene: Scene, stretch: _Stretch) -> Iterator[Difference]:
             extra = [event for event in extra if event > 0]
     if extra or missing:
         yield _difference(scene, stretch.before, extra, missing)
+
+
+def _new_lines(scene: Scene, extra: Sequence[int]) -> Iterator[Difference]:
+    """New lines and what stands beside them, each step for itself, wherever that is.
+
+    They came in place of what is missing there.
+    """
+    for log_key in dict.fromkeys(scene.session[event] for event in extra):
+        events = tuple(event for event in extra if scene.session[event] == log_key)
+        if scene.is_known(log_key):
+            yield Difference("beside_new", events[0], None, (log_key,), (), events)
+        else:
+            yield Difference("unseen", events[0], None, (log_key,), (), events, size=len(events))
 
 
 def _cut(scene: Scene, stretch: _Stretch) -> Difference:
@@ -334,6 +338,8 @@ def words_of(difference: Difference, quoted: Callable[[int], str]) -> str:
         return f"{extra} came again, more often than in the nearest normal session."
     if difference.direction == "unseen":
         return f"{extra} came, which normal sessions never have."
+    if difference.direction == "beside_new":
+        return f"{extra} came beside a new kind of line."
     if difference.direction == "starts_late":
         return f"The session begins with {last}; the nearest normal session has {missing} before."
     if difference.direction == "ends_early":

@@ -323,7 +323,7 @@ class Engine:
 
     def silence_by(self, silences: Callable[[Finding], bool]) -> None:
         """Leave out findings of which `silences` says that a person marked them as normal."""
-        self._make.silences = silences
+        self._judging.make.silences = silences
 
     def log_key_text(self, log_key: int) -> str:
         """The template of a log key; the `unknown` leaf has none."""

@@ -21,7 +21,7 @@ class Judging:
     ) -> None:
         self._cascade = cascade
         self._odd = odd
-        self._make = make
+        self.make = make
         self._most_events = parts.session_settings.max_events
         self.novel = frozenset(i for i, seen in enumerate([*parts.seen, False]) if not seen)
         end_templates = parts.session_settings.end_templates
@@ -43,12 +43,12 @@ class Judging:
         state = session.state
         log_key = session.keys[-1]
         odd = self._odd.deviations(state, session.keys, gap_ns, text, record)
-        findings += self._make.deviations(session, odd, "early", clock)
+        findings += self.make.deviations(session, odd, "early", clock)
         if state.decided and not session.alerted:
             verdict = self._cascade.early(state, session.keys)
-            findings += self._make.sequence(session, verdict, "early", clock)
+            findings += self.make.sequence(session, verdict, "early", clock)
         if log_key in self.novel:
-            novelty = self._make.novelty(session, log_key, text, clock)
+            novelty = self.make.novelty(session, log_key, text, clock)
             if novelty is not None:
                 findings.append(novelty)
         return log_key in self.ends or len(session.keys) >= self._most_events
@@ -63,6 +63,6 @@ class Judging:
         odd = self._cascade.odd_end(state, session.keys)
         odd += self._odd.durations(self._cascade.spans(state, session.keys), session)
         if verdict is None:
-            findings += self._make.deviations(session, odd, "end", told_ns)
+            findings += self.make.deviations(session, odd, "end", told_ns)
             return
-        findings += self._make.sequence(session, verdict, "end", told_ns, odd)
+        findings += self.make.sequence(session, verdict, "end", told_ns, odd)
