@@ -143,11 +143,14 @@ class DeviationFields:
             is_open = not scene.is_ended and seq.end == len(scene.session)
             if is_open or self._patterns.is_normal(seq):
                 continue
-            concerned = list(dict.fromkeys(steps[seq.start : seq.end]))
-            names = list(map(self._id, concerned))
+            in_order = list(dict.fromkeys(steps[seq.start : seq.end]))
+            names = list(map(self._id, in_order))
             if seq.level != "status":
                 # Above the steps, the order of actions or entities is what is new.
                 names = [self._hierarchy.words(seq.level, node) for node in seq.pattern]
+            concerned = in_order
+            if seq.start <= verdict.event < seq.end:
+                concerned = list(dict.fromkeys([steps[verdict.event], *in_order]))
             marked = self._marked(digest_of(("density", _PATTERN, seq.level, *names)), 1, concerned)
             found.setdefault(
                 marked["signature"],
