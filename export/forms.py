@@ -12,9 +12,8 @@ import re
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
+from fluent_krone.reading.mask import SAYS
 from fluent_krone.reading.templates import WILDCARD
-
-from .mask import SAYS
 
 
 def _words(text: str) -> frozenset[str]:

@@ -11,10 +11,10 @@ from fluent_krone.errors import ExportError, RecordError
 from fluent_krone.inputs import Inputs, find_files, read_events
 from fluent_krone.inputs.files import describe
 from fluent_krone.reading.accessor import is_path, message_getter
+from fluent_krone.reading.mask import Masker
 from fluent_krone.reading.records import InputSettings, RecordReader, as_bytes
 
 from . import facets
-from .mask import Masker
 from .stages import Options
 
 Say = Callable[[str], None]

@@ -24,6 +24,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from fluent_krone.reading.mask import Masker
 from fluent_krone.reading.templates import (
     UNMATCHED,
     WILDCARD,
@@ -32,7 +33,6 @@ from fluent_krone.reading.templates import (
 )
 
 from .forms import CONSTANTS, GRAMMAR, NULLS, PREPOSITIONS, Form, Slot, parse
-from .mask import Masker
 
 # So many distinct plain words in a value's place are names; fewer may be states, and each of them
 # then makes a template of its own.

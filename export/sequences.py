@@ -165,7 +165,7 @@ def cut_sessions(
         session_settings=session_settings,
         steps=recorder,
     )
-    config = Config(keep_lines=_VALUES_OF, max_sessions=10_000_000)
+    config = Config(keep_lines=_VALUES_OF, max_sessions=10_000_000, change_settle=0.0)
     engine = Engine(parts, limits_of(config))
     sessions: list[TrainingSession] = []
 

@@ -17,6 +17,7 @@ from fluent_krone.errors import ExportError, RecordError
 from fluent_krone.inputs import Event, Inputs, count_events, find_files, read_events
 from fluent_krone.inputs.files import describe
 from fluent_krone.reading.accessor import message_getter
+from fluent_krone.reading.mask import Masker
 from fluent_krone.reading.records import (
     TAG,
     InputSettings,
@@ -28,7 +29,6 @@ from fluent_krone.reading.times import parse_time
 
 from . import message_fields
 from .guess import LineFormat, guess_line_format
-from .mask import Masker
 from .pauses import Pauses
 from .session_key import AUTO, Candidate, option_of, suggest_session_keys
 from .stages import Options

@@ -79,9 +79,41 @@ class Deviation:
 
 
 @dataclass(frozen=True, slots=True)
+class NewTemplate:
+    """A template of a change: its id, its text, and the template that it replaces, if any."""
+
+    template_id: str
+    text: str
+    replaces: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class ChangeReport:
+    """What is known of a change: many sessions have new steps since a moment.
+
+    `state` says why it is reported: it is new, most of its sessions are abnormal in other ways, or
+    it has more templates than when it was reported first. `values` are those of the version label
+    `field` in its records, `before` those of earlier records. `sessions` had steps of it, and
+    `abnormal` of them have alerts of their own.
+    """
+
+    name: str
+    state: Literal["open", "abnormal", "settled"]
+    tag: bytes
+    first_ns: int
+    at_ns: int
+    templates: tuple[NewTemplate, ...]
+    sessions: int
+    abnormal: int
+    field: str | None
+    values: tuple[bytes, ...]
+    before: tuple[bytes, ...]
+
+
+@dataclass(frozen=True, slots=True)
 class Finding:
-    """What the engine hands out: an abnormal session instance, a step that deviates, or a template
-    new to training.
+    """What the engine hands out: an abnormal session instance, a step that deviates, a template
+    new to training, or a change of the program.
 
     `lines` are raw lines around the oddest event, `line` is that event's own, and `unmatched` are
     the shapes of those that match no template. `texts` are the lines of the session's first events,
@@ -89,7 +121,7 @@ class Finding:
     which it was decided: that of the event, or that at which the session had ended.
     """
 
-    kind: Literal["sequence", "deviation", "unseen_template"]
+    kind: Literal["sequence", "deviation", "unseen_template", "change"]
     decided: Literal["early", "end"]
     tag: bytes
     session: tuple[bytes, ...]
@@ -106,6 +138,7 @@ class Finding:
     texts: Sequence[bytes] = ()
     deviations: tuple[Deviation, ...] = ()
     told_ns: int = 0
+    change: ChangeReport | None = None
 
 
 @dataclass(frozen=True, slots=True)

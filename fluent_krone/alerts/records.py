@@ -13,6 +13,7 @@ from ..detect.bundle import Bundle
 from ..reading.templates import novel_shape, template_id
 from ..types import Alert, Deviation, Evidence, Finding, Verdict
 from .alignment import alike_runs
+from .changes import change_deviation, change_fields
 from .deviation_fields import DeviationFields
 from .digests import digest, digest_of
 from .scene import Scene, scene_of
@@ -70,7 +71,7 @@ class AlertMaker:
             "alert_id": alert_id,
             "pattern": pattern,
             "kind": finding.kind,
-            "severity": severity_of(finding.kind, self._odd_template(finding), p_value),
+            "severity": severity_of(self._sort(finding), self._odd_template(finding), p_value),
             "p_value": p_value,
             "decided": finding.decided,
             "tag": session_tag,
@@ -92,7 +93,8 @@ class AlertMaker:
 
         Nothing else goes in: neither tag nor score, so that the same finding has the same id
         through every door. An `unseen_template` alert is about a template, which takes the session
-        key's place. A session may have several `deviation` alerts, each with another signature.
+        key's place, and so does a change with its state. A session may have several `deviation`
+        alerts, each with another signature.
         """
         about = finding.session
         ordinal = finding.ordinal
@@ -101,6 +103,8 @@ class AlertMaker:
         elif finding.kind == "unseen_template":
             about = (self._novel_name(finding).encode(),)
             ordinal = 0
+        elif finding.change is not None:
+            about = (finding.change.name.encode(), finding.change.state.encode())
         return self._id(about, finding.first_ns, finding.kind, ordinal)
 
     def session_alert_id(self, session: Session) -> str | None:
@@ -137,6 +141,8 @@ class AlertMaker:
             return pattern_id((finding.kind, self.signature(finding.deviations[0])))
         if finding.kind == "unseen_template":
             return pattern_id((finding.kind, self._novel_name(finding)))
+        if finding.change is not None:
+            return pattern_id((finding.kind, finding.change.name))
         shapes = iter(finding.unmatched)
         names = (self._name(log_key, shapes) for log_key in finding.log_keys)
         return pattern_id(names)
@@ -160,18 +166,29 @@ class AlertMaker:
         name = self._template_ids[deviation.log_key]
         return f"{deviation.witness} {deviation.direction} {name}"
 
+    @staticmethod
+    def _sort(finding: Finding) -> str:
+        """What the severity goes by: the kind, and whether a change goes wrong."""
+        if finding.change is not None and finding.change.state == "abnormal":
+            return "abnormal_change"
+        return finding.kind
+
     def _odd_template(self, finding: Finding) -> str:
         """The template of the event that the alert calls odd."""
         if finding.verdict is not None:
             return self._template(finding.log_keys[finding.verdict.event])
         if finding.kind == "deviation":
             return self._template(finding.deviations[0].log_key)
+        if finding.change is not None:
+            return ""
         return finding.lines[0].decode("utf-8", "replace")
 
     def _deviating(
         self, finding: Finding, pattern: str, scene: Scene | None
     ) -> list[dict[str, Any]]:
         """The field `deviations`, of which no alert has none."""
+        if finding.change is not None:
+            return [change_deviation(finding.change)]
         if finding.kind == "unseen_template":
             name = self._novel_name(finding)
             return self._deviations.of_template(finding.log_keys[0], name, self._new_line(finding))
@@ -183,6 +200,8 @@ class AlertMaker:
             return self._sequence(finding.verdict, finding, scene)
         if finding.kind == "deviation":
             return self._deviation(finding.deviations[0], finding)
+        if finding.change is not None:
+            return change_fields(finding.change)
         return self._unseen(finding)
 
     def _deviation(self, deviation: Deviation, finding: Finding) -> dict[str, Any]:

@@ -11,6 +11,9 @@ SEVERITIES: tuple[Severity, ...] = ("notice", "warning", "error", "critical")
 # What an alert of each kind has before anything is known of it.
 _OF_KIND: dict[str, Severity] = {
     "unseen_template": "notice",
+    "change": "notice",
+    # Most sessions of the change are abnormal in other ways.
+    "abnormal_change": "error",
     "deviation": "warning",
     "sequence": "error",
 }

@@ -129,7 +129,7 @@ def replay(
 
     def keep(findings: list[Finding]) -> None:
         for finding in in_order(findings):
-            if finding.kind != "unseen_template":
+            if finding.kind not in ("unseen_template", "change"):
                 outcome.flagged[finding.session] += 1
             outcome.alerts += 1
             if on_alert is not None:
@@ -150,6 +150,8 @@ def replay(
         "records": engine.counters["records"],
         "events": engine.counters["events"],
         "unmatched": engine.counters["unmatched"],
+        "changes": engine.settling.changes.counters["changes"],
+        "sessions_changed": engine.settling.changes.counters["sessions_changed"],
         **{f"set_aside_{reason}": count for reason, count in engine.set_aside.items()},
     }
     return outcome
@@ -171,6 +173,9 @@ def summary(
         "flagged": len(outcome.flagged),
         "alerts": outcome.alerts,
     }
+    if outcome.stats["changes"]:
+        result["changes"] = outcome.stats["changes"]
+        result["sessions_changed"] = outcome.stats["sessions_changed"]
     if labels is not None:
         result |= _scored(outcome, bundle, labels, keep_fitted)
     result["events_per_s"] = 0
@@ -226,6 +231,11 @@ def describe(result: dict[str, Any], bundle: Bundle) -> str:
         f"{result['flagged']:,} sessions flagged, {result['alerts']:,} alerts, "
         f"{result['unmatched']:,} events matched no template",
     ]
+    if "changes" in result:
+        lines.append(
+            f"{result['changes']:,} changes of the program, with steps in "
+            f"{result['sessions_changed']:,} sessions"
+        )
     if "f1" in result:
         lines.append(
             f"precision {result['precision']}  recall {result['recall']}  F1 {result['f1']}  "

@@ -176,6 +176,19 @@ class Alerts:
         3600.0,
         "At most one unseen_template alert is sent for each template in this time.",
     )
+    # Long enough for five sessions of a stream with two a minute, and short enough for an alert.
+    change_settle: float = parameter(
+        DURATION,
+        300.0,
+        "For so long it may take to tell a deploy from an odd line. Alerts about messages that are "
+        "new and do not speak of an error wait for it at most; 0 looks for no changes.",
+    )
+    version_field: str | None = parameter(
+        STRING,
+        None,
+        "The field that names the version of the program, by record accessor, such as "
+        "`$.kubernetes.labels.version`. Without it, the usual places are tried.",
+    )
     # Lines are most of what an open session weighs. An alert shows those around the odd event.
     keep_lines: int = parameter(
         COUNT, 256, "How many raw lines of each open session are kept as evidence; 0 for none."

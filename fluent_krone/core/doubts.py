@@ -119,9 +119,15 @@ class Doubts:
         if session is not None and time.clock <= engine.sessions.end_of(session):
             seen = session.seen
             last_ns = session.last_ns
+        events = 0
+        if session is not None and seen:
+            events = len(session.keys)
         tag, time_ns, log_key, text = event
         held = (tag, time.watermark, log_key, text)
-        session = engine.take(key, held, time.clock, findings)
+        session = engine.single.take(key, held, time.clock, findings)
+        if len(session.keys) == events:
+            # It was passed over: it is no event of the session.
+            return
         at = len(session.keys) - 1
         self._notes.append(Doubtful(session, at, tag, time_ns, seen, last_ns))
 
@@ -145,4 +151,4 @@ class Doubts:
                 text = later_lines[i]
             event = (note.tag, note.time_ns, log_key, text)
             with engine.sessions.referring(later_refs[i]):
-                engine.take(session.key, event, engine.time.clock, findings)
+                engine.single.take(session.key, event, engine.time.clock, findings)

@@ -15,8 +15,10 @@ from ..errors import RecordError
 from ..reading.records import SessionKey
 from ..reading.seam import Read
 from ..types import Finding
+from .changes import changes_of
 from .doubts import Doubts
 from .findings import FindingMaker
+from .handover import hand_over
 from .hanging import Hanging
 from .hierarchy import Hierarchy
 from .journal import Journal, Pack
@@ -27,8 +29,11 @@ from .parts import EngineParts, Limits
 from .patience import Patience
 from .references import References
 from .sessions import ALERTED, NOBODY, Session, Sessionizer, SessionSettings
+from .settling import Settling
 from .shared import Shared
+from .single import SingleEvents
 from .stream_time import StreamTime
+from .tracker import Tracker
 
 # Findings of one call. When more sessions have ended, the next call collects the rest: after a long
 # pause of the stream, the findings of all open sessions must not fill the memory at once.
@@ -61,14 +66,13 @@ class Engine:
         self.on_close: list[Callable[[Session], None]] = []
         self.reader = shared.reader
         self.matcher = shared.matcher
-        self._odd = shared.odd
+        odd = shared.odd
         self.events = shared.events
         self.read: Callable[[bytes, Any], Read] = self.events.read
         self.sessions = Sessionizer(
             settings, max_sessions=limits.max_sessions, remembered=limits.cache_size
         )
         self.cascade = shared.cascade
-        self.tracker = self.cascade.tracker
         self._templates = parts.templates
         self.time = StreamTime(
             max_future=limits.max_future,
@@ -87,7 +91,9 @@ class Engine:
         make = FindingMaker(
             parts.templates, parts.hierarchy, novelties, self.counters, limits.max_lines
         )
-        self._judging = Judging(parts, self.cascade, self._odd, make)
+        self.judging = Judging(parts, self.cascade, odd, make)
+        self.settling = Settling(self, changes_of(parts, self.reader, limits), make, odd)
+        self.single = SingleEvents(self, odd)
         self.hanging = Hanging(parts.steps, self.sessions, self.time, make)
         self.journal = Journal(
             templates=parts.templates,
@@ -96,7 +102,7 @@ class Engine:
             novelties=novelties,
             doubts=self._doubts,
             in_order=self.in_order,
-            tracker=self.tracker,
+            settling=self.settling,
             keep_lines=limits.keep_lines,
         )
         self._loop = self._bound()
@@ -108,20 +114,27 @@ class Engine:
             self.sessions.open.get,
             self.sessions.to_end,
             self.tracker.work_out,
-            self._judging.novel | self._judging.ends,
-            self._odd.watched,
-            self._odd.has_odd_content,
+            self.judging.novel | self.judging.ends,
+            self.single.odd.watched,
+            self.single.odd.has_odd_content,
             self.hanging.set_alarm,
             self._doubts.settle,
             self.session_settings.max_events,
             self.limits.keep_lines,
             self.reader.has_time,
+            self.settling.new_key,
+            self.settling.take_all,
         )
 
     @property
     def session_settings(self) -> SessionSettings:
         """When a session ends."""
         return self.sessions.settings
+
+    @property
+    def tracker(self) -> Tracker:
+        """What steps sessions through the hierarchy."""
+        return self.cascade.tracker
 
     @property
     def hierarchy(self) -> Hierarchy:
@@ -132,6 +145,13 @@ class Engine:
     def time_offset_s(self) -> int | None:
         """By how many seconds all times are ahead of the wall clock, while none is believed."""
         return self.time.offset_s
+
+    @property
+    def clock(self) -> int:
+        """Stream time: what sessions are aged by."""
+        if self.in_order is not None:
+            return self.in_order.clock
+        return self.time.clock
 
     @property
     def watermark(self) -> int:
@@ -170,7 +190,7 @@ class Engine:
     def _feed(self, tag: bytes, events: Events, now_ns: int) -> list[Finding]:
         findings: list[Finding] = []
         (read, find, to_end, work_out, special, watched, is_odd, set_alarm, *numbers) = self._loop
-        (settle, most, kept, own_time) = numbers
+        (settle, most, kept, own_time, new_key, take_new) = numbers
         time = self.time
         latest = time.arrive(now_ns)
         clock = time.clock
@@ -189,7 +209,7 @@ class Engine:
             rare = log_key in special or (look and is_odd(log_key, text, record, checks))
             if own_time or not time_ns:
                 time_ns = self.own_time(record, time_ns, now_ns)
-            if time_ns > watermark or time_ns < behind:
+            if not behind <= time_ns <= watermark:
                 own_ns = time_ns
                 time_ns = time.meet(own_ns, latest)
                 watermark = time.watermark
@@ -197,10 +217,12 @@ class Engine:
                 clock = time.clock
                 if time.is_unusual and settle(keys, (tag, own_ns, log_key, text), findings):
                     continue
+            if log_key == new_key:
+                keys = take_new(keys, (tag, time_ns, log_key, text), record, clock, findings)
             for key in keys:
                 session = find(key, NOBODY)
                 if clock > session.due:
-                    session = self._find(key, tag, time_ns, clock, findings)
+                    session = self.find(key, tag, time_ns, record, clock, findings)
                 to_end(key)
                 log_keys = session.keys
                 log_keys.append(log_key)
@@ -219,7 +241,7 @@ class Engine:
                 if length <= kept:
                     session.lines.append(text)
                 if rare or length >= most or not state.shortest_ns <= gap_ns <= state.longest_ns:
-                    self._special_event(session, text, record, gap_ns, findings)
+                    self.special_event(session, text, record, gap_ns, findings)
         time.fed_at = now_ns
         # `Counter.update` costs as much as a record, which counts where a chunk has only one.
         self.counters["records"] += record_count
@@ -247,7 +269,9 @@ class Engine:
             self._doubts.believe_after_all(findings, at_end=True)
         if self.in_order is not None:
             self.in_order.finish(findings)
-        return findings + self._close_all(self.sessions.drain())
+        findings += self._close_all(self.sessions.drain())
+        self.settling.finish(findings)
+        return findings
 
     def shed(self, count: int) -> list[Finding]:
         """End and judge the `count` sessions that are idle longest, to free memory."""
@@ -278,18 +302,7 @@ class Engine:
 
         The other engine must not be used afterwards.
         """
-        # Session by session: a snapshot of all at once would double the memory.
-        self.restore(other.journal.snapshot(other.journal.parts()))
-        self.journal.replace(other.journal)
-        self.counters.clear()
-        self.counters.update(other.counters)
-        self.set_aside.clear()
-        self.set_aside.update(other.set_aside)
-        self.sessions.over_cap = other.sessions.over_cap
-        self.reader.keys_over_cap = other.reader.keys_over_cap
-        self.reader.messages_cut = other.reader.messages_cut
-        self.tracker.misses += other.tracker.misses
-        self.on_close = other.on_close
+        hand_over(other, self)
 
     def track(self, *, everything: bool = False) -> None:
         """Note from now on what changes, for `changes`.
@@ -361,37 +374,14 @@ class Engine:
             return self.time.watermark
         return arrived_ns or now_ns
 
-    def take(self, key: SessionKey, event: Event, clock: int, findings: list[Finding]) -> Session:
-        """What the loop of `_feed` does with one event of one session, at stream time `clock`.
-
-        The event was held back, and its record is gone: its level is not judged.
-        """
-        tag, time_ns, log_key, text = event
-        session = self.sessions.open.get(key)
-        if session is None or clock > session.due:
-            session = self._find(key, tag, time_ns, clock, findings)
-        self.sessions.to_end(key)
-        session.keys.append(log_key)
-        session.state = self.tracker.step(session.state, log_key, session.keys)
-        session.seen = clock
-        session.due = min(clock + session.state.waits_ns, session.limit)
-        if session.due < min(session.alarm, self.sessions.end_of(session)):
-            self.hanging.set_alarm(session, session.due)
-        gap_ns = time_ns - session.last_ns
-        session.last_ns = time_ns
-        session.times.append(time_ns)
-        length = len(session.keys)
-        if length <= self.limits.keep_lines:
-            session.lines.append(text)
-        special, watched, is_odd = self._loop[4:7]
-        rare = log_key in special or (log_key in watched and is_odd(log_key, text, None, None))
-        fits = session.state.shortest_ns <= gap_ns <= session.state.longest_ns
-        if rare or length >= self.session_settings.max_events or not fits:
-            self._special_event(session, text, None, gap_ns, findings)
-        return session
-
-    def _find(
-        self, key: SessionKey, tag: bytes, time_ns: int, clock: int, findings: list[Finding]
+    def find(
+        self,
+        key: SessionKey,
+        tag: bytes,
+        time_ns: int,
+        record: Any,
+        clock: int,
+        findings: list[Finding],
     ) -> Session:
         """The session that an event belongs to: the open one, which may hang, or a new one."""
         session = self.sessions.open.get(key)
@@ -399,6 +389,7 @@ class Engine:
             self.hanging.look_at(session, clock, findings)
             return session
         clock = self.time.clock
+        self.settling.note_start(record, clock)
         session, ended = self.sessions.start(key, tag, clock, time_ns, self.tracker.start)
         self.journal.note_start(session, time_ns)
         for other in ended:
@@ -406,12 +397,18 @@ class Engine:
         return session
 
     def collect(self, now: int, findings: list[Finding]) -> None:
-        """Report what hangs, and end what has ended, at stream time `now`."""
+        """Report what hangs, end what has ended, and do what else is due by stream time `now`."""
+        self.settling.pass_time(now, findings)
         self.hanging.collect(now, findings, _MOST_FINDINGS)
         for session in self.sessions.expired(now):
             self.close(session, now, findings)
             if len(findings) >= _MOST_FINDINGS:
                 break
+
+    def close_expired(self, now: int, findings: list[Finding]) -> None:
+        """Close all sessions that stream time has ended, however many there are."""
+        for session in self.sessions.expired(now):
+            self.close(session, now, findings)
 
     def _close_all(self, sessions: Iterator[Session]) -> list[Finding]:
         findings: list[Finding] = []
@@ -419,7 +416,7 @@ class Engine:
             self.close(session, self.time.clock, findings)
         return findings
 
-    def _special_event(
+    def special_event(
         self,
         session: Session,
         text: bytes,
@@ -429,7 +426,9 @@ class Engine:
     ) -> None:
         """What few events need: an early verdict, deviations, a new template, the session's end."""
         clock = self.time.clock
-        if self._judging.judge_event(session, text, record, gap_ns, clock, findings):
+        if session.state is self.tracker.waiting:
+            self.settling.look(session, findings)
+        if self.judging.judge_event(session, text, record, gap_ns, clock, findings):
             self.sessions.end(session)
             self.close(session, clock, findings)
 
@@ -437,9 +436,13 @@ class Engine:
         """Judge a session that has ended, by stream time `clock` at the latest."""
         self.hanging.look_at(session, clock, findings)
         self.counters["instances"] += 1
+        ended = min(clock, self.sessions.end_of(session))
+        if session.state is self.tracker.waiting:
+            self.settling.close(session, ended, findings)
+            return
         self.journal.note_end(session)
-        if session.alerted != ALERTED:
-            told_ns = min(clock, self.sessions.end_of(session))
-            self._judging.judge_end(session, told_ns, findings)
+        if session.keys and session.alerted != ALERTED:
+            self.judging.judge_end(session, ended, findings)
+        self.settling.count(session)
         for hear in self.on_close:
             hear(session)

@@ -11,6 +11,7 @@ from ..reading.templates import novel_shape, template_id
 from ..types import Deviation, Finding, Verdict
 from .hierarchy import Hierarchy
 from .novelties import Novelties
+from .open_changes import Fired
 from .sessions import ALERTED, SILENCED, Session
 
 # Deviations of one session that are reported. One that has more goes wrong altogether, and each
@@ -143,6 +144,55 @@ class FindingMaker:
     def _is_silenced(self, finding: Finding) -> bool:
         return self.silences is not None and self.silences(finding)
 
+    def fired(self, fired: Fired) -> Finding | None:
+        """A change, or a new step that belongs to none; None where that was reported."""
+        found = self._fired(fired)
+        if found is None or self._is_silenced(found):
+            return None
+        return found
+
+    def _fired(self, fired: Fired) -> Finding | None:
+        report = fired.report
+        if report is not None:
+            return Finding(
+                kind="change",
+                decided="end",
+                tag=report.tag,
+                session=(report.name.encode(),),
+                instance=1,
+                ordinal=0,
+                first_ns=report.first_ns,
+                last_ns=report.at_ns,
+                events=report.sessions,
+                log_keys=(),
+                verdict=None,
+                lines=(),
+                told_ns=report.at_ns,
+                change=report,
+            )
+        assert fired.odd is not None, "BUG: nothing fired"
+        first = fired.odd.first
+        if first is None:
+            return None
+        events = self._novelties.report(novel_shape(first.line), fired.at_ns)
+        if events is None:
+            return None
+        return Finding(
+            kind="unseen_template",
+            decided="end",
+            tag=first.tag,
+            session=first.session,
+            instance=first.instance,
+            ordinal=0,
+            first_ns=first.time_ns,
+            last_ns=first.time_ns,
+            events=events,
+            log_keys=(self._hierarchy.unknown,),
+            verdict=None,
+            lines=(first.line,),
+            told_ns=fired.at_ns,
+        )
+
     def _of(
         self,
         session: Session,
@@ -165,7 +215,8 @@ class FindingMaker:
             first_ns=session.first_ns,
             last_ns=session.last_ns,
             events=len(session.keys),
-            log_keys=tuple(session.keys),
+            # Steps of which it is not known yet what they are count as unknown.
+            log_keys=tuple([min(key, self._hierarchy.unknown) for key in session.keys]),
             verdict=verdict,
             lines=lines,
             line=line,
@@ -183,8 +234,8 @@ class FindingMaker:
     def _unmatched(self, session: Session) -> tuple[bytes, ...]:
         """The shapes of the session's lines that match no template."""
         unknown = self._hierarchy.unknown
-        if unknown not in session.keys:
+        if max(session.keys, default=0) < unknown:
             return ()
         # `lines` may be shorter than `keys`: it holds the first `keep_lines` only.
         both = zip(session.keys, session.lines, strict=False)
-        return tuple(novel_shape(line) for key, line in both if key == unknown)
+        return tuple(novel_shape(line) for key, line in both if key >= unknown)

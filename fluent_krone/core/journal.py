@@ -24,13 +24,14 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 from ..errors import SnapshotError
+from ..reading.newforms import NUMBERS
 from ..reading.templates import template_id
 from .doubts import Doubts
 from .lateness import InOrder
 from .novelties import Novelties
 from .sessions import Session, Sessionizer
+from .settling import Settling
 from .stream_time import StreamTime
-from .tracker import Tracker
 
 # Raised when a snapshot's values change their meaning; an older snapshot is then refused.
 SNAPSHOT_VERSION = 3
@@ -62,6 +63,8 @@ def _part(session: Session, number: int = 0, since: int = 0) -> list[Any]:
         session.lines[since:],
         _refs(session, since),
         session.passed,
+        session.new_steps,
+        session.held,
     ]
 
 
@@ -89,7 +92,7 @@ class Journal:
         novelties: Novelties,
         doubts: Doubts,
         in_order: InOrder | None,
-        tracker: Tracker,
+        settling: Settling,
         keep_lines: int,
     ) -> None:
         self._templates = templates
@@ -98,7 +101,10 @@ class Journal:
         self._novelties = novelties
         self._doubts = doubts
         self._in_order = in_order
-        self._tracker = tracker
+        self._tracker = settling.tracker
+        self._settling = settling
+        # Sessions that are held since the last `changes`.
+        self._held: list[Session] = []
         self._keep_lines = keep_lines
         # The `unknown` leaf's log key, which every bundle has after those of its templates.
         self._unknown = len(templates)
@@ -140,6 +146,13 @@ class Journal:
         """A session has ended: what is saved of it is void."""
         self._dropped.frombytes(session.parts)
 
+    def note_held(self, session: Session) -> None:
+        """A session has ended and is held: it is saved once more, as it is now."""
+        self._dropped.frombytes(session.parts)
+        session.parts = b""
+        session.saved = 0
+        self._held.append(session)
+
     def save_again(self, sessions: Iterable[Session]) -> None:
         """The fields of open sessions changed, and not by an event: save them as a whole."""
         for session in sessions:
@@ -156,14 +169,16 @@ class Journal:
                 session.parts = b""
         in_place = [session for session in self._sessions.touched if self._is_saved(session)]
         self._sessions.touched = []
-        parts = [self._save(session, pack) for session in self._unsaved()]
+        held = [session for session in self._held if session.held]
+        self._held = []
+        parts = [self._save(session, pack) for session in [*held, *self._unsaved()]]
         parts += [self._save_in_place(session, pack) for session in in_place]
         # Asked for in any case: asking also begins the next interval of notes.
         novelties = self._novelties.changes()
         if self._everything:
             found = self.snapshot(parts)
         else:
-            found = self._always()
+            found = self._always() | self._settling.changed()
             found |= {"novelties": novelties, "sessions": parts, "started": self._started}
         found["dropped"] = self._dropped
         self._dropped = array("q")
@@ -172,18 +187,22 @@ class Journal:
         return found
 
     def parts(self) -> Iterator[list[Any]]:
-        """Every open session, each as one part."""
-        for session in self._sessions.open.values():
+        """Every session that is open or held, each as one part."""
+        for session in [*self._settling.held(), *self._sessions.open.values()]:
             yield _part(session)
 
     def snapshot(self, sessions: Iterable[Any]) -> dict[str, Any]:
         """The whole state, with `sessions` as its sessions. Log keys go with their template ids."""
-        return self._always() | {
-            "templates": self._template_ids(),
-            "novelties": self._novelties.dump(),
-            "sessions": sessions,
-            "started": self._sessions.dump(),
-        }
+        return (
+            self._always()
+            | self._settling.save()
+            | {
+                "templates": self._template_ids(),
+                "novelties": self._novelties.dump(),
+                "sessions": sessions,
+                "started": self._sessions.dump(),
+            }
+        )
 
     def restore(self, snapshot: Mapping[str, Any]) -> None:
         """Go on from a snapshot; see `Engine.restore`."""
@@ -218,7 +237,7 @@ class Journal:
         """Open sessions that had an event since they were saved, in the order of `open`."""
         found = []
         for session in reversed(self._sessions.open.values()):
-            if session.saved == len(session.keys):
+            if session.saved == len(session.keys) and session.saved:
                 break
             found.append(session)
         found.reverse()
@@ -256,7 +275,10 @@ class Journal:
         # Log key in the snapshot → our log key.
         log_keys = [index.get(name, self._unknown) for name in snapshot["templates"]]
         log_keys.append(self._unknown)
+        # New steps keep their numbers, which are behind those of the bundle's templates.
+        log_keys += range(self._unknown + 1, self._unknown + 1 + NUMBERS)
         self._time.load(snapshot)
+        self._settling.load(snapshot, log_keys)
         self._novelties.load(snapshot, snapshot["novelties"])
         for part in snapshot["sessions"]:
             self._load_part(part, log_keys)
@@ -274,14 +296,18 @@ class Journal:
 
     def _load_part(self, part: Sequence[Any], log_keys: Sequence[int]) -> None:
         number, since, key, tag, opened, instance, ordinal, *rest = part
-        limit, seen, last_ns, alerted, told, keys, times, lines, refs, passed = rest
+        limit, seen, last_ns, alerted, told, keys, times, lines, refs, passed, *rest = rest
+        new_steps, held = rest
         key = tuple(key)
         sessions = self._sessions
-        session = sessions.open.get(key)
+        session = None
+        if not held:
+            session = sessions.open.get(key)
         if session is None:
             start = self._tracker.start
             session = Session(key, tag, opened, instance, ordinal, start, limit, seen, 0)
-            sessions.open[key] = session
+            if not held:
+                sessions.open[key] = session
         if since != len(session.keys):
             raise ValueError(
                 f"a session of {len(session.keys)} events cannot go on with event {since}"
@@ -303,7 +329,14 @@ class Journal:
             session.refs = session.refs or array("q")
             session.refs.frombytes(refs)
         session.passed = passed
+        session.new_steps = new_steps
+        session.held = held
         if number:
             session.parts += _NUMBER.pack(number)
             self._numbers = max(self._numbers, number)
+        if held:
+            session.state = self._tracker.waiting
+            session.saved = len(session.keys)
+            self._settling.hold(session)
+            return
         sessions.open.move_to_end(key)

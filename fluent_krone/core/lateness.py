@@ -106,7 +106,12 @@ class InOrder:
         with engine.sessions.referring(ref):
             for key in keys:
                 engine.counters["events"] += 1
-                engine.take(key, (tag, time_ns, log_key, text), self._clock, findings)
+                engine.single.take(key, (tag, time_ns, log_key, text), self._clock, findings)
+
+    @property
+    def clock(self) -> int:
+        """The stream time at which the last event was taken."""
+        return self._clock
 
     def refs(self) -> Iterator[int]:
         """References of the records that are held."""

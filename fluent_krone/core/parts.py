@@ -30,6 +30,8 @@ class Limits:
     max_future: float
     max_leap: float
     novelty_interval: float
+    change_settle: float
+    version_field: str | None
     idle_clock: str
 
 

@@ -113,10 +113,16 @@ class Session:
     # these, the first `passed` were handed on already. See `references.py`.
     refs: array[int] | None = None
     passed: int = 0
+    # How many of its events were steps of a change (`changes.py`); and, where it has ended and its
+    # new steps are not known yet, the stream time until which it is held (`settling.py`).
+    new_steps: int = 0
+    held: int = 0
 
     @property
     def first_ns(self) -> int:
-        """Event time of its first event."""
+        """Event time of its first event; of the last one, where all were passed over."""
+        if not self.times:
+            return self.last_ns
         return self.times[0]
 
     @property

@@ -102,6 +102,16 @@ class State:
         return self.odd is not None
 
 
+class _Same:
+    """The next states of `Tracker.waiting`: itself, whatever comes."""
+
+    def __init__(self, state: State) -> None:
+        self._state = state
+
+    def get(self, log_key: int) -> State:
+        return self._state
+
+
 class Tracker:
     """Steps sessions through the hierarchy; `is_normal` is asked about every Seq as it closes.
 
@@ -131,6 +141,11 @@ class Tracker:
     ) -> None:
         # -1 is no node, so the first event always begins Seqs of its own.
         self.start = State(0, -1, -1, 0, 0, None)
+        # Where a session is that has a step of which it is not known what it is: a log key behind
+        # those of the hierarchy. It stays there, and the engine looks at each of its events.
+        self.waiting = State(0, -1, -1, 0, 0, None)
+        self.waiting.shortest_ns, self.waiting.longest_ns = NO_GAP_NS
+        self.waiting.next = _Same(self.waiting)  # type: ignore[assignment]
         self._hierarchy = hierarchy
         self._entity_of = hierarchy.entity_of
         self._action_of = hierarchy.action_of
@@ -138,6 +153,7 @@ class Tracker:
         self._is_decided = is_decided
         self._steps = steps
         self._idle_ns = idle_ns
+        self.waiting.waits_ns = idle_ns
         # The states whose next ones must be forgotten when too many are remembered.
         self._remembered = [self.start]
         self._generation = Generation(cache_size - 1, self._forget)
@@ -153,6 +169,8 @@ class Tracker:
 
     def work_out(self, state: State, key: int, keys: Sequence[int]) -> State:
         """A step that `state.next` does not remember, and from now on does."""
+        if key > self._hierarchy.unknown:
+            return self.waiting
         self.misses += 1
         self._generation.take(1)
         found = state.next[key] = self._next(state, key, keys)

@@ -37,7 +37,8 @@ class Times:
     def range_between(self, before: int, step: int) -> Range | None:
         """The gaps that training had from `before` to `step`; None where it had too few."""
         found = self.steps.get((before, step))
-        if found is None:
+        # A step that the bundle does not know has no action.
+        if found is None and max(before, step) < len(self._action_of):
             found = self.actions.get((self._action_of[before], self._action_of[step]))
         return found
 

@@ -118,6 +118,10 @@ module Fluent::Plugin
     config_param :incident_quiet, :string, default: nil
     desc 'At most one unseen_template alert is sent for each template in this time. (default 1h)'
     config_param :novelty_interval, :string, default: nil
+    desc 'For so long it may take to tell a deploy from an odd line. Alerts about messages that are new and do not speak of an error wait for it at most; 0 looks for no changes. (default 5m)'
+    config_param :change_settle, :string, default: nil
+    desc 'The field that names the version of the program, by record accessor, such as `$.kubernetes.labels.version`. Without it, the usual places are tried.'
+    config_param :version_field, :string, default: nil
     desc 'How many raw lines of each open session are kept as evidence; 0 for none. (default 256)'
     config_param :keep_lines, :string, default: nil
     desc 'How many raw lines an alert carries. (default 5)'

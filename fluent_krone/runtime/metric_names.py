@@ -20,6 +20,23 @@ METRICS: Mapping[str, tuple[str, str]] = {
         "novelties_over_cap_total",
         "New templates without an alert: over 1,000 in novelty_interval.",
     ),
+    "new_step_events": (
+        "events_of_new_steps_total",
+        "Events that match no template and may be steps of a change.",
+    ),
+    "changes": ("changes_total", "Changes of the program: many sessions had new steps at once."),
+    "changes_running": ("changes_open", "Changes that further new steps join."),
+    "sessions_changed": ("sessions_changed_total", "Ended sessions that had steps of a change."),
+    "steps_renamed": ("steps_renamed", "New steps that are judged as old ones."),
+    "new_steps": ("new_steps_total", "Templates that training did not have and speak of no error."),
+    "new_steps_over_cap": (
+        "new_steps_over_cap_total",
+        "Events judged as unknown: 1,000 new templates are remembered already.",
+    ),
+    "sessions_held": (
+        "sessions_held",
+        "Ended sessions that wait until it is known what their new steps are.",
+    ),
     "time_in_future": ("events_in_future_total", "Event times not believed: ahead of the clock."),
     "time_leap": (
         "events_leaping_total",

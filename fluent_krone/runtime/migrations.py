@@ -30,7 +30,7 @@ def _with_told(saved: Snapshot) -> Snapshot:
 
 
 def _with_times_and_refs(saved: Snapshot) -> Snapshot:
-    """What version 2 had not: times of events, and references to records.
+    """What version 2 had not: times of events, references to records, and new steps.
 
     The time of each event is taken to be that of the last one, so nothing took long so far, and no
     session was idle. Nobody holds the records of these events.
@@ -47,6 +47,7 @@ def _with_times_and_refs(saved: Snapshot) -> Snapshot:
             times.tobytes(),
             *part[_TIMES:],
             *(b"", 0),
+            *(0, 0),
         ]
 
     held = [[*event, NONE] for event in saved.get("held", ())]

@@ -288,6 +288,7 @@ class Service:
         found: dict[str, float] = {
             **self.counters,
             **engine.counters,
+            **engine.settling.stats(),
             **self._desk.stats(),
             **{f"set_aside_{reason}": count for reason, count in engine.set_aside.items()},
             "keys_over_cap": engine.reader.keys_over_cap,

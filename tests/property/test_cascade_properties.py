@@ -4,56 +4,13 @@ after it.
 
 from __future__ import annotations
 
-from collections import Counter
-from collections.abc import Sequence
-from dataclasses import dataclass
-
 from hypothesis import given
 from hypothesis import strategies as st
-from synthetic import NORMAL, UNKNOWN, event, lift_engine, patterns_of, tree
+from synthetic import NORMAL, UNKNOWN, Counts, event, lift_engine, patterns_of, tree
 
 from fluent_krone.core.cascade import Cascade, Clearing
 from fluent_krone.core.engine import Engine
 from fluent_krone.detect.local_context import LocalContext
-
-
-@dataclass(frozen=True)
-class Distance:
-    score: float
-    bound: float
-    nearest: tuple[int, ...]
-
-
-class Counts:
-    """The plainest nested detector: by how many events the nearest normal session differs."""
-
-    name = "counts"
-
-    def __init__(self, threshold: float) -> None:
-        self.threshold = threshold
-        self.normal: Sequence[Sequence[int]] = NORMAL
-
-    def density(self, log_keys: Sequence[int], *, ended: bool = True) -> Distance:
-        here = Counter(log_keys)
-        over = [(here - Counter(there)).total() for there in self.normal]
-        whole = [
-            more + (Counter(there) - here).total()
-            for more, there in zip(over, self.normal, strict=True)
-        ]
-        return Distance(min(whole), min(over), (whole.index(min(whole)),))
-
-    def is_abnormal(self, score: float) -> bool:
-        return score > self.threshold
-
-    def has_counts(self, log_keys: Sequence[int]) -> bool:
-        return any(Counter(keys) == Counter(log_keys) for keys in self.normal)
-
-    def most(self, log_key: int) -> int:
-        return max(keys.count(log_key) for keys in self.normal)
-
-    def excess(self, log_key: int, here: int, there: int) -> float:
-        return float(abs(here - there))
-
 
 clearings = st.builds(Clearing, st.booleans(), st.booleans(), st.booleans())
 detectors = st.sampled_from([0, 1, 3]).map(Counts)

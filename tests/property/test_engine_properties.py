@@ -4,6 +4,7 @@ the same.
 
 from __future__ import annotations
 
+import dataclasses
 from collections import Counter
 from itertools import pairwise
 from typing import Any
@@ -11,7 +12,7 @@ from typing import Any
 import msgpack
 from hypothesis import given
 from hypothesis import strategies as st
-from synthetic import ROWS, T0, UNKNOWN, S, event, lift_engine, make_limits, step_judge
+from synthetic import BROKEN, ROWS, T0, S, event, lift_engine, make_limits, step_judge
 
 from fluent_krone.core.engine import Engine, Limits
 from fluent_krone.types import Finding
@@ -19,8 +20,8 @@ from fluent_krone.types import Finding
 DAY = 86400
 NOW = T0 + 400 * DAY * S
 
-names = st.sampled_from("abcd")
-log_keys = st.integers(0, UNKNOWN)
+names = st.sampled_from("abcdefg")
+log_keys = st.integers(0, BROKEN)
 # Mostly near each other, some without time, in 2099, or a leap ahead.
 seconds = st.one_of(
     st.integers(0, 30),
@@ -56,10 +57,22 @@ limits = st.builds(
     cache_size=st.sampled_from([1, 1000]),
     keep_lines=st.sampled_from([0, 2, 256]),
 )
+# Where changes are looked for, what is not known yet waits, and sessions are held.
+changing = st.builds(
+    lambda limits, settle: dataclasses.replace(limits, change_settle=settle),
+    limits,
+    st.sampled_from([0.0, 5.0, 60.0]),
+)
 
 
 def outcome(engine: Engine, findings: list[Finding]) -> tuple[Any, ...]:
-    return Counter(map(repr, findings)), engine.counters, engine.set_aside, engine.sessions.over_cap
+    return (
+        Counter(map(repr, findings)),
+        engine.counters,
+        engine.set_aside,
+        engine.sessions.over_cap,
+        engine.settling.changes.counters,
+    )
 
 
 @given(
@@ -67,7 +80,7 @@ def outcome(engine: Engine, findings: list[Finding]) -> tuple[Any, ...]:
     cuts=st.lists(st.integers(0, 140), max_size=8),
     advances=st.sets(st.integers(0, 8)),
     session=settings,
-    limits=limits,
+    limits=changing,
 )
 def test_chunking_changes_nothing(
     stream: list[Any], cuts: list[int], advances: set[int], session: dict[str, Any], limits: Limits
@@ -99,7 +112,7 @@ def test_every_event_is_of_one_instance_and_no_instance_outgrows_its_caps(
     assert max(lengths, default=0) <= session.get("max_events", 10_000)
 
 
-@given(stream=st.one_of(streams, jumps), at=st.integers(0, 80), session=settings, limits=limits)
+@given(stream=st.one_of(streams, jumps), at=st.integers(0, 80), session=settings, limits=changing)
 def test_snapshot_and_restore_anywhere_change_nothing(
     stream: list[Any], at: int, session: dict[str, Any], limits: Limits
 ) -> None:

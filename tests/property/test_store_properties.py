@@ -14,14 +14,14 @@ from hypothesis import given
 from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 from store_runs import NOW, Run, as_alert
-from synthetic import ROWS, UNKNOWN, event, lift_engine, make_limits
+from synthetic import BROKEN, ROWS, event, lift_engine, make_limits
 
 from fluent_krone.core.engine import Limits
 from fluent_krone.runtime.store import Store
 from fluent_krone.types import Finding
 
 seconds = st.one_of(st.integers(0, 400), st.sampled_from([None, 1e9]))
-events = st.builds(event, st.sampled_from("abcd"), st.integers(0, UNKNOWN), seconds)
+events = st.builds(event, st.sampled_from("abcdefg"), st.integers(0, BROKEN), seconds)
 chunks = st.lists(st.lists(events, max_size=5), max_size=12)
 steps = st.lists(
     st.sampled_from(["commit", "crash", "close", "advance", "confirm", "fail"]), max_size=30
@@ -39,6 +39,7 @@ limits = st.builds(
     make_limits,
     max_sessions=st.sampled_from([2, 100]),
     novelty_interval=st.sampled_from([0.0, 10.0, 3600.0]),
+    change_settle=st.sampled_from([0.0, 5.0, 60.0]),
     keep_lines=st.sampled_from([0, 2, 256]),
 )
 

@@ -92,7 +92,7 @@ def test_alert_ids_tell_apart_what_differs(lift: Bundle) -> None:
 
 
 def test_unseen_templates_are_named_by_text_or_shape(lift: Bundle) -> None:
-    engine = lift.engine()
+    engine = lift.engine(Config(change_settle=0.0))
     [finding] = engine.feed("app", [event("a", UNKNOWN)], T0)
     alert = AlertMaker(lift, Config()).make(finding)
     assert alert.alert_id == contract_id(

@@ -8,13 +8,13 @@ from __future__ import annotations
 
 import re
 
-from fluent_krone.reading.records import python_regex
-from fluent_krone.reading.templates import WILDCARD
+from .records import python_regex
+from .templates import WILDCARD
 
 # Characters. The rest of a longer message, like its second line and all below, is one wildcard.
 MAX_MESSAGE = 2000
-# Entries in each of the two memos. Beyond it, a new message is masked anew each time; the memos
-# of a log with more shapes than this would grow with the log.
+# Entries in each of the two memos of an export. Beyond it, a new message is masked anew each time;
+# the memos of a log with more shapes than this would grow with the log.
 MEMO = 200_000
 
 # Behind these keys stands what happened, not a value.
@@ -126,10 +126,12 @@ def _mask_request(request: re.Match[str]) -> str:
 class Masker:
     """Message → form.
 
-    `light` tokens keep a digit or two, so they depend on the very digits and are masked again.
+    `memo` is how many messages, and how many words, are remembered. `light` tokens keep a digit or
+    two, so they depend on the very digits and are masked again.
     """
 
-    def __init__(self, session_pattern: str | None) -> None:
+    def __init__(self, session_pattern: str | None, memo: int = MEMO) -> None:
+        self._memo = memo
         self._session = re.compile(python_regex(session_pattern)) if session_pattern else None
         self._tokens: dict[str, str] = {}
         self._shapes: dict[str, tuple[str, tuple[int, ...]]] = {}
@@ -149,7 +151,7 @@ class Masker:
         known = self._shapes.get(shape)
         if known is None:
             known = self._mask(shape)
-            if len(self._shapes) < MEMO:
+            if len(self._shapes) < self._memo:
                 self._shapes[shape] = known
         form, light = known
         if not light:
@@ -171,7 +173,7 @@ class Masker:
             masked = token
             if not token.isalpha():
                 masked = _VALUE.sub(_mask_value, token)
-            if len(self._tokens) < MEMO:
+            if len(self._tokens) < self._memo:
                 self._tokens[token] = masked
         return masked
 

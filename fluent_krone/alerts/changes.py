@@ -1,0 +1,128 @@
+"""The record of a change: many sessions have new steps since a moment, told once."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from ..types import ChangeReport, NewTemplate
+from .digests import digest_of
+
+# Templates that an alert lists, and those that its sentences name. A change of more templates is
+# another program, and its alert says how many there are.
+_MOST_LISTED = 100
+_MOST_NAMED = 3
+
+
+def change_fields(report: ChangeReport) -> dict[str, Any]:
+    """The fields of a change's alert that differ from those of other kinds."""
+    texts = [template.text for template in report.templates[:_MOST_LISTED]]
+    return {
+        "level": "entity",
+        "entity": None,
+        "action": None,
+        "status": None,
+        "detector": "change",
+        "score": None,
+        "threshold": None,
+        "explanation": in_words(report),
+        "explained_by": "evidence",
+        "evidence": {"extra": {}, "missing": {}, "repeated": {}, "unseen": texts, "nearest": []},
+        "seq": {"level": "status", "start": 0, "end": 0, "event": 0, "templates": texts},
+        "steps": {"rows": [], "session": [], "first": 0, "nearest": [], "alike": []},
+        "change": {
+            "id": report.name,
+            "state": report.state,
+            "templates": [_template(one) for one in report.templates[:_MOST_LISTED]],
+            "count": len(report.templates),
+            "renamed": sum(one.replaces is not None for one in report.templates),
+            "sessions": report.sessions,
+            "abnormal": report.abnormal,
+            "version": _version(report),
+        },
+    }
+
+
+def change_deviation(report: ChangeReport) -> dict[str, Any]:
+    """What differs: the program has other templates. Its signature is that of the change."""
+    return {
+        "witness": "template",
+        "direction": "change",
+        "level": "entity",
+        "entity": None,
+        "action": None,
+        "status": None,
+        "p_value": None,
+        "words": in_words(report),
+        "signature": digest_of(("template", "change", report.name)),
+        "size": len(report.templates),
+        "templates": [template.template_id for template in report.templates[:_MOST_LISTED]],
+    }
+
+
+def in_words(report: ChangeReport) -> str:
+    """What happened, and what to do, in a few sentences."""
+    renamed = [one for one in report.templates if one.replaces is not None]
+    added = [one for one in report.templates if one.replaces is None]
+    parts = []
+    if renamed:
+        pairs = [f"“{one.text}” instead of “{one.replaces}”" for one in renamed]
+        parts.append(f"{_counted(len(renamed), 'renamed step')} ({_some(pairs)})")
+    if added:
+        names = [f"“{one.text}”" for one in added]
+        parts.append(f"{_counted(len(added), 'new step')} ({_some(names)})")
+    what = " and ".join(parts) or "new steps"
+    said = f"The program has changed: since then, sessions have {what}{_with_version(report)}."
+    if report.state == "abnormal":
+        return (
+            f"{said} Most of its sessions are abnormal in other ways: {report.abnormal:,} of "
+            f"{report.sessions:,}. The change itself may be at fault."
+        )
+    return (
+        f"{said} Renamed steps are judged as the old ones, and new ones are passed over. If all "
+        f"is as it should be: fluent-krone accept {report.name}"
+    )
+
+
+def _with_version(report: ChangeReport) -> str:
+    if not report.values:
+        return ""
+    new = ", ".join(_text(value) for value in report.values)
+    if not report.before:
+        return f", where {report.field} is {new}"
+    before = ", ".join(_text(value) for value in report.before)
+    return f", where {report.field} is {new} (before: {before})"
+
+
+def _version(report: ChangeReport) -> dict[str, Any] | None:
+    if not report.values:
+        return None
+    return {
+        "field": report.field,
+        "new": [_text(value) for value in report.values],
+        "before": [_text(value) for value in report.before],
+    }
+
+
+def _template(template: NewTemplate) -> dict[str, Any]:
+    return {
+        "id": template.template_id,
+        "template": template.text,
+        "replaces": template.replaces,
+    }
+
+
+def _some(texts: list[str]) -> str:
+    named = ", ".join(texts[:_MOST_NAMED])
+    if len(texts) > _MOST_NAMED:
+        named += f", and {len(texts) - _MOST_NAMED} more"
+    return named
+
+
+def _counted(count: int, noun: str) -> str:
+    if count == 1:
+        return f"1 {noun}"
+    return f"{count:,} {noun}s"
+
+
+def _text(value: bytes) -> str:
+    return value.decode("utf-8", "replace")

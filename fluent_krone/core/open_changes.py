@@ -1,0 +1,157 @@
+"""The changes that are open: when each is told, whether it goes wrong, and when it closes."""
+
+from __future__ import annotations
+
+import hashlib
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any, Literal
+
+from ..reading.newforms import NewForms
+from ..types import ChangeReport
+from .newsteps import Change, NewStep, change_of_row
+from .places import Places
+from .reports import report_of
+from .versions import Versions
+
+_NS = 1_000_000_000
+# For so long after its last new step a change takes in others, in ns of stream time.
+OPEN_NS = 3600 * _NS
+# Sessions after which it can be said that a change goes wrong, and the share of abnormal ones.
+_ENOUGH_SESSIONS = 20
+_MOST_ABNORMAL = 0.5
+
+
+@dataclass(frozen=True, slots=True)
+class Fired:
+    """What a moment brought: a report of a change, or a step that is odd. `at_ns` is the moment."""
+
+    at_ns: int
+    report: ChangeReport | None = None
+    odd: NewStep | None = None
+
+
+class OpenChanges:
+    """The open changes of one stream; `steps` is shared with `Changes`.
+
+    A change is told once, when its first steps have had their time to settle. It is told again only
+    if most of its sessions go wrong, and at its end if more steps have joined it since.
+    """
+
+    def __init__(
+        self,
+        steps: dict[int, NewStep],
+        forms: NewForms,
+        places: Places,
+        versions: Versions,
+        settle_ns: int,
+    ) -> None:
+        self._steps = steps
+        self._forms = forms
+        self._places = places
+        self._versions = versions
+        self._settle_ns = settle_ns
+        self._open: list[Change] = []
+        self._next = 1
+        # Sessions that had steps of any change, and changes, since the start.
+        self.counters: Counter[str] = Counter(
+            dict.fromkeys(("changes", "sessions_changed", "new_steps", "new_steps_over_cap"), 0)
+        )
+
+    def __len__(self) -> int:
+        return len(self._open)
+
+    @property
+    def newest(self) -> Change | None:
+        """The change that new steps join."""
+        if not self._open:
+            return None
+        return self._open[-1]
+
+    def of(self, step: NewStep) -> Change | None:
+        """The open change that a step belongs to."""
+        return next((change for change in self._open if change.number == step.change), None)
+
+    def begin(self, step: NewStep, since_ns: int, clock: int) -> Change:
+        """A change begins with a step."""
+        text = self._forms.text(step.number)
+        digest = hashlib.blake2b(f"{since_ns} {text}".encode(), digest_size=8)
+        due_ns = max(since_ns + self._settle_ns, clock)
+        change = Change(self._next, digest.hexdigest(), b"", since_ns, clock, due_ns)
+        self._next += 1
+        self._open.append(change)
+        self.counters["changes"] += 1
+        return change
+
+    def count(self, is_abnormal: bool) -> None:
+        """A session with steps of a change has ended."""
+        self.counters["sessions_changed"] += 1
+        change = self.newest
+        if change is not None:
+            change.sessions += 1
+            change.abnormal += is_abnormal
+
+    def due(self) -> Iterator[int]:
+        """When each of them is to be looked at."""
+        return (change.due_ns for change in self._open)
+
+    def fire(self, at_ns: int) -> list[Fired]:
+        """What is told at a stream time."""
+        found = []
+        for change in list(self._open):
+            if change.due_ns <= at_ns:
+                found += self._look_at(change, at_ns)
+        return found
+
+    def finish(self, at_ns: int) -> list[Fired]:
+        """What is told at the end of the input."""
+        return [fired for change in self._open for fired in self._tell(change, at_ns)]
+
+    def save(self) -> list[Any]:
+        """What a snapshot holds of it."""
+        return [self._next, [change.save() for change in self._open]]
+
+    def load(self, saved: Sequence[Any]) -> None:
+        """Go on from a snapshot."""
+        self._next, rows = saved
+        self._open = [change_of_row(row) for row in rows]
+
+    def _look_at(self, change: Change, at_ns: int) -> list[Fired]:
+        found = self._tell(change, at_ns)
+        closes_ns = change.joined_ns + OPEN_NS
+        if closes_ns <= at_ns:
+            self._open.remove(change)
+            if self._count_steps(change) > change.steps_told:
+                found.append(self._report(change, "settled", at_ns))
+        # Whether it goes wrong is looked at every now and then.
+        change.due_ns = at_ns + self._settle_ns
+        if closes_ns > at_ns:
+            change.due_ns = min(change.due_ns, closes_ns)
+        return found
+
+    def _tell(self, change: Change, at_ns: int) -> list[Fired]:
+        if not change.is_told:
+            change.is_told = True
+            change.steps_told = self._count_steps(change)
+            return [self._report(change, "open", at_ns)]
+        if self._is_trouble(change):
+            change.is_trouble_told = True
+            return [self._report(change, "abnormal", at_ns)]
+        return []
+
+    def _is_trouble(self, change: Change) -> bool:
+        if change.is_trouble_told or change.sessions < _ENOUGH_SESSIONS:
+            return False
+        return change.abnormal > _MOST_ABNORMAL * change.sessions
+
+    def _count_steps(self, change: Change) -> int:
+        return sum(step.change == change.number for step in self._steps.values())
+
+    def _report(
+        self, change: Change, state: Literal["open", "abnormal", "settled"], at_ns: int
+    ) -> Fired:
+        steps = [step for step in self._steps.values() if step.change == change.number]
+        texts = {step.number: self._forms.text(step.number) for step in steps}
+        report = report_of(change, state, at_ns, steps, texts, self._places, self._versions)
+        return Fired(at_ns, report=report)

@@ -1,0 +1,155 @@
+"""Where new steps stand in their sessions, and what they are found to stand for by that."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from ..reading.newforms import NewForms
+from .newsteps import NewStep
+from .replacing import UNDECIDED, Replacing, Run, likeness
+
+# What a message stands for that is passed over. No log key is negative.
+PASSED = -1
+# Places of a step that must be known before it is decided what it stands for; fewer are enough
+# when its time to wait is over. Where nothing is clear after so many, it is passed over.
+_PLACES = 5
+_PLACES_AFTER_TIME = 3
+_UNCLEAR_PLACES = 25
+# Distinct runs that are remembered while they are undecided.
+_MOST_RUNS = 2_000
+
+
+class Places:
+    """Notes the places of the new steps in `steps`, which it shares with `Changes`.
+
+    `names` are the bundle's templates, in the order of log keys; `unknown` is the log key behind
+    them, and new steps have those behind that one.
+    """
+
+    def __init__(
+        self,
+        steps: dict[int, NewStep],
+        forms: NewForms,
+        replacing: Replacing,
+        names: Sequence[str],
+        unknown: int,
+        settle_ns: int,
+    ) -> None:
+        self.replacing = replacing
+        self.names = names
+        self._steps = steps
+        self._forms = forms
+        self._unknown = unknown
+        self._settle_ns = settle_ns
+        self._runs: Counter[Run] = Counter()
+        self._meant: dict[int, int] | None = None
+
+    def note_run(self, before: int, numbers: Sequence[int], behind: int, clock: int) -> bool:
+        """New steps stand between two known ones; whether it is clear now what some of them are."""
+        run = Run(before, tuple(numbers), behind)
+        states = {self._steps[number].state for number in numbers if number in self._steps}
+        if self._unknown in (before, behind) or "waiting" not in states:
+            return False
+        if run not in self._runs and len(self._runs) >= _MOST_RUNS:
+            return False
+        self._runs[run] += 1
+        self._meant = None
+        for number in set(numbers):
+            if number in self._steps:
+                self._steps[number].places += 1
+        return self._decide(numbers, clock)
+
+    def note_end(self, numbers: Sequence[int], log_keys: Sequence[int], clock: int) -> bool:
+        """A session with new steps has ended; whether it is clear now what some of them are."""
+        own = {self._unknown + 1 + number for number in numbers}
+        known = {log_key for log_key in log_keys if log_key < self._unknown} | own
+        for number in numbers:
+            step = self._steps.get(number)
+            if step is not None and step.state == "waiting":
+                step.ended += 1
+                for log_key in known:
+                    step.present[log_key] = step.present.get(log_key, 0) + 1
+        self._meant = None
+        return self._decide(numbers, clock)
+
+    def key_of(self, step: NewStep, message: bytes = b"") -> int:
+        """The old step that a message of a step stands for, or `PASSED`; the step is settled."""
+        if step.state != "renamed":
+            return PASSED
+        if len(step.log_keys) == 1 or not message:
+            return step.log_keys[0]
+        text = message.decode("utf-8", "replace")
+        places = range(len(step.log_keys))
+        nearest = max(places, key=lambda i: (likeness(text, self.names[step.log_keys[i]]), -i))
+        return step.log_keys[nearest]
+
+    def meanings(self) -> Mapping[int, int]:
+        """What the steps of changes that wait stand for, as far as it is known now."""
+        if self._meant is None:
+            waiting = {
+                number: self._forms.text(number)
+                for number, step in self._steps.items()
+                if step.state == "waiting" and step.change
+            }
+            known = {
+                number: self.key_of(step)
+                for number, step in self._steps.items()
+                if step.state in ("added", "renamed")
+            }
+            self._meant = self.replacing.stand_for(self._runs, waiting, known, self._lacking)
+        return self._meant
+
+    def forget(self) -> None:
+        """Steps are others than before: forget runs in which none is undecided any more."""
+        self._meant = None
+        for run in list(self._runs):
+            states = [self._steps[n].state for n in run.steps if n in self._steps]
+            if "waiting" not in states:
+                del self._runs[run]
+
+    def save(self) -> list[list[Any]]:
+        """What a snapshot holds of it."""
+        return [[*run, count] for run, count in self._runs.items()]
+
+    def load(self, saved: Sequence[Sequence[Any]], log_keys: Sequence[int]) -> None:
+        """Go on from a snapshot; `log_keys` are ours by those of the snapshot."""
+        self._meant = None
+        self._runs = Counter()
+        for before, steps, behind, count in saved:
+            known = [key if key < 0 else log_keys[key] for key in (before, behind)]
+            if self._unknown not in known:
+                self._runs[Run(known[0], tuple(steps), known[1])] += count
+
+    def _decide(self, numbers: Sequence[int], clock: int) -> bool:
+        """Settle those steps of a change whose places tell what they stand for."""
+        settled = False
+        for number in dict.fromkeys(numbers):
+            step = self._steps.get(number)
+            if step is None or step.state != "waiting" or not step.change:
+                continue
+            is_over = step.first_ns + self._settle_ns <= clock
+            if step.places < _PLACES and not (is_over and step.places >= _PLACES_AFTER_TIME):
+                continue
+            log_key = self.meanings().get(number, UNDECIDED)
+            if log_key == UNDECIDED and step.places < _UNCLEAR_PLACES:
+                continue
+            settled = True
+            step.present = {}
+            step.state = "added"
+            if log_key >= 0:
+                step.state = "renamed"
+                step.log_keys = self.replacing.siblings(log_key)
+        if settled:
+            self.forget()
+        return settled
+
+    def _lacking(self, number: int, log_keys: Sequence[int], others: Sequence[int]) -> float | None:
+        """The share of ended sessions with a new step that have neither log keys nor new steps."""
+        step = self._steps[number]
+        if not step.ended:
+            return None
+        having = sum(step.present.get(log_key, 0) for log_key in log_keys)
+        having += sum(step.present.get(self._unknown + 1 + other, 0) for other in others)
+        return 1 - min(having / step.ended, 1.0)

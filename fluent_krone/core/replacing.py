@@ -1,0 +1,320 @@
+"""Which old step a new one stands for: told from its place among the others, and from its words.
+
+A deploy renames steps and adds new ones. Whoever reads the log sees which is which: where sessions
+had `cart loaded` between two steps, they now have `fetched basket`. What is done here is the same:
+
+1. A *run* is what new steps stand between: the known step before, the new ones, the known one
+   behind. Runs are counted over many sessions, so that one faulty session does not decide.
+2. A new step was *added* if normal training had the known steps around it next to each other: the
+   session is normal without it.
+3. Otherwise it *replaces* the old step that training had in just that place. Where several would
+   do, the one with the most words in common wins.
+4. Steps that run side by side come in any order, so that 2. says little: training had those around
+   the new step next to each other, and the old one elsewhere. There the sessions decide that have
+   ended: the new step replaces an old one that nearly all sessions of training had with these
+   neighbours, and that most sessions with the new step lack.
+5. One run may have several new steps. The surest one is settled first, and then counts as the old
+   step when the others are looked at.
+"""
+
+from __future__ import annotations
+
+import itertools
+import re
+from collections import Counter
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import NamedTuple
+
+# The places before the first step of a session, and behind its last one.
+START = -1
+END = -2
+# What a new step stands for: no old step, or nobody knows yet. Old steps are log keys from 0.
+ADDED = -1
+UNDECIDED = -2
+# The share of a step's places that must speak for what it is said to stand for.
+_MOST = 0.5
+# What one place says for an old step: training had all three in a row; it had both pairs, though
+# never in one session; it had one pair, and on the other side stands another new step.
+_ROW = 1.0
+_PAIRS = 0.8
+_ONE_SIDE = 0.4
+# The share of normal sessions with the neighbours of a step that must have an old step, so that it
+# can be missed where it is not.
+_EXPECTED = 0.8
+# Normal sessions that are looked at for that.
+_MOST_SESSIONS = 20_000
+# How much words in common count beside the place. Less than a place alone, since a new version may
+# say something like an old step at quite another place.
+_WORDS = 0.5
+# Steps in a row that are remembered of normal training. A bundle with more normal sessions is
+# judged by pairs alone from there on.
+_MOST_ROWS = 500_000
+# Words that two templates must share, beside their wildcards, to be variants of one step.
+_ENOUGH_ALIKE = 2
+_WILDCARDS = re.compile(r"(?:<[*a-z]+>|\W)+")
+_WORD = re.compile(r"<[*a-z]+>|[^\W_]+")
+
+
+class Run(NamedTuple):
+    """New steps in a row, by number, and the log keys of the known steps around them."""
+
+    before: int
+    steps: tuple[int, ...]
+    behind: int
+
+
+class _Context(NamedTuple):
+    """The place of one step: its neighbours, and whether undecided steps lie between."""
+
+    before: int
+    behind: int
+    is_open_before: bool
+    is_open_behind: bool
+    # How many undecided steps come before it in its run.
+    nth: int
+    times: int
+
+
+# Takes a new step, old ones, and other new ones.
+Lacking = Callable[[int, Sequence[int], Sequence[int]], float | None]
+# Takes an old step.
+_Lacks = Callable[[int], float | None]
+
+
+class Replacing:
+    """Finds what new steps stand for; `normal` are the log keys of normal sessions."""
+
+    def __init__(self, templates: Sequence[str], normal: Iterable[Sequence[int]]) -> None:
+        self._templates = templates
+        self._normal = normal
+        # Worked out when it is first asked for: most services never see a deploy with their bundle.
+        self._followers: dict[int, set[int]] | None = None
+        self._leaders: dict[int, set[int]] = {}
+        self._rows: set[tuple[int, int, int]] = set()
+        self._sessions: list[frozenset[int]] = []
+        self._shares: dict[tuple[int, int, int], float] = {}
+
+    def stand_for(
+        self,
+        runs: Mapping[Run, int],
+        texts: Mapping[int, str],
+        known: Mapping[int, int],
+        lacking: Lacking,
+    ) -> dict[int, int]:
+        """For each new step of `texts` a log key, `ADDED` or `UNDECIDED`.
+
+        `runs` counts the runs that were seen, `known` is what was settled before. `lacking` gives
+        the share of the sessions with a new step that lack all of some old ones, and all of some
+        other new ones; None where none has ended.
+        """
+        self._learn()
+        settled = dict(known)
+        left = [number for number in sorted(texts) if number not in settled]
+        while left:
+            best: tuple[float, int, int, int] | None = None
+            for number in left:
+                contexts = _contexts(number, runs, settled)
+                lacks = self._lacks(number, settled, lacking)
+                found = self._old_step(texts[number], contexts, lacks)
+                if found is not None:
+                    score, log_key = found
+                    nth = min(context.nth for context in contexts)
+                    best = max(best or (0.0, 0, 0, 0), (score, -nth, -number, log_key))
+            if best is None:
+                break
+            settled[-best[2]] = best[3]
+            left.remove(-best[2])
+        for number in left:
+            lacks = self._lacks(number, settled, lacking)
+            settled[number] = self._added(_contexts(number, runs, settled), lacks)
+        return {number: settled[number] for number in texts}
+
+    def siblings(self, log_key: int) -> list[int]:
+        """The log keys whose templates differ from this one's in one word at most, itself first.
+
+        Training may have made a template for each currency, where the new one has a wildcard.
+        """
+        text = self._templates[log_key]
+        others = enumerate(self._templates)
+        return [log_key, *(other for other, old in others if differs_in_a_word(text, old))]
+
+    def is_variant(self, text: str) -> bool:
+        """Whether a new template is an old one but for one word, as one of a new value is."""
+        return any(differs_in_a_word(text, old) for old in self._templates)
+
+    def _learn(self) -> None:
+        if self._followers is not None:
+            return
+        followers: dict[int, set[int]] = {}
+        for keys in self._normal:
+            row = (START, *keys, END)
+            for before, behind in itertools.pairwise(row):
+                followers.setdefault(before, set()).add(behind)
+                self._leaders.setdefault(behind, set()).add(before)
+            if len(self._rows) < _MOST_ROWS:
+                self._rows.update(zip(row, row[1:], row[2:], strict=False))
+            if len(self._sessions) < _MOST_SESSIONS:
+                self._sessions.append(frozenset(keys))
+        self._followers = followers
+
+    def _is_pair(self, before: int, behind: int) -> bool:
+        assert self._followers is not None, "BUG: asked before it was learnt"
+        return behind in self._followers.get(before, ())
+
+    def _lacks(self, number: int, settled: Mapping[int, int], lacking: Lacking) -> _Lacks:
+        """A function of an old step: the share of sessions with a new step that lack it."""
+
+        def lacks(log_key: int) -> float | None:
+            family = self.siblings(log_key)
+            others = [other for other, key in settled.items() if key in family]
+            return lacking(number, family, others)
+
+        return lacks
+
+    def _added(self, contexts: Sequence[_Context], lacks: _Lacks) -> int:
+        """What a step is that replaces none: added, unless sessions must end to tell."""
+        if self._share_without(contexts) < _MOST:
+            return UNDECIDED
+        expected = self._expected(contexts, self._scores(contexts)[0])
+        if any(lacks(log_key) is None for log_key in expected):
+            return UNDECIDED
+        return ADDED
+
+    def _share_without(self, contexts: Sequence[_Context]) -> float:
+        """The share of places at which training had the neighbours next to each other."""
+        total = sum(context.times for context in contexts)
+        if not total:
+            return 0.0
+        fits = sum(c.times for c in contexts if self._is_pair(c.before, c.behind))
+        return fits / total
+
+    def _old_step(
+        self, text: str, contexts: Sequence[_Context], lacks: _Lacks
+    ) -> tuple[float, int] | None:
+        """The old step that a new one replaces, with a score; None where it replaces none."""
+        total = sum(context.times for context in contexts)
+        scores, filled = self._scores(contexts)
+        if not filled or filled < _MOST * total:
+            return None
+        if self._share_without(contexts) >= _MOST:
+            expected = self._expected(contexts, scores)
+            scores = {
+                log_key: scores[log_key] for log_key in expected if (lacks(log_key) or 0.0) >= _MOST
+            }
+            if not scores:
+                return None
+        ranked = []
+        for log_key, score in scores.items():
+            words = _WORDS * likeness(text, self._templates[log_key])
+            ranked.append((score / total + words, -log_key))
+        best, log_key = max(ranked)
+        return best, -log_key
+
+    def _scores(self, contexts: Sequence[_Context]) -> tuple[dict[int, float], int]:
+        """How well old steps fit into the places of a new one, and into how many any does."""
+        scores: dict[int, float] = {}
+        filled = 0
+        for context in contexts:
+            fits = self._fits(context)
+            filled += context.times * bool(fits)
+            for log_key, fit in fits.items():
+                scores[log_key] = scores.get(log_key, 0.0) + fit * context.times
+        return scores, filled
+
+    def _expected(self, contexts: Sequence[_Context], log_keys: Iterable[int]) -> list[int]:
+        """Those of some old steps that nearly all normal sessions have with these neighbours."""
+        total = sum(context.times for context in contexts)
+        found = []
+        for log_key in log_keys:
+            share = sum(
+                self._share_with(context.before, context.behind, log_key) * context.times
+                for context in contexts
+            )
+            if share >= _EXPECTED * total:
+                found.append(log_key)
+        return found
+
+    def _share_with(self, before: int, behind: int, log_key: int) -> float:
+        """Of the normal sessions with two steps, the share that has a third one, or a sibling."""
+        known = self._shares.get((before, behind, log_key))
+        if known is None:
+            around = {step for step in (before, behind) if step >= 0}
+            family = set(self.siblings(log_key))
+            sessions = [steps for steps in self._sessions if around <= steps]
+            having = sum(not family.isdisjoint(steps) for steps in sessions)
+            known = having / max(1, len(sessions))
+            self._shares[before, behind, log_key] = known
+        return known
+
+    def _fits(self, context: _Context) -> dict[int, float]:
+        """Old steps that training had in this place, and how surely."""
+        assert self._followers is not None, "BUG: asked before it was learnt"
+        after = self._followers.get(context.before, set())
+        ahead = self._leaders.get(context.behind, set())
+        found: dict[int, float] = {}
+        if context.is_open_behind:
+            found |= dict.fromkeys(after, _ONE_SIDE)
+        if context.is_open_before:
+            found |= dict.fromkeys(ahead, _ONE_SIDE)
+        for log_key in after & ahead:
+            fit = _PAIRS
+            if (context.before, log_key, context.behind) in self._rows:
+                fit = _ROW
+            found[log_key] = fit
+        return {log_key: fit for log_key, fit in found.items() if log_key >= 0}
+
+
+def _contexts(number: int, runs: Mapping[Run, int], settled: Mapping[int, int]) -> list[_Context]:
+    """The places of a new step, where those that are settled count as what they stand for."""
+    found = []
+    for run, count in runs.items():
+        for place, step in enumerate(run.steps):
+            if step == number:
+                before, open_before = _neighbour(run.steps[:place][::-1], run.before, settled)
+                behind, open_behind = _neighbour(run.steps[place + 1 :], run.behind, settled)
+                found.append(
+                    _Context(before, behind, open_before > 0, open_behind > 0, open_before, count)
+                )
+    return found
+
+
+def _neighbour(steps: Sequence[int], known: int, settled: Mapping[int, int]) -> tuple[int, int]:
+    """The nearest step that is known, and how many undecided ones lie before it."""
+    undecided = 0
+    for step in steps:
+        log_key = settled.get(step, UNDECIDED)
+        if log_key >= 0:
+            return log_key, undecided
+        undecided += log_key == UNDECIDED
+    return known, undecided
+
+
+def differs_in_a_word(one: str, other: str) -> bool:
+    """Whether two templates are the same but for one word, and have more than that to say.
+
+    >>> differs_in_a_word("paid <num> EUR to ledger", "paid <num> USD to ledger")
+    True
+    >>> differs_in_a_word("cart.loaded", "cart.saved")
+    False
+    """
+    words = one.split()
+    others = other.split()
+    if len(words) != len(others):
+        return False
+    alike = [word for word, its in zip(words, others, strict=True) if word == its]
+    literal = [word for word in alike if not _WILDCARDS.fullmatch(word)]
+    return len(alike) == len(words) - 1 and len(literal) >= _ENOUGH_ALIKE
+
+
+def likeness(one: str, other: str) -> float:
+    """The share of words that two templates have in common, 0 to 1.
+
+    >>> likeness("cart of user <num> loaded", "loaded cart of user <num>")
+    1.0
+    """
+    first = Counter(word.lower() for word in _WORD.findall(one))
+    second = Counter(word.lower() for word in _WORD.findall(other))
+    total = first.total() + second.total()
+    if not total:
+        return 0.0
+    return 2 * (first & second).total() / total

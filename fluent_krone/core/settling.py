@@ -1,0 +1,306 @@
+"""Sessions with steps that nobody knows yet: how they run, wait, and are judged in the end.
+
+How a session fares whose message matches no template:
+
+1. `Changes` says what the message is. An old step under a new name goes on as the old one would.
+2. A step that a change added is passed over: the session lives on by it, and nothing else.
+3. A step of which it is not known yet gets a log key behind those of the bundle, and the session
+   leads to the tracker's state `waiting`. Only values and levels are judged there, since what
+   comes before and after depends on what the new step is.
+4. When such a session ends, it is *held* until all its new steps are known, at most for as long as
+   steps wait. It is then read again with what they stand for, and judged as any other.
+
+A held session is saved as it was when it ended, so that no kill loses it.
+
+So that nothing depends on how records are cut into chunks, time passes in one order: before a
+session or a step changes what is known of new steps, all sessions that ended before are closed, and
+all that was due before has been done (`pass_time`).
+"""
+
+from __future__ import annotations
+
+import heapq
+from array import array
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+from ..reading.records import SessionKey
+from ..types import Finding
+from .changes import NEVER, Changes
+from .findings import FindingMaker
+from .newsteps import FirstSeen
+from .odd_events import OddEvents
+from .open_changes import Fired
+from .places import PASSED
+from .replacing import END, START
+from .sessions import ALERTED, Session
+from .tracker import State
+
+if TYPE_CHECKING:
+    from .engine import Engine, Event
+
+# Sessions that are held at one time, some 2 KB each. One more is judged as it ends. A stream that
+# has so many in the time that steps wait shows within seconds what its new steps are.
+MOST_HELD = 2_000
+# Bytes of the first line of a new step, which is kept until it is told.
+_LONGEST_LINE = 2_000
+
+
+class Settling:
+    """The sessions of an engine that have new steps."""
+
+    def __init__(
+        self, engine: Engine, changes: Changes, make: FindingMaker, odd: OddEvents
+    ) -> None:
+        self.changes = changes
+        self._engine = engine
+        self._make = make
+        self._odd = odd
+        self.tracker = engine.tracker
+        self._unknown = engine.hierarchy.unknown
+        # The log key of messages that are looked at here; none where changes are not looked for.
+        self.new_key = PASSED
+        if changes.is_on:
+            self.new_key = self._unknown
+        # (time of release, number, session); a session that was released before has no `held`.
+        self._held: list[tuple[int, int, Session]] = []
+        self._numbers = 0
+
+    # --- events ------------------------------------------------------------------------------
+
+    def note_start(self, record: Any, clock: int) -> None:
+        """A session starts with a record: what version does it name?"""
+        if self.new_key != PASSED:
+            self.changes.versions.look(record, clock)
+
+    def take_all(
+        self,
+        keys: Sequence[SessionKey],
+        event: Event,
+        record: Any,
+        clock: int,
+        findings: list[Finding],
+    ) -> Sequence[SessionKey]:
+        """An event whose message matches no template, in all its sessions; none of them is left."""
+        for key in keys:
+            self.take(key, event, record, clock, findings)
+        return ()
+
+    def take(
+        self, key: SessionKey, event: Event, record: Any, clock: int, findings: list[Finding]
+    ) -> Session:
+        """An event of a session whose message matches no template."""
+        self._engine.collect(clock, findings)
+        tag, time_ns, _, text = event
+        meaning = self.changes.key_of(key, tag, text, record, clock)
+        log_key = meaning.log_key
+        if log_key != self._unknown:
+            self._engine.counters["new_step_events"] += 1
+        if log_key == PASSED:
+            session = self._pass_over(key, tag, time_ns, clock, findings)
+        else:
+            event = (tag, time_ns, log_key, text)
+            session = self._engine.single.step(key, event, record, clock, findings)
+        if log_key <= self._unknown:
+            session.new_steps += meaning.is_changed
+        else:
+            line = text[:_LONGEST_LINE]
+            first = FirstSeen(tag, key, session.instance, time_ns, line)
+            self.changes.note_first(log_key, first)
+        return session
+
+    def _pass_over(
+        self, key: SessionKey, tag: bytes, time_ns: int, clock: int, findings: list[Finding]
+    ) -> Session:
+        """A session had an event that is no step of it; gaps are counted over it."""
+        engine = self._engine
+        session = engine.find(key, tag, time_ns, None, clock, findings)
+        engine.sessions.to_end(key)
+        session.seen = clock
+        end = engine.sessions.end_of(session)
+        session.due = min(clock + session.state.waits_ns, end)
+        if session.due < min(session.alarm, end):
+            engine.hanging.set_alarm(session, session.due)
+        if not session.keys:
+            session.last_ns = time_ns
+        # Its fields are others than those saved, though it has no further step.
+        session.saved = 0
+        return session
+
+    def look(self, session: Session, findings: list[Finding]) -> None:
+        """A session that waits had an event: note what new steps before it stand between."""
+        keys = session.keys
+        if len(keys) > 1 and keys[-1] <= self._unknown < keys[-2]:
+            self._engine.collect(self._engine.clock, findings)
+            self._note_run(session, len(keys) - 1, keys[-1], findings)
+
+    def _note_run(self, session: Session, end: int, behind: int, findings: list[Finding]) -> None:
+        """New steps of a session stand before event `end`: note what is around them."""
+        keys = session.keys
+        start = end
+        while start and keys[start - 1] > self._unknown:
+            start -= 1
+        before = START
+        if start:
+            before = keys[start - 1]
+        if self.changes.note_run(before, keys[start:end], behind, self._engine.clock):
+            self._release_settled(findings)
+
+    # --- the end of sessions -----------------------------------------------------------------
+
+    def close(self, session: Session, ended: int, findings: list[Finding]) -> None:
+        """A session that waits has ended, at a stream time: hold it, or judge it."""
+        if session.keys[-1] > self._unknown:
+            self._note_run(session, len(session.keys), END, findings)
+        if self.changes.note_end(session.keys, self._engine.clock):
+            self._release_settled(findings)
+        settled = self.changes.settles_at(session.keys)
+        if settled > ended and len(self._held) < MOST_HELD:
+            session.held = settled
+            self._engine.journal.note_held(session)
+            self.hold(session)
+        else:
+            self._judge(session, ended, findings)
+
+    def hold(self, session: Session) -> None:
+        """Hold a session that has ended; `session.held` says until when."""
+        self._numbers += 1
+        heapq.heappush(self._held, (session.held, self._numbers, session))
+
+    def held(self) -> Iterator[Session]:
+        """The sessions that are held, in the order in which they are released."""
+        return (session for _, _, session in sorted(self._held, key=_release_order))
+
+    def count(self, session: Session) -> None:
+        """A session with steps of a change has ended, and its verdict is known."""
+        if session.new_steps:
+            self.changes.count(session.is_abnormal)
+
+    def _judge(self, session: Session, told_ns: int, findings: list[Finding]) -> None:
+        """Read a session again, with what its new steps stand for, and judge it."""
+        engine = self._engine
+        engine.journal.note_end(session)
+        session.held = 0
+        self._read_again(session)
+        keys = session.keys
+        state = engine.tracker.start
+        for place, log_key in enumerate(keys):
+            state = engine.tracker.step(state, log_key, keys)
+            if session.alerted != ALERTED:
+                self._judge_step(session, state, place, told_ns, findings)
+        session.state = state
+        if keys and session.alerted != ALERTED:
+            engine.judging.judge_end(session, told_ns, findings)
+        self.count(session)
+        for hear in engine.on_close:
+            hear(session)
+
+    def _judge_step(
+        self, session: Session, state: State, place: int, told_ns: int, findings: list[Finding]
+    ) -> None:
+        """What is odd about the order of a step, and the gap before it."""
+        gap_ns = session.times[place] - session.times[max(place - 1, 0)]
+        if state.deviations or not state.shortest_ns <= gap_ns <= state.longest_ns:
+            line = b""
+            if place < len(session.lines):
+                line = session.lines[place]
+            keys = session.keys[: place + 1]
+            odd = self._odd.deviations(state, keys, gap_ns, line, None)
+            findings += self._make.deviations(session, odd, "end", told_ns)
+
+    def _read_again(self, session: Session) -> None:
+        kept = []
+        for place, log_key in enumerate(session.keys):
+            line = b""
+            if place < len(session.lines):
+                line = session.lines[place]
+            known = self.changes.read_as(log_key, line)
+            session.new_steps += self.changes.is_of_change(log_key)
+            if known != PASSED:
+                session.keys[place] = known
+                kept.append(place)
+        session.lines = [session.lines[place] for place in kept if place < len(session.lines)]
+        session.times = array("q", [session.times[place] for place in kept])
+        session.keys = array("H", [session.keys[place] for place in kept])
+
+    def stats(self) -> dict[str, int]:
+        """Figures for metrics, by name."""
+        return {
+            **self.changes.counters,
+            "changes_running": self.changes.open,
+            "steps_renamed": self.changes.renamed,
+            "sessions_held": len(self._held),
+        }
+
+    # --- what is saved -----------------------------------------------------------------------
+
+    def save(self) -> dict[str, Any]:
+        """What a snapshot holds of new steps; sessions that are held are among its sessions."""
+        return {"changes": self.changes.save(), "versions": self.changes.versions.save()}
+
+    def changed(self) -> dict[str, Any]:
+        """The same, as far as it changed since the last call."""
+        found: dict[str, Any] = {}
+        if self.changes.is_dirty:
+            found["changes"] = self.changes.save()
+        if self.changes.versions.is_dirty:
+            found["versions"] = self.changes.versions.save()
+        self.changes.is_dirty = False
+        self.changes.versions.is_dirty = False
+        return found
+
+    def load(self, saved: Mapping[str, Any], log_keys: Sequence[int]) -> None:
+        """Go on from a snapshot; one of an earlier version has nothing of it."""
+        if "changes" in saved:
+            self.changes.load(saved["changes"], log_keys)
+        if "versions" in saved:
+            self.changes.versions.load(saved["versions"])
+
+    # --- time --------------------------------------------------------------------------------
+
+    def pass_time(self, clock: int, findings: list[Finding]) -> None:
+        """Do what is due until a stream time, each after the sessions that ended before it."""
+        while (due := self._due_ns()) <= clock:
+            self._engine.close_expired(due, findings)
+            findings += self._findings(self.changes.fire(due))
+            self._release(due, findings)
+
+    def finish(self, findings: list[Finding]) -> None:
+        """End of input: nothing waits any longer."""
+        findings += self._findings(self.changes.finish(self._engine.clock))
+        self._release(NEVER, findings)
+
+    def _due_ns(self) -> int:
+        due = self.changes.due_ns
+        if self._held:
+            due = min(due, self._held[0][0])
+        return due
+
+    def _release(self, now: int, findings: list[Finding]) -> None:
+        """Judge the sessions that are held until `now` at most."""
+        while self._held and self._held[0][0] <= now:
+            until, _, session = heapq.heappop(self._held)
+            if now == NEVER:
+                until = self._engine.clock
+            self._judge(session, until, findings)
+
+    def _release_settled(self, findings: list[Finding]) -> None:
+        """Judge the sessions whose new steps are all known."""
+        known = [entry for entry in self._held if not self.changes.settles_at(entry[2].keys)]
+        if not known:
+            return
+        gone = {number for _, number, _ in known}
+        self._held = [entry for entry in self._held if entry[1] not in gone]
+        heapq.heapify(self._held)
+        for _, _, session in sorted(known, key=_release_order):
+            self._judge(session, self._engine.clock, findings)
+
+    def _findings(self, fired: Iterable[Fired]) -> Iterator[Finding]:
+        for one in fired:
+            finding = self._make.fired(one)
+            if finding is not None:
+                yield finding
+
+
+def _release_order(entry: Sequence[Any]) -> tuple[int, int]:
+    return entry[0], entry[1]

@@ -1,0 +1,58 @@
+"""One event of one session at a time: what the engine's loop does, for events out of its way."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from ..reading.records import SessionKey
+from ..types import Finding
+from .odd_events import OddEvents
+from .sessions import Session
+
+if TYPE_CHECKING:
+    from .engine import Engine, Event
+
+
+class SingleEvents:
+    """Takes events that were held back, were doubted, or are steps that nobody knows yet."""
+
+    def __init__(self, engine: Engine, odd: OddEvents) -> None:
+        self._engine = engine
+        self.odd = odd
+
+    def take(self, key: SessionKey, event: Event, clock: int, findings: list[Finding]) -> Session:
+        """An event of one session that was held back: its record is gone, its level not judged."""
+        settling = self._engine.settling
+        if event[2] == settling.new_key:
+            return settling.take(key, event, None, clock, findings)
+        return self.step(key, event, None, clock, findings)
+
+    def step(
+        self, key: SessionKey, event: Event, record: Any, clock: int, findings: list[Finding]
+    ) -> Session:
+        """What the loop of `Engine._feed` does with one event of one session."""
+        engine = self._engine
+        tag, time_ns, log_key, text = event
+        session = engine.sessions.open.get(key)
+        if session is None or clock > session.due:
+            session = engine.find(key, tag, time_ns, record, clock, findings)
+        engine.sessions.to_end(key)
+        session.keys.append(log_key)
+        session.state = engine.tracker.step(session.state, log_key, session.keys)
+        session.seen = clock
+        session.due = min(clock + session.state.waits_ns, session.limit)
+        if session.due < min(session.alarm, engine.sessions.end_of(session)):
+            engine.hanging.set_alarm(session, session.due)
+        gap_ns = time_ns - session.last_ns
+        session.last_ns = time_ns
+        session.times.append(time_ns)
+        length = len(session.keys)
+        if length <= engine.limits.keep_lines:
+            session.lines.append(text)
+        rare = log_key in engine.judging.novel or log_key in engine.judging.ends
+        if log_key in self.odd.watched:
+            rare = rare or self.odd.has_odd_content(log_key, text, record, None)
+        fits = session.state.shortest_ns <= gap_ns <= session.state.longest_ns
+        if rare or length >= engine.session_settings.max_events or not fits:
+            engine.special_event(session, text, record, gap_ns, findings)
+        return session

@@ -1,0 +1,262 @@
+"""Templates of messages that no template of the bundle matches, found while they come.
+
+A new version of a program writes messages that training never saw. To speak of them one by one,
+each needs a template before there is a log to mine:
+
+1. A message is masked as `export` masks it: what looks like a value becomes a typed wildcard.
+2. Two masked messages that differ have two templates, at first.
+3. When a third one differs from two others in one and the same word only, that word is a value:
+   all three become one template with `<*>` there, and so does every later one. Two are not enough,
+   since `order paid` and `order sent` are two steps.
+
+`export` looks at the whole log at once and can do better; its next bundle replaces these templates.
+Memory is bounded: there are at most so many templates, and all else is remembered by `Generation`s.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from .cache import Generation
+from .mask import SAYS, Masker
+from .templates import WILDCARD
+from .wildcards import ZEROED, Template
+
+# Templates at one time. A large deploy has some hundred; a stream of another kind than the bundle's
+# would have new ones for ever.
+MOST_FORMS = 1_000
+# Templates that differ in one word only, from which on that word is taken for a value.
+_ENOUGH_WORDS = 3
+# Of a template with so few other words, that word may be all that it says: it needs more.
+_FEW_OTHERS = 2
+_ENOUGH_OF_FEW = 8
+# Words of a message whose last words may still be values. What is longer is free text.
+_MOST_WORDS = 60
+# Bytes of messages that are remembered with their templates.
+_MEMO_BYTES = 2_000_000
+# What a remembered message costs besides its own bytes.
+_ENTRY_BYTES = 150
+# A longer message is masked anew each time.
+_LONGEST_SHAPE = 1_000
+# Messages and words that the masks remember.
+_MASKS = 5_000
+# Numbers of templates: far more than are kept at one time, so that a number that was given up is
+# not soon that of another template, and few enough for the 16 bits of a log key, which the
+# bundle's templates need as well.
+NUMBERS = 20_000
+# Stands for the number of a message that has none, since there are too many.
+NO_FORM = -1
+
+_LETTER = re.compile(r"[^\W\d_]")
+
+_Hole = tuple[int, tuple[str, ...]]
+
+
+@dataclass(slots=True)
+class _Form:
+    text: str
+    # The number of the template that this one became a part of; its own where it did not.
+    into: int
+
+
+class NewForms:
+    """Numbers the templates of new messages: 0, 1, … in the order in which they come.
+
+    `session_pattern` is the regular expression of the session key, where it has one.
+
+    >>> forms = NewForms(None)
+    >>> [forms.number(b"label for %s printed in 3 ms" % who) for who in (b"dhl", b"ups", b"gls")]
+    [0, 1, 0]
+    >>> forms.text(0), forms.whole(1)
+    ('label for <*> printed in <num> ms', 0)
+    """
+
+    def __init__(self, session_pattern: str | None) -> None:
+        self._masker = Masker(session_pattern, _MASKS)
+        self._forms: dict[int, _Form] = {}
+        self._by_text: dict[str, int] = {}
+        # A template with one word left out → the numbers of those that agree in all else.
+        self._holes: dict[_Hole, list[int]] = {}
+        # Templates with `<*>`, which are compared as such: a masked message has none.
+        self._open: list[tuple[Template, int]] = []
+        self._memo: dict[bytes, int] = {}
+        self._generation = Generation(_MEMO_BYTES, self._memo.clear)
+        self._next = 0
+        # (number, number that it became a part of), until whoever counts by numbers has read it.
+        self.folded: list[tuple[int, int]] = []
+
+    def __len__(self) -> int:
+        return len(self._forms)
+
+    def number(self, message: bytes, *, only_known: bool = False) -> int:
+        """The number of a message's template; `NO_FORM` where there are too many templates.
+
+        With `only_known`, it is also `NO_FORM` where the template would be a new one.
+
+        A template that became a part of another one is known by that one's number.
+        """
+        shape = message.translate(ZEROED)
+        known = self._memo.get(shape)
+        if known is not None:
+            return known
+        text = self._masker.form(message.decode("utf-8", "replace"))
+        number = self._find(text, message, only_known)
+        # A word with one or two digits keeps them, so then the digits make the template.
+        if len(shape) <= _LONGEST_SHAPE and number != NO_FORM and not _has_digits(text):
+            self._generation.take(_ENTRY_BYTES + len(shape))
+            self._memo[shape] = number
+        return number
+
+    def add(self, text: str) -> int:
+        """The number of a template that is given as such; it may be a new one."""
+        known = self._by_text.get(text)
+        if known is not None:
+            return self.whole(known)
+        if len(self._forms) >= MOST_FORMS:
+            return NO_FORM
+        return self._new(text)
+
+    def find(self, text: str) -> int:
+        """The number of a template that is known by this text; `NO_FORM` where none is."""
+        known = self._by_text.get(text)
+        if known is None:
+            return NO_FORM
+        return self.whole(known)
+
+    def whole(self, number: int) -> int:
+        """The number that a template goes by now."""
+        form = self._forms.get(number)
+        while form is not None and form.into != number:
+            number = form.into
+            form = self._forms.get(number)
+        if form is None:
+            return NO_FORM
+        return number
+
+    def text(self, number: int) -> str:
+        """The text of a template."""
+        return self._forms[number].text
+
+    def forget(self, numbers: Sequence[int]) -> None:
+        """Forget templates, with all that became parts of them.
+
+        A number is used again only after all others were, when the last session that had it has
+        long ended.
+        """
+        gone = set(numbers)
+        self._forms = {
+            number: form
+            for number, form in self._forms.items()
+            if number not in gone and form.into not in gone
+        }
+        self._index()
+
+    def save(self) -> list[list[Any]]:
+        """What a snapshot holds of it."""
+        rows: list[list[Any]] = [[self._next, "", NO_FORM]]
+        rows += ([number, form.text, form.into] for number, form in self._forms.items())
+        return rows
+
+    def load(self, saved: Sequence[Sequence[Any]]) -> None:
+        """Go on from a snapshot."""
+        self._forms = {}
+        for number, text, into in saved:
+            if into == NO_FORM:
+                self._next = number
+            else:
+                self._forms[number] = _Form(text, into)
+        self._index()
+
+    def _index(self) -> None:
+        self._by_text = {}
+        self._holes = {}
+        self._open = []
+        self._memo.clear()
+        for number, form in self._forms.items():
+            self._enter(number, form)
+
+    def _enter(self, number: int, form: _Form) -> None:
+        self._by_text.setdefault(form.text, number)
+        if form.into != number:
+            return
+        if "<*>" in form.text:
+            self._open.append((Template(form.text, wide=()), number))
+        for hole in _holes_of(form.text):
+            self._holes.setdefault(hole, []).append(number)
+
+    def _find(self, text: str, message: bytes, only_known: bool) -> int:
+        known = self._by_text.get(text)
+        if known is not None:
+            return self.whole(known)
+        for template, number in self._open:
+            if template.match(message):
+                return number
+        if only_known or len(self._forms) >= MOST_FORMS:
+            return NO_FORM
+        alike = self._alike(text)
+        if alike is not None:
+            return self._fold(*alike)
+        return self._new(text)
+
+    def _new(self, text: str) -> int:
+        number = self._next
+        while number in self._forms:
+            number = (number + 1) % NUMBERS
+        self._next = (number + 1) % NUMBERS
+        form = _Form(text, number)
+        self._forms[number] = form
+        self._enter(number, form)
+        return number
+
+    def _alike(self, text: str) -> tuple[_Hole, list[int]] | None:
+        """The templates that differ from a text in one word only, if they are enough."""
+        for hole in _holes_of(text):
+            others = self._holes.get(hole, ())
+            enough = _ENOUGH_WORDS
+            words = [word for word in hole[1] if not WILDCARD.fullmatch(word)]
+            if len(words) - 1 <= _FEW_OTHERS:
+                enough = _ENOUGH_OF_FEW
+            if len(others) + 1 >= enough:
+                return hole, list(others)
+        return None
+
+    def _fold(self, hole: _Hole, members: Sequence[int]) -> int:
+        """Make one template of those that differ in a word; it has the number of the first."""
+        place, words = hole
+        first = min(members)
+        for number in members:
+            self._forms[number].into = first
+            if number != first:
+                self.folded.append((number, first))
+        folded = list(words)
+        folded[place] = "<*>"
+        self._forms[first].text = " ".join(folded)
+        # Texts of the members lead to the first one still; all else is found anew.
+        texts = self._by_text
+        self._index()
+        for text, number in texts.items():
+            self._by_text.setdefault(text, number)
+        return first
+
+
+def _holes_of(text: str) -> list[_Hole]:
+    """A text with each of its words left out in turn.
+
+    The first word says what speaks, and one behind `event=` what happened: they are no values.
+    """
+    words = tuple(text.split(" "))
+    if len(words) > _MOST_WORDS:
+        return []
+    found = []
+    for place, word in enumerate(words):
+        says = word.partition("=")[0] in SAYS
+        if place and _LETTER.search(WILDCARD.sub("", word)) and not says:
+            found.append((place, (*words[:place], "", *words[place + 1 :])))
+    return found
+
+
+def _has_digits(text: str) -> bool:
+    return any(letter.isdigit() for letter in text)

@@ -1,0 +1,268 @@
+"""A deploy is one change: new steps are told once, renamed ones are judged as the old ones."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+import msgpack
+from synthetic import (
+    ARRIVED,
+    BROKEN,
+    CLOSE,
+    GOING,
+    MESSAGES,
+    OPEN,
+    OPENED,
+    ROWS,
+    STANDS_OPEN,
+    STUCK,
+    T0,
+    WEIGHED,
+    Counts,
+    S,
+    event,
+    lift_engine,
+    make_limits,
+    novelties,
+    ride,
+    sequences,
+)
+
+from fluent_krone.core.engine import Engine
+from fluent_krone.types import ChangeReport, Finding
+
+# Wall time after all events.
+NOW = T0 + 100_000 * S
+# How long steps wait, in seconds; rides end after 60 s.
+SETTLE = 100.0
+# A ride of the new version: one step more, and one under another name.
+DEPLOYED = (OPEN, STANDS_OPEN, GOING, WEIGHED, ARRIVED, CLOSE)
+# The same without what is new, as the old version writes it.
+BEFORE = (OPEN, OPENED, GOING, ARRIVED, CLOSE)
+
+
+def engine_of(**limits: Any) -> Engine:
+    """An engine that looks for changes; a ride is normal if it is one of training, or nearly."""
+    given = {"change_settle": SETTLE} | limits
+    return lift_engine(limits=make_limits(**given), nested=Counts(0))
+
+
+def fed(engine: Engine, rides: Iterable[tuple[str, Sequence[int]]], at_s: float) -> list[Finding]:
+    """Rides one after another, ten seconds apart."""
+    findings: list[Finding] = []
+    for number, (name, keys) in enumerate(rides):
+        findings += engine.feed("app", ride(name, keys, at_s + 10 * number), NOW)
+    return findings
+
+
+def many(keys: Sequence[int], count: int, name: str = "n") -> list[tuple[str, Sequence[int]]]:
+    return [(f"{name}{number}", keys) for number in range(count)]
+
+
+def changes(findings: Iterable[Finding]) -> list[ChangeReport]:
+    return [finding.change for finding in findings if finding.change is not None]
+
+
+def test_a_deploy_is_one_change_and_no_session_alerts() -> None:
+    engine = engine_of()
+    findings = fed(engine, many(DEPLOYED, 40), 0) + engine.finish()
+    [change] = changes(findings)
+    assert [finding.kind for finding in findings] == ["change"]
+    assert {one.text: one.replaces for one in change.templates} == {
+        "gate: the door <num> stands open": ROWS[OPENED][0],
+        "lift: cabin weighed, <num> persons": None,
+    }
+    assert engine.settling.changes.counters["sessions_changed"] == 40
+
+
+def test_the_change_is_told_when_its_steps_have_settled_and_not_at_the_end() -> None:
+    engine = engine_of()
+    findings = fed(engine, many(DEPLOYED, 9), 0)
+    assert findings == []
+    findings = fed(engine, many(DEPLOYED, 2, "later"), 90)
+    [change] = changes(findings)
+    assert change.state == "open"
+    assert change.at_ns == T0 + round((1 + SETTLE) * S)
+
+
+def test_faults_after_a_deploy_are_found() -> None:
+    engine = engine_of()
+    fed(engine, many(DEPLOYED, 20), 0)
+    stuck = (OPEN, STANDS_OPEN, GOING, WEIGHED, STUCK, CLOSE)
+    skipped = (OPEN, GOING, WEIGHED, ARRIVED, CLOSE)
+    twice = (OPEN, STANDS_OPEN, STANDS_OPEN, STANDS_OPEN, GOING, WEIGHED, ARRIVED, CLOSE)
+    faulty = [("stuck", stuck), ("skipped", skipped), ("twice", twice), ("fine", DEPLOYED)]
+    findings = fed(engine, faulty, 200) + engine.finish()
+    assert {finding.session[0] for finding in sequences(findings)} == {
+        b"stuck",
+        b"skipped",
+        b"twice",
+    }
+
+
+def test_faults_while_steps_settle_are_found() -> None:
+    engine = engine_of()
+    skipped = (OPEN, GOING, WEIGHED, ARRIVED, CLOSE)
+    rides = [*many(DEPLOYED, 6), ("skipped", skipped), *many(DEPLOYED, 6, "more")]
+    findings = fed(engine, rides, 0) + engine.finish()
+    assert [finding.session[0] for finding in sequences(findings)] == [b"skipped"]
+
+
+def test_new_messages_about_errors_are_no_change_however_many_there_are() -> None:
+    engine = engine_of()
+    broken = (OPEN, OPENED, BROKEN, CLOSE)
+    findings = fed(engine, many(broken, 30), 0) + engine.finish()
+    assert changes(findings) == []
+    assert len(sequences(findings)) == 30
+    assert novelties(findings)[0].last_ns == T0 + 2 * S
+
+
+def test_a_severe_level_speaks_of_an_error_whatever_the_words_are() -> None:
+    engine = engine_of()
+    findings: list[Finding] = []
+    for number in range(10):
+        for time_ns, record in ride(f"r{number}", DEPLOYED, 10 * number):
+            level = {b"level": b"ERROR" if b"weighed" in record[b"message"] else b"INFO"}
+            findings += engine.feed("app", [(time_ns, record | level)], NOW)
+    findings += engine.finish()
+    assert len(sequences(findings)) == 10
+    [change] = changes(findings)
+    assert [one.text for one in change.templates] == ["gate: the door <num> stands open"]
+
+
+def test_one_odd_line_is_told_after_its_time_and_nothing_of_it_is_lost() -> None:
+    engine = engine_of()
+    odd = (OPEN, OPENED, WEIGHED, CLOSE)
+    assert fed(engine, [("odd", odd)], 0) == []
+    # The session ends after 60 s, and is held until the step has had its time.
+    assert fed(engine, many(BEFORE, 1), 80) == []
+    findings = fed(engine, many(BEFORE, 1, "later"), SETTLE + 10)
+    assert [finding.kind for finding in findings] == ["unseen_template", "sequence"]
+    assert findings[0].lines == (MESSAGES[WEIGHED].encode(),)
+    assert [finding.told_ns for finding in findings] == [T0 + round((2 + SETTLE) * S)] * 2
+
+
+def test_an_odd_line_that_spreads_later_is_a_change_after_all() -> None:
+    engine = engine_of()
+    odd = (OPEN, OPENED, WEIGHED, CLOSE)
+    rare = [(f"r{number}", odd) for number in range(8)]
+    findings: list[Finding] = []
+    for number, one in enumerate(rare):
+        findings += fed(engine, [one], 400.0 * number)
+    findings += engine.finish()
+    assert len(sequences(findings)) < 8
+    assert len(changes(findings)) == 1
+
+
+def test_a_line_that_comes_once_in_a_while_is_no_change() -> None:
+    engine = engine_of()
+    odd = (OPEN, OPENED, WEIGHED, CLOSE)
+    findings: list[Finding] = []
+    for number in range(8):
+        findings += fed(engine, [(f"r{number}", odd)], 3000.0 * number)
+    findings += engine.finish()
+    assert changes(findings) == []
+    assert len(sequences(findings)) == 8
+
+
+def test_both_versions_run_side_by_side_and_a_roll_back_is_silent() -> None:
+    engine = engine_of()
+    both = [(f"r{number}", (BEFORE, DEPLOYED)[number % 2]) for number in range(30)]
+    findings = fed(engine, both, 0) + fed(engine, many(BEFORE, 10, "back"), 300)
+    findings += engine.finish()
+    assert [finding.kind for finding in findings] == ["change"]
+
+
+def test_a_change_that_makes_most_sessions_abnormal_is_told_as_such() -> None:
+    engine = engine_of()
+    wrong = (*DEPLOYED, STUCK)
+    findings = fed(engine, many(wrong, 120), 0) + engine.finish()
+    assert [change.state for change in changes(findings)] == ["open", "abnormal"]
+    abnormal = changes(findings)[1]
+    assert abnormal.abnormal > abnormal.sessions / 2
+    assert len(sequences(findings)) > 100
+
+
+def test_a_wrong_value_does_not_join_a_change() -> None:
+    engine = engine_of()
+    fed(engine, many(DEPLOYED, 20), 0)
+    wrong = [event("odd", OPEN, 500), event("odd", OPENED, 501)]
+    wrong.append((T0 + 502 * S, {b"message": b"lift: going to floor minus", b"ride": b"odd"}))
+    findings = engine.feed("app", wrong, NOW) + engine.finish()
+    assert {finding.kind for finding in findings} == {"unseen_template", "sequence"}
+
+
+def versioned(name: str, keys: Sequence[int], at_s: float, version: str) -> list[Any]:
+    label = {b"kubernetes": {b"labels": {b"version": version.encode()}}}
+    return [(time_ns, record | label) for time_ns, record in ride(name, keys, at_s)]
+
+
+def test_the_first_new_line_under_a_new_version_begins_a_change() -> None:
+    engine = engine_of()
+    findings: list[Finding] = []
+    for number in range(30):
+        findings += engine.feed("app", versioned(f"o{number}", BEFORE, 10 * number, "1.0"), NOW)
+    findings += engine.feed("app", versioned("new", DEPLOYED, 300, "1.1"), NOW)
+    findings += engine.finish()
+    [change] = changes(findings)
+    assert [finding.kind for finding in findings] == ["change"]
+    assert change.field == "$.kubernetes.labels.version"
+    assert (change.values, change.before) == ((b"1.1",), (b"1.0",))
+
+
+def test_a_label_that_is_new_with_every_record_is_useless_and_ignored() -> None:
+    engine = engine_of()
+    findings: list[Finding] = []
+    for number in range(300):
+        findings += engine.feed(
+            "app", versioned(f"o{number}", BEFORE, 10 * number, f"b{number}"), NOW
+        )
+    assert engine.settling.changes.versions.is_useless
+    findings += engine.feed("app", versioned("odd", DEPLOYED, 3000, "b-new"), NOW)
+    findings += engine.finish()
+    assert changes(findings) == []
+
+
+def test_accepted_templates_are_normal_at_once_and_new_again_when_taken_back() -> None:
+    accepted = {
+        "gate: the door <num> stands open": ROWS[OPENED][0],
+        "lift: cabin weighed, <num> persons": "",
+    }
+    engine = engine_of()
+    engine.settling.changes.accept(accepted)
+    findings = fed(engine, many(DEPLOYED, 20), 0)
+    skipped = (OPEN, GOING, WEIGHED, ARRIVED, CLOSE)
+    findings += fed(engine, [("skipped", skipped), *many(BEFORE, 10)], 200)
+    assert [finding.session[0] for finding in findings] == [b"skipped"]
+    engine.settling.changes.accept({})
+    findings = fed(engine, many(DEPLOYED, 20, "again"), 310) + engine.finish()
+    assert [finding.kind for finding in findings] == ["change"]
+
+
+def test_another_bundle_goes_on_with_the_change() -> None:
+    engine = engine_of()
+    fed(engine, many(DEPLOYED, 20), 0)
+    other = engine_of()
+    other.adopt(engine)
+    findings = fed(other, many(DEPLOYED, 20, "more"), 200) + other.finish()
+    assert findings == []
+
+
+def test_sessions_that_are_held_are_in_a_snapshot() -> None:
+    engine = engine_of()
+    odd = (OPEN, OPENED, WEIGHED, CLOSE)
+    fed(engine, [("odd", odd), *many(BEFORE, 1)], 0)
+    fed(engine, many(BEFORE, 1, "later"), 80)
+    assert [session.key for session in engine.settling.held()] == [(b"odd",)]
+    again = engine_of()
+    again.restore(msgpack.unpackb(msgpack.packb(engine.snapshot()), strict_map_key=False))
+    assert [session.key for session in again.settling.held()] == [(b"odd",)]
+    assert sorted(map(repr, again.finish())) == sorted(map(repr, engine.finish()))
+
+
+def test_without_time_to_settle_no_change_is_looked_for() -> None:
+    engine = engine_of(change_settle=0.0)
+    findings = fed(engine, many(DEPLOYED, 5), 0)
+    assert len(novelties(findings)) == 2
+    assert len(sequences(findings + engine.finish())) == 5
