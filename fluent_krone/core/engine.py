@@ -186,7 +186,8 @@ class Engine:
     #    verdict, a step whose order deviates) has limits that no gap keeps.
     #
     # `clock`, `watermark` and `behind` are copies of what `StreamTime` holds, and are read anew
-    # whenever it was asked: a look-up of a local name costs a third of that of an attribute.
+    # whenever it was asked: a look-up of a local name costs a third of that of an attribute. At the
+    # end, `Counter.update` would cost as much as a record, where a chunk has only one.
     def _feed(self, tag: bytes, events: Events, now_ns: int) -> list[Finding]:
         findings: list[Finding] = []
         (read, find, to_end, work_out, special, watched, is_odd, set_alarm, *numbers) = self._loop
@@ -243,7 +244,6 @@ class Engine:
                 if rare or length >= most or not state.shortest_ns <= gap_ns <= state.longest_ns:
                     self.special_event(session, text, record, gap_ns, findings)
         time.fed_at = now_ns
-        # `Counter.update` costs as much as a record, which counts where a chunk has only one.
         self.counters["records"] += record_count
         self.counters["events"] += event_count
         self.collect(clock, findings)
@@ -336,7 +336,7 @@ class Engine:
 
     def silence_by(self, silences: Callable[[Finding], bool]) -> None:
         """Leave out findings of which `silences` says that a person marked them as normal."""
-        self._judging.make.silences = silences
+        self.judging.make.silences = silences
 
     def log_key_text(self, log_key: int) -> str:
         """The template of a log key; the `unknown` leaf has none."""

@@ -64,7 +64,7 @@ def _part(session: Session, number: int = 0, since: int = 0) -> list[Any]:
         _refs(session, since),
         session.passed,
         session.new_steps,
-        session.held,
+        session.saved.held,
     ]
 
 
@@ -80,7 +80,7 @@ def _refs(session: Session, since: int) -> bytes:
 class Journal:
     """The one owner of what is saved of an engine's sessions, its time and its novelties.
 
-    It alone writes `Session.saved` and `Session.parts`.
+    It alone writes `Session.saved`, but for the time until which a session is held.
     """
 
     def __init__(
@@ -134,7 +134,7 @@ class Journal:
         self._numbers = other._numbers
         self._dropped = other._dropped
         for session in other._sessions.open.values():
-            self._dropped.frombytes(session.parts)
+            self._dropped.frombytes(session.saved.parts)
 
     def note_start(self, session: Session, time_ns: int) -> None:
         """A session has started."""
@@ -144,19 +144,19 @@ class Journal:
 
     def note_end(self, session: Session) -> None:
         """A session has ended: what is saved of it is void."""
-        self._dropped.frombytes(session.parts)
+        self._dropped.frombytes(session.saved.parts)
 
     def note_held(self, session: Session) -> None:
         """A session has ended and is held: it is saved once more, as it is now."""
-        self._dropped.frombytes(session.parts)
-        session.parts = b""
-        session.saved = 0
+        self._dropped.frombytes(session.saved.parts)
+        session.saved.parts = b""
+        session.saved.events = 0
         self._held.append(session)
 
     def save_again(self, sessions: Iterable[Session]) -> None:
         """The fields of open sessions changed, and not by an event: save them as a whole."""
         for session in sessions:
-            session.saved = 0
+            session.saved.events = 0
 
     def changes(self, pack: Pack) -> dict[str, Any]:
         """What changed since the last call; see `Engine.changes`."""
@@ -164,12 +164,12 @@ class Journal:
             raise RuntimeError("BUG: changes without track")
         if self._everything:
             for session in self._sessions.open.values():
-                self._dropped.frombytes(session.parts)
-                session.saved = 0
-                session.parts = b""
+                self._dropped.frombytes(session.saved.parts)
+                session.saved.events = 0
+                session.saved.parts = b""
         in_place = [session for session in self._sessions.touched if self._is_saved(session)]
         self._sessions.touched = []
-        held = [session for session in self._held if session.held]
+        held = [session for session in self._held if session.saved.held]
         self._held = []
         parts = [self._save(session, pack) for session in [*held, *self._unsaved()]]
         parts += [self._save_in_place(session, pack) for session in in_place]
@@ -237,7 +237,7 @@ class Journal:
         """Open sessions that had an event since they were saved, in the order of `open`."""
         found = []
         for session in reversed(self._sessions.open.values()):
-            if session.saved == len(session.keys) and session.saved:
+            if session.saved.events == len(session.keys) and session.saved.events:
                 break
             found.append(session)
         found.reverse()
@@ -245,28 +245,28 @@ class Journal:
 
     def _save(self, session: Session, pack: Pack) -> tuple[int, bytes]:
         """The session's next part and its number; all of it, where it has too many parts."""
-        if not session.saved or len(session.parts) == _MOST_PARTS * _NUMBER.size:
-            self._dropped.frombytes(session.parts)
-            session.saved = 0
-            session.parts = b""
+        if not session.saved.events or len(session.saved.parts) == _MOST_PARTS * _NUMBER.size:
+            self._dropped.frombytes(session.saved.parts)
+            session.saved.events = 0
+            session.saved.parts = b""
         self._numbers += 1
-        part = pack(_part(session, self._numbers, session.saved))
-        session.saved = len(session.keys)
-        session.parts += _NUMBER.pack(self._numbers)
+        part = pack(_part(session, self._numbers, session.saved.events))
+        session.saved.events = len(session.keys)
+        session.saved.parts += _NUMBER.pack(self._numbers)
         return self._numbers, part
 
     def _is_saved(self, session: Session) -> bool:
         """Whether an open session has no event that is not saved."""
         is_open = self._sessions.open.get(session.key) is session
-        return is_open and session.saved == len(session.keys)
+        return is_open and session.saved.events == len(session.keys)
 
     def _save_in_place(self, session: Session, pack: Pack) -> tuple[int, bytes]:
         """All of a session as its last part, which keeps its number; the others are void."""
         numbers = array("q")
-        numbers.frombytes(session.parts)
+        numbers.frombytes(session.saved.parts)
         last = numbers.pop()
         self._dropped.extend(numbers)
-        session.parts = _NUMBER.pack(last)
+        session.saved.parts = _NUMBER.pack(last)
         return last, pack(_part(session, last))
 
     def _restore(self, snapshot: Mapping[str, Any]) -> None:
@@ -284,9 +284,9 @@ class Journal:
             self._load_part(part, log_keys)
         for session in self._sessions.open.values():
             session.state = self._tracker.replay(session.keys)
-            session.saved = len(session.keys)
+            session.saved.events = len(session.keys)
             # `keep_lines` may be another one now.
-            due = min(session.saved, self._keep_lines)
+            due = min(session.saved.events, self._keep_lines)
             session.lines = [*session.lines[:due], *[b""] * (due - len(session.lines))]
         self._sessions.load(snapshot["started"])
         self._doubts.load(snapshot)
@@ -330,13 +330,13 @@ class Journal:
             session.refs.frombytes(refs)
         session.passed = passed
         session.new_steps = new_steps
-        session.held = held
+        session.saved.held = held
         if number:
-            session.parts += _NUMBER.pack(number)
+            session.saved.parts += _NUMBER.pack(number)
             self._numbers = max(self._numbers, number)
         if held:
             session.state = self._tracker.waiting
-            session.saved = len(session.keys)
+            session.saved.events = len(session.keys)
             self._settling.hold(session)
             return
         sessions.open.move_to_end(key)

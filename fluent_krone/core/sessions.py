@@ -72,6 +72,18 @@ SILENCED = 2
 
 
 @dataclass(slots=True, eq=False)
+class Saved:
+    """What is saved of a session. The journal alone writes `parts` and `events`."""
+
+    # The numbers of its saved parts (int64 each), and how many of its events they hold.
+    parts: bytes = b""
+    events: int = 0
+    # The stream time until which it is held, where it has ended and its new steps are not known yet
+    # (`settling.py`); else 0.
+    held: int = 0
+
+
+@dataclass(slots=True, eq=False)
 class Session:
     """One open instance of a session key. Stream times and event times are in ns UTC."""
 
@@ -98,10 +110,7 @@ class Session:
     last_ns: int = 0
     # Whether it has had the one sequence alert that a session may have: `NOT_ALERTED` and so on.
     alerted: int = NOT_ALERTED
-    # Written by the journal alone: the numbers of its saved parts (int64 each), and how many of
-    # its events they hold.
-    parts: bytes = b""
-    saved: int = 0
+    saved: Saved = field(default_factory=Saved)
     # Signatures of the deviations that were reported.
     told: list[str] = field(default_factory=list)
     # Log keys of its events, two bytes each, and their event times.
@@ -113,10 +122,8 @@ class Session:
     # these, the first `passed` were handed on already. See `references.py`.
     refs: array[int] | None = None
     passed: int = 0
-    # How many of its events were steps of a change (`changes.py`); and, where it has ended and its
-    # new steps are not known yet, the stream time until which it is held (`settling.py`).
+    # How many of its events were steps of a change (`changes.py`).
     new_steps: int = 0
-    held: int = 0
 
     @property
     def first_ns(self) -> int:

@@ -62,7 +62,7 @@ class Settling:
         self.new_key = PASSED
         if changes.is_on:
             self.new_key = self._unknown
-        # (time of release, number, session); a session that was released before has no `held`.
+        # (time of release, number, session);
         self._held: list[tuple[int, int, Session]] = []
         self._numbers = 0
 
@@ -124,7 +124,7 @@ class Settling:
         if not session.keys:
             session.last_ns = time_ns
         # Its fields are others than those saved, though it has no further step.
-        session.saved = 0
+        engine.journal.save_again([session])
         return session
 
     def look(self, session: Session, findings: list[Finding]) -> None:
@@ -156,16 +156,16 @@ class Settling:
             self._release_settled(findings)
         settled = self.changes.settles_at(session.keys)
         if settled > ended and len(self._held) < MOST_HELD:
-            session.held = settled
+            session.saved.held = settled
             self._engine.journal.note_held(session)
             self.hold(session)
         else:
             self._judge(session, ended, findings)
 
     def hold(self, session: Session) -> None:
-        """Hold a session that has ended; `session.held` says until when."""
+        """Hold a session that has ended; `session.saved.held` says until when."""
         self._numbers += 1
-        heapq.heappush(self._held, (session.held, self._numbers, session))
+        heapq.heappush(self._held, (session.saved.held, self._numbers, session))
 
     def held(self) -> Iterator[Session]:
         """The sessions that are held, in the order in which they are released."""
@@ -180,7 +180,7 @@ class Settling:
         """Read a session again, with what its new steps stand for, and judge it."""
         engine = self._engine
         engine.journal.note_end(session)
-        session.held = 0
+        session.saved.held = 0
         self._read_again(session)
         keys = session.keys
         state = engine.tracker.start

@@ -73,7 +73,7 @@ def test_what_has_ended_is_deleted_and_old_starts_are_too() -> None:
     for number in range(10 * STARTS):
         engine.feed("app", ride(f"r{number}", NORMAL[0], at_s=number * 100), T0)
         topic.write(changelog.rows(engine.changes(changelog.pack)))
-    open_parts = sum(len(session.parts) // 8 for session in engine.sessions.open.values())
+    open_parts = sum(len(session.saved.parts) // 8 for session in engine.sessions.open.values())
     assert len([key for key in topic.rows if key.startswith(b"part/")]) == open_parts
     assert len([key for key in topic.rows if key.startswith(b"started/")]) <= 2 * STARTS
 
