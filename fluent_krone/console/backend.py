@@ -2,19 +2,28 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Mapping
-from typing import Any
+from typing import Any, cast, get_args
 
 from .. import __version__
 from ..alerts.incident import Incident
 from ..alerts.records import iso_time
 from ..config import Config
 from ..errors import KroneError
+from ..explain import Said
+from ..explain.marks import Says, Target, targets_of
+from ..explain.rows import SCOPES, Mark, iso_ms
 from ..runtime.service import Service
 from ..types import Alert
 from .history import History
 from .rates import Rates
 
+# Who a mark of the page is by: whoever has the token, and that is all that is known.
+_PERSON = "live page"
+# Seconds of a day, and the longest mark that expires.
+_DAY_S = 86_400
+_MOST_DAYS = 365
 # Figures of the service that the page lists, in this order, by the names of its statistics.
 _FIGURES = {
     "records": "records read",
@@ -50,6 +59,8 @@ class ServiceBackend:
         self._rates = rates
         self._config = config
         self._stats = stats
+        # What persons changed on the page; so every open page hears of it.
+        self._changes = 0
 
     def note(self, incident: Incident, alert: Alert) -> None:
         """Remember that an alert joined an incident; the service calls it."""
@@ -59,7 +70,13 @@ class ServiceBackend:
         """A value that differs whenever the page would show something else."""
         service = self._service
         living = (service.learning(), service.refit(), service.judging_by.hash)
-        return self._history.version, len(service.incidents.open), service.troubles(), living
+        return (
+            self._changes,
+            self._history.version,
+            len(service.incidents.open),
+            service.troubles(),
+            living,
+        )
 
     def overview(self) -> dict[str, Any]:
         """All that is not about a single incident."""
@@ -92,14 +109,58 @@ class ServiceBackend:
         if found is None:
             raise KroneError(f"there is no incident {incident_id}, or it is too long ago")
         summary, alert = found
-        return {"incident": self._with_state(summary), "alert": alert, "marks": []}
+        marks = [_shown(mark) for mark in self._service.marks.about(alert)]
+        return {"incident": self._with_state(summary), "alert": alert, "marks": marks}
 
     async def change(self, what: str, told: Mapping[str, Any]) -> None:
         """Do what a person asks for. Raises KroneError where that cannot be done."""
         if what == "bundle":
             self._change_bundle(told.get("action"))
+        elif what == "mark":
+            self._mark(told)
+        elif what == "unmark":
+            self._unmark(told)
         else:
             raise KroneError(f"{what} is not possible here")
+        self._changes += 1
+
+    def _mark(self, told: Mapping[str, Any]) -> None:
+        """Mark the first alert of an incident."""
+        scope = told.get("scope")
+        verdict = told.get("verdict")
+        days = told.get("days")
+        if scope not in SCOPES or verdict not in get_args(Said):
+            raise KroneError("a mark needs a scope and a verdict: normal or abnormal")
+        if days is not None and not (type(days) is int and 0 < days <= _MOST_DAYS):
+            raise KroneError(f"a mark lasts 1 to {_MOST_DAYS} days, got {days!r}")
+        targets = targets_of(self._alert(told), scope)
+        if not targets:
+            raise KroneError(f"this alert has nothing that a mark of scope {scope} could cover")
+        now_s = time.time()
+        until = None
+        if days is not None:
+            until = now_s + days * _DAY_S
+        note = str(told.get("note") or "")
+        says = Says(verdict=cast(Said, verdict), by=_PERSON, note=note, until=until)
+        self._service.marks.set(targets, says, now_s)
+
+    def _unmark(self, told: Mapping[str, Any]) -> None:
+        """Delete one of the marks that concern an incident."""
+        about = self._service.marks.about(self._alert(told))
+        targets = [
+            Target(mark.scope, mark.pattern, mark.about)
+            for mark in about
+            if mark.pattern == told.get("mark")
+        ]
+        if not targets:
+            raise KroneError("there is no such mark any more")
+        self._service.marks.unmark(targets)
+
+    def _alert(self, told: Mapping[str, Any]) -> dict[str, Any]:
+        found = self._history.incident(str(told.get("incident")))
+        if found is None:
+            raise KroneError("this incident is not remembered any more")
+        return found[1]
 
     def _change_bundle(self, action: Any) -> None:
         """Put the waiting bundle into use, or the one before; the service takes it up at once."""
@@ -152,3 +213,19 @@ class ServiceBackend:
         if incident is None:
             return {**summary, "state": "resolved"}
         return {**summary, "state": incident.state}
+
+
+def _shown(mark: Mark) -> dict[str, Any]:
+    """A mark as the page lists it."""
+    until = None
+    if mark.until_ms is not None:
+        until = iso_ms(mark.until_ms)
+    return {
+        "id": mark.pattern,
+        "verdict": mark.verdict,
+        "scope": mark.scope,
+        "about": mark.about,
+        "by": mark.by,
+        "note": mark.note,
+        "until": until,
+    }

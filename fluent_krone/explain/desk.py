@@ -71,7 +71,8 @@ class Desk:
         self.counters: Counter[str] = Counter()
         self.cost_usd = 0.0
         self._knowledge = knowledge
-        self._marks = Marks(knowledge)
+        # What persons said; the live page shows and changes it.
+        self.marks = Marks(knowledge)
         self._explainer = explainer
         self._budget = budget
         self._timeout_s = timeout_s
@@ -111,7 +112,7 @@ class Desk:
     def has_marks(self) -> bool:
         """Whether a person marked anything; otherwise nothing is silenced."""
         with self._survived():
-            return self._marks.any()
+            return self.marks.any()
         return False
 
     def silences(self, alert: Alert) -> bool:
@@ -422,7 +423,7 @@ class Desk:
 
     def _said(self, record: Mapping[str, Any]) -> Mark | None:
         with self._survived():
-            return self._marks.on(record, self._clock())
+            return self.marks.on(record, self._clock())
         return None
 
     @contextlib.contextmanager

@@ -23,7 +23,7 @@ from ..alerts.digests import digest_of
 from ..errors import ConfigError
 from . import Said
 from .knowledge import ALERTS_KEPT, Knowledge, put
-from .rows import MAX_NAME, Mark, Scope, checked_mark, iso_ms, printable, to_ms
+from .rows import MAX_NAME, SCOPES, Mark, Scope, checked_mark, iso_ms, printable, to_ms
 
 # A count may be so many times what was marked, …
 _TIMES = 2.0
@@ -79,6 +79,11 @@ class Marks:
             names.update(target.name for target in _targets_of_deviation(deviation))
         marks = self._named(names)
         return decide(record, {mark.pattern: mark for mark in marks if mark.holds(now_s)})
+
+    def about(self, record: Mapping[str, Any]) -> list[Mark]:
+        """All marks on anything that an alert has, whether or not they cover all of it."""
+        targets = [target for scope in SCOPES for target in targets_of(record, scope)]
+        return sorted(self._marked(targets), key=lambda mark: (mark.at_ms, mark.pattern))
 
     def set(self, targets: Sequence[Target], says: Says, now_s: float) -> list[Mark]:
         """Mark targets, in place of earlier marks on them; they are on disk when this returns."""

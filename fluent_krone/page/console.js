@@ -288,12 +288,15 @@ function actions(found) {
     h(
       "p",
       {},
-      `Marked ${text(mark.verdict)} (${text(mark.scope)}) by ${text(mark.by)}`,
+      `Marked ${text(mark.verdict)} by ${text(mark.by)}: ${text(mark.scope)} ${text(mark.about)}`,
       mark.until ? ` until ${text(mark.until)}` : "",
-      mark.note ? `: ${text(mark.note)} ` : ". ",
+      mark.note ? ` (${text(mark.note)}) ` : " ",
       h(
         "button",
-        { type: "button", onclick: () => act("unmark", { mark: mark.id }) },
+        {
+          type: "button",
+          onclick: () => act("unmark", { incident: found.incident.id, mark: mark.id }),
+        },
         "Delete the mark",
       ),
     ),
@@ -321,7 +324,7 @@ function actions(found) {
   const mark = (verdict, days) => () => {
     const scope = form.querySelector("input[name=scope]:checked").value;
     return act("mark", {
-      alert: object(found.alert).alert_id,
+      incident: found.incident.id,
       verdict,
       scope,
       note: note.value,

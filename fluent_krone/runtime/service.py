@@ -17,6 +17,7 @@ from ..detect.bundle import Bundle
 from ..detect.nested_aware import NestedAware
 from ..explain.desk import Desk
 from ..explain.knowledge import Knowledge
+from ..explain.marks import Marks
 from ..living.bundles import BundleFolder
 from ..living.learning import Learning, LearningStatus
 from ..living.refit import RefitStatus, Refitting
@@ -120,6 +121,11 @@ class Service:
     def restore_incidents(self, saved: Iterable[Mapping[str, Any]]) -> None:
         """Go on with the incidents that the last run left open; call it before `start`."""
         self._judge.incidents.restore(saved)
+
+    @property
+    def marks(self) -> Marks:
+        """What persons said of deviations."""
+        return self._desk.marks
 
     @property
     def incidents(self) -> Incidents:

@@ -10,6 +10,7 @@ import socket
 import subprocess
 import sys
 import time
+import urllib.error
 import urllib.request
 from collections.abc import Iterator
 from pathlib import Path
@@ -179,6 +180,46 @@ def test_news_come_by_themselves(browser: Browser, service: Service) -> None:
     browser.wait(
         "parseInt(document.querySelector('#count').textContent.replace(',', '')) > " + str(before)
     )
+
+
+def test_a_mark_is_set_and_deleted(browser: Browser, service: Service) -> None:
+    incident = service.ask("incidents")["incidents"][-1]["id"]
+    open_page(browser, service, f"i={incident}")
+    browser.wait(f"document.querySelector('#detail').innerText.includes('{incident}')")
+    browser.run("document.querySelector('.actions input[type=text]').value = 'a <b>drill</b>'")
+    browser.run("document.querySelector('#mark-normal').click()")
+    browser.wait("document.querySelector('#detail').innerText.includes('Marked normal')")
+    marks = service.ask(f"incident?id={incident}")["marks"]
+    assert {mark["scope"] for mark in marks} == {"deviation"}
+    assert {mark["note"] for mark in marks} == {"a <b>drill</b>"}
+    buttons = (
+        "[...document.querySelectorAll('#detail button')]"
+        ".filter(button => button.textContent === 'Delete the mark')"
+    )
+    for left in reversed(range(len(marks))):
+        browser.run(f"{buttons}[0].click()")
+        browser.wait(f"{buttons}.length === {left}")
+    assert service.ask(f"incident?id={incident}")["marks"] == []
+
+
+@pytest.mark.parametrize(
+    ("what", "told", "words"),
+    [
+        ("mark", {"incident": "none", "scope": "deviation", "verdict": "normal"}, "remembered"),
+        ("mark", {"scope": "all", "verdict": "normal"}, "scope"),
+        ("mark", {"scope": "deviation", "verdict": "fine"}, "verdict"),
+        ("mark", {"scope": "deviation", "verdict": "normal", "days": 10**9}, "days"),
+        ("unmark", {"incident": "none"}, "remembered"),
+        ("bundle", {"action": "swap"}, "refit"),
+    ],
+)
+def test_what_cannot_be_done_is_said(
+    service: Service, what: str, told: dict[str, Any], words: str
+) -> None:
+    with pytest.raises(urllib.error.HTTPError) as refused:
+        service.ask(what, told)
+    assert refused.value.code == 400
+    assert words in json.load(refused.value)["error"]
 
 
 def test_keys_move_through_the_incidents(browser: Browser, service: Service) -> None:
