@@ -9,7 +9,7 @@ import json
 import sys
 import time
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, TextIO
@@ -24,6 +24,7 @@ from ..runtime.misfit import Misfit
 from ..types import Alert, Finding
 from . import running
 from .parser import Commands
+from .replay_keep import Holder, WhatIf, writing
 
 # Records fed at a time: few enough that progress is shown often, enough that this costs nothing.
 _SLICE = 10_000
@@ -58,6 +59,18 @@ def add(commands: Commands) -> None:
     command.add_argument(
         "--alerts", metavar="OUT.jsonl", type=Path, help="write the alerts to this file"
     )
+    kept = command.add_mutually_exclusive_group()
+    kept.add_argument(
+        "--keep",
+        metavar="OUT.jsonl",
+        type=Path,
+        help="write the records that would be kept to this file, with the fields that are added",
+    )
+    kept.add_argument(
+        "--what-if",
+        action="store_true",
+        help="print how much would be kept under the keep_… parameters, and of what",
+    )
     command.add_argument(
         "--all",
         action="store_true",
@@ -84,16 +97,26 @@ def run(flags: argparse.Namespace) -> int:
         if flags.alerts:
             file = stack.enter_context(flags.alerts.open("w", encoding="utf-8"))
             options["on_alert"] = write_alert(file)
+        what_if = None
+        if flags.keep:
+            kept = stack.enter_context(flags.keep.open("w", encoding="utf-8"))
+            options["holder"] = stack.enter_context(writing(config, kept))
+        elif flags.what_if:
+            what_if = options["holder"] = WhatIf(config)
         outcome = replay(
             bundle, config, flags.input, tag=flags.input_tag, progress=sys.stderr, **options
         )
     if outcome.trouble:
         print(f"warning: {outcome.trouble}", file=sys.stderr)
     result = summary(outcome, bundle, labels, keep_fitted=flags.all)
+    if what_if is not None:
+        result["what_if"] = what_if.figures()
     if flags.json:
         print(json.dumps(result))
     else:
         print(describe(result, bundle))
+        if what_if is not None:
+            print(*what_if.describe(), sep="\n")
     return 0
 
 
@@ -117,30 +140,47 @@ def replay(
     *,
     tag: str = "replay",
     on_alert: Callable[[Alert], None] | None = None,
+    holder: Holder | None = None,
     progress: TextIO | None = None,
 ) -> Outcome:
-    """Feed files and judge all sessions at the end. `on_alert` gets every alert once decided."""
+    """Feed files and judge all sessions at the end. `on_alert` gets every alert once decided.
+
+    `holder` sees the records as well.
+    """
     engine = bundle.engine(config)
     maker = AlertMaker(bundle, config)
     incidents = Incidents(config.incident_quiet, each=True)
     outcome = Outcome()
     misfit = Misfit(engine, enough_records=_ENOUGH_RECORDS, enough_events=_ENOUGH_EVENTS)
     engine.on_close.append(lambda session: outcome.instances.update((session.key,)))
+    if holder is not None:
+        holder.attach(engine, maker)
 
     def keep(findings: list[Finding]) -> None:
         for finding in in_order(findings):
             if finding.kind not in ("unseen_template", "change"):
                 outcome.flagged[finding.session] += 1
             outcome.alerts += 1
+            if on_alert is None and holder is None:
+                continue
+            # Every alert, as with `alerts session`: labels and figures need each session.
+            made = maker.make(finding)
+            joined = incidents.join(made, finding.told_ns)
+            if holder is not None:
+                holder.note_alert(finding, made.alert_id, joined.incident_id)
             if on_alert is not None:
-                # Every alert, as with `alerts session`: labels and figures need each session.
-                for alert in incidents.join(maker.make(finding), finding.told_ns).events:
+                for alert in joined.events:
                     on_alert(alert)
+        if holder is not None:
+            holder.took()
 
     started = time.perf_counter()
     bar = _Progress(progress, count_events(inputs))
     for events in _slices(read_events(inputs, engine.reader.settings.timezone)):
-        keep(engine.feed(tag, events, time.time_ns()))
+        shown: Iterable[Event] = events
+        if holder is not None:
+            shown = holder.events(tag, events)
+        keep(engine.feed(tag, shown, time.time_ns()))
         bar.show(engine.counters["records"])
     keep(engine.finish())
     bar.end()

@@ -20,6 +20,9 @@ from ..detect.bundle import Bundle
 from ..detect.nested_aware import NestedAware, nested_counts
 from ..reading.templates import template_id
 
+# The ways, from the coarsest to the finest.
+HOWS = ("bag", "nested", "order")
+
 
 @dataclass(frozen=True, slots=True)
 class Kind:
@@ -52,10 +55,12 @@ class Kinds:
         """The kind of a session that has ended."""
         kind: Kind | None = session.state.kind
         if kind is None:
-            kind = session.state.kind = self._work_out(tuple(session.keys))
+            kind = session.state.kind = self.work_out(session)
         return kind
 
-    def _work_out(self, log_keys: tuple[int, ...]) -> Kind:
+    def work_out(self, session: Session) -> Kind:
+        """The same, without a look at what was worked out before."""
+        log_keys = tuple(session.keys)
         steps = tuple(sorted(Counter(log_keys).items()))
         in_band = False
         if self._nested is not None:

@@ -10,14 +10,30 @@ import re
 from collections.abc import Sequence
 from typing import Any
 
+from ..config import Config
+from ..core.engine import Engine
 from ..core.references import MARKED, References
 from ..errors import RecordError
-from ..reading.levels import RANKS, LevelReader
+from ..reading.levels import RANKS, LevelReader, levels_of
 from ..reading.seam import Read, Reading
 from .annotation import NO_EVENT, Annotator
 
 # The rank of a level that no record reaches.
 _NEVER = 100
+
+
+def watch_of(
+    engine: Engine, references: References, config: Config, annotator: Annotator | None = None
+) -> RecordWatch:
+    """What looks at the records of an engine as the parameters say."""
+    return RecordWatch(
+        engine.events,
+        references,
+        levels_of(engine.reader),
+        [regex[1:-1] for regex in config.keep_always or ()],
+        config.keep_level,
+        annotator,
+    )
 
 
 class RecordWatch:

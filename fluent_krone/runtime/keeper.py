@@ -35,8 +35,7 @@ from ..keeping.counts import DroppedCounts
 from ..keeping.kinds import Kinds
 from ..keeping.releases import MOST_IN_ROW, Releaser, Row, plain_refs
 from ..keeping.rules import Decision, Keeping, Rules
-from ..keeping.watch import RecordWatch
-from ..reading.levels import levels_of
+from ..keeping.watch import watch_of
 from ..reading.records import SessionKey, key_text
 from ..transport.forward import Chunk, Event, encode_event_time
 from ..types import Finding
@@ -114,14 +113,7 @@ class Keeper:
         if config.annotate:
             self._annotated = AnnotatedRecords(config, self.spool, bundle)
             annotator = self._annotated.annotator
-        watch = RecordWatch(
-            engine.events,
-            self.references,
-            levels_of(engine.reader),
-            [regex[1:-1] for regex in config.keep_always or ()],
-            config.keep_level if self._config.keep else "none",
-            annotator,
-        )
+        watch = watch_of(engine, self.references, config, annotator)
         if watch.looks:
             engine.read_by(watch.read)
         if self._config.keep:
