@@ -84,6 +84,19 @@ def dry_run(fluentd: str, conf: Path) -> subprocess.CompletedProcess[str]:
         ),
         ("<match **>\n@type krone\nbundle hdfs\n</match>", "would come back to its own <match **>"),
         (
+            "<match app.**>\n@type krone\nbundle hdfs\n<keep>\nper_kind 2\nsize 1g\n</keep>\n</match>",
+            "",
+        ),
+        (
+            "<match krone.**>\n@type null\n</match>\n"
+            "<match app.** keep.**>\n@type krone\nbundle hdfs\n<keep>\n</keep>\n</match>",
+            "a kept record tagged keep.app would come back",
+        ),
+        (
+            "<match app.** annotated.**>\n@type krone\nbundle hdfs\nannotate true\n</match>",
+            "an annotated record tagged annotated.app would come back",
+        ),
+        (
             "<system>\nworkers 2\n</system>\n<match app.**>\n@type krone\nbundle hdfs\n</match>",
             "put @type krone into <worker 0>",
         ),
@@ -93,7 +106,16 @@ def dry_run(fluentd: str, conf: Path) -> subprocess.CompletedProcess[str]:
             "",
         ),
     ],
-    ids=["sound", "alerts are taken first", "loop", "two workers", "one of two workers"],
+    ids=[
+        "sound",
+        "alerts are taken first",
+        "loop",
+        "keep",
+        "kept loop",
+        "annotated loop",
+        "two workers",
+        "one of two workers",
+    ],
 )
 def test_a_dry_run_tells_what_would_go_wrong(
     fluentd: str, tmp_path: Path, match: str, complaint: str

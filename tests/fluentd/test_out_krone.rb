@@ -207,6 +207,18 @@ class KroneOutputTest < Test::Unit::TestCase
                    [record['arguments'].first, *record['arguments'].drop(1).sort])
     end
 
+    test 'of the keep section go to the child under their own names' do
+      d = driver("<keep>\n  per_kind 2\n  always /one, two/\n  tag kept.${tag}\n</keep>")
+      _, _, record = run_with(d, { 'do' => 'describe' }, alerts: 1).first
+      assert_equal(['--bundle=hdfs', '--keep-always=/one, two/', '--keep-per-kind=2', '--keep-tag=kept.${tag}', '--keep=true'],
+                   record['arguments'].drop(1).sort)
+    end
+
+    test 'of an empty keep section switch keeping on' do
+      _, _, record = run_with(driver("<keep>\n</keep>"), { 'do' => 'describe' }, alerts: 1).first
+      assert_equal(['pipe', '--bundle=hdfs', '--keep=true'], record['arguments'])
+    end
+
     data('two flush threads' => [->(c) { c.elements.first['flush_thread_count'] = '2' }, /flush_thread_count must be 1/],
          'chunks above the default frame' => [->(c) { c.elements.first['chunk_limit_size'] = '272m' },
                                               /chunk_limit_size 285212672 .* max_frame_size 272m/],
@@ -302,12 +314,17 @@ class KroneOutputTest < Test::Unit::TestCase
          'braces' => ['{krone,app}.**', ''], 'same tag' => ['app.**', 'tag ${tag}'],
          'fixed tag' => ['app.**', 'tag app.alerts'], 'tag parts' => ['app.**', 'tag ${tag_parts[0]}.alerts'],
          'prefix' => ['app.**', 'add_tag_prefix app'],
-         'prefixes' => ['app.**', "remove_tag_prefix app\nadd_tag_prefix app.x"])
+         'prefixes' => ['app.**', "remove_tag_prefix app\nadd_tag_prefix app.x"],
+         'kept records' => ['app.** keep.**', "<keep>\n</keep>"],
+         'kept records under a prefix' => ['app.**', "<keep>\n  add_tag_prefix app\n</keep>"],
+         'summaries' => ['app.** counts', "<keep>\n  summary_tag counts\n</keep>"],
+         'annotated records' => ['app.** annotated.**', 'annotate true'])
     test 'are refused' do |(pattern, params)|
       assert_match(/come back/, assert_raise(Fluent::ConfigError) { configure(pattern, params) }.message)
     end
 
     data('another prefix' => ['app.**', ''], 'label' => ['**', '@label @ALERTS'], 'fixed tag' => ['app.**', 'tag alerts'],
+         'no section' => ['app.** keep.**', ''], 'not annotated' => ['annotated.**', 'annotate false'],
          'one part' => ['*', ''], 'removed prefix' => ['app.**', "remove_tag_prefix app\nadd_tag_prefix alert"])
     test 'are not seen where there are none' do |(pattern, params)|
       assert_nothing_raised { configure(pattern, params) }
