@@ -22,7 +22,7 @@ _BETWEEN_CLIENTS_S = 0.05
 
 async def full_disk(bench: Bench) -> dict[str, Any]:
     """The store's file system is full for a while."""
-    with _tiny_disk(max(64, len(bench.events) // 2000)) as folder:
+    with tiny_disk(max(64, len(bench.events) // 2000)) as folder:
         if folder is None:
             return {"skipped": "mounting a file system takes root"}
         ballast = folder / "ballast"
@@ -154,7 +154,7 @@ def _scribble(bench: Bench, store: Path) -> None:
 
 
 @contextlib.contextmanager
-def _tiny_disk(megabytes: int) -> Iterator[Path | None]:
+def tiny_disk(megabytes: int) -> Iterator[Path | None]:
     """A small file system of its own; None where it can't be mounted, which takes root."""
     folder = Path(tempfile.mkdtemp())
     mount = ["mount", "-t", "tmpfs", "-o", f"size={megabytes}m", "tmpfs", str(folder)]

@@ -11,6 +11,7 @@ from ..detect.bundle import load_bundle
 from ..living.blank import blank_bundle
 from ..living.learning import folder_to_learn_in
 from ..runtime.doors import alert_sink, forward_server
+from ..runtime.keeper import check_keep
 from ..runtime.wiring import check_explainer
 from .explain import reachable
 from .parser import Commands
@@ -43,6 +44,7 @@ def run(flags: argparse.Namespace) -> int:
     forward_server(config)
     alert_sink(config)
     check_explainer(config)
+    check_keep(config)
     _warn_if_unreachable(config)
     folder = folder_to_learn_in(config)
     if folder is not None:

@@ -13,13 +13,27 @@ from typing import Any
 from ..config import Config
 from ..core.engine import Engine
 from ..core.references import MARKED, References
-from ..errors import RecordError
+from ..errors import ConfigError, RecordError
 from ..reading.levels import RANKS, LevelReader, levels_of
 from ..reading.seam import Read, Reading
 from .annotation import NO_EVENT, Annotator
 
 # The rank of a level that no record reaches.
 _NEVER = 100
+
+
+def regexes_of(config: Config) -> list[str]:
+    """The regular expressions of `keep_always`. Raises ConfigError for what is none."""
+    found = []
+    for item in config.keep_always or ():
+        if not item.startswith("/"):
+            raise ConfigError(f"keep_always: {item!r} is no /regex/: write /{item}/")
+        try:
+            re.compile(item[1:-1])
+        except re.error as error:
+            raise ConfigError(f"keep_always: {item} is no regular expression: {error}") from None
+        found.append(item[1:-1])
+    return found
 
 
 def watch_of(
@@ -30,7 +44,7 @@ def watch_of(
         engine.events,
         references,
         levels_of(engine.reader),
-        [regex[1:-1] for regex in config.keep_always or ()],
+        regexes_of(config),
         config.keep_level,
         annotator,
     )

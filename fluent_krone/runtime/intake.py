@@ -17,6 +17,7 @@ from .committer import Committer, Fed
 from .figures import Figures
 from .halt import Halt
 from .judge import Judge
+from .keeper import Keeper
 from .outbox import Outbox
 from .repeats import Repeats
 
@@ -83,6 +84,11 @@ class Intake:
                 await self.open.wait()
             if not self._committer.writable.is_set():
                 await self._committer.writable.wait()
+            events = None
+            if self._judge.keeper is not None and self.learning is None:
+                # Before the chunk counts as fed: a commit while the disk is full must not make
+                # its id final.
+                events = await self._held(chunk, self._judge.keeper)
             is_repeat = self._is_repeat(chunk, sender)
             while is_repeat is None:
                 # The store can't be read. Feeding a chunk twice could not be undone.
@@ -94,7 +100,7 @@ class Intake:
             elif self.learning is not None:
                 self._committer.pending.records += self.learning.take(chunk)
             else:
-                events = await self._held(chunk)
+                events = events or chunk.events()
                 self._record(chunk)
                 if _is_small(chunk):
                     self._feed(chunk.tag, events)
@@ -107,18 +113,13 @@ class Intake:
         if self.recorder is not None:
             self.recorder.take(chunk, self._clock_ns())
 
-    async def _held(self, chunk: Chunk) -> Iterator[Any]:
-        """The events of a chunk, whose records are held first where that is asked for."""
-        keeper = self._judge.keeper
-        if keeper is None:
-            return chunk.events()
+    async def _held(self, chunk: Chunk, keeper: Keeper) -> Iterator[Any]:
+        """The events of a chunk whose records are held; waits while the disk is full."""
         while True:
             await self._committer.writable.wait()
             try:
                 return keeper.events(chunk, self._clock_ns())
             except StoreError as error:
-                # The disk is full: nothing of the chunk was fed, and nothing is before there is
-                # room.
                 self._committer.stall(error)
 
     def _is_repeat(self, chunk: Chunk, sender: Sender | None) -> bool | None:

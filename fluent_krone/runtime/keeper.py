@@ -35,7 +35,7 @@ from ..keeping.counts import DroppedCounts
 from ..keeping.kinds import Kinds
 from ..keeping.releases import MOST_IN_ROW, Releaser, Row, plain_refs
 from ..keeping.rules import Decision, Keeping, Rules
-from ..keeping.watch import watch_of
+from ..keeping.watch import regexes_of, watch_of
 from ..reading.records import SessionKey, key_text
 from ..transport.forward import Chunk, Event, encode_event_time
 from ..types import Finding
@@ -51,6 +51,23 @@ _MOST_INCIDENTS = 10_000
 _NS = 10**9
 
 
+def keep_rule(config: Config) -> TagRule:
+    """How the tags of kept records are made."""
+    return TagRule(
+        "keep_tag",
+        config.keep_tag,
+        config.keep_add_tag_prefix,
+        config.keep_remove_tag_prefix,
+    )
+
+
+def check_keep(config: Config) -> None:
+    """Raise ConfigError for parameters that no keeper can use."""
+    keep_rule(config)
+    TagRule("annotate_tag", config.annotate_tag)
+    regexes_of(config)
+
+
 class Keeper:
     """The records that are held for one service, and the decisions about them."""
 
@@ -61,12 +78,7 @@ class Keeper:
         self.references = References()
         self.releaser = Releaser(
             spool,
-            TagRule(
-                "keep_tag",
-                config.keep_tag,
-                config.keep_add_tag_prefix,
-                config.keep_remove_tag_prefix,
-            ),
+            keep_rule(config),
             config.keep_prefix,
         )
         self._config = config

@@ -27,6 +27,7 @@ from ..sink import Sink
 from ..sqlite import set_aside
 from ..types import Alert
 from .arming import LEARNT
+from .keeper import check_keep
 from .migrations import migrated
 from .secrets import api_key
 from .service import Service
@@ -126,6 +127,7 @@ def _spool_of(config: Config) -> RecordSpool | None:
 
     What the last process held, and had not delivered, is delivered even if nothing is kept now.
     """
+    check_keep(config)
     folder = config.keep_path
     if config.store is None:
         folder = None

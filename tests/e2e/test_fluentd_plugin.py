@@ -84,7 +84,7 @@ def dry_run(fluentd: str, conf: Path) -> subprocess.CompletedProcess[str]:
         ),
         ("<match **>\n@type krone\nbundle hdfs\n</match>", "would come back to its own <match **>"),
         (
-            "<match app.**>\n@type krone\nbundle hdfs\n<keep>\nper_kind 2\nsize 1g\n</keep>\n</match>",
+            "<match app.**>\n@type krone\nbundle hdfs\n<keep>\nper_kind 2\n</keep>\n</match>",
             "",
         ),
         (

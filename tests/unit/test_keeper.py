@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+from pathlib import Path
 from typing import Any
 
 import msgpack
@@ -10,6 +12,7 @@ from service_rig import BAD, Receiver, Rig, killed, run, settle
 from synthetic import CLOSE, GOING, MESSAGES, NORMAL, OPEN, OPENED, STUCK, T0, S
 
 from fluent_krone.detect.bundle import Bundle
+from fluent_krone.errors import ConfigError
 from fluent_krone.transport.forward import Chunk, encode_event_time
 
 # What one record of a chunk is: session, log key, seconds after T0, and further fields.
@@ -350,5 +353,96 @@ def test_annotated_records_leave_at_once_with_what_was_read_in_them(lift: Bundle
         assert second["krone.session"] == "a"
         assert third == {"message": "nobody's line"}
         await rig.service.close()
+
+    run(story)
+
+
+@pytest.mark.parametrize(
+    ("wrong", "complaint"),
+    [
+        ({"keep_always": ("error",)}, "'error' is no /regex/: write /error/"),
+        ({"keep_always": ("/(/",)}, "keep_always: /\\(/ is no regular expression"),
+        ({"keep_tag": "keep.${host}"}, r"keep_tag: \${host} is not a placeholder"),
+        ({"annotate_tag": "${x}"}, r"annotate_tag: \${x} is not a placeholder"),
+        ({"keep_tag": "kept", "keep_add_tag_prefix": "keep"}, "exclude each other"),
+    ],
+)
+def test_parameters_that_cannot_be_used_are_refused_before_a_file_is_made(
+    lift: Bundle, store_path: str, wrong: dict[str, Any], complaint: str
+) -> None:
+    with pytest.raises(ConfigError, match=complaint):
+        Rig(lift, store=store_path, **({"keep": True} | wrong))
+    assert not Path(f"{store_path}.keep").exists()
+
+
+def test_what_was_held_is_delivered_even_if_nothing_is_kept_any_more(
+    lift: Bundle, store_path: str
+) -> None:
+    async def story() -> None:
+        receiver = Receiver()
+        receiver.open.clear()
+        rig = Rig(lift, receiver, store=store_path, **ONLY_ABNORMAL)
+        await rig.service.start()
+        await take(rig, chunk_of("one", *ride_of("bad", BAD), ("bad", CLOSE, 9)))
+        rig.service._committer.commit()
+        await killed(rig)
+        again = Rig(lift, store=store_path)
+        await again.service.start()
+        await settle(lambda: bool(again.receiver.packed))
+        assert len(records(again.receiver)) == 5
+        await killed(again)
+
+    run(story)
+
+
+def test_another_bundle_goes_on_with_the_records_that_are_held(lift: Bundle) -> None:
+    async def story() -> None:
+        rig = Rig(lift, **ONLY_ABNORMAL)
+        await rig.service.start()
+        await take(rig, chunk_of("one", *ride_of("bad", BAD[:2]), *ride_of("worse", BAD)))
+        await take(rig, chunk_of("two", ("worse", CLOSE, 9)))
+        await rig.service.reload(lift)
+        await take(
+            rig, chunk_of("three", ("bad", GOING, 2), ("bad", STUCK, 3), ("worse", OPEN, 10))
+        )
+        await finished(rig)
+        found = [(r["ride"], r["at"]) for r in records(rig.receiver)]
+        assert sorted(found) == [
+            *[("bad", at) for at in range(4)],
+            *[("worse", at) for at in (0, 1, 2, 3, 9, 10)],
+        ]
+
+    run(story)
+
+
+def test_while_the_spool_cannot_be_written_nothing_is_fed_or_acked(
+    lift: Bundle, store_path: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def story() -> None:
+        rig = Rig(lift, store=store_path, **ONLY_ABNORMAL)
+        await rig.service.start()
+        keeper = rig.service._judge.keeper
+        assert keeper is not None
+        segments = keeper.spool._segments
+        append = segments.append
+
+        def full(parts: Any) -> Any:
+            raise OSError(28, "No space left on device")
+
+        monkeypatch.setattr(segments, "append", full)
+        taking = asyncio.create_task(take(rig, chunk_of("one", *ride_of("bad", BAD))))
+        await settle()
+        rig.service._committer.commit()
+        await settle()
+        assert not taking.done() and not rig.acked
+        # Killed here, the next process must take the chunk for a new one.
+        assert rig.service._committer._repeats.hand_over() == ([], [])
+        assert rig.service.counters["records"] == 0
+        assert "the store can't be written, nothing is acked" in rig.service.troubles()
+        monkeypatch.setattr(segments, "append", append)
+        rig.service._committer.commit()
+        await taking
+        await finished(rig)
+        assert rig.acked == ["one"]
 
     run(story)
