@@ -17,6 +17,7 @@ from typing import Any, TextIO
 from ..alerts.incidents import Incidents, in_order
 from ..alerts.records import AlertMaker
 from ..config import Config, from_flags
+from ..core.engine import Engine
 from ..detect.bundle import Bundle, key_hash, load_bundle
 from ..inputs import Event, Inputs, count_events, read_events, read_labels
 from ..reading.records import SessionKey, key_text
@@ -186,7 +187,13 @@ def replay(
     bar.end()
     outcome.seconds = time.perf_counter() - started
     outcome.trouble = misfit.trouble()
-    outcome.stats = {
+    outcome.stats = _stats_of(engine)
+    return outcome
+
+
+def _stats_of(engine: Engine) -> dict[str, int]:
+    """What the engine counted."""
+    return {
         "records": engine.counters["records"],
         "events": engine.counters["events"],
         "unmatched": engine.counters["unmatched"],
@@ -194,7 +201,6 @@ def replay(
         "sessions_changed": engine.settling.changes.counters["sessions_changed"],
         **{f"set_aside_{reason}": count for reason, count in engine.set_aside.items()},
     }
-    return outcome
 
 
 def summary(
