@@ -8,7 +8,7 @@ from typing import Any
 
 from ..config import Config
 from ..core.hierarchy import UNKNOWN, runs
-from ..core.sessions import Session
+from ..core.sessions import ALERTED, Session
 from ..detect.bundle import Bundle
 from ..reading.templates import novel_shape, template_id
 from ..types import Alert, Deviation, Evidence, Finding, Verdict
@@ -114,7 +114,7 @@ class AlertMaker:
         """
         about = session.key
         kind = "sequence"
-        if not session.alerted:
+        if session.alerted != ALERTED:
             if not session.told:
                 return None
             kind = "deviation"

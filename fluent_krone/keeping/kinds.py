@@ -63,7 +63,7 @@ class Kinds:
         log_keys = tuple(session.keys)
         steps = tuple(sorted(Counter(log_keys).items()))
         in_band = False
-        if self._nested is not None:
+        if self._nested is not None and log_keys:
             low, high = self._nested.band
             in_band = low <= self._nested.density(log_keys).score <= high
         return Kind(_digest(self._features(log_keys)), steps, in_band)

@@ -232,7 +232,7 @@ class Keeper:
 
         What was added to the records of a session stays as it was `before`.
         """
-        for session in self._engine.sessions.open.values():
+        for session in self._undecided():
             refs = session.refs
             if refs and not all(map(self.spool.has, (refs[0], refs[-1]))):
                 # Records of segments that are gone have left already.
@@ -351,15 +351,19 @@ class Keeper:
         if not is_filling or oldest <= self._emptied:
             return
         self._emptied = oldest
-        for session in list(self._engine.sessions.open.values()):
+        for session in self._undecided():
             first = _first_ref(session)
             if first is not None and segment_of(first) == oldest:
                 self._pass_on(session, Decision("size", "undecided"))
 
-    def _oldest_needed(self) -> int:
-        """The oldest segment that an open session, or an event that waits, refers to.
+    def _undecided(self) -> list[Session]:
+        """Sessions that are open, and those that have ended and wait for what is not known yet."""
+        return [*self._engine.sessions.open.values(), *self._engine.settling.held()]
 
-        Looking through all open sessions is done once for each segment that is begun, and while
+    def _oldest_needed(self) -> int:
+        """The oldest segment that an undecided session, or an event that waits, refers to.
+
+        Looking through all sessions is done once for each segment that is begun, and while
         the spool is full.
         """
         newest = self.spool.newest
@@ -370,7 +374,7 @@ class Keeper:
             return newest
         engine = self._engine
         in_order = not engine.session_settings.allowed_lateness
-        firsts = [_first_ref(s, in_order=in_order) for s in engine.sessions.open.values()]
+        firsts = [_first_ref(session, in_order=in_order) for session in self._undecided()]
         refs = [first for first in firsts if first is not None]
         if engine.in_order is not None:
             refs += engine.in_order.refs()
