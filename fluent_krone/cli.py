@@ -22,6 +22,7 @@ from .commands import (
     demo,
     explain,
     export,
+    incidents,
     kafka,
     kafka_key,
     kafka_share,
@@ -83,6 +84,7 @@ def _declared() -> Parser:
     for module in (kafka, kafka_key, kafka_share):
         module.add(commands)
     bundles.add_commands(commands.add_parser)
+    incidents.add_commands(commands.add_parser)
     knowledge.add_commands(commands.add_parser)
     ledger.add_commands(commands.add_parser)
     explain.add_commands(commands.add_parser)

@@ -72,7 +72,7 @@ class DeviationFields:
         step = (log_key, shape)
         if log_key != self._hierarchy.unknown:
             step = self._step(log_key)
-        signature = digest_of(("template", "new", self._id(step)))
+        signature = digest_of(self._news(step))
         place = self._place("template", "new", log_key)
         return [{**place, "p_value": None, "words": words, **self._marked(signature, 1, [step])}]
 
@@ -177,6 +177,9 @@ class DeviationFields:
             parts += [*map(self._id, missing), _THEN]
         if one.direction == "out_of_place":
             parts.append(self._before(one.instead_of))
+        if one.direction == "unseen":
+            # The same as the news of the line: who marks the one has marked the other.
+            parts = self._news(extra[0])
         concerned = [*extra, *missing]
         return {
             **self._place("density", one.direction, concerned[0][0]),
@@ -245,6 +248,10 @@ class DeviationFields:
         if log_key == self._hierarchy.unknown:
             return template_id(text)
         return self._ids[log_key]
+
+    def _news(self, step: Step) -> list[str]:
+        """The parts of the signature of a new kind of line."""
+        return ["template", "new", self._id(step)]
 
     def _before(self, log_key: int | None) -> str:
         if log_key is None:

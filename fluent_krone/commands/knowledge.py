@@ -31,7 +31,7 @@ def add_commands(add_parser: AddParser) -> None:
 
 
 def _add_lookups(group: CommandGroup) -> None:
-    where = [_where()]
+    where = [where_parser()]
     command = group.add("list", _list, "list what persons and models said", parents=where)
     _add_json_flag(command)
     command = group.add(
@@ -42,7 +42,7 @@ def _add_lookups(group: CommandGroup) -> None:
 
 
 def _add_corrections(group: CommandGroup) -> None:
-    where = [_where()]
+    where = [where_parser()]
     summary = "mark a signature; if it is normal, its alerts are no longer sent"
     command = group.add("mark", _mark, summary, parents=where)
     _add_name(command)
@@ -63,7 +63,7 @@ def _add_corrections(group: CommandGroup) -> None:
 
 
 def _add_exchange(group: CommandGroup) -> None:
-    where = [_where()]
+    where = [where_parser()]
     command = group.add("export", _export, "write all of it as JSON lines, for Git", parents=where)
     command.add_argument("file", metavar="FILE", type=Path)
     summary = "import an exported file, all of it or nothing"
@@ -74,7 +74,7 @@ def _add_exchange(group: CommandGroup) -> None:
     command.add_argument("-o", dest="output", metavar="FILE", type=Path, required=True)
 
 
-def _where() -> argparse.ArgumentParser:
+def where_parser() -> argparse.ArgumentParser:
     """Options that all commands share, of which one says where the knowledge file is."""
     parser = argparse.ArgumentParser(add_help=False)
     place = parser.add_mutually_exclusive_group(required=True)
@@ -281,7 +281,7 @@ def _export(flags: argparse.Namespace) -> int:
 
 def _import(flags: argparse.Namespace) -> int:
     rows = read_rows(flags.file)
-    path = _path(flags)
+    path = knowledge_path(flags)
     # Only this command may create a file: a new machine starts with what others exported.
     with contextlib.closing(Knowledge(path, existing=path.exists())) as knowledge:
         before = set(knowledge.rows())
@@ -304,10 +304,11 @@ def _merge(flags: argparse.Namespace) -> int:
 
 
 def _open(flags: argparse.Namespace) -> contextlib.closing[Knowledge]:
-    return contextlib.closing(Knowledge(_path(flags), existing=True))
+    return contextlib.closing(Knowledge(knowledge_path(flags), existing=True))
 
 
-def _path(flags: argparse.Namespace) -> Path:
+def knowledge_path(flags: argparse.Namespace) -> Path:
+    """The knowledge file that the flags of `where_parser` name."""
     only = argparse.Namespace(config=flags.config, knowledge=flags.knowledge, store=flags.store)
     path = from_flags(only, "serve").knowledge_path
     if path is None:

@@ -17,7 +17,7 @@ import json
 import logging
 import os
 import sqlite3
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any
@@ -26,7 +26,8 @@ from ..errors import ConfigError, StoreDamaged, StoreError
 from ..sqlite import Errors, connect, set_aside, transaction
 from ..types import Alert
 from . import Answer, Case, Said, checked
-from .redact import plain, redactor
+from .redact import redactor
+from .remembered import alert_row
 from .rows import (
     MAX_NAME,
     Learned,
@@ -68,7 +69,8 @@ CREATE TABLE model (
 CREATE TABLE alert (
     n INTEGER PRIMARY KEY, id TEXT NOT NULL UNIQUE, pattern TEXT NOT NULL, tag TEXT NOT NULL,
     session TEXT NOT NULL, about TEXT NOT NULL, explanation TEXT NOT NULL, at_ms INTEGER NOT NULL,
-    deviations TEXT NOT NULL DEFAULT '[]', incident TEXT NOT NULL DEFAULT ''
+    deviations TEXT NOT NULL DEFAULT '[]', incident TEXT NOT NULL DEFAULT '',
+    told TEXT NOT NULL DEFAULT ''
 );
 CREATE INDEX alert_of ON alert (pattern);
 CREATE INDEX incident_of ON alert (incident);
@@ -85,14 +87,11 @@ ALTER TABLE person ADD COLUMN scope TEXT NOT NULL DEFAULT 'pattern';
 ALTER TABLE person ADD COLUMN most REAL;
 ALTER TABLE alert ADD COLUMN deviations TEXT NOT NULL DEFAULT '[]';
 ALTER TABLE alert ADD COLUMN incident TEXT NOT NULL DEFAULT '';
+ALTER TABLE alert ADD COLUMN told TEXT NOT NULL DEFAULT '';
 CREATE INDEX incident_of ON alert (incident);
 """,
 }
 _ALERT_COLUMNS = "id, pattern, tag, session, about, explanation, at_ms"
-_KEPT_OF_DEVIATIONS = (
-    *("witness", "direction", "entity", "action", "status"),
-    *("signature", "size", "templates", "entities"),
-)
 # Sentences that are remembered after masking: alerts of one pattern differ only in their values.
 _TEXTS_KEPT = 2048
 # The column of `model` that holds a JSON list.
@@ -239,13 +238,13 @@ class Knowledge:
 
     def alerted(self, alerts: Iterable[Alert]) -> None:
         """Remember alerts, so that a person can name a pattern by them; in one transaction."""
-        rows = [self._alert_row(alert) for alert in alerts if "pattern" in alert.record]
+        rows = [alert_row(alert, self._redact) for alert in alerts if "pattern" in alert.record]
         if not rows:
             return
         with self.transaction() as db:
             db.executemany(
-                f"REPLACE INTO alert ({_ALERT_COLUMNS}, deviations, incident) "
-                "VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)",
+                f"REPLACE INTO alert ({_ALERT_COLUMNS}, deviations, incident, told) "
+                "VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
                 rows,
             )
             oldest = "DELETE FROM alert WHERE n <= (SELECT max(n) FROM alert) - ?"
@@ -393,36 +392,10 @@ class Knowledge:
                 f"knowledge {self.path} can't be read: the steps of pattern {row[0]} are damaged"
             ) from None
 
-    def _alert_row(self, alert: Alert) -> tuple[str | int, ...]:
-        """What is remembered of an alert; its sentence is masked, since it quotes log lines."""
-        record = alert.record
-        path = (record["entity"], record["action"], record["status"])
-        about = " → ".join(step for step in path if step)
-        return (
-            alert.alert_id,
-            record["pattern"],
-            printable(record["tag"], MAX_NAME),
-            printable(", ".join(record["session"]), MAX_NAME),
-            printable(about, MAX_NAME),
-            printable(self._redact(plain(record["explanation"]))),
-            alert.time_ns // 1_000_000,
-            _deviations_of(record),
-            record.get("incident_id") or "",
-        )
-
     def _delete(self, kind: type[Row], pattern: str) -> bool:
         with self.transaction(durable=True) as db:
             deleted = db.execute(f"DELETE FROM {kind.who} WHERE pattern = ?", (pattern,))
             return deleted.rowcount > 0
-
-
-def _deviations_of(record: Mapping[str, Any]) -> str:
-    """What is kept of an alert's deviations, as JSON: what a mark needs, and no log line."""
-    deviations = [
-        {name: deviation.get(name) for name in _KEPT_OF_DEVIATIONS}
-        for deviation in record.get("deviations") or ()
-    ]
-    return json.dumps(deviations, ensure_ascii=False)
 
 
 @contextlib.contextmanager

@@ -122,6 +122,10 @@ class Marks:
         """Mark an alert, or an incident by its id, at a scope. Raises ConfigError if unknown."""
         return self.set(self.targets(name, scope), says, now_s)
 
+    def concerning(self, record: Mapping[str, Any]) -> list[Mark]:
+        """All marks on anything about an alert, given its record; some may have expired."""
+        return self._marked([target for scope in SCOPES for target in targets_of(record, scope)])
+
     def unmark(self, targets: Sequence[Target]) -> list[Mark]:
         """Delete the marks on targets; returns those that there were."""
         with self._knowledge.transaction(durable=True) as db:

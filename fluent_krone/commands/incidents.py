@@ -1,0 +1,54 @@
+"""`fluent-krone incidents`: lists incidents as their last events told them; the service may run."""
+
+from __future__ import annotations
+
+import argparse
+import contextlib
+import json
+from typing import Any
+
+from ..explain.knowledge import Knowledge
+from ..explain.told import ToldIncident, told_incidents
+from .groups import AddParser, counted
+from .knowledge import knowledge_path, where_parser
+
+
+def add_commands(add_parser: AddParser) -> None:
+    """Add `incidents` to the command line."""
+    summary = "list incidents, the newest first, as they were last told"
+    command = add_parser("incidents", help=summary, description=summary, parents=[where_parser()])
+    command.set_defaults(command=run)
+    command.add_argument("--json", action="store_true", help="print JSON, one line for each")
+    command.add_argument(
+        "--most", type=int, default=100, metavar="N", help="how many are listed (default 100)"
+    )
+    command.add_argument(
+        "--state", choices=("open", "ongoing", "resolved"), help="only incidents of this state"
+    )
+
+
+def run(flags: argparse.Namespace) -> int:
+    """Print the incidents."""
+    path = knowledge_path(flags)
+    with contextlib.closing(Knowledge(path, existing=True)) as knowledge:
+        found = told_incidents(knowledge, flags.most)
+    if flags.state is not None:
+        found = [one for one in found if one.incident["state"] == flags.state]
+    for one in found:
+        if flags.json:
+            print(json.dumps(one.as_json(), ensure_ascii=False))
+        else:
+            print("\n".join(_in_words(one)))
+    if not flags.json:
+        print(counted(len(found), "incident"))
+    return 0
+
+
+def _in_words(one: ToldIncident) -> list[str]:
+    incident: dict[str, Any] = one.incident
+    executions = counted(incident["count"], "execution")
+    return [
+        f"{incident['id']}  {incident['state']}  {executions}  {incident['first']}  {one.tag}",
+        f"    {one.about}",
+        f"    {one.explanation}",
+    ]

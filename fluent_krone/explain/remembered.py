@@ -1,0 +1,52 @@
+"""What the knowledge file remembers of an alert: enough to recognise it, and to mark it."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from ..types import Alert
+from .redact import plain
+from .rows import MAX_NAME, printable
+
+# Fields of a deviation that a mark needs. None of them holds a log line.
+_KEPT_OF_DEVIATIONS = (
+    *("witness", "direction", "entity", "action", "status"),
+    *("signature", "size", "templates", "entities"),
+)
+
+
+def alert_row(alert: Alert, redact: Callable[[str], str]) -> tuple[str | int, ...]:
+    """The row of an alert; its sentence is masked, since it quotes log lines."""
+    record = alert.record
+    path = (record["entity"], record["action"], record["status"])
+    about = " → ".join(step for step in path if step)
+    return (
+        alert.alert_id,
+        record["pattern"],
+        printable(record["tag"], MAX_NAME),
+        printable(", ".join(record["session"]), MAX_NAME),
+        printable(about, MAX_NAME),
+        printable(redact(plain(record["explanation"]))),
+        alert.time_ns // 1_000_000,
+        _deviations_of(record),
+        record.get("incident_id") or "",
+        _told_of(record),
+    )
+
+
+def _deviations_of(record: Mapping[str, Any]) -> str:
+    """What is kept of an alert's deviations, as JSON."""
+    deviations = [
+        {name: deviation.get(name) for name in _KEPT_OF_DEVIATIONS}
+        for deviation in record.get("deviations") or ()
+    ]
+    return json.dumps(deviations, ensure_ascii=False)
+
+
+def _told_of(record: Mapping[str, Any]) -> str:
+    """What an incident's event says of it, as JSON; empty for other alerts."""
+    if "incident" not in record:
+        return ""
+    return json.dumps(record["incident"], ensure_ascii=False)
