@@ -17,6 +17,7 @@ from collections.abc import Callable, Sequence
 
 from . import __version__
 from .commands import (
+    accept,
     bundles,
     check_config,
     demo,
@@ -79,7 +80,7 @@ def _declared() -> Parser:
     )
     parser.add_argument("--version", action="version", version=f"fluent-krone {__version__}")
     commands = Commands(parser)
-    for module in (serve, pipe, replay, demo, check_config, plugin_dir, report, refit):
+    for module in (serve, pipe, replay, demo, check_config, plugin_dir, report, refit, accept):
         module.add(commands)
     for module in (kafka, kafka_key, kafka_share):
         module.add(commands)

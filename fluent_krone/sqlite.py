@@ -8,6 +8,7 @@ process, the knowledge lets commands write beside the service.
 from __future__ import annotations
 
 import contextlib
+import fcntl
 import os
 import sqlite3
 from collections.abc import Callable, Iterator
@@ -113,3 +114,17 @@ def set_aside(path: Path) -> Path:
         if source.exists():
             source.rename(target)
     return aside
+
+
+@contextlib.contextmanager
+def alone(folder: Path) -> Iterator[None]:
+    """Let one process at a time create or set aside a file in the folder.
+
+    SQLite's own locks do not cover a file that several processes create at the same moment.
+    """
+    handle = os.open(folder, os.O_RDONLY | os.O_CLOEXEC)
+    try:
+        fcntl.flock(handle, fcntl.LOCK_EX)
+        yield
+    finally:
+        os.close(handle)

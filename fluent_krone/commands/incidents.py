@@ -10,7 +10,8 @@ from typing import Any
 from ..explain.knowledge import Knowledge
 from ..explain.told import ToldIncident, told_incidents
 from .groups import AddParser, counted
-from .knowledge import knowledge_path, where_parser
+from .knowledge import where_parser
+from .knowledge_place import knowledge_path
 
 
 def add_commands(add_parser: AddParser) -> None:

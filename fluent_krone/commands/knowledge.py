@@ -4,20 +4,20 @@ from __future__ import annotations
 
 import argparse
 import contextlib
-import getpass
 import json
-import os
 import time
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 
-from ..config import from_flags, parse_duration
+from ..config import parse_duration
 from ..errors import ConfigError, KroneError
+from ..explain.accepted import Accepted
 from ..explain.knowledge import ALERTS_KEPT, Knowledge
 from ..explain.marks import Marks, Says
 from ..explain.rows import SCOPES, Merged, Scope, merge, read_rows, write_rows
 from .entries import Entry, mark_in_words, note_in_words, row_as_json
 from .groups import AddParser, CommandGroup, counted
+from .knowledge_place import add_place, knowledge_path, user_name
 
 
 def add_commands(add_parser: AddParser) -> None:
@@ -77,14 +77,7 @@ def _add_exchange(group: CommandGroup) -> None:
 def where_parser() -> argparse.ArgumentParser:
     """Options that all commands share, of which one says where the knowledge file is."""
     parser = argparse.ArgumentParser(add_help=False)
-    place = parser.add_mutually_exclusive_group(required=True)
-    place.add_argument("--knowledge", metavar="FILE", help="the knowledge file itself")
-    place.add_argument(
-        "--store", metavar="FILE", help="the service's store: the knowledge file is beside it"
-    )
-    place.add_argument(
-        "--config", metavar="FILE.toml", help="the service's parameters, which name one of the two"
-    )
+    add_place(parser)
     return parser
 
 
@@ -144,7 +137,8 @@ def _duration(text: str) -> float:
 def _list(flags: argparse.Namespace) -> int:
     now_s = time.time()
     with _open(flags) as knowledge:
-        patterns = dict.fromkeys(row.pattern for row in knowledge.rows())
+        said = [row for row in knowledge.rows() if not isinstance(row, Accepted)]
+        patterns = dict.fromkeys(row.pattern for row in said)
         entries = [Entry.of(knowledge, pattern) for pattern in patterns]
     entries.sort(key=lambda entry: (-entry.at_ms, entry.pattern))
     if flags.json:
@@ -178,7 +172,7 @@ def _mark(flags: argparse.Namespace) -> int:
     until = None
     if flags.lasting is not None:
         until = now_s + flags.lasting
-    says = Says(verdict=flags.verdict, by=flags.by or _user(), note=flags.note, until=until)
+    says = Says(verdict=flags.verdict, by=flags.by or user_name(), note=flags.note, until=until)
     with _open(flags) as knowledge:
         marks = Marks(knowledge)
         scope = flags.scope or _scope_of(knowledge, marks, flags)
@@ -307,18 +301,6 @@ def _open(flags: argparse.Namespace) -> contextlib.closing[Knowledge]:
     return contextlib.closing(Knowledge(knowledge_path(flags), existing=True))
 
 
-def knowledge_path(flags: argparse.Namespace) -> Path:
-    """The knowledge file that the flags of `where_parser` name."""
-    only = argparse.Namespace(config=flags.config, knowledge=flags.knowledge, store=flags.store)
-    path = from_flags(only, "serve").knowledge_path
-    if path is None:
-        raise KroneError(
-            f"{flags.config} sets neither store nor knowledge: "
-            "what the service knows is lost when it stops"
-        )
-    return path
-
-
 def _pattern(knowledge: Knowledge, name: str) -> str:
     pattern = knowledge.pattern_of(name)
     if pattern is None:
@@ -328,14 +310,6 @@ def _pattern(knowledge: Knowledge, name: str) -> str:
             "(`mark --pattern` accepts the field `pattern` of any alert)"
         )
     return pattern
-
-
-def _user() -> str:
-    """The name of the user who runs the command. In a container the user may have no name."""
-    try:
-        return getpass.getuser()
-    except (KeyError, OSError):
-        return f"uid {os.getuid()}"
 
 
 def _print_conflicts(outcome: Merged) -> None:

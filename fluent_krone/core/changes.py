@@ -20,16 +20,15 @@ first judged all sessions that ended before, and called `fire` for all that was 
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import replace
 from typing import Any, NamedTuple
 
 from ..reading.levels import LevelReader
 from ..reading.newforms import NO_FORM, NUMBERS, NewForms
-from ..reading.records import RecordReader, SessionKey
+from ..reading.records import SessionKey
 from .newsteps import Change, FirstSeen, NewStep, speaks_of_error, step_of_row
 from .open_changes import Fired, OpenChanges
-from .parts import EngineParts, Limits
 from .places import PASSED, Places
 from .replacing import Replacing
 from .versions import Versions
@@ -134,7 +133,8 @@ class Changes:
             step.last_ns = clock
             self.is_dirty = True
         if step.state in ("added", "renamed"):
-            return Meaning(self._places.key_of(step, message), is_changed=True)
+            is_changed = not self._open.is_accepted(step)
+            return Meaning(self._places.key_of(step, message), is_changed)
         version = self.versions.look(record, clock)
         change = self._open.of(step)
         if change is None:
@@ -200,7 +200,7 @@ class Changes:
         if log_key <= self._unknown:
             return False
         step = self._steps.get(self._number(log_key))
-        return step is not None and step.change > 0 and not step.accepted
+        return step is not None and step.change > 0 and not self._open.is_accepted(step)
 
     def count(self, is_abnormal: bool) -> None:
         """A session with steps of a change has ended."""
@@ -236,11 +236,13 @@ class Changes:
 
     # --- persons -----------------------------------------------------------------------------
 
-    def accept(self, accepted: Mapping[str, str]) -> None:
+    def accept(self, accepted: Mapping[str, str], names: Collection[str] = ()) -> None:
         """Make templates normal, and those that no longer are accepted new again.
 
-        By the text of each, the old template that it replaces, or an empty text.
+        `accepted` has by the text of each the old template that it replaces, or an empty text.
+        `names` are those of changes that are accepted with all that still joins them.
         """
+        self._open.accepted = frozenset(names)
         if accepted == self._accepted:
             return
         gone = [text for text in self._accepted if text not in accepted]
@@ -426,25 +428,3 @@ class Changes:
         if step.state != "waiting" or step.is_variant:
             return False
         return self.versions.is_new(version, clock - self._settle_ns)
-
-
-def changes_of(parts: EngineParts, reader: RecordReader, limits: Limits) -> Changes:
-    """What an engine asks about messages without a template, built from its bundle's parts."""
-    levels = LevelReader()
-    if parts.input_settings.line_format is not None:
-        levels = LevelReader(reader.fields)
-    pattern = None
-    if reader.sole_regex is not None:
-        pattern = parts.input_settings.session_key[0][1:-1]
-    normal: Iterable[Sequence[int]] = ()
-    if parts.nested is not None:
-        normal = parts.nested.normal
-    return Changes(
-        settle=limits.change_settle,
-        unknown=parts.hierarchy.unknown,
-        forms=NewForms(pattern),
-        levels=levels,
-        versions=Versions(limits.version_field),
-        replacing=Replacing(parts.templates, normal),
-        names=parts.templates,
-    )

@@ -15,7 +15,6 @@ from ..errors import RecordError
 from ..reading.records import SessionKey
 from ..reading.seam import Read
 from ..types import Finding
-from .changes import changes_of
 from .doubts import Doubts
 from .findings import FindingMaker
 from .handover import hand_over
@@ -29,7 +28,7 @@ from .parts import EngineParts, Limits
 from .patience import Patience
 from .references import References
 from .sessions import ALERTED, NOBODY, Session, Sessionizer, SessionSettings
-from .settling import Settling
+from .settling import Settling, changes_of
 from .shared import Shared
 from .single import SingleEvents
 from .stream_time import StreamTime

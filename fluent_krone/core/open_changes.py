@@ -53,6 +53,8 @@ class OpenChanges:
         self._versions = versions
         self._settle_ns = settle_ns
         self._open: list[Change] = []
+        # Names of changes that a person accepted.
+        self.accepted: frozenset[str] = frozenset()
         self._next = 1
         # Sessions that had steps of any change, and changes, since the start.
         self.counters: Counter[str] = Counter(
@@ -72,6 +74,13 @@ class OpenChanges:
     def of(self, step: NewStep) -> Change | None:
         """The open change that a step belongs to."""
         return next((change for change in self._open if change.number == step.change), None)
+
+    def is_accepted(self, step: NewStep) -> bool:
+        """Whether a step is normal since a person accepted it, or all of its change."""
+        if step.accepted:
+            return True
+        change = self.of(step)
+        return change is not None and change.name in self.accepted
 
     def begin(self, step: NewStep, since_ns: int, clock: int) -> Change:
         """A change begins with a step."""

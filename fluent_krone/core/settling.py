@@ -24,17 +24,21 @@ from array import array
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
-from ..reading.records import SessionKey
+from ..reading.levels import LevelReader
+from ..reading.newforms import NewForms
+from ..reading.records import RecordReader, SessionKey
 from ..types import Finding
 from .changes import NEVER, Changes
 from .findings import FindingMaker
 from .newsteps import FirstSeen
 from .odd_events import OddEvents
 from .open_changes import Fired
+from .parts import EngineParts, Limits
 from .places import PASSED
-from .replacing import END, START
+from .replacing import END, START, Replacing
 from .sessions import ALERTED, Session
 from .tracker import State
+from .versions import Versions
 
 if TYPE_CHECKING:
     from .engine import Engine, Event
@@ -72,6 +76,8 @@ class Settling:
         """A session starts with a record: what version does it name?"""
         if self.new_key != PASSED:
             self.changes.versions.look(record, clock)
+            if self.changes.versions.is_useless:
+                self._engine.counters["version_label_useless"] = 1
 
     def take_all(
         self,
@@ -304,3 +310,25 @@ class Settling:
 
 def _release_order(entry: Sequence[Any]) -> tuple[int, int]:
     return entry[0], entry[1]
+
+
+def changes_of(parts: EngineParts, reader: RecordReader, limits: Limits) -> Changes:
+    """What an engine asks about messages without a template, built from its bundle's parts."""
+    levels = LevelReader()
+    if parts.input_settings.line_format is not None:
+        levels = LevelReader(reader.fields)
+    pattern = None
+    if reader.sole_regex is not None:
+        pattern = parts.input_settings.session_key[0][1:-1]
+    normal: Iterable[Sequence[int]] = ()
+    if parts.nested is not None:
+        normal = parts.nested.normal
+    return Changes(
+        settle=limits.change_settle,
+        unknown=parts.hierarchy.unknown,
+        forms=NewForms(pattern),
+        levels=levels,
+        versions=Versions(limits.version_field),
+        replacing=Replacing(parts.templates, normal),
+        names=parts.templates,
+    )

@@ -20,6 +20,7 @@ from typing import Any
 from ..errors import StoreError
 from ..types import Alert
 from . import Answer, Case, Explainer, NoAnswer, Reason, checked
+from .accepted import Acceptances
 from .breaker import OWN_FAILURES, Breaker
 from .budget import Budget
 from .explained import by_model, by_person, without_answer
@@ -46,14 +47,13 @@ _MOST_UNWRITTEN = 10_000
 class Desk:
     """Explains alerts. Without `explainer` nothing is asked; what is known already is still used.
 
-    The service calls, for each alert: `admit` when it is made, `submit` when it is committed,
-    `ready` and `leave` when it is its turn to be sent, `forget` when its receiver has it. All but
-    `admit` take the alert's ticket.
+    The service calls, for each alert: `admit` when it is made, and with its ticket `submit` when it
+    is committed, `ready` and `leave` when it is its turn to be sent, `forget` when it was received.
 
     An alert waits for `timeout_s` seconds at most. `concurrency` questions are under way at the
-    same time; when `max_waiting` patterns wait, further alerts leave with their evidence. An answer
-    that comes later is kept for its pattern; with `sends_late` the alerts that left without it are
-    sent once more. Answers in the knowledge count only if they are of the explainer's own model.
+    same time; when `max_waiting` patterns wait, further alerts leave with their evidence. A later
+    answer is kept for its pattern; with `sends_late`, alerts that left without it are sent again.
+    Answers in the knowledge count only if they are of the explainer's own model.
     """
 
     def __init__(
@@ -93,6 +93,7 @@ class Desk:
         self._asked: dict[tuple[str, str], tuple[asyncio.Task[None], list[Waiting]]] = {}
         self._unwritten: list[Alert] = []
         self._is_stopping = False
+        self.accepted = Acceptances(knowledge)
 
     @property
     def asks(self) -> bool:

@@ -11,11 +11,9 @@ can change what a person said.
 from __future__ import annotations
 
 import contextlib
-import fcntl
 import functools
 import json
 import logging
-import os
 import sqlite3
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, fields
@@ -23,9 +21,10 @@ from pathlib import Path
 from typing import Any
 
 from ..errors import ConfigError, StoreDamaged, StoreError
-from ..sqlite import Errors, connect, set_aside, transaction
+from ..sqlite import Errors, alone, connect, set_aside, transaction
 from ..types import Alert
 from . import Answer, Case, Said, checked
+from .accepted import TABLES, accepted_rows, note_changes
 from .redact import redactor
 from .remembered import alert_row
 from .rows import (
@@ -54,7 +53,8 @@ _APPLICATION = 0x6B726F6E
 # Seconds that a writer waits for another one. Transactions take milliseconds; when the wait is
 # over, a command reports it, and the service counts it and goes on.
 _WAIT_S = 5.0
-_SCHEMA = """
+_SCHEMA = (
+    """
 CREATE TABLE person (
     pattern TEXT PRIMARY KEY, verdict TEXT NOT NULL, note TEXT NOT NULL, "by" TEXT NOT NULL,
     at_ms INTEGER NOT NULL, until_ms INTEGER, about TEXT NOT NULL,
@@ -78,9 +78,12 @@ CREATE TABLE spent (
     minute INTEGER PRIMARY KEY, tokens INTEGER NOT NULL, micro_usd INTEGER NOT NULL
 );
 """
+    + TABLES
+)
 # What turns a file of each older version into one of the next.
 #
-# 1 → 2: marks have a scope, and alerts their deviations. The marks that are there are of a pattern.
+# 1 → 2: marks have a scope, and alerts their deviations; templates are accepted. The marks that are
+# there are of a pattern.
 _STEPS_UP = {
     1: """
 ALTER TABLE person ADD COLUMN scope TEXT NOT NULL DEFAULT 'pattern';
@@ -89,7 +92,8 @@ ALTER TABLE alert ADD COLUMN deviations TEXT NOT NULL DEFAULT '[]';
 ALTER TABLE alert ADD COLUMN incident TEXT NOT NULL DEFAULT '';
 ALTER TABLE alert ADD COLUMN told TEXT NOT NULL DEFAULT '';
 CREATE INDEX incident_of ON alert (incident);
-""",
+"""
+    + TABLES,
 }
 _ALERT_COLUMNS = "id, pattern, tag, session, about, explanation, at_ms"
 # Sentences that are remembered after masking: alerts of one pattern differ only in their values.
@@ -238,7 +242,8 @@ class Knowledge:
 
     def alerted(self, alerts: Iterable[Alert]) -> None:
         """Remember alerts, so that a person can name a pattern by them; in one transaction."""
-        rows = [alert_row(alert, self._redact) for alert in alerts if "pattern" in alert.record]
+        alerts = [alert for alert in alerts if "pattern" in alert.record]
+        rows = [alert_row(alert, self._redact) for alert in alerts]
         if not rows:
             return
         with self.transaction() as db:
@@ -249,6 +254,7 @@ class Knowledge:
             )
             oldest = "DELETE FROM alert WHERE n <= (SELECT max(n) FROM alert) - ?"
             db.execute(oldest, (self._alerts_kept,))
+            note_changes(db, alerts)
 
     def pattern_of(self, name: str) -> str | None:
         """The pattern of an alert id; or `name` itself, if it is a pattern that is known here."""
@@ -276,6 +282,7 @@ class Knowledge:
         """All that persons and models said, sorted by pattern."""
         rows: list[Row] = [Mark(*row) for row in self.read("SELECT * FROM person")]
         rows += [self._restored(row) for row in self.read("SELECT * FROM model")]
+        rows += accepted_rows(self)
         return sorted(rows, key=sort_key)
 
     def row_of(self, pattern: str) -> tuple[Mark | None, Learned | None]:
@@ -314,6 +321,11 @@ class Knowledge:
         with self._errors.translated():
             return self._db.execute(query, values).fetchall()
 
+    def state(self) -> tuple[int, int]:
+        """Two numbers, of which one is another after anybody wrote something."""
+        ((others,),) = self.read("PRAGMA data_version")
+        return others, self._db.total_changes
+
     def close(self) -> None:
         """Close the file; may be called twice."""
         self._db.close()
@@ -328,7 +340,7 @@ class Knowledge:
             )
         with self._errors.translated():
             path.parent.mkdir(parents=True, exist_ok=True)
-            with _alone(path.parent):
+            with alone(path.parent):
                 try:
                     return self._connected(path)
                 except StoreDamaged as damage:
@@ -396,20 +408,6 @@ class Knowledge:
         with self.transaction(durable=True) as db:
             deleted = db.execute(f"DELETE FROM {kind.who} WHERE pattern = ?", (pattern,))
             return deleted.rowcount > 0
-
-
-@contextlib.contextmanager
-def _alone(folder: Path) -> Iterator[None]:
-    """Let one process at a time create or set aside a file in the folder.
-
-    SQLite's own locks do not cover a file that several processes create at the same moment.
-    """
-    handle = os.open(folder, os.O_RDONLY | os.O_CLOEXEC)
-    try:
-        fcntl.flock(handle, fcntl.LOCK_EX)
-        yield
-    finally:
-        os.close(handle)
 
 
 def put(db: sqlite3.Connection, row: Row) -> None:

@@ -17,6 +17,7 @@ from typing import Any, ClassVar, Literal, get_args
 
 from ..errors import ConfigError
 from . import MAX_WORDS, Answer, Case, NoAnswer, Said, checked
+from .accepted import MAX_TEMPLATE, Accepted
 
 # How much a mark covers; see `marks.py`.
 Scope = Literal["deviation", "pattern", "template", "entity"]
@@ -126,7 +127,8 @@ class Learned:
             return None
 
 
-Row = Mark | Learned
+Row = Mark | Learned | Accepted
+_KINDS: Mapping[str, type[Row]] = {kind.who: kind for kind in (Mark, Learned, Accepted)}
 
 
 @dataclass(frozen=True, slots=True)
@@ -187,12 +189,12 @@ def row_of_line(line: str) -> Row:
     if not isinstance(values, dict):
         raise ValueError("it is not a JSON object")
     who = values.pop("who", None)
-    if who not in ("person", "model"):
-        raise ValueError(f"who must be person or model, got {_short(who)}")
-    kind: type[Row] = Learned
-    if who == "person":
-        kind = Mark
-    _check(values, {_json_name(field.name) for field in fields(kind)}, who)
+    kind = None
+    if isinstance(who, str):
+        kind = _KINDS.get(who)
+    if kind is None:
+        raise ValueError(f"who must be person, model or accepted, got {_short(who)}")
+    _check(values, {_json_name(field.name) for field in fields(kind)}, kind.who)
     return kind(**{_field_name(name): _field_value(name, value) for name, value in values.items()})
 
 
@@ -378,6 +380,9 @@ _FIELDS: dict[str, _FieldCheck] = {
     "at": (_is_time, "an ISO 8601 time with its offset"),
     "until": (_is_time_or_null, "an ISO 8601 time with its offset, or null"),
     "about": _text(0, MAX_NAME),
+    "template": _text(1, MAX_TEMPLATE),
+    "replaces": _text(0, MAX_TEMPLATE),
+    "change": _text(0, MAX_NAME),
     "bundle_hash": _text(1, MAX_NAME),
     "scope": (_is_scope, f"one of {', '.join(SCOPES)}"),
     "most": (_is_number_or_null, "a number that is not negative, or null"),

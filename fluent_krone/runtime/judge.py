@@ -59,6 +59,7 @@ class Judge:
         # Whether the bundle and its settings fit the stream, and what was last logged of that.
         self._misfit = Misfit(engine)
         self._logged: str | None = None
+        self._take_accepted()
         # The number of records at which to look again: looking at each chunk would cost too much.
         self._began = engine.counters["records"]
         self._next_look = self._began + ENOUGH_RECORDS
@@ -84,11 +85,18 @@ class Judge:
 
     def advance(self, now_ns: int) -> bool:
         """End sessions that were idle for too long; returns whether alerts wait for a commit."""
+        self._take_accepted()
         findings = self.engine.advance(now_ns)
         self._keep(findings, self.engine.time.idle_until(now_ns))
         if self.keeper is not None and self.keeper.has_fresh:
             return True
         return bool(findings) or bool(self._fresh) or self._desk.has_late
+
+    def _take_accepted(self) -> None:
+        """What persons accepted since the last look is normal from now on."""
+        accepted = self._desk.accepted.look()
+        if accepted is not None:
+            self.engine.settling.changes.accept(*accepted)
 
     def finish(self) -> None:
         """Judge all open sessions as if the input had ended."""
@@ -124,6 +132,8 @@ class Judge:
     def _use(self, bundle: Bundle, engine: Engine, maker: AlertMaker) -> None:
         engine.silence_by(self._silences)
         self.engine = engine
+        self._desk.accepted.look_again()
+        self._take_accepted()
         self.maker = maker
         self._cases = CaseMaker(bundle, self._config)
         self._misfit = Misfit(engine)

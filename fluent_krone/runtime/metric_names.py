@@ -33,6 +33,10 @@ METRICS: Mapping[str, tuple[str, str]] = {
         "new_steps_over_cap_total",
         "Events judged as unknown: 1,000 new templates are remembered already.",
     ),
+    "version_label_useless": (
+        "version_label_useless",
+        "1 where the label of the version is another one in most sessions, and is ignored.",
+    ),
     "sessions_held": (
         "sessions_held",
         "Ended sessions that wait until it is known what their new steps are.",

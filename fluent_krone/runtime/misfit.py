@@ -82,6 +82,7 @@ class Misfit:
             or _component(counts, settings)
             or _times(counts, settings)
             or self._templates(counts)
+            or self._version()
         )
         if counts["records"] >= _SPAN:
             self._last = found
@@ -107,6 +108,15 @@ class Misfit:
         return (
             f"bundle does not fit this stream: {unmatched} of {events} events match no template; "
             "export one for it"
+        )
+
+    def _version(self) -> str | None:
+        """A label of the version that tells nothing."""
+        if not self._engine.counters["version_label_useless"]:
+            return None
+        return (
+            "the label of the version is another one in most sessions, so it names no version and "
+            "is ignored: name the field of the version in version_field"
         )
 
     def _counts(self) -> Counter[str]:

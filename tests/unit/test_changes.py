@@ -266,3 +266,15 @@ def test_without_time_to_settle_no_change_is_looked_for() -> None:
     findings = fed(engine, many(DEPLOYED, 5), 0)
     assert len(novelties(findings)) == 2
     assert len(sequences(findings + engine.finish())) == 5
+
+
+def test_what_joins_an_accepted_change_later_is_not_counted_any_more() -> None:
+    engine = engine_of()
+    findings = fed(engine, many(DEPLOYED, 20), 0)
+    [change] = changes(findings)
+    engine.settling.changes.accept({}, [change.name])
+    counted = engine.settling.changes.counters["sessions_changed"]
+    fed(engine, many(DEPLOYED, 10, "more"), 200)
+    engine.finish()
+    # Those that were open when it was accepted may count still.
+    assert engine.settling.changes.counters["sessions_changed"] <= counted + 7

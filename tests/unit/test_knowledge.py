@@ -607,7 +607,7 @@ MODEL = json.loads(
         ("<<<<<<< HEAD", "it is not JSON (left over from a merge in Git?)"),
         ("[" * 100_000, "it is not JSON"),
         ("[]", "it is not a JSON object"),
-        (PERSON | {"who": "dog"}, "who must be person or model, got 'dog'"),
+        (PERSON | {"who": "dog"}, "who must be person, model or accepted, got 'dog'"),
         (PERSON | {"pattern": "abc"}, "pattern must be 32 hex digits, got 'abc'"),
         (PERSON | {"verdict": ["normal"]}, "verdict must be normal or abnormal, got ['normal']"),
         (PERSON | {"at": "2026-11-22T09:00:00"}, "at must be an ISO 8601 time with its offset"),
