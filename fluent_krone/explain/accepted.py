@@ -26,11 +26,11 @@ _CHANGES_KEPT = 1_000
 # Characters of a template that is accepted. A longer one is no text that a person has read.
 MAX_TEMPLATE = 4_000
 TABLES = """
-CREATE TABLE accepted (
+CREATE TABLE IF NOT EXISTS accepted (
     pattern TEXT PRIMARY KEY, template TEXT NOT NULL, replaces TEXT NOT NULL,
     change TEXT NOT NULL, note TEXT NOT NULL, "by" TEXT NOT NULL, at_ms INTEGER NOT NULL
 ) WITHOUT ROWID;
-CREATE TABLE change (
+CREATE TABLE IF NOT EXISTS change (
     n INTEGER PRIMARY KEY, id TEXT NOT NULL UNIQUE, templates TEXT NOT NULL
 );
 """
