@@ -24,13 +24,14 @@ executions as were told last, when it becomes much more severe, and when it ends
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
 from ..types import Alert, Finding
 from .digests import digest_of
 from .incident import Incident, IncidentChanges, State
+from .likeness import LikeSteps, like_of
 from .records import iso_time
 from .severity import SEVERITIES
 
@@ -40,10 +41,6 @@ MOST_OPEN = 1_000
 # Stream time after the begin of an incident within which other deviations of its entity belong to
 # it. Later ones are news, even while the incident lasts.
 _BURST_NS = 60 * 10**9
-# Incidents, the latest ones, with which a step of a new signature is compared, word by word.
-_MOST_COMPARED = 200
-# Share of their words that two templates of as many words must have in common to be alike.
-_LIKE = 0.7
 # An incident that grows is told again at this many times the executions that were told last, …
 _GROWTH = 10
 # … but at the earliest so long after it was told last: 1,000 within minutes are news once.
@@ -116,6 +113,7 @@ class Incidents:
         # Signature or session → the incident that was last joined by it.
         self._by_signature: dict[str, str] = {}
         self._by_session: dict[str, str] = {}
+        self._steps = LikeSteps()
         # Entity → the last incident that began with it.
         self._by_entity: dict[str, str] = {}
         self._changed: dict[str, Incident] = {}
@@ -209,8 +207,11 @@ class Incidents:
         for name, count in shared.most_common(1):
             if 2 * count >= len(signatures):
                 yield self.open[name]
-        yield from self._alike(record)
-        if record["kind"] == _NEWS:
+        is_news = record["kind"] == _NEWS
+        for name in self._steps.names(like_of(record, is_news=is_news)):
+            if name in self.open:
+                yield self.open[name]
+        if is_news:
             return
         for incident in self._named(self._by_entity, [record.get("entity") or ""]):
             is_burst = now_ns - incident.opened_at_ns <= _BURST_NS
@@ -222,13 +223,6 @@ class Incidents:
         for name in names:
             incident = self.open.get(index.get(name, ""))
             if incident is not None:
-                yield incident
-
-    def _alike(self, record: Mapping[str, Any]) -> Iterator[Incident]:
-        """Incidents of the same direction at a step like the alert's."""
-        step = like_of(record)
-        for incident in list(reversed(self.open.values()))[:_MOST_COMPARED]:
-            if any(is_like(step, other) for other in incident.likes):
                 yield incident
 
     def _opened(self, alert: Alert, now_ns: int) -> Incident | None:
@@ -272,8 +266,8 @@ class Incidents:
         for name in signatures_of(record):
             if _keep(incident.signatures, name, _MOST_SIGNATURES):
                 self._by_signature[name] = incident.incident_id
-        if record["kind"] != _NEWS:
-            _keep(incident.likes, like_of(record), _MOST_LIKES)
+        if record["kind"] != _NEWS and _keep(incident.likes, like_of(record), _MOST_LIKES):
+            self._steps.add(incident.likes[-1:], incident.incident_id)
         if entity := record.get("entity"):
             _keep(incident.entities, entity, _MOST_ENTITIES)
         self._changed[incident.incident_id] = incident
@@ -302,6 +296,7 @@ class Incidents:
         name = incident.incident_id
         self._by_signature.update(dict.fromkeys(incident.signatures, name))
         self._by_session.update(dict.fromkeys(incident.sessions, name))
+        self._steps.add(incident.likes, name)
         self._by_entity.update(dict.fromkeys(incident.entities[:1], name))
 
     def _next_due(self, incident: Incident) -> int:
@@ -340,6 +335,7 @@ class Incidents:
             for key in (*incident.signatures, *incident.sessions, *incident.entities):
                 if index.get(key) == name:
                     del index[key]
+        self._steps.drop(incident.likes, name)
         self._changed.pop(name, None)
         self._ended[name] = incident
         self._counters["incidents_resolved"] += 1
@@ -381,29 +377,6 @@ def signatures_of(record: Mapping[str, Any]) -> list[str]:
     """The signatures of an alert's deviations, that of the leading one first."""
     found = (one.get("signature") for one in record.get("deviations") or ())
     return [signature for signature in found if signature]
-
-
-def like_of(record: Mapping[str, Any]) -> list[str]:
-    """The direction of the leading deviation and the words of its step; empty where it has none."""
-    for deviation in record.get("deviations") or ():
-        direction = deviation.get("direction")
-        if record["kind"] == _NEWS:
-            # A new template deviates as the session does that it is news of.
-            direction = "unseen"
-        return [str(direction), *str(deviation.get("step") or "").split()]
-    return []
-
-
-def is_like(one: Sequence[str], other: Sequence[str]) -> bool:
-    """Whether two steps (`like_of`) deviate alike and differ in few words.
-
-    >>> is_like("extra visa paid <num> EUR".split(), "extra amex paid <num> EUR".split())
-    True
-    """
-    if len(one) < 2 or len(one) != len(other) or one[0] != other[0]:
-        return False
-    common = sum(left == right for left, right in zip(one[1:], other[1:], strict=True))
-    return common >= _LIKE * (len(one) - 1)
 
 
 def session_name(record: Mapping[str, Any]) -> str:
