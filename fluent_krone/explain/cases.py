@@ -7,6 +7,7 @@ import functools
 from ..alerts.scene import scene_of
 from ..alerts.words import explain
 from ..config import Config
+from ..core.hierarchy import runs
 from ..core.localise import severity
 from ..detect.bundle import Bundle
 from ..detect.nested_aware import NestedAware
@@ -34,9 +35,12 @@ class CaseMaker:
         self._nested = bundle.nested
 
     def make(self, finding: Finding, alert: Alert) -> Case | None:
-        """The case of a finding and its alert; None for a finding that is not about a session."""
-        verdict = finding.verdict
-        if verdict is None:
+        """The case of a finding and its alert; None for a finding that is not about a session.
+
+        A step that deviates is a case only where it may stand for an incident, whose further alerts
+        nobody asks about. Where each alert is sent, that of its session is asked about.
+        """
+        if finding.verdict is None and not self._may_lead(finding):
             return None
         keys = finding.log_keys
         hierarchy = self._bundle.hierarchy
@@ -49,21 +53,37 @@ class CaseMaker:
         lines: tuple[str, ...] = ()
         if with_lines:
             lines = tuple(self._safe(line.decode("utf-8", "replace")) for line in finding.lines)
-        scene = scene_of(finding, hierarchy, with_texts=with_lines)
+        start, end, event, evidence = self._place(finding, with_lines)
         return Case(
             pattern=alert.record["pattern"],
             bundle_hash=self._bundle.hash,
-            path=hierarchy.steps(keys[verdict.event]),
+            path=hierarchy.steps(keys[event]),
             templates=tuple(self._safe(hierarchy.rows[key].template) or _UNKNOWN for key in number),
             session=tuple(number[key] for key in keys),
-            start=verdict.seq.start,
-            end=verdict.seq.end,
-            event=verdict.event,
+            start=start,
+            end=end,
+            event=event,
             normal=tuple(tuple(number[key] for key in other) for other in normal),
-            evidence=explain(scene, self._safe),
+            evidence=evidence,
             lines=lines,
             may_clear=may_clear,
         )
+
+    def _may_lead(self, finding: Finding) -> bool:
+        return finding.kind == "deviation" and self._config.alerts == "incident"
+
+    def _place(self, finding: Finding, with_lines: bool) -> tuple[int, int, int, str]:
+        """Begin and end of the Seq that a finding is about, its odd event, and the evidence."""
+        hierarchy = self._bundle.hierarchy
+        verdict = finding.verdict
+        if verdict is not None:
+            scene = scene_of(finding, hierarchy, with_texts=with_lines)
+            seq = verdict.seq
+            return seq.start, seq.end, verdict.event, explain(scene, self._safe)
+        deviation = finding.deviations[0]
+        spans = runs([hierarchy.action_of[key] for key in finding.log_keys])
+        start, end = next(span for span in spans if span[0] <= deviation.event < span[1])
+        return start, end, deviation.event, self._safe(deviation.words)
 
     def is_doubtful(self, finding: Finding) -> bool:
         """Whether a model may clear the session.

@@ -5,7 +5,19 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-from synthetic import GOING, MESSAGES, NORMAL, OPEN, OPENED, T0, S
+from synthetic import (
+    GOING,
+    MESSAGES,
+    NORMAL,
+    OPEN,
+    OPENED,
+    T0,
+    S,
+    deviations,
+    lift_engine,
+    ride,
+    step_judge,
+)
 
 from fluent_krone.alerts.records import AlertMaker
 from fluent_krone.config import Config
@@ -84,3 +96,18 @@ def test_a_case_counts_through_its_own_templates(lift: Bundle, keys: tuple[int, 
         lift.templates[key] for key in finding.log_keys
     ]
     assert 0 <= case.start <= case.event < case.end <= len(case.session)
+
+
+def test_a_step_that_deviates_is_a_case_where_it_may_lead_an_incident(lift: Bundle) -> None:
+    engine = lift_engine(steps=step_judge())
+    late = [(T0 + i * 40 * S, record) for i, (_, record) in enumerate(ride("1", NORMAL[1]))]
+    [finding, *_] = deviations(engine.feed("app", late, T0 + 999 * S) + engine.finish())
+    config = Config(ledger="ledger")
+    alert = AlertMaker(lift, config).make(finding)
+    case = CaseMaker(lift, config).make(finding, alert)
+    assert case is not None
+    assert case.pattern == alert.record["pattern"]
+    assert case.evidence == finding.deviations[0].words
+    assert case.event == finding.deviations[0].event and case.start <= case.event < case.end
+    each = Config(ledger="ledger", alerts="session")
+    assert CaseMaker(lift, each).make(finding, alert) is None
