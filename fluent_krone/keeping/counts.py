@@ -34,6 +34,8 @@ class DroppedCounts:
         # Sessions and records of kinds above the limit.
         self._others = [0, 0]
         self.is_changed = False
+        # Whether the input has ended, so that the next summary is the last.
+        self.is_last = False
 
     def add(self, kind: Kind) -> None:
         """A session was not kept."""
@@ -48,10 +50,14 @@ class DroppedCounts:
             self._steps[self._ids[log_key]] += count
 
     def summary(self, now_ns: int, every_ns: int) -> dict[str, Any] | None:
-        """The event that is due at stream time `now_ns`, if any; counting begins anew."""
+        """The event that is due at stream time `now_ns`, if any; counting begins anew.
+
+        It is due after `every_ns`, and at the end of the input.
+        """
         if not self._begun_ns:
             self._begun_ns = now_ns
-        if now_ns - self._begun_ns < every_ns or not self.is_changed:
+        is_due = self.is_last or now_ns - self._begun_ns >= every_ns
+        if not is_due or not self.is_changed:
             return None
         record = self._record(now_ns)
         self._begun_ns = now_ns

@@ -100,6 +100,8 @@ class Judge:
 
     def finish(self) -> None:
         """Judge all open sessions as if the input had ended."""
+        if self.keeper is not None:
+            self.keeper.finish()
         self._keep(self.engine.finish())
 
     def end_incidents(self) -> None:

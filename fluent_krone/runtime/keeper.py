@@ -169,6 +169,11 @@ class Keeper:
         if self._annotated is not None:
             self._annotated.fed()
 
+    def finish(self) -> None:
+        """The input has ended: the next commit counts what was not kept until now."""
+        if self._counts is not None:
+            self._counts.is_last = True
+
     def settle(self) -> None:
         """Decide on what has happened since the last call: sessions that ended, records of none."""
         if self.references.aside:

@@ -232,6 +232,19 @@ def test_what_was_not_kept_is_counted_in_an_event_of_its_own(lift: Bundle) -> No
     run(story)
 
 
+def test_at_the_end_the_rest_of_what_was_not_kept_is_counted(lift: Bundle) -> None:
+    async def story() -> None:
+        rig = Rig(lift, **ONLY_ABNORMAL, keep_summary=3600.0)
+        await rig.service.start()
+        await take(rig, chunk_of("one", *ride_of("a", NORMAL[0]), *ride_of("bad", BAD)))
+        await finished(rig)
+        [packed] = [packed for packed in rig.receiver.packed if packed.tag == "keep.summary"]
+        [(_, event)] = Chunk("", packed.entries).events()
+        assert event[b"records"] == len(NORMAL[0])
+
+    run(story)
+
+
 def test_after_a_kill_nothing_is_lost_and_ids_are_the_same(lift: Bundle, store_path: str) -> None:
     async def story() -> None:
         receiver = Receiver()
