@@ -24,7 +24,7 @@ REPOSITORY = Path(__file__).resolve().parents[1]
 # This checkout, whatever is installed.
 sys.path.insert(0, str(REPOSITORY))
 
-from fault_kinds import network, plugin, process, store  # noqa: E402
+from fault_kinds import living, network, plugin, process, store  # noqa: E402
 from fault_kinds.bench import Bench  # noqa: E402
 from fault_kinds.fluentd import FIELDS  # noqa: E402
 
@@ -46,6 +46,8 @@ FAULTS: dict[str, Callable[[Bench], Any]] = {
     "fluentd": plugin.fluentd,
     "out_forward": plugin.out_forward,
     "poison": plugin.poison,
+    "learning": living.learning,
+    "refit": living.refit,
 }
 # Events in a chunk: about 50 kB, so that a log gives enough chunks to kill in between.
 _CHUNK = 500
@@ -85,6 +87,10 @@ def main() -> int:
     )
     parser.add_argument("--json", action="store_true")
     flags = parser.parse_args()
+    names = flags.only.split(",")
+    unknown = [name for name in names if name not in FAULTS]
+    if unknown:
+        parser.error(f"--only {unknown[0]!r}: the faults are {', '.join(FAULTS)}")
     path = flags.data / "events.parquet"
     if not path.is_file():
         sys.exit(f"bench: {path} is absent")
@@ -105,7 +111,7 @@ def main() -> int:
         if not flags.json:
             print(name, json.dumps(figures), flush=True)
 
-    figures = asyncio.run(run(bench, flags.only.split(","), show))
+    figures = asyncio.run(run(bench, names, show))
     if flags.json:
         print(json.dumps(figures))
     return 0

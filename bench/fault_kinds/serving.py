@@ -100,6 +100,10 @@ class Serve:
             await asyncio.sleep(0.01)
         self.port = int(found[1])
 
+    def set_flag(self, name: str, value: str) -> None:
+        """Give a flag another value from the next start on."""
+        self._flags[self._flags.index(name) + 1] = value
+
     async def end(self, signum: int = signal.SIGKILL) -> None:
         assert self.process is not None
         with contextlib.suppress(ProcessLookupError):

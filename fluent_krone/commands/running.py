@@ -52,6 +52,7 @@ def service_with_watch(config: Config, sink: Sink) -> tuple[Service, asyncio.Tas
     learning = open_learning(config)
     if learning is not None and is_taken_over(learning, config):
         learning.end()
+        learning.folder.release()
         learning = None
     refitting = None
     if learning is None:
