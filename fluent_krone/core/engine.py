@@ -95,7 +95,7 @@ class Engine:
         self.single = SingleEvents(self, odd)
         self.hanging = Hanging(parts.steps, self.sessions, self.time, make)
         self.journal = Journal(
-            templates=parts.templates,
+            matcher=self.matcher,
             sessions=self.sessions,
             time=self.time,
             novelties=novelties,
@@ -284,7 +284,7 @@ class Engine:
         """Go on from a snapshot. Call it on a new engine.
 
         `sessions` may be any iterable, and may hold a session in several parts. The bundle may be
-        another one: templates are found again by their ids, those that it lacks become `unknown`,
+        another one: templates are found again by their ids, else by the lines that are kept,
         and open sessions are judged by it from now on. Raises SnapshotError when the snapshot is
         damaged or of another version.
         """

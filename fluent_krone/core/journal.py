@@ -25,7 +25,7 @@ from typing import Any
 
 from ..errors import SnapshotError
 from ..reading.newforms import NUMBERS
-from ..reading.templates import template_id
+from ..reading.templates import TemplateMatcher, template_id
 from .doubts import Doubts
 from .lateness import InOrder
 from .novelties import Novelties
@@ -86,7 +86,7 @@ class Journal:
     def __init__(
         self,
         *,
-        templates: Sequence[str],
+        matcher: TemplateMatcher,
         sessions: Sessionizer,
         time: StreamTime,
         novelties: Novelties,
@@ -95,7 +95,8 @@ class Journal:
         settling: Settling,
         keep_lines: int,
     ) -> None:
-        self._templates = templates
+        self._match = matcher.match
+        self._templates = matcher.texts
         self._sessions = sessions
         self._time = time
         self._novelties = novelties
@@ -107,7 +108,7 @@ class Journal:
         self._held: list[Session] = []
         self._keep_lines = keep_lines
         # The `unknown` leaf's log key, which every bundle has after those of its templates.
-        self._unknown = len(templates)
+        self._unknown = len(self._templates)
         # The largest number that a part has.
         self._numbers = 0
         # Numbers of parts that are void since the last `changes`.
@@ -294,6 +295,18 @@ class Journal:
             self._in_order.load(snapshot, log_keys)
         self._everything = own != list(snapshot["templates"])
 
+    def _found_again(self, keys: Sequence[int], lines: Sequence[bytes]) -> list[int]:
+        """Log keys with the unknown ones read from their lines, where these were kept.
+
+        Another bundle may have another template for the same lines. Its sessions must not look
+        abnormal for that.
+        """
+        found = list(keys)
+        for at, line in enumerate(lines):
+            if found[at] == self._unknown and line:
+                found[at] = self._match(line)
+        return found
+
     def _load_part(self, part: Sequence[Any], log_keys: Sequence[int]) -> None:
         number, since, key, tag, opened, instance, ordinal, *rest = part
         limit, seen, last_ns, alerted, told, keys, times, lines, refs, passed, *rest = rest
@@ -320,7 +333,10 @@ class Journal:
         session.last_ns = last_ns
         session.alerted = alerted
         session.told = list(told)
-        session.keys.extend([log_keys[i] for i in array("H", keys)])
+        own_keys = [log_keys[i] for i in array("H", keys)]
+        if self._unknown in own_keys:
+            own_keys = self._found_again(own_keys, lines)
+        session.keys.extend(own_keys)
         session.times.frombytes(times)
         if lines:
             # With another `keep_lines`, the parts before may have none.

@@ -164,6 +164,7 @@ class TemplateMatcher:
             wide = [None] * len(templates)
         pairs = list(zip(templates, wide, strict=True))
         self._unmatched = unmatched
+        self.texts = tuple(templates)
         self.templates = [Template(text, wide=where) for text, where in pairs]
         order = sorted(range(len(templates)), key=self._rank)
         self._index = _Index(self.templates, order)

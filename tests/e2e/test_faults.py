@@ -88,6 +88,24 @@ def test_no_death_under_fluentd_does(figures: Callable[..., dict[str, Any]]) -> 
     assert (found["poison"]["alerts_lost"], found["poison"]["alerts_new"]) == (0, 0)
 
 
+def test_no_kill_while_bundles_are_learnt_refitted_and_swapped_does(
+    figures: Callable[..., dict[str, Any]],
+) -> None:
+    found = figures("learning", "refit")
+    learning = found["learning"]
+    assert (learning["records_lost"], learning["records_doubled"]) == (0, 0)
+    assert learning["records_sent"] > 5_000
+    for name, outcome in found.items():
+        assert sum(outcome["kills"].values()) == 4, name
+        assert outcome["half_bundles"] == 0, name
+        assert outcome["faulty_orders"] > 10, name
+        assert outcome["faulty_orders_missed"] == 0, name
+        # What a refit asks for is 1 in 1,000.
+        assert outcome["normal_orders_flagged"] < 0.01 * outcome["normal_orders"], name
+        assert outcome["repeats_that_differ"] == 0, name
+    assert found["refit"]["bundles"] > 1
+
+
 def test_a_bundle_changes_under_a_running_serve(tmp_path: Path) -> None:
     bundle, log = tmp_path / "lift", tmp_path / "serve.log"
     bundle.mkdir()

@@ -8,7 +8,19 @@ from typing import Any
 
 import pytest
 from service_rig import BAD, Rig, killed, run, settle
-from synthetic import ARRIVED, CLOSE, GOING, NORMAL, OPEN, OPENED, ROWS, T0, S, write_lift_bundle
+from synthetic import (
+    ARRIVED,
+    CLOSE,
+    GOING,
+    NORMAL,
+    OPEN,
+    OPENED,
+    ROWS,
+    T0,
+    UNKNOWN,
+    S,
+    write_lift_bundle,
+)
 
 from fluent_krone.config import Config
 from fluent_krone.detect.bundle import Bundle, load_bundle
@@ -171,6 +183,34 @@ def test_a_reload_judges_open_sessions_by_the_new_bundle(
         len(ROWS) - 1 - key for key in NORMAL[1]
     ]
     run(again.service.close)
+
+
+def test_a_reload_finds_steps_again_whose_templates_have_another_text(
+    story: Any, tmp_path: Path
+) -> None:
+    """A bundle that was fitted again may have other wildcards for the same lines."""
+    folder = tmp_path / "new lift"
+    folder.mkdir()
+    rows = [(row[0].replace("<num>", "<*>"), *row[1:]) for row in ROWS]
+    write_lift_bundle(folder, rows=rows, golden=())
+    new = load_bundle(str(folder))
+
+    async def body(rig: Rig) -> None:
+        await rig.take("1", ("a", (OPEN, OPENED, GOING)), ("b", (OPEN, UNKNOWN)))
+        await rig.service.reload(new)
+        await rig.take("2", ("a", (ARRIVED, CLOSE)))
+        engine = rig.service._judge.engine
+        texts = {
+            key[0]: [engine.log_key_text(log_key) for log_key in session.keys]
+            for key, session in engine.sessions.open.items()
+        }
+        assert texts[b"a"] == [rows[key][0] for key in NORMAL[1]]
+        assert texts[b"b"] == [rows[OPEN][0], "<unknown>"]
+        await rig.service.flush()
+        alerted = {tuple(alert.record["session"]) for alert in rig.receiver.alerts}
+        assert ("a",) not in alerted
+
+    story(body, commit_interval=0.0)
 
 
 def test_a_stop_keeps_what_is_open_only_where_it_can(lift: Bundle, store_path: str) -> None:

@@ -1,0 +1,287 @@
+"""A bundle learnt on the stream by a real Fluentd, beside one fitted offline to the same log.
+
+A shop of services is simulated twice: a normal log to learn from, and a later one with faults. The
+first is written to a file that in_tail reads at full speed into one `<match>` block without any
+bundle. Once the service judges, the second one follows. The same two logs go through `export fit`
+and `replay`. With `--throughput`, records per second are measured with and without the recording
+for the next bundle.
+
+    python bench/learning.py [--sessions 2000] [--faults 5] [--seed 0] [--throughput] [--json]
+"""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import calendar
+import json
+import shutil
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+REPOSITORY = Path(__file__).resolve().parents[1]
+# This checkout, whatever is installed, and the simulator of the tests.
+sys.path[:0] = [str(REPOSITORY), str(REPOSITORY / "tests")]
+
+from fault_kinds.fluentd import FLUENTD, Fluentd  # noqa: E402
+from fault_kinds.serving import COMMAND, ENVIRONMENT  # noqa: E402
+from shop.faults import FAULTS  # noqa: E402
+from shop.formats import VARIANTS, write  # noqa: E402
+from shop.traffic import Plan, simulate  # noqa: E402
+
+from fluent_krone.commands.replay import replay  # noqa: E402
+from fluent_krone.config import Config  # noqa: E402
+from fluent_krone.detect.bundle import Bundle, load_bundle  # noqa: E402
+from fluent_krone.inputs import read_events, read_labels  # noqa: E402
+from fluent_krone.living.recorder import Recorder  # noqa: E402
+from fluent_krone.runtime.wiring import open_service  # noqa: E402
+from fluent_krone.transport.forward import Chunk, ForwardDecoder, encode_events  # noqa: E402
+from fluent_krone.types import Alert  # noqa: E402
+
+# Days between the two logs, so that no session of the second one follows one of the first.
+_LATER_DAYS = 30
+# Seconds that the learning may take.
+_PATIENCE_S = 1_500
+# Records in a chunk, and chunks of the throughput's stream.
+_CHUNK = 5_000
+_ROUNDS = 5
+
+_CONF = """
+<source>
+  @type tail
+  path {dir}/app.log
+  pos_file {dir}/app.pos
+  read_from_head true
+  refresh_interval 1
+  tag shop
+  <parse>
+    @type json
+    time_key time
+    time_type string
+    time_format %Y-%m-%dT%H:%M:%S.%LZ
+    keep_time_key true
+  </parse>
+</source>
+<match shop>
+  @type krone
+  command {command}
+  bundle {bundle}
+  learn_sessions {{sessions}}
+  alerts session
+  on_shutdown judge
+  store {dir}/krone.db
+  <buffer tag>
+    @type file
+    path {dir}/buffer
+    flush_interval 0.2
+    flush_at_shutdown true
+  </buffer>
+</match>
+<match krone.**>
+  @type file
+  path {dir}/alerts
+  append true
+  <format>
+    @type json
+  </format>
+  <buffer time>
+    @type file
+    path {dir}/alertbuffer
+    flush_mode immediate
+    flush_at_shutdown true
+  </buffer>
+</match>
+"""
+
+
+def simulated(folder: Path, sessions: int, seed: int, faults: int) -> Path:
+    """Write a log of the shop; returns its folder."""
+    plan = Plan(sessions=sessions, seed=seed, faults=dict.fromkeys(FAULTS, faults))
+    write(simulate(plan), VARIANTS["a"], folder)
+    return folder
+
+
+def later(log: Path) -> list[str]:
+    """The lines of a log, some weeks later."""
+    shifted = []
+    for line in log.read_text(encoding="utf-8").splitlines():
+        record = json.loads(line)
+        day = record["time"]
+        moved = time.gmtime(_seconds(day) + _LATER_DAYS * 86_400)
+        record["time"] = time.strftime("%Y-%m-%dT%H:%M:%S", moved) + day[19:]
+        shifted.append(json.dumps(record) + "\n")
+    return shifted
+
+
+def _seconds(text: str) -> int:
+    return calendar.timegm(time.strptime(text[:19], "%Y-%m-%dT%H:%M:%S"))
+
+
+def on_the_stream(folder: Path, normal: Path, odd: Sequence[str], sessions: int) -> dict[str, Any]:
+    """What a Fluentd with one `<match>` block comes to."""
+    conf = _CONF.replace("{{sessions}}", str(sessions))
+    bundle = folder / "bundles"
+    began = time.monotonic()
+    fluentd = Fluentd(folder, conf, str(bundle))
+    try:
+        fluentd.append(normal.read_text(encoding="utf-8").splitlines(keepends=True))
+        fluentd.wait_for(lambda: fluentd.told("learnt: the stream is judged") > 0, _PATIENCE_S)
+        armed_s = time.monotonic() - began
+        fluentd.append(odd)
+        fluentd.wait_until_read()
+        fluentd.wait_until_sent()
+    finally:
+        fluentd.stop()
+    flagged = {
+        " ".join(alert["session"])
+        for alert in fluentd.alerts()
+        if alert["kind"] not in ("unseen_template", "change")
+    }
+    return {"flagged": flagged, "armed_s": round(armed_s, 1), "bundle": load_bundle(str(bundle))}
+
+
+def offline(folder: Path, normal: Path, odd: Path) -> dict[str, Any]:
+    """What `export fit` and `replay` come to."""
+    bundle = folder / "offline"
+    command = [*COMMAND, "export", "fit", "--input", str(normal), "--output", str(bundle)]
+    done = subprocess.run(
+        [*command, "--session-key", "auto"], capture_output=True, text=True, env=ENVIRONMENT
+    )
+    if done.returncode:
+        raise RuntimeError(done.stderr)
+    loaded = load_bundle(str(bundle))
+    flagged: set[str] = set()
+
+    def note(alert: Alert) -> None:
+        if alert.record["kind"] not in ("unseen_template", "change"):
+            flagged.add(" ".join(alert.record["session"]))
+
+    replay(loaded, Config(), odd, on_alert=note)
+    return {"flagged": flagged, "bundle": loaded}
+
+
+def scored(found: dict[str, Any], labels: dict[str, bool]) -> dict[str, Any]:
+    """The figures of what was flagged."""
+    faulty = {key for key, is_faulty in labels.items() if is_faulty}
+    normal = labels.keys() - faulty
+    flagged = found["flagged"]
+    bundle: Bundle = found["bundle"]
+    return {
+        "found": round(len(flagged & faulty) / max(len(faulty), 1), 4),
+        "false_alarms_per_1000": round(1000 * len(flagged & normal) / max(len(normal), 1), 2),
+        "flagged": len(flagged),
+        "templates": len(bundle.templates),
+        "session_key": ",".join(bundle.input_settings.session_key),
+        "idle_timeout_s": bundle.session_settings.idle_timeout,
+    }
+
+
+def learnt(flags: argparse.Namespace) -> dict[str, Any]:
+    """The figures of the learnt bundle beside those of the fitted one."""
+    if FLUENTD is None:
+        return {"skipped": "no `fluentd` command on PATH"}
+    with tempfile.TemporaryDirectory() as made:
+        folder = Path(made)
+        normal = simulated(folder / "normal", flags.sessions, flags.seed, 0) / "log.jsonl"
+        odd = simulated(folder / "odd", flags.sessions // 2, flags.seed + 1, flags.faults)
+        lines = later(odd / "log.jsonl")
+        (folder / "later.jsonl").write_text("".join(lines), encoding="utf-8")
+        labels = read_labels(odd / "labels.csv")
+        run = folder / "fluentd"
+        run.mkdir()
+        wanted = int(0.9 * flags.sessions)
+        streamed = on_the_stream(run, normal, lines, wanted)
+        figures = {
+            "stream": scored(streamed, labels) | {"armed_s": streamed["armed_s"]},
+            "offline": scored(offline(folder, normal, folder / "later.jsonl"), labels),
+            "faulty": sum(labels.values()),
+        }
+        shutil.rmtree(run, ignore_errors=True)
+        return figures
+
+
+class _Drop:
+    """A sink that takes every alert."""
+
+    async def deliver(self, alerts: Sequence[Alert]) -> None:
+        pass
+
+    async def close(self) -> None:
+        pass
+
+
+def throughput(flags: argparse.Namespace) -> dict[str, Any]:
+    """Records per second of a service over a log, with and without the recording."""
+    path = flags.data / "events.parquet"
+    names = ("id", "level", "component", "message")
+    events = []
+    for time_ns, record in read_events(path):
+        events.append((time_ns or 0, {name: record[name.encode()].decode() for name in names}))
+        if len(events) == flags.events:
+            break
+    frames = [
+        encode_events("app", events[at : at + _CHUNK], f"chunk-{at}")
+        for at in range(0, len(events), _CHUNK)
+    ]
+    chunks = [chunk for frame in frames for chunk in ForwardDecoder().feed(frame)]
+    rates: dict[str, list[float]] = {"off": [], "on": []}
+    for _ in range(_ROUNDS):
+        for mode in ("off", "on"):
+            with tempfile.TemporaryDirectory() as made:
+                took_s = asyncio.run(_fed(chunks, Path(made), mode == "on"))
+            rates[mode].append(len(events) / took_s)
+    best = {mode: max(of_mode) for mode, of_mode in rates.items()}
+    return {
+        "records": len(events),
+        "off_records_per_s": round(best["off"]),
+        "on_records_per_s": round(best["on"]),
+        "ratio": round(best["on"] / best["off"], 3),
+    }
+
+
+async def _fed(chunks: Sequence[Any], folder: Path, records: bool) -> float:
+    config = Config(bundle="hdfs", store=str(folder / "krone.db"))
+    service = open_service(load_bundle("hdfs"), _Drop(), config)
+    if records:
+        # Beyond what it would ever record in a day: each chunk costs its write.
+        service._intake.recorder = Recorder(folder / "recorded", 2**34, 86_400.0)
+    await service.start()
+    began = time.perf_counter()
+    for chunk in chunks:
+        assert isinstance(chunk, Chunk)
+        await service.take(chunk, lambda: None)
+    await service.flush()
+    took_s = time.perf_counter() - began
+    await service.close()
+    return took_s
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--sessions", type=int, default=2_000)
+    parser.add_argument("--faults", type=int, default=5, help="sessions of each kind of fault")
+    parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--throughput", action="store_true", help="measure the recording instead")
+    parser.add_argument("--data", type=Path, default=REPOSITORY.parent / "shared/data/hdfs_raw")
+    parser.add_argument("--events", type=int, default=200_000)
+    parser.add_argument("--json", action="store_true")
+    flags = parser.parse_args()
+    if flags.throughput:
+        figures = throughput(flags)
+    else:
+        figures = learnt(flags)
+    if flags.json:
+        print(json.dumps(figures))
+        return 0
+    for name, value in figures.items():
+        print(f"{name}: {value}")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
