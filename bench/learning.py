@@ -211,6 +211,9 @@ class _Drop:
     async def deliver(self, alerts: Sequence[Alert]) -> None:
         pass
 
+    async def deliver_packed(self, packed: Any) -> None:
+        pass
+
     async def close(self) -> None:
         pass
 
@@ -271,10 +274,10 @@ def main() -> int:
     parser.add_argument("--events", type=int, default=200_000)
     parser.add_argument("--json", action="store_true")
     flags = parser.parse_args()
+    measure = learnt
     if flags.throughput:
-        figures = throughput(flags)
-    else:
-        figures = learnt(flags)
+        measure = throughput
+    figures = measure(flags)
     if flags.json:
         print(json.dumps(figures))
         return 0
