@@ -12,8 +12,9 @@ from ..alerts.records import iso_time
 from ..config import Config
 from ..errors import KroneError
 from ..explain import Said
+from ..explain.accepted import accept, accepted_rows
 from ..explain.marks import Says, Target, targets_of
-from ..explain.rows import SCOPES, Mark, iso_ms
+from ..explain.rows import SCOPES, Mark, iso_ms, to_ms
 from ..runtime.service import Service
 from ..types import Alert
 from .history import History
@@ -24,6 +25,8 @@ _PERSON = "live page"
 # Seconds of a day, and the longest mark that expires.
 _DAY_S = 86_400
 _MOST_DAYS = 365
+# Changes that the page lists.
+_MOST_CHANGES = 50
 # Figures of the service that the page lists, in this order, by the names of its statistics.
 _FIGURES = {
     "records": "records read",
@@ -90,6 +93,7 @@ class ServiceBackend:
             "bundle": self._bundle(),
             "learning": self._learning(),
             "refit": self._refit(),
+            "changes": self._open_changes(),
         }
 
     def incidents(self, words: str, state: str, after: str, count: int) -> dict[str, Any]:
@@ -116,6 +120,8 @@ class ServiceBackend:
         """Do what a person asks for. Raises KroneError where that cannot be done."""
         if what == "bundle":
             self._change_bundle(told.get("action"))
+        elif what == "accept":
+            self._accept(told.get("change"))
         elif what == "mark":
             self._mark(told)
         elif what == "unmark":
@@ -123,6 +129,16 @@ class ServiceBackend:
         else:
             raise KroneError(f"{what} is not possible here")
         self._changes += 1
+
+    def _accept(self, change: Any) -> None:
+        """Make the templates of a change normal; the engine hears of it within a second."""
+        accept(
+            self._service.knowledge,
+            [str(change)],
+            note="",
+            by=_PERSON,
+            at_ms=to_ms(time.time()),
+        )
 
     def _mark(self, told: Mapping[str, Any]) -> None:
         """Mark the first alert of an incident."""
@@ -186,6 +202,28 @@ class ServiceBackend:
             return None
         return {"share": status.share, "words": status.words}
 
+    def _open_changes(self) -> list[dict[str, Any]]:
+        accepted = {row.change for row in accepted_rows(self._service.knowledge)}
+        found = []
+        for alert in self._history.alerts_of_kind("change", _MOST_CHANGES):
+            change = alert["change"]
+            is_accepted = change["id"] in accepted
+            state = change["state"]
+            if is_accepted:
+                state = "accepted"
+            found.append(
+                {
+                    "id": change["id"],
+                    "words": alert["explanation"],
+                    "state": state,
+                    "first": alert["started_at"],
+                    "sessions": change["sessions"],
+                    "templates": [_renaming(template) for template in change["templates"]],
+                    "can_accept": not is_accepted,
+                }
+            )
+        return found
+
     def _refit(self) -> dict[str, Any] | None:
         status = self._service.refit()
         folder = self._service.bundle_folder
@@ -213,6 +251,13 @@ class ServiceBackend:
         if incident is None:
             return {**summary, "state": "resolved"}
         return {**summary, "state": incident.state}
+
+
+def _renaming(template: Mapping[str, Any]) -> str:
+    """A new template, and the one that it replaces."""
+    if template["replaces"]:
+        return f"{template['template']}  (instead of: {template['replaces']})"
+    return str(template["template"])
 
 
 def _shown(mark: Mark) -> dict[str, Any]:

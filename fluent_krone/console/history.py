@@ -38,12 +38,12 @@ _MOST_SEARCHED = 4_000
 _APPLICATION = 0x6B726F68
 _SCHEMA = """
 CREATE TABLE incident (
-    id TEXT PRIMARY KEY, last_ns INTEGER NOT NULL, words TEXT NOT NULL, summary TEXT NOT NULL,
-    bars TEXT NOT NULL, alert BLOB NOT NULL
+    id TEXT PRIMARY KEY, kind TEXT NOT NULL, last_ns INTEGER NOT NULL, words TEXT NOT NULL,
+    summary TEXT NOT NULL, bars TEXT NOT NULL, alert BLOB NOT NULL
 ) WITHOUT ROWID;
 CREATE INDEX newest ON incident (last_ns, id);
 """
-_PUT = "REPLACE INTO incident VALUES (?, ?, ?, ?, ?, ?)"
+_PUT = "REPLACE INTO incident VALUES (?, ?, ?, ?, ?, ?, ?)"
 _OLDEST = "DELETE FROM incident WHERE id IN (SELECT id FROM incident ORDER BY last_ns LIMIT ?)"
 
 
@@ -106,6 +106,9 @@ class History:
         row = self._changed.get(name) or self._row(name)
         if row is None:
             row = _Row(0, {}, Bars(alert.time_ns), dict(alert.record))
+        if alert.record.get("kind") == "change":
+            # What is told of a change later counts more sessions, and may say that it goes wrong.
+            row.alert = dict(alert.record)
         row.bars.add(alert.time_ns)
         row.last_ns = max(incident.last_ns, row.last_ns)
         row.summary = _summary(incident, row.alert)
@@ -153,6 +156,14 @@ class History:
             for _, summary, bars in shown
         ]
         return summaries, following, len(found)
+
+    def alerts_of_kind(self, kind: str, most: int) -> list[dict[str, Any]]:
+        """The alerts of a kind that incidents began with, newest first."""
+        self.flush()
+        query = "SELECT alert FROM incident WHERE kind = ? ORDER BY last_ns DESC LIMIT ?"
+        with self._errors.translated():
+            rows = self._db.execute(query, (kind, most)).fetchall()
+        return [json.loads(zlib.decompress(alert)) for (alert,) in rows]
 
     def incident(self, name: str) -> tuple[dict[str, Any], dict[str, Any]] | None:
         """Summary and first alert of an incident; None where it is not remembered."""
@@ -238,6 +249,7 @@ def _stored(name: str, row: _Row) -> tuple[Any, ...]:
     bars = {"start_ns": row.bars.start_ns, "width_ns": row.bars.width_ns, "counts": row.bars.counts}
     return (
         name,
+        str(record.get("kind")),
         row.last_ns,
         words,
         json.dumps(row.summary),

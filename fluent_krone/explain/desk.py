@@ -70,7 +70,7 @@ class Desk:
     ) -> None:
         self.counters: Counter[str] = Counter()
         self.cost_usd = 0.0
-        self._knowledge = knowledge
+        self.knowledge = knowledge
         # What persons said; the live page shows and changes it.
         self.marks = Marks(knowledge)
         self._explainer = explainer
@@ -235,7 +235,7 @@ class Desk:
         await asyncio.gather(*tasks, return_exceptions=True)
         if self._explainer is not None:
             await self._explainer.close()
-        self._knowledge.close()
+        self.knowledge.close()
 
     @property
     def has_late(self) -> bool:
@@ -257,7 +257,7 @@ class Desk:
         key = (case.pattern, case.bundle_hash)
         known: Answer | None = None
         with self._survived():
-            known = self._knowledge.recall(case, self._model)
+            known = self.knowledge.recall(case, self._model)
         if known is not None:
             self.counters["explanations_known"] += 1
             self._settle([waiting], answer=known)
@@ -353,7 +353,7 @@ class Desk:
                 budget.settle(booked, *spent, self._clock())
         answer = checked(answer, case)
         with self._survived():
-            self._knowledge.learn(case, answer, self._clock())
+            self.knowledge.learn(case, answer, self._clock())
         return answer
 
     def _count(self, tokens: int, cost_usd: float) -> tuple[int, float]:
@@ -405,17 +405,17 @@ class Desk:
 
     def _write(self, alerts: list[Alert]) -> None:
         """Write alerts' ids into the knowledge file; after a failure the next call does it."""
-        if self._knowledge.path is None:
+        if self.knowledge.path is None:
             # Knowledge in memory has no command that could look alerts up.
             return
         self._unwritten = [*self._unwritten, *alerts][-_MOST_UNWRITTEN:]
         with self._survived():
-            self._knowledge.alerted(self._unwritten)
+            self.knowledge.alerted(self._unwritten)
             self._unwritten = []
 
     def _learned(self, alert: Alert) -> Learned | None:
         with self._survived():
-            learned = self._knowledge.row_of(alert.record["pattern"])[1]
+            learned = self.knowledge.row_of(alert.record["pattern"])[1]
             if self._model is not None and learned and learned.model != self._model:
                 return None
             if learned and learned.bundle_hash == alert.record["bundle_hash"]:

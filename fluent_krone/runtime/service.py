@@ -123,6 +123,11 @@ class Service:
         self._judge.incidents.restore(saved)
 
     @property
+    def knowledge(self) -> Knowledge:
+        """What persons and models said."""
+        return self._desk.knowledge
+
+    @property
     def marks(self) -> Marks:
         """What persons said of deviations."""
         return self._desk.marks

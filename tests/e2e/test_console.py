@@ -202,6 +202,22 @@ def test_a_mark_is_set_and_deleted(browser: Browser, service: Service) -> None:
     assert service.ask(f"incident?id={incident}")["marks"] == []
 
 
+def test_a_deploy_is_accepted(browser: Browser, service: Service) -> None:
+    hour = 3600 * 10**9
+    renamed = [
+        (at + hour, {**record, "message": record["message"].replace("recorded", "written down")})
+        for at, record in events(9)
+    ]
+    service.send(renamed)
+    open_page(browser, service, "tab=changes")
+    browser.wait("document.querySelector('#other').innerText.includes('written down')")
+    [change] = service.ask("overview")["changes"]
+    assert change["can_accept"], change
+    browser.run("document.querySelector('#other .buttons button').click()")
+    browser.wait("document.querySelector('#other').innerText.includes('accepted')")
+    assert [one["state"] for one in service.ask("overview")["changes"]] == ["accepted"]
+
+
 @pytest.mark.parametrize(
     ("what", "told", "words"),
     [
@@ -211,6 +227,7 @@ def test_a_mark_is_set_and_deleted(browser: Browser, service: Service) -> None:
         ("mark", {"scope": "deviation", "verdict": "normal", "days": 10**9}, "days"),
         ("unmark", {"incident": "none"}, "remembered"),
         ("bundle", {"action": "swap"}, "refit"),
+        ("accept", {"change": "0123456789abcdef"}, "knows no change"),
     ],
 )
 def test_what_cannot_be_done_is_said(

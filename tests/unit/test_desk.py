@@ -511,7 +511,7 @@ def test_ids_that_could_not_be_written_are_written_with_the_next_ones(tmp_path: 
     other.execute("ROLLBACK")
     assert desk.stats()["knowledge_errors"] == 1
     desk.submit([Ticket(alert(2, 2))])
-    assert [desk._knowledge.pattern_of(str(n)) for n in (1, 2)] == [pattern(1), pattern(2)]
+    assert [desk.knowledge.pattern_of(str(n)) for n in (1, 2)] == [pattern(1), pattern(2)]
 
 
 def test_a_model_that_is_not_claude_is_called_what_it_is() -> None:
