@@ -17,6 +17,8 @@ PASSED = -1
 _PLACES = 5
 _PLACES_AFTER_TIME = 3
 _UNCLEAR_PLACES = 25
+# Places that must be known where several new steps may be one old one.
+_CONTESTED_PLACES = 15
 # Distinct runs that are remembered while they are undecided.
 _MOST_RUNS = 2_000
 
@@ -45,6 +47,7 @@ class Places:
         self._settle_ns = settle_ns
         self._runs: Counter[Run] = Counter()
         self._meant: dict[int, int] | None = None
+        self._contested: set[int] = set()
 
     def note_run(self, before: int, numbers: Sequence[int], behind: int, clock: int) -> bool:
         """New steps stand between two known ones; whether it is clear now what some of them are."""
@@ -98,7 +101,9 @@ class Places:
                 for number, step in self._steps.items()
                 if step.state in ("added", "renamed")
             }
-            self._meant = self.replacing.stand_for(self._runs, waiting, known, self._lacking)
+            self._meant, self._contested = self.replacing.stand_for(
+                self._runs, waiting, known, self._lacking
+            )
         return self._meant
 
     def forget(self) -> None:
@@ -134,6 +139,8 @@ class Places:
                 continue
             log_key = self.meanings().get(number, UNDECIDED)
             if log_key == UNDECIDED and step.places < _UNCLEAR_PLACES:
+                continue
+            if number in self._contested and step.places < _CONTESTED_PLACES:
                 continue
             settled = True
             step.present = {}

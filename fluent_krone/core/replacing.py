@@ -14,7 +14,8 @@ had `cart loaded` between two steps, they now have `fetched basket`. What is don
    ended: the new step replaces an old one that nearly all sessions of training had with these
    neighbours, and that most sessions with the new step lack.
 5. One run may have several new steps. The surest one is settled first, and then counts as the old
-   step when the others are looked at.
+   step when the others are looked at. Where two are about as sure, they are *contested*: more
+   sessions must tell, since other kinds of sessions may have one of them in another place.
 """
 
 from __future__ import annotations
@@ -46,6 +47,10 @@ _MOST_SESSIONS = 20_000
 # How much words in common count beside the place. Less than a place alone, since a new version may
 # say something like an old step at quite another place.
 _WORDS = 0.5
+# How much it counts that a new step has the same neighbours as the old one, as often.
+_AROUND = 0.3
+# Two new steps for one old one are contested where their scores differ by less.
+_CLOSE = 0.15
 # Steps in a row that are remembered of normal training. A bundle with more normal sessions is
 # judged by pairs alone from there on.
 _MOST_ROWS = 500_000
@@ -90,6 +95,9 @@ class Replacing:
         # Worked out when it is first asked for: most services never see a deploy with their bundle.
         self._followers: dict[int, set[int]] | None = None
         self._leaders: dict[int, set[int]] = {}
+        # How often each step has each other one before it, and behind it.
+        self._befores: dict[int, Counter[int]] = {}
+        self._behinds: dict[int, Counter[int]] = {}
         self._rows: set[tuple[int, int, int]] = set()
         self._sessions: list[frozenset[int]] = []
         self._shares: dict[tuple[int, int, int], float] = {}
@@ -100,8 +108,8 @@ class Replacing:
         texts: Mapping[int, str],
         known: Mapping[int, int],
         lacking: Lacking,
-    ) -> dict[int, int]:
-        """For each new step of `texts` a log key, `ADDED` or `UNDECIDED`.
+    ) -> tuple[dict[int, int], set[int]]:
+        """For each new step of `texts` a log key, `ADDED` or `UNDECIDED`; and the contested ones.
 
         `runs` counts the runs that were seen, `known` is what was settled before. `lacking` gives
         the share of the sessions with a new step that lack all of some old ones, and all of some
@@ -109,25 +117,31 @@ class Replacing:
         """
         self._learn()
         settled = dict(known)
+        contested: set[int] = set()
         left = [number for number in sorted(texts) if number not in settled]
         while left:
-            best: tuple[float, int, int, int] | None = None
+            found = []
             for number in left:
                 contexts = _contexts(number, runs, settled)
                 lacks = self._lacks(number, settled, lacking)
-                found = self._old_step(texts[number], contexts, lacks)
-                if found is not None:
-                    score, log_key = found
+                candidate = self._old_step(texts[number], contexts, lacks)
+                if candidate is not None:
+                    score, log_key = candidate
                     nth = min(context.nth for context in contexts)
-                    best = max(best or (0.0, 0, 0, 0), (score, -nth, -number, log_key))
-            if best is None:
+                    found.append((score, -nth, -number, log_key))
+            if not found:
                 break
-            settled[-best[2]] = best[3]
-            left.remove(-best[2])
+            score, _, number, log_key = max(found)
+            settled[-number] = log_key
+            left.remove(-number)
+            family = self.siblings(log_key)
+            close = {-one[2] for one in found if one[3] in family and one[0] > score - _CLOSE}
+            if len(close) > 1:
+                contested |= close
         for number in left:
             lacks = self._lacks(number, settled, lacking)
             settled[number] = self._added(_contexts(number, runs, settled), lacks)
-        return {number: settled[number] for number in texts}
+        return {number: settled[number] for number in texts}, contested
 
     def siblings(self, log_key: int) -> list[int]:
         """The log keys whose templates differ from this one's in one word at most, itself first.
@@ -151,6 +165,8 @@ class Replacing:
             for before, behind in itertools.pairwise(row):
                 followers.setdefault(before, set()).add(behind)
                 self._leaders.setdefault(behind, set()).add(before)
+                self._behinds.setdefault(before, Counter())[behind] += 1
+                self._befores.setdefault(behind, Counter())[before] += 1
             if len(self._rows) < _MOST_ROWS:
                 self._rows.update(zip(row, row[1:], row[2:], strict=False))
             if len(self._sessions) < _MOST_SESSIONS:
@@ -206,9 +222,28 @@ class Replacing:
         ranked = []
         for log_key, score in scores.items():
             words = _WORDS * likeness(text, self._templates[log_key])
-            ranked.append((score / total + words, -log_key))
+            around = _AROUND * self._alike(log_key, contexts)
+            ranked.append((score / total + words + around, -log_key))
         best, log_key = max(ranked)
         return best, -log_key
+
+    def _alike(self, log_key: int, contexts: Sequence[_Context]) -> float:
+        """How alike the neighbours of a new step are to those that an old one has in training.
+
+        0 to 1: they are of the same sorts, and as often.
+        """
+        family = self.siblings(log_key)
+        befores: Counter[int] = Counter()
+        behinds: Counter[int] = Counter()
+        for context in contexts:
+            befores[context.before] += context.times
+            behinds[context.behind] += context.times
+        old_befores: Counter[int] = Counter()
+        old_behinds: Counter[int] = Counter()
+        for key in family:
+            old_befores.update(self._befores.get(key, {}))
+            old_behinds.update(self._behinds.get(key, {}))
+        return (_overlap(befores, old_befores) + _overlap(behinds, old_behinds)) / 2
 
     def _scores(self, contexts: Sequence[_Context]) -> tuple[dict[int, float], int]:
         """How well old steps fit into the places of a new one, and into how many any does."""
@@ -287,6 +322,15 @@ def _neighbour(steps: Sequence[int], known: int, settled: Mapping[int, int]) -> 
             return log_key, undecided
         undecided += log_key == UNDECIDED
     return known, undecided
+
+
+def _overlap(one: Counter[int], other: Counter[int]) -> float:
+    """The share that two distributions have in common."""
+    total = one.total()
+    others = other.total()
+    if not total or not others:
+        return 0.0
+    return sum(min(count / total, other[key] / others) for key, count in one.items())
 
 
 def differs_in_a_word(one: str, other: str) -> bool:
