@@ -64,11 +64,16 @@ class Cell:
         return Day(traffic, self.variant, log)
 
     def alerts(
-        self, day: Day, silences: Callable[[Alert], bool] | None = None
+        self,
+        day: Day,
+        silences: Callable[[Alert], bool] | None = None,
+        *,
+        config: Config | None = None,
     ) -> list[tuple[Finding, Alert]]:
         """What is told of a day; `silences` says of an alert whether marks cover it."""
-        engine = self.bundle.engine(Config())
-        maker = AlertMaker(self.bundle, Config())
+        config = config or Config()
+        engine = self.bundle.engine(config)
+        maker = AlertMaker(self.bundle, config)
         if silences is not None:
             engine.silence_by(lambda finding: silences(maker.make(finding)))
         found: list[Finding] = []

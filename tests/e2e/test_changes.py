@@ -1,0 +1,138 @@
+"""A deploy in a running `serve` with a store, over SIGKILL: one alert, and `accept`."""
+
+from __future__ import annotations
+
+import asyncio
+import subprocess
+import sys
+from collections.abc import AsyncIterator, Callable, Iterable, Sequence
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Any
+
+import msgpack
+from serving import Receiver, http_get, samples, serving
+from synthetic import ARRIVED, CLOSE, GOING, MESSAGES, OPEN, OPENED, STUCK, T0, WEIGHED, S
+
+from fluent_krone.transport.forward import encode_events
+from fluent_krone.transport.server import ForwardServer, ServerSettings
+
+# What the new version does: a step more in each ride.
+DEPLOYED = (OPEN, OPENED, GOING, WEIGHED, ARRIVED, CLOSE)
+FAULTY = (OPEN, OPENED, GOING, WEIGHED, STUCK, CLOSE)
+# Rides after the deploy, ten seconds apart: longer than steps take to settle, in stream time.
+RIDES = 60
+SETTLE = "--change-settle=100"
+
+
+def ride(number: int, keys: Sequence[int] = DEPLOYED) -> bytes:
+    """One ride as a frame."""
+    at_ns = T0 + 10 * number * S
+    events = [
+        (at_ns + place * S, {"message": MESSAGES[key], "ride": f"r{number}"})
+        for place, key in enumerate(keys)
+    ]
+    return encode_events("app.lift", events, f"c{number}")
+
+
+async def send(port: int, frames: Iterable[bytes]) -> None:
+    """Send frames one by one, each when the one before was acked."""
+    reader, writer = await asyncio.open_connection("127.0.0.1", port)
+    unpacker = msgpack.Unpacker()
+    for frame in frames:
+        writer.write(frame)
+        unpacker.feed(await asyncio.wait_for(reader.read(4096), 30))
+        assert next(unpacker)["ack"]
+    writer.close()
+
+
+async def until(holds: Callable[[], bool]) -> None:
+    async with asyncio.timeout(30):
+        while not holds():
+            await asyncio.sleep(0.02)
+
+
+@asynccontextmanager
+async def receiving(store: Path) -> AsyncIterator[tuple[Receiver, list[str]]]:
+    """A receiver of alerts, and the flags of a service with a store that sends them there."""
+    receiver = Receiver()
+    server = ForwardServer(ServerSettings(port=0))
+    await server.start(receiver)
+    flags = ["--alert-host=127.0.0.1", f"--alert-port={server.port}", SETTLE]
+    flags += ["--store", str(store), "--on-shutdown=keep", "--metrics=true", "--metrics-port=0"]
+    try:
+        yield receiver, flags
+    finally:
+        await server.close()
+
+
+def accept(store: Path, *arguments: str) -> str:
+    command = [sys.executable, "-m", "fluent_krone", "accept", "--store", str(store), *arguments]
+    root = Path(__file__).parents[2]
+    done = subprocess.run(command, capture_output=True, text=True, cwd=root, timeout=60)
+    assert done.returncode == 0, done.stderr
+    return done.stdout
+
+
+async def counted(metrics_port: int) -> float:
+    _, page = await http_get(metrics_port, "/metrics")
+    [value] = samples(page, ["fluent_krone_sessions_changed_total"])
+    return value
+
+
+def test_a_deploy_is_one_alert_a_fault_alerts_and_accept_makes_it_normal(
+    bundle_dir: Path, tmp_path: Path
+) -> None:
+    store = tmp_path / "krone.db"
+
+    async def story() -> None:
+        async with receiving(store) as (receiver, flags), serving(bundle_dir, *flags) as served:
+            await send(served.port, [ride(number) for number in range(RIDES)])
+            await until(lambda: len(receiver.alerts) > 0)
+            [(_, change)] = receiver.alerts
+            assert change["kind"] == "change"
+            assert [one["template"] for one in change["change"]["templates"]] == [
+                "lift: cabin weighed, <num> persons"
+            ]
+            fault = [ride(RIDES, FAULTY), *map(ride, range(RIDES + 1, RIDES + 12))]
+            await send(served.port, fault)
+            await until(lambda: len(receiver.alerts) > 1)
+            said = {record["kind"] for _, record in receiver.alerts[1:]}
+            assert "sequence" in said and "change" not in said
+            assert {record["session"][0] for _, record in receiver.alerts[1:]} == {f"r{RIDES}"}
+            out = accept(store, change["change"]["id"], "--by", "ada")
+            assert "“lift: cabin weighed, <num> persons” is normal" in out
+            told = len(receiver.alerts)
+            # The service looks twice a second.
+            await asyncio.sleep(1.2)
+            await send(served.port, [ride(number) for number in range(RIDES + 12, RIDES + 22)])
+            before = await counted(served.metrics_port)
+            await send(served.port, [ride(number) for number in range(RIDES + 22, RIDES + 42)])
+            assert len(receiver.alerts) == told
+            # Rides that began before the acceptance had all ended by then.
+            assert await counted(served.metrics_port) == before
+
+    asyncio.run(story())
+
+
+def test_kills_change_nothing_of_a_change(bundle_dir: Path, tmp_path: Path) -> None:
+    async def told(store: Path, kills: Sequence[int]) -> dict[str, dict[str, Any]]:
+        async with receiving(store) as (receiver, flags):
+            begun = 0
+            for kill in [*kills, RIDES]:
+                async with serving(bundle_dir, *flags) as served:
+                    # The last two come again, as from a sender that had no ack.
+                    frames = [
+                        ride(number, FAULTY if number == 30 else DEPLOYED)
+                        for number in range(max(begun - 2, 0), kill)
+                    ]
+                    await send(served.port, frames)
+                    begun = kill
+                    if kill in kills:
+                        await served.kill()
+            return {record["alert_id"]: record for _, record in receiver.alerts}
+
+    expected = asyncio.run(told(tmp_path / "a.db", ()))
+    assert sorted(record["kind"] for record in expected.values())[0] == "change"
+    found = asyncio.run(told(tmp_path / "b.db", (2, 5, 7, 11, 31, 33)))
+    assert found == expected
