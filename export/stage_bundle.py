@@ -22,6 +22,7 @@ from fluent_krone.reading.records import as_bytes
 
 from . import golden
 from .panel import fit_steps
+from .rates import measure_rates
 from .sequences import patterns_of
 from .stages import Work
 from .work_files import (
@@ -29,6 +30,7 @@ from .work_files import (
     calibration_of,
     input_settings_of,
     leaves_of,
+    read_cut,
     session_settings_of,
     source_of,
     training_of,
@@ -164,6 +166,7 @@ def bundle_content(work: Work) -> dict[str, Any]:
             blind=calibration.blind,
             detection=calibration.detection,
         ),
+        "rates": measure_rates(read_cut(work).sessions, Hierarchy(leaves)),
         "training_summary": {
             "input": source_of(work.options).name,
             "train_fraction": work.options.train_fraction,

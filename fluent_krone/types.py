@@ -78,6 +78,24 @@ class Deviation:
     detail: str = ""
 
 
+FlowLevel = Literal["stream", "entity", "action", "status"]
+
+
+@dataclass(frozen=True, slots=True)
+class Flow:
+    """How often a node of the tree came from `start_ns` to `end_ns`, and how often it usually does.
+
+    `level` is `stream` where it is about the starts of sessions.
+    """
+
+    level: FlowLevel
+    name: str
+    start_ns: int
+    end_ns: int
+    observed: int
+    usual: float
+
+
 @dataclass(frozen=True, slots=True)
 class NewTemplate:
     """A template of a change: its id, its text, and the template that it replaces, if any."""
@@ -113,7 +131,8 @@ class ChangeReport:
 @dataclass(frozen=True, slots=True)
 class Finding:
     """What the engine hands out: an abnormal session instance, a step that deviates, a template
-    new to training, or a change of the program.
+    new to training, a change of the program, or a step of the whole stream that comes too often or
+    not at all.
 
     `lines` are raw lines around the oddest event, `line` is that event's own, and `unmatched` are
     the shapes of those that match no template. `texts` are the lines of the session's first events,
@@ -121,7 +140,7 @@ class Finding:
     which it was decided: that of the event, or that at which the session had ended.
     """
 
-    kind: Literal["sequence", "deviation", "unseen_template", "change"]
+    kind: Literal["sequence", "deviation", "unseen_template", "change", "flow"]
     decided: Literal["early", "end"]
     tag: bytes
     session: tuple[bytes, ...]
@@ -139,6 +158,8 @@ class Finding:
     deviations: tuple[Deviation, ...] = ()
     told_ns: int = 0
     change: ChangeReport | None = None
+    # Of a finding of kind `flow`, which is about no session.
+    flow: Flow | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -18,6 +18,7 @@ import msgpack
 
 from fluent_krone.config import Config
 from fluent_krone.core.engine import Engine, EngineParts, Limits
+from fluent_krone.core.flow_findings import FlowNode
 from fluent_krone.core.hierarchy import Hierarchy, Leaf
 from fluent_krone.core.localise import NestedDetector
 from fluent_krone.core.sessions import SessionSettings
@@ -34,7 +35,7 @@ from fluent_krone.detect.times import measure_times
 from fluent_krone.detect.values import learn_values
 from fluent_krone.detect.waits import measure_waits
 from fluent_krone.reading.records import InputSettings
-from fluent_krone.types import LEVELS, Finding, Level
+from fluent_krone.types import LEVELS, Finding, FlowLevel, Level
 
 S = 10**9
 T0 = 1_700_000_000 * S  # 2023-11-14T22:13:20Z
@@ -123,6 +124,7 @@ def lift_engine(
     time_field: str | None = None,
     nested: NestedDetector | None = None,
     steps: StepJudge | None = None,
+    flow_nodes: Sequence[FlowNode] = (),
     **session: Any,
 ) -> Engine:
     """An engine over the same words; `session` are SessionSettings, idle timeout 60 s."""
@@ -134,6 +136,7 @@ def lift_engine(
         patterns=LocalContext(patterns_of(hierarchy, NORMAL)),
         nested=nested,
         steps=steps,
+        flow_nodes=flow_nodes,
         input_settings=InputSettings(session_key=session_key, time_field=time_field),
         session_settings=SessionSettings(**{"idle_timeout": 60.0} | session),
     )
@@ -201,6 +204,30 @@ def step_budget() -> Budget:
 def step_judge(silence_s: float = 0) -> Steps:
     budget = step_budget()
     return Steps(tree(), step_witnesses(silence_s), budget, budget.thresholds(1.0))
+
+
+def flow_nodes(usual: float = 2.0) -> list[FlowNode]:
+    """Nodes that deviate soon: a ride starts `usual` times a minute, and so does each step."""
+    keys_of: dict[FlowLevel, tuple[int, ...]] = {
+        "stream": (),
+        "entity": (OPEN, OPENED, CLOSE),
+        "status": (OPEN,),
+    }
+    return [
+        FlowNode(
+            level=level,
+            log_key=(log_keys or (UNKNOWN,))[0],
+            log_keys=log_keys,
+            above=number - 1,
+            name=level,
+            rates=(usual,) * 24,
+            most_missing=3 * usual,
+            most_windows=2,
+            highest=(1.0, 1.0, 1.0),
+            p_value=0.001,
+        )
+        for number, (level, log_keys) in enumerate(keys_of.items())
+    ]
 
 
 def deviations(findings: Iterable[Finding]) -> list[Finding]:

@@ -11,13 +11,14 @@ from ..core.hierarchy import UNKNOWN, runs
 from ..core.sessions import ALERTED, Session
 from ..detect.bundle import Bundle
 from ..reading.templates import novel_shape, template_id
-from ..types import Alert, Deviation, Evidence, Finding, Verdict
+from ..types import Alert, Deviation, Evidence, Finding, Flow, Verdict
 from .alignment import alike_runs
 from .changes import change_deviation, change_fields
 from .deviation_fields import DeviationFields
 from .digests import digest, digest_of
+from .flow import flow_deviation, flow_fields, flow_severity, flow_signature
 from .scene import Scene, scene_of
-from .severity import severity_of
+from .severity import Severity, severity_of
 from .tags import TagRule
 from .words import explain
 
@@ -71,7 +72,7 @@ class AlertMaker:
             "alert_id": alert_id,
             "pattern": pattern,
             "kind": finding.kind,
-            "severity": severity_of(self._sort(finding), self._odd_template(finding), p_value),
+            "severity": self._severity(finding, p_value),
             "p_value": p_value,
             "decided": finding.decided,
             "tag": session_tag,
@@ -105,6 +106,8 @@ class AlertMaker:
             ordinal = 0
         elif finding.change is not None:
             about = (finding.change.name.encode(), finding.change.state.encode())
+        elif finding.flow is not None:
+            about = (self._flow_signature(finding, finding.flow).encode(),)
         return self._id(about, finding.first_ns, finding.kind, ordinal)
 
     def session_alert_id(self, session: Session) -> str | None:
@@ -143,9 +146,20 @@ class AlertMaker:
             return pattern_id((finding.kind, self._novel_name(finding)))
         if finding.change is not None:
             return pattern_id((finding.kind, finding.change.name))
+        if finding.flow is not None:
+            return pattern_id((finding.kind, self._flow_signature(finding, finding.flow)))
         shapes = iter(finding.unmatched)
         names = (self._name(log_key, shapes) for log_key in finding.log_keys)
         return pattern_id(names)
+
+    def _flow_signature(self, finding: Finding, flow: Flow) -> str:
+        return flow_signature(finding, flow, self._template_ids[finding.log_keys[0]])
+
+    def _severity(self, finding: Finding, p_value: float | None) -> Severity:
+        if finding.flow is not None:
+            template = self._template(finding.log_keys[0])
+            return flow_severity(finding.deviations[0], finding.flow, template)
+        return severity_of(finding.kind, self._odd_template(finding), p_value)
 
     def _name(self, log_key: int, shapes: Iterator[bytes]) -> str:
         """A template's id. Lines without a template have their shapes, or all would be alike."""
@@ -189,6 +203,9 @@ class AlertMaker:
         """The field `deviations`, of which no alert has none."""
         if finding.change is not None:
             return [change_deviation(finding.change)]
+        if finding.flow is not None:
+            name = self._template_ids[finding.log_keys[0]]
+            return flow_deviation(finding, finding.flow, self._hierarchy, name)
         if finding.kind == "unseen_template":
             name = self._novel_name(finding)
             return self._deviations.of_template(finding.log_keys[0], name, self._new_line(finding))
@@ -202,6 +219,9 @@ class AlertMaker:
             return self._deviation(finding.deviations[0], finding)
         if finding.change is not None:
             return change_fields(finding.change)
+        if finding.flow is not None:
+            times = iso_time(finding.first_ns), iso_time(finding.last_ns)
+            return flow_fields(finding, finding.flow, self._hierarchy, *times)
         return self._unseen(finding)
 
     def _deviation(self, deviation: Deviation, finding: Finding) -> dict[str, Any]:

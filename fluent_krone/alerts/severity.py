@@ -15,6 +15,7 @@ _OF_KIND: dict[str, Severity] = {
     # Most sessions of the change are abnormal in other ways.
     "abnormal_change": "error",
     "deviation": "warning",
+    "flow": "warning",
     "sequence": "error",
 }
 # A session or step that fewer than one normal session in so many has is one degree more urgent …

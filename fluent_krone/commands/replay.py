@@ -159,7 +159,7 @@ def replay(
 
     def keep(findings: list[Finding]) -> None:
         for finding in in_order(findings):
-            if finding.kind not in ("unseen_template", "change"):
+            if finding.kind not in ("unseen_template", "change", "flow"):
                 outcome.flagged[finding.session] += 1
             outcome.alerts += 1
             if on_alert is None and holder is None:

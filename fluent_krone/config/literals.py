@@ -99,6 +99,17 @@ def parse_share(text: str) -> float:
     return float(text)
 
 
+def parse_frequency(text: str) -> float:
+    """A number of 0 or more.
+
+    >>> parse_frequency("0"), parse_frequency("2.5")
+    (0.0, 2.5)
+    """
+    if not re.fullmatch(r"[0-9]+(\.[0-9]+)?", text):
+        raise ValueError(f"{text!r} is no number: write 1, or 0 for none")
+    return float(text)
+
+
 def parse_mode(text: str) -> int:
     """Permissions of a file, written as chmod takes them.
 
@@ -147,6 +158,7 @@ MODE = Kind("permissions", parse_mode)
 PRICE = Kind("float", parse_price)
 RATE = Kind("float", parse_rate)
 SHARE = Kind("float", parse_share)
+FREQUENCY = Kind("float", parse_frequency)
 
 
 def literal(value: Any) -> str:

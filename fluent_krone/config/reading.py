@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from .declare import READING, SERVICE, parameter
-from .literals import COUNT, DURATION, LIST, RATE, SIZE, STRING
+from .literals import COUNT, DURATION, FREQUENCY, LIST, RATE, SIZE, STRING
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -155,6 +155,12 @@ class Alerts:
         "How many false alarms to accept in 1,000 normal sessions, all kinds of alerts together; "
         "more finds more. Without it, the bundle's own number counts, which is usually 1.",
         common=True,
+    )
+    flow_false_alarms: float = parameter(
+        FREQUENCY,
+        1.0,
+        "How many false alarms to accept in a week about the stream as a whole: bursts of a step, "
+        "and silences (`flow` alerts); 0 for no such alerts.",
     )
     alerts: str = parameter(
         STRING,

@@ -59,6 +59,7 @@ class Doubts:
             self.believe_after_all(findings)
         else:
             self._notes.clear()
+            self._engine.flow.release()
         return False
 
     def believe_after_all(self, findings: list[Finding], *, at_end: bool = False) -> None:
@@ -124,7 +125,10 @@ class Doubts:
             events = len(session.keys)
         tag, time_ns, log_key, text = event
         held = (tag, time.watermark, log_key, text)
-        session = engine.single.take(key, held, time.clock, findings)
+        started = session is None or time.clock > engine.sessions.end_of(session)
+        with engine.flow.uncounted():
+            session = engine.single.take(key, held, time.clock, findings)
+        engine.flow.hold(time.clock_at(time_ns), log_key, int(started))
         if len(session.keys) == events:
             # It was passed over: it is no event of the session.
             return
@@ -150,5 +154,5 @@ class Doubts:
             if i < len(later_lines):
                 text = later_lines[i]
             event = (note.tag, note.time_ns, log_key, text)
-            with engine.sessions.referring(later_refs[i]):
+            with engine.sessions.referring(later_refs[i]), engine.flow.uncounted():
                 engine.single.take(session.key, event, engine.time.clock, findings)

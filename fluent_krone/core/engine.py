@@ -73,6 +73,7 @@ class Engine:
         )
         self.cascade = shared.cascade
         self._templates = parts.templates
+        self.flow = parts.flow()
         self.time = StreamTime(
             max_future=limits.max_future,
             max_leap=limits.max_leap,
@@ -80,6 +81,7 @@ class Engine:
             counters=self.counters,
             on_begin=self._begin,
             patience=Patience(parts.silence_ns),
+            flow=self.flow,
         )
         self._doubts = Doubts(self)
         # Holds events where they may come late; None where they are taken as they come.
@@ -118,6 +120,7 @@ class Engine:
             self.single.odd.has_odd_content,
             self.hanging.set_alarm,
             self._doubts.settle,
+            self.flow.counts,
             self.session_settings.max_events,
             self.limits.keep_lines,
             self.reader.has_time,
@@ -163,6 +166,7 @@ class Engine:
         A record that cannot become an event is counted in `set_aside` by its reason.
         """
         tag_bytes = tag.encode("utf-8", "surrogateescape")
+        self.flow.meet(tag_bytes)
         if self.in_order is not None:
             return self.in_order.feed(tag_bytes, events, now_ns)
         return self._feed(tag_bytes, events, now_ns)
@@ -190,7 +194,7 @@ class Engine:
     def _feed(self, tag: bytes, events: Events, now_ns: int) -> list[Finding]:
         findings: list[Finding] = []
         (read, find, to_end, work_out, special, watched, is_odd, set_alarm, *numbers) = self._loop
-        (settle, most, kept, own_time, new_key, take_new) = numbers
+        (settle, counts, most, kept, own_time, new_key, take_new) = numbers
         time = self.time
         latest = time.arrive(now_ns)
         clock = time.clock
@@ -220,6 +224,7 @@ class Engine:
             if log_key == new_key:
                 keys = take_new(keys, (tag, time_ns, log_key, text), record, clock, findings)
             for key in keys:
+                counts[log_key] += 1
                 session = find(key, NOBODY)
                 if clock > session.due:
                     session = self.find(key, tag, time_ns, record, clock, findings)
@@ -255,10 +260,10 @@ class Engine:
         """
         findings: list[Finding] = []
         clock = self.time.idle_until(now_ns)
-        if clock is not None:
-            if self.in_order is not None:
-                self.in_order.advance(clock, findings)
-            self.collect(clock, findings)
+        self.flow.idle(clock, now_ns)
+        if clock is not None and self.in_order is not None:
+            self.in_order.advance(clock, findings)
+        self.collect(clock or 0, findings)
         return findings
 
     def finish(self) -> list[Finding]:
@@ -295,6 +300,7 @@ class Engine:
     def resume(self, now_ns: int) -> None:
         """Go on after a pause in which nobody listened: no session was idle in it."""
         self.time.resume(now_ns)
+        self.flow.resume()
 
     def adopt(self, other: Engine) -> None:
         """Take over the state and the counters of another bundle's engine.
@@ -391,6 +397,7 @@ class Engine:
         self.settling.note_start(record, clock)
         session, ended = self.sessions.start(key, tag, clock, time_ns, self.tracker.start)
         self.journal.note_start(session, time_ns)
+        self.flow.counts[-1] += 1
         for other in ended:
             self.close(other, clock, findings)
         return session
@@ -398,6 +405,7 @@ class Engine:
     def collect(self, now: int, findings: list[Finding]) -> None:
         """Report what hangs, end what has ended, and do what else is due by stream time `now`."""
         self.settling.pass_time(now, findings)
+        findings += self.flow.take()
         self.hanging.collect(now, findings, _MOST_FINDINGS)
         for session in self.sessions.expired(now):
             self.close(session, now, findings)

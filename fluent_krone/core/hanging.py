@@ -20,7 +20,7 @@ import heapq
 from ..reading.records import SessionKey
 from ..types import Finding
 from .findings import FindingMaker
-from .patience import NO_SILENCE_NS
+from .patience import ARRIVAL_NS, NO_SILENCE_NS
 from .sessions import ALERTED, Session, Sessionizer
 from .steps import StepJudge
 from .stream_time import StreamTime
@@ -61,8 +61,12 @@ class Hanging:
 
     def collect(self, clock: int, findings: list[Finding], most: int) -> None:
         """Report the sessions that hang at stream time `clock`, until there are `most` findings."""
-        # A silence that is longer than training had is no waiting.
-        clock = min(clock, self._time.clock + self._time.patience.silence_ns)
+        silent_ns = clock - self._time.clock
+        if silent_ns > 0:
+            # While no record comes: it may be on its way, and a silence that is longer than
+            # training had is no waiting.
+            silent_ns = max(silent_ns - ARRIVAL_NS, 0)
+            clock = self._time.clock + min(silent_ns, self._time.patience.silence_ns)
         while self._alarms and self._alarms[0][0] < clock and len(findings) < most:
             alarm, key = heapq.heappop(self._alarms)
             session = self._sessions.open.get(key)

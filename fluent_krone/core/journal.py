@@ -179,7 +179,7 @@ class Journal:
         if self._everything:
             found = self.snapshot(parts)
         else:
-            found = self._always() | self._settling.changed()
+            found = self._always(everything=False) | self._settling.changed()
             found |= {"novelties": novelties, "sessions": parts, "started": self._started}
         found["dropped"] = self._dropped
         self._dropped = array("q")
@@ -195,7 +195,7 @@ class Journal:
     def snapshot(self, sessions: Iterable[Any]) -> dict[str, Any]:
         """The whole state, with `sessions` as its sessions. Log keys go with their template ids."""
         return (
-            self._always()
+            self._always(everything=True)
             | self._settling.save()
             | {
                 "templates": self._template_ids(),
@@ -219,11 +219,11 @@ class Journal:
                 f"the saved state is damaged ({error.__class__.__name__}: {error})"
             ) from None
 
-    def _always(self) -> dict[str, Any]:
+    def _always(self, *, everything: bool) -> dict[str, Any]:
         """What each commit holds, since it changes with nearly every record."""
         found = {
             "version": SNAPSHOT_VERSION,
-            **self._time.save(),
+            **self._time.save(everything=everything),
             **self._novelties.save(),
             **self._doubts.save(),
         }

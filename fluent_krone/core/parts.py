@@ -7,6 +7,8 @@ from dataclasses import dataclass
 
 from ..reading.records import InputSettings, RecordReader
 from .cascade import Cascade, Clearing
+from .flow import FlowWatch
+from .flow_findings import FlowNode
 from .hierarchy import Hierarchy
 from .localise import NestedDetector, SeqDetector
 from .patience import NO_SILENCE_NS
@@ -52,6 +54,8 @@ class EngineParts:
     nested: NestedDetector | None = None
     clearing: Clearing | None = None
     steps: StepJudge | None = None
+    # What is usual of the stream as a whole; without nodes nothing is.
+    flow_nodes: Sequence[FlowNode] = ()
     input_settings: InputSettings
     session_settings: SessionSettings
 
@@ -74,6 +78,10 @@ class EngineParts:
             self.steps,
             idle_ns,
         )
+
+    def flow(self) -> FlowWatch:
+        """What counts the events of the whole stream."""
+        return FlowWatch(len(self.templates) + 1, self.flow_nodes)
 
     @property
     def silence_ns(self) -> int:

@@ -16,6 +16,9 @@ from typing import Any
 # Pauses that are remembered. When there are more, the two oldest become one that lasts from the
 # begin of the first to the end of the second: sessions then seem to have waited for less.
 _MOST = 100
+# How long records may be on their way, in ns: while none comes, time counts as silence only after
+# so long. Fluentd hands over a chunk of a file buffer once a minute unless told otherwise.
+ARRIVAL_NS = 120 * 10**9
 # A silence that no stream has, in ns: nothing is a pause.
 NO_SILENCE_NS = 2**63 - 1
 

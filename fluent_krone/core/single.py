@@ -33,6 +33,7 @@ class SingleEvents:
         """What the loop of `Engine._feed` does with one event of one session."""
         engine = self._engine
         tag, time_ns, log_key, text = event
+        engine.flow.counts[log_key] += 1
         session = engine.sessions.open.get(key)
         if session is None or clock > session.due:
             session = engine.find(key, tag, time_ns, record, clock, findings)

@@ -33,6 +33,7 @@ from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
+from .flow import FlowWatch
 from .patience import Patience
 
 _NS = 1_000_000_000
@@ -57,20 +58,21 @@ _MOST_OFFSET_S = 14 * 3600
 class _Pace:
     """What steps ahead are usual: `moves` of the watermark so far, and the usual largest one."""
 
-    __slots__ = ("moved_at", "moves", "usual_ns")
+    __slots__ = ("moved_at", "moves", "now_ns", "usual_ns")
 
     def __init__(self) -> None:
         # Up to `_AGREED`, from when on a step can be unusual.
         self.moves = 0
         self.usual_ns = 0
-        # Wall time of the last move.
+        # Wall time of the last move, and of the chunk that is being read.
         self.moved_at = 0
+        self.now_ns = 0
 
-    def is_unusual(self, step: int, time_ns: int, now_ns: int) -> bool:
+    def is_unusual(self, step: int, time_ns: int) -> bool:
         if self.moves < _AGREED or step <= max(self.usual_ns * _TIMES_USUAL, _LEAST_DOUBTED_NS):
             return False
         # Where the wall clock went on as well, the record is where it should be.
-        return time_ns > now_ns or step > now_ns - self.moved_at + _LEAST_DOUBTED_NS
+        return time_ns > self.now_ns or step > self.now_ns - self.moved_at + _LEAST_DOUBTED_NS
 
     def moved(self, step: int) -> None:
         self.moves = min(self.moves + 1, _AGREED)
@@ -154,9 +156,11 @@ class StreamTime:
         counters: Counter[str],
         on_begin: Callable[[int], None],
         patience: Patience | None = None,
+        flow: FlowWatch | None = None,
     ) -> None:
         self.by_stream = by_stream
         self.patience = patience or Patience()
+        self._flow = flow or FlowWatch(0)
         self.watermark = 0
         self.clock = 0
         # Wall time of the last `feed`; 0 before the first.
@@ -177,8 +181,6 @@ class StreamTime:
         self._uncounted = 0
         # Whether nothing is noted of the last events that the next one could settle.
         self._calm = False
-        # Wall time of the chunk that is being read.
-        self._now = 0
         # What the clock is ahead of the watermark by.
         self._shift_ns = 0
         self._pace = _Pace()
@@ -192,7 +194,7 @@ class StreamTime:
 
     def arrive(self, now_ns: int) -> int:
         """A chunk arrives at wall time `now_ns`; returns the latest event time to be believed."""
-        self._now = now_ns
+        self._pace.now_ns = now_ns
         if not self.by_stream or self._offset.seconds is not None:
             self._go_on(now_ns)
         return now_ns + self._most_ahead_ns[0]
@@ -203,6 +205,8 @@ class StreamTime:
             if self.clock and clock - self.clock > self.patience.silence_ns:
                 self.patience.note_step(self.clock, clock)
             self.clock = clock
+            if clock >= self._flow.edge_ns:
+                self._flow.roll(clock)
 
     def meet(self, time_ns: int, latest: int) -> int:
         """The time of an event that is ahead of the watermark, or before `behind`.
@@ -218,13 +222,13 @@ class StreamTime:
             if step < usual_ns:
                 step = usual_ns - usual_ns // _FORGOTTEN
             pace.usual_ns = step
-            pace.moved_at = self._now
+            pace.moved_at = pace.now_ns
             self.watermark = time_ns
             patience = self.patience
             self.behind = time_ns - patience.lag_ns
             if self.by_stream:
                 clock = time_ns + self._shift_ns
-                if clock - self.clock > patience.silence_ns:
+                if clock - self.clock > patience.silence_ns or clock >= self._flow.edge_ns:
                     self._go_on(clock)
                 elif clock > self.clock:
                     self.clock = clock
@@ -308,8 +312,9 @@ class StreamTime:
         if self.fed_at:
             self.fed_at = now_ns
 
-    def save(self) -> dict[str, Any]:
-        """What a snapshot holds of it."""
+    def save(self, *, everything: bool = True) -> dict[str, Any]:
+        """What a snapshot holds of it; without `everything`, what may have changed since the last
+        call."""
         return {
             "watermark": self.watermark,
             "clock": self.clock,
@@ -321,6 +326,7 @@ class StreamTime:
             "back": [self._back.count, self._back.largest_ns],
             "offset": self._offset.save(),
             **self.patience.save(),
+            **self._flow.save(everything=everything),
         }
 
     def load(self, saved: Mapping[str, Any]) -> None:
@@ -336,6 +342,7 @@ class StreamTime:
         self._back.count, self._back.largest_ns = saved.get("back", (0, 0))
         self._offset.load(saved.get("offset", (0, 0, 0, None)))
         self.patience.load(saved)
+        self._flow.load(saved)
         self.behind = self.watermark - self.patience.lag_ns
         if self.doubted or self._back.count:
             self.behind = self.watermark + 1
@@ -348,7 +355,7 @@ class StreamTime:
         self.doubted = 0
 
     def _is_doubtful(self, step: int, time_ns: int) -> bool:
-        return step > self._most_ahead_ns[1] or self._pace.is_unusual(step, time_ns, self._now)
+        return step > self._most_ahead_ns[1] or self._pace.is_unusual(step, time_ns)
 
     def _move(self, time_ns: int, step: int) -> None:
         if not self.watermark:
@@ -360,7 +367,7 @@ class StreamTime:
             self._shift_ns -= min(self._shift_ns, step)
         else:
             self._pace.moved(step)
-        self._pace.moved_at = self._now
+        self._pace.moved_at = self._pace.now_ns
         self._offset.end()
         self.watermark = time_ns
         self._settle()
@@ -373,8 +380,8 @@ class StreamTime:
     def _too_far(self, time_ns: int, latest: int) -> int:
         """An event that is further ahead of the wall clock than `max_future`."""
         self._counters["time_in_future"] += 1
-        self._offset.add(time_ns - self._now)
+        self._offset.add(time_ns - self._pace.now_ns)
         if self._offset.seconds is not None:
-            self._go_on(self._now)
-            return self._now
+            self._go_on(self._pace.now_ns)
+            return self._pace.now_ns
         return self.watermark or latest - self._most_ahead_ns[0]

@@ -8,6 +8,7 @@
                      the density among normal sessions; its columns, weights, threshold, band and
                      normal sessions
     witnesses.json   order, times, values and levels of the steps of normal training
+    flow.json        how often each node of the tree usually comes in a minute
     budget.json      the thresholds for each number of false alarms, and how they were found
     training.txt     hashes of the session keys that were fitted on, one a line
     golden.jsonl     lines that we wrote, with the findings they must give; run at every load
@@ -40,6 +41,7 @@ from ..types import LEVELS, Finding
 from .budget import FALSE_ALARMS, Budget, budget_from_json, clearing_of
 from .local_context import LocalContext
 from .nested_aware import NestedAware, NestedFiles
+from .rates import NO_RATES, Rates, rates_from_json
 from .steps import Steps, StepWitnesses, witnesses_from_json
 
 # Raised when the files change their meaning; a bundle of another format is refused.
@@ -48,6 +50,8 @@ FILES = ("templates.jsonl", "hierarchy.csv", "patterns.json", "training.txt", "g
 # The witnesses of single steps, and the budget of false alarms that all witnesses share.
 WITNESS_FILES = ("witnesses.json", "budget.json")
 NESTED_FILES = ("nested_aware.onnx", "nested_aware.json")
+# How often the steps of the stream as a whole usually come; older bundles have none.
+FLOW_FILE = "flow.json"
 # The link in a directory of bundles to the one in use (`living/bundles.py`).
 CURRENT = "current"
 
@@ -127,6 +131,7 @@ class Bundle:
     clearing: Clearing
     training: frozenset[str]
     golden: tuple[Golden, ...]
+    rates: Rates = NO_RATES
     witnesses: StepWitnesses | None = None
     budget: Budget | None = None
     # In 1,000 normal sessions; what the bundle was fitted for.
@@ -177,6 +182,7 @@ class Bundle:
             nested=nested,
             clearing=clearing,
             steps=self.steps(config.false_alarms),
+            flow_nodes=self.rates.limits(self.hierarchy, config.flow_false_alarms),
             input_settings=self.input_settings.override(**_common(config, InputSettings)),
             session_settings=self.session_settings.override(**sessions),
         )
@@ -230,13 +236,8 @@ def _read(path: Path) -> Bundle:
             f"bundle {path} has format {manifest.get('format')!r}, and this version reads "
             f"format {FORMAT}: export it again"
         )
-    has_nested = NESTED_FILES[0] in manifest["files"]
-    names: tuple[str, ...] = FILES
-    if has_nested:
-        names += NESTED_FILES
-    has_witnesses = WITNESS_FILES[0] in manifest["files"]
-    if has_witnesses:
-        names += WITNESS_FILES
+    optional = [*NESTED_FILES, *WITNESS_FILES, FLOW_FILE]
+    names = [*FILES, *(name for name in optional if name in manifest["files"])]
     content = {name: _verified(path / name, manifest["files"]) for name in names}
     templates = [json.loads(line) for line in _lines(content["templates.jsonl"])]
     table = csv.reader(io.StringIO(content["hierarchy.csv"].decode(), newline=""))
@@ -250,11 +251,13 @@ def _read(path: Path) -> Bundle:
     sessions = manifest["sessions"]
     hierarchy = Hierarchy(rows)
     nested = None
-    if has_nested:
+    if NESTED_FILES[0] in content:
         nested = _nested(content, hierarchy, path)
     witnesses: dict[str, Any] = {}
-    if has_witnesses:
+    if WITNESS_FILES[0] in content:
         witnesses = _witnesses(content, hierarchy)
+    if FLOW_FILE in content:
+        witnesses["rates"] = rates_from_json(json.loads(content[FLOW_FILE]))
     detector = manifest["detector"]
     return Bundle(
         name=manifest["name"],

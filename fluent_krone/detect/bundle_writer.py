@@ -16,8 +16,9 @@ from ..core.sessions import SessionSettings
 from ..errors import BundleError
 from ..reading.records import InputSettings, SessionKey
 from ..types import LEVELS, Level
-from .bundle import FILES, FORMAT, NESTED_FILES, WITNESS_FILES, Golden, key_hash
+from .bundle import FILES, FLOW_FILE, FORMAT, NESTED_FILES, WITNESS_FILES, Golden, key_hash
 from .nested_aware import NestedFiles
+from .rates import Rates, rates_to_json
 from .steps import WitnessFiles
 
 # Log keys are two bytes wide in an open session, and the unknown leaf has one besides.
@@ -43,6 +44,7 @@ class BundleContent:
     golden: Sequence[Golden]
     nested: NestedFiles | None = None
     steps: WitnessFiles | None = None
+    rates: Rates = field(default_factory=Rates)
     clearing: Clearing = field(default_factory=Clearing)
     training_summary: Mapping[str, Any] = field(default_factory=dict)
     extra_files: Sequence[str] = ()
@@ -83,6 +85,9 @@ def write_bundle(path: Path, content: BundleContent) -> None:
         names += WITNESS_FILES
         _write_compact(path / "witnesses.json", content.steps.witnesses.to_json())
         _write_compact(path / "budget.json", content.steps.budget_json())
+    if content.rates.nodes:
+        names.append(FLOW_FILE)
+        _write_compact(path / FLOW_FILE, rates_to_json(content.rates))
     hashes = {name: hashlib.sha256((path / name).read_bytes()).hexdigest() for name in names}
     _write_manifest(path / "manifest.json", content, hashes)
 

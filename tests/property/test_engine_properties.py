@@ -12,7 +12,7 @@ from typing import Any
 import msgpack
 from hypothesis import given
 from hypothesis import strategies as st
-from synthetic import BROKEN, ROWS, T0, S, event, lift_engine, make_limits, step_judge
+from synthetic import BROKEN, ROWS, T0, S, event, flow_nodes, lift_engine, make_limits, step_judge
 
 from fluent_krone.core.engine import Engine, Limits
 from fluent_krone.types import Finding
@@ -46,6 +46,7 @@ settings = st.fixed_dictionaries(
         "max_age": st.sampled_from([0.0, 3.0, 20.0]),
         "max_events": st.integers(1, 6),
         "end_templates": st.sampled_from([(), (ROWS[5][0],)]),
+        "flow_nodes": st.just(flow_nodes()),
         "steps": st.sampled_from([step_judge(), step_judge(silence_s=3), step_judge(60)]),
     },
 )

@@ -181,9 +181,10 @@ def test_a_silent_stream_makes_no_session_hang() -> None:
 def test_a_stream_that_is_quiet_by_nature_goes_on_with_the_wall_clock() -> None:
     served = hanging_engine(idle_timeout=600.0)
     served.feed("app", ride("a", (OPEN, OPENED)), T0)
-    assert not served.advance(T0 + S)
-    assert directions(served.advance(T0 + 25 * S)) == ["stuck"]
-    assert not served.advance(T0 + 28 * S)
+    # Records may be on their way for two minutes.
+    assert not served.advance(T0 + 100 * S)
+    assert directions(served.advance(T0 + 125 * S)) == ["stuck"]
+    assert not served.advance(T0 + 128 * S)
 
 
 def test_where_events_come_late_sessions_may_wait_longer() -> None:

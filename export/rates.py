@@ -1,0 +1,146 @@
+"""From a normal stream: how often each node of the tree comes, and the extremes of that."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+from itertools import accumulate, groupby, pairwise
+
+import numpy as np
+from numpy.typing import NDArray
+
+from fluent_krone.core.flow_findings import SCALES, WINDOW_NS
+from fluent_krone.core.hierarchy import Hierarchy
+from fluent_krone.detect.rates import Rate, Rates
+from fluent_krone.types import LEVELS, FlowLevel
+
+from .sequences import TrainingSession
+
+Ints = NDArray[np.int64]
+Doubles = NDArray[np.float64]
+
+# Windows that tell what is usual at all: with fewer no flow is judged.
+FEWEST_WINDOWS = 60
+# Windows from which on hours of the day have rates of their own, and hours of the week: nearly a
+# day, so that a training of one day counts, and two weeks. A shorter training has one rate, and
+# says nothing of the hours that it does not have.
+WHOLE_DAY, _WEEKS = 20 * 60, 14 * 1440
+_HOURS_OF_DAY, _HOURS_OF_WEEK = 24, 168
+# Events of a node below which its rate says nothing.
+_FEWEST_EVENTS = 30
+# A run of empty windows that is so many times the second longest is a hole in the log.
+_HOLE = 5.0
+# Windows of the longest log that is measured, a year: one with a wrong date would be longer.
+_MOST_WINDOWS = 366 * 1440
+
+
+def measure_rates(sessions: Sequence[TrainingSession], hierarchy: Hierarchy) -> Rates:
+    """The rates of the sessions of a stream; none where they have no times, or too few."""
+    events = [session for session in sessions if session.gaps_ns or len(session.log_keys) == 1]
+    if len(events) < len(sessions) or not events:
+        return Rates()
+    starts = np.array([session.first_ns for session in events]) // WINDOW_NS
+    windows = np.fromiter(_windows(events), np.int64)
+    keys = np.fromiter((key for session in events for key in session.log_keys), np.int64)
+    # The first and the last window are not whole.
+    first = int(starts.min()) + 1
+    size = int(windows.max()) - first
+    if not FEWEST_WINDOWS <= size <= _MOST_WINDOWS:
+        return Rates()
+    cells = _cells(first, size)
+    found = []
+    for level, node, at in _nodes(starts, windows, keys, hierarchy):
+        at = at[(at >= first) & (at < first + size)] - first
+        if len(at) >= _FEWEST_EVENTS:
+            found.append(_rate(level, node, np.bincount(at, minlength=size), cells, first))
+    return Rates(size, tuple(found))
+
+
+def _windows(sessions: Iterable[TrainingSession]) -> Iterator[int]:
+    for session in sessions:
+        for time_ns in accumulate(session.gaps_ns, initial=session.first_ns):
+            yield time_ns // WINDOW_NS
+
+
+def _nodes(
+    starts: Ints, windows: Ints, keys: Ints, hierarchy: Hierarchy
+) -> Iterator[tuple[FlowLevel, int, Ints]]:
+    """Each node and the windows of its events; the stream, which counts the starts, first."""
+    yield "stream", 0, starts
+    for level in reversed(LEVELS):
+        node_of = np.array(hierarchy.nodes(level))[keys]
+        order = np.argsort(node_of, kind="stable")
+        bounds = np.searchsorted(node_of[order], np.arange(node_of.max() + 2))
+        for node, (begin, end) in enumerate(pairwise(bounds)):
+            if end > begin and node != hierarchy.nodes(level)[hierarchy.unknown]:
+                yield level, node, windows[order[begin:end]]
+
+
+def _cells(first: int, size: int) -> Ints:
+    """For each window its hour: of the week in a long training, else of the day."""
+    hours = np.arange(first, first + size) // 60
+    if size >= _WEEKS:
+        return hours % _HOURS_OF_WEEK
+    return hours % _HOURS_OF_DAY
+
+
+def _rate(level: FlowLevel, node: int, counts: Ints, cells: Ints, first: int) -> Rate:
+    rates = _rates(counts, cells)
+    usual = np.maximum(rates, 0.0)[cells]
+    return Rate(
+        level=level,
+        node=node,
+        rates=tuple(round(float(rate), 5) for rate in rates),
+        missing=round(_most_missing(counts, usual), 3),
+        highest=tuple(round(_highest(counts, usual, first, scale), 4) for scale in SCALES),
+    )
+
+
+def _rates(counts: Ints, cells: Ints) -> Doubles:
+    """Events in a window, by cell; −1 where training has no window of a cell.
+
+    A cell's rate is that of the hours around it as well, so that one day is not taken literally.
+    """
+    size = _HOURS_OF_DAY
+    if len(counts) >= _WEEKS:
+        size = _HOURS_OF_WEEK
+    events = np.bincount(cells, counts, size).astype(float)
+    windows = np.bincount(cells, minlength=size).astype(float)
+    has_any = windows > 0
+    if len(counts) >= WHOLE_DAY:
+        events = (np.roll(events, 1) + 2 * events + np.roll(events, -1)) / 4
+        windows = (np.roll(windows, 1) + 2 * windows + np.roll(windows, -1)) / 4
+    else:
+        events[:] = events.sum()
+        windows[:] = windows.sum()
+    found: Doubles = np.where(has_any, events / np.maximum(windows, 0.25), -1.0)
+    return found
+
+
+def _most_missing(counts: Ints, usual: Doubles) -> float:
+    """The largest number of usual events in a run of empty windows."""
+    runs = []
+    at = 0
+    for is_empty, run in groupby((counts == 0).tolist()):
+        length = len(list(run))
+        if is_empty:
+            runs.append(float(usual[at : at + length].sum()))
+        at += length
+    runs.sort()
+    if not runs:
+        return 0.0
+    if len(runs) > 1 and runs[-1] > _HOLE * max(runs[-2], 1.0):
+        return runs[-2]
+    return runs[-1]
+
+
+def _highest(counts: Ints, usual: Doubles, first: int, scale: int) -> float:
+    """The largest ln((count + 1) / (usual + 1)) of windows of `scale`; aligned as when serving."""
+    skip = -first % scale
+    whole = (len(counts) - skip) // scale
+    if whole < 1:
+        skip, whole = 0, 1
+    end = skip + whole * scale
+    many = counts[skip:end].reshape(whole, -1).sum(axis=1)
+    # As when serving, the usual number is that of the first window's hour.
+    expected = usual[skip:end].reshape(whole, -1)[:, 0] * scale
+    return max(float(np.log((many + 1) / (expected + 1)).max()), 0.0)

@@ -1,0 +1,351 @@
+"""How often the steps of a whole stream come, across sessions: bursts, and silences.
+
+1. Every event counts for its log key, in windows of a minute of stream time; so does the start of a
+   session. When stream time leaves a window, it is judged (`roll`), node of the tree by node.
+2. A *silence* is a run of windows in which a node does not come at all. It is measured by the
+   events that usually come in so much time at these hours of the day, so that a quiet night is no
+   silence. A node of which the node above is silent as well is not reported: the cause lies there.
+3. A *burst* is a window, or ten, or sixty, with many more events than usual. Of several nodes that
+   begin to burst together, the one that is most times above its usual rate is reported. The others,
+   and those that follow within `_TOGETHER` windows, are taken for the same.
+4. A node is reported when it becomes abnormal, and again only after it was normal.
+5. Windows that nobody listened to from begin to end are not judged.
+6. While no record comes, stream time goes on with wall time, and windows end without it. What comes
+   later than that and belongs to a window that has ended is not counted.
+
+Which rates are usual, and what is too far from them, comes from the bundle (`detect/rates.py`).
+"""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import math
+from array import array
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+from ..types import Finding
+from .flow_findings import SCALES, WINDOW_NS, Direction, FlowNode, OddFlow, flow_finding
+from .patience import ARRIVAL_NS
+
+# Windows after a burst or a silence was reported in which others are taken for the same.
+_TOGETHER = 10
+# A burst is over when it was not seen again for so many of its spans of windows.
+_OVER = 2
+# Windows without a record that are judged one by one, three days; after more, counting begins anew.
+_MOST_EMPTY = 3 * 1440
+# A window that never ends.
+_NEVER = 2**63
+
+
+@dataclass(slots=True)
+class _Now:
+    """What is known of a node: its run of empty windows, and what would have come in it; whether
+    that was reported; the sums of the windows of each scale, and what was usual in them."""
+
+    run: int = 0
+    missing: float = 0.0
+    is_silent: bool = False
+    # The last window in which a burst was seen, and its scale.
+    burst_at: int = -(10**9)
+    burst_scale: int = 0
+
+
+class FlowWatch:
+    """Counts the events of one stream, and judges window by window.
+
+    `counts` has a number for each log key, and in the end one for the starts of sessions. Whoever
+    feeds adds to it, and calls `roll` when stream time reaches `edge_ns`.
+    """
+
+    def __init__(self, log_keys: int, nodes: Sequence[FlowNode] = ()) -> None:
+        self.counts = [0] * (log_keys + 1)
+        self.edge_ns = 0 if nodes else _NEVER
+        self._nodes = nodes
+        # Counts belong to these nodes alone.
+        names = "\n".join(f"{node.level} {node.name} {node.log_keys}" for node in nodes)
+        self._digest = hashlib.blake2b(f"{log_keys}\n{names}".encode(), digest_size=8).digest()
+        self._now = [_Now() for _ in nodes]
+        # Of the longer scales: counts of the windows so far, by node.
+        self._sums = {scale: [0] * len(nodes) for scale in SCALES[1:]}
+        # The window that is counted; windows before `_begun` were not listened to altogether.
+        self._window = -1
+        self._begun = 0
+        # Whether windows ended by wall time, so that the stream has to reach the present one first.
+        self._is_ahead = False
+        # Whether it is the wall clock that windows are counted by, as no record has come yet.
+        self._is_by_wall = False
+        self._is_resumed = False
+        # The last window in which something was reported, by direction.
+        self._told: dict[Direction, int] = {"burst": -_TOGETHER, "silence": -_TOGETHER}
+        self._tag = b""
+        # Window, log key, and starts of sessions of events whose time is in doubt.
+        self._held: list[tuple[int, int, int]] = []
+        self._found: list[Finding] = []
+        # Whether anything but `counts` changed since it was saved.
+        self._is_changed = True
+
+    def meet(self, tag: bytes) -> None:
+        """A chunk has this tag. The alert's is what all tags of the stream begin with."""
+        if not self._tag:
+            self._tag = tag
+        elif not tag.startswith(self._tag) or tag[len(self._tag) :][:1] not in (b"", b"."):
+            self._tag = _common(self._tag, tag) or self._tag
+
+    def roll(self, clock: int) -> None:
+        """Stream time has reached `clock`: judge the windows that have ended."""
+        window = clock // WINDOW_NS
+        if self._is_by_wall:
+            self._is_by_wall = False
+            self._is_ahead = False
+            self._window = -1
+        if self._is_ahead and window >= self._window:
+            # What came in between belongs to windows that have ended already.
+            self._clear()
+            self._is_ahead = False
+        if self._window < 0 or self._is_resumed or window - self._window > _MOST_EMPTY:
+            self._begin(window)
+        while self._window < window:
+            if self._held:
+                self._count_held(self._window)
+            self._judge()
+            self._window += 1
+        if self._held:
+            self._count_held(window)
+        self.edge_ns = (window + 1) * WINDOW_NS
+        self._is_changed = True
+
+    def idle(self, clock: int | None, now_ns: int) -> None:
+        """While no record comes, stream time would be at `clock`.
+
+        Where none has come at all (`clock` is None), windows are counted by wall time, `now_ns`.
+        """
+        by_wall = clock is None
+        if clock is None:
+            clock = now_ns
+        clock -= ARRIVAL_NS
+        if not self._nodes or self._is_resumed or (self._window < 0 and not by_wall):
+            return
+        if clock >= self.edge_ns or self._window < 0:
+            self._is_by_wall = False
+            self.roll(clock)
+            self._is_ahead = True
+            self._is_by_wall = by_wall
+            self.edge_ns = self._window * WINDOW_NS
+            if by_wall:
+                # The first record has its own time.
+                self.edge_ns = 0
+
+    @contextlib.contextmanager
+    def uncounted(self) -> Iterator[None]:
+        """Events in the block do not count: they have been counted, or it is in doubt when."""
+        before = self.counts.copy()
+        yield
+        self.counts[:] = before
+
+    def hold(self, clock: int, log_key: int, starts: int) -> None:
+        """It is in doubt whether an event came at stream time `clock`."""
+        if self._nodes:
+            self._held.append((clock // WINDOW_NS, log_key, starts))
+
+    def release(self) -> None:
+        """The events that are held were slips: they came in the present window."""
+        self._count_held(_NEVER)
+
+    def _count_held(self, window: int) -> None:
+        """Count the events that are held and came up to a window."""
+        for at, log_key, starts in self._held:
+            if at <= window:
+                self.counts[log_key] += 1
+                self.counts[-1] += starts
+        self._held = [one for one in self._held if one[0] > window]
+
+    def resume(self) -> None:
+        """Nobody listened for a while: no window that has begun is judged."""
+        self._is_resumed = True
+        if self._nodes:
+            self.edge_ns = 0
+
+    def take(self) -> list[Finding]:
+        """What was found since the last call."""
+        found = self._found
+        self._found = []
+        return found
+
+    def save(self, *, everything: bool) -> dict[str, Any]:
+        """What a snapshot holds of it. Most of it changes only when a window ends."""
+        if not self._nodes:
+            return {}
+        saved: dict[str, Any] = {
+            "flow_counts": array("q", self.counts).tobytes(),
+            "flow_held": [list(one) for one in self._held],
+        }
+        if everything or self._is_changed:
+            saved["flow"] = {
+                "nodes": self._digest,
+                "window": self._window,
+                "begun": self._begun,
+                "ahead": self._is_ahead,
+                "by_wall": self._is_by_wall,
+                "resumed": self._is_resumed,
+                "edge": self.edge_ns,
+                "tag": self._tag,
+                "told": dict(self._told),
+                "sums": [self._sums[scale] for scale in SCALES[1:]],
+                "now": [
+                    [now.run, now.missing, now.is_silent, now.burst_at, now.burst_scale]
+                    for now in self._now
+                ],
+            }
+        self._is_changed = False
+        return saved
+
+    def load(self, snapshot: Mapping[str, Any]) -> None:
+        """Go on from a snapshot. With other nodes, counting begins anew."""
+        saved = snapshot.get("flow")
+        if saved is None or saved["nodes"] != self._digest:
+            return
+        self.counts[:] = array("q", snapshot["flow_counts"])
+        self._held = [(at, key, starts) for at, key, starts in snapshot["flow_held"]]
+        self._window = saved["window"]
+        self._begun = saved["begun"]
+        self._is_ahead = saved["ahead"]
+        self._is_by_wall = saved["by_wall"]
+        self._is_resumed = saved["resumed"]
+        self.edge_ns = saved["edge"]
+        self._tag = saved["tag"]
+        self._told = dict(saved["told"])
+        self._sums = dict(zip(SCALES[1:], map(list, saved["sums"]), strict=True))
+        self._now = [_Now(*row) for row in saved["now"]]
+        self._is_changed = True
+
+    def _begin(self, window: int) -> None:
+        """Count from a window on. The one that is under way is not judged."""
+        self._window = window
+        self._begun = window + 1
+        self._is_resumed = False
+        self._clear()
+        for now in self._now:
+            now.run = 0
+            now.missing = 0.0
+        for sums in self._sums.values():
+            sums[:] = [0] * len(sums)
+
+    def _clear(self) -> None:
+        # In place: the loop that counts holds the list.
+        self.counts[:] = [0] * len(self.counts)
+
+    def _judge(self) -> None:
+        """The present window has ended."""
+        window = self._window
+        counts = [self._count(node) for node in self._nodes]
+        for sums in self._sums.values():
+            for number, count in enumerate(counts):
+                sums[number] += count
+        silent: list[OddFlow] = []
+        bursting: list[OddFlow] = []
+        if window >= self._begun:
+            for number, count in enumerate(counts):
+                self._note_silence(number, count, silent)
+            self._note_bursts(counts, bursting)
+        self._clear()
+        for scale, sums in self._sums.items():
+            if (window + 1) % scale == 0:
+                sums[:] = [0] * len(sums)
+        silent = [odd for odd in silent if not self._is_silent_above(odd.node)]
+        for odd in silent:
+            self._now[odd.node].is_silent = True
+        self._tell("silence", silent)
+        self._tell("burst", bursting)
+
+    def _count(self, node: FlowNode) -> int:
+        if node.level == "stream":
+            return self.counts[-1]
+        counts = self.counts
+        return sum([counts[key] for key in node.log_keys])
+
+    def _note_silence(self, number: int, count: int, found: list[OddFlow]) -> None:
+        now = self._now[number]
+        node = self._nodes[number]
+        if count or not node.is_known(self._window):
+            now.run = 0
+            now.missing = 0.0
+            now.is_silent = False
+            return
+        now.run += 1
+        now.missing += node.usual(self._window)
+        is_long = now.run >= node.most_windows and now.missing > node.most_missing
+        if is_long and not now.is_silent:
+            found.append(OddFlow(number, now.run, 0, now.missing, now.missing, node.most_missing))
+
+    def _is_silent_above(self, number: int) -> bool:
+        above = self._nodes[number].above
+        return above >= 0 and 2 * self._now[above].run >= self._now[number].run
+
+    def _note_bursts(self, counts: Sequence[int], found: list[OddFlow]) -> None:
+        window = self._window
+        for place, scale in enumerate(SCALES):
+            first = window + 1 - scale
+            if (window + 1) % scale or first < self._begun:
+                continue
+            sums = counts
+            if scale > 1:
+                sums = self._sums[scale]
+            for number, node in enumerate(self._nodes):
+                count = sums[number]
+                if not count or not node.is_known(window):
+                    continue
+                usual = scale * node.usual(first)
+                score = math.log((count + 1) / (usual + 1))
+                if score <= node.highest[place]:
+                    continue
+                now = self._now[number]
+                # A longer window that holds a burst which was reported is the same burst.
+                is_same = now.burst_at >= first
+                is_open = is_same or window - now.burst_at <= _OVER * now.burst_scale
+                if not is_same or scale == 1:
+                    now.burst_at = window
+                    now.burst_scale = max(scale, _TOGETHER)
+                if not is_open:
+                    found.append(OddFlow(number, scale, count, usual, score, node.highest[place]))
+
+    def _depth(self, number: int) -> int:
+        """How many nodes there are above one."""
+        depth = 0
+        while (number := self._nodes[number].above) >= 0:
+            depth += 1
+        return depth
+
+    def _tell(self, direction: Direction, odd: Sequence[OddFlow]) -> None:
+        """Report one of the nodes that have become abnormal in the same window."""
+        if not odd:
+            return
+        is_same = self._window - self._told[direction] < _TOGETHER
+        if direction == "silence":
+            # Longer silences come to light later: the node that is further up counts.
+            lead = min(odd, key=lambda one: (self._depth(one.node), -one.score / one.threshold))
+            is_same = is_same and self._depth(lead.node) > 0
+        else:
+            lead = max(odd, key=lambda one: one.score)
+        if is_same:
+            return
+        self._told[direction] = self._window
+        node = self._nodes[lead.node]
+        found = flow_finding(node, direction, lead, self._window, len(odd) - 1)
+        self._found.append(replace(found, tag=self._tag))
+
+
+def _common(one: bytes, other: bytes) -> bytes:
+    """The parts that two tags begin with.
+
+    >>> _common(b"app.web.in", b"app.db"), _common(b"a", b"b")
+    (b'app', b'')
+    """
+    same = []
+    for left, right in zip(one.split(b"."), other.split(b"."), strict=False):
+        if left != right:
+            break
+        same.append(left)
+    return b".".join(same)

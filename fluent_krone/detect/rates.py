@@ -1,0 +1,159 @@
+"""How often the steps of a stream usually come, and what is too far from that.
+
+Export counts the events of training in windows of a minute. The bundle keeps, for each node of the
+tree, its mean rate, and the two extremes of training: the largest number of usual events that were
+missing in a run of empty windows, and how many times above the usual a window was. What is asked
+for, `flow_false_alarms` in a week, decides how far beyond these extremes a limit lies. No tail is
+fitted: an extreme of a training of so many windows is passed by chance once in as many, and a limit
+that is passed once in many more lies further out by a multiple of the logarithm.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, get_args
+
+from ..core.flow_findings import SCALES, FlowNode
+from ..core.hierarchy import Hierarchy
+from ..types import FlowLevel
+
+# In a week, for the whole stream; what is assumed where nothing is asked for.
+FLOW_FALSE_ALARMS = 1.0
+_WEEK = 7 * 1440
+# Of what may be asked for, the part of the stream's own silence: that no execution starts any more
+# is what everybody wants to know. Everything else shares the rest.
+_STREAM_SHARE = 0.5
+# A limit lies beyond the extreme of training by at least what a stretch that is e times as long may
+# have, since training is one sample.
+_BEYOND = 1.0
+# How fast a ratio may grow with the logarithm of the time, at least: windows that were all alike in
+# training say little about the next one.
+_SLOPE = 0.15
+# A burst is at least so many times the usual number, …
+_LEAST_TIMES = 3.0
+# … and a silence at least so many windows long: records come in chunks, once a minute or so.
+_SHORTEST = 5
+
+
+@dataclass(frozen=True, slots=True)
+class Rate:
+    """What training had of one node.
+
+    `rates` as in `FlowNode`. `missing` is the largest sum of usual events in a run of empty
+    windows, `highest` the largest ln((count + 1) / (usual + 1)) for each of `SCALES`.
+    """
+
+    level: FlowLevel
+    node: int
+    rates: tuple[float, ...]
+    missing: float
+    highest: tuple[float, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Rates:
+    """The rates of a bundle, from a training of so many windows; none where it was too short."""
+
+    windows: int = 0
+    nodes: tuple[Rate, ...] = ()
+
+    def limits(self, hierarchy: Hierarchy, false_alarms: float) -> list[FlowNode]:
+        """The nodes with their limits, for `false_alarms` in a week; the stream comes first."""
+        if not self.nodes or false_alarms <= 0:
+            return []
+        number: dict[tuple[str, int], int] = {}
+        for at, rate in enumerate(self.nodes):
+            number[rate.level, rate.node] = at
+        return [self._node(rate, hierarchy, number, false_alarms) for rate in self.nodes]
+
+    def _nats(self, false_alarms: float) -> float:
+        """How much further than training a limit reaches: ln of how many times as long it takes."""
+        return max(math.log(_WEEK / self.windows / false_alarms), 0.0) + _BEYOND
+
+    def _node(
+        self,
+        rate: Rate,
+        hierarchy: Hierarchy,
+        number: Mapping[tuple[str, int], int],
+        false_alarms: float,
+    ) -> FlowNode:
+        nats = self._nats(
+            false_alarms * (1 - _STREAM_SHARE) / (len(self.nodes) * (1 + len(SCALES)))
+        )
+        silent_nats = nats
+        if rate.level == "stream":
+            silent_nats = self._nats(false_alarms * _STREAM_SHARE)
+        in_log = math.log(max(self.windows, 3))
+        # Events that come independently of one another are missing in e^-n of all cases; those that
+        # come together in fewer.
+        unit = max(rate.missing / in_log, 1.0)
+        least = math.log(_LEAST_TIMES)
+        keys = _log_keys(rate, hierarchy)
+        log_key = hierarchy.unknown
+        name = ""
+        if rate.level != "stream":
+            log_key = keys[0]
+            name = f"“{hierarchy.words(rate.level, rate.node)}”"
+        return FlowNode(
+            level=rate.level,
+            log_key=log_key,
+            log_keys=keys,
+            above=_above(rate, hierarchy, keys, number),
+            name=name,
+            rates=rate.rates,
+            most_missing=rate.missing + unit * silent_nats,
+            most_windows=_SHORTEST,
+            highest=tuple(
+                max(highest + max(highest / in_log, _SLOPE) * nats, least)
+                for highest in rate.highest
+            ),
+            p_value=1 / (1 + self.windows),
+        )
+
+
+# Of a bundle that was fitted without times, or to a short stream.
+NO_RATES = Rates()
+
+
+def _log_keys(rate: Rate, hierarchy: Hierarchy) -> tuple[int, ...]:
+    if rate.level == "stream":
+        return ()
+    nodes = hierarchy.nodes(rate.level)
+    return tuple(key for key, node in enumerate(nodes) if node == rate.node)
+
+
+def _above(
+    rate: Rate, hierarchy: Hierarchy, keys: Sequence[int], number: Mapping[tuple[str, int], int]
+) -> int:
+    """The number of the node above; -1 for the stream."""
+    if rate.level == "stream":
+        return -1
+    above: list[tuple[str, int]] = []
+    if rate.level == "status":
+        above.append(("action", hierarchy.action_of[keys[0]]))
+    if rate.level != "entity":
+        above.append(("entity", hierarchy.entity_of[keys[0]]))
+    above.append(("stream", 0))
+    return next((number[node] for node in above if node in number), -1)
+
+
+def rates_to_json(rates: Rates) -> dict[str, Any]:
+    """Plain values, as a bundle keeps them."""
+    return {
+        "windows": rates.windows,
+        "nodes": [
+            [rate.level, rate.node, list(rate.rates), rate.missing, list(rate.highest)]
+            for rate in rates.nodes
+        ],
+    }
+
+
+def rates_from_json(values: Mapping[str, Any]) -> Rates:
+    nodes = []
+    for level, node, rates, missing, highest in values["nodes"]:
+        if level not in get_args(FlowLevel) or len(highest) != len(SCALES):
+            raise ValueError(f"flow.json has a node of the level {level!r}")
+        nodes.append(Rate(level, node, tuple(rates), missing, tuple(highest)))
+    return Rates(values["windows"], tuple(nodes))

@@ -1,0 +1,84 @@
+"""Bursts and silences are found alike however the stream is cut, and whatever is killed."""
+
+from __future__ import annotations
+
+import tempfile
+from collections import Counter
+from itertools import accumulate, pairwise
+from pathlib import Path
+from typing import Any
+
+import msgpack
+from hypothesis import given
+from hypothesis import settings as hypothesis_settings
+from hypothesis import strategies as st
+from store_runs import NOW, Run
+from synthetic import CLOSE, OPEN, event, flow_nodes, lift_engine, make_limits
+
+from fluent_krone.types import Finding
+
+
+@st.composite
+def streams(draw: st.DrawFn) -> list[tuple[int | None, Any]]:
+    """Rides that begin now and then, many at a time or none for long."""
+    steps = st.tuples(st.sampled_from([1, 20, 61, 300, 4000, 9 * 86400]), st.integers(1, 12))
+    drawn = draw(st.lists(steps, min_size=1, max_size=12))
+    found = []
+    number = 0
+    for at, (_, size) in zip(accumulate(gap for gap, _ in drawn), drawn, strict=True):
+        for _ in range(size):
+            number += 1
+            log_key = draw(st.sampled_from([OPEN, OPEN, CLOSE]))
+            found.append(event(f"ride{number}", log_key, at + number / 1000))
+    return found
+
+
+def flows(findings: list[Finding]) -> Counter[str]:
+    return Counter(repr(finding) for finding in findings if finding.kind == "flow")
+
+
+@given(
+    stream=streams(),
+    cuts=st.lists(st.integers(0, 60), max_size=8),
+    lateness=st.sampled_from([0.0, 5.0]),
+)
+def test_chunks_and_snapshots_change_nothing(
+    stream: list[Any], cuts: list[int], lateness: float
+) -> None:
+    def new() -> Any:
+        return lift_engine(flow_nodes=flow_nodes(), allowed_lateness=lateness)
+
+    whole = new()
+    expected = flows(whole.feed("app", stream, NOW) + whole.finish())
+    engine = new()
+    findings: list[Finding] = []
+    for start, end in pairwise([0, *sorted(cuts), len(stream)]):
+        findings += engine.feed("app", stream[start:end], NOW)
+        findings += engine.advance(NOW)
+        saved = msgpack.packb(engine.snapshot())
+        engine = new()
+        engine.restore(msgpack.unpackb(saved, strict_map_key=False))
+        assert msgpack.packb(engine.snapshot()) == saved
+    assert flows(findings + engine.finish()) == expected
+
+
+@hypothesis_settings(max_examples=50)
+@given(
+    stream=streams(),
+    cuts=st.lists(st.integers(0, 60), max_size=8),
+    kills=st.sets(st.integers(0, 8)),
+)
+def test_kills_change_nothing(stream: list[Any], cuts: list[int], kills: set[int]) -> None:
+    whole = lift_engine(flow_nodes=flow_nodes())
+    expected = Counter(map(repr, whole.feed("app", stream, NOW) + whole.finish()))
+    chunks = [stream[start:end] for start, end in pairwise([0, *sorted(cuts), len(stream)])]
+    with tempfile.TemporaryDirectory() as folder:
+        run = Run(Path(folder) / "krone.db", chunks, limits=make_limits(), flow_nodes=flow_nodes())
+        for number in range(len(chunks)):
+            run.feed(number)
+            if number in kills:
+                run.crash()
+                run.feed(number)
+            run.commit()
+        run.finish()
+    assert Counter(run.delivered) == expected

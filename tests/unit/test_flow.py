@@ -1,0 +1,249 @@
+"""Flow: bursts of a step, silences, and when nothing is to be said."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from synthetic import (
+    CLOSE,
+    OPEN,
+    ROWS,
+    T0,
+    S,
+    event,
+    flow_nodes,
+    lift_engine,
+    ride,
+    tree,
+    write_lift_bundle,
+)
+
+from export.rates import FEWEST_WINDOWS, measure_rates
+from export.sequences import TrainingSession
+from fluent_krone.alerts.records import AlertMaker
+from fluent_krone.config import Config
+from fluent_krone.core.engine import Engine
+from fluent_krone.core.flow import FlowWatch
+from fluent_krone.core.flow_findings import WINDOW_NS
+from fluent_krone.detect.bundle import load_bundle
+from fluent_krone.detect.rates import Rates, rates_from_json, rates_to_json
+from fluent_krone.types import Finding
+
+MINUTE = 60
+# The first whole window after T0 begins so many seconds after it.
+WHOLE = (WINDOW_NS - T0 % WINDOW_NS) // S
+
+
+def rides(minutes: range, each: int, prefix: str = "ride") -> list[tuple[int | None, Any]]:
+    """So many rides begin in each of some minutes, counted from the first whole window."""
+    return [
+        event(f"{prefix}{minute}-{number}", OPEN, WHOLE + minute * MINUTE + number)
+        for minute in minutes
+        for number in range(each)
+    ]
+
+
+def engine(**settings: Any) -> Engine:
+    return lift_engine(flow_nodes=flow_nodes(), **settings)
+
+
+def flows(findings: list[Finding]) -> list[Finding]:
+    return [finding for finding in findings if finding.kind == "flow"]
+
+
+def said(findings: list[Finding]) -> list[tuple[str, str]]:
+    return [(f.deviations[0].direction, f.deviations[0].detail) for f in flows(findings)]
+
+
+def test_a_usual_stream_is_not_reported() -> None:
+    served = engine()
+    assert not said(served.feed("app", rides(range(100), 2), T0) + served.finish())
+
+
+def test_a_burst_is_reported_once() -> None:
+    served = engine()
+    served.feed("app", rides(range(20), 2), T0)
+    found = served.feed("app", rides(range(20, 26), 40, "more"), T0)
+    found += served.feed("app", rides(range(26, 90), 2, "then"), T0 + 100 * WINDOW_NS)
+    [burst] = flows(found)
+    assert burst.deviations[0].direction == "burst"
+    assert burst.flow is not None
+    assert (burst.flow.observed, burst.flow.usual) == (40, 2.0)
+    assert burst.last_ns - burst.first_ns == WINDOW_NS
+    assert burst.told_ns == burst.last_ns
+
+
+def test_a_silence_of_the_stream_is_reported_while_no_record_comes() -> None:
+    served = engine()
+    now_ns = T0 + 20 * WINDOW_NS
+    served.feed("app", rides(range(20), 2), now_ns)
+    assert not said(served.advance(now_ns + 2 * WINDOW_NS))
+    found = served.advance(now_ns + 8 * WINDOW_NS)
+    assert said(found) == [("silence", "stream")]
+    [silence] = flows(found)
+    assert silence.deviations[0].words.startswith("No execution has started for 4 minutes.")
+    assert silence.tag == b"app"
+    assert not said(served.advance(now_ns + 60 * WINDOW_NS))
+
+
+def test_a_second_silence_is_reported_again() -> None:
+    served = engine()
+    stream = rides(range(10), 2) + rides(range(30, 45), 2) + rides(range(70, 80), 2)
+    now_ns = T0 + 100 * WINDOW_NS
+    assert said(served.feed("app", stream, now_ns)) == [("silence", "stream")] * 2
+
+
+def test_the_end_of_a_log_is_no_silence() -> None:
+    served = engine()
+    assert not said(served.feed("app", rides(range(20), 2), T0) + served.finish())
+
+
+def test_a_stream_that_never_begins_is_a_silence() -> None:
+    served = engine()
+    assert not served.advance(T0)
+    assert not served.advance(T0 + 3 * WINDOW_NS)
+    assert said(served.advance(T0 + 20 * WINDOW_NS)) == [("silence", "stream")]
+    # The first record may be older than the clock: windows are counted by its time.
+    assert said(served.feed("app", rides(range(30), 40), T0 + 20 * WINDOW_NS)) == [
+        ("burst", "stream")
+    ]
+
+
+def test_a_step_that_stops_is_reported_while_others_go_on() -> None:
+    served = engine()
+    stream = rides(range(10), 2)
+    for minute in range(10, 30):
+        at = WHOLE + minute * MINUTE
+        stream += [event(f"late{minute}-{number}", CLOSE, at + number) for number in range(2)]
+    assert said(served.feed("app", stream, T0)) == [("silence", "status")]
+
+
+def test_a_window_that_nobody_listened_to_is_not_judged() -> None:
+    served = engine()
+    served.feed("app", rides(range(10), 2), T0)
+    other = engine()
+    other.restore(served.snapshot())
+    other.resume(T0)
+    assert not said(other.feed("app", rides(range(60, 70), 2), T0))
+
+
+def test_records_that_come_after_their_window_has_ended_are_not_counted() -> None:
+    served = engine()
+    now_ns = T0 + 10 * WINDOW_NS
+    served.feed("app", rides(range(10), 2), now_ns)
+    assert said(served.advance(now_ns + 30 * WINDOW_NS)) == [("silence", "stream")]
+    # A shipper was down and sends what it kept: no burst.
+    assert not said(served.feed("app", rides(range(10, 60), 2, "kept"), now_ns + 31 * WINDOW_NS))
+
+
+def test_without_nodes_nothing_is_counted() -> None:
+    watch = FlowWatch(5)
+    watch.idle(None, T0)
+    assert watch.save(everything=True) == {}
+    assert watch.edge_ns > 5 * T0
+
+
+def test_the_tag_is_what_all_tags_begin_with() -> None:
+    served = engine()
+    served.feed("app.web", rides(range(5), 2, "a"), T0)
+    served.feed("app.db", rides(range(5, 9), 2, "b"), T0)
+    [found] = flows(served.feed("app.web", rides(range(30, 40), 2, "c"), T0))
+    assert found.tag == b"app"
+
+
+def training(minutes: int, each: int = 3) -> list[TrainingSession]:
+    return [
+        TrainingSession(
+            (b"%d-%d" % (minute, number),),
+            T0 + minute * WINDOW_NS + number * S,
+            (OPEN, CLOSE),
+            (S,),
+        )
+        for minute in range(minutes)
+        for number in range(each)
+    ]
+
+
+def test_rates_are_those_of_training() -> None:
+    rates = measure_rates(training(300), tree())
+    stream = rates.nodes[0]
+    assert (stream.level, stream.missing, stream.highest) == ("stream", 0.0, (0.0, 0.0, 0.0))
+    assert set(stream.rates) == {3.0, -1.0}
+    levels = [rate.level for rate in rates.nodes]
+    assert levels == ["stream", "entity", "action", "action", "status", "status"]
+
+
+def test_a_training_that_is_too_short_knows_no_rates() -> None:
+    assert not measure_rates(training(FEWEST_WINDOWS), tree()).nodes
+    timeless = [TrainingSession(s.key, i, s.log_keys) for i, s in enumerate(training(300))]
+    assert not measure_rates(timeless, tree()).nodes
+    assert not measure_rates([], tree()).nodes
+
+
+def test_a_hole_in_the_log_does_not_set_the_limit() -> None:
+    sessions = training(100)
+    later = [
+        TrainingSession(s.key, s.first_ns + 5000 * WINDOW_NS, s.log_keys, s.gaps_ns)
+        for s in training(100)
+    ]
+    kept = [s for s in sessions if (s.first_ns - T0) // WINDOW_NS not in (50, 51, 70)]
+    assert measure_rates(kept + later, tree()).nodes[0].missing < 1000
+
+
+def test_more_false_alarms_bring_the_limits_nearer() -> None:
+    rates = measure_rates(training(300), tree())
+    strict = rates.limits(tree(), 0.1)[0]
+    loose = rates.limits(tree(), 100)[0]
+    assert strict.most_missing > loose.most_missing
+    assert strict.highest[0] >= loose.highest[0]
+    assert rates.limits(tree(), 0) == []
+    assert Rates().limits(tree(), 1) == []
+
+
+def test_each_node_knows_the_one_above_it() -> None:
+    nodes = measure_rates(training(300), tree()).limits(tree(), 1)
+    above = [nodes[node.above].level for node in nodes[1:]]
+    assert above == ["stream", "entity", "entity", "action", "action"]
+    assert nodes[0].above == -1
+    assert nodes[-1].name == f"“{ROWS[CLOSE][0]}”"
+
+
+def test_rates_survive_json() -> None:
+    rates = measure_rates(training(300), tree())
+    assert rates_from_json(rates_to_json(rates)) == rates
+    with pytest.raises(ValueError, match="level 'galaxy'"):
+        rates_from_json({"windows": 9, "nodes": [["galaxy", 0, [1.0], 0.0, [0, 0, 0]]]})
+
+
+@pytest.fixture
+def flow_bundle(tmp_path: Any) -> Any:
+    write_lift_bundle(tmp_path, rates=measure_rates(training(2000), tree()))
+    return load_bundle(str(tmp_path))
+
+
+def test_the_alert_names_window_rate_and_step(flow_bundle: Any) -> None:
+    served = flow_bundle.engine(Config())
+    keys = (OPEN, CLOSE)
+    stream: list[Any] = []
+    for minute in range(40):
+        for number in range(3 if minute < 10 else 0):
+            stream += ride(f"a{minute}-{number}", keys, WHOLE + minute * MINUTE + number)
+    for number in range(20):
+        stream += ride(f"b{number}", keys, WHOLE + (41 + number) * MINUTE)
+    [finding] = flows(served.feed("app", stream, T0))
+    maker = AlertMaker(flow_bundle, Config())
+    alert = maker.make(finding)
+    record = alert.record
+    assert (record["kind"], record["severity"], record["level"]) == ("flow", "error", "stream")
+    assert (record["entity"], record["action"], record["status"]) == (None, None, None)
+    assert record["session"] == [] and record["seq"] is None
+    assert record["flow"]["direction"] == "silence"
+    assert record["flow"]["observed"] == 0 and record["flow"]["usual"] > 10
+    assert record["explanation"] == record["deviations"][0]["words"]
+    assert alert.tag == "krone.app"
+    assert maker.make(finding).alert_id == alert.alert_id
+
+
+def test_flow_alerts_can_be_switched_off(flow_bundle: Any) -> None:
+    assert flow_bundle.engine(Config(flow_false_alarms=0.0)).flow.edge_ns > 5 * T0
