@@ -15,6 +15,7 @@ from fluent_krone.detect.budget import DECIMALS
 from fluent_krone.detect.bundle import Bundle, load_bundle
 from fluent_krone.detect.bundle_writer import BundleContent, write_bundle
 from fluent_krone.detect.nested_aware import NestedFiles
+from fluent_krone.detect.rates import Rates
 from fluent_krone.detect.steps import WitnessFiles
 from fluent_krone.errors import ExportError, RecordError
 from fluent_krone.inputs import read_events
@@ -22,7 +23,7 @@ from fluent_krone.reading.records import as_bytes
 
 from . import golden
 from .panel import fit_steps
-from .rates import measure_rates
+from .rates import FEWEST_WINDOWS, WHOLE_DAY, measure_rates
 from .sequences import patterns_of
 from .stages import Work
 from .work_files import (
@@ -125,10 +126,26 @@ def _size(path: Path) -> float:
     return sum(file.stat().st_size for file in path.iterdir()) / 1024
 
 
+def _warn_of_rates(work: Work, rates: Rates) -> None:
+    """Warn where the training is too short to know how often steps usually come."""
+    if not rates.nodes:
+        work.warn(
+            f"the log is shorter than {FEWEST_WINDOWS} minutes, or has no times: there will be no "
+            "flow alerts about bursts and silences"
+        )
+    elif rates.windows < WHOLE_DAY:
+        work.warn(
+            f"the log is {rates.windows / 60:.1f} hours long: flow alerts about bursts and "
+            "silences come in those hours of the day only, and not in the others"
+        )
+
+
 def bundle_content(work: Work) -> dict[str, Any]:
     """What a `BundleContent` holds, except golden runs and the report."""
     leaves = leaves_of(work)
     training = training_of(work)
+    rates = measure_rates(read_cut(work).sessions, Hierarchy(leaves))
+    _warn_of_rates(work, rates)
     facts = work.read_json("sequences.json")
     model = work.read_json("nested_aware.json")
     calibration = calibration_of(work)
@@ -166,7 +183,7 @@ def bundle_content(work: Work) -> dict[str, Any]:
             blind=calibration.blind,
             detection=calibration.detection,
         ),
-        "rates": measure_rates(read_cut(work).sessions, Hierarchy(leaves)),
+        "rates": rates,
         "training_summary": {
             "input": source_of(work.options).name,
             "train_fraction": work.options.train_fraction,

@@ -76,7 +76,7 @@ def flow_fields(
         "explanation": deviation.words,
         "explained_by": "evidence",
         "evidence": {"extra": {}, "missing": {}, "repeated": {}, "unseen": [], "nearest": []},
-        "seq": None,
+        "seq": {"level": "status", "start": 0, "end": 0, "event": 0, "templates": []},
         "steps": {"rows": [], "session": [], "first": 0, "nearest": [], "alike": []},
         "flow": {
             "direction": deviation.direction,

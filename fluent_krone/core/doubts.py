@@ -59,7 +59,7 @@ class Doubts:
             self.believe_after_all(findings)
         else:
             self._notes.clear()
-            self._engine.flow.release()
+            self._engine.time.flow.release()
         return False
 
     def believe_after_all(self, findings: list[Finding], *, at_end: bool = False) -> None:
@@ -126,9 +126,9 @@ class Doubts:
         tag, time_ns, log_key, text = event
         held = (tag, time.watermark, log_key, text)
         started = session is None or time.clock > engine.sessions.end_of(session)
-        with engine.flow.uncounted():
+        with engine.time.flow.uncounted():
             session = engine.single.take(key, held, time.clock, findings)
-        engine.flow.hold(time.clock_at(time_ns), log_key, int(started))
+        engine.time.flow.hold(time.clock_at(time_ns), log_key, int(started))
         if len(session.keys) == events:
             # It was passed over: it is no event of the session.
             return
@@ -154,5 +154,5 @@ class Doubts:
             if i < len(later_lines):
                 text = later_lines[i]
             event = (note.tag, note.time_ns, log_key, text)
-            with engine.sessions.referring(later_refs[i]), engine.flow.uncounted():
+            with engine.sessions.referring(later_refs[i]), engine.time.flow.uncounted():
                 engine.single.take(session.key, event, engine.time.clock, findings)

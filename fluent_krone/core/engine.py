@@ -73,7 +73,6 @@ class Engine:
         )
         self.cascade = shared.cascade
         self._templates = parts.templates
-        self.flow = parts.flow()
         self.time = StreamTime(
             max_future=limits.max_future,
             max_leap=limits.max_leap,
@@ -81,7 +80,7 @@ class Engine:
             counters=self.counters,
             on_begin=self._begin,
             patience=Patience(parts.silence_ns),
-            flow=self.flow,
+            flow=parts.flow(),
         )
         self._doubts = Doubts(self)
         # Holds events where they may come late; None where they are taken as they come.
@@ -120,7 +119,7 @@ class Engine:
             self.single.odd.has_odd_content,
             self.hanging.set_alarm,
             self._doubts.settle,
-            self.flow.counts,
+            self.time.flow.counts,
             self.session_settings.max_events,
             self.limits.keep_lines,
             self.reader.has_time,
@@ -166,7 +165,7 @@ class Engine:
         A record that cannot become an event is counted in `set_aside` by its reason.
         """
         tag_bytes = tag.encode("utf-8", "surrogateescape")
-        self.flow.meet(tag_bytes)
+        self.time.flow.meet(tag_bytes)
         if self.in_order is not None:
             return self.in_order.feed(tag_bytes, events, now_ns)
         return self._feed(tag_bytes, events, now_ns)
@@ -212,7 +211,7 @@ class Engine:
             look = log_key in watched
             rare = log_key in special or (look and is_odd(log_key, text, record, checks))
             if own_time or not time_ns:
-                time_ns = self.own_time(record, time_ns, now_ns)
+                time_ns = self.single.own_time(record, time_ns, now_ns)
             if not behind <= time_ns <= watermark:
                 own_ns = time_ns
                 time_ns = time.meet(own_ns, latest)
@@ -229,10 +228,9 @@ class Engine:
                 if clock > session.due:
                     session = self.find(key, tag, time_ns, record, clock, findings)
                 to_end(key)
-                log_keys = session.keys
-                log_keys.append(log_key)
-                state = session.state
-                state = state.next.get(log_key) or work_out(state, log_key, log_keys)
+                so_far = session.keys
+                so_far.append(log_key)
+                state = session.state.next.get(log_key) or work_out(session.state, log_key, so_far)
                 session.state = state
                 session.seen = clock
                 due = clock + state.waits_ns
@@ -242,7 +240,7 @@ class Engine:
                 gap_ns = time_ns - session.last_ns
                 session.last_ns = time_ns
                 session.times.append(time_ns)
-                length = len(log_keys)
+                length = len(so_far)
                 if length <= kept:
                     session.lines.append(text)
                 if rare or length >= most or not state.shortest_ns <= gap_ns <= state.longest_ns:
@@ -260,7 +258,7 @@ class Engine:
         """
         findings: list[Finding] = []
         clock = self.time.idle_until(now_ns)
-        self.flow.idle(clock, now_ns)
+        self.time.flow.idle(clock, now_ns)
         if clock is not None and self.in_order is not None:
             self.in_order.advance(clock, findings)
         self.collect(clock or 0, findings)
@@ -300,7 +298,7 @@ class Engine:
     def resume(self, now_ns: int) -> None:
         """Go on after a pause in which nobody listened: no session was idle in it."""
         self.time.resume(now_ns)
-        self.flow.resume()
+        self.time.flow.resume()
 
     def adopt(self, other: Engine) -> None:
         """Take over the state and the counters of another bundle's engine.
@@ -365,20 +363,6 @@ class Engine:
         if self.sessions.references is not None:
             self.sessions.references.note_aside(reason)
 
-    def own_time(self, record: Any, arrived_ns: int | None, now_ns: int) -> int:
-        """The record's own time where it has one; else the door's, else the watermark.
-
-        As in Fluentd, a door's time of 0 is now.
-        """
-        if self.reader.has_time:
-            try:
-                return self.reader.time(record)
-            except RecordError:
-                self.counters["time_unreadable"] += 1
-        if arrived_ns is None:
-            return self.time.watermark
-        return arrived_ns or now_ns
-
     def find(
         self,
         key: SessionKey,
@@ -397,7 +381,7 @@ class Engine:
         self.settling.note_start(record, clock)
         session, ended = self.sessions.start(key, tag, clock, time_ns, self.tracker.start)
         self.journal.note_start(session, time_ns)
-        self.flow.counts[-1] += 1
+        self.time.flow.counts[-1] += 1
         for other in ended:
             self.close(other, clock, findings)
         return session
@@ -405,7 +389,7 @@ class Engine:
     def collect(self, now: int, findings: list[Finding]) -> None:
         """Report what hangs, end what has ended, and do what else is due by stream time `now`."""
         self.settling.pass_time(now, findings)
-        findings += self.flow.take()
+        findings += self.time.flow.take()
         self.hanging.collect(now, findings, _MOST_FINDINGS)
         for session in self.sessions.expired(now):
             self.close(session, now, findings)

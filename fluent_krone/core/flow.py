@@ -87,6 +87,11 @@ class FlowWatch:
         # Whether anything but `counts` changed since it was saved.
         self._is_changed = True
 
+    def add(self, log_key: int) -> None:
+        """An event has come. Log keys of steps that the bundle does not know do not count."""
+        if log_key < len(self.counts) - 1:
+            self.counts[log_key] += 1
+
     def meet(self, tag: bytes) -> None:
         """A chunk has this tag. The alert's is what all tags of the stream begin with."""
         if not self._tag:
@@ -158,7 +163,7 @@ class FlowWatch:
         """Count the events that are held and came up to a window."""
         for at, log_key, starts in self._held:
             if at <= window:
-                self.counts[log_key] += 1
+                self.add(log_key)
                 self.counts[-1] += starts
         self._held = [one for one in self._held if one[0] > window]
 

@@ -93,7 +93,8 @@ def flow_finding(
         kind="flow",
         decided="early",
         tag=b"",
-        session=(),
+        # There is none. Alerts about the same belong together, as those of one session do.
+        session=(f"{direction} {node.name or node.level}".encode(),),
         instance=0,
         ordinal=0,
         first_ns=flow.start_ns,

@@ -57,7 +57,7 @@ class InOrder:
                 engine.count_aside(record, error)
                 continue
             if engine.reader.has_time or not time_ns:
-                time_ns = engine.own_time(record, time_ns, now_ns)
+                time_ns = engine.single.own_time(record, time_ns, now_ns)
             believed = time_ns
             if time_ns > time.watermark or time_ns < time.behind:
                 believed = time.meet(time_ns, latest)

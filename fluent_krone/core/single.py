@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from ..errors import RecordError
 from ..reading.records import SessionKey
 from ..types import Finding
 from .odd_events import OddEvents
@@ -20,6 +21,21 @@ class SingleEvents:
         self._engine = engine
         self.odd = odd
 
+    def own_time(self, record: Any, arrived_ns: int | None, now_ns: int) -> int:
+        """The record's own time where it has one; else the door's, else the watermark.
+
+        As in Fluentd, a door's time of 0 is now.
+        """
+        engine = self._engine
+        if engine.reader.has_time:
+            try:
+                return engine.reader.time(record)
+            except RecordError:
+                engine.counters["time_unreadable"] += 1
+        if arrived_ns is None:
+            return engine.time.watermark
+        return arrived_ns or now_ns
+
     def take(self, key: SessionKey, event: Event, clock: int, findings: list[Finding]) -> Session:
         """An event of one session that was held back: its record is gone, its level not judged."""
         settling = self._engine.settling
@@ -33,7 +49,7 @@ class SingleEvents:
         """What the loop of `Engine._feed` does with one event of one session."""
         engine = self._engine
         tag, time_ns, log_key, text = event
-        engine.flow.counts[log_key] += 1
+        engine.time.flow.add(log_key)
         session = engine.sessions.open.get(key)
         if session is None or clock > session.due:
             session = engine.find(key, tag, time_ns, record, clock, findings)

@@ -160,7 +160,7 @@ class StreamTime:
     ) -> None:
         self.by_stream = by_stream
         self.patience = patience or Patience()
-        self._flow = flow or FlowWatch(0)
+        self.flow = flow or FlowWatch(0)
         self.watermark = 0
         self.clock = 0
         # Wall time of the last `feed`; 0 before the first.
@@ -205,8 +205,8 @@ class StreamTime:
             if self.clock and clock - self.clock > self.patience.silence_ns:
                 self.patience.note_step(self.clock, clock)
             self.clock = clock
-            if clock >= self._flow.edge_ns:
-                self._flow.roll(clock)
+            if clock >= self.flow.edge_ns:
+                self.flow.roll(clock)
 
     def meet(self, time_ns: int, latest: int) -> int:
         """The time of an event that is ahead of the watermark, or before `behind`.
@@ -228,7 +228,7 @@ class StreamTime:
             self.behind = time_ns - patience.lag_ns
             if self.by_stream:
                 clock = time_ns + self._shift_ns
-                if clock - self.clock > patience.silence_ns or clock >= self._flow.edge_ns:
+                if clock - self.clock > patience.silence_ns or clock >= self.flow.edge_ns:
                     self._go_on(clock)
                 elif clock > self.clock:
                     self.clock = clock
@@ -326,7 +326,7 @@ class StreamTime:
             "back": [self._back.count, self._back.largest_ns],
             "offset": self._offset.save(),
             **self.patience.save(),
-            **self._flow.save(everything=everything),
+            **self.flow.save(everything=everything),
         }
 
     def load(self, saved: Mapping[str, Any]) -> None:
@@ -342,7 +342,7 @@ class StreamTime:
         self._back.count, self._back.largest_ns = saved.get("back", (0, 0))
         self._offset.load(saved.get("offset", (0, 0, 0, None)))
         self.patience.load(saved)
-        self._flow.load(saved)
+        self.flow.load(saved)
         self.behind = self.watermark - self.patience.lag_ns
         if self.doubted or self._back.count:
             self.behind = self.watermark + 1

@@ -112,6 +112,8 @@ module Fluent::Plugin
     config_param :remove_tag_prefix, :string, default: nil
     desc 'How many false alarms to accept in 1,000 normal sessions, all kinds of alerts together; more finds more. Without it, the bundle\'s own number counts, which is usually 1.'
     config_param :false_alarms, :string, default: nil
+    desc 'How many false alarms to accept in a week about the stream as a whole: bursts of a step, and silences (`flow` alerts); 0 for no such alerts. (default 1)'
+    config_param :flow_false_alarms, :string, default: nil
     desc 'What is sent: `incident` tells what belongs together a few times, when it begins, grows and ends; `session` sends the alert of each session. One of: incident, session. (default incident)'
     config_param :alerts, :string, default: nil
     desc 'An incident ends when no alert has joined it for this long, in stream time. (default 15m)'

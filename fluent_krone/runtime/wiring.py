@@ -229,6 +229,12 @@ def _or(price: float | None, default: float) -> float:
 
 def log_blind_spots(bundle: Bundle, config: Config) -> None:
     """Say which kinds of fault the bundle hardly finds, before anybody relies on it."""
+    if config.flow_false_alarms and not bundle.rates.nodes:
+        _log.info(
+            "bundle does not know how often steps come: no flow alerts; export it again from "
+            "records with times bundle=%s",
+            bundle.name,
+        )
     if bundle.blind:
         _log.warning(
             "bundle hardly finds these kinds of fault bundle=%s false_alarms=%g kinds=%s: see "
