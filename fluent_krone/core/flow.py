@@ -63,6 +63,8 @@ class FlowWatch:
     def __init__(self, log_keys: int, nodes: Sequence[FlowNode] = ()) -> None:
         self.counts = [0] * (log_keys + 1)
         self.edge_ns = 0 if nodes else _NEVER
+        # Into how many engines the stream is divided: each expects its part of what is usual.
+        self.divided_by = 1
         self._nodes = nodes
         # Counts belong to these nodes alone.
         names = "\n".join(f"{node.level} {node.name} {node.log_keys}" for node in nodes)
@@ -280,7 +282,7 @@ class FlowWatch:
             now.is_silent = False
             return
         now.run += 1
-        now.missing += node.usual(self._window)
+        now.missing += node.usual(self._window) / self.divided_by
         is_long = now.run >= node.most_windows and now.missing > node.most_missing
         if is_long and not now.is_silent:
             found.append(OddFlow(number, now.run, 0, now.missing, now.missing, node.most_missing))
@@ -302,7 +304,7 @@ class FlowWatch:
                 count = sums[number]
                 if not count or not node.is_known(window):
                     continue
-                usual = scale * node.usual(first)
+                usual = scale * node.usual(first) / self.divided_by
                 score = math.log((count + 1) / (usual + 1))
                 if score <= node.highest[place]:
                     continue

@@ -266,7 +266,10 @@ class Judging:
         return self._known.mismatch(bundle.hash) is None
 
     def _engine(self) -> Engine:
-        return self.bundle.engine(self.config, self._shared)
+        engine = self.bundle.engine(self.config, self._shared)
+        # A partition has its share of the stream that the bundle was fitted to.
+        engine.time.flow.divided_by = max(self._created, 1)
+        return engine
 
     def _use(self, bundle: Bundle) -> None:
         # The maker first: it refuses parameters that don't fit, and nothing has changed then.
