@@ -222,7 +222,7 @@ class _Run:
 
     def _note(self, findings: list[Finding]) -> None:
         for finding in findings:
-            if finding.kind == "unseen_template":
+            if finding.kind in ("unseen_template", "change"):
                 continue
             if not self._is_cleared(self._maker.make(finding).record):
                 self._flagged.add((finding.session, finding.instance))

@@ -202,7 +202,7 @@ class _Run:
         if self._keeps:
             events = self._noted(spooled)
         for finding in self._engine.feed(spooled.chunk.tag, events, spooled.arrived_ns):
-            if finding.kind == "unseen_template":
+            if finding.kind in ("unseen_template", "change"):
                 continue
             if not self._is_cleared(self._maker.make(finding).record):
                 self.judged.flagged.add(finding.session)
@@ -296,5 +296,5 @@ def _found(bundle: Bundle, faulty: list[list[_Event]], config: Config) -> float:
             clock = time_ns + shift
             findings += engine.feed(tag, [(clock, record)], clock)
         findings += engine.finish()
-        found += any(finding.kind != "unseen_template" for finding in findings)
+        found += any(finding.kind not in ("unseen_template", "change") for finding in findings)
     return found / len(faulty)
