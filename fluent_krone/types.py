@@ -129,6 +129,21 @@ class ChangeReport:
 
 
 @dataclass(frozen=True, slots=True)
+class Background:
+    """When the lines of a finding were written, and what records say of where their session ran.
+
+    `contexts` are names and values: of the session's first record, and of the record of the odd
+    event, where it was at hand.
+    """
+
+    line_times: tuple[int, ...] = ()
+    contexts: Sequence[Sequence[tuple[str, str]]] = ()
+
+
+NO_BACKGROUND = Background()
+
+
+@dataclass(frozen=True, slots=True)
 class Finding:
     """What the engine hands out: an abnormal session instance, a step that deviates, a template
     new to training, a change of the program, or a step of the whole stream that comes too often or
@@ -160,6 +175,7 @@ class Finding:
     change: ChangeReport | None = None
     # Of a finding of kind `flow`, which is about no session.
     flow: Flow | None = None
+    background: Background = NO_BACKGROUND
 
 
 @dataclass(frozen=True, slots=True)

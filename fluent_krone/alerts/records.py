@@ -86,6 +86,8 @@ class AlertMaker:
             **self._judged(finding, scene),
             "deviations": deviations,
             "lines": [self._cut(line) for line in finding.lines],
+            "line_times": [iso_time(time_ns) for time_ns in finding.background.line_times],
+            **_context_of(finding),
         }
         return Alert(alert_id, alert_tag(self._config, session_tag), finding.last_ns, record)
 
@@ -333,6 +335,16 @@ class AlertMaker:
 
     def _cut(self, line: bytes) -> str:
         return line.decode("utf-8", "replace")[: self._config.max_line_length]
+
+
+def _context_of(finding: Finding) -> dict[str, Any]:
+    """Where the session ran; and its odd event, if its record was at hand and says otherwise."""
+    first, *others = finding.background.contexts or ((),)
+    fields: dict[str, Any] = {"context": dict(first)}
+    for odd in others:
+        if odd and odd != first:
+            fields["context_odd"] = dict(odd)
+    return fields
 
 
 def pattern_id(template_ids: Iterable[str]) -> str:

@@ -200,6 +200,13 @@ class Alerts:
         COUNT, 256, "How many raw lines of each open session are kept as evidence; 0 for none."
     )
     max_lines: int = parameter(COUNT, 5, "How many raw lines an alert carries.")
+    alert_fields: tuple[str, ...] | None = parameter(
+        LIST,
+        None,
+        "Fields of a session's first record that its alerts show, as names or record accessors "
+        "(`$.kubernetes.pod_name`). Without it, the usual ones of Kubernetes, containers and "
+        "traces are shown.",
+    )
     max_line_length: int = parameter(
         COUNT, 500, "Each raw line in an alert is cut after this many characters."
     )

@@ -15,6 +15,7 @@ from ..errors import RecordError
 from ..reading.records import SessionKey
 from ..reading.seam import Read
 from ..types import Finding
+from .context import ContextReader
 from .doubts import Doubts
 from .findings import FindingMaker
 from .handover import hand_over
@@ -91,7 +92,8 @@ class Engine:
         make = FindingMaker(
             parts.templates, parts.hierarchy, novelties, self.counters, limits.max_lines
         )
-        self.judging = Judging(parts, self.cascade, odd, make)
+        context = ContextReader(limits.alert_fields)
+        self.judging = Judging(parts, self.cascade, odd, make, context)
         self.settling = Settling(self, changes_of(parts, self.reader, limits), make, odd)
         self.single = SingleEvents(self, odd)
         self.hanging = Hanging(parts.steps, self.sessions, self.time, make)
@@ -380,6 +382,7 @@ class Engine:
         clock = self.time.clock
         self.settling.note_start(record, clock)
         session, ended = self.sessions.start(key, tag, clock, time_ns, self.tracker.start)
+        session.saved.context = self.judging.context.of(record)
         self.journal.note_start(session, time_ns)
         self.time.flow.counts[-1] += 1
         for other in ended:

@@ -8,7 +8,7 @@ from dataclasses import replace
 from typing import Literal
 
 from ..reading.templates import novel_shape, template_id
-from ..types import Deviation, Finding, Verdict
+from ..types import Background, Deviation, Finding, Verdict
 from .hierarchy import Hierarchy
 from .novelties import Novelties
 from .open_changes import Fired
@@ -57,8 +57,8 @@ class FindingMaker:
         again at its end: it may go wrong further on.
         """
         seq = verdict.seq
-        lines = self._lines(session, seq.start, seq.end, verdict.event)
-        found = self._of(session, "sequence", verdict, lines, verdict.event, deviations)
+        shown = self._shown(session, seq.start, seq.end, verdict.event)
+        found = self._of(session, "sequence", verdict, shown, verdict.event, deviations)
         found = replace(found, decided=decided, told_ns=told_ns)
         if self._is_silenced(found):
             session.alerted = SILENCED
@@ -81,8 +81,8 @@ class FindingMaker:
             if len(session.told) >= _MOST_DEVIATIONS:
                 self._counters["deviations_over_cap"] += 1
                 continue
-            lines = self._lines(session, 0, len(session.lines), deviation.event)
-            found = self._of(session, "deviation", None, lines, deviation.event, (deviation,))
+            shown = self._shown(session, 0, len(session.lines), deviation.event)
+            found = self._of(session, "deviation", None, shown, deviation.event, (deviation,))
             found = replace(found, decided=decided, told_ns=told_ns)
             if self._is_silenced(found):
                 continue
@@ -135,6 +135,7 @@ class FindingMaker:
             log_keys=(log_key,),
             verdict=None,
             lines=(text,),
+            background=Background((session.last_ns,), (session.saved.context,)),
             told_ns=clock_ns,
         )
         if self._is_silenced(found):
@@ -198,7 +199,7 @@ class FindingMaker:
         session: Session,
         kind: Literal["sequence", "deviation"],
         verdict: Verdict | None,
-        lines: tuple[bytes, ...],
+        shown: slice,
         event: int,
         deviations: tuple[Deviation, ...],
     ) -> Finding:
@@ -218,18 +219,20 @@ class FindingMaker:
             # Steps of which it is not known yet what they are count as unknown.
             log_keys=tuple([min(key, self._hierarchy.unknown) for key in session.keys]),
             verdict=verdict,
-            lines=lines,
+            lines=tuple(session.lines[shown]),
+            background=Background(tuple(session.times[shown]), (session.saved.context,)),
             line=line,
             unmatched=self._unmatched(session),
             texts=tuple(session.lines),
             deviations=deviations,
         )
 
-    def _lines(self, session: Session, start: int, end: int, event: int) -> tuple[bytes, ...]:
-        """The lines of events `[start, end)` around one of them, as many as an alert may hold."""
-        lines = session.lines[start:end]
-        first = max(0, min(event - start - self._max_lines // 2, len(lines) - self._max_lines))
-        return tuple(lines[first : first + self._max_lines])
+    def _shown(self, session: Session, start: int, end: int, event: int) -> slice:
+        """Those of the events `[start, end)` around one of them whose lines an alert may hold."""
+        end = max(start, min(end, len(session.lines)))
+        first = min(event - self._max_lines // 2, end - self._max_lines)
+        first = max(start, first)
+        return slice(first, min(first + self._max_lines, end))
 
     def _unmatched(self, session: Session) -> tuple[bytes, ...]:
         """The shapes of the session's lines that match no template."""

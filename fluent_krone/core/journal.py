@@ -65,6 +65,8 @@ def _part(session: Session, number: int = 0, since: int = 0) -> list[Any]:
         session.passed,
         session.new_steps,
         session.saved.held,
+        # Of its first event, so it stands in the first part.
+        () if since else session.saved.context,
     ]
 
 
@@ -310,7 +312,7 @@ class Journal:
     def _load_part(self, part: Sequence[Any], log_keys: Sequence[int]) -> None:
         number, since, key, tag, opened, instance, ordinal, *rest = part
         limit, seen, last_ns, alerted, told, keys, times, lines, refs, passed, *rest = rest
-        new_steps, held = rest
+        new_steps, held, context = rest
         key = tuple(key)
         sessions = self._sessions
         session = None
@@ -346,6 +348,8 @@ class Journal:
             session.refs.frombytes(refs)
         session.passed = passed
         session.new_steps = new_steps
+        if context:
+            session.saved.context = tuple((name, value) for name, value in context)
         session.saved.held = held
         if number:
             session.saved.parts += _NUMBER.pack(number)

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 from ..types import Finding
 from .cascade import Cascade
+from .context import ContextReader
 from .findings import FindingMaker
 from .odd_events import OddEvents
 from .parts import EngineParts
@@ -17,8 +19,14 @@ class Judging:
     unknown leaf among them, and `ends` those after which a session ends."""
 
     def __init__(
-        self, parts: EngineParts, cascade: Cascade, odd: OddEvents, make: FindingMaker
+        self,
+        parts: EngineParts,
+        cascade: Cascade,
+        odd: OddEvents,
+        make: FindingMaker,
+        context: ContextReader,
     ) -> None:
+        self.context = context
         self._cascade = cascade
         self._odd = odd
         self.make = make
@@ -43,10 +51,17 @@ class Judging:
         state = session.state
         log_key = session.keys[-1]
         odd = self._odd.deviations(state, session.keys, gap_ns, text, record)
-        findings += self.make.deviations(session, odd, "early", clock)
+        made = self.make.deviations(session, odd, "early", clock)
         if state.decided and not session.alerted:
             verdict = self._cascade.early(state, session.keys)
-            findings += self.make.sequence(session, verdict, "early", clock)
+            made += self.make.sequence(session, verdict, "early", clock)
+        if made and record is not None:
+            contexts = (session.saved.context, self.context.of(record))
+            made = [
+                replace(finding, background=replace(finding.background, contexts=contexts))
+                for finding in made
+            ]
+        findings += made
         if log_key in self.novel:
             novelty = self.make.novelty(session, log_key, text, clock)
             if novelty is not None:

@@ -35,6 +35,7 @@ class Limits:
     change_settle: float
     version_field: str | None
     idle_clock: str
+    alert_fields: Sequence[str] | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

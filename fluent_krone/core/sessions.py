@@ -24,6 +24,7 @@ from lru import LRU
 
 from ..errors import ConfigError
 from ..reading.records import SessionKey
+from .context import Context
 from .references import NONE, References
 
 _NS = 1_000_000_000
@@ -81,6 +82,8 @@ class Saved:
     # The stream time until which it is held, where it has ended and its new steps are not known yet
     # (`settling.py`); else 0.
     held: int = 0
+    # What its first record says of where it runs, see `context.py`.
+    context: Context = ()
 
 
 @dataclass(slots=True, eq=False)

@@ -128,6 +128,8 @@ module Fluent::Plugin
     config_param :keep_lines, :string, default: nil
     desc 'How many raw lines an alert carries. (default 5)'
     config_param :max_lines, :string, default: nil
+    desc 'Fields of a session\'s first record that its alerts show, as names or record accessors (`$.kubernetes.pod_name`). Without it, the usual ones of Kubernetes, containers and traces are shown.'
+    config_param :alert_fields, :string, default: nil
     desc 'Each raw line in an alert is cut after this many characters. (default 500)'
     config_param :max_line_length, :string, default: nil
     desc 'The file that keeps open sessions, chunk ids and alerts over restarts. Without it they are lost when the process ends.'

@@ -355,6 +355,8 @@ class Keeper:
         is_filling = self.spool.size_bytes > _FULL_SHARE * self._config.keep_size
         if not is_filling or oldest <= self._emptied:
             return
+        # From here on nothing is added to it, so that it can be deleted once all of it has left.
+        self.spool.end_segment()
         self._emptied = oldest
         for session in self._undecided():
             first = _first_ref(session)

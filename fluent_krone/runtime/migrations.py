@@ -47,7 +47,7 @@ def _with_times_and_refs(saved: Snapshot) -> Snapshot:
             times.tobytes(),
             *part[_TIMES:],
             *(b"", 0),
-            *(0, 0),
+            *(0, 0, ()),
         ]
 
     held = [[*event, NONE] for event in saved.get("held", ())]

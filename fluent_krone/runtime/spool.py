@@ -119,6 +119,10 @@ class RecordSpool:
             if self._temporary is None:
                 self._segments.sync()
 
+    def end_segment(self) -> None:
+        """Begin a new segment with the next chunk."""
+        self._segments.roll()
+
     def has(self, ref: int) -> bool:
         """Whether the segment of a reference is there."""
         return segment_of(ref) in self._starts

@@ -165,6 +165,8 @@ def test_the_record_of_a_sequence(lift: Bundle) -> None:
             "alike": [],
         },
         "lines": [MESSAGES[GOING], MESSAGES[STUCK]],
+        "line_times": ["2023-11-14T22:13:22.000Z", "2023-11-14T22:13:23.000Z"],
+        "context": {},
     }
     assert all(re.fullmatch("[0-9a-f]{32}", one.pop("signature")) for one in deviations)
     # The Seq of the step that is odd, and that of the whole ride, which lacks its end.

@@ -327,6 +327,23 @@ def test_a_full_spool_releases_the_oldest_sessions_and_drops_none(
     run(story)
 
 
+def test_a_chunk_larger_than_the_spool_may_be_stops_nothing(lift: Bundle, store_path: str) -> None:
+    async def story() -> None:
+        rig = Rig(lift, store=store_path, **ONLY_ABNORMAL, keep_size=5_000)
+        await rig.service.start()
+        for n in range(20):
+            large = [(f"r{n}-{i}", OPEN, n) for i in range(8)]
+            await take(rig, chunk_of(f"c{n}", *large, pad="x" * 1000))
+            rig.service._committer.commit()
+            await settle(lambda: rig.service._outbox.releases.empty.is_set())
+            rig.service._committer.commit()
+        assert len({r["ride"] for r in records(rig.receiver)}) == 160
+        assert rig.service.stats()["spool_size"] < 30_000
+        await killed(rig)
+
+    run(story)
+
+
 def test_without_a_receiver_a_full_spool_stops_the_reading(lift: Bundle, store_path: str) -> None:
     async def story() -> None:
         receiver = Receiver()

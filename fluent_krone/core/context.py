@@ -1,0 +1,75 @@
+"""Where a session ran: fields of its first record that an alert shows, such as pod, host, version.
+
+They are read once for each session, from the record that it begins with. A session of events that
+were held back (`allowed_lateness`) has none: their records are gone.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+from ..reading.accessor import Fields, field_getter
+
+# Names and values, in the order of the fields.
+Context = tuple[tuple[str, str], ...]
+
+# Fields that say where a record comes from, as Kubernetes filters, container runtimes, tracing
+# libraries and shippers name them. They hardly ever change within one execution.
+USUAL_FIELDS = (
+    "$.kubernetes.namespace_name",
+    "$.kubernetes.pod_name",
+    "$.kubernetes.container_name",
+    "$.kubernetes.host",
+    "$.kubernetes.labels.app",
+    "$.kubernetes.labels.version",
+    "container_name",
+    "host",
+    "hostname",
+    "service",
+    "service_name",
+    "version",
+    "trace_id",
+)
+# Bytes of a value that is shown. Names and ids are shorter; a longer one is cut.
+_LONGEST = 200
+# Contexts that sessions share, so that each host or pod is held once.
+_MOST_SHARED = 1_000
+
+
+class ContextReader:
+    """Reads the context of a session; `fields` are names or record accessors, None for the usual.
+
+    >>> reader = ContextReader(["$.kubernetes.pod_name", "host"])
+    >>> reader.of({b"kubernetes": {b"pod_name": b"web-1"}, b"host": b"a"})
+    (('kubernetes.pod_name', 'web-1'), ('host', 'a'))
+    """
+
+    def __init__(self, fields: Sequence[str] | None) -> None:
+        names = USUAL_FIELDS if fields is None else fields
+        self._getters: list[tuple[str, Callable[[Fields], Any]]] = [
+            (name.removeprefix("$."), field_getter(name)) for name in names
+        ]
+        self._shared: dict[Context, Context] = {}
+
+    def of(self, record: Any) -> Context:
+        """What a record says of where it comes from; empty for one that is no map."""
+        if not isinstance(record, dict):
+            return ()
+        found = []
+        for name, get in self._getters:
+            value = get(record)
+            if value is not None and not isinstance(value, dict | list):
+                found.append((name, _text(value)))
+        if not found:
+            return ()
+        context = tuple(found)
+        if len(self._shared) >= _MOST_SHARED:
+            self._shared.clear()
+        return self._shared.setdefault(context, context)
+
+
+def _text(value: Any) -> str:
+    if isinstance(value, bytes):
+        return value[:_LONGEST].decode("utf-8", "replace")
+    return str(value)[:_LONGEST]
