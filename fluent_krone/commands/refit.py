@@ -19,7 +19,7 @@ from ..explain.desk import Desk
 from ..explain.knowledge import Knowledge
 from ..living.bundles import BundleFolder, stamp
 from ..living.child import check_extra, refit_options
-from ..living.refit import SHADOW, recording_of, reservoir_of
+from ..living.refit import SHADOW, recording_of, reservoir_bytes, reservoir_of
 from ..living.reservoir import Reservoir
 from ..living.shadow import compare
 from . import export
@@ -65,7 +65,12 @@ def run(flags: argparse.Namespace) -> int:
 def _fit(config: Config, folder: BundleFolder, work: Path, name: str) -> None:
     """Fit a bundle of this name to the reservoir, after filling that anew."""
     bundle = load_bundle(config.bundle)
-    reservoir = Reservoir(reservoir_of(folder), config.refit_sessions, config.refit_interval)
+    reservoir = Reservoir(
+        reservoir_of(folder),
+        config.refit_sessions,
+        reservoir_bytes(config),
+        config.refit_interval,
+    )
     filled = reservoir.fill(
         recording_of(folder), bundle, config, _clearing(config), random.Random(time.time_ns())
     )

@@ -393,6 +393,11 @@ def folder_to_learn_in(config: Config) -> BundleFolder | None:
     if not config.learns or _has_bundle(config):
         return None
     check_extra("learn")
+    if config.keep or config.annotate:
+        raise ConfigError(
+            "keep and annotate need a bundle, and learn collects records without handing them on: "
+            "learn first, and switch keep or annotate on once there is a bundle"
+        )
     if not is_bundle_folder(path):
         raise ConfigError(
             f"bundle {path} holds other files: let bundle name a directory that does not exist yet"

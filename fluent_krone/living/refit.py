@@ -240,6 +240,11 @@ def reservoir_of(folder: BundleFolder) -> Path:
     return folder.refit / "reservoir"
 
 
+def reservoir_bytes(config: Config) -> int:
+    """How many bytes of records the reservoir may hold."""
+    return int((1 - _RECORDED_SHARE) * config.refit_size)
+
+
 def open_refitting(config: Config, held: BundleFolder | None = None) -> Refitting | None:
     """What refits the bundle that the parameters name; None where it is not to be refitted.
 

@@ -47,6 +47,8 @@ _OF_EACH_KIND = 30
 _HALF_LIFE = 7
 # When there are so many times more candidates than room, those that would not stay are dropped.
 _CROWDED = 2
+# Kinds of findings that say that a session is abnormal; others are about templates or the stream.
+ABNORMAL = ("sequence", "deviation")
 # Events of one frame of the reservoir.
 _FRAME_EVENTS = 500
 
@@ -69,6 +71,7 @@ class Candidate:
     key: SessionKey
     first_ns: int
     kind: int
+    size: int
     refs: tuple[int, ...]
 
 
@@ -87,10 +90,13 @@ class Filled:
 class Reservoir:
     """The spool at `folder`, filled anew by `fill`."""
 
-    def __init__(self, folder: Path, most_sessions: int, interval_s: float) -> None:
+    def __init__(
+        self, folder: Path, most_sessions: int, most_bytes: int, interval_s: float
+    ) -> None:
         self.folder = folder
         self._old = folder.with_name(f"{folder.name}.old")
         self._most = most_sessions
+        self._most_bytes = most_bytes
         self._half_life_ns = _HALF_LIFE * interval_s * _NS
 
     def fill(
@@ -104,7 +110,7 @@ class Reservoir:
         """Choose among what is there and what was recorded."""
         self._recover()
         run = _Run(bundle, config, is_cleared)
-        choice = _Choice(self._most, self._half_life_ns, rng, run.drop)
+        choice = _Choice(self._most, self._most_bytes, self._half_life_ns, rng, run.drop)
         for is_old, folder in ((True, self.folder), (False, recorded)):
             for candidate in run.sessions(folder, is_old):
                 choice.offer(candidate)
@@ -222,7 +228,7 @@ class _Run:
 
     def _note(self, findings: list[Finding]) -> None:
         for finding in findings:
-            if finding.kind in ("unseen_template", "change"):
+            if finding.kind not in ABNORMAL:
                 continue
             if not self._is_cleared(self._maker.make(finding).record):
                 self._flagged.add((finding.session, finding.instance))
@@ -233,7 +239,8 @@ class _Run:
             self._held.update(refs)
             if self._may_be_learnt(session):
                 kind = hash(tuple(sorted(Counter(session.keys).items())))
-                yield Candidate(session.key, session.first_ns, kind, refs)
+                size = sum(len(self._records[ref][2]) for ref in refs)
+                yield Candidate(session.key, session.first_ns, kind, size, refs)
             else:
                 self._let_go(refs)
         self._closed.clear()
@@ -268,11 +275,14 @@ class _Choice:
     def __init__(
         self,
         most: int,
+        most_bytes: int,
         half_life_ns: float,
         rng: random.Random,
         drop: Callable[[Candidate], None],
     ) -> None:
         self._most = most
+        self._most_bytes = most_bytes
+        self._bytes = 0
         self._half_life_ns = half_life_ns
         self._rng = rng
         self._drop = drop
@@ -290,7 +300,9 @@ class _Choice:
         age = candidate.first_ns / self._half_life_ns
         draw = math.log(self._rng.expovariate(1)) - math.log(2) * age
         self._offered[name] = (draw, candidate)
-        if len(self._offered) > _CROWDED * self._most:
+        self._bytes += candidate.size
+        is_crowded = len(self._offered) > _CROWDED * self._most
+        if is_crowded or self._bytes > _CROWDED * self._most_bytes:
             self._thin()
 
     def chosen(self) -> list[Candidate]:
@@ -312,8 +324,11 @@ class _Choice:
         # More kinds than room: the newest draws decide among them, too.
         kept.sort(key=lambda entry: entry[:2])
         others.sort(key=lambda entry: entry[:2])
-        ranked = [*kept, *others]
-        for _, _, candidate in ranked[self._most :]:
+        self._bytes = 0
+        for place, (_, _, candidate) in enumerate([*kept, *others]):
+            if place < self._most and self._bytes + candidate.size <= self._most_bytes:
+                self._bytes += candidate.size
+                continue
             del self._offered[candidate.key, candidate.first_ns]
             self._drop(candidate)
 

@@ -22,7 +22,7 @@ from ..detect.bundle import Bundle
 from ..inputs.spooled import Gap, Spooled, unpacked
 from ..reading.records import SessionKey
 from ..segments import read_frames
-from .reservoir import IsCleared, is_held_out
+from .reservoir import ABNORMAL, IsCleared, is_held_out
 
 _NS = 1_000_000_000
 # Normal sessions that faults are injected into.
@@ -93,15 +93,14 @@ def compare(
     rng: random.Random,
 ) -> Shadow:
     """Judge what was recorded since a time by both bundles."""
-    seen = _judged(live, recorded, config, is_cleared, since_ns, keeps=True)
+    seen = _judged(live, recorded, config, is_cleared, since_ns, rng)
     other = _judged(candidate, recorded, config, is_cleared, since_ns)
     keys = seen.ended & other.ended
     live_flags = seen.flagged & keys
     candidate_flags = other.flagged & keys
     held_out = {key for key in keys - live_flags if is_held_out(key)}
     false_alarms = len(candidate_flags & held_out)
-    normal = [seen.events[key] for key in sorted(held_out & seen.events.keys())]
-    normal = rng.sample(normal, min(_INJECTED, len(normal)))
+    normal = [events for key, events in seen.samples if key in held_out]
     faulty = list(_faulty(normal, rng))
     shadow = Shadow(
         sessions=len(keys),
@@ -147,8 +146,10 @@ def _with_objections(shadow: Shadow, asked: float) -> Shadow:
 class _Judged:
     ended: set[SessionKey]
     flagged: set[SessionKey]
-    # Events of held-out sessions that did not alert.
-    events: dict[SessionKey, list[_Event]]
+    # Held-out sessions that did not alert at their end, with their events.
+    samples: list[tuple[SessionKey, list[_Event]]]
+    # How many such sessions there were; the samples are drawn from them.
+    drawn_from: int = 0
 
 
 def _judged(
@@ -157,11 +158,10 @@ def _judged(
     config: Config,
     is_cleared: IsCleared,
     since_ns: int,
-    *,
-    keeps: bool = False,
+    rng: random.Random | None = None,
 ) -> _Judged:
-    """Which sessions of a recording end, and which alert; with `keeps`, events of normal ones."""
-    run = _Run(bundle, config, is_cleared, keeps=keeps)
+    """Which sessions of a recording end, and which alert; with `rng`, a sample of normal ones."""
+    run = _Run(bundle, config, is_cleared, rng)
     for _, frame in read_frames(recorded):
         content = unpacked(frame)
         if isinstance(content, Gap):
@@ -175,14 +175,18 @@ class _Run:
     """Feeds a recording to one bundle's engine."""
 
     def __init__(
-        self, bundle: Bundle, config: Config, is_cleared: IsCleared, *, keeps: bool
+        self,
+        bundle: Bundle,
+        config: Config,
+        is_cleared: IsCleared,
+        rng: random.Random | None,
     ) -> None:
-        self.judged = _Judged(set(), set(), {})
+        self.judged = _Judged(set(), set(), [])
         self._bundle = bundle
         self._config = config
         self._maker = AlertMaker(bundle, config)
         self._is_cleared = is_cleared
-        self._keeps = keeps
+        self._rng = rng
         self._held: dict[int, _Event] = {}
         self._next_ref = 0
         self.begin()
@@ -191,7 +195,8 @@ class _Run:
         """Begin with a new engine: sessions that are open are not whole."""
         self._engine: Engine = self._bundle.engine(self._config)
         self._references = References()
-        if self._keeps:
+        self._references.notes_aside = True
+        if self._rng is not None:
             self._engine.note_records(self._references)
         self._engine.on_close.append(self._close)
         self._held.clear()
@@ -199,13 +204,16 @@ class _Run:
     def feed(self, spooled: Spooled) -> None:
         """Judge a chunk."""
         events = spooled.chunk.events()
-        if self._keeps:
+        if self._rng is not None:
             events = self._noted(spooled)
         for finding in self._engine.feed(spooled.chunk.tag, events, spooled.arrived_ns):
-            if finding.kind in ("unseen_template", "change"):
+            if finding.kind not in ABNORMAL:
                 continue
             if not self._is_cleared(self._maker.make(finding).record):
                 self.judged.flagged.add(finding.session)
+        for ref, _ in self._references.aside:
+            self._held.pop(ref & PLAIN, None)
+        self._references.aside.clear()
 
     def _noted(self, spooled: Spooled) -> Iterator[tuple[int | None, Any]]:
         for time_ns, record in spooled.chunk.events():
@@ -225,7 +233,19 @@ class _Run:
                 events.append(event)
         is_wanted = is_held_out(session.key) and not session.alerted
         if is_wanted and len(events) == len(session.keys):
-            self.judged.events[session.key] = events
+            self._draw(session.key, events)
+
+    def _draw(self, key: SessionKey, events: list[_Event]) -> None:
+        """Keep so many sessions as faults are injected into, each with the same chance."""
+        assert self._rng is not None
+        judged = self.judged
+        judged.drawn_from += 1
+        if len(judged.samples) < _INJECTED:
+            judged.samples.append((key, events))
+            return
+        place = self._rng.randrange(judged.drawn_from)
+        if place < _INJECTED:
+            judged.samples[place] = (key, events)
 
 
 def _faulty(normal: list[list[_Event]], rng: random.Random) -> Iterator[list[_Event]]:
@@ -296,5 +316,5 @@ def _found(bundle: Bundle, faulty: list[list[_Event]], config: Config) -> float:
             clock = time_ns + shift
             findings += engine.feed(tag, [(clock, record)], clock)
         findings += engine.finish()
-        found += any(finding.kind not in ("unseen_template", "change") for finding in findings)
+        found += any(finding.kind in ABNORMAL for finding in findings)
     return found / len(faulty)

@@ -299,6 +299,14 @@ def test_two_services_cannot_learn_into_one_directory(tmp_path: Path) -> None:
     first.folder.release()
 
 
+def test_nothing_is_kept_before_there_is_a_bundle(tmp_path: Path) -> None:
+    path = tmp_path / "b"
+    config = Config(bundle=str(path), learn=60.0, store=str(tmp_path / "db"), annotate=True)
+    with pytest.raises(ConfigError, match="learn first"):
+        open_learning(config)
+    assert not path.exists()
+
+
 def test_a_shipped_bundle_is_never_learnt_over() -> None:
     with pytest.raises(ConfigError, match="comes with the package"):
         open_learning(Config(bundle="hdfs", learn=60.0))

@@ -59,7 +59,7 @@ def never(record: Mapping[str, Any]) -> bool:
 def filled(
     folder: Path, recording: Path, bundle: Bundle, most: int = 1000, **options: Any
 ) -> Filled:
-    reservoir = Reservoir(folder, most, DAY)
+    reservoir = Reservoir(folder, most, options.get("most_bytes", SIZE), DAY)
     is_cleared = options.get("is_cleared", never)
     return reservoir.fill(recording, bundle, Config(), is_cleared, random.Random(0))
 
@@ -132,6 +132,16 @@ def test_a_rare_kind_stays_among_many_sessions_of_another(tmp_path: Path, lift: 
     assert found.sessions == 20
     assert found.kinds == 2
     assert rare in keys_in(tmp_path / "reservoir")
+
+
+def test_the_reservoir_is_bounded_in_bytes(tmp_path: Path, lift: Bundle) -> None:
+    rides = [(name, NORMAL[1]) for name in names(50)]
+    recording = recorded(tmp_path / "recorded", rides)
+    found = filled(tmp_path / "reservoir", recording, lift, most_bytes=2000)
+    size = sum(path.stat().st_size for path in (tmp_path / "reservoir").iterdir())
+    assert 0 < found.sessions < 50
+    # Beside the records there are their times and the frames.
+    assert size < 2 * 2000
 
 
 def test_new_sessions_weigh_more_than_old_ones(tmp_path: Path, lift: Bundle) -> None:
