@@ -79,6 +79,7 @@ class Doubts:
             then = min(engine.time.clock_at(note.time_ns), now)
             if note.at == 0:
                 engine.sessions.restart(session, now, note.time_ns)
+                engine.journal.note_start(session, note.time_ns)
                 engine.journal.save_again([session])
                 engine.sessions.open.move_to_end(session.key)
                 engine.hanging.watch(session)

@@ -142,6 +142,8 @@ class Places:
                 continue
             if number in self._contested and step.places < _CONTESTED_PLACES:
                 continue
+            if log_key == UNDECIDED:
+                log_key = self.replacing.by_words(number, self._forms.text(number), self._runs)
             settled = True
             step.present = {}
             step.state = "added"

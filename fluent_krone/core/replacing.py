@@ -13,6 +13,8 @@ had `cart loaded` between two steps, they now have `fetched basket`. What is don
    the new step next to each other, and the old one elsewhere. There the sessions decide that have
    ended: the new step replaces an old one that nearly all sessions of training had with these
    neighbours, and that most sessions with the new step lack.
+   Where no session has ended in time, because sessions end long after their last step, most of the
+   words must be the same.
 5. One run may have several new steps. The surest one is settled first, and then counts as the old
    step when the others are looked at. Where two are about as sure, they are *contested*: more
    sessions must tell, since other kinds of sessions may have one of them in another place.
@@ -49,6 +51,9 @@ _MOST_SESSIONS = 20_000
 _WORDS = 0.5
 # How much it counts that a new step has the same neighbours as the old one, as often.
 _AROUND = 0.3
+# The share of words that a new step and an old one must have in common to be one step where only
+# their words can tell.
+_MOSTLY_ALIKE = 0.6
 # Two new steps for one old one are contested where their scores differ by less.
 _CLOSE = 0.15
 # Steps in a row that are remembered of normal training. A bundle with more normal sessions is
@@ -142,6 +147,23 @@ class Replacing:
             lacks = self._lacks(number, settled, lacking)
             settled[number] = self._added(_contexts(number, runs, settled), lacks)
         return {number: settled[number] for number in texts}, contested
+
+    def by_words(self, number: int, text: str, runs: Mapping[Run, int]) -> int:
+        """The old step that a new one stands for where no session has ended that could tell.
+
+        It is one that nearly all normal sessions have with the neighbours of the new step, and
+        that has most of its words; `ADDED` where there is none.
+        """
+        contexts = _contexts(number, runs, {})
+        scores, _ = self._scores(contexts)
+        found = [
+            (likeness(text, self._templates[log_key]), scores[log_key], log_key)
+            for log_key in self._expected(contexts, scores)
+        ]
+        alike, _, log_key = max(found, default=(0.0, 0.0, ADDED))
+        if alike < _MOSTLY_ALIKE:
+            return ADDED
+        return log_key
 
     def siblings(self, log_key: int) -> list[int]:
         """The log keys whose templates differ from this one's in one word at most, itself first.

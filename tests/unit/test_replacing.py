@@ -1,0 +1,35 @@
+"""What a new step stands for: told from its place and, where that is not enough, from its words."""
+
+from __future__ import annotations
+
+from fluent_krone.core.replacing import ADDED, UNDECIDED, Replacing, Run
+
+TEMPLATES = [
+    "order <num> accepted",
+    "stock of <num> reserved",
+    "invoice of order <num> sent to customer",
+    "order <num> closed",
+]
+# Steps 1 and 2 run side by side: training had each of them before the other, and step 2 between.
+NORMAL = [(0, 1, 2, 3), (0, 2, 1, 3), (0, 1, 2, 3)]
+RENAMED = "invoice of order <num> mailed to customer"
+
+
+def nobody_ended(*_: object) -> None:
+    return None
+
+
+def test_a_step_among_others_stands_for_the_one_that_ended_sessions_lack() -> None:
+    replacing = Replacing(TEMPLATES, NORMAL)
+    runs = {Run(1, (7,), 3): 10, Run(0, (7,), 1): 10}
+    found, _ = replacing.stand_for(runs, {7: RENAMED}, {}, lambda *_: 1.0)
+    assert found == {7: 2}
+
+
+def test_words_decide_where_no_session_has_ended() -> None:
+    replacing = Replacing(TEMPLATES, NORMAL)
+    runs = {Run(1, (7,), 3): 10, Run(0, (7,), 1): 10}
+    found, _ = replacing.stand_for(runs, {7: RENAMED}, {}, nobody_ended)
+    assert found == {7: UNDECIDED}
+    assert replacing.by_words(7, RENAMED, runs) == 2
+    assert replacing.by_words(7, "audit trail written", runs) == ADDED
