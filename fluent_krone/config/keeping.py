@@ -10,6 +10,9 @@ from dataclasses import dataclass
 from .declare import LIVE, parameter
 from .literals import BOOL, COUNT, DURATION, LIST, SHARE, SIZE, STRING
 
+# Doors that keep records; a replay shows what they would keep.
+_KEEPS = "pipe serve replay"
+
 
 @dataclass(frozen=True, kw_only=True)
 class Keep:
@@ -28,6 +31,7 @@ class Keep:
         COUNT,
         3,
         "How many normal sessions of each kind of execution are kept per day of stream time.",
+        doors=_KEEPS,
     )
     keep_kind: str = parameter(
         STRING,
@@ -36,24 +40,28 @@ class Keep:
         "often, with `nested` those that also have equally many runs of each entity and action, "
         "with `order` those that have the same steps in the same order.",
         choices="nested bag order",
+        doors=_KEEPS,
     )
     keep_share: float = parameter(
         SHARE,
         0.01,
         "The share of the other normal sessions that is kept. A hash of the session key decides, "
         "so that several machines keep the same sessions.",
+        doors=_KEEPS,
     )
     keep_outside: str = parameter(
         STRING,
         "keep",
         "What happens to records that belong to no session: `keep` sends them at once.",
         choices="keep drop",
+        doors=_KEEPS,
     )
     keep_always: tuple[str, ...] | None = parameter(
         LIST,
         None,
         "`/regex/`es, separated by commas. A record whose message one of them matches is kept, "
         "whatever its session is.",
+        doors=_KEEPS,
     )
     # Read for each record, which costs a little; an error in a normal session is part of normal
     # operation there, but few operators want to lose the line.
@@ -62,6 +70,7 @@ class Keep:
         "error",
         "A record with this level, or a more severe one, is kept, whatever its session is.",
         choices="none warn error critical",
+        doors=_KEEPS,
     )
     keep_size: int = parameter(
         SIZE,
@@ -96,7 +105,10 @@ class Keep:
         STRING, "keep.summary", "The tag of the events that count what was not kept.", doors=LIVE
     )
     keep_prefix: str = parameter(
-        STRING, "krone.", "What the names of all fields that are added to a record begin with."
+        STRING,
+        "krone.",
+        "What the names of all fields that are added to a record begin with.",
+        doors=_KEEPS,
     )
     keep_folder: str | None = parameter(
         STRING,

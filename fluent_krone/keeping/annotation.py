@@ -7,14 +7,18 @@ from collections.abc import Callable, Iterator, Sequence
 import msgpack
 
 from ..core.hierarchy import UNKNOWN, Hierarchy
+from ..core.references import PLAIN
 from ..reading.records import SessionKey, key_text
 from ..reading.templates import template_id
-from .entries import NotARecord, packed_fields, with_fields
+from ..segments import Sliced
+from .entries import NotARecord, entry_parts, packed_fields
 
 # Of a record that became no event.
 NO_EVENT = -1
 # Bytes of entries that leave in one frame; as those of kept records.
 _FRAME_BYTES = 2**19
+# Sessions whose field is remembered: each has many records.
+_MOST_SESSIONS = 20_000
 _pack = msgpack.Packer(unicode_errors="surrogateescape").pack
 
 
@@ -34,6 +38,8 @@ class Annotator:
             packed_fields(_fields(prefix, None, UNKNOWN, hierarchy, hierarchy.unknown))
         )
         self._session = _pack(f"{prefix}session")
+        # Session → its field, packed.
+        self._sessions: dict[SessionKey, bytes] = {}
         self._refs: list[int] = []
         self._read: list[tuple[int, Sequence[SessionKey]]] = []
 
@@ -43,42 +49,60 @@ class Annotator:
         self._read.append((log_key, keys))
 
     def take(
-        self, arrived_ns: int, piece: Callable[[int, int | None], bytes]
+        self, arrived_ns: int, base: int, run: Sliced, entry_at: Callable[[int], bytes]
     ) -> Iterator[tuple[bytes, int]]:
         """Packed entries of the records that were noted, and their number, frame by frame.
 
-        `piece` gives the bytes between two references, or the entry at one. Nothing is noted any
-        more afterwards.
+        `run` are the entries of their chunk, which begin at the reference `base`; `entry_at` gives
+        the entry at a reference. Nothing is noted any more afterwards.
         """
-        refs = self._refs
+        if not self._refs:
+            return
+        starts = [(ref & PLAIN) - base for ref in self._refs]
         read = self._read
+        # Where an entry ends is where the next one begins; the last one says it itself.
+        starts.append(starts[-1] + len(entry_at(self._refs[-1] & PLAIN)))
         self._refs = []
         self._read = []
-        ends: list[int | None] = [*refs[1:], None]
-        entries: list[bytes] = []
+        first = starts[0]
+        data = run[first : starts[-1]]
+        parts: list[bytes] = []
+        count = 0
         size = 0
-        for ref, end, (log_key, keys) in zip(refs, ends, read, strict=True):
+        at = 0
+        # One join for each frame: a record costs a few slices and no copy of its own.
+        for start, (log_key, keys) in zip(starts[1:], read, strict=True):
+            end = start - first
+            added = self._of(log_key, keys)
             try:
-                entry = with_fields(piece(ref, end), self._of(log_key, keys), arrived_ns)
+                parts += entry_parts(data, at, end, added, arrived_ns)
+                count += 1
             except NotARecord:
-                continue
-            entries.append(entry)
-            size += len(entry)
+                pass
+            size += end - at + len(added[1])
+            at = end
             if size >= _FRAME_BYTES:
-                yield b"".join(entries), len(entries)
-                entries = []
+                yield b"".join(parts), count
+                parts = []
+                count = 0
                 size = 0
-        if entries:
-            yield b"".join(entries), len(entries)
+        if count:
+            yield b"".join(parts), count
 
     def _of(self, log_key: int, keys: Sequence[SessionKey]) -> tuple[int, bytes]:
         """What is added to a record."""
         if log_key == NO_EVENT:
             return 0, b""
         count, packed = self._fields[log_key]
-        if len(keys) == 1:
-            return count + 1, packed + self._session + _pack(key_text(keys[0]))
-        return count + 1, packed + self._session + _pack([key_text(key) for key in keys])
+        if len(keys) != 1:
+            return count + 1, packed + self._session + _pack([key_text(key) for key in keys])
+        [key] = keys
+        session = self._sessions.get(key)
+        if session is None:
+            if len(self._sessions) >= _MOST_SESSIONS:
+                self._sessions.clear()
+            session = self._sessions[key] = self._session + _pack(key_text(key))
+        return count + 1, packed + session
 
 
 def _fields(

@@ -21,6 +21,9 @@ from ..transport.forward import encode_event_time
 _PAIR = 0x92
 _EVENT_TIME = b"\xd7\x00"
 _EVENT_TIME_BYTES = 10
+_USUAL_HEAD = b"\x92" + _EVENT_TIME
+_USUAL_BYTES = 1 + _EVENT_TIME_BYTES
+_ZERO_TIME = bytes(8)
 # Of maps: up to 15 fields, up to 65,535, and more.
 _FIX_MAP = 0x80
 _FIX_MOST = 15
@@ -75,6 +78,24 @@ def with_fields(entry: bytes, fields: tuple[int, bytes], arrived_ns: int) -> byt
     An entry whose time is nil or 0, which means now, gets the time at which it arrived. Raises
     NotARecord.
     """
+    return b"".join(entry_parts(entry, 0, len(entry), fields, arrived_ns))
+
+
+def entry_parts(
+    data: bytes, start: int, end: int, fields: tuple[int, bytes], arrived_ns: int
+) -> tuple[bytes, ...]:
+    """The same of the entry that lies in `data[start:end]`, in parts to be joined."""
+    at = start + _USUAL_BYTES
+    # Nearly all entries begin so, and have few fields: the short way is a third of the other.
+    if data[start : start + 3] == _USUAL_HEAD and end > at:
+        size = data[at] - _FIX_MAP
+        count, packed = fields
+        if 0 <= size <= _FIX_MOST and data[start + 3 : at] != _ZERO_TIME:
+            return data[start:at], _map_header(size + count), data[at + 1 : end], packed
+    return _entry_parts(data[start:end], fields, arrived_ns)
+
+
+def _entry_parts(entry: bytes, fields: tuple[int, bytes], arrived_ns: int) -> tuple[bytes, ...]:
     time, at = parts_of(entry)
     count, packed = fields
     header = entry[at]
@@ -91,7 +112,7 @@ def with_fields(entry: bytes, fields: tuple[int, bytes], arrived_ns: int) -> byt
         raise NotARecord("a record is no map")
     if time in _NOW:
         time = _pack(encode_event_time(arrived_ns))
-    return b"".join((b"\x92", time, _map_header(size + count), entry[at:], packed))
+    return b"\x92", time, _map_header(size + count), entry[at:], packed
 
 
 # Packed times that mean now: nil, and 0 as an integer and as an EventTime.

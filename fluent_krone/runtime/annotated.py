@@ -7,7 +7,6 @@ from collections.abc import Iterator
 
 from ..alerts.tags import TagRule
 from ..config import Config
-from ..core.references import PLAIN
 from ..detect.bundle import Bundle
 from ..errors import StoreError
 from ..keeping.annotation import Annotator
@@ -37,13 +36,8 @@ class AnnotatedRecords:
         """Some of its records were fed. Without room on the disk they wait for a commit."""
         tag, base, run, arrived_ns = self._at_work
 
-        def piece(ref: int, end: int | None) -> bytes:
-            if end is None:
-                return self._spool.entry(ref & PLAIN)
-            return run[(ref & PLAIN) - base : (end & PLAIN) - base]
-
         out = self._rule.of(tag)
-        for entries, count in self.annotator.take(arrived_ns, piece):
+        for entries, count in self.annotator.take(arrived_ns, base, run, self._spool.entry):
             self._unwritten.append((out, entries, count))
         with contextlib.suppress(StoreError):
             self._write()
