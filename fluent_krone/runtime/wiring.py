@@ -132,6 +132,12 @@ def _spool_of(config: Config) -> RecordSpool | None:
     if config.store is None:
         folder = None
     if config.keep or config.annotate or (folder is not None and folder.is_dir()):
+        if folder is None:
+            _log.warning(
+                "records are held in a temporary folder: those that have not left are lost when "
+                "the process is killed remedy=%s",
+                "set store",
+            )
         return RecordSpool(folder, config.keep_size)
     return None
 
