@@ -60,9 +60,9 @@ class Rig:
         """Create a topic."""
         new: Any = importlib.import_module("confluent_kafka.admin")
         admin = new.AdminClient({"bootstrap.servers": self.broker.address, "log_level": 0})
-        wanted = new.NewTopic(
-            topic, partitions, 1, config={"max.message.bytes": "33554432", **settings}
-        )
+        # Records of old logs have old times, by which retention would delete them.
+        config = {"max.message.bytes": "33554432", "retention.ms": "-1", **settings}
+        wanted = new.NewTopic(topic, partitions, 1, config=config)
         admin.create_topics([wanted])[topic].result(30)
 
     def produce(
@@ -182,17 +182,17 @@ class Rig:
         finally:
             consumer.close()
 
-    def wait(self, until: Callable[[], bool], what: str) -> None:
+    def wait(self, until: Callable[[], bool], what: str, patience_s: float = PATIENCE_S) -> None:
         """Wait until something holds; fail with the instances' log."""
-        deadline = time.monotonic() + PATIENCE_S
+        deadline = time.monotonic() + patience_s
         while not until():
             if time.monotonic() > deadline:
                 raise AssertionError(f"{what} did not happen; log:\n{self.log()[-6000:]}")
             time.sleep(0.3)
 
-    def caught_up(self) -> None:
+    def caught_up(self, patience_s: float = PATIENCE_S) -> None:
         """Wait until the group has committed everything."""
-        self.wait(lambda: self.lag() == 0, "catching up")
+        self.wait(lambda: self.lag() == 0, "catching up", patience_s)
 
     def alerts(self) -> list[dict[str, Any]]:
         """The records of all alerts that were committed."""

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import itertools
 import time
 from collections import Counter
+from collections.abc import Iterable
 from typing import Any
 
 from kafka_rig import Rig
@@ -14,7 +16,7 @@ from fluent_krone.config import Config
 from fluent_krone.core.engine import Engine
 from fluent_krone.detect.bundle import Bundle
 from fluent_krone.kafka.addressed import AddressedReader
-from fluent_krone.kafka.changelog import snapshot_of
+from fluent_krone.kafka.changelog import Changelog, snapshot_of
 from fluent_krone.kafka.records import Decoder
 
 # Records fed at once to the engine that is compared with.
@@ -43,17 +45,10 @@ class Reference:
         rows: dict[int, dict[bytes, bytes]] = {}
         for message in rig.read(f"{rig.group}-state"):
             of_partition = rows.setdefault(message.partition(), {})
-            of_partition.pop(message.key(), None)
-            if message.value() is not None:
-                of_partition[message.key()] = message.value()
+            _apply(of_partition, [(message.key(), message.value())])
         found: Counter[str] = Counter()
         for number, expected in self.sessions.items():
-            engine = self._bundle.engine(self._config, self._shared)
-            snapshot = snapshot_of(rows.get(number, {}))
-            if snapshot is not None:
-                snapshot.pop("bundle_hash", None)
-                engine.restore(snapshot)
-            saved = _sessions(engine)
+            saved = self._saved(rows.get(number, {}))
             found["sessions_lost"] += len(expected.keys() - saved.keys())
             found["sessions_beyond"] += len(saved.keys() - expected.keys())
             both = expected.keys() & saved.keys()
@@ -72,19 +67,40 @@ class Reference:
             found["alerts_different"] += expected is not None and expected != alert
         return found
 
+    def _saved(self, rows: dict[bytes, bytes]) -> dict[Any, Any]:
+        """The sessions in a changelog."""
+        engine = self._bundle.engine(self._config, self._shared)
+        snapshot = snapshot_of(rows)
+        if snapshot is not None:
+            snapshot.pop("bundle_hash", None)
+            engine.restore(snapshot)
+        return _sessions(engine)
+
     def _judge(self, number: int, messages: list[Any]) -> None:
         engine = self._bundle.engine(self._config, self._shared)
         maker = AlertMaker(self._bundle, self._config)
         incidents = Incidents(self._config.incident_quiet, each=True)
-        events: list[Any] = []
-        for place, (tag, event, _) in enumerate(self._decoder.tagged(messages), start=1):
-            events.append(event)
-            if len(events) == _SLICE or place == len(messages):
-                for finding in in_order(engine.feed(tag, events, time.time_ns())):
+        # Saved and restored as well, since sessions are compared as they were saved.
+        engine.track()
+        changelog = Changelog({}, self._config.cache_size)
+        rows: dict[bytes, bytes] = {}
+        tagged = self._decoder.tagged(messages)
+        for tag, group in itertools.groupby(tagged, key=lambda entry: entry[0]):
+            events = (event for _, event, _ in group)
+            while some := list(itertools.islice(events, _SLICE)):
+                for finding in in_order(engine.feed(tag, some, time.time_ns())):
                     for alert in incidents.join(maker.make(finding), finding.told_ns).events:
                         self.alerts[alert.alert_id] = dict(alert.record)
-                events = []
-        self.sessions[number] = _sessions(engine)
+                _apply(rows, changelog.rows(engine.changes(changelog.pack)))
+        self.sessions[number] = self._saved(rows)
+
+
+def _apply(rows: dict[bytes, bytes], changes: Iterable[tuple[bytes, bytes | None]]) -> None:
+    """Write records of a changelog, as compaction leaves them."""
+    for key, value in changes:
+        rows.pop(key, None)
+        if value is not None:
+            rows[key] = value
 
 
 def _sessions(engine: Engine) -> dict[Any, Any]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import json
 import random
 import re
@@ -9,7 +10,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -30,8 +31,10 @@ LEAST_SHARE = 0.6
 LEAST_SCALING = 1.7
 # Seconds in which 100,000 open sessions must be restored.
 MOST_RESTORE_S = 10.0
-# Parts in which the log is sent while instances are killed.
-_PARTS = 20
+# Seconds that the instances may take for what is left after the last kill.
+_CATCH_UP_S = 600.0
+# Times that the log is sent where rates are measured.
+TIMES = 4
 
 
 @dataclass
@@ -152,7 +155,7 @@ def kills(setting: Setting, count: int, moves: int, seed: int) -> dict[str, Any]
         time.sleep(rng.uniform(0.2, 2.0))
         _act(rig, running, act, rng)
         done[act] += 1
-    rig.caught_up()
+    rig.caught_up(_CATCH_UP_S)
     rig.stop()
     took_s = time.monotonic() - began
     reference = Reference(rig, setting.bundle, rig.topic)
@@ -210,37 +213,51 @@ def _act(rig: Rig, running: list[Any], act: str, rng: random.Random) -> None:
 
 
 def scaling(setting: Setting) -> dict[str, Any]:
-    """What two instances can take with a core each, against one: in CPU time."""
-    records = 0
+    """What two instances can take with a core each, against one: in CPU time of the busier one."""
+    records = [m for m in setting.rig(1).read(setting.keyed) if m.key() is not None]
     busiest: dict[int, float] = {}
     memory = 0.0
     for count in (1, 2):
-        rig = setting.group_over(setting.keyed)
-        # All of them are members before the first record is taken.
-        instances = [rig.start("--log-level", "warn") for _ in range(count)]
-        idle = [_idle_cpu_s(instance.pid) for instance in instances]
+        rig = setting.rig()
+        instances = [rig.start() for _ in range(count)]
+        # All are members, and have their partitions, before the first record is sent.
+        rig.wait(functools.partial(_is_shared, rig, count), "the assignment")
+        before = [cpu_s(instance.pid) for instance in instances]
+        for number in range(TIMES):
+            rig.produce(again(records, number))
         rig.caught_up()
-        records = sum(1 for _ in rig.read(setting.keyed))
-        spent = [
-            cpu_s(instance.pid) - before for instance, before in zip(instances, idle, strict=True)
-        ]
+        after = [cpu_s(instance.pid) for instance in instances]
+        busiest[count] = max(b - a for a, b in zip(before, after, strict=True))
         memory = max(memory, *(resident_mb(instance.pid) for instance in instances))
-        busiest[count] = max(spent)
         rig.stop()
     scaled = busiest[1] / busiest[2]
     setting.must(scaled >= LEAST_SCALING, f"two instances take {scaled:.2f} times as much as one")
     return {
-        "records": records,
-        "one_records_per_cpu_s": round(records / busiest[1]),
+        "records": TIMES * len(records),
+        "one_records_per_cpu_s": round(TIMES * len(records) / busiest[1]),
         "two_against_one": round(scaled, 2),
         "resident_mb": round(memory),
     }
 
 
-def _idle_cpu_s(pid: int) -> float:
-    """CPU time until the instance has started: what does not depend on records."""
-    time.sleep(2.0)
-    return cpu_s(pid)
+def _is_shared(rig: Rig, count: int) -> bool:
+    """Whether all instances have an equal part of the partitions, and have started them."""
+    log = rig.log()
+    given = re.findall(r"assigned partitions=\[(.+)\]", log)
+    taken = re.findall(r"revoked partitions=\[(.+)\]", log)
+    held = sum(len(each.split(",")) for each in given) - sum(len(each.split(",")) for each in taken)
+    moved = len(taken) == count - 1
+    return held == PARTITIONS and moved and log.count("partition started") >= PARTITIONS
+
+
+def again(messages: list[Any], number: int) -> Iterator[tuple[int, Any, bytes]]:
+    """The log once more, with other session keys, right behind what was before."""
+    times = [message.timestamp()[1] for message in messages]
+    begin = times[0]
+    length = max(times) - begin + 1000
+    for message in messages:
+        value = message.value().replace(b"blk_", b"blk_%d" % (number + 1))
+        yield message.timestamp()[1] + number * length, message.key(), value
 
 
 def restore(setting: Setting, sessions: int) -> dict[str, Any]:

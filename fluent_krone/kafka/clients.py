@@ -25,6 +25,8 @@ _REFRESH_MS = 30_000
 LARGEST_BYTES = 32 * 2**20
 # Bytes of one answer of a broker; a single message that is larger is still delivered.
 _FETCH_BYTES = 32 * 2**20
+# Milliseconds that a broker waits for more before it says that a changelog ends.
+_END_MS = 20
 # Kilobytes of messages that are read ahead of the engines, for all partitions together.
 _AHEAD_KB = 65_536
 # Bytes of one answer that the client accepts at all: a message of 100 MB with what is around it.
@@ -81,7 +83,11 @@ class Clients:
         """A consumer that never joins the group: it reads what was committed."""
         return self.kafka.Consumer(
             self._reading()
-            | {"group.id": self._config.group, "auto.offset.reset": "earliest"}
+            | {
+                "group.id": self._config.group,
+                "auto.offset.reset": "earliest",
+                "fetch.wait.max.ms": _END_MS,
+            }
             | self._given
         )
 

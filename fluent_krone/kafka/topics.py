@@ -111,10 +111,11 @@ def _ensure(
     try:
         done[topic].result(_ANSWER_S)
     except new.KafkaException as error:
-        if partition_count(admin, topic) < partitions:
+        found = error.args[0]
+        if found.code() not in (found.TOPIC_ALREADY_EXISTS, found.INVALID_PARTITIONS):
             raise ConfigError(
                 f"topic {topic} can't be created with {partitions} partitions: "
-                f"{error.args[0].str()}; create it yourself, or allow it"
+                f"{found.str()}; create it yourself, or allow it"
             ) from None
         # Another instance was faster.
         return

@@ -57,6 +57,22 @@ _READ_S = 0.1
 _ROOM_S = 0.1
 
 
+# Errors of a broker that has just started, or of a connection; the next try may not meet them.
+_PASSING = frozenset(
+    {
+        "NOT_COORDINATOR",
+        "COORDINATOR_NOT_AVAILABLE",
+        "COORDINATOR_LOAD_IN_PROGRESS",
+        "NOT_LEADER_FOR_PARTITION",
+        "LEADER_NOT_AVAILABLE",
+        "_TIMED_OUT",
+        "_TRANSPORT",
+        "_WAIT_COORD",
+        "_ALL_BROKERS_DOWN",
+    }
+)
+
+
 class Out(NamedTuple):
     """A message to be written with the next commit. `partition` -1 lets the key decide."""
 
@@ -203,6 +219,8 @@ class Transactions:
         place = self._kafka.TopicPartition(
             self._state_topic, self._source.partition, self._kafka.OFFSET_BEGINNING
         )
+        # Asked for its leader now, so that reading does not wait for the next look, a second later.
+        self._patiently("changelog", lambda wait_s: reader.get_watermark_offsets(place, wait_s))
         reader.assign([place])
         end = self._kafka.KafkaError._PARTITION_EOF
         read = read_bytes = 0
@@ -268,4 +286,7 @@ class Transactions:
 
 
 def _is_retriable(error: Any) -> bool:
-    return bool(error.retriable()) and not error.fatal() and not error.txn_requires_abort()
+    if error.fatal() or error.txn_requires_abort():
+        return False
+    # Errors of transactions say it themselves; those of readers are known by their code.
+    return bool(error.retriable()) or error.name() in _PASSING
