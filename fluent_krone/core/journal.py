@@ -136,7 +136,7 @@ class Journal:
         self._everything = True
         self._numbers = other._numbers
         self._dropped = other._dropped
-        for session in other._sessions.open.values():
+        for session in [*other._settling.held(), *other._sessions.open.values()]:
             self._dropped.frombytes(session.saved.parts)
 
     def note_start(self, session: Session, time_ns: int) -> None:
@@ -166,7 +166,8 @@ class Journal:
         if self._started is None:
             raise RuntimeError("BUG: changes without track")
         if self._everything:
-            for session in self._sessions.open.values():
+            self._held = list(self._settling.held())
+            for session in [*self._held, *self._sessions.open.values()]:
                 self._dropped.frombytes(session.saved.parts)
                 session.saved.events = 0
                 session.saved.parts = b""
