@@ -30,7 +30,7 @@ def rates(setting: Setting, reference: Reference) -> dict[str, Any]:
     Alerts are few in a real stream, and cost something else at each door: the Forward door also
     delivers them, and remembers them in the knowledge file.
     """
-    flagged = {part for alert in reference.alerts.values() for part in alert["session"]}
+    flagged = {part for alert in reference.alerts for part in alert["session"]}
     messages = [
         message
         for message in setting.rig(1).read(setting.keyed)

@@ -119,7 +119,7 @@ def replayed(setting: Setting, reference: Reference) -> dict[str, Any]:
     expected = {a["alert_id"] for a in alerts if a["kind"] in _OF_ONE_SESSION}
     got = {
         alert["alert_id"]
-        for alert in reference.alerts.values()
+        for alert in reference.alerts
         if alert["kind"] in _OF_ONE_SESSION and not is_of_tail(alert)
     }
     figures = {
