@@ -476,3 +476,58 @@ def test_while_the_spool_cannot_be_written_nothing_is_fed_or_acked(
         assert rig.acked == ["one"]
 
     run(story)
+
+
+def shared_chunk(chunk_id: str, key: int, at: int, *rides: str) -> Chunk:
+    """A chunk of one record that belongs to several sessions."""
+    record = {"ride": list(rides), "message": MESSAGES[key], "at": at}
+    return Chunk("app", msgpack.packb([encode_event_time(T0 + at * S), record]), chunk_id, 1)
+
+
+def ats(receiver: Receiver) -> list[tuple[int, str]]:
+    found = []
+    for packed in receiver.packed:
+        for _, record in Chunk("", packed.entries).events():
+            found.append((record[b"at"], record[b"krone.session"].decode()))
+    return found
+
+
+def test_a_record_of_several_sessions_is_kept_once(lift: Bundle, store_path: str) -> None:
+    async def story() -> None:
+        rig = Rig(lift, store=store_path, **ONLY_ABNORMAL)
+        await rig.service.start()
+        for at, key in enumerate(BAD):
+            await take(rig, shared_chunk(f"c{at}", key, at, "a", "b", "good"))
+        # The one is abnormal at once, and its records leave.
+        await take(rig, chunk_of("end of a", ("a", CLOSE, 9)))
+        rig.service._committer.commit()
+        await settle(lambda: bool(rig.receiver.packed))
+        await killed(rig)
+        # The other ends after a kill: what left with the first one does not leave again.
+        again = Rig(lift, store=store_path, on_shutdown="judge", **ONLY_ABNORMAL)
+        await again.service.start()
+        await take(again, chunk_of("end of b", ("b", CLOSE, 9)))
+        await finished(again)
+        assert ats(rig.receiver) == [(0, "a"), (1, "a"), (2, "a"), (3, "a"), (9, "a")]
+        assert ats(again.receiver) == [(9, "b")]
+
+    run(story)
+
+
+def test_records_that_wait_to_be_put_in_order_are_held_as_well(
+    lift: Bundle, store_path: str
+) -> None:
+    async def story() -> None:
+        late: dict[str, Any] = ONLY_ABNORMAL | {"allowed_lateness": 20.0, "store": store_path}
+        rig = Rig(lift, **late)
+        await rig.service.start()
+        await take(rig, chunk_of("one", ("bad", OPENED, 1), ("bad", OPEN, 0), ("bad", STUCK, 3)))
+        rig.service._committer.commit()
+        await killed(rig)
+        again = Rig(lift, **late, on_shutdown="judge")
+        await again.service.start()
+        await take(again, chunk_of("two", ("bad", GOING, 2), ("bad", CLOSE, 4)))
+        await finished(again)
+        assert [at for _, at, _ in told(again.receiver)] == [0, 1, 2, 3, 4]
+
+    run(story)
