@@ -23,6 +23,8 @@ class StdoutSink:
 
     def __init__(self, stream: TextIO) -> None:
         self._stream = stream
+        # One delivery at a time, because lines of two would mix.
+        self._turn = asyncio.Lock()
         # Whether a write failed in the middle of a line.
         self._in_line = False
         # A terminal that is not UTF-8 gets \u2026 and the like, which is JSON too.
@@ -41,7 +43,11 @@ class StdoutSink:
 
     async def _write(self, records: Iterable[Mapping[str, Any]]) -> None:
         lines = [json.dumps(record, ensure_ascii=self._ascii) + "\n" for record in records]
-        text = "\n" * self._in_line + "".join(lines)
+        async with self._turn:
+            await self._write_text("".join(lines))
+
+    async def _write_text(self, text: str) -> None:
+        text = "\n" * self._in_line + text
         rest = memoryview(text.encode(errors="backslashreplace"))
         try:
             descriptor = self._stream.fileno()

@@ -21,7 +21,7 @@ from fluent_krone.sink.forward import ForwardSink
 from fluent_krone.sink.stdout import StdoutSink
 from fluent_krone.transport.forward import Chunk
 from fluent_krone.transport.server import ForwardServer, ServerSettings
-from fluent_krone.types import Alert
+from fluent_krone.types import Alert, Packed
 
 
 @dataclass
@@ -124,6 +124,59 @@ def test_delivers_again_what_it_is_given_again(
             await rig.sink.deliver(alerts("a"))
             await rig.sink.deliver(alerts("a"))
             assert [record["alert_id"] for record in rig.received()] == ["a", "a"]
+
+    asyncio.run(scenario())
+
+
+def packed(*ids: str) -> Packed:
+    entries = [msgpack.packb([1_700_000_000, {"id": i, "text": "ä"}]) for i in ids]
+    return Packed("keep.app", b"".join(entries), len(ids), "".join(ids))
+
+
+def ids_of(records: Sequence[dict[str, Any]]) -> list[str]:
+    """The ids of packed records, which standard output shows beside their tag and time."""
+    return [record.get("record", record)["id"] for record in records]
+
+
+def test_delivers_packed_records_in_order(
+    make_rig: Callable[[], AbstractAsyncContextManager[Rig]],
+) -> None:
+    async def scenario() -> None:
+        async with make_rig() as rig:
+            await rig.sink.deliver_packed(packed("a", "b"))
+            await rig.sink.deliver_packed(packed("c"))
+            assert ids_of(rig.received()) == ["a", "b", "c"]
+
+    asyncio.run(scenario())
+
+
+def test_alerts_and_packed_records_at_the_same_time_do_not_mix(
+    make_rig: Callable[[], AbstractAsyncContextManager[Rig]],
+) -> None:
+    async def scenario() -> None:
+        async with make_rig() as rig:
+            many = [str(n) for n in range(2_000)]
+            async with asyncio.TaskGroup() as group:
+                group.create_task(rig.sink.deliver(alerts(*many)))
+                group.create_task(rig.sink.deliver_packed(packed(*many)))
+            received = rig.received()
+            told = [record for record in received if "alert_id" in record]
+            assert [record["alert_id"] for record in told] == many
+            assert ids_of([record for record in received if "alert_id" not in record]) == many
+
+    asyncio.run(scenario())
+
+
+def test_says_so_when_the_receiver_of_packed_records_is_gone(
+    make_rig: Callable[[], AbstractAsyncContextManager[Rig]],
+) -> None:
+    async def scenario() -> None:
+        async with make_rig() as rig:
+            await rig.sink.deliver_packed(packed("a"))
+            if (closing := rig.break_receiver()) is not None:
+                await closing
+            with pytest.raises(SinkBusy):
+                await rig.sink.deliver_packed(packed("b"))
 
     asyncio.run(scenario())
 
