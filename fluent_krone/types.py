@@ -109,14 +109,15 @@ class NewTemplate:
 class ChangeReport:
     """What is known of a change: many sessions have new steps since a moment.
 
-    `state` says why it is reported: it is new, most of its sessions are abnormal in other ways, or
-    it has more templates than when it was reported first. `values` are those of the version label
+    `state` says why it is reported: it is new, most of its sessions are abnormal in other ways, it
+    has more templates than when it was reported first, or many sessions lack steps (`gone`) or have
+    them in an order that no normal session had (`order`). `values` are those of the version label
     `field` in its records, `before` those of earlier records. `sessions` had steps of it, and
     `abnormal` of them have alerts of their own.
     """
 
     name: str
-    state: Literal["open", "abnormal", "settled"]
+    state: Literal["open", "abnormal", "settled", "shifted"]
     tag: bytes
     first_ns: int
     at_ns: int
@@ -126,6 +127,8 @@ class ChangeReport:
     field: str | None
     values: tuple[bytes, ...]
     before: tuple[bytes, ...]
+    gone: tuple[str, ...] = ()
+    order: tuple[tuple[str, str], ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

@@ -38,6 +38,8 @@ def change_fields(report: ChangeReport) -> dict[str, Any]:
             "sessions": report.sessions,
             "abnormal": report.abnormal,
             "version": _version(report),
+            "gone": list(report.gone[:_MOST_LISTED]),
+            "order": [list(pair) for pair in report.order[:_MOST_LISTED]],
         },
     }
 
@@ -61,6 +63,8 @@ def change_deviation(report: ChangeReport) -> dict[str, Any]:
 
 def in_words(report: ChangeReport) -> str:
     """What happened, and what to do, in a few sentences."""
+    if report.state == "shifted":
+        return _shifted_in_words(report)
     renamed = [one for one in report.templates if one.replaces is not None]
     added = [one for one in report.templates if one.replaces is None]
     parts = []
@@ -81,6 +85,23 @@ def in_words(report: ChangeReport) -> str:
         f"{said} Renamed steps are judged as the old ones, and new ones are passed over. If all "
         f"is as it should be: fluent-krone accept {report.name}"
     )
+
+
+def _shifted_in_words(report: ChangeReport) -> str:
+    parts = []
+    if report.gone:
+        names = [f"“{text}”" for text in report.gone]
+        parts.append(f"{_counted(len(names), 'step')} that they nearly always had ({_some(names)})")
+    said = f"{report.sessions:,} sessions without an alert of their own"
+    if report.gone:
+        said += f" lack {' and '.join(parts)}, and no session has it any more"
+    if report.order:
+        pairs = [f"“{two}” right after “{one}”" for one, two in report.order]
+        joined = " have"
+        if report.gone:
+            joined = "; they have"
+        said += f"{joined} steps in an order that no normal session had ({_some(pairs)})"
+    return f"{said}. If that is a new version of the program, fit a new bundle."
 
 
 def _with_version(report: ChangeReport) -> str:

@@ -185,8 +185,8 @@ class AlertMaker:
     @staticmethod
     def _sort(finding: Finding) -> str:
         """What the severity goes by: the kind, and whether a change goes wrong."""
-        if finding.change is not None and finding.change.state == "abnormal":
-            return "abnormal_change"
+        if finding.change is not None and finding.change.state in ("abnormal", "shifted"):
+            return f"{finding.change.state}_change"
         return finding.kind
 
     def _odd_template(self, finding: Finding) -> str:

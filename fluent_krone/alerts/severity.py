@@ -14,6 +14,8 @@ _OF_KIND: dict[str, Severity] = {
     "change": "notice",
     # Most sessions of the change are abnormal in other ways.
     "abnormal_change": "error",
+    # Many sessions lack a step, or have steps in a new order.
+    "shifted_change": "warning",
     "deviation": "warning",
     "flow": "warning",
     "sequence": "error",

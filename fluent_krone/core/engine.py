@@ -29,7 +29,7 @@ from .parts import EngineParts, Limits
 from .patience import Patience
 from .references import References
 from .sessions import ALERTED, NOBODY, Session, Sessionizer, SessionSettings
-from .settling import Settling, changes_of
+from .settling import Settling, looking_for_changes
 from .shared import Shared
 from .single import SingleEvents
 from .stream_time import StreamTime
@@ -94,7 +94,7 @@ class Engine:
         )
         context = ContextReader(limits.alert_fields)
         self.judging = Judging(parts, self.cascade, odd, make, context)
-        self.settling = Settling(self, changes_of(parts, self.reader, limits), make, odd)
+        self.settling = Settling(self, looking_for_changes(parts, self.reader, limits), make, odd)
         self.single = SingleEvents(self, odd)
         self.hanging = Hanging(parts.steps, self.sessions, self.time, make)
         self.journal = Journal(
@@ -437,6 +437,6 @@ class Engine:
         self.journal.note_end(session)
         if session.keys and session.alerted != ALERTED:
             self.judging.judge_end(session, ended, findings)
-        self.settling.count(session)
+        self.settling.count(session, ended)
         for hear in self.on_close:
             hear(session)

@@ -37,6 +37,7 @@ from .parts import EngineParts, Limits
 from .places import PASSED
 from .replacing import END, START, Replacing
 from .sessions import ALERTED, Session
+from .shifts import Shifts
 from .tracker import State
 from .versions import Versions
 
@@ -54,9 +55,13 @@ class Settling:
     """The sessions of an engine that have new steps."""
 
     def __init__(
-        self, engine: Engine, changes: Changes, make: FindingMaker, odd: OddEvents
+        self,
+        engine: Engine,
+        looking: tuple[Changes, Shifts],
+        make: FindingMaker,
+        odd: OddEvents,
     ) -> None:
-        self.changes = changes
+        self.changes, self.shifts = looking
         self._engine = engine
         self._make = make
         self._odd = odd
@@ -64,7 +69,7 @@ class Settling:
         self._unknown = engine.hierarchy.unknown
         # The log key of messages that are looked at here; none where changes are not looked for.
         self.new_key = PASSED
-        if changes.is_on:
+        if self.changes.is_on:
             self.new_key = self._unknown
         # (time of release, number, session);
         self._held: list[tuple[int, int, Session]] = []
@@ -177,10 +182,11 @@ class Settling:
         """The sessions that are held, in the order in which they are released."""
         return (session for _, _, session in sorted(self._held, key=_release_order))
 
-    def count(self, session: Session) -> None:
-        """A session with steps of a change has ended, and its verdict is known."""
+    def count(self, session: Session, ended: int) -> None:
+        """A session has ended, and its verdict is known."""
         if session.new_steps:
             self.changes.count(session.is_abnormal)
+        self.shifts.note(session, ended)
 
     def _judge(self, session: Session, told_ns: int, findings: list[Finding]) -> None:
         """Read a session again, with what its new steps stand for, and judge it."""
@@ -197,7 +203,7 @@ class Settling:
         session.state = state
         if keys and session.alerted != ALERTED:
             engine.judging.judge_end(session, told_ns, findings)
-        self.count(session)
+        self.count(session, told_ns)
         for hear in engine.on_close:
             hear(session)
 
@@ -242,7 +248,11 @@ class Settling:
 
     def save(self) -> dict[str, Any]:
         """What a snapshot holds of new steps; sessions that are held are among its sessions."""
-        return {"changes": self.changes.save(), "versions": self.changes.versions.save()}
+        return {
+            "changes": self.changes.save(),
+            "versions": self.changes.versions.save(),
+            "shifts": self.shifts.save(),
+        }
 
     def changed(self) -> dict[str, Any]:
         """The same, as far as it changed since the last call."""
@@ -251,6 +261,9 @@ class Settling:
             found["changes"] = self.changes.save()
         if self.changes.versions.is_dirty:
             found["versions"] = self.changes.versions.save()
+        if self.shifts.is_dirty:
+            found["shifts"] = self.shifts.save()
+        self.shifts.is_dirty = False
         self.changes.is_dirty = False
         self.changes.versions.is_dirty = False
         return found
@@ -261,6 +274,8 @@ class Settling:
             self.changes.load(saved["changes"], log_keys)
         if "versions" in saved:
             self.changes.versions.load(saved["versions"])
+        if "shifts" in saved:
+            self.shifts.load(saved["shifts"], log_keys)
 
     # --- time --------------------------------------------------------------------------------
 
@@ -269,15 +284,17 @@ class Settling:
         while (due := self._due_ns()) <= clock:
             self._engine.close_expired(due, findings)
             findings += self._findings(self.changes.fire(due))
+            findings += self._shifted(due)
             self._release(due, findings)
 
     def finish(self, findings: list[Finding]) -> None:
         """End of input: nothing waits any longer."""
         findings += self._findings(self.changes.finish(self._engine.clock))
         self._release(NEVER, findings)
+        findings += self._shifted(min(self.shifts.due_ns, NEVER - 1))
 
     def _due_ns(self) -> int:
-        due = self.changes.due_ns
+        due = min(self.changes.due_ns, self.shifts.due_ns)
         if self._held:
             due = min(due, self._held[0][0])
         return due
@@ -301,6 +318,12 @@ class Settling:
         for _, _, session in sorted(known, key=_release_order):
             self._judge(session, self._engine.clock, findings)
 
+    def _shifted(self, at_ns: int) -> list[Finding]:
+        report = self.shifts.fire(at_ns)
+        if report is None:
+            return []
+        return list(self._findings([Fired(at_ns, report=report)]))
+
     def _findings(self, fired: Iterable[Fired]) -> Iterator[Finding]:
         for one in fired:
             finding = self._make.fired(one)
@@ -312,8 +335,10 @@ def _release_order(entry: Sequence[Any]) -> tuple[int, int]:
     return entry[0], entry[1]
 
 
-def changes_of(parts: EngineParts, reader: RecordReader, limits: Limits) -> Changes:
-    """What an engine asks about messages without a template, built from its bundle's parts."""
+def looking_for_changes(
+    parts: EngineParts, reader: RecordReader, limits: Limits
+) -> tuple[Changes, Shifts]:
+    """What looks for changes of the program, built from a bundle's parts."""
     levels = LevelReader()
     if parts.input_settings.line_format is not None:
         levels = LevelReader(reader.fields)
@@ -323,12 +348,14 @@ def changes_of(parts: EngineParts, reader: RecordReader, limits: Limits) -> Chan
     normal: Iterable[Sequence[int]] = ()
     if parts.nested is not None:
         normal = parts.nested.normal
-    return Changes(
+    unknown = parts.hierarchy.unknown
+    changes = Changes(
         settle=limits.change_settle,
-        unknown=parts.hierarchy.unknown,
+        unknown=unknown,
         forms=NewForms(pattern),
         levels=levels,
         versions=Versions(limits.version_field),
         replacing=Replacing(parts.templates, normal),
         names=parts.templates,
     )
+    return changes, Shifts(normal, parts.templates, unknown, int(limits.change_settle * 1e9))

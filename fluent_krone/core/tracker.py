@@ -61,6 +61,7 @@ class State:
         "longest_ns",
         "next",
         "odd",
+        "shifts",
         "shortest_ns",
         "spans",
         "tally",
@@ -94,6 +95,8 @@ class State:
         self.end: Any = None
         # What kind of execution it is, if the session ends here; see `keeping/kinds.py`.
         self.kind: Any = None
+        # What it lacks, and what is new in its order, if the session ends here; see `shifts.py`.
+        self.shifts: Any = None
         self.next: dict[int, State] = {}
 
     @property

@@ -1,0 +1,216 @@
+"""Steps that are gone, or come in another order, in many sessions that nobody was told of.
+
+A deploy may remove a step, or put two in another order. No line is new then, and one such session
+may be too little to alert about. So it is counted over sessions:
+
+1. A step is *gone* where the sessions lack it that nearly always had it in training, beside another
+   step that they have, and no session has it any more.
+2. A *new order* is a step right after another one, which no normal session had.
+3. What the sessions of one state lack, and what is new in them, is worked out once per state.
+4. When as many sessions have the same, and they are not few among all, it is told, together with
+   all else that is found soon after. Sessions that have an alert of their own do not count.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import itertools
+from collections import Counter
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+from ..types import ChangeReport
+from .sessions import Session
+
+# ("gone", step, -1) or ("order", step before, step): log keys.
+Item = tuple[str, int, int]
+
+# Sessions that must have the same, and the share of all sessions since the first of them.
+_ENOUGH = 20
+_LEAST_SHARE = 0.05
+# They must come within so much stream time, in ns.
+_WITHIN_NS = 3600 * 10**9
+# The share of normal sessions with one step that must have another one, so that it can be missed,
+# and how many of them there must be.
+_NEARLY_ALL = 0.98
+_ENOUGH_NORMAL = 20
+# Normal sessions that are looked at for that: looking takes the square of their steps.
+_MOST_NORMAL = 1_500
+# Sessions before anything is worked out, which may take some tenths of a second: a short run, or a
+# service that has just begun, has nothing to say here.
+_FIRST_SESSIONS = 200
+# Things that are counted at one time.
+_MOST_ITEMS = 500
+# Longer sessions are not looked at: a verdict must not hold up the stream.
+_LONGEST = 300
+NEVER = 2**63 - 1
+
+
+class Shifts:
+    """Counts what many sessions have in common that training had not.
+
+    `normal` are the log keys of normal sessions, `names` the templates of log keys, and `unknown`
+    is the log key of messages without one.
+    `settle_ns` is how long it is waited for all that belongs together; 0 looks for nothing.
+    """
+
+    def __init__(
+        self,
+        normal: Iterable[Sequence[int]],
+        names: Sequence[str],
+        unknown: int,
+        settle_ns: int,
+    ) -> None:
+        self._normal = normal
+        self._names = names
+        # The tag of the last session that was counted.
+        self._tag = b""
+        self._unknown = unknown
+        self._settle_ns = settle_ns
+        # Worked out at the first session.
+        self._pairs: set[tuple[int, int]] | None = None
+        self._expects: dict[int, tuple[int, ...]] = {}
+        # What is counted → [sessions, all sessions before the first of them, its stream time].
+        self._counts: dict[Item, list[int]] = {}
+        self._sessions = 0
+        self._before_first = _FIRST_SESSIONS
+        self._told: set[Item] = set()
+        self._found: list[Item] = []
+        self.due_ns = NEVER
+        # Whether `save` would return something else than last time.
+        self.is_dirty = False
+
+    def note(self, session: Session, ended: int) -> None:
+        """A session has ended, and its verdict is known."""
+        state = session.state
+        if not self._settle_ns or not session.keys:
+            return
+        if self._before_first:
+            self._before_first -= 1
+            self.is_dirty = True
+            return
+        if self._counts:
+            self._sessions += 1
+            self.is_dirty = True
+            self._forget_seen(session)
+        if state.shifts is None:
+            state.shifts = self._shifts_of(session.keys)
+        if not state.shifts or session.is_abnormal:
+            return
+        self._tag = session.tag
+        for item in state.shifts:
+            self._count(item, ended)
+
+    def fire(self, at_ns: int) -> ChangeReport | None:
+        """What is told at the stream time `at_ns`, if anything is due by then."""
+        if at_ns < self.due_ns:
+            return None
+        found = self._found
+        self._found = []
+        self.due_ns = NEVER
+        self.is_dirty = True
+        if not found:
+            return None
+        self._told.update(found)
+        return self._report(found, at_ns)
+
+    def save(self) -> list[Any]:
+        """What a snapshot holds of it."""
+        counts = [[*item, *count] for item, count in self._counts.items()]
+        told = sorted(self._told)
+        first = self._before_first
+        return [first, self._sessions, self.due_ns, self._tag, counts, told, list(self._found)]
+
+    def load(self, saved: Sequence[Any], log_keys: Sequence[int]) -> None:
+        """Go on from a snapshot; `log_keys` are ours by those of the snapshot."""
+        self._before_first, self._sessions, self.due_ns, self._tag, counts, told, found = saved
+        self._counts = {}
+        for kind, before, step, *count in counts:
+            self._counts[_mapped((kind, before, step), log_keys)] = count
+        self._told = {_mapped(item, log_keys) for item in told}
+        self._found = [_mapped(item, log_keys) for item in found]
+
+    def _count(self, item: Item, ended: int) -> None:
+        count = self._counts.get(item)
+        if count is None or ended - count[2] > _WITHIN_NS:
+            if len(self._counts) >= _MOST_ITEMS:
+                # The oldest ones make room; what comes again is counted anew.
+                del self._counts[next(iter(self._counts))]
+            self._counts.pop(item, None)
+            count = self._counts[item] = [0, self._sessions, ended]
+        count[0] += 1
+        self.is_dirty = True
+        all_since = self._sessions - count[1] + 1
+        is_much = count[0] >= _ENOUGH and count[0] >= _LEAST_SHARE * all_since
+        if is_much and item not in self._told and item not in self._found:
+            self._found.append(item)
+            if self.due_ns == NEVER:
+                self.due_ns = ended + self._settle_ns
+
+    def _forget_seen(self, session: Session) -> None:
+        """A step that a session has is not gone."""
+        gone = [item for item in self._counts if item[0] == "gone" and item[1] in session.keys]
+        for item in gone:
+            del self._counts[item]
+            self._told.discard(item)
+            if item in self._found:
+                self._found.remove(item)
+
+    def _shifts_of(self, log_keys: Sequence[int]) -> tuple[Item, ...]:
+        """What sessions with these steps lack, and what order is new in them."""
+        if self._pairs is None:
+            self._learn()
+        assert self._pairs is not None, "BUG: it was just learnt"
+        if not self._pairs or len(log_keys) > _LONGEST:
+            return ()
+        has = set(log_keys)
+        gone = {step for other in has for step in self._expects.get(other, ()) if step not in has}
+        pairs = set(itertools.pairwise(log_keys)) - self._pairs
+        order = [pair for pair in sorted(pairs) if self._unknown not in pair]
+        return (
+            *(("gone", step, -1) for step in sorted(gone)),
+            *(("order", before, step) for before, step in order),
+        )
+
+    def _learn(self) -> None:
+        self._pairs = set()
+        having: Counter[int] = Counter()
+        both: Counter[tuple[int, int]] = Counter()
+        normal = list(self._normal)
+        for keys in normal:
+            self._pairs.update(itertools.pairwise(keys))
+        for keys in normal[:: 1 + len(normal) // _MOST_NORMAL]:
+            has = sorted(set(keys[:_LONGEST]))
+            having.update(has)
+            both.update((one, other) for one in has for other in has if one != other)
+        for (one, other), count in both.items():
+            if having[one] >= _ENOUGH_NORMAL and count >= _NEARLY_ALL * having[one]:
+                self._expects[one] = (*self._expects.get(one, ()), other)
+
+    def _report(self, items: Sequence[Item], at_ns: int) -> ChangeReport:
+        names = self._names
+        gone = tuple(names[step] for kind, step, _ in items if kind == "gone")
+        order = tuple((names[one], names[two]) for kind, one, two in items if kind == "order")
+        said = repr((at_ns, gone, order)).encode()
+        return ChangeReport(
+            name=hashlib.blake2b(said, digest_size=8).hexdigest(),
+            state="shifted",
+            tag=self._tag,
+            first_ns=at_ns,
+            at_ns=at_ns,
+            templates=(),
+            sessions=max(self._counts[item][0] for item in items if item in self._counts),
+            abnormal=0,
+            field=None,
+            values=(),
+            before=(),
+            gone=gone,
+            order=order,
+        )
+
+
+def _mapped(item: Sequence[Any], log_keys: Sequence[int]) -> Item:
+    kind, before, step = item
+    if step >= 0:
+        step = log_keys[step]
+    return kind, log_keys[before], step

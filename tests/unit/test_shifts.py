@@ -1,0 +1,114 @@
+"""Steps that are gone, or in a new order, in many sessions that nobody was told of."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import msgpack
+from synthetic import ARRIVED, CLOSE, GOING, NORMAL, OPEN, OPENED, T0, Counts, S, lift_engine, ride
+from synthetic import make_limits as limits_of
+
+from fluent_krone.core.engine import Engine
+from fluent_krone.types import ChangeReport, Finding
+
+NOW = T0 + 1_000_000 * S
+# Enough normal rides, so that shares can be told of them.
+TRAINING = NORMAL * 30
+BEFORE = (OPEN, OPENED, GOING, ARRIVED, CLOSE)
+# The door is no longer said to be open.
+LACKING = (OPEN, GOING, ARRIVED, CLOSE)
+# The lift goes before the door was opened.
+OTHERWISE = (OPEN, GOING, OPENED, ARRIVED, CLOSE)
+# Rides before the deploy: more than are looked at first.
+FIRST = 250
+
+
+class Lenient(Counts):
+    """Training as above; no session is abnormal by itself, as with few false alarms."""
+
+    def __init__(self) -> None:
+        super().__init__(100)
+        self.normal = TRAINING
+
+
+def engine_of(settle: float = 100.0) -> Engine:
+    return lift_engine(limits=limits_of(change_settle=settle), nested=Lenient())
+
+
+def fed(engine: Engine, keys: Sequence[int], count: int, first: int) -> list[Finding]:
+    """Rides ten seconds apart, of which the first one is number `first`."""
+    findings: list[Finding] = []
+    for number in range(first, first + count):
+        findings += engine.feed("app", ride(f"r{number}", keys, 10 * number), NOW)
+    return findings
+
+
+def shifts(findings: Sequence[Finding]) -> list[ChangeReport]:
+    assert {finding.kind for finding in findings} <= {"change"}
+    return [finding.change for finding in findings if finding.change is not None]
+
+
+def test_a_step_that_is_gone_is_told_once() -> None:
+    engine = engine_of()
+    findings = fed(engine, BEFORE, FIRST, 0) + fed(engine, LACKING, 100, FIRST) + engine.finish()
+    [shift] = shifts(findings)
+    assert shift.state == "shifted"
+    assert shift.gone == ("gate: door <num> is open",)
+    assert shift.order == (("gate: open door <num>", "lift: going to floor <num>"),)
+    assert shift.tag == b"app"
+
+
+def test_a_step_that_some_sessions_have_still_is_not_gone() -> None:
+    engine = engine_of()
+    findings = fed(engine, BEFORE, FIRST, 0)
+    for round_ in range(20):
+        findings += fed(engine, LACKING, 9, FIRST + 10 * round_)
+        findings += fed(engine, BEFORE, 1, FIRST + 10 * round_ + 9)
+    findings += engine.finish()
+    assert [shift.gone for shift in shifts(findings)] == [()]
+
+
+def test_steps_in_a_new_order_are_told() -> None:
+    engine = engine_of()
+    findings = fed(engine, BEFORE, FIRST, 0) + fed(engine, OTHERWISE, 60, FIRST) + engine.finish()
+    [shift] = shifts(findings)
+    assert shift.gone == ()
+    assert ("lift: going to floor <num>", "gate: door <num> is open") in shift.order
+
+
+def test_few_sessions_among_many_are_no_shift() -> None:
+    engine = engine_of()
+    findings = fed(engine, BEFORE, FIRST, 0)
+    for round_ in range(30):
+        findings += fed(engine, OTHERWISE, 1, FIRST + 30 * round_)
+        findings += fed(engine, BEFORE, 29, FIRST + 30 * round_ + 1)
+    assert shifts(findings + engine.finish()) == []
+
+
+def test_sessions_that_alert_by_themselves_are_not_counted() -> None:
+    strict = Lenient()
+    strict.threshold = 0
+    engine = lift_engine(limits=limits_of(change_settle=100.0), nested=strict)
+    findings = fed(engine, BEFORE, FIRST, 0) + fed(engine, LACKING, 60, FIRST) + engine.finish()
+    assert len([finding for finding in findings if finding.kind == "sequence"]) == 60
+    assert not [finding for finding in findings if finding.kind == "change"]
+
+
+def test_a_snapshot_changes_nothing() -> None:
+    def story(saves: bool) -> list[Any]:
+        engine = engine_of()
+        findings = fed(engine, BEFORE, FIRST, 0) + fed(engine, LACKING, 15, FIRST)
+        if saves:
+            saved = msgpack.unpackb(msgpack.packb(engine.snapshot()), strict_map_key=False)
+            engine = engine_of()
+            engine.restore(saved)
+        return findings + fed(engine, LACKING, 60, FIRST + 15) + engine.finish()
+
+    assert story(saves=True) == story(saves=False)
+
+
+def test_it_is_off_with_changes() -> None:
+    engine = engine_of(settle=0.0)
+    findings = fed(engine, BEFORE, FIRST, 0) + fed(engine, LACKING, 100, FIRST) + engine.finish()
+    assert findings == []
