@@ -24,6 +24,7 @@ from ..reading.records import SessionKey, key_text
 from ..runtime.misfit import Misfit
 from ..types import Alert, Finding
 from . import running
+from .groups import counted
 from .parser import Commands
 from .replay_keep import Holder, WhatIf, writing
 
@@ -279,8 +280,8 @@ def describe(result: dict[str, Any], bundle: Bundle) -> str:
     ]
     if "changes" in result:
         lines.append(
-            f"{result['changes']:,} changes of the program, with steps in "
-            f"{result['sessions_changed']:,} sessions"
+            f"{counted(result['changes'], 'change')} of the program, with steps in "
+            f"{counted(result['sessions_changed'], 'session')}"
         )
     if "f1" in result:
         lines.append(
