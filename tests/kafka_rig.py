@@ -65,6 +65,18 @@ class Rig:
         wanted = new.NewTopic(topic, partitions, 1, config=config)
         admin.create_topics([wanted])[topic].result(30)
 
+    def configure(self, topic: str, **settings: str) -> None:
+        """Change settings of a topic."""
+        new: Any = importlib.import_module("confluent_kafka.admin")
+        admin = new.AdminClient({"bootstrap.servers": self.broker.address, "log_level": 0})
+        entries = [
+            new.ConfigEntry(name, value, incremental_operation=new.AlterConfigOpType.SET)
+            for name, value in settings.items()
+        ]
+        resource = new.ConfigResource(new.ResourceType.TOPIC, topic, incremental_configs=entries)
+        for done in admin.incremental_alter_configs([resource]).values():
+            done.result(30)
+
     def produce(
         self, records: Iterable[tuple[int, str | None, Any]], topic: str | None = None, **given: Any
     ) -> int:

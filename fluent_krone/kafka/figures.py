@@ -22,8 +22,12 @@ def engine_stats(
     """Counters of engines that share their caches, and what each of them holds."""
     misses = shared.cascade.tracker.misses
     lags = {number: _lag_s(engine, now_ns) for number, engine in engines.items()}
+    settling: Counter[str] = Counter()
+    for engine in engines.values():
+        settling.update(engine.settling.stats())
     return {
         **counters,
+        **settling,
         **{f"set_aside_{reason}": count for reason, count in set_aside.items()},
         "keys_over_cap": shared.reader.keys_over_cap,
         "messages_cut": shared.reader.messages_cut,

@@ -47,7 +47,7 @@ class JudgedPartition:
 
     def __init__(self, judging: Judging, partition: int) -> None:
         self.partition = partition
-        self.judge = judging.new_judge()
+        self.judge = judging.new_judge(judging.new_engine())
         self._judging = judging
         self._changelog = Changelog({}, judging.config.cache_size)
         self._pending: list[Out] = []
@@ -68,7 +68,7 @@ class JudgedPartition:
                 self.partition,
                 error,
             )
-            self.judge = self._judging.new_judge()
+            self.judge = self._judging.new_judge(self._judging.new_engine())
             self._changelog = Changelog({}, self._judging.config.cache_size)
             self._pending += [self._state_row(key, None) for key in rows]
         self.engine.track()
@@ -109,11 +109,14 @@ class JudgedPartition:
             return
         saved_by = saved.pop("bundle_hash", None)
         saved, is_changed = migrated(saved)
-        self.engine.restore(saved)
-        self.judge.incidents.restore(incidents_of(rows))
-        self.engine.resume(now_ns)
+        engine = self._judging.new_engine()
+        engine.restore(saved)
+        engine.resume(now_ns)
         if is_changed:
-            self.engine.track(everything=True)
+            engine.track(everything=True)
+        # Made behind the engine's state: it takes in what persons accepted since that was saved.
+        self.judge = self._judging.new_judge(engine)
+        self.judge.incidents.restore(incidents_of(rows))
         if saved_by != self._judging.bundle.hash:
             _log.info(
                 "open sessions continue under another bundle partition=%d before=%s now=%s",
@@ -146,11 +149,11 @@ class Judging:
         self._clients = clients
         self._created = 0
         self._known = Known(clients, self.topics.knowledge)
-        self._desk = Desk(self._known.knowledge)
         # What partitions counted that are no longer ours.
         self._gone: Counter[str] = Counter()
         self._gone_aside: Counter[str] = Counter()
         self._alerts: Counter[str] = Counter()
+        self._desk_counters: Counter[str] = Counter()
         self._use(bundle)
         self._misfit = Misfit(self)
         self._told: str | None = None
@@ -197,15 +200,23 @@ class Judging:
         if partition >= self._created:
             self._created = ensure_judged(self._clients, self.config)
 
-    def new_judge(self) -> PartitionJudge:
-        """The judge of a partition, whose engine is empty."""
+    def new_engine(self) -> Engine:
+        """An empty engine of the bundle in use."""
+        return self.bundle.engine(self.config, self._shared)
+
+    def new_judge(self, engine: Engine) -> PartitionJudge:
+        """The judge of a partition, over its engine."""
+        # A desk for each, since it tells its judge what was accepted since the judge last asked.
+        desk = Desk(self._known.knowledge)
+        # All of them count together, and what a lost partition counted stays.
+        desk.counters = self._desk_counters
         incidents = Incidents(
             self.config.incident_quiet,
             each=self.config.alerts == "session",
             counters=self._alerts,
-            is_silenced=self._desk.covers,
+            is_silenced=desk.covers,
         )
-        return PartitionJudge(self._engine(), self._maker, self.config, self._desk, incidents)
+        return PartitionJudge(engine, self._maker, self.config, desk, incidents)
 
     def out_of(self, ticket: Ticket) -> Out:
         """The message of an alert."""
@@ -232,7 +243,7 @@ class Judging:
         misses = self._shared.cascade.tracker.misses
         self._use(bundle)
         for part in self.partitions.values():
-            part.judge.change_to(bundle, self._engine(), self._maker)
+            part.judge.change_to(bundle, self.new_engine(), self._maker)
             part.engine.track()
         # `Engine.adopt` adds the count of the shared cache once for each engine.
         self._shared.cascade.tracker.misses = misses
@@ -252,7 +263,7 @@ class Judging:
         counters = self.counters
         return {
             **self._alerts,
-            **self._desk.stats(),
+            **self._desk_counters,
             **engine_stats(counters, self.set_aside, self._shared, engines, time.time_ns()),
         }
 

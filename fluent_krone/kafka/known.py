@@ -1,7 +1,7 @@
 """One knowledge for all instances of a group: a compacted topic that each of them reads whole.
 
-The topic holds marks of persons and answers of models, as `knowledge export` writes them, and the
-hash of the bundle that the group is to use:
+The topic holds marks of persons, what they accepted, and answers of models, as `knowledge export`
+writes them, and the hash of the bundle that the group is to use:
 
 - `row/PATTERN/WHO`: one line of JSON; an empty message deletes it.
 - `bundle`: the announced hash. An instance changes to a bundle only if it is the announced one, so
@@ -16,14 +16,17 @@ from collections.abc import Iterable
 from typing import Any
 
 from ..errors import ConfigError, KroneError
+from ..explain.accepted import Accepted
 from ..explain.knowledge import Knowledge
-from ..explain.rows import Mark, Row, line_of, row_of_line
+from ..explain.rows import Learned, Mark, Row, line_of, row_of_line
 from .clients import Clients
 
 _log = logging.getLogger(__name__)
 
 _BUNDLE = b"bundle"
 _ROW = b"row/"
+# Who may have said a row; the tables of the knowledge have these names.
+_KINDS = frozenset(kind.who for kind in (Mark, Learned, Accepted))
 # Messages that are taken at once.
 _MOST = 1000
 # Seconds that the start waits for what the group knows, and for each part of it.
@@ -92,10 +95,9 @@ class Known:
         pattern, _, who = key.removeprefix(_ROW).decode().rpartition("/")
         if value is not None:
             self.knowledge.take([row_of_line(value.decode())])
-        elif who == Mark.who:
-            self.knowledge.unmark(pattern)
-        else:
-            self.knowledge.forget(pattern)
+        elif who in _KINDS:
+            with self.knowledge.transaction() as db:
+                db.execute(f"DELETE FROM {who} WHERE pattern = ?", (pattern,))
 
 
 def messages_of(
@@ -106,7 +108,11 @@ def messages_of(
         (b"%s%s/%s" % (_ROW, row.pattern.encode(), row.who.encode()), line_of(row).encode())
         for row in rows
     ]
-    found += [(b"%s%s/person" % (_ROW, pattern.encode()), None) for pattern in unmarked]
+    found += [
+        (b"%s%s/%s" % (_ROW, pattern.encode(), who.encode()), None)
+        for pattern in unmarked
+        for who in (Mark.who, Accepted.who)
+    ]
     if bundle_hash is not None:
         found.append((_BUNDLE, bundle_hash.encode()))
     if not found:

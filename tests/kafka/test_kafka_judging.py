@@ -186,3 +186,21 @@ def test_a_partition_that_is_added_is_judged_too(rig: Rig, tmp_path: Path) -> No
     rig.caught_up()
     rig.stop()
     assert flagged(rig) == {"ride0", "ride5", "ride10"}
+
+
+def test_a_changelog_that_takes_nothing_stops_the_partition_and_loses_nothing(
+    rig: Rig, bundle: Bundle
+) -> None:
+    state = f"{rig.group}-state"
+    rig.create(state, PARTITIONS, **{"cleanup.policy": "compact", "max.message.bytes": "100"})
+    rig.produce(rides(0, 60))
+    tail(rig, 60)
+    rig.start()
+    rig.wait(lambda: rig.log().count("begins again from what was committed") > 3, "the failures")
+    assert "size" in rig.log().split("begins again from what was committed")[1]
+    assert rig.lag() > 0
+    assert rig.alerts() == []
+    rig.configure(state, **{"max.message.bytes": "33554432"})
+    rig.caught_up()
+    rig.stop()
+    assert ids(rig.alerts()) == ids(rig.expected(bundle))
