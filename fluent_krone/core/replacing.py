@@ -96,6 +96,8 @@ class Replacing:
 
     def __init__(self, templates: Sequence[str], normal: Iterable[Sequence[int]]) -> None:
         self._templates = templates
+        # Number of words → log keys and templates.
+        self._by_length: dict[int, list[tuple[int, str]]] = {}
         self._normal = normal
         # Worked out when it is first asked for: most services never see a deploy with their bundle.
         self._followers: dict[int, set[int]] | None = None
@@ -171,12 +173,18 @@ class Replacing:
         Training may have made a template for each currency, where the new one has a wildcard.
         """
         text = self._templates[log_key]
-        others = enumerate(self._templates)
-        return [log_key, *(other for other, old in others if differs_in_a_word(text, old))]
+        return [log_key, *(key for key, old in self._as_long(text) if differs_in_a_word(text, old))]
 
     def is_variant(self, text: str) -> bool:
         """Whether a new template is an old one but for one word, as one of a new value is."""
-        return any(differs_in_a_word(text, old) for old in self._templates)
+        return any(differs_in_a_word(text, old) for _, old in self._as_long(text))
+
+    def _as_long(self, text: str) -> Sequence[tuple[int, str]]:
+        """The templates that have as many words as a text, with their log keys."""
+        if not self._by_length:
+            for log_key, old in enumerate(self._templates):
+                self._by_length.setdefault(len(old.split()), []).append((log_key, old))
+        return self._by_length.get(len(text.split()), ())
 
     def _learn(self) -> None:
         if self._followers is not None:

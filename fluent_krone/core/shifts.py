@@ -34,8 +34,10 @@ _WITHIN_NS = 3600 * 10**9
 # and how many of them there must be.
 _NEARLY_ALL = 0.98
 _ENOUGH_NORMAL = 20
-# Normal sessions that are looked at for that: looking takes the square of their steps.
+# Normal sessions that are looked at for that, and pairs of their steps: looking takes the square of
+# a session's steps, and some tenths of a second in all.
 _MOST_NORMAL = 1_500
+_MOST_PAIRS = 1_000_000
 # Sessions before anything is worked out, which may take some tenths of a second: a short run, or a
 # service that has just begun, has nothing to say here.
 _FIRST_SESSIONS = 200
@@ -180,6 +182,8 @@ class Shifts:
         for keys in normal:
             self._pairs.update(itertools.pairwise(keys))
         for keys in normal[:: 1 + len(normal) // _MOST_NORMAL]:
+            if both.total() > _MOST_PAIRS:
+                break
             has = sorted(set(keys[:_LONGEST]))
             having.update(has)
             both.update((one, other) for one in has for other in has if one != other)

@@ -80,8 +80,9 @@ class NewForms:
         self._by_text: dict[str, int] = {}
         # A template with one word left out → the numbers of those that agree in all else.
         self._holes: dict[_Hole, list[int]] = {}
-        # Templates with `<*>`, which are compared as such: a masked message has none.
-        self._open: list[tuple[Template, int]] = []
+        # Templates with `<*>`, which are compared as such, since a masked message has no `<*>`; by
+        # their first word, which is never `<*>` itself.
+        self._open: dict[str, list[tuple[Template, int]]] = {}
         self._memo: dict[bytes, int] = {}
         self._generation = Generation(_MEMO_BYTES, self._memo.clear)
         self._next = 0
@@ -173,7 +174,7 @@ class NewForms:
     def _index(self) -> None:
         self._by_text = {}
         self._holes = {}
-        self._open = []
+        self._open = {}
         self._memo.clear()
         for number, form in self._forms.items():
             self._enter(number, form)
@@ -183,7 +184,8 @@ class NewForms:
         if form.into != number:
             return
         if "<*>" in form.text:
-            self._open.append((Template(form.text, wide=()), number))
+            first = form.text.partition(" ")[0]
+            self._open.setdefault(first, []).append((Template(form.text, wide=()), number))
         for hole in _holes_of(form.text):
             self._holes.setdefault(hole, []).append(number)
 
@@ -191,7 +193,7 @@ class NewForms:
         known = self._by_text.get(text)
         if known is not None:
             return self.whole(known)
-        for template, number in self._open:
+        for template, number in self._open.get(text.partition(" ")[0], ()):
             if template.match(message):
                 return number
         if only_known or len(self._forms) >= MOST_FORMS:
