@@ -9,9 +9,9 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from ..reading.accessor import Fields, field_getter
+from ..reading.accessor import Fields, field_getter, is_path, path_steps
 
-# Names and values, in the order of the fields.
+# Names and values, in the order of the names.
 Context = tuple[tuple[str, str], ...]
 
 # Fields that say where a record comes from, as Kubernetes filters, container runtimes, tracing
@@ -42,14 +42,19 @@ class ContextReader:
 
     >>> reader = ContextReader(["$.kubernetes.pod_name", "host"])
     >>> reader.of({b"kubernetes": {b"pod_name": b"web-1"}, b"host": b"a"})
-    (('kubernetes.pod_name', 'web-1'), ('host', 'a'))
+    (('host', 'a'), ('kubernetes.pod_name', 'web-1'))
     """
 
     def __init__(self, fields: Sequence[str] | None) -> None:
         names = USUAL_FIELDS if fields is None else fields
-        self._getters: list[tuple[str, Callable[[Fields], Any]]] = [
-            (name.removeprefix("$."), field_getter(name)) for name in names
-        ]
+        # By the field of the record that each begins with: most records have none of them.
+        self._getters: dict[bytes, list[tuple[str, Callable[[Fields], Any]]]] = {}
+        for name in names:
+            top = name
+            if is_path(name):
+                top = str(path_steps(name)[0])
+            getters = self._getters.setdefault(top.encode(), [])
+            getters.append((name.removeprefix("$."), field_getter(name)))
         self._shared: dict[Context, Context] = {}
 
     def of(self, record: Any) -> Context:
@@ -57,13 +62,14 @@ class ContextReader:
         if not isinstance(record, dict):
             return ()
         found = []
-        for name, get in self._getters:
-            value = get(record)
-            if value is not None and not isinstance(value, dict | list):
-                found.append((name, _text(value)))
+        for top in self._getters.keys() & record.keys():
+            for name, get in self._getters[top]:
+                value = get(record)
+                if value is not None and not isinstance(value, dict | list):
+                    found.append((name, _text(value)))
         if not found:
             return ()
-        context = tuple(found)
+        context = tuple(sorted(found))
         if len(self._shared) >= _MOST_SHARED:
             self._shared.clear()
         return self._shared.setdefault(context, context)
