@@ -18,7 +18,7 @@ import msgpack
 from ..alerts.tags import TagRule
 from ..core.references import PLAIN
 from ..types import Packed
-from .entries import NotARecord, packed_fields, record_id, with_fields
+from .entries import packed_fields, record_id, with_fields
 
 # Bytes of packed records in one frame: large enough to cost little, far below what receivers take
 # (Fluent Bit 6 MB), and built in a few milliseconds, for which everything else waits.
@@ -131,13 +131,14 @@ class Releaser:
             if not held.has(ref):
                 self.missing += 1
                 continue
-            block = held.block(ref)
-            entry = held.entry(ref)
             try:
+                block = held.block(ref)
+                entry = held.entry(ref)
                 name = record_id(block.tag, entry, block.name, ref - block.base)
                 own = packed_fields({self._id_field: name})
                 entry = with_fields(entry, (count + own[0], packed + own[1]), block.arrived_ns)
-            except NotARecord:
+            except (ValueError, TypeError, msgpack.OutOfData):
+                # What a failing disk made of it must not stop the others. NotARecord is one.
                 self.missing += 1
                 continue
             yield from frames.add(self._tag(block.tag), entry)

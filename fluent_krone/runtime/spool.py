@@ -128,10 +128,13 @@ class RecordSpool:
         return segment_of(ref) in self._starts
 
     def block(self, ref: int) -> Block:
-        """How the chunk of a record came."""
+        """How the chunk of a record came. Raises ValueError where the file was damaged."""
         segment = segment_of(ref)
         starts = self._starts[segment]
-        start = starts[bisect_right(starts, ref & _OFFSET_MASK) - 1]
+        place = bisect_right(starts, ref & _OFFSET_MASK) - 1
+        if place < 0:
+            raise ValueError("the chunk of a record is gone")
+        start = starts[place]
         found = self._heads.get((segment, start))
         if found is None:
             if len(self._heads) >= _MOST_HEADS:
@@ -140,7 +143,7 @@ class RecordSpool:
         return found
 
     def entry(self, ref: int) -> bytes:
-        """The packed entry of a record."""
+        """The packed entry of a record. Raises ValueError where the file was damaged."""
         segment = segment_of(ref)
         offset = ref & _OFFSET_MASK
         size = _FIRST_READ
@@ -152,7 +155,7 @@ class RecordSpool:
                 reader.skip()
             except msgpack.OutOfData:
                 if len(data) < size:
-                    raise StoreError(f"spool {self.folder}: a record is cut short") from None
+                    raise ValueError("a record is cut short") from None
                 size *= 16
             else:
                 return data[: reader.tell()]
@@ -186,9 +189,8 @@ class RecordSpool:
         end = _LENGTH_BYTES + int.from_bytes(data[:_LENGTH_BYTES], "big")
         if end > len(data):
             data = self._read(segment, start + _FRAME_HEAD_BYTES, end)
-        tag, name, arrived_ns = msgpack.unpackb(
-            data[_LENGTH_BYTES:end], unicode_errors="surrogateescape"
-        )
+        head = msgpack.unpackb(data[_LENGTH_BYTES:end], unicode_errors="surrogateescape")
+        tag, name, arrived_ns = head
         base = segment << _OFFSET_BITS | start + _FRAME_HEAD_BYTES + end
         return Block(tag, name or str(base).encode(), arrived_ns, base)
 

@@ -531,3 +531,32 @@ def test_records_that_wait_to_be_put_in_order_are_held_as_well(
         assert [at for _, at, _ in told(again.receiver)] == [0, 1, 2, 3, 4]
 
     run(story)
+
+
+def test_a_record_that_the_disk_destroyed_stops_no_other(lift: Bundle, store_path: str) -> None:
+    async def story() -> None:
+        receiver = Receiver()
+        receiver.open.clear()
+        rig = Rig(lift, receiver, store=store_path, **ONLY_ABNORMAL)
+        await rig.service.start()
+        await take(rig, chunk_of("one", *ride_of("bad", BAD)))
+        await take(rig, chunk_of("two", ("bad", CLOSE, 9)))
+        rig.service._committer.commit()
+        await killed(rig)
+        [path] = Path(f"{store_path}.keep").iterdir()
+        data = path.read_bytes()
+        at = data.index(MESSAGES[GOING].encode()) - 30
+        path.write_bytes(data[:at] + b"\xc1" * 40 + data[at + 40 :])
+        again = Rig(lift, store=store_path, **ONLY_ABNORMAL)
+        await again.service.start()
+        await settle(lambda: again.service._outbox.releases.empty.is_set())
+        # What lies behind the damage cannot be told from what was never written whole.
+        assert again.service.stats()["kept_missing"] == 5
+        assert not again.service.torn.is_set()
+        await take(again, chunk_of("three", *ride_of("worse", BAD), ("worse", CLOSE, 9)))
+        again.service._committer.commit()
+        await settle(lambda: bool(again.receiver.packed))
+        assert [at for _, at, _ in told(again.receiver)] == [0, 1, 2, 3, 9]
+        await killed(again)
+
+    run(story)
