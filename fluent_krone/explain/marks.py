@@ -247,7 +247,11 @@ def _targets_of_deviation(deviation: Mapping[str, Any]) -> Iterable[Target]:
     yield Target("deviation", signature, f"{deviation.get('direction')}: {about}", most)
     for template in deviation.get("templates") or ():
         yield Target("template", digest_of(("mark", "template", template)), about)
-    for entity in deviation.get("entities") or ():
+    entities = deviation.get("entities")
+    if entities is None:
+        # Deviations of the stream concern one entity, or none.
+        entities = [deviation.get("entity") or ""]
+    for entity in entities:
         # A step without an entity has no name here, so no mark on entities covers it.
         name = entity and digest_of(("mark", "entity", entity))
         yield Target("entity", name, entity)

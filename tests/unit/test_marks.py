@@ -123,6 +123,7 @@ def test_a_later_mark_covers_no_less(knowledge: Knowledge) -> None:
         ),
         ("entity", deviation("x"), deviation("x", entities=["payment", "cart"])),
         ("entity", deviation("x", size=99), deviation("x", entities=["payment", ""])),
+        ("entity", deviation("x", entities=None), deviation("x", entities=None, entity=None)),
     ],
 )
 def test_wider_scopes(
