@@ -88,6 +88,18 @@ def test_a_thousand_executions_that_fail_alike_are_three_events() -> None:
     assert last.record["kind"] == "sequence" and "It is slow." in last.record["explanation"]
 
 
+def test_an_incident_that_grows_slowly_is_told_at_each_tenfold() -> None:
+    incidents = Incidents(900)
+    events = told(incidents, *(alert(60 * minute) for minute in range(250)))
+    events += incidents.advance(T0 + 250 * 60 * S + QUIET)
+    assert states(events) == [
+        ("open", 1),
+        ("ongoing", 10),
+        ("ongoing", 100),
+        ("resolved", 250),
+    ]
+
+
 def test_the_id_follows_its_definition() -> None:
     incidents = Incidents(900)
     [event] = told(incidents, alert(7, ("slow", "late")))
