@@ -27,6 +27,7 @@ from .deviations import (
     words_of,
 )
 from .digests import digest_of
+from .mending import Mending
 from .scene import Scene
 
 # Stands in a signature where no step comes before, …
@@ -51,6 +52,7 @@ class DeviationFields:
         self._hierarchy = bundle.hierarchy
         self._budget = bundle.budget
         self._patterns = bundle.patterns
+        self._mending = Mending(bundle)
         self._ids = ids
         self._had_pair: HadPair | None = None
         if bundle.witnesses is not None:
@@ -128,6 +130,9 @@ class DeviationFields:
         if verdict.detector != LocalContext.name:
             had_pair = self._had_pair
         differences = differences_of(scene, had_pair)
+        new = [one for one in differences if one.direction == "unseen"]
+        if new and self._mending.is_mended(steps, is_ended=scene.is_ended):
+            return [{**self._difference(one, steps), "p_value": p_value} for one in new]
         found = [self._difference(one, steps) for one in differences]
         if not is_complete(scene, differences):
             found.append(self._whole(score, verdict, scene, pattern))
@@ -172,7 +177,10 @@ class DeviationFields:
         extra = [(key, text_of[key]) for key in one.extra]
         missing = [self._step(key) for key in one.missing]
         parts = ["density", one.direction, self._before(one.before), *map(self._id, extra), _THEN]
-        if one.direction not in ("starts_late",):
+        if one.direction == "ends_early":
+            # A session that hangs looks like one that only waits: this holds for its like alone.
+            parts += map(self._id, steps)
+        elif one.direction != "starts_late":
             # Where a session was cut says it all: what it lacks then follows.
             parts += [*map(self._id, missing), _THEN]
         if one.direction == "out_of_place":
