@@ -1,0 +1,182 @@
+"""What differs between a session and the nearest normal one, difference by difference."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import pytest
+from synthetic import MESSAGES, NORMAL, T0, S, event
+
+from fluent_krone.alerts.deviations import Difference, differences_of, is_complete, words_of
+from fluent_krone.alerts.mending import Mending
+from fluent_krone.alerts.records import AlertMaker
+from fluent_krone.alerts.scene import Scene
+from fluent_krone.config import Config
+from fluent_krone.detect.bundle import Bundle
+from fluent_krone.types import Evidence, Seq, Verdict
+
+STEPS = (
+    "opened <id>",
+    "acked <id>",
+    "stored <id> at host north",
+    "stored <id> at host south",
+    "recorded <id>",
+    "closed <id>",
+    "retried <id>",
+    "segfault",
+)
+OPEN, ACK, STORE, STORE_SOUTH, RECORD, CLOSE, RETRY, NEW = range(8)
+UNKNOWN = 8
+USUAL = (OPEN, ACK, STORE, RECORD, CLOSE)
+
+
+def scene(
+    session: Sequence[int], nearest: Sequence[int] = USUAL, at: int = 0, **fields: Any
+) -> Scene:
+    evidence = Evidence({}, {}, {}, ("segfault",), (), tuple(nearest))
+    verdict = Verdict(
+        "status", Seq("status", 0, len(session), ()), at, "nested_aware", 9.0, 1.0, evidence
+    )
+
+    def template(key: int) -> str:
+        return (*STEPS, "<unknown>")[key]
+
+    return Scene(verdict, tuple(session), tuple(nearest), template, UNKNOWN, **fields)
+
+
+def short(found: Sequence[Difference]) -> list[tuple[Any, ...]]:
+    return [(one.direction, one.extra, one.missing, one.before) for one in found]
+
+
+@pytest.mark.parametrize(
+    ("session", "expected"),
+    [
+        ((OPEN, ACK, RETRY, STORE, RECORD, CLOSE), [("extra", (RETRY,), (), ACK)]),
+        # Wherever that came from, it is the step before once more.
+        ((OPEN, ACK, ACK, STORE, RECORD, CLOSE), [("repeated", (ACK,), (), None)]),
+        (
+            (OPEN, ACK, STORE, ACK, STORE, RECORD, CLOSE),
+            [("repeated", (ACK, STORE), (), None)],
+        ),
+        ((OPEN, ACK, RECORD, CLOSE), [("missing", (), (STORE,), ACK)]),
+        ((OPEN, ACK, RETRY, RECORD, CLOSE), [("instead", (RETRY,), (STORE,), ACK)]),
+        ((OPEN, STORE, RECORD, ACK, CLOSE), [("out_of_place", (ACK,), (ACK,), RECORD)]),
+        ((OPEN, ACK), [("ends_early", (), (STORE, RECORD, CLOSE), ACK)]),
+        ((STORE, RECORD, CLOSE), [("starts_late", (), (OPEN, ACK), STORE)]),
+        # New lines and what stands beside them, each for itself; they came in place of the rest.
+        (
+            (OPEN, NEW, UNKNOWN, RETRY, RECORD, CLOSE),
+            [
+                ("unseen", (NEW,), (), None),
+                ("unseen", (UNKNOWN,), (), None),
+                ("beside_new", (RETRY,), (), None),
+            ],
+        ),
+        # Another host is by the way where something else deviates, …
+        (
+            (OPEN, ACK, STORE_SOUTH, RECORD, RETRY, CLOSE),
+            [("extra", (RETRY,), (), RECORD)],
+        ),
+        # … and all there is where nothing else does.
+        (
+            (OPEN, ACK, STORE_SOUTH, RECORD, CLOSE),
+            [("instead", (STORE_SOUTH,), (STORE,), ACK)],
+        ),
+    ],
+)
+def test_each_kind_of_difference(session: tuple[int, ...], expected: list[Any]) -> None:
+    assert short(differences_of(scene(session))) == expected
+
+
+def test_how_often_is_a_size() -> None:
+    [one] = differences_of(scene((OPEN, ACK, ACK, ACK, ACK, STORE, RECORD, CLOSE)))
+    assert (one.extra, one.size) == ((ACK,), 3)
+
+
+def test_the_difference_of_the_odd_event_comes_first() -> None:
+    session = (OPEN, RETRY, ACK, STORE, RECORD, RETRY, RETRY, CLOSE)
+    first, second = differences_of(scene(session, at=5))
+    assert (first.before, second.before) == (RECORD, OPEN)
+
+
+def test_a_session_under_way_lacks_nothing_that_may_still_come() -> None:
+    found = differences_of(scene((OPEN, ACK, RETRY), is_ended=False))
+    assert short(found) == [("extra", (RETRY,), (), ACK)]
+
+
+def test_steps_that_run_beside_each_other_may_come_in_either_order() -> None:
+    session = (OPEN, STORE, ACK, RECORD, RETRY, CLOSE)
+    usual = {(OPEN, STORE), (STORE, ACK), (ACK, RECORD), (RECORD, RETRY)}
+    found = differences_of(scene(session), lambda one, other: (one, other) in usual)
+    assert short(found) == [("extra", (RETRY,), (), RECORD)]
+    usual.remove((STORE, ACK))
+    found = differences_of(scene(session), lambda one, other: (one, other) in usual)
+    assert len(found) == 2
+
+
+def test_a_session_that_has_many_differences_is_unlike_as_a_whole() -> None:
+    few = scene((OPEN, ACK, RETRY, STORE, RECORD, CLOSE))
+    assert is_complete(few, differences_of(few))
+    session = [step for _ in range(20) for step in (RETRY, ACK)]
+    nearest = [step for _ in range(20) for step in (CLOSE, ACK)]
+    many = scene(session, nearest)
+    assert not is_complete(many, differences_of(many))
+    assert not is_complete(scene(USUAL), [])
+
+
+def test_differences_are_told_in_sentences() -> None:
+    def quoted(key: int) -> str:
+        return f"“{STEPS[key]}”"
+
+    sessions = [(OPEN, ACK), (STORE, RECORD, CLOSE), (OPEN, ACK, RETRY, RECORD, CLOSE)]
+    found = [differences_of(scene(session))[0] for session in sessions]
+    assert [words_of(one, quoted) for one in found] == [
+        "The session ends after “acked <id>”; the nearest normal session goes on with “stored <id> "
+        "at host north” and then “recorded <id>” and then “closed <id>”.",
+        "The session begins with “stored <id> at host north”; the nearest normal session has "
+        "“opened <id>” and then “acked <id>” before.",
+        "After “acked <id>” came “retried <id>”; the nearest normal session has “stored <id> at "
+        "host north” there.",
+    ]
+
+
+# --- new lines ----------------------------------------------------------------------------
+
+
+def steps_of(lift: Bundle, keys: Sequence[int], text: str) -> list[tuple[int, str]]:
+    """A ride whose unknown lines have a text."""
+    unknown = lift.hierarchy.unknown
+    return [(key, text if key == unknown else lift.templates[key]) for key in keys]
+
+
+@pytest.mark.parametrize(
+    ("line", "is_mended"),
+    [
+        # One word differs from a step that fits there; the number is none.
+        ("gate: close hatch <*>", True),
+        # No step is like it, and without it the ride does not close.
+        ("fire in the machine room <*>", False),
+    ],
+)
+def test_a_session_is_judged_again_without_its_new_lines(
+    lift: Bundle, line: str, is_mended: bool
+) -> None:
+    keys = [*NORMAL[1][:-1], lift.hierarchy.unknown]
+    mending = Mending(lift)
+    assert mending.is_mended(steps_of(lift, keys, line), is_ended=True) is is_mended
+    # Nothing is mended where nothing is new.
+    assert not mending.is_mended(steps_of(lift, NORMAL[1], ""), is_ended=True)
+
+
+def test_the_news_of_a_new_line_names_its_shape(lift: Bundle) -> None:
+    maker = AlertMaker(lift, Config())
+    engine = lift.engine(Config())
+    events = [event("a", key, place) for place, key in enumerate(NORMAL[1])]
+    events[-1] = (T0 + 9 * S, {b"message": b"gate: close hatch 3", b"ride": b"a"})
+    found = engine.feed("app", events, T0 + 99 * S) + engine.finish()
+    assert MESSAGES[NORMAL[1][-1]] == "gate: close door 3"
+    alerts = {finding.kind: maker.make(finding) for finding in found}
+    [news] = alerts["unseen_template"].record["deviations"]
+    assert news["step"] == "gate: close hatch <*>"
+    assert alerts["sequence"].record["deviations"]
