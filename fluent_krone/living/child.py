@@ -1,4 +1,4 @@
-"""Runs commands such as `fluent-krone export fit` beside the service, at the lowest priority.
+"""Runs commands such as `fluent-krone export fit` beside the service, at a low priority.
 
 The export needs packages and memory that the service does not. So it is a process of its own, which
 ends by itself when the service is gone.

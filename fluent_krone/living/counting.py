@@ -10,9 +10,9 @@ from ..reading.records import InputSettings, RecordReader, SessionKey
 from ..transport.forward import Chunk
 
 _NS = 1_000_000_000
-# The longest step of event time, in seconds, that counts as stream time. A record with a wrong date
-# must not end the learning, and a gap between two old files is no stream.
-_LONGEST_STEP_S = 3600.0
+# The longest step of event time, in ns, that counts as stream time: an hour. A record with a wrong
+# date must not end the learning, and a gap between two old files is no stream.
+_LONGEST_STEP_NS = 3600 * _NS
 
 
 class SessionCount:
@@ -53,7 +53,7 @@ class Seen:
     records: int = 0
     # Wall time at which the first chunk arrived; 0 before it.
     began_ns: int = 0
-    # Stream time that was seen, in seconds, and the largest event time of a chunk's beginning.
+    # Stream time that was seen, in seconds, and the largest event time.
     covered_s: float = 0.0
     last_ns: int = 0
     sessions: int | None = None
@@ -69,14 +69,24 @@ class Seen:
         """What is saved."""
         return {name: getattr(self, name) for name in self.__slots__}
 
-    def note(self, chunk: Chunk, records: int, arrived_ns: int) -> None:
-        """A chunk has come."""
-        self.records += records
+    def note(self, chunk: Chunk, arrived_ns: int) -> int:
+        """A chunk has come; returns how many records it has."""
         self.began_ns = self.began_ns or arrived_ns
-        at = _first_time_ns(chunk) or arrived_ns
-        if self.last_ns and at > self.last_ns:
-            self.covered_s += min((at - self.last_ns) / _NS, _LONGEST_STEP_S)
-        self.last_ns = max(at, self.last_ns)
+        records = 0
+        covered_ns = 0
+        latest = self.last_ns
+        # Each record counts, because a log that is read at speed comes in few large chunks.
+        for time_ns, _ in chunk.events():
+            records += 1
+            at = time_ns or arrived_ns
+            if at > latest:
+                if latest:
+                    covered_ns += min(at - latest, _LONGEST_STEP_NS)
+                latest = at
+        self.last_ns = latest
+        self.covered_s += covered_ns / _NS
+        self.records += records
+        return records
 
     def seconds(self, now_ns: int) -> float:
         """For how long the stream was seen: by its own time, or by the clock if that is more.
@@ -86,18 +96,3 @@ class Seen:
         if not self.began_ns:
             return 0.0
         return max(self.covered_s, (now_ns - self.began_ns) / _NS)
-
-
-def records_of(chunk: Chunk) -> int:
-    """How many records a chunk has; its sender mostly says so."""
-    if chunk.size is not None:
-        return chunk.size
-    if isinstance(chunk.entries, list):
-        return len(chunk.entries)
-    return sum(1 for _ in chunk.events())
-
-
-def _first_time_ns(chunk: Chunk) -> int | None:
-    if isinstance(chunk.entries, list):
-        return next((time_ns for time_ns, _ in chunk.events()), None)
-    return chunk.first_time_ns()

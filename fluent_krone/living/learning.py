@@ -29,7 +29,7 @@ from ..reading.records import InputSettings
 from ..transport.forward import Chunk
 from .bundles import BundleFolder, is_bundle_folder, stamp
 from .child import check_extra, fit_options, run_export, suggest_options
-from .counting import Seen, SessionCount, records_of
+from .counting import Seen, SessionCount
 from .spool import StreamSpool
 
 _log = logging.getLogger(__name__)
@@ -141,14 +141,14 @@ class Learning:
     def take(self, chunk: Chunk) -> int:
         """Take a chunk in; returns how many records it has."""
         now_ns = self._clock_ns()
-        records = records_of(chunk)
-        if self.spool.take(chunk, now_ns):
-            if not self.spool.is_frozen:
-                self._seen.note(chunk, records, now_ns)
-                self._count(chunk, now_ns)
-        else:
+        if not self.spool.take(chunk, now_ns):
+            records = sum(1 for _ in chunk.events())
             self._leave_out(records)
-        return records
+            return records
+        if self.spool.is_frozen:
+            return chunk.size or 0
+        self._count(chunk, now_ns)
+        return self._seen.note(chunk, now_ns)
 
     def commit(self, keys: list[bytes]) -> None:
         """Make final what was taken in; the acks follow."""

@@ -150,7 +150,9 @@ def test_the_share_grows_with_the_clock_and_with_an_old_logs_own_time(tmp_path: 
         assert rig.learning.status().share == pytest.approx(0.3)
         # What comes later is stamped later.
         await rig.take("2", *later(rides(1), 500))
-        assert rig.learning.status().share == pytest.approx(0.5)
+        # From the first record of the first chunk to the last one of the second.
+        expected = (rides(1)[-1][0] + 500 - rides(1)[0][0]) / 1000
+        assert rig.learning.status().share == pytest.approx(expected)
         await rig.close()
 
     play(story)
@@ -161,8 +163,16 @@ def test_one_record_of_the_far_future_does_not_end_the_learning() -> None:
     far = T0 // S + 10**9
     for at in (T0 // S, far, T0 // S + 10):
         chunk = Chunk("app", [[at, {b"message": b"x"}]], "id")
-        seen.note(chunk, 1, at * S)
+        seen.note(chunk, at * S)
     assert seen.covered_s <= 3600
+
+
+def test_an_old_log_counts_by_its_own_times_even_in_one_chunk() -> None:
+    seen = Seen()
+    entries = [[T0 // S + 60 * at, {b"message": b"x"}] for at in range(31)]
+    assert seen.note(Chunk("app", entries, "id"), T0) == 31
+    assert seen.covered_s == 1800
+    assert seen.records == 31
 
 
 def test_sessions_are_counted_by_key_and_pause() -> None:
