@@ -44,6 +44,7 @@ _CONF = """
   command {command}
   bundle {dir}/bundles
   learn 5m
+  alerts session
   on_shutdown judge
   store {dir}/krone.db
   <buffer tag>
@@ -96,7 +97,7 @@ def test_one_match_block_learns_its_bundle_and_finds_what_goes_wrong(tmp_path: P
     began = int(time.time()) - 7200
     # More than the five minutes that are learnt from: an old log counts by its own times.
     (tmp_path / "app.log").write_text("".join(orders(600, began)))
-    odd = orders(100, began + 3600, wrong=20)
+    odd = orders(100, began + 600, wrong=20)
     plugin = REPOSITORY / "fluent_krone" / "fluentd"
     with log.open("w") as output:
         fluentd = subprocess.Popen(
@@ -137,7 +138,7 @@ def test_one_match_block_learns_its_bundle_and_finds_what_goes_wrong(tmp_path: P
 
 
 def _sessions(alert: dict[str, object]) -> list[str]:
-    """The orders of an alert, or of all alerts of an incident that are told of."""
+    """The orders that an alert is about."""
     if alert["kind"] == "unseen_template":
         return []
     session = alert["session"]
