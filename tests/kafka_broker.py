@@ -42,6 +42,19 @@ message.max.bytes=33554432
 replica.fetch.max.bytes=33554432
 socket.request.max.bytes=134217728
 """
+# A second listener over TLS, where a client must log in; properties that are written again count.
+_SECURE = """
+listeners=PLAINTEXT://127.0.0.1:{port},CONTROLLER://127.0.0.1:{controller},\\
+  SASL_SSL://127.0.0.1:{secure}
+advertised.listeners=PLAINTEXT://127.0.0.1:{port},SASL_SSL://127.0.0.1:{secure}
+listener.security.protocol.map=PLAINTEXT:PLAINTEXT,CONTROLLER:PLAINTEXT,SASL_SSL:SASL_SSL
+inter.broker.listener.name=PLAINTEXT
+sasl.enabled.mechanisms=PLAIN
+listener.name.sasl_ssl.plain.sasl.jaas.config=\\
+  org.apache.kafka.common.security.plain.PlainLoginModule required user_krone="{password}";
+ssl.keystore.type=PEM
+ssl.keystore.location={keystore}
+"""
 
 
 def missing() -> str | None:
@@ -65,15 +78,31 @@ def free_port() -> int:
 
 
 class Broker:
-    """A broker in `folder`; it keeps its port and its data over `kill` and `start`."""
+    """A broker in `folder`; it keeps its port and its data over `stop` and `start`.
 
-    def __init__(self, folder: Path) -> None:
+    With `keystore`, a file with its key and certificate (PEM), it also listens over TLS at
+    `secure_port`, where the user `krone` logs in with `password`.
+    """
+
+    password = "it is a secret"
+
+    def __init__(self, folder: Path, keystore: Path | None = None) -> None:
         self._folder = folder
         self._port = free_port()
+        self.secure_port = free_port()
         self._settings = folder / "server.properties"
         self._process: subprocess.Popen[bytes] | None = None
         folder.mkdir(parents=True, exist_ok=True)
-        text = _SETTINGS.format(port=self._port, controller=free_port(), data=folder / "data")
+        controller = free_port()
+        text = _SETTINGS.format(port=self._port, controller=controller, data=folder / "data")
+        if keystore is not None:
+            text += _SECURE.format(
+                port=self._port,
+                controller=controller,
+                secure=self.secure_port,
+                password=self.password,
+                keystore=keystore,
+            )
         self._settings.write_text(text)
         cluster = uuid.uuid4().hex[:22]
         arguments = ["format", "-t", cluster, "-c", str(self._settings)]

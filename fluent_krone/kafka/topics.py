@@ -9,13 +9,13 @@ from dataclasses import dataclass
 from typing import Any
 
 from ..config import Config
-from ..errors import ConfigError
+from ..errors import ConfigError, KroneError
 from .clients import LARGEST_BYTES, Clients
 
 _log = logging.getLogger(__name__)
 
 # Seconds that a broker may take to answer about its topics.
-_ANSWER_S = 15.0
+_ANSWER_S = 10.0
 # A changelog keeps the last record of each key. Segments of 64 MB are compacted as soon as half of
 # them is outdated, so that a restart reads little more than what is open.
 _STATE = {
@@ -45,9 +45,19 @@ class Topics:
         return cls(f"{group}-state", f"{group}-alerts", f"{group}-errors", f"{group}-knowledge")
 
 
-def partition_count(admin: Any, topic: str) -> int:
-    """How many partitions a topic has; 0: there is no such topic."""
-    found = admin.list_topics(topic, timeout=_ANSWER_S).topics.get(topic)
+def partition_count(admin: Any, config: Config, topic: str) -> int:
+    """How many partitions a topic has; 0: there is no such topic.
+
+    Raises KroneError when no broker answers.
+    """
+    errors = importlib.import_module("confluent_kafka")
+    try:
+        found = admin.list_topics(topic, timeout=_ANSWER_S).topics.get(topic)
+    except errors.KafkaException as error:
+        raise KroneError(
+            f"brokers {config.brokers} do not answer ({error.args[0].str()}): check their address, "
+            "and broker_tls, sasl_mechanism and the password if they ask for them"
+        ) from None
     if found is None or found.error is not None:
         return 0
     return len(found.partitions)
@@ -78,7 +88,7 @@ def ensure_keyed(clients: Clients, config: Config) -> None:
     assert config.output_topic
     admin = clients.admin()
     count = input_partitions(admin, config)
-    if not partition_count(admin, config.output_topic):
+    if not partition_count(admin, config, config.output_topic):
         settings = {"max.message.bytes": str(LARGEST_BYTES)}
         _ensure(admin, config, config.output_topic, count, settings)
     _ensure(admin, config, Topics.of(config.group).errors, 1, {})
@@ -88,7 +98,7 @@ def input_partitions(admin: Any, config: Config) -> int:
     """How many partitions the topic has that is read. Raises ConfigError where there is none."""
     if not config.topic:
         raise ConfigError("topic must be given: the topic that is read")
-    count = partition_count(admin, config.topic)
+    count = partition_count(admin, config, config.topic)
     if not count:
         raise ConfigError(f"topic {config.topic}: the brokers have no such topic, create it first")
     return count
@@ -97,7 +107,7 @@ def input_partitions(admin: Any, config: Config) -> int:
 def _ensure(
     admin: Any, config: Config, topic: str, partitions: int, settings: Mapping[str, str]
 ) -> None:
-    there = partition_count(admin, topic)
+    there = partition_count(admin, config, topic)
     if there >= partitions:
         return
     new = importlib.import_module("confluent_kafka.admin")
