@@ -2,9 +2,10 @@
 
 For each variant of the log and each seed, a bundle is fitted to normal sessions only, by two
 options (`--input` and `--session-key`). It then judges another log, which has faults. A fault is
-found when its session has an alert of kind `sequence` or `deviation`. The named step is right when
-the first alert's odd event is an event of the fault, or the one beside it. Seeds 0–5 are those that
-a recipe may be chosen on; seeds 6–11 stand beside them and must not be looked at before.
+found when its session has an alert of kind `sequence` or `deviation`, and found early when that
+leaves before the session ends. The named step is right when the first alert's odd event is an event
+of the fault, or the one beside it. Seeds 0–5 are those that a recipe may be chosen on; seeds 6–11
+stand beside them and must not be looked at before.
 
     python bench/services.py [--variants abcd] [--seeds 0-11] [--kinds skip swap …] [--json]
 
@@ -45,7 +46,7 @@ _FLOW_DELAY = timedelta(minutes=10)
 # Alerts of other kinds tell of the stream or of a template, not of a session.
 _SESSION_ALERTS = ("sequence", "deviation")
 _KINDS = [*FAULTS, *STREAM_FAULTS]
-_NO_COUNT = {"count": 0, "found": 0, "step_right": 0}
+_NO_COUNT = {"count": 0, "found": 0, "early": 0, "step_right": 0}
 
 
 @dataclass(frozen=True)
@@ -72,6 +73,8 @@ class ShopTally:
     count: Counter[str] = field(default_factory=Counter)
     found: Counter[str] = field(default_factory=Counter)
     step_right: Counter[str] = field(default_factory=Counter)
+    # Found before the session's end: what hangs is to be told while it hangs.
+    early: Counter[str] = field(default_factory=Counter)
     normals: int = 0
     false_alarms: int = 0
     failures: list[str] = field(default_factory=list)
@@ -83,6 +86,7 @@ class ShopTally:
             kinds[kind] = {
                 "count": count,
                 "found": round(self.found[kind] / count, 3),
+                "early": round(self.early[kind] / count, 3),
                 "step_right": round(self.step_right[kind] / count, 3),
             }
         missed = [kind for kind, figure in kinds.items() if figure["found"] < FOUND_AIM]
@@ -210,11 +214,13 @@ def _count(
             continue
         tally.count[request.kind] += 1
         tally.found[request.kind] += alert is not None
+        tally.early[request.kind] += alert is not None and alert["decided"] == "early"
         tally.step_right[request.kind] += alert is not None and _is_step_right(request, alert)
     for moment in traffic.moments:
         tally.count[moment.kind] += 1
         is_found = any(_is_in_moment(record, moment) for record in records)
         tally.found[moment.kind] += is_found
+        tally.early[moment.kind] += is_found
         tally.step_right[moment.kind] += is_found
 
 
@@ -241,11 +247,14 @@ def _is_in_moment(record: Mapping[str, Any], moment: Moment) -> bool:
 
 def _print_table(name: str, group: str, seeds: Sequence[int], figures: Mapping[str, Any]) -> None:
     print(f"\nvariant {name}, seeds {', '.join(map(str, seeds))} ({group})")
-    print(f"  {'kind':12} {'count':>6} {'found':>7} {'step right':>11}")
+    print(f"  {'kind':12} {'count':>6} {'found':>7} {'early':>7} {'step right':>11}")
     for kind in _KINDS:
         row = figures["kinds"].get(kind, _NO_COUNT)
         if row["count"]:
-            print(f"  {kind:12} {row['count']:6} {row['found']:7.0%} {row['step_right']:11.0%}")
+            print(
+                f"  {kind:12} {row['count']:6} {row['found']:7.0%} {row['early']:7.0%} "
+                f"{row['step_right']:11.0%}"
+            )
     print(
         f"  {figures['false_alarms']} false alarms in {figures['normals']:,} normal sessions "
         f"({figures['false_share']:.2%}; aim {FALSE_AIM:.1%})"

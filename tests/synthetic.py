@@ -16,6 +16,7 @@ from typing import Any
 
 import msgpack
 
+from export.sequences import TrainingSession
 from fluent_krone.config import Config
 from fluent_krone.core.engine import Engine, EngineParts, Limits
 from fluent_krone.core.flow_findings import FlowNode
@@ -270,3 +271,17 @@ class Counts:
 
     def excess(self, log_key: int, here: int, there: int) -> float:
         return float(abs(here - there))
+
+
+def steady_training(
+    minutes: int, each: int = 3, first_ns: int = T0, keys: tuple[int, ...] = (OPEN, CLOSE)
+) -> list[TrainingSession]:
+    """So many sessions in each of so many minutes, a step a second."""
+    gaps_ns = (S,) * (len(keys) - 1)
+    return [
+        TrainingSession(
+            (b"%d-%d" % (minute, number),), first_ns + (60 * minute + number) * S, keys, gaps_ns
+        )
+        for minute in range(minutes)
+        for number in range(each)
+    ]

@@ -552,7 +552,7 @@ def _events(
     for number, (name, node) in enumerate(moves):
         step = STEPS.get(name) or _UNHEARD_OF[name]
         disk = f"/disk{rng.randrange(1, 5)}/{block[4:8]}"
-        values.update(ip=f"10.0.0.{nodes[node]}", disk=disk, num=str(rng.randrange(2, 90_000)))
+        values.update(ip=f"10.0.0.{nodes[node]}", disk=disk, num=str(rng.randrange(1_000, 90_000)))
         if number:
             pause_s = _HASTE_S
             if name in _BEGINS:

@@ -15,6 +15,7 @@ from synthetic import (
     flow_nodes,
     lift_engine,
     ride,
+    steady_training,
     tree,
     write_lift_bundle,
 )
@@ -152,21 +153,8 @@ def test_the_tag_is_what_all_tags_begin_with() -> None:
     assert found.tag == b"app"
 
 
-def training(minutes: int, each: int = 3) -> list[TrainingSession]:
-    return [
-        TrainingSession(
-            (b"%d-%d" % (minute, number),),
-            T0 + minute * WINDOW_NS + number * S,
-            (OPEN, CLOSE),
-            (S,),
-        )
-        for minute in range(minutes)
-        for number in range(each)
-    ]
-
-
-def test_rates_are_those_of_training() -> None:
-    rates = measure_rates(training(300), tree())
+def test_rates_are_those_of_steady_training() -> None:
+    rates = measure_rates(steady_training(300), tree())
     stream = rates.nodes[0]
     assert (stream.level, stream.missing, stream.highest) == ("stream", 0.0, (0.0, 0.0, 0.0))
     assert set(stream.rates) == {3.0, -1.0}
@@ -175,24 +163,24 @@ def test_rates_are_those_of_training() -> None:
 
 
 def test_a_training_that_is_too_short_knows_no_rates() -> None:
-    assert not measure_rates(training(FEWEST_WINDOWS), tree()).nodes
-    timeless = [TrainingSession(s.key, i, s.log_keys) for i, s in enumerate(training(300))]
+    assert not measure_rates(steady_training(FEWEST_WINDOWS), tree()).nodes
+    timeless = [TrainingSession(s.key, i, s.log_keys) for i, s in enumerate(steady_training(300))]
     assert not measure_rates(timeless, tree()).nodes
     assert not measure_rates([], tree()).nodes
 
 
 def test_a_hole_in_the_log_does_not_set_the_limit() -> None:
-    sessions = training(100)
+    sessions = steady_training(100)
     later = [
         TrainingSession(s.key, s.first_ns + 5000 * WINDOW_NS, s.log_keys, s.gaps_ns)
-        for s in training(100)
+        for s in steady_training(100)
     ]
     kept = [s for s in sessions if (s.first_ns - T0) // WINDOW_NS not in (50, 51, 70)]
     assert measure_rates(kept + later, tree()).nodes[0].missing < 1000
 
 
 def test_more_false_alarms_bring_the_limits_nearer() -> None:
-    rates = measure_rates(training(300), tree())
+    rates = measure_rates(steady_training(300), tree())
     strict = rates.limits(tree(), 0.1)[0]
     loose = rates.limits(tree(), 100)[0]
     assert strict.most_missing > loose.most_missing
@@ -202,7 +190,7 @@ def test_more_false_alarms_bring_the_limits_nearer() -> None:
 
 
 def test_each_node_knows_the_one_above_it() -> None:
-    nodes = measure_rates(training(300), tree()).limits(tree(), 1)
+    nodes = measure_rates(steady_training(300), tree()).limits(tree(), 1)
     above = [nodes[node.above].level for node in nodes[1:]]
     assert above == ["stream", "entity", "entity", "action", "action"]
     assert nodes[0].above == -1
@@ -210,7 +198,7 @@ def test_each_node_knows_the_one_above_it() -> None:
 
 
 def test_rates_survive_json() -> None:
-    rates = measure_rates(training(300), tree())
+    rates = measure_rates(steady_training(300), tree())
     assert rates_from_json(rates_to_json(rates)) == rates
     with pytest.raises(ValueError, match="level 'galaxy'"):
         rates_from_json({"windows": 9, "nodes": [["galaxy", 0, [1.0], 0.0, [0, 0, 0]]]})
@@ -218,7 +206,7 @@ def test_rates_survive_json() -> None:
 
 @pytest.fixture
 def flow_bundle(tmp_path: Any) -> Any:
-    write_lift_bundle(tmp_path, rates=measure_rates(training(2000), tree()))
+    write_lift_bundle(tmp_path, rates=measure_rates(steady_training(2000), tree()))
     return load_bundle(str(tmp_path))
 
 
