@@ -107,6 +107,9 @@ class Settling:
         log_key = meaning.log_key
         if log_key != self._unknown:
             self._engine.counters["new_step_events"] += 1
+        if log_key > self._unknown:
+            # Nobody knows the step yet: whether the bundle fits must show before somebody does.
+            self._engine.counters["unmatched"] += 1
         if log_key == PASSED:
             session = self._pass_over(key, tag, time_ns, clock, findings)
         else:
