@@ -5,13 +5,14 @@ from __future__ import annotations
 import asyncio
 import itertools
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
+from operator import attrgetter
 from typing import Any
 
 from ..errors import StoreError
 from ..living.learning import Learning
 from ..living.recorder import Recorder
-from ..transport import Sender
+from ..transport import Delivery, Sender
 from ..transport.forward import Chunk
 from .committer import Committer, Fed
 from .figures import Figures
@@ -69,21 +70,10 @@ class Intake:
 
         A chunk that was fed before is not fed again, but acked with the next commit.
         """
-        # A chunk of one record costs more on its way than to judge. So nothing is awaited here that
-        # does not have to be waited for: each `await` would cost a coroutine.
         came = time.monotonic()
-        if not self._outbox.room.is_set():
-            await self._outbox.room.wait()
-        if not self._outbox.releases.room.is_set():
-            await self._outbox.releases.room.wait()
+        await self._wait_for_room()
         async with self._judge.turn:
-            if came - self._looked_at > _LOOK_S:
-                # With the turn, so that nobody takes it for a pause and commits.
-                await self._look()
-            if not self.open.is_set():
-                await self.open.wait()
-            if not self._committer.writable.is_set():
-                await self._committer.writable.wait()
+            await self._wait_for_turn(came)
             events = None
             if self._judge.keeper is not None and self.learning is None:
                 # Before the chunk counts as fed: a commit while the disk is full must not make
@@ -94,9 +84,9 @@ class Intake:
                 # The store can't be read. Feeding a chunk twice could not be undone.
                 await self._committer.writable.wait()
                 is_repeat = self._is_repeat(chunk, sender)
-            self._counters["chunks"] += 1
+            self._count(1, int(is_repeat))
             if is_repeat:
-                self._counters["chunks_repeated"] += 1
+                pass
             elif self.learning is not None:
                 self._committer.pending.records += self.learning.take(chunk)
             else:
@@ -108,6 +98,70 @@ class Intake:
                     await self._feed_slices(chunk.tag, events)
             self._committer.add(Fed(came, ack))
         self._committer.commit_soon()
+
+    async def take_burst(self, burst: Sequence[Delivery]) -> None:
+        """Feed small chunks that came together, those of one tag as one.
+
+        It is the same as to take them one by one, but that no commit falls between them.
+        """
+        hooked = (self._judge.keeper, self.learning, self.recorder)
+        if len(burst) == 1 or hooked != (None, None, None):
+            for delivery in burst:
+                await self.take(*delivery)
+            return
+        came = time.monotonic()
+        await self._wait_for_room()
+        async with self._judge.turn:
+            await self._wait_for_turn(came)
+            new: list[Chunk] = []
+            acks: list[Fed] = []
+            for chunk, ack, sender in burst:
+                is_repeat = self._is_repeat(chunk, sender)
+                while is_repeat is None:
+                    # The commit that finds the store readable again makes the ids final that were
+                    # met so far, so their chunks must be fed before it.
+                    self._feed_small(new, acks)
+                    new = []
+                    acks = []
+                    await self._committer.writable.wait()
+                    is_repeat = self._is_repeat(chunk, sender)
+                if not is_repeat:
+                    new.append(chunk)
+                acks.append(Fed(came, ack))
+            self._feed_small(new, acks)
+        self._committer.commit_soon()
+
+    def _feed_small(self, new: list[Chunk], acks: list[Fed]) -> None:
+        """Feed small chunks, and have the next commit ack them and those that were repeats."""
+        for tag, chunks in itertools.groupby(new, attrgetter("tag")):
+            self._feed(tag, itertools.chain.from_iterable(chunk.events() for chunk in chunks))
+        self._count(len(acks), len(acks) - len(new))
+        self._committer.pending.fed += acks
+
+    def _count(self, chunks: int, repeats: int) -> None:
+        self._counters["chunks"] += chunks
+        if repeats:
+            self._counters["chunks_repeated"] += repeats
+
+    # A chunk of one record costs more on its way than to judge. So nothing is awaited here that
+    # does not have to be waited for: each wait would cost a turn of the loop.
+
+    async def _wait_for_room(self) -> None:
+        """Return when alerts and records on their way out leave room for more."""
+        if not self._outbox.room.is_set():
+            await self._outbox.room.wait()
+        if not self._outbox.releases.room.is_set():
+            await self._outbox.releases.room.wait()
+
+    async def _wait_for_turn(self, came: float) -> None:
+        """Return, with the turn, when a chunk may be fed."""
+        if came - self._looked_at > _LOOK_S:
+            # With the turn, so that nobody takes it for a pause and commits.
+            await self._look()
+        if not self.open.is_set():
+            await self.open.wait()
+        if not self._committer.writable.is_set():
+            await self._committer.writable.wait()
 
     def _record(self, chunk: Chunk) -> None:
         if self.recorder is not None:

@@ -7,8 +7,8 @@ from dataclasses import dataclass, field
 
 from ..transport import Sender
 from ..transport.forward import Chunk
+from .chunk_keys import chunk_key, delivery_key, numbered_key
 from .storage import Storage
-from .store import chunk_key, delivery_key, numbered_key
 
 
 @dataclass(slots=True)

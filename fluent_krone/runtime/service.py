@@ -23,7 +23,7 @@ from ..living.learning import Learning, LearningStatus
 from ..living.refit import RefitStatus, Refitting
 from ..sink import Sink
 from ..timing import Histogram
-from ..transport import Sender
+from ..transport import Delivery, Sender
 from ..transport.forward import Chunk
 from ..types import Alert
 from .arming import Arming
@@ -225,6 +225,10 @@ class Service:
     ) -> Coroutine[Any, Any, None]:
         """Feed a chunk; `ack` is called once it is committed. A repeated chunk is acked only."""
         return self._intake.take(chunk, ack, sender)
+
+    def take_burst(self, burst: Sequence[Delivery]) -> Coroutine[Any, Any, None]:
+        """Feed small chunks that came together."""
+        return self._intake.take_burst(burst)
 
     async def flush(self) -> None:
         """The last call: returns when everything is committed and every alert confirmed.

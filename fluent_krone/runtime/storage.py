@@ -23,6 +23,8 @@ _log = logging.getLogger(__name__)
 # Chunk ids remembered without a store. 100,000 take about 10 MB; a chunk that is sent again comes
 # minutes later at most, and older ids are forgotten first.
 _CHUNKS_REMEMBERED = 100_000
+# Commits from one look at a store's size to the next, while it is not half as large as it may be.
+_COMMITS_A_LOOK = 16
 # The newest chunk ids that stay however full the store is: without them each retry of a busy sender
 # would be counted twice.
 _CHUNKS_AT_LEAST = 1_000
@@ -41,6 +43,8 @@ class Storage:
         self.size_bytes = 0
         self._damage: StoreDamaged | None = None
         self._max_bytes = config.max_store_size
+        # Commits since the store's size was looked at.
+        self._commits_unmeasured = _COMMITS_A_LOOK
         # The number of the next row of kept records.
         self._next_row = 1
         self._seen: Any = LRU(min(config.max_chunk_ids, _CHUNKS_REMEMBERED))
@@ -158,6 +162,10 @@ class Storage:
         """How many chunk ids were forgotten because the store is too large; None: it is not."""
         if self.store is None:
             return None
+        self._commits_unmeasured += 1
+        if self._commits_unmeasured <= _COMMITS_A_LOOK and self.size_bytes <= self._max_bytes // 2:
+            return None
+        self._commits_unmeasured = 0
         self.size_bytes = self.store.size()
         if self.size_bytes <= self._max_bytes:
             return None

@@ -12,7 +12,6 @@ position file held. `FULL` syncs each commit and loses nothing then either.
 
 from __future__ import annotations
 
-import hashlib
 import logging
 import sqlite3
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
@@ -26,7 +25,6 @@ from ..core.hierarchy import runs
 from ..core.novelties import NOVELTIES_KEPT
 from ..errors import ConfigError, StoreDamaged
 from ..sqlite import Errors, connect, set_aside, transaction
-from ..transport.forward import Chunk
 from ..types import Alert
 from .incident_table import SCHEMA as INCIDENTS
 from .incident_table import write_incidents
@@ -75,10 +73,6 @@ _CHECKPOINT_PAGES = 4_000
 # Outdated chunk keys that a commit deletes besides as many as it adds. Deleting all at once could
 # stop the service for seconds after a quiet weekend.
 _SWEEP = 100
-# Bytes of a chunk's id at the beginning of its key: 48 bits of time in Fluentd's base64.
-_NEAR_BYTES = 8
-# Bytes of the digest behind them. Of a million keys, two are equal with a chance of 1 in 10^16.
-_DIGEST_BYTES = 12
 # The parameters' defaults, which stand in the configuration only.
 _DEFAULTS = Config()
 
@@ -90,6 +84,7 @@ class Store:
     for all else.
 
     >>> import tempfile
+    >>> from fluent_krone.runtime.chunk_keys import chunk_key
     >>> path = Path(tempfile.mkdtemp()) / "krone.db"
     >>> store = Store(path)
     >>> store.commit({"watermark": 7, "templates": []}, [chunk_key("id")], [], 0)
@@ -154,7 +149,7 @@ class Store:
         return [_unpacked(data) for (data,) in rows]
 
     def has_chunk(self, key: bytes) -> bool:
-        """Whether a chunk with this `chunk_key` was committed, as far as keys are kept."""
+        """Whether a chunk with this key was committed, as far as keys are kept."""
         # Not by `translated`: this runs for each chunk, and a context manager would cost as much as
         # the look-up.
         try:
@@ -203,13 +198,11 @@ class Store:
         with self._errors.translated(), transaction(self._db) as db:
             if "templates" in state:
                 _clear_engine(db)
-            db.executemany("DELETE FROM part WHERE n BETWEEN ? AND ?", _runs(dropped))
+            if dropped:
+                db.executemany("DELETE FROM part WHERE n BETWEEN ? AND ?", _runs(dropped))
             db.executemany("REPLACE INTO part VALUES (?, ?)", parts)
             self._write_alerts(db, alerts)
-            db.executemany(
-                "REPLACE INTO state VALUES (?, ?)",
-                ((name, self.pack(value)) for name, value in state.items()),
-            )
+            saved = self._write_state(db, state)
             if started:
                 self._write_started(db, started)
             if novelties:
@@ -222,6 +215,8 @@ class Store:
                 self._write_chunks(db, chunks, now_s)
             if kept is not None:
                 self.kept.write(db, *kept)
+        self._saved_state |= saved
+        self._has_confirmed = False
         self._next["started"] += len(started)
         self._next["alert"] += len(alerts)
 
@@ -231,8 +226,10 @@ class Store:
         Should this fail, the next commit deletes them.
         """
         self._unconfirmed += count
+        self._has_confirmed = True
         with self._errors.translated():
             self._db.execute("DELETE FROM alert WHERE n < ?", (self._unconfirmed,))
+        self._has_confirmed = False
 
     def forget_chunks(self, at_least: int) -> int:
         """Delete the older half of the chunk keys, if there are more than `at_least`.
@@ -295,11 +292,16 @@ class Store:
         else:
             self._migrate(db, version)
         ((self._page_bytes,),) = db.execute("PRAGMA page_size")
+        # What the rows of the engine's state hold, as far as this process wrote them.
+        self._saved_state: dict[str, bytes] = {}
+        self._oldest_at = self._at_of_oldest(db)
         self._next = {table: 1 + _last(db, table) for table in ("started", "alert")}
         # The number of the oldest alert that nobody has confirmed.
         ((self._unconfirmed,),) = db.execute(
             "SELECT coalesce(min(n), ?) FROM alert", (self._next["alert"],)
         )
+        # Whether alerts may be left that were confirmed while the file failed.
+        self._has_confirmed = False
 
     def _migrate(self, db: sqlite3.Connection, version: int) -> None:
         """Bring an older store up to date. A newer one is refused: its sessions would be lost."""
@@ -330,8 +332,19 @@ class Store:
             (n, self.pack(_alert_row(alert)))
             for n, alert in enumerate(alerts, start=self._next["alert"])
         )
-        db.executemany("REPLACE INTO alert VALUES (?, ?)", rows)
-        db.execute("DELETE FROM alert WHERE n < ?", (self._unconfirmed,))
+        if alerts:
+            db.executemany("REPLACE INTO alert VALUES (?, ?)", rows)
+        if self._has_confirmed:
+            db.execute("DELETE FROM alert WHERE n < ?", (self._unconfirmed,))
+
+    def _write_state(self, db: sqlite3.Connection, state: Mapping[str, Any]) -> dict[str, bytes]:
+        """Write the rows that changed, and return them: most say the same for a long time."""
+        packed = {name: self.pack(value) for name, value in state.items()}
+        changed = {
+            name: data for name, data in packed.items() if self._saved_state.get(name) != data
+        }
+        db.executemany("REPLACE INTO state VALUES (?, ?)", changed.items())
+        return changed
 
     def _write_started(self, db: sqlite3.Connection, started: Sequence[Any]) -> None:
         """One row for the sessions that started; rows that are too old are deleted."""
@@ -360,12 +373,24 @@ class Store:
         db.executemany("INSERT OR IGNORE INTO chunk (id, at) VALUES (?, ?)", rows)
         looked_at = len(chunks) + _SWEEP
         too_old = int(now_s - self._chunks_kept_s)
-        _sweep(db, "chunk", looked_at, too_old)
+        if self._oldest_at is None or self._oldest_at < too_old:
+            _sweep(db, "chunk", looked_at, too_old)
+            self._oldest_at = self._at_of_oldest(db)
         if self.has_old_keys:
             _sweep(db, "old_chunk", looked_at, too_old)
         db.execute(
             "DELETE FROM chunk WHERE n <= (SELECT max(n) FROM chunk) - ?", (self._max_chunks,)
         )
+
+    def _at_of_oldest(self, db: sqlite3.Connection) -> int | None:
+        """When the oldest chunk key came, in Unix seconds; None where there is none.
+
+        The answer holds until keys are swept: what is deleted otherwise can only make it later.
+        """
+        row = db.execute("SELECT at FROM chunk ORDER BY n LIMIT 1").fetchone()
+        if row is None:
+            return None
+        return int(row[0])
 
     def _delete_chunks(self, db: sqlite3.Connection, keys: Sequence[bytes]) -> None:
         tables = ["chunk"]
@@ -378,37 +403,6 @@ class Store:
         return ConfigError(
             f"store {self.path} is in use by another process: give each process its own store"
         )
-
-
-def chunk_key(chunk: str | bytes) -> bytes:
-    """What version 1 kept of a chunk: a digest of its id, 16 bytes however long the id is."""
-    name = chunk
-    if isinstance(name, str):
-        name = name.encode("utf-8", "surrogateescape")
-    return hashlib.blake2b(name, digest_size=16).digest()
-
-
-def delivery_key(chunk: Chunk) -> bytes:
-    """What is kept of a chunk: the beginning of its id and a digest of tag, id and size, 20 bytes.
-
-    The id alone is not enough: Fluent Bit's is a digest of the records without the tag. The id's
-    beginning keeps keys of chunks that come together together in the file. Fluentd's ids begin with
-    their time, so a commit then writes a page or two of the index instead of one for each chunk.
-    """
-    name = chunk.chunk or b""
-    if isinstance(name, str):
-        name = name.encode("utf-8", "surrogateescape")
-    head = f"{chunk.tag}\0{len(chunk.entries)}\0".encode("utf-8", "surrogateescape")
-    digest = hashlib.blake2b(head + name, digest_size=_DIGEST_BYTES).digest()
-    return name[:_NEAR_BYTES].ljust(_NEAR_BYTES, b"\0") + digest
-
-
-def numbered_key(key: bytes, number: int) -> bytes:
-    """The key of chunk `number` among those with one `delivery_key`; number 0 has just that."""
-    if number == 0:
-        return key
-    numbered = key + number.to_bytes(8, "big")
-    return key[:_NEAR_BYTES] + hashlib.blake2b(numbered, digest_size=_DIGEST_BYTES).digest()
 
 
 def _runs(numbers: Sequence[int]) -> Iterator[tuple[int, int]]:

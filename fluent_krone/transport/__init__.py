@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import Protocol
+from collections.abc import Callable, Sequence
+from typing import NamedTuple, Protocol, runtime_checkable
 
 from fluent_krone.transport.forward import Chunk
 
@@ -48,3 +48,19 @@ class Inlet(Protocol):
 
         Return when the receiver has confirmed all alerts.
         """
+
+
+class Delivery(NamedTuple):
+    """A chunk with what acks it and who sent it, as `Inlet.take` takes them."""
+
+    chunk: Chunk
+    ack: Callable[[], None]
+    sender: Sender | None = None
+
+
+@runtime_checkable
+class BurstInlet(Inlet, Protocol):
+    """An inlet for which several small chunks cost less when they come in one call."""
+
+    async def take_burst(self, burst: Sequence[Delivery]) -> None:
+        """Take chunks that came together, in their order, as if each were taken by itself."""

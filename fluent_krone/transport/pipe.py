@@ -23,7 +23,8 @@ from typing import Any
 import msgpack
 
 from fluent_krone.errors import ConfigError, ProtocolError, SinkBusy
-from fluent_krone.transport import Inlet
+from fluent_krone.transport import BurstInlet, Delivery, Inlet
+from fluent_krone.transport.bursts import burst_inlet, chunk_bytes, together
 from fluent_krone.transport.forward import (
     Chunk,
     ForwardDecoder,
@@ -84,7 +85,9 @@ class PipeDoor:
         self._version = version
         self._decoder = ForwardDecoder(max_frame_bytes, max_inflated_bytes)
         # An int is a call for a flush.
-        self._inbox: asyncio.Queue[Chunk | int] = asyncio.Queue()
+        self._inbox: asyncio.Queue[list[Delivery] | int] = asyncio.Queue()
+        # What waits to be written: acks of a commit go out together.
+        self._queue = bytearray()
         self._out: asyncio.WriteTransport | None = None
         self._reader: asyncio.StreamReader | None = None
         self._unconfirmed: dict[str, asyncio.Future[None]] = {}
@@ -99,7 +102,7 @@ class PipeDoor:
         assert self._reader is not None, "BUG: run before open"
         tasks = {
             asyncio.create_task(self._read(self._reader)),
-            asyncio.create_task(self._work(inlet)),
+            asyncio.create_task(self._work(burst_inlet(inlet))),
         }
         try:
             done, _ = await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
@@ -156,13 +159,22 @@ class PipeDoor:
 
     async def _read(self, reader: asyncio.StreamReader) -> None:
         while data := await reader.read(_READ_BYTES):
+            came: list[Delivery] = []
             for frame in self._decoder.feed(data):
                 if isinstance(frame, Chunk):
-                    self._inbox.put_nowait(frame)
+                    came.append(Delivery(frame, partial(self._ack, frame), self))
                 else:
+                    # A flush waits behind the chunks that came before it.
+                    self._hand_on(came)
+                    came = []
                     self._obey(frame)
+            self._hand_on(came)
             if self._decoder.error is not None:
                 raise self._decoder.error
+
+    def _hand_on(self, came: list[Delivery]) -> None:
+        for burst in together(came, chunk_bytes):
+            self._inbox.put_nowait(burst)
 
     def _obey(self, control: Mapping[str, Any]) -> None:
         match control:
@@ -171,16 +183,15 @@ class PipeDoor:
                 if confirmation is not None and not confirmation.done():
                     confirmation.set_result(None)
             case {"flush": int(n)}:
-                # The flush waits behind the chunks that came before it.
                 self._inbox.put_nowait(n)
             case _:
                 raise ProtocolError(f"unknown control message: {control!r:.80}")
 
-    async def _work(self, inlet: Inlet) -> None:
+    async def _work(self, inlet: BurstInlet) -> None:
         while True:
             match await self._inbox.get():
-                case Chunk() as chunk:
-                    await inlet.take(chunk, partial(self._ack, chunk), self)
+                case list() as burst:
+                    await inlet.take_burst(burst)
                 case n:
                     await inlet.flush()
                     self._send_control({"flushed": n})
@@ -211,11 +222,22 @@ class PipeDoor:
         The queue cannot grow without bound: acks are as many as chunks in flight, and the sender of
         alerts waits for their confirmation.
         """
-        if self._out is not None:
-            self._out.write(data)
+        if self._out is None:
+            return
+        # Not written at once: a commit acks many small chunks, and a system call for each would
+        # cost more than to judge a record.
+        if not self._queue:
+            asyncio.get_running_loop().call_soon(self._write_queue)
+        self._queue += data
+
+    def _write_queue(self) -> None:
+        if self._out is not None and self._queue:
+            self._out.write(bytes(self._queue))
+            self._queue.clear()
 
     def _close(self) -> None:
         """Fail unconfirmed deliveries. Bytes still queued are sent if the pipe has room."""
+        self._write_queue()
         if self._out is not None:
             self._out.close()
             self._out = None

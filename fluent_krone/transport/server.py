@@ -8,7 +8,7 @@ can hold is bounded:
 - connections: at the limit, the oldest client that has not sent a chunk is evicted;
 - frames that are arriving: above `max_pending_bytes` only one client at a time is read from, and a
   slow one is closed; large frames go to files, for whose bytes the same holds;
-- frames that are inflated and taken: one at a time.
+- frames that are inflated and taken: one at a time, or small ones that came together.
 """
 
 from __future__ import annotations
@@ -23,7 +23,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from fluent_krone.errors import ProtocolError
-from fluent_krone.transport import Inlet
+from fluent_krone.transport import BurstInlet, Delivery, Inlet
+from fluent_krone.transport.bursts import burst_inlet, chunk_bytes, frame_bytes, together
 from fluent_krone.transport.channel import Channel
 from fluent_krone.transport.connections import Ack, Connection, Connections, ServerStats
 from fluent_krone.transport.forward import (
@@ -109,7 +110,7 @@ class ForwardServer:
         self._hostname = f"fluent-krone.{socket.gethostname()}"
         self._connections = Connections(self._settings.max_pending_bytes)
         self._tasks: set[asyncio.Task[None]] = set()
-        # One frame at a time is inflated and taken.
+        # One burst of frames at a time is inflated and taken.
         self._turn = asyncio.Lock()
         self._listener: socket.socket | None = None
         self._acceptor: asyncio.Task[None] | None = None
@@ -131,7 +132,7 @@ class ForwardServer:
             listener = listen_on(settings.host, settings.port)
         listener.setblocking(False)
         self._listener = listener
-        self._acceptor = asyncio.create_task(self._accept(inlet, listener))
+        self._acceptor = asyncio.create_task(self._accept(burst_inlet(inlet), listener))
 
     @property
     def port(self) -> int:
@@ -160,7 +161,7 @@ class ForwardServer:
         if self._settings.path is not None:
             Path(self._settings.path).unlink(missing_ok=True)
 
-    async def _accept(self, inlet: Inlet, listener: socket.socket) -> None:
+    async def _accept(self, inlet: BurstInlet, listener: socket.socket) -> None:
         """Accept clients for ever.
 
         asyncio's own server is of no use here: with TLS it reports a connection only after the
@@ -209,7 +210,7 @@ class ForwardServer:
         if connection.task is not None:
             connection.task.cancel()
 
-    async def _serve(self, inlet: Inlet, connection: Connection) -> None:
+    async def _serve(self, inlet: BurstInlet, connection: Connection) -> None:
         """Serve one connection until it ends; no error leaves this but cancellation."""
         self.stats.connections_open += 1
         channel = connection.channel
@@ -241,27 +242,27 @@ class ForwardServer:
                 self._connections.remove(connection)
                 self.stats.connections_open -= 1
 
-    async def _converse(self, inlet: Inlet, connection: Connection) -> None:
+    async def _converse(self, inlet: BurstInlet, connection: Connection) -> None:
         settings = self._settings
         splitter = connection.splitter
         splitter.max_frame_bytes = settings.max_frame_bytes
-        objects = self._objects(connection)
+        bursts = self._bursts(connection)
         silence = asyncio.get_running_loop().call_later(_SILENT_S, self._note_silence, connection)
         reason = "bad_handshake"
         try:
-            async with contextlib.aclosing(objects):
+            async with contextlib.aclosing(bursts):
                 if settings.shared_key is not None and not await self._admit(
-                    objects, connection, settings.shared_key
+                    bursts, connection, settings.shared_key
                 ):
                     return
                 reason = "bad_frame"
-                async for packed in objects:
+                async for frames in bursts:
                     # Counted before it is taken, so that it is not evicted while it is taken.
-                    connection.chunks += 1
+                    connection.chunks += len(frames)
                     async with self._turn:
-                        await self._take(inlet, packed, connection)
+                        await self._take(inlet, frames, connection)
                     # Else each connection would keep its last frame until the next one.
-                    del packed
+                    del frames
         except FrameTooLarge as error:
             self._too_large(connection, str(error))
         except ProtocolError as error:
@@ -272,11 +273,16 @@ class ForwardServer:
         finally:
             silence.cancel()
 
-    async def _objects(self, connection: Connection) -> AsyncGenerator[Frame, None]:
-        """Read messages until the client closes the connection. Raises OSError when it breaks."""
+    async def _bursts(self, connection: Connection) -> AsyncGenerator[list[Frame], None]:
+        """Read messages until the client closes the connection. Raises OSError when it breaks.
+
+        The first message comes alone: it may be that of the handshake, which changes the limits of
+        those behind it.
+        """
         loop = asyncio.get_running_loop()
         channel = connection.channel
         splitter = connection.splitter
+        is_first = True
         while True:
             if splitter.pending_bytes:
                 connection.reading_since = loop.time()
@@ -291,16 +297,15 @@ class ForwardServer:
                 connection.start = data[:8]
             self.stats.bytes += len(data)
             quick_ack(channel.sock)
-            for packed in splitter.feed(data):
+            for frames in together(splitter.feed(data), frame_bytes, is_first):
+                is_first = False
                 connection.slow_s = 0.0
-                in_memory = 0
-                if not isinstance(packed, LargeFrame):
-                    in_memory = len(packed)
-                self._connections.hold(
-                    connection, splitter.memory_bytes + in_memory, splitter.file_bytes
-                )
-                yield packed
-                del packed
+                in_memory = splitter.memory_bytes
+                if not isinstance(frames[0], LargeFrame):
+                    in_memory += sum(map(frame_bytes, frames))
+                self._connections.hold(connection, in_memory, splitter.file_bytes)
+                yield frames
+                del frames
                 # Not after each frame: the inlet may use every pause for a commit.
                 if loop.time() - began > _SLICE_S:
                     await asyncio.sleep(0)
@@ -325,7 +330,7 @@ class ForwardServer:
             await self._connections.wait()
 
     async def _admit(
-        self, objects: AsyncIterator[Frame], connection: Connection, shared_key: str
+        self, bursts: AsyncIterator[list[Frame]], connection: Connection, shared_key: str
     ) -> bool:
         """Do the handshake; False when the client was refused or left.
 
@@ -337,7 +342,7 @@ class ForwardServer:
         connection.channel.write(handshake.helo())
         try:
             async with asyncio.timeout(timeout_s):
-                ping = await anext(objects, None)
+                first = await anext(bursts, None)
         except TimeoutError:
             late = f"no PING within {timeout_s} s"
             self._protocol_error("handshake_timeout", connection.peer, late)
@@ -347,8 +352,9 @@ class ForwardServer:
                 "handshake: expected PING (the client sent a frame of over "
                 f"{_MAX_PING_BYTES} bytes); does only one side have a shared_key?"
             ) from None
-        if ping is None:
+        if first is None:
             return False
+        [ping] = first
         assert isinstance(ping, bytes), "BUG: a large frame in the handshake"
         connection.splitter.max_frame_bytes = self._settings.max_frame_bytes
         outcome = handshake.answer(ping)
@@ -364,14 +370,20 @@ class ForwardServer:
             )
         return outcome.accepted
 
-    async def _take(self, inlet: Inlet, packed: Frame, connection: Connection) -> None:
+    async def _take(self, inlet: BurstInlet, frames: list[Frame], connection: Connection) -> None:
+        # A frame may become large when it is inflated: it is then taken alone.
+        deliveries = (self._delivery(packed, connection) for packed in frames)
+        for burst in together(deliveries, chunk_bytes):
+            await inlet.take_burst(burst)
+
+    def _delivery(self, packed: Frame, connection: Connection) -> Delivery:
         frame = decode_frame(packed, self._settings.max_inflated_bytes)
         if not isinstance(frame, Chunk):
             raise ProtocolError("not a Forward message: a client sends arrays, got a map")
         if self._order.runs_backwards(connection.host, frame):
             self._note_disorder(connection, frame.tag)
         ack = Ack(frame.chunk, connection)
-        await inlet.take(frame, ack, ack)
+        return Delivery(frame, ack, ack)
 
     def _note_silence(self, connection: Connection) -> None:
         """Log once per host that a client sends nothing: it may wait for a handshake.

@@ -74,7 +74,8 @@ class Cursor(Protocol):
     current: int
 
 
-@dataclass(frozen=True, slots=True)
+# Not frozen, though nobody changes one: to make a frozen one costs as much as to decode a record.
+@dataclass(slots=True)
 class Chunk:
     """One Forward message: events under one tag, and the id to ack it by.
 

@@ -36,6 +36,9 @@ _PIECE_BYTES = 2**20
 # error, after which a pipe would get the same chunk again for ever.
 _MAX_TAG_BYTES = 2**10
 _NILS = re.compile(b"\xc0+")
+_NIL = 0xC0
+# Bytes of a frame up to which to copy it twice costs less than a view of it.
+_COPIED_BYTES = 2**12
 # Bytes of a message that has no run of entries, such as a single record. It is built whole, and 4
 # MiB of a record are read at most.
 _MAX_WHOLE_BYTES = 64 * 2**20
@@ -122,15 +125,20 @@ class FrameSplitter:
     def _complete(self) -> Iterator[bytes]:
         while (size := self._next_size()) is not None:
             # A run of nils is dropped at once: one by one, each would cost as much as a frame.
-            if nils := _NILS.match(self._buffer):
-                self._scanner.read_bytes(nils.end() - size)
-                self._cut(nils.end())
+            if self._buffer[0] == _NIL:
+                run = _NILS.match(self._buffer)
+                assert run is not None, "BUG: a nil that is no run of nils"
+                self._scanner.read_bytes(run.end() - size)
+                self._cut(run.end())
             else:
                 yield self._cut(size)
 
     def _cut(self, size: int) -> bytes:
-        with memoryview(self._buffer) as view:
-            frame = bytes(view[:size])
+        if size <= _COPIED_BYTES:
+            frame = bytes(self._buffer[:size])
+        else:
+            with memoryview(self._buffer) as view:
+                frame = bytes(view[:size])
         del self._buffer[:size]
         self._offset += size
         return frame
