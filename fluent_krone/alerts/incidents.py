@@ -47,6 +47,8 @@ _GROWTH = 10
 _GROWTH_PAUSE_NS = 300 * 10**9
 # The kind of alerts that are news of a template, not of an execution.
 _NEWS = "unseen_template"
+# The kind of alerts that tell how a change goes on: each of them is sent.
+_CHANGE = "change"
 # What is kept of an incident at most: signatures that alerts join by, …
 _MOST_SIGNATURES = 64
 # … steps that alerts join by, …
@@ -136,7 +138,7 @@ class Incidents:
         rose = self._add(incident, alert, now_ns)
         if self._each:
             events.append(_with(alert, incident.incident_id))
-        elif rose:
+        elif rose or alert.record["kind"] == _CHANGE:
             events.append(self._told(incident, now_ns, self._whole(incident, alert, "ongoing")))
         else:
             self._counters["alerts_joined"] += 1

@@ -156,6 +156,18 @@ def test_steps_that_differ_in_few_words_are_one_incident() -> None:
     assert len(told(incidents, order)) == 1
 
 
+def test_each_alert_of_a_change_is_told() -> None:
+    incidents = Incidents(900)
+    alerts = [
+        alert(at_s, ("c",), session="change", kind="change", severity="notice")
+        for at_s in (0, 60, 400)
+    ]
+    events = told(incidents, *alerts)
+    assert states(events) == [("open", 1), ("ongoing", 1), ("ongoing", 1)]
+    assert [one.alert_id for one in events] == [one.alert_id for one in alerts]
+    assert incidents.advance(T0 + 9 * 3600 * S) == []
+
+
 def test_news_of_a_template_begins_no_incident() -> None:
     counters = Counter[str]()
     incidents = Incidents(900, counters=counters)
