@@ -45,7 +45,9 @@ class Doubts:
         self._engine = engine
         self._notes: list[Doubtful] = []
 
-    def settle(self, keys: Sequence[SessionKey], event: Event, findings: list[Finding]) -> bool:
+    def settle(
+        self, keys: Sequence[SessionKey], event: Event, record: Any, findings: list[Finding]
+    ) -> bool:
         """What an event means for the doubted ones before it; whether it is doubted itself.
 
         A doubted event is taken into its sessions here.
@@ -53,7 +55,7 @@ class Doubts:
         time = self._engine.time
         if time.in_doubt:
             for key in keys:
-                self._take(key, event, findings)
+                self._take(key, event, record, findings)
             return True
         if time.confirmed:
             self.believe_after_all(findings)
@@ -112,7 +114,7 @@ class Doubts:
             if session is not None:
                 self._notes.append(Doubtful(session, *rest))
 
-    def _take(self, key: SessionKey, event: Event, findings: list[Finding]) -> None:
+    def _take(self, key: SessionKey, event: Event, record: Any, findings: list[Finding]) -> None:
         engine = self._engine
         time = engine.time
         session = engine.sessions.open.get(key)
@@ -128,7 +130,7 @@ class Doubts:
         held = (tag, time.watermark, log_key, text)
         started = session is None or time.clock > engine.sessions.end_of(session)
         with engine.time.flow.uncounted():
-            session = engine.single.take(key, held, time.clock, findings)
+            session = engine.single.take(key, held, record, time.clock, findings)
         engine.time.flow.hold(time.clock_at(time_ns), log_key, int(started))
         if len(session.keys) == events:
             # It was passed over: it is no event of the session.
@@ -156,4 +158,5 @@ class Doubts:
                 text = later_lines[i]
             event = (note.tag, note.time_ns, log_key, text)
             with engine.sessions.referring(later_refs[i]), engine.time.flow.uncounted():
-                engine.single.take(session.key, event, engine.time.clock, findings)
+                # What its message is was decided before.
+                engine.single.step(session.key, event, None, engine.time.clock, findings)

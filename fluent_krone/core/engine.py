@@ -220,7 +220,7 @@ class Engine:
                 watermark = time.watermark
                 behind = time.behind
                 clock = time.clock
-                if time.is_unusual and settle(keys, (tag, own_ns, log_key, text), findings):
+                if time.is_unusual and settle(keys, (tag, own_ns, log_key, text), record, findings):
                     continue
             if log_key == new_key:
                 keys = take_new(keys, (tag, time_ns, log_key, text), record, clock, findings)

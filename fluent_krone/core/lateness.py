@@ -106,7 +106,8 @@ class InOrder:
         with engine.sessions.referring(ref):
             for key in keys:
                 engine.counters["events"] += 1
-                engine.single.take(key, (tag, time_ns, log_key, text), self._clock, findings)
+                event = (tag, time_ns, log_key, text)
+                engine.single.take(key, event, None, self._clock, findings)
 
     @property
     def clock(self) -> int:

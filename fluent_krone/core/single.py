@@ -36,12 +36,17 @@ class SingleEvents:
             return engine.time.watermark
         return arrived_ns or now_ns
 
-    def take(self, key: SessionKey, event: Event, clock: int, findings: list[Finding]) -> Session:
-        """An event of one session that was held back: its record is gone, its level not judged."""
+    def take(
+        self, key: SessionKey, event: Event, record: Any, clock: int, findings: list[Finding]
+    ) -> Session:
+        """An event of one session.
+
+        Where it was held back, its record is gone: it is None, and the level is not judged.
+        """
         settling = self._engine.settling
         if event[2] == settling.new_key:
-            return settling.take(key, event, None, clock, findings)
-        return self.step(key, event, None, clock, findings)
+            return settling.take(key, event, record, clock, findings)
+        return self.step(key, event, record, clock, findings)
 
     def step(
         self, key: SessionKey, event: Event, record: Any, clock: int, findings: list[Finding]

@@ -278,3 +278,18 @@ def test_what_joins_an_accepted_change_later_is_not_counted_any_more() -> None:
     engine.finish()
     # Those that were open when it was accepted may count still.
     assert engine.settling.changes.counters["sessions_changed"] <= counted + 7
+
+
+def test_the_level_of_a_line_counts_also_where_its_time_is_doubted() -> None:
+    engine = engine_of()
+    fed(engine, many(BEFORE, 30), 0)
+    # After a pause that is unusual for the stream, the first events are doubted.
+    findings: list[Finding] = []
+    for number in range(8):
+        record = {b"message": b"lift: cabin weighed, 3 persons", b"level": b"ERROR"}
+        time_ns = T0 + (2_000 + 40 * number) * S
+        record |= {b"ride": f"late{number}".encode()}
+        findings += engine.feed("app", [(time_ns, record)], NOW)
+    findings += engine.finish()
+    assert changes(findings) == []
+    assert len(novelties(findings)) == 1
