@@ -305,6 +305,12 @@ def _add_output_options(command: argparse.ArgumentParser) -> None:
             "SHARE",
             "write no bundle that finds a smaller share of the injected faults, such as 0.8",
         ),
+        (
+            "usual_of",
+            Path,
+            "BUNDLE",
+            "the input is a sample of a stream: take from this bundle how often steps usually come",
+        ),
     )
 
 

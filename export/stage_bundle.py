@@ -15,7 +15,7 @@ from fluent_krone.detect.budget import DECIMALS
 from fluent_krone.detect.bundle import Bundle, load_bundle
 from fluent_krone.detect.bundle_writer import BundleContent, write_bundle
 from fluent_krone.detect.nested_aware import NestedFiles
-from fluent_krone.detect.rates import Rates
+from fluent_krone.detect.rates import Rates, in_tree
 from fluent_krone.detect.steps import WitnessFiles
 from fluent_krone.errors import ExportError, RecordError
 from fluent_krone.inputs import read_events
@@ -126,6 +126,23 @@ def _size(path: Path) -> float:
     return sum(file.stat().st_size for file in path.iterdir()) / 1024
 
 
+def _usual(work: Work, tree: Hierarchy) -> tuple[Rates, int]:
+    """How often steps usually come, and how long a silence of the stream counts as waiting.
+
+    The input may be a sample of a stream that another bundle knows as a whole (`usual_of`).
+    """
+    if work.options.usual_of is not None:
+        known = load_bundle(str(work.options.usual_of))
+        silence_ns = 0
+        if known.witnesses is not None:
+            silence_ns = known.witnesses.waits.silence_ns
+        return in_tree(known.rates, known.hierarchy, tree), silence_ns
+    rates = measure_rates(read_cut(work).sessions, tree)
+    _warn_of_rates(work, rates)
+    # Sessions that were cut before the export have no times.
+    return rates, work.read_json("sequences.json").get("silence_ns", 0)
+
+
 def _warn_of_rates(work: Work, rates: Rates) -> None:
     """Warn where the training is too short to know how often steps usually come."""
     if not rates.nodes:
@@ -144,8 +161,7 @@ def bundle_content(work: Work) -> dict[str, Any]:
     """What a `BundleContent` holds, except golden runs and the report."""
     leaves = leaves_of(work)
     training = training_of(work)
-    rates = measure_rates(read_cut(work).sessions, Hierarchy(leaves))
-    _warn_of_rates(work, rates)
+    rates, silence_ns = _usual(work, Hierarchy(leaves))
     facts = work.read_json("sequences.json")
     model = work.read_json("nested_aware.json")
     calibration = calibration_of(work)
@@ -175,8 +191,7 @@ def bundle_content(work: Work) -> dict[str, Any]:
             witnesses=fit_steps(
                 [session.trace for session in training],
                 Hierarchy(leaves),
-                # Sessions that were cut before the export have no times.
-                facts.get("silence_ns", 0),
+                silence_ns,
             ),
             budget=calibration.budget,
             false_alarms=calibration.asked,

@@ -76,6 +76,8 @@ class Options(LearningOptions):
     false_alarms: float = FALSE_ALARMS
     # Share of the injected faults that the bundle must find; 0 for no demand.
     require: float = 0.0
+    # A bundle that knows how often steps usually come, where the input is a sample of the stream.
+    usual_of: Path | None = None
     name: str = ""
     output: Path | None = None
 
@@ -120,7 +122,9 @@ def _paths(value: Any) -> Path | tuple[Path, ...]:
 
 _PATHS_AND_TUPLES: dict[str, Callable[[Any], Any]] = {
     "input": _paths,
-    **dict.fromkeys(("sessions", "labels", "templates", "tree", "llm_cache", "output"), Path),
+    **dict.fromkeys(
+        ("sessions", "labels", "templates", "tree", "llm_cache", "output", "usual_of"), Path
+    ),
     **dict.fromkeys(("session_key", "end_templates", "facet_fields"), tuple),
 }
 

@@ -94,6 +94,8 @@ def _fit(config: Config, folder: BundleFolder, work: Path, name: str) -> None:
             "fit",
             *("--input", str(reservoir.folder), "--work", str(work)),
             *("--output", str(folder.path / name), "--name", bundle.name),
+            # The reservoir is a sample: it does not tell how often steps come in the stream.
+            *("--usual-of", config.bundle),
             *refit_options(bundle, config),
         ]
     )

@@ -12,12 +12,12 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, get_args
 
 from ..core.flow_findings import SCALES, FlowNode
 from ..core.hierarchy import Hierarchy
-from ..types import FlowLevel
+from ..types import LEVELS, FlowLevel
 
 # In a week, for the whole stream; what is assumed where nothing is asked for.
 FLOW_FALSE_ALARMS = 1.0
@@ -137,6 +137,23 @@ def _above(
         above.append(("entity", hierarchy.entity_of[keys[0]]))
     above.append(("stream", 0))
     return next((number[node] for node in above if node in number), -1)
+
+
+def in_tree(rates: Rates, before: Hierarchy, after: Hierarchy) -> Rates:
+    """The rates of the nodes of one tree that another one has as well, by their names."""
+    node_of = {
+        (level, after.words(level, node)): node
+        for level in LEVELS
+        for node in set(after.nodes(level))
+    }
+    found = []
+    for rate in rates.nodes:
+        node: int | None = rate.node
+        if rate.level != "stream":
+            node = node_of.get((rate.level, before.words(rate.level, rate.node)))
+        if node is not None:
+            found.append(replace(rate, node=node))
+    return Rates(rates.windows, tuple(found))
 
 
 def rates_to_json(rates: Rates) -> dict[str, Any]:

@@ -27,8 +27,9 @@ from fluent_krone.config import Config
 from fluent_krone.core.engine import Engine
 from fluent_krone.core.flow import FlowWatch
 from fluent_krone.core.flow_findings import WINDOW_NS
+from fluent_krone.core.hierarchy import Hierarchy, Leaf
 from fluent_krone.detect.bundle import load_bundle
-from fluent_krone.detect.rates import Rates, rates_from_json, rates_to_json
+from fluent_krone.detect.rates import Rates, in_tree, rates_from_json, rates_to_json
 from fluent_krone.types import Finding
 
 MINUTE = 60
@@ -195,6 +196,17 @@ def test_each_node_knows_the_one_above_it() -> None:
     assert above == ["stream", "entity", "entity", "action", "action"]
     assert nodes[0].above == -1
     assert nodes[-1].name == f"“{ROWS[CLOSE][0]}”"
+
+
+def test_rates_go_with_the_names_of_their_nodes() -> None:
+    rates = measure_rates(steady_training(300), tree())
+    others = [row for row in ROWS if row[0] != ROWS[OPEN][0]]
+    other = Hierarchy([Leaf(*row[:4]) for row in reversed(others)])
+    moved = in_tree(rates, tree(), other)
+    assert moved.windows == rates.windows
+    assert [rate.level for rate in moved.nodes] == [rate.level for rate in rates.nodes][:-1]
+    names = [node.name for node in moved.limits(other, 1)]
+    assert names == [node.name for node in rates.limits(tree(), 1) if "open door" not in node.name]
 
 
 def test_rates_survive_json() -> None:
