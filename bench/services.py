@@ -32,8 +32,9 @@ sys.path.insert(0, str(REPOSITORY / "tests"))
 
 from shop.faults import FAULTS  # noqa: E402
 from shop.formats import VARIANTS, Variant, write  # noqa: E402
-from shop.traffic import STREAM_FAULTS, Moment, Plan, Request, Traffic, simulate  # noqa: E402
+from shop.traffic import STREAM_FAULTS, Moment, Plan, Traffic, simulate  # noqa: E402
 from shop_flags import seeds_of, variants_of  # noqa: E402
+from shop_places import is_step_right  # noqa: E402
 
 # The share of each kind that must be found, and the share of normal sessions that may be flagged.
 FOUND_AIM = 0.9
@@ -215,26 +216,13 @@ def _count(
         tally.count[request.kind] += 1
         tally.found[request.kind] += alert is not None
         tally.early[request.kind] += alert is not None and alert["decided"] == "early"
-        tally.step_right[request.kind] += alert is not None and _is_step_right(request, alert)
+        tally.step_right[request.kind] += alert is not None and is_step_right(request, alert)
     for moment in traffic.moments:
         tally.count[moment.kind] += 1
         is_found = any(_is_in_moment(record, moment) for record in records)
         tally.found[moment.kind] += is_found
         tally.early[moment.kind] += is_found
         tally.step_right[moment.kind] += is_found
-
-
-def _is_step_right(request: Request, alert: Mapping[str, Any]) -> bool:
-    """Whether the alert's odd event is in a place of the fault, or one event beside it."""
-    event = (alert.get("seq") or {}).get("event")
-    if event is None:
-        return False
-    # A pause may cut a request into several sessions: count from its own first event.
-    times_ms = request.times_ms
-    started_ms = round(datetime.fromisoformat(alert["started_at"]).timestamp() * 1000)
-    if started_ms in times_ms:
-        event += times_ms.index(started_ms)
-    return any(first - 1 <= event <= last for first, last in request.places)
 
 
 def _is_in_moment(record: Mapping[str, Any], moment: Moment) -> bool:

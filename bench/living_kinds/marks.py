@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from shop.faults import FAULTS
+from shop_places import is_step_right
 
 from fluent_krone.explain.knowledge import Knowledge
 from fluent_krone.explain.marks import Marks, Says
@@ -26,7 +27,11 @@ _NOW_S = 1_750_000_000.0
 
 @dataclass
 class Tally:
-    """Sessions over all cells; `silenced_kinds` are the kinds of faults that marks silenced."""
+    """Sessions over all cells; `silenced_kinds` are the kinds of faults that marks silenced.
+
+    `named_silenced` counts those of them whose alerts named the place of the fault. Others alerted
+    for something else that is wrong with the session, such as a false alarm that was marked.
+    """
 
     marked: int = 0
     marks: int = 0
@@ -34,6 +39,7 @@ class Tally:
     left: int = 0
     faults_found: int = 0
     faults_silenced: int = 0
+    named_silenced: int = 0
     normals: int = 0
     silenced_kinds: Counter[str] = field(default_factory=Counter)
 
@@ -54,6 +60,7 @@ def run(shop: Shop) -> dict[str, Any]:
         "silenced": round(silenced, 3),
         "faults_found": tally.faults_found,
         "faults_silenced": tally.faults_silenced,
+        "named_faults_silenced": tally.named_silenced,
         "silenced_kinds": dict(tally.silenced_kinds),
         "cells": cells,
         "aims": {
@@ -81,8 +88,8 @@ def _cell(cell: Cell, sessions: int, tally: Tally) -> dict[str, int]:
         mark = marks.on(alert.record, _NOW_S)
         return mark is not None and mark.verdict == "normal"
 
-    before = _told(cell, second, None)
-    after = _told(cell, second, silences)
+    before, named = _told(cell, second, None)
+    after, _ = _told(cell, second, silences)
     false_alarms = {session for session in before if not second.faulty[session]}
     faults = before - false_alarms
     left = {session for session in after if not second.faulty[session]}
@@ -94,6 +101,7 @@ def _cell(cell: Cell, sessions: int, tally: Tally) -> dict[str, int]:
     tally.left += len(left)
     tally.faults_found += len(faults)
     tally.faults_silenced += len(silenced)
+    tally.named_silenced += len(silenced & named)
     tally.silenced_kinds.update(second.faulty[session] for session in silenced)
     return {
         "alerts_marked": len(seen),
@@ -104,9 +112,15 @@ def _cell(cell: Cell, sessions: int, tally: Tally) -> dict[str, int]:
     }
 
 
-def _told(cell: Cell, day: Day, silences: Any) -> set[str]:
-    """The sessions of a day that have an alert."""
-    found = cell.alerts(day, silences)
-    return {
-        " ".join(alert.record["session"]) for _, alert in found if alert.record["kind"] in _KINDS
-    }
+def _told(cell: Cell, day: Day, silences: Any) -> tuple[set[str], set[str]]:
+    """The sessions of a day that have an alert, and those whose alert names the fault's place."""
+    request_of = {day.variant.key_text(one.key): one for one in day.traffic.requests}
+    told = set()
+    named = set()
+    for _, alert in cell.alerts(day, silences):
+        if alert.record["kind"] in _KINDS:
+            session = " ".join(alert.record["session"])
+            told.add(session)
+            if is_step_right(request_of[session], alert.record):
+                named.add(session)
+    return told, named
