@@ -141,9 +141,22 @@ class Door:
             partition = self.partitions.get(number)
             # What comes for a partition that is not open yet is read again from its position.
             if partition is not None and partition.is_running:
-                began = time.monotonic()
-                self.counters["messages"] += partition.feed(list(group), now_ns)
-                self.timings["feed"].add(time.monotonic() - began)
+                self._feed(partition, list(group), now_ns)
+
+    def _feed(self, partition: Partition, messages: Sequence[Any], now_ns: int) -> None:
+        began = time.monotonic()
+        try:
+            self.counters["messages"] += partition.feed(messages, now_ns)
+        except Exception:
+            # The process ends, and nothing of them is committed. Whoever looks must find the cause.
+            _log.error(
+                "BUG: messages can't be taken partition=%d first_offset=%d last_offset=%d",
+                partition.number,
+                messages[0].offset(),
+                messages[-1].offset(),
+            )
+            raise
+        self.timings["feed"].add(time.monotonic() - began)
 
     def _number(self, message: Any) -> int | None:
         """The partition of a message; None for what is no message but an event."""
@@ -156,9 +169,12 @@ class Door:
         codes = self._kafka.KafkaError
         if error.code() == codes._PARTITION_EOF:
             partition = self.partitions.get(event.partition())
-            if partition is not None and partition.is_running:
-                partition.is_at_end = event.offset() >= partition.position
+            if partition is not None:
+                partition.reach_end(event.offset())
             return
+        if error.fatal() or error.code() == codes._FATAL:
+            # Such as another process with our `member_name`: no try will ever succeed.
+            raise KroneError(f"consumer of group {self._config.group}: {error.str()}")
         if error.code() == codes._ALL_BROKERS_DOWN:
             self._is_cut_off = True
         self._report(error)

@@ -108,6 +108,12 @@ class Partition:
         self._waiting += records
         return records
 
+    def reach_end(self, offset: int) -> None:
+        """Nothing is left before `offset`, which may lie behind marks of other transactions."""
+        if self.is_running and offset >= self.position:
+            self.position = offset
+            self.is_at_end = True
+
     def advance(self, now_ns: int) -> None:
         """Let time go on where nothing is left to be read."""
         if self.is_at_end:

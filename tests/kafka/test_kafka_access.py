@@ -126,3 +126,19 @@ def test_keying_that_is_killed_writes_each_message_once(
     rig.stop()
     sent = sorted(message.value() for message in rig.read(rig.topic))
     assert sorted(message.value() for message in rig.read(keyed)) == sent
+
+
+def test_of_two_instances_with_one_name_the_first_one_ends(
+    broker: Broker, tmp_path: Path, bundle_dir: Path
+) -> None:
+    rig = Rig(broker, tmp_path, bundle_dir, 2)
+    rig.produce(records(10))
+    first = rig.start("--member-name", "a")
+    rig.caught_up()
+    rig.start("--member-name", "a")
+    first.wait(60)
+    assert first.returncode == 1
+    assert f"fluent-krone: consumer of group {rig.group}: " in rig.log()
+    rig.produce(records(10))
+    rig.caught_up()
+    rig.stop()
