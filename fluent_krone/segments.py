@@ -20,9 +20,8 @@ MAGIC = b"FKSEGM1\n"
 # Bytes after which a new file is begun. Room is freed file by file, and a start reads one file to
 # its end, so a file is small beside all of them and large beside a frame.
 SEGMENT_BYTES = 16 * 2**20
-# Bytes of a frame whose parts are joined before they are written; copying more costs more than it
-# saves.
-_JOINED_BYTES = 2**16
+# Bytes of frames that are joined before they are written; copying more costs more than it saves.
+_JOINED_BYTES = 2**17
 _NAME = re.compile(r"\d{10}\.seg\Z")
 # Length of the frame and CRC-32 of its bytes.
 _HEAD = struct.Struct(">II")
@@ -83,32 +82,37 @@ class Segments:
         """The place behind the last frame."""
         return self._number, self._offset
 
-    def append(self, parts: Sequence[Part]) -> Place:
+    def append(self, parts: Sequence[bytes]) -> Place:
         """Write one frame of these parts; returns the place behind it.
-
-        A part may lie in a file itself: it is read piece by piece.
 
         It is in the kernel's hands then, so that a kill of the process cannot lose it. Raises
         OSError when the disk is full; then nothing was written.
         """
+        return self.append_all([parts])
+
+    def append_all(self, frames: Sequence[Sequence[bytes]]) -> Place:
+        """Write several frames, all or none of them; returns the place behind the last one."""
         if self._offset >= self._segment_bytes:
             self.roll()
         file = self._opened()
-        crc = 0
-        for piece in _pieces(parts):
-            crc = zlib.crc32(piece, crc)
-        data: list[Part] = [_HEAD.pack(sum(map(len, parts)), crc), *parts]
+        data: list[bytes] = []
+        for parts in frames:
+            crc = 0
+            for part in parts:
+                crc = zlib.crc32(part, crc)
+            data += [_HEAD.pack(sum(map(len, parts)), crc), *parts]
+        size = sum(map(len, data))
+        if size <= _JOINED_BYTES:
+            # One call of the kernel for what is small.
+            data = [b"".join(data)]
         before = self._offset
-        if sum(map(len, data)) <= _JOINED_BYTES:
-            # One call of the kernel for a small frame.
-            data = [b"".join(part[:] for part in data)]
         try:
-            for piece in _pieces(data):
-                _write_all(file, piece)
+            for part in data:
+                _write_all(file, part)
         except OSError:
             os.ftruncate(file, before)
             raise
-        self._offset = before + sum(map(len, data))
+        self._offset = before + size
         self._sizes[self._number] = self._offset
         return self.end
 
@@ -141,6 +145,11 @@ class Segments:
         for old in [old for old in self._sizes if old < min(number, self._number)]:
             path_of(self.folder, old).unlink(missing_ok=True)
             del self._sizes[old]
+
+    @property
+    def has_older(self) -> bool:
+        """Whether there are files beside the one at work."""
+        return len(self._sizes) > 1
 
     def drop_oldest(self) -> None:
         """Delete the oldest file, unless it is the one at work."""

@@ -155,6 +155,7 @@ class Refitting:
     async def _refit(self) -> dict[str, Any] | None:
         """What the child says of its bundle; None if it failed."""
         self._is_fitting = True
+        self.recorder.flush()
         try:
             code = await run_program(
                 ["refit", *set_flags(self._config, "serve"), "--child"], self._on_line

@@ -104,8 +104,8 @@ class Intake:
 
         It is the same as to take them one by one, but that no commit falls between them.
         """
-        hooked = (self._judge.keeper, self.learning, self.recorder)
-        if len(burst) == 1 or hooked != (None, None, None):
+        hooked = (self._judge.keeper, self.learning)
+        if len(burst) == 1 or hooked != (None, None):
             for delivery in burst:
                 await self.take(*delivery)
             return
@@ -133,6 +133,8 @@ class Intake:
 
     def _feed_small(self, new: list[Chunk], acks: list[Fed]) -> None:
         """Feed small chunks, and have the next commit ack them and those that were repeats."""
+        for chunk in new:
+            self._record(chunk)
         for tag, chunks in itertools.groupby(new, attrgetter("tag")):
             self._feed(tag, itertools.chain.from_iterable(chunk.events() for chunk in chunks))
         self._count(len(acks), len(acks) - len(new))

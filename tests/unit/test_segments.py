@@ -105,6 +105,16 @@ def small_files() -> Iterator[None]:
     signal.signal(signal.SIGXFSZ, handler)
 
 
+def test_frames_that_are_written_together_are_all_there_or_none(
+    tmp_path: Path, small_files: None
+) -> None:
+    segments = filled(tmp_path, b"x" * 500)
+    segments.append_all([[b"one"], [b"t", b"wo"]])
+    with pytest.raises(OSError, match="File too large"):
+        segments.append_all([[b"three"], [b"y" * 500]])
+    assert frames(tmp_path) == [b"x" * 500, b"one", b"two"]
+
+
 def test_a_full_disk_leaves_no_half_frame(tmp_path: Path, small_files: None) -> None:
     segments = filled(tmp_path, b"x" * 900)
     with pytest.raises(OSError, match="File too large"):
