@@ -33,6 +33,8 @@ _BUDGETS = (None, 10.0)
 # The days of this part; other parts have others.
 _QUIET = 8
 _FAULTY = 9
+# Faults found without a deploy, from which on the share of them says something.
+_ENOUGH_FOUND = 25
 # A step that a deploy removes; it is in most executions.
 _REMOVED = "token.verified"
 # An error that nobody saw before, and within which time of stream it must be told.
@@ -42,11 +44,16 @@ _ERROR = "pool of connections exhausted, request refused"
 
 @dataclass
 class Found:
-    """Faults of the hour, and those that are found."""
+    """Faults of some time after the deploy, and those that are found."""
 
     faults: int = 0
     with_deploy: int = 0
     without: int = 0
+
+    def add(self, faults: set[str], with_deploy: set[str], without: set[str]) -> None:
+        self.faults += len(faults)
+        self.with_deploy += len(faults & with_deploy)
+        self.without += len(faults & without)
 
     def figures(self) -> dict[str, Any]:
         return {
@@ -61,11 +68,16 @@ class Found:
         """Of what is found without a deploy, the share that is found with it."""
         return round(self.with_deploy / max(self.without, 1), 3)
 
+    def keeps_enough(self) -> bool:
+        """Whether the aim is met. So few that chance decides say nothing."""
+        return self.kept() >= FOUND_AIM or self.without < _ENOUGH_FOUND
+
 
 def run(shop: Shop) -> dict[str, Any]:
     """The figures over all variants and seeds."""
     cells = {}
-    found = {budget: Found() for budget in _BUDGETS}
+    hour = {budget: Found() for budget in _BUDGETS}
+    rest = {budget: Found() for budget in _BUDGETS}
     for cell in shop.cells():
         cells[cell.name] = {
             "quiet": _quiet(cell),
@@ -73,12 +85,13 @@ def run(shop: Shop) -> dict[str, Any]:
             "new_errors": _new_errors(cell),
         }
         for budget in _BUDGETS:
-            _count_faults(cell, budget, found[budget])
+            _count_faults(cell, budget, hour[budget], rest[budget])
     alerts = [cell["quiet"]["alerts"] for cell in cells.values()]
     return {
         "alerts_worst": max(alerts),
         "alerts_mean": round(sum(alerts) / len(alerts), 2),
-        "found": {str(budget or "usual"): one.figures() for budget, one in found.items()},
+        "hour": {str(budget or "usual"): one.figures() for budget, one in hour.items()},
+        "later": {str(budget or "usual"): one.figures() for budget, one in rest.items()},
         "cells": cells,
         "aims": {
             f"at most {ALERTS_AIM} alerts in the first hour": max(alerts) <= ALERTS_AIM,
@@ -86,8 +99,9 @@ def run(shop: Shop) -> dict[str, Any]:
                 cell["quiet"]["changes"] == 1 for cell in cells.values()
             ),
             f"{FOUND_AIM:.0%} of the faults found without a deploy are found in that hour": all(
-                one.kept() >= FOUND_AIM for one in found.values()
+                one.keeps_enough() for one in hour.values()
             ),
+            "and as many of them later": all(one.keeps_enough() for one in rest.values()),
             "a deploy that removes a step is not silent": all(
                 cell["removed_step"]["alerts"] > 0 for cell in cells.values()
             ),
@@ -109,19 +123,19 @@ def _quiet(cell: Cell) -> dict[str, Any]:
     return {"alerts": len(alerts), "changes": kinds["change"], "kinds": dict(kinds)}
 
 
-def _count_faults(cell: Cell, budget: float | None, found: Found) -> None:
+def _count_faults(cell: Cell, budget: float | None, hour: Found, rest: Found) -> None:
     faults = dict.fromkeys(FAULTS, _EACH)
     config = Config(false_alarms=budget)
-    hour: set[str] = set()
     told = []
-    for deploy_at in (_AT, None):
+    for deploy_at in (None, _AT):
         day = cell.day(_FAULTY, _SESSIONS, faults=faults, deploy_at=deploy_at)
-        if deploy_at is not None:
-            hour = {_key(day, one) for one in _requests_of_hour(day) if one.kind}
         told.append(_sessions(alert for _, alert in cell.alerts(day, config=config)))
-    found.faults += len(hour)
-    found.with_deploy += len(hour & told[0])
-    found.without += len(hour & told[1])
+    without, with_deploy = told
+    in_hour = {_key(day, one) for one in _requests_of_hour(day) if one.kind}
+    start_ms = _deploy(day).start_ms
+    after = {_key(day, one) for one in day.traffic.requests if one.kind and one.start_ms > start_ms}
+    hour.add(in_hour, with_deploy, without)
+    rest.add(after - in_hour, with_deploy, without)
 
 
 def _removed(cell: Cell) -> dict[str, Any]:
