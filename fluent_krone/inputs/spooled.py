@@ -28,6 +28,12 @@ _GAP = 2
 # The header of a byte string of any length.
 _BIN_32 = struct.Struct(">BI")
 _BIN_32_MARK = 0xC6
+# The header of an array of five elements.
+_ARRAY_OF_5 = b"\x95"
+# Bytes of entries that are copied behind their head at once.
+_SMALL_BYTES = 2**16
+# A packer for all frames: to make one costs as much as to pack a head.
+_pack = msgpack.Packer().pack
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,14 +63,13 @@ def chunk_parts(chunk: Chunk, arrived_ns: int) -> list[bytes]:
     if isinstance(entries, list):
         entries = _packed(chunk)
     tag = chunk.tag.encode("utf-8", "surrogateescape")
-    # The array's header, and its elements one by one: entries may be a file, which is copied piece
-    # by piece.
-    head = [
-        b"\x95",
-        *(msgpack.packb(value) for value in (_CHUNK, arrived_ns, tag, chunk.size)),
-        _BIN_32.pack(_BIN_32_MARK, len(entries)),
-    ]
-    return [b"".join(head), *pieces(entries)]
+    # An array of four elements becomes one of five, with the entries as the last one: they may be a
+    # file, which is copied piece by piece.
+    four = _pack((_CHUNK, arrived_ns, tag, chunk.size))
+    head = _ARRAY_OF_5 + four[1:] + _BIN_32.pack(_BIN_32_MARK, len(entries))
+    if entries.__class__ is bytes and len(entries) <= _SMALL_BYTES:
+        return [head + entries]
+    return [head, *pieces(entries)]
 
 
 def commit_parts(keys: Sequence[bytes], facts: dict[str, Any]) -> list[bytes]:
