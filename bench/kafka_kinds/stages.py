@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import itertools
 import json
 import random
 import re
@@ -31,6 +32,8 @@ LEAST_SHARE = 0.6
 LEAST_SCALING = 1.7
 # Seconds in which 100,000 open sessions must be restored.
 MOST_RESTORE_S = 10.0
+# Seconds between two acts: some fall into a start or a rebalance, some into undisturbed work.
+_BETWEEN_S = (0.5, 3.0)
 # Seconds that the instances may take for what is left after the last kill.
 _CATCH_UP_S = 600.0
 # Times that the log is sent where rates are measured.
@@ -146,14 +149,14 @@ def kills(setting: Setting, count: int, moves: int, seed: int) -> dict[str, Any]
     acts.insert(len(acts) // 2, "broker")
     done: dict[str, int] = dict.fromkeys(("kill", "join", "leave", "broker"), 0)
     began = time.monotonic()
-    running = [rig.start(), rig.start()]
+    members = Members(rig, rng)
     sent = 0
     for place, act in enumerate(acts):
         upto = len(messages) * (place + 1) // len(acts)
         _send(rig, messages[sent:upto])
         sent = upto
-        time.sleep(rng.uniform(0.2, 2.0))
-        _act(rig, running, act, rng)
+        time.sleep(rng.uniform(*_BETWEEN_S))
+        members.act(act)
         done[act] += 1
     rig.caught_up(_CATCH_UP_S)
     rig.stop()
@@ -194,22 +197,47 @@ def _send(rig: Rig, messages: list[Any]) -> None:
     rig.producer.flush(60)
 
 
-def _act(rig: Rig, running: list[Any], act: str, rng: random.Random) -> None:
-    if act == "kill":
-        victim = running.pop(rng.randrange(len(running)))
-        victim.kill()
-        victim.wait()
-        running.append(rig.start())
-    elif act == "join":
-        running.append(rig.start())
-    elif act == "leave":
-        rig.stop(running.pop(rng.randrange(len(running))))
-        if not running:
-            running.append(rig.start())
-    else:
-        rig.broker.stop(signal.SIGTERM)
-        time.sleep(2)
-        rig.broker.start()
+class Members:
+    """Instances that are killed, join and leave. Each has a name, under which it is restarted.
+
+    With its name, a killed instance gets its partitions back at once, in the middle of what it did;
+    otherwise most kills would meet instances that have none yet.
+    """
+
+    def __init__(self, rig: Rig, rng: random.Random) -> None:
+        self._rig = rig
+        self._rng = rng
+        self._names = itertools.count()
+        self._running: list[tuple[str, Any]] = []
+        for _ in range(2):
+            self._join()
+
+    def act(self, act: str) -> None:
+        """Do one of `kill`, `join`, `leave` and `broker`."""
+        if act == "kill":
+            name, victim = self._taken()
+            victim.kill()
+            victim.wait()
+            self._start(name)
+        elif act == "join":
+            self._join()
+        elif act == "leave":
+            self._rig.stop(self._taken()[1])
+            if not self._running:
+                self._join()
+        else:
+            self._rig.broker.stop(signal.SIGTERM)
+            time.sleep(2)
+            self._rig.broker.start()
+
+    def _taken(self) -> tuple[str, Any]:
+        return self._running.pop(self._rng.randrange(len(self._running)))
+
+    def _join(self) -> None:
+        self._start(f"member-{next(self._names)}")
+
+    def _start(self, name: str) -> None:
+        self._running.append((name, self._rig.start("--member-name", name)))
 
 
 def scaling(setting: Setting) -> dict[str, Any]:
