@@ -336,6 +336,8 @@ class FlowWatch:
             is_same = is_same and self._depth(lead.node) > 0
         else:
             lead = max(odd, key=lambda one: one.score)
+            # A longer window may end long after the burst that it holds.
+            is_same = is_same or self._window - lead.windows - self._told[direction] < _TOGETHER
         if is_same:
             return
         self._told[direction] = self._window
