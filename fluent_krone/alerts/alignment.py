@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from difflib import SequenceMatcher
+
+from ..core.matching import stretches
 
 
 def alike_runs(session: Sequence[int], nearest: Sequence[int]) -> list[list[int]]:
     """The stretches that both have, in order: `[i, j, n]` for `session[i:i+n] == nearest[j:j+n]`.
 
     1. What both begin with is one stretch, and what both end with is another.
-    2. Only what lies between is aligned, by its longest common stretches (difflib). Aligned as a
+    2. Only what lies between is aligned, by its longest common stretches. Aligned as a
        whole, a session that repeats itself would find its longest common stretch one round late.
 
     >>> alike_runs([0, 1, 2, 4], [0, 1, 2, 3, 4])
@@ -23,9 +24,9 @@ def alike_runs(session: Sequence[int], nearest: Sequence[int]) -> list[list[int]
     left_middle = left[: len(left) - tail]
     right_middle = right[: len(right) - tail]
     found = [[0, 0, head]]
-    matcher = SequenceMatcher(None, left_middle, right_middle, autojunk=False)
     found += [
-        [head + block.a, head + block.b, block.size] for block in matcher.get_matching_blocks()
+        [head + at, head + beside, length]
+        for at, beside, length in stretches(left_middle, right_middle)
     ]
     found.append([len(session) - tail, len(nearest) - tail, tail])
     return [run for run in found if run[2] > 0]

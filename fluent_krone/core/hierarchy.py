@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from itertools import compress, count, groupby, islice, pairwise
-from operator import ne
+from operator import itemgetter, ne
 from typing import Literal
 
 from ..types import LEVELS, Level, Seq
@@ -151,7 +151,7 @@ class Hierarchy:
         Repeats are kept at status level and collapsed above it.
         """
         node_of = self.nodes(level)
-        nodes = [node_of[k] for k in keys[start:end]]
+        nodes = list(map(node_of.__getitem__, keys[start:end]))
         if level != "status":
             nodes = _collapse(nodes)
         return Seq(level, start, end, tuple(nodes))
@@ -171,4 +171,4 @@ def runs(nodes: Sequence[int]) -> list[tuple[int, int]]:
 
 
 def _collapse(nodes: Iterable[int]) -> list[int]:
-    return [node for node, _ in groupby(nodes)]
+    return list(map(itemgetter(0), groupby(nodes)))

@@ -24,11 +24,11 @@ import re
 from collections import Counter
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from difflib import SequenceMatcher
-from typing import Any, Protocol
+from typing import Protocol
 
 from ..types import LEVELS, Evidence, Level, Seq
 from .hierarchy import Hierarchy, runs
+from .matching import Gap, gaps, likeness
 
 # Words of syslog's three highest levels, and words of errors.
 SEVERE = re.compile(
@@ -152,7 +152,7 @@ def localise(
     seq = _heaviest(scores, keys, hierarchy)
     event = max(range(seq.start, seq.end), key=lambda i: (scores[i], -i))
     distance = (here - there).total() + (there - here).total()
-    evidence = _evidence(keys, normal, abnormal, hierarchy, patterns)
+    evidence = _evidence(here, normal, abnormal, hierarchy, patterns)
     if not ended:
         evidence = replace(evidence, missing={})
     return Place(seq, event, tuple(scores), float(distance), evidence)
@@ -183,39 +183,32 @@ def _nearest_normal(
         return ()
     if len(keys) > _MOST_ALIGNED:
         return nearest[0]
-    # The matcher prepares its second sequence once and is then compared with several first ones.
-    matcher = SequenceMatcher(None, (), keys, autojunk=False)
     if not ended:
-        _, best = _likest_beginning(matcher, nearest[:_COMPARED], len(keys))
+        _, best = _likest_beginning(keys, nearest[:_COMPARED])
         return best
-    likeness, best = _likest(matcher, [(other, other) for other in nearest[:_COMPARED]])
+    likest, best = _likest(keys, [(other, other) for other in nearest[:_COMPARED]])
     nearest_yet = nested.density(keys, ended=False).nearest[:_COMPARED]
     longer = [tuple(nested.normal[i]) for i in nearest_yet]
-    begins, longest = _likest_beginning(matcher, longer, len(keys))
-    if begins > max(likeness, _CUT_SHORT) and len(longest) > len(keys):
+    begins, longest = _likest_beginning(keys, longer)
+    if begins > max(likest, _CUT_SHORT) and len(longest) > len(keys):
         return longest
     return best
 
 
 def _likest_beginning(
-    matcher: Any, others: Sequence[tuple[int, ...]], length: int
+    keys: Sequence[int], others: Sequence[tuple[int, ...]]
 ) -> tuple[float, tuple[int, ...]]:
-    """Like `_likest`, where only the first `length` events of each session are compared."""
-    return _likest(matcher, [(other[:length], other) for other in others])
+    """Like `_likest`, where only as many events of each session are compared as there are keys."""
+    return _likest(keys, [(other[: len(keys)], other) for other in others])
 
 
 def _likest(
-    matcher: Any, others: Sequence[tuple[Sequence[int], tuple[int, ...]]]
+    keys: Sequence[int], others: Sequence[tuple[Sequence[int], tuple[int, ...]]]
 ) -> tuple[float, tuple[int, ...]]:
-    """The likeness of the sequence that is most alike, and the session that it belongs to.
-
-    The exact ratio is slow to work out; its two upper bounds rule most sequences out before.
-    """
+    """The likeness of the sequence that is most alike, and the session that it belongs to."""
     best: tuple[float, tuple[int, ...]] = (-1.0, ())
     for compared, other in others:
-        matcher.set_seq1(compared)
-        if matcher.real_quick_ratio() >= best[0] and matcher.quick_ratio() >= best[0]:
-            best = max(best, (matcher.ratio(), other))
+        best = max(best, (likeness(compared, keys), other))
     return best
 
 
@@ -234,7 +227,8 @@ def _score_counts(
     """
     alone = _by_key(keys, _without_counterpart(keys, normal), more)
     unclear = {key for key, (here, there) in more.items() if len(alone[key]) < here - there}
-    alone |= _by_key(keys, range(len(keys) if unclear else 0), unclear)
+    if unclear:
+        alone |= _by_key(keys, range(len(keys)), unclear)
     for key, (here, there) in more.items():
         weight = 1 + severity(hierarchy.rows[key].template)
         share = nested.excess(key, here, there) * weight / len(alone[key])
@@ -249,9 +243,9 @@ def _by_key(
     """Log key → those of `events` that have it; for the `wanted` log keys."""
     found: dict[int, list[int]] = {key: [] for key in wanted}
     for event in events:
-        key = keys[event]
-        if key in wanted:
-            found[key].append(event)
+        own = found.get(keys[event])
+        if own is not None:
+            own.append(event)
     return found
 
 
@@ -260,13 +254,11 @@ def _without_counterpart(keys: Sequence[int], normal: Sequence[int]) -> list[int
     if len(keys) > _MOST_ALIGNED or len(normal) > _MOST_ALIGNED:
         return []
     head, changes = _aligned(keys, normal)
-    return [head + event for _, start, end, _, _ in changes for event in range(start, end)]
+    return [head + event for start, end, _, _ in changes for event in range(start, end)]
 
 
-def _aligned(
-    one: Sequence[int], other: Sequence[int]
-) -> tuple[int, list[tuple[str, int, int, int, int]]]:
-    """How many first events two sessions share, and the opcodes after them that are not `equal`.
+def _aligned(one: Sequence[int], other: Sequence[int]) -> tuple[int, list[Gap]]:
+    """How many first events two sessions share, and the gaps after them.
 
     Only what lies between equal ends is aligned. In a session that repeats itself, the longest
     common run may lie one round beside, and whole rounds would then be called odd.
@@ -274,10 +266,7 @@ def _aligned(
     short = min(len(one), len(other))
     head = next((i for i in range(short) if one[i] != other[i]), short)
     tail = next((i for i in range(short - head) if one[-1 - i] != other[-1 - i]), short - head)
-    matcher = SequenceMatcher(
-        None, one[head : len(one) - tail], other[head : len(other) - tail], autojunk=False
-    )
-    return head, [opcode for opcode in matcher.get_opcodes() if opcode[0] != "equal"]
+    return head, gaps(one[head : len(one) - tail], other[head : len(other) - tail])
 
 
 def _score_patterns(
@@ -337,7 +326,7 @@ def _gap(keys: Sequence[int], normal: Sequence[int], nested: NestedDetector | No
     if normal and len(keys) <= _MOST_ALIGNED:
         missing = Counter(normal) - Counter(keys)
         head, changes = _aligned(normal, keys)
-        for _, _, _, start, end in changes:
+        for _, _, start, end in changes:
             event = min(head + start, last)
             if missing and end == start:
                 break
@@ -349,7 +338,7 @@ def _heaviest(scores: Sequence[float], keys: Sequence[int], hierarchy: Hierarchy
     heaviest = (0, len(keys))
     most = 0.0
     rounded = -1.0
-    for start, end in runs([hierarchy.action_of[key] for key in keys]):
+    for start, end in runs(list(map(hierarchy.action_of.__getitem__, keys))):
         weight = sum(scores[start:end])
         # Rounding takes longer than summing, and keeps the order of what is not equal.
         if weight > most and round(weight, 6) > rounded:
@@ -360,33 +349,35 @@ def _heaviest(scores: Sequence[float], keys: Sequence[int], hierarchy: Hierarchy
 
 
 def _evidence(
-    keys: Sequence[int],
+    here: Mapping[int, int],
     normal: tuple[int, ...],
     abnormal: Sequence[Seq],
     hierarchy: Hierarchy,
     patterns: SeqDetector,
 ) -> Evidence:
-    """Evidence against the nearest normal session.
+    """Evidence against the nearest normal session; `here` says how often each log key came.
 
     Without one, it is against the nearest pattern of the first unseen Seq of the lowest level.
     """
     if not normal:
         seq = next(seq for level in LEVELS for seq in abnormal if seq.level == level)
-        return compare(seq.level, seq.pattern, patterns.score(seq)[1], hierarchy, patterns)
-    have = [hierarchy.status_of[k] for k in keys]
+        nearest = patterns.score(seq)[1]
+        return compare(seq.level, Counter(seq.pattern), nearest, hierarchy, patterns)
+    have: Counter[int] = Counter()
+    for key, times in here.items():
+        have[hierarchy.status_of[key]] += times
     want = [hierarchy.status_of[k] for k in normal]
     return replace(compare("status", have, want, hierarchy, patterns), nearest_keys=normal)
 
 
 def compare(
     level: Level,
-    have: Sequence[int],
+    here: Counter[int],
     want: Sequence[int],
     hierarchy: Hierarchy,
     patterns: SeqDetector,
 ) -> Evidence:
-    """What `have` has more and less of than `want`, both nodes of `level`, in the tree's words."""
-    here = Counter(have)
+    """What `here` has more and less of than `want`, both nodes of `level`, in the tree's words."""
     there = Counter(want)
     over = here - there
     under = there - here

@@ -55,8 +55,9 @@ def session_context(keys: Sequence[int], at: int) -> Context:
     >>> session_context([7, 8, 9, 10], 2)
     (-1, 7, 8)
     """
-    first = max(at - ORDER, 0)
-    return (START,) * (ORDER - (at - first)) + tuple(keys[first:at])
+    if at >= ORDER:
+        return tuple(keys[at - ORDER : at])
+    return (START,) * (ORDER - at) + tuple(keys[:at])
 
 
 def entity_context(keys: Sequence[int], at: int, entity_of: Sequence[int]) -> Context:
@@ -65,12 +66,13 @@ def entity_context(keys: Sequence[int], at: int, entity_of: Sequence[int]) -> Co
     >>> entity_context([0, 1, 0, 1], 3, entity_of=[5, 6])
     (-1, -1, 1)
     """
-    entity, found = entity_of[keys[at]], []
-    for i in range(at - 1, max(at - REACH, 0) - 1, -1):
-        if entity_of[keys[i]] == entity:
-            found.append(keys[i])
+    entity = entity_of[keys[at]]
+    found: list[int] = []
+    for key in reversed(keys[max(at - REACH, 0) : at]):
+        if entity_of[key] == entity:
+            found.append(key)
             if len(found) == ORDER:
-                break
+                return tuple(reversed(found))
     return (START,) * (ORDER - len(found)) + tuple(reversed(found))
 
 

@@ -1,0 +1,101 @@
+"""Which stretches two sessions share: what difflib finds, in a fraction of the time.
+
+A session is a text here, a character for each log key, so that the search for a common stretch is
+the search for a text in another, which Python does in C.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+# Where a common stretch begins in the one and in the other, and how long it is.
+Stretch = tuple[int, int, int]
+# From where to where the one, and the other, have what is not common.
+Gap = tuple[int, int, int, int]
+
+
+def stretches(one: Sequence[int], other: Sequence[int]) -> list[Stretch]:
+    """The common stretches in their order, as difflib's `SequenceMatcher` finds them without junk.
+
+    It is the longest one, the earliest of equals; and so on before and behind it.
+
+    >>> stretches([0, 1, 2, 4], [0, 1, 2, 3, 4])
+    [(0, 0, 3), (3, 4, 1)]
+    """
+    left = "".join(map(chr, one))
+    right = "".join(map(chr, other))
+    found: list[Stretch] = []
+    open_parts = [(0, len(left), 0, len(right))]
+    while open_parts:
+        start, end, low, high = open_parts.pop()
+        i, j, length = _longest(left, right, (start, end, low, high))
+        if not length:
+            continue
+        found.append((i, j, length))
+        if start < i and low < j:
+            open_parts.append((start, i, low, j))
+        if i + length < end and j + length < high:
+            open_parts.append((i + length, end, j + length, high))
+    found.sort()
+    return _joined(found)
+
+
+def _longest(left: str, right: str, part: Gap) -> Stretch:
+    """The longest common stretch within a part of both, the earliest of equals."""
+    start, end, low, high = part
+    best = (start, low, 0)
+    length = 0
+    for i in range(start, end):
+        if i + length >= end:
+            break
+        j = right.find(left[i : i + length + 1], low, high)
+        while j >= 0:
+            length += 1
+            best = (i, j, length)
+            if i + length >= end:
+                break
+            # A longer stretch cannot begin before the first place of the shorter one.
+            j = right.find(left[i : i + length + 1], j, high)
+    return best
+
+
+def _joined(found: list[Stretch]) -> list[Stretch]:
+    """Stretches that follow each other without a gap as one."""
+    joined: list[Stretch] = []
+    for i, j, length in found:
+        if joined:
+            before, beside, count = joined[-1]
+            if before + count == i and beside + count == j:
+                joined[-1] = (before, beside, count + length)
+                continue
+        joined.append((i, j, length))
+    return joined
+
+
+def likeness(one: Sequence[int], other: Sequence[int]) -> float:
+    """How much of both is common, from 0 to 1.
+
+    >>> likeness([0, 1, 2, 4], [0, 1, 2, 3])
+    0.75
+    """
+    both = len(one) + len(other)
+    if not both:
+        return 1.0
+    return 2.0 * sum(length for _, _, length in stretches(one, other)) / both
+
+
+def gaps(one: Sequence[int], other: Sequence[int]) -> list[Gap]:
+    """What lies between the common stretches, in order.
+
+    >>> gaps([0, 1, 2, 4], [0, 1, 2, 3, 4])
+    [(3, 3, 3, 4)]
+    """
+    found: list[Gap] = []
+    i = 0
+    j = 0
+    for at, beside, length in [*stretches(one, other), (len(one), len(other), 0)]:
+        if i < at or j < beside:
+            found.append((i, at, j, beside))
+        i = at + length
+        j = beside + length
+    return found
