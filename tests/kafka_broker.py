@@ -6,6 +6,7 @@ directory `.kafka` of the checkout is used, which `.ci/run` fills where Maven re
 
 from __future__ import annotations
 
+import importlib.util
 import os
 import shutil
 import signal
@@ -59,6 +60,8 @@ ssl.keystore.location={keystore}
 
 def missing() -> str | None:
     """Why no broker can be started here; None where one can."""
+    if importlib.util.find_spec("confluent_kafka") is None:
+        return "confluent-kafka is not installed"
     if shutil.which("java") is None:
         return "there is no `java` on PATH"
     if not any(_jars().glob("kafka_2.13-*.jar")):
