@@ -6,11 +6,13 @@ for each round: its caches, the model's among them, start empty.
 
 from __future__ import annotations
 
+import heapq
 import random
 import re
 import uuid
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
+from operator import itemgetter
 from typing import Any
 
 from export.calibrate import calibrate
@@ -269,22 +271,27 @@ def many_keys(keys: int) -> Load:
     return Load("many_keys", frames_of(records), len(records), bundle)
 
 
-def long_sessions(hdfs: list[Record], sessions: int, events: int = 10_000) -> Load:
-    """Few sessions of very many events: the blocks of HDFS, one after the other, under one name."""
+def long_sessions(
+    hdfs: list[Record], times_ns: Sequence[int], sessions: int, events: int = 10_000
+) -> Load:
+    """Few sessions of very many events: the blocks of HDFS, one after the other, under one name.
+
+    Each has the pauses of its part of HDFS, and all begin at the same time.
+    """
     made = random.Random(SEED)
 
-    def lines() -> Iterator[list[Record]]:
-        for number in range(sessions):
-            start = made.randrange(len(hdfs))
-            name = f"blk_{number + 1}"
-            rows = (hdfs[(start + i) % len(hdfs)] for i in range(events))
-            yield [
-                {**row, "message": re.sub(r"blk_-?[0-9]+", name, row["message"])} for row in rows
-            ]
+    def events_of(number: int) -> Iterator[tuple[int, int, Record]]:
+        start = made.randrange(len(hdfs) - events)
+        name = f"blk_{number + 1}"
+        for i in range(start, start + events):
+            message = re.sub(r"blk_-?[0-9]+", name, hdfs[i]["message"])
+            time_ns = _START_S * 10**9 + times_ns[i] - times_ns[start]
+            yield time_ns, number, {**hdfs[i], "message": message}
 
-    records = list(_mixed(lines(), made))
-    config = {"max_events": 20_000}
-    return Load("long_sessions", frames_of(records), len(records), _hdfs, config)
+    mixed = list(heapq.merge(*map(events_of, range(sessions)), key=itemgetter(0)))
+    records = [record for _, _, record in mixed]
+    frames = frames_of(records, times_ns=[time_ns for time_ns, _, _ in mixed])
+    return Load("long_sessions", frames, len(records), _hdfs, {"max_events": 20_000})
 
 
 def single_records(hdfs: list[Record], times_ns: Sequence[int]) -> Load:

@@ -206,7 +206,7 @@ def load_rates(
         loads.uuids(1_000, many),
         loads.kubernetes(hdfs, times_ns),
         loads.many_keys(many // 3),
-        loads.long_sessions(hdfs, max(many // 10_000, 1)),
+        loads.long_sessions(hdfs, times_ns, max(many // 10_000, 1)),
         replace(same, name="one_record_chunks_joined"),
         single,
         replace(single, name="one_record_chunks_with_store"),

@@ -24,6 +24,8 @@ import re
 from collections import Counter
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from itertools import repeat
+from operator import add
 from typing import Protocol
 
 from ..types import LEVELS, Evidence, Level, Seq
@@ -226,15 +228,21 @@ def _score_counts(
     the log keys that the session has more of: how many here, and how many there.
     """
     alone = _by_key(keys, _without_counterpart(keys, normal), more)
-    unclear = {key for key, (here, there) in more.items() if len(alone[key]) < here - there}
-    if unclear:
-        alone |= _by_key(keys, range(len(keys)), unclear)
+    # Log key → what each of its events gets, where too few of them are known.
+    shares: dict[int, float] = {}
     for key, (here, there) in more.items():
         weight = 1 + severity(hierarchy.rows[key].template)
-        share = nested.excess(key, here, there) * weight / len(alone[key])
+        excess = nested.excess(key, here, there) * weight
+        events = alone[key]
+        if len(events) < here - there:
+            shares[key] = excess / here
+            continue
         # Every event has one log key, so nothing was added before.
-        for event in alone[key]:
-            scores[event] = share
+        for event in events:
+            scores[event] = excess / len(events)
+    if shares:
+        # Without a step of Python for each event: sessions may be long.
+        scores[:] = map(add, scores, map(shares.get, keys, repeat(0.0)))
 
 
 def _by_key(
