@@ -106,7 +106,7 @@ class Fitted:
         return Cascade(
             self.hierarchy,
             self.patterns,
-            self.nested.at(thresholds["density"]),
+            self.nested.at(thresholds["density"], thresholds.get("counts", 0.0)),
             clearing_of(thresholds),
             steps=Steps(self.hierarchy, self.witnesses, budget, thresholds),
         )
@@ -135,6 +135,7 @@ def fit(sessions: Sequence[LogKeys], hierarchy: Hierarchy, cache_bytes: int = 16
             threshold=calibration.threshold,
             band=calibration.band,
             decimals=DECIMALS,
+            costs=model.costs.tolist(),
         ),
         cache_bytes=cache_bytes,
     )

@@ -27,7 +27,7 @@ from fluent_krone.detect.budget import (
 
 from .faults import HANGING, KINDS, Injector
 from .panel import DENSITY, WAITING, Forms, Panel, fit_panel
-from .plan_budget import FREAK_RATIO, density_floor, plan_budget
+from .plan_budget import density_floor, plan_budget
 from .traces import Trace
 from .train import (
     DensityModel,
@@ -35,21 +35,22 @@ from .train import (
     Ints,
     Table,
     fit_table,
-    prototype_limit,
     tabulate,
 )
 
 # Parts into which the sessions are cut; each is judged by what the others taught.
-FOLDS = 5
-# So many times in different ways, where there are few sessions: one way would be luck.
-_REPEATS, _FEW_SESSIONS = 3, 6_000
-# Injected faults of each kind, in each fold.
-FAULTS = 200
+# The more there are, the more the witnesses of a fold are like those of the bundle; few sessions
+# need many folds, and of many sessions a few folds are enough.
+_FEWEST_FOLDS, _MOST_FOLDS, _FOLDED_SESSIONS = 5, 15, 60_000
+# Injected faults of each kind, in all folds together.
+FAULTS = 1_000
 # Of normal sessions, at most so many are in the density's uncertainty band.
 _DOUBTFUL_SHARE = 0.01
 # Where more sessions than this share are beyond all likelihood, the training is mixed with
 # abnormal sessions; they are left out, up to `_MOST_TRIMMED` of all.
 _MIXED_SHARE, _MOST_TRIMMED = 0.005, 0.15
+# Beyond all likelihood is a session that scores so many times the density's floor.
+_UNLIKELY_RATIO = 10
 _TRIMMING_ROUNDS = 3
 # A kind of fault of which less than this share is found is a blind spot.
 _BLIND = 0.1
@@ -167,54 +168,42 @@ class _Trial:
         self._seed = seed
         self._forms = Forms(hierarchy)
         self._known = {session.keys for session in sessions}
-        self._repeats = 1
-        if len(sessions) < _FEW_SESSIONS:
-            self._repeats = _REPEATS
-        self._without: tuple[str, ...] = ()
         self._normal: dict[str, Doubles] = {}
         self._faulty: dict[str, dict[str, list[float]]] = {}
 
     def run(self, on_progress: Progress) -> None:
         size = len(self._sessions)
-        folds = min(FOLDS, size)
+        folds = max(_FEWEST_FOLDS, min(_MOST_FOLDS, _FOLDED_SESSIONS // max(size, 1)))
+        folds = min(folds, size)
         if folds < 2:
             return
         table = tabulate([session.keys for session in self._sessions], self._hierarchy)
-        # A bundle keeps no more sessions than the density needs, and would not know all counts.
-        if len(table.example) > prototype_limit(len(table.column_of)):
-            self._without = ("counts",)
         rng = np.random.default_rng(self._seed)
-        steps = self._repeats * folds
-        for repeat in range(self._repeats):
-            rng_of_folds = np.random.default_rng(self._seed * _REPEATS + repeat)
-            fold = rng_of_folds.permutation(size) % folds
-            for i in range(folds):
-                held = np.flatnonzero(fold == i)
-                fitted = np.flatnonzero(fold != i)
-                self._run_fold(table, held, fitted, repeat, rng)
-                on_progress(repeat * folds + i + 1, steps)
+        fold = rng.permutation(size) % folds
+        for i in range(folds):
+            held = np.flatnonzero(fold == i)
+            fitted = np.flatnonzero(fold != i)
+            self._run_fold(table, held, fitted, FAULTS // folds, rng)
+            on_progress(i + 1, folds)
 
     def _run_fold(
-        self, table: Table, held: Ints, fitted: Ints, repeat: int, rng: np.random.Generator
+        self, table: Table, held: Ints, fitted: Ints, faults: int, rng: np.random.Generator
     ) -> None:
         model = fit_table(table, fitted, self._hierarchy, seed=self._seed)
         training = [self._sessions[i] for i in fitted]
-        panel = fit_panel(training, self._hierarchy, self._forms)
-        places = held + repeat * len(self._sessions)
-        self._keep(DENSITY, places, _density_scores(model, table, held))
+        panel = fit_panel(training, self._hierarchy, self._forms, model.counts())
+        self._keep(DENSITY, held, _density_scores(model, table, held))
         scores = [panel.scores(self._sessions[i]) for i in held]
         for name in scores[0]:
-            self._keep(name, places, np.array([of_one[name] for of_one in scores]))
-        if repeat == 0:
-            for kind, faulty in self._inject(held, training, rng):
-                self._judge_faulty(kind, faulty, panel, model)
+            self._keep(name, held, np.array([of_one[name] for of_one in scores]))
+        for kind, faulty in self._inject(held, training, faults, rng):
+            self._judge_faulty(kind, faulty, panel, model)
 
     def _keep(self, name: str, places: Ints, scores: Doubles) -> None:
-        size = self._repeats * len(self._sessions)
-        self._normal.setdefault(name, np.zeros(size))[places] = scores
+        self._normal.setdefault(name, np.zeros(len(self._sessions)))[places] = scores
 
     def _inject(
-        self, held: Ints, training: Sequence[Trace], rng: np.random.Generator
+        self, held: Ints, training: Sequence[Trace], faults: int, rng: np.random.Generator
     ) -> Iterator[tuple[str, list[Trace]]]:
         """Faulty copies of held-out sessions, by kind. What makes a normal session of another is
         no fault."""
@@ -223,7 +212,7 @@ class _Trial:
         hosts = [i for i in held if self._sessions[i].keys]
         for kind in KINDS:
             faulty = []
-            for i in rng.permutation(hosts)[:FAULTS]:
+            for i in rng.permutation(hosts)[:faults]:
                 made = injector.inject(self._sessions[i], kind)
                 if made and (made.keys == self._sessions[i].keys or made.keys not in self._known):
                     faulty.append(made)
@@ -247,8 +236,7 @@ class _Trial:
         where all may stay."""
         if DENSITY not in self._normal:
             return None
-        unlikely = self._normal[DENSITY].reshape(self._repeats, -1) > FREAK_RATIO * density_floor(1)
-        left_out: Flags = np.any(unlikely, axis=0)
+        left_out: Flags = self._normal[DENSITY] > _UNLIKELY_RATIO * density_floor(1)
         share = float(left_out.mean())
         if not _MIXED_SHARE < share <= _MOST_TRIMMED:
             return None
@@ -262,8 +250,7 @@ class _Trial:
             for kind, of_kind in self._faulty.items()
             if of_kind
         }
-        normal = {n: scores for n, scores in self._normal.items() if n not in self._without}
-        budget = plan_budget(normal, faulty, len(self._sessions))
+        budget = plan_budget(self._normal, faulty)
         threshold = budget.thresholds(asked)[DENSITY]
         detection = {
             kind: {_told(n): _share(scores, budget.thresholds(n)) for n in TOLD}

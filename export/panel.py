@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 
 from fluent_krone.core.hierarchy import Hierarchy
 from fluent_krone.detect.budget import DECIMALS
+from fluent_krone.detect.counts import Counts
 from fluent_krone.detect.durations import Span, measure_durations
 from fluent_krone.detect.levels import learn_levels
 from fluent_krone.detect.order import Order, count_order
@@ -23,9 +24,9 @@ Scores = dict[str, float]
 # What `density` scores is added by the caller, who has many sessions at once.
 DENSITY = "density"
 # Scores that are 0 or 1: their threshold can only be 0.
-BINARY = ("counts", "patterns")
+BINARY = ("patterns",)
 # What is counted, not measured in nats.
-COUNTED = ("order.pair",)
+COUNTED = ("order.pair", "order.triple")
 
 # What tells that a session hangs while it does.
 WAITING = ("time.wait",)
@@ -36,15 +37,8 @@ class Forms:
 
     def __init__(self, hierarchy: Hierarchy) -> None:
         self._hierarchy = hierarchy
-        self._counts: dict[LogKeys, int] = {}
         self._number: dict[tuple[Level, tuple[int, ...]], int] = {}
         self._patterns: dict[LogKeys, frozenset[int]] = {}
-
-    def counts(self, keys: LogKeys) -> int:
-        """A hash of how often each log key occurs."""
-        if keys not in self._counts:
-            self._counts[keys] = hash(tuple(sorted(keys)))
-        return self._counts[keys]
 
     def patterns(self, keys: LogKeys) -> frozenset[int]:
         """The patterns of all its Seqs, as numbers."""
@@ -62,8 +56,8 @@ class Panel:
     """Fitted witnesses, all but the density."""
 
     forms: Forms
+    counts: Counts
     steps: StepWitnesses
-    _counts: set[int]
     _patterns: set[int]
     _by_keys: dict[LogKeys, Scores] = field(default_factory=dict)
     # Of each course: the surprise of its end after each event, and its Seqs of known duration.
@@ -99,7 +93,7 @@ class Panel:
     def _step_scores(self, keys: LogKeys) -> Scores:
         order = self.steps.order.worst(keys)
         return {
-            "counts": float(self.forms.counts(keys) not in self._counts),
+            "counts": round(self.counts.score(keys), DECIMALS),
             "patterns": float(not self.forms.patterns(keys) <= self._patterns),
             **{f"order.{view}": round(score, DECIMALS) for view, score in order.items()},
         }
@@ -122,12 +116,14 @@ def fit_steps(
     )
 
 
-def fit_panel(sessions: Sequence[Trace], hierarchy: Hierarchy, forms: Forms) -> Panel:
-    """The witnesses of normal `sessions`."""
+def fit_panel(
+    sessions: Sequence[Trace], hierarchy: Hierarchy, forms: Forms, counts: Counts
+) -> Panel:
+    """The witnesses of normal `sessions`; `counts` are of the same sessions."""
     courses = {session.keys for session in sessions}
     return Panel(
         forms=forms,
+        counts=counts,
         steps=fit_steps(sessions, hierarchy),
-        _counts={forms.counts(keys) for keys in courses},
         _patterns=set[int]().union(*(forms.patterns(keys) for keys in courses)),
     )

@@ -1,16 +1,16 @@
 """Divides a budget of false alarms among the scores of a bundle, by what injected faults they find.
 
-For each of several numbers of false alarms there is a plan. In each, the density first gets its
-share; the rest goes to the score whose lower threshold finds most more of the injected faults for a
-false alarm, again and again. False alarms of all scores together are counted on held-out sessions,
-not added up. What is left over in the end lowers the thresholds that still have room above their
-floor, so that about as many false alarms are raised as were asked for.
+The budget is spent step by step. Each step lowers the threshold of one score: of all thresholds
+that can be paid, the one that finds most more of the injected faults for a false alarm. False
+alarms of all scores together are counted on held-out sessions, not added up. On the way from few
+false alarms to many, the thresholds are noted down for several numbers of them. So thresholds only
+fall with the number that is asked for, and whatever few false alarms find is found with more.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping
 
 import numpy as np
 from numpy.typing import NDArray
@@ -24,23 +24,32 @@ Flags = NDArray[np.bool_]
 
 # False alarms in 1,000 sessions that there are plans for.
 PLANNED = (0.1, 0.2, 0.3, 0.5, 0.7, 1, 1.5, 2, 3, 4, 5, 7, 10, 15, 20, 30, 50)
-# Of the budget, what the density gets first: it alone sees a session as a whole, and a single
-# injected fault, by which the rest is divided, is not what it is for.
-_DENSITY_SHARE = 2 / 3
+# Of what is asked for, the share that the density gets before the others: it alone sees a session
+# as a whole, and a single injected fault, by which the rest is divided, is not what it is for.
+_DENSITY_SHARE = 0.25
 # Beyond this many false alarms in 1,000 sessions the density gets no more of them unasked.
 _DENSITY_MOST = 1.0
 # A score that has a say raises false alarms that held-out sessions do not show yet: about so many
 # in as many sessions.
-_UNSEEN = 0.75
+_UNSEEN = 0.15
+# What a step costs that flags no more held-out session, beside the others.
+_FREE = 0.1
 # The threshold of a score that was given nothing: this far (in nats) beyond all held-out scores,
 # where a false alarm is an eighth as likely as beyond the largest.
 _BEYOND = math.log(8)
 # Sessions that score so many times the density's floor are no normal sessions. So few of them, and
-# no more than this share of a small training set, never set its threshold.
-FREAK_RATIO = 10
+# no more than this share of a small training set, never set a threshold.
+_FREAK_RATIO = 5
 _FREAKS, _FREAK_SHARE = 3, 1 / 20
+# Of what is asked for, the share that held-out sessions of the training may raise. What comes after
+# the training is less like it: on raw HDFS, later sessions are flagged nearly twice as often.
+_SAFETY = 0.7
 # How many lower thresholds of a score are tried for the next step.
-_LOOK_AHEAD = 16
+_LOOK_AHEAD = 24
+# Where less than this share of a budget is spent when no threshold finds more, the rest is spent on
+# these scores, so that about as many false alarms are raised as were asked for.
+_SPENT = 0.75
+_FILLING = ("counts", "order.session", DENSITY)
 # Largest held-out scores that a bundle keeps, for p-values.
 _KEPT = 200
 # What is likelier than one normal session in so many, for one false alarm in 1,000, is never
@@ -57,33 +66,35 @@ def density_floor(false_alarms: float) -> float:
 
 
 def plan_budget(
-    normal: Mapping[str, Doubles], faulty: Mapping[str, Mapping[str, Doubles]], sessions: int
+    normal: Mapping[str, Doubles], faulty: Mapping[str, Mapping[str, Doubles]]
 ) -> Budget:
     """The budget of a bundle.
 
-    `normal` are held-out scores of normal sessions, one array a score, all of one length: that is
-    `sessions`, or a multiple of it where the sessions were held out several times. `faulty` are
-    those of sessions with a fault, by kind.
+    `normal` are held-out scores of normal sessions, one array a score; `faulty` are those of
+    sessions with a fault, by kind.
     """
+    normal = _without_freaks(normal)
     rows = len(next(iter(normal.values())))
-    repeats = max(1, rows // max(sessions, 1))
     ranked = {name: np.sort(scores)[::-1] for name, scores in normal.items()}
     looked_at = _extremes(normal, ranked)
     extremes = {name: scores[looked_at] for name, scores in normal.items()}
-    plans = []
-    for false_alarms in PLANNED:
-        divisions = [
-            _Division(extremes, faulty, ranked, repeats, false_alarms, rows).run(first)
-            for first in (None, *(name for name in BINARY if name in normal))
-        ]
-        best = max(divisions, key=lambda division: division.found())
-        plans.append(Plan(false_alarms, best.rounded()))
+    division = _Division(extremes, faulty, ranked)
+    plans = tuple(Plan(asked, division.spend(asked)) for asked in PLANNED)
     largest = {
-        name: tuple(float(score) for score in scores[: _KEPT * repeats])
+        name: tuple(float(score) for score in scores[:_KEPT])
         for name, scores in ranked.items()
         if name not in BINARY
     }
-    return Budget(rows, largest, tuple(plans))
+    return Budget(rows, largest, plans)
+
+
+def _without_freaks(normal: Mapping[str, Doubles]) -> dict[str, Doubles]:
+    """The held-out scores of all sessions but the few that are out of all likelihood."""
+    density = normal[DENSITY]
+    most = min(_FREAKS, int(len(density) * _FREAK_SHARE))
+    worst = np.argsort(-density, kind="stable")[:most]
+    freaks = worst[density[worst] > _FREAK_RATIO * density_floor(1)]
+    return {name: np.delete(scores, freaks) for name, scores in normal.items()}
 
 
 def _extremes(normal: Mapping[str, Doubles], ranked: Mapping[str, Doubles]) -> NDArray[np.int64]:
@@ -97,23 +108,19 @@ def _extremes(normal: Mapping[str, Doubles], ranked: Mapping[str, Doubles]) -> N
 
 
 class _Division:
-    """One budget as it is divided: the thresholds so far, and what all of them flag together."""
+    """A budget as it is divided: the thresholds so far, and what all of them flag together."""
 
     def __init__(
         self,
         normal: Mapping[str, Doubles],
         faulty: Mapping[str, Mapping[str, Doubles]],
         ranked: Mapping[str, Doubles],
-        repeats: int,
-        false_alarms: float,
-        rows: int,
     ) -> None:
         self._normal = normal
         self._faulty = faulty
         self._ranked = ranked
-        self._repeats = repeats
-        self._false_alarms = false_alarms
-        self._budget = false_alarms * rows / 1000
+        self._rows = len(next(iter(ranked.values())))
+        self._false_alarms = PLANNED[0]
         self._thresholds: dict[str, float] = {}
         self._flagged = np.zeros(len(next(iter(normal.values()))), np.bool_)
         self._found = {
@@ -121,36 +128,37 @@ class _Division:
             for kind, scores in faulty.items()
         }
         self._levels = {name: self._levels_of(name) for name in normal}
-
-    def run(self, first: str | None) -> _Division:
-        """Divide it. A score that flags all or nothing (`first`) comes before the others, if it can
-        be paid: later on, what is left would be too little for it."""
         self._give_first()
+
+    def spend(self, false_alarms: float) -> dict[str, float]:
+        """The thresholds for this number of false alarms, which is larger than the one before."""
+        self._false_alarms = false_alarms
         self._give_density()
-        if first is not None and self._cost(first, 0.0) <= self._budget:
-            self._lower(first, 0.0)
-        self._give_the_rest()
+        for name, threshold in iter(self._best, None):
+            self._lower(name, threshold)
         self._use_up()
-        return self
+        floors = {name: max(self._floor(name), 0.0) for name in self._thresholds}
+        return {
+            name: round(max(threshold, floors[name]), DECIMALS)
+            for name, threshold in self._thresholds.items()
+        }
 
-    def found(self) -> float:
-        """The share of the injected faults that is found: the mean over their kinds."""
-        return float(np.mean([found.mean() for found in self._found.values()] or [0.0]))
-
-    def rounded(self) -> dict[str, float]:
-        return {name: round(t, DECIMALS) for name, t in self._thresholds.items()}
+    @property
+    def _budget(self) -> float:
+        return _SAFETY * self._false_alarms * self._rows / 1000
 
     def _levels_of(self, name: str) -> Doubles:
         """The thresholds that a score may have, the highest first."""
         if name in BINARY:
             return np.zeros(1)
         levels: Doubles = np.unique(self._normal[name])[::-1]
-        return levels[levels >= self._floor(name)]
+        return levels
 
     def _floor(self, name: str) -> float:
         if name == DENSITY:
             return density_floor(self._false_alarms)
-        if name in COUNTED:
+        # Counts that no session of a large training had are odd, however little they differ.
+        if name in COUNTED or name in BINARY or name == "counts":
             return 0.0
         return max(math.log(_STEP_FLOOR / self._false_alarms), 0.0)
 
@@ -162,9 +170,12 @@ class _Division:
 
     def _cost(self, name: str, threshold: float) -> float:
         """Held-out sessions that are flagged with this threshold lowered, and those yet unseen."""
-        paid = {other for other, t in self._thresholds.items() if t <= self._ranked[other][0]}
         flagged = int((self._flagged | (self._normal[name] > threshold)).sum())
-        return flagged + _UNSEEN * self._repeats * len(paid | {name})
+        return flagged + _UNSEEN * len(self._paid() | {name})
+
+    def _paid(self) -> set[str]:
+        """The scores that have a say: their thresholds are among the held-out scores."""
+        return {name for name, t in self._thresholds.items() if t <= self._ranked[name][0]}
 
     def _gain(self, name: str, threshold: float) -> float:
         """The mean share of injected faults that are found more, over the kinds."""
@@ -178,52 +189,52 @@ class _Division:
         """What each score has before any false alarm is given to it."""
         for name, ranked in self._ranked.items():
             if name == DENSITY:
-                freaks = int((ranked > FREAK_RATIO * density_floor(1)).sum())
-                most = int(len(ranked) * _FREAK_SHARE)
-                at = min(freaks, _FREAKS * self._repeats, most, len(ranked) - 1)
-                self._lower(name, max(float(ranked[at]), self._floor(name)))
+                self._lower(name, float(ranked[0]))
             elif name not in BINARY:
-                floor = self._floor(name)
-                self._lower(name, max(float(ranked[0]) + _BEYOND, floor))
+                self._lower(name, float(ranked[0]) + _BEYOND)
 
     def _give_density(self) -> None:
         """The lowest threshold that keeps the density within its share."""
-        share = min(self._false_alarms, _DENSITY_MOST) / self._false_alarms
+        most = min(self._false_alarms, _DENSITY_MOST)
         ranked = self._ranked[DENSITY]
-        at = min(int(_DENSITY_SHARE * share * self._budget), len(ranked) - 1)
-        threshold = max(float(ranked[at]), density_floor(min(self._false_alarms, _DENSITY_MOST)))
+        at = min(int(_DENSITY_SHARE * most * len(ranked) / 1000), len(ranked) - 1)
+        threshold = max(float(ranked[at]), density_floor(most))
         if threshold < self._thresholds[DENSITY]:
             self._lower(DENSITY, threshold)
-
-    def _give_the_rest(self) -> None:
-        while best := self._best():
-            self._lower(*best)
 
     def _best(self) -> tuple[str, float] | None:
         """The affordable threshold that finds most for a false alarm."""
         found: tuple[float, str, float] | None = None
-        now = float(self._flagged.sum())
+        now = float(self._flagged.sum()) + _UNSEEN * len(self._paid())
         for name in self._normal:
             for threshold in self._next_levels(name):
                 cost = self._cost(name, threshold)
                 if cost > self._budget:
                     break
                 # Even a free step costs a little, so that the one that finds most comes first.
-                rate = self._gain(name, threshold) / max(cost - now, 0.25)
+                rate = self._gain(name, threshold) / max(cost - now, _FREE)
                 if rate > 0 and (found is None or rate > found[0]):
                     found = (rate, name, threshold)
         return found[1:] if found else None
 
-    def _next_levels(self, name: str) -> Sequence[float]:
-        """Thresholds below the present one, the highest first."""
+    def _next_levels(self, name: str) -> Iterator[float]:
+        """Thresholds below the present one, the highest first; the last one is the floor."""
         now = self._thresholds.get(name, math.inf)
+        floor = self._floor(name)
         first = int(np.searchsorted(-self._levels[name], -now, side="right"))
-        return [float(level) for level in self._levels[name][first : first + _LOOK_AHEAD]]
+        for level in self._levels[name][first : first + _LOOK_AHEAD]:
+            if level <= floor:
+                if floor < now:
+                    yield floor
+                return
+            yield float(level)
 
     def _use_up(self) -> None:
-        """Lower order and density further while that costs no more than asked."""
-        for name in ("order.session", DENSITY):
-            while lower := self._next_levels(name)[:1]:
-                if self._cost(name, lower[0]) > self._budget:
+        """Lower counts, order and density further where little of the budget is spent."""
+        for name in (name for name in _FILLING if name in self._normal):
+            for threshold in self._next_levels(name):
+                if self._flagged.sum() >= _SPENT * self._budget:
+                    return
+                if self._cost(name, threshold) > self._budget:
                     break
-                self._lower(name, lower[0])
+                self._lower(name, threshold)

@@ -73,7 +73,8 @@ def fit_judge(
     model = fit_density(sessions, hierarchy, seed=seed)
     calibration = calibrate(sessions, hierarchy, seed=seed, false_alarms=false_alarms)
     thresholds = calibration.thresholds
-    panel = fit_panel([Trace(tuple(keys)) for keys in sessions], hierarchy, Forms(hierarchy))
+    traces = [Trace(tuple(keys)) for keys in sessions]
+    panel = fit_panel(traces, hierarchy, Forms(hierarchy), model.counts())
     density = functools.cache(lambda log_keys: round(model.score(log_keys), DECIMALS))
 
     def is_abnormal(log_keys: LogKeys) -> bool:

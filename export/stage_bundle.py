@@ -185,6 +185,7 @@ def bundle_content(work: Work) -> dict[str, Any]:
             threshold=calibration.threshold,
             band=calibration.band,
             decimals=DECIMALS,
+            costs=model["costs"],
         ),
         "clearing": calibration.clearing,
         "steps": WitnessFiles(

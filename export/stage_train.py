@@ -29,6 +29,7 @@ def run_train(work: Work) -> None:
         "columns": list(model.columns),
         "weights": model.weights.tolist(),
         "normal": model.normal,
+        "costs": model.costs.round(6).tolist(),
     }
     work.write("nested_aware.onnx", content)
     work.write_json("nested_aware.json", fields)

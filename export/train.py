@@ -21,7 +21,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fluent_krone.core.hierarchy import Hierarchy
-from fluent_krone.detect.nested_aware import Feature, magnitude, nested_counts, sparse_vector
+from fluent_krone.detect.counts import Counts
+from fluent_krone.detect.nested_aware import (
+    Feature,
+    counts_of,
+    magnitude,
+    nested_counts,
+    sparse_vector,
+)
 from fluent_krone.errors import ExportError
 
 # The kernel width h, in weighted counts: a difference of this size is ordinary.
@@ -52,8 +59,9 @@ class DensityModel:
 
     `prototypes` float32[P, V + 1] are distinct training vectors, already multiplied by `weights`
     float32[V + 1]. `log_prior` float64[P] holds the logarithms of their shares of training, and
-    `normal` one training session of each. `dropped` counts the distinct vectors beyond the limits;
-    each of them adds to the share of the nearest vector that was kept.
+    `normal` one training session of each. `costs` float64[V + 1] say for each feature how seldom a
+    session differs in it from its nearest neighbour. `dropped` counts the distinct vectors beyond
+    the limits; each of them adds to the share of the nearest vector that was kept.
     """
 
     hierarchy: Hierarchy
@@ -62,6 +70,7 @@ class DensityModel:
     prototypes: Floats
     log_prior: Doubles
     normal: list[LogKeys]
+    costs: Doubles
     dropped: int = 0
     norms: Doubles = field(init=False)
 
@@ -82,6 +91,10 @@ class DensityModel:
         """
         x, held = self._held(log_keys)
         return self._minus_log((np.maximum(x - held, 0) ** 2).sum(1))
+
+    def counts(self) -> Counts:
+        """The witness of the counts of the same sessions."""
+        return counts_of(self.normal, self.columns, self.costs.tolist())
 
     def _held(self, log_keys: Sequence[int]) -> tuple[Doubles, Doubles]:
         """Weighted values in the session's own K columns.
@@ -224,7 +237,8 @@ def fit_table(table: Table, use: Ints, hierarchy: Hierarchy, *, seed: int = 0) -
     x = table.project(rows[kept], known)
     varying = _sessions_varying(part, kept, x, own=having == 1, seed=seed)
     features = list(table.column_of)
-    weights = (0.5 * (rarity + np.log((1 + len(use)) / (1 + varying)))).astype(np.float32)
+    costs = np.log((1 + len(use)) / (1 + varying))
+    weights = (0.5 * (rarity + costs)).astype(np.float32)
     return DensityModel(
         hierarchy=hierarchy,
         columns={features[column]: i for i, column in enumerate(known)},
@@ -232,6 +246,7 @@ def fit_table(table: Table, use: Ints, hierarchy: Hierarchy, *, seed: int = 0) -
         prototypes=x * weights,
         log_prior=np.log(mass / mass.sum()),
         normal=[table.example[row] for row in rows[kept]],
+        costs=costs,
         dropped=len(rows) - len(kept),
     )
 

@@ -26,8 +26,9 @@ from ..types import Finding
 if TYPE_CHECKING:
     from .engine import Engine
 
-# Time, arrival, keys, tag, log key, text, reference to the record (see `references.py`).
-_Held = tuple[int, int, Sequence[SessionKey], bytes, int, bytes, int]
+# Time, arrival, keys, tag, log key, text, rank of the level, reference to the record (see
+# `references.py`).
+_Held = tuple[int, int, Sequence[SessionKey], bytes, int, bytes, int, int]
 
 
 class InOrder:
@@ -65,7 +66,8 @@ class InOrder:
                 # It waits at its own time until the stream is there.
                 believed = time_ns
             self._arrivals += 1
-            held = (believed, self._arrivals, keys, tag, log_key, text, engine.sessions.ref)
+            rank = engine.single.odd.rank(record)
+            held = (believed, self._arrivals, keys, tag, log_key, text, rank, engine.sessions.ref)
             heapq.heappush(self._held, held)
             self._release(time.clock, findings)
         time.fed_at = now_ns
@@ -87,10 +89,10 @@ class InOrder:
     def load(self, saved: Mapping[str, Any], log_keys: Sequence[int]) -> None:
         """Go on from a snapshot; `log_keys` are ours by those of the snapshot."""
         self._clock = saved.get("held_clock", 0)
-        for time_ns, number, keys, tag, log_key, text, ref in saved.get("held", ()):
+        for time_ns, number, keys, tag, log_key, text, rank, ref in saved.get("held", ()):
             self._arrivals = max(self._arrivals, number)
             own_keys = [tuple(key) for key in keys]
-            held = (time_ns, number, own_keys, tag, log_keys[log_key], text, ref)
+            held = (time_ns, number, own_keys, tag, log_keys[log_key], text, rank, ref)
             heapq.heappush(self._held, held)
 
     def _release(self, clock: int, findings: list[Finding]) -> None:
@@ -99,7 +101,7 @@ class InOrder:
             self._take(findings)
 
     def _take(self, findings: list[Finding]) -> None:
-        time_ns, _, keys, tag, log_key, text, ref = heapq.heappop(self._held)
+        time_ns, _, keys, tag, log_key, text, rank, ref = heapq.heappop(self._held)
         engine = self._engine
         self._clock = max(self._clock, engine.time.clock_at(time_ns + self._lateness_ns))
         engine.collect(self._clock, findings)
@@ -107,7 +109,7 @@ class InOrder:
             for key in keys:
                 engine.counters["events"] += 1
                 event = (tag, time_ns, log_key, text)
-                engine.single.take(key, event, None, self._clock, findings)
+                engine.single.take(key, event, rank, self._clock, findings)
 
     @property
     def clock(self) -> int:

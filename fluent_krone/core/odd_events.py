@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from ..reading.cache import Generation
-from ..reading.levels import FIRST_LEVEL_FIELD, LevelReader, levels_of
+from ..reading.levels import FIRST_LEVEL_FIELD, UNKNOWN_RANK, LevelReader, levels_of
 from ..reading.records import RecordReader
 from ..reading.slots import SlotReader
 from ..reading.wildcards import ZEROED
@@ -77,7 +77,7 @@ class OddEvents:
         """
         if self._has_levels:
             level = None
-            if self._plain_levels and record is not None:
+            if self._plain_levels and record.__class__ is dict:
                 level = record.get(FIRST_LEVEL_FIELD)
             if level.__class__ is not bytes:
                 # Ranks and words are remembered side by side: they are never equal.
@@ -99,6 +99,10 @@ class OddEvents:
             ):
                 return True
         return False
+
+    def rank(self, record: Any) -> int:
+        """The rank of a record's level; `UNKNOWN_RANK` where levels are not judged."""
+        return self._levels.rank(record) if self._has_levels else UNKNOWN_RANK
 
     def _is_too_severe(self, log_key: int, level: bytes | int, record: Any) -> bool:
         assert self._steps is not None, "BUG: levels are looked at only for a step judge"

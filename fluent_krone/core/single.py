@@ -41,7 +41,7 @@ class SingleEvents:
     ) -> Session:
         """An event of one session.
 
-        Where it was held back, its record is gone: it is None, and the level is not judged.
+        Where it was held back, its record is gone: the rank of its level stands in its place.
         """
         settling = self._engine.settling
         if event[2] == settling.new_key:

@@ -45,7 +45,7 @@ from .rates import NO_RATES, Rates, rates_from_json
 from .steps import Steps, StepWitnesses, witnesses_from_json
 
 # Raised when the files change their meaning; a bundle of another format is refused.
-FORMAT = 3
+FORMAT = 4
 FILES = ("templates.jsonl", "hierarchy.csv", "patterns.json", "training.txt", "golden.jsonl")
 # The witnesses of single steps, and the budget of false alarms that all witnesses share.
 WITNESS_FILES = ("witnesses.json", "budget.json")
@@ -171,7 +171,7 @@ class Bundle:
         nested = self.nested
         clearing = self.clearing
         if nested is not None and thresholds:
-            nested = nested.at(thresholds["density"])
+            nested = nested.at(thresholds["density"], thresholds.get("counts", 0.0))
             clearing = clearing_of(thresholds)
         return EngineParts(
             templates=self.templates,
@@ -312,6 +312,7 @@ def _nested(content: dict[str, bytes], hierarchy: Hierarchy, path: Path) -> Nest
         threshold=declared["threshold"],
         band=(low, high),
         decimals=declared["decimals"],
+        costs=declared["costs"],
     )
     return NestedAware(hierarchy, files, where=str(path / "nested_aware.onnx"))
 

@@ -16,7 +16,7 @@ import copy
 import math
 import time
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import groupby
 from operator import itemgetter
@@ -28,6 +28,7 @@ from ..core.hierarchy import Hierarchy
 from ..errors import BundleError
 from ..reading.cache import Generation
 from ..timing import Histogram
+from .counts import Counts
 from .onnx import load_model
 
 Kind = Literal["key", "entity", "action"]
@@ -120,7 +121,8 @@ class NestedFiles:
     `columns` are (kind, node), one a column; `weights` has one more, for what has no column;
     `normal` are the log keys of the normal sessions that the model's `nearest` counts through.
     Scores above `threshold` are abnormal, and those within `band` are doubtful. Scores are rounded
-    to `decimals`, so that no verdict depends on their last bits.
+    to `decimals`, so that no verdict depends on their last bits. `costs` are those of `Counts`, one
+    a column as `weights`; without any, only the very counts of normal sessions are known.
     """
 
     model: bytes
@@ -130,6 +132,19 @@ class NestedFiles:
     threshold: float
     band: tuple[float, float]
     decimals: int = 4
+    costs: Sequence[float] = ()
+
+
+def counts_of(
+    normal: Sequence[Sequence[int]], columns: Iterable[Feature], costs: Sequence[float]
+) -> Counts:
+    """The witness of the counts of normal sessions; `costs` has one a column, and one more."""
+    if not costs:
+        return Counts(normal, {}, 1.0)
+    by_key = {
+        node: cost for (kind, node), cost in zip(columns, costs[:-1], strict=True) if kind == "key"
+    }
+    return Counts(normal, by_key, costs[-1])
 
 
 class NestedAware:
@@ -155,7 +170,9 @@ class NestedAware:
         for log_keys in self.normal:
             for key, count in Counter(log_keys).items():
                 self._most[key] = max(count, self._most.get(key, 0))
-        self._exact = {frozenset(Counter(keys).items()) for keys in self.normal}
+        self.counts = counts_of(files.normal, files.columns, files.costs)
+        # Counts that are farther than this from those of normal sessions are new ones.
+        self._counts_above = 0.0
         self._last_keys: tuple[int, ...] | None = None
         self._last: tuple[Counter[Feature], _Exact] = (Counter(), frozenset())
         self._hierarchy = hierarchy
@@ -173,10 +190,11 @@ class NestedAware:
                 "one for what has no column: export the bundle again"
             )
 
-    def at(self, threshold: float) -> NestedAware:
-        """The same detector with another threshold; the band moves along."""
+    def at(self, threshold: float, counts_above: float = 0.0) -> NestedAware:
+        """The same detector with other thresholds; the band moves along."""
         other = copy.copy(self)
         other.threshold = threshold
+        other._counts_above = counts_above
         low = min(self.band[0], 0.9 * threshold)
         other.band = (low, 2 * threshold - low)
         return other
@@ -215,8 +233,8 @@ class NestedAware:
         return (weight * (magnitude(feature, here) - magnitude(feature, there))) ** 2
 
     def has_counts(self, log_keys: Sequence[int]) -> bool:
-        """Whether a normal session had each of these log keys exactly as often."""
-        return frozenset(Counter(log_keys).items()) in self._exact
+        """Whether a normal session had these log keys about as often; see `counts.py`."""
+        return round(self.counts.score(log_keys), self._decimals) <= self._counts_above
 
     def _counts_of(self, log_keys: Sequence[int]) -> tuple[Counter[Feature], _Exact]:
         """The nested counts, as a mapping and as a set.

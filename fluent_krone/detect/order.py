@@ -5,13 +5,15 @@ the PPM data compression scheme", 1990) answers with the probability of the next
 longest known context, and falls back to a shorter context where the longer one never had that step.
 The surprise of a step is the negative logarithm of that probability, in nats.
 
-KRONE's promise is to judge each Seq by itself, so three views are heard, and each has its own
+KRONE's promise is to judge each Seq by itself, so four views are heard, and each has its own
 threshold:
 
 - `session`: the step after the last steps of the session, and the session's end after them;
 - `entity`: the step after the last steps *of its own entity*, wherever other entities went between;
 - `pair`: how many steps of the session so far came directly after a step that training never had
-  before them. A session that runs backwards has many, each of them hardly odder than a rare step.
+  before them. A session that runs backwards has many, each of them hardly odder than a rare step;
+- `triple`: the same with the two steps before. New triples are more frequent than new pairs, so
+  that one says little, and several in one session say much.
 
 A session's surprise is a function of its log keys, so the tracker works it out once per state.
 """
@@ -26,11 +28,13 @@ from typing import Literal
 
 from ..core.hierarchy import Hierarchy
 
-View = Literal["session", "entity", "pair"]
-VIEWS: tuple[View, ...] = ("session", "entity", "pair")
+View = Literal["session", "entity", "pair", "triple"]
+VIEWS: tuple[View, ...] = ("session", "entity", "pair", "triple")
 # The views that depend on nothing but the place of a step (`Order.place`). The others count what
 # was new before, and say 0 where nothing is new at the place itself.
 PLACED: frozenset[View] = frozenset(["session", "entity"])
+# Steps before the present one that are looked at together with it, by view.
+_REACH_OF: Mapping[View, int] = {"pair": 1, "triple": 2}
 Context = tuple[int, ...]
 Counts = Mapping[Context, Mapping[int, int]]
 
@@ -43,7 +47,8 @@ START, END = -1, -2
 REACH = 64
 # Surprises that are remembered; then all are forgotten, and worked out anew.
 _MOST_REMEMBERED = 50_000
-# Pairs of a session that are counted, back from the present one; this bounds the work as well.
+# Pairs and triples of a session that are counted, back from the present one; this bounds the work
+# as well.
 _COUNTED_BACK = 128
 # A longer context that training had less often predicts no better than the shorter one.
 _RAREST = 3
@@ -146,7 +151,7 @@ class Order:
         return {
             "session": self._session.surprise(context, step),
             "entity": self._entity.surprise(own, step),
-            "pair": self._pairs(keys, at),
+            **self._new(keys, at),
         }
 
     def place(self, keys: Sequence[int], at: int) -> Context:
@@ -162,7 +167,7 @@ class Order:
         if not keys or keys[-1] not in self._known:
             return dict.fromkeys(VIEWS, 0.0)
         surprise = self._session.surprise(session_context(keys, len(keys)), END)
-        return {"session": surprise, "entity": 0.0, "pair": self._pairs(keys, len(keys))}
+        return {"session": surprise, "entity": 0.0, **self._new(keys, len(keys))}
 
     def worst(self, keys: Sequence[int]) -> dict[View, float]:
         """The largest scores of a whole session: what thresholds are taken from."""
@@ -182,25 +187,26 @@ class Order:
         """Whether training had `step` directly after `before`."""
         return step in self._session.counts.get((before,), {})
 
-    def _pairs(self, keys: Sequence[int], at: int) -> float:
-        """How many of the pairs up to this one training never had; 0 where it had this one."""
-        if not self._is_new_pair(keys, at):
-            return 0.0
-        first = max(at + 1 - _COUNTED_BACK, 0)
-        return float(sum(self._is_new_pair(keys, i) for i in range(first, at + 1)))
+    def _new(self, keys: Sequence[int], at: int) -> dict[View, float]:
+        """How many pairs, and triples, up to this one training never had; 0 where it had this."""
+        found: dict[View, float] = {}
+        for view, reach in _REACH_OF.items():
+            found[view] = 0.0
+            if self._is_new(keys, at, reach):
+                first = max(at + 1 - _COUNTED_BACK, 0)
+                found[view] = float(sum(self._is_new(keys, i, reach) for i in range(first, at + 1)))
+        return found
 
-    def _is_new_pair(self, keys: Sequence[int], at: int) -> bool:
-        """Whether training never had event `at` (or the end, behind the last) after the one before
-        it. Where one of the two is new itself, that is told by itself."""
-        before = START
+    def _is_new(self, keys: Sequence[int], at: int, reach: int) -> bool:
+        """Whether training never had event `at` (or the end, behind the last) after the `reach`
+        steps before it. Where one of them is new itself, that is told by itself."""
+        context = session_context(keys, at)[-reach:]
         step = END
-        if at > 0:
-            before = keys[at - 1]
         if at < len(keys):
             step = keys[at]
-        if any(key >= 0 and key not in self._known for key in (before, step)):
+        if step in self._session.counts.get(context, {}):
             return False
-        return step not in self._session.counts.get((before,), {})
+        return all(key < 0 or key in self._known for key in (*context, step))
 
 
 def count_order(sessions: Iterable[Sequence[int]], hierarchy: Hierarchy) -> dict[str, Counts]:
@@ -228,11 +234,11 @@ def _add(table: dict[Context, Counter[int]], context: Context, step: int, times:
 
 
 def _without_rare(table: Mapping[Context, Counter[int]]) -> dict[Context, Counter[int]]:
-    """Contexts of one step all stay: `pair` asks them."""
+    """Contexts of one step and of two all stay: `pair` and `triple` ask them."""
     return {
         context: after
         for context, after in table.items()
-        if len(context) < 2 or after.total() >= _RAREST
+        if len(context) < ORDER or after.total() >= _RAREST
     }
 
 

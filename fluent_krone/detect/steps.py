@@ -34,8 +34,10 @@ from .waits import Waits, waits_from_json, waits_to_json
 _NS = 1_000_000_000
 # Places that are remembered as usual, about 200 bytes each.
 _MOST_USUAL = 50_000
-# The level of the tree that each view of the order speaks of.
-_LEVEL_OF: Mapping[View, Level] = {"session": "entity", "entity": "action", "pair": "status"}
+# The level of the tree that a score of the order speaks of; any other speaks of the status.
+_LEVEL_OF: Mapping[str, Level] = {"order.session": "entity", "order.entity": "action"}
+# Views that count steps of a session; what says more of one step is told rather than they.
+_COUNTING = ("order.pair", "order.triple")
 # Below this share of the normal cases a step is called rare in a sentence. Above it, what is odd is
 # not the pair of steps but what came before.
 _RARE = 0.02
@@ -148,9 +150,9 @@ class Steps:
                 self._note_usual(place)
             return ()
         direction = "unexpected"
-        if found.name == "order.pair" and found.score > 1:
+        if found.name in _COUNTING and found.score > 1 and at > 0:
             words = (
-                f"{found.score:.0f} steps of this session came right after a step that they never "
+                f"{found.score:.0f} steps of this session came right after steps that they never "
                 f"follow in normal sessions. The last of them is {self._step(keys[at])} after "
                 f"{self._step(keys[at - 1])}."
             )
@@ -369,15 +371,15 @@ class Steps:
             threshold = self._thresholds.get(name)
             if threshold is None or round(score, DECIMALS) <= threshold:
                 continue
-            if found is None or found.name == "order.pair":
+            if found is None or found.name in _COUNTING:
                 found = _Oddity(name, score, threshold)
         return found
 
     def _order(
         self, odd: _Oddity, direction: str, event: int, log_key: int, words: str
     ) -> Deviation:
-        view: View = next(view for view in _LEVEL_OF if odd.name == f"order.{view}")
-        return self._deviation("order", direction, _LEVEL_OF[view], event, log_key, odd, words)
+        level = _LEVEL_OF.get(odd.name, "status")
+        return self._deviation("order", direction, level, event, log_key, odd, words)
 
     def _deviation(
         self,

@@ -47,9 +47,9 @@ class LevelReader:
         return self._fields_of is None
 
     def rank(self, record: Any) -> int:
-        """The rank, or `UNKNOWN_RANK`. None is a record that is not there any more."""
-        if record is None:
-            return UNKNOWN_RANK
+        """The rank, or `UNKNOWN_RANK`. Of a record that is gone, its rank stands in its place."""
+        if record is None or record.__class__ is int:
+            return int(record or UNKNOWN_RANK)
         fields = record
         if self._fields_of is not None:
             fields = self._fields_of(record)

@@ -121,7 +121,7 @@ def test_a_directory_without_manifest_is_no_bundle(bundle_dir: Path) -> None:
 @pytest.mark.parametrize("version", [0, 1, "2", None])
 def test_another_format_is_refused(bundle_dir: Path, version: Any) -> None:
     edit_manifest(bundle_dir, lambda manifest: manifest.update(format=version))
-    complaint = f"has format {version!r}, and this version reads format 3: export it again"
+    complaint = f"has format {version!r}, and this version reads format 4: export it again"
     assert complaint in refused(bundle_dir)
 
 

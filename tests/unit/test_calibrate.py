@@ -53,7 +53,8 @@ def test_where_every_session_is_new_hardly_any_is_flagged() -> None:
     restless = [tuple(rng.choices((GOING, ARRIVED, OPEN, CLOSE), k=30)) for _ in range(300)]
     found = calibrate.calibrate(restless, tree())
     assert found.clearing.nested_clears
-    assert not found.clearing.counts_flag
+    # New counts alone say nothing here, since every session has some.
+    assert found.thresholds["counts"] > 0
     assert found.false_alarms["1 in 1,000"] <= 0.01
 
 

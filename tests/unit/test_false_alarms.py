@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from itertools import pairwise
 
 import numpy as np
 import pytest
@@ -20,16 +21,16 @@ def made(seed: int = 0) -> Budget:
     normal = {
         "density": rng.exponential(2, SESSIONS),
         "order.session": rng.exponential(2, SESSIONS),
-        "counts": (rng.random(SESSIONS) < 0.05).astype(float),
+        "patterns": (rng.random(SESSIONS) < 0.05).astype(float),
     }
     faulty = {
         "swap": {
             "density": rng.exponential(2, 500),
             "order.session": rng.exponential(2, 500) + 14,
-            "counts": np.zeros(500),
+            "patterns": np.zeros(500),
         }
     }
-    return plan_budget(normal, faulty, SESSIONS)
+    return plan_budget(normal, faulty)
 
 
 @pytest.mark.parametrize("asked", [0.5, 1, 5, 20])
@@ -39,19 +40,35 @@ def test_about_as_many_sessions_are_flagged_as_asked_for(asked: float) -> None:
     held_out = {
         "density": rng.exponential(2, 400_000),
         "order.session": rng.exponential(2, 400_000),
-        "counts": (rng.random(400_000) < 0.05).astype(float),
+        "patterns": (rng.random(400_000) < 0.05).astype(float),
     }
     flagged = np.any([held_out[name] > t for name, t in thresholds.items()], axis=0)
     assert 0.4 * asked < 1000 * flagged.mean() < 2 * asked
 
 
 def test_what_finds_nothing_and_costs_much_has_no_say() -> None:
-    assert "counts" not in made().thresholds(20)
+    assert "patterns" not in made().thresholds(20)
 
 
 def test_more_false_alarms_lower_the_threshold_that_finds_most() -> None:
     thresholds = [made().thresholds(asked)["order.session"] for asked in (0.5, 5, 20)]
     assert thresholds == sorted(thresholds, reverse=True)
+
+
+def test_whatever_few_false_alarms_find_is_found_with_more() -> None:
+    plans = [made().thresholds(asked) for asked in PLANNED]
+    for cheap, dear in pairwise(plans):
+        assert all(dear[name] <= threshold for name, threshold in cheap.items())
+
+
+def test_a_handful_of_freaks_sets_no_threshold() -> None:
+    rng = np.random.default_rng(5)
+    normal = {"density": rng.exponential(1, 800), "order.session": rng.exponential(1, 800)}
+    swaps = {"density": rng.exponential(1, 200), "order.session": rng.exponential(1, 200) + 12}
+    without = plan_budget(normal, {"swap": swaps}).thresholds(5)
+    for name in normal:
+        normal[name][:3] = 500.0
+    assert plan_budget(normal, {"swap": swaps}).thresholds(5) == pytest.approx(without, abs=1.5)
 
 
 def test_the_density_is_never_below_its_floor() -> None:

@@ -47,6 +47,16 @@ def test_a_backward_session_has_many_new_pairs() -> None:
     assert order().worst(RIDES[0])["pair"] == 0
 
 
+def test_a_step_after_two_steps_that_it_never_follows_is_a_new_triple() -> None:
+    turned = (OPEN, OPENED, GOING, ARRIVED, GOING)
+    assert order().worst(turned)["triple"] >= order().worst(turned)["pair"] >= 1
+    skipped = [(1, 2, 3), (2, 3, 1)] * 10
+    model = Order(tree(), count_order(skipped, tree()))
+    assert model.scores((1, 2, 3, 1), 3)["pair"] == 0
+    assert model.scores((1, 2, 3, 1, 2), 4)["pair"] == 0
+    assert model.scores((1, 2, 3, 1, 2), 4)["triple"] == 1
+
+
 def test_an_early_end_is_a_surprise() -> None:
     assert order().end_scores((OPEN, OPENED, GOING))["session"] > 3
     assert order().end_scores(RIDES[0])["session"] < 0.1

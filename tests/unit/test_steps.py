@@ -209,3 +209,24 @@ def test_a_seq_that_takes_too_long_is_reported_at_the_end() -> None:
     [deviation] = found.deviations
     assert (found.decided, deviation.witness, deviation.direction) == ("end", "time", "long")
     assert "took" in deviation.words and "of 3 events. Normally" in deviation.words
+
+
+def severe_at(time_s: int) -> tuple[int, dict[bytes, bytes]]:
+    text = MESSAGES[OPENED].encode()
+    return T0 + time_s * S, {b"message": text, b"ride": b"a", b"level": b"FATAL"}
+
+
+def test_levels_are_judged_with_allowed_lateness() -> None:
+    late = lift_engine(steps=step_judge(), idle_timeout=600.0, allowed_lateness=10.0)
+    found = late.feed("app", [event("a", OPEN, 0), severe_at(1)], T0)
+    first = deviations(found + late.finish())[0].deviations[0]
+    assert (first.witness, first.event) == ("levels", 1)
+
+
+def test_a_level_that_is_held_over_a_restart_is_judged() -> None:
+    first = lift_engine(steps=step_judge(), idle_timeout=600.0, allowed_lateness=10.0)
+    assert not first.feed("app", [event("a", OPEN, 0), severe_at(1)], T0)
+    saved = msgpack.unpackb(msgpack.packb(first.snapshot()), strict_map_key=False)
+    second = lift_engine(steps=step_judge(), idle_timeout=600.0, allowed_lateness=10.0)
+    second.restore(saved)
+    assert deviations(second.finish())[0].deviations[0].witness == "levels"

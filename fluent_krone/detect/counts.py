@@ -1,0 +1,90 @@
+"""How far the counts of a session are from those of every normal session.
+
+Some steps come in a number that varies from session to session (retries, reads), others never do.
+A session is compared with each normal session: each log key that comes in another number adds its
+cost, which is −ln of the share of normal sessions that differ in it from all others. The smallest
+sum counts. So a missing step of a sort that is never missing is far out, and one more retry is not,
+however small both are beside the whole session; a distance of counts takes them for alike.
+"""
+
+from __future__ import annotations
+
+from collections import Counter, defaultdict
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+Bag = frozenset[tuple[int, int]]
+_Rows = NDArray[np.int64]
+
+# Scores that are remembered; then all are forgotten, and worked out anew.
+_MOST_REMEMBERED = 50_000
+
+
+def bag_of(log_keys: Iterable[int]) -> Bag:
+    """How often each log key occurs."""
+    return frozenset(Counter(log_keys).items())
+
+
+class Counts:
+    """Scores of the counts of sessions; `normal` are the log keys of normal sessions.
+
+    `costs` are by log key; a log key without one costs `unknown`.
+
+    >>> counts = Counts([(1, 2, 2), (1, 2, 2, 2)], {1: 7.0, 2: 0.5}, unknown=9.0)
+    >>> [counts.score(keys) for keys in ((2, 1, 2), (1, 2), (2, 2), (1, 2, 2, 3))]
+    [0.0, 0.5, 7.0, 9.0]
+    """
+
+    def __init__(
+        self, normal: Iterable[Sequence[int]], costs: Mapping[int, float], unknown: float
+    ) -> None:
+        bags = list(dict.fromkeys(map(bag_of, normal)))
+        self._known = frozenset(bags)
+        self._costs = costs
+        self._unknown = unknown
+        # What each normal session would add if nothing in it were found again.
+        self._whole = np.array([sum(self._cost(key) for key, _ in bag) for bag in bags])
+        self._having = _rows((key, row) for row, bag in enumerate(bags) for key, _ in bag)
+        self._exact = _rows((pair, row) for row, bag in enumerate(bags) for pair in bag)
+        self._remembered: dict[Bag, float] = {}
+
+    def score(self, log_keys: Sequence[int]) -> float:
+        """0 for counts that a normal session had; else the distance to the nearest one."""
+        bag = bag_of(log_keys)
+        if bag in self._known or not self._known:
+            return 0.0
+        found = self._remembered.get(bag)
+        if found is None:
+            if len(self._remembered) >= _MOST_REMEMBERED:
+                self._remembered.clear()
+            found = self._remembered[bag] = self._distance(bag)
+        return found
+
+    def _distance(self, bag: Bag) -> float:
+        # A log key that only one of the two has is paid once, one that both have in another number
+        # too: it stands in both sums, so it is taken out once where both have it, and once more
+        # where they have it equally often.
+        distance = self._whole.copy()
+        own = 0.0
+        for key, times in bag:
+            cost = self._cost(key)
+            own += cost
+            if key in self._having:
+                distance[self._having[key]] -= cost
+            if (key, times) in self._exact:
+                distance[self._exact[key, times]] -= cost
+        return float(distance.min()) + own
+
+    def _cost(self, key: int) -> float:
+        return self._costs.get(key, self._unknown)
+
+
+def _rows(pairs: Iterable[tuple[Any, int]]) -> dict[Any, _Rows]:
+    """By what stands first in each pair: all rows, which are different ones."""
+    found: defaultdict[Any, list[int]] = defaultdict(list)
+    for name, row in pairs:
+        found[name].append(row)
+    return {name: np.array(rows, np.int64) for name, rows in found.items()}
