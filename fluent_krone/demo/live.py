@@ -42,7 +42,7 @@ _WIDEST = 110
 # The column at which the truth stands beside an alert that takes one line.
 _TRUTH_COLUMN = 58
 # Alerts that are shown in one line each; later ones are only counted.
-_MOST_LINES = 60
+_MOST_LINES = 45
 # Missed sessions that are listed; further ones are only counted.
 _MOST_MISSED = 15
 # outcome → mark, colour, meaning
