@@ -17,6 +17,9 @@ from dataclasses import dataclass
 _EXTREMES = 10
 # … though never more than this share of all of them.
 _EXTREME_SHARE = 0.1
+# Distances that are none: a bundle keeps where a tail begins to six decimals, and a number just
+# there was in training.
+_SAME = 1e-6
 # A tail is taken to fall no faster than this (in ln units a nat): numbers that were all alike in
 # training say little about the next one, and 25 % more is nothing to report.
 _STEEPEST = 0.25
@@ -35,7 +38,7 @@ class Tail:
 
     def beyond(self, distance: float) -> float:
         """The score at `distance` beyond `start`; 0 on this side of it."""
-        return 0.0 if distance <= 1e-9 else self.base + distance / self.scale
+        return 0.0 if distance <= _SAME else self.base + distance / self.scale
 
     def reach(self, threshold: float) -> float:
         """The distance beyond `start` from which on scores exceed `threshold`."""
@@ -75,9 +78,10 @@ class Range:
 
     def limits(self, threshold: float) -> tuple[float, float]:
         """The smallest and the largest number whose score does not exceed `threshold`."""
-        low = math.exp(self.low.start - self.low.reach(threshold)) - self.unit
+        # Numbers are multiples of the unit: half of one more, so that rounding excludes none.
+        low = math.exp(self.low.start - self.low.reach(threshold)) - 1.5 * self.unit
         reach = min(self.high.start + self.high.reach(threshold), 600.0)  # exp of more overflows
-        return low, math.exp(reach) - self.unit
+        return low, math.exp(reach) - 0.5 * self.unit
 
 
 def range_of(numbers: Sequence[float], unit: float) -> Range:

@@ -67,3 +67,15 @@ def test_a_range_is_finite_whatever_it_was_made_of(numbers: list[float]) -> None
     assert found.score(1e30) > 1
     low, high = found.limits(10.0)
     assert low <= min(numbers) <= max(numbers) <= high
+
+
+def test_the_longest_gap_of_training_is_no_deviation_once_the_bundle_was_saved() -> None:
+    """A bundle rounds where the tail begins; the many gaps of exactly that length are usual."""
+    rng = random.Random(3)
+    gaps = [(rng.randint(2, 400) * SECOND // 1000,) for _ in range(20_000)]
+    found = measure_times([((OPEN, OPENED), of_one) for of_one in gaps], tree())
+    back = times_from_json(json.loads(json.dumps(times_to_json(found))), tree())
+    longest_ns = max(gap_ns for (gap_ns,) in gaps)
+    for times_ in (found, back):
+        assert times_.limits_ns(OPEN, OPENED, 1.0)[1] >= longest_ns
+        assert times_.score(OPEN, OPENED, longest_ns) == 0
