@@ -40,7 +40,7 @@ def figures(shared_data: Path) -> Callable[..., dict[str, Any]]:
             "4",
         ]
         data = ["--data", str(shared_data / "hdfs_raw"), "--only", ",".join(faults)]
-        done = subprocess.run([*bench, *data], capture_output=True, text=True, timeout=300)
+        done = subprocess.run([*bench, *data], capture_output=True, text=True, timeout=900)
         assert done.returncode == 0, done.stderr
         found: dict[str, Any] = json.loads(done.stdout)
         return found
