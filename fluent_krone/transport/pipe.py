@@ -86,8 +86,6 @@ class PipeDoor:
         self._decoder = ForwardDecoder(max_frame_bytes, max_inflated_bytes)
         # An int is a call for a flush.
         self._inbox: asyncio.Queue[list[Delivery] | int] = asyncio.Queue()
-        # What waits to be written: acks of a commit go out together.
-        self._queue = bytearray()
         self._out: asyncio.WriteTransport | None = None
         self._reader: asyncio.StreamReader | None = None
         self._unconfirmed: dict[str, asyncio.Future[None]] = {}
@@ -222,22 +220,11 @@ class PipeDoor:
         The queue cannot grow without bound: acks are as many as chunks in flight, and the sender of
         alerts waits for their confirmation.
         """
-        if self._out is None:
-            return
-        # Not written at once: a commit acks many small chunks, and a system call for each would
-        # cost more than to judge a record.
-        if not self._queue:
-            asyncio.get_running_loop().call_soon(self._write_queue)
-        self._queue += data
-
-    def _write_queue(self) -> None:
-        if self._out is not None and self._queue:
-            self._out.write(bytes(self._queue))
-            self._queue.clear()
+        if self._out is not None:
+            self._out.write(data)
 
     def _close(self) -> None:
         """Fail unconfirmed deliveries. Bytes still queued are sent if the pipe has room."""
-        self._write_queue()
         if self._out is not None:
             self._out.close()
             self._out = None
