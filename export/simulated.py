@@ -7,33 +7,53 @@ from __future__ import annotations
 
 import sys
 from collections import Counter
+from collections.abc import Sequence
+from itertools import pairwise
 from pathlib import Path
 
 from fluent_krone.core.hierarchy import Hierarchy, Leaf
 from fluent_krone.core.sessions import SessionSettings
-from fluent_krone.demo.simulator import IDLE_TIMEOUT_S, SESSION_KEY, STEPS, normal_courses
+from fluent_krone.demo.simulator import (
+    IDLE_TIMEOUT_S,
+    SESSION_KEY,
+    STEPS,
+    SimulatedSession,
+    normal_courses,
+    simulate,
+)
 from fluent_krone.detect.budget import DECIMALS
 from fluent_krone.detect.bundle import load_bundle
 from fluent_krone.detect.bundle_writer import BundleContent, write_bundle
 from fluent_krone.detect.nested_aware import NestedFiles
 from fluent_krone.detect.steps import WitnessFiles
+from fluent_krone.detect.waits import usual_silence_ns
+from fluent_krone.reading.levels import RANKS
 from fluent_krone.reading.records import InputSettings
+from fluent_krone.reading.slots import SlotReader
 
 from .calibrate import calibrate
 from .panel import fit_steps
-from .sequences import patterns_of
+from .rates import measure_rates
+from .sequences import TrainingSession, patterns_of
 from .to_onnx import fit_onnx
 from .traces import Trace
 
 # Simulated sessions to learn from: so many that hardly any course of the simulator stays unseen.
-SESSIONS = 200_000
+SESSIONS = 150_000
 SEED = "training"
+# Of these, the share that comes with times, values and levels, which take longer to learn from.
+_WHOLE_SHARE = 0.1
+
+_NUMBER = {name: log_key for log_key, name in enumerate(STEPS)}
 
 
 def fit_demo(folder: Path, sessions: int = SESSIONS) -> None:
     """Write the bundle into `folder`; the same simulator gives the same bytes."""
-    number = {name: log_key for log_key, name in enumerate(STEPS)}
-    training = [tuple(number[step] for step in course) for course in normal_courses(sessions, SEED)]
+    whole = _whole_sessions(round(sessions * _WHOLE_SHARE))
+    courses = normal_courses(sessions - len(whole), SEED)
+    traces = [session.trace for session in whole]
+    traces += [Trace(tuple(_NUMBER[step] for step in course)) for course in courses]
+    training = [trace.keys for trace in traces]
     tree = Hierarchy(
         [Leaf(step.template, step.entity, step.action, step.status) for step in STEPS.values()]
     )
@@ -41,7 +61,7 @@ def fit_demo(folder: Path, sessions: int = SESSIONS) -> None:
     for log_keys in training:
         counts.update(log_keys)
     model, onnx = fit_onnx(training, tree)
-    calibration = calibrate(training, tree)
+    calibration = calibrate(traces, tree)
     folder.mkdir(parents=True, exist_ok=True)
     content = BundleContent(
         name="demo",
@@ -66,16 +86,49 @@ def fit_demo(folder: Path, sessions: int = SESSIONS) -> None:
         ),
         clearing=calibration.clearing,
         steps=WitnessFiles(
-            witnesses=fit_steps([Trace(keys) for keys in training], tree),
+            witnesses=fit_steps(traces, tree, usual_silence_ns(_times(whole))),
             budget=calibration.budget,
             false_alarms=calibration.asked,
             blind=calibration.blind,
             detection=calibration.detection,
         ),
+        rates=measure_rates(whole, tree),
         training_summary={"sessions": len(training), "events": counts.total()},
     )
     write_bundle(folder, content)
     load_bundle(str(folder))
+
+
+def _whole_sessions(count: int) -> list[TrainingSession]:
+    """Normal sessions of one stream, with all that their events tell."""
+    slots = SlotReader([step.template for step in STEPS.values()])
+    return [_training_of(session, slots) for session in simulate(count, SEED, faults=False)]
+
+
+def _training_of(session: SimulatedSession, slots: SlotReader) -> TrainingSession:
+    keys = tuple(_NUMBER[move.step] for move in session.moves)
+    times = [time_ns for time_ns, _ in session.events]
+    texts = [session.text(event).encode() for event in range(len(keys))]
+    return TrainingSession(
+        key=(session.block.encode(),),
+        first_ns=times[0],
+        log_keys=keys,
+        gaps_ns=tuple(later - before for before, later in pairwise(times)),
+        values=tuple(map(slots.values, keys, texts)),
+        levels=tuple(RANKS[record["level"].lower().encode()] for _, record in session.events),
+    )
+
+
+def _times(sessions: Sequence[TrainingSession]) -> list[int]:
+    """The times of all events of the stream."""
+    found = []
+    for session in sessions:
+        time_ns = session.first_ns
+        found.append(time_ns)
+        for gap_ns in session.gaps_ns:
+            time_ns += gap_ns
+            found.append(time_ns)
+    return found
 
 
 if __name__ == "__main__":

@@ -16,9 +16,8 @@ import shutil
 import sys
 import textwrap
 import time
-from collections import Counter
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from datetime import datetime
 from pathlib import Path
 from typing import Any, TextIO
 
@@ -31,7 +30,8 @@ from ..runtime.service import Service
 from ..transport.forward import ack_bytes, encode_events
 from ..transport.server import ForwardServer, ServerSettings
 from ..types import Alert, Packed
-from .simulator import FAULTS, SimulatedSession, simulate, stream
+from .simulator import SimulatedSession, simulate, stream, with_moments
+from .tally import OF_SESSIONS, Tally
 
 _TAG = "cluster.storage"
 # Events in a chunk, about what Fluentd sends for a busy log with `flush_interval 1`.
@@ -42,7 +42,7 @@ _WIDEST = 110
 # The column at which the truth stands beside an alert that takes one line.
 _TRUTH_COLUMN = 58
 # Alerts that are shown in one line each; later ones are only counted.
-_MOST_LINES = 45
+_MOST_LINES = 35
 # Missed sessions that are listed; further ones are only counted.
 _MOST_MISSED = 15
 # outcome → mark, colour, meaning
@@ -52,6 +52,7 @@ _MARKS = {
     "elsewhere": ("-", "33", "elsewhere in the session"),
     "false": ("✗", "31", "false alarm"),
     "new": ("+", "36", "new line"),
+    "stream": ("✓", "36", "the stream as a whole"),
 }
 _COLUMNS = {
     "injected": "injected",
@@ -72,8 +73,8 @@ def run(*, sessions: int, seed: int, alerts: Path | None, as_json: bool) -> int:
     if sessions < 1:
         raise ConfigError(f"sessions must be at least 1, got {sessions}")
     started = time.perf_counter()
-    live = simulate(sessions, seed)
-    tally = Tally({session.block: session for session in live})
+    live, moments = with_moments(simulate(sessions, seed), seed)
+    tally = Tally({session.block: session for session in live}, moments)
     with contextlib.ExitStack() as stack:
         shows: list[Show] = []
         if alerts is not None:
@@ -167,95 +168,6 @@ class _Arrived:
         return alerts
 
 
-@dataclass(slots=True)
-class Tally:
-    """What was found, against what the simulator knows.
-
-    A fault is *found* when its session has an alert, of which the first one counts. Two measures
-    tell whether it was located: the Seq that the alert names holds an event of the fault (or one
-    beside its gap); and the event that it calls odd is of the fault or next to it. An
-    `unseen_template` alert is about a template, not a session: it counts for neither.
-    """
-
-    sessions: Mapping[str, SimulatedSession]
-    # block → its first alert
-    found: dict[str, Alert] = field(default_factory=dict)
-    novelties: int = 0
-
-    def count(self, alert: Alert) -> None:
-        if alert.record["kind"] != "unseen_template":
-            self.found.setdefault(alert.record["session"][0], alert)
-        else:
-            self.novelties += 1
-
-    def is_in_seq(self, block: str) -> bool:
-        """Whether the named Seq holds the session's fault."""
-        fault = self.sessions[block].fault
-        seq = self.found[block].record["seq"]
-        return fault is not None and fault.is_in(seq["start"], seq["end"])
-
-    def is_to_the_step(self, block: str) -> bool:
-        """Whether the odd event is the fault's, or next to it."""
-        fault = self.sessions[block].fault
-        return fault is not None and fault.is_near(self.found[block].record["seq"]["event"])
-
-    def of_kind(self, kind: str) -> dict[str, int]:
-        """The figures of one kind of fault."""
-        blocks = [
-            block
-            for block, s in self.sessions.items()
-            if s.fault is not None and s.fault.kind == kind
-        ]
-        found = [block for block in blocks if block in self.found]
-        return {
-            "injected": len(blocks),
-            "found": len(found),
-            "in_seq": sum(map(self.is_in_seq, found)),
-            "to_the_step": sum(map(self.is_to_the_step, found)),
-            "missed": len(blocks) - len(found),
-        }
-
-    def missed(self) -> list[SimulatedSession]:
-        """Faulty sessions that no alert names."""
-        return [
-            s for s in self.sessions.values() if s.fault is not None and s.block not in self.found
-        ]
-
-    def figures(self) -> dict[str, Any]:
-        """Everything `--json` prints but the time it took."""
-        kinds = {kind: self.of_kind(kind) for kind in FAULTS}
-        total: Counter[str] = Counter()
-        for figures in kinds.values():
-            total.update(figures)
-        normal = sum(session.fault is None for session in self.sessions.values())
-        false = sum(self.sessions[block].fault is None for block in self.found)
-        return {
-            "sessions": len(self.sessions),
-            "events": sum(len(session.moves) for session in self.sessions.values()),
-            **total,
-            "mean_seq_share": self._seq_share(),
-            "normal": normal,
-            "false_alarms": false,
-            "unseen_template_alerts": self.novelties,
-            "kinds": kinds,
-        }
-
-    def _seq_share(self) -> float | None:
-        """Mean length of the Seqs named in faulty sessions, as a share of the session.
-
-        A whole one is easily right.
-        """
-        shares = []
-        for block, alert in self.found.items():
-            if self.sessions[block].fault is not None:
-                seq = alert.record["seq"]
-                shares.append((seq["end"] - seq["start"]) / len(self.sessions[block].moves))
-        if not shares:
-            return None
-        mean: float = sum(shares) / len(shares)
-        return round(mean, 3)
-
-
 class _Screen:
     """What a person reads.
 
@@ -331,10 +243,10 @@ class _Screen:
         record = alert.record
         mark, colour, meaning = self._mark(record)
         what = meaning
-        if record["kind"] != "unseen_template":
+        if record["kind"] in OF_SESSIONS:
             what = _arrows(record)
-        block = record["session"][0]
-        self._print(f"\n{self._paint(colour, mark)} {self._paint('1', f'{block}  {what}')}")
+        about = record["session"][0]
+        self._print(f"\n{self._paint(colour, mark)} {self._paint('1', f'{about}  {what}')}")
         self._wrapped(record["explanation"], indent=4)
         for odd, line in self._lines(alert):
             if odd:
@@ -346,8 +258,8 @@ class _Screen:
 
     def _in_a_line(self, record: Mapping[str, Any]) -> None:
         mark, colour, meaning = self._mark(record)
-        if record["kind"] == "unseen_template":
-            text = f"{meaning:<16}  {record['evidence']['unseen'][0]}"
+        if record["kind"] not in OF_SESSIONS:
+            text = f"{meaning:<16}  {record['explanation']}"
         else:
             alarm = f"{record['session'][0]}  {_arrows(record)}"
             text = f"{alarm:<{_TRUTH_COLUMN}}  {self._truth(record)}"
@@ -357,10 +269,17 @@ class _Screen:
         self._print(f"{self._paint(colour, mark)} {self._cut(text, 2)}")
 
     def _truth(self, record: Mapping[str, Any]) -> str:
+        if record["kind"] == "flow":
+            moment = self._tally.moment_of(_ns_of(record["ended_at"]))
+            return "nothing has happened" if moment is None else moment.what
         return _truth_of(self._tally.sessions[record["session"][0]])
 
     def _mark(self, record: Mapping[str, Any]) -> tuple[str, str, str]:
         block = record["session"][0]
+        if record["kind"] == "flow":
+            if self._tally.moment_of(_ns_of(record["ended_at"])) is None:
+                return _MARKS["false"]
+            return _MARKS["stream"]
         if record["kind"] == "unseen_template":
             return _MARKS["new"]
         if self._tally.sessions[block].fault is None:
@@ -374,6 +293,8 @@ class _Screen:
     def _lines(self, alert: Alert) -> list[tuple[bool, str]]:
         """The alert's lines, each with whether it is the odd one."""
         lines = alert.record["lines"]
+        if alert.record["kind"] == "flow":
+            return []
         session = self._tally.sessions[alert.record["session"][0]]
         odd = None
         if alert.record["kind"] != "unseen_template":
@@ -428,6 +349,10 @@ def _arrows(record: Mapping[str, Any]) -> str:
     return " → ".join(
         step or "?" for step in (record["entity"], record["action"], record["status"])
     )
+
+
+def _ns_of(text: str) -> int:
+    return round(datetime.fromisoformat(text).timestamp() * 1e9)
 
 
 def _truth_of(session: SimulatedSession) -> str:

@@ -14,7 +14,7 @@ import itertools
 import re
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from random import Random
 from typing import Any, NamedTuple
 
@@ -30,8 +30,19 @@ _ARRIVAL_S = 2.0
 _PAUSE_S = (2.0, 90.0)
 # … and before any other.
 _HASTE_S = (0.002, 0.4)
+# Seconds that a slow step takes, at least and at most: some fifty times as long as usual, and less
+# than the idle timeout.
+_SLOW_S = (15.0, 60.0)
+# What a value that is wrong becomes.
+_WRONG = {"num": ("0", "999999999999"), "ip": ("203.0.113.77",), "replicas": ("9",)}
 # The share of sessions with a fault.
 _FAULTY_SHARE = 0.08
+# Blocks that the balancer moves within a minute when it storms, …
+_STORM = 150
+# … and seconds in which nobody writes anything.
+_QUIET_S = 480.0
+# Sessions below which the stream has neither a storm nor a silence: it would be too short.
+_FEWEST_FOR_MOMENTS = 300
 
 
 class Step(NamedTuple):
@@ -43,6 +54,8 @@ class Step(NamedTuple):
     entity: str
     action: str
     status: str
+    # The severity that it is logged with.
+    level: str = "INFO"
 
     @property
     def template(self) -> str:
@@ -68,7 +81,12 @@ STEPS: Mapping[str, Step] = {
         "Responder", "pipeline of <block> open towards <ip>", "responder", "open", "ready"
     ),
     "late": Step(
-        "Responder", "<ip> owes acks for <block> since <num> ms", "responder", "await acks", "late"
+        "Responder",
+        "<ip> owes acks for <block> since <num> ms",
+        "responder",
+        "await acks",
+        "late",
+        "WARN",
     ),
     "resent": Step(
         "Responder",
@@ -82,7 +100,7 @@ STEPS: Mapping[str, Step] = {
     ),
     "stored": Step("Storage", "<block> safe on <disk>, <num> bytes", "storage", "store", "done"),
     "store_failed": Step(
-        "Storage", "<block> not stored, <disk> is full", "storage", "store", "failed"
+        "Storage", "<block> not stored, <disk> is full", "storage", "store", "failed", "ERROR"
     ),
     "recorded": Step(
         "Namespace", "replica of <block> on <ip> recorded", "namespace", "record replica", "added"
@@ -93,24 +111,29 @@ STEPS: Mapping[str, Step] = {
     "sealed": Step("Namespace", "<block> sealed, <num> bytes", "namespace", "seal", "done"),
     "checked": Step("Scanner", "checksum of <block> on <ip> holds", "scanner", "check", "ok"),
     "corrupt": Step(
-        "Scanner", "checksum of <block> on <ip> does not hold", "scanner", "check", "mismatch"
+        "Scanner",
+        "checksum of <block> on <ip> does not hold",
+        "scanner",
+        "check",
+        "mismatch",
+        "WARN",
     ),
     "copying": Step(
         "Replicator", "one more copy of <block> wanted on <ip>", "replicator", "copy", "started"
     ),
     "copied": Step("Replicator", "copy of <block> on <ip> complete", "replicator", "copy", "done"),
     "copy_failed": Step(
-        "Replicator", "copy of <block> on <ip> given up", "replicator", "copy", "failed"
+        "Replicator", "copy of <block> on <ip> given up", "replicator", "copy", "failed", "ERROR"
     ),
     "reading": Step("Reader", "<ip> asks for <block>", "reader", "serve", "started"),
     "read": Step("Reader", "<block> served to <ip>, <num> bytes", "reader", "serve", "done"),
     "hung_up": Step(
-        "Reader", "<ip> hung up while <block> was served", "reader", "serve", "broken off"
+        "Reader", "<ip> hung up while <block> was served", "reader", "serve", "broken off", "WARN"
     ),
     "released": Step("Namespace", "<file> lets go of <block>", "namespace", "release", "marked"),
     "removed": Step("Storage", "<block> removed from <disk>", "storage", "remove", "done"),
     "remove_failed": Step(
-        "Storage", "<block> on <disk> is busy, not removed", "storage", "remove", "failed"
+        "Storage", "<block> on <disk> is busy, not removed", "storage", "remove", "failed", "ERROR"
     ),
     "move_planned": Step("Balancer", "<block> to move from <ip>", "balancer", "move", "planned"),
     "moved": Step("Balancer", "<block> moved, <num> bytes", "balancer", "move", "done"),
@@ -317,6 +340,12 @@ def _unseen_line(rng: Random, moves: Moves) -> Damage:
     return _with(moves, rng.randrange(1, len(moves)), [Move(rng.choice(list(_UNHEARD_OF)))])
 
 
+def _stuck(rng: Random, moves: Moves) -> Damage:
+    """Nothing follows any more, in the middle of the pipeline."""
+    end = rng.randrange(2, _names(moves).index("sealed") + 1)
+    return moves[:end], [(end, end)]
+
+
 def _sealed_twice(rng: Random, moves: Moves) -> Damage:
     sealed = _names(moves).index("sealed")
     return _with(moves, rng.randrange(sealed + 1, len(moves) + 1), [moves[sealed]])
@@ -357,6 +386,7 @@ FAULTS: Mapping[str, Callable[[Random, Moves], Damage]] = {
     "missing step": _missing_step,
     "lost replica": _lost_replica,
     "truncated": _truncated,
+    "stuck": _stuck,
     "repeated step": _repeated_step,
     "extra step": _extra_step,
     "foreign step": _foreign_step,
@@ -367,6 +397,47 @@ FAULTS: Mapping[str, Callable[[Random, Moves], Damage]] = {
     "swapped steps": _swapped_steps,
     "swapped entities": _swapped_entities,
 }
+
+
+@dataclass(frozen=True, slots=True)
+class Touch:
+    """What is wrong with one event of a session whose steps are all in order."""
+
+    at: int
+    pause_s: tuple[float, float] | None = None
+    hole: str | None = None
+    value: str = ""
+    level: str | None = None
+
+
+def _slow_step(rng: Random, moves: Moves) -> Touch:
+    quick = [i for i, move in enumerate(moves) if i and move.step not in _BEGINS]
+    return Touch(rng.choice(quick), pause_s=_SLOW_S)
+
+
+def _wrong_value(rng: Random, moves: Moves) -> Touch:
+    places = [
+        (i, hole)
+        for i, move in enumerate(moves)
+        for hole in _WRONG
+        if f"<{hole}>" in STEPS[move.step].text
+    ]
+    at, hole = rng.choice(places)
+    return Touch(at, hole=hole, value=rng.choice(_WRONG[hole]))
+
+
+def _severe_step(rng: Random, moves: Moves) -> Touch:
+    return Touch(rng.randrange(len(moves)), level=rng.choice(("ERROR", "FATAL")))
+
+
+# Faults that leave the steps as they are.
+TOUCHES: Mapping[str, Callable[[Random, Moves], Touch]] = {
+    "slow step": _slow_step,
+    "wrong value": _wrong_value,
+    "severe step": _severe_step,
+}
+# All faults of sessions.
+KINDS = (*FAULTS, *TOUCHES)
 
 
 def _with(moves: Moves, at: int, more: Moves) -> Damage:
@@ -491,8 +562,8 @@ def simulate(sessions: int, seed: int | str, *, faults: bool = True) -> list[Sim
     rng = Random(f"{seed} {faults}")
     count = 0
     if faults:
-        count = min(sessions, max(len(FAULTS), round(_FAULTY_SHARE * sessions)))
-    kinds = itertools.cycle(rng.sample(list(FAULTS), len(FAULTS)))
+        count = min(sessions, max(len(KINDS), round(_FAULTY_SHARE * sessions)))
+    kinds = itertools.cycle(rng.sample(KINDS, len(KINDS)))
     faulty = dict(zip(sorted(rng.sample(range(sessions), count)), kinds, strict=False))
     start_ns = _START_NS
     out = []
@@ -500,6 +571,57 @@ def simulate(sessions: int, seed: int | str, *, faults: bool = True) -> list[Sim
         start_ns += int(rng.expovariate(1 / _ARRIVAL_S) * 1e9)
         out.append(_session(rng, start_ns, faulty.get(number)))
     return out
+
+
+@dataclass(frozen=True, slots=True)
+class Moment:
+    """Something that befell the stream as a whole, from `start_ns` to `end_ns`."""
+
+    kind: str
+    start_ns: int
+    end_ns: int
+
+    @property
+    def what(self) -> str:
+        """What happened, for people."""
+        if self.kind == "burst":
+            return f"the balancer moves {_STORM} blocks within a minute"
+        return f"nobody writes anything for {_QUIET_S / 60:.0f} minutes"
+
+
+def with_moments(
+    sessions: Sequence[SimulatedSession], seed: int | str
+) -> tuple[list[SimulatedSession], list[Moment]]:
+    """The same stream with a storm of normal sessions, and later a silence, if it is long enough.
+
+    What was to begin after the silence begins so much later. Sessions that are under way go on.
+    """
+    if len(sessions) < _FEWEST_FOR_MOMENTS:
+        return list(sessions), []
+    rng = Random(f"{seed} moments")
+    storm_ns = sessions[2 * len(sessions) // 5].events[0][0]
+    quiet_ns = sessions[3 * len(sessions) // 4].events[0][0]
+    out = []
+    for session in sessions:
+        if session.events[0][0] >= quiet_ns:
+            session = _later(session, int(_QUIET_S * 10**9))
+        out.append(session)
+    for _ in range(_STORM):
+        moves = _balance(**_draw(_MOVE, rng))
+        block = f"blk-{rng.getrandbits(48):012x}"
+        start_ns = storm_ns + rng.randrange(60 * 10**3) * 10**6
+        events = tuple(_events(rng, start_ns, block, moves))
+        out.append(SimulatedSession(block, tuple(moves), None, events))
+    moments = [
+        Moment("burst", storm_ns, storm_ns + 60 * 10**9),
+        Moment("silence", quiet_ns, quiet_ns + int(_QUIET_S * 10**9)),
+    ]
+    return sorted(out, key=lambda session: session.events[0][0]), moments
+
+
+def _later(session: SimulatedSession, by_ns: int) -> SimulatedSession:
+    events = tuple((time_ns + by_ns, record) for time_ns, record in session.events)
+    return replace(session, events=events)
 
 
 def normal_courses(sessions: int, seed: int | str) -> list[tuple[str, ...]]:
@@ -521,10 +643,16 @@ def stream(sessions: Sequence[SimulatedSession]) -> list[tuple[int, dict[str, st
 def _session(rng: Random, start_ns: int, kind: str | None) -> SimulatedSession:
     moves = _normal(rng)
     fault = None
-    if kind is not None:
+    touch = None
+    if kind is not None and kind in TOUCHES:
+        moves = _write(**_draw(_WRITE, rng))
+        touch = TOUCHES[kind](rng, moves)
+        fault = Fault(kind, ((touch.at, touch.at + 1),), tuple(moves))
+    elif kind is not None:
         moves, fault = _faulty(rng, kind)
     block = f"blk-{rng.getrandbits(48):012x}"
-    return SimulatedSession(block, tuple(moves), fault, tuple(_events(rng, start_ns, block, moves)))
+    events = tuple(_events(rng, start_ns, block, moves, touch))
+    return SimulatedSession(block, tuple(moves), fault, events)
 
 
 def _faulty(rng: Random, kind: str) -> tuple[Moves, Fault]:
@@ -539,8 +667,12 @@ def _faulty(rng: Random, kind: str) -> tuple[Moves, Fault]:
             return moves, Fault(kind, tuple(spans), tuple(original))
 
 
+def _filled(text: str, values: Mapping[str, str]) -> str:
+    return re.sub("<([a-z]+)>", lambda hole: values[hole[1]], text)
+
+
 def _events(
-    rng: Random, start_ns: int, block: str, moves: Sequence[Move]
+    rng: Random, start_ns: int, block: str, moves: Sequence[Move], touch: Touch | None = None
 ) -> Iterator[tuple[int, dict[str, str]]]:
     nodes = rng.sample(range(1, 25), 8)
     values = {
@@ -557,9 +689,18 @@ def _events(
             pause_s = _HASTE_S
             if name in _BEGINS:
                 pause_s = _PAUSE_S
+            if touch is not None and touch.at == number:
+                pause_s = touch.pause_s or pause_s
             time_ns += int(rng.uniform(*pause_s) * 1000) * 10**6 + 10**6
-        message = re.sub("<([a-z]+)>", lambda hole: values[hole[1]], step.text)
+        level = step.level
+        told = values
+        if touch is not None and touch.at == number:
+            level = touch.level or level
+            if touch.hole is not None:
+                told = {**values, touch.hole: touch.value}
+        message = _filled(step.text, told)
         host = "head-1"
         if "<disk>" in step.text or "<ip>" in step.text:
             host = f"node-{nodes[node]}"
-        yield time_ns, {"host": host, "component": step.component, "message": message}
+        record = {"host": host, "level": level, "component": step.component, "message": message}
+        yield time_ns, record

@@ -12,7 +12,7 @@ import pytest
 
 from fluent_krone.cli import main
 from fluent_krone.demo import live as demo
-from fluent_krone.demo.simulator import FAULTS, Fault, simulate, stream
+from fluent_krone.demo.simulator import KINDS, Fault, simulate, stream
 from fluent_krone.detect.bundle import Bundle, load_bundle
 from fluent_krone.errors import ConfigError
 from fluent_krone.types import Alert
@@ -49,12 +49,14 @@ def test_it_finds_faults_and_never_misses_a_line_it_has_not_learnt(
     assert result["found"] == result["injected"]
     assert result["to_the_step"] > 0.8 * result["found"]
     assert result["false_alarms"] < 0.01 * result["normal"]
+    assert result["flow"] == {"burst": True, "silence": True}
+    assert result["flow_false_alarms"] == 0
 
 
 def test_the_figures_add_up(capsys: pytest.CaptureFixture[str]) -> None:
     result = figures(capsys, "--sessions", "150", "--seed", "4")
     assert result["injected"] + result["normal"] == result["sessions"] == 150
-    assert set(result["kinds"]) == set(FAULTS)
+    assert set(result["kinds"]) == set(KINDS)
     for row in [*result["kinds"].values(), result]:
         assert row["found"] + row["missed"] == row["injected"]
         assert max(row["in_seq"], row["to_the_step"]) <= row["found"]
@@ -73,10 +75,9 @@ def test_a_seed_gives_the_same_figures_and_alerts(
     assert runs[0] == runs[1]
     assert first.read_bytes() == second.read_bytes()
     records = [json.loads(line) for line in first.read_text(encoding="utf-8").splitlines()]
-    assert (
-        sum(record["kind"] == "sequence" for record in records)
-        == runs[0]["found"] + runs[0]["false_alarms"]
-    )
+    # A slow step or a wrong value is told as a deviation, and the session may have no other alert.
+    told = {tuple(r["session"]) for r in records if r["kind"] in ("sequence", "deviation")}
+    assert len(told) == runs[0]["found"] + runs[0]["false_alarms"]
 
 
 @pytest.mark.parametrize("seed", [1, 2, 3])
@@ -103,7 +104,7 @@ def test_a_person_gets_each_sort_of_alert_in_full_and_a_summary(
     assert "New kind of line: " in out
     assert "    ▸ " in out
     assert "truth: " in out
-    assert all(f"\n{kind} " in out for kind in FAULTS)
+    assert all(f"\n{kind} " in out for kind in KINDS)
     assert "False alarms: " in out
 
 
