@@ -81,12 +81,12 @@ async def reordered(bench: Bench) -> dict[str, Any]:
 
 
 def _but_for_starts(session: list[Any]) -> list[Any]:
-    """What is held of a session, without the stream time at which it was seen first.
+    """What is held of a session, without the stream times at which it was seen first.
 
-    After a step back, stream time follows only once several events agree. So this number is
-    another one for the first session of a chunk that was moved, whatever chunks it lies in.
+    After a step back, stream time follows only once several events agree. So the first session of a
+    chunk that was moved has another such time, or two of them, whatever chunks it lies in.
     """
-    return [row[:1] + row[2:] if len(row) == 3 else row for row in session]
+    return [row for row in session if len(row) != 3 or row[1] is None]
 
 
 def _keys_of(bench: Bench, frame: bytes) -> set[str]:
