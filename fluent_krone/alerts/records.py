@@ -17,6 +17,7 @@ from .changes import change_deviation, change_fields
 from .deviation_fields import DeviationFields
 from .digests import digest, digest_of
 from .flow import flow_deviation, flow_fields, flow_severity, flow_signature
+from .phrases import short
 from .scene import Scene, scene_of
 from .severity import Severity, severity_of
 from .tags import TagRule
@@ -26,6 +27,8 @@ from .words import explain
 # stays below 100 kB, which every receiver takes; of a longer session the part around the named Seq
 # is shown.
 MOST_STEPS = 200
+# Characters of a log line in a sentence; a longer one is cut in its middle.
+_LONGEST_STEP = 170
 # Templates of the named Seq, and steps of the nearest normal session, that an alert lists.
 _MOST_LISTED = 100
 
@@ -243,7 +246,7 @@ class AlertMaker:
             "detector": deviation.witness,
             "score": deviation.score,
             "threshold": deviation.threshold,
-            "explanation": deviation.words,
+            "explanation": self._with_line(deviation, finding),
             "explained_by": "evidence",
             "evidence": _evidence(Evidence({}, {}, {}, (), ())),
             "seq": {
@@ -255,6 +258,18 @@ class AlertMaker:
             },
             "steps": self._steps(keys, max(deviation.event - MOST_STEPS // 2, 0), ()),
         }
+
+    def _with_line(self, deviation: Deviation, finding: Finding) -> str:
+        """A deviation in words, with the event's own line in place of its template."""
+        line = finding.line
+        if not line and deviation.event < len(finding.texts):
+            line = finding.texts[deviation.event]
+        if not line:
+            return deviation.words
+        status = self._hierarchy.status_of[deviation.log_key]
+        step = f"“{self._hierarchy.words('status', status)}”"
+        text = short(line.decode("utf-8", "replace"), _LONGEST_STEP)
+        return deviation.words.replace(step, f"“{text}”", 1)
 
     def _sequence(self, verdict: Verdict, finding: Finding, scene: Scene) -> dict[str, Any]:
         seq = verdict.seq

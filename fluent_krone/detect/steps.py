@@ -41,6 +41,10 @@ _COUNTING = ("order.pair", "order.triple")
 # Below this share of the normal cases a step is called rare in a sentence. Above it, what is odd is
 # not the pair of steps but what came before.
 _RARE = 0.02
+# From this share of the normal cases on, a step is called the normal one there.
+_MOSTLY = 0.6
+# How a sentence names the levels of `reading/levels.py`, by rank.
+_LEVEL_NAMES = {5: "a warning", 6: "an error", 7: "critical", 8: "fatal"}
 # A value in an alert is cut after so many characters.
 _LONGEST_VALUE = 60
 
@@ -150,11 +154,10 @@ class Steps:
                 self._note_usual(place)
             return ()
         direction = "unexpected"
-        if found.name in _COUNTING and found.score > 1 and at > 0:
+        if found.name == "order.triple" and at > 1:
             words = (
-                f"{found.score:.0f} steps of this session came right after steps that they never "
-                f"follow in normal sessions. The last of them is {self._step(keys[at])} after "
-                f"{self._step(keys[at - 1])}."
+                f"{self._step(keys[at])} came right after {self._step(keys[at - 2])} and "
+                f"{self._step(keys[at - 1])}. Normal sessions never have these three in a row."
             )
         elif at == 0:
             words = f"The session begins with {self._step(keys[0])}. {self._seldom(-1, keys[0])}"
@@ -164,6 +167,8 @@ class Steps:
                 f"{self._step(keys[at])} came right after {self._step(keys[at - 1])}. "
                 f"{self._seldom(keys[at - 1], keys[at])}"
             )
+        if found.name in _COUNTING and found.score > 1:
+            words += f" The session has {found.score:.0f} such places so far."
         return (self._order(found, direction, at, keys[at], words),)
 
     def _note_usual(self, place: Context) -> None:
@@ -350,8 +355,8 @@ class Steps:
             return None
         events = self.levels.seen[keys[-1]][1]
         words = (
-            f"{self._step(keys[-1])} was logged at a higher severity than in any of {events:,} "
-            "normal cases."
+            f"{self._step(keys[-1])} was logged as {_LEVEL_NAMES.get(rank, 'a severe event')}: a "
+            f"higher level than in any of {events:,} normal cases."
         )
         return self._deviation(
             "levels",
@@ -438,9 +443,8 @@ class Steps:
                 "it hardly ever happens after the same earlier steps"
             )
         if follows.usual not in (step, END):
-            usual = as_share(follows.usual_times / follows.total)
-            place = "follows"
-            if before < 0:
-                place = "comes first"
-            said += f"; normally {self._step(follows.usual)} {place} ({usual})"
+            usual = follows.usual_times / follows.total
+            place = "comes first" if before < 0 else "follows"
+            how = "normally" if usual > _MOSTLY else "most often"
+            said += f"; {how} {self._step(follows.usual)} {place} ({as_share(usual)})"
         return said + "."

@@ -90,7 +90,10 @@ def test_a_step_that_is_more_severe_than_ever_is_reported() -> None:
     severe = (T0 + S, {b"message": MESSAGES[OPENED].encode(), b"ride": b"a", b"level": b"FATAL"})
     [found] = deviations(engine().feed("app", [event("a", OPEN, 0), severe], T0))
     assert found.deviations[0].witness == "levels"
-    assert "higher severity than in any of 240 normal cases" in found.deviations[0].words
+    assert (
+        "was logged as fatal: a higher level than in any of 240 normal cases"
+        in found.deviations[0].words
+    )
 
 
 def test_a_deviation_of_one_sort_is_reported_once_in_a_session() -> None:
