@@ -181,14 +181,20 @@ def _align(steps: Any) -> None:
     """
     if not isinstance(steps, dict) or "alike" in steps:
         return
+    rows = steps.get("rows")
     session = steps.get("session")
     nearest = steps.get("nearest")
-    if _are_numbers(session) and _are_numbers(nearest):
+    if not isinstance(rows, list):
+        return
+    if _are_places(session, rows) and _are_places(nearest, rows):
         steps["alike"] = alike_runs(session[:_MOST_ALIGNED], nearest[:_MOST_ALIGNED])
 
 
-def _are_numbers(value: Any) -> TypeGuard[list[int]]:
-    return isinstance(value, list) and all(isinstance(number, int) for number in value)
+def _are_places(value: Any, rows: list[Any]) -> TypeGuard[list[int]]:
+    """Whether all numbers are those of rows."""
+    return isinstance(value, list) and all(
+        isinstance(number, int) and 0 <= number < len(rows) for number in value
+    )
 
 
 def _script_json(value: Any) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import resource
 import signal
@@ -94,30 +95,35 @@ def test_only_their_owner_reads_the_files(tmp_path: Path) -> None:
     assert (tmp_path / "s").stat().st_mode & 0o777 == 0o700
 
 
-@pytest.fixture
+@contextlib.contextmanager
 def small_files() -> Iterator[None]:
-    """Files of this process may have 1,000 bytes: writing fails half-way, as on a full disk."""
+    """Files of this process may have 1,000 bytes: writing fails half-way, as on a full disk.
+
+    Only within the block: what the test run itself is written to may be a file as well.
+    """
     before = resource.getrlimit(resource.RLIMIT_FSIZE)
     handler = signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
     resource.setrlimit(resource.RLIMIT_FSIZE, (1000, before[1]))
-    yield
-    resource.setrlimit(resource.RLIMIT_FSIZE, before)
-    signal.signal(signal.SIGXFSZ, handler)
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, before)
+        signal.signal(signal.SIGXFSZ, handler)
 
 
-def test_frames_that_are_written_together_are_all_there_or_none(
-    tmp_path: Path, small_files: None
-) -> None:
+def test_frames_that_are_written_together_are_all_there_or_none(tmp_path: Path) -> None:
     segments = filled(tmp_path, b"x" * 500)
-    segments.append_all([[b"one"], [b"t", b"wo"]])
-    with pytest.raises(OSError, match="File too large"):
-        segments.append_all([[b"three"], [b"y" * 500]])
+    with small_files():
+        segments.append_all([[b"one"], [b"t", b"wo"]])
+        with pytest.raises(OSError, match="File too large"):
+            segments.append_all([[b"three"], [b"y" * 500]])
     assert frames(tmp_path) == [b"x" * 500, b"one", b"two"]
 
 
-def test_a_full_disk_leaves_no_half_frame(tmp_path: Path, small_files: None) -> None:
+def test_a_full_disk_leaves_no_half_frame(tmp_path: Path) -> None:
     segments = filled(tmp_path, b"x" * 900)
-    with pytest.raises(OSError, match="File too large"):
-        segments.append([b"y" * 300])
-    segments.append([b"small"])
+    with small_files():
+        with pytest.raises(OSError, match="File too large"):
+            segments.append([b"y" * 300])
+        segments.append([b"small"])
     assert frames(tmp_path) == [b"x" * 900, b"small"]

@@ -75,7 +75,7 @@ class Cursor(Protocol):
 
 
 # Not frozen, though nobody changes one: to make a frozen one costs as much as to decode a record.
-@dataclass(slots=True)
+@dataclass(slots=True, unsafe_hash=True)
 class Chunk:
     """One Forward message: events under one tag, and the id to ack it by.
 
