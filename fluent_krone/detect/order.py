@@ -129,6 +129,39 @@ class Follows:
     usual_times: int
 
 
+class _NewSteps(dict[Context, bool]):
+    """Whether training never had the last of some steps after those before it; remembered.
+
+    Where one of the steps is new itself, that is told by itself.
+    """
+
+    def __init__(self, counts: Counts, known: frozenset[int]) -> None:
+        self._counts = counts
+        self._known = known
+
+    def __missing__(self, steps: Context) -> bool:
+        if len(self) >= _MOST_REMEMBERED:
+            self.clear()
+        is_new = steps[-1] not in self._counts.get(steps[:-1], {}) and all(
+            key < 0 or key in self._known for key in steps
+        )
+        self[steps] = is_new
+        return is_new
+
+
+def _window(keys: Sequence[int], first: int, last: int, reach: int) -> Context:
+    """Events `first` to `last`, and the `reach` steps before them; the end where `last` is it.
+
+    >>> _window([7, 8, 9], 1, 3, 2)
+    (-1, 7, 8, 9, -2)
+    """
+    before = (START,) * max(reach - first, 0)
+    behind: Context = ()
+    if last == len(keys):
+        behind = (END,)
+    return (*before, *keys[max(first - reach, 0) : last + 1], *behind)
+
+
 class Order:
     """Scores of the steps of a session, by view; `tables` are the counts of the two models."""
 
@@ -138,6 +171,7 @@ class Order:
         self._session = NextStep(tables["session"])
         self._entity = NextStep(tables["entity"])
         self._known = frozenset(self._session.counts.get((), {}))
+        self._is_new = _NewSteps(self._session.counts, self._known)
 
     def scores(self, keys: Sequence[int], at: int) -> dict[View, float]:
         """The scores of event `at` of a session, by view. A step that training never had scores 0:
@@ -192,21 +226,13 @@ class Order:
         found: dict[View, float] = {}
         for view, reach in _REACH_OF.items():
             found[view] = 0.0
-            if self._is_new(keys, at, reach):
+            if self._is_new[_window(keys, at, at, reach)]:
                 first = max(at + 1 - _COUNTED_BACK, 0)
-                found[view] = float(sum(self._is_new(keys, i, reach) for i in range(first, at + 1)))
+                steps = _window(keys, first, at, reach)
+                # Without a step of Python for each event: every new state asks this.
+                windows = zip(*(steps[i:] for i in range(reach + 1)), strict=False)
+                found[view] = float(sum(map(self._is_new.__getitem__, windows)))
         return found
-
-    def _is_new(self, keys: Sequence[int], at: int, reach: int) -> bool:
-        """Whether training never had event `at` (or the end, behind the last) after the `reach`
-        steps before it. Where one of them is new itself, that is told by itself."""
-        context = session_context(keys, at)[-reach:]
-        step = END
-        if at < len(keys):
-            step = keys[at]
-        if step in self._session.counts.get(context, {}):
-            return False
-        return all(key < 0 or key in self._known for key in (*context, step))
 
 
 def count_order(sessions: Iterable[Sequence[int]], hierarchy: Hierarchy) -> dict[str, Counts]:
