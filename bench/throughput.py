@@ -141,7 +141,8 @@ async def whole_way(
 ) -> tuple[float, float, int]:
     """The same through the service, with every session judged at the end; alerts counted."""
     sink = Collector()
-    config = replace(config or Config(), store=store, on_shutdown="judge")
+    # Each alert for itself: without a store, the end of an incident is told when the service stops.
+    config = replace(config or Config(), store=store, on_shutdown="judge", alerts="session")
     service = open_service(bundle, sink, config)
     await service.start()
     wall, cpu = await run_once(frames, service)
