@@ -164,7 +164,7 @@ class AlertMaker:
         if finding.flow is not None:
             template = self._template(finding.log_keys[0])
             return flow_severity(finding.deviations[0], finding.flow, template)
-        return severity_of(finding.kind, self._odd_template(finding), p_value)
+        return severity_of(self._sort(finding), self._odd_template(finding), p_value)
 
     def _name(self, log_key: int, shapes: Iterator[bytes]) -> str:
         """A template's id. Lines without a template have their shapes, or all would be alike."""

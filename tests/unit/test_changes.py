@@ -29,7 +29,10 @@ from synthetic import (
     sequences,
 )
 
+from fluent_krone.alerts.records import AlertMaker
+from fluent_krone.config import Config
 from fluent_krone.core.engine import Engine
+from fluent_krone.detect.bundle import Bundle
 from fluent_krone.types import ChangeReport, Finding
 
 # Wall time after all events.
@@ -182,6 +185,19 @@ def test_a_change_that_makes_most_sessions_abnormal_is_told_as_such() -> None:
     abnormal = changes(findings)[1]
     assert abnormal.abnormal > abnormal.sessions / 2
     assert len(sequences(findings)) > 100
+
+
+def test_a_change_that_goes_wrong_is_more_urgent(lift: Bundle) -> None:
+    wrong = (*DEPLOYED, STUCK)
+    engine = engine_of()
+    found = [
+        finding
+        for finding in fed(engine, many(wrong, 120), 0) + engine.finish()
+        if finding.kind == "change"
+    ]
+    maker = AlertMaker(lift, Config())
+    severities = [maker.make(finding).record["severity"] for finding in found]
+    assert severities == ["notice", "error"]
 
 
 def test_a_wrong_value_does_not_join_a_change() -> None:
