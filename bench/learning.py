@@ -29,7 +29,7 @@ REPOSITORY = Path(__file__).resolve().parents[1]
 # This checkout, whatever is installed, and the simulator of the tests.
 sys.path[:0] = [str(REPOSITORY), str(REPOSITORY / "tests")]
 
-from fault_kinds.fluentd import FLUENTD, Fluentd  # noqa: E402
+from fault_kinds.fluentd import ALERTS_CONF, FLUENTD, Fluentd  # noqa: E402
 from fault_kinds.serving import COMMAND, ENVIRONMENT  # noqa: E402
 from machine import resident_bytes  # noqa: E402
 from shop.faults import FAULTS  # noqa: E402
@@ -55,7 +55,8 @@ _ROUNDS = 8
 # Bytes beyond what is ever recorded here, so that each chunk costs its write.
 _UNBOUNDED = 2**34
 
-_CONF = """
+_CONF = (
+    """
 <source>
   @type tail
   path {dir}/app.log
@@ -86,21 +87,9 @@ _CONF = """
     flush_at_shutdown true
   </buffer>
 </match>
-<match krone.**>
-  @type file
-  path {dir}/alerts
-  append true
-  <format>
-    @type json
-  </format>
-  <buffer time>
-    @type file
-    path {dir}/alertbuffer
-    flush_mode immediate
-    flush_at_shutdown true
-  </buffer>
-</match>
 """
+    + ALERTS_CONF
+)
 
 
 def simulated(folder: Path, sessions: int, seed: int, faults: int) -> Path:

@@ -6,11 +6,13 @@ import asyncio
 import os
 import signal
 import sys
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator, Callable, Iterable, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+
+import msgpack
 
 from fluent_krone.transport.forward import Chunk
 
@@ -93,6 +95,17 @@ async def serving(bundle: Path, *flags: str, **env: str) -> AsyncIterator[Served
         served.log = (await asyncio.wait_for(reading, 60)).decode()
         await process.wait()
     assert process.returncode in (0, -signal.SIGKILL)
+
+
+async def send_frames(port: int, frames: Iterable[bytes]) -> None:
+    """Send frames one by one, each when the one before was acked by its own id."""
+    reader, writer = await asyncio.open_connection("127.0.0.1", port)
+    unpacker = msgpack.Unpacker()
+    for frame in frames:
+        writer.write(frame)
+        unpacker.feed(await asyncio.wait_for(reader.read(4096), 30))
+        assert next(unpacker)["ack"] == msgpack.unpackb(frame)[-1]["chunk"]
+    writer.close()
 
 
 async def _line(lines: asyncio.StreamReader, words: str) -> str:

@@ -37,6 +37,23 @@ _TAIL = r"""
   </parse>
 </source>
 """
+# Alerts go into a file as soon as they come.
+ALERTS_CONF = r"""
+<match krone.**>
+  @type file
+  path {dir}/alerts
+  append true
+  <format>
+    @type json
+  </format>
+  <buffer time>
+    @type file
+    path {dir}/alertbuffer
+    flush_mode immediate
+    flush_at_shutdown true
+  </buffer>
+</match>
+"""
 # `@type krone` over a file buffer. Chunks are small so that many are in flight in a short run.
 KRONE_CONF = (
     _TAIL
@@ -60,21 +77,8 @@ KRONE_CONF = (
     directory {dir}/rejected
   </secondary>
 </match>
-<match krone.**>
-  @type file
-  path {dir}/alerts
-  append true
-  <format>
-    @type json
-  </format>
-  <buffer time>
-    @type file
-    path {dir}/alertbuffer
-    flush_mode immediate
-    flush_at_shutdown true
-  </buffer>
-</match>
 """
+    + ALERTS_CONF
 )
 # `out_forward` with acks; its retries are fast, so that a run does not wait for them.
 OUT_FORWARD_CONF = (

@@ -9,7 +9,6 @@ from typing import Any, cast, get_args
 from .. import __version__
 from ..alerts.incident import Incident
 from ..alerts.records import iso_time
-from ..config import Config
 from ..errors import KroneError
 from ..explain import Said
 from ..explain.accepted import accept, accepted_rows
@@ -54,13 +53,11 @@ class ServiceBackend:
         service: Service,
         history: History,
         rates: Rates,
-        config: Config,
         stats: Callable[[], Mapping[str, float]],
     ) -> None:
         self._service = service
         self._history = history
         self._rates = rates
-        self._config = config
         self._stats = stats
         # What persons changed on the page; so every open page hears of it.
         self._changes = 0
@@ -113,10 +110,10 @@ class ServiceBackend:
         if found is None:
             raise KroneError(f"there is no incident {incident_id}, or it is too long ago")
         summary, alert = found
-        marks = [_shown(mark) for mark in self._service.marks.about(alert)]
+        marks = [_shown(mark) for mark in self._service.marks.concerning(alert)]
         return {"incident": self._with_state(summary), "alert": alert, "marks": marks}
 
-    async def change(self, what: str, told: Mapping[str, Any]) -> None:
+    def change(self, what: str, told: Mapping[str, Any]) -> None:
         """Do what a person asks for. Raises KroneError where that cannot be done."""
         if what == "bundle":
             self._change_bundle(told.get("action"))
@@ -162,7 +159,7 @@ class ServiceBackend:
 
     def _unmark(self, told: Mapping[str, Any]) -> None:
         """Delete one of the marks that concern an incident."""
-        about = self._service.marks.about(self._alert(told))
+        about = self._service.marks.concerning(self._alert(told))
         targets = [
             Target(mark.scope, mark.pattern, mark.about)
             for mark in about

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from collections.abc import AsyncIterator, Callable, Mapping
 from typing import Any, Protocol
 
 from ..errors import KroneError
@@ -55,7 +55,7 @@ class Backend(Protocol):
     def incident(self, incident_id: str) -> dict[str, Any]:
         """One `incident` with its leading `alert` and the `marks` that concern it."""
 
-    async def change(self, what: str, told: Mapping[str, Any]) -> None:
+    def change(self, what: str, told: Mapping[str, Any]) -> None:
         """Do what a person asks for: mark, unmark, accept, or bundle."""
 
 
@@ -104,14 +104,14 @@ class Console:
         if name == "events" and is_reading:
             return Response(200, kind=EVENTS, stream=self._news())
         if name in self._views and is_reading:
-            return await self._told(_now(self._views[name], request.query))
+            return self._told(lambda: self._views[name](request.query))
         if name in self._changes and request.method == "POST":
-            return await self._told(self._change(name, request))
+            return self._told(lambda: self._change(name, request))
         return _error(404, "there is no such page")
 
-    async def _told(self, work: Awaitable[dict[str, Any]]) -> Response:
+    def _told(self, work: Callable[[], dict[str, Any]]) -> Response:
         try:
-            found = await work
+            found = work()
         except KroneError as error:
             return _error(400, str(error))
         # A score may be NaN, which no browser reads as JSON.
@@ -128,14 +128,14 @@ class Console:
             query.get("q", ""), query.get("state", ""), query.get("after", ""), count
         )
 
-    async def _change(self, name: str, request: Request) -> dict[str, Any]:
+    def _change(self, name: str, request: Request) -> dict[str, Any]:
         try:
             told = json.loads(request.body)
         except (ValueError, RecursionError):
             told = None
         if not isinstance(told, dict):
             raise KroneError("the request must hold a JSON object")
-        await self._backend.change(name, told)
+        self._backend.change(name, told)
         return {}
 
     async def _news(self) -> AsyncIterator[bytes]:
@@ -152,12 +152,6 @@ class Console:
                 last = now
                 at = loop.time()
                 yield b"event: news\ndata: {}\n\n"
-
-
-async def _now(
-    view: Callable[[Mapping[str, str]], dict[str, Any]], query: Mapping[str, str]
-) -> dict[str, Any]:
-    return view(query)
 
 
 def _error(status: int, words: str) -> Response:

@@ -29,7 +29,7 @@ class LivePage:
         self._history = History(config.history_path)
         self._rates = Rates(stats)
         self._access = Access(self._token, config.metrics_port)
-        backend = ServiceBackend(service, self._history, self._rates, config, stats)
+        backend = ServiceBackend(service, self._history, self._rates, stats)
         service.watch_incidents(backend.note)
         self._console = Console(self._access, backend)
 

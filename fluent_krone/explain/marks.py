@@ -80,11 +80,6 @@ class Marks:
         marks = self._named(names)
         return decide(record, {mark.pattern: mark for mark in marks if mark.holds(now_s)})
 
-    def about(self, record: Mapping[str, Any]) -> list[Mark]:
-        """All marks on anything that an alert has, whether or not they cover all of it."""
-        targets = [target for scope in SCOPES for target in targets_of(record, scope)]
-        return sorted(self._marked(targets), key=lambda mark: (mark.at_ms, mark.pattern))
-
     def set(self, targets: Sequence[Target], says: Says, now_s: float) -> list[Mark]:
         """Mark targets, in place of earlier marks on them; they are on disk when this returns."""
         until_ms = None
@@ -123,8 +118,9 @@ class Marks:
         return self.set(self.targets(name, scope), says, now_s)
 
     def concerning(self, record: Mapping[str, Any]) -> list[Mark]:
-        """All marks on anything about an alert, given its record; some may have expired."""
-        return self._marked([target for scope in SCOPES for target in targets_of(record, scope)])
+        """All marks on anything about an alert, the oldest first; some may have expired."""
+        targets = [target for scope in SCOPES for target in targets_of(record, scope)]
+        return sorted(self._marked(targets), key=lambda mark: (mark.at_ms, mark.pattern))
 
     def unmark(self, targets: Sequence[Target]) -> list[Mark]:
         """Delete the marks on targets; returns those that there were."""

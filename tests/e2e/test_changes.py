@@ -5,13 +5,12 @@ from __future__ import annotations
 import asyncio
 import subprocess
 import sys
-from collections.abc import AsyncIterator, Callable, Iterable, Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
 
-import msgpack
-from serving import Receiver, http_get, samples, serving
+from serving import Receiver, http_get, samples, send_frames, serving
 from synthetic import ARRIVED, CLOSE, GOING, MESSAGES, OPEN, OPENED, STUCK, T0, WEIGHED, S
 
 from fluent_krone.transport.forward import encode_events
@@ -33,17 +32,6 @@ def ride(number: int, keys: Sequence[int] = DEPLOYED) -> bytes:
         for place, key in enumerate(keys)
     ]
     return encode_events("app.lift", events, f"c{number}")
-
-
-async def send(port: int, frames: Iterable[bytes]) -> None:
-    """Send frames one by one, each when the one before was acked."""
-    reader, writer = await asyncio.open_connection("127.0.0.1", port)
-    unpacker = msgpack.Unpacker()
-    for frame in frames:
-        writer.write(frame)
-        unpacker.feed(await asyncio.wait_for(reader.read(4096), 30))
-        assert next(unpacker)["ack"]
-    writer.close()
 
 
 async def until(holds: Callable[[], bool]) -> None:
@@ -87,7 +75,7 @@ def test_a_deploy_is_one_alert_a_fault_alerts_and_accept_makes_it_normal(
 
     async def story() -> None:
         async with receiving(store) as (receiver, flags), serving(bundle_dir, *flags) as served:
-            await send(served.port, [ride(number) for number in range(RIDES)])
+            await send_frames(served.port, [ride(number) for number in range(RIDES)])
             await until(lambda: len(receiver.alerts) > 0)
             [(_, change)] = receiver.alerts
             assert change["kind"] == "change"
@@ -95,7 +83,7 @@ def test_a_deploy_is_one_alert_a_fault_alerts_and_accept_makes_it_normal(
                 "lift: cabin weighed, <num> persons"
             ]
             fault = [ride(RIDES, FAULTY), *map(ride, range(RIDES + 1, RIDES + 12))]
-            await send(served.port, fault)
+            await send_frames(served.port, fault)
             await until(lambda: len(receiver.alerts) > 1)
             said = {record["kind"] for _, record in receiver.alerts[1:]}
             assert "sequence" in said and "change" not in said
@@ -105,9 +93,13 @@ def test_a_deploy_is_one_alert_a_fault_alerts_and_accept_makes_it_normal(
             told = len(receiver.alerts)
             # The service looks twice a second.
             await asyncio.sleep(1.2)
-            await send(served.port, [ride(number) for number in range(RIDES + 12, RIDES + 22)])
+            await send_frames(
+                served.port, [ride(number) for number in range(RIDES + 12, RIDES + 22)]
+            )
             before = await counted(served.metrics_port)
-            await send(served.port, [ride(number) for number in range(RIDES + 22, RIDES + 42)])
+            await send_frames(
+                served.port, [ride(number) for number in range(RIDES + 22, RIDES + 42)]
+            )
             assert len(receiver.alerts) == told
             # Rides that began before the acceptance had all ended by then.
             assert await counted(served.metrics_port) == before
@@ -126,7 +118,7 @@ def test_kills_change_nothing_of_a_change(bundle_dir: Path, tmp_path: Path) -> N
                         ride(number, FAULTY if number == 30 else DEPLOYED)
                         for number in range(max(begun - 2, 0), kill)
                     ]
-                    await send(served.port, frames)
+                    await send_frames(served.port, frames)
                     begun = kill
                     if kill in kills:
                         await served.kill()

@@ -11,8 +11,7 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
 
-import msgpack
-from serving import Receiver, serving
+from serving import Receiver, send_frames, serving
 from synthetic import CLOSE, GOING, MESSAGES, NORMAL, OPEN, OPENED, STUCK, T0, S
 
 from fluent_krone.transport.forward import encode_events
@@ -37,17 +36,6 @@ def ride(number: int) -> bytes:
     return encode_events("app.lift", events, f"c{number}")
 
 
-async def send(port: int, frames: Sequence[bytes]) -> None:
-    """Send frames one by one, each when the one before was acked."""
-    reader, writer = await asyncio.open_connection("127.0.0.1", port)
-    unpacker = msgpack.Unpacker()
-    for frame in frames:
-        writer.write(frame)
-        unpacker.feed(await asyncio.wait_for(reader.read(4096), 30))
-        assert next(unpacker)["ack"]
-    writer.close()
-
-
 @asynccontextmanager
 async def receiving() -> AsyncIterator[tuple[Receiver, list[str]]]:
     """A receiver of alerts, and the flags that send them there."""
@@ -69,7 +57,7 @@ async def told(bundle: Path, store: Path, kills: Sequence[int]) -> list[dict[str
         for kill in [*kills, STUCK_RIDES + FINE_RIDES]:
             async with serving(bundle, *flags) as served:
                 first = max(begun - 2, 0)
-                await send(served.port, [ride(number) for number in range(first, kill)])
+                await send_frames(served.port, [ride(number) for number in range(first, kill)])
                 begun = kill
                 if kill in kills:
                     await served.kill()
@@ -108,7 +96,7 @@ def test_an_operator_marks_an_incident_of_a_running_service(
             flags += ["--store", str(store), "--alerts=incident", "--on-shutdown=keep"]
             flags += ["--novelty-interval=30d"]
             async with serving(bundle_dir, *flags) as served:
-                await send(served.port, [ride(number) for number in range(4)])
+                await send_frames(served.port, [ride(number) for number in range(4)])
                 await until(lambda: len(receiver.alerts) >= 2)
                 [incident] = [json.loads(line) for line in lines("incidents", "--json")]
                 assert (incident["state"], incident["about"]) == ("open", "lift → move → stuck")
@@ -116,7 +104,7 @@ def test_an_operator_marks_an_incident_of_a_running_service(
                 assert "alerts are no longer sent where nothing else deviates" in out[0]
                 before = len(receiver.alerts)
                 frames = [ride(number) for number in range(4, STUCK_RIDES + FINE_RIDES)]
-                await send(served.port, frames)
+                await send_frames(served.port, frames)
             assert len(receiver.alerts) == before
             return [record for _, record in receiver.alerts]
 

@@ -8,14 +8,14 @@ import json
 import os
 import socket
 import sys
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
 
 import msgpack
 import pytest
-from serving import Receiver, serving
+from serving import Receiver, send_frames, serving
 from synthetic import (
     ARRIVED,
     CLOSE,
@@ -88,16 +88,6 @@ async def serving_to(bundle: Path, alert_port: int, **env: str) -> AsyncIterator
         yield served.port
 
 
-async def send(port: int, frames: Sequence[bytes]) -> None:
-    reader, writer = await asyncio.open_connection("127.0.0.1", port)
-    unpacker = msgpack.Unpacker()
-    for frame in frames:
-        writer.write(frame)
-        unpacker.feed(await asyncio.wait_for(reader.read(4096), 30))
-        assert next(unpacker)["ack"] == msgpack.unpackb(frame)[-1]["chunk"]
-    writer.close()
-
-
 def test_a_stop_with_alerts_that_nobody_confirmed_has_an_exit_code_of_its_own(
     bundle_dir: Path, tmp_path: Path
 ) -> None:
@@ -119,7 +109,7 @@ def test_a_stop_with_alerts_that_nobody_confirmed_has_an_exit_code_of_its_own(
         assert process.stderr is not None
         while b"listening" not in (line := await process.stderr.readline()):
             assert line
-        await send(int(line.split(b"port=")[1].split()[0]), CARRIERS["Fluent Bit"])
+        await send_frames(int(line.split(b"port=")[1].split()[0]), CARRIERS["Fluent Bit"])
         process.terminate()
         log = (await process.stderr.read()).decode()
         return await process.wait(), log
@@ -154,7 +144,7 @@ def bundle(tmp_path: Path) -> Path:
 
 def test_every_carrier_gives_the_same_alerts(bundle: Path) -> None:
     by_carrier = {
-        name: alerts_through(bundle, lambda port, f=frames: send(port, f))
+        name: alerts_through(bundle, lambda port, f=frames: send_frames(port, f))
         for name, frames in CARRIERS.items()
     }
     expected = by_carrier["PackedForward"]
@@ -172,8 +162,8 @@ def test_every_carrier_gives_the_same_alerts(bundle: Path) -> None:
 
 def test_a_chunk_sent_again_is_acked_and_changes_nothing(bundle: Path) -> None:
     frames = CARRIERS["PackedForward"]
-    once = alerts_through(bundle, lambda port: send(port, frames))
-    assert alerts_through(bundle, lambda port: send(port, frames * 3)) == once
+    once = alerts_through(bundle, lambda port: send_frames(port, frames))
+    assert alerts_through(bundle, lambda port: send_frames(port, frames * 3)) == once
 
 
 @pytest.mark.node
@@ -214,7 +204,7 @@ def test_the_node_client_drives_it_and_the_node_server_gets_the_alerts(
         return lines
 
     received = asyncio.run(scenario())
-    ours = alerts_through(bundle, lambda port: send(port, CARRIERS["PackedForward"]))
+    ours = alerts_through(bundle, lambda port: send_frames(port, CARRIERS["PackedForward"]))
     assert {line["tag"] for line in received} == {
         f"krone.node.{TAG}"
     }  # the client puts its own name first
