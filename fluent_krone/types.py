@@ -133,14 +133,16 @@ class ChangeReport:
 
 @dataclass(frozen=True, slots=True)
 class Background:
-    """When the lines of a finding were written, and what records say of where their session ran.
+    """When the lines of a finding were written, with which levels, and where their session ran.
 
-    `contexts` are names and values: of the session's first record, and of the record of the odd
+    `line_levels` are ranks (`reading/levels.py`), empty where the records have no level. `contexts`
+    are names and values: of the session's first record, and of the record of the odd
     event, where it was at hand.
     """
 
     line_times: tuple[int, ...] = ()
     contexts: Sequence[Sequence[tuple[str, str]]] = ()
+    line_levels: Sequence[int] = ()
 
 
 NO_BACKGROUND = Background()

@@ -10,6 +10,7 @@ from ..config import Config
 from ..core.hierarchy import UNKNOWN, runs
 from ..core.sessions import ALERTED, Session
 from ..detect.bundle import Bundle
+from ..reading.levels import RANK_NAMES
 from ..reading.templates import novel_shape, template_id
 from ..types import Alert, Deviation, Evidence, Finding, Flow, Verdict
 from .alignment import alike_runs
@@ -90,6 +91,7 @@ class AlertMaker:
             "deviations": deviations,
             "lines": [self._cut(line) for line in finding.lines],
             "line_times": [iso_time(time_ns) for time_ns in finding.background.line_times],
+            "line_levels": [RANK_NAMES.get(rank) for rank in finding.background.line_levels],
             **_context_of(finding),
         }
         return Alert(alert_id, alert_tag(self._config, session_tag), finding.last_ns, record)

@@ -1,7 +1,7 @@
 """Where a session ran: fields of its first record that an alert shows, such as pod, host, version.
 
-They are read once for each session, from the record that it begins with. A session of events that
-were held back (`allowed_lateness`) has none: their records are gone.
+They are read once for each session, from the record that it begins with. Of a record whose event
+was held back (`allowed_lateness`), they were read as it came (`reading/excerpt.py`).
 """
 
 from __future__ import annotations
@@ -10,6 +10,7 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from ..reading.accessor import Fields, field_getter, is_path, path_steps
+from ..reading.excerpt import Excerpt
 
 # Names and values, in the order of the names.
 Context = tuple[tuple[str, str], ...]
@@ -59,6 +60,8 @@ class ContextReader:
 
     def of(self, record: Any) -> Context:
         """What a record says of where it comes from; empty for one that is no map."""
+        if record.__class__ is Excerpt:
+            return record.context
         if not isinstance(record, dict):
             return ()
         found = []

@@ -15,6 +15,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from ..reading.excerpt import Excerpt
 from ..reading.records import SessionKey
 from ..types import Finding
 from .references import cut_refs
@@ -143,10 +144,13 @@ class Doubts:
         engine = self._engine
         later_keys = session.keys[note.at :]
         later_lines = session.lines[note.at :]
+        later_levels = bytes(session.levels or ())[note.at :]
         later_refs = cut_refs(session, len(later_keys))
         del session.keys[note.at :]
         del session.times[note.at :]
         del session.lines[note.at :]
+        if session.levels is not None:
+            del session.levels[note.at :]
         session.state = engine.tracker.replay(session.keys)
         session.last_ns = note.last_ns
         session.seen = note.seen
@@ -156,7 +160,10 @@ class Doubts:
             text = b""
             if i < len(later_lines):
                 text = later_lines[i]
+            excerpt = Excerpt()
+            if i < len(later_levels):
+                excerpt = Excerpt(later_levels[i])
             event = (note.tag, note.time_ns, log_key, text)
             with engine.sessions.referring(later_refs[i]), engine.time.flow.uncounted():
                 # What its message is was decided before.
-                engine.single.step(session.key, event, None, engine.time.clock, findings)
+                engine.single.step(session.key, event, excerpt, engine.time.clock, findings)

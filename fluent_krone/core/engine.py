@@ -127,6 +127,7 @@ class Engine:
             self.reader.has_time,
             self.settling.new_key,
             self.settling.take_all,
+            self.judging.levels.rank,
         )
 
     @property
@@ -195,7 +196,7 @@ class Engine:
     def _feed(self, tag: bytes, events: Events, now_ns: int) -> list[Finding]:
         findings: list[Finding] = []
         (read, find, to_end, work_out, special, watched, is_odd, set_alarm, *numbers) = self._loop
-        (settle, counts, most, kept, own_time, new_key, take_new) = numbers
+        (settle, counts, most, kept, own_time, new_key, take_new, rank_of) = numbers
         time = self.time
         latest = time.arrive(now_ns)
         clock = time.clock
@@ -245,6 +246,8 @@ class Engine:
                 length = len(so_far)
                 if length <= kept:
                     session.lines.append(text)
+                    if session.levels is not None:
+                        session.levels.append(rank_of(record))
                 if rare or length >= most or not state.shortest_ns <= gap_ns <= state.longest_ns:
                     self.special_event(session, text, record, gap_ns, findings)
         time.fed_at = now_ns
@@ -382,7 +385,7 @@ class Engine:
         clock = self.time.clock
         self.settling.note_start(record, clock)
         session, ended = self.sessions.start(key, tag, clock, time_ns, self.tracker.start)
-        session.saved.context = self.judging.context.of(record)
+        self.judging.begin(session, record)
         self.journal.note_start(session, time_ns)
         self.time.flow.counts[-1] += 1
         for other in ended:

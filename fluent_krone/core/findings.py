@@ -135,7 +135,9 @@ class FindingMaker:
             log_keys=(log_key,),
             verdict=None,
             lines=(text,),
-            background=Background((session.last_ns,), (session.saved.context,)),
+            background=Background(
+                (session.last_ns,), (session.saved.context,), _last_level(session)
+            ),
             told_ns=clock_ns,
         )
         if self._is_silenced(found):
@@ -220,7 +222,11 @@ class FindingMaker:
             log_keys=tuple([min(key, self._hierarchy.unknown) for key in session.keys]),
             verdict=verdict,
             lines=tuple(session.lines[shown]),
-            background=Background(tuple(session.times[shown]), (session.saved.context,)),
+            background=Background(
+                tuple(session.times[shown]),
+                (session.saved.context,),
+                tuple((session.levels or b"")[shown]),
+            ),
             line=line,
             unmatched=self._unmatched(session),
             texts=tuple(session.lines),
@@ -242,3 +248,10 @@ class FindingMaker:
         # `lines` may be shorter than `keys`: it holds the first `keep_lines` only.
         both = zip(session.keys, session.lines, strict=False)
         return tuple(novel_shape(line) for key, line in both if key >= unknown)
+
+
+def _last_level(session: Session) -> tuple[int, ...]:
+    """The rank of a session's last event, where its level was read."""
+    if session.levels is None or len(session.levels) < len(session.keys):
+        return ()
+    return (session.levels[-1],)

@@ -67,6 +67,7 @@ def _part(session: Session, number: int = 0, since: int = 0) -> list[Any]:
         session.saved.held,
         # Of its first event, so it stands in the first part.
         () if since else session.saved.context,
+        None if session.levels is None else bytes(session.levels[since:]),
     ]
 
 
@@ -292,6 +293,8 @@ class Journal:
             # `keep_lines` may be another one now.
             due = min(session.saved.events, self._keep_lines)
             session.lines = [*session.lines[:due], *[b""] * (due - len(session.lines))]
+            if session.levels is not None:
+                session.levels = session.levels[:due].ljust(due, b"\0")
         self._sessions.load(snapshot["started"])
         self._doubts.load(snapshot)
         if self._in_order is not None:
@@ -313,7 +316,7 @@ class Journal:
     def _load_part(self, part: Sequence[Any], log_keys: Sequence[int]) -> None:
         number, since, key, tag, opened, instance, ordinal, *rest = part
         limit, seen, last_ns, alerted, told, keys, times, lines, refs, passed, *rest = rest
-        new_steps, held, context = rest
+        new_steps, held, context, *rest = rest
         key = tuple(key)
         sessions = self._sessions
         session = None
@@ -344,6 +347,10 @@ class Journal:
         if lines:
             # With another `keep_lines`, the parts before may have none.
             session.lines += [b""] * (since - len(session.lines)) + lines
+        for levels in rest:
+            # Parts that an older version saved say nothing of levels.
+            if levels is not None:
+                session.levels = (session.levels or bytearray()).ljust(since, b"\0") + levels
         if refs:
             session.refs = session.refs or array("q")
             session.refs.frombytes(refs)

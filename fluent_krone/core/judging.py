@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import Any
 
+from ..reading.excerpt import Excerpt
 from ..types import Finding
 from .cascade import Cascade
 from .context import ContextReader
@@ -27,6 +28,7 @@ class Judging:
         context: ContextReader,
     ) -> None:
         self.context = context
+        self.levels = odd.levels
         self._cascade = cascade
         self._odd = odd
         self.make = make
@@ -34,6 +36,18 @@ class Judging:
         self.novel = frozenset(i for i, seen in enumerate([*parts.seen, False]) if not seen)
         end_templates = parts.session_settings.end_templates
         self.ends = frozenset(i for i, text in enumerate(parts.templates) if text in end_templates)
+
+    def begin(self, session: Session, record: Any) -> None:
+        """A session begins with a record, which says where it runs."""
+        session.saved.context = self.context.of(record)
+        # Nearly all records of a stream have a level, or none has. Where this one has none, the
+        # others are not looked at, since a look costs a fiftieth of what a record costs.
+        if self.levels.rank(record):
+            session.levels = bytearray()
+
+    def excerpt(self, record: Any) -> Excerpt:
+        """What may still be asked of a record that is let go of."""
+        return Excerpt(self.levels.rank(record), self.context.of(record))
 
     def judge_event(
         self,

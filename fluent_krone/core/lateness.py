@@ -20,15 +20,16 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from ..errors import RecordError
+from ..reading.excerpt import Excerpt
 from ..reading.records import SessionKey
 from ..types import Finding
 
 if TYPE_CHECKING:
     from .engine import Engine
 
-# Time, arrival, keys, tag, log key, text, rank of the level, reference to the record (see
+# Time, arrival, keys, tag, log key, text, excerpt of the record, and reference to it (see
 # `references.py`).
-_Held = tuple[int, int, Sequence[SessionKey], bytes, int, bytes, int, int]
+_Held = tuple[int, int, Sequence[SessionKey], bytes, int, bytes, Excerpt, int]
 
 
 class InOrder:
@@ -66,8 +67,9 @@ class InOrder:
                 # It waits at its own time until the stream is there.
                 believed = time_ns
             self._arrivals += 1
-            rank = engine.single.odd.rank(record)
-            held = (believed, self._arrivals, keys, tag, log_key, text, rank, engine.sessions.ref)
+            excerpt = engine.judging.excerpt(record)
+            ref = engine.sessions.ref
+            held = (believed, self._arrivals, keys, tag, log_key, text, excerpt, ref)
             heapq.heappush(self._held, held)
             self._release(time.clock, findings)
         time.fed_at = now_ns
@@ -89,10 +91,11 @@ class InOrder:
     def load(self, saved: Mapping[str, Any], log_keys: Sequence[int]) -> None:
         """Go on from a snapshot; `log_keys` are ours by those of the snapshot."""
         self._clock = saved.get("held_clock", 0)
-        for time_ns, number, keys, tag, log_key, text, rank, ref in saved.get("held", ()):
+        for time_ns, number, keys, tag, log_key, text, said, ref in saved.get("held", ()):
             self._arrivals = max(self._arrivals, number)
             own_keys = [tuple(key) for key in keys]
-            held = (time_ns, number, own_keys, tag, log_keys[log_key], text, rank, ref)
+            excerpt = _excerpt_of(said)
+            held = (time_ns, number, own_keys, tag, log_keys[log_key], text, excerpt, ref)
             heapq.heappush(self._held, held)
 
     def _release(self, clock: int, findings: list[Finding]) -> None:
@@ -101,7 +104,7 @@ class InOrder:
             self._take(findings)
 
     def _take(self, findings: list[Finding]) -> None:
-        time_ns, _, keys, tag, log_key, text, rank, ref = heapq.heappop(self._held)
+        time_ns, _, keys, tag, log_key, text, excerpt, ref = heapq.heappop(self._held)
         engine = self._engine
         self._clock = max(self._clock, engine.time.clock_at(time_ns + self._lateness_ns))
         engine.collect(self._clock, findings)
@@ -109,7 +112,7 @@ class InOrder:
             for key in keys:
                 engine.counters["events"] += 1
                 event = (tag, time_ns, log_key, text)
-                engine.single.take(key, event, rank, self._clock, findings)
+                engine.single.take(key, event, excerpt, self._clock, findings)
 
     @property
     def clock(self) -> int:
@@ -119,3 +122,11 @@ class InOrder:
     def refs(self) -> Iterator[int]:
         """References of the records that are held."""
         return (held[-1] for held in self._held)
+
+
+def _excerpt_of(said: Any) -> Excerpt:
+    """An excerpt as it was saved; the last version saved the rank of the level alone."""
+    if isinstance(said, int):
+        return Excerpt(said)
+    rank, context = said
+    return Excerpt(rank, tuple((name, value) for name, value in context))

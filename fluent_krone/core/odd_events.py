@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from ..reading.cache import Generation
-from ..reading.levels import FIRST_LEVEL_FIELD, UNKNOWN_RANK, LevelReader, levels_of
+from ..reading.levels import FIRST_LEVEL_FIELD, LevelReader, levels_of
 from ..reading.records import RecordReader
 from ..reading.slots import SlotReader
 from ..reading.wildcards import ZEROED
@@ -47,7 +47,7 @@ class OddEvents:
     def __init__(self, steps: StepJudge | None, slots: SlotReader, levels: LevelReader) -> None:
         self._steps = steps
         self._slots = slots
-        self._levels = levels
+        self.levels = levels
         self._has_levels = steps is not None and steps.has_levels
         self.watched: frozenset[int] = frozenset()
         if steps is not None:
@@ -81,7 +81,7 @@ class OddEvents:
                 level = record.get(FIRST_LEVEL_FIELD)
             if level.__class__ is not bytes:
                 # Ranks and words are remembered side by side: they are never equal.
-                level = self._levels.rank(record)
+                level = self.levels.rank(record)
             too_severe = self._severe[log_key].get(level)
             if too_severe is None:
                 too_severe = self._is_too_severe(log_key, level, record)
@@ -100,13 +100,9 @@ class OddEvents:
                 return True
         return False
 
-    def rank(self, record: Any) -> int:
-        """The rank of a record's level; `UNKNOWN_RANK` where levels are not judged."""
-        return self._levels.rank(record) if self._has_levels else UNKNOWN_RANK
-
     def _is_too_severe(self, log_key: int, level: bytes | int, record: Any) -> bool:
         assert self._steps is not None, "BUG: levels are looked at only for a step judge"
-        found = self._steps.is_too_severe(log_key, self._levels.rank(record))
+        found = self._steps.is_too_severe(log_key, self.levels.rank(record))
         known = self._severe[log_key]
         if len(known) >= _MOST_LEVELS:
             known.clear()
@@ -186,7 +182,7 @@ class OddEvents:
         if keys[-1] in self.watched and self.has_odd_content(keys[-1], text, record, None):
             others.append(self._steps.value(keys, self._slots.values(keys[-1], text)))
             if self._has_levels:
-                others.append(self._steps.severity(keys, self._levels.rank(record)))
+                others.append(self._steps.severity(keys, self.levels.rank(record)))
         return found + [deviation for deviation in others if deviation is not None]
 
     def durations(self, limits: Sequence[Limit], session: Session) -> tuple[Deviation, ...]:

@@ -121,6 +121,8 @@ class Session:
     times: array[int] = field(default_factory=lambda: array("q"))
     # The texts of its first `keep_lines` events.
     lines: list[bytes] = field(default_factory=list)
+    # The ranks of their levels (`reading/levels.py`); None where its first record has none.
+    levels: bytearray | None = None
     # References to the records of its events, in their order; None where nobody holds them. Of
     # these, the first `passed` were handed on already. See `references.py`.
     refs: array[int] | None = None

@@ -41,7 +41,7 @@ class SingleEvents:
     ) -> Session:
         """An event of one session.
 
-        Where it was held back, its record is gone: the rank of its level stands in its place.
+        Where it was held back, its record is gone: an excerpt stands in its place.
         """
         settling = self._engine.settling
         if event[2] == settling.new_key:
@@ -71,6 +71,8 @@ class SingleEvents:
         length = len(session.keys)
         if length <= engine.limits.keep_lines:
             session.lines.append(text)
+            if session.levels is not None:
+                session.levels.append(self.odd.levels.rank(record))
         rare = log_key in engine.judging.novel or log_key in engine.judging.ends
         if log_key in self.odd.watched:
             rare = rare or self.odd.has_odd_content(log_key, text, record, None)

@@ -221,12 +221,17 @@ function explanation(record) {
 
 function rawLines(record) {
   const lines = list(record.lines).map(text);
+  const when = list(record.line_times).map(text);
+  const levels = list(record.line_levels).map((level) => (level ? text(level) : ""));
+  const head = (at) => [when[at], levels[at]].filter(Boolean).join("  ");
   if (!lines.length) return null;
   return h(
     "section",
     { "aria-label": "Raw lines" },
     h("h3", {}, record.kind === "unseen_template" ? "The line" : "Raw lines around the odd event"),
-    lines.map((line) => h("pre", {}, line)),
+    lines.map((line, at) =>
+      h("pre", {}, head(at) ? h("span", { class: "soft" }, `${head(at)}  `) : null, line),
+    ),
   );
 }
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Any
 
+from .excerpt import Excerpt
 from .records import RecordReader
 
 # Fields that hold a level, the most usual first; the first one that a record has counts.
@@ -24,6 +25,11 @@ RANKS: Mapping[bytes, int] = {
 }  # fmt: skip
 # An event without a level, or with a word that is none.
 UNKNOWN_RANK = 0
+# What each rank is called where it is shown.
+RANK_NAMES: Mapping[int, str] = {
+    1: "trace", 2: "debug", 3: "info", 4: "notice", 5: "warning", 6: "error", 7: "critical",
+    8: "fatal",
+}  # fmt: skip
 # Spellings of a level that are remembered.
 _MOST_WORDS = 1_000
 
@@ -47,9 +53,11 @@ class LevelReader:
         return self._fields_of is None
 
     def rank(self, record: Any) -> int:
-        """The rank, or `UNKNOWN_RANK`. Of a record that is gone, its rank stands in its place."""
-        if record is None or record.__class__ is int:
-            return int(record or UNKNOWN_RANK)
+        """The rank, or `UNKNOWN_RANK`. Of a record that is gone, its excerpt says it."""
+        if record is None:
+            return UNKNOWN_RANK
+        if record.__class__ is Excerpt:
+            return int(record.rank)
         fields = record
         if self._fields_of is not None:
             fields = self._fields_of(record)

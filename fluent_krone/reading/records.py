@@ -168,6 +168,9 @@ class RecordReader:
         self._component = _getter(settings.component_field)
         self._prefixes = _Prefixes(max_message_size)
         self._line: re.Pattern[bytes] | None = None
+        # The last record whose line was cut, and its fields with those of the header: its level is
+        # mostly asked for at once.
+        self._cut: tuple[Any, Fields] = (None, {})
         if settings.line_format:
             self._line = compile_bytes("line_format", settings.line_format)
             if "message" not in self._line.groupindex:
@@ -219,6 +222,8 @@ class RecordReader:
         """The record's fields, with those of its line's header. Raises RecordError as `read`."""
         if self._line is None:
             return record
+        if record is self._cut[0]:
+            return self._cut[1]
         line = ANSI.sub(b"", self._text(self._message(record)))
         return self._cut_line(line, record)[1]
 
@@ -272,7 +277,9 @@ class RecordReader:
 
     def _cut_line(self, line: bytes, record: Fields) -> tuple[bytes, Fields]:
         groups = self._groups(line)
-        return groups.get(b"message", b""), {**record, **groups}
+        fields = {**record, **groups}
+        self._cut = (record, fields)
+        return groups.get(b"message", b""), fields
 
     def _groups(self, line: bytes) -> dict[bytes, bytes]:
         assert self._line

@@ -166,6 +166,7 @@ def test_the_record_of_a_sequence(lift: Bundle) -> None:
         },
         "lines": [MESSAGES[GOING], MESSAGES[STUCK]],
         "line_times": ["2023-11-14T22:13:22.000Z", "2023-11-14T22:13:23.000Z"],
+        "line_levels": [],
         "context": {},
     }
     assert all(re.fullmatch("[0-9a-f]{32}", one.pop("signature")) for one in deviations)

@@ -78,17 +78,80 @@ def test_lines_have_their_times(lift: Bundle) -> None:
     run(story)
 
 
+def with_levels(keys: tuple[int, ...], at: int = 0) -> list[Any]:
+    """The same events; those that are stuck are errors, all others are told in small letters."""
+    found = events(keys, at)
+    for key, (_, record) in zip(keys, found, strict=True):
+        record[b"severity"] = b"ERR" if key == STUCK else b"info"
+    return found
+
+
+def test_lines_have_their_levels(lift: Bundle) -> None:
+    async def story() -> None:
+        rig = Rig(lift)
+        await rig.service.start()
+        [alert] = await alerts_of(rig, with_levels(BAD))
+        at = dict(zip(alert["lines"], alert["line_levels"], strict=True))
+        assert at.pop(MESSAGES[STUCK]) == "error"
+        assert set(at.values()) == {"info"}
+        await rig.service.close()
+
+    run(story)
+
+
+def test_a_header_says_the_level_as_a_field_does(lift: Bundle) -> None:
+    async def story() -> None:
+        rig = Rig(lift, line_format=r"^(?<level>\w+) (?<message>.*)$")
+        await rig.service.start()
+        found = events(BAD)
+        for key, (_, record) in zip(BAD, found, strict=True):
+            level = b"WARN " if key == STUCK else b"DEBUG "
+            record[b"message"] = level + record[b"message"]
+        [alert] = await alerts_of(rig, found)
+        at = dict(zip(alert["lines"], alert["line_levels"], strict=True))
+        assert (at[MESSAGES[STUCK]], at[MESSAGES[GOING]]) == ("warning", "debug")
+        await rig.service.close()
+
+    run(story)
+
+
+def test_events_that_were_held_back_have_their_context_and_levels(
+    lift: Bundle, store_path: str
+) -> None:
+    async def story() -> None:
+        rig = Rig(lift, store=store_path, allowed_lateness=60.0)
+        await rig.service.start()
+        late = with_levels(BAD)
+        late[1], late[2] = late[2], late[1]
+        await rig.service.take(Chunk("app", late, "one"), lambda: None)
+        rig.service._committer.commit()
+        await killed(rig)
+        again = Rig(lift, store=store_path, allowed_lateness=60.0)
+        await again.service.start()
+        again.service._judge.finish()
+        [alert] = await alerts_of(again)
+        assert alert["context"]["kubernetes.pod_name"] == "web-1"
+        assert dict(zip(alert["lines"], alert["line_levels"], strict=True))[MESSAGES[STUCK]] == (
+            "error"
+        )
+        await again.service.close()
+
+    run(story)
+
+
 def test_the_context_survives_a_kill(lift: Bundle, store_path: str) -> None:
     async def story() -> None:
         rig = Rig(lift, store=store_path)
         await rig.service.start()
-        await rig.service.take(Chunk("app", events(BAD[:2]), "one"), lambda: None)
+        await rig.service.take(Chunk("app", with_levels(BAD[:2]), "one"), lambda: None)
         rig.service._committer.commit()
         await killed(rig)
         again = Rig(lift, store=store_path, on_shutdown="judge")
         await again.service.start()
-        [alert] = await alerts_of(again, events(BAD[2:], 2))
+        [alert] = await alerts_of(again, with_levels(BAD[2:], 2))
         assert alert["context"]["kubernetes.pod_name"] == "web-1"
+        assert None not in alert["line_levels"]
+        assert len(alert["line_levels"]) == len(alert["lines"])
         await settle()
         await again.service.close()
 
