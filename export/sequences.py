@@ -20,6 +20,7 @@ from fluent_krone.reading.records import InputSettings, SessionKey
 from fluent_krone.reading.slots import SlotReader
 from fluent_krone.types import LEVELS, Deviation, Level, Seq
 
+from .context_fields import ContextFields
 from .traces import Trace
 
 # Events that are given to the engine at a time. Memory stays small and progress is shown often.
@@ -146,12 +147,13 @@ def cut_sessions(
     on_slice: Callable[[int], None] = lambda records: None,
     *,
     wide: Sequence[Collection[int] | None] | None = None,
+    context: ContextFields | None = None,
 ) -> tuple[list[TrainingSession], Engine]:
     """All session instances of a log, in the order in which they end, and the engine.
 
     The engine is returned for its counters.
 
-    `on_slice` takes the number of records read so far.
+    `on_slice` takes the number of records read so far; `context` looks at each record.
     """
     recorder = _Recorder(len(templates))
     slots = SlotReader(templates, wide)
@@ -167,6 +169,8 @@ def cut_sessions(
     )
     config = Config(keep_lines=_VALUES_OF, max_sessions=10_000_000, change_settle=0.0)
     engine = Engine(parts, limits_of(config))
+    if context is not None:
+        engine.read_by(context.over(engine.read))
     sessions: list[TrainingSession] = []
 
     def keep(session: Session) -> None:

@@ -200,6 +200,8 @@ def bundle_content(work: Work) -> dict[str, Any]:
             detection=calibration.detection,
         ),
         "rates": rates,
+        # Work directories of older versions do not say.
+        "alert_fields": facts.get("alert_fields", ()),
         "training_summary": {
             "input": source_of(work.options).name,
             "train_fraction": work.options.train_fraction,

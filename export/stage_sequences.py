@@ -16,6 +16,7 @@ from fluent_krone.inputs import count_events, is_abnormal, read_events, read_lab
 from fluent_krone.reading.records import as_bytes, key_text
 
 from . import source
+from .context_fields import ContextFields
 from .pauses import duration
 from .sequences import TrainingSession, cut_sessions
 from .stages import Options, Work
@@ -54,14 +55,21 @@ def run_sequences(work: Work) -> None:
         sessions, known = _sessions_given(work, mined["templates"])
         before = _position_cut(sessions, work.options.train_fraction)
     else:
-        sessions, engine = _sessions_cut(work, settings)
+        context = ContextFields(input_settings_of(work))
+        sessions, engine = _sessions_cut(work, settings, context)
         known = [None] * len(sessions)
         before = mined["fit_before_ns"]
         facts |= {
             "records": engine.counters["records"],
             "set_aside": dict(engine.set_aside),
             "silence_ns": usual_silence_ns(_times(sessions)),
+            "alert_fields": context.found(),
         }
+        if facts["alert_fields"]:
+            work.say(
+                "fields that say where a session ran, shown in its alerts: "
+                f"{', '.join(facts['alert_fields'])} (alert_fields names others)"
+            )
     if not sessions:
         raise ExportError("no session was found: check --session-key and --message-field")
     if labels and not any(key_text(session.key) in labels for session in sessions):
@@ -96,7 +104,9 @@ def session_settings(options: Options, idle_timeout_s: float) -> SessionSettings
     )
 
 
-def _sessions_cut(work: Work, settings: SessionSettings) -> tuple[list[TrainingSession], Engine]:
+def _sessions_cut(
+    work: Work, settings: SessionSettings, context: ContextFields
+) -> tuple[list[TrainingSession], Engine]:
     inputs = work.options.input or source_of(work.options)
     with work.progress("sequences", count_events(inputs)) as bar:
         sessions, engine = cut_sessions(
@@ -106,6 +116,7 @@ def _sessions_cut(work: Work, settings: SessionSettings) -> tuple[list[TrainingS
             settings,
             bar.show,
             wide=wide_of(work),
+            context=context,
         )
     keys = len({session.key for session in sessions})
     if keys == 1:

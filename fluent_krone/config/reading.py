@@ -204,8 +204,8 @@ class Alerts:
         LIST,
         None,
         "Fields of a session's first record that its alerts show, as names or record accessors "
-        "(`$.kubernetes.pod_name`). Without it, the usual ones of Kubernetes, containers and "
-        "traces are shown.",
+        "(`$.kubernetes.pod_name`). Without it, those that the export found are shown, or else the "
+        "usual ones of Kubernetes, containers and traces.",
     )
     max_line_length: int = parameter(
         COUNT, 500, "Each raw line in an alert is cut after this many characters."

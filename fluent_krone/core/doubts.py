@@ -144,13 +144,13 @@ class Doubts:
         engine = self._engine
         later_keys = session.keys[note.at :]
         later_lines = session.lines[note.at :]
-        later_levels = bytes(session.levels or ())[note.at :]
+        later_levels = bytes(session.saved.levels or ())[note.at :]
         later_refs = cut_refs(session, len(later_keys))
         del session.keys[note.at :]
         del session.times[note.at :]
         del session.lines[note.at :]
-        if session.levels is not None:
-            del session.levels[note.at :]
+        if session.saved.levels is not None:
+            del session.saved.levels[note.at :]
         session.state = engine.tracker.replay(session.keys)
         session.last_ns = note.last_ns
         session.seen = note.seen

@@ -127,7 +127,7 @@ class Engine:
             self.reader.has_time,
             self.settling.new_key,
             self.settling.take_all,
-            self.judging.levels.rank,
+            self.judging.keep_line,
         )
 
     @property
@@ -196,7 +196,7 @@ class Engine:
     def _feed(self, tag: bytes, events: Events, now_ns: int) -> list[Finding]:
         findings: list[Finding] = []
         (read, find, to_end, work_out, special, watched, is_odd, set_alarm, *numbers) = self._loop
-        (settle, counts, most, kept, own_time, new_key, take_new, rank_of) = numbers
+        (settle, counts, most, kept, own_time, new_key, take_new, keep_line) = numbers
         time = self.time
         latest = time.arrive(now_ns)
         clock = time.clock
@@ -245,9 +245,7 @@ class Engine:
                 session.times.append(time_ns)
                 length = len(so_far)
                 if length <= kept:
-                    session.lines.append(text)
-                    if session.levels is not None:
-                        session.levels.append(rank_of(record))
+                    keep_line(session, text, record)
                 if rare or length >= most or not state.shortest_ns <= gap_ns <= state.longest_ns:
                     self.special_event(session, text, record, gap_ns, findings)
         time.fed_at = now_ns

@@ -67,7 +67,7 @@ def _part(session: Session, number: int = 0, since: int = 0) -> list[Any]:
         session.saved.held,
         # Of its first event, so it stands in the first part.
         () if since else session.saved.context,
-        None if session.levels is None else bytes(session.levels[since:]),
+        None if session.saved.levels is None else bytes(session.saved.levels[since:]),
     ]
 
 
@@ -293,8 +293,8 @@ class Journal:
             # `keep_lines` may be another one now.
             due = min(session.saved.events, self._keep_lines)
             session.lines = [*session.lines[:due], *[b""] * (due - len(session.lines))]
-            if session.levels is not None:
-                session.levels = session.levels[:due].ljust(due, b"\0")
+            if session.saved.levels is not None:
+                session.saved.levels = session.saved.levels[:due].ljust(due, b"\0")
         self._sessions.load(snapshot["started"])
         self._doubts.load(snapshot)
         if self._in_order is not None:
@@ -350,7 +350,9 @@ class Journal:
         for levels in rest:
             # Parts that an older version saved say nothing of levels.
             if levels is not None:
-                session.levels = (session.levels or bytearray()).ljust(since, b"\0") + levels
+                session.saved.levels = (session.saved.levels or bytearray()).ljust(
+                    since, b"\0"
+                ) + levels
         if refs:
             session.refs = session.refs or array("q")
             session.refs.frombytes(refs)

@@ -28,7 +28,7 @@ class Judging:
         context: ContextReader,
     ) -> None:
         self.context = context
-        self.levels = odd.levels
+        self._rank = odd.levels.rank
         self._cascade = cascade
         self._odd = odd
         self.make = make
@@ -42,12 +42,19 @@ class Judging:
         session.saved.context = self.context.of(record)
         # Nearly all records of a stream have a level, or none has. Where this one has none, the
         # others are not looked at, since a look costs a fiftieth of what a record costs.
-        if self.levels.rank(record):
-            session.levels = bytearray()
+        if self._rank(record):
+            session.saved.levels = bytearray()
+
+    def keep_line(self, session: Session, text: bytes, record: Any) -> None:
+        """Keep the line of an event as evidence, and its level."""
+        session.lines.append(text)
+        levels = session.saved.levels
+        if levels is not None:
+            levels.append(self._rank(record))
 
     def excerpt(self, record: Any) -> Excerpt:
         """What may still be asked of a record that is let go of."""
-        return Excerpt(self.levels.rank(record), self.context.of(record))
+        return Excerpt(self._rank(record), self.context.of(record))
 
     def judge_event(
         self,

@@ -84,6 +84,9 @@ class Saved:
     held: int = 0
     # What its first record says of where it runs, see `context.py`.
     context: Context = ()
+    # The ranks of the levels of the events in `lines` (`reading/levels.py`); None where its first
+    # record has no level.
+    levels: bytearray | None = None
 
 
 @dataclass(slots=True, eq=False)
@@ -121,8 +124,6 @@ class Session:
     times: array[int] = field(default_factory=lambda: array("q"))
     # The texts of its first `keep_lines` events.
     lines: list[bytes] = field(default_factory=list)
-    # The ranks of their levels (`reading/levels.py`); None where its first record has none.
-    levels: bytearray | None = None
     # References to the records of its events, in their order; None where nobody holds them. Of
     # these, the first `passed` were handed on already. See `references.py`.
     refs: array[int] | None = None

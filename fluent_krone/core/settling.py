@@ -235,9 +235,9 @@ class Settling:
                 session.keys[place] = known
                 kept.append(place)
         session.lines = [session.lines[place] for place in kept if place < len(session.lines)]
-        if session.levels is not None:
-            levels = session.levels
-            session.levels = bytearray(levels[place] for place in kept if place < len(levels))
+        if session.saved.levels is not None:
+            levels = session.saved.levels
+            session.saved.levels = bytearray(levels[place] for place in kept if place < len(levels))
         session.times = array("q", [session.times[place] for place in kept])
         session.keys = array("H", [session.keys[place] for place in kept])
 

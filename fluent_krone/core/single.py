@@ -70,9 +70,7 @@ class SingleEvents:
         session.times.append(time_ns)
         length = len(session.keys)
         if length <= engine.limits.keep_lines:
-            session.lines.append(text)
-            if session.levels is not None:
-                session.levels.append(self.odd.levels.rank(record))
+            engine.judging.keep_line(session, text, record)
         rare = log_key in engine.judging.novel or log_key in engine.judging.ends
         if log_key in self.odd.watched:
             rare = rare or self.odd.has_odd_content(log_key, text, record, None)

@@ -30,6 +30,7 @@ from typing import Any
 
 from ..config import Config
 from ..core.cascade import Clearing
+from ..core.context import ContextReader
 from ..core.engine import Engine, EngineParts, Limits
 from ..core.hierarchy import Hierarchy, Leaf
 from ..core.sessions import SessionSettings
@@ -140,6 +141,8 @@ class Bundle:
     blind: tuple[str, ...] = ()
     # For each template, its wildcards that take several words; None: any may (`TemplateMatcher`).
     wide: tuple[tuple[int, ...] | None, ...] | None = None
+    # Fields of its records that say where a session ran; None: the usual ones are tried.
+    alert_fields: tuple[str, ...] | None = None
 
     def thresholds(self, false_alarms: float | None = None) -> dict[str, float]:
         """The thresholds for a number of false alarms; without one, for the bundle's own."""
@@ -158,11 +161,17 @@ class Bundle:
     def engine(self, config: Config | None = None, shared: Shared | None = None) -> Engine:
         """An engine that serves this bundle, with the operator's settings over the bundle's."""
         config = config or Config()
-        return Engine(self._parts(config), limits_of(config), shared)
+        return Engine(self._parts(config), self._limits(config), shared)
 
     def shared(self, config: Config, reads: type[EventReader] = EventReader) -> Shared:
         """What several engines of this bundle can have in common."""
-        return Shared(self._parts(config), limits_of(config), reads)
+        return Shared(self._parts(config), self._limits(config), reads)
+
+    def _limits(self, config: Config) -> Limits:
+        limits = limits_of(config)
+        if limits.alert_fields is not None:
+            return limits
+        return dataclasses.replace(limits, alert_fields=self.alert_fields)
 
     def _parts(self, config: Config) -> EngineParts:
         # End templates are the bundle's alone: they must be among its templates.
@@ -279,6 +288,7 @@ def _read(path: Path) -> Bundle:
         training=frozenset(content["training.txt"].decode().split()),
         golden=tuple(_golden(json.loads(line)) for line in _lines(content["golden.jsonl"])),
         wide=tuple(map(_wide, templates)),
+        alert_fields=_alert_fields(manifest),
         **witnesses,
     )
 
@@ -299,6 +309,16 @@ def _wide(entry: dict[str, Any]) -> tuple[int, ...] | None:
     if wide is None:
         return None
     return tuple(wide)
+
+
+def _alert_fields(manifest: dict[str, Any]) -> tuple[str, ...] | None:
+    """The fields that say where a session ran, where the export found any."""
+    found = manifest.get("alert_fields")
+    if found is None:
+        return None
+    # A name that is none is refused here, and not by the first engine.
+    ContextReader(found)
+    return tuple(found)
 
 
 def _nested(content: dict[str, bytes], hierarchy: Hierarchy, path: Path) -> NestedAware:

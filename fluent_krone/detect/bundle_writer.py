@@ -50,6 +50,8 @@ class BundleContent:
     extra_files: Sequence[str] = ()
     # For each template, its wildcards that take several words; None: any may (`TemplateMatcher`).
     wide: Sequence[Sequence[int] | None] | None = None
+    # Fields that say where a session ran; without any, the usual ones are tried.
+    alert_fields: Sequence[str] = ()
 
 
 def write_bundle(path: Path, content: BundleContent) -> None:
@@ -105,6 +107,8 @@ def _write_manifest(path: Path, content: BundleContent, hashes: dict[str, str]) 
         "training": dict(content.training_summary),
         "files": hashes,
     }
+    if content.alert_fields:
+        manifest["alert_fields"] = list(content.alert_fields)
     text = json.dumps(manifest, indent=2, ensure_ascii=False)
     path.write_text(text + "\n", encoding="utf-8")
 

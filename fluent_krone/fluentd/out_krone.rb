@@ -128,7 +128,7 @@ module Fluent::Plugin
     config_param :keep_lines, :string, default: nil
     desc 'How many raw lines an alert carries. (default 5)'
     config_param :max_lines, :string, default: nil
-    desc 'Fields of a session\'s first record that its alerts show, as names or record accessors (`$.kubernetes.pod_name`). Without it, the usual ones of Kubernetes, containers and traces are shown.'
+    desc 'Fields of a session\'s first record that its alerts show, as names or record accessors (`$.kubernetes.pod_name`). Without it, those that the export found are shown, or else the usual ones of Kubernetes, containers and traces.'
     config_param :alert_fields, :string, default: nil
     desc 'Each raw line in an alert is cut after this many characters. (default 500)'
     config_param :max_line_length, :string, default: nil

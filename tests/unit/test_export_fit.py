@@ -22,6 +22,7 @@ import pyarrow.parquet
 import pytest
 
 from export.cli import main
+from fluent_krone.config import Config
 from fluent_krone.detect.bundle import load_bundle
 from fluent_krone.inputs import read_events
 
@@ -394,6 +395,23 @@ def test_fields_may_be_nested(tmp_path: Path, run: Run) -> None:
         {"batch": "111111"},
         "batch 111111: m",
     )
+
+
+def test_fields_that_say_where_a_session_ran_are_found_and_used(tmp_path: Path, run: Run) -> None:
+    rows = [
+        {"time": at.isoformat(), "logger": c, "msg": m, "batch": key, "hall": f"hall-{key[-1]}"}
+        for at, c, m, key in brewery(40, 1)
+    ]
+    path = tmp_path / "a.jsonl"
+    path.write_text("".join(json.dumps(row) + "\n" for row in rows), encoding="utf-8")
+    code, said, error = run("fit", "--input", path, "--session-key", "batch", "--output", "b")
+    assert (code, error) == (0, "")
+    assert "shown in its alerts: hall (alert_fields names others)" in said
+    bundle = load_bundle("b")
+    record = {name.encode(): value.encode() for name, value in rows[0].items()}
+    assert bundle.engine().judging.context.of(record) == (("hall", rows[0]["hall"]),)
+    other = bundle.engine(Config(alert_fields=("logger",)))
+    assert other.judging.context.of(record) == (("logger", rows[0]["logger"]),)
 
 
 def test_a_header_is_found_in_a_nested_message(tmp_path: Path, run: Run) -> None:
