@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from ..reading.accessor import Fields, field_getter, is_path, path_steps
+from ..reading.accessor import Fields, field_getter, first_field
 from ..reading.excerpt import Excerpt
 
 # Names and values, in the order of the names.
@@ -51,21 +51,19 @@ class ContextReader:
         # By the field of the record that each begins with: most records have none of them.
         self._getters: dict[bytes, list[tuple[str, Callable[[Fields], Any]]]] = {}
         for name in names:
-            top = name
-            if is_path(name):
-                top = str(path_steps(name)[0])
-            getters = self._getters.setdefault(top.encode(), [])
+            getters = self._getters.setdefault(first_field(name), [])
             getters.append((name.removeprefix("$."), field_getter(name)))
+        self._tops = frozenset(self._getters)
         self._shared: dict[Context, Context] = {}
 
     def of(self, record: Any) -> Context:
         """What a record says of where it comes from; empty for one that is no map."""
         if record.__class__ is Excerpt:
             return record.context
-        if not isinstance(record, dict):
+        if not isinstance(record, dict) or self._tops.isdisjoint(record):
             return ()
         found = []
-        for top in self._getters.keys() & record.keys():
+        for top in self._tops & record.keys():
             for name, get in self._getters[top]:
                 value = get(record)
                 if value is not None and not isinstance(value, dict | list):

@@ -24,10 +24,20 @@ import math
 from array import array
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
+from operator import add
 from typing import Any
 
 from ..types import Finding
-from .flow_findings import SCALES, WINDOW_NS, Direction, FlowNode, OddFlow, flow_finding
+from .flow_findings import (
+    SCALES,
+    WINDOW_NS,
+    Direction,
+    FlowNode,
+    Hour,
+    OddFlow,
+    UsualFlow,
+    flow_finding,
+)
 from .patience import ARRIVAL_NS
 
 # Windows after a burst or a silence was reported in which others are taken for the same.
@@ -70,6 +80,7 @@ class FlowWatch:
         names = "\n".join(f"{node.level} {node.name} {node.log_keys}" for node in nodes)
         self._digest = hashlib.blake2b(f"{log_keys}\n{names}".encode(), digest_size=8).digest()
         self._now = [_Now() for _ in nodes]
+        self._usual = UsualFlow(nodes)
         # Of the longer scales: counts of the windows so far, by node.
         self._sums = {scale: [0] * len(nodes) for scale in SCALES[1:]}
         # The window that is counted; windows before `_begun` were not listened to altogether.
@@ -244,19 +255,21 @@ class FlowWatch:
         # In place: the loop that counts holds the list.
         self.counts[:] = [0] * len(self.counts)
 
+    # A log of rare events has as many windows as events, so a window must cost little. What a node
+    # needs is therefore looked up once for all windows of an hour, and a node that came no more
+    # often than its rate allows is done with one comparison.
     def _judge(self) -> None:
         """The present window has ended."""
         window = self._window
-        counts = [self._count(node) for node in self._nodes]
+        counts = self._usual.counts(self.counts)
         for sums in self._sums.values():
-            for number, count in enumerate(counts):
-                sums[number] += count
+            sums[:] = map(add, sums, counts)
         silent: list[OddFlow] = []
         bursting: list[OddFlow] = []
         if window >= self._begun:
-            for number, count in enumerate(counts):
-                self._note_silence(number, count, silent)
-            self._note_bursts(counts, bursting)
+            hour = self._usual.hour(window, self.divided_by)
+            self._note_silences(counts, hour, silent)
+            self._note_bursts(counts, hour, bursting)
         self._clear()
         for scale, sums in self._sums.items():
             if (window + 1) % scale == 0:
@@ -267,31 +280,29 @@ class FlowWatch:
         self._tell("silence", silent)
         self._tell("burst", bursting)
 
-    def _count(self, node: FlowNode) -> int:
-        if node.level == "stream":
-            return self.counts[-1]
-        counts = self.counts
-        return sum([counts[key] for key in node.log_keys])
-
-    def _note_silence(self, number: int, count: int, found: list[OddFlow]) -> None:
-        now = self._now[number]
-        node = self._nodes[number]
-        if count or not node.is_known(self._window):
-            now.run = 0
-            now.missing = 0.0
-            now.is_silent = False
-            return
-        now.run += 1
-        now.missing += node.usual(self._window) / self.divided_by
-        is_long = now.run >= node.most_windows and now.missing > node.most_missing
-        if is_long and not now.is_silent:
-            found.append(OddFlow(number, now.run, 0, now.missing, now.missing, node.most_missing))
+    def _note_silences(self, counts: Sequence[int], hour: Hour, found: list[OddFlow]) -> None:
+        usual = hour.usual
+        for number, now in enumerate(self._now):
+            if counts[number] or usual[number] < 0:
+                if now.run or now.is_silent:
+                    now.run = 0
+                    now.missing = 0.0
+                    now.is_silent = False
+                continue
+            now.run += 1
+            now.missing += usual[number]
+            if now.is_silent:
+                continue
+            node = self._nodes[number]
+            if now.run >= node.most_windows and now.missing > node.most_missing:
+                missing = now.missing
+                found.append(OddFlow(number, now.run, 0, missing, missing, node.most_missing))
 
     def _is_silent_above(self, number: int) -> bool:
         above = self._nodes[number].above
         return above >= 0 and 2 * self._now[above].run >= self._now[number].run
 
-    def _note_bursts(self, counts: Sequence[int], found: list[OddFlow]) -> None:
+    def _note_bursts(self, counts: Sequence[int], hour: Hour, found: list[OddFlow]) -> None:
         window = self._window
         for place, scale in enumerate(SCALES):
             first = window + 1 - scale
@@ -300,13 +311,14 @@ class FlowWatch:
             sums = counts
             if scale > 1:
                 sums = self._sums[scale]
-            for number, node in enumerate(self._nodes):
+            for number, fewest in enumerate(hour.fewest[place]):
                 count = sums[number]
-                if not count or not node.is_known(window):
+                if count < fewest or not count or hour.usual[number] < 0:
                     continue
-                usual = scale * node.usual(first) / self.divided_by
+                usual = scale * hour.usual[number]
                 score = math.log((count + 1) / (usual + 1))
-                if score <= node.highest[place]:
+                highest = self._nodes[number].highest[place]
+                if score <= highest:
                     continue
                 now = self._now[number]
                 # A longer window that holds a burst which was reported is the same burst.
@@ -316,7 +328,7 @@ class FlowWatch:
                     now.burst_at = window
                     now.burst_scale = max(scale, _TOGETHER)
                 if not is_open:
-                    found.append(OddFlow(number, scale, count, usual, score, node.highest[place]))
+                    found.append(OddFlow(number, scale, count, usual, score, highest))
 
     def _depth(self, number: int) -> int:
         """How many nodes there are above one."""

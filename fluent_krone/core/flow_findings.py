@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import math
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
+from operator import itemgetter
 from typing import Literal
 
 from ..types import Deviation, Finding, Flow, FlowLevel, Level
@@ -11,6 +14,9 @@ from ..types import Deviation, Finding, Flow, FlowLevel, Level
 WINDOW_NS = 60 * 10**9
 # Windows that are judged together for bursts: what comes rarely shows in the longer ones.
 SCALES = (1, 10, 60)
+# A count is surely no burst below this part of the smallest one, which is worked out by another
+# formula and may be rounded otherwise.
+_SURELY = 1 - 1e-9
 # Digits that scores keep.
 _DECIMALS = 4
 
@@ -40,13 +46,73 @@ class FlowNode:
     highest: tuple[float, ...]
     p_value: float = 1.0
 
-    def usual(self, window: int) -> float:
-        """Events that usually come in a window; 0 where nobody knows."""
-        return max(self.rates[window // 60 % len(self.rates)], 0.0)
+    def rate(self, window: int) -> float:
+        """Events that usually come in a window; negative where training does not know its hour."""
+        return self.rates[window // 60 % len(self.rates)]
 
-    def is_known(self, window: int) -> bool:
-        """Whether training knows the hour of a window."""
-        return self.rates[window // 60 % len(self.rates)] >= 0
+
+@dataclass(frozen=True, slots=True)
+class Hour:
+    """What is usual in the windows of an hour, for each node.
+
+    `usual` are the events of a window, negative where nobody knows. `fewest` has a row for each of
+    `SCALES`: no smaller count is a burst, and larger ones have to be looked at.
+    """
+
+    usual: Sequence[float]
+    fewest: Sequence[Sequence[float]]
+
+
+class UsualFlow:
+    """Looks up what is usual of all nodes at once, for each hour in which windows end."""
+
+    def __init__(self, nodes: Sequence[FlowNode]) -> None:
+        self._nodes = nodes
+        # Of each node, which numbers of the counts are added up: the first one, of all nodes at
+        # once, and all of those that have several. The stream's is the last number of the counts.
+        counted = [node.log_keys or (-1,) for node in nodes]
+        self._first = _elements(keys[0] for keys in counted)
+        self._several = [
+            (number, _elements(keys)) for number, keys in enumerate(counted) if len(keys) > 1
+        ]
+        # The hour that was asked for last, and into how many engines the stream was divided then.
+        self._hour_at = (-1, 1)
+        self._hour = Hour((), ())
+
+    def counts(self, by_key: Sequence[int]) -> list[int]:
+        """The events of each node, from those of each log key and the starts of sessions."""
+        counts = [*self._first(by_key)]
+        for number, own in self._several:
+            counts[number] = sum(own(by_key))
+        return counts
+
+    def hour(self, window: int, divided_by: int) -> Hour:
+        """What is usual in the hour of a window, which all its longer windows lie in as well."""
+        at = (window // 60, divided_by)
+        if at != self._hour_at:
+            self._hour_at = at
+            usual = [node.rate(window) / divided_by for node in self._nodes]
+            fewest = [
+                [
+                    (scale * max(rate, 0.0) + 1) * math.exp(node.highest[place]) * _SURELY - 1
+                    for node, rate in zip(self._nodes, usual, strict=True)
+                ]
+                for place, scale in enumerate(SCALES)
+            ]
+            self._hour = Hour(usual, fewest)
+        return self._hour
+
+
+def _elements(numbers: Iterable[int]) -> Callable[[Sequence[int]], Sequence[int]]:
+    """A function that gives these elements of a list.
+
+    >>> _elements([2])([7, 8, 9]), _elements([0, -1])([7, 8, 9])
+    ((9,), (7, 9))
+    """
+    wanted = [*numbers]
+    if len(wanted) > 1:
+        return itemgetter(*wanted)
+    return lambda counts: tuple([counts[number] for number in wanted])
 
 
 @dataclass(frozen=True, slots=True)

@@ -71,6 +71,7 @@ class Hierarchy:
             if is_none(row.entity):
                 self._add_entity(row.entity, [i], "separate")
         self._add_entity(UNKNOWN, [self.unknown], "separate")
+        self._steps = [(_known(r.entity), _known(r.action), _known(r.status)) for r in self.rows]
         # The first log key under each node, for its words. Read from the end, so that it wins.
         self._leaf: dict[Level, dict[int, int]] = {level: {} for level in LEVELS}
         for level in LEVELS:
@@ -121,8 +122,7 @@ class Hierarchy:
 
     def steps(self, key: int) -> tuple[str | None, str | None, str | None]:
         """Entity, action and status of a log key; None where the tree leaves one open."""
-        row = self.rows[key]
-        return _known(row.entity), _known(row.action), _known(row.status)
+        return self._steps[key]
 
     def nodes(self, level: Level) -> list[int]:
         """Log key → node of one level."""

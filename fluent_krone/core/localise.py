@@ -24,6 +24,7 @@ import re
 from collections import Counter
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import lru_cache
 from itertools import repeat
 from operator import add
 from typing import Protocol
@@ -49,6 +50,10 @@ _COMPARED = 3
 # Likeness (0 to 1) with the beginning of a longer normal session, from which on a session is taken
 # for one that was cut short. Lower, and sessions that went another way would lack their end.
 _CUT_SHORT = 0.8
+
+
+# Templates whose severity is remembered: each verdict and each alert asks for those of its session.
+_MOST_TEXTS = 10_000
 
 
 class SeqDetector(Protocol):
@@ -160,6 +165,7 @@ def localise(
     return Place(seq, event, tuple(scores), float(distance), evidence)
 
 
+@lru_cache(_MOST_TEXTS)
 def severity(text: str) -> int:
     """2 for words of syslog's top levels, 1 for words of errors, else 0.
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from ..reading.cache import Generation
@@ -36,6 +36,9 @@ _LONGEST_SHAPE = 1_000
 # Begin of a value, the end of what is judged of it and its own end, its place, and the values that
 # were found to be no deviation there.
 Check = tuple[int, int, int, int, set[bytes]]
+# What to look at in an event: levels as they are written with whether they are too severe, None
+# where levels do not matter; and the values.
+Checks = tuple[Mapping[bytes | int, bool] | None, Sequence[Check]]
 
 
 class OddEvents:
@@ -52,8 +55,6 @@ class OddEvents:
         self.watched: frozenset[int] = frozenset()
         if steps is not None:
             self.watched = steps.watched
-        # Whether a level is a field of the record, with nothing to cut before.
-        self._plain_levels = levels.is_plain
         # Log key → level as it is written, or its rank → whether it is too severe.
         self._severe: dict[int, dict[bytes | int, bool]] = {key: {} for key in self.watched}
         # Log keys whose messages have too many shapes to be remembered.
@@ -62,43 +63,57 @@ class OddEvents:
         self._places: dict[int, list[tuple[int, set[bytes]]]] = {}
         self._fine: dict[tuple[int, int], set[bytes]] = {}
         # Log key → shape of a message → what to look at in it.
-        self._checks: dict[int, dict[bytes, Sequence[Check]]] = {key: {} for key in self.watched}
+        self._checks: dict[int, dict[bytes, Checks]] = {key: {} for key in self.watched}
         self._shape_generation = Generation(_SHAPE_BYTES, self._forget_shapes)
         self._fine_generation = Generation(_FINE_BYTES, self._forget_values)
 
     # Asked for every event of a watched log key. Where the shape of its message is remembered, a
     # level and a value that were looked at before cost one look-up each.
     def has_odd_content(
-        self, log_key: int, text: bytes, record: Any, checks: Sequence[Check] | None
+        self, log_key: int, text: bytes, record: Any, checks: Checks | None
     ) -> bool:
         """Whether the level of an event, or any of its values, deviates.
 
         `checks` are those of its shape (`checks_of`); None where nobody remembers it.
         """
-        if self._has_levels:
-            level = None
-            if self._plain_levels and record.__class__ is dict:
-                level = record.get(FIRST_LEVEL_FIELD)
-            if level.__class__ is not bytes:
-                # Ranks and words are remembered side by side: they are never equal.
-                level = self.levels.rank(record)
-            too_severe = self._severe[log_key].get(level)
-            if too_severe is None:
-                too_severe = self._is_too_severe(log_key, level, record)
-            if too_severe:
-                return True
         if checks is None:
-            if log_key in self._unshaped:
-                return self._has_odd_value(log_key, text)
-            checks = self._checks[log_key].get(text.translate(ZEROED))
-            if checks is None:
-                checks = self._checks_anew(log_key, text)
-        for start, judged_end, end, slot, fine in checks:
+            return self._has_odd_content(log_key, text, record)
+        severe, places = checks
+        if severe is not None:
+            level = record.get(FIRST_LEVEL_FIELD)
+            is_mild = level.__class__ is bytes and not severe.get(level, True)
+            if not is_mild and self._is_level_odd(log_key, record):
+                return True
+        for start, judged_end, end, slot, fine in places:
             if text[start:judged_end] not in fine and self._is_odd(
                 log_key, slot, text[start:end], fine
             ):
                 return True
         return False
+
+    def _has_odd_content(self, log_key: int, text: bytes, record: Any) -> bool:
+        """The same for a message whose shape nobody remembers, or whose record is gone."""
+        if self._has_levels and self._is_level_odd(log_key, record):
+            return True
+        if log_key in self._unshaped:
+            return self._has_odd_value(log_key, text)
+        checks = self._checks[log_key].get(text.translate(ZEROED))
+        if checks is None:
+            checks = self._checks_anew(log_key, text)
+        return self.has_odd_content(log_key, text, None, (None, checks[1]))
+
+    def _is_level_odd(self, log_key: int, record: Any) -> bool:
+        """Whether a record's level is too severe for its log key."""
+        level = None
+        if self.levels.is_plain and record.__class__ is dict:
+            level = record.get(FIRST_LEVEL_FIELD)
+        if level.__class__ is not bytes:
+            # Ranks and words are remembered side by side: they are never equal.
+            level = self.levels.rank(record)
+        too_severe = self._severe[log_key].get(level)
+        if too_severe is None:
+            too_severe = self._is_too_severe(log_key, level, record)
+        return too_severe
 
     def _is_too_severe(self, log_key: int, level: bytes | int, record: Any) -> bool:
         assert self._steps is not None, "BUG: levels are looked at only for a step judge"
@@ -130,10 +145,14 @@ class OddEvents:
         fine.add(judged)
         return False
 
-    def checks_of(self, log_key: int, text: bytes) -> Sequence[Check]:
+    def checks_of(self, log_key: int, text: bytes) -> Checks:
         """What to look at in all messages of this one's shape."""
         if self._steps is None or log_key not in self.watched:
-            return ()
+            return None, ()
+        severe: Mapping[bytes | int, bool] | None = None
+        if self._has_levels:
+            # Where a level is part of the line, no level of a record's field is known.
+            severe = self._severe[log_key] if self.levels.is_plain else {}
         spans = self._slots.spans(log_key, text, remember=False)
         checks = []
         for slot in self._steps.slots(log_key):
@@ -142,9 +161,9 @@ class OddEvents:
                 judged = self._steps.judged_part(log_key, slot, text[start:end])
                 fine = self._fine.setdefault((log_key, slot), set())
                 checks.append((start, start + len(judged), end, slot, fine))
-        return checks
+        return severe, checks
 
-    def _checks_anew(self, log_key: int, text: bytes) -> Sequence[Check]:
+    def _checks_anew(self, log_key: int, text: bytes) -> Checks:
         assert self._steps is not None, "BUG: log keys are watched only for a step judge"
         checks = self.checks_of(log_key, text)
         shapes = self._checks[log_key]
@@ -157,7 +176,7 @@ class OddEvents:
                     (slot, self._fine.setdefault((log_key, slot), set()))
                     for slot in self._steps.slots(log_key)
                 ]
-            cost = _ENTRY_BYTES + len(text) + _PLACE_BYTES * len(checks)
+            cost = _ENTRY_BYTES + len(text) + _PLACE_BYTES * len(checks[1])
             self._shape_generation.take(cost)
             shapes[text.translate(ZEROED)] = checks
         return checks

@@ -6,7 +6,7 @@ from collections import OrderedDict
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from ..reading.accessor import Fields, field_getter
+from ..reading.accessor import Fields, field_getter, first_field
 
 # Where records of Kubernetes, and of programs that state their version, usually have it. The first
 # one that a record has counts.
@@ -44,8 +44,9 @@ class Versions:
         names: tuple[str | None, ...] = (field,)
         if field is None:
             names = USUAL_FIELDS
-        self._getters: list[tuple[str, Callable[[Fields], Any]]] = [
-            (name, field_getter(name)) for name in names if name
+        # With the field of the record that each begins with: most records have none of them.
+        self._getters: list[tuple[str, bytes, Callable[[Fields], Any]]] = [
+            (name, first_field(name), field_getter(name)) for name in names if name
         ]
         # Value → [stream time of the first look that had it, looks].
         self._values: OrderedDict[bytes, list[int]] = OrderedDict()
@@ -107,7 +108,9 @@ class Versions:
         self._values = OrderedDict((value, [first, looks]) for value, first, looks in rows)
 
     def _value(self, record: Fields) -> bytes | None:
-        for name, get in self._getters:
+        for name, first, get in self._getters:
+            if first not in record:
+                continue
             value = get(record)
             if value.__class__ is bytes and 0 < len(value) <= _LONGEST:
                 self.found = name

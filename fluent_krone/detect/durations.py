@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from itertools import accumulate
 from typing import Any
 
-from ..core.hierarchy import Hierarchy
+from ..core.hierarchy import Hierarchy, runs
 from ..types import LEVELS, Level, Seq
 from .tails import Range, range_of
 from .times import FEWEST, NEVER, range_from_row, range_to_row, resolution
@@ -53,6 +53,9 @@ class Durations:
     def __init__(self, hierarchy: Hierarchy, ranges: Mapping[Form, Range]) -> None:
         self.ranges = ranges
         self._hierarchy = hierarchy
+        # (identity of a range, threshold) → its limit. There are no more than ranges, and these
+        # live as long.
+        self._limits: dict[tuple[int, float], int] = {}
 
     def spans(self, keys: Sequence[int]) -> list[Span]:
         """The Seqs of a session whose durations are known, lowest level first."""
@@ -65,6 +68,14 @@ class Durations:
                 if known is not None:
                     found.append(Span(seq.level, seq.start, seq.end, known))
                     break
+        return found
+
+    def limit_ns(self, span: Span, threshold: float) -> int:
+        """`Span.limit_ns`, worked out once for each range."""
+        name = (id(span.range), threshold)
+        found = self._limits.get(name)
+        if found is None:
+            found = self._limits[name] = span.limit_ns(threshold)
         return found
 
     def worst(self, spans: Sequence[Span], gaps_ns: Sequence[int]) -> float:
@@ -101,11 +112,20 @@ def measure_durations(
 
 def _measured(hierarchy: Hierarchy, keys: Sequence[int]) -> list[Seq]:
     """The Seqs of a session that are measured: the longer ones, each span of events once."""
-    found: dict[tuple[int, int], Seq] = {}
-    for seq in hierarchy.decompose(keys):
-        if seq.end - seq.start >= _SHORTEST:
-            found.setdefault((seq.start, seq.end), seq)
-    return [*found.values()][-_MOST:]
+    # As `Hierarchy.decompose` does, but that only the few Seqs that are measured are made.
+    found: dict[tuple[int, int], Level] = {}
+    layers: tuple[tuple[Level, list[int]], ...] = (
+        ("status", hierarchy.action_of),
+        ("action", hierarchy.entity_of),
+    )
+    for level, above in layers:
+        for start, end in runs(list(map(above.__getitem__, keys))):
+            if end - start >= _SHORTEST:
+                found.setdefault((start, end), level)
+    if len(keys) >= _SHORTEST:
+        found.setdefault((0, len(keys)), "entity")
+    measured = [*found.items()][-_MOST:]
+    return [hierarchy.seq(level, keys, *span) for span, level in measured]
 
 
 def _forms(hierarchy: Hierarchy, keys: Sequence[int], seq: Seq) -> tuple[Form, Form]:

@@ -200,8 +200,18 @@ class Order:
         """The scores of ending here."""
         if not keys or keys[-1] not in self._known:
             return dict.fromkeys(VIEWS, 0.0)
-        surprise = self._session.surprise(session_context(keys, len(keys)), END)
+        surprise = self.end_surprise(self.last_steps(keys))
         return {"session": surprise, "entity": 0.0, **self._new(keys, len(keys))}
+
+    def last_steps(self, keys: Sequence[int]) -> Context:
+        """The steps that the session's score of ending here depends on."""
+        return session_context(keys, len(keys))
+
+    def end_surprise(self, last: Context) -> float:
+        """The session's score of ending after its last steps."""
+        if last[-1] not in self._known:
+            return 0.0
+        return self._session.surprise(last, END)
 
     def worst(self, keys: Sequence[int]) -> dict[View, float]:
         """The largest scores of a whole session: what thresholds are taken from."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import lru_cache
 from typing import Any
 
 from ..core.hierarchy import Hierarchy
@@ -32,7 +33,7 @@ from .values import (
 from .waits import Waits, waits_from_json, waits_to_json
 
 _NS = 1_000_000_000
-# Places that are remembered as usual, about 200 bytes each.
+# Places that are remembered, about 200 bytes each.
 _MOST_USUAL = 50_000
 # The level of the tree that a score of the order speaks of; any other speaks of the status.
 _LEVEL_OF: Mapping[str, Level] = {"order.session": "entity", "order.entity": "action"}
@@ -138,6 +139,8 @@ class Steps:
         self._thresholds = thresholds
         # By transition: there are no more of them than log keys, squared.
         self._limits: dict[tuple[int, int], tuple[int, int]] = {}
+        # By the last steps of a session: how long the next one may take.
+        self._wait_after = lru_cache(_MOST_USUAL)(self._wait_ns)
         # Places that are no deviation: sessions that ran differently have most of them in common.
         self._usual: set[Context] = set()
         self._value_threshold = thresholds.get("values", math.inf)
@@ -231,12 +234,13 @@ class Steps:
         )
 
     def wait_ns(self, keys: Sequence[int]) -> int:
+        return self._wait_after(self.order.last_steps(keys)) if keys else NEVER
+
+    def _wait_ns(self, last: Context) -> int:
         threshold = self._thresholds.get("time.wait")
-        if threshold is None or not keys:
+        if threshold is None or round(self.order.end_surprise(last), DECIMALS) <= threshold:
             return NEVER
-        if round(self.order.end_scores(keys)["session"], DECIMALS) <= threshold:
-            return NEVER
-        return self.waits.limit_ns(keys[-1], threshold)
+        return self.waits.limit_ns(last[-1], threshold)
 
     @property
     def silence_ns(self) -> int:
@@ -267,7 +271,8 @@ class Steps:
         if threshold is None:
             return ()
         return tuple(
-            (span.start, span.end, span.limit_ns(threshold)) for span in self.durations.spans(keys)
+            (span.start, span.end, self.durations.limit_ns(span, threshold))
+            for span in self.durations.spans(keys)
         )
 
     def long(self, keys: Sequence[int], limit: Limit, duration_ns: int, event: int) -> Deviation:
@@ -358,15 +363,9 @@ class Steps:
             f"{self._step(keys[-1])} was logged as {_LEVEL_NAMES.get(rank, 'a severe event')}: a "
             f"higher level than in any of {events:,} normal cases."
         )
+        odd = _Oddity("levels", score, threshold)
         return self._deviation(
-            "levels",
-            "severe",
-            "status",
-            len(keys) - 1,
-            keys[-1],
-            _Oddity("levels", score, threshold),
-            words,
-            str(rank),
+            "levels", "severe", "status", len(keys) - 1, keys[-1], odd, words, str(rank)
         )
 
     def _oddest(self, scores: Mapping[View, float]) -> _Oddity | None:

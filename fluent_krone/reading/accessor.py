@@ -80,6 +80,17 @@ def field_getter(name: str) -> Callable[[Fields], Any]:
     return nested
 
 
+def first_field(name: str) -> bytes:
+    """The field of a record that a name or an accessor begins with.
+
+    >>> first_field("$.a.b"), first_field("a.b")
+    (b'a', b'a.b')
+    """
+    if not is_path(name):
+        return name.encode()
+    return str(path_steps(name)[0]).encode()
+
+
 def message_getter(name: str) -> Callable[[Fields], Any]:
     """A function that reads the message: one field, or several, which are separated by commas.
 
