@@ -54,6 +54,11 @@ class LevelReader:
 
     def rank(self, record: Any) -> int:
         """The rank, or `UNKNOWN_RANK`. Of a record that is gone, its excerpt says it."""
+        if record.__class__ is dict and self._fields_of is None:
+            # Asked for every line that is kept: nearly all of a stream have the first field.
+            value = record.get(FIRST_LEVEL_FIELD)
+            if value.__class__ is bytes and value in self._ranks:
+                return self._ranks[value]
         if record is None:
             return UNKNOWN_RANK
         if record.__class__ is Excerpt:
