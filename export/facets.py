@@ -20,6 +20,7 @@ import re
 from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
+from itertools import pairwise
 from typing import Any
 
 from fluent_krone.reading.templates import WILDCARD, TemplateMatcher
@@ -282,6 +283,26 @@ def _leaf(row: dict[str, Any], values: _Combination, count: int) -> dict[str, An
         "facets": [*row.get("facets", ()), *(name for _, name, _ in values)],
         "plain": row.get("plain", template),
     }
+
+
+def facet_slot(plain: str, leaf: str) -> int | None:
+    """Which wildcard of a plain template holds the facet of a leaf; None where it is no leaf of it.
+
+    >>> facet_slot("GET <path> gave <num> in <num> ms", "GET <path> gave 2<num> in <num> ms")
+    1
+    """
+    pieces = WILDCARD.split(plain)[::2]
+    rest = leaf
+    for slot, (piece, following) in enumerate(pairwise(pieces)):
+        if not rest.startswith(piece):
+            return None
+        rest = rest[len(piece) :]
+        wildcard = WILDCARD.match(rest)
+        if wildcard is None:
+            # The leaf has a text there. Behind it the two must agree again.
+            return slot if not following or following in rest else None
+        rest = rest[wildcard.end() :]
+    return None
 
 
 # --- facets that are fields

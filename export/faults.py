@@ -32,6 +32,10 @@ _SHORTEST_NS = 1_000_000_000
 _SLOWER_ALL = 8
 # What a wrong value becomes: a zero, a huge number, a text that nobody knows.
 _WRONG_VALUES = (b"0", b"999999999999", b"unheard-of")
+# Of wrong statuses, the share that no leaf has, where a step has facets; and the values that such
+# an event is given, which are enough for any template.
+_UNSEEN_STATUS = 0.5
+_MOST_PLACES = 30
 # Steps after the first one of a session that can get stuck. A shorter one is one step alone.
 _STUCK_AT_LEAST = 2
 # Beside what is kept of a session, the share of a truncated one, at least and at most.
@@ -45,6 +49,16 @@ class Injector:
         self._hierarchy = hierarchy
         self._pool = list(pool)
         self._rng = rng
+        known = set(pool)
+        unseen = {
+            hierarchy.action_of[key]: key for key in range(hierarchy.unknown) if key not in known
+        }
+        # Of leaves with facets, the leaf of their action that training never had.
+        self._other_leaf = {
+            key: unseen[hierarchy.action_of[key]]
+            for key in pool
+            if hierarchy.action_of[key] in unseen
+        }
         self._steps: dict[str, Callable[[list[int]], list[int]]] = {
             "skip": self._skip,
             "rework": self._rework,
@@ -65,6 +79,10 @@ class Injector:
 
     def inject(self, session: Trace, kind: str) -> Trace | None:
         """A copy with one fault of `kind`; None where the session gives it nothing to work on."""
+        if kind == "wrong_status" and self._rng.random() < _UNSEEN_STATUS:
+            unseen = self._unseen_status(session)
+            if unseen is not None:
+                return unseen
         if kind in self._steps:
             keys = tuple(self._steps[kind](list(session.keys)))
             if not keys or keys == session.keys:
@@ -148,6 +166,21 @@ class Injector:
         if others:
             keys[at] = self._pick(others)
         return keys
+
+    def _unseen_status(self, session: Trace) -> Trace | None:
+        """A status that its step never had, where the step has facets: it falls to the leaf that
+        takes all other values."""
+        places = [at for at, key in enumerate(session.keys) if key in self._other_leaf]
+        if not places or not session.values:
+            return None
+        at = places[self._at(len(places))]
+        other = self._other_leaf[session.keys[at]]
+        wrong = (_WRONG_VALUES[-1],) * _MOST_PLACES
+        return replace(
+            session,
+            keys=(*session.keys[:at], other, *session.keys[at + 1 :]),
+            values=(*session.values[:at], wrong, *session.values[at + 1 :]),
+        )
 
     def _slow(self, session: Trace) -> Trace | None:
         if not session.gaps_ns:

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import re
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import replace
-from itertools import islice
+from itertools import islice, pairwise
 from typing import Any
 
 from fluent_krone.errors import ExportError, RecordError
@@ -15,6 +16,7 @@ from fluent_krone.reading.mask import Masker
 from fluent_krone.reading.records import InputSettings, RecordReader, as_bytes
 
 from . import facets
+from .session_key import is_execution
 from .stages import Options
 
 Say = Callable[[str], None]
@@ -50,7 +52,8 @@ def message_field(options: Options, sample: list[dict[bytes, Any]], say: Say) ->
         message = next((name for name in _MESSAGE_NAMES if _is_text(name, sample)), None)
     if message is None:
         message = next((name for name in _MESSAGE_NAMES if name in fields), None)
-        composed = _categorical(sample)
+        composed = [*_categorical(sample)]
+        composed += _others(sample, {*composed, *options.session_key})
         if composed and (message is None or message in composed):
             message = ",".join(composed)
             example = message_getter(message)(sample[0]) or b""
@@ -78,7 +81,16 @@ def _is_text(name: str, sample: list[dict[bytes, Any]]) -> bool:
     if len(texts) < len(sample) / 2:
         return False
     # An event's name, such as `login`, is no text; a line of text has blanks or many forms.
-    return any(b" " in text for text in texts) or len(set(texts)) > _FEW_VALUES
+    if any(b" " in text for text in texts):
+        return True
+    return len(set(texts)) > _most_names(texts)
+
+
+def _most_names(values: Sequence[Any]) -> int:
+    """How many distinct values of a field may be names of events; more are texts, or data."""
+    if all(isinstance(value, bytes) and _NAME.fullmatch(value) for value in set(values)):
+        return max(_FEW_VALUES, len(values) // _OF_A_NAME)
+    return _FEW_VALUES
 
 
 # Fields that say what happened, in the order in which a message is made of them.
@@ -99,6 +111,20 @@ _EVENT_NAMES = (
 )
 # Distinct values of a categorical field; more are data.
 _FEW_VALUES = 40
+# The name of an event, such as `cart.loaded`, and how often each comes on average at least. A large
+# service has hundreds of them.
+_NAME = re.compile(rb"[A-Za-z][A-Za-z_]*(?:[.:/-][A-Za-z_]+)*")
+_OF_A_NAME = 10
+# Fields that say when, where and how severe. They are read by themselves, or say nothing of what
+# happened.
+_BESIDE = re.compile(
+    r"@?time(?:stamp)?|ts|t|date(?:time)?|asctime|event_?time|levels?|lvl|log_?level|log\.level"
+    r"|level_?name|severity|priority|syslog_.*|host(?:_?name)?|pod(?:_?name)?|node(?:_?name)?|tag"
+    r"|thread(?:_?name)?|pid|tid|process_?id|thread_?id|source|stream|logtag|time_.*",
+    re.I,
+)
+# Further fields that a message is made of. A record with more of them is a document.
+_MOST_OTHERS = 30
 
 
 def _categorical(sample: list[dict[bytes, Any]]) -> list[str]:
@@ -107,10 +133,42 @@ def _categorical(sample: list[dict[bytes, Any]]) -> list[str]:
     for name in _EVENT_NAMES:
         values = [record[name.encode()] for record in sample if name.encode() in record]
         plain = [value for value in values if isinstance(value, bytes | int | bool)]
-        few = 1 <= len(set(plain)) <= min(_FEW_VALUES, max(2, len(sample) // 5))
+        few = 1 <= len(set(plain)) <= min(_most_names(plain), max(2, len(sample) // 5))
         if plain and few and len(plain) >= _RARELY * len(sample):
             found.append(name)
     return found
+
+
+def _others(sample: list[dict[bytes, Any]], known: Collection[str]) -> list[str]:
+    """The fields beside those that say what happened: numbers, and words of which there are few.
+
+    Ids of letters are left out, and so are times and counters, which only grow.
+    """
+    names = list(dict.fromkeys(name for record in sample for name in record))
+    found = []
+    for field in names:
+        name = field.decode("utf-8", "replace")
+        if name in known or _BESIDE.fullmatch(name) or "," in name or is_execution(name):
+            continue
+        values = [record[field] for record in sample if field in record]
+        if len(values) >= _FEWEST_VALUES and _is_data(values):
+            found.append(name)
+    return found[:_MOST_OTHERS]
+
+
+def _is_data(values: Sequence[Any]) -> bool:
+    if all(isinstance(value, bool | int | float) for value in values):
+        grows = all(before <= after for before, after in pairwise(values))
+        return not grows or len(set(values)) <= _FEW_VALUES
+    words = {value for value in values if isinstance(value, bytes)}
+    few = len(words) <= min(_FEW_VALUES, max(2, len(values) // _OF_A_NAME))
+    return few and all(_WORD.fullmatch(word) for word in words)
+
+
+# Values of a field that are needed to see what sort they are.
+_FEWEST_VALUES = 20
+# A value that is one word, as a template's wildcard takes it.
+_WORD = re.compile(rb"[^\s=,;\"'()\[\]{}]{1,60}")
 
 
 def facet_fields(inputs: Inputs, settings: InputSettings, say: Say) -> tuple[str, ...]:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
@@ -13,10 +15,11 @@ from fluent_krone.detect.levels import learn_levels
 from fluent_krone.detect.order import Order, count_order
 from fluent_krone.detect.steps import StepWitnesses
 from fluent_krone.detect.times import measure_times
-from fluent_krone.detect.values import learn_values
+from fluent_krone.detect.values import Slot, learn_values
 from fluent_krone.detect.waits import measure_waits
 from fluent_krone.types import Level
 
+from .facets import facet_slot
 from .traces import Trace
 
 LogKeys = tuple[int, ...]
@@ -70,9 +73,13 @@ class Panel:
         return self._by_keys[session.keys] | {
             "time": round(self.steps.times.worst(session.keys, session.gaps_ns), DECIMALS),
             **self._time_scores(session),
-            "values": round(self.steps.values.worst_of(session.keys, session.values), DECIMALS),
+            **self._value_scores(session),
             "levels": round(self.steps.levels.worst(session.keys, session.levels), DECIMALS),
         }
+
+    def _value_scores(self, session: Trace) -> Scores:
+        scores = self.steps.values.worst_of(session.keys, session.values)
+        return {name: round(score, DECIMALS) for name, score in scores.items()}
 
     def _time_scores(self, session: Trace) -> Scores:
         """How long it waited for a next event at most, and how long its Seqs took."""
@@ -109,11 +116,42 @@ def fit_steps(
     return StepWitnesses(
         order=Order(hierarchy, count_order((session.keys for session in sessions), hierarchy)),
         times=measure_times(((s.keys, s.gaps_ns) for s in sessions), hierarchy),
-        values=learn_values([(s.keys, s.values) for s in sessions if s.values]),
+        values=learn_values(
+            [(s.keys, s.values) for s in sessions if s.values], never_seen(sessions, hierarchy)
+        ),
         levels=learn_levels((s.keys, s.levels) for s in sessions),
         durations=measure_durations(((s.keys, s.gaps_ns) for s in sessions), hierarchy),
         waits=measure_waits(((s.keys, s.gaps_ns) for s in sessions), silence_ns),
     )
+
+
+def never_seen(sessions: Sequence[Trace], hierarchy: Hierarchy) -> dict[Slot, float]:
+    """The places of facets in the plain templates of which training had only the leaves.
+
+    The surprise of one is −ln of the share of sessions that it may be expected in.
+    """
+    having: Counter[int] = Counter()
+    for session in sessions:
+        having.update(set(session.keys))
+    leaves: dict[int, list[int]] = {}
+    for key, action in enumerate(hierarchy.action_of[: hierarchy.unknown]):
+        leaves.setdefault(action, []).append(key)
+    found: dict[Slot, float] = {}
+    for keys in leaves.values():
+        for plain in keys:
+            if having[plain]:
+                continue
+            text = hierarchy.rows[plain].template
+            slots = [
+                slot
+                for leaf in keys
+                if having[leaf]
+                if (slot := facet_slot(text, hierarchy.rows[leaf].template)) is not None
+            ]
+            if slots:
+                events = sum(having[leaf] for leaf in keys)
+                found[plain, slots[0]] = math.log(1 + events)
+    return found
 
 
 def fit_panel(

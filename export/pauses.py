@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from bisect import bisect
 from collections import Counter
+from collections.abc import Sequence
 from itertools import pairwise
 
 from fluent_krone.reading.records import SessionKey
@@ -17,14 +18,28 @@ _LADDER = tuple(
     for unit, steps in ((60, (1, 2, 5, 10, 15, 30)), (3600, (1, 2, 3, 6, 12, 18)))
     for n in steps
 ) + tuple(86_400 * n for n in (1, 2, 3, 7, 14, 30))
-# How many times the longest pause the timeout is at least, so that noise does not cut sessions.
-_MARGIN = 1.1
-# At least this share of the sessions has no longer pause than the suggested timeout …
+# How many times the longest pause the timeout is at least. A session that is cut in two makes two
+# that look like no other, while one that ends late is merely judged late.
+_MARGIN = 1.25
+# Where the longest pauses differ much among themselves, still longer ones are to be expected. The
+# margin is then e to the power of this, times the mean of ln(pause / shortest of them): a pause
+# beyond it comes about a seventh as often as the longest one did.
+_FURTHER = 2.0
+# So many of the longest pauses are looked at, and no more than this share of all sessions.
+_EXTREMES = 10
+_EXTREME_SHARE = 0.1
+# At least this share of the sessions has no longer pause than the timeout allows for …
 _COVERED = 0.95
-# … and hardly any (`_STRAYS`) has a pause of up to `_REUSED` times as long. A key that comes back
-# after a still longer pause is a new session.
+# … and hardly any has a longer one of up to so many times the timeout. A key that comes back after
+# a still longer pause is a new session.
 _REUSED = 8
-_STRAYS = 0.005
+# How many sessions "hardly any" are. The stricter share comes first: that many sessions cut in two
+# are few beside one false alarm in 1,000. Keys such as the addresses of clients come back after
+# pauses of every length: no timeout suits all of them, and the second share finds one that suits
+# most.
+_STRAYS = (0.0005, 0.005)
+# A longer timeout, in seconds, is suggested only where the second share finds none that is shorter.
+_A_DAY = 86_400
 
 
 # Bins of pauses in a power of ten.
@@ -71,12 +86,12 @@ class Pauses:
         if log_s > 2 * _LADDER[0] and lives[len(lives) // 2] > log_s / 2:
             return self._between_groups() or self._of_most()
         longest = sorted(pause / _NS for pause in self._longest.values())
-        for rung in _LADDER:
-            below = bisect(longest, rung / _MARGIN)
-            above = bisect(longest, rung * _REUSED) - below
-            if below >= _COVERED * len(longest) and above <= _STRAYS * len(longest):
+        for strays in _STRAYS:
+            rung = next((rung for rung in _LADDER if _suits(rung, longest, strays)), _LADDER[-1])
+            if rung <= _A_DAY:
                 break
-        return rung, f"{below / len(longest):.1%} of the sessions never pause longer"
+        share = bisect(longest, rung) / len(longest)
+        return rung, f"{share:.1%} of the sessions never pause longer"
 
     def _between_groups(self) -> tuple[int, str] | None:
         """A timeout in the gap between two groups of pauses: inside sessions, and between them.
@@ -123,6 +138,25 @@ class Pauses:
                 break
         why = "session keys occur during the whole log, so a long pause ends a session"
         return min(rung, 3600), why
+
+
+def _suits(rung: int, longest: Sequence[float], strays: float) -> bool:
+    """Whether a timeout cuts hardly any session; `longest` are their longest pauses, sorted."""
+    below = bisect(longest, rung)
+    inside = bisect(longest, rung * _REUSED)
+    left_out = int(strays * len(longest))
+    if below < _COVERED * len(longest) or inside - below > left_out:
+        return False
+    return _with_margin(longest[: inside - left_out]) <= rung
+
+
+def _with_margin(longest: Sequence[float]) -> float:
+    """The longest pause that is to be expected, from those that were seen."""
+    if not longest:
+        return 0.0
+    extremes = longest[-max(1, min(_EXTREMES, int(_EXTREME_SHARE * len(longest)))) :]
+    spread = sum(math.log(pause / extremes[0]) for pause in extremes) / len(extremes)
+    return extremes[-1] * max(_MARGIN, math.exp(_FURTHER * spread))
 
 
 def _rung(seconds: float) -> int:

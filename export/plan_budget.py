@@ -50,6 +50,8 @@ _LOOK_AHEAD = 24
 # these scores, so that about as many false alarms are raised as were asked for.
 _SPENT = 0.75
 _FILLING = ("counts", "order.session", DENSITY)
+# Scores of what is new: 0 for all that training had.
+_NOVELTIES = ("values", "levels")
 # Largest held-out scores that a bundle keeps, for p-values.
 _KEPT = 200
 # What is likelier than one normal session in so many, for one false alarm in 1,000, is never
@@ -157,6 +159,10 @@ class _Division:
     def _floor(self, name: str) -> float:
         if name == DENSITY:
             return density_floor(self._false_alarms)
+        # A value or a level that is new was in no session of training. Where so many sessions are
+        # held out that a false alarm is to be expected among them, they say how often that comes.
+        if name in _NOVELTIES and self._rows * self._false_alarms >= 1000:
+            return 0.0
         # Counts that no session of a large training had are odd, however little they differ.
         if name in COUNTED or name in BINARY or name == "counts":
             return 0.0

@@ -12,6 +12,11 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 
+def is_execution(name: str) -> bool:
+    """Whether a field of that name holds the id of an execution."""
+    return _EXECUTIONS.fullmatch(name) is not None
+
+
 def _words(text: str) -> frozenset[str]:
     return frozenset(text.split())
 

@@ -17,11 +17,13 @@ from fluent_krone.errors import ExportError, RecordError
 from fluent_krone.inputs import Event, Inputs, count_events, find_files, read_events
 from fluent_krone.inputs.files import describe
 from fluent_krone.reading.accessor import message_getter
+from fluent_krone.reading.levels import levels_of
 from fluent_krone.reading.mask import Masker
 from fluent_krone.reading.records import (
     TAG,
     InputSettings,
     RecordReader,
+    SessionKey,
     as_bytes,
     python_regex,
 )
@@ -272,7 +274,12 @@ class FirstPass:
 
     def texts(self) -> Iterator[str]:
         """The text of every record that is an event."""
+        return (text for text, _, _ in self.events())
+
+    def events(self) -> Iterator[tuple[str, tuple[SessionKey, ...], int]]:
+        """The text, the session keys and the rank of the level of every record that is an event."""
         reader = RecordReader(self.settings)
+        levels = levels_of(reader)
         message_of = message_getter(self.settings.message_field)
         for time_ns, record in timed(read_events(self.inputs, self.settings.timezone), reader):
             if self.before_ns is not None and time_ns is not None and time_ns >= self.before_ns:
@@ -291,7 +298,7 @@ class FirstPass:
             if time_ns is not None:
                 for key in keys:
                     self.pauses.note(key, time_ns)
-            yield text.decode("utf-8", "replace")
+            yield text.decode("utf-8", "replace"), tuple(keys), levels.rank(record)
 
     def check(self, say: Say) -> None:
         """Raise ExportError where no record is an event; say where many are none."""

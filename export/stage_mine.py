@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from itertools import islice
 from typing import Any
 
 from fluent_krone.errors import ExportError
 from fluent_krone.inputs import count_events, read_rows
-from fluent_krone.reading.records import InputSettings
+from fluent_krone.reading.records import InputSettings, SessionKey
+from fluent_krone.reading.templates import UNMATCHED, TemplateMatcher
 
-from . import facets, mine, source
+from . import alike, facets, mine, source
 from .stages import Options, Work
 from .work_files import (
     source_of,
@@ -18,6 +20,9 @@ from .work_files import (
 
 # Options that are settings of how a record is read.
 INPUT_OPTIONS = tuple(f.name for f in dataclasses.fields(InputSettings))
+
+# Records that templates are compared by. What a word says shows in much fewer.
+_COMPARED = 300_000
 
 
 def run_mine(work: Work) -> None:
@@ -42,6 +47,10 @@ def run_mine(work: Work) -> None:
         work.warn(warning)
     rows = mined.rows()
     if not options.templates:
+        with work.progress("compare templates", seen.records) as bar:
+            rows = _without_values(
+                rows, source.FirstPass(options.input, settings, before_ns, bar.show), work.say
+            )
         rows = facets.with_field_facets(rows, len(settings.facet_fields))
         with work.progress("find facets", seen.records * 2) as bar:
 
@@ -50,6 +59,25 @@ def run_mine(work: Work) -> None:
 
             rows = facets.find_facets(rows, texts, work.say)
     _write_templates(work, settings, rows, before_ns, seen.pauses.suggest())
+
+
+def _without_values(
+    rows: Sequence[dict[str, Any]], records: source.FirstPass, say: Callable[[str], None]
+) -> list[dict[str, Any]]:
+    """The templates, those that differ in a value alone as one; it is said which."""
+    matcher = TemplateMatcher([row["template"] for row in rows], wide=[r["wide"] for r in rows])
+    sessions: dict[SessionKey, list[tuple[int, int]]] = {}
+    for text, keys, level in islice(records.events(), _COMPARED):
+        log_key = matcher.match(text.encode())
+        if log_key != UNMATCHED:
+            for key in keys:
+                sessions.setdefault(key, []).append((log_key, level))
+    merged = alike.merge_alike(rows, sessions.values(), len(records.settings.facet_fields))
+    before = {row["template"] for row in rows}
+    for row in merged:
+        if row["template"] not in before:
+            say(f"one step, whatever the word is: {row['template']!r}")
+    return merged
 
 
 def _mined_templates(

@@ -6,7 +6,10 @@ what would have been otherwise:
 1. If the doubt was right, the notes are thrown away: nothing was cut.
 2. If it was wrong, each noted event is looked at in order. A session that had ended by then is cut
    at that event; one that was started by a doubted event gets the event's own time; any other goes
-   on, from the event's own time.
+   on, from the event's own time. The event before may have been doubted as well, so what counts is
+   when that one is believed to have come, and not what the clock showed meanwhile.
+3. No gap before a doubted event is judged while it is doubted. It is judged with the event's own
+   time, once that is believed.
 """
 
 from __future__ import annotations
@@ -35,6 +38,20 @@ class Doubtful:
     time_ns: int
     seen: int
     last_ns: int
+
+
+@dataclass(slots=True)
+class _Believed:
+    """A session as far as its doubted events are believed: stream time and event time of the last
+    one, or of the event before the first one.
+
+    `session` is the one that was doubted, or what was cut off at its event number `cut_at`.
+    """
+
+    session: Session
+    seen: int
+    last_ns: int
+    cut_at: int = 0
 
 
 class Doubts:
@@ -73,28 +90,39 @@ class Doubts:
         now = engine.time.clock
         if at_end:
             now = max([now, *(engine.time.clock_at(note.time_ns) for note in notes)])
+        believed: dict[int, _Believed] = {}
         for note in notes:
-            session = note.session
-            if engine.sessions.open.get(session.key) is not session or note.at >= len(session.keys):
-                # It has ended since, or was cut at an event before this one.
+            so_far = believed.setdefault(
+                id(note.session), _Believed(note.session, note.seen, note.last_ns)
+            )
+            session = so_far.session
+            at = note.at - so_far.cut_at
+            if engine.sessions.open.get(session.key) is not session or at >= len(session.keys):
+                # It has ended since.
                 continue
             # One that is ahead even of those that agree counts as the last of them.
             then = min(engine.time.clock_at(note.time_ns), now)
-            if note.at == 0:
+            if at == 0:
                 engine.sessions.restart(session, now, note.time_ns)
                 engine.journal.note_start(session, note.time_ns)
                 engine.journal.save_again([session])
                 engine.sessions.open.move_to_end(session.key)
                 engine.hanging.watch(session)
-            elif then > min(note.seen + engine.sessions.idle_ns, session.limit):
-                self._cut(session, note, findings)
+            elif then > min(so_far.seen + engine.sessions.idle_ns, session.limit):
+                so_far.session = self._cut(so_far, note, findings)
+                so_far.cut_at = note.at
             else:
                 session.last_ns = max(session.last_ns, note.time_ns)
-                session.times[note.at] = note.time_ns
+                session.times[at] = note.time_ns
                 session.seen = now
                 engine.hanging.watch(session)
                 engine.journal.save_again([session])
                 engine.sessions.open.move_to_end(session.key)
+                gap_ns = note.time_ns - session.times[at - 1]
+                odd = engine.single.odd.gap(session.keys[: at + 1], gap_ns)
+                findings += engine.judging.make.deviations(session, odd, "early", now)
+            so_far.seen = then
+            so_far.last_ns = note.time_ns
 
     def save(self) -> dict[str, Any]:
         """What a snapshot holds of it: notes on sessions that are still open."""
@@ -131,7 +159,7 @@ class Doubts:
         held = (tag, time.watermark, log_key, text)
         started = session is None or time.clock > engine.sessions.end_of(session)
         with engine.time.flow.uncounted():
-            session = engine.single.take(key, held, record, time.clock, findings)
+            session = engine.single.take(key, held, record, time.clock, findings, in_time=False)
         engine.time.flow.hold(time.clock_at(time_ns), log_key, int(started))
         if len(session.keys) == events:
             # It was passed over: it is no event of the session.
@@ -139,21 +167,26 @@ class Doubts:
         at = len(session.keys) - 1
         self._notes.append(Doubtful(session, at, tag, time_ns, seen, last_ns))
 
-    def _cut(self, session: Session, note: Doubtful, findings: list[Finding]) -> None:
-        """End a session before the noted event; that one and those behind it are the next."""
+    def _cut(self, so_far: _Believed, note: Doubtful, findings: list[Finding]) -> Session:
+        """End a session before the noted event; that one and those behind it are the next.
+
+        Returns the next one. Its events have the noted event's time, until each gets its own.
+        """
         engine = self._engine
-        later_keys = session.keys[note.at :]
-        later_lines = session.lines[note.at :]
-        later_levels = bytes(session.saved.levels or ())[note.at :]
+        session = so_far.session
+        at = note.at - so_far.cut_at
+        later_keys = session.keys[at:]
+        later_lines = session.lines[at:]
+        later_levels = bytes(session.saved.levels or ())[at:]
         later_refs = cut_refs(session, len(later_keys))
-        del session.keys[note.at :]
-        del session.times[note.at :]
-        del session.lines[note.at :]
+        del session.keys[at:]
+        del session.times[at:]
+        del session.lines[at:]
         if session.saved.levels is not None:
-            del session.saved.levels[note.at :]
+            del session.saved.levels[at:]
         session.state = engine.tracker.replay(session.keys)
-        session.last_ns = note.last_ns
-        session.seen = note.seen
+        session.last_ns = so_far.last_ns
+        session.seen = so_far.seen
         engine.sessions.end(session)
         engine.close(session, engine.time.clock, findings)
         for i, log_key in enumerate(later_keys):
@@ -166,4 +199,7 @@ class Doubts:
             event = (note.tag, note.time_ns, log_key, text)
             with engine.sessions.referring(later_refs[i]), engine.time.flow.uncounted():
                 # What its message is was decided before.
-                engine.single.step(session.key, event, excerpt, engine.time.clock, findings)
+                session = engine.single.step(
+                    session.key, event, excerpt, engine.time.clock, findings, in_time=False
+                )
+        return session

@@ -189,6 +189,20 @@ class OddEvents:
         for fine in self._fine.values():
             fine.clear()
 
+    def usual_gap(self, keys: Sequence[int], gap_ns: int) -> int:
+        """The gap before the last of `keys` that is no deviation and nearest to `gap_ns`."""
+        if self._steps is None or len(keys) < 2:
+            return gap_ns
+        shortest_ns, longest_ns = self._steps.limits_ns(keys[-2], keys[-1])
+        return min(max(gap_ns, shortest_ns), longest_ns)
+
+    def gap(self, keys: Sequence[int], gap_ns: int) -> list[Deviation]:
+        """What is odd about the gap before the last of `keys`: one deviation, or none."""
+        if self._steps is None:
+            return []
+        found = self._steps.gap(keys, gap_ns)
+        return [] if found is None else [found]
+
     def deviations(
         self, state: State, keys: Sequence[int], gap_ns: int, text: bytes, record: Any
     ) -> list[Deviation]:

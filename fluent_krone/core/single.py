@@ -37,19 +37,34 @@ class SingleEvents:
         return arrived_ns or now_ns
 
     def take(
-        self, key: SessionKey, event: Event, record: Any, clock: int, findings: list[Finding]
+        self,
+        key: SessionKey,
+        event: Event,
+        record: Any,
+        clock: int,
+        findings: list[Finding],
+        *,
+        in_time: bool = True,
     ) -> Session:
         """An event of one session.
 
         Where it was held back, its record is gone: an excerpt stands in its place.
+        Without `in_time` nobody knows when it came, and the gap before it is not judged.
         """
         settling = self._engine.settling
         if event[2] == settling.new_key:
             return settling.take(key, event, record, clock, findings)
-        return self.step(key, event, record, clock, findings)
+        return self.step(key, event, record, clock, findings, in_time=in_time)
 
     def step(
-        self, key: SessionKey, event: Event, record: Any, clock: int, findings: list[Finding]
+        self,
+        key: SessionKey,
+        event: Event,
+        record: Any,
+        clock: int,
+        findings: list[Finding],
+        *,
+        in_time: bool = True,
     ) -> Session:
         """What the loop of `Engine._feed` does with one event of one session."""
         engine = self._engine
@@ -66,6 +81,8 @@ class SingleEvents:
         if session.due < min(session.alarm, engine.sessions.end_of(session)):
             engine.hanging.set_alarm(session, session.due)
         gap_ns = time_ns - session.last_ns
+        if not in_time:
+            gap_ns = self.odd.usual_gap(session.keys, gap_ns)
         session.last_ns = time_ns
         session.times.append(time_ns)
         length = len(session.keys)

@@ -23,7 +23,7 @@ from ..errors import BundleError
 Score = Literal[
     "density", "counts", "patterns",
     "order.session", "order.entity", "order.pair", "order.triple",
-    "time", "time.wait", "time.seq", "values", "levels",
+    "time", "time.wait", "time.seq", "values", "values.range", "levels",
 ]  # fmt: skip
 # In 1,000 normal sessions; what is assumed where nothing is asked for.
 FALSE_ALARMS = 1.0

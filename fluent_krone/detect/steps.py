@@ -23,6 +23,8 @@ from .measures import as_figure, as_share, as_time
 from .order import END, PLACED, Context, Order, View, order_from_json, order_to_json
 from .times import NEVER, Times, times_from_json, times_to_json
 from .values import (
+    Known,
+    KnownRange,
     KnownSet,
     ValueWitness,
     value_hash,
@@ -143,7 +145,12 @@ class Steps:
         self._wait_after = lru_cache(_MOST_USUAL)(self._wait_ns)
         # Places that are no deviation: sessions that ran differently have most of them in common.
         self._usual: set[Context] = set()
-        self._value_threshold = thresholds.get("values", math.inf)
+        value_threshold = thresholds.get("values", math.inf)
+        # Bundles of earlier versions have one threshold for both.
+        self._value_thresholds = {
+            "values": value_threshold,
+            "values.range": thresholds.get("values.range", value_threshold),
+        }
 
     def at_step(self, keys: Sequence[int]) -> tuple[Deviation, ...]:
         at = len(keys) - 1
@@ -293,7 +300,7 @@ class Steps:
     def watched(self) -> frozenset[int]:
         """Log keys whose values or levels are worth a look."""
         watched: frozenset[int] = frozenset()
-        if "values" in self._thresholds:
+        if min(self._value_thresholds.values()) < math.inf:
             watched |= frozenset(self.values.by_key)
         if self.has_levels:
             watched |= frozenset(self.levels.seen)
@@ -310,7 +317,15 @@ class Steps:
 
     def is_odd(self, log_key: int, slot: int, value: bytes) -> bool:
         """Whether a value deviates."""
-        return self.values.slots[log_key, slot].score(value) > self._value_threshold
+        return self._value_oddity(self.values.slots[log_key, slot], value) is not None
+
+    def _value_oddity(self, known: Known, value: bytes) -> _Oddity | None:
+        name = known.score_name(value)
+        score = known.score(value)
+        threshold = self._value_thresholds[name]
+        if round(score, DECIMALS) <= threshold:
+            return None
+        return _Oddity(name, score, threshold)
 
     def judged_part(self, log_key: int, slot: int, value: bytes) -> bytes:
         """The beginning of a value that `is_odd` depends on: an address without its port."""
@@ -324,33 +339,32 @@ class Steps:
         return [slot for slot, _ in self.values.by_key.get(log_key, ())]
 
     def value(self, keys: Sequence[int], values: Sequence[bytes]) -> Deviation | None:
-        threshold = self._thresholds.get("values")
-        score, slot = self.values.worst(keys[-1], values)
-        if threshold is None or score <= threshold:
+        found: tuple[_Oddity, int, Known] | None = None
+        for slot, known in self.values.by_key.get(keys[-1], ()):
+            if slot < len(values):
+                odd = self._value_oddity(known, values[slot])
+                if odd is not None and (found is None or odd.score > found[0].score):
+                    found = (odd, slot, known)
+        if found is None:
             return None
-        known = self.values.slots[keys[-1], slot]
+        odd, slot, known = found
         value = values[slot].decode("utf-8", "replace")[:_LONGEST_VALUE]
+        # Another unknown value is another deviation; a hash, as no value is kept elsewhere.
+        direction = "unknown_value"
+        detail = f"{slot} {value_hash(values[slot])}"
         if isinstance(known, KnownSet):
-            direction = "unknown_value"
-            # Another unknown value is another deviation; a hash, as no value is kept elsewhere.
-            detail = f"{slot} {value_hash(values[slot])}"
             usual = f"Normal sessions have {len(known.known):,} other values there"
-        else:
+        elif isinstance(known, KnownRange):
             direction = "out_of_range"
             detail = f"{slot} {known.side(values[slot])}"
             low = as_figure(known.range.low_end())
             high = as_figure(known.range.high_end())
             usual = f"Normal sessions have numbers from {low} to {high} there"
+        else:
+            usual = "No normal session has it there"
         words = f"{self._step(keys[-1])} has the value “{value}” in place {slot + 1}. {usual}."
         return self._deviation(
-            "values",
-            direction,
-            "status",
-            len(keys) - 1,
-            keys[-1],
-            _Oddity("values", score, threshold),
-            words,
-            detail,
+            "values", direction, "status", len(keys) - 1, keys[-1], odd, words, detail
         )
 
     def severity(self, keys: Sequence[int], rank: int) -> Deviation | None:

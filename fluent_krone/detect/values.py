@@ -2,7 +2,12 @@
 
 A template's wildcards are its slots. Training keeps a slot only where its values prove to be a
 closed set (hosts, codes, routes) or numbers within a range (sizes, durations): what half of the
-sessions had must hold for the other half. All other slots, such as ids, are never looked at.
+sessions had must hold for the other half, and what the earlier sessions had for the later ones. All
+other slots are never looked at: ids differ each time, and numbers of orders, ports and counters
+grow with time, so that tomorrow's lie outside whatever range training had.
+
+Two things are told apart, since each has a threshold of its own: a value that is new to a set
+(`values`), and a number outside a range (`values.range`), which is a matter of degree.
 
 A bundle keeps hashes of the values of a set, not the values: hosts and customers of the log that it
 was fitted to must not travel with it.
@@ -14,7 +19,7 @@ import hashlib
 import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import Any, Literal
 
 from .tails import Range, range_of
 from .times import range_from_row, range_to_row
@@ -35,6 +40,16 @@ _NEW_SHARE = 0.001
 _OUTSIDE_SHARE = 0.01
 # A number with more digits is an id, whatever its range.
 _MOST_DIGITS = 18
+# Training is looked at in so many parts, one after the other.
+_PARTS = 5
+# Of the numbers of a part, so many may lie outside the range of all parts before it, and so many
+# more where there are few; a number that grows has nearly all of them there.
+_DRIFT_SHARE, _DRIFT_FEW = 0.05, 2
+# A set grows where one of its values came for the first time after this share of training, and that
+# is less likely than the second share, had the value been there from the beginning.
+_LATE, _GROWN = 1 / 3, 0.01
+
+ScoreName = Literal["values", "values.range"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,6 +60,9 @@ class KnownSet:
     surprise: float
     # Whether the values are addresses with a port, of which only the address is judged.
     has_ports: bool = False
+
+    def score_name(self, value: bytes) -> ScoreName:
+        return "values"
 
     def score(self, value: bytes) -> float:
         if self.has_ports:
@@ -62,6 +80,13 @@ class KnownRange:
     range: Range
     has_zero: bool
     surprise: float
+
+    def score_name(self, value: bytes) -> ScoreName:
+        """A text in a number's place, and the first zero, are new values; others lie out or not."""
+        number = as_number(value)
+        if number is None or (number == 0 and not self.has_zero):
+            return "values"
+        return "values.range"
 
     def score(self, value: bytes) -> float:
         number = as_number(value)
@@ -81,7 +106,21 @@ class KnownRange:
         return "low"
 
 
-Known = KnownSet | KnownRange
+@dataclass(frozen=True, slots=True)
+class NeverSeen:
+    """The place of a facet in a template that has it as it never was in training: a status that no
+    leaf has. Whatever stands there scores `surprise`."""
+
+    surprise: float
+
+    def score_name(self, value: bytes) -> ScoreName:
+        return "values"
+
+    def score(self, value: bytes) -> float:
+        return self.surprise
+
+
+Known = KnownSet | KnownRange | NeverSeen
 
 
 def as_number(value: bytes) -> float | None:
@@ -131,35 +170,114 @@ class ValueWitness:
                 found = (score, slot)
         return found
 
-    def worst_of(self, keys: Sequence[int], values: Sequence[Values]) -> float:
-        """The largest score of a session."""
-        pairs = zip(keys, values, strict=False)
-        return max((self.worst(key, of_event)[0] for key, of_event in pairs), default=0.0)
+    def worst_of(self, keys: Sequence[int], values: Sequence[Values]) -> dict[ScoreName, float]:
+        """The largest scores of a session, by name."""
+        found: dict[ScoreName, float] = {"values": 0.0, "values.range": 0.0}
+        for log_key, of_event in zip(keys, values, strict=False):
+            for slot, known in self.by_key.get(log_key, ()):
+                if slot < len(of_event) and (score := known.score(of_event[slot])):
+                    name = known.score_name(of_event[slot])
+                    found[name] = max(found[name], score)
+        return found
 
 
-def learn_values(sessions: Sequence[tuple[Sequence[int], Sequence[Values]]]) -> ValueWitness:
-    """The slots worth a look, from normal sessions: log keys, and the values of each event."""
-    halves: tuple[dict[Slot, list[bytes]], dict[Slot, list[bytes]]] = ({}, {})
+@dataclass(slots=True)
+class _Column:
+    """The values of a slot in the order of the sessions, and the session of each."""
+
+    values: list[bytes]
+    sessions: list[int]
+
+    def halves(self) -> tuple[list[bytes], list[bytes]]:
+        """The values of every other session, and those of the rest."""
+        halves: tuple[list[bytes], list[bytes]] = ([], [])
+        for value, session in zip(self.values, self.sessions, strict=True):
+            halves[session % 2].append(value)
+        return halves
+
+    def without_ports(self) -> _Column:
+        return _Column([*map(without_port, self.values)], self.sessions)
+
+
+def learn_values(
+    sessions: Sequence[tuple[Sequence[int], Sequence[Values]]],
+    never_seen: Mapping[Slot, float] | None = None,
+) -> ValueWitness:
+    """The slots worth a look, from normal sessions in the order of their times.
+
+    A session is its log keys, and the values of each event. `never_seen` are the slots of leaves
+    that no session has (`NeverSeen`), with their surprise.
+    """
+    columns: dict[Slot, _Column] = {}
     for number, (keys, values) in enumerate(sessions):
-        half = halves[number % 2]
         for key, of_event in zip(keys, values, strict=False):
             for slot, value in enumerate(of_event):
-                half.setdefault((key, slot), []).append(value)
-    found = {slot: _known(halves[0].get(slot, []), halves[1].get(slot, [])) for slot in halves[0]}
-    return ValueWitness({slot: known for slot, known in sorted(found.items()) if known is not None})
+                column = columns.setdefault((key, slot), _Column([], []))
+                column.values.append(value)
+                column.sessions.append(number)
+    found: dict[Slot, Known] = {}
+    for place, column in columns.items():
+        known = _known(column)
+        if known is not None:
+            found[place] = known
+    for place, surprise in (never_seen or {}).items():
+        found[place] = NeverSeen(surprise)
+    return ValueWitness(dict(sorted(found.items())))
 
 
-def _known(one: list[bytes], other: list[bytes]) -> Known | None:
-    """What a slot is, from the values of both halves of training; None where it proves nothing."""
-    if len(one) + len(other) < _FEWEST or not one or not other:
+def _known(column: _Column) -> Known | None:
+    """What a slot is; None where training proves nothing."""
+    one, other = column.halves()
+    if len(column.values) < _FEWEST or not one or not other:
         return None
-    found = _known_set(one, other) or _known_range(one, other)
-    if found is None and all(value != without_port(value) for value in (*one[:20], *other[:20])):
-        addresses = [[without_port(value) for value in half] for half in (one, other)]
-        found = _known_set(*addresses)
-        if found is not None:
-            return replace(found, has_ports=True)
-    return found
+    found_set = _known_set(one, other)
+    if found_set is not None:
+        return None if _grows(column) else found_set
+    found_range = _known_range(one, other)
+    if found_range is not None:
+        return None if _drifts(column) else found_range
+    if all(value != without_port(value) for value in (*one[:20], *other[:20])):
+        addresses = column.without_ports()
+        found_set = _known_set(*addresses.halves())
+        if found_set is not None and not _grows(addresses):
+            return replace(found_set, has_ports=True)
+    return None
+
+
+def _grows(column: _Column) -> bool:
+    """Whether values of a set came only with time, as the names of new hosts and versions do.
+
+    What comes once for each session counts once: a session repeats its own values.
+    """
+    first: dict[bytes, int] = {}
+    times: dict[bytes, int] = {}
+    seen: set[tuple[int, bytes]] = set()
+    for pair in zip(column.sessions, column.values, strict=True):
+        if pair not in seen:
+            first.setdefault(pair[1], len(seen))
+            times[pair[1]] = times.get(pair[1], 0) + 1
+            seen.add(pair)
+    # Had it been there from the beginning, all its occurrences would fall behind its first one by
+    # chance. So many values are looked at that one of them may well do so.
+    total = len(seen)
+    late = [value for value, place in first.items() if place > _LATE * total]
+    return any((1 - first[value] / total) ** times[value] * len(first) < _GROWN for value in late)
+
+
+def _drifts(column: _Column) -> bool:
+    """Whether numbers leave the range of those before them, time and again."""
+    numbers = [as_number(value) or 0.0 for value in column.values]
+    size = max(len(numbers) // _PARTS, 1)
+    least = min(numbers[:size])
+    most = max(numbers[:size])
+    for start in range(size, len(numbers), size):
+        part = numbers[start : start + size]
+        outside = sum(not least <= number <= most for number in part)
+        if start >= _PARTS // 2 * size and outside > _DRIFT_SHARE * len(part) + _DRIFT_FEW:
+            return True
+        least = min(least, *part)
+        most = max(most, *part)
+    return False
 
 
 def _known_set(one: list[bytes], other: list[bytes]) -> KnownSet | None:
@@ -202,6 +320,8 @@ def values_to_json(witness: ValueWitness) -> list[dict[str, Any]]:
         if isinstance(known, KnownSet):
             row["has_ports"] = known.has_ports
             row["set"] = sorted(known.known)
+        elif isinstance(known, NeverSeen):
+            row["never_seen"] = True
         else:
             row |= {"range": range_to_row(known.range), "has_zero": known.has_zero}
         rows.append(row)
@@ -213,6 +333,8 @@ def values_from_json(rows: Iterable[Mapping[str, Any]]) -> ValueWitness:
 
 
 def _from_row(row: Mapping[str, Any]) -> Known:
+    if "never_seen" in row:
+        return NeverSeen(row["surprise"])
     if "set" in row:
         return KnownSet(frozenset(row["set"]), row["surprise"], row["has_ports"])
     return KnownRange(range_from_row(row["range"]), row["has_zero"], row["surprise"])

@@ -1,0 +1,312 @@
+"""Makes one template of those that differ in words which say nothing of what else happens.
+
+`paid by visa` and `paid by paypal` have one meaning where sessions run alike whichever it is: the
+word is a value. Taken for two steps, each would be rare, and normal sessions would look odd. Mining
+sees the text alone, and takes a word for a value only where many different ones stand. Here the
+sessions decide:
+
+1. Templates that differ in one word are linked, and all that such links join are a *family*. So
+   `charging EUR to visa` and `charging USD to paypal` are of one family, which differs in two
+   *places*. States (`failed`) and routes link nothing, and a template keeps two words that are the
+   same in all.
+2. Sessions are read as families, so that a charge to visa that visa pays, and one to paypal that
+   paypal pays, run alike.
+3. The words of a place run alike where the family before them, the family behind them, how severe
+   the event is, and which families the session has, come about equally often. The words that do
+   not are left out, the least alike first.
+4. Words that the same sessions have one beside the other are parts of one thing, as three answers
+   to three questions are. They are no values either.
+5. What runs alike gets a wildcard in that place, in all templates of the family.
+
+The values are then no part of the step any more; the value witness judges them.
+"""
+
+from __future__ import annotations
+
+import math
+import re
+from collections import Counter, defaultdict
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from fluent_krone.reading.mask import SAYS
+from fluent_krone.reading.templates import WILDCARD
+
+from .forms import CONSTANTS, GRAMMAR
+
+# A session as templates, and how severe each of its events is.
+Steps = Sequence[tuple[int, int]]
+# Shares that differ by no more than this are alike; two states of one step differ by much more …
+_ALIKE = 0.1
+# … and so are shares that differ by no more than so many standard errors.
+_ERRORS = 3.5
+# Of the sessions that have a word, more than this share has another one beside it where both are
+# parts of one thing.
+_BESIDE = 0.5
+# Words that must be left in a template beside the one that differs.
+_LEFT = 2
+# A place with more words holds names, which mining has found as such.
+_LARGEST = 40
+# Rounds: a wildcard may link templates that two differing words kept apart.
+_ROUNDS = 2
+_WORD = re.compile(r"(?<![\w<./-])[A-Za-z][\w-]*(?:\.[A-Za-z][\w-]*)*(?![\w>/(])")
+_KEY = re.compile(r"([\w.-]+)=[\"']?\Z")
+# In place of the word that differs.
+_BLANK = "\0"
+
+
+@dataclass(slots=True)
+class _Runs:
+    """How events run that have one word in common, or one template."""
+
+    count: int = 0
+    # Sessions that have such an event, and how many of them have each other template of the family.
+    sessions: int = 0
+    beside: Counter[int] = field(default_factory=Counter)
+    # What stands before and behind, the level, and what else the session has; each with its number.
+    marks: Counter[tuple[str, int]] = field(default_factory=Counter)
+
+    def add(self, other: _Runs) -> None:
+        self.count += other.count
+        self.sessions += other.sessions
+        self.beside.update(other.beside)
+        self.marks.update(other.marks)
+
+
+@dataclass(frozen=True, slots=True)
+class _Place:
+    """A word of a template that may be a value: which of its words it is, and where it stands."""
+
+    number: int
+    word: str
+    span: tuple[int, int]
+
+
+def merge_alike(
+    rows: Sequence[dict[str, Any]], sessions: Iterable[Steps], facet_fields: int = 0
+) -> list[dict[str, Any]]:
+    """The rows of `templates.json`, with one for all templates that run alike.
+
+    The numbers in `sessions` are those of the rows. The values of the first `facet_fields` fields,
+    which stand in brackets before the message, are never taken for one.
+    """
+    merged = [dict(row) for row in rows]
+    number = list(range(len(rows)))
+    known = [*sessions]
+    for _ in range(_ROUNDS):
+        places = [_places(str(row["template"]), facet_fields) for row in merged]
+        family = _families([str(row["template"]) for row in merged], places)
+        values = _values(places, family, _runs(known, number, family))
+        if not any(values):
+            break
+        merged, into = _merged(merged, values)
+        number = [into[one] for one in number]
+    return merged
+
+
+# --- which templates differ in a word -------------------------------------------------------------
+
+
+def _places(text: str, facet_fields: int) -> list[_Place]:
+    """The words of a template that may be values."""
+    begin = 0
+    if facet_fields:
+        fields = re.match(
+            rf"(?:[^\s\[\]][^\[\]]*?: )?(?:\[[^\[\]]*\] ){{0,{facet_fields}}}", text
+        )
+        begin = fields.end() if fields else 0
+    words = [word for word in _WORD.finditer(text, begin) if not _is_label(text, word.end())]
+    if len(words) <= _LEFT:
+        return []
+    return [
+        _Place(number, word[0], word.span())
+        for number, word in enumerate(words)
+        if _may_be_value(text, word)
+    ]
+
+
+def _is_label(text: str, end: int) -> bool:
+    """Whether the word that ends there is a label: `status=`, `cart: `."""
+    return text[end : end + 1] in ("=", ":")
+
+
+def _may_be_value(text: str, word: re.Match[str]) -> bool:
+    """No state, no small word, and not what a field such as `event=` says."""
+    lower = word[0].lower()
+    if lower in CONSTANTS or lower in GRAMMAR:
+        return False
+    key = _KEY.search(text[: word.start()])
+    return key is None or key[1].lower() not in SAYS
+
+
+def _families(texts: Sequence[str], places: Sequence[Sequence[_Place]]) -> list[int]:
+    """Template → its family: the first template that differences in a word link it to."""
+    family = list(range(len(texts)))
+
+    def first(number: int) -> int:
+        while family[number] != number:
+            number = family[number]
+        return number
+
+    by_skeleton: dict[str, list[int]] = defaultdict(list)
+    for number, (text, of_text) in enumerate(zip(texts, places, strict=True)):
+        for place in of_text:
+            start, end = place.span
+            by_skeleton[text[:start] + _BLANK + text[end:]].append(number)
+    for members in by_skeleton.values():
+        least = min(map(first, members))
+        for member in members:
+            family[first(member)] = least
+    return [first(number) for number in range(len(texts))]
+
+
+# --- which words run alike ------------------------------------------------------------------------
+
+
+def _runs(
+    sessions: Sequence[Steps], number: Sequence[int], family: Sequence[int]
+) -> dict[int, _Runs]:
+    """How the events of each template run."""
+    runs: dict[int, _Runs] = defaultdict(_Runs)
+    for steps in sessions:
+        own = [number[step] for step, _ in steps]
+        of_family = [family[step] for step in own]
+        there = [("has", one) for one in set(of_family)]
+        _note_beside(set(own), family, runs)
+        around = [-1, *of_family, -2]
+        for at, (step, (_, level)) in enumerate(zip(own, steps, strict=True)):
+            found = runs[step]
+            found.count += 1
+            found.marks.update(there)
+            found.marks["before", around[at]] += 1
+            found.marks["behind", around[at + 2]] += 1
+            found.marks["level", level] += 1
+    return runs
+
+
+def _note_beside(steps: set[int], family: Sequence[int], runs: Mapping[int, _Runs]) -> None:
+    """Which members of one family are in the same session."""
+    by_family: dict[int, list[int]] = defaultdict(list)
+    for step in steps:
+        runs[step].sessions += 1
+        by_family[family[step]].append(step)
+    for members in by_family.values():
+        if 1 < len(members) <= _LARGEST:
+            for one in members:
+                runs[one].beside.update(other for other in members if other != one)
+
+
+def _values(
+    places: Sequence[Sequence[_Place]], family: Sequence[int], runs: Mapping[int, _Runs]
+) -> list[list[_Place]]:
+    """For each template, its places that hold values."""
+    # Family and place → word → the templates that have it there.
+    there: dict[tuple[int, int], dict[str, list[int]]] = defaultdict(lambda: defaultdict(list))
+    for template, of_template in enumerate(places):
+        for place in of_template:
+            there[family[template], place.number][place.word].append(template)
+    values: list[list[_Place]] = [[] for _ in places]
+    for (_, number), by_word in there.items():
+        if 2 <= len(by_word) <= _LARGEST:
+            for word in _alike(by_word, runs):
+                for template in by_word[word]:
+                    values[template] += [p for p in places[template] if p.number == number]
+    return values
+
+
+def _alike(by_word: Mapping[str, Sequence[int]], runs: Mapping[int, _Runs]) -> set[str]:
+    """The words of one place that run alike; none where no two of them do."""
+    of_word: dict[str, _Runs] = {}
+    for word, templates in by_word.items():
+        together = of_word[word] = _Runs()
+        for template in templates:
+            if template in runs:
+                together.add(runs[template])
+    words = {word for word, together in of_word.items() if together.count}
+    words -= {word for word in words if _is_part(word, words, by_word, of_word)}
+    while len(words) > 1:
+        other = _least_alike({word: of_word[word] for word in words})
+        if other is None:
+            return words
+        words.remove(other)
+    return set()
+
+
+def _is_part(
+    word: str,
+    words: Iterable[str],
+    by_word: Mapping[str, Sequence[int]],
+    of_word: Mapping[str, _Runs],
+) -> bool:
+    """Whether most sessions that have a word in its place have another one there as well."""
+    together = of_word[word]
+    return any(
+        sum(together.beside[template] for template in by_word[other])
+        > _BESIDE * together.sessions
+        for other in words
+        if other != word
+    )
+
+
+def _least_alike(runs: Mapping[str, _Runs]) -> str | None:
+    """The word that differs most from all others together; None where none does."""
+    total = _Runs()
+    for own in runs.values():
+        total.add(own)
+    worst = 1.0
+    found: str | None = None
+    for word, own in runs.items():
+        others = total.count - own.count
+        for mark, times in total.marks.items():
+            share = times / total.count
+            error = math.sqrt(share * (1 - share) * (1 / own.count + 1 / others))
+            difference = abs(own.marks[mark] / own.count - (times - own.marks[mark]) / others)
+            unlike = difference / (_ALIKE + _ERRORS * error)
+            if unlike > worst:
+                worst = unlike
+                found = word
+    if found is not None and len(runs) == 2:
+        # The rarer one differs from what is usual.
+        return min(runs, key=lambda word: (runs[word].count, word))
+    return found
+
+
+# --- their template -------------------------------------------------------------------------------
+
+
+def _merged(
+    rows: Sequence[dict[str, Any]], values: Sequence[Sequence[_Place]]
+) -> tuple[list[dict[str, Any]], list[int]]:
+    """The rows with wildcards for values, each template once, and the new number of each row."""
+    at: dict[str, int] = {}
+    out: list[dict[str, Any]] = []
+    into: list[int] = []
+    for row, places in zip(rows, values, strict=True):
+        made = _with_wildcards(row, places)
+        number = at.setdefault(made["template"], len(out))
+        into.append(number)
+        if number == len(out):
+            out.append(made)
+            continue
+        before = out[number]
+        wide = sorted({*before.get("wide", ()), *made.get("wide", ())})
+        out[number] = {**before, "count": before["count"] + made["count"], "wide": wide}
+    order = sorted(range(len(out)), key=lambda number: -out[number]["count"])
+    new = {old: number for number, old in enumerate(order)}
+    return [out[old] for old in order], [new[old] for old in into]
+
+
+def _with_wildcards(row: dict[str, Any], places: Sequence[_Place]) -> dict[str, Any]:
+    """A row with a wildcard in each of the places, which takes one word."""
+    text = str(row["template"])
+    wide = list(row.get("wide", ()))
+    # From the last one to the first, so that the others stay where they are.
+    for place in sorted(places, key=lambda place: place.span, reverse=True):
+        start, end = place.span
+        before = len(WILDCARD.findall(text[:start]))
+        wide = [at + (at >= before) for at in wide]
+        text = f"{text[:start]}<*>{text[end:]}"
+    if not places:
+        return row
+    return {**row, "template": text, "wide": wide}
