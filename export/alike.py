@@ -34,6 +34,7 @@ from fluent_krone.reading.mask import SAYS
 from fluent_krone.reading.templates import WILDCARD
 
 from .forms import CONSTANTS, GRAMMAR
+from .message_fields import EVENT_NAMES
 
 # A session as templates, and how severe each of its events is.
 Steps = Sequence[tuple[int, int]]
@@ -52,6 +53,8 @@ _LARGEST = 40
 _ROUNDS = 2
 _WORD = re.compile(r"(?<![\w<./-])[A-Za-z][\w-]*(?:\.[A-Za-z][\w-]*)*(?![\w>/(])")
 _KEY = re.compile(r"([\w.-]+)=[\"']?\Z")
+# Fields that say what happened.
+_SAYING = SAYS | {name.lower() for name in EVENT_NAMES}
 # In place of the word that differs.
 _BLANK = "\0"
 
@@ -137,7 +140,7 @@ def _may_be_value(text: str, word: re.Match[str]) -> bool:
     if lower in CONSTANTS or lower in GRAMMAR:
         return False
     key = _KEY.search(text[: word.start()])
-    return key is None or key[1].lower() not in SAYS
+    return key is None or key[1].lower() not in _SAYING
 
 
 def _families(texts: Sequence[str], places: Sequence[Sequence[_Place]]) -> list[int]:

@@ -49,6 +49,9 @@ _NAMED = re.compile(
     r"(?:[ _-]?(?:code|value|status|with|of|is))*[\"']?\s*[=:]?\s*[\"'(\[]?\Z",
     re.IGNORECASE,
 )
+# What stands before the route of a request, which tells requests apart as a verb does.
+_ROUTE = re.compile(r"(?:route|endpoint|handler|path|uri|url|rpc)\"?\s*[=:]\s*\"?\Z", re.IGNORECASE)
+_ROUTE_TEXT = re.compile(rb"(?:/[A-Za-z_.-]+(?:v[0-9])?)+")
 _HTTP = re.compile(
     r"(?:HTTP/(?:<num>|[0-9.]+)\"? ?|(?:http|status)[ _-]?(?:code|status)?\W{0,3})\Z", re.I
 )
@@ -169,6 +172,8 @@ def _promising(template: str) -> dict[int, _Values]:
             places[place] = _Values(_MAX_CODES)
         elif kind in ("<num>", "<*>", "<id>") and _NAMED.search(before):
             places[place] = _Values(MAX_VALUES)
+        elif kind == "<path>" and _ROUTE.search(before):
+            places[place] = _Values(MAX_VALUES)
         elif kind == "<*>":
             # A method or a state says what it is by itself.
             places[place] = _Values(MAX_VALUES)
@@ -184,6 +189,9 @@ def _facet(template: str, place: int, values: _Values) -> Callable[[bytes], tupl
         if _is_stable(_by_class(seen)):
             return _http_class
         return None
+    if found[0] == "<path>":
+        is_route = _is_stable(seen) and all(map(_ROUTE_TEXT.fullmatch, seen))
+        return _as_it_is if is_route and len(seen) > 1 else None
     named = _NAMED.search(before) is not None
     if not seen or (len(seen) == 1 and not named) or not _is_stable(seen):
         return None

@@ -74,7 +74,7 @@ _THROWN = re.compile(r"(?:Exception|Error|Failure|Throwable)\b")
 class Slot:
     """A word of a form, or a run of values, with the punctuation behind it."""
 
-    # hard: tells templates apart; value: masked; name: looks like a name; word: stands where a
+    # hard: tells templates apart; title: the same, and is never taken for a value; value: masked; name: looks like a name; word: stands where a
     # value stands
     kind: str
     text: str
@@ -83,7 +83,7 @@ class Slot:
     @property
     def key(self) -> str:
         """What must be equal in two forms that may share a template."""
-        if self.kind == "hard":
+        if self.kind in ("hard", "title"):
             return _DIGIT.sub("#", self.text) + self.after
         return "\0" + self.after
 

@@ -94,7 +94,7 @@ def _most_names(values: Sequence[Any]) -> int:
 
 
 # Fields that say what happened, in the order in which a message is made of them.
-_EVENT_NAMES = (
+EVENT_NAMES = (
     *("event", "event_type", "eventName", "event_name", "action", "msg", "message", "type", "kind"),
     *(
         "operation",
@@ -130,7 +130,7 @@ _MOST_OTHERS = 30
 def _categorical(sample: list[dict[bytes, Any]]) -> list[str]:
     """Fields that name what happened and take few values, by their usual names."""
     found = []
-    for name in _EVENT_NAMES:
+    for name in EVENT_NAMES:
         values = [record[name.encode()] for record in sample if name.encode() in record]
         plain = [value for value in values if isinstance(value, bytes | int | bool)]
         few = 1 <= len(set(plain)) <= min(_most_names(plain), max(2, len(sample) // 5))
@@ -157,6 +157,8 @@ def _others(sample: list[dict[bytes, Any]], known: Collection[str]) -> list[str]
 
 
 def _is_data(values: Sequence[Any]) -> bool:
+    if any(isinstance(value, dict | list) for value in values):
+        return False
     if all(isinstance(value, bool | int | float) for value in values):
         grows = all(before <= after for before, after in pairwise(values))
         return not grows or len(set(values)) <= _FEW_VALUES
@@ -166,7 +168,7 @@ def _is_data(values: Sequence[Any]) -> bool:
 
 
 # Values of a field that are needed to see what sort they are.
-_FEWEST_VALUES = 20
+_FEWEST_VALUES = 3
 # A value that is one word, as a template's wildcard takes it.
 _WORD = re.compile(rb"[^\s=,;\"'()\[\]{}]{1,60}")
 

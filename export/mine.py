@@ -241,12 +241,14 @@ def mine(
     session_pattern: str | None = None,
     keep_prefix: bool = False,
     facet_fields: int = 0,
+    is_composed: bool = False,
 ) -> MinedTemplates:
     """Templates of `messages`; their order decides only which message is the example.
 
     `session_pattern` is a regex whose matches always become wildcards; `keep_prefix` says that
     messages start with `component: `, which stays literal, as do the values in brackets of up to
-    `facet_fields` fields behind it. Past `max_forms` distinct masked
+    `facet_fields` fields behind it. With `is_composed`, messages are made of fields, the first of
+    which names what happened. Past `max_forms` distinct masked
     messages a new one keeps only its first words, past `max_templates` templates with the same
     first words are merged; both leave a warning.
 
@@ -277,10 +279,19 @@ def mine(
         parse(text, i, sum(seen.count for seen in known[text].values()))
         for i, text in enumerate(sorted(known))
     ]
+    if is_composed:
+        for form in forms:
+            _keep_name(form)
     found: list[tuple[str, list[Form]]] = []
     for text, cluster in _cluster(forms):
         found += _by_component(text, cluster, known)
     return _settle(found, known, max_templates, len(known) > max_forms)
+
+
+def _keep_name(form: Form) -> None:
+    """The value of the first field tells templates apart, however many names there are."""
+    if len(form.slots) > 1 and form.slots[0].after == "=" and form.slots[1].kind != "value":
+        form.slots[1].kind = "title"
 
 
 @dataclass(slots=True)

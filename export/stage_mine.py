@@ -94,6 +94,7 @@ def _mined_templates(
         session_pattern=pattern,
         keep_prefix=bool(settings.component_field),
         facet_fields=len(settings.facet_fields),
+        is_composed="," in settings.message_field,
     )
 
 

@@ -36,8 +36,9 @@ _REPEATS = 10
 _LONGEST = 100
 # Of the values that one half of training has, so many may be new to the other half.
 _NEW_SHARE = 0.001
-# Numbers of which so many lie outside the other half's range are no range.
-_OUTSIDE_SHARE = 0.01
+# Numbers of which so many lie outside the other half's range are no range: a share of them, or a
+# few, since the few most extreme ones of any numbers are often all in one half.
+_OUTSIDE_SHARE, _OUTSIDE_FEW = 0.01, 10
 # A number with more digits is an id, whatever its range.
 _MOST_DIGITS = 18
 # Training is looked at in so many parts, one after the other.
@@ -299,7 +300,7 @@ def _known_range(one: list[bytes], other: list[bytes]) -> KnownRange | None:
     first, second = ([float(number or 0) for number in half] for half in numbers)
     outside = _outside(second, first) + _outside(first, second)
     size = len(first) + len(second)
-    if outside > _OUTSIDE_SHARE * size:
+    if outside > max(_OUTSIDE_SHARE * size, _OUTSIDE_FEW):
         return None
     every = first + second
     return KnownRange(range_of(every, unit=1.0), min(every) == 0, math.log(size + 1))

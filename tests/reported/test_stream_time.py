@@ -16,6 +16,7 @@ from synthetic import (
     make_limits,
     ride,
     sequences,
+    step_judge,
 )
 
 from fluent_krone.core.engine import Engine
@@ -72,6 +73,51 @@ def test_a_stream_that_moves_on_after_a_pause_ends_sessions_as_before() -> None:
     assert {session.instance for session in engine.sessions.open.values()} == {2}
     engine.finish()
     assert engine.counters["time_leap"] == 0
+
+
+@pytest.mark.parametrize("pieces", [1, 20])
+@pytest.mark.parametrize("rides", [1, 3])
+def test_a_session_that_begins_after_a_silence_stays_whole(rides: int, pieces: int) -> None:
+    """Wrong before: it was cut after its first event, and all others had the time of the second."""
+    engine = lift_engine()
+    closed: dict[tuple[bytes, ...], list[int]] = {}
+    engine.on_close.append(lambda session: closed.update({session.key: list(session.times)}))
+    after = [
+        event(f"late{ride}", GOING, 1000 + i / 10 + ride / 100)
+        for i in range(20)
+        for ride in range(rides)
+    ]
+    events = [*opened(), *busy(1, 5), *after]
+    size = -(-len(events) // pieces)
+    for start in range(0, len(events), size):
+        engine.feed("app", events[start : start + size], NOW)  # type: ignore[arg-type]
+    engine.finish()
+    assert engine.counters["instances"] == len(NAMES) + rides
+    for ride in range(rides):
+        times = closed[(f"late{ride}".encode(),)]
+        gaps_ms = [
+            round((later - before) / 1e6) for before, later in zip(times, times[1:], strict=False)
+        ]
+        assert gaps_ms == [100] * 19
+
+
+def test_a_slow_step_after_a_silence_is_found() -> None:
+    """Wrong before: events that were doubted had no gap before them, also once they were believed.
+
+    It is found in the session that has it, and in no other.
+    """
+    engine = lift_engine(steps=step_judge())
+    lively = [one for i in range(40) for one in ride(f"ride{i}", NORMAL[1], i * 5)]
+    slow = [
+        *ride("slow", NORMAL[1][:2], 1000),
+        *ride("slow", NORMAL[1][2:], 1040),
+    ]
+    behind = [one for i in range(9) for one in ride(f"behind{i}", NORMAL[1], 1050 + 5 * i)]
+    findings = engine.feed("app", [*lively, *slow, *behind], NOW)
+    findings += engine.finish()
+    assert {finding.session for finding in findings} == {(b"slow",)}
+    [deviation] = findings[0].deviations
+    assert (deviation.direction, deviation.event) == ("slow", 2)
 
 
 def test_the_last_events_of_a_log_are_believed_at_its_end() -> None:

@@ -1,0 +1,122 @@
+"""Templates that differ in a word which says nothing of what else happens become one."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+import pytest
+
+from export.alike import merge_alike
+from fluent_krone.reading.templates import TemplateMatcher
+
+INFO, WARN = 3, 5
+CURRENCIES = ("EUR", "USD")
+PROVIDERS = ("visa", "paypal")
+
+
+def rows_of(*texts: str) -> list[dict[str, Any]]:
+    return [{"template": text, "count": 100, "example": "", "wide": []} for text in texts]
+
+
+def merged(texts: Sequence[str], sessions: Sequence[Sequence[str]], **given: Any) -> set[str]:
+    number = {text: at for at, text in enumerate(texts)}
+    steps = [[(number[text], INFO) for text in session] for session in sessions]
+    return {row["template"] for row in merge_alike(rows_of(*texts), steps, **given)}
+
+
+PAYING = [
+    *(f"charging <num> {currency} to {name}" for currency in CURRENCIES for name in PROVIDERS),
+    *(f"{name} has paid <num> {currency}" for currency in CURRENCIES for name in PROVIDERS),
+    "order <num> created",
+    "order <num> sent off",
+]
+
+
+def payments(count: int) -> Iterator[list[str]]:
+    rng = random.Random(1)
+    for _ in range(count):
+        currency = rng.choices(CURRENCIES, (0.9, 0.1))[0]
+        name = rng.choices(PROVIDERS, (0.7, 0.3))[0]
+        yield [
+            "order <num> created",
+            f"charging <num> {currency} to {name}",
+            f"{name} has paid <num> {currency}",
+            *["order <num> sent off"] * (rng.random() < 0.5),
+        ]
+
+
+def test_words_that_change_nothing_are_values_in_each_of_their_places() -> None:
+    assert merged(PAYING, [*payments(300)]) == {
+        "charging <num> <*> to <*>",
+        "<*> has paid <num> <*>",
+        "order <num> created",
+        "order <num> sent off",
+    }
+
+
+def test_a_rare_word_goes_with_the_others() -> None:
+    texts = [*PAYING, "charging <num> GBP to visa"]
+    rare = ["order <num> created", "charging <num> GBP to visa", "visa has paid <num> EUR"]
+    assert "charging <num> <*> to <*>" in merged(texts, [*payments(300), rare])
+    assert not any("GBP" in text for text in merged(texts, [*payments(300), rare]))
+
+
+@pytest.mark.parametrize(
+    "behind",
+    [("order <num> sent off", "order <num> kept back"), ("order <num> sent off", None)],
+)
+def test_a_word_that_decides_what_follows_stays(behind: Sequence[str | None]) -> None:
+    texts = ["review of order <num> says yea", "review of order <num> says nay"]
+    sessions = []
+    for number in range(200):
+        session = [texts[number % 2], behind[number % 2]]
+        sessions.append([text for text in session if text])
+    others = ["order <num> sent off", "order <num> kept back"]
+    assert set(texts) <= merged([*texts, *others], sessions)
+
+
+def test_answers_to_several_questions_stay_apart() -> None:
+    texts = [f"the {name} index has answered" for name in ("catalog", "reviews", "vendors")]
+    rng = random.Random(2)
+    sessions = [rng.sample(texts, 3) for _ in range(300)]
+    assert merged(texts, sessions) == set(texts)
+
+
+@pytest.mark.parametrize(
+    "texts",
+    [
+        ["job <num> is done: failed now", "job <num> is done: aborted now"],
+        ["event=cart.loaded user=<num> service=a", "event=cart.saved user=<num> service=a"],
+        ["GET /cart of user <num> done", "GET /orders of user <num> done"],
+    ],
+)
+def test_states_names_of_events_and_routes_are_no_values(texts: list[str]) -> None:
+    assert merged(texts, [[texts[number % 2]] for number in range(200)]) == set(texts)
+
+
+def test_a_word_that_comes_with_another_severity_stays() -> None:
+    texts = ["volume <num> looks fine today", "volume <num> looks grim today"]
+    steps = [[(number % 2, INFO + 2 * (number % 2))] for number in range(200)]
+    assert {row["template"] for row in merge_alike(rows_of(*texts), steps)} == set(texts)
+
+
+def test_fields_before_the_message_stay() -> None:
+    texts = ["[quick] order <num> sent off now", "[slow] order <num> sent off now"]
+    sessions = [[texts[number % 2]] for number in range(200)]
+    assert merged(texts, sessions, facet_fields=1) == set(texts)
+    assert merged(texts, sessions) == {"[<*>] order <num> sent off now"}
+
+
+def test_wildcards_of_several_words_stay_where_they_are() -> None:
+    rows = [
+        {"template": f"note <*> for {name} about <*>", "count": 9, "example": "", "wide": [0]}
+        for name in ("ann", "bob")
+    ]
+    [row] = merge_alike(rows, [[(number % 2, INFO)] for number in range(100)])
+    assert row["template"] == "note <*> for <*> about <*>"
+    assert row["count"] == 18
+    matcher = TemplateMatcher([row["template"]], wide=[row["wide"]])
+    assert matcher.match(b"note two words for eve about x") == 0
+    assert matcher.match(b"note two words for adam eve about x") != 0
