@@ -280,8 +280,8 @@ def mine(
         for i, text in enumerate(sorted(known))
     ]
     if is_composed:
-        for form in forms:
-            _keep_name(form)
+        for one in forms:
+            _keep_name(one)
     found: list[tuple[str, list[Form]]] = []
     for text, cluster in _cluster(forms):
         found += _by_component(text, cluster, known)

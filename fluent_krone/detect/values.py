@@ -38,14 +38,14 @@ _LONGEST = 100
 _NEW_SHARE = 0.001
 # Numbers of which so many lie outside the other half's range are no range: a share of them, or a
 # few, since the few most extreme ones of any numbers are often all in one half.
-_OUTSIDE_SHARE, _OUTSIDE_FEW = 0.01, 10
+_OUTSIDE_SHARE, _OUTSIDE_FEW = 0.01, 12
 # A number with more digits is an id, whatever its range.
 _MOST_DIGITS = 18
 # Training is looked at in so many parts, one after the other.
 _PARTS = 5
 # Of the numbers of a part, so many may lie outside the range of all parts before it, and so many
 # more where there are few; a number that grows has nearly all of them there.
-_DRIFT_SHARE, _DRIFT_FEW = 0.05, 2
+_DRIFT_SHARE, _DRIFT_FEW = 0.05, 5
 # A set grows where one of its values came for the first time after this share of training, and that
 # is less likely than the second share, had the value been there from the beginning.
 _LATE, _GROWN = 1 / 3, 0.01

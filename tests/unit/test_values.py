@@ -70,6 +70,69 @@ def test_few_values_prove_nothing() -> None:
     assert not learn_values([((1,), ((b"a",),))] * 10).slots
 
 
+def learnt(values: list[bytes]) -> ValueWitness:
+    """The witness of one slot, with one value a session."""
+    return learn_values([((4,), ((value,),)) for value in values])
+
+
+@pytest.mark.parametrize("per_session", [1, 7])
+@pytest.mark.parametrize("jitter", [0, 50])
+def test_numbers_that_grow_with_time_are_no_range(per_session: int, jitter: int) -> None:
+    """Numbers of orders, ports and counters: tomorrow's lie outside whatever training had."""
+    rng = random.Random(3)
+    grown = [b"%d" % (70_000 + n * per_session + rng.randint(0, jitter)) for n in range(2_000)]
+    assert not learnt(grown).slots
+    mixed = grown[:]
+    rng.shuffle(mixed)
+    assert isinstance(learnt(mixed).slots[4, 0], KnownRange)
+
+
+@pytest.mark.parametrize("count", [60, 300, 3_000])
+def test_few_numbers_are_a_range_as_many_are(count: int) -> None:
+    """Wrong before: of few numbers, the one or two most extreme ones were too large a share."""
+    ranges = 0
+    for seed in range(20):
+        rng = random.Random(seed)
+        sizes = [b"%d" % rng.lognormvariate(9, 0.6) for _ in range(count)]
+        ranges += bool(learnt(sizes).slots)
+    assert ranges == 20
+
+
+def test_a_set_that_grows_with_time_is_no_set() -> None:
+    rng = random.Random(4)
+    early = [rng.choice([b"web1", b"web2"]) for _ in range(500)]
+    late = [rng.choice([b"web1", b"web2", b"web3"]) for _ in range(500)]
+    assert not learnt(early + late).slots
+    assert isinstance(learnt(late + early).slots[4, 0], KnownSet)
+
+
+def test_a_rare_value_that_came_late_by_chance_is_in_the_set() -> None:
+    values = [b"usual"] * 1_000
+    values[700] = values[900] = b"rare"
+    assert learnt(values).slots[4, 0].score(b"rare") == 0.0
+
+
+def test_a_session_that_repeats_its_late_value_does_not_make_a_set_grow() -> None:
+    sessions = [((4,) * 20, ((b"usual",),) * 20) for _ in range(100)]
+    sessions[80] = sessions[81] = ((4,) * 20, ((b"rare",),) * 20)
+    assert isinstance(learn_values(sessions).slots[4, 0], KnownSet)
+
+
+def test_a_new_value_and_a_number_that_lies_out_have_scores_of_their_own() -> None:
+    found = witness().worst_of((4, 4), ((b"evil", b"1500", b""), (b"web1", b"999999999", b"")))
+    assert found["values"] > 4 < found["values.range"]
+    zero = witness().worst_of((4,), ((b"web1", b"0", b""),))
+    assert zero["values"] > 4
+    assert zero["values.range"] == 0
+
+
+def test_whatever_stands_in_a_place_that_was_never_seen_is_new() -> None:
+    found = learn_values([((4,), ((b"200",),))] * 100, {(5, 1): 7.5})
+    assert found.worst(5, (b"17", b"503")) == (7.5, 1)
+    assert found.worst_of((5,), ((b"17", b"503"),))["values"] == 7.5
+    assert values_from_json(values_to_json(found)).worst(5, (b"17", b"503")) == (7.5, 1)
+
+
 @pytest.mark.parametrize(
     ("template", "message", "values"),
     [
