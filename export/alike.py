@@ -115,9 +115,7 @@ def _places(text: str, facet_fields: int) -> list[_Place]:
     """The words of a template that may be values."""
     begin = 0
     if facet_fields:
-        fields = re.match(
-            rf"(?:[^\s\[\]][^\[\]]*?: )?(?:\[[^\[\]]*\] ){{0,{facet_fields}}}", text
-        )
+        fields = re.match(rf"(?:[^\s\[\]][^\[\]]*?: )?(?:\[[^\[\]]*\] ){{0,{facet_fields}}}", text)
         begin = fields.end() if fields else 0
     words = [word for word in _WORD.finditer(text, begin) if not _is_label(text, word.end())]
     if len(words) <= _LEFT:
@@ -245,8 +243,7 @@ def _is_part(
     """Whether most sessions that have a word in its place have another one there as well."""
     together = of_word[word]
     return any(
-        sum(together.beside[template] for template in by_word[other])
-        > _BESIDE * together.sessions
+        sum(together.beside[template] for template in by_word[other]) > _BESIDE * together.sessions
         for other in words
         if other != word
     )

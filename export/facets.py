@@ -170,14 +170,19 @@ def _promising(template: str) -> dict[int, _Values]:
         kind = found[0]
         if kind == "<num>" and _is_code(template, found):
             places[place] = _Values(_MAX_CODES)
-        elif kind in ("<num>", "<*>", "<id>") and _NAMED.search(before):
-            places[place] = _Values(MAX_VALUES)
-        elif kind == "<path>" and _ROUTE.search(before):
+        elif _says(kind, before):
             places[place] = _Values(MAX_VALUES)
         elif kind == "<*>":
             # A method or a state says what it is by itself.
             places[place] = _Values(MAX_VALUES)
     return places
+
+
+def _says(kind: str, before: str) -> bool:
+    """Whether what stands before a wildcard says that it holds a state, or a route."""
+    if kind == "<path>":
+        return _ROUTE.search(before) is not None
+    return kind in ("<num>", "<*>", "<id>") and _NAMED.search(before) is not None
 
 
 def _facet(template: str, place: int, values: _Values) -> Callable[[bytes], tuple[str, str]] | None:

@@ -74,8 +74,8 @@ _THROWN = re.compile(r"(?:Exception|Error|Failure|Throwable)\b")
 class Slot:
     """A word of a form, or a run of values, with the punctuation behind it."""
 
-    # hard: tells templates apart; title: the same, and is never taken for a value; value: masked; name: looks like a name; word: stands where a
-    # value stands
+    # hard: tells templates apart; title: the same, and is never taken for a value; value: masked;
+    # name: looks like a name; word: stands where a value stands
     kind: str
     text: str
     after: str

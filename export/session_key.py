@@ -12,11 +12,6 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 
-def is_execution(name: str) -> bool:
-    """Whether a field of that name holds the id of an execution."""
-    return _EXECUTIONS.fullmatch(name) is not None
-
-
 def _words(text: str) -> frozenset[str]:
     return frozenset(text.split())
 
@@ -230,3 +225,8 @@ def option_of(candidates: Sequence[Candidate]) -> str:
     if not others:
         return f"try {best}"
     return f"try {best}; or {', '.join(map(str, others))}"
+
+
+def is_execution(name: str) -> bool:
+    """Whether a field of that name holds the id of an execution."""
+    return _EXECUTIONS.fullmatch(name) is not None

@@ -19,15 +19,13 @@ from .durations import (
     durations_to_json,
 )
 from .levels import Levels, levels_from_json, levels_to_json
-from .measures import as_figure, as_share, as_time
+from .measures import as_share, as_time
 from .order import END, PLACED, Context, Order, View, order_from_json, order_to_json
 from .times import NEVER, Times, times_from_json, times_to_json
 from .values import (
     Known,
-    KnownRange,
     KnownSet,
     ValueWitness,
-    value_hash,
     values_from_json,
     values_to_json,
     without_port,
@@ -292,8 +290,7 @@ class Steps:
             f"at most {as_time(span.range.high_end())} in nearly all of "
             f"{span.range.count:,} cases."
         )
-        score = max(span.score(duration_ns), threshold)
-        odd = _Oddity("time.seq", score, threshold)
+        odd = _Oddity("time.seq", max(span.score(duration_ns), threshold), threshold)
         return self._deviation("time", "long", span.level, event, keys[event], odd, words)
 
     @property
@@ -349,19 +346,8 @@ class Steps:
             return None
         odd, slot, known = found
         value = values[slot].decode("utf-8", "replace")[:_LONGEST_VALUE]
-        # Another unknown value is another deviation; a hash, as no value is kept elsewhere.
-        direction = "unknown_value"
-        detail = f"{slot} {value_hash(values[slot])}"
-        if isinstance(known, KnownSet):
-            usual = f"Normal sessions have {len(known.known):,} other values there"
-        elif isinstance(known, KnownRange):
-            direction = "out_of_range"
-            detail = f"{slot} {known.side(values[slot])}"
-            low = as_figure(known.range.low_end())
-            high = as_figure(known.range.high_end())
-            usual = f"Normal sessions have numbers from {low} to {high} there"
-        else:
-            usual = "No normal session has it there"
+        direction, told, usual = known.told(values[slot])
+        detail = f"{slot} {told}"
         words = f"{self._step(keys[-1])} has the value “{value}” in place {slot + 1}. {usual}."
         return self._deviation(
             "values", direction, "status", len(keys) - 1, keys[-1], odd, words, detail

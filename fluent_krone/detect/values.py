@@ -21,6 +21,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Literal
 
+from .measures import as_figure
 from .tails import Range, range_of
 from .times import range_from_row, range_to_row
 
@@ -51,6 +52,9 @@ _DRIFT_SHARE, _DRIFT_FEW = 0.05, 5
 _LATE, _GROWN = 1 / 3, 0.01
 
 ScoreName = Literal["values", "values.range"]
+# How a value deviates: the direction, what tells it from others of that direction, and what is
+# usual, in words.
+Told = tuple[str, str, str]
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,6 +75,11 @@ class KnownSet:
         if value_hash(value) in self.known:
             return 0.0
         return self.surprise
+
+    def told(self, value: bytes) -> Told:
+        # Another unknown value is another deviation; a hash, as no value is kept elsewhere.
+        usual = f"Normal sessions have {len(self.known):,} other values there"
+        return "unknown_value", value_hash(value), usual
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,6 +103,12 @@ class KnownRange:
         if number is None or (number == 0 and not self.has_zero):
             return self.surprise
         return self.range.score(number)
+
+    def told(self, value: bytes) -> Told:
+        low = as_figure(self.range.low_end())
+        high = as_figure(self.range.high_end())
+        usual = f"Normal sessions have numbers from {low} to {high} there"
+        return "out_of_range", self.side(value), usual
 
     def side(self, value: bytes) -> str:
         """Where a value lies that is outside the range."""
@@ -119,6 +134,9 @@ class NeverSeen:
 
     def score(self, value: bytes) -> float:
         return self.surprise
+
+    def told(self, value: bytes) -> Told:
+        return "unknown_value", value_hash(value), "No normal session has it there"
 
 
 Known = KnownSet | KnownRange | NeverSeen

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
+
 import msgpack
 import pytest
 from synthetic import (
@@ -83,9 +85,9 @@ def test_a_session_that_begins_after_a_silence_stays_whole(rides: int, pieces: i
     closed: dict[tuple[bytes, ...], list[int]] = {}
     engine.on_close.append(lambda session: closed.update({session.key: list(session.times)}))
     after = [
-        event(f"late{ride}", GOING, 1000 + i / 10 + ride / 100)
+        event(f"late{number}", GOING, 1000 + i / 10 + number / 100)
         for i in range(20)
-        for ride in range(rides)
+        for number in range(rides)
     ]
     events = [*opened(), *busy(1, 5), *after]
     size = -(-len(events) // pieces)
@@ -93,11 +95,9 @@ def test_a_session_that_begins_after_a_silence_stays_whole(rides: int, pieces: i
         engine.feed("app", events[start : start + size], NOW)  # type: ignore[arg-type]
     engine.finish()
     assert engine.counters["instances"] == len(NAMES) + rides
-    for ride in range(rides):
-        times = closed[(f"late{ride}".encode(),)]
-        gaps_ms = [
-            round((later - before) / 1e6) for before, later in zip(times, times[1:], strict=False)
-        ]
+    for number in range(rides):
+        times = closed[(f"late{number}".encode(),)]
+        gaps_ms = [round((later - before) / 1e6) for before, later in pairwise(times)]
         assert gaps_ms == [100] * 19
 
 
