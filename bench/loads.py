@@ -94,7 +94,7 @@ class Load:
     config: dict[str, Any] = field(default_factory=dict)
 
     def settings(self, **more: Any) -> Config:
-        return Config(**self.config, **more)
+        return Config(**({"alerts": "session"} | self.config), **more)
 
 
 def frames_of(
