@@ -82,6 +82,7 @@ class Engine:
             on_begin=self._begin,
             patience=Patience(parts.silence_ns),
             flow=parts.flow(),
+            sources=parts.sources(self.reader),
         )
         self._doubts = Doubts(self)
         # Holds events where they may come late; None where they are taken as they come.
@@ -217,7 +218,7 @@ class Engine:
                 time_ns = self.single.own_time(record, time_ns, now_ns)
             if not behind <= time_ns <= watermark:
                 own_ns = time_ns
-                time_ns = time.meet(own_ns, latest)
+                time_ns = time.meet(own_ns, latest, tag, record)
                 watermark = time.watermark
                 behind = time.behind
                 clock = time.clock
@@ -382,6 +383,7 @@ class Engine:
             return session
         clock = self.time.clock
         self.settling.note_start(record, clock)
+        self.time.sources.note(tag, record)
         session, ended = self.sessions.start(key, tag, clock, time_ns, self.tracker.start)
         self.judging.begin(session, record)
         self.journal.note_start(session, time_ns)

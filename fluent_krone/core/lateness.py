@@ -62,7 +62,7 @@ class InOrder:
                 time_ns = engine.single.own_time(record, time_ns, now_ns)
             believed = time_ns
             if time_ns > time.watermark or time_ns < time.behind:
-                believed = time.meet(time_ns, latest)
+                believed = time.meet(time_ns, latest, tag, record)
             if time.in_doubt and time_ns <= latest:
                 # It waits at its own time until the stream is there.
                 believed = time_ns

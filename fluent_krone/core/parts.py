@@ -13,6 +13,7 @@ from .hierarchy import Hierarchy
 from .localise import NestedDetector, SeqDetector
 from .patience import NO_SILENCE_NS
 from .sessions import SessionSettings
+from .sources import Sources
 from .steps import StepJudge
 
 
@@ -83,6 +84,12 @@ class EngineParts:
     def flow(self) -> FlowWatch:
         """What counts the events of the whole stream."""
         return FlowWatch(len(self.templates) + 1, self.flow_nodes)
+
+    def sources(self, reader: RecordReader) -> Sources:
+        """What tells the sources of events apart."""
+        if self.input_settings.line_format is None:
+            return Sources()
+        return Sources(reader.fields)
 
     @property
     def silence_ns(self) -> int:

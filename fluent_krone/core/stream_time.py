@@ -3,10 +3,11 @@
 1. The *watermark* is the event time that the stream has reached. It moves with the events, but no
    single event moves it far: one line whose clock is wrong must not end every open session.
 2. An event that is much further ahead than the events before it were, is *doubted*: it takes the
-   watermark's time. When `_AGREED` events in a row are as far ahead, the stream has moved on, and
-   all of them are believed after all (`Engine` then cuts their sessions where it would have). When
-   an event comes that is where the stream was, those that were doubted are taken for slips, and are
-   counted. The first events of a stream are believed at once, since nothing speaks against them.
+   watermark's time. When `_AGREED` events in a row are as far ahead, and come from several sources
+   where the stream has several (`Sources`), it has moved on, and all of them are believed after all
+   (`Engine` then cuts their sessions where it would have). When an event comes that is where the
+   stream was, those that were doubted are taken for slips, and are counted. The first events of a
+   stream are believed at once, since nothing speaks against them.
 3. While records come as they are written, an event that is not ahead of the wall clock is not
    doubted: the time since the last record explains it.
 4. A time further ahead of the wall clock than `max_future` is never believed, and one further ahead
@@ -35,11 +36,15 @@ from typing import Any
 
 from .flow import FlowWatch
 from .patience import Patience
+from .sources import Sources
 
 _NS = 1_000_000_000
 # Events in a row that agree on another time than the stream's. Fewer would let a burst of broken
 # lines through; more would believe a stream that has moved on later.
 _AGREED = 16
+# Events in a row, of too few sources, that are doubted at most: each is noted in memory. After so
+# many, the other sources are taken for gone.
+_MOST_DOUBTED = 20_000
 # A step ahead is doubted when it is so many times the usual step of the stream, and this much.
 _TIMES_USUAL = 8
 _LEAST_DOUBTED_NS = 5 * _NS
@@ -77,6 +82,17 @@ class _Pace:
     def moved(self, step: int) -> None:
         self.moves = min(self.moves + 1, _AGREED)
         self.usual_ns = max(step, self.usual_ns - self.usual_ns // _FORGOTTEN)
+
+
+class _Doubt:
+    """What is known of the events that are doubted: their sources, and how many of them are counted
+    only if they turn out to be slips."""
+
+    __slots__ = ("sources", "uncounted")
+
+    def __init__(self, sources: Sources) -> None:
+        self.sources = sources
+        self.uncounted = 0
 
 
 class _StepBack:
@@ -157,6 +173,7 @@ class StreamTime:
         on_begin: Callable[[int], None],
         patience: Patience | None = None,
         flow: FlowWatch | None = None,
+        sources: Sources | None = None,
     ) -> None:
         self.by_stream = by_stream
         self.patience = patience or Patience()
@@ -177,8 +194,7 @@ class StreamTime:
         self._most_ahead_ns = (int(max_future * _NS), max_leap * _NS)
         self._counters = counters
         self._on_begin = on_begin
-        # Those of `doubted` that are counted only if they turn out to be slips.
-        self._uncounted = 0
+        self._doubt = _Doubt(sources or Sources())
         # Whether nothing is noted of the last events that the next one could settle.
         self._calm = False
         # What the clock is ahead of the watermark by.
@@ -186,6 +202,11 @@ class StreamTime:
         self._pace = _Pace()
         self._back = _StepBack()
         self._offset = _Offset()
+
+    @property
+    def sources(self) -> Sources:
+        """Where the events of the stream come from."""
+        return self._doubt.sources
 
     @property
     def offset_s(self) -> int | None:
@@ -208,9 +229,10 @@ class StreamTime:
             if clock >= self.flow.edge_ns:
                 self.flow.roll(clock)
 
-    def meet(self, time_ns: int, latest: int) -> int:
+    def meet(self, time_ns: int, latest: int, tag: bytes = b"", record: Any = None) -> int:
         """The time of an event that is ahead of the watermark, or before `behind`.
 
+        Tag and record tell its source, where that matters.
         Sets `is_unusual`, `in_doubt` and `confirmed`. A time ahead that is not believed is replaced
         by the watermark, or by the wall time of arrival while there is no watermark yet.
         """
@@ -233,7 +255,7 @@ class StreamTime:
                 elif clock > self.clock:
                     self.clock = clock
             return time_ns
-        believed = self._meet(time_ns, latest)
+        believed = self._meet(time_ns, latest, tag, record)
         self._calm = (
             pace.moves >= _AGREED
             and not self.doubted
@@ -243,7 +265,7 @@ class StreamTime:
         )
         return believed
 
-    def _meet(self, time_ns: int, latest: int) -> int:
+    def _meet(self, time_ns: int, latest: int, tag: bytes, record: Any) -> int:
         self.is_unusual = self.doubted > 0
         self.in_doubt = False
         self.confirmed = False
@@ -257,18 +279,19 @@ class StreamTime:
         if self.watermark and self._is_doubtful(step, time_ns):
             self.doubted += 1
             self.is_unusual = True
-            if self.doubted < _AGREED:
+            agreed = self._doubt.sources.agree(tag, record, time_ns) and self.doubted >= _AGREED
+            if not agreed and self.doubted < _MOST_DOUBTED:
                 self.in_doubt = True
                 # Any event that is not ahead is of interest now.
                 self.behind = self.watermark + 1
                 if step > self._most_ahead_ns[1]:
                     self._counters["time_leap"] += 1
                 else:
-                    self._uncounted += 1
+                    self._doubt.uncounted += 1
                 return self.watermark
             self.confirmed = True
             # They were right, so they are no slips.
-            self._uncounted = 0
+            self._doubt.uncounted = 0
         self._end_doubt()
         self._move(time_ns, step)
         return time_ns
@@ -320,7 +343,8 @@ class StreamTime:
             "clock": self.clock,
             "fed_at": self.fed_at,
             "leaps": self.doubted,
-            "slips": self._uncounted,
+            "slips": self._doubt.uncounted,
+            "sources": self._doubt.sources.save(),
             "pace": [self._pace.moves, self._pace.usual_ns, self._pace.moved_at],
             "shift": self._shift_ns,
             "back": [self._back.count, self._back.largest_ns],
@@ -335,7 +359,8 @@ class StreamTime:
         self.clock = saved["clock"]
         self.fed_at = saved["fed_at"]
         self.doubted = saved["leaps"]
-        self._uncounted = saved.get("slips", 0)
+        self._doubt.uncounted = saved.get("slips", 0)
+        self._doubt.sources.load(saved.get("sources"))
         pace = self._pace
         pace.moves, pace.usual_ns, pace.moved_at = saved.get("pace", (0, 0, 0))
         self._shift_ns = saved.get("shift", 0)
@@ -349,10 +374,11 @@ class StreamTime:
 
     def _end_doubt(self) -> None:
         """The stream is where it was, or has moved on; what is not counted yet were slips."""
-        if self._uncounted:
-            self._counters["time_leap"] += self._uncounted
-        self._uncounted = 0
+        if self._doubt.uncounted:
+            self._counters["time_leap"] += self._doubt.uncounted
+        self._doubt.uncounted = 0
         self.doubted = 0
+        self._doubt.sources.disagree()
 
     def _is_doubtful(self, step: int, time_ns: int) -> bool:
         return step > self._most_ahead_ns[1] or self._pace.is_unusual(step, time_ns)
