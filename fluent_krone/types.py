@@ -4,14 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any, Literal, NamedTuple
 
 Level = Literal["status", "action", "entity"]
 LEVELS: tuple[Level, ...] = ("status", "action", "entity")
 
 
-@dataclass(frozen=True, slots=True)
-class Seq:
+# A named tuple, which is made in a third of the time of a frozen class: a Seq closes with every few
+# events.
+class Seq(NamedTuple):
     """One KRONE Seq: `pattern` (node ids of its own level) over the events `[start, end)`."""
 
     level: Level

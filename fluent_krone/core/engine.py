@@ -248,7 +248,7 @@ class Engine:
                 if length <= kept:
                     keep_line(session, text, record)
                 if rare or length >= most or not state.shortest_ns <= gap_ns <= state.longest_ns:
-                    self.special_event(session, text, record, gap_ns, findings)
+                    self.special_event(session, text, record, gap_ns, findings, rare)
         time.fed_at = now_ns
         self.counters["records"] += record_count
         self.counters["events"] += event_count
@@ -420,12 +420,16 @@ class Engine:
         record: Any,
         gap_ns: int,
         findings: list[Finding],
+        rare: bool,
     ) -> None:
-        """What few events need: an early verdict, deviations, a new template, the session's end."""
+        """What few events need: an early verdict, deviations, a new template, the session's end.
+
+        Unless it is `rare`, the event's own content is not odd.
+        """
         clock = self.time.clock
         if session.state is self.tracker.waiting:
             self.settling.look(session, findings)
-        if self.judging.judge_event(session, text, record, gap_ns, clock, findings):
+        if self.judging.judge_event(session, text, record, gap_ns, clock, findings, rare):
             self.sessions.end(session)
             self.close(session, clock, findings)
 

@@ -64,14 +64,16 @@ class Judging:
         gap_ns: int,
         clock: int,
         findings: list[Finding],
+        rare: bool,
     ) -> bool:
         """Say what is to be said of the last event, and return whether it ends the session.
 
-        That may be an early verdict, deviations, and a new template.
+        That may be an early verdict, deviations, and a new template. Unless it is `rare`, nothing
+        in its record is odd.
         """
         state = session.state
         log_key = session.keys[-1]
-        odd = self._odd.deviations(state, session.keys, gap_ns, text, record)
+        odd = self._odd.deviations(state, session.keys, gap_ns, text, record, rare=rare)
         made = self.make.deviations(session, odd, "early", clock)
         if state.decided and not session.alerted:
             verdict = self._cascade.early(state, session.keys)

@@ -204,15 +204,26 @@ class OddEvents:
         return [] if found is None else [found]
 
     def deviations(
-        self, state: State, keys: Sequence[int], gap_ns: int, text: bytes, record: Any
+        self,
+        state: State,
+        keys: Sequence[int],
+        gap_ns: int,
+        text: bytes,
+        record: Any,
+        *,
+        rare: bool,
     ) -> list[Deviation]:
-        """What is odd about the last of `keys`, which led to `state`."""
+        """What is odd about the last of `keys`, which led to `state`.
+
+        Unless it is `rare`, its content was looked at before, and is not odd.
+        """
         found = list(state.deviations)
         if self._steps is None:
             return found
         others = [self._steps.gap(keys, gap_ns)]
         # Every event of a session that is decided comes here, and few of them have odd content.
-        if keys[-1] in self.watched and self.has_odd_content(keys[-1], text, record, None):
+        is_watched = rare and keys[-1] in self.watched
+        if is_watched and self.has_odd_content(keys[-1], text, record, None):
             others.append(self._steps.value(keys, self._slots.values(keys[-1], text)))
             if self._has_levels:
                 others.append(self._steps.severity(keys, self.levels.rank(record)))

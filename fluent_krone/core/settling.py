@@ -220,7 +220,7 @@ class Settling:
             if place < len(session.lines):
                 line = session.lines[place]
             keys = session.keys[: place + 1]
-            odd = self._odd.deviations(state, keys, gap_ns, line, None)
+            odd = self._odd.deviations(state, keys, gap_ns, line, None, rare=True)
             findings += self._make.deviations(session, odd, "end", told_ns)
 
     def _read_again(self, session: Session) -> None:

@@ -93,5 +93,5 @@ class SingleEvents:
             rare = rare or self.odd.has_odd_content(log_key, text, record, None)
         fits = session.state.shortest_ns <= gap_ns <= session.state.longest_ns
         if rare or length >= engine.session_settings.max_events or not fits:
-            engine.special_event(session, text, record, gap_ns, findings)
+            engine.special_event(session, text, record, gap_ns, findings, rare)
         return session

@@ -20,7 +20,7 @@ from .durations import (
 )
 from .levels import Levels, levels_from_json, levels_to_json
 from .measures import as_share, as_time
-from .order import END, PLACED, Context, Order, View, order_from_json, order_to_json
+from .order import END, PLACED, VIEWS, Context, Order, View, order_from_json, order_to_json
 from .times import NEVER, Times, times_from_json, times_to_json
 from .values import (
     Known,
@@ -143,6 +143,8 @@ class Steps:
         self._wait_after = lru_cache(_MOST_USUAL)(self._wait_ns)
         # Places that are no deviation: sessions that ran differently have most of them in common.
         self._usual: set[Context] = set()
+        names = ((view, f"order.{view}") for view in VIEWS)
+        self._views = [(view, name, thresholds[name]) for view, name in names if name in thresholds]
         value_threshold = thresholds.get("values", math.inf)
         # Bundles of earlier versions have one threshold for both.
         self._value_thresholds = {
@@ -370,10 +372,9 @@ class Steps:
 
     def _oddest(self, scores: Mapping[View, float]) -> _Oddity | None:
         found: _Oddity | None = None
-        for view, score in scores.items():
-            name = f"order.{view}"
-            threshold = self._thresholds.get(name)
-            if threshold is None or round(score, DECIMALS) <= threshold:
+        for view, name, threshold in self._views:
+            score = scores[view]
+            if round(score, DECIMALS) <= threshold:
                 continue
             if found is None or found.name in _COUNTING:
                 found = _Oddity(name, score, threshold)
