@@ -5,7 +5,8 @@ follows the session, not the vocabulary. Where large numbers cancel, in a distan
 double precision.
 
     columns int64[K], values float32[K], missing_share float64
-    → score float[1], bound float[1], nearest int64[≤ 5], nearest first
+    → score float[1], bound float[1], nearest int64[≤ 5], nearest first,
+      nearest_yet int64[≤ 5], the same where the session goes on
 """
 
 from __future__ import annotations
@@ -20,7 +21,12 @@ from onnx import TensorProto, helper, numpy_helper
 
 from fluent_krone.core.hierarchy import Hierarchy
 from fluent_krone.detect.budget import DECIMALS
-from fluent_krone.detect.nested_aware import NestedAware, NestedFiles
+from fluent_krone.detect.nested_aware import (
+    MISSING_SHARE_YET,
+    NEAREST_YET,
+    NestedAware,
+    NestedFiles,
+)
 from fluent_krone.errors import ExportError
 
 from .train import BANDWIDTH, DensityModel, fit_density
@@ -70,6 +76,7 @@ def to_onnx(model: DensityModel) -> bytes:
         "first": np.array([0]),
         "second": np.array([1]),
         "score_row": np.array(0),
+        "share_yet": np.array(MISSING_SHARE_YET),
         "nearest_count": np.array([min(NEAREST, prototypes)]),
     }
     graph = helper.make_graph(
@@ -83,7 +90,10 @@ def to_onnx(model: DensityModel) -> bytes:
         [
             helper.make_tensor_value_info("score", TensorProto.FLOAT, [1]),
             helper.make_tensor_value_info("bound", TensorProto.FLOAT, [1]),
-            helper.make_tensor_value_info("nearest", TensorProto.INT64, [min(NEAREST, prototypes)]),
+            *(
+                helper.make_tensor_value_info(name, TensorProto.INT64, [min(NEAREST, prototypes)])
+                for name in ("nearest", NEAREST_YET)
+            ),
         ],
         [numpy_helper.from_array(array, name) for name, array in constants.items()],
     )
@@ -144,6 +154,12 @@ def _nodes() -> list[onnx.NodeProto]:
         node("Gather", ["distance_rows", "score_row"], ["distances"]),
         node("Neg", ["distances"], ["closeness"]),
         node("TopK", ["closeness", "nearest_count"], ["nearest_closeness", "nearest"]),
+        # A verdict asks for both, and a second run would cost four times as much as this.
+        node("Mul", ["lacking", "share_yet"], ["lacking_yet"]),
+        node("Add", ["certain", "lacking_yet"], ["distance_rows_yet"]),
+        node("Gather", ["distance_rows_yet", "score_row"], ["distances_yet"]),
+        node("Neg", ["distances_yet"], ["closeness_yet"]),
+        node("TopK", ["closeness_yet", "nearest_count"], ["nearest_closeness_yet", NEAREST_YET]),
     ]
 
 

@@ -25,7 +25,7 @@ from collections import Counter
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import lru_cache
-from itertools import repeat
+from itertools import repeat, starmap
 from operator import add
 from typing import Protocol
 
@@ -52,6 +52,8 @@ _COMPARED = 3
 _CUT_SHORT = 0.8
 
 
+# Digits to which the scores of Seqs are compared: their last bits depend on the order of sums.
+_SCORE_DECIMALS = 6
 # Templates whose severity is remembered: each verdict and each alert asks for those of its session.
 _MOST_TEXTS = 10_000
 
@@ -349,17 +351,21 @@ def _gap(keys: Sequence[int], normal: Sequence[int], nested: NestedDetector | No
 
 def _heaviest(scores: Sequence[float], keys: Sequence[int], hierarchy: Hierarchy) -> Seq:
     """The status Seq with the largest sum of event scores; of equals the first."""
-    heaviest = (0, len(keys))
-    most = 0.0
-    rounded = -1.0
-    for start, end in runs(list(map(hierarchy.action_of.__getitem__, keys))):
-        weight = sum(scores[start:end])
-        # Rounding takes longer than summing, and keeps the order of what is not equal.
-        if weight > most and round(weight, 6) > rounded:
-            heaviest = (start, end)
-            most = weight
-            rounded = round(weight, 6)
-    return hierarchy.seq("status", keys, *heaviest)
+    spans = runs(list(map(hierarchy.action_of.__getitem__, keys)))
+    # Without a step of Python for each Seq: sessions may be long.
+    weights = list(map(sum, map(scores.__getitem__, starmap(slice, spans))))
+    most = max(weights)
+    if not most > 0:
+        return hierarchy.seq("status", keys, 0, len(keys))
+    # Those that are equal after rounding lie this close, and only few have to be rounded.
+    least = most - 2 * 10**-_SCORE_DECIMALS
+    rounded = round(most, _SCORE_DECIMALS)
+    first = next(
+        number
+        for number, weight in enumerate(weights)
+        if weight >= least and round(weight, _SCORE_DECIMALS) == rounded
+    )
+    return hierarchy.seq("status", keys, *spans[first])
 
 
 def _evidence(

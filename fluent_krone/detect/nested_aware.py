@@ -17,7 +17,7 @@ import math
 import time
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import groupby
 from operator import itemgetter
 from typing import Any, Literal
@@ -44,14 +44,18 @@ KIND_WEIGHT: Mapping[Kind, float] = {
 
 # When the nearest normal session is looked for: the weight of what a session lacks, beside what it
 # has too much of. A session that still runs lacks whatever has not come yet.
-_MISSING_SHARE = 0.3
-_MISSING_SHARE_YET = 0.02
+MISSING_SHARE = 0.3
+MISSING_SHARE_YET = 0.02
+# The output of a model that says by the second share which sessions are nearest. Models of earlier
+# versions lack it, and are run once more.
+NEAREST_YET = "nearest_yet"
 
 
 # What a remembered result costs, and each of its counts.
 _ENTRY_BYTES = 600
 _FEATURE_BYTES = 200
 
+_OUTPUTS = ("score", "bound", "nearest")
 _node_of_run = itemgetter(0)
 
 
@@ -106,12 +110,14 @@ def sparse_vector(
 class Density:
     """`score` is −ln of the density; `bound` is a score that no continuation falls below.
 
-    `nearest` are indices of normal sessions, nearest first.
+    `nearest` are indices of normal sessions, nearest first; `nearest_yet` are those that are
+    nearest where the session goes on, None where the model does not say it.
     """
 
     score: float
     bound: float
     nearest: tuple[int, ...]
+    nearest_yet: tuple[int, ...] | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -180,6 +186,8 @@ class NestedAware:
         self._weights = files.weights
         self._decimals = files.decimals
         self._session = load_model(files.model, where)
+        named = [output.name for output in self._session.get_outputs()]
+        self._outputs = [*_OUTPUTS, *(name for name in named if name == NEAREST_YET)]
         self._cache: dict[tuple[bool, _Exact], Density] = {}
         self._generation = Generation(cache_bytes, self._cache.clear)
         # How long the model's runs took.
@@ -206,12 +214,15 @@ class NestedAware:
         has next to no weight in which normal session is nearest.
         """
         counts, exact = self._counts_of(log_keys)
+        if not ended and NEAREST_YET in self._outputs:
+            whole = self.density(log_keys)
+            return replace(whole, nearest=whole.nearest_yet or ())
         key = (ended, exact)
         found = self._cache.get(key)
         if found is None:
-            missing_share = _MISSING_SHARE_YET
+            missing_share = MISSING_SHARE_YET
             if ended:
-                missing_share = _MISSING_SHARE
+                missing_share = MISSING_SHARE
             found = self._run(counts, missing_share)
             self._generation.take(_ENTRY_BYTES + _FEATURE_BYTES * len(exact))
             self._cache[key] = found
@@ -254,10 +265,11 @@ class NestedAware:
         columns, values = sparse_vector(counts, self._columns)
         inputs = {"columns": columns, "values": values, "missing_share": np.array(missing_share)}
         began = time.perf_counter()
-        score, bound, nearest = self._session.run(("score", "bound", "nearest"), inputs)
+        score, bound, nearest, *yet = self._session.run(self._outputs, inputs)
         self.latency.add(time.perf_counter() - began)
         return Density(
             round(float(score[0]), self._decimals),
             round(float(bound[0]), self._decimals),
-            tuple(int(i) for i in nearest),
+            tuple(nearest.tolist()),
+            tuple(yet[0].tolist()) if yet else None,
         )

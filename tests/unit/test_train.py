@@ -35,6 +35,18 @@ def by_hand(model: DensityModel, log_keys: tuple[int, ...]) -> float:
     return -math.log(float((np.exp(model.log_prior) * np.exp(-square / (2 * BANDWIDTH**2))).sum()))
 
 
+def detector(model: DensityModel, content: bytes) -> NestedAware:
+    files = NestedFiles(
+        model=content,
+        columns=list(model.columns),
+        weights=model.weights.tolist(),
+        normal=model.normal,
+        threshold=0.0,
+        band=(0.0, 0.0),
+    )
+    return NestedAware(model.hierarchy, files)
+
+
 def test_prototypes_are_the_distinct_sessions_with_their_shares() -> None:
     model = fit_density(SESSIONS, tree())
     assert model.normal == NORMAL
@@ -124,7 +136,22 @@ def test_the_model_is_pinned_to_what_old_runtimes_read() -> None:
     assert proto.ir_version == 8
     assert [(opset.domain, opset.version) for opset in proto.opset_import] == [("", 17)]
     assert [one.name for one in proto.graph.input][:2] == ["columns", "values"]
-    assert [one.name for one in proto.graph.output] == ["score", "bound", "nearest"]
+    named = [one.name for one in proto.graph.output]
+    assert named == ["score", "bound", "nearest", "nearest_yet"]
+
+
+def test_a_model_without_the_sessions_nearest_yet_is_run_for_them() -> None:
+    """Models of earlier versions are."""
+    fitted = fit_density(SESSIONS, tree())
+    proto = onnx.load_from_string(to_onnx(fitted))
+    whole = detector(fitted, proto.SerializeToString())
+    del proto.graph.output[-1]
+    older = detector(fitted, proto.SerializeToString())
+    for keys in ((OPEN,), (OPEN, GOING, GOING), (OPEN, GOING, STUCK, CLOSE), NORMAL[2][:-1]):
+        for ended in (True, False):
+            found = whole.density(keys, ended=ended).nearest
+            assert found == older.density(keys, ended=ended).nearest
+    assert sum(whole.latency.counts) < sum(older.latency.counts)
 
 
 def test_an_exported_model_that_differs_is_refused() -> None:
