@@ -82,6 +82,9 @@ class _Recorder:
         self._ranks: dict[int, list[int]] = {}
         self._watched = frozenset(range(unknown + 1))
 
+    def seen(self, log_key: int) -> tuple[int, int]:
+        return 0, 0
+
     def at_step(self, keys: Sequence[int]) -> tuple[Deviation, ...]:
         return ()
 

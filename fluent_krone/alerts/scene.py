@@ -5,12 +5,13 @@ from __future__ import annotations
 import functools
 import re
 from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 
 from ..core.hierarchy import Hierarchy
-from ..core.localise import severity
+from ..core.localise import is_rare, severity
+from ..detect.order import Order
 from ..reading.wildcards import Template
 from ..types import Evidence, Finding, Verdict
 from .alignment import alike_runs
@@ -58,6 +59,8 @@ class Scene:
     texts: Mapping[int, str] = field(default_factory=dict)
     known: Mapping[str, str] = field(default_factory=dict)
     values: Mapping[int, Mapping[str, set[str]]] = field(default_factory=dict)
+    # How often normal training had each step, and after which; older bundles do not say.
+    order: Order | None = None
 
     @property
     def evidence(self) -> Evidence:
@@ -119,6 +122,15 @@ class Scene:
     def is_error(self, key: int) -> bool:
         """Whether a step says itself that something failed."""
         return severity(self.template(key)) > 0
+
+    def rare_times(self, key: int) -> tuple[int, int] | None:
+        """How many such steps hardly any normal session has, and how many sessions; else None."""
+        if self.order is None:
+            return None
+        seen = self.order.seen(key)
+        if not is_rare(*seen):
+            return None
+        return seen
 
     def is_trouble(self, key: int) -> bool:
         """Whether a step is an error or another sign of trouble."""
@@ -207,7 +219,13 @@ class Scene:
         return None
 
 
-def scene_of(finding: Finding, hierarchy: Hierarchy, *, with_texts: bool = True) -> Scene:
+def scene_of(
+    finding: Finding,
+    hierarchy: Hierarchy,
+    order: Order | None = None,
+    *,
+    with_texts: bool = True,
+) -> Scene:
     """The scene of a finding that has a verdict. Without texts it holds templates only."""
     verdict = finding.verdict
     assert verdict is not None
@@ -233,6 +251,7 @@ def scene_of(finding: Finding, hierarchy: Hierarchy, *, with_texts: bool = True)
         texts=texts,
         known=_only_values(values, keys),
         values=values,
+        order=order,
     )
 
 
@@ -265,3 +284,27 @@ def _only_values(values: Mapping[int, Mapping[str, set[str]]], keys: set[str]) -
         for mask, found in all_values.items()
         if len(found) == 1 and found <= keys and mask != "<*>"
     }
+
+
+def run_around(keys: Sequence[int], event: int) -> tuple[int, int]:
+    """Start and end of the run of equal events around one."""
+    start = event
+    while start > 0 and keys[start - 1] == keys[event]:
+        start -= 1
+    end = event + 1
+    while end < len(keys) and keys[end] == keys[event]:
+        end += 1
+    return start, end
+
+
+def longest_run(keys: Iterable[int], key: int) -> int:
+    """How many times in a row a step comes at most."""
+    longest = 0
+    length = 0
+    for other in keys:
+        if other == key:
+            length += 1
+        else:
+            length = 0
+        longest = max(longest, length)
+    return longest

@@ -10,9 +10,11 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping, Sequence
 
 from ..core.hierarchy import UNKNOWN
+from ..detect.measures import as_share
+from ..detect.order import START
 from ..types import Evidence
 from .phrases import at_most, counted, listed, short, times
-from .scene import Scene
+from .scene import Scene, longest_run, run_around
 
 # Characters of the step that a sentence is about, and of the steps around it. Longer ones lose
 # their middle: the beginning says who speaks, and the end often holds the point, as in "… But it
@@ -171,20 +173,54 @@ def _unseen_step(writer: _Writer) -> str | None:
     return f"{step} happened {where}; it never occurs in normal sessions."
 
 
+def _rare_error(writer: _Writer) -> str | None:
+    """The odd event is an error that hardly any normal session has."""
+    scene = writer.scene
+    key = scene.session[scene.event]
+    rare = scene.rare_times(key)
+    if rare is None or not scene.is_error(key):
+        return None
+    found, sessions = rare
+    where = writer.after(scene.event)
+    return (
+        f"Error: {writer.event(scene.event)}, {where}. It came only {times(found)} in "
+        f"{sessions:,} normal sessions."
+    )
+
+
+def _never_first(writer: _Writer) -> str | None:
+    """The session begins with the odd event's step, as no normal session does."""
+    scene = writer.scene
+    if scene.order is None or scene.event >= run_around(scene.session, 0)[1]:
+        return None
+    follows = scene.order.follows(START, scene.session[0])
+    if follows.times or not follows.total:
+        return None
+    usual = writer.quoted(scene.filled(follows.usual))
+    share = as_share(follows.usual_times / follows.total)
+    return (
+        f"The session begins with {writer.event(0)}. None of {follows.total:,} normal sessions "
+        f"does; in {share} of them {usual} comes first."
+    )
+
+
 def _in_a_row(writer: _Writer) -> str | None:
     """The odd event repeats its neighbour, more often than in the normal session."""
     scene = writer.scene
     if not scene.nearest:
         return None
-    start, end = _run_around(scene.session, scene.event)
+    start, end = run_around(scene.session, scene.event)
     key = scene.session[scene.event]
     run = end - start
-    usual = _longest_run(scene.nearest, key)
+    usual = longest_run(scene.nearest, key)
     if run < 2 or run <= usual or scene.counts[key] <= scene.normal_counts[key]:
         return None
     step = writer.event(scene.event)
     if usual == 0:
-        return f"{step} happened {times(run)} in a row; normally it does not happen here."
+        return (
+            f"{step} happened {times(run)} in a row; normal sessions like this one do not have "
+            "that step."
+        )
     return f"{step} happened {times(run)} in a row; normally {at_most(usual)}."
 
 
@@ -252,7 +288,10 @@ def _surplus_of(writer: _Writer, key: int) -> str | None:
     if scene.is_error(key):
         return f"Error: {step}, {where}. Normal sessions like this one do not have it."
     if here > 1:
-        return f"{step} happened {times(here)}, once {where}; normally it does not happen here."
+        return (
+            f"{step} happened {times(here)}, once {where}; normal sessions like this one do not "
+            "have that step."
+        )
     return f"{step} happened {where}; normal sessions like this one do not have that step."
 
 
@@ -338,6 +377,8 @@ def _of_counts(writer: _Writer) -> str | None:
 _KINDS: tuple[Callable[[_Writer], str | None], ...] = (
     _unknown_line,
     _unseen_step,
+    _rare_error,
+    _never_first,
     _in_a_row,
     _cut_short,
     _surplus,
@@ -378,29 +419,6 @@ def _previous_here(scene: Scene, place: int) -> int | None:
         if i is not None and j is not None and j < place:
             found = i
     return found
-
-
-def _run_around(keys: Sequence[int], event: int) -> tuple[int, int]:
-    """Start and end of the run of equal events around one."""
-    start = event
-    while start > 0 and keys[start - 1] == keys[event]:
-        start -= 1
-    end = event + 1
-    while end < len(keys) and keys[end] == keys[event]:
-        end += 1
-    return start, end
-
-
-def _longest_run(keys: Iterable[int], key: int) -> int:
-    longest = 0
-    length = 0
-    for other in keys:
-        if other == key:
-            length += 1
-        else:
-            length = 0
-        longest = max(longest, length)
-    return longest
 
 
 def _first_of_each(keys: Sequence[int], places: Iterable[int]) -> list[int]:

@@ -203,6 +203,7 @@ class Cascade:
             self.nested,
             by_counts=self._density_flags(keys),
             ended=ended,
+            steps=self._steps,
         )
         level: Level = "entity"
         for candidate in reversed(LEVELS):

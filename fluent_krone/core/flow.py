@@ -354,7 +354,12 @@ class FlowWatch:
             return
         self._told[direction] = self._window
         node = self._nodes[lead.node]
-        found = flow_finding(node, direction, lead, self._window, len(odd) - 1)
+        others = [
+            self._nodes[one.node].name or "the starts of executions"
+            for one in sorted(odd, key=lambda one: -one.score)
+            if one is not lead
+        ]
+        found = flow_finding(node, direction, lead, self._window, others)
         self._found.append(replace(found, tag=self._tag))
 
 

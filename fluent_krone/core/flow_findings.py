@@ -17,6 +17,8 @@ SCALES = (1, 10, 60)
 # A count is surely no burst below this part of the smallest one, which is worked out by another
 # formula and may be rounded otherwise.
 _SURELY = 1 - 1e-9
+# Nodes that a sentence names beside the one that it is about.
+_MOST_NAMED = 2
 # Digits that scores keep.
 _DECIMALS = 4
 
@@ -128,9 +130,9 @@ class OddFlow:
 
 
 def flow_finding(
-    node: FlowNode, direction: Direction, odd: OddFlow, window: int, others: int
+    node: FlowNode, direction: Direction, odd: OddFlow, window: int, others: Sequence[str]
 ) -> Finding:
-    """The finding of a node that became abnormal in a window; `others` did so as well."""
+    """The finding of a node that became abnormal in a window, as the nodes named `others` did."""
     end_ns = (window + 1) * WINDOW_NS
     flow = Flow(
         level=node.level,
@@ -175,7 +177,7 @@ def flow_finding(
     )
 
 
-def _words(direction: Direction, flow: Flow, windows: int, others: int) -> str:
+def _words(direction: Direction, flow: Flow, windows: int, others: Sequence[str]) -> str:
     minutes = "1 minute"
     if windows > 1:
         minutes = f"{windows} minutes"
@@ -185,16 +187,17 @@ def _words(direction: Direction, flow: Flow, windows: int, others: int) -> str:
     if direction == "silence" and flow.level == "stream":
         said = f"No execution has started for {minutes}. At this time usually {usual} do."
     elif direction == "silence":
-        said = (
-            f"{flow.name} has not come for {minutes}. At this time it usually comes {usual} times."
-        )
+        said = f"No line of {flow.name} has come for {minutes}. Usually there are {usual} by now."
     elif flow.level == "stream":
         said = f"{flow.observed:,} executions started within {minutes}; usually {usual} do."
     else:
-        said = f"{flow.name} came {flow.observed:,} times within {minutes}; usually {usual} times."
+        said = (
+            f"{flow.observed:,} lines of {flow.name} came within {minutes}; usually there are "
+            f"{usual}."
+        )
     if others:
-        also = f"{others} other parts of the tree deviate"
-        if others == 1:
-            also = "Another part of the tree deviates"
-        said += f" {also} in the same way."
+        named = " and ".join(others[:_MOST_NAMED])
+        if len(others) > _MOST_NAMED:
+            named = f"{', '.join(others[:_MOST_NAMED])} and {len(others) - _MOST_NAMED} more"
+        said += f" The same holds for {named}."
     return said

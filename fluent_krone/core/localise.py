@@ -10,8 +10,10 @@ How the most abnormal Seq is found:
    verdict.
 3. Patterns: where an unseen Seq leaves the nearest seen pattern of its level, that event gets as
    much as the heaviest count did. This also sees order, which counts cannot.
-4. If neither found anything, the odd event is where the normal session goes on otherwise.
-5. The status Seq with the largest sum of scores is named.
+4. An error that hardly any normal session has outweighs the rest, even where the nearest normal
+   session has it as well.
+5. If none of these found anything, the odd event is where the normal session goes on otherwise.
+6. The status Seq with the largest sum of scores is named.
 
 The reference names the first Seq that is not normal (early exit). On ThunderBird's event labels
 that is a harmless new event in 159 of 159 cases (data and code of KRONE's authors), which is why
@@ -50,6 +52,9 @@ _COMPARED = 3
 # Likeness (0 to 1) with the beginning of a longer normal session, from which on a session is taken
 # for one that was cut short. Lower, and sessions that went another way would lack their end.
 _CUT_SHORT = 0.8
+# Share of the normal sessions: an error that no more of them have is what an operator must see,
+# even where the nearest normal session has it as well.
+_RARE = 0.005
 
 
 # Digits to which the scores of Seqs are compared: their last bits depend on the order of sums.
@@ -117,6 +122,14 @@ class NestedDetector(Protocol):
         ...
 
 
+class StepCounts(Protocol):
+    """Knows how often normal training had a step; a `core.steps.StepJudge` does."""
+
+    def seen(self, log_key: int) -> tuple[int, int]:
+        """How many such steps normal training had, and how many sessions."""
+        ...
+
+
 @dataclass(frozen=True, slots=True)
 class Place:
     """Where a session is odd.
@@ -141,12 +154,14 @@ def localise(
     *,
     by_counts: bool = True,
     ended: bool = True,
+    steps: StepCounts | None = None,
 ) -> Place:
     """Score the events of an abnormal session; see the steps above.
 
     `abnormal` are the Seqs that patterns do not clear, if any. `by_counts`: whether counts are
     heard; where they alone would not have made the session abnormal they say little. Of a session
-    that has not `ended`, nothing is called missing.
+    that has not `ended`, nothing is called missing. `steps` tells how often normal training had
+    each step.
     """
     normal = _nearest_normal(keys, nested, ended)
     here = Counter(keys)
@@ -156,6 +171,8 @@ def localise(
         more = {key: (n, there[key]) for key, n in here.items() if n > there[key]}
         _score_counts(scores, keys, normal, more, nested, hierarchy)
     _score_patterns(scores, keys, abnormal, hierarchy, patterns)
+    if steps is not None:
+        _score_rare_errors(scores, here, keys, steps, hierarchy, patterns)
     if not any(scores):
         scores[_gap(keys, normal, nested)] = 1.0
     seq = _heaviest(scores, keys, hierarchy)
@@ -177,6 +194,11 @@ def severity(text: str) -> int:
     if SEVERE.search(text):
         return 2
     return int(ERROR.search(text) is not None)
+
+
+def is_rare(times: int, sessions: int) -> bool:
+    """Whether hardly any of the normal sessions has a step that came `times` times in all."""
+    return 0 < times <= _RARE * sessions
 
 
 def _nearest_normal(
@@ -309,6 +331,27 @@ def _score_patterns(
             odd[event] = max(distance, odd.get(event, 0.0))
     for event, distance in odd.items():
         scores[event] += (top or 1.0) * distance / max(odd.values())
+
+
+def _score_rare_errors(
+    scores: list[float],
+    here: Iterable[int],
+    keys: Sequence[int],
+    steps: StepCounts,
+    hierarchy: Hierarchy,
+    patterns: SeqDetector,
+) -> None:
+    """Let the first error that hardly any normal session has outweigh the rest of the session.
+
+    A step that normal training never had outweighs it.
+    """
+    if any(not patterns.is_known("status", hierarchy.status_of[key]) for key in here):
+        return
+    errors = [key for key in here if severity(hierarchy.rows[key].template) > 0]
+    rare = {key for key in errors if is_rare(*steps.seen(key))}
+    if rare:
+        first = next(event for event, key in enumerate(keys) if key in rare)
+        scores[first] += sum(scores) + 1.0
 
 
 def _odd_event(seq: Seq, nearest: Sequence[int], keys: Sequence[int], hierarchy: Hierarchy) -> int:

@@ -25,6 +25,10 @@ class StepJudge(Protocol):
     alone: the tracker asks once per state.
     """
 
+    def seen(self, log_key: int) -> tuple[int, int]:
+        """How many such steps normal training had, and how many sessions."""
+        ...
+
     def at_step(self, keys: Sequence[int]) -> tuple[Deviation, ...]:
         """What is odd about the order of the last of `keys`."""
         ...

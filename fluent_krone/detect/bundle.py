@@ -42,6 +42,7 @@ from ..types import LEVELS, Finding
 from .budget import FALSE_ALARMS, Budget, budget_from_json, clearing_of
 from .local_context import LocalContext
 from .nested_aware import NestedAware, NestedFiles
+from .order import Order
 from .rates import NO_RATES, Rates, rates_from_json
 from .steps import Steps, StepWitnesses, witnesses_from_json
 
@@ -143,6 +144,13 @@ class Bundle:
     wide: tuple[tuple[int, ...] | None, ...] | None = None
     # Fields of its records that say where a session ran; None: the usual ones are tried.
     alert_fields: tuple[str, ...] | None = None
+
+    @property
+    def order(self) -> Order | None:
+        """Which steps normal training had, and after which; older bundles do not say."""
+        if self.witnesses is None:
+            return None
+        return self.witnesses.order
 
     def thresholds(self, false_alarms: float | None = None) -> dict[str, float]:
         """The thresholds for a number of false alarms; without one, for the bundle's own."""

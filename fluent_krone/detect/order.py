@@ -221,11 +221,45 @@ class Order:
                 found[view] = max(found[view], score)
         return found
 
+    def seen(self, step: int) -> tuple[int, int]:
+        """How many such steps training had, and how many sessions."""
+        steps = self._session.counts.get((), {})
+        return steps.get(step, 0), steps.get(END, 0)
+
     def follows(self, before: int, step: int) -> Follows:
         """How often `step` directly followed `before` in training; all zero where nothing did."""
-        after = self._session.counts.get((before,), {})
+        return self._follows(self._session.counts, (before,), step)
+
+    @staticmethod
+    def _follows(counts: Counts, context: Context, step: int) -> Follows:
+        after = counts.get(context, {})
         usual = max(after, key=lambda key: (after[key], -key), default=step)
         return Follows(after.get(step, 0), sum(after.values()), usual, after.get(usual, 0))
+
+    def rare_after(
+        self, keys: Sequence[int], at: int, view: View, rare: float
+    ) -> tuple[Context, Follows]:
+        """The fewest steps before event `at` after which it has at most a share of `rare`.
+
+        Where it is usual after all that the model knows, these are the most steps that training
+        had there. The view `entity` looks at the steps of the event's own entity.
+        """
+        context = session_context(keys, at)
+        counts = self._session.counts
+        if view == "entity":
+            context = entity_context(keys, at, self._entity_of)
+            counts = self._entity.counts
+        found = self._follows(counts, context[-1:], keys[at])
+        reach = 1
+        for length in range(2, len(context) + 1):
+            if found.times <= rare * found.total:
+                break
+            longer = self._follows(counts, context[-length:], keys[at])
+            if not longer.total:
+                break
+            found = longer
+            reach = length
+        return context[-reach:], found
 
     def had_pair(self, before: int, step: int) -> bool:
         """Whether training had `step` directly after `before`."""

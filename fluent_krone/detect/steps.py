@@ -14,13 +14,13 @@ from ..types import Deviation, Level, Witness
 from .budget import DECIMALS, Budget
 from .durations import (
     Durations,
-    Span,
     durations_from_json,
     durations_to_json,
 )
 from .levels import Levels, levels_from_json, levels_to_json
-from .measures import as_share, as_time
+from .measures import as_time
 from .order import END, PLACED, VIEWS, Context, Order, View, order_from_json, order_to_json
+from .step_words import StepWords
 from .times import NEVER, Times, times_from_json, times_to_json
 from .values import (
     Known,
@@ -39,11 +39,6 @@ _MOST_USUAL = 50_000
 _LEVEL_OF: Mapping[str, Level] = {"order.session": "entity", "order.entity": "action"}
 # Views that count steps of a session; what says more of one step is told rather than they.
 _COUNTING = ("order.pair", "order.triple")
-# Below this share of the normal cases a step is called rare in a sentence. Above it, what is odd is
-# not the pair of steps but what came before.
-_RARE = 0.02
-# From this share of the normal cases on, a step is called the normal one there.
-_MOSTLY = 0.6
 # How a sentence names the levels of `reading/levels.py`, by rank.
 _LEVEL_NAMES = {5: "a warning", 6: "an error", 7: "critical", 8: "fatal"}
 # A value in an alert is cut after so many characters.
@@ -134,7 +129,10 @@ class Steps:
         self.levels = witnesses.levels
         self.durations = witnesses.durations
         self.waits = witnesses.waits
-        self._hierarchy = hierarchy
+        words = StepWords(hierarchy, witnesses.order)
+        self._step = words.step
+        self._span = words.span
+        self._out_of_order = words.out_of_order
         self._budget = budget
         self._thresholds = thresholds
         # By transition: there are no more of them than log keys, squared.
@@ -151,6 +149,9 @@ class Steps:
             "values": value_threshold,
             "values.range": thresholds.get("values.range", value_threshold),
         }
+
+    def seen(self, log_key: int) -> tuple[int, int]:
+        return self.order.seen(log_key)
 
     def at_step(self, keys: Sequence[int]) -> tuple[Deviation, ...]:
         at = len(keys) - 1
@@ -169,14 +170,10 @@ class Steps:
                 f"{self._step(keys[at])} came right after {self._step(keys[at - 2])} and "
                 f"{self._step(keys[at - 1])}. Normal sessions never have these three in a row."
             )
-        elif at == 0:
-            words = f"The session begins with {self._step(keys[0])}. {self._seldom(-1, keys[0])}"
-            direction = "unexpected_start"
         else:
-            words = (
-                f"{self._step(keys[at])} came right after {self._step(keys[at - 1])}. "
-                f"{self._seldom(keys[at - 1], keys[at])}"
-            )
+            words = self._out_of_order(keys, at, found.name)
+            if at == 0:
+                direction = "unexpected_start"
         if found.name in _COUNTING and found.score > 1:
             words += f" The session has {found.score:.0f} such places so far."
         return (self._order(found, direction, at, keys[at], words),)
@@ -350,7 +347,7 @@ class Steps:
         value = values[slot].decode("utf-8", "replace")[:_LONGEST_VALUE]
         direction, told, usual = known.told(values[slot])
         detail = f"{slot} {told}"
-        words = f"{self._step(keys[-1])} has the value “{value}” in place {slot + 1}. {usual}."
+        words = f"Unusual value “{value}” in {self._step(keys[-1])}. {usual}."
         return self._deviation(
             "values", direction, "status", len(keys) - 1, keys[-1], odd, words, detail
         )
@@ -409,42 +406,3 @@ class Steps:
             words=words,
             detail=detail,
         )
-
-    def _step(self, log_key: int) -> str:
-        return f"“{self._hierarchy.words('status', self._hierarchy.status_of[log_key])}”"
-
-    def _span(self, keys: Sequence[int], span: Span) -> str:
-        """A Seq as an operator reads it."""
-        if span.level == "entity":
-            return "The session"
-        node_of = self._hierarchy.action_of
-        level: Level = "action"
-        if span.level == "action":
-            node_of = self._hierarchy.entity_of
-            level = "entity"
-        return f"“{self._hierarchy.words(level, node_of[keys[span.start]])}”"
-
-    def _seldom(self, before: int, step: int) -> str:
-        """How often normal sessions have `step` after `before`, and what they have instead."""
-        follows = self.order.follows(before, step)
-        if not follows.total:
-            return "No normal session has this."
-        share = follows.times / follows.total
-        if not follows.times:
-            said = f"This happened in none of {follows.total:,} normal cases"
-        elif before < 0 or share < _RARE:
-            said = (
-                f"This happened in only {follows.times:,} of {follows.total:,} normal cases "
-                f"({as_share(share)})"
-            )
-        else:
-            said = (
-                f"This alone is usual ({as_share(share)} of {follows.total:,} normal cases), but "
-                "it hardly ever happens after the same earlier steps"
-            )
-        if follows.usual not in (step, END):
-            usual = follows.usual_times / follows.total
-            place = "comes first" if before < 0 else "follows"
-            how = "normally" if usual > _MOSTLY else "most often"
-            said += f"; {how} {self._step(follows.usual)} {place} ({as_share(usual)})"
-        return said + "."

@@ -78,7 +78,7 @@ class KnownSet:
 
     def told(self, value: bytes) -> Told:
         # Another unknown value is another deviation; a hash, as no value is kept elsewhere.
-        usual = f"Normal sessions have {len(self.known):,} other values there"
+        usual = f"Normal sessions have one of {len(self.known):,} other values there"
         return "unknown_value", value_hash(value), usual
 
 
@@ -107,7 +107,7 @@ class KnownRange:
     def told(self, value: bytes) -> Told:
         low = as_figure(self.range.low_end())
         high = as_figure(self.range.high_end())
-        usual = f"Normal sessions have numbers from {low} to {high} there"
+        usual = f"In normal sessions this number lies between {low} and {high}"
         return "out_of_range", self.side(value), usual
 
     def side(self, value: bytes) -> str:

@@ -17,9 +17,10 @@ from synthetic import patterns_of
 from export.to_onnx import fit_onnx
 from fluent_krone.core.cascade import COUNTS, Cascade, Clearing
 from fluent_krone.core.hierarchy import Hierarchy, Leaf
-from fluent_krone.core.localise import severity
+from fluent_krone.core.localise import localise, severity
 from fluent_krone.detect.local_context import LocalContext
 from fluent_krone.detect.nested_aware import NestedAware, NestedFiles
+from fluent_krone.detect.order import Order, count_order
 from fluent_krone.types import Verdict
 
 Keys = tuple[int, ...]
@@ -403,3 +404,19 @@ def test_a_session_under_way_is_compared_with_beginnings() -> None:
     verdict = cascade.early(cascade.tracker.replay(keys), keys)
     assert verdict.evidence.nearest_keys == longer
     assert (dict(verdict.evidence.repeated), sum(verdict.evidence.extra.values())) == ({}, 1)
+
+
+def test_an_error_that_hardly_any_normal_session_has_outweighs_a_step_too_many() -> None:
+    failed = (LOAD, *TRIP, FAILED, *SERVED, *TRIP)
+    normal = (*NORMAL, failed)
+    cascade = rounds(normal)
+    keys = (LOAD, *TRIP, FAILED, *TRIP, RING, RING, RING, HANDED, *TRIP)
+    patterns = LocalContext(patterns_of(TREE, normal))
+
+    def odd_event(failures: int) -> int:
+        sessions = [*NORMAL * 200, *[failed] * failures]
+        counts = Order(TREE, count_order(sessions, TREE))
+        return localise(keys, [], TREE, patterns, cascade.nested, steps=counts).event
+
+    assert odd_event(1) == keys.index(FAILED)
+    assert odd_event(200) != keys.index(FAILED)

@@ -87,3 +87,17 @@ def test_the_tables_survive_json() -> None:
 def test_follows_says_what_is_usual() -> None:
     follows = order().follows(OPEN, CLOSE)
     assert (follows.times, follows.total, follows.usual) == (0, 60, OPENED)
+
+
+def test_the_fewest_steps_after_which_a_step_is_rare_are_named() -> None:
+    # After OPENED both lifts and doors may follow, but not the same after every beginning.
+    sessions = [(OPEN, OPENED, GOING)] * 50 + [(STUCK, OPENED, CLOSE)] * 50
+    model = Order(tree(), count_order(sessions, tree()))
+    context, follows = model.rare_after((OPEN, OPENED, CLOSE), 2, "session", 0.02)
+    assert context == (OPEN, OPENED)
+    assert (follows.times, follows.total, follows.usual) == (0, 50, GOING)
+    context, follows = model.rare_after((OPEN, OPENED, ARRIVED), 2, "session", 0.02)
+    assert context == (OPENED,)
+    assert follows.times == 0
+    context, _ = model.rare_after((STUCK, OPENED, CLOSE), 2, "session", 0.02)
+    assert context == (-1, STUCK, OPENED)

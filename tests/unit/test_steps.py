@@ -83,7 +83,7 @@ def test_an_odd_value_is_reported_with_its_place() -> None:
     ]
     [found] = deviations(engine().feed("app", events, T0))
     assert found.deviations[0].witness == "values"
-    assert "has the value “13” in place 1" in found.deviations[0].words
+    assert "Unusual value “13” in" in found.deviations[0].words
 
 
 def test_a_step_that_is_more_severe_than_ever_is_reported() -> None:

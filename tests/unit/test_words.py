@@ -12,7 +12,9 @@ from synthetic import OPEN as OPEN_DOOR
 from fluent_krone.alerts.phrases import short
 from fluent_krone.alerts.scene import Scene, scene_of
 from fluent_krone.alerts.words import explain
+from fluent_krone.core.hierarchy import Hierarchy, Leaf
 from fluent_krone.detect.bundle import Bundle
+from fluent_krone.detect.order import Order, count_order
 from fluent_krone.types import Evidence, Seq, Verdict
 
 STEPS = (
@@ -219,3 +221,31 @@ def test_values_are_read_out_of_a_findings_lines(lift: Bundle) -> None:
     assert made.values[GOING] == {"<num>": {"3"}}
     assert made.known == {"<num>": "3"}
     assert scene_of(finding, lift.hierarchy, with_texts=False).values == {}
+
+
+def training(*sessions: tuple[int, ...]) -> Order:
+    """What training had, after these normal sessions."""
+    tree = Hierarchy([Leaf(step, "store", "work", step) for step in STEPS])
+    return Order(tree, count_order(sessions, tree))
+
+
+def test_an_error_that_hardly_any_normal_session_has_is_told_with_its_number() -> None:
+    normal = (OPEN, ACK, FAIL, STORE, RECORD, CLOSE, DELETE)
+    rare = training(*[NORMAL] * 299, normal)
+    told = explain(scene(normal, 2, nearest=normal, order=rare))
+    assert told == (
+        "Error: “write of <id> failed”, right after “acked <id>”. It came only once in 300 normal "
+        "sessions."
+    )
+    usual = training(*[NORMAL] * 200, *[normal] * 100)
+    assert "came only" not in explain(scene(normal, 2, nearest=normal, order=usual))
+
+
+def test_a_session_that_begins_like_no_normal_one_is_told_so() -> None:
+    order = training(*[NORMAL] * 100)
+    told = explain(scene((DELETE, DELETE, DELETE), 0, order=order))
+    assert told.startswith(
+        "The session begins with “deleted <id>”. None of 100 normal sessions does; in 100 % of "
+        "them “opened <id>” comes first."
+    )
+    assert "begins" not in explain(scene((OPEN, DELETE, DELETE), 1, order=order))

@@ -1,0 +1,77 @@
+"""Sentences about the order of steps, and the names of steps and Seqs in sentences."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from ..core.hierarchy import Hierarchy
+from ..types import Level
+from .durations import Span
+from .measures import as_share
+from .order import END, START, Follows, Order, View
+
+# Below this share of the normal cases a step is called rare in a sentence. Above it, what is odd is
+# not the pair of steps, and the sentence looks further back.
+_RARE = 0.02
+# From this share of the normal cases on, a step is called the normal one there.
+_MOSTLY = 0.6
+
+
+class StepWords:
+    """Writes what an operator reads about steps; `order` is what normal training had."""
+
+    def __init__(self, hierarchy: Hierarchy, order: Order) -> None:
+        self._hierarchy = hierarchy
+        self._order = order
+
+    def step(self, log_key: int) -> str:
+        """A step in quotes, by its template."""
+        return f"“{self._hierarchy.words('status', self._hierarchy.status_of[log_key])}”"
+
+    def span(self, keys: Sequence[int], span: Span) -> str:
+        """A Seq as an operator reads it."""
+        if span.level == "entity":
+            return "The session"
+        node_of = self._hierarchy.action_of
+        level: Level = "action"
+        if span.level == "action":
+            node_of = self._hierarchy.entity_of
+            level = "entity"
+        return f"“{self._hierarchy.words(level, node_of[keys[span.start]])}”"
+
+    def out_of_order(self, keys: Sequence[int], at: int, name: str) -> str:
+        """What an event came after, how often it does so, and what comes there instead."""
+        step = self.step(keys[at])
+        view: View = "entity" if name == "order.entity" else "session"
+        context, follows = self._order.rare_after(keys, at, view, _RARE)
+        steps = [self.step(key) for key in context if key != START]
+        before = " and ".join([", ".join(steps[:-1]), *steps[-1:]]).removeprefix(" and ")
+        if not steps:
+            said = f"The session begins with {step}"
+            if at:
+                said = f"{step} is the first step of its component"
+        elif view == "entity":
+            said = f"{step} came after {before} in its component"
+        else:
+            said = f"{step} came right after {before}"
+        if steps and START in context:
+            said += ", at the beginning"
+        return f"{said}. {self._seldom(follows, keys[at], not steps)}"
+
+    def _seldom(self, follows: Follows, step: int, is_first: bool) -> str:
+        """How often normal sessions have a step there, and what they have instead."""
+        if not follows.total:
+            return "No normal session has this."
+        if not follows.times:
+            said = f"This happened in none of {follows.total:,} normal cases"
+        else:
+            said = (
+                f"This happened in only {follows.times:,} of {follows.total:,} normal cases "
+                f"({as_share(follows.times / follows.total)})"
+            )
+        if follows.usual not in (step, END):
+            usual = follows.usual_times / follows.total
+            place = "comes first" if is_first else "follows"
+            how = "normally" if usual > _MOSTLY else "most often"
+            said += f"; {how} {self.step(follows.usual)} {place} ({as_share(usual)})"
+        return said + "."
