@@ -46,10 +46,17 @@ def counted(step: str, count: int) -> str:
     return step
 
 
-def listed(steps: Iterable[str]) -> str:
+def counted_value(value: str, count: int) -> str:
+    """A value with how often it came, where that is more than once."""
+    if count > 1:
+        return f"{value} {times(count)}"
+    return value
+
+
+def listed(steps: Iterable[str], most: int = _MAX_LISTED) -> str:
     """Steps as a person lists them; of many the last are counted."""
     all_steps = list(steps)
-    shown = all_steps[:_MAX_LISTED]
+    shown = all_steps[:most]
     left_out = len(all_steps) - len(shown)
     if left_out:
         return f"{', '.join(shown)} and {left_out} more"

@@ -17,6 +17,7 @@ from .alignment import alike_runs
 from .changes import change_deviation, change_fields
 from .deviation_fields import DeviationFields
 from .digests import digest, digest_of
+from .filled import with_lines
 from .flow import flow_deviation, flow_fields, flow_severity, flow_signature
 from .phrases import short
 from .scene import Scene, scene_of
@@ -28,8 +29,8 @@ from .words import explain
 # stays below 100 kB, which every receiver takes; of a longer session the part around the named Seq
 # is shown.
 MOST_STEPS = 200
-# Characters of a log line in a sentence; a longer one is cut in its middle.
-_LONGEST_STEP = 170
+# Characters of a line of a new kind in a sentence; of a longer one the middle is cut.
+_LONGEST_LINE = 300
 # Templates of the named Seq, and steps of the nearest normal session, that an alert lists.
 _MOST_LISTED = 100
 
@@ -218,7 +219,9 @@ class AlertMaker:
             return flow_deviation(finding, finding.flow, self._hierarchy, name)
         if finding.kind == "unseen_template":
             name = self._novel_name(finding)
-            return self._deviations.of_template(finding.log_keys[0], name, self._new_line(finding))
+            return self._deviations.of_template(
+                finding.log_keys[0], name, self._new_line(self._novel_text(finding))
+            )
         return self._deviations.of(finding, pattern, scene)
 
     def _judged(self, finding: Finding, scene: Scene | None) -> dict[str, Any]:
@@ -251,7 +254,7 @@ class AlertMaker:
             "detector": deviation.witness,
             "score": deviation.score,
             "threshold": deviation.threshold,
-            "explanation": self._with_line(deviation, finding),
+            "explanation": with_lines(deviation, finding, self._template),
             "explained_by": "evidence",
             "evidence": _evidence(Evidence({}, {}, {}, (), ())),
             "seq": {
@@ -264,22 +267,11 @@ class AlertMaker:
             "steps": self._steps(keys, max(deviation.event - MOST_STEPS // 2, 0), ()),
         }
 
-    def _with_line(self, deviation: Deviation, finding: Finding) -> str:
-        """A deviation in words, with the event's own line in place of its template."""
-        line = finding.line
-        if not line and deviation.event < len(finding.texts):
-            line = finding.texts[deviation.event]
-        if not line:
-            return deviation.words
-        status = self._hierarchy.status_of[deviation.log_key]
-        step = f"“{self._hierarchy.words('status', status)}”"
-        text = short(line.decode("utf-8", "replace"), _LONGEST_STEP)
-        return deviation.words.replace(step, f"“{text}”", 1)
-
     def _sequence(self, verdict: Verdict, finding: Finding, scene: Scene) -> dict[str, Any]:
         seq = verdict.seq
         keys = finding.log_keys
-        entity, action, status = self._hierarchy.steps(keys[verdict.event])
+        told = explain(scene)
+        entity, action, status = self._hierarchy.steps(told.log_key)
         return {
             "level": verdict.level,
             "entity": entity,
@@ -288,7 +280,7 @@ class AlertMaker:
             "detector": verdict.detector,
             "score": verdict.score,
             "threshold": verdict.threshold,
-            "explanation": explain(scene),
+            "explanation": told.text,
             "explained_by": "evidence",
             "evidence": _evidence(verdict.evidence),
             "seq": {
@@ -317,15 +309,22 @@ class AlertMaker:
             "detector": "template",
             "score": None,
             "threshold": None,
-            "explanation": self._new_line(finding),
+            "explanation": self._new_line(self._shown_line(finding)),
             "explained_by": "evidence",
             "evidence": _evidence(Evidence({}, {}, {}, (text,), ())),
             "seq": {"level": "status", "start": 0, "end": 1, "event": 0, "templates": [text]},
             "steps": self._steps((log_key,), 0, ()),
         }
 
-    def _new_line(self, finding: Finding) -> str:
-        return f"New kind of line: “{self._novel_text(finding)}”. No normal session has it."
+    def _shown_line(self, finding: Finding) -> str:
+        """The line itself, or its template where alerts hold no lines."""
+        if self._config.max_lines <= 0 or not finding.lines:
+            return self._novel_text(finding)
+        return short(finding.lines[0].decode("utf-8", "replace"), _LONGEST_LINE)
+
+    @staticmethod
+    def _new_line(line: str) -> str:
+        return f"New kind of line: “{line}”. No normal session has it."
 
     def _novel_text(self, finding: Finding) -> str:
         if finding.log_keys[0] == self._hierarchy.unknown:

@@ -27,6 +27,8 @@ _SUCCESS = re.compile(r"\b(?:success|succe\w+|verified|served|ok)\b", re.IGNOREC
 _MOST_READ = 400
 _MOST_CHARACTERS = 500
 _NO_TEMPLATE = "<unknown>"
+# The mask of addresses.
+_ADDRESS = "<ip>"
 
 # Words of a step that is a sign of trouble, though no error: nobody misses it.
 _TROUBLE = re.compile(
@@ -75,6 +77,22 @@ class Scene:
     def name(self, event: int) -> str:
         """An event's message if it is known, else its template."""
         return self.texts.get(event) or self.filled(self.session[event])
+
+    def common_name(self, events: Sequence[int]) -> tuple[str, Mapping[str, int]]:
+        """What the messages of several events of one step have in common, and where they differ.
+
+        Address → how often it came, of the first mask in which they differ. Only addresses are
+        given: any other value may be a secret that is not known as one without the words before
+        it.
+        """
+        texts = [self.texts.get(event, "") for event in events[:_MOST_READ]]
+        if len(set(texts)) == 1:
+            return self.name(events[0]), {}
+        template = self.template(self.session[events[0]])
+        rows = [_slots_of(template, text) for text in texts]
+        if not all(texts) or not all(rows):
+            return self.filled(self.session[events[0]]), {}
+        return _common(template, rows)
 
     def normal_name(self, place: int) -> str:
         """The template of an event of the normal session, with values that are known for sure."""
@@ -255,6 +273,15 @@ def scene_of(
     )
 
 
+def keys_in_masks(template: str, line: bytes, session: Iterable[bytes]) -> dict[str, str]:
+    """Masks of a line's template that stand for the session's own key, and for nothing else."""
+    keys = {part.decode("utf-8", "replace") for part in session}
+    masks: dict[str, set[str]] = {}
+    for mask, value in _slots_of(template, line.decode("utf-8", "replace")):
+        masks.setdefault(mask, set()).add(value)
+    return _only_keys([masks], keys)
+
+
 # Compiling a template takes a third of a millisecond; a bundle has some hundreds of them.
 _template = functools.lru_cache(maxsize=4096)(Template)
 
@@ -265,18 +292,49 @@ def _values(
     """What the masks of each step stood for: log key → mask → values."""
     found: dict[int, dict[str, set[str]]] = {}
     for event, text in list(texts.items())[:_MOST_READ]:
-        template = _template(templates[event])
-        message = text[:_MOST_CHARACTERS].encode()
-        for kind, value in zip(template.kinds, template.slots(message), strict=False):
+        for mask, value in _slots_of(templates[event], text):
             masks = found.setdefault(keys[event], {})
-            masks.setdefault(f"<{kind}>", set()).add(value.decode("utf-8", "replace"))
+            masks.setdefault(mask, set()).add(value)
     return found
+
+
+def _slots_of(template: str, text: str) -> list[tuple[str, str]]:
+    """The masks of a message's template, and what each stands for there."""
+    known = _template(template)
+    values = known.slots(text[:_MOST_CHARACTERS].encode())
+    return [
+        (f"<{kind}>", value.decode("utf-8", "replace"))
+        for kind, value in zip(known.kinds, values, strict=False)
+    ]
+
+
+def _common(template: str, rows: Sequence[Sequence[tuple[str, str]]]) -> tuple[str, Counter[str]]:
+    """A template with the values that all `rows` have; the values of the first other mask."""
+    differing: Counter[str] = Counter()
+    filled: list[str] = []
+    rest = template
+    for column in zip(*rows, strict=False):
+        mask = column[0][0]
+        before, _, rest = rest.partition(mask)
+        values = Counter(value for _, value in column)
+        filled.append(before)
+        if len(values) == 1:
+            filled += values
+        else:
+            filled.append(mask)
+            if mask == _ADDRESS:
+                differing = differing or values
+    return "".join([*filled, rest]), differing
 
 
 def _only_values(values: Mapping[int, Mapping[str, set[str]]], keys: set[str]) -> dict[str, str]:
     """Masks that stand for the session's own key: `<block>` for the block that it is about."""
+    return _only_keys(values.values(), keys)
+
+
+def _only_keys(all_masks: Iterable[Mapping[str, set[str]]], keys: set[str]) -> dict[str, str]:
     all_values: dict[str, set[str]] = {}
-    for masks in values.values():
+    for masks in all_masks:
         for mask, found in masks.items():
             all_values.setdefault(mask, set()).update(found)
     return {

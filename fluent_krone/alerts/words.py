@@ -7,148 +7,46 @@ a function there. The sentences after it list what else differs.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Sequence
+from typing import NamedTuple
 
-from ..core.hierarchy import UNKNOWN
 from ..detect.measures import as_share
 from ..detect.order import START
-from ..types import Evidence
-from .phrases import at_most, counted, listed, short, times
+from .phrases import at_most, listed, times
 from .scene import Scene, longest_run, run_around
+from .writer import MAX_LINE, Writer
 
-# Characters of the step that a sentence is about, and of the steps around it. Longer ones lose
-# their middle: the beginning says who speaks, and the end often holds the point, as in "… But it
-# does not belong to any file.". A line that no template describes is shown at more
-# length, because nobody knows where its point is.
-_MAX_STEP = 170
-_MAX_LINE = 300
-_MAX_CONTEXT = 100
 # Steps after which a session that stops early counts as cut short: at least this share is missing.
 _CUT_SHORT = 0.1
+# Steps that a sentence lists of a session that was cut short.
+_MOST_LACKING = 4
 
 
-def explain(scene: Scene, clean: Callable[[str], str] | None = None) -> str:
+class Told(NamedTuple):
+    """Sentences about a session, and the log key of the step that the first one is about."""
+
+    text: str
+    log_key: int
+
+
+def explain(scene: Scene, clean: Callable[[str], str] | None = None) -> Told:
     """Plain sentences about a session, the most important one first.
 
     `clean` masks what must not leave. It sees each step whole, before that is cut: a part of a
     secret is no longer recognised as one.
     """
-    writer = _Writer(scene, clean)
+    writer = Writer(scene, clean)
     for kind in _KINDS:
         first = kind(writer)
         if first is not None:
             break
-    return " ".join([first or writer.out_of_order(), *writer.rest()])
+    else:
+        first = writer.out_of_order()
+    about = writer.about
+    return Told(" ".join([first, *writer.rest()]), about)
 
 
-class _Writer:
-    """Makes the sentences, and remembers which steps they told of already."""
-
-    def __init__(self, scene: Scene, clean: Callable[[str], str] | None) -> None:
-        self.scene = scene
-        self._clean = clean
-        self._told: set[int] = set()  # log keys
-
-    def event(self, event: int) -> str:
-        """An event of the session in quotes."""
-        self._told.add(self.scene.session[event])
-        return self.quoted(self.scene.name(event), _MAX_STEP)
-
-    def normal(self, place: int) -> str:
-        """An event of the normal session in quotes."""
-        self._told.add(self.scene.nearest[place])
-        return self.quoted(self.scene.normal_name(place), _MAX_STEP)
-
-    def quoted(self, step: str, most: int = _MAX_CONTEXT) -> str:
-        """A step in quotes, masked and cut."""
-        if self._clean is not None:
-            step = self._clean(step)
-        return f"“{short(step, most)}”"
-
-    def after(self, event: int) -> str:
-        """Where an event happened."""
-        if event == 0:
-            return "at the very beginning"
-        return f"right after {self.quoted(self.scene.name(event - 1))}"
-
-    def out_of_order(self) -> str:
-        """What can be said where no comparison finds more: the order is what is odd."""
-        scene = self.scene
-        event = scene.event
-        step = self.event(event)
-        if event == 0:
-            return f"{step} came first; normal sessions do not begin like that."
-        before = event - 1
-        if scene.session[before] == scene.session[event]:
-            return f"{step} happened twice in a row; normally it is not repeated at this point."
-        expected = self._expected_after(before)
-        if expected is None:
-            return f"{step} came {self.after(event)}; normal sessions do not have that order."
-        return f"{step} came {self.after(event)}; normally {expected} comes next."
-
-    def _expected_after(self, event: int) -> str | None:
-        """What normally follows an event, if it is another step than the one that did."""
-        scene = self.scene
-        place = scene.place_of(event)
-        if place is None or place + 1 >= len(scene.nearest):
-            return None
-        if scene.nearest[place + 1] == scene.session[event + 1]:
-            return None
-        return self.quoted(scene.normal_name(place + 1))
-
-    def rest(self) -> list[str]:
-        """What differs besides, each step once."""
-        scene = self.scene
-        if not scene.nearest:
-            return self._rest_of_counts(scene.evidence)
-        sentences = []
-        errors = self._other_errors()
-        if errors:
-            sentences.append(f"There was also an error: {listed(errors)}.")
-        missing = self._other_missing()
-        if missing:
-            sentences.append(f"Also missing: {listed(missing)}.")
-        return sentences
-
-    def _other_errors(self) -> list[str]:
-        """Errors that normal sessions do not have. Other steps may be harmless and are left out."""
-        scene = self.scene
-        found: dict[int, str] = {}
-        for event in scene.extra:
-            key = scene.session[event]
-            if key not in self._told and not scene.normal_counts[key] and scene.is_error(key):
-                found[key] = self.quoted(scene.name(event))
-        return list(found.values())
-
-    def _other_missing(self) -> list[str]:
-        """Steps that happened too rarely. One that only changed its place is not missing."""
-        scene = self.scene
-        found: dict[int, str] = {}
-        if not scene.is_ended:
-            return []
-        for place in scene.missing:
-            key = scene.nearest[place]
-            lacking = scene.normal_counts[key] - scene.counts[key]
-            if key not in self._told and not scene.is_success(key) and lacking > 0:
-                found[key] = counted(self.quoted(scene.normal_name(place)), lacking)
-        return list(found.values())
-
-    def _rest_of_counts(self, evidence: Evidence) -> list[str]:
-        """The same where no normal session is known: from the nearest normal Seq's counts."""
-        told = {self.scene.template(key) for key in self._told}
-        extra = _without(evidence.extra, told)
-        missing = _without(evidence.missing, told)
-        sentences = []
-        if extra:
-            words = [counted(self.quoted(step), count) for step, count in extra.items()]
-            sentences.append(f"Normal sessions do not have {listed(words)}.")
-        if missing:
-            words = [counted(self.quoted(step), count) for step, count in missing.items()]
-            sentences.append(f"Missing: {listed(words)}.")
-        return sentences
-
-
-def _unknown_line(writer: _Writer) -> str | None:
+def _unknown_line(writer: Writer) -> str | None:
     """The odd event's line is of a kind that training never saw."""
     scene = writer.scene
     if scene.session[scene.event] != scene.unknown:
@@ -156,11 +54,11 @@ def _unknown_line(writer: _Writer) -> str | None:
     where = writer.after(scene.event)
     if scene.event not in scene.texts:
         return f"A line of an unknown kind came {where}: no normal session has one like it."
-    line = writer.quoted(scene.name(scene.event), _MAX_LINE)
+    line = writer.quoted(scene.name(scene.event), MAX_LINE)
     return f"New kind of line, {where}: {line}. No normal session has it."
 
 
-def _unseen_step(writer: _Writer) -> str | None:
+def _unseen_step(writer: Writer) -> str | None:
     """The odd event's step never occurs in normal sessions."""
     scene = writer.scene
     key = scene.session[scene.event]
@@ -173,7 +71,7 @@ def _unseen_step(writer: _Writer) -> str | None:
     return f"{step} happened {where}; it never occurs in normal sessions."
 
 
-def _rare_error(writer: _Writer) -> str | None:
+def _rare_error(writer: Writer) -> str | None:
     """The odd event is an error that hardly any normal session has."""
     scene = writer.scene
     key = scene.session[scene.event]
@@ -182,13 +80,16 @@ def _rare_error(writer: _Writer) -> str | None:
         return None
     found, sessions = rare
     where = writer.after(scene.event)
+    how_often = ""
+    if scene.counts[key] > 1:
+        how_often = f" The session has {scene.counts[key]} such lines."
     return (
-        f"Error: {writer.event(scene.event)}, {where}. It came only {times(found)} in "
+        f"Error: {writer.event(scene.event)}, {where}.{how_often} It came only {times(found)} in "
         f"{sessions:,} normal sessions."
     )
 
 
-def _never_first(writer: _Writer) -> str | None:
+def _never_first(writer: Writer) -> str | None:
     """The session begins with the odd event's step, as no normal session does."""
     scene = writer.scene
     if scene.order is None or scene.event >= run_around(scene.session, 0)[1]:
@@ -204,7 +105,7 @@ def _never_first(writer: _Writer) -> str | None:
     )
 
 
-def _in_a_row(writer: _Writer) -> str | None:
+def _in_a_row(writer: Writer) -> str | None:
     """The odd event repeats its neighbour, more often than in the normal session."""
     scene = writer.scene
     if not scene.nearest:
@@ -215,16 +116,16 @@ def _in_a_row(writer: _Writer) -> str | None:
     usual = longest_run(scene.nearest, key)
     if run < 2 or run <= usual or scene.counts[key] <= scene.normal_counts[key]:
         return None
-    step = writer.event(scene.event)
+    step, values = writer.events(range(start, end))
     if usual == 0:
         return (
-            f"{step} happened {times(run)} in a row; normal sessions like this one do not have "
-            "that step."
+            f"{step} happened {times(run)} in a row{values}; normal sessions like this one do not "
+            "have that step."
         )
-    return f"{step} happened {times(run)} in a row; normally {at_most(usual)}."
+    return f"{step} happened {times(run)} in a row{values}; normally {at_most(usual)}."
 
 
-def _cut_short(writer: _Writer) -> str | None:
+def _cut_short(writer: Writer) -> str | None:
     """The session ended where normal ones go on."""
     scene = writer.scene
     if not scene.is_ended or not scene.nearest or scene.extra:
@@ -235,17 +136,25 @@ def _cut_short(writer: _Writer) -> str | None:
         return None
     if len(beyond) < max(2, _CUT_SHORT * len(scene.nearest)):
         return None
-    steps = listed([writer.normal(place) for place in _first_of_each(scene.nearest, beyond)])
+    last_step = writer.event(len(scene.session) - 1)
+    steps = [
+        writer.lacking(place)
+        for place in _first_of_each(scene.nearest, beyond)
+        if scene.normal_counts[scene.nearest[place]] > scene.counts[scene.nearest[place]]
+    ]
     of = f"after {len(scene.session)} of {len(scene.nearest)} steps"
-    return f"The session stopped {of}, at {writer.event(len(scene.session) - 1)}. It lacks {steps}."
+    lacks = ""
+    if steps:
+        lacks = f" It lacks {listed(steps, _MOST_LACKING)}."
+    return f"The session stopped {of}, at {last_step}.{lacks}"
 
 
-def _surplus(writer: _Writer) -> str | None:
+def _surplus(writer: Writer) -> str | None:
     """The odd event's step happened more often than in the normal session, or does not belong."""
     return _surplus_of(writer, writer.scene.session[writer.scene.event])
 
 
-def _any_foreign(writer: _Writer) -> str | None:
+def _any_foreign(writer: Writer) -> str | None:
     """Another step happened that the normal session does not have at all."""
     scene = writer.scene
     return _surplus_of_any(
@@ -253,12 +162,12 @@ def _any_foreign(writer: _Writer) -> str | None:
     )
 
 
-def _any_surplus(writer: _Writer) -> str | None:
+def _any_surplus(writer: Writer) -> str | None:
     """Another step happened more often than in the normal session."""
     return _surplus_of_any(writer, writer.scene.extra)
 
 
-def _surplus_of_any(writer: _Writer, events: Sequence[int]) -> str | None:
+def _surplus_of_any(writer: Writer, events: Sequence[int]) -> str | None:
     scene = writer.scene
     for event in sorted(events, key=lambda event: abs(event - scene.event)):
         told = _surplus_of(writer, scene.session[event])
@@ -267,7 +176,7 @@ def _surplus_of_any(writer: _Writer, events: Sequence[int]) -> str | None:
     return None
 
 
-def _surplus_of(writer: _Writer, key: int) -> str | None:
+def _surplus_of(writer: Writer, key: int) -> str | None:
     scene = writer.scene
     here = scene.counts[key]
     normal = scene.normal_counts[key]
@@ -279,12 +188,15 @@ def _surplus_of(writer: _Writer, key: int) -> str | None:
     if scene.event in surplus:
         event = scene.event
     where = writer.after(event)
-    step = writer.event(event)
     if normal:
+        same = [other for other, other_key in enumerate(scene.session) if other_key == key]
+        step, values = writer.events(same)
         additional = "the additional one" if here == normal + 1 else "an additional one"
         return (
-            f"{step} happened {times(here)}, normally {times(normal)}; {additional} came {where}."
+            f"{step} happened {times(here)}{values}, normally {times(normal)}; {additional} came "
+            f"{where}."
         )
+    step = writer.event(event)
     if scene.is_error(key):
         return f"Error: {step}, {where}. Normal sessions like this one do not have it."
     if here > 1:
@@ -295,7 +207,7 @@ def _surplus_of(writer: _Writer, key: int) -> str | None:
     return f"{step} happened {where}; normal sessions like this one do not have that step."
 
 
-def _lacking(writer: _Writer) -> str | None:
+def _lacking(writer: Writer) -> str | None:
     """A step that normal sessions have did not happen, or not often enough."""
     scene = writer.scene
     for place in _nearest_missing(scene):
@@ -321,7 +233,7 @@ def _lacking(writer: _Writer) -> str | None:
     return None
 
 
-def _moved(writer: _Writer) -> str | None:
+def _moved(writer: Writer) -> str | None:
     """A step came before or after another one that it normally follows or precedes."""
     scene = writer.scene
     for event in sorted(scene.extra, key=lambda event: abs(event - scene.event)):
@@ -335,7 +247,7 @@ def _moved(writer: _Writer) -> str | None:
     return None
 
 
-def _where_moved(writer: _Writer, event: int, place: int) -> str | None:
+def _where_moved(writer: Writer, event: int, place: int) -> str | None:
     """The order of an event and of a step that normally is on its other side."""
     scene = writer.scene
     key = scene.session[event]
@@ -356,7 +268,7 @@ def _where_moved(writer: _Writer, event: int, place: int) -> str | None:
     return f"{writer.event(first)} came before {writer.event(event)}; normally it comes after."
 
 
-def _of_counts(writer: _Writer) -> str | None:
+def _of_counts(writer: Writer) -> str | None:
     """The same without a normal session: what the nearest normal Seq has more or less."""
     scene = writer.scene
     if scene.nearest:
@@ -374,7 +286,7 @@ def _of_counts(writer: _Writer) -> str | None:
 
 
 # The kinds of first sentences, in the order in which they are tried.
-_KINDS: tuple[Callable[[_Writer], str | None], ...] = (
+_KINDS: tuple[Callable[[Writer], str | None], ...] = (
     _unknown_line,
     _unseen_step,
     _rare_error,
@@ -427,7 +339,3 @@ def _first_of_each(keys: Sequence[int], places: Iterable[int]) -> list[int]:
     for place in places:
         first.setdefault(keys[place], place)
     return list(first.values())
-
-
-def _without(counts: Mapping[str, int], told: set[str]) -> dict[str, int]:
-    return {step: n for step, n in counts.items() if step not in told and step != UNKNOWN}

@@ -330,12 +330,20 @@ class FlowWatch:
                 if not is_open:
                     found.append(OddFlow(number, scale, count, usual, score, highest))
 
+    def _is_in_line(self, one: int, other: int) -> bool:
+        """Whether one of two nodes is the other, or stands above it."""
+        above = [set(self._line(number)) for number in (one, other)]
+        return above[0] <= above[1] or above[1] <= above[0]
+
+    def _line(self, number: int) -> Iterator[int]:
+        """A node, and all above it."""
+        while number >= 0:
+            yield number
+            number = self._nodes[number].above
+
     def _depth(self, number: int) -> int:
         """How many nodes there are above one."""
-        depth = 0
-        while (number := self._nodes[number].above) >= 0:
-            depth += 1
-        return depth
+        return len(list(self._line(number))) - 1
 
     def _tell(self, direction: Direction, odd: Sequence[OddFlow]) -> None:
         """Report one of the nodes that have become abnormal in the same window."""
@@ -357,7 +365,7 @@ class FlowWatch:
         others = [
             self._nodes[one.node].name or "the starts of executions"
             for one in sorted(odd, key=lambda one: -one.score)
-            if one is not lead
+            if not self._is_in_line(one.node, lead.node)
         ]
         found = flow_finding(node, direction, lead, self._window, others)
         self._found.append(replace(found, tag=self._tag))

@@ -132,7 +132,10 @@ class OddFlow:
 def flow_finding(
     node: FlowNode, direction: Direction, odd: OddFlow, window: int, others: Sequence[str]
 ) -> Finding:
-    """The finding of a node that became abnormal in a window, as the nodes named `others` did."""
+    """The finding of a node that became abnormal in a window.
+
+    `others` are the names of nodes elsewhere in the tree that did so as well.
+    """
     end_ns = (window + 1) * WINDOW_NS
     flow = Flow(
         level=node.level,
@@ -199,5 +202,8 @@ def _words(direction: Direction, flow: Flow, windows: int, others: Sequence[str]
         named = " and ".join(others[:_MOST_NAMED])
         if len(others) > _MOST_NAMED:
             named = f"{', '.join(others[:_MOST_NAMED])} and {len(others) - _MOST_NAMED} more"
-        said += f" The same holds for {named}."
+        also = "Also far above their usual number"
+        if direction == "silence":
+            also = "Silent as well"
+        said += f" {also}: {named}."
     return said

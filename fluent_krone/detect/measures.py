@@ -2,6 +2,13 @@
 
 from __future__ import annotations
 
+# Unit, from how many seconds on it is used, and the unit of what is left over.
+_UNITS = (
+    (86_400, "d", 86_400, 3_600, "h"),
+    (3_600, "h", 3_600, 60, "min"),
+    (60, "min", 300, 1, "s"),
+)
+
 
 def as_share(share: float) -> str:
     """A share as an operator reads it.
@@ -28,14 +35,18 @@ def as_figure(number: float) -> str:
 
 
 def as_time(seconds: float) -> str:
-    """A time as an operator reads it.
+    """A time as an operator reads it, in at most two units.
 
-    >>> as_time(0.25), as_time(94), as_time(7200)
-    ('250 ms', '94 s', '2 h')
+    >>> as_time(0.25), as_time(94), as_time(4000), as_time(7200), as_time(200_000)
+    ('250 ms', '94 s', '1 h 6 min', '2 h', '2 d 7 h')
     """
     if seconds < 1:
         return f"{seconds * 1000:.0f} ms"
-    for unit_s, unit, from_s in ((86_400, "d", 86_400), (3_600, "h", 3_600), (60, "min", 300)):
+    for unit_s, unit, from_s, part_s, part in _UNITS:
         if seconds >= from_s:
-            return f"{seconds / unit_s:.3g} {unit}"
+            whole = int(seconds // unit_s)
+            rest = int(seconds % unit_s // part_s)
+            if not rest:
+                return f"{whole} {unit}"
+            return f"{whole} {unit} {rest} {part}"
     return f"{seconds:.3g} s"

@@ -165,17 +165,14 @@ class Steps:
                 self._note_usual(place)
             return ()
         direction = "unexpected"
-        if found.name == "order.triple" and at > 1:
-            words = (
-                f"{self._step(keys[at])} came right after {self._step(keys[at - 2])} and "
-                f"{self._step(keys[at - 1])}. Normal sessions never have these three in a row."
-            )
-        else:
-            words = self._out_of_order(keys, at, found.name)
-            if at == 0:
-                direction = "unexpected_start"
+        words = self._out_of_order(keys, at, found.name)
+        if at == 0:
+            direction = "unexpected_start"
         if found.name in _COUNTING and found.score > 1:
-            words += f" The session has {found.score:.0f} such places so far."
+            others = f"{found.score - 1:.0f} other places"
+            if found.score == 2:
+                others = "one other place"
+            words += f" The order of the session is new in {others} as well."
         return (self._order(found, direction, at, keys[at], words),)
 
     def _note_usual(self, place: Context) -> None:
@@ -218,11 +215,15 @@ class Steps:
         found = self.times.range_between(keys[-2], keys[-1])
         if found is None:
             return None
-        direction, bound = "slow", f"at most {as_time(found.high_end())}"
+        direction = "slow"
+        bound = f"at most {as_time(found.high_end())}"
+        came = "came"
         if gap_ns < shortest_ns:
-            direction, bound = "fast", f"at least {as_time(found.low_end())}"
+            direction = "fast"
+            bound = f"at least {as_time(found.low_end())}"
+            came = "came only"
         words = (
-            f"{self._step(keys[-1])} came {as_time(gap_ns / _NS)} after {self._step(keys[-2])}. "
+            f"{self._step(keys[-1])} {came} {as_time(gap_ns / _NS)} after {self._step(keys[-2])}. "
             f"Normally it takes {as_time(found.median)}, and {bound} in nearly all of "
             f"{found.count:,} cases."
         )
@@ -284,10 +285,10 @@ class Steps:
         start, end, _ = limit
         span = next(s for s in self.durations.spans(keys) if (s.start, s.end) == (start, end))
         words = (
-            f"{self._span(keys, span)} took {as_time(duration_ns / _NS)} from its first to its "
-            f"last of {end - start} events. Normally it takes {as_time(span.range.median)}, and "
-            f"at most {as_time(span.range.high_end())} in nearly all of "
-            f"{span.range.count:,} cases."
+            f"{self._span(keys, span)} took {as_time(duration_ns / _NS)}, from its first to its "
+            f"last of {end - start} events in a row, which began with {self._step(keys[start])}. "
+            f"Normally it takes {as_time(span.range.median)}, and at most "
+            f"{as_time(span.range.high_end())} in nearly all of {span.range.count:,} cases."
         )
         odd = _Oddity("time.seq", max(span.score(duration_ns), threshold), threshold)
         return self._deviation("time", "long", span.level, event, keys[event], odd, words)

@@ -79,7 +79,7 @@ class CaseMaker:
         if verdict is not None:
             scene = scene_of(finding, hierarchy, self._bundle.order, with_texts=with_lines)
             seq = verdict.seq
-            return seq.start, seq.end, verdict.event, explain(scene, self._safe)
+            return seq.start, seq.end, verdict.event, explain(scene, self._safe).text
         deviation = finding.deviations[0]
         spans = runs([hierarchy.action_of[key] for key in finding.log_keys])
         start, end = next(span for span in spans if span[0] <= deviation.event < span[1])

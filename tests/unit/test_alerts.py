@@ -100,8 +100,10 @@ def test_unseen_templates_are_named_by_text_or_shape(lift: Bundle) -> None:
     )
     assert alert.record["evidence"]["unseen"] == ["fire in the machine room <*>"]
     assert alert.record["explanation"] == (
-        "New kind of line: “fire in the machine room <*>”. No normal session has it."
+        "New kind of line: “fire in the machine room 9”. No normal session has it."
     )
+    without_lines = AlertMaker(lift, Config(max_lines=0)).make(finding)
+    assert "“fire in the machine room <*>”" in without_lines.record["explanation"]
     assert (alert.record["score"], alert.record["seq"]["templates"]) == (
         None,
         ["fire in the machine room <*>"],

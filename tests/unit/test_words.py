@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import dataclasses
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import pytest
@@ -35,6 +36,10 @@ NORMAL = (OPEN, ACK, STORE, RECORD, CLOSE, DELETE)
 
 def template(key: int) -> str:
     return STEPS[key] if key < UNKNOWN else "<unknown>"
+
+
+def words(scene: Scene, clean: Callable[[str], str] | None = None) -> str:
+    return explain(scene, clean).text
 
 
 def scene(
@@ -86,7 +91,7 @@ def scene(
             (OPEN, ACK),
             1,
             "The session stopped after 2 of 6 steps, at “acked <id>”. "
-            "It lacks “stored <id>”, “recorded <id>”, “closed <id>” and 1 more.",
+            "It lacks “stored <id>”, “recorded <id>”, “closed <id>” and “deleted <id>”.",
         ),
         (
             (*NORMAL, DELETE, DELETE, DELETE),
@@ -110,12 +115,12 @@ def scene(
 def test_the_first_sentence_says_what_is_wrong(
     session: tuple[int, ...], event: int, expected: str
 ) -> None:
-    assert explain(scene(session, event)) == expected
+    assert words(scene(session, event)) == expected
 
 
 def test_a_step_that_training_never_had_is_named_with_its_values() -> None:
     session = (OPEN, ACK, FAIL)
-    told = explain(
+    told = words(
         scene(
             session,
             2,
@@ -127,38 +132,38 @@ def test_a_step_that_training_never_had_is_named_with_its_values() -> None:
 
 
 def test_a_line_of_a_new_kind_is_shown() -> None:
-    told = explain(scene((OPEN, UNKNOWN, ACK), 1, texts={1: "clock ran backwards"}))
+    told = words(scene((OPEN, UNKNOWN, ACK), 1, texts={1: "clock ran backwards"}))
     assert told.startswith("New kind of line, right after “opened <id>”: “clock ran backwards”.")
-    assert "New kind" not in explain(scene((OPEN, UNKNOWN, ACK), 1))
-    assert "unknown kind" in explain(scene((OPEN, UNKNOWN, ACK), 1))
+    assert "New kind" not in words(scene((OPEN, UNKNOWN, ACK), 1))
+    assert "unknown kind" in words(scene((OPEN, UNKNOWN, ACK), 1))
 
 
 def test_what_is_known_of_masks_is_filled_in() -> None:
-    told = explain(scene((OPEN, STORE, RECORD, CLOSE, DELETE), 1, known={"<id>": "b7"}))
+    told = words(scene((OPEN, STORE, RECORD, CLOSE, DELETE), 1, known={"<id>": "b7"}))
     assert told == "“stored b7” came without “acked b7” before it."
 
 
 def test_an_absent_error_and_a_success_are_not_missed() -> None:
     normal = (OPEN, ACK, RETRY, FAIL, STORE, CHECK, RECORD, CLOSE, DELETE)
-    told = explain(scene((OPEN, ACK, STORE, CLOSE, DELETE), 3, nearest=normal))
+    told = words(scene((OPEN, ACK, STORE, CLOSE, DELETE), 3, nearest=normal))
     assert told == "“closed <id>” came without “recorded <id>” before it."
 
 
 def test_another_error_is_told_and_other_steps_are_not() -> None:
     session = (OPEN, ACK, STORE, STORE, STORE, RECORD, CHECK, CLOSE, FAIL, DELETE)
-    told = explain(scene(session, 3))
+    told = words(scene(session, 3))
     assert told.endswith("There was also an error: “write of <id> failed”.")
     assert "check" not in told
 
 
 def test_of_a_session_under_way_nothing_is_missing_yet() -> None:
-    told = explain(scene((OPEN, ACK, ACK), 2, is_ended=False))
+    told = words(scene((OPEN, ACK, ACK), 2, is_ended=False))
     assert told == "“acked <id>” happened twice in a row; normally once."
-    assert "missing" not in explain(scene((OPEN, STORE), 1, is_ended=False))
+    assert "missing" not in words(scene((OPEN, STORE), 1, is_ended=False))
 
 
 def test_without_a_normal_session_the_counts_of_the_nearest_seq_are_told() -> None:
-    told = explain(
+    told = words(
         scene(
             (OPEN, ACK, ACK),
             1,
@@ -170,7 +175,7 @@ def test_without_a_normal_session_the_counts_of_the_nearest_seq_are_told() -> No
         "“acked <id>” happened once more than normal, right after “opened <id>”. "
         "Missing: “stored <id>”."
     )
-    assert "do not have that order" in explain(scene((OPEN, ACK), 1, nearest=()))
+    assert "do not have that order" in words(scene((OPEN, ACK), 1, nearest=()))
 
 
 def test_steps_are_masked_whole_and_cut_in_the_middle() -> None:
@@ -181,7 +186,7 @@ def test_steps_are_masked_whole_and_cut_in_the_middle() -> None:
         seen.append(step)
         return step.replace("secret", "<secret>")
 
-    told = explain(scene((OPEN, UNKNOWN), 1, texts={1: long}), clean)
+    told = words(scene((OPEN, UNKNOWN), 1, texts={1: long}), clean)
     assert long in seen
     assert "aaa" in told and "zzz" in told and "…" in told
     assert len(told) < 500
@@ -199,10 +204,10 @@ def test_short_keeps_both_ends(most: int) -> None:
 def test_the_value_for_which_a_step_is_missing_is_named() -> None:
     normal = (OPEN, OPEN, OPEN, ACK, ACK, ACK, CLOSE)
     values = {OPEN: {"<id>": {"a", "b", "c"}}, ACK: {"<id>": {"a", "c"}}, CLOSE: {"<id>": {"z"}}}
-    told = explain(scene((OPEN, OPEN, OPEN, ACK, ACK, CLOSE), 4, nearest=normal, values=values))
+    told = words(scene((OPEN, OPEN, OPEN, ACK, ACK, CLOSE), 4, nearest=normal, values=values))
     assert told == "“acked b” is missing: that step happened only twice, normally 3 times."
     unsure = {OPEN: {"<id>": {"a", "b", "c", "d"}}, ACK: {"<id>": {"a", "c"}}}
-    told = explain(scene((OPEN, OPEN, OPEN, ACK, ACK, CLOSE), 4, nearest=normal, values=unsure))
+    told = words(scene((OPEN, OPEN, OPEN, ACK, ACK, CLOSE), 4, nearest=normal, values=unsure))
     assert told == "“acked <id>” happened only twice, normally 3 times."
 
 
@@ -232,20 +237,53 @@ def training(*sessions: tuple[int, ...]) -> Order:
 def test_an_error_that_hardly_any_normal_session_has_is_told_with_its_number() -> None:
     normal = (OPEN, ACK, FAIL, STORE, RECORD, CLOSE, DELETE)
     rare = training(*[NORMAL] * 299, normal)
-    told = explain(scene(normal, 2, nearest=normal, order=rare))
+    told = words(scene(normal, 2, nearest=normal, order=rare))
     assert told == (
         "Error: “write of <id> failed”, right after “acked <id>”. It came only once in 300 normal "
         "sessions."
     )
     usual = training(*[NORMAL] * 200, *[normal] * 100)
-    assert "came only" not in explain(scene(normal, 2, nearest=normal, order=usual))
+    assert "came only" not in words(scene(normal, 2, nearest=normal, order=usual))
 
 
 def test_a_session_that_begins_like_no_normal_one_is_told_so() -> None:
     order = training(*[NORMAL] * 100)
-    told = explain(scene((DELETE, DELETE, DELETE), 0, order=order))
+    told = words(scene((DELETE, DELETE, DELETE), 0, order=order))
     assert told.startswith(
         "The session begins with “deleted <id>”. None of 100 normal sessions does; in 100 % of "
         "them “opened <id>” comes first."
     )
-    assert "begins" not in explain(scene((OPEN, DELETE, DELETE), 1, order=order))
+    assert "begins" not in words(scene((OPEN, DELETE, DELETE), 1, order=order))
+
+
+def test_of_repeated_lines_the_addresses_in_which_they_differ_are_listed() -> None:
+    steps = (*STEPS[:ACK], "acked <id> by <ip>", *STEPS[STORE:])
+    by = [f"acked b7 by 10.0.0.{node}" for node in (1, 2, 1)]
+    session = (OPEN, ACK, ACK, ACK)
+
+    def told_of(lines: Sequence[str]) -> str:
+        made = scene(session, 3, texts=dict(enumerate(["opened b7", *lines])))
+        return words(dataclasses.replace(made, template=steps.__getitem__))
+
+    assert told_of(by).startswith(
+        "“acked b7 by <ip>” happened 3 times in a row (10.0.0.1 twice and 10.0.0.2); normally once."
+    )
+    assert told_of([by[0]] * 3).startswith("“acked b7 by 10.0.0.1” happened 3 times in a row;")
+    # Another value than an address may be a secret.
+    others = [f"acked b{i} by 10.0.0.1" for i in range(3)]
+    assert told_of(others).startswith("“acked <id> by 10.0.0.1” happened 3 times in a row;")
+
+
+def test_how_many_of_several_steps_are_lacking_is_told() -> None:
+    normal = (OPEN, ACK, ACK, ACK, STORE, STORE, CLOSE)
+    told = words(scene((OPEN, ACK), 1, nearest=normal))
+    assert told == (
+        "The session stopped after 2 of 7 steps, at “acked <id>”. It lacks 2 of 3 “acked <id>”, "
+        "“stored <id>” ×2 and “closed <id>”."
+    )
+
+
+def test_the_step_that_the_sentence_is_about_is_known() -> None:
+    missing = explain(scene((OPEN, STORE, RECORD, CLOSE, DELETE), 1))
+    assert missing.log_key == ACK
+    assert explain(scene((OPEN, ACK, ACK), 2, is_ended=False)).log_key == ACK

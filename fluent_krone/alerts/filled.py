@@ -1,0 +1,50 @@
+"""Words of a deviation with the lines of the session in place of templates."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from ..types import Deviation, Finding
+from .phrases import short
+from .scene import keys_in_masks
+
+# Characters of a log line in a sentence; a longer one is cut in its middle.
+_LONGEST_STEP = 170
+
+
+def with_lines(deviation: Deviation, finding: Finding, template: Callable[[int], str]) -> str:
+    """A deviation in words, with lines of the session in place of templates where they are
+    known: the event's own, and those before it that the words name after it.
+    """
+    texts = dict(enumerate(finding.texts))
+    if finding.line:
+        texts[deviation.event] = finding.line
+    words = deviation.words
+    at = 0
+    for event in (deviation.event, *_named_before(deviation)):
+        step = f"“{template(finding.log_keys[event])}”"
+        at = words.find(step, at)
+        if at < 0:
+            break
+        if event in texts:
+            text = f"“{short(texts[event].decode('utf-8', 'replace'), _LONGEST_STEP)}”"
+            words = words[:at] + text + words[at + len(step) :]
+            step = text
+        at += len(step)
+    known = keys_in_masks(
+        template(deviation.log_key), texts.get(deviation.event, b""), finding.session
+    )
+    for mask, value in known.items():
+        words = words.replace(mask, value)
+    return words
+
+
+def _named_before(deviation: Deviation) -> range:
+    """Events just before the odd one that a deviation's words name after it."""
+    named = 0
+    if deviation.witness == "order" and deviation.level != "action":
+        # The first sentence names the event, and then those before it.
+        named = deviation.words.partition("”. ")[0].count("“") - 1
+    elif deviation.direction in ("slow", "fast"):
+        named = 1
+    return range(max(deviation.event - named, 0), deviation.event)

@@ -1,0 +1,160 @@
+"""Steps of a session in quotes, masked and cut, and what differs besides the main thing."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+
+from ..core.hierarchy import UNKNOWN
+from ..types import Evidence
+from .phrases import counted, counted_value, listed, short
+from .scene import Scene, longest_run
+
+# Characters of the step that a sentence is about, and of the steps around it. Longer ones lose
+# their middle: the beginning says who speaks, and the end often holds the point, as in "… But it
+# does not belong to any file.". A line that no template describes is shown at more
+# length, because nobody knows where its point is.
+_MAX_STEP = 170
+MAX_LINE = 300
+_MAX_CONTEXT = 100
+
+
+class Writer:
+    """Makes the sentences, and remembers which steps they told of already."""
+
+    def __init__(self, scene: Scene, clean: Callable[[str], str] | None) -> None:
+        self.scene = scene
+        self._clean = clean
+        # Log keys, in the order in which they were told of.
+        self._told: dict[int, None] = {}
+
+    @property
+    def about(self) -> int:
+        """The log key of the step that was told of first; the odd event's if none was."""
+        return next(iter(self._told), self.scene.session[self.scene.event])
+
+    def event(self, event: int) -> str:
+        """An event of the session in quotes."""
+        self._told[self.scene.session[event]] = None
+        return self.quoted(self.scene.name(event), _MAX_STEP)
+
+    def events(self, events: Sequence[int]) -> tuple[str, str]:
+        """Events of one step in quotes, and in brackets the values in which they differ."""
+        step, values = self.scene.common_name(events)
+        self._told[self.scene.session[events[0]]] = None
+        how_often = [counted_value(value, count) for value, count in values.items()]
+        differing = ""
+        if how_often:
+            differing = f" ({listed(map(self._cleaned, how_often))})"
+        return self.quoted(step, _MAX_STEP), differing
+
+    def normal(self, place: int) -> str:
+        """An event of the normal session in quotes."""
+        self._told[self.scene.nearest[place]] = None
+        return self.quoted(self.scene.normal_name(place), _MAX_STEP)
+
+    def lacking(self, place: int) -> str:
+        """A step that happened too rarely, with how often it is lacking."""
+        scene = self.scene
+        key = scene.nearest[place]
+        usual = scene.normal_counts[key]
+        here = scene.counts[key]
+        step = self.normal(place)
+        if not here:
+            return counted(step, usual)
+        return f"{usual - here} of {usual} {step}"
+
+    def quoted(self, step: str, most: int = _MAX_CONTEXT) -> str:
+        """A step in quotes, masked and cut."""
+        return f"“{short(self._cleaned(step), most)}”"
+
+    def _cleaned(self, text: str) -> str:
+        if self._clean is None:
+            return text
+        return self._clean(text)
+
+    def after(self, event: int) -> str:
+        """Where an event happened."""
+        if event == 0:
+            return "at the very beginning"
+        return f"right after {self.quoted(self.scene.name(event - 1))}"
+
+    def out_of_order(self) -> str:
+        """What can be said where no comparison finds more: the order is what is odd."""
+        scene = self.scene
+        event = scene.event
+        step = self.event(event)
+        if event == 0:
+            return f"{step} came first; normal sessions do not begin like that."
+        before = event - 1
+        is_new = not longest_run(scene.nearest, scene.session[event]) > 1
+        if scene.session[before] == scene.session[event] and is_new:
+            return f"{step} happened twice in a row; normally it is not repeated at this point."
+        expected = self._expected_after(before)
+        if expected is None:
+            return f"{step} came {self.after(event)}; normal sessions do not have that order."
+        return f"{step} came {self.after(event)}; normally {expected} comes next."
+
+    def _expected_after(self, event: int) -> str | None:
+        """What normally follows an event, if it is another step than the one that did."""
+        scene = self.scene
+        place = scene.place_of(event)
+        if place is None or place + 1 >= len(scene.nearest):
+            return None
+        if scene.nearest[place + 1] == scene.session[event + 1]:
+            return None
+        return self.quoted(scene.normal_name(place + 1))
+
+    def rest(self) -> list[str]:
+        """What differs besides, each step once."""
+        scene = self.scene
+        if not scene.nearest:
+            return self._rest_of_counts(scene.evidence)
+        sentences = []
+        errors = self._other_errors()
+        if errors:
+            sentences.append(f"There was also an error: {listed(errors)}.")
+        missing = self._other_missing()
+        if missing:
+            sentences.append(f"Also missing: {listed(missing)}.")
+        return sentences
+
+    def _other_errors(self) -> list[str]:
+        """Errors that normal sessions do not have. Other steps may be harmless and are left out."""
+        scene = self.scene
+        found: dict[int, str] = {}
+        for event in scene.extra:
+            key = scene.session[event]
+            if key not in self._told and not scene.normal_counts[key] and scene.is_error(key):
+                found[key] = self.quoted(scene.name(event))
+        return list(found.values())
+
+    def _other_missing(self) -> list[str]:
+        """Steps that happened too rarely. One that only changed its place is not missing."""
+        scene = self.scene
+        found: dict[int, str] = {}
+        if not scene.is_ended:
+            return []
+        for place in scene.missing:
+            key = scene.nearest[place]
+            is_lacking = scene.normal_counts[key] > scene.counts[key]
+            if key not in self._told and not scene.is_success(key) and is_lacking:
+                found[key] = self.lacking(place)
+        return list(found.values())
+
+    def _rest_of_counts(self, evidence: Evidence) -> list[str]:
+        """The same where no normal session is known: from the nearest normal Seq's counts."""
+        told = {self.scene.template(key) for key in self._told}
+        extra = _without(evidence.extra, told)
+        missing = _without(evidence.missing, told)
+        sentences = []
+        if extra:
+            words = [counted(self.quoted(step), count) for step, count in extra.items()]
+            sentences.append(f"Normal sessions do not have {listed(words)}.")
+        if missing:
+            words = [counted(self.quoted(step), count) for step, count in missing.items()]
+            sentences.append(f"Missing: {listed(words)}.")
+        return sentences
+
+
+def _without(counts: Mapping[str, int], told: set[str]) -> dict[str, int]:
+    return {step: n for step, n in counts.items() if step not in told and step != UNKNOWN}
