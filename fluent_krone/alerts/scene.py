@@ -27,6 +27,8 @@ _SUCCESS = re.compile(r"\b(?:success|succe\w+|verified|served|ok)\b", re.IGNOREC
 _MOST_READ = 400
 _MOST_CHARACTERS = 500
 _NO_TEMPLATE = "<unknown>"
+# Share of the normal sessions: a step that comes more often is none that only odd sessions have.
+_COMMON = 0.05
 # The mask of addresses.
 _ADDRESS = "<ip>"
 
@@ -149,6 +151,13 @@ class Scene:
         if not is_rare(*seen):
             return None
         return seen
+
+    def is_common(self, key: int) -> bool:
+        """Whether many normal sessions have a step, whatever the nearest one has."""
+        if self.order is None:
+            return False
+        seen, sessions = self.order.seen(key)
+        return seen > _COMMON * sessions
 
     def is_trouble(self, key: int) -> bool:
         """Whether a step is an error or another sign of trouble."""

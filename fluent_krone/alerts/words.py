@@ -116,6 +116,8 @@ def _in_a_row(writer: Writer) -> str | None:
     usual = longest_run(scene.nearest, key)
     if run < 2 or run <= usual or scene.counts[key] <= scene.normal_counts[key]:
         return None
+    if not usual and scene.is_common(key):
+        return None
     step, values = writer.events(range(start, end))
     if usual == 0:
         return (
@@ -176,7 +178,7 @@ def _surplus_of_any(writer: Writer, events: Sequence[int]) -> str | None:
     return None
 
 
-def _surplus_of(writer: Writer, key: int) -> str | None:
+def _surplus_of(writer: Writer, key: int, *, even_if_common: bool = False) -> str | None:
     scene = writer.scene
     here = scene.counts[key]
     normal = scene.normal_counts[key]
@@ -196,15 +198,26 @@ def _surplus_of(writer: Writer, key: int) -> str | None:
             f"{step} happened {times(here)}{values}, normally {times(normal)}; {additional} came "
             f"{where}."
         )
+    if scene.is_common(key) and not even_if_common:
+        return None
     step = writer.event(event)
     if scene.is_error(key):
-        return f"Error: {step}, {where}. Normal sessions like this one do not have it."
+        such = ""
+        if here > 1:
+            such = f" The session has {here} such lines."
+        return f"Error: {step}, {where}.{such} Normal sessions like this one do not have it."
     if here > 1:
         return (
             f"{step} happened {times(here)}, once {where}; normal sessions like this one do not "
             "have that step."
         )
     return f"{step} happened {where}; normal sessions like this one do not have that step."
+
+
+def _common_surplus(writer: Writer) -> str | None:
+    """A step that many normal sessions have, but not those that run like this one."""
+    scene = writer.scene
+    return _surplus_of(writer, scene.session[scene.event], even_if_common=True)
 
 
 def _lacking(writer: Writer) -> str | None:
@@ -221,12 +234,14 @@ def _lacking(writer: Writer) -> str | None:
         often = f"happened only {times(here)}, normally {times(normal)}"
         if here and scene.has_absent(key):
             return f"{step} is missing: that step {often}."
+        before = _previous_here(scene, place)
+        if here and before is not None and scene.session[before] != key:
+            return f"{step} {often}; one is missing after {writer.event(before)}."
         if here:
             return f"{step} {often}."
         follower = _next_here(scene, place)
         if follower is not None:
             return f"{writer.event(follower)} came without {step} before it."
-        before = _previous_here(scene, place)
         if before is not None:
             return f"{step} is missing; normally it follows {writer.event(before)}."
         return f"{step} is missing."
@@ -262,10 +277,10 @@ def _where_moved(writer: Writer, event: int, place: int) -> str | None:
     before = [i for i, j in others if i < event and j > place]
     if not before:
         return None
-    first = before[-1]
-    if scene.event in before:
-        first = scene.event
-    return f"{writer.event(first)} came before {writer.event(event)}; normally it comes after."
+    return (
+        f"{writer.event(event)} came only after {writer.event(before[-1])}; normally it comes "
+        "before."
+    )
 
 
 def _of_counts(writer: Writer) -> str | None:
@@ -297,6 +312,7 @@ _KINDS: tuple[Callable[[Writer], str | None], ...] = (
     _any_foreign,
     _lacking,
     _any_surplus,
+    _common_surplus,
     _moved,
     _of_counts,
 )

@@ -261,6 +261,20 @@ class Order:
             reach = length
         return context[-reach:], found
 
+    def first_of_new(self, keys: Sequence[int], at: int) -> int:
+        """The first of the events up to `at` whose places are new, without a gap between them.
+
+        An event makes the places of those behind it new, as far as a place reaches.
+        """
+        first = at
+        reach = max(_REACH_OF.values())
+        for event in range(at - 1, max(at - _COUNTED_BACK, -1), -1):
+            if event < first - reach:
+                break
+            if any(self._is_new[_window(keys, event, event, own)] for own in _REACH_OF.values()):
+                first = event
+        return first
+
     def had_pair(self, before: int, step: int) -> bool:
         """Whether training had `step` directly after `before`."""
         return step in self._session.counts.get((before,), {})

@@ -42,15 +42,11 @@ class StepWords:
     def out_of_order(self, keys: Sequence[int], at: int, name: str) -> str:
         """What an event came after, how often it does so, and what comes there instead."""
         step = self.step(keys[at])
-        if name == "order.triple" and at > 1:
-            if keys[at - 2] == keys[at - 1] == keys[at]:
-                return f"{step} came three times in a row, as in no normal session."
-            return (
-                f"{step} came right after {self.step(keys[at - 2])} and "
-                f"{self.step(keys[at - 1])}. Normal sessions never have these three in a row."
-            )
         view: View = "entity" if name == "order.entity" else "session"
         context, follows = self._order.rare_after(keys, at, view, _RARE)
+        if set(context) == {keys[at]}:
+            said = f"{step} came {len(context) + 1} times in a row"
+            return f"{said}. {self._seldom(follows, keys[at], False)}"
         steps = [self.step(key) for key in context if key != START]
         before = " and ".join([", ".join(steps[:-1]), *steps[-1:]]).removeprefix(" and ")
         if not steps:

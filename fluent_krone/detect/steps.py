@@ -165,14 +165,12 @@ class Steps:
                 self._note_usual(place)
             return ()
         direction = "unexpected"
+        if found.name in _COUNTING:
+            # A step too many makes the steps after it new as well: the first is what is odd.
+            at = self.order.first_of_new(keys, at)
         words = self._out_of_order(keys, at, found.name)
         if at == 0:
             direction = "unexpected_start"
-        if found.name in _COUNTING and found.score > 1:
-            others = f"{found.score - 1:.0f} other places"
-            if found.score == 2:
-                others = "one other place"
-            words += f" The order of the session is new in {others} as well."
         return (self._order(found, direction, at, keys[at], words),)
 
     def _note_usual(self, place: Context) -> None:
@@ -285,9 +283,9 @@ class Steps:
         start, end, _ = limit
         span = next(s for s in self.durations.spans(keys) if (s.start, s.end) == (start, end))
         words = (
-            f"{self._span(keys, span)} took {as_time(duration_ns / _NS)}, from its first to its "
-            f"last of {end - start} events in a row, which began with {self._step(keys[start])}. "
-            f"Normally it takes {as_time(span.range.median)}, and at most "
+            f"{end - start} steps of {self._span(keys, span)} in a row took "
+            f"{as_time(duration_ns / _NS)}, most of it before {self._step(keys[event])}. "
+            f"Normally they take {as_time(span.range.median)}, and at most "
             f"{as_time(span.range.high_end())} in nearly all of {span.range.count:,} cases."
         )
         odd = _Oddity("time.seq", max(span.score(duration_ns), threshold), threshold)

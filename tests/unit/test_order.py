@@ -101,3 +101,12 @@ def test_the_fewest_steps_after_which_a_step_is_rare_are_named() -> None:
     assert follows.times == 0
     context, _ = model.rare_after((STUCK, OPENED, CLOSE), 2, "session", 0.02)
     assert context == (-1, STUCK, OPENED)
+
+
+def test_the_first_of_several_new_places_is_the_one_that_made_them_new() -> None:
+    model = Order(tree(), count_order([(OPEN, OPENED, GOING, ARRIVED, CLOSE)] * 20, tree()))
+    keys = (OPEN, OPENED, CLOSE, GOING, ARRIVED)
+    assert [model.first_of_new(keys, at) for at in (2, 3, 4)] == [2, 2, 2]
+    # What is new at the end of a long session has nothing to do with its beginning.
+    far = (OPEN, GOING, *[OPEN, OPENED, GOING, ARRIVED, CLOSE] * 2, OPENED)
+    assert model.first_of_new(far, len(far) - 1) > 1

@@ -211,7 +211,7 @@ def test_a_seq_that_takes_too_long_is_reported_at_the_end() -> None:
     [found] = deviations(served.finish())
     [deviation] = found.deviations
     assert (found.decided, deviation.witness, deviation.direction) == ("end", "time", "long")
-    assert "took" in deviation.words and "of 3 events in a row" in deviation.words
+    assert "3 steps of “gate” in a row took" in deviation.words
 
 
 def severe_at(time_s: int) -> tuple[int, dict[bytes, bytes]]:

@@ -80,7 +80,7 @@ def scene(
         (
             (OPEN, ACK, RECORD, STORE, CLOSE, DELETE),
             2,
-            "“recorded <id>” came before “stored <id>”; normally it comes after.",
+            "“stored <id>” came only after “recorded <id>”; normally it comes before.",
         ),
         (
             (OPEN, STORE, RECORD, CLOSE, DELETE),
@@ -287,3 +287,14 @@ def test_the_step_that_the_sentence_is_about_is_known() -> None:
     missing = explain(scene((OPEN, STORE, RECORD, CLOSE, DELETE), 1))
     assert missing.log_key == ACK
     assert explain(scene((OPEN, ACK, ACK), 2, is_ended=False)).log_key == ACK
+
+
+def test_a_step_that_many_normal_sessions_have_is_not_what_is_odd() -> None:
+    # The nearest normal session has no retries, a third of the others do.
+    retried = (OPEN, RETRY, ACK, STORE, RECORD, CLOSE, DELETE)
+    order = training(*[NORMAL] * 20, *[retried] * 10)
+    session = (OPEN, RETRY, ACK, RECORD, CLOSE, DELETE)
+    assert words(scene(session, 1, order=order)) == (
+        "“recorded <id>” came without “stored <id>” before it."
+    )
+    assert words(scene(session, 1)).startswith("“tried <id> again” happened right after")
