@@ -21,7 +21,7 @@ def with_lines(deviation: Deviation, finding: Finding, template: Callable[[int],
         texts[deviation.event] = finding.line
     words = deviation.words
     at = 0
-    if " times in a row" in words:
+    if " in a row. " in words:
         # The line of one of them would say too much.
         texts.pop(deviation.event, None)
     for event in (deviation.event, *_named_before(deviation)):

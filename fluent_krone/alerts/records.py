@@ -58,7 +58,6 @@ class AlertMaker:
         check_tag(config)
         self.bundle = bundle
         self._hierarchy = bundle.hierarchy
-        self._order = bundle.order
         self._config = config
         self._template_ids = [*map(template_id, bundle.templates), UNKNOWN]
         self._deviations = DeviationFields(bundle, self._template_ids)
@@ -71,7 +70,7 @@ class AlertMaker:
         if finding.verdict is not None:
             # The sentences quote real lines only where alerts hold lines at all.
             scene = scene_of(
-                finding, self._hierarchy, self._order, with_texts=self._config.max_lines > 0
+                finding, self._hierarchy, self.bundle, with_texts=self._config.max_lines > 0
             )
         deviations = self._deviating(finding, pattern, scene)
         p_value = deviations[0]["p_value"]

@@ -11,6 +11,7 @@ from functools import cached_property
 
 from ..core.hierarchy import Hierarchy
 from ..core.localise import is_rare, severity
+from ..detect.bundle import Bundle
 from ..detect.order import Order
 from ..reading.wildcards import Template
 from ..types import Evidence, Finding, Verdict
@@ -39,6 +40,11 @@ _TROUBLE = re.compile(
     re.IGNORECASE,
 )
 
+
+def _nobody_knows(_: int) -> int:
+    return 0
+
+
 # A place in the alignment: an event of the session, an event of the normal one; None where one
 # session has no counterpart.
 Pair = tuple[int | None, int | None]
@@ -65,6 +71,8 @@ class Scene:
     values: Mapping[int, Mapping[str, set[str]]] = field(default_factory=dict)
     # How often normal training had each step, and after which; older bundles do not say.
     order: Order | None = None
+    # Log key → the largest number of such steps in any normal session; 0 where nobody knows.
+    most: Callable[[int], int] = _nobody_knows
 
     @property
     def evidence(self) -> Evidence:
@@ -153,11 +161,14 @@ class Scene:
         return seen
 
     def is_common(self, key: int) -> bool:
-        """Whether many normal sessions have a step, whatever the nearest one has."""
+        """Whether many normal sessions have a step, and some as often as this one.
+
+        Then its number alone is not odd, whatever the nearest normal session has.
+        """
         if self.order is None:
             return False
         seen, sessions = self.order.seen(key)
-        return seen > _COMMON * sessions
+        return seen > _COMMON * sessions and self.counts[key] <= self.most(key)
 
     def is_trouble(self, key: int) -> bool:
         """Whether a step is an error or another sign of trouble."""
@@ -249,7 +260,7 @@ class Scene:
 def scene_of(
     finding: Finding,
     hierarchy: Hierarchy,
-    order: Order | None = None,
+    bundle: Bundle | None = None,
     *,
     with_texts: bool = True,
 ) -> Scene:
@@ -268,6 +279,12 @@ def scene_of(
             texts[verdict.event] = finding.line.decode("utf-8", "replace")
         values = _values(texts, [template(key) for key in finding.log_keys], finding.log_keys)
     keys = {part.decode("utf-8", "replace") for part in finding.session}
+    order = None
+    most: Callable[[int], int] = _nobody_knows
+    if bundle is not None:
+        order = bundle.order
+        if bundle.nested is not None:
+            most = bundle.nested.most
     return Scene(
         verdict=verdict,
         session=finding.log_keys,
@@ -279,6 +296,7 @@ def scene_of(
         known=_only_values(values, keys),
         values=values,
         order=order,
+        most=most,
     )
 
 

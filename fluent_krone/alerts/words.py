@@ -116,7 +116,7 @@ def _in_a_row(writer: Writer) -> str | None:
     usual = longest_run(scene.nearest, key)
     if run < 2 or run <= usual or scene.counts[key] <= scene.normal_counts[key]:
         return None
-    if not usual and scene.is_common(key):
+    if usual > 1 or (not usual and scene.is_common(key)):
         return None
     step, values = writer.events(range(start, end))
     if usual == 0:
@@ -190,6 +190,8 @@ def _surplus_of(writer: Writer, key: int, *, even_if_common: bool = False) -> st
     if scene.event in surplus:
         event = scene.event
     where = writer.after(event)
+    if normal and scene.is_common(key) and not even_if_common:
+        return None
     if normal:
         same = [other for other, other_key in enumerate(scene.session) if other_key == key]
         step, values = writer.events(same)
@@ -236,12 +238,15 @@ def _lacking(writer: Writer) -> str | None:
             return f"{step} is missing: that step {often}."
         before = _previous_here(scene, place)
         if here and before is not None and scene.session[before] != key:
-            return f"{step} {often}; one is missing after {writer.event(before)}."
+            return f"{step} {often}: one less than usual after {writer.event(before)}."
         if here:
             return f"{step} {often}."
         follower = _next_here(scene, place)
         if follower is not None:
             return f"{writer.event(follower)} came without {step} before it."
+        if before == len(scene.session) - 1:
+            usual = writer.usual_next(place)
+            return f"Nothing followed {writer.event(before)}; normally {usual} does."
         if before is not None:
             return f"{step} is missing; normally it follows {writer.event(before)}."
         return f"{step} is missing."
@@ -311,8 +316,8 @@ _KINDS: tuple[Callable[[Writer], str | None], ...] = (
     _surplus,
     _any_foreign,
     _lacking,
-    _any_surplus,
     _common_surplus,
+    _any_surplus,
     _moved,
     _of_counts,
 )

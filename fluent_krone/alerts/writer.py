@@ -52,6 +52,15 @@ class Writer:
         self._told[self.scene.nearest[place]] = None
         return self.quoted(self.scene.normal_name(place), _MAX_STEP)
 
+    def usual_next(self, place: int) -> str:
+        """What usually follows the session's last event: in most sessions, or in the nearest."""
+        scene = self.scene
+        if scene.order is not None:
+            usual = scene.order.follows(scene.session[-1], scene.nearest[place]).usual
+            if usual >= 0:
+                return self.quoted(scene.filled(usual), _MAX_STEP)
+        return self.normal(place)
+
     def lacking(self, place: int) -> str:
         """A step that happened too rarely, with how often it is lacking."""
         scene = self.scene
@@ -76,7 +85,7 @@ class Writer:
         """Where an event happened."""
         if event == 0:
             return "at the very beginning"
-        return f"right after {self.quoted(self.scene.name(event - 1))}"
+        return f"after {self.quoted(self.scene.name(event - 1))}"
 
     def out_of_order(self) -> str:
         """What can be said where no comparison finds more: the order is what is odd."""
@@ -86,9 +95,11 @@ class Writer:
         if event == 0:
             return f"{step} came first; normal sessions do not begin like that."
         before = event - 1
-        is_new = not longest_run(scene.nearest, scene.session[event]) > 1
-        if scene.session[before] == scene.session[event] and is_new:
+        pair = (scene.session[before], scene.session[event])
+        if pair[0] == pair[1] and longest_run(scene.nearest, pair[1]) < 2:
             return f"{step} happened twice in a row; normally it is not repeated at this point."
+        if scene.order is not None and scene.order.had_pair(*pair):
+            return f"No normal session runs like this one from {step} on."
         expected = self._expected_after(before)
         if expected is None:
             return f"{step} came {self.after(event)}; normal sessions do not have that order."

@@ -33,7 +33,7 @@ _CASE = Case(
     end=4,
     event=2,
     normal=((0, 1, 3),),
-    evidence="Error: “valve <num> jammed”, right after “valve <num> opens”. It never occurs in "
+    evidence="Error: “valve <num> jammed”, after “valve <num> opens”. It never occurs in "
     "normal sessions.",
 )
 

@@ -52,8 +52,7 @@ _COMPARED = 3
 # Likeness (0 to 1) with the beginning of a longer normal session, from which on a session is taken
 # for one that was cut short. Lower, and sessions that went another way would lack their end.
 _CUT_SHORT = 0.8
-# Share of the normal sessions: an error that no more of them have is what an operator must see,
-# even where the nearest normal session has it as well.
+# Share of the normal sessions: an error that no more of them have is rare.
 _RARE = 0.005
 
 
@@ -123,7 +122,7 @@ class NestedDetector(Protocol):
 
 
 class StepCounts(Protocol):
-    """Knows how often normal training had a step; a `core.steps.StepJudge` does."""
+    """Knows how often normal training had a step, as a `core.steps.StepJudge` does."""
 
     def seen(self, log_key: int) -> tuple[int, int]:
         """How many such steps normal training had, and how many sessions."""
@@ -341,10 +340,7 @@ def _score_rare_errors(
     hierarchy: Hierarchy,
     patterns: SeqDetector,
 ) -> None:
-    """Let the first error that hardly any normal session has outweigh the rest of the session.
-
-    A step that normal training never had outweighs it.
-    """
+    """Let the first rare error outweigh the rest, if normal training had all steps."""
     if any(not patterns.is_known("status", hierarchy.status_of[key]) for key in here):
         return
     errors = [key for key in here if severity(hierarchy.rows[key].template) > 0]

@@ -39,24 +39,28 @@ class StepWords:
             level = "entity"
         return f"“{self._hierarchy.words(level, node_of[keys[span.start]])}”"
 
+    def _entity(self, log_key: int) -> str:
+        return f"“{self._hierarchy.words('entity', self._hierarchy.entity_of[log_key])}”"
+
     def out_of_order(self, keys: Sequence[int], at: int, name: str) -> str:
         """What an event came after, how often it does so, and what comes there instead."""
         step = self.step(keys[at])
         view: View = "entity" if name == "order.entity" else "session"
         context, follows = self._order.rare_after(keys, at, view, _RARE)
         if set(context) == {keys[at]}:
-            said = f"{step} came {len(context) + 1} times in a row"
+            how_often = f"{len(context) + 1} times".replace("2 times", "twice")
+            said = f"{step} came {how_often} in a row"
             return f"{said}. {self._seldom(follows, keys[at], False)}"
         steps = [self.step(key) for key in context if key != START]
         before = " and ".join([", ".join(steps[:-1]), *steps[-1:]]).removeprefix(" and ")
         if not steps:
             said = f"The session begins with {step}"
             if at:
-                said = f"{step} is the first step of its component"
+                said = f"The steps of {self._entity(keys[at])} begin with {step}"
         elif view == "entity":
-            said = f"{step} came after {before} in its component"
+            said = f"{step} was the next step of {self._entity(keys[at])} after {before}"
         else:
-            said = f"{step} came right after {before}"
+            said = f"{step} came next after {before}"
         if steps and START in context:
             said = f"At the beginning, {said}"
         return f"{said}. {self._seldom(follows, keys[at], not steps)}"

@@ -282,9 +282,12 @@ class Steps:
         threshold = self._thresholds["time.seq"]
         start, end, _ = limit
         span = next(s for s in self.durations.spans(keys) if (s.start, s.end) == (start, end))
+        which = f"the step number {event - start + 1}"
+        if event == end - 1:
+            which = "the last one"
         words = (
             f"{end - start} steps of {self._span(keys, span)} in a row took "
-            f"{as_time(duration_ns / _NS)}, most of it before {self._step(keys[event])}. "
+            f"{as_time(duration_ns / _NS)}, most of it before {which}, {self._step(keys[event])}. "
             f"Normally they take {as_time(span.range.median)}, and at most "
             f"{as_time(span.range.high_end())} in nearly all of {span.range.count:,} cases."
         )

@@ -77,7 +77,7 @@ class CaseMaker:
         hierarchy = self._bundle.hierarchy
         verdict = finding.verdict
         if verdict is not None:
-            scene = scene_of(finding, hierarchy, self._bundle.order, with_texts=with_lines)
+            scene = scene_of(finding, hierarchy, self._bundle, with_texts=with_lines)
             seq = verdict.seq
             return seq.start, seq.end, verdict.event, explain(scene, self._safe).text
         deviation = finding.deviations[0]

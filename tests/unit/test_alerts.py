@@ -116,7 +116,7 @@ def test_the_record_of_a_sequence(lift: Bundle) -> None:
     record = dict(alert.record)
     explanation = record.pop("explanation")
     deviations = record.pop("deviations")
-    assert explanation.startswith("“lift: stuck at floor 3” happened right after")
+    assert explanation.startswith("“lift: stuck at floor 3” happened after")
     assert record == {
         "alert_id": alert.alert_id,
         "pattern": pattern_of(ABNORMAL),

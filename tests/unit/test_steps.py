@@ -51,7 +51,7 @@ def test_a_step_out_of_order_is_reported_at_once() -> None:
     assert (deviation.event, deviation.log_key) == (2, ARRIVED)
     assert deviation.score > deviation.threshold
     assert deviation.p_value == 0.001
-    assert "“lift: arrived at floor <num>” came right after" in deviation.words
+    assert "“lift: arrived at floor <num>” came next after" in deviation.words
 
 
 def test_an_early_end_says_what_usually_follows() -> None:
