@@ -150,7 +150,7 @@ def test_the_tag_is_what_all_tags_begin_with() -> None:
     served = engine()
     served.feed("app.web", rides(range(5), 2, "a"), T0)
     served.feed("app.db", rides(range(5, 9), 2, "b"), T0)
-    [found] = flows(served.feed("app.web", rides(range(30, 40), 2, "c"), T0))
+    [found] = flows(served.feed("app.web", rides(range(30, 40), 2, "c"), T0 + 40 * WINDOW_NS))
     assert found.tag == b"app"
 
 
