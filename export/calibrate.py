@@ -42,8 +42,11 @@ from .train import (
 # The more there are, the more the witnesses of a fold are like those of the bundle; few sessions
 # need many folds, and of many sessions a few folds are enough.
 _FEWEST_FOLDS, _MOST_FOLDS, _FOLDED_SESSIONS = 5, 15, 60_000
-# Injected faults of each kind, in all folds together.
-FAULTS = 1_000
+# Events that are fitted on in all folds together: the same, for sessions of thousands of events.
+_FOLDED_EVENTS = 6_000_000
+# Injected faults of each kind, in all folds together, and the most events that they have: fewer are
+# injected where sessions are long, so that an export does not take hours.
+FAULTS, _FAULTY_EVENTS = 1_000, 200_000
 # Of normal sessions, at most so many are in the density's uncertainty band.
 _DOUBTFUL_SHARE = 0.01
 # Where more sessions than this share are beyond all likelihood, the training is mixed with
@@ -173,17 +176,19 @@ class _Trial:
 
     def run(self, on_progress: Progress) -> None:
         size = len(self._sessions)
-        folds = max(_FEWEST_FOLDS, min(_MOST_FOLDS, _FOLDED_SESSIONS // max(size, 1)))
-        folds = min(folds, size)
+        events = max(sum(len(session.keys) for session in self._sessions), 1)
+        folds = min(_MOST_FOLDS, _FOLDED_SESSIONS // max(size, 1), _FOLDED_EVENTS // events)
+        folds = min(max(_FEWEST_FOLDS, folds), size)
         if folds < 2:
             return
+        faults = min(FAULTS, _FAULTY_EVENTS * size // events)
         table = tabulate([session.keys for session in self._sessions], self._hierarchy)
         rng = np.random.default_rng(self._seed)
         fold = rng.permutation(size) % folds
         for i in range(folds):
             held = np.flatnonzero(fold == i)
             fitted = np.flatnonzero(fold != i)
-            self._run_fold(table, held, fitted, FAULTS // folds, rng)
+            self._run_fold(table, held, fitted, max(faults // folds, 1), rng)
             on_progress(i + 1, folds)
 
     def _run_fold(

@@ -15,6 +15,9 @@ threshold:
 - `triple`: the same with the two steps before. New triples are more frequent than new pairs, so
   that one says little, and several in one session say much.
 
+The beginning and the end of a session are no steps of a pair or a triple: sessions that a log cuts
+begin and end anywhere, and how odd that is, `session` says better than a count does.
+
 A session's surprise is a function of its log keys, so the tracker works it out once per state.
 """
 
@@ -142,24 +145,9 @@ class _NewSteps(dict[Context, bool]):
     def __missing__(self, steps: Context) -> bool:
         if len(self) >= _MOST_REMEMBERED:
             self.clear()
-        is_new = steps[-1] not in self._counts.get(steps[:-1], {}) and all(
-            key < 0 or key in self._known for key in steps
-        )
+        is_new = steps[-1] not in self._counts.get(steps[:-1], {}) and self._known.issuperset(steps)
         self[steps] = is_new
         return is_new
-
-
-def _window(keys: Sequence[int], first: int, last: int, reach: int) -> Context:
-    """Events `first` to `last`, and the `reach` steps before them; the end where `last` is it.
-
-    >>> _window([7, 8, 9], 1, 3, 2)
-    (-1, 7, 8, 9, -2)
-    """
-    before = (START,) * max(reach - first, 0)
-    behind: Context = ()
-    if last == len(keys):
-        behind = (END,)
-    return (*before, *keys[max(first - reach, 0) : last + 1], *behind)
 
 
 class Order:
@@ -201,7 +189,7 @@ class Order:
         if not keys or keys[-1] not in self._known:
             return dict.fromkeys(VIEWS, 0.0)
         surprise = self.end_surprise(self.last_steps(keys))
-        return {"session": surprise, "entity": 0.0, **self._new(keys, len(keys))}
+        return {"session": surprise, "entity": 0.0, "pair": 0.0, "triple": 0.0}
 
     def last_steps(self, keys: Sequence[int]) -> Context:
         """The steps that the session's score of ending here depends on."""
@@ -284,9 +272,9 @@ class Order:
         found: dict[View, float] = {}
         for view, reach in _REACH_OF.items():
             found[view] = 0.0
-            if self._is_new[_window(keys, at, at, reach)]:
-                first = max(at + 1 - _COUNTED_BACK, 0)
-                steps = _window(keys, first, at, reach)
+            if at >= reach and self._is_new[tuple(keys[at - reach : at + 1])]:
+                first = max(at + 1 - _COUNTED_BACK, reach)
+                steps = keys[first - reach : at + 1]
                 # Without a step of Python for each event: every new state asks this.
                 windows = zip(*(steps[i:] for i in range(reach + 1)), strict=False)
                 found[view] = float(sum(map(self._is_new.__getitem__, windows)))
