@@ -30,14 +30,14 @@ _DENSITY_SHARE = 0.25
 # Beyond this many false alarms in 1,000 sessions the density gets no more of them unasked.
 _DENSITY_MOST = 1.0
 # A threshold that is the largest held-out score flags none of these sessions, but of as many new
-# ones, one is expected to lie above it, as above any order statistic. Each score that has a say pays
-# for that one. With a lower price (0.15 was tried) every score was given a threshold just above all
-# that training had: on raw HDFS nine of them together raised 2.8 false alarms in 1,000 for one that
-# was asked for, and 5.5 times as many as asked for one in 2,000.
+# ones, one is expected to lie above it, as above any order statistic. Each score that has a say
+# pays for that one. With a lower price (0.15 was tried) every score was given a threshold just
+# above all that training had: on raw HDFS nine of them together raised 2.8 false alarms in 1,000
+# for one that was asked for, and 5.5 times as many as asked for one in 2,000.
 _UNSEEN = 1.0
-# Up to one false alarm in 1,000, a small training is given so many times the budget of its sessions,
-# up to that of `_FEWEST` sessions. It cannot tell what one session in 1,000 looks like, and would pay
-# for hardly any score. The export warns that such a bundle flags more than was asked for.
+# Up to one false alarm in 1,000, a small training is given so many times the budget of its
+# sessions, up to that of `_FEWEST` sessions. It cannot tell what one session in 1,000 looks like,
+# and would pay for hardly any score. The export warns that such a bundle flags more than was asked.
 _SMALL_TIMES, _FEWEST = 4, 4_000
 # What a step costs that flags no more held-out session, beside the others.
 _FREE = 0.1

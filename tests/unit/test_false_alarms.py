@@ -71,6 +71,31 @@ def test_a_handful_of_freaks_sets_no_threshold() -> None:
     assert plan_budget(normal, {"swap": swaps}).thresholds(5) == pytest.approx(without, abs=1.5)
 
 
+def test_many_scores_together_raise_no_more_than_was_asked_for() -> None:
+    """Each score finds a kind of fault that no other finds, just above all normal sessions."""
+    names = ["density", *(f"view {i}" for i in range(20))]
+    rng = np.random.default_rng(7)
+    normal = {name: rng.exponential(1, SESSIONS) for name in names}
+    faulty = {
+        kind: {name: np.full(50, (normal[name].max() + 1) * (name == kind)) for name in names}
+        for kind in names[1:]
+    }
+    later = {name: rng.exponential(1, 400_000) for name in names}
+    for asked in (0.5, 1):
+        thresholds = plan_budget(normal, faulty).thresholds(asked)
+        flagged = np.any([later[name] > t for name, t in thresholds.items()], axis=0)
+        assert 1000 * flagged.mean() < 2 * asked
+
+
+def test_a_small_training_has_a_say_for_several_scores() -> None:
+    rng = np.random.default_rng(8)
+    names = ["density", "counts", "order.session", "time"]
+    normal = {name: rng.exponential(1, 1_000) for name in names}
+    faulty = {kind: {name: np.full(50, 8.0 * (name == kind)) for name in names} for kind in names}
+    thresholds = plan_budget(normal, faulty).thresholds(1)
+    assert sum(thresholds[name] < 8 for name in names[1:]) >= 2
+
+
 def test_the_density_is_never_below_its_floor() -> None:
     for asked in PLANNED:
         assert made().thresholds(asked)["density"] >= density_floor(asked) - 1e-3

@@ -47,6 +47,12 @@ def test_a_backward_session_has_many_new_pairs() -> None:
     assert order().worst(RIDES[0])["pair"] == 0
 
 
+def test_where_a_log_cuts_a_session_there_is_no_new_pair() -> None:
+    ride = RIDES[-1]
+    for cut in (ride[1:], ride[2:], ride[:-1], ride[2:-2]):
+        assert (order().worst(cut)["pair"], order().worst(cut)["triple"]) == (0, 0)
+
+
 def test_a_step_after_two_steps_that_it_never_follows_is_a_new_triple() -> None:
     turned = (OPEN, OPENED, GOING, ARRIVED, GOING)
     assert order().worst(turned)["triple"] >= order().worst(turned)["pair"] >= 1
