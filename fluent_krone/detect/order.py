@@ -259,7 +259,7 @@ class Order:
         for event in range(at - 1, max(at - _COUNTED_BACK, -1), -1):
             if event < first - reach:
                 break
-            if any(self._is_new[_window(keys, event, event, own)] for own in _REACH_OF.values()):
+            if any(self._is_new_at(keys, event, own) for own in _REACH_OF.values()):
                 first = event
         return first
 
@@ -267,12 +267,16 @@ class Order:
         """Whether training had `step` directly after `before`."""
         return step in self._session.counts.get((before,), {})
 
+    def _is_new_at(self, keys: Sequence[int], at: int, reach: int) -> bool:
+        """Whether training never had event `at` after the `reach` events before it."""
+        return at >= reach and self._is_new[tuple(keys[at - reach : at + 1])]
+
     def _new(self, keys: Sequence[int], at: int) -> dict[View, float]:
         """How many pairs, and triples, up to this one training never had; 0 where it had this."""
         found: dict[View, float] = {}
         for view, reach in _REACH_OF.items():
             found[view] = 0.0
-            if at >= reach and self._is_new[tuple(keys[at - reach : at + 1])]:
+            if self._is_new_at(keys, at, reach):
                 first = max(at + 1 - _COUNTED_BACK, reach)
                 steps = keys[first - reach : at + 1]
                 # Without a step of Python for each event: every new state asks this.
