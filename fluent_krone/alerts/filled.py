@@ -20,6 +20,9 @@ def with_lines(deviation: Deviation, finding: Finding, template: Callable[[int],
     if finding.line:
         texts[deviation.event] = finding.line
     words = deviation.words
+    known = keys_in_masks(
+        template(deviation.log_key), texts.get(deviation.event, b""), finding.session
+    )
     at = 0
     if " in a row. " in words:
         # The line of one of them would say too much.
@@ -34,9 +37,6 @@ def with_lines(deviation: Deviation, finding: Finding, template: Callable[[int],
             words = words[:at] + text + words[at + len(step) :]
             step = text
         at += len(step)
-    known = keys_in_masks(
-        template(deviation.log_key), texts.get(deviation.event, b""), finding.session
-    )
     for mask, value in known.items():
         words = words.replace(mask, value)
     return words

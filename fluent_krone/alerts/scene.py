@@ -9,8 +9,9 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 
+from ..core.failures import severity
 from ..core.hierarchy import Hierarchy
-from ..core.localise import is_rare, severity
+from ..core.localise import is_rare
 from ..detect.bundle import Bundle
 from ..detect.order import Order
 from ..reading.wildcards import Template

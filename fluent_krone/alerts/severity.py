@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Literal
 
-from ..core.localise import severity as words_severity
+from ..core.failures import severity as words_severity
 
 Severity = Literal["notice", "warning", "error", "critical"]
 SEVERITIES: tuple[Severity, ...] = ("notice", "warning", "error", "critical")

@@ -232,6 +232,12 @@ def _lacking(writer: Writer) -> str | None:
         # In a session under way counts say nothing, but a step that never came before others does.
         if here >= normal or (here and not scene.is_ended):
             continue
+        instead = _instead_of(scene, place)
+        if instead is not None and not here:
+            return (
+                f"{writer.event(instead)} came {writer.after(instead)}; normally "
+                f"{writer.normal(place)} comes there."
+            )
         step = writer.normal(place)
         often = f"happened only {times(here)}, normally {times(normal)}"
         if here and scene.has_absent(key):
@@ -335,6 +341,17 @@ def _nearest_missing(scene: Scene) -> list[int]:
     return sorted(
         scene.missing, key=lambda place: (scene.is_success(scene.nearest[place]), distance[place])
     )
+
+
+def _instead_of(scene: Scene, place: int) -> int | None:
+    """The last event that came where an event of the normal session is missing."""
+    at = scene.pairs.index((None, place))
+    before = at
+    while before and scene.pairs[before - 1][0] is None:
+        before -= 1
+    if not before or scene.pairs[before - 1][1] is not None:
+        return None
+    return scene.pairs[before - 1][0]
 
 
 def _next_here(scene: Scene, place: int) -> int | None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 
 from ..core.hierarchy import UNKNOWN
+from ..detect.order import Order
 from ..types import Evidence
 from .phrases import counted, counted_value, listed, short
 from .scene import Scene, longest_run
@@ -55,9 +56,11 @@ class Writer:
     def usual_next(self, place: int) -> str:
         """What usually follows the session's last event: in most sessions, or in the nearest."""
         scene = self.scene
+        last = scene.session[-1]
         if scene.order is not None:
-            usual = scene.order.follows(scene.session[-1], scene.nearest[place]).usual
-            if usual >= 0:
+            usual = scene.order.follows(last, scene.nearest[place]).usual
+            # A step that mostly repeats itself does not do so for ever.
+            if usual >= 0 and usual != last:
                 return self.quoted(scene.filled(usual), _MAX_STEP)
         return self.normal(place)
 
@@ -99,11 +102,23 @@ class Writer:
         if pair[0] == pair[1] and longest_run(scene.nearest, pair[1]) < 2:
             return f"{step} happened twice in a row; normally it is not repeated at this point."
         if scene.order is not None and scene.order.had_pair(*pair):
-            return f"No normal session runs like this one from {step} on."
+            return self._new_pair(scene.order) or (
+                f"No normal session runs like this one from {step} on."
+            )
         expected = self._expected_after(before)
         if expected is None:
             return f"{step} came {self.after(event)}; normal sessions do not have that order."
         return f"{step} came {self.after(event)}; normally {expected} comes next."
+
+    def _new_pair(self, order: Order) -> str | None:
+        """The first step behind the odd event that training never had after the one before it."""
+        keys = self.scene.session
+        for event in range(self.scene.event + 1, len(keys)):
+            if not order.had_pair(keys[event - 1], keys[event]):
+                self._told.clear()
+                step = self.event(event)
+                return f"{step} came {self.after(event)}; normal sessions do not have that order."
+        return None
 
     def _expected_after(self, event: int) -> str | None:
         """What normally follows an event, if it is another step than the one that did."""

@@ -22,7 +22,6 @@ the most abnormal one is named here.
 
 from __future__ import annotations
 
-import re
 from collections import Counter
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -32,18 +31,10 @@ from operator import add
 from typing import Protocol
 
 from ..types import LEVELS, Evidence, Level, Seq
+from .failures import severity
 from .hierarchy import Hierarchy, runs
 from .matching import Gap, gaps, likeness
 
-# Words of syslog's three highest levels, and words of errors.
-SEVERE = re.compile(
-    r"\b(?:fatal|panic|emerg(?:ency)?|crit(?:ical)?|catastroph\w*|corrupt\w*|crash\w*)\b", re.I
-)
-ERROR = re.compile(
-    r"\b(?:err(?:or)?s?|fail\w*|exceptions?|denied|refused|reject\w*|unreachable"
-    r"|time[d-]?\s?out|invalid|cannot|unable|lost|offline|faults?|bad|abort\w*|warning|missing)\b",
-    re.I,
-)
 # Events of a session that is compared event by event. Aligning takes the square of this, and a
 # verdict must not hold up the stream, so longer sessions are compared by counts alone.
 _MOST_ALIGNED = 300
@@ -184,17 +175,6 @@ def localise(
 
 
 @lru_cache(_MOST_TEXTS)
-def severity(text: str) -> int:
-    """2 for words of syslog's top levels, 1 for words of errors, else 0.
-
-    >>> severity("kernel panic"), severity("login failed"), severity("session opened")
-    (2, 1, 0)
-    """
-    if SEVERE.search(text):
-        return 2
-    return int(ERROR.search(text) is not None)
-
-
 def is_rare(times: int, sessions: int) -> bool:
     """Whether hardly any of the normal sessions has a step that came `times` times in all."""
     return 0 < times <= _RARE * sessions

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from typing import Any, Literal
 
 from ..reading.records import SessionKey
-from .localise import severity
+from .failures import severity
 
 # What is known of a new step:
 # - `waiting`: it was met a short time ago; what it is will show.

@@ -7,8 +7,8 @@ import functools
 from ..alerts.scene import scene_of
 from ..alerts.words import explain
 from ..config import Config
+from ..core.failures import severity
 from ..core.hierarchy import runs
-from ..core.localise import severity
 from ..detect.bundle import Bundle
 from ..detect.nested_aware import NestedAware
 from ..types import Alert, Finding

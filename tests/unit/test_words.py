@@ -297,3 +297,20 @@ def test_a_step_that_many_normal_sessions_have_is_not_what_is_odd() -> None:
         "“recorded <id>” came without “stored <id>” before it."
     )
     assert words(scene(session, 1, order=order)).startswith("“tried <id> again” happened after")
+
+
+def test_a_step_in_place_of_another_one_is_what_is_wrong() -> None:
+    normal = (OPEN, ACK, STORE, CHECK, CLOSE)
+    session = (OPEN, ACK, STORE, RECORD, CLOSE)
+    order = training(*[normal] * 20, *[(OPEN, RECORD, CLOSE)] * 20)
+    told = explain(scene(session, 3, nearest=normal, order=order, most=session.count))
+    assert told.text == (
+        "“recorded <id>” came after “stored <id>”; normally “check of <id> succeeded” comes there."
+    )
+    assert told.log_key == RECORD
+
+
+def test_where_the_odd_event_is_in_order_the_first_one_behind_it_that_is_not_is_named() -> None:
+    order = training(*[NORMAL] * 20, (OPEN, CLOSE, DELETE))
+    told = words(scene((OPEN, ACK, CLOSE, DELETE), 1, nearest=(), order=order))
+    assert told == "“closed <id>” came after “acked <id>”; normal sessions do not have that order."
