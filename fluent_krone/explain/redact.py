@@ -6,13 +6,14 @@ doubt masks. What no pattern can know stays: names of persons, customers, projec
 
 from __future__ import annotations
 
+import functools
 import itertools
 import re
 import unicodedata
 from collections.abc import Callable, Sequence
 
 from ..errors import ConfigError
-from .rules import MASK, RULES, Folded
+from .rules import MASK, RULES, Choice, Folded
 
 # Passes of all rules over a text. Two suffice for almost every text; the limit ends the rare ones
 # whose masks reveal further secrets again and again.
@@ -70,20 +71,29 @@ def _plainly(found: re.Match[str]) -> str:
 def _redact(text: str) -> str:
     """Apply all rules until none finds more: a mask may reveal what another rule then finds."""
     text = _in_ascii(text)
-    shown = Folded(text)
+    choice = _choice()
+    may_match = choice.of(Folded(text))
     # Rules in a row that have seen this very text and found nothing.
     idle = 0
-    for rule in itertools.chain.from_iterable(itertools.repeat(RULES, _ROUNDS)):
+    for number, rule in itertools.chain.from_iterable(
+        itertools.repeat([*enumerate(RULES)], _ROUNDS)
+    ):
         idle += 1
-        if rule.may_match(shown):
+        if may_match[number]:
             masked = rule(text)
             if masked != text:
                 text = masked
-                shown = Folded(text)
+                may_match = choice.of(Folded(text))
                 idle = 0
         if idle == len(RULES):
             break
     return text
+
+
+@functools.cache
+def _choice() -> Choice:
+    """Which rules can match a text; made at the first text, since many programs redact none."""
+    return Choice(rule.needs for rule in RULES)
 
 
 def _in_ascii(text: str) -> str:

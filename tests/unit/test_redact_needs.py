@@ -9,8 +9,10 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 from unit.test_redact import HIDDEN
 
-from fluent_krone.explain.rules import RULES, Folded
+from fluent_krone.explain.rules import RULES, Choice, Folded
 from fluent_krone.explain.rules.needs import needs
+
+CHOICE = Choice(rule.needs for rule in RULES)
 
 # Few characters, so that patterns match often; among them all letters beyond ASCII that Python
 # takes for ASCII ones when capitals do not matter.
@@ -50,13 +52,13 @@ def test_a_text_that_matches_meets_all_needs(pattern: str, text: str) -> None:
         return
     if found is not None:
         shown = Folded(text)
-        assert all(need.is_met(shown) for need in needs(pattern))
+        assert Choice([needs(pattern)]).of(shown) == [True]
 
 
 @pytest.mark.parametrize("pattern", ["passw(?:or)?d=", "(?:ab|cd)[0-9]{2}x", "(?<=://)[a-z]+@"])
 def test_needs_rule_out_texts(pattern: str) -> None:
     shown = Folded("nothing of that kind is here")
-    assert not all(need.is_met(shown) for need in needs(pattern))
+    assert Choice([needs(pattern)]).of(shown) == [False]
 
 
 def test_no_other_letter_is_taken_for_an_ascii_one() -> None:
@@ -75,11 +77,11 @@ def test_rules_find_nothing_where_they_are_skipped(
 ) -> None:
     text = one[:end] + between + other[start:]
     shown = Folded(text)
-    for rule in RULES:
-        if not rule.may_match(shown):
+    for rule, may_match in zip(RULES, CHOICE.of(shown), strict=True):
+        if not may_match:
             assert rule(text) == text
 
 
 def test_most_rules_are_skipped_for_a_usual_sentence() -> None:
     shown = Folded("Received block of size 67108864 from the third node, which no session has.")
-    assert sum(rule.may_match(shown) for rule in RULES) < len(RULES) / 3
+    assert sum(CHOICE.of(shown)) < len(RULES) / 3

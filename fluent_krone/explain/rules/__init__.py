@@ -16,11 +16,11 @@ from .commands import COMMANDS
 from .forms import FORMS
 from .keys import KEYS
 from .lot import LOT
-from .needs import Folded
+from .needs import Choice, Folded
 from .numbers import ADDRESSES, NUMBERS
 from .persons import PERSONS
 
-__all__ = ["MASK", "RULES", "Folded", "Rule"]
+__all__ = ["MASK", "RULES", "Choice", "Folded", "Rule"]
 
 # Their order matters: what announces a secret says more about it than its form, and what has a form
 # is more than a word drawn by lot.

@@ -6,7 +6,7 @@ import functools
 import re
 from collections.abc import Callable
 
-from .needs import Folded, Need, needs
+from .needs import Need, needs
 
 Mask = str | Callable[[re.Match[str]], str]
 
@@ -52,8 +52,8 @@ class Rule:
     """Replaces whatever an expression matches, in capitals or small letters, by a mask.
 
     >>> rule = Rule("port [0-9]+", "port <num>")
-    >>> rule("Port 80 is open"), rule.may_match(Folded("Port 80")), rule.may_match(Folded("80"))
-    ('port <num> is open', True, False)
+    >>> rule("Port 80 is open"), rule.needs
+    ('port <num> is open', ((b'port 0',),))
     """
 
     def __init__(self, pattern: str, mask: Mask) -> None:
@@ -69,10 +69,6 @@ class Rule:
     def needs(self) -> tuple[Need, ...]:
         """What a text must hold for a match."""
         return needs(self.pattern)
-
-    def may_match(self, text: Folded) -> bool:
-        """Whether the expression can match a text, by its folded form."""
-        return all(need.is_met(text) for need in self.needs)
 
     def __call__(self, text: str) -> str:
         return self._sub(self._mask, text)

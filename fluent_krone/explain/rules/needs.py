@@ -55,6 +55,14 @@ _FOLDS = bytes(
 ) + bytes(range(128, 256))
 
 
+# Neighbouring characters of a text that are one number.
+_FOUR = 4
+
+
+def _last_four(word: bytes) -> int:
+    return memoryview(word[-_FOUR:]).cast("I")[0]
+
+
 class Folded:
     """A text in small letters, with every digit as "0" and every character beyond ASCII as "?".
 
@@ -71,43 +79,51 @@ class Folded:
         # All fours of neighbours, as numbers. They rule out many words by one look.
         self.fours: set[int] = set()
         view = memoryview(self.text)
-        for start in range(4):
-            end = start + max(len(view) - start, 0) // 4 * 4
+        for start in range(_FOUR):
+            end = start + max(len(view) - start, 0) // _FOUR * _FOUR
             self.fours.update(view[start:end].cast("I"))
 
 
-class Need:
-    """Words of which a text holds one.
+# Words of which a text holds one, where an expression matches it.
+Need = tuple[bytes, ...]
 
-    >>> need = Need([b"passwd", b"password"])
-    >>> need.is_met(Folded("Password: x")), need.is_met(Folded("pass the word"))
-    (True, False)
+
+class Choice:
+    """Which of several expressions can match a text, from the needs of each.
+
+    Many expressions need the same words. So each word is looked for once, and not once for each
+    expression.
+
+    >>> choice = Choice([needs("passw(?:or)?d=[^ ]+"), needs("[0-9]{3}-[0-9]")])
+    >>> choice.of(Folded("call 555-1"))
+    [False, True]
     """
 
-    __slots__ = ("_fours", "_long", "_short", "words")
+    def __init__(self, needs_of: Iterable[tuple[Need, ...]]) -> None:
+        self._needs = [[frozenset(need) for need in needs] for needs in needs_of]
+        words = sorted({word for needs in self._needs for need in needs for word in need})
+        self._short = [word for word in words if len(word) < _FOUR]
+        # The longer ones, by their last four characters as a number.
+        self._long: dict[int, list[bytes]] = {}
+        for word in words:
+            if len(word) >= _FOUR:
+                self._long.setdefault(_last_four(word), []).append(word)
+        self._fours = frozenset(self._long)
 
-    def __init__(self, words: Sequence[bytes]) -> None:
-        self.words = words
-        self._long = [word for word in words if len(word) >= 4]
-        self._short = [word for word in words if len(word) < 4]
-        self._fours = frozenset(memoryview(word[-4:]).cast("I")[0] for word in self._long)
-
-    def is_met(self, text: Folded) -> bool:
-        """Whether the text holds one of the words."""
+    def of(self, text: Folded) -> list[bool]:
+        """For each expression, whether it can match."""
         whole = text.text
-        for word in self._short:
-            if word in whole:
-                return True
-        if self._fours.isdisjoint(text.fours):
-            return False
-        return any(word in whole for word in self._long)
+        held = {word for word in self._short if word in whole}
+        for four in self._fours & text.fours:
+            held.update(word for word in self._long[four] if word in whole)
+        return [not any(map(held.isdisjoint, needs)) for needs in self._needs]
 
 
 def needs(pattern: str) -> tuple[Need, ...]:
     """What every text meets that the pattern matches, in capitals or small letters.
 
-    >>> [[need.words for need in needs(p)] for p in ("passw(?:or)?d=[^ ]+", "[0-9]{3}-[0-9]", "x?")]
-    [[(b'passwd=', b'password=')], [(b'000-0',)], []]
+    >>> [needs(pattern) for pattern in ("passw(?:or)?d=[^ ]+", "[0-9]{3}-[0-9]", "x?")]
+    [((b'passwd=', b'password='),), ((b'000-0',),), ()]
     """
     texts, clauses = _sequence(_parser.parse(pattern))
     if texts is not None:
@@ -118,7 +134,7 @@ def needs(pattern: str) -> tuple[Need, ...]:
         key=lambda clause: (_weight(clause), sorted(clause)),
     )
     return tuple(
-        Need(tuple(word.encode() for word in sorted(clause))) for clause in ranked[:_MOST_CLAUSES]
+        tuple(word.encode() for word in sorted(clause)) for clause in ranked[:_MOST_CLAUSES]
     )
 
 
