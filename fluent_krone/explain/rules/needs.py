@@ -12,6 +12,9 @@ so that they cannot be forgotten or wrong when a rule is changed:
 3. Texts are compared as small letters whose digits are all "0" (`Folded`), so that `[0-9]{3}-`
    needs `000-`.
 
+4. Where a text must not follow a letter (`(?<![a-z])tan`), its word is marked: `tan` of `instance`
+   is none.
+
 What is not understood needs nothing, so its rule is always tried.
 """
 
@@ -41,6 +44,8 @@ _MOST_CLAUSES = 3
 # How often a character of a kind occurs in a text, by a coarse estimate: that of a letter, of a
 # digit, of a space, and of a sign.
 _LETTER, _DIGIT, _SPACE, _SIGN = 1 / 16, 1 / 3, 1 / 6, 1 / 40
+# How many places have no letter before them.
+_AT_EDGE = 1 / 4
 # What looking for one more word costs, in the unit of these estimates.
 _COST = 1e-4
 # A clause that is met by so many of all places in texts is met by nearly every text.
@@ -55,6 +60,10 @@ _FOLDS = bytes(
 ) + bytes(range(128, 256))
 
 
+# Stands before a word that no letter may stand before.
+_EDGE = "\x00"
+_EDGE_BYTE = _EDGE.encode()
+_LETTERS = frozenset(b"abcdefghijklmnopqrstuvwxyz")
 # Neighbouring characters of a text that are one number.
 _FOUR = 4
 
@@ -101,7 +110,10 @@ class Choice:
 
     def __init__(self, needs_of: Iterable[tuple[Need, ...]]) -> None:
         self._needs = [[frozenset(need) for need in needs] for needs in needs_of]
-        words = sorted({word for needs in self._needs for need in needs for word in need})
+        marked = {word for needs in self._needs for need in needs for word in need}
+        # Those of which it matters whether a letter stands before them.
+        self._edged = {word.removeprefix(_EDGE_BYTE) for word in marked if _EDGE_BYTE in word}
+        words = sorted(self._edged | {word for word in marked if _EDGE_BYTE not in word})
         self._short = [word for word in words if len(word) < _FOUR]
         # The longer ones, by their last four characters as a number.
         self._long: dict[int, list[bytes]] = {}
@@ -116,7 +128,20 @@ class Choice:
         held = {word for word in self._short if word in whole}
         for four in self._fours & text.fours:
             held.update(word for word in self._long[four] if word in whole)
+        held.update(_EDGE_BYTE + word for word in held & self._edged if _has_alone(word, whole))
         return [not any(map(held.isdisjoint, needs)) for needs in self._needs]
+
+
+def _has_alone(word: bytes, text: bytes) -> bool:
+    """Whether a word stands in a text with no letter before it.
+
+    >>> _has_alone(b"tan", b"an instance"), _has_alone(b"tan", b"instance: tan 1")
+    (False, True)
+    """
+    at = text.find(word)
+    while at > 0 and text[at - 1] in _LETTERS:
+        at = text.find(word, at + 1)
+    return at >= 0
 
 
 def needs(pattern: str) -> tuple[Need, ...]:
@@ -128,7 +153,7 @@ def needs(pattern: str) -> tuple[Need, ...]:
     texts, clauses = _sequence(_parser.parse(pattern))
     if texts is not None:
         clauses = [*clauses, texts]
-    useful = {_shortest(clause) for clause in clauses if all(clause)}
+    useful = {_shortest(clause) for clause in clauses if _says_something(clause)}
     ranked = sorted(
         (clause for clause in useful if _weight(clause) < _USELESS),
         key=lambda clause: (_weight(clause), sorted(clause)),
@@ -142,16 +167,21 @@ def needs(pattern: str) -> tuple[Need, ...]:
 _Found = tuple[Clause | None, list[Clause]]
 _NOTHING: _Found = (frozenset([""]), [])
 _ANYTHING: _Found = (None, [])
+# Where a part stands: anywhere, or where no letter is before it.
+_BEGIN: Clause = frozenset([""])
+_AT_AN_EDGE: Clause = frozenset([_EDGE])
 
 
-def _sequence(parts: Iterable[tuple[Any, Any]]) -> _Found:
-    """Parts that stand one behind the other."""
+def _sequence(parts: Iterable[tuple[Any, Any]], start: Clause = _BEGIN) -> _Found:
+    """Parts that stand one behind the other; `start` says whether at an edge."""
     clauses: list[Clause] = []
     # The possible texts right before this place, and whether they are all there is from the start.
-    run = frozenset([""])
+    run = start
     is_whole = True
     for operation, argument in parts:
-        texts, needed, last = _part(str(operation), argument)
+        # An edge in front of a group stands in front of each of its alternatives.
+        at = run if run == _AT_AN_EDGE else _BEGIN
+        texts, needed, last = _part(str(operation), argument, at)
         clauses += needed
         joined = None if texts is None else _joined(run, texts)
         if joined is None:
@@ -169,14 +199,28 @@ def _sequence(parts: Iterable[tuple[Any, Any]]) -> _Found:
     return None, [*clauses, run]
 
 
+def _says_something(clause: Clause) -> bool:
+    """Whether no word of a clause is met by every text."""
+    return all(word != _EDGE for word in clause) and all(clause)
+
+
 def _joined(run: Clause, texts: Clause) -> Clause | None:
     """The texts of two places as those of one, where these are few."""
     if len(run) * len(texts) > _MOST_TEXTS:
         return None
-    return frozenset(one + other for one, other in product(run, texts))
+    return frozenset(_behind(one, other) for one, other in product(run, texts))
 
 
-def _part(operation: str, argument: Any) -> tuple[Clause | None, list[Clause], Clause | None]:
+def _behind(one: str, other: str) -> str:
+    """A text behind another. A mark says what is before the first of them, and nothing else."""
+    if one in ("", _EDGE):
+        return one + other.removeprefix(one)
+    return one + other.removeprefix(_EDGE)
+
+
+def _part(
+    operation: str, argument: Any, at: Clause
+) -> tuple[Clause | None, list[Clause], Clause | None]:
     """What one part can match, and clauses; and the texts of its last repeat, where it repeats."""
     texts, clauses = _ANYTHING
     if operation == "LITERAL":
@@ -184,21 +228,40 @@ def _part(operation: str, argument: Any) -> tuple[Clause | None, list[Clause], C
     elif operation == "IN":
         texts = _class(argument)
     elif operation == "SUBPATTERN":
-        texts, clauses = _sequence(argument[-1])
+        texts, clauses = _sequence(argument[-1], at)
+        if argument[2]:
+            # Capitals matter within, so that `(?<![a-z])` allows them, and they are folded here.
+            texts = None if texts is None else _without_edges(texts)
+            clauses = list(map(_without_edges, clauses))
     elif operation == "ATOMIC_GROUP":
-        texts, clauses = _sequence(argument)
+        texts, clauses = _sequence(argument, at)
     elif operation == "BRANCH":
-        texts, clauses = _branch(argument[1])
+        texts, clauses = _branch(argument[1], at)
     elif operation.endswith("_REPEAT"):
         return _repeat(*argument)
     elif operation in ("AT", "ASSERT_NOT"):
         texts, clauses = _NOTHING
+        if operation == "ASSERT_NOT" and _is_edge(*argument):
+            texts = frozenset([_EDGE])
     elif operation == "ASSERT":
         within, clauses = _sequence(argument[1])
         if within is not None:
             clauses = [*clauses, within]
         texts = frozenset([""])
     return texts, clauses, None
+
+
+def _is_edge(direction: int, part: Sequence[tuple[Any, Any]]) -> bool:
+    """Whether what must not stand there is a letter, right before."""
+    if direction >= 0 or len(part) != 1 or str(part[0][0]) != "IN":
+        return False
+    ranges = [argument for kind, argument in part[0][1] if str(kind) == "RANGE"]
+    is_negated = str(part[0][1][0][0]) == "NEGATE"
+    return not is_negated and (ord("a"), ord("z")) in ranges
+
+
+def _without_edges(clause: Clause) -> Clause:
+    return frozenset(word.removeprefix(_EDGE) for word in clause)
 
 
 def _characters(codes: Sequence[int]) -> Clause | None:
@@ -226,8 +289,8 @@ def _class(items: Sequence[tuple[Any, Any]]) -> Clause | None:
     return _characters(codes)
 
 
-def _branch(branches: Sequence[Any]) -> _Found:
-    found = [_sequence(branch) for branch in branches]
+def _branch(branches: Sequence[Any], at: Clause) -> _Found:
+    found = [_sequence(branch, at) for branch in branches]
     texts: set[str] = set()
     for possible, _ in found:
         texts |= possible or frozenset()
@@ -242,7 +305,7 @@ def _branch(branches: Sequence[Any]) -> _Found:
 def _best(texts: Clause | None, clauses: Sequence[Clause]) -> Clause | None:
     """The clause that the fewest texts meet; None where none says anything."""
     known = [*clauses] if texts is None else [*clauses, texts]
-    useful = [_shortest(clause) for clause in known if all(clause)]
+    useful = [_shortest(clause) for clause in known if _says_something(clause)]
     return min(useful, key=_weight, default=None)
 
 
@@ -285,7 +348,9 @@ def _weight(clause: Clause) -> float:
 def _share(word: str) -> float:
     share = 1.0
     for character in word:
-        if character.isalpha():
+        if character == _EDGE:
+            share *= _AT_EDGE
+        elif character.isalpha():
             share *= _LETTER
         elif character.isdigit():
             share *= _DIGIT
