@@ -18,6 +18,8 @@ from .writer import MAX_LINE, Writer
 
 # Steps after which a session that stops early counts as cut short: at least this share is missing.
 _CUT_SHORT = 0.1
+# Of the steps that it lacks, at least this share lies behind all that it has.
+_AT_THE_END = 0.75
 # Steps that a sentence lists of a session that was cut short.
 _MOST_LACKING = 4
 
@@ -130,18 +132,21 @@ def _in_a_row(writer: Writer) -> str | None:
 def _cut_short(writer: Writer) -> str | None:
     """The session ended where normal ones go on."""
     scene = writer.scene
-    if not scene.is_ended or not scene.nearest or scene.extra:
+    if not scene.is_ended or not scene.nearest:
+        return None
+    extra = {scene.session[event] for event in scene.extra}
+    if any(scene.counts[key] > scene.normal_counts[key] for key in extra):
         return None
     last = max((j for i, j in scene.pairs if i is not None and j is not None), default=-1)
     beyond = [place for place in scene.missing if place > last]
-    if not beyond or len(beyond) < len(scene.missing):
+    if not beyond or len(beyond) < _AT_THE_END * len(scene.missing):
         return None
     if len(beyond) < max(2, _CUT_SHORT * len(scene.nearest)):
         return None
     last_step = writer.event(len(scene.session) - 1)
     steps = [
         writer.lacking(place)
-        for place in _first_of_each(scene.nearest, beyond)
+        for place in _first_of_each(scene.nearest, scene.missing)
         if scene.normal_counts[scene.nearest[place]] > scene.counts[scene.nearest[place]]
     ]
     of = f"after {len(scene.session)} of {len(scene.nearest)} steps"
@@ -189,31 +194,27 @@ def _surplus_of(writer: Writer, key: int, *, even_if_common: bool = False) -> st
     event = surplus[-1]
     if scene.event in surplus:
         event = scene.event
-    where = writer.after(event)
-    if normal and scene.is_common(key) and not even_if_common:
-        return None
-    if normal:
-        same = [other for other, other_key in enumerate(scene.session) if other_key == key]
-        step, values = writer.events(same)
-        additional = "the additional one" if here == normal + 1 else "an additional one"
-        return (
-            f"{step} happened {times(here)}{values}, normally {times(normal)}; {additional} came "
-            f"{where}."
-        )
     if scene.is_common(key) and not even_if_common:
         return None
-    step = writer.event(event)
+    where = writer.after(event)
+    step, values = writer.events([i for i, other in enumerate(scene.session) if other == key])
+    if normal:
+        told = f"{step} happened {times(here)}{values}, normally {times(normal)}"
+        if values:
+            return f"{told}."
+        additional = "the additional one" if here == normal + 1 else "an additional one"
+        return f"{told}; {additional} came {where}."
+    usual = "Normal sessions like this one do not have it."
+    if even_if_common:
+        usual = "Normal sessions have that step, but not those that run like this one."
     if scene.is_error(key):
         such = ""
         if here > 1:
             such = f" The session has {here} such lines."
-        return f"Error: {step}, {where}.{such} Normal sessions like this one do not have it."
+        return f"Error: {writer.event(event)}, {where}.{such} {usual}"
     if here > 1:
-        return (
-            f"{step} happened {times(here)}, once {where}; normal sessions like this one do not "
-            "have that step."
-        )
-    return f"{step} happened {where}; normal sessions like this one do not have that step."
+        return f"{step} happened {times(here)}{values}, once {where}. {usual}"
+    return f"{step} happened {where}. {usual}"
 
 
 def _common_surplus(writer: Writer) -> str | None:
