@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
 from datetime import UTC, datetime
+from functools import lru_cache
 from typing import Any
 
 from ..config import Config
@@ -29,6 +30,8 @@ from .words import explain
 # stays below 100 kB, which every receiver takes; of a longer session the part around the named Seq
 # is shown.
 MOST_STEPS = 200
+# Seconds whose text is remembered: the events of a session, and alerts, lie close together.
+_MOST_SECONDS = 10_000
 # Characters of a line of a new kind in a sentence; of a longer one the middle is cut.
 _LONGEST_LINE = 300
 # Templates of the named Seq, and steps of the nearest normal session, that an alert lists.
@@ -399,10 +402,18 @@ def _evidence(evidence: Evidence) -> dict[str, Any]:
 def iso_time(time_ns: int) -> str:
     """ISO 8601 UTC: to the millisecond, or to the nanosecond where a time is that exact."""
     seconds, ns = divmod(time_ns, 10**9)
-    try:
-        text = datetime.fromtimestamp(seconds, UTC).strftime("%Y-%m-%dT%H:%M:%S")
-    except (OverflowError, ValueError, OSError):
+    text = _iso_second(seconds)
+    if text is None:
         return f"{seconds}.{ns:09d}"
     if ns % 10**6 == 0:
         return f"{text}.{ns // 10**6:03d}Z"
     return f"{text}.{ns:09d}Z"
+
+
+@lru_cache(_MOST_SECONDS)
+def _iso_second(seconds: int) -> str | None:
+    """A second since 1970 as text; None where it is no date."""
+    try:
+        return datetime.fromtimestamp(seconds, UTC).strftime("%Y-%m-%dT%H:%M:%S")
+    except (OverflowError, ValueError, OSError):
+        return None

@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 
-from ..core.failures import severity
+from ..core.failures import template_severity
 from ..core.hierarchy import Hierarchy
 from ..core.localise import is_rare
 from ..detect.bundle import Bundle
@@ -150,7 +150,7 @@ class Scene:
 
     def is_error(self, key: int) -> bool:
         """Whether a step says itself that something failed."""
-        return severity(self.template(key)) > 0
+        return template_severity(self.template(key)) > 0
 
     def rare_times(self, key: int) -> tuple[int, int] | None:
         """How many such steps hardly any normal session has, and how many sessions; else None."""

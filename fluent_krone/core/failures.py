@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from functools import lru_cache
 
 # Words of syslog's three highest levels, and words of errors.
 SEVERE = re.compile(
@@ -14,6 +15,9 @@ ERROR = re.compile(
     re.I,
 )
 
+# Templates whose severity is remembered: each verdict and each alert asks for those of its session.
+_MOST_TEMPLATES = 10_000
+
 
 def severity(text: str) -> int:
     """2 for words of syslog's top levels, 1 for words of errors, else 0.
@@ -24,3 +28,9 @@ def severity(text: str) -> int:
     if SEVERE.search(text):
         return 2
     return int(ERROR.search(text) is not None)
+
+
+@lru_cache(_MOST_TEMPLATES)
+def template_severity(template: str) -> int:
+    """`severity` of a template. Bundles have few; the lines of a stream would fill the cache."""
+    return severity(template)

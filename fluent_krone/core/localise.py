@@ -25,13 +25,12 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from functools import lru_cache
 from itertools import repeat, starmap
 from operator import add
 from typing import Protocol
 
 from ..types import LEVELS, Evidence, Level, Seq
-from .failures import severity
+from .failures import template_severity
 from .hierarchy import Hierarchy, runs
 from .matching import Gap, gaps, likeness
 
@@ -49,8 +48,6 @@ _RARE = 0.005
 
 # Digits to which the scores of Seqs are compared: their last bits depend on the order of sums.
 _SCORE_DECIMALS = 6
-# Templates whose severity is remembered: each verdict and each alert asks for those of its session.
-_MOST_TEXTS = 10_000
 
 
 class SeqDetector(Protocol):
@@ -174,7 +171,6 @@ def localise(
     return Place(seq, event, tuple(scores), float(distance), evidence)
 
 
-@lru_cache(_MOST_TEXTS)
 def is_rare(times: int, sessions: int) -> bool:
     """Whether hardly any of the normal sessions has a step that came `times` times in all."""
     return 0 < times <= _RARE * sessions
@@ -240,7 +236,7 @@ def _score_counts(
     # Log key → what each of its events gets, where too few of them are known.
     shares: dict[int, float] = {}
     for key, (here, there) in more.items():
-        weight = 1 + severity(hierarchy.rows[key].template)
+        weight = 1 + template_severity(hierarchy.rows[key].template)
         excess = nested.excess(key, here, there) * weight
         events = alone[key]
         if len(events) < here - there:
@@ -323,7 +319,7 @@ def _score_rare_errors(
     """Let the first rare error outweigh the rest, if normal training had all steps."""
     if any(not patterns.is_known("status", hierarchy.status_of[key]) for key in here):
         return
-    errors = [key for key in here if severity(hierarchy.rows[key].template) > 0]
+    errors = [key for key in here if template_severity(hierarchy.rows[key].template) > 0]
     rare = {key for key in errors if is_rare(*steps.seen(key))}
     if rare:
         first = next(event for event, key in enumerate(keys) if key in rare)

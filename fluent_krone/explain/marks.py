@@ -74,6 +74,9 @@ class Marks:
 
     def on(self, record: Mapping[str, Any], now_s: float) -> Mark | None:
         """The mark that holds for an alert, given its record; None: nobody judged all of it."""
+        if not self.any():
+            # Asked several times for each alert, and most files hold no marks.
+            return None
         names = {record["pattern"]}
         for deviation in record.get("deviations") or ():
             names.update(target.name for target in _targets_of_deviation(deviation))
