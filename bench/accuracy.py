@@ -48,7 +48,7 @@ from labelled import (
     outcome,
     summary,
 )
-from naming import naming
+from naming import named_steps
 from raw_faults import raw_faults
 from raw_hdfs import chronological, random_tenth, raw_events, raw_outcome
 
@@ -380,23 +380,6 @@ def budget(data: Path, seeds: Sequence[int], kept: Kept) -> dict[str, Any]:
             by_seed |= kept.parts[f"budget {name} {seed}"]
         # The authors' sets are called by their own names in all tables.
         results[name.removeprefix("krone_")] = {"budget": summarised(by_seed)}
-    return results
-
-
-def named_steps(data: Path, seed: int = 6) -> dict[str, Any]:
-    """How often the step is named right, on faults injected into normal sessions."""
-    results: dict[str, Any] = {}
-    for name in ("bpic12", "hdfs_full", "krone_hdfs"):
-        case = CASES[name](data, name, seed)
-        normal = [keys for keys, bad in zip(case.test, case.abnormal, strict=True) if not bad]
-        known = {*case.train, *normal}
-        tree = Hierarchy(case.leaves)
-        row: dict[str, Any] = {}
-        for kind, hierarchy in (("hierarchy", tree), ("flat", flat(case.leaves))):
-            fitted = fit(case.train, hierarchy)
-            row[kind] = naming(fitted, tree, normal, known, 5.0, 100, seed)
-            print(f"{name}, {kind}: {row[kind]['right']:.1%} right of {row[kind]['found']} found")
-        results[name.removeprefix("krone_")] = {"named_steps": row}
     return results
 
 

@@ -9,10 +9,12 @@ a step leaves at once, the verdict on the whole session at its end.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Any
 
 import numpy as np
-from labelled import Fitted, LogKeys
+from budget import CASES
+from labelled import Fitted, LogKeys, fit, flat
 
 from export.faults import Injector
 from export.traces import Trace
@@ -53,6 +55,16 @@ def named_event(cascade: Cascade, keys: LogKeys) -> int | None:
     return None
 
 
+def named_seq(cascade: Cascade, keys: LogKeys, first: int, last: int) -> tuple[bool, float] | None:
+    """Whether the Seq that the verdict on a session names has a wrong event, and its share of the
+    session; None where there is no verdict. Without a tree, the only Seq is the session."""
+    verdict = cascade.at_end(cascade.tracker.replay(keys), keys)
+    if verdict is None:
+        return None
+    seq = verdict.seq
+    return seq.start <= last and first < seq.end, (seq.end - seq.start) / len(keys)
+
+
 def naming(
     fitted: Fitted,
     hierarchy: Hierarchy,
@@ -62,13 +74,18 @@ def naming(
     hosts: int,
     seed: int,
 ) -> dict[str, Any]:
-    """By kind of fault: the share found, and of these the share whose step is named right."""
+    """By kind of fault: the share found, and of these the share whose step is named right.
+
+    `seq_hits` is the share of the named Seqs that have the wrong step, `seq_length` their mean
+    share of the session.
+    """
     rng = np.random.default_rng(seed)
     injector = Injector(hierarchy, sorted({key for keys in normal for key in keys}), rng)
     cascade = fitted.cascade(false_alarms)
     rows: dict[str, dict[str, float]] = {}
     found = 0
     right = 0
+    seqs: list[tuple[bool, float]] = []
     for kind in KINDS:
         of_kind = []
         for i in rng.permutation(len(normal))[:hosts]:
@@ -77,6 +94,9 @@ def naming(
                 continue
             first, last = place(normal[i], made.keys)
             event = named_event(cascade, made.keys)
+            seq = named_seq(cascade, made.keys, first, last)
+            if seq is not None:
+                seqs.append(seq)
             of_kind.append((event is not None, event is not None and first <= event <= last))
         if not of_kind:
             continue
@@ -88,4 +108,34 @@ def naming(
         }
         found += found_of_kind
         right += right_of_kind
-    return {"right": round(right / max(1, found), 4), "found": found, "kinds": rows}
+    hits, length = np.array(seqs or [(False, 1.0)], float).mean(0)
+    return {
+        "right": round(right / max(1, found), 4),
+        "found": found,
+        "seqs": len(seqs),
+        "seq_hits": round(float(hits), 4),
+        "seq_length": round(float(length), 4),
+        "kinds": rows,
+    }
+
+
+def named_steps(data: Path, seed: int = 6) -> dict[str, Any]:
+    """How often the step is named right, on faults injected into normal sessions."""
+    results: dict[str, Any] = {}
+    for name in ("bpic12", "hdfs_full", "krone_hdfs"):
+        case = CASES[name](data, name, seed)
+        normal = [keys for keys, bad in zip(case.test, case.abnormal, strict=True) if not bad]
+        known = {*case.train, *normal}
+        tree = Hierarchy(case.leaves)
+        row: dict[str, Any] = {}
+        for kind, hierarchy in (("hierarchy", tree), ("flat", flat(case.leaves))):
+            fitted = fit(case.train, hierarchy)
+            row[kind] = naming(fitted, tree, normal, known, 5.0, 100, seed)
+            found = row[kind]
+            print(
+                f"{name}, {kind}: {found['right']:.1%} right of {found['found']} found; "
+                f"{found['seqs']} Seqs named, {found['seq_hits']:.1%} hit, "
+                f"of {found['seq_length']:.1%} of the session"
+            )
+        results[name.removeprefix("krone_")] = {"named_steps": row}
+    return results
