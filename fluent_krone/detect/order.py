@@ -25,7 +25,7 @@ from __future__ import annotations
 
 import math
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
@@ -287,30 +287,40 @@ class Order:
 
 def count_order(sessions: Iterable[Sequence[int]], hierarchy: Hierarchy) -> dict[str, Counts]:
     """The tables of both views, from the log keys of normal sessions."""
-    session: dict[Context, Counter[int]] = {}
-    entity: dict[Context, Counter[int]] = {}
-    for keys, times in Counter(tuple(keys) for keys in sessions).items():
-        for context, step in _steps(keys):
-            _add(session, context, step, times)
-        for at, step in enumerate(keys):
-            _add(entity, entity_context(keys, at, hierarchy.entity_of), step, times)
-    return {"session": _without_rare(session), "entity": _without_rare(entity)}
+    # Sessions of thousands of events have few different windows: these are counted first.
+    session: Counter[Context] = Counter()
+    entity: Counter[Context] = Counter()
+    for keys, times in Counter(tuple(keys) for keys in sessions if keys).items():
+        padded = (START,) * ORDER + keys + (END,)
+        windows = zip(*(padded[i:] for i in range(ORDER + 1)), strict=False)
+        _add(session, windows, times)
+        own = (
+            (*entity_context(keys, at, hierarchy.entity_of), step) for at, step in enumerate(keys)
+        )
+        _add(entity, own, times)
+    return {"session": _table(session), "entity": _table(entity)}
 
 
-def _steps(keys: Sequence[int]) -> Iterator[tuple[Context, int]]:
-    for at in range(len(keys)):
-        yield session_context(keys, at), keys[at]
-    if keys:
-        yield session_context(keys, len(keys)), END
+def _add(counts: Counter[Context], windows: Iterable[Context], times: int) -> None:
+    """Count each window so many times."""
+    if times == 1:
+        counts.update(windows)
+        return
+    for window in windows:
+        counts[window] += times
 
 
-def _add(table: dict[Context, Counter[int]], context: Context, step: int, times: int) -> None:
-    for start in range(len(context) + 1):
-        table.setdefault(context[start:], Counter())[step] += times
+def _table(windows: Mapping[Context, int]) -> dict[Context, Counter[int]]:
+    """What followed each context, from counts of the longest contexts, each with its next step.
 
-
-def _without_rare(table: Mapping[Context, Counter[int]]) -> dict[Context, Counter[int]]:
-    """Contexts of one step and of two all stay: `pair` and `triple` ask them."""
+    A longest context that training had rarely is left out; those of one step and of two all stay,
+    since `pair` and `triple` ask them.
+    """
+    table: dict[Context, Counter[int]] = {}
+    for window, times in windows.items():
+        for start in range(ORDER + 1):
+            after = table.setdefault(window[start:-1], Counter())
+            after[window[-1]] += times
     return {
         context: after
         for context, after in table.items()
