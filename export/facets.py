@@ -18,9 +18,8 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Sequence
 from dataclasses import dataclass, field
-from itertools import pairwise
 from typing import Any
 
 from fluent_krone.reading.templates import WILDCARD, TemplateMatcher
@@ -41,6 +40,8 @@ _FEW = 20
 # A value of at least this share must be in both halves of the log; all that is in one half only may
 # together have no more than it.
 _SHARE = 0.01
+# Characters at the beginning by which templates are looked up.
+_HEAD = 8
 # Characters before a parameter that are looked at for what it is called.
 _BEFORE = 40
 _NAMED = re.compile(
@@ -298,24 +299,33 @@ def _leaf(row: dict[str, Any], values: _Combination, count: int) -> dict[str, An
     }
 
 
-def facet_slot(plain: str, leaf: str) -> int | None:
-    """Which wildcard of a plain template holds the facet of a leaf; None where it is no leaf of it.
+def other_leaves(templates: Sequence[str], seen: Collection[int]) -> dict[int, dict[int, int]]:
+    """The plain templates that none of training fell to, each with its leaves that were `seen`, and
+    which of its wildcards holds the facet of each.
 
-    >>> facet_slot("GET <path> gave <num> in <num> ms", "GET <path> gave 2<num> in <num> ms")
-    1
+    >>> other_leaves(["gave <num> in <num> ms", "gave 2<num> in <num> ms", "bye"], {1, 2})
+    {0: {1: 0}}
     """
-    pieces = WILDCARD.split(plain)[::2]
-    rest = leaf
-    for slot, (piece, following) in enumerate(pairwise(pieces)):
-        if not rest.startswith(piece):
-            return None
-        rest = rest[len(piece) :]
-        wildcard = WILDCARD.match(rest)
-        if wildcard is None:
-            # The leaf has a text there. Behind it the two must agree again.
-            return slot if not following or following in rest else None
-        rest = rest[wildcard.end() :]
-    return None
+    by_head: dict[str, list[int]] = {}
+    for leaf in sorted(seen):
+        by_head.setdefault(templates[leaf][:_HEAD], []).append(leaf)
+    found: dict[int, dict[int, int]] = {}
+    for plain, text in enumerate(templates):
+        if plain in seen or not WILDCARD.search(text):
+            continue
+        pieces = WILDCARD.split(text)[::2]
+        pattern = re.compile("(.+?)".join(map(re.escape, pieces)))
+        for leaf in by_head.get(text[:_HEAD], ()) if len(pieces[0]) >= _HEAD else sorted(seen):
+            values = pattern.fullmatch(templates[leaf])
+            if values is not None:
+                slots = [
+                    slot
+                    for slot, value in enumerate(values.groups())
+                    if WILDCARD.fullmatch(value) is None
+                ]
+                if slots:
+                    found.setdefault(plain, {})[leaf] = slots[0]
+    return found
 
 
 # --- facets that are fields

@@ -10,6 +10,7 @@ import numpy as np
 from fluent_krone.core.hierarchy import Hierarchy
 from fluent_krone.reading.levels import RANKS
 
+from .facets import other_leaves
 from .traces import Trace
 
 # What a fault does to a session's steps …
@@ -49,15 +50,12 @@ class Injector:
         self._hierarchy = hierarchy
         self._pool = list(pool)
         self._rng = rng
-        known = set(pool)
-        unseen = {
-            hierarchy.action_of[key]: key for key in range(hierarchy.unknown) if key not in known
-        }
-        # Of leaves with facets, the leaf of their action that training never had.
+        # Of each leaf with a facet, the one that takes all values which training never had.
+        templates = [row.template for row in hierarchy.rows[: hierarchy.unknown]]
         self._other_leaf = {
-            key: unseen[hierarchy.action_of[key]]
-            for key in pool
-            if hierarchy.action_of[key] in unseen
+            leaf: plain
+            for plain, leaves in other_leaves(templates, {*pool} - {hierarchy.unknown}).items()
+            for leaf in leaves
         }
         self._steps: dict[str, Callable[[list[int]], list[int]]] = {
             "skip": self._skip,

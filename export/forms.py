@@ -294,6 +294,10 @@ def _runs(slots: Iterable[Slot]) -> Iterator[Slot]:
 def _joins(run: Slot, slot: Slot) -> bool:
     if run.kind not in ("value", "name") or any(sign in run.after for sign in "=\"'"):
         return False
+    last = run.text.rsplit(", ", 1)[-1].strip()
+    if run.after == ", " and slot.text == "<num>" and not last.startswith("<num>"):
+        # `holds lamp-17, 800 bytes`: a number behind a name is no further member of a list.
+        return False
     unit = run.kind == "value" and run.after == " " and _UNIT.match(slot.text) is not None
     return unit or slot.kind in ("value", "name")
 

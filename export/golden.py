@@ -13,7 +13,7 @@ from typing import Any
 from fluent_krone.core.engine import Engine
 from fluent_krone.detect.bundle import Bundle, Golden, golden_findings, outline
 from fluent_krone.errors import RecordError
-from fluent_krone.reading.accessor import field_getter
+from fluent_krone.reading.accessor import field_getter, is_path, message_getter, path_steps
 from fluent_krone.reading.records import (
     InputSettings,
     as_bytes,
@@ -80,14 +80,12 @@ def _invent_record(
     record: dict[bytes, Any], template: str, settings: InputSettings
 ) -> dict[str, Any]:
     fake = _invent_fields(record, {settings.message_field, settings.component_field})
-    # What a message is made of, and what tells steps apart, are a few words and codes.
-    made_of = [name for name in settings.message_field.split(",") if "," in settings.message_field]
-    for name in (*made_of, *settings.facet_fields):
+    for name in settings.facet_fields:
         value = field_getter(name)(record)
         if value is not None:
             _put(fake, name, _text(value))
-    if made_of:
-        return fake
+    if "," in settings.message_field:
+        return _with_composed(fake, record, template, settings)
     line = _text(field_getter(settings.message_field)(record))
     logger = None
     if settings.component_field:
@@ -107,6 +105,29 @@ def _invent_record(
         settings.message_field,
         header + _invent_message(message, template.removeprefix(prefix), settings),
     )
+
+
+def _with_composed(
+    fake: dict[str, Any], record: dict[bytes, Any], template: str, settings: InputSettings
+) -> dict[str, Any]:
+    """A record whose fields make up the invented message: only what the template says stays."""
+    names = [part.strip() for part in settings.message_field.split(",") if part.strip()]
+    component = ""
+    if settings.component_field:
+        component = _text(field_getter(settings.component_field)(record) or b"")
+        _put(fake, settings.component_field, component)
+    fields = "".join(rf"\[{re.escape(str(fake[name]))}\] " for name in settings.facet_fields)
+    text = re.sub(rf"\A(?:{re.escape(component)}: )?(?:{fields})?", "", template)
+    message = _text(message_getter(settings.message_field)(record))
+    invented = _invent_message(message, text, settings)
+    there = [name for name in names if field_getter(name)(record) is not None]
+    labels = [str(path_steps(name)[-1]) if is_path(name) else name for name in there]
+    pattern = " ".join(f"{re.escape(label)}=(.*)" for label in labels)
+    found = re.fullmatch(pattern, invented, re.DOTALL)
+    if found is not None:
+        for name, value in zip(there, found.groups(), strict=True):
+            _put(fake, name, value)
+    return fake
 
 
 def _invent_fields(
@@ -165,7 +186,7 @@ def golden_runs(bundle: Bundle, records: Sequence[dict[str, Any]]) -> list[Golde
     if not records:
         return []
     half = len(records) // 2
-    field = bundle.input_settings.message_field
+    field = bundle.input_settings.message_field.split(",")[0].strip()
     message = _text(field_getter(field)(as_fields(records[0])))
     novel = _put(copy.deepcopy(records[0]), field, _novel_message(message, bundle.input_settings))
     runs = (list(records), [*records[half:], novel, *records[:half]])

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from dataclasses import replace
 from itertools import islice, pairwise
 from typing import Any
@@ -11,7 +11,7 @@ from typing import Any
 from fluent_krone.errors import ExportError, RecordError
 from fluent_krone.inputs import Inputs, find_files, read_events
 from fluent_krone.inputs.files import describe
-from fluent_krone.reading.accessor import is_path, message_getter
+from fluent_krone.reading.accessor import field_getter, is_path, message_getter, path_steps
 from fluent_krone.reading.mask import Masker
 from fluent_krone.reading.records import InputSettings, RecordReader, as_bytes
 
@@ -44,7 +44,8 @@ _MESSAGE_NAMES = (
 def message_field(options: Options, sample: list[dict[bytes, Any]], say: Say) -> str:
     """The field that holds the message: the one given, else one by a usual name.
 
-    Records without text have a message that is made of their categorical fields, which is said.
+    Records without text have a message that is made of their fields, and so have those with a text
+    and with data beside it. This is said.
     """
     fields = {name.decode("utf-8", "replace") for record in sample for name in record}
     message = options.message_field
@@ -55,13 +56,11 @@ def message_field(options: Options, sample: list[dict[bytes, Any]], say: Say) ->
         composed = [*_categorical(sample)]
         composed += _others(sample, {*composed, *options.session_key})
         if composed and (message is None or message in composed):
-            message = ",".join(composed)
-            example = message_getter(message)(sample[0]) or b""
-            say(
-                f"no field has a message text, so it is made of {message}, as in "
-                f"{example.decode('utf-8', 'replace')!r} (--message-field names others)"
-            )
-            return message
+            return _made_of(composed, "no field has a message text", sample, say)
+    elif options.message_field is None:
+        beside = _beside(message, sample, {message, *options.session_key})
+        if beside:
+            return _made_of([message, *beside], f"{message} is not all that is said", sample, say)
     message = message or "message"
     if not is_path(message) and "," not in message and message not in fields:
         hint = ""
@@ -71,6 +70,16 @@ def message_field(options: Options, sample: list[dict[bytes, Any]], say: Say) ->
             f"{describe(find_files(options.input or ''))}: no record has a field {message!r}: "
             f"name one of these with --message-field: {', '.join(sorted(fields)[:_LISTED])}{hint}"
         )
+    return message
+
+
+def _made_of(fields: Sequence[str], why: str, sample: list[dict[bytes, Any]], say: Say) -> str:
+    message = ",".join(fields)
+    example = message_getter(message)(sample[0]) or b""
+    say(
+        f"{why}, so the message is made of {message}, as in "
+        f"{example.decode('utf-8', 'replace')!r} (--message-field names others)"
+    )
     return message
 
 
@@ -120,6 +129,7 @@ _OF_A_NAME = 10
 _BESIDE = re.compile(
     r"@?time(?:stamp)?|ts|t|date(?:time)?|asctime|event_?time|levels?|lvl|log_?level|log\.level"
     r"|level_?name|severity|priority|syslog_.*|host(?:_?name)?|pod(?:_?name)?|node(?:_?name)?|tag"
+    r"|component|logger(?:_?name)?|caller|line(?:no)?|func(?:tion)?|file(?:name)?|version"
     r"|thread(?:_?name)?|pid|tid|process_?id|thread_?id|source|stream|logtag|time_.*",
     re.I,
 )
@@ -144,16 +154,57 @@ def _others(sample: list[dict[bytes, Any]], known: Collection[str]) -> list[str]
 
     Ids of letters are left out, and so are times and counters, which only grow.
     """
-    names = list(dict.fromkeys(name for record in sample for name in record))
     found = []
-    for field in names:
-        name = field.decode("utf-8", "replace")
-        if name in known or _BESIDE.fullmatch(name) or "," in name or is_execution(name):
+    for name in dict.fromkeys(name for record in sample for name in _names(record)):
+        last = str(path_steps(name)[-1]) if is_path(name) else name
+        if name in known or _BESIDE.fullmatch(last) or "," in name or is_execution(last):
             continue
-        values = [record[field] for record in sample if field in record]
+        values = _values_of(name, sample)
         if len(values) >= _FEWEST_VALUES and _is_data(values):
             found.append(name)
     return found[:_MOST_OTHERS]
+
+
+def _beside(message: str, sample: list[dict[bytes, Any]], known: Collection[str]) -> list[str]:
+    """The fields beside a text that say more than the text does."""
+    masker = Masker(None)
+    text_of = message_getter(message)
+    texts = [as_bytes(text_of(record) or b"") for record in sample]
+    forms = [masker.form(text.decode("utf-8", "replace")) for text in texts]
+    found = []
+    for name in _others(sample, known):
+        get = field_getter(name)
+        had = [
+            (form, text, value)
+            for form, text, record in zip(forms, texts, sample, strict=True)
+            if (value := get(record)) is not None
+        ]
+        said = sum(as_bytes(value) in text for _, text, value in had)
+        of_form: dict[str, set[Any]] = {}
+        for form, _, value in had:
+            of_form.setdefault(form, set()).add(value)
+        # A word that is the same in all messages of a form, as the service that writes them, says
+        # nothing; a number such as a code may yet be another one.
+        is_fixed = all(len(values) == 1 for values in of_form.values())
+        is_word = any(isinstance(value, bytes) for _, _, value in had)
+        if said < _SAID_SHARE * len(had) and not (is_fixed and is_word):
+            found.append(name)
+    return found
+
+
+def _names(record: dict[bytes, Any], above: str = "") -> Iterator[str]:
+    """The plain fields of a record, nested ones as `$.a.b`."""
+    for packed, value in record.items():
+        name = packed.decode("utf-8", "replace")
+        if not isinstance(value, dict):
+            yield above + name
+        elif not _SURROUNDINGS.fullmatch(name) and _PLAIN_NAME.fullmatch(name):
+            yield from _names(value, f"{above or '$.'}{name}.")
+
+
+def _values_of(name: str, sample: list[dict[bytes, Any]]) -> list[Any]:
+    get = field_getter(name)
+    return [value for record in sample if (value := get(record)) is not None]
 
 
 def _is_data(values: Sequence[Any]) -> bool:
@@ -167,6 +218,15 @@ def _is_data(values: Sequence[Any]) -> bool:
     return few and all(_WORD.fullmatch(word) for word in words)
 
 
+# Of the values of a field, the share that must be in the text for the field to say nothing more.
+_SAID_SHARE = 0.9
+# Objects that say where a record comes from, not what happened.
+_SURROUNDINGS = re.compile(
+    r"kubernetes|k8s|docker|container|labels?|host|agent|ecs|cloud|log|process|resource|scope|otel"
+    r"|service|event|meta(?:data)?|attributes_meta|tags?|source|@metadata",
+    re.IGNORECASE,
+)
+_PLAIN_NAME = re.compile(r"[^.\[\]'\"*?()\s,]+")
 # Values of a field that are needed to see what sort they are.
 _FEWEST_VALUES = 3
 # A value that is one word, as a template's wildcard takes it.

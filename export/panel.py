@@ -19,7 +19,7 @@ from fluent_krone.detect.values import Slot, learn_values
 from fluent_krone.detect.waits import measure_waits
 from fluent_krone.types import Level
 
-from .facets import facet_slot
+from .facets import other_leaves
 from .traces import Trace
 
 LogKeys = tuple[int, ...]
@@ -133,24 +133,12 @@ def never_seen(sessions: Sequence[Trace], hierarchy: Hierarchy) -> dict[Slot, fl
     having: Counter[int] = Counter()
     for session in sessions:
         having.update(set(session.keys))
-    leaves: dict[int, list[int]] = {}
-    for key, action in enumerate(hierarchy.action_of[: hierarchy.unknown]):
-        leaves.setdefault(action, []).append(key)
+    templates = [row.template for row in hierarchy.rows]
     found: dict[Slot, float] = {}
-    for keys in leaves.values():
-        for plain in keys:
-            if having[plain]:
-                continue
-            text = hierarchy.rows[plain].template
-            slots = [
-                slot
-                for leaf in keys
-                if having[leaf]
-                if (slot := facet_slot(text, hierarchy.rows[leaf].template)) is not None
-            ]
-            if slots:
-                events = sum(having[leaf] for leaf in keys)
-                found[plain, slots[0]] = math.log(1 + events)
+    del having[hierarchy.unknown]
+    for plain, leaves in other_leaves(templates[: hierarchy.unknown], having.keys()).items():
+        [slot, *_] = leaves.values()
+        found[plain, slot] = math.log(1 + sum(having[leaf] for leaf in leaves))
     return found
 
 

@@ -32,9 +32,16 @@ def run_hierarchy(work: Work) -> None:
         components = None
         if input_settings_of(work).component_field:
             components = [_component(text) for text in texts]
-        found = extractor_of(work)(texts, components)
-        if "," in input_settings_of(work).message_field:
-            found = [_composed(leaf, text) for leaf, text in zip(found, texts, strict=True)]
+        made_of = input_settings_of(work).message_field
+        read = texts
+        if "," in made_of:
+            read = [_said(text, made_of) for text in texts]
+        found = extractor_of(work)(read, components)
+        if "," in made_of:
+            found = [
+                leaf if text != own else _composed(leaf, text)
+                for leaf, text, own in zip(found, texts, read, strict=True)
+            ]
         leaves = [_with_facets(leaf, row) for leaf, row in zip(found, rows, strict=True)]
     hierarchy.write_tree(leaves, work.file(".hierarchy.csv"))
     work.file(".hierarchy.csv").replace(work.file("hierarchy.csv"))
@@ -56,6 +63,24 @@ def _with_facets(leaf: hierarchy.TreeRow, row: dict[str, Any]) -> hierarchy.Tree
     if leaf.status != hierarchy.NONE:
         status = f"{leaf.status} {status}"
     return replace(leaf, template=row["template"], status=status)
+
+
+def _said(text: str, made_of: str) -> str:
+    """Of a message made of fields, the first one where that is a text: what else is there are data.
+
+    >>> _said("shop: msg=order <num> created status=200", "msg,status")
+    'shop: order <num> created'
+    >>> _said("event=login method=POST", "event,method")
+    'event=login method=POST'
+    """
+    first, *others = [name.strip().rpartition(".")[2] for name in made_of.split(",")]
+    behind = "|".join(map(re.escape, others))
+    found = re.fullmatch(
+        rf"((?:\S+: )?){re.escape(first)}=(.*?)(?: (?:{behind})=.*)?", text, re.DOTALL
+    )
+    if found is None or " " not in found[2].strip():
+        return text
+    return found[1] + found[2]
 
 
 def _composed(leaf: hierarchy.TreeRow, text: str) -> hierarchy.TreeRow:

@@ -1,0 +1,147 @@
+"""Which fields a message is made of, and what is read of its steps then."""
+
+from __future__ import annotations
+
+import csv
+import json
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from random import Random
+from typing import Any
+
+import pytest
+
+from export.cli import main
+from export.message_fields import message_field
+from export.stages import Options
+from fluent_krone.detect.bundle import load_bundle
+from fluent_krone.inputs import read_events
+
+WORDS = ("small", "medium", "large")
+
+
+def chosen(records: list[dict[str, Any]], **given: Any) -> str:
+    """The message field of records, each of them as a file of JSON lines would give it."""
+    sample = [_packed(record) for record in records]
+    options = Options(session_key=("trace",), **given)
+    return message_field(options, sample, lambda text: None)
+
+
+def _packed(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {name.encode(): _packed(inner) for name, inner in value.items()}
+    return value.encode() if isinstance(value, str) else value
+
+
+def requests(**fields: Any) -> Iterator[dict[str, Any]]:
+    """Records with a text, and with `fields` beside it; a function makes a new value each time."""
+    rng = Random(0)
+    for number in range(300):
+        made = {
+            name: value(rng, number) if callable(value) else value for name, value in fields.items()
+        }
+        size = rng.choice(WORDS)
+        message = f"parcel {rng.randrange(9_000)} weighed" if number % 2 else f"{size} box closed"
+        yield {"trace": f"t{number // 4}", "level": "info", "message": message, **made}
+
+
+@pytest.mark.parametrize(
+    ("fields", "made_of"),
+    [
+        ({}, "message"),
+        ({"status": 200}, "message,status"),
+        ({"took_ms": lambda rng, n: rng.random()}, "message,took_ms"),
+        ({"size": lambda rng, n: rng.choice(WORDS)}, "message,size"),
+        ({"http": lambda rng, n: {"status": rng.choice([200, 204])}}, "message,$.http.status"),
+        # Times and counters only grow, and ids are different each time.
+        ({"at": lambda rng, n: 1_700_000_000 + n}, "message"),
+        ({"span": lambda rng, n: f"{rng.getrandbits(64):016x}"}, "message"),
+        ({"host": lambda rng, n: rng.choice(WORDS)}, "message"),
+        ({"note": "one and the same text"}, "message"),
+        ({"kubernetes": {"restarts": 3}}, "message"),
+    ],
+)
+def test_data_beside_a_text_are_part_of_the_message(
+    fields: Mapping[str, Any], made_of: str
+) -> None:
+    assert chosen([*requests(**fields)]) == made_of
+    assert chosen([*requests(**fields)], message_field="message") == "message"
+
+
+def test_a_field_that_the_text_says_already_is_left_out() -> None:
+    records = [
+        {"trace": "t", "message": f"answered {n % 7} in {n % 13} ms", "code": n % 7, "ms": n % 13}
+        for n in range(300)
+    ]
+    assert chosen(records) == "message"
+
+
+def test_a_word_that_goes_with_the_text_is_left_out() -> None:
+    records = [
+        {"trace": "t", "message": f"{verb} of {n % 17} items", "service": verb}
+        for n in range(300)
+        for verb in ("packing", "sending")
+    ]
+    assert chosen(records) == "message"
+
+
+def test_many_names_of_events_are_no_text() -> None:
+    rng = Random(1)
+    records = [
+        {"trace": "t", "event": f"{a}.{b}", "amount": rng.random()}
+        for a in ("cart", "order", "stock", "mail", "label", "user", "card", "bill")
+        for b in ("asked", "read", "made", "sent", "held", "freed", "kept", "lost")
+        for _ in range(12)
+    ]
+    assert chosen(records) == "event,amount"
+
+
+@pytest.fixture
+def log(tmp_path: Path) -> Path:
+    """A shop that says in fields how much was paid, and how it went."""
+    path = tmp_path / "shop.jsonl"
+    path.write_text("".join(_lines(range(400))), encoding="utf-8")
+    return path
+
+
+def _lines(numbers: range, **wrong: Any) -> Iterator[str]:
+    rng = Random(2)
+    for number in numbers:
+        for step in ("order received", "payment captured", "parcel handed over"):
+            row: dict[str, Any] = {
+                "time": 1_700_000_000 + 60 * number + rng.random(),
+                "trace": f"trace-{number}",
+                "message": step,
+            }
+            if step == "payment captured":
+                row |= {"status": 200, "amount": round(rng.uniform(5, 500), 2), **wrong}
+            yield json.dumps(row) + "\n"
+
+
+def test_what_fields_say_is_judged(
+    log: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    bundle = tmp_path / "bundle"
+    fit = ["fit", "--input", str(log), "--session-key", "trace", "--output", str(bundle)]
+    assert main(fit) == 0
+    assert "the message is made of message,status,amount" in capsys.readouterr().out
+    with (bundle / "hierarchy.csv").open(encoding="utf-8", newline="") as file:
+        steps = {(row["entity"], row["action"]) for row in csv.DictReader(file)}
+    assert ("payment", "capture") in steps
+    for number, wrong in enumerate(({}, {"status": 503}, {"amount": 10**9})):
+        path = tmp_path / f"later{number}.jsonl"
+        path.write_text("".join(_lines(range(900, 902), **wrong)), encoding="utf-8")
+        engine = load_bundle(str(bundle)).engine()
+        findings = engine.feed("t", read_events(path), 2 * 10**18) + engine.finish()
+        found = [finding for finding in findings if finding.kind in ("sequence", "deviation")]
+        assert bool(found) == bool(wrong)
+
+
+def test_a_bundle_keeps_no_value_of_a_field(log: Path, tmp_path: Path) -> None:
+    bundle = tmp_path / "bundle"
+    fit = ["fit", "--input", str(log), "--session-key", "trace", "--output", str(bundle)]
+    assert main(fit) == 0
+    amounts = {str(json.loads(line).get("amount")) for line in log.read_text().splitlines()}
+    golden = (bundle / "golden.jsonl").read_text(encoding="utf-8")
+    assert "payment captured" in golden
+    assert not any(f'"{amount}"' in golden for amount in amounts if amount != "None")
