@@ -7,6 +7,7 @@ are. `plan_budget` divides a budget of false alarms by both.
 
 from __future__ import annotations
 
+import math
 from collections import defaultdict
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -26,7 +27,7 @@ from fluent_krone.detect.budget import (
 )
 
 from .faults import HANGING, KINDS, Injector
-from .panel import DENSITY, WAITING, Forms, Panel, fit_panel
+from .panel import BINARY, COUNTED, DENSITY, WAITING, Forms, Panel, fit_panel
 from .plan_budget import density_floor, plan_budget
 from .traces import Trace
 from .train import (
@@ -52,8 +53,11 @@ _DOUBTFUL_SHARE = 0.01
 # Where more sessions than this share are beyond all likelihood, the training is mixed with
 # abnormal sessions; they are left out, up to `_MOST_TRIMMED` of all.
 _MIXED_SHARE, _MOST_TRIMMED = 0.005, 0.15
-# Beyond all likelihood is a session that scores so many times the density's floor.
-_UNLIKELY_RATIO = 10
+# Beyond all likelihood is a session that scores so many times the density's floor, or that another
+# witness gives a likelihood of e to the power of −`_UNLIKELY` in as many sessions as there are.
+_UNLIKELY_RATIO, _UNLIKELY = 10, 7.0
+# Scores that are no likelihoods: counts, and what is known or not.
+_NO_LIKELIHOODS = (DENSITY, *BINARY, *COUNTED)
 _TRIMMING_ROUNDS = 3
 # A kind of fault of which less than this share is found is a blind spot.
 _BLIND = 0.1
@@ -71,8 +75,8 @@ class Calibration:
     `threshold` is the density's for the fit's own number of `asked` false alarms, `band`: scores in
     it are doubtful. `budget` holds the plans, as `Budget.to_json` writes it.
     `detection` (kind of fault → false alarms asked → share found) and `false_alarms` (asked → share
-    of held-out normal sessions flagged) are what the report tells. `trimmed` training sessions were
-    left out, as the training seems mixed with abnormal ones.
+    of held-out normal sessions flagged) are what the report tells. `left_out` are the positions of
+    training sessions that nothing was learnt from, as the training seems mixed with abnormal ones.
     """
 
     threshold: float
@@ -81,7 +85,12 @@ class Calibration:
     asked: float = FALSE_ALARMS
     detection: dict[str, dict[str, float]] = field(default_factory=dict)
     false_alarms: dict[str, float] = field(default_factory=dict)
-    trimmed: int = 0
+    left_out: tuple[int, ...] = ()
+
+    @property
+    def trimmed(self) -> int:
+        """How many training sessions nothing was learnt from."""
+        return len(self.left_out)
 
     @property
     def plans(self) -> Budget:
@@ -133,17 +142,18 @@ def calibrate(
 ) -> Calibration:
     """Thresholds and band for normal `sessions`: their log keys, or all that their events tell."""
     traces = [_trace(session) for session in sessions]
-    kept = traces
-    trial = _Trial(kept, hierarchy, seed)
+    kept = [*range(len(traces))]
+    trial = _Trial(traces, hierarchy, seed)
     trial.run(on_progress)
     for _ in range(_TRIMMING_ROUNDS):
-        left = trial.likely()
-        if left is None:
+        unlikely = trial.unlikely()
+        if not unlikely.any():
             break
-        kept = left
-        trial = _Trial(kept, hierarchy, seed)
+        kept = [number for number, out in zip(kept, unlikely.tolist(), strict=True) if not out]
+        trial = _Trial([traces[number] for number in kept], hierarchy, seed)
         trial.run(on_progress)
-    return trial.result(false_alarms, trimmed=len(traces) - len(kept))
+    left_out = set(range(len(traces))).difference(kept)
+    return trial.result(false_alarms, tuple(sorted(left_out)))
 
 
 def band_of(scores: Doubles, threshold: float) -> tuple[float, float]:
@@ -236,18 +246,21 @@ class _Trial:
                     score = 0.0
                 of_kind[name].append(score)
 
-    def likely(self) -> list[Trace] | None:
-        """The sessions that are likely at all, where so many are not that they are no freaks; None
-        where all may stay."""
-        if DENSITY not in self._normal:
-            return None
-        left_out: Flags = self._normal[DENSITY] > _UNLIKELY_RATIO * density_floor(1)
-        share = float(left_out.mean())
-        if not _MIXED_SHARE < share <= _MOST_TRIMMED:
-            return None
-        return [s for s, out in zip(self._sessions, left_out.tolist(), strict=True) if not out]
+    def unlikely(self) -> Flags:
+        """The sessions that are beyond all likelihood, where they are so many that they are no
+        freaks; none of them where all may stay."""
+        size = len(self._sessions)
+        found = np.zeros(size, np.bool_)
+        for name, scores in self._normal.items():
+            if name == DENSITY:
+                found |= scores > _UNLIKELY_RATIO * density_floor(1)
+            elif name not in _NO_LIKELIHOODS:
+                found |= scores > math.log(size) + _UNLIKELY
+        if not _MIXED_SHARE < float(found.mean()) <= _MOST_TRIMMED:
+            return np.zeros(size, np.bool_)
+        return found
 
-    def result(self, asked: float, trimmed: int) -> Calibration:
+    def result(self, asked: float, left_out: tuple[int, ...] = ()) -> Calibration:
         if not self._normal:
             return _uncalibrated(asked)
         faulty = {
@@ -268,7 +281,7 @@ class _Trial:
             asked=asked,
             detection=detection,
             false_alarms={_told(n): _share(self._normal, budget.thresholds(n)) for n in TOLD},
-            trimmed=trimmed,
+            left_out=left_out,
         )
 
 

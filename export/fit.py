@@ -1,12 +1,12 @@
-"""From a log to a bundle: mine → hierarchy → sequences → train → calibrate → report → bundle.
+"""From a log to a bundle: mine → hierarchy → sequences → calibrate → train → report → bundle.
 
 The stages write these files into a work directory:
 
 - templates.json: the templates, and the settings that read the log
 - hierarchy.csv: the tree, which a person may read and correct
 - sequences.jsonl: one session instance on each line; sequences.json: how they were cut
+- calibration.json: the thresholds, and which sessions nothing is learnt from
 - nested_aware.onnx, nested_aware.json: the density
-- calibration.json: the threshold and the clearing rule
 - report.json, report.html: the report card
 """
 
@@ -57,18 +57,18 @@ STAGES = (
         ("sequences.jsonl", "sequences.json"),
     ),
     Stage(
-        "train",
-        run_train,
-        ("seed",),
-        ("templates.json", "hierarchy.csv", "sequences.jsonl"),
-        ("nested_aware.onnx", "nested_aware.json"),
-    ),
-    Stage(
         "calibrate",
         run_calibrate,
         ("seed", "false_alarms"),
         ("templates.json", "hierarchy.csv", "sequences.jsonl"),
         ("calibration.json",),
+    ),
+    Stage(
+        "train",
+        run_train,
+        ("seed",),
+        ("templates.json", "hierarchy.csv", "sequences.jsonl", "calibration.json"),
+        ("nested_aware.onnx", "nested_aware.json"),
     ),
     Stage(
         "report",

@@ -30,6 +30,7 @@ from .work_files import (
     bundle_name,
     calibration_of,
     input_settings_of,
+    kept_of,
     leaves_of,
     read_cut,
     session_settings_of,
@@ -161,11 +162,12 @@ def bundle_content(work: Work) -> dict[str, Any]:
     """What a `BundleContent` holds, except golden runs and the report."""
     leaves = leaves_of(work)
     training = training_of(work)
+    kept = kept_of(work)
     rates, silence_ns = _usual(work, Hierarchy(leaves))
     facts = work.read_json("sequences.json")
     model = work.read_json("nested_aware.json")
     calibration = calibration_of(work)
-    counts = Counter(key for session in training for key in session.log_keys)
+    counts = Counter(key for session in kept for key in session.log_keys)
     return {
         "name": bundle_name(work.options),
         "input_settings": input_settings_of(work),
@@ -175,7 +177,7 @@ def bundle_content(work: Work) -> dict[str, Any]:
         ],
         "wide": wide_of(work),
         "counts": [counts[key] for key in range(len(leaves))],
-        "patterns": patterns_of((session.log_keys for session in training), Hierarchy(leaves)),
+        "patterns": patterns_of((session.log_keys for session in kept), Hierarchy(leaves)),
         "training": [session.key for session in training],
         "nested": NestedFiles(
             model=work.file("nested_aware.onnx").read_bytes(),
@@ -190,7 +192,7 @@ def bundle_content(work: Work) -> dict[str, Any]:
         "clearing": calibration.clearing,
         "steps": WitnessFiles(
             witnesses=fit_steps(
-                [session.trace for session in training],
+                [session.trace for session in kept],
                 Hierarchy(leaves),
                 silence_ns,
             ),
@@ -214,9 +216,7 @@ def bundle_content(work: Work) -> dict[str, Any]:
 
 def _golden_records(work: Work, bundle: Bundle) -> list[dict[str, str]]:
     """Records like those of the most common training session, but with invented values."""
-    training = [
-        session for session in training_of(work) if 0 < len(session.log_keys) <= _GOLDEN_EVENTS
-    ]
+    training = [session for session in kept_of(work) if 0 < len(session.log_keys) <= _GOLDEN_EVENTS]
     if not training:
         return []
     wanted = Counter(session.log_keys for session in training).most_common(1)[0][0]

@@ -1,4 +1,4 @@
-"""The stages `train` and `calibrate`: the density as an ONNX model, then its threshold."""
+"""The stages `calibrate` and `train`: the thresholds, then the density as an ONNX model."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from fluent_krone.core.hierarchy import Hierarchy
 from .calibrate import calibrate
 from .stages import Work
 from .work_files import (
+    kept_of,
     leaves_of,
     training_of,
 )
@@ -23,7 +24,7 @@ def run_train(work: Work) -> None:
     # Imported only here, because `onnx` is slow to import and the first stages do not need it.
     from . import to_onnx
 
-    sessions = [session.log_keys for session in training_of(work)]
+    sessions = [session.log_keys for session in kept_of(work)]
     model, content = to_onnx.fit_onnx(sessions, Hierarchy(leaves_of(work)), seed=work.options.seed)
     fields = {
         "columns": list(model.columns),
@@ -58,8 +59,8 @@ def run_calibrate(work: Work) -> None:
     work.say(f"calibrate: threshold {found.threshold:g}. {found.words}")
     if found.trimmed:
         work.warn(
-            f"{found.trimmed:,} of {len(sessions):,} training sessions are unlike all others and "
-            "were left out when the thresholds were set: the training seems to hold abnormal ones"
+            f"{found.trimmed:,} of {len(sessions):,} training sessions are unlike all others "
+            "and were left out: the training seems to hold abnormal ones"
         )
     if found.asked * len(sessions) < _FEWEST:
         work.warn(

@@ -144,4 +144,12 @@ def session_settings_of(facts: dict[str, Any]) -> SessionSettings:
 
 def calibration_of(work: Work) -> Calibration:
     values = work.read_json("calibration.json")
-    return Calibration(**values | {"band": tuple(values["band"])})
+    tuples = {name: tuple(values[name]) for name in ("band", "left_out")}
+    return Calibration(**values | tuples)
+
+
+def kept_of(work: Work) -> list[TrainingSession]:
+    """The training sessions but for those that the calibration found beyond all likelihood."""
+    left_out = set(calibration_of(work).left_out)
+    sessions = training_of(work)
+    return [session for number, session in enumerate(sessions) if number not in left_out]

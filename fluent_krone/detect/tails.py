@@ -17,6 +17,8 @@ from dataclasses import dataclass
 _EXTREMES = 10
 # … though never more than this share of all of them.
 _EXTREME_SHARE = 0.1
+# Of these, the share at the very end of which nothing is taken but that they lie there.
+_FREAK_SHARE = 0.2
 # Distances that are none: a bundle keeps where a tail begins to six decimals, and a number just
 # there was in training.
 _SAME = 1e-6
@@ -99,7 +101,16 @@ def range_of(numbers: Sequence[float], unit: float) -> Range:
 
 
 def _tail(extremes: Sequence[float], base: float, sign: int) -> Tail:
-    """From the most extreme numbers, ascending."""
+    """From the most extreme numbers, ascending.
+
+    1. Of an exponential tail, the mean excess of the numbers beyond `start` is its scale.
+    2. Of the outermost ones it is only taken that they lie beyond the others: a handful of freaks
+       must not say how fast the tail falls. They count as if they were as far out as the last of
+       the others, and the sum is divided by the number of the others. For an exponential tail this
+       is the estimate of the greatest likelihood, as for lamps that still burn when a test ends.
+    """
     start = extremes[0]
-    mean_excess = sum(value - start for value in extremes) / len(extremes)
-    return Tail(start=sign * start, scale=max(mean_excess, _STEEPEST), base=base)
+    freaks = int(len(extremes) * _FREAK_SHARE)
+    others = extremes[: len(extremes) - freaks]
+    excess = sum(value - start for value in others) + freaks * (others[-1] - start)
+    return Tail(start=sign * start, scale=max(excess / len(others), _STEEPEST), base=base)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import random
 from collections.abc import Sequence
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -13,6 +14,7 @@ from synthetic import ARRIVED, BYE, CLOSE, GOING, NORMAL, OPEN, OPENED, STUCK, U
 from export import calibrate
 from export.calibrate import band_of
 from export.to_onnx import fit_onnx
+from export.traces import Trace
 from export.train import fit_density
 
 
@@ -76,6 +78,24 @@ def test_a_mixed_training_is_cleared_of_what_is_not_likely_at_all() -> None:
     found = calibrate.calibrate(mixed, tree())
     assert found.threshold < 40
     assert found.detection["truncated"]["1 in 1,000"] >= 0
+
+
+def test_what_is_beyond_all_likelihood_for_the_time_is_left_out_as_well() -> None:
+    """Wrong before: only the density was asked, and a slow session set the threshold of the time."""
+    rng = random.Random(3)
+    traces = [
+        Trace(keys, tuple(rng.randint(1, 9) * 10**8 for _ in keys[1:])) for keys in rides(1000)
+    ]
+    slow = set(range(0, 1000, 125))
+    for number in slow:
+        gaps_ns = [*traces[number].gaps_ns]
+        gaps_ns[number // 125 % len(gaps_ns)] = 10**17
+        traces[number] = replace(traces[number], gaps_ns=tuple(gaps_ns))
+    found = calibrate.calibrate(traces, tree())
+    assert set(found.left_out) == slow
+    assert found.thresholds["time"] < 20
+    few = calibrate.calibrate([t for n, t in enumerate(traces) if n not in slow or n < 200], tree())
+    assert few.left_out == ()
 
 
 def test_normal_sessions_stay_normal_and_gross_ones_do_not() -> None:

@@ -270,13 +270,13 @@ def test_a_tree_corrected_in_place_stays_and_what_hangs_on_it_is_done_anew(
     log: Path, tmp_path: Path, run: Run
 ) -> None:
     work = tmp_path / "work"
-    run("calibrate", "--work", work, "--input", log, *KEY)
+    run("train", "--work", work, "--input", log, *KEY)
     tree = work / "hierarchy.csv"
     rows = list(csv.reader(tree.read_text(encoding="utf-8").splitlines()))
     rows[1][1:] = ["kettle", "heat", "none", "operator"]
     with tree.open("w", newline="", encoding="utf-8") as file:
         csv.writer(file).writerows(rows)
-    _, said, _ = run("calibrate", "--work", work)
+    _, said, _ = run("train", "--work", work)
     assert stages(said)["hierarchy"] == stages(said)["sequences"] == "unchanged"
     assert stages(said)["train"] != "unchanged"
     assert "kettle" in tree.read_text(encoding="utf-8")
