@@ -61,8 +61,8 @@ class DensityModel:
     `prototypes` float32[P, V + 1] are distinct training vectors, already multiplied by `weights`
     float32[V + 1]. `log_prior` float64[P] holds the logarithms of their shares of training, and
     `normal` one training session of each. `costs` float64[V + 1] say for each feature how seldom a
-    session that has it differs in it from its nearest neighbour. `dropped` counts the distinct vectors beyond
-    the limits; each of them adds to the share of the nearest vector that was kept.
+    session that has it differs in it from its nearest neighbour. `dropped` counts the distinct
+    vectors beyond the limits; each of them adds to the share of the nearest vector that was kept.
     """
 
     hierarchy: Hierarchy

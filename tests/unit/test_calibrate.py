@@ -81,7 +81,7 @@ def test_a_mixed_training_is_cleared_of_what_is_not_likely_at_all() -> None:
 
 
 def test_what_is_beyond_all_likelihood_for_the_time_is_left_out_as_well() -> None:
-    """Wrong before: only the density was asked, and a slow session set the threshold of the time."""
+    """Wrong before: only the density was asked, and slow sessions set the threshold of the time."""
     rng = random.Random(3)
     traces = [
         Trace(keys, tuple(rng.randint(1, 9) * 10**8 for _ in keys[1:])) for keys in rides(1000)
