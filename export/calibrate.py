@@ -27,7 +27,7 @@ from fluent_krone.detect.budget import (
 )
 
 from .faults import HANGING, KINDS, Injector
-from .panel import BINARY, COUNTED, DENSITY, WAITING, Forms, Panel, fit_panel
+from .panel import DENSITY, WAITING, Forms, Panel, fit_panel
 from .plan_budget import density_floor, plan_budget
 from .traces import Trace
 from .train import (
@@ -53,11 +53,12 @@ _DOUBTFUL_SHARE = 0.01
 # Where more sessions than this share are beyond all likelihood, the training is mixed with
 # abnormal sessions; they are left out, up to `_MOST_TRIMMED` of all.
 _MIXED_SHARE, _MOST_TRIMMED = 0.005, 0.15
-# Beyond all likelihood is a session that scores so many times the density's floor, or that another
-# witness gives a likelihood of e to the power of −`_UNLIKELY` in as many sessions as there are.
-_UNLIKELY_RATIO, _UNLIKELY = 10, 7.0
-# Scores that are no likelihoods: counts, and what is known or not.
-_NO_LIKELIHOODS = (DENSITY, *BINARY, *COUNTED)
+# Beyond all likelihood is a session that scores so many times the density's floor, or one with a
+# number so far out that its likelihood is e to the power of −`_UNLIKELY` in as many sessions as
+# there are. The order is not asked: where sessions vary much, normal ones have steps that training
+# never had there, and many of them.
+_UNLIKELY_RATIO, _UNLIKELY = 10, 8.0
+_FAR_OUT = ("time", "time.wait", "time.seq", "values.range")
 _TRIMMING_ROUNDS = 3
 # A kind of fault of which less than this share is found is a blind spot.
 _BLIND = 0.1
@@ -254,7 +255,7 @@ class _Trial:
         for name, scores in self._normal.items():
             if name == DENSITY:
                 found |= scores > _UNLIKELY_RATIO * density_floor(1)
-            elif name not in _NO_LIKELIHOODS:
+            elif name in _FAR_OUT:
                 found |= scores > math.log(size) + _UNLIKELY
         if not _MIXED_SHARE < float(found.mean()) <= _MOST_TRIMMED:
             return np.zeros(size, np.bool_)

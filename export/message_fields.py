@@ -186,8 +186,10 @@ def _beside(message: str, sample: list[dict[bytes, Any]], known: Collection[str]
         # A word that is the same in all messages of a form, as the service that writes them, says
         # nothing; a number such as a code may yet be another one.
         is_fixed = all(len(values) == 1 for values in of_form.values())
+        # A word that records of whatever form have says where a session ran: a tenant, a hall.
+        is_everywhere = len(of_form) > 1 and len(had) > _EVERYWHERE * len(sample)
         is_word = any(isinstance(value, bytes) for _, _, value in had)
-        if said < _SAID_SHARE * len(had) and not (is_fixed and is_word):
+        if said < _SAID_SHARE * len(had) and not (is_word and (is_fixed or is_everywhere)):
             found.append(name)
     return found
 
@@ -220,6 +222,8 @@ def _is_data(values: Sequence[Any]) -> bool:
 
 # Of the values of a field, the share that must be in the text for the field to say nothing more.
 _SAID_SHARE = 0.9
+# Of the records, the share that has a field which belongs to no message in particular.
+_EVERYWHERE = 0.8
 # Objects that say where a record comes from, not what happened.
 _SURROUNDINGS = re.compile(
     r"kubernetes|k8s|docker|container|labels?|host|agent|ecs|cloud|log|process|resource|scope|otel"

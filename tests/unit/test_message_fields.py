@@ -42,7 +42,8 @@ def requests(**fields: Any) -> Iterator[dict[str, Any]]:
         }
         size = rng.choice(WORDS)
         message = f"parcel {rng.randrange(9_000)} weighed" if number % 2 else f"{size} box closed"
-        yield {"trace": f"t{number // 4}", "level": "info", "message": message, **made}
+        record = {"trace": f"t{number // 4}", "level": "info", "message": message, **made}
+        yield {name: value for name, value in record.items() if value is not None}
 
 
 @pytest.mark.parametrize(
@@ -51,7 +52,9 @@ def requests(**fields: Any) -> Iterator[dict[str, Any]]:
         ({}, "message"),
         ({"status": 200}, "message,status"),
         ({"took_ms": lambda rng, n: rng.random()}, "message,took_ms"),
-        ({"size": lambda rng, n: rng.choice(WORDS)}, "message,size"),
+        ({"size": lambda rng, n: rng.choice(WORDS) if n % 2 else None}, "message,size"),
+        # What records of any form have says where a session ran.
+        ({"hall": lambda rng, n: rng.choice(WORDS)}, "message"),
         ({"http": lambda rng, n: {"status": rng.choice([200, 204])}}, "message,$.http.status"),
         # Times and counters only grow, and ids are different each time.
         ({"at": lambda rng, n: 1_700_000_000 + n}, "message"),
