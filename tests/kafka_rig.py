@@ -10,6 +10,7 @@ import subprocess
 import sys
 import time
 import uuid
+from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import Any
@@ -21,7 +22,12 @@ from fluent_krone.alerts.records import AlertMaker
 from fluent_krone.config import Config
 from fluent_krone.detect.bundle import Bundle
 from fluent_krone.kafka.addressed import AddressedReader
+from fluent_krone.kafka.forms import HeldMessage
+from fluent_krone.kafka.kept_rows import KeptRows
+from fluent_krone.kafka.message_keeper import MessageKeeper
+from fluent_krone.kafka.message_spool import MessageSpool
 from fluent_krone.kafka.records import Decoder
+from fluent_krone.kafka.transactions import Out
 from fluent_krone.types import Alert
 
 _REPOSITORY = Path(__file__).resolve().parents[1]
@@ -237,6 +243,33 @@ def judged(bundle: Bundle, config: Config, messages: Sequence[Any]) -> list[Aler
         for finding in in_order(engine.feed(tag, [event], time.time_ns())):
             alerts += incidents.join(maker.make(finding), finding.told_ns).events
     return alerts
+
+
+def kept_of(bundle: Bundle, config: Config, messages: Sequence[Any], folder: Path) -> list[Out]:
+    """What one engine, and one keeper beside it, write of the messages of one partition."""
+    shared = bundle.shared(config, AddressedReader)
+    engine = bundle.engine(config, shared)
+    maker = AlertMaker(bundle, config)
+    decoder = Decoder(config, shared.reader.settings.message_field)
+    spool = MessageSpool(folder, config.keep_size)
+    place = (config.topic or "", messages[0].partition())
+    keeper = MessageKeeper(config, place, spool, Counter(), KeptRows({}), lambda: decoder)
+    keeper.attach(engine, maker)
+    outs: list[Out] = []
+    for message in messages:
+        keeper.hold([HeldMessage.of(message)])
+        for number, (tag, event, _) in enumerate(decoder.tagged([message])):
+            keeper.point_at(message.offset(), number)
+            for finding in in_order(engine.feed(tag, [event], time.time_ns())):
+                keeper.note_alert(finding, maker.make(finding).alert_id, None)
+            keeper.settle()
+    while not outs or keeper.has_more:
+        outs += keeper.outs(messages[-1].offset() + 1)[0]
+        keeper.was_committed()
+        if not outs:
+            break
+    spool.close()
+    return outs
 
 
 def ids(alerts: Iterable[Any]) -> list[str]:

@@ -24,9 +24,9 @@ from ..keeping.kinds import HOWS, Kind, Kinds
 from ..keeping.lines import events_of, line_of
 from ..keeping.rules import Keeping, Rules
 from ..keeping.watch import watch_of
-from ..runtime.keeper import Keeper
+from ..runtime.chunk_keeper import ChunkKeeper
 from ..runtime.kept import KeptSaved, LeftRecords
-from ..runtime.spool import RecordSpool
+from ..runtime.spool import RecordSpool, segment_of
 from ..transport.forward import Chunk, encode_event_time
 from ..types import Finding
 
@@ -58,7 +58,7 @@ class KeepWriter:
         self._out = out
         self.counters: Counter[str] = Counter()
         self._spool = RecordSpool(None, 0)
-        self._keeper = Keeper(config, self._spool, self.counters, KeptSaved())
+        self._keeper = ChunkKeeper(config, self._spool, self.counters, KeptSaved())
         self._numbers = itertools.count()
         self._pack = msgpack.Packer().pack
 
@@ -99,7 +99,7 @@ class _Tally:
     sessions: int = 0
     kinds: set[int] = field(default_factory=set)
     # A record of several sessions counts once.
-    left: LeftRecords = field(default_factory=lambda: LeftRecords(()))
+    left: LeftRecords = field(default_factory=lambda: LeftRecords((), segment_of))
 
 
 class WhatIf:

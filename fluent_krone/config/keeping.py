@@ -7,11 +7,11 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from .declare import LIVE, parameter
+from .declare import SERVICE, parameter
 from .literals import BOOL, COUNT, DURATION, LIST, SHARE, SIZE, STRING
 
 # Doors that keep records; a replay shows what they would keep.
-_KEEPS = "pipe serve replay"
+_KEEPS = "pipe serve replay kafka"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -23,7 +23,7 @@ class Keep:
         False,
         "Hold the records of each session until it is judged, and send those that are kept. Under "
         "Fluentd, a `<keep>` section switches it on.",
-        doors=LIVE,
+        doors=SERVICE,
         common=True,
     )
     # Three of a kind show what varies between executions of one kind; more say the same again.
@@ -77,32 +77,32 @@ class Keep:
         2**30,
         "The largest size of the records that are held. Above it, the sessions that began first "
         "are sent as they are, before they are judged.",
-        doors=LIVE,
+        doors=SERVICE,
     )
     keep_summary: float = parameter(
         DURATION,
         60.0,
         "How often sessions and records that were not kept are counted in an event of their own; "
         "0 for never.",
-        doors=LIVE,
+        doors=SERVICE,
     )
     keep_tag: str = parameter(
         STRING,
         "keep.${tag}",
         "The tag of kept records. `${tag}` and `${tag_parts[n]}` stand for the record's tag.",
-        doors=LIVE,
+        doors=SERVICE,
     )
     keep_add_tag_prefix: str | None = parameter(
         STRING,
         None,
         "A prefix that is put before the record's tag; used instead of the tag.",
-        doors=LIVE,
+        doors=SERVICE,
     )
     keep_remove_tag_prefix: str | None = parameter(
-        STRING, None, "A prefix that is first removed from the record's tag.", doors=LIVE
+        STRING, None, "A prefix that is first removed from the record's tag.", doors=SERVICE
     )
     keep_summary_tag: str = parameter(
-        STRING, "keep.summary", "The tag of the events that count what was not kept.", doors=LIVE
+        STRING, "keep.summary", "The tag of the events that count what was not kept.", doors=SERVICE
     )
     keep_prefix: str = parameter(
         STRING,
@@ -115,7 +115,7 @@ class Keep:
         None,
         "The folder that holds records until their session is judged. By default it lies beside "
         "`store`; without a store it is a temporary one.",
-        doors=LIVE,
+        doors=SERVICE,
     )
 
 
@@ -128,11 +128,11 @@ class Annotations:
         False,
         "Send every record on at once, with its template, entity, action, status and session as "
         "fields.",
-        doors=LIVE,
+        doors=SERVICE,
     )
     annotate_tag: str = parameter(
         STRING,
         "annotated.${tag}",
         "The tag of these records. `${tag}` and `${tag_parts[n]}` stand for the record's tag.",
-        doors=LIVE,
+        doors=SERVICE,
     )

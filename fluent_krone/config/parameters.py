@@ -198,3 +198,17 @@ def groups(door: str | None = None) -> Iterator[tuple[str, list[dataclasses.Fiel
 def default_of(name: str) -> Any:
     """A parameter's declared default."""
     return next(f.default for f in dataclasses.fields(Config) if f.name == name)
+
+
+def elsewhere(name: str) -> str:
+    """What to say of a name that is no parameter here: the commands that have it, if any do.
+
+    >>> elsewhere("explain")
+    ', which is a parameter of pipe and serve only'
+    """
+    doors = [door for f in params() if f.name == name for door in f.metadata["doors"]]
+    if not doors:
+        return ""
+    *others, last = doors
+    listed = " and ".join([", ".join(others), last] if others else [last])
+    return f", which is a parameter of {listed} only"

@@ -12,7 +12,7 @@ from typing import Any
 
 from ..errors import ConfigError
 from .literals import BOOL, literal, literal_of, suggestion
-from .parameters import Config, groups, params
+from .parameters import Config, elsewhere, groups, params
 
 # A secret may come as an environment variable of this prefix and the parameter's name in capitals.
 SECRET_ENV_PREFIX = "FLUENT_KRONE_"
@@ -142,7 +142,6 @@ def _read_toml(path: Path, door: str) -> dict[str, str]:
     known = {f.name for f in params(door)}
     for name in table:
         if name not in known:
-            raise ConfigError(
-                f"config file {path}: unknown parameter {name!r}{suggestion(name, known)}"
-            )
+            hint = elsewhere(name) or suggestion(name, known)
+            raise ConfigError(f"config file {path}: unknown parameter {name!r}{hint}")
     return {name: literal(value) for name, value in table.items()}

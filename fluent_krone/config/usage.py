@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from typing import Any, NoReturn
 
 from .literals import suggestion
+from .parameters import elsewhere
 
 
 class Parser(argparse.ArgumentParser):
@@ -29,8 +30,12 @@ class Parser(argparse.ArgumentParser):
         flags, unknown = self.parse_known_args(args, namespace)
         if unknown:
             known = [f"--{name.replace('_', '-')}" for name in vars(flags)]
-            nearest = suggestion(unknown[0].split("=")[0], known)
-            flags.parser.error(f"unknown argument {unknown[0]}{nearest}")
+            flag = unknown[0].split("=")[0]
+            name = flag.removeprefix("--").removeprefix("no-").replace("-", "_")
+            hint = suggestion(flag, known)
+            if flag.startswith("--"):
+                hint = elsewhere(name) or hint
+            flags.parser.error(f"unknown argument {unknown[0]}{hint}")
         return flags
 
     def error(self, message: str) -> NoReturn:

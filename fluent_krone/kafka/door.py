@@ -147,6 +147,10 @@ class Door:
         began = time.monotonic()
         try:
             self.counters["messages"] += partition.feed(messages, now_ns)
+        except KroneError as error:
+            # Such as no room for what is held: nothing of them was committed.
+            self._fail(partition, error)
+            return
         except Exception:
             # The process ends, and nothing of them is committed. Whoever looks must find the cause.
             _log.error(

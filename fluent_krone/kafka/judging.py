@@ -5,9 +5,11 @@ from __future__ import annotations
 import itertools
 import json
 import logging
+import tempfile
 import time
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
 from ..alerts.incidents import Incidents
@@ -20,6 +22,7 @@ from ..explain.desk import Desk
 from ..explain.tickets import Ticket
 from ..reading.records import RecordReader
 from ..runtime.judge import Judge
+from ..runtime.keeper import check_keep
 from ..runtime.migrations import migrated
 from ..runtime.misfit import Misfit
 from .addressed import AddressedReader
@@ -27,12 +30,19 @@ from .changelog import Changelog, incidents_of, snapshot_of
 from .clients import Clients
 from .error_copies import error_copy
 from .figures import engine_stats
+from .forms import HeldMessage
+from .kept_rows import KeptRows, cleared, oldest_of
 from .known import Known
+from .message_keeper import MessageKeeper
+from .message_spool import MessageSpool, clear_leftovers
 from .records import Decoder
 from .topics import Topics, ensure_judged
 from .transactions import Out
 
 _log = logging.getLogger(__name__)
+
+# Time and record, and the message that they came with.
+_Event = tuple[tuple[int, Any], Any]
 
 
 class PartitionJudge(Judge):
@@ -51,17 +61,36 @@ class JudgedPartition:
         self._judging = judging
         self._changelog = Changelog({}, judging.config.cache_size)
         self._pending: list[Out] = []
+        self._spool: MessageSpool | None = None
+        self.keeper: MessageKeeper | None = None
 
     @property
     def engine(self) -> Engine:
         """The engine at work."""
         return self.judge.engine
 
+    def held_from(self, rows: Mapping[bytes, bytes]) -> int | None:
+        """The first message that an open session may need; None where nothing is held."""
+        config = self._judging.config
+        if not config.keep:
+            return None
+        try:
+            first = oldest_of(rows)
+        except SnapshotError:
+            # `restore` says so.
+            return None
+        return first
+
+    def hold_again(self, messages: Sequence[Any]) -> None:
+        """Hold messages that an earlier owner fed."""
+        self._own_spool().hold([HeldMessage.of(message) for message in messages])
+
     def restore(self, rows: Mapping[bytes, bytes], now_ns: int) -> None:
         """Go on from a changelog. One that can't be read is set aside, and the loss is logged."""
         self._changelog = Changelog(rows, self._judging.config.cache_size)
         try:
             self._restore(rows, now_ns)
+            self._keep(rows)
         except SnapshotError as error:
             _log.error(
                 "the changelog can't be read, what only it held is lost partition=%d reason=%s",
@@ -71,14 +100,23 @@ class JudgedPartition:
             self.judge = self._judging.new_judge(self._judging.new_engine())
             self._changelog = Changelog({}, self._judging.config.cache_size)
             self._pending += [self._state_row(key, None) for key in rows]
+            self._keep({})
         self.engine.track()
 
     def feed(self, messages: Sequence[Any], now_ns: int) -> int:
         """Judge messages; those that can't be read also go to the topic of errors."""
         judging = self._judging
+        keeper = self.keeper
+        if keeper is not None:
+            keeper.hold([HeldMessage.of(message) for message in messages])
         tagged = judging.decoder.tagged(messages)
         for tag, group in itertools.groupby(tagged, key=_tag):
-            self.judge.feed(tag, self._events(group), now_ns)
+            events = self._events(group)
+            if keeper is not None:
+                events = _pointed(keeper, events)
+            self.judge.feed(tag, (event for event, _ in events), now_ns)
+        if keeper is not None:
+            self._pending += keeper.annotated(messages)
         return len(messages)
 
     def advance(self, now_ns: int) -> None:
@@ -89,19 +127,57 @@ class JudgedPartition:
         """Let no session age by the time in which no broker could be reached."""
         self.engine.resume(now_ns)
 
-    def outs(self) -> list[Out]:
-        """What has changed in the engine, and the alerts."""
+    def outs(self, position: int) -> list[Out]:
+        """What has changed in the engine, the alerts, and kept records."""
         changes = self.engine.changes(self._changelog.pack)
         rows = self._changelog.rows(changes | {"bundle_hash": self._judging.bundle.hash})
         rows += self._changelog.incidents(self.judge.incidents.changes())
-        found = [*self._pending, *(self._state_row(key, value) for key, value in rows)]
-        found += map(self._judging.out_of, self.judge.hand_over())
+        found = self._pending
+        if self.keeper is not None:
+            kept, kept_rows = self.keeper.outs(position)
+            found += kept
+            rows += kept_rows
+        found += (self._state_row(key, value) for key, value in rows)
+        tickets = self.judge.hand_over()
+        found += (self._judging.out_of(ticket, self.partition) for ticket in tickets)
         self._pending = []
         return found
+
+    def committed(self) -> bool:
+        """Free what is held no more; returns whether kept records wait for the next commit."""
+        if self.keeper is None:
+            return False
+        self.keeper.was_committed()
+        return self.keeper.has_more
 
     def close(self) -> None:
         """Nothing is kept; the counts of the instance go on."""
         self._judging.forget(self)
+        if self._spool is not None:
+            self._spool.close()
+
+    def _own_spool(self) -> MessageSpool:
+        if self._spool is None:
+            self._spool = MessageSpool(self._judging.keep_folder, self._judging.config.keep_size)
+        return self._spool
+
+    def _keep(self, rows: Mapping[bytes, bytes]) -> None:
+        """Hold records from now on, where that is asked for; else drop what was saved of them."""
+        judging = self._judging
+        config = judging.config
+        if not config.keep:
+            self._pending += [self._state_row(key, None) for key, _ in cleared(rows)]
+            for session in self.engine.sessions.open.values():
+                session.refs = None
+        if not (config.keep or config.annotate):
+            return
+        saved = KeptRows(rows if config.keep else {})
+        place = (config.topic or "", self.partition)
+        self.keeper = MessageKeeper(
+            config, place, self._own_spool(), judging.kept_counters, saved, lambda: judging.decoder
+        )
+        self.judge.keeper = self.keeper
+        self.keeper.attach(self.engine, self.judge.maker)
 
     def _restore(self, rows: Mapping[bytes, bytes], now_ns: int) -> None:
         saved = snapshot_of(rows)
@@ -125,12 +201,12 @@ class JudgedPartition:
                 self._judging.bundle.hash,
             )
 
-    def _events(self, group: Iterable[tuple[str, tuple[int, Any], Any]]) -> Iterator[Any]:
+    def _events(self, group: Iterable[tuple[str, tuple[int, Any], Any]]) -> Iterator[_Event]:
         for _, event, message in group:
             if event[1].__class__ is RecordError:
                 copy = error_copy(self._judging.topics.errors, message, event[1])
                 self._pending.append(copy)
-            yield event
+            yield event, message
 
     def _state_row(self, key: bytes, value: bytes | None) -> Out:
         return Out(self._judging.topics.state, key, value, self.partition)
@@ -153,7 +229,10 @@ class Judging:
         self._gone: Counter[str] = Counter()
         self._gone_aside: Counter[str] = Counter()
         self._alerts: Counter[str] = Counter()
+        self.kept_counters: Counter[str] = Counter()
+        self.keep_folder = Path(config.keep_folder or tempfile.gettempdir())
         self._desk_counters: Counter[str] = Counter()
+        check_keep(config)
         self._use(bundle)
         self._misfit = Misfit(self)
         self._told: str | None = None
@@ -187,6 +266,9 @@ class Judging:
 
     def load(self) -> None:
         """Read what the group knows, to its end, before anything is judged."""
+        if self.config.keep:
+            self.keep_folder.mkdir(parents=True, exist_ok=True)
+            clear_leftovers(self.keep_folder)
         self._known.load()
 
     def work(self, partition: int) -> JudgedPartition:
@@ -218,11 +300,12 @@ class Judging:
         )
         return PartitionJudge(engine, self._maker, self.config, desk, incidents)
 
-    def out_of(self, ticket: Ticket) -> Out:
-        """The message of an alert."""
+    def out_of(self, ticket: Ticket, partition: int) -> Out:
+        """The message of an alert. It says which partition it is about, since all that looks beyond
+        one session looks at one partition."""
         alert = ticket.alert
         self._alerts["alerts"] += 1
-        text = json.dumps(alert.record, ensure_ascii=False)
+        text = json.dumps({**alert.record, "partition": partition}, ensure_ascii=False)
         return Out(
             self.topics.alerts,
             alert.alert_id.encode(),
@@ -264,8 +347,17 @@ class Judging:
         return {
             **self._alerts,
             **self._desk_counters,
+            **self._kept_stats(),
             **engine_stats(counters, self.set_aside, self._shared, engines, time.time_ns()),
         }
+
+    def _kept_stats(self) -> Counter[str]:
+        """What was kept and annotated, and what is held, over all partitions."""
+        found = Counter(self.kept_counters)
+        for part in self.partitions.values():
+            if part.keeper is not None:
+                found.update(part.keeper.stats())
+        return found
 
     def troubles(self) -> list[str]:
         """What does not fit the stream, and a bundle that is not the announced one."""
@@ -288,6 +380,20 @@ class Judging:
         self._shared = bundle.shared(self.config, AddressedReader)
         self.bundle = bundle
         self.decoder = Decoder(self.config, self._shared.reader.settings.message_field)
+
+
+def _pointed(keeper: MessageKeeper, events: Iterable[_Event]) -> Iterator[_Event]:
+    """The same events; the keeper is told of each which record it is."""
+    last = -1
+    place = 0
+    for event, message in events:
+        offset = message.offset()
+        place += 1
+        if offset != last:
+            last = offset
+            place = 0
+        keeper.point_at(offset, place)
+        yield event, message
 
 
 def _tag(entry: tuple[str, Any, Any]) -> str:

@@ -33,6 +33,17 @@ class KeyedPartition:
         self._keying = keying
         self._pending: list[Out] = []
 
+    def held_from(self, rows: Mapping[bytes, bytes]) -> int | None:
+        """Nothing is held."""
+        return None
+
+    def hold_again(self, messages: Sequence[Any]) -> None:
+        """Nothing is held."""
+
+    def committed(self) -> bool:
+        """Nothing waits."""
+        return False
+
     def restore(self, rows: Mapping[bytes, bytes], now_ns: int) -> None:
         """There is no state."""
 
@@ -57,7 +68,7 @@ class KeyedPartition:
     def resume(self, now_ns: int) -> None:
         """Nothing depends on time."""
 
-    def outs(self) -> list[Out]:
+    def outs(self, position: int) -> list[Out]:
         """The keyed messages since the last call."""
         found = self._pending
         self._pending = []

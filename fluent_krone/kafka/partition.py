@@ -52,7 +52,20 @@ class Partition:
 
         def opening() -> Opened:
             prepare(self.number)
-            return self._transactions.open()
+            opened = self._transactions.open()
+            first = self.work.held_from(opened.rows)
+            if first is not None and first < opened.offset:
+                began = time.monotonic()
+                count = self._transactions.read_again(first, opened.offset, self.work.hold_again)
+                _log.info(
+                    "records that are held were read again partition=%d first_offset=%d "
+                    "records=%d seconds=%.2f",
+                    self.number,
+                    first,
+                    count,
+                    time.monotonic() - began,
+                )
+            return opened
 
         self._opening = pool.submit(opening)
 
@@ -133,7 +146,7 @@ class Partition:
 
     def commit(self, pool: Executor) -> None:
         """Begin a transaction with everything that was done since the last one."""
-        outs = self.work.outs()
+        outs = self.work.outs(self.position)
         self._must_commit = False
         if not outs and self.position == self._committed:
             return
@@ -154,6 +167,8 @@ class Partition:
         took_s = committing.result(timeout_s)
         self._committing = None
         self._committed_at = time.monotonic()
+        if self.work.committed():
+            self._must_commit = True
         return took_s
 
     def is_too_far_ahead(self, records: int) -> bool:

@@ -82,6 +82,13 @@ class Decoder:
                 continue
             yield tag, (message.timestamp()[1] * _MS, record), message
 
+    def tag_of(self, headers: Any, value: bytes) -> str:
+        """The tag of a message with these headers and this value."""
+        record = None
+        if self._field is not None:
+            record = self.decode(value)
+        return self._tag(headers, record)
+
     def _tag(self, headers: Any, record: Any) -> str:
         found: Any = _header(headers, TAG_HEADER)
         if found is None and self._header is not None:

@@ -28,6 +28,8 @@ _STATE = {
     "delete.retention.ms": "3600000",
 }
 _COMPACT = {"cleanup.policy": "compact"}
+# Records with the fields that we add.
+_RECORDS = {"max.message.bytes": str(LARGEST_BYTES)}
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,11 +40,22 @@ class Topics:
     alerts: str
     errors: str
     knowledge: str
+    keep: str
+    summary: str
+    annotated: str
 
     @classmethod
     def of(cls, group: str) -> Topics:
         """Each name begins with the group's."""
-        return cls(f"{group}-state", f"{group}-alerts", f"{group}-errors", f"{group}-knowledge")
+        return cls(
+            state=f"{group}-state",
+            alerts=f"{group}-alerts",
+            errors=f"{group}-errors",
+            knowledge=f"{group}-knowledge",
+            keep=f"{group}-keep",
+            summary=f"{group}-keep-summary",
+            annotated=f"{group}-annotated",
+        )
 
 
 def partition_count(admin: Any, config: Config, topic: str) -> int:
@@ -75,6 +88,11 @@ def ensure_judged(clients: Clients, config: Config) -> int:
     _ensure(admin, config, topics.alerts, 1, {})
     _ensure(admin, config, topics.errors, 1, {})
     _ensure(admin, config, topics.knowledge, 1, _COMPACT)
+    if config.keep:
+        _ensure(admin, config, topics.keep, count, _RECORDS)
+        _ensure(admin, config, topics.summary, 1, {})
+    if config.annotate:
+        _ensure(admin, config, topics.annotated, count, _RECORDS)
     return count
 
 
@@ -89,8 +107,7 @@ def ensure_keyed(clients: Clients, config: Config) -> None:
     admin = clients.admin()
     count = input_partitions(admin, config)
     if not partition_count(admin, config, config.output_topic):
-        settings = {"max.message.bytes": str(LARGEST_BYTES)}
-        _ensure(admin, config, config.output_topic, count, settings)
+        _ensure(admin, config, config.output_topic, count, _RECORDS)
     _ensure(admin, config, Topics.of(config.group).errors, 1, {})
 
 

@@ -154,6 +154,19 @@ class Transactions:
         took_s = time.monotonic() - began
         return Opened(offset, is_new, lost, rows, read, read_bytes, took_s)
 
+    def read_again(self, first: int, end: int, take: Callable[[Sequence[Any]], None]) -> int:
+        """Give the messages of the partition from offset `first` up to `end`; returns how many.
+
+        Raises Uncertain when the brokers can't be asked.
+        """
+        reader = self._clients.reader()
+        try:
+            return self._read_source(reader, first, end, take)
+        except self._kafka.KafkaException as error:
+            raise self._failed(error) from None
+        finally:
+            reader.close()
+
     def commit(self, outs: Sequence[Out], offset: int) -> float:
         """Write it all in one transaction, and the position; returns the seconds that it took."""
         began = time.monotonic()
@@ -213,6 +226,38 @@ class Transactions:
         if found.offset < 0:
             return low, True, 0
         return max(found.offset, low), False, max(low - found.offset, 0)
+
+    def _read_source(
+        self, reader: Any, first: int, end: int, take: Callable[[Sequence[Any]], None]
+    ) -> int:
+        place = self._kafka.TopicPartition(self._source.topic, self._source.partition, first)
+        low, _ = self._patiently(
+            "held records", lambda wait_s: reader.get_watermark_offsets(place, wait_s)
+        )
+        if low > first:
+            _log.error(
+                "records were deleted by retention before their sessions were judged, so they "
+                "cannot be kept partition=%d count=%d",
+                self._source.partition,
+                min(low, end) - first,
+            )
+            place.offset = low
+        reader.assign([place])
+        count = 0
+        at = place.offset
+        while at < end and not self._is_given_up.is_set():
+            found = reader.consume(_READ, _READ_S)
+            messages = [m for m in found if m.error() is None and m.offset() < end]
+            if messages:
+                take(messages)
+                count += len(messages)
+            for message in found:
+                error = message.error()
+                if error is None or error.code() == self._kafka.KafkaError._PARTITION_EOF:
+                    at = max(at, message.offset() + (error is None))
+                elif not error.retriable():
+                    raise self._kafka.KafkaException(error)
+        return count
 
     def _read_back(self, reader: Any, rows: dict[bytes, bytes]) -> tuple[int, int]:
         """Read the changelog to its end; the last record of each key stays, in that order."""

@@ -14,6 +14,15 @@ from .transactions import Out
 class Work(Protocol):
     """One partition's work, from its assignment to its loss."""
 
+    def held_from(self, rows: Mapping[bytes, bytes]) -> int | None:
+        """The offset from which on messages must be read again before `restore`; None: none.
+
+        Called in a thread, with what was committed, and so is `hold_again`.
+        """
+
+    def hold_again(self, messages: Sequence[Any]) -> None:
+        """Hold messages that were fed by an earlier owner."""
+
     def restore(self, rows: Mapping[bytes, bytes], now_ns: int) -> None:
         """Go on from what was committed."""
 
@@ -26,8 +35,14 @@ class Work(Protocol):
     def resume(self, now_ns: int) -> None:
         """Nobody could be listened to for a while: that time does not count as silence."""
 
-    def outs(self) -> list[Out]:
-        """What the next commit writes; it is the caller's from now on."""
+    def outs(self, position: int) -> list[Out]:
+        """What the next commit writes; it is the caller's from now on.
+
+        All messages before offset `position` were fed.
+        """
+
+    def committed(self) -> bool:
+        """What `outs` gave last was committed; returns whether more waits for the next commit."""
 
     def close(self) -> None:
         """The partition is lost; what is in memory goes with it."""

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
-
-import msgpack
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from typing import Any
 
 from ..core.hierarchy import UNKNOWN, Hierarchy
 from ..core.references import PLAIN
@@ -19,34 +18,50 @@ NO_EVENT = -1
 _FRAME_BYTES = 2**19
 # Sessions whose field is remembered: each has many records.
 _MOST_SESSIONS = 20_000
-_pack = msgpack.Packer(unicode_errors="surrogateescape").pack
+# Packs fields: their number, and their bytes, of which several can be joined.
+PackFields = Callable[[Mapping[str, Any]], tuple[int, bytes]]
+# What was read in a record: its log key, and its sessions.
+Noted = tuple[int, Sequence[SessionKey]]
 
 
 class Annotator:
     """Notes what was read in each record of a chunk, and makes annotated entries of them.
 
-    `prefix` is what the names of the fields begin with.
+    `prefix` is what the names of the fields begin with, and `pack` gives them the form that the
+    records have.
     """
 
-    def __init__(self, templates: Sequence[str], hierarchy: Hierarchy, prefix: str) -> None:
+    def __init__(
+        self,
+        templates: Sequence[str],
+        hierarchy: Hierarchy,
+        prefix: str,
+        pack: PackFields = packed_fields,
+    ) -> None:
         self._fields = [
-            packed_fields(_fields(prefix, template, template_id(template), hierarchy, log_key))
+            pack(_fields(prefix, template, template_id(template), hierarchy, log_key))
             for log_key, template in enumerate(templates)
         ]
         # A line without a template still has the name of the leaf that it belongs to.
-        self._fields.append(
-            packed_fields(_fields(prefix, None, UNKNOWN, hierarchy, hierarchy.unknown))
-        )
-        self._session = _pack(f"{prefix}session")
+        self._fields.append(pack(_fields(prefix, None, UNKNOWN, hierarchy, hierarchy.unknown)))
+        self._session = f"{prefix}session"
+        self._pack = pack
         # Session → its field, packed.
         self._sessions: dict[SessionKey, bytes] = {}
         self._refs: list[int] = []
-        self._read: list[tuple[int, Sequence[SessionKey]]] = []
+        self._read: list[Noted] = []
 
     def note(self, ref: int, log_key: int, keys: Sequence[SessionKey]) -> None:
         """The record of this reference was read; `log_key` may be `NO_EVENT`."""
         self._refs.append(ref)
         self._read.append((log_key, keys))
+
+    def noted(self) -> list[tuple[int, Noted]]:
+        """References of the records that were noted since the last call, and what was read."""
+        found = list(zip(self._refs, self._read, strict=True))
+        self._refs = []
+        self._read = []
+        return found
 
     def take(
         self, arrived_ns: int, base: int, run: Sliced, entry_at: Callable[[int], bytes]
@@ -73,7 +88,7 @@ class Annotator:
         # One join for each frame: a record costs a few slices and no copy of its own.
         for start, (log_key, keys) in zip(starts[1:], read, strict=True):
             end = start - first
-            added = self._of(log_key, keys)
+            added = self.fields(log_key, keys)
             try:
                 parts += entry_parts(data, at, end, added, arrived_ns)
                 count += 1
@@ -89,19 +104,20 @@ class Annotator:
         if count:
             yield b"".join(parts), count
 
-    def _of(self, log_key: int, keys: Sequence[SessionKey]) -> tuple[int, bytes]:
+    def fields(self, log_key: int, keys: Sequence[SessionKey]) -> tuple[int, bytes]:
         """What is added to a record."""
         if log_key == NO_EVENT:
             return 0, b""
         count, packed = self._fields[log_key]
         if len(keys) != 1:
-            return count + 1, packed + self._session + _pack([key_text(key) for key in keys])
+            several = self._pack({self._session: [key_text(key) for key in keys]})
+            return count + 1, packed + several[1]
         [key] = keys
         session = self._sessions.get(key)
         if session is None:
             if len(self._sessions) >= _MOST_SESSIONS:
                 self._sessions.clear()
-            session = self._sessions[key] = self._session + _pack(key_text(key))
+            session = self._sessions[key] = self._pack({self._session: key_text(key)})[1]
         return count + 1, packed + session
 
 

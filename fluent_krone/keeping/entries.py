@@ -133,7 +133,12 @@ def record_id(tag: str, entry: bytes, name: bytes, position: int) -> str:
     The same chunk, sent again, gives the same ids.
     """
     time, _ = parts_of(entry)
+    return id_of(tag.encode("utf-8", "surrogateescape"), time, name, str(position).encode())
+
+
+def id_of(*parts: bytes) -> str:
+    """32 hex digits over these parts."""
     digest = hashlib.blake2b(digest_size=16)
-    for part in (tag.encode("utf-8", "surrogateescape"), time, name, str(position).encode()):
+    for part in parts:
         digest.update(len(part).to_bytes(4, "big") + part)
     return digest.hexdigest()

@@ -17,19 +17,19 @@ def events_of(entries: bytes) -> Iterator[tuple[int, Any]]:
 
 def line_of(tag: str, time_ns: int, record: Any) -> dict[str, Any]:
     """What a line shows of a record: its tag, its time, and its fields."""
-    return {"tag": tag, "time": iso_time(time_ns), "record": _plain(record)}
+    return {"tag": tag, "time": iso_time(time_ns), "record": plain(record)}
 
 
-def _plain(value: Any) -> Any:
+def plain(value: Any) -> Any:
     """A decoded value as JSON can carry it: bytes that are no UTF-8 are shown as such."""
     if isinstance(value, bytes):
         return value.decode("utf-8", "backslashreplace")
     if isinstance(value, dict):
-        return {_key(name): _plain(part) for name, part in value.items()}
+        return {_key(name): plain(part) for name, part in value.items()}
     if isinstance(value, (list, tuple)):
-        return [_plain(part) for part in value]
+        return [plain(part) for part in value]
     return value
 
 
 def _key(name: Any) -> str:
-    return str(_plain(name))
+    return str(plain(name))

@@ -25,10 +25,10 @@ from .entries import packed_fields, record_id, with_fields
 _FRAME_BYTES = 2**19
 # Records of one row, which bounds what is read back and built at once after a restart.
 MOST_IN_ROW = 50_000
-# Kinds of items in a row.
-_RECORDS = 0
-_BLOCK = 1
-_EVENT = 2
+# Kinds of items in a row: records of one session by their references, packed entries, one event.
+RECORDS = 0
+BLOCK = 1
+EVENT = 2
 
 
 class Held(Protocol):
@@ -61,17 +61,17 @@ class Row:
 
     def add_records(self, fields: Mapping[str, Any], refs: array[int]) -> None:
         """Records of one session, or of none, that get the same fields."""
-        self.items.append([_RECORDS, dict(fields), refs.tobytes()])
+        self.items.append([RECORDS, dict(fields), refs.tobytes()])
         self._note(min(refs), len(refs))
 
     def add_block(self, tag: str, ref: int, size: int, count: int) -> None:
         """Packed entries that leave as they lie, under this tag."""
-        self.items.append([_BLOCK, tag, ref, size, count])
+        self.items.append([BLOCK, tag, ref, size, count])
         self._note(ref, count)
 
     def add_event(self, tag: str, entry: bytes) -> None:
         """One packed event that is held nowhere else."""
-        self.items.append([_EVENT, tag, entry])
+        self.items.append([EVENT, tag, entry])
         self.records += 1
 
     def _note(self, ref: int, count: int) -> None:
@@ -83,10 +83,10 @@ class Row:
 def first_ref_of(data: bytes) -> int | None:
     """The smallest reference in a saved row; None: it has none."""
     found = []
-    for kind, *rest in _items(data):
-        if kind == _RECORDS:
+    for kind, *rest in items_of(data):
+        if kind == RECORDS:
             found.append(min(array("q", rest[1])))
-        elif kind == _BLOCK:
+        elif kind == BLOCK:
             found.append(rest[1])
     return min(found, default=None)
 
@@ -107,11 +107,11 @@ class Releaser:
     def packed(self, data: bytes) -> Iterator[Packed]:
         """The records of a saved row, in its order under each tag."""
         frames = _Frames()
-        for kind, *rest in _items(data):
-            if kind == _RECORDS:
+        for kind, *rest in items_of(data):
+            if kind == RECORDS:
                 fields, refs = rest
                 yield from self._records(frames, packed_fields(fields), array("q", refs))
-            elif kind == _BLOCK:
+            elif kind == BLOCK:
                 tag, ref, size, count = rest
                 if self._held.has(ref):
                     yield Packed(tag, self._held.run(ref, size), count, _name(str(ref).encode()))
@@ -184,7 +184,8 @@ def plain_refs(refs: Sequence[int]) -> array[int]:
     return array("q", [ref & PLAIN for ref in refs])
 
 
-def _items(data: bytes) -> list[list[Any]]:
+def items_of(data: bytes) -> list[list[Any]]:
+    """The items of a saved row."""
     items: list[list[Any]] = msgpack.unpackb(
         data, strict_map_key=False, unicode_errors="surrogateescape"
     )

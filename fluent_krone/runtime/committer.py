@@ -252,7 +252,7 @@ class Committer:
             alerts = [ticket.alert for ticket in self._outbox.tickets] + alerts
         if self._judge.keeper is not None:
             # Never the other way round: the store must not refer to what a power cut may take.
-            self._judge.keeper.spool.sync()
+            self._judge.keeper.sync()
         now_s = self._clock_ns() / 1e9
         self._storage.write(changes, batch.chunks, batch.arrived, alerts, now_s, batch.kept)
 

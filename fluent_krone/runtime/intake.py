@@ -14,11 +14,11 @@ from ..living.learning import Learning
 from ..living.recorder import Recorder
 from ..transport import Delivery, Sender
 from ..transport.forward import Chunk
+from .chunk_keeper import ChunkKeeper
 from .committer import Committer, Fed
 from .figures import Figures
 from .halt import Halt
 from .judge import Judge
-from .keeper import Keeper
 from .outbox import Outbox
 from .repeats import Repeats
 
@@ -75,10 +75,11 @@ class Intake:
         async with self._judge.turn:
             await self._wait_for_turn(came)
             events = None
-            if self._judge.keeper is not None and self.learning is None:
+            keeper = self._judge.keeper
+            if isinstance(keeper, ChunkKeeper) and self.learning is None:
                 # Before the chunk counts as fed: a commit while the disk is full must not make
                 # its id final.
-                events = await self._held(chunk, self._judge.keeper)
+                events = await self._held(chunk, keeper)
             is_repeat = self._is_repeat(chunk, sender)
             while is_repeat is None:
                 # The store can't be read. Feeding a chunk twice could not be undone.
@@ -169,7 +170,7 @@ class Intake:
         if self.recorder is not None:
             self.recorder.take(chunk, self._clock_ns())
 
-    async def _held(self, chunk: Chunk, keeper: Keeper) -> Iterator[Any]:
+    async def _held(self, chunk: Chunk, keeper: ChunkKeeper) -> Iterator[Any]:
         """The events of a chunk whose records are held; waits while the disk is full."""
         while True:
             await self._committer.writable.wait()

@@ -1,26 +1,25 @@
-"""Holds the records of sessions until they are judged, and says which of them leave.
+"""Decides which records leave, of those that are held until their sessions are judged.
 
 The way of a record:
 
-1. Its chunk is written to the spool before it is fed, so that a full disk stops the feeding and
-   loses nothing.
+1. It is written to a spool before it is fed, so that a full disk stops the feeding and loses
+   nothing. `chunk_keeper.py` does it for chunks, `kafka/message_keeper.py` for messages.
 2. While it is fed, the engine notes its reference in each of its sessions (`core/references.py`).
 3. When a session ends, the rules decide. A session of which an alert was sent is released at once,
    and what still comes of it leaves with the next commit.
-4. `gather` makes rows of what was released since the last commit. They are saved with the sessions
-   and the ids of the chunks, in one transaction.
-5. After that commit the outbox delivers the rows, and segments of the spool that nobody refers to
-   any more are deleted.
+4. `gather` makes rows of what was released since the last commit. They are made final with the
+   sessions, in one transaction.
+5. After that commit, segments of the spool that nobody refers to any more are deleted.
 
-Nothing here knows how rows are saved or sent.
+Nothing here knows how records are held, and how rows are saved or sent.
 """
 
 from __future__ import annotations
 
 from array import array
 from collections import Counter
-from collections.abc import Iterator, Mapping
-from typing import Any
+from collections.abc import Mapping
+from typing import Any, Protocol
 
 import msgpack
 
@@ -30,18 +29,18 @@ from ..config import Config
 from ..core.engine import Engine
 from ..core.references import MARKED, PLAIN, References
 from ..core.sessions import Session
+from ..detect.bundle import Bundle
 from ..detect.nested_aware import NestedAware
+from ..keeping.annotation import Annotator
 from ..keeping.counts import DroppedCounts
 from ..keeping.kinds import Kinds
-from ..keeping.releases import MOST_IN_ROW, Releaser, Row, plain_refs
+from ..keeping.releases import MOST_IN_ROW, Row, plain_refs
 from ..keeping.rules import Decision, Keeping, Rules
 from ..keeping.watch import regexes_of, watch_of
 from ..reading.records import SessionKey, key_text
-from ..transport.forward import Chunk, Event, encode_event_time
+from ..transport.forward import encode_event_time
 from ..types import Finding
-from .annotated import AnnotatedRecords
 from .kept import KeptChanges, KeptSaved, LeftRecords
-from .spool import RecordSpool, segment_of
 
 # Sessions are released before they are judged from this share of `keep_size` on. Above the whole,
 # nothing is read until the receiver has taken some of it.
@@ -68,19 +67,48 @@ def check_keep(config: Config) -> None:
     regexes_of(config)
 
 
+class Segmented(Protocol):
+    """Where records are held, as far as it is decided here what is needed of it.
+
+    Segments have growing numbers, and are deleted from the oldest on.
+    """
+
+    @property
+    def size_bytes(self) -> int:
+        """Bytes of all segments."""
+
+    @property
+    def oldest(self) -> int:
+        """The number of the oldest segment."""
+
+    @property
+    def newest(self) -> int:
+        """The number of the segment at work."""
+
+    def has(self, ref: int) -> bool:
+        """Whether the record of a reference is still there."""
+
+    def segment_of(self, ref: int) -> int:
+        """The segment that a reference, whatever its marks, lies in."""
+
+    def end_segment(self) -> None:
+        """Begin a new segment with what comes next."""
+
+    def drop_before(self, segment: int) -> None:
+        """Delete the segments before this one; the one at work always stays."""
+
+
 class Keeper:
-    """The records that are held for one service, and the decisions about them."""
+    """The decisions about the records of one engine, which lie in `held`."""
+
+    # Records of one row: what is delivered, or made final, at a time.
+    most_in_row = MOST_IN_ROW
 
     def __init__(
-        self, config: Config, spool: RecordSpool, counters: Counter[str], saved: KeptSaved
+        self, config: Config, held: Segmented, counters: Counter[str], saved: KeptSaved
     ) -> None:
-        self.spool = spool
+        self.held = held
         self.references = References()
-        self.releaser = Releaser(
-            spool,
-            keep_rule(config),
-            config.keep_prefix,
-        )
         self._config = config
         self._counters = counters
         self._kept_field = f"{config.keep_prefix}kept"
@@ -93,9 +121,8 @@ class Keeper:
         self._passing: dict[Session, dict[str, Any]] = {}
         # Rows since the last commit; the last one may still grow.
         self._rows: list[Row] = []
-        self._left = LeftRecords(saved.shared)
+        self._left = LeftRecords(saved.shared, held.segment_of)
         self._incidents: dict[str, str] = {}
-        self._annotated: AnnotatedRecords | None = None
         self._counts: DroppedCounts | None = None
         self._saved = saved
         # The newest segment whose open sessions were released because the spool is full.
@@ -121,11 +148,7 @@ class Keeper:
         self._counts = DroppedCounts(bundle.templates, bundle.hierarchy)
         if counts is not None:
             self._counts.load(counts)
-        annotator = None
-        if config.annotate:
-            self._annotated = AnnotatedRecords(config, self.spool, bundle)
-            annotator = self._annotated.annotator
-        watch = watch_of(engine, self.references, config, annotator)
+        watch = watch_of(engine, self.references, config, self._new_annotator(bundle))
         if watch.looks:
             engine.read_by(watch.read)
         if self._config.keep:
@@ -133,26 +156,6 @@ class Keeper:
             if self._ended.append not in engine.on_close:
                 engine.on_close.append(self._ended.append)
             self._recall(before)
-
-    def events(self, chunk: Chunk, now_ns: int) -> Iterator[Event]:
-        """Hold a chunk, and return its events; references follow them while they are taken.
-
-        Raises StoreError while there is no room on the disk; then nothing is held.
-        """
-        if not self._config.keep and self._annotated is None:
-            # Only what the last process held is delivered.
-            return chunk.events()
-        assert not isinstance(chunk.entries, list), "BUG: decoded entries cannot be held"
-        name = chunk.chunk
-        if isinstance(name, str):
-            name = name.encode("utf-8", "surrogateescape")
-        if chunk.has_digest_id:
-            # An equal chunk before had the same id.
-            name = None
-        base = self.spool.hold(chunk.tag, name, now_ns, chunk.entries)
-        if self._annotated is not None:
-            self._annotated.begin(chunk.tag, base, chunk.entries, now_ns)
-        return chunk.events_with(self.references, base)
 
     def note_alert(self, finding: Finding, alert_id: str, incident_id: str | None) -> None:
         """An alert was made: the records of its session leave, those to come as well."""
@@ -165,9 +168,10 @@ class Keeper:
             self._pass_on(session, Decision("abnormal", "abnormal"))
 
     def fed(self) -> None:
-        """Some of the events of the chunk at work were taken."""
-        if self._annotated is not None:
-            self._annotated.fed()
+        """Some of the events at hand were taken."""
+
+    def sync(self) -> None:
+        """Bring what is held to the disk, where it must outlive this process."""
 
     def finish(self) -> None:
         """The input has ended: the next commit counts what was not kept until now."""
@@ -189,10 +193,6 @@ class Keeper:
 
         Raises StoreError while there is no room on the disk; nothing is lost then.
         """
-        if self._annotated is not None:
-            for tag, ref, size, count in self._annotated.take():
-                self._counters["records_annotated"] += count
-                self._row().add_block(tag, ref, size, count)
         for session, fields in self._passing.items():
             self._release(session, fields)
         counts = None
@@ -208,9 +208,9 @@ class Keeper:
         """A commit has succeeded: free what nobody refers to any more."""
         oldest = changes.oldest
         if oldest_outgoing is not None:
-            oldest = min(oldest, segment_of(oldest_outgoing))
-        if oldest > self.spool.oldest:
-            self.spool.drop_before(oldest)
+            oldest = min(oldest, self.held.segment_of(oldest_outgoing))
+        if oldest > self.held.oldest:
+            self.held.drop_before(oldest)
             self._left.forget_before(oldest)
 
     @property
@@ -221,14 +221,17 @@ class Keeper:
     @property
     def is_full(self) -> bool:
         """Whether the spool holds more than it may: nothing more should be read."""
-        return self.spool.size_bytes > self._config.keep_size
+        return self.held.size_bytes > self._config.keep_size
 
     def stats(self) -> dict[str, float]:
         """Figures by name."""
         return {
-            "spool_size": self.spool.size_bytes,
-            "kept_missing": self.releaser.missing,
+            "spool_size": self.held.size_bytes,
         }
+
+    def _new_annotator(self, bundle: Bundle) -> Annotator | None:
+        """What notes what is read in each record; None where records are not annotated."""
+        return None
 
     # -- decisions
 
@@ -239,9 +242,9 @@ class Keeper:
         """
         for session in self._undecided():
             refs = session.refs
-            if refs and not all(map(self.spool.has, (refs[0], refs[-1]))):
+            if refs and not all(map(self.held.has, (refs[0], refs[-1]))):
                 # Records of segments that are gone have left already.
-                gone = sum(not self.spool.has(ref) for ref in refs)
+                gone = sum(not self.held.has(ref) for ref in refs)
                 session.passed = max(session.passed, gone)
             if session.passed or session.is_abnormal:
                 fields = before.get((session.key, session.instance))
@@ -324,11 +327,11 @@ class Keeper:
         if not refs:
             return
         self._counters[f"records_kept_{fields[self._kept_field]}"] += len(refs)
-        for at in range(0, len(refs), MOST_IN_ROW):
-            self._row().add_records(fields, refs[at : at + MOST_IN_ROW])
+        for at in range(0, len(refs), self.most_in_row):
+            self._row().add_records(fields, refs[at : at + self.most_in_row])
 
     def _row(self) -> Row:
-        if not self._rows or self._rows[-1].records >= MOST_IN_ROW:
+        if not self._rows or self._rows[-1].records >= self.most_in_row:
             self._rows.append(Row())
         return self._rows[-1]
 
@@ -351,16 +354,16 @@ class Keeper:
 
     def _make_room(self) -> None:
         """Above the limit, release the sessions that hold the oldest segment, as they are."""
-        oldest = self.spool.oldest
-        is_filling = self.spool.size_bytes > _FULL_SHARE * self._config.keep_size
+        oldest = self.held.oldest
+        is_filling = self.held.size_bytes > _FULL_SHARE * self._config.keep_size
         if not is_filling or oldest <= self._emptied:
             return
         # From here on nothing is added to it, so that it can be deleted once all of it has left.
-        self.spool.end_segment()
+        self.held.end_segment()
         self._emptied = oldest
         for session in self._undecided():
             first = _first_ref(session)
-            if first is not None and segment_of(first) == oldest:
+            if first is not None and self.held.segment_of(first) == oldest:
                 self._pass_on(session, Decision("size", "undecided"))
 
     def _undecided(self) -> list[Session]:
@@ -373,7 +376,7 @@ class Keeper:
         Looking through all sessions is done once for each segment that is begun, and while
         the spool is full.
         """
-        newest = self.spool.newest
+        newest = self.held.newest
         if newest == self._searched and not self.is_full:
             return 0
         self._searched = newest
@@ -387,7 +390,7 @@ class Keeper:
             refs += engine.in_order.refs()
         if not refs:
             return newest
-        return min(map(segment_of, refs))
+        return min(map(self.held.segment_of, refs))
 
 
 # Reasons for which a record that became no event can still leave: it is a map, to which fields can

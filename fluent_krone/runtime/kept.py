@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 from array import array
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
 from ..core.references import PLAIN, SHARED
 from ..keeping.releases import Row
-from .spool import segment_of
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,10 +37,11 @@ class KeptSaved:
 class LeftRecords:
     """Records that left with one session while another one still holds them.
 
-    `saved` are the references that the last process had.
+    `saved` are the references that the last process had; `segment_of` says where they lie.
     """
 
-    def __init__(self, saved: Iterable[int]) -> None:
+    def __init__(self, saved: Iterable[int], segment_of: Callable[[int], int]) -> None:
+        self._segment_of = segment_of
         # By segment, since they are forgotten with it.
         self._by_segment: dict[int, set[int]] = {}
         # Those that no commit has saved yet.
@@ -57,7 +57,7 @@ class LeftRecords:
         for ref in refs:
             plain = ref & PLAIN
             if ref & SHARED:
-                left = self._by_segment.setdefault(segment_of(plain), set())
+                left = self._by_segment.setdefault(self._segment_of(plain), set())
                 if plain in left:
                     continue
                 left.add(plain)

@@ -13,7 +13,7 @@ from ..errors import SinkBusy, StoreError
 from ..keeping.releases import Row, first_ref_of
 from ..sink import Sink
 from ..types import Packed
-from .keeper import Keeper
+from .chunk_keeper import ChunkKeeper
 from .storage import Storage
 
 _log = logging.getLogger(__name__)
@@ -51,7 +51,7 @@ class Releases:
         counters: Counter[str],
     ) -> None:
         # What holds the records; None where nothing is held.
-        self.keeper: Keeper | None = None
+        self.keeper: ChunkKeeper | None = None
         self.room = asyncio.Event()
         self.room.set()
         self.empty = asyncio.Event()

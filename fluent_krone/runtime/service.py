@@ -27,12 +27,12 @@ from ..transport import Delivery, Sender
 from ..transport.forward import Chunk
 from ..types import Alert
 from .arming import Arming
+from .chunk_keeper import ChunkKeeper
 from .committer import Committer
 from .figures import Figures
 from .halt import Halt
 from .intake import Intake
 from .judge import Judge
-from .keeper import Keeper
 from .kept import KeptSaved
 from .outbox import Outbox
 from .releases import Releases
@@ -86,7 +86,7 @@ class Service:
             is_silenced=self._desk.covers,
         )
         self._judge = Judge(engine, maker, config, self._desk, incidents)
-        self._keeper: Keeper | None = None
+        self._keeper: ChunkKeeper | None = None
         releases = Releases(sink, self._storage, self.counters)
         self._outbox = Outbox(
             sink, self._desk, self._storage, config, releases, self.counters, left_over
@@ -174,7 +174,7 @@ class Service:
         saved = KeptSaved()
         if self._storage.store is not None:
             saved = self._storage.store.kept.load()
-        keeper = Keeper(self._config, spool, self.counters, saved)
+        keeper = ChunkKeeper(self._config, spool, self.counters, saved)
         keeper.attach(self._judge.engine, self._judge.maker)
         self._keeper = self._judge.keeper = self._outbox.releases.keeper = keeper
 

@@ -123,6 +123,10 @@ class RecordSpool:
         """Begin a new segment with the next chunk."""
         self._segments.roll()
 
+    def segment_of(self, ref: int) -> int:
+        """The segment that a reference, whatever its marks, lies in."""
+        return segment_of(ref)
+
     def has(self, ref: int) -> bool:
         """Whether the segment of a reference is there."""
         return segment_of(ref) in self._starts
