@@ -25,15 +25,16 @@ sys.path[:0] = [str(REPOSITORY), str(REPOSITORY / "tests")]
 os.environ["OMP_NUM_THREADS"] = "1"
 
 from kafka_broker import Broker, missing  # noqa: E402
-from kafka_kinds import rates, stages  # noqa: E402
+from kafka_kinds import rates, stages, troubles  # noqa: E402
 from kafka_kinds.compare import Reference  # noqa: E402
 from kafka_kinds.stages import Setting  # noqa: E402
 from kafka_kinds.stream import log_of  # noqa: E402
 
 from fluent_krone.detect.bundle import find_bundle, load_bundle  # noqa: E402
 
-# Records of the log, kills, joins and leaves, and open sessions of the small form: five minutes.
-_SMALL = (30_000, 6, 4, 20_000)
+# Records of the log, kills, joins and leaves, and open sessions of the small form, and the seconds
+# that its broker is away: about seven minutes.
+_SMALL = (30_000, 6, 4, 20_000, 15.0)
 
 
 def measured(setting: Setting, flags: argparse.Namespace) -> dict[str, Any]:
@@ -47,6 +48,7 @@ def measured(setting: Setting, flags: argparse.Namespace) -> dict[str, Any]:
         "rates": lambda: rates.rates(setting, whole),
         "scaling": lambda: stages.scaling(setting),
         "restore": lambda: stages.restore(setting, flags.sessions),
+        "troubles": lambda: troubles.troubles(setting, flags.away),
         "kills": lambda: stages.kills(setting, flags.kills, flags.moves, flags.seed),
     }
     for name in flags.only.split(",") if flags.only else every:
@@ -65,12 +67,13 @@ def main() -> int:
     parser.add_argument("--kills", type=int, default=100)
     parser.add_argument("--moves", type=int, default=30, help="instances that join or leave")
     parser.add_argument("--sessions", type=int, default=100_000, help="open sessions to restore")
+    parser.add_argument("--away", type=float, default=60.0, help="seconds that a broker is away")
     parser.add_argument("--seed", type=int, default=0)
-    parser.add_argument("--small", action="store_true", help="about five minutes")
+    parser.add_argument("--small", action="store_true", help="about seven minutes")
     parser.add_argument("--json", action="store_true", help="print the figures as JSON, last")
     flags = parser.parse_args()
     if flags.small:
-        flags.events, flags.kills, flags.moves, flags.sessions = _SMALL
+        flags.events, flags.kills, flags.moves, flags.sessions, flags.away = _SMALL
     reason = missing()
     if reason is not None:
         sys.exit(f"bench: {reason}")

@@ -119,6 +119,11 @@ class Broker:
         return f"127.0.0.1:{self._port}"
 
     @property
+    def is_running(self) -> bool:
+        """Whether the process still runs."""
+        return self._process is not None and self._process.poll() is None
+
+    @property
     def pid(self) -> int:
         """The process, whose CPU time a bench reads."""
         assert self._process is not None

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+import itertools
 import json
 import os
 import signal
@@ -24,7 +25,7 @@ from fluent_krone.detect.bundle import Bundle
 from fluent_krone.kafka.addressed import AddressedReader
 from fluent_krone.kafka.forms import HeldMessage
 from fluent_krone.kafka.kept_rows import KeptRows
-from fluent_krone.kafka.message_keeper import MessageKeeper
+from fluent_krone.kafka.message_keeper import MessageKeeper, pointed
 from fluent_krone.kafka.message_spool import MessageSpool
 from fluent_krone.kafka.records import Decoder
 from fluent_krone.kafka.transactions import Out
@@ -35,6 +36,8 @@ _REPOSITORY = Path(__file__).resolve().parents[1]
 PATIENCE_S = 90.0
 # Records that a reader takes at once.
 _MOST = 10_000
+# Records that one engine is fed at once.
+_SLICE = 1_000
 
 
 class Rig:
@@ -48,7 +51,7 @@ class Rig:
         self.topic = f"logs-{name}"
         self.group = f"krone-{name}"
         self.instances: list[subprocess.Popen[bytes]] = []
-        self._folder = folder
+        self.folder = folder
         self._log = folder / f"{self.group}.log"
         self.producer: Any = self.kafka.Producer(
             {
@@ -70,6 +73,12 @@ class Rig:
         config = {"max.message.bytes": "33554432", "retention.ms": "-1", **settings}
         wanted = new.NewTopic(topic, partitions, 1, config=config)
         admin.create_topics([wanted])[topic].result(30)
+
+    def add_partitions(self, count: int) -> None:
+        """Let the topic have so many partitions."""
+        new: Any = importlib.import_module("confluent_kafka.admin")
+        admin = new.AdminClient({"bootstrap.servers": self.broker.address, "log_level": 0})
+        admin.create_partitions([new.NewPartitions(self.topic, count)])[self.topic].result(30)
 
     def configure(self, topic: str, **settings: str) -> None:
         """Change settings of a topic."""
@@ -255,19 +264,19 @@ def kept_of(bundle: Bundle, config: Config, messages: Sequence[Any], folder: Pat
     place = (config.topic or "", messages[0].partition())
     keeper = MessageKeeper(config, place, spool, Counter(), KeptRows({}), lambda: decoder)
     keeper.attach(engine, maker)
-    outs: list[Out] = []
-    for message in messages:
-        keeper.hold([HeldMessage.of(message)])
-        for number, (tag, event, _) in enumerate(decoder.tagged([message])):
-            keeper.point_at(message.offset(), number)
-            for finding in in_order(engine.feed(tag, [event], time.time_ns())):
+    for at in range(0, len(messages), _SLICE):
+        some = messages[at : at + _SLICE]
+        keeper.hold([HeldMessage.of(message) for message in some])
+        for tag, group in itertools.groupby(decoder.tagged(some), key=lambda entry: entry[0]):
+            events = pointed(keeper, ((event, message) for _, event, message in group))
+            for finding in engine.feed(tag, (event for event, _ in events), time.time_ns()):
                 keeper.note_alert(finding, maker.make(finding).alert_id, None)
             keeper.settle()
-    while not outs or keeper.has_more:
+    outs, _ = keeper.outs(messages[-1].offset() + 1)
+    keeper.was_committed()
+    while keeper.has_more:
         outs += keeper.outs(messages[-1].offset() + 1)[0]
         keeper.was_committed()
-        if not outs:
-            break
     spool.close()
     return outs
 

@@ -9,7 +9,7 @@ from collections import Counter
 from collections.abc import Iterable
 from typing import Any
 
-from kafka_rig import Rig
+from kafka_rig import Rig, kept_of
 
 from fluent_krone.alerts.incidents import Incidents, in_order
 from fluent_krone.alerts.records import AlertMaker
@@ -29,17 +29,24 @@ class Reference:
 
     def __init__(self, rig: Rig, bundle: Bundle, topic: str) -> None:
         self._bundle = bundle
-        self._config = Config(topic=topic)
+        self._config = Config(topic=topic, group=rig.group, keep=True)
+        self._folder = rig.folder
         self._shared = bundle.shared(self._config, AddressedReader)
         self._decoder = Decoder(self._config, self._shared.reader.settings.message_field)
         self.alerts: list[dict[str, Any]] = []
         self.sessions: dict[int, dict[Any, Any]] = {}
+        self.kept: Counter[str] = Counter()
         by_partition: dict[int, list[Any]] = {}
         for message in rig.read(topic):
             by_partition.setdefault(message.partition(), []).append(message)
         self.records = sum(map(len, by_partition.values()))
         for number, messages in by_partition.items():
             self._judge(number, messages)
+
+    def differ(self, rig: Rig) -> Counter[str]:
+        """All in which a group's alerts, kept records and sessions are not what they must be."""
+        found = self.alerts_differ(rig.alerts()) + self.sessions_differ(rig)
+        return found + self.kept_differ(rig)
 
     def sessions_differ(self, rig: Rig) -> Counter[str]:
         """How many sessions the changelogs lack, have otherwise, or have beyond."""
@@ -73,6 +80,17 @@ class Reference:
         found["alerts_different"] = others.total() - surplus.total()
         return found
 
+    def kept_differ(self, rig: Rig) -> Counter[str]:
+        """How many kept records are missing, beyond, or there under an id that came before."""
+        got = [json.loads(message.value()) for message in rig.read(f"{rig.group}-keep")]
+        texts = Counter(map(_kept_text, got))
+        ids = Counter(record["krone.record_id"] for record in got)
+        found: Counter[str] = Counter()
+        found["kept_lost"] = (self.kept - texts).total()
+        found["kept_duplicated"] = ids.total() - len(ids)
+        found["kept_beyond"] = (texts - self.kept).total() - found["kept_duplicated"]
+        return found
+
     def _saved(self, rows: dict[bytes, bytes]) -> dict[Any, Any]:
         """The sessions in a changelog."""
         engine = self._bundle.engine(self._config, self._shared)
@@ -96,13 +114,21 @@ class Reference:
             while some := list(itertools.islice(events, _SLICE)):
                 for finding in in_order(engine.feed(tag, some, time.time_ns())):
                     for alert in incidents.join(maker.make(finding), finding.told_ns).events:
-                        self.alerts.append(dict(alert.record))
+                        self.alerts.append({**alert.record, "partition": number})
                 _apply(rows, changelog.rows(engine.changes(changelog.pack)))
         self.sessions[number] = self._saved(rows)
+        for out in kept_of(self._bundle, self._config, messages, self._folder):
+            if out.topic == f"{self._config.group}-keep":
+                self.kept[_kept_text(json.loads(out.value or b""))] += 1
 
 
 def _text(alert: dict[str, Any]) -> str:
     return json.dumps(alert, sort_keys=True)
+
+
+def _kept_text(record: dict[str, Any]) -> str:
+    """A kept record, without the incident, of which a keeper by itself has none."""
+    return _text({name: value for name, value in record.items() if name != "krone.incident_id"})
 
 
 def _apply(rows: dict[bytes, bytes], changes: Iterable[tuple[bytes, bytes | None]]) -> None:

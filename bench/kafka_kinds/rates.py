@@ -52,14 +52,16 @@ def rates(setting: Setting, reference: Reference) -> dict[str, Any]:
         "kafka_records_per_cpu_s": round(kafka),
         "forward_records_per_cpu_s": round(forward),
         "share": round(share, 2),
+        "with_keep": round(_kafka(setting, messages, "--keep") / kafka, 2),
+        "with_annotate": round(_kafka(setting, messages, "--annotate") / kafka, 2),
     }
 
 
-def _kafka(setting: Setting, messages: list[Any]) -> float:
+def _kafka(setting: Setting, messages: list[Any], *flags: str) -> float:
     rig = setting.rig()
     for number in range(TIMES):
         rig.produce(again(messages, number))
-    instance = rig.start("--log-level", "warn")
+    instance = rig.start("--log-level", "warn", *flags)
     whole = TIMES * len(messages)
     rig.wait(lambda: 0 <= rig.lag() < whole, "the first commit")
     # What the start costs is the same at both doors, and no part of the rate.

@@ -63,6 +63,13 @@ class Setting:
         """A new topic and group."""
         return Rig(self.broker, self.folder, self.bundle_path, partitions)
 
+    def messages(self) -> list[Any]:
+        """The keyed log: time in ms, key, value, headers and partition of each message."""
+        return [
+            (m.timestamp()[1], m.key(), m.value(), m.headers(), m.partition())
+            for m in self.rig(1).read(self.keyed)
+        ]
+
     def group_over(self, topic: str) -> Rig:
         """A new group over a topic that is there."""
         rig = self.rig(1)
@@ -95,14 +102,17 @@ def key_the_log(setting: Setting) -> dict[str, Any]:
 
 def equal(setting: Setting, reference: Reference) -> dict[str, Any]:
     """One, two and three instances give the alerts of one engine for each partition."""
-    figures: dict[str, Any] = {"expected_alerts": len(reference.alerts)}
+    figures: dict[str, Any] = {
+        "expected_alerts": len(reference.alerts),
+        "expected_kept": reference.kept.total(),
+    }
     for count in (1, 2, 3):
         rig = setting.group_over(setting.keyed)
         for _ in range(count):
-            rig.start()
+            rig.start("--keep")
         rig.caught_up()
         rig.stop()
-        differ = reference.alerts_differ(rig.alerts()) + reference.sessions_differ(rig)
+        differ = reference.differ(rig)
         figures[f"{count}_instances"] = dict(differ) or "equal"
         setting.must(not differ, f"{count} instances differ: {dict(differ)}")
     return figures
@@ -138,11 +148,7 @@ def kills(setting: Setting, count: int, moves: int, seed: int) -> dict[str, Any]
     """Kill, add and stop instances, and restart the broker, while the log is sent."""
     rng = random.Random(seed)
     rig = setting.rig()
-    source = setting.rig(1)
-    messages = [
-        (m.timestamp()[1], m.key(), m.value(), m.headers(), m.partition())
-        for m in source.read(setting.keyed)
-    ]
+    messages = setting.messages()
     acts = ["kill"] * count + ["join"] * (moves // 2) + ["leave"] * (moves - moves // 2)
     rng.shuffle(acts)
     # In the middle, so that transactions of all kinds lie before and after it.
@@ -153,7 +159,7 @@ def kills(setting: Setting, count: int, moves: int, seed: int) -> dict[str, Any]
     sent = 0
     for place, act in enumerate(acts):
         upto = len(messages) * (place + 1) // len(acts)
-        _send(rig, messages[sent:upto])
+        send(rig, messages[sent:upto])
         sent = upto
         time.sleep(rng.uniform(*_BETWEEN_S))
         members.act(act)
@@ -163,13 +169,14 @@ def kills(setting: Setting, count: int, moves: int, seed: int) -> dict[str, Any]
     took_s = time.monotonic() - began
     reference = Reference(rig, setting.bundle, rig.topic)
     alerts = rig.alerts()
-    differ = reference.alerts_differ(alerts) + reference.sessions_differ(rig)
+    differ = reference.differ(rig)
     setting.must(not differ, f"after kills: {dict(differ)}")
     log = rig.log()
     return {
         **done,
         "records": reference.records,
         "alerts": len(alerts),
+        "kept": reference.kept.total(),
         "sessions": sum(map(len, reference.sessions.values())),
         "differ": dict(differ),
         **{
@@ -180,6 +187,9 @@ def kills(setting: Setting, count: int, moves: int, seed: int) -> dict[str, Any]
                 "alerts_lost",
                 "alerts_different",
                 "alerts_duplicated",
+                "kept_lost",
+                "kept_beyond",
+                "kept_duplicated",
             )
         },
         "partitions_started": log.count("partition started"),
@@ -188,13 +198,14 @@ def kills(setting: Setting, count: int, moves: int, seed: int) -> dict[str, Any]
     }
 
 
-def _send(rig: Rig, messages: list[Any]) -> None:
+def send(rig: Rig, messages: list[Any], wait_s: float = 60.0) -> None:
+    """Send messages as `Setting.messages` gives them, and wait until the broker has them."""
     for at_ms, key, value, headers, partition in messages:
         rig.producer.produce(
             rig.topic, value, key=key, timestamp=at_ms, headers=headers, partition=partition
         )
         rig.producer.poll(0)
-    rig.producer.flush(60)
+    rig.producer.flush(wait_s)
 
 
 class Members:
@@ -237,7 +248,7 @@ class Members:
         self._start(f"member-{next(self._names)}")
 
     def _start(self, name: str) -> None:
-        self._running.append((name, self._rig.start("--member-name", name)))
+        self._running.append((name, self._rig.start("--member-name", name, "--keep")))
 
 
 def scaling(setting: Setting) -> dict[str, Any]:

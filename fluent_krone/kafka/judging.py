@@ -33,16 +33,13 @@ from .figures import engine_stats
 from .forms import HeldMessage
 from .kept_rows import KeptRows, cleared, oldest_of
 from .known import Known
-from .message_keeper import MessageKeeper
+from .message_keeper import FedEvent, MessageKeeper, pointed
 from .message_spool import MessageSpool, clear_leftovers
 from .records import Decoder
 from .topics import Topics, ensure_judged
 from .transactions import Out
 
 _log = logging.getLogger(__name__)
-
-# Time and record, and the message that they came with.
-_Event = tuple[tuple[int, Any], Any]
 
 
 class PartitionJudge(Judge):
@@ -113,7 +110,7 @@ class JudgedPartition:
         for tag, group in itertools.groupby(tagged, key=_tag):
             events = self._events(group)
             if keeper is not None:
-                events = _pointed(keeper, events)
+                events = pointed(keeper, events)
             self.judge.feed(tag, (event for event, _ in events), now_ns)
         if keeper is not None:
             self._pending += keeper.annotated(messages)
@@ -201,7 +198,7 @@ class JudgedPartition:
                 self._judging.bundle.hash,
             )
 
-    def _events(self, group: Iterable[tuple[str, tuple[int, Any], Any]]) -> Iterator[_Event]:
+    def _events(self, group: Iterable[tuple[str, tuple[int, Any], Any]]) -> Iterator[FedEvent]:
         for _, event, message in group:
             if event[1].__class__ is RecordError:
                 copy = error_copy(self._judging.topics.errors, message, event[1])
@@ -380,20 +377,6 @@ class Judging:
         self._shared = bundle.shared(self.config, AddressedReader)
         self.bundle = bundle
         self.decoder = Decoder(self.config, self._shared.reader.settings.message_field)
-
-
-def _pointed(keeper: MessageKeeper, events: Iterable[_Event]) -> Iterator[_Event]:
-    """The same events; the keeper is told of each which record it is."""
-    last = -1
-    place = 0
-    for event, message in events:
-        offset = message.offset()
-        place += 1
-        if offset != last:
-            last = offset
-            place = 0
-        keeper.point_at(offset, place)
-        yield event, message
 
 
 def _tag(entry: tuple[str, Any, Any]) -> str:

@@ -18,7 +18,7 @@ from __future__ import annotations
 import json
 import logging
 from collections import Counter, deque
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Any
 
 from ..alerts.tags import TagRule
@@ -49,6 +49,8 @@ _MOST_BYTES = 32 * 2**20
 # Bytes that a message needs besides its value, key and headers.
 _AROUND_BYTES = 2**16
 _MS = 1_000_000
+# Time and record, and the message that they came with.
+FedEvent = tuple[tuple[int, Any], Any]
 
 
 class MessageKeeper(Keeper):
@@ -226,3 +228,17 @@ class MessageKeeper(Keeper):
             headers=[(TAG, as_bytes(tag))],
             timestamp=time_ns // _MS,
         )
+
+
+def pointed(keeper: MessageKeeper, events: Iterable[FedEvent]) -> Iterator[FedEvent]:
+    """The same events; the keeper is told of each which record it is."""
+    last = -1
+    place = 0
+    for event, message in events:
+        offset = message.offset()
+        place += 1
+        if offset != last:
+            last = offset
+            place = 0
+        keeper.point_at(offset, place)
+        yield event, message
