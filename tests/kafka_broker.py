@@ -21,7 +21,8 @@ _REPOSITORY = Path(__file__).resolve().parents[1]
 _HEAP_MB = 512
 # Seconds that a broker may take to listen.
 _START_S = 90.0
-# Replicated once and loaded at once: there is one broker, and a test waits for each group.
+# Replicated once and loaded at once: there is one broker, and a test waits for each group. Records of
+# old logs have old times, by which retention would delete them.
 _SETTINGS = """
 process.roles=broker,controller
 node.id=1
@@ -42,6 +43,7 @@ group.min.session.timeout.ms=1000
 message.max.bytes=33554432
 replica.fetch.max.bytes=33554432
 socket.request.max.bytes=134217728
+log.retention.ms=-1
 """
 # A second listener over TLS, where a client must log in; properties that are written again count.
 _SECURE = """
@@ -84,12 +86,15 @@ class Broker:
     """A broker in `folder`; it keeps its port and its data over `stop` and `start`.
 
     With `keystore`, a file with its key and certificate (PEM), it also listens over TLS at
-    `secure_port`, where the user `krone` logs in with `password`.
+    `secure_port`, where the user `krone` logs in with `password`. All topics lie in `data`, by
+    default below `folder`.
     """
 
     password = "it is a secret"
 
-    def __init__(self, folder: Path, keystore: Path | None = None) -> None:
+    def __init__(
+        self, folder: Path, keystore: Path | None = None, data: Path | None = None
+    ) -> None:
         self._folder = folder
         self._port = free_port()
         self.secure_port = free_port()
@@ -97,7 +102,9 @@ class Broker:
         self._process: subprocess.Popen[bytes] | None = None
         folder.mkdir(parents=True, exist_ok=True)
         controller = free_port()
-        text = _SETTINGS.format(port=self._port, controller=controller, data=folder / "data")
+        text = _SETTINGS.format(
+            port=self._port, controller=controller, data=data or folder / "data"
+        )
         if keystore is not None:
             text += _SECURE.format(
                 port=self._port,

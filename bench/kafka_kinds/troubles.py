@@ -47,7 +47,7 @@ def _broker_away(setting: Setting, away_s: float) -> dict[str, Any]:
         time.sleep(away_s)
         broker.start()
 
-    return {"away_s": away_s} | _with_own_broker(setting, setting.folder / "away", trouble)
+    return {"away_s": away_s} | _with_own_broker(setting, setting.folder / "away" / "data", trouble)
 
 
 def _full_disk(setting: Setting) -> dict[str, Any]:
@@ -69,21 +69,21 @@ def _full_disk(setting: Setting) -> dict[str, Any]:
             ballast.unlink()
             broker.start()
 
-        return _with_own_broker(setting, folder / "broker", trouble, meanwhile=True)
+        return _with_own_broker(setting, folder / "data", trouble, meanwhile=True)
 
 
 def _with_own_broker(
-    setting: Setting, folder: Path, trouble: Callable[[Broker], None], *, meanwhile: bool = False
+    setting: Setting, data: Path, trouble: Callable[[Broker], None], *, meanwhile: bool = False
 ) -> dict[str, Any]:
     """Trouble in the middle of the log; `meanwhile` sends the second half while it lasts."""
     messages = _first_of(setting)
     half = len(messages) // 2
-    broker = Broker(folder)
+    broker = Broker(setting.folder / f"broker-{data.parent.name}", data=data)
     broker.start()
     rig = Rig(broker, setting.folder, setting.bundle_path, PARTITIONS)
     try:
         for _ in range(2):
-            rig.start("--keep")
+            rig.start("--keep", "--log-level", "debug")
         send(rig, messages[:half])
         rig.caught_up()
         if meanwhile:

@@ -76,7 +76,7 @@ class Keep:
         SIZE,
         2**30,
         "The largest size of the records that are held. Above it, the sessions that began first "
-        "are sent as they are, before they are judged.",
+        "are sent as they are, before they are judged. On Kafka it counts for each partition.",
         doors=SERVICE,
     )
     keep_summary: float = parameter(
@@ -114,7 +114,7 @@ class Keep:
         STRING,
         None,
         "The folder that holds records until their session is judged. By default it lies beside "
-        "`store`; without a store it is a temporary one.",
+        "`store`; without a store, and on Kafka, it is a temporary one.",
         doors=SERVICE,
     )
 

@@ -234,7 +234,7 @@ module Fluent::Plugin
       config_param :always, :string, default: nil
       desc 'A record with this level, or a more severe one, is kept, whatever its session is. One of: none, warn, error, critical. (default error)'
       config_param :level, :string, default: nil
-      desc 'The largest size of the records that are held. Above it, the sessions that began first are sent as they are, before they are judged. (default 1g)'
+      desc 'The largest size of the records that are held. Above it, the sessions that began first are sent as they are, before they are judged. On Kafka it counts for each partition. (default 1g)'
       config_param :size, :string, default: nil
       desc 'How often sessions and records that were not kept are counted in an event of their own; 0 for never. (default 1m)'
       config_param :summary, :string, default: nil
@@ -248,7 +248,7 @@ module Fluent::Plugin
       config_param :summary_tag, :string, default: nil
       desc 'What the names of all fields that are added to a record begin with. (default krone.)'
       config_param :prefix, :string, default: nil
-      desc 'The folder that holds records until their session is judged. By default it lies beside `store`; without a store it is a temporary one.'
+      desc 'The folder that holds records until their session is judged. By default it lies beside `store`; without a store, and on Kafka, it is a temporary one.'
       config_param :folder, :string, default: nil
       # END generated
     end

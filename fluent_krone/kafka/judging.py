@@ -26,7 +26,7 @@ from ..runtime.keeper import check_keep
 from ..runtime.migrations import migrated
 from ..runtime.misfit import Misfit
 from .addressed import AddressedReader
-from .changelog import Changelog, incidents_of, snapshot_of
+from .changelog import Changelog, Row, incidents_of, snapshot_of
 from .clients import Clients
 from .error_copies import error_copy
 from .figures import engine_stats
@@ -126,14 +126,16 @@ class JudgedPartition:
 
     def outs(self, position: int) -> list[Out]:
         """What has changed in the engine, the alerts, and kept records."""
+        kept: list[Out] = []
+        kept_rows: list[Row] = []
+        if self.keeper is not None:
+            # Before the sessions are saved: it notes in them which of their records leave.
+            kept, kept_rows = self.keeper.outs(position)
         changes = self.engine.changes(self._changelog.pack)
         rows = self._changelog.rows(changes | {"bundle_hash": self._judging.bundle.hash})
         rows += self._changelog.incidents(self.judge.incidents.changes())
-        found = self._pending
-        if self.keeper is not None:
-            kept, kept_rows = self.keeper.outs(position)
-            found += kept
-            rows += kept_rows
+        rows += kept_rows
+        found = [*self._pending, *kept]
         found += (self._state_row(key, value) for key, value in rows)
         tickets = self.judge.hand_over()
         found += (self._judging.out_of(ticket, self.partition) for ticket in tickets)

@@ -167,6 +167,7 @@ class Partition:
         took_s = committing.result(timeout_s)
         self._committing = None
         self._committed_at = time.monotonic()
+        _log.debug("committed partition=%d offset=%d", self.number, self._committed)
         if self.work.committed():
             self._must_commit = True
         return took_s

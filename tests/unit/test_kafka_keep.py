@@ -9,7 +9,7 @@ from typing import Any
 
 import msgpack
 import pytest
-from synthetic import GOING, MESSAGES, OPEN, OPENED, STUCK, T0, S
+from synthetic import CLOSE, GOING, MESSAGES, OPEN, OPENED, STUCK, T0, S
 
 from fluent_krone.alerts.records import AlertMaker
 from fluent_krone.config import Config
@@ -222,8 +222,9 @@ class Side:
 
     def commit(self) -> int:
         """Commit; returns how many kept records that wrote."""
-        changes = self.changelog.rows(self.engine.changes(self.changelog.pack))
+        # In this order: keeping notes in the sessions which of their records leave.
         outs, kept_rows = self.keeper.outs(self.position)
+        changes = self.changelog.rows(self.engine.changes(self.changelog.pack))
         applied(self.rows, [*changes, *kept_rows])
         self.keeper.was_committed()
         kept = [json.loads(out.value or b"") for out in outs if out.topic.endswith("-keep")]
@@ -267,6 +268,22 @@ def test_the_next_owner_keeps_what_the_last_one_held(lift: Bundle, tmp_path: Pat
     first.finish()
     assert [record["krone.record_id"] for record in first.sent] == ids
     assert len(set(ids)) == len(ids)
+
+
+def test_what_left_early_does_not_leave_again_from_the_next_owner(
+    lift: Bundle, tmp_path: Path
+) -> None:
+    rows: dict[bytes, bytes] = {}
+    messages = ride_of("r", 40, (*BAD, CLOSE, OPEN, OPENED))
+    first = Side(lift, tmp_path, rows)
+    first.begin([])
+    first.feed(messages[:6])
+    assert first.commit() == 6
+    second = Side(lift, tmp_path, rows)
+    second.begin(messages[:6])
+    second.feed(messages[6:])
+    second.finish()
+    assert len(second.sent) == 1
 
 
 def test_what_one_transaction_does_not_hold_waits_for_the_next_ones(
