@@ -21,8 +21,8 @@ _REPOSITORY = Path(__file__).resolve().parents[1]
 _HEAP_MB = 512
 # Seconds that a broker may take to listen.
 _START_S = 90.0
-# Replicated once and loaded at once: there is one broker, and a test waits for each group. Records of
-# old logs have old times, by which retention would delete them.
+# Replicated once and loaded at once: there is one broker, and a test waits for each group. Records
+# of old logs have old times, by which retention would delete them.
 _SETTINGS = """
 process.roles=broker,controller
 node.id=1
