@@ -38,7 +38,7 @@ _LONGEST_SHAPE = 1_000
 Check = tuple[int, int, int, int, set[bytes]]
 # What to look at in an event: levels as they are written with whether they are too severe, None
 # where levels do not matter; and the values.
-Checks = tuple[Mapping[bytes | int, bool] | None, Sequence[Check]]
+Checks = tuple[Mapping[bytes, bool] | None, Sequence[Check]]
 
 
 class OddEvents:
@@ -55,8 +55,9 @@ class OddEvents:
         self.watched: frozenset[int] = frozenset()
         if steps is not None:
             self.watched = steps.watched
-        # Log key → level as it is written, or its rank → whether it is too severe.
-        self._severe: dict[int, dict[bytes | int, bool]] = {key: {} for key in self.watched}
+        # Log key → level as it is written → whether it is too severe; the same by its rank.
+        self._severe: dict[int, dict[bytes, bool]] = {key: {} for key in self.watched}
+        self._of_rank: dict[int, dict[int, bool]] = {key: {} for key in self.watched}
         # Log keys whose messages have too many shapes to be remembered.
         self._unshaped: set[int] = set()
         # Of these, the places to look at, and what was found to be no deviation there.
@@ -80,9 +81,11 @@ class OddEvents:
             return self._has_odd_content(log_key, text, record)
         severe, places = checks
         if severe is not None:
-            level = record.get(FIRST_LEVEL_FIELD)
-            is_mild = level.__class__ is bytes and not severe.get(level, True)
-            if not is_mild and self._is_level_odd(log_key, record):
+            try:
+                too_severe = severe[record[FIRST_LEVEL_FIELD]]
+            except (LookupError, TypeError):
+                too_severe = self._is_level_odd(log_key, record)
+            if too_severe:
                 return True
         for start, judged_end, end, slot, fine in places:
             if text[start:judged_end] not in fine and self._is_odd(
@@ -104,25 +107,20 @@ class OddEvents:
 
     def _is_level_odd(self, log_key: int, record: Any) -> bool:
         """Whether a record's level is too severe for its log key."""
-        level = None
-        if self.levels.is_plain and record.__class__ is dict:
-            level = record.get(FIRST_LEVEL_FIELD)
-        if level.__class__ is not bytes:
-            # Ranks and words are remembered side by side: they are never equal.
-            level = self.levels.rank(record)
-        too_severe = self._severe[log_key].get(level)
-        if too_severe is None:
-            too_severe = self._is_too_severe(log_key, level, record)
-        return too_severe
-
-    def _is_too_severe(self, log_key: int, level: bytes | int, record: Any) -> bool:
         assert self._steps is not None, "BUG: levels are looked at only for a step judge"
-        found = self._steps.is_too_severe(log_key, self.levels.rank(record))
-        known = self._severe[log_key]
-        if len(known) >= _MOST_LEVELS:
-            known.clear()
-        known[level] = found
-        return found
+        rank = self.levels.rank(record)
+        of_rank = self._of_rank[log_key]
+        too_severe = of_rank.get(rank)
+        if too_severe is None:
+            too_severe = of_rank[rank] = self._steps.is_too_severe(log_key, rank)
+        if self.levels.is_plain and record.__class__ is dict:
+            word = record.get(FIRST_LEVEL_FIELD)
+            if word.__class__ is bytes:
+                known = self._severe[log_key]
+                if len(known) >= _MOST_LEVELS:
+                    known.clear()
+                known[word] = too_severe
+        return too_severe
 
     def _has_odd_value(self, log_key: int, text: bytes) -> bool:
         """The same for messages of which no shape is remembered."""
@@ -149,7 +147,7 @@ class OddEvents:
         """What to look at in all messages of this one's shape."""
         if self._steps is None or log_key not in self.watched:
             return None, ()
-        severe: Mapping[bytes | int, bool] | None = None
+        severe: Mapping[bytes, bool] | None = None
         if self._has_levels:
             # Where a level is part of the line, no level of a record's field is known.
             severe = self._severe[log_key] if self.levels.is_plain else {}

@@ -45,7 +45,9 @@ class LevelReader:
 
     def __init__(self, fields_of: Callable[[Any], Mapping[bytes, Any]] | None = None) -> None:
         self._fields_of = fields_of
+        # Words → ranks. Where levels are parts of lines, no field of a record says them.
         self._ranks: dict[Any, int] = {}
+        self._quick = self._ranks if fields_of is None else {}
 
     @property
     def is_plain(self) -> bool:
@@ -54,11 +56,15 @@ class LevelReader:
 
     def rank(self, record: Any) -> int:
         """The rank, or `UNKNOWN_RANK`. Of a record that is gone, its excerpt says it."""
-        if record.__class__ is dict and self._fields_of is None:
-            # Asked for every line that is kept: nearly all of a stream have the first field.
-            value = record.get(FIRST_LEVEL_FIELD)
-            if value.__class__ is bytes and value in self._ranks:
-                return self._ranks[value]
+        # Asked for every line that is kept: nearly all of a stream have the first field, and few
+        # words in it.
+        try:
+            return self._quick[record[FIRST_LEVEL_FIELD]]
+        except (LookupError, TypeError):
+            return self._slow_rank(record)
+
+    def _slow_rank(self, record: Any) -> int:
+        """The rank of any record, or of what stands in its place."""
         if record is None:
             return UNKNOWN_RANK
         if record.__class__ is Excerpt:
