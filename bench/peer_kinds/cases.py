@@ -23,7 +23,7 @@ from .fluent_bit import (
     two_tags,
     unix,
 )
-from .others import NODE, NODE_FOLDER, PYTHON, certified_go, fluentd_sends, go_sends, logger_sends
+from .others import PYTHON, certified_go, fluentd_sends, go_sends, logger_sends, node_sends
 from .run import Run
 
 
@@ -72,13 +72,7 @@ CASES = [
     Case("Go, TLS", partial(certified_go, ack=False), needs=("fluent-go-send",)),
     Case("Go, TLS, ack", partial(certified_go, ack=True), needs=("fluent-go-send",)),
     Case("Python", partial(logger_sends, command=[sys.executable, "-c", PYTHON]), needs=()),
-    Case(
-        "Node, ack",
-        lambda run: logger_sends(
-            run, ["node", "-e", NODE], NODE_PATH=str(NODE_FOLDER / "node_modules")
-        ),
-        needs=("node",),
-    ),
+    Case("Node, ack", node_sends, needs=("node", "npm")),
     Case("Fluentd 1.18", lambda run: fluentd_sends(run, "fluentd"), needs=("fluentd",)),
     Case(
         "Fluentd 1.18, gzip",

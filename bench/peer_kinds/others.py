@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import subprocess
 from collections.abc import Sequence
 
 from .certificates import certificates
@@ -54,6 +55,14 @@ async def logger_sends(run: Run, command: Sequence[str], **environment: str) -> 
     while logger.poll() is None:
         await asyncio.sleep(0.1)
     await run.finish()
+
+
+async def node_sends(run: Run) -> None:
+    """The Fluent organisation's logger for Node, which is installed when it is first used."""
+    if not (NODE_FOLDER / "node_modules").exists():
+        subprocess.run(["npm", "install", "--no-audit", "--no-fund"], cwd=NODE_FOLDER, check=True)
+    modules = str(NODE_FOLDER / "node_modules")
+    await logger_sends(run, ["node", "-e", NODE], NODE_PATH=modules)
 
 
 async def fluentd_sends(run: Run, command: str, *, output: str = "", buffer: str = "") -> None:
