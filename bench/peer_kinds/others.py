@@ -60,7 +60,11 @@ async def logger_sends(run: Run, command: Sequence[str], **environment: str) -> 
 async def node_sends(run: Run) -> None:
     """The Fluent organisation's logger for Node, which is installed when it is first used."""
     if not (NODE_FOLDER / "node_modules").exists():
-        subprocess.run(["npm", "install", "--no-audit", "--no-fund"], cwd=NODE_FOLDER, check=True)
+        subprocess.run(
+            ["npm", "install", "--no-audit", "--no-fund", "--no-package-lock"],
+            cwd=NODE_FOLDER,
+            check=True,
+        )
     modules = str(NODE_FOLDER / "node_modules")
     await logger_sends(run, ["node", "-e", NODE], NODE_PATH=modules)
 
