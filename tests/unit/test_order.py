@@ -84,6 +84,15 @@ def test_surprises_of_all_steps_are_a_probability() -> None:
     assert total <= 2
 
 
+def test_a_table_has_what_followed_each_context_of_up_to_three_steps() -> None:
+    session = count_order([(OPEN, OPENED)] * 3 + [()], tree())["session"]
+    start, end = -1, -2
+    assert session[()] == {OPEN: 3, OPENED: 3, end: 3}
+    assert session[(OPEN,)] == {OPENED: 3}
+    assert session[(start, OPEN, OPENED)] == {end: 3}
+    assert session[(start, start, start)] == {OPEN: 3}
+
+
 def test_the_tables_survive_json() -> None:
     tables = count_order(RIDES, tree())
     back = order_from_json(json.loads(json.dumps(order_to_json(tables))))
