@@ -11,6 +11,7 @@ trained is what is served.
 
 from __future__ import annotations
 
+import math
 from array import array
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
@@ -60,7 +61,7 @@ class DensityModel:
     `prototypes` float32[P, V + 1] are distinct training vectors, already multiplied by `weights`
     float32[V + 1]. `log_prior` float64[P] holds the logarithms of their shares of training, and
     `normal` one training session of each. `costs` float64[V + 1] say for each feature how seldom a
-    session differs in it from its nearest neighbour. `dropped` counts the distinct vectors beyond
+    session that has it differs in it from its nearest neighbour. `dropped` counts the distinct vectors beyond
     the limits; each of them adds to the share of the nearest vector that was kept.
     """
 
@@ -237,8 +238,10 @@ def fit_table(table: Table, use: Ints, hierarchy: Hierarchy, *, seed: int = 0) -
     x = table.project(rows[kept], known)
     varying = _sessions_varying(part, kept, x, own=having == 1, seed=seed)
     features = list(table.column_of)
-    costs = np.log((1 + len(use)) / (1 + varying))
-    weights = (0.5 * (rarity + costs)).astype(np.float32)
+    weights = (0.5 * (rarity + np.log((1 + len(use)) / (1 + varying)))).astype(np.float32)
+    # A dozen sessions that have a step prove little of how often it comes, however many lack it.
+    costs = np.log((1 + having) / (1 + np.minimum(varying, having)))
+    costs[-1] = math.log(1 + len(use))
     return DensityModel(
         hierarchy=hierarchy,
         columns={features[column]: i for i, column in enumerate(known)},

@@ -5,6 +5,10 @@ A session is compared with each normal session: each log key that comes in anoth
 cost, which is −ln of the share of normal sessions that differ in it from all others. The smallest
 sum counts. So a missing step of a sort that is never missing is far out, and one more retry is not,
 however small both are beside the whole session; a distance of counts takes them for alike.
+
+Steps that come equally often in each normal session, as all steps of a loop do, are one *group*:
+one more round of the loop is one difference, and not as many as it has steps. A session that has
+some steps of a group more often than the others pays for each of those.
 """
 
 from __future__ import annotations
@@ -45,6 +49,11 @@ class Counts:
         self._known = frozenset(bags)
         self._costs = costs
         self._unknown = unknown
+        self._groups = _groups(bags)
+        self._group_of = {key: group for group in self._groups for key in group}
+        # Of a group, its first log key stands for all.
+        firsts = {group[0] for group in self._groups}
+        bags = [frozenset(pair for pair in bag if pair[0] in firsts) for bag in bags]
         # What each normal session would add if nothing in it were found again.
         self._whole = np.array([sum(self._cost(key) for key, _ in bag) for bag in bags])
         self._having = _rows((key, row) for row, bag in enumerate(bags) for key, _ in bag)
@@ -68,8 +77,8 @@ class Counts:
         # too: it stands in both sums, so it is taken out once where both have it, and once more
         # where they have it equally often.
         distance = self._whole.copy()
-        own = 0.0
-        for key, times in bag:
+        firsts, own = self._by_group(bag)
+        for key, times in firsts:
             cost = self._cost(key)
             own += cost
             if key in self._having:
@@ -78,8 +87,35 @@ class Counts:
                 distance[self._exact[key, times]] -= cost
         return float(distance.min()) + own
 
+    def _by_group(self, bag: Bag) -> tuple[list[tuple[int, int]], float]:
+        """How often each group comes, by its first log key, and the costs of steps that come in
+        another number than most of their group."""
+        times_of = dict(bag)
+        firsts: list[tuple[int, int]] = []
+        costs = 0.0
+        for group in {self._group_of.get(key, (key,)) for key in times_of}:
+            times = Counter(times_of.get(key, 0) for key in group)
+            usual = max(times, key=lambda number: (times[number], number))
+            if usual:
+                firsts.append((group[0], usual))
+            if len(times) > 1:
+                costs += sum(self._cost(key) for key in group if times_of.get(key, 0) != usual)
+        return firsts, costs
+
     def _cost(self, key: int) -> float:
         return self._costs.get(key, self._unknown)
+
+
+def _groups(bags: Sequence[Bag]) -> list[tuple[int, ...]]:
+    """The log keys, those together that come equally often in each of the bags."""
+    there: defaultdict[int, list[tuple[int, int]]] = defaultdict(list)
+    for row, bag in enumerate(bags):
+        for key, times in bag:
+            there[key].append((row, times))
+    alike: defaultdict[tuple[tuple[int, int], ...], list[int]] = defaultdict(list)
+    for key in sorted(there):
+        alike[tuple(there[key])].append(key)
+    return [tuple(group) for group in alike.values()]
 
 
 def _rows(pairs: Iterable[tuple[Any, int]]) -> dict[Any, _Rows]:
