@@ -136,6 +136,7 @@ def fit(sessions: Sequence[LogKeys], hierarchy: Hierarchy, cache_bytes: int = 16
             band=calibration.band,
             decimals=DECIMALS,
             costs=model.costs.tolist(),
+            number_costs=model.number_costs.tolist(),
         ),
         cache_bytes=cache_bytes,
     )

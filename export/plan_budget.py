@@ -62,6 +62,9 @@ _KEPT = 200
 # What is likelier than one normal session in so many, for one false alarm in 1,000, is never
 # flagged; nor is a step that is likelier than one in so many.
 _DENSITY_FLOOR, _STEP_FLOOR = 10_000, 1_000
+# Counts are never flagged that are likelier than one in so many, for one false alarm in 1,000. That
+# is little: no session had them, so they are odder than what they differ in.
+_COUNTS_FLOOR = 30
 # More held-out sessions than this share cannot be flagged in the dearest plan; the others' scores
 # need not be looked at.
 _LOOKED_AT = 0.08
@@ -169,9 +172,10 @@ class _Division:
         # held out that a false alarm is to be expected among them, they say how often that comes.
         if name in _NOVELTIES and self._rows * self._false_alarms >= 1000:
             return 0.0
-        # Counts that no session of a large training had are odd, however little they differ.
-        if name in COUNTED or name in BINARY or name == "counts":
+        if name in COUNTED or name in BINARY:
             return 0.0
+        if name == "counts":
+            return max(math.log(_COUNTS_FLOOR / self._false_alarms), 0.0)
         return max(math.log(_STEP_FLOOR / self._false_alarms), 0.0)
 
     def _lower(self, name: str, threshold: float) -> None:

@@ -188,6 +188,7 @@ def bundle_content(work: Work) -> dict[str, Any]:
             band=calibration.band,
             decimals=DECIMALS,
             costs=model["costs"],
+            number_costs=model["number_costs"],
         ),
         "clearing": calibration.clearing,
         "steps": WitnessFiles(

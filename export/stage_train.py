@@ -31,6 +31,7 @@ def run_train(work: Work) -> None:
         "weights": model.weights.tolist(),
         "normal": model.normal,
         "costs": model.costs.round(6).tolist(),
+        "number_costs": model.number_costs.round(6).tolist(),
     }
     work.write("nested_aware.onnx", content)
     work.write_json("nested_aware.json", fields)

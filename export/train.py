@@ -11,7 +11,6 @@ trained is what is served.
 
 from __future__ import annotations
 
-import math
 from array import array
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
@@ -61,8 +60,9 @@ class DensityModel:
     `prototypes` float32[P, V + 1] are distinct training vectors, already multiplied by `weights`
     float32[V + 1]. `log_prior` float64[P] holds the logarithms of their shares of training, and
     `normal` one training session of each. `costs` float64[V + 1] say for each feature how seldom a
-    session that has it differs in it from its nearest neighbour. `dropped` counts the distinct vectors beyond
-    the limits; each of them adds to the share of the nearest vector that was kept.
+    session differs in it from the nearest one unlike it, and `number_costs` how seldom one does
+    that has it. `dropped` counts the distinct vectors beyond the limits; each of them adds to the
+    share of the nearest vector that was kept.
     """
 
     hierarchy: Hierarchy
@@ -72,6 +72,7 @@ class DensityModel:
     log_prior: Doubles
     normal: list[LogKeys]
     costs: Doubles
+    number_costs: Doubles
     dropped: int = 0
     norms: Doubles = field(init=False)
 
@@ -95,7 +96,7 @@ class DensityModel:
 
     def counts(self) -> Counts:
         """The witness of the counts of the same sessions."""
-        return counts_of(self.normal, self.columns, self.costs.tolist())
+        return counts_of(self.normal, self.columns, self.costs.tolist(), self.number_costs.tolist())
 
     def _held(self, log_keys: Sequence[int]) -> tuple[Doubles, Doubles]:
         """Weighted values in the session's own K columns.
@@ -239,9 +240,10 @@ def fit_table(table: Table, use: Ints, hierarchy: Hierarchy, *, seed: int = 0) -
     varying = _sessions_varying(part, kept, x, own=having == 1, seed=seed)
     features = list(table.column_of)
     weights = (0.5 * (rarity + np.log((1 + len(use)) / (1 + varying)))).astype(np.float32)
+    differing = _sessions_varying(part, kept, x, own=having == 1, seed=seed, alone=False)
+    costs = np.log((1 + len(use)) / (1 + differing))
     # A dozen sessions that have a step prove little of how often it comes, however many lack it.
-    costs = np.log((1 + having) / (1 + np.minimum(varying, having)))
-    costs[-1] = math.log(1 + len(use))
+    number_costs = np.log((1 + having) / (1 + np.minimum(differing, having)))
     return DensityModel(
         hierarchy=hierarchy,
         columns={features[column]: i for i, column in enumerate(known)},
@@ -250,6 +252,7 @@ def fit_table(table: Table, use: Ints, hierarchy: Hierarchy, *, seed: int = 0) -
         log_prior=np.log(mass / mass.sum()),
         normal=[table.example[row] for row in rows[kept]],
         costs=costs,
+        number_costs=number_costs,
         dropped=len(rows) - len(kept),
     )
 
@@ -282,20 +285,31 @@ def _sessions_having(table: Table, rows: Ints, times: Ints, known: Ints) -> Doub
 
 
 def _sessions_varying(
-    part: _Part, kept: Ints, x: Floats, *, own: NDArray[np.bool_], seed: int
+    part: _Part,
+    kept: Ints,
+    x: Floats,
+    *,
+    own: NDArray[np.bool_],
+    seed: int,
+    alone: bool = True,
 ) -> Doubles:
     """The number of sessions that differ in each feature from the nearest *other* session.
 
+    Without `alone`, from the nearest session that is *unlike* them: what most often makes the
+    difference between two kinds of normal sessions, however many there are of each.
+
     `x` holds the rows `kept`. `own` marks the features that one session alone has.
 
-    1. Only a vector that occurs once can differ: a vector that occurs twice has a neighbour at
-       distance 0.
+    1. Where any other session counts, only a vector that occurs once can differ: a vector that
+       occurs twice has a neighbour at distance 0.
     2. Each such session is compared as if training had not had it. A feature that it alone has
        would then be unknown, so its value moves to the last column, and it never counts as varying.
     3. The session itself is excluded as a neighbour by an infinite distance.
     """
     varying = np.zeros(len(part.known) + 1)
-    lone = np.flatnonzero(part.times == 1)
+    lone = np.arange(len(part.times))
+    if alone:
+        lone = np.flatnonzero(part.times == 1)
     if not len(lone) or len(kept) < 2:
         return varying
     sample = lone
@@ -312,7 +326,7 @@ def _sessions_varying(
         gap = _squared(left * part.rarity, neighbours, norms)
         itself = np.flatnonzero(place[some] >= 0)
         gap[itself, place[some][itself]] = np.inf
-        varying += (np.abs(left - x[gap.argmin(1)]) > 1e-6).sum(0)
+        varying += part.times[some] @ (np.abs(left - x[gap.argmin(1)]) > 1e-6)
     varying[-1] = 0
     return varying * (len(lone) / len(sample))
 

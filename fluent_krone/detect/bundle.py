@@ -341,6 +341,7 @@ def _nested(content: dict[str, bytes], hierarchy: Hierarchy, path: Path) -> Nest
         band=(low, high),
         decimals=declared["decimals"],
         costs=declared["costs"],
+        number_costs=declared.get("number_costs", ()),
     )
     return NestedAware(hierarchy, files, where=str(path / "nested_aware.onnx"))
 

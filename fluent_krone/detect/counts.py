@@ -2,9 +2,12 @@
 
 Some steps come in a number that varies from session to session (retries, reads), others never do.
 A session is compared with each normal session: each log key that comes in another number adds its
-cost, which is −ln of the share of normal sessions that differ in it from all others. The smallest
-sum counts. So a missing step of a sort that is never missing is far out, and one more retry is not,
-however small both are beside the whole session; a distance of counts takes them for alike.
+cost, and the smallest sum counts. A step that the normal session does not have costs −ln of the
+share of all normal sessions that differ in it from the nearest ones unlike them. One that the
+normal session has, and in another number, costs −ln of that share of the sessions that have it: a
+dozen sessions with a step prove little of how often it comes. So a missing step of a sort that is
+never missing is far out, and one more retry is not, however small both are beside the whole
+session; a distance of counts takes them for alike.
 
 Steps that come equally often in each normal session, as all steps of a loop do, are one *group*:
 one more round of the loop is one difference, and not as many as it has steps. A session that has
@@ -35,7 +38,8 @@ def bag_of(log_keys: Iterable[int]) -> Bag:
 class Counts:
     """Scores of the counts of sessions; `normal` are the log keys of normal sessions.
 
-    `costs` are by log key; a log key without one costs `unknown`.
+    `costs` of steps that a normal session lacks, and `number_costs` of those that it has in another
+    number, are by log key; a log key without one costs `unknown`.
 
     >>> counts = Counts([(1, 2, 2), (1, 2, 2, 2)], {1: 7.0, 2: 0.5}, unknown=9.0)
     >>> [counts.score(keys) for keys in ((2, 1, 2), (1, 2), (2, 2), (1, 2, 2, 3))]
@@ -43,11 +47,16 @@ class Counts:
     """
 
     def __init__(
-        self, normal: Iterable[Sequence[int]], costs: Mapping[int, float], unknown: float
+        self,
+        normal: Iterable[Sequence[int]],
+        costs: Mapping[int, float],
+        unknown: float,
+        number_costs: Mapping[int, float] | None = None,
     ) -> None:
         bags = list(dict.fromkeys(map(bag_of, normal)))
         self._known = frozenset(bags)
         self._costs = costs
+        self._number_costs = costs if number_costs is None else number_costs
         self._unknown = unknown
         self._groups = _groups(bags)
         self._group_of = {key: group for group in self._groups for key in group}
@@ -55,7 +64,7 @@ class Counts:
         firsts = {group[0] for group in self._groups}
         bags = [frozenset(pair for pair in bag if pair[0] in firsts) for bag in bags]
         # What each normal session would add if nothing in it were found again.
-        self._whole = np.array([sum(self._cost(key) for key, _ in bag) for bag in bags])
+        self._whole = np.array([sum(self._number_cost(key) for key, _ in bag) for bag in bags])
         self._having = _rows((key, row) for row, bag in enumerate(bags) for key, _ in bag)
         self._exact = _rows((pair, row) for row, bag in enumerate(bags) for pair in bag)
         self._remembered: dict[Bag, float] = {}
@@ -73,9 +82,11 @@ class Counts:
         return found
 
     def _distance(self, bag: Bag) -> float:
-        # A log key that only one of the two has is paid once, one that both have in another number
-        # too: it stands in both sums, so it is taken out once where both have it, and once more
-        # where they have it equally often.
+        # 1. At first, all steps of the normal session count as missing here, and all steps here as
+        #    missing there.
+        # 2. A step that both have is not missing here, but in another number: both cost the same.
+        #    And it is not missing there.
+        # 3. Where they have it equally often, nothing is left of it.
         distance = self._whole.copy()
         firsts, own = self._by_group(bag)
         for key, times in firsts:
@@ -84,7 +95,7 @@ class Counts:
             if key in self._having:
                 distance[self._having[key]] -= cost
             if (key, times) in self._exact:
-                distance[self._exact[key, times]] -= cost
+                distance[self._exact[key, times]] -= self._number_cost(key)
         return float(distance.min()) + own
 
     def _by_group(self, bag: Bag) -> tuple[list[tuple[int, int]], float]:
@@ -99,11 +110,15 @@ class Counts:
             if usual:
                 firsts.append((group[0], usual))
             if len(times) > 1:
-                costs += sum(self._cost(key) for key in group if times_of.get(key, 0) != usual)
+                cost_of = self._number_cost if usual else self._cost
+                costs += sum(cost_of(key) for key in group if times_of.get(key, 0) != usual)
         return firsts, costs
 
     def _cost(self, key: int) -> float:
         return self._costs.get(key, self._unknown)
+
+    def _number_cost(self, key: int) -> float:
+        return self._number_costs.get(key, self._unknown)
 
 
 def _groups(bags: Sequence[Bag]) -> list[tuple[int, ...]]:

@@ -15,7 +15,7 @@ from typing import Any
 
 from ..core.hierarchy import Hierarchy, runs
 from ..types import LEVELS, Level, Seq
-from .tails import Range, range_of
+from .tails import Range, pooled, range_of
 from .times import FEWEST, NEVER, range_from_row, range_to_row, resolution
 
 _NS = 1_000_000_000
@@ -107,7 +107,8 @@ def measure_durations(
                 durations.setdefault(form, []).append(duration_s)
     unit = resolution(duration for table in durations.values() for duration in table)
     enough = {form: table for form, table in sorted(durations.items()) if len(table) >= FEWEST}
-    return Durations(hierarchy, {form: range_of(table, unit) for form, table in enough.items()})
+    ranges = {form: range_of(table, unit) for form, table in enough.items()}
+    return Durations(hierarchy, pooled(ranges))
 
 
 def _measured(hierarchy: Hierarchy, keys: Sequence[int]) -> list[Seq]:

@@ -127,8 +127,8 @@ class NestedFiles:
     `columns` are (kind, node), one a column; `weights` has one more, for what has no column;
     `normal` are the log keys of the normal sessions that the model's `nearest` counts through.
     Scores above `threshold` are abnormal, and those within `band` are doubtful. Scores are rounded
-    to `decimals`, so that no verdict depends on their last bits. `costs` are those of `Counts`, one
-    a column as `weights`; without any, only the very counts of normal sessions are known.
+    to `decimals`, so that no verdict depends on their last bits. Both costs are those of `Counts`,
+    one a column as `weights`; without any, only the very counts of normal sessions are known.
     """
 
     model: bytes
@@ -139,18 +139,27 @@ class NestedFiles:
     band: tuple[float, float]
     decimals: int = 4
     costs: Sequence[float] = ()
+    number_costs: Sequence[float] = ()
 
 
 def counts_of(
-    normal: Sequence[Sequence[int]], columns: Iterable[Feature], costs: Sequence[float]
+    normal: Sequence[Sequence[int]],
+    columns: Iterable[Feature],
+    costs: Sequence[float],
+    number_costs: Sequence[float] = (),
 ) -> Counts:
-    """The witness of the counts of normal sessions; `costs` has one a column, and one more."""
+    """The witness of the counts of normal sessions; costs are one a column, and one more.
+
+    Bundles of earlier versions have no costs of numbers: those of the steps stand for them.
+    """
     if not costs:
         return Counts(normal, {}, 1.0)
-    by_key = {
-        node: cost for (kind, node), cost in zip(columns, costs[:-1], strict=True) if kind == "key"
-    }
-    return Counts(normal, by_key, costs[-1])
+    features = list(columns)
+    by_key: list[dict[int, float]] = []
+    for of_columns in (costs, number_costs or costs):
+        pairs = zip(features, of_columns[:-1], strict=True)
+        by_key.append({node: cost for (kind, node), cost in pairs if kind == "key"})
+    return Counts(normal, by_key[0], costs[-1], by_key[1])
 
 
 class NestedAware:
@@ -176,7 +185,7 @@ class NestedAware:
         for log_keys in self.normal:
             for key, count in Counter(log_keys).items():
                 self._most[key] = max(count, self._most.get(key, 0))
-        self.counts = counts_of(files.normal, files.columns, files.costs)
+        self.counts = counts_of(files.normal, files.columns, files.costs, files.number_costs)
         # Counts that are farther than this from those of normal sessions are new ones.
         self._counts_above = 0.0
         self._last_keys: tuple[int, ...] | None = None

@@ -10,8 +10,12 @@ from held-out scores.
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Hashable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from statistics import median
+from typing import TypeVar
+
+_Name = TypeVar("_Name", bound=Hashable)
 
 # How many of the most extreme numbers say where the tail begins and how fast it falls …
 _EXTREMES = 10
@@ -98,6 +102,26 @@ def range_of(numbers: Sequence[float], unit: float) -> Range:
         low=_tail([-value for value in reversed(x[:extremes])], base, sign=-1),
         high=_tail(x[-extremes:], base, sign=1),
     )
+
+
+def pooled(ranges: Mapping[_Name, Range]) -> dict[_Name, Range]:
+    """The ranges of numbers of one sort, the scales of whose tails are drawn towards their median.
+
+    Each is estimated from a few extremes and is off by a third. Of hundreds of ranges, those that
+    are too steep by chance would raise most false alarms, and set the threshold of all others.
+    """
+    if not ranges:
+        return {}
+    usual = median(found.high.scale for found in ranges.values())
+    lowest = median(found.low.scale for found in ranges.values())
+    return {
+        name: replace(
+            found,
+            high=replace(found.high, scale=(found.high.scale + usual) / 2),
+            low=replace(found.low, scale=(found.low.scale + lowest) / 2),
+        )
+        for name, found in ranges.items()
+    }
 
 
 def _tail(extremes: Sequence[float], base: float, sign: int) -> Tail:

@@ -11,7 +11,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from ..core.hierarchy import Hierarchy
-from .tails import Range, Tail, range_of
+from .tails import Range, Tail, pooled, range_of
 
 Pair = tuple[int, int]
 _NS = 1_000_000_000
@@ -88,7 +88,7 @@ def measure_times(
 
 def _ranges(table: Mapping[Pair, Sequence[float]], unit: float) -> dict[Pair, Range]:
     enough = {pair: gaps for pair, gaps in table.items() if len(gaps) >= FEWEST}
-    return {pair: range_of(gaps, unit) for pair, gaps in sorted(enough.items())}
+    return pooled({pair: range_of(gaps, unit) for pair, gaps in sorted(enough.items())})
 
 
 def resolution(gaps_s: Iterable[float]) -> float:

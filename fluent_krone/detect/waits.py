@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from itertools import pairwise
 from typing import Any
 
-from .tails import Range, range_of
+from .tails import Range, pooled, range_of
 from .times import FEWEST, NEVER, range_from_row, range_to_row, resolution
 
 _NS = 1_000_000_000
@@ -78,7 +78,8 @@ def measure_waits(
             after.setdefault(step, []).append(max(gap_ns, 0) / _NS)
     unit = resolution(gap for gaps in after.values() for gap in gaps)
     enough = {step: gaps for step, gaps in sorted(after.items()) if len(gaps) >= FEWEST}
-    return Waits({step: range_of(gaps, unit) for step, gaps in enough.items()}, silence_ns)
+    ranges = {step: range_of(gaps, unit) for step, gaps in enough.items()}
+    return Waits(pooled(ranges), silence_ns)
 
 
 def usual_silence_ns(times_ns: Iterable[int]) -> int:

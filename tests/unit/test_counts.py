@@ -43,3 +43,23 @@ def test_the_order_makes_no_difference() -> None:
 
 def test_without_normal_sessions_nothing_is_said() -> None:
     assert Counts([], {}, 1.0).score((STEADY,)) == 0.0
+
+
+def test_one_more_round_of_a_loop_is_one_difference() -> None:
+    """Wrong before: a third round of ten steps was as odd as ten faults."""
+    rounds = [(0, *(1, 2, 3, 4) * n, 9) for n in (1, 2)]
+    counts = Counts(rounds, dict.fromkeys(range(10), 5.0), unknown=9.0)
+    assert counts.score((0, *(1, 2, 3, 4) * 3, 9)) == 5.0
+    assert counts.score((0, 1, 2, 4, 9)) == 5.0
+    assert counts.score((0, *(1, 2, 3, 4) * 3, 3, 9)) == 10.0
+    assert counts.score((0, 1, 2, 9)) == 10.0
+    assert counts.score((0, 1, 2, 3, 4, 17, 9)) == 9.0
+
+
+def test_another_number_costs_less_than_a_step_that_does_not_belong_there() -> None:
+    counts = Counts([(0, 1), (0, 1, 2)], {0: 7.0, 1: 7.0, 2: 7.0}, 9.0, {0: 4.0, 1: 3.0, 2: 2.0})
+    assert counts.score((0, 1, 2, 2)) == 2.0
+    assert counts.score((0,)) == 3.0
+    assert counts.score((1, 0, 1, 0)) == 4.0
+    other = Counts([(0, 1)], {0: 7.0, 1: 7.0, 2: 6.0}, 9.0, {0: 4.0, 1: 3.0, 2: 2.0})
+    assert other.score((0, 1, 2)) == 6.0
