@@ -64,7 +64,7 @@ _KEPT = 200
 _DENSITY_FLOOR, _STEP_FLOOR = 10_000, 1_000
 # Counts are never flagged that are likelier than one in so many, for one false alarm in 1,000. That
 # is little: no session had them, so they are odder than what they differ in.
-_COUNTS_FLOOR = 30
+_COUNTS_FLOOR = 150
 # More held-out sessions than this share cannot be flagged in the dearest plan; the others' scores
 # need not be looked at.
 _LOOKED_AT = 0.08
