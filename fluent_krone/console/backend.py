@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import time
 from collections.abc import Callable, Mapping
 from typing import Any, cast, get_args
@@ -11,13 +12,14 @@ from ..alerts.incident import Incident
 from ..alerts.records import iso_time
 from ..errors import KroneError
 from ..explain import Said
-from ..explain.accepted import accept, accepted_rows
+from ..explain.accepted import accept, accepted_rows, take_back
 from ..explain.marks import Says, Target, targets_of
 from ..explain.rows import SCOPES, Mark, iso_ms, to_ms
 from ..runtime.service import Service
 from ..types import Alert
 from .history import History
 from .rates import Rates
+from .verdicts import Verdicts
 
 # Who a mark of the page is by: whoever has the token, and that is all that is known.
 _PERSON = "live page"
@@ -59,6 +61,7 @@ class ServiceBackend:
         self._history = history
         self._rates = rates
         self._stats = stats
+        self._verdicts = Verdicts(service.knowledge)
         # What persons changed on the page; so every open page hears of it.
         self._changes = 0
 
@@ -97,7 +100,9 @@ class ServiceBackend:
         """Incidents that hold the words, newest first."""
         live = self._service.incidents.open
 
-        def is_wanted(name: str) -> bool:
+        def is_wanted(name: str, summary: str) -> bool:
+            if state == "unmarked":
+                return self._verdicts.of(name, json.loads(summary).get("marked_by")) is None
             return not state or (name in live) == (state == "active")
 
         found, following, total = self._history.page(words, is_wanted, after, count)
@@ -105,13 +110,19 @@ class ServiceBackend:
         return {"incidents": shown, "next": following, "total": total}
 
     def incident(self, incident_id: str) -> dict[str, Any]:
-        """One incident with its first alert and the marks that concern it."""
+        """One incident with its first alert, the marks that concern it, and possible scopes."""
         found = self._history.incident(incident_id)
         if found is None:
             raise KroneError(f"there is no incident {incident_id}, or it is too long ago")
         summary, alert = found
-        marks = [_shown(mark) for mark in self._service.marks.concerning(alert)]
-        return {"incident": self._with_state(summary), "alert": alert, "marks": marks}
+        marks: list[dict[str, Any]] = []
+        scopes: list[str] = []
+        # A change is accepted, and not marked.
+        if alert.get("kind") != "change":
+            marks = [_shown(mark) for mark in self._service.marks.concerning(alert)]
+            scopes = [scope for scope in SCOPES if targets_of(alert, scope)]
+        shown = self._with_state(summary)
+        return {"incident": shown, "alert": alert, "marks": marks, "scopes": scopes}
 
     def change(self, what: str, told: Mapping[str, Any]) -> None:
         """Do what a person asks for. Raises KroneError where that cannot be done."""
@@ -119,6 +130,8 @@ class ServiceBackend:
             self._change_bundle(told.get("action"))
         elif what == "accept":
             self._accept(told.get("change"))
+        elif what == "take_back":
+            take_back(self._service.knowledge, [str(told.get("change"))])
         elif what == "mark":
             self._mark(told)
         elif what == "unmark":
@@ -191,7 +204,14 @@ class ServiceBackend:
     def _bundle(self) -> dict[str, Any]:
         bundle = self._service.judging_by
         blind = [f"Faults of the kind “{kind}” are hardly found." for kind in bundle.blind]
-        return {"name": bundle.name, "hash": bundle.hash, "blind": blind}
+        return {
+            "name": bundle.name,
+            "hash": bundle.hash,
+            "templates": len(bundle.templates),
+            "sessions": len(bundle.training),
+            "false_alarms": bundle.false_alarms,
+            "blind": blind,
+        }
 
     def _learning(self) -> dict[str, Any] | None:
         status = self._service.learning()
@@ -215,8 +235,16 @@ class ServiceBackend:
                     "state": state,
                     "first": alert["started_at"],
                     "sessions": change["sessions"],
-                    "templates": [_renaming(template) for template in change["templates"]],
-                    "can_accept": not is_accepted,
+                    "count": change["count"],
+                    "renamed": change["renamed"],
+                    "version": change["version"],
+                    "templates": [
+                        {"new": template["template"], "old": template["replaces"]}
+                        for template in change["templates"]
+                    ],
+                    # Steps that are gone or in a new order are no lines that could be accepted.
+                    "can_accept": not is_accepted and bool(change["templates"]),
+                    "can_take_back": is_accepted,
                 }
             )
         return found
@@ -244,17 +272,13 @@ class ServiceBackend:
         }
 
     def _with_state(self, summary: dict[str, Any]) -> dict[str, Any]:
+        shown = dict(summary)
         incident = self._service.incidents.open.get(summary["id"])
-        if incident is None:
-            return {**summary, "state": "resolved"}
-        return {**summary, "state": incident.state}
-
-
-def _renaming(template: Mapping[str, Any]) -> str:
-    """A new template, and the one that it replaces."""
-    if template["replaces"]:
-        return f"{template['template']}  (instead of: {template['replaces']})"
-    return str(template["template"])
+        shown["state"] = "resolved"
+        if incident is not None:
+            shown["state"] = incident.state
+        shown["verdict"] = self._verdicts.of(summary["id"], shown.pop("marked_by", None))
+        return shown
 
 
 def _shown(mark: Mark) -> dict[str, Any]:
@@ -269,5 +293,6 @@ def _shown(mark: Mark) -> dict[str, Any]:
         "about": mark.about,
         "by": mark.by,
         "note": mark.note,
+        "at": iso_ms(mark.at_ms),
         "until": until,
     }

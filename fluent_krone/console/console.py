@@ -14,6 +14,16 @@ from .access import Access
 
 # Where the page lives on the port of the metrics.
 PREFIX = "/console/"
+# What a person may ask the service to do.
+CHANGES = ("mark", "unmark", "accept", "take_back", "bundle")
+# The scripts of the page, in the order in which they are joined: the last one starts.
+_SCRIPTS = (
+    "alert.js",
+    "console_parts.js",
+    "console_incident.js",
+    "console_tabs.js",
+    "console.js",
+)
 # Seconds between two looks for news. A browser then asks for what it shows.
 _NEWS_S = 1.0
 # Seconds after which a page is refreshed although nothing happened: rates and times go on.
@@ -56,7 +66,7 @@ class Backend(Protocol):
         """One `incident` with its leading `alert` and the `marks` that concern it."""
 
     def change(self, what: str, told: Mapping[str, Any]) -> None:
-        """Do what a person asks for: mark, unmark, accept, or bundle."""
+        """Do what a person asks for: one of `CHANGES`."""
 
 
 class Console:
@@ -70,14 +80,13 @@ class Console:
         self._files = {
             "": (text_of("console.html"), "text/html; charset=utf-8"),
             "console.css": (style, "text/css; charset=utf-8"),
-            "console.js": (script("alert.js", "console.js"), "text/javascript; charset=utf-8"),
+            "console.js": (script(*_SCRIPTS), "text/javascript; charset=utf-8"),
         }
         self._views: dict[str, Callable[[Mapping[str, str]], dict[str, Any]]] = {
             "overview": lambda _: backend.overview(),
             "incidents": self._incidents,
             "incident": lambda query: backend.incident(query.get("id", "")),
         }
-        self._changes = ("mark", "unmark", "accept", "bundle")
 
     async def answer(self, request: Request) -> Response:
         """The answer to a request whose path begins with PREFIX."""
@@ -105,7 +114,7 @@ class Console:
             return Response(200, kind=EVENTS, stream=self._news())
         if name in self._views and is_reading:
             return self._told(lambda: self._views[name](request.query))
-        if name in self._changes and request.method == "POST":
+        if name in CHANGES and request.method == "POST":
             return self._told(lambda: self._change(name, request))
         return _error(404, "there is no such page")
 

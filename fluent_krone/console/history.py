@@ -22,6 +22,7 @@ from ..alerts.severity import SEVERITIES
 from ..errors import StoreDamaged, StoreError
 from ..sqlite import Errors, connect, set_aside, transaction
 from ..types import Alert
+from .verdicts import marked_by
 
 _log = logging.getLogger(__name__)
 
@@ -135,14 +136,15 @@ class History:
         self._changed.clear()
 
     def page(
-        self, words: str, is_wanted: Callable[[str], bool], after: str, count: int
+        self, words: str, is_wanted: Callable[[str, str], bool], after: str, count: int
     ) -> tuple[list[dict[str, Any]], str | None, int]:
         """Summaries of the incidents that hold all the words, newest first, after one of them.
 
-        Returns them, the id to go on after (None: there are no more), and how many match in all.
+        `is_wanted` gets the id of an incident, and its summary as JSON. Returns summaries, the id
+        to go on after (None: there are no more), and how many match in all.
         """
         self.flush()
-        found = [row for row in self._matching(words) if is_wanted(row[0])]
+        found = [row for row in self._matching(words) if is_wanted(row[0], row[1])]
         start = 0
         if after:
             places = (at for at, row in enumerate(found) if row[0] == after)
@@ -229,6 +231,8 @@ def _summary(incident: Incident, alert: Mapping[str, Any]) -> dict[str, Any]:
         **{name: alert.get(name) for name in ("kind", "entity", "action", "status", "seq")},
         "severity": SEVERITIES[incident.severity],
         "explanation": alert.get("explanation"),
+        # Not shown: which marks are about it.
+        "marked_by": marked_by(alert),
     }
 
 

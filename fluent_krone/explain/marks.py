@@ -83,6 +83,11 @@ class Marks:
         marks = self._named(names)
         return decide(record, {mark.pattern: mark for mark in marks if mark.holds(now_s)})
 
+    def holding(self, now_s: float) -> dict[str, Mark]:
+        """All marks that have not expired, by what they are kept under."""
+        marks = [Mark(*row) for row in self._knowledge.read("SELECT * FROM person")]
+        return {mark.pattern: mark for mark in marks if mark.holds(now_s)}
+
     def set(self, targets: Sequence[Target], says: Says, now_s: float) -> list[Mark]:
         """Mark targets, in place of earlier marks on them; they are on disk when this returns."""
         until_ms = None

@@ -8,6 +8,7 @@ const EXPLAINERS = {
 };
 const LEFT_OPEN = "left open";
 const CONTEXT = 3; // ordinary events shown on either side of marked ones
+const LONGEST_STEP = 160; // characters of a raw line that stands for a step without a template
 const MOST_STEPS = 400; // more rows than that make the picture slow
 // Characters that change how other text looks, or that cannot be seen, are shown by their numbers.
 const INVISIBLE = new RegExp(
@@ -70,12 +71,16 @@ function shortTime(value) {
   const at = clock(value);
   return at ? `${at.day.slice(5)} ${at.time}` : text(value);
 }
-// Entity → action → status, as far as the tree knows them; else the oddest event's template.
+// Entity → action → status, as far as the tree knows them; else what it is about in other words:
+// an alert about the whole stream or a deploy has no step of its own.
 function steps(record) {
+  if (record.kind === "change") return h("span", { class: "status" }, "the program has changed");
   const known = ["entity", "action", "status"].map((level) => [level, text(record[level])]);
   while (known.length && !known.at(-1)[1]) known.pop();
-  if (!known.length || known.every(([, step]) => step === "unknown"))
-    return h("span", { class: "status" }, oddTemplate(record));
+  if (!known.length || known.every(([, step]) => step === "unknown")) {
+    const words = record.kind === "flow" ? "the whole stream" : oddTemplate(record);
+    return h("span", { class: "status" }, words);
+  }
   return known.map(([level, step], at) => [
     at ? " → " : "",
     step ? h("span", { class: level }, step) : h("span", { class: "open" }, LEFT_OPEN),
@@ -89,12 +94,13 @@ function oddTemplate(record) {
 
 // --- one alert
 
-function article(record, alikeCount) {
+// `alikeCount` alerts have its signature; `moreIds` are rows of a page's own below its ids.
+function article(record, alikeCount, moreIds = []) {
   const parts = [head, explanation, rawLines, picture, evidence, identity];
   return [
     ...parts.map((part) => {
       try {
-        return part(record, alikeCount);
+        return part(record, part === identity ? moreIds : alikeCount);
       } catch (error) {
         return h(
           "p",
@@ -109,17 +115,18 @@ function article(record, alikeCount) {
 
 function head(record, alikeCount) {
   const novel = record.kind === "unseen_template";
+  const ofStream = isOfStream(record);
   const chips = [
     novel ? h("span", { class: "chip bad" }, "line never seen in training") : null,
     record.kind !== "sequence" && !novel ? h("span", { class: "chip" }, text(record.kind)) : null,
-    record.decided === "early"
+    record.decided === "early" && !ofStream
       ? h(
           "span",
           { class: "chip", title: "No later event can reverse this verdict" },
           "decided early, while the session went on",
         )
       : null,
-    record.level && !novel
+    record.level && !novel && !ofStream
       ? h(
           "span",
           { class: "chip", title: "The lowest level with a Seq that never occurred in training" },
@@ -146,10 +153,15 @@ function head(record, alikeCount) {
     ),
   );
 }
+// Whether an alert is about the stream as a whole, and not about one session.
+function isOfStream(record) {
+  return record.kind === "flow" || record.kind === "change";
+}
 function when(record) {
   const start = clock(record.started_at),
     end = clock(record.ended_at);
-  const events = typeof record.events === "number" ? plural(record.events, "event") : "";
+  const isCounted = typeof record.events === "number" && !isOfStream(record);
+  const events = isCounted ? plural(record.events, "event") : "";
   if (!start || !end)
     return [text(record.started_at), text(record.ended_at), events].filter(Boolean).join(" · ");
   const took = (Date.parse(record.ended_at) - Date.parse(record.started_at)) / 1000;
@@ -157,7 +169,9 @@ function when(record) {
     start.exact === end.exact && start.day === end.day
       ? ""
       : ` – ${start.day === end.day ? "" : end.day + " "}${end.exact}`;
-  return `${start.day} ${start.exact}${until} UTC${took > 0 ? ` (${duration(took)})` : ""} · ${events}`;
+  const lasted = took > 0 ? ` (${duration(took)})` : "";
+  const counted = events ? ` · ${events}` : "";
+  return `${start.day} ${start.exact}${until} UTC${lasted}${counted}`;
 }
 function duration(seconds) {
   if (seconds < 60) return `${number(seconds)} s`;
@@ -223,16 +237,45 @@ function rawLines(record) {
   const lines = list(record.lines).map(text);
   const when = list(record.line_times).map(text);
   const levels = list(record.line_levels).map((level) => (level ? text(level) : ""));
-  const head = (at) => [when[at], levels[at]].filter(Boolean).join("  ");
+  // The day stands above, beside the session's begin.
+  const time = (at) => clock(when[at])?.exact ?? when[at];
+  const width = Math.max(0, ...levels.map((level) => level.length));
+  const head = (at) => [time(at), levels[at]?.padEnd(width)].filter(Boolean).join("  ");
   if (!lines.length) return null;
+  const odd = oddLine(record);
   return h(
     "section",
     { "aria-label": "Raw lines" },
     h("h3", {}, record.kind === "unseen_template" ? "The line" : "Raw lines around the odd event"),
     lines.map((line, at) =>
-      h("pre", {}, head(at) ? h("span", { class: "soft" }, `${head(at)}  `) : null, line),
+      h(
+        "pre",
+        { class: at === odd ? "odd" : null },
+        head(at) ? h("span", { class: "soft" }, `${head(at)}  `) : null,
+        line,
+      ),
     ),
   );
+}
+// The event of the first raw line, where there is one line for each event of the named Seq; null
+// where nothing says which line belongs to which event.
+function firstOfLines(record) {
+  const seq = object(record.seq);
+  const count = list(record.lines).length;
+  const isWhole = record.kind === "sequence" && count > 0 && seq.end - seq.start === count;
+  return isWhole ? seq.start : null;
+}
+function oddLine(record) {
+  const first = firstOfLines(record);
+  const at = object(record.seq).event - first;
+  return first !== null && list(record.lines).length > 1 ? at : null;
+}
+function shortened(line) {
+  return line.length > LONGEST_STEP ? `${line.slice(0, LONGEST_STEP)}…` : line;
+}
+function lineOf(record, event) {
+  const first = firstOfLines(record);
+  return first === null || event === null ? undefined : list(record.lines)[event - first];
 }
 
 function evidence(record) {
@@ -267,7 +310,9 @@ function evidence(record) {
               h(
                 "li",
                 {},
-                h("code", {}, step),
+                step === "unknown"
+                  ? "a line that matches no template"
+                  : h("code", {}, step),
                 count === 1 ? "" : ` ${typeof count === "number" ? times(count) : text(count)}`,
               ),
             ),
@@ -278,21 +323,15 @@ function evidence(record) {
   );
 }
 
-function identity(record) {
+function identity(record, moreIds) {
   const rows = [
     ["Alert", record.alert_id, true],
     ["Signature", record.pattern, true],
     ["Session", sessionOf(record), true],
     ["Tag", record.tag],
     ["Bundle", [record.bundle, record.bundle_hash].map(text).filter(Boolean).join(" ")],
+    ...moreIds,
   ];
-  if (/^[0-9a-f]{32}$/.test(record.alert_id)) {
-    rows.push([
-      "Not an anomaly?",
-      `fluent-krone knowledge mark ${record.alert_id} normal --store FILE`,
-      true,
-    ]);
-  }
   return h(
     "section",
     { "aria-label": "Ids" },
@@ -440,6 +479,7 @@ function pictureRows(record) {
     );
     const inSeq = event !== null && event >= seq.start && event < seq.end,
       odd = event !== null && event === seq.event;
+    const line = template === "<unknown>" ? lineOf(record, event) : undefined;
     const marks = [];
     if (odd) marks.push(["▶ odd", ""]);
     if (i !== null && (unseen.has(template) || template === "<unknown>"))
@@ -459,7 +499,7 @@ function pictureRows(record) {
       entity,
       action,
       status,
-      template,
+      template: line === undefined ? template : shortened(text(line)),
       inSeq,
       odd,
       marks,
@@ -518,7 +558,7 @@ function learnHues(rows) {
 }
 
 function picture(record) {
-  if (record.kind === "unseen_template") return null;
+  if (record.kind === "unseen_template" || isOfStream(record)) return null;
   const rows = pictureRows(record);
   if (!rows.length) return null;
   const { first, session, nearest } = stepsOf(record),

@@ -1,31 +1,15 @@
-// The live page: incidents, changes, learning and the service, as the running service has them.
+// The live page: what is chosen and where that stands, the list of incidents, news and keys.
 
-const TABS = {
-  incidents: "Incidents",
-  changes: "Changes",
-  bundles: "Learning",
-  service: "Service",
-};
 const STATES = {
   "": "all incidents",
   active: "open and ongoing",
   resolved: "resolved",
+  unmarked: "without a mark",
 };
-const SCOPES = {
-  deviation: "this deviation, wherever it occurs",
-  pattern: "sessions that run exactly like this one",
-  template: "this line, whatever is wrong with it",
-  entity: "everything about this entity",
-};
-const SVG = "http://www.w3.org/2000/svg";
 // Milliseconds without a letter in the search field until the service is asked.
 const SEARCH_PAUSE_MS = 200;
 // Milliseconds until a lost connection is tried again.
 const RETRY_MS = 3000;
-const MUTE_DAYS = 7;
-
-const isWide = () => matchMedia("(min-width: 800px)").matches;
-
 // --- the service ---------------------------------------------------------------------------
 
 class Refused extends Error {}
@@ -108,7 +92,7 @@ function drawList() {
   entries.replaceChildren(...incidents.map(entry));
   $("count").textContent = plural(total, "incident");
   if (!incidents.length) {
-    const words = view.q || view.state ? "Nothing matches." : "No incident since the start.";
+    const words = view.q || view.state ? "Nothing matches." : "No incident yet.";
     entries.append(h("li", {}, h("p", { class: "soft nothing" }, words)));
   } else if (next !== null) {
     const rest = (total - incidents.length).toLocaleString("en");
@@ -128,9 +112,14 @@ function entry(incident) {
     choose(incident.id, { push: true, focus: event.detail === 0 || !isWide() });
   };
   const href = "#" + new URLSearchParams({ i: incident.id });
+  const facts = [
+    incident.verdict ? `marked ${text(incident.verdict)}` : text(incident.state),
+    isOfStream(incident) ? "" : plural(incident.count, "session"),
+  ];
+  const isDone = incident.state === "resolved" || incident.verdict === "normal";
   return h(
     "li",
-    { class: incident.state === "resolved" ? "done" : null },
+    { class: isDone ? "done" : null },
     h(
       "a",
       { href, "data-id": incident.id, onclick },
@@ -138,44 +127,27 @@ function entry(incident) {
         "span",
         { class: "line" },
         h("span", { class: "steps" }, steps(incident)),
-        sparkline(incident.spark),
+        growth(incident, "spark"),
       ),
       h("span", { class: "why" }, text(incident.explanation)),
       h(
         "small",
         { class: "where" },
-        h("span", {}, severity(incident.severity), ` · ${shortTime(incident.last)}`),
-        h("span", {}, `${text(incident.state)} · ${plural(incident.count, "session")}`),
+        h("span", {}, severity(incident.severity), " · ", ago(incident.last)),
+        h("span", {}, facts.filter(Boolean).join(" · ")),
       ),
     ),
   );
 }
 
-const severity = (value) => h("span", { class: `severity ${text(value)}` }, text(value));
-
-// Bars that show how many sessions joined an incident, from its first to its last.
-function sparkline(counts) {
-  return bars(list(counts), "spark", "sessions over the time of the incident");
+// On a wide screen an incident is shown before any was chosen: the newest one by then. It stays when
+// a newer one comes, so that nothing moves while it is read.
+let previewed = "";
+function preview() {
+  if (!isWide()) return "";
+  if (!incidents.some((incident) => incident.id === previewed)) previewed = incidents[0]?.id || "";
+  return previewed;
 }
-function bars(counts, kind, title) {
-  const svg = document.createElementNS(SVG, "svg");
-  const most = Math.max(...counts, 1);
-  svg.setAttribute("class", kind);
-  svg.setAttribute("viewBox", `0 0 ${Math.max(counts.length, 1)} 1`);
-  svg.setAttribute("preserveAspectRatio", "none");
-  svg.setAttribute("role", "img");
-  svg.setAttribute("aria-label", `${title}: ${counts.join(", ")}`);
-  counts.forEach((count, at) => {
-    const bar = document.createElementNS(SVG, "rect");
-    const height = count / most;
-    const box = { x: at + 0.1, y: 1 - height, width: 0.8, height };
-    for (const [name, value] of Object.entries(box)) bar.setAttribute(name, value);
-    svg.append(bar);
-  });
-  return svg;
-}
-
-const preview = () => (isWide() && incidents.length ? incidents[0].id : "");
 
 function markChosen() {
   for (const link of document.querySelectorAll("#entries a")) {
@@ -192,360 +164,15 @@ function choose(id, { push = false, focus = false } = {}) {
   view.i = id;
   writeAddress(push);
   markChosen();
-  guarded(drawIncident);
+  guarded(() => drawIncident());
   if (focus) $("detail").focus();
-}
-
-// --- one incident --------------------------------------------------------------------------
-
-let shown = ""; // what the detail shows, so that news of others leave it and a half-written note
-
-async function drawIncident(force = true) {
-  $("app").dataset.view = view.i ? "detail" : "list";
-  const id = view.i || preview();
-  const detail = $("detail");
-  if (!id) {
-    shown = "";
-    detail.replaceChildren(h("p", {}, "Nothing went wrong since the start, as far as is known."));
-    return;
-  }
-  const found = await ask(`incident?${new URLSearchParams({ id })}`);
-  if (id !== (view.i || preview())) return;
-  const now = JSON.stringify(found);
-  if (!force && now === shown) return;
-  if (!force && detail.querySelector(".actions")?.contains(document.activeElement)) return;
-  shown = now;
-  const back = h("button", { id: "back", type: "button", onclick: goBack }, "← All incidents");
-  learnHues(object(object(found.alert).steps).rows);
-  // What is wrong stands first, then what to do about it, then all that it rests on.
-  const parts = isObject(found.alert) ? article(found.alert, 1) : [];
-  const first = parts.length ? parts.slice(0, 2) : [h("p", {}, "Its alert is not kept.")];
-  detail.replaceChildren(
-    back,
-    ...first,
-    actions(found),
-    about(found.incident),
-    ...parts.slice(2),
-    samples(found.incident),
-  );
-  if (force) {
-    detail.scrollTop = 0;
-    if (!isWide()) scrollTo(0, 0);
-  }
-}
-
-function goBack() {
-  const left = view.i;
-  choose("", { push: true });
-  focusEntry(left);
-}
-
-function about(incident) {
-  const rows = [
-    ["Incident", h("code", {}, incident.id)],
-    ["State", text(incident.state)],
-    ["Severity", severity(incident.severity)],
-    ["First", text(incident.first)],
-    ["Last", text(incident.last)],
-    ["Sessions", number(incident.count)],
-    ["Entities", list(incident.entities).map(text).join(", ")],
-  ];
-  return h(
-    "section",
-    { "aria-label": "Incident" },
-    h(
-      "dl",
-      {},
-      rows
-        .filter(([, value]) => value)
-        .map(([name, value]) => [h("dt", {}, name), h("dd", {}, value)]),
-    ),
-    bars(list(incident.spark), "plot", "sessions over the time of the incident"),
-  );
-}
-
-function samples(incident) {
-  const sessions = list(incident.sessions);
-  if (sessions.length < 2) return h("span", {});
-  return h(
-    "section",
-    { "aria-label": "Sessions" },
-    h("h3", {}, "Sessions of this incident"),
-    h(
-      "ul",
-      {},
-      sessions.map((session) => h("li", {}, h("code", {}, list(session).map(text).join(" ")))),
-    ),
-    incident.count > sessions.length
-      ? h("p", { class: "soft" }, `and ${number(incident.count - sessions.length)} more`)
-      : null,
-  );
-}
-
-// Marks: what a person says of the incident's leading alert, at a scope.
-function actions(found) {
-  const marks = list(found.marks).map((mark) =>
-    h(
-      "p",
-      {},
-      `Marked ${text(mark.verdict)} by ${text(mark.by)}: ${text(mark.scope)} ${text(mark.about)}`,
-      mark.until ? ` until ${text(mark.until)}` : "",
-      mark.note ? ` (${text(mark.note)}) ` : " ",
-      h(
-        "button",
-        {
-          type: "button",
-          onclick: () => act("unmark", { incident: found.incident.id, mark: mark.id }),
-        },
-        "Delete the mark",
-      ),
-    ),
-  );
-  const scopes = Object.entries(SCOPES).map(([scope, words], at) =>
-    h(
-      "label",
-      {},
-      h("input", { type: "radio", name: "scope", value: scope, checked: at === 0 }),
-      ` ${words}`,
-    ),
-  );
-  const note = h("input", {
-    type: "text",
-    "aria-label": "Note",
-    placeholder: "Why? (optional)",
-    maxlength: 500,
-  });
-  const form = h(
-    "form",
-    { class: "actions", onsubmit: (event) => event.preventDefault() },
-    h("fieldset", {}, h("legend", {}, "A mark holds for"), scopes),
-    note,
-  );
-  const mark = (verdict, days) => () => {
-    const scope = form.querySelector("input[name=scope]:checked").value;
-    return act("mark", {
-      incident: found.incident.id,
-      verdict,
-      scope,
-      note: note.value,
-      days,
-    });
-  };
-  form.append(
-    h(
-      "div",
-      { class: "buttons" },
-      h(
-        "button",
-        { type: "button", id: "mark-normal", onclick: mark("normal", null) },
-        "Mark normal",
-      ),
-      h(
-        "button",
-        { type: "button", onclick: mark("normal", MUTE_DAYS) },
-        `Mute for ${MUTE_DAYS} days`,
-      ),
-      h("button", { type: "button", onclick: mark("abnormal", null) }, "Mark abnormal"),
-    ),
-  );
-  return h(
-    "section",
-    { "aria-label": "What to do" },
-    h("h3", {}, "What is it?"),
-    marks,
-    isObject(found.alert) ? form : null,
-    h("p", { class: "error acted", role: "alert" }),
-  );
-}
-
-async function act(path, body) {
-  const place = [...document.querySelectorAll(".acted")].find((told) => told.checkVisibility());
-  try {
-    await ask(path, body);
-    if (place) place.textContent = "";
-    await refresh(true);
-  } catch (error) {
-    if (error instanceof Refused) throw error;
-    if (place) place.textContent = error.message;
-  }
-}
-
-// --- changes, learning, service --------------------------------------------------------------
-
-function drawChanges() {
-  const changes = list(overview.changes).map((change) =>
-    h(
-      "section",
-      { "aria-label": "Change" },
-      h("h3", {}, text(change.words)),
-      h(
-        "p",
-        { class: "soft" },
-        [change.state, change.first, change.version].filter(Boolean).map(text).join(" · "),
-      ),
-      h(
-        "p",
-        {},
-        `${plural(change.sessions || 0, "session")} counted under it instead of being alerted.`,
-      ),
-      h(
-        "ul",
-        {},
-        list(change.templates).map((line) => h("li", {}, h("code", {}, text(line)))),
-      ),
-      change.can_accept
-        ? h(
-            "div",
-            { class: "buttons" },
-            h(
-              "button",
-              { type: "button", onclick: () => act("accept", { change: change.id }) },
-              "Accept as normal",
-            ),
-          )
-        : null,
-    ),
-  );
-  return [
-    h("h2", {}, "Changes"),
-    changes.length
-      ? changes
-      : h("p", {}, "No deploy was noticed: no burst of new lines in many sessions."),
-  ];
-}
-
-function drawBundles() {
-  const learning = overview.learning;
-  const parts = [h("h2", {}, "Learning")];
-  if (isObject(learning)) {
-    const share = Math.round(100 * (learning.share || 0));
-    parts.push(
-      h(
-        "section",
-        { "aria-label": "Learning" },
-        h("h3", {}, `Learning, ${share} %`),
-        h("progress", { max: 100, value: share, "aria-label": "Learnt" }),
-        h("p", {}, text(learning.words)),
-      ),
-    );
-  }
-  const refit = overview.refit;
-  if (isObject(refit)) {
-    const button = (action, words) =>
-      h("button", { type: "button", onclick: () => act("bundle", { action }) }, words);
-    parts.push(
-      h(
-        "section",
-        { "aria-label": "Next bundle" },
-        h("h3", {}, "The next bundle"),
-        h("p", {}, text(refit.words)),
-        list(refit.objections).length
-          ? h("p", { class: "error" }, `Against it: ${list(refit.objections).map(text).join("; ")}`)
-          : null,
-        figures(refit.figures),
-        h(
-          "div",
-          { class: "buttons" },
-          refit.can_swap ? button("swap", "Swap it in") : null,
-          refit.can_roll_back ? button("rollback", "Roll back to the one before") : null,
-        ),
-      ),
-    );
-  }
-  const blind = list(object(overview.bundle).blind);
-  parts.push(
-    h(
-      "section",
-      { "aria-label": "Blind spots" },
-      h("h3", {}, "What this bundle cannot see"),
-      blind.length
-        ? h(
-            "ul",
-            {},
-            blind.map((words) => h("li", {}, text(words))),
-          )
-        : h("p", {}, "Nothing that was tried: every kind of injected fault was found."),
-    ),
-  );
-  return parts;
-}
-
-function figures(values) {
-  const rows = Object.entries(object(values)).map(([name, value]) =>
-    h("tr", {}, h("th", { scope: "row" }, name), h("td", {}, number(value))),
-  );
-  return rows.length ? h("table", { class: "figures" }, h("tbody", {}, rows)) : null;
-}
-
-function drawService() {
-  const rates = list(overview.rates);
-  const plots = ["records", "sessions", "alerts"].map((name) =>
-    h(
-      "section",
-      { "aria-label": name },
-      h("h3", {}, `${name[0].toUpperCase()}${name.slice(1)} a minute`),
-      bars(
-        rates.map((minute) => minute[name] || 0),
-        "plot",
-        `${name} a minute`,
-      ),
-      h(
-        "p",
-        { class: "soft" },
-        `Now ${number(rates.at(-1)?.[name] || 0)}; the last ${plural(rates.length, "minute")}.`,
-      ),
-    ),
-  );
-  const troubles = list(overview.troubles);
-  return [
-    h("h2", {}, "Service"),
-    troubles.length
-      ? h(
-          "section",
-          { "aria-label": "Troubles" },
-          h("h3", { class: "error" }, "What is wrong"),
-          h(
-            "ul",
-            {},
-            troubles.map((words) => h("li", {}, text(words))),
-          ),
-        )
-      : null,
-    plots,
-    h("section", { "aria-label": "Figures" }, h("h3", {}, "Figures"), figures(overview.figures)),
-  ].filter(Boolean);
-}
-
-const PAGES = { changes: drawChanges, bundles: drawBundles, service: drawService };
-
-function drawTabs() {
-  const badges = {
-    incidents: overview.active,
-    changes: list(overview.changes).filter((change) => change.can_accept).length,
-  };
-  $("tabs").replaceChildren(
-    ...Object.entries(TABS).map(([tab, words]) =>
-      h(
-        "a",
-        {
-          href: tab === "incidents" ? "#" : `#tab=${tab}`,
-          "aria-current": view.tab === tab ? "page" : null,
-        },
-        badges[tab] ? `${words} (${number(badges[tab])})` : words,
-      ),
-    ),
-  );
-  const troubles = list(overview.troubles);
-  const health = $("health");
-  health.className = troubles.length ? "chip bad" : "chip good";
-  health.textContent = visible(troubles.length ? troubles.map(text).join("; ") : "all is well");
 }
 
 // --- start, news, keys -----------------------------------------------------------------------
 
 let stream = null;
 
-async function refresh(force) {
+async function refresh(how) {
   overview = await ask("overview");
   drawTabs();
   const isList = view.tab === "incidents";
@@ -553,7 +180,7 @@ async function refresh(force) {
   $("other").hidden = isList;
   if (isList) {
     await loadIncidents();
-    await drawIncident(force);
+    await drawIncident(how);
   } else {
     const acted = h("p", { class: "error acted", role: "alert" });
     $("other").replaceChildren(...PAGES[view.tab]().flat(), acted);
@@ -578,13 +205,13 @@ function listen() {
   stream.onopen = () => {
     $("live").textContent = "live";
   };
-  stream.addEventListener("news", () => guarded(() => refresh(false)));
+  stream.addEventListener("news", () => guarded(() => refresh({ force: false })));
   stream.onerror = () => {
     if (!stream) return;
     stream.close();
     $("live").textContent = "No connection to the service; trying again.";
     setTimeout(async () => {
-      if (stream && (await guarded(() => refresh(false)))) listen();
+      if (stream && (await guarded(() => refresh({ force: false })))) listen();
       else if (stream) stream.onerror();
     }, RETRY_MS);
   };
@@ -598,7 +225,7 @@ function showInputs() {
 async function start() {
   readAddress();
   showInputs();
-  if (await guarded(() => refresh(true))) listen();
+  if (await guarded(() => refresh({ force: true }))) listen();
 }
 
 function move(by) {
@@ -617,7 +244,7 @@ document.addEventListener("keydown", (event) => {
   const isTyping = ["INPUT", "SELECT", "TEXTAREA"].includes(from.tagName);
   const inList = $("list").contains(from) && from.tagName !== "SELECT";
   if (event.key === "/" && !isTyping) $("q").focus();
-  else if (event.key === "m" && !isTyping) $("mark-normal")?.focus();
+  else if (event.key === "m" && !isTyping) $("mark-normal")?.focus({ preventScroll: isWide() });
   else if (event.key === "Escape" && view.i && from !== $("q")) {
     if (isWide()) focusEntry(view.i);
     else goBack();
@@ -639,6 +266,7 @@ $("find").addEventListener("input", () => {
   clearTimeout(pause);
   pause = setTimeout(() => {
     incidents = [];
+    previewed = "";
     guarded(async () => {
       await loadIncidents();
       if (!view.i) await drawIncident();
@@ -654,10 +282,11 @@ $("token-form").addEventListener("submit", async (event) => {
   } catch (error) {
     $("login-error").textContent =
       error instanceof Refused ? "This token is wrong." : error.message;
+    $("token").select();
   }
 });
 addEventListener("popstate", start);
-matchMedia("(min-width: 800px)").addEventListener("change", () => guarded(drawIncident));
+matchMedia("(min-width: 800px)").addEventListener("change", () => guarded(() => drawIncident()));
 
 const given = new URLSearchParams(location.hash.slice(1)).get("token");
 if (given) logIn(given).catch(() => showLogin("The token in the address is wrong."));

@@ -282,12 +282,19 @@ function drawDetail() {
     : items.length
       ? "Nothing matches."
       : "No alerts: nothing went wrong, or no log was read.";
-  detail.replaceChildren(
-    back,
-    ...(item ? article(item.record, alike.get(item.group)) : [h("p", {}, missing)]),
-  );
+  const parts = item
+    ? article(item.record, alike.get(item.group), markingOf(item.record))
+    : [h("p", {}, missing)];
+  detail.replaceChildren(back, ...parts);
   detail.scrollTop = 0;
   if (!isWide()) scrollTo(0, 0);
+}
+
+// The command that says of an alert that it was wrong, as a row of its ids.
+function markingOf(record) {
+  if (!/^[0-9a-f]{32}$/.test(record.alert_id)) return [];
+  const command = `fluent-krone knowledge mark ${record.alert_id} normal --store FILE`;
+  return [["Not an anomaly?", command, true]];
 }
 
 // --- keys, filters, start

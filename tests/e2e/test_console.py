@@ -148,6 +148,12 @@ def test_without_the_token_nothing_is_shown(browser: Browser, service: Service) 
     assert browser.run("document.cookie") == ""
 
 
+def one_of_a_session(service: Service) -> dict[str, Any]:
+    """The newest incident that began with a session that ran unlike any normal one."""
+    found: list[dict[str, Any]] = service.ask("incidents")["incidents"]
+    return next(one for one in found if one["kind"] == "sequence")
+
+
 def test_an_incident_is_read_from_what_is_wrong_to_its_lines(
     browser: Browser, service: Service
 ) -> None:
@@ -155,14 +161,22 @@ def test_an_incident_is_read_from_what_is_wrong_to_its_lines(
     assert TOKEN not in browser.run("location.href")
     total = service.ask("incidents")["total"]
     assert f"{total} incident" in browser.texts("#count")[0]
-    assert browser.texts("#health") == ["all is well"]
-    browser.run("document.querySelector('#entries a').click()")
-    shown = service.ask("incidents")["incidents"][0]
+    assert browser.texts("#health") == ["service: no trouble"]
+    shown = one_of_a_session(service)
+    browser.run(f"document.querySelector('#entries a[data-id=\"{shown['id']}\"]').click()")
     browser.wait(f"document.querySelector('#detail').innerText.includes('{shown['id']}')")
     [said] = browser.texts("#detail .said")
     assert said == shown["explanation"]
     alert = service.ask(f"incident?id={shown['id']}")["alert"]
-    assert browser.texts("[aria-label='Raw lines'] pre") == alert["lines"]
+    # Each line stands behind its time and its level.
+    lines = browser.texts("[aria-label='Raw lines'] pre")
+    assert len(lines) == len(alert["lines"]) > 0
+    assert all(map(str.endswith, lines, alert["lines"]))
+    # What it rests on stands before what can be said of it.
+    labels = browser.run(
+        "[...document.querySelectorAll('#detail section')].map(part => part.ariaLabel)"
+    )
+    assert labels.index("Raw lines") < labels.index("The session") < labels.index("What to do")
 
 
 def test_what_a_log_says_is_never_markup(browser: Browser, service: Service) -> None:
@@ -180,6 +194,18 @@ def test_news_come_by_themselves(browser: Browser, service: Service) -> None:
     browser.wait(
         "parseInt(document.querySelector('#count').textContent.replace(',', '')) > " + str(before)
     )
+
+
+def test_news_do_not_take_away_what_is_read(browser: Browser, service: Service) -> None:
+    open_page(browser, service)
+    read = service.ask("incidents")["incidents"][0]["id"]
+    browser.wait(f"document.querySelector('#detail').innerText.includes('{read}')")
+    day = 24 * 3600 * 10**9
+    service.send([(at + day, record) for at, record in events(6)])
+    newest = f"document.querySelector('#entries a').dataset.id !== '{read}'"
+    browser.wait(newest)
+    assert read in browser.texts("#detail")[0]
+    assert browser.run("document.querySelector('#entries [aria-current]').dataset.id") == read
 
 
 def test_a_mark_is_set_and_deleted(browser: Browser, service: Service) -> None:
@@ -202,6 +228,41 @@ def test_a_mark_is_set_and_deleted(browser: Browser, service: Service) -> None:
     assert service.ask(f"incident?id={incident}")["marks"] == []
 
 
+def test_a_marked_incident_is_known_in_the_list(browser: Browser, service: Service) -> None:
+    incident = one_of_a_session(service)["id"]
+    unmarked = service.ask("incidents?state=unmarked")["total"]
+    open_page(browser, service, f"i={incident}")
+    browser.wait(f"document.querySelector('#detail').innerText.includes('{incident}')")
+    browser.run("document.activeElement.blur()")
+    browser.press("m")
+    browser.press("Enter")
+    entry = f"document.querySelector('#entries a[data-id=\"{incident}\"]')"
+    browser.wait(f"{entry}.innerText.includes('marked normal')")
+    # Whoever has no mouse goes on where he was.
+    browser.wait("document.activeElement.id === 'mark-normal'")
+    left = service.ask("incidents?state=unmarked")
+    assert left["total"] < unmarked
+    assert incident not in {one["id"] for one in left["incidents"]}
+    for mark in service.ask(f"incident?id={incident}")["marks"]:
+        service.ask("unmark", {"incident": incident, "mark": mark["id"]})
+    browser.wait(f"!{entry}.innerText.includes('marked')")
+    assert service.ask("incidents?state=unmarked")["total"] == unmarked
+
+
+def test_a_mute_says_until_when(browser: Browser, service: Service) -> None:
+    incident = one_of_a_session(service)["id"]
+    open_page(browser, service, f"i={incident}")
+    browser.wait(f"document.querySelector('#detail').innerText.includes('{incident}')")
+    browser.run("document.querySelector('.actions select').value = 'pattern'")
+    browser.run("document.querySelector('#mark-mute').click()")
+    browser.wait("document.querySelector('.marks')")
+    [mark] = service.ask(f"incident?id={incident}")["marks"]
+    day, second = mark["until"][:10], mark["until"][11:19]
+    [said] = browser.texts(".marks b")
+    assert said == f"Muted until {day} {second} UTC"
+    service.ask("unmark", {"incident": incident, "mark": mark["id"]})
+
+
 def test_a_deploy_is_accepted(browser: Browser, service: Service) -> None:
     hour = 3600 * 10**9
     renamed = [
@@ -216,6 +277,15 @@ def test_a_deploy_is_accepted(browser: Browser, service: Service) -> None:
     browser.run("document.querySelector('#other .buttons button').click()")
     browser.wait("document.querySelector('#other').innerText.includes('accepted')")
     assert [one["state"] for one in service.ask("overview")["changes"]] == ["accepted"]
+    # The same can be done where the change is one of the incidents, and taken back there.
+    [incident] = [one for one in service.ask("incidents")["incidents"] if one["kind"] == "change"]
+    browser.run(f"location.hash = 'i={incident['id']}'")
+    button = f"document.querySelector('#detail #accept-{change['id']}')"
+    browser.wait(f"{button}?.textContent === 'Take the acceptance back'")
+    assert browser.texts("#detail h2") == ["the program has changed"]
+    browser.run(f"{button}.click()")
+    browser.wait(f"{button}?.textContent === 'Accept as normal'")
+    assert [one["can_accept"] for one in service.ask("overview")["changes"]] == [True]
 
 
 @pytest.mark.parametrize(
@@ -228,6 +298,7 @@ def test_a_deploy_is_accepted(browser: Browser, service: Service) -> None:
         ("unmark", {"incident": "none"}, "remembered"),
         ("bundle", {"action": "swap"}, "refit"),
         ("accept", {"change": "0123456789abcdef"}, "knows no change"),
+        ("take_back", {"change": "0123456789abcdef"}, "nobody accepted"),
     ],
 )
 def test_what_cannot_be_done_is_said(

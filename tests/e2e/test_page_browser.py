@@ -309,11 +309,15 @@ def test_without_steps_in_the_tree_the_template_is_the_headline(
         alert(1, **nameless, seq=seq),
         alert(2, **unknown, seq={**seq, "templates": ["a", "<unknown>"]}),
         alert(3, status=None),
+        alert(4, **nameless, kind="flow", session=["silence", "stream"]),
+        alert(5, **nameless, kind="change", seq=seq),
     )
     for number, headline in (
         (1, "disk <*> is gone"),
         (2, "a line that matches no template"),
         (3, "lift → move"),
+        (4, "the whole stream"),
+        (5, "the program has changed"),
     ):
         browser.open(page, f"{number:032x}")
         assert browser.texts("#detail h2") == [headline]

@@ -45,7 +45,7 @@ def noted(history: History, *alerts: Alert) -> Incidents:
 
 
 def everything(history: History, words: str = "") -> list[dict[str, Any]]:
-    return history.page(words, lambda name: True, "", 1000)[0]
+    return history.page(words, lambda name, summary: True, "", 1000)[0]
 
 
 def test_an_incident_is_shown_with_its_first_alert_and_its_course(tmp_path: Path) -> None:
@@ -76,10 +76,10 @@ def test_search_and_pages(tmp_path: Path) -> None:
         for n in range(10)
     ]
     noted(history, *several)
-    newest, following, total = history.page("", lambda name: True, "", 4)
+    newest, following, total = history.page("", lambda name, summary: True, "", 4)
     assert ([shown["entity"] for shown in newest], total) == (["e9", "e8", "e7", "e6"], 10)
     assert following is not None
-    more, _, _ = history.page("", lambda name: True, following, 100)
+    more, _, _ = history.page("", lambda name, summary: True, following, 100)
     assert [shown["entity"] for shown in more] == ["e5", "e4", "e3", "e2", "e1", "e0"]
     assert [shown["entity"] for shown in everything(history, "ORDER-3 declined")] == ["e3"]
     assert everything(history, "order-3 order-4") == everything(history, "%") == []

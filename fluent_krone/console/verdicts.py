@@ -1,0 +1,68 @@
+"""What persons said of the incidents that the page lists."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from ..explain.knowledge import Knowledge
+from ..explain.marks import Marks, decide
+from ..explain.rows import Mark
+
+# Seconds after which marks are looked at again although nobody wrote any: one may have expired.
+_LOOK_AGAIN_S = 60.0
+# What marks are decided by, of each deviation of an alert.
+_FIELDS = ("witness", "signature", "entity", "action", "status", "size", "templates", "entities")
+
+
+def marked_by(record: Mapping[str, Any]) -> dict[str, Any] | None:
+    """What a later look for marks needs of an alert; None where no mark can be about it."""
+    if record.get("kind") == "change" or "pattern" not in record:
+        return None
+    deviations = [
+        {name: deviation[name] for name in _FIELDS if name in deviation}
+        for deviation in record.get("deviations") or ()
+    ]
+    return {"pattern": record["pattern"], "deviations": deviations}
+
+
+class Verdicts:
+    """The verdict of the mark that holds for an alert, by the id of its incident.
+
+    A list of 10,000 incidents is asked about at each look, so what was decided is remembered until
+    somebody writes into the knowledge file.
+
+    >>> verdicts = Verdicts(Knowledge(None))
+    >>> verdicts.of("6f1c", {"pattern": "ab" * 16, "deviations": []}) is None
+    True
+    """
+
+    def __init__(self, knowledge: Knowledge, clock: Callable[[], float] = time.time) -> None:
+        self._knowledge = knowledge
+        self._marks = Marks(knowledge)
+        self._clock = clock
+        self._marks_at: tuple[object, float] | None = None
+        self._holding: Mapping[str, Mark] = {}
+        self._found: dict[str, str | None] = {}
+
+    def of(self, name: str, about: Mapping[str, Any] | None) -> str | None:
+        """`normal` or `abnormal` as a person said, or None; `about` is of `marked_by`."""
+        self._look()
+        if about is None or not self._holding:
+            return None
+        if name not in self._found:
+            mark = decide(about, self._holding)
+            self._found[name] = mark.verdict if mark is not None else None
+        return self._found[name]
+
+    def _look(self) -> None:
+        now = self._clock()
+        state = self._knowledge.state()
+        if self._marks_at is not None:
+            seen, at = self._marks_at
+            if seen == state and now < at + _LOOK_AGAIN_S:
+                return
+        self._marks_at = (state, now)
+        self._holding = self._marks.holding(now)
+        self._found.clear()

@@ -1,0 +1,232 @@
+// One incident of the live page: what is wrong, what it rests on, and what a person says of it.
+
+const MUTE_DAYS = 7;
+
+let shown = ""; // what the detail shows, so that news of others leave it and a half-written note
+
+// Draw the chosen incident, unless nothing of it is new. `keep` leaves the reader where he is.
+async function drawIncident({ force = true, keep = false } = {}) {
+  $("app").dataset.view = view.i ? "detail" : "list";
+  const id = view.i || preview();
+  const detail = $("detail");
+  if (!id) {
+    shown = "";
+    const isFiltered = view.q || view.state;
+    detail.replaceChildren(
+      h("p", {}, isFiltered ? "No incident matches." : "Nothing went wrong, as far as is known."),
+    );
+    return;
+  }
+  const found = await ask(`incident?${new URLSearchParams({ id })}`);
+  if (id !== (view.i || preview())) return;
+  const now = JSON.stringify(found);
+  if (!force && now === shown) return;
+  if (!force && detail.querySelector(".actions")?.contains(document.activeElement)) return;
+  shown = now;
+  const top = detail.scrollTop;
+  detail.replaceChildren(...partsOf(found).filter(Boolean));
+  if (keep) detail.scrollTop = top;
+  else if (force) {
+    detail.scrollTop = 0;
+    if (!isWide()) scrollTo(0, 0);
+  }
+}
+
+// What is wrong stands first, then what it rests on, then what can be said of it.
+function partsOf(found) {
+  const { alert, incident } = found;
+  const back = h("button", { id: "back", type: "button", onclick: goBack }, "← All incidents");
+  if (!isObject(alert)) return [back, h("p", {}, "Its alert is not kept."), about(incident)];
+  learnHues(object(alert.steps).rows);
+  const parts = article(alert, 1);
+  const ids = parts.findIndex((part) => part.getAttribute("aria-label") === "Ids");
+  return [
+    back,
+    parts[0],
+    progress(incident),
+    ...parts.slice(1, ids),
+    alert.kind === "change" ? acceptance(alert.change) : actions(found),
+    about(incident),
+    samples(incident),
+    ...parts.slice(ids),
+  ];
+}
+
+function goBack() {
+  const left = view.i;
+  choose("", { push: true });
+  focusEntry(left);
+}
+
+// How the incident stands, in a line.
+function progress(incident) {
+  return h(
+    "p",
+    { class: "progress" },
+    severity(incident.severity),
+    ` · ${text(incident.state)}`,
+    isOfStream(incident) ? "" : ` · ${plural(incident.count, "session")}`,
+    " · last ",
+    ago(incident.last),
+    incident.verdict ? h("span", { class: "chip" }, `marked ${text(incident.verdict)}`) : null,
+  );
+}
+
+// The names of entities. What matches no template has none.
+function namesOf(entities) {
+  const names = list(entities).map(text);
+  return names.filter((name) => name && name !== "unknown").join(", ");
+}
+
+function about(incident) {
+  const rows = [
+    ["Incident", h("code", {}, incident.id)],
+    ["First", moment(incident.first)],
+    ["Last", moment(incident.last)],
+    ["Entities", namesOf(incident.entities)],
+  ];
+  return h(
+    "section",
+    { "aria-label": "Incident" },
+    h("h3", {}, "The incident"),
+    h(
+      "dl",
+      {},
+      rows
+        .filter(([, value]) => value)
+        .map(([name, value]) => [h("dt", {}, name), h("dd", {}, value)]),
+    ),
+    growth(incident, "plot"),
+  );
+}
+
+function samples(incident) {
+  const sessions = list(incident.sessions);
+  if (sessions.length < 2) return null;
+  const rest = incident.count - sessions.length;
+  return h(
+    "section",
+    { "aria-label": "Sessions" },
+    h("h3", {}, "Sessions of this incident"),
+    h("p", { class: "soft" }, "What is shown above is the first of them."),
+    h(
+      "ul",
+      {},
+      sessions.map((session) => h("li", {}, h("code", {}, list(session).map(text).join(" ")))),
+    ),
+    rest > 0 ? h("p", { class: "soft" }, `and ${number(rest)} more`) : null,
+  );
+}
+
+// --- marks: what a person says of the incident's first alert, at a scope -----------------------
+
+// What a mark at each scope covers, in the words of this alert.
+function scopesOf(alert) {
+  const deviations = list(alert.deviations).map(object);
+  const entities = [...new Set(deviations.flatMap((one) => list(one.entities ?? one.entity)))];
+  const named = [namesOf(entities)].filter(Boolean);
+  if (entities.includes("unknown")) named.push("all lines that match no template");
+  return {
+    deviation:
+      deviations.length > 1
+        ? "these deviations, wherever they occur"
+        : "this deviation, wherever it occurs",
+    pattern: "sessions that run exactly like this one",
+    template: "these steps, whatever is wrong with them",
+    entity: `everything about ${named.join(" and ") || "this entity"}`,
+  };
+}
+
+// What one mark is about: the sentence of its deviation, or its scope.
+function coveredBy(mark, alert) {
+  const deviation = list(alert.deviations).find((one) => object(one).signature === mark.id);
+  if (mark.scope === "deviation")
+    return `wherever it occurs: ${text(object(deviation).words) || text(mark.about)}`;
+  if (mark.scope === "pattern") return "for sessions that run exactly like this one.";
+  if (mark.scope === "template")
+    return `whatever is wrong with the step ${text(mark.about) || "without a name"}.`;
+  const named = namesOf([mark.about]) || "all lines that match no template";
+  return `for everything about ${named}.`;
+}
+
+// The marks that concern it, each of which can be deleted.
+function said(found) {
+  const marks = list(found.marks);
+  if (!marks.length) return null;
+  const drop = (mark) => () => act("unmark", { incident: found.incident.id, mark: mark.id });
+  return h(
+    "div",
+    { class: "marks" },
+    marks.map((mark) =>
+      h(
+        "p",
+        {},
+        h("b", {}, mark.until ? `Muted until ${moment(mark.until)}` : `Marked ${mark.verdict}`),
+        ` ${coveredBy(mark, found.alert)} `,
+        mark.note ? `“${text(mark.note)}” ` : "",
+        h("small", {}, `By: ${text(mark.by)}, ${moment(mark.at)}. `),
+        button("Delete the mark", drop(mark), `unmark-${mark.id}`),
+      ),
+    ),
+    found.incident.verdict
+      ? null
+      : h("p", { class: "soft" }, "Not all that is odd here is covered, so such alerts are sent."),
+  );
+}
+
+function actions(found) {
+  const words = scopesOf(found.alert);
+  const scope = h(
+    "select",
+    { "aria-label": "A mark holds for" },
+    list(found.scopes).map((name) => h("option", { value: name }, words[name])),
+  );
+  const note = h("input", {
+    type: "text",
+    "aria-label": "Note",
+    placeholder: "Why? (optional)",
+    maxlength: 500,
+  });
+  const mark = (verdict, days) => () =>
+    act("mark", {
+      incident: found.incident.id,
+      verdict,
+      scope: scope.value,
+      note: note.value,
+      days,
+    });
+  return h(
+    "section",
+    { class: "actions", "aria-label": "What to do" },
+    said(found),
+    h("form", { onsubmit: (event) => event.preventDefault() }, scope, note),
+    h(
+      "div",
+      { class: "buttons" },
+      button("Mark normal", mark("normal", null), "mark-normal"),
+      button(`Mute for ${MUTE_DAYS} days`, mark("normal", MUTE_DAYS), "mark-mute"),
+      button("Mark abnormal", mark("abnormal", null), "mark-abnormal"),
+      h(
+        "small",
+        {},
+        "Normal and muted alerts are no longer sent. Abnormal ones are sent with your note.",
+      ),
+    ),
+    h("p", { class: "error acted", role: "alert" }),
+  );
+}
+
+// Do what a person asks for, and show it; the focus stays on what was pressed, if it is still there.
+async function act(path, body) {
+  const place = [...document.querySelectorAll(".acted")].find((told) => told.checkVisibility());
+  const pressed = document.activeElement?.id;
+  try {
+    await ask(path, body);
+    if (place) place.textContent = "";
+    await refresh({ force: true, keep: true });
+    if (pressed) ($(pressed) || $("mark-normal") || $("other")).focus({ preventScroll: true });
+  } catch (error) {
+    if (error instanceof Refused) showLogin("");
+    else if (place) place.textContent = error.message;
+  }
+}

@@ -1,0 +1,214 @@
+// The other pages of the live page: changes, the bundle, and the service.
+
+// Minutes that the plots of the service have room for.
+const MINUTES = 60;
+
+const TABS = {
+  incidents: "Incidents",
+  changes: "Changes",
+  bundles: "Bundle",
+  service: "Service",
+};
+const PAGES = { changes: drawChanges, bundles: drawBundles, service: drawService };
+
+function part(title, ...children) {
+  return h("section", { "aria-label": title }, h("h3", {}, title), ...children.filter(Boolean));
+}
+
+function items(words) {
+  return h(
+    "ul",
+    {},
+    list(words).map((one) => h("li", {}, text(one))),
+  );
+}
+
+// --- changes ---------------------------------------------------------------------------------
+
+function drawChanges() {
+  const changes = list(overview.changes).map(oneChange);
+  if (changes.length) return [h("h2", {}, "Changes"), ...changes];
+  const none = "No deploy was noticed: no burst of new lines in many sessions.";
+  return [h("h2", {}, "Changes"), h("p", {}, none)];
+}
+
+function oneChange(change) {
+  const version = object(change.version);
+  const news = list(version.new).map(text).join(", ");
+  const facts = [
+    change.state,
+    change.renamed ? plural(change.renamed, "renamed step") : "",
+    change.count - change.renamed ? plural(change.count - change.renamed, "new step") : "",
+    news ? `version ${news}` : "",
+    change.sessions ? `${plural(change.sessions, "session")} so far` : "",
+  ];
+  return part(
+    `Since ${moment(change.first)}`,
+    h("p", { class: "soft" }, facts.filter(Boolean).map(text).join(" · ")),
+    // The command that it ends with is the button below.
+    h("p", {}, text(change.words).replace(/ If all is as it should be: .*$/s, "")),
+    h("ul", {}, list(change.templates).map(oneTemplate)),
+    deciding(change),
+  );
+}
+
+function oneTemplate(template) {
+  return h(
+    "li",
+    {},
+    h("code", {}, text(template.new)),
+    template.old ? [h("br"), h("small", {}, "instead of "), h("code", {}, template.old)] : null,
+  );
+}
+
+function deciding(change) {
+  const id = `accept-${text(change.id)}`;
+  const does = (path) => () => act(path, { change: change.id });
+  const buttons = [
+    change.can_accept ? button("Accept as normal", does("accept"), id) : null,
+    change.can_take_back ? button("Take the acceptance back", does("take_back"), id) : null,
+  ].filter(Boolean);
+  return buttons.length ? h("div", { class: "buttons" }, buttons) : null;
+}
+
+// What can be done about a change, where it is shown as an incident.
+function acceptance(given) {
+  const change = list(overview.changes).find((one) => one.id === object(given).id);
+  const words = object(change).can_take_back
+    ? "The change is accepted: its lines are normal."
+    : "If the change is as it should be, accept it: its lines are normal from then on.";
+  return part(
+    "What to do",
+    h("p", {}, words),
+    change ? deciding(change) : null,
+    h("p", {}, h("a", { href: "#tab=changes" }, "All changes")),
+    h("p", { class: "error acted", role: "alert" }),
+  );
+}
+
+// --- the bundle ------------------------------------------------------------------------------
+
+function drawBundles() {
+  const bundle = object(overview.bundle);
+  const blind = list(bundle.blind);
+  return [
+    h("h2", {}, "Bundle"),
+    learningPart(overview.learning),
+    bundlePart(bundle),
+    refitPart(overview.refit),
+    part(
+      "What this bundle cannot see",
+      blind.length
+        ? items(blind)
+        : h("p", {}, "Nothing that was tried: every kind of injected fault was found."),
+    ),
+  ].filter(Boolean);
+}
+
+function learningPart(learning) {
+  if (!isObject(learning)) return null;
+  const share = Math.round(100 * (learning.share || 0));
+  return part(
+    `Learning, ${share} %`,
+    h("progress", { max: 100, value: share, "aria-label": "Learnt" }),
+    h("p", {}, text(learning.words)),
+  );
+}
+
+function bundlePart(bundle) {
+  return part(
+    "The bundle in use",
+    h("p", {}, h("b", {}, text(bundle.name)), " ", h("code", {}, text(bundle.hash))),
+    rowsOf({
+      templates: bundle.templates,
+      ...(bundle.sessions ? { "sessions that it was fitted to": bundle.sessions } : {}),
+      "false alarms that it accepts in 1,000 normal sessions": bundle.false_alarms,
+    }),
+  );
+}
+
+function refitPart(refit) {
+  if (!isObject(refit)) {
+    const words = [
+      "None is fitted by itself: ",
+      h("code", {}, "bundle"),
+      " is no directory of bundles, or ",
+      h("code", {}, "refit"),
+      " is off. The bundle in use stays until you replace it.",
+    ];
+    return part("The next bundle", h("p", {}, words));
+  }
+  const does = (action) => () => act("bundle", { action });
+  const objections = list(refit.objections).map(text).join("; ");
+  return part(
+    "The next bundle",
+    h("p", {}, text(refit.words)),
+    objections ? h("p", { class: "error" }, `Against it: ${objections}`) : null,
+    rowsOf(refit.figures),
+    h(
+      "div",
+      { class: "buttons" },
+      refit.can_swap ? button("Swap it in", does("swap"), "swap") : null,
+      refit.can_roll_back
+        ? button("Roll back to the one before", does("rollback"), "rollback")
+        : null,
+    ),
+  );
+}
+
+// --- the service -----------------------------------------------------------------------------
+
+function drawService() {
+  const troubles = list(overview.troubles);
+  return [
+    h("h2", {}, "Service"),
+    troubles.length ? part("What is wrong", items(troubles)) : null,
+    ...["records", "sessions", "alerts"].map(ratePart),
+    part("Figures since the start", rowsOf(overview.figures)),
+  ].filter(Boolean);
+}
+
+function ratePart(name) {
+  const counts = list(overview.rates).map((minute) => minute[name] || 0);
+  const whole = counts.slice(0, -1);
+  const words = [
+    `${number(counts.at(-1) || 0)} in this minute so far`,
+    whole.length ? `at most ${number(Math.max(...whole))} in one of the last ${whole.length}` : "",
+  ];
+  return part(
+    `${name[0].toUpperCase()}${name.slice(1)} in each minute of the last hour`,
+    bars(counts, "plot", `${name} a minute`, MINUTES),
+    h("p", { class: "soft" }, `${words.filter(Boolean).join("; ")}.`),
+  );
+}
+
+// --- the tabs --------------------------------------------------------------------------------
+
+function drawTabs() {
+  const open = list(overview.changes).filter((change) => change.can_accept).length;
+  const badges = {
+    incidents: [overview.active, " open"],
+    changes: [open, " to read"],
+  };
+  // A phone has room for the number alone.
+  const badge = ([count, unit] = []) =>
+    count ? [` (${number(count)}`, h("span", { class: "unit" }, unit), ")"] : null;
+  $("tabs").replaceChildren(
+    ...Object.entries(TABS).map(([tab, words]) =>
+      h(
+        "a",
+        {
+          href: tab === "incidents" ? "#" : `#tab=${tab}`,
+          "aria-current": view.tab === tab ? "page" : null,
+        },
+        words,
+        badge(badges[tab]),
+      ),
+    ),
+  );
+  const troubles = list(overview.troubles);
+  const health = $("health");
+  health.className = troubles.length ? "chip bad" : "chip good";
+  // It is about the service, and not about the log that it reads.
+  health.textContent = visible(troubles.map(text).join("; ") || "service: no trouble");
+}
