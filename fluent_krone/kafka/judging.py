@@ -34,7 +34,7 @@ from .forms import HeldMessage
 from .kept_rows import KeptRows, cleared, oldest_of
 from .known import Known
 from .message_keeper import FedEvent, MessageKeeper, pointed
-from .message_spool import MessageSpool, clear_leftovers
+from .message_spool import MessageSpool, prepare_folder
 from .records import Decoder
 from .topics import Topics, ensure_judged
 from .transactions import Out
@@ -265,9 +265,8 @@ class Judging:
 
     def load(self) -> None:
         """Read what the group knows, to its end, before anything is judged."""
-        if self.config.keep:
-            self.keep_folder.mkdir(parents=True, exist_ok=True)
-            clear_leftovers(self.keep_folder)
+        if self.config.keep or self.config.annotate:
+            prepare_folder(self.keep_folder)
         self._known.load()
 
     def work(self, partition: int) -> JudgedPartition:

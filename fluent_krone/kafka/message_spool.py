@@ -24,6 +24,7 @@ from pathlib import Path
 import msgpack
 
 from ..core.references import PLAIN
+from ..errors import ConfigError, StoreError
 from ..runtime.spool import RecordSpool, segment_of
 from .forms import HeldMessage
 
@@ -71,10 +72,13 @@ class MessageSpool:
     """
 
     def __init__(self, folder: Path, max_bytes: int) -> None:
-        self._folder = Path(tempfile.mkdtemp(prefix=_PREFIX, dir=folder))
-        # Held as long as this process lives; see `clear_leftovers`.
-        self._lock = os.open(self._folder / _LOCK, os.O_CREAT | os.O_RDWR, 0o600)
-        fcntl.flock(self._lock, fcntl.LOCK_EX)
+        try:
+            self._folder = Path(tempfile.mkdtemp(prefix=_PREFIX, dir=folder))
+            # Held as long as this process lives; see `prepare_folder`.
+            self._lock = os.open(self._folder / _LOCK, os.O_CREAT | os.O_RDWR, 0o600)
+            fcntl.flock(self._lock, fcntl.LOCK_EX)
+        except OSError as error:
+            raise StoreError(f"keep_folder {folder}: {error.strerror}") from None
         self._spool = RecordSpool(self._folder / "messages", max_bytes)
         self._batches: list[_Batch] = []
 
@@ -166,8 +170,15 @@ class MessageSpool:
         return batch.base + batch.places[number]
 
 
-def clear_leftovers(folder: Path) -> None:
-    """Delete what killed processes left in a folder; those that still run hold their locks."""
+def prepare_folder(folder: Path) -> None:
+    """Create a folder for spools, and delete what killed processes left in it.
+
+    Those that still run hold their locks. Raises ConfigError.
+    """
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise ConfigError(f"keep_folder {folder}: {error.strerror}") from None
     for lock in folder.glob(f"{_PREFIX}*/{_LOCK}"):
         with contextlib.suppress(OSError):
             file = os.open(lock, os.O_RDWR)

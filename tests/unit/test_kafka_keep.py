@@ -15,7 +15,7 @@ from fluent_krone.alerts.records import AlertMaker
 from fluent_krone.config import Config
 from fluent_krone.core.engine import Engine
 from fluent_krone.detect.bundle import Bundle
-from fluent_krone.errors import SnapshotError
+from fluent_krone.errors import ConfigError, SnapshotError, StoreError
 from fluent_krone.kafka.changelog import Changelog, snapshot_of
 from fluent_krone.kafka.clients import LARGEST_BYTES
 from fluent_krone.kafka.forms import Form, HeldMessage, form_of
@@ -23,9 +23,9 @@ from fluent_krone.kafka.kept_rows import KeptRows, cleared, oldest_of
 from fluent_krone.kafka.message_keeper import MessageKeeper
 from fluent_krone.kafka.message_spool import (
     MessageSpool,
-    clear_leftovers,
     offset_of,
     place_of,
+    prepare_folder,
     ref_of,
 )
 from fluent_krone.kafka.records import SESSION_HEADER, Decoder
@@ -135,12 +135,21 @@ def test_only_what_nobody_holds_any_more_is_deleted(tmp_path: Path) -> None:
     left.mkdir()
     (left / "lock").touch()
     (tmp_path / "others").mkdir()
-    clear_leftovers(tmp_path)
+    prepare_folder(tmp_path)
     assert not left.exists()
     assert (tmp_path / "others").exists()
     spool.hold([message(b"still here")])
     assert spool.message(ref_of(7, 0)) is not None
     spool.close()
+
+
+def test_a_folder_that_cannot_be_used_is_named(tmp_path: Path) -> None:
+    taken = tmp_path / "file"
+    taken.touch()
+    with pytest.raises(ConfigError, match="keep_folder"):
+        prepare_folder(taken)
+    with pytest.raises(StoreError, match="keep_folder"):
+        MessageSpool(tmp_path / "absent", 2**20)
 
 
 # --- saved
