@@ -17,6 +17,9 @@ _MS = 1_000_000
 _TAIL = 40
 # Milliseconds from the last record to the tail: more than the bundle's idle timeout of 14 hours.
 _TAIL_AFTER_MS = 15 * 3_600_000
+# Milliseconds between two records of it: ten minutes lie between the first and the last. After that
+# a stream is believed although only one of its sources has gone on.
+_TAIL_STEP_MS = 20_000
 # The name of sessions of tails; they stay open, and are no part of any comparison.
 TAIL = "blk_90000000000000"
 
@@ -42,7 +45,7 @@ def tail_of(log: list[Message], partition: int) -> Iterator[Message]:
             "component": "dfs.DataNode$PacketResponder:",
             "message": f"PacketResponder 1 for block {TAIL}{partition} terminating",
         }
-        yield begin_ms + 1000 * number, None, json.dumps(fields).encode()
+        yield begin_ms + _TAIL_STEP_MS * number, None, json.dumps(fields).encode()
 
 
 def is_of_tail(alert: dict[str, Any]) -> bool:
