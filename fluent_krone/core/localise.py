@@ -25,8 +25,8 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from itertools import repeat, starmap
-from operator import add
+from itertools import accumulate, compress, repeat
+from operator import add, sub
 from typing import Protocol
 
 from ..types import LEVELS, Evidence, Level, Seq
@@ -48,6 +48,8 @@ _RARE = 0.005
 
 # Digits to which the scores of Seqs are compared: their last bits depend on the order of sums.
 _SCORE_DECIMALS = 6
+# What differences of sums may be wrong by, as a share of all scores, with room for the rounding.
+_INEXACT = 4e-6
 
 
 class SeqDetector(Protocol):
@@ -367,20 +369,21 @@ def _gap(keys: Sequence[int], normal: Sequence[int], nested: NestedDetector | No
 def _heaviest(scores: Sequence[float], keys: Sequence[int], hierarchy: Hierarchy) -> Seq:
     """The status Seq with the largest sum of event scores; of equals the first."""
     spans = runs(list(map(hierarchy.action_of.__getitem__, keys)))
-    # Without a step of Python for each Seq: sessions may be long.
-    weights = list(map(sum, map(scores.__getitem__, starmap(slice, spans))))
-    most = max(weights)
-    if not most > 0:
-        return hierarchy.seq("status", keys, 0, len(keys))
-    # Those that are equal after rounding lie this close, and only few have to be rounded.
-    least = most - 2 * 10**-_SCORE_DECIMALS
-    rounded = round(most, _SCORE_DECIMALS)
-    first = next(
-        number
-        for number, weight in enumerate(weights)
-        if weight >= least and round(weight, _SCORE_DECIMALS) == rounded
-    )
-    return hierarchy.seq("status", keys, *spans[first])
+    # Without a step of Python for each Seq, as sessions may be long: a Seq's sum is what the sums
+    # up to its two ends differ by. That is less exact, so the nearly largest are summed up.
+    up_to = [0.0, *accumulate(scores)]
+    ends = [end for _, end in spans]
+    weights = list(map(sub, map(up_to.__getitem__, ends), map(up_to.__getitem__, [0, *ends])))
+    least = max(weights) - _INEXACT * (1 + up_to[-1])
+    heaviest = (0, len(keys))
+    most = -1.0
+    for start, end in compress(spans, map(least.__le__, weights)):
+        weight = sum(scores[start:end])
+        rounded = round(weight, _SCORE_DECIMALS)
+        if weight > 0 and rounded > most:
+            heaviest = (start, end)
+            most = rounded
+    return hierarchy.seq("status", keys, *heaviest)
 
 
 def _evidence(
