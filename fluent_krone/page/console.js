@@ -162,6 +162,7 @@ function focusEntry(id) {
 
 function choose(id, { push = false, focus = false } = {}) {
   view.i = id;
+  wanted = "";
   writeAddress(push);
   markChosen();
   guarded(() => drawIncident());
@@ -244,7 +245,7 @@ document.addEventListener("keydown", (event) => {
   const isTyping = ["INPUT", "SELECT", "TEXTAREA"].includes(from.tagName);
   const inList = $("list").contains(from) && from.tagName !== "SELECT";
   if (event.key === "/" && !isTyping) $("q").focus();
-  else if (event.key === "m" && !isTyping) $("mark-normal")?.focus({ preventScroll: isWide() });
+  else if (event.key === "m" && !isTyping) focusButton("mark-normal");
   else if (event.key === "Escape" && view.i && from !== $("q")) {
     if (isWide()) focusEntry(view.i);
     else goBack();

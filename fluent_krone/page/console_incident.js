@@ -4,13 +4,26 @@ const MUTE_DAYS = 7;
 
 let shown = ""; // what the detail shows, so that news of others leave it and a half-written note
 
+let drawn = ""; // the incident that the detail is about; another one may be chosen already
+let wanted = ""; // what gets the focus as soon as the chosen incident is drawn
+
+// Go to a button of the chosen incident: never to that of one which is still shown in its place.
+function focusButton(id) {
+  wanted = id;
+  if (drawn === (view.i || preview())) focusWanted();
+}
+function focusWanted() {
+  if (wanted) $(wanted)?.focus({ preventScroll: isWide() });
+  wanted = "";
+}
+
 // Draw the chosen incident, unless nothing of it is new. `keep` leaves the reader where he is.
 async function drawIncident({ force = true, keep = false } = {}) {
   $("app").dataset.view = view.i ? "detail" : "list";
   const id = view.i || preview();
   const detail = $("detail");
   if (!id) {
-    shown = "";
+    shown = drawn = "";
     const isFiltered = view.q || view.state;
     detail.replaceChildren(
       h("p", {}, isFiltered ? "No incident matches." : "Nothing went wrong, as far as is known."),
@@ -19,6 +32,7 @@ async function drawIncident({ force = true, keep = false } = {}) {
   }
   const found = await ask(`incident?${new URLSearchParams({ id })}`);
   if (id !== (view.i || preview())) return;
+  drawn = id;
   const now = JSON.stringify(found);
   if (!force && now === shown) return;
   if (!force && detail.querySelector(".actions")?.contains(document.activeElement)) return;
@@ -30,6 +44,7 @@ async function drawIncident({ force = true, keep = false } = {}) {
     detail.scrollTop = 0;
     if (!isWide()) scrollTo(0, 0);
   }
+  focusWanted();
 }
 
 // What is wrong stands first, then what it rests on, then what can be said of it.

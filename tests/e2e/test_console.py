@@ -312,11 +312,17 @@ def test_what_cannot_be_done_is_said(
 
 def test_keys_move_through_the_incidents(browser: Browser, service: Service) -> None:
     open_page(browser, service)
-    browser.press("ArrowDown")
     second = browser.run("document.querySelectorAll('#entries a')[1].dataset.id")
+    browser.press("ArrowDown")
     browser.wait(f"location.hash.includes('{second}')")
+    # Pressed at once, `m` goes to the marks of the incident that was chosen, once that is there.
     browser.press("m")
-    assert browser.run("document.activeElement.id") == "mark-normal"
+    browser.wait("document.activeElement.id === 'mark-normal'")
+    browser.press("Enter")
+    marked = f"document.querySelector('#entries a[data-id=\"{second}\"]')"
+    browser.wait(f"{marked}.innerText.includes('marked normal')")
+    for mark in service.ask(f"incident?id={second}")["marks"]:
+        service.ask("unmark", {"incident": second, "mark": mark["id"]})
     browser.press("/")
     assert browser.run("document.activeElement.id") == "q"
 
