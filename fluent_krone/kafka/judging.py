@@ -104,8 +104,10 @@ class JudgedPartition:
         """Judge messages; those that can't be read also go to the topic of errors."""
         judging = self._judging
         keeper = self.keeper
+        held: list[HeldMessage] = []
         if keeper is not None:
-            keeper.hold([HeldMessage.of(message) for message in messages])
+            held = [HeldMessage.of(message) for message in messages]
+            keeper.hold(held)
         tagged = judging.decoder.tagged(messages)
         for tag, group in itertools.groupby(tagged, key=_tag):
             events = self._events(group)
@@ -113,7 +115,7 @@ class JudgedPartition:
                 events = pointed(keeper, events)
             self.judge.feed(tag, (event for event, _ in events), now_ns)
         if keeper is not None:
-            self._pending += keeper.annotated(messages)
+            self._pending += keeper.annotated(held)
         return len(messages)
 
     def advance(self, now_ns: int) -> None:

@@ -49,6 +49,8 @@ _MOST_BYTES = 32 * 2**20
 # Bytes that a message needs besides its value, key and headers.
 _AROUND_BYTES = 2**16
 _MS = 1_000_000
+# Tags that are remembered.
+_MOST_TAGS = 1_000
 # Time and record, and the message that they came with.
 FedEvent = tuple[tuple[int, Any], Any]
 
@@ -75,8 +77,8 @@ class MessageKeeper(Keeper):
         self._source = place
         self._topics = Topics.of(config.group)
         self._saved_rows = rows
-        self._rule = keep_rule(config)
-        self._annotate_rule = TagRule("annotate_tag", config.annotate_tag)
+        self._keep_tags = _Tags(keep_rule(config))
+        self._annotate_tags = _Tags(TagRule("annotate_tag", config.annotate_tag))
         self._annotator: Annotator | None = None
         # Packed rows that wait for a transaction, their numbers, and whether they are saved.
         self._waiting = deque((number, data, True) for number, data in rows.waiting)
@@ -98,17 +100,17 @@ class MessageKeeper(Keeper):
         """The record that is fed next is this one of a message."""
         self.references.current = ref_of(offset, place)
 
-    def annotated(self, messages: Sequence[Any]) -> Iterator[Out]:
+    def annotated(self, messages: Sequence[HeldMessage]) -> Iterator[Out]:
         """Messages that were fed, with what was read in each of their records."""
         if self._annotator is None:
             return
-        by_offset = {message.offset(): message for message in messages}
+        by_offset = {message.offset: message for message in messages}
         for ref, (log_key, keys) in self._annotator.noted():
-            message = HeldMessage.of(by_offset[offset_of(ref)])
+            message = by_offset[offset_of(ref)]
             fields = (0, b"")
             if log_key >= 0:
                 fields = self._annotator.fields(log_key, keys)
-            tag = self._annotate_rule.of(self._tag(message, place_of(ref)))
+            tag = self._annotate_tags.of(self._tag(message))
             out = self._out(self._topics.annotated, tag, message, place_of(ref), fields)
             if out is not None:
                 self._counters["records_annotated"] += 1
@@ -192,17 +194,17 @@ class MessageKeeper(Keeper):
             self.missing += 1
             return None
         place = place_of(ref)
-        tag = self._tag(message, place)
+        tag = self._tag(message)
         where = b"%s-%d" % (self._place, message.offset)
         record_id = id_of(
             tag.encode("utf-8", "surrogateescape"), b"%d" % message.time_ms, where, b"%d" % place
         )
         own = self._form.pack({f"{self._config.keep_prefix}record_id": record_id})
         whole = (fields[0] + own[0], fields[1] + own[1])
-        return self._out(self._topics.keep, self._rule.of(tag), message, place, whole)
+        return self._out(self._topics.keep, self._keep_tags.of(tag), message, place, whole)
 
     def _out(
-        self, topic: str, tag: str, message: HeldMessage, place: int, fields: Fields
+        self, topic: str, tag: bytes, message: HeldMessage, place: int, fields: Fields
     ) -> Out | None:
         """A message with fields; None for one that is no record."""
         try:
@@ -212,10 +214,10 @@ class MessageKeeper(Keeper):
         if len(value) + len(message.key or b"") > LARGEST_BYTES - _AROUND_BYTES:
             error = RecordError("too_large", f"with its fields it has more than {LARGEST_BYTES} B")
             return error_copy_of(self._topics.errors, self._source, message, error)
-        headers.append((TAG, as_bytes(tag)))
+        headers.append((TAG, tag))
         return Out(topic, message.key, value, headers=headers, timestamp=message.time_ms)
 
-    def _tag(self, message: HeldMessage, place: int) -> str:
+    def _tag(self, message: HeldMessage) -> str:
         return self._decoder().tag_of(message.headers, message.value)
 
     def _summary(self, tag: str, entry: bytes) -> Out:
@@ -228,6 +230,23 @@ class MessageKeeper(Keeper):
             headers=[(TAG, as_bytes(tag))],
             timestamp=time_ns // _MS,
         )
+
+
+class _Tags:
+    """Tags as a rule makes them, each worked out once."""
+
+    def __init__(self, rule: TagRule) -> None:
+        self._rule = rule
+        self._known: dict[str, bytes] = {}
+
+    def of(self, tag: str) -> bytes:
+        """The tag of what is written of a record with this tag."""
+        found = self._known.get(tag)
+        if found is None:
+            if len(self._known) >= _MOST_TAGS:
+                self._known.clear()
+            found = self._known[tag] = as_bytes(self._rule.of(tag))
+        return found
 
 
 def pointed(keeper: MessageKeeper, events: Iterable[FedEvent]) -> Iterator[FedEvent]:
