@@ -175,7 +175,7 @@ def _compared(setting: Setting, rig: Rig, *, with_tail: bool = True) -> dict[str
 
 
 def _is_trouble(line: str) -> bool:
-    return any(level in line for level in ("WARNING", "ERROR", "warn", "error"))
+    return " WARNING " in line or " ERROR " in line
 
 
 def _sort_of(line: str) -> str:

@@ -84,7 +84,7 @@ class Door:
     def on_error(self, error: Any) -> None:
         """An error of the consumer's connections, in whatever thread it is reported."""
         if error.code() == self._kafka.KafkaError._ALL_BROKERS_DOWN:
-            self._is_cut_off = True
+            self._note_cut_off()
 
     def run(self, each_turn: Callable[[], None] = lambda: None) -> None:
         """Work until stopped; then commit everything and leave the group."""
@@ -180,8 +180,16 @@ class Door:
             # Such as another process with our `member_name`: no try will ever succeed.
             raise KroneError(f"consumer of group {self._config.group}: {error.str()}")
         if error.code() == codes._ALL_BROKERS_DOWN:
-            self._is_cut_off = True
+            self._note_cut_off()
         self._report(error)
+
+    def _note_cut_off(self) -> None:
+        if not self._is_cut_off:
+            self._is_cut_off = True
+            _log.warning(
+                "no broker can be reached, nothing is read until one answers brokers=%s",
+                self._config.brokers,
+            )
 
     def _report(self, error: Any) -> None:
         if time.monotonic() - self._reported_at < _REPORT_S:

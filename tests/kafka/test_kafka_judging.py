@@ -107,7 +107,7 @@ def test_a_broker_that_is_away_for_a_while_costs_nothing(
         rig.caught_up()
         rig.stop()
         assert ids(rig.alerts()) == ids(rig.expected(bundle))
-        assert "no broker" in rig.log() or "brokers" in rig.log()
+        assert "no broker can be reached, nothing is read until one answers" in rig.log()
     finally:
         rig.stop()
         broker.stop()
