@@ -102,7 +102,8 @@ class ServiceBackend:
 
         def is_wanted(name: str, summary: str) -> bool:
             if state == "unmarked":
-                return self._verdicts.of(name, json.loads(summary).get("marked_by")) is None
+                about = lambda: json.loads(summary).get("marked_by")  # noqa: E731
+                return self._verdicts.of(name, about) is None
             return not state or (name in live) == (state == "active")
 
         found, following, total = self._history.page(words, is_wanted, after, count)
@@ -277,7 +278,8 @@ class ServiceBackend:
         shown["state"] = "resolved"
         if incident is not None:
             shown["state"] = incident.state
-        shown["verdict"] = self._verdicts.of(summary["id"], shown.pop("marked_by", None))
+        about = shown.pop("marked_by", None)
+        shown["verdict"] = self._verdicts.of(summary["id"], lambda: about)
         return shown
 
 

@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from ..explain.knowledge import Knowledge
-from ..explain.marks import Marks, decide
+from ..explain.marks import Marks, decide, names_of
 from ..explain.rows import Mark
 
 # Seconds after which marks are looked at again although nobody wrote any: one may have expired.
@@ -34,7 +34,7 @@ class Verdicts:
     somebody writes into the knowledge file.
 
     >>> verdicts = Verdicts(Knowledge(None))
-    >>> verdicts.of("6f1c", {"pattern": "ab" * 16, "deviations": []}) is None
+    >>> verdicts.of("6f1c", lambda: {"pattern": "ab" * 16, "deviations": []}) is None
     True
     """
 
@@ -46,15 +46,26 @@ class Verdicts:
         self._holding: Mapping[str, Mark] = {}
         self._found: dict[str, str | None] = {}
 
-    def of(self, name: str, about: Mapping[str, Any] | None) -> str | None:
-        """`normal` or `abnormal` as a person said, or None; `about` is of `marked_by`."""
+    def of(self, name: str, about: Callable[[], Mapping[str, Any] | None]) -> str | None:
+        """`normal` or `abnormal` as a person said of an incident, or None.
+
+        `about` gives what `marked_by` gave; it is called only where nothing is remembered.
+        """
         self._look()
-        if about is None or not self._holding:
+        if not self._holding:
             return None
         if name not in self._found:
-            mark = decide(about, self._holding)
-            self._found[name] = mark.verdict if mark is not None else None
+            self._found[name] = self._decided(about())
         return self._found[name]
+
+    def _decided(self, about: Mapping[str, Any] | None) -> str | None:
+        # Few marks are about any one of many incidents.
+        if about is None or names_of(about).isdisjoint(self._holding):
+            return None
+        mark = decide(about, self._holding)
+        if mark is None:
+            return None
+        return mark.verdict
 
     def _look(self) -> None:
         now = self._clock()

@@ -17,7 +17,8 @@ from __future__ import annotations
 import json
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Any
+from functools import lru_cache
+from typing import Any, cast
 
 from ..alerts.digests import digest_of
 from ..errors import ConfigError
@@ -29,6 +30,9 @@ from .rows import MAX_NAME, SCOPES, Mark, Scope, checked_mark, iso_ms, printable
 _TIMES = 2.0
 # … and a score so much more. Scores are −ln of a share: this is about seven times rarer.
 _NATS = 2.0
+# Names of templates and entities that are remembered: more than bundles have. News of templates
+# have no end, so the oldest are forgotten.
+_NAMES_KEPT = 10_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,10 +81,7 @@ class Marks:
         if not self.any():
             # Asked several times for each alert, and most files hold no marks.
             return None
-        names = {record["pattern"]}
-        for deviation in record.get("deviations") or ():
-            names.update(target.name for target in _targets_of_deviation(deviation))
-        marks = self._named(names)
+        marks = self._named(names_of(record))
         return decide(record, {mark.pattern: mark for mark in marks if mark.holds(now_s)})
 
     def holding(self, now_s: float) -> dict[str, Mark]:
@@ -183,6 +184,18 @@ class Marks:
         return None
 
 
+def names_of(record: Mapping[str, Any]) -> set[str]:
+    """All that a mark on anything about an alert may be kept under."""
+    names = {str(record["pattern"])}
+    for deviation in record.get("deviations") or ():
+        if not deviation.get("signature"):
+            continue
+        names.add(deviation["signature"])
+        names.update(_name_of("template", one) for one in deviation.get("templates") or ())
+        names.update(_name_of("entity", one) for one in _entities_of(deviation) if one)
+    return names
+
+
 def targets_of(record: Mapping[str, Any], scope: Scope) -> list[Target]:
     """What a mark at a scope covers of an alert."""
     if scope == "pattern":
@@ -238,6 +251,12 @@ def _reaches(mark: Mark, deviation: Mapping[str, Any]) -> bool:
     return float(deviation.get("size") or 0) <= mark.most
 
 
+@lru_cache(maxsize=_NAMES_KEPT)
+def _name_of(scope: Scope, what: str) -> str:
+    """What a mark on a template or an entity is kept under."""
+    return digest_of(("mark", scope, what))
+
+
 def _targets_of_deviation(deviation: Mapping[str, Any]) -> Iterable[Target]:
     signature = deviation.get("signature")
     if not signature:
@@ -250,15 +269,19 @@ def _targets_of_deviation(deviation: Mapping[str, Any]) -> Iterable[Target]:
         most = size * _TIMES
     yield Target("deviation", signature, f"{deviation.get('direction')}: {about}", most)
     for template in deviation.get("templates") or ():
-        yield Target("template", digest_of(("mark", "template", template)), about)
+        yield Target("template", _name_of("template", template), about)
+    for entity in _entities_of(deviation):
+        # A step without an entity has no name here, so no mark on entities covers it.
+        name = entity and _name_of("entity", entity)
+        yield Target("entity", name, entity)
+
+
+def _entities_of(deviation: Mapping[str, Any]) -> Sequence[str]:
     entities = deviation.get("entities")
     if entities is None:
         # Deviations of the stream concern one entity, or none.
         entities = [deviation.get("entity") or ""]
-    for entity in entities:
-        # A step without an entity has no name here, so no mark on entities covers it.
-        name = entity and digest_of(("mark", "entity", entity))
-        yield Target("entity", name, entity)
+    return cast(Sequence[str], entities)
 
 
 def _widened(mark: Mark, before: Mark | None) -> Mark:

@@ -36,7 +36,7 @@ def record(*signatures: str) -> dict[str, Any]:
 def test_a_mark_of_any_scope_is_known_at_once(scope: Scope) -> None:
     knowledge = Knowledge(None)
     verdicts = Verdicts(knowledge, lambda: 100.0)
-    about = marked_by(record(LATE))
+    about = lambda: marked_by(record(LATE))  # noqa: E731
     assert verdicts.of("one", about) is None
     targets = targets_of(record(LATE), scope)
     Marks(knowledge).set(targets, Says(verdict="normal", by="ada"), 100.0)
@@ -51,8 +51,8 @@ def test_what_is_covered_in_part_counts_as_unmarked() -> None:
         targets_of(record(LATE), "deviation"), Says(verdict="normal", by="ada"), 100.0
     )
     verdicts = Verdicts(knowledge, lambda: 100.0)
-    assert verdicts.of("both", marked_by(record(LATE, LOST))) is None
-    assert verdicts.of("late", marked_by(record(LATE))) == "normal"
+    assert verdicts.of("both", lambda: marked_by(record(LATE, LOST))) is None
+    assert verdicts.of("late", lambda: marked_by(record(LATE))) == "normal"
 
 
 def test_a_mark_that_has_expired_is_gone() -> None:
@@ -62,9 +62,9 @@ def test_a_mark_that_has_expired_is_gone() -> None:
         targets_of(record(LATE), "pattern"), Says(verdict="normal", by="ada", until=1000.0), now
     )
     verdicts = Verdicts(knowledge, lambda: now)
-    assert verdicts.of("one", marked_by(record(LATE))) == "normal"
+    assert verdicts.of("one", lambda: marked_by(record(LATE))) == "normal"
     now = 1000.0
-    assert verdicts.of("one", marked_by(record(LATE))) is None
+    assert verdicts.of("one", lambda: marked_by(record(LATE))) is None
 
 
 def test_a_change_is_accepted_and_not_marked() -> None:
