@@ -194,9 +194,17 @@ async function guarded(work) {
     return true;
   } catch (error) {
     if (error instanceof Refused) showLogin("");
-    else $("live").textContent = `No connection to the service: ${error.message}`;
+    else showLost(`No connection to the service: ${error.message}`);
     return false;
   }
+}
+
+// What is shown may be old, and nothing is known of the service.
+function showLost(words) {
+  $("live").textContent = words;
+  $("live").className = "error";
+  $("health").textContent = "service: not reached";
+  $("health").className = "chip bad";
 }
 
 // News come as server-sent events. While there is no connection, the page says so and tries again.
@@ -205,12 +213,14 @@ function listen() {
   stream = new EventSource("events");
   stream.onopen = () => {
     $("live").textContent = "live";
+    $("live").className = "soft";
+    drawTabs();
   };
   stream.addEventListener("news", () => guarded(() => refresh({ force: false })));
   stream.onerror = () => {
     if (!stream) return;
     stream.close();
-    $("live").textContent = "No connection to the service; trying again.";
+    showLost("No connection to the service; trying again.");
     setTimeout(async () => {
       if (stream && (await guarded(() => refresh({ force: false })))) listen();
       else if (stream) stream.onerror();

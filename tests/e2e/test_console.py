@@ -370,6 +370,18 @@ def test_incidents_outlive_a_kill(tmp_path: Path) -> None:
     service.stop()
 
 
+def test_a_service_that_is_gone_is_not_called_well(browser: Browser, tmp_path: Path) -> None:
+    service = Service(tmp_path)
+    open_page(browser, service)
+    assert browser.texts("#health") == ["service: no trouble"]
+    service.stop(signal.SIGKILL)
+    browser.wait("document.querySelector('#health').textContent === 'service: not reached'")
+    assert "No connection" in browser.texts("#live")[0]
+    # The browser reports on its console that nobody answers.
+    assert all("ERR_" in complaint for complaint in browser.complaints)
+    browser.complaints.clear()
+
+
 def test_ten_thousand_incidents(browser: Browser, tmp_path: Path) -> None:
     history = History(tmp_path / "store.db.incidents")
     for number in range(10_000):
