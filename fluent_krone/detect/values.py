@@ -42,6 +42,8 @@ _NEW_SHARE = 0.001
 _OUTSIDE_SHARE, _OUTSIDE_FEW = 0.01, 12
 # A number with more digits is an id, whatever its range.
 _MOST_DIGITS = 18
+# Numbers count something where their range holds fewer than so many times as many numbers.
+_DENSE = 2
 # Training is looked at in so many parts, one after the other.
 _PARTS = 5
 # Of the numbers of a part, so many may lie outside the range of all parts before it, and so many
@@ -250,7 +252,7 @@ def _known(column: _Column) -> Known | None:
     if len(column.values) < _FEWEST or not one or not other:
         return None
     found_set = _known_set(one, other)
-    if found_set is not None:
+    if found_set is not None and not _is_quantity(column.values):
         return None if _grows(column) else found_set
     found_range = _known_range(one, other)
     if found_range is not None:
@@ -261,6 +263,17 @@ def _known(column: _Column) -> Known | None:
         if found_set is not None and not _grows(addresses):
             return replace(found_set, has_ports=True)
     return None
+
+
+def _is_quantity(values: Sequence[bytes]) -> bool:
+    """Whether a few numbers are how many there were of something: 9 is next to 8, while no code is
+    next to another.
+    """
+    numbers = [as_number(value) for value in set(values)]
+    known = [number for number in numbers if number is not None]
+    if len(known) < max(len(numbers), 2):
+        return False
+    return max(known) - min(known) < _DENSE * len(known)
 
 
 def _grows(column: _Column) -> bool:

@@ -98,6 +98,20 @@ def test_few_numbers_are_a_range_as_many_are(count: int) -> None:
     assert ranges == 20
 
 
+def test_how_many_there_were_is_a_range_and_a_code_is_one_of_a_set() -> None:
+    """Wrong before: nine items were a value that nobody knew, where training had one to eight."""
+    rng = random.Random(5)
+    items = learnt([b"%d" % min(8, 1 + int(rng.expovariate(0.6))) for _ in range(2_000)])
+    assert isinstance(items.slots[4, 0], KnownRange)
+    assert items.worst_of((4,), ((b"9",),))["values"] == 0
+    assert items.worst_of((4,), ((b"9",),))["values.range"] < 8
+    assert items.worst_of((4,), ((b"250000",),))["values.range"] > 20
+    assert items.worst_of((4,), ((b"0",),))["values"] > 7
+    codes = learnt([rng.choice([b"200", b"201", b"404"]) for _ in range(2_000)])
+    assert isinstance(codes.slots[4, 0], KnownSet)
+    assert isinstance(learnt([b"0"] * 2_000).slots[4, 0], KnownSet)
+
+
 def test_a_set_that_grows_with_time_is_no_set() -> None:
     rng = random.Random(4)
     early = [rng.choice([b"web1", b"web2"]) for _ in range(500)]
