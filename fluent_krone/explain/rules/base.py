@@ -29,6 +29,23 @@ SECRET_KEYS = (
     "|wallet)[ _-]?keys?"
     "|credentials?|sess(?:ion)?[_-]?id|sessid|signature|mnemonic|security[ _-]answer|csrf|xsrf"
 )
+# Names that hold one of these and whose values tell about a secret, and are none: `max_tokens=4096`,
+# `password_file=/etc/x`, `tokenType`.
+ABOUT_SECRETS = (
+    r"(?!(?<=token)s[\w-]{0,20}[\"']?\s{0,4}[=:]\s{0,4}[0-9]{1,9}(?![\w.-])"
+    r"|s?[_.-]?(?:file|path|dir|type|length|len|ttl|count|age|expir\w{1,6}|timeout|limit|policy"
+    r"|algorithm|endpoint|ur[il])s?[\"']?\s{0,4}[=:])"
+)
+# Words for a password and a code in other languages, as `keyed` takes them.
+FOREIGN_KEYS = (
+    r"contrase\S{1,2}a|(?<![a-z])clave(?![a-z])|palabra\s{1,4}de\s{1,4}paso"
+    r"|mots?\s{1,4}de\s{1,4}passe|(?<![a-z])mdp(?![a-z])|(?<![a-z])senha|palavra-?passe"
+    r"|parola(?:\s{1,4}d'ordine)?|wachtwoord|(?<![a-z])has[lł]o|l[oö]senord|passord|adgangskode"
+    r"|kodeord|salasana|(?<![a-z])heslo|jelsz[oó]|(?<![a-z])[sş]ifre|kata\s{1,4}sandi"
+    r"|m[aậ]t\s{1,4}kh[aẩ]u|zugangsdaten|geheimnis|zugangscode|lozinka|geslo|parool|slaptažodis"
+    r"|пароль|пароля|密码|密碼|口令|パスワード|暗証番号|비밀번호|암호|κωδικός|סיסמה|كلمة المرور"
+    r"|पासवर्ड|รหัสผ่าน"
+)
 # These do so only as a whole word of a name: `DB_PASS`, `pin`, `userPin`, but not `passed`.
 SHORT_KEYS = (
     "pass|pw|pin|otp|totp|hotp|sid|psk|cvv2?|cvc2?|csc|ssn|community|nonce|seed|sig|pat|tan|puk"

@@ -9,7 +9,7 @@ COMMANDS: tuple[Rule, ...] = (
         rf"(?<![\w-])(?:--?|/)[\w-]{{0,20}}(?:{SECRET_KEYS})[\w-]{{0,20}}(?:\s{{1,4}}+|:)",
         "<secret>",
     ),
-    keyed(r"(?<![\w-])--?(?:[a-z0-9]{1,20}-){0,3}(?:pass|pw|pin|otp|psk)\s{1,4}+", "<secret>"),
+    keyed(r"(?<![\w-])--?(?:[a-z0-9]{1,20}-){0,3}(?:[a-z]{0,12}(?<!by)(?<!com)pass|pw|pin|otp|psk)\s{1,4}+", "<secret>"),
     after(
         r"(?<!\S)(?:-u|--user|--proxy-user|--basic|--credentials?)[\s=]{0,4}[\"']?",
         rf"(?!{MASKED})[^\s:\"'-][^\s:\"']{{0,80}}:[^\s\"']+",
@@ -51,14 +51,25 @@ COMMANDS: tuple[Rule, ...] = (
         "<secret>",
     ),
     after(r"password\s{1,4}(?=[\"'])[\"']", rf"(?!{IS_MASK})[^\"']+", "<secret>"),
+    # Windows: net use Z: \\\\srv\\share hunter2 /user:bob, net user bob hunter2 /add.
+    after(
+        r"(?<![\w-])net\s{1,4}use\s(?:[^|;\n]{0,120}?\s)??(?:/user:\S{1,64}|\\\\[^\s|;]{1,100})\s{1,4}",
+        rf"(?!{IS_MASK}|[/\\])[^\s;]+",
+        "<secret>",
+    ),
+    after(
+        r"(?<![\w-])net\s{1,4}user\s{1,4}[^\s/]{1,64}\s{1,4}",
+        rf"(?!{IS_MASK}|/)[^\s;]+(?=\s{{0,4}}(?:/|$))",
+        "<secret>",
+    ),
     # user/password@service, as Oracle and Kerberos write it; not a package or an image.
     Rule(
         r"(?<![\w/.@-])[\w$#.-]{1,40}/(?!<)[^\s/@:,;]{1,60}@(?!sha256:|v?[0-9]+\.|latest)(?=[\w/\[<])",
         "<secret>@",
     ),
-    # user:password@host without a scheme.
+    # user:password@host without a scheme. No host, but a line of the source, is a number.
     Rule(
-        rf"(?<![\w/.:@-])(?!{IS_MASK})[\w.+-]{{1,40}}:(?!<)[^\s:@/,;<]{{1,60}}@(?=[\w\[<])",
+        rf"(?<![\w/.:@-])(?!{IS_MASK}|(?:sips?|mailto|xmpp|acct|im):)[\w.+-]{{1,40}}:(?!<)[^\s:@/,;<]{{1,60}}@(?![0-9]{{1,6}}(?![\w.-]))(?=[\w\[<])",
         "<secret>@",
     ),
 )

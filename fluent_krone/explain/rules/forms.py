@@ -31,7 +31,7 @@ FORMS: tuple[Rule, ...] = (
     Rule(r"(?<![\w.~-])[\w.~-]{3}[0-9]Q~[\w.~-]{20,}", "<token>"),
     Rule(rf"{ALONE}[0-9a-f]{{32}}-us[0-9]{{1,2}}{ENDS}", "<token>"),
     # Telegram, Vault's first form, Kubernetes bootstrap tokens, Terraform Cloud, Discord.
-    Rule(r"(?<![\w:])[0-9]{8,10}:[\w-]{30,}", "<token>"),
+    Rule(r"(?<![\w:])(?:bot)?[0-9]{8,10}:[\w-]{30,}", "<token>"),
     Rule(rf"{ALONE}s\.[a-z0-9]{{20,}}{ENDS}", "<token>"),
     Rule(r"(?<![\w.-])[a-z0-9]{6}\.(?=[a-z]{0,15}[0-9])[a-z0-9]{16}(?![\w.-])", "<token>"),
     Rule(r"(?<![\w.-])[\w-]{10,20}\.atlasv1\.[\w-]{20,}", "<token>"),
@@ -44,7 +44,23 @@ FORMS: tuple[Rule, ...] = (
     # Hashes of passwords: crypt, bcrypt, argon2, Kerberos, LDAP.
     Rule(
         r"(?<![\w$])\$(?:2[abxy]?|1|5|6|7|y|apr1|argon2\w{0,2}|krb5\w{0,10}|pbkdf2[\w-]{0,12}|scrypt|P|H|sha1|md5)"
-        r"\$[^\s\"',;]{8,}",
+        r"\$(?:[^\s\"',;]|,(?=[a-z]=)){8,}",
+        "<secret>",
+    ),
+    # As Django and Werkzeug write them: pbkdf2_sha256$260000$salt$…, scrypt:32768:8:1$salt$….
+    Rule(
+        r"(?<![\w$])(?:pbkdf2|bcrypt|scrypt|argon2|md5|sha1|sha256|sha512)[\w:]{0,24}\$[^\s\"',;]{8,}",
+        "<secret>",
+    ),
+    # Keys of products: groups of letters and digits in capitals.
+    Rule(
+        r"(?-i:(?<![\w-])(?=[0-9-]{0,30}[A-Z])(?=[A-Z-]{0,30}[0-9])"
+        r"[A-Z0-9]{5}(?:-[A-Z0-9]{5}){2,7}(?![\w-]))",
+        "<secret>",
+    ),
+    Rule(
+        r"(?-i:(?<![\w-])(?=[0-9-]{0,30}[A-Z])(?=[A-Z-]{0,30}[0-9])"
+        r"[A-Z0-9]{4}(?:-[A-Z0-9]{4}){3,7}(?![\w-]))",
         "<secret>",
     ),
     Rule(

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from .base import (
+    ABOUT_SECRETS,
     ALONE,
     EQUALS,
+    FOREIGN_KEYS,
     IS_MASK,
     MASKED,
     QUOTE,
@@ -33,6 +35,18 @@ _TALK = (
 )
 # A single word that may be a secret.
 _WORD = rf"(?!{IS_MASK}){_TALK}(?:\"[^\"]+\"?|'[^']+'?|[^\s\"',;]+(?<![.,:!?)]))"
+# Words after which `code is 200` or `key is x` tells of no secret.
+_CODES = "".join(
+    rf"(?<!{word}[ _-])"
+    for word in (
+        "status error exit return response reply result country language currency product reason"
+        " primary foreign partition cache routing sort row public color area zip source"
+    ).split()
+)
+# Types of columns: `password VARCHAR(255)`.
+_COLUMN = r"(?!(?:n?(?:var)?(?:char|binary)2?|text|blob|int|bytea|raw|string)\()"
+# A list of values in SQL, with quoted texts and calls in it.
+_SQL_ROW = r"\((?:'[^']*'|\"[^\"]*\"|\([^()]*\)|[^()'\"])*+\)"
 # What stands between a key and its value in a sentence.
 _SAID = (
     r"(?:\s{1,4}(?:(?:(?:is|was|are|has\s+been)\s{1,4})?(?:set|changed|reset|updated)\s{1,4}to"
@@ -63,7 +77,17 @@ KEYS: tuple[Rule, ...] = (
         rf"[\s,]{{1,4}}{QUOTE}{{0,2}}value{EQUALS}",
         "<secret>",
     ),
-    keyed(rf"(?:{SECRET_KEYS})[\w.-]{{0,20}}(?:{QUOTE}\])?+{EQUALS}", "<secret>"),
+    keyed(rf"(?:{SECRET_KEYS}){ABOUT_SECRETS}[\w.-]{{0,20}}(?:{QUOTE}\])?+{EQUALS}", "<secret>"),
+    keyed(rf"(?:{FOREIGN_KEYS}){EQUALS}", "<secret>"),
+    after(rf"(?:{FOREIGN_KEYS})\s{{1,4}}(?:es|est|ist|é|è|is|är|er|jest)\s{{1,4}}", _WORD, "<secret>"),
+    # INSERT INTO users (name, password) VALUES ('bob', '…'): which of the values it is, is not told.
+    after(
+        r"insert\s{1,4}(?:ignore\s{1,4})?into\s{1,4}\S{1,100}?\s{0,4}\([^()]{0,400}?"
+        rf"(?:{SECRET_KEYS}|(?<![a-z])(?:{SHORT_KEYS})(?![a-z]))[^()]{{0,400}}\)\s{{0,4}}"
+        r"values\s{0,4}",
+        rf"(?!\(<secret>\)){_SQL_ROW}(?:\s{{0,4}},\s{{0,4}}{_SQL_ROW})*+",
+        "(<secret>)",
+    ),
     keyed(
         rf"{ALONE}(?:[a-z0-9]{{1,30}}[_.-]){{0,4}}(?:{SHORT_KEYS})[_-]?[0-9]{{0,3}}{EQUALS}",
         "<secret>",
@@ -83,13 +107,25 @@ KEYS: tuple[Rule, ...] = (
         "<secret>",
     ),
     keyed(r"[?&#;](?:sig|key|code|auth|ticket|assertion|hash|s|sid|k|pwd|pw|pass)=", "<secret>"),
+    # The state and the verifier of OAuth are drawn by lot.
+    after(
+        r"[?&](?:state|code_verifier|code_challenge|nonce)=",
+        rf"(?!{IS_MASK})(?=[^\s&]{{0,40}}[0-9])[^\s&\"']{{8,}}",
+        "<secret>",
+    ),
+    # Commands of Redis and of SMTP: AUTH hunter2, AUTH PLAIN Ym9i.
+    after(
+        r"(?-i:(?<![A-Za-z])AUTH\s{1,4}(?:(?:PLAIN|LOGIN|XOAUTH2)\s{1,4})?)[\"']?",
+        rf"(?!{IS_MASK})(?=\S{{0,60}}[0-9]|\S{{0,200}}=(?!\S))[^\s,;\"'=]{{6,}}={{0,2}}(?![^\s\"'])",
+        "<secret>",
+    ),
     after(
         rf"(?<![a-z])auth{EQUALS}[\"']{{0,2}}", r"(?=[a-z0-9+/=_-]{12})[a-z0-9+/=_-]+", "<secret>"
     ),
     # Sentences: the password is …, password for bob is …, with password ….
     after(
-        rf"(?:{SECRET_KEYS}|(?<![a-z])(?:pass|pin|otp|puk|tan|code|key))"
-        rf"(?:\s{{1,4}}(?:for|of)\s{{1,4}}\S{{1,64}})?{_SAID}",
+        rf"(?:{SECRET_KEYS}|(?<![a-z])(?:pass|pin|otp|puk|tan|{_CODES}(?:code|key)))"
+        rf"(?:\s{{1,4}}(?:for|of)\s{{1,4}}(?:(?:the\s{{1,4}})?(?:user|account)\s{{1,4}})?\S{{1,64}})?{_SAID}",
         _WORD,
         "<secret>",
     ),
@@ -102,7 +138,7 @@ KEYS: tuple[Rule, ...] = (
     after(r"(?<![a-z])login\s{1,4}\S{1,64}\s{1,4}password\s{1,4}", _WORD, "<secret>"),
     after(
         r"(?<![a-z])(?:passw(?:or)?d|passwd|pass|passphrase|pwd|pw|secret|token|psk|community)\s{1,4}",
-        rf"(?!{IS_MASK})(?=[^\s,;]{{0,60}}[0-9])(?=[^\s,;]{{0,60}}[a-z!@#$%^&*])[^\s,;]{{6,}}",
+        rf"(?!{IS_MASK}){_COLUMN}(?=[^\s,;]{{0,60}}[0-9])(?=[^\s,;]{{0,60}}[a-z!@#$%^&*])[^\s,;]{{6,}}",
         "<secret>",
     ),
     after(r"(?:password|secret)\s{1,4}[0-9]\s{1,4}", rf"(?!{IS_MASK})\S{{6,}}", "<secret>"),
@@ -116,6 +152,13 @@ KEYS: tuple[Rule, ...] = (
         r"(?:[\w-]{1,20}\s{1,4}){0,3}(?:code|pin|otp|passcode|password))",
         "<secret>",
     ),
+    # Codes for the day on which the second factor is lost come in lists.
+    after(
+        r"(?<![a-z])(?:recovery|backup|scratch|emergency)[ _-]?(?:codes?|keys?)\W{1,6}",
+        rf"(?!{IS_MASK})(?=[a-z-]{{0,20}}[0-9])[\w-]{{4,}}"
+        r"(?:[,;\s\"']{1,4}(?=[a-z-]{0,20}[0-9])[\w-]{4,})*+",
+        "<secret>",
+    ),
     # Codes that are sent to a person.
     after(
         r"(?<![a-z])(?:otp|totp|pin|puk|tan|passcode|cvv2?|cvc2?|csc"
@@ -123,15 +166,13 @@ KEYS: tuple[Rule, ...] = (
         r"|login|access|2fa|mfa|sms|recovery|backup"
         r"|reset|activation|unlock|card|pass|pin)[ _-]?(?:code|password|passcode|pin))s?"
         r"(?:\s{1,4}(?:for|of|to|from)\s{1,4}\S{1,64})?[\s:=#\"'(]{1,4}(?:is|was|are)?[\s:=#\"'(]{0,4}",
-        r"(?=[a-z-]{0,8}[0-9])[a-z0-9]{3,10}(?:[ -][0-9]{3,6})?(?![\w<])",
+        r"(?=[a-z-]{0,8}[0-9])[a-z0-9]{3,10}(?:-(?=[a-z]{0,8}[0-9])[a-z0-9]{3,10}|[ -][0-9]{3,6}){0,3}"
+        r"(?![\w<])",
         "<secret>",
     ),
     after(
-        r"(?<![a-z])(?:dob|date[ _-]of[ _-]birth|birth[ _-]?da(?:te|y)|passport|tax[ _-]?id"
-        r"|vat[ _-]?id"
-        r"|nino|nhs|national[ _-]id|driver'?s?[ _-]licen[cs]e|insurance|social[ _-]security)"
-        r"(?:[ _-]?(?:no|nr|num|number|id))?\.?[\s:=#\"']{1,5}",
-        rf"(?!{IS_MASK})(?=[a-z]{{0,3}}[ -]?[0-9])[a-z0-9](?:[ ./-]?[a-z0-9]){{5,16}}",
-        "<id>",
+        r"(?<![a-z])(?:seed|recovery|mnemonic|secret|backup|wallet)[ _-]?(?:phrase|words?)?[\s:=\"']{1,5}",
+        r"(?:[a-z]{3,8}[\s,]{1,2}){8,23}[a-z]{3,8}(?![a-z])",
+        "<secret>",
     ),
 )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Callable
 from itertools import pairwise
 
 from .base import ALONE, Rule
@@ -21,6 +22,20 @@ _SIGNS = "!@#$%^&*?~+"
 # Characters from which a word of two kinds is judged, and from which one of all three kinds is.
 _LONG = 20
 _SHORT = 12
+# Characters before a word in which we look for what announces it.
+_LOOK_BACK = 40
+# Hashes of what is public (a commit, an image, a file), and identifiers that only number something.
+# A hash that is not announced like this may be that of a password, and an identifier a token.
+_PUBLIC = re.compile(
+    r"(?<![a-z])(?:(?:commit|revision|rev|head|md5sum|e-?tag|checksum|merge|parent|container|image|layer"
+    r"|manifest)(?:[ _-](?:id|hash|is now at|at|sha))?[\s:=\"'@(]{1,4}(?:sha256:)?[0-9a-f]{7,64}"
+    r"|sha(?:1|256|512):[0-9a-f]{40,128}"
+    r"|(?:request|trace|span|correlation|transaction|order|job|task|event|message|run|build|batch)"
+    r"[_-]?id[\"']?[\s:=]{1,3}[\"']?[0-9a-f]{8}[0-9a-f-]{8,28})$",
+    re.IGNORECASE,
+)
+# An address in memory, but no number of a session.
+_ADDRESS = re.compile(r"(?<!session )(?<!session=)(?<!session:)0x[0-9a-f]{1,16}", re.IGNORECASE)
 
 
 def _kinds(word: str) -> list[str]:
@@ -48,8 +63,26 @@ def _is_named(word: str) -> bool:
     return covered >= _MOSTLY * len(word)
 
 
+def _is_announced(match: re.Match[str]) -> bool:
+    """Whether a word is said to be the hash of something public, or to number something."""
+    start = match.start()
+    said = match.string[max(start - _LOOK_BACK, 0) : match.end()]
+    return _PUBLIC.search(said) is not None
+
+
+def _unless_announced(mask: str) -> Callable[[re.Match[str]], str]:
+    def masked(match: re.Match[str]) -> str:
+        if _is_announced(match):
+            return match[0]
+        return mask
+
+    return masked
+
+
 def _if_random(match: re.Match[str]) -> str:
     """Mask a word that changes between small letters, capitals and digits more than a name does."""
+    if _ADDRESS.fullmatch(match.string, *match.span()) or _is_announced(match):
+        return match[0]
     parts = re.split(r"[^A-Za-z0-9]+", match[0])
     judged = [max(parts, key=len)]
     if not re.search(r"[_-]", match[0]):
@@ -88,10 +121,13 @@ def _if_seed(match: re.Match[str]) -> str:
 
 
 LOT: tuple[Rule, ...] = (
-    Rule(rf"{ALONE}[0-9a-f]{{8}}(?:-[0-9a-f]{{4}}){{3}}-[0-9a-f]{{12}}(?![0-9a-z])", "<id>"),
+    Rule(
+        rf"{ALONE}[0-9a-f]{{8}}(?:-[0-9a-f]{{4}}){{3}}-[0-9a-f]{{12}}(?![0-9a-z])",
+        _unless_announced("<id>"),
+    ),
     Rule(
         rf"{ALONE}(?=[0-9]*[a-f])(?=[a-f]*[0-9])[0-9a-f]{{32,}}(?![0-9a-z])",
-        "<token>",
+        _unless_announced("<token>"),
     ),
     Rule(r"(?-i:(?<![\w-])[A-Z2-7]{16,64}={0,6}(?![\w-]))", _if_seed),
     Rule(r"(?-i:(?<![\w-])[A-Z2-7]{4}(?:[ -][A-Z2-7]{4}){3,15}(?![\w-]))", _if_seed),

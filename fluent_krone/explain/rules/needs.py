@@ -265,13 +265,26 @@ def _without_edges(clause: Clause) -> Clause:
 
 
 def _characters(codes: Sequence[int]) -> Clause | None:
-    """Characters as they are folded, where all are ASCII and these are few."""
-    if any(code >= 128 for code in codes):
+    """Characters as they are folded, where these are few.
+
+    A letter beyond ASCII is folded to "?" with the letters that capitals make of it, unless one of
+    these is an ASCII letter.
+    """
+    found = frozenset(_folded(code) for code in codes)
+    if "" in found:
         return None
-    found = frozenset(chr(_FOLDS[code]) for code in codes)
     if len(found) > _MOST_CHARACTERS:
         return None
     return found
+
+
+def _folded(code: int) -> str:
+    """A character as it is folded; nothing where it is folded in more than one way."""
+    if code < 128:
+        return chr(_FOLDS[code])
+    if chr(code) in _ALIKE:
+        return ""
+    return "?"
 
 
 def _class(items: Sequence[tuple[Any, Any]]) -> Clause | None:

@@ -38,18 +38,27 @@ ADDRESSES: tuple[Rule, ...] = (
         r"(?<![\w.%+-])[\w.%+-]{1,64}(?:@|%40)(?:[a-z0-9-]{1,63}\.){1,8}[a-z][a-z0-9-]{0,62}",
         "<email>",
     ),
+    Rule(r"\"[^\"@<>]{1,64}\"@(?:[a-z0-9-]{1,63}\.){1,8}[a-z]{2,24}", "<email>"),
+    # joe [at] example [dot] com
+    Rule(
+        r"(?<![\w.%+-])[\w.%+-]{1,64}\s?[\[({]\s?(?:at|@)\s?[\])}]\s?[\w-]{1,63}"
+        r"(?:\s?(?:[\[({]\s?(?:dot|\.)\s?[\])}]|\.)\s?[\w-]{1,63}){1,8}",
+        "<email>",
+    ),
     # A password after an address, as in lists of leaked accounts; not a port.
     Rule(r"(<email>):(?![0-9]{1,5}(?![\w]))(?!<)[^\s,;\"']{4,}", r"\1:<secret>"),
-    # root@web1, but not org.example.Thing@1b2c3d4e
+    # root@web1, but not org.example.Thing@1b2c3d4e, nor a class with its line, ZooKeeperServer@325
     Rule(
-        r"(?<![\w.%+@-])[\w.%+-]{1,64}@(?![0-9a-f]{4,8}(?![\w.-])|sha256:|v?[0-9]+\.[0-9]+\.[0-9]+(?![\w.]))(?=[\w<\[])",
+        r"(?<![\w.%+@-])[\w.%+-]{1,64}@(?![0-9]{1,6}(?![\w.-])|[0-9a-f]{4,8}(?![\w.-])|sha256:|v?[0-9]+\.[0-9]+\.[0-9]+(?![\w.]))(?=[\w<\[])",
         "<user>@",
     ),
     Rule(r"(?<![0-9a-f:-])(?:[0-9a-f]{1,2}[:-]){5}[0-9a-f]{1,2}(?![0-9a-f:-])", "<mac>"),
     Rule(r"(?<![\w.])[0-9a-f]{4}\.[0-9a-f]{4}\.[0-9a-f]{4}(?![\w.])", "<mac>"),
     Rule(r"(?<![\w-])[0-9a-f]{6}-[0-9a-f]{6}(?![\w-])(?<![0-9]{6}-[0-9]{6})", "<mac>"),
     Rule(
-        rf"{ALONE}(?<![_-])(?=[0-9]{{0,11}}[a-f])(?=[a-f]{{0,11}}[0-9])[0-9a-f]{{12}}(?![\w-])",
+        # Not the short numbers of what Docker and git keep.
+        rf"{ALONE}(?<![_-])(?<!container )(?<!commit )(?<!image )(?<!layer )"
+        r"(?=[0-9]{0,11}[a-f])(?=[a-f]{0,11}[0-9])[0-9a-f]{12}(?![\w-])",
         "<mac>",
     ),
     after(
@@ -64,6 +73,18 @@ ADDRESSES: tuple[Rule, ...] = (
     ),
     Rule(r"(?<![0-9])(?<![0-9]\.)(?:[0-9]{1,3}\.){3}[0-9]{1,3}(?!\.?[0-9])", "<ip>"),
     Rule(rf"{ALONE}ip(?:-[0-9]{{1,3}}){{4}}(?![0-9])", "<ip>"),
+)
+# Names of registers that number persons, and of what is written beside such a number.
+_REGISTERS = (
+    "dob|date[ _-]of[ _-]birth|birth[ _-]?da(?:te|y)|born(?:[ _]on)?|geburtsdatum|passport|reisepass"
+    "|personalausweis|ausweis|identity[ _-]card|id[ _-]card|tax[ _-]?(?:id|file)|vat[ _-]?id"
+    "|nino|nhs|national[ _-]id|driver'?s?[ _-]licen[cs]e|f[uü]hrerschein|insurance|social[ _-]security"
+    "|medicare|steuer-?(?:id|identifikationsnummer|nummer)|sozialversicherungs|sv-|rentenversicherungs"
+    "|cpf|cnpj|dni|nif|curp|codice[ _-]fiscale|nir|s[eé]cu(?:rit[eé][ _]sociale)?"
+    "|aadhaar|ahv|avs|bsn|burgerservice|person(?:en?)?nummer|personnummer|cpr|hetu|fodselsnummer"
+    "|f[oø]dselsnummer|pesel|rodn[eé][ _]?[cč][ií]slo|cnp|jmbg|oib|egn|rut|cuit|cuil|cedula|c[eé]dula"
+    "|nric|hkid|my[ _-]?number|rrn|itin|tfn|emirates[ _-]id|snils|снилс|инн|паспорт"
+    "|身份证号?码?"
 )
 NUMBERS: tuple[Rule, ...] = (
     Rule(
@@ -91,6 +112,34 @@ NUMBERS: tuple[Rule, ...] = (
     ),
     Rule(
         rf"{ALONE}[a-ceghj-pr-tw-z]{{2}} ?[0-9]{{2}} ?[0-9]{{2}} ?[0-9]{{2}} ?[a-d](?!\w)", "<id>"
+    ),
+    # Persons in the registers of countries, announced by their names there.
+    after(
+        rf"(?<![a-z])(?:{_REGISTERS})"
+        r"(?:[ _-]?(?:no|nr|num|number|nummer|id|code))?\.?[\s:=#\"']{1,5}",
+        r"(?=[a-z]{0,6}[ -]?[0-9])[a-z0-9](?:(?:[./-]| (?=[a-z]{0,3}[0-9]|[a-z](?![a-z0-9])))?[a-z0-9])"
+        r"{5,20}(?![a-z0-9])",
+        "<id>",
+    ),
+    # Foreigners in Spain, Brazil (persons and firms), Switzerland, Italy, Mexico, France: their forms are like no other.
+    Rule(r"(?-i:(?<![\w-])[XYZ]-?[0-9]{7}-?[A-Z](?![\w-]))", "<id>"),
+    Rule(r"(?<![\w.])[0-9]{3}\.[0-9]{3}\.[0-9]{3}-[0-9]{2}(?![\w.-])", "<id>"),
+    Rule(r"(?<![\w.])[0-9]{2}\.[0-9]{3}\.[0-9]{3}/[0-9]{4}-[0-9]{2}(?![\w.-])", "<id>"),
+    Rule(r"(?<![\w.])756\.[0-9]{4}\.[0-9]{4}\.[0-9]{2}(?![\w.])", "<id>"),
+    Rule(
+        rf"{ALONE}[a-z]{{6}}[0-9]{{2}}[a-ehlmprst][0-9]{{2}}[a-z][0-9]{{3}}[a-z](?![\w-])",
+        "<id>",
+    ),
+    Rule(rf"{ALONE}[a-z]{{4}}[0-9]{{6}}[hm][a-z]{{5}}[a-z0-9][0-9](?![\w-])", "<id>"),
+    Rule(
+        r"(?<![\w.-])[12] [0-9]{2} (?:0[1-9]|1[0-2]|[2-9][0-9]) [0-9]{2} [0-9]{3} [0-9]{3} [0-9]{2}(?![\w.-])",
+        "<id>",
+    ),
+    # Places of persons, with four digits behind the point or more: `lat=1.5` may be a latency.
+    after(
+        r"(?<![a-z])(?:lat|latitude|lon|lng|long|longitude)[\"']?[\s:=]{1,4}",
+        r"-?[0-9]{1,3}\.[0-9]{4,}(?!\w)",
+        "<num>",
     ),
     # Phones: with a country code, as written in North America, with a slash, or after their key.
     Rule(r"(?<![\w.+])(?:\+|00)[1-9](?:[ .()/-]{0,2}[0-9]){7,14}(?![\w])", "<phone>"),

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from .base import EQUALS, IS_MASK, Rule, keyed
+from .base import EQUALS, IS_MASK, QUOTE, Rule, after, keyed
 
 _USER_KEYS = (
     "user(?:[ _-]?name|[_-]?id)?|(?<![a-z/])login|logname|principal|owner|account|kunde|benutzer"
@@ -16,6 +16,13 @@ _NO_NAME = (
     r"|role|service|login|logged|level|limit|quota|pool|store|cache|key|token|password|type|value|who"
     r"|that|this|already|authentication|unknown|database|settings|scope)(?![\w.-]))"
 )
+# Names of fields that hold the name of a person.
+_PERSON_KEYS = (
+    "(?:first|last|sur|given|family|full|middle|maiden|customer|contact|patient|employee"
+    "|account|subscriber|recipient|sender|card[ _-]?holder|holder|passenger|guest|student|vor|nach)"
+    "[ _-]?names?|cardholder|patient|kundenname|benutzername|utilisateur|usuario|utente|gebruiker"
+    "|пользователь|用户名?|ユーザー名?"
+)
 _NAME = rf"(?!{IS_MASK}){_NO_NAME}[\w.@+\\-]{{1,64}}(?<![.,:;])"
 _DOES = (
     r"(?=[\"']?[\s,]{1,4}(?:has|was|is|had|did|does|logged|logs?|signed|authenticated|connected|disconnected"
@@ -25,6 +32,30 @@ _DOES = (
     r"|could|cannot|can|sent|received|expired|unknown|invalid|via|over|using|in|to)(?!\w))"
 )
 PERSONS: tuple[Rule, ...] = (
+    # Names of persons after their key, of one word or several: customer name: Ada King.
+    after(
+        rf"(?:(?<![a-z])|(?<=[a-z])(?-i:(?=[A-Z])))(?:{_PERSON_KEYS}){EQUALS}{QUOTE}?",
+        rf"(?!{IS_MASK})(?-i:[^\W\d_][\w.'-]{{0,40}}(?:,? [A-ZÀ-Þ][\w.'-]{{0,40}}){{0,3}})",
+        "<user>",
+    ),
+    # Streets with a number: Hauptstraße 12, 5 Long Lane.
+    Rule(
+        r"(?<!\w)(?-i:[A-ZÄÖÜ])[\w.-]{2,30}(?:stra(?:ß|ss)e|str\.|weg|platz|allee|gasse)"
+        r"\s[0-9]{1,4}\s?[a-z]?(?!\w)(?:,? [0-9]{4,5} (?-i:[A-ZÄÖÜ])[\w.-]{1,40})?",
+        "<redacted>",
+    ),
+    Rule(
+        r"(?-i:(?<![\w.])[0-9]{1,5}[A-Za-z]?,? (?!Google )(?:[A-Z][\w.']{1,20} ){1,3}"
+        r"(?:Street|St|Avenue|Ave|Road|Rd|Lane|Ln|Boulevard|Blvd|Drive|Dr)\b\.?(?:,? (?:Apt|Suite|Unit)\.? [\w-]{1,6})?"
+        r"(?:,? [A-Z][a-z]{2,20})?(?:,? [A-Z]{2})?(?:,? [0-9]{5}(?:-[0-9]{4})?)?)",
+        "<redacted>",
+    ),
+    after(
+        rf"(?<![a-z])(?:street|home|postal|billing|shipping|mailing|residential)"
+        rf"[ _-]?(?:addr(?:ess)?(?:[ _-]?line)?[_-]?[0-9]?){EQUALS}",
+        rf"(?!{IS_MASK})(?:\"[^\"]+\"|'[^']+'|[\w. ßäöü-]{{1,60}}[0-9][\w]{{0,6}}|[^\s,;]+)",
+        "<redacted>",
+    ),
     # `logname= uid=0` has no name.
     keyed(rf"(?:{_USER_KEYS}){EQUALS}(?!(?<=\s)[a-z_]{{1,40}}=)", "<user>"),
     keyed(
