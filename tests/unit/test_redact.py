@@ -151,6 +151,12 @@ HOSTILE = [
     "eyJaaaaa",
 ]
 HOSTILE += [
+    "insert into a (password) values ('",
+    "recovery codes a1b2 ",
+    "a [at] b ",
+    "7 Long ",
+    "seed words abc ",
+    '"a"@b.',
     '"\\',
     "password=<num>",
     "0123456789abcdef",

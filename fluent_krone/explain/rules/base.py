@@ -29,8 +29,8 @@ SECRET_KEYS = (
     "|wallet)[ _-]?keys?"
     "|credentials?|sess(?:ion)?[_-]?id|sessid|signature|mnemonic|security[ _-]answer|csrf|xsrf"
 )
-# Names that hold one of these and whose values tell about a secret, and are none: `max_tokens=4096`,
-# `password_file=/etc/x`, `tokenType`.
+# Names that hold one of these, but whose values only tell something about a secret:
+# `max_tokens=4096`, `password_file=/etc/x`, `tokenType`.
 ABOUT_SECRETS = (
     r"(?!(?<=token)s[\w-]{0,20}[\"']?\s{0,4}[=:]\s{0,4}[0-9]{1,9}(?![\w.-])"
     r"|s?[_.-]?(?:file|path|dir|type|length|len|ttl|count|age|expir\w{1,6}|timeout|limit|policy"

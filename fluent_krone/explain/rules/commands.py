@@ -9,7 +9,10 @@ COMMANDS: tuple[Rule, ...] = (
         rf"(?<![\w-])(?:--?|/)[\w-]{{0,20}}(?:{SECRET_KEYS})[\w-]{{0,20}}(?:\s{{1,4}}+|:)",
         "<secret>",
     ),
-    keyed(r"(?<![\w-])--?(?:[a-z0-9]{1,20}-){0,3}(?:[a-z]{0,12}(?<!by)(?<!com)pass|pw|pin|otp|psk)\s{1,4}+", "<secret>"),
+    keyed(
+        r"(?<![\w-])--?(?:[a-z0-9]{1,20}-){0,3}(?:[a-z]{0,12}(?<!by)(?<!com)pass|pw|pin|otp|psk)\s{1,4}+",
+        "<secret>",
+    ),
     after(
         r"(?<!\S)(?:-u|--user|--proxy-user|--basic|--credentials?)[\s=]{0,4}[\"']?",
         rf"(?!{MASKED})[^\s:\"'-][^\s:\"']{{0,80}}:[^\s\"']+",
@@ -24,7 +27,7 @@ COMMANDS: tuple[Rule, ...] = (
     after(
         r"(?<![\w-])(?:sshpass|docker\s{1,4}login|podman\s{1,4}login|helm\s{1,4}registry|az\s{1,4}login|plink|pscp"
         r"|zip|7z|unzip|mongo\w{0,8}|rabbitmqadmin|ipmitool|nmcli|oc\s{1,4}login|smbclient|mount\.cifs|sqlcmd"
-        r"|sqlplus|bcp|kinit|cqlsh|influx|ftp|lftp)(?:\s[^|;\n]{0,120}?)?\s-(?:p|pw|P|w)\s{0,4}[\"']?",
+        r"|sqlplus|bcp|kinit|cqlsh|influx|ftp|lftp|mosquitto_\w{1,4})(?:\s[^|;\n]{0,120}?)?\s-(?:p|pw|P|w)\s{0,4}[\"']?",
         rf"(?!{IS_MASK})[^\s\"'-][^\s\"']*",
         "<secret>",
     ),
@@ -32,6 +35,12 @@ COMMANDS: tuple[Rule, ...] = (
         r"(?<![\w-])(?:redis-cli|ldap[a-z]{1,12}|valkey-cli|keydb-cli)(?:\s[^|;\n]{0,120}?)?"
         r"\s(?:-a|-w)\s{1,4}[\"']?",
         rf"(?!{IS_MASK})[^\s\"']+",
+        "<secret>",
+    ),
+    after(
+        r"(?<![\w-])(?:openssl\s[^|;\n]{0,120}?\s-k|ssh-keygen\s(?:[^|;\n]{0,120}?\s)??-(?-i:[PN])"
+        r"|wpa_passphrase\s{1,4}\S{1,64})\s{1,4}[\"']?",
+        rf"(?!{IS_MASK})[^\s\"'-][^\s\"']*",
         "<secret>",
     ),
     after(r"(?<!\S)-U\s{0,4}[\"']?", r"[^\s%\"']{1,64}%[^\s\"']+", "<secret>"),
@@ -50,7 +59,17 @@ COMMANDS: tuple[Rule, ...] = (
         rf"(?!{IS_MASK})[^\s\"';]+",
         "<secret>",
     ),
-    after(r"password\s{1,4}(?=[\"'])[\"']", rf"(?!{IS_MASK})[^\"']+", "<secret>"),
+    after(
+        r"(?<![a-z])(?:password|passphrase|passwd|pass|pwd)\s{1,4}(?=[\"'])[\"']",
+        rf"(?!{IS_MASK})[^\"']+",
+        "<secret>",
+    ),
+    after(
+        r"rabbitmqctl\s(?:[^|;\n]{0,80}?\s)??(?:add_user|change_password|authenticate_user)"
+        r"\s{1,4}\S{1,64}\s{1,4}",
+        rf"(?!{IS_MASK})[^\s;]+",
+        "<secret>",
+    ),
     # Windows: net use Z: \\\\srv\\share hunter2 /user:bob, net user bob hunter2 /add.
     after(
         r"(?<![\w-])net\s{1,4}use\s(?:[^|;\n]{0,120}?\s)??(?:/user:\S{1,64}|\\\\[^\s|;]{1,100})\s{1,4}",

@@ -20,7 +20,7 @@ _PREFIXES = (
 )
 FORMS: tuple[Rule, ...] = (
     Rule(
-        r"((?<![a-z])(?:bearer|basic|negotiate|ntlm|apikey|digest)\s{1,4})(?=[a-z._~+/=-]{0,7}[0-9A-Z]|\S{16})"
+        r"((?<![a-z])(?:bearer|basic|negotiate|ntlm|apikey|digest)\s{1,4})(?=(?-i:[a-z._~+/=-]{0,7}[0-9A-Z])|\S{16})"
         r"[a-z0-9._~+/=-]{8,}",
         r"\1<token>",
     ),
@@ -47,6 +47,11 @@ FORMS: tuple[Rule, ...] = (
         r"\$(?:[^\s\"',;]|,(?=[a-z]=)){8,}",
         "<secret>",
     ),
+    Rule(r"(\$ANSIBLE_VAULT;[\w.;]{1,40})\s{1,4}[0-9a-f][0-9a-f\s]{15,}", r"\1 <secret>"),
+    Rule(
+        r"\{(?:S?SHA[0-9]{0,3}|S?MD5|CRYPT|BCRYPT|PBKDF2[\w-]{0,8}|ARGON2)\}[^\s\"',;<]+",
+        "<secret>",
+    ),
     # As Django and Werkzeug write them: pbkdf2_sha256$260000$salt$…, scrypt:32768:8:1$salt$….
     Rule(
         r"(?<![\w$])(?:pbkdf2|bcrypt|scrypt|argon2|md5|sha1|sha256|sha512)[\w:]{0,24}\$[^\s\"',;]{8,}",
@@ -55,16 +60,7 @@ FORMS: tuple[Rule, ...] = (
     # Keys of products: groups of letters and digits in capitals.
     Rule(
         r"(?-i:(?<![\w-])(?=[0-9-]{0,30}[A-Z])(?=[A-Z-]{0,30}[0-9])"
-        r"[A-Z0-9]{5}(?:-[A-Z0-9]{5}){2,7}(?![\w-]))",
-        "<secret>",
-    ),
-    Rule(
-        r"(?-i:(?<![\w-])(?=[0-9-]{0,30}[A-Z])(?=[A-Z-]{0,30}[0-9])"
-        r"[A-Z0-9]{4}(?:-[A-Z0-9]{4}){3,7}(?![\w-]))",
-        "<secret>",
-    ),
-    Rule(
-        r"\{(?:S?SHA[0-9]{0,3}|S?MD5|CRYPT|BCRYPT|PBKDF2[\w-]{0,8}|ARGON2)\}[^\s\"',;<]+",
+        r"(?:[A-Z0-9]{5}(?:-[A-Z0-9]{5}){2,7}|[A-Z0-9]{4}(?:-[A-Z0-9]{4}){3,7})(?![\w-]))",
         "<secret>",
     ),
     Rule(r"((?<![a-z])ssh-(?:rsa|dss|ed25519)\s{1,4})[a-z0-9+/=]{16,}", r"\1<token>"),

@@ -36,17 +36,16 @@ _TALK = (
 # A single word that may be a secret.
 _WORD = rf"(?!{IS_MASK}){_TALK}(?:\"[^\"]+\"?|'[^']+'?|[^\s\"',;]+(?<![.,:!?)]))"
 # Words after which `code is 200` or `key is x` tells of no secret.
-_CODES = "".join(
-    rf"(?<!{word}[ _-])"
-    for word in (
-        "status error exit return response reply result country language currency product reason"
-        " primary foreign partition cache routing sort row public color area zip source"
-    ).split()
+_NO_CODES = (
+    *("status", "error", "exit", "return", "response", "reply", "result", "reason"),
+    *("country", "language", "currency", "product", "color", "area", "zip", "source"),
+    *("primary", "foreign", "partition", "cache", "routing", "sort", "row", "public"),
 )
+_CODES = "".join(rf"(?<!{word}[ _-])" for word in _NO_CODES)
 # Types of columns: `password VARCHAR(255)`.
 _COLUMN = r"(?!(?:n?(?:var)?(?:char|binary)2?|text|blob|int|bytea|raw|string)\()"
 # A list of values in SQL, with quoted texts and calls in it.
-_SQL_ROW = r"\((?:'[^']*'|\"[^\"]*\"|\([^()]*\)|[^()'\"])*+\)"
+_SQL_ROW = r"\((?:'[^']{0,999}'|\"[^\"]{0,999}\"|\([^()]{0,99}\)|[^()'\"])*+\)"
 # What stands between a key and its value in a sentence.
 _SAID = (
     r"(?:\s{1,4}(?:(?:(?:is|was|are|has\s+been)\s{1,4})?(?:set|changed|reset|updated)\s{1,4}to"
@@ -66,7 +65,7 @@ KEYS: tuple[Rule, ...] = (
         "<secret>",
     ),
     after(
-        rf"authorization{EQUALS}[\\\"']{{0,4}}+{_SCHEME}",
+        rf"authorization{EQUALS}[\\\"'\[]{{0,4}}+{_SCHEME}",
         rf"(?!{MASKED})[^\s\"'\\;,]+",
         "<secret>",
     ),
@@ -79,13 +78,15 @@ KEYS: tuple[Rule, ...] = (
     ),
     keyed(rf"(?:{SECRET_KEYS}){ABOUT_SECRETS}[\w.-]{{0,20}}(?:{QUOTE}\])?+{EQUALS}", "<secret>"),
     keyed(rf"(?:{FOREIGN_KEYS}){EQUALS}", "<secret>"),
-    after(rf"(?:{FOREIGN_KEYS})\s{{1,4}}(?:es|est|ist|é|è|is|är|er|jest)\s{{1,4}}", _WORD, "<secret>"),
-    # INSERT INTO users (name, password) VALUES ('bob', '…'): which of the values it is, is not told.
+    after(
+        rf"(?:{FOREIGN_KEYS})\s{{1,4}}(?:es|est|ist|é|è|is|är|er|jest)\s{{1,4}}", _WORD, "<secret>"
+    ),
+    # INSERT INTO users (name, password) VALUES ('bob', '…'). Which value it is, is not told.
     after(
         r"insert\s{1,4}(?:ignore\s{1,4})?into\s{1,4}\S{1,100}?\s{0,4}\([^()]{0,400}?"
         rf"(?:{SECRET_KEYS}|(?<![a-z])(?:{SHORT_KEYS})(?![a-z]))[^()]{{0,400}}\)\s{{0,4}}"
         r"values\s{0,4}",
-        rf"(?!\(<secret>\)){_SQL_ROW}(?:\s{{0,4}},\s{{0,4}}{_SQL_ROW})*+",
+        rf"(?!\(<secret>\))(?=[^\"'\n]{{0,200}}[\"']){_SQL_ROW}(?:\s{{0,4}},\s{{0,4}}{_SQL_ROW})*+",
         "(<secret>)",
     ),
     keyed(
@@ -113,6 +114,19 @@ KEYS: tuple[Rule, ...] = (
         rf"(?!{IS_MASK})(?=[^\s&]{{0,40}}[0-9])[^\s&\"']{{8,}}",
         "<secret>",
     ),
+    after(r"(?<![a-z])u(?:ser)?=[^\s&]{1,64}&p=", rf"(?!{IS_MASK})[^\s&\"']+", "<secret>"),
+    # Calls: setPin(4711), mysql_connect("db", "bob", "…"), new PDO('mysql:…', 'bob', '…').
+    after(
+        r"set\w{0,20}(?:pass(?:word)?|pin|otp|secret|token)\(\s{0,2}[\"']?",
+        rf"(?!{IS_MASK})[^\s\"'()]+",
+        "<secret>",
+    ),
+    after(
+        r"(?:mysqli?(?:_connect)?|PDO|getConnection|oci_connect|create_engine)\("
+        r"(?:[^(),]{1,200},){2}\s{0,4}[\"']",
+        rf"(?!{IS_MASK})[^\"']+",
+        "<secret>",
+    ),
     # Commands of Redis and of SMTP: AUTH hunter2, AUTH PLAIN Ym9i.
     after(
         r"(?-i:(?<![A-Za-z])AUTH\s{1,4}(?:(?:PLAIN|LOGIN|XOAUTH2)\s{1,4})?)[\"']?",
@@ -137,10 +151,12 @@ KEYS: tuple[Rule, ...] = (
     ),
     after(r"(?<![a-z])login\s{1,4}\S{1,64}\s{1,4}password\s{1,4}", _WORD, "<secret>"),
     after(
-        r"(?<![a-z])(?:passw(?:or)?d|passwd|pass|passphrase|pwd|pw|secret|token|psk|community)\s{1,4}",
+        r"(?<![a-z])(?:passw(?:or)?d|passwd|pass|passphrase|pwd|pw|secret|token|psk|community"
+        r"|credentials?|requirepass|masterauth)\s{1,4}",
         rf"(?!{IS_MASK}){_COLUMN}(?=[^\s,;]{{0,60}}[0-9])(?=[^\s,;]{{0,60}}[a-z!@#$%^&*])[^\s,;]{{6,}}",
         "<secret>",
     ),
+    after(r"isakmp\s{1,4}key\s{1,4}(?:[0-9]\s{1,4})?", rf"(?!{IS_MASK})\S+", "<secret>"),
     after(r"(?:password|secret)\s{1,4}[0-9]\s{1,4}", rf"(?!{IS_MASK})\S{{6,}}", "<secret>"),
     after(
         r"(?<![a-z])(?:snmp-server\s{1,4})?community\s{1,4}(?:string\s{1,4})?",
@@ -152,9 +168,16 @@ KEYS: tuple[Rule, ...] = (
         r"(?:[\w-]{1,20}\s{1,4}){0,3}(?:code|pin|otp|passcode|password))",
         "<secret>",
     ),
+    # Codes in other languages: Ihr Code lautet …, votre code de connexion est ….
+    after(
+        r"(?:code|c[oó]digo|codice|kod|код)(?:\s{1,4}\S{1,20}){0,3}?"
+        r"\s{1,4}(?:lautet|ist|est|es|è|é|jest)\s{0,4}:?\s{1,4}",
+        r"[0-9]{3,8}(?!\w)",
+        "<secret>",
+    ),
     # Codes for the day on which the second factor is lost come in lists.
     after(
-        r"(?<![a-z])(?:recovery|backup|scratch|emergency)[ _-]?(?:codes?|keys?)\W{1,6}",
+        r"(?<![a-z])(?:recovery|backup|scratch|emergency)[\s_-]?(?:codes?|keys?)\W{1,6}",
         rf"(?!{IS_MASK})(?=[a-z-]{{0,20}}[0-9])[\w-]{{4,}}"
         r"(?:[,;\s\"']{1,4}(?=[a-z-]{0,20}[0-9])[\w-]{4,})*+",
         "<secret>",
@@ -163,15 +186,16 @@ KEYS: tuple[Rule, ...] = (
     after(
         r"(?<![a-z])(?:otp|totp|pin|puk|tan|passcode|cvv2?|cvc2?|csc"
         r"|(?:one[ -]?time|verification|security|confirmation|auth(?:entication|orization)?"
-        r"|login|access|2fa|mfa|sms|recovery|backup"
+        r"|login|access|2fa|mfa|sms|recovery|backup|pairing|door|voucher"
         r"|reset|activation|unlock|card|pass|pin)[ _-]?(?:code|password|passcode|pin))s?"
         r"(?:\s{1,4}(?:for|of|to|from)\s{1,4}\S{1,64})?[\s:=#\"'(]{1,4}(?:is|was|are)?[\s:=#\"'(]{0,4}",
-        r"(?=[a-z-]{0,8}[0-9])[a-z0-9]{3,10}(?:-(?=[a-z]{0,8}[0-9])[a-z0-9]{3,10}|[ -][0-9]{3,6}){0,3}"
-        r"(?![\w<])",
+        r"(?=[a-z-]{0,8}[0-9])[a-z0-9]{3,10}"
+        r"(?:-(?=[a-z]{0,8}[0-9])[a-z0-9]{3,10}|[ -][0-9]{3,6}){0,3}(?![\w<])",
         "<secret>",
     ),
     after(
-        r"(?<![a-z])(?:seed|recovery|mnemonic|secret|backup|wallet)[ _-]?(?:phrase|words?)?[\s:=\"']{1,5}",
+        r"(?<![a-z])(?:seed|recovery|mnemonic|secret|backup|wallet)"
+        r"[\s_-]?(?:phrase|words?)[\s:=\"']{1,5}",
         r"(?:[a-z]{3,8}[\s,]{1,2}){8,23}[a-z]{3,8}(?![a-z])",
         "<secret>",
     ),

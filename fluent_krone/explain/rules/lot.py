@@ -70,6 +70,10 @@ def _is_announced(match: re.Match[str]) -> bool:
     return _PUBLIC.search(said) is not None
 
 
+def _is_harmless(match: re.Match[str]) -> bool:
+    return _ADDRESS.fullmatch(match.string, *match.span()) is not None or _is_announced(match)
+
+
 def _unless_announced(mask: str) -> Callable[[re.Match[str]], str]:
     def masked(match: re.Match[str]) -> str:
         if _is_announced(match):
@@ -81,11 +85,9 @@ def _unless_announced(mask: str) -> Callable[[re.Match[str]], str]:
 
 def _if_random(match: re.Match[str]) -> str:
     """Mask a word that changes between small letters, capitals and digits more than a name does."""
-    if _ADDRESS.fullmatch(match.string, *match.span()) or _is_announced(match):
-        return match[0]
     parts = re.split(r"[^A-Za-z0-9]+", match[0])
     judged = [max(parts, key=len)]
-    if not re.search(r"[_-]", match[0]):
+    if not re.search(r"[_-]|=(?=[^=])", match[0]):
         # Base64 has `+` and `/` within one word.
         judged.append("".join(parts))
     for part in judged:
@@ -96,7 +98,7 @@ def _if_random(match: re.Match[str]) -> str:
         least = _MOST_CHANGES
         if "0" in distinct and (len(part) >= _LONG or len(distinct) == 3):
             least = _MANY_CHANGES
-        if _changes(kinds) >= least:
+        if _changes(kinds) >= least and not _is_harmless(match):
             return "<token>"
     return match[0]
 

@@ -41,8 +41,8 @@ ADDRESSES: tuple[Rule, ...] = (
     Rule(r"\"[^\"@<>]{1,64}\"@(?:[a-z0-9-]{1,63}\.){1,8}[a-z]{2,24}", "<email>"),
     # joe [at] example [dot] com
     Rule(
-        r"(?<![\w.%+-])[\w.%+-]{1,64}\s?[\[({]\s?(?:at|@)\s?[\])}]\s?[\w-]{1,63}"
-        r"(?:\s?(?:[\[({]\s?(?:dot|\.)\s?[\])}]|\.)\s?[\w-]{1,63}){1,8}",
+        r"(?<![\w.%+-])[\w.%+-]{1,64}\s?[\[({] ?(?:at|@) ?[\])}]\s?[\w-]{1,63}"
+        r"(?:\s?(?:[\[({] ?(?:dot|\.) ?[\])}]|\.)\s?[\w-]{1,63}){1,8}",
         "<email>",
     ),
     # A password after an address, as in lists of leaked accounts; not a port.
@@ -73,27 +73,39 @@ ADDRESSES: tuple[Rule, ...] = (
     ),
     Rule(r"(?<![0-9])(?<![0-9]\.)(?:[0-9]{1,3}\.){3}[0-9]{1,3}(?!\.?[0-9])", "<ip>"),
     Rule(rf"{ALONE}ip(?:-[0-9]{{1,3}}){{4}}(?![0-9])", "<ip>"),
+    # Names of machines that are their addresses: guest-10-0-0-7, 10-0-0-7.example.com.
+    Rule(r"(?<=[a-z]-)(?:[0-9]{1,3}-){3}[0-9]{1,3}(?![\w-])", "<ip>"),
+    Rule(r"(?<![\w.-])(?:[0-9]{1,3}-){3}[0-9]{1,3}(?=\.[a-z])", "<ip>"),
 )
 # Names of registers that number persons, and of what is written beside such a number.
 _REGISTERS = (
-    "dob|date[ _-]of[ _-]birth|birth[ _-]?da(?:te|y)|born(?:[ _]on)?|geburtsdatum|passport|reisepass"
-    "|personalausweis|ausweis|identity[ _-]card|id[ _-]card|tax[ _-]?(?:id|file)|vat[ _-]?id"
-    "|nino|nhs|national[ _-]id|driver'?s?[ _-]licen[cs]e|f[uü]hrerschein|insurance|social[ _-]security"
-    "|medicare|steuer-?(?:id|identifikationsnummer|nummer)|sozialversicherungs|sv-|rentenversicherungs"
-    "|cpf|cnpj|dni|nif|curp|codice[ _-]fiscale|nir|s[eé]cu(?:rit[eé][ _]sociale)?"
-    "|aadhaar|ahv|avs|bsn|burgerservice|person(?:en?)?nummer|personnummer|cpr|hetu|fodselsnummer"
-    "|f[oø]dselsnummer|pesel|rodn[eé][ _]?[cč][ií]slo|cnp|jmbg|oib|egn|rut|cuit|cuil|cedula|c[eé]dula"
-    "|nric|hkid|my[ _-]?number|rrn|itin|tfn|emirates[ _-]id|snils|снилс|инн|паспорт"
-    "|身份证号?码?"
+    "dob|of[ _-]birth|birth[ _-]?da(?:te|y)|born(?:[ _]on)?|geburtsdatum|passport"
+    "|reisepass|personalausweis|ausweis|identity[ _-]card|id[ _-]card|tax[ _-]?(?:id|file)"
+    "|vat[ _-]?id|nino|nhs|national[ _-]id|driver\\S{0,2}[ _-]licen[cs]e|f[uü]hrerschein|insurance"
+    "|social[ _-]security|medicare|steuer-?(?:id|identifikationsnummer|nummer)"
+    "|sozialversicherungs|sv-|rentenversicherungs|cnpj|curp|codice[ _-]fiscale"
+    "|s[eé]cu(?:rit[eé][ _]sociale)?|aadhaar|burgerservice|person(?:en?)?nummer|personnummer"
+    "|hetu|fodselsnummer|f[oø]dselsnummer|pesel|rodn[eé][ _]?[cč][ií]slo|jmbg|cuit|cuil|cedula"
+    "|c[eé]dula|nric|hkid|my[ _-]?number|itin|emirates[ _-]id|imsi|imei|iccid|meid|clabe|snils"
+    "|снилс|инн|паспорт|身份证号?码?"
+)
+# Those of three letters, which are looked for with the sign behind them: `vin` is part of words.
+_SHORT_REGISTERS = "cpf|dni|nif|nir|ahv|avs|bsn|cpr|cnp|oib|egn|rut|mrn|vin|rrn|tfn"
+# A number of a person, in groups and with letters as its register writes it.
+_PERSON = (
+    r"(?=[a-z]{0,6}[ -]?[0-9])[a-z0-9]"
+    r"(?:(?:[./-]| (?=[a-z]{0,3}[0-9]|[a-z](?![a-z0-9])))?[a-z0-9]){5,20}(?![a-z0-9])"
 )
 NUMBERS: tuple[Rule, ...] = (
     Rule(
-        r"(?<![0-9])(?:[2-6][0-9]{12,18}|[2-6][0-9]{3}(?:[ -][0-9]{4}){2}[ -][0-9]{1,7})(?![0-9])",
+        # Of the long ones, only those of issuers that have them; not the blocks of HDFS.
+        r"(?<![0-9])(?<!blk_)(?:[2-6][0-9]{12,15}|(?:5[0678]|6[0-9])[0-9]{15,17}"
+        r"|[2-6][0-9]{3}(?:[ -][0-9]{4}){2}[ -][0-9]{1,7})(?![0-9])",
         _if_card,
     ),
     Rule(r"(?<![0-9])3[0-9]{3}[ -][0-9]{6}[ -][0-9]{5}(?![0-9])", _if_card),
     Rule(
-        rf"{ALONE}(?:{_IBAN_COUNTRIES})[0-9]{{2}}(?=(?:[ -]?[a-z0-9]){{11,30}})"
+        rf"{ALONE}(?<!-)(?:{_IBAN_COUNTRIES})[0-9]{{2}}(?=(?:[ -]?[a-z0-9]){{11,30}})"
         r"(?:[ -]?[a-z]{0,4}[0-9][a-z0-9]{0,3}){2,8}(?![a-z0-9])",
         "<iban>",
     ),
@@ -117,22 +129,28 @@ NUMBERS: tuple[Rule, ...] = (
     after(
         rf"(?<![a-z])(?:{_REGISTERS})"
         r"(?:[ _-]?(?:no|nr|num|number|nummer|id|code))?\.?[\s:=#\"']{1,5}",
-        r"(?=[a-z]{0,6}[ -]?[0-9])[a-z0-9](?:(?:[./-]| (?=[a-z]{0,3}[0-9]|[a-z](?![a-z0-9])))?[a-z0-9])"
-        r"{5,20}(?![a-z0-9])",
+        _PERSON,
         "<id>",
     ),
-    # Foreigners in Spain, Brazil (persons and firms), Switzerland, Italy, Mexico, France: their forms are like no other.
+    after(
+        rf"(?<![a-z])(?:{_SHORT_REGISTERS})[ :=#\"](?:no|nr|num(?:ber|mer)?)?\.?[\s:=#\"']{{0,5}}",
+        _PERSON,
+        "<id>",
+    ),
+    # Foreigners in Spain, Brazil (persons and firms), Switzerland, Italy, Mexico, France: their
+    # forms are like no other.
     Rule(r"(?-i:(?<![\w-])[XYZ]-?[0-9]{7}-?[A-Z](?![\w-]))", "<id>"),
     Rule(r"(?<![\w.])[0-9]{3}\.[0-9]{3}\.[0-9]{3}-[0-9]{2}(?![\w.-])", "<id>"),
     Rule(r"(?<![\w.])[0-9]{2}\.[0-9]{3}\.[0-9]{3}/[0-9]{4}-[0-9]{2}(?![\w.-])", "<id>"),
     Rule(r"(?<![\w.])756\.[0-9]{4}\.[0-9]{4}\.[0-9]{2}(?![\w.])", "<id>"),
     Rule(
-        rf"{ALONE}[a-z]{{6}}[0-9]{{2}}[a-ehlmprst][0-9]{{2}}[a-z][0-9]{{3}}[a-z](?![\w-])",
+        r"(?-i:(?<!\w)[A-Z]{6}[0-9]{2}[A-EHLMPRST][0-9]{2}[A-Z][0-9]{3}[A-Z](?![\w-]))",
         "<id>",
     ),
-    Rule(rf"{ALONE}[a-z]{{4}}[0-9]{{6}}[hm][a-z]{{5}}[a-z0-9][0-9](?![\w-])", "<id>"),
+    Rule(r"(?-i:(?<!\w)[A-Z]{4}[0-9]{6}[HM][A-Z]{5}[A-Z0-9][0-9](?![\w-]))", "<id>"),
     Rule(
-        r"(?<![\w.-])[12] [0-9]{2} (?:0[1-9]|1[0-2]|[2-9][0-9]) [0-9]{2} [0-9]{3} [0-9]{3} [0-9]{2}(?![\w.-])",
+        r"(?<![\w.-])[12] [0-9]{2} (?:0[1-9]|1[0-2]|[2-9][0-9])"
+        r" [0-9]{2} [0-9]{3} [0-9]{3} [0-9]{2}(?![\w.-])",
         "<id>",
     ),
     # Places of persons, with four digits behind the point or more: `lat=1.5` may be a latency.
@@ -142,7 +160,7 @@ NUMBERS: tuple[Rule, ...] = (
         "<num>",
     ),
     # Phones: with a country code, as written in North America, with a slash, or after their key.
-    Rule(r"(?<![\w.+])(?:\+|00)[1-9](?:[ .()/-]{0,2}[0-9]){7,14}(?![\w])", "<phone>"),
+    Rule(r"(?<![\w.+])(?<![0-9][ ])(?:\+|00)[1-9](?:[ .()/-]{0,2}[0-9]){7,14}(?![\w])", "<phone>"),
     Rule(
         r"(?<![\w.-])(?:1[-. ])?(?:\([0-9]{3}\) ?|[0-9]{3}[-. ])[0-9]{3}[-.][0-9]{4}(?![\w.-])",
         "<phone>",

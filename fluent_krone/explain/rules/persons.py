@@ -6,15 +6,15 @@ from .base import EQUALS, IS_MASK, QUOTE, Rule, after, keyed
 
 _USER_KEYS = (
     "user(?:[ _-]?name|[_-]?id)?|(?<![a-z/])login|logname|principal|owner|account|kunde|benutzer"
-    "|(?<![a-z])(?:[er]?uid|r?user|usr|acct|email|mail|cn|samaccountname|upn|nick(?:name)?|screen[_-]?name)"
+    "|(?<![a-z])(?:[er]?uid|r?user|usr|acct|email|mail|(?<![.])cn|samaccountname|upn|nick(?:name)?|screen[_-]?name)"
 )
 # Words after `user` that are no names.
 _NO_NAME = (
-    r"(?!(?:user|is|was|has|had|not|the|an?|does|did|agent|data|ids?|name|session|account|mode|space|request"
+    r"(?!(?:user|client|is|was|has|had|not|the|an?|does|did|agent|data|ids?|name|session|account|mode|space|request"
     r"|input|error|count|defined|group|list|table|interface|profile|process|config\w*|manual|code|thread"
     r"|time|cpu|and|or|to|for|from|with|in|on|at|by|of|cannot|can|may|must|will|action|event|info\w*"
     r"|role|service|login|logged|level|limit|quota|pool|store|cache|key|token|password|type|value|who"
-    r"|that|this|already|authentication|unknown|database|settings|scope)(?![\w.-]))"
+    r"|that|this|realm|already|authentication|unknown|database|settings|scope)(?![\w.-]))"
 )
 # Names of fields that hold the name of a person.
 _PERSON_KEYS = (
@@ -38,6 +38,13 @@ PERSONS: tuple[Rule, ...] = (
         rf"(?!{IS_MASK})(?-i:[^\W\d_][\w.'-]{{0,40}}(?:,? [A-ZÀ-Þ][\w.'-]{{0,40}}){{0,3}})",
         "<user>",
     ),
+    # The name before an address: From: "King, Ada" <ada@example.com>.
+    Rule(r"\"[^\"<>]{2,60}\"(?=\s{0,2}<<email>>)", "<user>"),
+    Rule(
+        r"(?-i:(?<!\w)[A-ZÀ-Þ][\w.'-]{0,40}(?: [A-ZÀ-Þ][\w.'-]{0,40}){1,3})(?=\s{0,2}<<email>>)",
+        "<user>",
+    ),
+    after(r"(?<![a-z])new\s{1,4}user:\s{1,4}name=", rf"(?!{IS_MASK})[^\s,;]+", "<user>"),
     # Streets with a number: Hauptstraße 12, 5 Long Lane.
     Rule(
         r"(?<!\w)(?-i:[A-ZÄÖÜ])[\w.-]{2,30}(?:stra(?:ß|ss)e|str\.|weg|platz|allee|gasse)"
@@ -46,7 +53,8 @@ PERSONS: tuple[Rule, ...] = (
     ),
     Rule(
         r"(?-i:(?<![\w.])[0-9]{1,5}[A-Za-z]?,? (?!Google )(?:[A-Z][\w.']{1,20} ){1,3}"
-        r"(?:Street|St|Avenue|Ave|Road|Rd|Lane|Ln|Boulevard|Blvd|Drive|Dr)\b\.?(?:,? (?:Apt|Suite|Unit)\.? [\w-]{1,6})?"
+        r"(?:(?:Street|Avenue|Road|Lane|Boulevard|Drive)\b,?|(?:St|Ave|Rd|Ln|Blvd|Dr)[.,])"
+        r"(?: (?:Apt|Suite|Unit)\.? [\w-]{1,6})?"
         r"(?:,? [A-Z][a-z]{2,20})?(?:,? [A-Z]{2})?(?:,? [0-9]{5}(?:-[0-9]{4})?)?)",
         "<redacted>",
     ),
@@ -76,6 +84,18 @@ PERSONS: tuple[Rule, ...] = (
         r"(?:(?:failed|failure|succeeded|success\w{0,4}|denied|granted|attempt|error"
         r"|opened|closed|rejected|refused|accepted)s?\s{1,4})?"
         r"(?:for|by|as|of)\s{1,4}(?:user\s{1,4})?)" + _NAME,
+        r"\1<user>",
+    ),
+    Rule(
+        rf"((?<![a-z])account\s{{1,4}}){_NAME}(?=\s{{1,4}}(?:(?:was|has\s{{1,4}}been|is)\s{{1,4}})?"
+        r"(?:un)?(?:locked|disabled|enabled|suspended)(?!\w))",
+        r"\1<user>",
+    ),
+    # Users in other languages, where no verb comes at once.
+    Rule(
+        r"((?<![a-z])(?:benutzer|utilisateur|usuario|utente|gebruiker|пользователь)\s{1,4})"
+        r"(?!(?:ist|wird|wurde|hat|nicht|kann|und|oder|est|a|n'est|non|no|ha|es|is|heeft|niet|не"
+        r"|existe|inconnu|desconocido|unbekannt|angemeldet|abgemeldet|sconosciuto)(?!\w))" + _NAME,
         r"\1<user>",
     ),
     Rule(rf"((?<![a-z])sudo(?:\[[0-9]{{1,7}}\])?:\s{{1,8}}){_NAME}(?=\s{{1,4}}:)", r"\1<user>"),
