@@ -24,10 +24,7 @@ async function drawIncident({ force = true, keep = false } = {}) {
   const detail = $("detail");
   if (!id) {
     shown = drawn = "";
-    const isFiltered = view.q || view.state;
-    detail.replaceChildren(
-      h("p", {}, isFiltered ? "No incident matches." : "Nothing went wrong, as far as is known."),
-    );
+    detail.replaceChildren(h("p", {}, withoutIncident()));
     return;
   }
   const found = await ask(`incident?${new URLSearchParams({ id })}`);
@@ -45,6 +42,14 @@ async function drawIncident({ force = true, keep = false } = {}) {
     if (!isWide()) scrollTo(0, 0);
   }
   focusWanted();
+}
+
+function withoutIncident() {
+  if (view.q || view.state) return "No incident matches.";
+  if (isObject(overview.learning)) {
+    return `Nothing is judged yet: ${text(overview.learning.words)}. The page “Bundle” shows it.`;
+  }
+  return "Nothing went wrong, as far as is known.";
 }
 
 // What is wrong stands first, then what it rests on, then what can be said of it.

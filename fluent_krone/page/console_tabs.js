@@ -89,29 +89,29 @@ function acceptance(given) {
 // --- the bundle ------------------------------------------------------------------------------
 
 function drawBundles() {
+  const title = h("h2", {}, "Bundle");
+  // While the first bundle is learnt there is none to say anything about.
+  if (isObject(overview.learning)) return [title, learningPart(overview.learning)];
   const bundle = object(overview.bundle);
   const blind = list(bundle.blind);
   return [
-    h("h2", {}, "Bundle"),
-    learningPart(overview.learning),
+    title,
     bundlePart(bundle),
     refitPart(overview.refit),
     part(
       "What this bundle cannot see",
       blind.length
         ? items(blind)
-        : h("p", {}, "Nothing that was tried: every kind of injected fault was found."),
+        : h("p", {}, "This bundle names no kind of fault that it hardly finds."),
     ),
-  ].filter(Boolean);
+  ];
 }
 
 function learningPart(learning) {
-  if (!isObject(learning)) return null;
-  const share = Math.round(100 * (learning.share || 0));
   return part(
-    `Learning, ${share} %`,
-    h("progress", { max: 100, value: share, "aria-label": "Learnt" }),
-    h("p", {}, text(learning.words)),
+    "The first bundle is learnt from the stream",
+    h("progress", { max: 1, value: learning.share || 0, "aria-label": "Learnt" }),
+    h("p", {}, `Now: ${text(learning.words)}. Until it is done, nothing is judged.`),
   );
 }
 
@@ -210,5 +210,6 @@ function drawTabs() {
   const health = $("health");
   health.className = troubles.length ? "chip bad" : "chip good";
   // It is about the service, and not about the log that it reads.
-  health.textContent = visible(troubles.map(text).join("; ") || "service: no trouble");
+  const well = isObject(overview.learning) ? "service: learning" : "service: no trouble";
+  health.textContent = visible(troubles.map(text).join("; ") || well);
 }

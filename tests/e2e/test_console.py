@@ -34,11 +34,12 @@ MARKUP = '<img src=x onerror="document.title=1">'
 class Service:
     """A running `serve` with a live page; it is killed with SIGKILL and started again at will."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, *flags: str) -> None:
         token = folder / "token"
         token.write_text(TOKEN)
         token.chmod(0o600)
         self._flags = ["--store", str(folder / "store.db"), "--console-token-file", str(token)]
+        self._flags += flags
         self.start()
 
     def start(self, *flags: str) -> None:
@@ -367,6 +368,21 @@ def test_incidents_outlive_a_kill(tmp_path: Path) -> None:
     service.stop(signal.SIGKILL)
     service.start()
     assert service.ask("incidents")["incidents"] == before
+    service.stop()
+
+
+def test_a_service_that_learns_does_not_say_that_all_is_well(
+    browser: Browser, tmp_path: Path
+) -> None:
+    service = Service(tmp_path, "--bundle", str(tmp_path / "models"), "--learn", "24h")
+    service.send(events(1, 20))
+    open_page(browser, service)
+    assert "Nothing is judged yet" in browser.texts("#detail")[0]
+    assert browser.texts("#health") == ["service: learning"]
+    browser.run("location.hash = 'tab=bundles'")
+    browser.wait("!document.querySelector('#other').hidden")
+    # Nothing is said about a bundle that there is not.
+    assert len(browser.texts("#other section")) == 1
     service.stop()
 
 
