@@ -20,8 +20,10 @@ ALPHABET = "aAbiIkKsS019 _-=:@\u0130\u0131\u017f\u212aé…"
 texts = st.text(alphabet=ALPHABET, max_size=12)
 
 atoms = st.one_of(
-    st.text(alphabet="aibksIK019 _-=:@", min_size=1, max_size=3).map(re.escape),
-    st.sampled_from(["[0-9]", "[a-k]", "[_-]", "[^a]", "[A-S]", r"\w", r"\s", r"\S", ".", "[is]"]),
+    st.text(alphabet="aibksIK019 _-=:@éıſ", min_size=1, max_size=3).map(re.escape),
+    st.sampled_from(
+        ["[0-9]", "[a-k]", "[_-]", "[^a]", "[A-S]", r"\w", r"\s", r"\S", ".", "[is]", "[éa]"]
+    ),
     st.sampled_from(["(?<![a-z])", "(?!k)", "(?=[0-9]k)", "(?<=s)", "^", "$", r"\b"]),
 )
 
