@@ -62,6 +62,8 @@ _KEPT = 200
 # What is likelier than one normal session in so many, for one false alarm in 1,000, is never
 # flagged; nor is a step that is likelier than one in so many.
 _DENSITY_FLOOR, _STEP_FLOOR = 10_000, 1_000
+# Where enough sessions are held out, a step is flagged by its order up to one in so many.
+_ORDER, _ORDER_FLOOR = ("order.session", "order.entity"), 100
 # Counts are never flagged that are likelier than one in so many, for one false alarm in 1,000. That
 # is little: no session had them, so they are odder than what they differ in.
 _COUNTS_FLOOR = 150
@@ -170,13 +172,19 @@ class _Division:
             return density_floor(self._false_alarms)
         # A value or a level that is new was in no session of training. Where so many sessions are
         # held out that a false alarm is to be expected among them, they say how often that comes.
-        if name in _NOVELTIES and self._rows * self._false_alarms >= 1000:
+        is_told = self._rows * self._false_alarms >= 1000
+        if name in _NOVELTIES and is_told:
             return 0.0
         if name in COUNTED or name in BINARY:
             return 0.0
         if name == "counts":
             return max(math.log(_COUNTS_FLOOR / self._false_alarms), 0.0)
-        return max(math.log(_STEP_FLOOR / self._false_alarms), 0.0)
+        floor = max(math.log(_STEP_FLOOR / self._false_alarms), 0.0)
+        if name in _ORDER and is_told:
+            # They also say how far the surprises of normal steps go, which may be less far.
+            least = max(math.log(_ORDER_FLOOR / self._false_alarms), math.log(_ORDER_FLOOR))
+            floor = min(floor, least)
+        return floor
 
     def _lower(self, name: str, threshold: float) -> None:
         self._thresholds[name] = threshold
