@@ -52,7 +52,8 @@ PERSONS: tuple[Rule, ...] = (
         "<redacted>",
     ),
     Rule(
-        r"(?-i:(?<![\w.])[0-9]{1,5}[A-Za-z]?,? (?!Google )(?:[A-Z][\w.']{1,20} ){0,2}[A-Z][\w.']{1,20} "
+        r"(?-i:(?<![\w.])[0-9]{1,5}[A-Za-z]?,? (?!Google )"
+        r"(?:[A-Z][\w.']{1,20} ){0,2}[A-Z][\w.']{1,20} "
         r"(?:(?:Street|Avenue|Road|Lane|Boulevard|Drive)\b,?|(?:St|Ave|Rd|Ln|Blvd|Dr)[.,])"
         r"(?: (?:Apt|Suite|Unit)\.? [\w-]{1,6})?"
         r"(?:,? [A-Z][a-z]{2,20})?(?:,? [A-Z]{2})?(?:,? [0-9]{5}(?:-[0-9]{4})?)?)",
