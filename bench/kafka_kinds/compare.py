@@ -98,6 +98,9 @@ class Reference:
         found["kept_lost"] = (self.kept - texts).total()
         found["kept_duplicated"] = ids.total() - len(ids)
         found["kept_beyond"] = (texts - self.kept).total() - found["kept_duplicated"]
+        known = {alert["alert_id"] for alert in self.alerts}
+        named = [record["krone.alert_id"] for record in got if "krone.alert_id" in record]
+        found["kept_without_alert"] = sum(name not in known for name in named)
         return found
 
     def _saved(self, rows: dict[bytes, bytes]) -> dict[Any, Any]:
@@ -140,8 +143,13 @@ def _flows(alerts: Iterable[dict[str, Any]]) -> Iterator[str]:
 
 
 def _kept_text(record: dict[str, Any]) -> str:
-    """A kept record, without the incident, of which a keeper by itself has none."""
-    return _text({name: value for name, value in record.items() if name != "krone.incident_id"})
+    """A kept record without its alert and incident.
+
+    A keeper by itself has no incidents. Of a session with several alerts, the records name the one
+    that was there when the first of them left.
+    """
+    left_out = ("krone.incident_id", "krone.alert_id")
+    return _text({name: value for name, value in record.items() if name not in left_out})
 
 
 def _apply(rows: dict[bytes, bytes], changes: Iterable[tuple[bytes, bytes | None]]) -> None:
