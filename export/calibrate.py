@@ -139,19 +139,23 @@ def calibrate(
     *,
     seed: int = 0,
     false_alarms: float = FALSE_ALARMS,
+    faults: int = FAULTS,
     on_progress: Progress = lambda done, total: None,
 ) -> Calibration:
-    """Thresholds and band for normal `sessions`: their log keys, or all that their events tell."""
+    """Thresholds and band for normal `sessions`: their log keys, or all that their events tell.
+
+    So many `faults` of each kind are injected to divide the budget.
+    """
     traces = [_trace(session) for session in sessions]
     kept = [*range(len(traces))]
-    trial = _Trial(traces, hierarchy, seed)
+    trial = _Trial(traces, hierarchy, seed, faults)
     trial.run(on_progress)
     for _ in range(_TRIMMING_ROUNDS):
         unlikely = trial.unlikely()
         if not unlikely.any():
             break
         kept = [number for number, out in zip(kept, unlikely.tolist(), strict=True) if not out]
-        trial = _Trial([traces[number] for number in kept], hierarchy, seed)
+        trial = _Trial([traces[number] for number in kept], hierarchy, seed, faults)
         trial.run(on_progress)
     left_out = set(range(len(traces))).difference(kept)
     return trial.result(false_alarms, tuple(sorted(left_out)))
@@ -176,7 +180,10 @@ def _trace(session: Trace | Sequence[int]) -> Trace:
 class _Trial:
     """All witnesses on held-out sessions, as they are and with faults."""
 
-    def __init__(self, sessions: Sequence[Trace], hierarchy: Hierarchy, seed: int) -> None:
+    def __init__(
+        self, sessions: Sequence[Trace], hierarchy: Hierarchy, seed: int, faults: int = FAULTS
+    ) -> None:
+        self._most_faults = faults
         self._sessions = sessions
         self._hierarchy = hierarchy
         self._seed = seed
@@ -192,7 +199,7 @@ class _Trial:
         folds = min(max(_FEWEST_FOLDS, folds), size)
         if folds < 2:
             return
-        faults = min(FAULTS, _FAULTY_EVENTS * size // events)
+        faults = min(self._most_faults, _FAULTY_EVENTS * size // events)
         table = tabulate([session.keys for session in self._sessions], self._hierarchy)
         rng = np.random.default_rng(self._seed)
         fold = rng.permutation(size) % folds
