@@ -15,8 +15,9 @@ threshold:
 - `triple`: the same with the two steps before. New triples are more frequent than new pairs, so
   that one says little, and several in one session say much.
 
-The beginning and the end of a session are no steps of a pair or a triple: sessions that a log cuts
-begin and end anywhere, and how odd that is, `session` says better than a count does.
+The end of a session is no step of a pair or a triple, but its beginning is: a step that never comes
+first is out of order, while a session ends early for many reasons, and `session` says how odd that
+is.
 
 A session's surprise is a function of its log keys, so the tracker works it out once per state.
 """
@@ -145,9 +146,20 @@ class _NewSteps(dict[Context, bool]):
     def __missing__(self, steps: Context) -> bool:
         if len(self) >= _MOST_REMEMBERED:
             self.clear()
-        is_new = steps[-1] not in self._counts.get(steps[:-1], {}) and self._known.issuperset(steps)
+        is_new = steps[-1] not in self._counts.get(steps[:-1], {}) and all(
+            key == START or key in self._known for key in steps
+        )
         self[steps] = is_new
         return is_new
+
+
+def _window(keys: Sequence[int], first: int, last: int, reach: int) -> Context:
+    """Events `first` to `last`, and the `reach` steps before them.
+
+    >>> _window([7, 8, 9], 1, 2, 2)
+    (-1, 7, 8, 9)
+    """
+    return (*(START,) * max(reach - first, 0), *keys[max(first - reach, 0) : last + 1])
 
 
 class Order:
@@ -269,7 +281,7 @@ class Order:
 
     def _is_new_at(self, keys: Sequence[int], at: int, reach: int) -> bool:
         """Whether training never had event `at` after the `reach` events before it."""
-        return at >= reach and self._is_new[tuple(keys[at - reach : at + 1])]
+        return self._is_new[_window(keys, at, at, reach)]
 
     def _new(self, keys: Sequence[int], at: int) -> dict[View, float]:
         """How many pairs, and triples, up to this one training never had; 0 where it had this."""
@@ -277,8 +289,7 @@ class Order:
         for view, reach in _REACH_OF.items():
             found[view] = 0.0
             if self._is_new_at(keys, at, reach):
-                first = max(at + 1 - _COUNTED_BACK, reach)
-                steps = keys[first - reach : at + 1]
+                steps = _window(keys, max(at + 1 - _COUNTED_BACK, 0), at, reach)
                 # Without a step of Python for each event: every new state asks this.
                 windows = zip(*(steps[i:] for i in range(reach + 1)), strict=False)
                 found[view] = float(sum(map(self._is_new.__getitem__, windows)))
