@@ -61,7 +61,7 @@ def _cell(cell: Cell) -> dict[str, int]:
     for finding, alert in cell.alerts(day):
         session = " ".join(alert.record["session"])
         name = incidents.join(alert, finding.told_ns).incident_id
-        if day.faulty[session] != "alike":
+        if day.faulty.get(session) != "alike":
             continue
         if name is None:
             news += alert.record["kind"] == "unseen_template"
