@@ -74,6 +74,8 @@ def _cell(cell: Cell) -> dict[str, int]:
         if incident := event.record.get("incident"):
             counts.setdefault(incident["id"], []).append(incident["count"])
     found = set().union(*joined.values()) if joined else set()
+    # An incident that has only one of them is about something else in it.
+    joined = {name: sessions for name, sessions in joined.items() if len(sessions) > 1}
     # What the last event of each incident told.
     told = sum(counts.get(name, [0])[-1] for name in joined)
     return {

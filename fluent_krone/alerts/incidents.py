@@ -200,9 +200,10 @@ class Incidents:
 
     def _candidates(self, alert: Alert, now_ns: int) -> Iterator[Incident]:
         record = alert.record
-        yield from self._named(self._by_session, [session_name(record)])
         signatures = signatures_of(record)
+        # First the signature: what a session had before may be something else.
         yield from self._named(self._by_signature, signatures[:1])
+        yield from self._named(self._by_session, [session_name(record)])
         shared = Counter(
             incident.incident_id for incident in self._named(self._by_signature, signatures[1:])
         )
@@ -266,6 +267,10 @@ class Incidents:
         incident.first_ns = min(incident.first_ns, alert.time_ns)
         incident.last_ns = max(incident.last_ns, alert.time_ns)
         for name in signatures_of(record):
+            # The first incident with a signature keeps it: others only have a session of it.
+            holder = self._by_signature.get(name, incident.incident_id)
+            if holder != incident.incident_id and holder in self.open:
+                continue
             if _keep(incident.signatures, name, _MOST_SIGNATURES):
                 self._by_signature[name] = incident.incident_id
         if record["kind"] != _NEWS and _keep(incident.likes, like_of(record), _MOST_LIKES):

@@ -88,6 +88,19 @@ def test_a_thousand_executions_that_fail_alike_are_three_events() -> None:
     assert last.record["kind"] == "sequence" and "It is slow." in last.record["explanation"]
 
 
+def test_what_an_execution_had_before_does_not_divide_an_incident() -> None:
+    incidents = Incidents(900)
+    early = told(incidents, alert(0, ("timeout",), session="s0", entity="a"))
+    # One of those that fail alike was slow before, which is an incident of its own.
+    told(incidents, alert(1, ("slow",), session="s1", entity="b"))
+    told(incidents, alert(2, ("timeout",), session="s1", entity="a"))
+    restored = Incidents(900)
+    restored.restore([one.saved() for one in incidents.open.values()])
+    for kept in (incidents, restored):
+        joined = kept.join(alert(3, ("timeout",), session="s2", entity="c"), T0 + 3 * S)
+        assert joined.incident_id == early[0].record["incident_id"]
+
+
 def test_an_incident_that_grows_slowly_is_told_at_each_tenfold() -> None:
     incidents = Incidents(900)
     events = told(incidents, *(alert(60 * minute) for minute in range(250)))
