@@ -179,7 +179,7 @@ def kills(setting: Setting, count: int, moves: int, seed: int) -> dict[str, Any]
         "kept": reference.kept.total(),
         "sessions": sum(map(len, reference.sessions.values())),
         "differ": dict(differ),
-        "flow_missed": reference.flow_missed(alerts),
+        **reference.flows_differ(alerts),
         **{
             name: differ[name]
             for name in (

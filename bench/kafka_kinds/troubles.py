@@ -168,7 +168,7 @@ def _compared(setting: Setting, rig: Rig, *, with_tail: bool = True) -> dict[str
         "alerts": len(reference.alerts),
         "kept": reference.kept.total(),
         "differ": dict(differ),
-        "flow_missed": reference.flow_missed(rig.alerts()),
+        **reference.flows_differ(rig.alerts()),
         "began_again": log.count("begins again"),
         "told": sorted({_sort_of(text) for text in log.splitlines() if _is_trouble(text)}),
     }
