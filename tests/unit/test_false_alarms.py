@@ -101,6 +101,17 @@ def test_the_density_is_never_below_its_floor() -> None:
         assert made().thresholds(asked)["density"] >= density_floor(asked) - 1e-3
 
 
+@pytest.mark.parametrize(("sessions", "is_found"), [(2_000, False), (20_000, True)])
+def test_small_differences_of_counts_are_flagged_after_a_large_training(
+    sessions: int, is_found: bool
+) -> None:
+    rng = np.random.default_rng(9)
+    # No normal session has counts that training lacks; those of lost steps differ a little.
+    normal = {"density": rng.exponential(1, sessions), "counts": np.zeros(sessions)}
+    faulty = {"skip": {"density": np.zeros(50), "counts": np.ones(50)}}
+    assert (plan_budget(normal, faulty).thresholds(1)["counts"] < 1.0) == is_found
+
+
 def test_p_values_count_the_held_out_sessions_that_score_as_much() -> None:
     budget = Budget(999, {"density": (9.0, 8.0, 8.0)}, (Plan(1, {}),))
     found = [budget.p_value("density", score) for score in (10, 8, 1)]
