@@ -25,7 +25,7 @@ class Detector:
 
     >>> from fluent_krone import Detector, load_bundle
     >>> detector = Detector(load_bundle("hdfs"))
-    >>> message = "Receiving block blk_1 src: /10.0.0.1:5 dest: /10.0.0.2:5"
+    >>> message = "Receiving block blk_1 src: /10.250.18.114:5 dest: /10.250.18.114:50010"
     >>> record = {"component": "dfs.DataNode$DataXceiver", "message": message}
     >>> detector.feed([(1226261319.0, record)])
     []

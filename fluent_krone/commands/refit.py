@@ -17,7 +17,7 @@ from ..detect.bundle import load_bundle
 from ..errors import KroneError
 from ..explain.desk import Desk
 from ..explain.knowledge import Knowledge
-from ..living.bundles import BundleFolder, stamp
+from ..living.bundles import BundleFolder
 from ..living.child import check_extra, refit_options
 from ..living.refit import SHADOW, recording_of, reservoir_bytes, reservoir_of
 from ..living.reservoir import Reservoir
@@ -56,7 +56,7 @@ def run(flags: argparse.Namespace) -> int:
     work = folder.refit / "work"
     if flags.child:
         attend(work)
-    name = stamp()
+    name = folder.new_name()
     _fit(config, folder, work, name)
     print(json.dumps(_judge(config, folder, name)))
     return 0

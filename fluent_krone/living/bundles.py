@@ -143,9 +143,19 @@ class BundleFolder:
         self.use(previous)
         return previous
 
+    def new_name(self) -> str:
+        """The name of a bundle that is fitted now, which no bundle of the directory has yet."""
+        now = time.strftime("%Y%m%dT%H%M%SZ", time.gmtime())
+        name = now
+        number = 1
+        while (self.path / name).exists():
+            number += 1
+            name = f"{now}-{number}"
+        return name
+
     def add(self, bundle: Path) -> str:
         """Copy a bundle into the directory; returns its name. The first one is put into use."""
-        name = stamp()
+        name = self.new_name()
         staging = self.path / f".add-{name}"
         self.path.mkdir(parents=True, exist_ok=True)
         try:
@@ -189,11 +199,6 @@ def is_bundle_folder(path: Path) -> bool:
         return False
     names = {entry.name for entry in path.iterdir()}
     return not names or bool(names & {CURRENT, _LEARNING, _LOCK})
-
-
-def stamp() -> str:
-    """The name of a bundle that is fitted now."""
-    return time.strftime("%Y%m%dT%H%M%SZ", time.gmtime())
 
 
 def _manifest(path: Path) -> dict[str, Any]:

@@ -27,7 +27,7 @@ from ..detect.bundle import Bundle, find_bundle, load_bundle
 from ..errors import BundleError, ConfigError, KroneError
 from ..reading.records import InputSettings
 from ..transport.forward import Chunk
-from .bundles import BundleFolder, is_bundle_folder, stamp
+from .bundles import BundleFolder, is_bundle_folder
 from .child import check_extra, fit_options, run_export, suggest_options
 from .counting import Seen, SessionCount
 from .spool import StreamSpool
@@ -288,7 +288,7 @@ class Learning:
         """Fit a bundle to what was collected, and put it into the link `current`."""
         self.phase = FITTING
         await self._freeze()
-        name = self.id or stamp()
+        name = self.id or self.folder.new_name()
         work = self.folder.learning / "work"
         self._note_fit(name)
         # Options that are no longer given must not be remembered.

@@ -106,3 +106,11 @@ def test_a_link_to_what_is_gone_counts_as_none(tmp_path: Path, bundle_dir: Path)
     folder.use("1")
     (folder.path / "1" / "manifest.json").unlink()
     assert folder.current is None
+
+
+def test_bundles_of_the_same_second_have_different_names(tmp_path: Path, bundle_dir: Path) -> None:
+    folder = BundleFolder(tmp_path / "b")
+    names = [folder.add(bundle_dir) for _ in range(4)]
+    assert len(set(names)) == 4
+    assert [kept.name for kept in folder.bundles()] == sorted(names)
+    assert folder.current == names[0]
