@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
+from ..detect.measures import times
+
 # The share of a cut step's characters that stands before the cut.
 _HEAD = 0.55
 # Steps that a sentence lists of one kind; the rest are counted.
@@ -21,15 +23,6 @@ def short(step: str, most: int) -> str:
     head = round(most * _HEAD)
     tail = most - head - 1
     return f"{step[:head].rstrip()}…{step[len(step) - tail :].lstrip()}"
-
-
-def times(count: int) -> str:
-    """How often: once, twice, 3 times."""
-    if count == 1:
-        return "once"
-    if count == 2:
-        return "twice"
-    return f"{count} times"
 
 
 def at_most(count: int) -> str:

@@ -10,9 +10,9 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Sequence
 from typing import NamedTuple
 
-from ..detect.measures import as_share
+from ..detect.measures import as_share, times
 from ..detect.order import START
-from .phrases import at_most, listed, times
+from .phrases import at_most, listed
 from .scene import Scene, longest_run, run_around
 from .writer import MAX_LINE, Writer
 

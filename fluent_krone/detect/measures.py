@@ -50,3 +50,12 @@ def as_time(seconds: float) -> str:
                 return f"{whole} {unit}"
             return f"{whole} {unit} {rest} {part}"
     return f"{seconds:.3g} s"
+
+
+def times(count: int) -> str:
+    """How often: once, twice, 3 times."""
+    if count == 1:
+        return "once"
+    if count == 2:
+        return "twice"
+    return f"{count} times"

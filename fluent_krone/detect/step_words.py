@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from ..core.hierarchy import Hierarchy
 from ..types import Level
 from .durations import Span
-from .measures import as_share
+from .measures import as_share, times
 from .order import END, START, Follows, Order, View
 
 # Below this share of the normal cases a step is called rare in a sentence. Above it, what is odd is
@@ -48,8 +48,7 @@ class StepWords:
         view: View = "entity" if name == "order.entity" else "session"
         context, follows = self._order.rare_after(keys, at, view, _RARE)
         if set(context) == {keys[at]}:
-            how_often = f"{len(context) + 1} times".replace("2 times", "twice")
-            said = f"{step} came {how_often} in a row"
+            said = f"{step} came {times(len(context) + 1)} in a row"
             return f"{said}. {self._seldom(follows, keys[at], False)}"
         steps = [self.step(key) for key in context if key != START]
         before = " and ".join([", ".join(steps[:-1]), *steps[-1:]]).removeprefix(" and ")

@@ -3,9 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 from kafka_broker import Broker, missing
+from kafka_rides import PARTITIONS
+from kafka_rig import Rig
+
+from fluent_krone.detect.bundle import Bundle, load_bundle
 
 _FOLDER = "tests/kafka/"
 
@@ -27,3 +32,15 @@ def broker(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Broker]:
     broker.start()
     yield broker
     broker.stop()
+
+
+@pytest.fixture
+def rig(broker: Broker, tmp_path: Path, bundle_dir: Path) -> Iterator[Rig]:
+    rig = Rig(broker, tmp_path, bundle_dir, PARTITIONS)
+    yield rig
+    rig.stop()
+
+
+@pytest.fixture
+def bundle(bundle_dir: Path) -> Bundle:
+    return load_bundle(str(bundle_dir))

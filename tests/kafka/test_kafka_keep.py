@@ -4,56 +4,14 @@ from __future__ import annotations
 
 import json
 import signal
-import time
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-import pytest
-from kafka_broker import Broker
+from kafka_rides import BEGIN_MS, rides, tail
 from kafka_rig import Rig, kept_of
-from synthetic import GOING, NORMAL, OPEN, OPENED, STUCK, T0, S, ride
 
 from fluent_krone.config import Config
-from fluent_krone.detect.bundle import Bundle, load_bundle
-
-BAD = (OPEN, OPENED, GOING, STUCK)
-PARTITIONS = 3
-BEGIN_MS = int(time.time() * 1000) - 3_600_000
-
-
-@pytest.fixture
-def rig(broker: Broker, tmp_path: Path, bundle_dir: Path) -> Iterator[Rig]:
-    rig = Rig(broker, tmp_path, bundle_dir, PARTITIONS)
-    yield rig
-    rig.stop()
-
-
-@pytest.fixture
-def bundle(bundle_dir: Path) -> Bundle:
-    return load_bundle(str(bundle_dir))
-
-
-def rides(first: int, count: int) -> Iterator[tuple[int, str | None, Any]]:
-    """Rides one after the other, every fifth a bad one, two seconds between two of them."""
-    for number in range(first, first + count):
-        log_keys = NORMAL[number % len(NORMAL)]
-        if number % 5 == 0:
-            log_keys = BAD
-        name = f"ride{number}"
-        for time_ns, record in ride(name, log_keys):
-            assert time_ns is not None
-            yield BEGIN_MS + (time_ns - T0) * 1000 // S + 2000 * number, name, record
-
-
-def tail(rig: Rig, after: int) -> None:
-    """Records that let every partition's time go on, so that all rides before have ended."""
-    for partition in range(PARTITIONS):
-        records = [
-            (BEGIN_MS + 2000 * after + 4000 * i, None, record)
-            for i, (_, record) in enumerate(ride(f"tail{partition}", (GOING,) * 40))
-        ]
-        rig.produce(records, partition=partition)
+from fluent_krone.detect.bundle import Bundle
 
 
 def kept(rig: Rig) -> list[dict[str, Any]]:
