@@ -37,7 +37,8 @@ from fluent_krone.alerts.scene import scene_of  # noqa: E402
 from fluent_krone.alerts.words import explain  # noqa: E402
 from fluent_krone.config import Config  # noqa: E402
 from fluent_krone.core.hierarchy import Hierarchy  # noqa: E402
-from fluent_krone.demo.simulator import STEPS, SimulatedSession, simulate, stream  # noqa: E402
+from fluent_krone.demo.courses import STEPS  # noqa: E402
+from fluent_krone.demo.simulator import SimulatedSession, simulate, stream  # noqa: E402
 from fluent_krone.detect.bundle import load_bundle  # noqa: E402
 from fluent_krone.explain.cases import CaseMaker  # noqa: E402
 from fluent_krone.explain.question import question  # noqa: E402

@@ -13,10 +13,10 @@ from pathlib import Path
 
 from fluent_krone.core.hierarchy import Hierarchy, Leaf
 from fluent_krone.core.sessions import SessionSettings
+from fluent_krone.demo.courses import STEPS
 from fluent_krone.demo.simulator import (
     IDLE_TIMEOUT_S,
     SESSION_KEY,
-    STEPS,
     SimulatedSession,
     normal_courses,
     simulate,

@@ -34,8 +34,6 @@ ATTRIBUTES = 20
 MODULE_LINES = 450
 # Radon's grades run from A (simple) to F. From D on, a function branches too much to be read.
 WORST_GRADE = "C"
-# Simulators are one list of what a simulated system does, and are read as a list.
-LONG_MODULES = ("fluent_krone/demo/simulator.py",)
 
 
 @dataclass(slots=True)
@@ -76,7 +74,7 @@ def measure(paths: Sequence[Path]) -> Measures:
 def _measure_lines(found: Measures, name: str, text: str) -> None:
     lines = text.splitlines()
     found.lines += len(lines)
-    if len(lines) > MODULE_LINES and name not in LONG_MODULES:
+    if len(lines) > MODULE_LINES:
         found.long_modules.append(f"{name} {len(lines)} lines")
     for number, line in enumerate(lines, start=1):
         if len(line) > LINE_LENGTH:

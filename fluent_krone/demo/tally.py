@@ -8,7 +8,8 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from ..types import Alert
-from .simulator import KINDS, Moment, SimulatedSession
+from .damage import KINDS
+from .simulator import Moment, SimulatedSession
 
 # Kinds of alerts that are about one session.
 OF_SESSIONS = ("sequence", "deviation")

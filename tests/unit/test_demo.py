@@ -12,7 +12,8 @@ import pytest
 
 from fluent_krone.cli import main
 from fluent_krone.demo import live as demo
-from fluent_krone.demo.simulator import KINDS, Fault, simulate, stream
+from fluent_krone.demo.damage import KINDS, Fault
+from fluent_krone.demo.simulator import simulate, stream
 from fluent_krone.detect.bundle import Bundle, load_bundle
 from fluent_krone.errors import ConfigError
 from fluent_krone.types import Alert

@@ -10,15 +10,12 @@ from itertools import pairwise
 
 import pytest
 
+from fluent_krone.demo.courses import STEPS, is_normal
+from fluent_krone.demo.damage import FAULTS, KINDS, Fault
 from fluent_krone.demo.simulator import (
-    FAULTS,
     IDLE_TIMEOUT_S,
-    KINDS,
     SESSION_KEY,
-    STEPS,
-    Fault,
     SimulatedSession,
-    is_normal,
     simulate,
     stream,
 )
