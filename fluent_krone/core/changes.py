@@ -155,6 +155,10 @@ class Changes:
             step.first = first
             self.is_dirty = True
 
+    def may_stand_for(self, log_key: int) -> Collection[int]:
+        """The log keys of the bundle that a new step may stand for, of which nobody knows yet."""
+        return self._places.may_stand_for(self._number(log_key))
+
     # --- sessions ----------------------------------------------------------------------------
 
     def note_run(self, before: int, log_keys: Sequence[int], behind: int, clock: int) -> bool:
@@ -353,7 +357,7 @@ class Changes:
 
     def _begin(self, number: int, clock: int) -> NewStep:
         step = self._steps[number] = NewStep(number, clock, clock)
-        step.is_variant = self._places.replacing.is_variant(self._forms.text(number))
+        step.is_variant = self._places.replacing.wording.is_variant(self._forms.text(number))
         self.counters["new_steps"] += 1
         self._touch()
         return step

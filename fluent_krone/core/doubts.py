@@ -160,6 +160,9 @@ class Doubts:
         started = session is None or time.clock > engine.sessions.end_of(session)
         with engine.time.flow.uncounted():
             session = engine.single.take(key, held, record, time.clock, findings, in_time=False)
+        if len(session.keys) > events:
+            # A new step may stand for an old one, which is the one that came.
+            log_key = session.keys[-1]
         engine.time.flow.hold(time.clock_at(time_ns), log_key, int(started))
         if len(session.keys) == events:
             # It was passed over: it is no event of the session.

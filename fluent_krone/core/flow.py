@@ -22,7 +22,7 @@ import contextlib
 import hashlib
 import math
 from array import array
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from operator import add
 from typing import Any
@@ -94,6 +94,8 @@ class FlowWatch:
         # The last window in which something was reported, by direction.
         self._told: dict[Direction, int] = {"burst": -_TOGETHER, "silence": -_TOGETHER}
         self._tag = b""
+        # Log keys of steps that may have come under new names in the present window.
+        self._heard: set[int] = set()
         # Window, log key, and starts of sessions of events whose time is in doubt.
         self._held: list[tuple[int, int, int]] = []
         self._found: list[Finding] = []
@@ -104,6 +106,10 @@ class FlowWatch:
         """An event has come. Log keys of steps that the bundle does not know do not count."""
         if log_key < len(self.counts) - 1:
             self.counts[log_key] += 1
+
+    def hear(self, log_keys: Iterable[int]) -> None:
+        """An event has come that may be one of these steps under a new name: none is silent."""
+        self._heard.update(log_keys)
 
     def meet(self, tag: bytes) -> None:
         """A chunk has this tag. The alert's is what all tags of the stream begin with."""
@@ -199,6 +205,7 @@ class FlowWatch:
         saved: dict[str, Any] = {
             "flow_counts": array("q", self.counts).tobytes(),
             "flow_held": [list(one) for one in self._held],
+            "flow_heard": sorted(self._heard),
         }
         if everything or self._is_changed:
             saved["flow"] = {
@@ -227,6 +234,7 @@ class FlowWatch:
             return
         self.counts[:] = array("q", snapshot["flow_counts"])
         self._held = [(at, key, starts) for at, key, starts in snapshot["flow_held"]]
+        self._heard = set(snapshot.get("flow_heard", ()))
         self._window = saved["window"]
         self._begun = saved["begun"]
         self._is_ahead = saved["ahead"]
@@ -254,6 +262,7 @@ class FlowWatch:
     def _clear(self) -> None:
         # In place: the loop that counts holds the list.
         self.counts[:] = [0] * len(self.counts)
+        self._heard.clear()
 
     # A log of rare events has as many windows as events, so a window must cost little. What a node
     # needs is therefore looked up once for all windows of an hour, and a node that came no more
@@ -294,6 +303,10 @@ class FlowWatch:
             if now.is_silent:
                 continue
             node = self._nodes[number]
+            if self._heard and not self._heard.isdisjoint(node.log_keys):
+                now.run = 0
+                now.missing = 0.0
+                continue
             if now.run >= node.most_windows and now.missing > node.most_missing:
                 missing = now.missing
                 found.append(OddFlow(number, now.run, 0, missing, missing, node.most_missing))

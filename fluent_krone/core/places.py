@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
 from ..reading.newforms import NewForms
 from .newsteps import NewStep
-from .replacing import UNDECIDED, Replacing, Run, likeness
+from .replacing import UNDECIDED, Replacing, Run
+from .wording import likeness
 
 # What a message stands for that is passed over. No log key is negative.
 PASSED = -1
@@ -48,6 +49,8 @@ class Places:
         self._runs: Counter[Run] = Counter()
         self._meant: dict[int, int] | None = None
         self._contested: set[int] = set()
+        # Asked for each event of a step that waits, and worked out anew when there is a new run.
+        self._may_stand_for: dict[int, Collection[int]] = {}
 
     def note_run(self, before: int, numbers: Sequence[int], behind: int, clock: int) -> bool:
         """New steps stand between two known ones; whether it is clear now what some of them are."""
@@ -57,6 +60,8 @@ class Places:
             return False
         if run not in self._runs and len(self._runs) >= _MOST_RUNS:
             return False
+        if run not in self._runs:
+            self._may_stand_for.clear()
         self._runs[run] += 1
         self._meant = None
         for number in set(numbers):
@@ -106,9 +111,18 @@ class Places:
             )
         return self._meant
 
+    def may_stand_for(self, number: int) -> Collection[int]:
+        """The old steps that one that waits may stand for, as far as its places are known."""
+        found = self._may_stand_for.get(number)
+        if found is None:
+            found = self.replacing.may_stand_for(number, self._runs)
+            self._may_stand_for[number] = found
+        return found
+
     def forget(self) -> None:
         """Steps are others than before: forget runs in which none is undecided any more."""
         self._meant = None
+        self._may_stand_for.clear()
         for run in list(self._runs):
             states = [self._steps[n].state for n in run.steps if n in self._steps]
             if "waiting" not in states:
@@ -121,6 +135,7 @@ class Places:
     def load(self, saved: Sequence[Sequence[Any]], log_keys: Sequence[int]) -> None:
         """Go on from a snapshot; `log_keys` are ours by those of the snapshot."""
         self._meant = None
+        self._may_stand_for.clear()
         self._runs = Counter()
         for before, steps, behind, count in saved:
             known = [key if key < 0 else log_keys[key] for key in (before, behind)]

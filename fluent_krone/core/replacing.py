@@ -23,10 +23,11 @@ had `cart loaded` between two steps, they now have `fetched basket`. What is don
 from __future__ import annotations
 
 import itertools
-import re
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import NamedTuple
+
+from .wording import Wording, likeness
 
 # The places before the first step of a session, and behind its last one.
 START = -1
@@ -59,10 +60,6 @@ _CLOSE = 0.15
 # Steps in a row that are remembered of normal training. A bundle with more normal sessions is
 # judged by pairs alone from there on.
 _MOST_ROWS = 500_000
-# Words that two templates must share, beside their wildcards, to be variants of one step.
-_ENOUGH_ALIKE = 2
-_WILDCARDS = re.compile(r"(?:<[*a-z]+>|\W)+")
-_WORD = re.compile(r"<[*a-z]+>|[^\W_]+")
 
 
 class Run(NamedTuple):
@@ -96,8 +93,7 @@ class Replacing:
 
     def __init__(self, templates: Sequence[str], normal: Iterable[Sequence[int]]) -> None:
         self._templates = templates
-        # Number of words → log keys and templates.
-        self._by_length: dict[int, list[tuple[int, str]]] = {}
+        self.wording = Wording(templates)
         self._normal = normal
         # Worked out when it is first asked for: most services never see a deploy with their bundle.
         self._followers: dict[int, set[int]] | None = None
@@ -168,23 +164,14 @@ class Replacing:
         return log_key
 
     def siblings(self, log_key: int) -> list[int]:
-        """The log keys whose templates differ from this one's in one word at most, itself first.
+        """The log keys whose templates differ from this one's in one word at most, itself first."""
+        return self.wording.siblings(log_key)
 
-        Training may have made a template for each currency, where the new one has a wildcard.
-        """
-        text = self._templates[log_key]
-        return [log_key, *(key for key, old in self._as_long(text) if differs_in_a_word(text, old))]
-
-    def is_variant(self, text: str) -> bool:
-        """Whether a new template is an old one but for one word, as one of a new value is."""
-        return any(differs_in_a_word(text, old) for _, old in self._as_long(text))
-
-    def _as_long(self, text: str) -> Sequence[tuple[int, str]]:
-        """The templates that have as many words as a text, with their log keys."""
-        if not self._by_length:
-            for log_key, old in enumerate(self._templates):
-                self._by_length.setdefault(len(old.split()), []).append((log_key, old))
-        return self._by_length.get(len(text.split()), ())
+    def may_stand_for(self, number: int, runs: Mapping[Run, int]) -> set[int]:
+        """The old steps that a new one may stand for by its places, which say no more yet."""
+        self._learn()
+        scores, _ = self._scores(_contexts(number, runs, {}))
+        return {sibling for log_key in scores for sibling in self.siblings(log_key)}
 
     def _learn(self) -> None:
         if self._followers is not None:
@@ -361,34 +348,3 @@ def _overlap(one: Counter[int], other: Counter[int]) -> float:
     if not total or not others:
         return 0.0
     return sum(min(count / total, other[key] / others) for key, count in one.items())
-
-
-def differs_in_a_word(one: str, other: str) -> bool:
-    """Whether two templates are the same but for one word, and have more than that to say.
-
-    >>> differs_in_a_word("paid <num> EUR to ledger", "paid <num> USD to ledger")
-    True
-    >>> differs_in_a_word("cart.loaded", "cart.saved")
-    False
-    """
-    words = one.split()
-    others = other.split()
-    if len(words) != len(others):
-        return False
-    alike = [word for word, its in zip(words, others, strict=True) if word == its]
-    literal = [word for word in alike if not _WILDCARDS.fullmatch(word)]
-    return len(alike) == len(words) - 1 and len(literal) >= _ENOUGH_ALIKE
-
-
-def likeness(one: str, other: str) -> float:
-    """The share of words that two templates have in common, 0 to 1.
-
-    >>> likeness("cart of user <num> loaded", "loaded cart of user <num>")
-    1.0
-    """
-    first = Counter(word.lower() for word in _WORD.findall(one))
-    second = Counter(word.lower() for word in _WORD.findall(other))
-    total = first.total() + second.total()
-    if not total:
-        return 0.0
-    return 2 * (first & second).total() / total

@@ -110,6 +110,7 @@ class Settling:
         if log_key > self._unknown:
             # Nobody knows the step yet: whether the bundle fits must show before somebody does.
             self._engine.counters["unmatched"] += 1
+            self._engine.time.flow.hear(self.changes.may_stand_for(log_key))
         if log_key == PASSED:
             session = self._pass_over(key, tag, time_ns, clock, findings)
         else:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from dataclasses import replace
 from typing import Any
 
 import msgpack
@@ -22,6 +23,7 @@ from synthetic import (
     Counts,
     S,
     event,
+    flow_nodes,
     lift_engine,
     make_limits,
     novelties,
@@ -207,6 +209,28 @@ def test_a_wrong_value_does_not_join_a_change() -> None:
     wrong.append((T0 + 502 * S, {b"message": b"lift: going to floor minus", b"ride": b"odd"}))
     findings = engine.feed("app", wrong, NOW) + engine.finish()
     assert {finding.kind for finding in findings} == {"unseen_template", "sequence"}
+
+
+def test_a_step_that_a_new_one_replaces_is_not_silent() -> None:
+    """Before it is known what the new step stands for, and afterwards."""
+    [above] = [node for node in flow_nodes() if node.level == "stream"]
+    opened = replace(
+        above, level="status", log_keys=(OPENED,), log_key=OPENED, above=0, name="door"
+    )
+    limits = make_limits(change_settle=10 * SETTLE)
+    engine = lift_engine(limits=limits, nested=Counts(0), flow_nodes=[above, opened])
+    fed(engine, many(BEFORE, 120), 0)
+    findings = []
+    for number in range(30):
+        findings += fed(engine, many(DEPLOYED, 1, f"new{number}-"), 1200 + 90 * number)
+        if number == 3:
+            # Four minutes without the old step are a silence here.
+            assert not engine.settling.changes.renamed
+    assert [finding.kind for finding in findings] == ["change"]
+    assert engine.settling.changes.renamed
+    gone = (OPEN, GOING, ARRIVED, CLOSE)
+    findings = fed(engine, many(gone, 120, "gone"), 3900)
+    assert (b"silence door",) in [one.session for one in findings if one.kind == "flow"]
 
 
 def versioned(name: str, keys: Sequence[int], at_s: float, version: str) -> list[Any]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from fluent_krone.core.replacing import ADDED, UNDECIDED, Replacing, Run
+from fluent_krone.core.wording import Wording
 
 TEMPLATES = [
     "order <num> accepted",
@@ -33,3 +34,23 @@ def test_words_decide_where_no_session_has_ended() -> None:
     assert found == {7: UNDECIDED}
     assert replacing.by_words(7, RENAMED, runs) == 2
     assert replacing.by_words(7, "audit trail written", runs) == ADDED
+
+
+def test_another_value_makes_a_variant_and_another_name_does_not() -> None:
+    templates = [
+        "event=cart.loaded service=cart items=<num>",
+        "event=hits.ranked service=search hits=<num> model=v3",
+        "event=paid service=ledger amount=<num> currency=EUR",
+        "event=freed service=stock amount=<num> currency=EUR",
+        "event=asked service=search hits=<num>",
+    ]
+    wording = Wording(templates)
+    assert wording.is_variant("event=paid service=ledger amount=<num> currency=XXX")
+    assert not wording.is_variant("event=results.trimmed service=search hits=<num>")
+    assert wording.siblings(0) == [0]
+
+
+def test_an_old_step_may_be_meant_wherever_it_fits() -> None:
+    replacing = Replacing(TEMPLATES, NORMAL)
+    assert replacing.may_stand_for(7, {Run(1, (7,), 3): 1}) == {2}
+    assert replacing.may_stand_for(7, {Run(1, (8,), 3): 1}) == set()

@@ -1,0 +1,108 @@
+"""What the words of templates tell of steps: which are alike, and which are one but for a word."""
+
+from __future__ import annotations
+
+import re
+from collections import Counter
+from collections.abc import Sequence
+
+# Words that two templates must share, beside their wildcards, to be variants of one step.
+_ENOUGH_ALIKE = 2
+# A key names steps where so large a part of the templates has it, and where so large a part of
+# these has a value of its own there.
+_NAMES_MOST = 0.5
+# Templates from which on that can be said.
+_ENOUGH_TEMPLATES = 4
+_WILDCARDS = re.compile(r"(?:<[*a-z]+>|\W)+")
+_WORD = re.compile(r"<[*a-z]+>|[^\W_]+")
+# A word such as `event=cart.loaded`: a key and its value.
+_KEY_VALUE = re.compile(r"([\w.\-]+)=(.+)")
+
+
+class Wording:
+    """Compares texts with the templates of a bundle, in the order of their log keys."""
+
+    def __init__(self, templates: Sequence[str]) -> None:
+        self._templates = templates
+        # Worked out when it is first asked for: number of words → log keys and templates.
+        self._by_length: dict[int, list[tuple[int, str]]] = {}
+        self._naming: frozenset[str] | None = None
+
+    def siblings(self, log_key: int) -> list[int]:
+        """The log keys whose templates differ from this one's in one word at most, itself first.
+
+        Training may have made a template for each currency, where the new one has a wildcard.
+        """
+        text = self._templates[log_key]
+        return [log_key, *(key for key, old in self._as_long(text) if self._is_variant(text, old))]
+
+    def is_variant(self, text: str) -> bool:
+        """Whether a new template is an old one but for one word, as one of a new value is."""
+        return any(self._is_variant(text, old) for _, old in self._as_long(text))
+
+    def _is_variant(self, text: str, old: str) -> bool:
+        """Whether two templates are one but for one word, which does not name the step."""
+        if not differs_in_a_word(text, old):
+            return False
+        both = zip(text.split(), old.split(), strict=True)
+        word = next(word for word, its in both if word != its)
+        key = _KEY_VALUE.fullmatch(word)
+        return key is None or key[1] not in self._naming_keys()
+
+    def _naming_keys(self) -> frozenset[str]:
+        """The keys whose value names the step, as `event` does in `event=cart.loaded items=<num>`.
+
+        >>> lines = [f"event={name} service=shop items=<num>" for name in ("a", "b", "c", "d")]
+        >>> sorted(Wording(lines)._naming_keys())
+        ['event']
+        """
+        if self._naming is None:
+            values: dict[str, Counter[str]] = {}
+            for text in self._templates:
+                for key, value in set(_KEY_VALUE.findall(text)):
+                    values.setdefault(key, Counter())[value] += 1
+            self._naming = frozenset(
+                key
+                for key, counts in values.items()
+                if counts.total() >= max(_ENOUGH_TEMPLATES, _NAMES_MOST * len(self._templates))
+                and len(counts) >= _NAMES_MOST * counts.total()
+            )
+        return self._naming
+
+    def _as_long(self, text: str) -> Sequence[tuple[int, str]]:
+        """The templates that have as many words as a text, with their log keys."""
+        if not self._by_length:
+            for log_key, old in enumerate(self._templates):
+                self._by_length.setdefault(len(old.split()), []).append((log_key, old))
+        return self._by_length.get(len(text.split()), ())
+
+
+def differs_in_a_word(one: str, other: str) -> bool:
+    """Whether two templates are the same but for one word, and have more than that to say.
+
+    >>> differs_in_a_word("paid <num> EUR to ledger", "paid <num> USD to ledger")
+    True
+    >>> differs_in_a_word("cart.loaded", "cart.saved")
+    False
+    """
+    words = one.split()
+    others = other.split()
+    if len(words) != len(others):
+        return False
+    alike = [word for word, its in zip(words, others, strict=True) if word == its]
+    literal = [word for word in alike if not _WILDCARDS.fullmatch(word)]
+    return len(alike) == len(words) - 1 and len(literal) >= _ENOUGH_ALIKE
+
+
+def likeness(one: str, other: str) -> float:
+    """The share of words that two templates have in common, 0 to 1.
+
+    >>> likeness("cart of user <num> loaded", "loaded cart of user <num>")
+    1.0
+    """
+    first = Counter(word.lower() for word in _WORD.findall(one))
+    second = Counter(word.lower() for word in _WORD.findall(other))
+    total = first.total() + second.total()
+    if not total:
+        return 0.0
+    return 2 * (first & second).total() / total
