@@ -14,8 +14,9 @@ An alert joins an open incident, the first of these that holds:
 4. by its entity: the incident is about the same entity, has begun less than `_BURST_NS` ago, and
    was at least as severe. Later, or about something more severe, another incident begins.
 
-News of a template (`unseen_template`) is about no failed execution: it begins no incident, and
-joins one by rules 1 and 3 only.
+News of a template (`unseen_template`) is about no failed execution: it joins an incident by rules 1
+to 3 only. An incident that begins with it is taken over by the first execution in it that goes
+wrong: that alert is told whole, and stands for the incident from then on.
 
 An incident is told when it begins (with its whole first alert), when it has ten times as many
 executions as were told last, when it becomes much more severe, and when it ends after a quiet time.
@@ -45,8 +46,10 @@ _BURST_NS = 60 * 10**9
 _GROWTH = 10
 # … but at the earliest so long after it was told last: 1,000 within minutes are news once.
 _GROWTH_PAUSE_NS = 300 * 10**9
+# Incidents that news of a template may open: so many that the others have room for theirs.
+_MOST_OPEN_BY_NEWS = MOST_OPEN // 2
 # The kind of alerts that are news of a template, not of an execution.
-_NEWS = "unseen_template"
+NEWS = "unseen_template"
 # The kind of alerts that tell how a change goes on: each of them is sent.
 _CHANGE = "change"
 # What is kept of an incident at most: signatures that alerts join by, …
@@ -210,7 +213,7 @@ class Incidents:
         for name, count in shared.most_common(1):
             if 2 * count >= len(signatures):
                 yield self.open[name]
-        is_news = record["kind"] == _NEWS
+        is_news = record["kind"] == NEWS
         for name in self._steps.names(like_of(record, is_news=is_news)):
             if name in self.open:
                 yield self.open[name]
@@ -230,9 +233,10 @@ class Incidents:
 
     def _opened(self, alert: Alert, now_ns: int) -> Incident | None:
         """A new incident with its first alert; None where the alert stands by itself."""
-        if alert.record["kind"] == _NEWS:
-            return None
-        if len(self.open) >= MOST_OPEN:
+        most = MOST_OPEN
+        if alert.record["kind"] == NEWS:
+            most = _MOST_OPEN_BY_NEWS
+        if len(self.open) >= most:
             self._counters["incidents_over_cap"] += 1
             return None
         record = alert.record
@@ -244,7 +248,7 @@ class Incidents:
         incident = Incident(
             incident_id=name,
             tag=alert.tag,
-            lead={key: value for key, value in record.items() if key not in _LARGE},
+            lead=_small(record),
             opened_at_ns=now_ns,
             last_at_ns=now_ns,
             first_ns=alert.time_ns,
@@ -255,12 +259,16 @@ class Incidents:
         self._ended.pop(name, None)
         self._counters["incidents_opened"] += 1
         self._add(incident, alert, now_ns)
-        if entity := record.get("entity"):
-            self._by_entity[entity] = name
+        self._note_entity(incident, record)
         return incident
 
+    def _note_entity(self, incident: Incident, record: Mapping[str, Any]) -> None:
+        """Find the incident by the entity of the alert that stands for it."""
+        if (entity := record.get("entity")) and record["kind"] != NEWS:
+            self._by_entity[entity] = incident.incident_id
+
     def _add(self, incident: Incident, alert: Alert, now_ns: int) -> bool:
-        """Add an alert; whether it makes the incident so much more severe that this is news."""
+        """Add an alert; whether it is told: it is much more severe, or the first failure."""
         record = alert.record
         self._note_session(incident, record)
         incident.last_at_ns = max(incident.last_at_ns, now_ns)
@@ -273,16 +281,21 @@ class Incidents:
                 continue
             if _keep(incident.signatures, name, _MOST_SIGNATURES):
                 self._by_signature[name] = incident.incident_id
-        if record["kind"] != _NEWS and _keep(incident.likes, like_of(record), _MOST_LIKES):
+        is_news = record["kind"] == NEWS
+        if _keep(incident.likes, like_of(record, is_news=is_news), _MOST_LIKES):
             self._steps.add(incident.likes[-1:], incident.incident_id)
         if entity := record.get("entity"):
             _keep(incident.entities, entity, _MOST_ENTITIES)
         self._changed[incident.incident_id] = incident
         self.due_ns = min(self.due_ns, self._next_due(incident))
         rank = severity_rank(record)
-        is_news = rank - incident.severity >= 2 or rank == len(SEVERITIES) - 1 > incident.severity
+        is_told = rank - incident.severity >= 2 or rank == len(SEVERITIES) - 1 > incident.severity
         incident.severity = max(rank, incident.severity)
-        return is_news
+        if incident.lead["kind"] == NEWS and not is_news:
+            incident.lead = _small(record)
+            self._note_entity(incident, record)
+            return True
+        return is_told
 
     def _note_session(self, incident: Incident, record: Mapping[str, Any]) -> None:
         """Count the execution that an alert is about, unless the incident has it already."""
@@ -397,6 +410,11 @@ def session_name(record: Mapping[str, Any]) -> str:
 def severity_rank(record: Mapping[str, Any]) -> int:
     """The place of an alert's severity among `SEVERITIES`."""
     return SEVERITIES.index(record.get("severity", SEVERITIES[0]))
+
+
+def _small(record: Mapping[str, Any]) -> dict[str, Any]:
+    """What is kept of the alert that stands for an incident."""
+    return {key: value for key, value in record.items() if key not in _LARGE}
 
 
 def _with(alert: Alert, incident_id: str | None) -> Alert:

@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import Any
 
 from ..alerts.incident import Incident
+from ..alerts.incidents import NEWS
 from ..alerts.severity import SEVERITIES
 from ..errors import StoreDamaged, StoreError
 from ..sqlite import Errors, connect, set_aside, transaction
@@ -77,7 +78,7 @@ class Bars:
 
 @dataclass(slots=True)
 class _Row:
-    """An incident as it is shown; `alert` is the whole record of its first alert."""
+    """An incident as it is shown; `alert` is the whole record of the one that stands for it."""
 
     last_ns: int
     summary: dict[str, Any]
@@ -107,8 +108,10 @@ class History:
         row = self._changed.get(name) or self._row(name)
         if row is None:
             row = _Row(0, {}, Bars(alert.time_ns), dict(alert.record))
-        if alert.record.get("kind") == "change":
+        is_change = alert.record.get("kind") == "change"
+        if is_change or row.alert.get("kind") == NEWS != alert.record.get("kind"):
             # What is told of a change later counts more sessions, and may say that it goes wrong.
+            # What began with a new line is about the first execution in it that goes wrong.
             row.alert = dict(alert.record)
         row.bars.add(alert.time_ns)
         row.last_ns = max(incident.last_ns, row.last_ns)

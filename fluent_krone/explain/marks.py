@@ -24,6 +24,7 @@ from ..alerts.digests import digest_of
 from ..errors import ConfigError
 from . import Said
 from .knowledge import ALERTS_KEPT, Knowledge, put
+from .remembered import LEAD
 from .rows import MAX_NAME, SCOPES, Mark, Scope, checked_mark, iso_ms, printable, to_ms
 
 # A count may be so many times what was marked, …
@@ -177,8 +178,9 @@ class Marks:
     def _recalled(self, name: str) -> dict[str, Any] | None:
         """What a mark needs of an alert that is remembered."""
         query = "SELECT pattern, about, deviations FROM alert WHERE {} LIMIT 1"
-        # An incident is known by its first alert, a pattern by its last one.
-        for condition in ("id = ?", "incident = ? ORDER BY n", "pattern = ? ORDER BY n DESC"):
+        # An incident is known by the alert that stands for it, a pattern by its last one.
+        of_incident = f"n = (SELECT {LEAD} FROM alert WHERE incident = ?)"
+        for condition in ("id = ?", of_incident, "pattern = ? ORDER BY n DESC"):
             for pattern, about, deviations in self._knowledge.read(query.format(condition), name):
                 return {"pattern": pattern, "about": about, "deviations": json.loads(deviations)}
         return None

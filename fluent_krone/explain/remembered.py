@@ -16,6 +16,10 @@ _KEPT_OF_DEVIATIONS = (
     *("signature", "size", "templates", "entities"),
 )
 
+# Of the alerts of one incident, the number of the one that stands for it: the first one that is
+# about more than a template that is new, or else the first one.
+LEAD = """coalesce(min(CASE WHEN instr(deviations, '"direction": "new"') = 0 THEN n END), min(n))"""
+
 
 def alert_row(alert: Alert, redact: Callable[[str], str]) -> tuple[str | int, ...]:
     """The row of an alert; its sentence is masked, since it quotes log lines."""

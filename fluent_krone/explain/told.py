@@ -7,13 +7,14 @@ from dataclasses import dataclass
 from typing import Any
 
 from .knowledge import Knowledge
+from .remembered import LEAD
 
 
 @dataclass(frozen=True, slots=True)
 class ToldIncident:
     """An incident as its last event told it: the field `incident` of that event.
 
-    `alert_id` is that of its first event, `about` and `explanation` are that alert's; the latter is
+    `alert_id`, `about` and `explanation` are those of the alert that stands for it; the last is
     masked.
     """
 
@@ -37,7 +38,7 @@ class ToldIncident:
 def told_incidents(knowledge: Knowledge, most: int = 100) -> list[ToldIncident]:
     """The incidents whose events came last, the newest first."""
     newest = (
-        "SELECT min(n) AS first_n, max(n) AS last_n FROM alert WHERE told <> '' GROUP BY incident"
+        f"SELECT {LEAD} AS first_n, max(n) AS last_n FROM alert WHERE told <> '' GROUP BY incident"
         " ORDER BY max(n) DESC LIMIT ?"
     )
     query = (

@@ -58,6 +58,18 @@ def test_an_incident_is_shown_with_its_first_alert_and_its_course(tmp_path: Path
     assert found[1] == alert(1, 10).record
 
 
+def test_what_began_with_a_new_line_is_shown_as_its_first_failure(tmp_path: Path) -> None:
+    history = History(tmp_path / "h")
+    news = alert(1, 10, kind="unseen_template", severity="notice", entity="unknown")
+    failure = alert(2, 20, session=["order-1"])
+    noted(history, news, failure, alert(3, 21, session=["order-1"]))
+    [shown] = everything(history)
+    assert (shown["entity"], shown["severity"], shown["count"]) == ("pay", "error", 1)
+    found = history.incident(shown["id"])
+    assert found is not None
+    assert found[1] == failure.record
+
+
 def test_a_new_process_goes_on(tmp_path: Path) -> None:
     first = History(tmp_path / "h")
     noted(first, alert(1, 10))

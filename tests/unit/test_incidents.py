@@ -7,6 +7,7 @@ import contextlib
 import sqlite3
 from collections import Counter
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +17,7 @@ from synthetic import NORMAL, T0, S, ride
 
 from fluent_krone.alerts import incidents as incidents_module
 from fluent_krone.alerts.digests import digest_of
-from fluent_krone.alerts.incidents import Incidents
+from fluent_krone.alerts.incidents import MOST_OPEN, Incidents
 from fluent_krone.config import Config
 from fluent_krone.detect.bundle import Bundle
 from fluent_krone.errors import ConfigError
@@ -181,18 +182,33 @@ def test_each_alert_of_a_change_is_told() -> None:
     assert incidents.advance(T0 + 9 * 3600 * S) == []
 
 
-def test_news_of_a_template_begins_no_incident() -> None:
+def test_the_first_failure_takes_over_an_incident_that_began_with_news_of_a_template() -> None:
     counters = Counter[str]()
     incidents = Incidents(900, counters=counters)
     news = alert(0, ("new",), session="a", kind="unseen_template", severity="notice")
     [event] = told(incidents, news)
-    assert (event.alert_id, event.record["incident_id"]) == (news.alert_id, None)
-    assert incidents.open == {} and not counters
-    told(incidents, alert(1, session="a"))
+    assert (event.alert_id, event.record["incident"]["state"]) == (news.alert_id, "open")
+    failure = alert(1, session="a", severity="warning")
+    [event] = told(incidents, failure)
+    assert (event.alert_id, event.record["incident"]["state"]) == (failure.alert_id, "ongoing")
+    assert event.record["incident"]["count"] == 1
     # About an execution that the incident has, it is no news; on its entity alone it is.
     assert told(incidents, news) == []
     other = alert(2, ("other",), session="b", kind="unseen_template", severity="notice")
-    assert [one.record["incident_id"] for one in told(incidents, other)] == [None]
+    assert states(told(incidents, other)) == [("open", 1)]
+    assert counters["incidents_opened"] == 2
+    ended = {one.record["alert_id"]: one for one in incidents.finish()}
+    assert ended == {}
+
+
+def test_news_of_templates_leave_room_for_failures() -> None:
+    incidents = Incidents(900)
+    for number in range(MOST_OPEN):
+        news = alert(0, (f"new{number}",), kind="unseen_template", step=f"w{number} x{number}")
+        told(incidents, replace(news, record={**news.record, "session": [f"s{number}"]}))
+    assert len(incidents.open) < MOST_OPEN
+    [event] = told(incidents, alert(1, session="a"))
+    assert event.record["incident"]["state"] == "open"
 
 
 def test_an_entity_without_a_name_joins_nothing() -> None:
@@ -298,10 +314,10 @@ def test_a_service_tells_an_incident_from_its_begin_to_its_end(
             await take(rig, number)
         rig.service._committer.commit()
         await settle()
-        # First comes the news of a line that training never had, which is no incident.
-        news, *events = rig.receiver.alerts
-        assert (news.record["kind"], news.record["incident_id"]) == ("unseen_template", None)
-        assert states(events)[0] == ("open", 1)
+        # First comes the news of a line that training never had, and then the failure by it.
+        news, failure, *_ = rig.receiver.alerts
+        assert (news.record["kind"], failure.record["kind"]) == ("unseen_template", "sequence")
+        assert states([news, failure]) == [("open", 1), ("ongoing", 1)]
         stats = rig.service.stats()
         assert (stats["incidents_open"], stats["incidents_opened"]) == (1, 1)
         for number in range(RIDES, RIDES + FINE):
@@ -374,7 +390,7 @@ def test_without_a_store_what_grew_is_told_at_the_end(story: Any) -> None:
         for number in range(5):
             await take(rig, number)
         await rig.service.flush()
-        assert states(rig.receiver.alerts[1:]) == [("open", 1), ("resolved", 5)]
+        assert states(rig.receiver.alerts[1:]) == [("ongoing", 1), ("resolved", 5)]
 
     story(body, alerts="incident")
 

@@ -172,6 +172,17 @@ def test_an_incident_is_marked_by_its_first_alert(knowledge: Knowledge) -> None:
     assert mark.pattern == signature("first")
 
 
+def test_an_incident_that_began_with_a_new_line_is_marked_by_its_first_failure(
+    knowledge: Knowledge,
+) -> None:
+    news = deviation("line", witness="template", direction="new")
+    for name, odd in (("news", news), ("first", deviation("first")), ("n", deviation("n"))):
+        seen = record(odd) | {"incident_id": "f" * 32}
+        knowledge.alerted([Alert(name, "krone.app", 0, seen)])
+    [mark] = Marks(knowledge).mark("f" * 32, "deviation", NORMAL, NOW)
+    assert mark.pattern == signature("first")
+
+
 def test_what_cannot_be_marked_is_told(knowledge: Knowledge) -> None:
     with pytest.raises(ConfigError, match="knows no alert and no signature 77"):
         Marks(knowledge).mark("77", "deviation", NORMAL, NOW)
