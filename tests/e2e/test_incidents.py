@@ -101,7 +101,7 @@ def test_an_operator_marks_an_incident_of_a_running_service(
                 await send_frames(served.port, [ride(number) for number in range(4)])
                 await until(lambda: len(receiver.alerts) >= 2)
                 [incident] = [json.loads(line) for line in lines("incidents", "--json")]
-                assert (incident["state"], incident["about"]) == ("open", "lift → move → stuck")
+                assert (incident["state"], incident["about"]) == ("ongoing", "lift → move → stuck")
                 out = lines("knowledge", "mark", incident["id"], "normal", "--by", "ada")
                 assert "alerts are no longer sent where nothing else deviates" in out[0]
                 before = len(receiver.alerts)
