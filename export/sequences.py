@@ -104,6 +104,9 @@ class _Recorder:
     def wait_ns(self, keys: Sequence[int]) -> int:
         return NEVER_NS
 
+    def wait_score(self, keys: Sequence[int], waited_ns: int) -> float:
+        return 0.0
+
     def hanging(self, keys: Sequence[int]) -> Deviation:
         raise AssertionError("BUG: a session hangs without a limit")
 

@@ -443,7 +443,8 @@ class Engine:
             return
         self.journal.note_end(session)
         if session.keys and session.alerted != ALERTED:
-            self.judging.judge_end(session, ended, findings)
+            may_go_on = ended < self.sessions.end_of(session)
+            self.judging.judge_end(session, ended, findings, may_go_on=may_go_on)
         self.settling.count(session, ended)
         for hear in self.on_close:
             hear(session)

@@ -89,18 +89,32 @@ class Judging:
             novelty = self.make.novelty(session, log_key, text, clock)
             if novelty is not None:
                 findings.append(novelty)
-        return log_key in self.ends or len(session.keys) >= self._most_events
+        return self._is_full(session)
 
-    def judge_end(self, session: Session, told_ns: int, findings: list[Finding]) -> None:
+    def judge_end(
+        self,
+        session: Session,
+        told_ns: int,
+        findings: list[Finding],
+        *,
+        may_go_on: bool = False,
+    ) -> None:
         """Say what is to be said of a session that ended at stream time `told_ns`.
 
-        It had no `sequence` alert yet.
+        It had no `sequence` alert yet. It `may_go_on` where it is judged before its time is over,
+        as the log ends or memory is short.
         """
         state = session.state
         verdict = self._cascade.at_end(state, session.keys)
         odd = self._cascade.odd_end(state, session.keys)
+        if odd and may_go_on and not self._is_full(session):
+            odd = self._odd.overdue(odd, session.keys, told_ns - session.seen)
         odd += self._odd.durations(self._cascade.spans(state, session.keys), session)
         if verdict is None:
             findings += self.make.deviations(session, odd, "end", told_ns)
             return
         findings += self.make.sequence(session, verdict, "end", told_ns, odd)
+
+    def _is_full(self, session: Session) -> bool:
+        """Whether a session ends with its last event, by an end template or by its length."""
+        return session.keys[-1] in self.ends or len(session.keys) >= self._most_events

@@ -227,6 +227,15 @@ class OddEvents:
                 others.append(self._steps.severity(keys, self.levels.rank(record)))
         return found + [deviation for deviation in others if deviation is not None]
 
+    def overdue(
+        self, ends: Sequence[Deviation], keys: Sequence[int], waited_ns: int
+    ) -> tuple[Deviation, ...]:
+        """Of what is odd about the end of a session that may go on: what is so nevertheless, as the
+        next step should have come by now, `waited_ns` after the last one."""
+        assert self._steps is not None, "BUG: nothing is odd without a step judge"
+        unusual = self._steps.wait_score(keys, waited_ns)
+        return tuple(odd for odd in ends if unusual > odd.threshold)
+
     def durations(self, limits: Sequence[Limit], session: Session) -> tuple[Deviation, ...]:
         """The first Seq of a session that took too long. Those above it did so with it."""
         times = session.times

@@ -49,6 +49,10 @@ class StepJudge(Protocol):
         """How long nothing may follow `keys`, in ns; `NEVER_NS` where sessions may end there."""
         ...
 
+    def wait_score(self, keys: Sequence[int], waited_ns: int) -> float:
+        """How unusual it is that nothing has followed `keys` for so long, in nats."""
+        ...
+
     @property
     def silence_ns(self) -> int:
         """How long a silence of the whole stream counts as waiting; 0 where nothing waits."""

@@ -245,6 +245,12 @@ class Steps:
             return NEVER
         return self.waits.limit_ns(last[-1], threshold)
 
+    def wait_score(self, keys: Sequence[int], waited_ns: int) -> float:
+        if not self.waits.after:
+            # Training had no times: nobody knows how long sessions wait.
+            return math.inf
+        return self.waits.score(keys[-1], waited_ns)
+
     @property
     def silence_ns(self) -> int:
         if "time.wait" not in self._thresholds:

@@ -64,8 +64,18 @@ def test_an_early_end_says_what_usually_follows() -> None:
 def test_an_abnormal_session_carries_the_deviation_of_its_end() -> None:
     served = engine()
     served.feed("app", ride("a", (OPEN, OPENED, GOING, GOING, GOING)), T0)
-    [found] = sequences(served.finish())
+    [found] = sequences(served.advance(T0 + 3600 * S) + served.finish())
     assert [deviation.direction for deviation in found.deviations] == ["early_end"]
+
+
+def test_the_end_of_the_log_is_no_early_end_unless_the_next_step_is_overdue() -> None:
+    # Rides of training go on after two seconds, and their idle timeout is a minute.
+    for last, found in ((2, []), (50, ["early_end"])):
+        served = engine()
+        served.feed("app", ride("a", (OPEN, OPENED, GOING)), T0)
+        served.feed("app", [event("b", OPEN, 2 + last)], T0)
+        ends = [finding for finding in served.finish() if finding.session == (b"a",)]
+        assert [d.direction for finding in ends for d in finding.deviations] == found
 
 
 def test_a_slow_step_is_reported_with_its_time() -> None:
