@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 import pytest
 
 from fluent_krone.detect.counts import Counts
@@ -63,3 +65,21 @@ def test_another_number_costs_less_than_a_step_that_does_not_belong_there() -> N
     assert counts.score((1, 0, 1, 0)) == 4.0
     other = Counts([(0, 1)], {0: 7.0, 1: 7.0, 2: 6.0}, 9.0, {0: 4.0, 1: 3.0, 2: 2.0})
     assert other.score((0, 1, 2)) == 6.0
+
+
+def test_what_others_never_do_proves_little_about_a_rare_kind() -> None:
+    """Wrong before: of fifteen sessions in which a copy was made again, one with four reports
+    instead of five was as far out as if it had been one of thousands."""
+    store, copy = 0, 1
+    normal = [(store, store, store), (*[store] * 5, copy)]
+    never = {store: 9.0, copy: 9.0 - 2.5}
+    fifteen = math.log(16)
+    counts = Counts(normal, never, 9.0, {store: 9.0, copy: fifteen - 2.5})
+    assert counts.score((store, store)) == 9.0
+    assert counts.score((*[store] * 4, copy)) == pytest.approx(math.log(5 * 16))
+    assert counts.score((*[store] * 4, copy, 7)) == pytest.approx(9.0 + math.log(5 * 16))
+    # Freaks are no kind, and of many sessions of a kind it is known what they do.
+    for having in (3, 1000):
+        of_number = {store: 9.0, copy: math.log(1 + having) - 2.5}
+        counts = Counts(normal, never, 9.0, of_number)
+        assert counts.score((*[store] * 4, copy)) == 9.0
