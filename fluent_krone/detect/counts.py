@@ -93,7 +93,7 @@ class Counts:
             if _FEWEST_OF_KIND <= round(had) <= _MOST_OF_KIND:
                 most = math.log(_OWN_WAYS * (1 + had))
                 whole = np.bincount(row, np.minimum(cost, most), minlength=len(bags))
-                kinds[key] = most, whole[rows]
+                kinds[key] = most, whole[rows].astype(np.float64)
         return kinds
 
     def score(self, log_keys: Sequence[int]) -> float:
