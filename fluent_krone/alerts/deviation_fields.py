@@ -24,6 +24,7 @@ from .deviations import (
     differences_of,
     evidence_parts,
     is_complete,
+    is_in_usual_order,
     words_of,
 )
 from .digests import digest_of
@@ -38,6 +39,9 @@ _THEN = "|"
 _UNKNOWN = "unknown"
 # The direction of a Seq that normal training never had.
 _PATTERN = "new_pattern"
+# The direction of a stretch that took long as a whole, where none of its steps did. Which of them
+# the alert names is chance, so a mark on it is about all such stretches.
+_LONG = "long"
 # Digits that a size keeps.
 _DECIMALS = 3
 
@@ -91,12 +95,16 @@ class DeviationFields:
             self._context(deviation, finding.log_keys),
             deviation.detail,
         )
+        teaching = {}
+        if deviation.direction == _LONG:
+            teaching = {"teaches": {"what": _LONG, "size": round(deviation.score, _DECIMALS)}}
         return {
             **self._place(deviation.witness, deviation.direction, deviation.log_key),
             "level": deviation.level,
             "p_value": round(deviation.p_value, 6),
             "words": deviation.words,
             **self._marked(digest_of(parts), deviation.score, [step]),
+            **teaching,
         }
 
     def _context(self, deviation: Deviation, log_keys: Sequence[int]) -> str:
@@ -133,11 +141,20 @@ class DeviationFields:
         new = [one for one in differences if one.direction == "unseen"]
         if new and self._mending.is_mended(steps, is_ended=scene.is_ended):
             return [{**self._difference(one, steps), "p_value": p_value} for one in new]
-        found = [self._difference(one, steps) for one in differences]
+        found = [
+            {**self._difference(one, steps), **self._teaching(one, verdict, scene)}
+            for one in differences
+        ]
         if not is_complete(scene, differences):
             found.append(self._whole(score, verdict, scene, pattern))
         found[0]["level"] = verdict.level
         return [{**one, "p_value": p_value} for one in found]
+
+    def _teaching(self, one: Difference, verdict: Verdict, scene: Scene) -> dict[str, Any]:
+        """What a mark on a difference says of others, too: rare combinations of usual steps."""
+        if self._had_pair is None or not is_in_usual_order(scene, one, self._had_pair):
+            return {}
+        return {"teaches": {"what": verdict.detector, "size": round(verdict.score, _DECIMALS)}}
 
     def _of_patterns(
         self, verdict: Verdict, scene: Scene, steps: Sequence[Step], pattern: str

@@ -316,6 +316,21 @@ def _is_usual_move(scene: Scene, one: Difference, had_pair: HadPair) -> bool:
     )
 
 
+def is_in_usual_order(scene: Scene, one: Difference, had_pair: HadPair) -> bool:
+    """Whether steps are more than the nearest session has, and stand where training had them, too.
+
+    Training had each of them right after the one before it. So what is odd about the session is
+    only that it has these steps together with its others.
+    """
+    keys = scene.session
+    if one.direction not in ("extra", "out_of_place") or not one.events:
+        return False
+    for end in range(max(one.events[0], 1), min(one.events[-1] + 2, len(keys))):
+        if not had_pair(keys[end - 1], keys[end]):
+            return False
+    return True
+
+
 def words_of(difference: Difference, quoted: Callable[[int], str]) -> str:
     """A difference in a sentence; `quoted` gives the step of a log key in quotes."""
     where = "At the beginning"

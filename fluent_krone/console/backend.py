@@ -107,7 +107,8 @@ class ServiceBackend:
             return not state or (name in live) == (state == "active")
 
         found, following, total = self._history.page(words, is_wanted, after, count)
-        shown = [self._with_state(summary) for summary in found]
+        accepted = self._accepted()
+        shown = [self._with_state(summary, accepted) for summary in found]
         return {"incidents": shown, "next": following, "total": total}
 
     def incident(self, incident_id: str) -> dict[str, Any]:
@@ -122,7 +123,7 @@ class ServiceBackend:
         if alert.get("kind") != "change":
             marks = [_shown(mark) for mark in self._service.marks.concerning(alert)]
             scopes = [scope for scope in SCOPES if targets_of(alert, scope)]
-        shown = self._with_state(summary)
+        shown = self._with_state(summary, self._accepted())
         return {"incident": shown, "alert": alert, "marks": marks, "scopes": scopes}
 
     def change(self, what: str, told: Mapping[str, Any]) -> None:
@@ -221,7 +222,7 @@ class ServiceBackend:
         return {"share": status.share, "words": status.words}
 
     def _open_changes(self) -> list[dict[str, Any]]:
-        accepted = {row.change for row in accepted_rows(self._service.knowledge)}
+        accepted = self._accepted()
         found = []
         for alert in self._history.alerts_of_kind("change", _MOST_CHANGES):
             change = alert["change"]
@@ -272,15 +273,26 @@ class ServiceBackend:
             "can_roll_back": folder.previous not in (None, folder.current),
         }
 
-    def _with_state(self, summary: dict[str, Any]) -> dict[str, Any]:
+    def _accepted(self) -> set[str]:
+        """The ids of the changes that a person accepted."""
+        return {row.change for row in accepted_rows(self._service.knowledge)}
+
+    def _with_state(self, summary: dict[str, Any], accepted: set[str]) -> dict[str, Any]:
         shown = dict(summary)
         incident = self._service.incidents.open.get(summary["id"])
         shown["state"] = "resolved"
         if incident is not None:
             shown["state"] = incident.state
+        if summary.get("kind") == "change" and _names(summary) & accepted:
+            shown["state"] = "accepted"
         about = shown.pop("marked_by", None)
         shown["verdict"] = self._verdicts.of(summary["id"], lambda: about)
         return shown
+
+
+def _names(summary: Mapping[str, Any]) -> set[str]:
+    """The ids of the changes that an incident is about: they stand for its sessions."""
+    return {str(word) for session in summary.get("sessions") or () for word in session}
 
 
 def _shown(mark: Mark) -> dict[str, Any]:

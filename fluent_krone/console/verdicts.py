@@ -13,7 +13,10 @@ from ..explain.rows import Mark
 # Seconds after which marks are looked at again although nobody wrote any: one may have expired.
 _LOOK_AGAIN_S = 60.0
 # What marks are decided by, of each deviation of an alert.
-_FIELDS = ("witness", "signature", "entity", "action", "status", "size", "templates", "entities")
+_FIELDS = (
+    *("witness", "signature", "entity", "action", "status"),
+    *("size", "templates", "entities", "teaches"),
+)
 
 
 def marked_by(record: Mapping[str, Any]) -> dict[str, Any] | None:

@@ -3,10 +3,17 @@
 A mark covers what differs, not one sequence of steps. Its scope says how much:
 
 - `deviation`: the deviations of the marked alert, each by its signature (what differs, at which
-  step, in which direction), up to about twice as much as was seen;
+  step, in which direction), up to about twice as much as was seen; and what they teach, see below;
 - `pattern`: sessions that ran exactly as the marked one had run by then;
 - `template`: whatever is odd about the steps that deviated;
 - `entity`: whatever is odd about their entities.
+
+Some deviations are about other steps each time although the same is odd about them (the field
+`teaches`). A normal mark on one of them is a mark on all of its sort, up to how odd that one was:
+
+- combinations of steps that are rare, where each step stands where training had it as well: which
+  of the steps the nearest normal session lacks is chance;
+- stretches of steps that take long as a whole, where no single one does.
 
 An alert is silenced only if *all* its deviations are covered: a session that goes wrong in another
 way as well is told.
@@ -31,6 +38,10 @@ from .rows import MAX_NAME, SCOPES, Mark, Scope, checked_mark, iso_ms, printable
 _TIMES = 2.0
 # … and a score so much more. Scores are −ln of a share: this is about seven times rarer.
 _NATS = 2.0
+# Sorts of deviations that marks teach, whose sizes are such scores.
+_IN_NATS = ("nested_aware", "long")
+# What is said of a sort, where it is no combination of steps.
+_TAUGHT = {"long": "stretches that take long as a whole"}
 # Names of templates and entities that are remembered: more than bundles have. News of templates
 # have no end, so the oldest are forgotten.
 _NAMES_KEPT = 10_000
@@ -43,7 +54,11 @@ class Target:
     scope: Scope
     name: str
     about: str
+    # How much is covered, and how much there was.
     most: float | None = None
+    size: float = 0.0
+    # Whether it covers others of its sort, too, which only a normal mark does.
+    is_taught: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -110,6 +125,7 @@ class Marks:
                 most=target.most,
             )
             for target in targets
+            if says.verdict == "normal" or not target.is_taught
         ]
         with self._knowledge.transaction(durable=True) as db:
             before = {mark.pattern: mark for mark in self._marked(targets)}
@@ -117,11 +133,6 @@ class Marks:
             for mark in marks:
                 put(db, mark)
         return marks
-
-    def mark_again(self, mark: Mark, says: Says, now_s: float) -> Mark:
-        """Say something else of what a mark covers."""
-        target = Target(mark.scope, mark.pattern, mark.about, mark.most)
-        return self.set([target], says, now_s)[0]
 
     def mark(self, name: str, scope: Scope, says: Says, now_s: float) -> list[Mark]:
         """Mark an alert, or an incident by its id, at a scope. Raises ConfigError if unknown."""
@@ -193,6 +204,8 @@ def names_of(record: Mapping[str, Any]) -> set[str]:
         if not deviation.get("signature"):
             continue
         names.add(deviation["signature"])
+        if teaches := deviation.get("teaches"):
+            names.add(_name_of("deviation", teaches["what"]))
         names.update(_name_of("template", one) for one in deviation.get("templates") or ())
         names.update(_name_of("entity", one) for one in _entities_of(deviation) if one)
     return names
@@ -233,7 +246,7 @@ def _on_deviation(deviation: Mapping[str, Any], marks: Mapping[str, Mark]) -> Ma
     by_scope: dict[Scope, list[Mark | None]] = {}
     for target in _targets_of_deviation(deviation):
         mark = marks.get(target.name)
-        if mark is not None and not _reaches(mark, deviation):
+        if mark is not None and not _reaches(mark, target):
             mark = None
         by_scope.setdefault(target.scope, []).append(mark)
     for scope in ("deviation", "template", "entity"):
@@ -241,16 +254,19 @@ def _on_deviation(deviation: Mapping[str, Any], marks: Mapping[str, Mark]) -> Ma
         for mark in found:
             if mark is not None and mark.verdict == "abnormal":
                 return mark
+        if scope == "deviation":
+            # What it teaches covers it as well as its own signature does.
+            found = [mark for mark in found if mark is not None]
         if found and all(found):
             return found[0]
     return None
 
 
-def _reaches(mark: Mark, deviation: Mapping[str, Any]) -> bool:
+def _reaches(mark: Mark, target: Target) -> bool:
     """Whether no more deviates than what was marked as normal."""
     if mark.verdict == "abnormal" or mark.most is None:
         return True
-    return float(deviation.get("size") or 0) <= mark.most
+    return target.size <= mark.most
 
 
 @lru_cache(maxsize=_NAMES_KEPT)
@@ -269,13 +285,25 @@ def _targets_of_deviation(deviation: Mapping[str, Any]) -> Iterable[Target]:
     most = size + _NATS
     if deviation.get("witness") == "density":
         most = size * _TIMES
-    yield Target("deviation", signature, f"{deviation.get('direction')}: {about}", most)
+    words = f"{deviation.get('direction')}: {about}"
+    yield Target("deviation", signature, words, most, size)
+    if teaches := deviation.get("teaches"):
+        yield _taught(teaches["what"], float(teaches["size"]))
     for template in deviation.get("templates") or ():
         yield Target("template", _name_of("template", template), about)
     for entity in _entities_of(deviation):
         # A step without an entity has no name here, so no mark on entities covers it.
         name = entity and _name_of("entity", entity)
         yield Target("entity", name, entity)
+
+
+def _taught(what: str, size: float) -> Target:
+    """What a deviation says of others of its sort."""
+    words = _TAUGHT.get(what, f"rare combinations of usual steps ({what})")
+    most = size * _TIMES
+    if what in _IN_NATS:
+        most = size + _NATS
+    return Target("deviation", _name_of("deviation", what), words, most, size, is_taught=True)
 
 
 def _entities_of(deviation: Mapping[str, Any]) -> Sequence[str]:

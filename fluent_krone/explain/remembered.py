@@ -13,7 +13,7 @@ from .rows import MAX_NAME, printable
 # Fields of a deviation that a mark needs. None of them holds a log line.
 _KEPT_OF_DEVIATIONS = (
     *("witness", "direction", "entity", "action", "status"),
-    *("signature", "size", "templates", "entities"),
+    *("signature", "size", "templates", "entities", "teaches"),
 )
 
 # Of the alerts of one incident, the number of the one that stands for it: the first one that is

@@ -6,6 +6,8 @@ const STATES = {
   resolved: "resolved",
   unmarked: "without a mark",
 };
+// Incidents in these states need nobody any more.
+const DONE = ["resolved", "accepted"];
 // Milliseconds without a letter in the search field until the service is asked.
 const SEARCH_PAUSE_MS = 200;
 // Milliseconds until a lost connection is tried again.
@@ -116,7 +118,7 @@ function entry(incident) {
     incident.verdict ? `marked ${text(incident.verdict)}` : text(incident.state),
     isOfStream(incident) ? "" : plural(incident.count, "session"),
   ];
-  const isDone = incident.state === "resolved" || incident.verdict === "normal";
+  const isDone = DONE.includes(incident.state) || incident.verdict === "normal";
   return h(
     "li",
     { class: isDone ? "done" : null },

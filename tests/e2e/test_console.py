@@ -23,6 +23,7 @@ from browser import Browser, chromium
 from fluent_krone.alerts.incidents import Incidents
 from fluent_krone.console.history import History
 from fluent_krone.demo.simulator import simulate, stream
+from fluent_krone.living.bundles import BundleFolder
 from fluent_krone.types import Alert
 
 REPOSITORY = Path(__file__).parents[2]
@@ -280,12 +281,14 @@ def test_a_deploy_is_accepted(browser: Browser, service: Service) -> None:
     assert [one["state"] for one in service.ask("overview")["changes"]] == ["accepted"]
     # The same can be done where the change is one of the incidents, and taken back there.
     [incident] = [one for one in service.ask("incidents")["incidents"] if one["kind"] == "change"]
+    assert incident["state"] == "accepted"
     browser.run(f"location.hash = 'i={incident['id']}'")
     button = f"document.querySelector('#detail #accept-{change['id']}')"
     browser.wait(f"{button}?.textContent === 'Take the acceptance back'")
     assert browser.texts("#detail h2") == ["the program has changed"]
     browser.run(f"{button}.click()")
     browser.wait(f"{button}?.textContent === 'Accept as normal'")
+    assert service.ask(f"incident?id={incident['id']}")["incident"]["state"] == "open"
     assert [one["can_accept"] for one in service.ask("overview")["changes"]] == [True]
 
 
@@ -383,6 +386,33 @@ def test_a_service_that_learns_does_not_say_that_all_is_well(
     browser.wait("!document.querySelector('#other').hidden")
     # Nothing is said about a bundle that there is not.
     assert len(browser.texts("#other section")) == 1
+    service.stop()
+
+
+def test_the_next_bundle_is_swapped_in_and_rolled_back(browser: Browser, tmp_path: Path) -> None:
+    folder = BundleFolder(tmp_path / "models")
+    demo = REPOSITORY / "models" / "demo"
+    before = folder.add(demo)
+    following = folder.add(demo)
+    # The same bundle with another hash.
+    manifest = folder.path / following / "manifest.json"
+    manifest.write_text(manifest.read_text() + "\n")
+    folder.refit.mkdir()
+    waits = {"candidate": following, "shadow": {"held_out": 412}, "next_at_s": time.time() + 1e5}
+    (folder.refit / "state.json").write_text(json.dumps(waits))
+    service = Service(tmp_path, "--bundle", str(folder.path))
+    first = service.ask("overview")["bundle"]["hash"]
+    open_page(browser, service, "tab=bundles")
+    browser.wait("document.querySelector('#swap')")
+    assert "412" in browser.texts("#other")[0]
+    assert f"{following} waits" in browser.texts("#other")[0]
+    browser.run("document.querySelector('#swap').click()")
+    browser.wait("document.querySelector('#rollback') && !document.querySelector('#swap')")
+    browser.wait(f"!document.querySelector('#other').innerText.includes('{first}')")
+    assert folder.current == following
+    browser.run("document.querySelector('#rollback').click()")
+    browser.wait(f"document.querySelector('#other').innerText.includes('{first}')")
+    assert folder.current == before
     service.stop()
 
 

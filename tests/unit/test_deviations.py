@@ -2,13 +2,20 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Sequence
 from typing import Any
 
 import pytest
 from synthetic import MESSAGES, NORMAL, T0, S, event
 
-from fluent_krone.alerts.deviations import Difference, differences_of, is_complete, words_of
+from fluent_krone.alerts.deviations import (
+    Difference,
+    differences_of,
+    is_complete,
+    is_in_usual_order,
+    words_of,
+)
 from fluent_krone.alerts.mending import Mending
 from fluent_krone.alerts.records import AlertMaker
 from fluent_krone.alerts.scene import Scene
@@ -113,6 +120,27 @@ def test_steps_that_run_beside_each_other_may_come_in_either_order() -> None:
     usual.remove((STORE, ACK))
     found = differences_of(scene(session), lambda one, other: (one, other) in usual)
     assert len(found) == 2
+
+
+@pytest.mark.parametrize(
+    ("session", "is_usual"),
+    [
+        ((OPEN, ACK, RETRY, STORE, RECORD, CLOSE), True),
+        # Training never had a retry there, or never went on so.
+        ((OPEN, RETRY, ACK, STORE, RECORD, CLOSE), False),
+        ((OPEN, ACK, STORE, RETRY, RECORD, CLOSE), False),
+        # What is missing, or comes again, stands in no place.
+        ((OPEN, ACK, RECORD, CLOSE), False),
+        ((OPEN, ACK, ACK, STORE, RECORD, CLOSE), False),
+    ],
+)
+def test_extra_steps_may_stand_where_training_had_them(
+    session: tuple[int, ...], is_usual: bool
+) -> None:
+    usual = {*itertools.pairwise(USUAL), (ACK, ACK), (ACK, RECORD), (ACK, RETRY), (RETRY, STORE)}
+    shown = scene(session)
+    [one] = differences_of(shown)
+    assert is_in_usual_order(shown, one, lambda *pair: pair in usual) == is_usual
 
 
 def test_a_session_that_has_many_differences_is_unlike_as_a_whole() -> None:

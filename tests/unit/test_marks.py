@@ -19,7 +19,7 @@ from fluent_krone.commands import knowledge as commands
 from fluent_krone.detect.bundle import Bundle
 from fluent_krone.errors import ConfigError, KroneError
 from fluent_krone.explain.knowledge import Knowledge
-from fluent_krone.explain.marks import Marks, Says
+from fluent_krone.explain.marks import Marks, Says, Target
 from fluent_krone.explain.rows import (
     Mark,
     Scope,
@@ -229,6 +229,38 @@ def test_marks_of_an_older_file_are_those_of_patterns(tmp_path: Path) -> None:
     knowledge.close()
 
 
+def rare(name: str, score: float, what: str = "nested_aware") -> dict[str, Any]:
+    return deviation(name, teaches={"what": what, "size": score})
+
+
+def test_a_mark_on_a_rare_combination_of_usual_steps_holds_for_others(
+    knowledge: Knowledge,
+) -> None:
+    marks = Marks(knowledge)
+    odd = record(rare("coupon", 20.0), rare("retry", 20.0))
+    knowledge.alerted([Alert("c", "krone.app", 0, odd)])
+    marks.mark("c", "deviation", NORMAL, NOW)
+    assert verdict(knowledge, rare("review", 21.0)) == "normal"
+    # It is much rarer, what is odd about it is another sort, or something else is odd as well.
+    assert verdict(knowledge, rare("review", 23.0)) is None
+    assert verdict(knowledge, rare("review", 2.0, "nested_counts")) is None
+    assert verdict(knowledge, rare("review", 21.0), deviation("missing")) is None
+    # What is marked itself holds as far as it always does.
+    assert verdict(knowledge, rare("coupon", 99.0)) == "normal"
+    marks.unmark(marks.targets("c", "deviation"))
+    assert verdict(knowledge, rare("review", 21.0)) is None
+
+
+def test_what_is_abnormal_teaches_nothing_of_others(knowledge: Knowledge) -> None:
+    marks = Marks(knowledge)
+    knowledge.alerted([Alert("c", "krone.app", 0, record(rare("coupon", 20.0)))])
+    marks.mark("c", "deviation", NORMAL, NOW)
+    knowledge.alerted([Alert("d", "krone.app", 0, record(rare("retry", 19.0)))])
+    marks.mark("d", "deviation", ABNORMAL, NOW)
+    assert verdict(knowledge, rare("retry", 19.0)) == "abnormal"
+    assert verdict(knowledge, rare("review", 19.0)) == "normal"
+
+
 def test_marks_go_through_git(knowledge: Knowledge, tmp_path: Path) -> None:
     marks = Marks(knowledge)
     made = marks.mark("1", "deviation", NORMAL, NOW)
@@ -240,7 +272,8 @@ def test_marks_go_through_git(knowledge: Knowledge, tmp_path: Path) -> None:
     assert other.take(read_rows(file)).conflicts == []
     assert other.rows() == knowledge.rows()
     # Persons disagree: the later one holds, whatever the order.
-    later = Marks(other).mark_again(made[0], ABNORMAL, NOW + 5)
+    again = Target(made[0].scope, made[0].pattern, made[0].about, made[0].most)
+    [later] = Marks(other).set([again], ABNORMAL, NOW + 5)
     outcome = merge([*knowledge.rows(), later])
     assert [(kept.verdict, lost.verdict) for kept, lost in outcome.conflicts] == [
         ("abnormal", "normal")
