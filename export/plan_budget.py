@@ -38,9 +38,11 @@ _DENSITY_MOST = 1.0
 _UNSEEN = 1.5
 # Up to one false alarm in 1,000, a small training is given so many times the budget of its
 # sessions, up to that of `_FEWEST` sessions, and pays less for what it has not seen. It cannot tell
-# what one session in 1,000 looks like, and would pay for hardly any score. The export warns that
-# such a bundle flags more than was asked. Whoever asks for less than one in 1,000 wants few false
-# alarms above all: the gift falls with the square of the number.
+# what one session in 1,000 looks like, and would pay for hardly any score. What is flagged among
+# its own sessions, freaks and all, is not given: on calls of `lpr` the density took it all. The
+# export warns that such a bundle flags more than was asked.
+# Whoever asks for less than one in 1,000 wants few false alarms above all: the gift falls with the
+# square of the number.
 _SMALL_TIMES, _FEWEST, _SMALL_UNSEEN = 4, 4_000, 1.0
 # What a step costs that flags no more held-out session, beside the others.
 _FREE = 0.1
@@ -94,12 +96,13 @@ def plan_budget(
     `normal` are held-out scores of normal sessions, one array a score; `faulty` are those of
     sessions with a fault, by kind.
     """
+    sessions = len(normal[DENSITY])
     normal = _without_freaks(normal)
     rows = len(next(iter(normal.values())))
     ranked = {name: np.sort(scores)[::-1] for name, scores in normal.items()}
     looked_at = _extremes(normal, ranked)
     extremes = {name: scores[looked_at] for name, scores in normal.items()}
-    division = _Division(extremes, faulty, ranked)
+    division = _Division(extremes, faulty, ranked, sessions - rows)
     plans = tuple(Plan(asked, division.spend(asked)) for asked in PLANNED)
     largest = {
         name: tuple(float(score) for score in scores[:_KEPT])
@@ -136,10 +139,12 @@ class _Division:
         normal: Mapping[str, Doubles],
         faulty: Mapping[str, Mapping[str, Doubles]],
         ranked: Mapping[str, Doubles],
+        freaks: int,
     ) -> None:
         self._normal = normal
         self._faulty = faulty
         self._ranked = ranked
+        self._freaks = freaks
         self._rows = len(next(iter(ranked.values())))
         self._false_alarms = PLANNED[0]
         self._thresholds: dict[str, float] = {}
@@ -174,6 +179,8 @@ class _Division:
         paid = len(self._paid() | {name})
         if flagged + _UNSEEN * paid <= self._budget:
             return True
+        if flagged and flagged + self._freaks > self._budget:
+            return False
         gift = min(self._false_alarms, 1.0) ** 2 * min(_SMALL_TIMES * self._rows, _FEWEST) / 1000
         return flagged + _SMALL_UNSEEN * paid <= gift
 
