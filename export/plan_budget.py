@@ -38,11 +38,10 @@ _DENSITY_MOST = 1.0
 _UNSEEN = 1.5
 # Up to one false alarm in 1,000, a small training is given so many times the budget of its
 # sessions, up to that of `_FEWEST` sessions, and pays less for what it has not seen. It cannot tell
-# what one session in 1,000 looks like, and would pay for hardly any score. What is flagged among
-# its own sessions, freaks and all, is not given: on calls of `lpr` the density took it all. The
-# export warns that such a bundle flags more than was asked.
-# Whoever asks for less than one in 1,000 wants few false alarms above all: the gift falls with the
-# square of the number.
+# what one session in 1,000 looks like, and would pay for hardly any score. Larger ones are given
+# less, and twice as many sessions need no gift. What is flagged among its own sessions, freaks and
+# all, is not given: on calls of `lpr` the density took it all. The export warns that such a bundle
+# flags more than was asked.
 _SMALL_TIMES, _FEWEST, _SMALL_UNSEEN = 4, 4_000, 1.0
 # What a step costs that flags no more held-out session, beside the others.
 _FREE = 0.1
@@ -181,8 +180,8 @@ class _Division:
             return True
         if flagged and flagged + self._freaks > self._budget:
             return False
-        gift = min(self._false_alarms, 1.0) ** 2 * min(_SMALL_TIMES * self._rows, _FEWEST) / 1000
-        return flagged + _SMALL_UNSEEN * paid <= gift
+        given = min(_SMALL_TIMES * self._rows, _FEWEST, 2 * _FEWEST - self._rows)
+        return flagged + _SMALL_UNSEEN * paid <= min(self._false_alarms, 1.0) * given / 1000
 
     def _levels_of(self, name: str) -> Doubles:
         """The thresholds that a score may have, the highest first."""
