@@ -24,6 +24,9 @@ test:  ## all tests that can run here; what is skipped is listed with its reason
 bench:  ## records per second of the whole way, beside a baseline of the same run
 	$(PYTHON) bench/throughput.py
 
+verdicts:  ## what a verdict and an alert cost, on raw HDFS and its bundle
+	$(PYTHON) bench/verdicts.py
+
 accuracy:  ## F1, data efficiency, localisation, early verdicts and speed on ../shared/data; about ten minutes
 	$(PYTHON) bench/accuracy.py --json
 

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from itertools import compress, count, groupby, islice, pairwise
 from operator import itemgetter, ne
 from typing import Literal
@@ -119,6 +120,11 @@ class Hierarchy:
                 return row.action
             return f"{row.entity} {row.action}"
         return row.template
+
+    @cached_property
+    def leaf_words(self) -> list[str]:
+        """The words of each log key's leaf."""
+        return [self.words("status", node) for node in self.status_of]
 
     def steps(self, key: int) -> tuple[str | None, str | None, str | None]:
         """Entity, action and status of a log key; None where the tree leaves one open."""

@@ -24,32 +24,21 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Collection, Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
-from itertools import accumulate, compress, repeat
-from operator import add, sub
+from dataclasses import dataclass
+from itertools import repeat
+from operator import add
 from typing import Protocol
 
 from ..types import LEVELS, Evidence, Level, Seq
+from .evidence import against_normal, against_pattern
 from .failures import template_severity
-from .hierarchy import Hierarchy, runs
-from .matching import Gap, gaps, likeness
+from .heaviest import heaviest
+from .hierarchy import Hierarchy
+from .matching import Gap, common_head, gaps
+from .nearest import MOST_ALIGNED, DensityLike, counted, nearest_normal
 
-# Events of a session that is compared event by event. Aligning takes the square of this, and a
-# verdict must not hold up the stream, so longer sessions are compared by counts alone.
-_MOST_ALIGNED = 300
-# Nearest normal sessions that are compared event by event; those behind them have other counts.
-_COMPARED = 3
-# Likeness (0 to 1) with the beginning of a longer normal session, from which on a session is taken
-# for one that was cut short. Lower, and sessions that went another way would lack their end.
-_CUT_SHORT = 0.8
 # Share of the normal sessions: an error that no more of them have is rare.
 _RARE = 0.005
-
-
-# Digits to which the scores of Seqs are compared: their last bits depend on the order of sums.
-_SCORE_DECIMALS = 6
-# What differences of sums may be wrong by, as a share of all scores, with room for the rounding.
-_INEXACT = 4e-6
 
 
 class SeqDetector(Protocol):
@@ -72,17 +61,6 @@ class SeqDetector(Protocol):
         The score of a Seq that is not normal is above `threshold`.
         """
         ...
-
-
-class DensityLike(Protocol):
-    """What a nested detector says of a session; see `detect.nested_aware.Density`."""
-
-    @property
-    def score(self) -> float: ...
-    @property
-    def bound(self) -> float: ...
-    @property
-    def nearest(self) -> tuple[int, ...]: ...
 
 
 class NestedDetector(Protocol):
@@ -152,73 +130,48 @@ def localise(
     that has not `ended`, nothing is called missing. `steps` tells how often normal training had
     each step.
     """
-    normal = _nearest_normal(keys, nested, ended)
     here = Counter(keys)
-    there = Counter(normal)
+    normal = nearest_normal(keys, here, nested, ended)
+    there = counted(normal)
+    knows_all = all(patterns.is_known("status", hierarchy.status_of[key]) for key in here)
     scores = [0.0] * len(keys)
     if nested is not None and (by_counts or not abnormal):
         more = {key: (n, there[key]) for key, n in here.items() if n > there[key]}
         _score_counts(scores, keys, normal, more, nested, hierarchy)
-    _score_patterns(scores, keys, abnormal, hierarchy, patterns)
-    if steps is not None:
-        _score_rare_errors(scores, here, keys, steps, hierarchy, patterns)
+    # Beside a step that normal training never had, no pattern counts: that step is odd enough by
+    # itself, and it makes every Seq around it unseen.
+    top = max(scores)
+    if knows_all or not top:
+        _score_patterns(scores, keys, abnormal, hierarchy, patterns, top or 1.0)
+    if steps is not None and knows_all:
+        _score_rare_errors(scores, here, keys, steps, hierarchy)
     if not any(scores):
         scores[_gap(keys, normal, nested)] = 1.0
-    seq = _heaviest(scores, keys, hierarchy)
-    event = max(range(seq.start, seq.end), key=lambda i: (scores[i], -i))
-    distance = (here - there).total() + (there - here).total()
-    evidence = _evidence(here, normal, abnormal, hierarchy, patterns)
-    if not ended:
-        evidence = replace(evidence, missing={})
-    return Place(seq, event, tuple(scores), float(distance), evidence)
+    seq = heaviest(scores, keys, hierarchy)
+    event = scores.index(max(scores[seq.start : seq.end]), seq.start)
+    if normal:
+        evidence = against_normal(here, normal, hierarchy, patterns, ended=ended)
+    else:
+        evidence = against_pattern(_lowest(abnormal), hierarchy, patterns, ended=ended)
+    return Place(seq, event, tuple(scores), _distance(here, there), evidence)
+
+
+def _distance(here: Mapping[int, int], there: Mapping[int, int]) -> float:
+    """How many events the one side has more than the other, and less."""
+    differ = sum([times for key, times in there.items() if key not in here])
+    for key, times in here.items():
+        differ += abs(times - there.get(key, 0))
+    return float(differ)
+
+
+def _lowest(abnormal: Sequence[Seq]) -> Seq:
+    """The first Seq of the lowest level that has one."""
+    return next(seq for level in LEVELS for seq in abnormal if seq.level == level)
 
 
 def is_rare(times: int, sessions: int) -> bool:
     """Whether hardly any of the normal sessions has a step that came `times` times in all."""
     return 0 < times <= _RARE * sessions
-
-
-def _nearest_normal(
-    keys: Sequence[int], nested: NestedDetector | None, ended: bool
-) -> tuple[int, ...]:
-    """Of the normal sessions that are nearest by counts, the one that runs most alike.
-
-    For a session that was cut short, it is one that begins as this session does.
-    """
-    if nested is None:
-        return ()
-    nearest = [tuple(nested.normal[i]) for i in nested.density(keys, ended=ended).nearest]
-    if not nearest:
-        return ()
-    if len(keys) > _MOST_ALIGNED:
-        return nearest[0]
-    if not ended:
-        _, best = _likest_beginning(keys, nearest[:_COMPARED])
-        return best
-    likest, best = _likest(keys, [(other, other) for other in nearest[:_COMPARED]])
-    nearest_yet = nested.density(keys, ended=False).nearest[:_COMPARED]
-    longer = [tuple(nested.normal[i]) for i in nearest_yet]
-    begins, longest = _likest_beginning(keys, longer)
-    if begins > max(likest, _CUT_SHORT) and len(longest) > len(keys):
-        return longest
-    return best
-
-
-def _likest_beginning(
-    keys: Sequence[int], others: Sequence[tuple[int, ...]]
-) -> tuple[float, tuple[int, ...]]:
-    """Like `_likest`, where only as many events of each session are compared as there are keys."""
-    return _likest(keys, [(other[: len(keys)], other) for other in others])
-
-
-def _likest(
-    keys: Sequence[int], others: Sequence[tuple[Sequence[int], tuple[int, ...]]]
-) -> tuple[float, tuple[int, ...]]:
-    """The likeness of the sequence that is most alike, and the session that it belongs to."""
-    best: tuple[float, tuple[int, ...]] = (-1.0, ())
-    for compared, other in others:
-        best = max(best, (likeness(compared, keys), other))
-    return best
 
 
 def _score_counts(
@@ -249,7 +202,11 @@ def _score_counts(
             scores[event] = excess / len(events)
     if shares:
         # Without a step of Python for each event: sessions may be long.
-        scores[:] = map(add, scores, map(shares.get, keys, repeat(0.0)))
+        shared = map(shares.get, keys, repeat(0.0))
+        if not any(scores):
+            scores[:] = shared
+        else:
+            scores[:] = map(add, scores, shared)
 
 
 def _by_key(
@@ -266,7 +223,7 @@ def _by_key(
 
 def _without_counterpart(keys: Sequence[int], normal: Sequence[int]) -> list[int]:
     """Events that stand beside no event of the nearest normal session."""
-    if len(keys) > _MOST_ALIGNED or len(normal) > _MOST_ALIGNED:
+    if len(keys) > MOST_ALIGNED or len(normal) > MOST_ALIGNED:
         return []
     head, changes = _aligned(keys, normal)
     return [head + event for start, end, _, _ in changes for event in range(start, end)]
@@ -278,9 +235,8 @@ def _aligned(one: Sequence[int], other: Sequence[int]) -> tuple[int, list[Gap]]:
     Only what lies between equal ends is aligned. In a session that repeats itself, the longest
     common run may lie one round beside, and whole rounds would then be called odd.
     """
-    short = min(len(one), len(other))
-    head = next((i for i in range(short) if one[i] != other[i]), short)
-    tail = next((i for i in range(short - head) if one[-1 - i] != other[-1 - i]), short - head)
+    head = common_head(one, other)
+    tail = common_head(one[head:][::-1], other[head:][::-1])
     return head, gaps(one[head : len(one) - tail], other[head : len(other) - tail])
 
 
@@ -290,24 +246,24 @@ def _score_patterns(
     abnormal: Sequence[Seq],
     hierarchy: Hierarchy,
     patterns: SeqDetector,
+    most: float,
 ) -> None:
     """Add to the events where unseen Seqs of the lowest level leave the nearest seen pattern.
 
-    Each gets as much as the heaviest count did. Nothing is added beside a step that normal training
-    never had: that step is odd enough by itself, and it makes every Seq around it unseen.
+    The farthest gets `most`, as much as the heaviest count did.
     """
-    top = max(scores)
-    if top and any(not patterns.is_known("status", hierarchy.status_of[key]) for key in set(keys)):
+    if not abnormal:
         return
-    level = next((level for level in LEVELS if any(seq.level == level for seq in abnormal)), None)
+    level = _lowest(abnormal).level
     odd: dict[int, float] = {}
     for seq in abnormal:
         if seq.level == level:
             distance, nearest = patterns.score(seq)
             event = _odd_event(seq, nearest, keys, hierarchy)
             odd[event] = max(distance, odd.get(event, 0.0))
+    farthest = max(odd.values())
     for event, distance in odd.items():
-        scores[event] += (top or 1.0) * distance / max(odd.values())
+        scores[event] += most * distance / farthest
 
 
 def _score_rare_errors(
@@ -316,11 +272,8 @@ def _score_rare_errors(
     keys: Sequence[int],
     steps: StepCounts,
     hierarchy: Hierarchy,
-    patterns: SeqDetector,
 ) -> None:
-    """Let the first rare error outweigh the rest, if normal training had all steps."""
-    if any(not patterns.is_known("status", hierarchy.status_of[key]) for key in here):
-        return
+    """Let the first rare error outweigh the rest."""
     errors = [key for key in here if template_severity(hierarchy.rows[key].template) > 0]
     rare = {key for key in errors if is_rare(*steps.seen(key))}
     if rare:
@@ -356,7 +309,7 @@ def _gap(keys: Sequence[int], normal: Sequence[int], nested: NestedDetector | No
     last = event = len(keys) - 1
     if nested is not None and all(other[-1] != keys[-1] for other in nested.normal if other):
         return last
-    if normal and len(keys) <= _MOST_ALIGNED:
+    if normal and len(keys) <= MOST_ALIGNED:
         missing = Counter(normal) - Counter(keys)
         head, changes = _aligned(normal, keys)
         for _, _, start, end in changes:
@@ -364,72 +317,3 @@ def _gap(keys: Sequence[int], normal: Sequence[int], nested: NestedDetector | No
             if missing and end == start:
                 break
     return event
-
-
-def _heaviest(scores: Sequence[float], keys: Sequence[int], hierarchy: Hierarchy) -> Seq:
-    """The status Seq with the largest sum of event scores; of equals the first."""
-    spans = runs(list(map(hierarchy.action_of.__getitem__, keys)))
-    # Without a step of Python for each Seq, as sessions may be long: a Seq's sum is what the sums
-    # up to its two ends differ by. That is less exact, so the nearly largest are summed up.
-    up_to = [0.0, *accumulate(scores)]
-    ends = [end for _, end in spans]
-    weights = list(map(sub, map(up_to.__getitem__, ends), map(up_to.__getitem__, [0, *ends])))
-    least = max(weights) - _INEXACT * (1 + up_to[-1])
-    heaviest = (0, len(keys))
-    most = -1.0
-    for start, end in compress(spans, map(least.__le__, weights)):
-        weight = sum(scores[start:end])
-        rounded = round(weight, _SCORE_DECIMALS)
-        if weight > 0 and rounded > most:
-            heaviest = (start, end)
-            most = rounded
-    return hierarchy.seq("status", keys, *heaviest)
-
-
-def _evidence(
-    here: Mapping[int, int],
-    normal: tuple[int, ...],
-    abnormal: Sequence[Seq],
-    hierarchy: Hierarchy,
-    patterns: SeqDetector,
-) -> Evidence:
-    """Evidence against the nearest normal session; `here` says how often each log key came.
-
-    Without one, it is against the nearest pattern of the first unseen Seq of the lowest level.
-    """
-    if not normal:
-        seq = next(seq for level in LEVELS for seq in abnormal if seq.level == level)
-        nearest = patterns.score(seq)[1]
-        return compare(seq.level, Counter(seq.pattern), nearest, hierarchy, patterns)
-    have: Counter[int] = Counter()
-    for key, times in here.items():
-        have[hierarchy.status_of[key]] += times
-    want = [hierarchy.status_of[k] for k in normal]
-    return replace(compare("status", have, want, hierarchy, patterns), nearest_keys=normal)
-
-
-def compare(
-    level: Level,
-    here: Counter[int],
-    want: Sequence[int],
-    hierarchy: Hierarchy,
-    patterns: SeqDetector,
-) -> Evidence:
-    """What `here` has more and less of than `want`, both nodes of `level`, in the tree's words."""
-    there = Counter(want)
-    over = here - there
-    under = there - here
-
-    def words(counts: Mapping[int, int]) -> dict[str, int]:
-        found: Counter[str] = Counter()
-        for node, n in counts.items():
-            found[hierarchy.words(level, node)] += n
-        return dict(found)
-
-    return Evidence(
-        extra=words({node: n for node, n in over.items() if node not in there}),
-        missing=words(under),
-        repeated=words({node: n for node, n in over.items() if node in there}),
-        unseen=tuple(words({node: 1 for node in here if not patterns.is_known(level, node)})),
-        nearest=tuple(hierarchy.words(level, node) for node in want),
-    )

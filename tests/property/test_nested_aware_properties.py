@@ -143,6 +143,17 @@ def test_what_is_no_number_is_never_normal(score: float) -> None:
     assert detector().is_abnormal(score)
 
 
+@given(st.lists(st.integers(0, len(ROWS) + STRANGERS), min_size=1), st.integers(1, 400))
+def test_counts_of_long_sessions_are_those_of_short_ones(keys: list[int], times: int) -> None:
+    """Long sessions are counted in another way. Every round but the first adds the same."""
+    keys = [*keys, *keys]
+    rounds = [nested_counts(keys * number, HIERARCHY) for number in (1, 2, times)]
+    assert rounds[2] == {
+        feature: count + (times - 1) * (rounds[1][feature] - count)
+        for feature, count in rounds[0].items()
+    }
+
+
 def test_unseen_counts_stay_in_range() -> None:
     """A raw count of unseen features overflowed float32, and the worst session passed as NaN."""
     counts = nested_counts([tree().unknown] * 1_000_000, tree())

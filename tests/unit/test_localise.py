@@ -19,8 +19,9 @@ from synthetic import patterns_of
 from export.to_onnx import fit_onnx
 from fluent_krone.core.cascade import COUNTS, Cascade, Clearing
 from fluent_krone.core.failures import severity
+from fluent_krone.core.heaviest import heaviest
 from fluent_krone.core.hierarchy import Hierarchy, Leaf, runs
-from fluent_krone.core.localise import _heaviest, localise
+from fluent_krone.core.localise import localise
 from fluent_krone.detect.local_context import LocalContext
 from fluent_krone.detect.nested_aware import NestedAware, NestedFiles
 from fluent_krone.detect.order import Order, count_order
@@ -430,16 +431,18 @@ def test_an_error_that_hardly_any_normal_session_has_outweighs_a_step_too_many()
         st.tuples(
             st.integers(0, len(TREE.rows) - 1), st.sampled_from([0, 1, 1 / 3, 0.1, 7e-7, 90.0])
         )
-    )
+    ),
+    # Long sessions are summed up in another way.
+    st.sampled_from([1, 1, 90]),
 )
 def test_the_heaviest_seq_is_the_first_with_the_largest_sum(
-    events: list[tuple[int, float]],
+    events: list[tuple[int, float]], times: int
 ) -> None:
-    events = [*events, (0, 0.0)]
+    events = [*events, (0, 0.0)] * times
     keys = [key for key, _ in events]
     scores = [score for _, score in events]
     spans = runs([TREE.action_of[key] for key in keys])
     sums = [round(sum(scores[start:end]), 6) for start, end in spans]
-    found = _heaviest(scores, keys, TREE)
+    found = heaviest(scores, keys, TREE)
     expected = spans[sums.index(max(sums))] if any(scores) else (0, len(keys))
     assert (found.start, found.end) == expected
