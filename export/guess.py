@@ -14,18 +14,17 @@ from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from functools import cache
 from itertools import pairwise
 
-from fluent_krone.reading.records import compile_bytes, python_regex
+from fluent_krone.reading.records import compile_bytes
 
 from . import header_shapes as shapes
+from .header_columns import MAX_LEAD, learned_headers
+from .header_times import FORMATS, closed, compiled, stamps
 
 # The share of the lines that a header must be found in; below it the whole line is the message.
 MIN_SHARE = 0.6
-# Words before the time that are no part of the message …
-_MAX_LEAD = 2
-# … and words before a time that is read although the message begins with the line.
+# Words before a time that is read although the message begins with the line.
 _FAR = 6
 # With more distinct loggers than this share of the lines, what looks like a logger is none.
 _MANY_COMPONENTS = 0.1
@@ -39,24 +38,26 @@ _CONTINUED = re.compile(
 )
 
 
-@cache
-def _python(pattern: str) -> re.Pattern[str]:
-    return re.compile(python_regex(pattern))
-
-
-_STAMPS = [(shape, formats, _python(shape)) for shape, formats in shapes.TIMES]
-_YEARLESS = [(shape, _python(shape)) for shape in shapes.YEARLESS]
-_KNOWN = [(text, _python(text)) for text in shapes.KNOWN]
-_ELEMENTS = [(kind, [(text, _python(text)) for text in texts]) for kind, texts in shapes.ELEMENTS]
-_LEADS = [(text, _python(text)) for text in shapes.LEADS]
-# A time's pattern in a chain → the formats that may read it.
-_FORMATS: dict[str, tuple[str, ...]] = {}
+_KNOWN = [(text, compiled(text)) for text in shapes.KNOWN]
+_ELEMENTS = [(kind, [(text, compiled(text)) for text in texts]) for kind, texts in shapes.ELEMENTS]
 _WORD = re.compile(r"\S+ +")
 _TIME_ONLY = ({"time"}, {"stamp"})
 # The end of a level's pattern that takes a mere blank behind the word.
 _LOOSE_LEVEL = r"|:? *- +| +|:(?=[\w.]+:))"
 # Times that are read to choose between formats.
 _TIMES_READ = 2_000
+# What each part of a header is worth; a time and a logger tell most.
+_VALUE_OF = {"time": 6.0, "component": 5.0, "level": 3.0, "host": 1.0, "message": 0.0}
+_VALUE_OF_OTHERS = 2.0
+# Of two headers that say the same, the one counts that somebody described, then the one of known
+# parts; unless there are columns behind it that belong to the header.
+_KNOWN_WORTH = 1.5
+_GRAMMAR_WORTH = 0.5
+_TIDY = 1.6
+# … where at least this share of the lines says it.
+_SAID = 0.05
+# The kind of an element that was found as columns.
+LEARNED = "learned"
 # Candidates that are tried on all sampled lines, the commonest first; a log with more of them has
 # no header that most of its lines share.
 _TRIED = 80
@@ -97,11 +98,23 @@ def guess_line_format(
     read = heads[:: max(1, len(heads) // _READ)]
     session = compile_bytes("session_key", session_pattern) if session_pattern else None
     chains = Counter(chain for line in read for chain in _chains(line))
-    tried = [(_worth(chain, heads, session), chain) for chain, _ in chains.most_common(_TRIED)]
+    candidates = [chain for chain, _ in chains.most_common(_TRIED)]
+    unnamed = {_learned(first, rest): count for first, rest, count in learned_headers(read)}
+    tried = [
+        (_worth(chain, heads, session, unnamed.get(chain, False)), chain)
+        for chain in (*candidates, *unnamed)
+    ]
     for worth, chain in sorted(tried, key=lambda entry: (-entry[0], str(entry[1]))):
         if worth and (found := _line_format(chain, heads)):
             return found
     return None
+
+
+def _learned(first: str, rest: str) -> _Chain:
+    """A header that was found as columns; what stands behind its time is one element."""
+    if not rest:
+        return ((LEARNED, first),)
+    return ((LEARNED, first), (LEARNED, rest))
 
 
 def _chains(line: str) -> Iterator[_Chain]:
@@ -139,10 +152,10 @@ def _starts(line: str) -> Iterator[tuple[list[_Element], int]]:
     at = 0
     for words in range(_FAR + 1):
         skipped = {0: "", 1: r"\S+ +"}.get(words, rf"(?:\S+ +){{{words}}}")
-        for kind, stamp, end in _stamps(line, at):
-            if words <= _MAX_LEAD:
-                closed, at_end = _closed(line, end)
-                yield [(kind, skipped + stamp + closed)], at_end
+        for kind, stamp, end in stamps(line, at):
+            if words <= MAX_LEAD:
+                ending, at_end = closed(line, end)
+                yield [(kind, skipped + stamp + ending)], at_end
             elif kind == "time":
                 yield [(kind, f"(?={skipped}{stamp})")], 0
         space = _WORD.match(line, at)
@@ -151,60 +164,9 @@ def _starts(line: str) -> Iterator[tuple[list[_Element], int]]:
         at = space.end()
 
 
-def _stamps(line: str, at: int) -> Iterator[tuple[str, str, int]]:
-    """Times that stand here: kind, pattern with what opens it, where it ends."""
-    for opening, lead in _LEADS:
-        opened = lead.match(line, at)
-        if opened is None:
-            continue
-        for shape, formats, pattern in _STAMPS:
-            if found := pattern.match(line, opened.end()):
-                stamp, end = _time_group(line, found.end(), shape, formats)
-                yield "time", opening + stamp, end
-        for shape, pattern in _YEARLESS:
-            if found := pattern.match(line, opened.end()):
-                yield "stamp", opening + shape, found.end()
-
-
-def _time_group(line: str, at: int, shape: str, formats: tuple[str, ...]) -> tuple[str, int]:
-    """A time as the group of a chain, with the fraction and the offset that the line has."""
-    if not formats:
-        stamp = shape
-        if "(?<time>" not in shape:
-            stamp = f"(?<time>{shape})"
-        _FORMATS[stamp] = ()
-        return stamp, at
-    fraction, end = _first([text for text, _ in shapes.FRACTIONS], line, at)
-    digits = len(line[end:]) - len(line[end:].lstrip("0123456789"))
-    offset = ""
-    at = end + digits
-    if digits == 0:
-        offset, at = _first([text for text, _ in shapes.OFFSETS], line, end)
-    stamp = f"(?<time>{shape}{fraction}{offset})"
-    if fraction and not offset:
-        stamp += r"\d*"
-    ending = dict(shapes.FRACTIONS)[fraction] + dict(shapes.OFFSETS)[offset]
-    _FORMATS[stamp] = tuple(text + ending for text in formats)
-    return stamp, at
-
-
-def _closed(line: str, at: int) -> tuple[str, int]:
-    """What closes a time: its zone, and the sign and blanks behind it."""
-    zone, at = _first(shapes.ZONES, line, at)
-    end, at = _first(shapes.ENDS, line, at)
-    return zone + end, at
-
-
-def _first(patterns: Iterable[str], line: str, at: int) -> tuple[str, int]:
-    """The first of `patterns` that matches, and where it ends."""
-    return next(
-        (text, found.end()) for text in patterns if (found := _python(text).match(line, at))
-    )
-
-
 def _follow(line: str, at: int, chain: list[_Element]) -> list[_Element]:
     """Read on from `at`, one element after the other, each kind once."""
-    used = {name for _, text in chain for name in _python(text).groupindex}
+    used = {name for _, text in chain for name in compiled(text).groupindex}
     kinds = {kind for kind, _ in chain}
     if kinds in _TIME_ONLY:
         known = _known(line, at, chain, used)
@@ -227,8 +189,8 @@ def _known(line: str, at: int, chain: list[_Element], used: set[str]) -> str | N
     """The rest of a well-known program's header, which ends the chain."""
     for lead, text in shapes.BEHIND_LEAD:
         opened = chain[0][1].startswith(lead)
-        new = used.isdisjoint(_python(text).groupindex)
-        if opened and new and _python(text).match(line, at):
+        new = used.isdisjoint(compiled(text).groupindex)
+        if opened and new and compiled(text).match(line, at):
             return text
     for text, pattern in _KNOWN:
         if not used & pattern.groupindex.keys() and pattern.match(line, at):
@@ -245,29 +207,39 @@ def _text(chain: _Chain) -> str:
     return f"{first}{rest}(?<message>(?s:.*))"
 
 
-def _worth(chain: _Chain, lines: Sequence[str], session: re.Pattern[bytes] | None) -> float:
+def _worth(
+    chain: _Chain, lines: Sequence[str], session: re.Pattern[bytes] | None, unnamed: bool
+) -> float:
     """How much the chain tells about how many lines.
 
     It is 0 where too few lines have it, or where it takes the session key away from the message.
-    Lines count most, then what is learnt of each: a time four times, a logger three times as much
-    as another element. Words before the time speak against the chain.
+    Lines count most, then what is learnt of each. Words before the time speak against the chain.
     """
-    whole = _python("".join(text for _, text in chain) + r"(?<message>\S(?s:.*))")
-    begins = _python(_text(chain))
+    whole = compiled("".join(text for _, text in chain) + r"(?<message>\S(?s:.*))")
+    begins = compiled(_text(chain))
     all_of_it = begun = 0
+    said: Counter[str] = Counter()
     for line in lines:
         found = begins.match(line)
         if found is None or not found["message"].strip():
             continue
         begun += 1
+        said.update(name for name, value in found.groupdict().items() if value)
         if session and session.search(line.encode(errors="replace")):
             all_of_it += session.search(found["message"].encode(errors="replace")) is not None
         else:
             all_of_it += whole.match(line) is not None
     if min(begun, all_of_it) < MIN_SHARE * len(lines):
         return 0.0
-    names = {name for _, text in chain for name in _python(text).groupindex}
-    richness = len(chain) + len(names) + 4 * ("time" in names) + 3 * ("component" in names)
+    names = [name for name, count in said.items() if count >= _SAID * begun]
+    richness = sum(_VALUE_OF.get(name, _VALUE_OF_OTHERS) for name in names)
+    if chain[0][0] == LEARNED:
+        # A last column without a name is yet a part of the header.
+        richness += _TIDY * unnamed
+    elif any(kind == "known" for kind, _ in chain):
+        richness += _KNOWN_WORTH
+    else:
+        richness += _GRAMMAR_WORTH
     cost_of_word = 0.1
     if chain[0][1].startswith("(?="):
         cost_of_word = 2.0
@@ -283,14 +255,14 @@ def _line_format(chain: _Chain, lines: Sequence[str]) -> LineFormat | None:
 
     None where its time can't be read or its logger takes too many values.
     """
-    pattern = _python(_text(chain))
+    pattern = compiled(_text(chain))
     groups = [found.groupdict() for line in lines if (found := pattern.match(line))]
     components = {group["component"] for group in groups if group.get("component")}
     if len(components) > max(_FEW_COMPONENTS, _MANY_COMPONENTS * len(groups)):
         return None
     time_format: str | None = None
     if "time" in pattern.groupindex:
-        formats = next(formats for text, formats in _FORMATS.items() if text in chain[0][1])
+        formats = next(formats for text, formats in FORMATS.items() if text in chain[0][1])
         times = [group["time"] for group in groups[:_TIMES_READ]]
         if formats:
             time_format = max(formats, key=lambda text: _fit(times, text))

@@ -25,6 +25,8 @@ _ISO = (
     rf"(?:[Zz]| ?[+-]\d\d:?\d\d\b| ?[+-]\d\d\b| {_ZONE_NAME}(?![\w.-]))?"
 )
 _MONTH = r"(?:Jan|Feb|Mar|Apr|May|Jun|Jul|Aug|Sep|Oct|Nov|Dec)"
+# A month's name in another language, as `month_of` of the record reader knows it.
+MONTH_NAME = r"(?:[^\s\d./:,;|=()\[\]<>\"'-]{3,20}|1?\d月)"
 _DAY = r"(?:Mon|Tue|Wed|Thu|Fri|Sat|Sun)"
 # (pattern, strptime formats to try). Without a format the record reader reads the time as it is.
 # Of several formats the one is taken that reads most of the lines and steps back least; to each
@@ -34,6 +36,30 @@ TIMES: tuple[tuple[str, tuple[str, ...]], ...] = (
     (rf"\d{{8}}T\d{{6}}(?:[.,]\d{{1,9}})?{_OFFSET}?", ()),
     (rf"\d{{4}}-\d\d-\d\d\t{_CLOCK}", ("%Y-%m-%d\t%H:%M:%S",)),
     (rf"\d{{4}}/\d\d/\d\d {_CLOCK}", ("%Y/%m/%d %H:%M:%S",)),
+    # gin
+    (rf"\d{{4}}/\d\d/\d\d - {_CLOCK}", ("%Y/%m/%d - %H:%M:%S",)),
+    # Unreal Engine, Zabbix
+    (r"\d{4}\.\d\d\.\d\d-\d\d\.\d\d\.\d\d", ("%Y.%m.%d-%H.%M.%S",)),
+    (r"\d{8}:\d{6}", ("%Y%m%d:%H%M%S",)),
+    # date and time in brackets or pairs of their own: the reader joins them
+    (
+        r"(?<date>\d{4}[-/.]\d\d[-/.]\d\d)\"?(?:\] *\[| *[,;|] *| +time=)\"?"
+        rf"(?<time>{_CLOCK}(?:[.,]\d{{1,9}})?)\"?",
+        (),
+    ),
+    # with the words of a language: 2024年10月15日 13:00:00, 15. Oktober 2024 13:00:00,
+    # 15-oct.-2024 13:00:00, окт 15, 2024 13:00:00
+    (
+        r"\d{4}(?:年|년) ?\d\d?(?:月|월) ?\d\d?(?:日|일) *(?:(?:上午|下午|午前|午後|오전|오후) ?)?"
+        r"\d\d?(?::|时|時)\d\d(?::|分)\d\d(?:[.,]\d{1,9})?(?:秒)?",
+        (),
+    ),
+    (rf"\d\d?\.?[- /]{MONTH_NAME}\.?[- /]\d{{4}},?[: ]{_CLOCK}(?:[.,]\d{{1,9}})?", ()),
+    (
+        rf"{MONTH_NAME}\.? \d\d?, \d{{4}},? \d\d?:\d\d:\d\d(?:[.,]\d{{1,9}})?"
+        r"(?: [AaPp]\.? ?[Mm]\.?| ?(?:上午|下午|午前|午後|오전|오후))?",
+        (),
+    ),
     (rf"\d{{4}}\.\d\d\.\d\d {_CLOCK}", ("%Y.%m.%d %H:%M:%S",)),
     (
         r"\d\d?/\d\d?/\d{4},? \d\d?:\d\d:\d\d [AaPp][Mm]",
@@ -85,6 +111,7 @@ OFFSETS = (
 # Times without a year, or without a date: no `time` group, so that the event time counts that the
 # shipper gave. `inputs/stamps.py` knows the common ones.
 YEARLESS = (
+    rf"{MONTH_NAME}\.? [ \d]?\d {_CLOCK}{_FRACTION}",
     rf"{_MONTH} [ \d]?\d {_CLOCK}{_FRACTION}",
     rf"{_DAY} {_MONTH} [ \d]?\d {_CLOCK}{_FRACTION}",
     rf"\d\d[-./]\d\d[- ]{_CLOCK}{_FRACTION}",
@@ -114,6 +141,8 @@ LEADS = (
     r"\[ *",
     r"[<(] *",
     r"(?:time|ts|timestamp|date|t)=\"?",
+    # journalctl -o short-full
+    rf"{_DAY},? +",
     # access logs: client, identity and user, perhaps behind the virtual host
     r"\A(?<client>[\w.:-]+) (?<ident>\S+) (?<user>\S+) \[",
     r"\A(?<vhost>[\w.:-]+) (?<client>[\w.:-]+) (?<ident>\S+) (?<user>\S+) \[",
@@ -154,13 +183,19 @@ LEVEL_WORDS = (
     r"(?i:trace|debug|info|information|notice|note|warn|warning|error|err|crit|critical|fatal"
     r"|severe|alert|emerg|fine|finer|finest|config|log|panic|verbose|inf|wrn|dbg|ftl|vrb|trc"
     r"|default|fault"
-    r"|deprecated|success|dpanic)"
+    r"|deprecated|success|dpanic|erro|debg|eror|dbug|display|veryverbose"
+    # as Java, PostgreSQL and others write them in the language of the machine
+    r"|infos|informazioni|informatie|fein|feiner|konfiguration|konfig|warnung|avertissement"
+    r"|attention|advertencia|avvertenza|waarschuwing|aviso|hinweis|schwerwiegend|grave|fehler"
+    r"|erreur|errore|fout|informaci(?:ó|Ó)n|informa(?:ç|Ç)(?:õ|Õ)es|advert(?:ê|Ê)ncia"
+    r"|信息|警告|错误|严重|调试|情報|エラー|致命的|重大|정보|경고|심각|오류"
+    r"|ИНФО|ИНФОРМАЦИЯ|ПРЕДУПРЕЖДЕНИЕ|ОШИБКА|СЕРЬЕЗНО)"
 )
 LOGGER = r"[A-Za-z_][\w.$/@*#()-]*"
 _RUST = r"[A-Za-z_][\w-]*(?:::[\w<>-]+)*"
 DOTTED = r"[A-Za-z_][\w$]*(?:\.[\w$-]+)+"
 _BRACKETS = r"\[[^\[\]]*(?:\[[^\[\]]*\][^\[\]]*)*\]"
-_FILE = r"[\w./$@-]+\.(?:go|c|cc|cpp|h|hpp|py|rb|rs|java|kt|scala|js|ts|php|cs|m|mm|ex|erl|lua|pl)"
+FILE = r"[\w./$@-]+\.(?:go|c|cc|cpp|h|hpp|py|rb|rs|java|kt|scala|js|ts|php|cs|m|mm|ex|erl|lua|pl)"
 
 # RFC 5424: host program pid message-id structured-data. It is tried only behind `<34>1 `, since any
 # words fit it.
@@ -222,7 +257,7 @@ KNOWN = (
     r"(?<level>[CEWNIDT]) \| (?<component>[\w./-]+): +",
     # Envoy, and others with nothing but brackets: [thread][level][logger] [file:line]
     rf"\[(?<tid>\d+)\] ?\[(?<level>{LEVEL_WORDS})\] ?\[(?<component>[\w.-]+)\] "
-    rf"(?:\[{_FILE}:\d+\] )?",
+    rf"(?:\[{FILE}:\d+\] )?",
     # Elasticsearch, Logstash, OpenSearch
     rf"\[(?<level>{LEVEL_WORDS}) *\]\[(?<component>[\w.$-]+) *\] +",
     # spdlog: [logger] [level]
@@ -251,7 +286,7 @@ KNOWN = (
     # ZooKeeper: [myid:1] - LEVEL [thread:class@line] -
     rf"\[myid:\d*\] - (?<level>{LEVEL_WORDS}) +\[.*:(?<component>[\w$]+)@\d+\] - +",
     # Cassandra: file:line -
-    rf"(?<component>{_FILE}):\d+ - +",
+    rf"(?<component>{FILE}):\d+ - +",
     # Solr, HBase, Hadoop: LEVEL (thread) or [thread] [context] logger
     rf"(?<level>{LEVEL_WORDS}) +\((?<thread>[^()]*)\) +(?:\[[^\[\]]*\] +)?"
     rf"(?<component>{DOTTED}):? +",
@@ -298,7 +333,7 @@ KNOWN = (
     # Fluentd: [level]: #worker
     rf"\[(?<level>{LEVEL_WORDS})\]: (?:#\d+ )?",
     # Fluent Bit: [level] [component]
-    rf"\[ *(?<level>{LEVEL_WORDS})\] \[(?!client )(?<component>[\w:. -]+)\] +",
+    rf"\[ *(?<level>{LEVEL_WORDS})\] \[(?!client |[^\]]*:\d+\])(?<component>[\w:. -]+)\] +",
 )
 
 # Kinds of which a header has one, each in the spellings that are tried in turn.

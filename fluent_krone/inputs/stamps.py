@@ -19,14 +19,15 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 from ..errors import RecordError
-from ..reading.times import TimeReader
+from ..reading.times import TimeReader, month_of
 
 # `Jun  9 06:06:01`, klog's `I0609 06:06:01.5`, `06-09 06:06:01.5`, `[06.09 06:06:01]`, each perhaps
 # behind `<34>`
 _YEARLESS = re.compile(
-    r"(?:<\d{1,3}>|\[)?(?:[IWEF](?=\d{4} ))?(?P<day>[A-Z][a-z]{2} [ \d]?\d|\d\d[-./]\d\d|\d{4})"
+    r"(?:<\d{1,3}>|\[)?(?:[IWEF](?=\d{4} ))?(?P<day>(?:[^\W\d_]{3,9}\.?|1?\d月) [ \d]?\d|\d\d[-./]\d\d|\d{4})"
     r"(?P<clock> \d\d:\d\d:\d\d)(?:[.,](?P<fraction>\d+))?"
 )
+_NAMED_MONTH = re.compile(r"([^\W\d_]+|\d+月) ")
 # A date with its year and a clock, perhaps behind a priority, a bracket, a level or a key.
 _WHOLE = re.compile(
     r"(?:<\d{1,3}>(?:1 )?|\[|[A-Z], \[|(?:level=\w+ )?(?:time|ts|t|timestamp)=\"?|[A-Z]{4,8} +\[?)?"
@@ -66,7 +67,7 @@ class Stamps:
             return self._whole(line)
         stamp = found["day"] + found["clock"]
         if stamp != self._known[0]:
-            self._known = stamp, self._parse(re.sub(r"[^A-Za-z0-9:]+", " ", stamp).strip())
+            self._known = stamp, self._parse(re.sub(r"[^\w:]+", " ", stamp).strip())
         seconds = self._known[1]
         if seconds is None:
             return None
@@ -114,8 +115,13 @@ class Stamps:
 
 def _moment(year: int, stamp: str) -> datetime | None:
     day_format = "%m%d"
-    if stamp[0].isalpha():
-        day_format = "%b %d"
+    named = _NAMED_MONTH.match(stamp)
+    if named:
+        try:
+            stamp = f"{month_of(named[1])} {stamp[named.end() :]}"
+        except ValueError:
+            return None
+        day_format = "%m %d"
     elif stamp[2] == " ":
         day_format = "%m %d"
     try:

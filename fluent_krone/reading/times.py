@@ -35,7 +35,26 @@ _MAX_TIMES = 4096
 # Numbers up to these are seconds, milliseconds and microseconds: the year 5138 in each unit, while
 # the next unit has passed this in 1973.
 _UNITS = ((10**11, _NS), (10**14, 10**6), (10**17, 10**3))
-_MONTHS = "jan feb mar apr may jun jul aug sep oct nov dec".split()  # noqa: SIM905
+# How the names of months begin, in English, German, French, Spanish, Portuguese, Italian, Dutch, the
+# Scandinavian languages, Polish, Turkish and Russian. Of two names that begin alike, the longer
+# beginning counts.
+_MONTHS = (
+    "jan gen ene sty oca янв",
+    "feb fév fev lut şub фев",
+    "mar mär mrz mrt maa мар",
+    "apr avr abr kwi nis апр",
+    "may mai mei maj mag mayo май мая",
+    "jun juin giu cze haz июн",
+    "jul juil lug lip tem июл",
+    "aug aoû août aou ago sie ağu авг",
+    "sep set wrz eyl сен",
+    "oct okt ott out paź eki окт",
+    "nov lis kas ноя",
+    "dec dez déc dic des gru ara дек",
+)
+_MONTH_OF = {name: n + 1 for n, names in enumerate(_MONTHS) for name in names.split()}
+# Letters by which a month is told.
+_LONGEST_MONTH = 4
 # Hours of the abbreviations that logs use. Where one has several meanings, the stream's own time
 # zone decides first; otherwise it is this.
 _ABBREVIATIONS = {
@@ -70,13 +89,14 @@ _ABBREVIATIONS = {
     "HST": -10.0,
 }
 _CLOCK = (
-    r"(?P<hour>\d{1,2})(?::(?P<minute>\d\d)(?::(?P<second>\d\d)(?:[.,:](?P<fraction>\d{1,12}))?)?)?"
-    r"(?:\s?(?P<half>[AaPp])\.?[Mm]\.?)?"
+    r"(?:(?P<before>上午|下午|午前|午後|오전|오후) ?)?(?P<hour>\d{1,2})(?:[:时時]"
+    r"(?P<minute>\d\d)(?:[:分](?P<second>\d\d)(?:[.,:](?P<fraction>\d{1,12}))?秒?)?)?"
+    r"(?:\s?(?:(?P<half>[AaPp])\.?\s?[Mm]\.?|(?P<after>上午|下午|午前|午後|오전|오후)))?"
 )
 _COMPACT = r"(?P<hour>\d\d)(?P<minute>\d\d)(?P<second>\d\d)(?:[.,](?P<fraction>\d{1,12}))?"
 _ZONE = r"\s*\(?(?P<zone>[Zz]|(?:UTC|GMT)?[+-]\d\d?(?::?\d\d)?|[A-Z]{2,5})?\)?"
 _DAY_NAME = r"(?:[A-Z][a-z]{2,8},?\s+)?"
-_NAMED = r"(?P<name>[A-Za-z]{3})[a-z]{0,6}\.?"
+_NAMED = r"(?P<name>[^\W\d_]{3,10}|1?\d月)\.?"
 _FORMS = [
     re.compile(_DAY_NAME + form + r"\s*\Z")
     for form in (
@@ -94,17 +114,38 @@ _FORMS = [
         + _ZONE,
         # 15/Oct/2024:13:00:00 +0200, 15 Oct 2024 13:00:00, 15-Oct-2024 13:00:00
         r"(?P<day>\d\d?)[-/. ]" + _NAMED + r"[-/. ](?P<year>\d{4})[Tt:,]?\s*" + _CLOCK + _ZONE,
+        # 15. Oktober 2024 13:00:00
+        r"(?P<day>\d\d?)\.? (?:de )?" + _NAMED + r" (?:de )?(?P<year>\d{4}),?\s*" + _CLOCK + _ZONE,
+        # 2024年10月15日 13:00:00, 2024년 10월 15일 오후 1:00:00
+        r"(?P<year>\d{4})[年년] ?(?P<month>\d\d?)[月월] ?(?P<day>\d\d?)[日일]\s*(?:" + _CLOCK + _ZONE + ")?",
         # Oct 15, 2024 1:00:00 PM
         _NAMED + r"\s+(?P<day>\d\d?),?\s+(?P<year>\d{4}),?\s+(?:at\s+)?" + _CLOCK + _ZONE,
         # Tue Oct 15 13:00:00 CEST 2024
         _NAMED + r"\s+(?P<day>\d\d?)\s+" + _CLOCK + _ZONE + r"\s+(?P<year>\d{4})",
     )
 ]
+# Before noon and after noon, as Chinese, Japanese and Korean have them.
+_HALVES = {"上午": "a", "午前": "a", "오전": "a", "下午": "p", "午後": "p", "오후": "p"}
 _NUMBER = re.compile(r"[+-]?\d+(?:\.\d*)?(?:[eE][+-]?\d+)?")
 # YYYYmmddHHMMSS; as milliseconds it would be after the year 2500.
 _FOURTEEN = re.compile(r"(?:19|20)\d{12}")
 _MORE_THAN_MICROSECONDS = re.compile(r"([.,]\d{6})\d+")
 _AN_ABBREVIATION = re.compile(r"\b[A-Z]{2,5}\b(?<!\bAM)(?<!\bPM)")
+
+
+def month_of(name: str) -> int:
+    """The number of a month from its name, in whatever language. Raises ValueError for no month.
+
+    >>> month_of("October"), month_of("okt."), month_of("juil"), month_of("10月")
+    (10, 10, 7, 10)
+    """
+    if name.endswith("月"):
+        return int(name[:-1])
+    for length in (_LONGEST_MONTH, _LONGEST_MONTH - 1):
+        month = _MONTH_OF.get(name[:length].lower())
+        if month:
+            return month
+    raise ValueError(name)
 
 
 def zone_of(name: str) -> tzinfo:
@@ -198,7 +239,7 @@ class TimeReader:
 
     def _month_and_day(self, parts: dict[str, str]) -> tuple[int, int]:
         if parts.get("name"):
-            return _MONTHS.index(parts["name"].lower()) + 1, int(parts["day"])
+            return month_of(parts["name"]), int(parts["day"])
         if parts.get("month"):
             return int(parts["month"]), int(parts["day"])
         one = int(parts["one"])
@@ -271,6 +312,9 @@ class TimeReader:
 def _hour(parts: dict[str, str]) -> int:
     hour = int(parts.get("hour") or 0)
     half = (parts.get("half") or "").lower()
+    named = parts.get("before") or parts.get("after")
+    if named:
+        half = _HALVES[named]
     if half and not 1 <= hour <= 12:
         raise ValueError
     if half == "a":

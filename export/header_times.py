@@ -1,0 +1,79 @@
+"""Times in headers: which stamp stands at a place of a line, as a pattern, and what closes it."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Iterator
+from functools import cache
+
+from fluent_krone.reading.records import python_regex
+
+from . import header_shapes as shapes
+
+# A time's pattern in a chain → the formats that may read it.
+FORMATS: dict[str, tuple[str, ...]] = {}
+
+
+@cache
+def compiled(pattern: str) -> re.Pattern[str]:
+    """A pattern whose named groups are Ruby's.
+
+    It takes for letters what it takes for letters in bytes, which is how the record reader uses it.
+    """
+    return re.compile(python_regex(pattern), re.ASCII)
+
+
+_STAMPS = [(shape, formats, compiled(shape)) for shape, formats in shapes.TIMES]
+_YEARLESS = [(shape, compiled(shape)) for shape in shapes.YEARLESS]
+_LEADS = [(text, compiled(text)) for text in shapes.LEADS]
+
+
+def stamps(line: str, at: int) -> Iterator[tuple[str, str, int]]:
+    """Times that stand here: kind, pattern with what opens it, where it ends."""
+    for opening, lead in _LEADS:
+        opened = lead.match(line, at)
+        if opened is None:
+            continue
+        for shape, formats, pattern in _STAMPS:
+            if found := pattern.match(line, opened.end()):
+                stamp, end = _time_group(line, found.end(), shape, formats)
+                yield "time", opening + stamp, end
+        for shape, pattern in _YEARLESS:
+            if found := pattern.match(line, opened.end()):
+                yield "stamp", opening + shape, found.end()
+
+
+def _time_group(line: str, at: int, shape: str, formats: tuple[str, ...]) -> tuple[str, int]:
+    """A time as the group of a chain, with the fraction and the offset that the line has."""
+    if not formats:
+        stamp = shape
+        if "(?<time>" not in shape:
+            stamp = f"(?<time>{shape})"
+        FORMATS[stamp] = ()
+        return stamp, at
+    fraction, end = first([text for text, _ in shapes.FRACTIONS], line, at)
+    digits = len(line[end:]) - len(line[end:].lstrip("0123456789"))
+    offset = ""
+    at = end + digits
+    if digits == 0:
+        offset, at = first([text for text, _ in shapes.OFFSETS], line, end)
+    stamp = f"(?<time>{shape}{fraction}{offset})"
+    if fraction and not offset:
+        stamp += r"\d*"
+    ending = dict(shapes.FRACTIONS)[fraction] + dict(shapes.OFFSETS)[offset]
+    FORMATS[stamp] = tuple(text + ending for text in formats)
+    return stamp, at
+
+
+def closed(line: str, at: int) -> tuple[str, int]:
+    """What closes a time: its zone, and the sign and blanks behind it."""
+    zone, at = first(shapes.ZONES, line, at)
+    end, at = first(shapes.ENDS, line, at)
+    return zone + end, at
+
+
+def first(patterns: Iterable[str], line: str, at: int) -> tuple[str, int]:
+    """The first of `patterns` that matches, and where it ends."""
+    return next(
+        (text, found.end()) for text in patterns if (found := compiled(text).match(line, at))
+    )
