@@ -13,7 +13,7 @@ from fluent_krone.inputs import Inputs, find_files, read_events
 from fluent_krone.inputs.files import describe
 from fluent_krone.reading.accessor import field_getter, is_path, message_getter, path_steps
 from fluent_krone.reading.mask import Masker
-from fluent_krone.reading.records import InputSettings, RecordReader, as_bytes
+from fluent_krone.reading.records import TAG, InputSettings, RecordReader, as_bytes
 
 from . import facets
 from .session_key import is_execution
@@ -50,7 +50,8 @@ def message_field(options: Options, sample: list[dict[bytes, Any]], say: Say) ->
     fields = {name.decode("utf-8", "replace") for record in sample for name in record}
     message = options.message_field
     if message is None:
-        message = next((name for name in _MESSAGE_NAMES if _is_text(name, sample)), None)
+        names = (*_MESSAGE_NAMES, *_other_messages(sample))
+        message = next((name for name in names if _is_text(name, sample)), None)
     if message is None:
         message = next((name for name in _MESSAGE_NAMES if name in fields), None)
         composed = [*_categorical(sample)]
@@ -83,9 +84,34 @@ def _made_of(fields: Sequence[str], why: str, sample: list[dict[bytes, Any]], sa
     return message
 
 
+def _other_messages(sample: list[dict[bytes, Any]]) -> list[str]:
+    """Fields that may hold the message although none has a usual name: by their names in whatever
+    spelling, nested ones too, and then those that hold sentences in nearly all records.
+    """
+    names = list(dict.fromkeys(name for record in sample for name in _names(record)))
+    spelled: dict[str, str] = {}
+    for name in names:
+        last = str(path_steps(name)[-1]) if is_path(name) else name
+        spelled.setdefault(_SIGNS.sub("", last.lower()), name)
+    by_name = [spelled[name] for name in _SPELLED_NAMES if name in spelled]
+    by_content = [name for name in names if _is_prose(name, sample)]
+    return [*by_name, *by_content]
+
+
+def _is_prose(name: str, sample: list[dict[bytes, Any]]) -> bool:
+    """Whether nearly all records have sentences of words in a field, and not all the same one."""
+    last = str(path_steps(name)[-1]) if is_path(name) else name
+    if _BESIDE.fullmatch(last) or "," in name:
+        return False
+    values = _values_of(name, sample)
+    prose = [v for v in values if isinstance(v, bytes) and _PROSE.match(v)]
+    return len(prose) >= _EVERYWHERE * len(sample) and len(set(prose)) > 1
+
+
 def _is_text(name: str, sample: list[dict[bytes, Any]]) -> bool:
     """Whether most records have a field of that name, and it holds sentences or lines."""
-    values = [record.get(name.encode()) for record in sample]
+    get = field_getter(name)
+    values = [get(record) for record in sample]
     texts = [value for value in values if isinstance(value, bytes) and value.strip()]
     if len(texts) < len(sample) / 2:
         return False
@@ -101,6 +127,16 @@ def _most_names(values: Sequence[Any]) -> int:
         return max(_FEW_VALUES, len(values) // _OF_A_NAME)
     return _FEW_VALUES
 
+
+# Names of a message in whatever spelling, without capitals and signs.
+_SPELLED_NAMES = (
+    *("message", "msg", "body", "shortmessage", "renderedmessage", "m", "mt", "messagetemplate"),
+    *("textpayload", "logmessage", "logline", "line", "text", "content", "fullmessage", "raw"),
+    *("description", "details", "meldung", "nachricht", "mensaje", "mensagem", "messaggio"),
+)
+_SIGNS = re.compile(r"[\W_]")
+# Words with blanks between them: not a date, an agent, an address or a query.
+_PROSE = re.compile(rb"[A-Za-z\x80-\xff]{2,}[,:]? [^\s=&]*[A-Za-z\x80-\xff]{2,}")
 
 # Fields that say what happened, in the order in which a message is made of them.
 EVENT_NAMES = (
@@ -130,7 +166,10 @@ _BESIDE = re.compile(
     r"@?time(?:stamp)?|ts|t|date(?:time)?|asctime|event_?time|levels?|lvl|log_?level|log\.level"
     r"|level_?name|severity|priority|syslog_.*|host(?:_?name)?|pod(?:_?name)?|node(?:_?name)?|tag"
     r"|component|logger(?:_?name)?|caller|line(?:no)?|func(?:tion)?|file(?:name)?|version"
-    r"|thread(?:_?name)?|pid|tid|process_?id|thread_?id|source|stream|logtag|time_.*",
+    r"|thread(?:_?name)?|pid|tid|process_?id|thread_?id|source|stream|logtag|time_.*|v|@?version"
+    r"|api_?version|schema.*|ecs\..*|_(?:index|type|score|id)|log_?name|user_?agent|.*user-agent.*"
+    r"|severity_?(?:text|number)|level_?value|@[tlir]|event\.dataset|service\.name|log\..*|s"
+    r"|source_?context|category|insert_?id|e?cs_?version|date|clock|.*[ _]time|.*stamp",
     re.I,
 )
 # Further fields that a message is made of. A record with more of them is a document.
@@ -204,6 +243,17 @@ def _names(record: dict[bytes, Any], above: str = "") -> Iterator[str]:
             yield from _names(value, f"{above or '$.'}{name}.")
 
 
+def plain_fields(record: dict[bytes, Any], above: str = "") -> Iterator[tuple[str, Any]]:
+    """All fields of a record with their values, nested ones as `$.a.b`, but for its tag."""
+    for packed, value in record.items():
+        name = packed.decode("utf-8", "replace")
+        if not isinstance(value, dict):
+            if packed != TAG:
+                yield above + name, value
+        elif _PLAIN_NAME.fullmatch(name) and above.count(".") < _DEEPEST:
+            yield from plain_fields(value, f"{above or '$.'}{name}.")
+
+
 def _values_of(name: str, sample: list[dict[bytes, Any]]) -> list[Any]:
     get = field_getter(name)
     return [value for record in sample if (value := get(record)) is not None]
@@ -226,11 +276,13 @@ _SAID_SHARE = 0.9
 _EVERYWHERE = 0.8
 # Objects that say where a record comes from, not what happened.
 _SURROUNDINGS = re.compile(
-    r"kubernetes|k8s|docker|container|labels?|host|agent|ecs|cloud|log|process|resource|scope|otel"
+    r"instrumentationscope|kubernetes|k8s|docker|container|labels?|host|agent|ecs|cloud|log|process|resource|scope|otel"
     r"|service|event|meta(?:data)?|attributes_meta|tags?|source|@metadata",
     re.IGNORECASE,
 )
 _PLAIN_NAME = re.compile(r"[^.\[\]'\"*?()\s,]+")
+# Objects inside one another that are looked into.
+_DEEPEST = 4
 # Values of a field that are needed to see what sort they are.
 _FEWEST_VALUES = 3
 # A value that is one word, as a template's wildcard takes it.

@@ -58,20 +58,35 @@ _NOUNS = re.compile(
 )
 # The value of a quoted field of a message: `pod="kube-system/dns-7"`.
 _QUOTED = re.compile(r"(?<![\w-])(?P<name>[A-Za-z_][\w.]*)=\"(?P<value>[^\"\s]{2,80})\"")
+# A session key that is a word, a blank and a number; and the share of the messages that must have
+# it where the word is no known noun.
+_BLANK_BEFORE = re.compile(r"/(?P<word>[^\s()\[\]]+?):? \(-\?\[0-9\]\+\)/")
+_NEARLY_ALL = 0.8
+# The share of the log within which the records of such an execution lie.
+_NEAR = 0.25
 # A date or a clock is no id, whatever stands before it.
 _DATE = re.compile(r"\d{4}-\d\d-\d\d|\d\d:\d\d(?::\d\d)?|\d{1,2}/[A-Z][a-z]{2}/\d{4}")
 # An id in a message: the word before it with its sign, and the spellings of its value.
 _VALUES = {
+    # the trace in a `traceparent` of W3C
+    "[0-9a-f]{32}(?=-[0-9a-f]{16})": r"[0-9a-f]{32}(?=-[0-9a-f]{16}-)",
+    # a message's id of Exim
+    "[0-9A-Za-z]{6}-[0-9A-Za-z]{6,11}-[0-9A-Za-z]{2,4}": (
+        r"(?=[0-9A-Za-z-]*[0-9])[0-9A-Za-z]{6}-[0-9A-Za-z]{6,11}-[0-9A-Za-z]{2,4}"
+    ),
     "[0-9a-f]{8}-[0-9a-f-]{27}": r"[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}",
     "[0-9]+(?:_[0-9a-z]+)+": r"[0-9]+(?:_[0-9a-z]+)+",
     "[0-9a-f]{8,}": r"(?=[0-9]*[a-f])(?=[a-f]*[0-9])[0-9a-f]{8,}",
     "-?[0-9]+": r"-?[0-9]+",
 }
+# Scripts without blanks between words, and the words of these that stand before a number.
+_NO_BLANKS = r"[\u0e00-\u0eff\u3040-\u30ff\u3400-\u9fff\uac00-\ud7af]"
 _ID = re.compile(
-    r"(?<![\w-])(?P<before>[A-Za-z][\w.]*?(?:[_=:#/-]|: | #| |=\")|)"
+    rf"(?<![\w-])(?P<before>{_NO_BLANKS}+[:：# ]?|[*#]"
+    r"|[^\W\d_][\w.]*?(?:[_=:#/-]|: | #| |=\")(?:00-)?|)"
     + "(?P<value>"
     + "|".join(f"(?P<v{i}>{text})" for i, text in enumerate(_VALUES.values()))
-    + r")(?![\w-]|\.\d)"
+    + r")(?:(?=-[0-9a-f]{16}-)|(?![A-Za-z0-9_-]|\.\d))"
 )
 _VALUE_OF = list(_VALUES)
 # An execution of a program: a session key where nothing better tells executions apart.
@@ -127,6 +142,8 @@ def suggest_session_keys(
     seen: dict[str, Counter[str]] = defaultdict(Counter)
     # Value → the shapes of the messages that it was seen in: what names an execution links several.
     shapes: dict[str, dict[str, set[int]]] = defaultdict(lambda: defaultdict(set))
+    # Value of an id → the first and the last record that have it.
+    reach: dict[str, dict[str, list[int]]] = defaultdict(dict)
     total = 0
     for message, fields in records:
         total += 1
@@ -138,14 +155,41 @@ def suggest_session_keys(
         for option, value in set(_ids(message)):
             seen[option][value] += 1
             shapes[option][value].add(shape)
+            reach[option].setdefault(value, [total, total])[1] = total
     ranked = sorted(
         (
             (_score(option, values, total) * _links(shapes[option]), option)
             for option, values in seen.items()
+            if _is_noun(option, values, shapes[option], reach[option], total)
         ),
         reverse=True,
     )
     return [_candidate(option, seen[option], total) for score, option in ranked if score > 0][:most]
+
+
+def _is_noun(
+    option: str,
+    values: Counter[str],
+    shapes: Mapping[str, set[int]],
+    reach: Mapping[str, Sequence[int]],
+    total: int,
+) -> bool:
+    """Whether what stands before a number with a blank between names a thing.
+
+    It is a known noun, or a word of whatever language whose numbers nearly all messages have, and
+    most of them link messages of several kinds that are near to one another. A count, as in `after
+    17 tries`, comes anywhere.
+    """
+    found = _BLANK_BEFORE.match(option)
+    if found is None or _NOUNS.fullmatch(found["word"]):
+        return True
+    linked = sum(len(kinds) > 1 for kinds in shapes.values())
+    near = sum(last - first <= _NEAR * total for first, last in reach.values())
+    return (
+        values.total() >= _NEARLY_ALL * total
+        and linked >= _NEARLY_ALL * len(shapes)
+        and near >= _NEARLY_ALL * len(reach)
+    )
 
 
 def _links(shapes: Mapping[str, set[int]]) -> float:
@@ -166,8 +210,9 @@ def _ids(message: str) -> Iterable[tuple[str, str]]:
         if before.endswith(("_", "-")):
             yield f"/{re.escape(before).replace(chr(92) + '-', '-')}{value}/", found["value"]
         elif before.endswith((" ", "/", "-", ": ")) and value == "-?[0-9]+":
-            # `order 17`, but not `after 17 tries` nor `curl/7`.
-            if _NOUNS.fullmatch(before.rstrip(" :/-")):
+            # `order 17`, but not `after 17 tries` nor `curl/7`: a word that is no known noun must
+            # link messages (`_is_noun`).
+            if before.endswith(" ") or _NOUNS.fullmatch(before.rstrip(" :/-")):
                 escaped = re.escape(before).replace("\\ ", " ").replace("/", "\\/")
                 yield f"/{escaped}({value})/", found["value"]
         elif before:

@@ -242,10 +242,9 @@ def session_keys(settings: InputSettings, inputs: Inputs) -> list[Candidate]:
     message_of = message_getter(settings.message_field)
     listed = []
     for record in sample:
-        plain = {n: v for n, v in record.items() if n != TAG and not isinstance(v, dict)}
         texts = {
-            n.decode("utf-8", "replace"): as_bytes(v).decode("utf-8", "replace")
-            for n, v in plain.items()
+            name: as_bytes(value).decode("utf-8", "replace")
+            for name, value in message_fields.plain_fields(record)
         }
         texts.pop(settings.message_field, None)
         message = as_bytes(message_of(record) or b"").decode("utf-8", "replace")

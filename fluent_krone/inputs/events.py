@@ -8,40 +8,26 @@ from __future__ import annotations
 import csv
 import heapq
 import itertools
-import logging
 import lzma
 import re
 import sys
 import zlib
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from contextlib import closing
 from pathlib import Path
 from typing import Any
 
-from ..errors import ConfigError, RecordError
+from ..errors import ConfigError
 from ..reading.records import as_fields
-from ..reading.times import TimeReader, day_comes_first, is_ambiguous
 from . import kinds
+from .envelopes import OUTER_TIME
 from .files import Inputs, Source, bare_suffix, find_files
+from .record_times import RecordTimes
 from .spooled import is_spool, spooled_events
 from .stamps import Stamps
 
-_log = logging.getLogger(__name__)
 Event = tuple[int | None, dict[bytes, Any]]
 _LOGLEAD = {"m_message": "message", "m_timestamp": "time"}
-_TIME_NAMES = (
-    "time",
-    "timestamp",
-    "@timestamp",
-    "ts",
-    "@t",
-    "datetime",
-    "eventTime",
-    "timeMillis",
-    "asctime",
-)
-# Microseconds since 1970, as the journal writes them; the first is when the program said it.
-_JOURNAL_TIMES = ("_SOURCE_REALTIME_TIMESTAMP", "__REALTIME_TIMESTAMP")
 # Names under which a container's or a shipper's record has the line that the program wrote.
 _WRAPPED = ("log", "message", "MESSAGE")
 # Records of a file that are looked at before it is known whether its messages are JSON themselves.
@@ -97,7 +83,7 @@ def read_rows(path: Path) -> Iterator[dict[str, Any]]:
             csv.field_size_limit(sys.maxsize)
             kind = kinds.kind_of(source.head_lines(), bare_suffix(path))
             newline = "\n"
-            if kind is kinds.CSV:
+            if kind.name == "csv":
                 newline = ""
             with source.text(newline) as lines:
                 yield from kind.rows(_plain(lines))
@@ -122,15 +108,18 @@ def _file_events(path: Path, timezone: str | None) -> Iterator[Event]:
     first = list(itertools.islice(rows, _LOOKED_AT))
     wrapped = _wrapped_in(first)
     stamps = Stamps(path, timezone)
-    times = TimeReader(timezone=timezone, day_first=_day_first(path, first))
-    for record in itertools.chain(first, rows):
+    if wrapped:
+        first = [_unwrapped(record, wrapped) for record in first]
+    times = RecordTimes(path, first, timezone, lambda: read_rows(path))
+    rest = rows
+    if wrapped:
+        rest = (_unwrapped(record, wrapped) for record in rows)
+    for record in itertools.chain(first, rest):
         try:
-            if wrapped:
-                record = _unwrapped(record, wrapped)
-            time_ns = _time(record, times)
+            time_ns = times.time(record)
             if record.keys() == {"message"}:
                 time_ns = stamps.time(record["message"])
-            record.pop(kinds.OUTER_TIME, None)
+            record.pop(OUTER_TIME, None)
             yield time_ns, as_fields({n: _clean(v) for n, v in record.items() if v is not None})
         # The record is nested too deep.
         except RecursionError:
@@ -165,61 +154,6 @@ def _unwrapped(record: dict[str, Any], name: str) -> dict[str, Any]:
         return record
     around = {key: value for key, value in record.items() if key != name}
     return {**around, **inner}
-
-
-def _day_first(path: Path, first: list[dict[str, Any]]) -> bool | None:
-    """Whether the day comes first in dates that may be read both ways; None where none may.
-
-    The whole file is read for it, since its first dates mostly fit both.
-    """
-    if not any(is_ambiguous(text) for text in _time_texts(first)):
-        return None
-    if not path.is_file():
-        # Standard input cannot be read twice.
-        return day_comes_first(_time_texts(first))
-    found = day_comes_first(_time_texts(read_rows(path)))
-    if found is not None:
-        order = "month/day/year"
-        if found:
-            order = "day/month/year"
-        _log.info("dates read as %s, judged by their order file=%s", order, path)
-    return found
-
-
-def _time_texts(records: Iterable[dict[str, Any]]) -> Iterator[str]:
-    for record in records:
-        value = next((record[name] for name in _TIME_NAMES if record.get(name)), None)
-        if isinstance(value, str):
-            yield value
-
-
-def _time(record: dict[str, Any], times: TimeReader) -> int | None:
-    """The record's own time, else that which stands beside it."""
-    for name in _TIME_NAMES:
-        value = record.get(name)
-        if value in (None, ""):
-            continue
-        return _read_time(value, times)
-    for name in _JOURNAL_TIMES:
-        value = record.get(name)
-        if isinstance(value, str | int) and str(value).isdigit():
-            return int(value) * 1000
-    if kinds.OUTER_TIME in record:
-        return _read_time(record[kinds.OUTER_TIME], times)
-    return None
-
-
-def _read_time(value: Any, times: TimeReader) -> int | None:
-    if isinstance(value, bool | dict | list):
-        return None
-    try:
-        time_ns = times.read(value)
-    except RecordError:
-        return None
-    # 0 is what a program writes that has no time.
-    if time_ns <= 0:
-        return None
-    return time_ns
 
 
 def _merged(files: list[Path], timezone: str | None) -> Iterator[Event]:

@@ -9,17 +9,17 @@ byte arrays become text.
 
 from __future__ import annotations
 
-import csv
 import json
 import re
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from .envelopes import OUTER_TIME, opened
+from .tables import csv_rows, has_named_fields, named_rows, sign_of
+
 Record = dict[str, Any]
 Rows = Iterator[Record]
-# The name under which a reader puts the time that stands beside a record, not in it.
-OUTER_TIME = "\0time"
 # The share of the first lines that must have a kind's form. A log cut in the middle of a line, or
 # with a stray line between its records, is still of that kind.
 _MOST = 0.6
@@ -49,15 +49,8 @@ _FLUENTD_STDOUT = re.compile(
     r"(?P<time>\d{4}-\d\d-\d\d \d\d:\d\d:\d\d(?:\.\d+)? [+-]\d{4}) (?P<tag>[^\s:]+): "
     r"(?P<json>\{.*\})\s*\Z"
 )
-_COLUMN = re.compile(r"\ufeff?[A-Za-z_@$][\w .@$/-]*\Z")
-# A table without any of these among its columns is rather text with commas in it.
-_USUAL_COLUMNS = frozenset(
-    [
-        *("time", "timestamp", "@timestamp", "ts", "date", "datetime", "message", "msg", "log"),
-        *("content", "text", "level", "severity", "label", "session", "anomaly", "eventid"),
-        *("eventtemplate", "m_message", "component", "lineid", "event"),
-    ]
-)
+# `journalctl -o export` writes a field a line.
+_JOURNAL_FIELD = re.compile(r"_{0,2}[A-Z][A-Z0-9_]*=")
 _LEVEL = re.compile(r"(?i:trace|debug|info|notice|warn(?:ing)?|error|err|fatal|critical|panic)\Z")
 
 
@@ -81,7 +74,14 @@ def kind_of(head: Sequence[str], suffix: str = "") -> FileKind:
             return kind
     if lines and _is_whole_json(lines):
         return JSON_WHOLE
-    if suffix == ".csv" or _is_table(lines):
+    if has_named_fields(lines):
+        return NAMED
+    if sum(map(_is_journal_field, lines)) >= _MOST * len(lines) > 0:
+        return JOURNAL_EXPORT
+    sign = sign_of(lines)
+    if sign is not None:
+        return FileKind("csv", "a table", csv_rows(sign))
+    if suffix == ".csv":
         return CSV
     # Nothing in it says what it is, as where most lines are damaged: then its name may.
     if suffix in (".json", ".jsonl", ".ndjson"):
@@ -123,7 +123,11 @@ def _text_rows(lines: Iterable[str]) -> Rows:
 def _json_rows(lines: Iterable[str]) -> Rows:
     """A record a line; one that can't be read is a record without fields, which is counted."""
     for line in lines:
-        yield json_object(line) or {}
+        record = json_object(line)
+        if record:
+            yield from opened(record)
+        else:
+            yield {}
 
 
 def _whole_json_rows(lines: Iterable[str]) -> Rows:
@@ -140,13 +144,10 @@ def _whole_json_rows(lines: Iterable[str]) -> Rows:
         except (ValueError, RecursionError):
             yield {}
             return
-        if not isinstance(record, dict):
-            record = {}
-        yield record
-
-
-def _csv_rows(lines: Iterable[str]) -> Rows:
-    yield from csv.DictReader(lines, restkey="")
+        if isinstance(record, dict):
+            yield from opened(record)
+        else:
+            yield {}
 
 
 def _docker_rows(lines: Iterable[str]) -> Rows:
@@ -244,25 +245,28 @@ def _is_whole_json(lines: Sequence[str]) -> bool:
     return False
 
 
-def _is_table(lines: Sequence[str]) -> bool:
-    """Whether the first line names columns, and the others have as many fields."""
-    if len(lines) < 2:
-        return False
-    try:
-        names, *rows = list(csv.reader(lines[:20]))
-    except csv.Error:
-        return False
-    lower = {name.strip().lower() for name in names}
-    return (
-        len(names) > 1
-        and all(map(_COLUMN.match, names))
-        and bool(lower & _USUAL_COLUMNS)
-        and sum(len(row) == len(names) for row in rows) >= _MOST * len(rows)
-    )
+def _is_journal_field(line: str) -> bool:
+    return _JOURNAL_FIELD.match(line) is not None
+
+
+def _journal_export_rows(lines: Iterable[str]) -> Rows:
+    """Records of `journalctl -o export`: a field a line, and an empty line behind each record."""
+    record: Record = {}
+    for line in lines:
+        name, sign, value = line.rstrip("\r\n").partition("=")
+        if sign:
+            record[name] = value
+        elif not name and record:
+            yield record
+            record = {}
+    if record:
+        yield record
 
 
 TEXT = FileKind("text", "plain text", _text_rows)
-CSV = FileKind("csv", "a table of comma-separated values", _csv_rows)
+CSV = FileKind("csv", "a table", csv_rows(","))
+NAMED = FileKind("named", "a table whose comments name its columns", named_rows)
+JOURNAL_EXPORT = FileKind("journal", "the journal's export format", _journal_export_rows)
 JSON = FileKind("json", "JSON lines", _json_rows)
 JSON_WHOLE = FileKind("json", "JSON objects", _whole_json_rows)
 DOCKER = FileKind("docker", "Docker's JSON lines", _docker_rows)

@@ -13,7 +13,7 @@ from ..errors import ConfigError, RecordError
 from ..reading.accessor import field_getter
 from ..reading.records import SessionKey, as_bytes, as_fields
 from .addressed import Addressed
-from .otlp import logs_of
+from ..reading.otlp import logs_of
 
 # The header in which `kafka-key` hands on the tag of a message.
 TAG_HEADER = "krone.tag"

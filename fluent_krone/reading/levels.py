@@ -6,23 +6,48 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from .excerpt import Excerpt
-from .records import RecordReader
+from .records import RecordReader, as_bytes
 
 # Fields that hold a level, the most usual first; the first one that a record has counts.
-LEVEL_FIELDS = (b"level", b"severity", b"lvl", b"loglevel", b"log_level", b"levelname")
+LEVEL_FIELDS = (
+    b"level", b"severity", b"lvl", b"loglevel", b"log_level", b"levelname", b"level_name",
+    b"log.level", b"severity_text", b"severityText", b"SeverityText", b"LogLevel", b"Level",
+    b"Severity", b"@l", b"PRIORITY",
+)  # fmt: skip
+# The object that holds a level where records have the Elastic Common Schema.
+_ECS_OBJECT = b"log"
+# The field of MongoDB's level, which elsewhere may be anything, and the letters that it has.
+_MONGO = b"s"
+_MONGO_LETTERS = (b"F", b"E", b"W", b"I", b"D1", b"D2", b"D3", b"D4", b"D5", b"D")
+_NAMED = frozenset((*LEVEL_FIELDS, _ECS_OBJECT, _MONGO))
 # The one that nearly all records with a level have.
 FIRST_LEVEL_FIELD = LEVEL_FIELDS[0]
 # Severities as ranks, from syslog's and the names that common loggers use.
-RANKS: Mapping[bytes, int] = {
-    b"trace": 1, b"finest": 1, b"finer": 1, b"verbose": 1,
-    b"debug": 2, b"fine": 2, b"config": 2,
-    b"info": 3, b"information": 3, b"informational": 3, b"i": 3,
-    b"notice": 4,
-    b"warn": 5, b"warning": 5, b"w": 5,
-    b"error": 6, b"err": 6, b"severe": 6, b"failure": 6, b"e": 6,
-    b"critical": 7, b"crit": 7,
-    b"fatal": 8, b"alert": 8, b"emerg": 8, b"emergency": 8, b"panic": 8, b"f": 8,
+_WORDS_OF_RANKS = {
+    1: "trace finest finer verbose veryverbose trc vrb v t feiner",
+    2: "debug fine config dbg debg dbug d d1 d2 d3 d4 d5 debug1 debug2 debug3 debug4 debug5 db fein"
+    " konfiguration 调试",
+    3: "info information informational inf i in infos informazioni información informações"
+    " informatie log default display success 信息 情報 정보 инфо информация",
+    4: "notice note n notic hinweis aviso",
+    5: "warn warning w wrn warnung avertissement attention advertencia advertência avvertenza"
+    " waarschuwing deprecated 警告 경고 предупреждение",
+    6: "error err e eror erro er severe failure fault fehler erreur errore fout grave"
+    " schwerwiegend 错误 严重 エラー 重大 오류 심각 ошибка серьезно",
+    7: "critical crit c dpanic 致命的",
+    8: "fatal alert emerg emergency panic f ftl fa",
+}
+# Numbers as levels: those of syslog and of the journal, and those of pino and bunyan.
+_NUMBERS = {
+    "7": 2, "6": 3, "5": 4, "4": 5, "3": 6, "2": 7, "1": 8, "0": 8,
+    "10": 1, "20": 2, "30": 3, "40": 5, "50": 6, "60": 8,
 }  # fmt: skip
+# The signs of Redis.
+_SIGNS = {".": 2, "-": 3, "*": 4, "#": 5}
+RANKS: Mapping[bytes, int] = {
+    **{word.encode(): rank for rank, words in _WORDS_OF_RANKS.items() for word in words.split()},
+    **{word.encode(): rank for word, rank in (_NUMBERS | _SIGNS).items()},
+}
 # An event without a level, or with a word that is none.
 UNKNOWN_RANK = 0
 # What each rank is called where it is shown.
@@ -72,17 +97,26 @@ class LevelReader:
         fields = record
         if self._fields_of is not None:
             fields = self._fields_of(record)
+        # Records without any level are the usual ones here, and have few fields.
+        if _NAMED.isdisjoint(fields):
+            return UNKNOWN_RANK
         for name in LEVEL_FIELDS:
             value = fields.get(name)
-            if value.__class__ is bytes:
+            if value.__class__ is bytes or value.__class__ is int:
                 rank = self._ranks.get(value)
                 return self._rank(value) if rank is None else rank
+        inner = fields.get(_ECS_OBJECT)
+        if inner.__class__ is dict and inner.get(b"level").__class__ is bytes:
+            return self._rank(inner[b"level"])
+        if fields.get(_MONGO) in _MONGO_LETTERS:
+            return self._rank(fields[_MONGO])
         return UNKNOWN_RANK
 
-    def _rank(self, word: bytes) -> int:
+    def _rank(self, word: bytes | int) -> int:
         if len(self._ranks) >= _MOST_WORDS:
             self._ranks.clear()
-        rank = RANKS.get(word.strip().lower(), UNKNOWN_RANK)
+        text = as_bytes(word).decode("utf-8", "replace")
+        rank = RANKS.get(text.strip().lower().encode(), UNKNOWN_RANK)
         self._ranks[word] = rank
         return rank
 

@@ -1,0 +1,97 @@
+"""Records inside other records: what an export, a search or a subscription wraps around the logs.
+
+Each record that comes out has the form in which a shipper would have sent it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+from ..reading.otlp import logs_of
+
+Record = dict[str, Any]
+# The name under which a reader puts the time that stands beside a record, not in it.
+OUTER_TIME = "\0time"
+# Names under which an object holds a list of logs: CloudTrail and Azure, `filter-log-events`,
+# subscriptions of CloudWatch, and the answers of various servers.
+_LISTS = (
+    *("Records", "records", "logEvents", "events", "entries", "logs", "hits", "items", "value"),
+    *("results", "rows", "messages"),
+)
+# An object with one of these is a log itself, whatever lists it has.
+_OF_A_LOG = frozenset(
+    ["message", "msg", "log", "event", "time", "timestamp", "@timestamp", "ts", "level", "severity"]
+)
+# The actions of Elasticsearch's bulk requests, which stand before the records.
+_BULK = ({"index"}, {"create"}, {"update"}, {"delete"})
+# What an object with a list says about all of its logs.
+_SHARED = ("logGroup", "logStream", "logStreamName")
+# The name of an OpenTelemetry body, which has none of its own.
+_BODY = "message"
+
+
+def opened(record: Record) -> Iterator[Record]:
+    """The records that a record holds, or itself where it is one.
+
+    >>> list(opened({"Records": [{"eventName": "GetObject"}, {"eventName": "PutObject"}]}))
+    [{'eventName': 'GetObject'}, {'eventName': 'PutObject'}]
+    """
+    if "resourceLogs" in record:
+        yield from _otlp(record)
+    elif len(record) == 1 and record.keys() in _BULK:
+        # What the next line is, not a log.
+        return
+    elif isinstance(record.get("_source"), dict):
+        yield record["_source"]
+    elif (streams := _streams(record)) is not None:
+        yield from _of_streams(streams)
+    elif (inner := _list_in(record)) is not None:
+        shared = {name: record[name] for name in _SHARED if name in record}
+        for one in inner:
+            yield from opened({**shared, **one})
+    else:
+        yield record
+
+
+def _otlp(request: Record) -> Iterator[Record]:
+    try:
+        for time_ns, record in logs_of(request, _BODY):
+            yield {**record, OUTER_TIME: time_ns}
+    except (TypeError, ValueError, AttributeError, KeyError):
+        yield {}
+
+
+def _list_in(record: Record) -> list[Record] | None:
+    if not _OF_A_LOG.isdisjoint(record):
+        return None
+    for name in _LISTS:
+        value = record.get(name)
+        if isinstance(value, dict) and isinstance(value.get(name), list):
+            value = value[name]
+        if isinstance(value, list) and value and all(isinstance(one, dict) for one in value):
+            return value
+    return None
+
+
+def _streams(record: Record) -> list[Record] | None:
+    """The streams of an answer of Loki, or of what is pushed to it."""
+    data = record.get("data")
+    streams = record.get("streams")
+    if isinstance(data, dict):
+        streams = data.get("result")
+    if isinstance(streams, list) and all(
+        isinstance(one, dict) and isinstance(one.get("stream"), dict) and "values" in one
+        for one in streams
+    ):
+        return streams
+    return None
+
+
+def _of_streams(streams: list[Record]) -> Iterator[Record]:
+    for one in streams:
+        for entry in one["values"]:
+            if isinstance(entry, list) and len(entry) > 1:
+                yield {**one["stream"], "message": entry[1], OUTER_TIME: entry[0]}
+            else:
+                yield {}

@@ -1,0 +1,180 @@
+"""Times of a file's records: which of their fields holds it, and how it is read.
+
+Records name their time in many ways. The usual names come first. Where no record has any of them,
+the fields are looked at whose names speak of a time, nested ones too, and the first is taken in
+which nearly all records have a time. A date and a clock in two fields are one time.
+"""
+
+from __future__ import annotations
+
+import logging
+import re
+from collections.abc import Callable, Iterable, Iterator
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from ..errors import RecordError
+from ..reading.times import TimeReader, day_comes_first, is_ambiguous, unix_ns
+from .envelopes import OUTER_TIME
+
+_log = logging.getLogger(__name__)
+Record = dict[str, Any]
+# Names of fields that hold a time, from one object to the next inside it.
+_Path = tuple[str, ...]
+_TIME_NAMES = (
+    *("time", "timestamp", "@timestamp", "ts", "@t", "datetime", "eventTime", "timeMillis"),
+    "asctime",
+)
+# Microseconds since 1970, as the journal writes them; the first is when the program said it.
+_JOURNAL_TIMES = ("_SOURCE_REALTIME_TIMESTAMP", "__REALTIME_TIMESTAMP")
+# Parts of a name that speaks of a time.
+_SPEAKS_OF_TIME = re.compile(
+    r"time|date|stamp|clock|when|zeit|datum|fecha|hora|heure|日時|時刻|时间|(?:^|[_.])ts$|^t$|_at$|At$",
+    re.IGNORECASE,
+)
+# Names that are rather those of the moment of an event than of one in its life.
+_OF_THE_EVENT = re.compile(r"(?i:@?time_?stamp|event_?time|log_?time|date_?time|time|date)\Z")
+# A clock, or a date, in a field of its own.
+_CLOCK_ONLY = re.compile(r"\d\d?:\d\d(?::\d\d(?:[.,]\d{1,9})?)?(?: ?[AaPp][Mm])?\Z")
+_DATE_ONLY = re.compile(r"\d{1,4}[-/.]\d{1,2}[-/.]\d{1,4}\Z")
+# The share of the records that must have a time in a field for it to be theirs.
+_MOST = 0.9
+# Objects inside one another that are looked into.
+_DEEPEST = 3
+# Times of logs lie between these.
+_EARLIEST_NS = unix_ns(datetime(1990, 1, 1, tzinfo=UTC))
+_LATEST_NS = unix_ns(datetime(2100, 1, 1, tzinfo=UTC))
+
+
+class RecordTimes:
+    """Reads the times of the records of one file, in their order.
+
+    `first` are its first records. `again` reads the file once more, where dates may be read in two
+    ways: the order of all of them decides.
+    """
+
+    def __init__(
+        self,
+        path: Path,
+        first: list[Record],
+        timezone: str | None,
+        again: Callable[[], Iterable[Record]],
+    ) -> None:
+        self._found = _time_paths(first)
+        self._reader = TimeReader(timezone=timezone)
+        if not any(is_ambiguous(text) for text in self._texts(first)):
+            return
+        if path.is_file():
+            records = again()
+        else:
+            # Standard input cannot be read twice.
+            records = first
+        day_first = day_comes_first(self._texts(records))
+        self._reader = TimeReader(timezone=timezone, day_first=day_first)
+        if day_first is not None:
+            order = "month/day/year"
+            if day_first:
+                order = "day/month/year"
+            _log.info("dates read as %s, judged by their order file=%s", order, path)
+
+    def time(self, record: Record) -> int | None:
+        """The record's own time in ns, else that which stands beside it."""
+        value = self._value(record)
+        if value is not None:
+            return _read(value, self._reader)
+        for name in _JOURNAL_TIMES:
+            value = record.get(name)
+            if isinstance(value, str | int) and str(value).isdigit():
+                return int(value) * 1000
+        if OUTER_TIME in record:
+            return _read(record[OUTER_TIME], self._reader)
+        return None
+
+    def _value(self, record: Record) -> Any:
+        if self._found:
+            values = [_at(record, path) for path in self._found]
+            if None not in values:
+                if len(values) == 1:
+                    return values[0]
+                return " ".join(map(str, values))
+        for name in _TIME_NAMES:
+            value = record.get(name)
+            if value not in (None, ""):
+                return value
+        return None
+
+    def _texts(self, records: Iterable[Record]) -> Iterator[str]:
+        for record in records:
+            value = self._value(record)
+            if isinstance(value, str):
+                yield value
+
+
+def _time_paths(first: list[Record]) -> tuple[_Path, ...]:
+    """The field that holds the time, or the two of date and clock; none for the usual names."""
+    reader = TimeReader()
+    usual = [next((name for name in _TIME_NAMES if record.get(name)), None) for record in first]
+    read = [
+        name is not None and _read(record[name], reader) is not None
+        for name, record in zip(usual, first, strict=True)
+    ]
+    journal = any(name in record for record in first[:1] for name in _JOURNAL_TIMES)
+    if not first or sum(read) >= _MOST * len(first) or journal:
+        return ()
+    paths = list(dict.fromkeys(path for record in first for path in _leaves(record)))
+    named = [path for path in paths if any(map(_SPEAKS_OF_TIME.search, path[-2:]))]
+    dates = [path for path in named if _share(first, path, _is_date) >= _MOST]
+    clocks = [path for path in named if _share(first, path, _is_clock) >= _MOST]
+    if dates and clocks:
+        return dates[0], clocks[0]
+    timed = [path for path in named if _share(first, path, lambda v: _is_time(v, reader)) >= _MOST]
+    timed.sort(key=lambda path: (not _OF_THE_EVENT.match(path[-1]), len(path)))
+    return tuple(timed[:1])
+
+
+def _leaves(record: Record, above: _Path = ()) -> Iterator[_Path]:
+    for name, value in record.items():
+        if not isinstance(value, dict):
+            yield (*above, name)
+        elif len(above) < _DEEPEST:
+            yield from _leaves(value, (*above, name))
+
+
+def _at(record: Record, path: _Path) -> Any:
+    value: Any = record
+    for name in path:
+        if not isinstance(value, dict):
+            return None
+        value = value.get(name)
+    return value
+
+
+def _share(records: list[Record], path: _Path, fits: Callable[[Any], bool]) -> float:
+    return sum(fits(_at(record, path)) for record in records) / len(records)
+
+
+def _is_date(value: Any) -> bool:
+    return isinstance(value, str) and _DATE_ONLY.match(value) is not None
+
+
+def _is_clock(value: Any) -> bool:
+    return isinstance(value, str) and _CLOCK_ONLY.match(value) is not None
+
+
+def _is_time(value: Any, reader: TimeReader) -> bool:
+    time_ns = _read(value, reader)
+    return time_ns is not None and _EARLIEST_NS < time_ns < _LATEST_NS
+
+
+def _read(value: Any, reader: TimeReader) -> int | None:
+    if value is None or isinstance(value, bool | dict | list):
+        return None
+    try:
+        time_ns = reader.read(value)
+    except RecordError:
+        return None
+    # 0 is what a program writes that has no time.
+    if time_ns <= 0:
+        return None
+    return time_ns

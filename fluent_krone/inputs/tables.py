@@ -1,0 +1,107 @@
+"""Tables in text: with any usual sign between columns, and those that name their columns in a
+comment, as the W3C's log format (IIS, CloudFront) and Zeek do.
+"""
+
+from __future__ import annotations
+
+import csv
+import re
+from collections.abc import Callable, Iterable, Iterator, Sequence
+
+from ..reading.times import parse_time
+from ..errors import RecordError
+
+Rows = Iterator[dict[str, str]]
+# Signs between columns; the comma last, since text has commas too.
+_SIGNS = ("\t", ";", "|", ",")
+# Rows that are looked at, and the share of them that must have as many columns as there are names.
+_LOOKED_AT = 20
+_MOST = 0.6
+# A table without any of these among its columns, and without times, is rather text with commas.
+_USUAL_COLUMNS = frozenset(
+    [
+        *("time", "timestamp", "@timestamp", "ts", "date", "datetime", "message", "msg", "log"),
+        *("content", "text", "level", "severity", "label", "session", "anomaly", "eventid"),
+        *("eventtemplate", "m_message", "component", "lineid", "event"),
+    ]
+)
+_COLUMN = re.compile(r"[^\W\d][\w .@$/()#%-]{0,60}\Z|[@$][A-Za-z][\w.]*\Z")
+# `#Fields: date time s-ip …` and `#fields⇥ts⇥uid…`
+_FIELDS = re.compile(r"#[Ff]ields:?[ \t]+(?P<names>\S.*)")
+# What stands for a value that is missing.
+_MISSING = ("-", "(empty)")
+
+
+def sign_of(lines: Sequence[str]) -> str | None:
+    """The sign between the columns of a table whose first line names them; None for no table."""
+    for sign in _SIGNS:
+        if _is_table(lines[:_LOOKED_AT], sign):
+            return sign
+    return None
+
+
+def _is_table(lines: Sequence[str], sign: str) -> bool:
+    if len(lines) < 2:
+        return False
+    try:
+        names, *rows = list(csv.reader(lines, delimiter=sign))
+    except csv.Error:
+        return False
+    names = [name.lstrip("\ufeff").strip() for name in names]
+    if len(names) < 2 or not all(map(_COLUMN.match, names)) or len(set(names)) < len(names):
+        return False
+    whole = [row for row in rows if len(row) == len(names)]
+    if len(whole) < _MOST * len(rows):
+        return False
+    if {name.lower() for name in names} & _USUAL_COLUMNS:
+        return True
+    # A line of text has no column in which there are times and nothing else.
+    return any(all(map(_is_time, column)) for column in zip(*whole, strict=True))
+
+
+def _is_time(text: str) -> bool:
+    if not re.match(r"\d{1,4}[-/.]", text):
+        return False
+    try:
+        parse_time(text)
+    except RecordError:
+        return False
+    return True
+
+
+def csv_rows(sign: str) -> Callable[[Iterable[str]], Rows]:
+    """A function that reads the rows of a table with this sign between its columns."""
+
+    def rows(lines: Iterable[str]) -> Rows:
+        for row in csv.DictReader(lines, restkey="", delimiter=sign):
+            yield {(name or "").lstrip("\ufeff").strip(): value for name, value in row.items()}
+
+    return rows
+
+
+def has_named_fields(lines: Sequence[str]) -> bool:
+    """Whether the comments before a table name its columns."""
+    return any(map(_FIELDS.match, lines[:_LOOKED_AT])) and lines[0].startswith("#")
+
+
+def named_rows(lines: Iterable[str]) -> Rows:
+    """Rows of a table whose columns a comment names; a later one may name others."""
+    names: list[str] = []
+    sign: str | None = None
+    for line in lines:
+        line = line.rstrip("\r\n")
+        found = _FIELDS.match(line)
+        if found:
+            sign = "\t" if "\t" in found["names"] else None
+            names = found["names"].split(sign)
+        if line.startswith("#") or not line:
+            continue
+        values = line.split(sign)
+        if sign is None and "\t" in line:
+            # CloudFront names its columns with blanks between them, and divides them by tabs.
+            values = line.split("\t")
+        if len(values) != len(names):
+            yield {}
+            continue
+        named = zip(names, values, strict=True)
+        yield {name: value for name, value in named if value not in _MISSING}
