@@ -18,23 +18,17 @@ from __future__ import annotations
 import re
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass, field
 
 from . import header_shapes as shapes
+from .header_roles import SHARE, Column, give_roles, is_anchor, joined
 from .header_times import compiled, stamps
 
-# The share of the lines that must have a column.
-_SHARE = 0.9
 # Words before a time that are no part of the message.
 MAX_LEAD = 2
 # Columns that are looked for; no header has more.
 _MOST_COLUMNS = 14
 # Lines that are needed to see what all have in common.
 _FEWEST_LINES = 5
-# A name is a component where it takes at most this many values, or this share of the lines.
-_FEW = 50
-_FEW_SHARE = 0.25
-
 _FILE = shapes.FILE
 _NAME = r"[^\s\[\](){}<>\"'|,;=]+?"
 # The line and the function behind a name of a file or a logger; they are no part of the component.
@@ -106,45 +100,6 @@ _BARE = r"(?<value>[^\s\"'=|]+) +"
 _WHOLE = r"(?![.,]\d|:\d{1,6}\b(?![.\w]))"
 _BEHIND_TIME = (*shapes.ENDS[:-2], r":(?=\S)", *shapes.ENDS[-2:])
 
-_NUMBER = re.compile(r"#?\d+\Z")
-_SOURCE = re.compile(rf"{_FILE}(?:[:(]\d+\)?)?(?:->\w+:\d+)?\Z")
-# A message's own number, as ORA-00600 and WFLYSRV0025.
-_CODE = re.compile(r"[A-Z]{2,}[A-Z_]*-?\d{3,}[A-Z]?\Z")
-_LETTER = re.compile(r".\Z")
-_LOGGER = re.compile(r"[A-Za-z_][\w$-]*(?:(?:\.|::|/|\\)[\w$*#<>-]+)+\Z")
-_IDENTIFIER = re.compile(r"[^\W\d][\w.$:/#*+\\-]*\Z")
-_THREAD = re.compile(
-    r"(?i:main|.*(?:thread|worker|pool|exec|dispatcher|qtp|executor).*|\d\.\d+\.\d+)\Z"
-)
-_ID = re.compile(r"(?:[0-9a-f]{8}-[0-9a-f-]{27}|(?=[0-9a-z]*\d)[0-9a-f]{12,})\Z", re.IGNORECASE)
-_ADDRESS = re.compile(r"\d{1,3}(?:\.\d{1,3}){3}(?:[:(]\d+\)?)?\Z")
-
-
-@dataclass(slots=True)
-class _Column:
-    """One column: its pattern with the group `value`, and the values that lines have in it."""
-
-    pattern: str
-    kind: str
-    values: list[str] = field(default_factory=list)
-    role: str = ""
-    # Whether any line has a process behind the name.
-    has_pid: bool = False
-
-    @property
-    def distinct(self) -> set[str]:
-        return set(self.values)
-
-    @property
-    def is_few(self) -> bool:
-        most = max(3, min(_FEW, int(_FEW_SHARE * len(self.values))))
-        return len(self.distinct) <= most
-
-    def share(self, form: re.Pattern[str]) -> bool:
-        """Whether nearly all values have this form."""
-        fitting = sum(form.match(value) is not None for value in self.values)
-        return fitting >= _SHARE * max(len(self.values), 1)
-
 
 def learned_headers(lines: Sequence[str]) -> Iterator[tuple[str, str, bool]]:
     """Two patterns, a header as far as its time and what follows it, and whether its last column
@@ -155,33 +110,35 @@ def learned_headers(lines: Sequence[str]) -> Iterator[tuple[str, str, bool]]:
     if len(lines) < _FEWEST_LINES:
         return
     columns = _columns(lines)
-    last = max((n for n in range(len(columns)) if _is_anchor(columns, n)), default=-1)
+    last = max((n for n in range(len(columns)) if is_anchor(columns, n)), default=-1)
     columns = columns[: last + 1]
-    _give_roles(columns)
+    give_roles(columns)
     at = next((n for n, column in enumerate(columns) if column.kind == "time"), None)
-    unnamed = len(columns) > 0 and columns[-1].kind in ("wrapped", "signed") and not columns[-1].role
+    unnamed = (
+        len(columns) > 0 and columns[-1].kind in ("wrapped", "signed") and not columns[-1].role
+    )
     named: set[str] = set()
     if at is None:
-        first = _joined(columns, named)
+        first = joined(columns, named)
         if {"level", "component"} <= named or {"level", "thread"} <= named:
             yield r" *" + first, "", unnamed
         return
     if sum(column.kind == "bare" for column in columns[:at]) > MAX_LEAD:
         return
-    first = _joined(columns[: at + 1], named)
-    rest = _joined(columns[at + 1 :], named)
+    first = joined(columns[: at + 1], named)
+    rest = joined(columns[at + 1 :], named)
     if len(named) > 1:
         yield r" *" + first, rest, unnamed
 
 
-def _columns(lines: Sequence[str]) -> list[_Column]:
+def _columns(lines: Sequence[str]) -> list[Column]:
     """The columns that nearly all lines have, from the left."""
-    found: list[_Column] = []
+    found: list[Column] = []
     places = {number: len(line) - len(line.lstrip(" ")) for number, line in enumerate(lines)}
     has_time = has_level = False
     while len(found) < _MOST_COLUMNS:
-        column: _Column | None = None
-        forms: list[Callable[[Sequence[str], dict[int, int]], _Column | None]] = []
+        column: Column | None = None
+        forms: list[Callable[[Sequence[str], dict[int, int]], Column | None]] = []
         if not has_time:
             forms.append(_time)
         if not has_level:
@@ -202,7 +159,7 @@ def _columns(lines: Sequence[str]) -> list[_Column]:
     return found
 
 
-def _behind(column: _Column, lines: Sequence[str], places: dict[int, int]) -> dict[int, int]:
+def _behind(column: Column, lines: Sequence[str], places: dict[int, int]) -> dict[int, int]:
     """Where lines go on behind a column; those without it are left out. Fills in its values."""
     pattern = compiled(column.pattern)
     on: dict[int, int] = {}
@@ -218,7 +175,7 @@ def _behind(column: _Column, lines: Sequence[str], places: dict[int, int]) -> di
 
 def _fits(pattern: str, lines: Sequence[str], places: dict[int, int]) -> bool:
     form = compiled(pattern)
-    missing = (1 - _SHARE) * len(places)
+    missing = (1 - SHARE) * len(places)
     for number, at in places.items():
         if not form.match(lines[number], at):
             missing -= 1
@@ -229,12 +186,12 @@ def _fits(pattern: str, lines: Sequence[str], places: dict[int, int]) -> bool:
 
 def _first(
     patterns: Iterable[str], kind: str, lines: Sequence[str], places: dict[int, int]
-) -> _Column | None:
-    fitting = (_Column(text, kind) for text in patterns if _fits(text, lines, places))
+) -> Column | None:
+    fitting = (Column(text, kind) for text in patterns if _fits(text, lines, places))
     return next(fitting, None)
 
 
-def _time(lines: Sequence[str], places: dict[int, int]) -> _Column | None:
+def _time(lines: Sequence[str], places: dict[int, int]) -> Column | None:
     """The time that most lines have here, with what opens and closes it."""
     counts: Counter[str] = Counter()
     reach: dict[str, int] = {}
@@ -243,7 +200,7 @@ def _time(lines: Sequence[str], places: dict[int, int]) -> _Column | None:
             if compiled(stamp).groupindex.keys() <= {"time", "date"}:
                 counts[stamp] += 1
                 reach[stamp] = max(reach.get(stamp, 0), end - at)
-    most = [text for text, count in counts.items() if count >= _SHARE * len(places)]
+    most = [text for text, count in counts.items() if count >= SHARE * len(places)]
     if not most:
         return None
     stamp = max(most, key=lambda text: ("(?<time>" in text, reach[text])) + _WHOLE
@@ -253,7 +210,7 @@ def _time(lines: Sequence[str], places: dict[int, int]) -> _Column | None:
     return _first((stamp + text for text in _BEHIND_TIME), "time", lines, places)
 
 
-def _level(lines: Sequence[str], places: dict[int, int]) -> _Column | None:
+def _level(lines: Sequence[str], places: dict[int, int]) -> Column | None:
     for text in (*_WITH_LEVEL, *_LEVELS):
         for behind in _BEHIND:
             column = _first([text + behind], "level", lines, places)
@@ -272,7 +229,7 @@ def _is_one_letter(text: str, lines: Sequence[str], places: dict[int, int]) -> b
     return len(found) == 1 and len(next(iter(found))) == 1
 
 
-def _wrapped(lines: Sequence[str], places: dict[int, int]) -> _Column | None:
+def _wrapped(lines: Sequence[str], places: dict[int, int]) -> Column | None:
     return _first(
         (text + behind for text in _WRAPPED for behind in _BEHIND if _fits(text, lines, places)),
         "wrapped",
@@ -281,14 +238,14 @@ def _wrapped(lines: Sequence[str], places: dict[int, int]) -> _Column | None:
     )
 
 
-def _pair(lines: Sequence[str], places: dict[int, int]) -> _Column | None:
+def _pair(lines: Sequence[str], places: dict[int, int]) -> Column | None:
     """`key=value` with the same key in all lines."""
     keys: Counter[str] = Counter()
     for number, at in places.items():
         if match := _PAIR.match(lines[number], at):
             keys[match["key"]] += 1
     for key, count in keys.most_common(1):
-        if count >= _SHARE * len(places) and key.lower() not in ("msg", "message"):
+        if count >= SHARE * len(places) and key.lower() not in ("msg", "message"):
             pattern = _PAIR_OF.format(key=re.escape(key))
             role = re.sub(r"\W", "_", key)
             if key.lower() in _LOGGER_KEYS:
@@ -303,147 +260,9 @@ def _pair(lines: Sequence[str], places: dict[int, int]) -> _Column | None:
     return None
 
 
-def _signed(lines: Sequence[str], places: dict[int, int]) -> _Column | None:
+def _signed(lines: Sequence[str], places: dict[int, int]) -> Column | None:
     return _first(_SIGNED, "signed", lines, places)
 
 
-def _bare(lines: Sequence[str], places: dict[int, int]) -> _Column | None:
+def _bare(lines: Sequence[str], places: dict[int, int]) -> Column | None:
     return _first([_BARE], "bare", lines, places)
-
-
-def _is_anchor(columns: Sequence[_Column], n: int) -> bool:
-    """Whether the header may end behind this column."""
-    column = columns[n]
-    if column.kind in ("time", "level"):
-        return True
-    if column.share(_NUMBER):
-        # Numbers of few values beside one another are process and thread.
-        before = columns[n - 1]
-        if n == 0 or not column.is_few:
-            return False
-        if column.kind == "wrapped":
-            return before.pattern.endswith((r"(?=\[)", r"\](?=\[)"))
-        return column.kind == before.kind == "bare" and before.share(_NUMBER)
-    if column.kind not in ("wrapped", "signed") or column.share(_CODE):
-        return column.kind == "pair" and column.role in ("component", "caller")
-    has_sign = bool(re.search(r"(?:-\+:\? \+|-\+ \+|\\\| \*|\\t\+)\Z", column.pattern))
-    if column.distinct == {""} or (
-        has_sign and (column.share(_ID) or column.share(_THREAD))
-    ):
-        return True
-    if not column.is_few:
-        return False
-    if column.share(_SOURCE) or column.share(_LOGGER):
-        return True
-    if not column.share(_IDENTIFIER) or any(map(_is_name, columns[:n])):
-        return column.kind == "wrapped" and has_sign
-    # One word, behind words: nothing says that it is not the message's own.
-    is_behind_words = any(earlier.kind == "bare" for earlier in _since_anchor(columns[:n]))
-    if column.pattern.endswith("[,;] *") or len(column.distinct) == 1:
-        return column.kind == "signed" and not is_behind_words
-    return True
-
-
-def _since_anchor(columns: Sequence[_Column]) -> Sequence[_Column]:
-    """The columns behind the last time or level."""
-    last = max((n for n, c in enumerate(columns) if c.kind in ("time", "level")), default=-1)
-    return columns[last + 1 :]
-
-
-def _is_name(column: _Column) -> bool:
-    """Whether a column has the names of loggers for sure, so that no other one is needed."""
-    groups = compiled(column.pattern).groupindex
-    if "component" in groups:
-        return True
-    if not column.values or not column.is_few or column.share(_THREAD) or column.share(_CODE):
-        return False
-    if column.share(_LOGGER) or column.share(_SOURCE):
-        return column.kind in ("signed", "wrapped")
-    return column.kind == "signed" and column.share(_IDENTIFIER)
-
-
-def _give_roles(columns: Sequence[_Column]) -> None:
-    """Say what each column is, by what its values look like."""
-    taken = {name for column in columns for name in compiled(column.pattern).groupindex}
-    taken.update(column.role for column in columns)
-    if "component" not in taken:
-        for column in columns:
-            if column.role == "caller":
-                column.role = "component"
-                taken.add("component")
-    free = [column for column in columns if column.values and not column.role]
-    if "component" not in taken and free:
-        best = max(free, key=lambda column: _component_worth(column, columns), )
-        if _component_worth(best, columns)[0] > 0:
-            best.role = "component"
-            taken.add("component")
-    # First what is sure, then what is likely.
-    for roles in (_sure_roles, _likely_roles):
-        for column in free:
-            if not column.role:
-                column.role = next((name for name in roles(column) if name not in taken), "")
-                taken.add(column.role)
-
-
-def _component_worth(column: _Column, columns: Sequence[_Column]) -> tuple[float, int]:
-    """How much a column looks like the name of a logger; the later one of two."""
-    place = columns.index(column)
-    is_other = any(column.share(form) for form in (_NUMBER, _ADDRESS, _ID, _LETTER, _CODE))
-    # Where threads are numbered, main is a logger.
-    numbered = any(other.share(_NUMBER) for other in columns[:place] if other.values)
-    is_thread = column.share(_THREAD) and not (numbered and column.distinct == {"main"})
-    if not column.is_few or is_other or is_thread:
-        return 0.0, place
-    worth = 0.0
-    if column.share(_SOURCE):
-        worth = 1.5
-    elif column.share(_LOGGER):
-        worth = 4.0
-    elif column.share(_IDENTIFIER):
-        worth = 2.0
-    if len(column.distinct) == 1:
-        worth *= 0.4
-    if worth and column.kind == "signed":
-        worth += 1.0
-    return worth, place
-
-
-def _sure_roles(column: _Column) -> tuple[str, ...]:
-    """What a column that is no component is by the form of its values, the likeliest first."""
-    if column.share(_NUMBER):
-        return ("pid", "tid")
-    if column.share(_ID):
-        return ("request", "trace_id", "span_id")
-    if column.share(_ADDRESS):
-        return ("client",)
-    if column.share(_THREAD):
-        return ("thread",)
-    return ()
-
-
-def _likely_roles(column: _Column) -> tuple[str, ...]:
-    if column.kind == "wrapped" and len(column.distinct) > 1:
-        return ("thread",)
-    if column.kind == "bare" and column.share(_IDENTIFIER) and column.is_few:
-        return ("host",)
-    return ()
-
-
-def _text(column: _Column) -> str:
-    """The column's pattern, its value named after its role; what has none stays unnamed."""
-    group = "(?:"
-    if column.role:
-        group = f"(?<{column.role}>"
-    return column.pattern.replace("(?<value>", group)
-
-
-def _joined(columns: Sequence[_Column], used: set[str]) -> str:
-    """The columns as one pattern, in which each name stands for one group."""
-    texts = []
-    for column in columns:
-        text = _text(column)
-        for name in compiled(text).groupindex.keys() & used:
-            text = text.replace(f"(?<{name}>", "(?:")
-        used.update(compiled(text).groupindex)
-        texts.append(text)
-    return "".join(texts)

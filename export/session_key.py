@@ -47,6 +47,8 @@ _EXECUTIONS = re.compile(
 _CLIENTS = re.compile(
     r"client|client[-_]?ip|remote[-_]?(?:addr|host|ip)|user(?:[-_]?(?:id|name))?", re.I
 )
+# Other fields that hold an id. They are better than the same id in a message.
+_IDS = re.compile(r"(?:(?:^|[_.-])(?i:id|uuid|guid)|[a-z](?:Id|ID|Uuid|UUID))\Z")
 # Nouns of things that have a number: `order 17` names an order. Behind any other word a number is
 # just a number, as in `after 17 tries`.
 _NOUNS = re.compile(
@@ -250,6 +252,8 @@ def _weight(option: str, word: str) -> float:
         return 4.0
     if not option.startswith("/") and _CLIENTS.fullmatch(option):
         return 1.5
+    if not option.startswith("/") and _IDS.search(option):
+        return 2.5
     if option.startswith('/pod="'):
         return 1.5
     if _ID_WORD.search(word):

@@ -148,7 +148,7 @@ class Engine:
 
     @property
     def time_offset_s(self) -> int | None:
-        """By how many seconds all times are ahead of the wall clock, while none is believed."""
+        """By how many seconds all times are ahead of the wall clock; None where they are not."""
         return self.time.offset_s
 
     @property

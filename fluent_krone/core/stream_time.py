@@ -22,8 +22,9 @@
 8. A silence of the whole stream that is longer than training had is noted (`patience`), and so is
    how late events come: whoever waits for a session's next event must allow for both.
 9. When no time is believed since all are ahead of the wall clock by nearly the same, their writer's
-   times are local ones without an offset: that offset is noticed (`offset_s`), and the clock goes
-   on with arrivals.
+   times are local ones without an offset, or its clock is wrong: that offset is noticed
+   (`offset_s`), and the clock goes on with arrivals. An offset of less than `max_future` is noticed
+   as well, but its times are believed.
 
 Pure: wall time is an argument.
 """
@@ -56,8 +57,11 @@ _STEP_BACK_NS = 60 * _NS
 # explains them; and the unit of offsets, since time zones are whole quarters of an hour.
 _OFFSET_SPREAD_NS = 300 * _NS
 _QUARTER_S = 900
-# No zone is further away from UTC than 14 hours.
-_MOST_OFFSET_S = 14 * 3600
+
+
+def quarters_s(span_ns: int) -> int:
+    """A span in seconds, as whole quarters of an hour, which is what time zones differ by."""
+    return round(span_ns / _NS / _QUARTER_S) * _QUARTER_S
 
 
 class _Pace:
@@ -140,9 +144,7 @@ class _Offset:
             self.count = 0
             self.seconds = None
         elif self.count >= _AGREED:
-            offset = round(self.least_ns / _NS / _QUARTER_S) * _QUARTER_S
-            if offset <= _MOST_OFFSET_S:
-                self.seconds = offset
+            self.seconds = quarters_s(self.least_ns)
 
     def save(self) -> list[int | None]:
         return [self.count, self.least_ns, self.most_ns, self.seconds]
@@ -210,8 +212,16 @@ class StreamTime:
 
     @property
     def offset_s(self) -> int | None:
-        """What all times are ahead of their arrival by, in seconds, while none is believed."""
-        return self._offset.seconds
+        """What all times are ahead of their arrival by, in seconds; None where they are not.
+
+        Where it is less than `max_future`, as an hour may be, the times are believed all the same.
+        """
+        if self._offset.seconds is not None or not self.fed_at or self._pace.moves < _AGREED:
+            return self._offset.seconds
+        ahead_s = quarters_s(self.watermark - self.fed_at)
+        if ahead_s <= 0:
+            return None
+        return ahead_s
 
     def arrive(self, now_ns: int) -> int:
         """A chunk arrives at wall time `now_ns`; returns the latest event time to be believed."""

@@ -65,11 +65,10 @@ class RecordTimes:
         self._reader = TimeReader(timezone=timezone)
         if not any(is_ambiguous(text) for text in self._texts(first)):
             return
+        # Standard input cannot be read twice.
+        records: Iterable[Record] = first
         if path.is_file():
             records = again()
-        else:
-            # Standard input cannot be read twice.
-            records = first
         day_first = day_comes_first(self._texts(records))
         self._reader = TimeReader(timezone=timezone, day_first=day_first)
         if day_first is not None:
@@ -114,13 +113,7 @@ class RecordTimes:
 def _time_paths(first: list[Record]) -> tuple[_Path, ...]:
     """The field that holds the time, or the two of date and clock; none for the usual names."""
     reader = TimeReader()
-    usual = [next((name for name in _TIME_NAMES if record.get(name)), None) for record in first]
-    read = [
-        name is not None and _read(record[name], reader) is not None
-        for name, record in zip(usual, first, strict=True)
-    ]
-    journal = any(name in record for record in first[:1] for name in _JOURNAL_TIMES)
-    if not first or sum(read) >= _MOST * len(first) or journal:
+    if not first or _have_usual_times(first, reader):
         return ()
     paths = list(dict.fromkeys(path for record in first for path in _leaves(record)))
     named = [path for path in paths if any(map(_SPEAKS_OF_TIME.search, path[-2:]))]
@@ -128,9 +121,24 @@ def _time_paths(first: list[Record]) -> tuple[_Path, ...]:
     clocks = [path for path in named if _share(first, path, _is_clock) >= _MOST]
     if dates and clocks:
         return dates[0], clocks[0]
-    timed = [path for path in named if _share(first, path, lambda v: _is_time(v, reader)) >= _MOST]
+
+    def is_time(value: Any) -> bool:
+        return _is_time(value, reader)
+
+    timed = [path for path in named if _share(first, path, is_time) >= _MOST]
     timed.sort(key=lambda path: (not _OF_THE_EVENT.match(path[-1]), len(path)))
     return tuple(timed[:1])
+
+
+def _have_usual_times(records: list[Record], reader: TimeReader) -> bool:
+    """Whether nearly all have a time under one of the usual names, or are the journal's."""
+    if any(name in records[0] for name in _JOURNAL_TIMES):
+        return True
+    read = 0
+    for record in records:
+        name = next((name for name in _TIME_NAMES if record.get(name)), None)
+        read += name is not None and _read(record[name], reader) is not None
+    return read >= _MOST * len(records)
 
 
 def _leaves(record: Record, above: _Path = ()) -> Iterator[_Path]:

@@ -24,7 +24,8 @@ from ..reading.times import TimeReader, month_of
 # `Jun  9 06:06:01`, klog's `I0609 06:06:01.5`, `06-09 06:06:01.5`, `[06.09 06:06:01]`, each perhaps
 # behind `<34>`
 _YEARLESS = re.compile(
-    r"(?:<\d{1,3}>|\[)?(?:[IWEF](?=\d{4} ))?(?P<day>(?:[^\W\d_]{3,9}\.?|1?\d月) [ \d]?\d|\d\d[-./]\d\d|\d{4})"
+    r"(?:<\d{1,3}>|\[)?(?:[IWEF](?=\d{4} ))?"
+    r"(?P<day>(?:[^\W\d_]{3,9}\.?|1?\d月) [ \d]?\d|\d\d[-./]\d\d|\d{4})"
     r"(?P<clock> \d\d:\d\d:\d\d)(?:[.,](?P<fraction>\d+))?"
 )
 _NAMED_MONTH = re.compile(r"([^\W\d_]+|\d+月) ")

@@ -8,8 +8,8 @@ import csv
 import re
 from collections.abc import Callable, Iterable, Iterator, Sequence
 
-from ..reading.times import parse_time
 from ..errors import RecordError
+from ..reading.times import parse_time
 
 Rows = Iterator[dict[str, str]]
 # Signs between columns; the comma last, since text has commas too.

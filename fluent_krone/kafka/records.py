@@ -11,9 +11,9 @@ import msgpack
 from ..config import Config
 from ..errors import ConfigError, RecordError
 from ..reading.accessor import field_getter
+from ..reading.otlp import logs_of
 from ..reading.records import SessionKey, as_bytes, as_fields
 from .addressed import Addressed
-from ..reading.otlp import logs_of
 
 # The header in which `kafka-key` hands on the tag of a message.
 TAG_HEADER = "krone.tag"

@@ -35,8 +35,8 @@ _MAX_TIMES = 4096
 # Numbers up to these are seconds, milliseconds and microseconds: the year 5138 in each unit, while
 # the next unit has passed this in 1973.
 _UNITS = ((10**11, _NS), (10**14, 10**6), (10**17, 10**3))
-# How the names of months begin, in English, German, French, Spanish, Portuguese, Italian, Dutch, the
-# Scandinavian languages, Polish, Turkish and Russian. Of two names that begin alike, the longer
+# How the names of months begin, in English, German, French, Spanish, Portuguese, Italian, Dutch,
+# the Scandinavian languages, Polish, Turkish and Russian. Of two names that begin alike, the longer
 # beginning counts.
 _MONTHS = (
     "jan gen ene sty oca янв",
@@ -117,7 +117,10 @@ _FORMS = [
         # 15. Oktober 2024 13:00:00
         r"(?P<day>\d\d?)\.? (?:de )?" + _NAMED + r" (?:de )?(?P<year>\d{4}),?\s*" + _CLOCK + _ZONE,
         # 2024年10月15日 13:00:00, 2024년 10월 15일 오후 1:00:00
-        r"(?P<year>\d{4})[年년] ?(?P<month>\d\d?)[月월] ?(?P<day>\d\d?)[日일]\s*(?:" + _CLOCK + _ZONE + ")?",
+        r"(?P<year>\d{4})[年년] ?(?P<month>\d\d?)[月월] ?(?P<day>\d\d?)[日일]\s*(?:"
+        + _CLOCK
+        + _ZONE
+        + ")?",
         # Oct 15, 2024 1:00:00 PM
         _NAMED + r"\s+(?P<day>\d\d?),?\s+(?P<year>\d{4}),?\s+(?:at\s+)?" + _CLOCK + _ZONE,
         # Tue Oct 15 13:00:00 CEST 2024

@@ -20,6 +20,8 @@ ENOUGH_RECORDS = 1_000
 ENOUGH_EVENTS = 10_000
 # Records after which counting begins anew: a stream that was put right is not held to its past.
 _SPAN = 50_000
+# No zone is further away from UTC than 14 hours.
+_MOST_OFFSET_S = 14 * 3600
 # A share from which on something is amiss with all of the stream and not with some of its sources.
 _MOST = 0.5
 
@@ -41,7 +43,7 @@ class Counted(Protocol):
 
     @property
     def time_offset_s(self) -> int | None:
-        """By how much all times are ahead of the wall clock, while none is believed."""
+        """By how much all times are ahead of the wall clock; None where they are not."""
 
 
 class Misfit:
@@ -94,10 +96,16 @@ class Misfit:
         offset_s = self._engine.time_offset_s
         if offset_s is None:
             return None
+        if offset_s > _MOST_OFFSET_S:
+            return (
+                f"all event times are {offset_s / 86400:.1f} days ahead of the clock: check the "
+                "clock of the source, and time_field and time_format; until then sessions end by "
+                "arrival"
+            )
         return (
             f"all event times are {offset_s / 3600:g} h ahead of the clock, as local times without "
             "an offset are; name their zone with timezone, for example timezone Europe/Berlin; "
-            "until then sessions end by arrival"
+            "until then sessions end by arrival, and alerts show times that are ahead"
         )
 
     def _templates(self, counts: Counter[str]) -> str | None:

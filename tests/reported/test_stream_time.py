@@ -194,6 +194,30 @@ def test_local_times_without_an_offset_are_noticed(hours: float) -> None:
     assert len(sequences(engine.advance(T0 + 400 * S))) + len(sequences(findings)) == 262
 
 
+def test_local_times_an_hour_ahead_are_noticed_although_they_are_believed() -> None:
+    """Wrong before: an offset up to max_future, as in half of Europe in winter, was not said."""
+    engine = lift_engine()
+    misfit = Misfit(engine)
+    for turn in range(100):
+        engine.feed("app", [event(f"ride{turn}", GOING, turn + 3590)], T0 + turn * S)
+    trouble = misfit.trouble()
+    assert trouble is not None and "timezone" in trouble and "1 h ahead" in trouble
+    assert engine.counters["time_in_future"] == 0
+
+
+def test_sessions_end_by_arrival_when_a_clock_is_years_ahead() -> None:
+    """Wrong before: beyond 14 hours no session ended, and nothing was said for 1,000 records."""
+    engine = lift_engine()
+    misfit = Misfit(engine)
+    findings = []
+    for turn in range(262):
+        one = event(f"ride{turn}", GOING, turn + 4 * 365 * 86400)
+        findings += engine.feed("app", [one], T0 + turn * S)
+    trouble = misfit.trouble()
+    assert trouble is not None and "days ahead" in trouble and "clock of the source" in trouble
+    assert len(sequences(findings)) > 150
+
+
 def test_times_that_are_right_give_no_offset() -> None:
     engine = lift_engine()
     for turn in range(50):

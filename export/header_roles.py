@@ -1,0 +1,211 @@
+"""What the columns of a header are: which of them end it, and which name each of them has.
+
+A column is judged by its values alone: the names of loggers, threads, processes and requests look
+different, and only few of each occur, unlike the words of messages.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+from . import header_shapes as shapes
+from .header_times import compiled
+
+# The share of the values that must have a form.
+SHARE = 0.9
+# A name is a component where it takes at most this many values, or this share of the lines.
+_FEW = 50
+_FEW_SHARE = 0.25
+# A sign behind a column with which no message goes on: a dash, a bar, a tab.
+_SURE_SIGN = re.compile(r"(?:-\+:\? \+|-\+ \+|\\\| \*|\\t\+)\Z")
+
+_NUMBER = re.compile(r"#?\d+\Z")
+_SOURCE = re.compile(rf"{shapes.FILE}(?:[:(]\d+\)?)?(?:->\w+:\d+)?\Z")
+# A message's own number, as ORA-00600 and WFLYSRV0025.
+_CODE = re.compile(r"[A-Z]{2,}[A-Z_]*-?\d{3,}[A-Z]?\Z")
+_LETTER = re.compile(r".\Z")
+_LOGGER = re.compile(r"[A-Za-z_][\w$-]*(?:(?:\.|::|/|\\)[\w$*#<>-]+)+\Z")
+_IDENTIFIER = re.compile(r"[^\W\d][\w.$:/#*+\\-]*\Z")
+_THREAD = re.compile(
+    r"(?i:main|.*(?:thread|worker|pool|exec|dispatcher|qtp|executor).*|\d\.\d+\.\d+)\Z"
+)
+_ID = re.compile(r"(?:[0-9a-f]{8}-[0-9a-f-]{27}|(?=[0-9a-z]*\d)[0-9a-f]{12,})\Z", re.IGNORECASE)
+_ADDRESS = re.compile(r"\d{1,3}(?:\.\d{1,3}){3}(?:[:(]\d+\)?)?\Z")
+
+
+@dataclass(slots=True)
+class Column:
+    """One column: its pattern with the group `value`, and the values that lines have in it."""
+
+    pattern: str
+    kind: str
+    values: list[str] = field(default_factory=list)
+    role: str = ""
+    # Whether any line has a process behind the name.
+    has_pid: bool = False
+
+    @property
+    def distinct(self) -> set[str]:
+        return set(self.values)
+
+    @property
+    def is_few(self) -> bool:
+        most = max(3, min(_FEW, int(_FEW_SHARE * len(self.values))))
+        return len(self.distinct) <= most
+
+    def share(self, form: re.Pattern[str]) -> bool:
+        """Whether nearly all values have this form."""
+        fitting = sum(form.match(value) is not None for value in self.values)
+        return fitting >= SHARE * max(len(self.values), 1)
+
+
+def is_anchor(columns: Sequence[Column], n: int) -> bool:
+    """Whether the header may end behind a column: a message does not begin with such a one."""
+    column = columns[n]
+    if column.kind in ("time", "level"):
+        return True
+    if column.share(_NUMBER):
+        return n > 0 and _is_anchored_number(column, columns[n - 1])
+    if column.kind == "pair":
+        return column.role in ("component", "caller")
+    if column.kind == "bare" or column.share(_CODE):
+        return False
+    return _is_anchored_name(column, columns[:n])
+
+
+def _is_anchored_number(column: Column, before: Column) -> bool:
+    """Numbers of few values beside one another are process and thread."""
+    if not column.is_few:
+        return False
+    if column.kind == "wrapped":
+        return before.pattern.endswith((r"(?=\[)", r"\](?=\[)"))
+    return column.kind == before.kind == "bare" and before.share(_NUMBER)
+
+
+def _is_anchored_name(column: Column, before: Sequence[Column]) -> bool:
+    has_sign = _SURE_SIGN.search(column.pattern) is not None
+    if column.distinct == {""}:
+        return True
+    if has_sign and (column.share(_ID) or column.share(_THREAD)):
+        return True
+    if not column.is_few:
+        return False
+    if column.share(_SOURCE) or column.share(_LOGGER):
+        return True
+    if not column.share(_IDENTIFIER) or any(map(_is_name, before)):
+        return column.kind == "wrapped" and has_sign
+    # One word, behind words: nothing says that it is not the message's own.
+    is_behind_words = any(earlier.kind == "bare" for earlier in _since_anchor(before))
+    if column.pattern.endswith("[,;] *") or len(column.distinct) == 1:
+        return column.kind == "signed" and not is_behind_words
+    return True
+
+
+def _since_anchor(columns: Sequence[Column]) -> Sequence[Column]:
+    """The columns behind the last time or level."""
+    last = max((n for n, c in enumerate(columns) if c.kind in ("time", "level")), default=-1)
+    return columns[last + 1 :]
+
+
+def _is_name(column: Column) -> bool:
+    """Whether a column has the names of loggers for sure, so that no other one is needed."""
+    groups = compiled(column.pattern).groupindex
+    if "component" in groups:
+        return True
+    if not column.values or not column.is_few or column.share(_THREAD) or column.share(_CODE):
+        return False
+    if column.share(_LOGGER) or column.share(_SOURCE):
+        return column.kind in ("signed", "wrapped")
+    return column.kind == "signed" and column.share(_IDENTIFIER)
+
+
+def give_roles(columns: Sequence[Column]) -> None:
+    """Say what each column is, by what its values look like."""
+    taken = {name for column in columns for name in compiled(column.pattern).groupindex}
+    taken.update(column.role for column in columns)
+    if "component" not in taken:
+        for column in columns:
+            if column.role == "caller":
+                column.role = "component"
+                taken.add("component")
+    free = [column for column in columns if column.values and not column.role]
+    if "component" not in taken and free:
+        best = max(
+            free,
+            key=lambda column: _component_worth(column, columns),
+        )
+        if _component_worth(best, columns)[0] > 0:
+            best.role = "component"
+            taken.add("component")
+    # First what is sure, then what is likely.
+    for roles in (_sure_roles, _likely_roles):
+        for column in free:
+            if not column.role:
+                column.role = next((name for name in roles(column) if name not in taken), "")
+                taken.add(column.role)
+
+
+def _component_worth(column: Column, columns: Sequence[Column]) -> tuple[float, int]:
+    """How much a column looks like the name of a logger; the later one of two."""
+    place = columns.index(column)
+    is_other = any(column.share(form) for form in (_NUMBER, _ADDRESS, _ID, _LETTER, _CODE))
+    # Where threads are numbered, main is a logger.
+    numbered = any(other.share(_NUMBER) for other in columns[:place] if other.values)
+    is_thread = column.share(_THREAD) and not (numbered and column.distinct == {"main"})
+    if not column.is_few or is_other or is_thread:
+        return 0.0, place
+    worth = 0.0
+    if column.share(_SOURCE):
+        worth = 1.5
+    elif column.share(_LOGGER):
+        worth = 4.0
+    elif column.share(_IDENTIFIER):
+        worth = 2.0
+    if len(column.distinct) == 1:
+        worth *= 0.4
+    if worth and column.kind == "signed":
+        worth += 1.0
+    return worth, place
+
+
+def _sure_roles(column: Column) -> tuple[str, ...]:
+    """What a column that is no component is by the form of its values, the likeliest first."""
+    if column.share(_NUMBER):
+        return ("pid", "tid")
+    if column.share(_ID):
+        return ("request", "trace_id", "span_id")
+    if column.share(_ADDRESS):
+        return ("client",)
+    if column.share(_THREAD):
+        return ("thread",)
+    return ()
+
+
+def _likely_roles(column: Column) -> tuple[str, ...]:
+    if column.kind == "wrapped" and len(column.distinct) > 1:
+        return ("thread",)
+    if column.kind == "bare" and column.share(_IDENTIFIER) and column.is_few:
+        return ("host",)
+    return ()
+
+
+def _text(column: Column) -> str:
+    """The column's pattern, its value named after its role; what has none stays unnamed."""
+    group = "(?:"
+    if column.role:
+        group = f"(?<{column.role}>"
+    return column.pattern.replace("(?<value>", group)
+
+
+def joined(columns: Sequence[Column], used: set[str]) -> str:
+    """The columns as one pattern, in which each name stands for one group."""
+    texts = []
+    for column in columns:
+        text = _text(column)
+        for name in compiled(text).groupindex.keys() & used:
+            text = text.replace(f"(?<{name}>", "(?:")
+        used.update(compiled(text).groupindex)
+        texts.append(text)
+    return "".join(texts)

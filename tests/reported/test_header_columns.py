@@ -1,0 +1,134 @@
+"""Headers that nobody described: found as the columns that all lines have in common.
+
+Was wrong: of 80 forms that real programs write or that their users configure, 52 were read without
+their level, component, thread, process or time, since only known orders and brackets were.
+"""
+
+from __future__ import annotations
+
+import csv
+import os
+from collections.abc import Iterator, Mapping
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from random import Random
+from typing import Any
+
+import pytest
+
+from export.guess import LineFormat, guess_line_format
+from fluent_krone.errors import RecordError
+from fluent_krone.inputs import read_events
+from fluent_krone.reading.records import InputSettings, RecordReader
+
+with (Path(__file__).parents[1] / "header_forms.csv").open(encoding="utf-8", newline="") as file:
+    FORMS = [
+        {name: value.replace("\\t", "\t") for name, value in row.items()}
+        for row in csv.DictReader(file)
+    ]
+FIRST = datetime(2024, 10, 15, 13, 0, 0, 123456, tzinfo=UTC)
+# A file of these lines was last written to then: it tells the year of stamps without one.
+WRITTEN = datetime(2024, 12, 31, tzinfo=UTC).timestamp()
+MESSAGES = (
+    "started pump {n}",
+    "request {n} failed: timeout after 31 ms",
+    "connection from 10.1.2.{n} closed",
+    "Loaded {n} rows (cached)",
+    "retry {n} of order 17, state=open",
+)
+THREADS = ("main", "worker-3", "http-nio-8080-exec-1")
+# What a letter of the column `parts` says of a line: the value that the reader must find.
+PARTS = {"L": "level", "C": "component", "H": "thread", "P": "pid", "D": "tid"}
+
+
+def time_text(form: str, at: datetime) -> str:
+    """The time in the form of a line; `%s` is seconds since 1970."""
+    return at.strftime(form.replace("%s", str(int(at.timestamp()))))
+
+
+def written(row: Mapping[str, str]) -> Iterator[tuple[str, dict[str, Any]]]:
+    """Lines of a form, each with what is to be read of it."""
+    rng = Random(3)
+    for n in range(60):
+        at = FIRST + timedelta(seconds=7 * n)
+        micros = f"{at.microsecond:06d}"
+        said = {
+            "L": rng.choice(row["levels"].split("|")),
+            "C": rng.choice(row["components"].split("|")),
+            "H": rng.choice(THREADS),
+            "P": str(1234 + n % 3),
+            "D": str(5678 + n % 2),
+        }
+        message = rng.choice(MESSAGES).format(n=rng.randrange(1, 200))
+        line = row["line"].format(
+            **said, M=message, i=n, T=time_text(row["time"], at), ms=micros[:3], us=micros
+        )
+        expected: dict[str, Any] = {
+            PARTS[part]: said[part] for part in row["parts"] if part in PARTS
+        }
+        if "t" in row["parts"]:
+            fraction = micros[: int(row["fraction"])].ljust(9, "0")
+            seconds = int(at.timestamp()) - int(float(row["zone"]) * 3600)
+            expected["time"] = seconds * 10**9 + int(fraction)
+        if row["message"]:
+            expected["message"] = row["message"].format(**said, M=message, i=n)
+        yield line, expected
+
+
+def read(guess: LineFormat | None, path: Path) -> Iterator[dict[str, Any]]:
+    """What the reader finds in each line of a file, with the header that was guessed."""
+    settings = InputSettings(session_key=("tag",))
+    if guess is not None:
+        settings = InputSettings(
+            session_key=("tag",), line_format=guess.line_format, time_format=guess.time_format
+        )
+    reader = RecordReader(settings)
+    for time_ns, record in read_events(path):
+        fields = reader.fields(record)
+        found: dict[str, Any] = {
+            name.decode(): value.decode() for name, value in fields.items() if value.strip()
+        }
+        found["time"] = time_ns
+        if reader.has_time:
+            try:
+                found["time"] = reader.time(record)
+            except RecordError as error:
+                found["time"] = str(error)
+        yield found
+
+
+@pytest.mark.parametrize("row", FORMS, ids=[row["format"] for row in FORMS])
+def test_all_parts_of_every_line_are_read(row: Mapping[str, str], tmp_path: Path) -> None:
+    lines = list(written(row))
+    path = tmp_path / "a.log"
+    path.write_text("".join(f"{line}\n" for line, _ in lines), encoding="utf-8")
+    os.utime(path, (WRITTEN, WRITTEN))
+    guess = guess_line_format([line for line, _ in lines])
+    wrong = []
+    for (line, expected), found in zip(lines, read(guess, path), strict=True):
+        found["message"] = found["message"].strip()
+        # Microseconds are what most programs write, and all that Python's times hold.
+        if isinstance(found["time"], int):
+            found["time"] = found["time"] // 1000 * 1000
+        different = {
+            name: found.get(name) for name in expected if found.get(name) != expected[name]
+        }
+        if different:
+            wrong.append((line, different))
+    assert wrong == []
+
+
+def test_words_of_a_message_are_no_columns() -> None:
+    """Messages that begin alike keep their words: only what has a sign is a part of the header."""
+    lines = [f"2024-10-15 13:00:{n % 60:02d} Accepted order {n} of user {n % 7}" for n in range(60)]
+    guess = guess_line_format(lines)
+    assert guess is not None
+    assert guess.example["message"] == "Accepted order 0 of user 0"
+
+
+def test_an_id_in_brackets_before_the_message_stays_in_it() -> None:
+    """It may be the session key."""
+    lines = [f"2024-10-15 13:00:00 INFO [req-{n:04x}] served in {n} ms" for n in range(200)]
+    guess = guess_line_format(lines)
+    assert guess is not None
+    assert guess.example["message"].startswith("[req-0000] served")

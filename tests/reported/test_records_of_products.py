@@ -1,0 +1,337 @@
+"""Records as products write them: message, time, level and session key wherever they stand.
+
+Was wrong: of 44 files of well-known products, 30 were read without their time, level, message or
+session key, or were refused: names in capitals, nested objects, numbers as levels, tables with
+other signs, and records that an export wraps in others.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from random import Random
+from typing import Any
+
+import pytest
+
+from export.source import settle, timed
+from export.stages import Options
+from fluent_krone.inputs import read_events
+from fluent_krone.reading.levels import RANKS, levels_of
+from fluent_krone.reading.records import RecordReader
+
+FIRST = datetime(2024, 10, 15, 13, 0, 0, 123000, tzinfo=UTC)
+STEPS = ("order received", "stock reserved", "payment captured", "parcel handed over")
+SESSIONS = 150
+
+
+@dataclass(frozen=True)
+class Step:
+    """One event of one of several orders at a time."""
+
+    at: datetime
+    order: int
+    number: int
+
+    @property
+    def text(self) -> str:
+        return STEPS[self.number]
+
+    @property
+    def is_warning(self) -> bool:
+        return self.number == len(STEPS) - 1
+
+    @property
+    def iso(self) -> str:
+        return self.at.strftime("%Y-%m-%dT%H:%M:%S.") + f"{self.at.microsecond // 1000:03d}Z"
+
+    @property
+    def millis(self) -> int:
+        return round(self.at.timestamp() * 1000)
+
+    @property
+    def trace(self) -> str:
+        return f"{self.order * 7919 + 2**100:032x}"
+
+    def of(self, *values: Any) -> Any:
+        """The value for this step."""
+        return values[self.number]
+
+
+def steps() -> list[Step]:
+    rng = Random(5)
+    at = FIRST
+    made = []
+    running = dict.fromkeys(range(4), 0)
+    coming = iter(range(4, SESSIONS))
+    while running:
+        order = rng.choice(list(running)) if made else 0
+        made.append(Step(at, order, running[order]))
+        at += timedelta(milliseconds=rng.randrange(50, 1000))
+        running[order] += 1
+        if running[order] == len(STEPS):
+            del running[order]
+            if (new := next(coming, None)) is not None:
+                running[new] = 0
+    return made
+
+
+ALL = steps()
+Write = Callable[[Step], Any]
+
+
+def lines(write: Write) -> str:
+    """A record on each line."""
+    return "".join(json.dumps(write(step)) + "\n" for step in ALL)
+
+
+def rows(head: str, write: Callable[[Step], str]) -> str:
+    return head + "\n" + "".join(write(step) + "\n" for step in ALL)
+
+
+def wrapped(write: Write, around: Callable[[list[Any]], Any]) -> str:
+    return json.dumps(around([write(step) for step in ALL]))
+
+
+def otlp(step: Step) -> dict[str, Any]:
+    log = {
+        "timeUnixNano": str(step.millis * 10**6),
+        "severityText": step.of("INFO", "INFO", "INFO", "WARN"),
+        "body": {"stringValue": step.text},
+        "traceId": step.trace,
+    }
+    resource = {"attributes": [{"key": "service.name", "value": {"stringValue": "shop"}}]}
+    return {"resourceLogs": [{"resource": resource, "scopeLogs": [{"logRecords": [log]}]}]}
+
+
+@dataclass(frozen=True)
+class Product:
+    """What a product writes, and what is to be read of it."""
+
+    content: str
+    # A part of the session key.
+    key: str
+    message: str = STEPS[0]
+    has_level: bool = True
+    # Parts of a second that its times have.
+    digits: int = 3
+
+
+PRODUCTS: dict[str, Product] = {
+    "pino": Product(
+        lines(
+            lambda s: {"level": s.of(30, 30, 30, 40), "time": s.millis, "pid": 7, "reqId": s.trace,
+                       "msg": s.text}
+        ),
+        "reqId",
+    ),
+    "bunyan": Product(
+        lines(
+            lambda s: {"name": "shop", "level": s.of(30, 30, 30, 40), "req_id": s.trace,
+                       "msg": s.text, "time": s.iso, "v": 0}
+        ),
+        "req_id",
+    ),
+    "ECS with dots": Product(
+        lines(
+            lambda s: {"@timestamp": s.iso, "log.level": s.of(*["INFO"] * 3, "WARN"),
+                       "message": s.text, "trace.id": s.trace, "log.logger": "com.acme.Shop"}
+        ),
+        "trace.id",
+    ),
+    "ECS with objects": Product(
+        lines(
+            lambda s: {"@timestamp": s.iso, "log": {"level": s.of(*["info"] * 3, "warn")},
+                       "message": s.text, "trace": {"id": s.trace}}
+        ),
+        "$.trace.id",
+    ),
+    "OpenTelemetry's file exporter": Product(lines(otlp), "trace_id"),
+    "OpenTelemetry, flat": Product(
+        lines(
+            lambda s: {"Timestamp": str(s.millis * 10**6), "TraceId": s.trace, "Body": s.text,
+                       "SeverityText": s.of(*["INFO"] * 3, "WARN"), "SeverityNumber": 9}
+        ),
+        "TraceId",
+    ),
+    "Serilog's compact JSON": Product(
+        lines(
+            lambda s: {"@t": s.iso, "@mt": s.text + " for {OrderId}", "OrderId": s.order,
+                       "@l": s.of(*["Information"] * 3, "Warning"), "SourceContext": "Acme.Shop"}
+        ),
+        "OrderId",
+    ),
+    "MongoDB": Product(
+        lines(
+            lambda s: {"t": {"$date": s.iso}, "s": s.of("I", "I", "I", "W"), "c": "NETWORK",
+                       "id": 22943 + s.number, "ctx": f"conn{s.order}", "msg": s.text}
+        ),
+        "ctx",
+    ),
+    "GELF": Product(
+        lines(
+            lambda s: {"version": "1.1", "host": "h", "short_message": s.text,
+                       "timestamp": s.millis / 1000, "level": s.of(6, 6, 6, 4),
+                       "_order_id": f"o{s.order}"}
+        ),
+        "_order_id",
+    ),
+    "Google Cloud": Product(
+        lines(
+            lambda s: {"insertId": s.iso, "jsonPayload": {"message": s.text}, "timestamp": s.iso,
+                       "severity": s.of(*["INFO"] * 3, "WARNING"), "trace": f"p/{s.trace}"}
+        ),
+        "trace",
+    ),
+    "CloudTrail": Product(
+        wrapped(
+            lambda s: {"eventTime": s.iso, "eventName": s.of("Get", "Put", "List", "Drop"),
+                       "sourceIPAddress": f"10.1.2.{s.order}", "awsRegion": "eu-west-1"},
+            lambda logs: {"Records": logs},
+        ),
+        "sourceIPAddress",
+        message="Get",
+        has_level=False,
+    ),
+    "CloudWatch": Product(
+        wrapped(
+            lambda s: {"logStreamName": "a", "timestamp": s.millis,
+                       "message": f"{s.text} order={s.order}\n"},
+            lambda logs: {"events": logs, "searchedLogStreams": []},
+        ),
+        "order=",
+        has_level=False,
+    ),
+    "a search of Elasticsearch": Product(
+        wrapped(
+            lambda s: {"_index": "a", "_source": {"@timestamp": s.iso, "message": s.text,
+                       "level": s.of(*["info"] * 3, "warn"), "order_id": s.order}},
+            lambda logs: {"took": 3, "hits": {"total": len(logs), "hits": logs}},
+        ),
+        "order_id",
+    ),
+    "a bulk request": Product(
+        "".join(
+            '{"index": {"_index": "a"}}\n'
+            + json.dumps({"@timestamp": s.iso, "message": s.text, "level": s.of(*["info"] * 3,
+                          "warn"), "order_id": s.order}) + "\n"
+            for s in ALL
+        ),
+        "order_id",
+    ),
+    "an answer of Loki": Product(
+        wrapped(
+            lambda s: [str(s.millis * 10**6), f"{s.text} order={s.order}"],
+            lambda logs: {"status": "success", "data": {"resultType": "streams", "result": [
+                {"stream": {"app": "shop"}, "values": logs}]}},
+        ),
+        "order=",
+        has_level=False,
+    ),
+    "a table with capitals": Product(
+        rows("\ufeffTimestamp,Severity,Message,OrderId", lambda s: f'{s.iso},'
+             f'{s.of(*["info"] * 3, "warn")},"{s.text}, order {s.order}",{s.order}'),
+        "OrderId",
+    ),
+    "a table in German": Product(
+        rows("Zeit;Meldung;Auftrag", lambda s: f'{s.at:%d.%m.%Y %H:%M:%S};{s.text};{s.order}'),
+        "Auftrag",
+        has_level=False,
+        digits=0,
+    ),
+    "a table with tabs": Product(
+        rows("timestamp\tlevel\tmessage\torder_id", lambda s:
+             f'{s.iso}\t{s.of(*["info"] * 3, "warn")}\t{s.text}\t{s.order}'),
+        "order_id",
+    ),
+    "IIS": Product(
+        rows("#Software: Microsoft Internet Information Services 10.0\n#Fields: date time s-ip "
+             "cs-method cs-uri-stem c-ip sc-status time-taken", lambda s:
+             f'{s.at:%Y-%m-%d %H:%M:%S} 10.0.0.1 {s.of("GET", "POST", "PUT", "GET")} '
+             f'/{s.text.split()[0]} 10.1.2.{s.order} {s.of(200, 201, 200, 500)} {s.order % 90}'),
+        "c-ip",
+        message="GET",
+        has_level=False,
+        digits=0,
+    ),
+    "Zeek": Product(
+        rows("#separator \\x09\n#fields\tts\tuid\tid.orig_h\tproto\tservice\tconn_state\n#types\t"
+             "time\tstring\taddr\tenum\tstring\tstring", lambda s:
+             f'{s.at.timestamp():.6f}\tC{s.order}\t10.1.2.3\ttcp\t'
+             f'{s.of("http", "ssl", "dns", "-")}\t{s.of("S0", "SF", "REJ", "SF")}'),
+        "uid",
+        message="http",
+        has_level=False,
+    ),
+    "the journal's export format": Product(
+        "".join(f"__REALTIME_TIMESTAMP={s.millis * 1000}\nMESSAGE={s.text} order={s.order}\n"
+                f'PRIORITY={s.of("6", "6", "6", "4")}\n_PID=7\n\n' for s in ALL),
+        "order=",
+    ),
+    ".NET's JSON console": Product(
+        lines(
+            lambda s: {"Timestamp": s.iso, "LogLevel": s.of(*["Information"] * 3, "Warning"),
+                       "Category": "Acme.Shop", "Message": s.text, "State": {"OrderId": s.order}}
+        ),
+        "$.State.OrderId",
+    ),
+    "audit logs of Kubernetes": Product(
+        lines(
+            lambda s: {"kind": "Event", "level": "Metadata", "auditID": s.trace, "verb": "get",
+                       "stage": s.of("Received", "Started", "Complete", "Panic"),
+                       "requestReceivedTimestamp": s.iso}
+        ),
+        "auditID",
+        message="stage=Received",
+        has_level=False,
+    ),
+    "a date and a clock": Product(
+        lines(
+            lambda s: {"date": f"{s.at:%Y-%m-%d}", "time": s.iso[11:-1],
+                       "message": f"{s.text} order={s.order}"}
+        ),
+        "order=",
+        has_level=False,
+    ),
+    "a date with am and pm": Product(
+        lines(
+            lambda s: {"date": f"{s.at:%m/%d/%Y %I:%M:%S %p}",
+                       "message": f"{s.text} order={s.order}"}
+        ),
+        "order=",
+        has_level=False,
+        digits=0,
+    ),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", PRODUCTS)
+def test_records_of(name: str, tmp_path: Path) -> None:
+    product = PRODUCTS[name]
+    path = tmp_path / "a.log"
+    path.write_text(product.content, encoding="utf-8")
+    said: list[str] = []
+    settings = settle(Options(input=path, session_key=("auto",)), said.append, said.append)
+    reader = RecordReader(settings)
+    levels = levels_of(reader)
+    events = list(timed(read_events(path), reader))
+    assert len(events) == len(ALL)
+    assert product.key in settings.session_key[0]
+    sessions = set()
+    for step, (time_ns, record) in zip(ALL, events, strict=True):
+        text, keys = reader.read(b"", record)
+        sessions.update(keys)
+        assert time_ns is not None
+        written_ns = step.millis * 10**6
+        if product.digits == 0:
+            written_ns = written_ns // 10**9 * 10**9
+        assert abs(time_ns - written_ns) < 1000
+        if product.has_level:
+            assert levels.rank(record) == RANKS[step.of(*[b"info"] * 3, b"warn")]
+        if product.message in STEPS:
+            assert step.text in text.decode()
+    assert len(sessions) == SESSIONS
+    assert product.message in reader.read(b"", events[0][1])[0].decode()
