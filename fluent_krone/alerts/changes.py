@@ -92,7 +92,7 @@ def _shifted_in_words(report: ChangeReport) -> str:
     if report.gone:
         names = [f"“{text}”" for text in report.gone]
         parts.append(f"{_counted(len(names), 'step')} that they nearly always had ({_some(names)})")
-    said = f"{report.sessions:,} sessions without an alert of their own"
+    said = f"{report.sessions:,} sessions"
     if report.gone:
         said += f" lack {' and '.join(parts)}, and no session has it any more"
     if report.order:
@@ -101,6 +101,8 @@ def _shifted_in_words(report: ChangeReport) -> str:
         if report.gone:
             joined = "; they have"
         said += f"{joined} steps in an order that no normal session had ({_some(pairs)})"
+    if report.gone:
+        said += ". Sessions that lack nothing else are passed over from now on"
     return f"{said}. If that is a new version of the program, fit a new bundle."
 
 

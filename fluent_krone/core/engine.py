@@ -427,8 +427,7 @@ class Engine:
         Unless it is `rare`, the event's own content is not odd.
         """
         clock = self.time.clock
-        if session.state is self.tracker.waiting:
-            self.settling.look(session, findings)
+        self.settling.look(session, findings)
         if self.judging.judge_event(session, text, record, gap_ns, clock, findings, rare):
             self.sessions.end(session)
             self.close(session, clock, findings)

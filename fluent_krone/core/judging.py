@@ -7,6 +7,7 @@ from typing import Any
 
 from ..reading.excerpt import Excerpt
 from ..types import Finding
+from .absent import Absent
 from .cascade import Cascade
 from .context import ContextReader
 from .findings import FindingMaker
@@ -32,6 +33,8 @@ class Judging:
         self._cascade = cascade
         self._odd = odd
         self.make = make
+        # Judges sessions as if they had the steps that are gone; None where nobody looks for any.
+        self.absent: Absent | None = None
         self._most_events = parts.session_settings.max_events
         self.novel = frozenset(i for i, seen in enumerate([*parts.seen, False]) if not seen)
         end_templates = parts.session_settings.end_templates
@@ -74,8 +77,12 @@ class Judging:
         state = session.state
         log_key = session.keys[-1]
         odd = self._odd.deviations(state, session.keys, gap_ns, text, record, rare=rare)
+        is_decided = state.decided and not session.alerted
+        if (is_decided or state.deviations) and self._is_normal_but_for_gone(session):
+            is_decided = False
+            odd = [one for one in odd if one not in state.deviations]
         made = self.make.deviations(session, odd, "early", clock)
-        if state.decided and not session.alerted:
+        if is_decided:
             verdict = self._cascade.early(state, session.keys)
             made += self.make.sequence(session, verdict, "early", clock)
         if made and record is not None:
@@ -90,6 +97,10 @@ class Judging:
             if novelty is not None:
                 findings.append(novelty)
         return self._is_full(session)
+
+    def _is_normal_but_for_gone(self, session: Session) -> bool:
+        """Whether what is odd so far is only that steps are gone which no session has any more."""
+        return self.absent is not None and self.absent.is_normal_step(session.keys)
 
     def judge_end(
         self,
@@ -109,6 +120,9 @@ class Judging:
         odd = self._cascade.odd_end(state, session.keys)
         if odd and may_go_on and not self._is_full(session):
             odd = self._odd.overdue(odd, session.keys, told_ns - session.seen)
+        if (verdict is not None or odd) and self.absent and self.absent.is_normal(session.keys):
+            verdict = None
+            odd = ()
         odd += self._odd.durations(self._cascade.spans(state, session.keys), session)
         if verdict is None:
             findings += self.make.deviations(session, odd, "end", told_ns)

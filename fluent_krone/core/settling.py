@@ -28,6 +28,7 @@ from ..reading.levels import LevelReader
 from ..reading.newforms import NewForms
 from ..reading.records import RecordReader, SessionKey
 from ..types import Finding
+from .absent import Absent
 from .changes import NEVER, Changes
 from .findings import FindingMaker
 from .newsteps import FirstSeen
@@ -65,6 +66,8 @@ class Settling:
         self._engine = engine
         self._make = make
         self._odd = odd
+        if self.changes.is_on:
+            self.shifts.absent = engine.judging.absent = Absent(engine.cascade, self.shifts)
         self.tracker = engine.tracker
         self._unknown = engine.hierarchy.unknown
         # The log key of messages that are looked at here; none where changes are not looked for.
@@ -143,8 +146,17 @@ class Settling:
         return session
 
     def look(self, session: Session, findings: list[Finding]) -> None:
-        """A session that waits had an event: note what new steps before it stand between."""
+        """A session had an event that is looked at.
+
+        Where it waits, note what new steps before the event stand between. Where the event is odd,
+        first end what has ended: that may show that a step is gone.
+        """
         keys = session.keys
+        state = session.state
+        if state is not self.tracker.waiting:
+            if self.shifts.absent is not None and (state.deviations or state.decided):
+                self._engine.collect(self._engine.clock, findings)
+            return
         if len(keys) > 1 and keys[-1] <= self._unknown < keys[-2]:
             self._engine.collect(self._engine.clock, findings)
             self._note_run(session, len(keys) - 1, keys[-1], findings)

@@ -1,14 +1,15 @@
-"""Steps that are gone, or come in another order, in many sessions that nobody was told of.
+"""Steps that are gone, or come in another order, in many sessions.
 
 A deploy may remove a step, or put two in another order. No line is new then, and one such session
 may be too little to alert about. So it is counted over sessions:
 
 1. A step is *gone* where the sessions lack it that nearly always had it in training, beside another
-   step that they have, and no session has it any more.
+   step that they have, and no session has it any more. Sessions that alert by that alone soon show
+   it; once they do, what they lack is told, and no further one is (`absent.py`).
 2. A *new order* is a step right after another one, which no normal session had.
 3. What the sessions of one state lack, and what is new in them, is worked out once per state.
 4. When as many sessions have the same, and they are not few among all, it is told, together with
-   all else that is found soon after. Sessions that have an alert of their own do not count.
+   all else that is found soon after. Sessions that have an alert for another reason do not count.
 """
 
 from __future__ import annotations
@@ -16,10 +17,11 @@ from __future__ import annotations
 import hashlib
 import itertools
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from typing import Any
 
 from ..types import ChangeReport
+from .absent import Absent
 from .sessions import Session
 
 # ("gone", step, -1) or ("order", step before, step): log keys.
@@ -28,6 +30,8 @@ Item = tuple[str, int, int]
 # Sessions that must have the same, and the share of all sessions since the first of them.
 _ENOUGH = 20
 _LEAST_SHARE = 0.05
+# Sessions that alert because they lack a step; nobody wants to read more of them.
+_ENOUGH_ALERTED = 5
 # They must come within so much stream time, in ns.
 _WITHIN_NS = 3600 * 10**9
 # The share of normal sessions with one step that must have another one, so that it can be missed,
@@ -72,15 +76,32 @@ class Shifts:
         # Worked out at the first session.
         self._pairs: set[tuple[int, int]] | None = None
         self._expects: dict[int, tuple[int, ...]] = {}
-        # What is counted → [sessions, all sessions before the first of them, its stream time].
+        # What is counted → [sessions, all sessions before the first of them, its stream time,
+        # sessions that alerted by that alone].
         self._counts: dict[Item, list[int]] = {}
         self._sessions = 0
         self._before_first = _FIRST_SESSIONS
         self._told: set[Item] = set()
+        # Judges sessions as if they had what is gone.
+        self.absent: Absent | None = None
         self._found: list[Item] = []
         self.due_ns = NEVER
         # Whether `save` would return something else than last time.
         self.is_dirty = False
+
+    @property
+    def gone(self) -> Collection[int]:
+        """The steps that no session has any more."""
+        return {step for kind, step, _ in (*self._told, *self._found) if kind == "gone"}
+
+    def is_pair(self, before: int, step: int) -> bool:
+        """Whether normal sessions had a step right after another one."""
+        return (before, step) in self._learnt()
+
+    def expected(self, log_keys: Sequence[int]) -> Collection[int]:
+        """The steps that nearly all sessions with these steps have."""
+        self._learnt()
+        return {step for other in log_keys for step in self._expects.get(other, ())}
 
     def note(self, session: Session, ended: int) -> None:
         """A session has ended, and its verdict is known."""
@@ -91,17 +112,37 @@ class Shifts:
             self._before_first -= 1
             self.is_dirty = True
             return
-        if self._counts:
+        if self._counts or self._told:
             self._sessions += 1
             self.is_dirty = True
             self._forget_seen(session)
         if state.shifts is None:
             state.shifts = self._shifts_of(session.keys)
-        if not state.shifts or session.is_abnormal:
-            return
-        self._tag = session.tag
-        for item in state.shifts:
-            self._count(item, ended)
+        items = state.shifts
+        if session.is_abnormal:
+            items = self._alerted_by(session, items)
+        for item in items:
+            if self._follows(item):
+                continue
+            self._tag = session.tag
+            self._count(item, ended, is_alerted=session.is_abnormal)
+
+    def _follows(self, item: Item) -> bool:
+        """Whether two steps are in a new order only as one between them is gone, which was told."""
+        kind, before, behind = item
+        if kind != "order" or not self._told:
+            return False
+        gone = (step for what, step, _ in self._told if what == "gone")
+        return any(self.is_pair(before, step) and self.is_pair(step, behind) for step in gone)
+
+    def _alerted_by(self, session: Session, items: Iterable[Item]) -> tuple[Item, ...]:
+        """The steps that a session lacks, where it alerted for no other reason."""
+        gone = tuple(item for item in items if item[0] == "gone")
+        if not gone or self.absent is None:
+            return ()
+        if not self.absent.is_normal(session.keys, {step for _, step, _ in gone}):
+            return ()
+        return gone
 
     def fire(self, at_ns: int) -> ChangeReport | None:
         """What is told at the stream time `at_ns`, if anything is due by then."""
@@ -128,22 +169,25 @@ class Shifts:
         self._before_first, self._sessions, self.due_ns, self._tag, counts, told, found = saved
         self._counts = {}
         for kind, before, step, *count in counts:
-            self._counts[_mapped((kind, before, step), log_keys)] = count
+            # Earlier snapshots do not say how many alerted.
+            self._counts[_mapped((kind, before, step), log_keys)] = [*count, 0][:4]
         self._told = {_mapped(item, log_keys) for item in told}
         self._found = [_mapped(item, log_keys) for item in found]
 
-    def _count(self, item: Item, ended: int) -> None:
+    def _count(self, item: Item, ended: int, *, is_alerted: bool) -> None:
         count = self._counts.get(item)
         if count is None or ended - count[2] > _WITHIN_NS:
             if len(self._counts) >= _MOST_ITEMS:
                 # The oldest ones make room; what comes again is counted anew.
                 del self._counts[next(iter(self._counts))]
             self._counts.pop(item, None)
-            count = self._counts[item] = [0, self._sessions, ended]
+            count = self._counts[item] = [0, self._sessions, ended, 0]
         count[0] += 1
+        count[3] += is_alerted
         self.is_dirty = True
         all_since = self._sessions - count[1] + 1
         is_much = count[0] >= _ENOUGH and count[0] >= _LEAST_SHARE * all_since
+        is_much = is_much or count[3] >= _ENOUGH_ALERTED
         if is_much and item not in self._told and item not in self._found:
             self._found.append(item)
             if self.due_ns == NEVER:
@@ -151,36 +195,41 @@ class Shifts:
 
     def _forget_seen(self, session: Session) -> None:
         """A step that a session has is not gone."""
-        gone = [item for item in self._counts if item[0] == "gone" and item[1] in session.keys]
+        counted = (*self._counts, *self._told)
+        gone = {item for item in counted if item[0] == "gone" and item[1] in session.keys}
         for item in gone:
-            del self._counts[item]
+            self._counts.pop(item, None)
             self._told.discard(item)
             if item in self._found:
                 self._found.remove(item)
 
     def _shifts_of(self, log_keys: Sequence[int]) -> tuple[Item, ...]:
         """What sessions with these steps lack, and what order is new in them."""
-        if self._pairs is None:
-            self._learn()
-        assert self._pairs is not None, "BUG: it was just learnt"
-        if not self._pairs or len(log_keys) > _LONGEST:
+        known = self._learnt()
+        if not known or len(log_keys) > _LONGEST:
             return ()
         has = set(log_keys)
-        gone = {step for other in has for step in self._expects.get(other, ()) if step not in has}
-        pairs = set(itertools.pairwise(log_keys)) - self._pairs
+        gone = set(self.expected(log_keys)) - has
+        pairs = set(itertools.pairwise(log_keys)) - known
         order = [pair for pair in sorted(pairs) if self._unknown not in pair]
         return (
             *(("gone", step, -1) for step in sorted(gone)),
             *(("order", before, step) for before, step in order),
         )
 
-    def _learn(self) -> None:
-        self._pairs = set()
+    def _learnt(self) -> set[tuple[int, int]]:
+        """The pairs of normal sessions, worked out the first time, with what these expect."""
+        if self._pairs is None:
+            self._pairs = set()
+            self._learn(self._pairs)
+        return self._pairs
+
+    def _learn(self, pairs: set[tuple[int, int]]) -> None:
         having: Counter[int] = Counter()
         both: Counter[tuple[int, int]] = Counter()
         normal = list(self._normal)
         for keys in normal:
-            self._pairs.update(itertools.pairwise(keys))
+            pairs.update(itertools.pairwise(keys))
         for keys in normal[:: 1 + len(normal) // _MOST_NORMAL]:
             if both.total() > _MOST_PAIRS:
                 break

@@ -6,7 +6,20 @@ from collections.abc import Sequence
 from typing import Any
 
 import msgpack
-from synthetic import ARRIVED, CLOSE, GOING, NORMAL, OPEN, OPENED, T0, Counts, S, lift_engine, ride
+from synthetic import (
+    ARRIVED,
+    CLOSE,
+    GOING,
+    NORMAL,
+    OPEN,
+    OPENED,
+    STUCK,
+    T0,
+    Counts,
+    S,
+    lift_engine,
+    ride,
+)
 from synthetic import make_limits as limits_of
 
 from fluent_krone.core.engine import Engine
@@ -86,13 +99,46 @@ def test_few_sessions_among_many_are_no_shift() -> None:
     assert shifts(findings + engine.finish()) == []
 
 
-def test_sessions_that_alert_by_themselves_are_not_counted() -> None:
+def strict_engine() -> Engine:
     strict = Lenient()
     strict.threshold = 0
-    engine = lift_engine(limits=limits_of(change_settle=100.0), nested=strict)
-    findings = fed(engine, BEFORE, FIRST, 0) + fed(engine, LACKING, 60, FIRST) + engine.finish()
-    assert len([finding for finding in findings if finding.kind == "sequence"]) == 60
-    assert not [finding for finding in findings if finding.kind == "change"]
+    return lift_engine(limits=limits_of(change_settle=100.0), nested=strict)
+
+
+def of_kind(findings: Sequence[Finding], kind: str) -> list[Finding]:
+    return [finding for finding in findings if finding.kind == kind]
+
+
+def test_a_step_that_is_gone_alerts_a_few_times_and_is_then_told() -> None:
+    engine = strict_engine()
+    findings = fed(engine, BEFORE, FIRST, 0) + fed(engine, LACKING, 60, FIRST)
+    assert len(of_kind(findings, "sequence")) == 5
+    [told] = of_kind(findings, "change")
+    assert told.change is not None
+    assert told.change.gone == ("gate: door <num> is open",)
+    # What else goes wrong is told as ever, …
+    stuck = (OPEN, GOING, STUCK, CLOSE)
+    findings = fed(engine, stuck, 3, FIRST + 60) + fed(engine, LACKING, 10, FIRST + 63)
+    assert len(of_kind(findings, "sequence")) == 3
+    # … and once the step has come again, each session that lacks it is told.
+    findings = fed(engine, BEFORE, 1, FIRST + 73) + fed(engine, LACKING, 10, FIRST + 74)
+    findings += engine.finish()
+    assert len(of_kind(findings, "sequence")) >= 5
+
+
+def test_sessions_that_alert_for_another_reason_are_not_counted() -> None:
+    engine = strict_engine()
+    stuck = (OPEN, OPENED, GOING, STUCK, CLOSE)
+    findings = fed(engine, BEFORE, FIRST, 0) + fed(engine, stuck, 60, FIRST) + engine.finish()
+    assert len(of_kind(findings, "sequence")) == 60
+    assert not of_kind(findings, "change")
+
+
+def test_sessions_that_are_cut_off_are_told_however_many_there_are() -> None:
+    engine = strict_engine()
+    cut = (OPEN, OPENED, GOING)
+    findings = fed(engine, BEFORE, FIRST, 0) + fed(engine, cut, 60, FIRST) + engine.finish()
+    assert len(of_kind(findings, "sequence")) == 60
 
 
 def test_a_snapshot_changes_nothing() -> None:
