@@ -3,8 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import lru_cache
 
-from ..core.matching import stretches
+from ..core.matching import Stretch, common_head, stretches
+
+# Pairs of sessions whose stretches are remembered: an alert asks twice for those of its own.
+_MOST_REMEMBERED = 16
 
 
 def alike_runs(session: Sequence[int], nearest: Sequence[int]) -> list[list[int]]:
@@ -17,24 +21,19 @@ def alike_runs(session: Sequence[int], nearest: Sequence[int]) -> list[list[int]
     >>> alike_runs([0, 1, 2, 4], [0, 1, 2, 3, 4])
     [[0, 0, 3], [3, 4, 1]]
     """
-    head = _common_head(session, nearest)
-    left = list(session[head:])
-    right = list(nearest[head:])
-    tail = _common_head(left[::-1], right[::-1])
-    left_middle = left[: len(left) - tail]
-    right_middle = right[: len(right) - tail]
-    found = [[0, 0, head]]
+    return [list(run) for run in _runs(tuple(session), tuple(nearest))]
+
+
+@lru_cache(_MOST_REMEMBERED)
+def _runs(session: tuple[int, ...], nearest: tuple[int, ...]) -> list[Stretch]:
+    head = common_head(session, nearest)
+    left = session[head:]
+    right = nearest[head:]
+    tail = common_head(left[::-1], right[::-1])
+    found = [(0, 0, head)]
     found += [
-        [head + at, head + beside, length]
-        for at, beside, length in stretches(left_middle, right_middle)
+        (head + at, head + beside, length)
+        for at, beside, length in stretches(left[: len(left) - tail], right[: len(right) - tail])
     ]
-    found.append([len(session) - tail, len(nearest) - tail, tail])
+    found.append((len(session) - tail, len(nearest) - tail, tail))
     return [run for run in found if run[2] > 0]
-
-
-def _common_head(one: Sequence[int], other: Sequence[int]) -> int:
-    """How many elements both begin with."""
-    for place, (left, right) in enumerate(zip(one, other, strict=False)):
-        if left != right:
-            return place
-    return min(len(one), len(other))

@@ -123,27 +123,30 @@ class _Stretch:
     extra: list[int]
     missing: list[int]
     is_first: bool
-    is_last: bool = False
+    is_last: bool
 
 
 def _stretches(scene: Scene) -> Iterator[_Stretch]:
     """Each stretch of the alignment where one side has no counterpart."""
     missed = set(scene.missing)
-    stretch = _Stretch(None, [], [], is_first=True)
-    for event, place in [*scene.pairs, (len(scene.session), len(scene.nearest))]:
+    events = len(scene.session)
+    extra: list[int] = []
+    missing: list[int] = []
+    # The last event that has a counterpart.
+    last: int | None = None
+    for event, place in [*scene.pairs, (events, len(scene.nearest))]:
         if place is None and event is not None:
-            stretch.extra.append(event)
+            extra.append(event)
         elif event is None and place is not None:
             if place in missed:
-                stretch.missing.append(place)
+                missing.append(place)
         else:
-            if stretch.extra or stretch.missing:
-                stretch.is_last = event == len(scene.session)
-                yield stretch
-            before = None
-            if event is not None and event < len(scene.session):
-                before = scene.session[event]
-            stretch = _Stretch(before, [], [], is_first=False)
+            if extra or missing:
+                before = None if last is None else scene.session[last]
+                yield _Stretch(before, extra, missing, last is None, event == events)
+                extra = []
+                missing = []
+            last = event
 
 
 def _differences(scene: Scene, stretch: _Stretch) -> Iterator[Difference]:

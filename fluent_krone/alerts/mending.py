@@ -19,6 +19,8 @@ _DIFFERS = 0.3
 _WILDCARD = re.compile(r"\d*<[^>]*>")
 # Lines whose step is remembered; of a hostile log, not all may be.
 _MOST_REMEMBERED = 2_000
+# Events of a session that is remembered: 2,000 longer ones would take megabytes.
+_LONGEST = 200
 
 
 class Mending:
@@ -34,6 +36,7 @@ class Mending:
                 words = _words(text)
                 self._known.setdefault(len(words), []).append((log_key, words))
         self._like = functools.lru_cache(maxsize=_MOST_REMEMBERED)(self._likest)
+        self._is_known_normal = functools.lru_cache(maxsize=_MOST_REMEMBERED)(self._is_normal)
 
     def is_mended(self, steps: Sequence[tuple[int, str]], *, is_ended: bool) -> bool:
         """Whether a session is normal but for its new lines; `steps` are its log keys and texts.
@@ -49,7 +52,12 @@ class Mending:
                 found = self._like(text)
             if found is not None:
                 keys.append(found)
-        return has_new and bool(keys) and self._is_normal(tuple(keys), is_ended)
+        if not has_new or not keys:
+            return False
+        if len(keys) > _LONGEST:
+            return self._is_normal(tuple(keys), is_ended)
+        # Many sessions have the same new line, and run alike without it.
+        return self._is_known_normal(tuple(keys), is_ended)
 
     def _is_normal(self, keys: tuple[int, ...], is_ended: bool) -> bool:
         nested = self._bundle.nested

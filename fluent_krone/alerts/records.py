@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
 from datetime import UTC, datetime
-from functools import lru_cache
+from functools import lru_cache, partial
 from typing import Any
 
 from ..config import Config
@@ -32,6 +32,8 @@ from .words import explain
 MOST_STEPS = 200
 # Seconds whose text is remembered: the events of a session, and alerts, lie close together.
 _MOST_SECONDS = 10_000
+# Tags whose alert's tag is remembered.
+_MOST_TAGS = 1_000
 # Characters of a line of a new kind in a sentence; of a longer one the middle is cut.
 _LONGEST_LINE = 300
 # Templates of the named Seq, and steps of the nearest normal session, that an alert lists.
@@ -64,6 +66,8 @@ class AlertMaker:
         self._config = config
         self._template_ids = [*map(template_id, bundle.templates), UNKNOWN]
         self._deviations = DeviationFields(bundle, self._template_ids)
+        # A stream has few tags.
+        self._tag = lru_cache(_MOST_TAGS)(partial(alert_tag, config))
 
     def make(self, finding: Finding) -> Alert:
         """The alert of a finding. The same finding gives the same alert, through every door."""
@@ -100,7 +104,7 @@ class AlertMaker:
             "line_levels": [RANK_NAMES.get(rank) for rank in finding.background.line_levels],
             **_context_of(finding),
         }
-        return Alert(alert_id, alert_tag(self._config, session_tag), finding.last_ns, record)
+        return Alert(alert_id, self._tag(session_tag), finding.last_ns, record)
 
     def _alert_id(self, finding: Finding) -> str:
         """blake2b-128 over bundle hash, session key, first event's time, kind and ordinal.
@@ -348,7 +352,8 @@ class AlertMaker:
             "session": session,
             "first": first,
             "nearest": normal,
-            "alike": alike_runs(session, normal),
+            # Of rows as of log keys: each is a row of its own.
+            "alike": alike_runs(shown, beside),
         }
 
     def _template(self, log_key: int) -> str:

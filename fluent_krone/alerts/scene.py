@@ -5,7 +5,7 @@ from __future__ import annotations
 import functools
 import re
 from collections import Counter
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 
@@ -28,6 +28,8 @@ _SUCCESS = re.compile(r"\b(?:success|succe\w+|verified|served|ok)\b", re.IGNOREC
 # more than a sentence is worth.
 _MOST_READ = 400
 _MOST_CHARACTERS = 500
+# Templates of which it is remembered what they say.
+_MOST_TEMPLATES = 4_096
 _NO_TEMPLATE = "<unknown>"
 # Share of the normal sessions: a step that comes more often is none that only odd sessions have.
 _COMMON = 0.05
@@ -46,6 +48,8 @@ def _nobody_knows(_: int) -> int:
     return 0
 
 
+# What masks stood for: log key → mask → values.
+Values = Mapping[int, Mapping[str, set[str]]]
 # A place in the alignment: an event of the session, an event of the normal one; None where one
 # session has no counterpart.
 Pair = tuple[int | None, int | None]
@@ -55,10 +59,10 @@ Pair = tuple[int | None, int | None]
 class Scene:
     """One abnormal session beside the nearest normal one, both as log keys.
 
-    `texts` are the messages of some events of the session, by event, `values` what the masks of
-    each step stood for, and `known` what a mask stands for in all of the session: sentences show
-    real values where they can. `template`
-    gives the text of a log key. `nearest` is empty where a bundle has only Seqs of normal sessions.
+    `texts` are the messages of some events of the session, by event, and `read` gives what the
+    masks of each step stood for in them: sentences show real values where they can. `keys` are the
+    session's own. `template` gives the text of a log key. `nearest` is empty where a bundle has
+    only Seqs of normal sessions.
     """
 
     verdict: Verdict
@@ -68,12 +72,22 @@ class Scene:
     unknown: int  # the log key of lines that match no template
     is_ended: bool = True  # False: events may still come
     texts: Mapping[int, str] = field(default_factory=dict)
-    known: Mapping[str, str] = field(default_factory=dict)
-    values: Mapping[int, Mapping[str, set[str]]] = field(default_factory=dict)
+    read: Callable[[], Values] = dict
+    keys: Collection[str] = ()
     # How often normal training had each step, and after which; older bundles do not say.
     order: Order | None = None
     # Log key → the largest number of such steps in any normal session; 0 where nobody knows.
     most: Callable[[int], int] = _nobody_knows
+
+    @cached_property
+    def values(self) -> Values:
+        """What the masks of each step stood for. Only few sentences ask."""
+        return self.read()
+
+    @cached_property
+    def known(self) -> Mapping[str, str]:
+        """Masks that stand for the session's own key: `<block>` for the block it is about."""
+        return _only_keys(self.values.values(), self.keys)
 
     @property
     def evidence(self) -> Evidence:
@@ -100,7 +114,7 @@ class Scene:
         if len(set(texts)) == 1:
             return self.name(events[0]), {}
         template = self.template(self.session[events[0]])
-        rows = [_slots_of(template, text) for text in texts]
+        rows = [_slots_of(template, text.encode()) for text in texts]
         if not all(texts) or not all(rows):
             return self.filled(self.session[events[0]]), {}
         return _common(template, rows)
@@ -173,11 +187,11 @@ class Scene:
 
     def is_trouble(self, key: int) -> bool:
         """Whether a step is an error or another sign of trouble."""
-        return self.is_error(key) or _TROUBLE.search(self.template(key)) is not None
+        return self.is_error(key) or _is_trouble(self.template(key))
 
     def is_success(self, key: int) -> bool:
         """Whether a step says itself that all went well."""
-        return not self.is_error(key) and _SUCCESS.search(self.template(key)) is not None
+        return not self.is_error(key) and _is_success(self.template(key))
 
     @cached_property
     def counts(self) -> Counter[int]:
@@ -241,14 +255,12 @@ class Scene:
 
         An error that did not happen is not missed, nor is what may still come.
         """
-        found = []
-        for at, (i, j) in enumerate(self.pairs):
-            if i is not None or j is None or self.is_trouble(self.nearest[j]):
-                continue
-            if not self.is_ended and all(event is None for event, _ in self.pairs[at:]):
-                continue
-            found.append(j)
-        return found
+        pairs = self.pairs
+        if not self.is_ended:
+            last = max((at for at, (i, _) in enumerate(pairs) if i is not None), default=-1)
+            pairs = pairs[: last + 1]
+        lacking = [j for i, j in pairs if i is None and j is not None]
+        return [place for place in lacking if not self.is_trouble(self.nearest[place])]
 
     def place_of(self, event: int) -> int | None:
         """The event's counterpart in the normal session."""
@@ -272,14 +284,11 @@ def scene_of(
     def template(key: int) -> str:
         return hierarchy.rows[key].template or _NO_TEMPLATE
 
-    texts: dict[int, str] = {}
-    values: dict[int, dict[str, set[str]]] = {}
+    lines: dict[int, bytes] = {}
     if with_texts:
-        texts = {i: line.decode("utf-8", "replace") for i, line in enumerate(finding.texts)}
+        lines = dict(enumerate(finding.texts))
         if finding.line:
-            texts[verdict.event] = finding.line.decode("utf-8", "replace")
-        values = _values(texts, [template(key) for key in finding.log_keys], finding.log_keys)
-    keys = {part.decode("utf-8", "replace") for part in finding.session}
+            lines[verdict.event] = finding.line
     order = None
     most: Callable[[int], int] = _nobody_knows
     if bundle is not None:
@@ -293,9 +302,9 @@ def scene_of(
         template=template,
         unknown=hierarchy.unknown,
         is_ended=finding.decided == "end",
-        texts=texts,
-        known=_only_values(values, keys),
-        values=values,
+        texts={event: line.decode("utf-8", "replace") for event, line in lines.items()},
+        read=functools.partial(_values, lines, template, finding.log_keys),
+        keys=[part.decode("utf-8", "replace") for part in finding.session],
         order=order,
         most=most,
     )
@@ -305,35 +314,52 @@ def keys_in_masks(template: str, line: bytes, session: Iterable[bytes]) -> dict[
     """Masks of a line's template that stand for the session's own key, and for nothing else."""
     keys = {part.decode("utf-8", "replace") for part in session}
     masks: dict[str, set[str]] = {}
-    for mask, value in _slots_of(template, line.decode("utf-8", "replace")):
+    for mask, value in _slots_of(template, line):
         masks.setdefault(mask, set()).add(value)
     return _only_keys([masks], keys)
 
 
-# Compiling a template takes a third of a millisecond; a bundle has some hundreds of them.
-_template = functools.lru_cache(maxsize=4096)(Template)
+# A bundle has some hundreds of templates, and all alerts ask for the same ones.
+@functools.lru_cache(_MOST_TEMPLATES)
+def _read_template(text: str) -> tuple[Template, list[str]]:
+    """A template, and its masks. Compiling one takes a third of a millisecond."""
+    template = Template(text)
+    return template, [f"<{kind}>" for kind in template.kinds]
+
+
+@functools.lru_cache(_MOST_TEMPLATES)
+def _is_trouble(template: str) -> bool:
+    return _TROUBLE.search(template) is not None
+
+
+@functools.lru_cache(_MOST_TEMPLATES)
+def _is_success(template: str) -> bool:
+    return _SUCCESS.search(template) is not None
 
 
 def _values(
-    texts: Mapping[int, str], templates: Sequence[str], keys: Sequence[int]
-) -> dict[int, dict[str, set[str]]]:
-    """What the masks of each step stood for: log key → mask → values."""
+    lines: Mapping[int, bytes], template: Callable[[int], str], keys: Sequence[int]
+) -> Values:
+    """What the masks of each step stood for in the lines of some events."""
     found: dict[int, dict[str, set[str]]] = {}
-    for event, text in list(texts.items())[:_MOST_READ]:
-        for mask, value in _slots_of(templates[event], text):
+    for event, line in list(lines.items())[:_MOST_READ]:
+        for mask, value in _slots_of(template(keys[event]), line):
             masks = found.setdefault(keys[event], {})
             masks.setdefault(mask, set()).add(value)
     return found
 
 
-def _slots_of(template: str, text: str) -> list[tuple[str, str]]:
+def _slots_of(template: str, line: bytes) -> list[tuple[str, str]]:
     """The masks of a message's template, and what each stands for there."""
-    known = _template(template)
-    values = known.slots(text[:_MOST_CHARACTERS].encode())
-    return [
-        (f"<{kind}>", value.decode("utf-8", "replace"))
-        for kind, value in zip(known.kinds, values, strict=False)
-    ]
+    known, masks = _read_template(template)
+    if not masks:
+        return []
+    if line.isascii():
+        line = line[:_MOST_CHARACTERS]
+    else:
+        line = line.decode("utf-8", "replace")[:_MOST_CHARACTERS].encode()
+    values = [value.decode("utf-8", "replace") for value in known.slots(line)]
+    return list(zip(masks, values, strict=False))
 
 
 def _common(template: str, rows: Sequence[Sequence[tuple[str, str]]]) -> tuple[str, Counter[str]]:
@@ -355,12 +381,11 @@ def _common(template: str, rows: Sequence[Sequence[tuple[str, str]]]) -> tuple[s
     return "".join([*filled, rest]), differing
 
 
-def _only_values(values: Mapping[int, Mapping[str, set[str]]], keys: set[str]) -> dict[str, str]:
-    """Masks that stand for the session's own key: `<block>` for the block that it is about."""
-    return _only_keys(values.values(), keys)
-
-
-def _only_keys(all_masks: Iterable[Mapping[str, set[str]]], keys: set[str]) -> dict[str, str]:
+def _only_keys(
+    all_masks: Iterable[Mapping[str, set[str]]], keys: Collection[str]
+) -> dict[str, str]:
+    """Masks that stand for one value only, which is a key of the session."""
+    own = set(keys)
     all_values: dict[str, set[str]] = {}
     for masks in all_masks:
         for mask, found in masks.items():
@@ -368,7 +393,7 @@ def _only_keys(all_masks: Iterable[Mapping[str, set[str]]], keys: set[str]) -> d
     return {
         mask: next(iter(found))
         for mask, found in all_values.items()
-        if len(found) == 1 and found <= keys and mask != "<*>"
+        if len(found) == 1 and found <= own and mask != "<*>"
     }
 
 

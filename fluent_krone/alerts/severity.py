@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Literal
 
 from ..core.failures import severity as words_severity
+from ..core.failures import template_severity
 
 Severity = Literal["notice", "warning", "error", "critical"]
 SEVERITIES: tuple[Severity, ...] = ("notice", "warning", "error", "critical")
@@ -33,7 +34,9 @@ def severity_of(kind: str, template: str, p_value: float | None) -> Severity:
     >>> severity_of("unseen_template", "kernel panic in <*>", None)
     'error'
     """
-    degree = SEVERITIES.index(_OF_KIND[kind]) + words_severity(template)
+    # An alert about a new template is given the line itself, and there is no end of those.
+    degree_of = words_severity if kind == "unseen_template" else template_severity
+    degree = SEVERITIES.index(_OF_KIND[kind]) + degree_of(template)
     if kind == "deviation" and p_value is not None and p_value < _RARE:
         degree += 1
     return SEVERITIES[min(degree, len(SEVERITIES) - 1)]

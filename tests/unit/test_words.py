@@ -42,6 +42,11 @@ def words(scene: Scene, clean: Callable[[str], str] | None = None) -> str:
     return explain(scene, clean).text
 
 
+def about(key: str) -> dict[str, Any]:
+    """Fields of a scene whose lines all have the session's own key in their masks."""
+    return {"read": lambda: {OPEN: {"<id>": {key}}}, "keys": {key}}
+
+
 def scene(
     session: tuple[int, ...],
     event: int,
@@ -139,7 +144,7 @@ def test_a_line_of_a_new_kind_is_shown() -> None:
 
 
 def test_what_is_known_of_masks_is_filled_in() -> None:
-    told = words(scene((OPEN, STORE, RECORD, CLOSE, DELETE), 1, known={"<id>": "b7"}))
+    told = words(scene((OPEN, STORE, RECORD, CLOSE, DELETE), 1, **about("b7")))
     assert told == "“stored b7” came without “acked b7” before it."
 
 
@@ -203,10 +208,10 @@ def test_short_keeps_both_ends(most: int) -> None:
 def test_the_value_for_which_a_step_is_missing_is_named() -> None:
     normal = (OPEN, OPEN, OPEN, ACK, ACK, ACK, CLOSE)
     values = {OPEN: {"<id>": {"a", "b", "c"}}, ACK: {"<id>": {"a", "c"}}, CLOSE: {"<id>": {"z"}}}
-    told = words(scene((OPEN, OPEN, OPEN, ACK, ACK, CLOSE), 4, nearest=normal, values=values))
+    told = words(scene((OPEN, OPEN, OPEN, ACK, ACK, CLOSE), 4, nearest=normal, read=lambda: values))
     assert told == "“acked b” is missing: that step happened only twice, normally 3 times."
     unsure = {OPEN: {"<id>": {"a", "b", "c", "d"}}, ACK: {"<id>": {"a", "c"}}}
-    told = words(scene((OPEN, OPEN, OPEN, ACK, ACK, CLOSE), 4, nearest=normal, values=unsure))
+    told = words(scene((OPEN, OPEN, OPEN, ACK, ACK, CLOSE), 4, nearest=normal, read=lambda: unsure))
     assert told == "“acked <id>” happened only twice, normally 3 times."
 
 
