@@ -9,12 +9,13 @@ person marks signatures (`explain/marks.py`), and alerts with like signatures ar
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Hashable, Sequence
 from typing import Any
 
 from ..core.cascade import COUNTS
 from ..detect.bundle import Bundle
 from ..detect.local_context import LocalContext
+from ..reading.cache import Generation
 from ..reading.templates import template_id
 from ..types import Deviation, Finding, Verdict
 from .deviations import (
@@ -45,6 +46,12 @@ _LONG = "long"
 # Digits that a size keeps.
 _DECIMALS = 3
 
+# Bytes of all differences that are remembered, and what one takes with its words and lists, as does
+# a session of the longest that are remembered.
+_REMEMBERED_BYTES = 4_000_000
+_ENTRY_BYTES = 2_000
+_LONGEST = 200
+
 # A step: its log key, and its template, or the shape of a line that matches none.
 Step = tuple[int, str]
 
@@ -59,6 +66,9 @@ class DeviationFields:
         self._mending = Mending(bundle)
         self._ids = ids
         self._had_pair: HadPair | None = None
+        # What was found of sessions that ran alike, which most abnormal sessions of a stream do.
+        self._remembered: dict[Hashable, list[dict[str, Any]]] = {}
+        self._generation = Generation(_REMEMBERED_BYTES, self._remembered.clear)
         if bundle.witnesses is not None:
             self._had_pair = bundle.witnesses.order.had_pair
 
@@ -71,7 +81,36 @@ class DeviationFields:
         found = [self._of_step(deviation, finding, steps) for deviation in finding.deviations]
         if finding.verdict is None or scene is None:
             return found
-        return [*self._of_session(finding.verdict, scene, steps, pattern), *found]
+        return [*self._of_like(finding, finding.verdict, scene, pattern, steps), *found]
+
+    def _of_like(
+        self,
+        finding: Finding,
+        verdict: Verdict,
+        scene: Scene,
+        pattern: str,
+        steps: Sequence[Step],
+    ) -> list[dict[str, Any]]:
+        """The differences of a session; those of one that runs alike are the same.
+
+        A line without a template has a text of its own, so a session that has one is like no other.
+        """
+        if finding.unmatched or len(finding.log_keys) > _LONGEST:
+            return self._of_session(verdict, scene, steps, pattern)
+        like = (
+            finding.log_keys,
+            finding.decided,
+            scene.nearest,
+            verdict.event,
+            verdict.detector,
+            verdict.score,
+        )
+        found = self._remembered.get(like)
+        if found is None:
+            found = self._of_session(verdict, scene, steps, pattern)
+            self._generation.take(_ENTRY_BYTES * (1 + len(found)))
+            self._remembered[like] = found
+        return [_copied(fields) for fields in found]
 
     def of_template(self, log_key: int, shape: str, words: str) -> list[dict[str, Any]]:
         """The deviation of a template that training did not have, or of a line's shape."""
@@ -285,3 +324,9 @@ class DeviationFields:
 
     def _quoted(self, log_key: int) -> str:
         return f"“{self._hierarchy.words('status', self._hierarchy.status_of[log_key])}”"
+
+
+def _copied(fields: dict[str, Any]) -> dict[str, Any]:
+    """Fields of an alert's own: what is done to them must not change what is remembered."""
+    templates = list(fields["templates"])
+    return {**fields, "templates": templates, "entities": list(fields["entities"])}
