@@ -61,22 +61,26 @@ class Mending:
 
     def _is_normal(self, keys: tuple[int, ...], is_ended: bool) -> bool:
         nested = self._bundle.nested
-        patterns = self._bundle.patterns
-        unseen = any(
-            not patterns.is_normal(seq)
+        if nested is not None:
+            density = nested.density(keys, ended=is_ended)
+            score = density.score if is_ended else density.bound
+            finds_abnormal = functools.partial(
+                self._bundle.clearing.finds_abnormal,
+                nested=lambda: nested.is_abnormal(score),
+                new_counts=lambda: is_ended and not nested.has_counts(keys),
+            )
+            # Who is abnormal without an unseen pattern is so with one, and this costs less.
+            if finds_abnormal(False):
+                return False
+            return not (self._has_unseen(keys, is_ended) and finds_abnormal(True))
+        return not self._has_unseen(keys, is_ended)
+
+    def _has_unseen(self, keys: tuple[int, ...], is_ended: bool) -> bool:
+        """Whether normal training lacks one of the patterns; the open Seqs may become normal."""
+        return any(
+            not self._bundle.patterns.is_normal(seq)
             for seq in self._hierarchy.decompose(keys)
             if is_ended or seq.end < len(keys)
-        )
-        if nested is None:
-            return not unseen
-        density = nested.density(keys, ended=is_ended)
-        score = density.score
-        if not is_ended:
-            score = density.bound
-        return not self._bundle.clearing.finds_abnormal(
-            unseen,
-            lambda: nested.is_abnormal(score),
-            lambda: is_ended and not nested.has_counts(keys),
         )
 
     def _likest(self, text: str) -> int | None:

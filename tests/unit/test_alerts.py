@@ -245,6 +245,23 @@ def made(bundle: Bundle, keys: Sequence[int], **named: Any) -> dict[str, Any]:
     return dict(AlertMaker(bundle, Config()).make(finding).record)
 
 
+def test_sessions_that_run_alike_deviate_alike_and_share_nothing(lift: Bundle) -> None:
+    [_, finding] = findings(lift)
+    log_keys = (OPEN, BYE) * len(finding.log_keys)
+    finding = dataclasses.replace(finding, log_keys=log_keys, unmatched=())
+    maker = AlertMaker(lift, Config())
+    first = maker.make(finding).record["deviations"]
+    untouched = json.dumps(first)
+    assert all(one["templates"] for one in first)
+    for one in first:
+        one["words"] = ""
+        one["templates"].clear()
+        one["entities"].clear()
+    like = dataclasses.replace(finding, session=(b"another",))
+    assert json.dumps(maker.make(like).record["deviations"]) == untouched
+    assert json.dumps(AlertMaker(lift, Config()).make(like).record["deviations"]) == untouched
+
+
 def test_steps_are_the_session_beside_the_nearest_normal_one(lift: Bundle) -> None:
     keys, nearest = (OPEN, BYE, OPEN, UNKNOWN), (OPEN, OPENED, CLOSE)
     evidence = Evidence({}, {}, {}, (), (), nearest)
@@ -271,22 +288,6 @@ def test_steps_are_the_session_beside_the_nearest_normal_one(lift: Bundle) -> No
         (0, 1000, 3, 0),
     ],
 )
-def test_sessions_that_run_alike_deviate_alike_and_share_nothing(lift: Bundle) -> None:
-    [_, finding] = findings(lift)
-    finding = dataclasses.replace(finding, log_keys=(OPEN, BYE, OPEN), unmatched=())
-    maker = AlertMaker(lift, Config())
-    first = maker.make(finding).record["deviations"]
-    untouched = json.dumps(first)
-    assert all(one["templates"] for one in first)
-    for one in first:
-        one["words"] = ""
-        one["templates"].clear()
-        one["entities"].clear()
-    like = dataclasses.replace(finding, session=(b"another",))
-    assert json.dumps(maker.make(like).record["deviations"]) == untouched
-    assert json.dumps(AlertMaker(lift, Config()).make(like).record["deviations"]) == untouched
-
-
 def test_of_a_long_session_the_steps_around_the_seq_are_shown(
     lift: Bundle, start: int, end: int, event: int, first: int
 ) -> None:
