@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from fluent_krone.core.flow_findings import SCALES, WINDOW_NS
 from fluent_krone.core.hierarchy import Hierarchy
-from fluent_krone.detect.rates import Rate, Rates
+from fluent_krone.detect.rates import Rate, Rates, Silences
 from fluent_krone.types import LEVELS, FlowLevel
 
 from .sequences import TrainingSession
@@ -29,6 +29,13 @@ _HOURS_OF_DAY, _HOURS_OF_WEEK = 24, 168
 _FEWEST_EVENTS = 30
 # A run of empty windows that is so many times the second longest is a hole in the log.
 _HOLE = 5.0
+# Of the longest silences, so many tell how long others may be, but at most a quarter of all. Where
+# silences have a heavy tail, the few longest say so; where they have none, many say it best.
+_LONGEST, _LONGEST_SHARE = (10, 40), 1 / 4
+# Fewer silences than this say nothing.
+_FEWEST_SILENCES = 3
+# A silence is no longer than the next one by less than one usual event.
+_LEAST_SCALE = 1.0
 # Windows of the longest log that is measured, a year: one with a wrong date would be longer.
 _MOST_WINDOWS = 366 * 1440
 
@@ -86,12 +93,14 @@ def _cells(first: int, size: int) -> Ints:
 def _rate(level: FlowLevel, node: int, counts: Ints, cells: Ints, first: int) -> Rate:
     rates = _rates(counts, cells)
     usual = np.maximum(rates, 0.0)[cells]
+    runs = _silences(counts, usual)
     return Rate(
         level=level,
         node=node,
         rates=tuple(round(float(rate), 5) for rate in rates),
-        missing=round(_most_missing(counts, usual), 3),
+        missing=round(max(runs, default=0.0), 3),
         highest=tuple(round(_highest(counts, usual, first, scale), 4) for scale in SCALES),
+        silences=_longest(runs),
     )
 
 
@@ -116,8 +125,8 @@ def _rates(counts: Ints, cells: Ints) -> Doubles:
     return found
 
 
-def _most_missing(counts: Ints, usual: Doubles) -> float:
-    """The largest number of usual events in a run of empty windows."""
+def _silences(counts: Ints, usual: Doubles) -> list[float]:
+    """The usual events that were missing in each run of empty windows, the longest run first."""
     runs = []
     at = 0
     for is_empty, run in groupby((counts == 0).tolist()):
@@ -125,12 +134,24 @@ def _most_missing(counts: Ints, usual: Doubles) -> float:
         if is_empty:
             runs.append(float(usual[at : at + length].sum()))
         at += length
-    runs.sort()
-    if not runs:
-        return 0.0
-    if len(runs) > 1 and runs[-1] > _HOLE * max(runs[-2], 1.0):
-        return runs[-2]
-    return runs[-1]
+    runs.sort(reverse=True)
+    if len(runs) > 1 and runs[0] > _HOLE * max(runs[1], 1.0):
+        return runs[1:]
+    return runs
+
+
+def _longest(runs: Sequence[float]) -> tuple[Silences, ...]:
+    """What the longest of the silences tell."""
+    counts = {min(count, int(len(runs) * _LONGEST_SHARE)) for count in _LONGEST}
+    return tuple(
+        Silences(
+            count=count,
+            start=round(runs[count], 3),
+            scale=round(max(float(np.mean(runs[:count])) - runs[count], _LEAST_SCALE), 3),
+        )
+        for count in sorted(counts)
+        if count >= _FEWEST_SILENCES
+    )
 
 
 def _highest(counts: Ints, usual: Doubles, first: int, scale: int) -> float:

@@ -3,9 +3,12 @@
 Export counts the events of training in windows of a minute. The bundle keeps, for each node of the
 tree, its mean rate, and the two extremes of training: the largest number of usual events that were
 missing in a run of empty windows, and how many times above the usual a window was. What is asked
-for, `flow_false_alarms` in a week, decides how far beyond these extremes a limit lies. No tail is
-fitted: an extreme of a training of so many windows is passed by chance once in as many, and a limit
-that is passed once in many more lies further out by a multiple of the logarithm.
+for, `flow_false_alarms` in a week, decides how far beyond these extremes a limit lies.
+
+A burst has a limit beyond the largest of training: that one is passed by chance once in as many
+windows, and what is passed once in many more lies further out by a multiple of the logarithm. A
+silence has a limit from its longest dozens of training, as the longest alone is a matter of chance:
+in two of twelve simulated trainings of a day and a half it hid a silence of ten minutes.
 """
 
 from __future__ import annotations
@@ -38,11 +41,30 @@ _SHORTEST = 5
 
 
 @dataclass(frozen=True, slots=True)
+class Silences:
+    """The `count` longest silences of training, in usual events that were missing: all of them were
+    longer than `start`, by `scale` in the mean."""
+
+    count: int
+    start: float
+    scale: float
+
+    def limit(self, share: float) -> float:
+        """What one silence is longer than, in 1 / `share` times as much time as training had.
+
+        >>> Silences(count=10, start=5.0, scale=2.0).limit(10.0)
+        5.0
+        """
+        return self.start + self.scale * math.log(max(self.count / share, 1.0))
+
+
+@dataclass(frozen=True, slots=True)
 class Rate:
     """What training had of one node.
 
     `rates` as in `FlowNode`. `missing` is the largest sum of usual events in a run of empty
-    windows, `highest` the largest ln((count + 1) / (usual + 1)) for each of `SCALES`.
+    windows, `highest` the largest ln((count + 1) / (usual + 1)) for each of `SCALES`. `silences`
+    are the longest runs; none where there were few, or in a bundle of an earlier version.
     """
 
     level: FlowLevel
@@ -50,6 +72,7 @@ class Rate:
     rates: tuple[float, ...]
     missing: float
     highest: tuple[float, ...]
+    silences: tuple[Silences, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,16 +102,12 @@ class Rates:
         number: Mapping[tuple[str, int], int],
         false_alarms: float,
     ) -> FlowNode:
-        nats = self._nats(
-            false_alarms * (1 - _STREAM_SHARE) / (len(self.nodes) * (1 + len(SCALES)))
-        )
-        silent_nats = nats
+        of_one = false_alarms * (1 - _STREAM_SHARE) / (len(self.nodes) * (1 + len(SCALES)))
+        nats = self._nats(of_one)
+        of_silence = of_one
         if rate.level == "stream":
-            silent_nats = self._nats(false_alarms * _STREAM_SHARE)
+            of_silence = false_alarms * _STREAM_SHARE
         in_log = math.log(max(self.windows, 3))
-        # Events that come independently of one another are missing in e^-n of all cases; those that
-        # come together in fewer.
-        unit = max(rate.missing / in_log, 1.0)
         least = math.log(_LEAST_TIMES)
         keys = _log_keys(rate, hierarchy)
         log_key = hierarchy.unknown
@@ -103,7 +122,7 @@ class Rates:
             above=_above(rate, hierarchy, keys, number),
             name=name,
             rates=rate.rates,
-            most_missing=rate.missing + unit * silent_nats,
+            most_missing=self._most_missing(rate, of_silence),
             most_windows=_SHORTEST,
             highest=tuple(
                 max(highest + max(highest / in_log, _SLOPE) * nats, least)
@@ -111,6 +130,17 @@ class Rates:
             ),
             p_value=1 / (1 + self.windows),
         )
+
+    def _most_missing(self, rate: Rate, false_alarms: float) -> float:
+        """How many usual events may be missing in a silence, for so many `false_alarms` a week."""
+        if rate.silences:
+            # In a training as long as the present one, so many false alarms are asked for.
+            share = false_alarms * self.windows / _WEEK
+            return max(silences.limit(share) for silences in rate.silences)
+        # Events that come independently of one another are missing in e^-n of all cases; those that
+        # come together in fewer.
+        unit = max(rate.missing / math.log(max(self.windows, 3)), 1.0)
+        return rate.missing + unit * self._nats(false_alarms)
 
 
 # Of a bundle that was fitted without times, or to a short stream.
@@ -161,7 +191,14 @@ def rates_to_json(rates: Rates) -> dict[str, Any]:
     return {
         "windows": rates.windows,
         "nodes": [
-            [rate.level, rate.node, list(rate.rates), rate.missing, list(rate.highest)]
+            [
+                rate.level,
+                rate.node,
+                list(rate.rates),
+                rate.missing,
+                list(rate.highest),
+                [[s.count, s.start, s.scale] for s in rate.silences],
+            ]
             for rate in rates.nodes
         ],
     }
@@ -169,8 +206,10 @@ def rates_to_json(rates: Rates) -> dict[str, Any]:
 
 def rates_from_json(values: Mapping[str, Any]) -> Rates:
     nodes = []
-    for level, node, rates, missing, highest in values["nodes"]:
+    # Bundles of earlier versions say nothing of the silences but how long the longest was.
+    for level, node, rates, missing, highest, *rest in values["nodes"]:
         if level not in get_args(FlowLevel) or len(highest) != len(SCALES):
             raise ValueError(f"flow.json has a node of the level {level!r}")
-        nodes.append(Rate(level, node, tuple(rates), missing, tuple(highest)))
+        silences = tuple(Silences(*one) for longest in rest for one in longest)
+        nodes.append(Rate(level, node, tuple(rates), missing, tuple(highest), silences))
     return Rates(values["windows"], tuple(nodes))

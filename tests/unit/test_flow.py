@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import random
 from typing import Any
 
 import pytest
@@ -180,6 +181,42 @@ def test_a_hole_in_the_log_does_not_set_the_limit() -> None:
     assert measure_rates(kept + later, tree()).nodes[0].missing < 1000
 
 
+def random_training(minutes: int, seed: int, without: range = range(0)) -> list[TrainingSession]:
+    """Sessions that start at random minutes, about one a minute, and none in some of them."""
+    drawn = random.Random(seed).choices(range(minutes), k=minutes)
+    return [
+        TrainingSession((b"%d" % i,), T0 + minute * MINUTE * S, (OPEN, CLOSE), (S,))
+        for i, minute in enumerate(sorted({0, minutes - 1, *drawn}))
+        if minute not in without
+    ]
+
+
+def test_one_long_silence_of_training_does_not_hide_others() -> None:
+    usual = measure_rates(random_training(2000, 1), tree()).limits(tree(), 1)[0]
+    without = range(900, 920)
+    freak = measure_rates(random_training(2000, 1, without), tree()).limits(tree(), 1)[0]
+    assert usual.most_missing <= freak.most_missing < len(without)
+
+
+def test_a_limit_on_silences_keeps_what_is_asked_for() -> None:
+    rates = measure_rates(random_training(5000, 2), tree())
+    limit = rates.limits(tree(), 10)[0].most_missing
+    later = measure_rates(random_training(50_000, 3), tree()).nodes[0]
+    # Five weeks, for which 50 false alarms are asked for, half of them for the stream's silences.
+    [longest] = [one for one in later.silences if one.count == 40]
+    assert longest.start < limit < later.missing * 1.5
+
+
+def test_a_bundle_without_silences_has_limits_beyond_the_longest() -> None:
+    rates = measure_rates(random_training(2000, 1), tree())
+    old = rates_to_json(rates)
+    old["nodes"] = [node[:5] for node in old["nodes"]]
+    stream = rates_from_json(old).nodes[0]
+    assert not stream.silences
+    limit = rates_from_json(old).limits(tree(), 1)[0].most_missing
+    assert limit > stream.missing
+
+
 def test_more_false_alarms_bring_the_limits_nearer() -> None:
     rates = measure_rates(steady_training(300), tree())
     strict = rates.limits(tree(), 0.1)[0]
@@ -210,7 +247,8 @@ def test_rates_go_with_the_names_of_their_nodes() -> None:
 
 
 def test_rates_survive_json() -> None:
-    rates = measure_rates(steady_training(300), tree())
+    rates = measure_rates(random_training(300, 1), tree())
+    assert rates.nodes[0].silences
     assert rates_from_json(rates_to_json(rates)) == rates
     with pytest.raises(ValueError, match="level 'galaxy'"):
         rates_from_json({"windows": 9, "nodes": [["galaxy", 0, [1.0], 0.0, [0, 0, 0]]]})
