@@ -20,6 +20,7 @@ from fluent_krone.detect.waits import measure_waits
 from fluent_krone.types import Level
 
 from .facets import other_leaves
+from .precedence import count_precedence
 from .traces import Trace
 
 LogKeys = tuple[int, ...]
@@ -28,7 +29,7 @@ Scores = dict[str, float]
 DENSITY = "density"
 # Scores that are 0 or 1: their threshold can only be 0.
 BINARY = ("patterns",)
-# What is counted, not measured in nats.
+# Sums over what training never had: above 0 it is all new, so they need no floor.
 COUNTED = ("order.pair", "order.triple")
 
 # What tells that a session hangs while it does.
@@ -114,7 +115,12 @@ def fit_steps(
     `silence_ns` is how long a silence of the whole stream counts as waiting (`usual_silence_ns`).
     """
     return StepWitnesses(
-        order=Order(hierarchy, count_order((session.keys for session in sessions), hierarchy)),
+        order=Order(
+            hierarchy,
+            count_order((session.keys for session in sessions), hierarchy),
+            count_precedence(session.keys for session in sessions),
+            weighed=True,
+        ),
         times=measure_times(((s.keys, s.gaps_ns) for s in sessions), hierarchy),
         values=learn_values(
             [(s.keys, s.values) for s in sessions if s.values], never_seen(sessions, hierarchy)

@@ -69,6 +69,9 @@ _KEPT = 200
 # What is likelier than one normal session in so many, for one false alarm in 1,000, is never
 # flagged; nor is a step that is likelier than one in so many.
 _DENSITY_FLOOR, _STEP_FLOOR = 10_000, 1_000
+# How sure the rule is that a step breaks is known from the sessions that keep it: where enough of
+# them are held out, these say which rules hold.
+_PRECEDENCE = "order.before"
 # Where enough sessions are held out, a step is flagged by its order up to one in so many.
 _ORDER, _ORDER_FLOOR = ("order.session", "order.entity"), 100
 # Counts are never flagged that are likelier than one in so many, for one false alarm in 1,000. That
@@ -198,7 +201,7 @@ class _Division:
         is_told = self._rows * self._false_alarms >= 1000
         if name in _NOVELTIES and is_told:
             return 0.0
-        if name in COUNTED or name in BINARY:
+        if name in COUNTED or name in BINARY or (name == _PRECEDENCE and is_told):
             return 0.0
         if name == "counts":
             if self._rows * self._false_alarms >= 1000 * _PLENTY:

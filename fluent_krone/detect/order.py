@@ -5,15 +5,18 @@ the PPM data compression scheme", 1990) answers with the probability of the next
 longest known context, and falls back to a shorter context where the longer one never had that step.
 The surprise of a step is the negative logarithm of that probability, in nats.
 
-KRONE's promise is to judge each Seq by itself, so four views are heard, and each has its own
+KRONE's promise is to judge each Seq by itself, so five views are heard, and each has its own
 threshold:
 
 - `session`: the step after the last steps of the session, and the session's end after them;
 - `entity`: the step after the last steps *of its own entity*, wherever other entities went between;
-- `pair`: how many steps of the session so far came directly after a step that training never had
-  before them. A session that runs backwards has many, each of them hardly odder than a rare step;
+- `pair`: the steps of the session so far that came directly after a step that training never had
+  before them. A session that runs backwards has many, each of them hardly odder than a rare step.
+  Each counts with the logarithm of how often training had the rarer of the two: two frequent steps
+  have had many chances to meet;
 - `triple`: the same with the two steps before. New triples are more frequent than new pairs, so
-  that one says little, and several in one session say much.
+  that one says little, and several in one session say much;
+- `before`: whether a step came after one that never came before it (`detect/precedence.py`).
 
 The end of a session is no step of a pair or a triple, but its beginning is: a step that never comes
 first is out of order, while a session ends early for many reasons, and `session` says how odd that
@@ -31,11 +34,12 @@ from dataclasses import dataclass
 from typing import Literal
 
 from ..core.hierarchy import Hierarchy
+from .precedence import NO_PRECEDENCE, Precedence
 
-View = Literal["session", "entity", "pair", "triple"]
-VIEWS: tuple[View, ...] = ("session", "entity", "pair", "triple")
-# The views that depend on nothing but the place of a step (`Order.place`). The others count what
-# was new before, and say 0 where nothing is new at the place itself.
+View = Literal["session", "entity", "before", "pair", "triple"]
+VIEWS: tuple[View, ...] = ("session", "entity", "before", "pair", "triple")
+# The views that depend on nothing but the place of a step (`Order.place`). `before` asks the whole
+# session; the others count what was new before, and say 0 where nothing is new at the place itself.
 PLACED: frozenset[View] = frozenset(["session", "entity"])
 # Steps before the present one that are looked at together with it, by view.
 _REACH_OF: Mapping[View, int] = {"pair": 1, "triple": 2}
@@ -110,6 +114,13 @@ class NextStep:
             found = self._remembered[context, step] = self._surprise(context, step)
         return found
 
+    def chances(self, context: Context, step: int) -> float:
+        """ln of how often `step` could have come after `context`: as often as it came at all, or as
+        often as anything came after the longest part of the context that training had."""
+        starts = range(len(context) + 1)
+        after = next((n for at in starts if (n := self._totals.get(context[at:]))), 0)
+        return math.log(1 + min(after, self.counts.get((), {}).get(step, 0)))
+
     def _surprise(self, context: Context, step: int) -> float:
         escaped = 0.0
         for start in range(len(context) + 1):
@@ -133,24 +144,29 @@ class Follows:
     usual_times: int
 
 
-class _NewSteps(dict[Context, bool]):
-    """Whether training never had the last of some steps after those before it; remembered.
+class _NewSteps(dict[Context, float]):
+    """How much it counts that training never had the last of some steps after those before it;
+    0 where it had. Remembered.
 
     Where one of the steps is new itself, that is told by itself.
     """
 
-    def __init__(self, counts: Counts, known: frozenset[int]) -> None:
-        self._counts = counts
+    def __init__(self, model: NextStep, known: frozenset[int], *, weighed: bool) -> None:
+        self._model = model
         self._known = known
+        self._weighed = weighed
 
-    def __missing__(self, steps: Context) -> bool:
+    def __missing__(self, steps: Context) -> float:
         if len(self) >= _MOST_REMEMBERED:
             self.clear()
-        is_new = steps[-1] not in self._counts.get(steps[:-1], {}) and all(
-            key == START or key in self._known for key in steps
-        )
-        self[steps] = is_new
-        return is_new
+        weight = 0.0
+        is_new = steps[-1] not in self._model.counts.get(steps[:-1], {})
+        if is_new and all(key == START or key in self._known for key in steps):
+            weight = 1.0
+            if self._weighed:
+                weight = self._model.chances(steps[:-1], steps[-1])
+        self[steps] = weight
+        return weight
 
 
 def _window(keys: Sequence[int], first: int, last: int, reach: int) -> Context:
@@ -165,13 +181,24 @@ def _window(keys: Sequence[int], first: int, last: int, reach: int) -> Context:
 class Order:
     """Scores of the steps of a session, by view; `tables` are the counts of the two models."""
 
-    def __init__(self, hierarchy: Hierarchy, tables: Mapping[str, Counts]) -> None:
+    def __init__(
+        self,
+        hierarchy: Hierarchy,
+        tables: Mapping[str, Counts],
+        precedence: Precedence = NO_PRECEDENCE,
+        *,
+        weighed: bool = False,
+    ) -> None:
         self.tables = tables
+        # Whether new pairs and triples count by how often they could have come; in bundles of
+        # earlier versions each counts as one.
+        self.weighed = weighed
+        self.precedence = precedence
         self._entity_of = hierarchy.entity_of
         self._session = NextStep(tables["session"])
         self._entity = NextStep(tables["entity"])
         self._known = frozenset(self._session.counts.get((), {}))
-        self._is_new = _NewSteps(self._session.counts, self._known)
+        self._newness = _NewSteps(self._session, self._known, weighed=weighed)
 
     def scores(self, keys: Sequence[int], at: int) -> dict[View, float]:
         """The scores of event `at` of a session, by view. A step that training never had scores 0:
@@ -185,8 +212,16 @@ class Order:
         return {
             "session": self._session.surprise(context, step),
             "entity": self._entity.surprise(own, step),
+            "before": self.before(keys, at),
             **self._new(keys, at),
         }
+
+    def before(self, keys: Sequence[int], at: int) -> float:
+        """The score of event `at` in the view of that name."""
+        rule = self.precedence.broken(keys, at)
+        if rule is None:
+            return 0.0
+        return rule.score
 
     def place(self, keys: Sequence[int], at: int) -> Context:
         """Event `at` with the steps before it, in the session and in its own entity.
@@ -198,10 +233,10 @@ class Order:
 
     def end_scores(self, keys: Sequence[int]) -> dict[View, float]:
         """The scores of ending here."""
-        if not keys or keys[-1] not in self._known:
-            return dict.fromkeys(VIEWS, 0.0)
-        surprise = self.end_surprise(self.last_steps(keys))
-        return {"session": surprise, "entity": 0.0, "pair": 0.0, "triple": 0.0}
+        surprise = 0.0
+        if keys:
+            surprise = self.end_surprise(self.last_steps(keys))
+        return dict.fromkeys(VIEWS, 0.0) | {"session": surprise}
 
     def last_steps(self, keys: Sequence[int]) -> Context:
         """The steps that the session's score of ending here depends on."""
@@ -281,10 +316,10 @@ class Order:
 
     def _is_new_at(self, keys: Sequence[int], at: int, reach: int) -> bool:
         """Whether training never had event `at` after the `reach` events before it."""
-        return self._is_new[_window(keys, at, at, reach)]
+        return self._newness[_window(keys, at, at, reach)] > 0
 
     def _new(self, keys: Sequence[int], at: int) -> dict[View, float]:
-        """How many pairs, and triples, up to this one training never had; 0 where it had this."""
+        """The pairs, and triples, up to this one that training never had; 0 where it had this."""
         found: dict[View, float] = {}
         for view, reach in _REACH_OF.items():
             found[view] = 0.0
@@ -292,7 +327,7 @@ class Order:
                 steps = _window(keys, max(at + 1 - _COUNTED_BACK, 0), at, reach)
                 # Without a step of Python for each event: every new state asks this.
                 windows = zip(*(steps[i:] for i in range(reach + 1)), strict=False)
-                found[view] = float(sum(map(self._is_new.__getitem__, windows)))
+                found[view] = float(sum(map(self._newness.__getitem__, windows)))
         return found
 
 

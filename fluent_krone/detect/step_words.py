@@ -9,6 +9,7 @@ from ..types import Level
 from .durations import Span
 from .measures import as_share, times
 from .order import END, START, Follows, Order, View
+from .precedence import Rule
 
 # Below this share of the normal cases a step is called rare in a sentence. Above it, what is odd is
 # not the pair of steps, and the sentence looks further back.
@@ -45,6 +46,9 @@ class StepWords:
     def out_of_order(self, keys: Sequence[int], at: int, name: str) -> str:
         """What an event came after, how often it does so, and what comes there instead."""
         step = self.step(keys[at])
+        rule = self._order.precedence.broken(keys, at)
+        if name == "order.before" and rule is not None:
+            return self._before(keys, at, rule)
         view: View = "entity" if name == "order.entity" else "session"
         context, follows = self._order.rare_after(keys, at, view, _RARE)
         if set(context) == {keys[at]}:
@@ -64,6 +68,29 @@ class StepWords:
             said = f"At the beginning, {said}"
         return f"{said}. {self._seldom(follows, keys[at], not steps)}"
 
+    def _before(self, keys: Sequence[int], at: int, rule: Rule) -> str:
+        """Which rule an event breaks, and how many normal sessions keep it."""
+        step = self.step(keys[at])
+        of_step = 1 + keys[:at].count(keys[at])
+        if rule.other == keys[at]:
+            most = times(of_step - 1)
+            said = f"{step} came {times(of_step)}. No normal session has it more than {most}"
+            return f"{said} ({rule.sessions:,} have it {most})."
+        of_other = keys[:at].count(rule.other)
+        came = step
+        if of_step > 1:
+            came = f"The {_ordinal(of_step)} {step}"
+        other = self.step(rule.other)
+        if of_other > 1:
+            other = f"{of_other} {other}"
+        if not rule.most:
+            kept = f"In all {rule.sessions:,} normal sessions that have both, it comes first"
+        else:
+            kept = (
+                f"In {rule.sessions:,} normal sessions {rule.most} came before it, and never more"
+            )
+        return f"{came} came after {other}. {kept}."
+
     def _seldom(self, follows: Follows, step: int, is_first: bool) -> str:
         """How often normal sessions have a step there, and what they have instead."""
         if not follows.total:
@@ -81,3 +108,12 @@ class StepWords:
             how = "normally" if usual > _MOSTLY else "most often"
             said += f"; {how} {self.step(follows.usual)} {place} ({as_share(usual)})"
         return said + "."
+
+
+def _ordinal(number: int) -> str:
+    """A small number as a rank.
+
+    >>> _ordinal(2), _ordinal(4)
+    ('second', '4th')
+    """
+    return {2: "second", 3: "third"}.get(number, f"{number}th")

@@ -20,6 +20,7 @@ from .durations import (
 from .levels import Levels, levels_from_json, levels_to_json
 from .measures import as_time
 from .order import END, PLACED, VIEWS, Context, Order, View, order_from_json, order_to_json
+from .precedence import precedence_from_json, precedence_to_json
 from .step_words import StepWords
 from .times import NEVER, Times, times_from_json, times_to_json
 from .values import (
@@ -59,6 +60,8 @@ class StepWitnesses:
     def to_json(self) -> dict[str, Any]:
         return {
             "order": order_to_json(self.order.tables),
+            "precedence": precedence_to_json(self.order.precedence),
+            "weighed": self.order.weighed,
             "times": times_to_json(self.times),
             "values": values_to_json(self.values),
             "levels": levels_to_json(self.levels),
@@ -92,7 +95,12 @@ class WitnessFiles:
 
 def witnesses_from_json(values: Mapping[str, Any], hierarchy: Hierarchy) -> StepWitnesses:
     return StepWitnesses(
-        Order(hierarchy, order_from_json(values["order"])),
+        Order(
+            hierarchy,
+            order_from_json(values["order"]),
+            precedence_from_json(values.get("precedence", ())),
+            weighed=values.get("weighed", False),
+        ),
         times_from_json(values["times"], hierarchy),
         values_from_json(values["values"]),
         levels_from_json(values["levels"]),
@@ -143,6 +151,7 @@ class Steps:
         self._usual: set[Context] = set()
         names = ((view, f"order.{view}") for view in VIEWS)
         self._views = [(view, name, thresholds[name]) for view, name in names if name in thresholds]
+        self._before_threshold = thresholds.get("order.before", math.inf)
         value_threshold = thresholds.get("values", math.inf)
         # Bundles of earlier versions have one threshold for both.
         self._value_thresholds = {
@@ -156,7 +165,8 @@ class Steps:
     def at_step(self, keys: Sequence[int]) -> tuple[Deviation, ...]:
         at = len(keys) - 1
         place = self.order.place(keys, at)
-        if place in self._usual:
+        before = self.order.before(keys, at) > self._before_threshold
+        if place in self._usual and not before:
             return ()
         scores = self.order.scores(keys, at)
         found = self._oddest(scores)
