@@ -28,7 +28,7 @@ from fluent_krone.detect.budget import (
 
 from .faults import HANGING, KINDS, Injector
 from .panel import DENSITY, WAITING, Forms, Panel, fit_panel
-from .plan_budget import density_floor, plan_budget
+from .plan_budget import NOVELTIES, density_floor, plan_budget
 from .traces import Trace
 from .train import (
     DensityModel,
@@ -59,6 +59,16 @@ _MIXED_SHARE, _MOST_TRIMMED = 0.005, 0.15
 # never had there, and many of them.
 _UNLIKELY_RATIO, _UNLIKELY = 10, 8.0
 _FAR_OUT = ("time", "time.wait", "time.seq", "values.range")
+# Sessions stand apart from all others where their order is so surprising that for this many nats
+# there are hardly any between: for each of them, …
+_APART, _APART_BY = "order.session", 4.0
+# … at most this share of a session. A log whose normal sessions vary has some at every distance.
+_BETWEEN = 1 / 8
+# They are no freaks when they are more than so many, and than this share of the training.
+_FEWEST_APART, _APART_SHARE = 5, 0.002
+# Where sessions stand apart, some that fail in other ways are to be expected as well. They are left
+# out from this likelihood on, and with a value or a level that no other session has.
+_UNLIKELY_IN_MIXED = 2.0
 _TRIMMING_ROUNDS = 3
 # A kind of fault of which less than this share is found is a blind spot.
 _BLIND = 0.1
@@ -258,14 +268,33 @@ class _Trial:
         """The sessions that are beyond all likelihood, where they are so many that they are no
         freaks; none of them where all may stay."""
         size = len(self._sessions)
-        found = np.zeros(size, np.bool_)
-        for name, scores in self._normal.items():
-            if name == DENSITY:
-                found |= scores > _UNLIKELY_RATIO * density_floor(1)
-            elif name in _FAR_OUT:
-                found |= scores > math.log(size) + _UNLIKELY
-        if not _MIXED_SHARE < float(found.mean()) <= _MOST_TRIMMED:
-            return np.zeros(size, np.bool_)
+        none = np.zeros(size, np.bool_)
+        found = none | (self._normal.get(DENSITY, none) > _UNLIKELY_RATIO * density_floor(1))
+        found |= self._far_out(_UNLIKELY)
+        apart = self._apart()
+        if apart.any():
+            found |= apart | self._far_out(_UNLIKELY_IN_MIXED)
+            for name in NOVELTIES:
+                found |= self._normal.get(name, none) > 0
+        elif float(found.mean()) <= _MIXED_SHARE:
+            return none
+        if float(found.mean()) > _MOST_TRIMMED:
+            return none
+        return found
+
+    def _far_out(self, unlikely: float) -> Flags:
+        """Sessions with a number whose likelihood is e^−`unlikely` in as many as there are."""
+        found = np.zeros(len(self._sessions), np.bool_)
+        for name in _FAR_OUT:
+            if name in self._normal:
+                found |= self._normal[name] > math.log(len(self._sessions)) + unlikely
+        return found
+
+    def _apart(self) -> Flags:
+        """The sessions that stand apart from all others by their order."""
+        if _APART not in self._normal:
+            return np.zeros(len(self._sessions), np.bool_)
+        found: Flags = self._normal[_APART] > _gap_of(self._normal[_APART])
         return found
 
     def result(self, asked: float, left_out: tuple[int, ...] = ()) -> Calibration:
@@ -291,6 +320,23 @@ class _Trial:
             false_alarms={_told(n): _share(self._normal, budget.thresholds(n)) for n in TOLD},
             left_out=left_out,
         )
+
+
+def _gap_of(scores: Doubles) -> float:
+    """The score beyond which sessions stand apart from all others; infinite where none do."""
+    ranked = np.sort(scores)[::-1]
+    fewest = max(_FEWEST_APART, int(_APART_SHARE * len(ranked)))
+    most = int(_MOST_TRIMMED * len(ranked))
+    found = math.inf
+    for beyond in range(fewest, most + 1):
+        # So many lie beyond; those within the distance below the last of them lie between.
+        last = ranked[beyond - 1]
+        if last <= _APART_BY or beyond < len(ranked) and ranked[beyond] == last:
+            continue
+        between = int(np.searchsorted(-ranked, -(last - _APART_BY), side="left")) - beyond
+        if between <= _BETWEEN * beyond:
+            found = float(np.nextafter(last, 0.0))
+    return found
 
 
 def _told(false_alarms: float) -> str:

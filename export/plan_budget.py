@@ -63,7 +63,7 @@ _LOOK_AHEAD = 24
 _SPENT = 0.75
 _FILLING = ("counts", "order.session", DENSITY)
 # Scores of what is new: 0 for all that training had.
-_NOVELTIES = ("values", "levels")
+NOVELTIES = ("values", "levels")
 # Largest held-out scores that a bundle keeps, for p-values.
 _KEPT = 200
 # What is likelier than one normal session in so many, for one false alarm in 1,000, is never
@@ -198,8 +198,8 @@ class _Division:
             return density_floor(self._false_alarms)
         # A value or a level that is new was in no session of training. Where so many sessions are
         # held out that a false alarm is to be expected among them, they say how often that comes.
-        is_told = self._rows * self._false_alarms >= 1000
-        if name in _NOVELTIES and is_told:
+        is_told = _SMALL_TIMES * self._rows * self._false_alarms >= 1000
+        if name in NOVELTIES and is_told:
             return 0.0
         if name in COUNTED or name in BINARY or (name == _PRECEDENCE and is_told):
             return 0.0

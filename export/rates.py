@@ -141,17 +141,21 @@ def _silences(counts: Ints, usual: Doubles) -> list[float]:
 
 
 def _longest(runs: Sequence[float]) -> tuple[Silences, ...]:
-    """What the longest of the silences tell."""
-    counts = {min(count, int(len(runs) * _LONGEST_SHARE)) for count in _LONGEST}
-    return tuple(
-        Silences(
-            count=count,
-            start=round(runs[count], 3),
-            scale=round(max(float(np.mean(runs[:count])) - runs[count], _LEAST_SCALE), 3),
-        )
-        for count in sorted(counts)
-        if count >= _FEWEST_SILENCES
-    )
+    """What the longest of the silences tell, the longest one first.
+
+    Of that one it is only taken that it is no shorter than the next, so that a freak does not say
+    how fast silences become rare. For an exponential tail this is the estimate of the greatest
+    likelihood, as for lamps that still burn when a test ends.
+    """
+    found = []
+    for count in sorted({min(count, int(len(runs) * _LONGEST_SHARE)) for count in _LONGEST}):
+        if count < _FEWEST_SILENCES:
+            continue
+        start = runs[count]
+        excess = runs[1] - start + sum(run - start for run in runs[1:count])
+        scale = max(excess / (count - 1), _LEAST_SCALE)
+        found.append(Silences(count, round(start, 3), round(scale, 3)))
+    return tuple(found)
 
 
 def _highest(counts: Ints, usual: Doubles, first: int, scale: int) -> float:

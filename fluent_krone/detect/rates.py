@@ -43,7 +43,7 @@ _SHORTEST = 5
 @dataclass(frozen=True, slots=True)
 class Silences:
     """The `count` longest silences of training, in usual events that were missing: all of them were
-    longer than `start`, by `scale` in the mean."""
+    longer than `start`, by `scale` in the mean, of which the very longest has no say."""
 
     count: int
     start: float
