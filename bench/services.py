@@ -9,6 +9,9 @@ stand beside them and must not be looked at before.
 
     python bench/services.py [--variants abcd] [--seeds 0-11] [--kinds skip swap …] [--json]
 
+With `--mixed 0.01` one in a hundred sessions that a bundle is fitted to has a fault as well, of any
+kind, and no label tells. `--train 600` fits to few sessions.
+
 With `--json` the last line has the figures of each variant and group of seeds.
 """
 
@@ -52,12 +55,26 @@ _NO_COUNT = {"count": 0, "found": 0, "early": 0, "step_right": 0}
 
 @dataclass(frozen=True)
 class Sizes:
-    """How many sessions a bundle is fitted to, and how many of each kind of fault are injected."""
+    """How many sessions a bundle is fitted to, and how many of each kind of fault are injected.
+
+    `mixed` is the share of the sessions it is fitted to that have a fault.
+    """
 
     train: int
+    mixed: float
     judged: int
     each: int
     kinds: Sequence[str]
+
+    def fitted(self, seed: int) -> Plan:
+        """The log that a bundle is fitted to. Kinds take turns where there are few faults."""
+        count = round(self.mixed * self.train)
+        kinds = [*FAULTS]
+        faults = {
+            kind: count // len(kinds) + (turn < count % len(kinds))
+            for turn, kind in enumerate(kinds)
+        }
+        return Plan(sessions=self.train, seed=seed, faults=faults)
 
     def faulty(self, seed: int) -> Plan:
         """The log that is judged. Raises ValueError where it is too short for its faults."""
@@ -135,13 +152,14 @@ def _arguments() -> tuple[argparse.Namespace, Sizes]:
         "--seeds", type=seeds_of, default=[0], metavar="LIST", help="such as 0-5,7 (default 0)"
     )
     parser.add_argument("--train", type=int, default=3_000, help="normal sessions to fit to")
+    parser.add_argument("--mixed", type=float, default=0.0, help="share of them with a fault")
     parser.add_argument("--sessions", type=int, default=1_500, help="sessions to judge")
     parser.add_argument("--each", type=int, default=20, help="faults of each kind")
     parser.add_argument("--kinds", nargs="+", choices=_KINDS, metavar="KIND", help="(default: all)")
     parser.add_argument("--keep", type=Path, metavar="DIR", help="keep logs, bundles, alerts here")
     parser.add_argument("--json", action="store_true", help="print one line of JSON only")
     flags = parser.parse_args()
-    sizes = Sizes(flags.train, flags.sessions, flags.each, flags.kinds or _KINDS)
+    sizes = Sizes(flags.train, flags.mixed, flags.sessions, flags.each, kinds=flags.kinds or _KINDS)
     try:
         simulate(sizes.faulty(flags.seeds[0]))
     except ValueError as error:
@@ -171,8 +189,8 @@ def _folder(keep: Path | None, name: str) -> Iterator[Path]:
 
 def _run(variant: Variant, seed: int, sizes: Sizes, folder: Path, tally: ShopTally) -> None:
     """Fit, replay, count."""
-    # A bundle never sees a fault, nor any session of the log that it judges.
-    normal = write(simulate(Plan(sessions=sizes.train, seed=seed)), variant, folder / "normal")
+    # A bundle never sees a session of the log that it judges.
+    normal = write(simulate(sizes.fitted(seed)), variant, folder / "normal")
     traffic = simulate(sizes.faulty(seed))
     log = write(traffic, variant, folder / "faulty")
     bundle = folder / "bundle"

@@ -98,6 +98,36 @@ def test_what_is_beyond_all_likelihood_for_the_time_is_left_out_as_well() -> Non
     assert few.left_out == ()
 
 
+def test_sessions_whose_order_stands_apart_are_left_out_with_those_of_other_faults() -> None:
+    mixed = [Trace(keys, levels=(3,) * len(keys)) for keys in rides(1000)]
+    rng = random.Random(1)
+    shuffled = set(range(0, 1000, 100))
+    for number in shuffled:
+        keys = mixed[number].keys
+        mixed[number] = replace(mixed[number], keys=tuple(rng.sample(keys, len(keys))))
+    severe = Trace(mixed[5].keys, levels=(7, *mixed[5].levels[1:]))
+    assert calibrate.calibrate([*mixed[:5], severe, *mixed[6:]], tree()).left_out == tuple(
+        sorted(shuffled | {5})
+    )
+    # Alone it is a freak, of which nobody can say whether it is a fault.
+    clean = [Trace(keys, levels=(3,) * len(keys)) for keys in rides(1000)]
+    clean[5] = severe
+    assert calibrate.calibrate(clean, tree()).left_out == ()
+
+
+def test_where_sessions_are_surprising_to_every_degree_none_is_left_out() -> None:
+    rng = random.Random(0)
+    wild = []
+    for keys in rides(1000):
+        moved = list(keys)
+        # More and more rarely, more and more steps change their places.
+        while rng.random() < 0.4:
+            at = rng.randrange(len(moved) - 1)
+            moved[at : at + 2] = moved[at + 1], moved[at]
+        wild.append(tuple(moved))
+    assert calibrate.calibrate(wild, tree()).left_out == ()
+
+
 def test_normal_sessions_stay_normal_and_gross_ones_do_not() -> None:
     model, found = fit_density(rides(1000), tree()), calibrate.calibrate(rides(1000), tree())
     assert all(model.score(keys) <= found.threshold for keys in rides(200, seed=1))
