@@ -331,7 +331,7 @@ def _gap_of(scores: Doubles) -> float:
     for beyond in range(fewest, most + 1):
         # So many lie beyond; those within the distance below the last of them lie between.
         last = ranked[beyond - 1]
-        if last <= _APART_BY or beyond < len(ranked) and ranked[beyond] == last:
+        if last <= _APART_BY or (beyond < len(ranked) and ranked[beyond] == last):
             continue
         between = int(np.searchsorted(-ranked, -(last - _APART_BY), side="left")) - beyond
         if between <= _BETWEEN * beyond:
