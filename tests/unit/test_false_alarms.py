@@ -96,6 +96,29 @@ def test_a_small_training_has_a_say_for_several_scores() -> None:
     assert sum(thresholds[name] < 8 for name in names[1:]) >= 2
 
 
+def test_what_is_flagged_in_a_small_training_is_not_given() -> None:
+    """Wrong before: three freaks of 1,350 were flagged anyway, and for the next false alarm the
+    density got as many again."""
+    rng = np.random.default_rng(3)
+    normal = {"density": rng.exponential(1, 1_350)}
+    normal["density"][:10] = [60.0, 50.0, 40.0, 20.0, *[15.0] * 6]
+    faulty = {"skip": {"density": np.full(50, 17.0)}}
+    assert plan_budget(normal, faulty).thresholds(1)["density"] == 20.0
+    # Without freaks, one of its own sessions may be flagged.
+    normal["density"][:3] = 0.0
+    assert plan_budget(normal, faulty).thresholds(1)["density"] == 15.0
+
+
+def test_hardly_more_than_the_largest_surprise_is_no_reason_for_a_say() -> None:
+    rng = np.random.default_rng(4)
+    normal = {"density": rng.exponential(1, 2_000), "order.session": rng.exponential(1, 2_000)}
+    normal["order.session"][0] = 26.0
+    # Of 2,000 sessions, one in 10,000 pays for no say at all.
+    faulty = {"swap": {"density": np.zeros(50), "order.session": np.full(50, 60.0)}}
+    threshold = plan_budget(normal, faulty).thresholds(0.1)["order.session"]
+    assert 33.0 < threshold < 60.0
+
+
 def test_the_density_is_never_below_its_floor() -> None:
     for asked in PLANNED:
         assert made().thresholds(asked)["density"] >= density_floor(asked) - 1e-3
