@@ -26,7 +26,9 @@ Flags = NDArray[np.bool_]
 PLANNED = (0.1, 0.2, 0.3, 0.5, 0.7, 1, 1.5, 2, 3, 4, 5, 7, 10, 15, 20, 30, 50)
 # Of what is asked for, the share that the density gets before the others: it alone sees a session
 # as a whole, and a single injected fault, by which the rest is divided, is not what it is for.
-_DENSITY_SHARE = 0.25
+# Where it finds a good part of these nevertheless, it is given more: on the authors' HDFS, half as
+# many real failures are missed then.
+_DENSITY_SHARE, _GOOD_SHARE, _GOOD_PART = 0.25, 0.5, 1 / 6
 # Beyond this many false alarms in 1,000 sessions the density gets no more of them unasked.
 _DENSITY_MOST = 1.0
 # A threshold that is the largest held-out score flags none of these sessions, but of as many new
@@ -251,12 +253,22 @@ class _Division:
 
     def _give_density(self) -> None:
         """The lowest threshold that keeps the density within its share."""
-        most = min(self._false_alarms, _DENSITY_MOST)
-        ranked = self._ranked[DENSITY]
-        at = min(int(_DENSITY_SHARE * most * len(ranked) / 1000), len(ranked) - 1)
-        threshold = max(float(ranked[at]), density_floor(most))
+        threshold = self._density_at(_DENSITY_SHARE)
+        if self._found_by(DENSITY, threshold) > _GOOD_PART:
+            threshold = self._density_at(_GOOD_SHARE)
         if threshold < self._thresholds[DENSITY]:
             self._lower(DENSITY, threshold)
+
+    def _density_at(self, share: float) -> float:
+        most = min(self._false_alarms, _DENSITY_MOST)
+        ranked = self._ranked[DENSITY]
+        at = min(int(share * most * len(ranked) / 1000), len(ranked) - 1)
+        return max(float(ranked[at]), density_floor(most))
+
+    def _found_by(self, name: str, threshold: float) -> float:
+        """The mean share of injected faults that a score finds alone, over the kinds."""
+        found = [float((scores[name] > threshold).mean()) for scores in self._faulty.values()]
+        return float(np.mean(found)) if found else 0.0
 
     def _best(self) -> tuple[str, float] | None:
         """The affordable threshold that finds most for a false alarm."""
