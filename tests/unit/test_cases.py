@@ -27,7 +27,7 @@ from fluent_krone.explain import Case
 from fluent_krone.explain.cases import CaseMaker
 from fluent_krone.types import Finding
 
-SECRET = "patient Erika Mustermann, password=hunter2secret"
+SECRET = "ward of Erika Mustermann, password=hunter2secret"
 
 
 def findings(bundle: Bundle, messages: list[str]) -> list[Finding]:

@@ -168,6 +168,17 @@ HOSTILE += [
     "4111 ",
     "\\",
     "a.b@",
+    "login 'a',",
+    "connect(a,",
+    "bind as a with ",
+    '"password",',
+    "2fa: got ",
+    "your code ",
+    "Aa 1, ",
+    "address: Aa 1 ",
+    "name: Aa Bb ",
+    "calle de la ",
+    "-u a ",
 ]
 
 

@@ -20,47 +20,76 @@ IS_MASK = rf"<(?:\*|{_NAMES})>"
 ALONE = "(?<![a-z0-9])"
 ENDS = "(?![a-z0-9])"
 
+# Keys that are secrets.
+NAMED_KEYS = (
+    "(?:api|access|priv(?:ate)?|pass|account|auth|encryption|signing|sign|master"
+    "|shared|session|storage|license|licence|deploy|service|admin|client|consumer|subscription"
+    "|webhook|ssh|hmac|aes|jwt|stripe|pre-?shared|write|host|app|application|product|activation"
+    "|recovery|wallet)[ _-]?keys?"
+)
 # Wherever they stand in a name, these make its value a secret: `DB_PASSWORD`, `clientSecret2`.
 SECRET_KEYS = (
-    "passw(?:or)?d|passwd|passwort|kennwort|passphrase|passcode|(?!(?-i:PWD=/))pwd|secret|token"
-    "|(?:api|access|private|account|auth|encryption|signing|sign|master|shared|session|storage"
-    "|license|licence|deploy|service|admin|client|consumer|subscription|webhook|ssh|hmac|aes|jwt"
-    "|stripe|pre-?shared|subscription|write|host|app|application|product|activation|recovery"
-    "|wallet)[ _-]?keys?"
+    "passw(?:or)?d|passwd|passwort|kennwort|pass[ _-]?phrase|pass[ _-]?code|(?!(?-i:PWD=/))pwd"
+    f"|secret|(?<!unexpected )token|{NAMED_KEYS}"
     "|credentials?|sess(?:ion)?[_-]?id|sessid|signature|mnemonic|security[ _-]answer|csrf|xsrf"
 )
 # Names that hold one of these, but whose values only tell something about a secret:
-# `max_tokens=4096`, `password_file=/etc/x`, `tokenType`.
+# `max_tokens=4096`, `password_file=/etc/x`, `tokenType`; keys that are counted; places in a source,
+# `TokenService.java:118`, and classes in front of a message, `PasswordController : started`.
 ABOUT_SECRETS = (
     r"(?!(?<=token)s[\w-]{0,20}[\"']?\s{0,4}[=:]\s{0,4}[0-9]{1,9}(?![\w.-])"
-    r"|s?[_.-]?(?:file|path|dir|type|length|len|ttl|count|age|expir\w{1,6}|timeout|limit|policy"
+    r"|(?:(?<=token)s?|(?<=key)s?|(?<=keys))\s?[=:]\s?[0-9]{1,3}(?![\w.-])"
+    r"|(?-i:[A-Z][a-z]{3,}\w{0,30})\s{1,20}:\s"
+    r"|[\w-]{0,40}\.(?:java|kt|scala|py|go|rb|rs|php|[jt]sx?|cs|c|cc|cpp|h):[0-9]{1,6}(?!\w)"
+    r"|iz\w{1,10}|:(?:auth|chauthtok|session|account)\)|s?[_.-]?(?:file|name|path|dir|type|length"
+    r"|len|ttl|count|age|expir\w{1,6}|timeout|limit|policy"
     r"|algorithm|endpoint|ur[il])s?[\"']?\s{0,4}[=:])"
 )
 # Words for a password and a code in other languages, as `keyed` takes them.
 FOREIGN_KEYS = (
     r"contrase\S{1,2}a|(?<![a-z])clave(?![a-z])|palabra\s{1,4}de\s{1,4}paso"
-    r"|mots?\s{1,4}de\s{1,4}passe|(?<![a-z])mdp(?![a-z])|(?<![a-z])senha|palavra-?passe"
-    r"|parola(?:\s{1,4}d'ordine)?|wachtwoord|(?<![a-z])has[lł]o|l[oö]senord|passord|adgangskode"
-    r"|kodeord|salasana|(?<![a-z])heslo|jelsz[oó]|(?<![a-z])[sş]ifre|kata\s{1,4}sandi"
-    r"|m[aậ]t\s{1,4}kh[aẩ]u|zugangsdaten|geheimnis|zugangscode|lozinka|geslo|parool|slaptažodis"
-    r"|пароль|пароля|密码|密碼|口令|パスワード|暗証番号|비밀번호|암호|κωδικός|סיסמה|كلمة المرور"
+    r"|mots?[\s_-]{0,4}de[\s_-]{0,4}passe|(?<![a-z])mdp(?![a-z])|(?<![a-z])senha|palavra-?passe"
+    r"|parol[aăe](?:\s{1,4}d'ordine)?|wachtwoord|wagwoord|lykilor[dð]|(?<![a-z])has[lł]o"
+    r"|l[oö]senord|passord|adgangskode"
+    r"|kodeord|salasana|(?<![a-z])heslo|jelsz[oó]|gesl[oa](?![a-z])|(?<![a-z])[sş]ifre"
+    r"|kata\s{1,4}sandi"
+    r"|m[aậ]t\s{1,4}kh[aẩ]u|zugangsdaten|geheimnis|zugangscode|lozink[ae]|parool|slaptažodis"
+    r"|парол[ьяие]|парола|лозинка|סיסמא|گذرواژه|رمز عبور|密码|密碼|口令"
+    r"|パスワード|暗証番号|비밀번호|암호|κωδικός"
+    r"|סיסמה|كلمة المرور"
     r"|पासवर्ड|รหัสผ่าน"
 )
 # These do so only as a whole word of a name: `DB_PASS`, `pin`, `userPin`, but not `passed`.
 SHORT_KEYS = (
     "pass|pw|pin|otp|totp|hotp|sid|psk|cvv2?|cvc2?|csc|ssn|community|nonce|seed|sig|pat|tan|puk"
-    "|2fa|mfa|salt"
+    "|2fa|mfa|salt|jwt|bearer"
 )
+# What may stand behind them: `otpCode`, `pin_value`, `pass2`.
+SHORT_TAILS = "(?:[_-]?(?:codes?|value|hash|plain|new|old|confirm(?:ation)?|[0-9]{1,3}))?"
+# Numbers that are no secrets behind some of them: `seed=42`.
+NUMBERED = r"(?!(?:(?<=seed)|(?<=nonce)|(?<=salt))\s?[=:]\s?[0-9]{1,10}(?![\w-]))"
 # A quotation mark, also as HTML and URLs write it.
 QUOTE = r"(?:[\\\"'`]|&quot;|&#34;|&#39;|%22|%27)"
 # Possessive repeats: what follows is the value, which never begins with white space.
-EQUALS = rf"{QUOTE}{{0,4}}+\s{{0,4}}+(?:[=:]{{1,2}}+>?+|%3[ad])\s{{0,4}}+"
-# A quoted value ends only at its quote; a bare one ends at white space, `;`, `&`, `<`, or a comma
-# that ends an item.
+EQUALS = rf"{QUOTE}{{0,4}}+\s{{0,4}}+(?:[=:]{{1,2}}+>?+|->|%3[ad])\s{{0,4}}+"
+# What programs write around a value: b'…', Some("…"), SecretStr('…'), string(7) "…", {"S": "…"}.
+WRAPPED = (
+    r"(?:[bru]{1,2}(?=[\"'])|[|>][+-]?\s{1,8}|string\([0-9]{1,6}\)\s{1,4}"
+    r"|\{\s{0,2}\"[a-z_]{1,12}\"\s{0,2}:\s{0,2}"
+    r"|[(\[]{1,2}(?=[\"'])|(?:[\w.&*]{1,40}|\[\][\w.]{1,20})[(\[{]{1,2}(?=[\"']))?+"
+)
+# Values that tell of no secret.
+_NOTHING = (
+    r"(?!(?:none|null|yes|no|nil|true|false|undefined|unset|missing|empty|required|disabled"
+    r"|enabled)(?![\w.-]))"
+)
+# A quoted value ends only at its quote; a list at its bracket; a bare one ends at white space, `;`,
+# `&`, `<`, or a comma that ends an item.
 _IN = r"|,(?!\s|$|[\w.-]{1,40}[=:])"
 _VALUE = (
     rf"(?:(\\{{0,2}}\")(?!{MASKED})[^\"]+|(\\{{0,2}}')(?!{MASKED})[^']+"
-    rf"|(?!{MASKED})(?!&quot;|&#3[49];|%2[27])(?:[^\s&;,\"'\\]{_IN})(?:[^\s&;,]{_IN})*"
+    rf"|\[(?!{MASKED})[^\[\]]{{2,200}}\]"
+    rf"|(?!{MASKED}){_NOTHING}(?!&quot;|&#3[49];|%2[27])(?:[^\s&;,\"'\\]{_IN})(?:[^\s&;,]{_IN})*"
     rf"|(?:&quot;|&#3[49];|%2[27])(?!{IS_MASK})[^&%\s]+)"
 )
 
@@ -93,7 +122,7 @@ class Rule:
 
 def keyed(key: str, mask: str, *, then: str = "") -> Rule:
     """A rule for a value of any form after its key."""
-    return Rule(rf"({key}){_VALUE}{then}", rf"\1\2\3{mask}")
+    return Rule(rf"({key}{WRAPPED}){_VALUE}{then}", rf"\1\2\3{mask}")
 
 
 def after(words: str, value: str, mask: str) -> Rule:

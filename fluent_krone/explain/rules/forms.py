@@ -6,27 +6,35 @@ from .base import ALONE, ENDS, Rule
 
 _PREFIXES = (
     # GitHub, GitLab, Slack, npm, PyPI, Hugging Face, Google
-    "gh[pousr]_|github_pat_|gl[a-z]{2,5}-|xox[a-z][.-]|xapp-|npm_|pypi-|hf_|ya29\\.|1//0|GOCSPX-|AIza"
+    "gh[pousr]_|github_pat_|gl[a-z]{2,5}-|xox[a-z][.-]|xapp-|npm_|pypi-|hf_|ya29\\.|1//0|GOCSPX-"
+    "|AIza"
     # OpenAI, Anthropic, Stripe, DigitalOcean, SendGrid, Shopify, Square, Docker Hub
-    "|sk-|[sprw]k_(?:live|test)_|whsec_|do[opr]_v1_|SG\\.|shp(?:at|ca|pa|ss)_|sq0[a-z]{3}-|dckr_pat_"
+    "|sk-|[sprw]k_(?:live|test)_|whsec_|do[opr]_v1_|SG\\.|shp(?:at|ca|pa|ss)_|sq0[a-z]{3}-"
+    "|dckr_pat_"
     # Vault, Databricks, Grafana, Atlassian, Bitbucket, Postman, New Relic, Sentry, Linear, Notion
-    "|hv[sbr]\\.|dapi(?=[0-9a-f]{10})|gl(?:sa|c)_|ATATT3x|ATBB|ATCTT3x|PMAK-|NRAK-|NRJS-|sntry[su]_|lin_api_|ntn_|secret_"
+    "|hv[sbr]\\.|dapi(?=[0-9a-f]{10})|gl(?:sa|c)_|ATATT3x|ATBB|ATCTT3x|PMAK-|NRAK-|NRJS-"
+    "|sntry[su]_|lin_api_|ntn_|secret_"
     # Supabase, PlanetScale, Pulumi, Doppler, Netlify, Fly, RubyGems, Artifactory, Alibaba, Tencent
-    "|sbp_|pscale_[a-z]{2,8}_|pul-|dp\\.(?:pt|st|sa|ct|scim)\\.|nf[pc]_|fo1_|fm2_|rubygems_|AKCp|LTAI|AKID|AQVN"
+    "|sbp_|pscale_[a-z]{2,8}_|pul-|dp\\.(?:pt|st|sa|ct|scim)\\.|nf[pc]_|fo1_|fm2_|rubygems_|AKCp"
+    "|LTAI|AKID|AQVN"
     # Mailgun, age, Terraform, Facebook, EasyPost, Flutterwave, Dropbox, Figma, Airtable, Replicate
-    "|key-(?=[0-9a-f]{20})|AGE-SECRET-KEY-|tfr?_|EAAC|EZ[AT]K|FLW(?:SECK|PUBK)|sl\\.[A-Z]|figd_|r8_|pat(?=[A-Z0-9]{14}\\.)"
+    "|key-(?=[0-9a-f]{20})|AGE-SECRET-KEY-|tfr?_|EAA[A-Z]|Atz[ar]\\||EZ[AT]K|FLW(?:SECK|PUBK)"
+    "|sl\\.[A-Z]|figd_|r8_|pat(?=[A-Z0-9]{14}\\.)"
     # CircleCI, Buildkite, Clojars, Contentful, Adafruit, Confluent, Prefect, Groq, xAI, Perplexity
-    "|CCIPAT_|bk(?:ua|at)_|CLOJARS_|CFPAT-|aio_|cflt|pnu_|gsk_|xai-|pplx-|tskey-|sgp_|lsv2_|phc_|phx_"
+    "|CCIPAT_|bk(?:ua|at)_|CLOJARS_|CFPAT-|aio_|cflt|pnu_|gsk_|xai-|pplx-|tskey-|sgp_|lsv2_|phc_"
+    "|phx_"
 )
 FORMS: tuple[Rule, ...] = (
     Rule(
-        r"((?<![a-z])(?:bearer|basic|negotiate|ntlm|apikey|digest)\s{1,4})(?=(?-i:[a-z._~+/=-]{0,7}[0-9A-Z])|\S{16})"
-        r"[a-z0-9._~+/=-]{8,}",
+        r"((?<![a-z])(?:bearer|basic|negotiate|ntlm|apikey|digest|ssws|splunk|jwt"
+        r"|hawk)\s{1,4})(?=(?-i:[a-z._~+/=-]{0,7}[0-9A-Z])|\S{16})"
+        r"[a-z0-9._~+/=:-]{8,}",
         r"\1<token>",
     ),
     Rule(rf"{ALONE}(?:A[KS]IA|ABIA|ACCA|AROA|AIDA)[A-Z0-9]{{16}}(?![A-Za-z0-9_-])", "<token>"),
     Rule(rf"{ALONE}(?:{_PREFIXES})[\w.~/+=-]{{10,}}", "<token>"),
     Rule(rf"{ALONE}(?:AC|SK|AP|CA|SM|MM|PN|CN)[0-9a-f]{{32}}{ENDS}", "<token>"),
+    Rule(rf"{ALONE}0x[0-9a-f]{{32,}}(?![0-9a-z])", "<token>"),
     # Azure AD: three characters, a digit, `Q~`.
     Rule(r"(?<![\w.~-])[\w.~-]{3}[0-9]Q~[\w.~-]{20,}", "<token>"),
     Rule(rf"{ALONE}[0-9a-f]{{32}}-us[0-9]{{1,2}}{ENDS}", "<token>"),
@@ -43,7 +51,8 @@ FORMS: tuple[Rule, ...] = (
     Rule(rf"{ALONE}eyJ[\w-]{{5,}}\.[\w.-]+", "<token>"),
     # Hashes of passwords: crypt, bcrypt, argon2, Kerberos, LDAP.
     Rule(
-        r"(?<![\w$])\$(?:2[abxy]?|1|5|6|7|y|apr1|argon2\w{0,2}|krb5\w{0,10}|pbkdf2[\w-]{0,12}|scrypt|P|H|sha1|md5)"
+        r"(?<![\w$])\$(?:2[abxy]?|1|5|6|7|y|apr1|argon2\w{0,2}|krb5\w{0,10}|pbkdf2[\w-]{0,12}"
+        r"|scrypt|P|H|sha1|md5)"
         r"\$(?:[^\s\"',;]|,(?=[a-z]=)){8,}",
         "<secret>",
     ),
@@ -54,7 +63,8 @@ FORMS: tuple[Rule, ...] = (
     ),
     # As Django and Werkzeug write them: pbkdf2_sha256$260000$salt$…, scrypt:32768:8:1$salt$….
     Rule(
-        r"(?<![\w$])(?:pbkdf2|bcrypt|scrypt|argon2|md5|sha1|sha256|sha512)[\w:]{0,24}\$[^\s\"',;]{8,}",
+        r"(?<![\w$])(?:pbkdf2|bcrypt|scrypt|argon2|md5|sha1|sha256"
+        r"|sha512)[\w:]{0,24}\$[^\s\"',;]{8,}",
         "<secret>",
     ),
     # Keys of products: groups of letters and digits in capitals.

@@ -22,6 +22,10 @@ _SIGNS = "!@#$%^&*?~+"
 # Characters from which a word of two kinds is judged, and from which one of all three kinds is.
 _LONG = 20
 _SHORT = 12
+# Of a word with signs in it, so many of its characters are capitals, small letters and digits each.
+_MIXED = 2
+# The share of neighbouring characters that differ in kind in such a word.
+_TURNS = 0.6
 # Characters before a word in which we look for what announces it.
 _LOOK_BACK = 40
 # Hashes of what is public (a commit, an image, a file), and identifiers that only number something.
@@ -36,6 +40,8 @@ _PUBLIC = re.compile(
 )
 # An address in memory, but no number of a session.
 _ADDRESS = re.compile(r"(?<!session )(?<!session=)(?<!session:)0x[0-9a-f]{1,16}", re.IGNORECASE)
+# A product and its version, as browsers name themselves: AppleWebKit/537.
+_PRODUCT = re.compile("[A-Za-z]{2,30}/[0-9A-Z]{1,6}")
 
 
 def _kinds(word: str) -> list[str]:
@@ -71,7 +77,9 @@ def _is_announced(match: re.Match[str]) -> bool:
 
 
 def _is_harmless(match: re.Match[str]) -> bool:
-    return _ADDRESS.fullmatch(match.string, *match.span()) is not None or _is_announced(match)
+    if _ADDRESS.fullmatch(match.string, *match.span()) or _PRODUCT.fullmatch(match[0]):
+        return True
+    return _is_announced(match)
 
 
 def _unless_announced(mask: str) -> Callable[[re.Match[str]], str]:
@@ -100,7 +108,16 @@ def _if_random(match: re.Match[str]) -> str:
             least = _MANY_CHANGES
         if _changes(kinds) >= least and not _is_harmless(match):
             return "<token>"
+    if _is_mixed(match[0]) and not _is_harmless(match):
+        return "<token>"
     return match[0]
+
+
+def _is_mixed(word: str) -> bool:
+    """Whether capitals, small letters, digits and signs take turns: `9XzR+tPq-LmN4vB7`."""
+    kinds = _kinds(word)
+    few = min(kinds.count(kind) for kind in "Aa0")
+    return len(word) >= _SHORT and few >= _MIXED and _changes(kinds) >= _TURNS
 
 
 def _if_password(match: re.Match[str]) -> str:
