@@ -63,7 +63,8 @@ class Deviation:
 
     `direction` is from a small closed set for each witness, such as `slow` or `early_end`. `score`
     is above `threshold`; `p_value` is the share of normal sessions that score at least so much.
-    `words` say it in a sentence. `detail` tells apart deviations of one step that a person would
+    `words` say it in a sentence, in which the steps of the events `named` stand in quotes, in this
+    order, by their templates. `detail` tells apart deviations of one step that a person would
     not call the same, such as values of different places in a message.
     """
 
@@ -77,6 +78,7 @@ class Deviation:
     p_value: float
     words: str
     detail: str = ""
+    named: tuple[int, ...] = ()
 
 
 FlowLevel = Literal["stream", "entity", "action", "status"]

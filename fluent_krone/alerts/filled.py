@@ -13,8 +13,8 @@ _LONGEST_STEP = 170
 
 
 def with_lines(deviation: Deviation, finding: Finding, template: Callable[[int], str]) -> str:
-    """A deviation in words, with lines of the session in place of templates where they are
-    known: the event's own, and those before it that the words name after it.
+    """A deviation in words, with the lines of the events that they name in place of templates,
+    where they are known.
     """
     texts = dict(enumerate(finding.texts))
     if finding.line:
@@ -24,10 +24,7 @@ def with_lines(deviation: Deviation, finding: Finding, template: Callable[[int],
         template(deviation.log_key), texts.get(deviation.event, b""), finding.session
     )
     at = 0
-    if " in a row. " in words:
-        # The line of one of them would say too much.
-        texts.pop(deviation.event, None)
-    for event in (deviation.event, *_named_before(deviation)):
+    for event in deviation.named:
         step = f"“{template(finding.log_keys[event])}”"
         at = words.find(step, at)
         if at < 0:
@@ -40,14 +37,3 @@ def with_lines(deviation: Deviation, finding: Finding, template: Callable[[int],
     for mask, value in known.items():
         words = words.replace(mask, value)
     return words
-
-
-def _named_before(deviation: Deviation) -> range:
-    """Events just before the odd one that a deviation's words name after it."""
-    named = 0
-    if deviation.witness == "order" and deviation.level != "action":
-        # The first sentence names the event, and then those before it.
-        named = deviation.words.partition("”. ")[0].count("“") - 1
-    elif deviation.direction in ("slow", "fast"):
-        named = 1
-    return range(max(deviation.event - named, 0), deviation.event)

@@ -2,14 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-
 from ..detect.measures import times
 
 # The share of a cut step's characters that stands before the cut.
 _HEAD = 0.55
-# Steps that a sentence lists of one kind; the rest are counted.
-_MAX_LISTED = 3
 
 
 def short(step: str, most: int) -> str:
@@ -44,15 +40,3 @@ def counted_value(value: str, count: int) -> str:
     if count > 1:
         return f"{value} {times(count)}"
     return value
-
-
-def listed(steps: Iterable[str], most: int = _MAX_LISTED) -> str:
-    """Steps as a person lists them; of many the last are counted."""
-    all_steps = list(steps)
-    shown = all_steps[:most]
-    left_out = len(all_steps) - len(shown)
-    if left_out:
-        return f"{', '.join(shown)} and {left_out} more"
-    if len(shown) > 1:
-        return f"{', '.join(shown[:-1])} and {shown[-1]}"
-    return shown[0]

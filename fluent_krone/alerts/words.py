@@ -10,9 +10,10 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Sequence
 from typing import NamedTuple
 
+from ..core.listing import listed
 from ..detect.measures import as_share, times
 from ..detect.order import START
-from .phrases import at_most, listed
+from .phrases import at_most
 from .scene import Scene, longest_run, run_around
 from .writer import MAX_LINE, Writer
 

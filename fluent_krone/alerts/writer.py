@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 
 from ..core.hierarchy import UNKNOWN
+from ..core.listing import listed
 from ..detect.order import Order
 from ..types import Evidence
-from .phrases import counted, counted_value, listed, short
+from .phrases import counted, counted_value, short
 from .scene import Scene, longest_run
 
 # Characters of the step that a sentence is about, and of the steps around it. Longer ones lose

@@ -9,6 +9,7 @@ from operator import itemgetter
 from typing import Literal
 
 from ..types import Deviation, Finding, Flow, FlowLevel, Level
+from .listing import listed
 
 # Length of a window in ns.
 WINDOW_NS = 60 * 10**9
@@ -199,11 +200,8 @@ def _words(direction: Direction, flow: Flow, windows: int, others: Sequence[str]
             f"{usual}."
         )
     if others:
-        named = " and ".join(others[:_MOST_NAMED])
-        if len(others) > _MOST_NAMED:
-            named = f"{', '.join(others[:_MOST_NAMED])} and {len(others) - _MOST_NAMED} more"
         also = "Also far above their usual number"
         if direction == "silence":
             also = "Silent as well"
-        said += f" {also}: {named}."
+        said += f" {also}: {listed(others, _MOST_NAMED)}."
     return said

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import NamedTuple
 
 from ..core.hierarchy import Hierarchy
+from ..core.listing import listed
 from ..types import Level
 from .durations import Span
 from .measures import as_share, times
@@ -16,6 +18,13 @@ from .precedence import Rule
 _RARE = 0.02
 # From this share of the normal cases on, a step is called the normal one there.
 _MOSTLY = 0.6
+
+
+class Said(NamedTuple):
+    """Words, and the events whose steps they name, in this order."""
+
+    words: str
+    named: tuple[int, ...]
 
 
 class StepWords:
@@ -43,8 +52,12 @@ class StepWords:
     def _entity(self, log_key: int) -> str:
         return f"“{self._hierarchy.words('entity', self._hierarchy.entity_of[log_key])}”"
 
-    def out_of_order(self, keys: Sequence[int], at: int, name: str) -> str:
-        """What an event came after, how often it does so, and what comes there instead."""
+    def out_of_order(self, keys: Sequence[int], at: int, name: str) -> Said:
+        """What an event came after, how often it does so, and what comes there instead.
+
+        It names the event, and then those right before it. Of an event that repeats those before
+        it, none of their lines would do for all.
+        """
         step = self.step(keys[at])
         rule = self._order.precedence.broken(keys, at)
         if name == "order.before" and rule is not None:
@@ -53,20 +66,22 @@ class StepWords:
         context, follows = self._order.rare_after(keys, at, view, _RARE)
         if set(context) == {keys[at]}:
             said = f"{step} came {times(len(context) + 1)} in a row"
-            return f"{said}. {self._seldom(follows, keys[at], False)}"
+            return Said(f"{said}. {self._seldom(follows, keys[at], False)}", ())
         steps = [self.step(key) for key in context if key != START]
-        before = " and ".join([", ".join(steps[:-1]), *steps[-1:]]).removeprefix(" and ")
+        named = (at, *range(at - len(steps), at))
         if not steps:
             said = f"The session begins with {step}"
             if at:
                 said = f"The steps of {self._entity(keys[at])} begin with {step}"
         elif view == "entity":
-            said = f"{step} was the next step of {self._entity(keys[at])} after {before}"
+            said = f"{step} was the next step of {self._entity(keys[at])} after {listed(steps)}"
+            # Other entities' steps may lie between them.
+            named = (at,)
         else:
-            said = f"{step} came next after {before}"
+            said = f"{step} came next after {listed(steps)}"
         if steps and START in context:
             said = f"At the beginning, {said}"
-        return f"{said}. {self._seldom(follows, keys[at], not steps)}"
+        return Said(f"{said}. {self._seldom(follows, keys[at], not steps)}", named)
 
     def _before(self, keys: Sequence[int], at: int, rule: Rule) -> str:
         """Which rule an event breaks, and how many normal sessions keep it."""

@@ -21,7 +21,7 @@ from .levels import Levels, levels_from_json, levels_to_json
 from .measures import as_time
 from .order import END, PLACED, VIEWS, Context, Order, View, order_from_json, order_to_json
 from .precedence import precedence_from_json, precedence_to_json
-from .step_words import StepWords
+from .step_words import Said, StepWords
 from .times import NEVER, Times, times_from_json, times_to_json
 from .values import (
     Known,
@@ -178,10 +178,10 @@ class Steps:
         if found.name in _COUNTING:
             # A step too many makes the steps after it new as well: the first is what is odd.
             at = self.order.first_of_new(keys, at)
-        words = self._out_of_order(keys, at, found.name)
+        said = self._out_of_order(keys, at, found.name)
         if at == 0:
             direction = "unexpected_start"
-        return (self._order(found, direction, at, keys[at], words),)
+        return (self._order(found, direction, at, keys[at], said),)
 
     def _note_usual(self, place: Context) -> None:
         if len(self._usual) >= _MOST_USUAL:
@@ -202,7 +202,8 @@ class Steps:
         if follows.times:
             ends = f"only {follows.times:,}"
         words += f". {ends.capitalize()} of {follows.total:,} normal cases ended there."
-        return (self._order(found, "early_end", len(keys) - 1, keys[-1], words),)
+        last = len(keys) - 1
+        return (self._order(found, "early_end", last, keys[-1], Said(words, (last,))),)
 
     def limits_ns(self, before: int, step: int) -> tuple[int, int]:
         found = self._limits.get((before, step))
@@ -243,7 +244,7 @@ class Steps:
             len(keys) - 1,
             keys[-1],
             _Oddity("time", score, threshold),
-            words,
+            Said(words, (len(keys) - 1, len(keys) - 2)),
         )
 
     def wait_ns(self, keys: Sequence[int]) -> int:
@@ -283,7 +284,9 @@ class Steps:
             words += "No normal session ended there."
         # The score at the limit: how long it lasts in the end is not known yet.
         odd = _Oddity("time.wait", threshold, threshold)
-        return self._deviation("time", "stuck", "status", len(keys) - 1, keys[-1], odd, words)
+        last = len(keys) - 1
+        said = Said(words, (last,))
+        return self._deviation("time", "stuck", "status", last, keys[-1], odd, said)
 
     def spans(self, keys: Sequence[int]) -> tuple[Limit, ...]:
         threshold = self._thresholds.get("time.seq")
@@ -308,7 +311,8 @@ class Steps:
             f"{as_time(span.range.high_end())} in nearly all of {span.range.count:,} cases."
         )
         odd = _Oddity("time.seq", max(span.score(duration_ns), threshold), threshold)
-        return self._deviation("time", "long", span.level, event, keys[event], odd, words)
+        said = Said(words, (event,))
+        return self._deviation("time", "long", span.level, event, keys[event], odd, said)
 
     @property
     def watched(self) -> frozenset[int]:
@@ -366,9 +370,9 @@ class Steps:
         direction, told, usual = known.told(values[slot])
         detail = f"{slot} {told}"
         words = f"Unusual value “{value}” in {self._step(keys[-1])}. {usual}."
-        return self._deviation(
-            "values", direction, "status", len(keys) - 1, keys[-1], odd, words, detail
-        )
+        last = len(keys) - 1
+        said = Said(words, (last,))
+        return self._deviation("values", direction, "status", last, keys[-1], odd, said, detail)
 
     def severity(self, keys: Sequence[int], rank: int) -> Deviation | None:
         threshold = self._thresholds.get("levels")
@@ -381,9 +385,9 @@ class Steps:
             f"higher level than in any of {events:,} normal cases."
         )
         odd = _Oddity("levels", score, threshold)
-        return self._deviation(
-            "levels", "severe", "status", len(keys) - 1, keys[-1], odd, words, str(rank)
-        )
+        last = len(keys) - 1
+        said = Said(words, (last,))
+        return self._deviation("levels", "severe", "status", last, keys[-1], odd, said, str(rank))
 
     def _oddest(self, scores: Mapping[View, float]) -> _Oddity | None:
         found: _Oddity | None = None
@@ -396,10 +400,10 @@ class Steps:
         return found
 
     def _order(
-        self, odd: _Oddity, direction: str, event: int, log_key: int, words: str
+        self, odd: _Oddity, direction: str, event: int, log_key: int, said: Said
     ) -> Deviation:
         level = _LEVEL_OF.get(odd.name, "status")
-        return self._deviation("order", direction, level, event, log_key, odd, words)
+        return self._deviation("order", direction, level, event, log_key, odd, said)
 
     def _deviation(
         self,
@@ -409,7 +413,7 @@ class Steps:
         event: int,
         log_key: int,
         odd: _Oddity,
-        words: str,
+        said: Said,
         detail: str = "",
     ) -> Deviation:
         return Deviation(
@@ -421,6 +425,7 @@ class Steps:
             score=round(odd.score, DECIMALS),
             threshold=odd.threshold,
             p_value=self._budget.p_value(odd.name, round(odd.score, DECIMALS)),
-            words=words,
+            words=said.words,
             detail=detail,
+            named=said.named,
         )

@@ -27,6 +27,7 @@ from synthetic import (
     tree,
 )
 
+from fluent_krone.alerts.filled import with_lines
 from fluent_krone.core.engine import Engine
 from fluent_krone.detect.steps import Steps, witnesses_from_json
 from fluent_krone.types import Finding
@@ -59,6 +60,31 @@ def test_an_early_end_says_what_usually_follows() -> None:
     assert deviation.direction == "early_end"
     assert "normally “lift: arrived at floor <num>” follows" in deviation.words
     assert step_judge().at_end(NORMAL[1]) == ()
+
+
+def test_what_usually_follows_is_no_line_of_the_session() -> None:
+    keys = (OPEN, OPENED, GOING, ARRIVED, GOING)
+    [deviation] = step_judge().at_end(keys)
+    lines = tuple(MESSAGES[key].replace("floor", "the floor").encode() for key in keys)
+    finding = Finding(
+        kind="deviation",
+        decided="end",
+        tag=b"app",
+        session=(b"a",),
+        instance=1,
+        ordinal=0,
+        first_ns=T0,
+        last_ns=T0,
+        events=len(keys),
+        log_keys=keys,
+        verdict=None,
+        lines=(),
+        texts=lines,
+        deviations=(deviation,),
+    )
+    told = with_lines(deviation, finding, lambda key: tree().rows[key].template)
+    assert f"The session ends after “{lines[-1].decode()}”; normally" in told
+    assert "normally “lift: arrived at floor <num>” follows" in told
 
 
 def test_an_abnormal_session_carries_the_deviation_of_its_end() -> None:

@@ -1,0 +1,24 @@
+"""Names as a person lists them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+# Names that a sentence lists of one kind; the rest are counted.
+_MOST_LISTED = 3
+
+
+def listed(names: Iterable[str], most: int = _MOST_LISTED) -> str:
+    """A list as it stands in a sentence; of many names the last are counted.
+
+    >>> listed(["a"]), listed(["a", "b"]), listed(["a", "b", "c"]), listed("abcde", 2)
+    ('a', 'a and b', 'a, b and c', 'a, b and 3 more')
+    """
+    all_names = list(names)
+    shown = all_names[:most]
+    left_out = len(all_names) - len(shown)
+    if left_out:
+        return f"{', '.join(shown)} and {left_out} more"
+    if len(shown) > 1:
+        return f"{', '.join(shown[:-1])} and {shown[-1]}"
+    return shown[0]
