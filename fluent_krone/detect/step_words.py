@@ -83,28 +83,33 @@ class StepWords:
             said = f"At the beginning, {said}"
         return Said(f"{said}. {self._seldom(follows, keys[at], not steps)}", named)
 
-    def _before(self, keys: Sequence[int], at: int, rule: Rule) -> str:
-        """Which rule an event breaks, and how many normal sessions keep it."""
+    def _before(self, keys: Sequence[int], at: int, rule: Rule) -> Said:
+        """Which rule an event breaks, and how many normal sessions keep it.
+
+        It names the event, and the other one where there is only one.
+        """
         step = self.step(keys[at])
         of_step = 1 + keys[:at].count(keys[at])
         if rule.other == keys[at]:
             most = times(of_step - 1)
             said = f"{step} came {times(of_step)}. No normal session has it more than {most}"
-            return f"{said} ({rule.sessions:,} have it {most})."
+            return Said(f"{said} ({rule.sessions:,} have it {most}).", ())
         of_other = keys[:at].count(rule.other)
         came = step
         if of_step > 1:
             came = f"The {_ordinal(of_step)} {step}"
         other = self.step(rule.other)
+        named: tuple[int, ...] = (at, keys.index(rule.other))
         if of_other > 1:
             other = f"{of_other} {other}"
+            named = (at,)
         if not rule.most:
             kept = f"In all {rule.sessions:,} normal sessions that have both, it comes first"
         else:
             kept = (
                 f"In {rule.sessions:,} normal sessions {rule.most} came before it, and never more"
             )
-        return f"{came} came after {other}. {kept}."
+        return Said(f"{came} came after {other}. {kept}.", named)
 
     def _seldom(self, follows: Follows, step: int, is_first: bool) -> str:
         """How often normal sessions have a step there, and what they have instead."""
