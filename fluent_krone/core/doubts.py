@@ -106,7 +106,7 @@ class Doubts:
                 engine.sessions.restart(session, now, note.time_ns)
                 engine.journal.note_start(session, note.time_ns)
                 engine.journal.save_again([session])
-                engine.sessions.open.move_to_end(session.key)
+                engine.sessions.to_end(session)
                 engine.hanging.watch(session)
             elif then > min(so_far.seen + engine.sessions.idle_ns, session.limit):
                 so_far.session = self._cut(so_far, note, findings)
@@ -117,7 +117,7 @@ class Doubts:
                 session.seen = now
                 engine.hanging.watch(session)
                 engine.journal.save_again([session])
-                engine.sessions.open.move_to_end(session.key)
+                engine.sessions.to_end(session)
                 gap_ns = note.time_ns - session.times[at - 1]
                 odd = engine.single.odd.gap(session.keys[: at + 1], gap_ns)
                 findings += engine.judging.make.deviations(session, odd, "early", now)
@@ -180,13 +180,14 @@ class Doubts:
         at = note.at - so_far.cut_at
         later_keys = session.keys[at:]
         later_lines = session.lines[at:]
-        later_levels = bytes(session.saved.levels or ())[at:]
+        levels = session.levels
+        later_levels = (levels or b"")[at:]
         later_refs = cut_refs(session, len(later_keys))
         del session.keys[at:]
         del session.times[at:]
         del session.lines[at:]
-        if session.saved.levels is not None:
-            del session.saved.levels[at:]
+        if levels is not None:
+            session.levels = levels[:at]
         session.state = engine.tracker.replay(session.keys)
         session.last_ns = so_far.last_ns
         session.seen = so_far.seen

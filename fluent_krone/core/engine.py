@@ -8,12 +8,12 @@ findings come sooner.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
 from ..errors import RecordError
 from ..reading.records import SessionKey
-from ..reading.seam import Read
+from ..reading.seam import Events, Read, reading_by
 from ..types import Finding
 from .context import ContextReader
 from .doubts import Doubts
@@ -24,11 +24,12 @@ from .hierarchy import Hierarchy
 from .journal import Journal, Pack
 from .judging import Judging
 from .lateness import InOrder
+from .loop import Loop
 from .novelties import Novelties
 from .parts import EngineParts, Limits
 from .patience import Patience
 from .references import References
-from .sessions import ALERTED, NOBODY, Session, Sessionizer, SessionSettings
+from .sessions import ALERTED, Session, Sessionizer, SessionSettings
 from .settling import Settling, looking_for_changes
 from .shared import Shared
 from .single import SingleEvents
@@ -39,8 +40,6 @@ from .tracker import Tracker
 # pause of the stream, the findings of all open sessions must not fill the memory at once.
 _MOST_FINDINGS = 5_000
 
-# A chunk's events: time in ns (None: it has none; 0: now), and record.
-Events = Iterable[tuple[int | None, Any]]
 # Tag, time in ns, log key, text.
 Event = tuple[bytes, int, int, bytes]
 
@@ -84,7 +83,7 @@ class Engine:
             flow=parts.flow(),
             sources=parts.sources(self.reader),
         )
-        self._doubts = Doubts(self)
+        self.doubts = Doubts(self)
         # Holds events where they may come late; None where they are taken as they come.
         self.in_order: InOrder | None = None
         if settings.allowed_lateness:
@@ -103,33 +102,12 @@ class Engine:
             sessions=self.sessions,
             time=self.time,
             novelties=novelties,
-            doubts=self._doubts,
+            doubts=self.doubts,
             in_order=self.in_order,
             settling=self.settling,
             keep_lines=limits.keep_lines,
         )
-        self._loop = self._bound()
-
-    def _bound(self) -> tuple[Any, ...]:
-        """What the loop of `_feed` looks up for every event, made once for all chunks."""
-        return (
-            self.read,
-            self.sessions.open.get,
-            self.sessions.to_end,
-            self.tracker.work_out,
-            self.judging.novel | self.judging.ends,
-            self.single.odd.watched,
-            self.single.odd.has_odd_content,
-            self.hanging.set_alarm,
-            self._doubts.settle,
-            self.time.flow.counts,
-            self.session_settings.max_events,
-            self.limits.keep_lines,
-            self.reader.has_time,
-            self.settling.new_key,
-            self.settling.take_all,
-            self.judging.keep_line,
-        )
+        self._loop = Loop(self, self.events.read_all)
 
     @property
     def session_settings(self) -> SessionSettings:
@@ -172,88 +150,7 @@ class Engine:
         self.time.flow.meet(tag_bytes)
         if self.in_order is not None:
             return self.in_order.feed(tag_bytes, events, now_ns)
-        return self._feed(tag_bytes, events, now_ns)
-
-    # The loop of `_feed` is where a record's time goes, and a call costs more than most of what
-    # the loop does. So three things that have functions elsewhere are written out in it:
-    #
-    # 1. Reading: one call gives log key, text and session keys, mostly by one look-up of the
-    #    message's shape (`EventReader`).
-    # 2. Time: an event ahead of the watermark may move it, and one far behind may show that the
-    #    stream has stepped back: `StreamTime.meet` is told of these, and of no others.
-    # 3. Session: a session that is open, and that stream time has not passed the due time of, goes
-    #    on. It moves to the end of the order, which is the order of ends (`Sessionizer`). Any other
-    #    session is looked at, and ends or hangs (`_find`).
-    # 4. Step: the state knows the next state of a step that was seen before; this is
-    #    `Tracker.step` without its call.
-    # 5. What few events need is behind one test: a template that training did not have, one that
-    #    ends the session, or a value that deviates; the number of events that ends the session; a
-    #    gap outside the limits that the state holds. A state that needs attention itself (an early
-    #    verdict, a step whose order deviates) has limits that no gap keeps.
-    #
-    # `clock`, `watermark` and `behind` are copies of what `StreamTime` holds, and are read anew
-    # whenever it was asked: a look-up of a local name costs a third of that of an attribute. At the
-    # end, `Counter.update` would cost as much as a record, where a chunk has only one.
-    def _feed(self, tag: bytes, events: Events, now_ns: int) -> list[Finding]:
-        findings: list[Finding] = []
-        (read, find, to_end, work_out, special, watched, is_odd, set_alarm, *numbers) = self._loop
-        (settle, counts, most, kept, own_time, new_key, take_new, keep_line) = numbers
-        time = self.time
-        latest = time.arrive(now_ns)
-        clock = time.clock
-        watermark = time.watermark
-        behind = time.behind
-        record_count = event_count = 0
-        for time_ns, record in events:
-            record_count += 1
-            try:
-                log_key, text, keys, checks = read(tag, record)
-            except RecordError as error:
-                self.count_aside(record, error)
-                continue
-            event_count += len(keys)
-            look = log_key in watched
-            rare = log_key in special or (look and is_odd(log_key, text, record, checks))
-            if own_time or not time_ns:
-                time_ns = self.single.own_time(record, time_ns, now_ns)
-            if not behind <= time_ns <= watermark:
-                own_ns = time_ns
-                time_ns = time.meet(own_ns, latest, tag, record)
-                watermark = time.watermark
-                behind = time.behind
-                clock = time.clock
-                if time.is_unusual and settle(keys, (tag, own_ns, log_key, text), record, findings):
-                    continue
-            if log_key == new_key:
-                keys = take_new(keys, (tag, time_ns, log_key, text), record, clock, findings)
-            for key in keys:
-                counts[log_key] += 1
-                session = find(key, NOBODY)
-                if clock > session.due:
-                    session = self.find(key, tag, time_ns, record, clock, findings)
-                to_end(key)
-                so_far = session.keys
-                so_far.append(log_key)
-                state = session.state.next.get(log_key) or work_out(session.state, log_key, so_far)
-                session.state = state
-                session.seen = clock
-                due = clock + state.waits_ns
-                session.due = due if due < session.limit else session.limit
-                if due < session.alarm:
-                    set_alarm(session, due)
-                gap_ns = time_ns - session.last_ns
-                session.last_ns = time_ns
-                session.times.append(time_ns)
-                length = len(so_far)
-                if length <= kept:
-                    keep_line(session, text, record)
-                if rare or length >= most or not state.shortest_ns <= gap_ns <= state.longest_ns:
-                    self.special_event(session, text, record, gap_ns, findings, rare)
-        time.fed_at = now_ns
-        self.counters["records"] += record_count
-        self.counters["events"] += event_count
-        self.collect(clock, findings)
-        return findings
+        return self._loop.feed(tag_bytes, events, now_ns)
 
     def advance(self, now_ns: int) -> list[Finding]:
         """End sessions by idle timeout while no record comes.
@@ -272,7 +169,7 @@ class Engine:
         """End of input: judge every open session."""
         findings: list[Finding] = []
         if self.time.give_up_doubt():
-            self._doubts.believe_after_all(findings, at_end=True)
+            self.doubts.believe_after_all(findings, at_end=True)
         if self.in_order is not None:
             self.in_order.finish(findings)
         findings += self._close_all(self.sessions.drain())
@@ -334,12 +231,12 @@ class Engine:
     def note_records(self, references: References) -> None:
         """Note in each session which records its events were; see `references.py`."""
         self.sessions.note_records(references)
-        self._loop = self._bound()
+        self._loop = self._loop.again()
 
     def read_by(self, read: Callable[[bytes, Any], Read]) -> None:
         """Read records by another function, which gives what `EventReader.read` gives."""
         self.read = read
-        self._loop = self._bound()
+        self._loop = Loop(self, reading_by(read))
 
     def silence_by(self, silences: Callable[[Finding], bool]) -> None:
         """Leave out findings of which `silences` says that a person marked them as normal."""
@@ -359,6 +256,8 @@ class Engine:
         self.journal.save_again(self.sessions.open.values())
 
     def count_aside(self, record: Any, error: RecordError) -> None:
+        """A record cannot become an event."""
+        self.counters["records"] += 1
         reason = error.reason
         # The door hands on what it could not decode as an error in the record's place.
         if isinstance(record, RecordError):
@@ -391,6 +290,13 @@ class Engine:
         for other in ended:
             self.close(other, clock, findings)
         return session
+
+    def fed(self, records: int, events: int, clock: int, findings: list[Finding]) -> None:
+        """A chunk was fed, after which stream time is `clock`."""
+        # `Counter.update` would cost as much as a record, where a chunk has only one.
+        self.counters["records"] += records
+        self.counters["events"] += events
+        self.collect(clock, findings)
 
     def collect(self, now: int, findings: list[Finding]) -> None:
         """Report what hangs, end what has ended, and do what else is due by stream time `now`."""

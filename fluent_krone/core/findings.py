@@ -225,7 +225,7 @@ class FindingMaker:
             background=Background(
                 tuple(session.times[shown]),
                 (session.saved.context,),
-                tuple((session.saved.levels or b"")[shown]),
+                tuple((session.levels or b"")[shown]),
             ),
             line=line,
             unmatched=self._unmatched(session),
@@ -252,6 +252,7 @@ class FindingMaker:
 
 def _last_level(session: Session) -> tuple[int, ...]:
     """The rank of a session's last event, where its level was read."""
-    if session.saved.levels is None or len(session.saved.levels) < len(session.keys):
+    levels = session.levels
+    if levels is None or len(levels) < len(session.keys):
         return ()
-    return (session.saved.levels[-1],)
+    return (levels[-1],)

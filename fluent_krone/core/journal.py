@@ -45,6 +45,7 @@ Pack = Callable[[list[Any]], bytes]
 
 def _part(session: Session, number: int = 0, since: int = 0) -> list[Any]:
     """A session as it is saved: its fields, and its events from `since` on."""
+    levels = session.levels
     return [
         number,
         since,
@@ -63,11 +64,11 @@ def _part(session: Session, number: int = 0, since: int = 0) -> list[Any]:
         session.lines[since:],
         _refs(session, since),
         session.passed,
-        session.new_steps,
+        session.saved.new_steps,
         session.saved.held,
         # Of its first event, so it stands in the first part.
         () if since else session.saved.context,
-        None if session.saved.levels is None else bytes(session.saved.levels[since:]),
+        None if levels is None else levels[since:],
     ]
 
 
@@ -166,6 +167,7 @@ class Journal:
         """What changed since the last call; see `Engine.changes`."""
         if self._started is None:
             raise RuntimeError("BUG: changes without track")
+        self._sessions.put_in_order()
         if self._everything:
             self._held = list(self._settling.held())
             for session in [*self._held, *self._sessions.open.values()]:
@@ -193,6 +195,7 @@ class Journal:
 
     def parts(self) -> Iterator[list[Any]]:
         """Every session that is open or held, each as one part."""
+        self._sessions.put_in_order()
         for session in [*self._settling.held(), *self._sessions.open.values()]:
             yield _part(session)
 
@@ -293,8 +296,8 @@ class Journal:
             # `keep_lines` may be another one now.
             due = min(session.saved.events, self._keep_lines)
             session.lines = [*session.lines[:due], *[b""] * (due - len(session.lines))]
-            if session.saved.levels is not None:
-                session.saved.levels = session.saved.levels[:due].ljust(due, b"\0")
+            if session.levels is not None:
+                session.levels = session.levels[:due].ljust(due, b"\0")
         self._sessions.load(snapshot["started"])
         self._doubts.load(snapshot)
         if self._in_order is not None:
@@ -350,14 +353,12 @@ class Journal:
         for levels in rest:
             # Parts that an older version saved say nothing of levels.
             if levels is not None:
-                session.saved.levels = (session.saved.levels or bytearray()).ljust(
-                    since, b"\0"
-                ) + levels
+                session.levels = (session.levels or b"").ljust(since, b"\0") + levels
         if refs:
             session.refs = session.refs or array("q")
             session.refs.frombytes(refs)
         session.passed = passed
-        session.new_steps = new_steps
+        session.saved.new_steps = new_steps
         if context:
             session.saved.context = tuple((name, value) for name, value in context)
         session.saved.held = held

@@ -17,8 +17,7 @@ from .sessions import Session
 
 
 class Judging:
-    """Makes findings of sessions. `novel` are the log keys that normal training never had, the
-    unknown leaf among them, and `ends` those after which a session ends."""
+    """Makes findings of sessions."""
 
     def __init__(
         self,
@@ -36,24 +35,20 @@ class Judging:
         # Judges sessions as if they had the steps that are gone; None where nobody looks for any.
         self.absent: Absent | None = None
         self._most_events = parts.session_settings.max_events
-        self.novel = frozenset(i for i, seen in enumerate([*parts.seen, False]) if not seen)
-        end_templates = parts.session_settings.end_templates
-        self.ends = frozenset(i for i, text in enumerate(parts.templates) if text in end_templates)
+        self._novel = parts.novel
+        self._ends = parts.ends
 
     def begin(self, session: Session, record: Any) -> None:
         """A session begins with a record, which says where it runs."""
         session.saved.context = self.context.of(record)
         # Nearly all records of a stream have a level, or none has. Where this one has none, the
         # others are not looked at, since a look costs a fiftieth of what a record costs.
-        if self._rank(record):
-            session.saved.levels = bytearray()
+        session.level = self._rank(record)
 
-    def keep_line(self, session: Session, text: bytes, record: Any) -> None:
-        """Keep the line of an event as evidence, and its level."""
-        session.lines.append(text)
-        levels = session.saved.levels
-        if levels is not None:
-            levels.append(self._rank(record))
+    def note_level(self, session: Session, record: Any) -> None:
+        """The last line that was kept of a session may have another level than those before."""
+        if session.level:
+            session.note_level(self._rank(record))
 
     def excerpt(self, record: Any) -> Excerpt:
         """What may still be asked of a record that is let go of."""
@@ -92,7 +87,7 @@ class Judging:
                 for finding in made
             ]
         findings += made
-        if log_key in self.novel:
+        if log_key in self._novel:
             novelty = self.make.novelty(session, log_key, text, clock)
             if novelty is not None:
                 findings.append(novelty)
@@ -131,4 +126,4 @@ class Judging:
 
     def _is_full(self, session: Session) -> bool:
         """Whether a session ends with its last event, by an end template or by its length."""
-        return session.keys[-1] in self.ends or len(session.keys) >= self._most_events
+        return session.keys[-1] in self._ends or len(session.keys) >= self._most_events

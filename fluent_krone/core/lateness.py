@@ -52,12 +52,12 @@ class InOrder:
         findings: list[Finding] = []
         latest = time.arrive(now_ns)
         for time_ns, record in events:
-            engine.counters["records"] += 1
             try:
                 log_key, text, keys, _ = engine.read(tag, record)
             except RecordError as error:
                 engine.count_aside(record, error)
                 continue
+            engine.counters["records"] += 1
             if engine.reader.has_time or not time_ns:
                 time_ns = engine.single.own_time(record, time_ns, now_ns)
             believed = time_ns

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Sequence
 from typing import Any
 
 from ..reading.cache import Generation
@@ -28,26 +28,32 @@ _MOST_SHAPES = 1_000
 _SHAPE_BYTES = 8_000_000
 _ENTRY_BYTES = 250
 _PLACE_BYTES = 120
-# Spellings of levels that are remembered for each log key.
-_MOST_LEVELS = 100
 # A longer shape is not remembered.
 _LONGEST_SHAPE = 1_000
 
 # Begin of a value, the end of what is judged of it and its own end, its place, and the values that
 # were found to be no deviation there.
 Check = tuple[int, int, int, int, set[bytes]]
-# What to look at in an event: levels as they are written with whether they are too severe, None
-# where levels do not matter; and the values.
-Checks = tuple[Mapping[bytes, bool] | None, Sequence[Check]]
+# What is known of all events of one shape and level: the rank of the level, None where it is not
+# known; whether each of them is rare, by its log key or its level; and where the values are that
+# are worth a look.
+Checks = tuple[int | None, bool, Sequence[Check]]
 
 
 class OddEvents:
     """Asks the step judge, where there is one, about the few events that may be odd.
 
-    `watched` are the log keys whose values or levels are worth a look.
+    `watched` are the log keys whose values or levels are worth a look. The events of `special` ones
+    are rare in any case.
     """
 
-    def __init__(self, steps: StepJudge | None, slots: SlotReader, levels: LevelReader) -> None:
+    def __init__(
+        self,
+        steps: StepJudge | None,
+        slots: SlotReader,
+        levels: LevelReader,
+        special: Collection[int] = (),
+    ) -> None:
         self._steps = steps
         self._slots = slots
         self.levels = levels
@@ -55,8 +61,8 @@ class OddEvents:
         self.watched: frozenset[int] = frozenset()
         if steps is not None:
             self.watched = steps.watched
-        # Log key → level as it is written → whether it is too severe; the same by its rank.
-        self._severe: dict[int, dict[bytes, bool]] = {key: {} for key in self.watched}
+        self._special = frozenset(special)
+        # Log key → rank of a level → whether it is too severe.
         self._of_rank: dict[int, dict[int, bool]] = {key: {} for key in self.watched}
         # Log keys whose messages have too many shapes to be remembered.
         self._unshaped: set[int] = set()
@@ -64,62 +70,47 @@ class OddEvents:
         self._places: dict[int, list[tuple[int, set[bytes]]]] = {}
         self._fine: dict[tuple[int, int], set[bytes]] = {}
         # Log key → shape of a message → what to look at in it.
-        self._checks: dict[int, dict[bytes, Checks]] = {key: {} for key in self.watched}
+        self._checks: dict[int, dict[bytes, Sequence[Check]]] = {key: {} for key in self.watched}
         self._shape_generation = Generation(_SHAPE_BYTES, self._forget_shapes)
         self._fine_generation = Generation(_FINE_BYTES, self._forget_values)
 
-    # Asked for every event of a watched log key. Where the shape of its message is remembered, a
-    # level and a value that were looked at before cost one look-up each.
-    def has_odd_content(
-        self, log_key: int, text: bytes, record: Any, checks: Checks | None
-    ) -> bool:
+    def checked(self, log_key: int, text: bytes, record: Any) -> Checks:
+        """What is known of an event when it was looked at, where nothing is known of its shape."""
+        return None, self.is_rare(log_key, text, record), ()
+
+    def is_rare(self, log_key: int, text: bytes, record: Any) -> bool:
+        """Whether an event is one of the few that need more: by its log key, level or values."""
+        return log_key in self._special or self.has_odd_content(log_key, text, record)
+
+    def has_odd_content(self, log_key: int, text: bytes, record: Any) -> bool:
         """Whether the level of an event, or any of its values, deviates.
 
-        `checks` are those of its shape (`checks_of`); None where nobody remembers it.
+        Nothing is known of its shape, or its record is gone.
         """
-        if checks is None:
-            return self._has_odd_content(log_key, text, record)
-        severe, places = checks
-        if severe is not None:
-            try:
-                too_severe = severe[record[FIRST_LEVEL_FIELD]]
-            except (LookupError, TypeError):
-                too_severe = self._is_level_odd(log_key, record)
-            if too_severe:
-                return True
+        if log_key not in self.watched:
+            return False
+        if self._has_levels and self._is_level_odd(log_key, record):
+            return True
+        if log_key in self._unshaped:
+            return self._has_odd_value(log_key, text)
+        places = self._checks[log_key].get(text.translate(ZEROED))
+        if places is None:
+            places = self._places_anew(log_key, text)
         for start, judged_end, end, slot, fine in places:
-            if text[start:judged_end] not in fine and self._is_odd(
+            if text[start:judged_end] not in fine and self.is_odd(
                 log_key, slot, text[start:end], fine
             ):
                 return True
         return False
 
-    def _has_odd_content(self, log_key: int, text: bytes, record: Any) -> bool:
-        """The same for a message whose shape nobody remembers, or whose record is gone."""
-        if self._has_levels and self._is_level_odd(log_key, record):
-            return True
-        if log_key in self._unshaped:
-            return self._has_odd_value(log_key, text)
-        checks = self._checks[log_key].get(text.translate(ZEROED))
-        if checks is None:
-            checks = self._checks_anew(log_key, text)
-        return self.has_odd_content(log_key, text, None, (None, checks[1]))
-
     def _is_level_odd(self, log_key: int, record: Any) -> bool:
-        """Whether a record's level is too severe for its log key."""
+        """Whether a record's level is too severe for its log key, which is watched."""
         assert self._steps is not None, "BUG: levels are looked at only for a step judge"
         rank = self.levels.rank(record)
         of_rank = self._of_rank[log_key]
         too_severe = of_rank.get(rank)
         if too_severe is None:
             too_severe = of_rank[rank] = self._steps.is_too_severe(log_key, rank)
-        if self.levels.is_plain and record.__class__ is dict:
-            word = record.get(FIRST_LEVEL_FIELD)
-            if word.__class__ is bytes:
-                known = self._severe[log_key]
-                if len(known) >= _MOST_LEVELS:
-                    known.clear()
-                known[word] = too_severe
         return too_severe
 
     def _has_odd_value(self, log_key: int, text: bytes) -> bool:
@@ -128,11 +119,12 @@ class OddEvents:
         for slot, fine in self._places[log_key]:
             if slot < len(spans):
                 start, end = spans[slot]
-                if self._is_odd(log_key, slot, text[start:end], fine):
+                if self.is_odd(log_key, slot, text[start:end], fine):
                     return True
         return False
 
-    def _is_odd(self, log_key: int, slot: int, value: bytes, fine: set[bytes]) -> bool:
+    def is_odd(self, log_key: int, slot: int, value: bytes, fine: set[bytes]) -> bool:
+        """Whether a value deviates. What is no deviation is added to `fine`, as far as judged."""
         assert self._steps is not None, "BUG: log keys are watched only for a step judge"
         judged = self._steps.judged_part(log_key, slot, value)
         if judged in fine:
@@ -143,14 +135,27 @@ class OddEvents:
         fine.add(judged)
         return False
 
-    def checks_of(self, log_key: int, text: bytes) -> Checks:
-        """What to look at in all messages of this one's shape."""
+    # Made once for each shape and level. What depends on the level alone is then one look-up with
+    # the shape, and a value that was looked at before costs one more.
+    def checks_of(self, log_key: int, text: bytes, record: Any) -> Checks | None:
+        """What to look at in all messages of this one's shape, in records of this one's level.
+
+        None where it is not known what level they have, though that matters.
+        """
+        rank = None
+        if self.levels.is_plain and record.get(FIRST_LEVEL_FIELD).__class__ is bytes:
+            rank = self.levels.rank(record)
+        is_rare = log_key in self._special
+        if not is_rare and self._has_levels and log_key in self.watched:
+            if rank is None:
+                return None
+            is_rare = self._is_level_odd(log_key, record)
+        return rank, is_rare, self._places_of(log_key, text)
+
+    def _places_of(self, log_key: int, text: bytes) -> Sequence[Check]:
+        """The values to look at in all messages of this one's shape."""
         if self._steps is None or log_key not in self.watched:
-            return None, ()
-        severe: Mapping[bytes, bool] | None = None
-        if self._has_levels:
-            # Where a level is part of the line, no level of a record's field is known.
-            severe = self._severe[log_key] if self.levels.is_plain else {}
+            return ()
         spans = self._slots.spans(log_key, text, remember=False)
         checks = []
         for slot in self._steps.slots(log_key):
@@ -159,11 +164,11 @@ class OddEvents:
                 judged = self._steps.judged_part(log_key, slot, text[start:end])
                 fine = self._fine.setdefault((log_key, slot), set())
                 checks.append((start, start + len(judged), end, slot, fine))
-        return severe, checks
+        return checks
 
-    def _checks_anew(self, log_key: int, text: bytes) -> Checks:
+    def _places_anew(self, log_key: int, text: bytes) -> Sequence[Check]:
         assert self._steps is not None, "BUG: log keys are watched only for a step judge"
-        checks = self.checks_of(log_key, text)
+        checks = self._places_of(log_key, text)
         shapes = self._checks[log_key]
         if len(text) <= _LONGEST_SHAPE:
             if len(shapes) >= _MOST_SHAPES:
@@ -174,7 +179,7 @@ class OddEvents:
                     (slot, self._fine.setdefault((log_key, slot), set()))
                     for slot in self._steps.slots(log_key)
                 ]
-            cost = _ENTRY_BYTES + len(text) + _PLACE_BYTES * len(checks[1])
+            cost = _ENTRY_BYTES + len(text) + _PLACE_BYTES * len(checks)
             self._shape_generation.take(cost)
             shapes[text.translate(ZEROED)] = checks
         return checks
@@ -220,8 +225,7 @@ class OddEvents:
             return found
         others = [self._steps.gap(keys, gap_ns)]
         # Every event of a session that is decided comes here, and few of them have odd content.
-        is_watched = rare and keys[-1] in self.watched
-        if is_watched and self.has_odd_content(keys[-1], text, record, None):
+        if rare and self.has_odd_content(keys[-1], text, record):
             others.append(self._steps.value(keys, self._slots.values(keys[-1], text)))
             if self._has_levels:
                 others.append(self._steps.severity(keys, self.levels.rank(record)))
@@ -251,4 +255,4 @@ class OddEvents:
 def odd_events_of(parts: EngineParts, reader: RecordReader) -> OddEvents:
     """What an engine asks, built from the parts of its bundle."""
     slots = SlotReader(parts.templates, parts.wide)
-    return OddEvents(parts.steps, slots, levels_of(reader))
+    return OddEvents(parts.steps, slots, levels_of(reader), parts.novel | parts.ends)

@@ -61,6 +61,17 @@ class EngineParts:
     input_settings: InputSettings
     session_settings: SessionSettings
 
+    @property
+    def novel(self) -> frozenset[int]:
+        """The log keys that normal training never had, the unknown leaf among them."""
+        return frozenset(i for i, seen in enumerate([*self.seen, False]) if not seen)
+
+    @property
+    def ends(self) -> frozenset[int]:
+        """The log keys after which a session ends."""
+        texts = self.session_settings.end_templates
+        return frozenset(i for i, text in enumerate(self.templates) if text in texts)
+
     def reader(self, limits: Limits) -> RecordReader:
         """What reads text, session keys and time of a record."""
         return RecordReader(
@@ -71,7 +82,7 @@ class EngineParts:
 
     def cascade(self, limits: Limits, idle_ns: int) -> Cascade:
         """What decides on a session; `idle_ns` is its idle timeout."""
-        return Cascade(
+        cascade = Cascade(
             self.hierarchy,
             self.patterns,
             self.nested,
@@ -80,6 +91,8 @@ class EngineParts:
             self.steps,
             idle_ns,
         )
+        cascade.tracker.max_events = self.session_settings.max_events
+        return cascade
 
     def flow(self) -> FlowWatch:
         """What counts the events of the whole stream."""

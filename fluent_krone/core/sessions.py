@@ -3,8 +3,9 @@
 Why every step is O(1), and why it changes no verdict *when* ended sessions are collected:
 
 1. Stream time never goes back, and all sessions have the same idle timeout. So the order of last
-   events is the order of deadlines, and `open` is kept in it: an event moves its session to the
-   end.
+   events is the order of deadlines, and `open` is kept in it. An event is only noted (`touch`);
+   whoever needs the order moves the sessions that had events to the end first (`put_in_order`),
+   each of them once, however many events it had.
 2. The sessions that stream time has ended are therefore the first ones. A session that ends by its
    age is found in the same way, in the order of starts (`_by_age`).
 3. An event whose session has ended, but was not collected yet, starts a new instance all the same,
@@ -65,6 +66,9 @@ class SessionSettings:
         return replace(self, **{name: value for name, value in values.items() if value is not None})
 
 
+# Stands for the level of a session's lines where not all of them have the same.
+SEVERAL_LEVELS = -1
+
 # Nothing was said of the session as a whole; it had its alert; or that alert was silenced since a
 # person marked as normal what had been seen by then, and the session is judged again at its end.
 NOT_ALERTED = 0
@@ -84,9 +88,10 @@ class Saved:
     held: int = 0
     # What its first record says of where it runs, see `context.py`.
     context: Context = ()
-    # The ranks of the levels of the events in `lines` (`reading/levels.py`); None where its first
-    # record has no level.
+    # The ranks of the levels of the events in `lines`, where `Session.level` does not say them.
     levels: bytearray | None = None
+    # How many of its events were steps of a change (`changes.py`).
+    new_steps: int = 0
 
 
 @dataclass(slots=True, eq=False)
@@ -128,8 +133,41 @@ class Session:
     # these, the first `passed` were handed on already. See `references.py`.
     refs: array[int] | None = None
     passed: int = 0
-    # How many of its events were steps of a change (`changes.py`).
-    new_steps: int = 0
+    # The rank of the level (`reading/levels.py`) that all its `lines` have so far, which nearly
+    # always stays that of the first; or `SEVERAL_LEVELS`. 0 where its first record has no level:
+    # then those of the others are not kept.
+    level: int = 0
+
+    @property
+    def levels(self) -> bytes | None:
+        """The ranks of the levels of the events in `lines`; None where they are not kept."""
+        if self.level == SEVERAL_LEVELS:
+            return bytes(self.saved.levels or b"")
+        if not self.level:
+            return None
+        return bytes((self.level,)) * len(self.lines)
+
+    @levels.setter
+    def levels(self, ranks: bytes | None) -> None:
+        self.level = 0
+        self.saved.levels = None
+        if ranks is None:
+            return
+        first = ranks[:1]
+        if ranks == first * len(self.lines) and any(first):
+            self.level = first[0]
+        else:
+            self.level = SEVERAL_LEVELS
+            self.saved.levels = bytearray(ranks)
+
+    def note_level(self, rank: int) -> None:
+        """The last of `lines` has this level, which may be another one than those before it."""
+        if self.level not in (0, SEVERAL_LEVELS, rank):
+            before = len(self.lines) - 1
+            self.saved.levels = bytearray((self.level,)) * before
+            self.level = SEVERAL_LEVELS
+        if self.level == SEVERAL_LEVELS and self.saved.levels is not None:
+            self.saved.levels.append(rank)
 
     @property
     def first_ns(self) -> int:
@@ -157,8 +195,10 @@ class Sessionizer:
     def __init__(self, settings: SessionSettings, *, max_sessions: int, remembered: int) -> None:
         self.settings = settings
         self.open: OrderedDict[SessionKey, Session] = OrderedDict()
-        # Moves a session that had an event to the end of `open`.
-        self.to_end: Callable[[SessionKey], None] = self.open.move_to_end
+        # The sessions of the events since `open` was put in order, and what notes one: an event
+        # moves its session to the end of `open`.
+        self._touched: list[Session] = []
+        self.touch: Callable[[Session], None] = self._touched.append
         self.references: References | None = None
         self._by_age: OrderedDict[SessionKey, Session] = OrderedDict()
         self.idle_ns = int(settings.idle_timeout * _NS)
@@ -209,10 +249,27 @@ class Sessionizer:
     def note_records(self, references: References) -> None:
         """Note from now on in each session which records its events were."""
         self.references = references
-        self.to_end = references.mover(self.open)
+        self.touch = references.noting(self.touch)
         for session in self.open.values():
             if session.refs is None:
                 session.refs = array("q")
+
+    def to_end(self, session: Session) -> None:
+        """Move a session to the end of `open`, though it had no event."""
+        self._touched.append(session)
+
+    def put_in_order(self) -> None:
+        """Put `open` into the order of last events."""
+        # The last event of each counts.
+        latest = dict.fromkeys(reversed(self._touched))
+        # In place: the engine's loop holds the list.
+        self._touched.clear()
+        find = self.open.get
+        move = self.open.move_to_end
+        for session in reversed(latest):
+            # It may have ended since.
+            if find(session.key) is session:
+                move(session.key)
 
     @property
     def ref(self) -> int:
@@ -263,6 +320,7 @@ class Sessionizer:
 
     def expired(self, now: int) -> Iterator[Session]:
         """Take out the sessions that stream time `now` has ended."""
+        self.put_in_order()
         for order in (self.open, self._by_age):
             while order:
                 session = next(iter(order.values()))
@@ -273,6 +331,7 @@ class Sessionizer:
 
     def drain(self) -> Iterator[Session]:
         """Take out every open session: end of input."""
+        self.put_in_order()
         while self.open:
             session = next(iter(self.open.values()))
             self.end(session)
@@ -284,6 +343,7 @@ class Sessionizer:
             yield self._longest_idle()
 
     def _longest_idle(self) -> Session:
+        self.put_in_order()
         session = next(iter(self.open.values()))
         self.end(session)
         self.over_cap += 1

@@ -120,7 +120,7 @@ class Settling:
             event = (tag, time_ns, log_key, text)
             session = self._engine.single.step(key, event, record, clock, findings)
         if log_key <= self._unknown:
-            session.new_steps += meaning.is_changed
+            session.saved.new_steps += meaning.is_changed
         else:
             line = text[:_LONGEST_LINE]
             first = FirstSeen(tag, key, session.instance, time_ns, line)
@@ -133,7 +133,7 @@ class Settling:
         """A session had an event that is no step of it; gaps are counted over it."""
         engine = self._engine
         session = engine.find(key, tag, time_ns, None, clock, findings)
-        engine.sessions.to_end(key)
+        engine.sessions.touch(session)
         session.seen = clock
         end = engine.sessions.end_of(session)
         session.due = min(clock + session.state.waits_ns, end)
@@ -200,7 +200,7 @@ class Settling:
 
     def count(self, session: Session, ended: int) -> None:
         """A session has ended, and its verdict is known."""
-        if session.new_steps:
+        if session.saved.new_steps:
             self.changes.count(session.is_abnormal)
         self.shifts.note(session, ended)
 
@@ -243,14 +243,14 @@ class Settling:
             if place < len(session.lines):
                 line = session.lines[place]
             known = self.changes.read_as(log_key, line)
-            session.new_steps += self.changes.is_of_change(log_key)
+            session.saved.new_steps += self.changes.is_of_change(log_key)
             if known != PASSED:
                 session.keys[place] = known
                 kept.append(place)
+        levels = session.levels
         session.lines = [session.lines[place] for place in kept if place < len(session.lines)]
-        if session.saved.levels is not None:
-            levels = session.saved.levels
-            session.saved.levels = bytearray(levels[place] for place in kept if place < len(levels))
+        if levels is not None:
+            session.levels = bytes(levels[place] for place in kept if place < len(levels))
         session.times = array("q", [session.times[place] for place in kept])
         session.keys = array("H", [session.keys[place] for place in kept])
 

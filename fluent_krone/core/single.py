@@ -66,14 +66,14 @@ class SingleEvents:
         *,
         in_time: bool = True,
     ) -> Session:
-        """What the loop of `Engine._feed` does with one event of one session."""
+        """What the engine's loop does with one event of one session."""
         engine = self._engine
         tag, time_ns, log_key, text = event
         engine.time.flow.add(log_key)
         session = engine.sessions.open.get(key)
         if session is None or clock > session.due:
             session = engine.find(key, tag, time_ns, record, clock, findings)
-        engine.sessions.to_end(key)
+        engine.sessions.touch(session)
         session.keys.append(log_key)
         session.state = engine.tracker.step(session.state, log_key, session.keys)
         session.seen = clock
@@ -85,13 +85,11 @@ class SingleEvents:
             gap_ns = self.odd.usual_gap(session.keys, gap_ns)
         session.last_ns = time_ns
         session.times.append(time_ns)
-        length = len(session.keys)
-        if length <= engine.limits.keep_lines:
-            engine.judging.keep_line(session, text, record)
-        rare = log_key in engine.judging.novel or log_key in engine.judging.ends
-        if log_key in self.odd.watched:
-            rare = rare or self.odd.has_odd_content(log_key, text, record, None)
+        if len(session.keys) <= engine.limits.keep_lines:
+            session.lines.append(text)
+            engine.judging.note_level(session, record)
+        rare = self.odd.is_rare(log_key, text, record)
         fits = session.state.shortest_ns <= gap_ns <= session.state.longest_ns
-        if rare or length >= engine.session_settings.max_events or not fits:
+        if rare or not fits:
             engine.special_event(session, text, record, gap_ns, findings, rare)
         return session

@@ -156,6 +156,8 @@ class Tracker:
         self._is_decided = is_decided
         self._steps = steps
         self._idle_ns = idle_ns
+        # After so many events a session ends: its state needs attention then.
+        self.max_events = NEVER_NS
         self.waiting.waits_ns = idle_ns
         # The states whose next ones must be forgotten when too many are remembered.
         self._remembered = [self.start]
@@ -207,7 +209,7 @@ class Tracker:
             if state.events > 1:
                 limits_ns = self._steps.limits_ns(so_far[-2], so_far[-1])
                 state.shortest_ns, state.longest_ns = limits_ns
-        if state.decided or state.deviations:
+        if state.decided or state.deviations or state.events >= self.max_events:
             # No gap lies within these limits, so the engine looks at every event that leads here.
             state.shortest_ns, state.longest_ns = NO_GAP_NS
 

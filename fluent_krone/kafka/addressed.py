@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import Any
 
 from ..errors import RecordError
 from ..reading.events import EventReader
 from ..reading.records import SessionKey
-from ..reading.seam import Read
+from ..reading.seam import Aside, Events, Found, Read, reading_by
 
 
 class Addressed(dict[bytes, Any]):
@@ -35,3 +36,7 @@ class AddressedReader(EventReader):
         if record.session not in keys:
             raise RecordError("no_session_key", "the copy is meant for a session it does not name")
         return log_key, text, [record.session], note
+
+    def read_all(self, tag: bytes, events: Events, aside: Aside) -> Iterator[Found]:
+        """As `EventReader.read_all`, each record by `read`."""
+        return reading_by(self.read)(tag, events, aside)

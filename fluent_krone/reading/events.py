@@ -14,14 +14,16 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any
 
+from ..errors import RecordError
 from .accessor import is_path
 from .cache import Generation
 from .keyed import KeyedFrames, can_be_keyed
+from .levels import FIRST_LEVEL_FIELD
 from .records import RecordReader
-from .seam import Note, Read
+from .seam import Aside, Events, Found, Note, Read, reading_by
 from .templates import TemplateMatcher
 from .wildcards import ZEROED
 
@@ -30,13 +32,18 @@ Span = tuple[int, int]
 # The component of a record, None without one; or that and the values of its facets.
 Component = bytes | None | tuple[bytes | None, ...]
 # Shape → log key, spans and note.
-Shapes = dict[bytes, tuple[int, tuple[Span, ...], Sequence[Any]]]
+Shapes = dict[bytes, tuple[int, tuple[Span, ...], Sequence[Any] | None]]
+# Component, word in the field `level`, and shape.
+Place = tuple[Component, Any, bytes]
 
 # Bytes of a shape that is remembered. Longer messages are matched anew each time.
 _LONGEST_SHAPE = 1000
 # What a remembered shape or component costs besides its own bytes: objects, tuples, and its place
 # in a dictionary.
 _ENTRY_BYTES = 300
+# Words in the field `level` that have shapes of their own. Loggers have eight of them, in a few
+# spellings; a field that is no level would multiply the shapes.
+_MOST_LEVELS = 20
 # What one item of a note costs.
 _ITEM_BYTES = 120
 # Shapes of which only a hash is kept until they come again, about 60 bytes each. A shape that comes
@@ -44,12 +51,27 @@ _ITEM_BYTES = 120
 _MOST_ONCE = 20_000
 
 
+class _Levels(dict[Any, Shapes]):
+    """Word in the field `level` → shapes; those of None are of records without a word of theirs."""
+
+    def __init__(self, generation: Generation) -> None:
+        super().__init__({None: {}})
+        self._generation = generation
+
+    def __missing__(self, word: Any) -> Shapes:
+        if word.__class__ is not bytes or len(self) >= _MOST_LEVELS:
+            return self[None]
+        self._generation.take(_ENTRY_BYTES + len(word))
+        shapes = self[word] = {}
+        return shapes
+
+
 class EventReader:
     """The reader and the matcher of one stream as one. Gives what they give.
 
     `cache_bytes` is what remembered shapes may take. `note` is asked for each shape that is
-    remembered, with its log key and a text; what it says must hold for all texts of that shape, and
-    comes with each of them.
+    remembered, with its log key, a text and the record; what it says must hold for all texts of
+    that shape whose records have the same level, and comes with each of them.
 
     >>> from .records import InputSettings
     >>> reader = RecordReader(InputSettings(session_key=("/blk_-?[0-9]+/",)))
@@ -63,17 +85,17 @@ class EventReader:
         reader: RecordReader,
         matcher: TemplateMatcher,
         cache_bytes: int = 40_000_000,
-        note: Note = lambda log_key, text: (),
+        note: Note = lambda log_key, text, record: (),
     ) -> None:
         self._reader = reader
         self._match = matcher.match
         self._matcher = matcher
         self._note = note
-        # Component → what stands before its messages; their shapes, with log key and spans of the
-        # session keys; their frames, if any. There are no spans where the keys are not in the
-        # message, or where another message of the same shape may have them elsewhere.
+        # Component → what stands before its messages; their shapes by level, with log key, spans of
+        # the session keys, and note; their frames, if any. There are no spans where the keys are
+        # not in the message, or where another message of the same shape may have them elsewhere.
         # Where facets stand before the messages, their values are part of the component here.
-        self._components: dict[Component, tuple[bytes, Shapes, KeyedFrames | None]] = {}
+        self._components: dict[Component, tuple[bytes, _Levels, KeyedFrames | None]] = {}
         self._generation = Generation(cache_bytes, self._components.clear)
         # Hashes of component and shape that came once.
         self._once: set[int] = set()
@@ -94,24 +116,26 @@ class EventReader:
     def read(self, tag: bytes, record: Any) -> Read:
         """Log key, the text that was matched, session keys, and the note of its shape.
 
-        The note is None where the shape is not remembered.
+        The note is None where the shape is not remembered, or nothing is to be said of it.
 
         Raises RecordError as `RecordReader.read` does.
         """
         try:
             message = record[self._message]
+            level = record.get(FIRST_LEVEL_FIELD)
             component = None
             if self._component is not None:
                 component = record[self._component]
             if self._has_facets:
                 component = (component, *self._reader.facets(record))
-            prefix, shapes, frames = self._components[component]
+            prefix, levels, frames = self._components[component]
             shape = message.translate(ZEROED)
+            found = levels[level].get(shape)
         # No such component yet, or the record is not a map, or its message is not bytes.
         except (LookupError, TypeError, AttributeError):
             return self._read(tag, record)
-        found = shapes.get(shape)
         if found is None:
+            place = (component, level, shape)
             if not self._is_plain(message):
                 return self._read(tag, record)
             text = prefix + message
@@ -120,23 +144,58 @@ class EventReader:
                 if framed is not None:
                     # A shape that comes again is worth remembering even so: it is faster yet.
                     if frames.is_numbered(framed[1]) and self._came_before(component, shape):
-                        self._remember(component, shape, message, text, framed[0])
+                        self._remember(place, message, text, framed[0], record)
                     return framed[0], text, [(framed[1],)], None
             keys = self._reader.keys(tag, record, message)
             log_key = self._match(text)
             if self._came_before(component, shape):
-                self._remember(component, shape, message, text, log_key)
+                self._remember(place, message, text, log_key, record)
             elif frames is not None:
                 frames.learn(message, prefix, log_key)
             return log_key, text, keys, None
         log_key, spans, note = found
         if len(spans) == 1:
             start, end = spans[0]
-            return log_key, prefix + message, [(message[start:end],)], note
+            return log_key, prefix + message, ((message[start:end],),), note
         if spans:
             several = {(message[start:end],): None for start, end in spans}
             return log_key, prefix + message, self._reader.capped(list(several)), note
         return log_key, prefix + message, self._reader.keys(tag, record, message), note
+
+    # Nearly every record of a log has one session key and a shape that is remembered. What `read`
+    # does with such a record is written out here: the call would cost a fifth of it.
+    def read_all(self, tag: bytes, events: Events, aside: Aside) -> Iterator[Found]:
+        """Read a chunk's events one by one; records that cannot be events go to `aside`."""
+        read = self.read
+        if self._has_facets:
+            yield from reading_by(read)(tag, events, aside)
+            return
+        components = self._components
+        in_message = self._message
+        in_component = self._component
+        for time_ns, record in events:
+            try:
+                message = record[in_message]
+                component = None
+                if in_component is not None:
+                    component = record[in_component]
+                prefix, levels, _ = components[component]
+                found = levels[record.get(FIRST_LEVEL_FIELD)].get(message.translate(ZEROED))
+            except (LookupError, TypeError, AttributeError):
+                found = None
+            if found is not None:
+                log_key, spans, note = found
+                if len(spans) == 1:
+                    start, end = spans[0]
+                    key = (message[start:end],)
+                    yield time_ns, record, log_key, prefix + message, (key,), note
+                    continue
+            try:
+                log_key, text, keys, note = read(tag, record)
+            except RecordError as error:
+                aside(record, error)
+            else:
+                yield time_ns, record, log_key, text, keys, note
 
     def _is_plain(self, message: Any) -> bool:
         """Whether a message is matched as it is: it is bytes, and is neither stripped nor cut."""
@@ -173,7 +232,7 @@ class EventReader:
         frames = None
         if self._frame_regex is not None:
             frames = KeyedFrames(self._frame_regex, self._matcher, self._generation)
-        self._components[component] = (prefix, {}, frames)
+        self._components[component] = (prefix, _Levels(self._generation), frames)
 
     def _came_before(self, component: Component, shape: bytes) -> bool:
         """Whether a shape that is not remembered came before; from now on it did."""
@@ -186,16 +245,23 @@ class EventReader:
         return False
 
     def _remember(
-        self, component: Component, shape: bytes, message: bytes, text: bytes, log_key: int
+        self, place: Place, message: bytes, text: bytes, log_key: int, record: Any
     ) -> None:
         """Remember the log key of a shape, if all its messages have it."""
+        component, level, shape = place
+        # Each entry that was taken in since may have emptied all.
+        self._know(component)
         if len(text) > _LONGEST_SHAPE or not self._matcher.is_sure(text):
             return
-        note = self._note(log_key, text)
-        self._generation.take(_ENTRY_BYTES + len(shape) + _ITEM_BYTES * len(note))
+        levels = self._components[component][1]
+        if levels[level] is levels[None]:
+            # Records of other levels have this note as well.
+            record = {}
+        note = self._note(log_key, text, record)
+        self._generation.take(_ENTRY_BYTES + len(shape) + _ITEM_BYTES * len(note or ()))
         # Making room may have emptied all.
         self._know(component)
-        self._components[component][1][shape] = (log_key, self._spans(message), note)
+        self._components[component][1][level][shape] = (log_key, self._spans(message), note)
 
     def _spans(self, message: bytes) -> tuple[Span, ...]:
         regex = self._reader.sole_regex

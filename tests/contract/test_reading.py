@@ -75,7 +75,7 @@ def test_records_are_read_as_the_definition_says(
     slots = SlotReader(TEMPLATES)
     noted = 0
 
-    def note(log_key: int, text: bytes) -> Sequence[Any]:
+    def note(log_key: int, text: bytes, record: Any) -> Sequence[Any]:
         return [log_key, *slots.spans(log_key, text)] if log_key >= 0 else [log_key]
 
     reading = make(settings, note)
@@ -91,6 +91,6 @@ def test_records_are_read_as_the_definition_says(
         assert (found[0], found[1], list(found[2])) == (log_key, text, keys)
         if found[3] is not None:
             noted += 1
-            assert list(found[3]) == list(note(log_key, text))
+            assert list(found[3]) == list(note(log_key, text, record))
     if settings.session_key[0].startswith("/") and settings.line_format is None:
         assert noted, "no shape was remembered, so nothing was shown of notes"

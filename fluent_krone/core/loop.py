@@ -1,0 +1,119 @@
+"""The loop over a chunk's events: where a record's time goes.
+
+A call costs more than most of what the loop does. So some things that have functions elsewhere are
+written out in it:
+
+1. Reading: `EventReader.read_all` gives log key, text and session keys, mostly by one look-up of
+   the message's shape, and with them what is known of all events of that shape (`OddEvents`).
+2. Time: an event ahead of the watermark may move it, and one far behind may show that the stream
+   has stepped back: `StreamTime.meet` is told of these, and of no others.
+3. Session: a session that is open, and that stream time has not passed the due time of, goes on.
+   Any other session is looked at, and ends or hangs (`Engine.find`).
+4. Step: the state knows the next state of a step that was seen before; this is `Tracker.step`
+   without its call.
+5. What few events need is behind one test: a template that training did not have, one that ends the
+   session, or a value that deviates; a gap outside the limits that the state holds. A state that
+   needs attention itself (an early verdict, a step whose order deviates, as many events as a
+   session may have) has limits that no gap keeps.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from ..reading.seam import Events, ReadAll
+from ..types import Finding
+from .sessions import NOBODY
+
+if TYPE_CHECKING:
+    from .engine import Engine
+
+
+class Loop:
+    """Feeds an engine's events; holds what it looks up for each, made once for all chunks."""
+
+    def __init__(self, engine: Engine, read_all: ReadAll) -> None:
+        self._engine = engine
+        self._read_all = read_all
+        self._time = engine.time
+        self._names: tuple[Any, ...] = (
+            engine.sessions.open.get,
+            engine.sessions.touch,
+            engine.tracker.work_out,
+            engine.single.odd.checked,
+            engine.single.odd.is_odd,
+            engine.hanging.set_alarm,
+            engine.doubts.settle,
+            engine.time.flow.counts,
+            engine.limits.keep_lines,
+            engine.reader.has_time,
+            engine.settling.new_key,
+            engine.settling.take_all,
+            engine.judging.note_level,
+        )
+
+    def again(self) -> Loop:
+        """The loop of an engine that has changed."""
+        return Loop(self._engine, self._read_all)
+
+    # `clock`, `watermark` and `behind` are copies of what `StreamTime` holds, and are read anew
+    # whenever it was asked: a look-up of a local name costs a third of that of an attribute.
+    def feed(self, tag: bytes, events: Events, now_ns: int) -> list[Finding]:
+        """Take a chunk's events; see `Engine.feed`."""
+        findings: list[Finding] = []
+        engine = self._engine
+        (find, touch, work_out, checked, is_odd, set_alarm, settle, *others) = self._names
+        (counts, kept, own_time, new_key, take_new, note_level) = others
+        time = self._time
+        latest = time.arrive(now_ns)
+        clock = time.clock
+        watermark = time.watermark
+        behind = time.behind
+        record_count = event_count = 0
+        found = self._read_all(tag, events, engine.count_aside)
+        for time_ns, record, log_key, text, keys, checks in found:
+            record_count += 1
+            event_count += len(keys)
+            rank, rare, places = checks or checked(log_key, text, record)
+            for start, judged_end, end, slot, fine in places:
+                if text[start:judged_end] not in fine:
+                    rare |= is_odd(log_key, slot, text[start:end], fine)
+            if own_time or not time_ns:
+                time_ns = engine.single.own_time(record, time_ns, now_ns)
+            if not behind <= time_ns <= watermark:
+                own_ns = time_ns
+                time_ns = time.meet(time_ns, latest, tag, record)
+                watermark = time.watermark
+                behind = time.behind
+                clock = time.clock
+                if time.is_unusual and settle(keys, (tag, own_ns, log_key, text), record, findings):
+                    continue
+            if log_key == new_key:
+                keys = take_new(keys, (tag, time_ns, log_key, text), record, clock, findings)
+            for key in keys:
+                counts[log_key] += 1
+                session = find(key, NOBODY)
+                if clock > session.due:
+                    session = engine.find(key, tag, time_ns, record, clock, findings)
+                touch(session)
+                so_far = session.keys
+                so_far.append(log_key)
+                state = session.state.next.get(log_key) or work_out(session.state, log_key, so_far)
+                session.state = state
+                session.seen = clock
+                due = clock + state.waits_ns
+                session.due = due if due < session.limit else session.limit
+                if due < session.alarm:
+                    set_alarm(session, due)
+                session.times.append(time_ns)
+                gap_ns = time_ns - session.last_ns
+                session.last_ns = time_ns
+                if len(so_far) <= kept:
+                    session.lines.append(text)
+                    if rank != session.level:
+                        note_level(session, record)
+                if rare or not state.shortest_ns <= gap_ns <= state.longest_ns:
+                    engine.special_event(session, text, record, gap_ns, findings, rare)
+        time.fed_at = now_ns
+        engine.fed(record_count, event_count, clock, findings)
+        return findings
