@@ -84,7 +84,7 @@ class Pauses:
         log_s = (max(self._last.values()) - min(self._first.values())) / _NS
         lives = sorted((self._last[key] - self._first[key]) / _NS for key in self._longest)
         if log_s > 2 * _LADDER[0] and lives[len(lives) // 2] > log_s / 2:
-            return self._between_groups() or self._of_most()
+            return self.between_groups() or self._of_most()
         longest = sorted(pause / _NS for pause in self._longest.values())
         for strays in _STRAYS:
             rung = next((rung for rung in _LADDER if _suits(rung, longest, strays)), _LADDER[-1])
@@ -93,7 +93,7 @@ class Pauses:
         share = bisect(longest, rung) / len(longest)
         return rung, f"{share:.1%} of the sessions never pause longer"
 
-    def _between_groups(self) -> tuple[int, str] | None:
+    def between_groups(self) -> tuple[int, str] | None:
         """A timeout in the gap between two groups of pauses: inside sessions, and between them.
 
         Keys that are used again and again, such as the names of workers, pause shortly while they
@@ -125,6 +125,12 @@ class Pauses:
             "session keys occur during the whole log, and pauses are either below "
             f"{shortest:.2g} s or above {longest:.2g} s"
         )
+
+    def stretches(self, timeout_s: float) -> int:
+        """How many stretches there are between pauses that are longer than a timeout."""
+        shortest = math.floor(_BINS * math.log10(timeout_s))
+        pauses = sum(count for size, count in self._bins.items() if size >= shortest)
+        return pauses + len(self._first)
 
     def _of_most(self) -> tuple[int, str]:
         """The timeout that 99 % of the pauses stay below, at most an hour."""

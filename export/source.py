@@ -49,6 +49,12 @@ _MANY = 5
 _MUCH = 0.05
 _NS = 1_000_000_000
 
+# The session key of a log whose tags write one execution after another.
+BY_TAG = ("tag",)
+# Records whose pauses show whether they do, and stretches between pauses that there must be.
+_PAUSES_OF = 200_000
+_ENOUGH_STRETCHES = 30
+
 Say = Callable[[str], None]
 
 
@@ -92,17 +98,36 @@ def _with_best_key(settings: InputSettings, inputs: Inputs, say: Say) -> InputSe
     """The settings with the session key that suits the log best. Raises ExportError without one."""
     candidates = session_keys(settings, inputs)
     if not candidates:
-        raise ExportError(
-            f"{_name(inputs)}: no session key was found: no field and no id in the messages comes "
-            "back a few times. Without one all records of a tag would be judged as one execution, "
-            "which tells nothing; set session_key to the field, or to a /regex/ over the message, "
-            "that names an execution"
-        )
+        return _one_after_another(settings, inputs, say)
     best, *others = candidates
     say(f"session key, suggested: {best.words}")
     if others:
         say(f"  it could also be {', or '.join(other.words for other in others)}")
     return replace(settings, session_key=parse_list(best.option))
+
+
+def _one_after_another(settings: InputSettings, inputs: Inputs, say: Say) -> InputSettings:
+    """The settings where each tag writes one execution after another, with pauses between them.
+
+    So do jobs that run now and then. Raises ExportError where there are no such pauses.
+    """
+    settings = replace(settings, session_key=BY_TAG)
+    seen = FirstPass(inputs, settings)
+    for _ in islice(seen.events(), _PAUSES_OF):
+        pass
+    found = seen.pauses.between_groups()
+    if found is None or seen.pauses.stretches(found[0]) < _ENOUGH_STRETCHES:
+        raise ExportError(
+            f"{_name(inputs)}: no session key was found: no field and no id in the messages comes "
+            "back a few times, and the log does not pause between executions. Without one all "
+            "records of a tag would be judged as one execution, which tells nothing; set "
+            "session_key to the field, or to a /regex/ over the message, that names an execution"
+        )
+    say(
+        "session key, suggested: tag, because no field and no id in the messages comes back, and "
+        "the log pauses: what a tag writes between two pauses is one execution"
+    )
+    return settings
 
 
 def _check_time_format(time_format: str | None) -> None:

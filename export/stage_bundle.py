@@ -25,6 +25,7 @@ from . import golden
 from .panel import fit_steps
 from .rates import FEWEST_WINDOWS, WHOLE_DAY, measure_rates
 from .sequences import patterns_of
+from .source import BY_TAG
 from .stages import Work
 from .work_files import (
     bundle_name,
@@ -222,7 +223,7 @@ def _golden_records(work: Work, bundle: Bundle) -> list[dict[str, str]]:
         return []
     wanted = Counter(session.log_keys for session in training).most_common(1)[0][0]
     engine = bundle.engine()
-    if work.options.sessions:
+    if work.options.sessions or bundle.input_settings.session_key == BY_TAG:
         return golden.from_templates(wanted, bundle.input_settings, engine)
     key = next(session.key for session in training if session.log_keys == wanted)
     inputs = work.options.input or source_of(work.options)

@@ -119,15 +119,22 @@ def _sessions_cut(
             context=context,
         )
     keys = len({session.key for session in sessions})
-    if keys == 1:
+    by_tag = input_settings_of(work).session_key == source.BY_TAG
+    if keys == 1 and not (by_tag and len(sessions) > 1):
         raise ExportError(
             "all events belong to one session: give a --session-key that tells executions apart"
         )
-    if len(sessions) - keys > _CUT_SHARE * keys:
+    if len(sessions) - keys > _CUT_SHARE * keys and not by_tag:
         work.say(
             f"warning: the session settings cut {keys:,} sessions into {len(sessions):,}: "
             f"idle_timeout {duration(settings.idle_timeout)} may be too short"
         )
+    if by_tag:
+        # Each stretch of a tag is an execution, which the stages behind this one tell by its key.
+        sessions = [
+            dataclasses.replace(session, key=(*session.key, str(number).encode()))
+            for number, session in enumerate(sessions)
+        ]
     return sessions, engine
 
 

@@ -635,6 +635,38 @@ def test_one_session_only(tmp_path: Path, run: Run) -> None:
     assert "all events belong to one session" in complains(run, tmp_path, "--input", path, *KEY)
 
 
+def nightly(runs: int, pause_s: float) -> str:
+    """A job that runs again and again, and writes no id."""
+    rng = random.Random(5)
+    rows = []
+    at = T0
+    for number in range(runs):
+        at += timedelta(seconds=pause_s * rng.uniform(0.9, 1.1))
+        steps = ["backup started", f"read {rng.randint(2, 99)} files", "backup finished"]
+        if number % 7 == 3:
+            steps.insert(2, "vault is full, oldest copy deleted")
+        for message in steps:
+            at += timedelta(seconds=rng.uniform(0.1, 1.9))
+            rows.append({"time": at.isoformat(), "message": message})
+    return "".join(json.dumps(row) + "\n" for row in rows)
+
+
+def test_a_job_that_writes_no_id_is_cut_at_its_pauses(tmp_path: Path, run: Run) -> None:
+    path = tmp_path / "a.jsonl"
+    path.write_text(nightly(60, 300), encoding="utf-8")
+    auto = ("--session-key", "auto")
+    code, said, error = run("fit", "--input", path, *auto, "--output", "b")
+    assert (code, error) == (0, "")
+    assert "session key, suggested: tag" in said
+    bundle = load_bundle("b")
+    assert bundle.input_settings.session_key == ("tag",)
+    assert 2 <= bundle.session_settings.idle_timeout < 300
+    assert len(bundle.training) == 60 and bundle.golden
+    # A stream that does not pause is one execution without an end.
+    path.write_text(nightly(200, 1), encoding="utf-8")
+    assert "no session key was found" in complains(run, tmp_path, "--input", path, *auto)
+
+
 def test_no_session_key_given_or_found_suggests_one(log: Path, tmp_path: Path, run: Run) -> None:
     suggested = "--session-key '/batch (-?[0-9]+)/'"
     assert suggested in complains(run, tmp_path, "--input", log)
