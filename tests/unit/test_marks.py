@@ -100,8 +100,8 @@ def test_a_mark_covers_about_twice_as_much_as_was_seen(knowledge: Knowledge) -> 
     assert verdict(knowledge, deviation("retry", 4)) == "normal"
     assert verdict(knowledge, deviation("retry", 5)) is None
     # A score is −ln of a share.
-    assert verdict(knowledge, deviation("late", 11.0, witness="time")) == "normal"
-    assert verdict(knowledge, deviation("late", 11.1, witness="time")) is None
+    assert verdict(knowledge, deviation("late", 10.0, witness="time")) == "normal"
+    assert verdict(knowledge, deviation("late", 10.1, witness="time")) is None
 
 
 def test_a_later_mark_covers_no_less(knowledge: Knowledge) -> None:
