@@ -5,8 +5,8 @@ How a deploy is told from an odd line:
 1. A message that speaks of an error is never part of a change, and is judged as unknown at once.
 2. Any other one gets a template (`reading/newforms.py`), and *waits* for at most `settle`. Sessions
    that end meanwhile are held, and judged when it is known what the message is.
-3. If several sessions have it, or have others that are as new, a *change* has begun. So it has at
-   the first such message under a version label that is as new as the message.
+3. If several sessions have it, or have others that are as new, a *change* has begun
+   (`spreading.py`). So it has at the first such message under a version label that is as new.
 4. Steps of a change are renamed or added: `replacing.py` decides, after a few sessions. A renamed
    step is judged as the old one; an added one is passed over, so that sessions are judged without
    it. For a time, further new steps join the change as they come. A message that is an old one
@@ -31,6 +31,7 @@ from .newsteps import Change, FirstSeen, NewStep, speaks_of_error, step_of_row
 from .open_changes import Fired, OpenChanges
 from .places import PASSED, Places
 from .replacing import Replacing
+from .spreading import Spreading
 from .versions import Versions
 
 _NS = 1_000_000_000
@@ -39,13 +40,6 @@ _NS = 1_000_000_000
 MOST_LOG_KEYS = 2**16 - NUMBERS
 # A stream time that is never reached.
 NEVER = 2**63 - 1
-# Sessions that must have one new step, where others are as new; and those that must have any new
-# step, or one that is new alone. Fewer may be one odd customer, and more would let a slow stream
-# alert about each of them first.
-_SPREAD = 3
-_ENOUGH = 5
-# They must come within so much stream time, or a line that comes once in a while would be a change.
-_WITHIN_NS = 3600 * _NS
 # When there is no room for another step, those are forgotten that have not come for so long: odd
 # ones, and those of changes, which a new bundle should know by then.
 _OLD_ODD_NS = 3600 * _NS
@@ -100,6 +94,7 @@ class Changes:
         self._steps: dict[int, NewStep] = {}
         self._places = Places(self._steps, forms, replacing, names, unknown, self._settle_ns)
         self._open = OpenChanges(self._steps, forms, self._places, versions, self._settle_ns)
+        self._spreading = Spreading(self._steps, self._open, versions, self._settle_ns)
         self.counters = self._open.counters
         # Text → the old template that it replaces, or an empty text.
         self._accepted: dict[str, str] = {}
@@ -350,8 +345,7 @@ class Changes:
                 step.change = part.change
                 step.state = part.state
                 step.log_keys = part.log_keys
-            others = [session for session in part.carriers if session not in step.carriers]
-            step.carriers += others[: _ENOUGH - len(step.carriers)]
+            self._spreading.merge(step, part)
         self._forms.folded.clear()
         self._touch()
 
@@ -391,44 +385,9 @@ class Changes:
         if step.change:
             # Its change is closed: what belonged to it is known.
             return None
-        if clock - step.carriers_since_ns > _WITHIN_NS:
-            step.carriers_since_ns = clock
-            step.carriers = []
-        if session not in step.carriers and len(step.carriers) < _ENOUGH:
-            step.carriers.append(session)
+        if self._spreading.note(step, session, clock):
             self.is_dirty = True
-        fresh = [s for s in self._steps.values() if s.state == "waiting" and not s.change]
-        joined = {step.number: step}
-        for other in fresh:
-            if not other.is_variant or len(other.carriers) >= _SPREAD:
-                joined[other.number] = other
-        change = self._open.newest
+        change = self._spreading.change_of(step, version, clock)
         if change is not None:
-            is_doubtful = step.state == "odd" or step.is_variant
-            if is_doubtful and len(step.carriers) < _SPREAD:
-                return None
-            joined = {step.number: step}
-        elif self._is_burst(step, fresh) or self._comes_with_version(step, version, clock):
-            change = self._open.begin(step, min(s.first_ns for s in joined.values()), clock)
-        else:
-            return None
-        for other in joined.values():
-            other.change = change.number
-            other.state = "waiting"
-            other.carriers = []
-        change.joined_ns = clock
-        self._touch()
+            self._touch()
         return change
-
-    def _is_burst(self, step: NewStep, fresh: Sequence[NewStep]) -> bool:
-        if len(step.carriers) >= _ENOUGH:
-            return True
-        if len(step.carriers) < _SPREAD:
-            return False
-        return len({session for other in fresh for session in other.carriers}) >= _ENOUGH
-
-    def _comes_with_version(self, step: NewStep, version: bytes | None, clock: int) -> bool:
-        """Whether a step is new, and so is the version that its record names."""
-        if step.state != "waiting" or step.is_variant:
-            return False
-        return self.versions.is_new(version, clock - self._settle_ns)

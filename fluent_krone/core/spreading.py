@@ -1,0 +1,96 @@
+"""How new steps spread over sessions: whether several of them are a change, or join one.
+
+A change begins where one new step is in several sessions, or in some while others are as new, or
+at the first new step under a version label that is as new as itself. While it is open, further new
+steps join it as they come. A step that is an old one but for one word may have a wrong value
+instead, and one that was found to be odd is known not to spread: both join only once they do.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+from ..reading.records import SessionKey
+from .newsteps import Change, NewStep
+from .open_changes import OpenChanges
+from .versions import Versions
+
+# Sessions that must have one new step, where others are as new; and those that must have any new
+# step, or one that is new alone. Fewer may be one odd customer, and more would let a slow stream
+# alert about each of them first.
+_SPREAD = 3
+_ENOUGH = 5
+# They must come within so much stream time in ns, or a line that comes once in a while would be a
+# change.
+_WITHIN_NS = 3600 * 10**9
+
+
+class Spreading:
+    """Notes the sessions of the new steps in `steps`, which it shares with `Changes`."""
+
+    def __init__(
+        self,
+        steps: Mapping[int, NewStep],
+        changes: OpenChanges,
+        versions: Versions,
+        settle_ns: int,
+    ) -> None:
+        self._steps = steps
+        self._changes = changes
+        self._versions = versions
+        self._settle_ns = settle_ns
+
+    def note(self, step: NewStep, session: SessionKey, clock: int) -> bool:
+        """A session has a step; whether that is one more than was known."""
+        if clock - step.carriers_since_ns > _WITHIN_NS:
+            step.carriers_since_ns = clock
+            step.carriers = []
+        return _add(step, [session])
+
+    def merge(self, step: NewStep, part: NewStep) -> None:
+        """What had one step has another one, whose part it turned out to be."""
+        _add(step, part.carriers)
+
+    def change_of(self, step: NewStep, version: bytes | None, clock: int) -> Change | None:
+        """The change that a step belongs to from now on, with all that are as new; None: none."""
+        fresh = [s for s in self._steps.values() if s.state == "waiting" and not s.change]
+        joined = {step.number: step}
+        change = self._changes.newest
+        if change is not None:
+            is_doubtful = step.state == "odd" or step.is_variant
+            if is_doubtful and len(step.carriers) < _SPREAD:
+                return None
+        elif self._is_burst(step, fresh) or self._comes_with_version(step, version, clock):
+            for other in fresh:
+                if not other.is_variant or len(other.carriers) >= _SPREAD:
+                    joined[other.number] = other
+            change = self._changes.begin(step, min(s.first_ns for s in joined.values()), clock)
+        else:
+            return None
+        for other in joined.values():
+            other.change = change.number
+            other.state = "waiting"
+            other.carriers = []
+        change.joined_ns = clock
+        return change
+
+    def _is_burst(self, step: NewStep, fresh: Sequence[NewStep]) -> bool:
+        if len(step.carriers) >= _ENOUGH:
+            return True
+        if len(step.carriers) < _SPREAD:
+            return False
+        return len({session for other in fresh for session in other.carriers}) >= _ENOUGH
+
+    def _comes_with_version(self, step: NewStep, version: bytes | None, clock: int) -> bool:
+        """Whether a step is new, and so is the version that its record names."""
+        if step.state != "waiting" or step.is_variant:
+            return False
+        return self._versions.is_new(version, clock - self._settle_ns)
+
+
+def _add(step: NewStep, sessions: Sequence[SessionKey]) -> bool:
+    """Note sessions of a step, as long as they matter; whether any is new."""
+    new = [session for session in sessions if session not in step.carriers]
+    added = new[: _ENOUGH - len(step.carriers)]
+    step.carriers += added
+    return bool(added)
