@@ -6,19 +6,33 @@ from ..detect.measures import times
 
 # The share of a cut step's characters that stands before the cut.
 _HEAD = 0.55
+# Characters of a word that is left out rather than cut. A longer one would leave too little.
+_WORD = 24
 
 
 def short(step: str, most: int) -> str:
-    """The step, without its middle if it is long.
+    """The step, without its middle if it is long; it is cut between words, or parts of a path.
 
-    >>> short("a" * 10 + "b" * 10, 11)
-    'aaaaaa…bbbb'
+    >>> short("a" * 10 + "b" * 10, 11), short("Receiving block blk_17 from web1 now", 26)
+    ('aaaaaa…bbbb', 'Receiving … web1 now')
     """
     if len(step) <= most:
         return step
     head = round(most * _HEAD)
     tail = most - head - 1
-    return f"{step[:head].rstrip()}…{step[len(step) - tail :].lstrip()}"
+    first = step[:head]
+    last = step[len(step) - tail :]
+    for gap in " /":
+        kept, found, word = first.rpartition(gap)
+        if found and len(word) <= _WORD and step[head] != " ":
+            first = kept + found
+            break
+    for gap in " /":
+        word, found, kept = last.partition(gap)
+        if found and len(word) <= _WORD and step[len(step) - tail - 1] != " ":
+            last = found + kept
+            break
+    return f"{first}…{last}"
 
 
 def at_most(count: int) -> str:

@@ -203,11 +203,13 @@ def _surplus_of(writer: Writer, key: int, *, even_if_common: bool = False) -> st
         told = f"{step} happened {times(here)}{values}, normally {times(normal)}"
         if values:
             return f"{told}."
+        if event and scene.session[event - 1] == key:
+            return f"{told}."
         additional = "the additional one" if here == normal + 1 else "an additional one"
         return f"{told}; {additional} came {where}."
     usual = "Normal sessions like this one do not have it."
     if even_if_common:
-        usual = "Normal sessions have that step, but not those that run like this one."
+        usual = "Normal sessions that otherwise run like this one do not have that step."
     if scene.is_error(key):
         such = ""
         if here > 1:

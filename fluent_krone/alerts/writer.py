@@ -95,6 +95,8 @@ class Writer:
         """What can be said where no comparison finds more: the order is what is odd."""
         scene = self.scene
         event = scene.event
+        if scene.nearest and list(scene.session) == list(scene.nearest):
+            return self._rare_together()
         step = self.event(event)
         if event == 0:
             return f"{step} came first; normal sessions do not begin like that."
@@ -110,6 +112,18 @@ class Writer:
         if expected is None:
             return f"{step} came {self.after(event)}; normal sessions do not have that order."
         return f"{step} came {self.after(event)}; normally {expected} comes next."
+
+    def _rare_together(self) -> str:
+        """A session that ran like a normal one, of which there are hardly any."""
+        scene = self.scene
+        trouble: dict[int, int] = {}
+        for event, key in enumerate(scene.session):
+            if scene.is_trouble(key):
+                trouble.setdefault(key, event)
+        if len(trouble) < 2:
+            return "Each step is usual, but hardly any normal session has all of them together."
+        steps = [self.event(event) for event in trouble.values()]
+        return f"Hardly any normal session has all of this together: {listed(steps)}."
 
     def _new_pair(self, order: Order) -> str | None:
         """The first step behind the odd event that training never had after the one before it."""

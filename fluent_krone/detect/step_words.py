@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import NamedTuple
 
+from ..core.failures import template_severity
 from ..core.hierarchy import Hierarchy
 from ..core.listing import listed
 from ..types import Level
@@ -18,6 +19,8 @@ from .precedence import Rule
 _RARE = 0.02
 # From this share of the normal cases on, a step is called the normal one there.
 _MOSTLY = 0.6
+# Below this share, what normally follows is not named.
+_OFTEN = 0.4
 
 
 class Said(NamedTuple):
@@ -68,6 +71,13 @@ class StepWords:
             said = f"{step} came {times(len(context) + 1)} in a row"
             return Said(f"{said}. {self._seldom(follows, keys[at], False)}", ())
         steps = [self.step(key) for key in context if key != START]
+        is_error = template_severity(self.step(keys[at])) > 0
+        if view == "session" and not is_error and START not in context:
+            stray = self._stray(keys, at, len(context))
+            if stray is not None:
+                return stray
+        if is_error:
+            step = f"Error: {step}"
         named = (at, *range(at - len(steps), at))
         if not steps:
             said = f"The session begins with {step}"
@@ -82,6 +92,25 @@ class StepWords:
         if steps and START in context:
             said = f"At the beginning, {said}"
         return Said(f"{said}. {self._seldom(follows, keys[at], not steps)}", named)
+
+    def _stray(self, keys: Sequence[int], at: int, reach: int) -> Said | None:
+        """Which of the `reach` steps before an event does not belong there, where others do.
+
+        Behind a step that came at a wrong place, the next ones are as new there, and are not odd.
+        """
+        for odd in range(at - 1, max(at - 1 - reach, 0), -1):
+            before, behind = keys[odd - 1], keys[odd + 1]
+            stray = self._order.follows(before, keys[odd])
+            without = self._order.follows(before, behind)
+            if stray.times or not stray.total or without.times <= _RARE * without.total:
+                continue
+            steps = [self.step(key) for key in keys[odd - 1 : at]]
+            words = (
+                f"{self.step(keys[at])} came next after {listed(steps)}. The second of these does "
+                f"not belong there: it followed the first in none of {stray.total:,} normal cases."
+            )
+            return Said(words, (at, *range(odd - 1, at)))
+        return None
 
     def _before(self, keys: Sequence[int], at: int, rule: Rule) -> Said:
         """Which rule an event breaks, and how many normal sessions keep it.
@@ -122,8 +151,9 @@ class StepWords:
                 f"This happened in only {follows.times:,} of {follows.total:,} normal cases "
                 f"({as_share(follows.times / follows.total)})"
             )
-        if follows.usual not in (step, END):
-            usual = follows.usual_times / follows.total
+        usual = follows.usual_times / follows.total
+        # What follows a step that may be followed by many tells nothing.
+        if follows.usual not in (step, END) and usual >= _OFTEN:
             place = "comes first" if is_first else "follows"
             how = "normally" if usual > _MOSTLY else "most often"
             said += f"; {how} {self.step(follows.usual)} {place} ({as_share(usual)})"

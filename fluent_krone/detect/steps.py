@@ -33,6 +33,8 @@ from .values import (
 )
 from .waits import Waits, waits_from_json, waits_to_json
 
+# Seconds below which two events are said to have the same time: clocks of logs are coarse.
+_SAME_TIME = 0.0005
 _NS = 1_000_000_000
 # Places that are remembered, about 200 bytes each.
 _MOST_USUAL = 50_000
@@ -225,16 +227,20 @@ class Steps:
         if found is None:
             return None
         direction = "slow"
-        bound = f"at most {as_time(found.high_end())}"
         came = "came"
+        median = as_time(found.median)
+        usually = f"Normally it takes {median}, and at most {as_time(found.high_end())}"
+        if found.high_end() < _SAME_TIME:
+            usually = "They come at the same time"
+        elif found.median < _SAME_TIME:
+            usually = f"They come at the same time, or within {as_time(found.high_end())},"
         if gap_ns < shortest_ns:
             direction = "fast"
-            bound = f"at least {as_time(found.low_end())}"
+            usually = f"Normally it takes {median}, and at least {as_time(found.low_end())}"
             came = "came only"
         words = (
             f"{self._step(keys[-1])} {came} {as_time(gap_ns / _NS)} after {self._step(keys[-2])}. "
-            f"Normally it takes {as_time(found.median)}, and {bound} in nearly all of "
-            f"{found.count:,} cases."
+            f"{usually} in nearly all of {found.count:,} normal cases."
         )
         score = max(self.times.score(keys[-2], keys[-1], gap_ns), threshold)
         return self._deviation(

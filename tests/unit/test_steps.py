@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 from typing import Any
 
@@ -30,6 +31,7 @@ from synthetic import (
 from fluent_krone.alerts.filled import with_lines
 from fluent_krone.core.engine import Engine
 from fluent_krone.detect.steps import Steps, witnesses_from_json
+from fluent_krone.detect.times import measure_times
 from fluent_krone.types import Finding
 
 
@@ -109,6 +111,20 @@ def test_a_slow_step_is_reported_with_its_time() -> None:
     [found] = deviations(engine().feed("app", events, T0))
     assert (found.deviations[0].witness, found.deviations[0].direction) == ("time", "slow")
     assert "came 50 s after “gate: open door <num>”" in found.deviations[0].words
+
+
+def test_steps_of_the_same_time_are_told_as_such() -> None:
+    witnesses = step_witnesses()
+    rides_at_once = [keys for keys in NORMAL for _ in range(60)]
+    at_once = [(0,) * (len(keys) - 1) for keys in rides_at_once]
+    times = measure_times(zip(rides_at_once, at_once, strict=True), tree())
+    budget = step_budget()
+    witnesses = dataclasses.replace(witnesses, times=times)
+    judge = Steps(tree(), witnesses, budget, budget.thresholds(1.0))
+    odd = judge.gap((OPEN, OPENED), 90 * S)
+    assert odd is not None
+    assert "came 90 s after" in odd.words
+    assert "They come at the same time in nearly all of" in odd.words
 
 
 def test_an_odd_value_is_reported_with_its_place() -> None:

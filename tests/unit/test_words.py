@@ -16,6 +16,7 @@ from fluent_krone.alerts.words import explain
 from fluent_krone.core.hierarchy import Hierarchy, Leaf
 from fluent_krone.detect.bundle import Bundle
 from fluent_krone.detect.order import Order, count_order
+from fluent_krone.detect.step_words import StepWords
 from fluent_krone.types import Evidence, Seq, Verdict
 
 STEPS = (
@@ -319,3 +320,43 @@ def test_where_the_odd_event_is_in_order_the_first_one_behind_it_that_is_not_is_
     order = training(*[NORMAL] * 20, (OPEN, CLOSE, DELETE))
     told = words(scene((OPEN, ACK, CLOSE, DELETE), 1, nearest=(), order=order))
     assert told == "“closed <id>” came after “acked <id>”; normal sessions do not have that order."
+
+
+def test_a_step_that_is_more_often_in_a_row_is_not_told_to_follow_itself() -> None:
+    normal = (OPEN, RETRY, RETRY, CLOSE)
+    told = words(scene((OPEN, RETRY, RETRY, RETRY, RETRY, CLOSE), 4, nearest=normal))
+    assert told == "“tried <id> again” happened 4 times, normally twice."
+
+
+def test_a_session_that_ran_like_a_rare_normal_one_is_told_by_its_troubles() -> None:
+    rare = (OPEN, FAIL, RETRY, CLOSE)
+    told = words(scene(rare, 3, nearest=rare))
+    assert told == (
+        "Hardly any normal session has all of this together: “write of <id> failed” and “tried "
+        "<id> again”."
+    )
+    usual = (OPEN, ACK, CLOSE)
+    told = words(scene(usual, 2, nearest=usual))
+    assert told == "Each step is usual, but hardly any normal session has all of them together."
+
+
+def test_what_follows_a_stray_step_is_not_blamed() -> None:
+    tree = Hierarchy([Leaf(step, "store", "work", step) for step in STEPS])
+    said = StepWords(tree, training(*[NORMAL] * 300))
+    session = (OPEN, ACK, CLOSE, STORE)
+    stray = said.out_of_order(session, 2, "order.pair").words
+    assert stray.startswith("“closed <id>” came next after “acked <id>”. This happened in none")
+    innocent = said.out_of_order(session, 3, "order.pair").words
+    assert innocent == (
+        "“stored <id>” came next after “acked <id>” and “closed <id>”. The second of these does "
+        "not belong there: it followed the first in none of 300 normal cases."
+    )
+
+
+def test_a_long_step_is_cut_between_words_and_parts_of_a_path() -> None:
+    line = "Deleting block blk_7776984705784892058 file /mnt/hadoop/dfs/data/current/subdir19/blk_7"
+    cut = short(line, 60)
+    assert len(cut) <= 60
+    head, tail = cut.split("…")
+    assert line.startswith(head) and line.endswith(tail)
+    assert head.endswith(" ") and tail.startswith("/")
