@@ -2,12 +2,30 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
+from ..core.listing import listed
 from ..detect.measures import times
 
 # The share of a cut step's characters that stands before the cut.
 _HEAD = 0.55
 # Characters of a word that is left out rather than cut. A longer one would leave too little.
 _WORD = 24
+# Steps that a sentence lists by the way, and their characters together: nobody reads more.
+_MOST_LISTED = 3
+_LONGEST_LIST = 280
+
+
+def listed_briefly(steps: Sequence[str], most: int = _MOST_LISTED) -> str:
+    """Steps as they stand in a sentence; of many, or of long ones, the last are counted.
+
+    >>> listed_briefly(["a" * 200, "b" * 200, "c"]).lstrip("a")
+    ' and 2 more'
+    """
+    shown = most
+    while shown > 1 and sum(map(len, steps[:shown])) > _LONGEST_LIST:
+        shown -= 1
+    return listed(steps, shown)
 
 
 def short(step: str, most: int) -> str:

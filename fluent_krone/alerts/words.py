@@ -10,10 +10,9 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Sequence
 from typing import NamedTuple
 
-from ..core.listing import listed
 from ..detect.measures import as_share, times
 from ..detect.order import START
-from .phrases import at_most
+from .phrases import at_most, listed_briefly
 from .scene import Scene, longest_run, run_around
 from .writer import MAX_LINE, Writer
 
@@ -153,7 +152,7 @@ def _cut_short(writer: Writer) -> str | None:
     of = f"after {len(scene.session)} of {len(scene.nearest)} steps"
     lacks = ""
     if steps:
-        lacks = f" It lacks {listed(steps, _MOST_LACKING)}."
+        lacks = f" It lacks {listed_briefly(steps, _MOST_LACKING)}."
     return f"The session stopped {of}, at {last_step}.{lacks}"
 
 

@@ -8,7 +8,7 @@ from ..core.hierarchy import UNKNOWN
 from ..core.listing import listed
 from ..detect.order import Order
 from ..types import Evidence
-from .phrases import counted, counted_value, short
+from .phrases import counted, counted_value, listed_briefly, short
 from .scene import Scene, longest_run
 
 # Characters of the step that a sentence is about, and of the steps around it. Longer ones lose
@@ -153,10 +153,10 @@ class Writer:
         sentences = []
         errors = self._other_errors()
         if errors:
-            sentences.append(f"There was also an error: {listed(errors)}.")
+            sentences.append(f"There was also an error: {listed_briefly(errors)}.")
         missing = self._other_missing()
         if missing:
-            sentences.append(f"Also missing: {listed(missing)}.")
+            sentences.append(f"Also missing: {listed_briefly(missing)}.")
         return sentences
 
     def _other_errors(self) -> list[str]:

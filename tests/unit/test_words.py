@@ -10,7 +10,7 @@ import pytest
 from synthetic import GOING, MESSAGES, T0, S
 from synthetic import OPEN as OPEN_DOOR
 
-from fluent_krone.alerts.phrases import short
+from fluent_krone.alerts.phrases import listed_briefly, short
 from fluent_krone.alerts.scene import Scene, scene_of
 from fluent_krone.alerts.words import explain
 from fluent_krone.core.hierarchy import Hierarchy, Leaf
@@ -360,3 +360,10 @@ def test_a_long_step_is_cut_between_words_and_parts_of_a_path() -> None:
     head, tail = cut.split("…")
     assert line.startswith(head) and line.endswith(tail)
     assert head.endswith(" ") and tail.startswith("/")
+
+
+def test_long_steps_are_listed_until_they_fill_a_few_lines() -> None:
+    assert listed_briefly(["a", "b", "c", "d"], 4) == "a, b, c and d"
+    long = [letter * 100 for letter in "abcd"]
+    assert listed_briefly(long, 4) == f"{long[0]}, {long[1]} and 2 more"
+    assert listed_briefly(["x" * 1000, "y"]) == "x" * 1000 + " and 1 more"
