@@ -218,8 +218,7 @@ class FindingMaker:
             first_ns=session.first_ns,
             last_ns=session.last_ns,
             events=len(session.keys),
-            # Steps of which it is not known yet what they are count as unknown.
-            log_keys=tuple([min(key, self._hierarchy.unknown) for key in session.keys]),
+            log_keys=self._log_keys(session),
             verdict=verdict,
             lines=tuple(session.lines[shown]),
             background=Background(
@@ -232,6 +231,13 @@ class FindingMaker:
             texts=tuple(session.lines),
             deviations=deviations,
         )
+
+    def _log_keys(self, session: Session) -> tuple[int, ...]:
+        """The session's log keys. Steps of which it is not known yet what they are are unknown."""
+        unknown = self._hierarchy.unknown
+        if max(session.keys, default=0) <= unknown:
+            return tuple(session.keys)
+        return tuple([min(key, unknown) for key in session.keys])
 
     def _shown(self, session: Session, start: int, end: int, event: int) -> slice:
         """Those of the events `[start, end)` around one of them whose lines an alert may hold."""

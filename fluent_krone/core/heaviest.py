@@ -31,8 +31,11 @@ def heaviest(scores: Sequence[float], keys: Sequence[int], hierarchy: Hierarchy)
     largest = -1.0
     for start, end in spans:
         weight = sum(scores[start:end])
+        # Most Seqs score nothing, or less by far. Rounding takes longer than summing up.
+        if weight <= 0 or weight < largest - _ROUNDING:
+            continue
         rounded = round(weight, _SCORE_DECIMALS)
-        if weight > 0 and rounded > largest:
+        if rounded > largest:
             found = (start, end)
             largest = rounded
             if rounded >= most:

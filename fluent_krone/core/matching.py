@@ -41,51 +41,43 @@ def stretches(one: Sequence[int], other: Sequence[int]) -> list[Stretch]:
     return _joined(found)
 
 
+# In one function, as most parts are so short that a call costs as much as the search.
 def _unjoined(left: str, right: str) -> list[Stretch]:
-    """The common stretches, the longest one first; neighbours may lie side by side in both."""
+    """The common stretches as they are found; neighbours may lie side by side in both.
+
+    In each part of both, it is the longest one, the earliest of equals.
+    """
     found: list[Stretch] = []
     open_parts = [(0, len(left), 0, len(right))]
     while open_parts:
         start, end, low, high = open_parts.pop()
-        i, j, length = _longest(left, right, (start, end, low, high))
+        at = start
+        beside = low
+        length = 0
+        i = start
+        while i + length < end:
+            j = right.find(left[i : i + length + 1], low, high)
+            while j >= 0:
+                length += 1
+                # As far as both go on alike: a look at a character costs a third of a search.
+                most = min(end - i, high - j)
+                while length < most and left[i + length] == right[j + length]:
+                    length += 1
+                at = i
+                beside = j
+                if i + length >= end:
+                    break
+                # A longer stretch cannot begin before the first place of the shorter one.
+                j = right.find(left[i : i + length + 1], j + 1, high)
+            i += 1
         if not length:
             continue
-        found.append((i, j, length))
-        if start < i and low < j:
-            open_parts.append((start, i, low, j))
-        if i + length < end and j + length < high:
-            open_parts.append((i + length, end, j + length, high))
+        found.append((at, beside, length))
+        if start < at and low < beside:
+            open_parts.append((start, at, low, beside))
+        if at + length < end and beside + length < high:
+            open_parts.append((at + length, end, beside + length, high))
     return found
-
-
-def _longest(left: str, right: str, part: Gap) -> Stretch:
-    """The longest common stretch within a part of both, the earliest of equals."""
-    start, end, low, high = part
-    best = (start, low, 0)
-    if end - start == 1:
-        # Most parts are as short as that on one side: one search tells all.
-        j = right.find(left[start], low, high)
-        return (start, j, 1) if j >= 0 else best
-    if high - low == 1:
-        i = left.find(right[low], start, end)
-        return (i, low, 1) if i >= 0 else best
-    length = 0
-    for i in range(start, end):
-        if i + length >= end:
-            break
-        j = right.find(left[i : i + length + 1], low, high)
-        while j >= 0:
-            length += 1
-            most = min(end - i, high - j)
-            # As far as both go on alike: a look at a character costs a third of a search.
-            while length < most and left[i + length] == right[j + length]:
-                length += 1
-            best = (i, j, length)
-            if i + length >= end:
-                break
-            # A longer stretch cannot begin before the first place of the shorter one.
-            j = right.find(left[i : i + length + 1], j + 1, high)
-    return best
 
 
 def _joined(found: list[Stretch]) -> list[Stretch]:

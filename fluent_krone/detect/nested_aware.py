@@ -18,8 +18,6 @@ import time
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from itertools import groupby
-from operator import itemgetter
 from typing import Any, Literal
 
 import numpy as np
@@ -47,6 +45,8 @@ KIND_WEIGHT: Mapping[Kind, float] = {
 # has too much of. A session that still runs lacks whatever has not come yet.
 MISSING_SHARE = 0.3
 MISSING_SHARE_YET = 0.02
+# Both, as a model takes them.
+_SHARES = {share: np.array(share) for share in (MISSING_SHARE, MISSING_SHARE_YET)}
 # The output of a model that says by the second share which sessions are nearest. Models of earlier
 # versions lack it, and are run once more.
 NEAREST_YET = "nearest_yet"
@@ -60,31 +60,44 @@ _FEATURE_BYTES = 200
 _LONG = 300
 
 _OUTPUTS = ("score", "bound", "nearest")
-_node_of_run = itemgetter(0)
 
 
 def nested_counts(log_keys: Sequence[int], hierarchy: Hierarchy) -> Counter[Feature]:
     """How often each log key occurs, and how many runs each entity and each action has."""
+    if len(log_keys) >= _LONG:
+        return _counts_of_many(np.array(log_keys), hierarchy)
+    entity_of = hierarchy.entity_of
+    action_of = hierarchy.action_of
+    keys: dict[int, int] = {}
+    entities: dict[int, int] = {}
+    actions: dict[int, int] = {}
+    entity = -1
+    action = -1
+    for key in log_keys:
+        keys[key] = keys.get(key, 0) + 1
+        if action_of[key] != action:
+            action = action_of[key]
+            actions[action] = actions.get(action, 0) + 1
+            # No action has two entities, so another entity begins with another action.
+            if entity_of[key] != entity:
+                entity = entity_of[key]
+                entities[entity] = entities.get(entity, 0) + 1
+    counts: Counter[Feature] = Counter()
+    for key, times in keys.items():
+        counts["key", key] = times
+    for entity, times in entities.items():
+        counts["entity", entity] = times
+    for action, times in actions.items():
+        counts["action", action] = times
+    return counts
+
+
+def _counts_of_many(log_keys: NDArray[np.int64], hierarchy: Hierarchy) -> Counter[Feature]:
+    """The same without a step of Python for each event or run."""
     layers: tuple[tuple[Kind, list[int]], ...] = (
         ("entity", hierarchy.entity_of),
         ("action", hierarchy.action_of),
     )
-    if len(log_keys) >= _LONG:
-        return _counts_of_many(np.array(log_keys), layers)
-    counts: Counter[Feature] = Counter()
-    for key, n in Counter(log_keys).items():
-        counts["key", key] = n
-    for kind, node_of in layers:
-        runs = map(_node_of_run, groupby(map(node_of.__getitem__, log_keys)))
-        for node, n in Counter(runs).items():
-            counts[kind, node] = n
-    return counts
-
-
-def _counts_of_many(
-    log_keys: NDArray[np.int64], layers: Iterable[tuple[Kind, list[int]]]
-) -> Counter[Feature]:
-    """The same without a step of Python for each event or run."""
     counts: Counter[Feature] = Counter()
     _count_nodes(counts, "key", log_keys)
     for kind, node_of in layers:
@@ -113,6 +126,8 @@ def sparse_vector(
     The last column is the norm of all features that have no column. It is a norm of logarithms: raw
     counts of unseen features could overflow float32, and the worst session would pass as NaN.
     """
+    log2 = math.log2
+    weight_of = KIND_WEIGHT
     unseen: list[float] = []
     index: list[int] = []
     values: list[float] = []
@@ -122,7 +137,8 @@ def sparse_vector(
             unseen.append(magnitude(feature, count) ** 2)
         else:
             index.append(column)
-            values.append(magnitude(feature, count))
+            # As `magnitude` has it; a call for each of them would cost half of all this.
+            values.append(weight_of[feature[0]] * log2(1 + count))
     if unseen:
         index.append(len(columns))
         # An exact sum does not depend on the order, so a longer session never has less.
@@ -284,20 +300,22 @@ class NestedAware:
     def _counts_of(self, log_keys: Sequence[int]) -> tuple[Counter[Feature], _Exact]:
         """The nested counts, as a mapping and as a set.
 
-        A verdict asks for those of the same session several times.
+        Those of the same session are asked for several times: when it is decided, and by its
+        verdict.
         """
-        if log_keys is not self._last_keys:
+        if log_keys is self._last_keys:
+            return self._last
+        # Only a tuple cannot change until it comes again.
+        keys = tuple(log_keys)
+        if keys != self._last_keys:
             counts = nested_counts(log_keys, self._hierarchy)
             self._last = (counts, frozenset(counts.items()))
-            # Only a tuple cannot have changed until it comes again.
-            self._last_keys = None
-            if isinstance(log_keys, tuple):
-                self._last_keys = log_keys
+        self._last_keys = keys
         return self._last
 
     def _run(self, counts: Mapping[Feature, int], missing_share: float) -> Density:
         columns, values = sparse_vector(counts, self._columns)
-        inputs = {"columns": columns, "values": values, "missing_share": np.array(missing_share)}
+        inputs = {"columns": columns, "values": values, "missing_share": _SHARES[missing_share]}
         began = time.perf_counter()
         score, bound, nearest, *yet = self._session.run(self._outputs, inputs)
         self.latency.add(time.perf_counter() - began)
