@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import tempfile
+from collections import Counter
+from collections.abc import Container, Iterable, Sequence
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -71,3 +75,23 @@ class Run:
         self.commit()
         self.deliver()
         self.store.close()
+
+
+def delivered_over_kills(
+    stream: Sequence[Any], cuts: Iterable[int], kills: Container[int], **engine: Any
+) -> Counter[str]:
+    """How often each alert of a stream is delivered that is fed in chunks, cut at `cuts`.
+
+    The service is killed between the feeding of a chunk and its commit, for the chunks `kills`.
+    """
+    chunks = [list(stream[start:end]) for start, end in pairwise([0, *sorted(cuts), len(stream)])]
+    with tempfile.TemporaryDirectory() as folder:
+        run = Run(Path(folder) / "krone.db", chunks, **engine)
+        for number in range(len(chunks)):
+            run.feed(number)
+            if number in kills:
+                run.crash()
+                run.feed(number)
+            run.commit()
+        run.finish()
+    return Counter(run.delivered)

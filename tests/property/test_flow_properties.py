@@ -2,17 +2,15 @@
 
 from __future__ import annotations
 
-import tempfile
 from collections import Counter
 from itertools import accumulate, pairwise
-from pathlib import Path
 from typing import Any
 
 import msgpack
 from hypothesis import given
 from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
-from store_runs import NOW, Run
+from store_runs import NOW, delivered_over_kills
 from synthetic import CLOSE, OPEN, event, flow_nodes, lift_engine, make_limits
 
 from fluent_krone.types import Finding
@@ -71,14 +69,5 @@ def test_chunks_and_snapshots_change_nothing(
 def test_kills_change_nothing(stream: list[Any], cuts: list[int], kills: set[int]) -> None:
     whole = lift_engine(flow_nodes=flow_nodes())
     expected = Counter(map(repr, whole.feed("app", stream, NOW) + whole.finish()))
-    chunks = [stream[start:end] for start, end in pairwise([0, *sorted(cuts), len(stream)])]
-    with tempfile.TemporaryDirectory() as folder:
-        run = Run(Path(folder) / "krone.db", chunks, limits=make_limits(), flow_nodes=flow_nodes())
-        for number in range(len(chunks)):
-            run.feed(number)
-            if number in kills:
-                run.crash()
-                run.feed(number)
-            run.commit()
-        run.finish()
-    assert Counter(run.delivered) == expected
+    found = delivered_over_kills(stream, cuts, kills, limits=make_limits(), flow_nodes=flow_nodes())
+    assert found == expected

@@ -2,17 +2,15 @@
 
 from __future__ import annotations
 
-import tempfile
 from collections import Counter
 from itertools import accumulate, pairwise
-from pathlib import Path
 from typing import Any
 
 import msgpack
 from hypothesis import given
 from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
-from store_runs import NOW, Run
+from store_runs import NOW, delivered_over_kills
 from synthetic import CLOSE, NORMAL, event, lift_engine, make_limits, step_judge
 
 from fluent_krone.types import Finding
@@ -85,17 +83,8 @@ def test_kills_change_nothing(
 ) -> None:
     whole = lift_engine(**session)
     expected = outcome(whole.feed("app", stream, NOW) + whole.finish())
-    chunks = [stream[start:end] for start, end in pairwise([0, *sorted(cuts), len(stream)])]
-    with tempfile.TemporaryDirectory() as folder:
-        run = Run(Path(folder) / "krone.db", chunks, limits=make_limits(), **session)
-        for number in range(len(chunks)):
-            run.feed(number)
-            if number in kills:
-                run.crash()
-                run.feed(number)
-            run.commit()
-        run.finish()
-    assert Counter(run.delivered) == expected
+    found = delivered_over_kills(stream, cuts, kills, limits=make_limits(), **session)
+    assert found == expected
 
 
 @given(stream=streams(), session=settings)
