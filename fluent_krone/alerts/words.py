@@ -200,9 +200,7 @@ def _surplus_of(writer: Writer, key: int, *, even_if_common: bool = False) -> st
     step, values = writer.events([i for i, other in enumerate(scene.session) if other == key])
     if normal:
         told = f"{step} happened {times(here)}{values}, normally {times(normal)}"
-        if values:
-            return f"{told}."
-        if event and scene.session[event - 1] == key:
+        if values or _repeats(scene, event):
             return f"{told}."
         additional = "the additional one" if here == normal + 1 else "an additional one"
         return f"{told}; {additional} came {where}."
@@ -217,6 +215,11 @@ def _surplus_of(writer: Writer, key: int, *, even_if_common: bool = False) -> st
     if here > 1:
         return f"{step} happened {times(here)}{values}, once {where}. {usual}"
     return f"{step} happened {where}. {usual}"
+
+
+def _repeats(scene: Scene, event: int) -> bool:
+    """Whether an event is the same step as the one before it, which says little of where it is."""
+    return event > 0 and scene.session[event - 1] == scene.session[event]
 
 
 def _common_surplus(writer: Writer) -> str | None:
