@@ -37,6 +37,8 @@ _FAULTY = 9
 _ENOUGH_FOUND = 25
 # A step that a deploy removes; it is in most executions.
 _REMOVED = "token.verified"
+# Alerts in the hour after it, as a share of the sessions that lack the step.
+_FEW = 0.5
 # An error that nobody saw before, and within which time of stream it must be told.
 _TOLD_WITHIN_MS = 60_000
 _ERROR = "pool of connections exhausted, request refused"
@@ -105,6 +107,10 @@ def run(shop: Shop) -> dict[str, Any]:
             "a deploy that removes a step is not silent": all(
                 cell["removed_step"]["alerts"] > 0 for cell in cells.values()
             ),
+            "of sessions that lack only a removed step, most are passed over": all(
+                cell["removed_step"]["alerts"] <= _FEW * cell["removed_step"]["sessions"]
+                for cell in cells.values()
+            ),
             "an error that is new is told within a minute": all(
                 cell["new_errors"]["told"] for cell in cells.values()
             ),
@@ -150,7 +156,7 @@ def _removed(cell: Cell) -> dict[str, Any]:
         one.start_ms >= start_ms and any(event.name == _REMOVED for event in one.host)
         for one in _requests_of_hour(day)
     )
-    return {"alerts": len(alerts), "sessions_without_the_step": concerned}
+    return {"alerts": len(alerts), "sessions": concerned}
 
 
 def _without(request: Request, start_ms: int) -> Request:

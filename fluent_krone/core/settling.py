@@ -377,4 +377,9 @@ def looking_for_changes(
         replacing=Replacing(parts.templates, normal),
         names=parts.templates,
     )
-    return changes, Shifts(normal, parts.templates, unknown, int(limits.change_settle * 1e9))
+    settle_ns = int(limits.change_settle * 1e9)
+    steps = parts.steps
+    if steps is None:
+        return changes, Shifts(normal, parts.templates, unknown, settle_ns)
+    seen = lambda log_key: steps.seen(log_key)[1]  # noqa: E731
+    return changes, Shifts(normal, parts.templates, unknown, settle_ns, seen)

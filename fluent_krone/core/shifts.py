@@ -17,7 +17,7 @@ from __future__ import annotations
 import hashlib
 import itertools
 from collections import Counter
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Sequence
 from typing import Any
 
 from ..types import ChangeReport
@@ -55,8 +55,9 @@ NEVER = 2**63 - 1
 class Shifts:
     """Counts what many sessions have in common that training had not.
 
-    `normal` are the log keys of normal sessions, `names` the templates of log keys, and `unknown`
-    is the log key of messages without one.
+    `normal` are the log keys of normal sessions, where equal ones may be there once. `names` are
+    the templates of log keys, and `unknown` is the log key of messages without one. `seen` gives
+    the number of training's sessions that had a log key.
     `settle_ns` is how long it is waited for all that belongs together; 0 looks for nothing.
     """
 
@@ -66,8 +67,10 @@ class Shifts:
         names: Sequence[str],
         unknown: int,
         settle_ns: int,
+        seen: Callable[[int], int] = lambda log_key: 0,
     ) -> None:
         self._normal = normal
+        self._seen = seen
         self._names = names
         # The tag of the last session that was counted.
         self._tag = b""
@@ -237,7 +240,8 @@ class Shifts:
             having.update(has)
             both.update((one, other) for one in has for other in has if one != other)
         for (one, other), count in both.items():
-            if having[one] >= _ENOUGH_NORMAL and count >= _NEARLY_ALL * having[one]:
+            is_known = max(having[one], self._seen(one)) >= _ENOUGH_NORMAL
+            if is_known and count >= _NEARLY_ALL * having[one]:
                 self._expects[one] = (*self._expects.get(one, ()), other)
 
     def _report(self, items: Sequence[Item], at_ns: int) -> ChangeReport:

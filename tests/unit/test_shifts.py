@@ -23,6 +23,7 @@ from synthetic import (
 from synthetic import make_limits as limits_of
 
 from fluent_krone.core.engine import Engine
+from fluent_krone.core.shifts import Shifts
 from fluent_krone.types import ChangeReport, Finding
 
 NOW = T0 + 1_000_000 * S
@@ -152,6 +153,15 @@ def test_a_snapshot_changes_nothing() -> None:
         return findings + fed(engine, LACKING, 60, FIRST + 15) + engine.finish()
 
     assert story(saves=True) == story(saves=False)
+
+
+def test_a_step_can_be_missed_where_training_had_it_often_enough() -> None:
+    """Normal sessions may be there once each, however often training had them."""
+    kinds = [(0, 1, 2), (0, 1, 1, 2)]
+    often = Shifts(kinds, ["a", "b", "c"], 3, 1, seen=lambda log_key: 100)
+    assert often.expected((0, 2)) == {0, 1, 2}
+    seldom = Shifts(kinds, ["a", "b", "c"], 3, 1, seen=lambda log_key: 5)
+    assert seldom.expected((0, 2)) == set()
 
 
 def test_it_is_off_with_changes() -> None:
