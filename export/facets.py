@@ -46,7 +46,8 @@ _HEAD = 8
 _BEFORE = 40
 _NAMED = re.compile(
     r"(?:status|state|code|rc|result|ret|retval|return(?:ed|s)?|errno|exit(?:ed)?|outcome|level"
-    r"|severity|priority|phase|mode|method|verb|type|kind|reason|action|decision|verdict)"
+    r"|severity|priority|phase|mode|method|verb|type|kind|reason|action|decision|verdict|dsn|signal"
+    r"|response|reply|rcode|sqlstate|cache|success|health)"
     r"(?:[ _-]?(?:code|value|status|with|of|is))*[\"']?\s*[=:]?\s*[\"'(\[]?\Z",
     re.IGNORECASE,
 )
@@ -58,7 +59,8 @@ _HTTP = re.compile(
 )
 _REQUEST = re.compile(r"\b(?:GET|HEAD|POST|PUT|DELETE|PATCH|OPTIONS) /\S*")
 _CODE = re.compile(rb"[1-5][0-9]{2}")
-_NUMBER = re.compile(rb"-?[0-9]{1,5}")
+# A code of one number or, as in mail, of three.
+_NUMBER = re.compile(rb"-?[0-9]{1,5}|[0-9]\.[0-9]\.[0-9]{1,3}")
 _WORD = re.compile(rb"[A-Za-z][A-Za-z_-]{0,30}")
 _METHOD = re.compile(rb"GET|HEAD|POST|PUT|DELETE|PATCH|OPTIONS|TRACE|CONNECT")
 

@@ -59,9 +59,12 @@ _WITH_LEVEL = (
     rf"(?<level>{_WORDS}|{_LETTERS})/(?<component>[\w.$-]+)(?=[\s:(])",
     rf"(?<component>[\w.$-]+)[#/](?<level>{_WORDS})(?=[\s:])",
     rf"(?<component>[\w.$-]+) \((?<level>{_WORDS})\)(?=:)",
+    rf"(?<component>[\w.$/-]+)\[(?<pid>\d+)\]\((?<level>{_WORDS})\)(?=:)",
     r"%(?<component>[A-Z][A-Z0-9_]*)-(?<level>\d)-(?=\w+:)",
 )
 _WRAPPED = (
+    r"[\[(](?i:pid|process)[:= ] *(?<pid>\d+)[\])]",
+    r"\[ *(?<value>[A-Za-z_][\w.:<>~]*)@\d+ *\]",
     rf"\[ *(?<value>{_FILE})(?:[:(]\d+\)?|{_LINE}) *\]",
     rf"\( *(?<value>{_FILE}):\d+ *\)",
     rf"\{{ *(?<value>{_FILE}):\d+ *\}}",
@@ -73,7 +76,17 @@ _WRAPPED = (
     r"\{ *(?<value>[^{}]*?) *\}",
 )
 # What may stand behind a bracket or a level.
-_BEHIND = (r" *\t+", r" *:? +-+:? +", r" *\| *", r": +", r":(?=\S)", r"[,;] *", r" *(?=\[)", r" *")
+_BEHIND = (
+    r" *\t+",
+    r" *:? +-+:? +",
+    r" *\| *",
+    r": +",
+    r":(?=\S)",
+    r"[,;] *",
+    r" *(?=\[)",
+    r" *\]:? *",
+    r" *",
+)
 # Words with a sign behind them, the clearest sign first.
 _SIGNED = (
     rf"(?<value>{_FILE})\(\d+\)(?: *: +| +)",
@@ -86,14 +99,19 @@ _SIGNED = (
     rf"(?<value>{_NAME}){_LINE}\t+",
     rf"(?<value>{_NAME})> +",
     rf"(?<value>{_NAME})[,;] *",
-    r"(?<value>[^\s\[\](){}<>\"'|,;=:]+(?:\(\d+\))?):(?=\S)",
+    r"(?<value>[^\s\[\](){}<>\"'|,;=:]+(?:\(\d+\))?):(?=[^\s\d])",
+    r"(?<value>\d+):(?=\S)",
 )
-_PAIR = re.compile(r"(?P<key>[A-Za-z_][\w.-]*)=(?:\"[^\"]*\"|[^\s\"|,;\]]*)(?:[,;|]? +|\t)")
-_PAIR_OF = r"{key}=(?:\"(?:[^\"]*)\"|(?<value>[^\s\"|,;\]]*))(?:[,;|]? +|\t)"
+# What stands behind a pair.
+_BEHIND_PAIR = r"(?: *[,;|] *| +|\t)"
+_PAIR = re.compile(rf"(?P<key>[A-Za-z_][\w.-]*)=(?:\"[^\"]*\"|[^\s\"|,;\]]*){_BEHIND_PAIR}")
+_PAIR_OF = r"{key}=(?:\"(?:[^\"]*)\"|(?<value>[^\s\"|,;\]]*))" + _BEHIND_PAIR
 # The keys of a logger's name, or of the place in the source.
 _CALLER_KEYS = ("caller", "source", "src")
 _LOGGER_KEYS = (*_CALLER_KEYS, "logger", "component", "module", "subsystem", "class")
-_LOGGER_PAIR = r"{key}=\"?(?<value>[^\s\",:]+)(?::\d+)?\"?(?:[,;|]? +|\t)"
+_LOGGER_PAIR = r"{key}=\"?(?<value>[^\s\",:]+)(?::\d+)?\"?" + _BEHIND_PAIR
+# Keys of the process.
+_PROCESS_KEYS = ("p", "pid", "process")
 _BARE = r"(?<value>[^\s\"'=|]+) +"
 
 # A time is read as far as it goes, with its fraction.
@@ -127,7 +145,8 @@ def learned_headers(lines: Sequence[str]) -> Iterator[tuple[str, str, bool]]:
         return
     first = joined(columns[: at + 1], named)
     rest = joined(columns[at + 1 :], named)
-    if len(named) > 1:
+    # A time without a year has no name of its own.
+    if len(named - {"time", "date"}) > 0:
         yield r" *" + first, rest, unnamed
 
 
@@ -166,6 +185,7 @@ def _behind(column: Column, lines: Sequence[str], places: dict[int, int]) -> dic
     for number, at in places.items():
         if match := pattern.match(lines[number], at):
             on[number] = match.end()
+            column.widths.add(match.end() - match.start())
             if "value" in pattern.groupindex:
                 column.values.append(match["value"] or "")
             if "pid" in pattern.groupindex and match["pid"]:
@@ -253,7 +273,10 @@ def _pair(lines: Sequence[str], places: dict[int, int]) -> Column | None:
                 role = "caller"
                 if key.lower() not in _CALLER_KEYS:
                     role = "component"
-            column = _first([pattern], "pair", lines, places)
+            elif key.lower() in _PROCESS_KEYS:
+                role = "pid"
+            barred = pattern.replace(_BEHIND_PAIR, r" *\| *")
+            column = _first([barred, pattern], "pair", lines, places)
             if column is not None:
                 column.role = role
             return column

@@ -43,12 +43,19 @@ class Column:
     kind: str
     values: list[str] = field(default_factory=list)
     role: str = ""
+    # How many characters lines have in it.
+    widths: set[int] = field(default_factory=set)
     # Whether any line has a process behind the name.
     has_pid: bool = False
 
     @property
     def distinct(self) -> set[str]:
         return set(self.values)
+
+    @property
+    def is_aligned(self) -> bool:
+        """Whether names of several lengths are filled up with blanks to the same width."""
+        return len(self.widths) == 1 and len({len(value) for value in self.values}) > 1
 
     @property
     def is_few(self) -> bool:
@@ -69,8 +76,10 @@ def is_anchor(columns: Sequence[Column], n: int) -> bool:
     if column.share(_NUMBER):
         return n > 0 and _is_anchored_number(column, columns[n - 1])
     if column.kind == "pair":
-        return column.role in ("component", "caller")
-    if column.kind == "bare" or column.share(_CODE):
+        return column.role in ("component", "caller") or column.pattern.endswith(r"\| *")
+    if column.kind == "bare":
+        return column.is_aligned and column.is_few and column.share(_IDENTIFIER)
+    if column.share(_CODE) and column.values:
         return False
     return _is_anchored_name(column, columns[:n])
 
@@ -85,6 +94,8 @@ def _is_anchored_number(column: Column, before: Column) -> bool:
 
 
 def _is_anchored_name(column: Column, before: Sequence[Column]) -> bool:
+    if "(?<pid>" in column.pattern and not column.values:
+        return True
     has_sign = _SURE_SIGN.search(column.pattern) is not None
     if column.distinct == {""}:
         return True

@@ -36,6 +36,8 @@ TIMES: tuple[tuple[str, tuple[str, ...]], ...] = (
     (rf"\d{{8}}T\d{{6}}(?:[.,]\d{{1,9}})?{_OFFSET}?", ()),
     (rf"\d{{4}}-\d\d-\d\d\t{_CLOCK}", ("%Y-%m-%d\t%H:%M:%S",)),
     (rf"\d{{4}}/\d\d/\d\d {_CLOCK}", ("%Y/%m/%d %H:%M:%S",)),
+    (r"\d{4}-\d\d-\d\d \d\d\.\d\d\.\d\d", ("%Y-%m-%d %H.%M.%S",)),
+    (r"(?:19|20)\d\d[01]\d[0-3]\d[0-2]\d[0-5]\d[0-5]\d(?:\d{3})?(?!\d)", ()),
     # gin
     (rf"\d{{4}}/\d\d/\d\d - {_CLOCK}", ("%Y/%m/%d - %H:%M:%S",)),
     # Unreal Engine, Zabbix
@@ -66,6 +68,18 @@ TIMES: tuple[tuple[str, tuple[str, ...]], ...] = (
         ("%m/%d/%Y %I:%M:%S %p", "%d/%m/%Y %I:%M:%S %p", "%m/%d/%Y, %I:%M:%S %p",
          "%d/%m/%Y, %I:%M:%S %p"),
     ),
+    (
+        r"\d\d?/\d\d?/\d{4},? \d\d?:\d\d:\d\d\.\d{1,6} [AaPp][Mm]",
+        ("%m/%d/%Y %I:%M:%S.%f %p", "%d/%m/%Y %I:%M:%S.%f %p", "%m/%d/%Y, %I:%M:%S.%f %p",
+         "%d/%m/%Y, %I:%M:%S.%f %p"),
+    ),
+    (
+        r"\d\d?/\d\d?/\d\d,? \d\d?:\d\d:\d\d [AaPp][Mm]",
+        ("%m/%d/%y %I:%M:%S %p", "%d/%m/%y %I:%M:%S %p", "%m/%d/%y, %I:%M:%S %p",
+         "%d/%m/%y, %I:%M:%S %p"),
+    ),
+    # PHP with the zone of its configuration
+    (rf"\d\d?-{_MONTH}-\d{{4}} {_CLOCK} [A-Z][A-Za-z]+/[A-Z][A-Za-z_]+", ()),
     (
         rf"\d\d/\d\d/\d\d {_CLOCK}",
         ("%y/%m/%d %H:%M:%S", "%m/%d/%y %H:%M:%S", "%d/%m/%y %H:%M:%S"),
@@ -123,7 +137,7 @@ ZONES = (rf" {_ZONE_NAME}(?= |\]|>|:)", "")
 # What closes a time.
 ENDS = (
     r"\]:? +- +", r"\](?=\[)", r"\]:? *", r"> *", r" +- +", r"; *", r"\t", r", *", r" *\| *",
-    r": +",
+    r" +: +", r": +",
     r"\" +", r":\d+\): *", r" +", "",
 )  # fmt: skip
 
@@ -183,7 +197,7 @@ LEVEL_WORDS = (
     r"(?i:trace|debug|info|information|notice|note|warn|warning|error|err|crit|critical|fatal"
     r"|severe|alert|emerg|fine|finer|finest|config|log|panic|verbose|inf|wrn|dbg|ftl|vrb|trc"
     r"|default|fault"
-    r"|deprecated|success|dpanic|erro|debg|eror|dbug|display|veryverbose"
+    r"|deprecated|success|dpanic|erro|debg|eror|dbug|debu|fata|pani|fail|trce|display|veryverbose"
     # as Java, PostgreSQL and others write them in the language of the machine
     r"|infos|informazioni|informatie|fein|feiner|konfiguration|konfig|warnung|avertissement"
     r"|attention|advertencia|avvertenza|waarschuwing|aviso|hinweis|schwerwiegend|grave|fehler"

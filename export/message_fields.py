@@ -169,7 +169,8 @@ _BESIDE = re.compile(
     r"|thread(?:_?name)?|pid|tid|process_?id|thread_?id|source|stream|logtag|time_.*|v|@?version"
     r"|api_?version|schema.*|ecs\..*|_(?:index|type|score|id)|log_?name|user_?agent|.*user-agent.*"
     r"|severity_?(?:text|number)|level_?value|@[tlir]|event\.dataset|service\.name|log\..*|s"
-    r"|source_?context|category|insert_?id|e?cs_?version|date|clock|.*[ _]time|.*stamp",
+    r"|source_?context|category|insert_?id|e?cs_?version|date|clock"
+    r"|nano_?of_?second|epoch.*|.*[ _]time|.*stamp",
     re.I,
 )
 # Further fields that a message is made of. A record with more of them is a document.

@@ -66,6 +66,15 @@ _BLANK_BEFORE = re.compile(r"/(?P<word>[^\s()\[\]]+?):? \(-\?\[0-9\]\+\)/")
 _NEARLY_ALL = 0.8
 # The share of the log within which the records of such an execution lie.
 _NEAR = 0.25
+# A pair of JSON inside a message.
+_JSON_PAIR = re.compile(
+    r"\"(?P<name>[A-Za-z_][\w.-]*)\": ?(?:\"(?P<text>[^\"\s]{2,80})\"|(?P<number>-?\d+)(?![\d.]))"
+)
+# The address of a client, where nothing better tells executions apart.
+_ADDRESS = re.compile(
+    r"(?<![\w-])(?P<name>src|client|remote|ip|client_ip|remote_addr|SRC)="
+    r"(?P<value>\d{1,3}(?:\.\d{1,3}){3})\b"
+)
 # A date or a clock is no id, whatever stands before it.
 _DATE = re.compile(r"\d{4}-\d\d-\d\d|\d\d:\d\d(?::\d\d)?|\d{1,2}/[A-Z][a-z]{2}/\d{4}")
 # An id in a message: the word before it with its sign, and the spellings of its value.
@@ -78,13 +87,14 @@ _VALUES = {
     ),
     "[0-9a-f]{8}-[0-9a-f-]{27}": r"[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}",
     "[0-9]+(?:_[0-9a-z]+)+": r"[0-9]+(?:_[0-9a-z]+)+",
+    "0x[0-9a-f]+": r"0x[0-9a-f]{4,16}",
     "[0-9a-f]{8,}": r"(?=[0-9]*[a-f])(?=[a-f]*[0-9])[0-9a-f]{8,}",
     "-?[0-9]+": r"-?[0-9]+",
 }
 # Scripts without blanks between words, and the words of these that stand before a number.
 _NO_BLANKS = r"[\u0e00-\u0eff\u3040-\u30ff\u3400-\u9fff\uac00-\ud7af]"
 _ID = re.compile(
-    rf"(?<![\w-])(?P<before>{_NO_BLANKS}+[:：# ]?|[*#]"
+    rf"(?<![\w-])(?P<before>{_NO_BLANKS}+[:：# ]?|[*#]|@ |\["
     r"|[^\W\d_][\w.]*?(?:[_=:#/-]|: | #| |=\")(?:00-)?|)"
     + "(?P<value>"
     + "|".join(f"(?P<v{i}>{text})" for i, text in enumerate(_VALUES.values()))
@@ -205,6 +215,16 @@ def _ids(message: str) -> Iterable[tuple[str, str]]:
         if found["name"].lower() not in _NOT_KEYS:
             name = re.escape(found["name"])
             yield f'/{name}="([^"]+)"/', found["value"]
+    for found in _JSON_PAIR.finditer(message):
+        name = re.escape(found["name"])
+        if found["name"].lower() in _NOT_KEYS:
+            continue
+        if found["text"]:
+            yield f'/"{name}": ?"([^"]+)"/', found["text"]
+        else:
+            yield f'/"{name}": ?(-?[0-9]+)/', found["number"]
+    for found in _ADDRESS.finditer(message):
+        yield f"/{found['name']}=([0-9.]+)/", found["value"]
     message = _DATE.sub(" ", message)
     for found in _ID.finditer(message):
         value = _VALUE_OF[next(i for i in range(len(_VALUES)) if found[f"v{i}"])]

@@ -329,7 +329,9 @@ class FirstPass:
         if self.records == self.set_aside.total():
             raise ExportError(self._nothing_read())
         for reason, count in self.set_aside.most_common():
-            if count > _MUCH * self.records:
+            if reason == "continuation":
+                say(f"{count:,} lines go on from those before them, as in stack traces: left out")
+            elif count > _MUCH * self.records:
                 share = f"{count:,} of {self.records:,} records ({count / self.records:.0%})"
                 why = _SET_ASIDE.get(reason, reason)
                 say(f"warning: {share} {why} and are left out, for example {self.example[reason]}")

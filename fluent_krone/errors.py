@@ -30,7 +30,13 @@ class ExportError(KroneError):
 
 # All reasons for which a record becomes no event; docs/operations.md says what to do about each.
 SetAside = Literal[
-    "not_a_map", "no_message", "line_format", "no_session_key", "undecodable", "too_large"
+    "not_a_map",
+    "no_message",
+    "line_format",
+    "continuation",
+    "no_session_key",
+    "undecodable",
+    "too_large",
 ]
 
 

@@ -57,7 +57,7 @@ ALARMS: Sequence[Alarm] = (
     Alarm(
         "KroneRecordsSetAside",
         "sum without (reason) "
-        '(rate(fluent_krone_records_set_aside_total{reason!="no_session_key"}[15m]))'
+        '(rate(fluent_krone_records_set_aside_total{reason!~"no_session_key|continuation"}[15m]))'
         " > 0.05 * rate(fluent_krone_records_total[15m])",
         "15m",
         "warning",

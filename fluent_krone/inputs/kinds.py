@@ -91,7 +91,9 @@ def kind_of(head: Sequence[str], suffix: str = "") -> FileKind:
 
 def json_object(line: str) -> Record | None:
     """The record that a line of JSON is, or None."""
-    if not line.lstrip().startswith("{"):
+    # A sequence of JSON texts (RFC 7464) has a record separator before each.
+    line = line.lstrip("\x1e \t\r\n")
+    if not line.startswith("{"):
         return None
     try:
         record = json.loads(line)

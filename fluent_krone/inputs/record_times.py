@@ -30,13 +30,17 @@ _TIME_NAMES = (
 _JOURNAL_TIMES = ("_SOURCE_REALTIME_TIMESTAMP", "__REALTIME_TIMESTAMP")
 # Parts of a name that speaks of a time.
 _SPEAKS_OF_TIME = re.compile(
-    r"time|date|stamp|clock|when|zeit|datum|fecha|hora|heure|日時|時刻|时间|(?:^|[_.])ts$|^t$|_at$|At$",
+    r"time|date|epoch|stamp|clock|when|zeit|datum|fecha|hora|heure|日時|時刻|时间|(?:^|[_.])ts$|^t$|_at$|At$",
     re.IGNORECASE,
 )
 # Names that are rather those of the moment of an event than of one in its life.
 _OF_THE_EVENT = re.compile(r"(?i:@?time_?stamp|event_?time|log_?time|date_?time|time|date)\Z")
+# The two parts of a time in Log4j's JSON.
+_EPOCH_SECOND = "epochSecond"
+_NANO_OF_SECOND = "nanoOfSecond"
 # A clock, or a date, in a field of its own.
 _CLOCK_ONLY = re.compile(r"\d\d?:\d\d(?::\d\d(?:[.,]\d{1,9})?)?(?: ?[AaPp][Mm])?\Z")
+_WHOLE_TIME = re.compile(r"\d{4}-\d\d-\d\d[T ]\d\d:\d\d(?::\d\d)?")
 _DATE_ONLY = re.compile(r"\d{1,4}[-/.]\d{1,2}[-/.]\d{1,4}\Z")
 # The share of the records that must have a time in a field for it to be theirs.
 _MOST = 0.9
@@ -62,6 +66,10 @@ class RecordTimes:
         again: Callable[[], Iterable[Record]],
     ) -> None:
         self._found = _time_paths(first)
+        # The nanoseconds beside the seconds, as Log4j writes them.
+        self._beside: _Path | None = None
+        if self._found and self._found[0][-1] == _EPOCH_SECOND:
+            self._beside = (*self._found[0][:-1], _NANO_OF_SECOND)
         self._reader = TimeReader(timezone=timezone)
         if not any(is_ambiguous(text) for text in self._texts(first)):
             return
@@ -81,7 +89,12 @@ class RecordTimes:
         """The record's own time in ns, else that which stands beside it."""
         value = self._value(record)
         if value is not None:
-            return _read(value, self._reader)
+            time_ns = _read(value, self._reader)
+            if time_ns is not None and self._beside is not None:
+                nanos = _at(record, self._beside)
+                if isinstance(nanos, int):
+                    time_ns += nanos
+            return time_ns
         for name in _JOURNAL_TIMES:
             value = record.get(name)
             if isinstance(value, str | int) and str(value).isdigit():
@@ -127,6 +140,8 @@ def _time_paths(first: list[Record]) -> tuple[_Path, ...]:
 
     timed = [path for path in named if _share(first, path, is_time) >= _MOST]
     timed.sort(key=lambda path: (not _OF_THE_EVENT.match(path[-1]), len(path)))
+    if not timed:
+        timed = [path for path in paths if _share(first, path, _is_whole_time) >= _MOST]
     return tuple(timed[:1])
 
 
@@ -164,6 +179,11 @@ def _share(records: list[Record], path: _Path, fits: Callable[[Any], bool]) -> f
 
 def _is_date(value: Any) -> bool:
     return isinstance(value, str) and _DATE_ONLY.match(value) is not None
+
+
+def _is_whole_time(value: Any) -> bool:
+    """Whether a text is a date with a clock, so that it tells of itself that it is a time."""
+    return isinstance(value, str) and _WHOLE_TIME.match(value) is not None
 
 
 def _is_clock(value: Any) -> bool:

@@ -19,7 +19,8 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 from ..errors import RecordError
-from ..reading.times import TimeReader, month_of
+from ..reading.time_words import month_of
+from ..reading.times import TimeReader
 
 # `Jun  9 06:06:01`, klog's `I0609 06:06:01.5`, `06-09 06:06:01.5`, `[06.09 06:06:01]`, each perhaps
 # behind `<34>`

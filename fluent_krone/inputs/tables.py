@@ -92,11 +92,13 @@ def named_rows(lines: Iterable[str]) -> Rows:
         line = line.rstrip("\r\n")
         found = _FIELDS.match(line)
         if found:
-            sign = "\t" if "\t" in found["names"] else None
+            sign = next((one for one in ("\t", ",") if one in found["names"]), None)
             names = found["names"].split(sign)
         if line.startswith("#") or not line:
             continue
         values = line.split(sign)
+        if sign == ",":
+            values = next(csv.reader([line]))
         if sign is None and "\t" in line:
             # CloudFront names its columns with blanks between them, and divides them by tabs.
             values = line.split("\t")

@@ -24,22 +24,24 @@ _NAMED = frozenset((*LEVEL_FIELDS, _ECS_OBJECT, _MONGO))
 FIRST_LEVEL_FIELD = LEVEL_FIELDS[0]
 # Severities as ranks, from syslog's and the names that common loggers use.
 _WORDS_OF_RANKS = {
-    1: "trace finest finer verbose veryverbose trc vrb v t feiner",
-    2: "debug fine config dbg debg dbug d d1 d2 d3 d4 d5 debug1 debug2 debug3 debug4 debug5 db fein"
-    " konfiguration 调试",
+    1: "trace finest finer verbose veryverbose trc trce vrb v t feiner",
+    2: "debug fine config dbg debg dbug debu d d1 d2 d3 d4 d5 debug1 debug2 debug3 debug4 debug5 db"
+    " fein konfiguration 调试",
     3: "info information informational inf i in infos informazioni información informações"
     " informatie log default display success 信息 情報 정보 инфо информация",
     4: "notice note n notic hinweis aviso",
     5: "warn warning w wrn warnung avertissement attention advertencia advertência avvertenza"
     " waarschuwing deprecated 警告 경고 предупреждение",
-    6: "error err e eror erro er severe failure fault fehler erreur errore fout grave"
+    6: "error err e eror erro er fail severe failure fault fehler erreur errore fout grave"
     " schwerwiegend 错误 严重 エラー 重大 오류 심각 ошибка серьезно",
     7: "critical crit c dpanic 致命的",
-    8: "fatal alert emerg emergency panic f ftl fa",
+    8: "fatal alert emerg emergency panic f ftl fa fata pani",
 }
-# Numbers as levels: those of syslog and of the journal, and those of pino and bunyan.
+# Numbers as levels: those of syslog and of the journal, and those of Monolog, of
+# pino and bunyan.
 _NUMBERS = {
     "7": 2, "6": 3, "5": 4, "4": 5, "3": 6, "2": 7, "1": 8, "0": 8,
+    "100": 2, "200": 3, "250": 4, "300": 5, "400": 6, "500": 7, "550": 8, "600": 8,
     "10": 1, "20": 2, "30": 3, "40": 5, "50": 6, "60": 8,
 }  # fmt: skip
 # The signs of Redis.
@@ -104,7 +106,11 @@ class LevelReader:
             value = fields.get(name)
             if value.__class__ is bytes or value.__class__ is int:
                 rank = self._ranks.get(value)
-                return self._rank(value) if rank is None else rank
+                if rank is None:
+                    rank = self._rank(value)
+                # Monolog writes a number and a name.
+                if rank != UNKNOWN_RANK:
+                    return rank
         inner = fields.get(_ECS_OBJECT)
         if inner.__class__ is dict and inner.get(b"level").__class__ is bytes:
             return self._rank(inner[b"level"])

@@ -58,6 +58,8 @@ _BARE_REQUEST = re.compile(
 # Segments of a route that are values: with a digit, or too long for a name.
 _ROUTE_VALUE = re.compile(r"(?=[^/]*[0-9])[^/]{1,}|[^/]{30,}")
 _VERSION = re.compile(r"v[0-9]{1,2}|api[0-9]?|[a-z]+[0-9]?")
+# The method of a service, as gRPC names it: `/shop.v1.Orders/Pay`. It says what was asked.
+_RPC = re.compile(r"/(?:[a-z][a-z0-9_]*\.)+[A-Z]\w*/[A-Z]\w*")
 # Stands for the slash of a route while the rest of a message is masked, where it would make a path.
 _SLASH = "\ue000"
 _ZEROED = str.maketrans("123456789", "000000000")
@@ -77,6 +79,8 @@ def _mask_value(found: re.Match[str]) -> str:
     """
     kind = str(found.lastgroup)
     text = found[0]
+    if kind == "path" and _RPC.fullmatch(text):
+        return text
     if kind == "word" and _UNSPACED.search(text):
         return _ASCII.sub(_mask_ascii, text)
     if kind == "word":

@@ -21,6 +21,13 @@ _COMPONENT_BYTES = 4_000_000
 _ENTRY_BYTES = 200
 # Colours and other control sequences of a terminal; they belong to no message.
 ANSI = re.compile(rb"\x1b(?:\[[0-?]*[ -/]*[@-~]|\][^\x07\x1b]*(?:\x07|\x1b\\)|[@-Z\\-_])")
+# How a line begins that has no header since it goes on from the one before: those of stack traces,
+# and indented ones.
+_CONTINUATION = re.compile(
+    rb"\s|\Z|at [\w.$<>]+\(|Caused by: |Suppressed: |\.\.\. \d+ more|Traceback \("
+    rb"|During handling of |The above exception|goroutine \d+ \[|created by |--- End of "
+    rb"|[\w.$]*(?:Exception|Error|Throwable)(?::|\s*\Z)|[)}\]]+\s*\Z"
+)
 # The name under which a record that was kept of a stream carries the tag that it came with. It
 # begins with a zero byte, as no field of a log does.
 TAG = b"\0tag"
@@ -192,7 +199,8 @@ class RecordReader:
 
         The component stands before the text, where there is one.
 
-        Raises RecordError: `not_a_map`, `no_message`, `no_session_key`, `line_format`.
+        Raises RecordError: `not_a_map`, `no_message`, `no_session_key`, `line_format`,
+        `continuation`.
         """
         if record.__class__ is not dict:
             raise RecordError("not_a_map", "the record is not a map")
@@ -285,6 +293,8 @@ class RecordReader:
         assert self._line
         match = self._line.match(line)
         if not match:
+            if _CONTINUATION.match(line):
+                raise RecordError("continuation", "the line goes on from the one before")
             raise RecordError("line_format", "the line does not match line_format")
         return {
             name.encode(): value for name, value in match.groupdict().items() if value is not None

@@ -24,6 +24,7 @@ from zoneinfo import ZoneInfo
 from lru import LRU
 
 from ..errors import ConfigError, RecordError
+from .time_words import ABBREVIATIONS, HALVES, month_of
 
 _NS = 1_000_000_000
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
@@ -35,66 +36,16 @@ _MAX_TIMES = 4096
 # Numbers up to these are seconds, milliseconds and microseconds: the year 5138 in each unit, while
 # the next unit has passed this in 1973.
 _UNITS = ((10**11, _NS), (10**14, 10**6), (10**17, 10**3))
-# How the names of months begin, in English, German, French, Spanish, Portuguese, Italian, Dutch,
-# the Scandinavian languages, Polish, Turkish and Russian. Of two names that begin alike, the longer
-# beginning counts.
-_MONTHS = (
-    "jan gen ene sty oca янв",
-    "feb fév fev lut şub фев",
-    "mar mär mrz mrt maa мар",
-    "apr avr abr kwi nis апр",
-    "may mai mei maj mag mayo май мая",
-    "jun juin giu cze haz июн",
-    "jul juil lug lip tem июл",
-    "aug aoû août aou ago sie ağu авг",
-    "sep set wrz eyl сен",
-    "oct okt ott out paź eki окт",
-    "nov lis kas ноя",
-    "dec dez déc dic des gru ara дек",
-)
-_MONTH_OF = {name: n + 1 for n, names in enumerate(_MONTHS) for name in names.split()}
-# Letters by which a month is told.
-_LONGEST_MONTH = 4
-# Hours of the abbreviations that logs use. Where one has several meanings, the stream's own time
-# zone decides first; otherwise it is this.
-_ABBREVIATIONS = {
-    **dict.fromkeys(("UTC", "GMT", "Z", "WET", "UT"), 0.0),
-    **dict.fromkeys(("CET", "BST", "WEST", "MEZ"), 1.0),
-    **dict.fromkeys(("CEST", "EET", "SAST", "MESZ"), 2.0),
-    **dict.fromkeys(("EEST", "MSK", "TRT"), 3.0),
-    "IST": 5.5,
-    "WIB": 7.0,
-    "ICT": 7.0,
-    "JST": 9.0,
-    "KST": 9.0,
-    **dict.fromkeys(("HKT", "SGT", "AWST"), 8.0),
-    "ACST": 9.5,
-    "AEST": 10.0,
-    "AEDT": 11.0,
-    "NZST": 12.0,
-    "NZDT": 13.0,
-    "BRT": -3.0,
-    "ART": -3.0,
-    "AST": -4.0,
-    "EDT": -4.0,
-    "EST": -5.0,
-    "CDT": -5.0,
-    "CST": -6.0,
-    "MDT": -6.0,
-    "MST": -7.0,
-    "PDT": -7.0,
-    "PST": -8.0,
-    "AKST": -9.0,
-    "AKDT": -8.0,
-    "HST": -10.0,
-}
 _CLOCK = (
     r"(?:(?P<before>上午|下午|午前|午後|오전|오후) ?)?(?P<hour>\d{1,2})(?:[:时時]"
     r"(?P<minute>\d\d)(?:[:分](?P<second>\d\d)(?:[.,:](?P<fraction>\d{1,12}))?秒?)?)?"
     r"(?:\s?(?:(?P<half>[AaPp])\.?\s?[Mm]\.?|(?P<after>上午|下午|午前|午後|오전|오후)))?"
 )
-_COMPACT = r"(?P<hour>\d\d)(?P<minute>\d\d)(?P<second>\d\d)(?:[.,](?P<fraction>\d{1,12}))?"
-_ZONE = r"\s*\(?(?P<zone>[Zz]|(?:UTC|GMT)?[+-]\d\d?(?::?\d\d)?|[A-Z]{2,5})?\)?"
+_COMPACT = r"(?P<hour>\d\d)(?P<minute>\d\d)(?P<second>\d\d)(?:[.,]?(?P<fraction>\d{1,12}))?"
+_ZONE = (
+    r"\s*\(?(?P<zone>[Zz]|(?:UTC|GMT)?[+-]\d\d?(?::?\d\d)?|[A-Z]{2,5}"
+    r"|[A-Z][A-Za-z]+/[A-Z][A-Za-z_]+(?:/[A-Z][A-Za-z_]+)?)?\)?"
+)
 _DAY_NAME = r"(?:[A-Z][a-z]{2,8},?\s+)?"
 _NAMED = r"(?P<name>[^\W\d_]{3,10}|1?\d月)\.?"
 _FORMS = [
@@ -109,7 +60,7 @@ _FORMS = [
         r"(?P<year>\d{4})(?P<month>\d\d)(?P<day>\d\d)(?:[Tt_ -]?" + _COMPACT + _ZONE + ")?",
         r"(?P<year>\d{4})(?P<month>\d\d)(?P<day>\d\d)[Tt_ -]" + _CLOCK + _ZONE,
         # 15/10/2024 13:00:00, 10/15/2024 1:00:00 PM, 15.10.2024 13:00
-        r"(?P<one>\d\d?)(?P<sign>[-/.])(?P<two>\d\d?)(?P=sign)(?P<year>\d{4})[Tt:,]?\s*"
+        r"(?P<one>\d\d?)(?P<sign>[-/.])(?P<two>\d\d?)(?P=sign)(?P<year>\d{4}|\d\d)[Tt:,]?\s*"
         + _CLOCK
         + _ZONE,
         # 15/Oct/2024:13:00:00 +0200, 15 Oct 2024 13:00:00, 15-Oct-2024 13:00:00
@@ -122,33 +73,19 @@ _FORMS = [
         + _ZONE
         + ")?",
         # Oct 15, 2024 1:00:00 PM
-        _NAMED + r"\s+(?P<day>\d\d?),?\s+(?P<year>\d{4}),?\s+(?:at\s+)?" + _CLOCK + _ZONE,
+        _NAMED + r"\s+(?P<day>\d\d?),?\s+(?P<year>\d{4}),?\s+(?:at\s+|@\s*)?" + _CLOCK + _ZONE,
         # Tue Oct 15 13:00:00 CEST 2024
         _NAMED + r"\s+(?P<day>\d\d?)\s+" + _CLOCK + _ZONE + r"\s+(?P<year>\d{4})",
     )
 ]
-# Before noon and after noon, as Chinese, Japanese and Korean have them.
-_HALVES = {"上午": "a", "午前": "a", "오전": "a", "下午": "p", "午後": "p", "오후": "p"}
 _NUMBER = re.compile(r"[+-]?\d+(?:\.\d*)?(?:[eE][+-]?\d+)?")
 # YYYYmmddHHMMSS; as milliseconds it would be after the year 2500.
-_FOURTEEN = re.compile(r"(?:19|20)\d{12}")
+_FOURTEEN = re.compile(r"(?:19|20)\d{12}(?:\d{3}|\d{6})?")
+# Years of two digits are of this century, and mostly since the twenties.
+_CENTURY = 2000
+_TWENTIES = 20
 _MORE_THAN_MICROSECONDS = re.compile(r"([.,]\d{6})\d+")
 _AN_ABBREVIATION = re.compile(r"\b[A-Z]{2,5}\b(?<!\bAM)(?<!\bPM)")
-
-
-def month_of(name: str) -> int:
-    """The number of a month from its name, in whatever language. Raises ValueError for no month.
-
-    >>> month_of("October"), month_of("okt."), month_of("juil"), month_of("10月")
-    (10, 10, 7, 10)
-    """
-    if name.endswith("月"):
-        return int(name[:-1])
-    for length in (_LONGEST_MONTH, _LONGEST_MONTH - 1):
-        month = _MONTH_OF.get(name[:length].lower())
-        if month:
-            return month
-    raise ValueError(name)
 
 
 def zone_of(name: str) -> tzinfo:
@@ -226,7 +163,7 @@ class TimeReader:
         fraction = int((parts.get("fraction") or "")[:9].ljust(9, "0"))
         try:
             moment = datetime(
-                int(parts["year"]),
+                _year(parts),
                 *self._month_and_day(parts),
                 _hour(parts),
                 int(parts.get("minute") or 0),
@@ -260,6 +197,11 @@ class TimeReader:
         """The offset that a text names; None where it names none, or one that is not known."""
         if not zone:
             return None
+        if "/" in zone:
+            try:
+                return moment.replace(tzinfo=zone_of(zone)).utcoffset()
+            except ConfigError:
+                return None
         signed = re.fullmatch(r"(?:UTC|GMT)?([+-])(\d\d?):?(\d\d)?", zone)
         if signed:
             size = timedelta(hours=int(signed[2]), minutes=int(signed[3] or 0))
@@ -273,7 +215,7 @@ class TimeReader:
             local = moment.replace(tzinfo=self._zone, fold=fold)
             if local.tzname() == zone:
                 return local.utcoffset()
-        hours = _ABBREVIATIONS.get(zone.upper())
+        hours = ABBREVIATIONS.get(zone.upper())
         if hours is None:
             return None
         return timedelta(hours=hours)
@@ -312,12 +254,27 @@ class TimeReader:
         return first, second
 
 
+def _year(parts: dict[str, str]) -> int:
+    """The year; of two digits, it is one of this century.
+
+    In 24/10/15 the first number is the year: the last one is no year of this or the last decade.
+    """
+    if len(parts["year"]) == 4:
+        return int(parts["year"])
+    one = parts.get("one") or "0"
+    if int(one) >= _TWENTIES > int(parts["year"]):
+        parts["month"] = parts["two"]
+        parts["day"] = parts["year"]
+        return _CENTURY + int(one)
+    return _CENTURY + int(parts["year"])
+
+
 def _hour(parts: dict[str, str]) -> int:
     hour = int(parts.get("hour") or 0)
     half = (parts.get("half") or "").lower()
     named = parts.get("before") or parts.get("after")
     if named:
-        half = _HALVES[named]
+        half = HALVES[named]
     if half and not 1 <= hour <= 12:
         raise ValueError
     if half == "a":
@@ -346,7 +303,7 @@ def _digits_ns(text: str) -> int:
     return in_range(int(whole) * unit + part)
 
 
-_AMBIGUOUS = re.compile(r"\s*(\d\d?)([-/.])(\d\d?)\2\d{4}\b")
+_AMBIGUOUS = re.compile(r"\s*(\d\d?)([-/.])(\d\d?)\2(?:\d{4}|\d\d)\b")
 
 
 def is_ambiguous(text: str) -> bool:

@@ -395,7 +395,7 @@ class Keeper:
 
 # Reasons for which a record that became no event can still leave: it is a map, to which fields can
 # be added.
-_CAN_LEAVE = frozenset(("no_message", "line_format", "no_session_key"))
+_CAN_LEAVE = frozenset(("no_message", "line_format", "continuation", "no_session_key"))
 
 
 def _first_ref(session: Session, *, in_order: bool = True) -> int | None:

@@ -139,7 +139,9 @@ class Misfit:
 
 def _set_aside(counts: Counter[str], settings: InputSettings) -> str | None:
     asides = Counter({name: n for name, n in counts.items() if name.startswith("aside ")})
-    if not asides or asides.total() <= _MOST * counts["records"]:
+    # Lines of stack traces belong to the lines before them, however many there are.
+    continued = asides.pop("aside continuation", 0)
+    if not asides or asides.total() <= _MOST * (counts["records"] - continued):
         return None
     reason = asides.most_common(1)[0][0].removeprefix("aside ")
     share = f"{asides.total()} of {counts['records']} records are set aside ({reason})"

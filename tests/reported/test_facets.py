@@ -49,6 +49,8 @@ def test_codes_behind_a_route(form: str) -> None:
         ("job {n} exited with code {v}", ["0", "1"]),
         ("task {n} finished, result={v}", ["ok", "timeout", "partial", "skipped", "retry"]),
         ("call {n}: {v} of cart", ["GET", "PUT", "POST", "DELETE", "PATCH"]),
+        ("delivery {n} dsn={v}", ["2.0.0", "4.4.1", "5.1.1"]),
+        ("process {n} killed by signal {v}", ["9", "15"]),
         ("transfer {n} state: {v}", ["queued", "running", "draining", "parked", "closed"]),
     ],
 )

@@ -107,6 +107,20 @@ def test_a_stream_that_fits_has_no_trouble() -> None:
     assert trouble(received)[0] is None
 
 
+def test_lines_of_stack_traces_are_no_misfit() -> None:
+    """Was wrong: a bundle that fits was said not to, where most lines belong to stack traces."""
+    lines = [
+        b"INFO dfs.DataNode$DataXceiver: Receiving block blk_1 src: /10.0.0.1:5 dest: /10.0.0.2:6"
+    ]
+    lines += [b"java.io.IOException: closed", b"\tat a.B.c(D.java:1)", b"\t... 3 more"]
+    found, engine = trouble(
+        lambda n: {"message": lines[n % len(lines)]},
+        line_format=r"INFO (?<component>\S+): (?<message>.*)",
+    )
+    assert found is None
+    assert engine.set_aside == {"continuation": 9_000}
+
+
 @pytest.mark.parametrize(
     ("settings", "words"),
     [

@@ -305,6 +305,71 @@ PRODUCTS: dict[str, Product] = {
         has_level=False,
         digits=0,
     ),
+    "Log4j's JSON": Product(
+        lines(
+            lambda s: {"instant": {"epochSecond": s.millis // 1000,
+                       "nanoOfSecond": s.millis % 1000 * 10**6}, "message": s.text,
+                       "level": s.of(*["INFO"] * 3, "WARN"), "contextMap": {"requestId": s.trace}}
+        ),
+        "requestId",
+    ),
+    "Monolog": Product(
+        lines(
+            lambda s: {"message": s.text, "level": s.of(200, 200, 200, 300), "channel": "shop",
+                       "datetime": s.iso, "extra": {"uid": f"u{s.order}"}}
+        ),
+        "uid",
+    ),
+    "Okta": Product(
+        lines(
+            lambda s: {"published": s.iso, "eventType": s.of("a.b", "a.c", "d", "e"),
+                       "displayMessage": s.text, "severity": s.of(*["INFO"] * 3, "WARN"),
+                       "authenticationContext": {"externalSessionId": f"s{s.order}"}}
+        ),
+        "SessionId",
+    ),
+    "a table of Kibana": Product(
+        rows('"@timestamp","message","log.level","trace.id"', lambda s:
+             f'"Oct 15, 2024 @ {s.iso[11:-1]}","{s.text}",'
+             f'"{s.of(*["info"] * 3, "warn")}","{s.trace}"'),
+        "trace.id",
+    ),
+    "a table of DHCP": Product(
+        rows("ID,Date,Time,Description,IP Address", lambda s:
+             f'{10 + s.number},10/15/24,{s.at:%H:%M:%S},{s.of("Assign", "Renew", "Free", "End")},'
+             f'10.1.2.{s.order}'),
+        "IP Address",
+        message="Assign",
+        has_level=False,
+        digits=0,
+    ),
+    "Exchange": Product(
+        rows("#Fields: date-time,client-ip,event-id,message-id", lambda s:
+             f'{s.iso},10.1.2.3,{s.of("RECEIVE", "SEND", "DELIVER", "FAIL")},<m{s.order}@a.b>'),
+        "message-id",
+        message="RECEIVE",
+        has_level=False,
+    ),
+    "JSON with separators of records": Product(
+        "".join("\x1e" + json.dumps({"time": s.iso, "message": s.text, "order_id": s.order}) + "\n"
+                for s in ALL),
+        "order_id",
+        has_level=False,
+    ),
+    "syslog with JSON": Product(
+        "".join(
+            f"{s.iso} host01 shop[7]: " + json.dumps({"msg": s.text, "order_id": s.order}) + "\n"
+            for s in ALL
+        ),
+        "order_id",
+        has_level=False,
+    ),
+    "a firewall's CEF": Product(
+        "".join(f"{s.iso} fw CEF:0|Acme|FW|1.0|7|{s.text}|3|src=10.1.2.{s.order} act=allow\n"
+                for s in ALL),
+        "src=",
+        has_level=False,
+    ),
 }  # fmt: skip
 
 

@@ -47,6 +47,30 @@ def test_fields_of_executions_come_first(name: str) -> None:
     assert best(*lines) == name
 
 
+@pytest.mark.parametrize(
+    "form",
+    [
+        "Auftrag {n} {word}",
+        "订单{n}已{word}",
+        "Заказ {n} {word}",
+        "*{n} {word}",
+        "[{n}] {word}",
+        "tx 0x{n:08x} {word}",
+        "run @ {n}: {word}",
+        "{n:06d}-0001AB-AB {word}",
+        "recv traceparent=00-{n:032x}-00f067aa0ba902b7-01 {word}",
+        'did {{"step": "{word}", "orderId": {n}}}',
+    ],
+)
+def test_ids_behind_any_word_and_sign(form: str) -> None:
+    """Was wrong: only ids behind English nouns were found, and only in some spellings."""
+    texts = [
+        form.format(n=n, word=word) for n in range(100, 200) for word in ("made", "paid", "sent")
+    ]
+    [first, *_] = suggest_session_keys([(text, {}) for text in texts])
+    assert (first.sessions, first.repeats) == (100, 3.0)
+
+
 def test_dates_and_counts_are_no_keys() -> None:
     lines = [
         (f"{words} on 2024-10-{1 + n % 28:02d} after {n % 7} tries in {n % 50} ms", {})

@@ -100,6 +100,28 @@ def test_the_hour_that_comes_twice_is_read_in_order() -> None:
     assert minutes == [0, 20, 60, 59, 80, 120, 140]
 
 
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("15. Oktober 2024 13:00:00", "2024-10-15T13:00:00+00:00"),
+        ("15-oct.-2024 13:00:00.123", "2024-10-15T13:00:00.123+00:00"),
+        ("15 août 2024 13:00:00", "2024-08-15T13:00:00+00:00"),
+        ("окт 15, 2024 13:00:00", "2024-10-15T13:00:00+00:00"),
+        ("2024年10月15日 13:00:00", "2024-10-15T13:00:00+00:00"),
+        ("2024년 10월 15일 오후 1:00:00", "2024-10-15T13:00:00+00:00"),
+        ("10月 15, 2024 1:00:00 下午", "2024-10-15T13:00:00+00:00"),
+        ("Oct 15, 2024 @ 13:00:00.123", "2024-10-15T13:00:00.123+00:00"),
+        ("15-Oct-2024 13:00:00 Europe/Berlin", "2024-10-15T11:00:00+00:00"),
+        ("20241015130000123", "2024-10-15T13:00:00.123+00:00"),
+        ("10/15/24 13:00:00", "2024-10-15T13:00:00+00:00"),
+        ("24/10/15 13:00:00", "2024-10-15T13:00:00+00:00"),
+    ],
+)
+def test_times_of_other_languages_and_programs(text: str, expected: str) -> None:
+    """Wrong before: none of them was a time."""
+    assert TimeReader().read(text) == at(expected)
+
+
 def test_a_zone_that_does_not_exist_is_refused() -> None:
     with pytest.raises(ConfigError, match="timezone 'Berlin' is not known"):
         InputSettings(session_key=("id",), timezone="Berlin")

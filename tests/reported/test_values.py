@@ -106,6 +106,12 @@ def test_the_same_message_of_many_components_is_one_template_each() -> None:
     assert {text.split(":")[0] for text in found} == {"workera", "workerb", "workerc", "rare"}
 
 
+def test_methods_of_grpc_are_steps() -> None:
+    """Was wrong: they were masked as paths of files."""
+    found = templates_of("/shop.v1.Orders/Get took {n} ms", "/shop.v1.Orders/Pay took {n} ms")
+    assert {text.split()[0] for text in found} == {"/shop.v1.Orders/Get", "/shop.v1.Orders/Pay"}
+
+
 def test_requests_without_quotes_are_told_apart_too() -> None:
     found = templates_of("GET /orders/{n} 200 {n} ms", "PUT /orders/{n}/items 200 {n} ms")
     assert {" ".join(text.split()[:2]) for text in found} == {

@@ -1,0 +1,74 @@
+"""Words in times: names of months in many languages, abbreviations of zones, halves of the day."""
+
+from __future__ import annotations
+
+# How the names of months begin, in English, German, French, Spanish, Portuguese, Italian, Dutch,
+# the Scandinavian languages, Polish, Turkish and Russian. Of two names that begin alike, the longer
+# beginning counts.
+_MONTHS = (
+    "jan gen ene sty oca янв",
+    "feb fév fev lut şub фев",
+    "mar mär mrz mrt maa мар",
+    "apr avr abr kwi nis апр",
+    "may mai mei maj mag mayo май мая",
+    "jun juin giu cze haz июн",
+    "jul juil lug lip tem июл",
+    "aug aoû août aou ago sie ağu авг",
+    "sep set wrz eyl сен",
+    "oct okt ott out paź eki окт",
+    "nov lis kas ноя",
+    "dec dez déc dic des gru ara дек",
+)
+_MONTH_OF = {name: n + 1 for n, names in enumerate(_MONTHS) for name in names.split()}
+# Letters by which a month is told.
+_LONGEST_MONTH = 4
+# Hours of the abbreviations that logs use. Where one has several meanings, the stream's own time
+# zone decides first; otherwise it is this.
+ABBREVIATIONS = {
+    **dict.fromkeys(("UTC", "GMT", "Z", "WET", "UT"), 0.0),
+    **dict.fromkeys(("CET", "BST", "WEST", "MEZ"), 1.0),
+    **dict.fromkeys(("CEST", "EET", "SAST", "MESZ"), 2.0),
+    **dict.fromkeys(("EEST", "MSK", "TRT"), 3.0),
+    "IST": 5.5,
+    "WIB": 7.0,
+    "ICT": 7.0,
+    "JST": 9.0,
+    "KST": 9.0,
+    **dict.fromkeys(("HKT", "SGT", "AWST"), 8.0),
+    "ACST": 9.5,
+    "AEST": 10.0,
+    "AEDT": 11.0,
+    "NZST": 12.0,
+    "NZDT": 13.0,
+    "BRT": -3.0,
+    "ART": -3.0,
+    "AST": -4.0,
+    "EDT": -4.0,
+    "EST": -5.0,
+    "CDT": -5.0,
+    "CST": -6.0,
+    "MDT": -6.0,
+    "MST": -7.0,
+    "PDT": -7.0,
+    "PST": -8.0,
+    "AKST": -9.0,
+    "AKDT": -8.0,
+    "HST": -10.0,
+}
+# Before noon and after noon, as Chinese, Japanese and Korean have them.
+HALVES = {"上午": "a", "午前": "a", "오전": "a", "下午": "p", "午後": "p", "오후": "p"}
+
+
+def month_of(name: str) -> int:
+    """The number of a month from its name, in whatever language. Raises ValueError for no month.
+
+    >>> month_of("October"), month_of("okt."), month_of("juil"), month_of("10月")
+    (10, 10, 7, 10)
+    """
+    if name.endswith("月"):
+        return int(name[:-1])
+    for length in (_LONGEST_MONTH, _LONGEST_MONTH - 1):
+        month = _MONTH_OF.get(name[:length].lower())
+        if month:
+            return month
+    raise ValueError(name)
