@@ -29,8 +29,8 @@ Scores = dict[str, float]
 DENSITY = "density"
 # Scores that are 0 or 1: their threshold can only be 0.
 BINARY = ("patterns",)
-# Sums over what training never had: above 0 it is all new, so they need no floor.
-COUNTED = ("order.pair", "order.triple")
+# Sums over what training never had.
+SUMS = ("order.pair", "order.triple")
 
 # What tells that a session hangs while it does.
 WAITING = ("time.wait",)
