@@ -31,7 +31,8 @@ NAMED_KEYS = (
 SECRET_KEYS = (
     "passw(?:or)?d|passwd|passwort|kennwort|pass[ _-]?phrase|pass[ _-]?code|(?!(?-i:PWD=/))pwd"
     f"|secret|(?<!unexpected )token|{NAMED_KEYS}"
-    "|credentials?|sess(?:ion)?[_-]?id|sessid|signature|mnemonic|security[ _-]answer|csrf|xsrf"
+    "|credentials?|sess(?:ion)?[_-]?id|sessid|signature|mnemonic|security[ _-]answer"
+    "|security[_-]?code|csrf|xsrf"
 )
 # Names that hold one of these, but whose values only tell something about a secret:
 # `max_tokens=4096`, `password_file=/etc/x`, `tokenType`; keys that are counted; places in a source,
@@ -41,7 +42,8 @@ ABOUT_SECRETS = (
     r"|(?:(?<=token)s?|(?<=key)s?|(?<=keys))\s?[=:]\s?[0-9]{1,3}(?![\w.-])"
     r"|(?-i:[A-Z][a-z]{3,}\w{0,30})\s{1,20}:\s"
     r"|[\w-]{0,40}\.(?:java|kt|scala|py|go|rb|rs|php|[jt]sx?|cs|c|cc|cpp|h):[0-9]{1,6}(?!\w)"
-    r"|iz\w{1,10}|:(?:auth|chauthtok|session|account)\)|s?[_.-]?(?:file|name|path|dir|type|length"
+    r"|\w{0,30}(?:exception|error)s?\s{0,2}:|iz\w{1,10}|:(?:auth|chauthtok|session|account)\)"
+    r"|s?[_.-]?(?:file|name|path|dir|type|length"
     r"|len|ttl|count|age|expir\w{1,6}|timeout|limit|policy"
     r"|algorithm|endpoint|ur[il])s?[\"']?\s{0,4}[=:])"
 )

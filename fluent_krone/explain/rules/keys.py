@@ -56,6 +56,7 @@ _WORD = rf"(?!{IS_MASK}){_TALK}(?:\"[^\"]+\"?|'[^']+'?|[^\s\"',;]+(?<![.,:!?)]))
 _NO_CODES = (
     *("status", "error", "exit", "return", "response", "reply", "result", "reason"),
     *("country", "language", "currency", "product", "color", "area", "zip", "source"),
+    *("vendor", "event", "fault", "op"),
     *("primary", "foreign", "partition", "cache", "routing", "sort", "row", "public"),
 )
 _CODES = "".join(rf"(?<!{word}[ _-])(?<!{word}: )" for word in _NO_CODES)
@@ -133,7 +134,12 @@ KEYS: tuple[Rule, ...] = (
         _WORD,
         "<secret>",
     ),
-    after(rf"(?:{FOREIGN_KEYS}|passwort|kennwort)\s{{1,4}}", _MIXED, "<secret>"),
+    after(
+        rf"(?:{FOREIGN_KEYS}|passwort|kennwort)"
+        r"(?:(?:\s{1,4}\S{1,16}){1,2}\s{1,4}(?:auf|à|a|en|на|til|till|naar))?\s{1,4}",
+        _MIXED,
+        "<secret>",
+    ),
     # API key 'hunter2'.
     after(rf"(?:{NAMED_KEYS})\s{{1,4}}(?=[\"'])[\"']", rf"(?!{IS_MASK})[^\"']+", "<secret>"),
     # password entered 'hunter2'; not: password for 'bob'.
@@ -334,7 +340,22 @@ KEYS: tuple[Rule, ...] = (
         r"[0-9]{6}(?!\w)",
         "<secret>",
     ),
-    after(rf"(?<![a-z]){_CODES}(?:code|c[oó]digo|codice)[\s:=]{{1,3}}", _GROUPS, "<secret>"),
+    after(
+        rf"(?<![a-z]){_CODES}(?:code|c[oó]digo|codice)[\s:=]{{1,3}}",
+        rf"(?:{_GROUPS}|[0-9]{{6}}(?![\w.-]))",
+        "<secret>",
+    ),
+    # The command of FTP and POP3: PASS hunter2; not a test that passed.
+    after(
+        r"(?<![a-z])(?:command|ftpd?|pop3d?|user\s{1,2}\S{1,64}|c)[:;>]?\s{1,4}(?-i:PASS)\s{1,4}",
+        rf"(?!{IS_MASK})\S+",
+        "<secret>",
+    ),
+    after(
+        r"sp_password\s{1,4}(?:@\w{1,12}\s?=\s?)?'[^']{0,80}',\s{0,4}'",
+        rf"(?!{IS_MASK})[^']+",
+        "<secret>",
+    ),
     # Codes in other languages: Ihr Code lautet …, votre code de connexion est ….
     after(
         r"(?:code|c[oó]digo|codice|kod|код|(?<![a-z])tan|(?<![a-z])pin)(?:\s{1,4}\S{1,20}){0,3}?"

@@ -40,7 +40,8 @@ _PERSON_KEYS = (
     "|next[ _]of[ _]kin|gecos|name[ _-]?id"
     "|(?<![a-z])(?:nom|pr[eé]nom|nombre|apellidos?|voornaam|achternaam|cognome|sobrenome|imi[eę]"
     "|nazwisko|f[oö]rnamn|efternamn|fornavn|etternavn|etunimi|sukunimi|soyad[iı]?|jm[eé]no"
-    "|p[rř][ií]jmen[ií]|empf[aä]nger|absender|ansprechpartner|destinataire|destinatario|mittente)"
+    "|p[rř][ií]jmen[ií]|empf[aä]nger|absender|ansprechpartner|destinataire|destinatario|mittente"
+    "|kontoinhaber\\w{0,2}|inhaber|titulaire|titular|intestatario)"
     "|收件人|寄件人|联系人|받는\\s?사람|получатель|отправитель|фамилия|имя|отчество|ф\\.?и\\.?о\\.?|姓名|氏名|お名前"
     "|성명|kundenname|benutzername|utilisateur|usuario|utente|gebruiker"
     "|пользователь|用户名?|ユーザー名?"
@@ -67,7 +68,8 @@ PERSONS: tuple[Rule, ...] = (
     ),
     # Without a sign between: cardholder ADA KING, patient Ada King, Frau King.
     after(
-        r"(?<![a-z])(?:card[ _-]?holder|patient|passenger|employee|citizen|applicant|Kundin|Kunde"
+        r"(?<![a-z])(?:card[ _-]?holder|patient|passenger|employee|citizen|applicant|buyer|seller"
+        r"|payer|payee|borrower|Kundin|Kunde"
         r"|author|impersonating)\s{1,2}",
         rf"(?!{IS_MASK})(?-i:{_CAPITAL}(?: {_CAPITAL}){{1,3}}(?!\w))",
         "<user>",
@@ -201,7 +203,7 @@ PERSONS: tuple[Rule, ...] = (
     ),
     Rule(rf"((?<![a-z])user(?:name)?\s{{1,4}}){_NAME}{_DOES}", r"\1<user>"),
     # user ada: …, USER ada (…, user ada 10.0.0.7, for user [ada] -> [ada], to @ada.
-    Rule(rf"((?<![a-z])user\s{{1,4}}){_NAME}(?=:\s|\s[(\[]|\s<ip>)", r"\1<user>"),
+    Rule(rf"((?<![a-z])user\s{{1,4}}){_NAME}(?=:\s|\)|\s[(\[]|\s<ip>)", r"\1<user>"),
     after(r"<user>\s\(", rf"{_NAME}(?=\)\s)", "<user>"),
     after(
         r"(?<![a-z])(?:impersonating|on\sbehalf\sof|owner(?:ship)?\s(?:changed|transferred)\sfrom"
@@ -209,6 +211,13 @@ PERSONS: tuple[Rule, ...] = (
         rf"(?!(?:the|a|an)\s){_NAME}",
         "<user>",
     ),
+    after(
+        r"(?<![a-z])(?:peer|username|role|login|principal|owner|account)\s{1,2}[\"']",
+        rf"{_NAME}(?=[\"'])",
+        "<user>",
+    ),
+    # As airlines write it: KING/ADA MRS.
+    Rule(r"(?-i:(?<!\w)[A-Z]{2,20}/[A-Z]{2,20} (?:MR|MRS|MS|MISS|MSTR)(?!\w))", "<user>"),
     Rule(rf"(<user>\]?\s{{1,2}}->\s{{1,2}}\[?){_NAME}", r"\1<user>"),
     after(
         r"(?<![a-z])(?:to|from|by|user|mention(?:s|ed)?|follow(?:s|ed)?|block(?:s|ed)?)\s{1,2}@",
@@ -217,7 +226,7 @@ PERSONS: tuple[Rule, ...] = (
     ),
     # cron: (ada) CMD (…), su: (to root) ada on pts/1.
     Rule(
-        r"(?<=\()(?-i:[a-z_][\w.-]{1,31})(?=\)\s{1,2}(?-i:CMD|CMDOUT|CMDEND|RELOAD|MAIL|LIST"
+        r"(?<=\()(?!root\))(?-i:[a-z_][\w.-]{1,31})(?=\)\s{1,2}(?-i:CMD|CMDOUT|CMDEND|RELOAD|MAIL|LIST"
         r"|REPLACE|BEGIN EDIT|END EDIT)(?!\w))",
         "<user>",
     ),
@@ -234,7 +243,7 @@ PERSONS: tuple[Rule, ...] = (
     ),
     Rule(
         r"((?<![a-z])(?:log(?:ged|s|in|on)?[ -]?(?:in|on)?|sign(?:ed)?[ -]?in|auth\w{0,12}"
-        r"|access|connect(?:ed|ion)?|running|session|su|impersonat\w{1,5})\s{1,4}"
+        r"|access|connect(?:ed|ion)?|running|session|slice|su|impersonat\w{1,5})\s{1,4}"
         r"(?:(?:failed|failure|succeeded|success\w{0,4}|denied|granted|attempt|error"
         r"|opened|closed|rejected|refused|accepted)s?\s{1,4})?"
         r"(?:for|by|as|of)\s{1,4}(?:user\s{1,4})?)(?![0-9.]{1,12}(?!\w))" + _NAME,
