@@ -54,11 +54,22 @@ class Absent:
         state = self._cascade.tracker.replay(whole)
         return not state.deviations and not state.decided
 
-    def is_normal(self, log_keys: Sequence[int], gone: Collection[int] | None = None) -> bool:
-        """Whether a session that has ended is normal with what is gone; by default all of it."""
-        if gone is None:
-            gone = self._known.gone
-        whole = self._whole(log_keys, gone)
+    def is_normal(self, log_keys: Sequence[int]) -> bool:
+        """Whether a session that has ended is normal with what is gone."""
+        return self._is_normal(self._whole(log_keys, self._known.gone))
+
+    def lacks_only(self, log_keys: Sequence[int], lacking: Collection[int]) -> bool:
+        """Whether a session that has ended is normal with these steps, which it lacks, put back.
+
+        Where one of them has no place between two others, that is all that is looked at: a stream
+        of cut sessions must not cost a second verdict each.
+        """
+        whole = self._whole(log_keys, lacking)
+        if whole is None or not set(lacking) <= set(whole):
+            return False
+        return self._is_normal(whole)
+
+    def _is_normal(self, whole: Sequence[int] | None) -> bool:
         if whole is None:
             return False
         state = self._cascade.tracker.replay(whole)

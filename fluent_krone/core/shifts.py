@@ -143,7 +143,7 @@ class Shifts:
         gone = tuple(item for item in items if item[0] == "gone")
         if not gone or self.absent is None:
             return ()
-        if not self.absent.is_normal(session.keys, {step for _, step, _ in gone}):
+        if not self.absent.lacks_only(session.keys, {step for _, step, _ in gone}):
             return ()
         return gone
 
