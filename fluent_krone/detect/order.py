@@ -261,9 +261,15 @@ class Order:
         steps = self._session.counts.get((), {})
         return steps.get(step, 0), steps.get(END, 0)
 
-    def follows(self, before: int, step: int) -> Follows:
-        """How often `step` directly followed `before` in training; all zero where nothing did."""
-        return self._follows(self._session.counts, (before,), step)
+    def follows(self, before: int, step: int, view: View = "session") -> Follows:
+        """How often `step` directly followed `before` in training; all zero where nothing did.
+
+        The view `entity` looks at the steps of one entity alone.
+        """
+        counts = self._session.counts
+        if view == "entity":
+            counts = self._entity.counts
+        return self._follows(counts, (before,), step)
 
     @staticmethod
     def _follows(counts: Counts, context: Context, step: int) -> Follows:

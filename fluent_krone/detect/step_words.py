@@ -72,8 +72,8 @@ class StepWords:
             return Said(f"{said}. {self._seldom(follows, keys[at], False)}", ())
         steps = [self.step(key) for key in context if key != START]
         is_error = template_severity(self.step(keys[at])) > 0
-        if view == "session" and not is_error and START not in context:
-            stray = self._stray(keys, at, len(context))
+        if not is_error and START not in context:
+            stray = self._stray(keys, at, len(context), view)
             if stray is not None:
                 return stray
         if is_error:
@@ -93,23 +93,31 @@ class StepWords:
             said = f"At the beginning, {said}"
         return Said(f"{said}. {self._seldom(follows, keys[at], not steps)}", named)
 
-    def _stray(self, keys: Sequence[int], at: int, reach: int) -> Said | None:
+    def _stray(self, keys: Sequence[int], at: int, reach: int, view: View) -> Said | None:
         """Which of the `reach` steps before an event does not belong there, where others do.
 
         Behind a step that came at a wrong place, the next ones are as new there, and are not odd.
         """
-        for odd in range(at - 1, max(at - 1 - reach, 0), -1):
-            before, behind = keys[odd - 1], keys[odd + 1]
-            stray = self._order.follows(before, keys[odd])
-            without = self._order.follows(before, behind)
-            if stray.times or not stray.total or without.times <= _RARE * without.total:
+        came = "came next"
+        places = list(range(at + 1))
+        if view == "entity":
+            came = f"was the next step of {self._entity(keys[at])}"
+            entity_of = self._hierarchy.entity_of
+            places = [place for place in places if entity_of[keys[place]] == entity_of[keys[at]]]
+        places = places[-reach - 2 :]
+        for odd in range(len(places) - 2, 0, -1):
+            before, stray, behind = (keys[place] for place in places[odd - 1 : odd + 2])
+            there = self._order.follows(before, stray, view)
+            without = self._order.follows(before, behind, view)
+            if there.times or not there.total or without.times <= _RARE * without.total:
                 continue
-            steps = [self.step(key) for key in keys[odd - 1 : at]]
+            named = places[odd - 1 : -1]
             words = (
-                f"{self.step(keys[at])} came next after {listed(steps)}. The second of these does "
-                f"not belong there: it followed the first in none of {stray.total:,} normal cases."
+                f"{self.step(keys[at])} {came} after "
+                f"{listed([self.step(keys[place]) for place in named])}. The second of these does "
+                f"not belong there: it followed the first in none of {there.total:,} normal cases."
             )
-            return Said(words, (at, *range(odd - 1, at)))
+            return Said(words, (at, *named))
         return None
 
     def _before(self, keys: Sequence[int], at: int, rule: Rule) -> Said:

@@ -353,6 +353,18 @@ def test_what_follows_a_stray_step_is_not_blamed() -> None:
     )
 
 
+def test_what_follows_a_stray_step_of_its_entity_is_not_blamed() -> None:
+    beside = Leaf("checked <id>", "scanner", "check", "ok")
+    tree = Hierarchy([*(Leaf(step, "store", "work", step) for step in STEPS), beside])
+    said = StepWords(tree, Order(tree, count_order([NORMAL] * 300, tree)))
+    told = said.out_of_order((OPEN, ACK, CLOSE, len(STEPS), STORE), 4, "order.entity")
+    assert told.words == (
+        "“stored <id>” was the next step of “store” after “acked <id>” and “closed <id>”. The "
+        "second of these does not belong there: it followed the first in none of 300 normal cases."
+    )
+    assert told.named == (4, 1, 2)
+
+
 def test_a_long_step_is_cut_between_words_and_parts_of_a_path() -> None:
     line = "Deleting block blk_7776984705784892058 file /mnt/hadoop/dfs/data/current/subdir19/blk_7"
     cut = short(line, 60)
