@@ -70,7 +70,7 @@ NOVELTIES = ("values", "levels")
 _KEPT = 200
 # What is likelier than one normal session in so many, for one false alarm in 1,000, is never
 # flagged; nor is a step that is likelier than one in so many.
-_DENSITY_FLOOR, _STEP_FLOOR = 10_000, 1_000
+_DENSITY_FLOOR, _STEP_FLOOR = 20_000, 1_000
 # Where enough sessions are held out, a step is flagged by its order up to one in so many. What
 # training never had is never flagged if it had fewer chances than that: with rules that 30 of 600
 # sessions kept, two in a hundred new ones broke one.
