@@ -49,10 +49,10 @@ _TIMES_READ = 2_000
 # What each part of a header is worth; a time and a logger tell most.
 _VALUE_OF = {"time": 6.0, "component": 5.0, "level": 3.0, "host": 1.0, "message": 0.0}
 _VALUE_OF_OTHERS = 2.0
-# Of two headers that say the same, the one counts that somebody described, then the one of known
-# parts; unless there are columns behind it that belong to the header.
+# Of two headers that say the same, the one counts that somebody described, then the one of columns,
+# which ends where lines begin to differ; more so where its last column has no name.
 _KNOWN_WORTH = 1.5
-_GRAMMAR_WORTH = 0.5
+_GRAMMAR_WORTH = -0.1
 _TIDY = 1.6
 # … where at least this share of the lines says it.
 _SAID = 0.05

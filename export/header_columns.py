@@ -32,7 +32,7 @@ _FEWEST_LINES = 5
 _FILE = shapes.FILE
 _NAME = r"[^\s\[\](){}<>\"'|,;=]+?"
 # The line and the function behind a name of a file or a logger; they are no part of the component.
-_LINE = r"(?::(?!\d)[\w<>.$-]+)?(?:[:@]\d+|\(\d+\))?(?:->\w+:\d+)?"
+_LINE = r"(?:(?<!:):(?![\d:])[\w<>.$-]+)?(?:[:@]\d+|\(\d+\))?(?:->\w+:\d+)?"
 # PostgreSQL's lines that belong to a statement before them are a level of their own.
 _WORDS = rf"(?:{shapes.LEVEL_WORDS}|DETAIL|HINT|STATEMENT|CONTEXT|QUERY)"
 _LETTERS = r"(?:[VDTIWEFCNvdtiwefn]|D[fb]|E[r]|F[a]|I[n])"
@@ -70,6 +70,7 @@ _WRAPPED = (
     rf"\{{ *(?<value>{_FILE}):\d+ *\}}",
     r"\[ *(?<value>[\w$-]+(?:\.[\w$-]+)+) *:\d+ *\]",
     r"\[[^\[\]]*:(?<value>[\w$]+)@\d+\]",
+    r"\[ *(?<value>[A-Za-z_$][\w$]+) *:\d+ *\]",
     r"\[ *(?<value>[^\[\]]*?(?:\[[^\[\]]*\][^\[\]]*)*?) *\]",
     r"\( *(?<value>[^()]*?) *\)",
     r"< *(?<value>[^<>]*?) *>",
@@ -78,7 +79,7 @@ _WRAPPED = (
 # What may stand behind a bracket or a level.
 _BEHIND = (
     r" *\t+",
-    r" *:? +-+:? +",
+    r" *:? +(?:-+>?|=>|~):? +",
     r" *\| *",
     r": +",
     r":(?=\S)",
@@ -89,12 +90,13 @@ _BEHIND = (
 )
 # Words with a sign behind them, the clearest sign first.
 _SIGNED = (
+    r"(?<pid>\d+)#\d+:? +",
     rf"(?<value>{_FILE})\(\d+\)(?: *: +| +)",
     rf"(?<value>{_NAME})[\[(] *(?<pid>\d+)(?::\w+)? *[\])]:? +",
     rf"(?<value>{_NAME}){_LINE}(?:[\[(] *(?<pid>\d+)(?::\w+)? *[\])])?: +",
     rf"(?<value>{_NAME}){_LINE}\](?: *:)? *",
     rf"(?<value>{_NAME}){_LINE} +:+ +",
-    rf"(?<value>{_NAME}){_LINE}(?: [A-Za-z_][\w.:<>]*)? +-+ +",
+    rf"(?<value>{_NAME})(?:[:@]\d+ [A-Za-z_][\w.:<>]*|{_LINE}) +(?:-+>?|=>|~) +",
     rf"(?<value>{_NAME}(?: {_NAME})?){_LINE} *\| *",
     rf"(?<value>{_NAME}){_LINE}\t+",
     rf"(?<value>{_NAME})> +",

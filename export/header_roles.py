@@ -19,7 +19,7 @@ SHARE = 0.9
 _FEW = 50
 _FEW_SHARE = 0.25
 # A sign behind a column with which no message goes on: a dash, a bar, a tab.
-_SURE_SIGN = re.compile(r"(?:-\+:\? \+|-\+ \+|\\\| \*|\\t\+)\Z")
+_SURE_SIGN = re.compile(r"(?:~\):\? \+|~\) \+|\\\| \*|\\t\+)\Z")
 
 _NUMBER = re.compile(r"#?\d+\Z")
 _SOURCE = re.compile(rf"{shapes.FILE}(?:[:(]\d+\)?)?(?:->\w+:\d+)?\Z")
@@ -103,6 +103,8 @@ def _is_anchored_name(column: Column, before: Sequence[Column]) -> bool:
         return True
     if not column.is_few:
         return False
+    if column.kind == "wrapped" and column.share(_THREAD):
+        return True
     if column.share(_SOURCE) or column.share(_LOGGER):
         return True
     if not column.share(_IDENTIFIER) or any(map(_is_name, before)):
@@ -165,7 +167,9 @@ def _component_worth(column: Column, columns: Sequence[Column]) -> tuple[float, 
     # Where threads are numbered, main is a logger.
     numbered = any(other.share(_NUMBER) for other in columns[:place] if other.values)
     is_thread = column.share(_THREAD) and not (numbered and column.distinct == {"main"})
-    if not column.is_few or is_other or is_thread:
+    # A word before the time is a host, a file or a container.
+    leads = column.kind == "bare" and any(other.kind == "time" for other in columns[place:])
+    if not column.is_few or is_other or is_thread or leads:
         return 0.0, place
     worth = 0.0
     if column.share(_SOURCE):

@@ -108,6 +108,7 @@ TIMES: tuple[tuple[str, tuple[str, ...]], ...] = (
         r"\d{8}[-_ ]\d\d?:\d\d?:\d\d?",
         ("%Y%m%d-%H:%M:%S", "%Y%m%d %H:%M:%S", "%Y%m%d_%H:%M:%S"),
     ),
+    (r"\d{8}[ _-]\d{6}", ("%Y%m%d %H%M%S", "%Y%m%d_%H%M%S", "%Y%m%d-%H%M%S")),
     (rf"\d{{6}} {_CLOCK}", ("%y%m%d %H:%M:%S",)),
     (r"\d{6} \d{6}", ("%y%m%d %H%M%S",)),
     # Seconds, milliseconds, microseconds or nanoseconds since 1970.
@@ -136,7 +137,7 @@ YEARLESS = (
 ZONES = (rf" {_ZONE_NAME}(?= |\]|>|:)", "")
 # What closes a time.
 ENDS = (
-    r"\]:? +- +", r"\](?=\[)", r"\]:? *", r"> *", r" +- +", r"; *", r"\t", r", *", r" *\| *",
+    r"\]:? +- +", r"\](?=\[)", r"\]:? *", r"> *", r" +[-~] +", r"; *", r"\t", r", *", r" *\| *",
     r" +: +", r": +",
     r"\" +", r":\d+\): *", r" +", "",
 )  # fmt: skip

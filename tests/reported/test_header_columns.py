@@ -2,7 +2,7 @@
 
 Was wrong: of 80 forms that real programs write or that their users configure, 52 were read without
 their level, component, thread, process or time, since only known orders and brackets were. Of 74
-others, which were written after that was mended, 53 were right at once.
+others, which were written after that was mended, 53 were right at once, and of 35 more 26.
 """
 
 from __future__ import annotations
