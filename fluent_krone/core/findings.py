@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import replace
 from typing import Literal
 
 from ..reading.templates import novel_shape, template_id
@@ -58,8 +57,8 @@ class FindingMaker:
         """
         seq = verdict.seq
         shown = self._shown(session, seq.start, seq.end, verdict.event)
-        found = self._of(session, "sequence", verdict, shown, verdict.event, deviations)
-        found = replace(found, decided=decided, told_ns=told_ns)
+        told = (decided, told_ns)
+        found = self._of(session, "sequence", verdict, shown, verdict.event, deviations, told)
         if self._is_silenced(found):
             session.alerted = SILENCED
             return []
@@ -82,8 +81,8 @@ class FindingMaker:
                 self._counters["deviations_over_cap"] += 1
                 continue
             shown = self._shown(session, 0, len(session.lines), deviation.event)
-            found = self._of(session, "deviation", None, shown, deviation.event, (deviation,))
-            found = replace(found, decided=decided, told_ns=told_ns)
+            told = (decided, told_ns)
+            found = self._of(session, "deviation", None, shown, deviation.event, (deviation,), told)
             if self._is_silenced(found):
                 continue
             session.told.append(signature)
@@ -204,13 +203,15 @@ class FindingMaker:
         shown: slice,
         event: int,
         deviations: tuple[Deviation, ...],
+        told: tuple[Decided, int],
     ) -> Finding:
+        decided, told_ns = told
         line = b""
         if event < len(session.lines):
             line = session.lines[event]
         return Finding(
             kind=kind,
-            decided="end",
+            decided=decided,
             tag=session.tag,
             session=session.key,
             instance=session.instance,
@@ -230,6 +231,7 @@ class FindingMaker:
             unmatched=self._unmatched(session),
             texts=tuple(session.lines),
             deviations=deviations,
+            told_ns=told_ns,
         )
 
     def _log_keys(self, session: Session) -> tuple[int, ...]:

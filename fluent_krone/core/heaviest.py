@@ -50,9 +50,11 @@ def _heavy_spans(
 
     Where many are equally heavy, the first of them reaches it.
     """
-    actions = np.array(hierarchy.action_of)[np.array(keys)]
+    # `fromiter` takes half of the time of `array`, which first looks for what the elements are.
+    log_keys = np.fromiter(keys, np.int64, len(keys))
+    actions = np.array(hierarchy.action_of)[log_keys]
     starts = np.concatenate(([0], np.flatnonzero(actions[1:] != actions[:-1]) + 1))
-    weights = np.add.reduceat(np.array(scores), starts)
+    weights = np.add.reduceat(np.fromiter(scores, np.float64, len(scores)), starts)
     largest = float(weights.max())
     inexact = largest * 1e-9
     heavy = np.flatnonzero(weights >= largest - 2 * _ROUNDING - inexact)

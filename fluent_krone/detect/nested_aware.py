@@ -65,7 +65,7 @@ _OUTPUTS = ("score", "bound", "nearest")
 def nested_counts(log_keys: Sequence[int], hierarchy: Hierarchy) -> Counter[Feature]:
     """How often each log key occurs, and how many runs each entity and each action has."""
     if len(log_keys) >= _LONG:
-        return _counts_of_many(np.array(log_keys), hierarchy)
+        return _counts_of_many(np.fromiter(log_keys, np.int64, len(log_keys)), hierarchy)
     entity_of = hierarchy.entity_of
     action_of = hierarchy.action_of
     keys: dict[int, int] = {}
