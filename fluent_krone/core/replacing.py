@@ -320,25 +320,38 @@ def _contexts(number: int, runs: Mapping[Run, int], settled: Mapping[int, int]) 
     """The places of a new step, where those that are settled count as what they stand for."""
     found = []
     for run, count in runs.items():
-        for place, step in enumerate(run.steps):
-            if step == number:
-                before, open_before = _neighbour(run.steps[:place][::-1], run.before, settled)
-                behind, open_behind = _neighbour(run.steps[place + 1 :], run.behind, settled)
-                found.append(
-                    _Context(before, behind, open_before > 0, open_behind > 0, open_before, count)
-                )
+        befores = _neighbours(run.steps, number, run.before, settled)
+        behinds = _neighbours(run.steps[::-1], number, run.behind, settled)
+        for (before, open_before), (behind, open_behind) in zip(
+            befores, reversed(behinds), strict=True
+        ):
+            found.append(
+                _Context(before, behind, open_before > 0, open_behind > 0, open_before, count)
+            )
     return found
 
 
-def _neighbour(steps: Sequence[int], known: int, settled: Mapping[int, int]) -> tuple[int, int]:
-    """The nearest step that is known, and how many undecided ones lie before it."""
+def _neighbours(
+    steps: Sequence[int], number: int, known: int, settled: Mapping[int, int]
+) -> list[tuple[int, int]]:
+    """Of each place of a step: the nearest known step before it, and how many undecided ones lie
+    between. In one pass, as a session may be nothing but new steps.
+
+    >>> _neighbours([7, 8, 7], 7, 3, {8: 5})
+    [(3, 0), (5, 0)]
+    """
+    found = []
     undecided = 0
     for step in steps:
+        if step == number:
+            found.append((known, undecided))
         log_key = settled.get(step, UNDECIDED)
         if log_key >= 0:
-            return log_key, undecided
-        undecided += log_key == UNDECIDED
-    return known, undecided
+            known = log_key
+            undecided = 0
+        elif log_key == UNDECIDED:
+            undecided += 1
+    return found
 
 
 def _overlap(one: Counter[int], other: Counter[int]) -> float:
