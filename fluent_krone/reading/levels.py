@@ -100,7 +100,7 @@ class LevelReader:
         if self._fields_of is not None:
             fields = self._fields_of(record)
         # Records without any level are the usual ones here, and have few fields.
-        if _NAMED.isdisjoint(fields):
+        if fields.keys().isdisjoint(_NAMED):
             return UNKNOWN_RANK
         for name in LEVEL_FIELDS:
             value = fields.get(name)
