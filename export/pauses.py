@@ -48,6 +48,11 @@ _BINS = 20
 _GAP = 8
 # The share of the pauses that a group has at least.
 _GROUP = 0.01
+# Where groups of pauses run into each other: the share that each of them has at least, how many
+# pauses its peak has, and what share of the lower peak there is between them at the most.
+_LARGE_GROUP = 0.05
+_PEAK = 20
+_DEPTH = 0.1
 # What a timeout may be where it lies between two groups: they may be seconds apart.
 _SECONDS = (1, 2, 3, 5, 10, 15, 20, 30, 45, *_LADDER)
 
@@ -84,7 +89,7 @@ class Pauses:
         log_s = (max(self._last.values()) - min(self._first.values())) / _NS
         lives = sorted((self._last[key] - self._first[key]) / _NS for key in self._longest)
         if log_s > 2 * _LADDER[0] and lives[len(lives) // 2] > log_s / 2:
-            return self.between_groups() or self._of_most()
+            return self.between_groups() or self._in_valley() or self._of_most()
         longest = sorted(pause / _NS for pause in self._longest.values())
         for strays in _STRAYS:
             rung = next((rung for rung in _LADDER if _suits(rung, longest, strays)), _LADDER[-1])
@@ -124,6 +129,34 @@ class Pauses:
         return timeout, (
             "session keys occur during the whole log, and pauses are either below "
             f"{shortest:.2g} s or above {longest:.2g} s"
+        )
+
+    def _in_valley(self) -> tuple[int, str] | None:
+        """A timeout where pauses are rarest between two groups that run into each other.
+
+        Both groups must be large, and far more frequent at their peaks than between them: what
+        is cut there in the wrong place is next to nothing.
+        """
+        total = self._bins.total()
+        low = min(self._bins)
+        counts = [self._bins[low + n] for n in range(max(self._bins) - low + 1)]
+        smooth = [sum(counts[max(0, n - 1) : n + 2]) for n in range(len(counts))]
+        best: tuple[float, int] | None = None
+        for n in range(1, len(smooth) - 1):
+            below = sum(counts[:n])
+            if min(below, total - below) < _LARGE_GROUP * total:
+                continue
+            peak = min(max(smooth[:n]), max(smooth[n + 1 :]))
+            depth = smooth[n] / max(peak, 1)
+            if peak >= _PEAK and depth <= _DEPTH and (best is None or depth < best[0]):
+                best = (depth, n)
+        if best is None:
+            return None
+        middle = 10 ** ((low + best[1] + 0.5) / _BINS)
+        timeout = min(_SECONDS, key=lambda s: abs(math.log(s / middle)))
+        return timeout, (
+            f"session keys occur during the whole log, and pauses of about {middle:.2g} s are the "
+            "rarest between shorter and longer ones"
         )
 
     def stretches(self, timeout_s: float) -> int:

@@ -114,3 +114,32 @@ def test_reused_names_of_workers_are_cut_between_their_jobs() -> None:
     assert found is not None
     assert 3 <= found[0] <= 60
     assert found[0] == 10
+
+
+def test_pauses_that_run_into_each_other_are_parted_where_they_are_rarest() -> None:
+    """Was wrong: without an empty gap, half an hour was suggested, which joined all jobs."""
+    rng = Random(2)
+    pauses = Pauses()
+    for worker in range(8):
+        time = 10 * rng.random()
+        for _ in range(60):
+            for _ in range(6):
+                pauses.note((b"worker-%d" % worker,), int(time * 10**9))
+                time += rng.expovariate(1 / 5)
+            time += 60 + rng.expovariate(1 / 300)
+    found = pauses.suggest()
+    assert found is not None
+    assert 20 <= found[0] <= 90
+
+
+def test_pauses_of_one_group_are_not_parted() -> None:
+    rng = Random(3)
+    pauses = Pauses()
+    for worker in range(8):
+        time = 10 * rng.random()
+        for _ in range(400):
+            pauses.note((b"worker-%d" % worker,), int(time * 10**9))
+            time += rng.lognormvariate(0, 1.5)
+    found = pauses.suggest()
+    assert found is not None
+    assert found[0] >= 30
