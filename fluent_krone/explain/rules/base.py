@@ -68,8 +68,8 @@ SHORT_KEYS = (
 )
 # What may stand behind them: `otpCode`, `pin_value`, `pass2`.
 SHORT_TAILS = "(?:[_-]?(?:codes?|value|hash|plain|new|old|confirm(?:ation)?|[0-9]{1,3}))?"
-# Numbers that are no secrets behind some of them: `seed=42`.
-NUMBERED = r"(?!(?:(?<=seed)|(?<=nonce)|(?<=salt))\s?[=:]\s?[0-9]{1,10}(?![\w-]))"
+# What is no secret behind some of them: `seed=42`, and a test that passed, `--- PASS: TestLogin`.
+NUMBERED = r"(?!(?<=--- pass):|(?:(?<=seed)|(?<=nonce)|(?<=salt))\s?[=:]\s?[0-9]{1,10}(?![\w-]))"
 # A quotation mark, also as HTML and URLs write it.
 QUOTE = r"(?:[\\\"'`]|&quot;|&#34;|&#39;|%22|%27)"
 # Possessive repeats: what follows is the value, which never begins with white space.
@@ -82,7 +82,8 @@ WRAPPED = (
 )
 # Values that tell of no secret.
 _NOTHING = (
-    r"(?!(?:none|null|yes|no|nil|true|false|undefined|unset|missing|empty|required|disabled"
+    r"(?!(?:none|null|yes|no|nil|absent|failed|success|ok|error|denied|password|true|false"
+    r"|undefined|unset|missing|empty|required|disabled"
     r"|enabled)(?![\w.-]))"
 )
 # A quoted value ends only at its quote; a list at its bracket; a bare one ends at white space, `;`,

@@ -119,7 +119,13 @@ KEYS: tuple[Rule, ...] = (
         "<secret>",
     ),
     keyed(rf"(?:{SECRET_KEYS}){ABOUT_SECRETS}[\w.-]{{0,20}}(?:{QUOTE}?\])?+{EQUALS}", "<secret>"),
-    keyed(rf"(?:{FOREIGN_KEYS})\S{{0,2}}{EQUALS}", "<secret>"),
+    keyed(rf"(?:{FOREIGN_KEYS})\S{{0,2}}(?:\s{{1,2}}[^\W\d_]{{2,14}})?{EQUALS}", "<secret>"),
+    # Password changed from 'hunter1' to 'hunter2'.
+    Rule(
+        r"(passw(?:or)?d\s{1,2}(?:was\s)?(?:changed\s)?from\s{1,2})[\"'][^\"'<]{1,80}[\"']"
+        r"(\s{1,2}to\s{1,2})[\"'][^\"'<]{1,80}[\"']",
+        r"\1<secret>\2<secret>",
+    ),
     # Any other key of a name, where its value is long and made of letters and digits.
     after(
         rf"(?<![a-z])[\w.-]{{0,40}}key{EQUALS}[\"']?",

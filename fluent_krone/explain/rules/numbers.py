@@ -91,7 +91,7 @@ _REGISTERS = (
     "|n(?:ational)?[ _-]?insurance|nino|nhs|national[ _-]id|driver\\S{0,2}[ _-]licen[cs]e"
     "|f[uü]hrerschein|insurance[ _-](?:no|nr|num\\w{0,4}|id|policy)"
     "|social[ _-]security|medicare|steuer-?(?:id|identifikationsnummer|nummer)"
-    "|sozialversicherungs|sv-|rentenversicherungs|cnpj|curp|codice[ _-]fiscale"
+    "|sozialversicherungs|sv-|rentenversicherungs|versicherten|kvnr|cnpj|curp|codice[ _-]fiscale"
     "|s[eé]cu(?:rit[eé][ _]sociale)?|aadhaar|burgerservice|person(?:en?)?nummer"
     "|person(?:al)?n(?:umme)?r|henkil[oö]tunnus|pan card|rfc"
     "|hetu|fodselsnummer|f[oø]dselsnummer|pesel|rodn[eé][ _]?[cč][ií]slo|jmbg|cuit|cuil|cedula"
@@ -147,7 +147,7 @@ NUMBERS: tuple[Rule, ...] = (
     # Persons in the registers of countries, announced by their names there.
     after(
         rf"(?<![a-z])(?:{_REGISTERS})"
-        r"(?:[ _-]?(?:no|nr|num|number|nummer|id|code))?\.?[\s:=#\"')]{1,5}",
+        r"(?:[ _-]?(?:no|nr|num|number|nummer|id|code))?\.?(?:\s(?-i:[A-Z]{2}))?[\s:=#\"')]{1,5}",
         _PERSON,
         "<id>",
     ),

@@ -28,7 +28,7 @@ _NO_NAME = (
     r"|role|service|login|logged|level|limit|quota|pool|store|cache|key|token|password|type|value"
     r"|who"
     r"|\w{2,20}ly|been|be|just|now|that|this|realm|already|authentication|unknown|database"
-    r"|settings|scope)(?![\w.-]))"
+    r"|settings|scope|shell|home)(?![\w.-]))"
 )
 # Names of fields that hold the name of a person.
 _PERSON_KEYS = (
@@ -70,7 +70,7 @@ PERSONS: tuple[Rule, ...] = (
     after(
         r"(?<![a-z])(?:card[ _-]?holder|patient|passenger|employee|citizen|applicant|buyer|seller"
         r"|payer|payee|borrower|Kundin|Kunde"
-        r"|author|impersonating)\s{1,2}",
+        r"|author|impersonating|participant|attendee|(?:message|mail)\sfrom)\s{1,2}[\"']?",
         rf"(?!{IS_MASK})(?-i:{_CAPITAL}(?: {_CAPITAL}){{1,3}}(?!\w))",
         "<user>",
     ),
@@ -82,7 +82,7 @@ PERSONS: tuple[Rule, ...] = (
     ),
     # After keys that may name other things as well, only names of several words.
     after(
-        rf"(?<![a-z])(?:author|guest|contact(?:[ _-]?person)?|attn|to|from|driver|nurse|teacher"
+        rf"(?<![a-z])(?:author|guest|contact(?:[ _-]?person)?|attn|nurse|teacher"
         rf"|lawyer"
         rf"|(?:signed|reviewed|prepared|written)[ _-]by|name\s(?:of(?:\sthe)?|des|der|du|de\sla"
         rf"|del|della)"
@@ -141,16 +141,6 @@ PERSONS: tuple[Rule, ...] = (
         r"(?:,? [A-Z][a-z]{2,20})?(?:,? [A-Z]{2})?(?:,? [0-9]{5}(?:-[0-9]{4})?)?)",
         "<redacted>",
     ),
-    # A number or a street with one, a code and a town: Am Markt 3, 07743 Jena; 80331 München, ….
-    Rule(
-        r"(?-i:(?<!\w)(?:[A-ZÀ-Þ][\w.'-]{1,30} ){1,3}[0-9]{1,4}[a-z]?, (?:[A-Z]{1,2}-)?"
-        r"(?:[0-9]{4,5}|[0-9]{3} [0-9]{2}) [A-ZÀ-Þ][\w-]{2,30}(?![^\s,.;)\"'}])(?! [a-z]))",
-        "<redacted>",
-    ),
-    Rule(
-        r"(?-i:(?<!\w)[0-9]{1,5}[A-Za-z]? (?:[A-Z][\w.']{0,20},? ){1,6}[A-Z]{2} [0-9]{5}(?![\w-]))",
-        "<redacted>",
-    ),
     # Calle Mayor 5, 14 rue de la Paix.
     Rule(
         r"(?-i:(?<![\w.])(?:[0-9]{1,4}(?: ?bis| ?ter|[A-Za-z])?,? )?"
@@ -159,6 +149,16 @@ PERSONS: tuple[Rule, ...] = (
         r" (?:(?:de[lis]?|dell[ao]|d[aou]s?|l[aeo]s?|l') ?){0,3}[A-ZÀ-ÞА-Я][\w'-]{1,30}"
         r"(?: [A-ZÀ-Þ][\w'-]{1,30}){0,2}(?:,? [0-9]{1,4}[A-Za-z]?(?!\w))?)"
         r"(?:,? (?:[0-9]{4,5}|[0-9]{2}-[0-9]{3}) (?-i:[A-ZÀ-Þ])[\w-]{1,30})?",
+        "<redacted>",
+    ),
+    # A number or a street with one, a code and a town: Am Markt 3, 07743 Jena; 80331 München, ….
+    Rule(
+        r"(?-i:(?<!\w)(?:[A-ZÀ-Þ][\w.'-]{1,30} ){1,3}[0-9]{1,4}[a-z]?, (?:[A-Z]{1,2}-)?"
+        r"(?:[0-9]{4,5}|[0-9]{3} [0-9]{2}) [A-ZÀ-Þ][\w-]{2,30}(?![^\s,.;)\"'}])(?! [a-z]))",
+        "<redacted>",
+    ),
+    Rule(
+        r"(?-i:(?<!\w)[0-9]{1,5}[A-Za-z]? (?:[A-Z][\w.']{0,20},? ){1,6}[A-Z]{2} [0-9]{5}(?![\w-]))",
         "<redacted>",
     ),
     # Addresses after their key: of their words one begins with a capital, and one is a number.
@@ -199,7 +199,7 @@ PERSONS: tuple[Rule, ...] = (
         r"(?<![a-z])(?:password|publickey|keyboard-interactive(?:/pam)?|gssapi-with-mic) for "
         r"(?:invalid user )?+(?!user\s)",
         "<user>",
-        then=r"(?=\s+from\s)",
+        then=r"(?=\s+(?:from|changed|reset|expired|updated|was|has|is)\s)",
     ),
     Rule(rf"((?<![a-z])user(?:name)?\s{{1,4}}){_NAME}{_DOES}", r"\1<user>"),
     # user ada: …, USER ada (…, user ada 10.0.0.7, for user [ada] -> [ada], to @ada.
@@ -224,9 +224,30 @@ PERSONS: tuple[Rule, ...] = (
         r"(?!timestamp|version|type)[a-z_][\w.]{2,30}(?![\w/])",
         "<user>",
     ),
+    # for ada from 10.0.0.7, ada connected from 10.0.0.7, su for root by ada, added ada to group x.
+    after(r"\sfor\s{1,2}", rf"{_NAME}(?=\sfrom\s<ip>)", "<user>"),
+    Rule(
+        rf"(?<![\w.:-])(?!{IS_MASK}){_NO_NAME}[a-z][\w.-]{{1,40}}"
+        r"(?=\s(?:dis)?(?:connected|authenticated|logged\sin|signed\sin)\sfrom\s<ip>)",
+        "<user>",
+    ),
+    after(r"<user>\sby\s{1,2}", _NAME, "<user>"),
+    after(
+        r"(?<![a-z])(?:added|removed)\s{1,2}",
+        rf"(?![0-9]){_NAME}(?=\s(?:to|from)\sgroup\s)",
+        "<user>",
+    ),
+    after(r"<user>\\{1,2}\[", _NAME, "<user>"),
+    after(
+        r"(?<![a-z])(?:assignee|reviewer|approver)\s(?:is|was|(?:changed|set)\sto)\s{1,2}",
+        _NAME,
+        "<user>",
+    ),
+    after(r"<user>\)\s(?-i:REPLACE|LIST|DELETE|EDIT)\s\(", r"(?!<)[\w.-]{1,40}", "<user>"),
     # cron: (ada) CMD (…), su: (to root) ada on pts/1.
     Rule(
-        r"(?<=\()(?!root\))(?-i:[a-z_][\w.-]{1,31})(?=\)\s{1,2}(?-i:CMD|CMDOUT|CMDEND|RELOAD|MAIL|LIST"
+        r"(?<=\()(?!root\))(?-i:[a-z_][\w.-]{1,31})(?=\)\s{1,2}(?-i:CMD|CMDOUT|CMDEND|RELOAD|MAIL"
+        r"|LIST"
         r"|REPLACE|BEGIN EDIT|END EDIT)(?!\w))",
         "<user>",
     ),
