@@ -329,12 +329,14 @@ class FirstPass:
         if self.records == self.set_aside.total():
             raise ExportError(self._nothing_read())
         for reason, count in self.set_aside.most_common():
-            if reason == "continuation":
-                say(f"{count:,} lines go on from those before them, as in stack traces: left out")
-            elif count > _MUCH * self.records:
+            if count > _MUCH * self.records:
                 share = f"{count:,} of {self.records:,} records ({count / self.records:.0%})"
                 why = _SET_ASIDE.get(reason, reason)
-                say(f"warning: {share} {why} and are left out, for example {self.example[reason]}")
+                note = ""
+                if reason == "continuation":
+                    note = " (they go on from the lines before them, as in stack traces)"
+                said = f"{why} and are left out, for example {self.example[reason]}{note}"
+                say(f"warning: {share} {said}")
 
     def _nothing_read(self) -> str:
         reason, count = self.set_aside.most_common(1)[0]
@@ -349,6 +351,7 @@ class FirstPass:
 # Why records are set aside, in words.
 _SET_ASIDE = {
     "line_format": "do not match the line format",
+    "continuation": "do not match the line format",
     "no_message": "have no message",
     "no_session_key": "belong to no session",
 }
