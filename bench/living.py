@@ -8,12 +8,13 @@ Parts, each with its aim:
   incident and three events, and none of the 1,000 is missing in it.
 - `deploy`: a new version renames five steps and adds ten. In the hour after it there are at most
   five alerts, and 80 % of the faults that are found without a deploy are found then, too. A deploy
-  that only removes a step is not silent, and errors that nobody saw before are told, not swallowed.
+  that only removes a step is not silent, most sessions that lack nothing else are passed over, and
+  errors that nobody saw before are told, not swallowed.
 
-A bundle is fitted for each variant of the log and each seed. Seeds 0 to 11 are those that the rules
+A bundle is fitted for each variant of the log and each seed. Seeds 0 to 13 are those that the rules
 were made with; the default is none of them.
 
-    python bench/living.py [--only marks alike deploy] [--variants abcd] [--seeds 12-13] [--json]
+    python bench/living.py [--only marks alike deploy] [--variants abcd] [--seeds 14-15] [--json]
 
 With `--json` the last line has the figures. The exit code is 1 where an aim is missed.
 """
@@ -77,7 +78,7 @@ def _arguments() -> argparse.Namespace:
         "--only", nargs="+", choices=PARTS, default=list(PARTS), metavar="PART", help="(all)"
     )
     parser.add_argument("--variants", type=variants_of, default=list(VARIANTS), help="letters")
-    parser.add_argument("--seeds", type=seeds_of, default=[12], metavar="LIST", help="12-15,20")
+    parser.add_argument("--seeds", type=seeds_of, default=[14], metavar="LIST", help="12-15,20")
     parser.add_argument("--train", type=int, default=3_000, help="normal sessions to fit to")
     # At two false alarms in 1,000 sessions, these are the nineteen a day that the aim speaks of.
     parser.add_argument("--day", type=int, default=10_000, help="sessions of a day to be marked")
