@@ -106,7 +106,7 @@ class Doubts:
                 engine.sessions.restart(session, now, note.time_ns)
                 engine.journal.note_start(session, note.time_ns)
                 engine.journal.save_again([session])
-                engine.sessions.to_end(session)
+                engine.sessions.open.move_to_end(session.key)
                 engine.hanging.watch(session)
             elif then > min(so_far.seen + engine.sessions.idle_ns, session.limit):
                 so_far.session = self._cut(so_far, note, findings)
@@ -117,7 +117,7 @@ class Doubts:
                 session.seen = now
                 engine.hanging.watch(session)
                 engine.journal.save_again([session])
-                engine.sessions.to_end(session)
+                engine.sessions.open.move_to_end(session.key)
                 gap_ns = note.time_ns - session.times[at - 1]
                 odd = engine.single.odd.gap(session.keys[: at + 1], gap_ns)
                 findings += engine.judging.make.deviations(session, odd, "early", now)

@@ -24,7 +24,7 @@ import math
 from array import array
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
-from operator import add
+from operator import add, ge
 from typing import Any
 
 from ..types import Finding
@@ -80,6 +80,8 @@ class FlowWatch:
         names = "\n".join(f"{node.level} {node.name} {node.log_keys}" for node in nodes)
         self._digest = hashlib.blake2b(f"{log_keys}\n{names}".encode(), digest_size=8).digest()
         self._now = [_Now() for _ in nodes]
+        # Of these, the numbers of the nodes whose run is not over.
+        self._running: set[int] = set()
         self._usual = UsualFlow(nodes)
         # Of the longer scales: counts of the windows so far, by node.
         self._sums = {scale: [0] * len(nodes) for scale in SCALES[1:]}
@@ -245,6 +247,7 @@ class FlowWatch:
         self._told = dict(saved["told"])
         self._sums = dict(zip(SCALES[1:], map(list, saved["sums"]), strict=True))
         self._now = [_Now(*row) for row in saved["now"]]
+        self._running = set(range(len(self._now)))
         self._is_changed = True
 
     def _begin(self, window: int) -> None:
@@ -290,14 +293,16 @@ class FlowWatch:
         self._tell("burst", bursting)
 
     def _note_silences(self, counts: Sequence[int], hour: Hour, found: list[OddFlow]) -> None:
+        empty = {number for number, count in enumerate(counts) if not count} - hour.unknown
+        for number in self._running - empty:
+            now = self._now[number]
+            now.run = 0
+            now.missing = 0.0
+            now.is_silent = False
+        self._running = empty
         usual = hour.usual
-        for number, now in enumerate(self._now):
-            if counts[number] or usual[number] < 0:
-                if now.run or now.is_silent:
-                    now.run = 0
-                    now.missing = 0.0
-                    now.is_silent = False
-                continue
+        for number in sorted(empty):
+            now = self._now[number]
             now.run += 1
             now.missing += usual[number]
             if now.is_silent:
@@ -324,6 +329,8 @@ class FlowWatch:
             sums = counts
             if scale > 1:
                 sums = self._sums[scale]
+            if not any(map(ge, sums, hour.fewest[place])):
+                continue
             for number, fewest in enumerate(hour.fewest[place]):
                 count = sums[number]
                 if count < fewest or not count or hour.usual[number] < 0:

@@ -64,6 +64,8 @@ class Hour:
 
     usual: Sequence[float]
     fewest: Sequence[Sequence[float]]
+    # The nodes of which nobody knows what is usual.
+    unknown: frozenset[int] = frozenset()
 
 
 class UsualFlow:
@@ -102,7 +104,8 @@ class UsualFlow:
                 ]
                 for place, scale in enumerate(SCALES)
             ]
-            self._hour = Hour(usual, fewest)
+            unknown = frozenset(number for number, rate in enumerate(usual) if rate < 0)
+            self._hour = Hour(usual, fewest, unknown)
         return self._hour
 
 

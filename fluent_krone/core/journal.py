@@ -167,7 +167,6 @@ class Journal:
         """What changed since the last call; see `Engine.changes`."""
         if self._started is None:
             raise RuntimeError("BUG: changes without track")
-        self._sessions.put_in_order()
         if self._everything:
             self._held = list(self._settling.held())
             for session in [*self._held, *self._sessions.open.values()]:
@@ -195,7 +194,6 @@ class Journal:
 
     def parts(self) -> Iterator[list[Any]]:
         """Every session that is open or held, each as one part."""
-        self._sessions.put_in_order()
         for session in [*self._settling.held(), *self._sessions.open.values()]:
             yield _part(session)
 

@@ -38,7 +38,7 @@ class Loop:
         self._time = engine.time
         self._names: tuple[Any, ...] = (
             engine.sessions.open.get,
-            engine.sessions.touch,
+            engine.sessions.to_end,
             engine.tracker.work_out,
             engine.single.odd.checked,
             engine.single.odd.is_odd,
@@ -62,7 +62,7 @@ class Loop:
         """Take a chunk's events; see `Engine.feed`."""
         findings: list[Finding] = []
         engine = self._engine
-        (find, touch, work_out, checked, is_odd, set_alarm, settle, *others) = self._names
+        (find, to_end, work_out, checked, is_odd, set_alarm, settle, *others) = self._names
         (counts, kept, own_time, new_key, take_new, note_level) = others
         time = self._time
         latest = time.arrive(now_ns)
@@ -95,7 +95,7 @@ class Loop:
                 session = find(key, NOBODY)
                 if clock > session.due:
                     session = engine.find(key, tag, time_ns, record, clock, findings)
-                touch(session)
+                to_end(key)
                 so_far = session.keys
                 so_far.append(log_key)
                 state = session.state.next.get(log_key) or work_out(session.state, log_key, so_far)

@@ -9,14 +9,17 @@ Core sees a record once, reads it, and lets go of it. Who holds records elsewher
    it can be told when one session has ended and another has not.
 
 Without a feeder that asks for this, nothing is noted, and the engine's loop does what it always
-did: the note is made by the call that notes an event of a session (`Sessionizer.touch`).
+did: the note is made by the call that moves a session to the end of the order.
 """
 
 from __future__ import annotations
 
 from array import array
+from collections import OrderedDict
 from collections.abc import Callable
 from typing import TYPE_CHECKING
+
+from ..reading.records import SessionKey
 
 if TYPE_CHECKING:
     from .sessions import Session
@@ -71,15 +74,16 @@ class References:
         if self.notes_aside and self.current != NONE:
             self.aside.append((self.current, reason))
 
-    def noting(self, touch: Callable[[Session], None]) -> Callable[[Session], None]:
-        """What notes an event of a session by `touch`, and the current record in it."""
+    def mover(self, sessions: OrderedDict[SessionKey, Session]) -> Callable[[SessionKey], None]:
+        """What moves a session to the end of the order, and notes the current record in it."""
+        move = sessions.move_to_end
         note = self.note
 
-        def touch_and_note(session: Session) -> None:
-            touch(session)
-            note(session)
+        def move_and_note(key: SessionKey) -> None:
+            move(key)
+            note(sessions[key])
 
-        return touch_and_note
+        return move_and_note
 
 
 def cut_refs(session: Session, events: int) -> list[int]:

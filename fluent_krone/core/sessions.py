@@ -3,9 +3,8 @@
 Why every step is O(1), and why it changes no verdict *when* ended sessions are collected:
 
 1. Stream time never goes back, and all sessions have the same idle timeout. So the order of last
-   events is the order of deadlines, and `open` is kept in it. An event is only noted (`touch`);
-   whoever needs the order moves the sessions that had events to the end first (`put_in_order`),
-   each of them once, however many events it had.
+   events is the order of deadlines, and `open` is kept in it: an event moves its session to the
+   end. To note the events and to move each session once for a chunk costs more.
 2. The sessions that stream time has ended are therefore the first ones. A session that ends by its
    age is found in the same way, in the order of starts (`_by_age`).
 3. An event whose session has ended, but was not collected yet, starts a new instance all the same,
@@ -195,10 +194,8 @@ class Sessionizer:
     def __init__(self, settings: SessionSettings, *, max_sessions: int, remembered: int) -> None:
         self.settings = settings
         self.open: OrderedDict[SessionKey, Session] = OrderedDict()
-        # The sessions of the events since `open` was put in order, and what notes one: an event
-        # moves its session to the end of `open`.
-        self._touched: list[Session] = []
-        self.touch: Callable[[Session], None] = self._touched.append
+        # Moves a session that had an event to the end of `open`.
+        self.to_end: Callable[[SessionKey], None] = self.open.move_to_end
         self.references: References | None = None
         self._by_age: OrderedDict[SessionKey, Session] = OrderedDict()
         self.idle_ns = int(settings.idle_timeout * _NS)
@@ -249,27 +246,10 @@ class Sessionizer:
     def note_records(self, references: References) -> None:
         """Note from now on in each session which records its events were."""
         self.references = references
-        self.touch = references.noting(self.touch)
+        self.to_end = references.mover(self.open)
         for session in self.open.values():
             if session.refs is None:
                 session.refs = array("q")
-
-    def to_end(self, session: Session) -> None:
-        """Move a session to the end of `open`, though it had no event."""
-        self._touched.append(session)
-
-    def put_in_order(self) -> None:
-        """Put `open` into the order of last events."""
-        # The last event of each counts.
-        latest = dict.fromkeys(reversed(self._touched))
-        # In place: the engine's loop holds the list.
-        self._touched.clear()
-        find = self.open.get
-        move = self.open.move_to_end
-        for session in reversed(latest):
-            # It may have ended since.
-            if find(session.key) is session:
-                move(session.key)
 
     @property
     def ref(self) -> int:
@@ -320,7 +300,6 @@ class Sessionizer:
 
     def expired(self, now: int) -> Iterator[Session]:
         """Take out the sessions that stream time `now` has ended."""
-        self.put_in_order()
         for order in (self.open, self._by_age):
             while order:
                 session = next(iter(order.values()))
@@ -331,7 +310,6 @@ class Sessionizer:
 
     def drain(self) -> Iterator[Session]:
         """Take out every open session: end of input."""
-        self.put_in_order()
         while self.open:
             session = next(iter(self.open.values()))
             self.end(session)
@@ -343,7 +321,6 @@ class Sessionizer:
             yield self._longest_idle()
 
     def _longest_idle(self) -> Session:
-        self.put_in_order()
         session = next(iter(self.open.values()))
         self.end(session)
         self.over_cap += 1

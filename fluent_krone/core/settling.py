@@ -133,7 +133,7 @@ class Settling:
         """A session had an event that is no step of it; gaps are counted over it."""
         engine = self._engine
         session = engine.find(key, tag, time_ns, None, clock, findings)
-        engine.sessions.touch(session)
+        engine.sessions.to_end(key)
         session.seen = clock
         end = engine.sessions.end_of(session)
         session.due = min(clock + session.state.waits_ns, end)

@@ -73,7 +73,7 @@ class SingleEvents:
         session = engine.sessions.open.get(key)
         if session is None or clock > session.due:
             session = engine.find(key, tag, time_ns, record, clock, findings)
-        engine.sessions.touch(session)
+        engine.sessions.to_end(key)
         session.keys.append(log_key)
         session.state = engine.tracker.step(session.state, log_key, session.keys)
         session.seen = clock
