@@ -27,6 +27,10 @@ OCCURRENCES = 5
 # its order before.
 REACH = 256
 
+# For so many rules, each step that they name is counted by itself. Every new state of a session
+# asks, and counting all steps costs as much as that for some ten of them.
+_FEW_RULES = 8
+
 
 @dataclass(frozen=True, slots=True)
 class Rule:
@@ -73,12 +77,16 @@ class Precedence:
         occurrences = self._ranked.get(keys[at])
         if occurrences is None or at >= REACH:
             return None
-        before = Counter(keys[:at])
-        occurrence = before[keys[at]]
+        before = keys[:at]
+        occurrence = before.count(keys[at])
         if occurrence >= len(occurrences):
             return None
-        for rule in occurrences[occurrence]:
-            if before.get(rule.other, 0) > rule.most:
+        rules = occurrences[occurrence]
+        times_before = before.count
+        if len(rules) > _FEW_RULES:
+            times_before = Counter(before).__getitem__
+        for rule in rules:
+            if times_before(rule.other) > rule.most:
                 return rule
         return None
 
