@@ -143,8 +143,10 @@ class OddEvents:
         None where it is not known what level they have, though that matters.
         """
         rank = None
-        if self.levels.is_plain and record.get(FIRST_LEVEL_FIELD).__class__ is bytes:
-            rank = self.levels.rank(record)
+        word = record.get(FIRST_LEVEL_FIELD)
+        if self.levels.is_plain and word.__class__ is bytes:
+            # A word that is no level says nothing: another field of the record may.
+            rank = self.levels.rank({FIRST_LEVEL_FIELD: word}) or None
         is_rare = log_key in self._special
         if not is_rare and self._has_levels and log_key in self.watched:
             if rank is None:

@@ -86,9 +86,13 @@ class LevelReader:
         # Asked for every line that is kept: nearly all of a stream have the first field, and few
         # words in it.
         try:
-            return self._quick[record[FIRST_LEVEL_FIELD]]
+            rank = self._quick[record[FIRST_LEVEL_FIELD]]
         except (LookupError, TypeError):
-            return self._slow_rank(record)
+            rank = UNKNOWN_RANK
+        if rank != UNKNOWN_RANK:
+            return rank
+        # Another field may say it.
+        return self._slow_rank(record)
 
     def _slow_rank(self, record: Any) -> int:
         """The rank of any record, or of what stands in its place."""

@@ -58,3 +58,11 @@ def test_only_what_is_more_severe_than_ever_scores() -> None:
 def test_levels_survive_json() -> None:
     levels = learn_levels([((1, 2), (INFO, WARN))] * 100)
     assert levels_from_json(json.loads(json.dumps(levels_to_json(levels)))).seen == levels.seen
+
+
+def test_a_field_that_is_no_level_hides_no_other_one_however_often_it_came() -> None:
+    reader = LevelReader()
+    record = {b"level": b"shard", b"severity": b"ERROR"}
+    assert [reader.rank(record) for _ in range(3)] == [6, 6, 6]
+    assert reader.rank({b"level": b"shard", b"severity": b"INFO"}) == 3
+    assert reader.rank({b"level": b"shard"}) == 0
