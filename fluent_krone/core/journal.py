@@ -345,13 +345,15 @@ class Journal:
             own_keys = self._found_again(own_keys, lines)
         session.keys.extend(own_keys)
         session.times.frombytes(times)
+        # Asked for before there are more lines, since levels that are alike are as many as the lines.
+        levels_before = session.levels or b""
         if lines:
             # With another `keep_lines`, the parts before may have none.
             session.lines += [b""] * (since - len(session.lines)) + lines
         for levels in rest:
             # Parts that an older version saved say nothing of levels.
             if levels is not None:
-                session.levels = (session.levels or b"").ljust(since, b"\0") + levels
+                session.levels = levels_before.ljust(since, b"\0") + levels
         if refs:
             session.refs = session.refs or array("q")
             session.refs.frombytes(refs)

@@ -158,6 +158,36 @@ def test_the_context_survives_a_kill(lift: Bundle, store_path: str) -> None:
     run(story)
 
 
+@pytest.mark.parametrize("first", [1, 2])
+def test_the_levels_of_lines_survive_kills_at_any_place(
+    lift: Bundle, store_path: str, first: int
+) -> None:
+    """A session is saved in parts, of which each has the levels of its own lines."""
+
+    keys = (OPEN, OPENED, STUCK, GOING)
+
+    async def story() -> None:
+        for number, part in enumerate((slice(first), slice(first, first + 1))):
+            rig = Rig(lift, store=store_path)
+            await rig.service.start()
+            some = with_levels(keys[part], part.start or 0)
+            await rig.service.take(Chunk("app", some, f"part{number}"), lambda: None)
+            rig.service._committer.commit()
+            await killed(rig)
+        again = Rig(lift, store=store_path, on_shutdown="judge")
+        await again.service.start()
+        rest = with_levels(keys[first + 1 :], first + 1)
+        await again.service.take(Chunk("app", rest, "rest"), lambda: None)
+        again.service._judge.finish()
+        [alert] = await alerts_of(again)
+        at = dict(zip(alert["lines"], alert["line_levels"], strict=True))
+        assert at.pop(MESSAGES[STUCK]) == "error"
+        assert set(at.values()) == {"info"}
+        await again.service.close()
+
+    run(story)
+
+
 def test_what_is_no_value_is_left_out_and_what_is_long_is_cut() -> None:
     reader = ContextReader(["a", "b", "c", "d"])
     found = reader.of({b"a": {b"x": 1}, b"b": None, b"c": 7, b"d": b"y" * 1000})
