@@ -345,7 +345,7 @@ class Journal:
             own_keys = self._found_again(own_keys, lines)
         session.keys.extend(own_keys)
         session.times.frombytes(times)
-        # Asked for before there are more lines, since levels that are alike are as many as the lines.
+        # Asked for before there are more lines: levels that are alike are as many as the lines.
         levels_before = session.levels or b""
         if lines:
             # With another `keep_lines`, the parts before may have none.
