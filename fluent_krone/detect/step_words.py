@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from itertools import islice
 from typing import NamedTuple
 
 from ..core.failures import template_severity
@@ -99,12 +100,9 @@ class StepWords:
         Behind a step that came at a wrong place, the next ones are as new there, and are not odd.
         """
         came = "came next"
-        places = list(range(at + 1))
         if view == "entity":
             came = f"was the next step of {self._entity(keys[at])}"
-            entity_of = self._hierarchy.entity_of
-            places = [place for place in places if entity_of[keys[place]] == entity_of[keys[at]]]
-        places = places[-reach - 2 :]
+        places = self._last_places(keys, at, reach + 2, view)
         for odd in range(len(places) - 2, 0, -1):
             before, stray, behind = (keys[place] for place in places[odd - 1 : odd + 2])
             there = self._order.follows(before, stray, view)
@@ -119,6 +117,15 @@ class StepWords:
             )
             return Said(words, (at, *named))
         return None
+
+    def _last_places(self, keys: Sequence[int], at: int, most: int, view: View) -> list[int]:
+        """The last places up to an event, in their order, of its own entity where that is asked."""
+        if view != "entity":
+            return list(range(max(at + 1 - most, 0), at + 1))
+        entity_of = self._hierarchy.entity_of
+        entity = entity_of[keys[at]]
+        back = (place for place in range(at, -1, -1) if entity_of[keys[place]] == entity)
+        return [*islice(back, most)][::-1]
 
     def _before(self, keys: Sequence[int], at: int, rule: Rule) -> Said:
         """Which rule an event breaks, and how many normal sessions keep it.
