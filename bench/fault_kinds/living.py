@@ -23,6 +23,7 @@ from fluent_krone.detect.bundle import load_bundle
 from fluent_krone.errors import KroneError
 from fluent_krone.inputs import read_events
 from fluent_krone.living.bundles import BundleFolder
+from fluent_krone.runtime.store import Store
 from fluent_krone.transport.forward import encode_events
 
 from .bench import Bench
@@ -36,6 +37,8 @@ _ORDERS = 10
 _LEARNT = 1_500
 # Seconds that a fit may take, with all the kills in it.
 _PATIENCE_S = 300.0
+# Chunks that are sent after a swap, so that the service has taken the new bundle up.
+_TAKEN_UP = 20
 # Every order of this number goes wrong, once the bundle is in use.
 _FAULTY = 25
 
@@ -54,7 +57,7 @@ _WRONG = (_PLACED, _PAID, _LOST, _LOST)
 
 
 class Shop:
-    """An endless stream of orders in chunks; `sent` are the orders of each chunk."""
+    """An endless stream of orders in chunks; `faulty` are those that go wrong, as they come."""
 
     def __init__(self, seed: int) -> None:
         self._random = random.Random(seed)
@@ -63,7 +66,7 @@ class Shop:
         self._began = int(time.time()) - 86_400
         self.events: list[str] = []
         self.names: set[str] = set()
-        self.faulty: set[str] = set()
+        self.faulty: list[str] = []
         self.has_faults = False
 
     def chunk(self) -> bytes:
@@ -77,7 +80,7 @@ class Shop:
             steps = self._random.choices(_NORMAL, (6, 3, 1))[0]
             if self.has_faults and number % _FAULTY == 0:
                 steps = _WRONG
-                self.faulty.add(name)
+                self.faulty.append(name)
             for at, step in enumerate(steps):
                 text = step.format(name, self._random.randint(1, 9))
                 time_ns = (self._began + number + at) * _NS + number
@@ -215,6 +218,9 @@ async def _judged(run: Run, shop: Shop) -> dict[str, Any]:
 
 
 def _figures(run: Run, shop: Shop) -> dict[str, Any]:
+    """Call this once the service has ended: alerts that it could not deliver lie in its store."""
+    undelivered = _undelivered(run)
+    faulty = set(shop.faulty)
     alerted: set[str] = set()
     reasons: Counter[str] = Counter()
     for record in run.outcome.alerts.values():
@@ -222,21 +228,34 @@ def _figures(run: Run, shop: Shop) -> dict[str, Any]:
             continue
         name = " ".join(record["session"])
         alerted.add(name)
-        if name not in shop.faulty:
+        if name not in faulty:
             reasons[f"{record['kind']} {record['deviations'][0]['witness']}"] += 1
     return {
         "kills": dict(run.kills),
         "half_bundles": run.half_bundles + half_bundles(run.folder),
         "bundles": len(run.folder.bundles()),
-        "faulty_orders": len(shop.faulty),
-        "faulty_orders_missed": len(shop.faulty - alerted),
-        "normal_orders": len(shop.names) - len(shop.faulty),
-        "normal_orders_flagged": len(alerted - shop.faulty),
+        "faulty_orders": len(faulty),
+        "faulty_orders_missed": len(faulty - alerted),
+        # Where the missed ones stand among the faulty: at a kill, before a swap, or behind it.
+        "missed_at": [at for at, name in enumerate(shop.faulty) if name not in alerted][:20],
+        "normal_orders": len(shop.names - faulty),
+        "normal_orders_flagged": len(alerted - faulty),
+        "alerts_undelivered": undelivered,
         # A lost or doubled record would show as a session of other counts or in another order.
         "flagged_for": dict(reasons),
         "repeated_with_the_same_id": sum(n - 1 for n in run.outcome.arrived.values()),
         "repeats_that_differ": run.outcome.notes.get("repeats_that_differ", 0),
     }
+
+
+def _undelivered(run: Run) -> int:
+    """Count in the alerts that the service has kept for its next start; returns how many."""
+    held = Store(run.serve.store)
+    alerts = held.alerts()
+    for alert in alerts:
+        run.outcome.add(dict(alert.record))
+    held.close()
+    return len(alerts)
 
 
 async def refit(bench: Bench) -> dict[str, Any]:
@@ -247,6 +266,8 @@ async def refit(bench: Bench) -> dict[str, Any]:
         for _ in range(_LEARNT // _ORDERS):
             await run.client.send(shop.chunk())
         await _until_swapped(run, shop, 1)
+        while not _is_armed(run):
+            await asyncio.sleep(0.05)
         shop.has_faults = True
         for after_s in _moments(bench):
             await run.kill_while("refit", shop.chunk(), after_s)
@@ -268,6 +289,10 @@ async def _until_swapped(run: Run, shop: Shop, bundles: int) -> int:
     while run.folder.current is None or (bundles > 1 and run.folder.previous is None):
         if time.monotonic() > deadline:
             raise RuntimeError(f"no bundle was swapped in: {run.serve.told()[-2000:]}")
+        await run.client.send(shop.chunk())
+        await asyncio.sleep(0.05)
+    # The service looks for a new bundle now and then: what follows is judged by it.
+    for _ in range(_TAKEN_UP):
         await run.client.send(shop.chunk())
         await asyncio.sleep(0.05)
     return run.serve.told().count("new bundle in use")
