@@ -163,6 +163,8 @@ class Doubts:
         if len(session.keys) > events:
             # A new step may stand for an old one, which is the one that came.
             log_key = session.keys[-1]
+        # What goes on with a session that has ended starts nothing.
+        started = started and not session.state.deviations
         engine.time.flow.hold(time.clock_at(time_ns), log_key, int(started))
         if len(session.keys) == events:
             # It was passed over: it is no event of the session.

@@ -333,6 +333,8 @@ class Engine:
         Unless it is `rare`, the event's own content is not odd.
         """
         clock = self.time.clock
+        if len(session.keys) == 1 and session.state.deviations:
+            self.time.flow.uncount_start()
         self.settling.look(session, findings)
         if self.judging.judge_event(session, text, record, gap_ns, clock, findings, rare):
             self.sessions.end(session)

@@ -109,6 +109,13 @@ class FlowWatch:
         if log_key < len(self.counts) - 1:
             self.counts[log_key] += 1
 
+    def uncount_start(self) -> None:
+        """The session that has just begun is the rest of another one: no execution has started.
+
+        A job that goes on after its idle timeout begins with a step that no session begins with.
+        """
+        self.counts[-1] -= 1
+
     def hear(self, log_keys: Iterable[int]) -> None:
         """An event has come that may be one of these steps under a new name: none is silent."""
         self._heard.update(log_keys)

@@ -17,6 +17,7 @@ from synthetic import (
     lift_engine,
     ride,
     steady_training,
+    step_judge,
     tree,
     write_lift_bundle,
 )
@@ -95,6 +96,19 @@ def test_a_second_silence_is_reported_again() -> None:
     stream = rides(range(10), 2) + rides(range(30, 45), 2) + rides(range(70, 80), 2)
     now_ns = T0 + 100 * WINDOW_NS
     assert said(served.feed("app", stream, now_ns)) == [("silence", "stream")] * 2
+
+
+def test_a_session_that_goes_on_after_its_end_does_not_interrupt_a_silence() -> None:
+    served = lift_engine(flow_nodes=flow_nodes(), steps=step_judge())
+    stream = rides(range(10), 2)
+    # The first ride comes back after its idle timeout, with a step that no ride begins with.
+    late = event("ride0-0", CLOSE, WHOLE + 13 * MINUTE)
+    found = served.feed("app", [*stream, late, *rides(range(16, 18), 2, "next")], T0)
+    assert said(found) == [("silence", "stream")]
+    begun = event("new", OPEN, WHOLE + 13 * MINUTE)
+    served = lift_engine(flow_nodes=flow_nodes(), steps=step_judge())
+    found = served.feed("app", [*stream, begun, *rides(range(16, 18), 2, "next")], T0)
+    assert not said(found)
 
 
 def test_the_end_of_a_log_is_no_silence() -> None:
