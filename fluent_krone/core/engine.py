@@ -332,6 +332,9 @@ class Engine:
 
         Unless it is `rare`, the event's own content is not odd.
         """
+        tracker = self.tracker
+        if session.state is tracker.settled and not rare and not self.judging.is_full(session):
+            return
         clock = self.time.clock
         if len(session.keys) == 1 and session.state.deviations:
             self.time.flow.uncount_start()
@@ -339,6 +342,8 @@ class Engine:
         if self.judging.judge_event(session, text, record, gap_ns, clock, findings, rare):
             self.sessions.end(session)
             self.close(session, clock, findings)
+        elif self.judging.make.has_told_all(session) and session.state is not tracker.waiting:
+            session.state = tracker.settled
 
     def close(self, session: Session, clock: int, findings: list[Finding]) -> None:
         """Judge a session that has ended, by stream time `clock` at the latest."""
@@ -348,6 +353,8 @@ class Engine:
         if session.state is self.tracker.waiting:
             self.settling.close(session, ended, findings)
             return
+        if session.state is self.tracker.settled:
+            session.state = self.tracker.apart()
         self.journal.note_end(session)
         if session.keys and session.alerted != ALERTED:
             may_go_on = ended < self.sessions.end_of(session)

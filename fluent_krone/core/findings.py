@@ -91,6 +91,10 @@ class FindingMaker:
             findings.append(found)
         return findings
 
+    def has_told_all(self, session: Session) -> bool:
+        """Whether neither a session nor any further deviation of it is reported any more."""
+        return session.alerted == ALERTED and len(session.told) >= _MOST_DEVIATIONS
+
     def is_told(self, session: Session, direction: str) -> bool:
         """Whether it was reported that the time witness found the last step odd in this way."""
         return f"time {direction} {self._names[session.keys[-1]]}" in session.told

@@ -54,6 +54,14 @@ class Judging:
         """What may still be asked of a record that is let go of."""
         return Excerpt(self._rank(record), self.context.of(record))
 
+    def has_news(self, session: Session) -> bool:
+        """Whether the last event shows something that was not told of the session yet: that it is
+        abnormal as a whole, or a step whose order deviates."""
+        state = session.state
+        if state.decided and not session.alerted:
+            return True
+        return any(self.make.signature(one) not in session.told for one in state.deviations)
+
     def judge_event(
         self,
         session: Session,
@@ -91,7 +99,7 @@ class Judging:
             novelty = self.make.novelty(session, log_key, text, clock)
             if novelty is not None:
                 findings.append(novelty)
-        return self._is_full(session)
+        return self.is_full(session)
 
     def _is_normal_but_for_gone(self, session: Session) -> bool:
         """Whether what is odd so far is only that steps are gone which no session has any more."""
@@ -113,7 +121,7 @@ class Judging:
         state = session.state
         verdict = self._cascade.at_end(state, session.keys)
         odd = self._cascade.odd_end(state, session.keys)
-        if odd and may_go_on and not self._is_full(session):
+        if odd and may_go_on and not self.is_full(session):
             odd = self._odd.overdue(odd, session.keys, told_ns - session.seen)
         if (verdict is not None or odd) and self.absent and self.absent.is_normal(session.keys):
             verdict = None
@@ -124,6 +132,6 @@ class Judging:
             return
         findings += self.make.sequence(session, verdict, "end", told_ns, odd)
 
-    def _is_full(self, session: Session) -> bool:
+    def is_full(self, session: Session) -> bool:
         """Whether a session ends with its last event, by an end template or by its length."""
-        return session.keys[-1] in self._ends or len(session.keys) >= self._most_events
+        return len(session.keys) >= self._most_events or session.keys[-1] in self._ends

@@ -148,13 +148,12 @@ class Settling:
     def look(self, session: Session, findings: list[Finding]) -> None:
         """A session had an event that is looked at.
 
-        Where it waits, note what new steps before the event stand between. Where the event is odd,
-        first end what has ended: that may show that a step is gone.
+        Where it waits, note what new steps before the event stand between. Where something may be
+        told of it, first end what has ended: that may show that a step is gone.
         """
         keys = session.keys
-        state = session.state
-        if state is not self.tracker.waiting:
-            if self.shifts.absent is not None and (state.deviations or state.decided):
+        if session.state is not self.tracker.waiting:
+            if self.shifts.absent is not None and self._engine.judging.has_news(session):
                 self._engine.collect(self._engine.clock, findings)
             return
         if len(keys) > 1 and keys[-1] <= self._unknown < keys[-2]:

@@ -149,6 +149,12 @@ class Tracker:
         self.waiting = State(0, -1, -1, 0, 0, None)
         self.waiting.shortest_ns, self.waiting.longest_ns = NO_GAP_NS
         self.waiting.next = _Same(self.waiting)  # type: ignore[assignment]
+        # Where a session is of which all was told that ever will be: it stays there, and nothing is
+        # worked out for its further steps. A step that nobody knows still leads to `waiting`.
+        self.settled = self.apart()
+        self.settled.shortest_ns, self.settled.longest_ns = NO_GAP_NS
+        self.settled.waits_ns = idle_ns
+        self.settled.next = dict.fromkeys(range(hierarchy.unknown + 1), self.settled)
         self._hierarchy = hierarchy
         self._entity_of = hierarchy.entity_of
         self._action_of = hierarchy.action_of
@@ -164,6 +170,10 @@ class Tracker:
         self._generation = Generation(cache_size - 1, self._forget)
         # Steps that no state remembered.
         self.misses = 0
+
+    def apart(self) -> State:
+        """A state that no other session has, for what is remembered of a session's end."""
+        return State(0, -1, -1, 0, 0, None)
 
     def step(self, state: State, key: int, keys: Sequence[int]) -> State:
         """The state after one more event, `key`.
