@@ -5,7 +5,7 @@ So a session that the idle timeout cuts in two when served is cut in two in trai
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 
@@ -13,7 +13,7 @@ from fluent_krone.config import Config
 from fluent_krone.core.engine import Engine, EngineParts
 from fluent_krone.core.hierarchy import Hierarchy, Leaf
 from fluent_krone.core.sessions import Session, SessionSettings
-from fluent_krone.core.steps import ANY_GAP_NS, NEVER_NS, Limit
+from fluent_krone.core.steps import ANY_GAP_NS, NEVER_NS, Limit, Row
 from fluent_krone.detect.bundle import limits_of
 from fluent_krone.inputs import Event
 from fluent_krone.reading.records import InputSettings, SessionKey
@@ -84,6 +84,9 @@ class _Recorder:
 
     def seen(self, log_key: int) -> tuple[int, int]:
         return 0, 0
+
+    def rows(self) -> Iterator[Row]:
+        return iter(())
 
     def at_step(self, keys: Sequence[int]) -> tuple[Deviation, ...]:
         return ()

@@ -23,6 +23,7 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import Literal
 
+from ..core.wording import differing_words
 from ..types import Evidence
 from .scene import MOST_ALIGNED, Scene
 
@@ -286,12 +287,8 @@ def are_variants(one: str, other: str) -> bool:
     >>> are_variants("answered 5<num> in <num> ms", "answered 2<num> in <num> ms")
     False
     """
-    words = one.split()
-    others = other.split()
-    if len(words) != len(others):
-        return False
-    differing = [pair for pair in zip(words, others, strict=True) if pair[0] != pair[1]]
-    if len(differing) > _VARIES * len(words):
+    differing = differing_words(one, other)
+    if differing is None or len(differing) > _VARIES * len(one.split()):
         return False
     return all(word.strip(".,:;()").isalpha() for pair in differing for word in pair)
 

@@ -3,8 +3,9 @@
 How a deploy is told from an odd line:
 
 1. A message that speaks of an error is never part of a change, and is judged as unknown at once.
-2. Any other one gets a template (`reading/newforms.py`), and *waits* for at most `settle`. Sessions
-   that end meanwhile are held, and judged when it is known what the message is.
+2. Any other one gets a template (`reading/newforms.py`), and *waits* for at most `settle`, or for
+   twice as long where it spreads. Sessions that end meanwhile are held, and judged when it is known
+   what the message is.
 3. If several sessions have it, or have others that are as new, a *change* has begun
    (`spreading.py`). So it has at the first such message under a version label that is as new.
 4. Steps of a change are renamed or added: `replacing.py` decides, after a few sessions. A renamed
@@ -177,7 +178,7 @@ class Changes:
             if log_key > self._unknown:
                 step = self._steps.get(self._number(log_key))
                 if step is not None and step.state == "waiting":
-                    latest = max(latest, step.first_ns + self._settle_ns)
+                    latest = max(latest, self._spreading.until_ns(step))
         return latest
 
     def read_as(self, log_key: int, message: bytes) -> int:
@@ -214,21 +215,21 @@ class Changes:
         if self._due_ns is None:
             due = list(self._open.due())
             waiting = [step for step in self._steps.values() if step.state == "waiting"]
-            due += (step.first_ns + self._settle_ns for step in waiting)
+            due += map(self._spreading.until_ns, waiting)
             self._due_ns = min((at for at in due if at > self._fired_ns), default=NEVER)
         return self._due_ns
 
     def fire(self, at_ns: int) -> list[Fired]:
         """Do what is due at the stream time `at_ns`, which is `due_ns`."""
         self._fired_ns = at_ns
-        found = self._give_up(at_ns - self._settle_ns, at_ns)
+        found = self._give_up(at_ns, at_ns)
         found += self._open.fire(at_ns)
         self._touch()
         return found
 
     def finish(self, at_ns: int) -> list[Fired]:
         """The end of the input: what waits is odd, and what was not told is told."""
-        found = self._give_up(at_ns, at_ns)
+        found = self._give_up(NEVER, at_ns)
         found += self._open.finish(at_ns)
         self._touch()
         return found
@@ -318,11 +319,13 @@ class Changes:
         if is_clear:
             self._due_ns = None
 
-    def _give_up(self, first_ns: int, at_ns: int) -> list[Fired]:
-        """Steps that wait since `first_ns` or longer, and belong to no change, are odd."""
+    def _give_up(self, until_ns: int, at_ns: int) -> list[Fired]:
+        """Steps that wait until `until_ns` at most, and belong to no change, are odd."""
         found = []
         for step in self._steps.values():
-            if step.state == "waiting" and not step.change and step.first_ns <= first_ns:
+            if step.state != "waiting" or step.change:
+                continue
+            if self._spreading.until_ns(step) <= until_ns:
                 step.state = "odd"
                 found.append(Fired(at_ns, odd=replace(step)))
                 if step.first is not None:
@@ -340,12 +343,15 @@ class Changes:
             if part is None:
                 continue
             if step is None:
-                step = self._steps[whole] = replace(part, number=whole)
-            if part.change and not step.change:
+                step = replace(part, number=whole, places=0, ended=0, present={})
+                self._steps[whole] = step
+            is_settled = part.state in ("added", "renamed") and step.state == "waiting"
+            if part.change and (is_settled or not step.change):
                 step.change = part.change
                 step.state = part.state
                 step.log_keys = part.log_keys
             self._spreading.merge(step, part)
+            self._places.merge(number, part, whole)
         self._forms.folded.clear()
         self._touch()
 

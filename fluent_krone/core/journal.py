@@ -175,7 +175,8 @@ class Journal:
                 session.saved.parts = b""
         in_place = [session for session in self._sessions.touched if self._is_saved(session)]
         self._sessions.touched = []
-        held = [session for session in self._held if session.saved.held]
+        # One that is held for longer than first said is noted twice.
+        held = list({id(one): one for one in self._held if one.saved.held}.values())
         self._held = []
         parts = [self._save(session, pack) for session in [*held, *self._unsaved()]]
         parts += [self._save_in_place(session, pack) for session in in_place]

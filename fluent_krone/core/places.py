@@ -128,6 +128,29 @@ class Places:
             if "waiting" not in states:
                 del self._runs[run]
 
+    def merge(self, number: int, part: NewStep, into: int) -> None:
+        """A step turned out to be a part of another one: the places of both are that one's.
+
+        `number` is what it was known by, and `part` what was known of it.
+        """
+        runs = self._runs
+        self._runs = Counter()
+        for run, count in runs.items():
+            steps = tuple(into if step == number else step for step in run.steps)
+            self._runs[Run(run.before, steps, run.behind)] += count
+        whole = self._steps[into]
+        whole.places += part.places
+        whole.ended += part.ended
+        for log_key, count in part.present.items():
+            whole.present[log_key] = whole.present.get(log_key, 0) + count
+        log_key = self._unknown + 1 + number
+        into_key = self._unknown + 1 + into
+        for step in self._steps.values():
+            if log_key in step.present:
+                # A session that had both counts twice, but no more sessions have ended than these.
+                both = step.present.pop(log_key) + step.present.get(into_key, 0)
+                step.present[into_key] = min(both, step.ended)
+
     def save(self) -> list[list[Any]]:
         """What a snapshot holds of it."""
         return [[*run, count] for run, count in self._runs.items()]

@@ -24,9 +24,10 @@ from __future__ import annotations
 
 import itertools
 from collections import Counter
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import NamedTuple
 
+from .steps import Row
 from .wording import Wording, likeness
 
 # The places before the first step of a session, and behind its last one.
@@ -89,12 +90,23 @@ _Lacks = Callable[[int], float | None]
 
 
 class Replacing:
-    """Finds what new steps stand for; `normal` are the log keys of normal sessions."""
+    """Finds what new steps stand for.
 
-    def __init__(self, templates: Sequence[str], normal: Iterable[Sequence[int]]) -> None:
+    `normal` are the log keys of normal sessions, of which a bundle has some only: one of all that
+    have the same steps in another order. So `rows` gives all three steps that training had in a
+    row, with `START` and `END`; without it, they are those of `normal`.
+    """
+
+    def __init__(
+        self,
+        templates: Sequence[str],
+        normal: Iterable[Sequence[int]],
+        rows: Callable[[], Iterable[Row]] | None = None,
+    ) -> None:
         self._templates = templates
         self.wording = Wording(templates)
         self._normal = normal
+        self._rows_of_training = rows
         # Worked out when it is first asked for: most services never see a deploy with their bundle.
         self._followers: dict[int, set[int]] | None = None
         self._leaders: dict[int, set[int]] = {}
@@ -176,19 +188,25 @@ class Replacing:
     def _learn(self) -> None:
         if self._followers is not None:
             return
-        followers: dict[int, set[int]] = {}
-        for keys in self._normal:
-            row = (START, *keys, END)
-            for before, behind in itertools.pairwise(row):
-                followers.setdefault(before, set()).add(behind)
-                self._leaders.setdefault(behind, set()).add(before)
-                self._behinds.setdefault(before, Counter())[behind] += 1
-                self._befores.setdefault(behind, Counter())[before] += 1
+        self._followers = {}
+        self._sessions = [
+            frozenset(keys) for keys in itertools.islice(self._normal, _MOST_SESSIONS)
+        ]
+        rows: Iterable[Row] = _rows_of(self._normal)
+        if self._rows_of_training is not None:
+            rows = self._rows_of_training()
+        for before, step, behind, times in rows:
+            self._note_pair(before, step)
+            self._note_pair(step, behind)
+            self._befores.setdefault(step, Counter())[before] += times
+            self._behinds.setdefault(step, Counter())[behind] += times
             if len(self._rows) < _MOST_ROWS:
-                self._rows.update(zip(row, row[1:], row[2:], strict=False))
-            if len(self._sessions) < _MOST_SESSIONS:
-                self._sessions.append(frozenset(keys))
-        self._followers = followers
+                self._rows.add((before, step, behind))
+
+    def _note_pair(self, before: int, behind: int) -> None:
+        assert self._followers is not None, "BUG: noted before anything is learnt"
+        self._followers.setdefault(before, set()).add(behind)
+        self._leaders.setdefault(behind, set()).add(before)
 
     def _is_pair(self, before: int, behind: int) -> bool:
         assert self._followers is not None, "BUG: asked before it was learnt"
@@ -314,6 +332,14 @@ class Replacing:
                 fit = _ROW
             found[log_key] = fit
         return {log_key: fit for log_key, fit in found.items() if log_key >= 0}
+
+
+def _rows_of(sessions: Iterable[Sequence[int]]) -> Iterator[Row]:
+    """All three steps in a row of some sessions."""
+    for keys in sessions:
+        row = (START, *keys, END)
+        for before, step, behind in zip(row, row[1:], row[2:], strict=False):
+            yield before, step, behind, 1
 
 
 def _contexts(number: int, runs: Mapping[Run, int], settled: Mapping[int, int]) -> list[_Context]:

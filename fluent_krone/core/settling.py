@@ -8,7 +8,7 @@ How a session fares whose message matches no template:
    leads to the tracker's state `waiting`. Only values and levels are judged there, since what
    comes before and after depends on what the new step is.
 4. When such a session ends, it is *held* until all its new steps are known, at most for as long as
-   steps wait. It is then read again with what they stand for, and judged as any other.
+   these wait. It is then read again with what they stand for, and judged as any other.
 
 A held session is saved as it was when it ended, so that no kill loses it.
 
@@ -182,11 +182,14 @@ class Settling:
             self._release_settled(findings)
         settled = self.changes.settles_at(session.keys)
         if settled > ended and len(self._held) < MOST_HELD:
-            session.saved.held = settled
-            self._engine.journal.note_held(session)
-            self.hold(session)
+            self._hold_until(session, settled)
         else:
             self._judge(session, ended, findings)
+
+    def _hold_until(self, session: Session, until_ns: int) -> None:
+        session.saved.held = until_ns
+        self._engine.journal.note_held(session)
+        self.hold(session)
 
     def hold(self, session: Session) -> None:
         """Hold a session that has ended; `session.saved.held` says until when."""
@@ -321,9 +324,14 @@ class Settling:
         """Judge the sessions that are held until `now` at most."""
         while self._held and self._held[0][0] <= now:
             until, _, session = heapq.heappop(self._held)
+            settled = self.changes.settles_at(session.keys)
             if now == NEVER:
-                until = self._engine.clock
-            self._judge(session, until, findings)
+                self._judge(session, self._engine.clock, findings)
+            elif settled > now:
+                # Its steps have spread since, and wait longer than they would have.
+                self._hold_until(session, settled)
+            else:
+                self._judge(session, until, findings)
 
     def _release_settled(self, findings: list[Finding]) -> None:
         """Judge the sessions whose new steps are all known."""
@@ -367,18 +375,21 @@ def looking_for_changes(
     if parts.nested is not None:
         normal = parts.nested.normal
     unknown = parts.hierarchy.unknown
+    steps = parts.steps
+    rows = None
+    if steps is not None:
+        rows = steps.rows
     changes = Changes(
         settle=limits.change_settle,
         unknown=unknown,
-        forms=NewForms(pattern),
+        forms=NewForms(pattern, parts.templates),
         levels=levels,
         versions=Versions(limits.version_field),
-        replacing=Replacing(parts.templates, normal),
+        replacing=Replacing(parts.templates, normal, rows),
         names=parts.templates,
     )
     settle_ns = int(limits.change_settle * 1e9)
-    steps = parts.steps
     if steps is None:
         return changes, Shifts(normal, parts.templates, unknown, settle_ns)
-    seen = lambda log_key: steps.seen(log_key)[1]  # noqa: E731
-    return changes, Shifts(normal, parts.templates, unknown, settle_ns, seen)
+    seen = lambda log_key: steps.seen(log_key)[0]  # noqa: E731
+    return changes, Shifts(normal, parts.templates, unknown, settle_ns, seen, steps.rows)

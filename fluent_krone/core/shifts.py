@@ -23,6 +23,7 @@ from typing import Any
 from ..types import ChangeReport
 from .absent import Absent
 from .sessions import Session
+from .steps import Row
 
 # ("gone", step, -1) or ("order", step before, step): log keys.
 Item = tuple[str, int, int]
@@ -55,9 +56,9 @@ NEVER = 2**63 - 1
 class Shifts:
     """Counts what many sessions have in common that training had not.
 
-    `normal` are the log keys of normal sessions, where equal ones may be there once. `names` are
-    the templates of log keys, and `unknown` is the log key of messages without one. `seen` gives
-    the number of training's sessions that had a log key.
+    `normal` are the log keys of normal sessions, where of those with equal steps one may be there.
+    `names` are the templates of log keys, and `unknown` is the log key of messages without one.
+    `seen` gives how often training had a log key, and `rows` all three steps that it had in a row.
     `settle_ns` is how long it is waited for all that belongs together; 0 looks for nothing.
     """
 
@@ -68,9 +69,11 @@ class Shifts:
         unknown: int,
         settle_ns: int,
         seen: Callable[[int], int] = lambda log_key: 0,
+        rows: Callable[[], Iterable[Row]] = tuple,
     ) -> None:
         self._normal = normal
         self._seen = seen
+        self._rows = rows
         self._names = names
         # The tag of the last session that was counted.
         self._tag = b""
@@ -233,6 +236,9 @@ class Shifts:
         normal = list(self._normal)
         for keys in normal:
             pairs.update(itertools.pairwise(keys))
+        for before, step, behind, _ in self._rows():
+            pairs.add((before, step))
+            pairs.add((step, behind))
         for keys in normal[:: 1 + len(normal) // _MOST_NORMAL]:
             if both.total() > _MOST_PAIRS:
                 break

@@ -47,6 +47,16 @@ class Spreading:
             step.carriers = []
         return _add(step, [session])
 
+    def until_ns(self, step: NewStep) -> int:
+        """The stream time until which a step waits, if nothing shows before what it is.
+
+        One that has come in several sessions by then waits as long again: of a slow stream, the
+        first sessions after a deploy are too few for a change, and would be told one by one.
+        """
+        if len(step.carriers) >= _SPREAD:
+            return step.first_ns + 2 * self._settle_ns
+        return step.first_ns + self._settle_ns
+
     def merge(self, step: NewStep, part: NewStep) -> None:
         """What had one step has another one, whose part it turned out to be."""
         _add(step, part.carriers)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Protocol
 
 from ..types import Deviation
@@ -13,6 +13,10 @@ ANY_GAP_NS = (-(2**63), 2**63 - 1)
 NO_GAP_NS = (2**63 - 1, -(2**63))
 # A wait that never ends, in ns.
 NEVER_NS = 2**63 - 1
+
+# Three steps in a row, and how often training had them. −1 stands before a session's first step,
+# and −2 behind its last one.
+Row = tuple[int, int, int, int]
 
 # Events `[start, end)` of a Seq, and the longest duration of it that is no deviation, in ns.
 Limit = tuple[int, int, int]
@@ -27,6 +31,10 @@ class StepJudge(Protocol):
 
     def seen(self, log_key: int) -> tuple[int, int]:
         """How many such steps normal training had, and how many sessions."""
+        ...
+
+    def rows(self) -> Iterator[Row]:
+        """All three steps that normal training had in a row."""
         ...
 
     def at_step(self, keys: Sequence[int]) -> tuple[Deviation, ...]:

@@ -42,10 +42,13 @@ class Wording:
 
     def _is_variant(self, text: str, old: str) -> bool:
         """Whether two templates are one but for one word, which does not name the step."""
-        if not differs_in_a_word(text, old):
+        differing = differing_words(text, old)
+        if differing is None or len(differing) != 1:
             return False
-        both = zip(text.split(), old.split(), strict=True)
-        word = next(word for word, its in both if word != its)
+        [(word, _)] = differing
+        literal = [one for one in text.split() if not _WILDCARDS.fullmatch(one)]
+        if len(literal) - (word in literal) < _ENOUGH_ALIKE:
+            return False
         key = _KEY_VALUE.fullmatch(word)
         return key is None or key[1] not in self._naming_keys()
 
@@ -77,21 +80,17 @@ class Wording:
         return self._by_length.get(len(text.split()), ())
 
 
-def differs_in_a_word(one: str, other: str) -> bool:
-    """Whether two templates are the same but for one word, and have more than that to say.
+def differing_words(one: str, other: str) -> list[tuple[str, str]] | None:
+    """The words in which two templates differ, in pairs; None where one has more words.
 
-    >>> differs_in_a_word("paid <num> EUR to ledger", "paid <num> USD to ledger")
-    True
-    >>> differs_in_a_word("cart.loaded", "cart.saved")
-    False
+    >>> differing_words("paid <num> EUR to ledger", "paid <num> USD to ledger")
+    [('EUR', 'USD')]
     """
     words = one.split()
     others = other.split()
     if len(words) != len(others):
-        return False
-    alike = [word for word, its in zip(words, others, strict=True) if word == its]
-    literal = [word for word in alike if not _WILDCARDS.fullmatch(word)]
-    return len(alike) == len(words) - 1 and len(literal) >= _ENOUGH_ALIKE
+        return None
+    return [pair for pair in zip(words, others, strict=True) if pair[0] != pair[1]]
 
 
 def likeness(one: str, other: str) -> float:

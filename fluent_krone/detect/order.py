@@ -29,11 +29,12 @@ from __future__ import annotations
 
 import math
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
 from ..core.hierarchy import Hierarchy
+from ..core.steps import Row
 from .precedence import NO_PRECEDENCE, Precedence
 
 View = Literal["session", "entity", "before", "pair", "triple"]
@@ -260,6 +261,13 @@ class Order:
         """How many such steps training had, and how many sessions."""
         steps = self._session.counts.get((), {})
         return steps.get(step, 0), steps.get(END, 0)
+
+    def rows(self) -> Iterator[Row]:
+        """All three steps that training had in a row, and how often; see `core/steps.py`."""
+        for context, after in self._session.counts.items():
+            if len(context) == 2 and context[-1] != START:
+                for step, times in after.items():
+                    yield (*context, step, times)
 
     def follows(self, before: int, step: int, view: View = "session") -> Follows:
         """How often `step` directly followed `before` in training; all zero where nothing did.

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import lru_cache
 from typing import Any
 
 from ..core.hierarchy import Hierarchy
-from ..core.steps import Limit
+from ..core.steps import Limit, Row
 from ..types import Deviation, Level, Witness
 from .budget import DECIMALS, Budget
 from .durations import (
@@ -163,6 +163,9 @@ class Steps:
 
     def seen(self, log_key: int) -> tuple[int, int]:
         return self.order.seen(log_key)
+
+    def rows(self) -> Iterator[Row]:
+        return self.order.rows()
 
     def at_step(self, keys: Sequence[int]) -> tuple[Deviation, ...]:
         at = len(keys) - 1

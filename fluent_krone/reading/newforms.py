@@ -3,11 +3,13 @@
 A new version of a program writes messages that training never saw. To speak of them one by one,
 each needs a template before there is a log to mine:
 
-1. A message is masked as `export` masks it: what looks like a value becomes a typed wildcard.
+1. A message is masked as `export` masks it: what looks like a value becomes a typed wildcard. So
+   does a word that the bundle's templates show to be one (`word_values.py`).
 2. Two masked messages that differ have two templates, at first.
 3. When a third one differs from two others in one and the same word only, that word is a value:
    all three become one template with `<*>` there, and so does every later one. Two are not enough,
-   since `order paid` and `order sent` are two steps.
+   since `order paid` and `order sent` are two steps. They are where the words differ in their
+   digits only, as `shard s3` and `shard s7` do: both become `shard s<num>`.
 
 `export` looks at the whole log at once and can do better; its next bundle replaces these templates.
 Memory is bounded: there are at most so many templates, and all else is remembered by `Generation`s.
@@ -16,7 +18,7 @@ Memory is bounded: there are at most so many templates, and all else is remember
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -24,15 +26,19 @@ from .cache import Generation
 from .mask import SAYS, Masker
 from .templates import WILDCARD
 from .wildcards import ZEROED, Template
+from .word_values import WordValues, has_numbered_word, numbered
 
 # Templates at one time. A large deploy has some hundred; a stream of another kind than the bundle's
 # would have new ones for ever.
 MOST_FORMS = 1_000
 # Templates that differ in one word only, from which on that word is taken for a value.
 _ENOUGH_WORDS = 3
+# The same for words that differ in their digits only.
+_ENOUGH_NUMBERS = 2
 # Of a template with so few other words, that word may be all that it says: it needs more.
 _FEW_OTHERS = 2
 _ENOUGH_OF_FEW = 8
+_ENOUGH_NUMBERS_OF_FEW = 3
 # Words of a message whose last words may still be values. What is longer is free text.
 _MOST_WORDS = 60
 # Bytes of messages that are remembered with their templates.
@@ -65,7 +71,8 @@ class _Form:
 class NewForms:
     """Numbers the templates of new messages: 0, 1, … in the order in which they come.
 
-    `session_pattern` is the regular expression of the session key, where it has one.
+    `session_pattern` is the regular expression of the session key, where it has one; `templates`
+    are those of the bundle, which tell some values from words.
 
     >>> forms = NewForms(None)
     >>> [forms.number(b"label for %s printed in 3 ms" % who) for who in (b"dhl", b"ups", b"gls")]
@@ -74,14 +81,15 @@ class NewForms:
     ('label for <*> printed in <num> ms', 0)
     """
 
-    def __init__(self, session_pattern: str | None) -> None:
+    def __init__(self, session_pattern: str | None, templates: Iterable[str] = ()) -> None:
         self._masker = Masker(session_pattern, _MASKS)
+        self._values = WordValues(templates)
         self._forms: dict[int, _Form] = {}
         self._by_text: dict[str, int] = {}
         # A template with one word left out → the numbers of those that agree in all else.
         self._holes: dict[_Hole, list[int]] = {}
-        # Templates with `<*>`, which are compared as such, since a masked message has no `<*>`; by
-        # their first word, which is never `<*>` itself.
+        # Templates with `<*>` or with a number in a word, which are compared as such, as a masked
+        # message may have the very value; by their first word, which is never such a value.
         self._open: dict[str, list[tuple[Template, int]]] = {}
         self._memo: dict[bytes, int] = {}
         self._generation = Generation(_MEMO_BYTES, self._memo.clear)
@@ -103,7 +111,7 @@ class NewForms:
         known = self._memo.get(shape)
         if known is not None:
             return known
-        text = self._masker.form(message.decode("utf-8", "replace"))
+        text = self._values.masked(self._masker.form(message.decode("utf-8", "replace")))
         number = self._find(text, message, only_known)
         # A word with one or two digits keeps them, so then the digits make the template.
         if len(shape) <= _LONGEST_SHAPE and number != NO_FORM and not _has_digits(text):
@@ -113,6 +121,7 @@ class NewForms:
 
     def add(self, text: str) -> int:
         """The number of a template that is given as such; it may be a new one."""
+        text = self._values.masked(text)
         known = self._by_text.get(text)
         if known is not None:
             return self.whole(known)
@@ -122,7 +131,7 @@ class NewForms:
 
     def find(self, text: str) -> int:
         """The number of a template that is known by this text; `NO_FORM` where none is."""
-        known = self._by_text.get(text)
+        known = self._by_text.get(self._values.masked(text))
         if known is None:
             return NO_FORM
         return self.whole(known)
@@ -183,7 +192,7 @@ class NewForms:
         self._by_text.setdefault(form.text, number)
         if form.into != number:
             return
-        if "<*>" in form.text:
+        if "<*>" in form.text or has_numbered_word(form.text):
             first = form.text.partition(" ")[0]
             self._open.setdefault(first, []).append((Template(form.text, wide=()), number))
         for hole in _holes_of(form.text):
@@ -213,19 +222,30 @@ class NewForms:
         self._enter(number, form)
         return number
 
-    def _alike(self, text: str) -> tuple[_Hole, list[int]] | None:
-        """The templates that differ from a text in one word only, if they are enough."""
+    def _alike(self, text: str) -> tuple[_Hole, str, list[int]] | None:
+        """The templates that differ from a text in one word only, if they are enough.
+
+        Where they differ, and what stands for that word in all of them, come first.
+        """
         for hole in _holes_of(text):
-            others = self._holes.get(hole, ())
-            enough = _ENOUGH_WORDS
+            others = self._holes.get(hole)
+            if not others:
+                continue
+            value = self._value(hole[0], text, others)
             words = [word for word in hole[1] if not WILDCARD.fullmatch(word)]
-            if len(words) - 1 <= _FEW_OTHERS:
-                enough = _ENOUGH_OF_FEW
-            if len(others) + 1 >= enough:
-                return hole, list(others)
+            if len(others) + 1 >= _enough(value, len(words) - 1):
+                return hole, value, list(others)
         return None
 
-    def _fold(self, hole: _Hole, members: Sequence[int]) -> int:
+    def _value(self, place: int, text: str, others: Iterable[int]) -> str:
+        """What stands for a word in which a text and others differ: `s<num>` of `s3` and `s7`."""
+        texts = (text, *(self._forms[number].text for number in others))
+        words = {numbered(one.split(" ")[place]) for one in texts}
+        if len(words) > 1:
+            return "<*>"
+        return words.pop()
+
+    def _fold(self, hole: _Hole, value: str, members: Sequence[int]) -> int:
         """Make one template of those that differ in a word; it has the number of the first."""
         place, words = hole
         first = min(members)
@@ -234,7 +254,7 @@ class NewForms:
             if number != first:
                 self.folded.append((number, first))
         folded = list(words)
-        folded[place] = "<*>"
+        folded[place] = value
         self._forms[first].text = " ".join(folded)
         # Texts of the members lead to the first one still; all else is found anew.
         texts = self._by_text
@@ -242,6 +262,14 @@ class NewForms:
         for text, number in texts.items():
             self._by_text.setdefault(text, number)
         return first
+
+
+def _enough(value: str, others: int) -> int:
+    """How many templates must differ in one word, so that it is a value, of so many other words."""
+    has_few = others <= _FEW_OTHERS
+    if value == "<*>":
+        return _ENOUGH_OF_FEW if has_few else _ENOUGH_WORDS
+    return _ENOUGH_NUMBERS_OF_FEW if has_few else _ENOUGH_NUMBERS
 
 
 def _holes_of(text: str) -> list[_Hole]:

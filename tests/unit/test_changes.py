@@ -148,6 +148,39 @@ def test_one_odd_line_is_told_after_its_time_and_nothing_of_it_is_lost() -> None
     assert [finding.told_ns for finding in findings] == [T0 + round((2 + SETTLE) * S)] * 2
 
 
+def test_lines_of_a_slow_stream_wait_longer_once_they_have_spread() -> None:
+    engine = engine_of()
+    # Three sessions in the time that lines wait are too few for a change, and five are enough.
+    rides = [(f"r{number}", DEPLOYED) for number in range(5)]
+    findings: list[Finding] = []
+    for number, one in enumerate(rides):
+        findings += fed(engine, [one], 0.4 * SETTLE * number)
+        again = engine_of()
+        again.restore(msgpack.unpackb(msgpack.packb(engine.snapshot()), strict_map_key=False))
+        engine = again
+    findings += engine.finish()
+    assert [finding.kind for finding in findings] == ["change"]
+
+
+def test_a_line_that_spreads_no_further_is_told_when_it_has_waited_twice() -> None:
+    engine = engine_of()
+    rides = many((OPEN, OPENED, WEIGHED, CLOSE), 3)
+    assert fed(engine, rides, 0) + fed(engine, many(BEFORE, 1), SETTLE + 10) == []
+    findings = fed(engine, many(BEFORE, 1, "later"), 2 * SETTLE + 10)
+    assert [finding.kind for finding in findings] == ["unseen_template", *["sequence"] * 3]
+
+
+def test_what_was_noted_of_a_line_holds_for_the_one_that_it_becomes_a_part_of() -> None:
+    engine = engine_of()
+    # A word that takes three values: by then, each line alone has come too seldom to be settled.
+    for number, word in enumerate([b"is"] * 3 + [b"lies"] * 4 + [b"stays"]):
+        events = ride(f"r{number}", (OPEN, STANDS_OPEN, GOING, ARRIVED, CLOSE), 10 * number)
+        for _, record in events:
+            record[b"message"] = record[b"message"].replace(b"stands", word)
+        engine.feed("app", events, NOW)
+    assert engine.settling.changes.renamed == 1
+
+
 def test_an_odd_line_that_spreads_later_is_a_change_after_all() -> None:
     engine = engine_of()
     odd = (OPEN, OPENED, WEIGHED, CLOSE)

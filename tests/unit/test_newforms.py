@@ -65,3 +65,30 @@ def test_it_goes_on_from_what_was_saved() -> None:
     assert again.save() == forms.save()
     for text in (b"label for dhl printed", b"pump 9 started", b"quite another one"):
         assert again.number(text) == forms.number(text)
+
+
+def test_a_word_that_the_bundle_has_as_a_value_is_one_in_new_messages_too() -> None:
+    templates = [
+        "ranked <num> hits by model v<num>",
+        "paid amount=<num> currency=<*>",
+        "route=eu1 chosen",
+        "route=us<num> taken",
+    ]
+    forms = NewForms(None, templates)
+    assert forms.number(b"sorted hits by model v3") == forms.number(b"sorted hits by model v14")
+    assert forms.text(0) == "sorted hits by model v<num>"
+    assert forms.number(b"booked currency=EUR") == forms.number(b"booked currency=USD")
+    # What a person accepted under an earlier bundle is known by its words of now.
+    assert forms.add("sorted hits by model v3") == 0
+    # A key that some template has with a value of its own may tell steps apart.
+    assert forms.number(b"left by route=eu1") != forms.number(b"left by route=us1")
+
+
+def test_two_words_that_differ_in_their_digits_only_become_one() -> None:
+    forms = NewForms(None)
+    first = forms.number(b"cache of shard s3 is warm")
+    assert forms.number(b"cache of shard s7 is warm") == first
+    assert forms.text(first) == "cache of shard s<num> is warm"
+    assert forms.folded == []
+    assert forms.number(b"cache of shard s12 is warm") == first
+    assert forms.number(b"cache of shard main is warm") != first

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from fluent_krone.core.replacing import ADDED, UNDECIDED, Replacing, Run
+from fluent_krone.core.replacing import ADDED, END, START, UNDECIDED, Replacing, Run
 from fluent_krone.core.wording import Wording
 
 TEMPLATES = [
@@ -54,3 +54,15 @@ def test_an_old_step_may_be_meant_wherever_it_fits() -> None:
     replacing = Replacing(TEMPLATES, NORMAL)
     assert replacing.may_stand_for(7, {Run(1, (7,), 3): 1}) == {2}
     assert replacing.may_stand_for(7, {Run(1, (8,), 3): 1}) == set()
+
+
+def test_an_order_that_the_kept_sessions_lack_counts_as_well() -> None:
+    # Of the sessions with these steps one is kept, and it has step 2 before step 1.
+    kept = [(0, 2, 1, 3)]
+    runs = {Run(1, (7,), 3): 10}
+    alone, _ = Replacing(TEMPLATES, kept).stand_for(runs, {7: RENAMED}, {}, lambda *_: 1.0)
+    assert alone == {7: ADDED}
+    rows = [(START, 0, 1, 7), (0, 1, 2, 7), (1, 2, 3, 7), (2, 3, END, 7)]
+    replacing = Replacing(TEMPLATES, kept, lambda: rows)
+    found, _ = replacing.stand_for(runs, {7: RENAMED}, {}, lambda *_: 1.0)
+    assert found == {7: 2}
