@@ -316,18 +316,43 @@ def other_leaves(templates: Sequence[str], seen: Collection[int]) -> dict[int, d
         if plain in seen or not WILDCARD.search(text):
             continue
         pieces = WILDCARD.split(text)[::2]
-        pattern = re.compile("(.+?)".join(map(re.escape, pieces)))
         for leaf in by_head.get(text[:_HEAD], ()) if len(pieces[0]) >= _HEAD else sorted(seen):
-            values = pattern.fullmatch(templates[leaf])
+            values = _filled(pieces, templates[leaf])
             if values is not None:
                 slots = [
-                    slot
-                    for slot, value in enumerate(values.groups())
-                    if WILDCARD.fullmatch(value) is None
+                    slot for slot, value in enumerate(values) if WILDCARD.fullmatch(value) is None
                 ]
                 if slots:
                     found.setdefault(plain, {})[leaf] = slots[0]
     return found
+
+
+def _filled(pieces: Sequence[str], text: str) -> list[str] | None:
+    """What stands in a text between `pieces`, at least one character each; None where the text is
+    not made of them.
+
+    Each piece is looked for as far to the left as it can be, so that nothing is tried twice. A
+    regular expression with as many gaps as a template of ThunderBird has takes a second for one
+    pair of templates.
+
+    >>> _filled(["gave ", " in ", " ms"], "gave 2<num> in <num> ms")
+    ['2<num>', '<num>']
+    """
+    first, *middle, last = pieces
+    if not text.startswith(first) or not text.endswith(last):
+        return None
+    values = []
+    begin = len(first)
+    for piece in middle:
+        found = text.find(piece, begin + 1)
+        if found < 0:
+            return None
+        values.append(text[begin:found])
+        begin = found + len(piece)
+    end = len(text) - len(last)
+    if end <= begin:
+        return None
+    return [*values, text[begin:end]]
 
 
 # --- facets that are fields
