@@ -21,7 +21,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Sequence
-from functools import partial
+from functools import cache, partial
 from pathlib import Path
 from typing import Any
 
@@ -77,6 +77,14 @@ EFFICIENCY_AIMS = {"hdfs": (0.96, 0.99, 0.996), "thunderbird": (0.85, 0.95, 0.98
 SUBSETS = 5
 
 
+@cache
+def fitted_split(data: Path, name: str, seed: int) -> Fitted:
+    """The product, fitted to the training sessions of a split; several tables ask for the same."""
+    authors = authors_data(data / f"krone_{name}")
+    train, _ = authors.split(seed)
+    return fit(authors.pick(train), Hierarchy(authors.leaves))
+
+
 def splits(data: Path) -> dict[str, Any]:
     """F1 on the authors' data: six seeds that the recipe was chosen on, and six others."""
     results: dict[str, Any] = {}
@@ -91,8 +99,7 @@ def splits(data: Path) -> dict[str, Any]:
             together = []
             for seed in seeds:
                 train, test = authors.split(seed)
-                fitted = fit(authors.pick(train), hierarchy)
-                cascade = fitted.cascade()
+                cascade = fitted_split(data, name, seed).cascade()
                 ours.append(outcome(judge(cascade, authors.pick(test)), authors.abnormal[test]))
                 flagged = judge_all_kinds(cascade, authors.pick(test))
                 together.append(outcome(flagged, authors.abnormal[test]))
@@ -141,14 +148,15 @@ def hierarchy_or_flat(data: Path) -> dict[str, Any]:
     for name in AUTHORS:
         authors = authors_data(data / f"krone_{name}")
         print(f"\n{name}: with the hierarchy and flat, seeds 0–5")
-        for kind, hierarchy in (
-            ("hierarchy", Hierarchy(authors.leaves)),
-            ("flat", flat(authors.leaves)),
-        ):
+        for kind in ("hierarchy", "flat"):
             outcomes = []
             for seed in CHOSEN_ON:
                 train, test = authors.split(seed)
-                flagged = judge(fit(authors.pick(train), hierarchy).cascade(), authors.pick(test))
+                if kind == "flat":
+                    fitted = fit(authors.pick(train), flat(authors.leaves))
+                else:
+                    fitted = fitted_split(data, name, seed)
+                flagged = judge(fitted.cascade(), authors.pick(test))
                 outcomes.append(outcome(flagged, authors.abnormal[test]))
             print(f"  {kind:<10} {one_line(summary(outcomes))}")
             results.setdefault(name, {}).setdefault("hierarchy_or_flat", {})[kind] = summary(
@@ -178,11 +186,10 @@ def raw(data: Path) -> dict[str, Any]:
 def localisation(data: Path) -> dict[str, Any]:
     """How well the named Seq meets ThunderBird's event labels, in flagged abnormal sessions."""
     authors = authors_data(data / "krone_thunderbird")
-    hierarchy = Hierarchy(authors.leaves)
     rows: dict[str, list[tuple[float, bool, float]]] = {}
     for seed in CHOSEN_ON:
-        train, test = authors.split(seed)
-        fitted = fit(authors.pick(train), hierarchy)
+        _, test = authors.split(seed)
+        fitted = fitted_split(data, "thunderbird", seed)
         cascade = fitted.cascade()
         rng = np.random.default_rng(seed)
         for i in test[authors.abnormal[test]]:
@@ -251,8 +258,8 @@ def early(data: Path) -> dict[str, Any]:
     )
     for name in AUTHORS:
         authors = authors_data(data / f"krone_{name}")
-        train, test = authors.split(0)
-        fitted = fit(authors.pick(train), Hierarchy(authors.leaves))
+        _, test = authors.split(0)
+        fitted = fitted_split(data, name, 0)
         results[name] = {"early": _early(name, fitted, authors.pick(test), authors.abnormal[test])}
     run = chronological(data)
     held = ~run.fit_on

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import sys
+import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -20,7 +21,10 @@ class Kept:
 
     def once(self, name: str, measure: Callable[[], dict[str, Any]]) -> dict[str, Any]:
         if name not in self.parts:
+            began = time.process_time()
             self.parts[name] = measure()
+            # On standard error: standard output ends with the figures as JSON.
+            print(f"{name}: {time.process_time() - began:.0f} s of CPU", file=sys.stderr)
             sys.stdout.flush()
             if self._file is not None:
                 self._file.write_text(json.dumps(self.parts), encoding="utf-8")
