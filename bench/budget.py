@@ -110,7 +110,7 @@ class Fitted:
     """All witnesses of one training set, and their budget."""
 
     def __init__(self, train: Sequence[LogKeys], hierarchy: Hierarchy) -> None:
-        self.calibration: Calibration = calibrate(train, hierarchy)
+        self.calibration: Calibration = calibrate(train, hierarchy, labelled=True)
         self._model = fit_density(train, hierarchy)
         traces = [Trace(keys) for keys in train]
         counts = self._model.counts()

@@ -124,7 +124,7 @@ def fit(sessions: Sequence[LogKeys], hierarchy: Hierarchy, cache_bytes: int = 16
     """What the export would put into a bundle for these normal sessions."""
     # The model goes through ONNX, so that what is measured is what is served.
     model, content = fit_onnx(sessions, hierarchy)
-    calibration = calibrate(sessions, hierarchy)
+    calibration = calibrate(sessions, hierarchy, labelled=True)
     nested = NestedAware(
         hierarchy,
         NestedFiles(

@@ -75,11 +75,17 @@ def fit_judge(
     seed: int,
     false_alarms: float,
     faults: int = FAULTS,
+    labelled: bool = False,
 ) -> FittedDetector:
     """A judge made of `sessions` as the bundle was made, for as many false alarms."""
     model = fit_density(sessions, hierarchy, seed=seed)
     calibration = calibrate(
-        sessions, hierarchy, seed=seed, false_alarms=false_alarms, faults=faults
+        sessions,
+        hierarchy,
+        seed=seed,
+        false_alarms=false_alarms,
+        faults=faults,
+        labelled=labelled,
     )
     thresholds = calibration.thresholds
     traces = [Trace(tuple(keys)) for keys in sessions]
@@ -159,6 +165,7 @@ def measure(split: Split, given: ReportInput) -> dict[str, Any]:
         hierarchy=hierarchy,
         seed=given.seed,
         false_alarms=given.calibration.asked,
+        labelled=given.labels is not None,
     )
     judge = (given.fit or fit_ours)(fitted)
     fit_few = given.fit or functools.partial(fit_ours, faults=_FEW_FAULTS)

@@ -11,7 +11,7 @@ from .stages import Work
 from .work_files import (
     kept_of,
     leaves_of,
-    training_of,
+    read_cut,
 )
 
 # Sessions times false alarms in 1,000 of them: with less, not one false alarm is to be expected in
@@ -47,13 +47,15 @@ def run_train(work: Work) -> None:
 
 def run_calibrate(work: Work) -> None:
     """Find the threshold and the clearing rule, and write them."""
-    sessions = [session.trace for session in training_of(work)]
+    cut = read_cut(work)
+    sessions = [session.trace for session in cut.training]
     with work.progress("calibrate") as bar:
         found = calibrate(
             sessions,
             Hierarchy(leaves_of(work)),
             seed=work.options.seed,
             false_alarms=work.options.false_alarms,
+            labelled=cut.is_labelled,
             on_progress=bar.show,
         )
     work.write_json("calibration.json", dataclasses.asdict(found))

@@ -98,6 +98,17 @@ class Cut:
     fit: list[bool]
     abnormal: list[bool | None]
 
+    @property
+    def training(self) -> list[TrainingSession]:
+        """The sessions to fit on."""
+        return [session for session, fit in zip(self.sessions, self.fit, strict=True) if fit]
+
+    @property
+    def is_labelled(self) -> bool:
+        """Whether labels say of each session to fit on that it is normal."""
+        labels = [label for label, fit in zip(self.abnormal, self.fit, strict=True) if fit]
+        return all(label is False for label in labels)
+
 
 def read_cut(work: Work) -> Cut:
     cut = Cut([], [], [])
@@ -132,8 +143,7 @@ def _values_of(rows: list[list[str]]) -> tuple[tuple[bytes, ...], ...]:
 
 
 def training_of(work: Work) -> list[TrainingSession]:
-    cut = read_cut(work)
-    return [session for session, fit in zip(cut.sessions, cut.fit, strict=True) if fit]
+    return read_cut(work).training
 
 
 def session_settings_of(facts: dict[str, Any]) -> SessionSettings:
