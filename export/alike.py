@@ -117,8 +117,11 @@ def _places(text: str, facet_fields: int) -> list[_Place]:
     if facet_fields:
         fields = re.match(rf"(?:[^\s\[\]][^\[\]]*?: )?(?:\[[^\[\]]*\] ){{0,{facet_fields}}}", text)
         begin = fields.end() if fields else 0
-    words = [word for word in _WORD.finditer(text, begin) if not _is_label(text, word.end())]
-    if len(words) <= _LEFT:
+    found = [*_WORD.finditer(text, begin)]
+    words = [word for word in found if not _is_label(text, word.end())]
+    # The names of fields say what a line is about as well as other words do.
+    labels = sum(text[word.end() : word.end() + 1] == "=" for word in found)
+    if len(words) + labels <= _LEFT:
         return []
     return [
         _Place(number, word[0], word.span())
@@ -135,7 +138,9 @@ def _is_label(text: str, end: int) -> bool:
 def _may_be_value(text: str, word: re.Match[str]) -> bool:
     """No state, no small word, and not what a field such as `event=` says."""
     lower = word[0].lower()
-    if lower in CONSTANTS or lower in GRAMMAR:
+    # A lone capital inside a line is a name, as in `link A`: no article.
+    is_name = len(lower) == 1 and word[0] != lower and word.start() > 0
+    if lower in CONSTANTS or (lower in GRAMMAR and not is_name):
         return False
     key = _KEY.search(text[: word.start()])
     return key is None or key[1].lower() not in _SAYING

@@ -164,7 +164,7 @@ _OF_A_NAME = 10
 # happened.
 _BESIDE = re.compile(
     r"@?time(?:stamp)?|ts|t|date(?:time)?|asctime|event_?time|levels?|lvl|log_?level|log\.level"
-    r"|level_?name|severity|priority|syslog_.*|host(?:_?name)?|pod(?:_?name)?|node(?:_?name)?|tag"
+    r"|level_?name|severity|sev|priority|syslog_.*|host(?:_?name)?|pod(?:_?name)?|node(?:_?name)?|tag"
     r"|component|logger(?:_?name)?|caller|line(?:no)?|func(?:tion)?|file(?:name)?|version"
     r"|thread(?:_?name)?|pid|tid|process_?id|thread_?id|source|stream|logtag|time_.*|v|@?version"
     r"|api_?version|schema.*|ecs\..*|_(?:index|type|score|id)|log_?name|user_?agent|.*user-agent.*"
@@ -328,7 +328,17 @@ def _fields_of(reader: RecordReader, record: dict[bytes, Any]) -> dict[str, str]
 
 # Fields whose value may be a part of the step.
 _FACET_NAMES = (
-    *("level", "severity", "lvl", "loglevel", "log_level", "log.level", "PRIORITY", "levelname"),
+    *(
+        "level",
+        "severity",
+        "sev",
+        "lvl",
+        "loglevel",
+        "log_level",
+        "log.level",
+        "PRIORITY",
+        "levelname",
+    ),
     *(
         "status",
         "status_code",

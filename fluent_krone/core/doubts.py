@@ -112,7 +112,8 @@ class Doubts:
                 so_far.session = self._cut(so_far, note, findings)
                 so_far.cut_at = note.at
             else:
-                session.last_ns = max(session.last_ns, note.time_ns)
+                # The last of them, not the largest: clocks of several hosts differ.
+                session.last_ns = note.time_ns
                 session.times[at] = note.time_ns
                 session.seen = now
                 engine.hanging.watch(session)

@@ -2,7 +2,9 @@
 
 Records name their time in many ways. The usual names come first. Where no record has any of them,
 the fields are looked at whose names speak of a time, nested ones too, and the first is taken in
-which nearly all records have a time. A date and a clock in two fields are one time.
+which nearly all records have a time. A date and a clock in two fields are one time. Where no name
+speaks of a time either, the first field is taken whose numbers are seconds (or milliseconds …)
+since 1970 that go on through the file, within two years before the file's own date.
 """
 
 from __future__ import annotations
@@ -11,6 +13,7 @@ import logging
 import re
 from collections.abc import Callable, Iterable, Iterator
 from datetime import UTC, datetime
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -46,7 +49,18 @@ _DATE_ONLY = re.compile(r"\d{1,4}[-/.]\d{1,2}[-/.]\d{1,4}\Z")
 _MOST = 0.9
 # Objects inside one another that are looked into.
 _DEEPEST = 3
+# Of numbers that are times, at most this share may be smaller than the number before them: what
+# several hosts write is not quite in order, …
+_BACK_SHARE = 0.2
+# … but no number is smaller by more than this, in ns.
+_BACK_NS = 3600 * 10**9
+# Records that are needed to see that numbers go on with time.
+_FEWEST = 20
+# A log is at most so old when its file is written, in ns (two years). An id that grows is rarely
+# among the seconds of just these years.
+_OLDEST_NS = 2 * 366 * 24 * 3600 * 10**9
 # Times of logs lie between these.
+_DAY_NS = 24 * 3600 * 10**9
 _EARLIEST_NS = unix_ns(datetime(1990, 1, 1, tzinfo=UTC))
 _LATEST_NS = unix_ns(datetime(2100, 1, 1, tzinfo=UTC))
 
@@ -65,7 +79,7 @@ class RecordTimes:
         timezone: str | None,
         again: Callable[[], Iterable[Record]],
     ) -> None:
-        self._found = _time_paths(first)
+        self._found = _time_paths(first, _written_ns(path))
         # The nanoseconds beside the seconds, as Log4j writes them.
         self._beside: _Path | None = None
         if self._found and self._found[0][-1] == _EPOCH_SECOND:
@@ -123,8 +137,11 @@ class RecordTimes:
                 yield value
 
 
-def _time_paths(first: list[Record]) -> tuple[_Path, ...]:
-    """The field that holds the time, or the two of date and clock; none for the usual names."""
+def _time_paths(first: list[Record], written_ns: int) -> tuple[_Path, ...]:
+    """The field that holds the time, or the two of date and clock; none for the usual names.
+
+    `written_ns` is the date of the file.
+    """
     reader = TimeReader()
     if not first or _have_usual_times(first, reader):
         return ()
@@ -140,9 +157,42 @@ def _time_paths(first: list[Record]) -> tuple[_Path, ...]:
 
     timed = [path for path in named if _share(first, path, is_time) >= _MOST]
     timed.sort(key=lambda path: (not _OF_THE_EVENT.match(path[-1]), len(path)))
+    return tuple(timed[:1]) or _time_of_no_name(first, paths, reader, written_ns)
+
+
+def _time_of_no_name(
+    first: list[Record], paths: list[_Path], reader: TimeReader, written_ns: int
+) -> tuple[_Path, ...]:
+    """The first field whose values themselves tell that they are times."""
+    timed = [path for path in paths if _share(first, path, _is_whole_time) >= _MOST]
     if not timed:
-        timed = [path for path in paths if _share(first, path, _is_whole_time) >= _MOST]
+        timed = [path for path in paths if _goes_on(first, path, reader, written_ns)]
     return tuple(timed[:1])
+
+
+def _written_ns(path: Path) -> int:
+    """The date of a file; the latest time there is where it has none, as standard input."""
+    if not path.is_file():
+        return _LATEST_NS
+    return path.stat().st_mtime_ns
+
+
+def _goes_on(first: list[Record], path: _Path, reader: TimeReader, written_ns: int) -> bool:
+    """Whether a field of an unknown name has numbers that are times: see the module's words."""
+    values = [_at(record, path) for record in first]
+    numbers = [value for value in values if isinstance(value, int | float)]
+    if len(numbers) < max(_FEWEST, _MOST * len(first)):
+        return False
+    times = [time_ns for number in numbers if (time_ns := _read(number, reader)) is not None]
+    # A day more is allowed, since times may be local ones.
+    latest_ns = min(written_ns + _DAY_NS, _LATEST_NS)
+    earliest_ns = _EARLIEST_NS
+    if written_ns < _LATEST_NS:
+        earliest_ns = written_ns - _OLDEST_NS
+    if len(times) < len(numbers) or not earliest_ns < min(times) < max(times) < latest_ns:
+        return False
+    back = [before - after for before, after in pairwise(times) if after < before]
+    return len(back) <= _BACK_SHARE * len(times) and max(back, default=0) <= _BACK_NS
 
 
 def _have_usual_times(records: list[Record], reader: TimeReader) -> bool:

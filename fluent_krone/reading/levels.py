@@ -10,7 +10,7 @@ from .records import RecordReader, as_bytes
 
 # Fields that hold a level, the most usual first; the first one that a record has counts.
 LEVEL_FIELDS = (
-    b"level", b"severity", b"lvl", b"loglevel", b"log_level", b"levelname", b"level_name",
+    b"level", b"severity", b"lvl", b"loglevel", b"log_level", b"levelname", b"level_name", b"sev",
     b"log.level", b"severity_text", b"severityText", b"SeverityText", b"LogLevel", b"Level",
     b"Severity", b"@l", b"PRIORITY",
 )  # fmt: skip

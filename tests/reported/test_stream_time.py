@@ -120,6 +120,19 @@ def test_a_slow_step_after_a_silence_is_found() -> None:
     assert (deviation.direction, deviation.event) == ("slow", 2)
 
 
+def test_after_a_pause_a_session_is_where_its_last_event_is_although_clocks_differ() -> None:
+    """Wrong before: the gap before the next event was one from the host whose clock is ahead, so a
+    step came “only -10 ms” after the one before it.
+    """
+    engine = lift_engine()
+    engine.feed("app", [*opened(), *busy(1, 5)], NOW)  # type: ignore[arg-type]
+    ahead = [event("new", OPEN, 1000.0), event("new", GOING, 1000.4), event("new", GOING, 1000.36)]
+    engine.feed("app", [*ahead, *busy(1001, 2)], NOW)  # type: ignore[arg-type]
+    session = next(s for s in engine.sessions.open.values() if s.key == (b"new",))
+    assert list(session.times) == [time_ns for time_ns, _ in ahead]
+    assert session.last_ns == session.times[-1]
+
+
 def test_the_last_events_of_a_log_are_believed_at_its_end() -> None:
     cut: list[list[int]] = []
     engine = lift_engine()

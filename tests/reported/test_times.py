@@ -186,3 +186,37 @@ def test_day_and_month_are_told_apart_by_the_whole_file(tmp_path: Path, day_firs
     )
     times = [time_ns for time_ns, _ in read_events(path)]
     assert times == [int(day.replace(tzinfo=UTC).timestamp()) * 10**9 for day in days]
+
+
+@pytest.mark.parametrize("unit", [1, 1000])
+@pytest.mark.parametrize("name", ["emitted", "n"])
+def test_numbers_that_go_on_with_time_are_times_whatever_their_name(
+    tmp_path: Path, name: str, unit: int
+) -> None:
+    """Wrong before: a log whose times are in such a field had none, and nothing was told of it."""
+    path = tmp_path / "a.jsonl"
+    start = int(datetime.now(UTC).timestamp()) - 86_400
+    # Two hosts, one of which is behind by half a second.
+    times = [start + 3 * number - (number % 3 == 0) / 2 for number in range(60)]
+    path.write_text("".join(f'{{"{name}": {time * unit:.0f}, "message": "x"}}\n' for time in times))
+    found = [time_ns for time_ns, _ in read_events(path)]
+    assert found == [round(time * unit) * 10**9 // unit for time in times]
+
+
+@pytest.mark.parametrize(
+    "numbers",
+    [
+        # Ids of orders that grow, from another decade when read as seconds.
+        [1_000_000_000 + number for number in range(60)],
+        # Ids in no order.
+        [1_700_000_000 + (number * 7_919_993) % 90_000_000 for number in range(60)],
+        # The same time in all records says nothing of any.
+        [int(datetime.now(UTC).timestamp()) - 3600] * 60,
+        # Times to come.
+        [int(datetime.now(UTC).timestamp()) + 30 * 86_400 + number for number in range(60)],
+    ],
+)
+def test_ids_and_counts_are_no_times(tmp_path: Path, numbers: list[int]) -> None:
+    path = tmp_path / "a.jsonl"
+    path.write_text("".join(f'{{"order": {number}, "message": "x"}}\n' for number in numbers))
+    assert {time_ns for time_ns, _ in read_events(path)} == {None}

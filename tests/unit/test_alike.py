@@ -14,6 +14,7 @@ from fluent_krone.reading.templates import TemplateMatcher
 INFO, WARN = 3, 5
 CURRENCIES = ("EUR", "USD")
 PROVIDERS = ("visa", "paypal")
+BANKS = ("NORDBK", "CAIXA", "HELVET")
 
 
 def rows_of(*texts: str) -> list[dict[str, Any]]:
@@ -120,3 +121,23 @@ def test_wildcards_of_several_words_stay_where_they_are() -> None:
     matcher = TemplateMatcher([row["template"]], wide=[row["wide"]])
     assert matcher.match(b"note two words for eve about x") == 0
     assert matcher.match(b"note two words for adam eve about x") != 0
+
+
+def test_names_of_fields_are_words_that_are_left() -> None:
+    texts = [f"{verb} {bank} id=<num> amt=<num>" for verb in ("send", "get") for bank in BANKS]
+    rng = random.Random(3)
+    sessions = [
+        [f"{v} {b} id=<num> amt=<num>" for v in ("send", "get")] for b in rng.choices(BANKS, k=300)
+    ]
+    assert merged(texts, sessions) == {
+        "send <*> id=<num> amt=<num>",
+        "get <*> id=<num> amt=<num>",
+    }
+
+
+def test_a_lone_capital_is_a_name_and_no_article() -> None:
+    texts = [f"call <num> goes by link {link}" for link in "ABC"]
+    sessions = [[texts[number % 3]] for number in range(300)]
+    assert merged(texts, sessions) == {"call <num> goes by link <*>"}
+    texts = ["call <num> is a loop", "call <num> is the loop"]
+    assert merged(texts, [[texts[number % 2]] for number in range(300)]) == set(texts)

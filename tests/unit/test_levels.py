@@ -19,6 +19,7 @@ INFO, WARN, FATAL = RANKS[b"info"], RANKS[b"warn"], RANKS[b"fatal"]
     [
         ({b"level": b"INFO"}, INFO),
         ({b"severity": b"Warning"}, WARN),
+        ({b"sev": b"warn"}, WARN),
         ({b"loglevel": b"fatal "}, FATAL),
         ({b"level": b"blue"}, UNKNOWN_RANK),
         ({b"level": 33}, UNKNOWN_RANK),
