@@ -65,7 +65,8 @@ class Deviation:
     is above `threshold`; `p_value` is the share of normal sessions that score at least so much.
     `words` say it in a sentence, in which the steps of the events `named` stand in quotes, in this
     order, by their templates. `detail` tells apart deviations of one step that a person would
-    not call the same, such as values of different places in a message.
+    not call the same, such as values of different places in a message. `beyond` is how many times
+    as long as usual at most a step took; 0 where that is not what deviates.
     """
 
     witness: Witness
@@ -79,6 +80,7 @@ class Deviation:
     words: str
     detail: str = ""
     named: tuple[int, ...] = ()
+    beyond: float = 0.0
 
 
 FlowLevel = Literal["stream", "entity", "action", "status"]

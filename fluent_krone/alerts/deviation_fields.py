@@ -137,6 +137,9 @@ class DeviationFields:
         teaching = {}
         if deviation.direction == _LONG:
             teaching = {"teaches": {"what": _LONG, "size": round(deviation.score, _DECIMALS)}}
+        elif deviation.beyond:
+            taught = {"what": deviation.direction, "size": round(deviation.beyond, _DECIMALS)}
+            teaching = {"teaches": taught}
         return {
             **self._place(deviation.witness, deviation.direction, deviation.log_key),
             "level": deviation.level,
@@ -230,7 +233,8 @@ class DeviationFields:
     def _difference(self, one: Difference, steps: Sequence[Step]) -> dict[str, Any]:
         # Of a line without a template only its event knows the text.
         text_of = dict(steps[event] for event in one.events)
-        extra = [(key, text_of[key]) for key in one.extra]
+        # A round that has only begun has steps that did not come yet.
+        extra = [(key, text_of.get(key) or self._step(key)[1]) for key in one.extra]
         missing = [self._step(key) for key in one.missing]
         parts = ["density", one.direction, self._before(one.before), *map(self._id, extra), _THEN]
         if one.direction == "ends_early":

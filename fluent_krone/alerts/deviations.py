@@ -6,8 +6,9 @@ which direction*. They come from the session beside the nearest normal one (`Sce
 
 1. Each stretch without a counterpart on the other side is one difference. Events that only the
    session has are `extra`, or `unseen` where training never had the step, or `repeated` where they
-   are the step or the round before them once more. Steps that only the normal session has are
-   `missing`. Where both have a stretch of their own, the one came `instead` of the other.
+   are the step or the round before them once more, or the begin of a round that comes a third time
+   in a session that goes on. Steps that only the normal session has are `missing`. Where both have
+   a stretch of their own, the one came `instead` of the other.
 2. A stretch that is extra at one place and missing at another one is `out_of_place`: one
    difference. As two, a mark on a harmless change of order would also hold for the missing step.
 3. What no difference describes (nothing to compare with, a session too long to be aligned, more
@@ -48,6 +49,8 @@ _VARIES = 0.3
 _MOVES = ("out_of_place", "extra", "missing", "beside_new")
 # Missing steps at the begin or the end of a session from which on it counts as cut.
 _CUT = 2
+# Steps of a round that is recognised when it has begun once more.
+_LONGEST_ROUND = 50
 # Steps of a stretch that a sentence names; the first ones say where to look.
 _MOST_NAMED = 3
 
@@ -197,6 +200,9 @@ def _difference(
     round_, times = _round(tuple(scene.session[event] for event in extra))
     normal, rounds = _round(tuple(scene.nearest[place] for place in missing))
     direction = _direction(scene, extra, round_, normal)
+    if direction == "extra" and (begun := _begun(scene, extra, round_)):
+        direction = "repeated"
+        round_ = begun
     if direction == "repeated":
         # What repeats the step before it is named by itself, wherever that came from.
         before = None
@@ -232,6 +238,23 @@ def _direction(
     if round_ in (before, after):
         return "repeated"
     return "extra"
+
+
+def _begun(scene: Scene, extra: Sequence[int], steps: tuple[int, ...]) -> tuple[int, ...]:
+    """The round that a session which goes on has begun once more; empty where it has not.
+
+    It went through the round twice right before. What began the round will soon have repeated it,
+    and is the same difference then as now.
+    """
+    start = extra[0]
+    if scene.is_ended or extra[-1] != len(scene.session) - 1:
+        return ()
+    for length in range(len(steps) + 1, min(start // 2, _LONGEST_ROUND) + 1):
+        once = tuple(scene.session[start - length : start])
+        before = tuple(scene.session[start - 2 * length : start - length])
+        if once[: len(steps)] == steps and before == once:
+            return _round(once)[0]
+    return ()
 
 
 def _round(keys: tuple[int, ...]) -> tuple[tuple[int, ...], int]:
@@ -338,7 +361,11 @@ def words_of(difference: Difference, quoted: Callable[[int], str]) -> str:
     if difference.before is not None:
         last = quoted(difference.before)
         where = f"After {last}"
-    extra = " and then ".join(map(quoted, difference.extra[:_MOST_NAMED]))
+    came = difference.extra
+    if difference.direction == "repeated":
+        # Of a round that has only begun once more, the others did not come yet.
+        came = came[: len(difference.events)]
+    extra = " and then ".join(map(quoted, came[:_MOST_NAMED]))
     missing = " and then ".join(map(quoted, difference.missing[:_MOST_NAMED]))
     if difference.direction == "missing":
         return f"{where}, {missing} did not come; the nearest normal session has that there."

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import lru_cache
 from typing import Any
 
@@ -246,15 +246,13 @@ class Steps:
             f"{usually} in nearly all of {found.count:,} normal cases."
         )
         score = max(self.times.score(keys[-2], keys[-1], gap_ns), threshold)
-        return self._deviation(
-            "time",
-            direction,
-            "status",
-            len(keys) - 1,
-            keys[-1],
-            _Oddity("time", score, threshold),
-            Said(words, (len(keys) - 1, len(keys) - 2)),
-        )
+        odd = _Oddity("time", score, threshold)
+        last = len(keys) - 1
+        said = Said(words, (last, last - 1))
+        deviation = self._deviation("time", direction, "status", last, keys[-1], odd, said)
+        if direction == "fast":
+            return deviation
+        return replace(deviation, beyond=found.beyond(gap_ns / _NS))
 
     def wait_ns(self, keys: Sequence[int]) -> int:
         return self._wait_after(self.order.last_steps(keys)) if keys else NEVER

@@ -82,6 +82,10 @@ class Range:
         """Where the high tail begins: hardly a number of training is larger."""
         return math.exp(self.high.start) - self.unit
 
+    def beyond(self, x: float) -> float:
+        """How many times as large as the usual ones at most `x` is."""
+        return (x + self.unit) / math.exp(self.high.start)
+
     def limits(self, threshold: float) -> tuple[float, float]:
         """The smallest and the largest number whose score does not exceed `threshold`."""
         # Numbers are multiples of the unit: half of one more, so that rounding excludes none.

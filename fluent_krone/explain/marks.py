@@ -14,6 +14,8 @@ Some deviations are about other steps each time although the same is odd about t
 - combinations of steps that are rare, where each step stands where training had it as well: which
   of the steps the nearest normal session lacks is chance;
 - stretches of steps that take long as a whole, where no single one does.
+- single steps that are slow. One mark says that this step may be, which tells nothing of others.
+  Marks on three different steps say that slow steps are normal, as far as three of them went.
 
 An alert is silenced only if *all* its deviations are covered: a session that goes wrong in another
 way as well is told.
@@ -43,6 +45,13 @@ _NATS = 1.0
 _IN_NATS = ("nested_aware", "long")
 # What is said of a sort, where it is no combination of steps.
 _TAUGHT = {"long": "stretches that take long as a whole"}
+# Sorts that teach only once so many different steps are marked, and what is said of such a mark.
+_ENOUGH_STEPS = 3
+_SHARED = {"slow": "single steps that are slow"}
+# A sort that is shared has so many marks at most, each for some of the steps: marks are looked up
+# by their names, so there must not be one for each step of a bundle. Two steps that share a mark
+# count as one.
+_SHARES = 256
 # Names of templates and entities that are remembered: more than bundles have. News of templates
 # have no end, so the oldest are forgotten.
 _NAMES_KEPT = 10_000
@@ -60,6 +69,8 @@ class Target:
     size: float = 0.0
     # Whether it covers others of its sort, too, which only a normal mark does.
     is_taught: bool = False
+    # The sort, where only several marks together cover others of it.
+    shared: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -206,7 +217,7 @@ def names_of(record: Mapping[str, Any]) -> set[str]:
             continue
         names.add(deviation["signature"])
         if teaches := deviation.get("teaches"):
-            names.add(_name_of("deviation", teaches["what"]))
+            names.update(_taught_names(teaches["what"]))
         names.update(_name_of("template", one) for one in deviation.get("templates") or ())
         names.update(_name_of("entity", one) for one in _entities_of(deviation) if one)
     return names
@@ -247,7 +258,9 @@ def _on_deviation(deviation: Mapping[str, Any], marks: Mapping[str, Mark]) -> Ma
     by_scope: dict[Scope, list[Mark | None]] = {}
     for target in _targets_of_deviation(deviation):
         mark = marks.get(target.name)
-        if mark is not None and not _reaches(mark, target):
+        if target.shared:
+            mark = _shared(target, marks)
+        elif mark is not None and not _reaches(mark, target):
             mark = None
         by_scope.setdefault(target.scope, []).append(mark)
     for scope in ("deviation", "template", "entity"):
@@ -270,6 +283,25 @@ def _reaches(mark: Mark, target: Target) -> bool:
     return target.size <= mark.most
 
 
+def _shared(target: Target, marks: Mapping[str, Mark]) -> Mark | None:
+    """One of the marks that cover others of a sort together, where they are enough."""
+    found = []
+    for name in _taught_names(target.shared):
+        mark = marks.get(name)
+        if mark is not None and mark.verdict == "normal" and _reaches(mark, target):
+            found.append(mark)
+    if len(found) < _ENOUGH_STEPS:
+        return None
+    return found[0]
+
+
+def _taught_names(what: str) -> Sequence[str]:
+    """What marks that teach something of a sort are kept under."""
+    if what not in _SHARED:
+        return (_name_of("deviation", what),)
+    return [_name_of("deviation", f"{what} {share}") for share in range(_SHARES)]
+
+
 @lru_cache(maxsize=_NAMES_KEPT)
 def _name_of(scope: Scope, what: str) -> str:
     """What a mark on a template or an entity is kept under."""
@@ -289,7 +321,7 @@ def _targets_of_deviation(deviation: Mapping[str, Any]) -> Iterable[Target]:
     words = f"{deviation.get('direction')}: {about}"
     yield Target("deviation", signature, words, most, size)
     if teaches := deviation.get("teaches"):
-        yield _taught(teaches["what"], float(teaches["size"]))
+        yield _taught(teaches["what"], float(teaches["size"]), signature)
     for template in deviation.get("templates") or ():
         yield Target("template", _name_of("template", template), about)
     for entity in _entities_of(deviation):
@@ -298,13 +330,18 @@ def _targets_of_deviation(deviation: Mapping[str, Any]) -> Iterable[Target]:
         yield Target("entity", name, entity)
 
 
-def _taught(what: str, size: float) -> Target:
+def _taught(what: str, size: float, signature: str) -> Target:
     """What a deviation says of others of its sort."""
+    if what in _SHARED:
+        share = int(digest_of((what, signature)), 16) % _SHARES
+        name = _taught_names(what)[share]
+        return Target("deviation", name, _SHARED[what], size, size, is_taught=True, shared=what)
     words = _TAUGHT.get(what, f"rare combinations of usual steps ({what})")
     most = size * _TIMES
     if what in _IN_NATS:
         most = size + _NATS
-    return Target("deviation", _name_of("deviation", what), words, most, size, is_taught=True)
+    [name] = _taught_names(what)
+    return Target("deviation", name, words, most, size, is_taught=True)
 
 
 def _entities_of(deviation: Mapping[str, Any]) -> Sequence[str]:

@@ -112,6 +112,23 @@ def test_a_session_under_way_lacks_nothing_that_may_still_come() -> None:
     assert short(found) == [("extra", (RETRY,), (), ACK)]
 
 
+def test_a_round_that_has_begun_once_more_is_the_same_as_when_it_is_over() -> None:
+    nearest = (OPEN, ACK, STORE, ACK, STORE)
+    begun = scene((*nearest, ACK), nearest, is_ended=False)
+    [early] = differences_of(begun)
+    assert (early.direction, early.extra) == ("repeated", (ACK, STORE))
+    assert words_of(early, STEPS.__getitem__).startswith("acked <id> came again")
+    over = scene((*nearest, ACK, STORE, CLOSE), (*nearest, CLOSE))
+    [late] = differences_of(over)
+    assert short([late]) == short([early])
+    # A session that ends there has no such round, nor has one that had it only once before.
+    assert short(differences_of(scene((*nearest, ACK, CLOSE), (*nearest, CLOSE)))) == [
+        ("extra", (ACK,), (), STORE)
+    ]
+    once = scene((OPEN, ACK, STORE, ACK), (OPEN, ACK, STORE), is_ended=False)
+    assert short(differences_of(once)) == [("extra", (ACK,), (), STORE)]
+
+
 def test_steps_that_run_beside_each_other_may_come_in_either_order() -> None:
     session = (OPEN, STORE, ACK, RECORD, RETRY, CLOSE)
     usual = {(OPEN, STORE), (STORE, ACK), (ACK, RECORD), (RECORD, RETRY)}

@@ -261,6 +261,37 @@ def test_what_is_abnormal_teaches_nothing_of_others(knowledge: Knowledge) -> Non
     assert verdict(knowledge, rare("review", 19.0)) == "normal"
 
 
+def slow(name: str, times: float) -> dict[str, Any]:
+    """A step that took so many times as long as usual at most."""
+    taught = {"what": "slow", "size": times}
+    return deviation(name, 9.0, witness="time", direction="slow", teaches=taught)
+
+
+def test_marks_on_three_slow_steps_hold_for_other_steps_as_far_as_three_went(
+    knowledge: Knowledge,
+) -> None:
+    marks = Marks(knowledge)
+
+    def mark(name: str, times: float) -> None:
+        knowledge.alerted([Alert(name, "krone.app", 0, record(slow(name, times)))])
+        marks.mark(name, "deviation", NORMAL, NOW)
+
+    mark("load", 5.0)
+    mark("charge", 9.0)
+    # One step more often is not another step.
+    mark("charge", 8.0)
+    assert verdict(knowledge, slow("ship", 4.0)) is None
+    assert verdict(knowledge, slow("load", 5.0)) == "normal"
+    mark("reserve", 7.0)
+    assert verdict(knowledge, slow("ship", 4.0)) == "normal"
+    assert verdict(knowledge, slow("ship", 6.0)) is None
+    assert verdict(knowledge, slow("ship", 4.0), deviation("segfault")) is None
+    hanging = deviation("ship", 9.0, witness="time", direction="stuck")
+    assert verdict(knowledge, hanging) is None
+    marks.unmark(marks.targets("reserve", "deviation"))
+    assert verdict(knowledge, slow("ship", 4.0)) is None
+
+
 def test_marks_go_through_git(knowledge: Knowledge, tmp_path: Path) -> None:
     marks = Marks(knowledge)
     made = marks.mark("1", "deviation", NORMAL, NOW)

@@ -7,6 +7,7 @@ import json
 from typing import Any
 
 import msgpack
+import pytest
 from synthetic import (
     ARRIVED,
     CLOSE,
@@ -111,6 +112,8 @@ def test_a_slow_step_is_reported_with_its_time() -> None:
     [found] = deviations(engine().feed("app", events, T0))
     assert (found.deviations[0].witness, found.deviations[0].direction) == ("time", "slow")
     assert "came 50 s after “gate: open door <num>”" in found.deviations[0].words
+    [faster] = deviations(engine().feed("app", [events[0], event("a", OPENED, 25)], T0))
+    assert faster.deviations[0].beyond == pytest.approx(found.deviations[0].beyond / 2, rel=0.1)
 
 
 def test_steps_of_the_same_time_are_told_as_such() -> None:
