@@ -54,11 +54,12 @@ _NAMED = re.compile(
 # What stands before the route of a request, which tells requests apart as a verb does.
 _ROUTE = re.compile(r"(?:route|endpoint|handler|path|uri|url|rpc)\"?\s*[=:]\s*\"?\Z", re.IGNORECASE)
 _ROUTE_TEXT = re.compile(rb"(?:/[A-Za-z_.-]+(?:v[0-9])?)+")
+# HTTP, SIP and other protocols have the same codes.
 _HTTP = re.compile(
-    r"(?:HTTP/(?:<num>|[0-9.]+)\"? ?|(?:http|status)[ _-]?(?:code|status)?\W{0,3})\Z", re.I
+    r"(?:[A-Z]{3,5}/(?:<num>|[0-9.]+)\"? ?|(?:http|status)[ _-]?(?:code|status)?\W{0,3})\Z", re.I
 )
 _REQUEST = re.compile(r"\b(?:GET|HEAD|POST|PUT|DELETE|PATCH|OPTIONS) /\S*")
-_CODE = re.compile(rb"[1-5][0-9]{2}")
+_CODE = re.compile(rb"[1-6][0-9]{2}")
 # A code of one number or, as in mail, of three.
 _NUMBER = re.compile(rb"-?[0-9]{1,5}|[0-9]\.[0-9]\.[0-9]{1,3}")
 _WORD = re.compile(rb"[A-Za-z][A-Za-z_-]{0,30}")

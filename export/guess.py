@@ -13,10 +13,11 @@ import re
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime
 from itertools import pairwise
 
+from fluent_krone.errors import RecordError
 from fluent_krone.reading.records import compile_bytes
+from fluent_krone.reading.times import TimeReader
 
 from . import header_shapes as shapes
 from .header_columns import MAX_LEAD, learned_headers
@@ -265,31 +266,32 @@ def _line_format(chain: _Chain, lines: Sequence[str]) -> LineFormat | None:
         formats = next(formats for text, formats in FORMATS.items() if text in chain[0][1])
         times = [group["time"] for group in groups[:_TIMES_READ]]
         if formats:
-            time_format = max(formats, key=lambda text: _fit(times, text))
-            if not any(_reads(text, time_format) for text in times):
+            read = {text: _moments(times, text) for text in formats}
+            time_format = max(formats, key=lambda text: _fit(read[text]))
+            if not read[time_format]:
                 return None
     share = len(groups) / len(lines)
     example = {name: value for name, value in groups[0].items() if value is not None}
     return LineFormat(_text(chain), time_format, bool(components), share, example)
 
 
-def _fit(times: Sequence[str], time_format: str) -> tuple[int, int]:
+def _fit(moments: Sequence[int]) -> tuple[int, int]:
     """How well a format reads times: how many of them, then how rarely they step back.
 
     So the order of a whole log tells days from months where each date alone could be read both
     ways.
     """
-    moments = [moment for text in times if (moment := _moment(text, time_format)) is not None]
     steps_back = sum(later < earlier for earlier, later in pairwise(moments))
     return len(moments), -steps_back
 
 
-def _moment(text: str, time_format: str) -> datetime | None:
-    try:
-        return datetime.strptime(text, time_format).replace(tzinfo=None)
-    except ValueError:
-        return None
-
-
-def _reads(text: str, time_format: str) -> bool:
-    return _moment(text, time_format) is not None
+def _moments(times: Sequence[str], time_format: str) -> list[int]:
+    """The times that a format reads, in ns."""
+    reader = TimeReader(time_format)
+    moments = []
+    for text in times:
+        try:
+            moments.append(reader.read(text))
+        except RecordError:
+            continue
+    return moments

@@ -32,13 +32,13 @@ _FEWEST_LINES = 5
 _FILE = shapes.FILE
 _NAME = r"[^\s\[\](){}<>\"'|,;=]+?"
 # The line and the function behind a name of a file or a logger; they are no part of the component.
-_LINE = r"(?:(?<!:):(?![\d:])[\w<>.$-]+)?(?:[:@]\d+|\(\d+\))?(?:->\w+:\d+)?"
+_LINE = r"(?:(?<!:):(?![\d:])[\w<>.$-]+)?(?:[:@]\d+|\(\d+\))?(?:->\w+:\d+|(?<=\d):[A-Za-z_]\w*)?"
 # PostgreSQL's lines that belong to a statement before them are a level of their own.
 _WORDS = rf"(?:{shapes.LEVEL_WORDS}|DETAIL|HINT|STATEMENT|CONTEXT|QUERY)"
 _LETTERS = r"(?:[VDTIWEFCNvdtiwefn]|D[fb]|E[r]|F[a]|I[n])"
 # A level in each of its spellings, with what must follow a word that stands by itself.
-_BARE_LEVEL = rf"(?<level>{_WORDS})(?=[\s:|\],;/>!])!?"
-_BARE_LETTER = rf"(?<level>{_LETTERS})(?=[\s:|/!])!?"
+_BARE_LEVEL = rf"(?<level>{_WORDS})(?=[\s:|\[\],;/>!])!?"
+_BARE_LETTER = rf"(?<level>{_LETTERS})(?=[\s:|/!>])!?"
 _LEVELS = (
     rf"\[ *(?<level>{_WORDS}) *\]",
     rf"\( *(?<level>{_WORDS}) *\)",
@@ -61,9 +61,13 @@ _WITH_LEVEL = (
     rf"(?<component>[\w.$-]+) \((?<level>{_WORDS})\)(?=:)",
     rf"(?<component>[\w.$/-]+)\[(?<pid>\d+)\]\((?<level>{_WORDS})\)(?=:)",
     r"%(?<component>[A-Z][A-Z0-9_]*)-(?<level>\d)-(?=\w+:)",
+    # logrus: seconds since the start
+    rf"(?<level>{_WORDS})\[(?<uptime>\d+)\]",
+    # PostgreSQL on Azure: the session
+    rf"-(?<session>[\w.]+)-(?<level>{_WORDS})(?=:)",
 )
 _WRAPPED = (
-    r"[\[(](?i:pid|process)[:= ] *(?<pid>\d+)[\])]",
+    r"[\[(](?i:pid|process)[:= ] *(?<pid>\d+)(?:[|,;][^\[\]()]*)?[\])]",
     r"\[ *(?<value>[A-Za-z_][\w.:<>~]*)@\d+ *\]",
     rf"\[ *(?<value>{_FILE})(?:[:(]\d+\)?|{_LINE}) *\]",
     rf"\( *(?<value>{_FILE}):\d+ *\)",
@@ -79,7 +83,8 @@ _WRAPPED = (
 # What may stand behind a bracket or a level.
 _BEHIND = (
     r" *\t+",
-    r" *:? +(?:-+>?|=>|~):? +",
+    rf" *:? +{shapes.SEPARATOR}:? +",
+    r">+ +",
     r" *\| *",
     r": +",
     r":(?=\S)",
@@ -91,21 +96,22 @@ _BEHIND = (
 # Words with a sign behind them, the clearest sign first.
 _SIGNED = (
     r"(?<pid>\d+)#\d+:? +",
+    r"(?<pid>\d+)/[A-Za-z]\w* +",
     rf"(?<value>{_FILE})\(\d+\)(?: *: +| +)",
     rf"(?<value>{_NAME})[\[(] *(?<pid>\d+)(?::\w+)? *[\])]:? +",
     rf"(?<value>{_NAME}){_LINE}(?:[\[(] *(?<pid>\d+)(?::\w+)? *[\])])?: +",
-    rf"(?<value>{_NAME}){_LINE}\](?: *:)? *",
+    rf"(?<value>{_NAME}){_LINE} *\](?: *:)? *",
     rf"(?<value>{_NAME}){_LINE} +:+ +",
-    rf"(?<value>{_NAME})(?:[:@]\d+ [A-Za-z_][\w.:<>]*|{_LINE}) +(?:-+>?|=>|~) +",
+    rf"(?<value>{_NAME})(?:[:@]\d+ [A-Za-z_][\w.:<>]*|{_LINE}) +{shapes.SEPARATOR} +",
     rf"(?<value>{_NAME}(?: {_NAME})?){_LINE} *\| *",
     rf"(?<value>{_NAME}){_LINE}\t+",
     rf"(?<value>{_NAME})> +",
     rf"(?<value>{_NAME})[,;] *",
-    r"(?<value>[^\s\[\](){}<>\"'|,;=:]+(?:\(\d+\))?):(?=[^\s\d])",
+    r"(?<value>[^\s\[\](){}<>\"'|,;=:]+(?:\(\d+\))?):(?=[^\s\d:])",
     r"(?<value>\d+):(?=\S)",
 )
 # What stands behind a pair.
-_BEHIND_PAIR = r"(?: *[,;|] *| +|\t)"
+_BEHIND_PAIR = r"(?: *[,;|] *|: +| +|\t)"
 _PAIR = re.compile(rf"(?P<key>[A-Za-z_][\w.-]*)=(?:\"[^\"]*\"|[^\s\"|,;\]]*){_BEHIND_PAIR}")
 _PAIR_OF = r"{key}=(?:\"(?:[^\"]*)\"|(?<value>[^\s\"|,;\]]*))" + _BEHIND_PAIR
 # The keys of a logger's name, or of the place in the source.
@@ -140,7 +146,7 @@ def learned_headers(lines: Sequence[str]) -> Iterator[tuple[str, str, bool]]:
     named: set[str] = set()
     if at is None:
         first = joined(columns, named)
-        if {"level", "component"} <= named or {"level", "thread"} <= named:
+        if "level" in named and not named.isdisjoint({"component", "thread", "uptime"}):
             yield r" *" + first, "", unnamed
         return
     if sum(column.kind == "bare" for column in columns[:at]) > MAX_LEAD:

@@ -19,7 +19,7 @@ SHARE = 0.9
 _FEW = 50
 _FEW_SHARE = 0.25
 # A sign behind a column with which no message goes on: a dash, a bar, a tab.
-_SURE_SIGN = re.compile(r"(?:~\):\? \+|~\) \+|\\\| \*|\\t\+)\Z")
+_SURE_SIGN = re.compile(rf"(?:{re.escape(shapes.SEPARATOR)}(?::\?)? \+|\\\| \*|\\t\+)\Z")
 
 _NUMBER = re.compile(r"#?\d+\Z")
 _SOURCE = re.compile(rf"{shapes.FILE}(?:[:(]\d+\)?)?(?:->\w+:\d+)?\Z")

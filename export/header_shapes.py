@@ -22,7 +22,7 @@ _ZONE_NAME = (
 # belong to the time, with or without a blank before the zone.
 _ISO = (
     rf"\d{{4}}-\d\d-\d\d[Tt ]{_CLOCK}(?:[.,]\d{{1,9}})?"
-    rf"(?:[Zz]| ?[+-]\d\d:?\d\d\b| ?[+-]\d\d\b| {_ZONE_NAME}(?![\w.-]))?"
+    rf"(?:[Zz]| ?[+-]\d\d:?\d\d\b| ?[+-]\d\d\b| {_ZONE_NAME}(?![\w.]|[+-]\d\d?(?:\d\d)?(?!\w)))?+"
 )
 _MONTH = r"(?:Jan|Feb|Mar|Apr|May|Jun|Jul|Aug|Sep|Oct|Nov|Dec)"
 # A month's name in another language, as `month_of` of the record reader knows it.
@@ -35,6 +35,8 @@ TIMES: tuple[tuple[str, tuple[str, ...]], ...] = (
     (_ISO, ()),
     (rf"\d{{8}}T\d{{6}}(?:[.,]\d{{1,9}})?{_OFFSET}?", ()),
     (rf"\d{{4}}-\d\d-\d\d\t{_CLOCK}", ("%Y-%m-%d\t%H:%M:%S",)),
+    # Cisco NX-OS: 2024 Oct 15 13:00:00
+    (rf"\d{{4}}[-/ ]{_MONTH}[-/ ][ \d]?\d[ :T]{_CLOCK}(?:\.\d{{1,9}})?", ()),
     (rf"\d{{4}}/\d\d/\d\d {_CLOCK}", ("%Y/%m/%d %H:%M:%S",)),
     (r"\d{4}-\d\d-\d\d \d\d\.\d\d\.\d\d", ("%Y-%m-%d %H.%M.%S",)),
     (r"(?:19|20)\d\d[01]\d[0-3]\d[0-2]\d[0-5]\d[0-5]\d(?:\d{3})?(?!\d)", ()),
@@ -103,6 +105,8 @@ TIMES: tuple[tuple[str, tuple[str, ...]], ...] = (
         ("%b %d, %Y %I:%M:%S %p", "%b %d, %Y, %I:%M:%S %p", "%b %d, %Y %I:%M:%S,%f %p",
          "%b %d, %Y, %I:%M:%S,%f %p", "%b %d, %Y, %I:%M:%S.%f %p"),
     ),
+    # DB2, with its offset in minutes
+    (r"\d{4}-\d\d-\d\d-\d\d\.\d\d\.\d\d\.\d{6}[+-]\d{3}(?!\d)", ()),
     (r"\d{4}-\d\d-\d\d-\d\d\.\d\d\.\d\d", ("%Y-%m-%d-%H.%M.%S",)),
     (
         r"\d{8}[-_ ]\d\d?:\d\d?:\d\d?",
@@ -129,16 +133,18 @@ YEARLESS = (
     rf"{MONTH_NAME}\.? [ \d]?\d {_CLOCK}{_FRACTION}",
     rf"{_MONTH} [ \d]?\d {_CLOCK}{_FRACTION}",
     rf"{_DAY} {_MONTH} [ \d]?\d {_CLOCK}{_FRACTION}",
-    rf"\d\d[-./]\d\d[- ]{_CLOCK}{_FRACTION}",
+    rf"\d\d[-./]\d\d[- |]{_CLOCK}{_FRACTION}",
     rf"\d{{4}} {_CLOCK}\.\d+",
     rf"{_CLOCK}(?:[.,:]\d{{1,9}})?Z?",
 )
 # A zone that is no part of the time's own form.
 ZONES = (rf" {_ZONE_NAME}(?= |\]|>|:)", "")
+# A sign between the parts of a header, with which no message goes on.
+SEPARATOR = r"(?:-+>?|=+>|>{1,3}|~|::|–|—|›|»|→|▶|•|·|✔|✅|⋮)"
 # What closes a time.
 ENDS = (
-    r"\]:? +- +", r"\](?=\[)", r"\]:? *", r"> *", r" +[-~] +", r"; *", r"\t", r", *", r" *\| *",
-    r" +: +", r": +",
+    r"\]:? +- +", r"\](?=\[)", r"\]:? *", r"> *", rf" +{SEPARATOR} +", r"; *", r"\t", r", *",
+    r" *\| *", r" +: +", r": +",
     r"\" +", r":\d+\): *", r" +", "",
 )  # fmt: skip
 
@@ -188,6 +194,8 @@ LEADS = (
     # Cassandra, log4j patterns that begin with the level
     r"(?<level>TRACE|DEBUG|INFO|WARN|WARNING|ERROR|FATAL) +\[(?<thread>[^\[\]]*)\] +",
     r"\[?(?<level>TRACE|DEBUG|INFO|WARN|WARNING|ERROR|FATAL|CRITICAL)\]?:? +\[?",
+    # logrus
+    r"(?<level>TRAC|DEBU|INFO|WARN|ERRO|FATA|PANI)\[",
     r" +",
 )
 
@@ -199,6 +207,8 @@ LEVEL_WORDS = (
     r"|severe|alert|emerg|fine|finer|finest|config|log|panic|verbose|inf|wrn|dbg|ftl|vrb|trc"
     r"|default|fault"
     r"|deprecated|success|dpanic|erro|debg|eror|dbug|debu|fata|pani|fail|trce|display|veryverbose"
+    # npm's levels; `http` may as well be a logger's name or a word
+    r"|silly|http(?=\]|: )"
     # as Java, PostgreSQL and others write them in the language of the machine
     r"|infos|informazioni|informatie|fein|feiner|konfiguration|konfig|warnung|avertissement"
     r"|attention|advertencia|avvertenza|waarschuwing|aviso|hinweis|schwerwiegend|grave|fehler"
@@ -263,6 +273,9 @@ KNOWN = (
     r"\[(?<pid>\d+)(?:-\d+)?\]:?(?: \[\d+-\d+\])?(?: (?:user=\S*?,?db=\S*|[^\s@\[\]]*@[^\s:]+))? +"
     r"(?<level>LOG|ERROR|FATAL|PANIC|WARNING|NOTICE|INFO|DEBUG\d?|DETAIL|HINT|STATEMENT|CONTEXT)"
     r": +",
+    # PostgreSQL's csvlog: user, database, pid, seven more, level, code
+    r"(?:(?:\"(?:[^\"]|\"\")*\"|[^\",]*),){2}(?<pid>\d+),(?:(?:\"(?:[^\"]|\"\")*\"|[^\",]*),){7}"
+    r"(?<level>[A-Z]+\d?),\w{5},",
     # MySQL 8: thread [level] [code] [subsystem]
     r"(?<tid>\d+) \[(?<level>System|Warning|Error|Note)\] \[MY-\d+\] \[(?<component>\w+)\] +",
     # MySQL 5, MariaDB: thread [level] component:

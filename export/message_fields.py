@@ -136,7 +136,10 @@ _SPELLED_NAMES = (
 )
 _SIGNS = re.compile(r"[\W_]")
 # Words with blanks between them: not a date, an agent, an address or a query.
-_PROSE = re.compile(rb"[A-Za-z\x80-\xff]{2,}[,:]? [^\s=&]*[A-Za-z\x80-\xff]{2,}")
+# The request of an access log is a text as well.
+_PROSE = re.compile(
+    rb"[A-Za-z\x80-\xff]{2,}[,:]? [^\s=&]*[A-Za-z\x80-\xff]{2,}|[A-Z]{3,7} /\S* HTTP/[0-9.]+\Z"
+)
 
 # Fields that say what happened, in the order in which a message is made of them.
 EVENT_NAMES = (

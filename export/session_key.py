@@ -45,8 +45,12 @@ _EXECUTIONS = re.compile(
 )
 # Fields that say who asked: what one client does is an execution where nothing better is known.
 _CLIENTS = re.compile(
-    r"client|client[-_]?ip|remote[-_]?(?:addr|host|ip)|user(?:[-_]?(?:id|name))?", re.I
+    r"client|(?:client|remote|source|src|peer|c)[-_.]?(?:ip|host|addr(?:ess)?|ip[-_]?address)"
+    r"|user(?:[-_]?(?:id|name))?",
+    re.I,
 )
+# Fields that say what was asked for.
+_ROUTES = re.compile(r"(?:.*[-_.a-z])?(?:uri|url|path|route|endpoint|query|stem)", re.I)
 # Other fields that hold an id. They are better than the same id in a message.
 _IDS = re.compile(r"(?:(?:^|[_.-])(?i:id|uuid|guid)|[a-z](?:Id|ID|Uuid|UUID))\Z")
 # Nouns of things that have a number: `order 17` names an order. Behind any other word a number is
@@ -87,8 +91,11 @@ _VALUES = {
     ),
     "[0-9a-f]{8}-[0-9a-f-]{27}": r"[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}",
     "[0-9]+(?:_[0-9a-z]+)+": r"[0-9]+(?:_[0-9a-z]+)+",
+    "[0-9]+(?:-[0-9]+)+": r"[0-9]+(?:-[0-9]+)+",
     "0x[0-9a-f]+": r"0x[0-9a-f]{4,16}",
     "[0-9a-f]{8,}": r"(?=[0-9]*[a-f])(?=[a-f]*[0-9])[0-9a-f]{8,}",
+    # letters and digits in any mixture, as Postfix names a message
+    "(?=[A-Za-z]*[0-9])[0-9A-Za-z]{6,}": r"(?=[A-Za-z]*[0-9])(?=[0-9]*[A-Za-z])[0-9A-Za-z]{6,}",
     "-?[0-9]+": r"-?[0-9]+",
 }
 # Scripts without blanks between words, and the words of these that stand before a number.
@@ -270,8 +277,12 @@ def _weight(option: str, word: str) -> float:
         return 0.5
     if not option.startswith("/") and _EXECUTIONS.search(option):
         return 4.0
-    if not option.startswith("/") and _CLIENTS.fullmatch(option):
+    # A nested field is told by the name of its last step.
+    last = option.rpartition(".")[2]
+    if not option.startswith("/") and _CLIENTS.fullmatch(last):
         return 1.5
+    if not option.startswith("/") and _ROUTES.fullmatch(last):
+        return 0.3
     if not option.startswith("/") and _IDS.search(option):
         return 2.5
     if option.startswith('/pod="'):

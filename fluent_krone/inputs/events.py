@@ -135,9 +135,18 @@ def _clean(value: Any) -> Any:
 
 def _wrapped_in(records: list[dict[str, Any]]) -> str | None:
     """The field that holds a whole record as JSON, as a program's line in a container's log may."""
+    if not records or len(records[0]) < 2:
+        return None
     for name in _WRAPPED:
         texts = [record[name] for record in records if isinstance(record.get(name), str)]
-        if texts and sum(map(_is_object, texts)) == len(texts) and len(records[0]) > 1:
+        if texts and all(map(_is_object, texts)):
+            return name
+    # Under any other name it is the message only where nothing else is.
+    if not kinds.MESSAGE_NAMES.isdisjoint(records[0]):
+        return None
+    for name in records[0]:
+        values = [record.get(name) for record in records]
+        if all(isinstance(value, str) and _is_object(value) for value in values):
             return name
     return None
 

@@ -181,15 +181,16 @@ def _unpacked(path: Path, file: IO[bytes]) -> IO[bytes]:
         file.seek(0)
     else:
         file = io.BufferedReader(_Chained(magic, file), _BUFFER)
-    for suffix, start, unpack in _UNPACKERS:
+    for _, start, unpack in _UNPACKERS:
         if magic.startswith(start):
             unpacked: IO[bytes] = unpack(path, file)
             return unpacked
-        if path.suffix.lower() == suffix and magic:
-            raise ConfigError(
-                f"{path}: the name ends in {suffix}, but it is not such a file: rename it, or "
-                "create it again if it is damaged"
-            )
+    suffix = path.suffix.lower()
+    if suffix in _PACKED and magic:
+        raise ConfigError(
+            f"{path}: the name ends in {suffix}, but it is not such a file: rename it, or "
+            "create it again if it is damaged"
+        )
     return file
 
 

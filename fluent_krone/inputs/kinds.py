@@ -49,6 +49,21 @@ _FLUENTD_STDOUT = re.compile(
     r"(?P<time>\d{4}-\d\d-\d\d \d\d:\d\d:\d\d(?:\.\d+)? [+-]\d{4}) (?P<tag>[^\s:]+): "
     r"(?P<json>\{.*\})\s*\Z"
 )
+_ISO_TIME = r"\d{4}-\d\d-\d\d[T ]\d\d:\d\d:\d\d(?:[.,]\d+)?(?: ?Z| ?[+-]\d\d:?\d\d)?"
+# JSON behind what a tool put before it when it showed the log: the name of a container, a pod or a
+# log stream, as in `web-1  | `, `[pod/web-1/app] ` and `web-1 app `, and a time.
+# A bare name has a digit or a sign, unlike the words of a message.
+_BARE_NAME = r"(?=\S*[\d/-])[A-Za-z][\w./-]* +"
+_SHOWN = re.compile(
+    rf"(?P<tag>\[[\w./-]+\] +|[\w./-]+ +\| +|{_BARE_NAME}(?:[A-Za-z][\w./-]* +)?|)"
+    rf"(?:(?P<time>{_ISO_TIME}) +)?(?P<rest>(?:{_BARE_NAME})?)(?P<json>\{{.*\}})\s*\Z"
+)
+# Names of a message. A record behind a sentence has none, since the sentence is its message.
+MESSAGE_NAMES = frozenset(
+    ["message", "msg", "@message", "log", "MESSAGE", "short_message", "event", "text", "body"]
+)
+# `time:…⇥host:…⇥req:…`, labelled values (LTSV).
+_LABELLED = re.compile(r"[A-Za-z_][\w.-]*:[^\t]*(?:\t[A-Za-z_][\w.-]*:[^\t]*){2,}\Z")
 # `journalctl -o export` writes a field a line.
 _JOURNAL_FIELD = re.compile(r"_{0,2}[A-Z][A-Z0-9_]*=")
 _LEVEL = re.compile(r"(?i:trace|debug|info|notice|warn(?:ing)?|error|err|fatal|critical|panic)\Z")
@@ -239,6 +254,25 @@ def _has_form(form: re.Pattern[str]) -> Callable[[str], bool]:
     return fits
 
 
+def _is_shown(line: str) -> bool:
+    """Whether a tool put a name or a time before a record in JSON that has a message itself."""
+    found = _SHOWN.match(line)
+    if found is None or any(map(_LEVEL.match, (found["tag"] + found["rest"]).split())):
+        return False
+    record = json_object(found["json"])
+    return record is not None and not MESSAGE_NAMES.isdisjoint(record)
+
+
+def _is_labelled(line: str) -> bool:
+    return _LABELLED.match(line.rstrip("\r\n")) is not None
+
+
+def _labelled_rows(lines: Iterable[str]) -> Rows:
+    for line in lines:
+        pairs = (pair.partition(":") for pair in line.rstrip("\r\n").split("\t"))
+        yield {name: value for name, sign, value in pairs if sign}
+
+
 def _is_whole_json(lines: Sequence[str]) -> bool:
     """Whether the text is one JSON list of objects, or objects over several lines each."""
     start = "".join(lines[:3]).lstrip("\ufeff \t").replace(" ", "")
@@ -285,4 +319,6 @@ _BY_FORM: tuple[tuple[FileKind, Callable[[str], bool]], ...] = (
             (_BIT_STDOUT, "lines of Fluent Bit's standard output"),
         )
     ),
+    (FileKind("json", "JSON behind names and times", _framed_rows(_SHOWN)), _is_shown),
+    (FileKind("ltsv", "labelled values", _labelled_rows), _is_labelled),
 )

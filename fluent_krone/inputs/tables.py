@@ -14,6 +14,10 @@ from ..reading.times import parse_time
 Rows = Iterator[dict[str, str]]
 # Signs between columns; the comma last, since text has commas too.
 _SIGNS = ("\t", ";", "|", ",")
+# A table with blanks between its columns, as AWS writes it: names of words, and one row of values
+# with numbers or signs among them for as many names.
+_FEWEST_WITH_BLANKS = 5
+_NAMES_WITH_BLANKS = re.compile(r"[A-Za-z][A-Za-z_-]*(?: [A-Za-z][A-Za-z_-]*)+\Z")
 # Rows that are looked at, and the share of them that must have as many columns as there are names.
 _LOOKED_AT = 20
 _MOST = 0.6
@@ -37,7 +41,19 @@ def sign_of(lines: Sequence[str]) -> str | None:
     for sign in _SIGNS:
         if _is_table(lines[:_LOOKED_AT], sign):
             return sign
+    if _is_table_with_blanks(lines[:_LOOKED_AT]):
+        return " "
     return None
+
+
+def _is_table_with_blanks(lines: Sequence[str]) -> bool:
+    """Whether all rows have a value for each name of the first line, and a column is of numbers."""
+    if len(lines) < 3 or not _NAMES_WITH_BLANKS.match(lines[0]):
+        return False
+    names, *rows = [line.split(" ") for line in lines]
+    if len(names) < _FEWEST_WITH_BLANKS or any(len(row) != len(names) for row in rows):
+        return False
+    return any(all(value.isdigit() for value in column) for column in zip(*rows, strict=True))
 
 
 def _is_table(lines: Sequence[str], sign: str) -> bool:

@@ -12,8 +12,11 @@ from .records import RecordReader, as_bytes
 LEVEL_FIELDS = (
     b"level", b"severity", b"lvl", b"loglevel", b"log_level", b"levelname", b"level_name", b"sev",
     b"log.level", b"severity_text", b"severityText", b"SeverityText", b"LogLevel", b"Level",
-    b"Severity", b"@l", b"PRIORITY",
+    b"Severity", b"@l", b"@level", b"error_severity", b"LevelDisplayName", b"logLevel",
+    b"levelName", b"severityLevel", b"LEVEL", b"SEVERITY", b"Level Name", b"log.severity",
+    b"PRIORITY",
 )  # fmt: skip
+_PLACE_OF = {name: place for place, name in enumerate(LEVEL_FIELDS)}
 # The object that holds a level where records have the Elastic Common Schema.
 _ECS_OBJECT = b"log"
 # The field of MongoDB's level, which elsewhere may be anything, and the letters that it has.
@@ -24,11 +27,11 @@ _NAMED = frozenset((*LEVEL_FIELDS, _ECS_OBJECT, _MONGO))
 FIRST_LEVEL_FIELD = LEVEL_FIELDS[0]
 # Severities as ranks, from syslog's and the names that common loggers use.
 _WORDS_OF_RANKS = {
-    1: "trace finest finer verbose veryverbose trc trce vrb v t feiner",
+    1: "trace finest finer verbose veryverbose silly trc trce vrb v t feiner",
     2: "debug fine config dbg debg dbug debu d d1 d2 d3 d4 d5 debug1 debug2 debug3 debug4 debug5 db"
     " fein konfiguration 调试",
     3: "info information informational inf i in infos informazioni información informações"
-    " informatie log default display success 信息 情報 정보 инфо информация",
+    " informatie log default display success http 信息 情報 정보 инфо информация",
     4: "notice note n notic hinweis aviso",
     5: "warn warning w wrn warnung avertissement attention advertencia advertência avvertenza"
     " waarschuwing deprecated 警告 경고 предупреждение",
@@ -106,8 +109,8 @@ class LevelReader:
         # Records without any level are the usual ones here, and have few fields.
         if fields.keys().isdisjoint(_NAMED):
             return UNKNOWN_RANK
-        for name in LEVEL_FIELDS:
-            value = fields.get(name)
+        for name in sorted(fields.keys() & _PLACE_OF.keys(), key=_PLACE_OF.__getitem__):
+            value = fields[name]
             if value.__class__ is bytes or value.__class__ is int:
                 rank = self._ranks.get(value)
                 if rank is None:

@@ -50,10 +50,10 @@ _ASCII = re.compile(r"[\x00-\x7f]+|[\uff10-\uff19]+")
 _REQUEST_LINE = re.compile(
     r"(?P<method>[A-Z]{3,10}) (?P<path>[^\s?]*)(?P<query>\?\S*)?(?P<rest> HTTP/[0-9.]+)?"
 )
-# The same at the start of a message, without quotes: `GET /orders/17 -> 200`.
+# The same without quotes, at the start of a message or behind a blank: `GET /orders/17 -> 200`.
 _BARE_REQUEST = re.compile(
-    r"\A(?P<method>GET|HEAD|POST|PUT|DELETE|PATCH|OPTIONS) (?P<path>/[^\s?\"]*)(?P<query>\?\S*)?"
-    r"(?P<rest>)"
+    r"(?<!\S)(?P<method>GET|HEAD|POST|PUT|DELETE|PATCH|OPTIONS) (?P<path>/[^\s?\"]*)"
+    r"(?P<query>\?\S*)?(?P<rest>)"
 )
 # Segments of a route that are values: with a digit, or too long for a name.
 _ROUTE_VALUE = re.compile(r"(?=[^/]*[0-9])[^/]{1,}|[^/]{30,}")

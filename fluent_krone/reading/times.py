@@ -17,7 +17,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable
-from datetime import UTC, datetime, timedelta, timezone, tzinfo
+from datetime import UTC, date, datetime, time, timedelta, timezone, tzinfo
 from typing import Any
 from zoneinfo import ZoneInfo
 
@@ -37,48 +37,69 @@ _MAX_TIMES = 4096
 # the next unit has passed this in 1973.
 _UNITS = ((10**11, _NS), (10**14, 10**6), (10**17, 10**3))
 _CLOCK = (
-    r"(?:(?P<before>上午|下午|午前|午後|오전|오후) ?)?(?P<hour>\d{1,2})(?:[:时時]"
-    r"(?P<minute>\d\d)(?:[:分](?P<second>\d\d)(?:[.,:](?P<fraction>\d{1,12}))?秒?)?)?"
+    r"(?:(?P<before>上午|下午|午前|午後|오전|오후) ?)?(?P<hour>\d{1,2})(?:[:.时時]"
+    r"(?P<minute>\d\d)(?:[:.分](?P<second>\d\d)(?:[.,:](?P<fraction>\d{1,12}))?秒?)?)?"
     r"(?:\s?(?:(?P<half>[AaPp])\.?\s?[Mm]\.?|(?P<after>上午|下午|午前|午後|오전|오후)))?"
 )
 _COMPACT = r"(?P<hour>\d\d)(?P<minute>\d\d)(?P<second>\d\d)(?:[.,]?(?P<fraction>\d{1,12}))?"
+# In brackets or not; behind an offset, Java and JavaScript write a name in brackets.
 _ZONE = (
-    r"\s*\(?(?P<zone>[Zz]|(?:UTC|GMT)?[+-]\d\d?(?::?\d\d)?|[A-Z]{2,5}"
-    r"|[A-Z][A-Za-z]+/[A-Z][A-Za-z_]+(?:/[A-Z][A-Za-z_]+)?)?\)?"
+    r"\s*[(\[]?(?P<zone>[Zz]|(?:UTC|GMT)?[+-]\d\d?(?::?\d\d)?|[A-Z]{2,5}"
+    r"|[A-Z][A-Za-z]+/[A-Z][A-Za-z_]+(?:/[A-Z][A-Za-z_]+)?)?[)\]]?"
+    r"(?:\s*(?:\([^()]+\)|\[[^\[\]]+\]))?"
 )
-_DAY_NAME = r"(?:[A-Z][a-z]{2,8},?\s+)?"
+_DAY_NAME = r"(?:[^\W\d_]{2,10}\.?,?\s+)?"
+# What may stand between a date and its clock: a sign, and a word such as `at`, `à`, `um`.
+_GAP = r"[Tt_:,-]?\s*(?:[A-Za-zà-ÿ]{1,4}\.?\s+|@\s*)?"
 _NAMED = r"(?P<name>[^\W\d_]{3,10}|1?\d月)\.?"
 _FORMS = [
     re.compile(_DAY_NAME + form + r"\s*\Z")
     for form in (
-        # 2024-10-15T13:00:00.123+02:00, 2024/10/15 13:00, 2024-10-15
-        r"(?P<year>\d{4})([-/.])(?P<month>\d\d?)\2(?P<day>\d\d?)(?:[Tt_:,]?\s*"
-        + _CLOCK
-        + _ZONE
-        + ")?",
+        # 2024-10-15T13:00:00.123+02:00, 2024/10/15 13:00, 2024-10-15-13.00.00, 2024-10-15
+        r"(?P<year>\d{4})([-/.])(?P<month>\d\d?)\2(?P<day>\d\d?)(?:" + _GAP + _CLOCK + _ZONE + ")?",
         # 20241015T130000.123Z, 20241015 13:00:00
         r"(?P<year>\d{4})(?P<month>\d\d)(?P<day>\d\d)(?:[Tt_ -]?" + _COMPACT + _ZONE + ")?",
         r"(?P<year>\d{4})(?P<month>\d\d)(?P<day>\d\d)[Tt_ -]" + _CLOCK + _ZONE,
         # 15/10/2024 13:00:00, 10/15/2024 1:00:00 PM, 15.10.2024 13:00
-        r"(?P<one>\d\d?)(?P<sign>[-/.])(?P<two>\d\d?)(?P=sign)(?P<year>\d{4}|\d\d)[Tt:,]?\s*"
+        r"(?P<one>\d\d?)(?P<sign>[-/.])(?P<two>\d\d?)(?P=sign)(?P<year>\d{4}|\d\d)"
+        + _GAP
         + _CLOCK
         + _ZONE,
-        # 15/Oct/2024:13:00:00 +0200, 15 Oct 2024 13:00:00, 15-Oct-2024 13:00:00
-        r"(?P<day>\d\d?)[-/. ]" + _NAMED + r"[-/. ](?P<year>\d{4})[Tt:,]?\s*" + _CLOCK + _ZONE,
-        # 15. Oktober 2024 13:00:00
-        r"(?P<day>\d\d?)\.? (?:de )?" + _NAMED + r" (?:de )?(?P<year>\d{4}),?\s*" + _CLOCK + _ZONE,
+        # 15/Oct/2024:13:00:00 +0200, 15-OCT-24 01.00.00 PM, 15 de octubre de 2024 13:00:00
+        r"(?P<day>\d\d?)\.?[-/. ](?:de )?"
+        + _NAMED
+        + r"[-/. ](?:de )?(?P<year>\d{4}|\d\d)"
+        + _GAP
+        + _CLOCK
+        + _ZONE,
+        # 2024 Oct 15 13:00:00, 2024-Oct-15 13:00:00
+        r"(?P<year>\d{4})[-/. ]" + _NAMED + r"[-/. ]+(?P<day>\d\d?)" + _GAP + _CLOCK + _ZONE,
         # 2024年10月15日 13:00:00, 2024년 10월 15일 오후 1:00:00
         r"(?P<year>\d{4})[年년] ?(?P<month>\d\d?)[月월] ?(?P<day>\d\d?)[日일]\s*(?:"
         + _CLOCK
         + _ZONE
         + ")?",
         # Oct 15, 2024 1:00:00 PM
-        _NAMED + r"\s+(?P<day>\d\d?),?\s+(?P<year>\d{4}),?\s+(?:at\s+|@\s*)?" + _CLOCK + _ZONE,
-        # Tue Oct 15 13:00:00 CEST 2024
+        _NAMED + r"\s+(?P<day>\d\d?),?\s+(?P<year>\d{4})" + _GAP + _CLOCK + _ZONE,
+        # Tue Oct 15 13:00:00 CEST 2024, Di 15. Okt 13:00:00 CEST 2024
         _NAMED + r"\s+(?P<day>\d\d?)\s+" + _CLOCK + _ZONE + r"\s+(?P<year>\d{4})",
+        r"(?P<day>\d\d?)\.?\s+" + _NAMED + r"\s+" + _CLOCK + _ZONE + r"\s+(?P<year>\d{4})",
+        # 2024-W42-2T13:00:00Z and 2024-289T13:00:00Z, the other dates of ISO 8601
+        r"(?P<year>\d{4})-(?:W(?P<week>\d\d)-(?P<weekday>\d)|(?P<yearday>\d{3}))[T ]"
+        + _CLOCK
+        + _ZONE,
     )
 ]
-_NUMBER = re.compile(r"[+-]?\d+(?:\.\d*)?(?:[eE][+-]?\d+)?")
+# 13:00:00 15.10.2024, 13:00:00.123 UTC Tue Oct 15 2024: the clock stands before the date.
+_CLOCK_FIRST = re.compile(
+    r"(?P<clock>\d\d?:\d\d(?::\d\d(?:[.,]\d{1,12})?)?(?: ?[AaPp][Mm]\b)?(?: [A-Z]{2,5}\b)?),? +"
+    r"(?P<date>.*\d\d)"
+)
+# A number, and how JavaScript and `date` write one: /Date(1728997200123+0200)/, @1728997200.
+_NUMBER = re.compile(
+    r"(?:/Date\(|@)?(?P<number>[+-]?\d+(?:[.,]\d*)?(?:[eE][+-]?\d+)?)(?:(?:[+-]\d{4})?\)/)?"
+)
+_MINUS = "\u2212"
 # YYYYmmddHHMMSS; as milliseconds it would be after the year 2500.
 _FOURTEEN = re.compile(r"(?:19|20)\d{12}(?:\d{3}|\d{6})?")
 # Years of two digits are of this century, and mostly since the twenties.
@@ -150,8 +171,12 @@ class TimeReader:
         text = str(value).strip()
         if self._format:
             return self._by_format(text)
-        if _NUMBER.fullmatch(text) and not _FOURTEEN.fullmatch(text):
-            return _digits_ns(text)
+        number = _NUMBER.fullmatch(text)
+        if number and not _FOURTEEN.fullmatch(text):
+            return _digits_ns(number["number"].replace(",", "."))
+        if ":" in text[1:3] and (turned := _CLOCK_FIRST.fullmatch(text)):
+            text = f"{turned['date']} {turned['clock']}"
+        text = text.replace(_MINUS, "-")
         for form in _FORMS:
             found = form.match(text)
             if found is not None:
@@ -162,20 +187,31 @@ class TimeReader:
         parts = found.groupdict()
         fraction = int((parts.get("fraction") or "")[:9].ljust(9, "0"))
         try:
-            moment = datetime(
-                _year(parts),
-                *self._month_and_day(parts),
-                _hour(parts),
-                int(parts.get("minute") or 0),
-                # A leap second is taken for the second before it.
-                min(int(parts.get("second") or 0), 59),
-            )
-        except ValueError:
+            # A leap second is taken for the second before it.
+            clock = (int(parts.get("minute") or 0), min(int(parts.get("second") or 0), 59))
+            hour = _hour(parts)
+            moment = datetime.combine(self._date(parts), time(hour % 24, *clock))
+            # 24:00 is the end of a day.
+            if hour == 24 and clock == (0, 0):
+                moment += timedelta(days=1)
+            elif hour > 23:
+                raise ValueError
+        except (ValueError, OverflowError):
             raise _no_time(text) from None
         offset = self._offset(parts.get("zone"), moment)
         if offset is not None:
             moment = moment.replace(tzinfo=timezone(offset))
         return self._in_zone(moment, fraction)
+
+    def _date(self, parts: dict[str, str]) -> date:
+        if parts.get("week"):
+            return date.fromisocalendar(
+                int(parts["year"]), int(parts["week"]), int(parts["weekday"])
+            )
+        if parts.get("yearday"):
+            start = date(int(parts["year"]), 1, 1)
+            return start + timedelta(days=int(parts["yearday"]) - 1)
+        return date(_year(parts), *self._month_and_day(parts))
 
     def _month_and_day(self, parts: dict[str, str]) -> tuple[int, int]:
         if parts.get("name"):
@@ -202,6 +238,10 @@ class TimeReader:
                 return moment.replace(tzinfo=zone_of(zone)).utcoffset()
             except ConfigError:
                 return None
+        # DB2 writes three digits, which are minutes.
+        minutes = re.fullmatch(r"[+-]\d{3}", zone)
+        if minutes and int(zone) % 15 == 0:
+            return timedelta(minutes=int(zone))
         signed = re.fullmatch(r"(?:UTC|GMT)?([+-])(\d\d?):?(\d\d)?", zone)
         if signed:
             size = timedelta(hours=int(signed[2]), minutes=int(signed[3] or 0))

@@ -36,7 +36,12 @@ def test_status_codes_count_by_their_class() -> None:
 
 @pytest.mark.parametrize(
     "form",
-    ["GET /orders/{n} -> {v} ({n} ms)", "PUT /orders/{n} {v} {n} ms", "call {n}: HTTP {v}"],
+    [
+        "GET /orders/{n} -> {v} ({n} ms)",
+        "PUT /orders/{n} {v} {n} ms",
+        "call {n}: HTTP {v}",
+        "SIP/2.0 {v} for call {n}",
+    ],
 )
 def test_codes_behind_a_route(form: str) -> None:
     codes = [200, 200, 204, 500]

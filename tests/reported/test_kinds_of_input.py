@@ -110,6 +110,46 @@ def test_json_in_a_container_is_its_fields(tmp_path: Path) -> None:
     assert (events[0][0], events[0][1][b"level"]) == (T0_NS, b"info")
 
 
+@pytest.mark.parametrize(
+    "prefix",
+    [
+        "web-1  | ",
+        "[pod/web-1/app] ",
+        "web-1 app ",
+        "{time} ",
+        "{time} app/web/123 ",
+        "web-1  | {time} ",
+    ],
+)
+def test_json_behind_what_a_tool_shows_before_it(tmp_path: Path, prefix: str) -> None:
+    """Was wrong: it was text, so that the level and the time inside were not read."""
+    lines = [prefix.format(time=T.format(n)) + json.dumps({"msg": f"paid {n}"}) for n in range(5)]
+    events = read(tmp_path / "a.log", "\n".join(lines) + "\n")
+    assert messages(events, "msg") == [f"paid {n}".encode() for n in range(5)]
+    assert events[0][0] == (T0_NS if "{time}" in prefix else None)
+
+
+@pytest.mark.parametrize("words", ["sent event ", "INFO ", "stored in cache "])
+def test_words_before_json_are_the_message(tmp_path: Path, words: str) -> None:
+    lines = [words + json.dumps({"event": f"paid {n}"}) for n in range(5)]
+    events = read(tmp_path / "a.log", "\n".join(lines) + "\n")
+    assert messages(events) == [line.encode() for line in lines]
+
+
+def test_a_record_in_a_field_of_any_name(tmp_path: Path) -> None:
+    rows = [{"ts": 1728997200.5, "payload": json.dumps({"msg": f"paid {n}"})} for n in range(5)]
+    events = read(tmp_path / "a.log", "".join(json.dumps(row) + "\n" for row in rows))
+    assert messages(events, "msg") == [f"paid {n}".encode() for n in range(5)]
+    assert events[0][0] == T0_NS
+
+
+def test_labelled_values(tmp_path: Path) -> None:
+    lines = [f"time:{T.format(n)}\treq:GET /a HTTP/1.1\tstatus:20{n}" for n in range(5)]
+    events = read(tmp_path / "a.log", "\n".join(lines) + "\n")
+    assert messages(events, "req") == [b"GET /a HTTP/1.1"] * 5
+    assert (events[0][0], events[4][1][b"status"]) == (T0_NS, b"204")
+
+
 def test_a_json_list_and_objects_over_lines(tmp_path: Path) -> None:
     rows = [{"message": f"paid {n}"} for n in range(3)]
     expected = [b"paid 0", b"paid 1", b"paid 2"]
@@ -134,6 +174,11 @@ def test_a_mark_before_json_costs_no_line(tmp_path: Path) -> None:
 )
 def test_packed_whatever_the_name(tmp_path: Path, pack: Callable[[bytes], bytes]) -> None:
     events = read(tmp_path / "app.log", pack(json_lines().encode()))
+    assert messages(events) == [f"paid {n}".encode() for n in range(5)]
+
+
+def test_packed_under_the_name_of_another_packing(tmp_path: Path) -> None:
+    events = read(tmp_path / "app.log.gz", lzma.compress(json_lines().encode()))
     assert messages(events) == [f"paid {n}".encode() for n in range(5)]
 
 

@@ -364,6 +364,45 @@ PRODUCTS: dict[str, Product] = {
         "order_id",
         has_level=False,
     ),
+    "PostgreSQL's csvlog": Product(
+        "".join(f'{s.iso[:10]} {s.iso[11:-1]} UTC,"app","shop",1234,"10.1.2.3:4567",6717f3d2.'
+                f'{s.order:x},3,"SELECT",2024-10-15 12:00:00 UTC,3/45,0,'
+                f'{s.of("LOG", "LOG", "LOG", "WARNING")},00000,"{s.text} order={s.order}",,,\n'
+                for s in ALL),
+        "order=",
+    ),
+    "Get-WinEvent": Product(
+        rows('"TimeCreated","Id","LevelDisplayName","Message"', lambda s:
+             f'"{s.at:%m/%d/%Y} {s.at.hour - 12}:{s.at:%M:%S} PM","7",'
+             f'"{s.of(*["Information"] * 3, "Warning")}","{s.text} order={s.order}"'),
+        "order=",
+        digits=0,
+    ),
+    "flow logs of AWS": Product(
+        rows("version account-id interface-id srcaddr dstaddr bytes start end action log-status",
+             lambda s: f'2 123456789010 eni-{s.order:08x} 172.31.16.139 172.31.16.21 4249 '
+             f'{s.millis // 1000} {s.millis // 1000 + 60} '
+             f'{s.of("ACCEPT", "REJECT", "NODATA", "ACCEPT")} OK'),
+        "interface-id",
+        message="ACCEPT",
+        has_level=False,
+        digits=0,
+    ),
+    "Caddy": Product(
+        lines(
+            lambda s: {"level": "info", "ts": s.at.timestamp(), "msg": "handled request",
+                       "request": {"remote_ip": f"10.1.2.{s.order}", "uri": f"/a/{s.order}",
+                                   "method": s.of("GET", "POST", "PUT", "GET")}}
+        ),
+        "remote_ip",
+        message="handled request",
+        has_level=False,
+    ),
+    "docker compose with JSON": Product(
+        "".join("web-1  | " + json.dumps({"time": s.iso, "msg": s.text, "order_id": s.order,
+                "level": s.of(*["info"] * 3, "warn")}) + "\n" for s in ALL),
+        "order_id",
+    ),
     "a firewall's CEF": Product(
         "".join(f"{s.iso} fw CEF:0|Acme|FW|1.0|7|{s.text}|3|src=10.1.2.{s.order} act=allow\n"
                 for s in ALL),

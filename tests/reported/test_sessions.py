@@ -60,6 +60,9 @@ def test_fields_of_executions_come_first(name: str) -> None:
         "{n:06d}-0001AB-AB {word}",
         "recv traceparent=00-{n:032x}-00f067aa0ba902b7-01 {word}",
         'did {{"step": "{word}", "orderId": {n}}}',
+        "4XYZ{n}AbC: {word}, delay=3",
+        "run k{n}zq {word}",
+        "{word} ORD-2024-{n} in 3 ms",
     ],
 )
 def test_ids_behind_any_word_and_sign(form: str) -> None:
@@ -69,6 +72,15 @@ def test_ids_behind_any_word_and_sign(form: str) -> None:
     ]
     [first, *_] = suggest_session_keys([(text, {}) for text in texts])
     assert (first.sessions, first.repeats) == (100, 3.0)
+
+
+def test_a_client_is_better_than_a_route() -> None:
+    lines = [
+        ("handled", {"$.request.remote_ip": f"10.0.0.{n}", "$.request.uri": f"/a/{n}"})
+        for n in range(60)
+        for _ in range(4)
+    ]
+    assert best(*lines) == "$.request.remote_ip"
 
 
 def test_dates_and_counts_are_no_keys() -> None:

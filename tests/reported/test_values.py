@@ -118,3 +118,9 @@ def test_requests_without_quotes_are_told_apart_too() -> None:
         "GET /orders/<id>",
         "PUT /orders/<id>/items",
     }
+
+
+def test_requests_behind_an_address_are_told_apart_too() -> None:
+    """Was wrong: only at the start of a message were they requests."""
+    found = templates_of("10.0.0.1 GET /orders/{n}/a 200", "10.0.0.1 GET /users/{n}/b 200")
+    assert {text.split()[2] for text in found} == {"/orders/<id>/a", "/users/<id>/b"}
