@@ -48,7 +48,8 @@ _NAMED = re.compile(
     r"(?:status|state|code|rc|result|ret|retval|return(?:ed|s)?|errno|exit(?:ed)?|outcome|level"
     r"|severity|priority|phase|mode|method|verb|type|kind|reason|action|decision|verdict|dsn|signal"
     r"|response|reply|rcode|sqlstate|cache|success|health)"
-    r"(?:[ _-]?(?:code|value|status|with|of|is))*[\"']?\s*[=:]?\s*[\"'(\[]?\Z",
+    r"(?:[ _-]?(?:code|value|status|with|of|is))*[\"']?\s*"
+    r"(?:[=:]\s*[\"'(\[]?(?-i:[A-Z]{0,2})|[\"'(\[]?)\Z",
     re.IGNORECASE,
 )
 # What stands before the route of a request, which tells requests apart as a verb does.

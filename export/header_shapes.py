@@ -7,6 +7,9 @@ header that nobody foresaw is still understood as long as its parts are here.
 
 from __future__ import annotations
 
+import re
+from collections.abc import Iterator
+
 # --- times --------------------------------------------------------------------------------------
 
 _CLOCK = r"\d\d:\d\d:\d\d"
@@ -22,12 +25,24 @@ _ZONE_NAME = (
 # belong to the time, with or without a blank before the zone.
 _ISO = (
     rf"\d{{4}}-\d\d-\d\d[Tt ]{_CLOCK}(?:[.,]\d{{1,9}})?"
-    rf"(?:[Zz]| ?[+-]\d\d:?\d\d\b| ?[+-]\d\d\b| {_ZONE_NAME}(?![\w.]|[+-]\d\d?(?:\d\d)?(?!\w)))?+"
+    rf"(?:[Zz]| (?:Africa|America|Antarctica|Asia|Atlantic|Australia|Europe|Pacific)/[\w/]+"
+    rf"| ?[+-]\d\d:?\d\d\b| ?[+-]\d\d\b| {_ZONE_NAME}(?![\w.]|[+-]\d\d?(?:\d\d)?(?!\w)))?+"
 )
 _MONTH = r"(?:Jan|Feb|Mar|Apr|May|Jun|Jul|Aug|Sep|Oct|Nov|Dec)"
 # A month's name in another language, as `month_of` of the record reader knows it.
 MONTH_NAME = r"(?:[^\s\d./:,;|=()\[\]<>\"'-]{3,20}|1?\d月)"
 _DAY = r"(?:Mon|Tue|Wed|Thu|Fri|Sat|Sun)"
+
+
+def _halves(sign: str, year: str, year_format: str) -> Iterator[tuple[str, tuple[str, ...]]]:
+    """Times with am or pm, with and without a fraction of a second."""
+    day = rf"\d\d?{re.escape(sign)}\d\d?{re.escape(sign)}{year},? \d\d?:\d\d:\d\d"
+    dates = [sign.join((*order, year_format)) for order in (("%m", "%d"), ("%d", "%m"))]
+    for fraction, form in ((r"", ""), (r"\.\d{1,6}", ".%f")):
+        clocks = [f"{date}{comma} %I:%M:%S{form} %p" for comma in ("", ",") for date in dates]
+        yield rf"{day}{fraction} [AaPp][Mm]", tuple(clocks)
+
+
 # (pattern, strptime formats to try). Without a format the record reader reads the time as it is.
 # Of several formats the one is taken that reads most of the lines and steps back least; to each
 # of them a fraction and an offset are added where the lines have them.
@@ -65,21 +80,10 @@ TIMES: tuple[tuple[str, tuple[str, ...]], ...] = (
         (),
     ),
     (rf"\d{{4}}\.\d\d\.\d\d {_CLOCK}", ("%Y.%m.%d %H:%M:%S",)),
-    (
-        r"\d\d?/\d\d?/\d{4},? \d\d?:\d\d:\d\d [AaPp][Mm]",
-        ("%m/%d/%Y %I:%M:%S %p", "%d/%m/%Y %I:%M:%S %p", "%m/%d/%Y, %I:%M:%S %p",
-         "%d/%m/%Y, %I:%M:%S %p"),
-    ),
-    (
-        r"\d\d?/\d\d?/\d{4},? \d\d?:\d\d:\d\d\.\d{1,6} [AaPp][Mm]",
-        ("%m/%d/%Y %I:%M:%S.%f %p", "%d/%m/%Y %I:%M:%S.%f %p", "%m/%d/%Y, %I:%M:%S.%f %p",
-         "%d/%m/%Y, %I:%M:%S.%f %p"),
-    ),
-    (
-        r"\d\d?/\d\d?/\d\d,? \d\d?:\d\d:\d\d [AaPp][Mm]",
-        ("%m/%d/%y %I:%M:%S %p", "%d/%m/%y %I:%M:%S %p", "%m/%d/%y, %I:%M:%S %p",
-         "%d/%m/%y, %I:%M:%S %p"),
-    ),
+    *_halves("/", r"\d{4}", "%Y"),
+    *_halves("/", r"\d\d", "%y"),
+    *_halves("-", r"\d{4}", "%Y"),
+    *_halves(".", r"\d{4}", "%Y"),
     # PHP with the zone of its configuration
     (rf"\d\d?-{_MONTH}-\d{{4}} {_CLOCK} [A-Z][A-Za-z]+/[A-Z][A-Za-z_]+", ()),
     (

@@ -237,25 +237,36 @@ def _beside(message: str, sample: list[dict[bytes, Any]], known: Collection[str]
     return found
 
 
+def _below(above: str, name: str) -> str:
+    """How a field of an object is written; `above` is the object, empty for the record itself."""
+    if not above:
+        return name
+    if _PLAIN_NAME.fullmatch(name):
+        return f"{above}.{name}"
+    return f"{above}['{name}']"
+
+
 def _names(record: dict[bytes, Any], above: str = "") -> Iterator[str]:
     """The plain fields of a record, nested ones as `$.a.b`."""
     for packed, value in record.items():
         name = packed.decode("utf-8", "replace")
         if not isinstance(value, dict):
-            yield above + name
+            yield _below(above, name)
         elif not _SURROUNDINGS.fullmatch(name) and _PLAIN_NAME.fullmatch(name):
-            yield from _names(value, f"{above or '$.'}{name}.")
+            yield from _names(value, _below(above or "$", name))
 
 
-def plain_fields(record: dict[bytes, Any], above: str = "") -> Iterator[tuple[str, Any]]:
+def plain_fields(
+    record: dict[bytes, Any], above: str = "", depth: int = 0
+) -> Iterator[tuple[str, Any]]:
     """All fields of a record with their values, nested ones as `$.a.b`, but for its tag."""
     for packed, value in record.items():
         name = packed.decode("utf-8", "replace")
         if not isinstance(value, dict):
             if packed != TAG:
-                yield above + name, value
-        elif _PLAIN_NAME.fullmatch(name) and above.count(".") < _DEEPEST:
-            yield from plain_fields(value, f"{above or '$.'}{name}.")
+                yield _below(above, name), value
+        elif "'" not in name and depth < _DEEPEST:
+            yield from plain_fields(value, _below(above or "$", name), depth + 1)
 
 
 def _values_of(name: str, sample: list[dict[bytes, Any]]) -> list[Any]:

@@ -11,6 +11,8 @@ from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
+from fluent_krone.reading.accessor import is_path, path_steps
+
 
 def _words(text: str) -> frozenset[str]:
     return frozenset(text.split())
@@ -268,23 +270,14 @@ def _score(option: str, values: Counter[str], total: int) -> float:
     ):
         return 0.0
     variety = math.log(found.sessions) / math.log(max(total, 3))
-    word = re.split(r"[^A-Za-z]+", option.strip("/"))[0]
-    return found.coverage * variety * _weight(option, word)
+    return found.coverage * variety * _weight(option, _first_word(option))
 
 
 def _weight(option: str, word: str) -> float:
     if option in _PROCESS:
         return 0.5
-    if not option.startswith("/") and _EXECUTIONS.search(option):
-        return 4.0
-    # A nested field is told by the name of its last step.
-    last = option.rpartition(".")[2]
-    if not option.startswith("/") and _CLIENTS.fullmatch(last):
-        return 1.5
-    if not option.startswith("/") and _ROUTES.fullmatch(last):
-        return 0.3
-    if not option.startswith("/") and _IDS.search(option):
-        return 2.5
+    if not option.startswith("/"):
+        return _weight_of_field(option)
     if option.startswith('/pod="'):
         return 1.5
     if _ID_WORD.search(word):
@@ -292,6 +285,29 @@ def _weight(option: str, word: str) -> float:
     if _MEASURE.fullmatch(word):
         return 0.3
     return 1.0
+
+
+def _weight_of_field(name: str) -> float:
+    """What the name of a field tells; of a nested one it is that of its last step."""
+    if is_path(name):
+        name = str(path_steps(name)[-1])
+    if _EXECUTIONS.search(name):
+        return 4.0
+    if _CLIENTS.fullmatch(name):
+        return 1.5
+    if _ROUTES.fullmatch(name):
+        return 0.3
+    if _IDS.search(name):
+        return 2.5
+    if _ID_WORD.search(_first_word(name)):
+        return 2.0
+    if _MEASURE.fullmatch(_first_word(name)):
+        return 0.3
+    return 1.0
+
+
+def _first_word(option: str) -> str:
+    return re.split(r"[^A-Za-z]+", option.strip("/"))[0]
 
 
 def option_of(candidates: Sequence[Candidate]) -> str:

@@ -125,7 +125,9 @@ def _json_kind(objects: Sequence[Record]) -> FileKind:
     def most_have(*names: str) -> bool:
         return sum(all(name in one for name in names) for one in objects) >= _MOST * len(objects)
 
-    if most_have("log", "stream", "time"):
+    # A shipper has taken the ends of lines away, and nothing tells what goes on.
+    whole = any(str(one.get("log", "")).endswith("\n") for one in objects)
+    if most_have("log", "stream", "time") and whole:
         return DOCKER
     if most_have("__REALTIME_TIMESTAMP") and any("MESSAGE" in one for one in objects):
         return JOURNAL

@@ -50,6 +50,8 @@ _ASCII = re.compile(r"[\x00-\x7f]+|[\uff10-\uff19]+")
 _REQUEST_LINE = re.compile(
     r"(?P<method>[A-Z]{3,10}) (?P<path>[^\s?]*)(?P<query>\?\S*)?(?P<rest> HTTP/[0-9.]+)?"
 )
+# The status that an access log has behind the request.
+_STATUS = re.compile(r" [0-9]{3}(?![\w.])")
 # The same without quotes, at the start of a message or behind a blank: `GET /orders/17 -> 200`.
 _BARE_REQUEST = re.compile(
     r"(?<!\S)(?P<method>GET|HEAD|POST|PUT|DELETE|PATCH|OPTIONS) (?P<path>/[^\s?\"]*)"
@@ -217,7 +219,7 @@ def _mask_quoted(found: re.Match[str]) -> str:
     request = _REQUEST_LINE.fullmatch(inner)
     # Where a request is what the line is about, as in an access log, its route tells steps apart.
     before = found.string[: found.start()]
-    is_subject = not before or before.endswith("] ")
+    is_subject = not before or before.endswith("] ") or _STATUS.match(found.string, found.end())
     if request and is_subject and request["path"].startswith("/"):
         return f"{quote}{_mask_request(request)}{quote}"
     # A message that begins with a quote is quoted as a whole, as klog and others do it.

@@ -56,6 +56,7 @@ def test_codes_behind_a_route(form: str) -> None:
         ("call {n}: {v} of cart", ["GET", "PUT", "POST", "DELETE", "PATCH"]),
         ("delivery {n} dsn={v}", ["2.0.0", "4.4.1", "5.1.1"]),
         ("process {n} killed by signal {v}", ["9", "15"]),
+        ("ticket {n} severity=P{v}", ["1", "2", "3"]),
         ("transfer {n} state: {v}", ["queued", "running", "draining", "parked", "closed"]),
     ],
 )

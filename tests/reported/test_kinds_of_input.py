@@ -62,6 +62,13 @@ def test_docker_joins_what_it_cut(tmp_path: Path) -> None:
     assert events[1][0] == T0_NS
 
 
+def test_lines_of_a_shipper_without_their_ends_are_not_joined(tmp_path: Path) -> None:
+    """Was wrong: a file of such records was one message."""
+    rows = [{"log": f"paid {n}", "stream": "stdout", "time": T.format(n)} for n in range(5)]
+    events = read(tmp_path / "a.log", "".join(json.dumps(row) + "\n" for row in rows))
+    assert messages(events, "log") == [f"paid {n}".encode() for n in range(5)]
+
+
 def test_cri_joins_what_it_cut(tmp_path: Path) -> None:
     lines = [
         f"{T.format(0)} stdout P a long line that ",

@@ -16,7 +16,9 @@ import pytest
 
 from export.cli import main
 from export.pauses import Pauses
-from export.session_key import suggest_session_keys
+from export.session_key import AUTO, suggest_session_keys
+from export.source import FirstPass, settle
+from export.stages import Options
 
 
 def best(*sample: tuple[str, dict[str, str]]) -> str:
@@ -81,6 +83,20 @@ def test_a_client_is_better_than_a_route() -> None:
         for _ in range(4)
     ]
     assert best(*lines) == "$.request.remote_ip"
+
+
+def test_a_nested_field_with_dots_in_its_name(tmp_path: Path) -> None:
+    """Was wrong: the key that was suggested found nothing in any record."""
+    rows = [
+        {"message": f"step {n % 4}", "tags": {"ai.operation.id": f"{n // 4:032x}"}}
+        for n in range(400)
+    ]
+    path = tmp_path / "a.log"
+    path.write_text("".join(json.dumps(row) + "\n" for row in rows))
+    settings = settle(Options(input=path, session_key=AUTO), str, str)
+    assert settings.session_key == ("$.tags['ai.operation.id']",)
+    sessions = [key for key, _, _ in FirstPass(path, settings).events()]
+    assert len(sessions) == 400
 
 
 def test_dates_and_counts_are_no_keys() -> None:

@@ -120,6 +120,14 @@ def test_requests_without_quotes_are_told_apart_too() -> None:
     }
 
 
+def test_requests_before_a_status_are_told_apart_too() -> None:
+    found = templates_of(
+        '10.0.0.1 - - "GET /orders/{n} HTTP/1.1" 200 12',
+        '10.0.0.1 - - "GET /users/{n}/b HTTP/1.1" 200 12',
+    )
+    assert {text.split('"')[1].split()[1] for text in found} == {"/orders/<id>", "/users/<id>/b"}
+
+
 def test_requests_behind_an_address_are_told_apart_too() -> None:
     """Was wrong: only at the start of a message were they requests."""
     found = templates_of("10.0.0.1 GET /orders/{n}/a 200", "10.0.0.1 GET /users/{n}/b 200")
