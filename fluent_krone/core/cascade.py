@@ -37,6 +37,9 @@ COUNTS = "nested_counts"
 # A session's bound is looked at again when it has grown by a tenth, so that a long session costs a
 # number of looks that grows with the logarithm of its length.
 _NEXT_CHECK = 1.1
+# Events of a session up to which its last step is counted anew at each event. That costs less than
+# a table of all counts, which most sessions are too short to need.
+_FEW_EVENTS = 32
 # Distinct abnormal patterns of one session that are compared with the seen ones, at some tens of
 # microseconds each. What a session of thousands of events did wrong first is enough to name it.
 _MOST_PATTERNS = 40
@@ -180,18 +183,28 @@ class Cascade:
         if self.nested is None or (self._clearing.patterns_clear and not unseen):
             return False
         last = keys[state.events - 1]
-        if tally is None:
-            tally = Counter(keys[: state.events])
-        else:
-            tally[last] = tally.get(last, 0) + 1
-        state.tally = tally
+        times = self._times_so_far(state, keys, last, tally)
         # The bound rises only with a count that no normal session has.
-        if state.events < state.check_at or tally[last] <= self.nested.most(last):
+        if state.events < state.check_at or times <= self.nested.most(last):
             return False
         state.check_at = int(state.events * _NEXT_CHECK) + 1
         threshold = self.nested.threshold
         bound = self.nested.density(keys[: state.events]).bound
         return bound > threshold + _MARGIN * (1 + abs(threshold))
+
+    @staticmethod
+    def _times_so_far(
+        state: State, keys: Sequence[int], last: int, tally: dict[int, int] | None
+    ) -> int:
+        """How often the last step came up to a state; `tally` is that of the state before."""
+        if tally is not None:
+            tally[last] = tally.get(last, 0) + 1
+        elif state.events <= _FEW_EVENTS:
+            return keys[: state.events].count(last)
+        else:
+            tally = Counter(keys[: state.events])
+        state.tally = tally
+        return tally[last]
 
     def _verdict(self, keys: Sequence[int], abnormal: list[Seq], *, ended: bool = True) -> Verdict:
         abnormal = _few_patterns(abnormal)

@@ -23,6 +23,10 @@ _NS = 1_000_000_000
 _SHORTEST = 3
 # Seqs of one session that are measured; a session of thousands of events has too many.
 _MOST = 50
+# Seqs of which it is remembered what is known of them, some 300 bytes each, and the events of the
+# longest of these. Longer ones hardly come twice, and neither do whole sessions.
+_MOST_KNOWN = 20_000
+_LONGEST_KNOWN = 16
 
 # Level and pattern, or level and node alone.
 Form = tuple[Level, tuple[int, ...]]
@@ -56,19 +60,39 @@ class Durations:
         # (identity of a range, threshold) → its limit. There are no more than ranges, and these
         # live as long.
         self._limits: dict[tuple[int, float], int] = {}
+        # What is known of a Seq with these log keys: sessions that ran differently have most of
+        # their Seqs in common.
+        self._known: dict[tuple[Level, tuple[int, ...]], Range | None] = {}
 
     def spans(self, keys: Sequence[int]) -> list[Span]:
         """The Seqs of a session whose durations are known, lowest level first."""
         if not self.ranges:
             return []
         found = []
-        for seq in _measured(self._hierarchy, keys):
-            for form in _forms(self._hierarchy, keys, seq):
-                known = self.ranges.get(form)
-                if known is not None:
-                    found.append(Span(seq.level, seq.start, seq.end, known))
-                    break
+        for (start, end), level in _places(self._hierarchy, keys):
+            known = self._range(level, keys, start, end)
+            if known is not None:
+                found.append(Span(level, start, end, known))
         return found
+
+    def _range(self, level: Level, keys: Sequence[int], start: int, end: int) -> Range | None:
+        """The durations of a Seq, by its pattern, or else by its node."""
+        if level == "entity" or end - start > _LONGEST_KNOWN:
+            return self._looked_up(level, keys, start, end)
+        name = (level, tuple(keys[start:end]))
+        if name not in self._known:
+            if len(self._known) >= _MOST_KNOWN:
+                self._known.clear()
+            self._known[name] = self._looked_up(level, keys, start, end)
+        return self._known[name]
+
+    def _looked_up(self, level: Level, keys: Sequence[int], start: int, end: int) -> Range | None:
+        seq = self._hierarchy.seq(level, keys, start, end)
+        for form in _forms(self._hierarchy, keys, seq):
+            known = self.ranges.get(form)
+            if known is not None:
+                return known
+        return None
 
     def limit_ns(self, span: Span, threshold: float) -> int:
         """`Span.limit_ns`, worked out once for each range."""
@@ -112,7 +136,12 @@ def measure_durations(
 
 
 def _measured(hierarchy: Hierarchy, keys: Sequence[int]) -> list[Seq]:
-    """The Seqs of a session that are measured: the longer ones, each span of events once."""
+    """The Seqs of a session that are measured."""
+    return [hierarchy.seq(level, keys, *span) for span, level in _places(hierarchy, keys)]
+
+
+def _places(hierarchy: Hierarchy, keys: Sequence[int]) -> list[tuple[tuple[int, int], Level]]:
+    """Where the Seqs of a session are that are measured: the longer ones, each span once."""
     # As `Hierarchy.decompose` does, but that only the few Seqs that are measured are made.
     found: dict[tuple[int, int], Level] = {}
     layers: tuple[tuple[Level, list[int]], ...] = (
@@ -125,8 +154,7 @@ def _measured(hierarchy: Hierarchy, keys: Sequence[int]) -> list[Seq]:
                 found.setdefault((start, end), level)
     if len(keys) >= _SHORTEST:
         found.setdefault((0, len(keys)), "entity")
-    measured = [*found.items()][-_MOST:]
-    return [hierarchy.seq(level, keys, *span) for span, level in measured]
+    return [*found.items()][-_MOST:]
 
 
 def _forms(hierarchy: Hierarchy, keys: Sequence[int], seq: Seq) -> tuple[Form, Form]:
