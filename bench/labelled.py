@@ -29,7 +29,8 @@ from fluent_krone.core.hierarchy import Hierarchy, Leaf
 from fluent_krone.detect.budget import DECIMALS, clearing_of
 from fluent_krone.detect.local_context import Automaton, LocalContext
 from fluent_krone.detect.nested_aware import NestedAware, NestedFiles
-from fluent_krone.detect.steps import Steps, StepWitnesses
+from fluent_krone.detect.steps import Steps
+from fluent_krone.detect.witnesses import StepWitnesses
 from fluent_krone.types import LEVELS
 
 ROOT = Path(__file__).resolve().parent.parent

@@ -13,10 +13,12 @@ from fluent_krone.detect.counts import Counts
 from fluent_krone.detect.durations import Span, measure_durations
 from fluent_krone.detect.levels import learn_levels
 from fluent_krone.detect.order import Order, count_order
-from fluent_krone.detect.steps import StepWitnesses
+from fluent_krone.detect.progress import Progress, count_progress
+from fluent_krone.detect.recent import Recent, count_recent
 from fluent_krone.detect.times import measure_times
 from fluent_krone.detect.values import Slot, learn_values
 from fluent_krone.detect.waits import measure_waits
+from fluent_krone.detect.witnesses import StepWitnesses
 from fluent_krone.types import Level
 
 from .facets import other_leaves
@@ -29,8 +31,8 @@ Scores = dict[str, float]
 DENSITY = "density"
 # Scores that are 0 or 1: their threshold can only be 0.
 BINARY = ("patterns",)
-# Sums over what training never had.
-SUMS = ("order.pair", "order.triple")
+# Scores of what training never had after the steps before it, over several ways to look at them.
+NEVER_HAD = ("order.recent", "order.progress")
 
 # What tells that a session hangs while it does.
 WAITING = ("time.wait",)
@@ -120,6 +122,8 @@ def fit_steps(
             count_order((session.keys for session in sessions), hierarchy),
             count_precedence(session.keys for session in sessions),
             weighed=True,
+            recent=Recent(count_recent(session.keys for session in sessions)),
+            progress=Progress(count_progress(session.keys for session in sessions)),
         ),
         times=measure_times(((s.keys, s.gaps_ns) for s in sessions), hierarchy),
         values=learn_values(

@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 
 from fluent_krone.detect.budget import DECIMALS, Budget, Plan
 
-from .panel import BINARY, DENSITY, SUMS
+from .panel import BINARY, DENSITY, NEVER_HAD
 
 Doubles = NDArray[np.float64]
 Flags = NDArray[np.bool_]
@@ -75,12 +75,13 @@ _DENSITY_FLOOR, _STEP_FLOOR = 20_000, 1_000
 # training never had is never flagged if it had fewer chances than that: with rules that 30 of 600
 # sessions kept, two in a hundred new ones broke one.
 _ORDER, _ORDER_FLOOR = ("order.session", "order.entity"), 100
-_NEVER_HAD = ("order.before", *SUMS)
+_RULES = ("order.before", "order.pair")
 # Counts are never flagged that are likelier than one in so many, for one false alarm in 1,000. That
 # is little: no session had them, so they are odder than what they differ in.
 _COUNTS_FLOOR = 150
 # Where so many false alarms are to be expected among the sessions that are held out, these alone
-# say how far out normal counts are: on 15,000 simulated sessions the floor hid lost replicas.
+# say how far out normal counts are: on 15,000 simulated sessions the floor hid lost replicas. They
+# also say what is new and normal.
 _PLENTY = 10
 # More held-out sessions than this share cannot be flagged in the dearest plan; the others' scores
 # need not be looked at.
@@ -206,11 +207,12 @@ class _Division:
         if name in BINARY:
             return 0.0
         least = max(math.log(_ORDER_FLOOR / self._false_alarms), math.log(_ORDER_FLOOR))
-        if name in _NEVER_HAD:
+        if name in _RULES:
             return least
+        are_plenty = self._rows * self._false_alarms >= 1000 * _PLENTY
+        if are_plenty and (name == "counts" or name in NEVER_HAD):
+            return 0.0
         if name == "counts":
-            if self._rows * self._false_alarms >= 1000 * _PLENTY:
-                return 0.0
             return max(math.log(_COUNTS_FLOOR / self._false_alarms), 0.0)
         floor = max(math.log(_STEP_FLOOR / self._false_alarms), 0.0)
         if name in _ORDER and is_told:

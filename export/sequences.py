@@ -13,7 +13,7 @@ from fluent_krone.config import Config
 from fluent_krone.core.engine import Engine, EngineParts
 from fluent_krone.core.hierarchy import Hierarchy, Leaf
 from fluent_krone.core.sessions import Session, SessionSettings
-from fluent_krone.core.steps import ANY_GAP_NS, NEVER_NS, Limit, Row
+from fluent_krone.core.steps import ANY_GAP_NS, NEVER_NS, Limit, Row, SoFar
 from fluent_krone.detect.bundle import limits_of
 from fluent_krone.inputs import Event
 from fluent_krone.reading.records import InputSettings, SessionKey
@@ -88,7 +88,10 @@ class _Recorder:
     def rows(self) -> Iterator[Row]:
         return iter(())
 
-    def at_step(self, keys: Sequence[int]) -> tuple[Deviation, ...]:
+    def with_last(self, before: SoFar, keys: Sequence[int]) -> SoFar:
+        return before
+
+    def at_step(self, keys: Sequence[int], before: SoFar | None = None) -> tuple[Deviation, ...]:
         return ()
 
     def at_end(self, keys: Sequence[int]) -> tuple[Deviation, ...]:

@@ -25,8 +25,8 @@ from fluent_krone.detect.budget import DECIMALS
 from fluent_krone.detect.bundle import load_bundle
 from fluent_krone.detect.bundle_writer import BundleContent, write_bundle
 from fluent_krone.detect.nested_aware import NestedFiles
-from fluent_krone.detect.steps import WitnessFiles
 from fluent_krone.detect.waits import usual_silence_ns
+from fluent_krone.detect.witnesses import WitnessFiles
 from fluent_krone.reading.levels import RANKS
 from fluent_krone.reading.records import InputSettings
 from fluent_krone.reading.slots import SlotReader

@@ -16,7 +16,7 @@ from fluent_krone.detect.bundle import Bundle, load_bundle
 from fluent_krone.detect.bundle_writer import BundleContent, write_bundle
 from fluent_krone.detect.nested_aware import NestedFiles
 from fluent_krone.detect.rates import Rates, in_tree
-from fluent_krone.detect.steps import WitnessFiles
+from fluent_krone.detect.witnesses import WitnessFiles
 from fluent_krone.errors import ExportError, RecordError
 from fluent_krone.inputs import read_events
 from fluent_krone.reading.records import as_bytes

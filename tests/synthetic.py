@@ -31,10 +31,11 @@ from fluent_krone.detect.durations import measure_durations
 from fluent_krone.detect.levels import learn_levels
 from fluent_krone.detect.local_context import LocalContext
 from fluent_krone.detect.order import Order, count_order
-from fluent_krone.detect.steps import Steps, StepWitnesses
+from fluent_krone.detect.steps import Steps
 from fluent_krone.detect.times import measure_times
 from fluent_krone.detect.values import learn_values
 from fluent_krone.detect.waits import measure_waits
+from fluent_krone.detect.witnesses import StepWitnesses
 from fluent_krone.reading.records import InputSettings
 from fluent_krone.types import LEVELS, Finding, FlowLevel, Level
 

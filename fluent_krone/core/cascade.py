@@ -27,7 +27,7 @@ from ..types import LEVELS, Deviation, Level, Seq, Verdict
 from .hierarchy import Hierarchy
 from .localise import NestedDetector, Place, SeqDetector, localise
 from .steps import NEVER_NS, Limit, StepJudge
-from .tracker import State, Tracker
+from .tracker import Ending, State, Tracker
 
 # Relative to the threshold. The bound must be above it by this much: far more than the rounding of
 # bound and score, so that no early verdict is reversed, and too little to delay one.
@@ -125,19 +125,18 @@ class Cascade:
 
     def odd_end(self, state: State, keys: Sequence[int]) -> tuple[Deviation, ...]:
         """What deviates if the session ends here."""
-        if self._steps is None:
-            return ()
-        if state.end_deviations is None:
-            state.end_deviations = self._steps.at_end(keys)
-        return state.end_deviations
+        return self._ending(state, keys)[0]
 
     def spans(self, state: State, keys: Sequence[int]) -> tuple[Limit, ...]:
         """The Seqs whose durations have a limit if the session ends here."""
+        return self._ending(state, keys)[1]
+
+    def _ending(self, state: State, keys: Sequence[int]) -> Ending:
         if self._steps is None:
-            return ()
-        if state.spans is None:
-            state.spans = self._steps.spans(keys)
-        return state.spans
+            return (), ()
+        if state.ending is None:
+            state.ending = (self._steps.at_end(keys), self._steps.spans(keys))
+        return state.ending
 
     def early(self, state: State, keys: Sequence[int]) -> Verdict:
         """The verdict on a session whose state is decided, naming the most abnormal Seq so far.

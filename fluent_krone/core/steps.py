@@ -17,6 +17,9 @@ NEVER_NS = 2**63 - 1
 # Three steps in a row, and how often training had them. −1 stands before a session's first step,
 # and −2 behind its last one.
 Row = tuple[int, int, int, int]
+# What has come so far in a session, in whatever order, as the step judge sums it up; nothing yet.
+SoFar = tuple[int, int]
+NOTHING: SoFar = (0, 0)
 
 # Events `[start, end)` of a Seq, and the longest duration of it that is no deviation, in ns.
 Limit = tuple[int, int, int]
@@ -37,8 +40,12 @@ class StepJudge(Protocol):
         """All three steps that normal training had in a row."""
         ...
 
-    def at_step(self, keys: Sequence[int]) -> tuple[Deviation, ...]:
-        """What is odd about the order of the last of `keys`."""
+    def with_last(self, before: SoFar, keys: Sequence[int]) -> SoFar:
+        """What has come so far with the last of `keys`, after what came `before` it."""
+        ...
+
+    def at_step(self, keys: Sequence[int], before: SoFar | None = None) -> tuple[Deviation, ...]:
+        """What is odd about the order of the last of `keys`; `before` is what came before it."""
         ...
 
     def at_end(self, keys: Sequence[int]) -> tuple[Deviation, ...]:

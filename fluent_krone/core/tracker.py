@@ -24,8 +24,10 @@ from typing import Any
 from ..reading.cache import Generation
 from ..types import LEVELS, Deviation, Seq
 from .hierarchy import Hierarchy
-from .steps import ANY_GAP_NS, NEVER_NS, NO_GAP_NS, Limit, StepJudge
+from .steps import ANY_GAP_NS, NEVER_NS, NO_GAP_NS, NOTHING, Limit, SoFar, StepJudge
 
+# What deviates where a session ends, and the limits of its durations.
+Ending = tuple[tuple[Deviation, ...], tuple[Limit, ...]]
 # Closed Seqs that are not normal, the last one first: it, and what came before.
 Odd = tuple[Seq, Any]
 
@@ -38,10 +40,10 @@ class State:
     `check_at` (the number of events at which that is worth another look), `tally` (how often each
     log key came), `early` and `end` (the verdicts on a session that is decided, or stops here).
 
-    The step judge fills `deviations` (of the last step's order), `shortest_ns` and `longest_ns`
-    (the gaps before it that are no deviation), `end_deviations` (if the session ends here) and
-    `spans` (the limits of its durations then). After `waits_ns` without an event there is something
-    to do: the session hangs, or its idle timeout is over.
+    The step judge fills `so_far` (what has come, in whatever order), `deviations` (of the last
+    step's order), `shortest_ns` and `longest_ns` (the gaps before it that are no deviation),
+    and `ending` (what is said if the session ends here). After `waits_ns` without an event there is
+    something to do: the session hangs, or its idle timeout is over.
     Where the engine has something to do at the state itself, no gap is within these limits.
     """
 
@@ -53,7 +55,7 @@ class State:
         "deviations",
         "early",
         "end",
-        "end_deviations",
+        "ending",
         "entity",
         "entity_start",
         "events",
@@ -63,7 +65,7 @@ class State:
         "odd",
         "shifts",
         "shortest_ns",
-        "spans",
+        "so_far",
         "tally",
         "waits_ns",
     )
@@ -86,11 +88,11 @@ class State:
         self.decided = False
         self.check_at = 0
         self.tally: dict[int, int] | None = None
+        self.so_far: SoFar = NOTHING
         self.deviations: tuple[Deviation, ...] = ()
-        self.end_deviations: tuple[Deviation, ...] | None = None
+        self.ending: Ending | None = None
         self.shortest_ns, self.longest_ns = ANY_GAP_NS
         self.waits_ns = NEVER_NS
-        self.spans: tuple[Limit, ...] | None = None
         self.early: Any = None
         self.end: Any = None
         # What kind of execution it is, if the session ends here; see `keeping/kinds.py`.
@@ -195,7 +197,7 @@ class Tracker:
         found.tally = state.tally
         state.tally = None
         found.decided = state.decided or self._is_decided(found, keys)
-        self._judge_step(found, keys)
+        self._judge_step(state, found, keys)
         self._remembered.append(found)
         return found
 
@@ -208,13 +210,14 @@ class Tracker:
             odd = odd[1]
         return sorted(found, key=lambda seq: (LEVELS.index(seq.level), seq.start))
 
-    def _judge_step(self, state: State, keys: Sequence[int]) -> None:
+    def _judge_step(self, before: State, state: State, keys: Sequence[int]) -> None:
         state.waits_ns = self._idle_ns
         if self._steps is not None:
             so_far = keys
             if len(keys) != state.events:
                 so_far = keys[: state.events]
-            state.deviations = self._steps.at_step(so_far)
+            state.deviations = self._steps.at_step(so_far, before.so_far)
+            state.so_far = self._steps.with_last(before.so_far, so_far)
             state.waits_ns = min(self._steps.wait_ns(so_far), self._idle_ns)
             if state.events > 1:
                 limits_ns = self._steps.limits_ns(so_far[-2], so_far[-1])

@@ -22,7 +22,9 @@ from ..errors import BundleError
 # alerts; the others are of one step and make `deviation` alerts.
 Score = Literal[
     "density", "counts", "patterns",
-    "order.session", "order.entity", "order.before", "order.pair", "order.triple",
+    "order.session", "order.entity", "order.before", "order.pair", "order.recent", "order.progress",
+    # In bundles of earlier versions:
+    "order.triple",
     "time", "time.wait", "time.seq", "values", "values.range", "levels",
 ]  # fmt: skip
 # In 1,000 normal sessions; what is assumed where nothing is asked for.

@@ -44,7 +44,8 @@ from .local_context import LocalContext
 from .nested_aware import NestedAware, NestedFiles
 from .order import Order
 from .rates import NO_RATES, Rates, rates_from_json
-from .steps import Steps, StepWitnesses, witnesses_from_json
+from .steps import Steps
+from .witnesses import StepWitnesses, witnesses_from_json
 
 # Raised when the files change their meaning; a bundle of another format is refused.
 FORMAT = 4

@@ -19,7 +19,7 @@ from ..types import LEVELS, Level
 from .bundle import FILES, FLOW_FILE, FORMAT, NESTED_FILES, WITNESS_FILES, Golden, key_hash
 from .nested_aware import NestedFiles
 from .rates import Rates, rates_to_json
-from .steps import WitnessFiles
+from .witnesses import WitnessFiles
 
 # Log keys are two bytes wide in an open session, and the unknown leaf has one besides.
 MAX_TEMPLATES = 65_000

@@ -1,22 +1,25 @@
 """Order witness: how surprising is each step, after the steps before it.
 
-A variable-order model of the log keys (prediction by partial matching, PPM-C: Moffat, "Implementing
-the PPM data compression scheme", 1990) answers with the probability of the next step after the
-longest known context, and falls back to a shorter context where the longer one never had that step.
-The surprise of a step is the negative logarithm of that probability, in nats.
+A model of the log keys (`detect/next_step.py`) says how surprising the next step is.
 
-KRONE's promise is to judge each Seq by itself, so five views are heard, and each has its own
+KRONE's promise is to judge each Seq by itself, so several views are heard, and each has its own
 threshold:
 
 - `session`: the step after the last steps of the session, and the session's end after them;
 - `entity`: the step after the last steps *of its own entity*, wherever other entities went between;
+- `before`: whether a step came after one that never came before it (`detect/precedence.py`);
 - `pair`: the steps of the session so far that came directly after a step that training never had
   before them. A session that runs backwards has many, each of them hardly odder than a rare step.
   Each counts with the logarithm of how often training had the rarer of the two: two frequent steps
   have had many chances to meet;
-- `triple`: the same with the two steps before. New triples are more frequent than new pairs, so
-  that one says little, and several in one session say much;
-- `before`: whether a step came after one that never came before it (`detect/precedence.py`).
+- `recent`: whether training ever had it after the one to five steps before it
+  (`detect/recent.py`);
+- `progress`: whether training ever had it, or the end, after what came so far, in whatever order
+  (`detect/progress.py`).
+
+Bundles of earlier versions have `triple` in place of the last two: what `pair` is, with the two
+steps before. New triples are more frequent than new pairs, so that one says little, and several in
+one session say much.
 
 The end of a session is no step of a pair or a triple, but its beginning is: a step that never comes
 first is out of order, while a session ends early for many reasons, and `session` says how odd that
@@ -27,26 +30,29 @@ A session's surprise is a function of its log keys, so the tracker works it out 
 
 from __future__ import annotations
 
-import math
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
 from ..core.hierarchy import Hierarchy
-from ..core.steps import Row
+from ..core.steps import Row, SoFar
+from .next_step import Context, Counts, NextStep
 from .precedence import NO_PRECEDENCE, Precedence
+from .progress import Progress
+from .recent import Recent, recent_window
 
-View = Literal["session", "entity", "before", "pair", "triple"]
-VIEWS: tuple[View, ...] = ("session", "entity", "before", "pair", "triple")
-# The views that depend on nothing but the place of a step (`Order.place`). `before` asks the whole
-# session; the others count what was new before, and say 0 where nothing is new at the place itself.
-PLACED: frozenset[View] = frozenset(["session", "entity"])
+View = Literal["session", "entity", "before", "recent", "progress", "pair", "triple"]
+VIEWS: tuple[View, ...] = ("session", "entity", "before", "pair", "recent", "progress")
+# The views of a bundle of an earlier version.
+EARLIER_VIEWS: tuple[View, ...] = ("session", "entity", "before", "pair", "triple")
+# The views that ask the whole session. Of the others, those of `COUNTING` count what was new before
+# as well, and say 0 where nothing is new at the place itself (`Order.place`); the rest depends on
+# the place alone.
+WHOLE: tuple[View, ...] = ("before", "progress")
+COUNTING: tuple[View, ...] = ("pair", "triple")
 # Steps before the present one that are looked at together with it, by view.
 _REACH_OF: Mapping[View, int] = {"pair": 1, "triple": 2}
-Context = tuple[int, ...]
-Counts = Mapping[Context, Mapping[int, int]]
-
 # Steps that a context reaches back: with 5 the tables double and nothing more is found.
 ORDER = 3
 # Before a session's first step, and after its last one, where log keys count from 0.
@@ -54,7 +60,7 @@ START, END = -1, -2
 # Events that the entity's view looks back for its own last steps: this bounds the work on long
 # sessions.
 REACH = 64
-# Surprises that are remembered; then all are forgotten, and worked out anew.
+# Steps whose newness is remembered; then all are forgotten, and worked out anew.
 _MOST_REMEMBERED = 50_000
 # Pairs and triples of a session that are counted, back from the present one; this bounds the work
 # as well.
@@ -88,51 +94,6 @@ def entity_context(keys: Sequence[int], at: int, entity_of: Sequence[int]) -> Co
             if len(found) == ORDER:
                 return tuple(reversed(found))
     return (START,) * (ORDER - len(found)) + tuple(reversed(found))
-
-
-class NextStep:
-    """Counts of the step that followed each context, and the surprise of a step after one.
-
-    >>> model = NextStep({(): {1: 3, 2: 1}, (1,): {2: 3}})
-    >>> model.surprise((1,), 2) < model.surprise((1,), 1)
-    True
-    """
-
-    def __init__(self, counts: Counts) -> None:
-        self.counts = counts
-        self._totals = {context: sum(after.values()) for context, after in counts.items()}
-        # Where no context at all had the step, each known step and one unknown are equally likely.
-        self._least = math.log(1 + len(counts.get((), ())))
-        # A context and a step after it come again much more often than a whole session does.
-        self._remembered: dict[tuple[Context, int], float] = {}
-
-    def surprise(self, context: Context, step: int) -> float:
-        """−ln of the probability of `step` after `context`."""
-        found = self._remembered.get((context, step))
-        if found is None:
-            if len(self._remembered) >= _MOST_REMEMBERED:
-                self._remembered.clear()
-            found = self._remembered[context, step] = self._surprise(context, step)
-        return found
-
-    def chances(self, context: Context, step: int) -> float:
-        """ln of how often `step` could have come after `context`: as often as it came at all, or as
-        often as anything came after the longest part of the context that training had."""
-        starts = range(len(context) + 1)
-        after = next((n for at in starts if (n := self._totals.get(context[at:]))), 0)
-        return math.log(1 + min(after, self.counts.get((), {}).get(step, 0)))
-
-    def _surprise(self, context: Context, step: int) -> float:
-        escaped = 0.0
-        for start in range(len(context) + 1):
-            after = self.counts.get(context[start:])
-            if after is None:
-                continue
-            total = self._totals[context[start:]] + len(after)
-            if times := after.get(step):
-                return escaped - math.log(times / total)
-            escaped -= math.log(len(after) / total)
-        return escaped + self._least
 
 
 @dataclass(frozen=True, slots=True)
@@ -189,8 +150,15 @@ class Order:
         precedence: Precedence = NO_PRECEDENCE,
         *,
         weighed: bool = False,
+        recent: Recent | None = None,
+        progress: Progress | None = None,
     ) -> None:
         self.tables = tables
+        self.recent = recent
+        self.progress = progress
+        self.views = VIEWS
+        if recent is None or progress is None:
+            self.views = EARLIER_VIEWS
         # Whether new pairs and triples count by how often they could have come; in bundles of
         # earlier versions each counts as one.
         self.weighed = weighed
@@ -205,17 +173,29 @@ class Order:
         """The scores of event `at` of a session, by view. A step that training never had scores 0:
         that it is new is told by itself, and what it does to the session is the density's to say.
         """
+        return {**self.whole(keys, at), **self.placed(keys, at)}
+
+    def placed(self, keys: Sequence[int], at: int) -> dict[View, float]:
+        """The scores of the views that do not ask the whole session."""
         step = keys[at]
         if step not in self._known:
-            return dict.fromkeys(VIEWS, 0.0)
+            return {view: 0.0 for view in self.views if view not in WHOLE}
         context = session_context(keys, at)
         own = entity_context(keys, at, self._entity_of)
-        return {
+        found: dict[View, float] = {
             "session": self._session.surprise(context, step),
             "entity": self._entity.surprise(own, step),
-            "before": self.before(keys, at),
-            **self._new(keys, at),
         }
+        for view, reach in _REACH_OF.items():
+            if view in self.views:
+                found[view] = self._new(keys, at, reach)
+        if self.recent is not None:
+            found["recent"] = self.recent.score(keys, at)
+        return found
+
+    def whole(self, keys: Sequence[int], at: int) -> dict[View, float]:
+        """The scores of the views that ask the whole session up to event `at`."""
+        return {"before": self.before(keys, at), "progress": self.so_far(keys, at)}
 
     def before(self, keys: Sequence[int], at: int) -> float:
         """The score of event `at` in the view of that name."""
@@ -224,20 +204,29 @@ class Order:
             return 0.0
         return rule.score
 
+    def so_far(self, keys: Sequence[int], at: int, before: SoFar | None = None) -> float:
+        """The score of event `at` in the view `progress`, where `before` came before it."""
+        if self.progress is None:
+            return 0.0
+        return self.progress.score(keys, at, before)
+
     def place(self, keys: Sequence[int], at: int) -> Context:
         """Event `at` with the steps before it, in the session and in its own entity.
 
-        It tells whether the step is new there, and gives the scores of the views in `PLACED`.
+        It tells whether the step is new there, and gives the scores of the views that do not ask
+        the whole session.
         """
         own = entity_context(keys, at, self._entity_of)
-        return (*session_context(keys, at), *own, keys[at])
+        return (*recent_window(keys, at), *own)
 
     def end_scores(self, keys: Sequence[int]) -> dict[View, float]:
         """The scores of ending here."""
-        surprise = 0.0
+        found: dict[View, float] = dict.fromkeys(self.views, 0.0)
         if keys:
-            surprise = self.end_surprise(self.last_steps(keys))
-        return dict.fromkeys(VIEWS, 0.0) | {"session": surprise}
+            found["session"] = self.end_surprise(self.last_steps(keys))
+        if keys and self.progress is not None:
+            found["progress"] = self.progress.end_score(keys)
+        return found
 
     def last_steps(self, keys: Sequence[int]) -> Context:
         """The steps that the session's score of ending here depends on."""
@@ -253,8 +242,12 @@ class Order:
         """The largest scores of a whole session: what thresholds are taken from."""
         found = self.end_scores(keys)
         for at in range(len(keys)):
-            for view, score in self.scores(keys, at).items():
+            scores = self.placed(keys, at) | {"before": self.before(keys, at)}
+            for view, score in scores.items():
                 found[view] = max(found[view], score)
+        if self.progress is not None:
+            # All at once: each event adds to what came before it.
+            found["progress"] = self.progress.worst(keys)
         return found
 
     def seen(self, step: int) -> tuple[int, int]:
@@ -291,8 +284,12 @@ class Order:
         """The fewest steps before event `at` after which it has at most a share of `rare`.
 
         Where it is usual after all that the model knows, these are the most steps that training
-        had there. The view `entity` looks at the steps of the event's own entity.
+        had there. The view `entity` looks at the steps of the event's own entity, and `recent` at
+        the fewest steps that training never had it after.
         """
+        if view == "recent" and self.recent is not None:
+            told, after = self.recent.told(keys, at)
+            return told, self._follows({told: after}, told, keys[at])
         context = session_context(keys, at)
         counts = self._session.counts
         if view == "entity":
@@ -332,17 +329,14 @@ class Order:
         """Whether training never had event `at` after the `reach` events before it."""
         return self._newness[_window(keys, at, at, reach)] > 0
 
-    def _new(self, keys: Sequence[int], at: int) -> dict[View, float]:
-        """The pairs, and triples, up to this one that training never had; 0 where it had this."""
-        found: dict[View, float] = {}
-        for view, reach in _REACH_OF.items():
-            found[view] = 0.0
-            if self._is_new_at(keys, at, reach):
-                steps = _window(keys, max(at + 1 - _COUNTED_BACK, 0), at, reach)
-                # Without a step of Python for each event: every new state asks this.
-                windows = zip(*(steps[i:] for i in range(reach + 1)), strict=False)
-                found[view] = float(sum(map(self._newness.__getitem__, windows)))
-        return found
+    def _new(self, keys: Sequence[int], at: int, reach: int) -> float:
+        """The pairs, or triples, up to this one that training never had; 0 where it had this."""
+        if not self._is_new_at(keys, at, reach):
+            return 0.0
+        steps = _window(keys, max(at + 1 - _COUNTED_BACK, 0), at, reach)
+        # Without a step of Python for each event: many new states ask this.
+        windows = zip(*(steps[i:] for i in range(reach + 1)), strict=False)
+        return float(sum(map(self._newness.__getitem__, windows)))
 
 
 def count_order(sessions: Iterable[Sequence[int]], hierarchy: Hierarchy) -> dict[str, Counts]:

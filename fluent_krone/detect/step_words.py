@@ -66,7 +66,11 @@ class StepWords:
         rule = self._order.precedence.broken(keys, at)
         if name == "order.before" and rule is not None:
             return self._before(keys, at, rule)
+        if name == "order.progress" and at > 0:
+            return Said(f"{step} came next. {self._so_far(keys, at)}", (at,))
         view: View = "entity" if name == "order.entity" else "session"
+        if name == "order.recent":
+            view = "recent"
         context, follows = self._order.rare_after(keys, at, view, _RARE)
         if set(context) == {keys[at]}:
             said = f"{step} came {times(len(context) + 1)} in a row"
@@ -93,6 +97,40 @@ class StepWords:
         if steps and START in context:
             said = f"At the beginning, {said}"
         return Said(f"{said}. {self._seldom(follows, keys[at], not steps)}", named)
+
+    def early_end(self, keys: Sequence[int], name: str) -> Said:
+        """After which step a session ends, and how often that happens there."""
+        said = f"The session ends after {self.step(keys[-1])}"
+        named = (len(keys) - 1,)
+        if name == "order.progress":
+            return Said(f"{said}. {self._so_far(keys, len(keys))}", named)
+        follows = self._order.follows(keys[-1], END)
+        if follows.usual >= 0:
+            said += f"; normally {self.step(follows.usual)} follows"
+        ends = "none"
+        if follows.times:
+            ends = f"only {follows.times:,}"
+        return Said(
+            f"{said}. {ends.capitalize()} of {follows.total:,} normal cases ended there.", named
+        )
+
+    def _so_far(self, keys: Sequence[int], at: int) -> str:
+        """That no normal session goes on like this after what has come so far, and how they do."""
+        assert self._order.progress is not None, "BUG: nothing is known of what comes when"
+        found = self._order.progress.expected(keys, at)
+        how = "in whatever order"
+        if not found.however_often:
+            how = "each as often, in whatever order"
+        what = "went on with it" if at < len(keys) else "ended there"
+        said = f"Of {found.total:,} normal cases with the same steps so far ({how}), none {what}"
+        usual = max(found.after, key=lambda key: (found.after[key], -key), default=END)
+        share = found.after.get(usual, 0) / max(found.total, 1)
+        if usual != END and share >= _OFTEN:
+            often = "normally" if share > _MOSTLY else "most often"
+            said += f"; {often} {self.step(usual)} follows ({as_share(share)})"
+        elif usual == END and share >= _OFTEN:
+            said += f"; {as_share(share)} of them ended"
+        return said + "."
 
     def _stray(self, keys: Sequence[int], at: int, reach: int, view: View) -> Said | None:
         """Which of the `reach` steps before an event does not belong there, where others do.

@@ -4,34 +4,20 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from functools import lru_cache
-from typing import Any
 
 from ..core.hierarchy import Hierarchy
-from ..core.steps import Limit, Row
+from ..core.steps import Limit, Row, SoFar
 from ..types import Deviation, Level, Witness
 from .budget import DECIMALS, Budget
-from .durations import (
-    Durations,
-    durations_from_json,
-    durations_to_json,
-)
-from .levels import Levels, levels_from_json, levels_to_json
 from .measures import as_time
-from .order import END, PLACED, VIEWS, Context, Order, View, order_from_json, order_to_json
-from .precedence import precedence_from_json, precedence_to_json
+from .next_step import Context
+from .order import COUNTING, END, View
 from .step_words import Said, StepWords
-from .times import NEVER, Times, times_from_json, times_to_json
-from .values import (
-    Known,
-    KnownSet,
-    ValueWitness,
-    values_from_json,
-    values_to_json,
-    without_port,
-)
-from .waits import Waits, waits_from_json, waits_to_json
+from .times import NEVER
+from .values import Known, KnownSet, without_port
+from .witnesses import StepWitnesses
 
 # Seconds below which two events are said to have the same time: clocks of logs are coarse.
 _SAME_TIME = 0.0005
@@ -41,74 +27,11 @@ _MOST_USUAL = 50_000
 # The level of the tree that a score of the order speaks of; any other speaks of the status.
 _LEVEL_OF: Mapping[str, Level] = {"order.session": "entity", "order.entity": "action"}
 # Views that count steps of a session; what says more of one step is told rather than they.
-_COUNTING = ("order.pair", "order.triple")
+_COUNTING = tuple(f"order.{view}" for view in COUNTING)
 # How a sentence names the levels of `reading/levels.py`, by rank.
 _LEVEL_NAMES = {5: "a warning", 6: "an error", 7: "critical", 8: "fatal"}
 # A value in an alert is cut after so many characters.
 _LONGEST_VALUE = 60
-
-
-@dataclass(frozen=True, slots=True)
-class StepWitnesses:
-    """The witnesses of single steps, as a bundle holds them."""
-
-    order: Order
-    times: Times
-    values: ValueWitness
-    levels: Levels
-    durations: Durations
-    waits: Waits
-
-    def to_json(self) -> dict[str, Any]:
-        return {
-            "order": order_to_json(self.order.tables),
-            "precedence": precedence_to_json(self.order.precedence),
-            "weighed": self.order.weighed,
-            "times": times_to_json(self.times),
-            "values": values_to_json(self.values),
-            "levels": levels_to_json(self.levels),
-            "durations": durations_to_json(self.durations),
-            "waits": waits_to_json(self.waits),
-        }
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class WitnessFiles:
-    """What a bundle keeps of the witnesses of steps, and of the budget.
-
-    `blind` are the kinds of fault that the bundle hardly finds. `detection` is the table behind
-    that: kind of fault → false alarms asked for → share found.
-    """
-
-    witnesses: StepWitnesses
-    budget: Mapping[str, Any]
-    false_alarms: float
-    blind: Sequence[str] = ()
-    detection: Mapping[str, Mapping[str, float]] = field(default_factory=dict)
-
-    def budget_json(self) -> dict[str, Any]:
-        return {
-            "false_alarms": self.false_alarms,
-            "blind": list(self.blind),
-            "detection": {kind: dict(found) for kind, found in self.detection.items()},
-            "budget": dict(self.budget),
-        }
-
-
-def witnesses_from_json(values: Mapping[str, Any], hierarchy: Hierarchy) -> StepWitnesses:
-    return StepWitnesses(
-        Order(
-            hierarchy,
-            order_from_json(values["order"]),
-            precedence_from_json(values.get("precedence", ())),
-            weighed=values.get("weighed", False),
-        ),
-        times_from_json(values["times"], hierarchy),
-        values_from_json(values["values"]),
-        levels_from_json(values["levels"]),
-        durations_from_json(values.get("durations"), hierarchy),
-        waits_from_json(values.get("waits")),
-    )
 
 
 @dataclass(frozen=True, slots=True)
@@ -143,6 +66,7 @@ class Steps:
         self._step = words.step
         self._span = words.span
         self._out_of_order = words.out_of_order
+        self._early_end = words.early_end
         self._budget = budget
         self._thresholds = thresholds
         # By transition: there are no more of them than log keys, squared.
@@ -151,9 +75,10 @@ class Steps:
         self._wait_after = lru_cache(_MOST_USUAL)(self._wait_ns)
         # Places that are no deviation: sessions that ran differently have most of them in common.
         self._usual: set[Context] = set()
-        names = ((view, f"order.{view}") for view in VIEWS)
+        names = ((view, f"order.{view}") for view in self.order.views)
         self._views = [(view, name, thresholds[name]) for view, name in names if name in thresholds]
         self._before_threshold = thresholds.get("order.before", math.inf)
+        self._progress_threshold = thresholds.get("order.progress", math.inf)
         value_threshold = thresholds.get("values", math.inf)
         # Bundles of earlier versions have one threshold for both.
         self._value_thresholds = {
@@ -167,16 +92,26 @@ class Steps:
     def rows(self) -> Iterator[Row]:
         return self.order.rows()
 
-    def at_step(self, keys: Sequence[int]) -> tuple[Deviation, ...]:
+    def with_last(self, before: SoFar, keys: Sequence[int]) -> SoFar:
+        if self.order.progress is None:
+            return before
+        return self.order.progress.with_last(before, keys)
+
+    def at_step(self, keys: Sequence[int], before: SoFar | None = None) -> tuple[Deviation, ...]:
         at = len(keys) - 1
-        place = self.order.place(keys, at)
-        before = self.order.before(keys, at) > self._before_threshold
-        if place in self._usual and not before:
+        order = self.order
+        place = order.place(keys, at)
+        is_usual = (
+            place in self._usual
+            and order.so_far(keys, at, before) <= self._progress_threshold
+            and order.before(keys, at) <= self._before_threshold
+        )
+        if is_usual:
             return ()
-        scores = self.order.scores(keys, at)
+        scores = order.scores(keys, at)
         found = self._oddest(scores)
         if found is None:
-            if not any(scores[view] for view in scores if view not in PLACED):
+            if not any(scores.get(view) for view in COUNTING):
                 self._note_usual(place)
             return ()
         direction = "unexpected"
@@ -199,16 +134,9 @@ class Steps:
         found = self._oddest(self.order.end_scores(keys))
         if found is None:
             return ()
-        follows = self.order.follows(keys[-1], END)
-        words = f"The session ends after {self._step(keys[-1])}"
-        if follows.usual >= 0:
-            words += f"; normally {self._step(follows.usual)} follows"
-        ends = "none"
-        if follows.times:
-            ends = f"only {follows.times:,}"
-        words += f". {ends.capitalize()} of {follows.total:,} normal cases ended there."
         last = len(keys) - 1
-        return (self._order(found, "early_end", last, keys[-1], Said(words, (last,))),)
+        said = self._early_end(keys, found.name)
+        return (self._order(found, "early_end", last, keys[-1], said),)
 
     def limits_ns(self, before: int, step: int) -> tuple[int, int]:
         found = self._limits.get((before, step))
@@ -399,7 +327,7 @@ class Steps:
     def _oddest(self, scores: Mapping[View, float]) -> _Oddity | None:
         found: _Oddity | None = None
         for view, name, threshold in self._views:
-            score = scores[view]
+            score = scores.get(view, 0.0)
             if round(score, DECIMALS) <= threshold:
                 continue
             if found is None or found.name in _COUNTING:

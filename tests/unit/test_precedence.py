@@ -19,7 +19,8 @@ from fluent_krone.detect.precedence import (
     precedence_from_json,
     precedence_to_json,
 )
-from fluent_krone.detect.steps import Steps, witnesses_from_json
+from fluent_krone.detect.steps import Steps
+from fluent_krone.detect.witnesses import witnesses_from_json
 
 A, B, C, D = range(4)
 

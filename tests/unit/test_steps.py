@@ -31,8 +31,9 @@ from synthetic import (
 
 from fluent_krone.alerts.filled import with_lines
 from fluent_krone.core.engine import Engine
-from fluent_krone.detect.steps import Steps, witnesses_from_json
+from fluent_krone.detect.steps import Steps
 from fluent_krone.detect.times import measure_times
+from fluent_krone.detect.witnesses import witnesses_from_json
 from fluent_krone.types import Finding
 
 
