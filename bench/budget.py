@@ -3,8 +3,10 @@
 Thresholds come from normal training sessions alone, and labels are only used to count. Every set is
 judged by its sequence alerts alone and by all kinds of alert together, with the tree and flat, and
 beside trivial rules. Faults are injected into test sessions, not into those that were fitted on.
-`shortfall` is by how much a trivial rule finds more of a kind of fault than we do for as many false
-alarms, at the worst rule and kind; below 0 where none finds more.
+`false_alarms` is how many times as many are raised as were asked for, and `by_chance` within which
+bounds that lies for one seed by chance alone. `shortfall` is by how much a trivial rule finds more
+of a kind of fault than we do for as many false alarms, at the worst rule and kind; below 0 where
+none finds more.
 
     python bench/budget.py [--data ../shared/data] [--only bpic12 …] [--seeds 0 1 …] [--json]
 """
@@ -15,6 +17,7 @@ import argparse
 import csv
 import gzip
 import json
+import math
 import sys
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -39,6 +42,8 @@ from fluent_krone.detect.budget import DECIMALS
 ASKED = PLANNED
 # Those whose observed false alarms are compared with what was asked for.
 PROMISED = ("0.5", "1", "5", "20")
+# Counts of false alarms as few or as many as this share of tests has them are unusual.
+_UNUSUAL = 0.05
 # Observed false alarms in 1,000 normal sessions at which the tree is compared with none.
 _RATES = (1.0, 2.0, 5.0, 10.0)
 # A rule that flags more normal sessions than this, in 1,000, is of no use.
@@ -178,6 +183,7 @@ def judged(case: Case, hierarchy: Hierarchy, seed: int) -> dict[str, Any]:
         sequence = fitted.flags(scores, asked, _SEQUENCE)
         found[f"{asked:g}"] = {
             "observed": round(1000 * float(flagged[~case.abnormal].mean()), 2),
+            "normals": int((~case.abnormal).sum()),
             "f1": round(f1(flagged, case), 4),
             "f1_sequence": round(f1(sequence, case), 4),
             "labelled": recalls(flagged, case),
@@ -251,9 +257,7 @@ def summarised(by_seed: Mapping[str, Any]) -> dict[str, Any]:
     if "flat" in figures:
         figures["tree_adds"] = {f"{rate:g}": tree_adds(runs, rate) for rate in _RATES}
     ours = figures["hierarchy"]
-    figures["false_alarms"] = {
-        asked: round(ours[asked]["observed"] / float(asked), 2) for asked in PROMISED
-    }
+    figures |= promises(ours, runs[0]["hierarchy"])
     short = [shortfalls(run) for run in runs]
     kinds = sorted({kind for of_run in short for kind in of_run})
     figures["shortfall"] = {
@@ -261,6 +265,41 @@ def summarised(by_seed: Mapping[str, Any]) -> dict[str, Any]:
         for kind in kinds
     }
     return figures
+
+
+def promises(means: Mapping[str, Any], of_one: Mapping[str, Any]) -> dict[str, Any]:
+    """How many times as many false alarms are raised as were asked for, and what chance makes of
+    it in one test."""
+    return {
+        "false_alarms": {
+            asked: round(means[asked]["observed"] / float(asked), 2) for asked in PROMISED
+        },
+        "by_chance": {
+            asked: by_chance(float(asked) / 1000 * of_one[asked]["normals"]) for asked in PROMISED
+        },
+    }
+
+
+def by_chance(expected: float) -> tuple[float, float]:
+    """Between which multiples of what is expected the false alarms of one test lie in 95 of 100, if
+    every normal session is flagged as often as was asked for.
+
+    >>> by_chance(1.0), by_chance(100.0)
+    ((0.0, 3.0), (0.81, 1.2))
+    """
+    low = high = -1
+    count = 0
+    share = math.exp(-expected)
+    below = share
+    while high < 0:
+        if low < 0 and below >= _UNUSUAL / 2:
+            low = count
+        if below >= 1 - _UNUSUAL / 2:
+            high = count
+        count += 1
+        share *= expected / count
+        below += share
+    return round(low / expected, 2), round(high / expected, 2)
 
 
 def tree_adds(runs: Sequence[Mapping[str, Any]], rate: float) -> dict[str, float]:
