@@ -44,8 +44,10 @@ MOST_OPEN = 1_000
 _BURST_NS = 60 * 10**9
 # An incident that grows is told again at this many times the executions that were told last, …
 _GROWTH = 10
-# … but at the earliest so long after it was told last: 1,000 within minutes are news once.
+# … but at the earliest so long after the last event: 1,000 within minutes are news once. Where that
+# one has told of growth, it is known that many go wrong, and it takes longer until the next.
 _GROWTH_PAUSE_NS = 300 * 10**9
+_LONG_PAUSE_NS = 3600 * 10**9
 # Incidents that news of a template may open: so many that the others have room for theirs.
 _MOST_OPEN_BY_NEWS = MOST_OPEN // 2
 # The kind of alerts that are news of a template, not of an execution.
@@ -323,14 +325,14 @@ class Incidents:
         """The earliest stream time at which the incident may have to be told."""
         due_ns = incident.last_at_ns + self._quiet_ns + 1
         if not self._each and incident.count >= _GROWTH * incident.told:
-            due_ns = min(due_ns, incident.told_at_ns + _GROWTH_PAUSE_NS)
+            due_ns = min(due_ns, incident.told_at_ns + _pause_ns(incident))
         return due_ns
 
     def _grown(self, incident: Incident, now_ns: int) -> list[Alert]:
         """The event of an incident that has grown enough."""
         if self._each or incident.count < _GROWTH * incident.told:
             return []
-        if now_ns < incident.told_at_ns + _GROWTH_PAUSE_NS:
+        if now_ns < incident.told_at_ns + _pause_ns(incident):
             return []
         words = (
             f"{incident.count:,} executions since {iso_time(incident.first_ns)} went wrong alike."
@@ -419,6 +421,13 @@ def _small(record: Mapping[str, Any]) -> dict[str, Any]:
 
 def _with(alert: Alert, incident_id: str | None) -> Alert:
     return replace(alert, record={**alert.record, "incident_id": incident_id})
+
+
+def _pause_ns(incident: Incident) -> int:
+    """How long after its last event an incident that grows is told again at the earliest."""
+    if incident.told >= _GROWTH:
+        return _LONG_PAUSE_NS
+    return _GROWTH_PAUSE_NS
 
 
 def _keep(kept: list[Any], item: Any, most: int) -> bool:

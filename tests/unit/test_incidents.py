@@ -114,6 +114,15 @@ def test_an_incident_that_grows_slowly_is_told_at_each_tenfold() -> None:
     ]
 
 
+def test_a_thousand_within_half_an_hour_are_three_events_however_they_begin() -> None:
+    # Five minutes after the first one there are ten, and a hundred are soon behind them.
+    times = [*range(0, 300, 33), *(300 + 1.4 * number for number in range(990))]
+    incidents = Incidents(900)
+    events = told(incidents, *map(alert, times))
+    events += incidents.advance(T0 + 2000 * S + QUIET)
+    assert states(events) == [("open", 1), ("ongoing", 10), ("resolved", 1000)]
+
+
 def test_the_id_follows_its_definition() -> None:
     incidents = Incidents(900)
     [event] = told(incidents, alert(7, ("slow", "late")))
