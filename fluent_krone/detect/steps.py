@@ -28,6 +28,8 @@ _MOST_USUAL = 50_000
 _LEVEL_OF: Mapping[str, Level] = {"order.session": "entity", "order.entity": "action"}
 # Views that count steps of a session; what says more of one step is told rather than they.
 _COUNTING = tuple(f"order.{view}" for view in COUNTING)
+# Views that look back over several steps, so that the step before may be what is odd.
+_LOOKING_BACK = ("order.recent", "order.progress")
 # How a sentence names the levels of `reading/levels.py`, by rank.
 _LEVEL_NAMES = {5: "a warning", 6: "an error", 7: "critical", 8: "fatal"}
 # A value in an alert is cut after so many characters.
@@ -115,10 +117,14 @@ class Steps:
                 self._note_usual(place)
             return ()
         direction = "unexpected"
-        if found.name in _COUNTING:
+        view = found.name
+        if view in _COUNTING or view in _LOOKING_BACK:
             # A step too many makes the steps after it new as well: the first is what is odd.
-            at = self.order.first_of_new(keys, at)
-        said = self._out_of_order(keys, at, found.name)
+            first = self.order.first_of_new(keys, at)
+            if first < at and view in _LOOKING_BACK:
+                view = "order.recent"
+            at = first
+        said = self._out_of_order(keys, at, view)
         if at == 0:
             direction = "unexpected_start"
         return (self._order(found, direction, at, keys[at], said),)

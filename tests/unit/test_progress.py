@@ -140,3 +140,12 @@ def test_a_session_that_ends_too_soon_is_told_in_words() -> None:
         "steps so far (each as often, in whatever order), none ended there; normally “lift: "
         "arrived at floor <num>” follows (100 %)."
     )
+
+
+def test_the_step_before_is_named_where_that_one_is_new_already() -> None:
+    served = judge(order_recent=16.0)
+    closed_too_soon = (OPEN, OPENED, CLOSE, GOING)
+    # Nobody closes the gate here, but that it goes on afterwards is what exceeds the limit.
+    assert served.at_step(closed_too_soon[:3]) == ()
+    [deviation] = served.at_step(closed_too_soon)
+    assert (deviation.event, deviation.log_key) == (2, CLOSE)
