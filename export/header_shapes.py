@@ -155,7 +155,7 @@ ENDS = (
 # --- what may open a line before its time
 # ----------------------------------------------------------
 
-PRIORITY = r"<\d+>(?:1 +)?"
+PRIORITY = r"<(?<pri>\d{1,3})>(?:1 +)?"
 REDIS = r"(?<pid>\d+):[A-Z] +"
 NEST = r"\[\w+\] (?<pid>\d+) +- +"
 LETTER = r"(?<level>[VDTIWEFCA])(?=\d{4})"

@@ -36,7 +36,7 @@ _MIN_REPEATS = 1.5
 _NOT_KEYS = _words(
     """
     message msg log text time timestamp @timestamp ts date level severity host hostname component
-    logger line label
+    logger line label pri
     """
 )
 # Names of fields that hold the id of an execution, in whatever spelling: they come first.
@@ -81,6 +81,8 @@ _ADDRESS = re.compile(
     r"(?<![\w-])(?P<name>src|client|remote|ip|client_ip|remote_addr|SRC)="
     r"(?P<value>\d{1,3}(?:\.\d{1,3}){3})\b"
 )
+# Signs that stand behind an id where none stands before it, as in `5f3a09c1@host`.
+_BEHIND = ("@", ":", "|")
 # A date or a clock is no id, whatever stands before it.
 _DATE = re.compile(r"\d{4}-\d\d-\d\d|\d\d:\d\d(?::\d\d)?|\d{1,2}/[A-Z][a-z]{2}/\d{4}")
 # An id in a message: the word before it with its sign, and the spellings of its value.
@@ -179,13 +181,16 @@ def suggest_session_keys(
             reach[option].setdefault(value, [total, total])[1] = total
     ranked = sorted(
         (
-            (_score(option, values, total) * _links(shapes[option]), option)
+            # Of two that find the same, the longer one says more exactly where.
+            (_score(option, values, total) * _links(shapes[option]), len(option), option)
             for option, values in seen.items()
             if _is_noun(option, values, shapes[option], reach[option], total)
         ),
         reverse=True,
     )
-    return [_candidate(option, seen[option], total) for score, option in ranked if score > 0][:most]
+    return [
+        _candidate(option, seen[option], total) for score, _, option in ranked[:most] if score > 0
+    ]
 
 
 def _is_noun(
@@ -251,6 +256,10 @@ def _ids(message: str) -> Iterable[tuple[str, str]]:
             yield f"/{escaped}({value})/", found["value"]
         elif value != "-?[0-9]+":
             yield f"/{value}/", found["value"]
+            # The sign behind an id tells it from numbers and hashes that the message has as well.
+            behind = message[found.end() : found.end() + 1]
+            if behind in _BEHIND:
+                yield f"/({value}){behind}/", found["value"]
 
 
 def _candidate(option: str, values: Counter[str], total: int) -> Candidate:

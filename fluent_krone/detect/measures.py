@@ -37,10 +37,11 @@ def as_figure(number: float) -> str:
 def as_time(seconds: float) -> str:
     """A time as an operator reads it, in at most two units.
 
-    >>> as_time(0.25), as_time(94), as_time(4000), as_time(7200), as_time(200_000)
-    ('250 ms', '94 s', '1 h 6 min', '2 h', '2 d 7 h')
+    >>> as_time(0.25), as_time(0.9999), as_time(94), as_time(4000), as_time(200_000)
+    ('250 ms', '1 s', '94 s', '1 h 6 min', '2 d 7 h')
     """
-    if seconds < 1:
+    # What would be rounded to 1000 ms is a second.
+    if seconds < 0.9995:
         return f"{seconds * 1000:.0f} ms"
     for unit_s, unit, from_s, part_s, part in _UNITS:
         if seconds >= from_s:

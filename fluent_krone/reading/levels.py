@@ -22,7 +22,11 @@ _ECS_OBJECT = b"log"
 # The field of MongoDB's level, which elsewhere may be anything, and the letters that it has.
 _MONGO = b"s"
 _MONGO_LETTERS = (b"F", b"E", b"W", b"I", b"D1", b"D2", b"D3", b"D4", b"D5", b"D")
-_NAMED = frozenset((*LEVEL_FIELDS, _ECS_OBJECT, _MONGO))
+# The number before a line of syslog, as in `<134>`: eight times the facility, and the severity.
+_PRI = b"pri"
+_SEVERITIES = 8
+_MOST_PRI = 191
+_NAMED = frozenset((*LEVEL_FIELDS, _ECS_OBJECT, _MONGO, _PRI))
 # The one that nearly all records with a level have.
 FIRST_LEVEL_FIELD = LEVEL_FIELDS[0]
 # Severities as ranks, from syslog's and the names that common loggers use.
@@ -123,7 +127,7 @@ class LevelReader:
             return self._rank(inner[b"level"])
         if fields.get(_MONGO) in _MONGO_LETTERS:
             return self._rank(fields[_MONGO])
-        return UNKNOWN_RANK
+        return _rank_of_pri(fields.get(_PRI))
 
     def _rank(self, word: bytes | int) -> int:
         if len(self._ranks) >= _MOST_WORDS:
@@ -132,6 +136,15 @@ class LevelReader:
         rank = RANKS.get(text.strip().lower().encode(), UNKNOWN_RANK)
         self._ranks[word] = rank
         return rank
+
+
+def _rank_of_pri(value: Any) -> int:
+    """The rank that syslog's number before a line states."""
+    if value.__class__ is bytes and value.isdigit():
+        value = int(value)
+    if value.__class__ is int and 0 <= value <= _MOST_PRI:
+        return RANKS[b"%d" % (value % _SEVERITIES)]
+    return UNKNOWN_RANK
 
 
 def levels_of(reader: RecordReader) -> LevelReader:

@@ -171,3 +171,19 @@ def test_pauses_of_one_group_are_not_parted() -> None:
     found = pauses.suggest()
     assert found is not None
     assert found[0] >= 30
+
+
+def test_an_id_is_told_from_other_hashes_and_numbers_by_the_sign_behind_it() -> None:
+    """Wrong before: telephone numbers and nonces of the messages were sessions of their own."""
+    rng = Random(0)
+    lines: list[tuple[str, dict[str, str]]] = []
+    for _ in range(60):
+        call = f"{rng.getrandbits(56):014x}@10.0.0.4"
+        lines += [
+            (f"{call}: INVITE to +4930{rng.randrange(10**6, 10**7)}", {}),
+            (f"{call}: challenged, nonce {rng.getrandbits(64):016x}", {}),
+            (f"{call}: done", {}),
+        ]
+    option = best(*lines)
+    assert option == "/([0-9a-f]{8,})@/"
+    assert len({found for text, _ in lines for found in re.findall(option[1:-1], text)}) == 60
