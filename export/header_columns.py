@@ -59,6 +59,7 @@ _WITH_LEVEL = (
     rf"(?<level>{_WORDS}|{_LETTERS})/(?<component>[\w.$-]+)(?=[\s:(])",
     rf"(?<component>[\w.$-]+)[#/](?<level>{_WORDS})(?=[\s:])",
     rf"(?<component>[\w.$-]+) \((?<level>{_WORDS})\)(?=:)",
+    rf"(?<component>[\w.$/-]+)\[(?<level>{_WORDS})\](?=:)",
     # dmesg -x
     rf"(?<component>[\w.$-]+) *:(?<level>{_WORDS}) *(?=:)",
     rf"(?<component>[\w.$/-]+)\[(?<pid>\d+)\]\((?<level>{_WORDS})\)(?=:)",
@@ -72,7 +73,7 @@ _WRAPPED = (
     r"[\[(](?i:pid|process)[:= ] *(?<pid>\d+)(?:[|,;][^\[\]()]*)?[\])]",
     r"\[ *(?<value>[A-Za-z_][\w.:<>~]*)@\d+ *\]",
     rf"\[ *(?<value>{_FILE})(?:[:(]\d+\)?|{_LINE}) *\]",
-    rf"\( *(?<value>{_FILE}):\d+ *\)",
+    rf"\( *(?<value>{_FILE}):(?:\d+|\w+\(\d+\)) *\)",
     rf"\{{ *(?<value>{_FILE}):\d+ *\}}",
     r"\[ *(?<value>[\w$-]+(?:\.[\w$-]+)+) *:\d+ *\]",
     r"\[[^\[\]]*:(?<value>[\w$]+)@\d+\]",

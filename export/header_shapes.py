@@ -21,12 +21,14 @@ _ZONE_NAME = (
     r"(?:UTC|GMT|CES?T|EES?T|WES?T|BST|IST|MSK|E[SD]T|C[SD]T|M[SD]T|P[SD]T|AK[SD]T|HST|JST|KST|SGT"
     r"|HKT|AE[SD]T|AC[SD]T|AWST|NZ[SD]T|SAST|BRT|ART|TRT|PKT|WIB|PHT|ICT)"
 )
+# UTC+2, GMT-03:30
+_ZONE_OFFSET = r"(?:[+-]\d\d?(?::?\d\d)?)?"
 # ISO 8601 and its relatives, which the record reader reads without a format: fraction and zone
 # belong to the time, with or without a blank before the zone.
 _ISO = (
-    rf"\d{{4}}-\d\d-\d\d[Tt ]{_CLOCK}(?:[.,]\d{{1,9}})?"
+    rf"\d{{4}}-\d\d-\d\d(?:[Tt]| {{1,2}}){_CLOCK}(?:[.,]\d{{1,9}})?"
     rf"(?:[Zz]| (?:Africa|America|Antarctica|Asia|Atlantic|Australia|Europe|Pacific)/[\w/]+"
-    rf"| ?[+-]\d\d:?\d\d\b| ?[+-]\d\d\b| {_ZONE_NAME}(?![\w.]|[+-]\d\d?(?:\d\d)?(?!\w)))?+"
+    rf"| ?[+-]\d\d:?\d\d\b| ?[+-]\d\d\b| {_ZONE_NAME}{_ZONE_OFFSET}(?![\w.]|[+-]\d+(?!\w)))?+"
 )
 _MONTH = r"(?:Jan|Feb|Mar|Apr|May|Jun|Jul|Aug|Sep|Oct|Nov|Dec)"
 # A month's name in another language, as `month_of` of the record reader knows it.
@@ -94,6 +96,8 @@ TIMES: tuple[tuple[str, tuple[str, ...]], ...] = (
         rf"\d\d?/\d\d?/\d{{4}},? {_CLOCK}",
         ("%m/%d/%Y %H:%M:%S", "%d/%m/%Y %H:%M:%S", "%m/%d/%Y, %H:%M:%S", "%d/%m/%Y, %H:%M:%S"),
     ),
+    (rf"\d\d?/\d\d?/\d{{4}}:{_CLOCK}", ("%m/%d/%Y:%H:%M:%S", "%d/%m/%Y:%H:%M:%S")),
+    (rf"{_MONTH}[/-]\d\d?[/-]\d{{4}} {_CLOCK}", ("%b/%d/%Y %H:%M:%S", "%b-%d-%Y %H:%M:%S")),
     (rf"\d\d/\d\d/\d{{4}} -- {_CLOCK}", ("%d/%m/%Y -- %H:%M:%S", "%m/%d/%Y -- %H:%M:%S")),
     (rf"\d\d-\d\d-\d{{4}} {_CLOCK}", ("%d-%m-%Y %H:%M:%S", "%m-%d-%Y %H:%M:%S")),
     (rf"\d\d?\.\d\d?\.\d{{4}},? {_CLOCK}", ("%d.%m.%Y %H:%M:%S", "%d.%m.%Y, %H:%M:%S")),
@@ -127,7 +131,7 @@ TIMES: tuple[tuple[str, tuple[str, ...]], ...] = (
 FRACTIONS = ((r"\.\d{1,6}", ".%f"), (r",\d{1,6}", ",%f"), (r":\d{1,6}", ":%f"), (r"", ""))
 OFFSETS = (
     (rf" {_OFFSET}(?!\w)", " %z"),
-    (rf" {_ZONE_NAME}(?![\w.-])", " %Z"),
+    (rf" {_ZONE_NAME}{_ZONE_OFFSET}(?![\w.-])", " %Z"),
     (rf"{_OFFSET}(?!\w)", "%z"),
     (r"", ""),
 )
@@ -361,7 +365,7 @@ KNOWN = (
     # Celery: LEVEL/Process], python's LEVEL:logger:
     rf"(?<level>{LEVEL_WORDS})/(?<process>[\w-]+)\] +",
     # Heroku, Papertrail: program[process]:
-    r"(?<component>[A-Za-z][\w.-]*)\[(?<process>[A-Za-z][\w.-]*)\]: +",
+    rf"(?<component>[A-Za-z][\w.-]*)\[(?!{LEVEL_WORDS}\])(?<process>[A-Za-z][\w.-]*)\]: +",
     # Fluentd: [level]: #worker
     rf"\[(?<level>{LEVEL_WORDS})\]: (?:#\d+ )?",
     # Fluent Bit: [level] [component]

@@ -80,7 +80,7 @@ _FORMS = [
         + _ZONE
         + ")?",
         # Oct 15, 2024 1:00:00 PM
-        _NAMED + r"\s+(?P<day>\d\d?),?\s+(?P<year>\d{4})" + _GAP + _CLOCK + _ZONE,
+        _NAMED + r"[\s/-]+(?P<day>\d\d?)(?:,?\s+|[/-])(?P<year>\d{4})" + _GAP + _CLOCK + _ZONE,
         # Tue Oct 15 13:00:00 CEST 2024, Di 15. Okt 13:00:00 CEST 2024
         _NAMED + r"\s+(?P<day>\d\d?)\s+" + _CLOCK + _ZONE + r"\s+(?P<year>\d{4})",
         r"(?P<day>\d\d?)\.?\s+" + _NAMED + r"\s+" + _CLOCK + _ZONE + r"\s+(?P<year>\d{4})",
@@ -106,7 +106,9 @@ _FOURTEEN = re.compile(r"(?:19|20)\d{12}(?:\d{3}|\d{6})?")
 _CENTURY = 2000
 _TWENTIES = 20
 _MORE_THAN_MICROSECONDS = re.compile(r"([.,]\d{6})\d+")
-_AN_ABBREVIATION = re.compile(r"\b[A-Z]{2,5}\b(?<!\bAM)(?<!\bPM)")
+_AN_ABBREVIATION = re.compile(
+    r"\b[A-Z]{2,5}\b(?<!\bAM)(?<!\bPM)(?:(?<=UTC|GMT)[+-]\d\d?(?::?\d\d)?\b)?"
+)
 
 
 def zone_of(name: str) -> tzinfo:

@@ -130,6 +130,7 @@ def test_the_hour_that_comes_twice_is_read_in_order() -> None:
         ("Di 15. Okt 13:00:00 CEST 2024", "2024-10-15T11:00:00+00:00"),
         ("2024-10-15-13.00.00.123456+120", "2024-10-15T11:00:00.123456+00:00"),
         ("2024 Oct 15 13:00:00", "2024-10-15T13:00:00+00:00"),
+        ("Oct/15/2024 13:00:00", "2024-10-15T13:00:00+00:00"),
         ("2024-W42-2T13:00:00Z", "2024-10-15T13:00:00+00:00"),
         ("2024-289T13:00:00Z", "2024-10-15T13:00:00+00:00"),
     ],
@@ -148,6 +149,8 @@ def test_a_format_with_a_zone_abbreviation() -> None:
     """Wrong before: strptime knows no abbreviation but its machine's own."""
     read = TimeReader("%Y-%m-%d %H:%M:%S %Z").read("2024-10-15 13:00:00 CEST")
     assert read == at("2024-10-15T11:00:00+00:00")
+    with_offset = TimeReader("%Y-%m-%d %H:%M:%S %Z").read("2024-10-15 13:00:00 GMT+2")
+    assert with_offset == at("2024-10-15T11:00:00+00:00")
 
 
 @pytest.mark.parametrize(
