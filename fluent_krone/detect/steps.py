@@ -175,8 +175,13 @@ class Steps:
             direction = "fast"
             usually = f"Normally it takes {median}, and at least {as_time(found.low_end())}"
             came = "came only"
+        before = self._step(keys[-2])
+        when = f"{came} {as_time(gap_ns / _NS)} after {before}"
+        if gap_ns < 0:
+            # The clock of another host differs, or a line was written late.
+            when = f"followed {before}, but its time is {as_time(-gap_ns / _NS)} earlier"
         words = (
-            f"{self._step(keys[-1])} {came} {as_time(gap_ns / _NS)} after {self._step(keys[-2])}. "
+            f"{self._step(keys[-1])} {when}. "
             f"{usually} in nearly all of {found.count:,} normal cases."
         )
         score = max(self.times.score(keys[-2], keys[-1], gap_ns), threshold)

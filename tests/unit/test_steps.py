@@ -131,6 +131,22 @@ def test_steps_of_the_same_time_are_told_as_such() -> None:
     assert "They come at the same time in nearly all of" in odd.words
 
 
+def test_a_time_before_that_of_the_step_before_is_told_as_such() -> None:
+    """Wrong before: a step came “only -10 ms after” the one before it."""
+    witnesses = step_witnesses()
+    rides_in_half_a_second = [keys for keys in NORMAL for _ in range(60)]
+    gaps = [(S // 2,) * (len(keys) - 1) for keys in rides_in_half_a_second]
+    times = measure_times(zip(rides_in_half_a_second, gaps, strict=True), tree())
+    budget = step_budget()
+    witnesses = dataclasses.replace(witnesses, times=times)
+    judge = Steps(tree(), witnesses, budget, budget.thresholds(1.0))
+    odd = judge.gap((OPEN, OPENED), -S // 100)
+    assert odd is not None
+    assert odd.direction == "fast"
+    assert "but its time is 10 ms earlier. Normally it takes 500 ms" in odd.words
+    assert "-10" not in odd.words
+
+
 def test_an_odd_value_is_reported_with_its_place() -> None:
     events = [
         event("a", OPEN, 0),
