@@ -41,7 +41,7 @@ _UNKNOWN = "unknown"
 # The direction of a Seq that normal training never had.
 _PATTERN = "new_pattern"
 # The direction of a stretch that took long as a whole, where none of its steps did. Which of them
-# the alert names is chance, so a mark on it is about all such stretches.
+# the alert names is partly chance, so marks on several of them are about all such stretches.
 _LONG = "long"
 # Digits that a size keeps.
 _DECIMALS = 3

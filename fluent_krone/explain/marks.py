@@ -9,13 +9,15 @@ A mark covers what differs, not one sequence of steps. Its scope says how much:
 - `entity`: whatever is odd about their entities.
 
 Some deviations are about other steps each time although the same is odd about them (the field
-`teaches`). A normal mark on one of them is a mark on all of its sort, up to how odd that one was:
+`teaches`):
 
-- combinations of steps that are rare, where each step stands where training had it as well: which
-  of the steps the nearest normal session lacks is chance;
-- stretches of steps that take long as a whole, where no single one does.
-- single steps that are slow. One mark says that this step may be, which tells nothing of others.
-  Marks on three different steps say that slow steps are normal, as far as three of them went.
+- Combinations of steps that are rare, where each step stands where training had it as well: which
+  of the steps the nearest normal session lacks is chance. A normal mark on one is a mark on all, up
+  to about how odd that one was.
+- Single steps that are slow, and stretches of steps that take long as a whole where no single one
+  does. One mark says that this step, or a stretch that is longest there, may take long, which tells
+  nothing of others. Marks on three different ones say that this is normal, as far as three of them
+  went. When one mark held for all long stretches, it hid slow steps that show as nothing else.
 
 An alert is silenced only if *all* its deviations are covered: a session that goes wrong in another
 way as well is told.
@@ -41,13 +43,11 @@ _TIMES = 2.0
 # … and a score so much more. Scores are −ln of a share: this is about three times rarer. With 2, a
 # mark on a step that was five times slower than usual held for one that was fifty times slower.
 _NATS = 1.0
-# Sorts of deviations that marks teach, whose sizes are such scores.
-_IN_NATS = ("nested_aware", "long")
-# What is said of a sort, where it is no combination of steps.
-_TAUGHT = {"long": "stretches that take long as a whole"}
+# A sort of deviations that marks teach, whose sizes are such scores.
+_IN_NATS = "nested_aware"
 # Sorts that teach only once so many different steps are marked, and what is said of such a mark.
 _ENOUGH_STEPS = 3
-_SHARED = {"slow": "single steps that are slow"}
+_SHARED = {"long": "stretches that take long as a whole", "slow": "single steps that are slow"}
 # A sort that is shared has so many marks at most, each for some of the steps: marks are looked up
 # by their names, so there must not be one for each step of a bundle. Two steps that share a mark
 # count as one.
@@ -336,9 +336,9 @@ def _taught(what: str, size: float, signature: str) -> Target:
         share = int(digest_of((what, signature)), 16) % _SHARES
         name = _taught_names(what)[share]
         return Target("deviation", name, _SHARED[what], size, size, is_taught=True, shared=what)
-    words = _TAUGHT.get(what, f"rare combinations of usual steps ({what})")
+    words = f"rare combinations of usual steps ({what})"
     most = size * _TIMES
-    if what in _IN_NATS:
+    if what == _IN_NATS:
         most = size + _NATS
     [name] = _taught_names(what)
     return Target("deviation", name, words, most, size, is_taught=True)

@@ -292,6 +292,23 @@ def test_marks_on_three_slow_steps_hold_for_other_steps_as_far_as_three_went(
     assert verdict(knowledge, slow("ship", 4.0)) is None
 
 
+def test_a_mark_on_one_long_stretch_tells_nothing_of_others(knowledge: Knowledge) -> None:
+    marks = Marks(knowledge)
+
+    def long(name: str, score: float) -> dict[str, Any]:
+        taught = {"what": "long", "size": score}
+        return deviation(name, score, witness="time", direction="long", teaches=taught)
+
+    for name, score in (("load", 12.0), ("charge", 10.0), ("reserve", 11.0)):
+        assert verdict(knowledge, long("ship", 9.0)) is None
+        knowledge.alerted([Alert(name, "krone.app", 0, record(long(name, score)))])
+        marks.mark(name, "deviation", NORMAL, NOW)
+    assert verdict(knowledge, long("ship", 9.0)) == "normal"
+    # Three went as far as 10, and only one as far as 12.
+    assert verdict(knowledge, long("ship", 10.5)) is None
+    assert verdict(knowledge, slow("ship", 2.0)) is None
+
+
 def test_marks_go_through_git(knowledge: Knowledge, tmp_path: Path) -> None:
     marks = Marks(knowledge)
     made = marks.mark("1", "deviation", NORMAL, NOW)
