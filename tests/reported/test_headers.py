@@ -16,6 +16,7 @@ import pytest
 
 from export.guess import guess_line_format
 from fluent_krone.inputs import read_events
+from fluent_krone.reading.levels import RANKS, LevelReader
 from fluent_krone.reading.records import InputSettings, RecordReader
 
 with (Path(__file__).parents[1] / "headers.csv").open(encoding="utf-8", newline="") as file:
@@ -89,3 +90,18 @@ def test_times_and_zones_of_headers(tmp_path: Path) -> None:
 def test_a_level_word_before_a_message_is_no_header(line: str) -> None:
     """Was wrong: the word was stripped, and the message lost what was most telling of it."""
     assert guess_line_format([line] * 20) is None
+
+
+def test_the_number_before_a_line_of_syslog_is_its_level() -> None:
+    """Wrong before: it was taken for a thread where lines of several daemons begin with it."""
+    daemons = ("sipd[2112]", "rtpd[2120]", "cdrd[2131]")
+    lines = [
+        f"<{130 + number % 5}>Mar 16 07:00:{number % 60:02d} sbc{number % 2} "
+        f"{daemons[number % 3]}: call {number} goes on"
+        for number in range(120)
+    ]
+    guess = guess_line_format(lines)
+    assert guess is not None
+    settings = InputSettings(session_key=("tag",), line_format=guess.line_format)
+    rank = LevelReader(RecordReader(settings).fields).rank({b"message": lines[0].encode()})
+    assert rank == RANKS[b"crit"]
