@@ -181,15 +181,21 @@ def suggest_session_keys(
             reach[option].setdefault(value, [total, total])[1] = total
     ranked = sorted(
         (
-            # Of two that find the same, the longer one says more exactly where.
-            (_score(option, values, total) * _links(shapes[option]), len(option), option)
+            # Of two that find the same, a field is plainer than an expression, and the longer
+            # expression says more exactly where.
+            (
+                _score(option, values, total) * _links(shapes[option]),
+                not option.startswith("/"),
+                len(option),
+                option,
+            )
             for option, values in seen.items()
             if _is_noun(option, values, shapes[option], reach[option], total)
         ),
         reverse=True,
     )
     return [
-        _candidate(option, seen[option], total) for score, _, option in ranked[:most] if score > 0
+        _candidate(option, seen[option], total) for score, *_, option in ranked[:most] if score > 0
     ]
 
 

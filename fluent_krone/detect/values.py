@@ -17,6 +17,7 @@ from __future__ import annotations
 
 import hashlib
 import math
+import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Literal
@@ -42,6 +43,9 @@ _NEW_SHARE = 0.001
 _OUTSIDE_SHARE, _OUTSIDE_FEW = 0.01, 12
 # A number with more digits is an id, whatever its range.
 _MOST_DIGITS = 18
+# A number and its unit in one word. Units are not converted, since a program nearly always writes
+# the same one; where it has several, the range holds the numbers of all of them.
+_WITH_UNIT = re.compile(rb"(\d+(?:\.\d+)?)(?:(?:[nmu]|\xc2\xb5)?s|sec|min|h|[kKMGT]?i?[bB]|%)")
 # Numbers count something where their range holds fewer than so many times as many numbers.
 _DENSE = 2
 # Training is looked at in so many parts, one after the other.
@@ -145,13 +149,19 @@ Known = KnownSet | KnownRange | NeverSeen
 
 
 def as_number(value: bytes) -> float | None:
-    """The number that a value is; None for a text, a negative number or a longer one.
+    """The number that a value is, with or without a unit; None for a text, a negative number or a
+    longer one.
 
-    >>> as_number(b"17"), as_number(b"0.5"), as_number(b"eth0")
-    (17.0, 0.5, None)
+    >>> as_number(b"17"), as_number(b"0.5"), as_number(b"230ms"), as_number(b"eth0")
+    (17.0, 0.5, 230.0, None)
     """
     if len(value) > _MOST_DIGITS or not value[:1].isdigit():
         return None
+    if not value[-1:].isdigit():
+        with_unit = _WITH_UNIT.fullmatch(value)
+        if with_unit is None:
+            return None
+        value = with_unit[1]
     try:
         number = float(value)
     except ValueError:

@@ -549,8 +549,10 @@ module Fluent::Plugin
         IO.copy_stream(io, child)
         child.write(option.to_msgpack)
       end
-    rescue Errno::EPIPE, IOError
-      nil # the child is dying, and take_back has the chunk
+    rescue Errno::EPIPE, Errno::EBADF, IOError
+      # The child is dying, and take_back has the chunk. copy_stream says EBADF where the pipe is
+      # closed while it copies.
+      nil
     end
 
     def tell(child, message)
