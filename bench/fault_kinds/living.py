@@ -266,8 +266,6 @@ async def refit(bench: Bench) -> dict[str, Any]:
         for _ in range(_LEARNT // _ORDERS):
             await run.client.send(shop.chunk())
         await _until_swapped(run, shop, 1)
-        while not _is_armed(run):
-            await asyncio.sleep(0.05)
         shop.has_faults = True
         for after_s in _moments(bench):
             await run.kill_while("refit", shop.chunk(), after_s)
@@ -286,7 +284,7 @@ def _moments(bench: Bench) -> Iterator[float]:
 async def _until_swapped(run: Run, shop: Shop, bundles: int) -> int:
     """Send on until so many bundles were in use; returns how many the log names."""
     deadline = time.monotonic() + _PATIENCE_S
-    while run.folder.current is None or (bundles > 1 and run.folder.previous is None):
+    while not _is_armed(run) or (bundles > 1 and run.folder.previous is None):
         if time.monotonic() > deadline:
             raise RuntimeError(f"no bundle was swapped in: {run.serve.told()[-2000:]}")
         await run.client.send(shop.chunk())

@@ -36,9 +36,9 @@ class StepWitnesses:
             newer["recent"] = recent_to_json(order.recent)
             newer["progress"] = progress_to_json(order.progress)
         return newer | {
-            "order": order_to_json(self.order.tables),
-            "precedence": precedence_to_json(self.order.precedence),
-            "weighed": self.order.weighed,
+            "order": order_to_json(order.tables),
+            "precedence": precedence_to_json(order.precedence),
+            "weighed": order.weighed,
             "times": times_to_json(self.times),
             "values": values_to_json(self.values),
             "levels": levels_to_json(self.levels),

@@ -179,7 +179,7 @@ def test_a_number_with_its_unit_is_a_number(unit: str) -> None:
     """Wrong before: `took=230ms` was a text that is never the same, and was not judged."""
     rng = random.Random(2)
     found = learnt([f"{rng.randrange(180, 260)}{unit}".encode() for _ in range(600)])
-    far, zero, usual = (((f"{n}{unit}".encode()),) for n in (2_400, 0, 200))
+    far, zero, usual = ((f"{n}{unit}".encode(),) for n in (2_400, 0, 200))
     assert found.worst_of([4], [usual]) == {"values": 0.0, "values.range": 0.0}
     assert found.worst_of([4], [far])["values.range"] > 0
     assert found.worst_of([4], [zero])["values"] > 0
