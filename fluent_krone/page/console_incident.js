@@ -236,7 +236,8 @@ function actions(found) {
   );
 }
 
-// Do what a person asks for, and show it; the focus stays on what was pressed, if it is still there.
+// Do what a person asks for, and show it. Drawing anew takes the focus from what was pressed: it goes
+// back there, unless the person has moved on in the meantime.
 async function act(path, body) {
   const place = [...document.querySelectorAll(".acted")].find((told) => told.checkVisibility());
   const pressed = document.activeElement?.id;
@@ -244,7 +245,9 @@ async function act(path, body) {
     await ask(path, body);
     if (place) place.textContent = "";
     await refresh({ force: true, keep: true });
-    if (pressed) ($(pressed) || $("mark-normal") || $("other")).focus({ preventScroll: true });
+    if (pressed && document.activeElement === document.body) {
+      ($(pressed) || $("mark-normal") || $("other")).focus({ preventScroll: true });
+    }
   } catch (error) {
     if (error instanceof Refused) showLogin("");
     else if (place) place.textContent = error.message;

@@ -325,10 +325,27 @@ def test_keys_move_through_the_incidents(browser: Browser, service: Service) -> 
     browser.press("Enter")
     marked = f"document.querySelector('#entries a[data-id=\"{second}\"]')"
     browser.wait(f"{marked}.innerText.includes('marked normal')")
+    browser.wait("document.querySelector('.marks') && document.activeElement.id === 'mark-normal'")
     for mark in service.ask(f"incident?id={second}")["marks"]:
         service.ask("unmark", {"incident": second, "mark": mark["id"]})
     browser.press("/")
     assert browser.run("document.activeElement.id") == "q"
+
+
+def test_a_mark_that_arrives_late_leaves_the_focus_where_it_is(
+    browser: Browser, service: Service
+) -> None:
+    open_page(browser, service)
+    chosen = browser.run("document.querySelector('#entries a').dataset.id")
+    browser.wait("document.querySelector('#mark-normal')")
+    browser.run(
+        "const mark = document.getElementById('mark-normal');"
+        "mark.focus(); mark.click(); document.getElementById('q').focus();"
+    )
+    browser.wait("document.querySelector('.marks')")
+    assert browser.run("document.activeElement.id") == "q"
+    for mark in service.ask(f"incident?id={chosen}")["marks"]:
+        service.ask("unmark", {"incident": chosen, "mark": mark["id"]})
 
 
 @pytest.mark.parametrize("tab", ["changes", "bundles", "service"])
