@@ -95,7 +95,9 @@ class Changes:
         self._steps: dict[int, NewStep] = {}
         self._places = Places(self._steps, forms, replacing, names, unknown, self._settle_ns)
         self._open = OpenChanges(self._steps, forms, self._places, versions, self._settle_ns)
-        self._spreading = Spreading(self._steps, self._open, versions, self._settle_ns)
+        self._spreading = Spreading(
+            self._steps, self._open, versions, self._settle_ns, self._places.is_reworded
+        )
         self.counters = self._open.counters
         # Text → the old template that it replaces, or an empty text.
         self._accepted: dict[str, str] = {}

@@ -75,7 +75,7 @@ class FindingMaker:
         findings = []
         for deviation in odd:
             signature = self.signature(deviation)
-            if signature in session.told or self._is_covered(session, deviation):
+            if not self._is_news(session, deviation):
                 continue
             if len(session.told) >= _MOST_DEVIATIONS:
                 self._counters["deviations_over_cap"] += 1
@@ -91,6 +91,17 @@ class FindingMaker:
             findings.append(found)
         return findings
 
+    def untold(self, session: Session, odd: Iterable[Deviation]) -> list[Deviation]:
+        """Those of some deviations of a session that were not reported yet, the first of each sort.
+
+        They are no more than are reported of a session one by one.
+        """
+        news: dict[str, Deviation] = {}
+        for deviation in odd:
+            if self._is_news(session, deviation):
+                news.setdefault(self.signature(deviation), deviation)
+        return list(news.values())[:_MOST_DEVIATIONS]
+
     def has_told_all(self, session: Session) -> bool:
         """Whether neither a session nor any further deviation of it is reported any more."""
         return session.alerted == ALERTED and len(session.told) >= _MOST_DEVIATIONS
@@ -98,6 +109,11 @@ class FindingMaker:
     def is_told(self, session: Session, direction: str) -> bool:
         """Whether it was reported that the time witness found the last step odd in this way."""
         return f"time {direction} {self._names[session.keys[-1]]}" in session.told
+
+    def _is_news(self, session: Session, deviation: Deviation) -> bool:
+        """Whether neither a deviation nor one that says the same was reported of a session."""
+        is_told = self.signature(deviation) in session.told
+        return not is_told and not self._is_covered(session, deviation)
 
     def _is_covered(self, session: Session, deviation: Deviation) -> bool:
         """Whether a deviation only says once more that the session hung, or was slow."""

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
 
 from ..reading.excerpt import Excerpt
-from ..types import Finding
+from ..types import Deviation, Finding
 from .absent import Absent
 from .cascade import Cascade
 from .context import ContextReader
@@ -112,11 +113,13 @@ class Judging:
         findings: list[Finding],
         *,
         may_go_on: bool = False,
+        steps: Sequence[Deviation] = (),
     ) -> None:
         """Say what is to be said of a session that ended at stream time `told_ns`.
 
         It had no `sequence` alert yet. It `may_go_on` where it is judged before its time is over,
-        as the log ends or memory is short.
+        as the log ends or memory is short. `steps` are deviations of its steps that were not told
+        when they came, since nobody knew then what the steps are.
         """
         state = session.state
         verdict = self._cascade.at_end(state, session.keys)
@@ -126,6 +129,7 @@ class Judging:
         if (verdict is not None or odd) and self.absent and self.absent.is_normal(session.keys):
             verdict = None
             odd = ()
+        odd = (*self.make.untold(session, steps), *odd)
         odd += self._odd.durations(self._cascade.spans(state, session.keys), session)
         if verdict is None:
             findings += self.make.deviations(session, odd, "end", told_ns)

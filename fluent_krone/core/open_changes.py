@@ -114,8 +114,12 @@ class OpenChanges:
         return found
 
     def finish(self, at_ns: int) -> list[Fired]:
-        """What is told at the end of the input."""
-        return [fired for change in self._open for fired in self._tell(change, at_ns)]
+        """What is told at the end of the input, which is the end of each change as well."""
+        found = []
+        for change in self._open:
+            found += self._tell(change, at_ns)
+            found += self._tell_rest(change, at_ns)
+        return found
 
     def save(self) -> list[Any]:
         """What a snapshot holds of it."""
@@ -131,8 +135,7 @@ class OpenChanges:
         closes_ns = change.joined_ns + OPEN_NS
         if closes_ns <= at_ns:
             self._open.remove(change)
-            if self._count_steps(change) > change.steps_told:
-                found.append(self._report(change, "settled", at_ns))
+            found += self._tell_rest(change, at_ns)
         # Whether it goes wrong is looked at every now and then.
         change.due_ns = at_ns + self._settle_ns
         if closes_ns > at_ns:
@@ -148,6 +151,14 @@ class OpenChanges:
             change.is_trouble_told = True
             return [self._report(change, "abnormal", at_ns)]
         return []
+
+    def _tell_rest(self, change: Change, at_ns: int) -> list[Fired]:
+        """Tell a change once more that is over, where steps have joined it since it was told."""
+        steps = self._count_steps(change)
+        if steps <= change.steps_told:
+            return []
+        change.steps_told = steps
+        return [self._report(change, "settled", at_ns)]
 
     def _is_trouble(self, change: Change) -> bool:
         if change.is_trouble_told or change.sessions < _ENOUGH_SESSIONS:

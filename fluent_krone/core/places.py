@@ -119,6 +119,14 @@ class Places:
             self._may_stand_for[number] = found
         return found
 
+    def is_reworded(self, step: NewStep) -> bool:
+        """Whether a step that waits is an old one but for one plain word, and stands in its place.
+
+        That is so far as its places are known, and every order of training counts.
+        """
+        old = self.replacing.wording.says_otherwise(self._forms.text(step.number))
+        return old is not None and old in self.may_stand_for(step.number)
+
     def forget(self) -> None:
         """Steps are others than before: forget runs in which none is undecided any more."""
         self._meant = None

@@ -27,7 +27,7 @@ from typing import TYPE_CHECKING, Any
 from ..reading.levels import LevelReader
 from ..reading.newforms import NewForms
 from ..reading.records import RecordReader, SessionKey
-from ..types import Finding
+from ..types import Deviation, Finding
 from .absent import Absent
 from .changes import NEVER, Changes
 from .findings import FindingMaker
@@ -207,36 +207,39 @@ class Settling:
         self.shifts.note(session, ended)
 
     def _judge(self, session: Session, told_ns: int, findings: list[Finding]) -> None:
-        """Read a session again, with what its new steps stand for, and judge it."""
+        """Read a session again, with what its new steps stand for, and judge it.
+
+        All of it is told at one time. So what is odd about single steps is a part of the alert
+        about the whole session, if there is one.
+        """
         engine = self._engine
         engine.journal.note_end(session)
         session.saved.held = 0
         self._read_again(session)
         keys = session.keys
         state = engine.tracker.start
+        odd: list[Deviation] = []
         for place, log_key in enumerate(keys):
             state = engine.tracker.step(state, log_key, keys)
             if session.alerted != ALERTED:
-                self._judge_step(session, state, place, told_ns, findings)
+                odd += self._odd_step(session, state, place)
         session.state = state
         if keys and session.alerted != ALERTED:
-            engine.judging.judge_end(session, told_ns, findings)
+            engine.judging.judge_end(session, told_ns, findings, steps=odd)
         self.count(session, told_ns)
         for hear in engine.on_close:
             hear(session)
 
-    def _judge_step(
-        self, session: Session, state: State, place: int, told_ns: int, findings: list[Finding]
-    ) -> None:
+    def _odd_step(self, session: Session, state: State, place: int) -> Sequence[Deviation]:
         """What is odd about the order of a step, and the gap before it."""
         gap_ns = session.times[place] - session.times[max(place - 1, 0)]
-        if state.deviations or not state.shortest_ns <= gap_ns <= state.longest_ns:
-            line = b""
-            if place < len(session.lines):
-                line = session.lines[place]
-            keys = session.keys[: place + 1]
-            odd = self._odd.deviations(state, keys, gap_ns, line, None, rare=True)
-            findings += self._make.deviations(session, odd, "end", told_ns)
+        if not state.deviations and state.shortest_ns <= gap_ns <= state.longest_ns:
+            return ()
+        line = b""
+        if place < len(session.lines):
+            line = session.lines[place]
+        keys = session.keys[: place + 1]
+        return self._odd.deviations(state, keys, gap_ns, line, None, rare=True)
 
     def _read_again(self, session: Session) -> None:
         kept = []

@@ -3,12 +3,13 @@
 A change begins where one new step is in several sessions, or in some while others are as new, or
 at the first new step under a version label that is as new as itself. While it is open, further new
 steps join it as they come. A step that is an old one but for one word may have a wrong value
-instead, and one that was found to be odd is known not to spread: both join only once they do.
+instead, and one that was found to be odd is known not to spread: both join only once they do. Two
+sessions are enough of one that has another plain word than the old step and stands in its place.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 from ..reading.records import SessionKey
 from .newsteps import Change, NewStep
@@ -20,13 +21,19 @@ from .versions import Versions
 # alert about each of them first.
 _SPREAD = 3
 _ENOUGH = 5
+# Sessions with a step that is most likely an old one in other words, while a change is open: the
+# others that came with it are evidence, too. One alone may still be one odd customer.
+_SPREAD_OF_REWORDED = 2
 # They must come within so much stream time in ns, or a line that comes once in a while would be a
 # change.
 _WITHIN_NS = 3600 * 10**9
 
 
 class Spreading:
-    """Notes the sessions of the new steps in `steps`, which it shares with `Changes`."""
+    """Notes the sessions of the new steps in `steps`, which it shares with `Changes`.
+
+    `is_reworded` says of a step whether it is an old one in other words, at the old one's place.
+    """
 
     def __init__(
         self,
@@ -34,11 +41,13 @@ class Spreading:
         changes: OpenChanges,
         versions: Versions,
         settle_ns: int,
+        is_reworded: Callable[[NewStep], bool],
     ) -> None:
         self._steps = steps
         self._changes = changes
         self._versions = versions
         self._settle_ns = settle_ns
+        self._is_reworded = is_reworded
 
     def note(self, step: NewStep, session: SessionKey, clock: int) -> bool:
         """A session has a step; whether that is one more than was known."""
@@ -67,8 +76,7 @@ class Spreading:
         joined = {step.number: step}
         change = self._changes.newest
         if change is not None:
-            is_doubtful = step.state == "odd" or step.is_variant
-            if is_doubtful and len(step.carriers) < _SPREAD:
+            if len(step.carriers) < self._enough_to_join(step):
                 return None
         elif self._is_burst(step, fresh) or self._comes_with_version(step, version, clock):
             for other in fresh:
@@ -83,6 +91,16 @@ class Spreading:
             other.carriers = []
         change.joined_ns = clock
         return change
+
+    def _enough_to_join(self, step: NewStep) -> int:
+        """Sessions that a step must have come in to join the change that is open."""
+        if step.state == "odd":
+            return _SPREAD
+        if not step.is_variant:
+            return 1
+        if self._is_reworded(step):
+            return _SPREAD_OF_REWORDED
+        return _SPREAD
 
     def _is_burst(self, step: NewStep, fresh: Sequence[NewStep]) -> bool:
         if len(step.carriers) >= _ENOUGH:

@@ -15,8 +15,12 @@ _NAMES_MOST = 0.5
 _ENOUGH_TEMPLATES = 4
 _WILDCARDS = re.compile(r"(?:<[*a-z]+>|\W)+")
 _WORD = re.compile(r"<[*a-z]+>|[^\W_]+")
-# A word such as `event=cart.loaded`: a key and its value.
+# What may stand behind a word of a sentence.
+_PUNCTUATION = ".,:;()"
+# A word such as `event=cart.loaded` or `msg="cart loaded"`: a key and its value.
 _KEY_VALUE = re.compile(r"([\w.\-]+)=(.+)")
+# A word of a template: a value in quotation marks is one, however many blanks it has.
+_TEMPLATE_WORD = re.compile(r"""[\w.\-]+="[^"]*"\S*|\S+""")
 
 
 class Wording:
@@ -40,13 +44,28 @@ class Wording:
         """Whether a new template is an old one but for one word, as one of a new value is."""
         return any(self._is_variant(text, old) for _, old in self._as_long(text))
 
+    def says_otherwise(self, text: str) -> int | None:
+        """The log key of the template that a new one is but for one word of its sentence.
+
+        None where there is none, or where that word may be a value: it is no plain word, or
+        training has several words in that place.
+        """
+        olds = [(key, old) for key, old in self._as_long(text) if self._is_variant(text, old)]
+        if len(olds) != 1:
+            return None
+        [(log_key, old)] = olds
+        differing = differing_words(text, old) or []
+        if all(word.strip(_PUNCTUATION).isalpha() for pair in differing for word in pair):
+            return log_key
+        return None
+
     def _is_variant(self, text: str, old: str) -> bool:
         """Whether two templates are one but for one word, which does not name the step."""
         differing = differing_words(text, old)
         if differing is None or len(differing) != 1:
             return False
         [(word, _)] = differing
-        literal = [one for one in text.split() if not _WILDCARDS.fullmatch(one)]
+        literal = [one for one in words_of(text) if not _WILDCARDS.fullmatch(one)]
         if len(literal) - (word in literal) < _ENOUGH_ALIKE:
             return False
         key = _KEY_VALUE.fullmatch(word)
@@ -62,7 +81,8 @@ class Wording:
         if self._naming is None:
             values: dict[str, Counter[str]] = {}
             for text in self._templates:
-                for key, value in set(_KEY_VALUE.findall(text)):
+                pairs = map(_KEY_VALUE.fullmatch, words_of(text))
+                for key, value in {pair.groups() for pair in pairs if pair is not None}:
                     values.setdefault(key, Counter())[value] += 1
             self._naming = frozenset(
                 key
@@ -76,8 +96,17 @@ class Wording:
         """The templates that have as many words as a text, with their log keys."""
         if not self._by_length:
             for log_key, old in enumerate(self._templates):
-                self._by_length.setdefault(len(old.split()), []).append((log_key, old))
-        return self._by_length.get(len(text.split()), ())
+                self._by_length.setdefault(len(words_of(old)), []).append((log_key, old))
+        return self._by_length.get(len(words_of(text)), ())
+
+
+def words_of(template: str) -> list[str]:
+    """The words of a template, of which `key="some value"` is one.
+
+    >>> words_of('msg="cart loaded" items=<num>')
+    ['msg="cart loaded"', 'items=<num>']
+    """
+    return _TEMPLATE_WORD.findall(template)
 
 
 def differing_words(one: str, other: str) -> list[tuple[str, str]] | None:
@@ -86,8 +115,8 @@ def differing_words(one: str, other: str) -> list[tuple[str, str]] | None:
     >>> differing_words("paid <num> EUR to ledger", "paid <num> USD to ledger")
     [('EUR', 'USD')]
     """
-    words = one.split()
-    others = other.split()
+    words = words_of(one)
+    others = words_of(other)
     if len(words) != len(others):
         return None
     return [pair for pair in zip(words, others, strict=True) if pair[0] != pair[1]]

@@ -10,6 +10,7 @@ import msgpack
 from synthetic import (
     ARRIVED,
     BROKEN,
+    BYE,
     CLOSE,
     GOING,
     MESSAGES,
@@ -29,6 +30,7 @@ from synthetic import (
     novelties,
     ride,
     sequences,
+    step_judge,
 )
 
 from fluent_krone.alerts.records import AlertMaker
@@ -242,6 +244,65 @@ def test_a_wrong_value_does_not_join_a_change() -> None:
     wrong.append((T0 + 502 * S, {b"message": b"lift: going to floor minus", b"ride": b"odd"}))
     findings = engine.feed("app", wrong, NOW) + engine.finish()
     assert {finding.kind for finding in findings} == {"unseen_template", "sequence"}
+
+
+def reworded(name: str, at_s: float, word: bytes = b"moving") -> list[Any]:
+    """A ride that says another word than "going"."""
+    events = ride(name, (OPEN, STANDS_OPEN, GOING, ARRIVED, CLOSE), at_s)
+    for _, record in events:
+        record[b"message"] = record[b"message"].replace(b"going", word)
+    return events
+
+
+def test_two_sessions_are_enough_of_a_step_in_other_words_while_a_change_is_open() -> None:
+    engine = engine_of()
+    findings = fed(engine, many(DEPLOYED, 20), 0)
+    findings += engine.feed("app", reworded("one", 300), NOW)
+    findings += engine.feed("app", reworded("other", 300 + SETTLE / 2), NOW)
+    findings += engine.finish()
+    assert {finding.kind for finding in findings} == {"change"}
+    told = {one.text: one.replaces for one in changes(findings)[-1].templates}
+    assert told["lift: moving to floor <num>"] == ROWS[GOING][0]
+
+
+def test_one_session_is_not_enough_of_a_step_in_other_words() -> None:
+    engine = engine_of()
+    fed(engine, many(DEPLOYED, 20), 0)
+    findings = engine.feed("app", reworded("one", 300), NOW) + engine.finish()
+    assert {finding.kind for finding in findings} == {"unseen_template", "sequence"}
+
+
+def test_other_words_at_a_place_of_another_step_are_not_taken_for_it() -> None:
+    engine = engine_of()
+    fed(engine, many(DEPLOYED, 20), 0)
+    findings: list[Finding] = []
+    for number in range(2):
+        events = ride(f"r{number}", (OPEN, STANDS_OPEN, CLOSE, GOING), 300 + 20 * number)
+        events[-1][1][b"message"] = b"lift: moving to floor 3"
+        findings += engine.feed("app", events, NOW)
+    findings += engine.finish()
+    assert len(sequences(findings)) == 2
+
+
+def test_a_session_that_was_held_is_told_once_with_all_that_is_odd_in_it() -> None:
+    engine = lift_engine(
+        limits=make_limits(change_settle=SETTLE), nested=Counts(0), steps=step_judge()
+    )
+    odd = (OPEN, WEIGHED, OPENED, BYE, GOING, ARRIVED, CLOSE)
+    findings = engine.feed("app", ride("odd", odd), NOW) + engine.finish()
+    assert [finding.kind for finding in findings] == ["unseen_template", "sequence"]
+    assert "order" in {one.witness for one in findings[1].deviations}
+
+
+def test_a_held_session_that_is_normal_as_a_whole_tells_what_is_odd_about_its_steps() -> None:
+    engine = lift_engine(limits=make_limits(change_settle=SETTLE), steps=step_judge())
+    findings = fed(engine, many(DEPLOYED, 20), 0)
+    slow = ride("slow", DEPLOYED, 300)
+    slow[-1] = event("slow", CLOSE, 345)
+    # Another new line, of which nobody knows yet, holds the session.
+    slow.insert(2, (slow[1][0], {b"message": b"gate: a bell rings 3 times", b"ride": b"slow"}))
+    findings += engine.feed("app", slow, NOW) + engine.finish()
+    assert [one.direction for one in findings if one.kind == "deviation" for one in one.deviations]
 
 
 def test_a_step_that_a_new_one_replaces_is_not_silent() -> None:

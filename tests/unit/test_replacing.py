@@ -50,6 +50,34 @@ def test_another_value_makes_a_variant_and_another_name_does_not() -> None:
     assert wording.siblings(0) == [0]
 
 
+def test_a_value_in_quotation_marks_is_one_word_that_may_name_the_step() -> None:
+    templates = [
+        'msg="session stored" service=sessions user=<num> bytes=<num>',
+        'msg="cart loaded" service=cart user=<num> items=<num>',
+        'msg="order created" service=orders order=<num> currency=EUR',
+        'msg="order closed" service=orders order=<num> currency=EUR',
+    ]
+    wording = Wording(templates)
+    assert not wording.is_variant('msg="session saved" service=sessions user=<num> bytes=<num>')
+    assert wording.siblings(2) == [2]
+    assert wording.is_variant('msg="order created" service=orders order=<num> currency=XXX')
+
+
+def test_another_word_of_a_sentence_says_otherwise_and_a_value_does_not() -> None:
+    wording = Wording(
+        [
+            "session of user <num> stored",
+            "paid <num> EUR to the ledger",
+            "paid <num> USD to the ledger",
+            "user <num> asked for <num> pages",
+        ]
+    )
+    assert wording.says_otherwise("session of user <num> saved") == 0
+    assert wording.says_otherwise("paid <num> XXX to the ledger") is None
+    assert wording.says_otherwise("user <num> asked for many pages") is None
+    assert wording.says_otherwise("user <num> asked for <num> leaves") == 3
+
+
 def test_an_old_step_may_be_meant_wherever_it_fits() -> None:
     replacing = Replacing(TEMPLATES, NORMAL)
     assert replacing.may_stand_for(7, {Run(1, (7,), 3): 1}) == {2}
