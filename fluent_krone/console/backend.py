@@ -131,9 +131,9 @@ class ServiceBackend:
         if what == "bundle":
             self._change_bundle(told.get("action"))
         elif what == "accept":
-            self._accept(told.get("change"))
+            self._accept(_change_of(told))
         elif what == "take_back":
-            take_back(self._service.knowledge, [str(told.get("change"))])
+            take_back(self._service.knowledge, [_change_of(told)])
         elif what == "mark":
             self._mark(told)
         elif what == "unmark":
@@ -142,11 +142,11 @@ class ServiceBackend:
             raise KroneError(f"{what} is not possible here")
         self._changes += 1
 
-    def _accept(self, change: Any) -> None:
+    def _accept(self, change: str) -> None:
         """Make the templates of a change normal; the engine hears of it within a second."""
         accept(
             self._service.knowledge,
-            [str(change)],
+            [change],
             note="",
             by=_PERSON,
             at_ms=to_ms(time.time()),
@@ -293,6 +293,14 @@ class ServiceBackend:
 def _names(summary: Mapping[str, Any]) -> set[str]:
     """The ids of the changes that an incident is about: they stand for its sessions."""
     return {str(word) for session in summary.get("sessions") or () for word in session}
+
+
+def _change_of(told: Mapping[str, Any]) -> str:
+    """The id of the change that a request is about."""
+    change = told.get("change")
+    if not isinstance(change, str) or not change:
+        raise KroneError("the request must hold the id of a change")
+    return change
 
 
 def _shown(mark: Mark) -> dict[str, Any]:

@@ -19,6 +19,10 @@ Some deviations are about other steps each time although the same is odd about t
   nothing of others. Marks on three different ones say that this is normal, as far as three of them
   went. When one mark held for all long stretches, it hid slow steps that show as nothing else.
 
+Steps that hang teach nothing. They are told at the limit, when nobody knows yet how far beyond it
+they will be: three marks would hide every session that hangs. Values do not either: an unknown one
+is no more or less odd than another.
+
 An alert is silenced only if *all* its deviations are covered: a session that goes wrong in another
 way as well is told.
 """

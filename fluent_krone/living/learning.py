@@ -172,6 +172,18 @@ class Learning:
             trouble=self.trouble,
         )
 
+    def troubles(self) -> list[str]:
+        """What keeps the learning from its end, or records from being learnt from."""
+        found = []
+        if self.trouble is not None:
+            found.append(self.trouble)
+        if self.spool.trouble is not None:
+            found.append(
+                "records are neither learnt from nor judged, since they cannot be written to "
+                f"{self.spool.folder}: {self.spool.trouble.strerror}"
+            )
+        return found
+
     def stats(self) -> dict[str, float]:
         """Its figures, by the names of the metrics."""
         return {

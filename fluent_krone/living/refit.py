@@ -80,7 +80,11 @@ class Refitting:
         self._trouble: str | None = None
         self._last_line = ""
         self._state = self._load()
-        self._next_at_s = float(self._state.get("next_at_s", clock() + config.refit_interval))
+        latest_s = clock() + config.refit_interval
+        self._next_at_s = float(self._state.get("next_at_s", latest_s))
+        if config.refit_interval < self._state.get("interval_s", 0.0):
+            # The interval of the run before was longer, and a person has shortened it.
+            self._next_at_s = min(self._next_at_s, latest_s)
         self._save()
 
     def status(self) -> RefitStatus:
@@ -223,7 +227,8 @@ class Refitting:
     def _save(self) -> None:
         path = self.folder.refit / _STATE
         temporary = path.with_suffix(".new")
-        state = self._state | {"next_at_s": self._next_at_s}
+        due = {"next_at_s": self._next_at_s, "interval_s": self._config.refit_interval}
+        state = self._state | due
         try:
             temporary.write_text(json.dumps(state), encoding="utf-8")
             temporary.replace(path)

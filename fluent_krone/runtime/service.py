@@ -348,8 +348,8 @@ class Service:
         found += self._outbox.troubles()
         found += self._outbox.releases.troubles()
         found += self._judge.troubles()
-        if self._learning is not None and self._learning.trouble is not None:
-            found.append(self._learning.trouble)
+        if self._learning is not None:
+            found += self._learning.troubles()
         waited = self._committer.unacked_age_s()
         if waited > _STUCK_S:
             found.append(f"a chunk has waited {waited:.0f} s for its commit")

@@ -303,6 +303,8 @@ def test_a_deploy_is_accepted(browser: Browser, service: Service) -> None:
         ("bundle", {"action": "swap"}, "refit"),
         ("accept", {"change": "0123456789abcdef"}, "knows no change"),
         ("take_back", {"change": "0123456789abcdef"}, "nobody accepted"),
+        ("accept", {}, "id of a change"),
+        ("take_back", {"change": 7}, "id of a change"),
     ],
 )
 def test_what_cannot_be_done_is_said(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import random
 import shutil
 from collections.abc import Awaitable, Callable
@@ -250,6 +251,27 @@ def test_a_kill_behind_the_takeover_is_noticed_by_the_stores_note(
         assert open_learning(armed.config) is None
 
     play(story)
+
+
+def test_a_full_disk_is_told_until_there_is_room(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    rig = LearningRig(tmp_path / "b")
+    chunk = Chunk("app", [list(entry) for entry in rides(3)], "1")
+
+    def fails(file: int, data: bytes) -> int:
+        raise OSError(28, "No space left on device")
+
+    with monkeypatch.context() as full:
+        full.setattr(os, "write", fails)
+        rig.learning.take(chunk)
+        [trouble] = rig.service.troubles()
+    assert "neither learnt from nor judged" in trouble
+    assert "No space left on device" in trouble
+    rig.learning.take(chunk)
+    assert rig.service.troubles() == []
+    assert rig.learning.stats()["learning_left_out"] == len(rides(3))
+    rig.folder.release()
 
 
 def test_a_stream_without_a_session_key_is_told_and_collecting_goes_on(tmp_path: Path) -> None:

@@ -121,6 +121,17 @@ def test_auto_swaps_in_what_nothing_is_against(
         assert swaps == [True]
 
 
+def test_an_interval_that_a_person_has_shortened_counts_from_the_next_start(
+    folder: BundleFolder,
+) -> None:
+    Refitting(folder, config_of(folder, refit_interval=86_400.0))
+    before = Refitting(folder, config_of(folder, refit_interval=86_400.0)).status().next_at_s
+    after = Refitting(folder, config_of(folder, refit_interval=60.0)).status().next_at_s
+    assert after < before - 80_000
+    # A longer one counts from the next refit on.
+    assert Refitting(folder, config_of(folder, refit_interval=600.0)).status().next_at_s == after
+
+
 def test_a_refit_that_fails_leaves_the_bundle_and_is_told(folder: BundleFolder) -> None:
     async def story() -> None:
         refitting = Refitting(folder, config_of(folder), clock=lambda: time.time() + 3601.0)
