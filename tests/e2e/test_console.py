@@ -337,8 +337,8 @@ def test_keys_move_through_the_incidents(browser: Browser, service: Service) -> 
 def test_a_mark_that_arrives_late_leaves_the_focus_where_it_is(
     browser: Browser, service: Service
 ) -> None:
-    open_page(browser, service)
-    chosen = browser.run("document.querySelector('#entries a').dataset.id")
+    chosen = one_of_a_session(service)["id"]
+    open_page(browser, service, f"i={chosen}")
     browser.wait("document.querySelector('#mark-normal')")
     browser.run(
         "const mark = document.getElementById('mark-normal');"
