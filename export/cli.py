@@ -162,6 +162,7 @@ def _add_input_options(command: argparse.ArgumentParser) -> None:
         ),
         ("time_format", str, "FORMAT", "format of the time, as for strptime"),
         ("timezone", str, "NAME", "zone of times without an offset, as Europe/Berlin (UTC)"),
+        ("level_field", str, "NAME", "field of the level (default: found)"),
         (
             "line_format",
             str,

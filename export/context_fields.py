@@ -146,6 +146,7 @@ def excluded_by(settings: InputSettings) -> set[str]:
     fields = {
         settings.time_field,
         settings.component_field,
+        settings.level_field,
         *settings.message_field.split(","),
         *settings.facet_fields,
         *settings.session_key,

@@ -20,6 +20,7 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
 
 from . import header_shapes as shapes
+from . import header_stamps
 from .header_roles import SHARE, Column, give_roles, is_anchor, joined
 from .header_times import compiled, stamps
 
@@ -53,7 +54,11 @@ _LEVELS = (
 # A level together with a name.
 _WITH_LEVEL = (
     rf"\[(?<thread>[^\[\]/]+)/(?<level>{_WORDS})\]",
-    rf"\[(?<component>[\w.$-]+)[#/:](?<level>{_WORDS})(?:\]|(?=,))",
+    rf"\[(?:[^\[\]]*[\s:])?(?<component>[\w.$-]+)[#/:](?<level>{_WORDS})(?:\]|(?=,))",
+    rf"<(?<level>{_WORDS})[/:](?<component>[\w.$-]+)>",
+    # syslog with the facility by its name
+    r"(?:kern|user|mail|daemon|auth|authpriv|syslog|lpr|news|uucp|cron|ftp|local[0-7])\."
+    rf"(?<level>{_WORDS})(?=\s)",
     rf"\[(?<level>{_WORDS})[#/:](?<component>[\w.$-]+)\]",
     rf"(?<level>{_WORDS}|{_LETTERS})/(?<component>[^\s:()/]+) *\( *(?<pid>\d+)\)(?=:)",
     rf"(?<level>{_WORDS}|{_LETTERS})/(?<component>[\w.$-]+)(?=[\s:(])",
@@ -70,6 +75,7 @@ _WITH_LEVEL = (
     rf"-(?<session>[\w.]+)-(?<level>{_WORDS})(?=:)",
 )
 _WRAPPED = (
+    rf"\[ *(?<value>{_NAME})\((?<pid>\d+)\) *\]",
     r"[\[(](?i:pid|process)[:= ] *(?<pid>\d+)(?:[|,;][^\[\]()]*)?[\])]",
     r"\[ *(?<value>[A-Za-z_][\w.:<>~]*)@\d+ *\]",
     rf"\[ *(?<value>{_FILE})(?:[:(]\d+\)?|{_LINE}) *\]",
@@ -86,10 +92,10 @@ _WRAPPED = (
 # What may stand behind a bracket or a level.
 _BEHIND = (
     r" *\t+",
-    rf" *:? +{shapes.SEPARATOR}:? +",
+    rf" *:? +{header_stamps.SEPARATOR}:? +",
     r">+ +",
     r" *\| *",
-    r": +",
+    r" *: +",
     r":(?=\S)",
     r"[,;] *",
     r" *(?=\[)",
@@ -106,9 +112,10 @@ _SIGNED = (
     rf"(?<value>{_NAME})(?:[(<][^\s()<>]*[)>])*: +",
     rf"(?<value>{_NAME}){_LINE} *\](?: *:)? *",
     rf"(?<value>{_NAME}){_LINE} +:+ +",
-    rf"(?<value>{_NAME})(?:[:@]\d+ [A-Za-z_][\w.:<>]*|{_LINE}) +{shapes.SEPARATOR} +",
+    rf"(?<value>{_NAME})(?:[:@]\d+ [A-Za-z_][\w.:<>]*|{_LINE}) +{header_stamps.SEPARATOR} +",
     rf"(?<value>{_NAME}(?: {_NAME})?){_LINE} *\| *",
     rf"(?<value>{_NAME}){_LINE}\t+",
+    rf"(?<value>{shapes.DOTTED}):\d+ {{2,}}",
     rf"(?<value>{_NAME})> *",
     rf"(?<value>{_NAME})[,;] *",
     r"(?<value>[^\s\[\](){}<>\"'|,;=:]+(?:\(\d+\))?):(?=[^\s\d:])",
@@ -128,7 +135,7 @@ _BARE = r"(?<value>[^\s\"'=|]+) +"
 
 # A time is read as far as it goes, with its fraction.
 _WHOLE = r"(?![.,]\d|:\d{1,6}\b(?![.\w]))"
-_BEHIND_TIME = (*shapes.ENDS[:-2], r":(?=\S)", *shapes.ENDS[-2:])
+_BEHIND_TIME = (*header_stamps.ENDS[:-2], r":(?=\S)", *header_stamps.ENDS[-2:])
 
 
 def learned_headers(lines: Sequence[str]) -> Iterator[tuple[str, str, bool]]:
@@ -237,7 +244,11 @@ def _time(lines: Sequence[str], places: dict[int, int]) -> Column | None:
         return None
     stamp = max(most, key=lambda text: ("(?<time>" in text, reach[text])) + _WHOLE
     if "UTC" not in stamp:
-        zone = next(text for text in shapes.ZONES if _fits(stamp + text, lines, places))
+        zones = (text for text in header_stamps.ZONES if _fits(stamp + text, lines, places))
+        zone = next(zones, None)
+        if zone is None:
+            # It goes on in a way that is no time's.
+            return None
         stamp += zone
     return _first((stamp + text for text in _BEHIND_TIME), "time", lines, places)
 

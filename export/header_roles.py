@@ -11,6 +11,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 from . import header_shapes as shapes
+from . import header_stamps
 from .header_times import compiled
 
 # The share of the values that must have a form.
@@ -19,7 +20,7 @@ SHARE = 0.9
 _FEW = 50
 _FEW_SHARE = 0.25
 # A sign behind a column with which no message goes on: a dash, a bar, a tab.
-_SURE_SIGN = re.compile(rf"(?:{re.escape(shapes.SEPARATOR)}(?::\?)? \+|\\\| \*|\\t\+)\Z")
+_SURE_SIGN = re.compile(rf"(?:{re.escape(header_stamps.SEPARATOR)}(?::\?)? \+|\\\| \*|\\t\+)\Z")
 
 _NUMBER = re.compile(r"#?\d+\Z")
 _SOURCE = re.compile(rf"{shapes.FILE}(?:[:(]\d+\)?)?(?:->\w+:\d+)?\Z")
@@ -94,7 +95,7 @@ def _is_anchored_number(column: Column, before: Column) -> bool:
 
 
 def _is_anchored_name(column: Column, before: Sequence[Column]) -> bool:
-    if "(?<pid>" in column.pattern and not column.values:
+    if "(?<pid>" in column.pattern and (not column.values or column.kind == "wrapped"):
         return True
     has_sign = _SURE_SIGN.search(column.pattern) is not None
     if column.distinct == {""}:

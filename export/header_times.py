@@ -9,6 +9,7 @@ from functools import cache
 from fluent_krone.reading.records import python_regex
 
 from . import header_shapes as shapes
+from . import header_stamps
 
 # A time's pattern in a chain → the formats that may read it.
 FORMATS: dict[str, tuple[str, ...]] = {}
@@ -23,8 +24,8 @@ def compiled(pattern: str) -> re.Pattern[str]:
     return re.compile(python_regex(pattern), re.ASCII)
 
 
-_STAMPS = [(shape, formats, compiled(shape)) for shape, formats in shapes.TIMES]
-_YEARLESS = [(shape, compiled(shape)) for shape in shapes.YEARLESS]
+_STAMPS = [(shape, formats, compiled(shape)) for shape, formats in header_stamps.TIMES]
+_YEARLESS = [(shape, compiled(shape)) for shape in header_stamps.YEARLESS]
 _LEADS = [(text, compiled(text)) for text in shapes.LEADS]
 
 
@@ -51,24 +52,24 @@ def _time_group(line: str, at: int, shape: str, formats: tuple[str, ...]) -> tup
             stamp = f"(?<time>{shape})"
         FORMATS[stamp] = ()
         return stamp, at
-    fraction, end = first([text for text, _ in shapes.FRACTIONS], line, at)
+    fraction, end = first([text for text, _ in header_stamps.FRACTIONS], line, at)
     digits = len(line[end:]) - len(line[end:].lstrip("0123456789"))
     offset = ""
     at = end + digits
     if digits == 0:
-        offset, at = first([text for text, _ in shapes.OFFSETS], line, end)
+        offset, at = first([text for text, _ in header_stamps.OFFSETS], line, end)
     stamp = f"(?<time>{shape}{fraction}{offset})"
     if fraction and not offset:
         stamp += r"\d*"
-    ending = dict(shapes.FRACTIONS)[fraction] + dict(shapes.OFFSETS)[offset]
+    ending = dict(header_stamps.FRACTIONS)[fraction] + dict(header_stamps.OFFSETS)[offset]
     FORMATS[stamp] = tuple(text + ending for text in formats)
     return stamp, at
 
 
 def closed(line: str, at: int) -> tuple[str, int]:
     """What closes a time: its zone, and the sign and blanks behind it."""
-    zone, at = first(shapes.ZONES, line, at)
-    end, at = first(shapes.ENDS, line, at)
+    zone, at = first(header_stamps.ZONES, line, at)
+    end, at = first(header_stamps.ENDS, line, at)
     return zone + end, at
 
 

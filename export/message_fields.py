@@ -248,11 +248,13 @@ def _below(above: str, name: str) -> str:
 
 def _names(record: dict[bytes, Any], above: str = "") -> Iterator[str]:
     """The plain fields of a record, nested ones as `$.a.b`."""
+    # An object that holds all of the record is no surrounding, whatever its name.
+    holds_all = not above and len(record.keys() - {TAG}) == 1
     for packed, value in record.items():
         name = packed.decode("utf-8", "replace")
         if not isinstance(value, dict):
             yield _below(above, name)
-        elif not _SURROUNDINGS.fullmatch(name) and _PLAIN_NAME.fullmatch(name):
+        elif (holds_all or not _SURROUNDINGS.fullmatch(name)) and _PLAIN_NAME.fullmatch(name):
             yield from _names(value, _below(above or "$", name))
 
 

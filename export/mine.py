@@ -170,10 +170,21 @@ def _generalise(texts: set[str]) -> str:
         return next(iter(texts))
     if len({_DIGIT.sub("#", text) for text in texts}) == 1:
         return _DIGIT.sub("<num>", min(texts))
+    words = [text.split(" ") for text in texts]
+    if len(words[0]) > 1 and _are_alike(words):
+        # Always so many words: a wildcard each, or any number of words would do.
+        return " ".join(_generalise(set(column)) for column in zip(*words, strict=True))
     heads = set(map(_head, texts))
     if len(heads) == 1:
         return f"{heads.pop()}<*>"
     return "<*>"
+
+
+def _are_alike(rows: Sequence[Sequence[str]]) -> bool:
+    """Whether all rows have as many words, and none is a list, which may be longer next time."""
+    if len(set(map(len, rows))) > 1:
+        return False
+    return all(word and word[-1] not in ",;" for row in rows for word in row)
 
 
 def _head(text: str) -> str:

@@ -100,8 +100,12 @@ _VALUES = {
     "[0-9a-f]{8,}": r"(?=[0-9]*[a-f])(?=[a-f]*[0-9])[0-9a-f]{8,}",
     # letters and digits in any mixture, as Postfix names a message
     "(?=[A-Za-z]*[0-9])[0-9A-Za-z]{6,}": r"(?=[A-Za-z]*[0-9])(?=[0-9]*[A-Za-z])[0-9A-Za-z]{6,}",
+    # a short one, as `o17`: behind a noun only, since names and versions look alike
+    "(?=[A-Za-z]*[0-9])[0-9A-Za-z]{2,}": r"(?=[A-Za-z]*[0-9])(?=[0-9]*[A-Za-z])[0-9A-Za-z]{2,5}",
     "-?[0-9]+": r"-?[0-9]+",
 }
+_LONG_MIXTURE = "(?=[A-Za-z]*[0-9])[0-9A-Za-z]{6,}"
+_SHORT_MIXTURE = "(?=[A-Za-z]*[0-9])[0-9A-Za-z]{2,}"
 # Scripts without blanks between words, and the words of these that stand before a number.
 _NO_BLANKS = r"[\u0e00-\u0eff\u3040-\u30ff\u3400-\u9fff\uac00-\ud7af]"
 _ID = re.compile(
@@ -247,8 +251,10 @@ def _ids(message: str) -> Iterable[tuple[str, str]]:
         yield f"/{found['name']}=([0-9.]+)/", found["value"]
     message = _DATE.sub(" ", message)
     for found in _ID.finditer(message):
-        value = _VALUE_OF[next(i for i in range(len(_VALUES)) if found[f"v{i}"])]
         before = found["before"]
+        value = _value_of(found, before)
+        if value is None:
+            continue
         if before.endswith(("_", "-")):
             yield f"/{re.escape(before).replace(chr(92) + '-', '-')}{value}/", found["value"]
         elif before.endswith((" ", "/", "-", ": ")) and value == "-?[0-9]+":
@@ -266,6 +272,19 @@ def _ids(message: str) -> Iterable[tuple[str, str]]:
             behind = message[found.end() : found.end() + 1]
             if behind in _BEHIND:
                 yield f"/({value}){behind}/", found["value"]
+
+
+def _value_of(found: re.Match[str], before: str) -> str | None:
+    """How an id in a message is spelled; None where it is too short to be one."""
+    value = _VALUE_OF[next(i for i in range(len(_VALUES)) if found[f"v{i}"])]
+    if value not in (_LONG_MIXTURE, _SHORT_MIXTURE):
+        return value
+    if _NOUNS.fullmatch(before.rstrip(" :/-=#")):
+        # Ids of one kind may be shorter and longer ones.
+        return _SHORT_MIXTURE
+    if value == _LONG_MIXTURE:
+        return value
+    return None
 
 
 def _candidate(option: str, values: Counter[str], total: int) -> Candidate:

@@ -31,6 +31,7 @@ from fluent_krone.reading.times import parse_time
 
 from . import message_fields
 from .guess import LineFormat, guess_line_format
+from .level_field import find_level_field
 from .pauses import Pauses
 from .session_key import AUTO, Candidate, option_of, suggest_session_keys
 from .stages import Options
@@ -74,12 +75,15 @@ def settle(options: Options, say: Say, warn: Say) -> InputSettings:
         time_field=options.time_field,
         time_format=options.time_format,
         timezone=options.timezone,
+        level_field=options.level_field,
         line_format=options.line_format or None,
     )
     if options.line_format is None:
         settings = _guessed_header(settings, options, sample, say, warn)
     if settings.component_field is None:
         settings = replace(settings, component_field=_component(sample, say))
+    if settings.level_field is None:
+        settings = replace(settings, level_field=find_level_field(settings, sample, say))
     facet_fields = options.facet_fields
     if facet_fields is None:
         facet_fields = message_fields.facet_fields(options.input, settings, say)

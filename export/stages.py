@@ -48,6 +48,7 @@ class LearningOptions:
     time_field: str | None = None
     time_format: str | None = None
     timezone: str | None = None
+    level_field: str | None = None
     line_format: str | None = None
     # None: the log decides; an empty tuple: none.
     facet_fields: tuple[str, ...] | None = None

@@ -40,6 +40,7 @@ _BUNDLE_SETTINGS = {
     "component_field",
     "time_field",
     "time_format",
+    "level_field",
     "line_format",
     "session_key",
     "idle_timeout",

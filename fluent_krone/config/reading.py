@@ -45,6 +45,13 @@ class Input:
         "Without it, the bundle's zone is used, or UTC.",
         doors=READING,
     )
+    level_field: str | None = parameter(
+        STRING,
+        None,
+        "The field that holds the level, where it has no usual name. Without it, `level`, "
+        "`severity`, `log.level` and other usual names are looked for.",
+        doors=READING,
+    )
     line_format: str | None = parameter(
         STRING,
         None,

@@ -24,7 +24,7 @@ from array import array
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
-from ..reading.levels import LevelReader
+from ..reading.levels import levels_of
 from ..reading.newforms import NewForms
 from ..reading.records import RecordReader, SessionKey
 from ..types import Deviation, Finding
@@ -368,9 +368,7 @@ def looking_for_changes(
     parts: EngineParts, reader: RecordReader, limits: Limits
 ) -> tuple[Changes, Shifts]:
     """What looks for changes of the program, built from a bundle's parts."""
-    levels = LevelReader()
-    if parts.input_settings.line_format is not None:
-        levels = LevelReader(reader.fields)
+    levels = levels_of(reader)
     pattern = None
     if reader.sole_regex is not None:
         pattern = parts.input_settings.session_key[0][1:-1]

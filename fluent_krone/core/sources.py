@@ -88,6 +88,10 @@ class Sources:
         if len(self._known) < _MOST_KNOWN:
             self._known[self.of(tag, record)] = None
 
+    def has_another(self, tag: bytes, record: Any) -> bool:
+        """Whether any source is known that an event does not come from."""
+        return bool(self._known.keys() - {self.of(tag, record)})
+
     def agree(self, tag: bytes, record: Any, time_ns: int) -> bool:
         """An event has the leap, too; returns whether it is to be believed by now."""
         if not self._agreeing:

@@ -7,7 +7,7 @@
    where the stream has several (`Sources`), it has moved on, and all of them are believed after all
    (`Engine` then cuts their sessions where it would have). When an event comes that is where the
    stream was, those that were doubted are taken for slips, and are counted. The first events of a
-   stream are believed at once, since nothing speaks against them.
+   stream are believed at once while all come from one source, since nothing speaks against them.
 3. While records come as they are written, an event that is not ahead of the wall clock is not
    doubted: the time since the last record explains it.
 4. A time further ahead of the wall clock than `max_future` is never believed, and one further ahead
@@ -77,8 +77,14 @@ class _Pace:
         self.moved_at = 0
         self.now_ns = 0
 
+    @property
+    def is_known(self) -> bool:
+        """Whether there were enough steps to know which are usual."""
+        return self.moves >= _AGREED
+
     def is_unusual(self, step: int, time_ns: int) -> bool:
-        if self.moves < _AGREED or step <= max(self.usual_ns * _TIMES_USUAL, _LEAST_DOUBTED_NS):
+        """Whether a step is much larger than those so far."""
+        if step <= max(self.usual_ns * _TIMES_USUAL, _LEAST_DOUBTED_NS):
             return False
         # Where the wall clock went on as well, the record is where it should be.
         return time_ns > self.now_ns or step > self.now_ns - self.moved_at + _LEAST_DOUBTED_NS
@@ -216,7 +222,7 @@ class StreamTime:
 
         Where it is less than `max_future`, as an hour may be, the times are believed all the same.
         """
-        if self._offset.seconds is not None or not self.fed_at or self._pace.moves < _AGREED:
+        if self._offset.seconds is not None or not self.fed_at or not self._pace.is_known:
             return self._offset.seconds
         ahead_s = quarters_s(self.watermark - self.fed_at)
         if ahead_s <= 0:
@@ -267,7 +273,7 @@ class StreamTime:
             return time_ns
         believed = self._meet(time_ns, latest, tag, record)
         self._calm = (
-            pace.moves >= _AGREED
+            pace.is_known
             and not self.doubted
             and not self.is_unusual
             and not self._back.count
@@ -286,7 +292,7 @@ class StreamTime:
         if time_ns > latest:
             return self._too_far(time_ns, latest)
         step = time_ns - self.watermark
-        if self.watermark and self._is_doubtful(step, time_ns):
+        if self.watermark and self._is_doubtful(step, time_ns, tag, record):
             self.doubted += 1
             self.is_unusual = True
             agreed = self._doubt.sources.agree(tag, record, time_ns) and self.doubted >= _AGREED
@@ -390,8 +396,14 @@ class StreamTime:
         self.doubted = 0
         self._doubt.sources.disagree()
 
-    def _is_doubtful(self, step: int, time_ns: int) -> bool:
-        return step > self._most_ahead_ns[1] or self._pace.is_unusual(step, time_ns)
+    def _is_doubtful(self, step: int, time_ns: int, tag: bytes, record: Any) -> bool:
+        if step > self._most_ahead_ns[1]:
+            return True
+        if not self._pace.is_unusual(step, time_ns):
+            return False
+        # At the start one source alone may have paused. With several, one may have a clock that is
+        # ahead, which would end what the others have begun.
+        return self._pace.is_known or self._doubt.sources.has_another(tag, record)
 
     def _move(self, time_ns: int, step: int) -> None:
         if not self.watermark:

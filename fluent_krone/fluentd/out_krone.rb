@@ -62,6 +62,8 @@ module Fluent::Plugin
     config_param :time_format, :string, default: nil
     desc 'The time zone of times without an offset, by its IANA name, such as `Europe/Berlin`. Without it, the bundle\'s zone is used, or UTC.'
     config_param :timezone, :string, default: nil
+    desc 'The field that holds the level, where it has no usual name. Without it, `level`, `severity`, `log.level` and other usual names are looked for.'
+    config_param :level_field, :string, default: nil
     desc 'A regular expression with named groups that cuts a raw line into fields.'
     config_param :line_format, :string, default: nil
     desc 'Only this many bytes of a message are read; the rest is cut off. (default 8k)'

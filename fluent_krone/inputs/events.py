@@ -25,6 +25,7 @@ from .files import Inputs, Source, bare_suffix, find_files
 from .record_times import RecordTimes
 from .spooled import is_spool, spooled_events
 from .stamps import Stamps
+from .windows import event_in
 
 Event = tuple[int | None, dict[bytes, Any]]
 _LOGLEAD = {"m_message": "message", "m_timestamp": "time"}
@@ -134,8 +135,15 @@ def _clean(value: Any) -> Any:
 
 
 def _wrapped_in(records: list[dict[str, Any]]) -> str | None:
-    """The field that holds a whole record as JSON, as a program's line in a container's log may."""
-    if not records or len(records[0]) < 2:
+    """The field that holds a whole record: as JSON, as a program's line in a container's log may,
+    or as an event of Windows in XML.
+    """
+    if not records:
+        return None
+    names = (name for name in records[0] if all(_is_event(one.get(name)) for one in records))
+    if (found := next(names, None)) is not None:
+        return found
+    if len(records[0]) < 2:
         return None
     for name in _WRAPPED:
         texts = [record[name] for record in records if isinstance(record.get(name), str)]
@@ -155,10 +163,16 @@ def _is_object(text: str) -> bool:
     return kinds.json_object(text) is not None
 
 
+def _is_event(value: Any) -> bool:
+    return isinstance(value, str) and value.lstrip().startswith("<Event") and bool(event_in(value))
+
+
 def _unwrapped(record: dict[str, Any], name: str) -> dict[str, Any]:
     """The fields of the inner record, with those around it that it does not have itself."""
     text = record.get(name)
-    inner = kinds.json_object(text) if isinstance(text, str) else None
+    if not isinstance(text, str):
+        return record
+    inner = kinds.json_object(text) or event_in(text)
     if inner is None:
         return record
     around = {key: value for key, value in record.items() if key != name}

@@ -17,6 +17,7 @@ from typing import Any
 
 from .envelopes import OUTER_TIME, opened
 from .tables import csv_rows, has_named_fields, named_rows, sign_of
+from .windows import event_rows, holds_events
 
 Record = dict[str, Any]
 Rows = Iterator[Record]
@@ -87,6 +88,8 @@ def kind_of(head: Sequence[str], suffix: str = "") -> FileKind:
     for kind, fits in _BY_FORM:
         if lines and sum(map(fits, lines)) >= _MOST * len(lines):
             return kind
+    if holds_events(lines):
+        return WINDOWS
     if lines and _is_whole_json(lines):
         return JSON_WHOLE
     if has_named_fields(lines):
@@ -309,6 +312,7 @@ JSON = FileKind("json", "JSON lines", _json_rows)
 JSON_WHOLE = FileKind("json", "JSON objects", _whole_json_rows)
 DOCKER = FileKind("docker", "Docker's JSON lines", _docker_rows)
 JOURNAL = FileKind("journal", "the journal's JSON lines", _journal_rows)
+WINDOWS = FileKind("windows", "events of Windows as XML", event_rows)
 CRI = FileKind("cri", "lines of a container runtime (CRI)", _cri_rows)
 _BY_FORM: tuple[tuple[FileKind, Callable[[str], bool]], ...] = (
     (CRI, _has_form(_CRI)),

@@ -48,7 +48,7 @@ _DATE_ONLY = re.compile(r"\d{1,4}[-/.]\d{1,2}[-/.]\d{1,4}\Z")
 # The share of the records that must have a time in a field for it to be theirs.
 _MOST = 0.9
 # Objects inside one another that are looked into.
-_DEEPEST = 3
+_DEEPEST = 5
 # Of numbers that are times, at most this share may be smaller than the number before them: what
 # several hosts write is not quite in order, …
 _BACK_SHARE = 0.2

@@ -31,6 +31,7 @@ _SETTINGS = (
     "time_field",
     "time_format",
     "timezone",
+    "level_field",
     "line_format",
     "session_key",
     "idle_timeout",
@@ -41,7 +42,7 @@ _SETTINGS = (
     "false_alarms",
 )
 # Of these, the ones that a look at the log takes as well.
-_OF_INPUT = _SETTINGS[:7]
+_OF_INPUT = _SETTINGS[: _SETTINGS.index("session_key") + 1]
 
 
 def check_extra(what: str) -> None:
@@ -78,7 +79,7 @@ def refit_options(bundle: Bundle, config: Config) -> list[str]:
         f"--false-alarms={config.false_alarms or bundle.false_alarms:g}",
         *(f"--end-template={text}" for text in sessions.end_templates),
     ]
-    for name in ("component_field", "time_field", "time_format", "timezone"):
+    for name in ("component_field", "time_field", "time_format", "timezone", "level_field"):
         value = getattr(settings, name)
         if value is not None:
             found.append(f"--{name.replace('_', '-')}={value}")

@@ -1,10 +1,15 @@
-"""The severity that a record states: a field of it, or a group of `line_format`."""
+"""The severity that a record states: a field of it, or a group of `line_format`.
+
+Numbers are those of syslog and of common loggers. Windows counts the other way round than syslog:
+its records are told by the number of the event, which they all have.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from typing import Any
 
+from .accessor import field_getter, is_path, path_steps
 from .excerpt import Excerpt
 from .records import RecordReader, as_bytes
 
@@ -36,7 +41,7 @@ _WORDS_OF_RANKS = {
     " fein konfiguration 调试",
     3: "info information informational inf i in infos informazioni información informações"
     " informatie log default display success http 信息 情報 정보 инфо информация",
-    4: "notice note n notic hinweis aviso",
+    4: "notice note n ntc notic hinweis aviso",
     5: "warn warning w wrn warnung avertissement attention advertencia advertência avvertenza"
     " waarschuwing deprecated 警告 경고 предупреждение",
     6: "error err e eror erro er fail severe failure fault fehler erreur errore fout grave"
@@ -51,6 +56,15 @@ _NUMBERS = {
     "100": 2, "200": 3, "250": 4, "300": 5, "400": 6, "500": 7, "550": 8, "600": 8,
     "10": 1, "20": 2, "30": 3, "40": 5, "50": 6, "60": 8,
 }  # fmt: skip
+# The levels of Windows: 0 is what is always written, 1 critical … 5 verbose.
+_WINDOWS = {0: 3, 1: 7, 2: 6, 3: 5, 4: 3, 5: 1}
+_RANKS_OF_WINDOWS: dict[Any, int] = {
+    **_WINDOWS,
+    **{b"%d" % number: rank for number, rank in _WINDOWS.items()},
+}
+# What a record of Windows has, and the field of its level.
+_WINDOWS_EVENT = b"EventID"
+_WINDOWS_LEVEL = b"Level"
 # The signs of Redis.
 _SIGNS = {".": 2, "-": 3, "*": 4, "#": 5}
 RANKS: Mapping[bytes, int] = {
@@ -68,17 +82,47 @@ RANK_NAMES: Mapping[int, str] = {
 _MOST_WORDS = 1_000
 
 
+class _NamedField:
+    """A field by its name or accessor: the object that holds it, and its name there."""
+
+    def __init__(self, name: str) -> None:
+        self._object_of: Callable[[Mapping[bytes, Any]], Any] | None = None
+        self._name = name.encode()
+        if is_path(name):
+            *above, last = path_steps(name)
+            self._name = str(last).encode()
+            if above:
+                self._object_of = field_getter("$" + "".join(f"[{step!r}]" for step in above))
+
+    def find(self, record: Mapping[bytes, Any]) -> tuple[Mapping[bytes, Any], bytes]:
+        """The object, which is empty where the record does not have it, and the name."""
+        if self._object_of is None:
+            return record, self._name
+        found = self._object_of(record)
+        if found.__class__ is not dict:
+            return {}, self._name
+        return found, self._name
+
+
 class LevelReader:
     """Reads the rank of a record's level.
 
     `fields_of` gives the fields of a record as they are read, with the groups of `line_format`.
+    `level_field` names a field that comes before all of the usual ones.
 
     >>> LevelReader().rank({b"level": b"WARN"}), LevelReader().rank({b"message": b"x"})
     (5, 0)
     """
 
-    def __init__(self, fields_of: Callable[[Any], Mapping[bytes, Any]] | None = None) -> None:
+    def __init__(
+        self,
+        fields_of: Callable[[Any], Mapping[bytes, Any]] | None = None,
+        level_field: str | None = None,
+    ) -> None:
         self._fields_of = fields_of
+        self._named: _NamedField | None = None
+        if level_field is not None:
+            self._named = _NamedField(level_field)
         # Words → ranks. Where levels are parts of lines, no field of a record says them.
         self._ranks: dict[Any, int] = {}
         self._quick = self._ranks if fields_of is None else {}
@@ -110,24 +154,36 @@ class LevelReader:
         fields = record
         if self._fields_of is not None:
             fields = self._fields_of(record)
+        if self._named is not None:
+            rank = self._rank_at(*self._named.find(fields))
+            if rank != UNKNOWN_RANK:
+                return rank
         # Records without any level are the usual ones here, and have few fields.
         if fields.keys().isdisjoint(_NAMED):
             return UNKNOWN_RANK
         for name in sorted(fields.keys() & _PLACE_OF.keys(), key=_PLACE_OF.__getitem__):
-            value = fields[name]
-            if value.__class__ is bytes or value.__class__ is int:
-                rank = self._ranks.get(value)
-                if rank is None:
-                    rank = self._rank(value)
-                # Monolog writes a number and a name.
-                if rank != UNKNOWN_RANK:
-                    return rank
+            rank = self._rank_at(fields, name)
+            # Monolog writes a number and a name.
+            if rank != UNKNOWN_RANK:
+                return rank
         inner = fields.get(_ECS_OBJECT)
         if inner.__class__ is dict and inner.get(b"level").__class__ is bytes:
             return self._rank(inner[b"level"])
         if fields.get(_MONGO) in _MONGO_LETTERS:
             return self._rank(fields[_MONGO])
         return _rank_of_pri(fields.get(_PRI))
+
+    def _rank_at(self, fields: Mapping[bytes, Any], name: bytes) -> int:
+        """The rank that one field of a record, or of an object in it, states."""
+        value = fields.get(name)
+        if value.__class__ is not bytes and value.__class__ is not int:
+            return UNKNOWN_RANK
+        if name == _WINDOWS_LEVEL and _WINDOWS_EVENT in fields and value in _RANKS_OF_WINDOWS:
+            return _RANKS_OF_WINDOWS[value]
+        rank = self._ranks.get(value)
+        if rank is None:
+            rank = self._rank(value)
+        return rank
 
     def _rank(self, word: bytes | int) -> int:
         if len(self._ranks) >= _MOST_WORDS:
@@ -149,6 +205,7 @@ def _rank_of_pri(value: Any) -> int:
 
 def levels_of(reader: RecordReader) -> LevelReader:
     """Reads levels of the records that this reader reads, with the groups of its `line_format`."""
+    level_field = reader.settings.level_field
     if reader.settings.line_format is None:
-        return LevelReader()
-    return LevelReader(reader.fields)
+        return LevelReader(level_field=level_field)
+    return LevelReader(reader.fields, level_field)

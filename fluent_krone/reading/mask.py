@@ -34,7 +34,8 @@ _VALUE = re.compile(
             | (?<![\w.$/@-]) [\w.-]+ (?: / [\w.-]+ ){2,} )
   | (?P<hex> (?<![\w]) 0x[0-9a-fA-F]+ (?!\w)
             | (?<![\w.]) (?=[0-9]*[a-fA-F])(?=[a-fA-F]*[0-9]) [0-9a-fA-F]{6,} (?!\w) )
-  | (?P<word> [A-Za-z_$\x80-\U0010ffff] [\w$]* (?: [.-]+ [\w$]+ )* )
+  | (?P<span> (?<!\w) P (?:[0-9]+[YMWD])* T (?:[0-9]+(?:[.,][0-9]+)?[HMS])+ (?!\w) )
+  | (?P<word> (?![$€£¥₩₹₽] ?[0-9]) [A-Za-z_$\x80-\U0010ffff] [\w$]* (?: [.-]+ [\w$]+ )* )
   | (?P<num> [<>~]?[-+]? [0-9]\w* (?: [.:/,_-]+ [0-9]\w* )* (?: \.[A-Za-z][\w-]* )* %? )
     """,
     re.VERBOSE,
@@ -66,6 +67,8 @@ _RPC = re.compile(r"/(?:[a-z][a-z0-9_]*\.)+[A-Z]\w*/[A-Z]\w*")
 _SLASH = "\ue000"
 _ZEROED = str.maketrans("123456789", "000000000")
 _DIGIT = re.compile(r"[0-9]+")
+# The numbers of a duration as ISO 8601 has it, as in PT1.5S.
+_AMOUNT = re.compile(r"[0-9]+(?:[.,][0-9]+)?")
 _LETTER = re.compile(r"[^\W\d_]{2}")
 # An apostrophe inside a word opens nothing.
 _QUOTED = re.compile(r'"[^"]+"|(?<!\w)\'[^\']+\'(?!\w)')
@@ -83,7 +86,9 @@ def _mask_value(found: re.Match[str]) -> str:
     text = found[0]
     if kind == "path" and _RPC.fullmatch(text):
         return text
-    if kind == "word" and _UNSPACED.search(text):
+    if kind == "span":
+        return _AMOUNT.sub("<num>", text)
+    if kind in ("word", "num") and _UNSPACED.search(text):
         return _ASCII.sub(_mask_ascii, text)
     if kind == "word":
         digits = sum(map(len, _DIGIT.findall(text)))

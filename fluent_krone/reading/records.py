@@ -46,6 +46,8 @@ class InputSettings:
     time_format: str | None = None
     # IANA name of the zone of times without an offset; None is UTC.
     timezone: str | None = None
+    # The field of the level, where it has no usual name.
+    level_field: str | None = None
     line_format: str | None = None
     # Fields whose value stands before the message in brackets, since it tells steps apart.
     facet_fields: tuple[str, ...] = ()

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 # How the names of months begin, in English, German, French, Spanish, Portuguese, Italian, Dutch,
 # the Scandinavian languages, Polish, Turkish and Russian. Of two names that begin alike, the longer
 # beginning counts.
@@ -72,3 +74,22 @@ def month_of(name: str) -> int:
         if month:
             return month
     raise ValueError(name)
+
+
+# Years are also counted from the begin of a reign, or of the republic; the year before the first.
+_ERAS = {"令和": 2018, "平成": 1988, "昭和": 1925, "民國": 1911, "民国": 1911}
+_YEAR_OF_ERA = re.compile(r"(令和|平成|昭和|民國|民国) ?(\d{1,3}|元)(?= ?年)")
+
+
+def with_common_year(text: str) -> str:
+    """A time whose year of a Japanese or Taiwanese era is written as the common one.
+
+    >>> with_common_year("令和6年10月15日")
+    '2024年10月15日'
+    """
+
+    def common(found: re.Match[str]) -> str:
+        # 元 is the first year.
+        return str(_ERAS[found[1]] + int(found[2].replace("元", "1")))
+
+    return _YEAR_OF_ERA.sub(common, text)

@@ -7,8 +7,8 @@ before it:
    included.
 2. When clocks go back, an hour comes twice. Of its two meanings, a time has the first, unless that
    lies behind the time before it in the stream, by more than lines usually come late.
-3. A number is seconds, milliseconds, microseconds or nanoseconds since 1970, told apart by its
-   size: seconds of this century have ten digits, milliseconds thirteen, and so on.
+3. A number is seconds, milliseconds, microseconds or nanoseconds since 1970
+   (`time_numbers.py`).
 4. A date such as 03/04/2024 is read as `day_first` says. Otherwise a number above 12 decides, then
    the separator: with points the day comes first, with slashes the month.
 """
@@ -24,7 +24,8 @@ from zoneinfo import ZoneInfo
 from lru import LRU
 
 from ..errors import ConfigError, RecordError
-from .time_words import ABBREVIATIONS, HALVES, month_of
+from .time_numbers import digits_ns, in_range, number_in, number_ns
+from .time_words import ABBREVIATIONS, HALVES, month_of, with_common_year
 
 _NS = 1_000_000_000
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
@@ -33,13 +34,10 @@ _DAY_S = 86_400
 _USUALLY_LATE_NS = 300 * _NS
 # Time texts that are remembered: stamps of one second repeat, and reading one is slow.
 _MAX_TIMES = 4096
-# Numbers up to these are seconds, milliseconds and microseconds: the year 5138 in each unit, while
-# the next unit has passed this in 1973.
-_UNITS = ((10**11, _NS), (10**14, 10**6), (10**17, 10**3))
 _CLOCK = (
     r"(?:(?P<before>上午|下午|午前|午後|오전|오후) ?)?(?P<hour>\d{1,2})(?:[:.时時]"
     r"(?P<minute>\d\d)(?:[:.分](?P<second>\d\d)(?:[.,:](?P<fraction>\d{1,12}))?秒?)?)?"
-    r"(?:\s?(?:(?P<half>[AaPp])\.?\s?[Mm]\.?|(?P<after>上午|下午|午前|午後|오전|오후)))?"
+    r"(?:\s?(?:Uhr|hrs|(?P<half>[AaPp])\.?\s?[Mm]\.?|(?P<after>上午|下午|午前|午後|오전|오후)))?"
 )
 _COMPACT = r"(?P<hour>\d\d)(?P<minute>\d\d)(?P<second>\d\d)(?:[.,]?(?P<fraction>\d{1,12}))?"
 # In brackets or not; behind an offset, Java and JavaScript write a name in brackets.
@@ -47,6 +45,8 @@ _ZONE = (
     r"\s*[(\[]?(?P<zone>[Zz]|(?:UTC|GMT)?[+-]\d\d?(?::?\d\d)?|[A-Z]{2,5}"
     r"|[A-Z][A-Za-z]+/[A-Z][A-Za-z_]+(?:/[A-Z][A-Za-z_]+)?)?[)\]]?"
     r"(?:\s*(?:\([^()]+\)|\[[^\[\]]+\]))?"
+    # Go says the zone twice, and how long the program has been running.
+    r"(?:(?<=[+-]\d{4}) (?:[A-Z]{2,5}|[+-]\d{4}))?(?: m=[+-][\d.]+)?"
 )
 _DAY_NAME = r"(?:[^\W\d_]{2,10}\.?,?\s+)?"
 # What may stand between a date and its clock: a sign, and a word such as `at`, `à`, `um`.
@@ -56,7 +56,14 @@ _FORMS = [
     re.compile(_DAY_NAME + form + r"\s*\Z")
     for form in (
         # 2024-10-15T13:00:00.123+02:00, 2024/10/15 13:00, 2024-10-15-13.00.00, 2024-10-15
-        r"(?P<year>\d{4})([-/.])(?P<month>\d\d?)\2(?P<day>\d\d?)(?:" + _GAP + _CLOCK + _ZONE + ")?",
+        # and with other clocks, 2024-10-15_13-00-00, 2024-10-15 130000
+        r"(?P<year>\d{4})([-/._])(?P<month>\d\d?)\2(?P<day>\d\d?)(?:"
+        + _GAP
+        + _CLOCK
+        + _ZONE
+        + ")?",
+        r"(?P<year>\d{4})-(?P<month>\d\d)-(?P<day>\d\d)[Tt_ ](?P<hour>\d\d)(?P<dash>-?)"
+        r"(?P<minute>\d\d)(?P=dash)(?P<second>\d\d)(?:[.,](?P<fraction>\d{1,12}))?" + _ZONE,
         # 20241015T130000.123Z, 20241015 13:00:00
         r"(?P<year>\d{4})(?P<month>\d\d)(?P<day>\d\d)(?:[Tt_ -]?" + _COMPACT + _ZONE + ")?",
         r"(?P<year>\d{4})(?P<month>\d\d)(?P<day>\d\d)[Tt_ -]" + _CLOCK + _ZONE,
@@ -65,10 +72,11 @@ _FORMS = [
         + _GAP
         + _CLOCK
         + _ZONE,
-        # 15/Oct/2024:13:00:00 +0200, 15-OCT-24 01.00.00 PM, 15 de octubre de 2024 13:00:00
-        r"(?P<day>\d\d?)\.?[-/. ](?:de )?"
+        # 15/Oct/2024:13:00:00 +0200, 15-OCT-24 01.00.00 PM, 15 de octubre de 2024 13:00:00,
+        # 15OCT2024:13:00:00
+        r"(?P<day>\d\d?)\.?[-/. ]?(?:de )?"
         + _NAMED
-        + r"[-/. ](?:de )?(?P<year>\d{4}|\d\d)"
+        + r"[-/. ]?(?:de )?(?P<year>\d{4}|\d\d)"
         + _GAP
         + _CLOCK
         + _ZONE,
@@ -81,11 +89,12 @@ _FORMS = [
         + ")?",
         # Oct 15, 2024 1:00:00 PM
         _NAMED + r"[\s/-]+(?P<day>\d\d?)(?:,?\s+|[/-])(?P<year>\d{4})" + _GAP + _CLOCK + _ZONE,
-        # Tue Oct 15 13:00:00 CEST 2024, Di 15. Okt 13:00:00 CEST 2024
+        # Tue Oct 15 13:00:00 CEST 2024, Oct 15 13:00:00 2024 GMT, Di 15. Okt 13:00:00 CEST 2024
         _NAMED + r"\s+(?P<day>\d\d?)\s+" + _CLOCK + _ZONE + r"\s+(?P<year>\d{4})",
+        _NAMED + r"\s+(?P<day>\d\d?)\s+" + _CLOCK + r"\s+(?P<year>\d{4})" + _ZONE,
         r"(?P<day>\d\d?)\.?\s+" + _NAMED + r"\s+" + _CLOCK + _ZONE + r"\s+(?P<year>\d{4})",
-        # 2024-W42-2T13:00:00Z and 2024-289T13:00:00Z, the other dates of ISO 8601
-        r"(?P<year>\d{4})-(?:W(?P<week>\d\d)-(?P<weekday>\d)|(?P<yearday>\d{3}))[T ]"
+        # 2024-W42-2T13:00:00Z and 2024-289T13:00:00Z, the other dates of ISO 8601, and 2024289
+        r"(?P<year>\d{4})[-.]?(?:W(?P<week>\d\d)-(?P<weekday>\d)|(?P<yearday>\d{3}))[T ]"
         + _CLOCK
         + _ZONE,
     )
@@ -95,13 +104,7 @@ _CLOCK_FIRST = re.compile(
     r"(?P<clock>\d\d?:\d\d(?::\d\d(?:[.,]\d{1,12})?)?(?: ?[AaPp][Mm]\b)?(?: [A-Z]{2,5}\b)?),? +"
     r"(?P<date>.*\d\d)"
 )
-# A number, and how JavaScript and `date` write one: /Date(1728997200123+0200)/, @1728997200.
-_NUMBER = re.compile(
-    r"(?:/Date\(|@)?(?P<number>[+-]?\d+(?:[.,]\d*)?(?:[eE][+-]?\d+)?)(?:(?:[+-]\d{4})?\)/)?"
-)
 _MINUS = "\u2212"
-# YYYYmmddHHMMSS; as milliseconds it would be after the year 2500.
-_FOURTEEN = re.compile(r"(?:19|20)\d{12}(?:\d{3}|\d{6})?")
 # Years of two digits are of this century, and mostly since the twenties.
 _CENTURY = 2000
 _TWENTIES = 20
@@ -173,12 +176,12 @@ class TimeReader:
         text = str(value).strip()
         if self._format:
             return self._by_format(text)
-        number = _NUMBER.fullmatch(text)
-        if number and not _FOURTEEN.fullmatch(text):
-            return _digits_ns(number["number"].replace(",", "."))
+        number = number_in(text)
+        if number is not None:
+            return digits_ns(number)
         if ":" in text[1:3] and (turned := _CLOCK_FIRST.fullmatch(text)):
             text = f"{turned['date']} {turned['clock']}"
-        text = text.replace(_MINUS, "-")
+        text = with_common_year(text.replace(_MINUS, "-"))
         for form in _FORMS:
             found = form.match(text)
             if found is not None:
@@ -330,21 +333,6 @@ def _no_time(text: str) -> RecordError:
     return RecordError("bad_time", f"{text[:40]!r} is not a time")
 
 
-def _digits_ns(text: str) -> int:
-    """ns of a number in a text, exactly."""
-    if not re.fullmatch(r"[+-]?\d+(?:\.\d*)?", text):
-        return number_ns(float(text))
-    whole, _, fraction = text.partition(".")
-    if len(whole) > 30:
-        raise _no_time(text)
-    unit = _unit(int(whole))
-    digits = fraction[:9].ljust(9, "0")
-    part = int(digits) * unit // _NS
-    if whole.startswith("-"):
-        part = -part
-    return in_range(int(whole) * unit + part)
-
-
 _AMBIGUOUS = re.compile(r"\s*(\d\d?)([-/.])(\d\d?)\2(?:\d{4}|\d\d)\b")
 
 
@@ -386,33 +374,6 @@ def day_comes_first(texts: Iterable[str]) -> bool | None:
     if by_day == by_month:
         return None
     return by_day < by_month
-
-
-def number_ns(number: float) -> int:
-    """ns UTC of seconds, ms, µs or ns since 1970. Raises RecordError `bad_time`."""
-    try:
-        unit = _unit(number)
-        # Whole numbers stay exact, which a float of ns does not.
-        if isinstance(number, int):
-            return in_range(number * unit)
-        return in_range(round(number * unit))
-    except (OverflowError, ValueError):
-        raise RecordError("bad_time", f"{number!r} is not a time") from None
-
-
-def _unit(number: float) -> int:
-    size = abs(number)
-    for most, unit in _UNITS:
-        if size < most:
-            return unit
-    return 1
-
-
-def in_range(time_ns: int) -> int:
-    """The time, if 64 bits hold it, as snapshots and alerts need; that is from 1677 to 2262."""
-    if not -(2**63) <= time_ns < 2**63:
-        raise RecordError("bad_time", "a time before 1677 or after 2262")
-    return time_ns
 
 
 def parse_time(text: str, time_format: str | None = None, timezone: str | None = None) -> int:

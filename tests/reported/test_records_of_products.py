@@ -107,6 +107,17 @@ def otlp(step: Step) -> dict[str, Any]:
     return {"resourceLogs": [{"resource": resource, "scopeLogs": [{"logRecords": [log]}]}]}
 
 
+def windows_event(step: Step) -> str:
+    """An event as `wevtutil` writes it."""
+    return (
+        "<Event xmlns='http://schemas.microsoft.com/win/2004/08/events/event'><System>"
+        f"<Provider Name='Acme'/><EventID Qualifiers='0'>{4624 + step.number}</EventID>"
+        f"<Level>{step.of(4, 4, 4, 3)}</Level><TimeCreated SystemTime='{step.iso[:-1]}0000Z'/>"
+        f"<Correlation ActivityID='{{{step.trace}}}'/><Computer>WIN1</Computer></System>"
+        f"<EventData><Data Name='Text'>{step.text}</Data></EventData></Event>"
+    )
+
+
 @dataclass(frozen=True)
 class Product:
     """What a product writes, and what is to be read of it."""
@@ -408,6 +419,56 @@ PRODUCTS: dict[str, Product] = {
                 for s in ALL),
         "src=",
         has_level=False,
+    ),
+    # Wrong before: text without time, level and key.
+    "events of Windows as XML": Product(
+        "".join(windows_event(s) + "\n" for s in ALL), "ActivityID"
+    ),
+    "events of Windows in one document": Product(
+        "<?xml version='1.0'?>\n<Events>\n"
+        + "".join(windows_event(s).replace("><", ">\n<") + "\n" for s in ALL)
+        + "</Events>\n",
+        "ActivityID",
+    ),
+    "events of Windows in a field": Product(
+        lines(lambda s: {"host": "win1", "xml": windows_event(s)}), "ActivityID"
+    ),
+    # Wrong before: the object of all fields was taken for a surrounding one, without a message.
+    "events of Windows as JSON": Product(
+        lines(
+            lambda s: {"Event": {"System": {
+                "EventID": 4624 + s.number, "Level": s.of(4, 4, 4, 3),
+                "TimeCreated": {"#attributes": {"SystemTime": s.iso}},
+                "Correlation": {"#attributes": {"ActivityID": s.trace}}},
+                "EventData": {"Text": s.text}}}
+        ),
+        "ActivityID",
+    ),
+    # Wrong before: no level, which stood in an object, or under a name, that nobody knew.
+    "a level in an object": Product(
+        lines(
+            lambda s: {"time": s.iso, "ctx": {"grade": s.of(*["info"] * 3, "warn")},
+                       "msg": s.text, "order_id": s.order}
+        ),
+        "order_id",
+    ),
+    "a level as a number in an object": Product(
+        lines(
+            lambda s: {"time": s.iso, "meta": {"severity": s.of(30, 30, 30, 40)},
+                       "msg": s.text, "order_id": s.order}
+        ),
+        "order_id",
+    ),
+    "fields with Russian names": Product(
+        lines(
+            lambda s: {"время": s.iso, "уровень": s.of(*["ИНФО"] * 3, "ПРЕДУПРЕЖДЕНИЕ"),
+                       "сообщение": s.text, "заказ": s.order}
+        ),
+        "заказ",
+    ),
+    # Wrong before: ids shorter than six letters and digits were no session keys.
+    "short ids of letters and digits": Product(
+        "".join(f"{s.iso} {s.text} client c{s.order}x\n" for s in ALL), "client", has_level=False
     ),
 }  # fmt: skip
 

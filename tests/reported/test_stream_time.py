@@ -286,3 +286,25 @@ def test_a_leap_beyond_max_leap_is_doubted_at_once() -> None:
     engine = lift_engine(limits=make_limits(max_leap=3600.0))
     engine.feed("app", [event("a", OPEN, 0), event("b", OPEN, 7200), event("a", GOING, 1)], NOW)
     assert engine.watermark == T0 + S
+
+
+@pytest.mark.parametrize("order", ["abc", "acb", "abbc"])
+@pytest.mark.parametrize("live", [False, True])
+def test_a_host_that_is_ahead_from_its_first_event_cuts_no_session(order: str, live: bool) -> None:
+    """Wrong before: its first event ended what the other hosts had begun: the first sixteen events
+    of a stream were believed whatever they said.
+    """
+    engine = lift_engine()
+    findings = []
+    for number in range(200):
+        host = order[number % len(order)]
+        at_s = number / 10
+        now = NOW
+        if live:
+            now = T0 + round((at_s + 1) * S)
+        if host == "c":
+            at_s += 90
+        time_ns, record = event(NAMES[number % 10], GOING, at_s)
+        findings += engine.feed("app", [(time_ns, {**record, b"host": host.encode()})], now)
+    assert findings == []
+    assert len(engine.sessions.open) == 10

@@ -132,3 +132,12 @@ def test_requests_behind_an_address_are_told_apart_too() -> None:
     """Was wrong: only at the start of a message were they requests."""
     found = templates_of("10.0.0.1 GET /orders/{n}/a 200", "10.0.0.1 GET /users/{n}/b 200")
     assert {text.split()[2] for text in found} == {"/orders/<id>/a", "/users/<id>/b"}
+
+
+@pytest.mark.parametrize("form", ["moved {} done", "ticket for {} closed", "user={} ok", "by {}"])
+def test_two_words_in_a_place_are_two(form: str) -> None:
+    """Was wrong: two neighbouring words with digits were one wildcard that took any words."""
+    pairs = [f"ann{n}x disk{n % 7}y" for n in range(60)]
+    found = matcher_of(mine([*(form.format(pair) for pair in pairs), *["started"] * 3]))
+    assert found.match(form.format("ann7x disk9y").encode()) != UNMATCHED
+    assert found.match(form.format("nothing since the pool is exhausted").encode()) == UNMATCHED

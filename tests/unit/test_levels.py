@@ -36,11 +36,31 @@ INFO, WARN, FATAL = RANKS[b"info"], RANKS[b"warn"], RANKS[b"fatal"]
         ({b"level": "ПРЕДУПРЕЖДЕНИЕ".encode()}, WARN),
         ({b"s": b"I", b"c": b"NETWORK"}, INFO),
         ({b"s": 4}, UNKNOWN_RANK),
+        # Windows counts the other way round than syslog.
+        ({b"EventID": b"4624", b"Level": b"4"}, INFO),
+        ({b"EventID": 4625, b"Level": 3}, WARN),
+        ({b"Level": 4}, WARN),
         ({}, UNKNOWN_RANK),
     ],
 )
 def test_a_level_is_read_from_the_usual_fields(record: dict[bytes, Any], rank: int) -> None:
     assert LevelReader().rank(record) == rank
+
+
+@pytest.mark.parametrize(
+    ("field", "record", "rank"),
+    [
+        ("$.meta.lv", {b"meta": {b"lv": b"warn"}}, WARN),
+        ("$.meta.lv", {b"meta": b"warn"}, UNKNOWN_RANK),
+        ("grade", {b"grade": b"FATAL", b"level": b"info"}, FATAL),
+        ("$.Event.System.Level", {b"Event": {b"System": {b"EventID": 7, b"Level": 4}}}, INFO),
+        ("grade", {b"level": b"info"}, INFO),
+    ],
+)
+def test_the_field_that_is_named_says_the_level(
+    field: str, record: dict[bytes, Any], rank: int
+) -> None:
+    assert LevelReader(level_field=field).rank(record) == rank
 
 
 def test_a_level_may_stand_in_the_header_of_a_line() -> None:

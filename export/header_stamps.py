@@ -1,0 +1,165 @@
+"""Times as log headers have them, as regular expressions, and what may stand behind them.
+
+`header_times.py` finds them in lines.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+
+CLOCK = r"\d\d:\d\d:\d\d"
+# Microseconds are what `%f` reads; further digits stay outside the time.
+_FRACTION = r"(?:[.,:]\d{1,6})?"
+_OFFSET = r"(?:Z|[+-]\d\d:?\d\d|[+-]\d\d)"
+# Named one by one: three capitals that end in T may as well be a word, as in `GET /`.
+_ZONE_NAME = (
+    r"(?:UTC|GMT|CES?T|EES?T|WES?T|BST|IST|MSK|E[SD]T|C[SD]T|M[SD]T|P[SD]T|AK[SD]T|HST|JST|KST|SGT"
+    r"|HKT|AE[SD]T|AC[SD]T|AWST|NZ[SD]T|SAST|BRT|ART|TRT|PKT|WIB|PHT|ICT)"
+)
+# UTC+2, GMT-03:30
+_ZONE_OFFSET = r"(?:[+-]\d\d?(?::?\d\d)?)?"
+# ISO 8601 and its relatives, which the record reader reads without a format: fraction and zone
+# belong to the time, with or without a blank before the zone.
+_ISO = (
+    rf"\d{{4}}-\d\d-\d\d(?:[Tt]| {{1,2}}){CLOCK}(?:[.,]\d{{1,9}})?"
+    rf"(?:[Zz]| (?:Africa|America|Antarctica|Asia|Atlantic|Australia|Europe|Pacific)/[\w/]+"
+    rf"| ?[+-]\d\d:?\d\d\b| ?[+-]\d\d\b| {_ZONE_NAME}{_ZONE_OFFSET}(?![\w.]|[+-]\d+(?!\w)))?+"
+)
+MONTH = r"(?:Jan|Feb|Mar|Apr|May|Jun|Jul|Aug|Sep|Oct|Nov|Dec)"
+# A month's name in another language, as `month_of` of the record reader knows it.
+MONTH_NAME = r"(?:[^\s\d./:,;|=()\[\]<>\"'-]{3,20}|1?\d月)"
+DAY = r"(?:Mon|Tue|Wed|Thu|Fri|Sat|Sun)"
+
+
+def _halves(sign: str, year: str, year_format: str) -> Iterator[tuple[str, tuple[str, ...]]]:
+    """Times with am or pm, with and without a fraction of a second."""
+    day = rf"\d\d?{re.escape(sign)}\d\d?{re.escape(sign)}{year},? \d\d?:\d\d:\d\d"
+    dates = [sign.join((*order, year_format)) for order in (("%m", "%d"), ("%d", "%m"))]
+    for fraction, form in ((r"", ""), (r"\.\d{1,6}", ".%f")):
+        clocks = [f"{date}{comma} %I:%M:%S{form} %p" for comma in ("", ",") for date in dates]
+        yield rf"{day}{fraction} [AaPp][Mm]", tuple(clocks)
+
+
+# (pattern, strptime formats to try). Without a format the record reader reads the time as it is.
+# Of several formats the one is taken that reads most of the lines and steps back least; to each
+# of them a fraction and an offset are added where the lines have them.
+TIMES: tuple[tuple[str, tuple[str, ...]], ...] = (
+    (_ISO, ()),
+    (rf"\d{{8}}T\d{{6}}(?:[.,]\d{{1,9}})?{_OFFSET}?", ()),
+    (rf"\d{{4}}-\d\d-\d\d\t{CLOCK}", ("%Y-%m-%d\t%H:%M:%S",)),
+    # Cisco NX-OS: 2024 Oct 15 13:00:00
+    (rf"\d{{4}}[-/ ]{MONTH}[-/ ][ \d]?\d[ :T]{CLOCK}(?:\.\d{{1,9}})?", ()),
+    (rf"\d{{4}}/\d\d/\d\d {CLOCK}", ("%Y/%m/%d %H:%M:%S",)),
+    (rf"\d{{4}}/\d\d/\d\d-{CLOCK}", ("%Y/%m/%d-%H:%M:%S",)),
+    # z/OS: the year and the day of it
+    (rf"(?:19|20)\d\d[0-3]\d\d {CLOCK}", ("%Y%j %H:%M:%S",)),
+    (
+        rf"\d\d-\d\d-\d\d {CLOCK}",
+        ("%y-%m-%d %H:%M:%S", "%m-%d-%y %H:%M:%S", "%d-%m-%y %H:%M:%S"),
+    ),
+    (r"\d{4}-\d\d-\d\d \d\d\.\d\d\.\d\d", ("%Y-%m-%d %H.%M.%S",)),
+    (r"(?:19|20)\d\d[01]\d[0-3]\d[0-2]\d[0-5]\d[0-5]\d(?:\d{3}|[.,]\d{1,9})?(?!\d)", ()),
+    # gin
+    (rf"\d{{4}}/\d\d/\d\d - {CLOCK}", ("%Y/%m/%d - %H:%M:%S",)),
+    # Unreal Engine, Zabbix
+    (r"\d{4}\.\d\d\.\d\d-\d\d\.\d\d\.\d\d", ("%Y.%m.%d-%H.%M.%S",)),
+    (r"\d{8}:\d{6}", ("%Y%m%d:%H%M%S",)),
+    # date and time in brackets or pairs of their own: the reader joins them
+    (
+        r"(?<date>\d{4}[-/.]\d\d[-/.]\d\d)\"?(?:\] *\[| *[,;|] *| +time=)\"?"
+        rf"(?<time>{CLOCK}(?:[.,]\d{{1,9}})?)\"?",
+        (),
+    ),
+    (
+        r"(?<date>(?:19|20)\d\d[01]\d[0-3]\d)(?: *[,;|] *|\t)"
+        r"(?<time>[0-2]\d[0-5]\d[0-5]\d(?:[.,]\d{1,9})?)(?!\d)",
+        (),
+    ),
+    # with the words of a language: 2024年10月15日 13:00:00, 15. Oktober 2024 13:00:00,
+    # 15-oct.-2024 13:00:00, окт 15, 2024 13:00:00
+    (
+        r"\d{4}(?:年|년) ?\d\d?(?:月|월) ?\d\d?(?:日|일) *(?:(?:上午|下午|午前|午後|오전|오후) ?)?"
+        r"\d\d?(?::|时|時)\d\d(?::|分)\d\d(?:[.,]\d{1,9})?(?:秒)?",
+        (),
+    ),
+    (rf"\d\d?\.?[- /]{MONTH_NAME}\.?[- /]\d{{4}},?[: ]{CLOCK}(?:[.,]\d{{1,9}})?", ()),
+    (
+        rf"{MONTH_NAME}\.? \d\d?, \d{{4}},? \d\d?:\d\d:\d\d(?:[.,]\d{{1,9}})?"
+        r"(?: [AaPp]\.? ?[Mm]\.?| ?(?:上午|下午|午前|午後|오전|오후))?",
+        (),
+    ),
+    (rf"\d{{4}}\.\d\d\.\d\d {CLOCK}", ("%Y.%m.%d %H:%M:%S",)),
+    *_halves("/", r"\d{4}", "%Y"),
+    *_halves("/", r"\d\d", "%y"),
+    *_halves("-", r"\d{4}", "%Y"),
+    *_halves(".", r"\d{4}", "%Y"),
+    # PHP with the zone of its configuration
+    (rf"\d\d?-{MONTH}-\d{{4}} {CLOCK} [A-Z][A-Za-z]+/[A-Z][A-Za-z_]+", ()),
+    (
+        rf"\d\d/\d\d/\d\d {CLOCK}",
+        ("%y/%m/%d %H:%M:%S", "%m/%d/%y %H:%M:%S", "%d/%m/%y %H:%M:%S"),
+    ),
+    (
+        rf"\d\d?/\d\d?/\d{{4}},? {CLOCK}",
+        ("%m/%d/%Y %H:%M:%S", "%d/%m/%Y %H:%M:%S", "%m/%d/%Y, %H:%M:%S", "%d/%m/%Y, %H:%M:%S"),
+    ),
+    (rf"\d\d?/\d\d?/\d{{4}}:{CLOCK}", ("%m/%d/%Y:%H:%M:%S", "%d/%m/%Y:%H:%M:%S")),
+    (rf"{MONTH}[/-]\d\d?[/-]\d{{4}} {CLOCK}", ("%b/%d/%Y %H:%M:%S", "%b-%d-%Y %H:%M:%S")),
+    (rf"\d\d/\d\d/\d{{4}} -- {CLOCK}", ("%d/%m/%Y -- %H:%M:%S", "%m/%d/%Y -- %H:%M:%S")),
+    (rf"\d\d-\d\d-\d{{4}} {CLOCK}", ("%d-%m-%Y %H:%M:%S", "%m-%d-%Y %H:%M:%S")),
+    (rf"\d\d?\.\d\d?\.\d{{4}},? {CLOCK}", ("%d.%m.%Y %H:%M:%S", "%d.%m.%Y, %H:%M:%S")),
+    (rf"\d\d?/{MONTH}/\d{{4}}[: ]{CLOCK}", ("%d/%b/%Y:%H:%M:%S", "%d/%b/%Y %H:%M:%S")),
+    (rf"\d\d? {MONTH} \d{{4}} {CLOCK}", ("%d %b %Y %H:%M:%S",)),
+    (rf"{DAY}, \d\d? {MONTH} \d{{4}} {CLOCK}", ("%a, %d %b %Y %H:%M:%S",)),
+    (rf"\d\d?-{MONTH}-\d{{4}} {CLOCK}", ("%d-%b-%Y %H:%M:%S",)),
+    (rf"{DAY} {MONTH} [ \d]\d {CLOCK}\.\d{{1,6}} \d{{4}}", ("%a %b %d %H:%M:%S.%f %Y",)),
+    (rf"{DAY} {MONTH} [ \d]\d {CLOCK} \d{{4}}", ("%a %b %d %H:%M:%S %Y",)),
+    (rf"{MONTH} [ \d]\d \d{{4}} {CLOCK}", ("%b %d %Y %H:%M:%S",)),
+    (
+        rf"{MONTH} \d\d?, \d{{4}},? \d\d?:\d\d:\d\d(?:[.,]\d{{1,6}})? [AaPp][Mm]",
+        ("%b %d, %Y %I:%M:%S %p", "%b %d, %Y, %I:%M:%S %p", "%b %d, %Y %I:%M:%S,%f %p",
+         "%b %d, %Y, %I:%M:%S,%f %p", "%b %d, %Y, %I:%M:%S.%f %p"),
+    ),
+    # DB2, with its offset in minutes
+    (r"\d{4}-\d\d-\d\d-\d\d\.\d\d\.\d\d\.\d{6}[+-]\d{3}(?!\d)", ()),
+    (r"\d{4}-\d\d-\d\d-\d\d\.\d\d\.\d\d", ("%Y-%m-%d-%H.%M.%S",)),
+    (
+        r"\d{8}[-_ ]\d\d?:\d\d?:\d\d?",
+        ("%Y%m%d-%H:%M:%S", "%Y%m%d %H:%M:%S", "%Y%m%d_%H:%M:%S"),
+    ),
+    (r"\d{8}[ _-]\d{6}", ("%Y%m%d %H%M%S", "%Y%m%d_%H%M%S", "%Y%m%d-%H%M%S")),
+    (rf"\d{{6}} {CLOCK}", ("%y%m%d %H:%M:%S",)),
+    (r"\d{6} \d{6}", ("%y%m%d %H%M%S",)),
+    # Seconds, milliseconds, microseconds or nanoseconds since 1970.
+    (r"(?<![\d.])1\d{9}(?:\.\d{1,9}|\d{3}|\d{6}|\d{9})?(?![\d.]\d|\d)", ()),
+    (r"1\.\d{9,}[eE]\+?0?9", ()),
+)  # fmt: skip
+# What may stand behind a time with a format: its fraction, its offset, and how these are read.
+FRACTIONS = ((r"\.\d{1,6}", ".%f"), (r",\d{1,6}", ",%f"), (r":\d{1,6}", ":%f"), (r"", ""))
+OFFSETS = (
+    (rf" {_OFFSET}(?!\w)", " %z"),
+    (rf" {_ZONE_NAME}{_ZONE_OFFSET}(?![\w.-])", " %Z"),
+    (rf"{_OFFSET}(?!\w)", "%z"),
+    (r"", ""),
+)
+# Times without a year, or without a date: no `time` group, so that the event time counts that the
+# shipper gave. `inputs/stamps.py` knows the common ones.
+YEARLESS = (
+    rf"{MONTH_NAME}\.? [ \d]?\d {CLOCK}{_FRACTION}",
+    rf"{MONTH} [ \d]?\d {CLOCK}{_FRACTION}",
+    rf"{DAY} {MONTH} [ \d]?\d {CLOCK}{_FRACTION}",
+    rf"\d\d[-./]\d\d[- |]{CLOCK}{_FRACTION}",
+    rf"\d{{4}} {CLOCK}\.\d+",
+    rf"{CLOCK}(?:[.,:]\d{{1,9}})?Z?",
+)
+# A zone that is no part of the time's own form.
+ZONES = (rf" {_ZONE_NAME}(?= |\]|>|:)", "")
+# A sign between the parts of a header, with which no message goes on.
+SEPARATOR = r"(?:-+>?|=+>|>{1,3}|~|::|–|—|›|»|→|▶|•|·|✔|✅|⋮)"
+# What closes a time.
+ENDS = (
+    r"\]:? +- +", r"\](?=\[)", r"\]:? *", r"> *", rf" +{SEPARATOR} +", r"; *", r"\t", r", *",
+    r" *\| *", r" +: +", r": +",
+    r"\" +", r":\d+\): *", r" +", "",
+)  # fmt: skip

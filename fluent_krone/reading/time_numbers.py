@@ -1,0 +1,85 @@
+"""Numbers that are times, in ns UTC.
+
+A number is seconds, milliseconds, microseconds or nanoseconds since 1970, told apart by its size:
+seconds of this century have ten digits, milliseconds thirteen, and so on. Windows counts the
+100 ns since 1601 (FILETIME). Read as ns since 1970, such a number would be of 1973 or 1974, when
+no log was written.
+"""
+
+from __future__ import annotations
+
+import re
+
+from ..errors import RecordError
+
+_NS = 1_000_000_000
+# Numbers up to these are seconds, milliseconds and microseconds: the year 5138 in each unit, while
+# the next unit has passed this in 1973.
+_UNITS = ((10**11, _NS), (10**14, 10**6), (10**17, 10**3))
+# FILETIME of 1970, and those of the years 2000 to 2100.
+_FILETIME_OF_1970 = 116_444_736_000_000_000
+_FILETIME = range(125_911_584_000_000_000, 157_469_184_000_000_000)
+# A number, and how JavaScript and `date` write one: /Date(1728997200123+0200)/, @1728997200.
+_NUMBER = re.compile(
+    r"(?:/Date\(|@)?(?P<number>[+-]?\d+(?:[.,]\d*)?(?:[eE][+-]?\d+)?)(?:(?:[+-]\d{4})?\)/)?"
+)
+# YYYYmmddHHMMSS; as milliseconds it would be after the year 2500.
+_FOURTEEN = re.compile(r"(?:19|20)\d{12}(?:\d{3}|\d{6})?")
+
+
+def number_in(text: str) -> str | None:
+    """The number that a text is, with a point before its fraction; None where it is none.
+
+    >>> number_in("/Date(1728997200123+0200)/"), number_in("20241015130000")
+    ('1728997200123', None)
+    """
+    number = _NUMBER.fullmatch(text)
+    if number is None or _FOURTEEN.fullmatch(text):
+        return None
+    return number["number"].replace(",", ".")
+
+
+def digits_ns(text: str) -> int:
+    """ns UTC of a number in a text, exactly. Raises RecordError `bad_time`."""
+    if not re.fullmatch(r"[+-]?\d+(?:\.\d*)?", text):
+        return number_ns(float(text))
+    if len(text) == 18 and text.isdigit() and int(text) in _FILETIME:
+        return number_ns(int(text))
+    whole, _, fraction = text.partition(".")
+    if len(whole) > 30:
+        raise RecordError("bad_time", f"{text[:40]!r} is not a time")
+    unit = _unit(int(whole))
+    digits = fraction[:9].ljust(9, "0")
+    part = int(digits) * unit // _NS
+    if whole.startswith("-"):
+        part = -part
+    return in_range(int(whole) * unit + part)
+
+
+def number_ns(number: float) -> int:
+    """ns UTC of seconds, ms, µs or ns since 1970. Raises RecordError `bad_time`."""
+    if isinstance(number, int) and number in _FILETIME:
+        return in_range((number - _FILETIME_OF_1970) * 100)
+    try:
+        unit = _unit(number)
+        # Whole numbers stay exact, which a float of ns does not.
+        if isinstance(number, int):
+            return in_range(number * unit)
+        return in_range(round(number * unit))
+    except (OverflowError, ValueError):
+        raise RecordError("bad_time", f"{number!r} is not a time") from None
+
+
+def _unit(number: float) -> int:
+    size = abs(number)
+    for most, unit in _UNITS:
+        if size < most:
+            return unit
+    return 1
+
+
+def in_range(time_ns: int) -> int:
+    """The time, if 64 bits hold it, as snapshots and alerts need; that is from 1677 to 2262."""
+    if not -(2**63) <= time_ns < 2**63:
+        raise RecordError("bad_time", "a time before 1677 or after 2262")
+    return time_ns
