@@ -1,10 +1,15 @@
 """Guess how the lines of an unknown log are built, and what tells its sessions apart.
 
-A header is a chain of elements: what leads up to the time, the time, then level, process, thread
-and logger in whatever order. Each sampled line is read by that grammar; each chain found, and
-each beginning of one, is a candidate, and the candidate that tells most about most lines wins. So
-a header that nobody foresaw is understood as long as its elements are known. What follows the
-time may be absent from a line: then the rest of that line is its message.
+Candidates for the header come from two sides:
+
+1. The columns that the lines have in common (`header_columns.py`), which takes several lines that
+   are built alike.
+2. A chain of elements: what leads up to the time, the time, then level, process, thread and logger
+   in whatever order, or a known rest (`header_shapes.py`). Each sampled line is read by that
+   grammar; each chain found, and each beginning of one, is a candidate.
+
+The candidate that tells most about most lines wins. What follows the time may be absent from a
+line: then the rest of that line is its message.
 """
 
 from __future__ import annotations

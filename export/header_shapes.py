@@ -98,7 +98,8 @@ BEHIND_LEAD: tuple[tuple[str, str], ...] = (
     (LETTER, r"(?<tid>\d+) (?<component>[^\s:\]]+):\d+\] +"),
 )
 # Headers of well-known programs behind the time, each with all its parts; tried before single
-# parts.
+# parts. Here are those that `header_columns.py` does not find: a part that only some lines have, a
+# level that is no usual word, or signs that belong together.
 KNOWN = (
     # logs of supercomputers as they were published: date node time user@host, then syslog's own
     rf"\d{{4}}\.\d\d\.\d\d (?<host>\S+) {MONTH} +\d{{1,2}} {CLOCK} \S+ "
@@ -108,109 +109,36 @@ KNOWN = (
     # OpenStack: pid LEVEL logger [request and who asked]
     rf"(?<pid>\d+) (?<level>{LEVEL_WORDS}) (?<component>{DOTTED}) "
     r"\[(?:-|(?:None )?(?<request>req-[0-9a-f-]{36})[^\]]*)\] ",
-    # Spring Boot 2 and 3: level pid --- [app] [thread] [trace] logger :
-    rf" *(?<level>{LEVEL_WORDS}) +(?<pid>\d+) --- +(?:{_BRACKETS} +)?\[(?<thread>[^\[\]]*)\] +"
-    rf"(?:{_BRACKETS} +)?(?<component>{LOGGER}) +: +",
-    # CockroachDB
-    r"(?<tid>\d+) (?:\d+@)?(?<component>[^\s:]+\.go):\d+ +(?:⋮ +)?(?:\[[^\[\]]*\] +)?(?:\d+ +)?",
     # Ruby's Logger: #pid] LEVEL -- program:
     rf"#(?<pid>\d+)\] +(?<level>{LEVEL_WORDS}|ANY) -- (?<component>[^\s:]*): +",
-    # LEVEL [thread] logger: as Hadoop and Tomcat write it
-    rf"(?<level>{LEVEL_WORDS}) +\[(?<thread>[^\[\]]*)\] +(?<component>{DOTTED}|{LOGGER}(?=:))"
-    r"(?::| -)? +",
-    # zap console, with and without logger and caller; controller-runtime, Caddy
-    rf"(?<level>{LEVEL_WORDS})\t(?<component>[A-Za-z][\w.-]*)\t(?:[\w./@-]+\.go:\d+\t)",
-    rf"(?<level>{LEVEL_WORDS})\t(?<component>[\w./@-]+\.go):\d+\t",
-    rf"(?<level>{LEVEL_WORDS})\t(?<component>[A-Za-z][\w.-]*)\t",
-    # Jenkins: [id=1]⇥LEVEL⇥logger:
-    rf"\[id=\d+\]\t(?<level>{LEVEL_WORDS})\t(?<component>{LOGGER}): +",
-    # AWS Lambda: request id, level
-    rf"(?<request>[0-9a-f]{{8}}-[0-9a-f-]{{27}})[\t ]+(?<level>{LEVEL_WORDS})[\t ]+",
     # MongoDB: level letter, component, [context]
     r"(?<level>[FEWID]\d?) +(?<component>[A-Z]+) +\[(?<thread>[^\[\]]*)\] +",
-    # PostgreSQL with usual prefixes
-    r"\[(?<pid>\d+)(?:-\d+)?\]:?(?: \[\d+-\d+\])?(?: (?:user=\S*?,?db=\S*|[^\s@\[\]]*@[^\s:]+))? +"
-    r"(?<level>LOG|ERROR|FATAL|PANIC|WARNING|NOTICE|INFO|DEBUG\d?|DETAIL|HINT|STATEMENT|CONTEXT)"
-    r": +",
-    # PostgreSQL's csvlog: user, database, pid, seven more, level, code
-    r"(?:(?:\"(?:[^\"]|\"\")*\"|[^\",]*),){2}(?<pid>\d+),(?:(?:\"(?:[^\"]|\"\")*\"|[^\",]*),){7}"
-    r"(?<level>[A-Z]+\d?),\w{5},",
     # MySQL 8: thread [level] [code] [subsystem]
     r"(?<tid>\d+) \[(?<level>System|Warning|Error|Note)\] \[MY-\d+\] \[(?<component>\w+)\] +",
     # MySQL 5, MariaDB: thread [level] component:
     r"(?:(?<tid>\d+) )?\[(?<level>Note|Warning|ERROR|Error)\] (?<component>[A-Z][\w -]{0,30}): +",
-    r"(?:(?<tid>\d+) )?\[(?<level>Note|Warning|ERROR|Error)\] +",
     # etcd 3.3, capnslog
     r"(?<level>[CEWNIDT]) \| (?<component>[\w./-]+): +",
-    # Envoy, and others with nothing but brackets: [thread][level][logger] [file:line]
-    rf"\[(?<tid>\d+)\] ?\[(?<level>{LEVEL_WORDS})\] ?\[(?<component>[\w.-]+)\] "
-    rf"(?:\[{FILE}:\d+\] )?",
-    # Elasticsearch, Logstash, OpenSearch
-    rf"\[(?<level>{LEVEL_WORDS}) *\]\[(?<component>[\w.$-]+) *\] +",
-    # spdlog: [logger] [level]
-    rf"\[(?<component>[A-Za-z][\w.-]*)\] \[(?<level>{LEVEL_WORDS})\] +",
-    rf"\[(?<tid>0x[0-9a-f]+|\d+)\] \[(?<level>{LEVEL_WORDS})\] +",
-    # log4js: [LEVEL] logger - ; Play, akka: [LEVEL] logger -
-    rf"\[(?<level>{LEVEL_WORDS})\] (?:from )?(?<component>{LOGGER})(?: in \S+)? - +",
     # RabbitMQ: [level] <process>
     rf"\[(?<level>{LEVEL_WORDS})\] (?<thread><\d+(?:\.\d+)+>)(?:@\S+)? +",
-    # Rust's env_logger: LEVEL target]
-    rf"(?<level>{LEVEL_WORDS}) +(?<component>{_RUST})\] +",
-    # Rust's tracing: LEVEL thread span{…}: target:
-    rf"(?<level>{LEVEL_WORDS}) +(?:(?:[\w-]+ +)?ThreadId\(\d+\) +)?(?:[\w-]+\{{[^}}]*\}}: ?)*"
-    rf"(?<component>{_RUST}): +",
     # Monolog, Laravel, Symfony: channel.LEVEL:
     rf"(?<component>[A-Za-z][\w-]*)\.(?<level>{LEVEL_WORDS}|EMERGENCY): +",
-    # PHP's own: PHP Warning:
-    r"(?<component>PHP) (?<level>(?:Core |Compile |Parse |Fatal |Recoverable fatal )?"
-    r"(?i:error|warning|notice|deprecated|strict standards)): +",
     # Apache 2.4: [module:level] [pid 1:tid 2]
     rf"\[(?<component>[\w-]*):(?<level>{LEVEL_WORDS}\d?)\] "
     r"\[pid (?<pid>\d+)(?::tid (?<tid>\d+))?\] +",
-    # Sidekiq, good_job
-    rf"pid=(?<pid>\d+) tid=(?<tid>\w+)(?: class=(?<component>[\w:]+))?(?: \w+=\S+)*? "
-    rf"(?<level>{LEVEL_WORDS}): +",
     # ZooKeeper: [myid:1] - LEVEL [thread:class@line] -
     rf"\[myid:\d*\] - (?<level>{LEVEL_WORDS}) +\[.*:(?<component>[\w$]+)@\d+\] - +",
-    # Cassandra: file:line -
-    rf"(?<component>{FILE}):\d+ - +",
     # Solr, HBase, Hadoop: LEVEL (thread) or [thread] [context] logger
     rf"(?<level>{LEVEL_WORDS}) +\((?<thread>[^()]*)\) +(?:\[[^\[\]]*\] +)?"
     rf"(?<component>{DOTTED}):? +",
-    # JBoss with two brackets: LEVEL [logger] (thread), and Quarkus
-    rf"(?<level>{LEVEL_WORDS}) +\[(?<component>{LOGGER})\] \((?<thread>[^()]*)\) +",
     # log4net: [thread] LEVEL logger [ndc] -
     rf"\[(?<thread>[^\[\]]*)\] (?<level>{LEVEL_WORDS}) +(?<component>{LOGGER}) "
     rf"(?:\[[^\[\]]*\] |<[^<>]*> )?- +",
-    # Loguru: LEVEL | module:function:line -
-    rf"(?<level>{LEVEL_WORDS}) +\| (?<component>[\w.<>]+):[\w.<>]+:\d+ - +",
-    # Airflow: {file:line} LEVEL -
-    rf"\{{(?<component>[\w.-]+):\d+\}} (?<level>{LEVEL_WORDS}) - +",
-    # Asterisk: LEVEL[pid][call] file:
-    r"(?<level>NOTICE|WARNING|ERROR|VERBOSE|DEBUG|SECURITY|DTMF)\[(?<pid>\d+)\](?:\[[^\]]*\])?:? "
-    r"(?<component>[\w.-]+):(?:\d+)?(?: \w+:)? +",
-    # Cisco IOS: %FACILITY-SEVERITY-
-    r"%(?<component>[A-Z][A-Z0-9_]*)-(?<level>\d)-(?=[A-Z0-9_]+:)",
     # WebSphere: thread logger LEVEL
     r"(?<tid>[0-9a-f]{8}) (?<component>[\w.]+) +(?<level>[FEWAICDORZ123<>]) +",
-    # WebLogic: <level> <subsystem>
-    r"<(?<level>\w+)> <(?<component>[\w .-]+)> +(?:<[^<>]*> +)?",
-    # Suricata
-    r"(?:\([\w.:-]+\) )?<(?<level>\w+)> (?:\(\w+\) )?-+ +",
-    # Gitea, Beego: file:line:function [L]
-    r"\.*(?<component>[\w./-]+\.go):\d+:[\w.()*]+ \[(?<level>[A-Z])\] +",
-    r"\[(?<level>[MACEWNID])\] +\[(?<component>[\w./-]+\.go):\d+\] +",
-    # Ceph: thread level
-    r"(?<tid>[0-9a-f]{12}) +(?<level>-?\d+) +",
-    # Unbound, BIND: program[pid:thread] level:, category: level:
-    rf"(?<component>[\w-]+)\[(?<pid>\d+)(?::\d+)?\] (?<level>{LEVEL_WORDS}): +",
-    rf"(?<component>[a-z][\w-]*): (?<level>{LEVEL_WORDS}): +",
     # macOS: thread type activity pid ttl process:
     r"0x[0-9a-f]+ +(?<level>[A-Z][a-z]+) +0x[0-9a-f]+ +(?<pid>\d+) +\d+ +"
     r"(?<component>[\w. -]+?): +",
-    # winston: [label] level:, level [label]:
-    rf"\[(?<component>[A-Za-z][\w.:/-]*)\] (?<level>{LEVEL_WORDS}): +",
-    rf"(?<level>{LEVEL_WORDS}) \[(?<component>[A-Za-z][\w.:/-]*)\]: +",
     # pino-pretty: LEVEL (name/pid):
     rf"(?<level>{LEVEL_WORDS}) \((?:(?<component>[A-Za-z][\w-]*)/)?(?<pid>\d+)(?: on [^()]+)?\): +",
     # Celery: LEVEL/Process], python's LEVEL:logger:
@@ -219,8 +147,6 @@ KNOWN = (
     rf"(?<component>[A-Za-z][\w.-]*)\[(?!{LEVEL_WORDS}\])(?<process>[A-Za-z][\w.-]*)\]: +",
     # Fluentd: [level]: #worker
     rf"\[(?<level>{LEVEL_WORDS})\]: (?:#\d+ )?",
-    # Fluent Bit: [level] [component]
-    rf"\[ *(?<level>{LEVEL_WORDS})\] \[(?!client |[^\]]*:\d+\])(?<component>[\w:. -]+)\] +",
 )
 
 # Kinds of which a header has one, each in the spellings that are tried in turn.
@@ -228,16 +154,7 @@ ELEMENTS: tuple[tuple[str, tuple[str, ...]], ...] = (
     (
         "level",
         (
-            rf"\[ *(?<level>{LEVEL_WORDS}) *\](?:: | *- +|\t| *)",
-            rf"\((?<level>{LEVEL_WORDS})\) *",
-            rf"<(?<level>{LEVEL_WORDS})> *",
-            rf"(?:level|lvl|severity)=\"?(?<level>{LEVEL_WORDS}|eror|dbug|crit)\"?,?(?: +|\t)",
-            rf"(?<level>{LEVEL_WORDS}) *\| *",
-            rf"(?<level>{LEVEL_WORDS})/[\w-]+\] *",
-            rf"(?<level>{LEVEL_WORDS}):(?=[\w.]+:)",
             rf"(?<level>{LEVEL_WORDS})(?: +-+ +:? *|\t|: +|:? *- +| +|:(?=[\w.]+:))",
-            rf"(?<level>{LEVEL_WORDS})\] +",
-            r"\[(?<level>[VDIWEFTC])\] +",
             r"(?<level>[VDIWEF]) +(?=[\w.$-]+ *:)",
         ),
     ),
@@ -248,22 +165,10 @@ ELEMENTS: tuple[tuple[str, tuple[str, ...]], ...] = (
             r"(?<host>[^\s\[\]]+) +(?<component>[^\s\[\]:]+)(?:\[(?<pid>\d+)\])?: +",
             r"(?<component>[\w.-]+\.exe)(?: \*\d\d)? - ",
             r"\[.*:(?<component>[\w$]+)@\d+\] - ",
-            rf"\[(?<component>[\w-]*):{LEVEL_WORDS}\] *",
-            r"\{(?<component>[\w.-]+):\d+\} *",
-            rf"\[ *(?<component>{DOTTED}) *\](?: - +| *)",
-            rf"(?<component>{DOTTED})\[\d+\] +",
-            r"(?:caller|source|src)=\"?(?<component>[\w./@-]+):\d+\"? +(?!component=|logger=)",
-            r"(?:caller|source|src)=\"?\S+?\"? +"
-            r"(?:component|logger)=\"?(?<component>[\w./:-]+)\"? +",
-            r"(?:component|logger|module|subsystem|name)=\"?(?<component>[\w./:-]+)\"? +",
-            r"(?<component>[A-Za-z_][\w.-]*):\d+\] ",
-            r"(?<component>[A-Za-z_][\w./-]*):\d+(?: -|:)? +",
             rf"(?<component>{LOGGER})\[(?<pid>\d+)\]: +",
             rf"(?<component>{LOGGER}) *\| *",
             # but for `ORA-00600: `, which is a message's own number
             rf"(?![A-Z]+-\d)(?<component>{LOGGER}) *: +",
-            rf"(?![A-Z]+-\d)(?<component>{_RUST}): +",
-            rf"(?<component>{LOGGER}):(?=[^\s:])",
             rf"(?<component>{LOGGER}) - ",
             rf"(?<component>{DOTTED}) +",
             rf"(?<component>{LOGGER})(?:  +|\t)",
@@ -272,24 +177,13 @@ ELEMENTS: tuple[tuple[str, tuple[str, ...]], ...] = (
     (
         "process",
         (
-            r"(?<pid>\d+) +--- +",
             r"(?<pid>\d+) +(?<tid>\d+) +",
             r"(?<pid>\d+) *\| *",
-            r"(?<pid>\d+)#\d+: +",
-            r"(?<pid>\d+):? +",
-            r"\[pid:? (?<pid>\d+)(?:[:,] ?tid:? (?<tid>\d+))?\] *",
-            r"\[(?<pid>\d+)\]:? *",
-            r"\((?<pid>\d+)\) +",
-            r"pid=(?<pid>\d+),? +",
         ),
     ),
     (
         "thread",
-        (
-            r"\[(?<thread>[^\[\]]*(?:\[[^\[\]]*\][^\[\]]*)*)\] *(?:- +)?",
-            r"\((?<thread>[A-Za-z][^()]*)\) +",
-            r"<(?<thread>\d+(?:\.\d+)+)> +",
-        ),
+        (r"\[(?<thread>[^\[\]]*(?:\[[^\[\]]*\][^\[\]]*)*)\] *(?:- +)?",),
     ),
 )
 HOST_FIRST = ELEMENTS[1][1][0]

@@ -1,0 +1,121 @@
+"""The forms of columns that log headers have, as regular expressions, in the order in which they
+are tried.
+
+Each has a group `value`, or groups that name what they hold. `header_columns.py` finds them side by
+side in many lines.
+"""
+
+from __future__ import annotations
+
+import re
+
+from . import header_shapes as shapes
+from . import header_stamps
+
+_FILE = shapes.FILE
+_NAME = r"[^\s\[\](){}<>\"'|,;=]+?"
+# The line and the function behind a name of a file or a logger; they are no part of the component.
+_LINE = r"(?:(?<!:):(?![\d:])[\w<>.$-]+)?(?:[:@]\d+|\(\d+\))?(?:->\w+:\d+|(?<=\d):[A-Za-z_]\w*)?"
+# PostgreSQL's lines that belong to a statement before them are a level of their own.
+_WORDS = rf"(?:{shapes.LEVEL_WORDS}|DETAIL|HINT|STATEMENT|CONTEXT|QUERY)"
+_LETTERS = r"(?:[VDTIWEFCNvdtiwefn]|D[fb]|E[r]|F[a]|I[n])"
+# A level in each of its spellings, with what must follow a word that stands by itself.
+_BARE_LEVEL = rf"(?<level>{_WORDS})(?=[\s:|\[\],;/>!])!?"
+_BARE_LETTER = rf"(?<level>{_LETTERS})(?=[\s:|/!>])!?"
+LEVELS = (
+    rf"\[ *(?<level>{_WORDS}) *\]",
+    rf"\( *(?<level>{_WORDS}) *\)",
+    rf"< *(?<level>{_WORDS}) *>",
+    rf"\[(?<level>{_LETTERS})\]",
+    rf"(?:level|lvl|severity|loglevel|pri)=\"?(?<level>{_WORDS}|[0-7])\"?(?=[\s,|;\]])",
+    _BARE_LEVEL,
+    _BARE_LETTER,
+    rf"\[ *{_BARE_LEVEL}",
+    rf"\[ *{_BARE_LETTER}",
+)
+# A level together with a name.
+WITH_LEVEL = (
+    rf"\[(?<thread>[^\[\]/]+)/(?<level>{_WORDS})\]",
+    rf"\[(?:[^\[\]]*[\s:])?(?<component>[\w.$-]+)[#/:](?<level>{_WORDS})(?:\]|(?=,))",
+    rf"<(?<level>{_WORDS})[/:](?<component>[\w.$-]+)>",
+    # syslog with the facility by its name
+    r"(?:kern|user|mail|daemon|auth|authpriv|syslog|lpr|news|uucp|cron|ftp|local[0-7])\."
+    rf"(?<level>{_WORDS})(?=\s)",
+    rf"\[(?<level>{_WORDS})[#/:](?<component>[\w.$-]+)\]",
+    rf"(?<level>{_WORDS}|{_LETTERS})/(?<component>[^\s:()/]+) *\( *(?<pid>\d+)\)(?=:)",
+    rf"(?<level>{_WORDS}|{_LETTERS})/(?<component>[\w.$-]+)(?=[\s:(])",
+    rf"(?<component>[\w.$-]+)[#/](?<level>{_WORDS})(?=[\s:])",
+    rf"(?<component>[\w.$-]+) \((?<level>{_WORDS})\)(?=:)",
+    rf"(?<component>[\w.$/-]+)\[(?<level>{_WORDS})\](?=:)",
+    # dmesg -x
+    rf"(?<component>[\w.$-]+) *:(?<level>{_WORDS}) *(?=:)",
+    rf"(?<component>[\w.$/-]+)\[(?<pid>\d+)\]\((?<level>{_WORDS})\)(?=:)",
+    r"%(?<component>[A-Z][A-Z0-9_]*)-(?<level>\d)-(?=\w+:)",
+    # logrus: seconds since the start
+    rf"(?<level>{_WORDS})\[(?<uptime>\d+)\]",
+    # PostgreSQL on Azure: the session
+    rf"-(?<session>[\w.]+)-(?<level>{_WORDS})(?=:)",
+)
+WRAPPED = (
+    rf"\[ *(?<value>{_NAME})\((?<pid>\d+)\) *\]",
+    r"[\[(](?i:pid|process)[:= ] *(?<pid>\d+)(?:[|,;][^\[\]()]*)?[\])]",
+    r"\[ *(?<value>[A-Za-z_][\w.:<>~]*)@\d+ *\]",
+    rf"\[ *(?<value>{_FILE})(?:[:(]\d+\)?|{_LINE}) *\]",
+    rf"\( *(?<value>{_FILE}):(?:\d+|\w+\(\d+\)) *\)",
+    rf"\{{ *(?<value>{_FILE}):\d+ *\}}",
+    r"\[ *(?<value>[\w$-]+(?:\.[\w$-]+)+) *:\d+ *\]",
+    r"\[[^\[\]]*:(?<value>[\w$]+)@\d+\]",
+    r"\[ *(?<value>[A-Za-z_$][\w$]+) *:\d+ *\]",
+    r"\[ *(?<value>[^\[\]]*?(?:\[[^\[\]]*\][^\[\]]*)*?) *\]",
+    r"\( *(?<value>[^()]*?) *\)",
+    r"< *(?<value>[^<>]*?) *>",
+    r"\{ *(?<value>[^{}]*?) *\}",
+)
+# What may stand behind a bracket or a level.
+BEHIND = (
+    r" *\t+",
+    rf" *:? +{header_stamps.SEPARATOR}:? +",
+    r">+ +",
+    r" *\| *",
+    r" *: +",
+    r":(?=\S)",
+    r"[,;] *",
+    r" *(?=\[)",
+    r" *\]:? *",
+    r" *",
+)
+# Words with a sign behind them, the clearest sign first.
+SIGNED = (
+    r"(?<pid>\d+)#\d+:? +",
+    r"(?<pid>\d+)/[A-Za-z]\w* +",
+    rf"(?<value>{_FILE})\(\d+\)(?: *: +| +)",
+    rf"(?<value>{_NAME})[\[(] *(?<pid>\d+)(?::\w+)? *[\])]:? +",
+    rf"(?<value>{_NAME}){_LINE}(?:[\[(] *(?<pid>\d+)(?::\w+)? *[\])])?: +",
+    rf"(?<value>{_NAME})(?:[(<][^\s()<>]*[)>])*: +",
+    rf"(?<value>{_NAME}){_LINE} *\](?: *:)? *",
+    rf"(?<value>{_NAME}){_LINE} +:+ +",
+    rf"(?<value>{_NAME})(?:[:@]\d+ [A-Za-z_][\w.:<>]*|{_LINE}) +{header_stamps.SEPARATOR} +",
+    rf"(?<value>{_NAME}(?: {_NAME})?){_LINE} *\| *",
+    rf"(?<value>{_NAME}){_LINE}\t+",
+    rf"(?<value>{_FILE}):\d+ +",
+    rf"(?<value>{shapes.DOTTED}):\d+ {{2,}}",
+    rf"(?<value>{_NAME})> *",
+    rf"(?<value>{_NAME})[,;] *",
+    r"(?<value>[^\s\[\](){}<>\"'|,;=:]+(?:\(\d+\))?):(?=[^\s\d:])",
+    r"(?<value>\d+):(?=\S)",
+)
+# What stands behind a pair.
+BEHIND_PAIR = r"(?: *[,;|] *|: +| +|\t)"
+PAIR = re.compile(rf"(?P<key>[A-Za-z_][\w.-]*)=(?:\"[^\"]*\"|[^\s\"|,;\]]*){BEHIND_PAIR}")
+PAIR_OF = r"{key}=(?:\"(?:[^\"]*)\"|(?<value>[^\s\"|,;\]]*))" + BEHIND_PAIR
+# The keys of a logger's name, or of the place in the source.
+CALLER_KEYS = ("caller", "source", "src")
+LOGGER_KEYS = (*CALLER_KEYS, "logger", "component", "module", "subsystem", "class")
+LOGGER_PAIR = r"{key}=\"?(?<value>[^\s\",:]+)(?::\d+)?\"?" + BEHIND_PAIR
+# Keys of the process.
+PROCESS_KEYS = ("p", "pid", "process")
+BARE = r"(?<value>[^\s\"'=|]+) +"
+
+# A time is read as far as it goes, with its fraction.
+WHOLE = r"(?![.,]\d|:\d{1,6}\b(?![.\w]))"
+BEHIND_TIME = (*header_stamps.ENDS[:-2], r":(?=\S)", *header_stamps.ENDS[-2:])
