@@ -113,6 +113,9 @@ KNOWN = (
     rf"#(?<pid>\d+)\] +(?<level>{LEVEL_WORDS}|ANY) -- (?<component>[^\s:]*): +",
     # MongoDB: level letter, component, [context]
     r"(?<level>[FEWID]\d?) +(?<component>[A-Z]+) +\[(?<thread>[^\[\]]*)\] +",
+    # PostgreSQL's csvlog: user, database, pid, seven more, level, code
+    r"(?:(?:\"(?:[^\"]|\"\")*\"|[^\",]*),){2}(?<pid>\d+),(?:(?:\"(?:[^\"]|\"\")*\"|[^\",]*),){7}"
+    r"(?<level>[A-Z]+\d?),\w{5},",
     # MySQL 8: thread [level] [code] [subsystem]
     r"(?<tid>\d+) \[(?<level>System|Warning|Error|Note)\] \[MY-\d+\] \[(?<component>\w+)\] +",
     # MySQL 5, MariaDB: thread [level] component:
