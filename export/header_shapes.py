@@ -182,6 +182,8 @@ ELEMENTS: tuple[tuple[str, tuple[str, ...]], ...] = (
         (
             r"(?<pid>\d+) +(?<tid>\d+) +",
             r"(?<pid>\d+) *\| *",
+            r"(?<pid>\d+):? +",
+            r"\[(?<pid>\d+)\]:? *",
         ),
     ),
     (
