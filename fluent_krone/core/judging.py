@@ -14,7 +14,7 @@ from .context import ContextReader
 from .findings import FindingMaker
 from .odd_events import OddEvents
 from .parts import EngineParts
-from .sessions import Session
+from .sessions import SEVERAL_LEVELS, Session
 
 
 class Judging:
@@ -46,10 +46,16 @@ class Judging:
         # others are not looked at, since a look costs a fiftieth of what a record costs.
         session.level = self._rank(record)
 
-    def note_level(self, session: Session, record: Any) -> None:
-        """The last line that was kept of a session may have another level than those before."""
-        if session.level:
-            session.note_level(self._rank(record))
+    # Of a session with several levels, each event asks.
+    def note_level(self, session: Session, record: Any, rank: int | None = None) -> None:
+        """The last line that was kept of a session may have another level than those before.
+
+        `rank` is that of the record, where it is known.
+        """
+        if session.level == SEVERAL_LEVELS and rank and session.saved.levels is not None:
+            session.saved.levels.append(rank)
+        elif session.level:
+            session.note_level(rank or self._rank(record))
 
     def excerpt(self, record: Any) -> Excerpt:
         """What may still be asked of a record that is let go of."""

@@ -111,7 +111,7 @@ class Loop:
                 if len(so_far) <= kept:
                     session.lines.append(text)
                     if rank != session.level:
-                        note_level(session, record)
+                        note_level(session, record, rank)
                 if rare or not state.shortest_ns <= gap_ns <= state.longest_ns:
                     engine.special_event(session, text, record, gap_ns, findings, rare)
         time.fed_at = now_ns

@@ -18,6 +18,7 @@ from array import array
 from collections import OrderedDict
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
+from functools import partial
 from typing import Any
 
 from lru import LRU
@@ -124,8 +125,8 @@ class Session:
     # Signatures of the deviations that were reported.
     told: list[str] = field(default_factory=list)
     # Log keys of its events, two bytes each, and their event times.
-    keys: array[int] = field(default_factory=lambda: array("H"))
-    times: array[int] = field(default_factory=lambda: array("q"))
+    keys: array[int] = field(default_factory=partial(array, "H"))
+    times: array[int] = field(default_factory=partial(array, "q"))
     # The texts of its first `keep_lines` events.
     lines: list[bytes] = field(default_factory=list)
     # References to the records of its events, in their order; None where nobody holds them. Of

@@ -162,8 +162,8 @@ class EventReader:
             return log_key, prefix + message, self._reader.capped(list(several)), note
         return log_key, prefix + message, self._reader.keys(tag, record, message), note
 
-    # Nearly every record of a log has one session key and a shape that is remembered. What `read`
-    # does with such a record is written out here: the call would cost a fifth of it.
+    # Nearly every record of a log has a shape that is remembered, and one session key or a few. What
+    # `read` does with such a record is written out here: the call would cost a fifth of it.
     def read_all(self, tag: bytes, events: Events, aside: Aside) -> Iterator[Found]:
         """Read a chunk's events one by one; records that cannot be events go to `aside`."""
         read = self.read
@@ -173,6 +173,7 @@ class EventReader:
         components = self._components
         in_message = self._message
         in_component = self._component
+        most_keys = self._reader.max_keys
         for time_ns, record in events:
             try:
                 message = record[in_message]
@@ -189,6 +190,10 @@ class EventReader:
                     start, end = spans[0]
                     key = (message[start:end],)
                     yield time_ns, record, log_key, prefix + message, (key,), note
+                    continue
+                if 0 < len(spans) <= most_keys:
+                    several = dict.fromkeys([(message[start:end],) for start, end in spans])
+                    yield time_ns, record, log_key, prefix + message, [*several], note
                     continue
             try:
                 log_key, text, keys, note = read(tag, record)

@@ -171,7 +171,7 @@ class RecordReader:
         # Events whose record lacks the component field, or has no text in it.
         self.components_missing = 0
         self.max_size = max_message_size
-        self._max_keys = max_keys
+        self.max_keys = max_keys
         self._message = message_getter(settings.message_field)
         self._facets = [field_getter(name) for name in settings.facet_fields]
         self._component = _getter(settings.component_field)
@@ -309,9 +309,9 @@ class RecordReader:
         """
         if not keys:
             raise RecordError("no_session_key", "the record belongs to no session")
-        if len(keys) > self._max_keys:
-            self.keys_over_cap += len(keys) - self._max_keys
-            del keys[self._max_keys :]
+        if len(keys) > self.max_keys:
+            self.keys_over_cap += len(keys) - self.max_keys
+            del keys[self.max_keys :]
         return keys
 
     def _part(self, part: str) -> Callable[[bytes, Fields, bytes], list[bytes]]:
