@@ -43,7 +43,7 @@ class Run:
 
     def feed(self, number: int) -> None:
         key = chunk_key(str(number))
-        if key not in self.fed and not self.store.has_chunk(key):
+        if key not in self.fed and not self.store.chunks.has(key):
             self.fed.append(key)
             self.fresh += map(as_alert, self.engine.feed("app", self._chunks[number], NOW))
 

@@ -6,8 +6,8 @@ doubt masks. What no pattern can know stays: names of persons, customers, projec
 
 from __future__ import annotations
 
+import bisect
 import functools
-import itertools
 import re
 import unicodedata
 from collections.abc import Callable, Sequence
@@ -21,6 +21,10 @@ _ROUNDS = 5
 # Characters of a text that the operator's expressions see, since those may be slow; the rest of the
 # text does not leave.
 MAX_LENGTH = 2000
+# Texts of which it is remembered which rules can match them, up to some kilobytes each.
+_SHAPES_KEPT = 1_000
+# Every digit as "0".
+_ZEROED = bytes.maketrans(b"123456789", b"000000000")
 _BEYOND_PRINT = re.compile("[^ -~]")
 # Characters that end a line or a word without being a blank.
 _BLANKS = "\t\n\v\f\r\x85\u2028\u2029"
@@ -71,23 +75,36 @@ def _plainly(found: re.Match[str]) -> str:
 def _redact(text: str) -> str:
     """Apply all rules until none finds more: a mask may reveal what another rule then finds."""
     text = _in_ascii(text)
-    choice = _choice()
-    may_match = choice.of(Folded(text))
-    # Rules in a row that have seen this very text and found nothing.
-    idle = 0
-    for number, rule in itertools.chain.from_iterable(
-        itertools.repeat([*enumerate(RULES)], _ROUNDS)
-    ):
-        idle += 1
-        if may_match[number]:
-            masked = rule(text)
+    numbers = _may_match(text.encode("utf-8", "surrogatepass").translate(_ZEROED))
+    # The rule that changed the text last, and its round. When that rule has seen the text again,
+    # all have seen it.
+    last = -1
+    last_round = -1
+    for rounds in range(_ROUNDS):
+        place = 0
+        while place < len(numbers):
+            number = numbers[place]
+            place += 1
+            if last_round >= 0 and last_round < rounds and number > last:
+                return text
+            masked = RULES[number](text)
             if masked != text:
                 text = masked
-                may_match = choice.of(Folded(text))
-                idle = 0
-        if idle == len(RULES):
+                last = number
+                last_round = rounds
+                numbers = _may_match(text.encode("utf-8", "surrogatepass").translate(_ZEROED))
+                place = bisect.bisect_right(numbers, number)
+        if last_round < rounds:
             break
     return text
+
+
+# Alerts of one kind differ in numbers and ids, mostly, and which rules can match does not depend on
+# which digits a text has.
+@functools.lru_cache(_SHAPES_KEPT)
+def _may_match(shape: bytes) -> list[int]:
+    """The numbers of the rules that can match a text, whose digits are all "0" here."""
+    return _choice().of(Folded(shape.decode("utf-8", "surrogatepass")))
 
 
 @functools.cache

@@ -162,8 +162,8 @@ class EventReader:
             return log_key, prefix + message, self._reader.capped(list(several)), note
         return log_key, prefix + message, self._reader.keys(tag, record, message), note
 
-    # Nearly every record of a log has a shape that is remembered, and one session key or a few. What
-    # `read` does with such a record is written out here: the call would cost a fifth of it.
+    # Nearly every record of a log has a shape that is remembered, and one session key or a few.
+    # What `read` does with such a record is written out here: the call would cost a fifth of it.
     def read_all(self, tag: bytes, events: Events, aside: Aside) -> Iterator[Found]:
         """Read a chunk's events one by one; records that cannot be events go to `aside`."""
         read = self.read

@@ -53,16 +53,16 @@ class Storage:
         """Whether a chunk was committed before. Raises StoreError while the store can't be read."""
         if self.store is None:
             return key in self._seen
-        return self.store.has_chunk(key)
+        return self.store.chunks.has(key)
 
     @property
     def has_old_keys(self) -> bool:
         """Whether keys of an older version are left, which `had_chunk` finds."""
-        return self.store is not None and self.store.has_old_keys
+        return self.store is not None and self.store.chunks.has_old_keys
 
     def had_chunk(self, old_key: bytes) -> bool:
         """Whether an older version committed a chunk; its keys are made of the id alone."""
-        return self.store is not None and self.store.had_chunk(old_key)
+        return self.store is not None and self.store.chunks.had(old_key)
 
     def forget(self, keys: Sequence[bytes]) -> None:
         """Forget chunks at once, without a commit. Raises StoreError; then none is forgotten."""
@@ -70,7 +70,7 @@ class Storage:
             for key in keys:
                 self._seen.pop(key, None)
         else:
-            self.store.forget(keys)
+            self.store.chunks.forget(keys)
 
     def note_damage(self, error: StoreDamaged) -> None:
         """Remember that the file can't be read; `renew` then replaces it."""
@@ -169,7 +169,7 @@ class Storage:
         self.size_bytes = self.store.size()
         if self.size_bytes <= self._max_bytes:
             return None
-        return self.store.forget_chunks(_CHUNKS_AT_LEAST)
+        return self.store.chunks.forget_half(_CHUNKS_AT_LEAST)
 
     def close(self) -> None:
         """Let go of the file."""

@@ -26,6 +26,7 @@ from ..core.novelties import NOVELTIES_KEPT
 from ..errors import ConfigError, StoreDamaged
 from ..sqlite import Errors, connect, set_aside, transaction
 from ..types import Alert
+from .chunk_table import ChunkTable
 from .incident_table import SCHEMA as INCIDENTS
 from .incident_table import write_incidents
 from .kept import KeptChanges
@@ -70,9 +71,6 @@ _CACHE_KB = 8_000
 # Pages of log, 64 MB, before they are copied into the file: pages that change with each commit are
 # then copied once for many commits.
 _CHECKPOINT_PAGES = 4_000
-# Outdated chunk keys that a commit deletes besides as many as it adds. Deleting all at once could
-# stop the service for seconds after a quiet weekend.
-_SWEEP = 100
 # The parameters' defaults, which stand in the configuration only.
 _DEFAULTS = Config()
 
@@ -89,7 +87,7 @@ class Store:
     >>> store = Store(path)
     >>> store.commit({"watermark": 7, "templates": []}, [chunk_key("id")], [], 0)
     >>> store.close()
-    >>> Store(path).has_chunk(chunk_key("id"))
+    >>> Store(path).chunks.has(chunk_key("id"))
     True
     """
 
@@ -105,18 +103,15 @@ class Store:
     ) -> None:
         self.path = path
         self._sync = sync
-        self._max_chunks = max_chunks
-        self._chunks_kept_s = chunks_kept_s
         self._starts_kept = starts_kept
         self._lock_wait_s = lock_wait_s
         self._errors = Errors(f"store {path}", self._in_use)
-        # Whether keys of version 1 are left, which costs one more look-up for each chunk.
-        self.has_old_keys = False
         # Where a damaged file was moved to, until the new one is open.
         self._aside: Path | None = None
         # How values become bytes; the engine packs its sessions with it.
         self.pack: Callable[[Any], bytes] = msgpack.Packer().pack
-        # The tables of kept records.
+        # The keys of chunks, and the tables of kept records.
+        self.chunks = ChunkTable(self._errors, max_chunks, chunks_kept_s)
         self.kept = KeptTables(self._errors)
         with self._errors.translated():
             self._open()
@@ -147,29 +142,6 @@ class Store:
         """The open incidents, as `Incidents.restore` takes them."""
         rows = self._rows("SELECT data FROM incident ORDER BY id")
         return [_unpacked(data) for (data,) in rows]
-
-    def has_chunk(self, key: bytes) -> bool:
-        """Whether a chunk with this key was committed, as far as keys are kept."""
-        # Not by `translated`: this runs for each chunk, and a context manager would cost as much as
-        # the look-up.
-        try:
-            row = self._db.execute("SELECT 1 FROM chunk WHERE id = ?", (key,)).fetchone()
-        except (sqlite3.Error, OSError) as error:
-            raise self._errors.of(error) from None
-        return row is not None
-
-    def had_chunk(self, old_key: bytes) -> bool:
-        """Whether a program of version 1 committed a chunk; its keys are made of the id alone."""
-        if not self.has_old_keys:
-            return False
-        with self._errors.translated():
-            found = self._db.execute("SELECT 1 FROM old_chunk WHERE id = ?", (old_key,)).fetchone()
-        return found is not None
-
-    def forget(self, keys: Sequence[bytes]) -> None:
-        """Delete chunk keys at once. When this raises, none was deleted."""
-        with self._errors.translated(), transaction(self._db) as db:
-            self._delete_chunks(db, keys)
 
     def commit(
         self,
@@ -210,9 +182,9 @@ class Store:
             if incidents is not None:
                 write_incidents(db, incidents, self.pack)
             if arrived:
-                self._delete_chunks(db, arrived)
+                self.chunks.delete(db, arrived)
             if chunks:
-                self._write_chunks(db, chunks, now_s)
+                self.chunks.write(db, chunks, now_s)
             if kept is not None:
                 self.kept.write(db, *kept)
         self._saved_state |= saved
@@ -230,20 +202,6 @@ class Store:
         with self._errors.translated():
             self._db.execute("DELETE FROM alert WHERE n < ?", (self._unconfirmed,))
         self._has_confirmed = False
-
-    def forget_chunks(self, at_least: int) -> int:
-        """Delete the older half of the chunk keys, if there are more than `at_least`.
-
-        Returns how many were deleted.
-        """
-        with self._errors.translated():
-            ((oldest, newest),) = self._db.execute(
-                "SELECT coalesce(min(n), 0), coalesce(max(n), 0) FROM chunk"
-            )
-            if newest - oldest < at_least:
-                return 0
-            middle = (oldest + newest) // 2
-            return self._db.execute("DELETE FROM chunk WHERE n <= ?", (middle,)).rowcount
 
     def size(self) -> int:
         """Bytes in use in the file, without the write-ahead log."""
@@ -285,7 +243,6 @@ class Store:
         # Debian's SQLite switches this on: each deleted row would be overwritten with zeros.
         db.execute("PRAGMA secure_delete = OFF")
         db.execute(f"PRAGMA wal_autocheckpoint = {_CHECKPOINT_PAGES}")
-        self.has_old_keys = False
         ((version,),) = db.execute("PRAGMA user_version")
         if version == 0 and not db.execute("SELECT 1 FROM sqlite_master").fetchone():
             db.executescript(f"BEGIN IMMEDIATE; {_SCHEMA} PRAGMA user_version = {VERSION}; COMMIT")
@@ -294,7 +251,7 @@ class Store:
         ((self._page_bytes,),) = db.execute("PRAGMA page_size")
         # What the rows of the engine's state hold, as far as this process wrote them.
         self._saved_state: dict[str, bytes] = {}
-        self._oldest_at = self._at_of_oldest(db)
+        self.chunks.open(db)
         self._next = {table: 1 + _last(db, table) for table in ("started", "alert")}
         # The number of the oldest alert that nobody has confirmed.
         ((self._unconfirmed,),) = db.execute(
@@ -317,8 +274,6 @@ class Store:
                 f"BEGIN IMMEDIATE; {_STEPS[step]} PRAGMA user_version = {step + 1}; COMMIT"
             )
             _log.info("store migrated file=%s version=%d", self.path, step + 1)
-        if db.execute("SELECT 1 FROM sqlite_master WHERE name = 'old_chunk'").fetchone():
-            self.has_old_keys = db.execute("SELECT 1 FROM old_chunk").fetchone() is not None
 
     def _rows(self, query: str) -> Iterator[tuple[Any, ...]]:
         with self._errors.translated():
@@ -350,7 +305,9 @@ class Store:
         """One row for the sessions that started; rows that are too old are deleted."""
         last = self._next["started"] + len(started) - 1
         db.execute("REPLACE INTO started VALUES (?, ?)", (last, self.pack(started)))
-        db.execute("DELETE FROM started WHERE n <= ?", (last - 2 * self._starts_kept,))
+        too_old = last - 2 * self._starts_kept
+        if too_old > 0:
+            db.execute("DELETE FROM started WHERE n <= ?", (too_old,))
 
     def _write_novelties(
         self, db: sqlite3.Connection, novelties: Iterable[tuple[bytes, Any]]
@@ -363,41 +320,6 @@ class Store:
             " WHERE n <= (SELECT n FROM novelty ORDER BY n DESC LIMIT 1 OFFSET ?)",
             (NOVELTIES_KEPT,),
         )
-
-    def _write_chunks(self, db: sqlite3.Connection, chunks: Sequence[bytes], now_s: float) -> None:
-        """Add new keys, and delete those that are too many or too old.
-
-        Only the oldest keys are looked at, so this costs what is added and not what is kept.
-        """
-        rows = ((key, int(now_s)) for key in chunks)
-        db.executemany("INSERT OR IGNORE INTO chunk (id, at) VALUES (?, ?)", rows)
-        looked_at = len(chunks) + _SWEEP
-        too_old = int(now_s - self._chunks_kept_s)
-        if self._oldest_at is None or self._oldest_at < too_old:
-            _sweep(db, "chunk", looked_at, too_old)
-            self._oldest_at = self._at_of_oldest(db)
-        if self.has_old_keys:
-            _sweep(db, "old_chunk", looked_at, too_old)
-        db.execute(
-            "DELETE FROM chunk WHERE n <= (SELECT max(n) FROM chunk) - ?", (self._max_chunks,)
-        )
-
-    def _at_of_oldest(self, db: sqlite3.Connection) -> int | None:
-        """When the oldest chunk key came, in Unix seconds; None where there is none.
-
-        The answer holds until keys are swept: what is deleted otherwise can only make it later.
-        """
-        row = db.execute("SELECT at FROM chunk ORDER BY n LIMIT 1").fetchone()
-        if row is None:
-            return None
-        return int(row[0])
-
-    def _delete_chunks(self, db: sqlite3.Connection, keys: Sequence[bytes]) -> None:
-        tables = ["chunk"]
-        if self.has_old_keys:
-            tables.append("old_chunk")
-        for table in tables:
-            db.executemany(f"DELETE FROM {table} WHERE id = ?", ((key,) for key in keys))
 
     def _in_use(self) -> ConfigError:
         return ConfigError(
@@ -419,12 +341,6 @@ def _clear_engine(db: sqlite3.Connection) -> None:
     """Delete what was saved of the engine: all of it is about to be written anew."""
     for table in ("part", "started", "novelty"):
         db.execute(f"DELETE FROM {table}")
-
-
-def _sweep(db: sqlite3.Connection, table: str, looked_at: int, too_old: int) -> None:
-    """Delete keys from before `too_old`, in Unix seconds, among the oldest `looked_at`."""
-    oldest = f"SELECT max(n) FROM (SELECT n, at FROM {table} ORDER BY n LIMIT ?) WHERE at < ?"
-    db.execute(f"DELETE FROM {table} WHERE n <= ({oldest})", (looked_at, too_old))
 
 
 def _last(db: sqlite3.Connection, table: str) -> int:

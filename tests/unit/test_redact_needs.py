@@ -54,13 +54,13 @@ def test_a_text_that_matches_meets_all_needs(pattern: str, text: str) -> None:
         return
     if found is not None:
         shown = Folded(text)
-        assert Choice([needs(pattern)]).of(shown) == [True]
+        assert Choice([needs(pattern)]).of(shown) == [0]
 
 
 @pytest.mark.parametrize("pattern", ["passw(?:or)?d=", "(?:ab|cd)[0-9]{2}x", "(?<=://)[a-z]+@"])
 def test_needs_rule_out_texts(pattern: str) -> None:
     shown = Folded("nothing of that kind is here")
-    assert Choice([needs(pattern)]).of(shown) == [False]
+    assert Choice([needs(pattern)]).of(shown) == []
 
 
 def test_no_other_letter_is_taken_for_an_ascii_one() -> None:
@@ -79,11 +79,12 @@ def test_rules_find_nothing_where_they_are_skipped(
 ) -> None:
     text = one[:end] + between + other[start:]
     shown = Folded(text)
-    for rule, may_match in zip(RULES, CHOICE.of(shown), strict=True):
-        if not may_match:
+    tried = set(CHOICE.of(shown))
+    for number, rule in enumerate(RULES):
+        if number not in tried:
             assert rule(text) == text
 
 
 def test_most_rules_are_skipped_for_a_usual_sentence() -> None:
     shown = Folded("Received block of size 67108864 from the third node, which no session has.")
-    assert sum(CHOICE.of(shown)) < len(RULES) / 3
+    assert len(CHOICE.of(shown)) < len(RULES) / 3

@@ -108,7 +108,7 @@ def rows(path: Path, table: str) -> int:
 def test_a_new_store_is_empty_and_its_owners_alone(store: Store, path: Path) -> None:
     assert store.load() is None
     assert store.alerts() == []
-    assert not store.has_chunk(chunk_key("a"))
+    assert not store.chunks.has(chunk_key("a"))
     assert stat.S_IMODE(path.stat().st_mode) == 0o600
 
 
@@ -122,7 +122,7 @@ def test_what_was_committed_is_there_again(store: Store, path: Path) -> None:
     again = Store(path)
     assert restored(again).snapshot() == engine.snapshot()
     assert names(again) == "123"
-    assert [again.has_chunk(chunk_key(name)) for name in "xyz"] == [True, True, False]
+    assert [again.chunks.has(chunk_key(name)) for name in "xyz"] == [True, True, False]
     again.close()
 
 
@@ -246,20 +246,20 @@ def test_chunk_ids_go_when_they_are_too_old_or_too_many(path: Path) -> None:
     store = Store(path, max_chunks=3, chunks_kept_s=100)
     commit(store, chunks="ab", now_s=0)
     commit(store, chunks="cd", now_s=50)
-    assert [name for name in "abcd" if store.has_chunk(chunk_key(name))] == ["b", "c", "d"]
+    assert [name for name in "abcd" if store.chunks.has(chunk_key(name))] == ["b", "c", "d"]
     commit(store, chunks="e", now_s=120)
-    assert [name for name in "abcde" if store.has_chunk(chunk_key(name))] == ["c", "d", "e"]
+    assert [name for name in "abcde" if store.chunks.has(chunk_key(name))] == ["c", "d", "e"]
     commit(store, chunks="f", now_s=200)
-    assert [name for name in "abcdef" if store.has_chunk(chunk_key(name))] == ["e", "f"]
+    assert [name for name in "abcdef" if store.chunks.has(chunk_key(name))] == ["e", "f"]
     store.close()
 
 
 def test_chunk_ids_may_be_forgotten_to_make_room(store: Store) -> None:
     for name in "abcdefgh":
         commit(store, chunks=name)
-    assert store.forget_chunks(100) == 0
-    assert store.forget_chunks(1) == 4
-    assert [name for name in "abcdefgh" if store.has_chunk(chunk_key(name))] == list("efgh")
+    assert store.chunks.forget_half(100) == 0
+    assert store.chunks.forget_half(1) == 4
+    assert [name for name in "abcdefgh" if store.chunks.has(chunk_key(name))] == list("efgh")
 
 
 def test_a_chunk_id_of_any_length_and_kind() -> None:
@@ -286,7 +286,7 @@ def test_nothing_of_a_commit_that_failed_is_there_and_it_may_be_made_again(store
     for _ in range(2):
         with pytest.raises(StoreError, match="readonly"):
             store.commit(changes, [chunk_key("b")], [alert("2")], 0)
-    assert (store.has_chunk(chunk_key("b")), names(store)) == (False, "1")
+    assert (store.chunks.has(chunk_key("b")), names(store)) == (False, "1")
     with pytest.raises(StoreError):
         store.confirm(1)
     store._db.execute("PRAGMA query_only = false")
@@ -310,7 +310,7 @@ def test_a_copy_taken_after_a_kill_holds_all_commits(
     for suffix in ("", "-wal"):
         shutil.copy(f"{path}{suffix}", f"{copy}{suffix}")
     again = Store(copy)
-    assert (again.has_chunk(chunk_key("a")), names(again)) == (True, "1")
+    assert (again.chunks.has(chunk_key("a")), names(again)) == (True, "1")
     again.close()
 
 

@@ -22,9 +22,9 @@ from __future__ import annotations
 
 import importlib
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from itertools import product
-from typing import Any
+from typing import Any, Literal
 
 # Python's own parser of expressions. It is no public interface, so it is used with care: what it
 # gives and is not known here needs nothing.
@@ -63,12 +63,26 @@ _FOLDS = bytes(
 # Stands before a word that no letter may stand before.
 _EDGE = "\x00"
 _LETTERS = frozenset("abcdefghijklmnopqrstuvwxyz")
-# Neighbouring characters of a text that are one number.
+# Neighbouring characters of a text that are one number: four of them, and two for short words.
 _FOUR = 4
+_TWO = 2
+# The forms of such numbers, as `memoryview` calls them.
+_FORMS: Mapping[int, Literal["I", "H"]] = {_FOUR: "I", _TWO: "H"}
 
 
-def _last_four(word: bytes) -> int:
-    return memoryview(word[-_FOUR:]).cast("I")[0]
+def _last(word: bytes, size: int) -> int:
+    """The last characters of a word as a number."""
+    return memoryview(word[-size:]).cast(_FORMS[size])[0]
+
+
+def _neighbours(text: bytes, size: int) -> set[int]:
+    """All runs of `size` neighbouring characters of a text, as numbers."""
+    found: set[int] = set()
+    view = memoryview(text)
+    for start in range(size):
+        end = start + max(len(view) - start, 0) // size * size
+        found.update(view[start:end].cast(_FORMS[size]))
+    return found
 
 
 class Folded:
@@ -78,18 +92,15 @@ class Folded:
     b'order 00 f?r ada'
     """
 
-    __slots__ = ("fours", "text")
+    __slots__ = ("fours", "text", "twos")
 
     def __init__(self, text: str) -> None:
         if not text.isascii():
             text = _HAS_ALIKE.sub(lambda found: _ALIKE[found[0]], text)
         self.text = text.encode("ascii", "replace").translate(_FOLDS)
-        # All fours of neighbours, as numbers. They rule out many words by one look.
-        self.fours: set[int] = set()
-        view = memoryview(self.text)
-        for start in range(_FOUR):
-            end = start + max(len(view) - start, 0) // _FOUR * _FOUR
-            self.fours.update(view[start:end].cast("I"))
+        # Neighbours, four and two at a time. They rule out many words by one look.
+        self.fours = _neighbours(self.text, _FOUR)
+        self.twos = _neighbours(self.text, _TWO)
 
 
 # Words of which a text holds one, where an expression matches it.
@@ -104,7 +115,7 @@ class Choice:
 
     >>> choice = Choice([needs("passw(?:or)?d=[^ ]+"), needs("[0-9]{3}-[0-9]")])
     >>> choice.of(Folded("call 555-1"))
-    [False, True]
+    [1]
     """
 
     def __init__(self, needs_of: Iterable[tuple[Need, ...]]) -> None:
@@ -124,19 +135,25 @@ class Choice:
         # Those of which it matters whether a letter stands before them.
         self._edged = {word.removeprefix(_EDGE) for word in self._met if _EDGE in word}
         words = sorted(self._edged | {word for word in self._met if _EDGE not in word})
-        self._short = [word for word in words if len(word) < _FOUR]
-        # The longer ones, by their last four characters as a number.
+        self._single = [word for word in words if len(word) < _TWO]
+        # The longer ones, by their last two or four characters as a number.
+        self._short: dict[int, list[str]] = {}
         self._long: dict[int, list[str]] = {}
         for word in words:
             if len(word) >= _FOUR:
-                self._long.setdefault(_last_four(word.encode()), []).append(word)
+                self._long.setdefault(_last(word.encode(), _FOUR), []).append(word)
+            elif len(word) >= _TWO:
+                self._short.setdefault(_last(word.encode(), _TWO), []).append(word)
         self._fours = frozenset(self._long)
+        self._twos = frozenset(self._short)
 
-    def of(self, text: Folded) -> list[bool]:
-        """For each expression, whether it can match."""
+    def of(self, text: Folded) -> list[int]:
+        """The numbers of the expressions that can match, in their order."""
         # Python looks for words in text four times faster than in bytes.
         whole = text.text.decode("ascii")
-        held = [word for word in self._short if word in whole]
+        held = [word for word in self._single if word in whole]
+        for two in self._twos & text.twos:
+            held += [word for word in self._short[two] if word in whole]
         for four in self._fours & text.fours:
             held += [word for word in self._long[four] if word in whole]
         met = 0
@@ -145,7 +162,7 @@ class Choice:
             if word in self._edged and _has_alone(word, whole):
                 met |= self._met[_EDGE + word]
         unmet = self._all & ~met
-        return [not needed & unmet for needed in self._needs]
+        return [number for number, needed in enumerate(self._needs) if not needed & unmet]
 
 
 def _has_alone(word: str, text: str) -> bool:
