@@ -33,6 +33,9 @@ _FAULTS = {
     "foreign": "a step of another entity is added",
     "wrong_status": "a step has another status",
     "slow": "a step takes fifty times as long",
+    "slow_all": "every step takes eight times as long",
+    "pause": "nothing happens for an hour between two steps",
+    "stuck": "nothing follows a step any more",
     "value": "a value in a message is zero, huge or unknown",
     "level": "a step comes as FATAL",
 }

@@ -43,6 +43,7 @@ _REMEDIES = {
     "places.",
     "slow": "A slow step is hardly noticed, since the same step takes a very different time from "
     "session to session.",
+    "pause": "A pause of an hour is hardly noticed, since normal sessions pause for as long.",
     "value": "A wrong value is hardly noticed: most values in the messages are ids, which are "
     "different every time. Templates whose wildcards hold one value each would help.",
 }

@@ -61,6 +61,17 @@ def test_a_slow_step_takes_fifty_times_as_long_and_changes_no_step() -> None:
     assert damaged == Trace((OPEN, OPENED), (100 * SECOND,))
 
 
+def test_a_pause_adds_an_hour_to_one_gap_and_changes_no_step() -> None:
+    gaps_ns = (SECOND, 0, 7200 * SECOND)
+    session = Trace((OPEN, OPENED, CLOSE, BYE), gaps_ns)
+    for seed in range(20):
+        damaged = injector(seed).inject(session, "pause")
+        assert damaged is not None
+        assert damaged.keys == session.keys
+        added = [after - before for before, after in zip(gaps_ns, damaged.gaps_ns, strict=True)]
+        assert sorted(added) == [0, 0, 3600 * SECOND]
+
+
 def test_a_wrong_value_replaces_one_value() -> None:
     damaged = injector(0).inject(Trace((OPEN, OPENED), values=((b"7",), ())), "value")
     assert damaged is not None
