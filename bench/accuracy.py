@@ -21,7 +21,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Sequence
-from functools import cache, partial
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -34,13 +34,15 @@ import numpy as np
 from budget import CASES, judged_set, summarised
 from kept_figures import Kept, merge
 from labelled import (
+    CHOSEN_ON,
     Fitted,
     Flags,
     LogKeys,
     authors_data,
-    average_precision,
     fit,
+    fitted_split,
     flat,
+    flat_split,
     judge,
     judge_all_kinds,
     local_context,
@@ -48,24 +50,21 @@ from labelled import (
     outcome,
     summary,
 )
+from localisation import localisation
 from naming import named_steps
 from raw_faults import raw_faults
 from raw_hdfs import chronological, random_tenth, raw_events, raw_outcome
 
 from fluent_krone.core.cascade import Cascade
 from fluent_krone.core.hierarchy import Hierarchy, Leaf
-from fluent_krone.core.localise import localise
 from fluent_krone.detect.bundle import find_bundle
 from fluent_krone.detect.local_context import Automaton
-from fluent_krone.types import Seq
 
 ROOT = Path(__file__).resolve().parent.parent
 
 # The authors' data sets, and the automaton that KRONE chose for each.
 AUTHORS: dict[str, Automaton] = {"hdfs": "off", "thunderbird": "reference"}
-# Seeds of the splits on which the recipe was chosen.
-CHOSEN_ON = range(6)
-# Seeds of the splits that took no part in that choice.
+# Seeds of the splits that took no part in the choice of the recipe.
 UNTOUCHED = range(6, 12)
 # F1 to reach: the mean, and the worst split.
 AIMS = {"hdfs": (0.997, 0.994), "thunderbird": (0.990, 0.980)}
@@ -75,14 +74,6 @@ SHARES = (0.01, 0.05, 0.20)
 EFFICIENCY_AIMS = {"hdfs": (0.96, 0.99, 0.996), "thunderbird": (0.85, 0.95, 0.98)}
 # Random subsets for each share; their mean is reported.
 SUBSETS = 5
-
-
-@cache
-def fitted_split(data: Path, name: str, seed: int) -> Fitted:
-    """The product, fitted to the training sessions of a split; several tables ask for the same."""
-    authors = authors_data(data / f"krone_{name}")
-    train, _ = authors.split(seed)
-    return fit(authors.pick(train), Hierarchy(authors.leaves))
 
 
 def splits(data: Path) -> dict[str, Any]:
@@ -151,11 +142,10 @@ def hierarchy_or_flat(data: Path) -> dict[str, Any]:
         for kind in ("hierarchy", "flat"):
             outcomes = []
             for seed in CHOSEN_ON:
-                train, test = authors.split(seed)
+                _, test = authors.split(seed)
+                fitted = fitted_split(data, name, seed)
                 if kind == "flat":
-                    fitted = fit(authors.pick(train), flat(authors.leaves))
-                else:
-                    fitted = fitted_split(data, name, seed)
+                    fitted = flat_split(data, name, seed)
                 flagged = judge(fitted.cascade(), authors.pick(test))
                 outcomes.append(outcome(flagged, authors.abnormal[test]))
             print(f"  {kind:<10} {one_line(summary(outcomes))}")
@@ -181,72 +171,6 @@ def raw(data: Path) -> dict[str, Any]:
             print(f"  {kind:<10} {one_line(figures)}")
             results.setdefault(key, {})[kind] = figures
     return {"hdfs_raw": results}
-
-
-def localisation(data: Path) -> dict[str, Any]:
-    """How well the named Seq meets ThunderBird's event labels, in flagged abnormal sessions."""
-    authors = authors_data(data / "krone_thunderbird")
-    rows: dict[str, list[tuple[float, bool, float]]] = {}
-    for seed in CHOSEN_ON:
-        _, test = authors.split(seed)
-        fitted = fitted_split(data, "thunderbird", seed)
-        cascade = fitted.cascade()
-        rng = np.random.default_rng(seed)
-        for i in test[authors.abnormal[test]]:
-            assert authors.odd is not None
-            keys = authors.sessions[i]
-            labels = authors.odd[i]
-            verdict = cascade.at_end(cascade.tracker.replay(keys), keys)
-            if verdict is None:
-                continue
-            for name, (scores, seq) in named(fitted, keys, rng).items():
-                hit = any(labels[seq.start : seq.end])
-                row = (average_precision(scores, labels), hit, (seq.end - seq.start) / len(keys))
-                rows.setdefault(name, []).append(row)
-    print(
-        f"\nthunderbird: localisation in {len(rows['ours'])} flagged abnormal sessions, seeds 0–5"
-    )
-    print(f"  {'':<20} {'AP':>6} {'hits':>7} {'mean length':>12}")
-    found: dict[str, Any] = {}
-    for name, values in rows.items():
-        ap, hits, length = np.array(values, float).mean(0)
-        print(f"  {name:<20} {ap:6.3f} {hits:7.1%} {length:12.2%}")
-        found[name] = {
-            "ap": round(ap, 4),
-            "hit_rate": round(hits, 4),
-            "mean_length": round(length, 5),
-        }
-    ours = found.pop("ours") | {
-        "ap_longest_run": found["longest action run"]["ap"],
-        "baselines": found,
-    }
-    return {"thunderbird": {"localisation": ours}}
-
-
-def named(
-    fitted: Fitted, keys: LogKeys, rng: np.random.Generator
-) -> dict[str, tuple[Sequence[float], Seq]]:
-    """The event scores and the Seq that we name, and those of three baselines."""
-    seqs = fitted.hierarchy.decompose(keys)
-    unseen = [seq for seq in seqs if not fitted.patterns.is_normal(seq)]
-    by_counts = fitted.nested.is_abnormal(fitted.nested.density(keys).score)
-    place = localise(
-        keys, unseen, fitted.hierarchy, fitted.patterns, fitted.nested, by_counts=by_counts
-    )
-    longest = max((s for s in seqs if s.level == "action"), key=lambda s: s.end - s.start)
-    length = [0.0] * len(keys)
-    for seq in seqs:
-        if seq.level == "action":
-            length[seq.start : seq.end] = [float(seq.end - seq.start)] * (seq.end - seq.start)
-    below = [seq for seq in seqs if seq.level != "entity"]
-    new = [float(not fitted.nested.most(key)) for key in keys]
-    first = new.index(max(new))
-    return {
-        "ours": (place.event_scores, place.seq),
-        "longest action run": (length, longest),
-        "random Seq": (rng.random(len(keys)).tolist(), below[int(rng.integers(len(below)))]),
-        "first unseen key": (new, fitted.hierarchy.seq("status", keys, first, first + 1)),
-    }
 
 
 def early(data: Path) -> dict[str, Any]:

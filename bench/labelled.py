@@ -26,6 +26,7 @@ from export.to_onnx import fit_onnx
 from export.traces import Trace
 from fluent_krone.core.cascade import Cascade
 from fluent_krone.core.hierarchy import Hierarchy, Leaf
+from fluent_krone.core.localise import SeqDetector
 from fluent_krone.detect.budget import DECIMALS, clearing_of
 from fluent_krone.detect.local_context import Automaton, LocalContext
 from fluent_krone.detect.nested_aware import NestedAware, NestedFiles
@@ -100,13 +101,16 @@ class Fitted:
     calibration: Calibration
     witnesses: StepWitnesses
 
-    def cascade(self, false_alarms: float | None = None) -> Cascade:
-        """As an engine has it, for a number of false alarms in 1,000 normal sessions."""
+    def cascade(
+        self, false_alarms: float | None = None, patterns: SeqDetector | None = None
+    ) -> Cascade:
+        """As an engine has it, for a number of false alarms in 1,000 normal sessions; with other
+        `patterns` where they are given."""
         budget = self.calibration.plans
         thresholds = budget.thresholds(false_alarms or self.calibration.asked)
         return Cascade(
             self.hierarchy,
-            self.patterns,
+            patterns or self.patterns,
             self.nested.at(thresholds["density"], thresholds.get("counts", 0.0)),
             clearing_of(thresholds),
             steps=Steps(self.hierarchy, self.witnesses, budget, thresholds),
@@ -167,6 +171,26 @@ def _is_odd(cascade: Cascade, keys: LogKeys) -> bool:
         state = cascade.tracker.step(state, key, keys)
         odd = odd or bool(state.deviations)
     return odd or bool(cascade.odd_end(state, keys)) or cascade.at_end(state, keys) is not None
+
+
+# Seeds of the splits on which the recipe was chosen.
+CHOSEN_ON = range(6)
+
+
+@cache
+def fitted_split(data: Path, name: str, seed: int) -> Fitted:
+    """The product, fitted to the training sessions of a split; several tables ask for the same."""
+    authors = authors_data(data / f"krone_{name}")
+    train, _ = authors.split(seed)
+    return fit(authors.pick(train), Hierarchy(authors.leaves))
+
+
+@cache
+def flat_split(data: Path, name: str, seed: int) -> Fitted:
+    """The same without a tree."""
+    authors = authors_data(data / f"krone_{name}")
+    train, _ = authors.split(seed)
+    return fit(authors.pick(train), flat(authors.leaves))
 
 
 # --- figures ---

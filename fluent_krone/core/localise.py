@@ -303,8 +303,8 @@ def _odd_event(seq: Seq, nearest: Sequence[int], keys: Sequence[int], hierarchy:
 def _gap(keys: Sequence[int], normal: Sequence[int], nested: NestedDetector | None) -> int:
     """The odd event where nothing is too much and every pattern is known.
 
-    It is where the nearest normal session goes on otherwise; or the last event, if no normal
-    session ends with such an event.
+    It is where a step is missing that the nearest normal session has; else where that one goes on
+    otherwise; or the last event, if no normal session ends with such an event.
     """
     last = event = len(keys) - 1
     if nested is not None and all(other[-1] != keys[-1] for other in nested.normal if other):
@@ -312,8 +312,9 @@ def _gap(keys: Sequence[int], normal: Sequence[int], nested: NestedDetector | No
     if normal and len(keys) <= MOST_ALIGNED:
         missing = Counter(normal) - Counter(keys)
         head, changes = _aligned(normal, keys)
-        for _, _, start, end in changes:
+        for low, high, start, end in changes:
             event = min(head + start, last)
-            if missing and end == start:
+            # Two sessions that run in another order have gaps where nothing is missing.
+            if end == start and not missing.keys().isdisjoint(normal[head + low : head + high]):
                 break
     return event

@@ -285,6 +285,16 @@ def test_a_missing_step_is_named_where_it_belongs(
     assert place(judge(keys, rounds(NOBODY_HOME, flags=False))) == expected
 
 
+def test_a_missing_step_is_not_sought_where_the_order_alone_differs() -> None:
+    """Wrong before: the first place where the two differ was named, though nothing was missing."""
+    normal = (LOAD, TOLL, *TRIP, RING, RING, HANDED, *TRIP)
+    keys = (LOAD, DRIVE, TOLL, ARRIVE, RING, HANDED, *TRIP)
+    cascade = rounds((normal,))
+    patterns = LocalContext(patterns_of(TREE, (normal,)))
+    found = localise(keys, [], TREE, patterns, cascade.nested)
+    assert found.event in (keys.index(RING), keys.index(HANDED))
+
+
 def test_the_first_of_two_gaps_is_named() -> None:
     normal = (*NORMAL, doors(SERVED, SERVED))
     keys = doors(
