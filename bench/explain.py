@@ -26,8 +26,7 @@ REPOSITORY = Path(__file__).resolve().parents[1]
 sys.path[:0] = [str(REPOSITORY), str(REPOSITORY / "bench"), str(REPOSITORY / "tests")]
 
 import numpy as np  # noqa: E402
-from accuracy import CHOSEN_ON  # noqa: E402
-from labelled import Data, authors_data, fit, outcome  # noqa: E402
+from labelled import CHOSEN_ON, Data, authors_data, fit, outcome  # noqa: E402
 from messages_api import Behaviour, MessagesAPI, error, good, slow  # noqa: E402
 from throughput import Collector, frames_of, run_once  # noqa: E402
 

@@ -14,6 +14,7 @@ sys.path.append(str(Path(__file__).parents[2] / "bench"))
 
 from budget import shortfalls, tree_adds
 from kept_figures import Kept, merge
+from naming import window
 from raw_faults import FAULTS, Lines
 
 S = 1_000_000_000
@@ -86,3 +87,11 @@ def test_faults_of_time_leave_the_lines_and_faults_of_order_the_times() -> None:
         assert made[-1][0] == last_ns
     for kind in ("reversed", "terminate first"):
         assert [time_ns for time_ns, _ in FAULTS[kind](lines(), rng) or []] == times
+
+
+def test_without_a_tree_as_many_events_are_looked_at_as_the_named_seq_has() -> None:
+    assert window(event=5, length=4, size=20) == (4, 8)
+    for event in range(6):
+        start, end = window(event, 3, 6)
+        assert start <= event < end
+        assert (start >= 0, end <= 6, end - start) == (True, True, 3)
