@@ -57,6 +57,8 @@ _STEP_BACK_NS = 60 * _NS
 # explains them; and the unit of offsets, since time zones are whole quarters of an hour.
 _OFFSET_SPREAD_NS = 300 * _NS
 _QUARTER_S = 900
+# Later than any event time, in ns.
+_NO_TIME = 2**63 - 1
 
 
 def quarters_s(span_ns: int) -> int:
@@ -95,13 +97,14 @@ class _Pace:
 
 
 class _Doubt:
-    """What is known of the events that are doubted: their sources, and how many of them are counted
-    only if they turn out to be slips."""
+    """What is known of the events that are doubted: their sources, the earliest of their times, and
+    how many of them are counted only if they turn out to be slips."""
 
-    __slots__ = ("sources", "uncounted")
+    __slots__ = ("earliest_ns", "sources", "uncounted")
 
     def __init__(self, sources: Sources) -> None:
         self.sources = sources
+        self.earliest_ns = _NO_TIME
         self.uncounted = 0
 
 
@@ -292,8 +295,12 @@ class StreamTime:
         if time_ns > latest:
             return self._too_far(time_ns, latest)
         step = time_ns - self.watermark
+        # Whether the stream gets to where doubted ones were. It does so without any doubt where
+        # the wall clock went on meanwhile, as between two chunks.
+        is_reached = self._doubt.earliest_ns <= time_ns
         if self.watermark and self._is_doubtful(step, time_ns, tag, record):
             self.doubted += 1
+            self._doubt.earliest_ns = min(self._doubt.earliest_ns, time_ns)
             self.is_unusual = True
             agreed = self._doubt.sources.agree(tag, record, time_ns) and self.doubted >= _AGREED
             if not agreed and self.doubted < _MOST_DOUBTED:
@@ -306,10 +313,12 @@ class StreamTime:
                     self._doubt.uncounted += 1
                 return self.watermark
             self.confirmed = True
+        if self.confirmed or is_reached:
             # They were right, so they are no slips.
             self._doubt.uncounted = 0
         self._end_doubt()
         self._move(time_ns, step)
+        self.confirmed |= is_reached
         return time_ns
 
     def _look_back(self, time_ns: int) -> None:
@@ -334,6 +343,7 @@ class StreamTime:
         """The input ends: what was doubted last is believed, since nothing spoke against it."""
         had = self.doubted > 0
         self.doubted = 0
+        self._doubt.earliest_ns = _NO_TIME
         return had
 
     def clock_at(self, time_ns: int) -> int:
@@ -360,6 +370,7 @@ class StreamTime:
             "fed_at": self.fed_at,
             "leaps": self.doubted,
             "slips": self._doubt.uncounted,
+            "doubted_from": self._doubt.earliest_ns,
             "sources": self._doubt.sources.save(),
             "pace": [self._pace.moves, self._pace.usual_ns, self._pace.moved_at],
             "shift": self._shift_ns,
@@ -376,6 +387,7 @@ class StreamTime:
         self.fed_at = saved["fed_at"]
         self.doubted = saved["leaps"]
         self._doubt.uncounted = saved.get("slips", 0)
+        self._doubt.earliest_ns = saved.get("doubted_from", _NO_TIME)
         self._doubt.sources.load(saved.get("sources"))
         pace = self._pace
         pace.moves, pace.usual_ns, pace.moved_at = saved.get("pace", (0, 0, 0))
@@ -393,6 +405,7 @@ class StreamTime:
         if self._doubt.uncounted:
             self._counters["time_leap"] += self._doubt.uncounted
         self._doubt.uncounted = 0
+        self._doubt.earliest_ns = _NO_TIME
         self.doubted = 0
         self._doubt.sources.disagree()
 

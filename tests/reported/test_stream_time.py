@@ -7,10 +7,12 @@ from itertools import pairwise
 import msgpack
 import pytest
 from synthetic import (
+    ARRIVED,
     CLOSE,
     GOING,
     NORMAL,
     OPEN,
+    OPENED,
     T0,
     S,
     event,
@@ -74,6 +76,28 @@ def test_a_stream_that_moves_on_after_a_pause_ends_sessions_as_before() -> None:
     assert [len(session.keys) for session in engine.sessions.open.values()] == [5] * 10
     assert {session.instance for session in engine.sessions.open.values()} == {2}
     engine.finish()
+    assert engine.counters["time_leap"] == 0
+
+
+@pytest.mark.parametrize("killed", [False, True])
+def test_a_session_that_begins_at_the_end_of_a_chunk_after_a_pause_does_not_hang(
+    killed: bool,
+) -> None:
+    """Wrong before: one `stuck` alert, as its first events seemed to have come before the pause."""
+    engine = lift_engine(steps=step_judge(silence_s=60))
+    now = T0 + 300 * S
+    rides = [one for n in range(20) for one in ride(f"r{n}", (OPEN, OPENED, CLOSE), 3 * n)]
+    findings = engine.feed("app", [*rides, *ride("late", (OPEN, OPENED), 100)], now)
+    assert engine.watermark < T0 + 100 * S
+    if killed:
+        saved = msgpack.unpackb(msgpack.packb(engine.snapshot()), strict_map_key=False)
+        engine = lift_engine(steps=step_judge(silence_s=60))
+        engine.restore(saved)
+    # The next chunk comes a minute later, as chunks do: its times need no doubt.
+    rest = ride("late", (GOING, ARRIVED, CLOSE), 102)
+    findings += engine.feed("app", rest, now + 60 * S)
+    findings += engine.finish()
+    assert findings == []
     assert engine.counters["time_leap"] == 0
 
 
