@@ -11,11 +11,11 @@ Parts, each with its aim:
   that only removes a step is not silent, most sessions that lack nothing else are passed over, and
   errors that nobody saw before are told, not swallowed.
 
-A bundle is fitted for each variant of the log and each seed. Seeds 0 to 15 are those that the rules
+A bundle is fitted for each variant of the log and each seed. Seeds 0 to 18 are those that the rules
 were made with; the default is none of them. Figures add up over all variants and seeds of a run. A
 day of one of them has some ten or twenty false alarms, of which a share says little.
 
-    python bench/living.py [--only marks alike deploy] [--variants abcd] [--seeds 16-17] [--json]
+    python bench/living.py [--only marks alike deploy] [--variants abcd] [--seeds 19-20] [--json]
 
 With `--json` the last line has the figures. The exit code is 1 where an aim is missed.
 """
@@ -79,7 +79,7 @@ def _arguments() -> argparse.Namespace:
         "--only", nargs="+", choices=PARTS, default=list(PARTS), metavar="PART", help="(all)"
     )
     parser.add_argument("--variants", type=variants_of, default=list(VARIANTS), help="letters")
-    parser.add_argument("--seeds", type=seeds_of, default=[16], metavar="LIST", help="12-15,20")
+    parser.add_argument("--seeds", type=seeds_of, default=[19], metavar="LIST", help="12-15,20")
     parser.add_argument("--train", type=int, default=3_000, help="normal sessions to fit to")
     # At two false alarms in 1,000 sessions, these are the nineteen a day that the aim speaks of.
     parser.add_argument("--day", type=int, default=10_000, help="sessions of a day to be marked")
