@@ -142,6 +142,7 @@ def fit(sessions: Sequence[LogKeys], hierarchy: Hierarchy, cache_bytes: int = 16
             decimals=DECIMALS,
             costs=model.costs.tolist(),
             number_costs=model.number_costs.tolist(),
+            proving=True,
         ),
         cache_bytes=cache_bytes,
     )

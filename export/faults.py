@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 
@@ -25,10 +26,11 @@ LEVEL_KINDS = ("level",)
 # Kinds that are to be found while the session is still open.
 HANGING = ("stuck",)
 KINDS = (*STEP_KINDS, *TIME_KINDS, *VALUE_KINDS, *LEVEL_KINDS)
-# A slow step takes so many times as long …
-_SLOWER = 50
-# … as it did, or as the shortest time that a clock of seconds can tell, in ns.
-_SHORTEST_NS = 1_000_000_000
+# A slow step takes so many times as long, at least and at most: a step that is slow enough to be
+# seen by anybody says nothing of where a threshold has to lie …
+_SLOWER_AT_LEAST, _SLOWER_AT_MOST = 8, 50
+# … as it did, or as the shortest time that the clock can tell, in ns: of seconds, or of less.
+_SECOND_NS, _MILLISECOND_NS = 1_000_000_000, 1_000_000
 # A session that is slow altogether takes so many times as long with each of its steps.
 _SLOWER_ALL = 8
 # A pause is so long, in ns. Fifty times the gap of a session that takes milliseconds is hardly a
@@ -36,8 +38,11 @@ _SLOWER_ALL = 8
 # kind the gaps of raw HDFS were given none of three false alarms in 1,000, and one pause in five
 # was missed.
 _PAUSE_NS = 3_600 * 1_000_000_000
-# What a wrong value becomes: a zero, a huge number, a text that nobody knows.
+# What a wrong value becomes: a zero, a huge number, a text that nobody knows, or, where it is a
+# number, so many times that number.
 _WRONG_VALUES = (b"0", b"999999999999", b"unheard-of")
+_TIMES_AS_LARGE = 10
+_NUMBER = re.compile(rb"[0-9]{1,15}(?:\.[0-9]{1,6})?")
 # Of wrong statuses, the share that no leaf has, where a step has facets; and the values that such
 # an event is given, which are enough for any template.
 _UNSEEN_STATUS = 0.5
@@ -191,7 +196,11 @@ class Injector:
             return None
         gaps = list(session.gaps_ns)
         at = self._at(len(gaps))
-        gaps[at] = max(gaps[at], _SHORTEST_NS) * _SLOWER
+        shortest_ns = _MILLISECOND_NS
+        if all(gap % _SECOND_NS == 0 for gap in gaps):
+            shortest_ns = _SECOND_NS
+        slower = self._rng.uniform(_SLOWER_AT_LEAST, _SLOWER_AT_MOST)
+        gaps[at] = int(max(gaps[at], shortest_ns) * slower)
         return replace(session, gaps_ns=tuple(gaps))
 
     def _slow_all(self, session: Trace) -> Trace | None:
@@ -230,9 +239,21 @@ class Injector:
             return None
         event, slot = places[self._at(len(places))]
         wrong = list(session.values[event])
-        wrong[slot] = _WRONG_VALUES[self._at(len(_WRONG_VALUES))]
+        wrong[slot] = self._wrong_value(wrong[slot])
         values = (*session.values[:event], tuple(wrong), *session.values[event + 1 :])
         return replace(session, values=values)
+
+    def _wrong_value(self, value: bytes) -> bytes:
+        """What a value becomes; a number may become one that is not out of the world."""
+        found = _NUMBER.match(value)
+        choice = self._at(len(_WRONG_VALUES) + 1)
+        if choice < len(_WRONG_VALUES) or found is None or not float(found[0]):
+            return _WRONG_VALUES[choice % len(_WRONG_VALUES)]
+        whole, point, decimals = found[0].partition(b".")
+        if not point:
+            return b"%d" % (int(whole) * _TIMES_AS_LARGE) + value[found.end() :]
+        larger = b"%.*f" % (len(decimals), float(found[0]) * _TIMES_AS_LARGE)
+        return larger + value[found.end() :]
 
     def _level(self, session: Trace) -> Trace | None:
         if not any(session.levels):

@@ -14,6 +14,7 @@ line: then the rest of that line is its message.
 
 from __future__ import annotations
 
+import calendar
 import re
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
@@ -36,6 +37,11 @@ _FAR = 6
 _MANY_COMPONENTS = 0.1
 # So many distinct loggers are believed in however short the sample is.
 _FEW_COMPONENTS = 50
+
+# Names of months and days, which begin a line of many logs.
+_CALENDAR = frozenset(
+    (*calendar.month_abbr, *calendar.month_name, *calendar.day_abbr, *calendar.day_name)
+)
 
 # Lines whose chains are looked for; each chain found is then tried on all lines.
 _READ = 300
@@ -264,6 +270,9 @@ def _line_format(chain: _Chain, lines: Sequence[str]) -> LineFormat | None:
     pattern = compiled(_text(chain))
     groups = [found.groupdict() for line in lines if (found := pattern.match(line))]
     components = {group["component"] for group in groups if group.get("component")}
+    if components and components <= _CALENDAR:
+        # `Mar  2 10:00:00`: the name of a month is no logger, though two blanks follow it.
+        return None
     if len(components) > max(_FEW_COMPONENTS, _MANY_COMPONENTS * len(groups)):
         return None
     time_format: str | None = None

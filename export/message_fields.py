@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import math
 import re
-from collections.abc import Callable, Collection, Iterator, Sequence
+from collections import Counter
+from collections.abc import Callable, Collection, Hashable, Iterator, Sequence
 from dataclasses import replace
 from itertools import islice, pairwise
 from typing import Any
@@ -54,7 +56,7 @@ def message_field(options: Options, sample: list[dict[bytes, Any]], say: Say) ->
         message = next((name for name in names if _is_text(name, sample)), None)
     if message is None:
         message = next((name for name in _MESSAGE_NAMES if name in fields), None)
-        composed = [*_categorical(sample)]
+        composed = _named_first(sample, options.session_key)
         composed += _others(sample, {*composed, *options.session_key})
         if composed and (message is None or message in composed):
             return _made_of(composed, "no field has a message text", sample, say)
@@ -141,9 +143,13 @@ _PROSE = re.compile(
     rb"[A-Za-z\x80-\xff]{2,}[,:]? [^\s=&]*[A-Za-z\x80-\xff]{2,}|[A-Z]{3,7} /\S* HTTP/[0-9.]+\Z"
 )
 
+# Fields that name what happened, and nothing else.
+_NAMES_PROPER = (
+    *("event", "event_type", "eventName", "event_name", "action", "msg", "message", "type", "kind"),
+)
 # Fields that say what happened, in the order in which a message is made of them.
 EVENT_NAMES = (
-    *("event", "event_type", "eventName", "event_name", "action", "msg", "message", "type", "kind"),
+    *_NAMES_PROPER,
     *(
         "operation",
         "op",
@@ -176,6 +182,9 @@ _BESIDE = re.compile(
     r"|nano_?of_?second|epoch.*|.*[ _]time|.*stamp",
     re.I,
 )
+# A field that names what happened is in at least this share of the records, and tells this share of
+# what there is to know about which other fields they have.
+_NEARLY_ALL, _TOLD = 0.95, 0.6
 # Further fields that a message is made of. A record with more of them is a document.
 _MOST_OTHERS = 30
 
@@ -192,6 +201,65 @@ def _categorical(sample: list[dict[bytes, Any]]) -> list[str]:
     return found
 
 
+def _named_first(sample: list[dict[bytes, Any]], keys: Collection[str]) -> list[str]:
+    """The categorical fields; the first one names what happened, whatever its name is."""
+    found = _categorical(sample)
+    if found[:1] and found[0] in _NAMES_PROPER:
+        return found
+    deciding = _deciding(sample, keys)
+    if deciding is None:
+        return found
+    return [deciding, *(name for name in found if name != deciding)]
+
+
+def _deciding(sample: list[dict[bytes, Any]], keys: Collection[str]) -> str | None:
+    """The field whose word decides which other fields a record has; None where none does.
+
+    That word says what happened: records of one event have the same fields, and others than those
+    of most other events.
+    """
+    names = [frozenset(_names(record)) for record in sample]
+    surprise = _surprise(names)
+    found: tuple[float, int, str] | None = None
+    for name in dict.fromkeys(name for of_one in names for name in sorted(of_one)):
+        if name in keys or _is_beside(name):
+            continue
+        words = _event_names(name, sample)
+        if words is None:
+            continue
+        of_word: dict[Any, list[frozenset[str]]] = {}
+        for word, fields in zip(words, names, strict=True):
+            of_word.setdefault(word, []).append(fields)
+        left = sum(len(fields) * _surprise(fields) for fields in of_word.values()) / len(sample)
+        told = surprise - left
+        # Of two that tell as much, the one of more words tells more of what happened.
+        if told > _TOLD * surprise and (found is None or (told, len(of_word)) > found[:2]):
+            found = (told, len(of_word), name)
+    return found[2] if found else None
+
+
+def _event_names(name: str, sample: list[dict[bytes, Any]]) -> list[Any] | None:
+    """The values of a field of nearly all records, if they may be names of events."""
+    get = field_getter(name)
+    had = [get(record) for record in sample]
+    words = [value for value in had if isinstance(value, bytes) and _NAME.fullmatch(value)]
+    if len(words) < _NEARLY_ALL * len(sample) or len(set(words)) > _most_names(words):
+        return None
+    return had
+
+
+def _is_beside(name: str) -> bool:
+    """Whether a field says when, where or for whom, by its name."""
+    last = str(path_steps(name)[-1]) if is_path(name) else name
+    return bool(_BESIDE.fullmatch(last)) or "," in name or is_execution(last)
+
+
+def _surprise(values: Sequence[Hashable]) -> float:
+    """The entropy of values, in nats."""
+    total = len(values)
+    return -sum(n / total * math.log(n / total) for n in Counter(values).values())
+
+
 def _others(sample: list[dict[bytes, Any]], known: Collection[str]) -> list[str]:
     """The fields beside those that say what happened: numbers, and words of which there are few.
 
@@ -199,8 +267,7 @@ def _others(sample: list[dict[bytes, Any]], known: Collection[str]) -> list[str]
     """
     found = []
     for name in dict.fromkeys(name for record in sample for name in _names(record)):
-        last = str(path_steps(name)[-1]) if is_path(name) else name
-        if name in known or _BESIDE.fullmatch(last) or "," in name or is_execution(last):
+        if name in known or _is_beside(name):
             continue
         values = _values_of(name, sample)
         if len(values) >= _FEWEST_VALUES and _is_data(values):

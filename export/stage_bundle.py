@@ -190,6 +190,7 @@ def bundle_content(work: Work) -> dict[str, Any]:
             decimals=DECIMALS,
             costs=model["costs"],
             number_costs=model["number_costs"],
+            proving=True,
         ),
         "clearing": calibration.clearing,
         "steps": WitnessFiles(

@@ -96,7 +96,9 @@ class DensityModel:
 
     def counts(self) -> Counts:
         """The witness of the counts of the same sessions."""
-        return counts_of(self.normal, self.columns, self.costs.tolist(), self.number_costs.tolist())
+        costs = self.costs.tolist()
+        number_costs = self.number_costs.tolist()
+        return counts_of(self.normal, self.columns, costs, number_costs, proving=True)
 
     def _held(self, log_keys: Sequence[int]) -> tuple[Doubles, Doubles]:
         """Weighted values in the session's own K columns.

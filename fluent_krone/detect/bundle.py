@@ -343,6 +343,7 @@ def _nested(content: dict[str, bytes], hierarchy: Hierarchy, path: Path) -> Nest
         decimals=declared["decimals"],
         costs=declared["costs"],
         number_costs=declared.get("number_costs", ()),
+        proving=declared.get("proving", False),
     )
     return NestedAware(hierarchy, files, where=str(path / "nested_aware.onnx"))
 

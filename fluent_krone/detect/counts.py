@@ -11,7 +11,11 @@ session; a distance of counts takes them for alike.
 
 Steps that come equally often in each normal session, as all steps of a loop do, are one *group*:
 one more round of the loop is one difference, and not as many as it has steps. A session that has
-some steps of a group more often than the others pays for each of those.
+some steps of a group more often than the others pays for each of those. However much the number of
+rounds varies, no round of training had only some of the steps: each costs the logarithm of how many
+sessions had it. In the same way a session pays for a step that it lacks, where all normal sessions
+with another of its steps have that one, as often as each likes: it costs the logarithm of how many
+these are.
 
 A kind of session that only a dozen of training were of, as the few in which a lost copy was made
 again, may have its own ways. What all other sessions never do proves little about it. So where both
@@ -50,7 +54,9 @@ class Counts:
     """Scores of the counts of sessions; `normal` are the log keys of normal sessions.
 
     `costs` of steps that a normal session lacks, and `number_costs` of those that it has in another
-    number, are by log key; a log key without one costs `unknown`.
+    number, are by log key; a log key without one costs `unknown`. With `proving`, a step that comes
+    in another number than its group, and one that its session needs, cost what the sessions prove
+    that had it; bundles of earlier versions take the cost of another number.
 
     >>> counts = Counts([(1, 2, 2), (1, 2, 2, 2)], {1: 7.0, 2: 0.5}, unknown=9.0)
     >>> [counts.score(keys) for keys in ((2, 1, 2), (1, 2), (2, 2), (1, 2, 2, 3))]
@@ -63,12 +69,16 @@ class Counts:
         costs: Mapping[int, float],
         unknown: float,
         number_costs: Mapping[int, float] | None = None,
+        *,
+        proving: bool = False,
     ) -> None:
         bags = list(dict.fromkeys(map(bag_of, normal)))
         self._known = frozenset(bags)
         self._costs = costs
         self._number_costs = costs if number_costs is None else number_costs
         self._unknown = unknown
+        self._proving = proving
+        self._needed = _needed(bags)
         self._groups = _groups(bags)
         self._group_of = {key: group for group in self._groups for key in group}
         # Of a group, its first log key stands for all.
@@ -88,8 +98,7 @@ class Counts:
         cost = np.array([self._number_cost(key) for bag in bags for key, _ in bag])
         kinds: dict[int, tuple[float, NDArray[np.float64]]] = {}
         for key, rows in self._having.items():
-            # By how much a step costs less where it is there: that says how many sessions had it.
-            had = math.exp(self._unknown - self._cost(key) + self._number_cost(key)) - 1
+            had = self._had(key)
             if _FEWEST_OF_KIND <= round(had) <= _MOST_OF_KIND:
                 most = math.log(_OWN_WAYS * (1 + had))
                 whole = np.bincount(row, np.minimum(cost, most), minlength=len(bags))
@@ -119,7 +128,16 @@ class Counts:
                 distances[rows] = whole
                 nearest = float(self._distances(distances, firsts, most)[rows].min())
                 found = min(found, nearest + sum(min(cost, most) for cost in odd))
+        if self._proving:
+            found = max(found, self._lacking(bag))
         return found
+
+    def _lacking(self, bag: Bag) -> float:
+        """What a session pays that lacks a step which all normal ones with another of its steps
+        have; 0 where it lacks none."""
+        here = {key for key, _ in bag}
+        lacking = (key for key in here if not self._needed.get(key, here) <= here)
+        return max(map(self._proven, lacking), default=0.0)
 
     def _distances(
         self, whole: NDArray[np.float64], firsts: Sequence[tuple[int, int]], most: float
@@ -158,14 +176,36 @@ class Counts:
                 firsts.append((group[0], usual))
             if len(times) > 1:
                 cost_of = self._number_cost if usual else self._cost
+                if self._proving:
+                    cost_of = self._proven
                 costs += [cost_of(key) for key in group if times_of.get(key, 0) != usual]
         return firsts, costs
+
+    def _proven(self, key: int) -> float:
+        return math.log(1 + self._had(key))
+
+    def _had(self, key: int) -> float:
+        """How many normal sessions had a step: it costs less where it is there, by that much."""
+        return math.exp(self._unknown - self._cost(key) + self._number_cost(key)) - 1
 
     def _cost(self, key: int) -> float:
         return self._costs.get(key, self._unknown)
 
     def _number_cost(self, key: int) -> float:
         return self._number_costs.get(key, self._unknown)
+
+
+def _needed(bags: Sequence[Bag]) -> dict[int, set[int]]:
+    """Of each log key, the log keys that all bags with it have."""
+    needed: dict[int, set[int]] = {}
+    for bag in bags:
+        here = {key for key, _ in bag}
+        for key in here:
+            if key in needed:
+                needed[key] &= here
+            else:
+                needed[key] = set(here)
+    return needed
 
 
 def _groups(bags: Sequence[Bag]) -> list[tuple[int, ...]]:

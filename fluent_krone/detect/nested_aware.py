@@ -180,6 +180,8 @@ class NestedFiles:
     decimals: int = 4
     costs: Sequence[float] = ()
     number_costs: Sequence[float] = ()
+    # As `Counts` takes it; bundles of earlier versions do not say it.
+    proving: bool = False
 
 
 def counts_of(
@@ -187,6 +189,8 @@ def counts_of(
     columns: Iterable[Feature],
     costs: Sequence[float],
     number_costs: Sequence[float] = (),
+    *,
+    proving: bool = False,
 ) -> Counts:
     """The witness of the counts of normal sessions; costs are one a column, and one more.
 
@@ -199,7 +203,7 @@ def counts_of(
     for of_columns in (costs, number_costs or costs):
         pairs = zip(features, of_columns[:-1], strict=True)
         by_key.append({node: cost for (kind, node), cost in pairs if kind == "key"})
-    return Counts(normal, by_key[0], costs[-1], by_key[1])
+    return Counts(normal, by_key[0], costs[-1], by_key[1], proving=proving)
 
 
 class NestedAware:
@@ -225,7 +229,9 @@ class NestedAware:
         for log_keys in self.normal:
             for key, count in Counter(log_keys).items():
                 self._most[key] = max(count, self._most.get(key, 0))
-        self.counts = counts_of(files.normal, files.columns, files.costs, files.number_costs)
+        self.counts = counts_of(
+            files.normal, files.columns, files.costs, files.number_costs, proving=files.proving
+        )
         # Counts that are farther than this from those of normal sessions are new ones.
         self._counts_above = 0.0
         self._last_keys: tuple[int, ...] | None = None

@@ -23,32 +23,53 @@ _EXTREMES = 10
 _EXTREME_SHARE = 0.1
 # Of these, the share at the very end of which nothing is taken but that they lie there.
 _FREAK_SHARE = 0.2
+# A tail that nothing is known of but its scale: as if that had been estimated from ever so many.
+CERTAIN = math.inf
 # Distances that are none: a bundle keeps where a tail begins to six decimals, and a number just
 # there was in training.
 _SAME = 1e-6
 # A tail is taken to fall no faster than this (in ln units a nat): numbers that were all alike in
 # training say little about the next one, and 25 % more is nothing to report.
 _STEEPEST = 0.25
+# A tail is not taken to be surer than one of so many numbers.
+_MOST = 1_000.0
+# e to the power of more overflows.
+_LARGEST_EXPONENT = 600.0
 
 
 @dataclass(frozen=True, slots=True)
 class Tail:
     """One side of a distribution of `x ≥ 0`, in x' = ln(x + unit).
 
-    Beyond `start` the score is `base` and grows by one for each `scale`.
+    Beyond `start` the score is `base` and grows by one for each `scale`, and by less farther out
+    where the scale was estimated from few numbers: the fewer these are, the less is known of what
+    comes next. (The distance to the next number then has a Pareto distribution, whose shape is how
+    `many` there were.)
     """
 
     start: float
     scale: float
     base: float
+    many: float = CERTAIN
 
     def beyond(self, distance: float) -> float:
-        """The score at `distance` beyond `start`; 0 on this side of it."""
-        return 0.0 if distance <= _SAME else self.base + distance / self.scale
+        """The score at `distance` beyond `start`; 0 on this side of it.
+
+        >>> Tail(0.0, 1.0, 3.0).beyond(4.0), round(Tail(0.0, 1.0, 3.0, many=4).beyond(4.0), 2)
+        (7.0, 5.77)
+        """
+        if distance <= _SAME:
+            return 0.0
+        if self.many == CERTAIN:
+            return self.base + distance / self.scale
+        return self.base + self.many * math.log1p(distance / (self.many * self.scale))
 
     def reach(self, threshold: float) -> float:
         """The distance beyond `start` from which on scores exceed `threshold`."""
-        return max(threshold - self.base, 0.0) * self.scale
+        over = max(threshold - self.base, 0.0)
+        if self.many == CERTAIN:
+            return over * self.scale
+        return self.many * self.scale * math.expm1(min(over / self.many, _LARGEST_EXPONENT))
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,7 +111,7 @@ class Range:
         """The smallest and the largest number whose score does not exceed `threshold`."""
         # Numbers are multiples of the unit: half of one more, so that rounding excludes none.
         low = math.exp(self.low.start - self.low.reach(threshold)) - 1.5 * self.unit
-        reach = min(self.high.start + self.high.reach(threshold), 600.0)  # exp of more overflows
+        reach = min(self.high.start + self.high.reach(threshold), _LARGEST_EXPONENT)
         return low, math.exp(reach) - 0.5 * self.unit
 
 
@@ -112,7 +133,8 @@ def pooled(ranges: Mapping[_Name, Range]) -> dict[_Name, Range]:
     """The ranges of numbers of one sort, the scales of whose tails are drawn towards their median.
 
     Each is estimated from a few extremes and is off by a third. Of hundreds of ranges, those that
-    are too steep by chance would raise most false alarms, and set the threshold of all others.
+    are too steep by chance would raise most false alarms, and set the threshold of all others. The
+    median counts for as much as a range's own extremes, so each is as sure as of twice as many.
     """
     if not ranges:
         return {}
@@ -121,11 +143,15 @@ def pooled(ranges: Mapping[_Name, Range]) -> dict[_Name, Range]:
     return {
         name: replace(
             found,
-            high=replace(found.high, scale=(found.high.scale + usual) / 2),
-            low=replace(found.low, scale=(found.low.scale + lowest) / 2),
+            high=_drawn(found.high, usual),
+            low=_drawn(found.low, lowest),
         )
         for name, found in ranges.items()
     }
+
+
+def _drawn(tail: Tail, usual: float) -> Tail:
+    return replace(tail, scale=(tail.scale + usual) / 2, many=2 * tail.many)
 
 
 def _tail(extremes: Sequence[float], base: float, sign: int) -> Tail:
@@ -141,4 +167,7 @@ def _tail(extremes: Sequence[float], base: float, sign: int) -> Tail:
     freaks = int(len(extremes) * _FREAK_SHARE)
     others = extremes[: len(extremes) - freaks]
     excess = sum(value - start for value in others) + freaks * (others[-1] - start)
-    return Tail(start=sign * start, scale=max(excess / len(others), _STEEPEST), base=base)
+    scale = max(excess / len(others), _STEEPEST)
+    # A tail that falls faster than is taken is the surer, the faster it falls.
+    many = min(len(others) ** 2 * scale / max(excess, _SAME), _MOST)
+    return Tail(start=sign * start, scale=scale, base=base, many=round(many, 1))

@@ -11,7 +11,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from ..core.hierarchy import Hierarchy
-from .tails import Range, Tail, pooled, range_of
+from .tails import CERTAIN, Range, Tail, pooled, range_of
 
 Pair = tuple[int, int]
 _NS = 1_000_000_000
@@ -20,6 +20,8 @@ FEWEST = 30
 # A gap is called too short only where even the shortest of training are this many units long:
 # below, it is the resolution of the clock that is judged.
 _SHORTEST_UNITS = 10
+# Decimals of the numbers of a range in a bundle.
+_PLACES = 9
 # A limit that no gap reaches, in ns: 292 years.
 NEVER = 2**63 - 1
 
@@ -116,13 +118,19 @@ def _row(found: Range) -> list[float]:
 
 
 def range_to_row(found: Range) -> list[float]:
-    """A range as one list of numbers."""
+    """A range as one list of numbers; the last two say how many its tails were estimated from."""
     low, high = found.low, found.high
     numbers = (found.median, found.unit, low.start, low.scale, high.start, high.scale, low.base)
-    return [found.count, *(round(number, 6) for number in numbers)]
+    row = [found.count, *(round(number, _PLACES) for number in numbers)]
+    if low.many != CERTAIN:
+        row += (low.many, high.many)
+    return row
 
 
 def range_from_row(row: Sequence[float]) -> Range:
-    count, median, unit, low_start, low_scale, high_start, high_scale, base = row
-    low = Tail(low_start, low_scale, base)
-    return Range(int(count), median, unit, low, Tail(high_start, high_scale, base))
+    count, median, unit, low_start, low_scale, high_start, high_scale, base, *more = row
+    # Bundles of earlier versions do not say it, and their scores grow evenly.
+    low_many, high_many = more or (CERTAIN, CERTAIN)
+    low = Tail(low_start, low_scale, base, low_many)
+    high = Tail(high_start, high_scale, base, high_many)
+    return Range(int(count), median, unit, low, high)

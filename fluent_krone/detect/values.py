@@ -41,11 +41,16 @@ _NEW_SHARE = 0.001
 # Numbers of which so many lie outside the other half's range are no range: a share of them, or a
 # few, since the few most extreme ones of any numbers are often all in one half.
 _OUTSIDE_SHARE, _OUTSIDE_FEW = 0.01, 12
-# A number with more digits is an id, whatever its range.
-_MOST_DIGITS = 18
+# A number with more digits before its point is an id, whatever its range; and what is written with
+# more characters altogether is a text.
+_MOST_DIGITS, _LONGEST_NUMBER = 18, 40
+# A finer resolution than so many decimals tells nothing, as where programs print whatever a
+# division gave.
+_MOST_DECIMALS = 6
 # A number and its unit in one word. Units are not converted, since a program nearly always writes
 # the same one; where it has several, the range holds the numbers of all of them.
-_WITH_UNIT = re.compile(rb"(\d+(?:\.\d+)?)(?:(?:[nmu]|\xc2\xb5)?s|sec|min|h|[kKMGT]?i?[bB]|%)")
+_WITH_UNIT = re.compile(rb"(-?\d+(?:\.\d+)?)(?:(?:[nmu]|\xc2\xb5)?s|sec|min|h|[kKMGT]?i?[bB]|%)")
+_LETTERS = bytes(range(0x3A, 0x100)) + b"%"
 # Numbers count something where their range holds fewer than so many times as many numbers.
 _DENSE = 2
 # Training is looked at in so many parts, one after the other.
@@ -91,28 +96,36 @@ class KnownSet:
 @dataclass(frozen=True, slots=True)
 class KnownRange:
     """Numbers within a range. What is no number, or a zero that training never had, scores
-    `surprise`."""
+    `surprise`, and so does the first negative number.
+
+    The range is of the distances from `floor`, which is below 0 where training had negative ones.
+    """
 
     range: Range
     has_zero: bool
     surprise: float
+    floor: float = 0.0
 
     def score_name(self, value: bytes) -> ScoreName:
         """A text in a number's place, and the first zero, are new values; others lie out or not."""
-        number = as_number(value)
-        if number is None or (number == 0 and not self.has_zero):
+        if self._is_new(as_number(value)):
             return "values"
         return "values.range"
 
     def score(self, value: bytes) -> float:
         number = as_number(value)
-        if number is None or (number == 0 and not self.has_zero):
+        if number is None or self._is_new(number):
             return self.surprise
-        return self.range.score(number)
+        return self.range.score(number - self.floor)
+
+    def _is_new(self, number: float | None) -> bool:
+        if number is None:
+            return True
+        return (number == 0 and not self.has_zero) or number < 0 == self.floor
 
     def told(self, value: bytes) -> Told:
-        low = as_figure(self.range.low_end())
-        high = as_figure(self.range.high_end())
+        low = as_figure(self.range.low_end() + self.floor)
+        high = as_figure(self.range.high_end() + self.floor)
         usual = f"In normal sessions this number lies between {low} and {high}"
         return "out_of_range", self.side(value), usual
 
@@ -123,7 +136,7 @@ class KnownRange:
             return "text"
         if number == 0:
             return "zero"
-        if number > self.range.median:
+        if number > self.range.median + self.floor:
             return "high"
         return "low"
 
@@ -149,13 +162,15 @@ Known = KnownSet | KnownRange | NeverSeen
 
 
 def as_number(value: bytes) -> float | None:
-    """The number that a value is, with or without a unit; None for a text, a negative number or a
-    longer one.
+    """The number that a value is, with or without a unit; None for a text or a longer number.
 
-    >>> as_number(b"17"), as_number(b"0.5"), as_number(b"230ms"), as_number(b"eth0")
-    (17.0, 0.5, 230.0, None)
+    >>> as_number(b"17"), as_number(b"-0.5"), as_number(b"230ms"), as_number(b"eth0")
+    (17.0, -0.5, 230.0, None)
     """
-    if len(value) > _MOST_DIGITS or not value[:1].isdigit():
+    digits = value[1:] if value[:1] == b"-" else value
+    if not digits[:1].isdigit() or len(digits) > _LONGEST_NUMBER:
+        return None
+    if len(digits) > _MOST_DIGITS and digits.find(b".", 0, _MOST_DIGITS + 1) < 0:
         return None
     if not value[-1:].isdigit():
         with_unit = _WITH_UNIT.fullmatch(value)
@@ -344,7 +359,25 @@ def _known_range(one: list[bytes], other: list[bytes]) -> KnownRange | None:
     if outside > max(_OUTSIDE_SHARE * size, _OUTSIDE_FEW):
         return None
     every = first + second
-    return KnownRange(range_of(every, unit=1.0), min(every) == 0, math.log(size + 1))
+    least = min(every)
+    floor = 0.0
+    if least < 0:
+        # Their logarithms are to be taken: from as far below the least one as the others lie above.
+        floor = 2 * least - max(*every, 0.0)
+    unit = _resolution((*one, *other))
+    found = range_of([number - floor for number in every], unit)
+    return KnownRange(found, 0.0 in every, math.log(size + 1), floor)
+
+
+def _resolution(values: Iterable[bytes]) -> float:
+    """The unit of numbers: 1, or as many decimals as they are written with.
+
+    >>> _resolution([b"0.25", b"1"]), _resolution([b"7ms"])
+    (0.01, 1.0)
+    """
+    # Behind the point, without a unit.
+    tails = (value.partition(b".")[2].rstrip(_LETTERS) for value in values)
+    return 10.0 ** -min(max(map(len, tails), default=0), _MOST_DECIMALS)
 
 
 def _outside(numbers: Sequence[float], others: Sequence[float]) -> int:
@@ -366,6 +399,8 @@ def values_to_json(witness: ValueWitness) -> list[dict[str, Any]]:
             row["never_seen"] = True
         else:
             row |= {"range": range_to_row(known.range), "has_zero": known.has_zero}
+            if known.floor:
+                row["floor"] = known.floor
         rows.append(row)
     return rows
 
@@ -379,4 +414,5 @@ def _from_row(row: Mapping[str, Any]) -> Known:
         return NeverSeen(row["surprise"])
     if "set" in row:
         return KnownSet(frozenset(row["set"]), row["surprise"], row["has_ports"])
-    return KnownRange(range_from_row(row["range"]), row["has_zero"], row["surprise"])
+    known = range_from_row(row["range"])
+    return KnownRange(known, row["has_zero"], row["surprise"], row.get("floor", 0.0))

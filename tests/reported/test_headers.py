@@ -105,3 +105,21 @@ def test_the_number_before_a_line_of_syslog_is_its_level() -> None:
     settings = InputSettings(session_key=("tag",), line_format=guess.line_format)
     rank = LevelReader(RecordReader(settings).fields).rank({b"message": lines[0].encode()})
     assert rank == RANKS[b"crit"]
+
+
+def test_the_name_of_a_month_is_no_logger() -> None:
+    """Wrong before: on the first nine days two blanks follow it, and from the tenth no line fitted.
+
+    The session key stands behind the name of the program, which must stay in the message then.
+    """
+    lines = [
+        f"Mar  {1 + number // 50} 07:00:{number % 60:02d} mx1 postfix/smtpd[2112]: "
+        f"{number:010X}: done"
+        for number in range(400)
+    ]
+    guess = guess_line_format(lines, ": ([0-9A-F]{10}):")
+    assert guess is not None
+    later = f"Mar 17 08:00:00 {lines[0][16:]}"
+    found = re.fullmatch(guess.line_format.replace("(?<", "(?P<").replace("(?P<!", "(?<!"), later)
+    assert found is not None
+    assert "component" not in guess.example

@@ -58,6 +58,30 @@ def test_one_more_round_of_a_loop_is_one_difference() -> None:
     assert counts.score((0, 1, 2, 3, 4, 17, 9)) == 9.0
 
 
+def test_a_round_that_is_not_whole_is_odd_however_many_rounds_there_are() -> None:
+    """Wrong before: one `opened` without its `closed` cost as little as one more round."""
+    rounds = [(0, *(1, 2) * n) for n in range(1, 8)]
+    often = math.log(1 + 500) - 5
+    costs = {0: 9.0, 1: 9.0 - 5, 2: 9.0 - 5}
+    counts = Counts(rounds, costs, 9.0, {0: 9.0, 1: often, 2: often}, proving=True)
+    assert counts.score((0, *(1, 2) * 9)) == pytest.approx(often)
+    assert counts.score((0, 1, 2, 1, 2, 1)) == pytest.approx(math.log(1 + 500))
+
+
+def test_a_step_that_all_such_sessions_have_is_missed_however_often_it_comes() -> None:
+    """Wrong before: where its number varied, one that was not there at all cost next to nothing."""
+    index, ended = 1, 2
+    normal = [(0, *[index] * n, ended) for n in (1, 2, 3, 4)] + [(0, 3), (0, 3, 3)]
+    costs = {0: 9.0, index: 9.0 - 6, ended: 9.0 - 6, 3: 9.0 - 2}
+    numbers = {0: 9.0, index: 0.2, ended: math.log(1 + 400), 3: 0.2}
+    costs[index] = 9.0 - math.log(1 + 400) + 0.2
+    costs[ended] = 9.0
+    counts = Counts(normal, costs, 9.0, numbers, proving=True)
+    assert counts.score((0, *[index] * 6, ended)) == pytest.approx(0.2)
+    assert counts.score((0, ended)) == pytest.approx(math.log(1 + 400))
+    assert counts.score((0, 3, 3, 3)) == pytest.approx(0.2)
+
+
 def test_another_number_costs_less_than_a_step_that_does_not_belong_there() -> None:
     counts = Counts([(0, 1), (0, 1, 2)], {0: 7.0, 1: 7.0, 2: 7.0}, 9.0, {0: 4.0, 1: 3.0, 2: 2.0})
     assert counts.score((0, 1, 2, 2)) == 2.0

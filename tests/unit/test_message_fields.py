@@ -148,3 +148,23 @@ def test_a_bundle_keeps_no_value_of_a_field(log: Path, tmp_path: Path) -> None:
     golden = (bundle / "golden.jsonl").read_text(encoding="utf-8")
     assert "payment captured" in golden
     assert not any(f'"{amount}"' in golden for amount in amounts if amount != "None")
+
+
+def test_a_field_of_any_name_whose_word_decides_the_others_names_what_happened() -> None:
+    """Wrong before: the message began with another field, and most steps were one."""
+    fields = {"widened": "radius", "seeded": "quality", "joined": "ping", "loaded": "ms"}
+    records = [
+        {"trace": f"t{number}", "svc": "match", "evt": word, field: number % 17}
+        for number in range(100)
+        for word, field in fields.items()
+    ]
+    assert chosen(records).split(",")[0] == "evt"
+
+
+def test_where_all_records_have_the_same_fields_none_decides() -> None:
+    rng = Random(1)
+    records = [
+        {"trace": f"t{number}", "tone": rng.choice(WORDS), "size": rng.randrange(90)}
+        for number in range(300)
+    ]
+    assert set(chosen(records).split(",")) == {"tone", "size"}

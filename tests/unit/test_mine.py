@@ -190,3 +190,22 @@ def test_serving_finds_what_mining_found() -> None:
     found = Counter(matched(mined, messages))
     assert found == Counter(dict(enumerate(mined.counts)))
     assert len(found) == 3
+
+
+def test_a_word_that_decides_which_keys_follow_tells_templates_apart() -> None:
+    """Wrong before: four words behind a key were names, and all these steps were one."""
+    steps = ("read bytes=7", "wait ms=3", "seek offset=12", "sync files=2", "trim blocks=4")
+    messages = [f"op={step}" for step in steps for _ in range(20)]
+    assert len(mine([f"disk d1 {message}" for message in messages]).templates) == len(steps)
+
+
+def test_names_behind_a_key_that_come_with_the_same_keys_are_one_template() -> None:
+    names = ("ann", "bob", "cyd", "dan", "eve")
+    messages = [f"user={name} ms={n}" for name in names for n in range(20)]
+    assert mine(messages).templates == ("user=<*> ms=<num>",)
+
+
+def test_keys_are_no_values() -> None:
+    """Wrong before: of six messages with other keys, all keys were one wildcard."""
+    keys = ("bytes", "ms", "offset", "files", "blocks", "pages", "rows")
+    assert len(mine([f"disk worker {key}=7" for key in keys]).templates) == len(keys)

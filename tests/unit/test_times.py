@@ -4,15 +4,18 @@ from __future__ import annotations
 
 import json
 import random
+from dataclasses import replace
 
 import pytest
 from synthetic import ARRIVED, CLOSE, GOING, OPEN, OPENED, tree
 
 from fluent_krone.core.steps import ANY_GAP_NS
-from fluent_krone.detect.tails import range_of
+from fluent_krone.detect.tails import CERTAIN, range_of
 from fluent_krone.detect.times import (
     Times,
     measure_times,
+    range_from_row,
+    range_to_row,
     times_from_json,
     times_to_json,
 )
@@ -79,3 +82,23 @@ def test_the_longest_gap_of_training_is_no_deviation_once_the_bundle_was_saved()
     for times_ in (found, back):
         assert times_.limits_ns(OPEN, OPENED, 1.0)[1] >= longest_ns
         assert times_.score(OPEN, OPENED, longest_ns) == 0
+
+
+def test_what_few_numbers_say_is_less_sure_the_farther_it_is_from_them() -> None:
+    rng = random.Random(4)
+    few = [rng.lognormvariate(0, 2) for _ in range(40)]
+    found = range_of(few, unit=0.001)
+    even = replace(found, high=replace(found.high, many=CERTAIN))
+    near, far = max(few) * 2, max(few) * 100_000
+    assert found.score(far) - found.score(near) < (even.score(far) - even.score(near)) / 2
+    for threshold in (4.0, 7.0, 11.0):
+        _, highest = found.limits(threshold)
+        assert found.score(highest) == pytest.approx(threshold, abs=0.01)
+
+
+def test_ranges_of_earlier_versions_grow_evenly() -> None:
+    """Wrong threshold else: the bundle's own were taken from such scores."""
+    row = range_to_row(range_of([1.0, 2.0, 3.0, 4.0] * 25, unit=1.0))
+    back = range_from_row(row[:8])
+    first, second, third = (back.score(number) for number in (99.0, 999.0, 9_999.0))
+    assert third - second == pytest.approx(second - first, rel=0.01)

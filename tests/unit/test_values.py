@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import random
+from collections.abc import Sequence
 
 import pytest
 
@@ -183,3 +184,46 @@ def test_a_number_with_its_unit_is_a_number(unit: str) -> None:
     assert found.worst_of([4], [usual]) == {"values": 0.0, "values.range": 0.0}
     assert found.worst_of([4], [far])["values.range"] > 0
     assert found.worst_of([4], [zero])["values"] > 0
+
+
+def numbers_of(values: Sequence[bytes]) -> KnownRange:
+    """The range of a slot that had these values, one a session."""
+    found = learn_values([((4,), ((value,),)) for value in values]).slots[4, 0]
+    assert isinstance(found, KnownRange)
+    return found
+
+
+def test_decimals_below_one_are_told_apart() -> None:
+    """Wrong before: shares were taken for multiples of 1, and 9.5 was as usual as 0.95."""
+    rng = random.Random(1)
+    found = numbers_of([b"%.3f" % rng.uniform(0.5, 1) for _ in range(1_000)])
+    assert found.score(b"0.750") == 0
+    for wrong in (b"0.005", b"0.05", b"9.5"):
+        assert found.score(wrong) > 10
+
+
+def test_negative_numbers_have_a_range_as_well() -> None:
+    """Wrong before: nobody looked at a slot that had negative numbers."""
+    rng = random.Random(2)
+    found = numbers_of([b"%.1f" % rng.gauss(2, 6) for _ in range(2_000)])
+    assert found.score(b"-3.5") == 0
+    for wrong in (b"-400.0", b"400.0"):
+        assert found.score(wrong) > 10
+        assert found.score_name(wrong) == "values.range"
+    row = json.loads(json.dumps(values_to_json(ValueWitness({(4, 0): found}))))
+    back = values_from_json(row).slots[4, 0]
+    assert back.score(b"-400.0") == pytest.approx(found.score(b"-400.0"), abs=1e-3)
+    assert found.told(b"-400.0")[:2] == ("out_of_range", "low")
+
+
+def test_the_first_negative_number_is_new() -> None:
+    found = numbers_of([b"%d" % (1 + number * 97 % 400) for number in range(1, 400)])
+    assert found.score_name(b"-1") == "values"
+    assert found.score(b"-1") > 5
+
+
+def test_a_division_that_is_written_with_all_its_digits_is_a_number() -> None:
+    rng = random.Random(3)
+    found = numbers_of([repr(rng.uniform(0.1, 0.2)).encode() for _ in range(500)])
+    assert found.score(b"0.15000000000000002") == 0
+    assert found.score(b"1.50000000000000021") > 8
