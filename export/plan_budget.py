@@ -50,6 +50,11 @@ _FREE = 0.1
 # The threshold of a score that was given nothing: this far (in nats) beyond all held-out scores,
 # where a false alarm is an eighth as likely as beyond the largest.
 _BEYOND = math.log(8)
+# These scores are themselves logarithms of how likely a number is (`detect/tails.py`). So what lies
+# half, or a quarter, as far beyond costs that share of the price of the largest: several of
+# them can be had for what one would cost, and each finds most of what it would find there.
+_MEASURED = ("time", "time.wait", "time.seq", "values.range")
+_SHARES = (1 / 4, 1 / 2)
 # The order's is so many times as large before that. What training never had after certain steps is
 # hardly more of a surprise than what is next to never, so that a few nats are no distance.
 _BEYOND_ORDER = 2.0
@@ -181,7 +186,7 @@ class _Division:
     def _affords(self, name: str, threshold: float) -> bool:
         """Whether a score may have this threshold."""
         flagged = self._flagged_with(name, threshold)
-        paid = len(self._paid() | {name})
+        paid = self._paid_with(name, threshold)
         if flagged + _UNSEEN * paid <= self._budget:
             return True
         if flagged and flagged + self._freaks > self._budget:
@@ -194,6 +199,9 @@ class _Division:
         if name in BINARY:
             return np.zeros(1)
         levels: Doubles = np.unique(self._normal[name])[::-1]
+        if name in _MEASURED:
+            beyond = [float(self._ranked[name][0]) - math.log(share) for share in _SHARES]
+            levels = np.concatenate((beyond, levels))
         return levels
 
     def _floor(self, name: str) -> float:
@@ -228,14 +236,29 @@ class _Division:
 
     def _cost(self, name: str, threshold: float) -> float:
         """Held-out sessions that are flagged with this threshold lowered, and those yet unseen."""
-        return self._flagged_with(name, threshold) + _UNSEEN * len(self._paid() | {name})
+        return self._flagged_with(name, threshold) + _UNSEEN * self._paid_with(name, threshold)
 
     def _flagged_with(self, name: str, threshold: float) -> int:
         return int((self._flagged | (self._normal[name] > threshold)).sum())
 
-    def _paid(self) -> set[str]:
-        """The scores that have a say: their thresholds are among the held-out scores."""
-        return {name for name, t in self._thresholds.items() if t <= self._ranked[name][0]}
+    def _paid(self) -> float:
+        """How many scores have a say: their thresholds are among the held-out scores, or so near to
+        these that a share of them has."""
+        return sum(self._price(name, threshold) for name, threshold in self._thresholds.items())
+
+    def _paid_with(self, name: str, threshold: float) -> float:
+        """The same with a threshold lowered."""
+        now = self._thresholds.get(name, math.inf)
+        return self._paid() - self._price(name, now) + self._price(name, min(now, threshold))
+
+    def _price(self, name: str, threshold: float) -> float:
+        """How much of a say a score has with this threshold: none, or all, or a share of it."""
+        beyond = threshold - float(self._ranked[name][0])
+        if beyond <= 0:
+            return 1.0
+        if name not in _MEASURED or beyond >= _BEYOND:
+            return 0.0
+        return math.exp(-beyond)
 
     def _gain(self, name: str, threshold: float) -> float:
         """The mean share of injected faults that are found more, over the kinds."""
@@ -277,7 +300,7 @@ class _Division:
     def _best(self) -> tuple[str, float] | None:
         """The affordable threshold that finds most for a false alarm."""
         found: tuple[float, str, float] | None = None
-        now = float(self._flagged.sum()) + _UNSEEN * len(self._paid())
+        now = float(self._flagged.sum()) + _UNSEEN * self._paid()
         for name in self._normal:
             for threshold in self._next_levels(name):
                 if not self._affords(name, threshold):
