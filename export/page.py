@@ -32,7 +32,7 @@ _FAULTS = {
     "truncated": "the session breaks off",
     "foreign": "a step of another entity is added",
     "wrong_status": "a step has another status",
-    "slow": "a step takes fifty times as long",
+    "slow": "a step takes eight to fifty times as long",
     "slow_all": "every step takes eight times as long",
     "pause": "nothing happens for an hour between two steps",
     "stuck": "nothing follows a step any more",

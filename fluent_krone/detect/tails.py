@@ -29,8 +29,8 @@ CERTAIN = math.inf
 # there was in training.
 _SAME = 1e-6
 # A tail is taken to fall no faster than this (in ln units a nat): numbers that were all alike in
-# training say little about the next one, and 12 % more is nothing to report. With 0.25, a quarter of
-# the numbers that were ten times too large were missed where numbers vary by a third.
+# training say little about the next one, and 12 % more is nothing to report. With 0.25, a quarter
+# of the numbers that were ten times too large were missed where numbers vary by a third.
 _STEEPEST = 0.12
 # A tail is not taken to be surer than one of so many numbers.
 _MOST = 1_000.0
