@@ -19,15 +19,24 @@ class CommandGroup:
     """
 
     def __init__(self, add_parser: AddParser, name: str, summary: str) -> None:
-        group = add_parser(name, help=summary, description=summary)
+        group = add_parser(name, help=summary, description=sentence(summary))
         commands = group.add_subparsers(title="commands", required=True, metavar="COMMAND")
         self._add_parser: AddParser = commands.add_parser
 
     def add(self, name: str, run: Run, summary: str, **options: Any) -> argparse.ArgumentParser:
         """The parser of a new command. `run` is put into the flag `command`, as cli.py expects."""
-        parser = self._add_parser(name, help=summary, description=summary, **options)
+        parser = self._add_parser(name, help=summary, description=sentence(summary), **options)
         parser.set_defaults(command=run)
         return parser
+
+
+def sentence(summary: str) -> str:
+    """What a command does, as `--help` of the command itself begins with it.
+
+    >>> sentence("list incidents, the newest first")
+    'List incidents, the newest first.'
+    """
+    return f"{summary[0].upper()}{summary[1:]}."
 
 
 def counted(number: int, noun: str) -> str:

@@ -9,15 +9,17 @@ from typing import Any
 
 from ..explain.knowledge import Knowledge
 from ..explain.told import ToldIncident, told_incidents
-from .groups import AddParser, counted
+from .groups import AddParser, counted, sentence
 from .knowledge import where_parser
 from .knowledge_place import knowledge_path
 
 
 def add_commands(add_parser: AddParser) -> None:
     """Add `incidents` to the command line."""
-    summary = "list incidents, the newest first, as they were last told"
-    command = add_parser("incidents", help=summary, description=summary, parents=[where_parser()])
+    summary = "list incidents, the newest first, as their last events reported them"
+    command = add_parser(
+        "incidents", help=summary, description=sentence(summary), parents=[where_parser()]
+    )
     command.set_defaults(command=run)
     command.add_argument("--json", action="store_true", help="print JSON, one line for each")
     command.add_argument(

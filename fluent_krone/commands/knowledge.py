@@ -23,7 +23,7 @@ from .knowledge_place import add_place, knowledge_path, user_name
 def add_commands(add_parser: AddParser) -> None:
     """Add `knowledge` and its commands to the command line."""
     group = CommandGroup(
-        add_parser, "knowledge", "what is known about alerts: look it up, correct it, share it"
+        add_parser, "knowledge", "show, correct and share what persons and models said about alerts"
     )
     _add_lookups(group)
     _add_corrections(group)
@@ -43,12 +43,12 @@ def _add_lookups(group: CommandGroup) -> None:
 
 def _add_corrections(group: CommandGroup) -> None:
     where = [where_parser()]
-    summary = "mark a signature; if it is normal, its alerts are no longer sent"
+    summary = "say that an alert is normal or abnormal; alerts that are normal are no longer sent"
     command = group.add("mark", _mark, summary, parents=where)
     _add_name(command)
     command.add_argument("verdict", choices=("normal", "abnormal"))
     _add_mark_flags(command, is_expiry_required=False)
-    command = group.add("mute", _mark, "send no alerts of a signature for some time", parents=where)
+    command = group.add("mute", _mark, "do not send such alerts for some time", parents=where)
     _add_name(command)
     command.set_defaults(verdict="normal")
     _add_mark_flags(command, is_expiry_required=True)
@@ -91,7 +91,7 @@ def _normalised(name: str) -> str:
 
 def _add_json_flag(command: argparse.ArgumentParser) -> None:
     command.add_argument(
-        "--json", action="store_true", help="print JSON, one line for each signature"
+        "--json", action="store_true", help="print JSON lines, one for each thing that is known"
     )
 
 
@@ -116,7 +116,7 @@ def _add_mark_flags(command: argparse.ArgumentParser, *, is_expiry_required: boo
     command.add_argument(
         "--pattern",
         action="store_true",
-        help="the name is a signature that this file does not know yet",
+        help="ALERT_ID|PATTERN is a pattern that this file does not know yet",
     )
 
 

@@ -7,6 +7,7 @@ from collections.abc import Callable
 from typing import Any
 
 from ..config import Parser, add_flags
+from .groups import sentence
 
 # What a command runs: it takes the parsed flags and returns the exit code.
 Run = Callable[[argparse.Namespace], int]
@@ -20,7 +21,7 @@ class Commands:
 
     def add(self, name: str, run: Run, summary: str, *, door: str | None = None) -> Parser:
         """Declare a command; with `door` it gets one flag for each parameter of that door."""
-        command: Parser = self._added.add_parser(name, help=summary, description=_sentence(summary))
+        command: Parser = self._added.add_parser(name, help=summary, description=sentence(summary))
         command.set_defaults(command=run)
         if door is not None:
             # A usage line with some eighty options would hide what the groups below it show.
@@ -31,7 +32,3 @@ class Commands:
     def add_parser(self, name: str, **options: Any) -> Any:
         """Declare a command that has commands of its own, as argparse does it."""
         return self._added.add_parser(name, **options)
-
-
-def _sentence(summary: str) -> str:
-    return f"{summary[0].upper()}{summary[1:]}."
