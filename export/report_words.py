@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
 from .page_parts import percent, ratio
@@ -197,12 +197,12 @@ def _found_table(detector: Mapping[str, Any]) -> list[str]:
         shares = "".join(f"{found[column]:>8.0%}" for column in columns)
         lines.append(f"  {kind.replace('_', ' '):<16}{shares}")
     raised = "".join(f"{1000 * detector['false_alarms'][column]:>8.1f}" for column in columns)
-    lines.append(f"  {'raised':<16}{raised}")
+    lines.append(f"  {'false alarms':<16}{raised}")
     return lines
 
 
-def describe(report: Mapping[str, Any]) -> str:
-    """The report in a few lines, for a terminal."""
+def describe(report: Mapping[str, Any], said: Collection[str] = ()) -> str:
+    """The report in a few lines, for a terminal, without the warnings that it shows already."""
     data = report["data"]
     holdout = report["holdout"]
     contents = (
@@ -219,7 +219,11 @@ def describe(report: Mapping[str, Any]) -> str:
         lines.append(f"{fitted}, judged {judged} sessions")
         lines += _table(holdout["methods"])
     lines += _found_table(report["detector"])
-    lines += [f"{entry['level']}: {entry['text']}" for entry in report["warnings"]]
+    lines += [
+        f"{entry['level']}: {entry['text']}"
+        for entry in report["warnings"]
+        if entry["text"] not in said
+    ]
     return "\n".join(lines) + "\n"
 
 

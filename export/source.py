@@ -243,15 +243,16 @@ def _with(settings: InputSettings, guess: LineFormat) -> InputSettings:
 
 def _say_guess(guess: LineFormat, lines: Sequence[str], say: Say) -> None:
     """Say the header that was guessed, and show what it strips from three lines."""
-    say(f"line format, guessed, for {guess.share:.1%} of the lines: {guess.line_format}")
+    say(f"line format, guessed, for {guess.share:.1%} of the lines")
     shown = ", ".join(f"{name} {value[:60]!r}" for name, value in guess.example.items())
-    say(f"  so that the first line has {shown}")
+    say(f"  the first line has {shown}")
     pattern = re.compile(python_regex(guess.line_format))
     matched = [found for line in lines if (found := pattern.match(line))]
     say("  what is stripped, and the message that is left:")
     for found in matched[:: max(1, len(matched) // _SHOWN)][:_SHOWN]:
         header = found[0][: found.start("message")].strip()
         say(f"    {header[:80]!r} | {found['message'][:80]!r}")
+    say(f"  as a regular expression (line_format): {guess.line_format}")
 
 
 def suggestion(settings: InputSettings, inputs: Inputs) -> str:

@@ -48,11 +48,17 @@ def run_hierarchy(work: Work) -> None:
     sources = Counter(leaf.source for leaf in leaves)
     entities = len({leaf.entity for leaf in leaves})
     work.say(
-        f"hierarchy: {entities} entities; "
+        f"hierarchy: {_counted(entities)}; "
         + ", ".join(
             f"{n} templates placed by {_WHO.get(name, name)}" for name, n in sources.most_common()
         )
     )
+
+
+def _counted(entities: int) -> str:
+    if entities == 1:
+        return "1 entity"
+    return f"{entities:,} entities"
 
 
 def _with_facets(leaf: hierarchy.TreeRow, row: dict[str, Any]) -> hierarchy.TreeRow:

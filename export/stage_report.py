@@ -65,7 +65,7 @@ def run_report(work: Work) -> None:
         )
     work.write("report.json", report.to_json(made))
     work.write("report.html", report.render_html(made))
-    work.say(report.describe(made).rstrip())
+    work.say(report.describe(made, work.said).rstrip())
 
 
 def _alerts(work: Work, cut: Cut) -> list[dict[str, Any]]:

@@ -67,6 +67,6 @@ def run_calibrate(work: Work) -> None:
         )
     if found.asked * len(sessions) < _FEWEST:
         work.warn(
-            f"{len(sessions):,} training sessions are too few to tell what {found.asked:g} false "
-            "alarms in 1,000 sessions look like: expect more of them, or export more sessions"
+            f"{len(sessions):,} training sessions are too few to tell what {found.asked:g} in "
+            "1,000 looks like: expect more false alarms than that, or export more sessions"
         )

@@ -159,14 +159,19 @@ class Work:
     say: Callable[[str], None] = field(default=print)
     terminal: TextIO = field(default_factory=lambda: sys.stderr)
     warnings: list[str] = field(default_factory=list)
+    # Those of the warnings that this run has said, so that none is said twice.
+    said: set[str] = field(default_factory=set)
 
     def file(self, name: str) -> Path:
         return self.path / name
 
     def warn(self, text: str) -> None:
-        """Say a warning, and keep it for the report card."""
-        self.warnings.append(text)
-        self.say(f"warning: {text}")
+        """Say a warning once, and keep it for the report card."""
+        if text not in self.warnings:
+            self.warnings.append(text)
+        if text not in self.said:
+            self.said.add(text)
+            self.say(f"warning: {text}")
 
     def read_json(self, name: str) -> Any:
         try:

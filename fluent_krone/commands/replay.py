@@ -275,8 +275,8 @@ def describe(result: dict[str, Any], bundle: Bundle) -> str:
         f"{result['events']:,} events in {result['sessions']:,} sessions "
         f"({result['instances']:,} instances), {result['events_per_s']:,} events/s, "
         f"bundle {bundle.name} ({bundle.hash})",
-        f"{result['flagged']:,} sessions flagged, {result['alerts']:,} alerts, "
-        f"{result['unmatched']:,} events matched no template",
+        f"{counted(result['flagged'], 'session')} flagged, {counted(result['alerts'], 'alert')}, "
+        f"{counted(result['unmatched'], 'event')} matched no template",
     ]
     if "changes" in result:
         lines.append(
