@@ -178,3 +178,15 @@ def runs(nodes: Sequence[int]) -> list[tuple[int, int]]:
 
 def _collapse(nodes: Iterable[int]) -> list[int]:
     return list(map(itemgetter(0), groupby(nodes)))
+
+
+def step_name(*path: str | None) -> str:
+    """A step as people read it: entity, action and status, as far as they are known.
+
+    >>> step_name("Pump", "start", None), step_name("unknown", "unknown", "unknown")
+    ('Pump → start', 'a line of no known step')
+    """
+    parts = [part for part in path if part]
+    if parts and all(part == UNKNOWN for part in parts):
+        return "a line of no known step"
+    return " → ".join(parts)

@@ -36,6 +36,7 @@ from functools import lru_cache
 from typing import Any, cast
 
 from ..alerts.digests import digest_of
+from ..core.hierarchy import step_name
 from ..errors import ConfigError
 from . import Said
 from .knowledge import ALERTS_KEPT, Knowledge, put
@@ -316,8 +317,7 @@ def _targets_of_deviation(deviation: Mapping[str, Any]) -> Iterable[Target]:
     signature = deviation.get("signature")
     if not signature:
         return
-    step = (deviation.get("entity"), deviation.get("action"), deviation.get("status"))
-    about = " → ".join(part for part in step if part)
+    about = step_name(deviation.get("entity"), deviation.get("action"), deviation.get("status"))
     size = float(deviation.get("size") or 0)
     most = size + _NATS
     if deviation.get("witness") == "density":

@@ -6,6 +6,7 @@ import json
 from collections.abc import Callable, Mapping
 from typing import Any
 
+from ..core.hierarchy import step_name
 from ..types import Alert
 from .redact import plain
 from .rows import MAX_NAME, printable
@@ -24,8 +25,7 @@ LEAD = """coalesce(min(CASE WHEN instr(deviations, '"direction": "new"') = 0 THE
 def alert_row(alert: Alert, redact: Callable[[str], str]) -> tuple[str | int, ...]:
     """The row of an alert; its sentence is masked, since it quotes log lines."""
     record = alert.record
-    path = (record["entity"], record["action"], record["status"])
-    about = " → ".join(step for step in path if step)
+    about = step_name(record["entity"], record["action"], record["status"])
     return (
         alert.alert_id,
         record["pattern"],

@@ -237,8 +237,8 @@ def log_blind_spots(bundle: Bundle, config: Config) -> None:
     """Say which kinds of fault the bundle hardly finds, before anybody relies on it."""
     if config.flow_false_alarms and not bundle.rates.nodes:
         _log.info(
-            "bundle does not know how often steps come: no flow alerts; export it again from "
-            "records with times bundle=%s",
+            "bundle does not know how often steps come, so there are no flow alerts; export it "
+            "again from records with times, of more than an hour bundle=%s",
             bundle.name,
         )
     if bundle.blind:
