@@ -172,8 +172,8 @@ class Alerts:
     alerts: str = parameter(
         STRING,
         "incident",
-        "What is sent: `incident` tells what belongs together a few times, when it begins, grows "
-        "and ends; `session` sends the alert of each session.",
+        "What is sent: `incident` joins alerts that belong together, and sends an event when their "
+        "incident begins, grows and ends; `session` sends every alert.",
         doors=SERVICE,
         choices="incident session",
         common=True,
@@ -193,8 +193,9 @@ class Alerts:
     change_settle: float = parameter(
         DURATION,
         300.0,
-        "For so long it may take to tell a deploy from an odd line. Alerts about messages that are "
-        "new and do not speak of an error wait for it at most; 0 looks for no changes.",
+        "How long to wait until it is decided whether a new message is an odd line or part of a "
+        "deploy. Alerts about new messages that do not speak of an error wait for at most this "
+        "long; 0 looks for no deploys.",
     )
     version_field: str | None = parameter(
         STRING,

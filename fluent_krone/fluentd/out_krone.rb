@@ -116,13 +116,13 @@ module Fluent::Plugin
     config_param :false_alarms, :string, default: nil
     desc 'How many false alarms to accept in a week about the stream as a whole: bursts of a step, and silences (`flow` alerts); 0 for no such alerts. (default 1)'
     config_param :flow_false_alarms, :string, default: nil
-    desc 'What is sent: `incident` tells what belongs together a few times, when it begins, grows and ends; `session` sends the alert of each session. One of: incident, session. (default incident)'
+    desc 'What is sent: `incident` joins alerts that belong together, and sends an event when their incident begins, grows and ends; `session` sends every alert. One of: incident, session. (default incident)'
     config_param :alerts, :string, default: nil
     desc 'An incident ends when no alert has joined it for this long, in stream time. (default 15m)'
     config_param :incident_quiet, :string, default: nil
     desc 'At most one unseen_template alert is sent for each template in this time. (default 1h)'
     config_param :novelty_interval, :string, default: nil
-    desc 'For so long it may take to tell a deploy from an odd line. Alerts about messages that are new and do not speak of an error wait for it at most; 0 looks for no changes. (default 5m)'
+    desc 'How long to wait until it is decided whether a new message is an odd line or part of a deploy. Alerts about new messages that do not speak of an error wait for at most this long; 0 looks for no deploys. (default 5m)'
     config_param :change_settle, :string, default: nil
     desc 'The field that names the version of the program, by record accessor, such as `$.kubernetes.labels.version`. Without it, the usual places are tried.'
     config_param :version_field, :string, default: nil
