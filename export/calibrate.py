@@ -28,7 +28,7 @@ from fluent_krone.detect.budget import (
 
 from .faults import HANGING, KINDS, Injector
 from .panel import DENSITY, WAITING, Forms, Panel, fit_panel
-from .plan_budget import NOVELTIES, density_floor, plan_budget
+from .plan_budget import NOVELTIES, density_floor, expected_share, plan_budget
 from .traces import Trace
 from .train import (
     DensityModel,
@@ -92,8 +92,9 @@ class Calibration:
 
     `threshold` is the density's for the fit's own number of `asked` false alarms, `band`: scores in
     it are doubtful. `budget` holds the plans, as `Budget.to_json` writes it.
-    `detection` (kind of fault → false alarms asked → share found) and `false_alarms` (asked → share
-    of held-out normal sessions flagged) are what the report tells. `left_out` are the positions of
+    `detection` (kind of fault → false alarms asked → share found), `false_alarms` (asked → share of
+    held-out normal sessions flagged) and `expected` (asked → share of new normal sessions that is
+    to be expected) are what the report tells. `left_out` are the positions of
     training sessions that nothing was learnt from, as the training seems mixed with abnormal ones.
     """
 
@@ -103,6 +104,7 @@ class Calibration:
     asked: float = FALSE_ALARMS
     detection: dict[str, dict[str, float]] = field(default_factory=dict)
     false_alarms: dict[str, float] = field(default_factory=dict)
+    expected: dict[str, float] = field(default_factory=dict)
     left_out: tuple[int, ...] = ()
 
     @property
@@ -124,14 +126,25 @@ class Calibration:
         return tuple(kind for kind, found in self._found().items() if found < _BLIND)
 
     @property
+    def expected_of_asked(self) -> float:
+        """How many times as many false alarms as asked for are to be expected; 0: not known."""
+        if not self.expected:
+            return 0.0
+        nearest = self._nearest_told()
+        return 1000 * self.expected[_told(nearest)] / nearest
+
+    @property
     def found(self) -> float:
         """The share of the injected faults that is found: the mean over their kinds."""
         return float(np.mean([*self._found().values()] or [1.0]))
 
     def _found(self) -> dict[str, float]:
         """By kind, for the number of false alarms in the table that is nearest to the asked one."""
-        column = _told(min(TOLD, key=lambda told: abs(told - self.asked)))
+        column = _told(self._nearest_told())
         return {kind: found[column] for kind, found in self.detection.items()}
+
+    def _nearest_told(self) -> float:
+        return min(TOLD, key=lambda told: abs(told - self.asked))
 
     @property
     def clearing(self) -> Clearing:
@@ -328,6 +341,7 @@ class _Trial:
             asked=asked,
             detection=detection,
             false_alarms={_told(n): _share(self._normal, budget.thresholds(n)) for n in TOLD},
+            expected={_told(n): expected_share(self._normal, budget.thresholds(n)) for n in TOLD},
             left_out=left_out,
         )
 

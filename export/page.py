@@ -303,6 +303,9 @@ def _faults(report: Report) -> str:
         rows = [
             ["<i>false alarms</i>", *(percent(detector["false_alarms"][rule]) for rule in rules)]
         ]
+        if detector["expected"]:
+            expected = (percent(detector["expected"][rule]) for rule in rules)
+            rows.append(["<i>expected of new sessions</i>", *expected])
         rows += [
             [_fault(kind), *(_heat(rates[rule]) for rule in rules)]
             for kind, rates in detector["detection"].items()

@@ -122,6 +122,39 @@ def plan_budget(
     return Budget(rows, largest, plans)
 
 
+def expected_share(normal: Mapping[str, Doubles], thresholds: Mapping[str, float]) -> float:
+    """Of new normal sessions, the share that is to be expected above the `thresholds`.
+
+    Each held-out session is taken as if it were new: it is flagged where it lies above a threshold,
+    or above the one that there would be without it. That is so of the session whose score the
+    threshold was taken from, and of one that is far beyond all others where the threshold lies
+    beyond all. A session that holds several thresholds counts once.
+
+    >>> scores = {"density": np.array([9.0, 5.0, 4.0, 1.0]), "time": np.array([0.0, 3.0, 0.0, 0.0])}
+    >>> expected_share(scores, {"density": 5.0, "time": 3.0})
+    0.5
+    """
+    flagged = np.any([normal[name] > threshold for name, threshold in thresholds.items()], axis=0)
+    holding: set[int] = set()
+    for name, threshold in thresholds.items():
+        scores = normal[name]
+        holders = np.flatnonzero(scores == threshold)
+        largest = int(scores.argmax())
+        if threshold > scores[largest] > _beyond(name, float(np.delete(scores, largest).max())):
+            holders = np.array([largest])
+        # A score of 0 says that there is nothing to say.
+        if threshold > 0 and len(holders) and not flagged[holders].any():
+            holding.add(int(holders[0]))
+    return float(flagged.sum() + len(holding)) / len(flagged)
+
+
+def _beyond(name: str, largest: float) -> float:
+    """The threshold of a score that was given nothing."""
+    if name.startswith("order."):
+        return _BEYOND_ORDER * largest + _BEYOND
+    return largest + _BEYOND
+
+
 def _without_freaks(normal: Mapping[str, Doubles]) -> dict[str, Doubles]:
     """The held-out scores of all sessions but the few that are out of all likelihood."""
     density = normal[DENSITY]
@@ -273,10 +306,8 @@ class _Division:
         for name, ranked in self._ranked.items():
             if name == DENSITY:
                 self._lower(name, float(ranked[0]))
-            elif name.startswith("order."):
-                self._lower(name, _BEYOND_ORDER * float(ranked[0]) + _BEYOND)
             elif name not in BINARY:
-                self._lower(name, float(ranked[0]) + _BEYOND)
+                self._lower(name, _beyond(name, float(ranked[0])))
 
     def _give_density(self) -> None:
         """The lowest threshold that keeps the density within its share."""

@@ -156,6 +156,8 @@ def _detector(calibration: Calibration) -> dict[str, Any]:
         "of the faults that are injected into held-out normal sessions.",
         "detection": {kind: dict(rates) for kind, rates in calibration.detection.items()},
         "false_alarms": dict(calibration.false_alarms),
+        "expected": dict(calibration.expected),
+        "expected_of_asked": calibration.expected_of_asked,
     }
 
 

@@ -24,6 +24,8 @@ _ASIDE_SHARE = 0.01
 _DRIFT = 0.01
 # A kind of fault that is found less often than this is reported as going unnoticed.
 _UNNOTICED = 0.1
+# How many times as many false alarms as were asked for are told as a warning.
+_BEYOND_ASKED = 2.0
 # Share of normal sessions that a trivial rule may flag beyond ours and still count as equally good,
 # if it finds as many injected faults.
 _TOLERATED_MORE = 0.005
@@ -55,6 +57,7 @@ def warnings_of(report: Mapping[str, Any], given: ReportInput) -> list[dict[str,
         *given.warnings,
         *_warn_of_data(report["data"], given),
         *_warn_of_figures(report["holdout"]),
+        *_warn_of_budget(report["detector"], len(training_sessions(given))),
     ]
     return [
         *({"level": "warning", "text": text} for text in serious),
@@ -116,6 +119,18 @@ def _warn_of_figures(holdout: Mapping[str, Any] | None) -> list[str]:
             "log changes over time, or there was too little of it to learn from."
         )
     return said
+
+
+def _warn_of_budget(detector: Mapping[str, Any], sessions: int) -> list[str]:
+    """More false alarms than were asked for, where the training cannot promise so few."""
+    times = detector["expected_of_asked"]
+    if times <= _BEYOND_ASKED:
+        return []
+    return [
+        f"About {times * detector['asked']:.1f} of 1,000 normal sessions are likely to be flagged, "
+        f"where {detector['asked']:g} was asked for: {sessions:,} sessions do not show what so few "
+        "of them look like. Export a longer log."
+    ]
 
 
 def _is_as_good(ours: Mapping[str, Any], other: Mapping[str, Any]) -> bool:
@@ -198,6 +213,9 @@ def _found_table(detector: Mapping[str, Any]) -> list[str]:
         lines.append(f"  {kind.replace('_', ' '):<16}{shares}")
     raised = "".join(f"{1000 * detector['false_alarms'][column]:>8.1f}" for column in columns)
     lines.append(f"  {'false alarms':<16}{raised}")
+    if detector["expected"]:
+        expected = "".join(f"{1000 * detector['expected'][column]:>8.1f}" for column in columns)
+        lines.append(f"  {'expected':<16}{expected}")
     return lines
 
 

@@ -8,7 +8,7 @@ from itertools import pairwise
 import numpy as np
 import pytest
 
-from export.plan_budget import PLANNED, density_floor, plan_budget
+from export.plan_budget import PLANNED, density_floor, expected_share, plan_budget
 from fluent_krone.detect.budget import Budget, Plan, budget_from_json
 from fluent_krone.errors import BundleError
 
@@ -94,6 +94,28 @@ def test_a_small_training_has_a_say_for_several_scores() -> None:
     faulty = {kind: {name: np.full(50, 8.0 * (name == kind)) for name in names} for kind in names}
     thresholds = plan_budget(normal, faulty).thresholds(1)
     assert sum(thresholds[name] < 8 for name in names[1:]) >= 2
+
+
+@pytest.mark.parametrize("sessions", [600, 1_350, 6_000])
+def test_what_is_to_be_expected_is_told_for_small_trainings_too(sessions: int) -> None:
+    """A few freaks and a small training raise more than was asked for, and the fit knows it."""
+    names = ["density", "counts", "order.session", "time"]
+    expected = []
+    observed = []
+    for seed in range(20):
+        rng = np.random.default_rng(seed)
+        normal, later = (
+            {name: rng.exponential(1, size) + 60.0 * (rng.random(size) < 0.002) for name in names}
+            for size in (sessions, 40_000)
+        )
+        faulty = {
+            kind: {name: np.full(50, 9.0 * (name == kind)) for name in names} for kind in names
+        }
+        thresholds = plan_budget(normal, faulty).thresholds(1)
+        flagged = np.any([later[name] > t for name, t in thresholds.items()], axis=0)
+        observed.append(float(flagged.mean()))
+        expected.append(expected_share(normal, thresholds))
+    assert 0.5 * np.mean(observed) < np.mean(expected) < 2 * np.mean(observed)
 
 
 def test_what_is_flagged_in_a_small_training_is_not_given() -> None:

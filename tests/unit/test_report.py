@@ -9,6 +9,7 @@ import random
 import re
 from collections import Counter
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from html.parser import HTMLParser
 from itertools import pairwise
 from typing import Any
@@ -355,6 +356,20 @@ def test_warnings_tell_what_is_wrong_with_the_input() -> None:
         "1 of 6 templates occur once",
     ):
         assert part in said
+
+
+@pytest.mark.parametrize(("share", "warns"), [(0.0015, False), (0.006, True)])
+def test_more_false_alarms_than_were_asked_for_are_announced(share: float, warns: bool) -> None:
+    expected = {"1 in 1,000": share, "5 in 1,000": 0.008}
+    calibration = replace(CALIBRATION, expected=expected)
+    report = make_report(given(rides(300), calibration=calibration))
+    said = " ".join(entry["text"] for entry in report["warnings"])
+    warning = "About 6.0 of 1,000 normal sessions are likely to be flagged, where 1 was asked for"
+    assert (warning in said) == warns
+    shown = describe(report).splitlines()
+    assert [line.split()[1:] for line in shown if line.startswith("  expected")] == [
+        [f"{1000 * share:.1f}", "8.0"]
+    ]
 
 
 def test_example_alerts_are_one_of_each_sort_without_session_keys_and_raw_lines(
