@@ -200,7 +200,9 @@ class Injector:
         if all(gap % _SECOND_NS == 0 for gap in gaps):
             shortest_ns = _SECOND_NS
         slower = self._rng.uniform(_SLOWER_AT_LEAST, _SLOWER_AT_MOST)
-        gaps[at] = int(max(gaps[at], shortest_ns) * slower)
+        # What the clock calls nothing took some part of what it can tell.
+        took_ns = max(gaps[at], self._rng.uniform(0, shortest_ns))
+        gaps[at] = int(took_ns * slower // shortest_ns) * shortest_ns
         return replace(session, gaps_ns=tuple(gaps))
 
     def _slow_all(self, session: Trace) -> Trace | None:

@@ -28,6 +28,10 @@ CERTAIN = math.inf
 # Distances that are none: a bundle keeps where a tail begins to six decimals, and a number just
 # there was in training.
 _SAME = 1e-6
+# What is smaller than this share of the median is next to nothing, however many times smaller it
+# is: of two steps that run at once, one may come 1 ms after the other, or 3 s. Without this, such
+# gaps set the threshold for all that are too long, and one small size that for all large ones.
+_NEXT_TO_NOTHING = 1 / 20
 # A tail is taken to fall no faster than this (in ln units a nat): numbers that were all alike in
 # training say little about the next one, and 12 % more is nothing to report. With 0.25, a quarter
 # of the numbers that were ten times too large were missed where numbers vary by a third.
@@ -77,7 +81,8 @@ class Tail:
 class Range:
     """What training had of a number: both tails, the middle, and how many there were.
 
-    `unit` is the resolution of the numbers: what is smaller counts as nothing.
+    What is smaller than the `unit` counts as nothing: it is the resolution of the numbers, or what
+    is next to nothing beside them.
     """
 
     count: int
@@ -117,7 +122,8 @@ class Range:
 
 
 def range_of(numbers: Sequence[float], unit: float) -> Range:
-    """The range of `numbers`, none of them negative, at least one."""
+    """The range of `numbers`, none of them negative, at least one; `unit` is their resolution."""
+    unit = max(unit, _NEXT_TO_NOTHING * median(numbers))
     x = sorted(math.log(number + unit) for number in numbers)
     extremes = max(1, min(_EXTREMES, int(len(x) * _EXTREME_SHARE)))
     base = math.log(len(x) / extremes)

@@ -20,7 +20,6 @@ import math
 import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from statistics import median
 from typing import Any, Literal
 
 from .measures import as_figure
@@ -45,10 +44,6 @@ _OUTSIDE_SHARE, _OUTSIDE_FEW = 0.01, 12
 # A number with more digits before its point is an id, whatever its range; and what is written with
 # more characters altogether is a text.
 _MOST_DIGITS, _LONGEST_NUMBER = 18, 40
-# What is smaller than this share of the median is next to nothing, however many times smaller it
-# is: 0.04 where numbers lie around 1.6 is hardly odder than 0.1. Without this, one such number set
-# the threshold for all numbers that were too large.
-_NEXT_TO_NOTHING = 1 / 20
 # A finer resolution than so many decimals tells nothing, as where programs print whatever a
 # division gave.
 _MOST_DECIMALS = 6
@@ -369,9 +364,7 @@ def _known_range(one: list[bytes], other: list[bytes]) -> KnownRange | None:
     if least < 0:
         # Their logarithms are to be taken: from as far below the least one as the others lie above.
         floor = 2 * least - max(*every, 0.0)
-    distances = [number - floor for number in every]
-    unit = max(_resolution((*one, *other)), _NEXT_TO_NOTHING * median(distances))
-    found = range_of(distances, unit)
+    found = range_of([number - floor for number in every], _resolution((*one, *other)))
     return KnownRange(found, 0.0 in every, math.log(size + 1), floor)
 
 
