@@ -25,9 +25,9 @@ class Histogram:
         self.counts = [0] * (len(BUCKETS_S) + 1)
         self.total_s = 0.0
 
-    def add(self, seconds: float) -> None:
-        self.counts[bisect_left(BUCKETS_S, seconds)] += 1
-        self.total_s += seconds
+    def add(self, seconds: float, times: int = 1) -> None:
+        self.counts[bisect_left(BUCKETS_S, seconds)] += times
+        self.total_s += seconds * times
 
     def numbers(self, name: str) -> dict[str, float]:
         """Count and sum alone, flat."""

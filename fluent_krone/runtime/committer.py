@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
+from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
@@ -207,7 +208,9 @@ class Committer:
         self._release(batch.kept)
         for fed in batch.fed:
             fed.ack()
-            self._figures.timings["chunk_ack"].add(self._committed_at - fed.came)
+        # Small chunks that came together have one time.
+        for came, times in Counter(fed.came for fed in batch.fed).items():
+            self._figures.timings["chunk_ack"].add(self._committed_at - came, times)
         self._outbox.ask(batch.tickets)
 
     def _gather(self) -> Batch:

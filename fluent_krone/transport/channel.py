@@ -47,10 +47,15 @@ class Channel:
         self.reads = 0
         self.end: End | None = None
         self._loop = asyncio.get_running_loop()
+        # What time it is for the event loop.
+        self.now = self._loop.time
         self._queue = bytearray()
         # Whether a write has failed, so that nothing more can be sent.
         self._is_deaf = False
         self._is_writing = False
+        # Whether the event loop watches for input, and who waits for it.
+        self._is_watched = False
+        self._waiter: asyncio.Future[None] | None = None
         self._drained = asyncio.Event()
         self._drained.set()
         self._is_closed = False
@@ -85,7 +90,7 @@ class Channel:
         """
         try:
             if self._tls is None:
-                data = await self._loop.sock_recv(self.sock, limit)
+                data = await self._receive(limit)
             else:
                 data = await self._read_tls(self._tls, limit)
         except OSError:
@@ -98,6 +103,39 @@ class Channel:
         else:
             self._ended(End.CLEAN)
         return data
+
+    # In place of the event loop's own `sock_recv`, which begins to watch the socket for each read
+    # and ends that again. Where chunks are small, a read brings only one or two of them.
+    async def _receive(self, limit: int) -> bytes:
+        """Read at most `limit` bytes as soon as there are any."""
+        while True:
+            try:
+                return self.sock.recv(limit)
+            except (BlockingIOError, InterruptedError):
+                await self._readable()
+
+    async def _readable(self) -> None:
+        """Return when there may be input."""
+        self._waiter = self._loop.create_future()
+        if not self._is_watched:
+            self._loop.add_reader(self.sock, self._on_input)
+            self._is_watched = True
+        try:
+            await self._waiter
+        finally:
+            self._waiter = None
+
+    def _on_input(self) -> None:
+        if self._waiter is None:
+            # Nobody reads now, and the event loop would call this again and again.
+            self._stop_watching()
+        elif not self._waiter.done():
+            self._waiter.set_result(None)
+
+    def _stop_watching(self) -> None:
+        if self._is_watched:
+            self._is_watched = False
+            self._loop.remove_reader(self.sock)
 
     def write(self, data: bytes) -> bool:
         """Send bytes without waiting. Return False and do nothing once a write has failed."""
@@ -133,6 +171,7 @@ class Channel:
         """
         if self._is_closed:
             return
+        self._stop_watching()
         try:
             async with asyncio.timeout(timeout_s):
                 if self._tls is not None and not self._is_deaf:
@@ -171,6 +210,7 @@ class Channel:
             self._ended(End.BROKEN if self._is_deaf or self._unsent_bytes() else End.CLEAN)
         self._is_closed = True
         self._stop_writing()
+        self._stop_watching()
         self.sock.close()
 
     def _ended(self, end: End) -> None:

@@ -100,7 +100,7 @@ class Ack:
         """Send the ack, unless the chunk has no id or its connection is gone."""
         if self._chunk_id is None or self._channel.is_closed:
             return
-        if asyncio.get_running_loop().time() - self._came > _LATE_S:
+        if self._channel.now() - self._came > _LATE_S:
             self._channel.hang_up()
         elif self._channel.write(ack_bytes(self._chunk_id)):
             self._reads = self._channel.reads

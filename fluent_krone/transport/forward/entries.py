@@ -102,7 +102,7 @@ class Chunk:
         """The time of the first event, if its entry begins with one; the rest is not decoded."""
         if isinstance(self.entries, list):
             return None
-        head = bytes(self.entries[:_USUAL_HEAD_BYTES])
+        head = self.entries[:_USUAL_HEAD_BYTES]
         if len(head) == _USUAL_HEAD_BYTES and head.startswith(_USUAL_HEADS):
             # Without an unpacker, which would cost as much as to decode a small record.
             seconds, nanoseconds = _unpack_event_time(head, head.index(_EVENT_TIME) + 2)

@@ -123,7 +123,8 @@ class FrameSplitter:
         return rest
 
     def _complete(self) -> Iterator[bytes]:
-        while (size := self._next_size()) is not None:
+        # Mostly all bytes belong to whole messages; a scanner without bytes would raise an error.
+        while self._buffer and (size := self._next_size()) is not None:
             # A run of nils is dropped at once: one by one, each would cost as much as a frame.
             if self._buffer[0] == _NIL:
                 run = _NILS.match(self._buffer)
