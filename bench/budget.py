@@ -341,6 +341,13 @@ def show(name: str, seed: int, found: Mapping[str, Any]) -> None:
                 f"F1 {figures['f1']:.4f}{sequence}  labelled {_mean(figures['labelled']):.3f}  "
                 f"injected {mean:.3f}"
             )
+    if "flat" in found:
+        for rate in _RATES:
+            added = tree_adds([found], rate)
+            print(
+                f"  with the tree, at {rate:g} false alarms in 1,000: labelled "
+                f"{100 * added['labelled']:+.1f} points, injected {100 * added['faults']:+.1f}"
+            )
     worst = {kind: more for kind, more in shortfalls(found).items() if more > 0.02}
     print(f"  a trivial rule finds more of: {worst or 'nothing'}")
     sys.stdout.flush()
