@@ -171,7 +171,7 @@ def _is_odd(cascade: Cascade, keys: LogKeys) -> bool:
     for key in keys:
         state = cascade.tracker.step(state, key, keys)
         odd = odd or bool(state.deviations)
-    return odd or bool(cascade.odd_end(state, keys)) or cascade.at_end(state, keys) is not None
+    return odd or bool(cascade.ending(state, keys)[0]) or cascade.at_end(state, keys) is not None
 
 
 # Seeds of the splits on which the recipe was chosen.

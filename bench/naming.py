@@ -67,7 +67,7 @@ def named_event(cascade: Cascade, keys: LogKeys) -> int | None:
     verdict = cascade.at_end(state, keys)
     if verdict is not None:
         return verdict.event
-    odd = cascade.odd_end(state, keys)
+    odd, _ = cascade.ending(state, keys)
     if odd:
         return odd[0].event
     return None

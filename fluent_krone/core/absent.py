@@ -75,7 +75,7 @@ class Absent:
         state = self._cascade.tracker.replay(whole)
         if self._cascade.at_end(state, whole) is not None:
             return False
-        return not self._cascade.odd_end(state, whole)
+        return not self._cascade.ending(state, whole)[0]
 
     def _whole(self, log_keys: Sequence[int], gone: Collection[int]) -> list[int] | None:
         """The steps of a session with those that are gone; None where there are none to add."""

@@ -23,10 +23,10 @@ from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
-from ..types import LEVELS, Deviation, Level, Seq, Verdict
+from ..types import LEVELS, Level, Seq, Verdict
 from .hierarchy import Hierarchy
 from .localise import NestedDetector, Place, SeqDetector, localise
-from .steps import NEVER_NS, Limit, StepJudge
+from .steps import NEVER_NS, StepJudge
 from .tracker import Ending, State, Tracker
 
 # Relative to the threshold. The bound must be above it by this much: far more than the rounding of
@@ -123,15 +123,8 @@ class Cascade:
         verdict: Verdict | None = state.end[0]
         return verdict
 
-    def odd_end(self, state: State, keys: Sequence[int]) -> tuple[Deviation, ...]:
-        """What deviates if the session ends here."""
-        return self._ending(state, keys)[0]
-
-    def spans(self, state: State, keys: Sequence[int]) -> tuple[Limit, ...]:
-        """The Seqs whose durations have a limit if the session ends here."""
-        return self._ending(state, keys)[1]
-
-    def _ending(self, state: State, keys: Sequence[int]) -> Ending:
+    def ending(self, state: State, keys: Sequence[int]) -> Ending:
+        """What deviates if the session ends here, and the Seqs whose durations have a limit."""
         if self._steps is None:
             return (), ()
         if state.ending is None:

@@ -129,18 +129,20 @@ class Judging:
         """
         state = session.state
         verdict = self._cascade.at_end(state, session.keys)
-        odd = self._cascade.odd_end(state, session.keys)
+        odd, limits = self._cascade.ending(state, session.keys)
         if odd and may_go_on and not self.is_full(session):
             odd = self._odd.overdue(odd, session.keys, told_ns - session.seen)
         if (verdict is not None or odd) and self.absent and self.absent.is_normal(session.keys):
             verdict = None
             odd = ()
-        odd = (*self.make.untold(session, steps), *odd)
-        odd += self._odd.durations(self._cascade.spans(state, session.keys), session)
-        if verdict is None:
+        if steps:
+            odd = (*self.make.untold(session, steps), *odd)
+        if limits:
+            odd += self._odd.durations(limits, session)
+        if verdict is not None:
+            findings += self.make.sequence(session, verdict, "end", told_ns, odd)
+        elif odd:
             findings += self.make.deviations(session, odd, "end", told_ns)
-            return
-        findings += self.make.sequence(session, verdict, "end", told_ns, odd)
 
     def is_full(self, session: Session) -> bool:
         """Whether a session ends with its last event, by an end template or by its length."""

@@ -14,6 +14,7 @@ from itertools import accumulate
 from typing import Any
 
 from ..core.hierarchy import Hierarchy, runs
+from ..core.steps import Limit
 from ..types import LEVELS, Level, Seq
 from .tails import Range, pooled, range_of
 from .times import FEWEST, NEVER, range_from_row, range_to_row, resolution
@@ -45,10 +46,6 @@ class Span:
         """How unusually long the Seq took."""
         at = math.log(max(duration_ns, 0) / _NS + self.range.unit)
         return self.range.high.beyond(at - self.range.high.start)
-
-    def limit_ns(self, threshold: float) -> int:
-        """The longest duration that is no deviation, in ns."""
-        return min(int(self.range.limits(threshold)[1] * _NS), NEVER)
 
 
 class Durations:
@@ -94,12 +91,24 @@ class Durations:
                 return known
         return None
 
-    def limit_ns(self, span: Span, threshold: float) -> int:
-        """`Span.limit_ns`, worked out once for each range."""
-        name = (id(span.range), threshold)
+    def limits(self, keys: Sequence[int], threshold: float) -> tuple[Limit, ...]:
+        """The Seqs of a session whose durations are known, each with the longest one, in ns, that
+        is no deviation."""
+        if not self.ranges:
+            return ()
+        found = []
+        for (start, end), level in _places(self._hierarchy, keys):
+            known = self._range(level, keys, start, end)
+            if known is not None:
+                found.append((start, end, self._limit_ns(known, threshold)))
+        return tuple(found)
+
+    def _limit_ns(self, known: Range, threshold: float) -> int:
+        """The longest duration that is no deviation, worked out once for each range."""
+        name = (id(known), threshold)
         found = self._limits.get(name)
         if found is None:
-            found = self._limits[name] = span.limit_ns(threshold)
+            found = self._limits[name] = min(int(known.limits(threshold)[1] * _NS), NEVER)
         return found
 
     def worst(self, spans: Sequence[Span], gaps_ns: Sequence[int]) -> float:

@@ -238,10 +238,7 @@ class Steps:
         threshold = self._thresholds.get("time.seq")
         if threshold is None:
             return ()
-        return tuple(
-            (span.start, span.end, self.durations.limit_ns(span, threshold))
-            for span in self.durations.spans(keys)
-        )
+        return self.durations.limits(keys, threshold)
 
     def long(self, keys: Sequence[int], limit: Limit, duration_ns: int, event: int) -> Deviation:
         threshold = self._thresholds["time.seq"]

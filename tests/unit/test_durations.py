@@ -32,9 +32,11 @@ def test_the_seqs_of_three_events_and_more_are_measured_once_each() -> None:
 
 
 def test_a_seq_is_too_long_though_each_of_its_gaps_is_usual() -> None:
-    span = durations().spans(RIDE)[0]
+    known = durations()
+    span = known.spans(RIDE)[0]
     assert span.score(12 * S) == 0
-    longest_ns = span.limit_ns(6.0)
+    start, end, longest_ns = known.limits(RIDE, 6.0)[0]
+    assert (start, end) == (span.start, span.end)
     assert longest_ns > 12 * S
     assert span.score(longest_ns + S) > 6.0 >= span.score(longest_ns - S)
     assert durations().worst([span], (S, S, 60 * S, 60 * S, 60 * S, S)) == span.score(180 * S)
@@ -52,9 +54,7 @@ def test_sessions_without_times_teach_nothing() -> None:
 def test_durations_survive_json() -> None:
     back = durations_from_json(json.loads(json.dumps(durations_to_json(durations()))), tree())
     assert [s.start for s in back.spans(RIDE)] == [s.start for s in durations().spans(RIDE)]
-    assert back.spans(RIDE)[0].limit_ns(6.0) == pytest.approx(
-        durations().spans(RIDE)[0].limit_ns(6.0), rel=1e-3
-    )
+    assert back.limits(RIDE, 6.0)[0] == pytest.approx(durations().limits(RIDE, 6.0)[0], rel=1e-3)
     assert not durations_from_json(None, tree()).ranges
     with pytest.raises(ValueError, match="level 'stream'"):
         durations_from_json([["stream", [1], 1, 1, 1, 1, 1, 1, 1, 1]], tree())
