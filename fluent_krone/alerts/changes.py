@@ -1,4 +1,4 @@
-"""The record of a change: many sessions have new steps since a moment, told once."""
+"""The record of a change: many sessions have new steps since a moment, reported once."""
 
 from __future__ import annotations
 

@@ -105,7 +105,7 @@ def differences_of(scene: Scene, had_pair: HadPair | None = None) -> list[Differ
 
 
 def is_complete(scene: Scene, differences: Sequence[Difference]) -> bool:
-    """Whether the differences are all there is: none is left out, and nothing was not compared."""
+    """Whether the differences are complete: none was left out, and everything was compared."""
     if not 0 < len(differences) < MOST_DIFFERENCES:
         return False
     return max(len(scene.session), len(scene.nearest)) <= MOST_ALIGNED

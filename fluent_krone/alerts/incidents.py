@@ -1,4 +1,4 @@
-"""Incidents: alerts that belong together, told a few times instead of once for each session.
+"""Incidents: alerts that belong together, for which a few events are sent, not one a session.
 
 Pure: time is an argument, and nothing here reads a clock or a file. The time of an incident is
 *stream time*, at which its alerts were decided, so it does not depend on how records were cut into

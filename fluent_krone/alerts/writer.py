@@ -21,7 +21,7 @@ _MAX_CONTEXT = 100
 
 
 class Writer:
-    """Makes the sentences, and remembers which steps they told of already."""
+    """Makes the sentences, and remembers which steps they have named already."""
 
     def __init__(self, scene: Scene, clean: Callable[[str], str] | None) -> None:
         self.scene = scene
@@ -31,7 +31,7 @@ class Writer:
 
     @property
     def about(self) -> int:
-        """The log key of the step that was told of first; the odd event's if none was."""
+        """The log key of the step that was named first; the odd event's if none was."""
         return next(iter(self._told), self.scene.session[self.scene.event])
 
     def event(self, event: int) -> str:

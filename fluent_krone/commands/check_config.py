@@ -38,7 +38,7 @@ def _warn_if_unreachable(config: Config) -> None:
 
 
 def run(flags: argparse.Namespace) -> int:
-    """Build what `serve` would build, and throw it away."""
+    """Build everything that `serve` would build, and discard it."""
     config = from_flags(flags, "serve")
     check_tag(config)
     forward_server(config)

@@ -1,4 +1,6 @@
-"""`fluent-krone incidents`: lists incidents as their last events told them; the service may run."""
+"""`fluent-krone incidents`: lists incidents as their last events reported them, also
+while the service runs.
+"""
 
 from __future__ import annotations
 

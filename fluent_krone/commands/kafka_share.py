@@ -1,4 +1,4 @@
-"""`fluent-krone kafka-share`: tells all instances of a group what was marked, and which bundle."""
+"""`fluent-krone kafka-share`: sends marks, and which bundle to use, to all instances of a group."""
 
 from __future__ import annotations
 

@@ -35,10 +35,10 @@ _NO_LIMIT = 2**50
 
 
 class Holder(Protocol):
-    """What a replay shows its records to, beside the engine."""
+    """What receives the records of a replay, beside the engine."""
 
     def attach(self, engine: Engine, maker: AlertMaker) -> None:
-        """The engine that is fed from now on."""
+        """Use this engine, which is fed from now on."""
 
     def events(self, tag: str, events: Sequence[Event]) -> Iterable[Event]:
         """The events of a slice, while the engine takes them."""

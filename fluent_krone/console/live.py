@@ -19,7 +19,7 @@ _FLUSH_S = 1.0
 
 
 class LivePage:
-    """Serves the live page of a service. Raises ConfigError for a token file that is no use."""
+    """Serves the live page of a service. Raises ConfigError for an unusable token file."""
 
     def __init__(
         self, config: Config, service: Service, stats: Callable[[], Mapping[str, float]]

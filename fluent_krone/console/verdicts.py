@@ -20,7 +20,7 @@ _FIELDS = (
 
 
 def marked_by(record: Mapping[str, Any]) -> dict[str, Any] | None:
-    """What a later look for marks needs of an alert; None where no mark can be about it."""
+    """What is needed of an alert to look for its marks later; None where no mark can concern it."""
     if record.get("kind") == "change" or "pattern" not in record:
         return None
     deviations = [

@@ -68,7 +68,7 @@ class Accepted:
 
 
 def note_changes(db: sqlite3.Connection, alerts: Iterable[Alert]) -> None:
-    """Remember the templates of changes that are told; those of an accepted one are accepted."""
+    """Remember the templates of changes in alerts; those of an accepted change are accepted."""
     for alert in alerts:
         change = alert.record.get("change")
         if not change:
@@ -177,5 +177,5 @@ class Acceptances:
         return {row.template: row.replaces for row in rows}, {row.change for row in rows} - {""}
 
     def look_again(self) -> None:
-        """The next `look` gives everything: somebody else asks."""
+        """Let the next `look` give everything, since another engine asks from now on."""
         self._seen = None

@@ -322,7 +322,7 @@ class Knowledge:
             return self._db.execute(query, values).fetchall()
 
     def state(self) -> tuple[int, int]:
-        """Two numbers, of which one is another after anybody wrote something."""
+        """Two numbers, at least one of which differs after any process wrote something."""
         ((others,),) = self.read("PRAGMA data_version")
         return others, self._db.total_changes
 

@@ -38,7 +38,7 @@ _MAX_SHOWN = 60
 
 @dataclass(frozen=True, slots=True)
 class Mark:
-    """What a person said. While `normal` holds, alerts of which all is covered are not sent.
+    """What a person said. While `normal` holds, alerts that marks cover as a whole are not sent.
 
     `pattern` is what the mark is kept under: a session's pattern, the signature of a deviation, or
     the digest of a template or an entity, as `scope` says. `most` is the largest size of a

@@ -12,7 +12,7 @@ from .remembered import LEAD
 
 @dataclass(frozen=True, slots=True)
 class ToldIncident:
-    """An incident as its last event told it: the field `incident` of that event.
+    """An incident as its last event reported it: the field `incident` of that event.
 
     `alert_id`, `about` and `explanation` are those of the alert that stands for it; the last is
     masked.

@@ -19,7 +19,7 @@ _log = logging.getLogger(__name__)
 
 
 class NewBundles:
-    """Looks for a bundle that differs from the one in use; `look` is called all the time."""
+    """Looks for a bundle that differs from the one in use; the main loop calls `look` often."""
 
     def __init__(self, config: Config, judging: Judging) -> None:
         self._name = config.bundle

@@ -1,4 +1,4 @@
-"""What is told to all instances of a group at once."""
+"""Messages to all instances of a group: marks, and which bundle to use."""
 
 from __future__ import annotations
 

@@ -30,10 +30,10 @@ class Work(Protocol):
         """Take messages; returns how many records that were."""
 
     def advance(self, now_ns: int) -> None:
-        """Nothing comes, and nothing is left to be read: time goes on."""
+        """No message is left to be read: let time go on."""
 
     def resume(self, now_ns: int) -> None:
-        """Nobody could be listened to for a while: that time does not count as silence."""
+        """No message could be read for a while: that time does not count as silence."""
 
     def outs(self, position: int) -> list[Out]:
         """What the next commit writes; it is the caller's from now on.
@@ -68,4 +68,4 @@ class Duty(Protocol):
         """Counters of all partitions."""
 
     def troubles(self) -> list[str]:
-        """What keeps records from being judged as they should."""
+        """Problems that keep records from being judged correctly."""

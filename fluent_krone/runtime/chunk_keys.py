@@ -1,4 +1,4 @@
-"""By which few bytes a chunk is recognised when it is sent again."""
+"""The few bytes by which a chunk is recognised when it is sent again."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A switch that ends the process when something was left half done."""
+"""A switch that ends the process when a step of the service was not completed."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ _log = logging.getLogger(__name__)
 
 
 class Halt:
-    """Set once what is in memory must never be committed.
+    """Is set as soon as what is in memory must not be committed any more.
 
     The next process begins at the last commit. `event` is set for good; `has_bug` says whether an
     error, and not a cancelled task, was the reason.

@@ -129,7 +129,7 @@ def pause_s(header: str | None, now: float) -> float | None:
 
 
 def count(usage: Any, name: str) -> int:
-    """A count of tokens in a usage report; 0 for none and for nonsense."""
+    """A count of tokens in a usage report; 0 where there is none, or it is no number."""
     if not isinstance(usage, dict):
         return 0
     number = usage.get(name)
