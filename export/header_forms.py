@@ -77,7 +77,7 @@ BEHIND = (
     rf" *:? +{header_stamps.SEPARATOR}:? +",
     r">+ +",
     r" *\| *",
-    r" *: +",
+    r" *:[ \t]+",
     r":(?=\S)",
     r"[,;] *",
     r" *(?=\[)",
