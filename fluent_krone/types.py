@@ -66,7 +66,9 @@ class Deviation:
     `words` say it in a sentence, in which the steps of the events `named` stand in quotes, in this
     order, by their templates. `detail` tells apart deviations of one step that a person would
     not call the same, such as values of different places in a message. `beyond` is how many times
-    as long as usual at most a step took; 0 where that is not what deviates.
+    as long as usual at most a step took; 0 where that is not what deviates. `behind` is the log key
+    of the step that came too early, where the step is odd only since it came after that one; -1
+    elsewhere.
     """
 
     witness: Witness
@@ -81,6 +83,7 @@ class Deviation:
     detail: str = ""
     named: tuple[int, ...] = ()
     beyond: float = 0.0
+    behind: int = -1
 
 
 FlowLevel = Literal["stream", "entity", "action", "status"]

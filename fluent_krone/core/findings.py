@@ -127,7 +127,13 @@ class FindingMaker:
         return False
 
     def signature(self, deviation: Deviation) -> str:
-        """What two deviations of the same sort have in common. It outlives the bundle."""
+        """What two deviations of the same sort have in common. It outlives the bundle.
+
+        A step that comes too early makes all of those odd that should have come before it. What is
+        wrong is that one step, and the first of them says so.
+        """
+        if deviation.behind >= 0:
+            return f"{deviation.witness} behind {self._names[deviation.behind]}"
         return f"{deviation.witness} {deviation.direction} {self._names[deviation.log_key]}"
 
     def novelty(self, session: Session, log_key: int, text: bytes, clock_ns: int) -> Finding | None:

@@ -127,7 +127,12 @@ class Steps:
         said = self._out_of_order(keys, at, view)
         if at == 0:
             direction = "unexpected_start"
-        return (self._order(found, direction, at, keys[at], said),)
+        odd = self._order(found, direction, at, keys[at], said)
+        if view == "order.before":
+            rule = self.order.precedence.broken(keys, at)
+            if rule is not None:
+                odd = replace(odd, behind=rule.other)
+        return (odd,)
 
     def _note_usual(self, place: Context) -> None:
         if len(self._usual) >= _MOST_USUAL:

@@ -8,7 +8,21 @@ import math
 import random
 
 import pytest
-from synthetic import ARRIVED, CLOSE, GOING, OPEN, OPENED, step_budget, step_witnesses, tree
+from synthetic import (
+    ARRIVED,
+    CLOSE,
+    GOING,
+    OPEN,
+    OPENED,
+    T0,
+    S,
+    deviations,
+    lift_engine,
+    ride,
+    step_budget,
+    step_witnesses,
+    tree,
+)
 
 from export.precedence import count_precedence
 from fluent_krone.detect.order import Order, count_order
@@ -119,6 +133,20 @@ def test_a_broken_rule_is_told_at_once(keys: tuple[int, ...], words: str) -> Non
     assert (deviation.witness, deviation.direction) == ("order", "unexpected")
     assert (deviation.event, deviation.score) == (len(keys) - 1, round(math.log(201), 4))
     assert words in deviation.words
+
+
+@pytest.mark.parametrize(
+    ("keys", "events"),
+    [
+        # All of them come after the door was closed, which came too early.
+        ((OPEN, CLOSE, GOING, GOING, OPENED), [3]),
+        # What goes wrong besides is told as well: it goes once more than ever.
+        ((OPEN, CLOSE, GOING, GOING, GOING, OPENED), [3, 5]),
+    ],
+)
+def test_a_step_that_comes_too_early_is_told_once(keys: tuple[int, ...], events: list[int]) -> None:
+    findings = lift_engine(steps=judge()).feed("app", ride("a", keys), T0 + 1_000 * S)
+    assert [finding.events for finding in deviations(findings)] == events
 
 
 def test_a_place_that_was_usual_before_is_looked_at_again() -> None:
