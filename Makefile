@@ -27,7 +27,7 @@ bench:  ## records per second of the whole way, beside a baseline of the same ru
 verdicts:  ## what a verdict and an alert cost, on raw HDFS and its bundle
 	$(PYTHON) bench/verdicts.py
 
-accuracy:  ## F1, data efficiency, localisation, early verdicts and speed on ../shared/data; about ten minutes
+accuracy:  ## F1, data efficiency, localisation, early verdicts and speed on ../shared/data; about forty minutes
 	$(PYTHON) bench/accuracy.py --json
 
 fuzz:  ## 1,200,000 inputs to codec, matcher, records and engine; hostile clients at a running serve (needs '.[fuzz]')

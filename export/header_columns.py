@@ -29,8 +29,6 @@ from .header_times import compiled, stamps
 MAX_LEAD = 2
 # Columns that are looked for; no header has more.
 _MOST_COLUMNS = 14
-# Lines that are needed to see what all have in common.
-_FEWEST_LINES = 5
 # A log may have lines of something else between those with the header. The header is looked for in
 # the lines that have a clock, or else a level, near their begin, if so many of them have one.
 _ENOUGH = 0.6
@@ -51,8 +49,6 @@ def learned_headers(lines: Sequence[str]) -> Iterator[tuple[str, str, bool]]:
     Nothing where the lines have no header in common, or none that says more than a time.
     """
     lines = _with_header(lines)
-    if len(lines) < _FEWEST_LINES:
-        return
     columns = _columns(lines)
     last = max((n for n in range(len(columns)) if is_anchor(columns, n)), default=-1)
     columns = columns[: last + 1]

@@ -70,6 +70,15 @@ def test_level_component_and_message_of_a_header(row: Mapping[str, str]) -> None
     assert found == {name: row[name] for name in found}
 
 
+@pytest.mark.parametrize("count", [1, 3])
+@pytest.mark.parametrize("row", FORMATS, ids=[row["format"] for row in FORMATS])
+def test_few_lines_are_enough_for_a_header(row: Mapping[str, str], count: int) -> None:
+    guess = guess_line_format(lines_of(row)[:count])
+    assert guess is not None
+    found = {name: guess.example.get(name, "") for name in ("level", "component", "message")}
+    assert found == {name: row[name] for name in found}
+
+
 def test_times_and_zones_of_headers(tmp_path: Path) -> None:
     assert len(FORMATS) >= 59
     wrong = []
