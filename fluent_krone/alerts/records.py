@@ -195,7 +195,10 @@ class AlertMaker:
     def signature(self, deviation: Deviation) -> str:
         """What deviations of the same sort have in common: no number, and no word of a sentence."""
         name = self._template_ids[deviation.log_key]
-        return f"{deviation.witness} {deviation.direction} {name}"
+        signature = f"{deviation.witness} {deviation.direction} {name}"
+        if deviation.behind < 0:
+            return signature
+        return f"{signature} behind {self._template_ids[deviation.behind]}"
 
     @staticmethod
     def _sort(finding: Finding) -> str:

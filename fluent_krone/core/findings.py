@@ -16,6 +16,8 @@ from .sessions import ALERTED, SILENCED, Session
 # Deviations of one session that are reported. One that has more goes wrong altogether, and each
 # further alert would say the same.
 _MOST_DEVIATIONS = 5
+# How a session's notes begin about a step that came too early. No signature begins like that.
+_BEHIND = "behind "
 
 Decided = Literal["early", "end"]
 
@@ -74,10 +76,9 @@ class FindingMaker:
         """The deviations of a session that were not reported yet, a finding each."""
         findings = []
         for deviation in odd:
-            signature = self.signature(deviation)
             if not self._is_news(session, deviation):
                 continue
-            if len(session.told) >= _MOST_DEVIATIONS:
+            if _told(session) >= _MOST_DEVIATIONS:
                 self._counters["deviations_over_cap"] += 1
                 continue
             shown = self._shown(session, 0, len(session.lines), deviation.event)
@@ -85,7 +86,7 @@ class FindingMaker:
             found = self._of(session, "deviation", None, shown, deviation.event, (deviation,), told)
             if self._is_silenced(found):
                 continue
-            session.told.append(signature)
+            self._note(session.told, deviation)
             self._counters["deviations"] += 1
             self._counters[f"deviations_{deviation.witness}"] += 1
             findings.append(found)
@@ -98,13 +99,14 @@ class FindingMaker:
         """
         news: dict[str, Deviation] = {}
         for deviation in odd:
+            sort = self.signature(deviation) if deviation.behind < 0 else self._too_early(deviation)
             if self._is_news(session, deviation):
-                news.setdefault(self.signature(deviation), deviation)
+                news.setdefault(sort, deviation)
         return list(news.values())[:_MOST_DEVIATIONS]
 
     def has_told_all(self, session: Session) -> bool:
         """Whether neither a session nor any further deviation of it is reported any more."""
-        return session.alerted == ALERTED and len(session.told) >= _MOST_DEVIATIONS
+        return session.alerted == ALERTED and _told(session) >= _MOST_DEVIATIONS
 
     def is_told(self, session: Session, direction: str) -> bool:
         """Whether it was reported that the time witness found the last step odd in this way."""
@@ -112,8 +114,18 @@ class FindingMaker:
 
     def _is_news(self, session: Session, deviation: Deviation) -> bool:
         """Whether neither a deviation nor one that says the same was reported of a session."""
-        is_told = self.signature(deviation) in session.told
-        return not is_told and not self._is_covered(session, deviation)
+        return self.has_told_none(session, deviation) and not self._is_covered(session, deviation)
+
+    def has_told_none(self, session: Session, deviation: Deviation) -> bool:
+        """Whether nothing was reported of a session that says what a deviation says.
+
+        A step that comes too early makes all of those odd that should have come before it. What is
+        wrong is that one step, and the first of them says so.
+        """
+        same = [self.signature(deviation)]
+        if deviation.behind >= 0:
+            same += [self._too_early(deviation), self._of_step(deviation)]
+        return not any(told in session.told for told in same)
 
     def _is_covered(self, session: Session, deviation: Deviation) -> bool:
         """Whether a deviation only says once more that the session hung, or was slow."""
@@ -127,14 +139,23 @@ class FindingMaker:
         return False
 
     def signature(self, deviation: Deviation) -> str:
-        """What two deviations of the same sort have in common. It outlives the bundle.
+        """What two deviations of the same sort have in common. It outlives the bundle."""
+        of_step = self._of_step(deviation)
+        if deviation.behind < 0:
+            return of_step
+        return f"{of_step} {self._too_early(deviation)}"
 
-        A step that comes too early makes all of those odd that should have come before it. What is
-        wrong is that one step, and the first of them says so.
-        """
-        if deviation.behind >= 0:
-            return f"{deviation.witness} behind {self._names[deviation.behind]}"
+    def _of_step(self, deviation: Deviation) -> str:
         return f"{deviation.witness} {deviation.direction} {self._names[deviation.log_key]}"
+
+    def _too_early(self, deviation: Deviation) -> str:
+        return f"{_BEHIND}{self._names[deviation.behind]}"
+
+    def _note(self, told: list[str], deviation: Deviation) -> None:
+        """Add what is told with a deviation: first the signature that its alert's id is made of."""
+        told.append(self.signature(deviation))
+        if deviation.behind >= 0:
+            told.append(self._too_early(deviation))
 
     def novelty(self, session: Session, log_key: int, text: bytes, clock_ns: int) -> Finding | None:
         """An event whose template normal training did not have; None where it was reported."""
@@ -290,3 +311,8 @@ def _last_level(session: Session) -> tuple[int, ...]:
     if levels is None or len(levels) < len(session.keys):
         return ()
     return (levels[-1],)
+
+
+def _told(session: Session) -> int:
+    """How many deviations were reported of a session."""
+    return sum(not told.startswith(_BEHIND) for told in session.told)

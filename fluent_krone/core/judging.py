@@ -67,7 +67,7 @@ class Judging:
         state = session.state
         if state.decided and not session.alerted:
             return True
-        return any(self.make.signature(one) not in session.told for one in state.deviations)
+        return any(self.make.has_told_none(session, one) for one in state.deviations)
 
     def judge_event(
         self,
