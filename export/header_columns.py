@@ -189,8 +189,8 @@ def _wrapped(lines: Sequence[str], places: dict[int, int]) -> Column | None:
         (
             text + behind
             for text in forms.WRAPPED
-            for behind in forms.BEHIND
             if _fits(text, lines, places)
+            for behind in forms.BEHIND
         ),
         "wrapped",
         lines,

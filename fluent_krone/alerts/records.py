@@ -8,6 +8,7 @@ from functools import lru_cache, partial
 from typing import Any
 
 from ..config import Config
+from ..core.findings import signature_of
 from ..core.hierarchy import UNKNOWN, runs
 from ..core.sessions import ALERTED, Session
 from ..detect.bundle import Bundle
@@ -117,7 +118,7 @@ class AlertMaker:
         about = finding.session
         ordinal = finding.ordinal
         if finding.kind == "deviation":
-            about = (*about, self.signature(finding.deviations[0]).encode())
+            about = (*about, signature_of(finding.deviations[0], self._template_ids).encode())
         elif finding.kind == "unseen_template":
             about = (self._novel_name(finding).encode(),)
             ordinal = 0
@@ -158,7 +159,9 @@ class AlertMaker:
         It outlives the bundle, as the ids of templates do.
         """
         if finding.kind == "deviation":
-            return pattern_id((finding.kind, self.signature(finding.deviations[0])))
+            return pattern_id(
+                (finding.kind, signature_of(finding.deviations[0], self._template_ids))
+            )
         if finding.kind == "unseen_template":
             return pattern_id((finding.kind, self._novel_name(finding)))
         if finding.change is not None:
@@ -191,14 +194,6 @@ class AlertMaker:
         if log_key == self._hierarchy.unknown:
             return novel_shape(finding.lines[0]).decode("utf-8", "replace")
         return self._template_ids[log_key]
-
-    def signature(self, deviation: Deviation) -> str:
-        """What deviations of the same sort have in common: no number, and no word of a sentence."""
-        name = self._template_ids[deviation.log_key]
-        signature = f"{deviation.witness} {deviation.direction} {name}"
-        if deviation.behind < 0:
-            return signature
-        return f"{signature} behind {self._template_ids[deviation.behind]}"
 
     @staticmethod
     def _sort(finding: Finding) -> str:

@@ -99,7 +99,7 @@ class FindingMaker:
         """
         news: dict[str, Deviation] = {}
         for deviation in odd:
-            sort = self.signature(deviation) if deviation.behind < 0 else self._too_early(deviation)
+            sort = _too_early(deviation, self._names) or signature_of(deviation, self._names)
             if self._is_news(session, deviation):
                 news.setdefault(sort, deviation)
         return list(news.values())[:_MOST_DEVIATIONS]
@@ -122,9 +122,9 @@ class FindingMaker:
         A step that comes too early makes all of those odd that should have come before it. What is
         wrong is that one step, and the first of them says so.
         """
-        same = [self.signature(deviation)]
+        same = [signature_of(deviation, self._names)]
         if deviation.behind >= 0:
-            same += [self._too_early(deviation), self._of_step(deviation)]
+            same += [_too_early(deviation, self._names), _of_step(deviation, self._names)]
         return not any(told in session.told for told in same)
 
     def _is_covered(self, session: Session, deviation: Deviation) -> bool:
@@ -138,24 +138,11 @@ class FindingMaker:
             return any(told.startswith(("time stuck", "time slow")) for told in session.told)
         return False
 
-    def signature(self, deviation: Deviation) -> str:
-        """What two deviations of the same sort have in common. It outlives the bundle."""
-        of_step = self._of_step(deviation)
-        if deviation.behind < 0:
-            return of_step
-        return f"{of_step} {self._too_early(deviation)}"
-
-    def _of_step(self, deviation: Deviation) -> str:
-        return f"{deviation.witness} {deviation.direction} {self._names[deviation.log_key]}"
-
-    def _too_early(self, deviation: Deviation) -> str:
-        return f"{_BEHIND}{self._names[deviation.behind]}"
-
     def _note(self, told: list[str], deviation: Deviation) -> None:
         """Add what is told with a deviation: first the signature that its alert's id is made of."""
-        told.append(self.signature(deviation))
+        told.append(signature_of(deviation, self._names))
         if deviation.behind >= 0:
-            told.append(self._too_early(deviation))
+            told.append(_too_early(deviation, self._names))
 
     def novelty(self, session: Session, log_key: int, text: bytes, clock_ns: int) -> Finding | None:
         """An event whose template normal training did not have; None where it was reported."""
@@ -311,6 +298,27 @@ def _last_level(session: Session) -> tuple[int, ...]:
     if levels is None or len(levels) < len(session.keys):
         return ()
     return (levels[-1],)
+
+
+def signature_of(deviation: Deviation, names: Sequence[str]) -> str:
+    """What two deviations of the same sort have in common: no number, and no word of a sentence.
+
+    `names` are the ids of the templates by log key, so that it outlives the bundle.
+    """
+    of_step = _of_step(deviation, names)
+    if deviation.behind < 0:
+        return of_step
+    return f"{of_step} {_too_early(deviation, names)}"
+
+
+def _of_step(deviation: Deviation, names: Sequence[str]) -> str:
+    return f"{deviation.witness} {deviation.direction} {names[deviation.log_key]}"
+
+
+def _too_early(deviation: Deviation, names: Sequence[str]) -> str:
+    if deviation.behind < 0:
+        return ""
+    return f"{_BEHIND}{names[deviation.behind]}"
 
 
 def _told(session: Session) -> int:

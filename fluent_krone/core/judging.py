@@ -46,12 +46,12 @@ class Judging:
         # others are not looked at, since a look costs a fiftieth of what a record costs.
         session.level = self._rank(record)
 
-    # Of a session with several levels, each event asks.
     def note_level(self, session: Session, record: Any, rank: int | None = None) -> None:
         """The last line that was kept of a session may have another level than those before.
 
         `rank` is that of the record, where it is known.
         """
+        # Each event of a session with several levels asks, so that this way is the short one.
         if session.level == SEVERAL_LEVELS and rank and session.saved.levels is not None:
             session.saved.levels.append(rank)
         elif session.level:

@@ -75,7 +75,7 @@ def _plainly(found: re.Match[str]) -> str:
 def _redact(text: str) -> str:
     """Apply all rules until none finds more: a mask may reveal what another rule then finds."""
     text = _in_ascii(text)
-    numbers = _may_match(text.encode("utf-8", "surrogatepass").translate(_ZEROED))
+    numbers = _rules_for(text)
     # The rule that changed the text last, and its round. When that rule has seen the text again,
     # all have seen it.
     last = -1
@@ -92,11 +92,16 @@ def _redact(text: str) -> str:
                 text = masked
                 last = number
                 last_round = rounds
-                numbers = _may_match(text.encode("utf-8", "surrogatepass").translate(_ZEROED))
+                numbers = _rules_for(text)
                 place = bisect.bisect_right(numbers, number)
         if last_round < rounds:
             break
     return text
+
+
+def _rules_for(text: str) -> list[int]:
+    """The numbers of the rules that can match a text."""
+    return _may_match(text.encode("utf-8", "surrogatepass").translate(_ZEROED))
 
 
 # Alerts of one kind differ in numbers and ids, mostly, and which rules can match does not depend on

@@ -172,7 +172,9 @@ def _unwrapped(record: dict[str, Any], name: str) -> dict[str, Any]:
     text = record.get(name)
     if not isinstance(text, str):
         return record
-    inner = kinds.json_object(text) or event_in(text)
+    inner = kinds.json_object(text)
+    if inner is None:
+        inner = event_in(text)
     if inner is None:
         return record
     around = {key: value for key, value in record.items() if key != name}

@@ -16,6 +16,7 @@ Record = dict[str, Any]
 # the first event and is never parsed.
 _EVENT = re.compile(r"<Event[ >].*?</Event>", re.DOTALL)
 _BEGIN = re.compile(r"<Event[ >]")
+_END = "</Event>"
 _SYSTEM = "<System>"
 # Namespaces say nothing, and would stand before every name.
 _NAMESPACE = re.compile(r"\{[^}]*\}")
@@ -52,14 +53,15 @@ def event_rows(lines: Iterable[str]) -> Iterator[Record]:
             # What stands around the events: the declaration, and the list of all of them.
             continue
         text += line
-        end = 0
-        for found in _EVENT.finditer(text):
-            yield event_in(found[0]) or {}
-            end = found.end()
-        text = text[end:]
-        if not _BEGIN.search(text):
-            text = ""
-        elif len(text) > _LONGEST:
+        if _END in line:
+            end = 0
+            for found in _EVENT.finditer(text):
+                yield event_in(found[0]) or {}
+                end = found.end()
+            text = text[end:]
+            if not _BEGIN.search(text):
+                text = ""
+        if len(text) > _LONGEST:
             yield {}
             text = ""
 
