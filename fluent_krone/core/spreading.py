@@ -1,7 +1,7 @@
 """How new steps spread over sessions: whether several of them are a change, or join one.
 
-A change begins where one new step is in several sessions, or in some while others are as new, or
-at the first new step under a version label that is as new as itself. While it is open, further new
+A change begins where one new step is in several sessions, or where several sessions have new steps
+and share some of them, or at the first new step under a version label that is as new as itself. While it is open, further new
 steps join it as they come. A step that is an old one but for one word may have a wrong value
 instead, and one that was found to be odd is known not to spread: both join only once they do. Two
 sessions are enough of one that has another plain word than the old step and stands in its place.
@@ -9,18 +9,21 @@ sessions are enough of one that has another plain word than the old step and sta
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 
 from ..reading.records import SessionKey
 from .newsteps import Change, NewStep
 from .open_changes import OpenChanges
 from .versions import Versions
 
-# Sessions that must have one new step, where others are as new; and those that must have any new
-# step, or one that is new alone. Fewer may be one odd customer, and more would let a slow stream
-# alert about each of them first.
+# Sessions that must have one step which may be a wrong value, or which was found to be odd.
 _SPREAD = 3
+# Sessions that must have any new step, or one that is new alone. Fewer may be one odd customer, and
+# more would let a slow stream alert about each of them first.
 _ENOUGH = 5
+# How often one of these sessions must have a step of another one. A stream that has odd lines once
+# in a while has some in several sessions soon, but they have nothing in common.
+_ENOUGH_SHARED = 2
 # Sessions with a step that is most likely an old one in other words, while a change is open: the
 # others that came with it are evidence, too. One alone may still be one odd customer.
 _SPREAD_OF_REWORDED = 2
@@ -59,10 +62,10 @@ class Spreading:
     def until_ns(self, step: NewStep) -> int:
         """The stream time until which a step waits, if nothing shows before what it is.
 
-        One that has come in several sessions by then waits as long again: of a slow stream, the
-        first sessions after a deploy are too few for a change, and would be told one by one.
+        One that has come in two sessions by then waits as long again: of a slow stream, the first
+        sessions after a deploy are too few for a change, and would be told one by one.
         """
-        if len(step.carriers) >= _SPREAD:
+        if len(step.carriers) > 1:
             return step.first_ns + 2 * self._settle_ns
         return step.first_ns + self._settle_ns
 
@@ -105,15 +108,36 @@ class Spreading:
     def _is_burst(self, step: NewStep, fresh: Sequence[NewStep]) -> bool:
         if len(step.carriers) >= _ENOUGH:
             return True
-        if len(step.carriers) < _SPREAD:
+        if len(step.carriers) == 1:
             return False
-        return len({session for other in fresh for session in other.carriers}) >= _ENOUGH
+        groups = _connected(other.carriers for other in fresh)
+        sessions = sum(map(len, groups))
+        return sessions >= _ENOUGH and sessions - len(groups) >= _ENOUGH_SHARED
 
     def _comes_with_version(self, step: NewStep, version: bytes | None, clock: int) -> bool:
         """Whether a step is new, and so is the version that its record names."""
         if step.state != "waiting" or step.is_variant:
             return False
         return self._versions.is_new(version, clock - self._settle_ns)
+
+
+def _connected(carriers: Iterable[Sequence[SessionKey]]) -> list[set[SessionKey]]:
+    """Sessions in groups: two that have a step in common are in the same.
+
+    >>> [sorted(group) for group in _connected([["a", "b"], ["c"], ["b", "d"]])]
+    [['c'], ['a', 'b', 'd']]
+    """
+    groups: list[set[SessionKey]] = []
+    for sessions in carriers:
+        joined = set(sessions)
+        others = []
+        for group in groups:
+            if joined.isdisjoint(group):
+                others.append(group)
+            else:
+                joined |= group
+        groups = [*others, joined]
+    return groups
 
 
 def _add(step: NewStep, sessions: Sequence[SessionKey]) -> bool:

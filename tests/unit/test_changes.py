@@ -164,6 +164,45 @@ def test_lines_of_a_slow_stream_wait_longer_once_they_have_spread() -> None:
     assert [finding.kind for finding in findings] == ["change"]
 
 
+def with_line(name: str, line: bytes, at_s: float) -> list[Any]:
+    """The events of a ride, one of which has a line that nobody knows."""
+    events = ride(name, (OPEN, OPENED, WEIGHED, CLOSE), at_s)
+    events[2][1][b"message"] = line
+    return events
+
+
+# New lines that have no words in common, so that none is a part of another.
+NEW_LINES = (
+    b"cabin weighed, 3 persons",
+    b"floor counter set to 4",
+    b"lamps dimmed by 20 percent",
+    b"music of channel 7 plays",
+    b"ventilation runs slowly",
+)
+
+
+def test_sessions_that_share_new_lines_are_a_change_though_none_is_in_many() -> None:
+    engine = engine_of()
+    findings: list[Finding] = []
+    # Two of the lines come twice, the third one once, and further ones once the change has begun.
+    for number, line in enumerate((0, 1, 0, 1, 2, 1, 3, 4)):
+        events = with_line(f"r{number}", NEW_LINES[line], 10 * number)
+        findings += engine.feed("app", events, NOW)
+    findings += engine.finish()
+    assert {finding.kind for finding in findings} == {"change"}
+    assert len(changes(findings)[-1].templates) == len(NEW_LINES)
+
+
+def test_sessions_with_odd_lines_of_their_own_are_no_change() -> None:
+    engine = engine_of()
+    findings: list[Finding] = []
+    for number, line in enumerate(NEW_LINES):
+        findings += engine.feed("app", with_line(f"r{number}", line, 10 * number), NOW)
+    findings += engine.finish()
+    assert changes(findings) == []
+    assert len(sequences(findings)) == len(NEW_LINES)
+
+
 def test_a_line_that_spreads_no_further_is_told_when_it_has_waited_twice() -> None:
     engine = engine_of()
     rides = many((OPEN, OPENED, WEIGHED, CLOSE), 3)
