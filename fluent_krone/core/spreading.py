@@ -1,10 +1,11 @@
 """How new steps spread over sessions: whether several of them are a change, or join one.
 
 A change begins where one new step is in several sessions, or where several sessions have new steps
-and share some of them, or at the first new step under a version label that is as new as itself. While it is open, further new
-steps join it as they come. A step that is an old one but for one word may have a wrong value
-instead, and one that was found to be odd is known not to spread: both join only once they do. Two
-sessions are enough of one that has another plain word than the old step and stands in its place.
+and share some of them, or at the first new step under a version label that is as new as itself.
+While it is open, further new steps join it as they come. A step that is an old one but for one word
+may have a wrong value instead, and one that was found to be odd is known not to spread: both join
+only once they do. Two sessions are enough of one that has another plain word than the old step and
+stands in its place.
 """
 
 from __future__ import annotations
