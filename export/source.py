@@ -28,6 +28,7 @@ from fluent_krone.reading.records import (
     python_regex,
 )
 from fluent_krone.reading.times import parse_time
+from fluent_krone.reading.wildcards import as_text
 
 from . import message_fields
 from .guess import LineFormat, guess_line_format
@@ -224,9 +225,7 @@ def _pattern(options: Options) -> str | None:
 
 def _messages(settings: InputSettings, sample: list[dict[bytes, Any]]) -> list[str]:
     messages = map(message_getter(settings.message_field), sample)
-    return [
-        message.decode("utf-8", "replace") for message in messages if isinstance(message, bytes)
-    ]
+    return [as_text(message) for message in messages if isinstance(message, bytes)]
 
 
 def _with(settings: InputSettings, guess: LineFormat) -> InputSettings:
@@ -277,7 +276,7 @@ def session_keys(settings: InputSettings, inputs: Inputs) -> list[Candidate]:
             for name, value in message_fields.plain_fields(record)
         }
         texts.pop(settings.message_field, None)
-        message = as_bytes(message_of(record) or b"").decode("utf-8", "replace")
+        message = as_text(as_bytes(message_of(record) or b""))
         if pattern and (found := pattern.match(message)):
             groups = {name: value for name, value in found.groupdict().items() if value}
             message = groups.pop("message")
@@ -327,7 +326,7 @@ class FirstPass:
             if time_ns is not None:
                 for key in keys:
                     self.pauses.note(key, time_ns)
-            yield text.decode("utf-8", "replace"), tuple(keys), levels.rank(record)
+            yield as_text(text), tuple(keys), levels.rank(record)
 
     def check(self, say: Say) -> None:
         """Raise ExportError where no record is an event; say where many are none."""

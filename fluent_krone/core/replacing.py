@@ -331,7 +331,10 @@ class Replacing:
             if (context.before, log_key, context.behind) in self._rows:
                 fit = _ROW
             found[log_key] = fit
-        return {log_key: fit for log_key, fit in found.items() if log_key >= 0}
+        # Lines of training that matched no template are steps without one, and so are both ends
+        # of a session: nothing stands for those.
+        known = range(len(self._templates))
+        return {log_key: fit for log_key, fit in found.items() if log_key in known}
 
 
 def _rows_of(sessions: Iterable[Sequence[int]]) -> Iterator[Row]:

@@ -25,7 +25,7 @@ from typing import Any
 from .cache import Generation
 from .mask import SAYS, Masker
 from .templates import WILDCARD
-from .wildcards import ZEROED, Template
+from .wildcards import ZEROED, Template, as_text
 from .word_values import WordValues, has_numbered_word, numbered
 
 # Templates at one time. A large deploy has some hundred; a stream of another kind than the bundle's
@@ -111,7 +111,7 @@ class NewForms:
         known = self._memo.get(shape)
         if known is not None:
             return known
-        text = self._values.masked(self._masker.form(message.decode("utf-8", "replace")))
+        text = self._values.masked(self._masker.form(as_text(message)))
         number = self._find(text, message, only_known)
         # A word with one or two digits keeps them, so then the digits make the template.
         if len(shape) <= _LONGEST_SHAPE and number != NO_FORM and not _has_digits(text):

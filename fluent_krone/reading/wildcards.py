@@ -29,6 +29,14 @@ WILDCARD = re.compile(r"<(\*|[a-z]+)>")
 # Every digit becomes "0". Length and everything else stay.
 ZEROED = bytes.maketrans(b"123456789", b"000000000")
 
+# A byte that is no UTF-8, as text shows it; in a message it is still that byte. So a template of a
+# log in another encoding matches the log.
+_UNREADABLE = "\ufffd"
+_UNREADABLE_BYTES = _UNREADABLE.encode()
+_ANY_BYTE = b"(?>" + _UNREADABLE_BYTES + rb"|[\x80-\xff])"
+# Such a byte in text that Python decoded with `surrogateescape`.
+_HALF = re.compile("[\udc80-\udcff]")
+
 # Letters, digits and what joins them in a number: 1,024 1.5e-3 12:30:05 10/Oct/2000 99% 31ms 1_000
 _IN_NUMBER = rb"[\w\x80-\xff.:/,%+-]"
 _ANYTHING = rb"."
@@ -173,10 +181,10 @@ class Template:
         """The regular expression; with `slots`, it has a group for each wildcard."""
         pieces = self._pieces
         last = len(self._kinds) - 1
-        regex = re.escape(pieces[0])
+        regex = _literal(pieces[0])
         for i, piece in enumerate(pieces[1:]):
             # What must stand behind the value.
-            end = re.escape(piece)
+            end = _literal(piece)
             if i == last:
                 end += rb"\Z"
             else:
@@ -225,7 +233,8 @@ class Template:
             ends_anyway = not re.match(kind.then, after, re.DOTALL)
         if ends_anyway:
             return kind.begin + kind.then + many + b"+"
-        if after and kind.then == _ANYTHING:
+        is_known = not self._pieces[i + 1].startswith(_UNREADABLE_BYTES)
+        if after and kind.then == _ANYTHING and is_known:
             first = re.escape(after)
             other = b"[^" + first + b"]*+"
             return b"." + other + b"(?:(?!" + end + b")" + first + other + b")*+"
@@ -235,6 +244,23 @@ class Template:
 # Bytes of words besides letters, digits and those above 127. With the point and the hyphen most
 # addresses, decimal numbers and UUIDs are one word, and a message has fewer words to look up.
 _JOINS = b"_.-"
+
+
+def as_text(message: bytes) -> str:
+    """A message as text, with one U+FFFD for each byte that is no UTF-8, as templates have it.
+
+    >>> as_text(b"gr\xf6\xdfer")
+    'gr\ufffd\ufffder'
+    """
+    try:
+        return message.decode()
+    except UnicodeDecodeError:
+        return _HALF.sub(_UNREADABLE, message.decode("utf-8", "surrogateescape"))
+
+
+def _literal(piece: bytes) -> bytes:
+    """A regular expression for text of a template, in which U+FFFD stands for any byte."""
+    return re.escape(piece).replace(_UNREADABLE_BYTES, _ANY_BYTE)
 
 
 def _separating() -> bytes:
@@ -260,7 +286,8 @@ def separated(message: bytes) -> bytes:
 def _words_of(pieces: Sequence[bytes]) -> tuple[bytes, ...]:
     """Words that every message of a template has, in this order, whatever its wildcards stand for.
 
-    A word that touches a wildcard is none of them: `eth<num>` may be the word "eth0".
+    A word that touches a wildcard is none of them: `eth<num>` may be the word "eth0". Nor is one
+    with a byte that is no UTF-8.
     """
     words: list[bytes] = []
     for i, piece in enumerate(pieces):
@@ -271,5 +298,5 @@ def _words_of(pieces: Sequence[bytes]) -> tuple[bytes, ...]:
         if i < len(pieces) - 1:
             # Cut off what touches the wildcard behind.
             text = b" ".join(text.rpartition(b" ")[:2])
-        words += text.split()
+        words += (word for word in text.split() if _UNREADABLE_BYTES not in word)
     return tuple(words)

@@ -94,3 +94,10 @@ def test_an_order_that_the_kept_sessions_lack_counts_as_well() -> None:
     replacing = Replacing(TEMPLATES, kept, lambda: rows)
     found, _ = replacing.stand_for(runs, {7: RENAMED}, {}, lambda *_: 1.0)
     assert found == {7: 2}
+
+
+def test_lines_of_training_without_a_template_are_no_steps_that_a_new_one_may_stand_for() -> None:
+    """Was wrong: the first new message after such a line ended the process."""
+    without = len(TEMPLATES)
+    replacing = Replacing(TEMPLATES, [(0, without, 3)] * 5)
+    assert replacing.may_stand_for(7, {Run(0, (7,), 3): 10}) == set()
