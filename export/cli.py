@@ -23,6 +23,7 @@ from fluent_krone.inputs import STDIN
 
 from . import hierarchy
 from .fit import STAGES, fit
+from .input_notes import InputNotes
 from .option_types import count, duration, llm, positive, rate, share
 from .stage_bundle import check_output
 from .stages import Options, Work, load_options, save_options
@@ -49,6 +50,7 @@ def main(argv: Sequence[str] | None = None, prog: str = "python -m export") -> i
         sys.stdout.reconfigure(errors="backslashreplace")
     flags = _parser(prog).parse_args(argv)
     command: Callable[[argparse.Namespace], None] = flags.command
+    notes = InputNotes()
     try:
         command(flags)
     except BrokenPipeError:
@@ -65,6 +67,8 @@ def main(argv: Sequence[str] | None = None, prog: str = "python -m export") -> i
     except KeyboardInterrupt:
         print("export: interrupted", file=sys.stderr)
         return 1
+    finally:
+        notes.close()
     return 0
 
 

@@ -134,6 +134,8 @@ def _most_names(values: Sequence[Any]) -> int:
 _SPELLED_NAMES = (
     *("message", "msg", "body", "shortmessage", "renderedmessage", "m", "mt", "messagetemplate"),
     *("textpayload", "logmessage", "logline", "line", "text", "content", "fullmessage", "raw"),
+    # the body of one record of OpenTelemetry
+    "stringvalue",
     *("description", "details", "meldung", "nachricht", "mensaje", "mensagem", "messaggio"),
 )
 _SIGNS = re.compile(r"[\W_]")
@@ -179,7 +181,7 @@ _BESIDE = re.compile(
     r"|api_?version|schema.*|ecs\..*|_(?:index|type|score|id)|log_?name|user_?agent|.*user-agent.*"
     r"|severity_?(?:text|number)|level_?value|@[tlir]|event\.dataset|service\.name|log\..*|s"
     r"|source_?context|category|insert_?id|e?cs_?version|date|clock"
-    r"|nano_?of_?second|epoch.*|.*[ _]time|.*stamp",
+    r"|nano_?of_?second|nanos|epoch.*|.*[ _]time|.*stamp",
     re.I,
 )
 # A field that names what happened is in at least this share of the records, and tells this share of

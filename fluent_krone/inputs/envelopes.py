@@ -89,9 +89,14 @@ def _streams(record: Record) -> list[Record] | None:
 
 
 def _of_streams(streams: list[Record]) -> Iterator[Record]:
+    """The entries of all streams in the order of their times, whichever way they were asked for."""
+    found: list[Record] = []
     for one in streams:
         for entry in one["values"]:
             if isinstance(entry, list) and len(entry) > 1:
-                yield {**one["stream"], "message": entry[1], OUTER_TIME: entry[0]}
+                found.append({**one["stream"], "message": entry[1], OUTER_TIME: entry[0]})
             else:
                 yield {}
+    if len(found) > 1 and str(found[0][OUTER_TIME]) > str(found[-1][OUTER_TIME]):
+        found.reverse()
+    yield from sorted(found, key=lambda record: str(record[OUTER_TIME]))

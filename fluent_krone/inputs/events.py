@@ -22,6 +22,7 @@ from ..reading.records import as_fields
 from . import kinds
 from .envelopes import OUTER_TIME
 from .files import Inputs, Source, bare_suffix, find_files
+from .newest_first import oldest_first
 from .record_times import RecordTimes
 from .spooled import is_spool, spooled_events
 from .stamps import Stamps
@@ -42,12 +43,12 @@ ANSI = re.compile(r"\x1b(?:\[[0-?]*[ -/]*[@-~]|\][^\x07\x1b]*(?:\x07|\x1b\\)|[@-
 def read_events(inputs: Inputs, timezone: str | None = None) -> Iterator[Event]:
     """Yield `(time_ns, record)` in order; time is None where the record has no time of its own.
 
-    Several files are merged by time; within a file its own order is kept. The files of a spool are
-    one stream, in the order of arrival. A line that can't be
-    read comes as a record without message, so that it is counted and set aside. A line of plain
-    text that begins with a stamp has that time. A time without an offset is in `timezone` (an IANA
-    name; None is UTC). Raises ConfigError when a file can't be read,
-    with the cause.
+    Several files are merged by time; within a file its own order is kept, but for one that begins
+    with its newest record. The files of a spool are one stream, in the order of arrival. A line
+    that can't be read comes as a record without message, so that it is counted and set aside. A
+    line of plain text that begins with a stamp has that time. A time without an offset is in
+    `timezone` (an IANA name; None is UTC). Raises ConfigError when a file can't be read, with the
+    cause.
     """
     files = find_files(inputs)
     if len(files) == 1:
@@ -83,7 +84,7 @@ def read_rows(path: Path) -> Iterator[dict[str, Any]]:
             # The record reader cuts a long message, and counts it.
             csv.field_size_limit(sys.maxsize)
             kind = kinds.kind_of(source.head_lines(), bare_suffix(path))
-            newline = "\n"
+            newline = source.line_end
             if kind.name == "csv":
                 newline = ""
             with source.text(newline) as lines:
@@ -104,7 +105,11 @@ def _plain(lines: Iterator[str]) -> Iterator[str]:
 def _file_events(path: Path, timezone: str | None) -> Iterator[Event]:
     if is_spool(path):
         yield from spooled_events(path)
-        return
+    else:
+        yield from oldest_first(_as_it_stands(path, timezone), path)
+
+
+def _as_it_stands(path: Path, timezone: str | None) -> Iterator[Event]:
     rows = iter(read_rows(path))
     first = list(itertools.islice(rows, _LOOKED_AT))
     wrapped = _wrapped_in(first)

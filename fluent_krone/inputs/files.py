@@ -6,6 +6,7 @@ import bz2
 import glob
 import gzip
 import io
+import logging
 import lzma
 import os
 import re
@@ -16,6 +17,7 @@ from typing import IO, Any
 
 from ..errors import ConfigError
 
+_log = logging.getLogger(__name__)
 # What `--input` takes: a file, a directory, a pattern, or several of them.
 Inputs = Path | str | Sequence[Path | str]
 # Standard input, as on every command line.
@@ -24,9 +26,20 @@ STDIN = "-"
 HEAD = 1 << 16
 # Bytes read at a time: each read goes through Python, so few large ones.
 _BUFFER = 1 << 20
+# Packings inside one another that are undone.
+_MOST_LAYERS = 3
 # In UTF-16 every second byte of Latin text is a zero. From this share on, the zeros are no
 # accident.
 _UTF16_SHARE = 0.3
+
+# The share of the characters beyond ASCII from which on text that is not readable as UTF-8 is in
+# another encoding, and no damaged line of a log.
+_UNREADABLE_SHARE = 0.2
+# Characters below the blank that logs have: tabs, ends of lines, escapes of terminals, separators
+# of records (JSON) and fields (FIX).
+_CONTROL_OF_TEXT = "\t\n\r\x0b\x0c\x1b\x1e\x01\x07\x08"
+# The share of others from which on what is no UTF-8 is no text in any encoding.
+_CONTROL_SHARE = 0.02
 
 PARQUET = b"PAR1"
 # Files that can't be read as they are, and what to do about it.
@@ -117,10 +130,17 @@ class Source:
     def head_lines(self) -> list[str]:
         """The first lines as text; the last one only if the file ends with it."""
         text = self.head.decode(self.encoding, "surrogateescape" if self._is_utf8 else "replace")
-        lines = text.split("\n")
+        lines = text.split(self.line_end)
         if len(self.head) >= HEAD and len(lines) > 1:
             lines.pop()
         return [line.rstrip("\r") for line in lines if line.strip()]
+
+    @property
+    def line_end(self) -> str:
+        """What ends a line: a newline, or on old systems and instruments a carriage return."""
+        if b"\r" in self.head and b"\n" not in self.head:
+            return "\r"
+        return "\n"
 
     def text(self, newline: str = "\n") -> IO[str]:
         """All of the file as text."""
@@ -145,7 +165,10 @@ class Source:
         for mark, encoding in _BOMS:
             if self.head.startswith(mark):
                 return encoding
-        if self.is_parquet or b"\x00" not in self.head:
+        if self.is_parquet:
+            return "utf-8"
+        if b"\x00" not in self.head:
+            self._check_utf8()
             return "utf-8"
         if _is_utf16(self.head[::2], self.head[1::2]):
             return "utf-16-le"
@@ -153,7 +176,24 @@ class Source:
             return "utf-16-be"
         if self.head.count(0) > len(self.head) // 100:
             raise ConfigError(f"{self.path}: this is binary data and not text (it has zero bytes)")
+        self._check_utf8()
         return "utf-8"
+
+    def _check_utf8(self) -> None:
+        """Say that a file is in another encoding. Raises ConfigError for one that is no text."""
+        text = self.head.decode("utf-8", "replace")
+        # The head may end within a character.
+        unreadable = text[:-1].count("\ufffd")
+        if unreadable <= _UNREADABLE_SHARE * sum(char > "\x7f" for char in text):
+            return
+        control = sum(char < " " and char not in _CONTROL_OF_TEXT for char in text)
+        if control > _CONTROL_SHARE * len(text):
+            raise ConfigError(f"{self.path}: this is binary data and not text")
+        _log.info(
+            "the text is not UTF-8, and what cannot be read is shown as \ufffd; convert "
+            "the file (iconv -t UTF-8) and the stream (from_encoding in Fluentd's in_tail) file=%s",
+            self.path,
+        )
 
 
 def _is_utf16(low: bytes, high: bytes) -> bool:
@@ -175,16 +215,18 @@ def _open(path: Path) -> IO[bytes]:
         raise ConfigError(f"--input {path}: {error.strerror}") from None
 
 
-def _unpacked(path: Path, file: IO[bytes]) -> IO[bytes]:
+def _unpacked(path: Path, file: IO[bytes], layers: int = 0) -> IO[bytes]:
+    """What is inside a packed file, which may be packed twice."""
     magic = _read_up_to(file, 6)
     if file.seekable():
         file.seek(0)
     else:
         file = io.BufferedReader(_Chained(magic, file), _BUFFER)
     for _, start, unpack in _UNPACKERS:
-        if magic.startswith(start):
-            unpacked: IO[bytes] = unpack(path, file)
-            return unpacked
+        if magic.startswith(start) and layers < _MOST_LAYERS:
+            return _unpacked(path, io.BufferedReader(unpack(path, file), _BUFFER), layers + 1)
+    if layers:
+        return file
     suffix = path.suffix.lower()
     if suffix in _PACKED and magic:
         raise ConfigError(
@@ -202,7 +244,7 @@ def bare_suffix(path: Path) -> str:
 
 
 def _unpack_gzip(path: Path, file: IO[bytes]) -> Any:
-    return gzip.GzipFile(fileobj=file)
+    return gzip.GzipFile(fileobj=file, mode="rb")
 
 
 def _unpack_bzip2(path: Path, file: IO[bytes]) -> Any:

@@ -239,7 +239,10 @@ def _framed_rows(form: re.Pattern[str]) -> Callable[[Iterable[str]], Rows]:
             found = form.match(line)
             record = None
             if found:
-                record = json_object(found["json"])
+                # Fluent Bit's standard output has its own sign between names and values.
+                record = json_object(found["json"]) or json_object(
+                    found["json"].replace('"=>', '":')
+                )
             if found is None or record is None:
                 yield {}
             else:

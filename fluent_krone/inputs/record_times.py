@@ -246,7 +246,7 @@ def _is_time(value: Any, reader: TimeReader) -> bool:
 
 
 def _read(value: Any, reader: TimeReader) -> int | None:
-    if value is None or isinstance(value, bool | dict | list):
+    if value is None or isinstance(value, bool | dict):
         return None
     try:
         time_ns = reader.read(value)

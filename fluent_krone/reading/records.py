@@ -260,6 +260,9 @@ class RecordReader:
         return keys
 
     def _text(self, message: Any) -> bytes:
+        if isinstance(message, list) and message and all(type(part) is bytes for part in message):
+            # Logstash and others make a list of a message that they have touched.
+            message = b" ".join(message)
         if message is None or isinstance(message, dict | list):
             raise RecordError("no_message", "the record has no message")
         text = as_bytes(message)
@@ -281,7 +284,7 @@ class RecordReader:
             value = self._time({**record, **groups})
         else:
             value = b" ".join(groups[name] for name in (b"date", b"time") if name in groups)
-        if isinstance(value, dict | list | bool) or value is None:
+        if isinstance(value, dict | bool) or value is None:
             raise RecordError("bad_time", f"{str(value)[:40]} is not a time")
         return self._times.read(value)
 

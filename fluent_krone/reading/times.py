@@ -154,12 +154,18 @@ class TimeReader:
         self._last = 0
 
     def read(self, value: Any) -> int:
-        """ns UTC of a text, a number, or a datetime. Raises RecordError `bad_time`."""
+        """ns UTC of a text, a number, a list of a time's parts, or a datetime.
+
+        Raises RecordError `bad_time`.
+        """
         if isinstance(value, bytes):
             value = value.decode("utf-8", "replace")
-        found = self._known.get(value)
-        if found is None:
-            found = self._known[value] = self._read(value)
+        if isinstance(value, list):
+            found = self._of_parts(value)
+        else:
+            found = self._known.get(value)
+            if found is None:
+                found = self._known[value] = self._read(value)
         if isinstance(found, tuple):
             first, second = found
             found = first
@@ -187,6 +193,16 @@ class TimeReader:
             if found is not None:
                 return self._by_form(found, text)
         raise _no_time(text)
+
+    def _of_parts(self, parts: list[Any]) -> int | tuple[int, int]:
+        """A time as Jackson writes it: year, month, day, hour, minute, second, nanoseconds."""
+        if not 5 <= len(parts) <= 7 or not all(type(part) is int for part in parts):
+            raise _no_time(str(parts))
+        *clock, fraction = (*parts, 0, 0)[:7]
+        try:
+            return self._in_zone(datetime(*clock), fraction)
+        except (ValueError, OverflowError):
+            raise _no_time(str(parts)) from None
 
     def _by_form(self, found: re.Match[str], text: str) -> int | tuple[int, int]:
         parts = found.groupdict()

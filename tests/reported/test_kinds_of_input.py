@@ -278,3 +278,61 @@ def test_lines_of_text_are_put_in_order_too(tmp_path: Path, form: str) -> None:
     (tmp_path / "b.log").write_text("".join(form.format(n=n) + "\n" for n in (1, 2, 3)))
     lines = [record[b"message"].decode() for _, record in read_events(tmp_path)]
     assert lines == [form.format(n=n) for n in (1, 2, 3, 5, 6, 7)]
+
+
+def newest_first(name: str) -> str:
+    times = [f"2024-10-15T13:00:{n:02d}.5Z" for n in range(19, -1, -1)]
+    rows = [{"@timestamp": time, "message": f"paid {n}"} for n, time in enumerate(times)]
+    if name == "csv":
+        return "@timestamp,message\n" + "".join(",".join(row.values()) + "\n" for row in rows)
+    if name == "text":
+        return "".join(f"{row['@timestamp']} INFO {row['message']}\n" for row in rows)
+    if name == "loki":
+        values = [[str(T0_NS - n), f"paid {n}"] for n in range(20)]
+        return json.dumps({"data": {"result": [{"stream": {"app": "a"}, "values": values}]}})
+    return "".join(json.dumps(row) + "\n" for row in rows)
+
+
+@pytest.mark.parametrize("name", ["csv", "text", "loki", "json"])
+def test_a_file_whose_newest_record_stands_first_is_read_from_its_end(
+    name: str, tmp_path: Path
+) -> None:
+    """Wrong before: every execution in it ran backwards, and nothing said so."""
+    events = read(tmp_path / "a.log", newest_first(name))
+    said = [record[b"message"].split()[-1] for _, record in events]
+    assert said == [b"%d" % n for n in range(19, -1, -1)]
+
+
+def test_streams_of_an_answer_are_merged(tmp_path: Path) -> None:
+    """Wrong before: they came one after the other, each from its own begin."""
+    streams = [
+        {"stream": {"pod": pod}, "values": [[str(T0_NS + n), f"{pod} {n}"] for n in numbers]}
+        for pod, numbers in (("a", (0, 2, 4)), ("b", (1, 3)))
+    ]
+    answer = {"status": "success", "data": {"result": streams}}
+    events = read(tmp_path / "a.json", json.dumps(answer))
+    assert messages(events) == [b"a 0", b"b 1", b"a 2", b"b 3", b"a 4"]
+
+
+def test_lines_that_end_with_a_carriage_return(tmp_path: Path) -> None:
+    """Wrong before: the whole file was one line, and the session key was said to be missing."""
+    assert messages(read(tmp_path / "a.log", "paid 1\rpaid 2\r")) == [b"paid 1", b"paid 2"]
+
+
+def test_packed_twice(tmp_path: Path) -> None:
+    """Wrong before: the packed bytes were read as text."""
+    content = bz2.compress(gzip.compress(json_lines().encode()))
+    assert len(messages(read(tmp_path / "a.gz.bz2", content))) == 5
+
+
+def test_binary_data_without_zero_bytes_is_refused(tmp_path: Path) -> None:
+    """Wrong before: the session key was said to be missing."""
+    with pytest.raises(ConfigError, match="binary data"):
+        read(tmp_path / "a.log", bytes(range(1, 256)) * 9)
+
+
+def test_fluent_bits_standard_output_in_its_own_notation(tmp_path: Path) -> None:
+    """Wrong before: no line was readable."""
+    lines = [f'[{n}] app: [[1728997200.5, {{}}], {{"log"=>"paid {n}"}}]\n' for n in range(3)]
+    events = read(tmp_path / "a.log", "".join(lines))
+    assert events[0] == (T0_NS, {b"log": b"paid 0"})

@@ -86,6 +86,16 @@ def test_epochs_are_told_apart_by_their_size(number: float, expected: int, as_te
     assert reader.time({b"t": value, b"message": b"x"}) == expected
 
 
+def test_a_list_of_the_parts_of_a_time() -> None:
+    """Wrong before: what Jackson makes of a LocalDateTime was no time."""
+    reader = RecordReader(InputSettings(session_key=("id",), time_field="t"))
+    record = {b"t": [2024, 10, 15, 13, 0, 1, 123_000_000], b"message": b"x"}
+    assert reader.time(record) == at("2024-10-15T13:00:01.123+00:00")
+    for wrong in ([1, 2], [[2024], 1, 1, 1, 1], [b"2024", 1, 1, 1, 1], [2024, 13, 1, 1, 1]):
+        with pytest.raises(RecordError):
+            reader.time({**record, b"t": wrong})
+
+
 def test_nanoseconds_are_kept() -> None:
     assert parse_time("2024-10-15T13:00:00.123456789Z") % 10**9 == 123_456_789
 
