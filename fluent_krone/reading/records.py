@@ -260,9 +260,6 @@ class RecordReader:
         return keys
 
     def _text(self, message: Any) -> bytes:
-        if isinstance(message, list) and message and all(type(part) is bytes for part in message):
-            # Logstash and others make a list of a message that they have touched.
-            message = b" ".join(message)
         if message is None or isinstance(message, dict | list):
             raise RecordError("no_message", "the record has no message")
         text = as_bytes(message)

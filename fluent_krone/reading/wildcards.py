@@ -247,10 +247,10 @@ _JOINS = b"_.-"
 
 
 def as_text(message: bytes) -> str:
-    """A message as text, with one U+FFFD for each byte that is no UTF-8, as templates have it.
+    r"""A message as text, with one U+FFFD for each byte that is no UTF-8, as templates have it.
 
     >>> as_text(b"gr\xf6\xdfer")
-    'gr\ufffd\ufffder'
+    'gr��er'
     """
     try:
         return message.decode()

@@ -147,10 +147,3 @@ def test_replay_warns(
     monkeypatch.setattr("sys.stdin", io.StringIO())
     assert main(["replay", "--input", str(path)]) == 0
     assert "warning: 200 of 200 records are set aside (no_message)" in capsys.readouterr().err
-
-
-def test_a_message_that_is_a_list_of_texts() -> None:
-    """Was wrong: such records, as Logstash writes them, had no message."""
-    reader = RecordReader(InputSettings(session_key=("id",)))
-    text, _ = reader.read(b"app", {b"message": [b"paid", b"at last"], b"id": b"7"})
-    assert text == b"paid at last"
