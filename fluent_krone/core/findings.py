@@ -85,6 +85,10 @@ class FindingMaker:
             told = (decided, told_ns)
             found = self._of(session, "deviation", None, shown, deviation.event, (deviation,), told)
             if self._is_silenced(found):
+                if deviation.behind >= 0:
+                    # Whoever marked it as normal meant the step that came too early, and all that
+                    # comes behind it for that reason.
+                    session.told.append(_too_early(deviation, self._names))
                 continue
             self._note(session.told, deviation)
             self._counters["deviations"] += 1

@@ -149,6 +149,17 @@ def test_a_step_that_comes_too_early_is_told_once(keys: tuple[int, ...], events:
     assert [finding.events for finding in deviations(findings)] == events
 
 
+def test_a_mark_on_a_step_that_came_too_early_holds_for_all_that_it_makes_odd() -> None:
+    engine = lift_engine(steps=judge())
+    # The cabin goes behind the closed door, which came too early, and is opened behind it as well.
+    engine.silence_by(lambda finding: [one.log_key for one in finding.deviations] == [GOING])
+    findings = engine.feed("app", ride("a", (OPEN, CLOSE, GOING, GOING, OPENED)), T0 + 1_000 * S)
+    assert deviations(findings) == []
+    # Without the marked step, the other one is told.
+    findings = engine.feed("app", ride("b", (OPEN, CLOSE, OPENED), 10), T0 + 1_000 * S)
+    assert [finding.events for finding in deviations(findings)] == [3]
+
+
 def test_a_place_that_was_usual_before_is_looked_at_again() -> None:
     served = judge()
     for keys in RIDES[:2]:
