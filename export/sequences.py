@@ -13,7 +13,7 @@ from fluent_krone.config import Config
 from fluent_krone.core.engine import Engine, EngineParts
 from fluent_krone.core.hierarchy import Hierarchy, Leaf
 from fluent_krone.core.sessions import Session, SessionSettings
-from fluent_krone.core.steps import ANY_GAP_NS, NEVER_NS, Limit, Row, SoFar
+from fluent_krone.core.steps import ANY_GAP_NS, Limit, Row, Situation
 from fluent_krone.detect.bundle import limits_of
 from fluent_krone.inputs import Event
 from fluent_krone.reading.records import InputSettings, SessionKey
@@ -81,6 +81,8 @@ class _Recorder:
     def __init__(self, unknown: int) -> None:
         self._ranks: dict[int, list[int]] = {}
         self._watched = frozenset(range(unknown + 1))
+        # All steps are the same to it.
+        self._situation = Situation()
 
     def seen(self, log_key: int) -> tuple[int, int]:
         return 0, 0
@@ -88,11 +90,13 @@ class _Recorder:
     def rows(self) -> Iterator[Row]:
         return iter(())
 
-    def with_last(self, before: SoFar, keys: Sequence[int]) -> SoFar:
-        return before
+    def begin(self) -> Situation:
+        return self._situation
 
-    def at_step(self, keys: Sequence[int], before: SoFar | None = None) -> tuple[Deviation, ...]:
-        return ()
+    def after(
+        self, before: Situation, keys: Sequence[int]
+    ) -> tuple[Situation, tuple[Deviation, ...]]:
+        return before, ()
 
     def at_end(self, keys: Sequence[int]) -> tuple[Deviation, ...]:
         return ()
@@ -106,9 +110,6 @@ class _Recorder:
     @property
     def silence_ns(self) -> int:
         return 0
-
-    def wait_ns(self, keys: Sequence[int]) -> int:
-        return NEVER_NS
 
     def wait_score(self, keys: Sequence[int], waited_ns: int) -> float:
         return 0.0

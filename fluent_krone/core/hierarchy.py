@@ -16,6 +16,10 @@ from ..types import LEVELS, Level, Seq
 
 # How unnamed actions of one entity become nodes: each its own, or all of them one.
 NoneActions = Literal["separate", "merged"]
+# Log keys in a row whose pattern is remembered, and how many events they may be: some megabytes.
+# Longer ones hardly come twice.
+_MOST_RUNS = 10_000
+_LONGEST_RUN = 64
 # The name of the leaf, and of its steps, that a message without a template belongs to.
 UNKNOWN = "unknown"
 
@@ -63,6 +67,11 @@ class Hierarchy:
         self.action_of = [0] * size
         self.status_of = [0] * size
         self._names: dict[Level, list[str]] = {level: [] for level in LEVELS}
+        # Log keys in a row → the pattern of their Seq. Sessions that run differently have most of
+        # their Seqs in common.
+        self._patterns: dict[Level, dict[tuple[int, ...], tuple[int, ...]]] = {
+            level: {} for level in LEVELS
+        }
         named = dict.fromkeys(row.entity for row in rows if not is_none(row.entity))
         for entity in named:
             members = [i for i, row in enumerate(rows) if row.entity == entity]
@@ -156,11 +165,19 @@ class Hierarchy:
 
         Repeats are kept at status level and collapsed above it.
         """
-        node_of = self.nodes(level)
-        nodes = list(map(node_of.__getitem__, keys[start:end]))
-        if level != "status":
-            nodes = _collapse(nodes)
-        return Seq(level, start, end, tuple(nodes))
+        run = tuple(keys[start:end])
+        patterns = self._patterns[level]
+        pattern = patterns.get(run)
+        if pattern is None:
+            nodes = list(map(self.nodes(level).__getitem__, run))
+            if level != "status":
+                nodes = _collapse(nodes)
+            pattern = tuple(nodes)
+            if len(run) <= _LONGEST_RUN:
+                if len(patterns) >= _MOST_RUNS:
+                    patterns.clear()
+                patterns[run] = pattern
+        return Seq(level, start, end, pattern)
 
 
 def runs(nodes: Sequence[int]) -> list[tuple[int, int]]:

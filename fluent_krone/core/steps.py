@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from typing import Protocol
+from typing import Any, Protocol
 
 from ..types import Deviation
 
@@ -21,6 +21,29 @@ Row = tuple[int, int, int, int]
 SoFar = tuple[int, int]
 NOTHING: SoFar = (0, 0)
 
+
+class Situation:
+    """What a step judge knows of sessions whose steps so far are the same to it.
+
+    After `waits_ns` without an event there is something to do, and no gap from `shortest_ns` to
+    `longest_ns` before the last step is a deviation. `memory` is what the judge needs to go on from
+    here. `next` are the situations after steps that are no deviation here.
+    """
+
+    __slots__ = ("longest_ns", "memory", "next", "shortest_ns", "waits_ns")
+
+    def __init__(
+        self,
+        memory: Any = None,
+        waits_ns: int = NEVER_NS,
+        limits_ns: tuple[int, int] = ANY_GAP_NS,
+    ) -> None:
+        self.memory = memory
+        self.waits_ns = waits_ns
+        self.shortest_ns, self.longest_ns = limits_ns
+        self.next: dict[int, Situation] = {}
+
+
 # Events `[start, end)` of a Seq, and the longest duration of it that is no deviation, in ns.
 Limit = tuple[int, int, int]
 
@@ -28,8 +51,8 @@ Limit = tuple[int, int, int]
 class StepJudge(Protocol):
     """Judges each step of a session by its order, its time and its values.
 
-    What `at_step`, `at_end`, `limits_ns`, `wait_ns` and `spans` say is a function of the log keys
-    alone: the tracker asks once per state.
+    What `after`, `at_end` and `spans` say is a function of the log keys alone: the tracker asks
+    once per state.
     """
 
     def seen(self, log_key: int) -> tuple[int, int]:
@@ -40,12 +63,17 @@ class StepJudge(Protocol):
         """All three steps that normal training had in a row."""
         ...
 
-    def with_last(self, before: SoFar, keys: Sequence[int]) -> SoFar:
-        """What has come so far with the last of `keys`, after what came `before` it."""
+    def begin(self) -> Situation:
+        """The situation of a session before its first step."""
         ...
 
-    def at_step(self, keys: Sequence[int], before: SoFar | None = None) -> tuple[Deviation, ...]:
-        """What is odd about the order of the last of `keys`; `before` is what came before it."""
+    def after(
+        self, before: Situation, keys: Sequence[int]
+    ) -> tuple[Situation, tuple[Deviation, ...]]:
+        """The situation after the last of `keys`, and what is odd about the order of that step.
+
+        `before` is the situation before it.
+        """
         ...
 
     def at_end(self, keys: Sequence[int]) -> tuple[Deviation, ...]:
@@ -58,10 +86,6 @@ class StepJudge(Protocol):
 
     def gap(self, keys: Sequence[int], gap_ns: int) -> Deviation | None:
         """What is odd about the gap before the last of `keys`."""
-        ...
-
-    def wait_ns(self, keys: Sequence[int]) -> int:
-        """How long nothing may follow `keys`, in ns; `NEVER_NS` where sessions may end there."""
         ...
 
     def wait_score(self, keys: Sequence[int], waited_ns: int) -> float:

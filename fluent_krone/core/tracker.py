@@ -24,7 +24,7 @@ from typing import Any
 from ..reading.cache import Generation
 from ..types import LEVELS, Deviation, Seq
 from .hierarchy import Hierarchy
-from .steps import ANY_GAP_NS, NEVER_NS, NO_GAP_NS, NOTHING, Limit, SoFar, StepJudge
+from .steps import ANY_GAP_NS, NEVER_NS, NO_GAP_NS, Limit, Situation, StepJudge
 
 # What deviates where a session ends, and the limits of its durations.
 Ending = tuple[tuple[Deviation, ...], tuple[Limit, ...]]
@@ -40,7 +40,7 @@ class State:
     `check_at` (the number of events at which that is worth another look), `tally` (how often each
     log key came), `early` and `end` (the verdicts on a session that is decided, or stops here).
 
-    The step judge fills `so_far` (what has come, in whatever order), `deviations` (of the last
+    The step judge fills `situation` (what it knows of the steps so far), `deviations` (of the last
     step's order), `shortest_ns` and `longest_ns` (the gaps before it that are no deviation),
     and `ending` (what is said if the session ends here). After `waits_ns` without an event there is
     something to do: the session hangs, or its idle timeout is over.
@@ -65,7 +65,7 @@ class State:
         "odd",
         "shifts",
         "shortest_ns",
-        "so_far",
+        "situation",
         "tally",
         "waits_ns",
     )
@@ -88,7 +88,7 @@ class State:
         self.decided = False
         self.check_at = 0
         self.tally: dict[int, int] | None = None
-        self.so_far: SoFar = NOTHING
+        self.situation: Situation | None = None
         self.deviations: tuple[Deviation, ...] = ()
         self.ending: Ending | None = None
         self.shortest_ns, self.longest_ns = ANY_GAP_NS
@@ -216,12 +216,15 @@ class Tracker:
             so_far = keys
             if len(keys) != state.events:
                 so_far = keys[: state.events]
-            state.deviations = self._steps.at_step(so_far, before.so_far)
-            state.so_far = self._steps.with_last(before.so_far, so_far)
-            state.waits_ns = min(self._steps.wait_ns(so_far), self._idle_ns)
-            if state.events > 1:
-                limits_ns = self._steps.limits_ns(so_far[-2], so_far[-1])
-                state.shortest_ns, state.longest_ns = limits_ns
+            known = before.situation or self._steps.begin()
+            situation = known.next.get(so_far[-1])
+            if situation is None:
+                situation, state.deviations = self._steps.after(known, so_far)
+            state.situation = situation
+            state.shortest_ns = situation.shortest_ns
+            state.longest_ns = situation.longest_ns
+            if situation.waits_ns < self._idle_ns:
+                state.waits_ns = situation.waits_ns
         if state.decided or state.deviations or state.events >= self.max_events:
             # No gap lies within these limits, so the engine looks at every event that leads here.
             state.shortest_ns, state.longest_ns = NO_GAP_NS

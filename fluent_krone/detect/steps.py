@@ -8,12 +8,13 @@ from dataclasses import dataclass, replace
 from functools import lru_cache
 
 from ..core.hierarchy import Hierarchy
-from ..core.steps import Limit, Row, SoFar
+from ..core.steps import ANY_GAP_NS, Limit, Row, Situation, SoFar
 from ..types import Deviation, Level, Witness
 from .budget import DECIMALS, Budget
 from .measures import as_time
 from .next_step import Context
 from .order import COUNTING, END, View
+from .situations import Situations
 from .step_words import Said, StepWords
 from .times import NEVER
 from .values import Known, KnownSet, without_port
@@ -75,6 +76,7 @@ class Steps:
         self._limits: dict[tuple[int, int], tuple[int, int]] = {}
         # By the last steps of a session: how long the next one may take.
         self._wait_after = lru_cache(_MOST_USUAL)(self._wait_ns)
+        self._situations = Situations(hierarchy, self._situation)
         # Places that are no deviation: sessions that ran differently have most of them in common.
         self._usual: set[Context] = set()
         names = ((view, f"order.{view}") for view in self.order.views)
@@ -94,12 +96,33 @@ class Steps:
     def rows(self) -> Iterator[Row]:
         return self.order.rows()
 
-    def with_last(self, before: SoFar, keys: Sequence[int]) -> SoFar:
-        if self.order.progress is None:
-            return before
-        return self.order.progress.with_last(before, keys)
+    def begin(self) -> Situation:
+        return self._situations.start
 
-    def at_step(self, keys: Sequence[int], before: SoFar | None = None) -> tuple[Deviation, ...]:
+    def after(
+        self, before: Situation, keys: Sequence[int]
+    ) -> tuple[Situation, tuple[Deviation, ...]]:
+        odd, is_usual = self._judged(keys, before.memory.sums)
+        return self._situations.after(before, keys, is_usual=is_usual), odd
+
+    def _situation(self, before: SoFar, keys: Sequence[int]) -> tuple[SoFar, int, tuple[int, int]]:
+        """What has come so far, how long the next step may take, and how long the last one."""
+        sums = before
+        if self.order.progress is not None:
+            sums = self.order.progress.with_last(before, keys)
+        limits_ns = ANY_GAP_NS
+        if len(keys) > 1:
+            limits_ns = self.limits_ns(keys[-2], keys[-1])
+        return sums, self.wait_ns(keys), limits_ns
+
+    def at_step(self, keys: Sequence[int]) -> tuple[Deviation, ...]:
+        """What is odd about the order of the last of `keys`."""
+        return self._judged(keys)[0]
+
+    def _judged(
+        self, keys: Sequence[int], before: SoFar | None = None
+    ) -> tuple[tuple[Deviation, ...], bool]:
+        """The same, and whether nothing is odd about it in any session in the same situation."""
         at = len(keys) - 1
         order = self.order
         place = order.place(keys, at)
@@ -109,13 +132,15 @@ class Steps:
             and order.before(keys, at) <= self._before_threshold
         )
         if is_usual:
-            return ()
+            return (), True
         scores = order.scores(keys, at)
         found = self._oddest(scores)
         if found is None:
-            if not any(scores.get(view) for view in COUNTING):
+            # What is new further back counts only where the step is new after those before it.
+            is_usual = not any(scores.get(view) for view in COUNTING)
+            if is_usual:
                 self._note_usual(place)
-            return ()
+            return (), is_usual
         direction = "unexpected"
         view = found.name
         if view in _COUNTING or view in _LOOKING_BACK:
@@ -132,7 +157,7 @@ class Steps:
             rule = self.order.precedence.broken(keys, at)
             if rule is not None:
                 odd = replace(odd, behind=rule.other)
-        return (odd,)
+        return (odd,), False
 
     def _note_usual(self, place: Context) -> None:
         if len(self._usual) >= _MOST_USUAL:
