@@ -118,7 +118,8 @@ class Channel:
         """Return when there may be input."""
         self._waiter = self._loop.create_future()
         if not self._is_watched:
-            self._loop.add_reader(self.sock, self._on_input)
+            # By its number: the event loop would first make a text of the socket.
+            self._loop.add_reader(self.sock.fileno(), self._on_input)
             self._is_watched = True
         try:
             await self._waiter
@@ -135,7 +136,7 @@ class Channel:
     def _stop_watching(self) -> None:
         if self._is_watched:
             self._is_watched = False
-            self._loop.remove_reader(self.sock)
+            self._loop.remove_reader(self.sock.fileno())
 
     def write(self, data: bytes) -> bool:
         """Send bytes without waiting. Return False and do nothing once a write has failed."""
