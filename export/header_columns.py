@@ -27,6 +27,9 @@ from .header_times import compiled, stamps
 
 # Words before a time that are no part of the message.
 MAX_LEAD = 2
+# The first word of a message, as far as it is of letters; and how many of them are noted.
+_FIRST_WORD = re.compile(r"[^\W\d_]*")
+_MOST_WORDS = 10
 # Columns that are looked for; no header has more.
 _MOST_COLUMNS = 14
 # A log may have lines of something else between those with the header. The header is looked for in
@@ -117,6 +120,9 @@ def _behind(column: Column, lines: Sequence[str], places: dict[int, int]) -> dic
         if match := pattern.match(lines[number], at):
             on[number] = match.end()
             column.widths.add(match.end() - match.start())
+            word = _FIRST_WORD.match(lines[number], match.end())
+            if word and len(column.behind) < _MOST_WORDS:
+                column.behind.add(word[0])
             if "value" in pattern.groupindex:
                 column.values.append(match["value"] or "")
             if "pid" in pattern.groupindex and match["pid"]:
@@ -171,7 +177,7 @@ def _level(lines: Sequence[str], places: dict[int, int]) -> Column | None:
             column = _first([text + behind], "level", lines, places)
             if column is None:
                 continue
-            if _is_one_letter(text, lines, places):
+            if text != forms.LETTER_OF_DATE and _is_one_letter(text, lines, places):
                 break
             return column
     return None
@@ -216,7 +222,7 @@ def _pair(lines: Sequence[str], places: dict[int, int]) -> Column | None:
             role = "caller"
     elif key.lower() in forms.PROCESS_KEYS:
         role = "pid"
-    pattern = pattern.format(key=re.escape(key))
+    pattern = pattern.replace("{key}", re.escape(key))
     barred = pattern.replace(forms.BEHIND_PAIR, r" *\| *")
     column = _first([barred, pattern], "pair", lines, places)
     if column is not None:

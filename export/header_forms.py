@@ -15,19 +15,24 @@ from . import header_stamps
 _FILE = shapes.FILE
 _NAME = r"[^\s\[\](){}<>\"'|,;=]+?"
 # The line and the function behind a name of a file or a logger; they are no part of the component.
-_LINE = r"(?:(?<!:):(?![\d:])[\w<>.$-]+)?(?:[:@]\d+|\(\d+\))?(?:->\w+:\d+|(?<=\d):[A-Za-z_]\w*)?"
+_LINE = r"(?:\(\))?(?:(?<!:):(?![\d:])[\w<>.$-]+)?(?:[:@]\d+|\(\d+\))?(?:->\w+:\d+|(?<=\d):[A-Za-z_]\w*)?"
 # PostgreSQL's lines that belong to a statement before them are a level of their own.
 _WORDS = rf"(?:{shapes.LEVEL_WORDS}|DETAIL|HINT|STATEMENT|CONTEXT|QUERY)"
-_LETTERS = r"(?:[VDTIWEFCNvdtiwefn]|D[fb]|E[r]|F[a]|I[n])"
+_LETTERS = r"(?:[VDTIWEFCNAvdtiwefna]|D[fb]|E[r]|F[a]|I[n])"
 # A level in each of its spellings, with what must follow a word that stands by itself.
 _BARE_LEVEL = rf"(?<level>{_WORDS})(?=[\s:|\[\],;/>!])!?"
 _BARE_LETTER = rf"(?<level>{_LETTERS})(?=[\s:|/!>])!?"
+# A letter that the digits of the date follow at once, as glog writes it.
+LETTER_OF_DATE = r"(?<level>[VDTIWEFCA])(?=\d{4})"
 LEVELS = (
+    LETTER_OF_DATE,
     rf"\[ *(?<level>{_WORDS}) *\]",
     rf"\( *(?<level>{_WORDS}) *\)",
     rf"< *(?<level>{_WORDS}) *>",
     rf"\[(?<level>{_LETTERS})\]",
     rf"(?:level|lvl|severity|loglevel|pri)=\"?(?<level>{_WORDS}|[0-7])\"?(?=[\s,|;\]])",
+    # in signs of one's own, as in *INFO* and #INFO#
+    rf"[*#=~]+ *(?<level>{_WORDS}) *[*#=~]+",
     _BARE_LEVEL,
     _BARE_LETTER,
     rf"\[ *{_BARE_LEVEL}",
@@ -76,7 +81,7 @@ BEHIND = (
     r" *\t+",
     rf" *:? +{header_stamps.SEPARATOR}:? +",
     r">+ +",
-    r" *\| *",
+    r" *\|+ *",
     r" *:[ \t]+",
     r":(?=\S)",
     r"[,;] *",
@@ -95,7 +100,7 @@ SIGNED = (
     rf"(?<value>{_NAME}){_LINE} *\](?: *:)? *",
     rf"(?<value>{_NAME}){_LINE} +:+ +",
     rf"(?<value>{_NAME})(?:[:@]\d+ [A-Za-z_][\w.:<>]*|{_LINE}) +{header_stamps.SEPARATOR} +",
-    rf"(?<value>{_NAME}(?: {_NAME})?){_LINE} *\| *",
+    rf"(?<value>{_NAME}(?: {_NAME})?){_LINE} *\|+ *",
     rf"(?<value>{_NAME}){_LINE}\t+",
     rf"(?<value>{_FILE}):\d+ +",
     rf"(?<value>{shapes.DOTTED}):\d+ {{2,}}",
@@ -105,7 +110,7 @@ SIGNED = (
     r"(?<value>\d+):(?=\S)",
 )
 # What stands behind a pair.
-BEHIND_PAIR = r"(?: *[,;|] *|: +| +|\t)"
+BEHIND_PAIR = rf"(?: +{header_stamps.SEPARATOR} +| *[,;|] *|: +| +|\t)"
 PAIR = re.compile(rf"(?P<key>[A-Za-z_][\w.-]*)=(?:\"[^\"]*\"|[^\s\"|,;\]]*){BEHIND_PAIR}")
 PAIR_OF = r"{key}=(?:\"(?:[^\"]*)\"|(?<value>[^\s\"|,;\]]*))" + BEHIND_PAIR
 # The keys of a logger's name, or of the place in the source.

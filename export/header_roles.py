@@ -19,8 +19,10 @@ SHARE = 0.9
 # A name is a component where it takes at most this many values, or this share of the lines.
 _FEW = 50
 _FEW_SHARE = 0.25
+# Messages that begin with so many different words are of several kinds.
+_KINDS = 3
 # A sign behind a column with which no message goes on: a dash, a bar, a tab.
-_SURE_SIGN = re.compile(rf"(?:{re.escape(header_stamps.SEPARATOR)}(?::\?)? \+|\\\| \*|\\t\+)\Z")
+_SURE_SIGN = re.compile(rf"(?:{re.escape(header_stamps.SEPARATOR)}(?::\?)? \+|\\\|\+? \*|\\t\+)\Z")
 
 _NUMBER = re.compile(r"#?\d+\Z")
 _SOURCE = re.compile(rf"{shapes.FILE}(?:[:(]\d+\)?)?(?:->\w+:\d+)?\Z")
@@ -46,6 +48,8 @@ class Column:
     role: str = ""
     # How many characters lines have in it.
     widths: set[int] = field(default_factory=set)
+    # The words that follow it, as far as they were noted.
+    behind: set[str] = field(default_factory=set)
     # Whether any line has a process behind the name.
     has_pid: bool = False
 
@@ -57,6 +61,14 @@ class Column:
     def is_aligned(self) -> bool:
         """Whether names of several lengths are filled up with blanks to the same width."""
         return len(self.widths) == 1 and len({len(value) for value in self.values}) > 1
+
+    @property
+    def is_of_all(self) -> bool:
+        """Whether one and the same word stands before messages of several kinds.
+
+        It is no part of them then.
+        """
+        return len(self.distinct) == 1 and len(self.behind) >= _KINDS
 
     @property
     def is_few(self) -> bool:
@@ -78,6 +90,8 @@ def is_anchor(columns: Sequence[Column], n: int) -> bool:
         return n > 0 and _is_anchored_number(column, columns[n - 1])
     if column.kind == "pair":
         return column.role in ("component", "caller") or column.pattern.endswith(r"\| *")
+    if column.kind == "bare" and column.share(_LOGGER) and n > 0 and columns[n - 1].kind == "level":
+        return column.is_few and (column.is_of_all or len(column.distinct) > 1)
     if column.kind == "bare":
         return column.is_aligned and column.is_few and column.share(_IDENTIFIER)
     if column.share(_CODE) and column.values:
@@ -89,6 +103,9 @@ def _is_anchored_number(column: Column, before: Column) -> bool:
     """Numbers of few values beside one another are process and thread."""
     if not column.is_few:
         return False
+    if column.kind == before.kind == "signed" and column.pattern == before.pattern:
+        # Columns with one sign between all of them.
+        return True
     if column.kind == "wrapped":
         return before.pattern.endswith((r"(?=\[)", r"\](?=\[)"))
     return column.kind == before.kind == "bare" and before.share(_NUMBER)
@@ -105,6 +122,10 @@ def _is_anchored_name(column: Column, before: Sequence[Column]) -> bool:
     if not column.is_few:
         return False
     if column.kind == "wrapped" and column.share(_THREAD):
+        return True
+    is_behind_level = len(before) > 0 and before[-1].kind == "level"
+    is_closed = has_sign or (column.kind == "wrapped" and is_behind_level)
+    if is_closed and column.is_of_all and column.share(_IDENTIFIER):
         return True
     if column.share(_SOURCE) or column.share(_LOGGER):
         return True
@@ -170,6 +191,8 @@ def _component_worth(column: Column, columns: Sequence[Column]) -> tuple[float, 
     is_thread = column.share(_THREAD) and not (numbered and column.distinct == {"main"})
     # A word before the time is a host, a file or a container.
     leads = column.kind == "bare" and any(other.kind == "time" for other in columns[place:])
+    # Behind a level, it is the logger.
+    leads = leads and not any(other.kind == "level" for other in columns[:place])
     if not column.is_few or is_other or is_thread or leads:
         return 0.0, place
     worth = 0.0

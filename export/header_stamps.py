@@ -10,7 +10,7 @@ from collections.abc import Iterator
 
 CLOCK = r"\d\d:\d\d:\d\d"
 # Microseconds are what `%f` reads; further digits stay outside the time.
-_FRACTION = r"(?:[.,:]\d{1,6})?"
+_FRACTION = r"(?:[.,:']\d{1,6})?"
 _OFFSET = r"(?:Z|[+-]\d\d:?\d\d|[+-]\d\d)"
 # Named one by one: three capitals that end in T may as well be a word, as in `GET /`.
 _ZONE_NAME = (
@@ -22,7 +22,7 @@ _ZONE_OFFSET = r"(?:[+-]\d\d?(?::?\d\d)?)?"
 # ISO 8601 and its relatives, which the record reader reads without a format: fraction and zone
 # belong to the time, with or without a blank before the zone.
 _ISO = (
-    rf"\d{{4}}-\d\d-\d\d(?:[Tt]| {{1,2}}){CLOCK}(?:[.,]\d{{1,9}})?"
+    rf"\d{{4}}-\d\d-\d\d(?:[Tt]| {{1,2}}){CLOCK}(?:[.,']\d{{1,9}})?"
     rf"(?:[Zz]| (?:Africa|America|Antarctica|Asia|Atlantic|Australia|Europe|Pacific)/[\w/]+"
     rf"| ?[+-]\d\d:?\d\d\b| ?[+-]\d\d\b| {_ZONE_NAME}{_ZONE_OFFSET}(?![\w.]|[+-]\d+(?!\w)))?+"
 )
@@ -58,6 +58,8 @@ TIMES: tuple[tuple[str, tuple[str, ...]], ...] = (
         rf"\d\d-\d\d-\d\d {CLOCK}",
         ("%y-%m-%d %H:%M:%S", "%m-%d-%y %H:%M:%S", "%d-%m-%y %H:%M:%S"),
     ),
+    (rf"\d{{4}}-\d\d-\d\d (?:[AP]M|上午|下午|午前|午後|오전|오후) ?\d?{CLOCK[2:]}", ()),
+    (r"\d{4}-\d\d-\d\d[T ]\d\dh\d\dm\d\ds?", ()),
     (r"\d{4}-\d\d-\d\d \d\d\.\d\d\.\d\d", ("%Y-%m-%d %H.%M.%S",)),
     (r"(?:19|20)\d\d[01]\d[0-3]\d[0-2]\d[0-5]\d[0-5]\d(?:\d{3}|[.,]\d{1,9})?(?!\d)", ()),
     # gin
@@ -136,7 +138,10 @@ TIMES: tuple[tuple[str, tuple[str, ...]], ...] = (
     (r"1\.\d{9,}[eE]\+?0?9", ()),
 )  # fmt: skip
 # What may stand behind a time with a format: its fraction, its offset, and how these are read.
-FRACTIONS = ((r"\.\d{1,6}", ".%f"), (r",\d{1,6}", ",%f"), (r":\d{1,6}", ":%f"), (r"", ""))
+FRACTIONS = (
+    *((rf"{sign}\d{{1,6}}", f"{sign[-1]}%f") for sign in (r"\.", ",", ":", "'")),
+    (r"", ""),
+)
 OFFSETS = (
     (rf" {_OFFSET}(?!\w)", " %z"),
     (rf" {_ZONE_NAME}{_ZONE_OFFSET}(?![\w.-])", " %Z"),
@@ -151,7 +156,7 @@ YEARLESS = (
     rf"{DAY} {MONTH} [ \d]?\d {CLOCK}{_FRACTION}",
     rf"\d\d[-./]\d\d[- |]{CLOCK}{_FRACTION}",
     rf"\d{{4}} {CLOCK}\.\d+",
-    rf"{CLOCK}(?:[.,:]\d{{1,9}})?Z?",
+    rf"{CLOCK}(?:[.,:']\d{{1,9}})?Z?",
 )
 # A zone that is no part of the time's own form.
 ZONES = (rf" {_ZONE_NAME}(?= |\]|>|:)", "")
@@ -160,6 +165,6 @@ SEPARATOR = r"(?:-+>?|=+>|>{1,3}|~|::|–|—|›|»|→|▶|•|·|✔|✅|⋮)
 # What closes a time.
 ENDS = (
     r"\]:? +- +", r"\](?=\[)", r"\]:? *", r"> *", r"\) *", rf" +{SEPARATOR} +", r"; *", r"\t",
-    r", *", r" *\| *", r" +: +", r": +",
+    r", *", r" *\|+ *", r" +: +", r": +",
     r"\" +", r":\d+\): *", r" +", "",
 )  # fmt: skip

@@ -41,7 +41,7 @@ _WORDS_OF_RANKS = {
     " fein konfiguration 调试",
     3: "info information informational inf i in infos informazioni información informações"
     " informatie log default display success http 信息 情報 정보 инфо информация",
-    4: "notice note n ntc notic hinweis aviso",
+    4: "notice note n ntc notic a hinweis aviso",
     5: "warn warning w wrn warnung avertissement attention advertencia advertência avvertenza"
     " waarschuwing deprecated 警告 경고 предупреждение",
     6: "error err e eror erro er fail severe failure fault fehler erreur errore fout grave"

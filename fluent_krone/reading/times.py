@@ -35,23 +35,25 @@ _USUALLY_LATE_NS = 300 * _NS
 # Time texts that are remembered: stamps of one second repeat, and reading one is slow.
 _MAX_TIMES = 4096
 _CLOCK = (
-    r"(?:(?P<before>上午|下午|午前|午後|오전|오후) ?)?(?P<hour>\d{1,2})(?:[:.时時]"
-    r"(?P<minute>\d\d)(?:[:.分](?P<second>\d\d)(?:[.,:](?P<fraction>\d{1,12}))?秒?)?)?"
+    r"(?:(?P<before>上午|下午|午前|午後|오전|오후|[AaPp][Mm]) ?)?(?P<hour>\d{1,2})(?:(?:[:.时時h]|시 ?)"
+    r"(?P<minute>\d\d)(?:(?:[:.分m]|분 ?)(?P<second>\d\d)(?:[.,:'](?P<fraction>\d{1,12}))?[秒초s]?)?"
+    r"[分분]?)?"
     r"(?:\s?(?:Uhr|hrs|(?P<half>[AaPp])\.?\s?[Mm]\.?|(?P<after>上午|下午|午前|午後|오전|오후)))?"
 )
 _COMPACT = r"(?P<hour>\d\d)(?P<minute>\d\d)(?P<second>\d\d)(?:[.,]?(?P<fraction>\d{1,12}))?"
 # In brackets or not; behind an offset, Java and JavaScript write a name in brackets.
 _ZONE = (
     r"\s*[(\[]?(?P<zone>[Zz]|(?:UTC|GMT)?[+-]\d\d?(?::?\d\d)?|[A-Z]{2,5}"
-    r"|[A-Z][A-Za-z]+/[A-Z][A-Za-z_]+(?:/[A-Z][A-Za-z_]+)?)?[)\]]?"
+    r"|[A-Z][A-Za-z]+/[A-Z][A-Za-z_]+(?:[+-]\d\d?)?(?:/[A-Z][A-Za-z_]+)?)?[)\]]?"
     r"(?:\s*(?:\([^()]+\)|\[[^\[\]]+\]))?"
     # Go says the zone twice, and how long the program has been running.
     r"(?:(?<=[+-]\d{4}) (?:[A-Z]{2,5}|[+-]\d{4}))?(?: m=[+-][\d.]+)?"
 )
 _DAY_NAME = r"(?:[^\W\d_]{2,10}\.?,?\s+)?"
-# What may stand between a date and its clock: a sign, and a word such as `at`, `à`, `um`.
-_GAP = r"[Tt_:,-]?\s*(?:[A-Za-zà-ÿ]{1,4}\.?\s+|@\s*)?"
-_NAMED = r"(?P<name>[^\W\d_]{3,10}|1?\d月)\.?"
+# What may stand between a date and its clock: a sign, and a word such as `at`, `à`, `um`; PM before
+# the clock is a part of it.
+_GAP = r"[Tt_:,-]?\s*(?:(?![AaPp][Mm]\b)[A-Za-zà-ÿ]{1,4}\.?\s+|@\s*)?"
+_NAMED = r"(?P<name>[^\W\d_]{3,12}|1?\d月)\.?"
 _FORMS = [
     re.compile(_DAY_NAME + form + r"\s*\Z")
     for form in (
@@ -108,6 +110,9 @@ _MINUS = "\u2212"
 # Years of two digits are of this century, and mostly since the twenties.
 _CENTURY = 2000
 _TWENTIES = 20
+# Thailand counts years from 543 years before; a log has none of these years otherwise.
+_THAI = 543
+_THAI_YEARS = range(1970 + _THAI, 2100 + _THAI)
 _MORE_THAN_MICROSECONDS = re.compile(r"([.,]\d{6})\d+")
 _AN_ABBREVIATION = re.compile(
     r"\b[A-Z]{2,5}\b(?<!\bAM)(?<!\bPM)(?:(?<=UTC|GMT)[+-]\d\d?(?::?\d\d)?\b)?"
@@ -321,7 +326,10 @@ def _year(parts: dict[str, str]) -> int:
     In 24/10/15 the first number is the year: the last one is no year of this or the last decade.
     """
     if len(parts["year"]) == 4:
-        return int(parts["year"])
+        year = int(parts["year"])
+        if year in _THAI_YEARS:
+            return year - _THAI
+        return year
     one = parts.get("one") or "0"
     if int(one) >= _TWENTIES > int(parts["year"]):
         parts["month"] = parts["two"]
@@ -335,7 +343,7 @@ def _hour(parts: dict[str, str]) -> int:
     half = (parts.get("half") or "").lower()
     named = parts.get("before") or parts.get("after")
     if named:
-        half = HALVES[named]
+        half = HALVES.get(named, named[0].lower())
     if half and not 1 <= hour <= 12:
         raise ValueError
     if half == "a":
