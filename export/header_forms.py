@@ -15,7 +15,10 @@ from . import header_stamps
 _FILE = shapes.FILE
 _NAME = r"[^\s\[\](){}<>\"'|,;=]+?"
 # The line and the function behind a name of a file or a logger; they are no part of the component.
-_LINE = r"(?:\(\))?(?:(?<!:):(?![\d:])[\w<>.$-]+)?(?:[:@]\d+|\(\d+\))?(?:->\w+:\d+|(?<=\d):[A-Za-z_]\w*)?"
+_LINE = (
+    r"(?:\(\))?(?:(?<!:):(?![\d:])[\w<>.$-]+)?(?:[:@]\d+|\(\d+\))?"
+    r"(?:->\w+:\d+|(?<=\d):[A-Za-z_]\w*)?"
+)
 # PostgreSQL's lines that belong to a statement before them are a level of their own.
 _WORDS = rf"(?:{shapes.LEVEL_WORDS}|DETAIL|HINT|STATEMENT|CONTEXT|QUERY)"
 _LETTERS = r"(?:[VDTIWEFCNAvdtiwefna]|D[fb]|E[r]|F[a]|I[n])"

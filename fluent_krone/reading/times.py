@@ -35,9 +35,9 @@ _USUALLY_LATE_NS = 300 * _NS
 # Time texts that are remembered: stamps of one second repeat, and reading one is slow.
 _MAX_TIMES = 4096
 _CLOCK = (
-    r"(?:(?P<before>上午|下午|午前|午後|오전|오후|[AaPp][Mm]) ?)?(?P<hour>\d{1,2})(?:(?:[:.时時h]|시 ?)"
-    r"(?P<minute>\d\d)(?:(?:[:.分m]|분 ?)(?P<second>\d\d)(?:[.,:'](?P<fraction>\d{1,12}))?[秒초s]?)?"
-    r"[分분]?)?"
+    r"(?:(?P<before>上午|下午|午前|午後|오전|오후|[AaPp][Mm]) ?)?(?P<hour>\d{1,2})"
+    r"(?:(?:[:.时時h]|시 ?)(?P<minute>\d\d)(?:(?:[:.分m]|분 ?)"
+    r"(?P<second>\d\d)(?:[.,:'](?P<fraction>\d{1,12}))?[秒초s]?)?[分분]?)?"
     r"(?:\s?(?:Uhr|hrs|(?P<half>[AaPp])\.?\s?[Mm]\.?|(?P<after>上午|下午|午前|午後|오전|오후)))?"
 )
 _COMPACT = r"(?P<hour>\d\d)(?P<minute>\d\d)(?P<second>\d\d)(?:[.,]?(?P<fraction>\d{1,12}))?"
