@@ -24,7 +24,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from fluent_krone.reading.mask import Masker
+from fluent_krone.reading.mask import Masker, may_be_random
 from fluent_krone.reading.templates import (
     UNMATCHED,
     WILDCARD,
@@ -40,6 +40,10 @@ from .value_places import ValuePlaces, places_of
 MIN_VALUES = 6
 
 
+# Different codes that each of the clusters has which differ in a letter of their codes.
+_CODES = 3
+# What a random id is masked as.
+_ID = "<id>"
 # A template without wildcards as far as its first one, where it has no second kind of text.
 _HEAD = re.compile(r"([^<]*)<(?:\*|[a-z]+)>.*", re.DOTALL)
 _LETTER = re.compile(r"[^\W\d_]")
@@ -92,6 +96,48 @@ def _fold(clusters: list[list[Form]]) -> list[list[Form]]:
                 into[c] = free[0]
                 clusters[free[0]] += clusters[c]
     return [cluster for c, cluster in enumerate(clusters) if into[c] == c]
+
+
+def _fold_codes(clusters: list[list[Form]]) -> list[list[Form]]:
+    """Merge clusters that differ in the letters of one code only, such as ORD-17A and ORD-17B.
+
+    Codes are of one form where letters and digits have the same places; each of the clusters must
+    have several of them. A long word that looks like no name, where others have random ids, is one.
+    """
+    groups: dict[tuple[str, ...], list[int]] = defaultdict(list)
+    for c, cluster in enumerate(clusters):
+        key = cluster[0].key
+        for j, slot in enumerate(cluster[0].slots):
+            form = _form_of_code(slot.text)
+            if slot.text == _ID or may_be_random(slot.text):
+                form = _ID
+            elif len({one.slots[j].text for one in cluster}) < _CODES:
+                continue
+            if form:
+                groups[(str(j), *key[: j + 1], form + slot.after, *key[j + 2 :])].append(c)
+    into = list(range(len(clusters)))
+    for key, members in sorted(groups.items(), key=lambda item: (-len(item[1]), item[0])):
+        j = int(key[0])
+        if key[j + 2].startswith(_ID) and all(clusters[c][0].slots[j].text != _ID for c in members):
+            continue
+        if all(into[c] == c for c in members):
+            for c in members[1:]:
+                into[c] = members[0]
+                clusters[members[0]] += clusters[c]
+    return [cluster for c, cluster in enumerate(clusters) if into[c] == c]
+
+
+def _form_of_code(word: str) -> str:
+    """The places of letters and digits in a code, where letters touch digits; else nothing.
+
+    Small letters are those of a word, as in `eth0`, but for a single one.
+
+    >>> _form_of_code("ORD-17A"), _form_of_code("k17"), _form_of_code("eth0"), _form_of_code("A-B")
+    ('AAA-#A', 'A#', '', '')
+    """
+    if not _DIGIT.search(word) or re.search(r"[^\W\d_]*[a-z][^\W\d_]", word):
+        return ""
+    return _DIGIT.sub("#", _LETTER.sub("A", word))
 
 
 def _foldable(form: Form) -> Iterator[int]:
@@ -315,7 +361,8 @@ def _cluster(forms: Sequence[Form]) -> list[tuple[str, list[Form]]]:
     buckets: dict[tuple[str, ...], list[Form]] = defaultdict(list)
     for form in forms:
         buckets[form.key].append(form)
-    clusters = _fold([cluster for bucket in buckets.values() for cluster in _split(bucket, places)])
+    parted = [cluster for bucket in buckets.values() for cluster in _split(bucket, places)]
+    clusters = _fold(_fold_codes(parted))
     return [(_emit(cluster), cluster) for cluster in clusters]
 
 

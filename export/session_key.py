@@ -98,12 +98,22 @@ _VALUES = {
     "[0-9]+(?:-[0-9]+)+": r"[0-9]+(?:-[0-9]+)+",
     "0x[0-9a-f]+": r"0x[0-9a-f]{4,16}",
     "[0-9a-f]{8,}": r"(?=[0-9]*[a-f])(?=[a-f]*[0-9])[0-9a-f]{8,}",
+    # random letters and digits of both cases
+    "[0-9A-Za-z_-]{16,}": (
+        r"(?=[\w-]*[0-9])(?=[\w-]*[a-z])(?=[\w-]*[A-Z])[0-9A-Za-z_-]{16,}"
+    ),
+    # a code of several parts, as ORD-17A: behind a noun only
+    "[0-9A-Za-z]+(?:-[0-9A-Za-z]+)+": (
+        r"[A-Z0-9]+(?:-[A-Z0-9]+)*-(?:[0-9]+[A-Z]|[A-Z]+[0-9])[A-Z0-9]*"
+    ),
     # letters and digits in any mixture, as Postfix names a message
     "(?=[A-Za-z]*[0-9])[0-9A-Za-z]{6,}": r"(?=[A-Za-z]*[0-9])(?=[0-9]*[A-Za-z])[0-9A-Za-z]{6,}",
     # a short one, as `o17`: behind a noun only, since names and versions look alike
     "(?=[A-Za-z]*[0-9])[0-9A-Za-z]{2,}": r"(?=[A-Za-z]*[0-9])(?=[0-9]*[A-Za-z])[0-9A-Za-z]{2,5}",
     "-?[0-9]+": r"-?[0-9]+",
 }
+_RANDOM = "[0-9A-Za-z_-]{16,}"
+_CODE = "[0-9A-Za-z]+(?:-[0-9A-Za-z]+)+"
 _LONG_MIXTURE = "(?=[A-Za-z]*[0-9])[0-9A-Za-z]{6,}"
 _SHORT_MIXTURE = "(?=[A-Za-z]*[0-9])[0-9A-Za-z]{2,}"
 # Scripts without blanks between words, and the words of these that stand before a number.
@@ -277,12 +287,14 @@ def _ids(message: str) -> Iterable[tuple[str, str]]:
 def _value_of(found: re.Match[str], before: str) -> str | None:
     """How an id in a message is spelled; None where it is too short to be one."""
     value = _VALUE_OF[next(i for i in range(len(_VALUES)) if found[f"v{i}"])]
-    if value not in (_LONG_MIXTURE, _SHORT_MIXTURE):
+    if value not in (_LONG_MIXTURE, _SHORT_MIXTURE, _RANDOM, _CODE):
         return value
     if _NOUNS.fullmatch(before.rstrip(" :/-=#")):
+        if value in (_RANDOM, _CODE):
+            return value
         # Ids of one kind may be shorter and longer ones.
         return _SHORT_MIXTURE
-    if value == _LONG_MIXTURE:
+    if value == _LONG_MIXTURE or (value == _RANDOM and before.endswith("=")):
         return value
     return None
 

@@ -26,7 +26,11 @@ _VALUE = re.compile(
   | (?P<uuid> (?<![0-9A-Za-z]) [0-9a-fA-F]{8} (?:-[0-9a-fA-F]{4}){3}
               - [0-9a-fA-F]{12} (?![0-9A-Za-z]) )
   | (?P<ip> (?<![\w.]) [0-9]{1,3} (?:\.[0-9]{1,3}){3} (?: [:/][0-9]+ )? (?![\w.]*[0-9]) )
-  | (?P<ip6> (?<![\w:.]) (?=[^\s]*[0-9]) (?: [0-9a-fA-F]{0,4}: ){3,7} [0-9a-fA-F]{1,4} (?![\w:]) )
+  | (?P<ip6> (?<![\w:.]) (?=[^\s]*[0-9])
+             (?: (?: [0-9a-fA-F]{0,4}: ){3,7} [0-9a-fA-F]{1,4}
+               | (?: [0-9a-fA-F]{1,4} (?: :[0-9a-fA-F]{1,4} )* )?
+                 :: (?: [0-9a-fA-F]{1,4} (?: :[0-9a-fA-F]{1,4} )* )? )
+             (?: %\w+ )? (?! \w | :[\w:] ) )
   | (?P<day> (?<!\w) [0-9]{1,2} / [A-Z][a-z]{2} / [0-9]{4} (?: :[0-9:]+ )? (?!\w) )
   | (?P<host> (?<![\w.$/@-]) (?: [\w-]+\. )+ [a-z]{2,10} : [0-9]{1,5} (?!\w) )
   | (?P<path> (?<![\w.$<>)*/\\-]) (?! / [0-9]{1,3} (?:\.[0-9]{1,3}){3} (?![\w.]) )
@@ -41,6 +45,21 @@ _VALUE = re.compile(
     re.VERBOSE,
 )
 _PREFIXED = re.compile(r"([A-Za-z]+[_-])(?=\S)|([A-Za-z_]+)[0-9]+\Z")
+# Digits of other scripts, as Arabic, Persian and Indian ones.
+_OTHER_DIGITS = re.compile(r"(?:(?![0-9])\d)+")
+# A word that may be random: an id in letters and digits of both cases, or data in base64.
+_RANDOM_FROM = 16
+_MAYBE_RANDOM = re.compile(
+    rf"(?<![\w+/=.-])[A-Za-z0-9_+/-]{{{_RANDOM_FROM},}}={{0,2}}(?![\w+/=.-])"
+)
+# In such a word, a stretch of one kind: a word with or without a capital, capitals, or digits.
+_STRETCH = re.compile(r"[A-Z]?[a-z]+|[A-Z]+|[0-9]+")
+_JOINING = re.compile(r"[_-]")
+# Characters of a stretch at the most, on average: the names of programs have four and more. A
+# longer word is random for sure where a shorter one may yet be a name.
+_SHORT_STRETCH, _LONG_WORD, _SHORT_STRETCH_OF_LONG, _SHORT_STRETCH_OF_DATA = 2.4, 20, 2.8, 4.0
+# Characters to a sign between them, at least: names such as TxRx_DMA0_Ch1 have more signs.
+_TO_A_SIGN = 8
 # Scripts that are written without blanks: digits and Latin letters inside of them are values, what
 # stands around them is text.
 _UNSPACED = re.compile(
@@ -91,6 +110,8 @@ def _mask_value(found: re.Match[str]) -> str:
     if kind in ("word", "num") and _UNSPACED.search(text):
         return _ASCII.sub(_mask_ascii, text)
     if kind == "word":
+        if not text.isascii() and _OTHER_DIGITS.search(text):
+            text = _OTHER_DIGITS.sub("<*>", text)
         digits = sum(map(len, _DIGIT.findall(text)))
         if digits <= 2:
             return text
@@ -101,6 +122,34 @@ def _mask_value(found: re.Match[str]) -> str:
             return f"{prefix[1]}<id>"
         return f"{prefix[2]}<num>"
     return {"uuid": "<id>", "ip6": "<ip>", "day": "<num>"}.get(kind, f"<{kind}>")
+
+
+def may_be_random(word: str) -> bool:
+    """Whether a word is as long as a random id, and has small letters and capitals in it."""
+    is_mixed = re.search("[a-z]", word) and re.search("[A-Z]", word[1:])
+    return bool(is_mixed and _MAYBE_RANDOM.fullmatch(word))
+
+
+def _mask_random(found: re.Match[str]) -> str:
+    """`<id>` for a word whose letters and digits follow no rule.
+
+    >>> [_MAYBE_RANDOM.sub(_mask_random, w) for w in ("JczEEcQm1SxHvA1TdqkAM", "XMLHttpRequestBean")]
+    ['<id>', 'XMLHttpRequestBean']
+    """
+    text = found[0]
+    if text.startswith("/") or text.isupper() or text.islower():
+        return text
+    stretches = _STRETCH.findall(text)
+    longest = _SHORT_STRETCH
+    if len(text) >= _LONG_WORD:
+        longest = _SHORT_STRETCH_OF_LONG
+    if text.endswith("=") or "+" in text:
+        # No name has these signs of base64.
+        longest = _SHORT_STRETCH_OF_DATA
+    signs = len(_JOINING.findall(text))
+    if sum(map(len, stretches)) > longest * len(stretches) or signs * _TO_A_SIGN > len(text):
+        return text
+    return "<id>"
 
 
 def _mask_ascii(found: re.Match[str]) -> str:
@@ -182,8 +231,8 @@ class Masker:
         masked = self._tokens.get(token)
         if masked is None:
             masked = token
-            if not token.isalpha():
-                masked = _VALUE.sub(_mask_value, token)
+            if not token.isalpha() or len(token) >= _RANDOM_FROM:
+                masked = _VALUE.sub(_mask_value, _MAYBE_RANDOM.sub(_mask_random, token))
             if len(self._tokens) < self._memo:
                 self._tokens[token] = masked
         return masked

@@ -65,6 +65,7 @@ def test_fields_of_executions_come_first(name: str) -> None:
         "4XYZ{n}AbC: {word}, delay=3",
         "run k{n}zq {word}",
         "{word} ORD-2024-{n} in 3 ms",
+        "order ORD-{n}A {word}",
     ],
 )
 def test_ids_behind_any_word_and_sign(form: str) -> None:

@@ -7,6 +7,8 @@ two templates.
 
 from __future__ import annotations
 
+from random import Random
+
 import pytest
 
 from export.mine import MinedTemplates, mine
@@ -141,3 +143,38 @@ def test_two_words_in_a_place_are_two(form: str) -> None:
     found = matcher_of(mine([*(form.format(pair) for pair in pairs), *["started"] * 3]))
     assert found.match(form.format("ann7x disk9y").encode()) != UNMATCHED
     assert found.match(form.format("nothing since the pool is exhausted").encode()) == UNMATCHED
+
+
+def random_id(n: int, alphabet: str, length: int) -> str:
+    rng = Random(n)
+    return "".join(rng.choice(alphabet) for _ in range(length))
+
+
+LETTERS = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789"
+
+
+@pytest.mark.parametrize(
+    "ids",
+    [
+        pytest.param([f"ORD-{10 + n % 90}{'AB'[n % 2]}" for n in range(120)], id="ORD-17A"),
+        pytest.param([f"{'ABCD'[n % 4]}{10 + n % 90}" for n in range(120)], id="A17"),
+        pytest.param([f"fe80::{n:x}" for n in range(1, 120)], id="fe80::a"),
+        pytest.param(
+            ["".join(chr(0x6F0 + int(d)) for d in str(n)) for n in range(10, 130)], id="۱۷"
+        ),
+        pytest.param([random_id(n, LETTERS, 24) for n in range(100, 220)], id="random letters"),
+    ],
+)
+def test_ids_in_which_letters_and_digits_touch(ids: list[str]) -> None:
+    """Was wrong: each letter, and of random ids each id, made a template of its own."""
+    forms = ("order {} queued", "item={} picked", "failed to load {}: timeout", "{} done")
+    mined = mine(form.format(value) for value in ids for form in forms)
+    assert len(mined.templates) == len(forms)
+    matcher = matcher_of(mined)
+    assert matcher.match(f"order {ids[0]} is broken".encode()) == UNMATCHED
+
+
+def test_names_of_programs_are_no_random_ids() -> None:
+    names = ("XMLHttpRequestFactoryBean", "AbstractHttp11Protocol", "RxTx_DMA0_Ch1_IRQ")
+    found = templates_of(*(f"{name} took {{n}} ms" for name in names))
+    assert {text.split()[0] for text in found} == set(names)
