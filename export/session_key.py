@@ -99,9 +99,7 @@ _VALUES = {
     "0x[0-9a-f]+": r"0x[0-9a-f]{4,16}",
     "[0-9a-f]{8,}": r"(?=[0-9]*[a-f])(?=[a-f]*[0-9])[0-9a-f]{8,}",
     # random letters and digits of both cases
-    "[0-9A-Za-z_-]{16,}": (
-        r"(?=[\w-]*[0-9])(?=[\w-]*[a-z])(?=[\w-]*[A-Z])[0-9A-Za-z_-]{16,}"
-    ),
+    "[0-9A-Za-z_-]{16,}": (r"(?=[\w-]*[0-9])(?=[\w-]*[a-z])(?=[\w-]*[A-Z])[0-9A-Za-z_-]{16,}"),
     # a code of several parts, as ORD-17A: behind a noun only
     "[0-9A-Za-z]+(?:-[0-9A-Za-z]+)+": (
         r"[A-Z0-9]+(?:-[A-Z0-9]+)*-(?:[0-9]+[A-Z]|[A-Z]+[0-9])[A-Z0-9]*"

@@ -133,7 +133,8 @@ def may_be_random(word: str) -> bool:
 def _mask_random(found: re.Match[str]) -> str:
     """`<id>` for a word whose letters and digits follow no rule.
 
-    >>> [_MAYBE_RANDOM.sub(_mask_random, w) for w in ("JczEEcQm1SxHvA1TdqkAM", "XMLHttpRequestBean")]
+    >>> words = ("JczEEcQm1SxHvA1TdqkAM", "XMLHttpRequestBean")
+    >>> [_MAYBE_RANDOM.sub(_mask_random, word) for word in words]
     ['<id>', 'XMLHttpRequestBean']
     """
     text = found[0]
