@@ -110,18 +110,23 @@ def _mask_value(found: re.Match[str]) -> str:
     if kind in ("word", "num") and _UNSPACED.search(text):
         return _ASCII.sub(_mask_ascii, text)
     if kind == "word":
-        if not text.isascii() and _OTHER_DIGITS.search(text):
-            text = _OTHER_DIGITS.sub("<*>", text)
-        digits = sum(map(len, _DIGIT.findall(text)))
-        if digits <= 2:
-            return text
-        prefix = _PREFIXED.match(text)
-        if prefix is None:
-            return "<id>"
-        if prefix[1]:
-            return f"{prefix[1]}<id>"
-        return f"{prefix[2]}<num>"
+        return _mask_word(text)
     return {"uuid": "<id>", "ip6": "<ip>", "day": "<num>"}.get(kind, f"<{kind}>")
+
+
+def _mask_word(text: str) -> str:
+    """The wildcard for a word with more than two digits, behind the letters that it begins with."""
+    if not text.isascii() and _OTHER_DIGITS.search(text):
+        text = _OTHER_DIGITS.sub("<*>", text)
+    digits = sum(map(len, _DIGIT.findall(text)))
+    if digits <= 2:
+        return text
+    prefix = _PREFIXED.match(text)
+    if prefix is None:
+        return "<id>"
+    if prefix[1]:
+        return f"{prefix[1]}<id>"
+    return f"{prefix[2]}<num>"
 
 
 def may_be_random(word: str) -> bool:
