@@ -112,20 +112,12 @@ def _is_anchored_number(column: Column, before: Column) -> bool:
 
 
 def _is_anchored_name(column: Column, before: Sequence[Column]) -> bool:
-    if "(?<pid>" in column.pattern and (not column.values or column.kind == "wrapped"):
-        return True
     has_sign = _SURE_SIGN.search(column.pattern) is not None
-    if column.distinct == {""}:
-        return True
-    if has_sign and (column.share(_ID) or column.share(_THREAD)):
+    if _is_surely_of_header(column, before, has_sign):
         return True
     if not column.is_few:
         return False
     if column.kind == "wrapped" and column.share(_THREAD):
-        return True
-    is_behind_level = len(before) > 0 and before[-1].kind == "level"
-    is_closed = has_sign or (column.kind == "wrapped" and is_behind_level)
-    if is_closed and column.is_of_all and column.share(_IDENTIFIER):
         return True
     if column.share(_SOURCE) or column.share(_LOGGER):
         return True
@@ -136,6 +128,19 @@ def _is_anchored_name(column: Column, before: Sequence[Column]) -> bool:
     if column.pattern.endswith("[,;] *") or len(column.distinct) == 1:
         return column.kind == "signed" and not is_behind_words
     return True
+
+
+def _is_surely_of_header(column: Column, before: Sequence[Column], has_sign: bool) -> bool:
+    """Whether no message begins with such a column, however many values it has."""
+    if "(?<pid>" in column.pattern and (not column.values or column.kind == "wrapped"):
+        return True
+    if column.distinct == {""}:
+        return True
+    if has_sign and (column.share(_ID) or column.share(_THREAD)):
+        return True
+    is_behind_level = len(before) > 0 and before[-1].kind == "level"
+    is_closed = has_sign or (column.kind == "wrapped" and is_behind_level)
+    return is_closed and column.is_of_all and column.share(_IDENTIFIER)
 
 
 def _since_anchor(columns: Sequence[Column]) -> Sequence[Column]:
