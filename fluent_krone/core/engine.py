@@ -347,18 +347,20 @@ class Engine:
 
     def close(self, session: Session, clock: int, findings: list[Finding]) -> None:
         """Judge a session that has ended, by stream time `clock` at the latest."""
-        self.hanging.look_at(session, clock, findings)
+        end = self.sessions.end_of(session)
+        ended = min(clock, end)
+        if ended > session.due:
+            self.hanging.look_at(session, ended, findings)
         self.counters["instances"] += 1
-        ended = min(clock, self.sessions.end_of(session))
-        if session.state is self.tracker.waiting:
+        tracker = self.cascade.tracker
+        if session.state is tracker.waiting:
             self.settling.close(session, ended, findings)
             return
-        if session.state is self.tracker.settled:
-            session.state = self.tracker.apart()
+        if session.state is tracker.settled:
+            session.state = tracker.apart()
         self.journal.note_end(session)
         if session.keys and session.alerted != ALERTED:
-            may_go_on = ended < self.sessions.end_of(session)
-            self.judging.judge_end(session, ended, findings, may_go_on=may_go_on)
+            self.judging.judge_end(session, ended, findings, may_go_on=ended < end)
         self.settling.count(session, ended)
         for hear in self.on_close:
             hear(session)

@@ -111,7 +111,12 @@ class Loop:
                 if len(so_far) <= kept:
                     session.lines.append(text)
                     if rank != session.level:
-                        note_level(session, record, rank)
+                        # They are kept one by one where a session has several.
+                        levels = session.saved.levels
+                        if levels is None or not rank:
+                            note_level(session, record, rank)
+                        else:
+                            levels.append(rank)
                 if rare or not state.shortest_ns <= gap_ns <= state.longest_ns:
                     engine.special_event(session, text, record, gap_ns, findings, rare)
         time.fed_at = now_ns

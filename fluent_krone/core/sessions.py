@@ -230,9 +230,10 @@ class Sessionizer:
         elif len(self.open) >= self._max_sessions:
             ended = list(self.expired(now)) or [self._longest_idle()]
         instance = self._instances.get(key, 0) + 1
-        ordinal = self._starts.get((key, time_ns), 0)
+        begun = (key, time_ns)
+        ordinal = self._starts.get(begun, 0)
         self._instances[key] = instance
-        self._starts[key, time_ns] = ordinal + 1
+        self._starts[begun] = ordinal + 1
         limit = self.limit(now)
         due = min(now + self.idle_ns, limit)
         session = Session(key, tag, now, instance, ordinal, state, limit, now, due)

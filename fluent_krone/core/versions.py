@@ -48,6 +48,7 @@ class Versions:
         self._getters: list[tuple[str, bytes, Callable[[Fields], Any]]] = [
             (name, first_field(name), field_getter(name)) for name in names if name
         ]
+        self._tops = frozenset(first for _, first, _ in self._getters)
         # Value → [stream time of the first look that had it, looks].
         self._values: OrderedDict[bytes, list[int]] = OrderedDict()
         self._looks = 0
@@ -59,7 +60,7 @@ class Versions:
 
     def look(self, record: Any, clock: int) -> bytes | None:
         """The value that a record has, which is remembered; None where it has none."""
-        if self.is_useless or record.__class__ is not dict:
+        if self.is_useless or record.__class__ is not dict or self._tops.isdisjoint(record):
             return None
         value = self._value(record)
         if value is None:
