@@ -171,7 +171,7 @@ class StreamTime:
     """The watermark and the clock of one stream, in ns UTC; 0 while no event time was believed.
 
     `max_future` and `max_leap` are in seconds. `counters` receives `time_in_future` and
-    `time_leap`. `on_begin` is called with the first time that is believed.
+    `time_leap`. `on_begin` is called with the first time that the clock shows.
     """
 
     def __init__(
@@ -421,7 +421,7 @@ class StreamTime:
     def _move(self, time_ns: int, step: int) -> None:
         if not self.watermark:
             step = 0
-            if self.by_stream:
+            if self.by_stream and not self.clock:
                 self._on_begin(time_ns)
         if self.confirmed:
             # A leap first takes back what the stream went back by before.
@@ -443,6 +443,9 @@ class StreamTime:
         self._counters["time_in_future"] += 1
         self._offset.add(time_ns - self._pace.now_ns)
         if self._offset.seconds is not None:
+            if not self.clock:
+                # What came so far is as old as its arrival, and none of it has been idle for long.
+                self._on_begin(self._pace.now_ns)
             self._go_on(self._pace.now_ns)
             return self._pace.now_ns
         return self.watermark or latest - self._most_ahead_ns[0]

@@ -231,6 +231,19 @@ def test_local_times_without_an_offset_are_noticed(hours: float) -> None:
     assert len(sequences(engine.advance(T0 + 400 * S))) + len(sequences(findings)) == 262
 
 
+def test_no_session_is_cut_when_local_times_are_noticed() -> None:
+    """Wrong before: all that were open ended at once, and alerts told of a common trouble."""
+    engine = lift_engine()
+    findings = []
+    for turn in range(40):
+        now = T0 + turn * S
+        names = NAMES[turn % 2 :: 2]
+        findings += engine.feed("app", [event(n, GOING, turn + 7200) for n in names], now)
+    assert engine.time_offset_s == 7200
+    assert sequences(findings) == []
+    assert len(engine.sessions.open) == len(NAMES)
+
+
 def test_local_times_an_hour_ahead_are_noticed_although_they_are_believed() -> None:
     """Wrong before: an offset up to max_future, as in half of Europe in winter, was not said."""
     engine = lift_engine()
