@@ -112,8 +112,6 @@ class Doubts:
                 so_far.session = self._cut(so_far, note, findings)
                 so_far.cut_at = note.at
             else:
-                # The last of them, not the largest: clocks of several hosts differ.
-                session.last_ns = note.time_ns
                 session.times[at] = note.time_ns
                 session.seen = now
                 engine.hanging.watch(session)
@@ -192,7 +190,6 @@ class Doubts:
         if levels is not None:
             session.levels = levels[:at]
         session.state = engine.tracker.replay(session.keys)
-        session.last_ns = so_far.last_ns
         session.seen = so_far.seen
         engine.sessions.end(session)
         engine.close(session, engine.time.clock, findings)

@@ -1,15 +1,16 @@
 """Sessions that hang: found while nothing happens in them.
 
 1. The state of a session says after how long without an event there is something to do
-   (`State.waits_ns`). `Session.due` is the stream time of that moment.
-2. `due` changes with each event. Keeping an order of all of them would cost more than judging the
-   events. So a session has one moment in a heap, `Session.alarm`, which is never later than `due`:
-   most events move `due` further away and touch no heap. When its moment comes, the session is
-   looked at, and put back with its `due` of then.
-3. What is found is a function of the stream alone. A session is looked at before its next event is
+   (`State.waits_ns`). That moment changes with each event.
+2. Even to note it with each event would cost too much. `Session.due` is a moment that is never
+   later: an event may make it earlier, and it is made later when the session is looked at.
+3. To keep an order of all of them would cost more than to judge the events. So a session has one
+   moment in a heap, `Session.alarm`, which is never later either: most events touch no heap. When
+   its moment comes, the session is looked at, and put back with its `due` of then.
+4. What is found is a function of the stream alone. A session is looked at before its next event is
    taken and before it ends, whether or not it was collected in between; so the finding says that
    the limit was exceeded, and not by how much.
-4. Silences of the whole stream do not count, and events may come as late as they have come before
+5. Silences of the whole stream do not count, and events may come as late as they have come before
    (`Patience`).
 """
 
@@ -78,7 +79,10 @@ class Hanging:
 
     def look_at(self, session: Session, clock: int, findings: list[Finding]) -> None:
         """Report the session if it hangs at stream time `clock`, or hung before it ended."""
-        clock = min(clock, self._sessions.end_of(session))
+        end = self._sessions.end_of(session)
+        clock = min(clock, end)
+        # The events since have moved it.
+        session.due = max(session.due, min(session.seen + session.state.waits_ns, end))
         if clock <= session.due:
             return
         session.due = self._due(session)

@@ -340,7 +340,7 @@ class Journal:
         # than that of a session which has an event now would break the order of ends.
         session.limit = min(limit, sessions.limit(opened))
         session.seen = min(seen, self._time.clock)
-        session.last_ns = last_ns
+        session.passed_ns = last_ns
         session.alerted = alerted
         session.told = list(told)
         own_keys = [log_keys[i] for i in array("H", keys)]

@@ -101,13 +101,18 @@ class Loop:
                 state = session.state.next.get(log_key) or work_out(session.state, log_key, so_far)
                 session.state = state
                 session.seen = clock
+                # Hardly any number that is made here is kept. Those that live as long as a session
+                # would lie between those that do not, and memory would be far from the processor.
                 due = clock + state.waits_ns
-                session.due = due if due < session.limit else session.limit
+                if due < session.due:
+                    session.due = due
                 if due < session.alarm:
                     set_alarm(session, due)
-                session.times.append(time_ns)
-                gap_ns = time_ns - session.last_ns
-                session.last_ns = time_ns
+                times = session.times
+                gap_ns = 0
+                if times:
+                    gap_ns = time_ns - times[-1]
+                times.append(time_ns)
                 if len(so_far) <= kept:
                     session.lines.append(text)
                     if rank != session.level:

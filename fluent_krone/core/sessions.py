@@ -92,6 +92,8 @@ class Saved:
     levels: bytearray | None = None
     # How many of its events were steps of a change (`changes.py`).
     new_steps: int = 0
+    # Event time of its last event, once it was read again: that event may be no step any more.
+    last_ns: int = 0
 
 
 @dataclass(slots=True, eq=False)
@@ -112,13 +114,13 @@ class Session:
     limit: int
     # Stream time at its last event.
     seen: int
-    # Stream time from which on there may be something to do before an event is taken: it has ended,
-    # or it hangs (`Hanging`).
+    # Stream time up to which there is nothing to do before an event is taken: it has not ended, and
+    # does not hang. Events move that moment away, which is noted once this one is over (`Hanging`).
     due: int
     # Stream time of its valid entry in the heap of `Hanging`.
     alarm: int = 0
-    # Event time of its last event.
-    last_ns: int = 0
+    # Event time of its last event, while all of them were passed over.
+    passed_ns: int = 0
     # Whether it has had the one sequence alert that a session may have: `NOT_ALERTED` and so on.
     alerted: int = NOT_ALERTED
     saved: Saved = field(default_factory=Saved)
@@ -173,8 +175,15 @@ class Session:
     def first_ns(self) -> int:
         """Event time of its first event; of the last one, where all were passed over."""
         if not self.times:
-            return self.last_ns
+            return self.passed_ns
         return self.times[0]
+
+    @property
+    def last_ns(self) -> int:
+        """Event time of its last event."""
+        if self.saved.last_ns or not self.times:
+            return self.saved.last_ns or self.passed_ns
+        return self.times[-1]
 
     @property
     def is_abnormal(self) -> bool:
@@ -275,7 +284,6 @@ class Sessionizer:
         """A session began at another stream time `now`, and event time, than was thought."""
         session.opened = now
         session.times[0] = time_ns
-        session.last_ns = time_ns
         session.ordinal = self._starts.get((session.key, time_ns), 0)
         self._starts[session.key, time_ns] = session.ordinal + 1
         session.limit = self.limit(now)

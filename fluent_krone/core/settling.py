@@ -140,7 +140,7 @@ class Settling:
         if session.due < min(session.alarm, end):
             engine.hanging.set_alarm(session, session.due)
         if not session.keys:
-            session.last_ns = time_ns
+            session.passed_ns = time_ns
         # Its fields are others than those saved, though it has no further step.
         engine.journal.save_again([session])
         return session
@@ -253,6 +253,7 @@ class Settling:
                 session.keys[place] = known
                 kept.append(place)
         levels = session.levels
+        session.saved.last_ns = session.last_ns
         session.lines = [session.lines[place] for place in kept if place < len(session.lines)]
         if levels is not None:
             session.levels = bytes(levels[place] for place in kept if place < len(levels))

@@ -83,7 +83,6 @@ class SingleEvents:
         gap_ns = time_ns - session.last_ns
         if not in_time:
             gap_ns = self.odd.usual_gap(session.keys, gap_ns)
-        session.last_ns = time_ns
         session.times.append(time_ns)
         if len(session.keys) <= engine.limits.keep_lines:
             session.lines.append(text)

@@ -24,7 +24,7 @@ def ended(keys: Sequence[int], name: str = "a", at: int = 0) -> Session:
     state = State(len(keys), 0, 0, 0, 0, None)
     session = Session((name.encode(),), b"app", 0, 1, 0, state, 0, 0, 0)
     session.keys.extend(keys)
-    session.last_ns = at
+    session.passed_ns = at
     return session
 
 
