@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from ..core.listing import numbered
 from ..types import ChangeReport, NewTemplate
 from .digests import digest_of
 
@@ -70,10 +71,10 @@ def in_words(report: ChangeReport) -> str:
     parts = []
     if renamed:
         pairs = [f"“{one.text}” instead of “{one.replaces}”" for one in renamed]
-        parts.append(f"{_counted(len(renamed), 'renamed step')} ({_some(pairs)})")
+        parts.append(f"{numbered(len(renamed), 'renamed step')} ({_some(pairs)})")
     if added:
         names = [f"“{one.text}”" for one in added]
-        parts.append(f"{_counted(len(added), 'new step')} ({_some(names)})")
+        parts.append(f"{numbered(len(added), 'new step')} ({_some(names)})")
     what = " and ".join(parts) or "new steps"
     said = f"The program has changed: since then, sessions have {what}{_with_version(report)}."
     if report.state == "abnormal":
@@ -91,7 +92,7 @@ def _shifted_in_words(report: ChangeReport) -> str:
     parts = []
     if report.gone:
         names = [f"“{text}”" for text in report.gone]
-        parts.append(f"{_counted(len(names), 'step')} that they nearly always had ({_some(names)})")
+        parts.append(f"{numbered(len(names), 'step')} that they nearly always had ({_some(names)})")
     said = f"{report.sessions:,} sessions"
     if report.gone:
         said += f" lack {' and '.join(parts)}, and no session has it any more"
@@ -139,12 +140,6 @@ def _some(texts: list[str]) -> str:
     if len(texts) > _MOST_NAMED:
         named += f", and {len(texts) - _MOST_NAMED} more"
     return named
-
-
-def _counted(count: int, noun: str) -> str:
-    if count == 1:
-        return f"1 {noun}"
-    return f"{count:,} {noun}s"
 
 
 def _text(value: bytes) -> str:

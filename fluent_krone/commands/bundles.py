@@ -6,11 +6,12 @@ import argparse
 import json
 from pathlib import Path
 
+from ..core.listing import numbered
 from ..errors import KroneError
 from ..living.bundles import BundleFolder, Kept
 from ..living.refit import SHADOW
 from ..living.shadow import Shadow
-from .groups import AddParser, CommandGroup, counted
+from .groups import AddParser, CommandGroup
 
 
 def add_commands(add_parser: AddParser) -> None:
@@ -53,7 +54,7 @@ def _list(flags: argparse.Namespace) -> int:
 
 
 def _line(bundle: Kept) -> str:
-    words = f"{bundle.name}  {bundle.hash}  fitted to {counted(bundle.sessions, 'session')}"
+    words = f"{bundle.name}  {bundle.hash}  fitted to {numbered(bundle.sessions, 'session')}"
     if bundle.is_current:
         words += "  in use"
     elif bundle.is_previous:

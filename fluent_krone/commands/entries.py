@@ -6,9 +6,9 @@ import dataclasses
 from dataclasses import dataclass
 from typing import Any
 
+from ..core.listing import numbered
 from ..explain.knowledge import Knowledge, Seen
 from ..explain.rows import Learned, Mark, iso_ms
-from .groups import counted
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,7 +50,7 @@ class Entry:
 
     def in_short(self, now_s: float) -> list[str]:
         """At most three lines."""
-        what = counted(self.alerts, "alert")
+        what = numbered(self.alerts, "alert")
         if self.mark and self.mark.scope != "pattern":
             what = f"{self.mark.scope} {self.mark.about}"
         lines = [f"{self.pattern}  {what}"]

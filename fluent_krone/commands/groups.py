@@ -1,4 +1,4 @@
-"""What commands that have commands of their own share: their parsers, and how they count things."""
+"""What commands that have commands of their own share: their parsers."""
 
 from __future__ import annotations
 
@@ -37,14 +37,3 @@ def sentence(summary: str) -> str:
     'List incidents, the newest first.'
     """
     return f"{summary[0].upper()}{summary[1:]}."
-
-
-def counted(number: int, noun: str) -> str:
-    """A number with its noun, in the plural where that is right.
-
-    >>> counted(1, "alert"), counted(2000, "alert")
-    ('1 alert', '2,000 alerts')
-    """
-    if number == 1:
-        return f"1 {noun}"
-    return f"{number:,} {noun}s"

@@ -9,9 +9,10 @@ import contextlib
 import json
 from typing import Any
 
+from ..core.listing import numbered
 from ..explain.knowledge import Knowledge
 from ..explain.told import ToldIncident, told_incidents
-from .groups import AddParser, counted, sentence
+from .groups import AddParser, sentence
 from .knowledge import where_parser
 from .knowledge_place import knowledge_path
 
@@ -45,13 +46,13 @@ def run(flags: argparse.Namespace) -> int:
         else:
             print("\n".join(_in_words(one)))
     if not flags.json:
-        print(counted(len(found), "incident"))
+        print(numbered(len(found), "incident"))
     return 0
 
 
 def _in_words(one: ToldIncident) -> list[str]:
     incident: dict[str, Any] = one.incident
-    executions = counted(incident["count"], "execution")
+    executions = numbered(incident["count"], "execution")
     return [
         f"{incident['id']}  {incident['state']}  {executions}  {incident['first']}  {one.tag}",
         f"    {one.about}",

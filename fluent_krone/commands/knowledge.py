@@ -10,13 +10,14 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 from ..config import parse_duration
+from ..core.listing import numbered
 from ..errors import ConfigError, KroneError
 from ..explain.accepted import Accepted
 from ..explain.knowledge import ALERTS_KEPT, Knowledge
 from ..explain.marks import Marks, Says
 from ..explain.rows import SCOPES, Merged, Scope, merge, read_rows, write_rows
 from .entries import Entry, mark_in_words, note_in_words, row_as_json
-from .groups import AddParser, CommandGroup, counted
+from .groups import AddParser, CommandGroup
 from .knowledge_place import add_place, knowledge_path, user_name
 
 
@@ -149,7 +150,7 @@ def _list(flags: argparse.Namespace) -> int:
         print("\n".join(entry.in_short(now_s)))
     muted = sum(entry.is_muted(now_s) for entry in entries)
     marked = sum(entry.mark is not None for entry in entries)
-    total = counted(len(entries), "signature")
+    total = numbered(len(entries), "signature")
     print(f"{total}, {marked} of them marked by persons; {muted} muted now")
     return 0
 
@@ -183,7 +184,7 @@ def _mark(flags: argparse.Namespace) -> int:
     effect = "alerts with them say so"
     if says.verdict == "normal":
         effect = "alerts are no longer sent where nothing else deviates"
-    what = counted(len(made), scope)
+    what = numbered(len(made), scope)
     print(f"{what} of {flags.name} marked {mark_in_words(made[0])}: {effect}")
     for mark in made:
         print(f"    {mark.pattern}  {mark.about}")
@@ -205,7 +206,7 @@ def _mark_pattern(
         pattern = _pattern(knowledge, flags.name)
     before = knowledge.said(pattern, now_s)
     mark = knowledge.mark(pattern, says.verdict, says.note, says.by, says.until, now_s)
-    known = counted(knowledge.count_seen(pattern), "alert")
+    known = numbered(knowledge.count_seen(pattern), "alert")
     effect = "its alerts say so"
     if mark.verdict == "normal":
         effect = "its alerts are no longer sent"
@@ -252,7 +253,7 @@ def _forget(flags: argparse.Namespace) -> int:
     if flags.model is not None:
         with _open(flags) as knowledge:
             forgotten = knowledge.forget_model(flags.model)
-        print(f"{counted(forgotten, 'answer')} of model {flags.model} deleted")
+        print(f"{numbered(forgotten, 'answer')} of model {flags.model} deleted")
         return 0
     with _open(flags) as knowledge:
         pattern = _pattern(knowledge, flags.name)
@@ -269,7 +270,7 @@ def _export(flags: argparse.Namespace) -> int:
     with _open(flags) as knowledge:
         rows = knowledge.rows()
     write_rows(flags.file, rows)
-    print(f"{counted(len(rows), 'row')} written to {flags.file}")
+    print(f"{numbered(len(rows), 'row')} written to {flags.file}")
     return 0
 
 
@@ -283,7 +284,7 @@ def _import(flags: argparse.Namespace) -> int:
     _print_conflicts(outcome)
     changed = len(set(outcome.rows) - before)
     print(
-        f"{counted(len(rows), 'row')} read from {flags.file}, "
+        f"{numbered(len(rows), 'row')} read from {flags.file}, "
         f"{changed} of them new or later than what was known"
     )
     return 0
@@ -293,7 +294,7 @@ def _merge(flags: argparse.Namespace) -> int:
     outcome = merge(row for file in flags.files for row in read_rows(file))
     write_rows(flags.output, outcome.rows)
     _print_conflicts(outcome)
-    print(f"{counted(len(outcome.rows), 'row')} written to {flags.output}")
+    print(f"{numbered(len(outcome.rows), 'row')} written to {flags.output}")
     return 0
 
 

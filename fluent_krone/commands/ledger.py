@@ -5,7 +5,8 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
-from .groups import AddParser, CommandGroup, counted
+from ..core.listing import numbered
+from .groups import AddParser, CommandGroup
 
 
 def add_commands(add_parser: AddParser) -> None:
@@ -30,11 +31,11 @@ def _verify(flags: argparse.Namespace) -> int:
     span = ""
     if found.first:
         span = f", {found.first} to {found.last}"
-    print(f"{flags.file} is intact: {counted(found.entries, 'line')}{span}")
-    requests = counted(found.requests, "request")
-    tokens = counted(found.tokens, "token")
+    print(f"{flags.file} is intact: {numbered(found.entries, 'line')}{span}")
+    requests = numbered(found.requests, "request")
+    tokens = numbered(found.tokens, "token")
     print(f"{requests}, {tokens}, {found.cost_usd:.6f} dollars")
     if found.torn:
-        print(f"{counted(found.torn, 'line')} left unfinished by a kill or a power cut")
+        print(f"{numbered(found.torn, 'line')} left unfinished by a kill or a power cut")
     print(f"hash of the last line, to keep elsewhere and pass to --expect: {found.hash}")
     return 0

@@ -13,6 +13,7 @@ from typing import Any
 
 from ..background import attend
 from ..config import Config, from_flags
+from ..core.listing import numbered
 from ..detect.bundle import load_bundle
 from ..errors import KroneError
 from ..explain.desk import Desk
@@ -23,7 +24,6 @@ from ..living.refit import SHADOW, recording_of, reservoir_bytes, reservoir_of
 from ..living.reservoir import Reservoir
 from ..living.shadow import compare
 from . import export
-from .groups import counted
 from .parser import Commands
 
 # Sessions below which a bundle would know too little.
@@ -75,15 +75,15 @@ def _fit(config: Config, folder: BundleFolder, work: Path, name: str) -> None:
         recording_of(folder), bundle, config, _clearing(config), random.Random(time.time_ns())
     )
     print(
-        f"refit: {counted(filled.sessions, 'session')} of {counted(filled.kinds, 'kind')}; left "
+        f"refit: {numbered(filled.sessions, 'session')} of {numbered(filled.kinds, 'kind')}; left "
         f"out: {filled.flagged:,} that alerted, {filled.cut:,} that are not whole, "
         f"{filled.held_out:,} to judge by",
         flush=True,
     )
     if filled.sessions < _FEWEST_SESSIONS:
         raise KroneError(
-            f"only {counted(filled.sessions, 'session')} to learn from, and {_FEWEST_SESSIONS} are "
-            "needed: the next refit finds more"
+            f"only {numbered(filled.sessions, 'session')} to learn from, and {_FEWEST_SESSIONS} "
+            "are needed: the next refit finds more"
         )
     # Nothing of an earlier fit is used again, since the reservoir is another one.
     for path in work.glob("*"):

@@ -18,13 +18,13 @@ from ..alerts.incidents import Incidents, in_order
 from ..alerts.records import AlertMaker
 from ..config import Config, from_flags
 from ..core.engine import Engine
+from ..core.listing import numbered
 from ..detect.bundle import Bundle, key_hash, load_bundle
 from ..inputs import Event, Inputs, count_events, read_events, read_labels
 from ..reading.records import SessionKey, key_text
 from ..runtime.misfit import Misfit
 from ..types import Alert, Finding
 from . import running
-from .groups import counted
 from .parser import Commands
 from .replay_keep import Holder, WhatIf, writing
 
@@ -275,13 +275,13 @@ def describe(result: dict[str, Any], bundle: Bundle) -> str:
         f"{result['events']:,} events in {result['sessions']:,} sessions "
         f"({result['instances']:,} instances), {result['events_per_s']:,} events/s, "
         f"bundle {bundle.name} ({bundle.hash})",
-        f"{counted(result['flagged'], 'session')} flagged, {counted(result['alerts'], 'alert')}, "
-        f"{counted(result['unmatched'], 'event')} matched no template",
+        f"{numbered(result['flagged'], 'session')} flagged, {numbered(result['alerts'], 'alert')}, "
+        f"{numbered(result['unmatched'], 'event')} matched no template",
     ]
     if "changes" in result:
         lines.append(
-            f"{counted(result['changes'], 'change')} of the program, with steps in "
-            f"{counted(result['sessions_changed'], 'session')}"
+            f"{numbered(result['changes'], 'change')} of the program, with steps in "
+            f"{numbered(result['sessions_changed'], 'session')}"
         )
     if "f1" in result:
         lines.append(

@@ -197,13 +197,17 @@ def _collapse(nodes: Iterable[int]) -> list[int]:
     return list(map(itemgetter(0), groupby(nodes)))
 
 
-def step_name(*path: str | None) -> str:
+def step_name(*path: str | None, left_open: str = "") -> str:
     """A step as people read it: entity, action and status, as far as they are known.
 
-    >>> step_name("Pump", "start", None), step_name("unknown", "unknown", "unknown")
-    ('Pump → start', 'a line of no known step')
+    `left_open` stands for those that are not known; without it, they are left out.
+
+    >>> step_name("Pump", "start", None), step_name("Pump", None, None, left_open="?")
+    ('Pump → start', 'Pump → ? → ?')
+    >>> step_name("unknown", "unknown", "unknown")
+    'a line of no known step'
     """
-    parts = [part for part in path if part]
+    parts = [part or left_open for part in path if part or left_open]
     if parts and all(part == UNKNOWN for part in parts):
         return "a line of no known step"
     return " → ".join(parts)

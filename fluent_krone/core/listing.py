@@ -1,4 +1,4 @@
-"""Names as a person lists them."""
+"""Names as a person lists them, and things with their number."""
 
 from __future__ import annotations
 
@@ -22,3 +22,14 @@ def listed(names: Iterable[str], most: int = _MOST_LISTED) -> str:
     if len(shown) > 1:
         return f"{', '.join(shown[:-1])} and {shown[-1]}"
     return shown[0]
+
+
+def numbered(count: int, noun: str) -> str:
+    """A number with its noun, in the plural where that is right.
+
+    >>> numbered(1, "alert"), numbered(2000, "alert")
+    ('1 alert', '2,000 alerts')
+    """
+    if count == 1:
+        return f"1 {noun}"
+    return f"{count:,} {noun}s"

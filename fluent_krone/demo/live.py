@@ -24,6 +24,7 @@ from typing import Any, TextIO
 from ..alerts.records import AlertMaker
 from ..commands.replay import write_alert
 from ..config import Config
+from ..core.hierarchy import step_name
 from ..detect.bundle import Bundle, load_bundle
 from ..errors import ConfigError, ProtocolError
 from ..runtime.service import Service
@@ -346,9 +347,7 @@ class _Screen:
 
 
 def _arrows(record: Mapping[str, Any]) -> str:
-    return " → ".join(
-        step or "?" for step in (record["entity"], record["action"], record["status"])
-    )
+    return step_name(record["entity"], record["action"], record["status"], left_open="?")
 
 
 def _ns_of(text: str) -> int:

@@ -14,6 +14,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from random import Random
 
+from ..core.hierarchy import step_name
 from .courses import (
     BEGINS,
     MOVE,
@@ -93,7 +94,7 @@ class SimulatedSession:
 def _words(step: str) -> str:
     if step not in STEPS:
         return UNHEARD_OF[step].template
-    return " → ".join(STEPS[step][2:])
+    return step_name(*STEPS[step][2:])
 
 
 def simulate(sessions: int, seed: int | str, *, faults: bool = True) -> list[SimulatedSession]:

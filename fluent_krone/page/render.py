@@ -19,6 +19,7 @@ from pathlib import Path
 from typing import IO, Any, TypeGuard
 
 from ..alerts.alignment import alike_runs
+from ..core.hierarchy import step_name
 from ..errors import ConfigError
 from .parts import script, text_of
 
@@ -227,7 +228,8 @@ def _plain_list(alerts: list[_Alert]) -> str:
 
 
 def _plain(record: Mapping[str, Any]) -> str:
-    steps = " → ".join(str(record.get(step) or "?") for step in ("entity", "action", "status"))
+    path = (record.get(level) and str(record[level]) for level in ("entity", "action", "status"))
+    steps = step_name(*path, left_open="?")
     session = record.get("session")
     key = str(session)
     if isinstance(session, list):
