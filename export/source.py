@@ -5,6 +5,7 @@ Which settings read it, and how long sessions pause.
 
 from __future__ import annotations
 
+import contextlib
 import re
 from collections import Counter, defaultdict
 from collections.abc import Callable, Iterator, Sequence
@@ -16,7 +17,7 @@ from fluent_krone.config import parse_list
 from fluent_krone.errors import ExportError, RecordError
 from fluent_krone.inputs import Event, Inputs, count_events, find_files, read_events
 from fluent_krone.inputs.files import describe
-from fluent_krone.reading.accessor import message_getter
+from fluent_krone.reading.accessor import field_getter, message_getter
 from fluent_krone.reading.levels import levels_of
 from fluent_krone.reading.mask import Masker
 from fluent_krone.reading.records import (
@@ -81,6 +82,7 @@ def settle(options: Options, say: Say, warn: Say) -> InputSettings:
     )
     if options.line_format is None:
         settings = _guessed_header(settings, options, sample, say, warn)
+    _check_fields(settings, options, sample)
     if settings.component_field is None:
         settings = replace(settings, component_field=_component(sample, say))
     if settings.level_field is None:
@@ -97,6 +99,32 @@ def settle(options: Options, say: Say, warn: Say) -> InputSettings:
     if options.session_key == AUTO:
         return _with_best_key(settings, options.input, say)
     return settings
+
+
+def _check_fields(
+    settings: InputSettings, options: Options, sample: Sequence[dict[bytes, Any]]
+) -> None:
+    """Raise ExportError for a field that is asked for and that no record has."""
+    asked = {
+        "--component-field": options.component_field,
+        "--time-field": options.time_field,
+        "--level-field": options.level_field,
+    }
+    if not any(asked.values()):
+        return
+    reader = RecordReader(settings)
+    records = []
+    for record in sample:
+        with contextlib.suppress(RecordError):
+            records.append(reader.fields(record))
+    for option, name in asked.items():
+        if not name or any(field_getter(name)(record) is not None for record in records):
+            continue
+        names = {as_text(field) for record in records for field in record}
+        raise ExportError(
+            f"{option}: no record has a field {name!r}: name one of these, or '' for none: "
+            f"{_list(names)}"
+        )
 
 
 def _with_best_key(settings: InputSettings, inputs: Inputs, say: Say) -> InputSettings:

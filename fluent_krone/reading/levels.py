@@ -108,7 +108,8 @@ class LevelReader:
     """Reads the rank of a record's level.
 
     `fields_of` gives the fields of a record as they are read, with the groups of `line_format`.
-    `level_field` names a field that comes before all of the usual ones.
+    `level_field` names a field that comes before all of the usual ones; `count` is told each time
+    whether it has a level.
 
     >>> LevelReader().rank({b"level": b"WARN"}), LevelReader().rank({b"message": b"x"})
     (5, 0)
@@ -118,19 +119,23 @@ class LevelReader:
         self,
         fields_of: Callable[[Any], Mapping[bytes, Any]] | None = None,
         level_field: str | None = None,
+        count: Callable[[bool], None] = lambda found: None,
     ) -> None:
         self._fields_of = fields_of
+        self._count = count
         self._named: _NamedField | None = None
         if level_field is not None:
             self._named = _NamedField(level_field)
         # Words → ranks. Where levels are parts of lines, no field of a record says them.
         self._ranks: dict[Any, int] = {}
-        self._quick = self._ranks if fields_of is None else {}
+        # Whether the usual field is the first one that is asked for.
+        self._is_usual = fields_of is None and level_field in (None, FIRST_LEVEL_FIELD.decode())
+        self._quick = self._ranks if self._is_usual else {}
 
     @property
     def is_plain(self) -> bool:
-        """Whether levels are fields of the records as they come."""
-        return self._fields_of is None
+        """Whether the first field that is asked for is the usual one, in records as they come."""
+        return self._is_usual
 
     def rank(self, record: Any) -> int:
         """The rank, or `UNKNOWN_RANK`. Of a record that is gone, its excerpt says it."""
@@ -156,6 +161,7 @@ class LevelReader:
             fields = self._fields_of(record)
         if self._named is not None:
             rank = self._rank_at(*self._named.find(fields))
+            self._count(rank != UNKNOWN_RANK)
             if rank != UNKNOWN_RANK:
                 return rank
         # Records without any level are the usual ones here, and have few fields.
@@ -206,6 +212,5 @@ def _rank_of_pri(value: Any) -> int:
 def levels_of(reader: RecordReader) -> LevelReader:
     """Reads levels of the records that this reader reads, with the groups of its `line_format`."""
     level_field = reader.settings.level_field
-    if reader.settings.line_format is None:
-        return LevelReader(level_field=level_field)
-    return LevelReader(reader.fields, level_field)
+    fields_of = None if reader.settings.line_format is None else reader.fields
+    return LevelReader(fields_of, level_field, reader.count_level)

@@ -170,6 +170,9 @@ class RecordReader:
         self.messages_cut = 0
         # Events whose record lacks the component field, or has no text in it.
         self.components_missing = 0
+        # How often the field of the level that is named was asked for, and had no level.
+        self.levels_asked = 0
+        self.levels_missing = 0
         self.max_size = max_message_size
         self.max_keys = max_keys
         self._message = message_getter(settings.message_field)
@@ -227,6 +230,11 @@ class RecordReader:
             else:
                 self.components_missing += 1
         return text, self.keys(tag, record, message)
+
+    def count_level(self, found: bool) -> None:
+        """Count that the field of the level was asked for, and whether it had one."""
+        self.levels_asked += 1
+        self.levels_missing += not found
 
     def fields(self, record: Fields) -> Fields:
         """The record's fields, with those of its line's header. Raises RecordError as `read`."""

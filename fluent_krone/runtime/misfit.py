@@ -18,6 +18,9 @@ ENOUGH_RECORDS = 1_000
 # Events after which it is decided whether the bundle's templates fit. It takes more of them,
 # since a new version of a program may log new lines at its start.
 ENOUGH_EVENTS = 10_000
+# Events whose level was asked for, of which none had one, from which on it is said. Only steps
+# whose level matters are asked for it.
+_ENOUGH_LEVELS = 100
 # Records after which counting begins anew: a stream that was put right is not held to its past.
 _SPAN = 50_000
 # No zone is further away from UTC than 14 hours.
@@ -82,6 +85,7 @@ class Misfit:
         found = (
             _set_aside(counts, settings)
             or _component(counts, settings)
+            or _level(counts, settings)
             or _times(counts, settings)
             or self._templates(counts)
             or self._version()
@@ -134,6 +138,8 @@ class Misfit:
         for reason, count in engine.set_aside.items():
             counts[f"aside {reason}"] = count
         counts["components_missing"] = engine.reader.components_missing
+        counts["levels_asked"] = engine.reader.levels_asked
+        counts["levels_missing"] = engine.reader.levels_missing
         return counts
 
 
@@ -185,6 +191,17 @@ def _component(counts: Counter[str], settings: InputSettings) -> str | None:
     return (
         f"component_field {settings.component_field!r} is in none of {events} events; name the "
         "field that has the logger, or leave component_field out"
+    )
+
+
+def _level(counts: Counter[str], settings: InputSettings) -> str | None:
+    """A field of the level that never has one: no event is found to be too severe then."""
+    asked = counts["levels_asked"]
+    if settings.level_field is None or asked < _ENOUGH_LEVELS or counts["levels_missing"] < asked:
+        return None
+    return (
+        f"level_field {settings.level_field!r} has a level in none of {asked} events; name the "
+        "field that has the level, or leave level_field out"
     )
 
 

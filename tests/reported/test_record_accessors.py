@@ -128,6 +128,7 @@ def test_lines_of_stack_traces_are_no_misfit() -> None:
         ({"message_field": "log.text"}, "a nested field is written $.log.text"),
         ({"session_key": ("$.no['such']",)}, "session_key $.no['such'] finds nothing"),
         ({"component_field": "nosuch"}, "component_field 'nosuch' is in none"),
+        ({"level_field": "nosuch"}, "level_field 'nosuch' has a level in none"),
         ({"line_format": "(?<time>x) (?<message>.*)"}, "line_format"),
     ],
 )
@@ -147,3 +148,16 @@ def test_replay_warns(
     monkeypatch.setattr("sys.stdin", io.StringIO())
     assert main(["replay", "--input", str(path)]) == 0
     assert "warning: 200 of 200 records are set aside (no_message)" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("option", ["component", "level", "time"])
+def test_an_export_refuses_a_field_that_no_record_has(
+    option: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Was wrong: without a word, whatever stood before a colon was taken for the component."""
+    path = tmp_path / "a.log"
+    path.write_text("".join(f'{{"msg": "order {n // 3}: paid"}}\n' for n in range(90)))
+    options = ["--input", str(path), "--session-key", "/order ([0-9]+)/"]
+    field = [f"--{option}-field", "nosuch"]
+    assert main(["export", "mine", *options, *field, "--work", str(tmp_path / "work")]) == 1
+    assert f"--{option}-field: no record has a field 'nosuch'" in capsys.readouterr().err

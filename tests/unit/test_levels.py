@@ -92,3 +92,10 @@ def test_a_field_that_is_no_level_hides_no_other_one_however_often_it_came() -> 
     assert [reader.rank(record) for _ in range(3)] == [6, 6, 6]
     assert reader.rank({b"level": b"shard", b"severity": b"INFO"}) == 3
     assert reader.rank({b"level": b"shard"}) == 0
+
+
+def test_a_named_field_comes_before_the_usual_one_however_often_its_word_was_seen() -> None:
+    """Was wrong: where records had the usual field too, that one counted."""
+    levels = LevelReader(level_field="grade")
+    assert levels.rank({b"level": b"info"}) == RANKS[b"info"]
+    assert levels.rank({b"level": b"info", b"grade": b"error"}) == RANKS[b"error"]
