@@ -10,15 +10,17 @@ from typing import Any, cast, get_args
 from .. import __version__
 from ..alerts.incident import Incident
 from ..alerts.records import iso_time
+from ..alerts.severity import SEVERITIES
 from ..errors import KroneError
 from ..explain import Said
 from ..explain.accepted import accept, accepted_rows, take_back
 from ..explain.marks import Says, Target, targets_of
-from ..explain.rows import SCOPES, Mark, iso_ms, to_ms
+from ..explain.rows import SCOPES, to_ms
 from ..runtime.service import Service
 from ..types import Alert
 from .history import History
 from .rates import Rates
+from .said import everything_said, shown_mark
 from .verdicts import Verdicts
 
 # Who a mark of the page is by: whoever has the token, and that is all that is known.
@@ -30,18 +32,32 @@ _MOST_DAYS = 365
 _MOST_CHANGES = 50
 # Figures of the service that the page lists, in this order, by the names of its statistics.
 _FIGURES = {
-    "records": "records read",
-    "instances": "sessions begun",
+    "records": "records judged",
+    "instances": "sessions ended",
     "sessions_open": "sessions open",
     "alerts": "alerts",
     "incidents_open": "incidents open",
     "alerts_outgoing": "alerts that wait for their receiver",
     "unmatched": "lines that matched no template",
-    "cache_hits": "steps seen before",
-    "cache_misses": "steps worked out",
-    "store_size": "bytes of the store",
-    "stream_lag": "seconds that the stream is behind the clock",
+    "cache_hits": "steps whose scores were still known",
+    "cache_misses": "steps that were scored anew",
 }
+# The reasons for which a record is not judged are statistics of these names.
+_SET_ASIDE = "set_aside_"
+# Figures of a candidate beside the bundle in use, by their names, in this order.
+_SHADOW = {
+    "sessions": "sessions that both bundles judged",
+    "common_alerts": "sessions that both flag",
+    "new_alerts": "sessions that only the next bundle flags",
+    "lost_alerts": "sessions that only the bundle in use flags",
+    "held_out": "normal sessions that it was not fitted to",
+    "false_alarms_per_1000": "false alarms to expect of it in 1,000 normal sessions",
+    "injected": "sessions with an injected fault",
+    "found_candidate": "share of these faults that the next bundle finds",
+    "found_live": "share of these faults that the bundle in use finds",
+}
+# Incidents that are looked at for one that a mark is about.
+_EXAMPLES = 2_000
 
 
 class ServiceBackend:
@@ -64,6 +80,7 @@ class ServiceBackend:
         self._verdicts = Verdicts(service.knowledge)
         # What persons changed on the page; so every open page hears of it.
         self._changes = 0
+        self._started_s = time.time()
 
     def note(self, incident: Incident, alert: Alert) -> None:
         """Remember that an alert joined an incident; the service calls it."""
@@ -86,27 +103,46 @@ class ServiceBackend:
         stats = self._stats()
         return {
             "version": __version__,
-            "active": len(self._service.incidents.open),
+            "started": iso_time(int(self._started_s * 1e9)),
+            "active": len(self._unread()),
             "troubles": self._service.troubles(),
             "rates": self._rates.bars(),
             "figures": {words: stats.get(name, 0.0) for name, words in _FIGURES.items()},
+            "store_bytes": stats.get("store_size", 0.0),
+            "lag_s": stats.get("stream_lag", 0.0),
+            "set_aside": _set_aside(stats),
             "bundle": self._bundle(),
             "learning": self._learning(),
             "refit": self._refit(),
             "changes": self._open_changes(),
         }
 
-    def incidents(self, words: str, state: str, after: str, count: int) -> dict[str, Any]:
-        """Incidents that hold the words, newest first."""
+    def incidents(
+        self, words: str, state: str, order: str, after: str, count: int
+    ) -> dict[str, Any]:
+        """Incidents that hold the words, in an order: newest first, where it is unknown."""
+        unread = self._unread()
         live = self._service.incidents.open
 
         def is_wanted(name: str, summary: str) -> bool:
             if state == "unmarked":
-                about = lambda: json.loads(summary).get("marked_by")  # noqa: E731
-                return self._verdicts.of(name, about) is None
-            return not state or (name in live) == (state == "active")
+                return self._verdict(name, summary) is None
+            if state == "active":
+                return name in unread
+            return not state or name not in live
 
-        found, following, total = self._history.page(words, is_wanted, after, count)
+        def by_urgency(name: str, summary: str) -> tuple[int, ...]:
+            about = json.loads(summary)
+            severity = SEVERITIES.index(about["severity"])
+            return (name not in unread, -severity, -about["count"])
+
+        def by_count(name: str, summary: str) -> tuple[int, ...]:
+            return (-json.loads(summary)["count"],)
+
+        orders = {"urgent": by_urgency, "often": by_count}
+        found, following, total = self._history.page(
+            words, is_wanted, after, count, orders.get(order)
+        )
         accepted = self._accepted()
         shown = [self._with_state(summary, accepted) for summary in found]
         return {"incidents": shown, "next": following, "total": total}
@@ -121,10 +157,15 @@ class ServiceBackend:
         scopes: list[str] = []
         # A change is accepted, and not marked.
         if alert.get("kind") != "change":
-            marks = [_shown(mark) for mark in self._service.marks.concerning(alert)]
+            marks = [shown_mark(mark) for mark in self._service.marks.concerning(alert)]
             scopes = [scope for scope in SCOPES if targets_of(alert, scope)]
         shown = self._with_state(summary, self._accepted())
         return {"incident": shown, "alert": alert, "marks": marks, "scopes": scopes}
+
+    def said(self) -> dict[str, Any]:
+        """All marks and accepted templates."""
+        incidents = self._history.page("", lambda name, summary: True, "", _EXAMPLES)[0]
+        return everything_said(self._service.knowledge, incidents, time.time())
 
     def change(self, what: str, told: Mapping[str, Any]) -> None:
         """Do what a person asks for. Raises KroneError where that cannot be done."""
@@ -173,7 +214,13 @@ class ServiceBackend:
         self._service.marks.set(targets, says, now_s)
 
     def _unmark(self, told: Mapping[str, Any]) -> None:
-        """Delete one of the marks that concern an incident."""
+        """Delete a mark, or one of those that concern an incident."""
+        if "incident" not in told:
+            # The scope and the words of a target do not matter here.
+            targets = [Target("pattern", str(told.get("mark")), "")]
+            if not self._service.marks.unmark(targets):
+                raise KroneError("there is no such mark any more")
+            return
         about = self._service.marks.concerning(self._alert(told))
         targets = [
             Target(mark.scope, mark.pattern, mark.about)
@@ -205,9 +252,12 @@ class ServiceBackend:
 
     def _bundle(self) -> dict[str, Any]:
         bundle = self._service.judging_by
+        folder = self._service.bundle_folder
         blind = [f"Faults of the kind “{kind}” are hardly found." for kind in bundle.blind]
         return {
             "name": bundle.name,
+            # In a directory of bundles: the one that is linked as the current one.
+            "current": folder and folder.current,
             "hash": bundle.hash,
             "templates": len(bundle.templates),
             "sessions": len(bundle.training),
@@ -219,37 +269,44 @@ class ServiceBackend:
         status = self._service.learning()
         if status is None:
             return None
-        return {"share": status.share, "words": status.words}
+        return {
+            "share": status.share,
+            "words": status.words,
+            "records": status.records,
+            "sessions": status.sessions,
+            "trouble": status.trouble,
+        }
 
     def _open_changes(self) -> list[dict[str, Any]]:
         accepted = self._accepted()
-        found = []
+        found: dict[str, dict[str, Any]] = {}
         for alert in self._history.alerts_of_kind("change", _MOST_CHANGES):
             change = alert["change"]
+            if change["id"] in found:
+                # It was told in another incident as well. The newest one knows most.
+                continue
             is_accepted = change["id"] in accepted
             state = change["state"]
             if is_accepted:
                 state = "accepted"
-            found.append(
-                {
-                    "id": change["id"],
-                    "words": alert["explanation"],
-                    "state": state,
-                    "first": alert["started_at"],
-                    "sessions": change["sessions"],
-                    "count": change["count"],
-                    "renamed": change["renamed"],
-                    "version": change["version"],
-                    "templates": [
-                        {"new": template["template"], "old": template["replaces"]}
-                        for template in change["templates"]
-                    ],
-                    # Steps that are gone or in a new order are no lines that could be accepted.
-                    "can_accept": not is_accepted and bool(change["templates"]),
-                    "can_take_back": is_accepted,
-                }
-            )
-        return found
+            found[change["id"]] = {
+                "id": change["id"],
+                "words": alert["explanation"],
+                "state": state,
+                "first": alert["started_at"],
+                "sessions": change["sessions"],
+                "count": change["count"],
+                "renamed": change["renamed"],
+                "version": change["version"],
+                "templates": [
+                    {"new": template["template"], "old": template["replaces"]}
+                    for template in change["templates"]
+                ],
+                # Steps that are gone or in a new order are no lines that could be accepted.
+                "can_accept": not is_accepted and bool(change["templates"]),
+                "can_take_back": is_accepted,
+            }
+        return list(found.values())
 
     def _refit(self) -> dict[str, Any] | None:
         status = self._service.refit()
@@ -268,10 +325,33 @@ class ServiceBackend:
         return {
             "words": words,
             "objections": list(objections),
-            "figures": {name.replace("_", " "): value for name, value in shadow.items()},
+            "figures": _in_words(shadow),
             "can_swap": status.candidate is not None,
             "can_roll_back": folder.previous not in (None, folder.current),
+            "previous": folder.previous,
         }
+
+    def _unread(self) -> set[str]:
+        """The ids of the incidents that wait for somebody: open, and not marked as normal."""
+        accepted = self._accepted()
+        found = set()
+        for name, incident in self._service.incidents.open.items():
+            # Ids of changes stand for the sessions of their incident.
+            names = {word for sample in incident.samples for word in sample}
+            is_accepted = incident.lead.get("kind") == "change" and bool(names & accepted)
+            if not is_accepted and self._verdict(name) != "normal":
+                found.add(name)
+        return found
+
+    def _verdict(self, name: str, summary: str = "") -> str | None:
+        """What a person said of an incident; `summary` is its JSON, where that is at hand."""
+
+        def about() -> Any:
+            if summary:
+                return json.loads(summary).get("marked_by")
+            return self._history.summary(name).get("marked_by")
+
+        return self._verdicts.of(name, about)
 
     def _accepted(self) -> set[str]:
         """The ids of the changes that a person accepted."""
@@ -285,8 +365,8 @@ class ServiceBackend:
             shown["state"] = incident.state
         if summary.get("kind") == "change" and _names(summary) & accepted:
             shown["state"] = "accepted"
-        about = shown.pop("marked_by", None)
-        shown["verdict"] = self._verdicts.of(summary["id"], lambda: about)
+        shown.pop("marked_by", None)
+        shown["verdict"] = self._verdict(summary["id"])
         return shown
 
 
@@ -303,18 +383,22 @@ def _change_of(told: Mapping[str, Any]) -> str:
     return change
 
 
-def _shown(mark: Mark) -> dict[str, Any]:
-    """A mark as the page lists it."""
-    until = None
-    if mark.until_ms is not None:
-        until = iso_ms(mark.until_ms)
+def _set_aside(stats: Mapping[str, float]) -> dict[str, float]:
+    """How many records were not judged, by the reason, where there are any."""
     return {
-        "id": mark.pattern,
-        "verdict": mark.verdict,
-        "scope": mark.scope,
-        "about": mark.about,
-        "by": mark.by,
-        "note": mark.note,
-        "at": iso_ms(mark.at_ms),
-        "until": until,
+        name.removeprefix(_SET_ASIDE).replace("_", " "): count
+        for name, count in stats.items()
+        if name.startswith(_SET_ASIDE) and count
     }
+
+
+def _in_words(shadow: Mapping[str, Any]) -> dict[str, Any]:
+    """The figures of a candidate under names that a reader understands."""
+    found = {}
+    for name, words in _SHADOW.items():
+        value = shadow.get(name)
+        if value is not None and name.startswith("found_"):
+            value = f"{value:.0%}"
+        if value is not None:
+            found[words] = value
+    return found

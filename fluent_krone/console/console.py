@@ -21,6 +21,8 @@ _SCRIPTS = (
     "alert.js",
     "console_parts.js",
     "console_incident.js",
+    "console_marks.js",
+    "console_help.js",
     "console_tabs.js",
     "console.js",
 )
@@ -58,12 +60,17 @@ class Backend(Protocol):
     def overview(self) -> dict[str, Any]:
         """All that is not about a single incident."""
 
-    def incidents(self, words: str, state: str, after: str, count: int) -> dict[str, Any]:
-        """Incidents that hold the words, newest first, after one of them: `incidents` (no more
+    def incidents(
+        self, words: str, state: str, order: str, after: str, count: int
+    ) -> dict[str, Any]:
+        """Incidents that hold the words, in an order, after one of them: `incidents` (no more
         than `count`), `next` (what to give as `after`, or None) and `total`."""
 
     def incident(self, incident_id: str) -> dict[str, Any]:
         """One `incident` with its leading `alert` and the `marks` that concern it."""
+
+    def said(self) -> dict[str, Any]:
+        """All `marks` and `accepted` templates."""
 
     def change(self, what: str, told: Mapping[str, Any]) -> None:
         """Do what a person asks for: one of `CHANGES`."""
@@ -86,6 +93,7 @@ class Console:
             "overview": lambda _: backend.overview(),
             "incidents": self._incidents,
             "incident": lambda query: backend.incident(query.get("id", "")),
+            "said": lambda _: backend.said(),
         }
 
     async def answer(self, request: Request) -> Response:
@@ -134,7 +142,11 @@ class Console:
             count = 0
         count = min(max(count, _PAGE), _MOST_INCIDENTS)
         return self._backend.incidents(
-            query.get("q", ""), query.get("state", ""), query.get("after", ""), count
+            query.get("q", ""),
+            query.get("state", ""),
+            query.get("order", ""),
+            query.get("after", ""),
+            count,
         )
 
     def _change(self, name: str, request: Request) -> dict[str, Any]:

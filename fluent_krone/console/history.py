@@ -139,15 +139,23 @@ class History:
         self._changed.clear()
 
     def page(
-        self, words: str, is_wanted: Callable[[str, str], bool], after: str, count: int
+        self,
+        words: str,
+        is_wanted: Callable[[str, str], bool],
+        after: str,
+        count: int,
+        order: Callable[[str, str], Any] | None = None,
     ) -> tuple[list[dict[str, Any]], str | None, int]:
         """Summaries of the incidents that hold all the words, newest first, after one of them.
 
-        `is_wanted` gets the id of an incident, and its summary as JSON. Returns summaries, the id
-        to go on after (None: there are no more), and how many match in all.
+        `is_wanted` and `order` get the id of an incident, and its summary as JSON; what has the
+        least `order` comes first. Returns summaries, the id to go on after (None: there are no
+        more), and how many match in all.
         """
         self.flush()
         found = [row for row in self._matching(words) if is_wanted(row[0], row[1])]
+        if order is not None:
+            found.sort(key=lambda row: order(row[0], row[1]))
         start = 0
         if after:
             places = (at for at, row in enumerate(found) if row[0] == after)
@@ -157,8 +165,7 @@ class History:
         if start + count < len(found):
             following = shown[-1][0]
         summaries = [
-            {**json.loads(summary), "spark": json.loads(bars)["counts"]}
-            for _, summary, bars in shown
+            {**json.loads(summary), **_shown_bars(**json.loads(bars))} for _, summary, bars in shown
         ]
         return summaries, following, len(found)
 
@@ -175,7 +182,21 @@ class History:
         row = self._changed.get(name) or self._row(name)
         if row is None:
             return None
-        return {**row.summary, "spark": row.bars.counts}, row.alert
+        bars = _shown_bars(row.bars.start_ns, row.bars.width_ns, row.bars.counts)
+        return {**row.summary, **bars}, row.alert
+
+    def summary(self, name: str) -> dict[str, Any]:
+        """What lists show of an incident, without its alert; empty where it is not remembered."""
+        if name in self._changed:
+            return self._changed[name].summary
+        with self._errors.translated():
+            found = self._db.execute(
+                "SELECT summary FROM incident WHERE id = ?", (name,)
+            ).fetchone()
+        if found is None:
+            return {}
+        summary: dict[str, Any] = json.loads(found[0])
+        return summary
 
     def close(self) -> None:
         """Write what has changed, and close the file."""
@@ -237,6 +258,11 @@ def _summary(incident: Incident, alert: Mapping[str, Any]) -> dict[str, Any]:
         # Not shown: which marks are about it.
         "marked_by": marked_by(alert),
     }
+
+
+def _shown_bars(start_ns: int, width_ns: int, counts: list[int]) -> dict[str, Any]:
+    """The bars of an incident, and the seconds that each of them stands for."""
+    return {"spark": counts, "spark_s": width_ns / 10**9}
 
 
 def _stored(name: str, row: _Row) -> tuple[Any, ...]:

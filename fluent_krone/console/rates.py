@@ -10,7 +10,12 @@ from collections.abc import Callable, Mapping
 _BAR_S = 60.0
 _BARS = 60
 # Counters of the service, by the name that the page has for them.
-_COUNTERS = {"records": "records", "sessions": "instances", "alerts": "alerts"}
+_COUNTERS = {
+    # While the first bundle is learnt, records are counted by that.
+    "records": ("records", "learning_records"),
+    "sessions": ("instances",),
+    "alerts": ("alerts",),
+}
 
 
 class Rates:
@@ -39,4 +44,7 @@ class Rates:
 
     def _counted(self) -> dict[str, float]:
         stats = self._stats()
-        return {name: stats.get(counter, 0.0) for name, counter in _COUNTERS.items()}
+        return {
+            name: sum(stats.get(counter, 0.0) for counter in counters)
+            for name, counters in _COUNTERS.items()
+        }

@@ -9,6 +9,7 @@ const EXPLAINERS = {
 const LEFT_OPEN = "left open";
 const CONTEXT = 3; // ordinary events shown on either side of marked ones
 const LONGEST_STEP = 160; // characters of a raw line that stands for a step without a template
+const MOST_DIGITS = 8; // after the point of a score that is hardly above its threshold
 const MOST_STEPS = 400; // more rows than that make the picture slow
 // Characters that change how other text looks, or that cannot be seen, are shown by their numbers.
 const INVISIBLE = new RegExp(
@@ -118,7 +119,9 @@ function head(record, alikeCount) {
   const ofStream = isOfStream(record);
   const chips = [
     novel ? h("span", { class: "chip bad" }, "line never seen in training") : null,
-    record.kind !== "sequence" && !novel ? h("span", { class: "chip" }, text(record.kind)) : null,
+    !["sequence", "deviation"].includes(record.kind) && !novel
+      ? h("span", { class: "chip" }, text(record.kind))
+      : null,
     record.decided === "early" && !ofStream
       ? h(
           "span",
@@ -146,7 +149,7 @@ function head(record, alikeCount) {
       h(
         "small",
         {},
-        ` under ${text(record.tag)}`,
+        record.tag ? `, tag ${text(record.tag)}` : "",
         record.instance > 1 ? `, instance ${number(record.instance)}` : "",
         alikeCount > 1 ? `; ${plural(alikeCount, "alert")} with this signature` : "",
       ),
@@ -213,7 +216,7 @@ function explanation(record) {
   if (typeof record.score === "number" || typeof record.score === "string") {
     fact(
       "Score",
-      `${number(record.score)}, abnormal above ${number(record.threshold)} (${text(record.detector)})`,
+      `${apart(record.score, record.threshold)}, found by “${text(record.detector)}”`,
     );
   }
   const model = text(explained.model);
@@ -231,6 +234,19 @@ function explanation(record) {
     ),
     facts.length ? h("dl", {}, facts) : null,
   );
+}
+
+// A score and its threshold, with as many digits as tell them apart.
+function apart(score, threshold) {
+  const written = (value, digits) =>
+    typeof value === "number"
+      ? value.toLocaleString("en", { maximumFractionDigits: digits })
+      : text(value);
+  // What hangs is reported as soon as its limit is reached.
+  if (score === threshold) return `${written(score, 2)}, which is the limit`;
+  let digits = 2;
+  while (digits < MOST_DIGITS && written(score, digits) === written(threshold, digits)) digits++;
+  return `${written(score, digits)}, abnormal above ${written(threshold, digits)}`;
 }
 
 function rawLines(record) {
@@ -578,7 +594,7 @@ function picture(record) {
       ? ` (events ${first} to ${first + session.length - 1} of ${number(record.events)})`
       : "";
   const marks = [
-    "▌ the named Seq",
+    "▌ the stretch that is odd",
     ...(beside ? ["+ not in the normal session", "− missing here", "↕ in another place"] : []),
     ...(list(object(record.explained).steps).length ? ["◆ named by the explanation"] : []),
   ];

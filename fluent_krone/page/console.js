@@ -2,9 +2,14 @@
 
 const STATES = {
   "": "all incidents",
-  active: "open and ongoing",
+  active: "open",
   resolved: "resolved",
   unmarked: "without a mark",
+};
+const ORDERS = {
+  "": "newest first",
+  urgent: "most urgent",
+  often: "most sessions",
 };
 // Incidents in these states need nobody any more.
 const DONE = ["resolved", "accepted"];
@@ -50,13 +55,14 @@ function showLogin(words) {
 
 // --- what is shown: it stands in the address, so that a link carries it -----------------------
 
-const view = { tab: "incidents", i: "", q: "", state: "" };
+const view = { tab: "incidents", i: "", q: "", state: "", order: "" };
 
 function readAddress() {
   const given = new URLSearchParams(location.hash.slice(1));
   for (const name in view) view[name] = given.get(name) || "";
   if (!(view.tab in TABS)) view.tab = "incidents";
   if (!(view.state in STATES)) view.state = "";
+  if (!(view.order in ORDERS)) view.order = "";
 }
 function writeAddress(push) {
   const kept = Object.entries(view).filter(
@@ -76,7 +82,7 @@ let overview = {};
 
 async function loadIncidents(more = false) {
   const mine = ++asked;
-  const query = new URLSearchParams({ q: view.q, state: view.state });
+  const query = new URLSearchParams({ q: view.q, state: view.state, order: view.order });
   if (more && next !== null) query.set("after", next);
   // A list that was unfolded further is loaded again as far as it was.
   else query.set("count", Math.max(incidents.length, 1));
@@ -115,7 +121,7 @@ function entry(incident) {
   };
   const href = "#" + new URLSearchParams({ i: incident.id });
   const facts = [
-    incident.verdict ? `marked ${text(incident.verdict)}` : text(incident.state),
+    incident.verdict ? `marked ${text(incident.verdict)}` : stateOf(incident),
     isOfStream(incident) ? "" : plural(incident.count, "session"),
   ];
   const isDone = DONE.includes(incident.state) || incident.verdict === "normal";
@@ -142,7 +148,7 @@ function entry(incident) {
   );
 }
 
-// On a wide screen an incident is shown before any was chosen: the newest one by then. It stays when
+// On a wide screen an incident is shown before any was chosen: the first one by then. It stays when
 // a newer one comes, so that nothing moves while it is read.
 let previewed = "";
 function preview() {
@@ -178,7 +184,11 @@ let stream = null;
 async function refresh(how) {
   overview = await ask("overview");
   drawTabs();
-  const isList = view.tab === "incidents";
+  const { tab } = view;
+  const isList = tab === "incidents";
+  const parts = isList ? [] : await PAGES[tab]();
+  // The reader may have gone on in the meantime.
+  if (tab !== view.tab) return;
   $("app").hidden = !isList;
   $("other").hidden = isList;
   if (isList) {
@@ -186,7 +196,7 @@ async function refresh(how) {
     await drawIncident(how);
   } else {
     const acted = h("p", { class: "error acted", role: "alert" });
-    $("other").replaceChildren(...PAGES[view.tab]().flat(), acted);
+    $("other").replaceChildren(...parts.flat(), acted);
   }
 }
 
@@ -233,6 +243,7 @@ function listen() {
 function showInputs() {
   $("q").value = view.q;
   $("state").value = view.state;
+  $("order").value = view.order;
 }
 
 async function start() {
@@ -246,15 +257,27 @@ function move(by) {
   const at = links.findIndex((link) => link === document.activeElement);
   const chosen = at >= 0 ? at : links.findIndex((link) => link.hasAttribute("aria-current"));
   const link = links[Math.max(chosen + by, 0)];
-  if (!link) return;
-  link.focus();
-  if (isWide()) choose(link.dataset.id);
+  if (link) {
+    link.focus();
+    if (isWide()) choose(link.dataset.id);
+  } else if (next !== null) {
+    // The end of what is loaded: go on with the rest.
+    guarded(async () => {
+      const loaded = links.length;
+      await loadIncidents(true);
+      if (document.querySelectorAll("#entries a").length > loaded) move(by);
+    });
+  }
 }
 
 document.addEventListener("keydown", (event) => {
-  if (event.ctrlKey || event.metaKey || event.altKey || view.tab !== "incidents") return;
+  if (event.ctrlKey || event.metaKey || event.altKey || !stream) return;
   const from = event.target;
   const isTyping = ["INPUT", "SELECT", "TEXTAREA"].includes(from.tagName);
+  const tab = isTyping ? undefined : Object.keys(TABS)[Number(event.key) - 1];
+  if (event.key === "?" && !isTyping) location.hash = "tab=help";
+  else if (tab) location.hash = tab === "incidents" ? "" : `tab=${tab}`;
+  if (view.tab !== "incidents") return;
   const inList = $("list").contains(from) && from.tagName !== "SELECT";
   if (event.key === "/" && !isTyping) $("q").focus();
   else if (event.key === "m" && !isTyping) focusButton("mark-normal");
@@ -275,6 +298,7 @@ $("find").addEventListener("submit", (event) => event.preventDefault());
 $("find").addEventListener("input", () => {
   view.q = $("q").value.trim();
   view.state = $("state").value;
+  view.order = $("order").value;
   writeAddress(false);
   clearTimeout(pause);
   pause = setTimeout(() => {
@@ -286,7 +310,9 @@ $("find").addEventListener("input", () => {
     });
   }, SEARCH_PAUSE_MS);
 });
-$("state").append(...Object.entries(STATES).map(([value, words]) => h("option", { value }, words)));
+for (const [id, choices] of Object.entries({ state: STATES, order: ORDERS })) {
+  $(id).append(...Object.entries(choices).map(([value, words]) => h("option", { value }, words)));
+}
 $("token-form").addEventListener("submit", async (event) => {
   event.preventDefault();
   try {

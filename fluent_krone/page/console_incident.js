@@ -60,14 +60,21 @@ function partsOf(found) {
   learnHues(object(alert.steps).rows);
   const parts = article(alert, 1);
   const ids = parts.findIndex((part) => part.getAttribute("aria-label") === "Ids");
+  // On a phone the buttons are far below.
+  const toMarks = h(
+    "button",
+    { id: "to-marks", type: "button", onclick: () => focusButton("mark-normal") },
+    "Mark it ↓",
+  );
   return [
     back,
+    alert.kind === "change" ? null : toMarks,
     parts[0],
     progress(incident),
     ...parts.slice(1, ids),
     alert.kind === "change" ? acceptance(alert.change) : actions(found),
     about(incident),
-    samples(incident),
+    samples(incident, sessionOf(alert)),
     ...parts.slice(ids),
   ];
 }
@@ -84,9 +91,9 @@ function progress(incident) {
     "p",
     { class: "progress" },
     severity(incident.severity),
-    ` · ${text(incident.state)}`,
+    ` · ${stateOf(incident)}`,
     isOfStream(incident) ? "" : ` · ${plural(incident.count, "session")}`,
-    " · last ",
+    incident.first === incident.last ? " · " : [" · first ", ago(incident.first), ", last "],
     ago(incident.last),
     incident.verdict ? h("span", { class: "chip" }, `marked ${text(incident.verdict)}`) : null,
   );
@@ -116,25 +123,50 @@ function about(incident) {
         .filter(([, value]) => value)
         .map(([name, value]) => [h("dt", {}, name), h("dd", {}, value)]),
     ),
-    growth(incident, "plot"),
+    course(incident),
   );
 }
 
-function samples(incident) {
-  const sessions = list(incident.sessions);
+// How many sessions joined it over time.
+function course(incident) {
+  const plot = growth(incident, "plot");
+  if (!plot) return null;
+  const most = number(Math.max(...list(incident.spark)));
+  const each = duration(incident.spark_s);
+  return [
+    plot,
+    axis(
+      `from ${moment(incident.first)}`,
+      `each bar: sessions within ${each}; the highest: ${most}`,
+    ),
+  ];
+}
+
+function samples(incident, above) {
+  const sessions = list(incident.sessions).map((session) => list(session).map(text).join(" "));
   if (sessions.length < 2) return null;
   const rest = incident.count - sessions.length;
   return h(
     "section",
     { "aria-label": "Sessions" },
     h("h3", {}, "Sessions of this incident"),
-    h("p", { class: "soft" }, "What is shown above is the first of them."),
     h(
       "ul",
       {},
-      sessions.map((session) => h("li", {}, h("code", {}, list(session).map(text).join(" ")))),
+      sessions.map((session) =>
+        h(
+          "li",
+          {},
+          h("code", {}, session),
+          " ",
+          copyButton("Session", session),
+          session === above ? h("small", {}, " shown above") : null,
+        ),
+      ),
     ),
-    rest > 0 ? h("p", { class: "soft" }, `and ${number(rest)} more`) : null,
+    rest > 0
+      ? h("p", { class: "soft" }, `and ${number(rest)} more, of which only the number is kept`)
+      : null,
   );
 }
 
@@ -160,13 +192,15 @@ function scopesOf(alert) {
 // What one mark is about: the sentence of its deviation, or its scope.
 function coveredBy(mark, alert) {
   const deviation = list(alert.deviations).find((one) => object(one).signature === mark.id);
-  if (mark.scope === "deviation")
-    return `wherever it occurs: ${text(object(deviation).words) || text(mark.about)}`;
-  if (mark.scope === "pattern") return "for sessions that run exactly like this one.";
-  if (mark.scope === "template")
-    return `whatever is wrong with the step ${text(mark.about) || "without a name"}.`;
-  const named = namesOf([mark.about]) || "all lines that match no template";
-  return `for everything about ${named}.`;
+  if (mark.scope !== "deviation" || !deviation) return scopeOf(mark);
+  return `wherever it occurs: ${wordsOf(object(deviation))}`;
+}
+
+// What deviates. A line that matches no template has no name, so its text stands for it.
+function wordsOf(deviation) {
+  if (deviation.status === "unknown" && deviation.step)
+    return `a line like “${text(deviation.step)}”.`;
+  return text(deviation.words);
 }
 
 // The marks that concern it, each of which can be deleted.
@@ -181,10 +215,9 @@ function said(found) {
       h(
         "p",
         {},
-        h("b", {}, mark.until ? `Muted until ${moment(mark.until)}` : `Marked ${mark.verdict}`),
+        h("b", {}, verdictOf(mark)),
         ` ${coveredBy(mark, found.alert)} `,
-        mark.note ? `“${text(mark.note)}” ` : "",
-        h("small", {}, `By: ${text(mark.by)}, ${moment(mark.at)}. `),
+        byWhom(mark),
         button("Delete the mark", drop(mark), `unmark-${mark.id}`),
       ),
     ),
@@ -198,7 +231,7 @@ function actions(found) {
   const words = scopesOf(found.alert);
   const scope = h(
     "select",
-    { "aria-label": "A mark holds for" },
+    {},
     list(found.scopes).map((name) => h("option", { value: name }, words[name])),
   );
   const note = h("input", {
@@ -219,7 +252,12 @@ function actions(found) {
     "section",
     { class: "actions", "aria-label": "What to do" },
     said(found),
-    h("form", { onsubmit: (event) => event.preventDefault() }, scope, note),
+    h(
+      "form",
+      { onsubmit: (event) => event.preventDefault() },
+      h("label", {}, "A mark holds for ", scope),
+      note,
+    ),
     h(
       "div",
       { class: "buttons" },
@@ -229,7 +267,8 @@ function actions(found) {
       h(
         "small",
         {},
-        "Normal and muted alerts are no longer sent. Abnormal ones are sent with your note.",
+        "Normal and muted alerts are no longer sent. Abnormal ones are sent with your note. ",
+        h("a", { href: "#tab=marks" }, "All marks"),
       ),
     ),
     h("p", { class: "error acted", role: "alert" }),

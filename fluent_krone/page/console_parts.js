@@ -8,9 +8,15 @@ const MINUTE_MS = 60_000;
 const HOUR_MS = 60 * MINUTE_MS;
 const DAY_MS = 24 * HOUR_MS;
 
+// Units of bytes, each 1,024 times the one before.
+const SIZES = ["bytes", "KiB", "MiB", "GiB", "TiB"];
+
 const isWide = () => matchMedia("(min-width: 800px)").matches;
 
 const severity = (value) => h("span", { class: `severity ${text(value)}` }, text(value));
+
+// Whether more sessions may join. That there are several already stands beside it.
+const stateOf = (incident) => (incident.state === "ongoing" ? "open" : text(incident.state));
 
 // A time to the second, with its time zone.
 function moment(value) {
@@ -39,10 +45,11 @@ function growth(incident, kind) {
   return bars(counts, kind, "sessions over the time of the incident", SPARK_BARS);
 }
 
-// A plot; fewer counts than it has room for stand at its left.
-function bars(counts, kind, title, room) {
+// A plot. Fewer counts than it has room for stand at its left, or at its right end.
+function bars(counts, kind, title, room, atRight = false) {
   const svg = document.createElementNS(SVG, "svg");
   const most = Math.max(...counts, 1);
+  const start = atRight ? Math.max(room - counts.length, 0) : 0;
   svg.setAttribute("class", kind);
   svg.setAttribute("viewBox", `0 0 ${Math.max(counts.length, room)} 1`);
   svg.setAttribute("preserveAspectRatio", "none");
@@ -51,11 +58,22 @@ function bars(counts, kind, title, room) {
   counts.forEach((count, at) => {
     const bar = document.createElementNS(SVG, "rect");
     const height = count / most;
-    const box = { x: at + 0.1, y: 1 - height, width: 0.8, height };
+    const box = { x: start + at + 0.1, y: 1 - height, width: 0.8, height };
     for (const [name, value] of Object.entries(box)) bar.setAttribute(name, value);
     svg.append(bar);
   });
   return svg;
+}
+
+// What stands below a plot: its left end, and its right end.
+function axis(left, right) {
+  return h("p", { class: "axis soft" }, h("span", {}, left), h("span", {}, right));
+}
+
+// A number of bytes, in the unit that a reader expects.
+function size(bytes) {
+  const at = Math.min(Math.floor(Math.log2(Math.max(bytes, 1)) / 10), SIZES.length - 1);
+  return `${number(bytes / 1024 ** at)} ${SIZES[at]}`;
 }
 
 // A table of names and values.

@@ -6,10 +6,18 @@ const MINUTES = 60;
 const TABS = {
   incidents: "Incidents",
   changes: "Changes",
+  marks: "Marks",
   bundles: "Bundle",
   service: "Service",
+  help: "Help",
 };
-const PAGES = { changes: drawChanges, bundles: drawBundles, service: drawService };
+const PAGES = {
+  changes: drawChanges,
+  marks: drawMarks,
+  bundles: drawBundles,
+  service: drawService,
+  help: drawHelp,
+};
 
 function part(title, ...children) {
   return h("section", { "aria-label": title }, h("h3", {}, title), ...children.filter(Boolean));
@@ -47,7 +55,10 @@ function oneChange(change) {
     h("p", { class: "soft" }, facts.filter(Boolean).map(text).join(" · ")),
     // The command that it ends with is the button below.
     h("p", {}, text(change.words).replace(/ If all is as it should be: .*$/s, "")),
-    h("ul", {}, list(change.templates).map(oneTemplate)),
+    h("ul", { class: "said-list" }, list(change.templates).map(oneTemplate)),
+    change.can_accept
+      ? h("p", { class: "soft" }, "Accepted lines are normal from then on. It can be taken back.")
+      : null,
     deciding(change),
   );
 }
@@ -102,7 +113,7 @@ function drawBundles() {
       "What this bundle cannot see",
       blind.length
         ? items(blind)
-        : h("p", {}, "This bundle names no kind of fault that it hardly finds."),
+        : h("p", {}, "Its report card names no kind of fault that it would hardly find."),
     ),
   ];
 }
@@ -112,13 +123,25 @@ function learningPart(learning) {
     "The first bundle is learnt from the stream",
     h("progress", { max: 1, value: learning.share || 0, "aria-label": "Learnt" }),
     h("p", {}, `Now: ${text(learning.words)}. Until it is done, nothing is judged.`),
+    learning.trouble ? h("p", { class: "error" }, text(learning.trouble)) : null,
+    rowsOf({
+      "records so far": learning.records,
+      ...(typeof learning.sessions === "number" ? { "sessions so far": learning.sessions } : {}),
+    }),
   );
 }
 
 function bundlePart(bundle) {
   return part(
     "The bundle in use",
-    h("p", {}, h("b", {}, text(bundle.name)), " ", h("code", {}, text(bundle.hash))),
+    h(
+      "p",
+      {},
+      h("b", {}, text(bundle.name)),
+      " ",
+      bundle.current ? [h("code", {}, text(bundle.current)), " "] : null,
+      h("small", {}, "hash ", h("code", {}, text(bundle.hash))),
+    ),
     rowsOf({
       templates: bundle.templates,
       ...(bundle.sessions ? { "sessions that it was fitted to": bundle.sessions } : {}),
@@ -150,7 +173,7 @@ function refitPart(refit) {
       { class: "buttons" },
       refit.can_swap ? button("Swap it in", does("swap"), "swap") : null,
       refit.can_roll_back
-        ? button("Roll back to the one before", does("rollback"), "rollback")
+        ? button(`Roll back to ${text(refit.previous)}`, does("rollback"), "rollback")
         : null,
     ),
   );
@@ -160,11 +183,25 @@ function refitPart(refit) {
 
 function drawService() {
   const troubles = list(overview.troubles);
+  const aside = object(overview.set_aside);
   return [
     h("h2", {}, "Service"),
-    troubles.length ? part("What is wrong", items(troubles)) : null,
+    part(
+      "What is wrong",
+      troubles.length
+        ? items(troubles)
+        : h("p", {}, "Nothing: records are taken in and judged, and alerts are sent."),
+    ),
     ...["records", "sessions", "alerts"].map(ratePart),
-    part("Figures since the start", rowsOf(overview.figures)),
+    part(
+      `Figures since the start at ${moment(overview.started)}`,
+      rowsOf({
+        ...object(overview.figures),
+        "size of the store": size(overview.store_bytes || 0),
+        "the newest line is behind the clock by": duration(overview.lag_s || 0),
+      }),
+    ),
+    Object.keys(aside).length ? part("Records that are not judged, by reason", rowsOf(aside)) : null,
   ].filter(Boolean);
 }
 
@@ -173,11 +210,14 @@ function ratePart(name) {
   const whole = counts.slice(0, -1);
   const words = [
     `${number(counts.at(-1) || 0)} in this minute so far`,
-    whole.length ? `at most ${number(Math.max(...whole))} in one of the last ${whole.length}` : "",
+    whole.length ? `${number(whole.at(-1))} in the last one` : "",
+    whole.length > 1 ? `at most ${number(Math.max(...whole))} in one of the last ${whole.length}` : "",
   ];
+  const ended = name === "sessions" ? "Ended sessions" : `${name[0].toUpperCase()}${name.slice(1)}`;
   return part(
-    `${name[0].toUpperCase()}${name.slice(1)} in each minute of the last hour`,
-    bars(counts, "plot", `${name} a minute`, MINUTES),
+    `${ended} in each minute of the last hour`,
+    bars(counts, "plot", `${name} a minute`, MINUTES, true),
+    axis(`${MINUTES} min ago`, "now"),
     h("p", { class: "soft" }, `${words.filter(Boolean).join("; ")}.`),
   );
 }

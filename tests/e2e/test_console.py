@@ -267,6 +267,72 @@ def test_a_mute_says_until_when(browser: Browser, service: Service) -> None:
     service.ask("unmark", {"incident": incident, "mark": mark["id"]})
 
 
+def test_all_marks_are_listed_and_deleted_in_one_place(browser: Browser, service: Service) -> None:
+    incident = one_of_a_session(service)
+    told = {"incident": incident["id"], "verdict": "normal", "note": "a <i>drill</i>"}
+    service.ask("mark", {**told, "scope": "pattern"})
+    service.ask("mark", {**told, "scope": "entity", "days": 3})
+    open_page(browser, service, "tab=marks")
+    browser.wait("document.querySelectorAll('[aria-label=Marks] .said-list > li').length === 2")
+    [shown] = browser.texts("#other")
+    assert shown.count("a <i>drill</i>") == 2
+    assert "Muted until" in shown and "Marked normal" in shown
+    # Each leads to an incident that it is about.
+    assert incident["explanation"] in shown
+    for left in (1, 0):
+        browser.run("document.querySelector('#other .said-list button').click()")
+        marks = "document.querySelectorAll('[aria-label=Marks] .said-list > li')"
+        browser.wait(f"{marks}.length === {left}")
+    assert service.ask("said")["marks"] == []
+    assert service.ask(f"incident?id={incident['id']}")["marks"] == []
+
+
+def test_what_was_marked_normal_is_no_longer_counted_as_open(
+    browser: Browser, service: Service
+) -> None:
+    before = service.ask("overview")["active"]
+    opened = service.ask("incidents?state=active")
+    assert opened["total"] == before > 0
+    incident = next(one for one in opened["incidents"] if one["kind"] != "change")
+    told = {"incident": incident["id"], "scope": "pattern", "verdict": "normal"}
+    service.ask("mark", told)
+    left = service.ask("incidents?state=active")
+    assert left["total"] == service.ask("overview")["active"] < before
+    assert incident["id"] not in {one["id"] for one in left["incidents"]}
+    for mark in service.ask(f"incident?id={incident['id']}")["marks"]:
+        service.ask("unmark", {"mark": mark["id"]})
+    assert service.ask("overview")["active"] == before
+
+
+def test_what_to_look_at_first_is_an_order(browser: Browser, service: Service) -> None:
+    urgent = service.ask("incidents?order=urgent")["incidents"]
+    is_open = [one["state"] in ("open", "ongoing") for one in urgent]
+    assert is_open == sorted(is_open, reverse=True)
+    often = [one["count"] for one in service.ask("incidents?order=often")["incidents"]]
+    assert often == sorted(often, reverse=True)
+    open_page(browser, service)
+    browser.run("document.querySelector('#order').value = 'often'")
+    browser.run(
+        "document.querySelector('#order').dispatchEvent(new Event('input', {bubbles: true}))"
+    )
+    first = service.ask("incidents?order=often")["incidents"][0]["id"]
+    browser.wait(f"document.querySelector('#entries a')?.dataset.id === '{first}'")
+    assert "order=often" in browser.run("location.hash")
+
+
+def test_a_new_operator_finds_help_by_a_key(browser: Browser, service: Service) -> None:
+    open_page(browser, service)
+    browser.run("document.activeElement.blur()")
+    browser.press("?")
+    browser.wait("document.querySelector('#other h2')?.textContent === 'Help'")
+    [shown] = browser.texts("#other")
+    assert service.ask("overview")["version"] in shown
+    browser.press("3")
+    browser.wait("document.querySelector('#other h2')?.textContent === 'Marks'")
+    browser.press("1")
+    browser.wait("!document.querySelector('#app').hidden")
+
+
 def test_a_deploy_is_accepted(browser: Browser, service: Service) -> None:
     hour = 3600 * 10**9
     renamed = [
@@ -281,6 +347,8 @@ def test_a_deploy_is_accepted(browser: Browser, service: Service) -> None:
     browser.run("document.querySelector('#other .buttons button').click()")
     browser.wait("document.querySelector('#other').innerText.includes('accepted')")
     assert [one["state"] for one in service.ask("overview")["changes"]] == ["accepted"]
+    # The page of marks has it as well.
+    assert {row["change"] for row in service.ask("said")["accepted"]} == {change["id"]}
     # The same can be done where the change is one of the incidents, and taken back there.
     [incident] = [one for one in service.ask("incidents")["incidents"] if one["kind"] == "change"]
     assert incident["state"] == "accepted"
@@ -352,7 +420,7 @@ def test_a_mark_that_arrives_late_leaves_the_focus_where_it_is(
         service.ask("unmark", {"incident": chosen, "mark": mark["id"]})
 
 
-@pytest.mark.parametrize("tab", ["changes", "bundles", "service"])
+@pytest.mark.parametrize("tab", ["changes", "marks", "bundles", "service", "help"])
 def test_the_other_pages(browser: Browser, service: Service, tab: str) -> None:
     open_page(browser, service, f"tab={tab}")
     browser.wait("!document.querySelector('#other').hidden")
@@ -366,10 +434,14 @@ def test_a_phone_shows_one_thing_at_a_time(browser: Browser, service: Service, s
     browser.call("Emulation.setEmulatedMedia", features=scheme_media)
     open_page(browser, service, width=380, height=750)
     assert browser.run("getComputedStyle(document.querySelector('#detail')).display") == "none"
-    browser.run("document.querySelector('#entries a').click()")
+    chosen = one_of_a_session(service)["id"]
+    browser.run(f"document.querySelector('#entries a[data-id=\"{chosen}\"]').click()")
     browser.wait("document.querySelector('#detail .said')")
     assert browser.run("getComputedStyle(document.querySelector('#list')).display") == "none"
     assert browser.run("document.documentElement.scrollWidth <= innerWidth")
+    # The buttons for marks are far below, and one step away.
+    browser.run("document.querySelector('#to-marks').click()")
+    browser.wait("document.activeElement.id === 'mark-normal'")
     browser.run("document.querySelector('#back').click()")
     browser.wait("getComputedStyle(document.querySelector('#list')).display !== 'none'")
     browser.call("Emulation.setEmulatedMedia", features=[])
@@ -407,6 +479,9 @@ def test_a_service_that_learns_does_not_say_that_all_is_well(
     browser.wait("!document.querySelector('#other').hidden")
     # Nothing is said about a bundle that there is not.
     assert len(browser.texts("#other section")) == 1
+    # That records arrive is seen while nothing is judged.
+    assert service.ask("overview")["learning"]["records"] > 0
+    assert sum(minute["records"] for minute in service.ask("overview")["rates"]) > 0
     service.stop()
 
 
@@ -419,18 +494,23 @@ def test_the_next_bundle_is_swapped_in_and_rolled_back(browser: Browser, tmp_pat
     manifest = folder.path / following / "manifest.json"
     manifest.write_text(manifest.read_text() + "\n")
     folder.refit.mkdir()
-    waits = {"candidate": following, "shadow": {"held_out": 412}, "next_at_s": time.time() + 1e5}
+    shadow = {"held_out": 412, "found_candidate": 0.935}
+    waits = {"candidate": following, "shadow": shadow, "next_at_s": time.time() + 1e5}
     (folder.refit / "state.json").write_text(json.dumps(waits))
     service = Service(tmp_path, "--bundle", str(folder.path))
     first = service.ask("overview")["bundle"]["hash"]
     open_page(browser, service, "tab=bundles")
     browser.wait("document.querySelector('#swap')")
     assert "412" in browser.texts("#other")[0]
+    assert "94%" in browser.texts("#other")[0]
     assert f"{following} waits" in browser.texts("#other")[0]
+    # Which one is in use can be told before and after.
+    assert service.ask("overview")["bundle"]["current"] == before
     browser.run("document.querySelector('#swap').click()")
     browser.wait("document.querySelector('#rollback') && !document.querySelector('#swap')")
     browser.wait(f"!document.querySelector('#other').innerText.includes('{first}')")
     assert folder.current == following
+    assert before in browser.texts("#rollback")[0]
     browser.run("document.querySelector('#rollback').click()")
     browser.wait(f"document.querySelector('#other').innerText.includes('{first}')")
     assert folder.current == before
@@ -476,6 +556,10 @@ def test_ten_thousand_incidents(browser: Browser, tmp_path: Path) -> None:
     assert len(browser.texts("#entries a")) == 100
     browser.run("document.querySelector('.more').click()")
     browser.wait("document.querySelectorAll('#entries a').length === 200")
+    # By keys as well: beyond the last one that is loaded.
+    browser.run("[...document.querySelectorAll('#entries a')].at(-1).focus()")
+    browser.press("ArrowDown")
+    browser.wait("document.querySelectorAll('#entries a').length === 300")
     open_page(browser, service, "q=order-4711")
     browser.wait("document.querySelector('#count').textContent === '1 incident'")
     service.stop()

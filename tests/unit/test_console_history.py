@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 from typing import Any
 
@@ -136,3 +137,26 @@ def test_bars_become_wider_and_lose_nothing() -> None:
     assert len(bars.counts) <= 24
     bars.add(0)  # earlier than the first: out of order
     assert sum(bars.counts) == 1001
+
+
+def test_incidents_come_in_the_order_that_is_asked_for(tmp_path: Path) -> None:
+    history = History(tmp_path / "h")
+    for number, at_s in enumerate((10, 2000, 4000)):
+        noted(history, alert(number, at_s))
+    newest = [shown["first"] for shown in everything(history)]
+    oldest = history.page(
+        "", lambda name, summary: True, "", 2, lambda name, summary: json.loads(summary)["first"]
+    )
+    shown, following, total = oldest
+    assert ([one["first"] for one in shown], total) == (newest[:0:-1], 3)
+    assert following == shown[-1]["id"]
+
+
+def test_a_summary_is_known_before_and_after_it_is_written(tmp_path: Path) -> None:
+    history = History(tmp_path / "h")
+    noted(history, alert(1, 10))
+    name = next(iter(history._changed))
+    before = history.summary(name)
+    history.flush()
+    assert before == history.summary(name) != {}
+    assert history.summary("unknown") == {}
