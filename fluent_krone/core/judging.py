@@ -14,7 +14,7 @@ from .context import ContextReader
 from .findings import FindingMaker
 from .odd_events import OddEvents
 from .parts import EngineParts
-from .sessions import Session
+from .sessions import SEVERAL_LEVELS, Session
 
 
 class Judging:
@@ -51,7 +51,10 @@ class Judging:
 
         `rank` is that of the record, where it is known.
         """
-        if session.level:
+        # Each event of a session with several levels asks, so that this way is the short one.
+        if session.level == SEVERAL_LEVELS and rank and session.saved.levels is not None:
+            session.saved.levels.append(rank)
+        elif session.level:
             session.note_level(rank or self._rank(record))
 
     def excerpt(self, record: Any) -> Excerpt:

@@ -11,7 +11,10 @@ written out in it:
    Any other session is looked at, and ends or hangs (`Engine.find`).
 4. Step: the state knows the next state of a step that was seen before; this is `Tracker.step`
    without its call.
-5. What few events need is behind one test: a template that training did not have, one that ends the
+5. Hardly any number that is made here is kept. Numbers that live as long as a session would lie
+   between those that do not, and memory would be far from the processor. So the gap before an event
+   is to the last but one of the session's times; that of its first event is to itself.
+6. What few events need is behind one test: a template that training did not have, one that ends the
    session, or a value that deviates; a gap outside the limits that the state holds. A state that
    needs attention itself (an early verdict, a step whose order deviates, as many events as a
    session may have) has limits that no gap keeps.
@@ -101,27 +104,18 @@ class Loop:
                 state = session.state.next.get(log_key) or work_out(session.state, log_key, so_far)
                 session.state = state
                 session.seen = clock
-                # Hardly any number that is made here is kept. Those that live as long as a session
-                # would lie between those that do not, and memory would be far from the processor.
                 due = clock + state.waits_ns
                 if due < session.due:
                     session.due = due
                 if due < session.alarm:
                     set_alarm(session, due)
                 times = session.times
-                gap_ns = 0
-                if times:
-                    gap_ns = time_ns - times[-1]
                 times.append(time_ns)
+                gap_ns = time_ns - times[len(so_far) - 2]
                 if len(so_far) <= kept:
                     session.lines.append(text)
                     if rank != session.level:
-                        # They are kept one by one where a session has several.
-                        levels = session.saved.levels
-                        if levels is None or not rank:
-                            note_level(session, record, rank)
-                        else:
-                            levels.append(rank)
+                        note_level(session, record, rank)
                 if rare or not state.shortest_ns <= gap_ns <= state.longest_ns:
                     engine.special_event(session, text, record, gap_ns, findings, rare)
         time.fed_at = now_ns
