@@ -362,7 +362,7 @@ class StreamTime:
             self.fed_at = now_ns
 
     def save(self, *, everything: bool = True) -> dict[str, Any]:
-        """What a snapshot holds; without `everything`, what has changed since the last call."""
+        """What a snapshot holds; without `everything`, what has changed since the last one."""
         return {
             "watermark": self.watermark,
             "clock": self.clock,
