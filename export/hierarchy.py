@@ -5,8 +5,9 @@ extractor that asks an LLM fits the same seam, `HierarchyExtractor`. Words and t
 as an operator would read the line (`sentences.py`):
 
 - *entity*: the logger component; else the label in front (`sshd[<*>]:`,
-  `NameSystem.addStoredBlock:`); else what the sentence is about: its subject, or the object of a
-  leading verb (`Receiving block …`);
+  `NameSystem.addStoredBlock:`); else the first part of a compound name that several templates begin
+  with (`A_SUBMITTED`, see `compounds.py`); else what the sentence is about: its subject, or the
+  object of a leading verb (`Receiving block …`);
 - *action*: the verb in one form (receiving, received → receive);
 - *status*: how it went (failed, refused, timeout, exception …).
 """
@@ -26,6 +27,7 @@ from fluent_krone.errors import ExportError
 from fluent_krone.reading.templates import WILDCARD
 
 from . import words
+from .compounds import read_compounds
 from .sentences import NONE as NONE
 from .sentences import lemma, read_sentence, read_status
 
@@ -86,11 +88,17 @@ def extract(
     texts = list(map(_without, templates, components))
     id_names = _id_names(texts)
     found = []
-    for text, component in zip(texts, components, strict=True):
+    for text, component, name in zip(texts, components, read_compounds(texts), strict=True):
         entity, action = read_sentence(text, id_names)
+        status = read_status(text)
         if component:
             entity = clean_component(component)
-        found.append((entity or NONE, action, read_status(text)))
+        elif name is not None and action == NONE:
+            entity = name.entity
+            action = name.action or NONE
+            if status == NONE:
+                status = name.status or NONE
+        found.append((entity or NONE, action, status))
     spelling = _spelling(entity for entity, _, _ in found)
     return [
         TreeRow(template, spelling[entity.lower()], action, status)

@@ -14,7 +14,7 @@ from fluent_krone.detect.durations import Span, measure_durations
 from fluent_krone.detect.levels import learn_levels
 from fluent_krone.detect.order import Order, count_order
 from fluent_krone.detect.progress import Progress, count_progress
-from fluent_krone.detect.recent import Recent, count_recent
+from fluent_krone.detect.recent import Recent, count_recent, count_sets
 from fluent_krone.detect.times import measure_times
 from fluent_krone.detect.values import Slot, learn_values
 from fluent_krone.detect.waits import measure_waits
@@ -91,8 +91,8 @@ class Panel:
         if not self.steps.waits.after or (len(keys) > 1 and not gaps_ns):
             return {"time.wait": 0.0, "time.seq": 0.0}
         if keys not in self._timed:
-            end_scores = self.steps.order.end_scores
-            ends = [end_scores(keys[: at + 1])["session"] for at in range(len(keys))]
+            order = self.steps.order
+            ends = [order.end_surprise(order.last_steps(keys[: at + 1])) for at in range(len(keys))]
             self._timed[keys] = (ends, self.steps.durations.spans(keys))
         ends, spans = self._timed[keys]
         return {
@@ -122,7 +122,10 @@ def fit_steps(
             count_order((session.keys for session in sessions), hierarchy),
             count_precedence(session.keys for session in sessions),
             weighed=True,
-            recent=Recent(count_recent(session.keys for session in sessions)),
+            recent=Recent(
+                count_recent(session.keys for session in sessions),
+                count_sets(session.keys for session in sessions),
+            ),
             progress=Progress(count_progress(session.keys for session in sessions)),
         ),
         times=measure_times(((s.keys, s.gaps_ns) for s in sessions), hierarchy),

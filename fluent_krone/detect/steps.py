@@ -138,7 +138,9 @@ class Steps:
         if found is None:
             # What is new further back counts only where the step is new after those before it.
             is_usual = not any(scores.get(view) for view in COUNTING)
-            if is_usual:
+            # How odd such a step is depends on what the session did before, and not on its place.
+            if is_usual and not order.is_new(keys, at):
+                self._note_usual(place)
                 self._note_usual(place)
             return (), is_usual
         direction = "unexpected"

@@ -100,6 +100,28 @@ def test_an_id_has_the_name_that_other_templates_give_it() -> None:
     assert [leaf.entity for leaf in leaves] == ["block", "block"]
 
 
+def test_the_first_part_of_compound_names_is_the_entity_where_several_share_it() -> None:
+    templates = [
+        "O_CREATED COMPLETE",
+        "O_SENT COMPLETE",
+        "O_SENT_BACK COMPLETE",
+        "W_Fill in form START",
+        "W_Fill in form END",
+        "W_Call customer <num>",
+        "A_DECLINED",
+    ]
+    leaves = {leaf.template: (leaf.entity, leaf.action) for leaf in extract(templates)}
+    assert {leaves[template][0] for template in templates[:3]} == {"O"}
+    assert leaves["O_CREATED COMPLETE"] == ("O", "CREATED")
+    assert leaves["W_Fill in form START"] == leaves["W_Fill in form END"] == ("W", "Fill in form")
+    assert leaves["W_Call customer <num>"] == ("W", "Call")
+    # One name alone has no parts.
+    assert leaves["A_DECLINED"] == ("A_DECLINED", "none")
+    # A logger component says more.
+    [leaf] = extract(["O_CREATED COMPLETE"], ["orders"])
+    assert leaf.entity == "orders"
+
+
 def test_one_spelling_for_each_entity() -> None:
     leaves = extract(["Job <num> started", "Job <num> finished", "job <num> failed"])
     assert {leaf.entity for leaf in leaves} == {"Job"}
