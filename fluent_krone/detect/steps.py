@@ -141,7 +141,6 @@ class Steps:
             # How odd such a step is depends on what the session did before, and not on its place.
             if is_usual and not order.is_new(keys, at):
                 self._note_usual(place)
-                self._note_usual(place)
             return (), is_usual
         direction = "unexpected"
         view = found.name
