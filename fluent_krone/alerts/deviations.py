@@ -86,7 +86,8 @@ def differences_of(scene: Scene, had_pair: HadPair | None = None) -> list[Differ
 
     `had_pair` says whether training had a step directly after another one. It is given where the
     verdict rests on counts, which do not see order. Steps that only changed their place, without
-    any new pair, are then left out: they ran beside each other and may come in either order.
+    any new pair, are then left out: they ran beside each other and may come in either order. So are
+    missing steps without which training went on in the same way, where something else differs.
     """
     found: list[Difference] = []
     if not scene.nearest:
@@ -96,6 +97,8 @@ def differences_of(scene: Scene, had_pair: HadPair | None = None) -> list[Differ
     found = _with_moves(found)
     if had_pair is not None:
         material = [one for one in found if not _is_usual_move(scene, one, had_pair)]
+        found = material or found
+        material = [one for one in found if not _is_usual_omission(scene, one, had_pair)]
         found = material or found
     # Another provider or host than in the nearest normal session: by the way as well.
     material = [one for one in found if not _is_variant(scene, one)]
@@ -337,6 +340,17 @@ def _is_usual_move(scene: Scene, one: Difference, had_pair: HadPair) -> bool:
         for end in ends
         if 0 < end < len(keys) and scene.is_known(keys[end - 1]) and scene.is_known(keys[end])
     )
+
+
+def _is_usual_omission(scene: Scene, one: Difference, had_pair: HadPair) -> bool:
+    """Whether steps are missing that normal sessions may lack in the same place.
+
+    Training had the steps around the gap right after each other.
+    """
+    keys = scene.session
+    if one.direction != "missing" or one.before is None or keys[one.event - 1] != one.before:
+        return False
+    return had_pair(one.before, keys[one.event])
 
 
 def is_in_usual_order(scene: Scene, one: Difference, had_pair: HadPair) -> bool:

@@ -139,6 +139,19 @@ def test_steps_that_run_beside_each_other_may_come_in_either_order() -> None:
     assert len(found) == 2
 
 
+def test_a_step_that_normal_sessions_may_lack_is_not_what_differs() -> None:
+    session = (OPEN, STORE, RECORD, RETRY, CLOSE)
+    usual = {(OPEN, STORE)}
+    retried = ("extra", (RETRY,), (), RECORD)
+    lacking = ("missing", (), (ACK,), OPEN)
+    found = differences_of(scene(session), lambda *pair: pair in usual)
+    assert short(found) == [retried]
+    # Where training never went on in this way, or nothing else differs, it is told.
+    assert short(differences_of(scene(session), lambda *pair: False)) == [lacking, retried]
+    alone = scene((OPEN, STORE, RECORD, CLOSE))
+    assert short(differences_of(alone, lambda *pair: pair in usual)) == [lacking]
+
+
 @pytest.mark.parametrize(
     ("session", "is_usual"),
     [
