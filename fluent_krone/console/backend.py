@@ -18,6 +18,7 @@ from ..explain.marks import Says, Target, targets_of
 from ..explain.rows import SCOPES, to_ms
 from ..runtime.service import Service
 from ..types import Alert
+from .bundle_facts import shadow_in_words, shown_bundle
 from .history import History
 from .rates import Rates
 from .said import everything_said, shown_mark
@@ -44,18 +45,6 @@ _FIGURES = {
 }
 # The reasons for which a record is not judged are statistics of these names.
 _SET_ASIDE = "set_aside_"
-# Figures of a candidate beside the bundle in use, by their names, in this order.
-_SHADOW = {
-    "sessions": "sessions that both bundles judged",
-    "common_alerts": "sessions that both flag",
-    "new_alerts": "sessions that only the next bundle flags",
-    "lost_alerts": "sessions that only the bundle in use flags",
-    "held_out": "normal sessions that it was not fitted to",
-    "false_alarms_per_1000": "false alarms to expect of it in 1,000 normal sessions",
-    "injected": "sessions with an injected fault",
-    "found_candidate": "share of these faults that the next bundle finds",
-    "found_live": "share of these faults that the bundle in use finds",
-}
 # Incidents that are looked at for one that a mark is about.
 _EXAMPLES = 2_000
 
@@ -251,19 +240,11 @@ class ServiceBackend:
             raise KroneError("no bundle waits")
 
     def _bundle(self) -> dict[str, Any]:
-        bundle = self._service.judging_by
         folder = self._service.bundle_folder
-        blind = [f"Faults of the kind “{kind}” are hardly found." for kind in bundle.blind]
-        return {
-            "name": bundle.name,
-            # In a directory of bundles: the one that is linked as the current one.
-            "current": folder and folder.current,
-            "hash": bundle.hash,
-            "templates": len(bundle.templates),
-            "sessions": len(bundle.training),
-            "false_alarms": bundle.false_alarms,
-            "blind": blind,
-        }
+        current = None
+        if folder is not None:
+            current = folder.current
+        return shown_bundle(self._service.judging_by, current)
 
     def _learning(self) -> dict[str, Any] | None:
         status = self._service.learning()
@@ -313,7 +294,7 @@ class ServiceBackend:
         folder = self._service.bundle_folder
         if status is None or folder is None:
             return None
-        words = f"The next bundle is fitted at {iso_time(int(status.next_at_s * 1e9))}."
+        words = f"The next bundle is fitted at {_to_the_second(status.next_at_s)}."
         if status.phase == "fitting":
             words = "The next bundle is being fitted."
         elif status.candidate is not None:
@@ -325,7 +306,7 @@ class ServiceBackend:
         return {
             "words": words,
             "objections": list(objections),
-            "figures": _in_words(shadow),
+            "figures": shadow_in_words(shadow),
             "can_swap": status.candidate is not None,
             "can_roll_back": folder.previous not in (None, folder.current),
             "previous": folder.previous,
@@ -370,6 +351,11 @@ class ServiceBackend:
         return shown
 
 
+def _to_the_second(time_s: float) -> str:
+    day, _, second = iso_time(int(time_s) * 10**9).rstrip("Z").partition("T")
+    return f"{day} {second.partition('.')[0]} UTC"
+
+
 def _names(summary: Mapping[str, Any]) -> set[str]:
     """The ids of the changes that an incident is about: they stand for its sessions."""
     return {str(word) for session in summary.get("sessions") or () for word in session}
@@ -390,15 +376,3 @@ def _set_aside(stats: Mapping[str, float]) -> dict[str, float]:
         for name, count in stats.items()
         if name.startswith(_SET_ASIDE) and count
     }
-
-
-def _in_words(shadow: Mapping[str, Any]) -> dict[str, Any]:
-    """The figures of a candidate under names that a reader understands."""
-    found = {}
-    for name, words in _SHADOW.items():
-        value = shadow.get(name)
-        if value is not None and name.startswith("found_"):
-            value = f"{value:.0%}"
-        if value is not None:
-            found[words] = value
-    return found

@@ -23,8 +23,8 @@ import dataclasses
 import hashlib
 import io
 import json
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -141,6 +141,8 @@ class Bundle:
     false_alarms: float = FALSE_ALARMS
     # Kinds of fault that the bundle hardly finds, as the export measured it.
     blind: tuple[str, ...] = ()
+    # Kind of fault → false alarms asked for → share found, as the export measured it.
+    detection: Mapping[str, Mapping[str, float]] = field(default_factory=dict)
     # For each template, its wildcards that take several words; None: any may (`TemplateMatcher`).
     wide: tuple[tuple[int, ...] | None, ...] | None = None
     # Fields of its records that say where a session ran; None: the usual ones are tried.
@@ -309,6 +311,7 @@ def _witnesses(content: dict[str, bytes], hierarchy: Hierarchy) -> dict[str, Any
         "budget": budget_from_json(declared["budget"]),
         "false_alarms": float(declared["false_alarms"]),
         "blind": tuple(declared["blind"]),
+        "detection": declared.get("detection") or {},
     }
 
 

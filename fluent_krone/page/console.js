@@ -284,6 +284,8 @@ document.addEventListener("keydown", (event) => {
   else if (event.key === "Escape" && view.i && from !== $("q")) {
     if (isWide()) focusEntry(view.i);
     else goBack();
+  } else if (event.key === "Escape" && from === $("q") && !from.value) {
+    focusEntry(view.i || preview());
   } else if (
     (event.key === "ArrowDown" || event.key === "ArrowUp") &&
     (inList || from === document.body)

@@ -285,7 +285,8 @@ async function act(path, body) {
     if (place) place.textContent = "";
     await refresh({ force: true, keep: true });
     if (pressed && document.activeElement === document.body) {
-      ($(pressed) || $("mark-normal") || $("other")).focus({ preventScroll: true });
+      const places = [$(pressed), $("mark-normal"), $("other")];
+      places.find((place) => place?.checkVisibility())?.focus({ preventScroll: true });
     }
   } catch (error) {
     if (error instanceof Refused) showLogin("");

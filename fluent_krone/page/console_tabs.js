@@ -20,7 +20,7 @@ const PAGES = {
 };
 
 function part(title, ...children) {
-  return h("section", { "aria-label": title }, h("h3", {}, title), ...children.filter(Boolean));
+  return h("section", { "aria-label": title }, h("h3", {}, title), ...children.flat().filter(Boolean));
 }
 
 function items(words) {
@@ -112,8 +112,14 @@ function drawBundles() {
     part(
       "What this bundle cannot see",
       blind.length
-        ? items(blind)
+        ? [h("p", {}, "A single fault of these kinds is hardly found:"), items(blind)]
         : h("p", {}, "Its report card names no kind of fault that it would hardly find."),
+      Object.keys(object(bundle.found)).length
+        ? [
+            h("p", { class: "soft" }, "How many of the faults injected for its report it found:"),
+            rowsOf(bundle.found),
+          ]
+        : null,
     ),
   ];
 }
