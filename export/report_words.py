@@ -80,7 +80,7 @@ def _warn_of_data(data: Mapping[str, Any], given: ReportInput) -> list[str]:
     if data["instances"] - data["sessions"] > _CUT_SHARE * data["sessions"]:
         said.append(
             f"The session settings cut {data['sessions']:,} sessions into {data['instances']:,}: "
-            "idle_timeout may be too short."
+            "idle_timeout is too short, unless keys are used again for other executions."
         )
     if data["at_the_cap"]:
         said.append(f"Sessions that reached max_events and were cut there: {data['at_the_cap']:,}.")

@@ -116,6 +116,9 @@ _LONG_MIXTURE = "(?=[A-Za-z]*[0-9])[0-9A-Za-z]{6,}"
 _SHORT_MIXTURE = "(?=[A-Za-z]*[0-9])[0-9A-Za-z]{2,}"
 # Scripts without blanks between words, and the words of these that stand before a number.
 _NO_BLANKS = r"[\u0e00-\u0eff\u3040-\u30ff\u3400-\u9fff\uac00-\ud7af]"
+_UNSPACED = re.compile(_NO_BLANKS)
+# Characters of a word in such a script, at the most, with the sign behind it.
+_LONGEST_UNSPACED = 12
 _ID = re.compile(
     rf"(?<![\w-])(?P<before>{_NO_BLANKS}+[:：# ]?|[*#]|@ |\["
     r"|[^\W\d_][\w.]*?(?:[_=:#/-]|: | #| |=\")(?:00-)?|)"
@@ -271,6 +274,8 @@ def _ids(message: str) -> Iterable[tuple[str, str]]:
             if before.endswith(" ") or _NOUNS.fullmatch(before.rstrip(" :/-")):
                 escaped = re.escape(before).replace("\\ ", " ").replace("/", "\\/")
                 yield f"/{escaped}({value})/", found["value"]
+        elif _UNSPACED.match(before):
+            yield from _unspaced(before, value, found["value"])
         elif before:
             escaped = re.escape(before).replace("\\ ", " ").replace("/", "\\/")
             yield f"/{escaped}({value})/", found["value"]
@@ -280,6 +285,14 @@ def _ids(message: str) -> Iterable[tuple[str, str]]:
             behind = message[found.end() : found.end() + 1]
             if behind in _BEHIND:
                 yield f"/({value}){behind}/", found["value"]
+
+
+def _unspaced(before: str, value: str, text: str) -> Iterable[tuple[str, str]]:
+    """The options for an id in a script without blanks: where the word before it begins, nothing
+    tells. Each of its possible beginnings is one, and that which most messages have wins.
+    """
+    for length in range(1, min(len(before), _LONGEST_UNSPACED) + 1):
+        yield f"/{re.escape(before[-length:])}({value})/".replace("\\ ", " "), text
 
 
 def _value_of(found: re.Match[str], before: str) -> str | None:

@@ -127,7 +127,8 @@ def _sessions_cut(
     if len(sessions) - keys > _CUT_SHARE * keys and not by_tag:
         work.say(
             f"warning: the session settings cut {keys:,} sessions into {len(sessions):,}: "
-            f"idle_timeout {duration(settings.idle_timeout)} may be too short"
+            f"idle_timeout {duration(settings.idle_timeout)} is too short, unless keys are used "
+            "again for other executions"
         )
     if by_tag:
         # Each stretch of a tag is an execution, which the stages behind this one tell by its key.

@@ -77,6 +77,21 @@ def test_ids_behind_any_word_and_sign(form: str) -> None:
     assert (first.sessions, first.repeats) == (100, 3.0)
 
 
+@pytest.mark.parametrize(
+    "forms",
+    [
+        ("คำสั่งซื้อ{n}ได้รับแล้ว", "ชำระเงินคำสั่งซื้อ{n}สำเร็จ", "จัดส่งคำสั่งซื้อ{n}"),
+        ("收到订单{n}", "订单{n}已付款", "已发货订单{n}"),
+        ("注文{n}を受付", "支払い完了：注文{n}", "発送済み注文{n}"),
+    ],
+)
+def test_ids_behind_words_of_scripts_without_blanks(forms: tuple[str, ...]) -> None:
+    """Was wrong: what stands before the word was taken for a part of it, so no key was found."""
+    lines = [(form.format(n=n), {}) for n in range(1000, 1090) for form in forms]
+    [first, *_] = suggest_session_keys(lines)
+    assert (first.sessions, first.repeats) == (90, 3.0)
+
+
 def test_a_client_is_better_than_a_route() -> None:
     lines = [
         ("handled", {"$.request.remote_ip": f"10.0.0.{n}", "$.request.uri": f"/a/{n}"})
