@@ -14,7 +14,7 @@ from fluent_krone.detect.durations import Span, measure_durations
 from fluent_krone.detect.levels import learn_levels
 from fluent_krone.detect.order import Order, count_order
 from fluent_krone.detect.progress import Progress, count_progress
-from fluent_krone.detect.recent import Recent, count_recent, count_sets
+from fluent_krone.detect.recent import Recent, count_recent
 from fluent_krone.detect.times import measure_times
 from fluent_krone.detect.values import Slot, learn_values
 from fluent_krone.detect.waits import measure_waits
@@ -122,10 +122,7 @@ def fit_steps(
             count_order((session.keys for session in sessions), hierarchy),
             count_precedence(session.keys for session in sessions),
             weighed=True,
-            recent=Recent(
-                count_recent(session.keys for session in sessions),
-                count_sets(session.keys for session in sessions),
-            ),
+            recent=Recent(count_recent(session.keys for session in sessions)),
             progress=Progress(count_progress(session.keys for session in sessions)),
         ),
         times=measure_times(((s.keys, s.gaps_ns) for s in sessions), hierarchy),

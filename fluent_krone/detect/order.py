@@ -12,8 +12,8 @@ threshold:
   before them. A session that runs backwards has many, each of them hardly odder than a rare step.
   Each counts with the logarithm of how often training had the rarer of the two: two frequent steps
   have had many chances to meet;
-- `recent`: whether training ever had it after the one to five steps before it, in sessions that had
-  done the same before (`detect/recent.py`);
+- `recent`: whether training ever had it after the one to five steps before it
+  (`detect/recent.py`);
 - `progress`: whether training ever had it, or the end, after what came so far, in whatever order
   (`detect/progress.py`).
 
@@ -324,11 +324,6 @@ class Order:
     def had_pair(self, before: int, step: int) -> bool:
         """Whether training had `step` directly after `before`."""
         return step in self._session.counts.get((before,), {})
-
-    def is_new(self, keys: Sequence[int], at: int) -> bool:
-        """Whether training never had event `at` after the steps before it, so that how odd it is
-        depends on the whole session."""
-        return self.recent is not None and self.recent.is_new(keys, at)
 
     def _is_new_at(self, keys: Sequence[int], at: int, reach: int) -> bool:
         """Whether training never had event `at` after the `reach` events before it."""

@@ -74,7 +74,7 @@ class Progress:
         for after in ways[0].values():
             self._seen.update(after)
         # A step that training never had has none.
-        self._number_of = {step: step_number(step) for step in self._seen}.__getitem__
+        self._number_of = {step: _number(step) for step in self._seen}.__getitem__
 
     def score(self, keys: Sequence[int], at: int, before: Sums | None = None) -> float:
         """How much it counts that event `at` never came after what came before it.
@@ -151,8 +151,7 @@ class Progress:
 
 
 @cache
-def step_number(step: int) -> int:
-    """The number that stands for a step in sums of what has come so far."""
+def _number(step: int) -> int:
     digest = hashlib.blake2b(str(step).encode(), digest_size=_HASH_BYTES).digest()
     return int.from_bytes(digest, "big")
 
@@ -163,7 +162,7 @@ def _course(keys: Sequence[int]) -> Iterator[Sums]:
     of_set = of_all = 0
     yield of_set, of_all
     for key in islice(keys, REACH - 1):
-        number = step_number(key)
+        number = _number(key)
         of_all += number
         if key not in steps:
             steps.add(key)

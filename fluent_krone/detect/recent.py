@@ -7,12 +7,6 @@ followed the one before it counts most, as it did not follow the two before it e
 is new only after five steps counts little. One score for all numbers costs the budget of false
 alarms less than one for each.
 
-A session that has done what few others did has had few chances as well, however often its last
-steps came elsewhere: after a rare detour, normal sessions do much in an order that training never
-had. So a new step counts no more than there were sessions that had done the same before these last
-steps, in whatever order. Of BPIC12's injected faults, twice as many are found so for one false
-alarm in 2,000 sessions.
-
 Windows of a few steps are the oldest way to tell odd sequences from normal ones (Forrest et al., "A
 sense of self for Unix processes", 1996), which asks only whether a window is new.
 """
@@ -22,15 +16,10 @@ from __future__ import annotations
 import math
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
-from itertools import islice
-
-from .progress import step_number
 
 # Steps before the present one that are looked at together with it. Longer stretches are new in too
 # many normal sessions.
 REACH = 5
-# Events of a session whose steps are compared with those of other sessions: this bounds the work.
-LOOKED_AT = 256
 # Before a session's first step.
 _START = -1
 # Windows that are remembered; then all are forgotten, and worked out anew.
@@ -43,35 +32,26 @@ Window = tuple[int, ...]
 Stretches = Mapping[Window, Mapping[int, int]]
 
 
-# Which steps came, as the sum of their numbers → sessions that had these, and no others, at a time.
-Sets = Mapping[int, int]
+class Recent(dict[Window, float]):
+    """Scores of windows: a step and the `REACH` steps before it. Remembered.
 
-
-class Recent(dict[Window, tuple[int, ...]]):
-    """Scores of windows: a step and the `REACH` steps before it. The chances that a new step had
-    are remembered, one for each number of steps before it.
-
-    Without `sets`, as in a bundle of an earlier version, it is not asked what came before a window.
-
-    >>> sessions = [(1, 2, 3)] * 9
-    >>> recent = Recent(count_recent(sessions), count_sets(sessions))
+    >>> recent = Recent(count_recent([(1, 2, 3)] * 9))
     >>> recent.score((1, 2, 3), 2), recent.score((1, 3), 1) > 0
     (0.0, True)
     """
 
-    def __init__(self, stretches: Stretches, sets: Sets | None = None) -> None:
+    def __init__(self, stretches: Stretches) -> None:
         self.stretches = stretches
-        self.sets = sets
         self._after: dict[Window, Counter[int]] = {}
         for stretch, after in stretches.items():
             for start in range(len(stretch) + 1):
                 self._after.setdefault(stretch[start:], Counter()).update(after)
         self._totals = {context: after.total() for context, after in self._after.items()}
 
-    def __missing__(self, window: Window) -> tuple[int, ...]:
+    def __missing__(self, window: Window) -> float:
         if len(self) >= _MOST_REMEMBERED:
             self.clear()
-        chances: list[int] = []
+        score = 0.0
         known = self._after.get((), _NOTHING)
         seen = known.get(window[-1], 0)
         for start in range(len(window) - 2, -1, -1):
@@ -79,32 +59,14 @@ class Recent(dict[Window, tuple[int, ...]]):
             if context[0] not in known and context[0] != _START:
                 # A step that is new itself is told by itself.
                 break
-            if seen and window[-1] not in self._after.get(context, _NOTHING):
-                chances.append(min(self._chances(context), seen))
-        self[window] = found = tuple(chances)
-        return found
+            if window[-1] not in self._after.get(context, _NOTHING):
+                score += math.log(1 + min(self._chances(context), seen))
+        self[window] = score
+        return score
 
     def score(self, keys: Sequence[int], at: int) -> float:
         """How much it counts that training never had event `at` after those before it."""
-        chances = self[recent_window(keys, at)]
-        if not chances:
-            return 0.0
-        most = self._sessions_like(keys[: max(at - REACH, 0)])
-        return math.fsum(math.log(1 + min(number, most)) for number in chances)
-
-    def is_new(self, keys: Sequence[int], at: int) -> bool:
-        """Whether training never had event `at` after those before it, however little that
-        counts."""
-        return bool(self[recent_window(keys, at)])
-
-    def _sessions_like(self, keys: Sequence[int]) -> float:
-        """How many sessions of training had the same steps as this one, at a time."""
-        if self.sets is None:
-            return math.inf
-        known = self._after.get((), _NOTHING)
-        # A step that is new itself is told by itself.
-        steps = known.keys() & {*keys[:LOOKED_AT]}
-        return self.sets.get(sum(map(step_number, steps)), 0)
+        return self[recent_window(keys, at)]
 
     def told(self, keys: Sequence[int], at: int) -> tuple[Window, Mapping[int, int]]:
         """The fewest steps before event `at` that training never had it after, and what it had
@@ -147,19 +109,6 @@ def count_recent(sessions: Iterable[Sequence[int]]) -> dict[Window, Counter[int]
     return stretches
 
 
-def count_sets(sessions: Iterable[Sequence[int]]) -> dict[int, int]:
-    """Which steps normal sessions had at a time, and how many sessions had these."""
-    sets: Counter[int] = Counter()
-    for keys, times in Counter(tuple(keys) for keys in sessions).items():
-        so_far = 0
-        sets[so_far] += times
-        # Each step once, in the order in which they came first.
-        for step in dict.fromkeys(islice(keys, LOOKED_AT)):
-            so_far += step_number(step)
-            sets[so_far] += times
-    return dict(sets)
-
-
 def recent_to_json(recent: Recent) -> list[list[list[int]]]:
     """Plain values: a stretch, and the steps after it with their counts."""
     return [
@@ -168,14 +117,10 @@ def recent_to_json(recent: Recent) -> list[list[list[int]]]:
     ]
 
 
-def recent_from_json(
-    values: Sequence[Sequence[Sequence[int]]], sets: Iterable[tuple[int, int]] | None = None
-) -> Recent:
-    """The same from plain values; `sets` are pairs of a sum and the number of sessions."""
+def recent_from_json(values: Sequence[Sequence[Sequence[int]]]) -> Recent:
     return Recent(
         {
             tuple(stretch): dict(zip(after[::2], after[1::2], strict=True))
             for stretch, after in values
-        },
-        None if sets is None else dict(sets),
+        }
     )

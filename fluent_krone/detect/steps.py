@@ -138,8 +138,7 @@ class Steps:
         if found is None:
             # What is new further back counts only where the step is new after those before it.
             is_usual = not any(scores.get(view) for view in COUNTING)
-            # How odd such a step is depends on what the session did before, and not on its place.
-            if is_usual and not order.is_new(keys, at):
+            if is_usual:
                 self._note_usual(place)
             return (), is_usual
         direction = "unexpected"

@@ -31,12 +31,10 @@ class StepWitnesses:
 
     def to_json(self) -> dict[str, Any]:
         order = self.order
-        newer: dict[str, Any] = {}
+        newer = {}
         if order.recent is not None and order.progress is not None:
             newer["recent"] = recent_to_json(order.recent)
             newer["progress"] = progress_to_json(order.progress)
-            if order.recent.sets is not None:
-                newer["sets"] = sorted(order.recent.sets.items())
         return newer | {
             "order": order_to_json(order.tables),
             "precedence": precedence_to_json(order.precedence),
@@ -77,7 +75,7 @@ def witnesses_from_json(values: Mapping[str, Any], hierarchy: Hierarchy) -> Step
     progress: Progress | None = None
     # Absent in a bundle of an earlier version.
     if "progress" in values:
-        recent = recent_from_json(values["recent"], values.get("sets"))
+        recent = recent_from_json(values["recent"])
         progress = progress_from_json(values["progress"])
     return StepWitnesses(
         Order(

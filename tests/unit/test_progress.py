@@ -18,13 +18,7 @@ from fluent_krone.detect.progress import (
     progress_from_json,
     progress_to_json,
 )
-from fluent_krone.detect.recent import (
-    Recent,
-    count_recent,
-    count_sets,
-    recent_from_json,
-    recent_to_json,
-)
+from fluent_krone.detect.recent import Recent, count_recent, recent_from_json, recent_to_json
 from fluent_krone.detect.steps import Steps
 from fluent_krone.detect.witnesses import StepWitnesses, witnesses_from_json
 
@@ -100,41 +94,10 @@ def test_a_step_after_steps_that_it_never_followed_counts_by_its_chances() -> No
     assert known.score((OPEN, STUCK, CLOSE), 2) == 0
 
 
-# What comes before the ride, and how often; and a step too many behind it.
-USUAL = (GOING, OPEN, OPENED, GOING, ARRIVED, CLOSE)
-RARE = (STUCK, OPEN, OPENED, GOING, ARRIVED, CLOSE)
-DETOURS = [USUAL] * 40 + [RARE] * 2
-
-
-def test_a_new_step_counts_no_more_than_sessions_did_the_same_before() -> None:
-    known = Recent(count_recent(DETOURS), count_sets(DETOURS))
-    usual, rare = ((*ride, OPENED) for ride in (USUAL, RARE))
-    assert 0 < known.score(rare, 6) < known.score(usual, 6)
-    # The last steps are the same, and without what came before them, both are as odd.
-    alone = Recent(count_recent(DETOURS))
-    assert alone.score(rare, 6) == alone.score(usual, 6) >= known.score(usual, 6)
-    # No session did so before: there was no chance.
-    assert known.score((CLOSE, *RARE, OPENED), 7) == 0
-    # What training never had at all is told by itself.
-    assert known.score((UNKNOWN, *USUAL, OPENED), 7) == known.score(usual, 6)
-
-
-def test_what_is_usual_after_a_rare_detour_is_odd_where_nothing_was_rare() -> None:
-    fitted = fit_steps([Trace(ride) for ride in DETOURS], tree())
-    assert fitted.order.recent is not None
-    limit = fitted.order.recent.score((*RARE, OPENED), 6) + 0.01
-    served = Steps(tree(), fitted, step_budget(), {"order.recent": limit})
-    assert served.at_step((*RARE, OPENED)) == ()
-    [deviation] = served.at_step((*USUAL, OPENED))
-    assert deviation.event == 6
-
-
 def test_what_a_bundle_keeps_says_the_same() -> None:
-    recent = Recent(count_recent(RIDES), count_sets(RIDES))
-    sets = json.loads(json.dumps(sorted(count_sets(RIDES).items())))
-    back = recent_from_json(json.loads(json.dumps(recent_to_json(recent))), sets)
+    recent = Recent(count_recent(RIDES))
+    back = recent_from_json(json.loads(json.dumps(recent_to_json(recent))))
     assert back.stretches == recent.stretches
-    assert back.sets == recent.sets
     again = progress_from_json(json.loads(json.dumps(progress_to_json(progress()))))
     assert [*again.ways] == [*progress().ways]
     kept = json.loads(json.dumps(witnesses().to_json()))
