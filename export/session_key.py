@@ -209,9 +209,13 @@ def suggest_session_keys(
         ),
         reverse=True,
     )
-    return [
-        _candidate(option, seen[option], total) for score, *_, option in ranked[:most] if score > 0
-    ]
+    options: list[str] = []
+    for score, *_, option in ranked:
+        # Of one word, its longest beginning is enough.
+        is_part = option.startswith("/") and any(better.endswith(option[1:]) for better in options)
+        if score > 0 and not is_part:
+            options.append(option)
+    return [_candidate(option, seen[option], total) for option in options[:most]]
 
 
 def _is_noun(

@@ -88,8 +88,9 @@ def test_ids_behind_any_word_and_sign(form: str) -> None:
 def test_ids_behind_words_of_scripts_without_blanks(forms: tuple[str, ...]) -> None:
     """Was wrong: what stands before the word was taken for a part of it, so no key was found."""
     lines = [(form.format(n=n), {}) for n in range(1000, 1090) for form in forms]
-    [first, *_] = suggest_session_keys(lines)
+    [first, *others] = suggest_session_keys(lines)
     assert (first.sessions, first.repeats) == (90, 3.0)
+    assert not any(first.option.endswith(other.option[1:]) for other in others)
 
 
 def test_a_client_is_better_than_a_route() -> None:
