@@ -131,6 +131,25 @@ def test_what_is_flagged_in_a_small_training_is_not_given() -> None:
     assert plan_budget(normal, faulty).thresholds(1)["density"] == 15.0
 
 
+def test_a_large_training_counts_its_freaks() -> None:
+    """As many of 1,000 later sessions are flagged as of 1,000 that were held out."""
+    rng = np.random.default_rng(11)
+    names = ["density", *(f"view {i}" for i in range(20))]
+    normal = {name: rng.exponential(1, SESSIONS) for name in names}
+    faulty = {
+        kind: {name: np.full(50, (normal[name].max() + 1) * (name == kind)) for name in names}
+        for kind in names[1:]
+    }
+    without = plan_budget(normal, faulty).thresholds(1.5)
+    normal["density"][:3] = 500.0
+    freaks = plan_budget(normal, faulty).thresholds(1.5)
+
+    def having_a_say(thresholds: dict[str, float]) -> int:
+        return sum(thresholds[name] < normal[name].max() + 1 for name in names[1:])
+
+    assert 0 < having_a_say(freaks) < having_a_say(without)
+
+
 def test_hardly_more_than_the_largest_surprise_is_no_reason_for_a_say() -> None:
     rng = np.random.default_rng(4)
     normal = {"density": rng.exponential(1, 2_000), "order.session": rng.exponential(1, 2_000)}
