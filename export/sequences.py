@@ -111,6 +111,10 @@ class _Recorder:
     def silence_ns(self) -> int:
         return 0
 
+    @property
+    def has_fractions(self) -> bool:
+        return False
+
     def wait_score(self, keys: Sequence[int], waited_ns: int) -> float:
         return 0.0
 

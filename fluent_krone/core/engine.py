@@ -93,7 +93,7 @@ class Engine:
             parts.templates, parts.hierarchy, novelties, self.counters, limits.max_lines
         )
         context = ContextReader(limits.alert_fields)
-        self.judging = Judging(parts, self.cascade, odd, make, context)
+        self.judging = Judging(parts, self.cascade, odd, make, context, self.counters)
         self.settling = Settling(self, looking_for_changes(parts, self.reader, limits), make, odd)
         self.single = SingleEvents(self, odd)
         self.hanging = Hanging(parts.steps, self.sessions, self.time, make)

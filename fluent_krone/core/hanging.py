@@ -23,7 +23,7 @@ from ..types import Finding
 from .findings import FindingMaker
 from .patience import ARRIVAL_NS, NO_SILENCE_NS
 from .sessions import ALERTED, Session, Sessionizer
-from .steps import StepJudge
+from .steps import StepJudge, uncertain_ns
 from .stream_time import StreamTime
 
 # Sessions reported since the last commit that are remembered: more do not hang within one.
@@ -111,4 +111,5 @@ class Hanging:
         wait_ns = session.state.waits_ns
         if wait_ns >= self._sessions.idle_ns or self._make.is_told(session, "stuck"):
             return end
+        wait_ns += uncertain_ns(self._steps, session.last_ns)
         return min(self._time.patience.due(session.seen, wait_ns), end)

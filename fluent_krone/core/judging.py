@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
@@ -27,8 +28,10 @@ class Judging:
         odd: OddEvents,
         make: FindingMaker,
         context: ContextReader,
+        counters: Counter[str],
     ) -> None:
         self.context = context
+        self._counters = counters
         self._rank = odd.levels.rank
         self._cascade = cascade
         self._odd = odd
@@ -86,6 +89,7 @@ class Judging:
         """
         state = session.state
         log_key = session.keys[-1]
+        gap_ns = self.certain_gap(session, len(session.keys) - 1, gap_ns)
         odd = self._odd.deviations(state, session.keys, gap_ns, text, record, rare=rare)
         is_decided = state.decided and not session.alerted
         if (is_decided or state.deviations) and self._is_normal_but_for_gone(session):
@@ -107,6 +111,13 @@ class Judging:
             if novelty is not None:
                 findings.append(novelty)
         return self.is_full(session)
+
+    def certain_gap(self, session: Session, at: int, gap_ns: int) -> int:
+        """The gap before event `at` of a session, as far as the times of the stream tell it."""
+        certain_ns = self._odd.certain_gap(session, at, gap_ns)
+        if certain_ns != gap_ns:
+            self._counters["gaps_uncertain"] += 1
+        return certain_ns
 
     def _is_normal_but_for_gone(self, session: Session) -> bool:
         """Whether what is odd so far is only that steps are gone which no session has any more."""
@@ -131,7 +142,7 @@ class Judging:
         verdict = self._cascade.at_end(state, session.keys)
         odd, limits = self._cascade.ending(state, session.keys)
         if odd and may_go_on and not self.is_full(session):
-            odd = self._odd.overdue(odd, session.keys, told_ns - session.seen)
+            odd = self._odd.overdue(odd, session, told_ns)
         if (verdict is not None or odd) and self.absent and self.absent.is_normal(session.keys):
             verdict = None
             odd = ()

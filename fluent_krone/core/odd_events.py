@@ -13,7 +13,7 @@ from ..reading.wildcards import ZEROED
 from ..types import Deviation
 from .parts import EngineParts
 from .sessions import Session
-from .steps import Limit, StepJudge
+from .steps import Limit, StepJudge, uncertain_ns
 from .tracker import State
 
 # Bytes of all values that are remembered as no deviation. Most values of a log come again; those of
@@ -201,6 +201,20 @@ class OddEvents:
         shortest_ns, longest_ns = self._steps.limits_ns(keys[-2], keys[-1])
         return min(max(gap_ns, shortest_ns), longest_ns)
 
+    def certain_gap(self, session: Session, at: int, gap_ns: int) -> int:
+        """The gap before event `at` of a session, as far as the times of the stream tell it.
+
+        Where they are not as fine as those of training, a gap that is usual may lie so near that
+        nobody can tell them apart: then it is that one.
+        """
+        off_ns = uncertain_ns(self._steps, *session.times[max(at - 1, 0) : at + 1])
+        if not off_ns:
+            return gap_ns
+        usual_ns = self.usual_gap(session.keys[: at + 1], gap_ns)
+        if abs(usual_ns - gap_ns) < off_ns:
+            return usual_ns
+        return gap_ns
+
     def gap(self, keys: Sequence[int], gap_ns: int) -> list[Deviation]:
         """What is odd about the gap before the last of `keys`: one deviation, or none."""
         if self._steps is None:
@@ -234,12 +248,13 @@ class OddEvents:
         return found + [deviation for deviation in others if deviation is not None]
 
     def overdue(
-        self, ends: Sequence[Deviation], keys: Sequence[int], waited_ns: int
+        self, ends: Sequence[Deviation], session: Session, now: int
     ) -> tuple[Deviation, ...]:
         """Of what is odd about the end of a session that may go on: what is so nevertheless, as the
-        next step should have come by now, `waited_ns` after the last one."""
+        next step should have come by the stream time `now`."""
         assert self._steps is not None, "BUG: nothing is odd without a step judge"
-        unusual = self._steps.wait_score(keys, waited_ns)
+        waited_ns = now - session.seen - uncertain_ns(self._steps, session.last_ns)
+        unusual = self._steps.wait_score(session.keys, waited_ns)
         return tuple(odd for odd in ends if unusual > odd.threshold)
 
     def durations(self, limits: Sequence[Limit], session: Session) -> tuple[Deviation, ...]:
@@ -248,6 +263,7 @@ class OddEvents:
         for limit in limits:
             start, end, longest_ns = limit
             duration_ns = times[end - 1] - times[start]
+            duration_ns -= uncertain_ns(self._steps, times[start], times[end - 1])
             if duration_ns > longest_ns and self._steps is not None:
                 slowest = max(range(start + 1, end), key=lambda at: times[at] - times[at - 1])
                 return (self._steps.long(session.keys, limit, duration_ns, slowest),)

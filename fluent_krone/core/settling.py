@@ -233,6 +233,7 @@ class Settling:
     def _odd_step(self, session: Session, state: State, place: int) -> Sequence[Deviation]:
         """What is odd about the order of a step, and the gap before it."""
         gap_ns = session.times[place] - session.times[max(place - 1, 0)]
+        gap_ns = self._engine.judging.certain_gap(session, place, gap_ns)
         if not state.deviations and state.shortest_ns <= gap_ns <= state.longest_ns:
             return ()
         line = b""

@@ -44,6 +44,8 @@ class Situation:
         self.next: dict[int, Situation] = {}
 
 
+_NS = 1_000_000_000
+
 # Events `[start, end)` of a Seq, and the longest duration of it that is no deviation, in ns.
 Limit = tuple[int, int, int]
 
@@ -97,6 +99,11 @@ class StepJudge(Protocol):
         """How long a silence of the whole stream counts as waiting; 0 where nothing waits."""
         ...
 
+    @property
+    def has_fractions(self) -> bool:
+        """Whether the times of normal training were finer than whole seconds."""
+        ...
+
     def hanging(self, keys: Sequence[int]) -> Deviation:
         """What is odd about a session that nothing has followed for longer than that."""
         ...
@@ -145,3 +152,14 @@ class StepJudge(Protocol):
     def value(self, keys: Sequence[int], values: Sequence[bytes]) -> Deviation | None:
         """What is odd about the values of the last of `keys`."""
         ...
+
+
+def uncertain_ns(steps: StepJudge | None, *times_ns: int) -> int:
+    """By how much a time between two of these may be longer or shorter than they say, in ns.
+
+    Whole seconds say less than training knew whose times had fractions: an output that sends
+    integers cuts them off. Of times with fractions, hardly any pair are whole seconds by chance.
+    """
+    if steps is None or not steps.has_fractions or any(time % _NS for time in times_ns):
+        return 0
+    return _NS

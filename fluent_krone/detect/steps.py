@@ -65,6 +65,9 @@ class Steps:
         self.levels = witnesses.levels
         self.durations = witnesses.durations
         self.waits = witnesses.waits
+        # All tables were made from the same times.
+        ranges = (*self.times.steps.values(), *self.waits.after.values())
+        self._has_fractions = any(found.unit < 1 for found in ranges)
         words = StepWords(hierarchy, witnesses.order)
         self._step = words.step
         self._span = words.span
@@ -243,6 +246,10 @@ class Steps:
         if "time.wait" not in self._thresholds:
             return 0
         return self.waits.silence_ns
+
+    @property
+    def has_fractions(self) -> bool:
+        return self._has_fractions
 
     def hanging(self, keys: Sequence[int]) -> Deviation:
         threshold = self._thresholds["time.wait"]

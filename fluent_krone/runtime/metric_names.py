@@ -47,6 +47,10 @@ METRICS: Mapping[str, tuple[str, str]] = {
         "Event times not believed: far ahead of the events before.",
     ),
     "time_unreadable": ("events_without_time_total", "Events whose own time could not be read."),
+    "gaps_uncertain": (
+        "gaps_uncertain_total",
+        "Gaps not judged: times are whole seconds, and training's had fractions.",
+    ),
     "keys_over_cap": (
         "session_keys_over_cap_total",
         "Session keys left out: over max_keys_per_record.",

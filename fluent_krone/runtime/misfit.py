@@ -23,6 +23,9 @@ ENOUGH_EVENTS = 10_000
 _ENOUGH_LEVELS = 100
 # Records after which counting begins anew: a stream that was put right is not held to its past.
 _SPAN = 50_000
+# Gaps that could not be judged from which on it is said that times lack their fractions. Of times
+# that have them, one pair in a million is whole seconds.
+_ENOUGH_UNCERTAIN = 20
 # No zone is further away from UTC than 14 hours.
 _MOST_OFFSET_S = 14 * 3600
 # A share from which on something is amiss with all of the stream and not with some of its sources.
@@ -87,6 +90,7 @@ class Misfit:
             or _component(counts, settings)
             or _level(counts, settings)
             or _times(counts, settings)
+            or _fractions(counts)
             or self._templates(counts)
             or self._version()
         )
@@ -222,4 +226,16 @@ def _times(counts: Counter[str], settings: InputSettings) -> str | None:
     return (
         f"the times of {disbelieved} of {events} events are ahead of the clock and not believed; "
         "check the clock and the time zone of the source (timezone, time_format), or max_future"
+    )
+
+
+def _fractions(counts: Counter[str]) -> str | None:
+    """Times that are whole seconds, where training had fractions."""
+    uncertain = counts["gaps_uncertain"]
+    if uncertain < _ENOUGH_UNCERTAIN:
+        return None
+    return (
+        f"event times are whole seconds, and those of training had fractions: {uncertain} gaps "
+        "could not be judged; send fractions (no time_as_integer, a time_format with %N or %L), or "
+        "export a bundle from this stream"
     )

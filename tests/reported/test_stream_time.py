@@ -23,7 +23,11 @@ from synthetic import (
     step_judge,
 )
 
+from fluent_krone.config import Config
 from fluent_krone.core.engine import Engine
+from fluent_krone.demo.simulator import SimulatedSession, simulate, stream
+from fluent_krone.detect.bundle import load_bundle
+from fluent_krone.reading.records import as_fields
 from fluent_krone.runtime.misfit import Misfit
 from fluent_krone.transport.forward import Chunk
 
@@ -345,3 +349,40 @@ def test_a_host_that_is_ahead_from_its_first_event_cuts_no_session(order: str, l
         findings += engine.feed("app", [(time_ns, {**record, b"host": host.encode()})], now)
     assert findings == []
     assert len(engine.sessions.open) == 10
+
+
+def told_in_whole_seconds(
+    sessions: list[SimulatedSession],
+) -> tuple[set[tuple[bytes, ...]], str | None]:
+    """The sessions of the demo with a time that is odd, and what is amiss with their stream, which
+    an output has cut to whole seconds. The demo's bundle was fitted to milliseconds."""
+    engine = load_bundle("demo").engine(Config())
+    misfit = Misfit(engine)
+    events = [(time_ns // S * S, as_fields(record)) for time_ns, record in stream(sessions)]
+    findings = engine.feed("t", events, 2 * 10**18) + engine.finish()
+    told = {
+        finding.session
+        for finding in findings
+        if any(deviation.witness == "time" for deviation in finding.deviations)
+    }
+    return told, misfit.trouble()
+
+
+def test_times_in_whole_seconds_are_no_slow_or_hanging_steps() -> None:
+    """Was wrong: with `time_as_integer`, sessions were said to hang for more than 721 ms."""
+    told, trouble = told_in_whole_seconds(simulate(200, 7, faults=False))
+    assert not told
+    assert trouble is not None
+    assert trouble.startswith("event times are whole seconds")
+
+
+def test_steps_that_are_slow_by_far_are_told_in_whole_seconds_as_well() -> None:
+    sessions = simulate(600, 7)
+    slow = {
+        (session.block.encode(),)
+        for session in sessions
+        if session.fault is not None and session.fault.kind == "slow step"
+    }
+    told, _ = told_in_whole_seconds(sessions)
+    assert slow
+    assert slow <= told
