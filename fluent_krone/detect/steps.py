@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import math
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -65,9 +66,6 @@ class Steps:
         self.levels = witnesses.levels
         self.durations = witnesses.durations
         self.waits = witnesses.waits
-        # All tables were made from the same times.
-        ranges = (*self.times.steps.values(), *self.waits.after.values())
-        self._has_fractions = any(found.unit < 1 for found in ranges)
         words = StepWords(hierarchy, witnesses.order)
         self._step = words.step
         self._span = words.span
@@ -249,7 +247,9 @@ class Steps:
 
     @property
     def has_fractions(self) -> bool:
-        return self._has_fractions
+        # All of them were made from the same times, so that one tells.
+        ranges = self.times.steps or self.times.actions
+        return any(found.unit < 1 for found in itertools.islice(ranges.values(), 1))
 
     def hanging(self, keys: Sequence[int]) -> Deviation:
         threshold = self._thresholds["time.wait"]
