@@ -53,9 +53,16 @@ class Rig:
         self.instances: list[subprocess.Popen[bytes]] = []
         self.folder = folder
         self._log = folder / f"{self.group}.log"
-        self.producer: Any = self.kafka.Producer(
+        self.producer: Any = None
+        self.connect()
+        self.create(self.topic, partitions)
+
+    def connect(self) -> None:
+        """Make a new producer: one that knows a broker from before its restart may wait for ever
+        for the leaders that the partitions had then."""
+        self.producer = self.kafka.Producer(
             {
-                "bootstrap.servers": broker.address,
+                "bootstrap.servers": self.broker.address,
                 "message.max.bytes": 32 * 2**20,
                 "queue.buffering.max.messages": 1_000_000,
                 "partitioner": "murmur2_random",
@@ -63,7 +70,6 @@ class Rig:
                 "log_level": 0,
             }
         )
-        self.create(self.topic, partitions)
 
     def create(self, topic: str, partitions: int, **settings: str) -> None:
         """Create a topic."""
@@ -115,7 +121,8 @@ class Rig:
                         raise
                     self.producer.poll(0.2)
             count += 1
-        self.producer.flush(PATIENCE_S)
+        left = self.producer.flush(PATIENCE_S)
+        assert not left, f"the broker did not take {left} records"
         return count
 
     def start(self, *flags: str, command: str = "kafka") -> subprocess.Popen[bytes]:

@@ -62,6 +62,7 @@ def test_a_broker_that_is_away_for_a_while_costs_nothing(
         broker.stop()
         time.sleep(3)
         broker.start()
+        rig.connect()
         rig.produce(rides(150, 50))
         tail(rig, 200)
         rig.caught_up()
