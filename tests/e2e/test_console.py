@@ -7,6 +7,7 @@ import os
 import re
 import signal
 import socket
+import struct
 import subprocess
 import sys
 import time
@@ -30,6 +31,11 @@ REPOSITORY = Path(__file__).parents[2]
 LIMIT_S = 60
 TOKEN = "token-of-the-test-0123456789"
 MARKUP = '<img src=x onerror="document.title=1">'
+
+
+def event_time(time_ns: int) -> msgpack.ExtType:
+    """A time with its fraction, as Fluentd sends it."""
+    return msgpack.ExtType(0, struct.pack(">II", *divmod(time_ns, 10**9)))
 
 
 class Service:
@@ -65,7 +71,7 @@ class Service:
         raise AssertionError("serve ended")
 
     def send(self, events: list[tuple[int, dict[str, str]]]) -> None:
-        entries = [[time_ns // 10**9, record] for time_ns, record in events]
+        entries = [[event_time(time_ns), record] for time_ns, record in events]
         with socket.create_connection(("127.0.0.1", self.port)) as client:
             client.sendall(msgpack.packb(["demo", entries, {"chunk": str(time.time_ns())}]))
             client.recv(1000)
@@ -429,6 +435,12 @@ def test_the_other_pages(browser: Browser, service: Service, tab: str) -> None:
     browser.wait("!document.querySelector('#other').hidden")
     assert browser.texts("#other h2")
     assert "[object" not in browser.run("document.querySelector('#other').innerText")
+
+
+def test_a_phone_shows_all_of_a_long_trouble(browser: Browser, service: Service) -> None:
+    open_page(browser, service, width=380, height=750)
+    said = "document.querySelector('#health').textContent = 'event times are odd '.repeat(12)"
+    assert browser.run(f"({said}, document.documentElement.scrollWidth <= innerWidth)")
 
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])
