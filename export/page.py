@@ -14,6 +14,8 @@ from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
+from fluent_krone.detect.fault_words import FAULTS
+
 from . import plots
 from .page_parts import fact_list, hidden_table, one_digit, percent, ratio, table
 from .page_tree import tree_section
@@ -21,24 +23,6 @@ from .page_tree import tree_section
 Report = Mapping[str, Any]
 
 _STYLE = "\n" + Path(__file__).with_name("page.css").read_text(encoding="utf-8")
-_FAULTS = {
-    "skip": "a step is missing",
-    "rework": "a step occurs twice",
-    "insert": "a step of any sort is added",
-    "early": "a step comes too early",
-    "late": "a step comes too late",
-    "swap": "two neighbouring steps change places",
-    "reverse": "the session runs backwards",
-    "truncated": "the session breaks off",
-    "foreign": "a step of another entity is added",
-    "wrong_status": "a step has another status",
-    "slow": "a step takes eight to fifty times as long",
-    "slow_all": "every step takes eight times as long",
-    "pause": "nothing happens for an hour between two steps",
-    "stuck": "nothing follows a step any more",
-    "value": "a value in a message is zero, huge or unknown",
-    "level": "a step comes as FATAL",
-}
 _BASELINES = {
     "exact sequence": "training had the very same log keys in the same order",
     "bag of keys": "training had the same log keys, each as often, in any order",
@@ -318,7 +302,7 @@ def _faults(report: Report) -> str:
 
 
 def _fault(kind: str) -> str:
-    return f"{escape(kind.replace('_', ' '))} <small>{escape(_FAULTS.get(kind, ''))}</small>"
+    return f"{escape(kind.replace('_', ' '))} <small>{escape(FAULTS.get(kind, ''))}</small>"
 
 
 def _heat(rate: float) -> str:

@@ -6,26 +6,8 @@ from collections.abc import Mapping
 from typing import Any
 
 from ..detect.bundle import Bundle
+from ..detect.fault_words import FAULTS
 
-# Kinds of fault that the export injects to measure a bundle, as an operator would see them.
-KINDS = {
-    "skip": "a step is missing",
-    "rework": "a step occurs twice",
-    "insert": "a step of any sort is added",
-    "early": "a step comes too early",
-    "late": "a step comes too late",
-    "swap": "two neighbouring steps change places",
-    "reverse": "the session runs backwards",
-    "truncated": "the session breaks off",
-    "foreign": "a step of another entity is added",
-    "wrong_status": "a step has another status",
-    "slow": "a step takes eight to fifty times as long",
-    "slow_all": "every step takes eight times as long",
-    "pause": "nothing happens for an hour between two steps",
-    "stuck": "nothing follows a step any more",
-    "value": "a value in a message is zero, huge or unknown",
-    "level": "a step comes as FATAL",
-}
 # Figures of a candidate beside the bundle in use, by their names, in this order.
 _SHADOW = {
     "sessions": "sessions that both bundles judged",
@@ -49,7 +31,7 @@ def shown_bundle(bundle: Bundle, current: str | None) -> dict[str, Any]:
         "templates": len(bundle.templates),
         "sessions": len(bundle.training),
         "false_alarms": bundle.false_alarms,
-        "blind": [KINDS.get(kind, kind) for kind in bundle.blind],
+        "blind": [FAULTS.get(kind, kind) for kind in bundle.blind],
         "found": _found(bundle),
     }
 
@@ -75,7 +57,7 @@ def _found(bundle: Bundle) -> dict[str, str]:
     column = f"{bundle.false_alarms:g} in 1,000"
     shares = {kind: found[column] for kind, found in bundle.detection.items() if column in found}
     in_order = sorted(shares, key=lambda kind: shares[kind])
-    return {KINDS.get(kind, kind): _percent(shares[kind]) for kind in in_order}
+    return {FAULTS.get(kind, kind): _percent(shares[kind]) for kind in in_order}
 
 
 def _percent(share: float) -> str:
