@@ -59,7 +59,7 @@ _ROUTE_TEXT = re.compile(rb"(?:/[A-Za-z_.-]+(?:v[0-9])?)+")
 _HTTP = re.compile(
     r"(?:[A-Z]{3,5}/(?:<num>|[0-9.]+)\"? ?|(?:http|status)[ _-]?(?:code|status)?\W{0,3})\Z", re.I
 )
-_REQUEST = re.compile(r"\b(?:GET|HEAD|POST|PUT|DELETE|PATCH|OPTIONS) /\S*")
+_REQUEST = re.compile(r"\b(?:GET|HEAD|POST|PUT|DELETE|PATCH|OPTIONS) +\"?(?:https?:/)?/\S*")
 _CODE = re.compile(rb"[1-6][0-9]{2}")
 # A code of one number or, as in mail, of three.
 _NUMBER = re.compile(rb"-?[0-9]{1,5}|[0-9]\.[0-9]\.[0-9]{1,3}")
@@ -219,6 +219,9 @@ def _is_code(template: str, wildcard: re.Match[str]) -> bool:
     """
     if _HTTP.search(template[max(0, wildcard.start() - _BEFORE) : wildcard.start()]):
         return True
+    if template[: wildcard.start()].endswith(":"):
+        # a port
+        return False
     request = _REQUEST.search(template)
     return request is not None and "<num>" not in template[request.end() : wildcard.start()]
 

@@ -150,7 +150,7 @@ class _Place:
 
 def _kind(slots: Sequence[Slot], i: int, before: str) -> str:
     word, after = slots[i].text, slots[i].after
-    if i and before == " " and word.startswith("/") and slots[i - 1].text.isupper():
+    if "/" in word and _is_asked_for(slots, i, before):
         # `GET /orders/<id>`: which route it is tells requests apart.
         return "hard"
     if WILDCARD.search(word) or _is_calendar(slots, i):
@@ -161,6 +161,20 @@ def _kind(slots: Sequence[Slot], i: int, before: str) -> str:
         return "hard"
     place = _Place(slots, i, word, before, after, slots[i - 1].text.lower(), _value_kind(word))
     return next(found for rule in _RULES if (found := rule(place)))
+
+
+def _is_asked_for(slots: Sequence[Slot], i: int, before: str) -> bool:
+    """Whether word i stands behind the method of a request: `GET /a`, `method=GET path=/a`."""
+    for at in range(max(i - 2, 0), i):
+        # with the server and its port: `GET https://shop:443/a`
+        if at and before == ":" and slots[at].text in ("http", "https"):
+            return slots[at - 1].text.isupper()
+    if not slots[i].text.startswith("/"):
+        return False
+    if i and not before.strip(' "'):
+        return slots[i - 1].text.isupper()
+    named = i > 1 and before in ("=", '="') and slots[i - 2].text.isupper()
+    return named and (i == 2 or slots[i - 3].text.lower().endswith(("method", "verb")))
 
 
 def _is_calendar(slots: Sequence[Slot], i: int) -> bool:

@@ -16,13 +16,14 @@ configured has to be known. Lines that seem to have no header are left out.
 
 from __future__ import annotations
 
+import itertools
 import re
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
 
 from . import header_forms as forms
 from . import header_stamps
-from .header_roles import SHARE, Column, give_roles, is_anchor, joined
+from .header_roles import SHARE, Column, give_roles, is_anchor, is_status, joined
 from .header_times import compiled, stamps
 
 # Words before a time that are no part of the message.
@@ -52,7 +53,7 @@ def learned_headers(lines: Sequence[str]) -> Iterator[tuple[str, str, bool]]:
     Nothing where the lines have no header in common, or none that says more than a time.
     """
     lines = _with_header(lines)
-    columns = _columns(lines)
+    columns = list(itertools.takewhile(lambda column: not is_status(column), _columns(lines)))
     last = max((n for n in range(len(columns)) if is_anchor(columns, n)), default=-1)
     columns = columns[: last + 1]
     give_roles(columns)
@@ -177,7 +178,7 @@ def _level(lines: Sequence[str], places: dict[int, int]) -> Column | None:
             column = _first([text + behind], "level", lines, places)
             if column is None:
                 continue
-            if text != forms.LETTER_OF_DATE and _is_one_letter(text, lines, places):
+            if text in forms.LEVELS[1:] and _is_one_letter(text, lines, places):
                 break
             return column
     return None

@@ -23,15 +23,16 @@ _LINE = (
 _WORDS = rf"(?:{shapes.LEVEL_WORDS}|DETAIL|HINT|STATEMENT|CONTEXT|QUERY)"
 _LETTERS = r"(?:[VDTIWEFCNAvdtiwefna]|D[fb]|E[r]|F[a]|I[n])"
 # A level in each of its spellings, with what must follow a word that stands by itself.
-_BARE_LEVEL = rf"(?<level>{_WORDS})(?=[\s:|\[\],;/>!])!?"
+_BARE_LEVEL = rf"(?<level>{_WORDS})(?=[\s:|\[\],;/>!~^#])!?"
 _BARE_LETTER = rf"(?<level>{_LETTERS})(?=[\s:|/!>])!?"
 # A letter that the digits of the date follow at once, as glog writes it.
 LETTER_OF_DATE = r"(?<level>[VDTIWEFCA])(?=\d{4})"
 LEVELS = (
     LETTER_OF_DATE,
-    rf"\[ *(?<level>{_WORDS}) *\]",
+    rf"\[{{1,2}} *(?<level>{_WORDS}) *\]{{1,2}}",
     rf"\( *(?<level>{_WORDS}) *\)",
     rf"< *(?<level>{_WORDS}) *>",
+    rf"(?:«|‹|“|【|「|\{{) *(?<level>{_WORDS}) *(?:»|›|”|】|」|\}})",
     rf"\[(?<level>{_LETTERS})\]",
     rf"(?:level|lvl|severity|loglevel|pri)=\"?(?<level>{_WORDS}|[0-7])\"?(?=[\s,|;\]])",
     # in signs of one's own, as in *INFO* and #INFO#
@@ -78,6 +79,8 @@ WRAPPED = (
     r"\( *(?<value>[^()]*?) *\)",
     r"< *(?<value>[^<>]*?) *>",
     r"\{ *(?<value>[^{}]*?) *\}",
+    r"\[\[ *(?<value>[^\[\]]*?) *\]\]",
+    r"(?:«|‹|“|【|「) *(?<value>\S*?) *(?:»|›|”|】|」)",
 )
 # What may stand behind a bracket or a level.
 BEHIND = (
@@ -85,6 +88,7 @@ BEHIND = (
     rf" *:? +{header_stamps.SEPARATOR}:? +",
     r">+ +",
     r" *\|+ *",
+    r" *(?:[~^]|#(?!\d)) *",
     r" *:[ \t]+",
     r":(?=\S)",
     r"[,;] *",
@@ -105,6 +109,7 @@ SIGNED = (
     rf"(?<value>{_NAME})(?:[:@]\d+ [A-Za-z_][\w.:<>]*|{_LINE}) +{header_stamps.SEPARATOR} +",
     rf"(?<value>{_NAME}(?: {_NAME})?){_LINE} *\|+ *",
     rf"(?<value>{_NAME}){_LINE}\t+",
+    rf"(?<value>{_NAME}){_LINE} *(?:[~^]|#(?!\d)) *",
     rf"(?<value>{_FILE}):\d+ +",
     rf"(?<value>{shapes.DOTTED}):\d+ {{2,}}",
     rf"(?<value>{_NAME})> *",

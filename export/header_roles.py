@@ -28,11 +28,16 @@ _NUMBER = re.compile(r"#?\d+\Z")
 _SOURCE = re.compile(rf"{shapes.FILE}(?:[:(]\d+\)?)?(?:->\w+:\d+)?\Z")
 # A message's own number, as ORA-00600 and WFLYSRV0025.
 _CODE = re.compile(r"[A-Z]{2,}[A-Z_]*-?\d{3,}[A-Z]?\Z")
+_STATUS = re.compile(r"[1-5]\d\d\Z")
+_NUMBERED = re.compile(r"[A-Za-z_-]+\d+\Z")
 _LETTER = re.compile(r".\Z")
 _LOGGER = re.compile(r"[A-Za-z_][\w$-]*(?:(?:\.|::|/|\\)[\w$*#<>-]+)+\Z")
 _IDENTIFIER = re.compile(r"[^\W\d][\w.$:/#*+\\-]*\Z")
 _THREAD = re.compile(
-    r"(?i:main|.*(?:thread|worker|pool|exec|dispatcher|qtp|executor).*|\d\.\d+\.\d+)\Z"
+    r"(?i:main|.*(?:thread|worker|pool|exec(?![a-z])|executor|dispatcher|qtp|executor).*|\d\.\d+\.\d+)\Z"
+)
+_NUMBERED_THREAD = re.compile(
+    r"(?=.*\d\Z)(?i:.*(?:thread|worker|pool|executor|dispatcher|qtp).*)\Z"
 )
 _ID = re.compile(r"(?:[0-9a-f]{8}-[0-9a-f-]{27}|(?=[0-9a-z]*\d)[0-9a-f]{12,})\Z", re.IGNORECASE)
 _ADDRESS = re.compile(r"\d{1,3}(?:\.\d{1,3}){3}(?:[:(]\d+\)?)?\Z")
@@ -99,6 +104,11 @@ def is_anchor(columns: Sequence[Column], n: int) -> bool:
     return _is_anchored_name(column, columns[:n])
 
 
+def is_status(column: Column) -> bool:
+    """Whether a column has the results of requests, which say what happened."""
+    return column.share(_STATUS) and "200" in column.distinct
+
+
 def _is_anchored_number(column: Column, before: Column) -> bool:
     """Numbers of few values beside one another are process and thread."""
     if not column.is_few:
@@ -138,9 +148,19 @@ def _is_surely_of_header(column: Column, before: Sequence[Column], has_sign: boo
         return True
     if has_sign and (column.share(_ID) or column.share(_THREAD)):
         return True
+    if column.kind == "wrapped" and column.share(_NUMBERED_THREAD):
+        return True
+    if _is_between_bars(column, before) and column.share(_IDENTIFIER):
+        return True
     is_behind_level = len(before) > 0 and before[-1].kind == "level"
-    is_closed = has_sign or (column.kind == "wrapped" and is_behind_level)
+    has_colon = column.pattern.endswith(r" *:[ \t]+")
+    is_closed = has_sign or (column.kind == "wrapped" and (is_behind_level or has_colon))
     return is_closed and column.is_of_all and column.share(_IDENTIFIER)
+
+
+def _is_between_bars(column: Column, before: Sequence[Column]) -> bool:
+    """Whether a bar stands on both sides of a column, as in a table."""
+    return bool(before) and all(one.pattern.endswith(r"\|+ *") for one in (before[-1], column))
 
 
 def _since_anchor(columns: Sequence[Column]) -> Sequence[Column]:
@@ -209,6 +229,9 @@ def _component_worth(column: Column, columns: Sequence[Column]) -> tuple[float, 
         worth = 2.0
     if len(column.distinct) == 1:
         worth *= 0.4
+    if column.share(_NUMBERED):
+        # Hosts and threads have numbers, loggers seldom.
+        worth *= 0.9
     if worth and column.kind == "signed":
         worth += 1.0
     return worth, place

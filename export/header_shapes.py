@@ -19,8 +19,8 @@ LEADS = (
     "",
     # syslog RFC 5424 and 3164
     PRIORITY,
-    r"\[ *",
-    r"[<(] *",
+    r"\[{1,2} *",
+    r"(?:[<(~^#|*=]|«|‹|“|【|「) *",
     r"(?:time|ts|timestamp|date|t)=\"?",
     # journalctl -o short-full
     rf"{DAY},? +",
@@ -49,6 +49,8 @@ LEADS = (
     r"(?:level|lvl)=\"?(?<level>[a-z]+)\"? +(?:ts|time|t)=\"?",
     # Grafana
     r"logger=(?<component>[\w.:/-]+) (?:t|ts|time)=",
+    # Chromium
+    r"\[(?<pid>\d+):(?<tid>\d+):",
     # WebLogic
     r"#{4}<",
     # Cassandra, log4j patterns that begin with the level
@@ -148,6 +150,8 @@ KNOWN = (
     rf"(?<level>{LEVEL_WORDS})/(?<process>[\w-]+)\] +",
     # Heroku, Papertrail: program[process]:
     rf"(?<component>[A-Za-z][\w.-]*)\[(?!{LEVEL_WORDS}\])(?<process>[A-Za-z][\w.-]*)\]: +",
+    # Chromium: level, file(line)
+    r":(?<level>[A-Z]+\d?):(?<component>[\w./-]+)\(\d+\)\] +",
     # Fluentd: [level]: #worker
     rf"\[(?<level>{LEVEL_WORDS})\]: (?:#\d+ )?",
 )

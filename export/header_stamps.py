@@ -41,6 +41,18 @@ def _halves(sign: str, year: str, year_format: str) -> Iterator[tuple[str, tuple
         yield rf"{day}{fraction} [AaPp][Mm]", tuple(clocks)
 
 
+def _with_words() -> Iterator[tuple[str, tuple[str, ...]]]:
+    """Times with a sign or a word between a date and its clock: `15/10/2024 à 13:00:00`."""
+    for sign in ("/", ".", "-"):
+        orders = [sign.join(order) for order in (("%d", "%m", "%Y"), ("%m", "%d", "%Y"))]
+        for gap in ("-", " - ", "T", " à ", " às ", " at ", " um ", " kl. ", " o "):
+            day = rf"\d\d?{re.escape(sign)}\d\d?{re.escape(sign)}\d{{4}}"
+            yield (
+                rf"{day}{re.escape(gap)}{CLOCK}",
+                tuple(f"{order}{gap}%H:%M:%S" for order in orders),
+            )
+
+
 # (pattern, strptime formats to try). Without a format the record reader reads the time as it is.
 # Of several formats the one is taken that reads most of the lines and steps back least; to each
 # of them a fraction and an offset are added where the lines have them.
@@ -59,7 +71,7 @@ TIMES: tuple[tuple[str, tuple[str, ...]], ...] = (
         ("%y-%m-%d %H:%M:%S", "%m-%d-%y %H:%M:%S", "%d-%m-%y %H:%M:%S"),
     ),
     (rf"\d{{4}}-\d\d-\d\d (?:[AP]M|上午|下午|午前|午後|오전|오후) ?\d?{CLOCK[2:]}", ()),
-    (r"\d{4}-\d\d-\d\d[T ]\d\dh\d\dm\d\ds?", ()),
+    (r"(?:\d{4}-\d\d-\d\d|\d\d-\d\d-\d{4})[T ]\d\dh\d\dm\d\ds?", ()),
     (r"\d{4}-\d\d-\d\d \d\d\.\d\d\.\d\d", ("%Y-%m-%d %H.%M.%S",)),
     (r"(?:19|20)\d\d[01]\d[0-3]\d[0-2]\d[0-5]\d[0-5]\d(?:\d{3}|[.,]\d{1,9})?(?!\d)", ()),
     # gin
@@ -69,7 +81,7 @@ TIMES: tuple[tuple[str, tuple[str, ...]], ...] = (
     (r"\d{8}:\d{6}", ("%Y%m%d:%H%M%S",)),
     # date and time in brackets or pairs of their own: the reader joins them
     (
-        r"(?<date>\d{4}[-/.]\d\d[-/.]\d\d)\"?(?:\] *\[| *[,;|] *| +time=)\"?"
+        r"(?<date>\d{4}[-/.]\d\d[-/.]\d\d|\d\d?\.\d\d?\.\d{4})\"?(?:\] *\[| *[,;|] *| +time=)\"?"
         rf"(?<time>{CLOCK}(?:[.,]\d{{1,9}})?)\"?",
         (),
     ),
@@ -92,6 +104,7 @@ TIMES: tuple[tuple[str, tuple[str, ...]], ...] = (
         (),
     ),
     (rf"\d{{4}}\.\d\d\.\d\d {CLOCK}", ("%Y.%m.%d %H:%M:%S",)),
+    *_with_words(),
     *_halves("/", r"\d{4}", "%Y"),
     *_halves("/", r"\d\d", "%y"),
     *_halves("-", r"\d{4}", "%Y"),
@@ -107,7 +120,7 @@ TIMES: tuple[tuple[str, tuple[str, ...]], ...] = (
         ("%m/%d/%Y %H:%M:%S", "%d/%m/%Y %H:%M:%S", "%m/%d/%Y, %H:%M:%S", "%d/%m/%Y, %H:%M:%S"),
     ),
     (rf"\d\d?/\d\d?/\d{{4}}:{CLOCK}", ("%m/%d/%Y:%H:%M:%S", "%d/%m/%Y:%H:%M:%S")),
-    (rf"{MONTH}[/-]\d\d?[/-]\d{{4}} {CLOCK}", ("%b/%d/%Y %H:%M:%S", "%b-%d-%Y %H:%M:%S")),
+    (rf"(?i:{MONTH})[/-]\d\d?[/-]\d{{4}} {CLOCK}", ("%b/%d/%Y %H:%M:%S", "%b-%d-%Y %H:%M:%S")),
     (rf"\d\d/\d\d/\d{{4}} -- {CLOCK}", ("%d/%m/%Y -- %H:%M:%S", "%m/%d/%Y -- %H:%M:%S")),
     (rf"\d\d-\d\d-\d{{4}} {CLOCK}", ("%d-%m-%Y %H:%M:%S", "%m-%d-%Y %H:%M:%S")),
     (rf"\d\d?\.\d\d?\.\d{{4}},? {CLOCK}", ("%d.%m.%Y %H:%M:%S", "%d.%m.%Y, %H:%M:%S")),
@@ -156,6 +169,8 @@ YEARLESS = (
     rf"{DAY} {MONTH} [ \d]?\d {CLOCK}{_FRACTION}",
     rf"\d\d[-./]\d\d[- |]{CLOCK}{_FRACTION}",
     rf"\d{{4}} {CLOCK}\.\d+",
+    # Chromium
+    r"\d{4}/\d{6}(?:\.\d{3,6})?",
     rf"{CLOCK}(?:[.,:']\d{{1,9}})?Z?",
 )
 # A zone that is no part of the time's own form.
@@ -164,7 +179,8 @@ ZONES = (rf" {_ZONE_NAME}(?= |\]|>|:)", "")
 SEPARATOR = r"(?:-+>?|=+>|>{1,3}|~|::|–|—|›|»|→|▶|•|·|✔|✅|⋮)"
 # What closes a time.
 ENDS = (
-    r"\]:? +- +", r"\](?=\[)", r"\]:? *", r"> *", r"\) *", rf" +{SEPARATOR} +", r"; *", r"\t",
+    r"\]:? +- +", r"\](?=\[)", r"\]{1,2}:? *", r"(?:»|›|”|】|」) *", r" *(?:[~^]|#(?!\d)) *",
+    r"> *", r"\) *", rf" +{SEPARATOR} +", r"; *", r"\t",
     r", *", r" *\|+ *", r" +: +", r": +",
     r"\" +", r":\d+\): *", r" +", "",
 )  # fmt: skip

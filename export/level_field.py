@@ -12,10 +12,17 @@ from typing import Any
 
 from fluent_krone.errors import RecordError
 from fluent_krone.reading.accessor import field_getter, is_path, path_steps
-from fluent_krone.reading.levels import LEVEL_FIELDS, RANKS, UNKNOWN_RANK, levels_of
+from fluent_krone.reading.levels import (
+    LEVEL_FIELDS,
+    RANKS,
+    UNKNOWN_RANK,
+    LevelReader,
+    level_word,
+    levels_of,
+)
 from fluent_krone.reading.records import InputSettings, RecordReader
 
-from .message_fields import plain_fields
+from .nested_fields import plain_fields
 
 # The share of the records that must have a level in a field for it to be theirs.
 _MOST = 0.9
@@ -75,25 +82,18 @@ def _with_rank(rank_of: Callable[[Any], int]) -> Callable[[Mapping[bytes, Any]],
 
 
 def _holds_levels(name: str, sample: Sequence[dict[bytes, Any]]) -> bool:
-    values = list(map(field_getter(name), sample))
     if _speaks_of_level(name):
-        return _share_of(values, RANKS) >= _MOST
-    distinct = {value for value in values if value is not None}
-    return len(distinct) >= _FEWEST_LEVELS and _share_of(values, _SURE_WORDS) >= _MOST
-
-
-def _share_of(values: Sequence[Any], words: frozenset[bytes] | Mapping[bytes, int]) -> float:
-    levels = 0
-    for value in values:
-        if value.__class__ is int:
-            value = b"%d" % value
-        if value.__class__ is bytes:
-            levels += value.decode("utf-8", "replace").strip().lower().encode() in words
-    return levels / len(values)
+        rank_of = LevelReader(level_field=name).named_rank
+        return sum(map(_with_rank(rank_of), sample)) >= _MOST * len(sample)
+    values = [value for value in map(field_getter(name), sample) if isinstance(value, bytes)]
+    words = [level_word(value.decode("utf-8", "replace")) for value in values]
+    sure = sum(word in _SURE_WORDS for word in words)
+    return len(set(words)) >= _FEWEST_LEVELS and sure >= _MOST * len(sample)
 
 
 def _speaks_of_level(name: str) -> bool:
-    last = name
+    """Whether the name of a field, or of the object that it is in, does so."""
+    names = [name]
     if is_path(name):
-        last = str(path_steps(name)[-1])
-    return _SPEAKS_OF_LEVEL.search(last) is not None
+        names = [str(step) for step in path_steps(name)[-2:]]
+    return any(map(_SPEAKS_OF_LEVEL.search, names))

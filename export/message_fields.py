@@ -18,7 +18,8 @@ from fluent_krone.reading.mask import Masker
 from fluent_krone.reading.records import TAG, InputSettings, RecordReader, as_bytes
 
 from . import facets
-from .session_key import is_execution
+from .nested_fields import PLAIN_NAME, below
+from .session_key import ROUTES, is_execution
 from .stages import Options
 
 Say = Callable[[str], None]
@@ -58,12 +59,18 @@ def message_field(options: Options, sample: list[dict[bytes, Any]], say: Say) ->
         message = next((name for name in _MESSAGE_NAMES if name in fields), None)
         composed = _named_first(sample, options.session_key)
         composed += _others(sample, {*composed, *options.session_key})
+        composed = _with_route(composed, sample)
         if composed and (message is None or message in composed):
             return _made_of(composed, "no field has a message text", sample, say)
     elif options.message_field is None:
         beside = _beside(message, sample, {message, *options.session_key})
         if beside:
-            return _made_of([message, *beside], f"{message} is not all that is said", sample, say)
+            return _made_of(
+                _with_route([message, *beside], sample),
+                f"{message} is not all that is said",
+                sample,
+                say,
+            )
     message = message or "message"
     if not is_path(message) and "," not in message and message not in fields:
         hint = ""
@@ -74,6 +81,36 @@ def message_field(options: Options, sample: list[dict[bytes, Any]], say: Say) ->
             f"name one of these with --message-field: {', '.join(sorted(fields)[:_LISTED])}{hint}"
         )
     return message
+
+
+def _with_route(composed: list[str], sample: list[dict[bytes, Any]]) -> list[str]:
+    """With the field of the route behind that of the method of a request, as access logs have it.
+
+    The shape of the route says what was asked for, though there are many routes.
+    """
+    names = dict.fromkeys(name for record in sample for name in _names(record))
+    method = next((name for name in composed if _METHODS.fullmatch(_last_name(name))), None)
+    routes = (name for name in names if ROUTES.fullmatch(_last_name(name)))
+    route = next(
+        (name for name in routes if name not in composed and _is_route(name, sample)), None
+    )
+    if method is None or route is None:
+        return composed
+    at = composed.index(method) + 1
+    return [*composed[:at], route, *composed[at:]]
+
+
+def _is_route(name: str, sample: list[dict[bytes, Any]]) -> bool:
+    values = _values_of(name, sample)
+    routes = sum(isinstance(value, bytes) and value.startswith(b"/") for value in values)
+    return routes >= _EVERYWHERE * len(sample)
+
+
+def _last_name(name: str) -> str:
+    """The name of a field without what it is nested in."""
+    if is_path(name):
+        return str(path_steps(name)[-1])
+    return name
 
 
 def _made_of(fields: Sequence[str], why: str, sample: list[dict[bytes, Any]], say: Say) -> str:
@@ -93,7 +130,7 @@ def _other_messages(sample: list[dict[bytes, Any]]) -> list[str]:
     names = list(dict.fromkeys(name for record in sample for name in _names(record)))
     spelled: dict[str, str] = {}
     for name in names:
-        last = str(path_steps(name)[-1]) if is_path(name) else name
+        last = _last_name(name)
         spelled.setdefault(_SIGNS.sub("", last.lower()), name)
     by_name = [spelled[name] for name in _SPELLED_NAMES if name in spelled]
     by_content = [name for name in names if _is_prose(name, sample)]
@@ -102,7 +139,7 @@ def _other_messages(sample: list[dict[bytes, Any]]) -> list[str]:
 
 def _is_prose(name: str, sample: list[dict[bytes, Any]]) -> bool:
     """Whether nearly all records have sentences of words in a field, and not all the same one."""
-    last = str(path_steps(name)[-1]) if is_path(name) else name
+    last = _last_name(name)
     if _BESIDE.fullmatch(last) or "," in name:
         return False
     values = _values_of(name, sample)
@@ -114,7 +151,8 @@ def _is_text(name: str, sample: list[dict[bytes, Any]]) -> bool:
     """Whether most records have a field of that name, and it holds sentences or lines."""
     get = field_getter(name)
     values = [get(record) for record in sample]
-    texts = [value for value in values if isinstance(value, bytes) and value.strip()]
+    found = [as_bytes(value) for value in values if isinstance(value, bytes | list)]
+    texts = [text for text in found if text.strip()]
     if len(texts) < len(sample) / 2:
         return False
     # An event's name, such as `login`, is no text; a line of text has blanks or many forms.
@@ -130,6 +168,8 @@ def _most_names(values: Sequence[Any]) -> int:
     return _FEW_VALUES
 
 
+# The field of a request's method.
+_METHODS = re.compile(r"(?:.*[-_.])?(?:method|verb)|request_?method", re.I)
 # Names of a message in whatever spelling, without capitals and signs.
 _SPELLED_NAMES = (
     *("message", "msg", "body", "shortmessage", "renderedmessage", "m", "mt", "messagetemplate"),
@@ -252,7 +292,7 @@ def _event_names(name: str, sample: list[dict[bytes, Any]]) -> list[Any] | None:
 
 def _is_beside(name: str) -> bool:
     """Whether a field says when, where or for whom, by its name."""
-    last = str(path_steps(name)[-1]) if is_path(name) else name
+    last = _last_name(name)
     return bool(_BESIDE.fullmatch(last)) or "," in name or is_execution(last)
 
 
@@ -306,15 +346,6 @@ def _beside(message: str, sample: list[dict[bytes, Any]], known: Collection[str]
     return found
 
 
-def _below(above: str, name: str) -> str:
-    """How a field of an object is written; `above` is the object, empty for the record itself."""
-    if not above:
-        return name
-    if _PLAIN_NAME.fullmatch(name):
-        return f"{above}.{name}"
-    return f"{above}['{name}']"
-
-
 def _names(record: dict[bytes, Any], above: str = "") -> Iterator[str]:
     """The plain fields of a record, nested ones as `$.a.b`."""
     # An object that holds all of the record is no surrounding, whatever its name.
@@ -322,22 +353,9 @@ def _names(record: dict[bytes, Any], above: str = "") -> Iterator[str]:
     for packed, value in record.items():
         name = packed.decode("utf-8", "replace")
         if not isinstance(value, dict):
-            yield _below(above, name)
-        elif (holds_all or not _SURROUNDINGS.fullmatch(name)) and _PLAIN_NAME.fullmatch(name):
-            yield from _names(value, _below(above or "$", name))
-
-
-def plain_fields(
-    record: dict[bytes, Any], above: str = "", depth: int = 0
-) -> Iterator[tuple[str, Any]]:
-    """All fields of a record with their values, nested ones as `$.a.b`, but for its tag."""
-    for packed, value in record.items():
-        name = packed.decode("utf-8", "replace")
-        if not isinstance(value, dict):
-            if packed != TAG:
-                yield _below(above, name), value
-        elif "'" not in name and depth < _DEEPEST:
-            yield from plain_fields(value, _below(above or "$", name), depth + 1)
+            yield below(above, name)
+        elif (holds_all or not _SURROUNDINGS.fullmatch(name)) and PLAIN_NAME.fullmatch(name):
+            yield from _names(value, below(above or "$", name))
 
 
 def _values_of(name: str, sample: list[dict[bytes, Any]]) -> list[Any]:
@@ -366,9 +384,6 @@ _SURROUNDINGS = re.compile(
     r"|service|event|meta(?:data)?|attributes_meta|tags?|source|@metadata",
     re.IGNORECASE,
 )
-_PLAIN_NAME = re.compile(r"[^.\[\]'\"*?()\s,]+")
-# Objects inside one another that are looked into.
-_DEEPEST = 4
 # Values of a field that are needed to see what sort they are.
 _FEWEST_VALUES = 3
 # A value that is one word, as a template's wildcard takes it.

@@ -47,12 +47,12 @@ _EXECUTIONS = re.compile(
 )
 # Fields that say who asked: what one client does is an execution where nothing better is known.
 _CLIENTS = re.compile(
-    r"client|(?:client|remote|source|src|peer|c)[-_.]?(?:ip|host|addr(?:ess)?|ip[-_]?address)"
-    r"|user(?:[-_]?(?:id|name))?",
+    r"client|(?:\w+[-_.])?(?:client|remote|source|src|peer|c)[-_.]?"
+    r"(?:ip|host|addr(?:ess)?|ip[-_]?address)|x[-_]forwarded[-_]for|user(?:[-_]?(?:id|name))?",
     re.I,
 )
 # Fields that say what was asked for.
-_ROUTES = re.compile(r"(?:.*[-_.a-z])?(?:uri|url|path|route|endpoint|query|stem)", re.I)
+ROUTES = re.compile(r"(?:.*[-_.a-z])?(?:uri|url|path|route|endpoint|query|stem)", re.I)
 # Other fields that hold an id. They are better than the same id in a message.
 _IDS = re.compile(r"(?:(?:^|[_.-])(?i:id|uuid|guid)|[a-z](?:Id|ID|Uuid|UUID))\Z")
 # Nouns of things that have a number: `order 17` names an order. Behind any other word a number is
@@ -78,9 +78,11 @@ _JSON_PAIR = re.compile(
 )
 # The address of a client, where nothing better tells executions apart.
 _ADDRESS = re.compile(
-    r"(?<![\w-])(?P<name>src|client|remote|ip|client_ip|remote_addr|SRC)="
-    r"(?P<value>\d{1,3}(?:\.\d{1,3}){3})\b"
+    r"(?P<before>\A(?:\S+ )?|\| +"
+    r"|(?<![\w-])(?:src|client|remote|ip|client_ip|remote_addr|SRC|rhost)=|\b(?:from|client:?) |\")"
+    r"(?P<value>\d{1,3}(?:\.\d{1,3}){3})(?P<behind>\"|\b(?!\.\d))"
 )
+_FOUR_NUMBERS = "[0-9]+(?:[.][0-9]+){3}"
 # Signs that stand behind an id where none stands before it, as in `5f3a09c1@host`.
 _BEHIND = ("@", ":", "|")
 # A date or a clock is no id, whatever stands before it.
@@ -131,6 +133,13 @@ _VALUE_OF = list(_VALUES)
 _PROCESS = ("pid", "tid", "thread")
 _ID_WORD = re.compile(
     r"id|req|request|trace|span|session|sess|txn|transaction|order|job|task|blk|block|conn|call",
+    re.I,
+)
+# Names of measures and results in whatever spelling: no execution has them.
+_MEASURED = re.compile(
+    r"(?:.*[-_.])?(?:duration|elapsed|latency|taken|status|size|length|bytes|time|rt|substatus"
+    r"|(?:response|return|exit)[-_.]?code)"
+    r"(?:[-_.]?(?:code|ms|us|ns|s|sec|seconds|millis))?",
     re.I,
 )
 _MEASURE = re.compile(
@@ -263,7 +272,16 @@ def _ids(message: str) -> Iterable[tuple[str, str]]:
         else:
             yield f'/"{name}": ?(-?[0-9]+)/', found["number"]
     for found in _ADDRESS.finditer(message):
-        yield f"/{found['name']}=([0-9.]+)/", found["value"]
+        # In quotes, it is one without a port: that is the server's.
+        if '"' not in (found["before"], found["behind"]):
+            before = found["before"]
+            if found.start() == 0:
+                before = r"^\S+ " if before else "^"
+            before = re.sub(" +", " +", before.replace("|", "[|]"))
+            form = "[0-9.]+" if before.endswith("=") else _FOUR_NUMBERS
+            yield f"/{before}({form})/", found["value"]
+        elif found["before"] == found["behind"]:
+            yield f'/"({_FOUR_NUMBERS})"/', found["value"]
     message = _DATE.sub(" ", message)
     for found in _ID.finditer(message):
         before = found["before"]
@@ -341,6 +359,8 @@ def _weight(option: str, word: str) -> float:
         return _weight_of_field(option)
     if option.startswith('/pod="'):
         return 1.5
+    if _MEASURED.fullmatch(word):
+        return 0.0
     if _ID_WORD.search(word):
         return 2.0
     if _MEASURE.fullmatch(word):
@@ -354,9 +374,11 @@ def _weight_of_field(name: str) -> float:
         name = str(path_steps(name)[-1])
     if _EXECUTIONS.search(name):
         return 4.0
+    if _MEASURED.fullmatch(name):
+        return 0.0
     if _CLIENTS.fullmatch(name):
         return 1.5
-    if _ROUTES.fullmatch(name):
+    if ROUTES.fullmatch(name):
         return 0.3
     if _IDS.search(name):
         return 2.5

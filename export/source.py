@@ -34,6 +34,7 @@ from fluent_krone.reading.wildcards import as_text
 from . import message_fields
 from .guess import LineFormat, guess_line_format
 from .level_field import find_level_field
+from .nested_fields import plain_fields
 from .pauses import Pauses
 from .session_key import AUTO, Candidate, option_of, suggest_session_keys
 from .stages import Options
@@ -300,8 +301,7 @@ def session_keys(settings: InputSettings, inputs: Inputs) -> list[Candidate]:
     listed = []
     for record in sample:
         texts = {
-            name: as_bytes(value).decode("utf-8", "replace")
-            for name, value in message_fields.plain_fields(record)
+            name: as_bytes(value).decode("utf-8", "replace") for name, value in plain_fields(record)
         }
         texts.pop(settings.message_field, None)
         message = as_text(as_bytes(message_of(record) or b""))

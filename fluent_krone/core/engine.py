@@ -126,7 +126,9 @@ class Engine:
 
     @property
     def time_offset_s(self) -> int | None:
-        """By how many seconds all times are ahead of the wall clock; None where they are not."""
+        """By how many seconds all times are ahead of the wall clock, or behind it, where it is
+        negative; None where they are not.
+        """
         return self.time.offset_s
 
     @property

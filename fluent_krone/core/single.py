@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from typing import TYPE_CHECKING, Any
 
 from ..errors import RecordError
@@ -24,14 +25,16 @@ class SingleEvents:
     def own_time(self, record: Any, arrived_ns: int | None, now_ns: int) -> int:
         """The record's own time where it has one; else the door's, else the watermark.
 
-        As in Fluentd, a door's time of 0 is now.
+        As in Fluentd, a door's time of 0 is now. A record's own time of 0 is none.
         """
         engine = self._engine
         if engine.reader.has_time:
-            try:
-                return engine.reader.time(record)
-            except RecordError:
-                engine.counters["time_unreadable"] += 1
+            own_ns = 0
+            with contextlib.suppress(RecordError):
+                own_ns = engine.reader.time(record)
+            if own_ns:
+                return own_ns
+            engine.counters["time_unreadable"] += 1
         if arrived_ns is None:
             return engine.time.watermark
         return arrived_ns or now_ns

@@ -24,7 +24,7 @@
 9. When no time is believed since all are ahead of the wall clock by nearly the same, their writer's
    times are local ones without an offset, or its clock is wrong: that offset is noticed
    (`offset_s`), and the clock goes on with arrivals. An offset of less than `max_future` is noticed
-   as well, but its times are believed.
+   as well, and so is one behind the wall clock, but their times are believed.
 
 Pure: wall time is an argument.
 """
@@ -32,10 +32,11 @@ Pure: wall time is an argument.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from .flow import FlowWatch
+from .offsets import FAR_BEHIND_NS, Behind, Offset, quarters_s
 from .patience import Patience
 from .sources import Sources
 
@@ -53,17 +54,8 @@ _LEAST_DOUBTED_NS = 5 * _NS
 _FORGOTTEN = 16
 # Behind the watermark by more than this, events may be a step back; closer ones are late.
 _STEP_BACK_NS = 60 * _NS
-# How much event times that are all too far ahead may differ from their arrival, so that one offset
-# explains them; and the unit of offsets, since time zones are whole quarters of an hour.
-_OFFSET_SPREAD_NS = 300 * _NS
-_QUARTER_S = 900
 # Later than any event time, in ns.
 _NO_TIME = 2**63 - 1
-
-
-def quarters_s(span_ns: int) -> int:
-    """A span in seconds, as whole quarters of an hour, which is what time zones differ by."""
-    return round(span_ns / _NS / _QUARTER_S) * _QUARTER_S
 
 
 class _Pace:
@@ -129,44 +121,6 @@ class _StepBack:
         return self.count >= _AGREED
 
 
-class _Offset:
-    """Events in a row that are too far ahead of the wall clock, and the range of how far."""
-
-    __slots__ = ("count", "least_ns", "most_ns", "seconds")
-
-    def __init__(self) -> None:
-        self.count = 0
-        self.least_ns = 0
-        self.most_ns = 0
-        # The one offset that explains all of them, once enough agree.
-        self.seconds: int | None = None
-
-    def add(self, ahead_ns: int) -> None:
-        if not self.count:
-            self.least_ns = ahead_ns
-            self.most_ns = ahead_ns
-        self.count += 1
-        self.least_ns = min(self.least_ns, ahead_ns)
-        self.most_ns = max(self.most_ns, ahead_ns)
-        if self.most_ns - self.least_ns > _OFFSET_SPREAD_NS:
-            # No single offset explains them.
-            self.count = 0
-            self.seconds = None
-        elif self.count >= _AGREED:
-            self.seconds = quarters_s(self.least_ns)
-
-    def save(self) -> list[int | None]:
-        return [self.count, self.least_ns, self.most_ns, self.seconds]
-
-    def load(self, saved: Sequence[Any]) -> None:
-        self.count, self.least_ns, self.most_ns, self.seconds = saved
-
-    def end(self) -> None:
-        """A time was believed."""
-        self.count = 0
-        self.seconds = None
-
-
 class StreamTime:
     """The watermark and the clock of one stream, in ns UTC; 0 while no event time was believed.
 
@@ -212,7 +166,8 @@ class StreamTime:
         self._shift_ns = 0
         self._pace = _Pace()
         self._back = _StepBack()
-        self._offset = _Offset()
+        self._offset = Offset()
+        self._lag = Behind()
 
     @property
     def sources(self) -> Sources:
@@ -223,18 +178,25 @@ class StreamTime:
     def offset_s(self) -> int | None:
         """What all times are ahead of their arrival by, in seconds; None where they are not.
 
-        Where it is less than `max_future`, as an hour may be, the times are believed all the same.
+        Where it is less than `max_future`, as an hour may be, the times are believed all the same,
+        and so are those that are behind, whose offset is negative.
         """
-        if self._offset.seconds is not None or not self.fed_at or not self._pace.is_known:
+        if self._offset.seconds is not None or not self.fed_at:
             return self._offset.seconds
-        ahead_s = quarters_s(self.watermark - self.fed_at)
-        if ahead_s <= 0:
+        ahead_ns = self.watermark - self.fed_at
+        if ahead_ns < -FAR_BEHIND_NS and self.watermark:
+            return quarters_s(ahead_ns)
+        if self._lag.seconds is not None:
+            return -self._lag.seconds
+        if not self._pace.is_known or quarters_s(ahead_ns) <= 0:
             return None
-        return ahead_s
+        return quarters_s(ahead_ns)
 
     def arrive(self, now_ns: int) -> int:
         """A chunk arrives at wall time `now_ns`; returns the latest event time to be believed."""
         self._pace.now_ns = now_ns
+        if self.fed_at:
+            self._lag.note(self.fed_at - self.watermark, now_ns)
         if not self.by_stream or self._offset.seconds is not None:
             self._go_on(now_ns)
         return now_ns + self._most_ahead_ns[0]

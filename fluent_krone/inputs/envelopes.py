@@ -5,6 +5,9 @@ Each record that comes out has the form in which a shipper would have sent it.
 
 from __future__ import annotations
 
+import base64
+import gzip
+import json
 from collections.abc import Iterator
 from typing import Any
 
@@ -17,12 +20,15 @@ OUTER_TIME = "\0time"
 # subscriptions of CloudWatch, and the answers of various servers.
 _LISTS = (
     *("Records", "records", "logEvents", "events", "entries", "logs", "hits", "items", "value"),
-    *("results", "rows", "messages"),
+    *("results", "rows", "messages", "data"),
 )
 # An object with one of these is a log itself, whatever lists it has.
 _OF_A_LOG = frozenset(
     ["message", "msg", "log", "event", "time", "timestamp", "@timestamp", "ts", "level", "severity"]
 )
+# What packed data begin with, and the times that stand beside them.
+_GZIP = b"\x1f\x8b"
+_PACKED_TIMES = ("publishTime", "approximateArrivalTimestamp")
 # The actions of Elasticsearch's bulk requests, which stand before the records.
 _BULK = ({"index"}, {"create"}, {"update"}, {"delete"})
 # What an object with a list says about all of its logs.
@@ -44,6 +50,13 @@ def opened(record: Record) -> Iterator[Record]:
         return
     elif isinstance(record.get("_source"), dict):
         yield record["_source"]
+    elif isinstance(record.get("result"), dict) and "_raw" in record["result"]:
+        # a search of Splunk
+        yield record["result"]
+    elif (rows := _table_in(record)) is not None:
+        yield from rows
+    elif (text := _packed_in(record)) is not None:
+        yield from _of_text(text, record)
     elif (streams := _streams(record)) is not None:
         yield from _of_streams(streams)
     elif (inner := _list_in(record)) is not None:
@@ -72,6 +85,61 @@ def _list_in(record: Record) -> list[Record] | None:
         if isinstance(value, list) and value and all(isinstance(one, dict) for one in value):
             return value
     return None
+
+
+def _table_in(record: Record) -> list[Record] | None:
+    """The rows of tables that name their columns beside them, as Azure's queries answer."""
+    tables = record.get("tables", [record])
+    if not isinstance(tables, list):
+        return None
+    found: list[Record] = []
+    for table in tables:
+        columns, rows = (table.get(name) for name in ("columns", "rows"))
+        if not isinstance(columns, list) or not isinstance(rows, list):
+            return None
+        names = [column.get("name") if isinstance(column, dict) else column for column in columns]
+        found += [dict(zip(map(str, names), row, strict=False)) for row in rows if row]
+    return found or None
+
+
+def _packed_in(record: Record) -> str | None:
+    """The text of a message whose data are in Base64: Pub/Sub, Kinesis, subscriptions of
+    CloudWatch, which are packed as well.
+    """
+    for name in ("message", "kinesis", "awslogs"):
+        holder = record.get(name)
+        if not isinstance(holder, dict) or not isinstance(holder.get("data"), str):
+            continue
+        try:
+            data = base64.b64decode(holder["data"], validate=True)
+            if data.startswith(_GZIP):
+                data = gzip.decompress(data)
+            return data.decode()
+        except (ValueError, OSError, EOFError):
+            return None
+    return None
+
+
+def _of_text(text: str, record: Record) -> Iterator[Record]:
+    """The records of a text that was packed, with the time beside it."""
+    times = (
+        holder.get(name)
+        for holder in record.values()
+        if isinstance(holder, dict)
+        for name in _PACKED_TIMES
+    )
+    around: Record = {}
+    time = next(filter(None, times), None)
+    if time is not None:
+        around[OUTER_TIME] = time
+    try:
+        inner = json.loads(text)
+    except (ValueError, RecursionError):
+        inner = None
+    if isinstance(inner, dict):
+        yield from opened({**around, **inner})
+    else:
+        yield {**around, _BODY: text}
 
 
 def _streams(record: Record) -> list[Record] | None:

@@ -67,6 +67,9 @@ MESSAGE_NAMES = frozenset(
 _LABELLED = re.compile(r"[A-Za-z_][\w.-]*:[^\t]*(?:\t[A-Za-z_][\w.-]*:[^\t]*){2,}\Z")
 # `journalctl -o export` writes a field a line.
 _JOURNAL_FIELD = re.compile(r"_{0,2}[A-Z][A-Z0-9_]*=")
+_JOURNAL_BEGINS = ("__CURSOR=", "__REALTIME_TIMESTAMP=")
+# Bytes of the size before a field of the journal's export.
+_SIZE_BYTES = 8
 _LEVEL = re.compile(r"(?i:trace|debug|info|notice|warn(?:ing)?|error|err|fatal|critical|panic)\Z")
 
 
@@ -94,7 +97,8 @@ def kind_of(head: Sequence[str], suffix: str = "") -> FileKind:
         return JSON_WHOLE
     if has_named_fields(lines):
         return NAMED
-    if sum(map(_is_journal_field, lines)) >= _MOST * len(lines) > 0:
+    is_begun = lines[:1] and lines[0].startswith(_JOURNAL_BEGINS)
+    if is_begun or sum(map(_is_journal_field, lines)) >= _MOST * len(lines) > 0:
         return JOURNAL_EXPORT
     sign = sign_of(lines)
     if sign is not None:
@@ -111,6 +115,8 @@ def json_object(line: str) -> Record | None:
     """The record that a line of JSON is, or None."""
     # A sequence of JSON texts (RFC 7464) has a record separator before each.
     line = line.lstrip("\x1e \t\r\n")
+    # Events that a server sends are named so.
+    line = line.removeprefix("data:").lstrip(" ")
     if not line.startswith("{"):
         return None
     try:
@@ -148,7 +154,7 @@ def _json_rows(lines: Iterable[str]) -> Rows:
         record = json_object(line)
         if record:
             yield from opened(record)
-        else:
+        elif line.strip():
             yield {}
 
 
@@ -158,7 +164,7 @@ def _whole_json_rows(lines: Iterable[str]) -> Rows:
     text = "".join(lines).lstrip("\ufeff")
     at = 0
     while at < len(text):
-        if text[at].isspace() or text[at] in "[],":
+        if text[at].isspace() or text[at] in "[],\0":
             at += 1
             continue
         try:
@@ -294,17 +300,36 @@ def _is_journal_field(line: str) -> bool:
 
 
 def _journal_export_rows(lines: Iterable[str]) -> Rows:
-    """Records of `journalctl -o export`: a field a line, and an empty line behind each record."""
+    """Records of `journalctl -o export`: a field a line, and an empty line behind each record.
+
+    A field with control characters is its name, and then its size in bytes and its bytes.
+    """
     record: Record = {}
-    for line in lines:
+    rest = iter(lines)
+    for line in rest:
         name, sign, value = line.rstrip("\r\n").partition("=")
         if sign:
             record[name] = value
-        elif not name and record:
+        elif name:
+            record[name] = _sized_value(rest)
+        elif record:
             yield record
             record = {}
     if record:
         yield record
+
+
+def _sized_value(rest: Iterator[str]) -> str:
+    """A field whose size stands before it; the lines of its bytes are taken."""
+    packed = b""
+    size = _SIZE_BYTES
+    for line in rest:
+        packed += line.encode("utf-8", "surrogateescape")
+        if len(packed) >= _SIZE_BYTES:
+            size = _SIZE_BYTES + int.from_bytes(packed[:_SIZE_BYTES], "little")
+        if len(packed) > min(size, _LONGEST):
+            break
+    return packed[_SIZE_BYTES:size].decode("utf-8", "surrogateescape")
 
 
 TEXT = FileKind("text", "plain text", _text_rows)

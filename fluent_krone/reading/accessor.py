@@ -15,6 +15,8 @@ from typing import Any
 from ..errors import ConfigError
 
 Fields = Mapping[bytes, Any]
+# The smallest byte that a text has: a tab.
+_LEAST_OF_TEXT = 9
 # One step of a path: `.name`, `['name']`, `["name"]` or `[0]`.
 _STEP = re.compile(
     r"\.(?P<name>[^.\[\]'\"*?()\s]+)|\['(?P<single>[^']+)'\]|\[\"(?P<double>[^\"]+)\"\]"
@@ -108,11 +110,24 @@ def message_getter(name: str) -> Callable[[Fields], Any]:
         parts = []
         for label, get in getters:
             value = get(record)
-            if value is not None and not isinstance(value, dict | list):
+            if value is not None and not isinstance(value, dict):
                 parts.append(label + b"=" + _as_text(value))
         return b" ".join(parts) or None
 
     return composed
+
+
+def joined(parts: list[Any]) -> bytes:
+    """The text that a list is: its words in a row, as of a call that logs several values.
+
+    Numbers that are the bytes of a text, as the journal has them, are that text.
+
+    >>> joined([b"paid", b"order", 7, {b"a": 1}]), joined([112, 97, 105, 100])
+    (b'paid order 7', b'paid')
+    """
+    if parts and all(type(part) is int and _LEAST_OF_TEXT <= part < 256 for part in parts):
+        return bytes(parts)
+    return b" ".join(_as_text(part) for part in parts if isinstance(part, bytes | int | float))
 
 
 def _label(name: str) -> bytes:
@@ -125,6 +140,8 @@ def _label(name: str) -> bytes:
 def _as_text(value: Any) -> bytes:
     if isinstance(value, bytes):
         return value
+    if isinstance(value, list):
+        return joined(value)
     if isinstance(value, bool):
         return str(value).lower().encode()
     return str(value).encode("utf-8", "replace")

@@ -6,6 +6,7 @@ its records are told by the number of the event, which they all have.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Mapping
 from typing import Any
 
@@ -19,7 +20,7 @@ LEVEL_FIELDS = (
     b"log.level", b"severity_text", b"severityText", b"SeverityText", b"LogLevel", b"Level",
     b"Severity", b"@l", b"@level", b"error_severity", b"LevelDisplayName", b"logLevel",
     b"levelName", b"severityLevel", b"LEVEL", b"SEVERITY", b"Level Name", b"log.severity",
-    b"PRIORITY",
+    b"PRIORITY", b"severity_number", b"severityNumber", b"SeverityNumber",
 )  # fmt: skip
 _PLACE_OF = {name: place for place, name in enumerate(LEVEL_FIELDS)}
 # The object that holds a level where records have the Elastic Common Schema.
@@ -65,6 +66,12 @@ _RANKS_OF_WINDOWS: dict[Any, int] = {
 # What a record of Windows has, and the field of its level.
 _WINDOWS_EVENT = b"EventID"
 _WINDOWS_LEVEL = b"Level"
+# The fields of OpenTelemetry's numbers: four of them for each level, from trace to fatal.
+_OF_OTEL = frozenset([b"severity_number", b"severityNumber", b"SeverityNumber"])
+_RANKS_OF_OTEL = (1, 2, 3, 5, 6, 8)
+_MOST_OTEL = 4 * len(_RANKS_OF_OTEL)
+# What stands around the word of a level: brackets, and the name of its type, as in `LogLevel.WARN`.
+_AROUND = re.compile(r"[\[(<\"']*(?:\w+(?:\.|::))*(\w+)[\])>\"':]*")
 # The signs of Redis.
 _SIGNS = {".": 2, "-": 3, "*": 4, "#": 5}
 RANKS: Mapping[bytes, int] = {
@@ -91,8 +98,18 @@ class _NamedField:
         if is_path(name):
             *above, last = path_steps(name)
             self._name = str(last).encode()
-            if above:
+            if isinstance(last, int):
+                self._name = b""
+                self._object_of = self._in_list(field_getter(name))
+            elif above:
                 self._object_of = field_getter("$" + "".join(f"[{step!r}]" for step in above))
+
+    @staticmethod
+    def _in_list(
+        get: Callable[[Mapping[bytes, Any]], Any],
+    ) -> Callable[[Mapping[bytes, Any]], Any]:
+        """A place in a list, as an object whose only field has no name."""
+        return lambda record: {b"": get(record)}
 
     def find(self, record: Mapping[bytes, Any]) -> tuple[Mapping[bytes, Any], bytes]:
         """The object, which is empty where the record does not have it, and the name."""
@@ -160,7 +177,7 @@ class LevelReader:
         if self._fields_of is not None:
             fields = self._fields_of(record)
         if self._named is not None:
-            rank = self._rank_at(*self._named.find(fields))
+            rank = self.named_rank(fields)
             self._count(rank != UNKNOWN_RANK)
             if rank != UNKNOWN_RANK:
                 return rank
@@ -179,6 +196,12 @@ class LevelReader:
             return self._rank(fields[_MONGO])
         return _rank_of_pri(fields.get(_PRI))
 
+    def named_rank(self, fields: Mapping[bytes, Any]) -> int:
+        """The rank that the field which is named states."""
+        if self._named is None:
+            return UNKNOWN_RANK
+        return self._rank_at(*self._named.find(fields))
+
     def _rank_at(self, fields: Mapping[bytes, Any], name: bytes) -> int:
         """The rank that one field of a record, or of an object in it, states."""
         value = fields.get(name)
@@ -186,6 +209,8 @@ class LevelReader:
             return UNKNOWN_RANK
         if name == _WINDOWS_LEVEL and _WINDOWS_EVENT in fields and value in _RANKS_OF_WINDOWS:
             return _RANKS_OF_WINDOWS[value]
+        if name in _OF_OTEL:
+            return _rank_of_otel(value)
         rank = self._ranks.get(value)
         if rank is None:
             rank = self._rank(value)
@@ -195,9 +220,30 @@ class LevelReader:
         if len(self._ranks) >= _MOST_WORDS:
             self._ranks.clear()
         text = as_bytes(word).decode("utf-8", "replace")
-        rank = RANKS.get(text.strip().lower().encode(), UNKNOWN_RANK)
+        rank = RANKS.get(level_word(text), UNKNOWN_RANK)
         self._ranks[word] = rank
         return rank
+
+
+def level_word(text: str) -> bytes:
+    """The word of a level, in small letters.
+
+    >>> level_word(" WARN"), level_word("[Error]"), level_word("LogLevel.INFO")
+    (b'warn', b'error', b'info')
+    """
+    text = text.strip().lower()
+    inner = _AROUND.fullmatch(text)
+    if inner:
+        text = inner[1]
+    return text.encode()
+
+
+def _rank_of_otel(value: bytes | int) -> int:
+    """The rank of OpenTelemetry's number of a severity."""
+    number = as_bytes(value)
+    if number.isdigit() and 1 <= int(number) <= _MOST_OTEL:
+        return _RANKS_OF_OTEL[(int(number) - 1) // 4]
+    return UNKNOWN_RANK
 
 
 def _rank_of_pri(value: Any) -> int:

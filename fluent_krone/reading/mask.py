@@ -49,9 +49,7 @@ _PREFIXED = re.compile(r"([A-Za-z]+[_-])(?=\S)|([A-Za-z_]+)[0-9]+\Z")
 _OTHER_DIGITS = re.compile(r"(?:(?![0-9])\d)+")
 # A word that may be random: an id in letters and digits of both cases, or data in base64.
 _RANDOM_FROM = 16
-_MAYBE_RANDOM = re.compile(
-    rf"(?<![\w+/=.-])[A-Za-z0-9_+/-]{{{_RANDOM_FROM},}}={{0,2}}(?![\w+/=.-])"
-)
+_MAYBE_RANDOM = re.compile(rf"(?<![\w+/.-])[A-Za-z0-9_+/-]{{{_RANDOM_FROM},}}={{0,2}}(?![\w+/=.-])")
 # In such a word, a stretch of one kind: a word with or without a capital, capitals, or digits.
 _STRETCH = re.compile(r"[A-Z]?[a-z]+|[A-Z]+|[0-9]+")
 _JOINING = re.compile(r"[_-]")
@@ -68,15 +66,23 @@ _UNSPACED = re.compile(
 _ASCII = re.compile(r"[\x00-\x7f]+|[\uff10-\uff19]+")
 # The request line of an access log, without its quotes.
 _REQUEST_LINE = re.compile(
-    r"(?P<method>[A-Z]{3,10}) (?P<path>[^\s?]*)(?P<query>\?\S*)?(?P<rest> HTTP/[0-9.]+)?"
+    r"(?P<method>[A-Z]{3,10})(?P<gap> )(?P<path>[^\s?]*)(?P<query>\?\S*)?(?P<rest> HTTP/[0-9.]+)?"
 )
 # The status that an access log has behind the request.
 _STATUS = re.compile(r" [0-9]{3}(?![\w.])")
 # The same without quotes, at the start of a message or behind a blank: `GET /orders/17 -> 200`.
 _BARE_REQUEST = re.compile(
-    r"(?<!\S)(?P<method>GET|HEAD|POST|PUT|DELETE|PATCH|OPTIONS) (?P<path>/[^\s?\"]*)"
-    r"(?P<query>\?\S*)?(?P<rest>)"
+    r"(?<!\S)(?P<method>GET|HEAD|POST|PUT|DELETE|PATCH|OPTIONS)(?P<gap> +\"?)(?P<path>/[^\s?\"]*)"
+    r"(?P<query>\?[^\s\"]*)?(?P<rest>)"
 )
+# The same as fields: `method=GET uri=/orders/17`, and with its server: `https://shop/orders/17`.
+_REQUEST_FIELDS = re.compile(
+    r"(?<!\S)(?P<method>[\w.-]*(?i:method|verb)=(?:GET|HEAD|POST|PUT|DELETE|PATCH|OPTIONS))"
+    r"(?P<gap> [\w.()-]+=\"?)(?P<path>/[^\s?\"]*)(?P<query>\?[^\s\"]*)?(?P<rest>)"
+)
+_SERVER = re.compile(r"https?://[^/]+")
+# What a quoted request belongs to, as in `request: "GET /orders/17"`.
+_NAMED = re.compile(r"\w ?[:=] ?\Z")
 # Segments of a route that are values: with a digit, or too long for a name.
 _ROUTE_VALUE = re.compile(r"(?=[^/]*[0-9])[^/]{1,}|[^/]{30,}")
 _VERSION = re.compile(r"v[0-9]{1,2}|api[0-9]?|[a-z]+[0-9]?")
@@ -143,14 +149,17 @@ def _mask_random(found: re.Match[str]) -> str:
     ['<id>', 'XMLHttpRequestBean']
     """
     text = found[0]
-    if text.startswith("/") or text.isupper() or text.islower():
+    # No name has these signs of base64.
+    is_data = text.endswith("=") or "+" in text
+    if text.isupper() or text.islower() or (text.startswith("/") and not is_data):
         return text
+    if text.endswith("==") and len(text) % 4 == 0:
+        return "<id>"
     stretches = _STRETCH.findall(text)
     longest = _SHORT_STRETCH
     if len(text) >= _LONG_WORD:
         longest = _SHORT_STRETCH_OF_LONG
-    if text.endswith("=") or "+" in text:
-        # No name has these signs of base64.
+    if is_data:
         longest = _SHORT_STRETCH_OF_DATA
     signs = len(_JOINING.findall(text))
     if sum(map(len, stretches)) > longest * len(stretches) or signs * _TO_A_SIGN > len(text):
@@ -186,7 +195,13 @@ def _mask_request(request: re.Match[str]) -> str:
     query = ""
     if request["query"]:
         query = "?<id>"
-    return f"{request['method']} {_route(request['path'])}{query}{request['rest'] or ''}"
+    path = request["path"]
+    server = _SERVER.match(path)
+    begin = f"{request['method']}{request['gap']}"
+    if server:
+        path = path[server.end() :]
+        begin += server[0].replace("/", _SLASH)
+    return f"{begin}{_route(path)}{query}{request['rest'] or ''}"
 
 
 class Masker:
@@ -211,6 +226,8 @@ class Masker:
         if len(message) > MAX_MESSAGE or "\n" in message:
             message = _first_line(message)
         message = _BARE_REQUEST.sub(_mask_request, message)
+        if "=/" in message or '="/' in message:
+            message = _REQUEST_FIELDS.sub(_mask_request, message)
         if '"' in message or "'" in message:
             message = _QUOTED.sub(_mask_quoted, message)
         shape = message.translate(_ZEROED)
@@ -265,6 +282,16 @@ def _first_line(message: str) -> str:
     return message
 
 
+def _is_whole(request: re.Match[str]) -> bool:
+    """Whether a line with a request says nothing behind it but who asked, and nothing before it
+    names it, as in `request: "GET /orders/17 HTTP/1.1"`.
+    """
+    behind = request.string[request.end() :]
+    return (not behind or behind.startswith(' "')) and not _NAMED.search(
+        request.string[: request.start()]
+    )
+
+
 def _mask_quoted(found: re.Match[str]) -> str:
     """A quoted single word may be a state, and `msg="…"` is the message itself.
 
@@ -272,15 +299,23 @@ def _mask_quoted(found: re.Match[str]) -> str:
     """
     quote = found[0][0]
     inner = found[0][1:-1]
-    if inner.replace("_", "").isalnum() or _SAID.search(
-        found.string, max(0, found.start() - 16), found.start()
+    is_route = inner.startswith(_SLASH)
+    if (
+        is_route
+        or inner.replace("_", "").isalnum()
+        or _SAID.search(found.string, max(0, found.start() - 16), found.start())
     ):
         return found[0]
     request = _REQUEST_LINE.fullmatch(inner)
     # Where a request is what the line is about, as in an access log, its route tells steps apart.
     before = found.string[: found.start()]
-    is_subject = not before or before.endswith("] ") or _STATUS.match(found.string, found.end())
-    if request and is_subject and request["path"].startswith("/"):
+    is_subject = (
+        not before
+        or before.endswith("] ")
+        or _STATUS.match(found.string, found.end()) is not None
+        or (request is not None and request["rest"] is not None and _is_whole(found))
+    )
+    if request and is_subject and request["path"].startswith(("/", "http://", "https://")):
         return f"{quote}{_mask_request(request)}{quote}"
     # A message that begins with a quote is quoted as a whole, as klog and others do it.
     if found.start() == 0 and _LETTER.search(inner) and " " in inner.strip():

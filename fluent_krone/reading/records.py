@@ -9,7 +9,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 from ..errors import ConfigError, RecordError
-from .accessor import Fields, field_getter, message_getter
+from .accessor import Fields, field_getter, joined, message_getter
 from .cache import Generation
 from .times import TimeReader, zone_of
 
@@ -114,6 +114,8 @@ def as_bytes(value: Any) -> bytes:
     """A field's value as text in bytes."""
     if isinstance(value, bytes):
         return value
+    if isinstance(value, list):
+        return joined(value)
     text = str(value)
     try:
         return text.encode("utf-8", "surrogateescape")
@@ -268,7 +270,7 @@ class RecordReader:
         return keys
 
     def _text(self, message: Any) -> bytes:
-        if message is None or isinstance(message, dict | list):
+        if message is None or isinstance(message, dict):
             raise RecordError("no_message", "the record has no message")
         text = as_bytes(message)
         if len(text) > self.max_size:

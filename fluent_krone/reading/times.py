@@ -59,7 +59,7 @@ _FORMS = [
     for form in (
         # 2024-10-15T13:00:00.123+02:00, 2024/10/15 13:00, 2024-10-15-13.00.00, 2024-10-15
         # and with other clocks, 2024-10-15_13-00-00, 2024-10-15 130000
-        r"(?P<year>\d{4})([-/._])(?P<month>\d\d?)\2(?P<day>\d\d?)(?:"
+        r"(?:\+00)?(?P<year>\d{4})([-/._:])(?P<month>\d\d?)\2(?P<day>\d\d?)(?:"
         + _GAP
         + _CLOCK
         + _ZONE
@@ -69,6 +69,8 @@ _FORMS = [
         # 20241015T130000.123Z, 20241015 13:00:00
         r"(?P<year>\d{4})(?P<month>\d\d)(?P<day>\d\d)(?:[Tt_ -]?" + _COMPACT + _ZONE + ")?",
         r"(?P<year>\d{4})(?P<month>\d\d)(?P<day>\d\d)[Tt_ -]" + _CLOCK + _ZONE,
+        # 241015 13:00:00
+        r"(?P<year>\d\d)(?P<month>\d\d)(?P<day>\d\d) " + _CLOCK + _ZONE,
         # 15/10/2024 13:00:00, 10/15/2024 1:00:00 PM, 15.10.2024 13:00
         r"(?P<one>\d\d?)(?P<sign>[-/.])(?P<two>\d\d?)(?P=sign)(?P<year>\d{4}|\d\d)"
         + _GAP
@@ -78,7 +80,7 @@ _FORMS = [
         # 15OCT2024:13:00:00
         r"(?P<day>\d\d?)\.?[-/. ]?(?:de )?"
         + _NAMED
-        + r"[-/. ]?(?:de )?(?P<year>\d{4}|\d\d)"
+        + r"[-/. ]?(?:de )?(?P<year>\d{4}|\d\d)(?: г\.)?"
         + _GAP
         + _CLOCK
         + _ZONE,
@@ -106,6 +108,8 @@ _CLOCK_FIRST = re.compile(
     r"(?P<clock>\d\d?:\d\d(?::\d\d(?:[.,]\d{1,12})?)?(?: ?[AaPp][Mm]\b)?(?: [A-Z]{2,5}\b)?),? +"
     r"(?P<date>.*\d\d)"
 )
+# What a time may be quoted with.
+_QUOTED = re.compile(r"[\[\"'<](.*)[\]\"'>]")
 _MINUS = "\u2212"
 # Years of two digits are of this century, and mostly since the twenties.
 _CENTURY = 2000
@@ -192,6 +196,8 @@ class TimeReader:
             return digits_ns(number)
         if ":" in text[1:3] and (turned := _CLOCK_FIRST.fullmatch(text)):
             text = f"{turned['date']} {turned['clock']}"
+        if quoted := _QUOTED.fullmatch(text):
+            text = quoted[1]
         text = with_common_year(text.replace(_MINUS, "-"))
         for form in _FORMS:
             found = form.match(text)

@@ -28,6 +28,9 @@ _SPAN = 50_000
 _ENOUGH_UNCERTAIN = 20
 # No zone is further away from UTC than 14 hours.
 _MOST_OFFSET_S = 14 * 3600
+# Times that are further behind than this are none: 40 years.
+_LONG_AGO_S = 40 * 365 * 86400
+_EXAMPLES = {"ahead of": "Europe/Berlin", "behind": "America/New_York"}
 # A share from which on something is amiss with all of the stream and not with some of its sources.
 _MOST = 0.5
 
@@ -49,7 +52,9 @@ class Counted(Protocol):
 
     @property
     def time_offset_s(self) -> int | None:
-        """By how much all times are ahead of the wall clock; None where they are not."""
+        """By how much all times are ahead of the wall clock, or behind it, where it is negative;
+        None where they are not.
+        """
 
 
 class Misfit:
@@ -77,9 +82,9 @@ class Misfit:
 
         None as long as nothing is amiss.
         """
-        offset = self._offset()
-        if offset is not None:
-            return offset
+        offset_s = self._engine.time_offset_s
+        if offset_s is not None and offset_s > -_LONG_AGO_S:
+            return _offset(offset_s)
         counts = self._counts()
         counts.subtract(self._before)
         settings = self._engine.reader.settings
@@ -89,6 +94,7 @@ class Misfit:
             _set_aside(counts, settings)
             or _component(counts, settings)
             or _level(counts, settings)
+            or _long_ago(offset_s, settings)
             or _times(counts, settings)
             or _fractions(counts)
             or self._templates(counts)
@@ -98,23 +104,6 @@ class Misfit:
             self._last = found
             self._before = self._counts()
         return found
-
-    def _offset(self) -> str | None:
-        """Times that are all ahead of the clock by the same: local ones, read as UTC."""
-        offset_s = self._engine.time_offset_s
-        if offset_s is None:
-            return None
-        if offset_s > _MOST_OFFSET_S:
-            return (
-                f"all event times are {offset_s / 86400:.1f} days ahead of the clock: check the "
-                "clock of the source, and time_field and time_format; until then sessions end by "
-                "arrival"
-            )
-        return (
-            f"all event times are {offset_s / 3600:g} h ahead of the clock, as local times without "
-            "an offset are; name their zone with timezone, for example timezone Europe/Berlin; "
-            "until then sessions end by arrival, and alerts show times that are ahead"
-        )
 
     def _templates(self, counts: Counter[str]) -> str | None:
         events = counts["events"]
@@ -145,6 +134,43 @@ class Misfit:
         counts["levels_asked"] = engine.reader.levels_asked
         counts["levels_missing"] = engine.reader.levels_missing
         return counts
+
+
+def _offset(offset_s: int) -> str:
+    """Times that all differ from the clock by the same: local ones, read as UTC."""
+    side = "ahead of"
+    if offset_s < 0:
+        side = "behind"
+    if abs(offset_s) > _MOST_OFFSET_S:
+        until = ""
+        if offset_s > 0:
+            until = "; until then sessions end by arrival"
+        return (
+            f"all event times are {abs(offset_s) / 86400:.1f} days {side} the clock: check the "
+            f"clock of the source, and time_field and time_format{until}"
+        )
+    until = "until then alerts show times that are behind"
+    if offset_s > 0:
+        until = "until then sessions end by arrival, and alerts show times that are ahead"
+    return (
+        f"all event times are {abs(offset_s) / 3600:g} h {side} the clock, as local times without "
+        f"an offset are; name their zone with timezone, for example timezone {_EXAMPLES[side]}; "
+        f"{until}"
+    )
+
+
+def _long_ago(offset_s: int | None, settings: InputSettings) -> str | None:
+    """Times that are none, since no log was written then."""
+    if offset_s is None:
+        return None
+    source = "the time that the sender gives"
+    if settings.time_field:
+        source = f"time_field {settings.time_field!r}"
+    return (
+        f"all event times are {-offset_s / 86400 / 365:.0f} years behind the clock: what is read "
+        f"from {source} is no date, as the seconds since a start are; name a field that has one, "
+        "or leave time_field out, or check time_format"
+    )
 
 
 def _set_aside(counts: Counter[str], settings: InputSettings) -> str | None:

@@ -7,6 +7,7 @@ silently.
 
 from __future__ import annotations
 
+import base64
 import bz2
 import gzip
 import io
@@ -336,3 +337,74 @@ def test_fluent_bits_standard_output_in_its_own_notation(tmp_path: Path) -> None
     lines = [f'[{n}] app: [[1728997200.5, {{}}], {{"log"=>"paid {n}"}}]\n' for n in range(3)]
     events = read(tmp_path / "a.log", "".join(lines))
     assert events[0] == (T0_NS, {b"log": b"paid 0"})
+
+
+def test_the_journals_export_with_control_characters(tmp_path: Path) -> None:
+    """Was wrong: the zero bytes of a size made the file binary data, which was refused."""
+    path = tmp_path / "journal"
+    text = b"gate 3 opens\n\x1b[1mslowly"
+    size = len(text).to_bytes(8, "little")
+    record = b"__REALTIME_TIMESTAMP=%d\nMESSAGE\n" + size + text + b"\nPRIORITY=6\n\n"
+    path.write_bytes(b"".join(record % (1_728_997_200_000_000 + n) for n in range(20)))
+    events = list(read_events(path))
+    assert len(events) == 20
+    assert events[1][0] == 1_728_997_200_000_001_000
+    assert events[0][1][b"MESSAGE"] == b"gate 3 opens\nslowly"
+    assert events[0][1][b"PRIORITY"] == b"6"
+
+
+def packed(text: str) -> str:
+    return base64.b64encode(text.encode()).decode()
+
+
+SEARCHED = "2024-10-15T13:00:00Z"
+
+
+@pytest.mark.parametrize(
+    "record",
+    [
+        pytest.param(
+            {"preview": False, "result": {"_time": SEARCHED, "_raw": "opened"}}, id="Splunk"
+        ),
+        pytest.param(
+            {
+                "tables": [
+                    {"columns": [{"name": "Time"}, {"name": "m"}], "rows": [[SEARCHED, "opened"]]}
+                ]
+            },
+            id="Azure",
+        ),
+        pytest.param(
+            {"message": {"data": packed("opened"), "publishTime": SEARCHED}, "subscription": "s"},
+            id="Pub/Sub",
+        ),
+        pytest.param(
+            {
+                "Records": [
+                    {
+                        "kinesis": {
+                            "data": packed("opened"),
+                            "approximateArrivalTimestamp": 1728997200,
+                        }
+                    }
+                ]
+            },
+            id="Kinesis",
+        ),
+        pytest.param({"data": [{"timestamp": SEARCHED, "m": "opened"}]}, id="a list of data"),
+    ],
+)
+def test_records_inside_answers(tmp_path: Path, record: dict[str, object]) -> None:
+    """Was wrong: the answer of a search, or a message with packed data, was one record itself."""
+    path = tmp_path / "answers.json"
+    path.write_text(f"{json.dumps(record)}\n\n" * 3)
+    events = list(read_events(path))
+    assert [time_ns for time_ns, _ in events] == [1_728_997_200 * 10**9] * 3
+    assert all(b"opened" in record.values() for _, record in events)
+
+
+def test_events_that_a_server_sends(tmp_path: Path) -> None:
+    """Was wrong: `data:` before each record, and empty lines between them, made them text."""
+    path = tmp_path / "stream"
+    path.write_text('data: {"time": "2024-10-15T13:00:00Z", "message": "opened"}\n\n' * 3)
+    assert [record[b"message"] for _, record in read_events(path)] == [b"opened"] * 3

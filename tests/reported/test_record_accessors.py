@@ -14,12 +14,14 @@ from typing import Any
 
 import pytest
 
+from export.level_field import find_level_field
 from fluent_krone.cli import main
 from fluent_krone.config import Config
 from fluent_krone.core.engine import Engine
 from fluent_krone.detect.bundle import Bundle, load_bundle
 from fluent_krone.errors import ConfigError
 from fluent_krone.reading.accessor import field_getter, message_getter
+from fluent_krone.reading.levels import levels_of
 from fluent_krone.reading.records import InputSettings, RecordReader, as_fields
 from fluent_krone.runtime.misfit import Misfit
 
@@ -161,3 +163,61 @@ def test_an_export_refuses_a_field_that_no_record_has(
     field = [f"--{option}-field", "nosuch"]
     assert main(["export", "mine", *options, *field, "--work", str(tmp_path / "work")]) == 1
     assert f"--{option}-field: no record has a field 'nosuch'" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("message", "text"),
+    [
+        (["paid order", 7, "by card"], b"paid order 7 by card"),
+        (["paid order 7"], b"paid order 7"),
+        ([112, 97, 105, 100], b"paid"),
+    ],
+)
+def test_a_message_that_is_a_list(message: list[Any], text: bytes) -> None:
+    """Was wrong: records of calls that log several values were set aside."""
+    reader = RecordReader(InputSettings(session_key=("tag",)))
+    assert reader.read(b"t", as_fields({"message": message}))[0] == text
+    reader = RecordReader(InputSettings(session_key=("tag",), message_field="message,code"))
+    assert reader.read(b"t", as_fields({"message": message}))[0] == b"message=" + text
+
+
+@pytest.mark.parametrize(
+    "record_of",
+    [
+        pytest.param(lambda level: {"o": {"it's": level}}, id="a quote in a name"),
+        pytest.param(lambda level: {"a": {"b": {"c": {"d": {"e": level}}}}}, id="deep"),
+        pytest.param(lambda level: {"entries": [{"level": level}]}, id="an object in a list"),
+        pytest.param(lambda level: {"tags": ["app", level]}, id="a word in a list"),
+        pytest.param(
+            lambda level: {"attributes": [{"key": "level", "value": {"stringValue": level}}]},
+            id="attributes of OpenTelemetry",
+        ),
+        pytest.param(lambda level: {"meta": {"lvl": f"[{level}]"}}, id="brackets"),
+        pytest.param(lambda level: {"meta": {"lvl": f"LogLevel.{level}"}}, id="an enumeration"),
+        pytest.param(lambda level: {"level": {"name": level, "no": 20}}, id="loguru"),
+        pytest.param(
+            lambda level: {"otel": {"severityNumber": {"INFO": 9, "WARN": 13, "ERROR": 17}[level]}},
+            id="numbers of OpenTelemetry",
+        ),
+    ],
+)
+def test_levels_wherever_they_are_nested(record_of: Callable[[str], dict[str, Any]]) -> None:
+    """Was wrong: levels in lists, below four objects or with signs around them were not found, and
+    a quote in a field's name ended the export with an error.
+    """
+    sample = [
+        as_fields({"message": "hi there", **record_of(level)})
+        for level in ("INFO", "WARN", "ERROR")
+    ]
+    settings = InputSettings(session_key=("tag",))
+    found = find_level_field(settings, sample, lambda text: None)
+    assert found is not None
+    levels = levels_of(RecordReader(settings.override(level_field=found)))
+    assert list(map(levels.rank, sample)) == [3, 5, 6]
+
+
+def test_a_time_of_zero_is_none_and_is_told() -> None:
+    """Was wrong: it was taken for 1970, and sessions never ended."""
+    found, engine = trouble(lambda n: {**received(n), "ts": 0}, time_field="ts")
+    assert found is not None and "cannot be read from time_field 'ts'" in found
+    assert engine.watermark > 10**18

@@ -204,3 +204,39 @@ def test_an_id_is_told_from_other_hashes_and_numbers_by_the_sign_behind_it() -> 
     option = best(*lines)
     assert option == "/([0-9a-f]{8,})@/"
     assert len({found for text, _ in lines for found in re.findall(option[1:-1], text)}) == 60
+
+
+@pytest.mark.parametrize(
+    "form",
+    [
+        '"GET /a HTTP/1.1" 200 - {n} "{ip}" "curl/8" "10.0.0.9:8080"',
+        '{ip}:51{n:03d} [15/Oct/2024:13:00:00.622] web app/srv1 0/0/1 200 "GET /a HTTP/1.1"',
+        "app/lb {ip}:51{n:03d} 10.0.0.9:80 0.{n:03d} 200",
+        "200 |  1.{n:03d}ms |    {ip} | GET",
+        "login from {ip} port 51{n:03d}",
+    ],
+)
+def test_addresses_of_clients_in_messages(form: str) -> None:
+    """Was wrong: access logs with the client in the message had no session key at all."""
+    texts = [
+        form.format(ip=f"10.1.2.{client}", n=client * 7 + n)
+        for client in range(60)
+        for n in range(4)
+    ]
+    [first, *_] = suggest_session_keys([(text, {}) for text in texts])
+    assert (first.sessions, first.repeats) == (60, 4.0)
+    assert re.search(first.option.strip("/"), texts[0])
+
+
+def test_measures_and_results_are_no_keys() -> None:
+    """Was wrong: request_time, and numbers of status, came before the address of the client."""
+    names = ("request_time", "duration", "time-taken", "response_code", "sc-status", "latency_ms")
+    rows = [
+        (
+            "handled",
+            {"downstream_remote_address": f"10.1.2.{n}", **dict.fromkeys(names, f"0.{n % 90}")},
+        )
+        for n in range(100)
+        for _ in range(4)
+    ]
+    assert [found.option for found in suggest_session_keys(rows)] == ["downstream_remote_address"]

@@ -386,3 +386,50 @@ def test_steps_that_are_slow_by_far_are_told_in_whole_seconds_as_well() -> None:
     told, _ = told_in_whole_seconds(sessions)
     assert slow
     assert slow <= told
+
+
+@pytest.mark.parametrize("hours", [3, 5, 9.5])
+def test_local_times_behind_utc_are_noticed(hours: float) -> None:
+    """Wrong before: times west of UTC are hours behind the clock, and nothing was said."""
+    engine = lift_engine()
+    misfit = Misfit(engine)
+    for turn in range(90):
+        now = T0 + turn * 10 * S
+        engine.feed("app", [event(f"ride{turn}", GOING, turn * 10 - 1 - hours * 3600)], now)
+    trouble = misfit.trouble()
+    assert trouble is not None and "timezone" in trouble and f"{hours:g} h behind" in trouble
+
+
+def test_a_clock_that_is_days_behind_is_noticed() -> None:
+    """Wrong before: nothing was said."""
+    engine = lift_engine()
+    misfit = Misfit(engine)
+    for turn in range(90):
+        engine.feed("app", [event("ride", GOING, turn * 10 - 9 * 86400)], T0 + turn * 10 * S)
+    trouble = misfit.trouble()
+    assert trouble is not None and "9.0 days behind the clock" in trouble
+
+
+def test_a_backlog_and_records_that_wait_are_no_offset() -> None:
+    engine = lift_engine()
+    misfit = Misfit(engine)
+    for turn in range(120):
+        # Three hours behind at the start, read twice as fast as it was written.
+        engine.feed("app", [event("a", GOING, turn * 20 - 3 * 3600)], T0 + turn * 10 * S)
+        assert misfit.trouble() is None
+    for turn in range(120, 240):
+        # A buffer that is flushed after twenty minutes.
+        engine.feed("app", [event("a", GOING, turn * 10 - 1200)], T0 + turn * 10 * S)
+        assert misfit.trouble() is None
+
+
+@pytest.mark.parametrize("growing", [0, 1])
+def test_times_of_1970_are_noticed(growing: int) -> None:
+    """Wrong before: seconds since a start, or zeros, were taken for times of 1970 silently."""
+    engine = lift_engine()
+    misfit = Misfit(engine, enough_records=100)
+    for turn in range(120):
+        one = (turn * growing * S or 5, {b"message": b"gate: open door 3", b"ride": b"a"})
+        engine.feed("app", [one], T0 + turn * S)
+    trouble = misfit.trouble()
+    assert trouble is not None and "years behind the clock" in trouble and "time_field" in trouble

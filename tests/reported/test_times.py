@@ -279,3 +279,19 @@ def test_ids_and_counts_are_no_times(tmp_path: Path, numbers: list[int]) -> None
     path = tmp_path / "a.jsonl"
     path.write_text("".join(f'{{"order": {number}, "message": "x"}}\n' for number in numbers))
     assert {time_ns for time_ns, _ in read_events(path)} == {None}
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "15 октября 2024 г. 13:00:00",
+        "+002024-10-15T13:00:00Z",
+        "2024:10:15 13:00:00",
+        "241015 13:00:00",
+        "[15/Oct/2024:13:00:00 +0000]",
+        '"2024-10-15 13:00:00"',
+    ],
+)
+def test_further_forms_of_times(text: str) -> None:
+    """Was wrong: they were no times."""
+    assert TimeReader().read(text) == 1_728_997_200 * 10**9

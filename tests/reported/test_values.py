@@ -7,6 +7,7 @@ two templates.
 
 from __future__ import annotations
 
+import base64
 from random import Random
 
 import pytest
@@ -174,7 +175,63 @@ def test_ids_in_which_letters_and_digits_touch(ids: list[str]) -> None:
     assert matcher.match(f"order {ids[0]} is broken".encode()) == UNMATCHED
 
 
+@pytest.mark.parametrize("size", [16, 20, 32, 64])
+def test_ids_in_base64_are_one_value(size: int) -> None:
+    """Was wrong: with slashes, a plus or behind `=`, they were parts of paths, and with other
+    slashes the next one matched nothing.
+    """
+    rng = Random(size)
+    forms = ("ticket {} was issued", "login token={} ok", "key {}, size 5", "{} is done")
+    ids = [base64.b64encode(rng.randbytes(size)).decode() for _ in range(300)]
+    mined = mine(form.format(value) for value in ids[:200] for form in forms)
+    assert len(mined.templates) <= len(forms) + 1
+    matcher = matcher_of(mined)
+    assert all(
+        matcher.match(form.format(value).encode()) != UNMATCHED
+        for value in ids[200:]
+        for form in forms
+    )
+
+
 def test_names_of_programs_are_no_random_ids() -> None:
     names = ("XMLHttpRequestFactoryBean", "AbstractHttp11Protocol", "RxTx_DMA0_Ch1_IRQ")
     found = templates_of(*(f"{name} took {{n}} ms" for name in names))
     assert {text.split()[0] for text in found} == set(names)
+
+
+@pytest.mark.parametrize(
+    "form",
+    [
+        pytest.param('web app/srv1 0/0/1/{n} 200 {n} 1/1/0 "{request} HTTP/1.1"', id="HAProxy"),
+        pytest.param(
+            '10.0.0.1:{n} 0.{n} 200 "{method} https://a.example:443{path} HTTP/1.1" "curl/8"',
+            id="ELB",
+        ),
+        pytest.param('"{method} http://a.example{path} HTTP/1.1" 200 {n} "-"', id="Varnish"),
+        pytest.param('200 |  1.{n}ms |  10.0.0.1 | {method}   "{path}"', id="gin"),
+        pytest.param("msg=handled method={method} uri={path} size={n} status=200", id="fields"),
+        pytest.param('at=info method={method} path="{path}" bytes={n}', id="Heroku"),
+        pytest.param("s-ip=10.0.0.1 cs-method={method} cs-uri-stem={path} s-port={n}", id="IIS"),
+    ],
+)
+def test_routes_of_further_servers(form: str) -> None:
+    """Was wrong: where the request was not the first that a line says, its route was a value."""
+    requests = [("GET", "/shop/items"), ("GET", "/shop/items/{n}"), ("POST", "/shop/cart")]
+    texts = [
+        form.format(
+            n=n, method=method, path=path.format(n=n), request=f"{method} {path.format(n=n)}"
+        )
+        for n in range(1000, 1080)
+        for method, path in requests
+    ]
+    mined = mine(texts)
+    assert len(mined.templates) == len(requests)
+    matcher = matcher_of(mined)
+    new = form.format(n=7777, method="DELETE", path="/shop/cart", request="DELETE /shop/cart")
+    assert matcher.match(new.encode()) == UNMATCHED
+
+
+def test_the_request_in_an_error_is_not_what_it_is_about() -> None:
+    form = 'upstream timed out (110), client: 10.0.0.{n}, request: "GET /a/{r} HTTP/1.1", host: "x"'
+    mined = mine(form.format(n=n, r=f"r{chr(97 + n % 26)}oute") for n in range(80))
+    assert len(mined.templates) == 1

@@ -55,7 +55,6 @@ def test_jsonl(tmp_path: Path) -> None:
         b"{",
         b"[1]",
         b"7",
-        b"",
         b"\xff",
         b"[" * 100_000,
         b'{"a": ' + b"[" * 700 + b"]" * 700 + b"}",

@@ -48,7 +48,7 @@ def test_a_record_that_is_no_map(record: Any) -> None:
     assert reason(reader(), record) == "not_a_map"
 
 
-@pytest.mark.parametrize("message", [None, b"", "", b" \t\r\n", {b"a": 1}, [b"x"]])
+@pytest.mark.parametrize("message", [None, b"", "", b" \t\r\n", {b"a": 1}, [], [{b"a": 1}]])
 def test_a_record_without_message(message: Any) -> None:
     assert reason(reader(), {b"message": message, b"id": b"1"}) == "no_message"
     assert reason(reader(), {b"id": b"1"}) == "no_message"
