@@ -220,6 +220,11 @@ def _component_worth(column: Column, columns: Sequence[Column]) -> tuple[float, 
     leads = leads and not any(other.kind == "level" for other in columns[:place])
     if not column.is_few or is_other or is_thread or leads:
         return 0.0, place
+    return _worth_of_name(column), place
+
+
+def _worth_of_name(column: Column) -> float:
+    """How much the values look like names of loggers."""
     worth = 0.0
     if column.share(_SOURCE):
         worth = 1.5
@@ -234,7 +239,7 @@ def _component_worth(column: Column, columns: Sequence[Column]) -> tuple[float, 
         worth *= 0.9
     if worth and column.kind == "signed":
         worth += 1.0
-    return worth, place
+    return worth
 
 
 def _sure_roles(column: Column) -> tuple[str, ...]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import re
 from collections import Counter
-from collections.abc import Callable, Collection, Hashable, Iterator, Sequence
+from collections.abc import Callable, Collection, Hashable, Sequence
 from dataclasses import replace
 from itertools import islice, pairwise
 from typing import Any
@@ -13,12 +13,12 @@ from typing import Any
 from fluent_krone.errors import ExportError, RecordError
 from fluent_krone.inputs import Inputs, find_files, read_events
 from fluent_krone.inputs.files import describe
-from fluent_krone.reading.accessor import field_getter, is_path, message_getter, path_steps
+from fluent_krone.reading.accessor import field_getter, is_path, message_getter
 from fluent_krone.reading.mask import Masker
-from fluent_krone.reading.records import TAG, InputSettings, RecordReader, as_bytes
+from fluent_krone.reading.records import InputSettings, RecordReader, as_bytes
 
 from . import facets
-from .nested_fields import PLAIN_NAME, below
+from .nested_fields import last_name, plain_names
 from .session_key import ROUTES, is_execution
 from .stages import Options
 
@@ -88,9 +88,9 @@ def _with_route(composed: list[str], sample: list[dict[bytes, Any]]) -> list[str
 
     The shape of the route says what was asked for, though there are many routes.
     """
-    names = dict.fromkeys(name for record in sample for name in _names(record))
-    method = next((name for name in composed if _METHODS.fullmatch(_last_name(name))), None)
-    routes = (name for name in names if ROUTES.fullmatch(_last_name(name)))
+    names = dict.fromkeys(name for record in sample for name in plain_names(record))
+    method = next((name for name in composed if _METHODS.fullmatch(last_name(name))), None)
+    routes = (name for name in names if ROUTES.fullmatch(last_name(name)))
     route = next(
         (name for name in routes if name not in composed and _is_route(name, sample)), None
     )
@@ -104,13 +104,6 @@ def _is_route(name: str, sample: list[dict[bytes, Any]]) -> bool:
     values = _values_of(name, sample)
     routes = sum(isinstance(value, bytes) and value.startswith(b"/") for value in values)
     return routes >= _EVERYWHERE * len(sample)
-
-
-def _last_name(name: str) -> str:
-    """The name of a field without what it is nested in."""
-    if is_path(name):
-        return str(path_steps(name)[-1])
-    return name
 
 
 def _made_of(fields: Sequence[str], why: str, sample: list[dict[bytes, Any]], say: Say) -> str:
@@ -127,10 +120,10 @@ def _other_messages(sample: list[dict[bytes, Any]]) -> list[str]:
     """Fields that may hold the message although none has a usual name: by their names in whatever
     spelling, nested ones too, and then those that hold sentences in nearly all records.
     """
-    names = list(dict.fromkeys(name for record in sample for name in _names(record)))
+    names = list(dict.fromkeys(name for record in sample for name in plain_names(record)))
     spelled: dict[str, str] = {}
     for name in names:
-        last = _last_name(name)
+        last = last_name(name)
         spelled.setdefault(_SIGNS.sub("", last.lower()), name)
     by_name = [spelled[name] for name in _SPELLED_NAMES if name in spelled]
     by_content = [name for name in names if _is_prose(name, sample)]
@@ -139,7 +132,7 @@ def _other_messages(sample: list[dict[bytes, Any]]) -> list[str]:
 
 def _is_prose(name: str, sample: list[dict[bytes, Any]]) -> bool:
     """Whether nearly all records have sentences of words in a field, and not all the same one."""
-    last = _last_name(name)
+    last = last_name(name)
     if _BESIDE.fullmatch(last) or "," in name:
         return False
     values = _values_of(name, sample)
@@ -260,7 +253,7 @@ def _deciding(sample: list[dict[bytes, Any]], keys: Collection[str]) -> str | No
     That word says what happened: records of one event have the same fields, and others than those
     of most other events.
     """
-    names = [frozenset(_names(record)) for record in sample]
+    names = [frozenset(plain_names(record)) for record in sample]
     surprise = _surprise(names)
     found: tuple[float, int, str] | None = None
     for name in dict.fromkeys(name for of_one in names for name in sorted(of_one)):
@@ -292,7 +285,7 @@ def _event_names(name: str, sample: list[dict[bytes, Any]]) -> list[Any] | None:
 
 def _is_beside(name: str) -> bool:
     """Whether a field says when, where or for whom, by its name."""
-    last = _last_name(name)
+    last = last_name(name)
     return bool(_BESIDE.fullmatch(last)) or "," in name or is_execution(last)
 
 
@@ -308,7 +301,7 @@ def _others(sample: list[dict[bytes, Any]], known: Collection[str]) -> list[str]
     Ids of letters are left out, and so are times and counters, which only grow.
     """
     found = []
-    for name in dict.fromkeys(name for record in sample for name in _names(record)):
+    for name in dict.fromkeys(name for record in sample for name in plain_names(record)):
         if name in known or _is_beside(name):
             continue
         values = _values_of(name, sample)
@@ -346,18 +339,6 @@ def _beside(message: str, sample: list[dict[bytes, Any]], known: Collection[str]
     return found
 
 
-def _names(record: dict[bytes, Any], above: str = "") -> Iterator[str]:
-    """The plain fields of a record, nested ones as `$.a.b`."""
-    # An object that holds all of the record is no surrounding, whatever its name.
-    holds_all = not above and len(record.keys() - {TAG}) == 1
-    for packed, value in record.items():
-        name = packed.decode("utf-8", "replace")
-        if not isinstance(value, dict):
-            yield below(above, name)
-        elif (holds_all or not _SURROUNDINGS.fullmatch(name)) and PLAIN_NAME.fullmatch(name):
-            yield from _names(value, below(above or "$", name))
-
-
 def _values_of(name: str, sample: list[dict[bytes, Any]]) -> list[Any]:
     get = field_getter(name)
     return [value for record in sample if (value := get(record)) is not None]
@@ -378,12 +359,6 @@ def _is_data(values: Sequence[Any]) -> bool:
 _SAID_SHARE = 0.9
 # Of the records, the share that has a field which belongs to no message in particular.
 _EVERYWHERE = 0.8
-# Objects that say where a record comes from, not what happened.
-_SURROUNDINGS = re.compile(
-    r"instrumentationscope|kubernetes|k8s|docker|container|labels?|host|agent|ecs|cloud|log|process|resource|scope|otel"
-    r"|service|event|meta(?:data)?|attributes_meta|tags?|source|@metadata",
-    re.IGNORECASE,
-)
 # Values of a field that are needed to see what sort they are.
 _FEWEST_VALUES = 3
 # A value that is one word, as a template's wildcard takes it.

@@ -6,20 +6,27 @@ import re
 from collections.abc import Iterator
 from typing import Any
 
+from fluent_krone.reading.accessor import is_path, path_steps
 from fluent_krone.reading.records import TAG
 
 # A name that an accessor has behind a point.
-PLAIN_NAME = re.compile(r"[^.\[\]'\"*?()\s,]+")
+_PLAIN_NAME = re.compile(r"[^.\[\]'\"*?()\s,]+")
 # Objects inside one another, and places of a list, that are looked into.
 _DEEPEST = 6
 _MOST_PLACES = 8
+# Objects that say where a record comes from, not what happened.
+_SURROUNDINGS = re.compile(
+    r"instrumentationscope|kubernetes|k8s|docker|container|labels?|host|agent|ecs|cloud|log|process|resource|scope|otel"
+    r"|service|event|meta(?:data)?|attributes_meta|tags?|source|@metadata",
+    re.IGNORECASE,
+)
 
 
 def below(above: str, name: str) -> str:
     """How a field of an object is written; `above` is the object, empty for the record itself."""
     if not above:
         return name
-    if PLAIN_NAME.fullmatch(name):
+    if _PLAIN_NAME.fullmatch(name):
         return f"{above}.{name}"
     if "'" in name:
         return f'{above}["{name}"]'
@@ -55,3 +62,22 @@ def _inner_fields(value: Any, path: str, depth: int) -> Iterator[tuple[str, Any]
             yield from _inner_fields(one, f"{path}[{place}]", depth + 1)
     else:
         yield path, value
+
+
+def plain_names(record: dict[bytes, Any], above: str = "") -> Iterator[str]:
+    """The plain fields of a record, nested ones as `$.a.b`."""
+    # An object that holds all of the record is no surrounding, whatever its name.
+    holds_all = not above and len(record.keys() - {TAG}) == 1
+    for packed, value in record.items():
+        name = packed.decode("utf-8", "replace")
+        if not isinstance(value, dict):
+            yield below(above, name)
+        elif (holds_all or not _SURROUNDINGS.fullmatch(name)) and _PLAIN_NAME.fullmatch(name):
+            yield from plain_names(value, below(above or "$", name))
+
+
+def last_name(name: str) -> str:
+    """The name of a field without what it is nested in."""
+    if is_path(name):
+        return str(path_steps(name)[-1])
+    return name

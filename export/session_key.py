@@ -271,17 +271,7 @@ def _ids(message: str) -> Iterable[tuple[str, str]]:
             yield f'/"{name}": ?"([^"]+)"/', found["text"]
         else:
             yield f'/"{name}": ?(-?[0-9]+)/', found["number"]
-    for found in _ADDRESS.finditer(message):
-        # In quotes, it is one without a port: that is the server's.
-        if '"' not in (found["before"], found["behind"]):
-            before = found["before"]
-            if found.start() == 0:
-                before = r"^\S+ " if before else "^"
-            before = re.sub(" +", " +", before.replace("|", "[|]"))
-            form = "[0-9.]+" if before.endswith("=") else _FOUR_NUMBERS
-            yield f"/{before}({form})/", found["value"]
-        elif found["before"] == found["behind"]:
-            yield f'/"({_FOUR_NUMBERS})"/', found["value"]
+    yield from _addresses(message)
     message = _DATE.sub(" ", message)
     for found in _ID.finditer(message):
         before = found["before"]
@@ -307,6 +297,21 @@ def _ids(message: str) -> Iterable[tuple[str, str]]:
             behind = message[found.end() : found.end() + 1]
             if behind in _BEHIND:
                 yield f"/({value}){behind}/", found["value"]
+
+
+def _addresses(message: str) -> Iterable[tuple[str, str]]:
+    """The options for addresses of clients."""
+    for found in _ADDRESS.finditer(message):
+        # In quotes, it is one without a port: that is the server's.
+        if '"' not in (found["before"], found["behind"]):
+            before = found["before"]
+            if found.start() == 0:
+                before = r"^\S+ " if before else "^"
+            before = re.sub(" +", " +", before.replace("|", "[|]"))
+            form = "[0-9.]+" if before.endswith("=") else _FOUR_NUMBERS
+            yield f"/{before}({form})/", found["value"]
+        elif found["before"] == found["behind"]:
+            yield f'/"({_FOUR_NUMBERS})"/', found["value"]
 
 
 def _unspaced(before: str, value: str, text: str) -> Iterable[tuple[str, str]]:

@@ -31,47 +31,6 @@ def quarters_s(span_ns: int) -> int:
     return round(span_ns / _NS / _QUARTER_S) * _QUARTER_S
 
 
-class Offset:
-    """Events in a row that are too far ahead of the wall clock, and the range of how far."""
-
-    __slots__ = ("count", "least_ns", "most_ns", "seconds")
-
-    def __init__(self) -> None:
-        self.count = 0
-        self.least_ns = 0
-        self.most_ns = 0
-        # The one offset that explains all of them, once enough agree.
-        self.seconds: int | None = None
-
-    def add(self, ahead_ns: int) -> None:
-        """An event that is so far ahead."""
-        if not self.count:
-            self.least_ns = ahead_ns
-            self.most_ns = ahead_ns
-        self.count += 1
-        self.least_ns = min(self.least_ns, ahead_ns)
-        self.most_ns = max(self.most_ns, ahead_ns)
-        if self.most_ns - self.least_ns > _SPREAD_NS:
-            # No single offset explains them.
-            self.count = 0
-            self.seconds = None
-        elif self.count >= _AGREED:
-            self.seconds = quarters_s(self.least_ns)
-
-    def save(self) -> list[int | None]:
-        """What a snapshot holds of it."""
-        return [self.count, self.least_ns, self.most_ns, self.seconds]
-
-    def load(self, saved: Sequence[Any]) -> None:
-        """Go on from a snapshot."""
-        self.count, self.least_ns, self.most_ns, self.seconds = saved
-
-    def end(self) -> None:
-        """A time was believed."""
-        self.count = 0
-        self.seconds = None
-
-
 class Behind:
     """How far the stream is behind the wall clock at the end of each chunk, and since when by the
     same.
@@ -113,3 +72,48 @@ class Behind:
             offset_s = quarters_s(self._least_ns)
             if abs(self._least_ns / _NS - offset_s) <= _OF_ZONES_S:
                 self.seconds = offset_s
+
+
+class Offset:
+    """Events in a row that are too far ahead of the wall clock, and the range of how far.
+
+    `behind` is the offset of times that are behind it.
+    """
+
+    __slots__ = ("behind", "count", "least_ns", "most_ns", "seconds")
+
+    def __init__(self) -> None:
+        self.count = 0
+        self.least_ns = 0
+        self.most_ns = 0
+        # The one offset that explains all of them, once enough agree.
+        self.seconds: int | None = None
+        self.behind = Behind()
+
+    def add(self, ahead_ns: int) -> None:
+        """An event that is so far ahead."""
+        if not self.count:
+            self.least_ns = ahead_ns
+            self.most_ns = ahead_ns
+        self.count += 1
+        self.least_ns = min(self.least_ns, ahead_ns)
+        self.most_ns = max(self.most_ns, ahead_ns)
+        if self.most_ns - self.least_ns > _SPREAD_NS:
+            # No single offset explains them.
+            self.count = 0
+            self.seconds = None
+        elif self.count >= _AGREED:
+            self.seconds = quarters_s(self.least_ns)
+
+    def save(self) -> list[int | None]:
+        """What a snapshot holds of it."""
+        return [self.count, self.least_ns, self.most_ns, self.seconds]
+
+    def load(self, saved: Sequence[Any]) -> None:
+        """Go on from a snapshot."""
+        self.count, self.least_ns, self.most_ns, self.seconds = saved
+
+    def end(self) -> None:
+        """A time was believed."""
+        self.count = 0
+        self.seconds = None

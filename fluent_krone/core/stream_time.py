@@ -36,7 +36,7 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from .flow import FlowWatch
-from .offsets import FAR_BEHIND_NS, Behind, Offset, quarters_s
+from .offsets import FAR_BEHIND_NS, Offset, quarters_s
 from .patience import Patience
 from .sources import Sources
 
@@ -167,7 +167,6 @@ class StreamTime:
         self._pace = _Pace()
         self._back = _StepBack()
         self._offset = Offset()
-        self._lag = Behind()
 
     @property
     def sources(self) -> Sources:
@@ -186,8 +185,8 @@ class StreamTime:
         ahead_ns = self.watermark - self.fed_at
         if ahead_ns < -FAR_BEHIND_NS and self.watermark:
             return quarters_s(ahead_ns)
-        if self._lag.seconds is not None:
-            return -self._lag.seconds
+        if self._offset.behind.seconds is not None:
+            return -self._offset.behind.seconds
         if not self._pace.is_known or quarters_s(ahead_ns) <= 0:
             return None
         return quarters_s(ahead_ns)
@@ -196,7 +195,7 @@ class StreamTime:
         """A chunk arrives at wall time `now_ns`; returns the latest event time to be believed."""
         self._pace.now_ns = now_ns
         if self.fed_at:
-            self._lag.note(self.fed_at - self.watermark, now_ns)
+            self._offset.behind.note(self.fed_at - self.watermark, now_ns)
         if not self.by_stream or self._offset.seconds is not None:
             self._go_on(now_ns)
         return now_ns + self._most_ahead_ns[0]
