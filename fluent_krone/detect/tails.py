@@ -12,7 +12,7 @@ from __future__ import annotations
 import math
 from collections.abc import Hashable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from statistics import median
+from statistics import fmean, median
 from typing import TypeVar
 
 _Name = TypeVar("_Name", bound=Hashable)
@@ -144,25 +144,42 @@ def pooled(ranges: Mapping[_Name, Range]) -> dict[_Name, Range]:
     """The ranges of numbers of one sort, the scales of whose tails are drawn towards their median.
 
     Each is estimated from a few extremes and is off by a third. Of hundreds of ranges, those that
-    are too steep by chance would raise most false alarms, and set the threshold of all others. The
-    median counts for as much as a range's own extremes, so each is as sure as of twice as many.
+    are too steep by chance would raise most false alarms, and set the threshold of all others;
+    what lies beyond those that are too flat by chance would not be found.
     """
     if not ranges:
         return {}
-    usual = median(found.high.scale for found in ranges.values())
-    lowest = median(found.low.scale for found in ranges.values())
+    highs = _drawn([found.high for found in ranges.values()])
+    lows = _drawn([found.low for found in ranges.values()])
     return {
-        name: replace(
-            found,
-            high=_drawn(found.high, usual),
-            low=_drawn(found.low, lowest),
-        )
-        for name, found in ranges.items()
+        name: replace(found, high=high, low=low)
+        for (name, found), high, low in zip(ranges.items(), highs, lows, strict=True)
     }
 
 
-def _drawn(tail: Tail, usual: float) -> Tail:
-    return replace(tail, scale=(tail.scale + usual) / 2, many=2 * tail.many)
+def _drawn(tails: Sequence[Tail]) -> list[Tail]:
+    """Tails with scales that are drawn towards their median, and the surer for it.
+
+    1. By chance alone, the logarithm of a scale that was estimated from `many` numbers has a
+       variance of 1 / many. What the scales of all tails vary more than that is their own.
+    2. The median counts for so many times a tail's own numbers as chance varies more than tails do
+       (empirical Bayes): alike steps of a service are nearly one, those of HDFS keep their own.
+    3. Few tails say little of how much they vary. It is taken to be more, by one standard
+       deviation.
+    """
+    usual = median(tail.scale for tail in tails)
+    chance = fmean(1 / tail.many for tail in tails)
+    found = fmean(math.log(tail.scale / usual) ** 2 for tail in tails)
+    own = max(found - chance, 0.0) + math.sqrt(2 / len(tails)) * max(found, chance)
+    weight = min(chance / own, len(tails) - 1)
+    return [
+        replace(
+            tail,
+            scale=(tail.scale + weight * usual) / (1 + weight),
+            many=(1 + weight) * tail.many,
+        )
+        for tail in tails
+    ]
 
 
 def _tail(extremes: Sequence[float], base: float, sign: int, steepest: float) -> Tail:

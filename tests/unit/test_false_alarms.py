@@ -71,6 +71,32 @@ def test_a_handful_of_freaks_sets_no_threshold() -> None:
     assert plan_budget(normal, {"swap": swaps}).thresholds(5) == pytest.approx(without, abs=1.5)
 
 
+@pytest.mark.parametrize(
+    ("worst", "threshold"),
+    [
+        # Far beyond all others, or beyond all that any session scores: they set none.
+        ([70.0, 45.0, 30.0, 9.0], 10.5966),
+        ([400.0, 300.0, 200.0, 150.0, 120.0, 9.0], 150.0),
+        # Hardly beyond the next ones: as many later ones would be flagged for nothing.
+        ([70.0, 45.0, 30.0, 20.0], 70.0),
+        ([70.0, 45.0, 30.0, 25.0, 20.0, 16.0], 70.0),
+        ([400.0, 45.0, 30.0, 25.0], 45.0),
+    ],
+)
+def test_freaks_of_a_small_training_stand_apart(worst: list[float], threshold: float) -> None:
+    rng = np.random.default_rng(5)
+    normal = {"density": np.append(rng.uniform(0, 8, 1_400 - len(worst)), worst)}
+    assert plan_budget(normal, {}).thresholds(0.5)["density"] == threshold
+
+
+def test_freaks_that_the_budget_pays_for_need_not_stand_apart() -> None:
+    rng = np.random.default_rng(5)
+    normal = {"density": np.append(rng.uniform(0, 8, 1_400), [70.0, 45.0, 30.0, 25.0, 20.0])}
+    thresholds = [plan_budget(normal, {}).thresholds(asked)["density"] for asked in (0.5, 5)]
+    assert thresholds[0] == 70.0
+    assert thresholds[1] < 30.0
+
+
 def test_many_scores_together_raise_no_more_than_was_asked_for() -> None:
     """Each score finds a kind of fault that no other finds, just above all normal sessions."""
     names = ["density", *(f"view {i}" for i in range(20))]
@@ -90,7 +116,7 @@ def test_many_scores_together_raise_no_more_than_was_asked_for() -> None:
 def test_a_small_training_has_a_say_for_several_scores() -> None:
     rng = np.random.default_rng(8)
     names = ["density", "counts", "order.session", "time"]
-    normal = {name: rng.exponential(1, 1_000) for name in names}
+    normal = {name: rng.exponential(1, 1_350) for name in names}
     faulty = {kind: {name: np.full(50, 8.0 * (name == kind)) for name in names} for kind in names}
     thresholds = plan_budget(normal, faulty).thresholds(1)
     assert sum(thresholds[name] < 8 for name in names[1:]) >= 2

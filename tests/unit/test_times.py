@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import json
+import math
 import random
+from collections.abc import Sequence
 from dataclasses import replace
 
+import numpy as np
 import pytest
 from synthetic import ARRIVED, CLOSE, GOING, OPEN, OPENED, tree
 
 from fluent_krone.core.steps import ANY_GAP_NS
-from fluent_krone.detect.tails import CERTAIN, range_of
+from fluent_krone.detect.tails import CERTAIN, Range, pooled, range_of
 from fluent_krone.detect.times import (
     Times,
     measure_times,
@@ -102,3 +105,36 @@ def test_ranges_of_earlier_versions_grow_evenly() -> None:
     back = range_from_row(row[:8])
     first, second, third = (back.score(number) for number in (99.0, 999.0, 9_999.0))
     assert third - second == pytest.approx(second - first, rel=0.01)
+
+
+def ranges_of(spreads: Sequence[float], count: int = 300) -> dict[int, Range]:
+    """Ranges of numbers around 100, with these spreads of their logarithms."""
+    rng = np.random.default_rng(4)
+    return {
+        number: range_of((100 * np.exp(rng.laplace(0, spread, count))).tolist(), 1.0)
+        for number, spread in enumerate(spreads)
+    }
+
+
+def test_alike_tails_become_nearly_one() -> None:
+    """Wrong before: a tail that was too flat by chance stayed half as flat, and what is far beyond
+    it was no more unusual than the longest gap of another step."""
+    ranges = ranges_of([0.6] * 60)
+    before = [found.high.scale for found in ranges.values()]
+    after = [found.high.scale for found in pooled(ranges).values()]
+    assert np.std(after) < np.std(before) / 5
+    flattest = int(np.argmax(before))
+    assert pooled(ranges)[flattest].score(5_000) > ranges[flattest].score(5_000) + 1
+
+
+def test_tails_that_differ_keep_what_is_their_own() -> None:
+    ranges = ranges_of([0.3, 1.5] * 30)
+    for name, found in pooled(ranges).items():
+        before = ranges[name].high.scale
+        assert abs(math.log(found.high.scale / before)) < 0.5
+
+
+def test_two_tails_say_little_of_each_other() -> None:
+    ranges = ranges_of([0.6, 0.6])
+    for name, found in pooled(ranges).items():
+        assert found.high.many <= 2 * ranges[name].high.many
