@@ -47,9 +47,9 @@ _BEFORE = 40
 _NAMED = re.compile(
     r"(?:status|state|code|rc|result|ret|retval|return(?:ed|s)?|errno|exit(?:ed)?|outcome|level"
     r"|severity|priority|phase|mode|method|verb|type|kind|reason|action|decision|verdict|dsn|signal"
-    r"|response|reply|rcode|sqlstate|cache|success|health)"
+    r"|response|reply|rcode|sqlstate|cache|success|health|retr(?:y|ies)|attempts?|tls|ssl|proto(?:col)?)"
     r"(?:[ _-]?(?:code|value|status|with|of|is))*[\"']?\s*"
-    r"(?:[=:]\s*[\"'(\[]?(?-i:[A-Z]{0,2})|[\"'(\[]?)\Z",
+    r"(?:[=:]\s*[\"'(\[]?(?:(?-i:[A-Z]{0,2})|(?:http|tls|ssl)[/v]*)|[\"'(\[]?)\Z",
     re.IGNORECASE,
 )
 # What stands before the route of a request, which tells requests apart as a verb does.
@@ -61,8 +61,8 @@ _HTTP = re.compile(
 )
 _REQUEST = re.compile(r"\b(?:GET|HEAD|POST|PUT|DELETE|PATCH|OPTIONS) +\"?(?:https?:/)?/\S*")
 _CODE = re.compile(rb"[1-6][0-9]{2}")
-# A code of one number or, as in mail, of three.
-_NUMBER = re.compile(rb"-?[0-9]{1,5}|[0-9]\.[0-9]\.[0-9]{1,3}")
+# A code of one number, of two, as a version, or, as in mail, of three.
+_NUMBER = re.compile(rb"-?[0-9]{1,5}|[0-9]\.[0-9](?:\.[0-9]{1,3})?")
 _WORD = re.compile(rb"[A-Za-z][A-Za-z_-]{0,30}")
 _METHOD = re.compile(rb"GET|HEAD|POST|PUT|DELETE|PATCH|OPTIONS|TRACE|CONNECT")
 

@@ -122,8 +122,8 @@ _UNSPACED = re.compile(_NO_BLANKS)
 # Characters of a word in such a script, at the most, with the sign behind it.
 _LONGEST_UNSPACED = 12
 _ID = re.compile(
-    rf"(?<![\w-])(?P<before>{_NO_BLANKS}+[:：# ]?|[*#]|@ |\["
-    r"|[^\W\d_][\w.]*?(?:[_=:#/-]|: | #| |=\")(?:00-)?|)"
+    rf"(?<![\w-])(?P<before>{_NO_BLANKS}+[:：# ]?|[*#№]|@ ?|\["
+    r"|[^\W\d_][\w.]*?(?:[_=:#/°º-]|: | #| |=\")(?:00-)?|)"
     + "(?P<value>"
     + "|".join(f"(?P<v{i}>{text})" for i, text in enumerate(_VALUES.values()))
     + r")(?:(?=-[0-9a-f]{16}-)|(?![A-Za-z0-9_-]|\.\d))"
@@ -137,7 +137,7 @@ _ID_WORD = re.compile(
 )
 # Names of measures and results in whatever spelling: no execution has them.
 _MEASURED = re.compile(
-    r"(?:.*[-_.])?(?:duration|elapsed|latency|taken|status|size|length|bytes|time|rt|substatus"
+    r"(?:.*[-_.])?(?:duration|elapsed|latency|taken|status|size|length|bytes|time|rt|substatus|retr(?:y|ies)|attempts?|tries|count"
     r"|(?:response|return|exit)[-_.]?code)"
     r"(?:[-_.]?(?:code|ms|us|ns|s|sec|seconds|millis))?",
     re.I,

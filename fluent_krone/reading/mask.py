@@ -45,6 +45,10 @@ _VALUE = re.compile(
     re.VERBOSE,
 )
 _PREFIXED = re.compile(r"([A-Za-z]+[_-])(?=\S)|([A-Za-z_]+)[0-9]+\Z")
+# A pod of Kubernetes: its deployment, and two hashes without vowels.
+_POD = re.compile(
+    r"([a-z][\w.-]*?-)[bcdfghjklmnpqrstvwxz2456789]{8,10}-[bcdfghjklmnpqrstvwxz2456789]{5}"
+)
 # Digits of other scripts, as Arabic, Persian and Indian ones.
 _OTHER_DIGITS = re.compile(r"(?:(?![0-9])\d)+")
 # A word that may be random: an id in letters and digits of both cases, or data in base64.
@@ -124,6 +128,9 @@ def _mask_word(text: str) -> str:
     """The wildcard for a word with more than two digits, behind the letters that it begins with."""
     if not text.isascii() and _OTHER_DIGITS.search(text):
         text = _OTHER_DIGITS.sub("<*>", text)
+    pod = _POD.fullmatch(text)
+    if pod:
+        return f"{pod[1]}<id>"
     digits = sum(map(len, _DIGIT.findall(text)))
     if digits <= 2:
         return text

@@ -57,6 +57,11 @@ def test_codes_behind_a_route(form: str) -> None:
         ("delivery {n} dsn={v}", ["2.0.0", "4.4.1", "5.1.1"]),
         ("process {n} killed by signal {v}", ["9", "15"]),
         ("ticket {n} severity=P{v}", ["1", "2", "3"]),
+        # Were wrong: they were measures.
+        ("call {n} done retries={v}", ["0", "1", "2", "3"]),
+        ("served {n} on attempt {v}", ["1", "2", "3"]),
+        ("handshake with peer {n} tls={v}", ["1.2", "1.3"]),
+        ("connection {n} proto=HTTP/{v}", ["1.1", "2"]),
         ("transfer {n} state: {v}", ["queued", "running", "draining", "parked", "closed"]),
     ],
 )

@@ -66,6 +66,8 @@ def test_fields_of_executions_come_first(name: str) -> None:
         "run k{n}zq {word}",
         "{word} ORD-2024-{n} in 3 ms",
         "order ORD-{n}A {word}",
+        "commande n°{n} {word}",
+        "{word} @{n}",
     ],
 )
 def test_ids_behind_any_word_and_sign(form: str) -> None:
@@ -230,7 +232,15 @@ def test_addresses_of_clients_in_messages(form: str) -> None:
 
 def test_measures_and_results_are_no_keys() -> None:
     """Was wrong: request_time, and numbers of status, came before the address of the client."""
-    names = ("request_time", "duration", "time-taken", "response_code", "sc-status", "latency_ms")
+    names = (
+        "request_time",
+        "duration",
+        "time-taken",
+        "response_code",
+        "sc-status",
+        "latency_ms",
+        "retries",
+    )
     rows = [
         (
             "handled",

@@ -153,6 +153,8 @@ def random_id(n: int, alphabet: str, length: int) -> str:
 
 LETTERS = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789"
 
+PODS = "bcdfghjklmnpqrstvwxz2456789"
+
 
 @pytest.mark.parametrize(
     "ids",
@@ -162,6 +164,10 @@ LETTERS = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789"
         pytest.param([f"fe80::{n:x}" for n in range(1, 120)], id="fe80::a"),
         pytest.param(
             ["".join(chr(0x6F0 + int(d)) for d in str(n)) for n in range(10, 130)], id="۱۷"
+        ),
+        pytest.param(
+            [f"web-{random_id(n, PODS, 9)}-{random_id(n + 500, PODS, 5)}" for n in range(120)],
+            id="pods",
         ),
         pytest.param([random_id(n, LETTERS, 24) for n in range(100, 220)], id="random letters"),
     ],
