@@ -94,11 +94,11 @@ class Misfit:
             _set_aside(counts, settings)
             or _component(counts, settings)
             or _level(counts, settings)
-            or _long_ago(offset_s, settings)
             or _times(counts, settings)
             or _fractions(counts)
             or self._templates(counts)
             or self._version()
+            or _long_ago(offset_s, settings)
         )
         if counts["records"] >= _SPAN:
             self._last = found
