@@ -107,16 +107,6 @@ class State:
         return self.odd is not None
 
 
-class _Same:
-    """The next states of `Tracker.waiting`: itself, whatever comes."""
-
-    def __init__(self, state: State) -> None:
-        self._state = state
-
-    def get(self, log_key: int) -> State:
-        return self._state
-
-
 class Tracker:
     """Steps sessions through the hierarchy; `is_normal` is asked about every Seq as it closes.
 
@@ -150,7 +140,7 @@ class Tracker:
         # those of the hierarchy. It stays there, and the engine looks at each of its events.
         self.waiting = State(0, -1, -1, 0, 0, None)
         self.waiting.shortest_ns, self.waiting.longest_ns = NO_GAP_NS
-        self.waiting.next = _Same(self.waiting)  # type: ignore[assignment]
+        self.waiting.next = dict.fromkeys(range(hierarchy.unknown + 1), self.waiting)
         # Where a session is of which all was told that ever will be: it stays there, and nothing is
         # worked out for its further steps. A step that nobody knows still leads to `waiting`.
         self.settled = self.apart()

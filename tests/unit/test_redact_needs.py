@@ -88,3 +88,9 @@ def test_rules_find_nothing_where_they_are_skipped(
 def test_most_rules_are_skipped_for_a_usual_sentence() -> None:
     shown = Folded("Received block of size 67108864 from the third node, which no session has.")
     assert len(CHOICE.of(shown)) < len(RULES) / 3
+
+
+def test_a_name_that_is_none_of_a_person_costs_no_rule_for_those() -> None:
+    choice = Choice([rule.needs for rule in RULES if "maiden" in rule.pattern])
+    assert choice.of(Folded("NameSystem.addStoredBlock: hostname was renamed")) == []
+    assert choice.of(Folded("maiden_name: Lovelace"))

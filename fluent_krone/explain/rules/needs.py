@@ -33,8 +33,8 @@ _parser: Any = importlib.import_module("re._parser")
 # One of these words must be in a text.
 Clause = frozenset[str]
 # Possible texts of one place that are told apart. More would take longer to look for than the
-# expression itself.
-_MOST_TEXTS = 80
+# expression itself. `first_name` and its kin are 108; `name` alone stands in many log lines.
+_MOST_TEXTS = 120
 # Of a place that takes more characters than these, none is told apart.
 _MOST_CHARACTERS = 4
 # Repeats that are written out.
