@@ -18,7 +18,7 @@ from .order import COUNTING, END, View
 from .situations import Situations
 from .step_words import Said, StepWords
 from .times import NEVER
-from .values import Known, KnownSet, without_port
+from .values import Known, KnownSet
 from .witnesses import StepWitnesses
 
 # Seconds below which two events are said to have the same time: clocks of logs are coarse.
@@ -328,8 +328,8 @@ class Steps:
     def judged_part(self, log_key: int, slot: int, value: bytes) -> bytes:
         """The beginning of a value that `is_odd` depends on: an address without its port."""
         known = self.values.slots[log_key, slot]
-        if isinstance(known, KnownSet) and known.has_ports:
-            return without_port(value)
+        if isinstance(known, KnownSet):
+            return known.judged_part(value)
         return value
 
     def slots(self, log_key: int) -> Sequence[int]:

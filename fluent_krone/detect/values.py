@@ -18,13 +18,14 @@ from __future__ import annotations
 import hashlib
 import math
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Literal
 
 from .measures import as_figure
 from .tails import Range, range_of
 from .times import range_from_row, range_to_row
+from .value_parts import is_place, without_port, without_tail
 
 Slot = tuple[int, int]  # log key, and which of its template's wildcards
 Values = Sequence[bytes]  # of one event, one for each wildcard
@@ -56,6 +57,8 @@ _WITH_UNIT = re.compile(rb"(-?\d+(?:\.\d+)?)(?:(?:[nmu]|\xc2\xb5)?s|sec|min|h|[k
 _LETTERS = bytes(range(0x3A, 0x100)) + b"%"
 # Numbers count something where their range holds fewer than so many times as many numbers.
 _DENSE = 2
+# … but for numbers from here on that differ by less than this share of the least of them.
+_LEAST_CODE, _CODES_WITHIN = 100, 0.1
 # Training is looked at in so many parts, one after the other.
 _PARTS = 5
 # Of the numbers of a part, so many may lie outside the range of all parts before it, and so many
@@ -77,18 +80,26 @@ class KnownSet:
 
     known: frozenset[str]
     surprise: float
-    # Whether the values are addresses with a port, of which only the address is judged.
+    # Whether the values are addresses with a port, of which only the address is judged …
     has_ports: bool = False
+    # … or paths and the like, of which only what stands before the last name is.
+    has_tails: bool = False
 
     def score_name(self, value: bytes) -> ScoreName:
         return "values"
 
     def score(self, value: bytes) -> float:
-        if self.has_ports:
-            value = without_port(value)
-        if value_hash(value) in self.known:
+        if value_hash(self.judged_part(value)) in self.known:
             return 0.0
         return self.surprise
+
+    def judged_part(self, value: bytes) -> bytes:
+        """The beginning of a value that its score depends on."""
+        if self.has_ports:
+            return without_port(value)
+        if self.has_tails:
+            return without_tail(value)
+        return value
 
     def told(self, value: bytes) -> Told:
         # Another unknown value is another deviation; a hash, as no value is kept elsewhere.
@@ -192,16 +203,6 @@ def value_hash(value: bytes) -> str:
     return hashlib.blake2b(value, digest_size=8).hexdigest()
 
 
-def without_port(value: bytes) -> bytes:
-    """An address without its port.
-
-    >>> without_port(b"10.0.0.7:50010"), without_port(b"web1")
-    (b'10.0.0.7', b'web1')
-    """
-    address, colon, port = value.rpartition(b":")
-    return address if colon and port.isdigit() else value
-
-
 class ValueWitness:
     """Scores of the values of an event; `slots` are those worth a look."""
 
@@ -244,8 +245,9 @@ class _Column:
             halves[session % 2].append(value)
         return halves
 
-    def without_ports(self) -> _Column:
-        return _Column([*map(without_port, self.values)], self.sessions)
+    def mapped(self, cut: Callable[[bytes], bytes]) -> _Column:
+        """What is left of each value."""
+        return _Column([*map(cut, self.values)], self.sessions)
 
 
 def learn_values(
@@ -285,23 +287,37 @@ def _known(column: _Column) -> Known | None:
     found_range = _known_range(one, other)
     if found_range is not None:
         return None if _drifts(column) else found_range
-    if all(value != without_port(value) for value in (*one[:20], *other[:20])):
-        addresses = column.without_ports()
-        found_set = _known_set(*addresses.halves())
-        if found_set is not None and not _grows(addresses):
-            return replace(found_set, has_ports=True)
+    some = (*one[:20], *other[:20])
+    if all(value != without_port(value) for value in some):
+        found_set = _closed(column.mapped(without_port))
+        return found_set and replace(found_set, has_ports=True)
+    if all(value != without_tail(value) for value in some):
+        heads = column.mapped(without_tail)
+        if all(map(is_place, set(heads.values))):
+            found_set = _closed(heads)
+            return found_set and replace(found_set, has_tails=True)
     return None
 
 
+def _closed(column: _Column) -> KnownSet | None:
+    found = _known_set(*column.halves())
+    if found is None or _grows(column):
+        return None
+    return found
+
+
 def _is_quantity(values: Sequence[bytes]) -> bool:
-    """Whether a few numbers are how many there were of something: 9 is next to 8, while no code is
-    next to another.
+    """Whether a few numbers are how many there were of something: 9 is next to 8, and codes lie far
+    apart. Large numbers that hardly differ, such as 200, 201 and 204, are codes as well: what is
+    counted varies more.
     """
     numbers = [as_number(value) for value in set(values)]
     known = [number for number in numbers if number is not None]
     if len(known) < max(len(numbers), 2):
         return False
-    return max(known) - min(known) < _DENSE * len(known)
+    spread = max(known) - min(known)
+    is_code = min(known) >= _LEAST_CODE and spread < _CODES_WITHIN * min(known)
+    return spread < _DENSE * len(known) and not is_code
 
 
 def _grows(column: _Column) -> bool:
@@ -397,6 +413,8 @@ def values_to_json(witness: ValueWitness) -> list[dict[str, Any]]:
         row: dict[str, Any] = {"key": log_key, "slot": slot, "surprise": round(known.surprise, 6)}
         if isinstance(known, KnownSet):
             row["has_ports"] = known.has_ports
+            if known.has_tails:
+                row["has_tails"] = True
             row["set"] = sorted(known.known)
         elif isinstance(known, NeverSeen):
             row["never_seen"] = True
@@ -416,6 +434,7 @@ def _from_row(row: Mapping[str, Any]) -> Known:
     if "never_seen" in row:
         return NeverSeen(row["surprise"])
     if "set" in row:
-        return KnownSet(frozenset(row["set"]), row["surprise"], row["has_ports"])
+        tails = row.get("has_tails", False)
+        return KnownSet(frozenset(row["set"]), row["surprise"], row["has_ports"], tails)
     known = range_from_row(row["range"])
     return KnownRange(known, row["has_zero"], row["surprise"], row.get("floor", 0.0))

@@ -113,6 +113,36 @@ def test_how_many_there_were_is_a_range_and_a_code_is_one_of_a_set() -> None:
     assert isinstance(learnt([b"0"] * 2_000).slots[4, 0], KnownSet)
 
 
+def test_codes_that_are_neighbours_are_no_range() -> None:
+    """Wrong before: 200 and 201 were how many there were of something, and 418 was not far away."""
+    sessions = [((4,), ((b"200" if number % 9 else b"201",),)) for number in range(400)]
+    known = learn_values(sessions).slots[4, 0]
+    assert isinstance(known, KnownSet)
+    assert known.score(b"202") == known.surprise
+
+
+@pytest.mark.parametrize(
+    ("form", "usual", "odd"),
+    [
+        ("s3://{}/orders/part-{:05d}", ("lake-raw", "lake-eu"), "public"),
+        ("{}@{:08x}", ("web/shop", "lib/core"), "evil/fork"),
+    ],
+)
+def test_of_a_path_with_a_new_name_the_place_is_judged(
+    form: str, usual: Sequence[str], odd: str
+) -> None:
+    """Wrong before: files of another bucket were nothing odd, as each has a name of its own."""
+    found = learnt([form.format(usual[n // 2 % 2], n).encode() for n in range(400)])
+    found = values_from_json(values_to_json(found))
+    assert found.worst(4, (form.format(usual[0], 7_000).encode(),)) == (0.0, 0)
+    assert found.worst(4, (form.format(odd, 7_000).encode(),))[0] > 5
+
+
+@pytest.mark.parametrize("form", ["/data/2025/03/part-{}", "/data/07/part-{}", "{}/part"])
+def test_a_place_that_may_be_a_date_or_an_id_is_not_judged(form: str) -> None:
+    assert not learnt([form.format(n).encode() for n in range(400)]).slots
+
+
 def test_a_set_that_grows_with_time_is_no_set() -> None:
     rng = random.Random(4)
     early = [rng.choice([b"web1", b"web2"]) for _ in range(500)]
