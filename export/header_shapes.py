@@ -111,6 +111,13 @@ KNOWN = (
     # OpenStack: pid LEVEL logger [request and who asked]
     rf"(?<pid>\d+) (?<level>{LEVEL_WORDS}) (?<component>{DOTTED}) "
     r"\[(?:-|(?:None )?(?<request>req-[0-9a-f-]{36})[^\]]*)\] ",
+    # Spring Boot with Sleuth: LEVEL [service,trace,span] pid --- [thread] logger :
+    rf"(?<level>{LEVEL_WORDS}) +\[(?<service>[^\[\],]*),(?<trace>[0-9a-f]*),(?<span>[0-9a-f]*)"
+    r"(?:,(?:true|false)?)?\] +(?<pid>\d+) +-{3} +\[(?<thread>[^\[\]]*)\] +(?<component>\S+) *: ",
+    # Spring Boot 3: LEVEL pid --- [service] [thread] [trace-span] logger :
+    rf"(?<level>{LEVEL_WORDS}) +(?<pid>\d+) +-{{3}} +(?:\[(?<service>[^\[\]]*)\] +)?"
+    r"\[(?<thread>[^\[\]]*)\] +\[(?: +|(?<trace>[0-9a-f]{16,32})-(?<span>[0-9a-f]{8,16}))\] +"
+    r"(?<component>\S+) *: ",
     # Ruby's Logger: #pid] LEVEL -- program:
     rf"#(?<pid>\d+)\] +(?<level>{LEVEL_WORDS}|ANY) -- (?<component>[^\s:]*): +",
     # MongoDB: level letter, component, [context]

@@ -41,8 +41,8 @@ _NOT_KEYS = _words(
 )
 # Names of fields that hold the id of an execution, in whatever spelling: they come first.
 _EXECUTIONS = re.compile(
-    r"(?:x[-_])?(?:trace|request|req|correlation|transaction|txn|session|operation|execution|job|run)"
-    r"[-_.]?(?:id|uuid|key)\Z|trace|traceid|spanid",
+    r"(?:x[-_])?(?:trace|request|req|correlation|transaction|txn|session|operation|execution|job|run"
+    r"|conn(?:ection)?)[-_.]?(?:id|uuid|key)\Z|trace|traceid|spanid",
     re.I,
 )
 # Fields that say who asked: what one client does is an execution where nothing better is known.
@@ -85,6 +85,13 @@ _ADDRESS = re.compile(
 _FOUR_NUMBERS = "[0-9]+(?:[.][0-9]+){3}"
 # Signs that stand behind an id where none stands before it, as in `5f3a09c1@host`.
 _BEHIND = ("@", ":", "|")
+# An id behind the name of an execution's id, however it is spelled: `run_id=nightly-2.7`.
+_ANY_ID = r"[\w@+-]+(?:[.:][\w@+-]+)*"
+_LABELLED = re.compile(
+    r"(?<![\w.-])(?P<name>(?:x[-_])?(?:trace|request|req|correlation|transaction|txn|session|operation"
+    r"|execution|job|run)[-_.]?(?:id|uuid|key))=(?P<value>" + _ANY_ID + r")",
+    re.I,
+)
 # A date or a clock is no id, whatever stands before it.
 _DATE = re.compile(r"\d{4}-\d\d-\d\d|\d\d:\d\d(?::\d\d)?|\d{1,2}/[A-Z][a-z]{2}/\d{4}")
 # An id in a message: the word before it with its sign, and the spellings of its value.
@@ -258,7 +265,8 @@ def _links(shapes: Mapping[str, set[int]]) -> float:
     return _UNLINKED + (1 - _UNLINKED) * several / len(shapes)
 
 
-def _ids(message: str) -> Iterable[tuple[str, str]]:
+def _pairs(message: str) -> Iterable[tuple[str, str]]:
+    """The options for ids that have a name and a clear end: fields of a message."""
     for found in _QUOTED.finditer(message):
         if found["name"].lower() not in _NOT_KEYS:
             name = re.escape(found["name"])
@@ -272,8 +280,18 @@ def _ids(message: str) -> Iterable[tuple[str, str]]:
         else:
             yield f'/"{name}": ?(-?[0-9]+)/', found["number"]
     yield from _addresses(message)
-    message = _DATE.sub(" ", message)
-    for found in _ID.finditer(message):
+
+
+def _ids(message: str) -> Iterable[tuple[str, str]]:
+    yield from _pairs(message)
+    labelled = [*_LABELLED.finditer(message)]
+    message = _DATE.sub(lambda date: " " * len(date[0]), message)
+    spelled = [*_ID.finditer(message)]
+    for found in labelled:
+        if not any(one.span("value") == found.span("value") for one in spelled):
+            name = re.escape(found["name"]).replace(chr(92) + "-", "-")
+            yield f"/{name}=({_ANY_ID})/", found["value"]
+    for found in spelled:
         before = found["before"]
         value = _value_of(found, before)
         if value is None:
@@ -366,7 +384,7 @@ def _weight(option: str, word: str) -> float:
         return 1.5
     if _MEASURED.fullmatch(word):
         return 0.0
-    if _ID_WORD.search(word):
+    if _ID_WORD.search(word) or is_execution(option[1:].partition("=")[0]):
         return 2.0
     if _MEASURE.fullmatch(word):
         return 0.3
@@ -374,10 +392,16 @@ def _weight(option: str, word: str) -> float:
 
 
 def _weight_of_field(name: str) -> float:
-    """What the name of a field tells; of a nested one it is that of its last step."""
+    """What the name of a field tells; of a nested one it is that of its last step.
+
+    A mere `id` is that of the object it stands in, as in `$.trace.id`.
+    """
+    whole = name
     if is_path(name):
-        name = str(path_steps(name)[-1])
-    if _EXECUTIONS.search(name):
+        steps = [*map(str, path_steps(name))]
+        name = steps[-1]
+        whole = "_".join(steps[-2:])
+    if _EXECUTIONS.search(name) or _EXECUTIONS.fullmatch(whole):
         return 4.0
     if _MEASURED.fullmatch(name):
         return 0.0

@@ -11,6 +11,7 @@ import re
 from collections.abc import Mapping
 from datetime import UTC, datetime
 from pathlib import Path
+from random import Random
 
 import pytest
 
@@ -132,3 +133,28 @@ def test_the_name_of_a_month_is_no_logger() -> None:
     found = re.fullmatch(guess.line_format.replace("(?<", "(?P<").replace("(?P<!", "(?<!"), later)
     assert found is not None
     assert "component" not in guess.example
+
+
+@pytest.mark.parametrize(
+    "context",
+    [
+        "INFO [orders,{trace:016x},{span:016x}] 1 --- [nio-8080-exec-{thread}]",
+        "INFO [orders,{trace:016x},{span:016x},true] 1 --- [nio-8080-exec-{thread}]",
+        "INFO 1 --- [orders] [nio-8080-exec-{thread}] [{trace:032x}-{span:016x}]",
+    ],
+)
+def test_the_trace_of_spring_is_a_field(context: str) -> None:
+    """Wrong before: service, trace and span were the name of a thread, and no session key."""
+    rng = Random(3)
+    lines = []
+    for number in range(200):
+        trace = rng.getrandbits(64)
+        for word in ("asked", "answered"):
+            ids = context.format(trace=trace, span=rng.getrandbits(64), thread=number % 9)
+            lines.append(f"2025-03-07 00:00:08.566  {ids} c.a.o.Orders : order {number} {word}")
+    guess = guess_line_format(lines)
+    assert guess is not None
+    assert guess.example["component"] == "c.a.o.Orders"
+    assert guess.example["thread"] == "nio-8080-exec-0"
+    first = Random(3).getrandbits(64)
+    assert int(guess.example["trace"], 16) == first

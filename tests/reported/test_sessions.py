@@ -49,6 +49,26 @@ def test_fields_of_executions_come_first(name: str) -> None:
     assert best(*lines) == name
 
 
+@pytest.mark.parametrize("above", ["trace", "conn"])
+def test_an_id_of_an_execution_may_stand_in_an_object(above: str) -> None:
+    """Wrong before: a nested id was worth the same whatever it names."""
+    lines = [
+        (f"step {n % 4}", {f"$.{above}.id": f"{n // 4:032x}", "$.device.id": f"{n // 3:08x}"})
+        for n in range(400)
+    ]
+    assert best(*lines) == f"$.{above}.id"
+
+
+@pytest.mark.parametrize("form", ["nightly-{}.2", "{}:a", "2025-03-07T{:06d}"])
+def test_an_id_with_a_telling_name_is_spelled_in_any_way(form: str) -> None:
+    """Wrong before: `run_id=nightly-17.2` was no id, and the log had no session key."""
+    words = ("read", "sorted", "written")
+    sample = [(f"[run_id={form.format(n)}] {word} rows", {}) for n in range(40) for word in words]
+    found = re.search(best(*sample).strip("/"), f"[run_id={form.format(41)}] read rows")
+    assert found is not None
+    assert found[1] == form.format(41)
+
+
 @pytest.mark.parametrize(
     "form",
     [
