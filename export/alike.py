@@ -17,6 +17,8 @@ sessions decide:
 4. Words that the same sessions have one beside the other are parts of one thing, as three answers
    to three questions are. They are no values either.
 5. What runs alike gets a wildcard in that place, in all templates of the family.
+6. A key such as `region=` that has a wildcard behind it in nearly all messages has one in templates
+   that are too rare to tell: there each value would be news.
 
 The values are then no part of the step any more; the value witness judges them.
 """
@@ -55,6 +57,10 @@ _WORD = re.compile(r"(?<![\w<./-])[A-Za-z][\w-]*(?:\.[A-Za-z][\w-]*)*(?![\w>/(])
 _KEY = re.compile(r"([\w.-]+)=[\"']?\Z")
 # Fields that say what happened.
 _SAYING = SAYS | {name.lower() for name in EVENT_NAMES}
+# A key and its value, and the share of the messages with a key that have any word behind it, in at
+# least so many templates, where the key has values.
+_PAIR = re.compile(r"(?<![\w.-])(?P<key>[\w.-]+)=(?P<value>[^\s=,;\"'()\[\]{}]+)")
+_NEARLY_ALL, _IN_TEMPLATES = 0.9, 2
 # In place of the word that differs.
 _BLANK = "\0"
 
@@ -105,7 +111,7 @@ def merge_alike(
             break
         merged, into = _merged(merged, values)
         number = [into[one] for one in number]
-    return merged
+    return _merged(merged, _usual_values(merged))[0]
 
 
 # --- which templates differ in a word -------------------------------------------------------------
@@ -277,6 +283,40 @@ def _least_alike(runs: Mapping[str, _Runs]) -> str | None:
     return found
 
 
+def _usual_values(rows: Sequence[Mapping[str, Any]]) -> list[list[_Place]]:
+    """For each template, the values behind keys that have a wildcard in nearly all messages."""
+    pairs = [[*_PAIR.finditer(str(row["template"]))] for row in rows]
+    times: Counter[str] = Counter()
+    free: Counter[str] = Counter()
+    templates: Counter[str] = Counter()
+    for row, of_template in zip(rows, pairs, strict=True):
+        for pair in of_template:
+            times[pair["key"]] += row["count"]
+            if pair["value"] == "<*>":
+                free[pair["key"]] += row["count"]
+                templates[pair["key"]] += 1
+    keys = {
+        key
+        for key, count in templates.items()
+        if count >= _IN_TEMPLATES
+        and free[key] >= _NEARLY_ALL * times[key]
+        and key.lower() not in _SAYING
+    }
+    return [
+        [
+            _Place(number, pair["value"], pair.span("value"))
+            for number, pair in enumerate(of_template)
+            if pair["key"] in keys and _is_told(pair["value"])
+        ]
+        for of_template in pairs
+    ]
+
+
+def _is_told(value: str) -> bool:
+    """Whether a template says a value that is no state, or a part of it."""
+    return not WILDCARD.fullmatch(value) and value.lower() not in CONSTANTS
+
+
 # --- their template -------------------------------------------------------------------------------
 
 
@@ -310,7 +350,9 @@ def _with_wildcards(row: dict[str, Any], places: Sequence[_Place]) -> dict[str, 
     for place in sorted(places, key=lambda place: place.span, reverse=True):
         start, end = place.span
         before = len(WILDCARD.findall(text[:start]))
-        wide = [at + (at >= before) for at in wide]
+        behind = before + len(WILDCARD.findall(text[start:end]))
+        kept = [at for at in wide if not before <= at < behind]
+        wide = [at if at < before else at - behind + before + 1 for at in kept]
         text = f"{text[:start]}<*>{text[end:]}"
     if not places:
         return row

@@ -50,13 +50,14 @@ def message_field(options: Options, sample: list[dict[bytes, Any]], say: Say) ->
     Records without text have a message that is made of their fields, and so have those with a text
     and with data beside it. This is said.
     """
-    fields = {name.decode("utf-8", "replace") for record in sample for name in record}
     message = options.message_field
     if message is None:
         names = (*_MESSAGE_NAMES, *_other_messages(sample))
         message = next((name for name in names if _is_text(name, sample)), None)
     if message is None:
-        message = next((name for name in _MESSAGE_NAMES if name in fields), None)
+        # `event` may as well be an object.
+        plain = {name for record in sample for name in plain_names(record)}
+        message = next((name for name in _MESSAGE_NAMES if name in plain), None)
         composed = _named_first(sample, options.session_key)
         composed += _others(sample, {*composed, *options.session_key})
         composed = _with_route(composed, sample)
@@ -65,22 +66,21 @@ def message_field(options: Options, sample: list[dict[bytes, Any]], say: Say) ->
     elif options.message_field is None:
         beside = _beside(message, sample, {message, *options.session_key})
         if beside:
-            return _made_of(
-                _with_route([message, *beside], sample),
-                f"{message} is not all that is said",
-                sample,
-                say,
-            )
-    message = message or "message"
-    if not is_path(message) and "," not in message and message not in fields:
-        hint = ""
-        if "." in message:
-            hint = f"; a nested field is written $.{message}"
-        raise ExportError(
-            f"{describe(find_files(options.input or ''))}: no record has a field {message!r}: "
-            f"name one of these with --message-field: {', '.join(sorted(fields)[:_LISTED])}{hint}"
-        )
-    return message
+            fields = _with_route([message, *beside], sample)
+            return _made_of(fields, f"{message} is not all that is said", sample, say)
+    _check(message or "message", options, sample)
+    return message or "message"
+
+
+def _check(message: str, options: Options, sample: list[dict[bytes, Any]]) -> None:
+    fields = {name.decode("utf-8", "replace") for record in sample for name in record}
+    if is_path(message) or "," in message or message in fields:
+        return
+    hint = f"; a nested field is written $.{message}" if "." in message else ""
+    raise ExportError(
+        f"{describe(find_files(options.input or ''))}: no record has a field {message!r}: "
+        f"name one of these with --message-field: {', '.join(sorted(fields)[:_LISTED])}{hint}"
+    )
 
 
 def _with_route(composed: list[str], sample: list[dict[bytes, Any]]) -> list[str]:
@@ -329,8 +329,10 @@ def _beside(message: str, sample: list[dict[bytes, Any]], known: Collection[str]
         for form, _, value in had:
             of_form.setdefault(form, set()).add(value)
         # A word that is the same in all messages of a form, as the service that writes them, says
-        # nothing; a number such as a code may yet be another one.
+        # nothing; a number such as a code may yet be another one, and so may the word of a field
+        # that few messages have, as a route.
         is_fixed = all(len(values) == 1 for values in of_form.values())
+        is_fixed = is_fixed and len(had) > _USUAL * len(sample)
         # A word that records of whatever form have says where a session ran: a tenant, a hall.
         is_everywhere = len(of_form) > 1 and len(had) > _EVERYWHERE * len(sample)
         is_word = any(isinstance(value, bytes) for _, _, value in had)
@@ -357,8 +359,9 @@ def _is_data(values: Sequence[Any]) -> bool:
 
 # Of the values of a field, the share that must be in the text for the field to say nothing more.
 _SAID_SHARE = 0.9
-# Of the records, the share that has a field which belongs to no message in particular.
-_EVERYWHERE = 0.8
+# Of the records, the share that has a field which belongs to no message in particular, and the
+# share that has one whose word goes with the message.
+_EVERYWHERE, _USUAL = 0.8, 0.5
 # Values of a field that are needed to see what sort they are.
 _FEWEST_VALUES = 3
 # A value that is one word, as a template's wildcard takes it.

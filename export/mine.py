@@ -24,7 +24,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from fluent_krone.reading.mask import Masker, may_be_random
+from fluent_krone.reading.mask import Masker
 from fluent_krone.reading.templates import (
     UNMATCHED,
     WILDCARD,
@@ -32,25 +32,16 @@ from fluent_krone.reading.templates import (
     several_tokens,
 )
 
-from .forms import CONSTANTS, GRAMMAR, Form, parse
+from .folding import fold, fold_codes
+from .forms import Form, Slot, parse
+from .free_text import FreeText, free_texts
 from .value_places import ValuePlaces, places_of
 
-# So many distinct words in a place that nothing marks as a value's are values; more than where
-# something does (`value_places.py`), since such a place is doubtful.
-MIN_VALUES = 6
-
-
-# Different codes that each of the clusters has which differ in a letter of their codes.
-_CODES = 3
-# What a random id is masked as.
-_ID = "<id>"
 # A template without wildcards as far as its first one, where it has no second kind of text.
 _HEAD = re.compile(r"([^<]*)<(?:\*|[a-z]+)>.*", re.DOTALL)
 _LETTER = re.compile(r"[^\W\d_]")
 _DIGIT = re.compile(r"[0-9]+")
 _NEIGHBOURS = re.compile(r"(?:<(?:\*|[a-z]+)>){2,}")
-# Literal words of a sentence that is the same whoever says it.
-_LONG = 6
 # Where there are too many templates, those that share so many first words are merged, long ones
 # first.
 _SHARED_WORDS = (8, 6, 4, 3, 2, 1)
@@ -72,107 +63,27 @@ def _split(bucket: Sequence[Form], places: ValuePlaces) -> list[list[Form]]:
     return list(parts.values())
 
 
-def _fold(clusters: list[list[Form]]) -> list[list[Form]]:
-    """Merge clusters that differ in one word only, where at least MIN_VALUES such words were seen.
-
-    Each cluster is listed under its key with one foldable word left out. Large groups are merged
-    first, and a group counts only as long as none of its clusters has gone into another group.
-    """
-    groups: dict[tuple[str, ...], list[int]] = defaultdict(list)
-    for c, cluster in enumerate(clusters):
-        key = cluster[0].key
-        for j in _foldable(cluster[0]):
-            groups[(str(j), *key[: j + 1], "", *key[j + 2 :])].append(c)
-    into = list(range(len(clusters)))
-    for _, members in sorted(groups.items(), key=lambda item: (-len(item[1]), item[0])):
-        # Of two words, the other one is all that is left of the message.
-        hard = sum(slot.kind == "hard" for slot in clusters[members[0]][0].slots)
-        least = MIN_VALUES
-        if hard <= 2:
-            least = 2 * MIN_VALUES
-        free = [c for c in members if into[c] == c]
-        if len(free) >= least and len(free) == len(members):
-            for c in free[1:]:
-                into[c] = free[0]
-                clusters[free[0]] += clusters[c]
-    return [cluster for c, cluster in enumerate(clusters) if into[c] == c]
-
-
-def _fold_codes(clusters: list[list[Form]]) -> list[list[Form]]:
-    """Merge clusters that differ in the letters of one code only, such as ORD-17A and ORD-17B.
-
-    Codes are of one form where letters and digits have the same places; each of the clusters must
-    have several of them. A long word that looks like no name, where others have random ids, is one.
-    """
-    groups: dict[tuple[str, ...], list[int]] = defaultdict(list)
-    for c, cluster in enumerate(clusters):
-        key = cluster[0].key
-        for j, slot in enumerate(cluster[0].slots):
-            form = _form_of_code(slot.text)
-            if slot.text == _ID or may_be_random(slot.text):
-                form = _ID
-            elif len({one.slots[j].text for one in cluster}) < _CODES:
-                continue
-            if form:
-                groups[(str(j), *key[: j + 1], form + slot.after, *key[j + 2 :])].append(c)
-    into = list(range(len(clusters)))
-    for key, members in sorted(groups.items(), key=lambda item: (-len(item[1]), item[0])):
-        j = int(key[0])
-        if key[j + 2].startswith(_ID) and all(clusters[c][0].slots[j].text != _ID for c in members):
-            continue
-        if all(into[c] == c for c in members):
-            for c in members[1:]:
-                into[c] = members[0]
-                clusters[members[0]] += clusters[c]
-    return [cluster for c, cluster in enumerate(clusters) if into[c] == c]
-
-
-def _form_of_code(word: str) -> str:
-    """The places of letters and digits in a code, where letters touch digits; else nothing.
-
-    Small letters are those of a word, as in `eth0`, but for a single one.
-
-    >>> _form_of_code("ORD-17A"), _form_of_code("k17"), _form_of_code("eth0"), _form_of_code("A-B")
-    ('AAA-#A', 'A#', '', '')
-    """
-    if not _DIGIT.search(word) or re.search(r"[^\W\d_]*[a-z][^\W\d_]", word):
-        return ""
-    return _DIGIT.sub("#", _LETTER.sub("A", word))
-
-
-def _foldable(form: Form) -> Iterator[int]:
-    """Places of words that may be values.
-
-    No label, no state, no small word, and enough words are left beside it. The first word says
-    what a message is about, so only a dotted name before a long sentence may be a value there.
-    """
-    hard = [j for j, slot in enumerate(form.slots) if slot.kind == "hard"]
-    if len(hard) < 2:
-        return
-    for j in hard:
-        slot = form.slots[j]
-        lower = slot.text.lower()
-        # What stands before `=` names a value, and is none.
-        label = slot.after[:1] in ("(", "=") or (
-            slot.after[:1] == ":" and form.slots[j - 1].after != " "
-        )
-        if j == 0:
-            if len(hard) >= _LONG and slot.text.count(".") >= 2:
-                yield j
-        elif not (label or slot.text.startswith("/") or lower in CONSTANTS or lower in GRAMMAR):
-            # A route says what is done, as a verb does.
-            yield j
-
-
 def _emit(cluster: Sequence[Form], length: int | None = None) -> str:
     """The template of a cluster, or of what its first `length` slots say."""
-    first = cluster[0]
-    text = first.lead
-    for j, slot in enumerate(first.slots[:length]):
-        text += _generalise({form.slots[j].text for form in cluster}) + slot.after
+    text = cluster[0].lead + _joined([form.slots[:length] for form in cluster])
     if length is not None:
         text += "<*>"
     return _NEIGHBOURS.sub("<*>", text)
+
+
+def _emit_around(cluster: Sequence[Form], text: FreeText) -> str:
+    """The template of a cluster with a free text."""
+    slots = [form.slots[: text.before] for form in cluster]
+    ends = [form.slots[len(form.slots) - text.behind :] for form in cluster]
+    return cluster[0].lead + _joined(slots) + "<*>" + text.sign + _joined(ends)
+
+
+def _joined(rows: Sequence[Sequence[Slot]]) -> str:
+    """What slots of several forms, as many of each, have in common."""
+    return "".join(
+        _generalise({slot.text for slot in column}) + column[0].after
+        for column in zip(*rows, strict=True)
+    )
 
 
 def _generalise(texts: set[str]) -> str:
@@ -264,13 +175,15 @@ def mine(
     keep_prefix: bool = False,
     facet_fields: int = 0,
     is_composed: bool = False,
+    by_sessions: bool = False,
 ) -> MinedTemplates:
     """Templates of `messages`; their order decides only which message is the example.
 
     `session_pattern` is a regex whose matches always become wildcards; `keep_prefix` says that
     messages start with `component: `, which stays literal, as do the values in brackets of up to
     `facet_fields` fields behind it. With `is_composed`, messages are made of fields, the first of
-    which names what happened. Past `max_forms` distinct masked
+    which names what happened. With `by_sessions`, a few usual words stay apart wherever nothing
+    marks them as values, as sessions will tell (`alike.py`). Past `max_forms` distinct masked
     messages a new one keeps only its first words, past `max_templates` templates with the same
     first words are merged; both leave a warning.
 
@@ -305,7 +218,7 @@ def mine(
         for one in forms:
             _keep_name(one)
     found: list[tuple[str, list[Form]]] = []
-    for text, cluster in _cluster(forms):
+    for text, cluster in _cluster(forms, by_sessions):
         found += _by_component(text, cluster, known)
     return _settle(found, known, max_templates, len(known) > max_forms)
 
@@ -356,14 +269,20 @@ def _coarse(form: str) -> str:
     return form
 
 
-def _cluster(forms: Sequence[Form]) -> list[tuple[str, list[Form]]]:
+def _cluster(forms: Sequence[Form], by_sessions: bool) -> list[tuple[str, list[Form]]]:
     places = ValuePlaces(forms)
     buckets: dict[tuple[str, ...], list[Form]] = defaultdict(list)
     for form in forms:
         buckets[form.key].append(form)
     parted = [cluster for bucket in buckets.values() for cluster in _split(bucket, places)]
-    clusters = _fold(_fold_codes(parted))
-    return [(_emit(cluster), cluster) for cluster in clusters]
+    clusters = fold(fold_codes(parted), by_sessions)
+    texts = free_texts(clusters)
+    joined = {number for text in texts for number in text.members}
+    found = [(_emit(one), one) for number, one in enumerate(clusters) if number not in joined]
+    for text in texts:
+        together = [form for number in text.members for form in clusters[number]]
+        found.append((_emit_around(together, text), together))
+    return found
 
 
 def _settle(

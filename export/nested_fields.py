@@ -17,9 +17,11 @@ _MOST_PLACES = 8
 # Objects that say where a record comes from, not what happened.
 _SURROUNDINGS = re.compile(
     r"instrumentationscope|kubernetes|k8s|docker|container|labels?|host|agent|ecs|cloud|log|process|resource|scope|otel"
-    r"|service|event|meta(?:data)?|attributes_meta|tags?|source|@metadata",
+    r"|service|meta(?:data)?|attributes_meta|tags?|source|@metadata",
     re.IGNORECASE,
 )
+# In the object `event` of the Elastic Common Schema, all other fields say how the record was made.
+_OF_AN_EVENT = re.compile(r"\$\.event\.(?!action|outcome|code|duration|reason)\w+", re.IGNORECASE)
 
 
 def below(above: str, name: str) -> str:
@@ -71,7 +73,8 @@ def plain_names(record: dict[bytes, Any], above: str = "") -> Iterator[str]:
     for packed, value in record.items():
         name = packed.decode("utf-8", "replace")
         if not isinstance(value, dict):
-            yield below(above, name)
+            if not _OF_AN_EVENT.fullmatch(below(above, name)):
+                yield below(above, name)
         elif (holds_all or not _SURROUNDINGS.fullmatch(name)) and _PLAIN_NAME.fullmatch(name):
             yield from plain_names(value, below(above or "$", name))
 

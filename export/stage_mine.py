@@ -95,6 +95,7 @@ def _mined_templates(
         keep_prefix=bool(settings.component_field),
         facet_fields=len(settings.facet_fields),
         is_composed="," in settings.message_field,
+        by_sessions=True,
     )
 
 

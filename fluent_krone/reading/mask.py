@@ -20,6 +20,9 @@ MEMO = 200_000
 # Behind these keys stands what happened, not a value.
 SAYS = frozenset(("msg", "message", "event", "text", "reason", "err", "error"))
 
+# Several of them with slashes between, as in `step 3/9` and `delays=0.1/0/0.02/1.3`, are values of
+# their own. Three whole numbers may be a date.
+_NUMBER = r"[-+]?[0-9]+(?:\.[0-9]+)?"
 _VALUE = re.compile(
     r"""
     (?P<url> [A-Za-z][\w+.-]*:// [^\s,;"'<>()\[\]]+ )
@@ -31,6 +34,8 @@ _VALUE = re.compile(
                | (?: [0-9a-fA-F]{1,4} (?: :[0-9a-fA-F]{1,4} )* )?
                  :: (?: [0-9a-fA-F]{1,4} (?: :[0-9a-fA-F]{1,4} )* )? )
              (?: %\w+ )? (?! \w | :[\w:] ) )
+  | (?P<nums> (?<![\w.$/@-]) (?: NUMBER (?: / NUMBER ){3,} | NUMBER / NUMBER
+              | (?=[0-9/]*\.) NUMBER / NUMBER / NUMBER ) (?! [\w/-] | \.\w ) )
   | (?P<day> (?<!\w) [0-9]{1,2} / [A-Z][a-z]{2} / [0-9]{4} (?: :[0-9:]+ )? (?!\w) )
   | (?P<host> (?<![\w.$/@-]) (?: [\w-]+\. )+ [a-z]{2,10} : [0-9]{1,5} (?!\w) )
   | (?P<path> (?<![\w.$<>)*/\\-]) (?! / [0-9]{1,3} (?:\.[0-9]{1,3}){3} (?![\w.]) )
@@ -41,7 +46,7 @@ _VALUE = re.compile(
   | (?P<span> (?<!\w) P (?:[0-9]+[YMWD])* T (?:[0-9]+(?:[.,][0-9]+)?[HMS])+ (?!\w) )
   | (?P<word> (?![$€£¥₩₹₽] ?[0-9]) [A-Za-z_$\x80-\U0010ffff] [\w$]* (?: [.-]+ [\w$]+ )* )
   | (?P<num> [<>~]?[-+]? [0-9]\w* (?: [.:/,_-]+ [0-9]\w* )* (?: \.[A-Za-z][\w-]* )* %? )
-    """,
+    """.replace("NUMBER", _NUMBER),
     re.VERBOSE,
 )
 _PREFIXED = re.compile(r"([A-Za-z]+[_-])(?=\S)|([A-Za-z_]+)[0-9]+\Z")
@@ -117,6 +122,8 @@ def _mask_value(found: re.Match[str]) -> str:
         return text
     if kind == "span":
         return _AMOUNT.sub("<num>", text)
+    if kind == "nums":
+        return "/".join("<num>" for _ in text.split("/"))
     if kind in ("word", "num") and _UNSPACED.search(text):
         return _ASCII.sub(_mask_ascii, text)
     if kind == "word":

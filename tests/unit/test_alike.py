@@ -141,3 +141,31 @@ def test_a_lone_capital_is_a_name_and_no_article() -> None:
     assert merged(texts, sessions) == {"call <num> goes by link <*>"}
     texts = ["call <num> is a loop", "call <num> is the loop"]
     assert merged(texts, [[texts[number % 2]] for number in range(300)]) == set(texts)
+
+
+def test_what_is_a_value_nearly_everywhere_is_one_in_rare_templates() -> None:
+    """Wrong before: of nine devices that went back to old firmware, the tenth was news."""
+    usual = [f"action={what} region=<*> model=<*> result=done" for what in ("joined", "left")]
+    rare = [
+        "action=rolledback region=north model=tx<num> result=done",
+        "action=rolledback region=south model=<*> result=done",
+        "action=rolledback region=coast model=gw1 result=failed",
+    ]
+    rows = rows_of(*usual, *rare)
+    for row in rows[len(usual) :]:
+        row |= {"count": 2, "wide": [0]}
+    found = {row["template"]: row for row in merge_alike(rows, [])}
+    assert set(found) == {
+        *usual,
+        "action=rolledback region=<*> model=<*> result=done",
+        "action=rolledback region=<*> model=<*> result=failed",
+    }
+    assert found["action=rolledback region=<*> model=<*> result=done"]["count"] == 4
+
+
+@pytest.mark.parametrize("usual", ["mode=<*>", "mode=calm"])
+def test_a_key_that_one_template_has_or_that_says_words_keeps_them(usual: str) -> None:
+    texts = [f"pump runs {usual}", "valve opens mode=storm", "valve shuts mode=storm"]
+    rows = rows_of(*texts)
+    rows[1]["count"] = rows[2]["count"] = 2
+    assert {row["template"] for row in merge_alike(rows, [])} == set(texts)

@@ -88,6 +88,16 @@ def test_a_word_that_goes_with_the_text_is_left_out() -> None:
     assert chosen(records) == "message"
 
 
+def test_a_word_of_a_field_that_few_messages_have_is_part_of_them() -> None:
+    """Wrong before: a route that training never had was no news, as each message had one route."""
+    records = [
+        {"trace": "t", "message": f"{verb} of {n % 17} items", **fields}
+        for n in range(300)
+        for verb, fields in (("packing", {}), ("sending", {"route": "/parcels"}), ("rest", {}))
+    ]
+    assert chosen(records) == "message,route"
+
+
 def test_many_names_of_events_are_no_text() -> None:
     rng = Random(1)
     records = [
@@ -97,6 +107,23 @@ def test_many_names_of_events_are_no_text() -> None:
         for _ in range(12)
     ]
     assert chosen(records) == "event,amount"
+
+
+def test_an_object_called_event_is_looked_into() -> None:
+    """The Elastic Common Schema. Wrong before: the object was the message, and no record had one.
+
+    What says how the record was made is no part of the message.
+    """
+    records = [
+        {
+            "conn": {"id": f"c{number // 3}"},
+            "event": {"action": action, "module": "fleet", "outcome": outcome},
+            "data": {"size": number % 7},
+        }
+        for number in range(300)
+        for action, outcome in (("firmware-offered", "success"), ("chunk-sent", "unknown"))
+    ]
+    assert chosen(records) == "$.event.action,$.event.outcome,$.data.size"
 
 
 @pytest.fixture

@@ -6,6 +6,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Sequence
+from random import Random
 
 import pytest
 
@@ -38,6 +39,10 @@ def matched(mined: MinedTemplates, messages: Sequence[str]) -> list[int]:
         ('tag="View Lock" held', 'tag="<str>" held'),
         ('"GET /a/b HTTP/1.1" 200', '"GET /a/b HTTP/<num>" <num>'),
         ('level=info msg="disk is full" free=0', 'level=info msg="disk is full" free=<num>'),
+        ("step 3/9 took 4/1.5 s", "step <num>/<num> took <num>/<num> s"),
+        ("delays=0.1/0/0.02/1.3", "delays=<num>/<num>/<num>/<num>"),
+        # A date is one value: its month is no number that must not change.
+        ("due 2025/03/07", "due <path>"),
         ("can't open it, won't try", "can't open it, won't try"),
         ("jk2_init() found eth0", "jk2_init() found eth0"),
         ("boom\n\tat a.B.c(B.java:7)", "boom\n<*>"),
@@ -209,3 +214,40 @@ def test_keys_are_no_values() -> None:
     """Wrong before: of six messages with other keys, all keys were one wildcard."""
     keys = ("bytes", "ms", "offset", "files", "blocks", "pages", "rows")
     assert len(mine([f"disk worker {key}=7" for key in keys]).templates) == len(keys)
+
+
+def written(rng: Random) -> str:
+    """What a person writes: some of a few words, in any order."""
+    words = ("weekly", "report", "re:", "offer", "your", "meeting", "invoice", "for", "you")
+    return " ".join(rng.choice(words) for _ in range(rng.randrange(1, 6)))
+
+
+@pytest.mark.parametrize(
+    ("form", "template"),
+    [
+        ("header Subject: {} from mail{}", "header Subject: <*> from mail<num>"),
+        (
+            "client asks for {} at the shop on port {}",
+            "client asks for <*> at the shop on port <num>",
+        ),
+        ("search query={}", "search query=<*>"),
+    ],
+)
+def test_what_persons_write_is_one_value(form: str, template: str) -> None:
+    """Wrong before: nearly each text made a template of its own, and the next one was news."""
+    rng = Random(1)
+    mined = mine([form.format(written(rng), n % 9) for n in range(400)] + ["queue is empty"] * 9)
+    assert set(mined.templates) == {template, "queue is empty"}
+    assert UNMATCHED not in matched(mined, [form.format("quite another thing", 5)])
+
+
+def test_steps_that_come_again_and_again_are_no_text() -> None:
+    rng = Random(1)
+    steps = {f"worker: {written(rng)} {written(rng)}" for _ in range(60)}
+    assert len(mine([step for step in steps for _ in range(5)]).templates) > 30
+
+
+def test_rare_messages_that_nothing_marks_as_a_text_stay_apart() -> None:
+    rng = Random(1)
+    messages = {f"worker failed {written(rng)} {written(rng)}" for _ in range(60)}
+    assert len(mine(sorted(messages)).templates) > 30
