@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections import Counter
 from typing import Protocol
 
+from ..core.offsets import FAR_BEHIND_NS
 from ..reading.accessor import is_path
 from ..reading.records import InputSettings, RecordReader
 
@@ -28,8 +29,6 @@ _SPAN = 50_000
 _ENOUGH_UNCERTAIN = 20
 # No zone is further away from UTC than 14 hours.
 _MOST_OFFSET_S = 14 * 3600
-# Times that are further behind than this are none: 40 years.
-_LONG_AGO_S = 40 * 365 * 86400
 _EXAMPLES = {"ahead of": "Europe/Berlin", "behind": "America/New_York"}
 # A share from which on something is amiss with all of the stream and not with some of its sources.
 _MOST = 0.5
@@ -83,7 +82,7 @@ class Misfit:
         None as long as nothing is amiss.
         """
         offset_s = self._engine.time_offset_s
-        if offset_s is not None and offset_s > -_LONG_AGO_S:
+        if offset_s is not None and offset_s * 10**9 > -FAR_BEHIND_NS:
             return _offset(offset_s)
         counts = self._counts()
         counts.subtract(self._before)
