@@ -68,6 +68,12 @@ _LABELLED = re.compile(r"[A-Za-z_][\w.-]*:[^\t]*(?:\t[A-Za-z_][\w.-]*:[^\t]*){2,
 # `journalctl -o export` writes a field a line.
 _JOURNAL_FIELD = re.compile(r"_{0,2}[A-Z][A-Z0-9_]*=")
 _JOURNAL_BEGINS = ("__CURSOR=", "__REALTIME_TIMESTAMP=")
+# `journalctl -o verbose` writes a line with the time and the cursor, and below it a field a line,
+# which are indented; further lines of a field are indented to where its value begins.
+_VERBOSE_TIME = re.compile(
+    rf"(?:[A-Z][a-z]{{2}} )?(?P<time>{_ISO_TIME}(?: [A-Z]+)?) \[s=[0-9a-f]+;"
+)
+_VERBOSE_FIELD = re.compile(r" {4}(?P<name>_{0,2}[A-Z][A-Z0-9_]*)=(?P<value>.*)", re.DOTALL)
 # Bytes of the size before a field of the journal's export.
 _SIZE_BYTES = 8
 _LEVEL = re.compile(r"(?i:trace|debug|info|notice|warn(?:ing)?|error|err|fatal|critical|panic)\Z")
@@ -100,6 +106,9 @@ def kind_of(head: Sequence[str], suffix: str = "") -> FileKind:
     is_begun = lines[:1] and lines[0].startswith(_JOURNAL_BEGINS)
     if is_begun or sum(map(_is_journal_field, lines)) >= _MOST * len(lines) > 0:
         return JOURNAL_EXPORT
+    # Older versions put a line with the span of the journal first.
+    if any(map(_VERBOSE_TIME.match, lines[:2])) and any(map(_VERBOSE_FIELD.match, lines)):
+        return JOURNAL_VERBOSE
     sign = sign_of(lines)
     if sign is not None:
         return FileKind("csv", "a table", csv_rows(sign))
@@ -319,6 +328,27 @@ def _journal_export_rows(lines: Iterable[str]) -> Rows:
         yield record
 
 
+def _journal_verbose_rows(lines: Iterable[str]) -> Rows:
+    """Records of `journalctl -o verbose`."""
+    record: Record = {}
+    name = ""
+    for line in lines:
+        begin = _VERBOSE_TIME.match(line)
+        field = _VERBOSE_FIELD.match(line.rstrip("\r\n"))
+        if begin:
+            if record:
+                yield record
+            record = {OUTER_TIME: begin["time"]}
+            name = ""
+        elif field:
+            name = field["name"]
+            record[name] = field["value"]
+        elif name and len(record[name]) < _LONGEST:
+            record[name] += "\n" + line.strip()
+    if record:
+        yield record
+
+
 def _sized_value(rest: Iterator[str]) -> str:
     """A field whose size stands before it; the lines of its bytes are taken."""
     packed = b""
@@ -336,6 +366,7 @@ TEXT = FileKind("text", "plain text", _text_rows)
 CSV = FileKind("csv", "a table", csv_rows(","))
 NAMED = FileKind("named", "a table whose comments name its columns", named_rows)
 JOURNAL_EXPORT = FileKind("journal", "the journal's export format", _journal_export_rows)
+JOURNAL_VERBOSE = FileKind("journal", "the journal's verbose format", _journal_verbose_rows)
 JSON = FileKind("json", "JSON lines", _json_rows)
 JSON_WHOLE = FileKind("json", "JSON objects", _whole_json_rows)
 DOCKER = FileKind("docker", "Docker's JSON lines", _docker_rows)

@@ -353,6 +353,22 @@ def test_the_journals_export_with_control_characters(tmp_path: Path) -> None:
     assert events[0][1][b"PRIORITY"] == b"6"
 
 
+def test_the_journals_verbose_format(tmp_path: Path) -> None:
+    """Wrong before: each field was a message of its own, without a time."""
+    lines = [
+        f"Tue 2024-10-15 13:00:{n:02d}.250000 UTC [s=1f0d;i={n:x};b=77aa]\n"
+        f"    PRIORITY=6\n    MESSAGE=gate {n} opens\n            slowly\n    _PID=7\n"
+        for n in range(20)
+    ]
+    span = "-- Journal begins at Mon 2024-10-14 08:00:00 UTC. --\n"
+    events = read(tmp_path / "journal.txt", span + "".join(lines))
+    assert len(events) == 20
+    assert events[3] == (
+        T0_NS + 2_750_000_000,
+        {b"PRIORITY": b"6", b"MESSAGE": b"gate 3 opens\nslowly", b"_PID": b"7"},
+    )
+
+
 def packed(text: str) -> str:
     return base64.b64encode(text.encode()).decode()
 
