@@ -48,14 +48,22 @@ def fold(clusters: list[list[Form]], by_sessions: bool) -> list[list[Form]]:
         least = MIN_VALUES
         if hard <= 2:
             least = 2 * MIN_VALUES
-        free = [c for c in members if into[c] == c]
         if by_sessions and _are_usual([clusters[c] for c in members]):
             continue
-        if len(free) >= least and len(free) == len(members):
-            for c in free[1:]:
-                into[c] = free[0]
-                clusters[free[0]] += clusters[c]
+        if len(members) >= least:
+            _merge(members, clusters, into)
     return [cluster for c, cluster in enumerate(clusters) if into[c] == c]
+
+
+def _merge(members: Sequence[int], clusters: list[list[Form]], into: list[int]) -> None:
+    """Merge clusters into the first of them, if all of them are still free.
+
+    `into` says of each cluster into which one it has gone; a free one is its own.
+    """
+    if all(into[c] == c for c in members):
+        for c in members[1:]:
+            into[c] = members[0]
+            clusters[members[0]] += clusters[c]
 
 
 def _are_usual(clusters: Sequence[Sequence[Form]]) -> bool:
@@ -87,10 +95,7 @@ def fold_codes(clusters: list[list[Form]]) -> list[list[Form]]:
         j = int(key[0])
         if key[j + 2].startswith(_ID) and all(clusters[c][0].slots[j].text != _ID for c in members):
             continue
-        if all(into[c] == c for c in members):
-            for c in members[1:]:
-                into[c] = members[0]
-                clusters[members[0]] += clusters[c]
+        _merge(members, clusters, into)
     return [cluster for c, cluster in enumerate(clusters) if into[c] == c]
 
 

@@ -32,7 +32,7 @@ LEVELS = (
     rf"\[{{1,2}} *(?<level>{_WORDS}) *\]{{1,2}}",
     rf"\( *(?<level>{_WORDS}) *\)",
     rf"< *(?<level>{_WORDS}) *>",
-    rf"(?:«|‹|“|【|「|\{{) *(?<level>{_WORDS}) *(?:»|›|”|】|」|\}})",
+    rf"(?:{header_stamps.OPENING}|\{{) *(?<level>{_WORDS}) *(?:{header_stamps.CLOSING}|\}})",
     rf"\[(?<level>{_LETTERS})\]",
     rf"(?:level|lvl|severity|loglevel|pri)=\"?(?<level>{_WORDS}|[0-7])\"?(?=[\s,|;\]])",
     # in signs of one's own, as in *INFO* and #INFO#
@@ -80,7 +80,7 @@ WRAPPED = (
     r"< *(?<value>[^<>]*?) *>",
     r"\{ *(?<value>[^{}]*?) *\}",
     r"\[\[ *(?<value>[^\[\]]*?) *\]\]",
-    r"(?:«|‹|“|【|「) *(?<value>\S*?) *(?:»|›|”|】|」)",
+    rf"(?:{header_stamps.OPENING}) *(?<value>\S*?) *(?:{header_stamps.CLOSING})",
 )
 # What may stand behind a bracket or a level.
 BEHIND = (
@@ -88,7 +88,7 @@ BEHIND = (
     rf" *:? +{header_stamps.SEPARATOR}:? +",
     r">+ +",
     r" *\|+ *",
-    r" *(?:[~^]|#(?!\d)) *",
+    header_stamps.DRAWN,
     r" *:[ \t]+",
     r":(?=\S)",
     r"[,;] *",
@@ -109,7 +109,7 @@ SIGNED = (
     rf"(?<value>{_NAME})(?:[:@]\d+ [A-Za-z_][\w.:<>]*|{_LINE}) +{header_stamps.SEPARATOR} +",
     rf"(?<value>{_NAME}(?: {_NAME})?){_LINE} *\|+ *",
     rf"(?<value>{_NAME}){_LINE}\t+",
-    rf"(?<value>{_NAME}){_LINE} *(?:[~^]|#(?!\d)) *",
+    rf"(?<value>{_NAME}){_LINE}{header_stamps.DRAWN}",
     rf"(?<value>{_FILE}):\d+ +",
     rf"(?<value>{shapes.DOTTED}):\d+ {{2,}}",
     rf"(?<value>{_NAME})> *",

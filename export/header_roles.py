@@ -33,12 +33,9 @@ _NUMBERED = re.compile(r"[A-Za-z_-]+\d+\Z")
 _LETTER = re.compile(r".\Z")
 _LOGGER = re.compile(r"[A-Za-z_][\w$-]*(?:(?:\.|::|/|\\)[\w$*#<>-]+)+\Z")
 _IDENTIFIER = re.compile(r"[^\W\d][\w.$:/#*+\\-]*\Z")
-_THREAD = re.compile(
-    r"(?i:main|.*(?:thread|worker|pool|exec(?![a-z])|executor|dispatcher|qtp|executor).*|\d\.\d+\.\d+)\Z"
-)
-_NUMBERED_THREAD = re.compile(
-    r"(?=.*\d\Z)(?i:.*(?:thread|worker|pool|executor|dispatcher|qtp).*)\Z"
-)
+_OF_THREADS = "thread|worker|pool|executor|dispatcher|qtp"
+_THREAD = re.compile(rf"(?i:main|.*(?:{_OF_THREADS}|exec(?![a-z])).*|\d\.\d+\.\d+)\Z")
+_NUMBERED_THREAD = re.compile(rf"(?=.*\d\Z)(?i:.*(?:{_OF_THREADS}).*)\Z")
 _ID = re.compile(r"(?:[0-9a-f]{8}-[0-9a-f-]{27}|(?=[0-9a-z]*\d)[0-9a-f]{12,})\Z", re.IGNORECASE)
 _ADDRESS = re.compile(r"\d{1,3}(?:\.\d{1,3}){3}(?:[:(]\d+\)?)?\Z")
 

@@ -7,7 +7,7 @@ header that nobody foresaw is still understood as long as its parts are here.
 
 from __future__ import annotations
 
-from .header_stamps import CLOCK, DAY, MONTH
+from .header_stamps import CLOCK, DAY, MONTH, OPENING
 
 # --- what may open a line before its time -------------------------------------------------------
 
@@ -20,7 +20,7 @@ LEADS = (
     # syslog RFC 5424 and 3164
     PRIORITY,
     r"\[{1,2} *",
-    r"(?:[<(~^#|*=]|«|‹|“|【|「) *",
+    rf"(?:[<(~^#|*=]|{OPENING}) *",
     r"(?:time|ts|timestamp|date|t)=\"?",
     # journalctl -o short-full
     rf"{DAY},? +",

@@ -177,9 +177,13 @@ YEARLESS = (
 ZONES = (rf" {_ZONE_NAME}(?= |\]|>|:)", "")
 # A sign between the parts of a header, with which no message goes on.
 SEPARATOR = r"(?:-+>?|=+>|>{1,3}|~|::|–|—|›|»|→|▶|•|·|✔|✅|⋮)"
+# Signs that are quotes around a part of a header, and a sign that is drawn behind one.
+OPENING = "«|‹|“|【|「"
+CLOSING = "»|›|”|】|」"
+DRAWN = r" *(?:[~^]|#(?!\d)) *"
 # What closes a time.
 ENDS = (
-    r"\]:? +- +", r"\](?=\[)", r"\]{1,2}:? *", r"(?:»|›|”|】|」) *", r" *(?:[~^]|#(?!\d)) *",
+    r"\]:? +- +", r"\](?=\[)", r"\]{1,2}:? *", rf"(?:{CLOSING}) *", DRAWN,
     r"> *", r"\) *", rf" +{SEPARATOR} +", r"; *", r"\t",
     r", *", r" *\|+ *", r" +: +", r": +",
     r"\" +", r":\d+\): *", r" +", "",

@@ -68,15 +68,17 @@ def message_field(options: Options, sample: list[dict[bytes, Any]], say: Say) ->
         if beside:
             fields = _with_route([message, *beside], sample)
             return _made_of(fields, f"{message} is not all that is said", sample, say)
-    _check(message or "message", options, sample)
+    _check_that_it_is_there(message or "message", options, sample)
     return message or "message"
 
 
-def _check(message: str, options: Options, sample: list[dict[bytes, Any]]) -> None:
+def _check_that_it_is_there(message: str, options: Options, sample: list[dict[bytes, Any]]) -> None:
     fields = {name.decode("utf-8", "replace") for record in sample for name in record}
     if is_path(message) or "," in message or message in fields:
         return
-    hint = f"; a nested field is written $.{message}" if "." in message else ""
+    hint = ""
+    if "." in message:
+        hint = f"; a nested field is written $.{message}"
     raise ExportError(
         f"{describe(find_files(options.input or ''))}: no record has a field {message!r}: "
         f"name one of these with --message-field: {', '.join(sorted(fields)[:_LISTED])}{hint}"

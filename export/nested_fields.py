@@ -43,13 +43,10 @@ def plain_fields(
     """
     for packed, value in record.items():
         name = packed.decode("utf-8", "replace")
-        if packed == TAG or (above and "'" in name and '"' in name):
+        can_be_named = not ("'" in name and '"' in name)
+        if packed == TAG or (above and not can_be_named):
             continue
-        if (
-            isinstance(value, dict | list)
-            and depth < _DEEPEST
-            and not ("'" in name and '"' in name)
-        ):
+        if isinstance(value, dict | list) and depth < _DEEPEST and can_be_named:
             yield from _inner_fields(value, below(above or "$", name), depth + 1)
         elif not isinstance(value, dict):
             yield below(above, name), value

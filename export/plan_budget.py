@@ -214,17 +214,13 @@ class _Division:
             kind: np.zeros(len(next(iter(scores.values()))), np.bool_)
             for kind, scores in faulty.items()
         }
-        self._freaks: Ints = np.empty(0, np.int64)
+        self._freaks = self._freaks_now()
         self._count()
-        self._leave_out_freaks()
         self._give_first()
 
-    def _leave_out_freaks(self) -> None:
+    def _freaks_now(self) -> Ints:
         density = self._all[DENSITY]
-        freaks = _freaks(density, self._false_alarms * len(density) / 1000)
-        if len(freaks) > len(self._freaks):
-            self._freaks = freaks
-            self._count()
+        return _freaks(density, self._false_alarms * len(density) / 1000)
 
     def _count(self) -> None:
         """Count false alarms among all sessions but the freaks."""
@@ -241,7 +237,10 @@ class _Division:
     def spend(self, false_alarms: float) -> dict[str, float]:
         """The thresholds for this number of false alarms, which is larger than the one before."""
         self._false_alarms = false_alarms
-        self._leave_out_freaks()
+        freaks = self._freaks_now()
+        if len(freaks) > len(self._freaks):
+            self._freaks = freaks
+            self._count()
         self._give_density()
         for name, threshold in iter(self._best, None):
             self._lower(name, threshold)

@@ -40,9 +40,9 @@ _NOT_KEYS = _words(
     """
 )
 # Names of fields that hold the id of an execution, in whatever spelling: they come first.
+_ONE_EXECUTION = "trace|request|req|correlation|transaction|txn|session|operation|execution|job|run"
 _EXECUTIONS = re.compile(
-    r"(?:x[-_])?(?:trace|request|req|correlation|transaction|txn|session|operation|execution|job|run"
-    r"|conn(?:ection)?)[-_.]?(?:id|uuid|key)\Z|trace|traceid|spanid",
+    rf"(?:x[-_])?(?:{_ONE_EXECUTION}|conn(?:ection)?)[-_.]?(?:id|uuid|key)\Z|trace|traceid|spanid",
     re.I,
 )
 # Fields that say who asked: what one client does is an execution where nothing better is known.
@@ -88,8 +88,7 @@ _BEHIND = ("@", ":", "|")
 # An id behind the name of an execution's id, however it is spelled: `run_id=nightly-2.7`.
 _ANY_ID = r"[\w@+-]+(?:[.:][\w@+-]+)*"
 _LABELLED = re.compile(
-    r"(?<![\w.-])(?P<name>(?:x[-_])?(?:trace|request|req|correlation|transaction|txn|session|operation"
-    r"|execution|job|run)[-_.]?(?:id|uuid|key))=(?P<value>" + _ANY_ID + r")",
+    rf"(?<![\w.-])(?P<name>(?:x[-_])?(?:{_ONE_EXECUTION})[-_.]?(?:id|uuid|key))=(?P<value>{_ANY_ID})",
     re.I,
 )
 # A date or a clock is no id, whatever stands before it.

@@ -10,8 +10,9 @@ from collections.abc import Sequence
 from typing import Any
 
 _NS = 1_000_000_000
-# Events in a row that agree on an offset ahead.
-_AGREED = 16
+# Events in a row that agree on another time than the stream's, or on an offset ahead. Fewer would
+# let a burst of broken lines through; more would believe a stream that has moved on later.
+AGREED = 16
 # How much times may differ from their arrival, so that one offset explains them; and the unit of
 # offsets, since time zones are whole quarters of an hour.
 _SPREAD_NS = 300 * _NS
@@ -102,7 +103,7 @@ class Offset:
             # No single offset explains them.
             self.count = 0
             self.seconds = None
-        elif self.count >= _AGREED:
+        elif self.count >= AGREED:
             self.seconds = quarters_s(self.least_ns)
 
     def save(self) -> list[int | None]:

@@ -3,7 +3,7 @@
 1. The *watermark* is the event time that the stream has reached. It moves with the events, but no
    single event moves it far: one line whose clock is wrong must not end every open session.
 2. An event that is much further ahead than the events before it were, is *doubted*: it takes the
-   watermark's time. When `_AGREED` events in a row are as far ahead, and come from several sources
+   watermark's time. When `AGREED` events in a row are as far ahead, and come from several sources
    where the stream has several (`Sources`), it has moved on, and all of them are believed after all
    (`Engine` then cuts their sessions where it would have). When an event comes that is where the
    stream was, those that were doubted are taken for slips, and are counted. The first events of a
@@ -12,7 +12,7 @@
    doubted: the time since the last record explains it.
 4. A time further ahead of the wall clock than `max_future` is never believed, and one further ahead
    of the watermark than `max_leap` is always doubted.
-5. Late events are behind the watermark, and change nothing. When `_AGREED` events in a row are
+5. Late events are behind the watermark, and change nothing. When `AGREED` events in a row are
    further behind than `_STEP_BACK_NS`, and in order among themselves, the stream has stepped back
    (clocks did, in autumn), and the watermark follows.
 6. The *clock* is what ages sessions. It never goes back: it is the watermark, and what the
@@ -36,14 +36,11 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from .flow import FlowWatch
-from .offsets import FAR_BEHIND_NS, Offset, quarters_s
+from .offsets import AGREED, FAR_BEHIND_NS, Offset, quarters_s
 from .patience import Patience
 from .sources import Sources
 
 _NS = 1_000_000_000
-# Events in a row that agree on another time than the stream's. Fewer would let a burst of broken
-# lines through; more would believe a stream that has moved on later.
-_AGREED = 16
 # Events in a row, of too few sources, that are doubted at most: each is noted in memory. After so
 # many, the other sources are taken for gone.
 _MOST_DOUBTED = 20_000
@@ -64,7 +61,7 @@ class _Pace:
     __slots__ = ("moved_at", "moves", "now_ns", "usual_ns")
 
     def __init__(self) -> None:
-        # Up to `_AGREED`, from when on a step can be unusual.
+        # Up to `AGREED`, from when on a step can be unusual.
         self.moves = 0
         self.usual_ns = 0
         # Wall time of the last move, and of the chunk that is being read.
@@ -74,7 +71,7 @@ class _Pace:
     @property
     def is_known(self) -> bool:
         """Whether there were enough steps to know which are usual."""
-        return self.moves >= _AGREED
+        return self.moves >= AGREED
 
     def is_unusual(self, step: int, time_ns: int) -> bool:
         """Whether a step is much larger than those so far."""
@@ -84,7 +81,7 @@ class _Pace:
         return time_ns > self.now_ns or step > self.now_ns - self.moved_at + _LEAST_DOUBTED_NS
 
     def moved(self, step: int) -> None:
-        self.moves = min(self.moves + 1, _AGREED)
+        self.moves = min(self.moves + 1, AGREED)
         self.usual_ns = max(step, self.usual_ns - self.usual_ns // _FORGOTTEN)
 
 
@@ -118,7 +115,7 @@ class _StepBack:
             self.largest_ns = time_ns
         self.count += 1
         self.largest_ns = max(self.largest_ns, time_ns)
-        return self.count >= _AGREED
+        return self.count >= AGREED
 
 
 class StreamTime:
@@ -187,9 +184,10 @@ class StreamTime:
             return quarters_s(ahead_ns)
         if self._offset.behind.seconds is not None:
             return -self._offset.behind.seconds
-        if not self._pace.is_known or quarters_s(ahead_ns) <= 0:
+        ahead_s = quarters_s(ahead_ns)
+        if not self._pace.is_known or ahead_s <= 0:
             return None
-        return quarters_s(ahead_ns)
+        return ahead_s
 
     def arrive(self, now_ns: int) -> int:
         """A chunk arrives at wall time `now_ns`; returns the latest event time to be believed."""
@@ -263,7 +261,7 @@ class StreamTime:
             self.doubted += 1
             self._doubt.earliest_ns = min(self._doubt.earliest_ns, time_ns)
             self.is_unusual = True
-            agreed = self._doubt.sources.agree(tag, record, time_ns) and self.doubted >= _AGREED
+            agreed = self._doubt.sources.agree(tag, record, time_ns) and self.doubted >= AGREED
             if not agreed and self.doubted < _MOST_DOUBTED:
                 self.in_doubt = True
                 # Any event that is not ahead is of interest now.

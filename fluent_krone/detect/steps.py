@@ -326,7 +326,7 @@ class Steps:
         return _Oddity(name, score, threshold)
 
     def judged_part(self, log_key: int, slot: int, value: bytes) -> bytes:
-        """The beginning of a value that `is_odd` depends on: an address without its port."""
+        """The beginning of a value that `is_odd` depends on, as an address without its port."""
         known = self.values.slots[log_key, slot]
         if isinstance(known, KnownSet):
             return known.judged_part(value)

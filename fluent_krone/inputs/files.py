@@ -60,8 +60,8 @@ _BOMS: tuple[tuple[bytes, str], ...] = (
     (b"\xff\xfe", "utf-16"),
     (b"\xfe\xff", "utf-16"),
 )
-# The journal's export has zero bytes in the sizes of fields.
-_JOURNAL_EXPORT = (b"__CURSOR=", b"__REALTIME_TIMESTAMP=")
+# How the journal's export begins, which has zero bytes in the sizes of fields.
+JOURNAL_BEGINS = (b"__CURSOR=", b"__REALTIME_TIMESTAMP=")
 _NUMBER = re.compile(r"([0-9]+)")
 # `app.log.12`, `app.log.12.gz`: what logrotate makes of a file; the higher the number, the older.
 _ROTATED = re.compile(r"(.*\.)([0-9]{1,4})(\.(?:gz|bz2|xz|zst))?\Z")
@@ -169,7 +169,7 @@ class Source:
                 return encoding
         if self.is_parquet:
             return "utf-8"
-        if b"\x00" not in self.head or self.head.startswith(_JOURNAL_EXPORT):
+        if b"\x00" not in self.head or self.head.startswith(JOURNAL_BEGINS):
             self._check_utf8()
             return "utf-8"
         if _is_utf16(self.head[::2], self.head[1::2]):

@@ -16,6 +16,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from .envelopes import OUTER_TIME, opened
+from .files import JOURNAL_BEGINS
 from .tables import csv_rows, has_named_fields, named_rows, sign_of
 from .windows import event_rows, holds_events
 
@@ -67,7 +68,6 @@ MESSAGE_NAMES = frozenset(
 _LABELLED = re.compile(r"[A-Za-z_][\w.-]*:[^\t]*(?:\t[A-Za-z_][\w.-]*:[^\t]*){2,}\Z")
 # `journalctl -o export` writes a field a line.
 _JOURNAL_FIELD = re.compile(r"_{0,2}[A-Z][A-Z0-9_]*=")
-_JOURNAL_BEGINS = ("__CURSOR=", "__REALTIME_TIMESTAMP=")
 # `journalctl -o verbose` writes a line with the time and the cursor, and below it a field a line,
 # which are indented; further lines of a field are indented to where its value begins.
 _VERBOSE_TIME = re.compile(
@@ -103,7 +103,7 @@ def kind_of(head: Sequence[str], suffix: str = "") -> FileKind:
         return JSON_WHOLE
     if has_named_fields(lines):
         return NAMED
-    is_begun = lines[:1] and lines[0].startswith(_JOURNAL_BEGINS)
+    is_begun = lines[:1] and lines[0].encode("utf-8", "replace").startswith(JOURNAL_BEGINS)
     if is_begun or sum(map(_is_journal_field, lines)) >= _MOST * len(lines) > 0:
         return JOURNAL_EXPORT
     # Older versions put a line with the span of the journal first.

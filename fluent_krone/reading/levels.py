@@ -14,13 +14,15 @@ from .accessor import field_getter, is_path, path_steps
 from .excerpt import Excerpt
 from .records import RecordReader, as_bytes
 
+# The fields of OpenTelemetry's numbers.
+_OF_OTEL = (b"severity_number", b"severityNumber", b"SeverityNumber")
 # Fields that hold a level, the most usual first; the first one that a record has counts.
 LEVEL_FIELDS = (
     b"level", b"severity", b"lvl", b"loglevel", b"log_level", b"levelname", b"level_name", b"sev",
     b"log.level", b"severity_text", b"severityText", b"SeverityText", b"LogLevel", b"Level",
     b"Severity", b"@l", b"@level", b"error_severity", b"LevelDisplayName", b"logLevel",
     b"levelName", b"severityLevel", b"LEVEL", b"SEVERITY", b"Level Name", b"log.severity",
-    b"PRIORITY", b"severity_number", b"severityNumber", b"SeverityNumber",
+    b"PRIORITY", *_OF_OTEL,
 )  # fmt: skip
 _PLACE_OF = {name: place for place, name in enumerate(LEVEL_FIELDS)}
 # The object that holds a level where records have the Elastic Common Schema.
@@ -66,8 +68,7 @@ _RANKS_OF_WINDOWS: dict[Any, int] = {
 # What a record of Windows has, and the field of its level.
 _WINDOWS_EVENT = b"EventID"
 _WINDOWS_LEVEL = b"Level"
-# The fields of OpenTelemetry's numbers: four of them for each level, from trace to fatal.
-_OF_OTEL = frozenset([b"severity_number", b"severityNumber", b"SeverityNumber"])
+# OpenTelemetry's numbers: four of them for each level, from trace to fatal.
 _RANKS_OF_OTEL = (1, 2, 3, 5, 6, 8)
 _MOST_OTEL = 4 * len(_RANKS_OF_OTEL)
 # What stands around the word of a level: brackets, and the name of its type, as in `LogLevel.WARN`.

@@ -80,14 +80,12 @@ _REQUEST_LINE = re.compile(
 # The status that an access log has behind the request.
 _STATUS = re.compile(r" [0-9]{3}(?![\w.])")
 # The same without quotes, at the start of a message or behind a blank: `GET /orders/17 -> 200`.
-_BARE_REQUEST = re.compile(
-    r"(?<!\S)(?P<method>GET|HEAD|POST|PUT|DELETE|PATCH|OPTIONS)(?P<gap> +\"?)(?P<path>/[^\s?\"]*)"
-    r"(?P<query>\?[^\s\"]*)?(?P<rest>)"
-)
+_METHODS = "GET|HEAD|POST|PUT|DELETE|PATCH|OPTIONS"
+_ROUTE = r"(?P<path>/[^\s?\"]*)(?P<query>\?[^\s\"]*)?(?P<rest>)"
+_BARE_REQUEST = re.compile(rf"(?<!\S)(?P<method>{_METHODS})(?P<gap> +\"?){_ROUTE}")
 # The same as fields: `method=GET uri=/orders/17`, and with its server: `https://shop/orders/17`.
 _REQUEST_FIELDS = re.compile(
-    r"(?<!\S)(?P<method>[\w.-]*(?i:method|verb)=(?:GET|HEAD|POST|PUT|DELETE|PATCH|OPTIONS))"
-    r"(?P<gap> [\w.()-]+=\"?)(?P<path>/[^\s?\"]*)(?P<query>\?[^\s\"]*)?(?P<rest>)"
+    rf"(?<!\S)(?P<method>[\w.-]*(?i:method|verb)=(?:{_METHODS}))(?P<gap> [\w.()-]+=\"?){_ROUTE}"
 )
 _SERVER = re.compile(r"https?://[^/]+")
 # What a quoted request belongs to, as in `request: "GET /orders/17"`.
