@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from ..types import Deviation, Finding
+from .own_key import OwnKey
 from .phrases import short
-from .scene import keys_in_masks
+from .scene import slots_of
 
 # Characters of a log line in a sentence; a longer one is cut in its middle.
 _LONGEST_STEP = 170
@@ -20,8 +21,11 @@ def with_lines(deviation: Deviation, finding: Finding, template: Callable[[int],
     if finding.line:
         texts[deviation.event] = finding.line
     words = deviation.words
-    known = keys_in_masks(
-        template(deviation.log_key), texts.get(deviation.event, b""), finding.session
+    form = template(deviation.log_key)
+    slots = slots_of(form, texts.get(deviation.event, b""))
+    own_key = OwnKey(
+        [(form, [value for _, value in slots])],
+        [part.decode("utf-8", "replace") for part in finding.session],
     )
     at = 0
     for event in deviation.named:
@@ -34,6 +38,4 @@ def with_lines(deviation: Deviation, finding: Finding, template: Callable[[int],
             words = words[:at] + text + words[at + len(step) :]
             step = text
         at += len(step)
-    for mask, value in known.items():
-        words = words.replace(mask, value)
-    return words
+    return own_key.put_into_quotes(words)

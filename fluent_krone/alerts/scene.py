@@ -17,6 +17,7 @@ from ..detect.order import Order
 from ..reading.wildcards import Template
 from ..types import Evidence, Finding, Verdict
 from .alignment import alike_runs
+from .own_key import OwnKey
 
 # Events of either session that are set beside each other: aligning takes the square of them. Of
 # longer sessions those around the oddest event are compared.
@@ -48,6 +49,8 @@ def _nobody_knows(_: int) -> int:
     return 0
 
 
+# What the masks of a message stood for, in order: ("<id>", "P17").
+Slots = Sequence[tuple[str, str]]
 # What masks stood for: log key → mask → values.
 Values = Mapping[int, Mapping[str, set[str]]]
 # A place in the alignment: an event of the session, an event of the normal one; None where one
@@ -59,8 +62,8 @@ Pair = tuple[int | None, int | None]
 class Scene:
     """One abnormal session beside the nearest normal one, both as log keys.
 
-    `texts` are the messages of some events of the session, by event, and `read` gives what the
-    masks of each step stood for in them: sentences show real values where they can. `keys` are the
+    `texts` are the messages of some events of the session, by event, and `read` gives the log key
+    of each and what its masks stood for: sentences show real values where they can. `keys` are the
     session's own. `template` gives the text of a log key. `nearest` is empty where a bundle has
     only Seqs of normal sessions.
     """
@@ -72,7 +75,7 @@ class Scene:
     unknown: int  # the log key of lines that match no template
     is_ended: bool = True  # False: events may still come
     texts: Mapping[int, str] = field(default_factory=dict)
-    read: Callable[[], Values] = dict
+    read: Callable[[], Sequence[tuple[int, Slots]]] = tuple
     keys: Collection[str] = ()
     # How often normal training had each step, and after which; older bundles do not say.
     order: Order | None = None
@@ -80,14 +83,28 @@ class Scene:
     most: Callable[[int], int] = _nobody_knows
 
     @cached_property
-    def values(self) -> Values:
-        """What the masks of each step stood for. Only few sentences ask."""
+    def slots(self) -> Sequence[tuple[int, Slots]]:
+        """The log key of each message that was read, and what its masks stood for.
+
+        Reading them takes time, and only few sentences ask.
+        """
         return self.read()
 
     @cached_property
-    def known(self) -> Mapping[str, str]:
-        """Masks that stand for the session's own key: `<block>` for the block it is about."""
-        return _only_keys(self.values.values(), self.keys)
+    def values(self) -> Values:
+        """What the masks of each step stood for."""
+        found: dict[int, dict[str, set[str]]] = {}
+        for key, slots in self.slots:
+            masks = found.setdefault(key, {})
+            for mask, value in slots:
+                masks.setdefault(mask, set()).add(value)
+        return found
+
+    @cached_property
+    def own_key(self) -> OwnKey:
+        """The session's key, at the places where it stands in messages."""
+        rows = ((self.template(key), [value for _, value in slots]) for key, slots in self.slots)
+        return OwnKey(rows, self.keys)
 
     @property
     def evidence(self) -> Evidence:
@@ -114,7 +131,7 @@ class Scene:
         if len(set(texts)) == 1:
             return self.name(events[0]), {}
         template = self.template(self.session[events[0]])
-        rows = [_slots_of(template, text.encode()) for text in texts]
+        rows = [slots_of(template, text.encode()) for text in texts]
         if not all(texts) or not all(rows):
             return self.filled(self.session[events[0]]), {}
         return _common(template, rows)
@@ -130,11 +147,8 @@ class Scene:
         return text
 
     def filled(self, key: int) -> str:
-        """A template with the values that are known of its masks."""
-        text = self.template(key)
-        for mask, value in self.known.items():
-            text = text.replace(mask, value)
-        return text
+        """A template that shows the session's key where it is known to stand."""
+        return self.own_key.put_into(self.template(key))
 
     def has_absent(self, key: int) -> bool:
         """Whether it is known for which values a step did not happen."""
@@ -303,20 +317,11 @@ def scene_of(
         unknown=hierarchy.unknown,
         is_ended=finding.decided == "end",
         texts={event: line.decode("utf-8", "replace") for event, line in lines.items()},
-        read=functools.partial(_values, lines, template, finding.log_keys),
+        read=functools.partial(_read, lines, template, finding.log_keys),
         keys=[part.decode("utf-8", "replace") for part in finding.session],
         order=order,
         most=most,
     )
-
-
-def keys_in_masks(template: str, line: bytes, session: Iterable[bytes]) -> dict[str, str]:
-    """Masks of a line's template that stand for the session's own key, and for nothing else."""
-    keys = {part.decode("utf-8", "replace") for part in session}
-    masks: dict[str, set[str]] = {}
-    for mask, value in _slots_of(template, line):
-        masks.setdefault(mask, set()).add(value)
-    return _only_keys([masks], keys)
 
 
 # A bundle has some hundreds of templates, and all alerts ask for the same ones.
@@ -337,19 +342,18 @@ def _is_success(template: str) -> bool:
     return _SUCCESS.search(template) is not None
 
 
-def _values(
+def _read(
     lines: Mapping[int, bytes], template: Callable[[int], str], keys: Sequence[int]
-) -> Values:
-    """What the masks of each step stood for in the lines of some events."""
-    found: dict[int, dict[str, set[str]]] = {}
-    for event, line in list(lines.items())[:_MOST_READ]:
-        for mask, value in _slots_of(template(keys[event]), line):
-            masks = found.setdefault(keys[event], {})
-            masks.setdefault(mask, set()).add(value)
-    return found
+) -> list[tuple[int, Slots]]:
+    """The log keys of some events, and what the masks in their lines stood for."""
+    return [
+        (keys[event], slots)
+        for event, line in list(lines.items())[:_MOST_READ]
+        if (slots := slots_of(template(keys[event]), line))
+    ]
 
 
-def _slots_of(template: str, line: bytes) -> list[tuple[str, str]]:
+def slots_of(template: str, line: bytes) -> Slots:
     """The masks of a message's template, and what each stands for there."""
     known, masks = _read_template(template)
     if not masks:
@@ -379,22 +383,6 @@ def _common(template: str, rows: Sequence[Sequence[tuple[str, str]]]) -> tuple[s
             if mask == _ADDRESS:
                 differing = differing or values
     return "".join([*filled, rest]), differing
-
-
-def _only_keys(
-    all_masks: Iterable[Mapping[str, set[str]]], keys: Collection[str]
-) -> dict[str, str]:
-    """Masks that stand for one value only, which is a key of the session."""
-    own = set(keys)
-    all_values: dict[str, set[str]] = {}
-    for masks in all_masks:
-        for mask, found in masks.items():
-            all_values.setdefault(mask, set()).update(found)
-    return {
-        mask: next(iter(found))
-        for mask, found in all_values.items()
-        if len(found) == 1 and found <= own and mask != "<*>"
-    }
 
 
 def run_around(keys: Sequence[int], event: int) -> tuple[int, int]:

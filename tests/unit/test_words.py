@@ -45,7 +45,12 @@ def words(scene: Scene, clean: Callable[[str], str] | None = None) -> str:
 
 def about(key: str) -> dict[str, Any]:
     """Fields of a scene whose lines all have the session's own key in their masks."""
-    return {"read": lambda: {OPEN: {"<id>": {key}}}, "keys": {key}}
+    return {"read": lambda: [(step, [("<id>", key)]) for step in NORMAL], "keys": {key}}
+
+
+def messages(values: Mapping[int, str]) -> Callable[[], Any]:
+    """What is read of messages: those of each step, one for each letter, with it in their mask."""
+    return lambda: [(step, [("<id>", letter)]) for step in values for letter in values[step]]
 
 
 def scene(
@@ -208,11 +213,11 @@ def test_short_keeps_both_ends(most: int) -> None:
 
 def test_the_value_for_which_a_step_is_missing_is_named() -> None:
     normal = (OPEN, OPEN, OPEN, ACK, ACK, ACK, CLOSE)
-    values = {OPEN: {"<id>": {"a", "b", "c"}}, ACK: {"<id>": {"a", "c"}}, CLOSE: {"<id>": {"z"}}}
-    told = words(scene((OPEN, OPEN, OPEN, ACK, ACK, CLOSE), 4, nearest=normal, read=lambda: values))
+    read = messages({OPEN: "abc", ACK: "ac", CLOSE: "z"})
+    told = words(scene((OPEN, OPEN, OPEN, ACK, ACK, CLOSE), 4, nearest=normal, read=read))
     assert told == "“acked b” is missing: that step happened only twice, normally 3 times."
-    unsure = {OPEN: {"<id>": {"a", "b", "c", "d"}}, ACK: {"<id>": {"a", "c"}}}
-    told = words(scene((OPEN, OPEN, OPEN, ACK, ACK, CLOSE), 4, nearest=normal, read=lambda: unsure))
+    unsure = messages({OPEN: "abcd", ACK: "ac"})
+    told = words(scene((OPEN, OPEN, OPEN, ACK, ACK, CLOSE), 4, nearest=normal, read=unsure))
     assert told == "“acked <id>” happened only twice, normally 3 times."
 
 
@@ -229,8 +234,18 @@ def test_values_are_read_out_of_a_findings_lines(lift: Bundle) -> None:
     ]
     made = scene_of(finding, lift.hierarchy)
     assert made.values[GOING] == {"<num>": {"3"}}
-    assert made.known == {"<num>": "3"}
+    assert made.filled(GOING) == "lift: going to floor 3"
     assert scene_of(finding, lift.hierarchy, with_texts=False).values == {}
+
+
+def test_the_session_key_is_shown_only_where_it_is_known_to_stand() -> None:
+    read = [(OPEN, [("<id>", "P17")]), (ACK, [("<id>", "P17")]), (STORE, [("<id>", "shelf4")])]
+    made = scene(NORMAL, 0, read=lambda: read, keys={"P17"})
+    assert made.filled(OPEN) == "opened P17"
+    assert made.filled(STORE) == "stored <id>", "there stands the id of something else"
+    assert made.filled(CLOSE) == "closed <id>", "no message says what stands there"
+    read.append((ACK, [("<id>", "P18")]))
+    assert scene(NORMAL, 0, read=lambda: read, keys={"P17"}).filled(ACK) == "acked <id>"
 
 
 def training(*sessions: tuple[int, ...]) -> Order:
