@@ -40,22 +40,27 @@ def _warn_if_unreachable(config: Config) -> None:
 def run(flags: argparse.Namespace) -> int:
     """Build everything that `serve` would build, and discard it."""
     config = from_flags(flags, "serve")
-    check_tag(config)
     forward_server(config)
     alert_sink(config)
+    verdict = checked(config)
+    _warn_if_unreachable(config)
+    print(f"ok: {verdict}")
+    return 0
+
+
+def checked(config: Config) -> str:
+    """What is known of bundle and parameters, of either door; raises what is wrong with them."""
+    check_tag(config)
     check_explainer(config)
     check_keep(config)
-    _warn_if_unreachable(config)
     folder = folder_to_learn_in(config)
     if folder is not None:
         blank_bundle().engine(config)
-        print(f"ok: there is no bundle yet, one is learnt into {folder.path}")
-        return 0
+        return f"there is no bundle yet, one is learnt into {folder.path}"
     bundle = load_bundle(config.bundle)
     engine = bundle.engine(config)
-    print(
-        f"ok: bundle {bundle.name} ({bundle.hash}), {len(bundle.templates)} templates, "
+    return (
+        f"bundle {bundle.name} ({bundle.hash}), {len(bundle.templates)} templates, "
         f"{len(bundle.golden)} golden runs hold, "
         f"idle_timeout {engine.session_settings.idle_timeout:g} s"
     )
-    return 0

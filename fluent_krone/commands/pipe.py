@@ -12,6 +12,7 @@ from ..errors import ProtocolError
 from ..runtime.metrics import log_stats
 from ..transport.pipe import PipeDoor, claim_standard_streams
 from . import running
+from .check_config import checked
 from .parser import Commands
 
 _log = logging.getLogger(__name__)
@@ -19,16 +20,24 @@ _log = logging.getLogger(__name__)
 
 def add(commands: Commands) -> None:
     """Declare the command."""
-    commands.add(
+    command = commands.add(
         "pipe",
         run,
         "used by `@type krone`: records and alerts over standard input and output",
         door="pipe",
     )
+    command.add_argument(
+        "--check",
+        action="store_true",
+        help="only say whether parameters and bundle are right, as Fluentd asks before it starts",
+    )
 
 
 def run(flags: argparse.Namespace) -> int:
     """Judge what comes over standard input until it ends."""
+    if flags.check:
+        print(f"ok: {checked(from_flags(flags, 'pipe'))}")
+        return 0
     stdin, stdout = claim_standard_streams()
     config = from_flags(flags, "pipe")
     running.start_logging(config)

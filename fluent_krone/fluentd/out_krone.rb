@@ -1,6 +1,7 @@
 # frozen_string_literal: true
 
 require 'monitor'
+require 'open3'
 require 'shellwords'
 require 'fluent/clock'
 require 'fluent/match'
@@ -321,6 +322,8 @@ module Fluent::Plugin
                                    'a frame holds a whole chunk'
       end
       refuse_loop(conf)
+      # The supervisor configures before any worker starts, at a reload and in a dry run.
+      check_parameters if Fluent::Engine.supervisor_mode
     end
 
     def multi_workers_ready?
@@ -329,10 +332,9 @@ module Fluent::Plugin
 
     def start
       super
-      @program, *@program_arguments = @command ? Shellwords.split(@command) : [find_program]
       start_child
     rescue SystemCallError => e
-      raise Fluent::ConfigError, "command #{@program} does not start (#{e.message}): #{HOW_TO_INSTALL}"
+      refuse_program(e)
     end
 
     def try_write(chunk)
@@ -355,11 +357,17 @@ module Fluent::Plugin
     # Empties what the data passes through, in its order: buffer, child, alerts. The outputs that
     # take the alerts stop after this one.
     def before_shutdown
-      super
       # At a reload the supervisor shuts down an instance that it only configured.
-      return if @pid.nil?
+      return super if @pid.nil?
 
       deadline = Fluent::Clock.now + @shutdown_timeout
+      # Fluentd's own flush ends when the buffer is empty. Where children die again and again, their
+      # chunks go back, and it would never end.
+      thread_create(:krone_shutdown) do
+        wait_until(deadline) { @closing }
+        change { @closing = true }
+      end
+      super
       wait_until(deadline) { !@flush_at_shutdown || @buffer.dequeued.empty? }
       change { @closing = true }
       drained = wait_until(deadline) { @in_flight.empty? }
@@ -393,6 +401,27 @@ module Fluent::Plugin
 
     # -- the child's life
 
+    # Has the program look at parameters and bundle. So what an operator has to correct stops
+    # Fluentd in one line, and is not a child that dies again and again.
+    def check_parameters
+      said, status = Open3.capture2e(*program, 'pipe', '--check', *flags, stdin_data: '')
+      return if status.success?
+
+      reason = said.scrub.lines(chomp: true).last || "#{program.first} ended: #{status}"
+      raise Fluent::ConfigError, reason.delete_prefix("#{PROGRAM}: ")
+    rescue SystemCallError => e
+      refuse_program(e)
+    end
+
+    # The program and the arguments that go before `pipe`.
+    def program
+      @program ||= @command ? Shellwords.split(@command) : [find_program]
+    end
+
+    def refuse_program(error)
+      raise Fluent::ConfigError, "command #{program.first} does not start (#{error.message}): #{HOW_TO_INSTALL}"
+    end
+
     # The program of the Python side: on PATH, or where the documentation installs it. A service
     # manager gives Fluentd a short PATH.
     def find_program
@@ -405,11 +434,15 @@ module Fluent::Plugin
                                  "#{HOW_TO_INSTALL}"
     end
 
-    def start_child
+    def flags
       values = CHILD_PARAMS.to_h { |name| [name, public_send(name)] }
       values.merge!(keep: 'true', **@kept.to_h.transform_keys { |name| :"keep_#{name}" }) if @kept
-      flags = values.compact.map { |name, value| "--#{name.to_s.tr('_', '-')}=#{value}" }
-      @pid = child_process_execute(:krone_child, @program, arguments: [*@program_arguments, 'pipe', *flags],
+      values.compact.map { |name, value| "--#{name.to_s.tr('_', '-')}=#{value}" }
+    end
+
+    def start_child
+      command, *arguments = program
+      @pid = child_process_execute(:krone_child, command, arguments: [*arguments, 'pipe', *flags],
                                    mode: %i[read write stderr], internal_encoding: nil, scrub: false,
                                    on_exit_callback: method(:child_exited)) do |readio, writeio, stderrio|
         thread_create(:krone_log) { log_lines(stderrio) }
@@ -602,7 +635,7 @@ module Fluent::Plugin
 
       log.error 'the Fluentd plugin and the Python program have different versions: ' \
                 'install the same version of both',
-                plugin: VERSION, program: version, command: @program
+                plugin: VERSION, program: version, command: program.first
     end
 
     def committed(id)

@@ -323,7 +323,8 @@ class Store:
 
     def _in_use(self) -> ConfigError:
         return ConfigError(
-            f"store {self.path} is in use by another process: give each process its own store"
+            f"store {self.path} is in use by another process: give each service, and each "
+            "<match> block, its own store"
         )
 
 

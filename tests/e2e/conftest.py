@@ -2,13 +2,29 @@
 
 from __future__ import annotations
 
+import os
+import shlex
 import shutil
 import subprocess
+import sys
 from pathlib import Path
 
 import pytest
 
 NODE = Path(__file__).parent / "node"
+REPOSITORY = Path(__file__).parents[2]
+
+
+@pytest.fixture
+def program(tmp_path: Path) -> dict[str, str]:
+    """An environment whose PATH has this checkout's `fluent-krone`, where the plugin finds it."""
+    folder = tmp_path / "bin"
+    folder.mkdir()
+    command = shlex.join([sys.executable, "-m", "fluent_krone"])
+    (folder / "fluent-krone").write_text(f'#!/bin/sh\nexec {command} "$@"\n')
+    (folder / "fluent-krone").chmod(0o755)
+    path = f"{folder}:{os.environ['PATH']}"
+    return os.environ | {"PATH": path, "PYTHONPATH": str(REPOSITORY)}
 
 
 @pytest.fixture(scope="session")

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import re
 import shutil
 import subprocess
@@ -98,7 +97,9 @@ def test_the_gem_installs_and_holds_the_one_plugin_file(gem: Path, tmp_path: Pat
 @needs_gem
 @needs_fluentd
 @pytest.mark.fluentd
-def test_fluentd_finds_the_plugin_in_the_gem(gem: Path, tmp_path: Path) -> None:
+def test_fluentd_finds_the_plugin_in_the_gem(
+    gem: Path, tmp_path: Path, program: dict[str, str]
+) -> None:
     """Without `-p`: only the gem holds the plugin."""
     install(gem, tmp_path / "gems")
     conf = tmp_path / "fluent.conf"
@@ -108,7 +109,7 @@ def test_fluentd_finds_the_plugin_in_the_gem(gem: Path, tmp_path: Path) -> None:
     assert without.returncode != 0
     assert "Unknown output plugin 'krone'" in without.stdout
     usual = subprocess.run(["gem", "environment", "gempath"], capture_output=True, text=True)
-    environment = os.environ | {"GEM_PATH": f"{tmp_path / 'gems'}:{usual.stdout.strip()}"}
+    environment = program | {"GEM_PATH": f"{tmp_path / 'gems'}:{usual.stdout.strip()}"}
     found = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=60)
     assert found.returncode == 0, found.stdout + found.stderr
 

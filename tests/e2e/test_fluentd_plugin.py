@@ -68,9 +68,11 @@ def test_the_ruby_plugin_under_fluentds_test_driver(fluentd: str) -> None:
     assert " 0 failures, 0 errors" in tests.stdout
 
 
-def dry_run(fluentd: str, conf: Path) -> subprocess.CompletedProcess[str]:
+def dry_run(
+    fluentd: str, conf: Path, environment: dict[str, str]
+) -> subprocess.CompletedProcess[str]:
     command = [fluentd, "--dry-run", "-c", str(conf), "-p", str(PLUGIN_DIR)]
-    return subprocess.run(command, env=environment(), capture_output=True, text=True, timeout=60)
+    return subprocess.run(command, env=environment, capture_output=True, text=True, timeout=60)
 
 
 @pytest.mark.parametrize(
@@ -105,6 +107,22 @@ def dry_run(fluentd: str, conf: Path) -> subprocess.CompletedProcess[str]:
             "<worker 0>\n<match app.**>\n@type krone\nbundle hdfs\n</match>\n</worker>",
             "",
         ),
+        (
+            "<match app.**>\n@type krone\nbundle hdfs\nidle_timeout soon\n</match>",
+            "idle_timeout: 'soon' is not a duration that Fluentd understands",
+        ),
+        (
+            "<match app.**>\n@type krone\nbundle no/such\n</match>",
+            "there is no bundle 'no/such'",
+        ),
+        (
+            "<match app.**>\n@type krone\nbundle hdfs\n<keep>\nper_kind many\n</keep>\n</match>",
+            "keep_per_kind: 'many' is not a whole number",
+        ),
+        (
+            "<match app.**>\n@type krone\nbundle hdfs\ncommand no/such\n</match>",
+            "command no/such does not start",
+        ),
     ],
     ids=[
         "sound",
@@ -115,14 +133,18 @@ def dry_run(fluentd: str, conf: Path) -> subprocess.CompletedProcess[str]:
         "annotated loop",
         "two workers",
         "one of two workers",
+        "value",
+        "no bundle",
+        "value for keep",
+        "no program",
     ],
 )
 def test_a_dry_run_tells_what_would_go_wrong(
-    fluentd: str, tmp_path: Path, match: str, complaint: str
+    fluentd: str, tmp_path: Path, program: dict[str, str], match: str, complaint: str
 ) -> None:
     conf = tmp_path / "fluent.conf"
     conf.write_text(match)
-    outcome = dry_run(fluentd, conf)
+    outcome = dry_run(fluentd, conf, program)
     assert (outcome.returncode == 0) == (not complaint), outcome.stdout
     assert complaint in outcome.stdout
 

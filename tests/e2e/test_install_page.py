@@ -3,13 +3,10 @@
 from __future__ import annotations
 
 import json
-import os
 import re
-import shlex
 import shutil
 import socket
 import subprocess
-import sys
 import time
 from pathlib import Path
 
@@ -39,18 +36,6 @@ def blocks(page: Path, language: str = "") -> list[str]:
 def free_port() -> int:
     with socket.create_server(("127.0.0.1", 0)) as free:
         return int(free.getsockname()[1])
-
-
-@pytest.fixture
-def program(tmp_path: Path) -> dict[str, str]:
-    """An environment whose PATH has this checkout's `fluent-krone`, where the plugin finds it."""
-    folder = tmp_path / "bin"
-    folder.mkdir()
-    command = shlex.join([sys.executable, "-m", "fluent_krone"])
-    (folder / "fluent-krone").write_text(f'#!/bin/sh\nexec {command} "$@"\n')
-    (folder / "fluent-krone").chmod(0o755)
-    path = f"{folder}:{os.environ['PATH']}"
-    return os.environ | {"PATH": path, "PYTHONPATH": str(REPOSITORY)}
 
 
 def records_of_the_page() -> list[dict[str, str]]:
@@ -93,12 +78,12 @@ def test_the_first_configuration_gives_an_alert(tmp_path: Path, program: dict[st
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
-def test_the_configurations_are_sound(page: Path, tmp_path: Path) -> None:
+def test_the_configurations_are_sound(page: Path, tmp_path: Path, program: dict[str, str]) -> None:
     found = [block for block in blocks(page) if "@type krone" in block]
     assert found
     for block in found:
         conf = tmp_path / "fluent.conf"
         conf.write_text(re.sub("/var/(lib|log)/", f"{tmp_path}/", block))
         command = ["fluentd", "--dry-run", "-p", str(PLUGIN), "-c", str(conf)]
-        done = subprocess.run(command, capture_output=True, text=True, timeout=60)
+        done = subprocess.run(command, env=program, capture_output=True, text=True, timeout=60)
         assert done.returncode == 0, done.stdout + done.stderr

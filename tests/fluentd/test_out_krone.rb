@@ -425,6 +425,18 @@ class KroneOutputTest < Test::Unit::TestCase
       assert_equal(['app 0'], taken)
     end
 
+    test 'before it is ready, each time, does not keep Fluentd from stopping' do
+      config = conf('shutdown_timeout 0.3', buffer: 'flush_at_shutdown true').tap { |c| c['command'] = 'false' }
+      d = Fluent::Test::Driver::Output.new(Fluent::Plugin::KroneOutput).configure(config)
+      Timeout.timeout(60) do
+        d.run(flush: false) do
+          2.times { |n| d.feed('app', TIME, { 'n' => n }) }
+          sleep 0.05 until d.instance.statistics['output']['krone_children_started'] > 1
+        end
+      end
+      assert_equal(1, d.logs.grep(/stopped without a flush/).size)
+    end
+
     def driver_with_secondary(buffer)
       config = conf('', buffer: buffer)
       secondary = { '@type' => 'secondary_file', 'directory' => @dir }
