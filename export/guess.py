@@ -27,6 +27,7 @@ from fluent_krone.reading.times import TimeReader
 
 from . import header_shapes as shapes
 from .header_columns import MAX_LEAD, learned_headers
+from .header_products import product_headers
 from .header_times import FORMATS, closed, compiled, stamps
 
 # The share of the lines that a header must be found in; below it the whole line is the message.
@@ -111,6 +112,7 @@ def guess_line_format(
     session = compile_bytes("session_key", session_pattern) if session_pattern else None
     chains = Counter(chain for line in read for chain in _chains(line))
     candidates = [chain for chain, _ in chains.most_common(_TRIED)]
+    candidates += [(("known", header),) for header in product_headers(read)]
     unnamed = {_learned(first, rest): count for first, rest, count in learned_headers(read)}
     tried = [
         (_worth(chain, heads, session, unnamed.get(chain, False)), chain)
@@ -120,6 +122,21 @@ def guess_line_format(
         if worth and (found := _line_format(chain, heads)):
             return found
     return None
+
+
+def why_no_header(lines: Sequence[str]) -> str:
+    """Why lines are taken as they are, in words: those without a time may go on from others."""
+    begun = sum(
+        any(chain[0][0] in ("time", "stamp") for chain, _ in _starts(line) if chain)
+        for line in lines
+    )
+    share = begun / max(len(lines), 1)
+    if _SAID <= share < MIN_SHARE:
+        return (
+            f"only {share:.0%} of the lines begin with a time, as where records go over several "
+            "lines (Fluentd's multiline parser makes one of them)"
+        )
+    return "most of the lines have no known header"
 
 
 def _learned(first: str, rest: str) -> _Chain:

@@ -216,6 +216,9 @@ def _pair(lines: Sequence[str], places: dict[int, int]) -> Column | None:
         return None
     pattern = forms.PAIR_OF
     role = re.sub(r"\W", "_", key)
+    if role.lower() in forms.TAKEN:
+        # It is a name of the reader's own, and the value has not been read as such.
+        role = f"{role}_"
     if key.lower() in forms.LOGGER_KEYS:
         pattern = forms.LOGGER_PAIR
         role = "component"

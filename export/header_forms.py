@@ -125,6 +125,8 @@ PAIR_OF = r"{key}=(?:\"(?:[^\"]*)\"|(?<value>[^\s\"|,;\]]*))" + BEHIND_PAIR
 CALLER_KEYS = ("caller", "source", "src")
 LOGGER_KEYS = (*CALLER_KEYS, "logger", "component", "module", "subsystem", "class")
 LOGGER_PAIR = r"{key}=\"?(?<value>[^\s\",:]+)(?::\d+)?\"?" + BEHIND_PAIR
+# What the reader of records takes for a time and for a message.
+TAKEN = ("time", "date", "message")
 # Keys of the process.
 PROCESS_KEYS = ("p", "pid", "process")
 BARE = r"(?<value>[^\s\"'=|]+) +"

@@ -21,7 +21,7 @@ _ZONE_NAME = (
 _ZONE_OFFSET = r"(?:[+-]\d\d?(?::?\d\d)?)?"
 # ISO 8601 and its relatives, which the record reader reads without a format: fraction and zone
 # belong to the time, with or without a blank before the zone.
-_ISO = (
+ISO = (
     rf"\d{{4}}-\d\d-\d\d(?:[Tt]| {{1,2}}){CLOCK}(?:[.,']\d{{1,9}})?"
     rf"(?:[Zz]| (?:Africa|America|Antarctica|Asia|Atlantic|Australia|Europe|Pacific)/[\w/]+"
     rf"| ?[+-]\d\d:?\d\d\b| ?[+-]\d\d\b| {_ZONE_NAME}{_ZONE_OFFSET}(?![\w.]|[+-]\d+(?!\w)))?+"
@@ -57,7 +57,7 @@ def _with_words() -> Iterator[tuple[str, tuple[str, ...]]]:
 # Of several formats the one is taken that reads most of the lines and steps back least; to each
 # of them a fraction and an offset are added where the lines have them.
 TIMES: tuple[tuple[str, tuple[str, ...]], ...] = (
-    (_ISO, ()),
+    (ISO, ()),
     (rf"\d{{8}}T\d{{6}}(?:[.,]\d{{1,9}})?{_OFFSET}?", ()),
     (rf"\d{{4}}-\d\d-\d\d\t{CLOCK}", ("%Y-%m-%d\t%H:%M:%S",)),
     # Cisco NX-OS: 2024 Oct 15 13:00:00

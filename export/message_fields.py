@@ -367,7 +367,7 @@ _EVERYWHERE, _USUAL = 0.8, 0.5
 # Values of a field that are needed to see what sort they are.
 _FEWEST_VALUES = 3
 # A value that is one word, as a template's wildcard takes it.
-_WORD = re.compile(rb"[^\s=,;\"'()\[\]{}]{1,60}")
+_WORD = re.compile(rb"[^\s=,;\"'()\[\]{}]{1,60}|/[^\s=,;\"']{0,60}")
 
 
 def facet_fields(inputs: Inputs, settings: InputSettings, say: Say) -> tuple[str, ...]:

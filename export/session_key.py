@@ -313,7 +313,7 @@ def _ids(message: str) -> Iterable[tuple[str, str]]:
             # The sign behind an id tells it from numbers and hashes that the message has as well.
             behind = message[found.end() : found.end() + 1]
             if behind in _BEHIND:
-                yield f"/({value}){behind}/", found["value"]
+                yield f"/({value}){re.escape(behind)}/", found["value"]
 
 
 def _addresses(message: str) -> Iterable[tuple[str, str]]:

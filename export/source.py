@@ -15,7 +15,14 @@ from typing import Any
 
 from fluent_krone.config import parse_list
 from fluent_krone.errors import ExportError, RecordError
-from fluent_krone.inputs import Event, Inputs, count_events, find_files, read_events
+from fluent_krone.inputs import (
+    Event,
+    Inputs,
+    count_events,
+    find_files,
+    no_time_in,
+    read_events,
+)
 from fluent_krone.inputs.files import describe
 from fluent_krone.reading.accessor import field_getter, message_getter
 from fluent_krone.reading.levels import levels_of
@@ -32,7 +39,7 @@ from fluent_krone.reading.times import parse_time
 from fluent_krone.reading.wildcards import as_text
 
 from . import message_fields
-from .guess import LineFormat, guess_line_format
+from .guess import LineFormat, guess_line_format, why_no_header
 from .level_field import find_level_field
 from .nested_fields import plain_fields
 from .pauses import Pauses
@@ -51,6 +58,8 @@ _OFTEN = 10
 _MANY = 5
 # The share of records beyond which it is worth a warning that they can't be read.
 _MUCH = 0.05
+# The share of events without a time beyond which the log has none.
+_MOSTLY = 0.5
 _NS = 1_000_000_000
 
 # The session key of a log whose tags write one execution after another.
@@ -188,8 +197,8 @@ def _guessed_header(
         return _with(settings, guess)
     if is_text:
         warn(
-            "most of the lines have no known header, so the whole line is taken as the message; "
-            "--line-format can say otherwise"
+            f"{why_no_header(_messages(settings, sample))}, so the whole line is taken as the "
+            "message; --line-format can say otherwise"
         )
     return settings
 
@@ -324,6 +333,8 @@ class FirstPass:
     on_record: Callable[[int], None] = lambda done: None
     records: int = 0
     set_aside: Counter[str] = field(default_factory=Counter)
+    # Events without a time.
+    untimed: int = 0
     # One message of each reason for setting a record aside.
     example: dict[str, str] = field(default_factory=dict)
     pauses: Pauses = field(default_factory=lambda: Pauses())
@@ -351,15 +362,20 @@ class FirstPass:
                     error.reason, repr(as_bytes(message_of(record) or b"")[:80])[1:]
                 )
                 continue
-            if time_ns is not None:
+            if time_ns is None:
+                self.untimed += 1
+            else:
                 for key in keys:
                     self.pauses.note(key, time_ns)
             yield as_text(text), tuple(keys), levels.rank(record)
 
     def check(self, say: Say) -> None:
-        """Raise ExportError where no record is an event; say where many are none."""
+        """Raise ExportError where no record is an event; say where many are none, or untimed."""
         if self.records == self.set_aside.total():
             raise ExportError(self._nothing_read())
+        events = self.records - self.set_aside.total()
+        if self.untimed > _MOSTLY * events:
+            say(f"warning: {no_time_in(self.untimed, events)}")
         for reason, count in self.set_aside.most_common():
             if count > _MUCH * self.records:
                 share = f"{count:,} of {self.records:,} records ({count / self.records:.0%})"

@@ -20,7 +20,7 @@ from ..config import Config, from_flags
 from ..core.engine import Engine
 from ..core.listing import numbered
 from ..detect.bundle import Bundle, key_hash, load_bundle
-from ..inputs import Event, Inputs, count_events, read_events, read_labels
+from ..inputs import Event, Inputs, count_events, no_time_in, read_events, read_labels
 from ..reading.records import SessionKey, key_text
 from ..runtime.misfit import Misfit
 from ..types import Alert, Finding
@@ -34,6 +34,8 @@ _SLICE = 10_000
 # they are fewer than of a stream.
 _ENOUGH_RECORDS = 20
 _ENOUGH_EVENTS = 100
+# The share of records without a time beyond which it is said that the file has none.
+_MOSTLY = 0.5
 # Characters of the progress bar.
 _BAR_WIDTH = 30
 
@@ -153,7 +155,9 @@ def replay(
     maker = AlertMaker(bundle, config)
     incidents = Incidents(config.incident_quiet, each=True)
     outcome = Outcome()
-    misfit = Misfit(engine, enough_records=_ENOUGH_RECORDS, enough_events=_ENOUGH_EVENTS)
+    misfit = Misfit(
+        engine, enough_records=_ENOUGH_RECORDS, enough_events=_ENOUGH_EVENTS, live=False
+    )
     engine.on_close.append(lambda session: outcome.instances.update((session.key,)))
     if holder is not None:
         holder.attach(engine, maker)
@@ -178,7 +182,9 @@ def replay(
 
     started = time.perf_counter()
     bar = _Progress(progress, count_events(inputs))
+    untimed = 0
     for events in _slices(read_events(inputs, engine.reader.settings.timezone)):
+        untimed += sum(time_ns is None for time_ns, _ in events)
         shown: Iterable[Event] = events
         if holder is not None:
             shown = holder.events(tag, events)
@@ -187,9 +193,17 @@ def replay(
     keep(engine.finish())
     bar.end()
     outcome.seconds = time.perf_counter() - started
-    outcome.trouble = misfit.trouble()
+    outcome.trouble = misfit.trouble() or _no_time(engine, untimed)
     outcome.stats = _stats_of(engine)
     return outcome
+
+
+def _no_time(engine: Engine, untimed: int) -> str | None:
+    """That the file has no times, neither beside its records nor in them; None where it has."""
+    records = engine.counters["records"]
+    if engine.reader.has_time or records < _ENOUGH_RECORDS or untimed <= _MOSTLY * records:
+        return None
+    return no_time_in(untimed, records)
 
 
 def _stats_of(engine: Engine) -> dict[str, int]:

@@ -5,7 +5,7 @@ table, JSON lines, a container's or the journal's records, what Fluentd and Flue
 plain text. Several files are read as one log, in the order of their events' times.
 """
 
-from .events import Event, count_events, read_events, read_rows
+from .events import Event, count_events, no_time_in, read_events, read_rows
 from .files import STDIN, Inputs, find_files
 from .labels import is_abnormal, read_labels
 
@@ -16,6 +16,7 @@ __all__ = [
     "count_events",
     "find_files",
     "is_abnormal",
+    "no_time_in",
     "read_events",
     "read_labels",
     "read_rows",

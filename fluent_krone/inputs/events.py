@@ -8,6 +8,7 @@ from __future__ import annotations
 import csv
 import heapq
 import itertools
+import logging
 import lzma
 import re
 import sys
@@ -28,6 +29,7 @@ from .spooled import is_spool, spooled_events
 from .stamps import Stamps
 from .windows import event_in
 
+_log = logging.getLogger(__name__)
 Event = tuple[int | None, dict[bytes, Any]]
 _LOGLEAD = {"m_message": "message", "m_timestamp": "time"}
 # Names under which a container's or a shipper's record has the line that the program wrote.
@@ -58,6 +60,15 @@ def read_events(inputs: Inputs, timezone: str | None = None) -> Iterator[Event]:
     return _merged(files, timezone)
 
 
+def no_time_in(untimed: int, events: int) -> str:
+    """That most events of a file have no time, what follows, and the remedy, in one line."""
+    return (
+        f"no time was found in {untimed:,} of {events:,} events: sessions end with the file only, "
+        "and pauses are not judged; name the field of the time (time_field), or the form of the "
+        "lines (line_format with a group time, and time_format)"
+    )
+
+
 def count_events(inputs: Inputs) -> int | None:
     """How many events the files hold, where that is known without reading them."""
     total = 0
@@ -84,6 +95,8 @@ def read_rows(path: Path) -> Iterator[dict[str, Any]]:
             # The record reader cuts a long message, and counts it.
             csv.field_size_limit(sys.maxsize)
             kind = kinds.kind_of(source.head_lines(), bare_suffix(path))
+            if kind.note:
+                _log.info("%s file=%s", kind.note, path)
             newline = source.line_end
             if kind.name == "csv":
                 newline = ""

@@ -17,6 +17,7 @@ from typing import Any
 
 from .envelopes import OUTER_TIME, opened
 from .files import JOURNAL_BEGINS
+from .printed import holds_maps_over_lines, is_printed_map, map_over_lines_rows, map_rows
 from .tables import csv_rows, has_named_fields, named_rows, sign_of
 from .windows import event_rows, holds_events
 
@@ -74,6 +75,8 @@ _VERBOSE_TIME = re.compile(
     rf"(?:[A-Z][a-z]{{2}} )?(?P<time>{_ISO_TIME}(?: [A-Z]+)?) \[s=[0-9a-f]+;"
 )
 _VERBOSE_FIELD = re.compile(r" {4}(?P<name>_{0,2}[A-Z][A-Z0-9_]*)=(?P<value>.*)", re.DOTALL)
+# A field or an entry of a list in YAML.
+_YAML_FIELD = re.compile(r" *(?:- +)?[A-Za-z_][\w.-]*:(?: |\Z)")
 # Bytes of the size before a field of the journal's export.
 _SIZE_BYTES = 8
 _LEVEL = re.compile(r"(?i:trace|debug|info|notice|warn(?:ing)?|error|err|fatal|critical|panic)\Z")
@@ -86,6 +89,8 @@ class FileKind:
     name: str
     words: str
     rows: Callable[[Iterable[str]], Rows]
+    # What is to be said of such a file, where its live stream is not read like it.
+    note: str = ""
 
 
 def kind_of(head: Sequence[str], suffix: str = "") -> FileKind:
@@ -97,23 +102,16 @@ def kind_of(head: Sequence[str], suffix: str = "") -> FileKind:
     for kind, fits in _BY_FORM:
         if lines and sum(map(fits, lines)) >= _MOST * len(lines):
             return kind
-    if holds_events(lines):
-        return WINDOWS
-    if lines and _is_whole_json(lines):
-        return JSON_WHOLE
-    if has_named_fields(lines):
-        return NAMED
-    is_begun = lines[:1] and lines[0].encode("utf-8", "replace").startswith(JOURNAL_BEGINS)
-    if is_begun or sum(map(_is_journal_field, lines)) >= _MOST * len(lines) > 0:
-        return JOURNAL_EXPORT
-    # Older versions put a line with the span of the journal first.
-    if any(map(_VERBOSE_TIME.match, lines[:2])) and any(map(_VERBOSE_FIELD.match, lines)):
-        return JOURNAL_VERBOSE
+    for kind, holds in _BY_LINES:
+        if lines and holds(lines):
+            return kind
     sign = sign_of(lines)
     if sign is not None:
         return FileKind("csv", "a table", csv_rows(sign))
     if suffix == ".csv":
         return CSV
+    if _is_yaml(lines):
+        return YAML
     # Nothing in it says what it is, as where most lines are damaged: then its name may.
     if suffix in (".json", ".jsonl", ".ndjson"):
         return JSON
@@ -304,8 +302,23 @@ def _is_whole_json(lines: Sequence[str]) -> bool:
     return False
 
 
-def _is_journal_field(line: str) -> bool:
-    return _JOURNAL_FIELD.match(line) is not None
+def _is_yaml(lines: Sequence[str]) -> bool:
+    """Whether the lines are documents of YAML, which begin with three dashes."""
+    begins = sum(line.rstrip() == "---" for line in lines)
+    fields = sum(map(bool, map(_YAML_FIELD.match, lines)))
+    return begins > 1 and fields + begins >= _MOST * len(lines)
+
+
+def _is_journal_export(lines: Sequence[str]) -> bool:
+    if lines[0].encode("utf-8", "replace").startswith(JOURNAL_BEGINS):
+        return True
+    return sum(map(bool, map(_JOURNAL_FIELD.match, lines))) >= _MOST * len(lines)
+
+
+def _is_journal_verbose(lines: Sequence[str]) -> bool:
+    # Older versions put a line with the span of the journal first.
+    begins = any(map(_VERBOSE_TIME.match, lines[:2]))
+    return begins and any(map(_VERBOSE_FIELD.match, lines))
 
 
 def _journal_export_rows(lines: Iterable[str]) -> Rows:
@@ -363,6 +376,13 @@ def _sized_value(rest: Iterator[str]) -> str:
 
 
 TEXT = FileKind("text", "plain text", _text_rows)
+YAML = FileKind(
+    "text",
+    "documents of YAML",
+    _text_rows,
+    "the lines look like documents of YAML, of which each line is read as a record of its own: "
+    "write one document on a line, as JSON (yq -o json -I 0)",
+)
 CSV = FileKind("csv", "a table", csv_rows(","))
 NAMED = FileKind("named", "a table whose comments name its columns", named_rows)
 JOURNAL_EXPORT = FileKind("journal", "the journal's export format", _journal_export_rows)
@@ -372,6 +392,12 @@ JSON_WHOLE = FileKind("json", "JSON objects", _whole_json_rows)
 DOCKER = FileKind("docker", "Docker's JSON lines", _docker_rows)
 JOURNAL = FileKind("journal", "the journal's JSON lines", _journal_rows)
 WINDOWS = FileKind("windows", "events of Windows as XML", event_rows)
+_MAPS_NOTE = (
+    "the records are maps as a program prints them (Python, Ruby, JavaScript), and are read as "
+    "fields: the stream must hand on the same fields, for which it is best to write JSON"
+)
+MAPS = FileKind("maps", "maps as programs print them", map_rows, _MAPS_NOTE)
+MAPS_OVER_LINES = FileKind("maps", "maps over several lines", map_over_lines_rows, _MAPS_NOTE)
 CRI = FileKind("cri", "lines of a container runtime (CRI)", _cri_rows)
 _BY_FORM: tuple[tuple[FileKind, Callable[[str], bool]], ...] = (
     (CRI, _has_form(_CRI)),
@@ -385,5 +411,15 @@ _BY_FORM: tuple[tuple[FileKind, Callable[[str], bool]], ...] = (
         )
     ),
     (FileKind("json", "JSON behind names and times", _framed_rows(_SHOWN)), _is_shown),
+    (MAPS, is_printed_map),
     (FileKind("ltsv", "labelled values", _labelled_rows), _is_labelled),
+)
+# Kinds that show in how lines follow one another.
+_BY_LINES: tuple[tuple[FileKind, Callable[[Sequence[str]], bool]], ...] = (
+    (WINDOWS, holds_events),
+    (MAPS_OVER_LINES, holds_maps_over_lines),
+    (JSON_WHOLE, _is_whole_json),
+    (NAMED, has_named_fields),
+    (JOURNAL_EXPORT, _is_journal_export),
+    (JOURNAL_VERBOSE, _is_journal_verbose),
 )

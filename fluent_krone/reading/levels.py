@@ -34,7 +34,15 @@ _MONGO_LETTERS = (b"F", b"E", b"W", b"I", b"D1", b"D2", b"D3", b"D4", b"D5", b"D
 _PRI = b"pri"
 _SEVERITIES = 8
 _MOST_PRI = 191
-_NAMED = frozenset((*LEVEL_FIELDS, _ECS_OBJECT, _MONGO, _PRI))
+# The severity of an event of a security product (CEF, LEEF): a number up to 10, or a word.
+_CEF = b"cef_severity"
+_RANKS_OF_CEF: Mapping[bytes, int] = {
+    **dict.fromkeys((b"0", b"1", b"2", b"3", b"Low", b"Unknown"), 3),
+    **dict.fromkeys((b"4", b"5", b"6", b"Medium"), 5),
+    **dict.fromkeys((b"7", b"8", b"High"), 6),
+    **dict.fromkeys((b"9", b"10", b"Very-High"), 7),
+}
+_NAMED = frozenset((*LEVEL_FIELDS, _ECS_OBJECT, _MONGO, _PRI, _CEF))
 # The one that nearly all records with a level have.
 FIRST_LEVEL_FIELD = LEVEL_FIELDS[0]
 # Severities as ranks, from syslog's and the names that common loggers use.
@@ -193,6 +201,8 @@ class LevelReader:
         inner = fields.get(_ECS_OBJECT)
         if inner.__class__ is dict and inner.get(b"level").__class__ is bytes:
             return self._rank(inner[b"level"])
+        if fields.get(_CEF) in _RANKS_OF_CEF:
+            return _RANKS_OF_CEF[fields[_CEF]]
         if fields.get(_MONGO) in _MONGO_LETTERS:
             return self._rank(fields[_MONGO])
         return _rank_of_pri(fields.get(_PRI))

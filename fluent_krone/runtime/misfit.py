@@ -59,7 +59,8 @@ class Counted(Protocol):
 class Misfit:
     """What does not fit since this was made; `engine` is the one that is fed.
 
-    `enough_records` and `enough_events` are how many must have come before anything is said.
+    `enough_records` and `enough_events` are how many must have come before anything is said. What
+    is not `live` is a file, whose times are behind the clock as they should be.
     """
 
     def __init__(
@@ -68,10 +69,12 @@ class Misfit:
         *,
         enough_records: int = ENOUGH_RECORDS,
         enough_events: int = ENOUGH_EVENTS,
+        live: bool = True,
     ) -> None:
         self._engine = engine
         self._enough_records = enough_records
         self._enough_events = enough_events
+        self._live = live
         # What was amiss in the span before, which stands until the present one tells more.
         self._last: str | None = None
         self._before = self._counts()
@@ -82,7 +85,7 @@ class Misfit:
         None as long as nothing is amiss.
         """
         offset_s = self._engine.time_offset_s
-        if offset_s is not None and offset_s * 10**9 > -FAR_BEHIND_NS:
+        if offset_s is not None and (offset_s > 0 or self._is_late(offset_s)):
             return _offset(offset_s)
         counts = self._counts()
         counts.subtract(self._before)
@@ -103,6 +106,10 @@ class Misfit:
             self._last = found
             self._before = self._counts()
         return found
+
+    def _is_late(self, offset_s: int) -> bool:
+        """Whether times are behind the clock, and yet times of today's logs."""
+        return self._live and offset_s * 10**9 > -FAR_BEHIND_NS
 
     def _templates(self, counts: Counter[str]) -> str | None:
         events = counts["events"]
@@ -160,7 +167,7 @@ def _offset(offset_s: int) -> str:
 
 def _long_ago(offset_s: int | None, settings: InputSettings) -> str | None:
     """Times that are none, since no log was written then."""
-    if offset_s is None:
+    if offset_s is None or offset_s * 10**9 > -FAR_BEHIND_NS:
         return None
     source = "the time that the sender gives"
     if settings.time_field:

@@ -1,0 +1,50 @@
+"""Headers of events that security products send: CEF (ArcSight) and LEEF (QRadar), perhaps behind
+the header of syslog.
+
+Their message is the name of the event, with the pairs behind it. A time stands before the header,
+or among the pairs.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Sequence
+
+from .header_shapes import PRIORITY
+from .header_stamps import CLOCK, ISO, MONTH
+from .header_times import FORMATS
+
+_EVENT = re.compile(r"[^|]{0,120}?(?:CEF:\d|LEEF:\d)")
+# The share of the lines that must be such events.
+_MOST = 0.6
+_PART = r"(?:[^|\\]|\\.)*"
+# The time of an event among its pairs: a number, or as Java prints it.
+_IN_PAIRS = (
+    rf"(?<time>\d{{13}}|\d{{10}}(?:\.\d+)?|{MONTH} \d\d \d{{4}} {CLOCK}(?:\.\d{{1,9}})?|{ISO})"
+)
+_CEF = (
+    rf"CEF:\d(?:\.\d)?\|(?<vendor>{_PART})\|(?<component>{_PART})\|{_PART}\|(?<event_id>{_PART})\|"
+    rf"(?={_PART}\|(?<cef_severity>[^|]*)\|)"
+)
+_LEEF = (
+    rf"LEEF:\d(?:\.\d)?\|(?<vendor>{_PART})\|(?<component>{_PART})\|{_PART}\|"
+    r"(?=(?:.*[|\t^ ;]sev=(?<cef_severity>\d+))?)"
+)
+
+
+def product_headers(lines: Sequence[str]) -> Iterator[str]:
+    """Headers of such events; nothing where most lines are none."""
+    if sum(map(bool, map(_EVENT.match, lines))) < _MOST * max(len(lines), 1):
+        return
+    before = rf"(?:{PRIORITY})?"
+    for event, names in ((_CEF, "rt|end|start|deviceReceiptTime"), (_LEEF, "devTime")):
+        yield rf"{before}[^|]*?{event}"
+        yield _with_time(ISO, rf"{before}(?<time>{ISO})[^|]*?{event}")
+        pair = rf"(?=.*[|\t^ ;](?:{names})={_IN_PAIRS})"
+        yield _with_time(_IN_PAIRS, rf"{before}[^|]*?{event}{pair}")
+
+
+def _with_time(time: str, header: str) -> str:
+    """The header, whose time the record reader reads as it is."""
+    FORMATS[time] = ()
+    return header
