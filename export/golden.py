@@ -151,15 +151,19 @@ def _invent_fields(
 def _cut_line(line: str, settings: InputSettings) -> tuple[str, str, str]:
     """Header, message, component of a raw line.
 
-    Of the header only what says when and how loud keeps its letters.
+    Of the header only what says when and how loud keeps its letters, and a session key, or the
+    session would be lost.
     """
     assert settings.line_format
     found = re.match(python_regex(settings.line_format), line)
     assert found
     header = line[: found.start("message")]
+    plain = ("message", "header", "time", "date", "level", settings.component_field)
+    keys = _key_spans(header, settings)
     for name, value in found.groupdict().items():
-        if value and name not in ("message", "time", "date", "level", settings.component_field):
-            at, end = found.span(name)
+        at, end = found.span(name)
+        is_key = any(start < end and at < stop for start, stop in keys)
+        if value and name not in plain and not is_key:
             header = header[:at] + _without_digits(value) + header[end:]
     start = end = 0
     if settings.component_field in found.groupdict():
@@ -172,6 +176,12 @@ def _cut_line(line: str, settings: InputSettings) -> tuple[str, str, str]:
         + _without_digits(header[end:], keep_letters=True)
     )
     return header, found["message"], line[start:end]
+
+
+def _key_spans(header: str, settings: InputSettings) -> list[tuple[int, int]]:
+    """Where a session key stands in a header, with all that its regex takes."""
+    regexes = (part[1:-1] for part in settings.session_key if part.startswith("/"))
+    return [found.span() for regex in regexes for found in re.finditer(python_regex(regex), header)]
 
 
 def _text(value: Any) -> str:

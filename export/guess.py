@@ -100,8 +100,8 @@ def guess_line_format(
 ) -> LineFormat | None:
     """The header that most of `lines` share, or None: then a line is a message.
 
-    What `session_pattern` finds must stay in the message. Lines that go on from the one before
-    don't count.
+    Where headers take what `session_pattern` finds, all of the header is a group named `header`,
+    in which the record reader looks for it. Lines that go on from the one before don't count.
 
     >>> guess = guess_line_format(["2024-05-01 10:00:00,123 INFO [main] a.b.Pump: started"] * 9)
     >>> guess.example["component"], guess.example["message"]
@@ -119,7 +119,7 @@ def guess_line_format(
         for chain in (*candidates, *unnamed)
     ]
     for worth, chain in sorted(tried, key=lambda entry: (-entry[0], str(entry[1]))):
-        if worth and (found := _line_format(chain, heads)):
+        if worth and (found := _line_format(chain, heads, session)):
             return found
     return None
 
@@ -227,13 +227,37 @@ def _known(line: str, at: int, chain: list[_Element], used: set[str]) -> str | N
     return None
 
 
-def _text(chain: _Chain) -> str:
-    """The regular expression; what follows the time is optional."""
+def _text(chain: _Chain, *, is_keyed: bool = False) -> str:
+    """The regular expression; what follows the time is optional.
+
+    A header that `is_keyed` is a group of its own, as it has the session key.
+    """
     first = chain[0][1]
     rest = "".join(text for _, text in chain[1:])
     if rest:
         rest = f"(?:{rest})?"
-    return f"{first}{rest}(?<message>(?s:.*))"
+    header = f"{first}{rest}"
+    if is_keyed:
+        header = f"(?<header>{header})"
+    return f"{header}(?<message>(?s:.*))"
+
+
+def _is_keyed(
+    pattern: re.Pattern[str], lines: Sequence[str], session: re.Pattern[bytes] | None
+) -> bool:
+    """Whether headers have the session keys that messages lack."""
+    if session is None:
+        return False
+    in_messages = in_headers = 0
+    for line in lines:
+        found = pattern.match(line)
+        if found is None:
+            continue
+        if session.search(found["message"].encode(errors="replace")):
+            in_messages += 1
+        elif session.search(line.encode(errors="replace")):
+            in_headers += 1
+    return in_headers > in_messages
 
 
 def _worth(
@@ -241,7 +265,7 @@ def _worth(
 ) -> float:
     """How much the chain tells about how many lines.
 
-    It is 0 where too few lines have it, or where it takes the session key away from the message.
+    It is 0 where too few lines have it.
     Lines count most, then what is learnt of each. Words before the time speak against the chain.
     """
     whole = compiled("".join(text for _, text in chain) + r"(?<message>\S(?s:.*))")
@@ -254,10 +278,8 @@ def _worth(
             continue
         begun += 1
         said.update(name for name, value in found.groupdict().items() if value)
-        if session and session.search(line.encode(errors="replace")):
-            all_of_it += session.search(found["message"].encode(errors="replace")) is not None
-        else:
-            all_of_it += whole.match(line) is not None
+        in_message = session and session.search(found["message"].encode(errors="replace"))
+        all_of_it += bool(in_message) or whole.match(line) is not None
     if min(begun, all_of_it) < MIN_SHARE * len(lines):
         return 0.0
     names = [name for name, count in said.items() if count >= _SAID * begun]
@@ -279,7 +301,9 @@ def _worth(
     )
 
 
-def _line_format(chain: _Chain, lines: Sequence[str]) -> LineFormat | None:
+def _line_format(
+    chain: _Chain, lines: Sequence[str], session: re.Pattern[bytes] | None
+) -> LineFormat | None:
     """The chain as settings.
 
     None where its time can't be read or its logger takes too many values.
@@ -303,7 +327,9 @@ def _line_format(chain: _Chain, lines: Sequence[str]) -> LineFormat | None:
                 return None
     share = len(groups) / len(lines)
     example = {name: value for name, value in groups[0].items() if value is not None}
-    return LineFormat(_text(chain), time_format, bool(components), share, example)
+    # With the session key in it.
+    text = _text(chain, is_keyed=_is_keyed(pattern, lines, session))
+    return LineFormat(text, time_format, bool(components), share, example)
 
 
 def _fit(moments: Sequence[int]) -> tuple[int, int]:

@@ -55,7 +55,9 @@ class Input:
     line_format: str | None = parameter(
         STRING,
         None,
-        "A regular expression with named groups that cuts a raw line into fields.",
+        "A regular expression with named groups that cuts a raw line into fields. Where it has a "
+        "group `header`, that is all before the message, the session key is the first that its "
+        "regular expression finds in the whole line.",
         doors=READING,
     )
     # Longer messages are mostly stack traces and dumps, whose beginning names the step. Matching

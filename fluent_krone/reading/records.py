@@ -31,6 +31,9 @@ _CONTINUATION = re.compile(
 # The name under which a record that was kept of a stream carries the tag that it came with. It
 # begins with a zero byte, as no field of a log does.
 TAG = b"\0tag"
+# The group of `line_format` that is the whole header, where the session key is in the header. The
+# key is then the first that its regex finds in the whole line.
+HEADER = b"header"
 # Bytes of a facet's value. Values that tell steps apart are short words and codes.
 _LONGEST_FACET = 40
 
@@ -189,6 +192,7 @@ class RecordReader:
             self._line = compile_bytes("line_format", settings.line_format)
             if "message" not in self._line.groupindex:
                 raise ConfigError("line_format needs a group named message: (?<message>.*)")
+        self._has_keyed_header = self._line is not None and HEADER.decode() in self._line.groupindex
         self._parts = [self._part(part) for part in settings.session_key]
         # The session key's regex, where the key consists of nothing else: the usual case, which
         # has a short way of its own.
@@ -259,7 +263,7 @@ class RecordReader:
     def keys(self, tag: bytes, record: Fields, message: bytes) -> list[SessionKey]:
         """The sessions of a record whose message is text. Raises RecordError `no_session_key`."""
         if self.sole_regex is not None:
-            found = self.sole_regex.findall(message)
+            found = self._matches(self.sole_regex, record, message)
             if len(found) == 1 and found[0]:
                 return [(found[0],)]
             return self.capped([(key,) for key in dict.fromkeys(found) if key])
@@ -324,6 +328,15 @@ class RecordReader:
             del keys[self.max_keys :]
         return keys
 
+    def _matches(self, regex: re.Pattern[bytes], record: Fields, message: bytes) -> list[bytes]:
+        """The keys that the regex finds in the message, or the one of the line's header."""
+        if not self._has_keyed_header:
+            return regex.findall(message)
+        found = regex.search(record.get(HEADER, b"") + message)
+        if found is None:
+            return []
+        return [found[regex.groups]]
+
     def _part(self, part: str) -> Callable[[bytes, Fields, bytes], list[bytes]]:
         """A function of tag, record and message that gives the values of one part of the key."""
         regex = self._regex_of(part)
@@ -331,7 +344,8 @@ class RecordReader:
 
         def matches(tag: bytes, record: Fields, message: bytes) -> list[bytes]:
             assert regex is not None
-            return [key for key in dict.fromkeys(regex.findall(message)) if key]
+            found = self._matches(regex, record, message)
+            return [key for key in dict.fromkeys(found) if key]
 
         def only_tag(tag: bytes, record: Fields, message: bytes) -> list[bytes]:
             return [record.get(TAG, tag)]

@@ -24,7 +24,7 @@ _NUMBER = re.compile(
     r"(?:/Date\(|@)?(?P<number>[+-]?\d+(?:[.,]\d*)?(?:[eE][+-]?\d+)?)(?:(?:[+-]\d{4})?\)/)?"
 )
 # YYYYmmddHHMMSS; as milliseconds it would be after the year 2500.
-_FOURTEEN = re.compile(r"(?:19|20)\d{12}(?:\d{3}|\d{6})?")
+_FOURTEEN = re.compile(r"(?:19|20)\d{12}(?:\d{3}|\d{6}|[.,]\d{1,9})?")
 
 
 def number_in(text: str) -> str | None:

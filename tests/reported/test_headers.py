@@ -120,7 +120,7 @@ def test_the_number_before_a_line_of_syslog_is_its_level() -> None:
 def test_the_name_of_a_month_is_no_logger() -> None:
     """Wrong before: on the first nine days two blanks follow it, and from the tenth no line fitted.
 
-    The session key stands behind the name of the program, which must stay in the message then.
+    The session key stands behind the name of the program, with a colon that belongs to both.
     """
     lines = [
         f"Mar  {1 + number // 50} 07:00:{number % 60:02d} mx1 postfix/smtpd[2112]: "
@@ -132,7 +132,7 @@ def test_the_name_of_a_month_is_no_logger() -> None:
     later = f"Mar 17 08:00:00 {lines[0][16:]}"
     found = re.fullmatch(guess.line_format.replace("(?<", "(?P<").replace("(?P<!", "(?<!"), later)
     assert found is not None
-    assert "component" not in guess.example
+    assert guess.example["component"] == "postfix/smtpd"
 
 
 @pytest.mark.parametrize(

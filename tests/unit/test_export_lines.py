@@ -237,14 +237,44 @@ def test_a_time_far_in_is_read_and_what_stands_before_it_kept() -> None:
     )
 
 
-def test_a_session_key_in_the_header_stays_in_the_message() -> None:
-    lines = [f"2024-05-01 10:00:00 INFO [req-{i}] acme.Pump: opened" for i in range(20)]
+def test_a_session_key_in_the_header_is_found_there() -> None:
+    lines = [f"2024-05-01 10:00:00 INFO [req-{i}] acme.Pump: opened req-99" for i in range(20)]
+    key = r"\[(req-[0-9]+)\]"
     free = guess_line_format(lines)
-    bound = guess_line_format(lines, "req-[0-9]+")
+    bound = guess_line_format(lines, key)
     assert free is not None
     assert bound is not None
-    assert "req-" not in free.example["message"]
-    assert "req-0" in bound.example["message"]
+    assert bound.example == free.example
+    assert bound.example["message"] == "opened req-99"
+    settings = InputSettings(session_key=(f"/{key}/",), line_format=bound.line_format)
+    assert RecordReader(settings).read(b"", {b"message": lines[7].encode()}) == (
+        b"opened req-99",
+        [(b"req-7",)],
+    )
+
+
+def test_a_session_key_between_the_bars_of_a_header_is_found() -> None:
+    lines = [
+        f"2024-05-01 10:00:00|{('INFO', 'WARN')[i % 2]}|pump-{i % 2}|N{i:04d}|opened {i}"
+        for i in range(20)
+    ]
+    key = r"\|(N[0-9]{4})\|"
+    guess = guess_line_format(lines, key)
+    assert guess is not None
+    assert guess.example["level"] == "INFO"
+    settings = InputSettings(session_key=(f"/{key}/",), line_format=guess.line_format)
+    read = RecordReader(settings).read(b"", {b"message": lines[7].encode()})
+    assert read == (b"opened 7", [(b"N0007",)])
+
+
+def test_a_session_key_in_messages_is_not_looked_for_in_headers() -> None:
+    lines = [f"2024-05-01 10:00:00 INFO [w-{i % 3}] acme.Pump: opened w-9{i:02}" for i in range(20)]
+    key = "w-[0-9]+"
+    guess = guess_line_format(lines, key)
+    assert guess is not None
+    settings = InputSettings(session_key=(f"/{key}/",), line_format=guess.line_format)
+    read = RecordReader(settings).read(b"", {b"message": lines[7].encode()})
+    assert read == (b"opened w-907", [(b"w-907",)])
 
 
 @pytest.mark.parametrize(
