@@ -55,6 +55,8 @@ _LARGEST = 40
 _ROUNDS = 2
 _WORD = re.compile(r"(?<![\w<./-])[A-Za-z][\w-]*(?:\.[A-Za-z][\w-]*)*(?![\w>/(])")
 _KEY = re.compile(r"([\w.-]+)=[\"']?\Z")
+# What stands before a word that belongs to the one before it.
+_BEHIND_A_WORD = re.compile(r"[\w>] [#@$]?\Z")
 # Fields that say what happened.
 _SAYING = SAYS | {name.lower() for name in EVENT_NAMES}
 # A key and its value, and the share of the messages with a key that have any word behind it, in at
@@ -124,7 +126,7 @@ def _places(text: str, facet_fields: int) -> list[_Place]:
         fields = re.match(rf"(?:[^\s\[\]][^\[\]]*?: )?(?:\[[^\[\]]*\] ){{0,{facet_fields}}}", text)
         begin = fields.end() if fields else 0
     found = [*_WORD.finditer(text, begin)]
-    words = [word for word in found if not _is_label(text, word.end())]
+    words = [word for word in found if not _is_label(text, word)]
     # The names of fields say what a line is about as well as other words do.
     labels = sum(text[word.end() : word.end() + 1] == "=" for word in found)
     if len(words) + labels <= _LEFT:
@@ -136,9 +138,13 @@ def _places(text: str, facet_fields: int) -> list[_Place]:
     ]
 
 
-def _is_label(text: str, end: int) -> bool:
-    """Whether the word that ends there is a label: `status=`, `cart: `."""
-    return text[end : end + 1] in ("=", ":")
+def _is_label(text: str, word: re.Match[str]) -> bool:
+    """Whether a word is a label: `status=`, `cart: `.
+
+    In `MERGE orders: inserted <num>`, what stands before it is labelled by the verb.
+    """
+    sign = text[word.end() : word.end() + 1]
+    return sign == "=" or (sign == ":" and not _BEHIND_A_WORD.search(text, 0, word.start()))
 
 
 def _may_be_value(text: str, word: re.Match[str]) -> bool:

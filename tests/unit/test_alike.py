@@ -169,3 +169,18 @@ def test_a_key_that_one_template_has_or_that_says_words_keeps_them(usual: str) -
     rows = rows_of(*texts)
     rows[1]["count"] = rows[2]["count"] = 2
     assert {row["template"] for row in merge_alike(rows, [])} == set(texts)
+
+
+@pytest.mark.parametrize("form", ["MERGE {}: <num> rows", "told #{}: <num> rows are fresh"])
+def test_a_value_may_stand_before_a_colon(form: str) -> None:
+    """Was wrong: it was taken for a label, and the steps around it were kept apart by it."""
+    tables = ("orders", "items", "returns")
+    texts = [form.format(table) for table in tables]
+    texts += [f"analysis of {table} took <num>" for table in tables]
+    sessions = [[texts[n % 3], texts[n % 3 + 3]] for n in range(300)]
+    assert merged(texts, sessions) == {form.format("<*>"), "analysis of <*> took <num>"}
+
+
+def test_what_stands_first_before_a_colon_is_a_label() -> None:
+    texts = ["Order: <num> was taken", "Invoice: <num> was taken", "done"]
+    assert merged(texts, [[texts[n % 2], "done"] for n in range(300)]) == set(texts)
