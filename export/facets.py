@@ -187,7 +187,7 @@ def _says(kind: str, before: str) -> bool:
     """Whether what stands before a wildcard says that it holds a state, or a route."""
     if kind == "<path>":
         return _ROUTE.search(before) is not None
-    return kind in ("<num>", "<*>", "<id>") and _NAMED.search(before) is not None
+    return kind in ("<num>", "<*>", "<code>") and _NAMED.search(before) is not None
 
 
 def _facet(template: str, place: int, values: _Values) -> Callable[[bytes], tuple[str, str]] | None:

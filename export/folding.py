@@ -22,7 +22,7 @@ _FEW, _OFTEN, _NEARLY_ALL = 20, 10, 0.95
 # Different codes that each of the clusters has which differ in a letter of their codes.
 _CODES = 3
 # What a random id is masked as.
-_ID = "<id>"
+_ID = "<code>"
 # Literal words of a sentence that is the same whoever says it.
 _LONG = 6
 _LETTER = re.compile(r"[^\W\d_]")
@@ -51,11 +51,11 @@ def fold(clusters: list[list[Form]], by_sessions: bool) -> list[list[Form]]:
         if by_sessions and _are_usual([clusters[c] for c in members]):
             continue
         if len(members) >= least:
-            _merge(members, clusters, into)
+            merge(members, clusters, into)
     return [cluster for c, cluster in enumerate(clusters) if into[c] == c]
 
 
-def _merge(members: Sequence[int], clusters: list[list[Form]], into: list[int]) -> None:
+def merge(members: Sequence[int], clusters: list[list[Form]], into: list[int]) -> None:
     """Merge clusters into the first of them, if all of them are still free.
 
     `into` says of each cluster into which one it has gone; a free one is its own.
@@ -95,7 +95,7 @@ def fold_codes(clusters: list[list[Form]]) -> list[list[Form]]:
         j = int(key[0])
         if key[j + 2].startswith(_ID) and all(clusters[c][0].slots[j].text != _ID for c in members):
             continue
-        _merge(members, clusters, into)
+        merge(members, clusters, into)
     return [cluster for c, cluster in enumerate(clusters) if into[c] == c]
 
 

@@ -33,9 +33,14 @@ CONSTANTS = _words(
 # Of these, the words that say that a value is not there: beside real values they are one more
 # value.
 NULLS = _words("null none nil unknown")
-PREPOSITIONS = _words("for from by of on at in into with via as")
+PREPOSITIONS = _words(
+    """
+    for from by of on at in into with via as
+    von vom für nach bei aus mit durch par pour vers chez por para desde от для из
+    """
+)
 # Nouns behind which a name stands: `user root`.
-_NOUNS = _words(
+NOUNS = _words(
     """
     user username host hostname file device interface service process job task node client server
     module driver class name command package session
@@ -60,10 +65,11 @@ _UNIT = re.compile(
 )
 _DIGIT = re.compile(r"[0-9]+")
 # Letters of scripts that are written without blanks: a row of them is a word, values within or not.
-_UNSPACED = r"[\u0e01-\u0eff\u1000-\u109f\u1780-\u17ff\u3040-\u30ff\u3400-\u9fff\uac00-\ud7af]"
+_LETTERS = r"[\u0e01-\u0eff\u1000-\u109f\u1780-\u17ff\u3040-\u30ff\u3400-\u9fff\uac00-\ud7af]"
+UNSPACED = re.compile(rf"{_LETTERS}+")
 _WORDS = re.compile(
-    rf"(?<==)\w+[\[{{(][^\s\[\](){{}},]*[\])}}]|{_UNSPACED}+"
-    rf"|(?:<(?:\*|[a-z]+)>|(?!{_UNSPACED})[^\s=,:;()\[\]{{}}<>|\"'])+"
+    rf"(?<==)\w+[\[{{(][^\s\[\](){{}},]*[\])}}]|{_LETTERS}+"
+    rf"|(?:<(?:\*|[a-z]+)>|(?!{_LETTERS})[^\s=,:;()\[\]{{}}<>|\"'])+"
 )
 _NAMELIKE = re.compile(r"[A-Za-z_][\w-]*(?:[.$/@\\]+[\w$-]+)+\Z")
 _AROUND = {('"', '"'), ("'", "'"), ("(", ")"), ("[", "]")}
@@ -254,7 +260,7 @@ def _grammar_or_state(place: _Place) -> str | None:
 def _behind_noun_or_preposition(place: _Place) -> str:
     # FOLLOWING, RUNNING: capitals behind a preposition are a state, not a name.
     is_state = place.word.isupper() and len(place.word) > 1
-    if place.lead in _NOUNS or (place.lead in PREPOSITIONS and not is_state):
+    if place.lead in NOUNS or (place.lead in PREPOSITIONS and not is_state):
         return "word"
     return "hard"
 
@@ -306,6 +312,8 @@ def _runs(slots: Iterable[Slot]) -> Iterator[Slot]:
 
 
 def _joins(run: Slot, slot: Slot) -> bool:
+    if run.kind == "word":
+        return run.after == " " and slot.kind == "hard" and _go_on(run.text, slot.text)
     if run.kind not in ("value", "name") or any(sign in run.after for sign in "=\"'"):
         return False
     last = run.text.rsplit(", ", 1)[-1].strip()
@@ -314,6 +322,16 @@ def _joins(run: Slot, slot: Slot) -> bool:
         return False
     unit = run.kind == "value" and run.after == " " and _UNIT.match(slot.text) is not None
     return unit or slot.kind in ("value", "name")
+
+
+def _go_on(name: str, word: str) -> bool:
+    """Whether a word with a capital belongs to the name before it: `by Mary Ann Smith`."""
+    return (
+        name[:1].isupper()
+        and word.istitle()
+        and word.isalpha()
+        and word.lower() not in CONSTANTS | GRAMMAR
+    )
 
 
 def _closed(run: Slot) -> Slot:

@@ -17,7 +17,7 @@ from collections import defaultdict
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
-from .forms import Form, Slot
+from .forms import PREPOSITIONS, Form, Slot
 
 # Clusters that have the same words before a text, at least. So many errors of one kind, each of
 # which came once, would not be found in a training of normal executions.
@@ -67,6 +67,9 @@ def _at(members: Sequence[int], length: int, clusters: Sequence[Cluster]) -> Ite
         if found is not None:
             yield found
             return
+        if clusters[members[0]][0].slots[length - 1].text.lower() in PREPOSITIONS:
+            # Many words behind a preposition are names, and the text is further behind.
+            by_word = {"": [number for longer in by_word.values() for number in longer]}
     for _, longer in sorted(by_word.items()):
         yield from _at(longer, length + 1, clusters)
 

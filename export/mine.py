@@ -31,16 +31,20 @@ from fluent_krone.reading.templates import (
     TemplateMatcher,
     several_tokens,
 )
+from fluent_krone.reading.wildcards import is_name
 
 from .folding import fold, fold_codes
 from .forms import Form, Slot, parse
 from .free_text import FreeText, free_texts
+from .names import fold_inside, fold_names, fold_phrases
 from .value_places import ValuePlaces, places_of
 
 # A template without wildcards as far as its first one, where it has no second kind of text.
 _HEAD = re.compile(r"([^<]*)<(?:\*|[a-z]+)>.*", re.DOTALL)
 _LETTER = re.compile(r"[^\W\d_]")
 _DIGIT = re.compile(r"[0-9]+")
+# Wildcards for words with digits.
+_CODES = ("<num>", "<hex>", "<code>")
 _NEIGHBOURS = re.compile(r"(?:<(?:\*|[a-z]+)>){2,}")
 # Where there are too many templates, those that share so many first words are merged, long ones
 # first.
@@ -92,7 +96,11 @@ def _generalise(texts: set[str]) -> str:
         return next(iter(texts))
     if len({_DIGIT.sub("#", text) for text in texts}) == 1:
         return _DIGIT.sub("<num>", min(texts))
+    if all(map(_is_code, texts)):
+        return "<code>"
     words = [text.split(" ") for text in texts]
+    if any(len(text) > 1 for text in words) and all(map(is_name, texts)):
+        return "<name>"
     if len(words[0]) > 1 and _are_alike(words):
         # Always so many words: a wildcard each, or any number of words would do.
         return " ".join(_generalise(set(column)) for column in zip(*words, strict=True))
@@ -100,6 +108,11 @@ def _generalise(texts: set[str]) -> str:
     if len(heads) == 1:
         return f"{heads.pop()}<*>"
     return "<*>"
+
+
+def _is_code(text: str) -> bool:
+    """Whether a text is one word with a digit, or a wildcard for such words."""
+    return text in _CODES or (" " not in text and "<" not in text and bool(_DIGIT.search(text)))
 
 
 def _are_alike(rows: Sequence[Sequence[str]]) -> bool:
@@ -275,7 +288,8 @@ def _cluster(forms: Sequence[Form], by_sessions: bool) -> list[tuple[str, list[F
     for form in forms:
         buckets[form.key].append(form)
     parted = [cluster for bucket in buckets.values() for cluster in _split(bucket, places)]
-    clusters = fold(fold_codes(parted), by_sessions)
+    codes = fold_phrases(fold_inside(fold_codes(parted)))
+    clusters = fold_names(fold(codes, by_sessions))
     texts = free_texts(clusters)
     joined = {number for text in texts for number in text.members}
     found = [(_emit(one), one) for number, one in enumerate(clusters) if number not in joined]

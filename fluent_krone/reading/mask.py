@@ -37,6 +37,7 @@ _VALUE = re.compile(
   | (?P<nums> (?<![\w.$/@-]) (?: NUMBER (?: / NUMBER ){3,} | NUMBER / NUMBER
               | (?=[0-9/]*\.) NUMBER / NUMBER / NUMBER ) (?! [\w/-] | \.\w ) )
   | (?P<day> (?<!\w) [0-9]{1,2} / [A-Z][a-z]{2} / [0-9]{4} (?: :[0-9:]+ )? (?!\w) )
+  | (?P<mail> (?<![\w.@/:-]) \w [\w.+-]* @ (?: [\w-]+\. )+ [a-z]{2,10} (?! [\w@:/-] | \.\w ) )
   | (?P<host> (?<![\w.$/@-]) (?: [\w-]+\. )+ [a-z]{2,10} : [0-9]{1,5} (?!\w) )
   | (?P<path> (?<![\w.$<>)*/\\-]) (?! / [0-9]{1,3} (?:\.[0-9]{1,3}){3} (?![\w.]) )
               (?: [A-Za-z]: | ~ | \.{1,2} )? (?: [/\\]+ [\w.@+~%#$&*-]* \w [\w.@+~%#$&*-]* )+ [/\\]*
@@ -45,7 +46,8 @@ _VALUE = re.compile(
             | (?<![\w.]) (?=[0-9]*[a-fA-F])(?=[a-fA-F]*[0-9]) [0-9a-fA-F]{6,} (?!\w) )
   | (?P<span> (?<!\w) P (?:[0-9]+[YMWD])* T (?:[0-9]+(?:[.,][0-9]+)?[HMS])+ (?!\w) )
   | (?P<word> (?![$€£¥₩₹₽] ?[0-9]) [A-Za-z_$\x80-\U0010ffff] [\w$]* (?: [.-]+ [\w$]+ )* )
-  | (?P<num> [<>~]?[-+]? [0-9]\w* (?: [.:/,_-]+ [0-9]\w* )* (?: \.[A-Za-z][\w-]* )* %? )
+  | (?P<num> [<>~]?[-+]? [0-9]\w* (?: (?: [.:/,_-]+ | (?<=[eE])\+ ) [0-9]\w* )*
+              (?: \.[A-Za-z][\w-]* )* %? )
     """.replace("NUMBER", _NUMBER),
     re.VERBOSE,
 )
@@ -141,7 +143,7 @@ def _mask_word(text: str) -> str:
         return text
     prefix = _PREFIXED.match(text)
     if prefix is None:
-        return "<id>"
+        return "<code>"
     if prefix[1]:
         return f"{prefix[1]}<id>"
     return f"{prefix[2]}<num>"
@@ -154,11 +156,11 @@ def may_be_random(word: str) -> bool:
 
 
 def _mask_random(found: re.Match[str]) -> str:
-    """`<id>` for a word whose letters and digits follow no rule.
+    """`<code>` for a word whose letters and digits follow no rule.
 
     >>> words = ("JczEEcQm1SxHvA1TdqkAM", "XMLHttpRequestBean")
     >>> [_MAYBE_RANDOM.sub(_mask_random, word) for word in words]
-    ['<id>', 'XMLHttpRequestBean']
+    ['<code>', 'XMLHttpRequestBean']
     """
     text = found[0]
     # No name has these signs of base64.
@@ -166,7 +168,7 @@ def _mask_random(found: re.Match[str]) -> str:
     if text.isupper() or text.islower() or (text.startswith("/") and not is_data):
         return text
     if text.endswith("==") and len(text) % 4 == 0:
-        return "<id>"
+        return "<code>"
     stretches = _STRETCH.findall(text)
     longest = _SHORT_STRETCH
     if len(text) >= _LONG_WORD:
@@ -176,7 +178,7 @@ def _mask_random(found: re.Match[str]) -> str:
     signs = len(_JOINING.findall(text))
     if sum(map(len, stretches)) > longest * len(stretches) or signs * _TO_A_SIGN > len(text):
         return text
-    return "<id>"
+    return "<code>"
 
 
 def _mask_ascii(found: re.Match[str]) -> str:

@@ -41,6 +41,16 @@ _HALF = re.compile("[\udc80-\udcff]")
 _IN_NUMBER = rb"[\w\x80-\xff.:/,%+-]"
 _ANYTHING = rb"."
 _TOKEN = rb"[^\s]"
+# What may stand behind a name, and is no part of it.
+_NOT_IN_NAMES = (
+    rb"(?!(?i:fail(?:ed|s|ure)?|errors?|abort(?:ed)?|cancell?ed|re(?:fused|jected|try|trying)|denied"
+    rb"|tim(?:eout|ed)|expired|lost|invalid|missing|unknown|no|not|without|after|because|due|with|by"
+    rb"|but|and|or|is|was|has|had|did|does|cannot|could|nicht|fehlgeschlagen|abgebrochen|abgelehnt"
+    rb"|non|pas|refus\xc3\xa9e?|annul\xc3\xa9e?|fallid[ao]|rechazad[ao]|cancelad[ao]"
+    rb"|\xd0\xbd\xd0\xb5)(?![\w\x80-\xff-]))"
+)
+_IN_NAME = rb"[\w\x80-\xff.'&/-]"
+_NAME = _NOT_IN_NAMES + _IN_NAME + rb"+?(?: " + _NOT_IN_NAMES + _IN_NAME + rb"+?){0,4}?"
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,8 +79,13 @@ TYPES = {
     "url": _Type(rb"[A-Za-z][\w+.-]*://"),
     "path": _Type(rb"[^\s/\\]*[/\\]"),
     "host": _Type(rb"[\w-]", rb"[\w.:-]"),
+    "mail": _Type(rb"[^\s@]+@"),
+    # With a digit, of several parts, or longer than words are: "latest" and "expired" are words.
+    "code": _Type(rb"(?=[^\s]*[0-9]|[^\s]+[._$/@:\\-]\w|[^\s]{16})[^\s]"),
     # A session key may be any word, so an id is any token.
     "id": _Type(),
+    # One to five words, none of which says how something went.
+    "name": _Type(whole=_NAME),
     # What stood in quotes, blanks and all.
     "str": _Type(then=_ANYTHING),
 }
@@ -239,6 +254,15 @@ class Template:
             other = b"[^" + first + b"]*+"
             return b"." + other + b"(?:(?!" + end + b")" + first + other + b")*+"
         return kind.begin + kind.then + many + b"?"
+
+
+def is_name(text: str) -> bool:
+    """Whether `<name>` stands for a text.
+
+    >>> [is_name(text) for text in ("Rio de Janeiro", "Mary Ann failed", "a: b")]
+    [True, False, False]
+    """
+    return re.fullmatch(_NAME, text.encode(errors="replace")) is not None
 
 
 # Bytes of words besides letters, digits and those above 127. With the point and the hyphen most

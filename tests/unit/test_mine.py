@@ -158,7 +158,7 @@ def test_a_message_of_values_only_makes_no_template() -> None:
 
 def test_too_many_templates_are_merged_by_their_first_words_with_a_warning() -> None:
     letters = "abcdefghijklmnopqrstuvwxyz"
-    messages = [f"note by hand {a}{b}{b} {b}{a}{a} {a}" for a in letters for b in letters] + [
+    messages = [f"note hand {a}{b}{b} {b}{a}{a} {a}" for a in letters for b in letters] + [
         "disk is full"
     ]
     mined = mine(messages, max_templates=20)
