@@ -20,7 +20,7 @@ from ..explain.desk import Desk
 from ..explain.tickets import Ticket
 from ..types import Alert, Finding
 from .keeper import Keeper
-from .misfit import ENOUGH_EVENTS, ENOUGH_RECORDS, Misfit
+from .misfit import ENOUGH_EVENTS, ENOUGH_RECORDS, FIRST_RECORDS, Misfit
 
 _log = logging.getLogger(__name__)
 
@@ -62,7 +62,7 @@ class Judge:
         self._take_accepted()
         # The number of records at which to look again: looking at each chunk would cost too much.
         self._began = engine.counters["records"]
-        self._next_look = self._began + ENOUGH_RECORDS
+        self._next_look = self._began + FIRST_RECORDS
 
     @property
     def bundle(self) -> Bundle:
@@ -141,7 +141,7 @@ class Judge:
         self._misfit = Misfit(engine)
         self._logged = None
         self._began = engine.counters["records"]
-        self._next_look = self._began + ENOUGH_RECORDS
+        self._next_look = self._began + FIRST_RECORDS
         if self.keeper is not None:
             self.keeper.attach(engine, maker)
 
@@ -209,8 +209,9 @@ class Judge:
         """Log a misfit, each kind of it once until it is gone; its counts grow all the time."""
         self._next_look = records + ENOUGH_RECORDS
         begun = records - self._began
-        if begun < ENOUGH_EVENTS < begun + ENOUGH_RECORDS:
-            self._next_look = self._began + ENOUGH_EVENTS
+        for enough in (ENOUGH_RECORDS, ENOUGH_EVENTS):
+            if begun < enough < begun + ENOUGH_RECORDS:
+                self._next_look = self._began + enough
         trouble = self._misfit.trouble()
         kind = None
         if trouble is not None:

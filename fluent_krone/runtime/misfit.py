@@ -13,6 +13,9 @@ from ..core.offsets import FAR_BEHIND_NS
 from ..reading.accessor import is_path
 from ..reading.records import InputSettings, RecordReader
 
+# Records after which it is said that not one of them can be read. A quiet stream takes hours to
+# send ten times as many, and none of them is judged.
+FIRST_RECORDS = 100
 # Records after which it is decided whether the settings fit. Fewer could all come from one unusual
 # source; many more would delay the warning.
 ENOUGH_RECORDS = 1_000
@@ -32,6 +35,10 @@ _MOST_OFFSET_S = 14 * 3600
 _EXAMPLES = {"ahead of": "Europe/Berlin", "behind": "America/New_York"}
 # A share from which on something is amiss with all of the stream and not with some of its sources.
 _MOST = 0.5
+# A share that no new version of a program reaches, since some of its lines stay.
+_ALL = 0.99
+# Reasons for which no record of any part of a log is set aside, where the settings fit.
+_UNREADABLE = {"not_a_map", "no_message", "line_format"}
 
 
 class Counted(Protocol):
@@ -91,7 +98,7 @@ class Misfit:
         counts.subtract(self._before)
         settings = self._engine.reader.settings
         if counts["records"] < self._enough_records:
-            return self._last
+            return self._last or _unreadable(counts, settings)
         found = (
             _set_aside(counts, settings)
             or _component(counts, settings)
@@ -114,7 +121,9 @@ class Misfit:
     def _templates(self, counts: Counter[str]) -> str | None:
         events = counts["events"]
         unmatched = counts["unmatched"]
-        if events < self._enough_events or unmatched <= _MOST * events:
+        if events < self._enough_events and unmatched < _ALL * events:
+            return None
+        if events < self._enough_records or unmatched <= _MOST * events:
             return None
         return (
             f"bundle does not fit this stream: {unmatched} of {events} events match no template; "
@@ -190,6 +199,15 @@ def _set_aside(counts: Counter[str], settings: InputSettings) -> str | None:
     return f"{share}: {_REMEDIES.get(reason, _remedy_of_record)(settings)}"
 
 
+def _unreadable(counts: Counter[str], settings: InputSettings) -> str | None:
+    """What is said of the first records already: all are set aside, where none should be."""
+    records = counts["records"]
+    asides = sum(counts[f"aside {reason}"] for reason in _UNREADABLE)
+    if records < FIRST_RECORDS or asides < records:
+        return None
+    return _set_aside(counts, settings)
+
+
 def _remedy_of_record(settings: InputSettings) -> str:
     return "the records are no maps of fields; check what the source sends"
 
@@ -208,7 +226,11 @@ def _remedy_of_key(settings: InputSettings) -> str:
 
 
 def _remedy_of_line(settings: InputSettings) -> str:
-    return "their lines do not have the form of line_format; export a bundle from this stream"
+    return (
+        "their lines do not have the form of line_format; if the sender cuts off what stands "
+        'before the message, as in_syslog and most parsers do, set line_format ""; otherwise '
+        "export a bundle from this stream"
+    )
 
 
 _REMEDIES = {

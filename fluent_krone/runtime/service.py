@@ -310,7 +310,7 @@ class Service:
             "messages_cut": engine.reader.messages_cut,
             "sessions_over_cap": engine.sessions.over_cap,
             "sessions_open": len(engine.sessions.open),
-            "cache_hits": engine.counters["events"] - engine.tracker.misses,
+            "cache_hits": max(engine.counters["events"] - engine.tracker.misses, 0),
             "cache_misses": engine.tracker.misses,
             "alerts_outgoing": len(self._outbox),
             "incidents_open": len(self._judge.incidents.open),

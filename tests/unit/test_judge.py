@@ -16,28 +16,40 @@ def strange(count: int) -> Chunk:
     return Chunk("app", [[1, {b"ride": b"x", b"message": b"of another log"}] for _ in range(count)])
 
 
+def told(caplog: pytest.LogCaptureFixture, words: str) -> list[str]:
+    messages = [record.getMessage() for record in caplog.records]
+    return [message for message in messages if words in message]
+
+
 def test_a_bundle_that_does_not_fit_is_told_once(
     story: Any, lift: Bundle, caplog: pytest.LogCaptureFixture
 ) -> None:
     async def body(rig: Rig) -> None:
-        await rig.service.take(strange(9_999), lambda: None)
-        assert not told()
+        await rig.service.take(strange(999), lambda: None)
+        assert not told(caplog, "does not fit")
         for _ in range(3):
             await rig.service.take(strange(1), lambda: None)
-        assert told() == [
+        assert told(caplog, "does not fit") == [
             "bundle does not fit this stream: "
-            "10000 of 10000 events match no template; export one for it"
+            "1000 of 1000 events match no template; export one for it"
         ]
         await rig.service.reload(lift)
         await rig.service.take(strange(10_000), lambda: None)
-        assert len(told()) == 2
+        assert len(told(caplog, "does not fit")) == 2
 
-    def told() -> list[str]:
-        return [
-            record.getMessage()
-            for record in caplog.records
-            if "does not fit" in record.getMessage()
-        ]
+    story(body)
+
+
+def test_new_lines_beside_known_ones_are_looked_at_for_longer(
+    story: Any, caplog: pytest.LogCaptureFixture
+) -> None:
+    async def body(rig: Rig) -> None:
+        for n in range(20):
+            await rig.take(None, (f"a{n}", NORMAL[1]))  # five events
+        await rig.service.take(strange(9_899), lambda: None)
+        assert not told(caplog, "does not fit")
+        await rig.service.take(strange(1), lambda: None)
+        assert len(told(caplog, "9900 of 10000 events match no template")) == 1
 
     story(body)
 
@@ -65,5 +77,34 @@ def test_a_misfit_is_trouble_until_it_is_gone(story: Any, lift: Bundle) -> None:
         for n in range(1_000):
             await rig.take(None, (f"a{n}", NORMAL[1]))
         assert not any("set aside" in text for text in rig.service.troubles())
+
+    story(body)
+
+
+def test_a_stream_of_which_nothing_can_be_read_is_told_after_few_records(
+    story: Any, caplog: pytest.LogCaptureFixture
+) -> None:
+    async def body(rig: Rig) -> None:
+        line = b"Order 7 shipped"
+        chunk = Chunk("app", [[1, {b"message": line, b"host": b"web1"}] for _ in range(100)])
+        await rig.service.take(chunk, lambda: None)
+        [found] = told(caplog, "100 of 100 records are set aside (line_format)")
+        assert 'set line_format ""' in found
+        assert found in rig.service.troubles()
+
+    story(body, line_format=r"^(?P<time>\S+) (?P<host>\S+) \[x\] (?P<message>.*)$")
+
+
+def test_first_records_without_a_session_key_are_no_misfit(
+    story: Any, caplog: pytest.LogCaptureFixture
+) -> None:
+    """What a program writes as it starts belongs to no session."""
+
+    async def body(rig: Rig) -> None:
+        chunk = Chunk("app", [[1, {b"message": b"starting up"}] for _ in range(999)])
+        await rig.service.take(chunk, lambda: None)
+        assert not told(caplog, "set aside (")
+        await rig.service.take(chunk, lambda: None)
+        assert len(told(caplog, "set aside (no_session_key)")) == 1
 
     story(body)
