@@ -34,6 +34,8 @@ from .header_times import FORMATS, closed, compiled, stamps
 MIN_SHARE = 0.6
 # Words before a time that is read although the message begins with the line.
 _FAR = 6
+# What stands before such a time; there may be more words than in the lines that were looked at.
+_BEFORE_TIME = rf"(?:\S+ +){{{MAX_LEAD + 1},{2 * _FAR}}}?"
 # With more distinct loggers than this share of the lines, what looks like a logger is none.
 _MANY_COMPONENTS = 0.1
 # So many distinct loggers are believed in however short the sample is.
@@ -186,7 +188,7 @@ def _starts(line: str) -> Iterator[tuple[list[_Element], int]]:
                 ending, at_end = closed(line, end)
                 yield [(kind, skipped + stamp + ending)], at_end
             elif kind == "time":
-                yield [(kind, f"(?={skipped}{stamp})")], 0
+                yield [(kind, f"(?={_BEFORE_TIME}{stamp})")], 0
         space = _WORD.match(line, at)
         if space is None:
             return

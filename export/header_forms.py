@@ -34,7 +34,7 @@ LEVELS = (
     rf"< *(?<level>{_WORDS}) *>",
     rf"(?:{header_stamps.OPENING}|\{{) *(?<level>{_WORDS}) *(?:{header_stamps.CLOSING}|\}})",
     rf"\[(?<level>{_LETTERS})\]",
-    rf"(?:level|lvl|severity|loglevel|pri)=\"?(?<level>{_WORDS}|[0-7])\"?(?=[\s,|;\]])",
+    rf"(?:level|lvl|severity|loglevel|pri)=[\"']?(?<level>{_WORDS}|[0-7])[\"']?(?=[\s,|;\]])",
     # in signs of one's own, as in *INFO* and #INFO#
     rf"[*#=~]+ *(?<level>{_WORDS}) *[*#=~]+",
     _BARE_LEVEL,

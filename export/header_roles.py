@@ -233,7 +233,7 @@ def _worth_of_name(column: Column) -> float:
         worth *= 0.4
     if column.share(_NUMBERED):
         # Hosts and threads have numbers, loggers seldom.
-        worth *= 0.9
+        worth *= 0.7
     if worth and column.kind == "signed":
         worth += 1.0
     return worth

@@ -21,7 +21,7 @@ LEADS = (
     PRIORITY,
     r"\[{1,2} *",
     rf"(?:[<(~^#|*=]|{OPENING}) *",
-    r"(?:time|ts|timestamp|date|t)=\"?",
+    r"(?:time|ts|timestamp|date|t)=[\"']?",
     # journalctl -o short-full
     rf"{DAY},? +",
     # access logs: client, identity and user, perhaps behind the virtual host

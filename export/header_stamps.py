@@ -32,13 +32,20 @@ MONTH_NAME = r"(?:[^\s\d./:,;|=()\[\]<>\"'-]{3,20}|1?\d月)"
 DAY = r"(?:Mon|Tue|Wed|Thu|Fri|Sat|Sun)"
 
 
+_SECONDS = r":\d\d"
+_HALF = r"(?:[AaPp][Mm]|[AaPp]\. ?[Mm]\.)"
+
+
 def _halves(sign: str, year: str, year_format: str) -> Iterator[tuple[str, tuple[str, ...]]]:
     """Times with am or pm, with and without a fraction of a second."""
-    day = rf"\d\d?{re.escape(sign)}\d\d?{re.escape(sign)}{year},? \d\d?:\d\d:\d\d"
+    day = rf"\d\d?{re.escape(sign)}\d\d?{re.escape(sign)}{year},? \d\d?:\d\d{_SECONDS}"
     dates = [sign.join((*order, year_format)) for order in (("%m", "%d"), ("%d", "%m"))]
     for fraction, form in ((r"", ""), (r"\.\d{1,6}", ".%f")):
         clocks = [f"{date}{comma} %I:%M:%S{form} %p" for comma in ("", ",") for date in dates]
-        yield rf"{day}{fraction} [AaPp][Mm]", tuple(clocks)
+        yield rf"{day}{fraction} {_HALF}", tuple(clocks)
+    # without seconds
+    clocks = [f"{date}{comma} %I:%M %p" for comma in ("", ",") for date in dates]
+    yield rf"{day.removesuffix(_SECONDS)} {_HALF}", tuple(clocks)
 
 
 def _with_words() -> Iterator[tuple[str, tuple[str, ...]]]:
@@ -58,6 +65,13 @@ def _with_words() -> Iterator[tuple[str, tuple[str, ...]]]:
 # of them a fraction and an offset are added where the lines have them.
 TIMES: tuple[tuple[str, tuple[str, ...]], ...] = (
     (ISO, ()),
+    (r"@4[0-9a-f]{23}", ()),
+    # the week or the day of a year: 2024-W42-2T13:00:00Z, 2024-289T13:00:00Z
+    (rf"\d{{4}}-(?:W\d\d-\d|\d{{3}})T{CLOCK}(?:[.,]\d{{1,9}})?{_OFFSET}?", ()),
+    # without seconds
+    (r"\d{4}[-/]\d\d[-/]\d\d[T ]\d\d:\d\d(?![\d:.,h])", ()),
+    (r"\d\d?\.\d\d?\.\d{4} klo \d\d?[.:]\d\d[.:]\d\d", ()),
+    (rf"\d{{4}}\. ?{MONTH_NAME} \d\d?\. {CLOCK}", ()),
     (rf"\d{{8}}T\d{{6}}(?:[.,]\d{{1,9}})?{_OFFSET}?", ()),
     (rf"\d{{4}}-\d\d-\d\d\t{CLOCK}", ("%Y-%m-%d\t%H:%M:%S",)),
     # Cisco NX-OS: 2024 Oct 15 13:00:00
@@ -94,7 +108,7 @@ TIMES: tuple[tuple[str, tuple[str, ...]], ...] = (
     # 15-oct.-2024 13:00:00, окт 15, 2024 13:00:00
     (
         r"\d{4}(?:年|년) ?\d\d?(?:月|월) ?\d\d?(?:日|일) *(?:(?:上午|下午|午前|午後|오전|오후) ?)?"
-        r"\d\d?(?::|时|時)\d\d(?::|分)\d\d(?:[.,]\d{1,9})?(?:秒)?",
+        r"\d\d?(?::|时|時|시 ?)\d\d(?::|分|분 ?)\d\d(?:[.,]\d{1,9})?(?:秒|초)?",
         (),
     ),
     (rf"\d\d?\.?[- /]{MONTH_NAME}\.?[- /]\d{{4}},?[: ]{CLOCK}(?:[.,]\d{{1,9}})?", ()),
@@ -147,7 +161,11 @@ TIMES: tuple[tuple[str, tuple[str, ...]], ...] = (
     (rf"\d{{6}} {CLOCK}", ("%y%m%d %H:%M:%S",)),
     (r"\d{6} \d{6}", ("%y%m%d %H%M%S",)),
     # Seconds, milliseconds, microseconds or nanoseconds since 1970.
-    (r"(?<![\d.])1\d{9}(?:\.\d{1,9}|\d{3}|\d{6}|\d{9})?(?![\d.]\d|\d)", ()),
+    (
+        r"(?<![\d.])1\d{9}(?:\.\d{1,9}|\d{3}|\d{6}|\d{9}"
+        r"|,(?:\d{3}|\d{6}|\d{9})(?=[\s\]]))?(?![\d.]\d|\d)",
+        (),
+    ),
     (r"1\.\d{9,}[eE]\+?0?9", ()),
 )  # fmt: skip
 # What may stand behind a time with a format: its fraction, its offset, and how these are read.
@@ -166,6 +184,8 @@ OFFSETS = (
 YEARLESS = (
     rf"{MONTH_NAME}\.? [ \d]?\d {CLOCK}{_FRACTION}",
     rf"{MONTH} [ \d]?\d {CLOCK}{_FRACTION}",
+    # Redis 2
+    rf"\d\d? {MONTH} {CLOCK}{_FRACTION}",
     rf"{DAY} {MONTH} [ \d]?\d {CLOCK}{_FRACTION}",
     rf"\d\d[-./]\d\d[- |]{CLOCK}{_FRACTION}",
     rf"\d{{4}} {CLOCK}\.\d+",
@@ -186,5 +206,5 @@ ENDS = (
     r"\]:? +- +", r"\](?=\[)", r"\]{1,2}:? *", rf"(?:{CLOSING}) *", DRAWN,
     r"> *", r"\) *", rf" +{SEPARATOR} +", r"; *", r"\t",
     r", *", r" *\|+ *", r" +: +", r": +",
-    r"\" +", r":\d+\): *", r" +", "",
+    r"[\"'] +", r":\d+\): *", r" +", "",
 )  # fmt: skip

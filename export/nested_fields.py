@@ -21,7 +21,9 @@ _SURROUNDINGS = re.compile(
     re.IGNORECASE,
 )
 # In the object `event` of the Elastic Common Schema, all other fields say how the record was made.
-_OF_AN_EVENT = re.compile(r"\$\.event\.(?!action|outcome|code|duration|reason)\w+", re.IGNORECASE)
+_OF_AN_EVENT = re.compile(
+    r"\$\.event\.(?!action|outcome|code|duration|reason|message|msg|text)\w+", re.IGNORECASE
+)
 
 
 def below(above: str, name: str) -> str:

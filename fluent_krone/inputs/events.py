@@ -130,7 +130,7 @@ def _as_it_stands(path: Path, timezone: str | None) -> Iterator[Event]:
     rows = iter(read_rows(path))
     first = list(itertools.islice(rows, _LOOKED_AT))
     wrapped = _wrapped_in(first)
-    stamps = Stamps(path, timezone)
+    stamps = Stamps(path, timezone, lambda: (str(row.get("message")) for row in read_rows(path)))
     if wrapped:
         first = [_unwrapped(record, wrapped) for record in first]
     times = RecordTimes(path, first, timezone, lambda: read_rows(path))

@@ -8,13 +8,18 @@ The year is found in order, not for each line on its own:
    year, a year has passed; and where it would lead ahead by more than half a year, it is a line of
    the year before that came late.
 
+A clock without a date (`13:00:00,123 INFO …`) is of the day on which the file was last written, or
+of as many days before as the clocks go past midnight behind it. This is said.
+
 So a file whose date says nothing, as that of a copy does, has its lines in the right order, and the
 lines of a New Year's night too.
 """
 
 from __future__ import annotations
 
+import logging
 import re
+from collections.abc import Callable, Iterable
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -22,6 +27,7 @@ from ..errors import RecordError
 from ..reading.time_words import month_of
 from ..reading.times import TimeReader
 
+_log = logging.getLogger(__name__)
 # `Jun  9 06:06:01`, klog's `I0609 06:06:01.5`, `06-09 06:06:01.5`, `[06.09 06:06:01]`, each perhaps
 # behind `<34>`
 _YEARLESS = re.compile(
@@ -30,6 +36,7 @@ _YEARLESS = re.compile(
     r"(?P<clock> \d\d:\d\d:\d\d)(?:[.,](?P<fraction>\d+))?"
 )
 _NAMED_MONTH = re.compile(r"([^\W\d_]+|\d+月) ")
+_DAY_FIRST = re.compile(r"(\d\d?) ([^\W\d_]+)(?= )")
 # A date with its year and a clock, perhaps behind a priority, a bracket, a level or a key.
 _WHOLE = re.compile(
     r"(?:<\d{1,3}>(?:1 )?|\[|[A-Z], \[|(?:level=\w+ )?(?:time|ts|t|timestamp)=\"?|[A-Z]{4,8} +\[?)?"
@@ -41,6 +48,21 @@ _WHOLE = re.compile(
 _IN_BRACKETS = re.compile(
     r"(?:\S+ ){3,4}\[(?P<time>\d\d?/[A-Z][a-z]{2}/\d{4}:\d\d:\d\d:\d\d(?: [+-]\d{4})?)\]"
 )
+# A stamp without a year behind other words, where the line begins with none of the stamps above:
+# `[7] 15 Oct 13:00:00.123 * …`, `000001: *Oct 15 13:00:00.123: …`.
+_BEHIND_WORDS = re.compile(
+    r".{0,40}?(?<![\w.-])(?P<day>[^\W\d_]{3,9}\.? [ \d]?\d|\d\d? [^\W\d_]{3,9}\.?|\d\d[-./]\d\d)"
+    r"(?P<clock> \d\d:\d\d:\d\d)(?:[.,](?P<fraction>\d+))?"
+    r"(?! (?:[A-Z]{2,5} |[+-]\d{4} )?(?:19|20)\d\d\b)"
+)
+# A clock without a date, perhaps in brackets or behind a level.
+_CLOCK_ONLY = re.compile(
+    r"(?:[A-Z]{4,8} +)?[\[(<]?(?P<hour>[01]\d|2[0-3]):(?P<minute>[0-5]\d):(?P<second>[0-5]\d)"
+    r"(?:[.,:](?P<fraction>\d{1,9}))?(?=[\s\])>|,]|Z)"
+)
+_HALF_A_DAY_S = 43_200
+# A day begins up to so much later in other zones than in that of the file's date.
+_ZONES = timedelta(hours=14)
 _NEVER = datetime.max
 # Half a year: what leads further back or ahead is nearer with another year.
 _HALF = timedelta(days=183)
@@ -49,9 +71,21 @@ _YEARS_BACK = 8
 
 
 class Stamps:
-    """Times of a file's lines, read in their order. Stamps are in `timezone`; None is UTC."""
+    """Times of a file's lines, read in their order. Stamps are in `timezone`; None is UTC.
 
-    def __init__(self, path: Path, timezone: str | None = None) -> None:
+    `again` reads the lines of the file once more, where they have clocks and no dates.
+    """
+
+    def __init__(
+        self,
+        path: Path,
+        timezone: str | None = None,
+        again: Callable[[], Iterable[str]] = lambda: (),
+    ) -> None:
+        self._path = path
+        self._again = again
+        # The days of clocks without a date; None before the first, and where the file has no date.
+        self._days: _Days | None = None
         self._latest = _NEVER
         if path.exists():
             written = datetime.fromtimestamp(path.stat().st_mtime, UTC).replace(tzinfo=None)
@@ -67,6 +101,9 @@ class Stamps:
         found = _YEARLESS.match(line)
         if found is None:
             return self._whole(line)
+        return self._yearless(found)
+
+    def _yearless(self, found: re.Match[str]) -> int | None:
         stamp = found["day"] + found["clock"]
         if stamp != self._known[0]:
             self._known = stamp, self._parse(re.sub(r"[^\w:]+", " ", stamp).strip())
@@ -79,9 +116,31 @@ class Stamps:
         """The time of a line with a year in its stamp, by which several files are put in order."""
         found = _WHOLE.match(line) or _IN_BRACKETS.match(line)
         if found is None:
+            if behind := _BEHIND_WORDS.match(line):
+                return self._yearless(behind)
+            if clock := _CLOCK_ONLY.match(line):
+                return self._of_a_day(clock)
             return None
         try:
             return self._times.read(found["time"])
+        except RecordError:
+            return None
+
+    def _of_a_day(self, clock: re.Match[str]) -> int | None:
+        """The time of a clock without a date."""
+        if self._latest == _NEVER:
+            return None
+        if self._days is None:
+            clocks = (found for line in self._again() if (found := _CLOCK_ONLY.match(line)))
+            self._days = _Days.of(map(_second_of_day, clocks), self._latest - timedelta(days=1))
+            _log.info(
+                "times have no date, so they are of the day on which the file was last written "
+                "file=%s",
+                self._path,
+            )
+        moment = self._days.moment(_second_of_day(clock))
+        try:
+            return self._times.read(moment) + int((clock["fraction"] or "").ljust(9, "0"))
         except RecordError:
             return None
 
@@ -115,8 +174,50 @@ class Stamps:
         )
 
 
+def _second_of_day(clock: re.Match[str]) -> int:
+    return int(clock["hour"]) * 3600 + int(clock["minute"]) * 60 + int(clock["second"])
+
+
+class _Days:
+    """The days of clocks, which go on to the next one where they step back by half a day or more.
+
+    `last` is the second of the day of the clock before.
+    """
+
+    def __init__(self, day: datetime, last: int) -> None:
+        self._day = day
+        self._last = last
+
+    @classmethod
+    def of(cls, clocks: Iterable[int], written: datetime) -> _Days:
+        """The days of a file's clocks, the last of which was when the file was last written."""
+        first = last = None
+        midnights = 0
+        for second in clocks:
+            if first is None:
+                first = second
+            elif last is not None and last - second > _HALF_A_DAY_S:
+                midnights += 1
+            last = second
+        day = written.replace(hour=0, minute=0, second=0, microsecond=0)
+        if day + timedelta(seconds=last or 0) > written + _ZONES:
+            day -= timedelta(days=1)
+        return cls(day - timedelta(days=midnights), first or 0)
+
+    def moment(self, second: int) -> datetime:
+        """The moment of a clock; one that is half a day ahead is of the day before, and late."""
+        if second - self._last > _HALF_A_DAY_S:
+            return self._day - timedelta(days=1) + timedelta(seconds=second)
+        if self._last - second > _HALF_A_DAY_S:
+            self._day += timedelta(days=1)
+        self._last = second
+        return self._day + timedelta(seconds=second)
+
+
 def _moment(year: int, stamp: str) -> datetime | None:
     day_format = "%m%d"
+    if day_first := _DAY_FIRST.match(stamp):
+        stamp = f"{day_first[2]} {day_first[1]}{stamp[day_first.end() :]}"
     named = _NAMED_MONTH.match(stamp)
     if named:
         try:

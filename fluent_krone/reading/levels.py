@@ -51,7 +51,7 @@ _WORDS_OF_RANKS = {
     2: "debug fine config dbg debg dbug debu d d1 d2 d3 d4 d5 debug1 debug2 debug3 debug4 debug5 db"
     " fein konfiguration 调试",
     3: "info information informational inf i in infos informazioni información informações"
-    " informatie log default display success http 信息 情報 정보 инфо информация",
+    " informatie log df default display success http 信息 情報 정보 инфо информация",
     4: "notice note n ntc notic a hinweis aviso",
     5: "warn warning w wrn warnung avertissement attention advertencia advertência avvertenza"
     " waarschuwing deprecated 警告 경고 предупреждение",

@@ -28,6 +28,8 @@ def logs_of(request: Any, message_field: str) -> Iterator[tuple[int, dict[str, A
             for log in scope.get("logRecords", ()):
                 record = of_resource | _attributes(log)
                 record |= {name: log[field] for field, name in _FIELDS if log.get(field)}
+                if "severity" not in record and log.get("severityNumber"):
+                    record["severity_number"] = log["severityNumber"]
                 record[message_field] = _value(log.get("body"))
                 time = log.get("timeUnixNano") or log.get("observedTimeUnixNano") or 0
                 yield int(time), record

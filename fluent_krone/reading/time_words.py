@@ -5,25 +5,26 @@ from __future__ import annotations
 import re
 
 # How the names of months begin, in English, German, French, Spanish, Portuguese, Italian, Dutch,
-# the Scandinavian languages, Polish, Turkish and Russian. Of two names that begin alike, the longer
-# beginning counts.
+# the Scandinavian languages, Finnish, Polish, Czech, Hungarian, Romanian, Turkish, Greek, Russian,
+# Ukrainian and Bulgarian. Of two names that begin alike, the longer beginning counts.
 _MONTHS = (
-    "jan gen ene sty oca янв",
-    "feb fév fev lut şub фев",
-    "mar mär mrz mrt maa мар",
-    "apr avr abr kwi nis апр",
-    "may mai mei maj mag mayo май мая",
-    "jun juin giu cze haz июн",
-    "jul juil lug lip tem июл",
-    "aug aoû août aou ago sie ağu авг",
-    "sep set wrz eyl сен",
-    "oct okt ott out paź eki окт",
-    "nov lis kas ноя",
-    "dec dez déc dic des gru ara дек",
+    "jan gen ene sty oca led tam ian ιαν янв січ яну",
+    "feb fév fev lut şub úno hel φεβ фев лют",
+    "mar mär mrz mrt maa bře már μαρ мар бер",
+    "apr avr abr kwi nis dub huh ápr απρ апр кві",
+    "may mai mei maj mag mayo kvě máj tou μαΐ μάι μαι май мая тра",
+    "jun juin giu cze haz červen červn jún kes iun ιουν июн чер юни",
+    "jul juil lug lip tem červenc júl hei iul ιουλ июл лип юли",
+    "aug aoû août aou ago sie ağu srp elo αυγ авг сер",
+    "sep set wrz eyl zář sze syy σεπ сен вер сеп",
+    "oct okt ott out paź eki říj lok οκτ окт жов",
+    "nov lis kas marr noi νοε ноя лис ное",
+    "dec dez déc dic des gru ara pros jou δεκ дек гру",
 )
 _MONTH_OF = {name: n + 1 for n, names in enumerate(_MONTHS) for name in names.split()}
 # Letters by which a month is told.
-_LONGEST_MONTH = 4
+_LONGEST_MONTH = max(map(len, _MONTH_OF))
+_SHORTEST_MONTH = 3
 # Hours of the abbreviations that logs use. Where one has several meanings, the stream's own time
 # zone decides first; otherwise it is this.
 ABBREVIATIONS = {
@@ -69,7 +70,7 @@ def month_of(name: str) -> int:
     """
     if name.endswith("月"):
         return int(name[:-1])
-    for length in (_LONGEST_MONTH, _LONGEST_MONTH - 1):
+    for length in range(_LONGEST_MONTH, _SHORTEST_MONTH - 1, -1):
         month = _MONTH_OF.get(name[:length].lower())
         if month:
             return month

@@ -24,7 +24,7 @@ from zoneinfo import ZoneInfo
 from lru import LRU
 
 from ..errors import ConfigError, RecordError
-from .time_numbers import digits_ns, in_range, number_in, number_ns
+from .time_numbers import digits_ns, in_range, number_in, number_ns, tai_ns
 from .time_words import ABBREVIATIONS, HALVES, month_of, with_common_year
 
 _NS = 1_000_000_000
@@ -93,6 +93,8 @@ _FORMS = [
         + ")?",
         # Oct 15, 2024 1:00:00 PM
         _NAMED + r"[\s/-]+(?P<day>\d\d?)(?:,?\s+|[/-])(?P<year>\d{4})" + _GAP + _CLOCK + _ZONE,
+        # 2024. október 15. 13:00:00
+        r"(?P<year>\d{4})\. ?" + _NAMED + r" (?P<day>\d\d?)\.?" + _GAP + _CLOCK + _ZONE,
         # Tue Oct 15 13:00:00 CEST 2024, Oct 15 13:00:00 2024 GMT, Di 15. Okt 13:00:00 CEST 2024
         _NAMED + r"\s+(?P<day>\d\d?)\s+" + _CLOCK + _ZONE + r"\s+(?P<year>\d{4})",
         _NAMED + r"\s+(?P<day>\d\d?)\s+" + _CLOCK + r"\s+(?P<year>\d{4})" + _ZONE,
@@ -118,6 +120,8 @@ _TWENTIES = 20
 _THAI = 543
 _THAI_YEARS = range(1970 + _THAI, 2100 + _THAI)
 _MORE_THAN_MICROSECONDS = re.compile(r"([.,]\d{6})\d+")
+# `p.m.`, which strptime does not know.
+_HALF_WITH_POINTS = re.compile(r"\b([AaPp])\.\s?([Mm])\.?(?!\w)")
 _AN_ABBREVIATION = re.compile(
     r"\b[A-Z]{2,5}\b(?<!\bAM)(?<!\bPM)(?:(?<=UTC|GMT)[+-]\d\d?(?::?\d\d)?\b)?"
 )
@@ -191,6 +195,9 @@ class TimeReader:
         text = str(value).strip()
         if self._format:
             return self._by_format(text)
+        tai = tai_ns(text)
+        if tai is not None:
+            return tai
         number = number_in(text)
         if number is not None:
             return digits_ns(number)
@@ -295,6 +302,8 @@ class TimeReader:
     def _by_format(self, text: str) -> int | tuple[int, int]:
         time_format = str(self._format)
         text = _MORE_THAN_MICROSECONDS.sub(r"\1", text)
+        if "%p" in time_format:
+            text = _HALF_WITH_POINTS.sub(r"\1\2", text)
         offset = None
         try:
             if "%Z" in time_format:

@@ -1,0 +1,69 @@
+"""Clocks without a date, and stamps without a year behind other words.
+
+Was wrong: their files had no time at all, so that no session ended before its file did.
+"""
+
+from __future__ import annotations
+
+import os
+from datetime import UTC, datetime
+from pathlib import Path
+
+import pytest
+
+from fluent_krone.inputs import read_events
+
+WRITTEN = datetime(2024, 10, 15, 13, 5, tzinfo=UTC)
+
+
+def moments(text: str, folder: Path, written: datetime = WRITTEN) -> list[str]:
+    path = folder / "a.log"
+    path.write_text(text)
+    os.utime(path, (written.timestamp(), written.timestamp()))
+    times = [time_ns for time_ns, _ in read_events(path)]
+    return [
+        datetime.fromtimestamp(time_ns / 1e9, UTC).strftime("%d %H:%M:%S.%f")[:-3]
+        if time_ns
+        else ""
+        for time_ns in times
+    ]
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        "13:00:00.123 [main] INFO a.Pump - started",
+        "[13:00:00.123 INF] started",
+        "INFO  13:00:00,123 started",
+        "[13:00:00:123] [Server thread/INFO]: started",
+        "7:M 15 Oct 13:00:00.123 * started",
+        "[7] 15 Oct 13:00:00.123 * started",
+        "Tue Oct 15 13:00:00.123 [conn7] started",
+        "000001: *Oct 15 13:00:00.123: %SYS-5-UP: started",
+        "[ 10-15 13:00:00.123  777: 900 I/Pump ]",
+    ],
+)
+def test_the_file_tells_the_day(line: str, tmp_path: Path) -> None:
+    assert moments(f"{line}\n" * 3, tmp_path) == ["15 13:00:00.123"] * 3
+
+
+def test_clocks_go_past_midnight(tmp_path: Path) -> None:
+    clocks = ("22:00:00", "23:59:59", "00:00:01", "23:59:58", "12:00:00", "23:00:00", "01:00:00")
+    text = "".join(f"{clock} INFO a: started\n" for clock in clocks)
+    assert [moment[:11] for moment in moments(text, tmp_path)] == [
+        *("13 22:00:00", "13 23:59:59", "14 00:00:01", "13 23:59:58", "14 12:00:00", "14 23:00:00"),
+        "15 01:00:00",
+    ]
+
+
+def test_a_file_that_was_last_written_behind_midnight(tmp_path: Path) -> None:
+    text = "23:00:00 INFO a: started\n"
+    written = datetime(2024, 10, 15, 0, 0, 5, tzinfo=UTC)
+    assert moments(text, tmp_path, written) == ["14 23:00:00.000"]
+
+
+@pytest.mark.parametrize(
+    "line", ["ratio 13:00:00 of 7", "1300:00 no clock", "25:00:00 INFO no clock"]
+)
+def test_what_is_no_clock(line: str, tmp_path: Path) -> None:
+    assert moments(f"{line}\n", tmp_path) == [""]
