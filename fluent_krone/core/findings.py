@@ -88,9 +88,9 @@ class FindingMaker:
                 if deviation.behind >= 0:
                     # Whoever marked it as normal meant the step that came too early, and all that
                     # comes behind it for that reason.
-                    session.told.append(_too_early(deviation, self._names))
+                    session.told += (_too_early(deviation, self._names),)
                 continue
-            self._note(session.told, deviation)
+            self._note(session, deviation)
             self._counters["deviations"] += 1
             self._counters[f"deviations_{deviation.witness}"] += 1
             findings.append(found)
@@ -114,6 +114,8 @@ class FindingMaker:
 
     def is_told(self, session: Session, direction: str) -> bool:
         """Whether it was reported that the time witness found the last step odd in this way."""
+        if not session.told:
+            return False
         return f"time {direction} {self._names[session.keys[-1]]}" in session.told
 
     def _is_news(self, session: Session, deviation: Deviation) -> bool:
@@ -142,11 +144,11 @@ class FindingMaker:
             return any(told.startswith(("time stuck", "time slow")) for told in session.told)
         return False
 
-    def _note(self, told: list[str], deviation: Deviation) -> None:
-        """Add what is told with a deviation: first the signature that its alert's id is made of."""
-        told.append(signature_of(deviation, self._names))
+    def _note(self, session: Session, deviation: Deviation) -> None:
+        """Note what is told with a deviation: first the signature that names its alert."""
+        session.told += (signature_of(deviation, self._names),)
         if deviation.behind >= 0:
-            told.append(_too_early(deviation, self._names))
+            session.told += (_too_early(deviation, self._names),)
 
     def novelty(self, session: Session, log_key: int, text: bytes, clock_ns: int) -> Finding | None:
         """An event whose template normal training did not have; None where it was reported."""

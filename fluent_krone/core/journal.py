@@ -342,7 +342,7 @@ class Journal:
         session.seen = min(seen, self._time.clock)
         session.passed_ns = last_ns
         session.alerted = alerted
-        session.told = list(told)
+        session.told = tuple(told)
         own_keys = [log_keys[i] for i in array("H", keys)]
         if self._unknown in own_keys:
             own_keys = self._found_again(own_keys, lines)

@@ -78,9 +78,9 @@ class Loop:
             record_count += 1
             event_count += len(keys)
             rank, rare, places = checks or checked(log_key, text, record)
-            for start, judged_end, end, slot, fine in places:
-                if text[start:judged_end] not in fine:
-                    rare |= is_odd(log_key, slot, text[start:end], fine)
+            for judged, whole, slot, fine in places:
+                if text[judged] not in fine:
+                    rare |= is_odd(log_key, slot, text[whole], fine)
             if own_time or not time_ns:
                 time_ns = engine.single.own_time(record, time_ns, now_ns)
             if not behind <= time_ns <= watermark:

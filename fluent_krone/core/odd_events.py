@@ -31,9 +31,9 @@ _PLACE_BYTES = 120
 # A longer shape is not remembered.
 _LONGEST_SHAPE = 1_000
 
-# Begin of a value, the end of what is judged of it and its own end, its place, and the values that
-# were found to be no deviation there.
-Check = tuple[int, int, int, int, set[bytes]]
+# Where in a message the judged part of a value is, and all of the value; its place in the template,
+# and the values that were found to be no deviation there.
+Check = tuple[slice, slice, int, set[bytes]]
 # What is known of all events of one shape and level: the rank of the level, None where it is not
 # known; whether each of them is rare, by its log key or its level; and where the values are that
 # are worth a look.
@@ -96,10 +96,8 @@ class OddEvents:
         places = self._checks[log_key].get(text.translate(ZEROED))
         if places is None:
             places = self._places_anew(log_key, text)
-        for start, judged_end, end, slot, fine in places:
-            if text[start:judged_end] not in fine and self.is_odd(
-                log_key, slot, text[start:end], fine
-            ):
+        for judged, whole, slot, fine in places:
+            if text[judged] not in fine and self.is_odd(log_key, slot, text[whole], fine):
                 return True
         return False
 
@@ -165,7 +163,8 @@ class OddEvents:
                 start, end = spans[slot]
                 judged = self._steps.judged_part(log_key, slot, text[start:end])
                 fine = self._fine.setdefault((log_key, slot), set())
-                checks.append((start, start + len(judged), end, slot, fine))
+                part = slice(start, start + len(judged))
+                checks.append((part, slice(start, end), slot, fine))
         return checks
 
     def _places_anew(self, log_key: int, text: bytes) -> Sequence[Check]:
@@ -263,6 +262,8 @@ class OddEvents:
         for limit in limits:
             start, end, longest_ns = limit
             duration_ns = times[end - 1] - times[start]
+            if duration_ns <= longest_ns:
+                continue
             duration_ns -= uncertain_ns(self._steps, times[start], times[end - 1])
             if duration_ns > longest_ns and self._steps is not None:
                 slowest = max(range(start + 1, end), key=lambda at: times[at] - times[at - 1])

@@ -125,7 +125,7 @@ class Session:
     alerted: int = NOT_ALERTED
     saved: Saved = field(default_factory=Saved)
     # Signatures of the deviations that were reported.
-    told: list[str] = field(default_factory=list)
+    told: tuple[str, ...] = ()
     # Log keys of its events, two bytes each, and their event times.
     keys: array[int] = field(default_factory=partial(array, "H"))
     times: array[int] = field(default_factory=partial(array, "q"))

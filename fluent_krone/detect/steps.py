@@ -6,7 +6,7 @@ import itertools
 import math
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
-from functools import lru_cache
+from functools import cached_property, lru_cache
 
 from ..core.hierarchy import Hierarchy
 from ..core.steps import ANY_GAP_NS, Limit, Row, Situation, SoFar
@@ -245,7 +245,7 @@ class Steps:
             return 0
         return self.waits.silence_ns
 
-    @property
+    @cached_property
     def has_fractions(self) -> bool:
         # All of them were made from the same times, so that one tells.
         ranges = self.times.steps or self.times.actions

@@ -27,8 +27,9 @@ from .seam import Aside, Events, Found, Note, Read, reading_by
 from .templates import TemplateMatcher
 from .wildcards import ZEROED
 
-# `[start, end)` of a session key in its message.
-Span = tuple[int, int]
+# Where a session key is in its message. To make a slice anew for each record would cost more than
+# to take it.
+Span = slice
 # The component of a record, None without one; or that and the values of its facets.
 Component = bytes | None | tuple[bytes | None, ...]
 # Shape → log key, spans and note.
@@ -155,10 +156,9 @@ class EventReader:
             return log_key, text, keys, None
         log_key, spans, note = found
         if len(spans) == 1:
-            start, end = spans[0]
-            return log_key, prefix + message, ((message[start:end],),), note
+            return log_key, prefix + message, ((message[spans[0]],),), note
         if spans:
-            several = {(message[start:end],): None for start, end in spans}
+            several = {(message[span],): None for span in spans}
             return log_key, prefix + message, self._reader.capped(list(several)), note
         return log_key, prefix + message, self._reader.keys(tag, record, message), note
 
@@ -187,12 +187,11 @@ class EventReader:
             if found is not None:
                 log_key, spans, note = found
                 if len(spans) == 1:
-                    start, end = spans[0]
-                    key = (message[start:end],)
+                    key = (message[spans[0]],)
                     yield time_ns, record, log_key, prefix + message, (key,), note
                     continue
                 if 0 < len(spans) <= most_keys:
-                    several = dict.fromkeys([(message[start:end],) for start, end in spans])
+                    several = dict.fromkeys([(message[span],) for span in spans])
                     yield time_ns, record, log_key, prefix + message, [*several], note
                     continue
             try:
@@ -273,7 +272,7 @@ class EventReader:
         if regex is None or not self._has_spans:
             return ()
         spans = (found.span(regex.groups) for found in regex.finditer(message))
-        return tuple(span for span in spans if span[0] < span[1])
+        return tuple(slice(start, end) for start, end in spans if start < end)
 
 
 def _name(field: str | None) -> bytes | None:
