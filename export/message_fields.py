@@ -67,7 +67,7 @@ def message_field(options: Options, sample: list[dict[bytes, Any]], say: Say) ->
         beside = _beside(message, sample, {message, *options.session_key})
         if beside:
             fields = _with_route([message, *beside], sample)
-            return _made_of(fields, f"{message} is not all that is said", sample, say)
+            return _made_of(fields, f"records say more than {message}", sample, say)
     _check_that_it_is_there(message or "message", options, sample)
     return message or "message"
 

@@ -201,9 +201,10 @@ def _data(report: Report) -> str:
         "events in a session": f"{length['shortest']:,} to {length['longest']:,}, "
         f"median {length['median']:,}",
         "time": time,
-        "templates": f"{data['templates']:,} ({data['templates_once']:,} once, "
-        f"{data['templates_never']:,} never in normal training), {data['entities']:,} entities",
-        "threshold": f"{one_digit(detector['threshold'])}; doubtful from {lowest} to {highest}",
+        "templates": f"{data['templates']:,}, of {data['entities']:,} entities; in normal training "
+        f"{data['templates_once']:,} came only once, and {data['templates_never']:,} never",
+        "threshold of the score of a whole session": one_digit(detector["threshold"]),
+        "doubtful scores": f"{lowest} to {highest}",
     }
     settings = {
         f"<code>{escape(n)}</code>": f"<code>{escape(v)}</code>"
@@ -233,7 +234,7 @@ def _holdout(report: Report) -> str:
     rules = "".join(f"<li><b>{name}</b>: {text}</li>" for name, text in _BASELINES.items())
     return (
         f"<p>{how}. The other rows are six trivial rules on the same split, which do not use "
-        "entities and actions. A warning at the top says where one of them does as well.</p>"
+        "entities and actions. The top of the page says where one of them does as well.</p>"
         f"{table('Methods on the same split', heads, rows)}"
         "<details><summary>When a trivial rule considers a session normal</summary>"
         f"<ul>{rules}</ul></details>"
@@ -283,7 +284,7 @@ def _faults(report: Report) -> str:
         )
     if detector["detection"]:
         rules = list(detector["false_alarms"])
-        heads = ["in training, out of fold", *(escape(rule) for rule in rules)]
+        heads = ["in held-out parts of the training", *(escape(rule) for rule in rules)]
         rows = [
             ["<i>false alarms</i>", *(percent(detector["false_alarms"][rule]) for rule in rules)]
         ]

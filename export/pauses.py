@@ -96,6 +96,8 @@ class Pauses:
             if rung <= _A_DAY:
                 break
         share = bisect(longest, rung) / len(longest)
+        if share == 1:
+            return rung, "no session pauses longer"
         return rung, f"{share:.1%} of the sessions never pause longer"
 
     def between_groups(self) -> tuple[int, str] | None:

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
+from fluent_krone.detect.fault_words import FAULTS
+
 from .page_parts import percent, ratio
 from .report_input import (
     ReportInput,
@@ -26,9 +28,9 @@ _DRIFT = 0.01
 _UNNOTICED = 0.1
 # How many times as many false alarms as were asked for are told as a warning.
 _BEYOND_ASKED = 2.0
-# Share of normal sessions that a trivial rule may flag beyond ours and still count as equally good,
-# if it finds as many injected faults.
-_TOLERATED_MORE = 0.005
+# Shares of normal sessions that are flagged, and of injected faults that are found, count as equal
+# where they differ by no more than this.
+_EQUAL = 0.005
 
 
 # What an operator can do about a kind of fault that is hardly found.
@@ -104,9 +106,9 @@ def _warn_of_figures(holdout: Mapping[str, Any] | None) -> list[str]:
         ]
     ours, *others = holdout["methods"]
     said = [
-        f"A trivial rule does as well or better: {other['name']} has {_as_good(ours, other)}."
+        f"A trivial rule does better: {other['name']} has {_beside(ours, other)}."
         for other in others
-        if _is_as_good(ours, other)
+        if _is_better(other, ours)
     ]
     if holdout["normal"] < _FEW_HELD_OUT:
         said.append(
@@ -133,20 +135,33 @@ def _warn_of_budget(detector: Mapping[str, Any], sessions: int) -> list[str]:
     ]
 
 
-def _is_as_good(ours: Mapping[str, Any], other: Mapping[str, Any]) -> bool:
+def _is_better(one: Mapping[str, Any], other: Mapping[str, Any]) -> bool:
     """Compared by F1 where there are labels.
 
-    Without labels, the other rule must find as many injected faults for about as many false alarms.
+    Without labels, the better method raises fewer false alarms or finds more injected faults, and
+    is no worse in the other respect.
     """
-    if ours["f1"] is not None:
-        return bool(round(other["f1"], 3) >= round(ours["f1"], 3))
-    if ours["faults_mean"] is None:
+    if one["f1"] is not None:
+        return bool(round(one["f1"], 3) > round(other["f1"], 3))
+    if one["faults_mean"] is None:
         return False
-    affordable = other["false_alarm_rate"] <= ours["false_alarm_rate"] + _TOLERATED_MORE
-    return bool(affordable and other["faults_mean"] >= ours["faults_mean"])
+    saved = other["false_alarm_rate"] - one["false_alarm_rate"]
+    more = one["faults_mean"] - other["faults_mean"]
+    return bool(max(saved, more) > _EQUAL and min(saved, more) >= -_EQUAL)
 
 
-def _as_good(ours: Mapping[str, Any], other: Mapping[str, Any]) -> str:
+def _is_as_good(one: Mapping[str, Any], other: Mapping[str, Any]) -> bool:
+    """Whether two methods are the same within what counts as equal."""
+    if one["f1"] is not None:
+        return bool(round(one["f1"], 3) == round(other["f1"], 3))
+    if one["faults_mean"] is None:
+        return False
+    saved = other["false_alarm_rate"] - one["false_alarm_rate"]
+    more = one["faults_mean"] - other["faults_mean"]
+    return bool(max(abs(saved), abs(more)) <= _EQUAL)
+
+
+def _beside(ours: Mapping[str, Any], other: Mapping[str, Any]) -> str:
     if ours["f1"] is not None:
         return f"F1 {other['f1']:.3f}, {OURS} {ours['f1']:.3f}"
     return (
@@ -176,6 +191,13 @@ def _notes(report: Mapping[str, Any]) -> list[str]:
         )
     if holdout is None:
         return said
+    ours, *others = holdout["methods"]
+    equals = [other["name"] for other in others if _is_as_good(other, ours)]
+    if equals:
+        said.append(
+            f"A trivial rule does as well on the faults of this table: {', '.join(equals)}. It "
+            "judges neither times nor values nor levels, and does not say which step is odd."
+        )
     if holdout["kind"] == "random":
         said.append(
             "Sessions have no times, so those held out are drawn at random. If the log changes "
@@ -186,11 +208,7 @@ def _notes(report: Mapping[str, Any]) -> list[str]:
             f"Measured on a sample of the {holdout['sampled_from']:,} normal sessions, "
             "to save time."
         )
-    faint = [
-        kind.replace("_", " ")
-        for kind, rate in holdout["methods"][0]["faults"].items()
-        if rate < _UNNOTICED
-    ]
+    faint = [kind.replace("_", " ") for kind, rate in ours["faults"].items() if rate < _UNNOTICED]
     if faint:
         said.append(
             "A single fault of these kinds in an ordinary session usually goes unnoticed: "
@@ -205,17 +223,17 @@ def _found_table(detector: Mapping[str, Any]) -> list[str]:
     columns = list(detector["false_alarms"])
     if not detector["detection"]:
         return []
-    lines = ["found of each kind of fault, out of fold, for so many false alarms in 1,000 sessions"]
+    lines = ["which faults are found, by how many false alarms in 1,000 sessions are accepted:"]
     heads = "".join(f"{column.split()[0]:>8}" for column in columns)
-    lines.append(f"  {'':<16}{heads}")
+    lines.append(f"  {'false_alarms':<26}{heads}")
     for kind, found in detector["detection"].items():
         shares = "".join(f"{found[column]:>8.0%}" for column in columns)
-        lines.append(f"  {kind.replace('_', ' '):<16}{shares}")
+        lines.append(f"  {kind.replace('_', ' '):<26}{shares}   {FAULTS.get(kind, '')}")
     raised = "".join(f"{1000 * detector['false_alarms'][column]:>8.1f}" for column in columns)
-    lines.append(f"  {'false alarms':<16}{raised}")
+    lines.append(f"  {'raised in training':<26}{raised}   of 1,000 normal sessions")
     if detector["expected"]:
         expected = "".join(f"{1000 * detector['expected'][column]:>8.1f}" for column in columns)
-        lines.append(f"  {'expected':<16}{expected}")
+        lines.append(f"  {'expected of new sessions':<26}{expected}   of 1,000 normal sessions")
     return lines
 
 
@@ -230,11 +248,7 @@ def describe(report: Mapping[str, Any], said: Collection[str] = ()) -> str:
         contents += f", {data['span']['length']} from {data['span']['first']}"
     lines = [contents]
     if holdout:
-        judged = f"{holdout['normal']:,} normal"
-        if holdout["abnormal"]:
-            judged += f" and {holdout['abnormal']:,} abnormal"
-        fitted = f"{holdout['kind']} hold-out: fitted on {holdout['fitted']:,}"
-        lines.append(f"{fitted}, judged {judged} sessions")
+        lines.append(_split_in_words(holdout))
         lines += _table(holdout["methods"])
     lines += _found_table(report["detector"])
     lines += [
@@ -243,6 +257,18 @@ def describe(report: Mapping[str, Any], said: Collection[str] = ()) -> str:
         if entry["text"] not in said
     ]
     return "\n".join(lines) + "\n"
+
+
+def _split_in_words(holdout: Mapping[str, Any]) -> str:
+    """On which sessions the methods of the table were fitted, and on which they were tried."""
+    fitted = f"the first {holdout['fitted']:,} normal sessions"
+    judged = f"the {holdout['normal']:,} later ones"
+    if holdout["kind"] == "random":
+        fitted = f"{holdout['fitted']:,} normal sessions, drawn at random"
+        judged = f"the {holdout['normal']:,} others"
+    if holdout["abnormal"]:
+        judged += f" and on {holdout['abnormal']:,} abnormal ones"
+    return f"compared with trivial rules, each fitted on {fitted}, and tried on {judged}:"
 
 
 def _table(methods: Sequence[Mapping[str, Any]]) -> list[str]:

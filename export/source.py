@@ -280,7 +280,7 @@ def _with(settings: InputSettings, guess: LineFormat) -> InputSettings:
 
 def _say_guess(guess: LineFormat, lines: Sequence[str], say: Say) -> None:
     """Say the header that was guessed, and show what it strips from three lines."""
-    say(f"line format, guessed, for {guess.share:.1%} of the lines")
+    say(f"line format: guessed, it fits {guess.share:.1%} of the lines")
     shown = ", ".join(f"{name} {value[:60]!r}" for name, value in guess.example.items())
     say(f"  the first line has {shown}")
     pattern = re.compile(python_regex(guess.line_format))
@@ -289,7 +289,6 @@ def _say_guess(guess: LineFormat, lines: Sequence[str], say: Say) -> None:
     for found in matched[:: max(1, len(matched) // _SHOWN)][:_SHOWN]:
         header = found[0][: found.start("message")].strip()
         say(f"    {header[:80]!r} | {found['message'][:80]!r}")
-    say(f"  as a regular expression (line_format): {guess.line_format}")
 
 
 def suggestion(settings: InputSettings, inputs: Inputs) -> str:
@@ -391,7 +390,7 @@ class FirstPass:
         why = _SET_ASIDE.get(reason, reason)
         hint = "check the settings"
         if reason == "no_session_key":
-            why += f" of {','.join(self.settings.session_key)}"
+            why += f" {','.join(self.settings.session_key)}"
             hint = suggestion(self.settings, self.inputs)
         return f"{_name(self.inputs)}: all {count:,} records {why}: {hint}"
 
@@ -401,7 +400,7 @@ _SET_ASIDE = {
     "line_format": "do not match the line format",
     "continuation": "do not match the line format",
     "no_message": "have no message",
-    "no_session_key": "belong to no session",
+    "no_session_key": "have no session key",
 }
 
 

@@ -7,6 +7,8 @@ from collections import Counter
 from dataclasses import replace
 from typing import Any
 
+from fluent_krone.core.hierarchy import is_none
+
 from . import hierarchy
 from .stages import Work
 from .work_files import (
@@ -46,11 +48,12 @@ def run_hierarchy(work: Work) -> None:
     hierarchy.write_tree(leaves, work.file(".hierarchy.csv"))
     work.file(".hierarchy.csv").replace(work.file("hierarchy.csv"))
     sources = Counter(leaf.source for leaf in leaves)
-    entities = len({leaf.entity for leaf in leaves})
+    entities = len({leaf.entity for leaf in leaves if not is_none(leaf.entity)})
     work.say(
         f"hierarchy: {_counted(entities)}; "
         + ", ".join(
-            f"{n} templates placed by {_WHO.get(name, name)}" for name, n in sources.most_common()
+            f"{_WHO.get(name, name)} named the steps of {n} templates"
+            for name, n in sources.most_common()
         )
     )
 

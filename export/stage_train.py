@@ -40,8 +40,8 @@ def run_train(work: Work) -> None:
         work.warn(f"{model.dropped:,} rare kinds of session were merged with their nearest: {kept}")
     size = f"{len(content) / 1024:,.0f} KB"
     work.say(
-        f"train: {len(model.normal):,} distinct normal sessions, {len(model.columns):,} features, "
-        f"{size} as ONNX"
+        f"train: normal sessions have {len(model.normal):,} different counts of steps; the density "
+        f"of {len(model.columns):,} counts takes {size} as ONNX"
     )
 
 
@@ -59,7 +59,7 @@ def run_calibrate(work: Work) -> None:
             on_progress=bar.show,
         )
     work.write_json("calibration.json", dataclasses.asdict(found))
-    work.say(f"calibrate: threshold {found.threshold:g}. {found.words}")
+    work.say(f"calibrate: {found.words}")
     if found.trimmed:
         work.warn(
             f"{found.trimmed:,} of {len(sessions):,} training sessions are unlike all others "

@@ -77,15 +77,15 @@ def in_words(report: ChangeReport) -> str:
         parts.append(f"{numbered(len(added), 'new step')} ({_some(names)})")
     what = " and ".join(parts) or "new steps"
     said = f"The program has changed: since then, sessions have {what}{_with_version(report)}."
+    treated = "New steps are not judged until a new bundle knows them"
+    if renamed:
+        treated = "A renamed step is judged as the old one; a new step is not judged"
     if report.state == "abnormal":
         return (
             f"{said} Most of its sessions are abnormal in other ways: {report.abnormal:,} of "
             f"{report.sessions:,}. The change itself may be at fault."
         )
-    return (
-        f"{said} Renamed steps are judged as the old ones, and new ones are passed over. If all "
-        f"is as it should be: fluent-krone accept {report.name}"
-    )
+    return f"{said} {treated}. If all is as it should be: fluent-krone accept {report.name}"
 
 
 def _shifted_in_words(report: ChangeReport) -> str:
@@ -103,7 +103,7 @@ def _shifted_in_words(report: ChangeReport) -> str:
             joined = "; they have"
         said += f"{joined} steps in an order that no normal session had ({_some(pairs)})"
     if report.gone:
-        said += ". Sessions that lack nothing else are passed over from now on"
+        said += ". Sessions that lack nothing else raise no alert from now on"
     return f"{said}. If that is a new version of the program, fit a new bundle."
 
 

@@ -9,7 +9,7 @@ import json
 import sys
 import time
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, TextIO
@@ -285,9 +285,11 @@ def _ratio(part: int, whole: int) -> float | None:
 
 def describe(result: dict[str, Any], bundle: Bundle) -> str:
     """A summary for a person."""
+    sessions = f"{result['sessions']:,} sessions"
+    if result["instances"] != result["sessions"]:
+        sessions += f" ({result['instances']:,} instances: some keys came back after an end)"
     lines = [
-        f"{result['events']:,} events in {result['sessions']:,} sessions "
-        f"({result['instances']:,} instances), {result['events_per_s']:,} events/s, "
+        f"{result['events']:,} events in {sessions}, {result['events_per_s']:,} events/s, "
         f"bundle {bundle.name} ({bundle.hash})",
         f"{numbered(result['flagged'], 'session')} flagged, {numbered(result['alerts'], 'alert')}, "
         f"{numbered(result['unmatched'], 'event')} matched no template",
@@ -298,17 +300,29 @@ def describe(result: dict[str, Any], bundle: Bundle) -> str:
             f"{numbered(result['sessions_changed'], 'session')}"
         )
     if "f1" in result:
-        lines.append(
-            f"precision {result['precision']}  recall {result['recall']}  F1 {result['f1']}  "
-            f"(TP {result['tp']} FP {result['fp']} FN {result['fn']} TN {result['tn']}; "
-            f"left out: {result['left_out']:,} sessions that the bundle was fitted on; "
-            f"without label: {result['unlabelled']:,})"
-        )
+        lines += _by_labels(result)
     prefix = "set_aside_"
     aside = {name.removeprefix(prefix): n for name, n in result.items() if name.startswith(prefix)}
     if aside:
         lines.append("set aside: " + ", ".join(f"{n:,} × {reason}" for reason, n in aside.items()))
     return "\n".join(lines)
+
+
+def _by_labels(result: Mapping[str, Any]) -> list[str]:
+    """How the verdicts agree with the labels."""
+    abnormal = result["tp"] + result["fn"]
+    normal = result["fp"] + result["tn"]
+    lines = [
+        f"by the labels: {result['tp']:,} of {numbered(abnormal, 'abnormal session')} flagged, "
+        f"and {result['fp']:,} of {normal:,} normal ones "
+        f"(precision {result['precision']}, recall {result['recall']}, F1 {result['f1']})"
+    ]
+    if result["left_out"]:
+        fitted = numbered(result["left_out"], "session")
+        lines.append(f"  not counted: {fitted} that the bundle was fitted on (--all counts them)")
+    if result["unlabelled"]:
+        lines.append(f"  not counted: {numbered(result['unlabelled'], 'session')} without a label")
+    return lines
 
 
 def write_alert(file: TextIO) -> Callable[[Alert], None]:

@@ -135,7 +135,12 @@ def _parse(parameter: dataclasses.Field[Any], text: str) -> Any:
 def _read_toml(path: Path, door: str) -> dict[str, str]:
     try:
         table = tomllib.loads(path.read_text(encoding="utf-8"))
-    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
+    except tomllib.TOMLDecodeError as error:
+        raise ConfigError(
+            f"config file {path} is not TOML, in which texts stand in quotes "
+            f'(bundle = "hdfs"): {error}'
+        ) from None
+    except (OSError, UnicodeDecodeError) as error:
         raise ConfigError(
             f"config file {path}: {getattr(error, 'strerror', None) or error}"
         ) from None

@@ -192,9 +192,9 @@ def _words(direction: Direction, flow: Flow, windows: int, others: Sequence[str]
     if flow.usual < 10:
         usual = f"{flow.usual:.2g}"
     if direction == "silence" and flow.level == "stream":
-        said = f"No execution has started for {minutes}. At this time usually {usual} do."
+        said = f"No execution has started for {minutes}. In that time usually {usual} do."
     elif direction == "silence":
-        said = f"No line of {flow.name} has come for {minutes}. Usually there are {usual} by now."
+        said = f"No line of {flow.name} has come for {minutes}. In that time usually {usual} come."
     elif flow.level == "stream":
         said = f"{flow.observed:,} executions started within {minutes}; usually {usual} do."
     else:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import itertools
 import math
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -247,9 +246,9 @@ class Steps:
 
     @cached_property
     def has_fractions(self) -> bool:
-        # All of them were made from the same times, so that one tells.
+        # Any of them may tell: the unit of long gaps is a share of them, however fine times were.
         ranges = self.times.steps or self.times.actions
-        return any(found.unit < 1 for found in itertools.islice(ranges.values(), 1))
+        return any(found.unit < 1 for found in ranges.values())
 
     def hanging(self, keys: Sequence[int]) -> Deviation:
         threshold = self._thresholds["time.wait"]

@@ -495,7 +495,7 @@ def test_the_command_asks_only_when_told_to(
         main([*base, "--llm", "claude", "--llm-base-url", server.url, "--llm-cache", str(cache)])
         == 0
     )
-    assert "2 templates placed by claude" in capsys.readouterr().out
+    assert "claude named the steps of 2 templates" in capsys.readouterr().out
     assert {
         row["source"] for row in csv.DictReader((work / "hierarchy.csv").open(encoding="utf-8"))
     } == {"claude"}

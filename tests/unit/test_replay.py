@@ -151,8 +151,10 @@ def test_two_replays_give_the_same_alerts(lift: Bundle, tmp_path: Path) -> None:
 
 def test_a_description_for_a_person(outcome: tuple[Outcome, list[Alert]], lift: Bundle) -> None:
     text = describe(summary(outcome[0], lift, LABELS, keep_fitted=False), lift)
-    assert "22 events in 5 sessions (5 instances)" in text
-    assert "F1 0.5  (TP 1 FP 1 FN 1 TN 1; left out: 1 sessions" in text
+    assert "22 events in 5 sessions, " in text
+    assert "1 of 2 abnormal sessions flagged, and 1 of 2 normal ones" in text
+    assert "F1 0.5)" in text
+    assert "not counted: 1 session that the bundle was fitted on" in text
 
 
 def test_alerts_are_lines_of_json(outcome: tuple[Outcome, list[Alert]]) -> None:

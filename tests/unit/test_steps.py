@@ -117,14 +117,33 @@ def test_a_slow_step_is_reported_with_its_time() -> None:
     assert faster.deviations[0].beyond == pytest.approx(found.deviations[0].beyond / 2, rel=0.1)
 
 
-def test_steps_of_the_same_time_are_told_as_such() -> None:
-    witnesses = step_witnesses()
-    rides_at_once = [keys for keys in NORMAL for _ in range(60)]
-    at_once = [(0,) * (len(keys) - 1) for keys in rides_at_once]
-    times = measure_times(zip(rides_at_once, at_once, strict=True), tree())
+def judge_of_gaps(first_ns: int, others_ns: int) -> Steps:
+    """What judges steps, where every ride of training took these times: for its first gap, and for
+    each of the others.
+    """
+    rides_of_training = [keys for keys in NORMAL for _ in range(60)]
+    gaps = [(first_ns,) + (others_ns,) * (len(keys) - 2) for keys in rides_of_training]
+    times = measure_times(zip(rides_of_training, gaps, strict=True), tree())
     budget = step_budget()
-    witnesses = dataclasses.replace(witnesses, times=times)
-    judge = Steps(tree(), witnesses, budget, budget.thresholds(1.0))
+    witnesses = dataclasses.replace(step_witnesses(), times=times)
+    return Steps(tree(), witnesses, budget, budget.thresholds(1.0))
+
+
+@pytest.mark.parametrize(
+    ("first_ns", "others_ns", "has_fractions"),
+    [(90 * S, S // 2, True), (S // 2, 90 * S, True), (90 * S, 2 * S, False)],
+)
+def test_any_gap_of_training_tells_that_times_have_fractions(
+    first_ns: int, others_ns: int, has_fractions: bool
+) -> None:
+    """Wrong before: only the first one was looked at, and a long one is as good as whole seconds.
+    Where an output cut the fractions off, sessions then hung that did not.
+    """
+    assert judge_of_gaps(first_ns, others_ns).has_fractions == has_fractions
+
+
+def test_steps_of_the_same_time_are_told_as_such() -> None:
+    judge = judge_of_gaps(0, 0)
     odd = judge.gap((OPEN, OPENED), 90 * S)
     assert odd is not None
     assert "came 90 s after" in odd.words
@@ -133,13 +152,7 @@ def test_steps_of_the_same_time_are_told_as_such() -> None:
 
 def test_a_time_before_that_of_the_step_before_is_told_as_such() -> None:
     """Wrong before: a step came “only -10 ms after” the one before it."""
-    witnesses = step_witnesses()
-    rides_in_half_a_second = [keys for keys in NORMAL for _ in range(60)]
-    gaps = [(S // 2,) * (len(keys) - 1) for keys in rides_in_half_a_second]
-    times = measure_times(zip(rides_in_half_a_second, gaps, strict=True), tree())
-    budget = step_budget()
-    witnesses = dataclasses.replace(witnesses, times=times)
-    judge = Steps(tree(), witnesses, budget, budget.thresholds(1.0))
+    judge = judge_of_gaps(S // 2, S // 2)
     odd = judge.gap((OPEN, OPENED), -S // 100)
     assert odd is not None
     assert odd.direction == "fast"

@@ -74,9 +74,10 @@ PERSONS: tuple[Rule, ...] = (
         rf"(?!{IS_MASK})(?-i:{_CAPITAL}(?: {_CAPITAL}){{1,3}}(?!\w))",
         "<user>",
     ),
+    # Milliseconds at the end of a sentence are no Ms.: "after 71 ms. No such node".
     after(
-        r"(?<![a-z])(?:Herrn?|Frau|Familie|Mrs?\.?|Ms\.?|Dr\.|Prof\.|Mme|Mlle"
-        r"|Sra?\.|Señora?|Signora?|Sig\.|Pani?|г-н)\s{1,2}",
+        r"(?<![a-z])(?!(?<=[0-9]\s)(?-i:ms))"
+        r"(?:Herrn?|Frau|Familie|Mrs?\.?|Ms\.?|Dr\.|Prof\.|Mme|Mlle|Sra?\.|Señora?|Signora?|Sig\.|Pani?|г-н)\s{1,2}",
         rf"(?!{IS_MASK})(?-i:{_CAPITAL}(?: {_CAPITAL}){{0,3}}(?!\w))",
         "<user>",
     ),
