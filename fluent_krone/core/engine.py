@@ -24,13 +24,14 @@ from .hierarchy import Hierarchy
 from .journal import Journal, Pack
 from .judging import Judging
 from .lateness import InOrder
+from .lookout import Lookout
 from .loop import Loop
 from .novelties import Novelties
 from .parts import EngineParts, Limits
 from .patience import Patience
 from .references import References
 from .sessions import ALERTED, Session, Sessionizer, SessionSettings
-from .settling import Settling, looking_for_changes
+from .settling import Settling
 from .shared import Shared
 from .single import SingleEvents
 from .stream_time import StreamTime
@@ -94,7 +95,7 @@ class Engine:
         )
         context = ContextReader(limits.alert_fields)
         self.judging = Judging(parts, self.cascade, odd, make, context, self.counters)
-        self.settling = Settling(self, looking_for_changes(parts, self.reader, limits), make, odd)
+        self.settling = Settling(self, Lookout(parts, self.reader, limits), make, odd)
         self.single = SingleEvents(self, odd)
         self.hanging = Hanging(parts.steps, self.sessions, self.time, make)
         self.journal = Journal(

@@ -138,7 +138,7 @@ class Journal:
         self._everything = True
         self._numbers = other._numbers
         self._dropped = other._dropped
-        for session in [*other._settling.held(), *other._sessions.open.values()]:
+        for session in [*other._settling.held, *other._sessions.open.values()]:
             self._dropped.frombytes(session.saved.parts)
 
     def note_start(self, session: Session, time_ns: int) -> None:
@@ -168,7 +168,7 @@ class Journal:
         if self._started is None:
             raise RuntimeError("BUG: changes without track")
         if self._everything:
-            self._held = list(self._settling.held())
+            self._held = list(self._settling.held)
             for session in [*self._held, *self._sessions.open.values()]:
                 self._dropped.frombytes(session.saved.parts)
                 session.saved.events = 0
@@ -187,7 +187,7 @@ class Journal:
         if self._everything:
             found = self.snapshot(parts)
         else:
-            found = self._always(everything=False) | self._settling.changed()
+            found = self._always(everything=False) | self._settling.lookout.changed()
             found |= {"novelties": novelties, "sessions": parts, "started": self._started}
         found["dropped"] = self._dropped
         self._dropped = array("q")
@@ -197,14 +197,14 @@ class Journal:
 
     def parts(self) -> Iterator[list[Any]]:
         """Every session that is open or held, each as one part."""
-        for session in [*self._settling.held(), *self._sessions.open.values()]:
+        for session in [*self._settling.held, *self._sessions.open.values()]:
             yield _part(session)
 
     def snapshot(self, sessions: Iterable[Any]) -> dict[str, Any]:
         """The whole state, with `sessions` as its sessions. Log keys go with their template ids."""
         return (
             self._always(everything=True)
-            | self._settling.save()
+            | self._settling.lookout.save()
             | {
                 "templates": self._template_ids(),
                 "novelties": self._novelties.dump(),
@@ -287,7 +287,7 @@ class Journal:
         # New steps keep their numbers, which are behind those of the bundle's templates.
         log_keys += range(self._unknown + 1, self._unknown + 1 + NUMBERS)
         self._time.load(snapshot)
-        self._settling.load(snapshot, log_keys)
+        self._settling.lookout.load(snapshot, log_keys)
         self._novelties.load(snapshot, snapshot["novelties"])
         for part in snapshot["sessions"]:
             self._load_part(part, log_keys)
@@ -371,6 +371,6 @@ class Journal:
         if held:
             session.state = self._tracker.waiting
             session.saved.events = len(session.keys)
-            self._settling.hold(session)
+            self._settling.held.add(session)
             return
         sessions.open.move_to_end(key)

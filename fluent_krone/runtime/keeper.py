@@ -368,7 +368,7 @@ class Keeper:
 
     def _undecided(self) -> list[Session]:
         """Sessions that are open, and those that have ended and wait for what is not known yet."""
-        return [*self._engine.sessions.open.values(), *self._engine.settling.held()]
+        return [*self._engine.sessions.open.values(), *self._engine.settling.held]
 
     def _oldest_needed(self) -> int:
         """The oldest segment that an undecided session, or an event that waits, refers to.

@@ -427,10 +427,10 @@ def test_sessions_that_are_held_are_in_a_snapshot() -> None:
     odd = (OPEN, OPENED, WEIGHED, CLOSE)
     fed(engine, [("odd", odd), *many(BEFORE, 1)], 0)
     fed(engine, many(BEFORE, 1, "later"), 80)
-    assert [session.key for session in engine.settling.held()] == [(b"odd",)]
+    assert [session.key for session in engine.settling.held] == [(b"odd",)]
     again = engine_of()
     again.restore(msgpack.unpackb(msgpack.packb(engine.snapshot()), strict_map_key=False))
-    assert [session.key for session in again.settling.held()] == [(b"odd",)]
+    assert [session.key for session in again.settling.held] == [(b"odd",)]
     assert sorted(map(repr, again.finish())) == sorted(map(repr, engine.finish()))
 
 
