@@ -195,8 +195,8 @@ def _notes(report: Mapping[str, Any]) -> list[str]:
     equals = [other["name"] for other in others if _is_as_good(other, ours)]
     if equals:
         said.append(
-            f"A trivial rule does as well on the faults of this table: {', '.join(equals)}. It "
-            "judges neither times nor values nor levels, and does not say which step is odd."
+            f"A trivial rule does as well: {', '.join(equals)}. It sees only which steps come, and "
+            "not their times, values and levels, and does not say which of them is odd."
         )
     if holdout["kind"] == "random":
         said.append(

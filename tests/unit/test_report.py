@@ -188,7 +188,7 @@ def test_a_trivial_rule_that_does_as_well_is_said_plainly(labelled: Mapping[str,
             name in better
         )
     notes = [entry["text"] for entry in labelled["warnings"] if entry["level"] == "note"]
-    said_equal = f"trivial rule does as well on the faults of this table: {', '.join(equal)}."
+    said_equal = f"trivial rule does as well: {', '.join(equal)}."
     assert any(said_equal in text for text in notes) == bool(equal)
 
 
