@@ -7,6 +7,7 @@ import contextlib
 import json
 import time
 
+from ..core.listing import numbered
 from ..explain.accepted import accept, accepted_rows, take_back
 from ..explain.knowledge import Knowledge
 from ..explain.rows import MAX_NAME, printable, to_ms
@@ -84,4 +85,4 @@ def _list(knowledge: Knowledge, *, as_json: bool) -> None:
         else:
             print(f"“{row.template}”  accepted by {row.by}")
     if not as_json:
-        print(f"{len(rows):,} templates are accepted")
+        print(f"accepted so far: {numbered(len(rows), 'template')}")

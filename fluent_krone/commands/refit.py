@@ -75,9 +75,9 @@ def _fit(config: Config, folder: BundleFolder, work: Path, name: str) -> None:
         recording_of(folder), bundle, config, _clearing(config), random.Random(time.time_ns())
     )
     print(
-        f"refit: {numbered(filled.sessions, 'session')} of {numbered(filled.kinds, 'kind')}; left "
-        f"out: {filled.flagged:,} that alerted, {filled.cut:,} that are not whole, "
-        f"{filled.held_out:,} to judge by",
+        f"refit: the training has {numbered(filled.sessions, 'session')} of "
+        f"{numbered(filled.kinds, 'kind')}. Not part of it: {filled.flagged:,} that alerted, "
+        f"{filled.cut:,} that are not whole, and {filled.held_out:,} that are held out to judge by",
         flush=True,
     )
     if filled.sessions < _FEWEST_SESSIONS:
