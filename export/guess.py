@@ -50,6 +50,7 @@ _CALENDAR = frozenset(
 _READ = 300
 _CONTINUED = re.compile(
     r"\s+at |\s*\Z|\s{4,}[^\s\d\[]|\t\S|Caused by: |Traceback \(|\.\.\. \d+ more"
+    r"|panic: |goroutine \d+ \[|[\w./*()-]+\((?:0x|\.\.\.\)|\{0x)|created by "
 )
 
 

@@ -26,6 +26,7 @@ ANSI = re.compile(rb"\x1b(?:\[[0-?]*[ -/]*[@-~]|\][^\x07\x1b]*(?:\x07|\x1b\\)|[@
 _CONTINUATION = re.compile(
     rb"\s|\Z|at [\w.$<>]+\(|Caused by: |Suppressed: |\.\.\. \d+ more|Traceback \("
     rb"|During handling of |The above exception|goroutine \d+ \[|created by |--- End of "
+    rb"|panic: |[\w./*()-]+\((?:0x|\.\.\.\)|\{0x)"
     rb"|[\w.$]*(?:Exception|Error|Throwable)(?::|\s*\Z)|[)}\]]+\s*\Z"
 )
 # The name under which a record that was kept of a stream carries the tag that it came with. It

@@ -11,7 +11,10 @@ from pathlib import Path
 
 import pytest
 
+from export.guess import guess_line_format
+from fluent_krone.errors import RecordError
 from fluent_krone.inputs import read_events
+from fluent_krone.reading.records import InputSettings, RecordReader
 
 WRITTEN = datetime(2024, 10, 15, 13, 5, tzinfo=UTC)
 
@@ -41,6 +44,7 @@ def moments(text: str, folder: Path, written: datetime = WRITTEN) -> list[str]:
         "Tue Oct 15 13:00:00.123 [conn7] started",
         "000001: *Oct 15 13:00:00.123: %SYS-5-UP: started",
         "[ 10-15 13:00:00.123  777: 900 I/Pump ]",
+        "10/15-13:00:00.123 [**] [1:1000:1] started",
     ],
 )
 def test_the_file_tells_the_day(line: str, tmp_path: Path) -> None:
@@ -67,3 +71,17 @@ def test_a_file_that_was_last_written_behind_midnight(tmp_path: Path) -> None:
 )
 def test_what_is_no_clock(line: str, tmp_path: Path) -> None:
     assert moments(f"{line}\n", tmp_path) == [""]
+
+
+def test_a_panic_of_go_goes_on_from_the_line_before() -> None:
+    """Wrong before: with its lines, no header was found in most of the log."""
+    panic = ["panic: no pump", "", "goroutine 1 [running]:", "main.start(0x1)", "\t/srv/a.go:5"]
+    lines = [line for n in range(20) for line in (f"2024/10/15 13:00:{n:02d} started {n}", *panic)]
+    guess = guess_line_format(lines)
+    assert guess is not None
+    reader = RecordReader(InputSettings(session_key=("tag",), line_format=guess.line_format))
+    assert reader.read(b"a", {b"message": lines[0].encode()})[0] == b"started 0"
+    for line in panic:
+        with pytest.raises(RecordError) as caught:
+            reader.read(b"a", {b"message": line.encode()})
+        assert caught.value.reason == "continuation"
