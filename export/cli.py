@@ -36,7 +36,7 @@ _WHAT = {
     "mine": "find the templates of the messages; guess and show how lines are built",
     "hierarchy": "find entity, action and status of each template (hierarchy.csv, to be corrected)",
     "sequences": "cut the log into sessions, as the plugin will",
-    "calibrate": "find the threshold and the clearing rule, from normal sessions alone",
+    "calibrate": "find the thresholds, from normal sessions alone",
     "train": "fit the density of normal sessions, as an ONNX model",
     "report": "measure what the bundle is worth, and write the report card",
     "bundle": "write the bundle",

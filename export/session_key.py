@@ -94,7 +94,10 @@ class Candidate:
 
     @property
     def _share(self) -> str:
-        return f"in {self.coverage:.0%} of the records, {self.repeats:.1f} records per session"
+        repeats = f"{self.repeats:.1f}"
+        if self.repeats >= 100:
+            repeats = f"{self.repeats:,.0f}"
+        return f"in {self.coverage:.0%} of the records, {repeats} records per session"
 
 
 def suggest_session_keys(

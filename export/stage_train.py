@@ -46,7 +46,7 @@ def run_train(work: Work) -> None:
 
 
 def run_calibrate(work: Work) -> None:
-    """Find the threshold and the clearing rule, and write them."""
+    """Find the thresholds and write them, with what they are expected to find."""
     cut = read_cut(work)
     sessions = [session.trace for session in cut.training]
     with work.progress("calibrate") as bar:

@@ -405,7 +405,7 @@ def check_golden(bundle: Bundle, where: str) -> None:
         got = outline(golden_findings(bundle, golden.records))
         if got != golden.findings:
             raise BundleError(
-                f"bundle {where}: golden run {number} gives {list(got)}, expected "
-                f"{list(golden.findings)}: this version gives other verdicts than the one "
-                "that exported it; export it again"
+                f"bundle {where}: this version gives other verdicts than the one that exported "
+                f"it: export it again (golden run {number} gives {list(got)}, expected "
+                f"{list(golden.findings)})"
             )
