@@ -43,6 +43,7 @@ from .value_places import ValuePlaces, places_of
 _HEAD = re.compile(r"([^<]*)<(?:\*|[a-z]+)>.*", re.DOTALL)
 _LETTER = re.compile(r"[^\W\d_]")
 _DIGIT = re.compile(r"[0-9]+")
+_NUMBER = re.compile(r"[0-9]+(?:\.[0-9]+)*")
 # Wildcards for words with digits.
 _CODES = ("<num>", "<hex>", "<code>")
 _NEIGHBOURS = re.compile(r"(?:<(?:\*|[a-z]+)>){2,}")
@@ -94,8 +95,8 @@ def _generalise(texts: set[str]) -> str:
     """The narrowest text with wildcards that covers all of `texts`."""
     if len(texts) == 1:
         return next(iter(texts))
-    if len({_DIGIT.sub("#", text) for text in texts}) == 1:
-        return _DIGIT.sub("<num>", min(texts))
+    if len({_NUMBER.sub("#", text) for text in texts}) == 1:
+        return _NUMBER.sub("<num>", min(texts))
     if all(map(_is_code, texts)):
         return "<code>"
     words = [text.split(" ") for text in texts]

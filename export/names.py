@@ -109,7 +109,8 @@ def _may_be_name(words: Sequence[Slot]) -> bool:
         and last.kind in ("hard", "word")
         and last.after[:1] not in ("=", "(")
         and is_name(last.text)
-        and last.text.lower() not in CONSTANTS | GRAMMAR
+        and last.text not in GRAMMAR
+        and last.text.lower() not in CONSTANTS
     )
 
 

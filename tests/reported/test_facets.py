@@ -61,6 +61,7 @@ def test_codes_behind_a_route(form: str) -> None:
         ("call {n} done retries={v}", ["0", "1", "2", "3"]),
         ("served {n} on attempt {v}", ["1", "2", "3"]),
         ("handshake with peer {n} tls={v}", ["1.2", "1.3"]),
+        ("handshake {n} protocol=TLSv{v} done", ["1.2", "1.3"]),
         ("connection {n} proto=HTTP/{v}", ["1.1", "2"]),
         ("transfer {n} state: {v}", ["queued", "running", "draining", "parked", "closed"]),
     ],

@@ -16,7 +16,7 @@ from fluent_krone.reading.templates import UNMATCHED, TemplateMatcher
 
 FIRST = ("Anna", "Ben", "Clara", "David", "Elena", "Farid", "Greta", "Hugo", "Ines", "Jonas")
 LAST = ("Smith", "Jones", "Müller", "Garcia", "Okafor", "Rossi", "Petrov", "Yamada", "Novak")
-CITIES = "Berlin|New York|San Francisco|Paris|Rio de Janeiro|Oslo|Buenos Aires|Cape Town|Lima"
+CITIES = "Berlin|New York|San Francisco|The Hague|Rio de Janeiro|Oslo|Buenos Aires|Cape Town|Lima"
 TABLES = (
     "customer orders|line items|web sessions|price list|stock levels|gift cards|sales tax table"
 )
