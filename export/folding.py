@@ -48,7 +48,7 @@ def fold(clusters: list[list[Form]], by_sessions: bool) -> list[list[Form]]:
         least = MIN_VALUES
         if hard <= 2:
             least = 2 * MIN_VALUES
-        if by_sessions and _are_usual([clusters[c] for c in members]):
+        if by_sessions and are_usual([clusters[c] for c in members]):
             continue
         if len(members) >= least:
             merge(members, clusters, into)
@@ -66,7 +66,7 @@ def merge(members: Sequence[int], clusters: list[list[Form]], into: list[int]) -
             clusters[members[0]] += clusters[c]
 
 
-def _are_usual(clusters: Sequence[Sequence[Form]]) -> bool:
+def are_usual(clusters: Sequence[Sequence[Form]]) -> bool:
     """Whether clusters are few, and nearly all their messages are of those that come often."""
     counts = [sum(form.count for form in cluster) for cluster in clusters]
     often = sum(count for count in counts if count >= _OFTEN)

@@ -289,7 +289,7 @@ def _cluster(forms: Sequence[Form], by_sessions: bool) -> list[tuple[str, list[F
     for form in forms:
         buckets[form.key].append(form)
     parted = [cluster for bucket in buckets.values() for cluster in _split(bucket, places)]
-    codes = fold_phrases(fold_inside(fold_codes(parted)))
+    codes = fold_phrases(fold_inside(fold_codes(parted)), by_sessions)
     clusters = fold_names(fold(codes, by_sessions))
     texts = free_texts(clusters)
     joined = {number for text in texts for number in text.members}

@@ -14,7 +14,7 @@ from itertools import combinations
 
 from fluent_krone.reading.wildcards import WILDCARD, is_name
 
-from .folding import MIN_VALUES, merge
+from .folding import MIN_VALUES, are_usual, merge
 from .forms import CONSTANTS, GRAMMAR, NOUNS, PREPOSITIONS, UNSPACED, Form, Slot
 
 # So many clusters that differ in their first word, or in two words, and so many different words in
@@ -32,20 +32,32 @@ _LOOKED_AT = 20
 _LETTER = re.compile(r"[^\W\d_]")
 
 
-def fold_phrases(clusters: list[list[Form]]) -> list[list[Form]]:
+def fold_phrases(clusters: list[list[Form]], by_sessions: bool) -> list[list[Form]]:
     """Merge clusters that differ in a name of several words, as in `rows of <customer orders>`.
 
     A name stands behind a preposition or a noun such as `user`, or is one that was found there.
-    The words of each are one slot then.
+    The words of each are one slot then. With `by_sessions`, a few usual ones that stand behind one
+    preposition only stay apart: `waiting for disk flush` is a step.
     """
     into = list(range(len(clusters)))
     names: set[str] = set()
     # What stands behind names of one word is no part of them.
     single: set[int] = set()
-    for group in _phrases(clusters, None):
+    found = _phrases(clusters, None)
+    leads: dict[str, set[str]] = defaultdict(set)
+    for group in found:
+        for name in group.names:
+            leads[name].add(group.lead)
+    for group in found:
         if len(group.names) < MIN_VALUES or not single.isdisjoint(group.members):
             continue
-        if max(group.members.values()) == 1:
+        are_steps = (
+            by_sessions
+            and group.lead in PREPOSITIONS
+            and not any(len(leads[name]) > 1 or name[:1].isupper() for name in group.names)
+            and are_usual([clusters[c] for c in group.members])
+        )
+        if are_steps or max(group.members.values()) == 1:
             single |= group.members.keys()
         elif _take(group, clusters, into):
             names |= group.names
@@ -63,6 +75,8 @@ class _Phrases:
     begin: int
     # Slots behind the words.
     behind: int
+    # The word before them.
+    lead: str
     names: set[str] = field(default_factory=set)
     # Each with the number of words of its name.
     members: dict[int, int] = field(default_factory=dict)
@@ -87,7 +101,8 @@ def _phrases(clusters: Sequence[Sequence[Form]], known: set[str] | None) -> list
                 if known is not None and _said(words) not in known:
                     continue
                 around = (begin, *key[: begin + 1], words[-1].after, *key[end + 1 :])
-                found = groups.setdefault(around, _Phrases(begin, len(slots) - end))
+                lead = slots[begin - 1].text.lower()
+                found = groups.setdefault(around, _Phrases(begin, len(slots) - end, lead))
                 found.names.update(_said(form.slots[begin:end]) for form in cluster[:_LOOKED_AT])
                 found.members[c] = end - begin
     return sorted(groups.values(), key=lambda group: (-group.begin, -group.behind))

@@ -75,6 +75,15 @@ def test_what_happens_is_no_name() -> None:
     assert len(mine(form.format(n=n) for n in range(40) for form in forms).templates) == len(forms)
 
 
+def test_a_few_usual_phrases_behind_one_preposition_are_steps() -> None:
+    waits = ("disk flush", "lock release", "peer ack", "user input", "quota check", "data sync")
+    lines = [f"{n}: waiting for {wait}" for n in range(100, 130) for wait in waits]
+    assert len(mine(lines, by_sessions=True).templates) == len(waits)
+    forms = ("{n} rows of {name} read", "{n} rows put into {name}")
+    rows = [form.format(n=n, name=name) for n in range(30) for name in waits for form in forms]
+    assert len(mine(rows, by_sessions=True).templates) == len(forms)
+
+
 @pytest.mark.parametrize(
     ("values", "form", "new"),
     [
