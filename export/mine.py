@@ -43,6 +43,8 @@ from .value_places import ValuePlaces, places_of
 _HEAD = re.compile(r"([^<]*)<(?:\*|[a-z]+)>.*", re.DOTALL)
 _LETTER = re.compile(r"[^\W\d_]")
 _DIGIT = re.compile(r"[0-9]+")
+# Names of several words that one message may have.
+_NAMES = 2
 _NUMBER = re.compile(r"[0-9]+(?:\.[0-9]+)*")
 # Wildcards for words with digits.
 _CODES = ("<num>", "<hex>", "<code>")
@@ -289,8 +291,10 @@ def _cluster(forms: Sequence[Form], by_sessions: bool) -> list[tuple[str, list[F
     for form in forms:
         buckets[form.key].append(form)
     parted = [cluster for bucket in buckets.values() for cluster in _split(bucket, places)]
-    codes = fold_phrases(fold_inside(fold_codes(parted)), by_sessions)
-    clusters = fold_names(fold(codes, by_sessions))
+    clusters = fold_inside(fold_codes(parted))
+    for _ in range(_NAMES):
+        clusters = fold_phrases(clusters, by_sessions)
+    clusters = fold_names(fold(clusters, by_sessions))
     texts = free_texts(clusters)
     joined = {number for text in texts for number in text.members}
     found = [(_emit(one), one) for number, one in enumerate(clusters) if number not in joined]

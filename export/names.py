@@ -42,14 +42,15 @@ def fold_phrases(clusters: list[list[Form]], by_sessions: bool) -> list[list[For
     into = list(range(len(clusters)))
     names: set[str] = set()
     # What stands behind names of one word is no part of them.
-    single: set[int] = set()
+    single: set[tuple[int, int]] = set()
     found = _phrases(clusters, None)
     leads: dict[str, set[str]] = defaultdict(set)
     for group in found:
         for name in group.names:
             leads[name].add(group.lead)
     for group in found:
-        if len(group.names) < MIN_VALUES or not single.isdisjoint(group.members):
+        places = {(member, group.begin) for member in group.members}
+        if len(group.names) < MIN_VALUES or not single.isdisjoint(places):
             continue
         are_steps = (
             by_sessions
@@ -58,7 +59,7 @@ def fold_phrases(clusters: list[list[Form]], by_sessions: bool) -> list[list[For
             and are_usual([clusters[c] for c in group.members])
         )
         if are_steps or max(group.members.values()) == 1:
-            single |= group.members.keys()
+            single |= places
         elif _take(group, clusters, into):
             names |= group.names
     if names:
