@@ -21,12 +21,22 @@ _LOOKED_AT = 1_000
 _FEWEST = 10
 # … and the share of them that lead back. In a log of several hosts it is a fifth at the most.
 _MOSTLY = 0.9
+# With more steps back than this, it is in no order at all.
+_UNSORTED = 0.35
 
 
 def oldest_first(events: Iterator[Event], path: Path) -> Iterator[Event]:
     """The events of a file, the oldest first. Only a file that begins with its newest is held."""
     first = list(itertools.islice(events, _LOOKED_AT))
-    if not is_newest_first(time_ns for time_ns, _ in first):
+    back = share_back(time_ns for time_ns, _ in first)
+    if back < _MOSTLY:
+        if back > _UNSORTED:
+            _log.info(
+                "the records are in no order of time: %.0f%% lead back, so sessions cannot be told "
+                "by what follows what; sort the file by time file=%s",
+                100 * back,
+                path,
+            )
         yield from first
         yield from events
         return
@@ -42,12 +52,14 @@ def oldest_first(events: Iterator[Event], path: Path) -> Iterator[Event]:
         yield event
 
 
-def is_newest_first(times: Iterable[int | None]) -> bool:
-    """Whether times lead back nearly always.
+def share_back(times: Iterable[int | None]) -> float:
+    """The share of steps that lead back in time; 0 where there are too few of them.
 
-    >>> is_newest_first(range(30, 0, -1)), is_newest_first([2, 1] * 30), is_newest_first([])
-    (True, False, False)
+    >>> share_back(range(30, 0, -1)), share_back([2, 1, 0, 3] * 30) > 0.6, share_back([2, 1])
+    (1.0, True, 0.0)
     """
     known = [time_ns for time_ns in times if time_ns is not None]
     steps = [after - before for before, after in pairwise(known) if after != before]
-    return len(steps) >= _FEWEST and sum(step < 0 for step in steps) >= _MOSTLY * len(steps)
+    if len(steps) < _FEWEST:
+        return 0.0
+    return sum(step < 0 for step in steps) / len(steps)

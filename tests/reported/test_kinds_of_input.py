@@ -304,6 +304,16 @@ def test_a_file_whose_newest_record_stands_first_is_read_from_its_end(
     assert said == [b"%d" % n for n in range(19, -1, -1)]
 
 
+def test_a_file_in_no_order_is_told(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    """Wrong before: its sessions were cut at random, and nothing said so."""
+    rows = [f"2024-10-15T13:00:{n * 37 % 60:02d}Z INFO a: paid {n}\n" for n in range(60)]
+    with caplog.at_level("INFO", "fluent_krone.inputs"):
+        read(tmp_path / "sorted.log", "".join(sorted(rows)))
+        assert "no order" not in caplog.text
+        read(tmp_path / "a.log", "".join(rows))
+    assert "in no order of time" in caplog.text
+
+
 def test_streams_of_an_answer_are_merged(tmp_path: Path) -> None:
     """Wrong before: they came one after the other, each from its own begin."""
     streams = [
