@@ -20,8 +20,8 @@ def test_nodes_are_numbered_per_layer_in_the_authors_order() -> None:
     rows = [
         Leaf("1", "none", "none", "none"),
         Leaf("2", "disk_io", "read", "ok"),
-        Leaf("3", "net", "send", "ok"),
-        Leaf("4", "disk_io", "write", "ok_1"),
+        Leaf("3", "bus", "send", "ok"),
+        Leaf("4", "disk_io", "drop", "ok_1"),
         Leaf("5", "disk_io", "read", "bad"),
         Leaf("6", "disk_io", "none", "none"),
         Leaf("7", "disk_io", "none", "none"),
@@ -34,16 +34,16 @@ def test_nodes_are_numbered_per_layer_in_the_authors_order() -> None:
         for mode in ("separate", "merged")
         for tree in [Hierarchy(rows, mode)]  # type: ignore[arg-type]
     }
-    entities = ["none_2", "disk_0", "net_1", "disk_0", "disk_0", "disk_0", "disk_0", "unknown_3"]
+    entities = ["none_2", "disk_0", "bus_1", "disk_0", "disk_0", "disk_0", "disk_0", "unknown_3"]
     statuses = ["none_6", "ok_0", "ok_5", "ok_2", "bad_1", "none_3", "none_4", "unknown_7"]
     assert names["separate"] == [
         entities,
-        ["none_5", "read_0", "send_4", "write_1", "read_0", "none_2", "none_3", "unknown_6"],
+        ["none_5", "read_0", "send_4", "drop_1", "read_0", "none_2", "none_3", "unknown_6"],
         statuses,
     ]
     assert names["merged"] == [
         entities,
-        ["none_4", "read_0", "send_3", "write_1", "read_0", "none_2", "none_2", "unknown_5"],
+        ["none_4", "read_0", "send_3", "drop_1", "read_0", "none_2", "none_2", "unknown_5"],
         statuses,
     ]
 

@@ -50,7 +50,7 @@ def test_most_literal_bytes_win_then_fewest_wildcards_then_order() -> None:
     assert TemplateMatcher(["<*> a", "a <*>"]).match(b"a a") == 0
 
 
-def test_digits_are_remembered_exactly() -> None:
+def test_digits_of_a_template_come_before_a_wildcard() -> None:
     matcher = TemplateMatcher(["code 404", "code <*>", "code 500"])
     assert [matcher.match(m) for m in (b"code 404", b"code 500", b"code 200", b"code 404")] == [
         0,
