@@ -375,7 +375,9 @@ module Fluent::Plugin
       wait_until(deadline) { @flushed || @child.nil? } if drained
       return if @flushed
 
-      log.warn 'fluent-krone was stopped without a flush', chunks_in_flight: @in_flight.size
+      log.warn 'fluent-krone was stopped without a flush: what it had not acknowledged within shutdown_timeout is sent ' \
+               'again at the next start if the buffer is a file, and lost if it is memory',
+               shutdown_timeout: @shutdown_timeout, chunks_in_flight: @in_flight.size
       # A child that does not read would block the thread that writes to it for ever.
       Process.kill(:KILL, @pid) if @write_lock.locked?
     end

@@ -44,6 +44,28 @@ go = [
 ]
 
 
+GROUPED = """
+service:
+  flush: 0.2
+pipeline:
+  inputs:
+    - name: dummy
+      dummy: '{{"log": "{line}"}}'
+      rate: 10
+      samples: 5
+      tag: app.otel
+      processors:
+        logs:
+          - name: opentelemetry_envelope
+  outputs:
+    - name: forward
+      match: app.*
+      host: 127.0.0.1
+      port: {port}
+      require_ack_response: true
+"""
+
+
 def free_port() -> int:
     with socket.create_server(("127.0.0.1", 0)) as probe:
         return int(probe.getsockname()[1])
@@ -304,6 +326,31 @@ class TestTlsWithoutAcks:
                     await bit.wait()
 
         assert asyncio.run(scenario()) == 20_000
+
+
+class TestGroups:
+    """Fluent Bit puts records that came by OpenTelemetry between two that only mark their group."""
+
+    pytestmark = fluentbit
+
+    def test_marks_of_groups_are_not_counted(self, tmp_path: Path, bundle_dir: Path) -> None:
+        async def scenario() -> list[float]:
+            flags = ("--message-field=log", f"--line-format={LINE_FORMAT}", "--metrics=true")
+            async with serving(bundle_dir, *flags, "--metrics-port=0") as served:
+                conf = tmp_path / "grouped.yaml"
+                conf.write_text(GROUPED.format(line=f"7 {MESSAGES[GOING]}", port=served.port))
+                command = ["fluent-bit", "-c", str(conf)]
+                bit = await asyncio.create_subprocess_exec(*command, stderr=-3)
+                try:
+                    await records(served.metrics_port, 5)
+                    _, page = await http_get(served.metrics_port, "/metrics")
+                finally:
+                    bit.send_signal(signal.SIGTERM)
+                    await bit.wait()
+                names = ["fluent_krone_records_total", "fluent_krone_events_total"]
+                return samples(page, names)
+
+        assert asyncio.run(scenario()) == [5, 5]
 
 
 class TestGo:

@@ -44,6 +44,24 @@ def test_time(time: Any, expected: int) -> None:
     assert events(pack([time, {}])) == [(expected, {})]
 
 
+GROUP_BEGINS = pack([[msgpack.ExtType(0, b"\xff\xff\xff\xff\0\0\0\0"), {"scope": 1}], {"r": 1}])
+GROUP_ENDS = pack([[msgpack.ExtType(0, b"\xff\xff\xff\xfe\0\0\0\0"), {}], {}])
+
+
+@pytest.mark.parametrize("size", [None, 3])
+@pytest.mark.parametrize("last", [b"", b"\xc1"], ids=["whole", "damaged"])
+def test_marks_of_groups_are_no_events(size: int | None, last: bytes) -> None:
+    chunk = Chunk("t", GROUP_BEGINS + GOOD + GROUP_ENDS + last, size=size)
+    found = [event for event in chunk.events() if not isinstance(event[1], RecordError)]
+    assert found == [GOOD_EVENT]
+    assert chunk.first_time_ns() == T0
+
+
+def test_a_plain_time_of_2106_is_an_event() -> None:
+    [(time, _)] = events(pack([msgpack.ExtType(0, b"\xff\xff\xff\xff\0\0\0\0"), {}]))
+    assert time == (2**32 - 1) * 10**9
+
+
 @pytest.mark.parametrize(
     "time",
     [

@@ -55,6 +55,9 @@ DIGEST_MARK = "fluent_signal"
 _EVENT_TIME = b"\xd7\x00"
 _USUAL_HEADS = (b"\x92" + _EVENT_TIME, b"\x92\x92" + _EVENT_TIME)
 _USUAL_HEAD_BYTES = 12
+# Seconds from which on an EventTime beside metadata is none: Fluent Bit so marks where a group of
+# records begins (-1) and ends (-2), as those of OpenTelemetry come. The seconds have no sign.
+_FIRST_MARK_S = 2**32 - 2
 _NIL = b"\xc0"
 CUT_SHORT = "cut short"
 _GARBAGE = f"more than {_MAX_ODD_ENTRIES} entries of the chunk are not events"
@@ -106,6 +109,8 @@ class Chunk:
         if len(head) == _USUAL_HEAD_BYTES and head.startswith(_USUAL_HEADS):
             # Without an unpacker, which would cost as much as to decode a small record.
             seconds, nanoseconds = _unpack_event_time(head, head.index(_EVENT_TIME) + 2)
+            if seconds >= _FIRST_MARK_S:
+                return next(self.events(), (None, None))[0]
             return int(seconds * _NS + nanoseconds)
         reader = unpacker(self.entries[:_FIRST_TIME_BYTES])
         try:
@@ -132,6 +137,8 @@ class Chunk:
           stands for the rest of the chunk where an entry cannot even be delimited, or where the
           chunk is clearly garbage: 10,000 entries that are not events, or a MiB of tiny ones.
 
+        The marks that Fluent Bit puts around groups of records are left out.
+
         This is a generator on purpose. The records of a chunk together weigh ten times its bytes,
         and building them in one list wakes the garbage collector, which doubles the time.
         """
@@ -140,10 +147,10 @@ class Chunk:
             if self.size is not None and self.size <= _FEW and self.damage is None:
                 few = _few_entries(self.entries, self.size)
             if few is not None:
-                return map(_event, few)
+                return _events(few)
         events: Iterator[Event]
         if isinstance(self.entries, list):
-            events = map(_event, self.entries)
+            events = _events(self.entries)
         else:
             events = _packed_events(self.entries)
         return self._with_damage(events)
@@ -232,13 +239,11 @@ def _packed_events(packed: Run, cursor: Cursor | None = None, base: int = 0) -> 
     """Yield what a run of packed entries holds; see `Chunk.events` and `Chunk.events_with`.
 
     1. msgpack gets the bytes piece by piece, so that it never copies the whole run.
-    2. The two usual forms, `[time, record]` and Fluent Bit's `[[time, metadata], record]`, are told
-       apart here and not in a function of their own: a call per event would cost a fifth of the
-       throughput. Everything else goes through `_event`.
+    2. The usual forms, `[time, record]` and Fluent Bit's `[[time, metadata], record]`, are read
+       here: a call per event would cost a fifth of the throughput. `_event` reads the others.
     3. After each piece, what came out of it shows whether the run is garbage, and whether one entry
        spans so many pieces that it must be measured before it is built.
-    4. An error leaves the unpacker somewhere inside an entry. `_one_by_one` starts again from the
-       first byte and passes over the entries that came out already.
+    4. An error leaves the unpacker inside an entry. `_one_by_one` passes over those that are out.
     """
     unpacker = _empty_unpacker(len(packed), _MAX_EVENT_ARRAY)
     index = -1
@@ -257,6 +262,8 @@ def _packed_events(packed: Run, cursor: Cursor | None = None, base: int = 0) -> 
                     time, record = entry
                     if type(time) is list and time:
                         time = time[0]
+                        if type(time) is tuple and time[0] >= _FIRST_MARK_S:
+                            continue
                     if type(time) is tuple:
                         yield time[0] * _NS + time[1], record
                         continue
@@ -311,12 +318,12 @@ def _one_by_one(
         if number >= done:
             if cursor is not None:
                 cursor.current = base + start
-            event = _entry_alone(packed, start, end)
-            odd += event[0] is None
-            if odd > _MAX_ODD_ENTRIES:
-                yield _undecodable(_GARBAGE)
-                return
-            yield event
+            for event in _entry_alone(packed, start, end):
+                odd += event[0] is None
+                if odd > _MAX_ODD_ENTRIES:
+                    yield _undecodable(_GARBAGE)
+                    return
+                yield event
         start = end
 
 
@@ -350,14 +357,28 @@ class _EntryScanner:
                 return int(self._unpacker.tell())
 
 
-def _entry_alone(packed: Run, start: int, end: int) -> Event:
+def _entry_alone(packed: Run, start: int, end: int) -> list[Event]:
+    """What one entry holds: an event, or nothing."""
     if end - start > _MAX_ENTRY_BYTES:
         why = f"it has {end - start} bytes, of which {_MAX_ENTRY_BYTES} are allowed"
-        return _undecodable(why)
+        return [_undecodable(why)]
     try:
-        return _event(unpacker(packed[start:end], _MAX_EVENT_ARRAY).unpack())
+        return list(_events([unpacker(packed[start:end], _MAX_EVENT_ARRAY).unpack()]))
     except (ValueError, TypeError, OverflowError) as error:
-        return _undecodable(fault(error))
+        return [_undecodable(fault(error))]
+
+
+def _events(entries: Iterable[Any]) -> Iterator[Event]:
+    """Check decoded entries, without the marks of groups among them."""
+    return map(_event, itertools.filterfalse(_is_mark, entries))
+
+
+def _is_mark(entry: Any) -> bool:
+    """Whether an entry is no event, but where a group of them begins or ends in Fluent Bit."""
+    if type(entry) is not list or len(entry) != 2 or type(entry[0]) is not list or not entry[0]:
+        return False
+    time = entry[0][0]
+    return type(time) is tuple and time[0] >= _FIRST_MARK_S
 
 
 def _event(entry: Any) -> Event:
