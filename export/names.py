@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 from collections import defaultdict
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import combinations
 
@@ -52,12 +52,7 @@ def fold_phrases(clusters: list[list[Form]], by_sessions: bool) -> list[list[For
         places = {(member, group.begin) for member in group.members}
         if len(group.names) < MIN_VALUES or not single.isdisjoint(places):
             continue
-        are_steps = (
-            by_sessions
-            and group.lead in PREPOSITIONS
-            and not any(len(leads[name]) > 1 or name[:1].isupper() for name in group.names)
-            and are_usual([clusters[c] for c in group.members])
-        )
+        are_steps = by_sessions and _are_steps(group, clusters, leads)
         if are_steps or max(group.members.values()) == 1:
             single |= places
         elif _take(group, clusters, into):
@@ -67,6 +62,20 @@ def fold_phrases(clusters: list[list[Form]], by_sessions: bool) -> list[list[For
             if max(group.members.values()) > 1 and len(group.names) >= MIN_VALUES:
                 _take(group, clusters, into)
     return [cluster for c, cluster in enumerate(clusters) if into[c] == c]
+
+
+def _are_steps(
+    group: _Phrases, clusters: Sequence[Sequence[Form]], leads: Mapping[str, Collection[str]]
+) -> bool:
+    """Whether the words are a few usual ones, in lower case, behind one preposition only.
+
+    `leads` are the words that each name stands behind.
+    """
+    if group.lead not in PREPOSITIONS:
+        return False
+    if any(len(leads[name]) > 1 or name[:1].isupper() for name in group.names):
+        return False
+    return are_usual([clusters[c] for c in group.members])
 
 
 @dataclass(slots=True)
