@@ -26,7 +26,7 @@ _DIFFERENT = 12
 _SHORT, _LEFT, _LETTERS = 8, 2, 4
 # Words of a name at most, and words behind which names stand.
 _WORDS = 4
-_LEADS = PREPOSITIONS | NOUNS | {"to", "table", "customer", "by", "an", "a", "à", "de", "en"}
+_LEADS = PREPOSITIONS | NOUNS | {"to", "table", "customer", "an", "a", "à", "de", "en"}
 # Messages of a cluster whose names are looked at.
 _LOOKED_AT = 20
 _LETTER = re.compile(r"[^\W\d_]")

@@ -18,7 +18,7 @@ from typing import Any
 from .envelopes import OUTER_TIME, opened
 from .files import JOURNAL_BEGINS
 from .printed import holds_maps_over_lines, is_printed_map, map_over_lines_rows, map_rows
-from .tables import csv_rows, has_named_fields, named_rows, sign_of
+from .tables import csv_rows, has_named_fields, named_rows, names_columns, sign_of
 from .windows import event_rows, holds_events
 
 Record = dict[str, Any]
@@ -108,7 +108,7 @@ def kind_of(head: Sequence[str], suffix: str = "") -> FileKind:
     sign = sign_of(lines)
     if sign is not None:
         return FileKind("csv", "a table", csv_rows(sign))
-    if suffix == ".csv":
+    if suffix == ".csv" and lines and names_columns(lines[0]):
         return CSV
     if _is_yaml(lines):
         return YAML

@@ -46,6 +46,23 @@ def sign_of(lines: Sequence[str]) -> str | None:
     return None
 
 
+def names_columns(line: str) -> bool:
+    """Whether a line may be the names of a table's columns: each begins with a letter.
+
+    >>> names_columns("time,message"), names_columns("2026-03-02 00:05:05;NOTE;train left")
+    (True, False)
+    """
+    try:
+        names = next(csv.reader([line]), [])
+    except csv.Error:
+        return False
+    return bool(names) and all(map(_COLUMN.match, _stripped(names)))
+
+
+def _stripped(names: Sequence[str]) -> list[str]:
+    return [name.lstrip("\ufeff").strip() for name in names]
+
+
 def _is_table_with_blanks(lines: Sequence[str]) -> bool:
     """Whether all rows have a value for each name of the first line, and a column is of numbers."""
     if len(lines) < 3 or not _NAMES_WITH_BLANKS.match(lines[0]):
@@ -63,7 +80,7 @@ def _is_table(lines: Sequence[str], sign: str) -> bool:
         names, *rows = list(csv.reader(lines, delimiter=sign))
     except csv.Error:
         return False
-    names = [name.lstrip("\ufeff").strip() for name in names]
+    names = _stripped(names)
     if len(names) < 2 or not all(map(_COLUMN.match, names)) or len(set(names)) < len(names):
         return False
     whole = [row for row in rows if len(row) == len(names)]

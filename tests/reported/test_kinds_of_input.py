@@ -51,6 +51,13 @@ def test_json_lines_in_a_log(tmp_path: Path) -> None:
     assert events[0][0] == T0_NS
 
 
+def test_a_table_without_names_of_columns_is_text(tmp_path: Path) -> None:
+    """Wrong before: its first row was taken for the names of columns, and no message was found."""
+    rows = [f"2026-03-02 00:05:{n:02d};NOTE;ctl1;ZN-{n};train left\n" for n in range(9)]
+    lines = [record[b"message"].decode() for _, record in read(tmp_path / "a.csv", "".join(rows))]
+    assert lines == [row.rstrip() for row in rows]
+
+
 def test_docker_joins_what_it_cut(tmp_path: Path) -> None:
     rows = [
         {"log": "a long line that ", "stream": "stdout", "time": T.format(0)},
