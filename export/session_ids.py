@@ -101,11 +101,14 @@ _VALUE_OF = list(_VALUES)
 HYPHENED = "[0-9a-z]+(?:-[0-9a-z]+)+"
 _WORDS = re.compile(rf"(?<![\w-])(?P<before>[^\W\d_]+:? )(?P<value>{HYPHENED})(?![\w-])")
 # Ids that say by themselves what they are, whatever stands before them: the address of a network
-# card, of a person, and the number of a bank account.
+# card, of a person, the number of a bank account, and codes of several parts, one of which has
+# letters and digits, as ZN20001-55 and ORD-17A.
 TYPED = (
     r"(?<![\w:])(?:[0-9A-Fa-f]{2}:){5}[0-9A-Fa-f]{2}(?![\w:])",
     r"(?<![\w.+-])[\w.+-]+@(?:[\w-]+\.)+[A-Za-z]{2,}(?![\w.])",
     r"\b[A-Z]{2}[0-9]{2}[0-9A-Z]{11,30}\b",
+    r"\b[A-Z]+[0-9][0-9A-Z]*(?:-[0-9A-Z]+)+\b",
+    r"\b[A-Z]+-[0-9]+[A-Z][0-9A-Z]*\b",
 )
 
 

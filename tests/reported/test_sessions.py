@@ -311,6 +311,16 @@ def test_measures_and_results_are_no_keys() -> None:
             id="accounts",
         ),
         pytest.param(
+            ("{};train registered", "{};signal A proceeds", "{};brake test passed"),
+            [f"ZN{20000 + n}-{n % 7}" for n in range(90)],
+            id="codes that end with a number",
+        ),
+        pytest.param(
+            ("[{}] scanned", "[{}] lifted", "[{}] stored"),
+            [f"PAL-{n}B" for n in range(100, 190)],
+            id="codes that end with a letter",
+        ),
+        pytest.param(
             ("รับคำสั่งซื้อ {}", "ชำระเงินคำสั่งซื้อ {} แล้ว", "ส่งคำสั่งซื้อ {}"),
             [str(n) for n in range(20000, 20090)],
             id="with a blank",
@@ -327,6 +337,13 @@ def test_ids_of_any_spelling_in_nearly_all_messages(forms: tuple[str, ...], ids:
         match = re.search(found[1:-1].replace("\\/", "/"), form.format(ids[7]))
         assert match is not None
         assert match[1] == ids[7]
+
+
+def test_hosts_that_are_named_by_codes_are_no_keys() -> None:
+    lines = [
+        (f"{said} on SRV0{n % 6}-A", {}) for n in range(300) for said in ("login", "mail", "logout")
+    ]
+    assert best(*lines) == ""
 
 
 def test_words_that_name_no_execution_are_no_keys() -> None:
