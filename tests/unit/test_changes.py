@@ -7,6 +7,7 @@ from dataclasses import replace
 from typing import Any
 
 import msgpack
+import pytest
 from synthetic import (
     ARRIVED,
     BROKEN,
@@ -35,6 +36,7 @@ from synthetic import (
 
 from fluent_krone.alerts.records import AlertMaker
 from fluent_krone.config import Config
+from fluent_krone.core import settling
 from fluent_krone.core.engine import Engine
 from fluent_krone.detect.bundle import Bundle
 from fluent_krone.types import ChangeReport, Finding
@@ -432,6 +434,18 @@ def test_sessions_that_are_held_are_in_a_snapshot() -> None:
     again.restore(msgpack.unpackb(msgpack.packb(engine.snapshot()), strict_map_key=False))
     assert [session.key for session in again.settling.held] == [(b"odd",)]
     assert sorted(map(repr, again.finish())) == sorted(map(repr, engine.finish()))
+
+
+def test_where_too_many_sessions_are_held_the_next_is_judged_as_it_ends(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(settling, "MOST_HELD", 1)
+    engine = engine_of()
+    odd = (OPEN, OPENED, WEIGHED, CLOSE)
+    findings = fed(engine, [("odd", odd), ("next", odd), *many(BEFORE, 1)], 0)
+    findings += fed(engine, many(BEFORE, 1, "later"), 80)
+    assert [session.key for session in engine.settling.held] == [(b"odd",)]
+    assert {finding.session[0] for finding in sequences(findings)} == {b"next"}
 
 
 def test_without_time_to_settle_no_change_is_looked_for() -> None:
