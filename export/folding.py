@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import re
 from collections import defaultdict
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 
 from fluent_krone.reading.mask import may_be_random
 
@@ -41,7 +41,7 @@ def fold(clusters: list[list[Form]], by_sessions: bool) -> list[list[Form]]:
         key = cluster[0].key
         for j in _foldable(cluster[0]):
             groups[(str(j), *key[: j + 1], "", *key[j + 2 :])].append(c)
-    into = list(range(len(clusters)))
+    merging = Merging(clusters)
     for _, members in sorted(groups.items(), key=lambda item: (-len(item[1]), item[0])):
         # Of two words, the other one is all that is left of the message.
         hard = sum(slot.kind == "hard" for slot in clusters[members[0]][0].slots)
@@ -51,19 +51,33 @@ def fold(clusters: list[list[Form]], by_sessions: bool) -> list[list[Form]]:
         if by_sessions and are_usual([clusters[c] for c in members]):
             continue
         if len(members) >= least:
-            merge(members, clusters, into)
-    return [cluster for c, cluster in enumerate(clusters) if into[c] == c]
+            merging.merge(members)
+    return merging.left()
 
 
-def merge(members: Sequence[int], clusters: list[list[Form]], into: list[int]) -> None:
-    """Merge clusters into the first of them, if all of them are still free.
+class Merging:
+    """Merges clusters, named by their numbers; each goes into another one at most once."""
 
-    `into` says of each cluster into which one it has gone; a free one is its own.
-    """
-    if all(into[c] == c for c in members):
-        for c in members[1:]:
-            into[c] = members[0]
-            clusters[members[0]] += clusters[c]
+    def __init__(self, clusters: Sequence[list[Form]]) -> None:
+        self._clusters = clusters
+        # The cluster that each has gone into; a free one is its own.
+        self._into = list(range(len(clusters)))
+
+    def are_free(self, members: Iterable[int]) -> bool:
+        """Whether none of them has gone into another one."""
+        return all(self._into[c] == c for c in members)
+
+    def merge(self, members: Sequence[int]) -> None:
+        """Merge clusters into the first of them, if all of them are still free."""
+        if self.are_free(members):
+            first, *others = members
+            for c in others:
+                self._into[c] = first
+                self._clusters[first].extend(self._clusters[c])
+
+    def left(self) -> list[list[Form]]:
+        """The clusters that have gone into no other one, in their order."""
+        return [cluster for c, cluster in enumerate(self._clusters) if self._into[c] == c]
 
 
 def are_usual(clusters: Sequence[Sequence[Form]]) -> bool:
@@ -90,13 +104,13 @@ def fold_codes(clusters: list[list[Form]]) -> list[list[Form]]:
                 continue
             if form:
                 groups[(str(j), *key[: j + 1], form + slot.after, *key[j + 2 :])].append(c)
-    into = list(range(len(clusters)))
+    merging = Merging(clusters)
     for key, members in sorted(groups.items(), key=lambda item: (-len(item[1]), item[0])):
         j = int(key[0])
         if key[j + 2].startswith(_ID) and all(clusters[c][0].slots[j].text != _ID for c in members):
             continue
-        merge(members, clusters, into)
-    return [cluster for c, cluster in enumerate(clusters) if into[c] == c]
+        merging.merge(members)
+    return merging.left()
 
 
 def _form_of_code(word: str) -> str:

@@ -15,13 +15,10 @@ from dataclasses import dataclass
 from fluent_krone.reading.mask import SAYS
 from fluent_krone.reading.templates import WILDCARD
 
-
-def _words(text: str) -> frozenset[str]:
-    return frozenset(text.split())
-
+from .words import word_set
 
 # Words of state: each makes a template of its own wherever it stands.
-CONSTANTS = _words(
+CONSTANTS = word_set(
     """
     true false yes no on off ok null none nil unknown enabled disabled enable disable active
     inactive open opened close closed up down start started starting stop stopped stopping begin
@@ -32,22 +29,22 @@ CONSTANTS = _words(
 )
 # Of these, the words that say that a value is not there: beside real values they are one more
 # value.
-NULLS = _words("null none nil unknown")
-PREPOSITIONS = _words(
+NULLS = word_set("null none nil unknown")
+PREPOSITIONS = word_set(
     """
     for from by of on at in into with via as
     von vom für nach bei aus mit durch par pour vers chez por para desde от для из
     """
 )
 # Nouns behind which a name stands: `user root`.
-NOUNS = _words(
+NOUNS = word_set(
     """
     user username host hostname file device interface service process job task node client server
     module driver class name command package session
     """
 )
 # Words that follow a preposition without being a name: `failed to open` keeps its verb.
-GRAMMAR = PREPOSITIONS | _words(
+GRAMMAR = PREPOSITIONS | word_set(
     """
     to the a an this that these those it its be is are was were been not and or but if then than
     so because due which who whose what when while where after before since until all any each

@@ -22,7 +22,7 @@ from dataclasses import dataclass
 from itertools import pairwise
 
 from fluent_krone.errors import RecordError
-from fluent_krone.reading.records import compile_bytes
+from fluent_krone.reading.records import OF_A_PANIC, compile_bytes
 from fluent_krone.reading.times import TimeReader
 
 from . import header_shapes as shapes
@@ -49,8 +49,7 @@ _CALENDAR = frozenset(
 # Lines whose chains are looked for; each chain found is then tried on all lines.
 _READ = 300
 _CONTINUED = re.compile(
-    r"\s+at |\s*\Z|\s{4,}[^\s\d\[]|\t\S|Caused by: |Traceback \(|\.\.\. \d+ more"
-    r"|panic: |goroutine \d+ \[|[\w./*()-]+\((?:0x|\.\.\.\)|\{0x)|created by "
+    r"\s+at |\s*\Z|\s{4,}[^\s\d\[]|\t\S|Caused by: |Traceback \(|\.\.\. \d+ more|" + OF_A_PANIC
 )
 
 

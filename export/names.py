@@ -14,7 +14,7 @@ from itertools import combinations
 
 from fluent_krone.reading.wildcards import WILDCARD, is_name
 
-from .folding import MIN_VALUES, are_usual, merge
+from .folding import MIN_VALUES, Merging, are_usual
 from .forms import CONSTANTS, GRAMMAR, NOUNS, PREPOSITIONS, UNSPACED, Form, Slot
 
 # So many clusters that differ in their first word, or in two words, and so many different words in
@@ -32,6 +32,20 @@ _LOOKED_AT = 20
 _LETTER = re.compile(r"[^\W\d_]")
 
 
+@dataclass(slots=True)
+class _Phrases:
+    """Clusters that are alike but for one to `_WORDS` words from one place on."""
+
+    begin: int
+    # Slots behind the words.
+    behind: int
+    # The word before them.
+    lead: str
+    names: set[str] = field(default_factory=set)
+    # Each with the number of words of its name.
+    members: dict[int, int] = field(default_factory=dict)
+
+
 def fold_phrases(clusters: list[list[Form]], by_sessions: bool) -> list[list[Form]]:
     """Merge clusters that differ in a name of several words, as in `rows of <customer orders>`.
 
@@ -39,7 +53,7 @@ def fold_phrases(clusters: list[list[Form]], by_sessions: bool) -> list[list[For
     The words of each are one slot then. With `by_sessions`, a few usual ones that stand behind one
     preposition only stay apart: `waiting for disk flush` is a step.
     """
-    into = list(range(len(clusters)))
+    merging = Merging(clusters)
     names: set[str] = set()
     # What stands behind names of one word is no part of them.
     single: set[tuple[int, int]] = set()
@@ -55,13 +69,13 @@ def fold_phrases(clusters: list[list[Form]], by_sessions: bool) -> list[list[For
         are_steps = by_sessions and _are_steps(group, clusters, leads)
         if are_steps or max(group.members.values()) == 1:
             single |= places
-        elif _take(group, clusters, into):
+        elif _take(group, clusters, merging):
             names |= group.names
     if names:
         for group in _phrases(clusters, names):
             if max(group.members.values()) > 1 and len(group.names) >= MIN_VALUES:
-                _take(group, clusters, into)
-    return [cluster for c, cluster in enumerate(clusters) if into[c] == c]
+                _take(group, clusters, merging)
+    return merging.left()
 
 
 def _are_steps(
@@ -76,20 +90,6 @@ def _are_steps(
     if any(len(leads[name]) > 1 or name[:1].isupper() for name in group.names):
         return False
     return are_usual([clusters[c] for c in group.members])
-
-
-@dataclass(slots=True)
-class _Phrases:
-    """Clusters that are alike but for one to `_WORDS` words from one place on."""
-
-    begin: int
-    # Slots behind the words.
-    behind: int
-    # The word before them.
-    lead: str
-    names: set[str] = field(default_factory=set)
-    # Each with the number of words of its name.
-    members: dict[int, int] = field(default_factory=dict)
 
 
 def _phrases(clusters: Sequence[Sequence[Form]], known: set[str] | None) -> list[_Phrases]:
@@ -139,16 +139,16 @@ def _may_be_name(words: Sequence[Slot]) -> bool:
     )
 
 
-def _take(group: _Phrases, clusters: list[list[Form]], into: list[int]) -> bool:
+def _take(group: _Phrases, clusters: Sequence[Sequence[Form]], merging: Merging) -> bool:
     """Merge the clusters of a group, with one slot for each name, if all of them are still free."""
-    if any(into[c] != c for c in group.members):
+    if not merging.are_free(group.members):
         return False
     for c, length in group.members.items():
         for form in clusters[c]:
             end = group.begin + length
             words = form.slots[group.begin : end]
             form.slots[group.begin : end] = [Slot("word", _said(words), words[-1].after)]
-    merge(list(group.members), clusters, into)
+    merging.merge(list(group.members))
     return True
 
 
@@ -165,15 +165,15 @@ def fold_names(clusters: list[list[Form]]) -> list[list[Form]]:
             for j in places:
                 blanked[j + 1] = "\0" + cluster[0].slots[j].after
             groups[places, hash(tuple(blanked))].append(c)
-    into = list(range(len(clusters)))
+    merging = Merging(clusters)
     largest = sorted((-len(members), places, members) for (places, _), members in groups.items())
     for _, places, members in largest:
         if len(members) < _MANY:
             continue
         forms = [form for c in members for form in clusters[c]]
         if all(len({form.slots[j].text for form in forms}) >= _DIFFERENT for j in places):
-            merge(members, clusters, into)
-    return [cluster for c, cluster in enumerate(clusters) if into[c] == c]
+            merging.merge(members)
+    return merging.left()
 
 
 def _open_places(form: Form) -> Iterator[tuple[int, ...]]:
@@ -215,15 +215,15 @@ def fold_inside(clusters: list[list[Form]]) -> list[list[Form]]:
                 if end - begin <= _LETTERS and len(before + behind) >= _LEFT:
                     text = f"{before}<*>{behind}"
                     groups[j, text, key[: j + 1], slot.after, key[j + 2 :]].append(c)
-    into = list(range(len(clusters)))
+    merging = Merging(clusters)
     # The largest groups first, and of these the one with most around the name.
     for (j, text, *_), members in sorted(groups.items(), key=_largest_and_firmest_first):
-        if len(members) >= _DIFFERENT and all(into[c] == c for c in members):
+        if len(members) >= _DIFFERENT and merging.are_free(members):
             for c in members:
                 for form in clusters[c]:
                     form.slots[j].text = text
-            merge(members, clusters, into)
-    return [cluster for c, cluster in enumerate(clusters) if into[c] == c]
+            merging.merge(members)
+    return merging.left()
 
 
 def _largest_and_firmest_first(item: tuple[_Inside, list[int]]) -> tuple[int, int, _Inside]:

@@ -108,7 +108,7 @@ def _warn_of_figures(holdout: Mapping[str, Any] | None) -> list[str]:
     said = [
         f"A trivial rule does better: {other['name']} has {_beside(ours, other)}."
         for other in others
-        if _is_better(other, ours)
+        if _compared(other, ours) == 1
     ]
     if holdout["normal"] < _FEW_HELD_OUT:
         said.append(
@@ -135,30 +135,24 @@ def _warn_of_budget(detector: Mapping[str, Any], sessions: int) -> list[str]:
     ]
 
 
-def _is_better(one: Mapping[str, Any], other: Mapping[str, Any]) -> bool:
-    """Compared by F1 where there are labels.
+def _compared(one: Mapping[str, Any], other: Mapping[str, Any]) -> int | None:
+    """1 where a method is better than another one, 0 where both are as good, else None.
 
-    Without labels, the better method raises fewer false alarms or finds more injected faults, and
-    is no worse in the other respect.
+    They are compared by F1 where there are labels. Without labels, the better method raises fewer
+    false alarms or finds more injected faults, and is no worse in the other respect.
     """
     if one["f1"] is not None:
-        return bool(round(one["f1"], 3) > round(other["f1"], 3))
+        lead = round(one["f1"], 3) - round(other["f1"], 3)
+        if lead < 0:
+            return None
+        return int(lead > 0)
     if one["faults_mean"] is None:
-        return False
+        return None
     saved = other["false_alarm_rate"] - one["false_alarm_rate"]
     more = one["faults_mean"] - other["faults_mean"]
-    return bool(max(saved, more) > _EQUAL and min(saved, more) >= -_EQUAL)
-
-
-def _is_as_good(one: Mapping[str, Any], other: Mapping[str, Any]) -> bool:
-    """Whether two methods are the same within what counts as equal."""
-    if one["f1"] is not None:
-        return bool(round(one["f1"], 3) == round(other["f1"], 3))
-    if one["faults_mean"] is None:
-        return False
-    saved = other["false_alarm_rate"] - one["false_alarm_rate"]
-    more = one["faults_mean"] - other["faults_mean"]
-    return bool(max(abs(saved), abs(more)) <= _EQUAL)
+    if min(saved, more) < -_EQUAL:
+        return None
+    return int(max(saved, more) > _EQUAL)
 
 
 def _beside(ours: Mapping[str, Any], other: Mapping[str, Any]) -> str:
@@ -192,7 +186,7 @@ def _notes(report: Mapping[str, Any]) -> list[str]:
     if holdout is None:
         return said
     ours, *others = holdout["methods"]
-    equals = [other["name"] for other in others if _is_as_good(other, ours)]
+    equals = [other["name"] for other in others if _compared(other, ours) == 0]
     if equals:
         said.append(
             f"A trivial rule does as well: {', '.join(equals)}. It sees only which steps come, and "

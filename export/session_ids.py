@@ -8,13 +8,10 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable
 
-
-def words_of(text: str) -> frozenset[str]:
-    return frozenset(text.split())
-
+from .words import word_set
 
 # Fields that say what and where, not in which execution.
-NOT_KEYS = words_of(
+NOT_KEYS = word_set(
     """
     message msg log text time timestamp @timestamp ts date level severity host hostname component
     logger line label pri

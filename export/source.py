@@ -58,8 +58,6 @@ _OFTEN = 10
 _MANY = 5
 # The share of records beyond which it is worth a warning that they can't be read.
 _MUCH = 0.05
-# The share of events without a time beyond which the log has none.
-_MOSTLY = 0.5
 _NS = 1_000_000_000
 
 # The session key of a log whose tags write one execution after another.
@@ -373,8 +371,8 @@ class FirstPass:
         if self.records == self.set_aside.total():
             raise ExportError(self._nothing_read())
         events = self.records - self.set_aside.total()
-        if self.untimed > _MOSTLY * events:
-            say(f"warning: {no_time_in(self.untimed, events)}")
+        if no_time := no_time_in(self.untimed, events):
+            say(f"warning: {no_time}")
         for reason, count in self.set_aside.most_common():
             if count > _MUCH * self.records:
                 share = f"{count:,} of {self.records:,} records ({count / self.records:.0%})"

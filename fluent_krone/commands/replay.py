@@ -34,8 +34,6 @@ _SLICE = 10_000
 # they are fewer than of a stream.
 _ENOUGH_RECORDS = 20
 _ENOUGH_EVENTS = 100
-# The share of records without a time beyond which it is said that the file has none.
-_MOSTLY = 0.5
 # Characters of the progress bar.
 _BAR_WIDTH = 30
 
@@ -201,7 +199,7 @@ def replay(
 def _no_time(engine: Engine, untimed: int) -> str | None:
     """That the file has no times, neither beside its records nor in them; None where it has."""
     records = engine.counters["records"]
-    if engine.reader.has_time or records < _ENOUGH_RECORDS or untimed <= _MOSTLY * records:
+    if engine.reader.has_time or records < _ENOUGH_RECORDS:
         return None
     return no_time_in(untimed, records)
 

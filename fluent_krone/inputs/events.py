@@ -36,6 +36,8 @@ _LOGLEAD = {"m_message": "message", "m_timestamp": "time"}
 _WRAPPED = ("log", "message", "MESSAGE")
 # Records of a file that are looked at before it is known whether its messages are JSON themselves.
 _LOOKED_AT = 50
+# The share of events without a time beyond which a file has none.
+_MOSTLY = 0.5
 # Events before the first one with a time that are read to learn where a file stands among others.
 _UNTIMED = 2_000
 # Colours and other control sequences of a terminal; they belong to no message.
@@ -60,8 +62,13 @@ def read_events(inputs: Inputs, timezone: str | None = None) -> Iterator[Event]:
     return _merged(files, timezone)
 
 
-def no_time_in(untimed: int, events: int) -> str:
-    """That most events of a file have no time, what follows, and the remedy, in one line."""
+def no_time_in(untimed: int, events: int) -> str | None:
+    """That most events of a file have no time, what follows, and the remedy, in one line.
+
+    None where most of them have one.
+    """
+    if untimed <= _MOSTLY * events:
+        return None
     return (
         f"no time was found in {untimed:,} of {events:,} events: sessions end with the file only, "
         "and pauses are not judged; name the field of the time (time_field), or the form of the "

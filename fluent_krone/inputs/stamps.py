@@ -98,31 +98,30 @@ class Stamps:
 
     def time(self, line: str) -> int | None:
         """The line's time in ns; None where it does not begin with such a stamp."""
-        found = _YEARLESS.match(line)
-        if found is None:
-            return self._whole(line)
-        return self._yearless(found)
+        if found := _YEARLESS.match(line):
+            return self._yearless(found)
+        if found := _WHOLE.match(line) or _IN_BRACKETS.match(line):
+            return self._whole(found["time"])
+        if found := _BEHIND_WORDS.match(line):
+            return self._yearless(found)
+        if found := _CLOCK_ONLY.match(line):
+            return self._of_a_day(found)
+        return None
 
     def _yearless(self, found: re.Match[str]) -> int | None:
+        """The time of a stamp without a year."""
         stamp = found["day"] + found["clock"]
         if stamp != self._known[0]:
             self._known = stamp, self._parse(re.sub(r"[^\w:]+", " ", stamp).strip())
         seconds = self._known[1]
         if seconds is None:
             return None
-        return seconds + int((found["fraction"] or "").ljust(9, "0")[:9])
+        return seconds + _fraction_ns(found)
 
-    def _whole(self, line: str) -> int | None:
-        """The time of a line with a year in its stamp, by which several files are put in order."""
-        found = _WHOLE.match(line) or _IN_BRACKETS.match(line)
-        if found is None:
-            if behind := _BEHIND_WORDS.match(line):
-                return self._yearless(behind)
-            if clock := _CLOCK_ONLY.match(line):
-                return self._of_a_day(clock)
-            return None
+    def _whole(self, stamp: str | datetime) -> int | None:
+        """The time of a stamp with its year, by which several files are put in order."""
         try:
-            return self._times.read(found["time"])
+            return self._times.read(stamp)
         except RecordError:
             return None
 
@@ -138,21 +137,17 @@ class Stamps:
                 "file=%s",
                 self._path,
             )
-        moment = self._days.moment(_second_of_day(clock))
-        try:
-            return self._times.read(moment) + int((clock["fraction"] or "").ljust(9, "0"))
-        except RecordError:
+        seconds = self._whole(self._days.moment(_second_of_day(clock)))
+        if seconds is None:
             return None
+        return seconds + _fraction_ns(clock)
 
     def _parse(self, stamp: str) -> int | None:
         moment = self._in_order(stamp)
         if moment is None:
             return None
         self._before = moment
-        try:
-            return self._times.read(moment)
-        except RecordError:
-            return None
+        return self._whole(moment)
 
     def _in_order(self, stamp: str) -> datetime | None:
         """The moment of a stamp, in the year that its place in the file gives it."""
@@ -172,6 +167,10 @@ class Stamps:
         return next(
             filter(None, (_moment(year, stamp) for year in range(before.year, 1, -1))), None
         )
+
+
+def _fraction_ns(found: re.Match[str]) -> int:
+    return int((found["fraction"] or "").ljust(9, "0")[:9])
 
 
 def _second_of_day(clock: re.Match[str]) -> int:

@@ -106,8 +106,9 @@ def csv_rows(sign: str) -> Callable[[Iterable[str]], Rows]:
     """A function that reads the rows of a table with this sign between its columns."""
 
     def rows(lines: Iterable[str]) -> Rows:
-        for row in csv.DictReader(lines, restkey="", delimiter=sign):
-            yield {(name or "").lstrip("\ufeff").strip(): value for name, value in row.items()}
+        reader = csv.DictReader(lines, restkey="", delimiter=sign)
+        reader.fieldnames = _stripped(reader.fieldnames or ())
+        yield from reader
 
     return rows
 

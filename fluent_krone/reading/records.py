@@ -21,13 +21,15 @@ _COMPONENT_BYTES = 4_000_000
 _ENTRY_BYTES = 200
 # Colours and other control sequences of a terminal; they belong to no message.
 ANSI = re.compile(rb"\x1b(?:\[[0-?]*[ -/]*[@-~]|\][^\x07\x1b]*(?:\x07|\x1b\\)|[@-Z\\-_])")
+# How the lines of a panic of Go begin.
+OF_A_PANIC = r"panic: |goroutine \d+ \[|[\w./*()-]+\((?:0x|\.\.\.\)|\{0x)|created by "
 # How a line begins that has no header since it goes on from the one before: those of stack traces,
 # and indented ones.
 _CONTINUATION = re.compile(
     rb"\s|\Z|at [\w.$<>]+\(|Caused by: |Suppressed: |\.\.\. \d+ more|Traceback \("
-    rb"|During handling of |The above exception|goroutine \d+ \[|created by |--- End of "
-    rb"|panic: |[\w./*()-]+\((?:0x|\.\.\.\)|\{0x)"
-    rb"|[\w.$]*(?:Exception|Error|Throwable)(?::|\s*\Z)|[)}\]]+\s*\Z"
+    rb"|During handling of |The above exception|--- End of |"
+    + OF_A_PANIC.encode()
+    + rb"|[\w.$]*(?:Exception|Error|Throwable)(?::|\s*\Z)|[)}\]]+\s*\Z"
 )
 # The name under which a record that was kept of a stream carries the tag that it came with. It
 # begins with a zero byte, as no field of a log does.
