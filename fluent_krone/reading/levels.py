@@ -201,8 +201,9 @@ class LevelReader:
         inner = fields.get(_ECS_OBJECT)
         if inner.__class__ is dict and inner.get(b"level").__class__ is bytes:
             return self._rank(inner[b"level"])
-        if fields.get(_CEF) in _RANKS_OF_CEF:
-            return _RANKS_OF_CEF[fields[_CEF]]
+        severity = fields.get(_CEF)
+        if severity.__class__ is bytes and severity in _RANKS_OF_CEF:
+            return _RANKS_OF_CEF[severity]
         if fields.get(_MONGO) in _MONGO_LETTERS:
             return self._rank(fields[_MONGO])
         return _rank_of_pri(fields.get(_PRI))

@@ -40,6 +40,9 @@ INFO, WARN, FATAL = RANKS[b"info"], RANKS[b"warn"], RANKS[b"fatal"]
         ({b"EventID": b"4624", b"Level": b"4"}, INFO),
         ({b"EventID": 4625, b"Level": 3}, WARN),
         ({b"Level": 4}, WARN),
+        ({b"cef_severity": b"5"}, WARN),
+        # Wrong before: an object ended the service with an error.
+        ({b"cef_severity": {b"value": b"5"}}, UNKNOWN_RANK),
         ({}, UNKNOWN_RANK),
     ],
 )
