@@ -222,6 +222,8 @@ def test_a_mark_is_set_and_deleted(browser: Browser, service: Service) -> None:
     incident = service.ask("incidents")["incidents"][-1]["id"]
     open_page(browser, service, f"i={incident}")
     browser.wait(f"document.querySelector('#detail').innerText.includes('{incident}')")
+    # News leave alone what has the focus, as it has where a person types.
+    browser.run("document.querySelector('.actions input[type=text]').focus()")
     browser.run("document.querySelector('.actions input[type=text]').value = 'a <b>drill</b>'")
     browser.run("document.querySelector('#mark-normal').click()")
     browser.wait("document.querySelector('#detail').innerText.includes('Marked normal')")
