@@ -20,7 +20,7 @@ from machine import resident_bytes
 from fluent_krone.config import Config
 from fluent_krone.core.engine import Engine
 from fluent_krone.detect.bundle import Bundle, load_bundle
-from fluent_krone.runtime.chunk_keys import chunk_key
+from fluent_krone.runtime.repeats import chunk_key
 from fluent_krone.runtime.store import Store
 from fluent_krone.runtime.wiring import tune_gc
 

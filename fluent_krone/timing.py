@@ -1,12 +1,57 @@
-"""How long things took, as counts per bucket: what a Prometheus histogram shows."""
+"""How long things took, how long to wait before the next try, and when to report again."""
 
 from __future__ import annotations
 
+import time
 from bisect import bisect_left
 
 # Upper bounds of the buckets in seconds, from one ONNX run (0.1 ms) to a slow answer of a model
 # (30 s). They are part of the metrics that dashboards read: a change would break their history.
 BUCKETS_S = (0.0001, 0.0005, 0.001, 0.005, 0.01, 0.05, 0.1, 0.5, 1.0, 5.0, 30.0)
+
+
+class BackOff:
+    """The pauses between tries: each is twice as long as the one before, up to the longest.
+
+    >>> back_off = BackOff(0.1, 0.3)
+    >>> back_off.next_s(), back_off.next_s(), back_off.next_s()
+    (0.1, 0.2, 0.3)
+    """
+
+    __slots__ = ("_first_s", "_longest_s", "_next_s")
+
+    def __init__(self, first_s: float = 0.1, longest_s: float = 10.0) -> None:
+        self._first_s = first_s
+        self._longest_s = longest_s
+        self._next_s = first_s
+
+    def next_s(self) -> float:
+        """Seconds to wait before the next try."""
+        pause_s = self._next_s
+        self._next_s = min(pause_s * 2, self._longest_s)
+        return pause_s
+
+    def reset(self) -> None:
+        """Begin with the shortest pause again: the last try succeeded."""
+        self._next_s = self._first_s
+
+
+class RareReport:
+    """Decides when a problem that goes on is logged again: at most once in `interval_s`."""
+
+    __slots__ = ("_interval_s", "_reported_at")
+
+    def __init__(self, interval_s: float = 60.0) -> None:
+        self._interval_s = interval_s
+        self._reported_at = -interval_s
+
+    def is_due(self) -> bool:
+        """Whether to log now; the next report is then due an interval later."""
+        now = time.monotonic()
+        if now - self._reported_at < self._interval_s:
+            return False
+        self._reported_at = now
+        return True
 
 
 class Histogram:

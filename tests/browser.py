@@ -10,7 +10,6 @@ import shutil
 import signal
 import subprocess
 import time
-from base64 import b64decode
 from pathlib import Path
 from typing import Any
 
@@ -152,9 +151,6 @@ class Browser:
             "Input.dispatchKeyEvent", type="keyDown", key=key, windowsVirtualKeyCode=code, **text
         )
         self.call("Input.dispatchKeyEvent", type="keyUp", key=key, windowsVirtualKeyCode=code)
-
-    def screenshot(self, path: Path) -> None:
-        path.write_bytes(b64decode(self.call("Page.captureScreenshot")["data"]))
 
 
 def chromium() -> str | None:

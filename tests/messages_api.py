@@ -18,6 +18,22 @@ from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 
+from fluent_krone.explain import Case
+
+# What the tests of both protocols ask about, and the key that must never be seen in a file.
+CASE = Case(
+    pattern="ab" * 16,
+    bundle_hash="b1",
+    path=("pump", "open", "jammed"),
+    templates=("pump <num> starts", "valve <num> opens", "valve <num> jammed", "pump <num> stops"),
+    session=(0, 1, 2, 2, 3),
+    start=1,
+    end=4,
+    event=2,
+    normal=((0, 1, 3), (0, 1, 1, 3)),
+    evidence="valve <num> jammed was never seen",
+)
+KEY = "sk-test-key-123"
 USAGE = {"input_tokens": 1200, "output_tokens": 300}
 
 

@@ -67,9 +67,13 @@ def at_seconds(name: str, keys: Sequence[int]) -> list[tuple[int, Any]]:
     return [((time_ns or 0) // S, record) for time_ns, record in ride(name, keys)]
 
 
-def run(story: Callable[[], Coroutine[Any, Any, None]]) -> None:
+# Seconds in which a fit ends, even on a machine that is busy with other things.
+FIT_S = 300
+
+
+def run(story: Callable[[], Coroutine[Any, Any, None]], limit_s: float = 30) -> None:
     async def bounded() -> None:
-        async with asyncio.timeout(30):
+        async with asyncio.timeout(limit_s):
             await story()
 
     asyncio.run(bounded())
@@ -102,3 +106,10 @@ def damage(rig: Rig, table: str = "chunk", rootpage: str = "1000") -> None:
     db.execute("PRAGMA writable_schema = true")
     db.execute(f"UPDATE sqlite_master SET rootpage = ({rootpage}) WHERE name = ?", (table,))
     db.execute("PRAGMA writable_schema = reset")
+
+
+def damage_parts(rig: Rig) -> None:
+    """Damage the sessions of the open file; the ids of chunks can still be read."""
+    damage(
+        rig, "part", "SELECT rootpage FROM sqlite_master WHERE name = 'sqlite_autoindex_chunk_1'"
+    )

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import os
 import signal
+import socket
 import sys
 from collections.abc import AsyncIterator, Callable, Iterable, Sequence
 from contextlib import asynccontextmanager
@@ -95,6 +96,19 @@ async def serving(bundle: Path, *flags: str, **env: str) -> AsyncIterator[Served
         served.log = (await asyncio.wait_for(reading, 60)).decode()
         await process.wait()
     assert process.returncode in (0, -signal.SIGKILL)
+
+
+def free_port() -> int:
+    """A TCP port that nobody listens on."""
+    with socket.create_server(("127.0.0.1", 0)) as probe:
+        return int(probe.getsockname()[1])
+
+
+async def until(holds: Callable[[], bool]) -> None:
+    """Wait until a condition holds; raises TimeoutError after half a minute."""
+    async with asyncio.timeout(30):
+        while not holds():
+            await asyncio.sleep(0.02)
 
 
 async def send_frames(port: int, frames: Iterable[bytes]) -> None:

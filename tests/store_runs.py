@@ -12,7 +12,7 @@ from typing import Any
 from synthetic import T0, S, lift_engine
 
 from fluent_krone.core.engine import Engine
-from fluent_krone.runtime.chunk_keys import chunk_key
+from fluent_krone.runtime.repeats import chunk_key
 from fluent_krone.runtime.store import Store
 from fluent_krone.types import Alert, Finding
 

@@ -11,7 +11,7 @@ from ..errors import KroneError
 from ..living.bundles import BundleFolder, Kept
 from ..living.refit import SHADOW
 from ..living.shadow import Shadow
-from .groups import AddParser, CommandGroup
+from .parser import AddParser, CommandGroup
 
 
 def add_commands(add_parser: AddParser) -> None:

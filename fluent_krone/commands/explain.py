@@ -18,7 +18,7 @@ from ..explain.redact import plain, redactor
 from ..explain.reply import Reading, Unusable, read_reply
 from ..runtime.secrets import api_key
 from ..runtime.wiring import check_explainer, explaining_model, prices_of
-from .groups import AddParser, CommandGroup
+from .parser import AddParser, CommandGroup
 
 # Seconds to wait for a connection: a machine that is there answers within one.
 _CONNECT_S = 3.0

@@ -12,9 +12,9 @@ from typing import Any
 from ..core.listing import numbered
 from ..explain.knowledge import Knowledge
 from ..explain.told import ToldIncident, told_incidents
-from .groups import AddParser, sentence
 from .knowledge import where_parser
 from .knowledge_place import knowledge_path
+from .parser import AddParser, sentence
 
 
 def add_commands(add_parser: AddParser) -> None:

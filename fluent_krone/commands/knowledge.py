@@ -17,8 +17,8 @@ from ..explain.knowledge import ALERTS_KEPT, Knowledge
 from ..explain.marks import Marks, Says
 from ..explain.rows import SCOPES, Merged, Scope, merge, read_rows, write_rows
 from .entries import Entry, mark_in_words, note_in_words, row_as_json
-from .groups import AddParser, CommandGroup
 from .knowledge_place import add_place, knowledge_path, user_name
+from .parser import AddParser, CommandGroup
 
 
 def add_commands(add_parser: AddParser) -> None:

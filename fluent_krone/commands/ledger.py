@@ -6,7 +6,7 @@ import argparse
 from pathlib import Path
 
 from ..core.listing import numbered
-from .groups import AddParser, CommandGroup
+from .parser import AddParser, CommandGroup
 
 
 def add_commands(add_parser: AddParser) -> None:

@@ -22,8 +22,6 @@ from ..core.flow_findings import SCALES, FlowNode
 from ..core.hierarchy import Hierarchy
 from ..types import LEVELS, FlowLevel
 
-# In a week, for the whole stream; what is assumed where nothing is asked for.
-FLOW_FALSE_ALARMS = 1.0
 _WEEK = 7 * 1440
 # Of what may be asked for, the part of the stream's own silence: that no execution starts any more
 # is what everybody wants to know. Everything else shares the rest.

@@ -18,6 +18,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any
 
 from ..errors import StoreError
+from ..timing import BackOff
 from ..types import Alert
 from . import Answer, Case, Explainer, NoAnswer, Reason, checked
 from .accepted import Acceptances
@@ -31,9 +32,8 @@ from .tickets import Ticket, Waiting
 
 _log = logging.getLogger(__name__)
 
-# Seconds before a question is asked again, at first and at most; each time they double.
-_FIRST_WAIT_S = 0.5
-_LONGEST_WAIT_S = 8.0
+# Seconds before a question is asked again: the first pause, and the longest.
+_BACK_OFF_S = (0.5, 8.0)
 # Failures that the next attempt may not meet.
 _WORTH_ANOTHER_TRY = frozenset({"overloaded", "no_connection", "service_error"})
 # Failures that cost nothing. After any other one the question may be billed at an unknown price.
@@ -302,7 +302,7 @@ class Desk:
 
     async def _answer(self, case: Case, others: list[Waiting]) -> Answer:
         """Ask, and ask again while the service is at fault and an alert has time left to wait."""
-        wait = _FIRST_WAIT_S
+        back_off = BackOff(*_BACK_OFF_S)
         while True:
             if self._breaker.is_open:
                 raise NoAnswer("paused")
@@ -318,12 +318,12 @@ class Desk:
                 self._breaker.failed(failure)
                 if failure.reason == "timeout":
                     self._note_duration(time.monotonic() - began)
-                pause = max(failure.retry_after_s or 0.0, wait * random.uniform(0.5, 1.0))
+                own_pause = back_off.next_s() * random.uniform(0.5, 1.0)
+                pause = max(failure.retry_after_s or 0.0, own_pause)
                 patience = max(waiting.deadline for waiting in others) - time.monotonic()
                 if failure.reason not in _WORTH_ANOTHER_TRY or pause >= patience:
                     raise
             await asyncio.sleep(pause)
-            wait = min(wait * 2, _LONGEST_WAIT_S)
 
     async def _ask_once(self, case: Case) -> Answer:
         """One exchange within the budget. Its cost is booked, whatever becomes of it."""

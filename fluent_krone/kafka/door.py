@@ -20,7 +20,7 @@ from __future__ import annotations
 import itertools
 import logging
 import time
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from concurrent.futures import TimeoutError as StillWaiting
@@ -28,7 +28,7 @@ from typing import Any
 
 from ..config import Config
 from ..errors import KroneError
-from ..timing import Histogram
+from ..timing import BackOff, Histogram, RareReport
 from .clients import Clients
 from .partition import Partition
 from .transactions import Fenced, Transactions
@@ -48,8 +48,6 @@ _LAST_COMMIT_S = 30.0
 # Seconds before a partition that failed is opened again: the first pause, and the longest. A short
 # one would let two instances that both believe to own it fence each other all the time.
 _REOPEN_S = (0.5, 10.0)
-# Seconds between two log lines about brokers that can't be reached.
-_REPORT_S = 60.0
 # Seconds between two questions whether brokers answer again.
 _PROBE_S = 2.0
 
@@ -71,10 +69,10 @@ class Door:
         # When partitions that failed are opened again, in monotonic seconds; and how long to wait
         # after the next failure.
         self._reopen_at: dict[int, float] = {}
-        self._reopen_s: dict[int, float] = {}
+        self._back_offs: defaultdict[int, BackOff] = defaultdict(lambda: BackOff(*_REOPEN_S))
         self._ticked_at = 0.0
         self._is_cut_off = False
-        self._reported_at = -_REPORT_S
+        self._rare_report = RareReport()
         self._probe: Any = None
 
     def stop(self) -> None:
@@ -192,10 +190,8 @@ class Door:
             )
 
     def _report(self, error: Any) -> None:
-        if time.monotonic() - self._reported_at < _REPORT_S:
-            return
-        self._reported_at = time.monotonic()
-        _log.warning("consumer: %s", error.str())
+        if self._rare_report.is_due():
+            _log.warning("consumer: %s", error.str())
 
     # --- what is done besides
 
@@ -222,7 +218,7 @@ class Door:
         if partition.has_opened():
             partition.start(time.time_ns())
             self._seek(partition)
-            self._reopen_s.pop(partition.number, None)
+            self._back_offs.pop(partition.number, None)
         took_s = partition.settle()
         if took_s is not None:
             self.timings["commit"].add(took_s)
@@ -269,7 +265,7 @@ class Door:
         if isinstance(error, Fenced):
             reason = "fenced"
         self.counters[f"transactions_failed_{reason}"] += 1
-        wait_s = self._reopen_s.get(partition.number, _REOPEN_S[0])
+        wait_s = self._back_offs[partition.number].next_s()
         _log.warning(
             "partition begins again from what was committed partition=%d retry_in_s=%.1f reason=%s",
             partition.number,
@@ -279,7 +275,6 @@ class Door:
         self._consumer.pause([self._place(partition.number)])
         self._drop(partition.number)
         self._reopen_at[partition.number] = time.monotonic() + wait_s
-        self._reopen_s[partition.number] = min(wait_s * 2, _REOPEN_S[1])
 
     def _drop(self, number: int) -> None:
         partition = self.partitions.pop(number, None)

@@ -20,8 +20,6 @@ from .records import SESSION_HEADER, TAG_HEADER, Decoder
 # The number of fields, and their bytes.
 Fields = tuple[int, bytes]
 Headers = list[tuple[str, bytes]]
-# Value and headers of a message that is written.
-Whole = tuple[bytes, Headers]
 # The header in which a message that we write has its tag.
 TAG = "tag"
 # Headers that mean something to us alone, or that we set anew.

@@ -39,6 +39,7 @@ from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple, TypeVar
 
 from ..errors import KroneError
+from ..timing import BackOff, RareReport
 from .clients import Clients
 
 _log = logging.getLogger(__name__)
@@ -48,8 +49,6 @@ _T = TypeVar("_T")
 _REQUEST_S = 10.0
 # Seconds between two tries: the first pause, and the longest. Each pause doubles the one before.
 _BACK_OFF_S = (0.05, 5.0)
-# Seconds between two log lines about a problem that goes on.
-_REPORT_S = 60.0
 # Records of the changelog that are read at once, and seconds that a reader waits for more.
 _READ = 10_000
 _READ_S = 0.1
@@ -123,7 +122,7 @@ class Transactions:
         self._state_topic = state_topic
         self._id = f"{group}-{source.topic}-{source.partition}"
         self._is_given_up = threading.Event()
-        self._reported_at = -_REPORT_S
+        self._rare_report = RareReport()
         self._producer: Any = None
         self._membership: Any = None
 
@@ -288,7 +287,7 @@ class Transactions:
 
     def _patiently(self, what: str, call: Callable[[float], _T]) -> _T:
         """Make a request until it succeeds, or fails in a way that repeating can't mend."""
-        wait_s = _BACK_OFF_S[0]
+        back_off = BackOff(*_BACK_OFF_S)
         while True:
             try:
                 return call(_REQUEST_S)
@@ -296,13 +295,11 @@ class Transactions:
                 if not _is_retriable(error.args[0]) or self._is_given_up.is_set():
                     raise
                 self._report(what, error.args[0])
-            self._is_given_up.wait(wait_s)
-            wait_s = min(wait_s * 2, _BACK_OFF_S[1])
+            self._is_given_up.wait(back_off.next_s())
 
     def _report(self, what: str, error: Any) -> None:
-        if time.monotonic() - self._reported_at < _REPORT_S:
+        if not self._rare_report.is_due():
             return
-        self._reported_at = time.monotonic()
         _log.warning(
             "brokers do not answer, trying again partition=%d request=%s reason=%s",
             self._source.partition,

@@ -14,7 +14,6 @@ from .kinds import Kind
 
 # Why a record is kept. `size` means that the spool was full before the session had ended.
 Reason = Literal["abnormal", "band", "kind", "share", "always", "outside", "size"]
-REASONS: tuple[Reason, ...] = ("abnormal", "band", "kind", "share", "always", "outside", "size")
 # What is known of a session whose record is kept.
 Verdict = Literal["abnormal", "doubtful", "normal", "undecided"]
 

@@ -20,6 +20,7 @@ from typing import IO, Any, TypeGuard
 
 from ..alerts.alignment import alike_runs
 from ..core.hierarchy import step_name
+from ..core.listing import numbered
 from ..errors import ConfigError
 from .parts import script, text_of
 
@@ -49,13 +50,13 @@ class PageSummary:
     left_out: int
 
     def __str__(self) -> str:
-        words = [f"{_count(self.alerts, 'alert')} with {_count(self.patterns, 'signature')}"]
+        words = [f"{numbered(self.alerts, 'alert')} with {numbered(self.patterns, 'signature')}"]
         if self.repeats:
-            words.append(_count(self.repeats, "repeat"))
+            words.append(numbered(self.repeats, "repeat"))
         if self.left_out:
             words.append(f"{self.left_out:,} earlier left out")
         if self.bad_lines:
-            words.append(f"{_count(self.bad_lines, 'line')} set aside: no alert")
+            words.append(f"{numbered(self.bad_lines, 'line')} set aside: no alert")
         return "; ".join(words)
 
 
@@ -110,7 +111,7 @@ def render(lines: Iterator[str] | IO[str], source: str) -> tuple[PageSummary, st
         "policy": _policy(code, style),
         "style": style,
         "script": code,
-        "title": escape(f"{_count(summary.alerts, 'alert')} · {source}"),
+        "title": escape(f"{numbered(summary.alerts, 'alert')} · {source}"),
         "about": escape(f"{summary}, from {source}"),
         "plain": _plain_list(kept),
         "data": data,
@@ -237,9 +238,3 @@ def _plain(record: Mapping[str, Any]) -> str:
     words = f"{record.get('ended_at')} · {record.get('tag')} · {key}"
     explanation = escape(str(record.get("explanation")))
     return f"<li><b>{escape(steps)}</b><br>{explanation}<br>{escape(words)}</li>"
-
-
-def _count(number: int, noun: str) -> str:
-    if number == 1:
-        return f"1 {noun}"
-    return f"{number:,} {noun}s"

@@ -14,6 +14,7 @@ from ..config import Config
 from ..errors import StoreDamaged, StoreError
 from ..explain.tickets import Ticket
 from ..living.learning import Learning
+from ..timing import BackOff, RareReport
 from .figures import Figures
 from .halt import Halt
 from .judge import Judge
@@ -30,11 +31,6 @@ _REST = 9
 # Seconds after a commit before the next one may use a pause in the stream. Without it, a slow
 # sender would cause one commit for each chunk.
 _PAUSE_REST_S = 0.05
-# Seconds between two tries when the store can't be written: the first pause, and the longest. Each
-# pause doubles the one before.
-_BACK_OFF_S = (0.1, 10.0)
-# Seconds between two log lines about a problem that goes on.
-_REPORT_S = 60.0
 
 
 class Fed(NamedTuple):
@@ -101,8 +97,8 @@ class Committer:
         # Whether the event loop is about to call `_commit_when_idle`.
         self._is_asked = False
         self._timer: asyncio.TimerHandle | None = None
-        self._retry_s = _BACK_OFF_S[0]
-        self._reported_at = -_REPORT_S
+        self._back_off = BackOff()
+        self._rare_report = RareReport()
         self.took_s = 0.0
         self._committed_at = time.monotonic()
         self._fed_at = self._committed_at
@@ -150,12 +146,11 @@ class Committer:
         self._figures.counters["commits_failed"] += 1
         if isinstance(error, StoreDamaged):
             self._storage.note_damage(error)
-        elif self._is_time_to_report():
+        elif self._rare_report.is_due():
             _log.error("nothing is acked until the store can be written reason=%s", error)
         # One timer at a time: a second one could fire in the middle of a chunk that was fed after
         # the first had succeeded.
-        self._call_later(self._retry_s, self.commit)
-        self._retry_s = min(self._retry_s * 2, _BACK_OFF_S[1])
+        self._call_later(self._back_off.next_s(), self.commit)
 
     def unacked(self) -> list[Fed]:
         """Chunks that were fed and wait for their commit, the oldest first."""
@@ -172,8 +167,7 @@ class Committer:
 
     def close(self) -> None:
         """Commit no more."""
-        if self._timer is not None:
-            self._timer.cancel()
+        self._cancel_timer()
 
     def _commit(self) -> None:
         # A commit in steps. It runs without an await, so no chunk can be fed in between.
@@ -237,7 +231,7 @@ class Committer:
         self._figures.counters["chunk_ids_over_cap"] += forgotten
         if not forgotten:
             self._judge.shed()
-        if self._is_time_to_report():
+        if self._rare_report.is_due():
             _log.warning(
                 "store is larger than max_store_size bytes=%d chunk_ids_forgotten=%d",
                 self._storage.size_bytes,
@@ -270,7 +264,7 @@ class Committer:
         releases.look_for_room()
 
     def _resume(self) -> None:
-        self._retry_s = _BACK_OFF_S[0]
+        self._back_off.reset()
         if not self.writable.is_set():
             _log.warning("the store is written again")
             self.writable.set()
@@ -301,9 +295,3 @@ class Committer:
     def _cancel_timer(self) -> None:
         if self._timer is not None:
             self._timer.cancel()
-
-    def _is_time_to_report(self) -> bool:
-        if time.monotonic() - self._reported_at < _REPORT_S:
-            return False
-        self._reported_at = time.monotonic()
-        return True

@@ -14,6 +14,7 @@ from ..errors import SinkBusy
 from ..explain.desk import Desk
 from ..explain.tickets import Ticket
 from ..sink import Sink
+from ..timing import BackOff
 from ..types import Alert
 from .releases import Releases
 from .storage import Storage
@@ -23,9 +24,6 @@ _log = logging.getLogger(__name__)
 # Alerts in one delivery. Receivers limit their frames (Fluent Bit to 6 MB); an alert with its lines
 # takes up to 20 kB.
 _BATCH = 100
-# Seconds between two tries when the receiver is busy: the first pause, and the longest. Each pause
-# doubles the one before.
-_BACK_OFF_S = (0.1, 10.0)
 # Seconds without a confirmation after which the health check reports a problem.
 _STUCK_S = 60.0
 
@@ -105,7 +103,7 @@ class Outbox:
         #    later. It may then see one twice, which `alert_id` tells; none is ever skipped.
         # 4. Only after the confirmation are they forgotten, here and in the store. A kill between
         #    3 and 4 sends them once more.
-        wait_s = _BACK_OFF_S[0]
+        back_off = BackOff()
         while True:
             await self._filled.wait()
             await self._desk.ready(self.tickets[0])
@@ -116,11 +114,11 @@ class Outbox:
                 if leaving:
                     await self._sink.deliver(leaving)
             except SinkBusy as error:
+                wait_s = back_off.next_s()
                 self._log_busy(error, wait_s)
                 await asyncio.sleep(wait_s)
-                wait_s = min(wait_s * 2, _BACK_OFF_S[1])
                 continue
-            wait_s = _BACK_OFF_S[0]
+            back_off.reset()
             self._forget(batch)
             self._counters["alerts_delivered"] += len(leaving)
 

@@ -12,15 +12,15 @@ from dataclasses import dataclass
 from ..errors import SinkBusy, StoreError
 from ..keeping.releases import Row, first_ref_of
 from ..sink import Sink
+from ..timing import BackOff
 from ..types import Packed
 from .chunk_keeper import ChunkKeeper
 from .storage import Storage
 
 _log = logging.getLogger(__name__)
 
-# Seconds between two tries when the receiver is busy: the first pause, and the longest. Each pause
-# doubles the one before.
-_BACK_OFF_S = (0.1, 10.0)
+# Seconds between two tries to read kept records that could not be read.
+_READ_AGAIN_S = 10.0
 # Seconds without a confirmation after which the health check reports a problem.
 _STUCK_S = 60.0
 
@@ -109,7 +109,7 @@ class Releases:
                 await self._deliver(row)
             except StoreError as error:
                 _log.error("kept records cannot be read reason=%s", error)
-                await asyncio.sleep(_BACK_OFF_S[1])
+                await asyncio.sleep(_READ_AGAIN_S)
                 continue
             self._rows.popleft()
             self._storage.confirm_rows(row.number)
@@ -127,11 +127,12 @@ class Releases:
             await self._deliver_packed(packed)
 
     async def _deliver_packed(self, packed: Packed) -> None:
-        wait_s = _BACK_OFF_S[0]
+        back_off = BackOff()
         while True:
             try:
                 await self._sink.deliver_packed(packed)
             except SinkBusy as error:
+                wait_s = back_off.next_s()
                 self._counters["deliveries_failed"] += 1
                 _log.warning(
                     "kept records wait rows=%d retry_in_s=%.1f reason=%s",
@@ -140,7 +141,6 @@ class Releases:
                     error,
                 )
                 await asyncio.sleep(wait_s)
-                wait_s = min(wait_s * 2, _BACK_OFF_S[1])
                 continue
             self._confirmed_at = time.monotonic()
             self._counters["records_delivered"] += packed.count

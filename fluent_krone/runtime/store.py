@@ -20,6 +20,7 @@ from typing import Any
 
 import msgpack
 
+from ..alerts.incident import IncidentChanges
 from ..config import Config
 from ..core.hierarchy import runs
 from ..core.novelties import NOVELTIES_KEPT
@@ -27,8 +28,6 @@ from ..errors import ConfigError, StoreDamaged
 from ..sqlite import Errors, connect, set_aside, transaction
 from ..types import Alert
 from .chunk_table import ChunkTable
-from .incident_table import SCHEMA as INCIDENTS
-from .incident_table import write_incidents
 from .kept import KeptChanges
 from .kept_tables import KEPT_SCHEMA, KeptTables
 
@@ -36,6 +35,7 @@ _log = logging.getLogger(__name__)
 
 # Version of the tables below, kept in SQLite's `user_version`. Raise it with a step in `_STEPS`.
 VERSION = 3
+_INCIDENTS = "CREATE TABLE incident (id TEXT PRIMARY KEY, data BLOB NOT NULL) WITHOUT ROWID;"
 _SCHEMA = f"""
 CREATE TABLE state (name TEXT PRIMARY KEY, data BLOB NOT NULL) WITHOUT ROWID;
 CREATE TABLE part (n INTEGER PRIMARY KEY, data BLOB NOT NULL);
@@ -44,7 +44,7 @@ CREATE TABLE started (n INTEGER PRIMARY KEY, data BLOB NOT NULL);
 CREATE TABLE novelty (n INTEGER PRIMARY KEY, name BLOB NOT NULL UNIQUE, data BLOB NOT NULL);
 CREATE TABLE chunk (n INTEGER PRIMARY KEY, id BLOB NOT NULL UNIQUE, at INTEGER NOT NULL);
 CREATE TABLE alert (n INTEGER PRIMARY KEY, data BLOB NOT NULL);
-{INCIDENTS}
+{_INCIDENTS}
 {KEPT_SCHEMA}
 """
 # What turns a store of each older version into one of the next. A step runs in the transaction that
@@ -59,7 +59,7 @@ _STEPS = {
 ALTER TABLE chunk RENAME TO old_chunk;
 CREATE TABLE chunk (n INTEGER PRIMARY KEY, id BLOB NOT NULL UNIQUE, at INTEGER NOT NULL);
 """,
-    2: INCIDENTS + KEPT_SCHEMA,
+    2: _INCIDENTS + KEPT_SCHEMA,
 }
 # Seconds to wait for a file that another process holds. When Fluentd was killed and starts again,
 # the child of the killed one still needs a moment to end.
@@ -82,7 +82,7 @@ class Store:
     for all else.
 
     >>> import tempfile
-    >>> from fluent_krone.runtime.chunk_keys import chunk_key
+    >>> from fluent_krone.runtime.repeats import chunk_key
     >>> path = Path(tempfile.mkdtemp()) / "krone.db"
     >>> store = Store(path)
     >>> store.commit({"watermark": 7, "templates": []}, [chunk_key("id")], [], 0)
@@ -180,7 +180,7 @@ class Store:
             if novelties:
                 self._write_novelties(db, novelties)
             if incidents is not None:
-                write_incidents(db, incidents, self.pack)
+                self._write_incidents(db, incidents)
             if arrived:
                 self.chunks.delete(db, arrived)
             if chunks:
@@ -308,6 +308,15 @@ class Store:
         too_old = last - 2 * self._starts_kept
         if too_old > 0:
             db.execute("DELETE FROM started WHERE n <= ?", (too_old,))
+
+    def _write_incidents(self, db: sqlite3.Connection, changes: IncidentChanges) -> None:
+        """Bring the open incidents up to date."""
+        if changes.everything:
+            db.execute("DELETE FROM incident")
+        # An incident may end and another one begin under its id, so what ended goes first.
+        db.executemany("DELETE FROM incident WHERE id = ?", ((name,) for name in changes.ended))
+        rows = ((name, self.pack(incident.saved())) for name, incident in changes.changed.items())
+        db.executemany("REPLACE INTO incident VALUES (?, ?)", rows)
 
     def _write_novelties(
         self, db: sqlite3.Connection, novelties: Iterable[tuple[bytes, Any]]

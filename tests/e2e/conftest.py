@@ -7,9 +7,11 @@ import shlex
 import shutil
 import subprocess
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from browser import Browser, chromium
 
 NODE = Path(__file__).parent / "node"
 REPOSITORY = Path(__file__).parents[2]
@@ -25,6 +27,17 @@ def program(tmp_path: Path) -> dict[str, str]:
     (folder / "fluent-krone").chmod(0o755)
     path = f"{folder}:{os.environ['PATH']}"
     return os.environ | {"PATH": path, "PYTHONPATH": str(REPOSITORY)}
+
+
+@pytest.fixture(scope="module")
+def browser(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Browser]:
+    """A headless browser, started once for a module of tests."""
+    command = chromium()
+    if command is None:
+        pytest.skip("no `chromium` on PATH")
+    browser = Browser(command, tmp_path_factory.mktemp("chromium"))
+    yield browser
+    browser.close()
 
 
 @pytest.fixture(scope="session")

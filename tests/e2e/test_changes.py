@@ -5,12 +5,12 @@ from __future__ import annotations
 import asyncio
 import subprocess
 import sys
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
 
-from serving import Receiver, http_get, samples, send_frames, serving
+from serving import Receiver, http_get, samples, send_frames, serving, until
 from synthetic import ARRIVED, CLOSE, GOING, MESSAGES, OPEN, OPENED, STUCK, T0, WEIGHED, S
 
 from fluent_krone.transport.forward import encode_events
@@ -32,12 +32,6 @@ def ride(number: int, keys: Sequence[int] = DEPLOYED) -> bytes:
         for place, key in enumerate(keys)
     ]
     return encode_events("app.lift", events, f"c{number}")
-
-
-async def until(holds: Callable[[], bool]) -> None:
-    async with asyncio.timeout(30):
-        while not holds():
-            await asyncio.sleep(0.02)
 
 
 @asynccontextmanager

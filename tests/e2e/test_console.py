@@ -19,7 +19,7 @@ from typing import Any
 
 import msgpack
 import pytest
-from browser import Browser, chromium
+from browser import Browser
 
 from fluent_krone.alerts.incidents import Incidents
 from fluent_krone.console.history import History
@@ -98,16 +98,6 @@ class Service:
 
 def events(seed: int, count: int = 300) -> list[tuple[int, dict[str, str]]]:
     return list(stream(simulate(count, seed)))
-
-
-@pytest.fixture(scope="module")
-def browser(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Browser]:
-    command = chromium()
-    if command is None:
-        pytest.skip("no `chromium` on PATH")
-    browser = Browser(command, tmp_path_factory.mktemp("chromium"))
-    yield browser
-    browser.close()
 
 
 @pytest.fixture(scope="module")

@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from manifests import documents
 from serving import serving
 
 from fluent_krone import __version__
@@ -24,6 +25,7 @@ DEPLOY = REPOSITORY / "deploy"
 HDFS = REPOSITORY / "models" / "hdfs"
 UNIT = DEPLOY / "systemd" / "fluent-krone.service"
 MANIFESTS = sorted((DEPLOY / "kubernetes").glob("*.yaml"))
+KAFKA = sorted((DEPLOY / "kafka").glob("*.yaml"))
 DOCKERFILES = sorted((DEPLOY / "docker").glob("*.Dockerfile"))
 # systemd-analyze rates how much of the system a service can reach: 0 is nothing, 10 is all.
 MOST_EXPOSED = 1.5
@@ -118,7 +120,7 @@ def test_the_dockerfiles_are_sound(path: Path) -> None:
     assert done.returncode == 0, done.stdout
 
 
-@pytest.mark.parametrize("path", [*DOCKERFILES, *MANIFESTS], ids=lambda path: path.name)
+@pytest.mark.parametrize("path", [*DOCKERFILES, *MANIFESTS, *KAFKA], ids=lambda path: path.name)
 def test_images_have_this_version(path: Path) -> None:
     named = re.findall(r"krone:([\d.]+\d)", path.read_text(encoding="utf-8"))
     assert set(named) == {__version__}
@@ -135,11 +137,6 @@ def test_the_image_starts_serve_with_parameters_that_exist(tmp_path: Path) -> No
 
 
 # --- Kubernetes ---
-
-
-def documents(path: Path) -> list[dict[str, Any]]:
-    yaml = pytest.importorskip("yaml", reason="PyYAML is not installed")
-    return list(yaml.safe_load_all(path.read_text(encoding="utf-8")))
 
 
 def of_kind(path: Path, *kinds: str) -> list[dict[str, Any]]:

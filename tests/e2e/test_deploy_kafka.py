@@ -6,22 +6,16 @@ import argparse
 import re
 import shlex
 from pathlib import Path
-from typing import Any
 
 import pytest
+from manifests import documents
 
-from fluent_krone import __version__
 from fluent_krone.config import Config, Parser, add_flags, from_flags
 
 REPOSITORY = Path(__file__).parents[2]
 MANIFEST = REPOSITORY / "deploy" / "kafka" / "kubernetes.yaml"
 COMPOSE = REPOSITORY / "deploy" / "kafka" / "compose.yaml"
 DOCKERFILE = REPOSITORY / "deploy" / "docker" / "kafka.Dockerfile"
-
-
-def documents(path: Path) -> list[dict[str, Any]]:
-    yaml = pytest.importorskip("yaml", reason="PyYAML is not installed")
-    return list(yaml.safe_load_all(path.read_text(encoding="utf-8")))
 
 
 def parsed(arguments: list[str]) -> Config:
@@ -68,12 +62,6 @@ def test_the_image_starts_with_parameters_that_exist() -> None:
     command = re.search(r"^CMD \[(.*)\]$", DOCKERFILE.read_text(encoding="utf-8"), re.MULTILINE)
     assert command
     assert parsed(shlex.split(command[1].replace(",", " "))).metrics
-
-
-@pytest.mark.parametrize("path", [MANIFEST, COMPOSE], ids=lambda path: path.name)
-def test_images_have_this_version(path: Path) -> None:
-    named = re.findall(r"krone:([\d.]+\d)", path.read_text(encoding="utf-8"))
-    assert set(named) == {__version__}
 
 
 def test_the_jars_of_the_tests_are_of_the_broker_that_compose_starts() -> None:

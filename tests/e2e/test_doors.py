@@ -11,7 +11,6 @@ import json
 import os
 import shlex
 import shutil
-import socket
 import ssl
 import sys
 from collections.abc import Callable
@@ -20,7 +19,7 @@ from typing import Any
 
 import pytest
 from certificates import Certificates
-from serving import Receiver, Served, http_get, samples, serving
+from serving import Receiver, Served, free_port, http_get, samples, serving
 from synthetic import CLOSE, GOING, MESSAGES, OPEN, OPENED, STUCK, T0, S
 
 from fluent_krone.errors import SinkBusy
@@ -446,8 +445,3 @@ def test_monitor_agent_and_prometheus_show_every_number_of_the_child(
     ):
         assert numbers[name] > 0, name
     assert samples(page, ["fluent_krone_records_total"])[0] >= numbers["records"]
-
-
-def free_port() -> int:
-    with socket.create_server(("127.0.0.1", 0)) as probe:
-        return int(probe.getsockname()[1])

@@ -11,7 +11,6 @@ import os
 import re
 import shutil
 import signal
-import socket
 import subprocess
 import sys
 import time
@@ -20,7 +19,7 @@ from pathlib import Path
 
 import pytest
 from certificates import Certificates
-from serving import http_get, samples, serving
+from serving import free_port, http_get, samples, serving
 from synthetic import ARRIVED, GOING, MESSAGES, OPEN, OPENED, STUCK
 
 REPOSITORY = Path(__file__).parents[2]
@@ -64,11 +63,6 @@ pipeline:
       port: {port}
       require_ack_response: true
 """
-
-
-def free_port() -> int:
-    with socket.create_server(("127.0.0.1", 0)) as probe:
-        return int(probe.getsockname()[1])
 
 
 def blocks(language: str) -> list[str]:

@@ -11,7 +11,7 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
 
-from serving import Receiver, send_frames, serving
+from serving import Receiver, send_frames, serving, until
 from synthetic import CLOSE, GOING, MESSAGES, NORMAL, OPEN, OPENED, STUCK, T0, S
 
 from fluent_krone.transport.forward import encode_events
@@ -116,11 +116,6 @@ def test_an_operator_marks_an_incident_of_a_running_service(
         done = subprocess.run(command, capture_output=True, text=True, cwd=root, timeout=60)
         assert done.returncode == 0, done.stderr
         return done.stdout.splitlines()
-
-    async def until(holds: Any) -> None:
-        async with asyncio.timeout(30):
-            while not holds():
-                await asyncio.sleep(0.02)
 
     records = asyncio.run(story())
     assert [record["kind"] for record in records] == ["unseen_template", "sequence"]

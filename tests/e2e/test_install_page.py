@@ -12,6 +12,7 @@ from pathlib import Path
 
 import msgpack
 import pytest
+from serving import free_port
 
 REPOSITORY = Path(__file__).parents[2]
 INSTALL = REPOSITORY / "docs" / "install.md"
@@ -31,11 +32,6 @@ def blocks(page: Path, language: str = "") -> list[str]:
     text = page.read_text(encoding="utf-8")
     found = re.findall(r"^```(\w*)\n(.*?)^```$", text, re.MULTILINE | re.DOTALL)
     return [block for marked, block in found if marked == language]
-
-
-def free_port() -> int:
-    with socket.create_server(("127.0.0.1", 0)) as free:
-        return int(free.getsockname()[1])
 
 
 def records_of_the_page() -> list[dict[str, str]]:

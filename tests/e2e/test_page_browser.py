@@ -11,20 +11,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from browser import Browser, chromium
+from browser import Browser
 
 from fluent_krone.cli import main
 from fluent_krone.page.render import PageSummary, write_page
-
-
-@pytest.fixture(scope="module")
-def browser(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Browser]:
-    command = chromium()
-    if command is None:
-        pytest.skip("no `chromium` on PATH")
-    browser = Browser(command, tmp_path_factory.mktemp("chromium"))
-    yield browser
-    browser.close()
 
 
 @pytest.fixture(scope="module")

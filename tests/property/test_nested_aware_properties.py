@@ -38,20 +38,21 @@ def model() -> DensityModel:
     )
 
 
+def files() -> NestedFiles:
+    fitted = model()
+    return NestedFiles(
+        model=to_onnx(fitted),
+        columns=list(fitted.columns),
+        weights=fitted.weights.tolist(),
+        normal=fitted.normal,
+        threshold=THRESHOLD,
+        band=(8.0, 10.0),
+    )
+
+
 @cache
 def detector() -> NestedAware:
-    fitted = model()
-    return NestedAware(
-        HIERARCHY,
-        NestedFiles(
-            model=to_onnx(fitted),
-            columns=list(fitted.columns),
-            weights=fitted.weights.tolist(),
-            normal=fitted.normal,
-            threshold=THRESHOLD,
-            band=(8.0, 10.0),
-        ),
-    )
+    return NestedAware(HIERARCHY, files())
 
 
 log_keys = st.integers(0, len(ROWS) + STRANGERS)
@@ -106,19 +107,7 @@ def test_equal_counts_are_equal_sessions(keys: tuple[int, ...], random: Any) -> 
 
 @given(sessions)
 def test_another_detector_of_the_same_bytes_agrees(keys: tuple[int, ...]) -> None:
-    fitted = model()
-    other = NestedAware(
-        HIERARCHY,
-        NestedFiles(
-            model=to_onnx(fitted),
-            columns=list(fitted.columns),
-            weights=fitted.weights.tolist(),
-            normal=fitted.normal,
-            threshold=THRESHOLD,
-            band=(8.0, 10.0),
-        ),
-        cache_bytes=1,
-    )
+    other = NestedAware(HIERARCHY, files(), cache_bytes=1)
     assert other.density(keys) == detector().density(keys)
 
 

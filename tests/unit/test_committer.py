@@ -10,6 +10,7 @@ from service_rig import BAD, Rig, settle, sqlite
 from synthetic import NORMAL
 
 from fluent_krone.runtime import committer
+from fluent_krone.timing import BackOff
 from fluent_krone.transport.forward import Chunk
 
 
@@ -59,7 +60,7 @@ def test_alerts_leave_with_the_commit(story: Any) -> None:
 def test_while_the_store_is_full_nothing_is_acked_and_nothing_fed(
     story: Any, store_path: str, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    monkeypatch.setattr("fluent_krone.runtime.committer._BACK_OFF_S", (0.0, 0.0))
+    monkeypatch.setattr("fluent_krone.runtime.committer.BackOff", lambda: BackOff(0.0, 0.0))
 
     async def body(rig: Rig) -> None:
         await rig.take("1", ("a", BAD))

@@ -10,9 +10,9 @@ from typing import Any
 import chat_api as chat
 import messages_api as api
 import pytest
-from messages_api import Behaviour, MessagesAPI
+from messages_api import CASE, KEY, Behaviour, MessagesAPI
 
-from fluent_krone.explain import Answer, Case, NoAnswer
+from fluent_krone.explain import Answer, NoAnswer
 from fluent_krone.explain.adapters.chat import ChatAdapter
 from fluent_krone.explain.ledger import Ledger, verify
 from fluent_krone.explain.model import ModelExplainer
@@ -20,20 +20,7 @@ from fluent_krone.explain.redact import redactor
 
 pytest.importorskip("openai", reason="the extra `openai` is not installed")
 
-KEY = "sk-test-key-123"
 MODEL = "qwen2.5:1.5b"
-CASE = Case(
-    pattern="ab" * 16,
-    bundle_hash="b1",
-    path=("pump", "open", "jammed"),
-    templates=("pump <num> starts", "valve <num> opens", "valve <num> jammed", "pump <num> stops"),
-    session=(0, 1, 2, 2, 3),
-    start=1,
-    end=4,
-    event=2,
-    normal=((0, 1, 3), (0, 1, 1, 3)),
-    evidence="valve <num> jammed was never seen",
-)
 
 
 @pytest.fixture

@@ -17,7 +17,7 @@ from typing import Any
 
 import messages_api as api
 import pytest
-from messages_api import Behaviour, MessagesAPI
+from messages_api import CASE, KEY, Behaviour, MessagesAPI
 
 from fluent_krone.explain import MAX_WORDS, Answer, Case, NoAnswer
 from fluent_krone.explain.adapters import MAX_PAUSE_S, pause_s
@@ -27,20 +27,7 @@ from fluent_krone.explain.model import ModelExplainer
 from fluent_krone.explain.question import MAX_EVENTS, MAX_TEMPLATES, SYSTEM, question
 from fluent_krone.explain.redact import redactor
 
-KEY = "sk-test-key-123"
 MODEL = "claude-haiku-5-5"
-CASE = Case(
-    pattern="ab" * 16,
-    bundle_hash="b1",
-    path=("pump", "open", "jammed"),
-    templates=("pump <num> starts", "valve <num> opens", "valve <num> jammed", "pump <num> stops"),
-    session=(0, 1, 2, 2, 3),
-    start=1,
-    end=4,
-    event=2,
-    normal=((0, 1, 3), (0, 1, 1, 3)),
-    evidence="valve <num> jammed was never seen",
-)
 
 
 @pytest.fixture

@@ -6,30 +6,17 @@ import gzip
 import subprocess
 import sys
 from pathlib import Path
-from typing import Any
 
-import msgpack
 import pytest
+from frames import GOOD, GOOD_EVENT, decode, pack
 from synthetic import gzipped
 
 from fluent_krone.transport.forward import (
     Chunk,
     ForwardDecoder,
     compression,
-    encode_event_time,
     encode_events,
 )
-
-pack = msgpack.packb
-T0 = 1_700_000_000_123_456_789
-GOOD = pack([encode_event_time(T0), {"m": "x"}])
-GOOD_EVENT = (T0, {b"m": b"x"})
-
-
-def decode(frame: Any) -> Chunk:
-    [chunk] = ForwardDecoder().feed(frame if isinstance(frame, bytes) else pack(frame))
-    assert isinstance(chunk, Chunk)
-    return chunk
 
 
 def test_gzip_members_in_a_row_are_one_run_of_entries() -> None:

@@ -2,27 +2,12 @@
 
 from __future__ import annotations
 
-from typing import Any
-
-import msgpack
+from frames import GOOD, decode, pack
 
 from fluent_krone.transport.forward import (
-    Chunk,
-    ForwardDecoder,
     ack_bytes,
-    encode_event_time,
     encode_events,
 )
-
-pack = msgpack.packb
-T0 = 1_700_000_000_123_456_789
-GOOD = pack([encode_event_time(T0), {"m": "x"}])
-
-
-def decode(frame: Any) -> Chunk:
-    [chunk] = ForwardDecoder().feed(frame if isinstance(frame, bytes) else pack(frame))
-    assert isinstance(chunk, Chunk)
-    return chunk
 
 
 def test_chunk_id_is_acked_as_it_came() -> None:

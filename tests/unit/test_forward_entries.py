@@ -7,14 +7,10 @@ from typing import Any
 
 import msgpack
 import pytest
+from frames import GOOD, GOOD_EVENT, T0, pack
 
 from fluent_krone.errors import RecordError
 from fluent_krone.transport.forward import Chunk, encode_event_time
-
-pack = msgpack.packb
-T0 = 1_700_000_000_123_456_789
-GOOD = pack([encode_event_time(T0), {"m": "x"}])
-GOOD_EVENT = (T0, {b"m": b"x"})
 
 
 def events(packed: bytes) -> list[Any]:

@@ -7,6 +7,7 @@ from typing import Any
 
 import msgpack
 import pytest
+from frames import GOOD, GOOD_EVENT, T0, decode, pack
 
 from fluent_krone.errors import ProtocolError
 from fluent_krone.transport.forward import (
@@ -16,17 +17,6 @@ from fluent_krone.transport.forward import (
     encode_event_time,
     encode_events,
 )
-
-pack = msgpack.packb
-T0 = 1_700_000_000_123_456_789
-GOOD = pack([encode_event_time(T0), {"m": "x"}])
-GOOD_EVENT = (T0, {b"m": b"x"})
-
-
-def decode(frame: Any) -> Chunk:
-    [chunk] = ForwardDecoder().feed(frame if isinstance(frame, bytes) else pack(frame))
-    assert isinstance(chunk, Chunk)
-    return chunk
 
 
 @pytest.mark.parametrize(

@@ -4,13 +4,10 @@ from __future__ import annotations
 
 import msgpack
 import pytest
+from frames import GOOD, pack
 
 from fluent_krone.errors import ProtocolError
-from fluent_krone.transport.forward import ClientHandshake, ServerHandshake, encode_event_time
-
-pack = msgpack.packb
-T0 = 1_700_000_000_123_456_789
-GOOD = pack([encode_event_time(T0), {"m": "x"}])
+from fluent_krone.transport.forward import ClientHandshake, ServerHandshake
 
 
 def shake(server: ServerHandshake, client: ClientHandshake) -> str:

@@ -7,8 +7,8 @@ import subprocess
 import sys
 from pathlib import Path
 
-import msgpack
 import pytest
+from frames import pack
 
 from fluent_krone.errors import ProtocolError, RecordError
 from fluent_krone.transport.forward import (
@@ -22,7 +22,6 @@ from fluent_krone.transport.forward import (
 )
 from fluent_krone.transport.forward.spool import IN_MEMORY_BYTES, Spool
 
-pack = msgpack.packb
 EVENT = pack([1, {"m": "x" * 1000}])
 MIB = 2**20
 

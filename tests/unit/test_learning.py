@@ -6,12 +6,12 @@ import asyncio
 import os
 import random
 import shutil
-from collections.abc import Awaitable, Callable
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
-from service_rig import BAD, Receiver, at_seconds
+from service_rig import BAD, FIT_S, Receiver, at_seconds, run
 from synthetic import NORMAL, OPEN, OPENED, T0, S
 
 from export.fit import _EXTRA
@@ -28,17 +28,14 @@ from fluent_krone.reading.records import InputSettings
 from fluent_krone.runtime.wiring import is_taken_over, open_service
 from fluent_krone.transport.forward import Chunk
 
-# Long enough for a fit on a machine that is busy with other things.
-_PATIENCE_S = 300
-
 
 class LearningRig:
     """A service over a directory of bundles that may be empty."""
 
-    def __init__(self, path: Path, now: int = T0 + 100 * S, **config: Any) -> None:
+    def __init__(self, path: Path, **config: Any) -> None:
         settings: dict[str, Any] = {"bundle": str(path), "learn": 86400.0, "idle_timeout": 60.0}
         self.config = Config(**settings | {"store": f"{path}.db"} | config)
-        self.now = now
+        self.now = T0 + 100 * S
         self.receiver = Receiver()
         self.acked: list[str] = []
         self.folder = BundleFolder(path)
@@ -59,14 +56,6 @@ class LearningRig:
     async def close(self) -> None:
         await self.service.close()
         self.folder.release()
-
-
-def play(story: Callable[[], Awaitable[None]]) -> None:
-    async def bounded() -> None:
-        async with asyncio.timeout(_PATIENCE_S):
-            await story()
-
-    asyncio.run(bounded())
 
 
 async def until(what: Callable[[], bool]) -> None:
@@ -115,7 +104,7 @@ def test_records_are_acked_once_they_are_in_the_spool(tmp_path: Path) -> None:
         found = [record[b"message"] for _, record in read_events(rig.learning.spool.collected)]
         assert found == [record[b"message"] for _, record in rides(3)]
 
-    play(story)
+    run(story, FIT_S)
 
 
 @pytest.mark.parametrize("store", ["kept", "lost"])
@@ -139,7 +128,7 @@ def test_a_killed_service_goes_on_and_takes_no_chunk_twice(tmp_path: Path, store
         await again.close()
         assert len(list(read_events(again.learning.spool.collected))) == status.records
 
-    play(story)
+    run(story, FIT_S)
 
 
 def test_the_share_grows_with_the_clock_and_with_an_old_logs_own_time(tmp_path: Path) -> None:
@@ -156,7 +145,7 @@ def test_the_share_grows_with_the_clock_and_with_an_old_logs_own_time(tmp_path: 
         assert rig.learning.status().share == pytest.approx(expected)
         await rig.close()
 
-    play(story)
+    run(story, FIT_S)
 
 
 def test_one_record_of_the_far_future_does_not_end_the_learning() -> None:
@@ -219,7 +208,7 @@ def test_a_learnt_bundle_takes_over_open_sessions_and_what_came_during_the_fit(
         assert is_taken_over(again.learning, again.config) is False
         await again.close()
 
-    play(story)
+    run(story, FIT_S)
 
 
 def test_a_kill_behind_the_takeover_is_noticed_by_the_stores_note(
@@ -250,7 +239,7 @@ def test_a_kill_behind_the_takeover_is_noticed_by_the_stores_note(
         found.folder.release()
         assert open_learning(armed.config) is None
 
-    play(story)
+    run(story, FIT_S)
 
 
 def test_a_full_disk_is_told_until_there_is_room(
@@ -295,7 +284,7 @@ def test_a_stream_without_a_session_key_is_told_and_collecting_goes_on(tmp_path:
         await until(lambda: rig.acked == ["1", "2"])
         await rig.close()
 
-    play(story)
+    run(story, FIT_S)
 
 
 def test_a_stream_is_learnt_and_its_faults_are_found_from_then_on(tmp_path: Path) -> None:
@@ -319,7 +308,7 @@ def test_a_stream_is_learnt_and_its_faults_are_found_from_then_on(tmp_path: Path
         assert {tuple(a.record["session"]) for a in rig.receiver.alerts} == {("wrong",)}
         await rig.close()
 
-    play(story)
+    run(story, FIT_S)
 
 
 def test_two_services_cannot_learn_into_one_directory(tmp_path: Path) -> None:

@@ -10,6 +10,7 @@ import pytest
 from service_rig import BAD, Receiver, Rig, run, settle
 
 from fluent_krone.detect.bundle import Bundle
+from fluent_krone.timing import BackOff
 from fluent_krone.types import Alert
 
 
@@ -32,7 +33,7 @@ def test_too_many_outgoing_alerts_stop_the_reading(story: Any) -> None:
 def test_a_busy_receiver_gets_the_same_alerts_again_in_order(
     story: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("fluent_krone.runtime.outbox._BACK_OFF_S", (0.0, 0.0))
+    monkeypatch.setattr("fluent_krone.runtime.outbox.BackOff", lambda: BackOff(0.0, 0.0))
 
     async def body(rig: Rig) -> None:
         rig.receiver.failures = 3

@@ -6,12 +6,11 @@ import asyncio
 import random
 import shutil
 import time
-from collections.abc import Awaitable, Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
-from service_rig import BAD, at_seconds
+from service_rig import BAD, FIT_S, at_seconds, run
 from synthetic import NORMAL, S
 
 from fluent_krone.cli import main
@@ -20,9 +19,6 @@ from fluent_krone.errors import ConfigError
 from fluent_krone.living.bundles import BundleFolder
 from fluent_krone.living.refit import Refitting, open_refitting
 from fluent_krone.transport.forward import Chunk
-
-# Long enough for a fit on a machine that is busy with other things.
-_PATIENCE_S = 300
 
 
 @pytest.fixture
@@ -35,14 +31,6 @@ def folder(tmp_path: Path, bundle_dir: Path) -> BundleFolder:
 
 def config_of(folder: BundleFolder, **values: Any) -> Config:
     return Config(**{"bundle": str(folder.path), "refit_interval": 3600.0} | values)
-
-
-def play(story: Callable[[], Awaitable[None]]) -> None:
-    async def bounded() -> None:
-        async with asyncio.timeout(_PATIENCE_S):
-            await story()
-
-    asyncio.run(bounded())
 
 
 def record(refitting: Refitting, rides: int) -> None:
@@ -98,7 +86,7 @@ def test_the_next_bundle_is_fitted_judged_and_asked_for(
         # The next refit is an interval ahead, also for the next process.
         assert Refitting(folder, config).status().next_at_s > time.time() + 3600
 
-    play(story)
+    run(story, FIT_S)
 
 
 @pytest.mark.parametrize("objections", [[], ["it is worse"]])
@@ -147,7 +135,7 @@ def test_a_refit_that_fails_leaves_the_bundle_and_is_told(folder: BundleFolder) 
         assert "sessions to learn from" in trouble
         assert trouble in refitting.notes()[0]
 
-    play(story)
+    run(story, FIT_S)
 
 
 def test_a_service_that_ends_takes_its_child_with_it(folder: BundleFolder) -> None:
@@ -164,7 +152,7 @@ def test_a_service_that_ends_takes_its_child_with_it(folder: BundleFolder) -> No
         assert len(folder.bundles()) == 1
         assert refitting.stats()["refits"] == 0
 
-    play(story)
+    run(story, FIT_S)
 
 
 def test_only_a_directory_of_bundles_is_refitted(folder: BundleFolder, bundle_dir: Path) -> None:

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from service_rig import BAD, Receiver, Rig, damage, killed, run, settle, sqlite
+from service_rig import BAD, Receiver, Rig, damage, damage_parts, killed, run, settle, sqlite
 from synthetic import GOING, NORMAL, OPEN, OPENED
 
 from fluent_krone.detect.bundle import Bundle
@@ -89,11 +89,7 @@ def test_a_kill_while_a_damaged_store_is_made_anew_loses_nothing_and_doubles_not
         rig.receiver.open.clear()
         await rig.service.start()
         await rig.take("1", ("a", (OPEN, OPENED)))
-        damage(
-            rig,
-            "part",
-            "SELECT rootpage FROM sqlite_master WHERE name = 'sqlite_autoindex_chunk_1'",
-        )  # chunks are known still
+        damage_parts(rig)
         assert rig.service._storage.store is not None
         commit = rig.service._storage.store.commit
 
@@ -146,11 +142,7 @@ def test_alerts_confirmed_before_the_new_store_is_written_take_no_others_along(
         rig.service._outbox.tickets.append(
             rig.service._outbox.tickets[0]
         )  # one more, that is not on its way yet
-        damage(
-            rig,
-            "part",
-            "SELECT rootpage FROM sqlite_master WHERE name = 'sqlite_autoindex_chunk_1'",
-        )  # chunks are known still
+        damage_parts(rig)
         assert rig.service._storage.store is not None
         renew = rig.service._storage.store.renew
 

@@ -32,7 +32,7 @@ from synthetic import (
 
 from fluent_krone.core.engine import Engine
 from fluent_krone.errors import ConfigError, SnapshotError, StoreDamaged, StoreError
-from fluent_krone.runtime.chunk_keys import chunk_key
+from fluent_krone.runtime.repeats import chunk_key
 from fluent_krone.runtime.store import Store
 from fluent_krone.sqlite import set_aside
 from fluent_krone.types import Alert
