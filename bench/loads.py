@@ -39,6 +39,8 @@ _MIXED = 200
 _STEPS = 10
 # Every such session of `uuids` skips a step, and is abnormal.
 _ODD_EACH = 200
+# Events of a session of very many.
+_LONG = 10_000
 
 Record = dict[str, Any]
 _NOUNS = [
@@ -271,9 +273,7 @@ def many_keys(keys: int) -> Load:
     return Load("many_keys", frames_of(records), len(records), bundle)
 
 
-def long_sessions(
-    hdfs: list[Record], times_ns: Sequence[int], sessions: int, events: int = 10_000
-) -> Load:
+def long_sessions(hdfs: list[Record], times_ns: Sequence[int], sessions: int) -> Load:
     """Few sessions of very many events: the blocks of HDFS, one after the other, under one name.
 
     Each has the pauses of its part of HDFS, and all begin at the same time.
@@ -281,9 +281,9 @@ def long_sessions(
     made = random.Random(SEED)
 
     def events_of(number: int) -> Iterator[tuple[int, int, Record]]:
-        start = made.randrange(len(hdfs) - events)
+        start = made.randrange(len(hdfs) - _LONG)
         name = f"blk_{number + 1}"
-        for i in range(start, start + events):
+        for i in range(start, start + _LONG):
             message = re.sub(r"blk_-?[0-9]+", name, hdfs[i]["message"])
             time_ns = _START_S * 10**9 + times_ns[i] - times_ns[start]
             yield time_ns, number, {**hdfs[i], "message": message}

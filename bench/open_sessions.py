@@ -24,9 +24,13 @@ from fluent_krone.runtime.repeats import chunk_key
 from fluent_krone.runtime.store import Store
 from fluent_krone.runtime.wiring import tune_gc
 
+# Sessions that change with each commit that is timed, and how many of these there are.
+_CHANGED = 1_000
+_ROUNDS = 15
 
-def commits(bundle: Bundle, open_sessions: int, changed: int = 1_000, rounds: int = 15) -> float:
-    """Median milliseconds of a commit with `changed` of `open_sessions` changed, lines kept."""
+
+def commits(bundle: Bundle, open_sessions: int) -> float:
+    """Median milliseconds of a commit with a thousand of `open_sessions` changed, lines kept."""
     with tempfile.TemporaryDirectory(dir=Path.cwd()) as folder:
         engine = bundle.engine()
         store = Store(Path(folder) / "krone.db")
@@ -40,8 +44,8 @@ def commits(bundle: Bundle, open_sessions: int, changed: int = 1_000, rounds: in
                 feed_one_each(engine, names[at : at + CHUNK_RECORDS])
                 store.commit(engine.changes(store.pack), [chunk_key(next(ids))], [], time.time())
         timings = []
-        for _ in range(rounds):
-            feed_one_each(engine, random.sample(names, changed))
+        for _ in range(_ROUNDS):
+            feed_one_each(engine, random.sample(names, _CHANGED))
             started = time.perf_counter()
             store.commit(engine.changes(store.pack), [chunk_key(next(ids))], [], time.time())
             timings.append((time.perf_counter() - started) * 1e3)

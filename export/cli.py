@@ -15,7 +15,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from fluent_krone.background import attend
+from fluent_krone.background import run_as_child
 from fluent_krone.config import Parser, default_of, parse_list
 from fluent_krone.detect.bundle import find_bundle, load_bundle
 from fluent_krone.errors import KroneError
@@ -380,13 +380,13 @@ def _with_output(options: Options) -> Options:
 
 def _suggest(flags: argparse.Namespace) -> None:
     if flags.child:
-        attend(None)
+        run_as_child(None)
     print(as_line(suggest(Options(**_given(flags)), print)))
 
 
 def _fit(flags: argparse.Namespace) -> None:
     if flags.child:
-        attend(flags.work)
+        run_as_child(flags.work)
     if flags.work:
         _stage(flags)
         return

@@ -25,6 +25,8 @@ _DIGITS = re.compile(r"[0-9]+")
 _UNLINKED = 0.3
 # A candidate makes at least so many sessions of the sample …
 MIN_SESSIONS = 3
+# Session keys that are suggested.
+_MOST = 3
 # … is in at least this share of the records …
 _MIN_COVERAGE = 0.2
 # … and comes back so often on average: an id that occurs once tells nothing of an execution.
@@ -100,9 +102,7 @@ class Candidate:
         return f"in {self.coverage:.0%} of the records, {repeats} records per session"
 
 
-def suggest_session_keys(
-    records: Iterable[tuple[str, Mapping[str, str]]], most: int = 3
-) -> list[Candidate]:
+def suggest_session_keys(records: Iterable[tuple[str, Mapping[str, str]]]) -> list[Candidate]:
     """Candidates from a sample of (message, other fields), best first.
 
     >>> words = ("packed", "sent", "paid")
@@ -148,7 +148,7 @@ def suggest_session_keys(
         is_part = option.startswith("/") and any(better.endswith(option[1:]) for better in options)
         if score > 0 and not is_part:
             options.append(option)
-    return [_candidate(option, seen[option], total) for option in options[:most]]
+    return [_candidate(option, seen[option], total) for option in options[:_MOST]]
 
 
 def _may_be_key(

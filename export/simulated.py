@@ -47,10 +47,10 @@ _WHOLE_SHARE = 0.1
 _NUMBER = {name: log_key for log_key, name in enumerate(STEPS)}
 
 
-def fit_demo(folder: Path, sessions: int = SESSIONS) -> None:
+def fit_demo(folder: Path) -> None:
     """Write the bundle into `folder`; the same simulator gives the same bytes."""
-    whole = _whole_sessions(round(sessions * _WHOLE_SHARE))
-    courses = normal_courses(sessions - len(whole), SEED)
+    whole = _whole_sessions(round(SESSIONS * _WHOLE_SHARE))
+    courses = normal_courses(SESSIONS - len(whole), SEED)
     traces = [session.trace for session in whole]
     traces += [Trace(tuple(_NUMBER[step] for step in course)) for course in courses]
     training = [trace.keys for trace in traces]

@@ -21,7 +21,7 @@ _ORPHAN = 3
 _LOCK = "lock"
 
 
-def attend(work: Path | None) -> None:
+def run_as_child(work: Path | None) -> None:
     """Take a low priority, and end as soon as standard input ends: the service is gone.
 
     A work directory is held by one child at a time. One whose service was killed ends at once, so

@@ -8,6 +8,8 @@ from bisect import bisect_left
 # Upper bounds of the buckets in seconds, from one ONNX run (0.1 ms) to a slow answer of a model
 # (30 s). They are part of the metrics that dashboards read: a change would break their history.
 BUCKETS_S = (0.0001, 0.0005, 0.001, 0.005, 0.01, 0.05, 0.1, 0.5, 1.0, 5.0, 30.0)
+# Seconds between two log lines about a problem that goes on.
+_REPORT_S = 60.0
 
 
 class BackOff:
@@ -37,18 +39,17 @@ class BackOff:
 
 
 class RareReport:
-    """Decides when a problem that goes on is logged again: at most once in `interval_s`."""
+    """Decides when a problem that goes on is logged again: at most once a minute."""
 
-    __slots__ = ("_interval_s", "_reported_at")
+    __slots__ = ("_reported_at",)
 
-    def __init__(self, interval_s: float = 60.0) -> None:
-        self._interval_s = interval_s
-        self._reported_at = -interval_s
+    def __init__(self) -> None:
+        self._reported_at = -_REPORT_S
 
     def is_due(self) -> bool:
-        """Whether to log now; the next report is then due an interval later."""
+        """Whether to log now; the next report is then due a minute later."""
         now = time.monotonic()
-        if now - self._reported_at < self._interval_s:
+        if now - self._reported_at < _REPORT_S:
             return False
         self._reported_at = now
         return True

@@ -275,14 +275,14 @@ class Counts:
 
 
 def steady_training(
-    minutes: int, each: int = 3, first_ns: int = T0, keys: tuple[int, ...] = (OPEN, CLOSE)
+    minutes: int, first_ns: int = T0, keys: tuple[int, ...] = (OPEN, CLOSE)
 ) -> list[TrainingSession]:
-    """So many sessions in each of so many minutes, a step a second."""
+    """Three sessions in each of so many minutes, a step a second."""
     gaps_ns = (S,) * (len(keys) - 1)
     return [
         TrainingSession(
             (b"%d-%d" % (minute, number),), first_ns + (60 * minute + number) * S, keys, gaps_ns
         )
         for minute in range(minutes)
-        for number in range(each)
+        for number in range(3)
     ]

@@ -69,7 +69,7 @@ async def node_sends(run: Run) -> None:
     await logger_sends(run, ["node", "-e", NODE], NODE_PATH=modules)
 
 
-async def fluentd_sends(run: Run, command: str, *, output: str = "", buffer: str = "") -> None:
+async def fluentd_sends(run: Run, command: str, *, output: str = "") -> None:
     """Fluentd's in_tail and out_forward."""
     await run.receive()
     await run.serve()
@@ -101,7 +101,6 @@ async def fluentd_sends(run: Run, command: str, *, output: str = "", buffer: str
     flush_thread_count 1
     flush_interval 0.2
     chunk_limit_size 1m
-    {buffer}
   </buffer>
 </match>
 """)

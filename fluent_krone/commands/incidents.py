@@ -11,7 +11,7 @@ from typing import Any
 
 from ..core.listing import numbered
 from ..explain.knowledge import Knowledge
-from ..explain.told import ToldIncident, told_incidents
+from ..explain.reported_incidents import ReportedIncident, reported_incidents
 from .knowledge import where_parser
 from .knowledge_place import knowledge_path
 from .parser import AddParser, sentence
@@ -37,7 +37,7 @@ def run(flags: argparse.Namespace) -> int:
     """Print the incidents."""
     path = knowledge_path(flags)
     with contextlib.closing(Knowledge(path, existing=True)) as knowledge:
-        found = told_incidents(knowledge, flags.most)
+        found = reported_incidents(knowledge, flags.most)
     if flags.state is not None:
         found = [one for one in found if one.incident["state"] == flags.state]
     for one in found:
@@ -50,7 +50,7 @@ def run(flags: argparse.Namespace) -> int:
     return 0
 
 
-def _in_words(one: ToldIncident) -> list[str]:
+def _in_words(one: ReportedIncident) -> list[str]:
     incident: dict[str, Any] = one.incident
     executions = numbered(incident["count"], "execution")
     return [

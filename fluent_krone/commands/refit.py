@@ -11,7 +11,7 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
-from ..background import attend
+from ..background import run_as_child
 from ..config import Config, from_flags
 from ..core.listing import numbered
 from ..detect.bundle import load_bundle
@@ -55,7 +55,7 @@ def run(flags: argparse.Namespace) -> int:
     check_extra("refit")
     work = folder.refit / "work"
     if flags.child:
-        attend(work)
+        run_as_child(work)
     name = folder.new_name()
     _fit(config, folder, work, name)
     print(json.dumps(_judge(config, folder, name)))

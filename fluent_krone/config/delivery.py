@@ -130,7 +130,7 @@ class Monitoring:
     console_token_file: str | None = parameter(
         STRING,
         None,
-        "The file that holds the token of the live page. Without it, a token is drawn by lot at "
+        "The file that holds the token of the live page. Without it, a random token is made at "
         "each start.",
         doors=LIVE,
     )

@@ -20,8 +20,8 @@ from ..runtime.service import Service
 from ..types import Alert
 from .bundle_facts import shadow_in_words, shown_bundle
 from .history import History
+from .marks import marks_and_accepted, shown_mark
 from .rates import Rates
-from .said import everything_said, shown_mark
 from .verdicts import Verdicts
 
 # Who a mark of the page is by: whoever has the token, and that is all that is known.
@@ -154,7 +154,7 @@ class ServiceBackend:
     def said(self) -> dict[str, Any]:
         """All marks and accepted templates."""
         incidents = self._history.page("", lambda name, summary: True, "", _EXAMPLES)[0]
-        return everything_said(self._service.knowledge, incidents, time.time())
+        return marks_and_accepted(self._service.knowledge, incidents, time.time())
 
     def change(self, what: str, told: Mapping[str, Any]) -> None:
         """Do what a person asks for. Raises KroneError where that cannot be done."""

@@ -15,6 +15,7 @@ from ..errors import RecordError
 from ..reading.records import SessionKey
 from ..reading.seam import Events, Read, reading_by
 from ..types import Finding
+from .change_watch import ChangeWatch
 from .context import ContextReader
 from .doubts import Doubts
 from .findings import FindingMaker
@@ -24,7 +25,6 @@ from .hierarchy import Hierarchy
 from .journal import Journal, Pack
 from .judging import Judging
 from .lateness import InOrder
-from .lookout import Lookout
 from .loop import Loop
 from .novelties import Novelties
 from .parts import EngineParts, Limits
@@ -95,7 +95,7 @@ class Engine:
         )
         context = ContextReader(limits.alert_fields)
         self.judging = Judging(parts, self.cascade, odd, make, context, self.counters)
-        self.settling = Settling(self, Lookout(parts, self.reader, limits), make, odd)
+        self.settling = Settling(self, ChangeWatch(parts, self.reader, limits), make, odd)
         self.single = SingleEvents(self, odd)
         self.hanging = Hanging(parts.steps, self.sessions, self.time, make)
         self.journal = Journal(

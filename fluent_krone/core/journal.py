@@ -187,7 +187,7 @@ class Journal:
         if self._everything:
             found = self.snapshot(parts)
         else:
-            found = self._always(everything=False) | self._settling.lookout.changed()
+            found = self._always(everything=False) | self._settling.change_watch.changed()
             found |= {"novelties": novelties, "sessions": parts, "started": self._started}
         found["dropped"] = self._dropped
         self._dropped = array("q")
@@ -204,7 +204,7 @@ class Journal:
         """The whole state, with `sessions` as its sessions. Log keys go with their template ids."""
         return (
             self._always(everything=True)
-            | self._settling.lookout.save()
+            | self._settling.change_watch.save()
             | {
                 "templates": self._template_ids(),
                 "novelties": self._novelties.dump(),
@@ -287,7 +287,7 @@ class Journal:
         # New steps keep their numbers, which are behind those of the bundle's templates.
         log_keys += range(self._unknown + 1, self._unknown + 1 + NUMBERS)
         self._time.load(snapshot)
-        self._settling.lookout.load(snapshot, log_keys)
+        self._settling.change_watch.load(snapshot, log_keys)
         self._novelties.load(snapshot, snapshot["novelties"])
         for part in snapshot["sessions"]:
             self._load_part(part, log_keys)

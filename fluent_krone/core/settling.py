@@ -26,10 +26,10 @@ from typing import TYPE_CHECKING, Any
 from ..reading.records import SessionKey
 from ..types import Finding
 from .absent import Absent
+from .change_watch import ChangeWatch
 from .changes import NEVER
 from .findings import FindingMaker
 from .held import HeldSessions
-from .lookout import Lookout
 from .newsteps import FirstSeen
 from .odd_events import OddEvents
 from .open_changes import Fired
@@ -56,16 +56,16 @@ class Settling:
     """
 
     def __init__(
-        self, engine: Engine, lookout: Lookout, make: FindingMaker, odd: OddEvents
+        self, engine: Engine, change_watch: ChangeWatch, make: FindingMaker, odd: OddEvents
     ) -> None:
-        self.lookout = lookout
-        self.changes = lookout.changes
-        self.shifts = lookout.shifts
+        self.change_watch = change_watch
+        self.changes = change_watch.changes
+        self.shifts = change_watch.shifts
         self.tracker = engine.tracker
         self.held = HeldSessions()
         self._engine = engine
         self._make = make
-        self._rejudging = Rejudging(engine, lookout.changes, odd)
+        self._rejudging = Rejudging(engine, change_watch.changes, odd)
         self._unknown = engine.hierarchy.unknown
         # The log key of messages that are looked at here; none where changes are not looked for.
         self.new_key = PASSED
@@ -78,8 +78,8 @@ class Settling:
     def note_start(self, record: Any, clock: int) -> None:
         """A session starts with a record: what version does it name?"""
         if self.new_key != PASSED:
-            self.lookout.versions.look(record, clock)
-            if self.lookout.versions.is_useless:
+            self.change_watch.versions.look(record, clock)
+            if self.change_watch.versions.is_useless:
                 self._engine.counters["version_label_useless"] = 1
 
     def take_all(
@@ -205,10 +205,10 @@ class Settling:
 
     def pass_time(self, clock: int, findings: list[Finding]) -> None:
         """Do what is due until a stream time, each after the sessions that ended before it."""
-        while (due := min(self.lookout.due_ns, self.held.due_ns)) <= clock:
+        while (due := min(self.change_watch.due_ns, self.held.due_ns)) <= clock:
             self._engine.close_expired(due, findings)
             self._tell(self.changes.fire(due), findings)
-            self._tell(self.lookout.fire_shift(due), findings)
+            self._tell(self.change_watch.fire_shift(due), findings)
             self._release(due, findings)
 
     def finish(self, findings: list[Finding]) -> None:
@@ -217,11 +217,11 @@ class Settling:
         self._tell(self.changes.finish(clock), findings)
         while self.held:
             self._judge(self.held.pop(), clock, findings)
-        self._tell(self.lookout.fire_shift(min(self.shifts.due_ns, NEVER - 1)), findings)
+        self._tell(self.change_watch.fire_shift(min(self.shifts.due_ns, NEVER - 1)), findings)
 
     def stats(self) -> dict[str, int]:
         """Figures for metrics, by name."""
-        return {**self.lookout.stats(), "sessions_held": len(self.held)}
+        return {**self.change_watch.stats(), "sessions_held": len(self.held)}
 
     def _release(self, now: int, findings: list[Finding]) -> None:
         """Judge the sessions that are held until `now` at most."""

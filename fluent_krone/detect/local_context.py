@@ -27,6 +27,10 @@ _CANDIDATES = 4
 # What a remembered score costs, and each node of its pattern.
 _ENTRY_BYTES = 400
 _NODE_BYTES = 8
+# Bytes of the scores that are remembered.
+_CACHE_BYTES = 8_000_000
+# Nodes of two patterns that are compared one by one: that takes the square of their number.
+_COMPARED = 100
 
 
 class LocalContext:
@@ -44,7 +48,6 @@ class LocalContext:
         self,
         patterns: Mapping[Level, Iterable[Sequence[int]]],
         automaton: Automaton = "off",
-        cache_bytes: int = 8_000_000,
     ) -> None:
         self.patterns: dict[Level, dict[Pattern, None]] = {
             level: dict.fromkeys(tuple(p) for p in patterns[level]) for level in LEVELS
@@ -59,7 +62,7 @@ class LocalContext:
         # Made when the first alert asks: a process that finds nothing abnormal needs none.
         self._counts: dict[Level, _NodeCounts] = {}
         self._scores: dict[tuple[Level, Pattern], tuple[float, Pattern]] = {}
-        self._generation = Generation(cache_bytes, self._scores.clear)
+        self._generation = Generation(_CACHE_BYTES, self._scores.clear)
 
     def is_normal(self, seq: Seq) -> bool:
         if seq.pattern in self.patterns[seq.level]:
@@ -130,8 +133,8 @@ def _alike_at_first(a: Pattern, b: Pattern) -> int:
     return next((i for i, (x, y) in enumerate(pairs) if x != y), min(len(a), len(b)))
 
 
-def _edit_distance(a: Pattern, b: Pattern, limit: int = 100) -> float:
-    """Levenshtein distance of the first `limit` nodes.
+def _edit_distance(a: Pattern, b: Pattern) -> float:
+    """Levenshtein distance of the first `_COMPARED` nodes.
 
     What lies beyond them counts by the difference in length, or 1 where it is as long and differs:
     the distance takes the square of the nodes.
@@ -141,9 +144,11 @@ def _edit_distance(a: Pattern, b: Pattern, limit: int = 100) -> float:
     end = _alike_at_first(a[start:][::-1], b[start:][::-1])
     a = a[start : len(a) - end]
     b = b[start : len(b) - end]
-    beyond = abs(max(len(a) - limit, 0) - max(len(b) - limit, 0)) or int(a[limit:] != b[limit:])
-    a = a[:limit]
-    b = b[:limit]
+    left = a[_COMPARED:]
+    right = b[_COMPARED:]
+    beyond = abs(len(left) - len(right)) or int(left != right)
+    a = a[:_COMPARED]
+    b = b[:_COMPARED]
     row = list(range(len(b) + 1))
     for i, x in enumerate(a, start=1):
         # `diagonal` is the distance of a[: i - 1] and b[: j - 1], which `row` no longer holds.

@@ -25,8 +25,8 @@ from ..sqlite import Errors, alone, connect, set_aside, transaction
 from ..types import Alert
 from . import Answer, Case, Said, checked
 from .accepted import TABLES, accepted_rows, note_changes
+from .alert_rows import alert_row
 from .redact import redactor
-from .remembered import alert_row
 from .rows import (
     MAX_NAME,
     Learned,

@@ -39,8 +39,8 @@ from ..alerts.digests import digest_of
 from ..core.hierarchy import step_name
 from ..errors import ConfigError
 from . import Said
+from .alert_rows import LEAD
 from .knowledge import ALERTS_KEPT, Knowledge, put
-from .remembered import LEAD
 from .rows import MAX_NAME, SCOPES, Mark, Scope, checked_mark, iso_ms, printable, to_ms
 
 # A count may be so many times what was marked, …

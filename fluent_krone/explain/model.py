@@ -78,7 +78,6 @@ class ModelExplainer:
         redact: Callable[[str], str],
         ledger: Ledger,
         secret: str | None = None,
-        clock: Callable[[], float] = time.time,
     ) -> None:
         self.model: str | None = model
         self._model = model
@@ -89,7 +88,6 @@ class ModelExplainer:
         self._redact = functools.lru_cache(maxsize=_TEXTS_KEPT)(redact)
         self._ledger = ledger
         self._secret = secret
-        self._clock = clock
         self._is_structured = True  # until the service shows that it knows no structured output
         self._logged: set[tuple[Reason, int, str]] = set()
 
@@ -135,7 +133,7 @@ class ModelExplainer:
         try:
             # On disk before anything leaves; in a thread, as a disk is too slow for the event loop.
             entry = await asyncio.to_thread(
-                self._ledger.sent, body, pattern=case.pattern, model=self._model, now=self._clock()
+                self._ledger.sent, body, pattern=case.pattern, model=self._model, now=time.time()
             )
         except LedgerError as error:
             _log.warning("nothing is sent to the model: %s", error)
@@ -244,7 +242,7 @@ class ModelExplainer:
         tokens = spent.input_tokens + spent.output_tokens
         try:
             self._ledger.answered(
-                entry, tokens=tokens, cost=spent.cost_usd, outcome=outcome, now=self._clock()
+                entry, tokens=tokens, cost=spent.cost_usd, outcome=outcome, now=time.time()
             )
         except LedgerError as error:
             _log.warning("an answer is not in the ledger: %s", error)

@@ -90,7 +90,7 @@ class Question:
 
 
 def question(case: Case, redact: Callable[[str], str], nonce: str | None = None) -> Question:
-    """The question about a case. The nonce is drawn by lot unless it is given."""
+    """The question about a case. The nonce is random unless it is given."""
     document = json.dumps(_document(case, redact), ensure_ascii=False, separators=(",", ":"))
     # The same JSON, but no text in it can close the mark around it.
     closed = document.replace("</", "<\\/")

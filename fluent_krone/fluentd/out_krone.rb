@@ -217,7 +217,7 @@ module Fluent::Plugin
     config_param :metrics_port, :string, default: nil
     desc 'Serve the live page, on which incidents are read and marked, at the address of the metrics. The log shows its address with a token at each start. (default false)'
     config_param :console, :string, default: nil
-    desc 'The file that holds the token of the live page. Without it, a token is drawn by lot at each start.'
+    desc 'The file that holds the token of the live page. Without it, a random token is made at each start.'
     config_param :console_token_file, :string, default: nil
     # END generated
     CHILD_PARAMS = configure_proxy(name).params.keys.freeze

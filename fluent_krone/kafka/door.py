@@ -32,7 +32,7 @@ from ..timing import BackOff, Histogram, RareReport
 from .clients import Clients
 from .partition import Partition
 from .transactions import Fenced, Transactions
-from .work import Duty
+from .work import InstanceWork
 
 _log = logging.getLogger(__name__)
 
@@ -55,11 +55,11 @@ _PROBE_S = 2.0
 class Door:
     """One instance of a group. `run` returns after `stop`; call `close` then."""
 
-    def __init__(self, config: Config, clients: Clients, duty: Duty) -> None:
+    def __init__(self, config: Config, clients: Clients, work: InstanceWork) -> None:
         self.counters: Counter[str] = Counter()
         self.timings = {name: Histogram() for name in ("feed", "commit")}
         self.partitions: dict[int, Partition] = {}
-        self.duty = duty
+        self.work = work
         self._config = config
         self._clients = clients
         self._kafka = clients.kafka
@@ -106,7 +106,7 @@ class Door:
 
     def stats(self) -> dict[str, float]:
         """Counters since start, by name, and the lag of each partition."""
-        found: dict[str, float] = {**self.duty.stats(), **self.counters}
+        found: dict[str, float] = {**self.work.stats(), **self.counters}
         found["partitions_assigned"] = len(self.partitions)
         for number, partition in self.partitions.items():
             if partition.is_running:
@@ -125,7 +125,7 @@ class Door:
         failed = sorted(self._reopen_at)
         if failed:
             found.append(f"partitions failed and are opened again: {failed}")
-        return found + self.duty.troubles()
+        return found + self.work.troubles()
 
     # --- what the consumer gives
 
@@ -201,7 +201,7 @@ class Door:
         is_tick = now - self._ticked_at >= _TICK_S
         if is_tick:
             self._ticked_at = now
-            self.duty.tick(time.time_ns())
+            self.work.tick(time.time_ns())
             self._look_for_brokers()
         for number in list(self.partitions):
             partition = self.partitions[number]
@@ -317,11 +317,11 @@ class Door:
 
     def _open(self, number: int) -> None:
         transactions = Transactions(
-            self._clients, self._config.group, self._place(number), self.duty.state_topic
+            self._clients, self._config.group, self._place(number), self.work.state_topic
         )
-        partition = Partition(number, transactions, self.duty.work(number))
+        partition = Partition(number, transactions, self.work.partition(number))
         self.partitions[number] = partition
-        partition.open(self._pool, self.duty.prepare)
+        partition.open(self._pool, self.work.prepare)
 
     def _seek(self, partition: Partition) -> None:
         place = self._place(partition.number, partition.position)

@@ -20,16 +20,16 @@ from .clients import Clients
 from .door import Door
 from .judging import Judging
 from .keying import Keying
+from .metrics_server import MetricsServer
 from .new_bundles import NewBundles
-from .shown import Shown
 from .topics import ensure_judged, ensure_keyed
-from .work import Duty
+from .work import InstanceWork
 
 _log = logging.getLogger(__name__)
 
 # Seconds between two log lines with all counters, and between two readings for metrics.
 _STATS_S = 300.0
-_SHOWN_S = 1.0
+_FIGURES_S = 1.0
 
 
 def judge(config: Config) -> None:
@@ -67,25 +67,29 @@ def give_keys(config: Config) -> None:
 
 
 def _run(
-    config: Config, clients: Clients, duty: Duty, errors: list[Any], look: Callable[[], None]
+    config: Config,
+    clients: Clients,
+    work: InstanceWork,
+    errors: list[Any],
+    look: Callable[[], None],
 ) -> None:
     """Run the door; `look` is called after each turn, `errors` holds what connections reported."""
-    door = Door(config, clients, duty)
+    door = Door(config, clients, work)
     for signum in (signal.SIGINT, signal.SIGTERM):
         signal.signal(signum, lambda *_: door.stop())
-    shown = Shown(config, door)
-    shown_at = 0.0
+    metrics = MetricsServer(config, door)
+    renewed_at = 0.0
     logged_at = time.monotonic()
 
     def each_turn() -> None:
-        nonlocal shown_at, logged_at
+        nonlocal renewed_at, logged_at
         while errors:
             door.on_error(errors.pop())
         look()
         now = time.monotonic()
-        if config.metrics and now - shown_at >= _SHOWN_S:
-            shown_at = now
-            shown.renew()
+        if config.metrics and now - renewed_at >= _FIGURES_S:
+            renewed_at = now
+            metrics.renew()
         if now - logged_at >= _STATS_S:
             logged_at = now
             log_stats(door.stats())

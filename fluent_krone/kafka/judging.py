@@ -32,10 +32,10 @@ from .error_copies import error_copy
 from .figures import engine_stats
 from .forms import HeldMessage
 from .kept_rows import KeptRows, cleared, oldest_of
-from .known import Known
 from .message_keeper import FedEvent, MessageKeeper, pointed
 from .message_spool import MessageSpool, prepare_folder
 from .records import Decoder
+from .shared_knowledge import SharedKnowledge
 from .topics import Topics, ensure_judged
 from .transactions import Out
 
@@ -225,7 +225,7 @@ class Judging:
         self.partitions: dict[int, JudgedPartition] = {}
         self._clients = clients
         self._created = 0
-        self._known = Known(clients, self.topics.knowledge)
+        self._known = SharedKnowledge(clients, self.topics.knowledge)
         # What partitions counted that are no longer ours.
         self._gone: Counter[str] = Counter()
         self._gone_aside: Counter[str] = Counter()
@@ -271,10 +271,10 @@ class Judging:
             prepare_folder(self.keep_folder)
         self._known.load()
 
-    def work(self, partition: int) -> JudgedPartition:
+    def partition(self, number: int) -> JudgedPartition:
         """A partition's engine, which is empty yet."""
-        part = JudgedPartition(self, partition)
-        self.partitions[partition] = part
+        part = JudgedPartition(self, number)
+        self.partitions[number] = part
         return part
 
     def prepare(self, partition: int) -> None:

@@ -117,7 +117,7 @@ class Keying:
         self._events = bundle.shared(config, AddressedReader).events
         self.decoder = Decoder(config, self._message_field(bundle))
 
-    def work(self, partition: int) -> KeyedPartition:
+    def partition(self, number: int) -> KeyedPartition:
         """The work for a partition."""
         return KeyedPartition(self)
 

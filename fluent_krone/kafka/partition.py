@@ -13,7 +13,7 @@ from concurrent.futures import Executor, Future
 from typing import Any
 
 from .transactions import Opened, Transactions
-from .work import Work
+from .work import PartitionWork
 
 _log = logging.getLogger(__name__)
 
@@ -28,7 +28,7 @@ _PAUSE_REST_S = 0.05
 class Partition:
     """The life of one partition with this instance; `number` is its number."""
 
-    def __init__(self, number: int, transactions: Transactions, work: Work) -> None:
+    def __init__(self, number: int, transactions: Transactions, work: PartitionWork) -> None:
         self.number = number
         self.work = work
         # Offset of the next record; what is before it was fed.

@@ -10,7 +10,7 @@ from ..detect.bundle import load_bundle
 from ..errors import KroneError
 from ..explain.rows import Row, read_rows
 from .clients import Clients
-from .known import messages_of
+from .shared_knowledge import messages_of
 from .topics import Topics, ensure_known
 
 # Seconds that the brokers may take.

@@ -11,7 +11,7 @@ from typing import Any, Protocol
 from .transactions import Out
 
 
-class Work(Protocol):
+class PartitionWork(Protocol):
     """One partition's work, from its assignment to its loss."""
 
     def held_from(self, rows: Mapping[bytes, bytes]) -> int | None:
@@ -48,14 +48,14 @@ class Work(Protocol):
         """The partition is lost; what is in memory goes with it."""
 
 
-class Duty(Protocol):
+class InstanceWork(Protocol):
     """What all partitions of an instance have in common."""
 
     @property
     def state_topic(self) -> str | None:
         """The topic of changelogs; None: there is no state."""
 
-    def work(self, partition: int) -> Work:
+    def partition(self, number: int) -> PartitionWork:
         """The work for a partition that was assigned."""
 
     def prepare(self, partition: int) -> None:

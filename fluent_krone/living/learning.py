@@ -1,13 +1,13 @@
 """Learning on the stream: collect, fit in a child process, hand the bundle over.
 
-1. *Collecting*: chunks go into the spool until enough was seen. Meanwhile a child looks at them, so
-   that the session key and the idle timeout are told early.
-2. *Fitting*: what was collected is frozen, and `export fit` runs on it. The stream goes on into the
-   spool.
-3. *Arming*: the bundle is put into use. The service feeds it the whole spool, so that sessions that
-   are open go on, and what came during the fit is judged.
-4. A fit that fails is told, and collecting goes on: more of the stream, or other parameters, may
-   give a bundle.
+1. *Collecting*: chunks go into the spool until enough was seen. Meanwhile a child process looks at
+   them, so that the session key and the idle timeout are reported early.
+2. *Fitting*: what was collected is frozen, and `export fit` runs on it. What the stream brings
+   meanwhile also goes into the spool.
+3. *Activating*: the bundle is put into use. The service feeds it the whole spool, so that open
+   sessions continue, and what came during the fit is judged.
+4. A fit that fails is reported, and collecting goes on: more of the stream, or other parameters,
+   may give a bundle.
 """
 
 from __future__ import annotations
@@ -26,6 +26,7 @@ from ..config import Config
 from ..detect.bundle import Bundle, find_bundle, load_bundle
 from ..errors import BundleError, ConfigError, KroneError
 from ..reading.records import InputSettings
+from ..timing import BackOff
 from ..transport.forward import Chunk
 from .bundles import BundleFolder, is_bundle_folder
 from .child import check_extra, fit_options, run_export, suggest_options
@@ -48,8 +49,8 @@ _FIRST_LOOK_S = 60.0
 _LEAST_RECORDS = 200
 # Seconds between two log lines about the progress, if it is less than a tenth.
 _REPORT_S = 300.0
-# Seconds before a fit that failed is tried again: at first, and at most.
-_RETRY_S = (60.0, 86_400.0)
+# Seconds before a fit that failed is tried again: the first pause, and the longest.
+_BACK_OFF_S = (60.0, 86_400.0)
 # How often a child that was killed is started again on the same records.
 _KILLED_AT_MOST = 3
 # Lines of an export that are logged; others may show records.
@@ -59,7 +60,7 @@ _EXAMPLE = ", for example"
 
 COLLECTING = "collecting"
 FITTING = "fitting"
-ARMING = "arming"
+ACTIVATING = "activating"
 # The file that names the bundle that is being fitted.
 _FIT = "fit.json"
 
@@ -84,7 +85,7 @@ class LearningStatus:
         """One line for an operator."""
         if self.phase == FITTING:
             return "learning, 100 %: the bundle is being fitted"
-        if self.phase == ARMING:
+        if self.phase == ACTIVATING:
             return "learning, 100 %: the bundle is being put into use"
         return f"learning, {int(100 * self.share)} %"
 
@@ -102,7 +103,6 @@ class Learning:
         config: Config,
         *,
         clock_ns: Callable[[], int] = time.time_ns,
-        retry_s: tuple[float, float] = _RETRY_S,
     ) -> None:
         self.folder = folder
         self.phase = COLLECTING
@@ -116,7 +116,6 @@ class Learning:
         self._seen = Seen.of(self.spool.facts)
         self._sessions: SessionCount | None = None
         self._session_key = config.session_key
-        self._retry_s = retry_s
         # Whether the next commit freezes what was collected.
         self._freezes = False
         self._frozen = asyncio.Event()
@@ -199,9 +198,9 @@ class Learning:
         name = self.id
         if name is not None and self.folder.current == name:
             # The last process was killed before it had put the bundle into use.
-            self.phase = ARMING
+            self.phase = ACTIVATING
             return await asyncio.to_thread(load_bundle, str(self.folder.path))
-        retry_s = self._retry_s[0]
+        back_off = BackOff(*_BACK_OFF_S)
         while True:
             await self._collect()
             try:
@@ -209,10 +208,9 @@ class Learning:
             except (KroneError, OSError) as error:
                 self._fail(str(error))
             else:
-                self.phase = ARMING
+                self.phase = ACTIVATING
                 return bundle
-            await asyncio.sleep(retry_s)
-            retry_s = min(2 * retry_s, self._retry_s[1])
+            await asyncio.sleep(back_off.next_s())
 
     def end(self) -> None:
         """The service judges by the bundle: what was learnt from is deleted."""

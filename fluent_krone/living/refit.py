@@ -18,6 +18,7 @@ from typing import Any
 
 from ..config import Config, set_flags
 from ..errors import ConfigError
+from ..timing import BackOff
 from .bundles import BundleFolder, is_bundle_folder
 from .child import check_extra, run_program
 from .recorder import Recorder
@@ -28,8 +29,8 @@ _log = logging.getLogger(__name__)
 _RECORDED_SHARE = 0.75
 # Seconds between two looks at whether a refit is due.
 _LOOK_S = 1.0
-# Seconds before a refit that failed is tried again: at first, and at most.
-_RETRY_S = (600.0, 86_400.0)
+# Seconds before a refit that failed is tried again: the first pause, and the longest.
+_BACK_OFF_S = (600.0, 86_400.0)
 # Bundles that stay in the directory beside those that a link names.
 _BUNDLES_KEPT = 5
 _STATE = "state.json"
@@ -63,7 +64,6 @@ class Refitting:
         config: Config,
         *,
         clock: Callable[[], float] = time.time,
-        retry_s: tuple[float, float] = _RETRY_S,
     ) -> None:
         self.folder = folder
         self.recorder = Recorder(
@@ -73,7 +73,6 @@ class Refitting:
         )
         self._config = config
         self._clock = clock
-        self._retry_s = retry_s
         self._is_fitting = False
         self._refits = 0
         self._fits_failed = 0
@@ -132,7 +131,7 @@ class Refitting:
         """Refit at each interval until cancelled. `on_swap` is called when a bundle was put into
         use.
         """
-        retry_s = self._retry_s[0]
+        back_off = BackOff(*_BACK_OFF_S)
         while True:
             while self._clock() < self._next_at_s:
                 await asyncio.sleep(_LOOK_S)
@@ -144,10 +143,9 @@ class Refitting:
             wait_s = self._config.refit_interval
             if outcome is None:
                 self._fail()
-                wait_s = min(retry_s, wait_s)
-                retry_s = min(2 * retry_s, self._retry_s[1])
+                wait_s = min(back_off.next_s(), wait_s)
             else:
-                retry_s = self._retry_s[0]
+                back_off.reset()
                 self._take(outcome, on_swap)
             self._next_at_s = self._clock() + wait_s
             self._save()

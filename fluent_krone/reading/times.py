@@ -415,13 +415,13 @@ def day_comes_first(texts: Iterable[str]) -> bool | None:
     return by_day < by_month
 
 
-def parse_time(text: str, time_format: str | None = None, timezone: str | None = None) -> int:
+def parse_time(text: str, time_format: str | None = None) -> int:
     """ns UTC of one text; see `TimeReader`. Raises RecordError `bad_time`.
 
     >>> parse_time("1970-01-01T00:00:01Z"), parse_time("081109 203530", "%y%m%d %H%M%S")
     (1000000000, 1226262930000000000)
     """
-    return TimeReader(time_format, timezone).read(text)
+    return TimeReader(time_format).read(text)
 
 
 def unix_ns(moment: datetime) -> int:

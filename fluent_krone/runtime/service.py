@@ -26,7 +26,7 @@ from ..timing import Histogram
 from ..transport import Delivery, Sender
 from ..transport.forward import Chunk
 from ..types import Alert
-from .arming import Arming
+from .activation import Activation
 from .chunk_keeper import ChunkKeeper
 from .committer import Committer
 from .figures import Figures
@@ -366,7 +366,7 @@ class Service:
     async def _learn(self, learning: Learning) -> None:
         """Learn a bundle, and judge by it from then on."""
         bundle = await learning.run()
-        arming = Arming(
+        activation = Activation(
             self._judge,
             self._intake,
             self._committer,
@@ -374,7 +374,7 @@ class Service:
             self._config,
             learning,
         )
-        await arming.arm(bundle)
+        await activation.activate(bundle)
         self._learning = None
         learning.end()
         self._armed.set()

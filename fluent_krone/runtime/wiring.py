@@ -26,7 +26,7 @@ from ..living.learning import Learning
 from ..sink import Sink
 from ..sqlite import set_aside
 from ..types import Alert
-from .arming import LEARNT
+from .activation import LEARNT
 from .keeper import check_keep
 from .migrations import migrated
 from .secrets import api_key

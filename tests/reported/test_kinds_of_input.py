@@ -40,8 +40,8 @@ def messages(events: Read, field: str = "message") -> list[bytes]:
     return [record[field.encode()] for _, record in events]
 
 
-def json_lines(count: int = 5) -> str:
-    rows = [{"time": T.format(n), "message": f"paid {n}"} for n in range(count)]
+def json_lines() -> str:
+    rows = [{"time": T.format(n), "message": f"paid {n}"} for n in range(5)]
     return "".join(json.dumps(row) + "\n" for row in rows)
 
 

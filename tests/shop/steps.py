@@ -60,7 +60,7 @@ def _received(method: str, route: str, think: tuple[float, float] | None = None)
     )
 
 
-def _answered(method: str, route: str, status: int, level: str = "INFO") -> Step:
+def _answered(method: str, route: str, status: int) -> Step:
     return Step(
         service="gateway",
         event="request.answered",
@@ -68,7 +68,6 @@ def _answered(method: str, route: str, status: int, level: str = "INFO") -> Step
         method=method,
         route=route,
         status={status: 1.0},
-        level=level,
     )
 
 

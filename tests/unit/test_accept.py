@@ -25,8 +25,10 @@ OPEN_STANDS = "gate: the door <num> stands open"
 WEIGHING = "lift: cabin weighed, <num> persons"
 DEPLOYED = (NORMAL[1][0], STANDS_OPEN, *NORMAL[1][2:4], WEIGHED, *NORMAL[1][4:])
 
+CHANGE = "ab" * 8
 
-def change_alert(lift: Bundle, name: str = "ab" * 8, more: int = 0) -> Alert:
+
+def change_alert(lift: Bundle, more: int = 0) -> Alert:
     """The alert of a change with an old step under another name, a new one, and `more`."""
     engine = lift.engine(Config(change_settle=100.0))
     findings: list[Any] = []
@@ -38,9 +40,9 @@ def change_alert(lift: Bundle, name: str = "ab" * 8, more: int = 0) -> Alert:
     templates += [
         {"id": f"{n:016x}", "template": f"lift: note {n}", "replaces": None} for n in range(more)
     ]
-    record = {**alert.record, "change": {**alert.record["change"], "id": name}}
+    record = {**alert.record, "change": {**alert.record["change"], "id": CHANGE}}
     record["change"]["templates"] = templates
-    return Alert(f"{name}{more}".ljust(32, "0"), alert.tag, alert.time_ns, record)
+    return Alert(f"{CHANGE}{more}".ljust(32, "0"), alert.tag, alert.time_ns, record)
 
 
 @pytest.fixture
@@ -65,7 +67,7 @@ def run(path: Path, *arguments: str) -> int:
 
 
 def test_a_change_is_accepted_with_all_its_templates(path: Path, capsys: Any) -> None:
-    assert run(path, "ab" * 8, "--by", "ada", "--note", "release 1.1") == 0
+    assert run(path, CHANGE, "--by", "ada", "--note", "release 1.1") == 0
     assert set(accepted(path)) == {OPEN_STANDS, WEIGHING}
     assert f"“{WEIGHING}” is normal" in capsys.readouterr().out
 
@@ -91,14 +93,14 @@ def test_a_change_that_nobody_knows_is_refused_and_nothing_is_accepted(
 
 
 def test_it_is_taken_back_by_the_same_name(path: Path) -> None:
-    run(path, "ab" * 8)
-    assert run(path, "ab" * 8, "--undo") == 0
+    run(path, CHANGE)
+    assert run(path, CHANGE, "--undo") == 0
     assert accepted(path) == {}
-    assert run(path, "ab" * 8, "--undo") == 1
+    assert run(path, CHANGE, "--undo") == 1
 
 
 def test_what_joins_an_accepted_change_later_is_accepted_too(path: Path, lift: Bundle) -> None:
-    run(path, "ab" * 8)
+    run(path, CHANGE)
     knowledge = Knowledge(path)
     knowledge.alerted([change_alert(lift, more=2)])
     knowledge.close()
@@ -106,7 +108,7 @@ def test_what_joins_an_accepted_change_later_is_accepted_too(path: Path, lift: B
 
 
 def test_it_is_exported_and_imported_with_the_marks(path: Path, tmp_path: Path) -> None:
-    run(path, "ab" * 8, "--by", "ada")
+    run(path, CHANGE, "--by", "ada")
     file = tmp_path / "rows.jsonl"
     assert main(["knowledge", "export", "--knowledge", str(path), str(file)]) == 0
     lines = [json.loads(line) for line in file.read_text().splitlines()]
@@ -123,7 +125,7 @@ def test_without_a_name_what_is_accepted_is_listed(path: Path, capsys: Any) -> N
     assert json.loads(capsys.readouterr().out) == {
         "template": WEIGHING,
         "replaces": None,
-        "change": "ab" * 8,
+        "change": CHANGE,
         "note": "release",
         "by": "ada",
     }

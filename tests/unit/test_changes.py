@@ -287,11 +287,11 @@ def test_a_wrong_value_does_not_join_a_change() -> None:
     assert {finding.kind for finding in findings} == {"unseen_template", "sequence"}
 
 
-def reworded(name: str, at_s: float, word: bytes = b"moving") -> list[Any]:
-    """A ride that says another word than "going"."""
+def reworded(name: str, at_s: float) -> list[Any]:
+    """A ride that says "moving" in place of "going"."""
     events = ride(name, (OPEN, STANDS_OPEN, GOING, ARRIVED, CLOSE), at_s)
     for _, record in events:
-        record[b"message"] = record[b"message"].replace(b"going", word)
+        record[b"message"] = record[b"message"].replace(b"going", b"moving")
     return events
 
 

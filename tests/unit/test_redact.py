@@ -15,7 +15,7 @@ from fluent_krone.explain.redact import MAX_LENGTH, plain, redactor
 
 redact = redactor()
 
-LOT = "aB3dE5gH7jK9mN2pQ4sT6vX8zA1cF0iL5oR"  # drawn by lot, says the rule
+LOT = "aB3dE5gH7jK9mN2pQ4sT6vX8zA1cF0iL5oR"  # random, says the rule
 HIDDEN = {
     # text: what must be gone
     "login with password=hunter2 failed": "hunter2",

@@ -163,7 +163,7 @@ FORMS: dict[str, list[tuple[str, str]]] = {
         ("AGE-SECRET-KEY-1QQQQQQQQQQQQQQ", "1QQQQQQQQ"),
         ("eyJhbGciOiJub25lIn0.eyJzdWIiOiJib2IifQ.", "eyJzdWIi"),
     ],
-    "drawn by lot": [
+    "random words": [
         ("generated " + R16, R16),
         ("got k9#mP2$vL5@nQ8!x", "k9#mP2$vL5"),
         ("seed JBSWY3DPEHPK3PXP", "JBSWY3DPEHPK3PXP"),

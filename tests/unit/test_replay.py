@@ -19,9 +19,9 @@ from fluent_krone.types import Alert
 BAD = (OPEN, OPENED, GOING, STUCK)
 
 
-def write_log(path: Path, rides: Sequence[tuple[str, Sequence[int]]], first: int = 0) -> Path:
+def write_log(path: Path, rides: Sequence[tuple[str, Sequence[int]]]) -> Path:
     """Rides one after the other, a line a second."""
-    at = first
+    at = 0
     with path.open("w") as file:
         for name, keys in rides:
             for key in keys:

@@ -107,11 +107,11 @@ def test_ranges_of_earlier_versions_grow_evenly() -> None:
     assert third - second == pytest.approx(second - first, rel=0.01)
 
 
-def ranges_of(spreads: Sequence[float], count: int = 300) -> dict[int, Range]:
+def ranges_of(spreads: Sequence[float]) -> dict[int, Range]:
     """Ranges of numbers around 100, with these spreads of their logarithms."""
     rng = np.random.default_rng(4)
     return {
-        number: range_of((100 * np.exp(rng.laplace(0, spread, count))).tolist(), 1.0)
+        number: range_of((100 * np.exp(rng.laplace(0, spread, 300))).tolist(), 1.0)
         for number, spread in enumerate(spreads)
     }
 

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import json
 import logging
-import time
-from collections.abc import Callable
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -36,7 +34,6 @@ class ChatAdapter(OfficialClient):
         api_key: str | None,
         model: str,
         timeout_s: float,
-        clock: Callable[[], float] = time.time,
     ) -> None:
         import openai
 
@@ -57,7 +54,7 @@ class ChatAdapter(OfficialClient):
                 follow_redirects=False, mounts=proxy_mounts(base_url)
             ),
         )
-        super().__init__(client, openai, clock)
+        super().__init__(client, openai)
 
     def body(self, question: Question, *, structured: bool) -> dict[str, Any]:
         """The body of a question."""

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import json
 import logging
-import time
-from collections.abc import Callable
 from typing import Any
 
 from ...config import proxy_mounts
@@ -36,7 +34,6 @@ class MessagesAdapter(OfficialClient):
         api_key: str | None,
         model: str,
         timeout_s: float,
-        clock: Callable[[], float] = time.time,
     ) -> None:
         import anthropic
 
@@ -56,7 +53,7 @@ class MessagesAdapter(OfficialClient):
                 follow_redirects=False, mounts=proxy_mounts(base_url)
             ),
         )
-        super().__init__(client, anthropic, clock)
+        super().__init__(client, anthropic)
 
     def body(self, question: Question, *, structured: bool) -> dict[str, Any]:
         """The body of a question."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import logging
+import time
 from collections.abc import Callable
 from typing import Any
 
@@ -13,15 +14,11 @@ _log = logging.getLogger(__name__)
 
 
 class OfficialClient:
-    """One client of the package `anthropic` or `openai`, which name their errors alike.
+    """One client of `library`: of `anthropic` or `openai`, which name their errors alike."""
 
-    `library` is the package, `clock` gives seconds since 1970.
-    """
-
-    def __init__(self, client: Any, library: Any, clock: Callable[[], float]) -> None:
+    def __init__(self, client: Any, library: Any) -> None:
         self._client = client
         self._library = library
-        self._clock = clock
 
     async def models(self) -> list[str]:
         """The names of the service's models. Raises ServiceFailure."""
@@ -46,7 +43,7 @@ class OfficialClient:
             raise ServiceFailure("no_connection") from None
         except self._library.APIStatusError as error:
             headers = error.response.headers
-            raise failure_of_status(error.status_code, headers, error.body, self._clock()) from None
+            raise failure_of_status(error.status_code, headers, error.body, time.time()) from None
         except Exception as error:
             # An error inside the client. Its text may hold the key or the question.
             _log.warning("asking the model failed error=%s", type(error).__name__)

@@ -15,21 +15,21 @@ from .base import MASK, Rule
 from .commands import COMMANDS
 from .forms import FORMS
 from .keys import KEYS
-from .lot import LOT
 from .needs import Choice, Folded
 from .numbers import ADDRESSES, NUMBERS
 from .persons import PERSONS
+from .random_words import RANDOM_WORDS
 
 __all__ = ["MASK", "RULES", "Choice", "Folded", "Rule"]
 
 # Their order matters: what announces a secret says more about it than its form, and what has a form
-# is more than a word drawn by lot.
+# is more than a random word.
 RULES: tuple[Rule, ...] = (
     *KEYS,
     *COMMANDS,
     *FORMS,
     *ADDRESSES,
     *NUMBERS,
-    *LOT,
+    *RANDOM_WORDS,
     *PERSONS,
 )

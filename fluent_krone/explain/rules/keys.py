@@ -205,7 +205,7 @@ KEYS: tuple[Rule, ...] = (
         "<secret>",
     ),
     keyed(r"[?&#;](?:sig|key|code|auth|ticket|assertion|hash|s|sid|k|pwd|pw|pass)=", "<secret>"),
-    # The state and the verifier of OAuth are drawn by lot.
+    # The state and the verifier of OAuth are random.
     after(
         r"[?&](?:state|code_verifier|code_challenge|nonce)=",
         rf"(?!{IS_MASK})(?=[^\s&]{{0,40}}[0-9])[^\s&\"']{{8,}}",

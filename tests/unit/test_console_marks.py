@@ -6,8 +6,8 @@ from typing import Any
 
 import pytest
 
-from fluent_krone.console import said
-from fluent_krone.console.said import everything_said
+from fluent_krone.console import marks
+from fluent_krone.console.marks import marks_and_accepted
 from fluent_krone.explain.accepted import accept
 from fluent_krone.explain.knowledge import Knowledge
 from fluent_krone.explain.marks import Marks, Says, targets_of
@@ -34,22 +34,22 @@ def test_a_mark_is_listed_with_the_newest_incident_that_it_is_about() -> None:
     change = {"id": "incident-0", "explanation": "The program has changed.", "marked_by": None}
     other = incident(3, "3c" * 16)
     newer = {**late, "id": "incident-2"}
-    [mark] = everything_said(knowledge, [change, other, newer, late], 150.0)["marks"]
+    [mark] = marks_and_accepted(knowledge, [change, other, newer, late], 150.0)["marks"]
     assert (mark["note"], mark["by"], mark["scope"]) == ("drill", "ada", "deviation")
     assert mark["example"]["id"] == "incident-2"
     assert mark["holds"]
-    [mark] = everything_said(knowledge, [], 250.0)["marks"]
+    [mark] = marks_and_accepted(knowledge, [], 250.0)["marks"]
     assert mark["example"] is None
     assert not mark["holds"]
 
 
 def test_the_newest_come_first_and_all_are_counted(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(said, "MOST_SHOWN", 2)
+    monkeypatch.setattr(marks, "MOST_SHOWN", 2)
     knowledge = Knowledge(None)
     for at_s in (1, 2, 3):
         targets = targets_of(incident(at_s, f"{at_s:032x}")["marked_by"], "deviation")
         Marks(knowledge).set(targets, Says(verdict="normal", by="ada"), float(at_s))
-    found = everything_said(knowledge, [], 10.0)
+    found = marks_and_accepted(knowledge, [], 10.0)
     assert [mark["id"] for mark in found["marks"]] == [f"{at_s:032x}" for at_s in (3, 2)]
     assert found["marks_total"] == 3
 
@@ -57,7 +57,7 @@ def test_the_newest_come_first_and_all_are_counted(monkeypatch: pytest.MonkeyPat
 def test_an_accepted_line_says_what_takes_it_back() -> None:
     knowledge = Knowledge(None)
     accept(knowledge, ["Order <*> paid in euros"], note="new currency", by="ada", at_ms=5)
-    found = everything_said(knowledge, [], 10.0)
+    found = marks_and_accepted(knowledge, [], 10.0)
     [row] = found["accepted"]
     assert (row["template"], row["note"]) == ("Order <*> paid in euros", "new currency")
     assert row["change"] == row["template"]

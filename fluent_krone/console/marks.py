@@ -14,7 +14,7 @@ from ..explain.rows import Mark, iso_ms
 MOST_SHOWN = 500
 
 
-def everything_said(
+def marks_and_accepted(
     knowledge: Knowledge, incidents: Iterable[Mapping[str, Any]], now_s: float
 ) -> dict[str, Any]:
     """Marks and accepted templates, the newest first, and how many there are of each.

@@ -35,7 +35,7 @@ _FEW_CHUNKS = 3
 LEARNT = "learnt"
 
 
-class Arming:
+class Activation:
     """Puts a learnt bundle into use."""
 
     def __init__(
@@ -58,7 +58,7 @@ class Arming:
         # Whether a record was fed that was not learnt from.
         self._is_learnt_past = False
 
-    async def arm(self, bundle: Bundle) -> None:
+    async def activate(self, bundle: Bundle) -> None:
         """Judge by the bundle from the next chunk on; open sessions are those of the spool."""
         engine = bundle.engine(self._config)
         maker = AlertMaker(bundle, self._config)

@@ -34,7 +34,7 @@ _LOAD_S = 20.0
 _WAIT_S = 0.2
 
 
-class Known:
+class SharedKnowledge:
     """The group's knowledge, in memory. `poll` takes in what is new."""
 
     def __init__(self, clients: Clients, topic: str) -> None:

@@ -6,12 +6,12 @@ import json
 from dataclasses import dataclass
 from typing import Any
 
+from .alert_rows import LEAD
 from .knowledge import Knowledge
-from .remembered import LEAD
 
 
 @dataclass(frozen=True, slots=True)
-class ToldIncident:
+class ReportedIncident:
     """An incident as its last event reported it: the field `incident` of that event.
 
     `alert_id`, `about` and `explanation` are those of the alert that stands for it; the last is
@@ -35,7 +35,7 @@ class ToldIncident:
         }
 
 
-def told_incidents(knowledge: Knowledge, most: int = 100) -> list[ToldIncident]:
+def reported_incidents(knowledge: Knowledge, most: int = 100) -> list[ReportedIncident]:
     """The incidents whose events came last, the newest first."""
     newest = (
         f"SELECT {LEAD} AS first_n, max(n) AS last_n FROM alert WHERE told <> '' GROUP BY incident"
@@ -46,4 +46,4 @@ def told_incidents(knowledge: Knowledge, most: int = 100) -> list[ToldIncident]:
         "JOIN alert AS first ON first.n = first_n "
         "JOIN alert AS last ON last.n = last_n ORDER BY last_n DESC"
     )
-    return [ToldIncident(json.loads(told), *row) for told, *row in knowledge.read(query, most)]
+    return [ReportedIncident(json.loads(told), *row) for told, *row in knowledge.read(query, most)]

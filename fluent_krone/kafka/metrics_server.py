@@ -26,7 +26,7 @@ _log = logging.getLogger(__name__)
 _OLD_S = 60.0
 
 
-class Shown:
+class MetricsServer:
     """What is shown of a door. With `metrics` off nothing is served."""
 
     def __init__(self, config: Config, door: Door) -> None:

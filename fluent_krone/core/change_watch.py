@@ -26,7 +26,7 @@ class _Part(Protocol):
     def save(self) -> Any: ...
 
 
-class Lookout:
+class ChangeWatch:
     """Looks for new steps (`changes`), and for steps that are gone or in a new order (`shifts`)."""
 
     def __init__(self, parts: EngineParts, reader: RecordReader, limits: Limits) -> None:

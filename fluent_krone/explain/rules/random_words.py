@@ -1,4 +1,4 @@
-"""Words that look drawn by lot. Most unknown kinds of secrets look like that."""
+"""Words that look random. Most unknown kinds of secrets look like that."""
 
 from __future__ import annotations
 
@@ -9,12 +9,12 @@ from itertools import pairwise
 from .base import ALONE, Rule
 
 # The least share of neighbouring characters that change their kind (small letter, capital, digit)
-# in a word drawn by lot. In names and paths it is below; of the words that `head -c 15 /dev/urandom
+# in a random word. In names and paths it is below; of the words that `head -c 15 /dev/urandom
 # | base64` gives, 97 of 100 are above.
 _MANY_CHANGES = 0.3
 _MOST_CHANGES = 0.5
 # Parts of names: a capital with small letters, or small letters. A text that consists of them, in
-# this share of its characters, is no word drawn by lot.
+# this share of its characters, is no random word.
 _WORDS = re.compile("[A-Z][a-z]{3,}|[a-z]{4,}")
 _MOSTLY = 0.7
 # Signs that people put into passwords, and that names and paths do not have.
@@ -139,7 +139,7 @@ def _if_seed(match: re.Match[str]) -> str:
     return match[0]
 
 
-LOT: tuple[Rule, ...] = (
+RANDOM_WORDS: tuple[Rule, ...] = (
     Rule(
         rf"{ALONE}[0-9a-f]{{8}}(?:-[0-9a-f]{{4}}){{3}}-[0-9a-f]{{12}}(?![0-9a-z])",
         _unless_announced("<id>"),
