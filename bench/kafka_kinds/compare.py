@@ -41,6 +41,7 @@ class Reference:
         for message in rig.read(topic):
             by_partition.setdefault(message.partition(), []).append(message)
         self.records = sum(map(len, by_partition.values()))
+        self._partitions = len(by_partition)
         for number, messages in by_partition.items():
             self._judge(number, messages)
 
@@ -126,6 +127,7 @@ class Reference:
 
     def _judge(self, number: int, messages: list[Any]) -> None:
         engine = self._bundle.engine(self._config, self._shared)
+        engine.time.flow.divided_by = self._partitions
         maker = AlertMaker(self._bundle, self._config)
         incidents = Incidents(self._config.incident_quiet, each=True)
         # Saved and restored as well, since sessions are compared as they were saved.

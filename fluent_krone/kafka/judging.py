@@ -181,12 +181,14 @@ class JudgedPartition:
         self.keeper.attach(self.engine, self.judge.maker)
 
     def _restore(self, rows: Mapping[bytes, bytes], now_ns: int) -> None:
+        # Only now is it known how many partitions share the stream.
+        engine = self._judging.new_engine()
         saved = snapshot_of(rows)
         if saved is None:
+            self.judge = self._judging.new_judge(engine)
             return
         saved_by = saved.pop("bundle_hash", None)
         saved, is_changed = migrated(saved)
-        engine = self._judging.new_engine()
         engine.restore(saved)
         engine.resume(now_ns)
         if is_changed:
@@ -283,8 +285,11 @@ class Judging:
             self._created = ensure_judged(self._clients, self.config)
 
     def new_engine(self) -> Engine:
-        """An empty engine of the bundle in use."""
-        return self.bundle.engine(self.config, self._shared)
+        """An empty engine of the bundle in use, for one of the partitions that are known now."""
+        engine = self.bundle.engine(self.config, self._shared)
+        # A partition has its share of the stream that the bundle was fitted to.
+        engine.time.flow.divided_by = max(self._created, 1)
+        return engine
 
     def new_judge(self, engine: Engine) -> PartitionJudge:
         """The judge of a partition, over its engine."""
@@ -367,12 +372,6 @@ class Judging:
     def may_use(self, bundle: Bundle) -> bool:
         """Whether a bundle is the announced one, or none was announced."""
         return self._known.mismatch(bundle.hash) is None
-
-    def _engine(self) -> Engine:
-        engine = self.bundle.engine(self.config, self._shared)
-        # A partition has its share of the stream that the bundle was fitted to.
-        engine.time.flow.divided_by = max(self._created, 1)
-        return engine
 
     def _use(self, bundle: Bundle) -> None:
         # The maker first: it refuses parameters that don't fit, and nothing has changed then.

@@ -1,4 +1,4 @@
-"""Fixtures of the tests that run a whole service."""
+"""Fixtures of the tests that run a whole service, or judge the rates of a stream."""
 
 from __future__ import annotations
 
@@ -8,8 +8,10 @@ from typing import Any
 
 import pytest
 from service_rig import Rig, run
+from synthetic import steady_training, tree, write_lift_bundle
 
-from fluent_krone.detect.bundle import Bundle
+from export.rates import measure_rates
+from fluent_krone.detect.bundle import Bundle, load_bundle
 
 
 @pytest.fixture
@@ -32,3 +34,12 @@ def story(lift: Bundle) -> Callable[[Callable[[Rig], Awaitable[None]]], None]:
 @pytest.fixture
 def store_path(tmp_path: Path) -> str:
     return str(tmp_path / "krone.db")
+
+
+@pytest.fixture
+def flow_bundle(tmp_path: Path) -> Bundle:
+    """A bundle that knows that three rides a minute are usual."""
+    path = tmp_path / "bundle"
+    path.mkdir()
+    write_lift_bundle(path, rates=measure_rates(steady_training(2000), tree()))
+    return load_bundle(str(path))

@@ -6,24 +6,14 @@ import asyncio
 from pathlib import Path
 from typing import Any
 
-import pytest
 from service_rig import Rig, killed, run, settle
-from synthetic import T0, S, steady_training, tree, write_lift_bundle
+from synthetic import T0, S
 
-from export.rates import measure_rates
 from fluent_krone.core.flow_findings import WINDOW_NS
-from fluent_krone.detect.bundle import Bundle, load_bundle
+from fluent_krone.detect.bundle import Bundle
 from fluent_krone.transport.forward import Chunk
 
 MINUTES = 10
-
-
-@pytest.fixture
-def flow_bundle(tmp_path: Path) -> Bundle:
-    path = tmp_path / "bundle"
-    path.mkdir()
-    write_lift_bundle(path, rates=measure_rates(steady_training(2000), tree()))
-    return load_bundle(str(path))
 
 
 def flows(rig: Rig) -> list[str]:
