@@ -58,7 +58,6 @@ _OFTEN = 10
 _MANY = 5
 # The share of records beyond which it is worth a warning that they can't be read.
 _MUCH = 0.05
-_NS = 1_000_000_000
 
 # The session key of a log whose tags write one execution after another.
 BY_TAG = ("tag",)

@@ -244,16 +244,6 @@ def move_files(files: Iterable[Path], folder: Path) -> None:
         path.replace(folder / path.name)
 
 
-def _pieces(parts: Iterable[Part]) -> Iterator[bytes]:
-    """The bytes of parts, in portions that memory can hold."""
-    for part in parts:
-        if isinstance(part, bytes):
-            yield part
-        else:
-            for at in range(0, len(part), _PIECE_BYTES):
-                yield part[at : at + _PIECE_BYTES]
-
-
 def _write_all(file: int, data: bytes) -> None:
     view = memoryview(data)
     while view:

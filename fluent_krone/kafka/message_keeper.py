@@ -16,7 +16,6 @@ machine, from which it can be read at once. Why nothing is lost or written twice
 from __future__ import annotations
 
 import json
-import logging
 from collections import Counter, deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Any
@@ -40,8 +39,6 @@ from .message_spool import MessageSpool, offset_of, place_of, ref_of
 from .records import Decoder
 from .topics import Topics
 from .transactions import Out
-
-_log = logging.getLogger(__name__)
 
 # Bytes of kept records that one transaction holds, unless a single row has more: written in
 # seconds, and far from what its time-out allows.

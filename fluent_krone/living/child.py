@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import logging
 import os
 import sys
 from collections.abc import Callable, Sequence
@@ -18,8 +17,6 @@ from pathlib import Path
 from ..config import Config
 from ..detect.bundle import Bundle
 from ..errors import ConfigError
-
-_log = logging.getLogger(__name__)
 
 # The packages of the `export` extra, in the order in which they are named to install them.
 EXTRA = ("onnx", "pyarrow", "pydantic")

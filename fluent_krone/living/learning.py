@@ -74,7 +74,6 @@ class LearningStatus:
     records: int
     sessions: int | None
     spool_bytes: int
-    fits_failed: int
     # As the parameters say, or as it was found in the stream.
     session_key: str | None
     # What keeps the learning from its end, and the remedy.
@@ -166,7 +165,6 @@ class Learning:
             records=self._seen.records,
             sessions=self._seen.sessions,
             spool_bytes=self.spool.size_bytes,
-            fits_failed=self.fits_failed,
             session_key=",".join(key) if key else None,
             trouble=self.trouble,
         )

@@ -49,8 +49,6 @@ class RefitStatus:
     # A bundle that is fitted but not in use, and its figures beside the one in use.
     candidate: str | None
     shadow: dict[str, Any] | None
-    refits: int
-    fits_failed: int
     # Why the last refit failed.
     trouble: str | None
 
@@ -100,8 +98,6 @@ class Refitting:
             next_at_s=self._next_at_s,
             candidate=candidate,
             shadow=shadow,
-            refits=self._refits,
-            fits_failed=self._fits_failed,
             trouble=self._trouble,
         )
 
