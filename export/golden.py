@@ -215,7 +215,7 @@ def _novel_message(message: str, settings: InputSettings) -> str:
         if match
     ]
     header = ""
-    if settings.line_format:
+    if settings.line_format and "," not in settings.message_field:
         header = _cut_line(message, settings)[0]
     return header + " ".join([NOVEL_LINE, *found])
 

@@ -16,8 +16,10 @@ from fluent_krone.inputs.files import describe
 from fluent_krone.reading.accessor import field_getter, is_path, message_getter
 from fluent_krone.reading.mask import Masker
 from fluent_krone.reading.records import InputSettings, RecordReader, as_bytes
+from fluent_krone.reading.wildcards import as_text
 
 from . import facets
+from .guess import guess_line_format
 from .nested_fields import last_name, plain_names
 from .session_key import ROUTES, is_execution
 from .stages import Options
@@ -65,7 +67,7 @@ def message_field(options: Options, sample: list[dict[bytes, Any]], say: Say) ->
             return _made_of(composed, "no field has a message text", sample, say)
     elif options.message_field is None:
         beside = _beside(message, sample, {message, *options.session_key})
-        if beside:
+        if beside and not _is_whole_line(message, sample):
             fields = _with_route([message, *beside], sample)
             return _made_of(fields, f"records say more than {message}", sample, say)
     _check_that_it_is_there(message or "message", options, sample)
@@ -110,7 +112,7 @@ def _is_route(name: str, sample: list[dict[bytes, Any]]) -> bool:
 
 def _made_of(fields: Sequence[str], why: str, sample: list[dict[bytes, Any]], say: Say) -> str:
     message = ",".join(fields)
-    example = message_getter(message)(sample[0]) or b""
+    example = as_bytes(message_getter(message)(sample[0]) or b"")
     say(
         f"{why}, so the message is made of {message}, as in "
         f"{example.decode('utf-8', 'replace')!r} (--message-field names others)"
@@ -341,6 +343,16 @@ def _beside(message: str, sample: list[dict[bytes, Any]], known: Collection[str]
         if said < _SAID_SHARE * len(had) and not (is_word and (is_fixed or is_everywhere)):
             found.append(name)
     return found
+
+
+def _is_whole_line(name: str, sample: list[dict[bytes, Any]]) -> bool:
+    """Whether a field holds lines of a log as their program wrote them, each with its header.
+
+    A header is found where a line begins, so nothing is put before it.
+    """
+    lines = [as_text(value) for value in _values_of(name, sample) if isinstance(value, bytes)]
+    guess = guess_line_format(lines)
+    return guess is not None and guess.share > _EVERYWHERE and len(guess.example) > 1
 
 
 def _values_of(name: str, sample: list[dict[bytes, Any]]) -> list[Any]:

@@ -24,6 +24,7 @@ from fluent_krone.inputs import (
     read_events,
 )
 from fluent_krone.inputs.files import describe
+from fluent_krone.inputs.kinds import UNREADABLE
 from fluent_krone.reading.accessor import field_getter, message_getter
 from fluent_krone.reading.levels import levels_of
 from fluent_krone.reading.mask import Masker
@@ -58,6 +59,7 @@ _OFTEN = 10
 _MANY = 5
 # The share of records beyond which it is worth a warning that they can't be read.
 _MUCH = 0.05
+_UNREADABLE = UNREADABLE.encode()
 
 # The session key of a log whose tags write one execution after another.
 BY_TAG = ("tag",)
@@ -183,8 +185,10 @@ def _guessed_header(
 ) -> InputSettings:
     """The settings with the header that most lines share.
 
-    Plain text without one gives a warning.
+    Plain text without one gives a warning. A message that is made of several fields has none.
     """
+    if "," in settings.message_field:
+        return settings
     is_text = all(record.keys() - {TAG} == {b"message"} for record in sample)
     guess = guess_line_format(_messages(settings, sample), _pattern(options))
     if guess and guess.has_component and _says_anyone(guess, _messages(settings, sample)):
@@ -225,7 +229,7 @@ def _says_anyone(guess: LineFormat, lines: list[str]) -> bool:
 def _sample(inputs: Inputs) -> list[dict[bytes, Any]]:
     """Records from the first part of the log, spread evenly."""
     read = [record for _, record in islice(read_events(inputs), _SAMPLED_FROM)]
-    records = [record for record in read if any(record.values())]
+    records = [record for record in read if any(record.values()) and _UNREADABLE not in record]
     if not records:
         why = "the file is empty"
         if read[2:]:
@@ -353,10 +357,13 @@ class FirstPass:
             try:
                 text, keys = reader.read(b"", record)
             except RecordError as error:
-                self.set_aside[error.reason] += 1
-                self.example.setdefault(
-                    error.reason, repr(as_bytes(message_of(record) or b"")[:80])[1:]
-                )
+                reason = error.reason
+                shown = message_of(record)
+                if _UNREADABLE in record:
+                    reason = UNREADABLE
+                    shown = record[_UNREADABLE]
+                self.set_aside[reason] += 1
+                self.example.setdefault(reason, repr(as_bytes(shown or b"")[:80])[1:])
                 continue
             if time_ns is None:
                 self.untimed += 1
@@ -398,6 +405,7 @@ _SET_ASIDE = {
     "continuation": "do not match the line format",
     "no_message": "have no message",
     "no_session_key": "have no session key",
+    UNREADABLE: "are not built like the others",
 }
 
 

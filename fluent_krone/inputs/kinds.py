@@ -19,13 +19,20 @@ from .envelopes import OUTER_TIME, opened
 from .files import JOURNAL_BEGINS
 from .printed import holds_maps_over_lines, is_printed_map, map_over_lines_rows, map_rows
 from .tables import csv_rows, has_named_fields, named_rows, names_columns, sign_of
+from .whole_json import is_whole_json, whole_json_rows
 from .windows import event_rows, holds_events
+
+# What is in the record of a line that is not of the kind of its file. It has no message, so it is
+# counted and set aside.
+UNREADABLE = "unreadable line"
 
 Record = dict[str, Any]
 Rows = Iterator[Record]
 # The share of the first lines that must have a kind's form. A log cut in the middle of a line, or
 # with a stray line between its records, is still of that kind.
 _MOST = 0.6
+# The share of lines of JSON in a text from which on that is told.
+_MANY = 0.1
 # Lines that are looked at.
 _SAMPLE = 200
 # The journal and the container runtime cut long messages; beyond this many characters the pieces
@@ -115,6 +122,8 @@ def kind_of(head: Sequence[str], suffix: str = "") -> FileKind:
     # Nothing in it says what it is, as where most lines are damaged: then its name may.
     if suffix in (".json", ".jsonl", ".ndjson"):
         return JSON
+    if len(objects) >= _MANY * len(lines) > 0:
+        return MIXED
     return TEXT
 
 
@@ -156,33 +165,12 @@ def _text_rows(lines: Iterable[str]) -> Rows:
 
 
 def _json_rows(lines: Iterable[str]) -> Rows:
-    """A record a line; one that can't be read is a record without fields, which is counted."""
     for line in lines:
         record = json_object(line)
         if record:
             yield from opened(record)
         elif line.strip():
-            yield {}
-
-
-def _whole_json_rows(lines: Iterable[str]) -> Rows:
-    """The objects of a JSON list, or of one text with an object after the other."""
-    decoder = json.JSONDecoder()
-    text = "".join(lines).lstrip("\ufeff")
-    at = 0
-    while at < len(text):
-        if text[at].isspace() or text[at] in "[],\0":
-            at += 1
-            continue
-        try:
-            record, at = decoder.raw_decode(text, at)
-        except (ValueError, RecursionError):
-            yield {}
-            return
-        if isinstance(record, dict):
-            yield from opened(record)
-        else:
-            yield {}
+            yield {UNREADABLE: line.rstrip("\r\n")}
 
 
 def _docker_rows(lines: Iterable[str]) -> Rows:
@@ -209,7 +197,7 @@ def _cri_rows(lines: Iterable[str]) -> Rows:
     for line in lines:
         found = _CRI.match(line.rstrip("\r\n"))
         if found is None:
-            yield {}
+            yield {UNREADABLE: line.rstrip("\r\n")}
             continue
         record: Record = found.groupdict()
         pieces = open_pieces.setdefault(record["stream"], [])
@@ -257,7 +245,7 @@ def _framed_rows(form: re.Pattern[str]) -> Callable[[Iterable[str]], Rows]:
                     found["json"].replace('"=>', '":')
                 )
             if found is None or record is None:
-                yield {}
+                yield {UNREADABLE: line.rstrip("\r\n")}
             else:
                 yield {**record, OUTER_TIME: found["time"]}
 
@@ -292,14 +280,6 @@ def _labelled_rows(lines: Iterable[str]) -> Rows:
     for line in lines:
         pairs = (pair.partition(":") for pair in line.rstrip("\r\n").split("\t"))
         yield {name: value for name, sign, value in pairs if sign}
-
-
-def _is_whole_json(lines: Sequence[str]) -> bool:
-    """Whether the text is one JSON list of objects, or objects over several lines each."""
-    start = "".join(lines[:3]).lstrip("\ufeff \t").replace(" ", "")
-    if start.startswith(("[{", '{"')):
-        return any(re.match(r'\s*[\[{]?\s*\{?\s*"[^"]+"\s*:', line) for line in lines[:3])
-    return False
 
 
 def _is_yaml(lines: Sequence[str]) -> bool:
@@ -383,12 +363,19 @@ YAML = FileKind(
     "the lines look like documents of YAML, of which each line is read as a record of its own: "
     "write one document on a line, as JSON (yq -o json -I 0)",
 )
+MIXED = FileKind(
+    "text",
+    "plain text with lines of JSON",
+    _text_rows,
+    "some lines are JSON and others are not, so each is read as plain text: "
+    "for the fields of those in JSON, write them into a file of their own (grep '^{')",
+)
 CSV = FileKind("csv", "a table", csv_rows(","))
 NAMED = FileKind("named", "a table whose comments name its columns", named_rows)
 JOURNAL_EXPORT = FileKind("journal", "the journal's export format", _journal_export_rows)
 JOURNAL_VERBOSE = FileKind("journal", "the journal's verbose format", _journal_verbose_rows)
 JSON = FileKind("json", "JSON lines", _json_rows)
-JSON_WHOLE = FileKind("json", "JSON objects", _whole_json_rows)
+JSON_WHOLE = FileKind("json", "JSON objects", whole_json_rows)
 DOCKER = FileKind("docker", "Docker's JSON lines", _docker_rows)
 JOURNAL = FileKind("journal", "the journal's JSON lines", _journal_rows)
 WINDOWS = FileKind("windows", "events of Windows as XML", event_rows)
@@ -418,7 +405,7 @@ _BY_FORM: tuple[tuple[FileKind, Callable[[str], bool]], ...] = (
 _BY_LINES: tuple[tuple[FileKind, Callable[[Sequence[str]], bool]], ...] = (
     (WINDOWS, holds_events),
     (MAPS_OVER_LINES, holds_maps_over_lines),
-    (JSON_WHOLE, _is_whole_json),
+    (JSON_WHOLE, is_whole_json),
     (NAMED, has_named_fields),
     (JOURNAL_EXPORT, _is_journal_export),
     (JOURNAL_VERBOSE, _is_journal_verbose),

@@ -173,6 +173,34 @@ def test_a_json_list_and_objects_over_lines(tmp_path: Path) -> None:
     assert messages(read(tmp_path / "b.log", spread)) == expected
 
 
+@pytest.mark.parametrize("indent", ["\t", "  ", ""])
+def test_a_json_list_however_it_is_indented(tmp_path: Path, indent: str) -> None:
+    """Wrong before: with tabs, each line of it was a record of text."""
+    rows = [{"message": f"paid {n}", "by": {"name": "a"}} for n in range(3)]
+    text = json.dumps(rows, indent=indent)
+    assert messages(read(tmp_path / "a.log", text)) == [b"paid 0", b"paid 1", b"paid 2"]
+
+
+def test_a_damaged_object_costs_no_other_one(tmp_path: Path) -> None:
+    """Wrong before: nothing behind it was read."""
+    rows = [{"message": f"paid {n}", "of": 4} for n in range(4)]
+    spread = "\n".join(json.dumps(row, indent=2) for row in rows)
+    for name, text in (("list", json.dumps(rows, indent=2)), ("spread", spread)):
+        events = read(tmp_path / f"{name}.log", text.replace('paid 1"', "paid 1"))
+        said = [record.get(b"message") for _, record in events]
+        assert said == [b"paid 0", None, b"paid 2", b"paid 3"]
+
+
+def test_json_beside_plain_lines(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    """Wrong before: where a log of both began with JSON, nothing behind its first line was read."""
+    rows = [json.dumps({"message": f"paid {n}"}) for n in range(9)]
+    text = "".join(f"{row}\nshipped {n}\n" for n, row in enumerate(rows))
+    with caplog.at_level("INFO", "fluent_krone.inputs"):
+        events = read(tmp_path / "a.log", text)
+    assert messages(events)[:4] == [rows[0].encode(), b"shipped 0", rows[1].encode(), b"shipped 1"]
+    assert "some lines are JSON and others are not" in caplog.text
+
+
 @pytest.mark.parametrize("encoding", ["utf-8-sig", "utf-16", "utf-16-le", "utf-16-be"])
 def test_encodings(tmp_path: Path, encoding: str) -> None:
     text = "first line\nsecond line\nthird line of text\n"

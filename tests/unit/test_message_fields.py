@@ -98,6 +98,26 @@ def test_a_word_of_a_field_that_few_messages_have_is_part_of_them() -> None:
     assert chosen(records) == "message,route"
 
 
+def test_whole_lines_of_a_log_stay_alone() -> None:
+    """Wrong before: a number beside them was put into the message, and hid header and time."""
+    records = [
+        {
+            "trace": "t",
+            "log": f"2024-05-01 10:00:{n % 60:02d} INFO [main] a.Pump: {v} {n}",
+            "code": n % 7,
+        }
+        for n in range(300)
+        for v in ("started", "stopped")
+    ]
+    assert chosen(records) == "log"
+
+
+def test_a_message_of_numbers_alone() -> None:
+    """Wrong before: what was to be shown of it ended the fit with an error of Python."""
+    records = [{"trace": f"t{n // 3}", "code": n * 37 % 11} for n in range(300)]
+    assert chosen(records) == "code"
+
+
 def test_many_names_of_events_are_no_text() -> None:
     rng = Random(1)
     records = [
