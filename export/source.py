@@ -8,49 +8,38 @@ from __future__ import annotations
 import contextlib
 import re
 from collections import Counter, defaultdict
-from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, field, replace
+from collections.abc import Callable, Sequence
+from dataclasses import replace
 from itertools import islice
 from typing import Any
 
 from fluent_krone.config import parse_list
 from fluent_krone.errors import ExportError, RecordError
 from fluent_krone.inputs import (
-    Event,
     Inputs,
-    count_events,
-    find_files,
-    no_time_in,
     read_events,
 )
-from fluent_krone.inputs.files import describe
 from fluent_krone.inputs.kinds import UNREADABLE
 from fluent_krone.reading.accessor import field_getter, message_getter
-from fluent_krone.reading.levels import levels_of
 from fluent_krone.reading.mask import Masker
 from fluent_krone.reading.records import (
     TAG,
     InputSettings,
     RecordReader,
-    SessionKey,
-    as_bytes,
     python_regex,
 )
 from fluent_krone.reading.times import parse_time
 from fluent_krone.reading.wildcards import as_text
 
 from . import message_fields
+from .first_pass import SAMPLED_FROM, FirstPass, name_of, session_keys, suggestion
 from .guess import LineFormat, guess_line_format, why_no_header
 from .level_field import find_level_field
-from .nested_fields import plain_fields
-from .pauses import Pauses
-from .session_key import AUTO, Candidate, option_of, suggest_session_keys
+from .session_key import AUTO
 from .stages import Options
 
-# Records in the sample that settings are guessed from, and the part of the log that it is spread
-# over.
+# Records in the sample that settings are guessed from.
 _SAMPLE = 2_000
-_SAMPLED_FROM = 20_000
 # Lines that are shown of a guessed header.
 _SHOWN = 3
 _COMPONENT_NAMES = ("component", "logger", "logger_name", "Component", "SYSLOG_IDENTIFIER")
@@ -160,9 +149,9 @@ def _one_after_another(settings: InputSettings, inputs: Inputs, say: Say) -> Inp
     found = seen.pauses.between_groups()
     if found is None or seen.pauses.stretches(found[0]) < _ENOUGH_STRETCHES:
         raise ExportError(
-            f"{_name(inputs)}: no session key was found: no field and no id in the messages comes "
-            "back a few times, and the log does not pause between executions. Without one all "
-            "records of a tag would be judged as one execution, which tells nothing; set "
+            f"{name_of(inputs)}: no session key was found: no field and no id in the messages "
+            "comes back a few times, and the log does not pause between executions. Without one "
+            "all records of a tag would be judged as one execution, which tells nothing; set "
             "session_key to the field, or to a /regex/ over the message, that names an execution"
         )
     say(
@@ -228,18 +217,14 @@ def _says_anyone(guess: LineFormat, lines: list[str]) -> bool:
 
 def _sample(inputs: Inputs) -> list[dict[bytes, Any]]:
     """Records from the first part of the log, spread evenly."""
-    read = [record for _, record in islice(read_events(inputs), _SAMPLED_FROM)]
+    read = [record for _, record in islice(read_events(inputs), SAMPLED_FROM)]
     records = [record for record in read if any(record.values()) and _UNREADABLE not in record]
     if not records:
         why = "the file is empty"
         if read[2:]:
             why = f"none of the first {len(read):,} lines can be read"
-        raise ExportError(f"{_name(inputs)}: {why}, so there is nothing to learn from")
+        raise ExportError(f"{name_of(inputs)}: {why}, so there is nothing to learn from")
     return records[:: max(1, len(records) // _SAMPLE)]
-
-
-def _name(inputs: Inputs) -> str:
-    return describe(find_files(inputs))
 
 
 def _component(sample: list[dict[bytes, Any]], say: Say) -> str | None:
@@ -290,154 +275,6 @@ def _say_guess(guess: LineFormat, lines: Sequence[str], say: Say) -> None:
     for found in matched[:: max(1, len(matched) // _SHOWN)][:_SHOWN]:
         header = found[0][: found.start("message")].strip()
         say(f"    {header[:80]!r} | {found['message'][:80]!r}")
-
-
-def suggestion(settings: InputSettings, inputs: Inputs) -> str:
-    """Which session keys the first part of a log offers, in words."""
-    return option_of(session_keys(settings, inputs))
-
-
-def session_keys(settings: InputSettings, inputs: Inputs) -> list[Candidate]:
-    """Which session keys the first part of a log offers, the best one first.
-
-    Every record of that part counts: how many there are to a session is told by neighbours.
-    """
-    sample = [record for _, record in islice(read_events(inputs), _SAMPLED_FROM) if record]
-    pattern = None
-    if settings.line_format:
-        pattern = re.compile(python_regex(settings.line_format))
-    message_of = message_getter(settings.message_field)
-    listed = []
-    for record in sample:
-        texts = {
-            name: as_bytes(value).decode("utf-8", "replace") for name, value in plain_fields(record)
-        }
-        texts.pop(settings.message_field, None)
-        message = as_text(as_bytes(message_of(record) or b""))
-        if pattern and (found := pattern.match(message)):
-            groups = {name: value for name, value in found.groupdict().items() if value}
-            message = groups.pop("message")
-            texts |= groups
-        listed.append((message, texts))
-    return suggest_session_keys(listed)
-
-
-@dataclass(slots=True)
-class FirstPass:
-    """Reads a log once: texts to mine, what could not be read, and the pauses inside sessions."""
-
-    inputs: Inputs
-    settings: InputSettings
-    # Only records before this time are looked at.
-    before_ns: int | None = None
-    on_record: Callable[[int], None] = lambda done: None
-    records: int = 0
-    set_aside: Counter[str] = field(default_factory=Counter)
-    # Events without a time.
-    untimed: int = 0
-    # One message of each reason for setting a record aside.
-    example: dict[str, str] = field(default_factory=dict)
-    pauses: Pauses = field(default_factory=lambda: Pauses())
-
-    def texts(self) -> Iterator[str]:
-        """The text of every record that is an event."""
-        return (text for text, _, _ in self.events())
-
-    def events(self) -> Iterator[tuple[str, tuple[SessionKey, ...], int]]:
-        """The text, the session keys and the rank of the level of every record that is an event."""
-        reader = RecordReader(self.settings)
-        levels = levels_of(reader)
-        message_of = message_getter(self.settings.message_field)
-        for time_ns, record in timed(read_events(self.inputs, self.settings.timezone), reader):
-            if self.before_ns is not None and time_ns is not None and time_ns >= self.before_ns:
-                continue
-            self.records += 1
-            if self.records % 1000 == 0:
-                self.on_record(self.records)
-            try:
-                text, keys = reader.read(b"", record)
-            except RecordError as error:
-                reason = error.reason
-                shown = message_of(record)
-                if _UNREADABLE in record:
-                    reason = UNREADABLE
-                    shown = record[_UNREADABLE]
-                self.set_aside[reason] += 1
-                self.example.setdefault(reason, repr(as_bytes(shown or b"")[:80])[1:])
-                continue
-            if time_ns is None:
-                self.untimed += 1
-            else:
-                for key in keys:
-                    self.pauses.note(key, time_ns)
-            yield as_text(text), tuple(keys), levels.rank(record)
-
-    def check(self, say: Say) -> None:
-        """Raise ExportError where no record is an event; say where many are none, or untimed."""
-        if self.records == self.set_aside.total():
-            raise ExportError(self._nothing_read())
-        events = self.records - self.set_aside.total()
-        if no_time := no_time_in(self.untimed, events):
-            say(f"warning: {no_time}")
-        for reason, count in self.set_aside.most_common():
-            if count > _MUCH * self.records:
-                share = f"{count:,} of {self.records:,} records ({count / self.records:.0%})"
-                why = _SET_ASIDE.get(reason, reason)
-                note = ""
-                if reason == "continuation":
-                    note = " (they go on from the lines before them, as in stack traces)"
-                said = f"{why} and are left out, for example {self.example[reason]}{note}"
-                say(f"warning: {share} {said}")
-
-    def _nothing_read(self) -> str:
-        reason, count = self.set_aside.most_common(1)[0]
-        why = _SET_ASIDE.get(reason, reason)
-        hint = "check the settings"
-        if reason == "no_session_key":
-            why += f" {','.join(self.settings.session_key)}"
-            hint = suggestion(self.settings, self.inputs)
-        return f"{_name(self.inputs)}: all {count:,} records {why}: {hint}"
-
-
-# Why records are set aside, in words.
-_SET_ASIDE = {
-    "line_format": "do not match the line format",
-    "continuation": "do not match the line format",
-    "no_message": "have no message",
-    "no_session_key": "have no session key",
-    UNREADABLE: "are not built like the others",
-}
-
-
-def timed(events: Iterator[Event], reader: RecordReader) -> Iterator[Event]:
-    """Events with the times that the engine would take: the record's own where it has one."""
-    for time_ns, record in events:
-        if reader.has_time:
-            try:
-                yield reader.time(record), record
-                continue
-            except RecordError:
-                pass
-        yield time_ns, record
-
-
-def cut_off(inputs: Inputs, settings: InputSettings, share: float) -> int | None:
-    """The time of the event at `share` of the log; None to train on all of it."""
-    if share >= 1:
-        return None
-    total = count_events(inputs) or sum(1 for _ in read_events(inputs))
-    events = islice(
-        timed(read_events(inputs, settings.timezone), RecordReader(settings)),
-        int(share * total),
-        None,
-    )
-    at = next((time_ns for time_ns, _ in events if time_ns is not None), None)
-    if at is None:
-        raise ExportError(
-            f"{_name(inputs)}: --train-fraction {share:g} needs records with times, "
-            "and none has one"
-        )
-    return at
 
 
 def row_time(value: Any) -> int | None:

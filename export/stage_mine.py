@@ -13,6 +13,7 @@ from fluent_krone.reading.records import InputSettings, SessionKey
 from fluent_krone.reading.templates import UNMATCHED, TemplateMatcher
 
 from . import alike, facets, mine, source
+from .first_pass import FirstPass, cut_off
 from .stages import Options, Work
 from .work_files import (
     source_of,
@@ -38,9 +39,9 @@ def run_mine(work: Work) -> None:
     source_of(options)
     assert options.input
     settings = source.settle(options, work.say, work.warn)
-    before_ns = source.cut_off(options.input, settings, options.train_fraction)
+    before_ns = cut_off(options.input, settings, options.train_fraction)
     with work.progress("mine", count_events(options.input)) as bar:
-        seen = source.FirstPass(options.input, settings, before_ns, bar.show)
+        seen = FirstPass(options.input, settings, before_ns, bar.show)
         mined = _mined_templates(seen, options, settings)
     seen.check(work.say)
     for warning in mined.warnings:
@@ -49,20 +50,20 @@ def run_mine(work: Work) -> None:
     if not options.templates:
         with work.progress("compare templates", seen.records) as bar:
             rows = _without_values(
-                rows, source.FirstPass(options.input, settings, before_ns, bar.show), work.say
+                rows, FirstPass(options.input, settings, before_ns, bar.show), work.say
             )
         rows = facets.with_field_facets(rows, len(settings.facet_fields))
         with work.progress("find facets", seen.records * 2) as bar:
 
             def texts() -> Iterator[str]:
-                return source.FirstPass(options.input or "", settings, before_ns, bar.show).texts()
+                return FirstPass(options.input or "", settings, before_ns, bar.show).texts()
 
             rows = facets.find_facets(rows, texts, work.say)
     _write_templates(work, settings, rows, before_ns, seen.pauses.suggest())
 
 
 def _without_values(
-    rows: Sequence[dict[str, Any]], records: source.FirstPass, say: Callable[[str], None]
+    rows: Sequence[dict[str, Any]], records: FirstPass, say: Callable[[str], None]
 ) -> list[dict[str, Any]]:
     """The templates, those that differ in a value alone as one; it is said which."""
     matcher = TemplateMatcher([row["template"] for row in rows], wide=[r["wide"] for r in rows])
@@ -81,7 +82,7 @@ def _without_values(
 
 
 def _mined_templates(
-    seen: source.FirstPass, options: Options, settings: InputSettings
+    seen: FirstPass, options: Options, settings: InputSettings
 ) -> mine.MinedTemplates:
     if options.templates:
         known = tuple(text for _, text in read_templates(options))

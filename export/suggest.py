@@ -11,6 +11,7 @@ from typing import Any
 from fluent_krone.errors import ExportError
 
 from . import source
+from .first_pass import FirstPass
 from .pauses import duration
 from .session_key import AUTO
 from .stages import Options
@@ -31,7 +32,7 @@ def suggest(options: Options, say: Callable[[str], None]) -> dict[str, Any]:
     if not options.session_key:
         options = replace(options, session_key=AUTO)
     settings = source.settle(options, say, say)
-    seen = source.FirstPass(inputs, settings)
+    seen = FirstPass(inputs, settings)
     for _ in islice(seen.texts(), _LOOKED_AT):
         pass
     seen.check(say)

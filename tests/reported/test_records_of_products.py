@@ -17,7 +17,8 @@ from typing import Any
 
 import pytest
 
-from export.source import settle, timed
+from export.first_pass import timed
+from export.source import settle
 from export.stages import Options
 from fluent_krone.inputs import read_events
 from fluent_krone.reading.levels import RANKS, levels_of

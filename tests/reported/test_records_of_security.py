@@ -10,7 +10,8 @@ from typing import Any
 
 import pytest
 
-from export.source import FirstPass, settle, timed
+from export.first_pass import FirstPass, timed
+from export.source import settle
 from export.stages import Options
 from fluent_krone.inputs import read_events
 from fluent_krone.reading.levels import RANKS, levels_of

@@ -15,9 +15,10 @@ from random import Random
 import pytest
 
 from export.cli import main
+from export.first_pass import FirstPass
 from export.pauses import Pauses
 from export.session_key import AUTO, suggest_session_keys
-from export.source import FirstPass, settle
+from export.source import settle
 from export.stages import Options
 
 
@@ -136,6 +137,26 @@ def test_a_nested_field_with_dots_in_its_name(tmp_path: Path) -> None:
     assert settings.session_key == ("$.tags['ai.operation.id']",)
     sessions = [key for key, _, _ in FirstPass(path, settings).events()]
     assert len(sessions) == 400
+
+
+def test_lines_without_a_message_and_lines_of_another_form(tmp_path: Path) -> None:
+    """Was wrong: an empty message ended the export with an error of Python, and lines that the
+    header does not fit brought a key that no event has.
+    """
+    path = tmp_path / "a.log"
+    header = "2024-05-01 10:{:02d}:{:02d} INFO [main] a.b.Orders: "
+    lines = []
+    for n in range(300):
+        at = header.format(n // 60, n % 60)
+        lines += [
+            f"{at}order {n // 3 + 71000} {('primed', 'started', 'stopped')[n % 3]}\n",
+            f"{at}\n",
+        ]
+        lines += [f"job-{n // 6:04x}a\n"] * (n % 2)
+    path.write_text("".join(lines))
+    settings = settle(Options(input=path, session_key=AUTO), str, str)
+    assert settings.line_format
+    assert len({key for _, keys, _ in FirstPass(path, settings).events() for key in keys}) == 100
 
 
 def test_dates_and_counts_are_no_keys() -> None:
