@@ -53,7 +53,10 @@ _LEFT = 2
 _LARGEST = 40
 # Rounds: a wildcard may link templates that two differing words kept apart.
 _ROUNDS = 2
-_WORD = re.compile(r"(?<![\w<./-])[A-Za-z][\w-]*(?:\.[A-Za-z][\w-]*)*(?![\w>/(])")
+# Not a part of a component of several instances (`instances.py`).
+_WORD = re.compile(
+    r"(?<![\w<./-])[A-Za-z][\w-]*(?:\.[A-Za-z][\w-]*)*(?![\w>/(]|[\w.-]*<(?:nth|where)>)"
+)
 _KEY = re.compile(r"([\w.-]+)=[\"']?\Z")
 # What stands before a word that belongs to the one before it.
 _BEHIND_A_WORD = re.compile(r"[\w>] [#@$]?\Z")
@@ -68,7 +71,7 @@ _BLANK = "\0"
 
 
 @dataclass(slots=True)
-class _Runs:
+class Runs:
     """How events run that have one word in common, or one template."""
 
     count: int = 0
@@ -78,7 +81,7 @@ class _Runs:
     # What stands before and behind, the level, and what else the session has; each with its number.
     marks: Counter[tuple[str, int]] = field(default_factory=Counter)
 
-    def add(self, other: _Runs) -> None:
+    def add(self, other: Runs) -> None:
         self.count += other.count
         self.sessions += other.sessions
         self.beside.update(other.beside)
@@ -86,12 +89,14 @@ class _Runs:
 
 
 @dataclass(frozen=True, slots=True)
-class _Place:
-    """A word of a template that may be a value: which of its words it is, and where it stands."""
+class Place:
+    """A word of a template that may be a value: which of its words it is, where it stands, and the
+    wildcard that takes it."""
 
     number: int
     word: str
     span: tuple[int, int]
+    wildcard: str = "<*>"
 
 
 def merge_alike(
@@ -102,24 +107,24 @@ def merge_alike(
     The numbers in `sessions` are those of the rows. The values of the first `facet_fields` fields,
     which stand in brackets before the message, are never taken for one.
     """
-    merged = [dict(row) for row in rows]
+    found = [dict(row) for row in rows]
     number = list(range(len(rows)))
     known = [*sessions]
     for _ in range(_ROUNDS):
-        places = [_places(str(row["template"]), facet_fields) for row in merged]
-        family = _families([str(row["template"]) for row in merged], places)
-        values = _values(places, family, _runs(known, number, family))
+        places = [_places(str(row["template"]), facet_fields) for row in found]
+        family = _families([str(row["template"]) for row in found], places)
+        values = _values(places, family, runs_of(known, number, family))
         if not any(values):
             break
-        merged, into = _merged(merged, values)
+        found, into = merged(found, values)
         number = [into[one] for one in number]
-    return _merged(merged, _usual_values(merged))[0]
+    return merged(found, _usual_values(found))[0]
 
 
 # --- which templates differ in a word -------------------------------------------------------------
 
 
-def _places(text: str, facet_fields: int) -> list[_Place]:
+def _places(text: str, facet_fields: int) -> list[Place]:
     """The words of a template that may be values."""
     begin = 0
     if facet_fields:
@@ -132,7 +137,7 @@ def _places(text: str, facet_fields: int) -> list[_Place]:
     if len(words) + labels <= _LEFT:
         return []
     return [
-        _Place(number, word[0], word.span())
+        Place(number, word[0], word.span())
         for number, word in enumerate(words)
         if _may_be_value(text, word)
     ]
@@ -158,7 +163,7 @@ def _may_be_value(text: str, word: re.Match[str]) -> bool:
     return key is None or key[1].lower() not in _SAYING
 
 
-def _families(texts: Sequence[str], places: Sequence[Sequence[_Place]]) -> list[int]:
+def _families(texts: Sequence[str], places: Sequence[Sequence[Place]]) -> list[int]:
     """Template → its family: the first template that differences in a word link it to."""
     family = list(range(len(texts)))
 
@@ -182,11 +187,11 @@ def _families(texts: Sequence[str], places: Sequence[Sequence[_Place]]) -> list[
 # --- which words run alike ------------------------------------------------------------------------
 
 
-def _runs(
+def runs_of(
     sessions: Sequence[Steps], number: Sequence[int], family: Sequence[int]
-) -> dict[int, _Runs]:
-    """How the events of each template run."""
-    runs: dict[int, _Runs] = defaultdict(_Runs)
+) -> dict[int, Runs]:
+    """How the events of each template run, where `number` are their new numbers."""
+    runs: dict[int, Runs] = defaultdict(Runs)
     for steps in sessions:
         own = [number[step] for step, _ in steps]
         of_family = [family[step] for step in own]
@@ -203,7 +208,7 @@ def _runs(
     return runs
 
 
-def _note_beside(steps: set[int], family: Sequence[int], runs: Mapping[int, _Runs]) -> None:
+def _note_beside(steps: set[int], family: Sequence[int], runs: Mapping[int, Runs]) -> None:
     """Which members of one family are in the same session."""
     by_family: dict[int, list[int]] = defaultdict(list)
     for step in steps:
@@ -216,15 +221,15 @@ def _note_beside(steps: set[int], family: Sequence[int], runs: Mapping[int, _Run
 
 
 def _values(
-    places: Sequence[Sequence[_Place]], family: Sequence[int], runs: Mapping[int, _Runs]
-) -> list[list[_Place]]:
+    places: Sequence[Sequence[Place]], family: Sequence[int], runs: Mapping[int, Runs]
+) -> list[list[Place]]:
     """For each template, its places that hold values."""
     # Family and place → word → the templates that have it there.
     there: dict[tuple[int, int], dict[str, list[int]]] = defaultdict(lambda: defaultdict(list))
     for template, of_template in enumerate(places):
         for place in of_template:
             there[family[template], place.number][place.word].append(template)
-    values: list[list[_Place]] = [[] for _ in places]
+    values: list[list[Place]] = [[] for _ in places]
     for (_, number), by_word in there.items():
         if 2 <= len(by_word) <= _LARGEST:
             for word in _alike(by_word, runs):
@@ -233,11 +238,11 @@ def _values(
     return values
 
 
-def _alike(by_word: Mapping[str, Sequence[int]], runs: Mapping[int, _Runs]) -> set[str]:
+def _alike(by_word: Mapping[str, Sequence[int]], runs: Mapping[int, Runs]) -> set[str]:
     """The words of one place that run alike; none where no two of them do."""
-    of_word: dict[str, _Runs] = {}
+    of_word: dict[str, Runs] = {}
     for word, templates in by_word.items():
-        together = of_word[word] = _Runs()
+        together = of_word[word] = Runs()
         for template in templates:
             if template in runs:
                 together.add(runs[template])
@@ -255,7 +260,7 @@ def _is_part(
     word: str,
     words: Iterable[str],
     by_word: Mapping[str, Sequence[int]],
-    of_word: Mapping[str, _Runs],
+    of_word: Mapping[str, Runs],
 ) -> bool:
     """Whether most sessions that have a word in its place have another one there as well."""
     together = of_word[word]
@@ -266,9 +271,9 @@ def _is_part(
     )
 
 
-def _least_alike(runs: Mapping[str, _Runs]) -> str | None:
+def _least_alike(runs: Mapping[str, Runs]) -> str | None:
     """The word that differs most from all others together; None where none does."""
-    total = _Runs()
+    total = Runs()
     for own in runs.values():
         total.add(own)
     worst = 1.0
@@ -289,7 +294,7 @@ def _least_alike(runs: Mapping[str, _Runs]) -> str | None:
     return found
 
 
-def _usual_values(rows: Sequence[Mapping[str, Any]]) -> list[list[_Place]]:
+def _usual_values(rows: Sequence[Mapping[str, Any]]) -> list[list[Place]]:
     """For each template, the values behind keys that have a wildcard in nearly all messages."""
     pairs = [[*_PAIR.finditer(str(row["template"]))] for row in rows]
     times: Counter[str] = Counter()
@@ -310,7 +315,7 @@ def _usual_values(rows: Sequence[Mapping[str, Any]]) -> list[list[_Place]]:
     }
     return [
         [
-            _Place(number, pair["value"], pair.span("value"))
+            Place(number, pair["value"], pair.span("value"))
             for number, pair in enumerate(of_template)
             if pair["key"] in keys and _is_told(pair["value"])
         ]
@@ -326,8 +331,8 @@ def _is_told(value: str) -> bool:
 # --- their template -------------------------------------------------------------------------------
 
 
-def _merged(
-    rows: Sequence[dict[str, Any]], values: Sequence[Sequence[_Place]]
+def merged(
+    rows: Sequence[dict[str, Any]], values: Sequence[Sequence[Place]]
 ) -> tuple[list[dict[str, Any]], list[int]]:
     """The rows with wildcards for values, each template once, and the new number of each row."""
     at: dict[str, int] = {}
@@ -348,7 +353,7 @@ def _merged(
     return [out[old] for old in order], [new[old] for old in into]
 
 
-def _with_wildcards(row: dict[str, Any], places: Sequence[_Place]) -> dict[str, Any]:
+def _with_wildcards(row: dict[str, Any], places: Sequence[Place]) -> dict[str, Any]:
     """A row with a wildcard in each of the places, which takes one word."""
     text = str(row["template"])
     wide = list(row.get("wide", ()))
@@ -359,7 +364,7 @@ def _with_wildcards(row: dict[str, Any], places: Sequence[_Place]) -> dict[str, 
         behind = before + len(WILDCARD.findall(text[start:end]))
         kept = [at for at in wide if not before <= at < behind]
         wide = [at if at < before else at - behind + before + 1 for at in kept]
-        text = f"{text[:start]}<*>{text[end:]}"
+        text = f"{text[:start]}{place.wildcard}{text[end:]}"
     if not places:
         return row
     return {**row, "template": text, "wide": wide}

@@ -21,6 +21,7 @@ from fluent_krone.reading.records import (
     python_regex,
 )
 from fluent_krone.reading.templates import WILDCARD
+from fluent_krone.reading.wildcards import Template
 
 # Letters of a hexadecimal id stay hexadecimal, or a session pattern would no longer find it.
 _LETTERS = re.compile(r"(?<![\w-])(?=[a-f-]*1)[1a-f-]{8,}(?![\w-])|[^\W\d_]")
@@ -90,21 +91,28 @@ def _invent_record(
     logger = None
     if settings.component_field:
         logger = field_getter(settings.component_field)(record)
-    header = ""
+    keys = _keys_in(line, settings)
+    before = behind = ""
     message = line
     component = _text(logger or b"")
     if settings.line_format is not None:
-        header, message, component = _cut_line(line, settings)
-    prefix = ""
+        before, component, behind, message = _cut_line(line, settings)
     if component and settings.component_field:
-        prefix = f"{component.rstrip(': ')}: "
+        component, template = _cut_component(component, template, keys)
     if settings.component_field and logger is not None:
         _put(fake, settings.component_field, component.rstrip(": "))
-    return _put(
-        fake,
-        settings.message_field,
-        header + _invent_message(message, template.removeprefix(prefix), settings),
-    )
+    if settings.line_format is not None:
+        before += component
+    invented = _invent_message(message, template, keys)
+    return _put(fake, settings.message_field, before + behind + invented)
+
+
+def _cut_component(component: str, template: str, keys: Sequence[str]) -> tuple[str, str]:
+    """The component, without the number of its instance, and the template without the component."""
+    named, sign, rest = template.partition(": ")
+    if not sign or not Template(named).match(component.rstrip(": ").encode()):
+        return component, template
+    return _invent_message(component, named, keys), rest
 
 
 def _with_composed(
@@ -112,14 +120,15 @@ def _with_composed(
 ) -> dict[str, Any]:
     """A record whose fields make up the invented message: only what the template says stays."""
     names = [part.strip() for part in settings.message_field.split(",") if part.strip()]
-    component = ""
+    message = _text(message_getter(settings.message_field)(record))
+    keys = _keys_in(message, settings)
     if settings.component_field:
         component = _text(field_getter(settings.component_field)(record) or b"")
+        component, template = _cut_component(component, template, keys)
         _put(fake, settings.component_field, component)
     fields = "".join(rf"\[{re.escape(str(fake[name]))}\] " for name in settings.facet_fields)
-    text = re.sub(rf"\A(?:{re.escape(component)}: )?(?:{fields})?", "", template)
-    message = _text(message_getter(settings.message_field)(record))
-    invented = _invent_message(message, text, settings)
+    text = re.sub(rf"\A(?:{fields})?", "", template)
+    invented = _invent_message(message, text, keys)
     there = [name for name in names if field_getter(name)(record) is not None]
     labels = [str(path_steps(name)[-1]) if is_path(name) else name for name in there]
     pattern = " ".join(f"{re.escape(label)}=(.*)" for label in labels)
@@ -148,40 +157,46 @@ def _invent_fields(
     return fake
 
 
-def _cut_line(line: str, settings: InputSettings) -> tuple[str, str, str]:
-    """Header, message, component of a raw line.
+def _cut_line(line: str, settings: InputSettings) -> tuple[str, str, str, str]:
+    """The header of a raw line before its component, the component, the header behind it, message.
 
     Of the header only what says when and how loud keeps its letters, and a session key, or the
     session would be lost.
     """
     assert settings.line_format
-    found = re.match(python_regex(settings.line_format), line)
+    regex = re.compile(python_regex(settings.line_format))
+    found = regex.match(line)
     assert found
     header = line[: found.start("message")]
     plain = ("message", "header", "time", "date", "level", settings.component_field)
-    keys = _key_spans(header, settings)
+    keys = _key_spans(line, settings)
     for name, value in found.groupdict().items():
         at, end = found.span(name)
         is_key = any(start < end and at < stop for start, stop in keys)
         if value and name not in plain and not is_key:
             header = header[:at] + _without_digits(value) + header[end:]
+    header = _without_digits(header, keep_letters=True)
+    if "time" in found.groupdict() and not regex.match(header + found["message"]):
+        # This header is known by what a date can be.
+        start, end = found.span("time")
+        header = header[:start] + line[start:end] + header[end:]
     start = end = 0
     if settings.component_field in found.groupdict():
         start, end = found.span(settings.component_field)
     if start < 0:
         start = end = 0
-    header = (
-        _without_digits(header[:start], keep_letters=True)
-        + line[start:end]
-        + _without_digits(header[end:], keep_letters=True)
-    )
-    return header, found["message"], line[start:end]
+    return header[:start], line[start:end], header[end:], found["message"]
 
 
-def _key_spans(header: str, settings: InputSettings) -> list[tuple[int, int]]:
-    """Where a session key stands in a header, with all that its regex takes."""
+def _key_spans(line: str, settings: InputSettings) -> list[tuple[int, int]]:
+    """Where session keys stand in a line, with all that their regexes take."""
     regexes = (part[1:-1] for part in settings.session_key if part.startswith("/"))
-    return [found.span() for regex in regexes for found in re.finditer(python_regex(regex), header)]
+    return [found.span() for regex in regexes for found in re.finditer(python_regex(regex), line)]
+
+
+def _keys_in(line: str, settings: InputSettings) -> list[str]:
+    """The session keys in a line, with all that their regexes take."""
+    return [line[start:end] for start, end in _key_spans(line, settings) if start < end]
 
 
 def _text(value: Any) -> str:
@@ -216,11 +231,11 @@ def _novel_message(message: str, settings: InputSettings) -> str:
     ]
     header = ""
     if settings.line_format and "," not in settings.message_field:
-        header = _cut_line(message, settings)[0]
+        header = "".join(_cut_line(message, settings)[:3])
     return header + " ".join([NOVEL_LINE, *found])
 
 
-def _invent_message(message: str, template: str, settings: InputSettings) -> str:
+def _invent_message(message: str, template: str, keys: Sequence[str]) -> str:
     # Every other part of a split is the name of a wildcard.
     pieces = WILDCARD.split(template)[::2]
     match = re.fullmatch("(.+?)".join(map(re.escape, pieces)), message.strip(), re.DOTALL)
@@ -229,20 +244,19 @@ def _invent_message(message: str, template: str, settings: InputSettings) -> str
         return _without_digits(message, keep_letters=True)
     out = [pieces[0]]
     for value, piece in zip(match.groups(), pieces[1:], strict=True):
-        out += [_invent_value(value, settings), piece]
+        out += [_invent_value(value, keys), piece]
     return "".join(out)
 
 
-def _invent_value(value: str, settings: InputSettings) -> str:
+def _invent_value(value: str, keys: Sequence[str]) -> str:
     """Letters stay where they are part of a session key, or the session would be lost."""
-    for part in settings.session_key:
-        if part.startswith("/") and (match := re.search(python_regex(part[1:-1]), value)):
-            key = _without_digits(match[0], keep_letters=True)
-            return (
-                _without_digits(value[: match.start()])
-                + key
-                + _without_digits(value[match.end() :])
-            )
+    for key in keys:
+        before, found, behind = value.partition(key)
+        if found:
+            kept = _without_digits(key, keep_letters=True)
+            return _without_digits(before) + kept + _without_digits(behind)
+        if value in key:
+            return _without_digits(value, keep_letters=True)
     return _without_digits(value)
 
 

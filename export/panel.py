@@ -19,6 +19,7 @@ from fluent_krone.detect.times import measure_times
 from fluent_krone.detect.values import Slot, learn_values
 from fluent_krone.detect.waits import measure_waits
 from fluent_krone.detect.witnesses import StepWitnesses
+from fluent_krone.reading.wildcards import INSTANCE, WILDCARD
 from fluent_krone.types import Level
 
 from .facets import other_leaves
@@ -127,12 +128,27 @@ def fit_steps(
         ),
         times=measure_times(((s.keys, s.gaps_ns) for s in sessions), hierarchy),
         values=learn_values(
-            [(s.keys, s.values) for s in sessions if s.values], never_seen(sessions, hierarchy)
+            [(s.keys, s.values) for s in sessions if s.values],
+            never_seen(sessions, hierarchy),
+            which_instance(hierarchy),
         ),
         levels=learn_levels((s.keys, s.levels) for s in sessions),
         durations=measure_durations(((s.keys, s.gaps_ns) for s in sessions), hierarchy),
         waits=measure_waits(((s.keys, s.gaps_ns) for s in sessions), silence_ns),
     )
+
+
+def which_instance(hierarchy: Hierarchy) -> set[Slot]:
+    """The places that say which instance of a component wrote a line (`instances.py`).
+
+    A new one does what the others do.
+    """
+    return {
+        (key, slot)
+        for key, row in enumerate(hierarchy.rows)
+        for slot, kind in enumerate(WILDCARD.findall(row.template))
+        if kind in INSTANCE
+    }
 
 
 def never_seen(sessions: Sequence[Trace], hierarchy: Hierarchy) -> dict[Slot, float]:

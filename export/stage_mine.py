@@ -7,12 +7,13 @@ from collections.abc import Callable, Iterator, Sequence
 from itertools import islice
 from typing import Any
 
+from fluent_krone.core.listing import listed
 from fluent_krone.errors import ExportError
 from fluent_krone.inputs import count_events, read_rows
 from fluent_krone.reading.records import InputSettings, SessionKey
 from fluent_krone.reading.templates import UNMATCHED, TemplateMatcher
 
-from . import alike, facets, mine, source
+from . import alike, facets, instances, mine, source
 from .first_pass import FirstPass, cut_off
 from .stages import Options, Work
 from .work_files import (
@@ -73,6 +74,12 @@ def _without_values(
         if log_key != UNMATCHED:
             for key in keys:
                 sessions.setdefault(key, []).append((log_key, level))
+    if records.settings.component_field:
+        rows, number, names = instances.merge_instances(rows, sessions.values())
+        for key, steps in sessions.items():
+            sessions[key] = [(number[step], level) for step, level in steps]
+        for name, instances_of in names.items():
+            say(f"one component, whichever it is: {name} ({listed(instances_of)})")
     merged = alike.merge_alike(rows, sessions.values(), len(records.settings.facet_fields))
     before = {row["template"] for row in rows}
     for row in merged:

@@ -18,7 +18,7 @@ from __future__ import annotations
 import hashlib
 import math
 import re
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Literal
 
@@ -253,11 +253,13 @@ class _Column:
 def learn_values(
     sessions: Sequence[tuple[Sequence[int], Sequence[Values]]],
     never_seen: Mapping[Slot, float] | None = None,
+    never_judged: Collection[Slot] = (),
 ) -> ValueWitness:
     """The slots worth a look, from normal sessions in the order of their times.
 
     A session is its log keys, and the values of each event. `never_seen` are the slots of leaves
-    that no session has (`NeverSeen`), with their surprise.
+    that no session has (`NeverSeen`), with their surprise; `never_judged` are slots that tell
+    nothing.
     """
     columns: dict[Slot, _Column] = {}
     for number, (keys, values) in enumerate(sessions):
@@ -267,8 +269,8 @@ def learn_values(
                 column.values.append(value)
                 column.sessions.append(number)
     found: dict[Slot, Known] = {}
-    for place, column in columns.items():
-        known = _known(column)
+    for place in columns.keys() - set(never_judged):
+        known = _known(columns[place])
         if known is not None:
             found[place] = known
     for place, surprise in (never_seen or {}).items():

@@ -82,6 +82,9 @@ TYPES = {
     "mail": _Type(rb"[^\s@]+@"),
     # With a digit, of several parts, or longer than words are: "latest" and "expired" are words.
     "code": _Type(rb"(?=[^\s]*[0-9]|[^\s]+[._$/@:\\-]\w|[^\s]{16})[^\s]"),
+    # Which counter or worker it is, and which site, in the name of a component.
+    "nth": _Type(then=rb"[0-9]"),
+    "where": _Type(then=rb"[A-Za-z\x80-\xff]"),
     # A session key may be any word, so an id is any token.
     "id": _Type(),
     # One to five words, none of which says how something went.
@@ -89,6 +92,9 @@ TYPES = {
     # What stood in quotes, blanks and all.
     "str": _Type(then=_ANYTHING),
 }
+
+# Wildcards in the name of a component that has several instances.
+INSTANCE = ("nth", "where")
 
 
 class Template:

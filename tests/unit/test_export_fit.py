@@ -7,6 +7,7 @@ import gzip
 import json
 import os
 import random
+import re
 import resource
 import signal
 import subprocess
@@ -201,6 +202,21 @@ def test_golden_lines_give_nothing_of_the_log_away(log: Path, tmp_path: Path, ru
     assert "fits no template" in golden
 
 
+def test_golden_lines_fit_a_header_with_a_date_and_a_key_behind_it(
+    tmp_path: Path, run: Run
+) -> None:
+    text = "".join(
+        f"{at:%Y%m%d%H%M%S}.{at.microsecond // 1000:03d}|INFO|{c}|ZN{key}-07|{m}\n"
+        for at, c, m, key in brewery(60, 1)
+    )
+    (tmp_path / "a.log").write_text(text, encoding="utf-8")
+    key = ("--session-key", r"/\|(ZN\d+-\d\d)\|/")
+    assert run("fit", "--input", "a.log", *key, "--output", "b")[0] == 0
+    [usual, damaged] = load_bundle("b").golden
+    assert "|ZN111111-11|" in str(usual.records)
+    assert damaged.findings
+
+
 def test_golden_lines_hold_no_word_that_stood_for_a_wildcard(
     log: Path, tmp_path: Path, run: Run
 ) -> None:
@@ -365,6 +381,35 @@ def test_fields_may_have_any_name(tmp_path: Path, run: Run) -> None:
     bundle = load_bundle("b")
     assert {row.entity for row in bundle.hierarchy.rows} >= {"Mash", "Boil", "Cooler", "Tank"}
     assert len(bundle.golden) == 2
+
+
+@pytest.mark.parametrize("written", [as_text, as_jsonl])
+def test_a_new_instance_of_a_component_is_no_news(
+    written: Callable[[Sequence[Line]], str], tmp_path: Path, run: Run
+) -> None:
+    def log_of(name: str, *, sessions: int, least: int, most: int) -> Path:
+        lines = [
+            (at, f"{c.lower()}{random.Random(key).randint(least, most)}", m, key)
+            for at, c, m, key in brewery(sessions, least)
+        ]
+        path = tmp_path / name
+        path.write_text(written(lines), encoding="utf-8")
+        return path
+
+    log = log_of("a.log", sessions=90, least=2, most=4)
+    code, said, error = run("fit", "--input", log, *KEY, "--output", "b")
+    assert (code, error) == (0, "")
+    assert "one component, whichever it is: mash<nth> (mash2, mash3 and mash4)" in said
+    bundle = load_bundle("b")
+    assert {row.entity for row in bundle.hierarchy.rows} >= {"mash", "boil", "cooler", "tank"}
+    assert len(bundle.golden) == 2
+    # Which instance it was is not told by the golden runs.
+    assert "mash1" in str(bundle.golden[0].records)
+    assert not re.search("mash[2-4]", str(bundle.golden))
+    later = log_of("b.log", sessions=9, least=17, most=18)
+    engine = bundle.engine(Config())
+    assert engine.feed("t", read_events(later), 10**18) + engine.finish() == []
+    assert engine.counters["records"] > 0 == engine.set_aside.total()
 
 
 def test_fields_may_be_nested(tmp_path: Path, run: Run) -> None:
