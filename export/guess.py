@@ -49,7 +49,8 @@ _CALENDAR = frozenset(
 # Lines whose chains are looked for; each chain found is then tried on all lines.
 _READ = 300
 _CONTINUED = re.compile(
-    r"\s+at |\s*\Z|\s{4,}[^\s\d\[]|\t\S|Caused by: |Traceback \(|\.\.\. \d+ more|" + OF_A_PANIC
+    r"\s+at |\s*\Z|\s{4,}[^\s\d\[]|\t\S|Caused by: |Traceback \(|\.\.\. \d+ more"
+    r"|(?:[-=*_#]{3,}|time->.*)\s*\Z|" + OF_A_PANIC
 )
 
 
@@ -334,14 +335,15 @@ def _line_format(
     return LineFormat(text, time_format, bool(components), share, example)
 
 
-def _fit(moments: Sequence[int]) -> tuple[int, int]:
-    """How well a format reads times: how many of them, then how rarely they step back.
+def _fit(moments: Sequence[int]) -> tuple[int, int, int]:
+    """How well a format reads times: how many of them, how rarely they step back, and how short the
+    log is then.
 
     So the order of a whole log tells days from months where each date alone could be read both
-    ways.
+    ways: nine days in a row may as well be the same day of nine months.
     """
-    steps_back = sum(later < earlier for earlier, later in pairwise(moments))
-    return len(moments), -steps_back
+    steps = [later - earlier for earlier, later in pairwise(moments)]
+    return len(moments), -sum(step < 0 for step in steps), -sum(map(abs, steps))
 
 
 def _moments(times: Sequence[str], time_format: str) -> list[int]:

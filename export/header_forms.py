@@ -21,7 +21,7 @@ _LINE = (
 )
 # PostgreSQL's lines that belong to a statement before them are a level of their own.
 _WORDS = rf"(?:{shapes.LEVEL_WORDS}|DETAIL|HINT|STATEMENT|CONTEXT|QUERY)"
-_LETTERS = r"(?:[VDTIWEFCNAvdtiwefna]|D[fb]|E[r]|F[a]|I[n])"
+_LETTERS = r"(?:[VDTIWEFCNAvdtiwefna]|Al|Cr|D[fb]|Em|Er|Fa|In|Wa)"
 # A level in each of its spellings, with what must follow a word that stands by itself.
 _BARE_LEVEL = rf"(?<level>{_WORDS})(?=[\s:|\[\],;/>!~^#])!?"
 _BARE_LETTER = rf"(?<level>{_LETTERS})(?=[\s:|/!>])!?"
@@ -34,13 +34,20 @@ LEVELS = (
     rf"< *(?<level>{_WORDS}) *>",
     rf"(?:{header_stamps.OPENING}|\{{) *(?<level>{_WORDS}) *(?:{header_stamps.CLOSING}|\}})",
     rf"\[(?<level>{_LETTERS})\]",
-    rf"(?:level|lvl|severity|loglevel|pri)=[\"']?(?<level>{_WORDS}|[0-7])[\"']?(?=[\s,|;\]])",
+    rf"(?:level|lvl|severity|loglevel|pri|priority)=[\"']?(?<level>{_WORDS}|[0-7])[\"']?(?=[\s,|;\]])",
     # in signs of one's own, as in *INFO* and #INFO#
     rf"[*#=~]+ *(?<level>{_WORDS}) *[*#=~]+",
+    # VMware, with a number behind the letters
+    rf"(?<level>{_LETTERS})\(\d+\)",
+    r"(?<level>[TDIWEC])\d{3}(?=: )",
+    # the names of syslog's constants
+    rf"LOG_(?<level>{_WORDS})(?=[\s:])",
     _BARE_LEVEL,
     _BARE_LETTER,
     rf"\[ *{_BARE_LEVEL}",
     rf"\[ *{_BARE_LETTER}",
+    # the end of a message's number, as IBM writes it: ANR0406I; the number is the message's own
+    r"(?=[A-Z]{3,8}\d{3,5}(?<level>[IWES])[:\s])",
 )
 # A level together with a name.
 WITH_LEVEL = (
@@ -59,7 +66,7 @@ WITH_LEVEL = (
     # dmesg -x
     rf"(?<component>[\w.$-]+) *:(?<level>{_WORDS}) *(?=:)",
     rf"(?<component>[\w.$/-]+)\[(?<pid>\d+)\]\((?<level>{_WORDS})\)(?=:)",
-    r"%(?<component>[A-Z][A-Z0-9_]*)-(?<level>\d)-(?=\w+:)",
+    r"[%#](?<component>[A-Z][A-Z0-9_]*)-(?<level>\d)-(?=\w+:)",
     # logrus: seconds since the start
     rf"(?<level>{_WORDS})\[(?<uptime>\d+)\]",
     # PostgreSQL on Azure: the session
@@ -90,7 +97,7 @@ BEHIND = (
     r" *\|+ *",
     header_stamps.DRAWN,
     r" *:[ \t]+",
-    r":(?=\S)",
+    r" *:(?=\S)",
     r"[,;] *",
     r" *(?=\[)",
     r" *\]:? *",
@@ -126,11 +133,11 @@ CALLER_KEYS = ("caller", "source", "src")
 LOGGER_KEYS = (*CALLER_KEYS, "logger", "component", "module", "subsystem", "class")
 LOGGER_PAIR = r"{key}=\"?(?<value>[^\s\",:]+)(?::\d+)?\"?" + BEHIND_PAIR
 # What the reader of records takes for a time and for a message.
-TAKEN = ("time", "date", "message")
+TAKEN = ("time", "date", "time_zone", "message")
 # Keys of the process.
 PROCESS_KEYS = ("p", "pid", "process")
 BARE = r"(?<value>[^\s\"'=|]+) +"
 
 # A time is read as far as it goes, with its fraction.
-WHOLE = r"(?![.,]\d|:\d{1,6}\b(?![.\w]))"
+WHOLE = r"(?:(?<![^Zz])|(?![.,]\d|:\d{1,6}\b(?![.\w])))"
 BEHIND_TIME = (*header_stamps.ENDS[:-2], r":(?=\S)", *header_stamps.ENDS[-2:])

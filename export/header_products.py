@@ -1,7 +1,7 @@
-"""Headers of events that security products send: CEF (ArcSight) and LEEF (QRadar), perhaps behind
-the header of syslog.
+"""Whole headers, of lines that have no time before anything else.
 
-Their message is the name of the event, with the pairs behind it. A time stands before the header,
+Events of security products, CEF (ArcSight) and LEEF (QRadar), perhaps behind the header of syslog:
+their message is the name of the event, with the pairs behind it. A time stands before the header,
 or among the pairs.
 """
 
@@ -32,8 +32,19 @@ _LEEF = (
 )
 
 
+# Headers without any time.
+_TIMELESS = (
+    # the kernel's and systemd's, as programs write it to their standard error
+    r"<(?<pri>\d{1,3})>",
+    # Android's brief forms: level, process and thread; the tag may stand at the end
+    r"(?<level>[VDIWEFA])\( *(?<pid>\d+)(?:: *(?<tid>\w+))?\) +"
+    r"(?:(?=.*  \((?<component>[^()]+)\)\s*\Z)|)",
+)
+
+
 def product_headers(lines: Sequence[str]) -> Iterator[str]:
-    """Headers of such events; nothing where most lines are none."""
+    """Headers that most of the lines may have."""
+    yield from _TIMELESS
     if sum(map(bool, map(_EVENT.match, lines))) < _MOST * max(len(lines), 1):
         return
     before = rf"(?:{PRIORITY})?"

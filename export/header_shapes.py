@@ -65,9 +65,9 @@ LEADS = (
 
 LEVEL_WORDS = (
     r"(?i:trace|debug|info|information|notice|note|warn|warning|error|err|crit|critical|fatal"
-    r"|severe|alert|emerg|fine|finer|finest|config|log|panic|verbose|inf|wrn|dbg|ftl|vrb|trc"
+    r"|severe|alert|emerg|fine|finer|finest|config|notification|(?-i:LOG)|panic|verbose|inf|wrn|dbg|ftl|vrb|trc"
     r"|default|fault"
-    r"|ntc|deprecated|success|dpanic|erro|debg|eror|dbug|debu|fata|pani|fail|trce|display|veryverbose"
+    r"|ntc|warni|sever|criti|notic|deprecated|success|dpanic|erro|debg|eror|dbug|debu|fata|pani|fail|trce|display|veryverbose"
     # npm's levels; `http` may as well be a logger's name or a word
     r"|silly|http(?=\]|: )"
     # as Java, PostgreSQL and others write them in the language of the machine
@@ -155,6 +155,15 @@ KNOWN = (
     rf"(?<level>{LEVEL_WORDS}) \((?:(?<component>[A-Za-z][\w-]*)/)?(?<pid>\d+)(?: on [^()]+)?\): +",
     # Celery: LEVEL/Process], python's LEVEL:logger:
     rf"(?<level>{LEVEL_WORDS})/(?<process>[\w-]+)\] +",
+    # iOS: host program(library)[pid] <level>:
+    rf"(?<host>\S+) (?<component>[^\s\[\]]+)\[(?<pid>\d+)\] <(?<level>{LEVEL_WORDS})>: +",
+    # Android: pid tid level tag, where a user or a package stands among them
+    r"(?:[a-z]\w*|\d+) +(?<pid>\d+) +(?<tid>\d+) (?<level>[VDIWEFA]) (?<component>[^:]+?) *: ",
+    r"(?<pid>\d+)-(?<tid>\d+) +(?<component>\S+) +(?<package>\S+) +(?<level>[VDIWEFA])  ",
+    # timbre: host LEVEL [logger:line] -
+    rf"(?<host>\S+) (?<level>{LEVEL_WORDS}) \[(?<component>{DOTTED})(?::\d+)?\] - ",
+    # Play: [LEVEL] from logger in thread -
+    rf"\[(?<level>{LEVEL_WORDS})\] from (?<component>\S+) in (?<thread>\S+) - ",
     # Heroku, Papertrail: program[process]:
     rf"(?<component>[A-Za-z][\w.-]*)\[(?!{LEVEL_WORDS}\])(?<process>[A-Za-z][\w.-]*)\]: +",
     # Chromium: level, file(line)
@@ -176,7 +185,8 @@ ELEMENTS: tuple[tuple[str, tuple[str, ...]], ...] = (
         "component",
         (
             # only right behind a time, since any two words fit it
-            r"(?<host>[^\s\[\]]+) +(?<component>[^\s\[\]:]+)(?:\[(?<pid>\d+)\])?: +",
+            rf"(?<host>[^\s\[\]|]+) +(?!{LEVEL_WORDS}:)(?<component>[^\s\[\]:]+)"
+            r"(?:\[(?<pid>\d+)\])?: +",
             r"(?<component>[\w.-]+\.exe)(?: \*\d\d)? - ",
             r"\[.*:(?<component>[\w$]+)@\d+\] - ",
             rf"(?<component>{LOGGER})\[(?<pid>\d+)\]: +",

@@ -9,8 +9,7 @@ import re
 from collections.abc import Iterator
 
 CLOCK = r"\d\d:\d\d:\d\d"
-# Microseconds are what `%f` reads; further digits stay outside the time.
-_FRACTION = r"(?:[.,:']\d{1,6})?"
+_FRACTION = r"(?:[.,:']\d{1,9})?"
 _OFFSET = r"(?:Z|[+-]\d\d:?\d\d|[+-]\d\d)"
 # Named one by one: three capitals that end in T may as well be a word, as in `GET /`.
 _ZONE_NAME = (
@@ -22,9 +21,10 @@ _ZONE_OFFSET = r"(?:[+-]\d\d?(?::?\d\d)?)?"
 # ISO 8601 and its relatives, which the record reader reads without a format: fraction and zone
 # belong to the time, with or without a blank before the zone.
 ISO = (
-    rf"\d{{4}}-\d\d-\d\d(?:[Tt]| {{1,2}}){CLOCK}(?:[.,']\d{{1,9}})?"
+    rf"\d{{4}}-\d\d-\d\d(?:[Tt_]| {{1,2}}){CLOCK}(?>[.,']\d{{1,9}}|:\d{{3}}(?!\d))?+"
     rf"(?:[Zz]| (?:Africa|America|Antarctica|Asia|Atlantic|Australia|Europe|Pacific)/[\w/]+"
-    rf"| ?[+-]\d\d:?\d\d\b| ?[+-]\d\d\b| {_ZONE_NAME}{_ZONE_OFFSET}(?![\w.]|[+-]\d+(?!\w)))?+"
+    rf"| ?[+-]\d\d:?\d\d\b| ?[+-]\d\d\b| ?\((?:UTC|GMT)[+-]\d\d:?\d\d\)"
+    rf"| {_ZONE_NAME}{_ZONE_OFFSET}(?![\w.]|[+-]\d+(?!\w)))?+"
 )
 MONTH = r"(?:Jan|Feb|Mar|Apr|May|Jun|Jul|Aug|Sep|Oct|Nov|Dec)"
 # A month's name in another language, as `month_of` of the record reader knows it.
@@ -60,12 +60,20 @@ def _with_words() -> Iterator[tuple[str, tuple[str, ...]]]:
             )
 
 
+# A date, its clock, and the zone that a pair names somewhere behind them.
+_DATE = r"(?<date>\d{4}[-/.]\d\d[-/.]\d\d|\d\d?\.\d\d?\.\d{4})"
+_CLOCK_OF_DATE = rf"(?<time>{CLOCK}(?:[.,]\d{{1,9}})?)\"?"
+_PAIR_OF_ZONE = r"(?:(?=.*?[ ,](?:timezone|tz)=\"?(?<time_zone>[+-]\d\d:?\d\d|[A-Z]{2,5})\b)|)"
+
+
 # (pattern, strptime formats to try). Without a format the record reader reads the time as it is.
 # Of several formats the one is taken that reads most of the lines and steps back least; to each
 # of them a fraction and an offset are added where the lines have them.
 TIMES: tuple[tuple[str, tuple[str, ...]], ...] = (
     (ISO, ()),
     (r"@4[0-9a-f]{23}", ()),
+    # OpenLDAP: seconds and nanoseconds in hexadecimal, before a thread
+    (r"[5-7][0-9a-f]{7}\.[0-9a-f]{8}(?= 0x)", ()),
     # the week or the day of a year: 2024-W42-2T13:00:00Z, 2024-289T13:00:00Z
     (rf"\d{{4}}-(?:W\d\d-\d|\d{{3}})T{CLOCK}(?:[.,]\d{{1,9}})?{_OFFSET}?", ()),
     # without seconds
@@ -78,6 +86,8 @@ TIMES: tuple[tuple[str, tuple[str, ...]], ...] = (
     (rf"\d{{4}}[-/ ]{MONTH}[-/ ][ \d]?\d[ :T]{CLOCK}(?:\.\d{{1,9}})?", ()),
     (rf"\d{{4}}/\d\d/\d\d {CLOCK}", ("%Y/%m/%d %H:%M:%S",)),
     (rf"\d{{4}}/\d\d/\d\d-{CLOCK}", ("%Y/%m/%d-%H:%M:%S",)),
+    # Sophos
+    (rf"\d{{4}}:\d\d:\d\d-{CLOCK}", ("%Y:%m:%d-%H:%M:%S",)),
     # z/OS: the year and the day of it
     (rf"(?:19|20)\d\d[0-3]\d\d {CLOCK}", ("%Y%j %H:%M:%S",)),
     (
@@ -94,11 +104,8 @@ TIMES: tuple[tuple[str, tuple[str, ...]], ...] = (
     (r"\d{4}\.\d\d\.\d\d-\d\d\.\d\d\.\d\d", ("%Y.%m.%d-%H.%M.%S",)),
     (r"\d{8}:\d{6}", ("%Y%m%d:%H%M%S",)),
     # date and time in brackets or pairs of their own: the reader joins them
-    (
-        r"(?<date>\d{4}[-/.]\d\d[-/.]\d\d|\d\d?\.\d\d?\.\d{4})\"?(?:\] *\[| *[,;|] *| +time=)\"?"
-        rf"(?<time>{CLOCK}(?:[.,]\d{{1,9}})?)\"?",
-        (),
-    ),
+    (rf"{_DATE}\"?(?:\] *\[| *[,;|] *)\"?{_CLOCK_OF_DATE}", ()),
+    (rf"{_DATE}\"? +time=\"?{_CLOCK_OF_DATE}{_PAIR_OF_ZONE}", ()),
     (
         r"(?<date>(?:19|20)\d\d[01]\d[0-3]\d)(?: *[,;|] *|\t)"
         r"(?<time>[0-2]\d[0-5]\d[0-5]\d(?:[.,]\d{1,9})?)(?!\d)",
@@ -170,7 +177,7 @@ TIMES: tuple[tuple[str, tuple[str, ...]], ...] = (
 )  # fmt: skip
 # What may stand behind a time with a format: its fraction, its offset, and how these are read.
 FRACTIONS = (
-    *((rf"{sign}\d{{1,6}}", f"{sign[-1]}%f") for sign in (r"\.", ",", ":", "'")),
+    *((rf"{sign}\d{{1,9}}", f"{sign[-1]}%f") for sign in (r"\.", ",", ":", "'")),
     (r"", ""),
 )
 OFFSETS = (

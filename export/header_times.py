@@ -53,14 +53,8 @@ def _time_group(line: str, at: int, shape: str, formats: tuple[str, ...]) -> tup
         FORMATS[stamp] = ()
         return stamp, at
     fraction, end = first([text for text, _ in header_stamps.FRACTIONS], line, at)
-    digits = len(line[end:]) - len(line[end:].lstrip("0123456789"))
-    offset = ""
-    at = end + digits
-    if digits == 0:
-        offset, at = first([text for text, _ in header_stamps.OFFSETS], line, end)
+    offset, at = first([text for text, _ in header_stamps.OFFSETS], line, end)
     stamp = f"(?<time>{shape}{fraction}{offset})"
-    if fraction and not offset:
-        stamp += r"\d*"
     ending = dict(header_stamps.FRACTIONS)[fraction] + dict(header_stamps.OFFSETS)[offset]
     FORMATS[stamp] = tuple(text + ending for text in formats)
     return stamp, at

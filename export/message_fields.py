@@ -173,6 +173,8 @@ _SPELLED_NAMES = (
     *("textpayload", "logmessage", "logline", "line", "text", "content", "fullmessage", "raw"),
     # the body of one record of OpenTelemetry
     "stringvalue",
+    # macOS
+    "eventmessage",
     *("description", "details", "meldung", "nachricht", "mensaje", "mensagem", "messaggio"),
 )
 _SIGNS = re.compile(r"[\W_]")

@@ -17,8 +17,16 @@ from typing import Any
 
 from .envelopes import OUTER_TIME, opened
 from .files import JOURNAL_BEGINS
+from .markup import cmtrace_rows, element_rows, holds_cmtrace, holds_elements
 from .printed import holds_maps_over_lines, is_printed_map, map_over_lines_rows, map_rows
-from .tables import csv_rows, has_named_fields, named_rows, names_columns, sign_of
+from .tables import (
+    csv_rows,
+    has_named_fields,
+    named_rows,
+    names_behind_words,
+    names_columns,
+    sign_of,
+)
 from .whole_json import is_whole_json, whole_json_rows
 from .windows import event_rows, holds_events
 
@@ -117,6 +125,9 @@ def kind_of(head: Sequence[str], suffix: str = "") -> FileKind:
         return FileKind("csv", "a table", csv_rows(sign))
     if suffix == ".csv" and lines and names_columns(lines[0]):
         return CSV
+    if names := names_behind_words(lines):
+        first, sign = names
+        return FileKind("csv", "a table", csv_rows(sign, first))
     if _is_yaml(lines):
         return YAML
     # Nothing in it says what it is, as where most lines are damaged: then its name may.
@@ -379,6 +390,14 @@ JSON_WHOLE = FileKind("json", "JSON objects", whole_json_rows)
 DOCKER = FileKind("docker", "Docker's JSON lines", _docker_rows)
 JOURNAL = FileKind("journal", "the journal's JSON lines", _journal_rows)
 WINDOWS = FileKind("windows", "events of Windows as XML", event_rows)
+_MARKUP_NOTE = (
+    "the records are {words}, and are read as fields: the stream must hand on the same fields, for "
+    "which it is best to write JSON"
+)
+_ELEMENTS = "elements of XML"
+ELEMENTS = FileKind("xml", _ELEMENTS, element_rows, _MARKUP_NOTE.format(words=_ELEMENTS))
+_CMTRACE = "records of CMTrace"
+CMTRACE = FileKind("cmtrace", _CMTRACE, cmtrace_rows, _MARKUP_NOTE.format(words=_CMTRACE))
 _MAPS_NOTE = (
     "the records are maps as a program prints them (Python, Ruby, JavaScript), and are read as "
     "fields: the stream must hand on the same fields, for which it is best to write JSON"
@@ -404,6 +423,8 @@ _BY_FORM: tuple[tuple[FileKind, Callable[[str], bool]], ...] = (
 # Kinds that show in how lines follow one another.
 _BY_LINES: tuple[tuple[FileKind, Callable[[Sequence[str]], bool]], ...] = (
     (WINDOWS, holds_events),
+    (ELEMENTS, holds_elements),
+    (CMTRACE, holds_cmtrace),
     (MAPS_OVER_LINES, holds_maps_over_lines),
     (JSON_WHOLE, is_whole_json),
     (NAMED, has_named_fields),

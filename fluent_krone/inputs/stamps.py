@@ -24,16 +24,18 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 from ..errors import RecordError
-from ..reading.time_words import month_of
+from ..reading.time_words import ABBREVIATIONS, month_of
 from ..reading.times import TimeReader
 
 _log = logging.getLogger(__name__)
+# A zone behind a clock; an abbreviation, where it cannot be the name of a host.
+_ZONE = rf"(?: ?(?P<zone>[+-]\d\d:?\d\d(?!\S)|(?:{'|'.join(ABBREVIATIONS)}|UTC|GMT)(?=:)))?"
 # `Jun  9 06:06:01`, klog's `I0609 06:06:01.5`, `06-09 06:06:01.5`, `[06.09 06:06:01]`, each perhaps
 # behind `<34>`
 _YEARLESS = re.compile(
     r"(?:<\d{1,3}>|\[)?(?:[IWEF](?=\d{4} ))?"
     r"(?P<day>(?:[^\W\d_]{3,9}\.?|1?\d月) [ \d]?\d|\d\d[-./]\d\d|\d{4})"
-    r"(?P<clock> \d\d:\d\d:\d\d)(?:[.,](?P<fraction>\d+))?"
+    rf"(?P<clock> \d\d:\d\d:\d\d)(?:[.,](?P<fraction>\d+))?{_ZONE}"
 )
 _NAMED_MONTH = re.compile(r"([^\W\d_]+|\d+月) ")
 _DAY_FIRST = re.compile(r"(\d\d?) ([^\W\d_]+)(?= )")
@@ -42,7 +44,7 @@ _WHOLE = re.compile(
     r"(?:<\d{1,3}>(?:1 )?|\[|[A-Z], \[|(?:level=\w+ )?(?:time|ts|t|timestamp)=\"?|[A-Z]{4,8} +\[?)?"
     r"(?P<time>(?:\d{4}[-/.]\d\d[-/.]\d\d|\d\d?[-/ ][A-Z][a-z]{2}[-/ ]\d{4}"
     r"|\d\d?\.\d\d?\.\d{4})[Tt :_]"
-    r"\d\d:\d\d:\d\d(?:[.,]\d{1,9})?(?: ?(?:[Zz]|[+-]\d\d:?\d\d)\b)?)"
+    r"\d\d:\d\d:\d\d(?:[.,:]\d{1,9})?(?: ?(?:[Zz]|[+-]\d\d:?\d\d)\b)?)"
 )
 # An access log's, behind client, identity and user.
 _IN_BRACKETS = re.compile(
@@ -52,12 +54,12 @@ _IN_BRACKETS = re.compile(
 # `[7] 15 Oct 13:00:00.123 * …`, `000001: *Oct 15 13:00:00.123: …`.
 _BEHIND_WORDS = re.compile(
     r".{0,40}?(?<![\w.-])(?P<day>[^\W\d_]{3,9}\.? [ \d]?\d|\d\d? [^\W\d_]{3,9}\.?|\d\d[-./]\d\d)"
-    r"(?P<clock>[ -]\d\d:\d\d:\d\d)(?:[.,](?P<fraction>\d+))?"
+    rf"(?P<clock>[ -]\d\d:\d\d:\d\d)(?:[.,](?P<fraction>\d+))?{_ZONE}"
     r"(?! (?:[A-Z]{2,5} |[+-]\d{4} )?(?:19|20)\d\d\b)"
 )
 # A clock without a date, perhaps in brackets or behind a level.
 _CLOCK_ONLY = re.compile(
-    r"(?:[A-Z]{4,8} +)?[\[(<]?(?P<hour>[01]\d|2[0-3]):(?P<minute>[0-5]\d):(?P<second>[0-5]\d)"
+    r"(?:\[?[A-Z]{4,8} +)?[\[(<]?(?P<hour>[01]\d|2[0-3]):(?P<minute>[0-5]\d):(?P<second>[0-5]\d)"
     r"(?:[.,:](?P<fraction>\d{1,9}))?(?=[\s\])>|,]|Z)"
 )
 _HALF_A_DAY_S = 43_200
@@ -111,8 +113,10 @@ class Stamps:
     def _yearless(self, found: re.Match[str]) -> int | None:
         """The time of a stamp without a year."""
         stamp = found["day"] + found["clock"]
-        if stamp != self._known[0]:
-            self._known = stamp, self._parse(re.sub(r"[^\w:]+", " ", stamp).strip())
+        zone = found["zone"] or ""
+        if stamp + zone != self._known[0]:
+            time_ns = self._parse(re.sub(r"[^\w:]+", " ", stamp).strip(), zone)
+            self._known = stamp + zone, time_ns
         seconds = self._known[1]
         if seconds is None:
             return None
@@ -142,11 +146,13 @@ class Stamps:
             return None
         return seconds + _fraction_ns(clock)
 
-    def _parse(self, stamp: str) -> int | None:
+    def _parse(self, stamp: str, zone: str) -> int | None:
         moment = self._in_order(stamp)
         if moment is None:
             return None
         self._before = moment
+        if zone:
+            return self._whole(f"{moment} {zone}")
         return self._whole(moment)
 
     def _in_order(self, stamp: str) -> datetime | None:

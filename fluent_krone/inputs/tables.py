@@ -5,6 +5,7 @@ comment, as the W3C's log format (IIS, CloudFront) and Zeek do.
 from __future__ import annotations
 
 import csv
+import itertools
 import re
 from collections.abc import Callable, Iterable, Iterator, Sequence
 
@@ -18,6 +19,8 @@ _SIGNS = ("\t", ";", "|", ",")
 # with numbers or signs among them for as many names.
 _FEWEST_WITH_BLANKS = 5
 _NAMES_WITH_BLANKS = re.compile(r"[A-Za-z][A-Za-z_-]*(?: [A-Za-z][A-Za-z_-]*)+\Z")
+# Signs between the names of a table's columns, where lines of words stand before them.
+_FEWEST_BEHIND_WORDS = 4
 # Rows that are looked at, and the share of them that must have as many columns as there are names.
 _LOOKED_AT = 20
 _MOST = 0.6
@@ -43,6 +46,24 @@ def sign_of(lines: Sequence[str]) -> str | None:
             return sign
     if _is_table_with_blanks(lines[:_LOOKED_AT]):
         return " "
+    return None
+
+
+def names_behind_words(lines: Sequence[str]) -> tuple[str, str] | None:
+    """The line with the names of a table's columns, and the sign between them, where words stand
+    before it; None for no such table.
+
+    A table of Windows' DHCP server begins with what its codes mean.
+    """
+    for at, line in enumerate(lines[1:], start=1):
+        for sign in _SIGNS:
+            columns = line.count(sign)
+            if columns < _FEWEST_BEHIND_WORDS:
+                continue
+            if max(before.count(sign) for before in lines[:at]) < columns and _is_table(
+                lines[at : at + _LOOKED_AT], sign
+            ):
+                return line, sign
     return None
 
 
@@ -102,11 +123,15 @@ def _is_time(text: str) -> bool:
     return True
 
 
-def csv_rows(sign: str) -> Callable[[Iterable[str]], Rows]:
-    """A function that reads the rows of a table with this sign between its columns."""
+def csv_rows(sign: str, first: str = "") -> Callable[[Iterable[str]], Rows]:
+    """A function that reads the rows of a table with this sign between its columns.
+
+    It begins with the line `first`, where that is given.
+    """
 
     def rows(lines: Iterable[str]) -> Rows:
-        reader = csv.DictReader(lines, restkey="", delimiter=sign)
+        table = itertools.dropwhile(lambda line: first.strip() not in line, lines)
+        reader = csv.DictReader(table, restkey="", delimiter=sign)
         reader.fieldnames = _stripped(reader.fieldnames or ())
         yield from reader
 

@@ -50,15 +50,15 @@ _WORDS_OF_RANKS = {
     1: "trace finest finer verbose veryverbose silly trc trce vrb v t feiner",
     2: "debug fine config dbg debg dbug debu d d1 d2 d3 d4 d5 debug1 debug2 debug3 debug4 debug5 db"
     " fein konfiguration 调试",
-    3: "info information informational inf i in infos informazioni información informações"
-    " informatie log df default display success http 信息 情報 정보 инфо информация",
+    3: "info information informational inf i in notification infos informazioni información"
+    " informações informatie log df default display success http 信息 情報 정보 инфо информация",
     4: "notice note n ntc notic a hinweis aviso",
-    5: "warn warning w wrn warnung avertissement attention advertencia advertência avvertenza"
-    " waarschuwing deprecated 警告 경고 предупреждение",
-    6: "error err e eror erro er fail severe failure fault fehler erreur errore fout grave"
+    5: "warn warning w wa warni wrn warnung avertissement attention advertencia advertência"
+    " avvertenza waarschuwing deprecated 警告 경고 предупреждение",
+    6: "error err e s eror erro er sever fail severe failure fault fehler erreur errore fout grave"
     " schwerwiegend 错误 严重 エラー 重大 오류 심각 ошибка серьезно",
-    7: "critical crit c dpanic 致命的",
-    8: "fatal alert emerg emergency panic f ftl fa fata pani",
+    7: "critical crit criti c cr dpanic 致命的",
+    8: "fatal alert al emerg em emergency panic f ftl fa fata pani",
 }
 # Numbers as levels: those of syslog and of the journal, and those of Monolog, of
 # pino and bunyan.

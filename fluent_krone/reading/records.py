@@ -28,6 +28,8 @@ OF_A_PANIC = r"panic: |goroutine \d+ \[|[\w./*()-]+\((?:0x|\.\.\.\)|\{0x)|create
 _CONTINUATION = re.compile(
     rb"\s|\Z|at [\w.$<>]+\(|Caused by: |Suppressed: |\.\.\. \d+ more|Traceback \("
     rb"|During handling of |The above exception|--- End of |"
+    # what parts records, and the time that ausearch writes before each
+    rb"(?:[-=*_#]{3,}|time->.*)\s*\Z|"
     + OF_A_PANIC.encode()
     + rb"|[\w.$]*(?:Exception|Error|Throwable)(?::|\s*\Z)|[)}\]]+\s*\Z"
 )
@@ -39,6 +41,8 @@ TAG = b"\0tag"
 HEADER = b"header"
 # Bytes of a facet's value. Values that tell steps apart are short words and codes.
 _LONGEST_FACET = 40
+# The groups of `line_format` that make a time together, in their order.
+_TIME_GROUPS = (b"date", b"time", b"time_zone")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -287,8 +291,8 @@ class RecordReader:
     def time(self, record: Any) -> int:
         """The time of a record that `read` took, in ns UTC.
 
-        It is that of `time_field`, or of the groups `date` and `time` of `line_format`. Raises
-        RecordError `bad_time`.
+        It is that of `time_field`, or of the groups of `line_format` that make a time together.
+        Raises RecordError `bad_time`.
         """
         groups: dict[bytes, bytes] = {}
         if self._line is not None:
@@ -297,7 +301,7 @@ class RecordReader:
         if self._time is not None:
             value = self._time({**record, **groups})
         else:
-            value = b" ".join(groups[name] for name in (b"date", b"time") if name in groups)
+            value = b" ".join(groups[name] for name in _TIME_GROUPS if name in groups)
         if isinstance(value, dict | bool) or value is None:
             raise RecordError("bad_time", f"{str(value)[:40]} is not a time")
         return self._times.read(value)

@@ -30,18 +30,21 @@ _FOURTEEN = re.compile(r"(?:19|20)\d{12}(?:\d{3}|\d{6}|[.,]\d{1,9})?")
 # TAI64N, as multilog and svlogd write it: seconds since 1970, and nanoseconds, in hexadecimal.
 _TAI = re.compile(r"@(4[0-9a-f]{15})([0-9a-f]{8})")
 _TAI_OF_1970 = 2**62 + 10
+# Seconds since 1970 and nanoseconds in hexadecimal, as OpenLDAP writes them.
+_HEXADECIMAL = re.compile(r"([5-7][0-9a-f]{7})\.([0-9a-f]{8})")
 
 
 def tai_ns(text: str) -> int | None:
-    """ns UTC of a label of TAI64N; None where the text is none.
+    """ns UTC of a label of TAI64N, or of hexadecimal seconds; None where the text is neither.
 
-    >>> tai_ns("@40000000670e67da0754d4c0")
-    1728997328123000000
+    >>> tai_ns("@40000000670e67da0754d4c0"), tai_ns("670e67d0.0754d4c0")
+    (1728997328123000000, 1728997328123000000)
     """
-    found = _TAI.fullmatch(text)
-    if found is None:
-        return None
-    return in_range((int(found[1], 16) - _TAI_OF_1970) * _NS + int(found[2], 16))
+    if found := _TAI.fullmatch(text):
+        return in_range((int(found[1], 16) - _TAI_OF_1970) * _NS + int(found[2], 16))
+    if found := _HEXADECIMAL.fullmatch(text):
+        return in_range(int(found[1], 16) * _NS + int(found[2], 16))
+    return None
 
 
 def number_in(text: str) -> str | None:

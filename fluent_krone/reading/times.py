@@ -119,7 +119,8 @@ _TWENTIES = 20
 # Thailand counts years from 543 years before; a log has none of these years otherwise.
 _THAI = 543
 _THAI_YEARS = range(1970 + _THAI, 2100 + _THAI)
-_MORE_THAN_MICROSECONDS = re.compile(r"([.,]\d{6})\d+")
+# Microseconds are what `%f` reads.
+_MORE_THAN_MICROSECONDS = re.compile(r"([.,:']\d{6})\d+")
 # `p.m.`, which strptime does not know.
 _HALF_WITH_POINTS = re.compile(r"\b([AaPp])\.\s?([Mm])\.?(?!\w)")
 _AN_ABBREVIATION = re.compile(

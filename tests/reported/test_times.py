@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import os
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
 
+from export.guess import guess_line_format
 from fluent_krone.errors import ConfigError, RecordError
 from fluent_krone.inputs import read_events
 from fluent_krone.reading.records import InputSettings, RecordReader
@@ -51,6 +53,8 @@ def at(text: str) -> int:
         ("2024-10-15T130000Z", "2024-10-15T13:00:00+00:00"),
         ("2024_10_15 13:00:00", "2024-10-15T13:00:00+00:00"),
         ("15OCT2024:13:00:00.12", "2024-10-15T13:00:00.120000+00:00"),
+        # seconds and nanoseconds in hexadecimal, as OpenLDAP writes them
+        ("670e67d0.0754d4c0", "2024-10-15T13:02:08.123000+00:00"),
         # OpenSSL
         ("Oct 15 13:00:00 2024 GMT", "2024-10-15T13:00:00+00:00"),
         # the day of the year, as mainframes write it
@@ -219,6 +223,34 @@ def test_yearless_stamps_take_the_year_in_order(tmp_path: Path) -> None:
     assert None not in times
     assert times == sorted(times, key=int)  # type: ignore[arg-type]
     assert times[-1] - times[-2] == 2 * 10**9  # type: ignore[operator]
+
+
+@pytest.mark.parametrize(
+    ("line", "expected"),
+    [
+        ("10-15 13:00:00.123456 +0200  1234  5678 I Tag: x", "2024-10-15T11:00:00.123456+00:00"),
+        ("Oct 15 13:00:00 CEST: %SYS-5-CONFIG: x", "2024-10-15T11:00:00+00:00"),
+        ("*Oct 15 13:00:00.123 EST: %SYS-5-CONFIG: x", "2024-10-15T18:00:00.123+00:00"),
+        # a host of that name
+        ("Oct 15 13:00:00 MSK sshd[1]: x", "2024-10-15T13:00:00+00:00"),
+    ],
+)
+def test_a_zone_behind_a_yearless_stamp_counts(line: str, expected: str, tmp_path: Path) -> None:
+    """Wrong before: it was no part of the time, which was taken as UTC."""
+    path = tmp_path / "a.log"
+    path.write_text(f"{line}\n")
+    written = at("2024-10-16T00:00:00+00:00") / 10**9
+    os.utime(path, (written, written))
+    assert [time_ns for time_ns, _ in read_events(path)] == [at(expected)]
+
+
+@pytest.mark.parametrize("order", ["%d/%m/%Y", "%m/%d/%Y"])
+def test_nine_days_in_a_row_are_no_nine_months(order: str) -> None:
+    """Wrong before: 03/09, 04/09 … 11/09 were the ninth days of nine months, as all goes on so."""
+    days = [datetime(2024, 9, 3) + timedelta(days=n) for n in range(9)]
+    guess = guess_line_format([day.strftime(f"{order} 10:00:00 INFO a.b: x") for day in days])
+    assert guess is not None
+    assert guess.time_format == f"{order} %H:%M:%S"
 
 
 def test_a_late_line_of_last_year_stays_there(tmp_path: Path) -> None:

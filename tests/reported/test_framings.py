@@ -1,0 +1,146 @@
+"""What stands around records: elements of XML, brackets of CMTrace, words before a table, and lines
+that part records.
+
+Was wrong: each line of an XML layout was a record without a time, a level and a message; so was
+each record of CMTrace. A table behind words was text, and in ausearch's output no line had a time.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from export.first_pass import timed
+from export.source import settle
+from export.stages import Options
+from fluent_krone.errors import RecordError
+from fluent_krone.inputs import read_events
+from fluent_krone.reading.levels import levels_of
+from fluent_krone.reading.records import RecordReader
+
+INFO, ERROR = 3, 6
+T0_NS = 1_728_997_200_123_000_000
+LEVELS = ("INFO", "ERROR")
+
+
+def read(path: Path, content: str) -> list[tuple[int | None, str, int]]:
+    """Time, text and rank of the level of each event, with the settings that are found."""
+    path.write_text(content)
+    settings = settle(Options(input=path, session_key=("tag",)), print, print)
+    reader = RecordReader(settings)
+    levels = levels_of(reader)
+    found = []
+    for time_ns, record in timed(read_events(path), reader):
+        try:
+            text, _ = reader.read(b"", record)
+        except RecordError as error:
+            assert error.reason == "continuation"
+            continue
+        found.append((time_ns, text.decode(), levels.rank(record)))
+    return found
+
+
+ELEMENTS = {
+    "log4j, without a root and with a prefix that is not declared": (
+        '<log4j:event logger="com.acme.Shop" timestamp="{ms}" level="{level}" thread="main">\n'
+        "<log4j:message><![CDATA[order {n} <paid>]]></log4j:message>\n"
+        '<log4j:properties>\n<log4j:data name="tenant" value="a"/>\n</log4j:properties>\n'
+        "</log4j:event>\n\n"
+    ),
+    "log4j 2, within a root that is not closed": (
+        '<Event xmlns="http://logging.apache.org/log4j/2.0/events" timeMillis="{ms}" '
+        'level="{level}" loggerName="com.acme.Shop">'
+        '<Instant epochSecond="{s}" nanoOfSecond="123000000"/>'
+        "<Message>order {n} &lt;paid&gt;</Message></Event>\n"
+    ),
+    "java.util.logging": (
+        "<record>\n  <date>{iso}</date>\n  <millis>{ms}</millis>\n"
+        "  <logger>com.acme.Shop</logger>\n"
+        "  <level>{level}</level>\n  <message>order {n} &lt;paid&gt;</message>\n</record>\n"
+    ),
+    "a text of its own": '<msg time="{iso}" level="{level}">\norder {n} &lt;paid&gt;\n</msg>\n',
+}
+
+
+def values(n: int) -> dict[str, Any]:
+    seconds = T0_NS // 10**9 + n
+    iso = f"2024-10-15T13:00:{n:02d}.123Z"
+    return {"n": n, "ms": f"{seconds}123", "s": seconds, "iso": iso, "level": LEVELS[n % 2]}
+
+
+@pytest.mark.parametrize("form", ELEMENTS)
+def test_elements_of_xml_are_records(form: str, tmp_path: Path) -> None:
+    opened = '<?xml version="1.0"?>\n<!DOCTYPE log SYSTEM "logger.dtd">\n<log>\n'
+    content = opened + "".join(ELEMENTS[form].format(**values(n)) for n in range(30))
+    events = read(tmp_path / "a.xml", content)
+    expected = [(T0_NS + n * 10**9, f"order {n} <paid>", (INFO, ERROR)[n % 2]) for n in range(30)]
+    assert [(time_ns, text.rpartition(": ")[2], rank) for time_ns, text, rank in events] == expected
+
+
+def test_an_element_that_is_cut_off_costs_one_record(tmp_path: Path) -> None:
+    form = ELEMENTS["java.util.logging"]
+    rows = [form.format(**values(n)) for n in range(5)]
+    rows[2] = rows[2].partition("<message>")[0] + "\n"
+    path = tmp_path / "a.xml"
+    path.write_text("".join(rows))
+    records = [record for _, record in read_events(path)]
+    assert [bool(record) for record in records] == [True, True, False, True, True]
+
+
+@pytest.mark.parametrize("form", ["<{tag}> order {n} paid", "<b>{tag}</b> order {n} paid"])
+def test_a_word_in_angles_is_no_element(form: str, tmp_path: Path) -> None:
+    path = tmp_path / "a.log"
+    path.write_text("".join(form.format(tag=("info", "warn")[n % 2], n=n) + "\n" for n in range(9)))
+    assert [list(record) for _, record in read_events(path)] == [[b"message"]] * 9
+
+
+@pytest.mark.parametrize("zone", ["-120", "+-120"])
+def test_cmtrace(zone: str, tmp_path: Path) -> None:
+    content = "".join(
+        f'<![LOG[Program {n} started]LOG]!><time="15:00:{n:02d}.123{zone}" date="10-15-2024" '
+        f'component="CcmExec" context="" type="{(1, 3)[n % 2]}" thread="77" file="a.cpp:{n}">\n'
+        for n in range(30)
+    )
+    for n, (time_ns, text, rank) in enumerate(read(tmp_path / "ccm.log", content)):
+        assert (time_ns, rank) == (T0_NS + n * 10**9, (INFO, ERROR)[n % 2])
+        assert text == f"CcmExec: Program {n} started"
+
+
+def test_a_message_of_cmtrace_may_have_several_lines(tmp_path: Path) -> None:
+    path = tmp_path / "ccm.log"
+    path.write_text(
+        '<![LOG[first\r\nsecond]LOG]!><time="15:00:00.123-120" date="10-15-2024" type="1">\n' * 3
+    )
+    assert [record[b"message"] for _, record in read_events(path)] == [b"first\r\nsecond"] * 3
+
+
+def test_words_may_stand_before_a_table(tmp_path: Path) -> None:
+    words = (
+        "\t\tMicrosoft DHCP Service Activity Log\n\n\nEvent ID  Meaning\n00\tThe log was started.\n"
+        "10\tA new IP address was leased to a client.\n\n"
+        "QResult: 0: NoQuarantine, 1:Quarantine, 2:Drop Packet, 3:Probation\n\n"
+    )
+    names = "ID,Date,Time,Description,IP Address,Host Name,MAC Address,User Name, TransactionID\n"
+    rows = "".join(
+        f"{10 + n % 2},10/15/24,13:00:{n:02d},{('Assign', 'Renew')[n % 2]},10.0.0.{n},pc,00,,{n}\n"
+        for n in range(30)
+    )
+    path = tmp_path / "DhcpSrvLog-Tue.log"
+    path.write_text(words + names + rows)
+    events = list(read_events(path))
+    assert [record[b"Description"] for _, record in events] == [b"Assign", b"Renew"] * 15
+    assert [time_ns for time_ns, _ in events] == [(T0_NS // 10**9 + n) * 10**9 for n in range(30)]
+
+
+def test_lines_that_part_records_are_none(tmp_path: Path) -> None:
+    content = "".join(
+        f"----\ntime->Tue Oct 15 13:00:{n:02d} 2024\n"
+        f"type=PROCTITLE msg=audit({1728997200 + n}.123:{n}): proctitle=ls\n"
+        f"type=SYSCALL msg=audit({1728997200 + n}.123:{n}): arch=c000003e success=yes\n"
+        for n in range(20)
+    )
+    events = read(tmp_path / "found.log", content)
+    assert [time_ns for time_ns, _, _ in events] == [T0_NS + n // 2 * 10**9 for n in range(40)]
+    assert events[1][1] == "SYSCALL: arch=c000003e success=yes"
