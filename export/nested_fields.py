@@ -46,7 +46,7 @@ def plain_fields(
     for packed, value in record.items():
         name = packed.decode("utf-8", "replace")
         can_be_named = not ("'" in name and '"' in name)
-        if packed == TAG or (above and not can_be_named):
+        if packed == TAG or not name or (above and not can_be_named):
             continue
         if isinstance(value, dict | list) and depth < _DEEPEST and can_be_named:
             yield from _inner_fields(value, below(above or "$", name), depth + 1)
@@ -71,6 +71,8 @@ def plain_names(record: dict[bytes, Any], above: str = "") -> Iterator[str]:
     holds_all = not above and len(record.keys() - {TAG}) == 1
     for packed, value in record.items():
         name = packed.decode("utf-8", "replace")
+        if not name:
+            continue
         if not isinstance(value, dict):
             if not _OF_AN_EVENT.fullmatch(below(above, name)):
                 yield below(above, name)

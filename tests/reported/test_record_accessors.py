@@ -15,6 +15,9 @@ from typing import Any
 import pytest
 
 from export.level_field import find_level_field
+from export.session_key import AUTO
+from export.source import settle
+from export.stages import Options
 from fluent_krone.cli import main
 from fluent_krone.config import Config
 from fluent_krone.core.engine import Engine
@@ -221,3 +224,14 @@ def test_a_time_of_zero_is_none_and_is_told() -> None:
     found, engine = trouble(lambda n: {**received(n), "ts": 0}, time_field="ts")
     assert found is not None and "cannot be read from time_field 'ts'" in found
     assert engine.watermark > 10**18
+
+
+def test_a_field_without_a_name_is_passed_over(tmp_path: Path) -> None:
+    """Was wrong: the export found a list in it, wrote an accessor for it, and refused that one."""
+    rows = [
+        {"message": f"step {n % 3}", "": {"of": ["a", n]}, "by": {"": [n]}, "id": f"r{n // 3:06x}"}
+        for n in range(300)
+    ]
+    path = tmp_path / "a.log"
+    path.write_text("".join(json.dumps(row) + "\n" for row in rows))
+    assert settle(Options(input=path, session_key=AUTO), str, str).session_key == ("id",)
