@@ -88,7 +88,7 @@ def merge_instances(
             places = [_places(row["template"], instances) for row in found]
             found, into = merged(found, places)
             number = [into[one] for one in number]
-            for name in sorted(instances):
+            for name in sorted(instances, key=lambda name: (len(name), name)):
                 known = names.setdefault(instances[name].folded, [])
                 known += names.pop(name, [name])
     return found, number, names
@@ -232,7 +232,7 @@ def _is_part(
     beside: Mapping[tuple[int, int], int],
 ) -> bool:
     """Whether most sessions that have a template have it under another name as often."""
-    least = _BESIDE * runs[row].sessions
+    least = _BESIDE * runs[row].sessions + _FEW
     return any(beside.get((row, other), 0) > least for other in rows)
 
 

@@ -19,6 +19,8 @@ TYPES = {
     "url": r"[A-Za-z][\w+.-]*://\S*",
     "path": r"[^\s/\\]*[/\\]\S*",
     "host": r"[\w-][\w.:-]*",
+    "nth": r"\d+",
+    "where": r"[A-Za-z\x80-\xff]+",
     "id": r"\S+",
 }
 BEGINS = {

@@ -17,6 +17,9 @@ from fluent_krone.reading.templates import TemplateMatcher
 TEMPLATES = [
     "lift <*> at <num>",
     "app: lift <*>",
+    "a<nth>: lift <*>",
+    "a<nth>: code 404",
+    "a2: lift <*>",
     "code 404",
     "code <num>",
     "<*>:<*>",

@@ -21,7 +21,7 @@ values = st.one_of(
     st.text("0123456789abcdef-", min_size=1, max_size=12),
     st.text("ABCXYZ234567_", min_size=1, max_size=8),
 )
-kinds = ["*", "num", "ip", "hex", "url", "path", "host", "id", "str", "file"]
+kinds = ["*", "num", "ip", "hex", "url", "path", "host", "nth", "where", "id", "str", "file"]
 wildcards = st.sampled_from([f"<{kind}>" for kind in kinds])
 literals = st.one_of(pieces, st.sampled_from([" to ", "a b", ":", "/", "=", '"', "x"]))
 templates = st.lists(
