@@ -230,10 +230,10 @@ def _sample(inputs: Inputs) -> list[dict[bytes, Any]]:
 def _component(sample: list[dict[bytes, Any]], say: Say) -> str | None:
     """A field that all records have by a name that loggers go by."""
     for name in _COMPONENT_NAMES:
-        values = {record.get(name.encode()) for record in sample}
-        if all(isinstance(value, bytes) and value for value in values) and len(values) < 0.1 * len(
-            sample
-        ):
+        values = [record.get(name.encode()) for record in sample]
+        names = {value for value in values if isinstance(value, bytes)}
+        is_everywhere = all(isinstance(value, bytes) and value for value in values)
+        if is_everywhere and len(names) < 0.1 * len(sample):
             say(f"component field, guessed: {name}")
             return name
     return None
