@@ -323,13 +323,13 @@ async def _serve(frames: list[bytes], bundle: Any, behaviour: Behaviour | None) 
 
 
 def _note_when_made(service: Any, made: dict[str, float]) -> None:
-    admit: Callable[..., bool] = service._desk.admit
+    admit: Callable[..., bool] = service._explanations.admit
 
     def noting(alert: Alert, case: Any = None) -> bool:
         made[alert.alert_id] = time.monotonic()
         return admit(alert, case)
 
-    service._desk.admit = noting
+    service._explanations.admit = noting
 
 
 def main() -> int:

@@ -41,10 +41,10 @@ from fluent_krone.commands.replay import replay  # noqa: E402
 from fluent_krone.config import Config  # noqa: E402
 from fluent_krone.detect.bundle import Bundle, load_bundle  # noqa: E402
 from fluent_krone.inputs import read_events, read_labels  # noqa: E402
-from fluent_krone.living.bundles import BundleFolder  # noqa: E402
-from fluent_krone.living.learning import Learning  # noqa: E402
-from fluent_krone.living.recorder import Recorder  # noqa: E402
-from fluent_krone.living.spool import StreamSpool  # noqa: E402
+from fluent_krone.learning.bundles import BundleFolder  # noqa: E402
+from fluent_krone.learning.learning import Learning  # noqa: E402
+from fluent_krone.learning.recorder import Recorder  # noqa: E402
+from fluent_krone.learning.spool import StreamSpool  # noqa: E402
 from fluent_krone.runtime.wiring import open_service  # noqa: E402
 from fluent_krone.transport.forward import Chunk, ForwardDecoder, encode_events  # noqa: E402
 from fluent_krone.types import Alert  # noqa: E402

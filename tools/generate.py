@@ -129,7 +129,7 @@ def parameters(text: str) -> str:
 
 def measurements(text: str) -> str:
     """The page of operations with its tables of metrics and alarms as declared."""
-    begin = "<!-- BEGIN generated from metrics.py -->\n"
+    begin = "<!-- BEGIN generated from fluent_krone/runtime/metric_names.py -->\n"
     text = _between(text, begin, "<!-- END generated -->\n", metric_names.markdown_table())
     begin = "<!-- BEGIN generated from tools/alarms.py -->\n"
     return _between(text, begin, "<!-- END generated -->\n", alarms.markdown_table())

@@ -22,7 +22,7 @@ from typing import Any
 from fluent_krone.detect.bundle import load_bundle
 from fluent_krone.errors import KroneError
 from fluent_krone.inputs import read_events
-from fluent_krone.living.bundles import BundleFolder
+from fluent_krone.learning.bundles import BundleFolder
 from fluent_krone.runtime.store import Store
 from fluent_krone.transport.forward import encode_events
 

@@ -8,9 +8,9 @@ from pathlib import Path
 
 from ..core.listing import numbered
 from ..errors import KroneError
-from ..living.bundles import BundleFolder, Kept
-from ..living.refit import SHADOW
-from ..living.shadow import Shadow
+from ..learning.bundles import BundleFolder, Kept
+from ..learning.refit import SHADOW
+from ..learning.shadow import Shadow
 from .parser import AddParser, CommandGroup
 
 

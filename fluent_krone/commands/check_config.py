@@ -8,8 +8,8 @@ import sys
 from ..alerts.records import check_tag
 from ..config import Config, from_flags, may_use_proxy
 from ..detect.bundle import load_bundle
-from ..living.blank import blank_bundle
-from ..living.learning import folder_to_learn_in
+from ..learning.blank import blank_bundle
+from ..learning.learning import folder_to_learn_in
 from ..runtime.doors import alert_sink, forward_server
 from ..runtime.keeper import check_keep
 from ..runtime.wiring import check_explainer

@@ -16,13 +16,13 @@ from ..config import Config, from_flags
 from ..core.listing import numbered
 from ..detect.bundle import load_bundle
 from ..errors import KroneError
-from ..explain.desk import Desk
 from ..explain.knowledge import Knowledge
-from ..living.bundles import BundleFolder
-from ..living.child import check_extra, refit_options
-from ..living.refit import SHADOW, recording_of, reservoir_bytes, reservoir_of
-from ..living.reservoir import Reservoir
-from ..living.shadow import compare
+from ..explain.queue import ExplanationQueue
+from ..learning.bundles import BundleFolder
+from ..learning.child import check_extra, refit_options
+from ..learning.refit import SHADOW, recording_of, reservoir_bytes, reservoir_of
+from ..learning.reservoir import Reservoir
+from ..learning.shadow import compare
 from . import export
 from .parser import Commands
 
@@ -129,4 +129,4 @@ def _clearing(config: Config) -> Callable[[Mapping[str, Any]], bool]:
     path = config.knowledge_path
     if path is not None and not path.exists():
         path = None
-    return Desk(Knowledge(path)).covers
+    return ExplanationQueue(Knowledge(path)).covers

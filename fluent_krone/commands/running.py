@@ -15,9 +15,9 @@ from ..console.console import PREFIX
 from ..console.live import LivePage
 from ..detect.bundle import load_bundle
 from ..errors import KroneError
-from ..living.blank import blank_bundle
-from ..living.learning import Learning, open_learning
-from ..living.refit import Refitting, open_refitting
+from ..learning.blank import blank_bundle
+from ..learning.learning import Learning, open_learning
+from ..learning.refit import Refitting, open_refitting
 from ..runtime.http import HttpServer, Request, Response
 from ..runtime.metrics import Metrics, log_stats
 from ..runtime.reload import BundleWatch

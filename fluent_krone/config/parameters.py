@@ -132,7 +132,8 @@ class Config(
         for name in ("learn_size", "refit_size"):
             if getattr(self, name) < _STREAM_BYTES:
                 raise ConfigError(
-                    f"{name} must be at least 16m, got {getattr(self, name)}: less holds no stream"
+                    f"{name} must be at least 16m, got {getattr(self, name)}: less cannot hold "
+                    "a stream"
                 )
         for name in ("port", "alert_port", "metrics_port"):
             if getattr(self, name) > _LAST_PORT:

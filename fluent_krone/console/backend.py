@@ -78,13 +78,13 @@ class ServiceBackend:
     def version(self) -> object:
         """A value that differs whenever the page would show something else."""
         service = self._service
-        living = (service.learning(), service.refit(), service.judging_by.hash)
+        bundles = (service.learning(), service.refit(), service.judging_by.hash)
         return (
             self._changes,
             self._history.version,
             len(service.incidents.open),
             service.troubles(),
-            living,
+            bundles,
         )
 
     def overview(self) -> dict[str, Any]:
@@ -237,7 +237,7 @@ class ServiceBackend:
         elif action == "swap" and refit.candidate is not None:
             folder.use(refit.candidate)
         else:
-            raise KroneError("no bundle waits")
+            raise KroneError("no new bundle waits to be put into use")
 
     def _bundle(self) -> dict[str, Any]:
         folder = self._service.bundle_folder

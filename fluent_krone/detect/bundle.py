@@ -55,7 +55,7 @@ WITNESS_FILES = ("witnesses.json", "budget.json")
 NESTED_FILES = ("nested_aware.onnx", "nested_aware.json")
 # How often the steps of the stream as a whole usually come; older bundles have none.
 FLOW_FILE = "flow.json"
-# The link in a directory of bundles to the one in use (`living/bundles.py`).
+# The link in a directory of bundles to the one in use (`learning/bundles.py`).
 CURRENT = "current"
 
 

@@ -171,7 +171,7 @@ class Acceptances:
                 return None
             rows = accepted_rows(self._knowledge)
         except StoreError:
-            # The desk counts and reports that; the next look tries again.
+            # The queue of explanations counts and reports that; the next look tries again.
             return None
         self._seen = seen
         return {row.template: row.replaces for row in rows}, {row.change for row in rows} - {""}

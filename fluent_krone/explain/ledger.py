@@ -71,7 +71,7 @@ class Ledger:
             self._n, self._hash, self._end = self._take_up()
         except OSError as error:
             os.close(self._file)
-            raise LedgerError(f"ledger {path} can't be taken up: {error.strerror}") from None
+            raise LedgerError(f"ledger {path} can't be continued: {error.strerror}") from None
         except BaseException:
             os.close(self._file)
             raise

@@ -187,7 +187,7 @@ class ModelExplainer:
         return checked(answer, case)
 
     def _failed(self, failure: ServiceFailure, spent: _Spent) -> NoAnswer:
-        """The failure for the desk; each kind of it is logged once."""
+        """The failure for the queue; each kind of it is logged once."""
         self._log_once(failure)
         return NoAnswer(
             failure.reason,
@@ -221,7 +221,7 @@ class ModelExplainer:
     def _note_lack(self, failure: ServiceFailure) -> None:
         self._is_structured = False
         _log.warning(
-            "the service knows no structured output: it is asked without from now on "
+            "the service does not support structured output: it is asked without it from now on "
             "status=%d message=%s",
             failure.status,
             json.dumps(self._safe(failure.told)),

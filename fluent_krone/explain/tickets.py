@@ -1,4 +1,4 @@
-"""What accompanies an alert from the desk to its delivery."""
+"""What accompanies an alert from the queue of explanations to its delivery."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ class Waiting:
 
 @dataclass(slots=True, eq=False)
 class Ticket:
-    """An alert with what the desk knows of it; it accompanies the alert until that is delivered."""
+    """An alert with what the queue knows of it, until the alert is delivered."""
 
     alert: Alert
     case: Case | None = None  # what would be asked; None where nothing is asked

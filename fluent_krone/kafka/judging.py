@@ -18,7 +18,7 @@ from ..config import Config
 from ..core.engine import Engine
 from ..detect.bundle import Bundle
 from ..errors import RecordError, SnapshotError
-from ..explain.desk import Desk
+from ..explain.queue import ExplanationQueue
 from ..explain.tickets import Ticket
 from ..reading.records import RecordReader
 from ..runtime.judge import Judge
@@ -234,7 +234,7 @@ class Judging:
         self._alerts: Counter[str] = Counter()
         self.kept_counters: Counter[str] = Counter()
         self.keep_folder = Path(config.keep_folder or tempfile.gettempdir())
-        self._desk_counters: Counter[str] = Counter()
+        self._explanation_counters: Counter[str] = Counter()
         check_keep(config)
         self._use(bundle)
         self._misfit = Misfit(self)
@@ -293,17 +293,17 @@ class Judging:
 
     def new_judge(self, engine: Engine) -> PartitionJudge:
         """The judge of a partition, over its engine."""
-        # A desk for each, since it tells its judge what was accepted since the judge last asked.
-        desk = Desk(self._known.knowledge)
+        # A queue for each, since it tells its judge what was accepted since the judge last asked.
+        explanations = ExplanationQueue(self._known.knowledge)
         # All of them count together, and what a lost partition counted stays.
-        desk.counters = self._desk_counters
+        explanations.counters = self._explanation_counters
         incidents = Incidents(
             self.config.incident_quiet,
             each=self.config.alerts == "session",
             counters=self._alerts,
-            is_silenced=desk.covers,
+            is_silenced=explanations.covers,
         )
-        return PartitionJudge(engine, self._maker, self.config, desk, incidents)
+        return PartitionJudge(engine, self._maker, self.config, explanations, incidents)
 
     def out_of(self, ticket: Ticket, partition: int) -> Out:
         """The message of an alert. It says which partition it is about, since all that looks beyond
@@ -351,7 +351,7 @@ class Judging:
         counters = self.counters
         return {
             **self._alerts,
-            **self._desk_counters,
+            **self._explanation_counters,
             **self._kept_stats(),
             **engine_stats(counters, self.set_aside, self._shared, engines, time.time_ns()),
         }

@@ -19,7 +19,7 @@ from ..config import Config
 from ..core.engine import Engine
 from ..detect.bundle import Bundle
 from ..inputs.spooled import Spooled
-from ..living.learning import Learning
+from ..learning.learning import Learning
 from ..segments import Place
 from ..types import Finding
 from .committer import Committer

@@ -13,7 +13,7 @@ from typing import Any, NamedTuple
 from ..config import Config
 from ..errors import StoreDamaged, StoreError
 from ..explain.tickets import Ticket
-from ..living.learning import Learning
+from ..learning.learning import Learning
 from ..timing import BackOff, RareReport
 from .figures import Figures
 from .halt import Halt
@@ -182,7 +182,7 @@ class Committer:
         # 5. Alerts go to the outbox. They leave after the commit, never before it: a kill could
         #    otherwise send an alert about records that come again and end in another one.
         # 6. Ack the chunks. Only now may their senders forget them.
-        # 7. Ask the desk for explanations last: it may take milliseconds, and acks should not wait.
+        # 7. Ask for explanations last: it may take milliseconds, and acks should not wait.
         began = time.monotonic()
         try:
             self._storage.renew()

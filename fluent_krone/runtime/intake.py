@@ -10,8 +10,8 @@ from operator import attrgetter
 from typing import Any
 
 from ..errors import StoreError
-from ..living.learning import Learning
-from ..living.recorder import Recorder
+from ..learning.learning import Learning
+from ..learning.recorder import Recorder
 from ..transport import Delivery, Sender
 from ..transport.forward import Chunk
 from .chunk_keeper import ChunkKeeper

@@ -1,4 +1,4 @@
-"""The bundle at work: feeds its engine and turns findings into alerts for the desk."""
+"""The bundle at work: feeds its engine and turns findings into alerts."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from ..core.engine import Engine
 from ..detect.bundle import Bundle
 from ..explain import Case
 from ..explain.cases import CaseMaker
-from ..explain.desk import Desk
+from ..explain.queue import ExplanationQueue
 from ..explain.tickets import Ticket
 from ..types import Alert, Finding
 from .keeper import Keeper
@@ -40,7 +40,7 @@ class Judge:
         engine: Engine,
         maker: AlertMaker,
         config: Config,
-        desk: Desk,
+        explanations: ExplanationQueue,
         incidents: Incidents,
     ) -> None:
         self.turn = asyncio.Lock()
@@ -50,7 +50,7 @@ class Judge:
         self.incidents = incidents
         self.maker = maker
         self._config = config
-        self._desk = desk
+        self._explanations = explanations
         self._cases = CaseMaker(maker.bundle, config)
         self._fresh: list[Ticket] = []
         # Holds records until their session is judged; None where that is not asked for.
@@ -90,11 +90,11 @@ class Judge:
         self._keep(findings, self.engine.time.idle_until(now_ns))
         if self.keeper is not None and self.keeper.has_fresh:
             return True
-        return bool(findings) or bool(self._fresh) or self._desk.has_late
+        return bool(findings) or bool(self._fresh) or self._explanations.has_late
 
     def _take_accepted(self) -> None:
         """What persons accepted since the last look is normal from now on."""
-        accepted = self._desk.accepted.look()
+        accepted = self._explanations.accepted.look()
         if accepted is not None:
             self.engine.settling.changes.accept(*accepted)
 
@@ -115,7 +115,7 @@ class Judge:
 
     def hand_over(self) -> list[Ticket]:
         """The alerts made since the last call, which are the caller's from now on."""
-        fresh = [*self._fresh, *self._desk.take_late()]
+        fresh = [*self._fresh, *self._explanations.take_late()]
         self._fresh = []
         return fresh
 
@@ -134,7 +134,7 @@ class Judge:
     def _use(self, bundle: Bundle, engine: Engine, maker: AlertMaker) -> None:
         engine.silence_by(self._silences)
         self.engine = engine
-        self._desk.accepted.look_again()
+        self._explanations.accepted.look_again()
         self._take_accepted()
         self.maker = maker
         self._cases = CaseMaker(bundle, self._config)
@@ -167,10 +167,10 @@ class Judge:
 
     def _silences(self, finding: Finding) -> bool:
         """Whether a person marked as normal all that a finding is about; the engine asks."""
-        if not self._desk.has_marks():
+        if not self._explanations.has_marks():
             return False
         alert = self.maker.make(finding)
-        if not self._desk.silences(alert):
+        if not self._explanations.silences(alert):
             return False
         self._pass_on(finding, alert)
         return True
@@ -178,7 +178,7 @@ class Judge:
     def _take(self, finding: Finding) -> None:
         alert = self.maker.make(finding)
         case = None
-        if self._desk.asks and self._config.adjudicate:
+        if self._explanations.asks and self._config.adjudicate:
             case = self._cases.make(finding, alert)
             if case is not None and case.may_clear:
                 # Were it cleared, nobody would hear of the alerts that had joined it.
@@ -191,7 +191,7 @@ class Judge:
             self.on_joined(self.incidents.open[joined.incident_id], alert)
         for event in joined.events:
             asked = None
-            if self._desk.asks and event.alert_id == alert.alert_id:
+            if self._explanations.asks and event.alert_id == alert.alert_id:
                 asked = case or self._cases.make(finding, alert)
             self._admit(event, asked)
 
@@ -201,7 +201,7 @@ class Judge:
             self.keeper.note_alert(finding, alert.alert_id, incident_id)
 
     def _admit(self, event: Alert, case: Case | None = None) -> None:
-        ticket = self._desk.admit(event, case)
+        ticket = self._explanations.admit(event, case)
         if ticket is not None:
             self._fresh.append(ticket)
 

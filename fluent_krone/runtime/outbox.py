@@ -11,7 +11,7 @@ from collections.abc import Iterable, Sequence
 
 from ..config import Config
 from ..errors import SinkBusy
-from ..explain.desk import Desk
+from ..explain.queue import ExplanationQueue
 from ..explain.tickets import Ticket
 from ..sink import Sink
 from ..timing import BackOff
@@ -38,7 +38,7 @@ class Outbox:
     def __init__(
         self,
         sink: Sink,
-        desk: Desk,
+        explanations: ExplanationQueue,
         storage: Storage,
         config: Config,
         releases: Releases,
@@ -52,7 +52,7 @@ class Outbox:
         self.tickets = deque(map(Ticket, left_over))
         self._filled = asyncio.Event()
         self._sink = sink
-        self._desk = desk
+        self._explanations = explanations
         self._storage = storage
         self._max_alerts = config.max_alerts
         self._counters = counters
@@ -63,8 +63,8 @@ class Outbox:
         return len(self.tickets)
 
     def restore(self) -> None:
-        """Show the desk the alerts left over from the last run."""
-        self._desk.restore(self.tickets)
+        """Take in the alerts left over from the last run."""
+        self._explanations.restore(self.tickets)
 
     def add(self, tickets: Sequence[Ticket], since: float) -> None:
         """Take over alerts that were committed; they wait since the monotonic time `since`."""
@@ -75,11 +75,11 @@ class Outbox:
         self._signal()
 
     def ask(self, tickets: Iterable[Ticket]) -> None:
-        """Let the desk look for explanations, or send at once when too many alerts wait."""
-        self._desk.submit(tickets)
+        """Look for explanations, or send at once when too many alerts wait."""
+        self._explanations.submit(tickets)
         if len(self.tickets) > self._max_alerts // 2:
             # Otherwise records would soon wait for explanations.
-            self._desk.release("busy")
+            self._explanations.release("busy")
 
     def waiting_s(self) -> float:
         """Seconds for which alerts have waited without any confirmation; 0 when none waits."""
@@ -96,7 +96,7 @@ class Outbox:
 
     async def run(self) -> None:
         """Deliver alerts until cancelled."""
-        # 1. Wait for the oldest alert, and until the desk lets it go: explained, or out of time.
+        # 1. Wait for the oldest alert, and until it may leave: explained, or out of time.
         # 2. Take the alerts behind it that may leave as well. One that may not ends the batch,
         #    because alerts leave in the order of their commits.
         # 3. Deliver. Unless the receiver confirms all of them, the same alerts are sent again
@@ -106,10 +106,10 @@ class Outbox:
         back_off = BackOff()
         while True:
             await self._filled.wait()
-            await self._desk.ready(self.tickets[0])
+            await self._explanations.ready(self.tickets[0])
             oldest = itertools.islice(self.tickets, _BATCH)
-            batch = list(itertools.takewhile(self._desk.is_ready, oldest))
-            leaving = [alert for alert in map(self._desk.leave, batch) if alert is not None]
+            batch = list(itertools.takewhile(self._explanations.is_ready, oldest))
+            leaving = [alert for alert in map(self._explanations.leave, batch) if alert is not None]
             try:
                 if leaving:
                     await self._sink.deliver(leaving)
@@ -126,7 +126,7 @@ class Outbox:
         for _ in batch:
             self.tickets.popleft()
         self._storage.confirm(len(batch))
-        self._desk.forget(batch)
+        self._explanations.forget(batch)
         self._confirmed_at = time.monotonic()
         self._signal()
 

@@ -15,12 +15,12 @@ from ..config import Config
 from ..core.engine import Engine
 from ..detect.bundle import Bundle
 from ..detect.nested_aware import NestedAware
-from ..explain.desk import Desk
 from ..explain.knowledge import Knowledge
 from ..explain.marks import Marks
-from ..living.bundles import BundleFolder
-from ..living.learning import Learning, LearningStatus
-from ..living.refit import RefitStatus, Refitting
+from ..explain.queue import ExplanationQueue
+from ..learning.bundles import BundleFolder
+from ..learning.learning import Learning, LearningStatus
+from ..learning.refit import RefitStatus, Refitting
 from ..sink import Sink
 from ..timing import Histogram
 from ..transport import Delivery, Sender
@@ -67,7 +67,7 @@ class Service:
         *,
         store: Store | None = None,
         left_over: Sequence[Alert] = (),
-        desk: Desk | None = None,
+        explanations: ExplanationQueue | None = None,
         clock_ns: Callable[[], int] = time.time_ns,
     ) -> None:
         figures = Figures()
@@ -76,20 +76,20 @@ class Service:
         self._config = config
         self._clock_ns = clock_ns
         self._sink = sink
-        self._desk = desk or Desk(Knowledge(None))
+        self._explanations = explanations or ExplanationQueue(Knowledge(None))
         self._halt = Halt()
         self._storage = Storage(store, config)
         incidents = Incidents(
             config.incident_quiet,
             each=config.alerts == "session",
             counters=self.counters,
-            is_silenced=self._desk.covers,
+            is_silenced=self._explanations.covers,
         )
-        self._judge = Judge(engine, maker, config, self._desk, incidents)
+        self._judge = Judge(engine, maker, config, self._explanations, incidents)
         self._keeper: ChunkKeeper | None = None
         releases = Releases(sink, self._storage, self.counters)
         self._outbox = Outbox(
-            sink, self._desk, self._storage, config, releases, self.counters, left_over
+            sink, self._explanations, self._storage, config, releases, self.counters, left_over
         )
         repeats = Repeats(self._storage)
         self._committer = Committer(
@@ -125,12 +125,12 @@ class Service:
     @property
     def knowledge(self) -> Knowledge:
         """What persons and models said."""
-        return self._desk.knowledge
+        return self._explanations.knowledge
 
     @property
     def marks(self) -> Marks:
         """What persons said of deviations."""
-        return self._desk.marks
+        return self._explanations.marks
 
     @property
     def incidents(self) -> Incidents:
@@ -217,7 +217,7 @@ class Service:
         self._storage.close()
         if self._keeper is not None:
             self._keeper.spool.close()
-        await self._desk.close()
+        await self._explanations.close()
         await self._sink.close()
 
     def take(
@@ -245,7 +245,7 @@ class Service:
                 self._judge.end_incidents()
             self._committer.commit()
             await self._committer.writable.wait()
-        self._desk.release("stopping")
+        self._explanations.release("stopping")
         await self._outbox.empty.wait()
         await self._outbox.releases.empty.wait()
 
@@ -304,7 +304,7 @@ class Service:
             **self.counters,
             **engine.counters,
             **engine.settling.stats(),
-            **self._desk.stats(),
+            **self._explanations.stats(),
             **{f"set_aside_{reason}": count for reason, count in engine.set_aside.items()},
             "keys_over_cap": engine.reader.keys_over_cap,
             "messages_cut": engine.reader.messages_cut,
@@ -319,9 +319,9 @@ class Service:
             "store_size": self._storage.size_bytes,
             "stream_lag": self._stream_lag_s(engine.watermark),
         }
-        for living in (self._learning, self._refitting):
-            if living is not None:
-                found |= living.stats()
+        for learning in (self._learning, self._refitting):
+            if learning is not None:
+                found |= learning.stats()
         if self._keeper is not None:
             found |= self._keeper.stats()
             found["kept_rows_outgoing"] = len(self._outbox.releases)

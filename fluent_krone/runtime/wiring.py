@@ -1,4 +1,4 @@
-"""From parameters to a service: its engine, its store as the last process left it, its desk."""
+"""From parameters to a service: its engine, its store, and the queue of its explanations."""
 
 from __future__ import annotations
 
@@ -19,10 +19,10 @@ from ..errors import ConfigError, SnapshotError, StoreDamaged
 from ..explain import Explainer
 from ..explain.adapters import Adapter
 from ..explain.budget import Budget
-from ..explain.desk import Desk
 from ..explain.knowledge import Knowledge
+from ..explain.queue import ExplanationQueue
 from ..explain.redact import redactor
-from ..living.learning import Learning
+from ..learning.learning import Learning
 from ..sink import Sink
 from ..sqlite import set_aside
 from ..types import Alert
@@ -78,7 +78,7 @@ def open_service(
             engine, store, left_over, incidents = _resumed(bundle, config, clock_ns, path, learning)
     try:
         maker = AlertMaker(bundle, config)
-        desk = explanation_desk(config)
+        explanations = explanation_queue(config)
         spool = _spool_of(config)
     except BaseException:
         if store is not None:
@@ -91,7 +91,7 @@ def open_service(
         config,
         store=store,
         left_over=left_over,
-        desk=desk,
+        explanations=explanations,
         clock_ns=clock_ns,
     )
     service.restore_incidents(incidents)
@@ -142,7 +142,7 @@ def _spool_of(config: Config) -> RecordSpool | None:
     return None
 
 
-def explanation_desk(config: Config) -> Desk:
+def explanation_queue(config: Config) -> ExplanationQueue:
     """Where alerts get their explanations.
 
     Nothing leaves the machine for it unless a model is set. Raises ConfigError for what
@@ -162,7 +162,7 @@ def explanation_desk(config: Config) -> Desk:
         config.explain_usd_per_hour,
         config.explain_usd_per_day,
     )
-    return Desk(
+    return ExplanationQueue(
         knowledge,
         explainer,
         budget,
@@ -174,7 +174,7 @@ def explanation_desk(config: Config) -> Desk:
 
 
 def check_explainer(config: Config) -> None:
-    """Raise ConfigError for what `explanation_desk` would refuse. No file is created."""
+    """Raise ConfigError for what `explanation_queue` would refuse. No file is created."""
     redactor(config.explain_redact or ())
     if config.explain == "evidence":
         return

@@ -24,7 +24,7 @@ from browser import Browser
 from fluent_krone.alerts.incidents import Incidents
 from fluent_krone.console.history import History
 from fluent_krone.demo.simulator import simulate, stream
-from fluent_krone.living.bundles import BundleFolder
+from fluent_krone.learning.bundles import BundleFolder
 from fluent_krone.types import Alert
 
 REPOSITORY = Path(__file__).parents[2]

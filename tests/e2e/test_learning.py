@@ -14,7 +14,7 @@ from pathlib import Path
 
 import pytest
 
-from fluent_krone.living.bundles import BundleFolder
+from fluent_krone.learning.bundles import BundleFolder
 
 REPOSITORY = Path(__file__).parents[2]
 # Long enough for a fit on a machine that is busy with other things.

@@ -20,7 +20,7 @@ LAYERS = (
     {"core"},
     {"detect", "transport"},
     {"alerts", "explain", "keeping", "sink", "inputs", "page"},
-    {"living"},
+    {"learning"},
     {"runtime"},
     {"console"},
     {"kafka"},

@@ -19,11 +19,11 @@ from fluent_krone.cli import main
 from fluent_krone.config import Config
 from fluent_krone.errors import ConfigError
 from fluent_krone.inputs import read_events
-from fluent_krone.living.blank import blank_bundle
-from fluent_krone.living.bundles import BundleFolder
-from fluent_krone.living.child import EXTRA
-from fluent_krone.living.counting import Seen, SessionCount
-from fluent_krone.living.learning import FITTING, Learning, open_learning
+from fluent_krone.learning.blank import blank_bundle
+from fluent_krone.learning.bundles import BundleFolder
+from fluent_krone.learning.child import EXTRA
+from fluent_krone.learning.counting import Seen, SessionCount
+from fluent_krone.learning.learning import FITTING, Learning, open_learning
 from fluent_krone.reading.records import InputSettings
 from fluent_krone.runtime.wiring import is_taken_over, open_service
 from fluent_krone.transport.forward import Chunk

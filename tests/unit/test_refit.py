@@ -16,8 +16,8 @@ from synthetic import NORMAL, S
 from fluent_krone.cli import main
 from fluent_krone.config import Config, from_strings, set_flags
 from fluent_krone.errors import ConfigError
-from fluent_krone.living.bundles import BundleFolder
-from fluent_krone.living.refit import Refitting, open_refitting
+from fluent_krone.learning.bundles import BundleFolder
+from fluent_krone.learning.refit import Refitting, open_refitting
 from fluent_krone.transport.forward import Chunk
 
 

@@ -13,9 +13,9 @@ from synthetic import NORMAL, OPEN, OPENED, T0, S, patterns_of, tree, write_lift
 from fluent_krone.config import Config
 from fluent_krone.detect.bundle import Bundle, load_bundle
 from fluent_krone.inputs import read_events
-from fluent_krone.living.recorder import Recorder
-from fluent_krone.living.reservoir import Filled, Reservoir, is_held_out
-from fluent_krone.living.shadow import Shadow, compare
+from fluent_krone.learning.recorder import Recorder
+from fluent_krone.learning.reservoir import Filled, Reservoir, is_held_out
+from fluent_krone.learning.shadow import Shadow, compare
 from fluent_krone.segments import read_frames
 from fluent_krone.transport.forward import Chunk
 

@@ -47,7 +47,7 @@ class ChatAdapter(OfficialClient):
             # Unlike the other client, this one does not add /v1.
             base_url=base_url.rstrip("/").removesuffix("/v1") + "/v1",
             timeout=timeout_s,
-            # To try again is the desk's part.
+            # The queue of explanations decides whether to try again.
             max_retries=0,
             # A redirect would take the question and the key to another host.
             http_client=openai.DefaultAsyncHttpxClient(

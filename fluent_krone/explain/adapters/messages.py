@@ -45,7 +45,7 @@ class MessagesAdapter(OfficialClient):
             # The client adds /v1 itself.
             base_url=base_url.rstrip("/").removesuffix("/v1"),
             timeout=timeout_s,
-            # To try again is the desk's part.
+            # The queue of explanations decides whether to try again.
             max_retries=0,
             open_telemetry=False,
             # A redirect would take the question and the key to another host.

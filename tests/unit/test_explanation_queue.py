@@ -14,8 +14,8 @@ import pytest
 
 from fluent_krone.explain import Answer, Case, NoAnswer
 from fluent_krone.explain.budget import Budget
-from fluent_krone.explain.desk import Desk
 from fluent_krone.explain.knowledge import Knowledge
+from fluent_krone.explain.queue import ExplanationQueue
 from fluent_krone.explain.tickets import Ticket
 from fluent_krone.types import Alert
 
@@ -112,23 +112,25 @@ class Rig:
         self.explainer = Scripted(*replies)
         self.knowledge = Knowledge(None)
         budget = Budget(self.knowledge, 10**9, 10**9, usd, usd)
-        self.desk = Desk(self.knowledge, self.explainer, budget, clock=lambda: NOW, **options)
+        self.explanations = ExplanationQueue(
+            self.knowledge, self.explainer, budget, clock=lambda: NOW, **options
+        )
 
     def submit(self, number: int, of: int = 0, **fields: Any) -> Ticket:
-        ticket = self.desk.admit(alert(number, of), case(of, **fields))
+        ticket = self.explanations.admit(alert(number, of), case(of, **fields))
         assert ticket is not None
-        self.desk.submit([ticket])
+        self.explanations.submit([ticket])
         return ticket
 
     async def sent(self, tickets: Sequence[Ticket]) -> list[Alert | None]:
         """What leaves of them, as the service sends them: in order."""
         found = []
         for one in tickets:
-            await self.desk.ready(one)
-            assert self.desk.is_ready(one)
-            leaving = self.desk.leave(one)
+            await self.explanations.ready(one)
+            assert self.explanations.is_ready(one)
+            leaving = self.explanations.leave(one)
             found.append(leaving)
-            self.desk.forget([one])
+            self.explanations.forget([one])
         return found
 
 
@@ -139,7 +141,7 @@ def play(
         async with asyncio.timeout(30):
             rig = Rig(*replies, **options)
             await body(rig)
-            await rig.desk.close()
+            await rig.explanations.close()
 
     asyncio.run(whole())
 
@@ -174,7 +176,7 @@ def test_many_alerts_of_one_pattern_are_one_question_and_one_price() -> None:
         assert len(rig.explainer.asked) == 1
         assert all(one is not None and one.record["explained_by"] == "claude" for one in sent)
         assert sum(one.record["explained"]["cost_usd"] for one in sent if one) == 0.01
-        assert rig.desk.stats()["explain_calls"] == 1
+        assert rig.explanations.stats()["explain_calls"] == 1
 
     play(body, max_waiting=1)
 
@@ -212,7 +214,7 @@ def test_a_failure_is_told_not_kept_and_not_tried_again_at_once(reason: Any) -> 
         (sent,) = await rig.sent([rig.submit(1)])
         assert failed(sent) == reason
         assert len(rig.explainer.asked) == 1
-        assert rig.desk.stats()[f"explanation_failures_{reason}"] == 1
+        assert rig.explanations.stats()[f"explanation_failures_{reason}"] == 1
         (sent,) = await rig.sent([rig.submit(2)])
         assert sent is not None
         assert sent.record["explained_by"] == "claude"
@@ -259,7 +261,7 @@ def test_an_answer_that_is_none_to_this_case_is_set_aside_but_paid_for(fields: A
         (sent,) = await rig.sent([rig.submit(1)])
         assert failed(sent) == "senseless"
         assert rig.knowledge.recall(case()) is None
-        assert rig.desk.stats()["explain_cost_usd"] == pytest.approx(0.01)
+        assert rig.explanations.stats()["explain_cost_usd"] == pytest.approx(0.01)
 
     play(body, answer(**fields))
 
@@ -286,7 +288,7 @@ def test_no_more_are_asked_at_once_than_told_and_no_more_wait() -> None:
     async def body(rig: Rig) -> None:
         rig.explainer.may.clear()
         alerts = [rig.submit(i, i) for i in range(12)]
-        ready = [rig.desk.is_ready(one) for one in alerts]
+        ready = [rig.explanations.is_ready(one) for one in alerts]
         assert ready == [False] * 10 + [True] * 2
         for _ in range(5):
             await asyncio.sleep(0)
@@ -303,7 +305,7 @@ def test_released_alerts_leave_at_once() -> None:
     async def body(rig: Rig) -> None:
         rig.explainer.may.clear()
         alerts = [rig.submit(i, i) for i in range(3)]
-        rig.desk.release("stopping")
+        rig.explanations.release("stopping")
         assert [failed(one) for one in await rig.sent(alerts)] == ["stopping"] * 3
         assert failed((await rig.sent([rig.submit(9, 9)]))[0]) == "stopping"
 
@@ -317,7 +319,7 @@ def test_a_model_clears_what_is_doubtful_if_it_is_sure_and_nothing_else() -> Non
         assert cleared is None
         assert kept is not None
         assert kept.record["explained"]["verdict"] == "normal"  # it is told, it does not count
-        assert rig.desk.stats()["alerts_cleared"] == 1
+        assert rig.explanations.stats()["alerts_cleared"] == 1
         (again,) = await rig.sent([rig.submit(3, 1, may_clear=True)])
         assert again is None
         assert len(rig.explainer.asked) == 2
@@ -352,9 +354,9 @@ def test_an_answer_of_another_bundle_is_used_where_it_fits_but_clears_nothing() 
 def test_what_a_person_calls_normal_is_not_sent_and_not_asked() -> None:
     async def body(rig: Rig) -> None:
         rig.knowledge.mark(pattern(0), "normal", "known", "ada", NOW + 1, NOW)
-        assert not rig.desk.admit(alert(1), case())
+        assert not rig.explanations.admit(alert(1), case())
         assert rig.explainer.asked == []
-        assert rig.desk.stats()["alerts_muted"] == 1
+        assert rig.explanations.stats()["alerts_muted"] == 1
 
     play(body)
 
@@ -398,7 +400,7 @@ def test_an_explainer_with_a_bug_costs_the_explanation_only() -> None:
             raise ValueError("oh")
 
     async def body(rig: Rig) -> None:
-        rig.desk._explainer = Broken()
+        rig.explanations._explainer = Broken()
         (sent,) = await rig.sent([rig.submit(1)])
         assert failed(sent) == "service_error"
 
@@ -411,22 +413,22 @@ def test_knowledge_that_can_not_be_used_costs_the_explanation_only() -> None:
         (sent,) = await rig.sent([rig.submit(1)])
         assert failed(sent) == "budget"  # what can't be booked is not spent
         assert rig.explainer.asked == []
-        assert rig.desk.stats()["knowledge_errors"] > 0
+        assert rig.explanations.stats()["knowledge_errors"] > 0
 
     play(body)
 
 
 def test_without_an_explainer_alerts_leave_as_they_are() -> None:
     async def body() -> None:
-        desk = Desk(Knowledge(None))
+        explanations = ExplanationQueue(Knowledge(None))
         made = alert(1)
-        assert not desk.asks
-        ticket = desk.admit(made)
+        assert not explanations.asks
+        ticket = explanations.admit(made)
         assert ticket is not None
-        desk.submit([ticket])
-        await desk.ready(ticket)
-        assert desk.leave(ticket) == made
-        await desk.close()
+        explanations.submit([ticket])
+        await explanations.ready(ticket)
+        assert explanations.leave(ticket) == made
+        await explanations.close()
 
     asyncio.run(body())
 
@@ -435,16 +437,16 @@ def test_when_time_is_up_it_is_up_for_all_and_not_one_by_one() -> None:
     async def body(rig: Rig) -> None:
         rig.explainer.may.clear()
         alerts = [rig.submit(i) for i in range(100)]
-        await rig.desk.ready(alerts[0])
+        await rig.explanations.ready(alerts[0])
         await asyncio.sleep(0.01)  # they came a moment later
-        assert all(map(rig.desk.is_ready, alerts))
+        assert all(map(rig.explanations.is_ready, alerts))
 
     play(body, timeout_s=0.01)
 
 
 def test_a_service_that_was_dead_for_days_is_left_alone_still() -> None:
     async def body(rig: Rig) -> None:
-        rig.desk._breaker.failures = 5000
+        rig.explanations._breaker.failures = 5000
         await rig.sent([rig.submit(1, 1)])
         assert [failed((await rig.sent([rig.submit(i, i)]))[0]) for i in (2, 3)] == ["paused"] * 2
 
@@ -490,7 +492,7 @@ def test_an_alert_of_the_last_run_is_told_what_is_known_and_nobody_is_asked() ->
             Ticket(Alert(str(n), "krone.app", 0, {**alert(n, n).record, "bundle_hash": "b1"}))
             for n in (1, 2)
         ]
-        rig.desk.restore(left_over)
+        rig.explanations.restore(left_over)
         known, unknown = await rig.sent(left_over)
         assert known is not None
         assert (known.record["explained_by"], known.record["explained"]["cost_usd"]) == (
@@ -505,13 +507,16 @@ def test_an_alert_of_the_last_run_is_told_what_is_known_and_nobody_is_asked() ->
 
 def test_ids_that_could_not_be_written_are_written_with_the_next_ones(tmp_path: Path) -> None:
     path = tmp_path / "knowledge"
-    desk, other = Desk(Knowledge(path, busy_s=0.0)), sqlite3.connect(path, isolation_level=None)
+    explanations, other = (
+        ExplanationQueue(Knowledge(path, busy_s=0.0)),
+        sqlite3.connect(path, isolation_level=None),
+    )
     other.execute("BEGIN IMMEDIATE")
-    desk.submit([Ticket(alert(1, 1))])
+    explanations.submit([Ticket(alert(1, 1))])
     other.execute("ROLLBACK")
-    assert desk.stats()["knowledge_errors"] == 1
-    desk.submit([Ticket(alert(2, 2))])
-    assert [desk.knowledge.pattern_of(str(n)) for n in (1, 2)] == [pattern(1), pattern(2)]
+    assert explanations.stats()["knowledge_errors"] == 1
+    explanations.submit([Ticket(alert(2, 2))])
+    assert [explanations.knowledge.pattern_of(str(n)) for n in (1, 2)] == [pattern(1), pattern(2)]
 
 
 def test_a_model_that_is_not_claude_is_called_what_it_is() -> None:
@@ -541,11 +546,11 @@ def test_a_late_answer_is_kept_and_booked() -> None:
         (sent,) = await rig.sent([rig.submit(1)])
         assert failed(sent) == "timeout"
         rig.explainer.may.set()
-        while not rig.desk.stats().get("explain_tokens"):
+        while not rig.explanations.stats().get("explain_tokens"):
             await asyncio.sleep(0)
-        assert rig.desk.stats()["explain_cost_usd"] == pytest.approx(0.01)
+        assert rig.explanations.stats()["explain_cost_usd"] == pytest.approx(0.01)
         assert rig.knowledge.recall(case()) is not None
-        assert not rig.desk.has_late
+        assert not rig.explanations.has_late
 
     play(body, timeout_s=0.01)
 
@@ -556,18 +561,18 @@ def test_an_alert_is_sent_once_more_with_its_late_explanation_where_that_is_want
         tickets = [rig.submit(n) for n in (1, 2)]
         assert [failed(one) for one in await rig.sent(tickets)] == ["timeout"] * 2
         rig.explainer.may.set()
-        while not rig.desk.has_late:
+        while not rig.explanations.has_late:
             await asyncio.sleep(0)
-        late = rig.desk.take_late()
-        assert not rig.desk.has_late
-        rig.desk.submit(late)
+        late = rig.explanations.take_late()
+        assert not rig.explanations.has_late
+        rig.explanations.submit(late)
         again = await rig.sent(late)
         assert [one.alert_id for one in again if one] == ["1", "2"]
         assert all(one and "The lift is stuck." in one.record["explanation"] for one in again)
-        assert rig.desk.stats()["explanations_late"] == 2
+        assert rig.explanations.stats()["explanations_late"] == 2
         assert len(rig.explainer.asked) == 1
         restored = [Ticket(one) for one in again if one]
-        rig.desk.restore(restored)  # a kill in between: it is sent as it was
+        rig.explanations.restore(restored)  # a kill in between: it is sent as it was
         assert await rig.sent(restored) == again
 
     play(body, timeout_s=0.01, sends_late=True)
@@ -576,11 +581,11 @@ def test_an_alert_is_sent_once_more_with_its_late_explanation_where_that_is_want
 def test_the_queue_knows_what_can_not_be_answered_in_time() -> None:
     async def body(rig: Rig) -> None:
         await rig.sent([rig.submit(0)])
-        rig.desk._usual_s = 20.0
+        rig.explanations._usual_s = 20.0
         rig.explainer.may.clear()
         tickets = [rig.submit(n, n) for n in range(1, 8)]
         # Two at a time, 20 seconds each: the fourth has to wait for 40 seconds and is let go.
-        assert [rig.desk.is_ready(one) for one in tickets] == [False] * 4 + [True] * 3
+        assert [rig.explanations.is_ready(one) for one in tickets] == [False] * 4 + [True] * 3
         assert [failed(one) for one in await rig.sent(tickets[4:])] == ["late"] * 3
         rig.explainer.may.set()
         assert all(
@@ -594,11 +599,11 @@ def test_the_queue_knows_what_can_not_be_answered_in_time() -> None:
 
 def test_another_model_is_asked_anew() -> None:
     async def body(rig: Rig) -> None:
-        rig.desk._model = "claude-test"
+        rig.explanations._model = "claude-test"
         await rig.sent([rig.submit(1)])
         await rig.sent([rig.submit(2)])
         assert len(rig.explainer.asked) == 1
-        rig.desk._model = "another"
+        rig.explanations._model = "another"
         await rig.sent([rig.submit(3)])
         assert len(rig.explainer.asked) == 2
 

@@ -1,9 +1,9 @@
 """Where alerts wait for their explanation: bounded in number and time, one question a pattern.
 
-An alert passes the desk between its commit and its delivery. What a person said of its pattern
+An alert is in the queue between its commit and its delivery. What a person said of its pattern
 counts first, then what a model answered before; then the model is asked, if one is set. A missing
 answer is never a verdict: the alert leaves in time with its evidence, and says why there is none.
-No record ever waits for the desk.
+No record ever waits for it.
 """
 
 from __future__ import annotations
@@ -44,7 +44,7 @@ _NEWEST = 0.3
 _MOST_UNWRITTEN = 10_000
 
 
-class Desk:
+class ExplanationQueue:
     """Explains alerts. Without `explainer` nothing is asked; what is known already is still used.
 
     The service calls, for each alert: `admit` when it is made, and with its ticket `submit` when it

@@ -8,7 +8,7 @@ import pytest
 
 from fluent_krone.detect.bundle import bundle_files, find_bundle, load_bundle
 from fluent_krone.errors import ConfigError, KroneError
-from fluent_krone.living.bundles import BundleFolder
+from fluent_krone.learning.bundles import BundleFolder
 
 
 def folder_of(path: Path, bundle: Path, *names: str) -> BundleFolder:

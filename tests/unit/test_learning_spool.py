@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from fluent_krone.inputs import read_events
-from fluent_krone.living.spool import StreamSpool
+from fluent_krone.learning.spool import StreamSpool
 from fluent_krone.reading.records import TAG
 from fluent_krone.segments import segment_files
 from fluent_krone.transport.forward import Chunk, ForwardDecoder, encode_events
