@@ -9,6 +9,7 @@ from __future__ import annotations
 import heapq
 import random
 import re
+import socket
 import uuid
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
@@ -27,7 +28,7 @@ from fluent_krone.detect.bundle import Bundle, load_bundle
 from fluent_krone.detect.local_context import LocalContext
 from fluent_krone.detect.nested_aware import NestedAware, NestedFiles
 from fluent_krone.reading.records import InputSettings
-from fluent_krone.transport.forward import encode_events
+from fluent_krone.transport.forward import ForwardDecoder, encode_events
 
 # Records in a chunk: about what Fluentd sends of a busy log.
 CHUNK_RECORDS = 5_000
@@ -185,6 +186,21 @@ def fitted(
         training=frozenset(),
         golden=(),
     )
+
+
+def send_until_acked(
+    connection: socket.socket, frames: Iterable[bytes], most_in_flight: int
+) -> None:
+    """Send frames, with so many chunks on their way at a time, until all are acked."""
+    decoder = ForwardDecoder()
+    unacked = 0
+    for frame in frames:
+        connection.sendall(frame)
+        unacked += 1
+        while unacked >= most_in_flight:
+            unacked -= len(decoder.feed(connection.recv(65536)))
+    while unacked:
+        unacked -= len(decoder.feed(connection.recv(65536)))
 
 
 def plain(hdfs: list[Record], times_ns: Sequence[int]) -> Load:

@@ -104,16 +104,8 @@ def chunks_of(frame: bytes) -> list[Chunk]:
 def send(port: int, frames: list[bytes], results: Any) -> None:
     """The client process: sends all frames and waits for every ack; puts its wall seconds."""
     with socket.create_connection(("127.0.0.1", port)) as connection:
-        decoder = ForwardDecoder()
-        unacked = 0
         started = time.perf_counter()
-        for frame in frames:
-            connection.sendall(frame)
-            unacked += 1
-            while unacked >= IN_FLIGHT:
-                unacked -= len(decoder.feed(connection.recv(65536)))
-        while unacked:
-            unacked -= len(decoder.feed(connection.recv(65536)))
+        loads.send_until_acked(connection, frames, IN_FLIGHT)
         results.put(time.perf_counter() - started)
 
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import os
 import signal
-import socket
 import sys
 import tempfile
 import time
@@ -18,7 +17,7 @@ from fluent_krone.config import Config
 from .bench import Bench
 from .fluentd import FLUENTD, KRONE_CONF, OUT_FORWARD_CONF, Fluentd, line_of
 from .outcome import RunOutcome, in_any_order, same_but_for_order, sessions_that_differ_in_alerts
-from .serving import REPOSITORY
+from .serving import REPOSITORY, free_port
 
 # The message that kills every child which reads it.
 POISON = "a poison line of blk_666"
@@ -97,7 +96,7 @@ async def out_forward(bench: Bench) -> dict[str, Any]:
 
 async def _behind_out_forward(bench: Bench, lines: list[str], kills: int) -> RunOutcome:
     # A single instance for each key, so that each session's events can be counted in the end.
-    async with bench.rig("--idle-timeout", "10000h", "--port", str(_free_port())) as rig:
+    async with bench.rig("--idle-timeout", "10000h", "--port", str(free_port())) as rig:
         with tempfile.TemporaryDirectory() as made:
             fluentd = Fluentd(Path(made), OUT_FORWARD_CONF, bench.bundle_name, port=rig.serve.port)
             size = len(lines) // (kills + 1) + 1
@@ -157,11 +156,6 @@ def poison(bench: Bench) -> dict[str, Any]:
         "alerts_lost": len(ids - outcome.alerts.keys()),
         "alerts_new": len(outcome.alerts.keys() - ids),
     }
-
-
-def _free_port() -> int:
-    with socket.create_server(("127.0.0.1", 0)) as server:
-        return int(server.getsockname()[1])
 
 
 def poisoned(arguments: list[str]) -> int:

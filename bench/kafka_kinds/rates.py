@@ -12,7 +12,9 @@ import uuid
 from pathlib import Path
 from typing import Any
 
-from fluent_krone.transport.forward import ForwardDecoder, encode_events
+from loads import send_until_acked
+
+from fluent_krone.transport.forward import encode_events
 from kafka_kinds.compare import Reference
 from kafka_kinds.processes import cpu_s
 from kafka_kinds.stages import LEAST_SHARE, TIMES, Setting, again
@@ -102,23 +104,11 @@ def _forward(setting: Setting, messages: list[Any]) -> float:
         port = int(found[1]) if found else 0
     with socket.create_connection(("127.0.0.1", port)) as connection:
         # The first chunk warms up, as the first commit does at the other door.
-        _send(connection, frames[:1])
+        send_until_acked(connection, frames[:1], _IN_FLIGHT)
         before = cpu_s(serve.pid)
-        _send(connection, frames[1:])
+        send_until_acked(connection, frames[1:], _IN_FLIGHT)
         spent = cpu_s(serve.pid) - before
     serve.terminate()
     time.sleep(0.1)
     serve.communicate(timeout=60)
     return (count - _CHUNK) / spent
-
-
-def _send(connection: socket.socket, frames: list[bytes]) -> None:
-    decoder = ForwardDecoder()
-    unacked = 0
-    for frame in frames:
-        connection.sendall(frame)
-        unacked += 1
-        while unacked >= _IN_FLIGHT:
-            unacked -= len(decoder.feed(connection.recv(65536)))
-    while unacked:
-        unacked -= len(decoder.feed(connection.recv(65536)))

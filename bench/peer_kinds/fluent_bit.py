@@ -8,8 +8,10 @@ import subprocess
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
+from fault_kinds.serving import free_port
+
 from .certificates import certificates
-from .run import Run, free_port
+from .run import Run
 
 # What keeps the order of lines: one small chunk at a time, from memory.
 ORDERLY = {"Mem_Buf_Limit": "1M"}

@@ -6,8 +6,10 @@ import asyncio
 import subprocess
 from collections.abc import Sequence
 
+from fault_kinds.serving import REPOSITORY
+
 from .certificates import certificates
-from .run import ROOT, Run
+from .run import Run
 
 
 async def go_sends(run: Run, *arguments: str, flags: Sequence[str] = ()) -> None:
@@ -34,7 +36,7 @@ const client = new FluentClient("app", {
   process.exit(0);
 })();
 """
-NODE_FOLDER = ROOT / "tests" / "e2e" / "node"
+NODE_FOLDER = REPOSITORY / "tests" / "e2e" / "node"
 # Arguments: port, path of the lines.
 PYTHON = """
 import sys

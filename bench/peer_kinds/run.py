@@ -6,9 +6,7 @@ import asyncio
 import json
 import os
 import signal
-import socket
 import subprocess
-import sys
 import time
 import urllib.request
 from collections import Counter
@@ -16,15 +14,14 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from fault_kinds.serving import COMMAND, ENVIRONMENT, free_port
+
 from fluent_krone.transport.forward import Chunk
 from fluent_krone.transport.server import ForwardServer, ServerSettings
 
 if TYPE_CHECKING:
     from .cases import Case
 
-ROOT = Path(__file__).resolve().parents[2]
-COMMAND = [sys.executable, "-m", "fluent_krone"]
-ENVIRONMENT = os.environ | {"PYTHONPATH": str(ROOT)}
 # How a line of HDFS is read, wherever it comes from.
 READING = [
     r"--line-format=^(?P<time>\d{6} \d{6}) (?P<id>\d+) (?P<level>[A-Z]+) "
@@ -45,11 +42,6 @@ def replayed(lines: Sequence[str], folder: Path) -> set[str]:
         [*COMMAND, "replay", *flags, *READING], env=ENVIRONMENT, check=True, capture_output=True
     )
     return {json.loads(line)["alert_id"] for line in alerts.read_text().splitlines()}
-
-
-def free_port() -> int:
-    with socket.create_server(("127.0.0.1", 0)) as probe:
-        return int(probe.getsockname()[1])
 
 
 class Run:
