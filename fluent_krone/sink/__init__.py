@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Protocol
 
-from fluent_krone.types import Alert, Packed
+from ..types import Alert, Packed
 
 
 class Sink(Protocol):

@@ -13,15 +13,15 @@ import ssl
 from collections.abc import AsyncIterator, Sequence
 from dataclasses import dataclass
 
-from fluent_krone.errors import ProtocolError, SinkBusy
-from fluent_krone.transport.forward import (
+from ..errors import ProtocolError, SinkBusy
+from ..transport.forward import (
     ClientHandshake,
     FrameSplitter,
     decode_frame,
     encode_events,
     pack_message,
 )
-from fluent_krone.types import Alert, Packed
+from ..types import Alert, Packed
 
 _log = logging.getLogger(__name__)
 # Bytes of a HELO, a PONG or an ack, and of one read. Real ones have a few hundred; a longer one

@@ -9,9 +9,9 @@ import select
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, TextIO
 
-from fluent_krone.errors import SinkBusy
-from fluent_krone.keeping.lines import events_of, line_of
-from fluent_krone.types import Alert, Packed
+from ..errors import SinkBusy
+from ..keeping.lines import events_of, line_of
+from ..types import Alert, Packed
 
 
 class StdoutSink:

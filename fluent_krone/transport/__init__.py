@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import NamedTuple, Protocol, runtime_checkable
 
-from fluent_krone.transport.forward import Chunk
+from .forward import Chunk
 
 
 class Sender(Protocol):

@@ -10,9 +10,9 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import TypeVar
 
-from fluent_krone.errors import ProtocolError
-from fluent_krone.transport import BurstInlet, Delivery, Inlet
-from fluent_krone.transport.forward import Frame, LargeFrame
+from ..errors import ProtocolError
+from . import BurstInlet, Delivery, Inlet
+from .forward import Frame, LargeFrame
 
 # Bytes of a small chunk. A larger one costs so much itself that it can come alone.
 _SMALL_BYTES = 2**12

@@ -8,8 +8,8 @@ from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass, field, fields
 
-from fluent_krone.transport.channel import Channel, End
-from fluent_krone.transport.forward import FrameSplitter, ack_bytes
+from .channel import Channel, End
+from .forward import FrameSplitter, ack_bytes
 
 # Seconds that a sender may take for one frame while memory is short. Then its connection is closed,
 # so that a slow sender cannot keep all others waiting.

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from fluent_krone.config import default_of
+from ..config import default_of
 
 MAX_FRAME_BYTES: int = default_of("max_frame_size")
 MAX_INFLATED_BYTES: int = default_of("max_inflated_size")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from fluent_krone.transport.forward import Chunk
+from .forward import Chunk
 
 # Nanoseconds by which a chunk may begin before the chunk before it. Clients that send whole seconds
 # do so without a fault.

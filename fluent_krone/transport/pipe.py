@@ -22,18 +22,18 @@ from typing import Any
 
 import msgpack
 
-from fluent_krone.errors import ConfigError, ProtocolError, SinkBusy
-from fluent_krone.transport import BurstInlet, Delivery, Inlet
-from fluent_krone.transport.bursts import burst_inlet, chunk_bytes, together
-from fluent_krone.transport.forward import (
+from ..errors import ConfigError, ProtocolError, SinkBusy
+from ..types import Alert, Packed
+from . import BurstInlet, Delivery, Inlet
+from .bursts import burst_inlet, chunk_bytes, together
+from .forward import (
     Chunk,
     ForwardDecoder,
     ack_bytes,
     encode_events,
     pack_message,
 )
-from fluent_krone.transport.limits import MAX_FRAME_BYTES, MAX_INFLATED_BYTES
-from fluent_krone.types import Alert, Packed
+from .limits import MAX_FRAME_BYTES, MAX_INFLATED_BYTES
 
 # Bytes of one read: what a pipe of the largest usual size holds.
 _READ_BYTES = 2**18

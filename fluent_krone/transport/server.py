@@ -22,12 +22,12 @@ from collections.abc import AsyncGenerator, AsyncIterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from fluent_krone.errors import ProtocolError
-from fluent_krone.transport import BurstInlet, Delivery, Inlet
-from fluent_krone.transport.bursts import burst_inlet, chunk_bytes, frame_bytes, together
-from fluent_krone.transport.channel import Channel
-from fluent_krone.transport.connections import Ack, Connection, Connections, ServerStats
-from fluent_krone.transport.forward import (
+from ..errors import ProtocolError
+from . import BurstInlet, Delivery, Inlet
+from .bursts import burst_inlet, chunk_bytes, frame_bytes, together
+from .channel import Channel
+from .connections import Ack, Connection, Connections, ServerStats
+from .forward import (
     Chunk,
     Frame,
     FrameSplitter,
@@ -37,7 +37,7 @@ from fluent_krone.transport.forward import (
     decode_frame,
     foreign_protocol,
 )
-from fluent_krone.transport.limits import (
+from .limits import (
     HOST,
     MAX_CONNECTIONS,
     MAX_FRAME_BYTES,
@@ -46,9 +46,9 @@ from fluent_krone.transport.limits import (
     PORT,
     UNIX_PERMISSIONS,
 )
-from fluent_krone.transport.listening import listen_at, listen_on, quick_ack
-from fluent_krone.transport.logs import RateLimitedLog
-from fluent_krone.transport.order import OrderWatch
+from .listening import listen_at, listen_on, quick_ack
+from .logs import RateLimitedLog
+from .order import OrderWatch
 
 _log = logging.getLogger(__name__)
 # Bytes of one read. It is large beside a record and small beside a frame.

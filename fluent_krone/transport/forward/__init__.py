@@ -19,26 +19,26 @@ Each module has one job:
 
 from __future__ import annotations
 
-from fluent_krone.transport.forward.encode import (
+from .encode import (
     ack_bytes,
     encode_event_time,
     encode_events,
     pack_message,
 )
-from fluent_krone.transport.forward.entries import Chunk, Event
-from fluent_krone.transport.forward.framing import (
+from .entries import Chunk, Event
+from .framing import (
     ForwardDecoder,
     Frame,
     FrameSplitter,
     decode_frame,
 )
-from fluent_krone.transport.forward.handshake import (
+from .handshake import (
     ClientHandshake,
     HandshakeOutcome,
     ServerHandshake,
 )
-from fluent_krone.transport.forward.headers import foreign_protocol
-from fluent_krone.transport.forward.large import FrameTooLarge, LargeFrame
+from .headers import foreign_protocol
+from .large import FrameTooLarge, LargeFrame
 
 __all__ = [
     "Chunk",

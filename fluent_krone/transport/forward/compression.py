@@ -7,8 +7,8 @@ from collections.abc import Callable
 from importlib.util import find_spec
 from typing import Protocol, cast
 
-from fluent_krone.transport.forward.entries import CUT_SHORT, fault
-from fluent_krone.transport.forward.spool import Gathering, Run, pieces
+from .entries import CUT_SHORT, fault
+from .spool import Gathering, Run, pieces
 
 # Members (gzip) or frames (zstd) in one chunk. Fluentd writes one each time it appends to a chunk,
 # which makes thousands. Each appended at least one event, so 100,000 of them would fill 10 MiB.

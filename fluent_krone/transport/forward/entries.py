@@ -13,8 +13,8 @@ from typing import Any, Protocol
 
 import msgpack
 
-from fluent_krone.errors import RecordError
-from fluent_krone.transport.forward.spool import Run, pieces
+from ...errors import RecordError
+from .spool import Run, pieces
 
 _NS = 1_000_000_000
 # Seconds beyond this do not fit an int64 of nanoseconds, which all later stages use. An entry with

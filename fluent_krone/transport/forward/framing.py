@@ -13,28 +13,26 @@ from typing import Any
 
 import msgpack
 
-from fluent_krone.errors import ProtocolError
-from fluent_krone.transport.forward.compression import has_zstd, inflate
-from fluent_krone.transport.forward.entries import DIGEST_MARK, Chunk, extension, fault, unpacker
-from fluent_krone.transport.forward.headers import (
+from ...errors import ProtocolError
+from ..limits import MAX_FRAME_BYTES, MAX_INFLATED_BYTES
+from .compression import has_zstd, inflate
+from .entries import DIGEST_MARK, Chunk, extension, fault, unpacker
+from .headers import (
     MAX_OPTION_BYTES,
+    MAX_TAG_BYTES,
     NOT_FORWARD,
     is_array,
     is_map,
     is_text,
     length_at,
 )
-from fluent_krone.transport.forward.large import FrameTooLarge, LargeFrame, LargeReader
-from fluent_krone.transport.forward.small import small_message
-from fluent_krone.transport.forward.spool import IN_MEMORY_BYTES, Run
-from fluent_krone.transport.limits import MAX_FRAME_BYTES, MAX_INFLATED_BYTES
+from .large import FrameTooLarge, LargeFrame, LargeReader
+from .small import small_message
+from .spool import IN_MEMORY_BYTES, Run
 
 # Bytes that the scanner gets at a time, so that the limit on frames is checked before much more
 # than a frame is buffered.
 _PIECE_BYTES = 2**20
-# Bytes of a tag. Each open session and each alert keeps one, so a longer one is cut. It is not an
-# error, after which a pipe would get the same chunk again for ever.
-_MAX_TAG_BYTES = 2**10
 _NILS = re.compile(b"\xc0+")
 _NIL = 0xC0
 # Bytes of a frame up to which to copy it twice costs less than a view of it.
@@ -260,7 +258,7 @@ def _decode_message(packed: bytes, max_inflated_bytes: int) -> Chunk:
 
 
 def _tag(raw: bytes) -> str:
-    return raw[:_MAX_TAG_BYTES].decode("utf-8", "replace")
+    return raw[:MAX_TAG_BYTES].decode("utf-8", "replace")
 
 
 def _chunk(

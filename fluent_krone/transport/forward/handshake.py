@@ -11,8 +11,8 @@ from typing import Any, NoReturn
 
 import msgpack
 
-from fluent_krone.errors import ProtocolError
-from fluent_krone.transport.forward.encode import pack_message
+from ...errors import ProtocolError
+from .encode import pack_message
 
 
 def _nonce() -> bytes:

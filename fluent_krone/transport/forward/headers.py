@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+# Bytes of a tag. Each open session and each alert keeps one, so a longer one is cut. It is not an
+# error, after which a pipe would get the same chunk again for ever.
+MAX_TAG_BYTES = 2**10
 # Bytes of an option or of a control map, which are built whole. Real ones have a few hundred.
 MAX_OPTION_BYTES = 2**16
 NOT_FORWARD = "not a Forward message"

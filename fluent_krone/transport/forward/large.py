@@ -7,16 +7,16 @@ from typing import NamedTuple
 
 import msgpack
 
-from fluent_krone.errors import ProtocolError
-from fluent_krone.transport.forward.entries import fault, unpacker
-from fluent_krone.transport.forward.headers import (
+from ...errors import ProtocolError
+from .entries import fault, unpacker
+from .headers import (
     MAX_OPTION_BYTES,
     NOT_FORWARD,
     is_array,
     is_text,
     length_at,
 )
-from fluent_krone.transport.forward.spool import Spool
+from .spool import Spool
 
 
 class FrameTooLarge(ProtocolError):

@@ -8,13 +8,12 @@ from __future__ import annotations
 
 import msgpack
 
-from fluent_krone.transport.forward.entries import DIGEST_MARK, Chunk, extension
+from .entries import DIGEST_MARK, Chunk, extension
+from .headers import MAX_TAG_BYTES
 
 # Bytes of a small frame. It is built whole before it is known to be sound, and a byte of nested
 # empty maps weighs 70 bytes once it is built: half a MiB at most.
 _MAX_BYTES = 2**13
-# Bytes of a tag that is not cut.
-_MAX_TAG_BYTES = 2**10
 # Arrays of two and of three elements.
 _ARRAYS = (0x92, 0x93)
 
@@ -31,7 +30,7 @@ def small_message(packed: bytes) -> Chunk | None:
         return None
     tag = message[0]
     entries = message[1]
-    if type(tag) is not str or not tag.isascii() or len(tag) > _MAX_TAG_BYTES:
+    if type(tag) is not str or not tag.isascii() or len(tag) > MAX_TAG_BYTES:
         return None
     if type(entries) is not bytes:
         return None
