@@ -43,7 +43,7 @@ def run(flags: argparse.Namespace) -> int:
     config = from_flags(flags, "kafka-share")
     running.start_logging(config)
     # Imported here because only this command needs it.
-    from ..kafka.sharing import share
+    from ..kafka.shared_knowledge import share
 
     count = share(config, flags.rows, flags.announce, flags.unmark)
     print(f"shared {count} with group {config.group}")

@@ -12,14 +12,18 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
+from pathlib import Path
 from typing import Any
 
+from ..config import Config
+from ..detect.bundle import load_bundle
 from ..errors import ConfigError, KroneError
 from ..explain.accepted import Accepted
 from ..explain.knowledge import Knowledge
-from ..explain.rows import Learned, Mark, Row, line_of, row_of_line
+from ..explain.rows import Learned, Mark, Row, line_of, read_rows, row_of_line
 from .clients import Clients
+from .topics import Topics, ensure_known
 
 _log = logging.getLogger(__name__)
 
@@ -32,6 +36,8 @@ _MOST = 1000
 # Seconds that the start waits for what the group knows, and for each part of it.
 _LOAD_S = 20.0
 _WAIT_S = 0.2
+# Seconds that the brokers may take when something is shared.
+_SHARED_S = 30.0
 
 
 class SharedKnowledge:
@@ -100,6 +106,32 @@ class SharedKnowledge:
                 db.execute(f"DELETE FROM {who} WHERE pattern = ?", (pattern,))
 
 
+def share(config: Config, rows: Path | None, announced: str | None, unmarked: Sequence[str]) -> int:
+    """Write rows of knowledge, the hash of a bundle, and marks taken back; returns how many.
+
+    They are one transaction. Raises KroneError when the brokers do not take it.
+    """
+    known: list[Row] = []
+    if rows is not None:
+        known = read_rows(rows)
+    bundle_hash = None
+    if announced is not None:
+        bundle_hash = load_bundle(announced).hash
+    messages = messages_of(known, bundle_hash, unmarked)
+    clients = Clients(config, lambda error: None)
+    ensure_known(clients, config)
+    producer = clients.producer(f"{config.group}-share")
+    try:
+        producer.init_transactions(_SHARED_S)
+        producer.begin_transaction()
+        for key, value in messages:
+            producer.produce(Topics.of(config.group).knowledge, value, key=key, partition=0)
+        producer.commit_transaction(_SHARED_S)
+    except clients.kafka.KafkaException as error:
+        raise KroneError(f"nothing was shared: {error.args[0].str()}") from None
+    return len(messages)
+
+
 def messages_of(
     rows: Iterable[Row], bundle_hash: str | None, unmarked: Iterable[str]
 ) -> list[tuple[bytes, bytes | None]]:
@@ -116,5 +148,5 @@ def messages_of(
     if bundle_hash is not None:
         found.append((_BUNDLE, bundle_hash.encode()))
     if not found:
-        raise ConfigError("there is nothing to share: give --knowledge, --announce or --unmark")
+        raise ConfigError("there is nothing to share: give --rows, --announce or --unmark")
     return found
