@@ -11,7 +11,8 @@ How a deploy is told from an odd line:
 4. Steps of a change are renamed or added: `replacing.py` decides, after a few sessions. A renamed
    step is judged as the old one; an added one is passed over, so that sessions are judged without
    it. For a time, further new steps join the change as they come. A message that is an old one
-   but for one word may have a wrong value instead: it joins only once it spreads.
+   but for one word may have a wrong value instead: it joins only once it spreads, and never where
+   that word is a code in capitals.
 5. What belongs to no change when its time is over is *odd*: it is judged as before, and its first
    line is told. If it spreads later, it is a change after all.
 
@@ -96,7 +97,7 @@ class Changes:
         self._places = Places(self._steps, forms, replacing, names, unknown, self._settle_ns)
         self._open = OpenChanges(self._steps, forms, self._places, versions, self._settle_ns)
         self._spreading = Spreading(
-            self._steps, self._open, versions, self._settle_ns, self._places.is_reworded
+            self._steps, self._open, versions, self._settle_ns, self._places
         )
         self.counters = self._open.counters
         # Text → the old template that it replaces, or an empty text.

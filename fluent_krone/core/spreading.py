@@ -5,16 +5,18 @@ and share some of them, or at the first new step under a version label that is a
 While it is open, further new steps join it as they come. A step that is an old one but for one word
 may have a wrong value instead, and one that was found to be odd is known not to spread: both join
 only once they do. Two sessions are enough of one that has another plain word than the old step and
-stands in its place.
+stands in its place. One that has another code in capitals is never part of a change, however many
+sessions fail with it.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 
 from ..reading.records import SessionKey
 from .newsteps import Change, NewStep
 from .open_changes import OpenChanges
+from .places import Places
 from .versions import Versions
 
 # Sessions that must have one step which may be a wrong value, or which was found to be odd.
@@ -34,10 +36,7 @@ _WITHIN_NS = 3600 * 10**9
 
 
 class Spreading:
-    """Notes the sessions of the new steps in `steps`, which it shares with `Changes`.
-
-    `is_reworded` says of a step whether it is an old one in other words, at the old one's place.
-    """
+    """Notes the sessions of the new steps in `steps`, which it shares with `Changes`."""
 
     def __init__(
         self,
@@ -45,13 +44,13 @@ class Spreading:
         changes: OpenChanges,
         versions: Versions,
         settle_ns: int,
-        is_reworded: Callable[[NewStep], bool],
+        places: Places,
     ) -> None:
         self._steps = steps
         self._changes = changes
         self._versions = versions
         self._settle_ns = settle_ns
-        self._is_reworded = is_reworded
+        self._places = places
 
     def note(self, step: NewStep, session: SessionKey, clock: int) -> bool:
         """A session has a step; whether that is one more than was known."""
@@ -76,7 +75,15 @@ class Spreading:
 
     def change_of(self, step: NewStep, version: bytes | None, clock: int) -> Change | None:
         """The change that a step belongs to from now on, with all that are as new; None: none."""
-        fresh = [s for s in self._steps.values() if s.state == "waiting" and not s.change]
+        if self._places.is_other_code(step):
+            return None
+        fresh = [
+            other
+            for other in self._steps.values()
+            if other.state == "waiting"
+            and not other.change
+            and not self._places.is_other_code(other)
+        ]
         joined = {step.number: step}
         change = self._changes.newest
         if change is not None:
@@ -102,7 +109,7 @@ class Spreading:
             return _SPREAD
         if not step.is_variant:
             return 1
-        if self._is_reworded(step):
+        if self._places.is_reworded(step):
             return _SPREAD_OF_REWORDED
         return _SPREAD
 

@@ -44,6 +44,18 @@ class Wording:
         """Whether a new template is an old one but for one word, as one of a new value is."""
         return any(self._is_variant(text, old) for _, old in self._as_long(text))
 
+    def is_other_code(self, text: str) -> bool:
+        """Whether a new template has another code where one of training has a code: a word in
+        capitals, in a sentence that is not, as `DENY` is in place of `OK`."""
+        if _WILDCARDS.sub("", text).isupper():
+            return False
+        pairs = [
+            differing_words(text, old) or []
+            for _, old in self._as_long(text)
+            if self._is_variant(text, old)
+        ]
+        return any(_is_code(word) and _is_code(old) for [(word, old)] in pairs)
+
     def says_otherwise(self, text: str) -> int | None:
         """The log key of the template that a new one is but for one word of its sentence.
 
@@ -120,6 +132,11 @@ def differing_words(one: str, other: str) -> list[tuple[str, str]] | None:
     if len(words) != len(others):
         return None
     return [pair for pair in zip(words, others, strict=True) if pair[0] != pair[1]]
+
+
+def _is_code(word: str) -> bool:
+    """Whether a word, or the value of `key=value`, is written in capitals."""
+    return word.rpartition("=")[2].strip(_PUNCTUATION).isupper()
 
 
 def likeness(one: str, other: str) -> float:

@@ -8,6 +8,7 @@ from typing import Any
 
 import msgpack
 import pytest
+import synthetic
 from synthetic import (
     ARRIVED,
     BROKEN,
@@ -222,6 +223,28 @@ def test_what_was_noted_of_a_line_holds_for_the_one_that_it_becomes_a_part_of() 
             record[b"message"] = record[b"message"].replace(b"stands", word)
         engine.feed("app", events, NOW)
     assert engine.settling.changes.renamed == 1
+
+
+def test_another_code_is_no_change_however_many_sessions_fail_with_it(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Wrong before: five sessions within an hour that were denied were a new version, and none was
+    told."""
+    text = "lift: reply OK of the gate at floor <num>"
+    rows = [(text, *row[1:]) if number == ARRIVED else row for number, row in enumerate(ROWS)]
+    monkeypatch.setattr(synthetic, "ROWS", rows)
+    engine = engine_of()
+    findings: list[Finding] = []
+    for number in range(10):
+        events = ride(f"r{number}", BEFORE, 100 * number)
+        code = b"DENY" if number < 6 else b"OK"
+        events[BEFORE.index(ARRIVED)][1][b"message"] = (
+            b"lift: reply %b of the gate at floor 3" % code
+        )
+        findings += engine.feed("app", events, NOW)
+    findings += engine.finish()
+    assert changes(findings) == []
+    assert len(sequences(findings)) == 6
 
 
 def test_an_odd_line_that_spreads_later_is_a_change_after_all() -> None:

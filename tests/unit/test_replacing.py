@@ -63,6 +63,24 @@ def test_a_value_in_quotation_marks_is_one_word_that_may_name_the_step() -> None
     assert wording.is_variant('msg="order created" service=orders order=<num> currency=XXX')
 
 
+def test_a_code_in_place_of_a_code_is_no_other_wording() -> None:
+    wording = Wording(
+        [
+            "reply OK of the border in <num> ms",
+            "session of user <num> stored",
+            "paid <num> to the ledger currency=EUR",
+            "JOB <num> OF CHAIN ENDED",
+        ]
+    )
+    assert wording.is_other_code("reply DENY of the border in <num> ms")
+    assert wording.is_other_code("paid <num> to the ledger currency=XXX")
+    # A new version says it in other words, …
+    assert not wording.is_other_code("session of user <num> saved")
+    assert not wording.is_other_code("reply fine of the border in <num> ms")
+    # … and where all words are capitals, they tell nothing.
+    assert not wording.is_other_code("JOB <num> OF CHAIN DONE")
+
+
 def test_another_word_of_a_sentence_says_otherwise_and_a_value_does_not() -> None:
     wording = Wording(
         [
