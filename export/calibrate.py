@@ -25,10 +25,12 @@ from fluent_krone.detect.budget import (
     budget_from_json,
     clearing_of,
 )
+from fluent_krone.detect.tails import STEEPEST
 
 from .faults import HANGING, KINDS, Injector
 from .panel import DENSITY, WAITING, Forms, Panel, fit_panel
 from .plan_budget import NOVELTIES, density_floor, expected_share, plan_budget
+from .steepness import steepest_of
 from .traces import Trace
 from .train import (
     DensityModel,
@@ -221,6 +223,7 @@ class _Trial:
         self._seed = seed
         self._forms = Forms(hierarchy)
         self._known = {session.keys for session in sessions}
+        self._steepest = STEEPEST
         self._normal: dict[str, Doubles] = {}
         self._faulty: dict[str, dict[str, list[float]]] = {}
 
@@ -233,6 +236,7 @@ class _Trial:
             return
         faults = min(self._most_faults, _FAULTY_EVENTS * size // events)
         table = tabulate([session.keys for session in self._sessions], self._hierarchy)
+        self._steepest = steepest_of(self._sessions, self._hierarchy)
         rng = np.random.default_rng(self._seed)
         fold = rng.permutation(size) % folds
         for i in range(folds):
@@ -246,7 +250,7 @@ class _Trial:
     ) -> None:
         model = fit_table(table, fitted, self._hierarchy, seed=self._seed)
         training = [self._sessions[i] for i in fitted]
-        panel = fit_panel(training, self._hierarchy, self._forms, model.counts())
+        panel = fit_panel(training, self._hierarchy, self._forms, model.counts(), self._steepest)
         self._keep(DENSITY, held, _density_scores(model, table, held))
         scores = [panel.scores(self._sessions[i]) for i in held]
         for name in scores[0]:

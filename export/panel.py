@@ -15,6 +15,7 @@ from fluent_krone.detect.levels import learn_levels
 from fluent_krone.detect.order import Order, count_order
 from fluent_krone.detect.progress import Progress, count_progress
 from fluent_krone.detect.recent import Recent, count_recent
+from fluent_krone.detect.tails import STEEPEST
 from fluent_krone.detect.times import measure_times
 from fluent_krone.detect.values import Slot, learn_values
 from fluent_krone.detect.waits import measure_waits
@@ -111,11 +112,15 @@ class Panel:
 
 
 def fit_steps(
-    sessions: Sequence[Trace], hierarchy: Hierarchy, silence_ns: int = 0
+    sessions: Sequence[Trace],
+    hierarchy: Hierarchy,
+    silence_ns: int = 0,
+    steepest: float = STEEPEST,
 ) -> StepWitnesses:
     """The witnesses of single steps, from normal `sessions`.
 
-    `silence_ns` is how long a silence of the whole stream counts as waiting (`usual_silence_ns`).
+    `silence_ns` is how long a silence of the whole stream counts as waiting (`usual_silence_ns`),
+    `steepest` how fast the tails of gaps may fall (`steepest_of`).
     """
     return StepWitnesses(
         order=Order(
@@ -126,7 +131,7 @@ def fit_steps(
             recent=Recent(count_recent(session.keys for session in sessions)),
             progress=Progress(count_progress(session.keys for session in sessions)),
         ),
-        times=measure_times(((s.keys, s.gaps_ns) for s in sessions), hierarchy),
+        times=measure_times(((s.keys, s.gaps_ns) for s in sessions), hierarchy, steepest),
         values=learn_values(
             [(s.keys, s.values) for s in sessions if s.values],
             never_seen(sessions, hierarchy),
@@ -169,13 +174,17 @@ def never_seen(sessions: Sequence[Trace], hierarchy: Hierarchy) -> dict[Slot, fl
 
 
 def fit_panel(
-    sessions: Sequence[Trace], hierarchy: Hierarchy, forms: Forms, counts: Counts
+    sessions: Sequence[Trace],
+    hierarchy: Hierarchy,
+    forms: Forms,
+    counts: Counts,
+    steepest: float = STEEPEST,
 ) -> Panel:
     """The witnesses of normal `sessions`; `counts` are of the same sessions."""
     courses = {session.keys for session in sessions}
     return Panel(
         forms=forms,
         counts=counts,
-        steps=fit_steps(sessions, hierarchy),
+        steps=fit_steps(sessions, hierarchy, steepest=steepest),
         _patterns=set[int]().union(*(forms.patterns(keys) for keys in courses)),
     )

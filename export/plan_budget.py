@@ -241,6 +241,7 @@ class _Division:
         if len(freaks) > len(self._freaks):
             self._freaks = freaks
             self._count()
+            self._give_first()
         self._give_density()
         for name, threshold in iter(self._best, None):
             self._lower(name, threshold)
@@ -352,10 +353,12 @@ class _Division:
     def _give_first(self) -> None:
         """What each score has before any false alarm is given to it."""
         for name, ranked in self.ranked.items():
-            if name == DENSITY:
-                self._lower(name, float(ranked[0]))
-            elif name not in BINARY:
-                self._lower(name, _beyond(name, float(ranked[0])))
+            threshold = float(ranked[0])
+            if name in BINARY:
+                continue
+            if name != DENSITY:
+                threshold = _beyond(name, threshold)
+            self._lower(name, min(threshold, self._thresholds.get(name, math.inf)))
 
     def _give_density(self) -> None:
         """The lowest threshold that keeps the density within its share."""

@@ -27,6 +27,7 @@ from .rates import FEWEST_WINDOWS, WHOLE_DAY, measure_rates
 from .sequences import patterns_of
 from .source import BY_TAG
 from .stages import Work
+from .steepness import steepest_of
 from .work_files import (
     bundle_name,
     calibration_of,
@@ -164,7 +165,9 @@ def bundle_content(work: Work) -> dict[str, Any]:
     leaves = leaves_of(work)
     training = training_of(work)
     kept = kept_of(work)
-    rates, silence_ns = _usual(work, Hierarchy(leaves))
+    traces = [session.trace for session in kept]
+    tree = Hierarchy(leaves)
+    rates, silence_ns = _usual(work, tree)
     facts = work.read_json("sequences.json")
     model = work.read_json("nested_aware.json")
     calibration = calibration_of(work)
@@ -178,7 +181,7 @@ def bundle_content(work: Work) -> dict[str, Any]:
         ],
         "wide": wide_of(work),
         "counts": [counts[key] for key in range(len(leaves))],
-        "patterns": patterns_of((session.log_keys for session in kept), Hierarchy(leaves)),
+        "patterns": patterns_of((session.log_keys for session in kept), tree),
         "training": [session.key for session in training],
         "nested": NestedFiles(
             model=work.file("nested_aware.onnx").read_bytes(),
@@ -194,11 +197,7 @@ def bundle_content(work: Work) -> dict[str, Any]:
         ),
         "clearing": calibration.clearing,
         "steps": WitnessFiles(
-            witnesses=fit_steps(
-                [session.trace for session in kept],
-                Hierarchy(leaves),
-                silence_ns,
-            ),
+            witnesses=fit_steps(traces, tree, silence_ns, steepest_of(traces, tree)),
             budget=calibration.budget,
             false_alarms=calibration.asked,
             blind=calibration.blind,

@@ -1,22 +1,32 @@
 """Time witness: how unusual is the time between two steps of a session.
 
-Each transition has the range of gaps that training had. Rare transitions are judged by the gaps
+Each transition has the range of gaps that training had. Where these are like the gaps before the
+same step after any other one, since the step itself takes that long, all of them count: there are
+more of them, which proves more of how long it may take. Rare transitions are judged by the gaps
 between their actions, and where these are rare too they have no limit. At serve time a transition
 is two numbers, the shortest and the longest gap that is no deviation.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
-from typing import Any
+import math
+from collections.abc import Hashable, Iterable, Mapping, Sequence
+from dataclasses import replace
+from typing import Any, TypeVar
 
 from ..core.hierarchy import Hierarchy
-from .tails import CERTAIN, Range, Tail, pooled, range_of
+from .tails import CERTAIN, STEEPEST, Range, Tail, pooled, range_of
 
 Pair = tuple[int, int]
+_Name = TypeVar("_Name", bound=Hashable)
 _NS = 1_000_000_000
 # Gaps that a transition needs for limits of its own: fewer say nothing of its longest.
 FEWEST = 30
+# Gaps before a step are alike after two steps where these shares of them are not longer than times
+# that differ by less than a factor of e to this power, …
+_QUANTILES, _ALIKE = (0.25, 0.5, 0.75, 0.9), 0.25
+# … and there are so many times as many as after one step alone, so that it is worth it.
+_MANY_MORE = 2
 # A gap is called too short only where even the shortest of training are this many units long:
 # below, it is the resolution of the clock that is judged.
 _SHORTEST_UNITS = 10
@@ -73,9 +83,14 @@ def _has_shortest(found: Range) -> bool:
 
 
 def measure_times(
-    sessions: Iterable[tuple[Sequence[int], Sequence[int]]], hierarchy: Hierarchy
+    sessions: Iterable[tuple[Sequence[int], Sequence[int]]],
+    hierarchy: Hierarchy,
+    steepest: float = STEEPEST,
 ) -> Times:
-    """Ranges of the gaps of normal sessions, each its log keys and gaps in ns."""
+    """Ranges of the gaps of normal sessions, each its log keys and gaps in ns.
+
+    Their tails fall no faster than a nat in `steepest`.
+    """
     steps: dict[Pair, list[float]] = {}
     actions: dict[Pair, list[float]] = {}
     action_of = hierarchy.action_of
@@ -85,12 +100,41 @@ def measure_times(
             steps.setdefault((before, step), []).append(gap_s)
             actions.setdefault((action_of[before], action_of[step]), []).append(gap_s)
     unit = resolution(gaps for table in steps.values() for gaps in table)
-    return Times(hierarchy, _ranges(steps, unit), _ranges(actions, unit))
+    return Times(hierarchy, _of_steps(steps, unit, steepest), _ranges(actions, unit, steepest))
 
 
-def _ranges(table: Mapping[Pair, Sequence[float]], unit: float) -> dict[Pair, Range]:
-    enough = {pair: gaps for pair, gaps in table.items() if len(gaps) >= FEWEST}
-    return pooled({pair: range_of(gaps, unit) for pair, gaps in sorted(enough.items())})
+def _of_steps(
+    table: Mapping[Pair, Sequence[float]], unit: float, steepest: float
+) -> dict[Pair, Range]:
+    """The range of each transition, by all gaps before its step where these are like its own."""
+    before: dict[int, list[float]] = {}
+    for (_, step), gaps in table.items():
+        before.setdefault(step, []).extend(gaps)
+    of_all = _ranges(before, unit, steepest)
+    quantiles = {step: _quantiles(before[step], found.unit) for step, found in of_all.items()}
+    ranges = _ranges(table, unit, steepest)
+    for (other, step), own in ranges.items():
+        gaps = table[other, step]
+        if len(before[step]) < _MANY_MORE * len(gaps):
+            continue
+        pairs = zip(_quantiles(gaps, own.unit), quantiles[step], strict=True)
+        if all(abs(one - another) < _ALIKE for one, another in pairs):
+            # What an alert says of them is still of this transition.
+            ranges[other, step] = replace(of_all[step], count=own.count, median=own.median)
+    return ranges
+
+
+def _quantiles(gaps: Sequence[float], unit: float) -> list[float]:
+    """How long most gaps are, as logarithms."""
+    ranked = sorted(gaps)
+    return [math.log(ranked[int(share * len(ranked))] + unit) for share in _QUANTILES]
+
+
+def _ranges(
+    table: Mapping[_Name, Sequence[float]], unit: float, steepest: float
+) -> dict[_Name, Range]:
+    enough = {name: gaps for name, gaps in table.items() if len(gaps) >= FEWEST}
+    return pooled({name: range_of(gaps, unit, steepest) for name, gaps in enough.items()})
 
 
 def resolution(gaps_s: Iterable[float]) -> float:

@@ -23,7 +23,7 @@ from dataclasses import dataclass, replace
 from typing import Any, Literal
 
 from .measures import as_figure
-from .tails import Range, range_of
+from .tails import Range, range_of, reaches_zero
 from .times import range_from_row, range_to_row
 from .value_parts import is_place, without_port, without_tail
 
@@ -109,10 +109,11 @@ class KnownSet:
 
 @dataclass(frozen=True, slots=True)
 class KnownRange:
-    """Numbers within a range. What is no number, or a zero that training never had, scores
+    """Numbers within a range. What is no number, or a zero where there are none, scores
     `surprise`, and so does the first negative number.
 
-    The range is of the distances from `floor`, which is below 0 where training had negative ones.
+    `has_zero` says that a zero is nothing new. The range is of the distances from `floor`, which is
+    below 0 where training had negative ones.
     """
 
     range: Range
@@ -386,8 +387,10 @@ def _known_range(one: list[bytes], other: list[bytes]) -> KnownRange | None:
         # Their logarithms are to be taken: from as far below the least one as the others lie above.
         floor = 2 * least - max(*every, 0.0)
     distances = [number - floor for number in every]
-    found = range_of(distances, _resolution((*one, *other)), _STEEPEST)
-    return KnownRange(found, 0.0 in every, math.log(size + 1), floor)
+    resolution = _resolution((*one, *other))
+    found = range_of(distances, resolution, _STEEPEST)
+    has_zero = reaches_zero(every, resolution)
+    return KnownRange(found, has_zero, math.log(size + 1), floor)
 
 
 def _resolution(values: Iterable[bytes]) -> float:

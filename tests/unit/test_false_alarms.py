@@ -71,6 +71,20 @@ def test_a_handful_of_freaks_sets_no_threshold() -> None:
     assert plan_budget(normal, {"swap": swaps}).thresholds(5) == pytest.approx(without, abs=1.5)
 
 
+def test_a_score_that_was_given_nothing_is_beyond_all_but_the_freaks() -> None:
+    """Wrong before: what freaks score stood as its threshold, whatever the budget."""
+    rng = np.random.default_rng(5)
+    normal = {"density": rng.exponential(1, 3_000), "time.seq": rng.exponential(1, 3_000)}
+    largest = normal["time.seq"].max()
+    # Not so far apart from the others that they are freaks whatever the budget.
+    normal["density"][:4] = [60.0, 40.0, 22.0, 15.0]
+    normal["time.seq"][:2] = 60.0
+    swaps = {"density": rng.exponential(1, 200), "time.seq": np.zeros(200)}
+    budget = plan_budget(normal, {"swap": swaps})
+    assert budget.thresholds(0.5)["time.seq"] > 60
+    assert budget.thresholds(5)["time.seq"] < largest + 3
+
+
 @pytest.mark.parametrize(
     ("worst", "threshold"),
     [

@@ -107,6 +107,35 @@ def test_ranges_of_earlier_versions_grow_evenly() -> None:
     assert third - second == pytest.approx(second - first, rel=0.01)
 
 
+def both_ways(usual_s: float) -> Times:
+    """OPENED comes 3,000 times after OPEN, and 60 times after ARRIVED, then this long usually."""
+    rng = random.Random(6)
+    after_open = [(OPEN, OPENED, rng.lognormvariate(0, 0.3)) for _ in range(3_000)]
+    after_arrived = [(ARRIVED, OPENED, usual_s * rng.lognormvariate(0, 0.3)) for _ in range(60)]
+    pairs = after_open + after_arrived
+    return measure_times(
+        [((other, step), (round(gap_s * SECOND),)) for other, step, gap_s in pairs], tree()
+    )
+
+
+def test_a_step_that_takes_as_long_after_another_one_is_measured_by_all_its_gaps() -> None:
+    alike = both_ways(1.0)
+    slow_ns = 10 * SECOND
+    assert alike.score(ARRIVED, OPENED, slow_ns) == pytest.approx(
+        alike.score(OPEN, OPENED, slow_ns), rel=0.1
+    )
+    # What is said of it is of the transition itself.
+    found = alike.range_between(ARRIVED, OPENED)
+    assert found is not None
+    assert found.count == 60
+
+
+def test_a_step_that_takes_longer_after_another_one_is_measured_by_its_own_gaps() -> None:
+    longer = both_ways(10.0)
+    assert longer.score(ARRIVED, OPENED, 10 * SECOND) == 0
+    assert longer.score(OPEN, OPENED, 10 * SECOND) > 8
+
+
 def ranges_of(spreads: Sequence[float]) -> dict[int, Range]:
     """Ranges of numbers around 100, with these spreads of their logarithms."""
     rng = np.random.default_rng(4)

@@ -113,6 +113,20 @@ def test_how_many_there_were_is_a_range_and_a_code_is_one_of_a_set() -> None:
     assert isinstance(learnt([b"0"] * 2_000).slots[4, 0], KnownSet)
 
 
+def test_a_first_zero_is_the_next_number_where_numbers_thin_out_towards_it() -> None:
+    """Wrong before: a train that nobody boarded was as new as a word in a number's place, and no
+    value that was new could be flagged in such a log."""
+    rng = random.Random(7)
+    boarded = [max(1, round(rng.lognormvariate(3, 0.9))) for _ in range(3_000)]
+    passengers = learnt([b"%d" % count for count in boarded])
+    found = passengers.worst_of((4,), ((b"0",),))
+    assert found["values"] == 0
+    assert found["values.range"] > 0
+    assert passengers.worst_of((4,), ((b"-3",),))["values"] > 7
+    sizes = learnt([b"%d" % (1000 * count) for count in boarded])
+    assert sizes.worst_of((4,), ((b"0",),))["values"] > 7
+
+
 def test_codes_that_are_neighbours_are_no_range() -> None:
     """Wrong before: 200 and 201 were how many there were of something, and 418 was not far away."""
     sessions = [((4,), ((b"200" if number % 9 else b"201",),)) for number in range(400)]
