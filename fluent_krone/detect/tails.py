@@ -40,8 +40,8 @@ STEEPEST = 0.25
 # A tail is not taken to be surer than one of so many numbers.
 _MOST = 1_000.0
 # A first zero is nothing new where the least number of training is so few units of resolution away
-# from it, and comes less often than this share of those up to twice as large: after 58 stops where
-# one passenger got on, and 165 with two, there is one with none.
+# from it, and comes less often than this share of the sizes up to twice as large: after 58 stops
+# where one passenger got on, and 165 with two, there is one with none.
 _NEAR_ZERO, _THINNER = 10, 1 / 2
 # e to the power of more overflows.
 _LARGEST_EXPONENT = 600.0
@@ -158,7 +158,9 @@ def reaches_zero(numbers: Sequence[float], unit: float) -> bool:
     if not 0 < least < _NEAR_ZERO * unit:
         return 0 in numbers
     next_ones = sum(least < number <= 2 * least for number in numbers)
-    return numbers.count(least) < _THINNER * next_ones
+    # Of each size among these, as many as the resolution tells apart.
+    usual = next_ones * unit / least
+    return numbers.count(least) < _THINNER * usual
 
 
 def pooled(ranges: Mapping[_Name, Range]) -> dict[_Name, Range]:

@@ -1,14 +1,56 @@
-"""What is judged of values that are new each time: of a path its place, of an address no port."""
+"""What is judged of a value: its number, of a path its place, of an address no port."""
 
 from __future__ import annotations
 
+import math
 import re
 
 # A path or the like, with a last name; and the digits that what stands before it may have. More are
 # a date or an id, of which tomorrow has another one.
 _TAIL = re.compile(rb"[A-Za-z][^/@]*[/@]")
 _DIGITS = re.compile(rb"[0-9]+")
-_MOST_DIGITS = 2
+_MOST_IN_PLACE = 2
+# A number with more digits before its point is an id, whatever its range; and what is written with
+# more characters altogether is a text.
+_MOST_DIGITS, _LONGEST_NUMBER = 18, 40
+# A number and its unit in one word. Units are not converted, since a program nearly always writes
+# the same one; where it has several, the range holds the numbers of all of them.
+_WITH_UNIT = re.compile(rb"(-?\d+(?:\.\d+)?)(?:(?:[nmu]|\xc2\xb5)?s|sec|min|h|[kKMGT]?i?[bB]|%)")
+# A number with a letter behind it, as a seat in a row.
+_WITH_LETTER = re.compile(rb"(-?\d+)[A-Za-z]")
+
+
+def as_number(value: bytes) -> float | None:
+    """The number that a value is, with or without a unit; None for a text or a longer number.
+
+    >>> as_number(b"17"), as_number(b"-0.5"), as_number(b"230ms"), as_number(b"eth0")
+    (17.0, -0.5, 230.0, None)
+    """
+    digits = value[1:] if value[:1] == b"-" else value
+    if not digits[:1].isdigit() or len(digits) > _LONGEST_NUMBER:
+        return None
+    if len(digits) > _MOST_DIGITS and digits.find(b".", 0, _MOST_DIGITS + 1) < 0:
+        return None
+    if not value[-1:].isdigit():
+        with_unit = _WITH_UNIT.fullmatch(value)
+        if with_unit is None:
+            return None
+        value = with_unit[1]
+    try:
+        number = float(value)
+    except ValueError:
+        return None
+    return number if math.isfinite(number) else None
+
+
+def without_letter(value: bytes) -> bytes:
+    """A number without the one letter behind it.
+
+    >>> without_letter(b"12A"), without_letter(b"12"), without_letter(b"A12")
+    (b'12', b'12', b'A12')
+    """
+    found = _WITH_LETTER.fullmatch(value)
+    return found[1] if found else value
 
 
 def without_port(value: bytes) -> bytes:
@@ -34,5 +76,5 @@ def without_tail(value: bytes) -> bytes:
 
 def is_place(head: bytes) -> bool:
     """Whether a path is one of few places: neither a date nor an id is a part of it."""
-    few = sum(map(len, _DIGITS.findall(head))) <= _MOST_DIGITS
+    few = sum(map(len, _DIGITS.findall(head))) <= _MOST_IN_PLACE
     return few and not any(name.isdigit() for name in head.split(b"/"))

@@ -17,7 +17,6 @@ from __future__ import annotations
 
 import hashlib
 import math
-import re
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Literal
@@ -25,7 +24,7 @@ from typing import Any, Literal
 from .measures import as_figure
 from .tails import Range, range_of, reaches_zero
 from .times import range_from_row, range_to_row
-from .value_parts import is_place, without_port, without_tail
+from .value_parts import as_number, is_place, without_letter, without_port, without_tail
 
 Slot = tuple[int, int]  # log key, and which of its template's wildcards
 Values = Sequence[bytes]  # of one event, one for each wildcard
@@ -42,18 +41,12 @@ _NEW_SHARE = 0.001
 # Numbers of which so many lie outside the other half's range are no range: a share of them, or a
 # few, since the few most extreme ones of any numbers are often all in one half.
 _OUTSIDE_SHARE, _OUTSIDE_FEW = 0.01, 12
-# A number with more digits before its point is an id, whatever its range; and what is written with
-# more characters altogether is a text.
-_MOST_DIGITS, _LONGEST_NUMBER = 18, 40
 # The tails of numbers fall as fast as the numbers show, down to this (`tails.py`). With 0.25, a
 # quarter of those that were ten times too large were missed where numbers vary by a third.
 _STEEPEST = 0.12
 # A finer resolution than so many decimals tells nothing, as where programs print whatever a
 # division gave.
 _MOST_DECIMALS = 6
-# A number and its unit in one word. Units are not converted, since a program nearly always writes
-# the same one; where it has several, the range holds the numbers of all of them.
-_WITH_UNIT = re.compile(rb"(-?\d+(?:\.\d+)?)(?:(?:[nmu]|\xc2\xb5)?s|sec|min|h|[kKMGT]?i?[bB]|%)")
 _LETTERS = bytes(range(0x3A, 0x100)) + b"%"
 # Numbers count something where their range holds fewer than so many times as many numbers.
 _DENSE = 2
@@ -120,18 +113,25 @@ class KnownRange:
     has_zero: bool
     surprise: float
     floor: float = 0.0
+    # Whether a letter behind each number is not judged, as of the seat 12A.
+    has_letter: bool = False
 
     def score_name(self, value: bytes) -> ScoreName:
         """A text in a number's place, and the first zero, are new values; others lie out or not."""
-        if self._is_new(as_number(value)):
+        if self._is_new(self._number(value)):
             return "values"
         return "values.range"
 
     def score(self, value: bytes) -> float:
-        number = as_number(value)
+        number = self._number(value)
         if number is None or self._is_new(number):
             return self.surprise
         return self.range.score(number - self.floor)
+
+    def _number(self, value: bytes) -> float | None:
+        if self.has_letter:
+            value = without_letter(value)
+        return as_number(value)
 
     def _is_new(self, number: float | None) -> bool:
         if number is None:
@@ -146,7 +146,7 @@ class KnownRange:
 
     def side(self, value: bytes) -> str:
         """Where a value lies that is outside the range."""
-        number = as_number(value)
+        number = self._number(value)
         if number is None:
             return "text"
         if number == 0:
@@ -174,29 +174,6 @@ class NeverSeen:
 
 
 Known = KnownSet | KnownRange | NeverSeen
-
-
-def as_number(value: bytes) -> float | None:
-    """The number that a value is, with or without a unit; None for a text or a longer number.
-
-    >>> as_number(b"17"), as_number(b"-0.5"), as_number(b"230ms"), as_number(b"eth0")
-    (17.0, -0.5, 230.0, None)
-    """
-    digits = value[1:] if value[:1] == b"-" else value
-    if not digits[:1].isdigit() or len(digits) > _LONGEST_NUMBER:
-        return None
-    if len(digits) > _MOST_DIGITS and digits.find(b".", 0, _MOST_DIGITS + 1) < 0:
-        return None
-    if not value[-1:].isdigit():
-        with_unit = _WITH_UNIT.fullmatch(value)
-        if with_unit is None:
-            return None
-        value = with_unit[1]
-    try:
-        number = float(value)
-    except ValueError:
-        return None
-    return number if math.isfinite(number) else None
 
 
 def value_hash(value: bytes) -> str:
@@ -291,6 +268,11 @@ def _known(column: _Column) -> Known | None:
     if found_range is not None:
         return None if _drifts(column) else found_range
     some = (*one[:20], *other[:20])
+    if all(value != without_letter(value) for value in some):
+        numbers = column.mapped(without_letter)
+        found_range = _known_range(*numbers.halves())
+        if found_range is not None and not _drifts(numbers):
+            return replace(found_range, has_letter=True)
     if all(value != without_port(value) for value in some):
         found_set = _closed(column.mapped(without_port))
         return found_set and replace(found_set, has_ports=True)
@@ -427,6 +409,8 @@ def values_to_json(witness: ValueWitness) -> list[dict[str, Any]]:
             row |= {"range": range_to_row(known.range), "has_zero": known.has_zero}
             if known.floor:
                 row["floor"] = known.floor
+            if known.has_letter:
+                row["has_letter"] = True
         rows.append(row)
     return rows
 
@@ -442,4 +426,6 @@ def _from_row(row: Mapping[str, Any]) -> Known:
         tails = row.get("has_tails", False)
         return KnownSet(frozenset(row["set"]), row["surprise"], row["has_ports"], tails)
     known = range_from_row(row["range"])
-    return KnownRange(known, row["has_zero"], row["surprise"], row.get("floor", 0.0))
+    floor = row.get("floor", 0.0)
+    has_letter = row.get("has_letter", False)
+    return KnownRange(known, row["has_zero"], row["surprise"], floor, has_letter)

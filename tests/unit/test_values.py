@@ -127,6 +127,16 @@ def test_a_first_zero_is_the_next_number_where_numbers_thin_out_towards_it() -> 
     assert sizes.worst_of((4,), ((b"0",),))["values"] > 7
 
 
+def test_of_a_number_with_a_letter_the_number_is_judged() -> None:
+    rng = random.Random(8)
+    seats = [b"%d%c" % (rng.randint(4, 44), rng.choice(b"ABCDEF")) for _ in range(2_000)]
+    witness_ = values_from_json(json.loads(json.dumps(values_to_json(learnt(seats)))))
+    assert witness_.worst(4, (b"12E",)) == (0.0, 0)
+    for wrong in (b"0C", b"-12C", b"12AB"):
+        assert witness_.worst_of((4,), ((wrong,),))["values"] > 7
+    assert witness_.worst_of((4,), ((b"4400F",),))["values.range"] > 20
+
+
 def test_codes_that_are_neighbours_are_no_range() -> None:
     """Wrong before: 200 and 201 were how many there were of something, and 418 was not far away."""
     sessions = [((4,), ((b"200" if number % 9 else b"201",),)) for number in range(400)]
