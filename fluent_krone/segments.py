@@ -27,8 +27,6 @@ _NAME = re.compile(r"\d{10}\.seg\Z")
 _HEAD = struct.Struct(">II")
 _FILE_MODE = 0o600
 _FOLDER_MODE = 0o700
-# Bytes that are read at a time of a part that is not in memory.
-_PIECE_BYTES = 2**20
 # A place in the folder: number of the file, and offset in it.
 Place = tuple[int, int]
 
