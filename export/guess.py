@@ -111,6 +111,8 @@ def guess_line_format(
     ('a.b.Pump', 'started')
     """
     heads = [line for line in lines if not _CONTINUED.match(line)]
+    if not heads:
+        return None
     read = heads[:: max(1, len(heads) // _READ)]
     session = compile_bytes("session_key", session_pattern) if session_pattern else None
     chains = Counter(chain for line in read for chain in _chains(line))
