@@ -111,6 +111,8 @@ def suggest_session_keys(records: Iterable[tuple[str, Mapping[str, str]]]) -> li
     ['/order=(-?[0-9]+)/']
     """
     seen: dict[str, Counter[str]] = defaultdict(Counter)
+    # Records that have an option, however many of its values.
+    having: Counter[str] = Counter()
     # Value → the shapes of the messages that it was seen in: what names an execution links several.
     shapes: dict[str, dict[str, set[int]]] = defaultdict(lambda: defaultdict(set))
     # Value of an id → the first and the last record that have it.
@@ -122,8 +124,11 @@ def suggest_session_keys(records: Iterable[tuple[str, Mapping[str, str]]]) -> li
         for name, value in fields.items():
             if name.lower() not in NOT_KEYS and value:
                 seen[name][value] += 1
+                having[name] += 1
                 shapes[name][value].add(shape)
-        for option, value in set(ids_in(message)):
+        found = set(ids_in(message))
+        having.update({option for option, _ in found})
+        for option, value in found:
             seen[option][value] += 1
             shapes[option][value].add(shape)
             reach[option].setdefault(value, [total, total])[1] = total
@@ -132,7 +137,8 @@ def suggest_session_keys(records: Iterable[tuple[str, Mapping[str, str]]]) -> li
             # Of two that find the same, a field is plainer than an expression, and the longer
             # expression says more exactly where.
             (
-                _score(option, values, total) * _links(shapes[option]),
+                _score(_candidate(option, values, having[option] / total), total)
+                * _links(shapes[option]),
                 not option.startswith("/"),
                 len(option),
                 option,
@@ -148,7 +154,7 @@ def suggest_session_keys(records: Iterable[tuple[str, Mapping[str, str]]]) -> li
         is_part = option.startswith("/") and any(better.endswith(option[1:]) for better in options)
         if score > 0 and not is_part:
             options.append(option)
-    return [_candidate(option, seen[option], total) for option in options[:_MOST]]
+    return [_candidate(option, seen[option], having[option] / total) for option in options[:_MOST]]
 
 
 def _may_be_key(
@@ -191,16 +197,15 @@ def _links(shapes: Mapping[str, set[int]]) -> float:
     return _UNLINKED + (1 - _UNLINKED) * several / len(shapes)
 
 
-def _candidate(option: str, values: Counter[str], total: int) -> Candidate:
-    return Candidate(option, values.total() / total, len(values), values.total() / len(values))
+def _candidate(option: str, values: Counter[str], coverage: float) -> Candidate:
+    return Candidate(option, coverage, len(values), values.total() / len(values))
 
 
-def _score(option: str, values: Counter[str], total: int) -> float:
+def _score(found: Candidate, total: int) -> float:
     """High for what is in most records, takes many values, and comes back.
 
     An id's name counts, a measure's against.
     """
-    found = _candidate(option, values, total)
     if (
         found.sessions < MIN_SESSIONS
         or found.coverage < _MIN_COVERAGE
@@ -208,7 +213,7 @@ def _score(option: str, values: Counter[str], total: int) -> float:
     ):
         return 0.0
     variety = math.log(found.sessions) / math.log(max(total, 3))
-    return found.coverage * variety * _weight(option, _first_word(option))
+    return found.coverage * variety * _weight(found.option, _first_word(found.option))
 
 
 def _weight(option: str, word: str) -> float:

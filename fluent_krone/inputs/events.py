@@ -147,7 +147,7 @@ def _as_it_stands(path: Path, timezone: str | None) -> Iterator[Event]:
     for record in itertools.chain(first, rest):
         try:
             time_ns = times.time(record)
-            if record.keys() == {"message"}:
+            if record.keys() == {"message"} and isinstance(record["message"], str):
                 time_ns = stamps.time(record["message"])
             record.pop(OUTER_TIME, None)
             yield time_ns, as_fields({n: _clean(v) for n, v in record.items() if v is not None})

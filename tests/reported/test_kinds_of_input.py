@@ -201,6 +201,13 @@ def test_json_beside_plain_lines(tmp_path: Path, caplog: pytest.LogCaptureFixtur
     assert "some lines are JSON and others are not" in caplog.text
 
 
+def test_a_message_that_is_an_object(tmp_path: Path) -> None:
+    """Wrong before: where a record had nothing else, reading ended with an error of Python."""
+    rows = [{"id": 1, "message": "paid"}, {"message": {"of": "order"}}, {"message": 7}]
+    events = read(tmp_path / "a.log", "".join(json.dumps(row) + "\n" for row in rows))
+    assert [record[b"message"] for _, record in events] == [b"paid", {b"of": b"order"}, 7]
+
+
 @pytest.mark.parametrize("encoding", ["utf-8-sig", "utf-16", "utf-16-le", "utf-16-be"])
 def test_encodings(tmp_path: Path, encoding: str) -> None:
     text = "first line\nsecond line\nthird line of text\n"

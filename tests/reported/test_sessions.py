@@ -159,6 +159,17 @@ def test_lines_without_a_message_and_lines_of_another_form(tmp_path: Path) -> No
     assert len({key for _, keys, _ in FirstPass(path, settings).events() for key in keys}) == 100
 
 
+def test_records_with_several_ids_are_counted_once() -> None:
+    """Was wrong: a key was said to be in 150% of the records."""
+    lines = [
+        (f"{word} order=a{n:05d} after order=a{n - n % 2:05d}", {})
+        for n in range(200)
+        for word in ("packed", "sent", "paid")
+    ]
+    [first, *_] = suggest_session_keys(lines)
+    assert first.coverage == 1.0
+
+
 def test_dates_and_counts_are_no_keys() -> None:
     lines = [
         (f"{words} on 2024-10-{1 + n % 28:02d} after {n % 7} tries in {n % 50} ms", {})
