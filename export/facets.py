@@ -44,12 +44,19 @@ _SHARE = 0.01
 _HEAD = 8
 # Characters before a parameter that are looked at for what it is called.
 _BEFORE = 40
+# The words for a status and for a result in other languages.
+_STATUS = "status|statut|estado|stato|zustand|статус|状态|狀態|状態|ステータス|상태"
+_RESULT = (
+    "ergebnis|r[üu]ckgabe(?:wert|code)|fehlercode|résultat|retour|resultado|código|esito|codice"
+    "|wynik|kod|код|результат|结果|結果|返回值|返回码|错误码|コード|결과|코드"
+)
 _NAMED = re.compile(
-    r"(?:status|state|code|rc|result|ret|retval|return(?:ed|s)?|errno|exit(?:ed)?|outcome|level"
+    rf"(?:{_STATUS}|{_RESULT}|\bok|alarm|err(?:or)?|state|code|rc|result|ret|retval"
+    r"|return(?:ed|s)?|errno|exit(?:ed)?|outcome|level"
     r"|severity|priority|phase|mode|method|verb|type|kind|reason|action|decision|verdict|dsn|signal"
     r"|response|reply|rcode|sqlstate|cache|success|health|retr(?:y|ies)|attempts?|tls|ssl|proto(?:col)?)"
-    r"(?:[ _-]?(?:code|value|status|with|of|is))*[\"']?\s*"
-    r"(?:[=:]\s*[\"'(\[]?(?:(?-i:[A-Z]{0,2})|(?:http|tls|ssl)[/v]*)|[\"'(\[]?)\Z",
+    r"(?:[ _-]?(?:code|value|status|with|of|is|码|碼|コード|코드))*[\"']?\s*"
+    r"(?:[=:：]\s*[\"'(\[]?(?:(?-i:[A-Z]{0,2})|(?:http|tls|ssl)[/v]*)|[\"'(\[]?)\Z",
     re.IGNORECASE,
 )
 # What stands before the route of a request, which tells requests apart as a verb does.
@@ -57,7 +64,9 @@ _ROUTE = re.compile(r"(?:route|endpoint|handler|path|uri|url|rpc)\"?\s*[=:]\s*\"
 _ROUTE_TEXT = re.compile(rb"(?:/[A-Za-z_.-]+(?:v[0-9])?)+")
 # HTTP, SIP and other protocols have the same codes.
 _HTTP = re.compile(
-    r"(?:[A-Z]{3,5}/(?:<num>|[0-9.]+)\"? ?|(?:http|status)[ _-]?(?:code|status)?\W{0,3})\Z", re.I
+    rf"(?:[A-Z]{{3,5}}/(?:<num>|[0-9.]+)\"? ?"
+    rf"|(?:http|{_STATUS})[ _-]?(?:code|status|码|碼|コード|코드)?\W{{0,3}})\Z",
+    re.I,
 )
 _REQUEST = re.compile(r"\b(?:GET|HEAD|POST|PUT|DELETE|PATCH|OPTIONS) +\"?(?:https?:/)?/\S*")
 _CODE = re.compile(rb"[1-6][0-9]{2}")

@@ -34,6 +34,7 @@ LEVELS = (
     rf"< *(?<level>{_WORDS}) *>",
     rf"(?:{header_stamps.OPENING}|\{{) *(?<level>{_WORDS}) *(?:{header_stamps.CLOSING}|\}})",
     rf"\[(?<level>{_LETTERS})\]",
+    rf"\"(?<level>{_WORDS})\"",
     rf"(?:level|lvl|severity|loglevel|pri|priority)=[\"']?(?<level>{_WORDS}|[0-7])[\"']?(?=[\s,|;\]])",
     # in signs of one's own, as in *INFO* and #INFO#
     rf"[*#=~]+ *(?<level>{_WORDS}) *[*#=~]+",
@@ -66,7 +67,13 @@ WITH_LEVEL = (
     # dmesg -x
     rf"(?<component>[\w.$-]+) *:(?<level>{_WORDS}) *(?=:)",
     rf"(?<component>[\w.$/-]+)\[(?<pid>\d+)\]\((?<level>{_WORDS})\)(?=:)",
-    r"[%#](?<component>[A-Z][A-Z0-9_]*)-(?<level>\d)-(?=\w+:)",
+    r"[%#](?<component>[A-Za-z]\w*)-(?<level>\d)-(?=\w+:)",
+    # Huawei, H3C
+    r"%%\d\d(?<component>[A-Z]\w*)/(?<level>\d)/(?=\w)",
+    # Zig
+    rf"(?<level>{_WORDS})\((?<component>[\w.$-]+)\)(?=:)",
+    # stunnel, with the number of the connection
+    r"LOG(?<level>[0-7])\[(?<connection>[\w:]+)\](?=:)",
     # logrus: seconds since the start
     rf"(?<level>{_WORDS})\[(?<uptime>\d+)\]",
     # PostgreSQL on Azure: the session
@@ -87,6 +94,8 @@ WRAPPED = (
     r"< *(?<value>[^<>]*?) *>",
     r"\{ *(?<value>[^{}]*?) *\}",
     r"\[\[ *(?<value>[^\[\]]*?) *\]\]",
+    # where the line begins with quotes, or columns before it have them
+    r"(?:(?<![^\n])|(?<=\"[,;\t])|(?<=\"[,;] ))\"(?<value>[^\"]*)\"",
     rf"(?:{header_stamps.OPENING}) *(?<value>\S*?) *(?:{header_stamps.CLOSING})",
 )
 # What may stand behind a bracket or a level.

@@ -23,6 +23,8 @@ _FEW_SHARE = 0.25
 _KINDS = 3
 # A sign behind a column with which no message goes on: a dash, a bar, a tab.
 _SURE_SIGN = re.compile(rf"(?:{re.escape(header_stamps.SEPARATOR)}(?::\?)? \+|\\\|\+? \*|\\t\+)\Z")
+# A comma behind quotes, which stands between columns and not within a sentence.
+_BEHIND_QUOTES = r"\"[,;] *"
 
 _NUMBER = re.compile(r"#?\d+\Z")
 _SOURCE = re.compile(rf"{shapes.FILE}(?:[:(]\d+\)?)?(?:->\w+:\d+)?\Z")
@@ -132,7 +134,8 @@ def _is_anchored_name(column: Column, before: Sequence[Column]) -> bool:
         return column.kind == "wrapped" and has_sign
     # One word, behind words: nothing says that it is not the message's own.
     is_behind_words = any(earlier.kind == "bare" for earlier in _since_anchor(before))
-    if column.pattern.endswith("[,;] *") or len(column.distinct) == 1:
+    has_comma = column.pattern.endswith("[,;] *") and not column.pattern.endswith(_BEHIND_QUOTES)
+    if has_comma or len(column.distinct) == 1:
         return column.kind == "signed" and not is_behind_words
     return True
 

@@ -56,8 +56,11 @@ LEADS = (
     # Cassandra, log4j patterns that begin with the level
     r"(?<level>TRACE|DEBUG|INFO|WARN|WARNING|ERROR|FATAL) +\[(?<thread>[^\[\]]*)\] +",
     r"\[?(?<level>TRACE|DEBUG|INFO|WARN|WARNING|ERROR|FATAL|CRITICAL)\]?:? +\[?",
-    # logrus
-    r"(?<level>TRAC|DEBU|INFO|WARN|ERRO|FATA|PANI)\[",
+    # logrus, Tendermint
+    r"(?<level>TRAC|DEBU|INFO|WARN|ERRO|FATA|PANI|[DIE])\[",
+    # GlassFish
+    r"\[#\|",
+    r"\"",
     r" +",
 )
 
@@ -189,7 +192,7 @@ ELEMENTS: tuple[tuple[str, tuple[str, ...]], ...] = (
             r"(?:\[(?<pid>\d+)\])?: +",
             r"(?<component>[\w.-]+\.exe)(?: \*\d\d)? - ",
             r"\[.*:(?<component>[\w$]+)@\d+\] - ",
-            rf"(?<component>{LOGGER})\[(?<pid>\d+)\]: +",
+            rf"(?!LOG[0-7]\[)(?<component>{LOGGER})\[(?<pid>\d+)\]: +",
             rf"(?<component>{LOGGER}) *\| *",
             # but for `ORA-00600: `, which is a message's own number
             rf"(?![A-Z]+-\d)(?<component>{LOGGER}) *: +",

@@ -34,6 +34,7 @@ DAY = r"(?:Mon|Tue|Wed|Thu|Fri|Sat|Sun)"
 
 _SECONDS = r":\d\d"
 _HALF = r"(?:[AaPp][Mm]|[AaPp]\. ?[Mm]\.)"
+HALF_BEHIND = re.compile(rf" ?{_HALF}(?!\w)")
 
 
 def _halves(sign: str, year: str, year_format: str) -> Iterator[tuple[str, tuple[str, ...]]]:
@@ -125,6 +126,9 @@ TIMES: tuple[tuple[str, tuple[str, ...]], ...] = (
         (),
     ),
     (rf"\d{{4}}\.\d\d\.\d\d {CLOCK}", ("%Y.%m.%d %H:%M:%S",)),
+    (rf"\d\d\.\d\d\.\d\d,? {CLOCK}", ("%d.%m.%y %H:%M:%S", "%d.%m.%y, %H:%M:%S")),
+    # Tendermint
+    (rf"\d{{4}}-\d\d-\d\d\|{CLOCK}", ("%Y-%m-%d|%H:%M:%S",)),
     *_with_words(),
     *_halves("/", r"\d{4}", "%Y"),
     *_halves("/", r"\d\d", "%y"),
@@ -213,5 +217,5 @@ ENDS = (
     r"\]:? +- +", r"\](?=\[)", r"\]{1,2}:? *", rf"(?:{CLOSING}) *", DRAWN,
     r"> *", r"\) *", rf" +{SEPARATOR} +", r"; *", r"\t",
     r", *", r" *\|+ *", r" +: +", r": +",
-    r"[\"'] +", r":\d+\): *", r" +", "",
+    r"[\"'](?:[,;] *|\t| +)", r":\d+\): *", r" +", "",
 )  # fmt: skip

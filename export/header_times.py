@@ -36,7 +36,9 @@ def stamps(line: str, at: int) -> Iterator[tuple[str, str, int]]:
         if opened is None:
             continue
         for shape, formats, pattern in _STAMPS:
-            if found := pattern.match(line, opened.end()):
+            found = pattern.match(line, opened.end())
+            # A clock before which AM or PM would say another time is not read in part.
+            if found and not header_stamps.HALF_BEHIND.match(line, found.end()):
                 stamp, end = _time_group(line, found.end(), shape, formats)
                 yield "time", opening + stamp, end
         for shape, pattern in _YEARLESS:

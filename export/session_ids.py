@@ -88,7 +88,7 @@ _UNSPACED = re.compile(_NO_BLANKS)
 _LONGEST_UNSPACED = 12
 _ID = re.compile(
     rf"(?<![\w-])(?P<before>{_NO_BLANKS}+[:：# ]?|[*#№]|@ ?|\["
-    r"|[^\W\d_][\w.]*?(?:-[^\W\d_]+\.?)?(?:[_=:#/°º-]|: | #| |=\")(?:00-)?|)"
+    r"|[^\W\d_][\w.]*?(?:-[^\W\d_]+\.?)?(?:[_=:#/°º-]|: | #| [\"'<(\[]?|=\")(?:00-)?|)"
     + "(?P<value>"
     + "|".join(f"(?P<v{i}>{text})" for i, text in enumerate(_VALUES.values()))
     + r")(?:(?=-[0-9a-f]{16}-)|(?![A-Za-z0-9_-]|\.\d))"

@@ -48,7 +48,7 @@ ROUTES = re.compile(r"(?:.*[-_.a-z])?(?:uri|url|path|route|endpoint|query|stem)"
 _IDS = re.compile(r"(?:(?:^|[_.-])(?i:id|uuid|guid)|[a-z](?:Id|ID|Uuid|UUID))\Z")
 # A session key that is a word, a blank and an id; and the share of the messages that must have it
 # where the word is no known noun.
-_BLANK_BEFORE = re.compile(r"/(?P<word>[^\s()\[\]]+?):? \((?P<form>.*)\)/")
+_BLANK_BEFORE = re.compile(r"/(?P<word>[^\s()\[\]]+?):? (?:[\"'<]|\\[(\[])?\((?P<form>.*)\)/")
 _NEARLY_ALL = 0.8
 # The share of the log within which the records of such an execution lie.
 _NEAR = 0.25

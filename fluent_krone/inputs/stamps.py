@@ -54,7 +54,7 @@ _IN_BRACKETS = re.compile(
 # `[7] 15 Oct 13:00:00.123 * …`, `000001: *Oct 15 13:00:00.123: …`.
 _BEHIND_WORDS = re.compile(
     r".{0,40}?(?<![\w.-])(?P<day>[^\W\d_]{3,9}\.? [ \d]?\d|\d\d? [^\W\d_]{3,9}\.?|\d\d[-./]\d\d)"
-    rf"(?P<clock>[ -]\d\d:\d\d:\d\d)(?:[.,](?P<fraction>\d+))?{_ZONE}"
+    rf"(?P<clock>[ |-]\d\d:\d\d:\d\d)(?:[.,](?P<fraction>\d+))?{_ZONE}"
     r"(?! (?:[A-Z]{2,5} |[+-]\d{4} )?(?:19|20)\d\d\b)"
 )
 # A clock without a date, perhaps in brackets or behind a level.

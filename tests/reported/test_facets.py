@@ -41,6 +41,10 @@ def test_status_codes_count_by_their_class() -> None:
         "PUT /orders/{n} {v} {n} ms",
         "call {n}: HTTP {v}",
         "SIP/2.0 {v} for call {n}",
+        # Were wrong: they were numbers like any others.
+        "订单{n} 状态={v}",
+        "заказ {n} статус: {v}",
+        "注文 {n} ステータスコード={v}",
     ],
 )
 def test_codes_behind_a_route(form: str) -> None:
@@ -63,6 +67,14 @@ def test_codes_behind_a_route(form: str) -> None:
         ("handshake with peer {n} tls={v}", ["1.2", "1.3"]),
         ("handshake {n} protocol=TLSv{v} done", ["1.2", "1.3"]),
         ("connection {n} proto=HTTP/{v}", ["1.1", "2"]),
+        # Were wrong: words of other languages said nothing.
+        ("Auftrag {n} Rückgabewert={v}", ["0", "1", "8"]),
+        ("commande {n} code retour={v}", ["0", "4", "8"]),
+        ("pedido {n} resultado={v}", ["0", "1"]),
+        ("заказ {n} код={v}", ["0", "1"]),
+        ("订单 {n} 返回码：{v}", ["0", "1", "17"]),
+        ("注文 {n} 結果={v}", ["0", "1"]),
+        ("conn={n} RESULT err={v} tag=97", ["0", "32", "49"]),
         ("transfer {n} state: {v}", ["queued", "running", "draining", "parked", "closed"]),
     ],
 )

@@ -89,6 +89,12 @@ def test_an_id_with_a_telling_name_is_spelled_in_any_way(form: str) -> None:
         "order ORD-{n}A {word}",
         "commande n°{n} {word}",
         "{word} @{n}",
+        # Were wrong: a quote or a bracket before an id hid it.
+        'order "{n}" {word}',
+        "order '{n}' {word}",
+        "order <{n}> {word}",
+        "order ({n:08x}f) {word}",
+        "order [{n}] {word}",
     ],
 )
 def test_ids_behind_any_word_and_sign(form: str) -> None:
