@@ -12,7 +12,7 @@ How a deploy is told from an odd line:
    step is judged as the old one; an added one is passed over, so that sessions are judged without
    it. For a time, further new steps join the change as they come. A message that is an old one
    but for one word may have a wrong value instead: it joins only once it spreads, and never where
-   that word is a code in capitals.
+   that word is a status.
 5. What belongs to no change when its time is over is *odd*: it is judged as before, and its first
    line is told. If it spreads later, it is a change after all.
 

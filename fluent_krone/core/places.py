@@ -127,10 +127,10 @@ class Places:
         old = self.replacing.wording.says_otherwise(self._forms.text(step.number))
         return old is not None and old in self.may_stand_for(step.number)
 
-    def is_other_code(self, step: NewStep) -> bool:
-        """Whether a step is an old one with another code, such as `DENY` in place of `OK`."""
+    def is_other_status(self, step: NewStep) -> bool:
+        """Whether a step is an old one with another status, such as `DENY` in place of `OK`."""
         text = self._forms.text(step.number)
-        return step.is_variant and self.replacing.wording.is_other_code(text)
+        return step.is_variant and self.replacing.wording.is_other_status(text)
 
     def forget(self) -> None:
         """Steps are others than before: forget runs in which none is undecided any more."""

@@ -5,7 +5,7 @@ and share some of them, or at the first new step under a version label that is a
 While it is open, further new steps join it as they come. A step that is an old one but for one word
 may have a wrong value instead, and one that was found to be odd is known not to spread: both join
 only once they do. Two sessions are enough of one that has another plain word than the old step and
-stands in its place. One that has another code in capitals is never part of a change, however many
+stands in its place. One that has another status is never part of a change, however many
 sessions fail with it.
 """
 
@@ -75,14 +75,14 @@ class Spreading:
 
     def change_of(self, step: NewStep, version: bytes | None, clock: int) -> Change | None:
         """The change that a step belongs to from now on, with all that are as new; None: none."""
-        if self._places.is_other_code(step):
+        if self._places.is_other_status(step):
             return None
         fresh = [
             other
             for other in self._steps.values()
             if other.state == "waiting"
             and not other.change
-            and not self._places.is_other_code(other)
+            and not self._places.is_other_status(other)
         ]
         joined = {step.number: step}
         change = self._changes.newest

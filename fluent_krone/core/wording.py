@@ -19,6 +19,11 @@ _WORD = re.compile(r"<[*a-z]+>|[^\W_]+")
 _PUNCTUATION = ".,:;()"
 # A word such as `event=cart.loaded` or `msg="cart loaded"`: a key and its value.
 _KEY_VALUE = re.compile(r"([\w.\-]+)=(.+)")
+# A key of how a step ended, alone or as the last part of a name.
+_STATUS_KEY = re.compile(
+    r"(?:.*[._-])?(?:status|state|code|rc|result|outcome|verdict|reply|response|decision)",
+    re.IGNORECASE,
+)
 # A word of a template: a value in quotation marks is one, however many blanks it has.
 _TEMPLATE_WORD = re.compile(r"""[\w.\-]+="[^"]*"\S*|\S+""")
 
@@ -44,17 +49,21 @@ class Wording:
         """Whether a new template is an old one but for one word, as one of a new value is."""
         return any(self._is_variant(text, old) for _, old in self._as_long(text))
 
-    def is_other_code(self, text: str) -> bool:
-        """Whether a new template has another code where one of training has a code: a word in
-        capitals, in a sentence that is not, as `DENY` is in place of `OK`."""
-        if _WILDCARDS.sub("", text).isupper():
-            return False
+    def is_other_status(self, text: str) -> bool:
+        """Whether a new template has another status where one of training has one: another value
+        of a key such as `result`, or another word in capitals, as `DENY` in place of `OK`."""
         pairs = [
             differing_words(text, old) or []
             for _, old in self._as_long(text)
             if self._is_variant(text, old)
         ]
-        return any(_is_code(word) and _is_code(old) for [(word, old)] in pairs)
+        if any(_is_status(word) and _is_status(old) for [(word, old)] in pairs):
+            return True
+        # Where all words are in capitals, they tell nothing.
+        is_told_by_capitals = not _WILDCARDS.sub("", text).isupper()
+        return is_told_by_capitals and any(
+            _is_code(word) and _is_code(old) for [(word, old)] in pairs
+        )
 
     def says_otherwise(self, text: str) -> int | None:
         """The log key of the template that a new one is but for one word of its sentence.
@@ -132,6 +141,12 @@ def differing_words(one: str, other: str) -> list[tuple[str, str]] | None:
     if len(words) != len(others):
         return None
     return [pair for pair in zip(words, others, strict=True) if pair[0] != pair[1]]
+
+
+def _is_status(word: str) -> bool:
+    """Whether a word such as `result=refused` has a key that says how a step ended."""
+    pair = _KEY_VALUE.fullmatch(word)
+    return pair is not None and _STATUS_KEY.fullmatch(pair[1]) is not None
 
 
 def _is_code(word: str) -> bool:

@@ -70,15 +70,19 @@ def test_a_code_in_place_of_a_code_is_no_other_wording() -> None:
             "session of user <num> stored",
             "paid <num> to the ledger currency=EUR",
             "JOB <num> OF CHAIN ENDED",
+            "input screened verdict=allow score=<num>",
+            "input stored format=json bytes=<num>",
         ]
     )
-    assert wording.is_other_code("reply DENY of the border in <num> ms")
-    assert wording.is_other_code("paid <num> to the ledger currency=XXX")
+    assert wording.is_other_status("input screened verdict=refused score=<num>")
+    assert not wording.is_other_status("input stored format=proto bytes=<num>")
+    assert wording.is_other_status("reply DENY of the border in <num> ms")
+    assert wording.is_other_status("paid <num> to the ledger currency=XXX")
     # A new version says it in other words, …
-    assert not wording.is_other_code("session of user <num> saved")
-    assert not wording.is_other_code("reply fine of the border in <num> ms")
+    assert not wording.is_other_status("session of user <num> saved")
+    assert not wording.is_other_status("reply fine of the border in <num> ms")
     # … and where all words are capitals, they tell nothing.
-    assert not wording.is_other_code("JOB <num> OF CHAIN DONE")
+    assert not wording.is_other_status("JOB <num> OF CHAIN DONE")
 
 
 def test_another_word_of_a_sentence_says_otherwise_and_a_value_does_not() -> None:
