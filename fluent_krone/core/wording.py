@@ -62,7 +62,9 @@ class Wording:
         # Where all words are in capitals, they tell nothing.
         is_told_by_capitals = not _WILDCARDS.sub("", text).isupper()
         return is_told_by_capitals and any(
-            _is_code(word) and _is_code(old) for [(word, old)] in pairs
+            # Several new codes in one place are a wildcard by now.
+            _is_code(old) and (_is_code(word) or _WILDCARDS.fullmatch(word))
+            for [(word, old)] in pairs
         )
 
     def says_otherwise(self, text: str) -> int | None:

@@ -77,6 +77,7 @@ def test_a_code_in_place_of_a_code_is_no_other_wording() -> None:
     assert wording.is_other_status("input screened verdict=refused score=<num>")
     assert not wording.is_other_status("input stored format=proto bytes=<num>")
     assert wording.is_other_status("reply DENY of the border in <num> ms")
+    assert wording.is_other_status("reply <*> of the border in <num> ms")
     assert wording.is_other_status("paid <num> to the ledger currency=XXX")
     # A new version says it in other words, …
     assert not wording.is_other_status("session of user <num> saved")
