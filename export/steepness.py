@@ -25,6 +25,7 @@ _STEEPER = 0.12
 _SLOWER = 10
 # A threshold lies somewhere among the so many largest scores of sessions.
 _LARGEST = 7
+_SECOND_NS = 1_000_000_000
 # Sessions that are looked at, and those of a half in which steps are made slow: enough to tell.
 _FEWEST, _MOST, _MOST_SLOW = 500, 6_000, 800
 
@@ -37,7 +38,10 @@ def steepest_of(sessions: Sequence[Trace], hierarchy: Hierarchy) -> float:
     """
     timed = [session for session in sessions if session.gaps_ns]
     some = timed[:: max(1, len(timed) // _MOST)]
-    if len(some) < _FEWEST:
+    gaps_ns = (gap_ns for session in some for gap_ns in session.gaps_ns)
+    # A clock of whole seconds does not show how short gaps vary. On raw HDFS, 19 of 4,694 normal
+    # blocks were flagged in place of 14.
+    if len(some) < _FEWEST or all(gap_ns % _SECOND_NS == 0 for gap_ns in gaps_ns):
         return STEEPEST
     halves = some[::2], some[1::2]
     for fitted, held in (halves, halves[::-1]):

@@ -59,3 +59,10 @@ def test_few_sessions_or_none_with_times_prove_nothing() -> None:
     assert steepest_of(sessions(300), tree()) == STEEPEST
     untimed = [Trace(session.keys) for session in sessions(1_600)]
     assert steepest_of(untimed, tree()) == STEEPEST
+
+
+def test_a_clock_of_whole_seconds_does_not_show_it() -> None:
+    timed = sessions(1_600, seed=3)
+    assert steepest_of(timed, tree()) < STEEPEST
+    coarse = [Trace(one.keys, tuple(gap * 1_000 for gap in one.gaps_ns)) for one in timed]
+    assert steepest_of(coarse, tree()) == STEEPEST
