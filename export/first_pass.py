@@ -27,7 +27,7 @@ from fluent_krone.reading.wildcards import as_text
 
 from .nested_fields import plain_fields
 from .pauses import Pauses
-from .session_key import Candidate, option_of, suggest_session_keys
+from .session_key import Candidate, labelled_key, option_of, suggest_session_keys
 
 # The part of the log that samples are spread over.
 SAMPLED_FROM = 20_000
@@ -41,15 +41,24 @@ def name_of(inputs: Inputs) -> str:
 
 
 def suggestion(settings: InputSettings, inputs: Inputs) -> str:
-    """Which session keys the first part of a log offers, in words."""
-    return option_of(session_keys(settings, inputs))
+    """Which session keys the first part of a log offers, in words.
+
+    A name that was asked for, and that is no field but a label in the messages, comes first.
+    """
+    sample = _first_part(settings, inputs)
+    names = [name for name in settings.session_key if name != settings.message_field]
+    asked = (labelled_key(name, [message for message, _ in sample]) for name in names)
+    return option_of([*filter(None, asked), *suggest_session_keys(sample)])
 
 
 def session_keys(settings: InputSettings, inputs: Inputs) -> list[Candidate]:
-    """Which session keys the first part of a log offers, the best one first.
+    """Which session keys the first part of a log offers, the best one first."""
+    return suggest_session_keys(_first_part(settings, inputs))
 
-    Every record of that part that can be read counts: how many there are to a session is told by
-    neighbours.
+
+def _first_part(settings: InputSettings, inputs: Inputs) -> list[tuple[str, dict[str, str]]]:
+    """The message and the other fields of every record of the first part that can be read: how
+    many records there are to a session is told by neighbours.
     """
     sample = [record for _, record in islice(read_events(inputs), SAMPLED_FROM) if record]
     pattern = None
@@ -71,7 +80,7 @@ def session_keys(settings: InputSettings, inputs: Inputs) -> list[Candidate]:
             message = groups.pop("message", "")
             texts |= groups
         listed.append((message, texts))
-    return suggest_session_keys(listed)
+    return listed
 
 
 @dataclass(slots=True)

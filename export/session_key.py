@@ -70,6 +70,8 @@ _MEASURE = re.compile(
     r"|to",
     re.I,
 )
+# A name as it stands before a value in a message.
+_LABEL = re.compile(r"[A-Za-z_][\w-]*")
 
 
 @dataclass(frozen=True, slots=True)
@@ -155,6 +157,21 @@ def suggest_session_keys(records: Iterable[tuple[str, Mapping[str, str]]]) -> li
         if score > 0 and not is_part:
             options.append(option)
     return [_candidate(option, seen[option], having[option] / total) for option in options[:_MOST]]
+
+
+def labelled_key(name: str, messages: Sequence[str]) -> Candidate | None:
+    """The expression for a name that most messages have as a label, as in `call_id=7a@b`.
+
+    >>> labelled_key("call", ["bye call=7a@b", "ok, call: 7a@b"]).option
+    '/\\\\bcall[=:] ?"?([^\\\\s",;]+)/'
+    """
+    if not _LABEL.fullmatch(name):
+        return None
+    expression = rf'\b{name}[=:] ?"?([^\s",;]+)'
+    found = [match[1] for message in messages if (match := re.search(expression, message))]
+    if len(found) * 2 < len(messages):
+        return None
+    return _candidate(f"/{expression}/", Counter(found), len(found) / len(messages))
 
 
 def _may_be_key(

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import json
 import re
+from dataclasses import replace
 from pathlib import Path
 from random import Random
 
@@ -20,6 +21,7 @@ from export.pauses import Pauses
 from export.session_key import AUTO, suggest_session_keys
 from export.source import settle
 from export.stages import Options
+from fluent_krone.errors import ExportError
 
 
 def best(*sample: tuple[str, dict[str, str]]) -> str:
@@ -174,6 +176,25 @@ def test_records_with_several_ids_are_counted_once() -> None:
     ]
     [first, *_] = suggest_session_keys(lines)
     assert first.coverage == 1.0
+
+
+def test_a_name_that_is_no_field_but_a_label_in_messages(tmp_path: Path) -> None:
+    """Was wrong: what was suggested in its place took only a part of the value."""
+    path = tmp_path / "a.log"
+    lines = [
+        f'level=info msg="{step} handled" call_id={n // 2 + 0xC0FFEE:010x}@sbc{n % 2}\n'
+        for n in range(100)
+        for step in ("invite", "bye")
+    ]
+    path.write_text("".join(lines))
+    settings = settle(Options(input=path, session_key=("call_id",)), str, str)
+    seen = FirstPass(path, settings)
+    assert not list(seen.texts())
+    with pytest.raises(ExportError) as refused:
+        seen.check(str)
+    [hint] = re.findall(r"try --session-key '(.+?)' \(in 100%", str(refused.value))
+    better = FirstPass(path, replace(settings, session_key=(hint,)))
+    assert len({key for _, keys, _ in better.events() for key in keys}) == 100
 
 
 def test_dates_and_counts_are_no_keys() -> None:
