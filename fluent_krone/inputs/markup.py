@@ -22,7 +22,7 @@ from xml.etree import ElementTree
 Record = dict[str, Any]
 
 # The tag with which a line begins.
-_OPENED = re.compile(r"\s*<(?P<tag>[A-Za-z][\w.:-]*)(?=[\s>/])")
+_OPENED = re.compile(r"\s*<(?P<tag>[A-Za-z][\w.:-]*)(?=[\s>/]|\Z)")
 # What stands before the first record: a declaration. A document type could define entities.
 _DECLARED = re.compile(r"\s*<[?!]")
 # Prefixes say nothing, and where they are not declared nothing can be parsed.
@@ -34,6 +34,7 @@ _LONGEST = 1 << 20
 _PAIRS = ({"name", "value"}, {"key", "value"})
 
 _CMTRACE = "<![LOG["
+_CMTRACE_ENDS = "]LOG]!>"
 _CMTRACE_RECORD = re.compile(
     r"<!\[LOG\[(?P<message>.*?)\]LOG\]!><(?P<fields>time=\"[^<>]*)>", re.DOTALL
 )
@@ -61,24 +62,50 @@ def element_rows(lines: Iterable[str]) -> Iterator[Record]:
             break
     if tag is None:
         return
-    begin = re.compile(rf"\s*<{re.escape(tag)}[\s/>]")
-    end = re.compile(rf"</{re.escape(tag)}>\s*\Z|\A\s*<[^<>]*/>\s*\Z")
-    text = ""
+    begin = re.compile(rf"\s*<{re.escape(tag)}(?:[\s/>]|\Z)")
+    end = f"</{tag}>"
+    record = _Gathered()
     for line in itertools.chain(head, lines):
         if begin.match(line):
-            if text:
+            if record.lines:
                 # The one before has no end.
                 yield {}
-            text = ""
-        elif not text:
+            record = _Gathered()
+        elif not record.lines:
             continue
-        text += line
-        if end.search(text):
-            yield _record(text)
-            text = ""
-        elif len(text) > _LONGEST:
+        record.add(line)
+        closed = line.rstrip()
+        if closed.endswith(end) or (closed.endswith("/>") and record.tags == 1):
+            yield _record(record.text)
+            record = _Gathered()
+        elif record.is_too_long:
             yield {}
-            text = ""
+            record = _Gathered()
+
+
+class _Gathered:
+    """The lines of a record so far. Nothing is looked for in all of them until it is whole."""
+
+    __slots__ = ("lines", "size", "tags")
+
+    def __init__(self) -> None:
+        self.lines: list[str] = []
+        self.size = 0
+        # How many tags are opened or closed in it.
+        self.tags = 0
+
+    def add(self, line: str) -> None:
+        self.lines.append(line)
+        self.size += len(line)
+        self.tags += line.count("<")
+
+    @property
+    def text(self) -> str:
+        return "".join(self.lines)
+
+    @property
+    def is_too_long(self) -> bool:
+        return self.size > _LONGEST
 
 
 def _tag_of(lines: Sequence[str]) -> str | None:
@@ -98,12 +125,13 @@ def _record(text: str) -> Record:
     text = _PREFIX_OF_ATTRIBUTE.sub(r"\1", _PREFIX.sub(r"\1", text.strip()))
     try:
         element = ElementTree.fromstring(text)
-    except ElementTree.ParseError:
+        fields = _fields(element)
+    except (ElementTree.ParseError, RecursionError):
         return {}
     record: Record = dict(element.attrib)
     if own := (element.text or "").strip():
         record["message"] = own
-    return record | _fields(element)
+    return record | fields
 
 
 def _fields(element: ElementTree.Element) -> Record:
@@ -138,19 +166,24 @@ def cmtrace_rows(lines: Iterable[str]) -> Iterator[Record]:
     >>> next(cmtrace_rows([line]))["time"]
     '2024-10-15T13:00:00.123+02:00'
     """
-    text = ""
+    record = _Gathered()
     for line in lines:
-        if not text and _CMTRACE not in line:
+        if line.startswith(_CMTRACE):
+            if record.lines:
+                # The one before has no end.
+                yield {}
+            record = _Gathered()
+        elif not record.lines and _CMTRACE not in line:
             if line.strip():
                 yield {}
             continue
-        text += line
-        if found := _CMTRACE_RECORD.search(text):
-            yield _cmtrace(found)
-            text = ""
-        elif len(text) > _LONGEST:
+        record.add(line)
+        if _CMTRACE_ENDS in line and (found := [*_CMTRACE_RECORD.finditer(record.text)]):
+            yield from map(_cmtrace, found)
+            record = _Gathered()
+        elif record.is_too_long:
             yield {}
-            text = ""
+            record = _Gathered()
 
 
 def _cmtrace(found: re.Match[str]) -> Record:

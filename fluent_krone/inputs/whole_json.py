@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import re
 from collections.abc import Iterable, Iterator, Sequence
@@ -19,10 +20,10 @@ def is_whole_json(lines: Sequence[str]) -> bool:
     if not text.lstrip(" \t\r\n[").startswith("{"):
         return False
     broken = over_lines = 0
-    for value, at, end in _json_values(text):
+    for found, at, end in _objects(text):
         over_lines += "\n" in text[at:end]
         # These are the first lines only, so the last value may go on behind them.
-        broken += value is None and "\n" in text[end:].strip()
+        broken += found is None and "\n" in text[end:].strip()
     return broken == 0 or over_lines - broken > broken
 
 
@@ -31,17 +32,17 @@ def whole_json_rows(lines: Iterable[str]) -> Iterator[dict[str, Any]]:
 
     What can't be read up to the next object that begins a line is a record without fields.
     """
-    for value, _, _ in _json_values("".join(lines).lstrip("\ufeff")):
-        if isinstance(value, dict):
-            yield from opened(value)
-        else:
+    for found, _, _ in _objects("".join(lines).lstrip("\ufeff")):
+        if found is None:
             yield {}
+        else:
+            yield from opened(found)
 
 
-def _json_values(text: str) -> Iterator[tuple[Any, int, int]]:
-    """The values in a JSON text, those of a list one by one, with where they begin and end.
+def _objects(text: str) -> Iterator[tuple[dict[str, Any] | None, int, int]]:
+    """The objects in a JSON text, those of a list one by one, with where they begin and end.
 
-    What can't be read is None, up to the next object that begins a line.
+    What is no object or can't be read is None, up to the next object that begins a line.
     """
     decoder = json.JSONDecoder()
     at = 0
@@ -49,10 +50,12 @@ def _json_values(text: str) -> Iterator[tuple[Any, int, int]]:
         if text[at].isspace() or text[at] in "[],\0":
             at += 1
             continue
-        try:
-            value, end = decoder.raw_decode(text, at)
-        except (ValueError, RecursionError):
-            value = None
+        value = None
+        # Plain lines between objects are not tried: an error takes as long as the text before it.
+        if text[at] == "{":
+            with contextlib.suppress(ValueError, RecursionError):
+                value, end = decoder.raw_decode(text, at)
+        if value is None:
             following = _OBJECT_BEGINS.search(text, at + 1)
             end = following.start() if following else len(text)
         yield value, at, end

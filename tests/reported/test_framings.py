@@ -116,6 +116,32 @@ def test_a_message_of_cmtrace_may_have_several_lines(tmp_path: Path) -> None:
     assert [record[b"message"] for _, record in read_events(path)] == [b"first\r\nsecond"] * 3
 
 
+def test_a_message_of_cmtrace_without_an_end_costs_no_other_one(tmp_path: Path) -> None:
+    whole = '<![LOG[{}]LOG]!><time="15:00:00.123-120" date="10-15-2024" type="1">'
+    lines = [whole.format("a"), "<![LOG[cut", "off", whole.format("b") + whole.format("c")]
+    path = tmp_path / "ccm.log"
+    path.write_text("\n".join(lines) + "\n")
+    messages = [record.get(b"message") for _, record in read_events(path)]
+    assert messages == [b"a", None, b"b", b"c"]
+
+
+def test_an_element_of_any_depth_is_one_record(tmp_path: Path) -> None:
+    whole = "<event><message>done</message></event>\n"
+    deep = f"<event>{'<a>' * 5_000}{'</a>' * 5_000}</event>\n"
+    path = tmp_path / "events.log"
+    path.write_text(whole * 3 + deep + whole)
+    records = [record for _, record in read_events(path)]
+    assert records == [{b"message": b"done"}] * 3 + [{}, {b"message": b"done"}]
+
+
+def test_an_element_over_many_lines_is_one_record(tmp_path: Path) -> None:
+    path = tmp_path / "events.log"
+    attributes = "".join(f'  a{n}="{n}"\n' for n in range(50))
+    path.write_text(f"<event\n{attributes}/>\n" * 3)
+    records = [record for _, record in read_events(path)]
+    assert [len(record) for record in records] == [50] * 3
+
+
 def test_words_may_stand_before_a_table(tmp_path: Path) -> None:
     words = (
         "\t\tMicrosoft DHCP Service Activity Log\n\n\nEvent ID  Meaning\n00\tThe log was started.\n"
