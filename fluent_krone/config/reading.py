@@ -57,7 +57,8 @@ class Input:
         None,
         "A regular expression with named groups that cuts a raw line into fields. Where it has a "
         "group `header`, that is all before the message, the session key is the first that its "
-        "regular expression finds in the whole line.",
+        "regular expression finds in the whole line. Its groups `date`, `time` and `time_zone` "
+        "make the time together, unless `time_field` names a field.",
         doors=READING,
     )
     # Longer messages are mostly stack traces and dumps, whose beginning names the step. Matching

@@ -65,7 +65,7 @@ module Fluent::Plugin
     config_param :timezone, :string, default: nil
     desc 'The field that holds the level, where it has no usual name. Without it, `level`, `severity`, `log.level` and other usual names are looked for.'
     config_param :level_field, :string, default: nil
-    desc 'A regular expression with named groups that cuts a raw line into fields. Where it has a group `header`, that is all before the message, the session key is the first that its regular expression finds in the whole line.'
+    desc 'A regular expression with named groups that cuts a raw line into fields. Where it has a group `header`, that is all before the message, the session key is the first that its regular expression finds in the whole line. Its groups `date`, `time` and `time_zone` make the time together, unless `time_field` names a field.'
     config_param :line_format, :string, default: nil
     desc 'Only this many bytes of a message are read; the rest is cut off. (default 8k)'
     config_param :max_message_size, :string, default: nil

@@ -41,8 +41,6 @@ TAG = b"\0tag"
 HEADER = b"header"
 # Bytes of a facet's value. Values that tell steps apart are short words and codes.
 _LONGEST_FACET = 40
-# The groups of `line_format` that make a time together, in their order.
-_TIME_GROUPS = (b"date", b"time", b"time_zone")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -111,6 +109,14 @@ def compile_bytes(what: str, pattern: str) -> re.Pattern[bytes]:
         return re.compile(python_regex(pattern).encode())
     except (re.error, ValueError, OverflowError, RecursionError) as error:
         raise ConfigError(f"{what}: {pattern!r} is not a regular expression: {error}") from None
+
+
+def _time_groups(time_format: str | None) -> tuple[bytes, ...]:
+    """The groups of `line_format` that make a time together, in their order."""
+    if time_format and "%z" not in time_format.lower():
+        # It could not read a zone.
+        return (b"date", b"time")
+    return (b"date", b"time", b"time_zone")
 
 
 def _getter(name: str | None) -> Callable[[Fields], Any] | None:
@@ -301,7 +307,8 @@ class RecordReader:
         if self._time is not None:
             value = self._time({**record, **groups})
         else:
-            value = b" ".join(groups[name] for name in _TIME_GROUPS if name in groups)
+            names = _time_groups(self.settings.time_format)
+            value = b" ".join(groups[name] for name in names if name in groups)
         if isinstance(value, dict | bool) or value is None:
             raise RecordError("bad_time", f"{str(value)[:40]} is not a time")
         return self._times.read(value)

@@ -214,6 +214,15 @@ def test_time_field_may_name_what_the_line_holds() -> None:
     assert beside.time({b"message": b"a x", b"ts": 2}) == 2 * 10**9
 
 
+def test_a_group_of_the_zone_belongs_to_the_time_where_the_format_has_one() -> None:
+    form = r"(?<time>\S+ \S+) (?<time_zone>\S+) (?<message>.*)"
+    record = {b"message": b"1970-01-01 01:00:00 +0100 x"}
+    assert reader("tag", line_format=form).time(record) == 0
+    plain = "%Y-%m-%d %H:%M:%S"
+    assert reader("tag", line_format=form, time_format=f"{plain} %z").time(record) == 0
+    assert reader("tag", line_format=form, time_format=plain).time(record) == 3600 * 10**9
+
+
 # -- times
 
 
