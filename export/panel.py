@@ -135,7 +135,7 @@ def fit_steps(
         values=learn_values(
             [(s.keys, s.values) for s in sessions if s.values],
             never_seen(sessions, hierarchy),
-            which_instance(hierarchy),
+            which_instance(sessions, hierarchy),
         ),
         levels=learn_levels((s.keys, s.levels) for s in sessions),
         durations=measure_durations(((s.keys, s.gaps_ns) for s in sessions), hierarchy),
@@ -143,16 +143,29 @@ def fit_steps(
     )
 
 
-def which_instance(hierarchy: Hierarchy) -> set[Slot]:
+def which_instance(sessions: Sequence[Trace], hierarchy: Hierarchy) -> set[Slot]:
     """The places that say which instance of a component wrote a line (`instances.py`).
 
-    A new one does what the others do.
+    A new instance does what the others do. A place in the message is among them where each line
+    has the value of its component there, as `pay-north: paid at north` has.
     """
-    return {
-        (key, slot)
+    in_name = {
+        key: [slot for slot, kind in enumerate(WILDCARD.findall(row.template)) if kind in INSTANCE]
         for key, row in enumerate(hierarchy.rows)
-        for slot, kind in enumerate(WILDCARD.findall(row.template))
-        if kind in INSTANCE
+    }
+    found = {(key, slot) for key, slots in in_name.items() for slot in slots}
+    again: dict[int, set[int]] = {}
+    instances: dict[int, set[bytes]] = {}
+    for session in sessions:
+        for key, values in zip(session.keys, session.values, strict=False):
+            own = {values[slot] for slot in in_name.get(key, ()) if slot < len(values)}
+            if own:
+                instances.setdefault(key, set()).update(own)
+                same = {slot for slot, value in enumerate(values) if value in own}
+                again[key] = again.get(key, same) & same
+    # Of one instance alone nothing is known: the value may be the same by chance.
+    return found | {
+        (key, slot) for key, slots in again.items() if len(instances[key]) > 1 for slot in slots
     }
 
 

@@ -10,6 +10,9 @@ import pytest
 
 from export.alike import merge_alike
 from export.instances import merge_instances
+from export.panel import which_instance
+from export.traces import Trace
+from fluent_krone.core.hierarchy import Hierarchy, Leaf
 from fluent_krone.reading.templates import UNMATCHED, WILDCARD, TemplateMatcher
 
 INFO = 3
@@ -194,3 +197,18 @@ def test_words_of_a_name_with_instances_are_no_values() -> None:
     rows = [{"template": text, "count": 9, "example": "", "wide": []} for text in texts]
     steps = [[(number % 2, INFO)] for number in range(200)]
     assert {row["template"] for row in merge_alike(rows, steps)} == set(texts)
+
+
+def test_what_names_the_instance_again_in_a_message_is_not_judged() -> None:
+    paid = Leaf("pay-<where>: paid <num> at <*>", "pay", "paid", "ok")
+    opened = Leaf("pos<nth>: drawer <num> opened", "pos", "opened", "ok")
+    tree = Hierarchy([paid, opened])
+
+    def judged_never(places: list[bytes]) -> set[tuple[int, int]]:
+        values = [((place, b"%d" % n, place), (b"1", b"1")) for n, place in enumerate(places)]
+        return which_instance([Trace((0, 1), values=of) for of in values], tree)
+
+    names = {(0, 0), (1, 0)}
+    assert judged_never([b"north", b"south"]) == names | {(0, 2)}
+    # Nothing is known of one place alone, or without any session.
+    assert judged_never([b"north"] * 2) == judged_never([]) == names
