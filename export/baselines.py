@@ -30,7 +30,7 @@ _VARIANCE = 0.99
 # Share of normal training sessions that PCA may flag.
 _ALPHA = 0.002
 # Normal training sessions that PCA may flag even where the share would be fewer.
-_FREAKS = 3
+_OUTLIERS = 3
 
 
 def exact_sequence(train: Sequence[LogKeys]) -> Rule:
@@ -74,7 +74,7 @@ def pca(train: Sequence[LogKeys]) -> Rule:
         return left
 
     ranked = np.sort(np.repeat(residuals(x), list(times.values())))[::-1]
-    threshold = ranked[min(max(round(_ALPHA * len(train)), _FREAKS), len(ranked) - 1)]
+    threshold = ranked[min(max(round(_ALPHA * len(train)), _OUTLIERS), len(ranked) - 1)]
     return lambda sessions: np.asarray(
         residuals(_vectors(map(_bag, sessions), column)) > threshold, np.bool_
     )

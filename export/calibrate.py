@@ -68,7 +68,7 @@ _APART, _APART_BY = "order.session", 5.0
 # … there is at most this share of a session between. A log whose normal sessions vary has some at
 # every distance.
 _BETWEEN = 1 / 8
-# They are no freaks when they are more than so many, and than this share of the training.
+# They are no outliers when they are more than so many, and than this share of the training.
 _FEWEST_APART, _APART_SHARE = 5, 0.002
 # Where labels say of each session that it is normal, no fewer than this share are left out, by
 # whatever sign: who labels errs in a few, and what is left out is flagged from then on. Without
@@ -292,7 +292,7 @@ class _Trial:
 
     def unlikely(self, *, labelled: bool) -> Flags:
         """The sessions that are beyond all likelihood, where they are so many that they are no
-        freaks; none of them where all may stay."""
+        outliers; none of them where all may stay."""
         fewest = _LABELLED_SHARE if labelled else 0.0
         size = len(self._sessions)
         none = np.zeros(size, np.bool_)

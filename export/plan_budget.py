@@ -40,14 +40,15 @@ _DENSITY_MOST = 1.0
 # has more false alarms than were asked for; with one whole, counts had no say in some splits of the
 # authors' HDFS for 0.7 false alarms, and nearly a third of the failures were missed.
 _SAY_VARIES, _DEVIATIONS = 2.0, 0.5
-# Up to one false alarm in 1,000, a small training is given so many times the budget of its
-# sessions, up to that of `_FEWEST` sessions, for what is expected alone. It cannot tell what one
-# session in 1,000 looks like, and would pay for hardly any score. Larger ones are given less, and
-# twice as many sessions need no gift. What is flagged among its own sessions, freaks and all, is
-# not given: on calls of `lpr` the density took it all. The scores of steps are given less than
-# those of whole sessions: with as much for the order, nine times as many were flagged as were asked
-# for after 600 sessions of HDFS, and nothing was left for the counts, which find the failures. The
-# export warns that such a bundle flags more than was asked.
+# Up to one false alarm in 1,000, a small training may expect as many false alarms as so many times
+# its sessions would have, at most as many as `_FEWEST` sessions would. It cannot tell what one
+# session in 1,000 looks like, and could afford hardly any score. With more than `_FEWEST` sessions
+# this allowance shrinks, and with twice as many there is none. It is for false alarms that are
+# expected: what is flagged among its own sessions, with the outliers, must fit into the budget of
+# these, since on calls of `lpr` the density took it all. The scores of steps have a smaller
+# allowance than those of whole sessions: with as much for the order, nine times as many were
+# flagged as were asked for after 600 sessions of HDFS, and nothing was left for the counts, which
+# find the failures. The export warns that such a bundle flags more than was asked.
 _WHOLE_TIMES, _STEP_TIMES, _FEWEST = 4, 2.5, 4_000
 _WHOLE = (DENSITY, "counts", "patterns")
 # What a step costs that flags no more held-out session, beside the others.
@@ -66,13 +67,13 @@ _BEYOND_ORDER = 2.0
 # Sessions that score so many times the density's floor are no normal sessions. So few of them, and
 # no more than this share of a small training set, never set a threshold. With a ratio of 5, two of
 # 4,855 sessions of HDFS hid three of ten faults for one false alarm in 2,000.
-_FREAK_RATIO = 2
-_FREAKS, _FREAK_SHARE = 3, 1 / 20
+_OUTLIER_RATIO = 2
+_OUTLIERS, _OUTLIER_SHARE = 3, 1 / 20
 # As many later sessions are like them, and flagged. That is for nothing where the sessions after
 # them are hardly likelier: calls of `lpr` have some at every distance, and for one false alarm in
-# 2,000 that was asked for, three were raised. So freaks either score this many times what any other
-# session does, or they are at most one in so many of what the budget may flag …
-_FREAKS_APART, _FREAKS_OF_BUDGET = 2, 2
+# 2,000 that was asked for, three were raised. So outliers either score this many times what any
+# other session does, or they are at most one in so many of what the budget may flag …
+_OUTLIERS_APART, _OUTLIERS_OF_BUDGET = 2, 2
 # … or they score so many times the floor that failures could not be farther out: one such session
 # of 1,350 of ThunderBird hid all of them.
 _BEYOND_ALL = 10
@@ -99,7 +100,7 @@ _RULES = ("order.before", "order.pair")
 _COUNTS_FLOOR = 150
 # Where so many false alarms are to be expected among the sessions that are held out, these alone
 # say how far out normal counts are: on 15,000 simulated sessions the floor hid lost replicas. They
-# also say what is new and normal. And freaks are counted among what is flagged, as later sessions
+# also say what is new and normal. And outliers are counted among what is flagged, as later sessions
 # have as many of them; a smaller training could not pay for three.
 _PLENTY = 10
 # More held-out sessions than this share cannot be flagged in the dearest plan; the others' scores
@@ -163,18 +164,18 @@ def _beyond(name: str, largest: float) -> float:
     return largest + _BEYOND
 
 
-def _freaks(density: Doubles, budget: float) -> Ints:
+def _outliers(density: Doubles, budget: float) -> Ints:
     """The sessions that set no threshold: few, and out of all likelihood.
 
     `budget` is how many of the sessions may be flagged.
     """
-    most = min(_FREAKS, int(len(density) * _FREAK_SHARE))
+    most = min(_OUTLIERS, int(len(density) * _OUTLIER_SHARE))
     worst = np.argsort(-density, kind="stable")[:most]
-    found: Ints = worst[density[worst] > _FREAK_RATIO * density_floor(1)]
-    if not len(found) or budget >= _FREAKS_OF_BUDGET * len(found):
+    found: Ints = worst[density[worst] > _OUTLIER_RATIO * density_floor(1)]
+    if not len(found) or budget >= _OUTLIERS_OF_BUDGET * len(found):
         return found
     others = float(np.delete(density, found).max())
-    if density[found[-1]] >= _FREAKS_APART * others:
+    if density[found[-1]] >= _OUTLIERS_APART * others:
         return found
     return found[density[found] > _BEYOND_ALL * density_floor(1)]
 
@@ -198,7 +199,7 @@ class _Division:
     """A budget as it is divided: the thresholds so far, and what all of them flag together.
 
     `ranked` are the scores of the `rows` sessions that count, in falling order. The more false
-    alarms are asked for, the more freaks there may be, and these do not count.
+    alarms are asked for, the more outliers there may be, and these do not count.
     """
 
     def __init__(
@@ -214,17 +215,17 @@ class _Division:
             kind: np.zeros(len(next(iter(scores.values()))), np.bool_)
             for kind, scores in faulty.items()
         }
-        self._freaks = self._freaks_now()
+        self._outliers = self._outliers_now()
         self._count()
         self._give_first()
 
-    def _freaks_now(self) -> Ints:
+    def _outliers_now(self) -> Ints:
         density = self._all[DENSITY]
-        return _freaks(density, self._false_alarms * len(density) / 1000)
+        return _outliers(density, self._false_alarms * len(density) / 1000)
 
     def _count(self) -> None:
-        """Count false alarms among all sessions but the freaks."""
-        normal = _without(self._all, self._freaks)
+        """Count false alarms among all sessions but the outliers."""
+        normal = _without(self._all, self._outliers)
         self.rows = len(normal[DENSITY])
         self.ranked = {name: np.sort(scores)[::-1] for name, scores in normal.items()}
         looked_at = _extremes(normal, self.ranked)
@@ -237,9 +238,9 @@ class _Division:
     def spend(self, false_alarms: float) -> dict[str, float]:
         """The thresholds for this number of false alarms, which is larger than the one before."""
         self._false_alarms = false_alarms
-        freaks = self._freaks_now()
-        if len(freaks) > len(self._freaks):
-            self._freaks = freaks
+        outliers = self._outliers_now()
+        if len(outliers) > len(self._outliers):
+            self._outliers = outliers
             self._count()
             self._give_first()
         self._give_density()
@@ -265,17 +266,17 @@ class _Division:
         """Whether a score may have this threshold."""
         flagged = self._flagged_with(name, threshold)
         paid = self._paid_with(name, threshold)
-        counted = flagged + len(self._freaks) * self._are_plenty
+        counted = flagged + len(self._outliers) * self._are_plenty
         varies = _DEVIATIONS * math.sqrt(counted + _SAY_VARIES * paid)
         if counted + paid + varies <= self._budget:
             return True
-        if flagged and flagged + len(self._freaks) > self._budget:
+        if flagged and flagged + len(self._outliers) > self._budget:
             return False
         times: float = _STEP_TIMES
         if name in _WHOLE:
             times = _WHOLE_TIMES
-        given = min(times * self.rows, _FEWEST, 2 * _FEWEST - self.rows)
-        return flagged + paid <= min(self._false_alarms, 1.0) * given / 1000
+        allowance = min(times * self.rows, _FEWEST, 2 * _FEWEST - self.rows)
+        return flagged + paid <= min(self._false_alarms, 1.0) * allowance / 1000
 
     def _levels_of(self, name: str) -> Doubles:
         """The thresholds that a score may have, the highest first."""

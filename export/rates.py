@@ -143,8 +143,8 @@ def _silences(counts: Ints, usual: Doubles) -> list[float]:
 def _longest(runs: Sequence[float]) -> tuple[Silences, ...]:
     """What the longest of the silences tell, the longest one first.
 
-    Of that one it is only taken that it is no shorter than the next, so that a freak does not say
-    how fast silences become rare. For an exponential tail this is the estimate of the greatest
+    Of that one it is only taken that it is no shorter than the next, so that an outlier does not
+    say how fast silences become rare. For an exponential tail this is the estimate of the greatest
     likelihood, as for lamps that still burn when a test ends.
     """
     found = []

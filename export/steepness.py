@@ -19,7 +19,7 @@ from fluent_krone.detect.times import Times, measure_times
 
 from .traces import Trace
 
-# How fast the tails may fall at most: a nat in so many.
+# The least scale of a steep tail.
 _STEEPER = 0.12
 # A step is slow that takes so many times as long as it did.
 _SLOWER = 10
@@ -31,7 +31,7 @@ _FEWEST, _MOST, _MOST_SLOW = 500, 6_000, 800
 
 
 def steepest_of(sessions: Sequence[Trace], hierarchy: Hierarchy) -> float:
-    """In how many nats the tails of the gaps of normal `sessions` fall by one, at least.
+    """The least scale that a tail of the gaps of normal `sessions` may have (`detect/tails.py`).
 
     Steep tails must find more in either half: what a few moments of standstill do to a threshold is
     a matter of chance.
@@ -64,8 +64,11 @@ def _found(
 
 
 def _slow_scores(times: Times, sessions: Sequence[Trace]) -> list[float]:
-    """What each step of some sessions scores where it is slow. Of one that took no time that the
-    clock can tell, nobody knows how long it takes when it is slow."""
+    """What each step of some sessions scores where it is slow.
+
+    Steps that took no time that the clock can tell are left out: nobody knows how long one of them
+    takes when it is slow.
+    """
     return [
         times.score(before, step, gap_ns * _SLOWER)
         for session in sessions

@@ -2,7 +2,7 @@
 
 A session's density among normal ones is `Σ_p prior_p · exp(-‖x - p‖² / 2h²)`, where p runs over the
 distinct count vectors of training. The prior of p is its share of the training sessions, so that
-five hundred alike sessions count for more than one freak. A feature has a higher weight when few
+five hundred alike sessions count for more than one outlier. A feature has a higher weight when few
 normal sessions have it, and when few of them differ in it from their nearest neighbour.
 
 The counts are those of the detector itself (`fluent_krone.detect.nested_aware`), so that what is

@@ -36,7 +36,7 @@ Bag = frozenset[tuple[int, int]]
 _Rows = NDArray[np.int64]
 
 # Sessions of training that are a kind of their own: more of them prove enough for any threshold
-# that is usual, and fewer are freaks, after which nothing can be judged.
+# that is usual, and fewer are outliers, after which nothing can be judged.
 _FEWEST_OF_KIND, _MOST_OF_KIND = 5, 100
 # One kind in so many has its own ways. With two, sessions of the authors' HDFS hid five faults;
 # without this limit, half of the false alarms of full HDFS were of a kind that 15 sessions were of.

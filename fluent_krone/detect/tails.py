@@ -22,7 +22,7 @@ _EXTREMES = 10
 # … though never more than this share of all of them.
 _EXTREME_SHARE = 0.1
 # Of these, the share at the very end of which nothing is taken but that they lie there.
-_FREAK_SHARE = 0.2
+_OUTLIER_SHARE = 0.2
 # A tail that nothing is known of but its scale: as if that had been estimated from ever so many.
 CERTAIN = math.inf
 # Distances that are none: a bundle keeps where a tail begins to six decimals, and a number just
@@ -39,9 +39,10 @@ _NEXT_TO_NOTHING = 1 / 20
 STEEPEST = 0.25
 # A tail is not taken to be surer than one of so many numbers.
 _MOST = 1_000.0
-# A first zero is nothing new where the least number of training is so few units of resolution away
-# from it, and comes less often than this share of the sizes up to twice as large: after 58 stops
-# where one passenger got on, and 165 with two, there is one with none.
+# A first zero is nothing new where two things hold. The least number of training lies less than so
+# many units of resolution above it; and that number came less often than this share of what each
+# of those up to twice as large did. After 58 stops where one passenger got on, and 165 with two,
+# a stop with none is to be expected.
 _NEAR_ZERO, _THINNER = 10, 1 / 2
 # e to the power of more overflows.
 _LARGEST_EXPONENT = 600.0
@@ -209,15 +210,15 @@ def _tail(extremes: Sequence[float], base: float, sign: int, steepest: float) ->
     """From the most extreme numbers, ascending.
 
     1. Of an exponential tail, the mean excess of the numbers beyond `start` is its scale.
-    2. Of the outermost ones it is only taken that they lie beyond the others: a handful of freaks
+    2. Of the outermost ones it is only taken that they lie beyond the others: a handful of outliers
        must not say how fast the tail falls. They count as if they were as far out as the last of
        the others, and the sum is divided by the number of the others. For an exponential tail this
        is the estimate of the greatest likelihood, as for lamps that still burn when a test ends.
     """
     start = extremes[0]
-    freaks = int(len(extremes) * _FREAK_SHARE)
-    others = extremes[: len(extremes) - freaks]
-    excess = sum(value - start for value in others) + freaks * (others[-1] - start)
+    outliers = int(len(extremes) * _OUTLIER_SHARE)
+    others = extremes[: len(extremes) - outliers]
+    excess = sum(value - start for value in others) + outliers * (others[-1] - start)
     scale = max(excess / len(others), steepest)
     # A tail that falls faster than is taken is the surer, the faster it falls.
     many = min(len(others) ** 2 * scale / max(excess, _SAME), _MOST)

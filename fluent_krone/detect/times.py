@@ -22,10 +22,11 @@ _Name = TypeVar("_Name", bound=Hashable)
 _NS = 1_000_000_000
 # Gaps that a transition needs for limits of its own: fewer say nothing of its longest.
 FEWEST = 30
-# Gaps before a step are alike after two steps where these shares of them are not longer than times
-# that differ by less than a factor of e to this power, …
+# The gaps of a transition are like all gaps before its second step where none of these quantiles
+# differs by more than this, as a difference of logarithms: 0.25 is a factor of 1.28.
 _QUANTILES, _ALIKE = (0.25, 0.5, 0.75, 0.9), 0.25
-# … and there are so many times as many as after one step alone, so that it is worth it.
+# All gaps are taken only where they are at least so many times as many as those of the transition:
+# a few more would prove no more.
 _MANY_MORE = 2
 # A gap is called too short only where even the shortest of training are this many units long:
 # below, it is the resolution of the clock that is judged.
@@ -125,7 +126,7 @@ def _of_steps(
 
 
 def _quantiles(gaps: Sequence[float], unit: float) -> list[float]:
-    """How long most gaps are, as logarithms."""
+    """The quantiles of gaps that are compared, as logarithms."""
     ranked = sorted(gaps)
     return [math.log(ranked[int(share * len(ranked))] + unit) for share in _QUANTILES]
 

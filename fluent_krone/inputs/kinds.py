@@ -30,8 +30,8 @@ from .tables import (
 from .whole_json import is_whole_json, whole_json_rows
 from .windows import event_rows, holds_events
 
-# What is in the record of a line that is not of the kind of its file. It has no message, so it is
-# counted and set aside.
+# The only field of a record whose line is not of the kind of its file. A record without a message
+# is counted and set aside; an export shows such a line.
 UNREADABLE = "unreadable line"
 
 Record = dict[str, Any]
@@ -39,7 +39,7 @@ Rows = Iterator[Record]
 # The share of the first lines that must have a kind's form. A log cut in the middle of a line, or
 # with a stray line between its records, is still of that kind.
 _MOST = 0.6
-# The share of lines of JSON in a text from which on that is told.
+# In a file of plain text, it is reported that some lines are JSON from this share of them on.
 _MANY = 0.1
 # Lines that are looked at.
 _SAMPLE = 200

@@ -50,10 +50,10 @@ def sign_of(lines: Sequence[str]) -> str | None:
 
 
 def names_behind_words(lines: Sequence[str]) -> tuple[str, str] | None:
-    """The line with the names of a table's columns, and the sign between them, where words stand
-    before it; None for no such table.
+    """The line that names a table's columns, and the sign between them, where other lines stand
+    before it. None: there is no such table.
 
-    A table of Windows' DHCP server begins with what its codes mean.
+    A log of Windows' DHCP server begins with an explanation of its codes.
     """
     for at, line in enumerate(lines[1:], start=1):
         for sign in _SIGNS:

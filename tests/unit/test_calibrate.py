@@ -109,7 +109,7 @@ def test_sessions_whose_order_stands_apart_are_left_out_with_those_of_other_faul
     assert calibrate.calibrate([*mixed[:5], severe, *mixed[6:]], tree()).left_out == tuple(
         sorted(shuffled | {5})
     )
-    # Alone it is a freak, of which nobody can say whether it is a fault.
+    # Alone it is an outlier, of which nobody can say whether it is a fault.
     clean = [Trace(keys, levels=(3,) * len(keys)) for keys in rides(1000)]
     clean[5] = severe
     assert calibrate.calibrate(clean, tree()).left_out == ()

@@ -102,7 +102,7 @@ def test_what_others_never_do_proves_little_about_a_rare_kind() -> None:
     assert counts.score((store, store)) == 9.0
     assert counts.score((*[store] * 4, copy)) == pytest.approx(math.log(5 * 16))
     assert counts.score((*[store] * 4, copy, 7)) == pytest.approx(9.0 + math.log(5 * 16))
-    # Freaks are no kind, and of many sessions of a kind it is known what they do.
+    # Outliers are no kind, and of many sessions of a kind it is known what they do.
     for having in (3, 1000):
         of_number = {store: 9.0, copy: math.log(1 + having) - 2.5}
         counts = Counts(normal, never, 9.0, of_number)

@@ -61,7 +61,7 @@ def test_whatever_few_false_alarms_find_is_found_with_more() -> None:
         assert all(dear[name] <= threshold for name, threshold in cheap.items())
 
 
-def test_a_handful_of_freaks_sets_no_threshold() -> None:
+def test_a_handful_of_outliers_sets_no_threshold() -> None:
     rng = np.random.default_rng(5)
     normal = {"density": rng.exponential(1, 800), "order.session": rng.exponential(1, 800)}
     swaps = {"density": rng.exponential(1, 200), "order.session": rng.exponential(1, 200) + 12}
@@ -71,12 +71,12 @@ def test_a_handful_of_freaks_sets_no_threshold() -> None:
     assert plan_budget(normal, {"swap": swaps}).thresholds(5) == pytest.approx(without, abs=1.5)
 
 
-def test_a_score_that_was_given_nothing_is_beyond_all_but_the_freaks() -> None:
-    """Wrong before: what freaks score stood as its threshold, whatever the budget."""
+def test_a_score_that_was_given_nothing_is_beyond_all_but_the_outliers() -> None:
+    """Wrong before: what outliers score stood as its threshold, whatever the budget."""
     rng = np.random.default_rng(5)
     normal = {"density": rng.exponential(1, 3_000), "time.seq": rng.exponential(1, 3_000)}
     largest = normal["time.seq"].max()
-    # Not so far apart from the others that they are freaks whatever the budget.
+    # Not so far apart from the others that they are outliers whatever the budget.
     normal["density"][:4] = [60.0, 40.0, 22.0, 15.0]
     normal["time.seq"][:2] = 60.0
     swaps = {"density": rng.exponential(1, 200), "time.seq": np.zeros(200)}
@@ -97,13 +97,13 @@ def test_a_score_that_was_given_nothing_is_beyond_all_but_the_freaks() -> None:
         ([400.0, 45.0, 30.0, 25.0], 45.0),
     ],
 )
-def test_freaks_of_a_small_training_stand_apart(worst: list[float], threshold: float) -> None:
+def test_outliers_of_a_small_training_stand_apart(worst: list[float], threshold: float) -> None:
     rng = np.random.default_rng(5)
     normal = {"density": np.append(rng.uniform(0, 8, 1_400 - len(worst)), worst)}
     assert plan_budget(normal, {}).thresholds(0.5)["density"] == threshold
 
 
-def test_freaks_that_the_budget_pays_for_need_not_stand_apart() -> None:
+def test_outliers_that_the_budget_pays_for_need_not_stand_apart() -> None:
     rng = np.random.default_rng(5)
     normal = {"density": np.append(rng.uniform(0, 8, 1_400), [70.0, 45.0, 30.0, 25.0, 20.0])}
     thresholds = [plan_budget(normal, {}).thresholds(asked)["density"] for asked in (0.5, 5)]
@@ -138,7 +138,7 @@ def test_a_small_training_has_a_say_for_several_scores() -> None:
 
 @pytest.mark.parametrize("sessions", [600, 1_350, 6_000])
 def test_what_is_to_be_expected_is_told_for_small_trainings_too(sessions: int) -> None:
-    """A few freaks and a small training raise more than was asked for, and the fit knows it."""
+    """A few outliers and a small training raise more than was asked for, and the fit knows it."""
     names = ["density", "counts", "order.session", "time"]
     expected = []
     observed = []
@@ -159,19 +159,19 @@ def test_what_is_to_be_expected_is_told_for_small_trainings_too(sessions: int) -
 
 
 def test_what_is_flagged_in_a_small_training_is_not_given() -> None:
-    """Wrong before: three freaks of 1,350 were flagged anyway, and for the next false alarm the
+    """Wrong before: three outliers of 1,350 were flagged anyway, and for the next false alarm the
     density got as many again."""
     rng = np.random.default_rng(3)
     normal = {"density": rng.exponential(1, 1_350)}
     normal["density"][:10] = [60.0, 50.0, 40.0, 20.0, *[15.0] * 6]
     faulty = {"skip": {"density": np.full(50, 17.0)}}
     assert plan_budget(normal, faulty).thresholds(1)["density"] == 20.0
-    # Without freaks, one of its own sessions may be flagged.
+    # Without outliers, one of its own sessions may be flagged.
     normal["density"][:3] = 0.0
     assert plan_budget(normal, faulty).thresholds(1)["density"] == 15.0
 
 
-def test_a_large_training_counts_its_freaks() -> None:
+def test_a_large_training_counts_its_outliers() -> None:
     """As many of 1,000 later sessions are flagged as of 1,000 that were held out."""
     rng = np.random.default_rng(11)
     names = ["density", *(f"view {i}" for i in range(20))]
@@ -182,12 +182,12 @@ def test_a_large_training_counts_its_freaks() -> None:
     }
     without = plan_budget(normal, faulty).thresholds(1.5)
     normal["density"][:3] = 500.0
-    freaks = plan_budget(normal, faulty).thresholds(1.5)
+    outliers = plan_budget(normal, faulty).thresholds(1.5)
 
     def having_a_say(thresholds: dict[str, float]) -> int:
         return sum(thresholds[name] < normal[name].max() + 1 for name in names[1:])
 
-    assert 0 < having_a_say(freaks) < having_a_say(without)
+    assert 0 < having_a_say(outliers) < having_a_say(without)
 
 
 def test_hardly_more_than_the_largest_surprise_is_no_reason_for_a_say() -> None:

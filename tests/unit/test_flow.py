@@ -208,8 +208,8 @@ def random_training(minutes: int, seed: int, without: range = range(0)) -> list[
 def test_one_long_silence_of_training_does_not_hide_others() -> None:
     usual = measure_rates(random_training(2000, 1), tree()).limits(tree(), 1)[0]
     without = range(900, 920)
-    freak = measure_rates(random_training(2000, 1, without), tree()).limits(tree(), 1)[0]
-    assert usual.most_missing <= freak.most_missing < len(without)
+    outlier = measure_rates(random_training(2000, 1, without), tree()).limits(tree(), 1)[0]
+    assert usual.most_missing <= outlier.most_missing < len(without)
 
 
 def test_a_limit_on_silences_keeps_what_is_asked_for() -> None:

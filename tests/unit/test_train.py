@@ -90,11 +90,11 @@ def test_what_varies_between_fellows_weighs_less_than_what_does_not() -> None:
     assert varying < constant
 
 
-def test_established_neighbours_excuse_more_than_a_freak() -> None:
-    common, freak = (OPEN, CLOSE), (BYE, BYE, BYE)
-    model = fit_density([common] * 500 + [freak], tree())
+def test_established_neighbours_excuse_more_than_an_outlier() -> None:
+    common, outlier = (OPEN, CLOSE), (BYE, BYE, BYE)
+    model = fit_density([common] * 500 + [outlier], tree())
     assert model.score(common) < 0.01
-    assert model.score(freak) == pytest.approx(math.log(501), abs=0.01)
+    assert model.score(outlier) == pytest.approx(math.log(501), abs=0.01)
 
 
 def test_nothing_to_train_on_is_told() -> None:
