@@ -33,6 +33,8 @@ from .session_key import Candidate, labelled_key, option_of, suggest_session_key
 SAMPLED_FROM = 20_000
 # The share of records beyond which it is worth a warning that they can't be read.
 _MUCH = 0.05
+# Bytes of a record that is shown as an example of those.
+_SHOWN = 80
 _UNREADABLE = UNREADABLE.encode()
 
 
@@ -124,7 +126,8 @@ class FirstPass:
                     reason = UNREADABLE
                     shown = record[_UNREADABLE]
                 self.set_aside[reason] += 1
-                self.example.setdefault(reason, repr(as_bytes(shown or b"")[:80])[1:])
+                if not self.example.get(reason):
+                    self.example[reason] = as_text(as_bytes(shown or b"").strip()[:_SHOWN])
                 continue
             if time_ns is None:
                 self.untimed += 1
@@ -147,7 +150,7 @@ class FirstPass:
                 note = ""
                 if reason == "continuation":
                     note = " (they go on from the lines before them, as in stack traces)"
-                said = f"{why} and are left out, for example {self.example[reason]}{note}"
+                said = f"{why} and are left out, for example {self.example[reason]!r}{note}"
                 say(f"warning: {share} {said}")
 
     def _nothing_read(self) -> str:

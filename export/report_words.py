@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
+from fluent_krone.core.listing import numbered
 from fluent_krone.detect.fault_words import FAULTS
 
 from .page_parts import percent, ratio
@@ -179,10 +180,8 @@ def _notes(report: Mapping[str, Any]) -> list[str]:
             "No session is labelled abnormal, so it is unknown how many real anomalies are found."
         )
     if data["templates_never"]:
-        said.append(
-            f"{data['templates_never']:,} templates never occur in normal training. They are "
-            "judged as unseen."
-        )
+        templates = numbered(data["templates_never"], "template")
+        said.append(f"Not in normal training, and so judged as unseen: {templates}.")
     if holdout is None:
         return said
     ours, *others = holdout["methods"]

@@ -7,6 +7,7 @@ from __future__ import annotations
 import argparse
 import contextlib
 import json
+from collections.abc import Sequence
 from typing import Any
 
 from ..core.listing import numbered
@@ -46,8 +47,15 @@ def run(flags: argparse.Namespace) -> int:
         else:
             print("\n".join(_in_words(one)))
     if not flags.json:
-        print(numbered(len(found), "incident"))
+        print(numbered(len(found), "incident") + _about_single(found))
     return 0
+
+
+def _about_single(found: Sequence[ReportedIncident]) -> str:
+    """Why incidents may be listed as open that are long over."""
+    if not any(one.incident["state"] == "open" and one.incident["count"] == 1 for one in found):
+        return ""
+    return " (one of a single execution stays open here: no event reports its end)"
 
 
 def _in_words(one: ReportedIncident) -> list[str]:

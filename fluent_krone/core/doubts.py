@@ -100,6 +100,8 @@ class Doubts:
             if engine.sessions.open.get(session.key) is not session or at >= len(session.keys):
                 # It has ended since.
                 continue
+            # When an event was passed over, in doubt as well, is not known.
+            session.passed_ns = 0
             # One that is ahead even of those that agree counts as the last of them.
             then = min(engine.time.clock_at(note.time_ns), now)
             if at == 0:
@@ -118,7 +120,7 @@ class Doubts:
                 engine.journal.save_again([session])
                 engine.sessions.open.move_to_end(session.key)
                 gap_ns = note.time_ns - session.times[at - 1]
-                gap_ns = engine.judging.certain_gap(session, at, gap_ns)
+                gap_ns = engine.judging.certain_gap(session, at, gap_ns, session.passed_ns)
                 odd = engine.single.odd.gap(session.keys[: at + 1], gap_ns)
                 findings += engine.judging.make.deviations(session, odd, "early", now)
             so_far.seen = then

@@ -340,7 +340,6 @@ class Journal:
         # than that of a session which has an event now would break the order of ends.
         session.limit = min(limit, sessions.limit(opened))
         session.seen = min(seen, self._time.clock)
-        session.passed_ns = last_ns
         session.alerted = alerted
         session.told = tuple(told)
         own_keys = [log_keys[i] for i in array("H", keys)]
@@ -348,6 +347,10 @@ class Journal:
             own_keys = self._found_again(own_keys, lines)
         session.keys.extend(own_keys)
         session.times.frombytes(times)
+        session.passed_ns = last_ns
+        if session.times and last_ns <= session.times[-1]:
+            # Its last event was a step.
+            session.passed_ns = 0
         # Asked for before there are more lines: levels that are alike are as many as the lines.
         levels_before = session.levels or b""
         if lines:

@@ -89,7 +89,8 @@ class Judging:
         """
         state = session.state
         log_key = session.keys[-1]
-        gap_ns = self.certain_gap(session, len(session.keys) - 1, gap_ns)
+        at = len(session.keys) - 1
+        gap_ns = self.certain_gap(session, at, gap_ns, session.passed_ns)
         odd = self._odd.deviations(state, session.keys, gap_ns, text, record, rare=rare)
         is_decided = state.decided and not session.alerted
         if (is_decided or state.deviations) and self._is_normal_but_for_gone(session):
@@ -112,8 +113,12 @@ class Judging:
                 findings.append(novelty)
         return self.is_full(session)
 
-    def certain_gap(self, session: Session, at: int, gap_ns: int) -> int:
-        """The gap before event `at` of a session, as far as the times of the stream tell it."""
+    def certain_gap(self, session: Session, at: int, gap_ns: int, passed_ns: int) -> int:
+        """The gap before event `at` of a session, as far as the times of the stream tell it.
+
+        `passed_ns` is the event time of an event that was passed over, 0 where none was.
+        """
+        gap_ns = self._odd.gap_behind(session, at, gap_ns, passed_ns)
         certain_ns = self._odd.certain_gap(session, at, gap_ns)
         if certain_ns != gap_ns:
             self._counters["gaps_uncertain"] += 1

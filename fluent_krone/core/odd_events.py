@@ -200,6 +200,17 @@ class OddEvents:
         shortest_ns, longest_ns = self._steps.limits_ns(keys[-2], keys[-1])
         return min(max(gap_ns, shortest_ns), longest_ns)
 
+    def gap_behind(self, session: Session, at: int, gap_ns: int, passed_ns: int) -> int:
+        """The gap before event `at` of a session that had an event in it which is passed over.
+
+        Training knows the gap without the new step, and so not how long that one takes. A gap that
+        is too long as a whole is therefore judged from the new step on.
+        """
+        since_ns = session.times[at] - passed_ns
+        if not 0 <= since_ns < gap_ns:
+            return gap_ns
+        return min(gap_ns, max(since_ns, self.usual_gap(session.keys[: at + 1], gap_ns)))
+
     def certain_gap(self, session: Session, at: int, gap_ns: int) -> int:
         """The gap before event `at` of a session, as far as the times of the stream tell it.
 

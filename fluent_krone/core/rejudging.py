@@ -31,28 +31,32 @@ class Rejudging:
         All of it is told at one time, the stream time `told_ns`. So what is odd about single steps
         is a part of the alert about the whole session, if there is one.
         """
-        self._read_again(session)
+        passed = self._read_again(session)
         keys = session.keys
         state = self._engine.tracker.start
         odd: list[Deviation] = []
         for place, log_key in enumerate(keys):
             state = self._engine.tracker.step(state, log_key, keys)
             if session.alerted != ALERTED:
-                odd += self._odd_step(session, state, place)
+                odd += self._odd_step(session, state, place, passed.get(place, 0))
         session.state = state
         if keys and session.alerted != ALERTED:
             self._engine.judging.judge_end(session, told_ns, findings, steps=odd)
 
-    def _read_again(self, session: Session) -> None:
+    def _read_again(self, session: Session) -> dict[int, int]:
         """Put the steps that new ones stand for into a session, and take out those it is to pass.
 
-        Lines and levels may be fewer than steps: only the first of a long session are kept.
+        Returns the event times of these, by the places of the steps that come after them. Lines
+        and levels may be fewer than steps: only the first of a long session are kept.
         """
         kept: list[int] = []
+        passed: dict[int, int] = {}
         for place, log_key in enumerate(session.keys):
             known = self._changes.read_as(log_key, _line(session, place))
             session.saved.new_steps += self._changes.is_of_change(log_key)
-            if known != PASSED:
+            if known == PASSED:
+                passed[len(kept)] = session.times[place]
+            else:
                 session.keys[place] = known
                 kept.append(place)
         session.saved.last_ns = session.last_ns
@@ -62,14 +66,18 @@ class Rejudging:
             session.levels = bytes(levels[place] for place in kept if place < len(levels))
         session.times = array("q", [session.times[place] for place in kept])
         session.keys = array("H", [session.keys[place] for place in kept])
+        return passed
 
-    def _odd_step(self, session: Session, state: State, place: int) -> Sequence[Deviation]:
+    def _odd_step(
+        self, session: Session, state: State, place: int, passed_ns: int
+    ) -> Sequence[Deviation]:
         """What is odd about the order of the step at a place, and the gap before it.
 
-        `state` is the session's with that step. Values and levels were judged as the step came.
+        `state` is the session's with that step, and `passed_ns` the time of an event before it that
+        was passed over. Values and levels were judged as the step came.
         """
         gap_ns = session.times[place] - session.times[max(place - 1, 0)]
-        gap_ns = self._engine.judging.certain_gap(session, place, gap_ns)
+        gap_ns = self._engine.judging.certain_gap(session, place, gap_ns, passed_ns)
         if not state.deviations and state.shortest_ns <= gap_ns <= state.longest_ns:
             return ()
         keys = session.keys[: place + 1]

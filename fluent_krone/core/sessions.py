@@ -119,7 +119,7 @@ class Session:
     due: int
     # Stream time of its valid entry in the heap of `Hanging`.
     alarm: int = 0
-    # Event time of its last event, while all of them were passed over.
+    # Event time of its last event that was passed over; 0 where none was.
     passed_ns: int = 0
     # Whether it has had the one sequence alert that a session may have: `NOT_ALERTED` and so on.
     alerted: int = NOT_ALERTED
@@ -183,7 +183,7 @@ class Session:
         """Event time of its last event."""
         if self.saved.last_ns or not self.times:
             return self.saved.last_ns or self.passed_ns
-        return self.times[-1]
+        return max(self.times[-1], self.passed_ns)
 
     @property
     def is_abnormal(self) -> bool:

@@ -125,7 +125,7 @@ class Settling:
     def _pass_over(
         self, key: SessionKey, tag: bytes, time_ns: int, clock: int, findings: list[Finding]
     ) -> Session:
-        """A session had an event that is no step of it; gaps are counted over it."""
+        """A session had an event that is no step of it, and lives on by it."""
         engine = self._engine
         session = engine.find(key, tag, time_ns, None, clock, findings)
         engine.sessions.to_end(key)
@@ -134,8 +134,7 @@ class Settling:
         session.due = min(clock + session.state.waits_ns, end)
         if session.due < min(session.alarm, end):
             engine.hanging.set_alarm(session, session.due)
-        if not session.keys:
-            session.passed_ns = time_ns
+        session.passed_ns = time_ns
         # Its fields are others than those saved, though it has no further step.
         engine.journal.save_again([session])
         return session

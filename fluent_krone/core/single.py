@@ -83,10 +83,10 @@ class SingleEvents:
         session.due = min(clock + session.state.waits_ns, session.limit)
         if session.due < min(session.alarm, engine.sessions.end_of(session)):
             engine.hanging.set_alarm(session, session.due)
-        gap_ns = time_ns - session.last_ns
+        session.times.append(time_ns)
+        gap_ns = time_ns - session.times[len(session.keys) - 2]
         if not in_time:
             gap_ns = self.odd.usual_gap(session.keys, gap_ns)
-        session.times.append(time_ns)
         if len(session.keys) <= engine.limits.keep_lines:
             session.lines.append(text)
             engine.judging.note_level(session, record)

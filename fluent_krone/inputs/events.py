@@ -34,8 +34,14 @@ Event = tuple[int | None, dict[bytes, Any]]
 _LOGLEAD = {"m_message": "message", "m_timestamp": "time"}
 # Names under which a container's or a shipper's record has the line that the program wrote.
 _WRAPPED = ("log", "message", "MESSAGE")
-# Records of a file that are looked at before it is known whether its messages are JSON themselves.
-_LOOKED_AT = 50
+# Records of a file that are looked at before it is known whether its messages are JSON themselves,
+# and the share of their texts that must be: a program also writes a banner, or a stack trace.
+_LOOKED_AT = 200
+_MOSTLY_JSON = 0.6
+_UNWRAPPED = (
+    "the field %s holds whole records, and is read as their fields: the stream must hand on the "
+    "same fields (in Fluentd <filter> with @type parser, in Fluent Bit a parser filter) file=%s"
+)
 # The share of events without a time beyond which a file has none.
 _MOSTLY = 0.5
 # Events before the first one with a time that are read to learn where a file stands among others.
@@ -139,6 +145,7 @@ def _as_it_stands(path: Path, timezone: str | None) -> Iterator[Event]:
     wrapped = _wrapped_in(first)
     stamps = Stamps(path, timezone, lambda: (str(row.get("message")) for row in read_rows(path)))
     if wrapped:
+        _log.info(_UNWRAPPED, wrapped, path)
         first = [_unwrapped(record, wrapped) for record in first]
     times = RecordTimes(path, first, timezone, lambda: read_rows(path))
     rest = rows
@@ -176,7 +183,7 @@ def _wrapped_in(records: list[dict[str, Any]]) -> str | None:
         return None
     for name in _WRAPPED:
         texts = [record[name] for record in records if isinstance(record.get(name), str)]
-        if texts and all(map(_is_object, texts)):
+        if texts and sum(map(_is_object, texts)) >= _MOSTLY_JSON * len(texts):
             return name
     # Under any other name it is the message only where nothing else is.
     if not kinds.MESSAGE_NAMES.isdisjoint(records[0]):
@@ -197,7 +204,10 @@ def _is_event(value: Any) -> bool:
 
 
 def _unwrapped(record: dict[str, Any], name: str) -> dict[str, Any]:
-    """The fields of the inner record, with those around it that it does not have itself."""
+    """The fields of the inner record, with those around it that it does not have itself.
+
+    A text that is none, as a line between those of JSON, is not of the kind of its file.
+    """
     text = record.get(name)
     if not isinstance(text, str):
         return record
@@ -205,7 +215,7 @@ def _unwrapped(record: dict[str, Any], name: str) -> dict[str, Any]:
     if inner is None:
         inner = event_in(text)
     if inner is None:
-        return record
+        return {kinds.UNREADABLE: text}
     around = {key: value for key, value in record.items() if key != name}
     return {**around, **inner}
 

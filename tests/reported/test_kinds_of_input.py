@@ -23,6 +23,7 @@ import pytest
 
 from fluent_krone.errors import ConfigError
 from fluent_krone.inputs import read_events
+from fluent_krone.inputs.kinds import UNREADABLE
 
 T = "2024-10-15T13:00:0{}.5Z"
 T0_NS = 1_728_997_200_500_000_000
@@ -56,6 +57,37 @@ def test_a_table_without_names_of_columns_is_text(tmp_path: Path) -> None:
     rows = [f"2026-03-02 00:05:{n:02d};NOTE;ctl1;ZN-{n};train left\n" for n in range(9)]
     lines = [record[b"message"].decode() for _, record in read(tmp_path / "a.csv", "".join(rows))]
     assert lines == [row.rstrip() for row in rows]
+
+
+def test_records_of_a_container_are_read_although_plain_lines_stand_between(tmp_path: Path) -> None:
+    """Was wrong: one plain line, such as a banner, made text of all records."""
+    received = json.dumps({"level": "INFO", "request_id": "r1", "msg": "received"})
+    lines = [
+        "  ___  shop v3",
+        "Starting shop on port 8080",
+        *[received] * 9,
+        "\tat Card.pay(Card:55)",
+    ]
+    content = "".join(
+        json.dumps({"log": line + "\n", "stream": "stdout", "time": T.format(0)}) + "\n"
+        for line in lines
+    )
+    events = read(tmp_path / "shop-json.log", content)
+    assert messages(events[2:-1], "msg") == [b"received"] * 9
+    assert events[2][0] == T0_NS
+    assert messages(events[:2] + events[-1:], UNREADABLE) == [
+        line.encode() for line in lines[:2] + lines[-1:]
+    ]
+
+
+def test_a_container_with_a_few_lines_of_json_is_read_as_text(tmp_path: Path) -> None:
+    lines = ["Starting shop", '{"msg": "received"}', "Listening", "Stopped"]
+    content = "".join(
+        json.dumps({"log": line + "\n", "stream": "stdout", "time": T.format(0)}) + "\n"
+        for line in lines
+    )
+    events = read(tmp_path / "shop-json.log", content)
+    assert messages(events, "log") == [line.encode() for line in lines]
 
 
 def test_docker_joins_what_it_cut(tmp_path: Path) -> None:

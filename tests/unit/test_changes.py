@@ -369,6 +369,51 @@ def test_a_held_session_that_is_normal_as_a_whole_tells_what_is_odd_about_its_st
     assert [one.direction for one in findings if one.kind == "deviation" for one in one.deviations]
 
 
+# A ride with a new step, of which training knows the time between the steps around it only.
+ADDED = (OPEN, OPENED, GOING, WEIGHED, ARRIVED, CLOSE)
+
+
+def slow(findings: Iterable[Finding]) -> list[bytes]:
+    """The sessions that have a slow step."""
+    return [
+        finding.session[0]
+        for finding in findings
+        for one in finding.deviations
+        if one.direction == "slow"
+    ]
+
+
+def added(name: str, at_s: float, steps_s: Sequence[float]) -> list[Any]:
+    """A ride with a new step, whose lines come after so many seconds."""
+    return [event(name, key, at_s + after) for key, after in zip(ADDED, steps_s, strict=True)]
+
+
+def test_the_time_that_a_new_step_takes_makes_no_session_slow() -> None:
+    engine = lift_engine(limits=make_limits(change_settle=SETTLE), steps=step_judge())
+    findings: list[Finding] = []
+    # The first sessions are judged when their new step is known, the later ones as they go on.
+    for number in range(60):
+        lines = added(f"r{number}", 30 * number, (0, 1, 2, 6, 10, 11))
+        findings += engine.feed("app", lines, NOW)
+    findings += engine.finish()
+    assert len(changes(findings)) == 1
+    assert slow(findings) == []
+
+
+@pytest.mark.parametrize("before", [0, 40])
+def test_a_long_pause_after_a_new_step_is_slow(before: int) -> None:
+    engine = lift_engine(limits=make_limits(change_settle=SETTLE), steps=step_judge())
+    for number in range(before):
+        engine.feed("app", added(f"r{number}", 30 * number, range(6)), NOW)
+    lines = added("slow", 30 * before, (0, 1, 2, 3, 43, 44))
+    findings = engine.feed("app", lines, NOW)
+    for number in range(40):
+        findings += engine.feed(
+            "app", added(f"s{number}", 30 * (before + 2 + number), range(6)), NOW
+        )
+    assert slow(findings) == [b"slow"]
+
+
 def test_a_step_that_a_new_one_replaces_is_not_silent() -> None:
     """Before it is known what the new step stands for, and afterwards."""
     [above] = [node for node in flow_nodes() if node.level == "stream"]

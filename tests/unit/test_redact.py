@@ -110,6 +110,13 @@ def test_what_stands_beside_a_secret_is_still_read() -> None:
     assert redact("a?token=x&page=2") == "a?token=<secret>&page=2"
 
 
+def test_the_end_of_a_quoted_line_stays() -> None:
+    text = "“queued for user ada,” came after “token=x1”. None has “for user bob”."
+    assert redact(text) == (
+        "“queued for user <user>” came after “token=<secret>”. None has “for user <user>”."
+    )
+
+
 def test_a_number_that_fails_the_card_check_is_no_card() -> None:
     assert redact("took 4111111111111112 ns") == "took 4111111111111112 ns"
 

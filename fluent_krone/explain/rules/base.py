@@ -87,12 +87,12 @@ _NOTHING = (
     r"|enabled)(?![\w.-]))"
 )
 # A quoted value ends only at its quote; a list at its bracket; a bare one ends at white space, `;`,
-# `&`, `<`, or a comma that ends an item.
-_IN = r"|,(?!\s|$|[\w.-]{1,40}[=:])"
+# `&`, `<`, a comma that ends an item, or the sign ” that ends a line in a sentence about an alert.
+_IN = r"|,(?!\s|$|[\w.-]{1,40}[=:])|”(?!\W|$)"
 _VALUE = (
     rf"(?:(\\{{0,2}}\")(?!{MASKED})[^\"]+|(\\{{0,2}}')(?!{MASKED})[^']+"
     rf"|\[(?!{MASKED})[^\[\]]{{2,200}}\]"
-    rf"|(?!{MASKED}){_NOTHING}(?!&quot;|&#3[49];|%2[27])(?:[^\s&;,\"'\\]{_IN})(?:[^\s&;,]{_IN})*"
+    rf"|(?!{MASKED}){_NOTHING}(?!&quot;|&#3[49];|%2[27])(?:[^\s&;,\"'\\]{_IN})(?:[^\s&;,”]{_IN})*"
     rf"|(?:&quot;|&#3[49];|%2[27])(?!{IS_MASK})[^&%\s]+)"
 )
 
