@@ -126,8 +126,8 @@ class FirstPass:
                     reason = UNREADABLE
                     shown = record[_UNREADABLE]
                 self.set_aside[reason] += 1
-                if not self.example.get(reason):
-                    self.example[reason] = as_text(as_bytes(shown or b"").strip()[:_SHOWN])
+                if not self.example.get(reason, "").strip():
+                    self.example[reason] = as_text(as_bytes(shown or b"")[:_SHOWN])
                 continue
             if time_ns is None:
                 self.untimed += 1
