@@ -13,6 +13,8 @@ _ENOUGH_ALIKE = 2
 _NAMES_MOST = 0.5
 # Templates from which on that can be said.
 _ENOUGH_TEMPLATES = 4
+# New templates of which it is remembered whether they have another status.
+_REMEMBERED = 4_096
 _WILDCARDS = re.compile(r"(?:<[*a-z]+>|\W)+")
 _WORD = re.compile(r"<[*a-z]+>|[^\W_]+")
 # What may stand behind a word of a sentence.
@@ -36,6 +38,9 @@ class Wording:
         # Worked out when it is first asked for: number of words → log keys and templates.
         self._by_length: dict[int, list[tuple[int, str]]] = {}
         self._naming: frozenset[str] | None = None
+        # New template → whether it has another status. It is asked for with each event of a new
+        # step, and takes as long as there are templates of that length.
+        self._statuses: dict[str, bool] = {}
 
     def siblings(self, log_key: int) -> list[int]:
         """The log keys whose templates differ from this one's in one word at most, itself first.
@@ -52,6 +57,14 @@ class Wording:
     def is_other_status(self, text: str) -> bool:
         """Whether a new template has another status where one of training has one: another value
         of a key such as `result`, or another word in capitals, as `DENY` in place of `OK`."""
+        known = self._statuses.get(text)
+        if known is None:
+            if len(self._statuses) >= _REMEMBERED:
+                self._statuses.clear()
+            known = self._statuses[text] = self._has_other_status(text)
+        return known
+
+    def _has_other_status(self, text: str) -> bool:
         pairs = [
             differing_words(text, old) or []
             for _, old in self._as_long(text)
