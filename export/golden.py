@@ -173,7 +173,9 @@ def _cut_line(line: str, settings: InputSettings) -> tuple[str, str, str, str]:
     for name, value in found.groupdict().items():
         at, end = found.span(name)
         is_key = any(start < end and at < stop for start, stop in keys)
-        if value and name not in plain and not is_key:
+        # What is looked up behind the header is a part of the message.
+        is_in_header = end <= len(header)
+        if value and is_in_header and name not in plain and not is_key:
             header = header[:at] + _without_digits(value) + header[end:]
     header = _without_digits(header, keep_letters=True)
     if "time" in found.groupdict() and not regex.match(header + found["message"]):

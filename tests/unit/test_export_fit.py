@@ -217,6 +217,19 @@ def test_golden_lines_fit_a_header_with_a_date_and_a_key_behind_it(
     assert damaged.findings
 
 
+def test_golden_lines_fit_a_header_that_looks_up_its_zone_in_the_message(
+    tmp_path: Path, run: Run
+) -> None:
+    text = "".join(
+        f"date={at:%Y-%m-%d} time={at:%H:%M:%S} level=INFO component={c} tz=+0200 msg={m}\n"
+        for at, c, m, _ in brewery(60, 1)
+    )
+    (tmp_path / "a.log").write_text(text, encoding="utf-8")
+    assert run("fit", "--input", "a.log", *KEY, "--output", "b")[0] == 0
+    [usual, _] = load_bundle("b").golden
+    assert "component=Mash tz=+1111 msg=" in str(usual.records)
+
+
 def test_golden_lines_hold_no_word_that_stood_for_a_wildcard(
     log: Path, tmp_path: Path, run: Run
 ) -> None:
