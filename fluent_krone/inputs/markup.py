@@ -124,7 +124,8 @@ def _tag_of(lines: Sequence[str]) -> str | None:
 def _record(text: str) -> Record:
     text = _PREFIX_OF_ATTRIBUTE.sub(r"\1", _PREFIX.sub(r"\1", text.strip()))
     try:
-        element = ElementTree.fromstring(text)
+        # A byte that is no UTF-8 would not be taken.
+        element = ElementTree.fromstring(text.encode("utf-8", "replace"))
         fields = _fields(element)
     except (ElementTree.ParseError, RecursionError):
         return {}

@@ -76,7 +76,8 @@ def event_in(text: str) -> Record | None:
     if found is None or _SYSTEM not in text:
         return None
     try:
-        event = ElementTree.fromstring(found[0])
+        # A byte that is no UTF-8 would not be taken.
+        event = ElementTree.fromstring(found[0].encode("utf-8", "replace"))
     except ElementTree.ParseError:
         return None
     record: Record = {}

@@ -17,6 +17,7 @@ from export.source import settle
 from export.stages import Options
 from fluent_krone.errors import RecordError
 from fluent_krone.inputs import read_events
+from fluent_krone.inputs.windows import event_in
 from fluent_krone.reading.levels import levels_of
 from fluent_krone.reading.records import RecordReader
 
@@ -132,6 +133,17 @@ def test_an_element_of_any_depth_is_one_record(tmp_path: Path) -> None:
     path.write_text(whole * 3 + deep + whole)
     records = [record for _, record in read_events(path)]
     assert records == [{b"message": b"done"}] * 3 + [{}, {b"message": b"done"}]
+
+
+def test_an_element_with_a_byte_that_is_no_utf_8_is_read(tmp_path: Path) -> None:
+    path = tmp_path / "events.log"
+    path.write_bytes(b"<event><user>M\xfcller</user></event>\n" * 3)
+    assert [record for _, record in read_events(path)] == [{b"user": b"M?ller"}] * 3
+
+
+def test_an_event_of_windows_with_a_byte_that_is_no_utf_8_is_read() -> None:
+    found = event_in("<Event><System><Computer>M\udcfcller</Computer></System></Event>")
+    assert found == {"Computer": "M?ller"}
 
 
 def test_an_element_over_many_lines_is_one_record(tmp_path: Path) -> None:
