@@ -19,7 +19,7 @@ from fluent_krone.inputs import (
     Inputs,
     read_events,
 )
-from fluent_krone.inputs.kinds import UNREADABLE
+from fluent_krone.inputs.kinds import UNREADABLE, json_object
 from fluent_krone.reading.accessor import field_getter, message_getter
 from fluent_krone.reading.mask import Masker
 from fluent_krone.reading.records import (
@@ -49,6 +49,11 @@ _MANY = 5
 # The share of records beyond which it is worth a warning that they can't be read.
 _MUCH = 0.05
 _UNREADABLE = UNREADABLE.encode()
+_JSON_MESSAGES = (
+    "most messages are records in JSON, and are read as plain text: level, component and message "
+    "in them are not known as such; let the stream hand on their fields (in Fluentd <filter> with "
+    "@type parser, in Fluent Bit a parser filter)"
+)
 
 # The session key of a log whose tags write one execution after another.
 BY_TAG = ("tag",)
@@ -78,6 +83,8 @@ def settle(options: Options, say: Say, warn: Say) -> InputSettings:
         level_field=options.level_field,
         line_format=options.line_format or None,
     )
+    if _are_json(_messages(settings, sample)):
+        warn(_JSON_MESSAGES)
     if options.line_format is None:
         settings = _guessed_header(settings, options, sample, say, warn)
     _check_fields(settings, options, sample)
@@ -97,6 +104,11 @@ def settle(options: Options, say: Say, warn: Say) -> InputSettings:
     if options.session_key == AUTO:
         return _with_best_key(settings, options.input, say)
     return settings
+
+
+def _are_json(messages: Sequence[str]) -> bool:
+    """Whether most messages are whole records, which nobody took out of their field."""
+    return sum(json_object(text) is not None for text in messages) > len(messages) / 2
 
 
 def _check_fields(

@@ -412,3 +412,17 @@ def test_words_that_name_no_execution_are_no_keys() -> None:
         for said in ("opened", "closed")
     ]
     assert best(*lines) == ""
+
+
+@pytest.mark.parametrize(("plain", "is_told"), [(1, True), (9, False)])
+def test_messages_that_are_records_themselves_are_told(
+    plain: int, is_told: bool, tmp_path: Path
+) -> None:
+    """Was silent: a stream whose JSON nobody parses is learnt as lines of text."""
+    log = tmp_path / "app.log"
+    texts = [json.dumps({"level": "INFO", "request_id": n % 3, "msg": "paid"}) for n in range(8)]
+    texts += [f"worker {n} has started" for n in range(plain)]
+    log.write_text("".join(json.dumps({"text": text, "host": "a"}) + "\n" for text in texts))
+    warned: list[str] = []
+    settle(Options(input=(log,), session_key=("host",)), lambda _: None, warned.append)
+    assert any("records in JSON" in line for line in warned) is is_told

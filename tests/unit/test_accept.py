@@ -25,7 +25,7 @@ OPEN_STANDS = "gate: the door <num> stands open"
 WEIGHING = "lift: cabin weighed, <num> persons"
 DEPLOYED = (NORMAL[1][0], STANDS_OPEN, *NORMAL[1][2:4], WEIGHED, *NORMAL[1][4:])
 
-CHANGE = "ab" * 8
+CHANGE = "f25374bc2b84b05c"
 
 
 def change_alert(lift: Bundle, more: int = 0) -> Alert:
@@ -40,7 +40,9 @@ def change_alert(lift: Bundle, more: int = 0) -> Alert:
     templates += [
         {"id": f"{n:016x}", "template": f"lift: note {n}", "replaces": None} for n in range(more)
     ]
-    record = {**alert.record, "change": {**alert.record["change"], "id": CHANGE}}
+    explanation = alert.record["explanation"].replace(alert.record["change"]["id"], CHANGE)
+    record = {**alert.record, "explanation": explanation}
+    record["change"] = {**alert.record["change"], "id": CHANGE}
     record["change"]["templates"] = templates
     return Alert(f"{CHANGE}{more}".ljust(32, "0"), alert.tag, alert.time_ns, record)
 
@@ -70,6 +72,13 @@ def test_a_change_is_accepted_with_all_its_templates(path: Path, capsys: Any) ->
     assert run(path, CHANGE, "--by", "ada", "--note", "release 1.1") == 0
     assert set(accepted(path)) == {OPEN_STANDS, WEIGHING}
     assert f"“{WEIGHING}” is normal" in capsys.readouterr().out
+
+
+def test_what_is_remembered_of_a_change_names_the_command_that_accepts_it(path: Path) -> None:
+    knowledge = Knowledge(path, existing=True)
+    [(explanation,)] = knowledge.read("SELECT explanation FROM alert")
+    knowledge.close()
+    assert explanation.endswith(f"fluent-krone accept {CHANGE}")
 
 
 @pytest.mark.parametrize("name", [WEIGHING, template_id(WEIGHING)])
