@@ -31,7 +31,7 @@ def suggest(options: Options, say: Callable[[str], None]) -> dict[str, Any]:
         raise ExportError("say which log to look at: --input FILE")
     if not options.session_key:
         options = replace(options, session_key=AUTO)
-    settings = source.settle(options, say, say)
+    settings = source.settle(options, say, lambda text: say(f"warning: {text}"))
     seen = FirstPass(inputs, settings)
     for _ in islice(seen.texts(), _LOOKED_AT):
         pass

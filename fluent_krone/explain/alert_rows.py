@@ -45,7 +45,7 @@ def _masked(record: Mapping[str, Any], redact: Callable[[str], str]) -> str:
     takes.
     """
     said = plain(record["explanation"])
-    change_id = record.get("change", {}).get("id")
+    change_id: str = record.get("change", {}).get("id", "")
     if not change_id:
         return redact(said)
     return change_id.join(map(redact, said.split(change_id)))
