@@ -22,7 +22,7 @@ from dataclasses import dataclass
 from itertools import pairwise
 
 from fluent_krone.errors import RecordError
-from fluent_krone.reading.records import OF_A_PANIC, compile_bytes
+from fluent_krone.reading.records import OF_A_PANIC, OF_PARTING, compile_bytes
 from fluent_krone.reading.times import TimeReader
 
 from . import header_shapes as shapes
@@ -50,7 +50,7 @@ _CALENDAR = frozenset(
 _READ = 300
 _CONTINUED = re.compile(
     r"\s+at |\s*\Z|\s{4,}[^\s\d\[]|\t\S|Caused by: |Traceback \(|\.\.\. \d+ more"
-    r"|(?:[-=*_#]{3,}|time->.*)\s*\Z|" + OF_A_PANIC
+    rf"|{OF_PARTING}|{OF_A_PANIC}"
 )
 
 

@@ -72,7 +72,7 @@ def learned_headers(lines: Sequence[str]) -> Iterator[tuple[str, str, bool]]:
     first = joined(columns[: at + 1], named)
     rest = joined(columns[at + 1 :], named)
     # A time without a year has no name of its own.
-    if len(named - {"time", "date", "time_zone"}) > 0:
+    if len(named - forms.OF_TIME) > 0:
         yield r" *" + first, rest, unnamed
 
 
@@ -155,7 +155,7 @@ def _time(lines: Sequence[str], places: dict[int, int]) -> Column | None:
     reach: dict[str, int] = {}
     for number, at in places.items():
         for _, stamp, end in stamps(lines[number], at):
-            if compiled(stamp).groupindex.keys() <= {"time", "date", "time_zone"}:
+            if compiled(stamp).groupindex.keys() <= forms.OF_TIME:
                 counts[stamp] += 1
                 reach[stamp] = max(reach.get(stamp, 0), end - at)
     most = [text for text, count in counts.items() if count >= SHARE * len(places)]

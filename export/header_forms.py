@@ -142,7 +142,8 @@ CALLER_KEYS = ("caller", "source", "src")
 LOGGER_KEYS = (*CALLER_KEYS, "logger", "component", "module", "subsystem", "class")
 LOGGER_PAIR = r"{key}=\"?(?<value>[^\s\",:]+)(?::\d+)?\"?" + BEHIND_PAIR
 # What the reader of records takes for a time and for a message.
-TAKEN = ("time", "date", "time_zone", "message")
+OF_TIME = frozenset(("time", "date", "time_zone"))
+TAKEN = OF_TIME | {"message"}
 # Keys of the process.
 PROCESS_KEYS = ("p", "pid", "process")
 BARE = r"(?<value>[^\s\"'=|]+) +"

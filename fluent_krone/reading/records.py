@@ -23,13 +23,15 @@ _ENTRY_BYTES = 200
 ANSI = re.compile(rb"\x1b(?:\[[0-?]*[ -/]*[@-~]|\][^\x07\x1b]*(?:\x07|\x1b\\)|[@-Z\\-_])")
 # How the lines of a panic of Go begin.
 OF_A_PANIC = r"panic: |goroutine \d+ \[|[\w./*()-]+\((?:0x|\.\.\.\)|\{0x)|created by "
+# Lines that part records, and the time that ausearch writes before each.
+OF_PARTING = r"(?:[-=*_#]{3,}|time->.*)\s*\Z"
 # How a line begins that has no header since it goes on from the one before: those of stack traces,
 # and indented ones.
 _CONTINUATION = re.compile(
     rb"\s|\Z|at [\w.$<>]+\(|Caused by: |Suppressed: |\.\.\. \d+ more|Traceback \("
     rb"|During handling of |The above exception|--- End of |"
-    # what parts records, and the time that ausearch writes before each
-    rb"(?:[-=*_#]{3,}|time->.*)\s*\Z|"
+    + OF_PARTING.encode()
+    + b"|"
     + OF_A_PANIC.encode()
     + rb"|[\w.$]*(?:Exception|Error|Throwable)(?::|\s*\Z)|[)}\]]+\s*\Z"
 )
