@@ -336,6 +336,10 @@ class _Division:
 
     def _price(self, name: str, threshold: float) -> float:
         """How much of a say a score has with this threshold: none, or all, or a share of it."""
+        if name in NOVELTIES and threshold <= 0:
+            # All that is new is flagged, and held-out sessions tell how often that comes. No score
+            # of theirs was chosen for a threshold.
+            return 0.0
         beyond = threshold - float(self.ranked[name][0])
         if beyond <= 0:
             return 1.0

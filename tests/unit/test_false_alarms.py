@@ -136,6 +136,22 @@ def test_a_small_training_has_a_say_for_several_scores() -> None:
     assert sum(thresholds[name] < 8 for name in names[1:]) >= 2
 
 
+def test_a_single_new_value_among_thousands_hides_no_other_one() -> None:
+    """What is new is flagged whatever its score. So one held-out session with a new value costs one
+    false alarm, and not a second one as for an order statistic, which this budget could not pay.
+    """
+    rng = np.random.default_rng(8)
+    names = ["density", "counts", "order.session", "order.progress"]
+    normal = {name: rng.exponential(1, 3_000) for name in names}
+    normal["values"] = np.zeros(3_000)
+    normal["values"][7] = 7.9
+    faulty = {
+        kind: {name: np.full(50, 9.0 * (name == kind)) for name in normal} for kind in names[1:]
+    }
+    faulty["value"] = {name: np.full(50, 7.0 * (name == "values")) for name in normal}
+    assert plan_budget(normal, faulty).thresholds(1)["values"] == 0.0
+
+
 @pytest.mark.parametrize("sessions", [600, 1_350, 6_000])
 def test_what_is_to_be_expected_is_told_for_small_trainings_too(sessions: int) -> None:
     """A few outliers and a small training raise more than was asked for, and the fit knows it."""
