@@ -15,12 +15,17 @@ _HAS_QUICK_ACK = hasattr(socket, "TCP_QUICKACK")
 
 def listen_on(host: str, port: int) -> socket.socket:
     """Listen on an address; `::` takes IPv4 clients too. Raises OSError."""
-    if ":" not in host:
-        return socket.create_server((host, port), backlog=_BACKLOG)
-    both = host == "::" and socket.has_dualstack_ipv6()
-    return socket.create_server(
-        (host, port), family=socket.AF_INET6, backlog=_BACKLOG, dualstack_ipv6=both
-    )
+    try:
+        if ":" not in host:
+            return socket.create_server((host, port), backlog=_BACKLOG)
+        both = host == "::" and socket.has_dualstack_ipv6()
+        return socket.create_server(
+            (host, port), family=socket.AF_INET6, backlog=_BACKLOG, dualstack_ipv6=both
+        )
+    except OSError as error:
+        # Python adds the address once more, in its own form.
+        why = str(error.strerror or error).partition(" (while")[0]
+        raise OSError(error.errno, f"cannot listen on bind={host} port={port}: {why}") from None
 
 
 def listen_at(path: Path, permissions: int) -> socket.socket:
