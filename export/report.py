@@ -151,8 +151,8 @@ def _detector(calibration: Calibration) -> dict[str, Any]:
         "asked": calibration.asked,
         "blind": list(calibration.blind),
         "thresholds": calibration.thresholds,
-        "words": f"{calibration.words} The thresholds share a budget of {calibration.asked:g} "
-        "false alarms in 1,000 normal sessions. It is divided without labels, by what each finds "
+        "words": f"{calibration.words} The thresholds share a budget: of 1,000 normal sessions, "
+        f"{calibration.asked:g} may be flagged. It is divided without labels, by what each finds "
         "of the faults that are injected into held-out normal sessions.",
         "detection": {kind: dict(rates) for kind, rates in calibration.detection.items()},
         "false_alarms": dict(calibration.false_alarms),
