@@ -32,10 +32,10 @@ from .session_key import Candidate, labelled_key, option_of, suggest_session_key
 # The part of the log that samples are spread over.
 SAMPLED_FROM = 20_000
 # The share of records beyond which it is worth a warning that they can't be read.
-_MUCH = 0.05
+MUCH = 0.05
 # Bytes of a record that is shown as an example of those.
 _SHOWN = 80
-_UNREADABLE = UNREADABLE.encode()
+UNREADABLE_FIELD = UNREADABLE.encode()
 
 
 def name_of(inputs: Inputs) -> str:
@@ -49,7 +49,8 @@ def suggestion(settings: InputSettings, inputs: Inputs) -> str:
     """
     sample = _first_part(settings, inputs)
     names = [name for name in settings.session_key if name != settings.message_field]
-    asked = (labelled_key(name, [message for message, _ in sample]) for name in names)
+    messages = [message for message, _ in sample]
+    asked = (labelled_key(name, messages) for name in names)
     return option_of([*filter(None, asked), *suggest_session_keys(sample)])
 
 
@@ -122,9 +123,9 @@ class FirstPass:
             except RecordError as error:
                 reason: str = error.reason
                 shown = message_of(record)
-                if _UNREADABLE in record:
+                if UNREADABLE_FIELD in record:
                     reason = UNREADABLE
-                    shown = record[_UNREADABLE]
+                    shown = record[UNREADABLE_FIELD]
                 self.set_aside[reason] += 1
                 if not self.example.get(reason, "").strip():
                     self.example[reason] = as_text(as_bytes(shown or b"")[:_SHOWN])
@@ -144,7 +145,7 @@ class FirstPass:
         if no_time := no_time_in(self.untimed, events):
             say(f"warning: {no_time}")
         for reason, count in self.set_aside.most_common():
-            if count > _MUCH * self.records:
+            if count > MUCH * self.records:
                 share = f"{count:,} of {self.records:,} records ({count / self.records:.0%})"
                 why = _SET_ASIDE.get(reason, reason)
                 note = ""

@@ -15,11 +15,8 @@ from typing import Any
 
 from fluent_krone.config import parse_list
 from fluent_krone.errors import ExportError, RecordError
-from fluent_krone.inputs import (
-    Inputs,
-    read_events,
-)
-from fluent_krone.inputs.kinds import UNREADABLE, json_object
+from fluent_krone.inputs import Inputs, read_events
+from fluent_krone.inputs.kinds import json_object
 from fluent_krone.reading.accessor import field_getter, message_getter
 from fluent_krone.reading.mask import Masker
 from fluent_krone.reading.records import (
@@ -32,7 +29,15 @@ from fluent_krone.reading.times import parse_time
 from fluent_krone.reading.wildcards import as_text
 
 from . import message_fields
-from .first_pass import SAMPLED_FROM, FirstPass, name_of, session_keys, suggestion
+from .first_pass import (
+    MUCH,
+    SAMPLED_FROM,
+    UNREADABLE_FIELD,
+    FirstPass,
+    name_of,
+    session_keys,
+    suggestion,
+)
 from .guess import LineFormat, guess_line_format, why_no_header
 from .level_field import find_level_field
 from .session_key import AUTO
@@ -46,9 +51,6 @@ _COMPONENT_NAMES = ("component", "logger", "logger_name", "Component", "SYSLOG_I
 # A message that occurs so often in the sample, and from so many components, says nothing of them.
 _OFTEN = 10
 _MANY = 5
-# The share of records beyond which it is worth a warning that they can't be read.
-_MUCH = 0.05
-_UNREADABLE = UNREADABLE.encode()
 _JSON_MESSAGES = (
     "most messages are records in JSON, and are read as plain text: level, component and message "
     "in them are not known as such; let the stream hand on their fields (in Fluentd <filter> with "
@@ -194,7 +196,7 @@ def _guessed_header(
     guess = guess_line_format(_messages(settings, sample), _pattern(options))
     if guess and guess.has_component and _says_anyone(guess, _messages(settings, sample)):
         guess = replace(guess, has_component=False)
-    if guess and (is_text or guess.share > 1 - _MUCH):
+    if guess and (is_text or guess.share > 1 - MUCH):
         _say_guess(guess, _messages(settings, sample), say)
         return _with(settings, guess)
     if is_text:
@@ -230,7 +232,7 @@ def _says_anyone(guess: LineFormat, lines: list[str]) -> bool:
 def _sample(inputs: Inputs) -> list[dict[bytes, Any]]:
     """Records from the first part of the log, spread evenly."""
     read = [record for _, record in islice(read_events(inputs), SAMPLED_FROM)]
-    records = [record for record in read if any(record.values()) and _UNREADABLE not in record]
+    records = [record for record in read if any(record.values()) and UNREADABLE_FIELD not in record]
     if not records:
         why = "the file is empty"
         if read[2:]:
@@ -243,9 +245,8 @@ def _component(sample: list[dict[bytes, Any]], say: Say) -> str | None:
     """A field that all records have by a name that loggers go by."""
     for name in _COMPONENT_NAMES:
         values = [record.get(name.encode()) for record in sample]
-        names = {value for value in values if isinstance(value, bytes)}
         is_everywhere = all(isinstance(value, bytes) and value for value in values)
-        if is_everywhere and len(names) < 0.1 * len(sample):
+        if is_everywhere and len(set(values)) < 0.1 * len(sample):
             say(f"component field, guessed: {name}")
             return name
     return None

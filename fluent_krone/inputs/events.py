@@ -34,10 +34,6 @@ Event = tuple[int | None, dict[bytes, Any]]
 _LOGLEAD = {"m_message": "message", "m_timestamp": "time"}
 # Names under which a container's or a shipper's record has the line that the program wrote.
 _WRAPPED = ("log", "message", "MESSAGE")
-# Records of a file that are looked at before it is known whether its messages are JSON themselves,
-# and the share of their texts that must be: a program also writes a banner, or a stack trace.
-_LOOKED_AT = 200
-_MOSTLY_JSON = 0.6
 _UNWRAPPED = (
     "the field %s holds whole records, and is read as their fields: the stream must hand on the "
     "same fields (in Fluentd <filter> with @type parser, in Fluent Bit a parser filter) file=%s"
@@ -141,7 +137,7 @@ def _file_events(path: Path, timezone: str | None) -> Iterator[Event]:
 
 def _as_it_stands(path: Path, timezone: str | None) -> Iterator[Event]:
     rows = iter(read_rows(path))
-    first = list(itertools.islice(rows, _LOOKED_AT))
+    first = list(itertools.islice(rows, kinds.SAMPLE))
     wrapped = _wrapped_in(first)
     stamps = Stamps(path, timezone, lambda: (str(row.get("message")) for row in read_rows(path)))
     if wrapped:
@@ -183,7 +179,8 @@ def _wrapped_in(records: list[dict[str, Any]]) -> str | None:
         return None
     for name in _WRAPPED:
         texts = [record[name] for record in records if isinstance(record.get(name), str)]
-        if texts and sum(map(_is_object, texts)) >= _MOSTLY_JSON * len(texts):
+        # As with the lines of a file: a program also writes a banner, or a stack trace.
+        if texts and sum(map(_is_object, texts)) >= kinds.MOST * len(texts):
             return name
     # Under any other name it is the message only where nothing else is.
     if not kinds.MESSAGE_NAMES.isdisjoint(records[0]):

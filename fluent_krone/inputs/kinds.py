@@ -38,11 +38,11 @@ Record = dict[str, Any]
 Rows = Iterator[Record]
 # The share of the first lines that must have a kind's form. A log cut in the middle of a line, or
 # with a stray line between its records, is still of that kind.
-_MOST = 0.6
+MOST = 0.6
 # In a file of plain text, it is reported that some lines are JSON from this share of them on.
 _MANY = 0.1
 # Lines that are looked at.
-_SAMPLE = 200
+SAMPLE = 200
 # The journal and the container runtime cut long messages; beyond this many characters the pieces
 # are given out as they are, so that a file of another kind can't fill the memory.
 _LONGEST = 1 << 20
@@ -110,12 +110,12 @@ class FileKind:
 
 def kind_of(head: Sequence[str], suffix: str = "") -> FileKind:
     """The kind of a file whose first lines are `head`; plain text where nothing else fits."""
-    lines = head[:_SAMPLE]
+    lines = head[:SAMPLE]
     objects = [record for record in map(json_object, lines) if record is not None]
-    if lines and len(objects) >= _MOST * len(lines):
+    if lines and len(objects) >= MOST * len(lines):
         return _json_kind(objects)
     for kind, fits in _BY_FORM:
-        if lines and sum(map(fits, lines)) >= _MOST * len(lines):
+        if lines and sum(map(fits, lines)) >= MOST * len(lines):
             return kind
     for kind, holds in _BY_LINES:
         if lines and holds(lines):
@@ -159,7 +159,7 @@ def _json_kind(objects: Sequence[Record]) -> FileKind:
     """Which writer's JSON lines these are."""
 
     def most_have(*names: str) -> bool:
-        return sum(all(name in one for name in names) for one in objects) >= _MOST * len(objects)
+        return sum(all(name in one for name in names) for one in objects) >= MOST * len(objects)
 
     # A shipper has taken the ends of lines away, and nothing tells what goes on.
     whole = any(str(one.get("log", "")).endswith("\n") for one in objects)
@@ -175,13 +175,18 @@ def _text_rows(lines: Iterable[str]) -> Rows:
         yield {"message": line.rstrip("\r\n")}
 
 
+def _unreadable(line: str) -> Record:
+    """The record of a line that is not of the kind of its file."""
+    return {UNREADABLE: line.rstrip("\r\n")}
+
+
 def _json_rows(lines: Iterable[str]) -> Rows:
     for line in lines:
         record = json_object(line)
         if record:
             yield from opened(record)
         elif line.strip():
-            yield {UNREADABLE: line.rstrip("\r\n")}
+            yield _unreadable(line)
 
 
 def _docker_rows(lines: Iterable[str]) -> Rows:
@@ -208,7 +213,7 @@ def _cri_rows(lines: Iterable[str]) -> Rows:
     for line in lines:
         found = _CRI.match(line.rstrip("\r\n"))
         if found is None:
-            yield {UNREADABLE: line.rstrip("\r\n")}
+            yield _unreadable(line)
             continue
         record: Record = found.groupdict()
         pieces = open_pieces.setdefault(record["stream"], [])
@@ -256,7 +261,7 @@ def _framed_rows(form: re.Pattern[str]) -> Callable[[Iterable[str]], Rows]:
                     found["json"].replace('"=>', '":')
                 )
             if found is None or record is None:
-                yield {UNREADABLE: line.rstrip("\r\n")}
+                yield _unreadable(line)
             else:
                 yield {**record, OUTER_TIME: found["time"]}
 
@@ -297,13 +302,13 @@ def _is_yaml(lines: Sequence[str]) -> bool:
     """Whether the lines are documents of YAML, which begin with three dashes."""
     begins = sum(line.rstrip() == "---" for line in lines)
     fields = sum(map(bool, map(_YAML_FIELD.match, lines)))
-    return begins > 1 and fields + begins >= _MOST * len(lines)
+    return begins > 1 and fields + begins >= MOST * len(lines)
 
 
 def _is_journal_export(lines: Sequence[str]) -> bool:
     if lines[0].encode("utf-8", "replace").startswith(JOURNAL_BEGINS):
         return True
-    return sum(map(bool, map(_JOURNAL_FIELD.match, lines))) >= _MOST * len(lines)
+    return sum(map(bool, map(_JOURNAL_FIELD.match, lines))) >= MOST * len(lines)
 
 
 def _is_journal_verbose(lines: Sequence[str]) -> bool:
