@@ -25,8 +25,6 @@ from .commands import (
     export,
     incidents,
     kafka,
-    kafka_key,
-    kafka_share,
     knowledge,
     ledger,
     pipe,
@@ -80,9 +78,10 @@ def _declared() -> Parser:
     )
     parser.add_argument("--version", action="version", version=f"fluent-krone {__version__}")
     commands = Commands(parser)
-    for module in (serve, pipe, replay, demo, check_config, plugin_dir, report, refit, accept):
-        module.add(commands)
-    for module in (kafka, kafka_key, kafka_share):
+    for module in (
+        *(serve, pipe, replay, demo, check_config),
+        *(plugin_dir, report, refit, accept, kafka),
+    ):
         module.add(commands)
     bundles.add_commands(commands.add_parser)
     incidents.add_commands(commands.add_parser)

@@ -16,9 +16,8 @@ from fluent_krone.alerts.records import AlertMaker
 from fluent_krone.config import Config
 from fluent_krone.core.engine import Engine
 from fluent_krone.detect.bundle import Bundle
-from fluent_krone.kafka.addressed import AddressedReader
 from fluent_krone.kafka.changelog import Changelog, snapshot_of
-from fluent_krone.kafka.records import Decoder
+from fluent_krone.kafka.records import AddressedReader, Decoder
 from kafka_kinds.stream import TAIL
 
 # Records fed at once to the engine that is compared with.

@@ -31,8 +31,7 @@ from typing import Any
 
 from ..types import Alert, Finding
 from .digests import digest_of
-from .incident import Incident, IncidentChanges, State
-from .likeness import LikeSteps, like_of
+from .incident import Incident, IncidentChanges, LikeSteps, State, like_of
 from .records import iso_time
 from .severity import SEVERITIES
 

@@ -11,8 +11,8 @@ from collections.abc import Sequence
 from typing import Any
 
 from ..core.listing import numbered
+from ..explain.alert_rows import ReportedIncident, reported_incidents
 from ..explain.knowledge import Knowledge
-from ..explain.reported_incidents import ReportedIncident, reported_incidents
 from .knowledge import where_parser
 from .knowledge_place import knowledge_path
 from .parser import AddParser, sentence

@@ -1,30 +1,89 @@
-"""`fluent-krone kafka`: judges the partitions of a topic, together with the group's others."""
+"""The commands on Kafka: `kafka` judges a topic's partitions, `kafka-key` writes a topic with keys,
+and `kafka-share` sends marks and the choice of a bundle to all instances of a group.
+"""
 
 from __future__ import annotations
 
 import argparse
+from pathlib import Path
 
-from ..config import from_flags
+from ..config import Config, from_flags
 from . import running
 from .parser import Commands
 
+# `..kafka` is imported where a command needs it: other commands do without Kafka's package.
+
 
 def add(commands: Commands) -> None:
-    """Declare the command."""
+    """Declare the commands."""
     commands.add(
         "kafka",
-        run,
+        judge,
         "judge the partitions of a Kafka topic, together with other instances of the group",
         door="kafka",
     )
+    commands.add(
+        "kafka-key",
+        give_keys,
+        "write the messages of a Kafka topic to another one, keyed by their sessions",
+        door="kafka-key",
+    )
+    command = commands.add(
+        "kafka-share",
+        share,
+        "share marks, or announce a bundle, to all instances of a Kafka group",
+        door="kafka-share",
+    )
+    command.add_argument(
+        "--rows",
+        metavar="FILE",
+        type=Path,
+        help="what `knowledge export` wrote: marks of persons and answers of models",
+    )
+    command.add_argument(
+        "--announce",
+        metavar="BUNDLE",
+        help="every instance changes to this bundle as soon as it has it",
+    )
+    command.add_argument(
+        "--unmark",
+        metavar="PATTERN",
+        nargs="+",
+        default=[],
+        help="take back what a person said of these signatures",
+    )
 
 
-def run(flags: argparse.Namespace) -> int:
+def judge(flags: argparse.Namespace) -> int:
     """Judge until SIGINT or SIGTERM."""
-    config = from_flags(flags, "kafka")
-    running.start_logging(config)
-    # Imported here because only this command needs them.
-    from ..kafka.instance import judge
+    config = _logging_config(flags, "kafka")
+    from ..kafka import instance
 
-    judge(config)
+    instance.judge(config)
     return 0
+
+
+def give_keys(flags: argparse.Namespace) -> int:
+    """Write keyed messages until SIGINT or SIGTERM."""
+    config = _logging_config(flags, "kafka-key")
+    from ..kafka import instance
+
+    instance.give_keys(config)
+    return 0
+
+
+def share(flags: argparse.Namespace) -> int:
+    """Write all that is to be shared, or nothing; returns once the brokers have it."""
+    config = _logging_config(flags, "kafka-share")
+    from ..kafka import shared_knowledge
+
+    count = shared_knowledge.share(config, flags.rows, flags.announce, flags.unmark)
+    print(f"shared {count} with group {config.group}")
+    return 0
+
+
+def _logging_config(flags: argparse.Namespace, door: str) -> Config:
+    """The parameters of a command, whose log begins here."""
+    config = from_flags(flags, door)
+    running.start_logging(config)
+    return config

@@ -20,9 +20,8 @@ from ..runtime.service import Service
 from ..types import Alert
 from .bundle_facts import shadow_in_words, shown_bundle
 from .history import History
-from .marks import marks_and_accepted, shown_mark
+from .marks import Verdicts, marks_and_accepted, shown_mark
 from .rates import Rates
-from .verdicts import Verdicts
 
 # Who a mark of the page is by: whoever has the token, and that is all that is known.
 _PERSON = "live page"

@@ -23,7 +23,7 @@ from ..alerts.severity import SEVERITIES
 from ..errors import StoreDamaged, StoreError
 from ..sqlite import Errors, connect, set_aside, transaction
 from ..types import Alert
-from .verdicts import marked_by
+from .marks import marked_by
 
 _log = logging.getLogger(__name__)
 

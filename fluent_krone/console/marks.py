@@ -1,17 +1,25 @@
-"""All that persons said, for the page of marks: every mark, and every accepted template."""
+"""What persons said: of the incidents that the page lists, and in all, for the page of marks."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+import time
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
 from ..explain.accepted import Accepted, accepted_rows
 from ..explain.knowledge import Knowledge
-from ..explain.marks import names_of
+from ..explain.marks import Marks, decide, names_of
 from ..explain.rows import Mark, iso_ms
 
 # Marks and accepted templates that the page lists, the newest first. A person reads no more.
 MOST_SHOWN = 500
+# Seconds after which marks are looked at again although nobody wrote any: one may have expired.
+_LOOK_AGAIN_S = 60.0
+# What marks are decided by, of each deviation of an alert.
+_FIELDS = (
+    *("witness", "signature", "entity", "action", "status"),
+    *("size", "templates", "entities", "teaches"),
+)
 
 
 def marks_and_accepted(
@@ -85,3 +93,66 @@ def _shown_accepted(row: Accepted) -> dict[str, Any]:
         "note": row.note,
         "at": iso_ms(row.at_ms),
     }
+
+
+def marked_by(record: Mapping[str, Any]) -> dict[str, Any] | None:
+    """What is needed of an alert to look for its marks later; None where no mark can concern it."""
+    if record.get("kind") == "change" or "pattern" not in record:
+        return None
+    deviations = [
+        {name: deviation[name] for name in _FIELDS if name in deviation}
+        for deviation in record.get("deviations") or ()
+    ]
+    return {"pattern": record["pattern"], "deviations": deviations}
+
+
+class Verdicts:
+    """The verdict of the mark that holds for an alert, by the id of its incident.
+
+    A list of 10,000 incidents is asked about at each look, so what was decided is remembered until
+    somebody writes into the knowledge file.
+
+    >>> verdicts = Verdicts(Knowledge(None))
+    >>> verdicts.of("6f1c", lambda: {"pattern": "ab" * 16, "deviations": []}) is None
+    True
+    """
+
+    def __init__(self, knowledge: Knowledge, clock: Callable[[], float] = time.time) -> None:
+        self._knowledge = knowledge
+        self._marks = Marks(knowledge)
+        self._clock = clock
+        self._marks_at: tuple[object, float] | None = None
+        self._holding: Mapping[str, Mark] = {}
+        self._found: dict[str, str | None] = {}
+
+    def of(self, name: str, about: Callable[[], Mapping[str, Any] | None]) -> str | None:
+        """`normal` or `abnormal` as a person said of an incident, or None.
+
+        `about` gives what `marked_by` gave; it is called only where nothing is remembered.
+        """
+        self._look()
+        if not self._holding:
+            return None
+        if name not in self._found:
+            self._found[name] = self._decided(about())
+        return self._found[name]
+
+    def _decided(self, about: Mapping[str, Any] | None) -> str | None:
+        # Few marks are about any one of many incidents.
+        if about is None or names_of(about).isdisjoint(self._holding):
+            return None
+        mark = decide(about, self._holding)
+        if mark is None:
+            return None
+        return mark.verdict
+
+    def _look(self) -> None:
+        now = self._clock()
+        state = self._knowledge.state()
+        if self._marks_at is not None:
+            seen, at = self._marks_at
+            if seen == state and now < at + _LOOK_AGAIN_S:
+                return
+        self._marks_at = (state, now)
+        self._holding = self._marks.holding(now)
+        self._found.clear()

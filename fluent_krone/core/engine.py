@@ -19,7 +19,6 @@ from .change_watch import ChangeWatch
 from .context import ContextReader
 from .doubts import Doubts
 from .findings import FindingMaker
-from .handover import hand_over
 from .hanging import Hanging
 from .hierarchy import Hierarchy
 from .journal import Journal, Pack
@@ -207,9 +206,24 @@ class Engine:
     def adopt(self, other: Engine) -> None:
         """Take over the state and the counters of another bundle's engine.
 
-        The other engine must not be used afterwards.
+        The other engine must not be used afterwards. All that is taken over is saved by the next
+        commit.
         """
-        hand_over(other, self)
+        # Session by session: a snapshot of all at once would double the memory.
+        self.restore(other.journal.snapshot(other.journal.parts()))
+        self.journal.save_everything()
+        for counters, before in (
+            (self.counters, other.counters),
+            (self.set_aside, other.set_aside),
+            (self.settling.changes.counters, other.settling.changes.counters),
+        ):
+            counters.clear()
+            counters.update(before)
+        self.sessions.over_cap = other.sessions.over_cap
+        self.reader.keys_over_cap = other.reader.keys_over_cap
+        self.reader.messages_cut = other.reader.messages_cut
+        self.tracker.misses += other.tracker.misses
+        self.on_close = other.on_close
 
     def track(self, *, everything: bool = False) -> None:
         """Note from now on what changes, for `changes`.

@@ -8,7 +8,7 @@ from typing import Protocol
 
 from ..types import Evidence, Level, Seq
 from .hierarchy import Hierarchy
-from .nearest import counted
+from .matching import counted
 
 
 class Patterns(Protocol):

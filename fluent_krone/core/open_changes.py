@@ -1,18 +1,21 @@
-"""The changes that are open: when each is told, whether it goes wrong, and when it closes."""
+"""The changes that are open: when each is told and what its report says, whether it goes wrong,
+and when it closes.
+"""
 
 from __future__ import annotations
 
 import hashlib
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
 from ..reading.newforms import NewForms
-from ..types import ChangeReport
+from ..reading.templates import template_id
+from ..types import ChangeReport, NewTemplate
 from .newsteps import Change, NewStep, change_of_row
 from .places import Places
-from .reports import report_of
+from .replacing import ADDED
 from .versions import Versions
 
 _NS = 1_000_000_000
@@ -21,6 +24,8 @@ OPEN_NS = 3600 * _NS
 # Sessions after which it can be said that a change goes wrong, and the share of abnormal ones.
 _ENOUGH_SESSIONS = 20
 _MOST_ABNORMAL = 0.5
+# Versions from before a change that are told.
+_BEFORE_TOLD = 5
 
 
 @dataclass(frozen=True, slots=True)
@@ -175,3 +180,43 @@ class OpenChanges:
         texts = {step.number: self._forms.text(step.number) for step in steps}
         report = report_of(change, state, at_ns, steps, texts, self._places, self._versions)
         return Fired(at_ns, report=report)
+
+
+def report_of(
+    change: Change,
+    state: Literal["open", "abnormal", "settled"],
+    at_ns: int,
+    steps: Iterable[NewStep],
+    texts: Mapping[int, str],
+    places: Places,
+    versions: Versions,
+) -> ChangeReport:
+    """The report of a change at a stream time; `texts` are the templates of its `steps`."""
+    meant = places.meanings()
+    templates = []
+    first_ns = at_ns
+    for step in steps:
+        log_key = meant.get(step.number, ADDED)
+        if step.state == "renamed":
+            log_key = step.log_keys[0]
+        replaces = None
+        if log_key >= 0:
+            replaces = places.names[log_key]
+        text = texts[step.number]
+        templates.append(NewTemplate(template_id(text), text, replaces))
+        if step.first is not None:
+            first_ns = min(first_ns, step.first.time_ns)
+    before = versions.before(change.since_ns, _BEFORE_TOLD)
+    return ChangeReport(
+        name=change.name,
+        state=state,
+        tag=change.tag,
+        first_ns=first_ns,
+        at_ns=at_ns,
+        templates=tuple(templates),
+        sessions=change.sessions,
+        abnormal=change.abnormal,
+        field=versions.found,
+        values=tuple(value for value, _ in change.values.most_common()),
+        before=tuple(value for value in before if value not in change.values),
+    )

@@ -8,8 +8,8 @@ How a session fares whose message matches no template:
    leads to the tracker's state `waiting`. Only values and levels are judged there, since what
    comes before and after depends on what the new step is.
 4. When such a session ends, it is *held* until all its new steps are known, at most for as long as
-   these wait (`held.py`). It is then read again with what they stand for, and judged as any other
-   (`rejudging.py`).
+   these wait (`HeldSessions`). It is then read again with what they stand for, and judged as any
+   other (`rejudging.py`).
 
 A held session is saved as it was when it ended, so that no kill loses it.
 
@@ -20,7 +20,9 @@ all that was due before has been done (`pass_time`).
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+import heapq
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from operator import itemgetter
 from typing import TYPE_CHECKING, Any
 
 from ..reading.records import SessionKey
@@ -29,7 +31,6 @@ from .absent import Absent
 from .change_watch import ChangeWatch
 from .changes import NEVER
 from .findings import FindingMaker
-from .held import HeldSessions
 from .newsteps import FirstSeen
 from .odd_events import OddEvents
 from .open_changes import Fired
@@ -41,11 +42,58 @@ from .sessions import Session
 if TYPE_CHECKING:
     from .engine import Engine, Event
 
+# What a session is ordered by: the time of its release; of several with one time, the one that was
+# held first. Sessions themselves are not compared.
+_ORDER = itemgetter(0, 1)
 # Sessions that are held at one time, some 2 KB each. One more is judged as it ends. A stream that
 # has so many in the time that steps wait shows within seconds what its new steps are.
 MOST_HELD = 2_000
 # Bytes of the first line of a new step, which is kept until it is told.
 _LONGEST_LINE = 2_000
+
+
+class HeldSessions:
+    """A queue of sessions; `session.saved.held` says until which stream time (ns) each is held.
+
+    A session is given out once, and then forgotten here.
+    """
+
+    def __init__(self) -> None:
+        self._heap: list[tuple[int, int, Session]] = []
+        # How many were ever held.
+        self._numbers = 0
+
+    def __len__(self) -> int:
+        return len(self._heap)
+
+    def __iter__(self) -> Iterator[Session]:
+        """All of them, in the order of their release."""
+        return (session for _, _, session in sorted(self._heap, key=_ORDER))
+
+    @property
+    def due_ns(self) -> int:
+        """The stream time of the next release; NEVER where none is held."""
+        if not self._heap:
+            return NEVER
+        return self._heap[0][0]
+
+    def add(self, session: Session) -> None:
+        """Hold a session."""
+        self._numbers += 1
+        heapq.heappush(self._heap, (session.saved.held, self._numbers, session))
+
+    def pop(self) -> Session:
+        """Give out the session that is due next. Raises IndexError where none is held."""
+        return heapq.heappop(self._heap)[2]
+
+    def take(self, is_wanted: Callable[[Session], bool]) -> list[Session]:
+        """Give out the sessions of which that is true, in the order of their release."""
+        wanted = [entry for entry in self._heap if is_wanted(entry[2])]
+        if wanted:
+            numbers = {number for _, number, _ in wanted}
+            self._heap = [entry for entry in self._heap if entry[1] not in numbers]
+            heapq.heapify(self._heap)
+        return [session for _, _, session in sorted(wanted, key=_ORDER)]
 
 
 class Settling:

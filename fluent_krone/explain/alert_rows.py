@@ -1,15 +1,21 @@
-"""What the knowledge file remembers of an alert: enough to recognise it, and to mark it."""
+"""What the knowledge file remembers of an alert: enough to recognise it, to mark it, and to list
+the incidents that alerts report, also while a service runs.
+"""
 
 from __future__ import annotations
 
 import json
 from collections.abc import Callable, Mapping
-from typing import Any
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
 
 from ..core.hierarchy import step_name
 from ..types import Alert
 from .redact import plain
 from .rows import MAX_NAME, printable
+
+if TYPE_CHECKING:
+    from .knowledge import Knowledge
 
 # Fields of a deviation that a mark needs. None of them holds a log line.
 _KEPT_OF_DEVIATIONS = (
@@ -65,3 +71,42 @@ def _told_of(record: Mapping[str, Any]) -> str:
     if "incident" not in record:
         return ""
     return json.dumps(record["incident"], ensure_ascii=False)
+
+
+@dataclass(frozen=True, slots=True)
+class ReportedIncident:
+    """An incident as its last event reported it: the field `incident` of that event.
+
+    `alert_id`, `about` and `explanation` are those of the alert that stands for it; the last is
+    masked.
+    """
+
+    incident: dict[str, Any]
+    alert_id: str
+    tag: str
+    about: str
+    explanation: str
+
+    def as_json(self) -> dict[str, Any]:
+        """The incident for a program."""
+        return {
+            **self.incident,
+            "alert_id": self.alert_id,
+            "tag": self.tag,
+            "about": self.about,
+            "explanation": self.explanation,
+        }
+
+
+def reported_incidents(knowledge: Knowledge, most: int = 100) -> list[ReportedIncident]:
+    """The incidents whose events came last, the newest first."""
+    newest = (
+        f"SELECT {LEAD} AS first_n, max(n) AS last_n FROM alert WHERE told <> '' GROUP BY incident"
+        " ORDER BY max(n) DESC LIMIT ?"
+    )
+    query = (
+        f"SELECT last.told, first.id, first.tag, first.about, first.explanation FROM ({newest}) "
+        "JOIN alert AS first ON first.n = first_n "
+        "JOIN alert AS last ON last.n = last_n ORDER BY last_n DESC"
+    )
+    return [ReportedIncident(json.loads(told), *row) for told, *row in knowledge.read(query, most)]

@@ -25,18 +25,16 @@ from ..runtime.judge import Judge
 from ..runtime.keeper import check_keep
 from ..runtime.migrations import migrated
 from ..runtime.misfit import Misfit
-from .addressed import AddressedReader
 from .changelog import Changelog, Row, incidents_of, snapshot_of
-from .clients import Clients
+from .clients import Clients, Topics, ensure_judged
 from .error_copies import error_copy
 from .figures import engine_stats
 from .forms import HeldMessage
 from .kept_rows import KeptRows, cleared, oldest_of
 from .message_keeper import FedEvent, MessageKeeper, pointed
 from .message_spool import MessageSpool, prepare_folder
-from .records import Decoder
+from .records import AddressedReader, Decoder
 from .shared_knowledge import SharedKnowledge
-from .topics import Topics, ensure_judged
 from .transactions import Out
 
 _log = logging.getLogger(__name__)

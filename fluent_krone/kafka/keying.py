@@ -13,11 +13,9 @@ from typing import Any
 from ..config import Config
 from ..detect.bundle import Bundle
 from ..errors import RecordError
-from .addressed import Addressed, AddressedReader
-from .clients import LARGEST_BYTES, Clients
+from .clients import LARGEST_BYTES, Clients, Topics, ensure_keyed
 from .error_copies import error_copy
-from .records import SESSION_HEADER, TAG_HEADER, Decoder, session_header
-from .topics import Topics, ensure_keyed
+from .records import SESSION_HEADER, TAG_HEADER, Addressed, AddressedReader, Decoder, session_header
 from .transactions import Out
 
 # Headers that are written anew, and so are not handed on.

@@ -31,13 +31,12 @@ from ..keeping.releases import EVENT, first_ref_of, items_of
 from ..reading.records import as_bytes
 from ..runtime.keeper import Keeper, keep_rule
 from .changelog import Row
-from .clients import LARGEST_BYTES
+from .clients import LARGEST_BYTES, Topics
 from .error_copies import error_copy_of
 from .forms import TAG, Fields, HeldMessage, form_of
 from .kept_rows import KeptRows, row_saved
 from .message_spool import MessageSpool, offset_of, place_of, ref_of
 from .records import Decoder
-from .topics import Topics
 from .transactions import Out
 
 # Bytes of kept records that one transaction holds, unless a single row has more: written in

@@ -11,9 +11,10 @@ import msgpack
 from ..config import Config
 from ..errors import ConfigError, RecordError
 from ..reading.accessor import field_getter
+from ..reading.events import EventReader
 from ..reading.otlp import logs_of
 from ..reading.records import SessionKey, as_bytes, as_fields
-from .addressed import Addressed
+from ..reading.seam import Aside, Events, Found, Read, reading_by
 
 # The header in which `kafka-key` hands on the tag of a message.
 TAG_HEADER = "krone.tag"
@@ -174,3 +175,34 @@ def _tag_source(given: str) -> tuple[str | None, Callable[[Any], Any] | None]:
     if kind == "field" and name:
         return None, field_getter(name)
     raise ConfigError(f"record_tag must be topic, header:NAME or field:NAME, got {given!r}")
+
+
+class Addressed(dict[bytes, Any]):
+    """A record that is meant for one of its sessions.
+
+    A message that names several sessions belongs to several partitions. `kafka-key` writes a copy
+    for each session; without the address each copy would be an event of all of them.
+    """
+
+    __slots__ = ("session",)
+
+    def __init__(self, record: dict[bytes, Any], session: SessionKey) -> None:
+        super().__init__(record)
+        self.session = session
+
+
+class AddressedReader(EventReader):
+    """An `EventReader` that gives, of an `Addressed` record, only its own session."""
+
+    def read(self, tag: bytes, record: Any) -> Read:
+        """As `EventReader.read`; a copy whose session it does not name has `no_session_key`."""
+        if record.__class__ is not Addressed:
+            return EventReader.read(self, tag, record)
+        log_key, text, keys, note = EventReader.read(self, tag, dict(record))
+        if record.session not in keys:
+            raise RecordError("no_session_key", "the copy is meant for a session it does not name")
+        return log_key, text, [record.session], note
+
+    def read_all(self, tag: bytes, events: Events, aside: Aside) -> Iterator[Found]:
+        """As `EventReader.read_all`, each record by `read`."""
+        return reading_by(self.read)(tag, events, aside)

@@ -22,8 +22,7 @@ from ..errors import ConfigError, KroneError
 from ..explain.accepted import Accepted
 from ..explain.knowledge import Knowledge
 from ..explain.rows import Learned, Mark, Row, line_of, read_rows, row_of_line
-from .clients import Clients
-from .topics import Topics, ensure_known
+from .clients import Clients, Topics, ensure_known
 
 _log = logging.getLogger(__name__)
 

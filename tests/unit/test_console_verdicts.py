@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from fluent_krone.console.verdicts import Verdicts, marked_by
+from fluent_krone.console.marks import Verdicts, marked_by
 from fluent_krone.explain.knowledge import Knowledge
 from fluent_krone.explain.marks import Marks, Says, targets_of
 from fluent_krone.explain.rows import Scope

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from fluent_krone.core.changes import NEVER
-from fluent_krone.core.held import HeldSessions
+from fluent_krone.core.settling import HeldSessions
 
 # Name and time of release. The heap that holds them has them in another order than they leave in.
 HELD = (("a", 9), ("b", 5), ("c", 5), ("d", 1), ("e", 5))

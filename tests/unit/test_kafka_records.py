@@ -12,10 +12,11 @@ from hypothesis import strategies as st
 
 from fluent_krone.config import Config
 from fluent_krone.errors import ConfigError, RecordError
-from fluent_krone.kafka.addressed import Addressed, AddressedReader
 from fluent_krone.kafka.records import (
     SESSION_HEADER,
     TAG_HEADER,
+    Addressed,
+    AddressedReader,
     Decoder,
     session_header,
     session_of,

@@ -19,9 +19,8 @@ from synthetic import patterns_of
 from export.to_onnx import fit_onnx
 from fluent_krone.core.cascade import COUNTS, Cascade, Clearing
 from fluent_krone.core.failures import severity
-from fluent_krone.core.heaviest import heaviest
 from fluent_krone.core.hierarchy import Hierarchy, Leaf, runs
-from fluent_krone.core.localise import localise
+from fluent_krone.core.localise import heaviest, localise
 from fluent_krone.detect.local_context import LocalContext
 from fluent_krone.detect.nested_aware import NestedAware, NestedFiles
 from fluent_krone.detect.order import Order, count_order

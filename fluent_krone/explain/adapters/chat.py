@@ -9,8 +9,7 @@ from urllib.parse import urlsplit
 
 from ...config import proxy_mounts
 from ..question import Question
-from . import Envelope, ServiceFailure, Usage, count
-from .official import OfficialClient
+from . import Envelope, OfficialClient, ServiceFailure, Usage, count
 
 # Tokens of an answer, of which it takes about 300; the rest is room for a model that thinks aloud.
 # A small model on a CPU would take minutes for more.

@@ -8,8 +8,7 @@ from typing import Any
 
 from ...config import proxy_mounts
 from ..question import Question
-from . import Envelope, ServiceFailure, Usage, count
-from .official import OfficialClient
+from . import Envelope, OfficialClient, ServiceFailure, Usage, count
 
 # Tokens of an answer, of which it takes about 300. The rest is room for thinking, which counts into
 # the limit: not every model that an operator may choose lets thinking be switched off.
