@@ -7,19 +7,17 @@ from __future__ import annotations
 
 import math
 import re
-from collections import Counter, defaultdict
+from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 from fluent_krone.reading.accessor import is_path, path_steps
 
-from .session_ids import HYPHENED, NOT_KEYS, NOUNS, ONE_EXECUTION, QUOTED, TYPED, ids_in
+from .session_ids import HYPHENED, NOUNS, ONE_EXECUTION, TYPED
+from .session_sample import NEAR, Sample, Seen
 
 # What `--session-key auto` gives: the log decides.
 AUTO = ("auto",)
-# Characters of a message that tell its kind.
-_SHAPE = 60
-_DIGITS = re.compile(r"[0-9]+")
 # What a value is worth that links no messages of different kinds: each may still be an execution
 # of its own, as in an access log.
 _UNLINKED = 0.3
@@ -50,8 +48,6 @@ _IDS = re.compile(r"(?:(?:^|[_.-])(?i:id|uuid|guid)|[a-z](?:Id|ID|Uuid|UUID))\Z"
 # where the word is no known noun.
 _BLANK_BEFORE = re.compile(r"/(?P<word>[^\s()\[\]]+?):? (?:[\"'<]|\\[(\[])?\((?P<form>.*)\)/")
 _NEARLY_ALL = 0.8
-# The share of the log within which the records of such an execution lie.
-_NEAR = 0.25
 # An execution of a program: a session key where nothing better tells executions apart.
 _PROCESS = ("pid", "tid", "thread")
 _ID_WORD = re.compile(
@@ -112,51 +108,33 @@ def suggest_session_keys(records: Iterable[tuple[str, Mapping[str, str]]]) -> li
     >>> [candidate.option for candidate in suggest_session_keys(sample)]
     ['/order=(-?[0-9]+)/']
     """
-    seen: dict[str, Counter[str]] = defaultdict(Counter)
-    # Records that have an option, however many of its values.
-    having: Counter[str] = Counter()
-    # Value → the shapes of the messages that it was seen in: what names an execution links several.
-    shapes: dict[str, dict[str, set[int]]] = defaultdict(lambda: defaultdict(set))
-    # Value of an id → the first and the last record that have it.
-    reach: dict[str, dict[str, list[int]]] = defaultdict(dict)
-    total = 0
-    for message, fields in records:
-        total += 1
-        shape = hash(_DIGITS.sub("0", QUOTED.sub("", message))[:_SHAPE])
-        for name, value in fields.items():
-            if name.lower() not in NOT_KEYS and value:
-                seen[name][value] += 1
-                having[name] += 1
-                shapes[name][value].add(shape)
-        found = set(ids_in(message))
-        having.update({option for option, _ in found})
-        for option, value in found:
-            seen[option][value] += 1
-            shapes[option][value].add(shape)
-            reach[option].setdefault(value, [total, total])[1] = total
+    sample = Sample(records)
+    total = sample.size
     ranked = sorted(
         (
             # Of two that find the same, a field is plainer than an expression, and the longer
             # expression says more exactly where.
             (
-                _score(_candidate(option, values, having[option] / total), total)
-                * _links(shapes[option]),
+                _score(_candidate(option, seen, total), total)
+                * max(map(_weight, sample.spellings(option)))
+                * _links(seen.shapes),
                 not option.startswith("/"),
                 len(option),
                 option,
             )
-            for option, values in seen.items()
-            if _may_be_key(option, values, shapes[option], reach[option], total)
+            for option, seen in sample.options.items()
+            if _may_be_key(sample.spellings(option), seen, total)
         ),
         reverse=True,
     )
     options: list[str] = []
     for score, *_, option in ranked:
-        # Of one word, its longest beginning is enough.
+        # Of one word, its longest beginning is enough, and so is the key of all spellings.
         is_part = option.startswith("/") and any(better.endswith(option[1:]) for better in options)
+        is_part |= any(option in sample.spellings(better) for better in options)
         if score > 0 and not is_part:
             options.append(option)
-    return [_candidate(option, seen[option], having[option] / total) for option in options[:_MOST]]
+    return [_candidate(option, sample.options[option], total) for option in options[:_MOST]]
 
 
 def labelled_key(name: str, messages: Sequence[str]) -> Candidate | None:
@@ -171,30 +149,27 @@ def labelled_key(name: str, messages: Sequence[str]) -> Candidate | None:
     found = [match[1] for message in messages if (match := re.search(expression, message))]
     if len(found) * 2 < len(messages):
         return None
-    return _candidate(f"/{expression}/", Counter(found), len(found) / len(messages))
+    values = Counter(found)
+    return Candidate(
+        f"/{expression}/", len(found) / len(messages), len(values), len(found) / len(values)
+    )
 
 
-def _may_be_key(
-    option: str,
-    values: Counter[str],
-    shapes: Mapping[str, set[int]],
-    reach: Mapping[str, Sequence[int]],
-    total: int,
-) -> bool:
+def _may_be_key(spellings: Iterable[str], seen: Seen, total: int) -> bool:
     """Whether an option may name executions.
 
     Where its form leaves that open, nearly all messages must have one of its ids, and most of them
     link messages of several kinds that are near to one another. A count, as in `after 17 tries`,
     comes anywhere.
     """
-    if not _is_open(option):
+    if not all(map(_is_open, spellings)):
         return True
-    linked = sum(len(kinds) > 1 for kinds in shapes.values())
-    near = sum(last - first <= _NEAR * total for first, last in reach.values())
+    linked = sum(len(kinds) > 1 for kinds in seen.shapes.values())
+    near = sum(last - first <= NEAR * total for first, last in seen.reach.values())
     return (
-        values.total() >= _NEARLY_ALL * total
-        and linked >= _NEARLY_ALL * len(shapes)
-        and near >= _NEARLY_ALL * len(reach)
+        seen.values.total() >= _NEARLY_ALL * total
+        and linked >= _NEARLY_ALL * len(seen.shapes)
+        and near >= _NEARLY_ALL * len(seen.reach)
     )
 
 
@@ -214,15 +189,13 @@ def _links(shapes: Mapping[str, set[int]]) -> float:
     return _UNLINKED + (1 - _UNLINKED) * several / len(shapes)
 
 
-def _candidate(option: str, values: Counter[str], coverage: float) -> Candidate:
-    return Candidate(option, coverage, len(values), values.total() / len(values))
+def _candidate(option: str, seen: Seen, total: int) -> Candidate:
+    sessions = len(seen.values)
+    return Candidate(option, len(seen.records) / total, sessions, seen.values.total() / sessions)
 
 
 def _score(found: Candidate, total: int) -> float:
-    """High for what is in most records, takes many values, and comes back.
-
-    An id's name counts, a measure's against.
-    """
+    """High for what is in most records, takes many values, and comes back."""
     if (
         found.sessions < MIN_SESSIONS
         or found.coverage < _MIN_COVERAGE
@@ -230,10 +203,12 @@ def _score(found: Candidate, total: int) -> float:
     ):
         return 0.0
     variety = math.log(found.sessions) / math.log(max(total, 3))
-    return found.coverage * variety * _weight(found.option, _first_word(found.option))
+    return found.coverage * variety
 
 
-def _weight(option: str, word: str) -> float:
+def _weight(option: str) -> float:
+    """What the name before an id tells: that of an execution counts, a measure's against."""
+    word = _first_word(option)
     if option in _PROCESS:
         return 0.5
     if not option.startswith("/"):

@@ -124,6 +124,42 @@ def test_ids_behind_words_of_scripts_without_blanks(forms: tuple[str, ...]) -> N
     assert not any(first.option.endswith(other.option[1:]) for other in others)
 
 
+@pytest.mark.parametrize(
+    "forms",
+    [
+        ("[job a{n}f] made", "worker job=a{n}f at 7 %", "[job a{n}f] done"),
+        ("order {n} came", "paid is order={n}", "now order #{n} is sent"),
+    ],
+)
+def test_an_id_that_is_spelled_in_several_ways_is_one_key(forms: tuple[str, ...]) -> None:
+    """Was wrong: only the commonest spelling was suggested, so the other lines had no session."""
+    texts = [form.format(n=n) for n in range(100_000, 100_090) for form in forms]
+    [first, *others] = suggest_session_keys([(text, {}) for text in texts])
+    assert (first.coverage, first.sessions, first.repeats) == (1.0, 90, 3.0)
+    found = [re.search(first.option.strip("/"), text) for text in texts]
+    assert len({match[1] for match in found if match}) == 90
+    assert not others
+
+
+def test_the_id_of_a_parent_is_no_spelling_of_an_id() -> None:
+    lines = [
+        (f"{word} run={n} parent={n - 1}", {}) for n in range(500, 600) for word in ("began", "did")
+    ]
+    options = {found.option for found in suggest_session_keys(lines)}
+    assert options == {"/run=(-?[0-9]+)/", "/parent=(-?[0-9]+)/"}
+
+
+def test_counts_behind_several_words_are_no_key() -> None:
+    """They take the same values all over the log, as ids of executions do not."""
+    lines = [
+        (f"{text} {k} of order-{n}", {})
+        for n in range(100, 200)
+        for k in (1, 2, 3, 4)
+        for text in ("try", "step")
+    ]
+    assert not any("try" in found.option for found in suggest_session_keys(lines))
+
+
 def test_a_client_is_better_than_a_route() -> None:
     lines = [
         ("handled", {"$.request.remote_ip": f"10.0.0.{n}", "$.request.uri": f"/a/{n}"})

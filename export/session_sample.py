@@ -1,0 +1,141 @@
+"""What a sample of records says of each session key that it offers.
+
+A log may spell one id in several ways, as in `job 7a1c` and `job=7a1c`. These are one session key.
+"""
+
+from __future__ import annotations
+
+import re
+from collections import Counter, defaultdict
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from itertools import takewhile
+
+from .session_ids import NOT_KEYS, QUOTED, ids_in
+
+# Characters of a message that tell its kind.
+_SHAPE = 60
+_DIGITS = re.compile(r"[0-9]+")
+# An option of which something stands before the id, and the form of the id.
+_SPELLED = re.compile(r"/(?P<before>[^()]+)(?P<form>\([^?].*\))/", re.DOTALL)
+_CHARACTER = re.compile(r"\\.|.", re.DOTALL)
+# Spellings are of one id where nearly all values of one are values of the other as well, and most
+# records have one of them only. The id of a parent is also one of an execution, but it stands
+# beside the execution's own.
+_SAME = 0.9
+_APART = 0.9
+# The share of the log within which the records of an execution lie.
+NEAR = 0.25
+# A spelling of fewer records than this share is not worth a longer expression.
+_WORTH_JOINING = 0.02
+
+
+@dataclass(slots=True)
+class Seen:
+    """The values of one option in a sample."""
+
+    values: Counter[str] = field(default_factory=Counter)
+    # The records that have it, however many of its values.
+    records: set[int] = field(default_factory=set)
+    # Value → the shapes of the messages that it was seen in: what names an execution links several.
+    shapes: dict[str, set[int]] = field(default_factory=lambda: defaultdict(set))
+    # Value of an id → the first and the last record that have it.
+    reach: dict[str, list[int]] = field(default_factory=dict)
+
+    def add(self, number: int, value: str, shape: int) -> None:
+        self.values[value] += 1
+        self.records.add(number)
+        self.shapes[value].add(shape)
+        self.reach.setdefault(value, [number, number])[1] = number
+
+
+class Sample:
+    """All options of a sample, from a field or from an id in a message."""
+
+    def __init__(self, records: Iterable[tuple[str, Mapping[str, str]]]) -> None:
+        self.options: dict[str, Seen] = defaultdict(Seen)
+        self._spellings: dict[str, frozenset[str]] = {}
+        self.size = 0
+        for message, fields in records:
+            self.size += 1
+            self._add(message, fields)
+        self._join_spellings()
+
+    def _add(self, message: str, fields: Mapping[str, str]) -> None:
+        shape = hash(_DIGITS.sub("0", QUOTED.sub("", message))[:_SHAPE])
+        for name, value in fields.items():
+            if name.lower() not in NOT_KEYS and value:
+                self.options[name].add(self.size, value, shape)
+        for option, value in set(ids_in(message)):
+            self.options[option].add(self.size, value, shape)
+
+    def _join_spellings(self) -> None:
+        """Add an option for each set of options that spell the same ids."""
+        by_form: dict[str, dict[str, str]] = defaultdict(dict)
+        for option, seen in self.options.items():
+            found = _SPELLED.fullmatch(option)
+            if found and len(seen.records) >= _WORTH_JOINING * self.size:
+                by_form[found["form"]][option] = found["before"]
+        for form, befores in by_form.items():
+            for group in self._groups(befores):
+                joined = f"/{_any_of([befores[option] for option in group])}{form}/"
+                self.options[joined] = self._together(group)
+                self._spellings[joined] = frozenset(group)
+
+    def spellings(self, option: str) -> frozenset[str]:
+        """The options whose ids an option finds: itself, or those that it was joined of."""
+        return self._spellings.get(option, frozenset((option,)))
+
+    def _groups(self, options: Iterable[str]) -> Iterator[list[str]]:
+        """Options that spell the same ids, the commonest first."""
+        left = sorted(options, key=lambda option: (-len(self.options[option].records), option))
+        while left:
+            group = [left.pop(0)]
+            for option in [*left]:
+                if all(self._is_same(option, other) for other in group):
+                    group.append(option)
+                    left.remove(option)
+            if len(group) > 1:
+                yield group
+
+    def _is_same(self, option: str, other: str) -> bool:
+        one, two = self.options[option], self.options[other]
+        fewer = min(len(one.records), len(two.records))
+        if len(one.records & two.records) > (1 - _APART) * fewer:
+            return False
+        shared = one.values.keys() & two.values.keys()
+        near = sum(self._is_near(one.reach[value], two.reach[value]) for value in shared)
+        return near >= _SAME * min(len(one.values), len(two.values))
+
+    def _is_near(self, one: Sequence[int], two: Sequence[int]) -> bool:
+        """Whether all records of a value lie together; a count, as in `try 3`, comes anywhere."""
+        return max(one[1], two[1]) - min(one[0], two[0]) <= NEAR * self.size
+
+    def _together(self, options: Iterable[str]) -> Seen:
+        """What is known of several options, as if they were one."""
+        whole = Seen()
+        for option in options:
+            seen = self.options[option]
+            whole.values += seen.values
+            whole.records |= seen.records
+            for value, shapes in seen.shapes.items():
+                whole.shapes[value] |= shapes
+            for value, (first, last) in seen.reach.items():
+                known = whole.reach.setdefault(value, [first, last])
+                whole.reach[value] = [min(known[0], first), max(known[1], last)]
+        return whole
+
+
+def _any_of(befores: list[str]) -> str:
+    r"""An expression for any of several texts, written as briefly as it can be.
+
+    >>> _any_of(["job ", "job="])
+    'job(?: |=)'
+    >>> _any_of([r"\[", "id:"])
+    '(?:\\[|id:)'
+    """
+    split = [_CHARACTER.findall(before) for before in befores]
+    columns = takewhile(lambda column: len(set(column)) == 1, zip(*split, strict=False))
+    common = [column[0] for column in columns]
+    rests = "|".join("".join(characters[len(common) :]) for characters in split)
+    return f"{''.join(common)}(?:{rests})"
