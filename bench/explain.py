@@ -30,9 +30,9 @@ from labelled import CHOSEN_ON, Data, authors_data, fit, outcome  # noqa: E402
 from messages_api import Behaviour, MessagesAPI, error, good, slow  # noqa: E402
 from throughput import Collector, frames_of, run_once  # noqa: E402
 
+from fluent_krone.alerts.comparison import comparison_of  # noqa: E402
 from fluent_krone.alerts.phrases import short  # noqa: E402
 from fluent_krone.alerts.records import AlertMaker  # noqa: E402
-from fluent_krone.alerts.scene import scene_of  # noqa: E402
 from fluent_krone.alerts.words import explain  # noqa: E402
 from fluent_krone.config import Config  # noqa: E402
 from fluent_krone.core.hierarchy import Hierarchy  # noqa: E402
@@ -186,7 +186,7 @@ def _sentences(authors: Data, seed: int) -> Iterable[tuple[int, str]]:
         keys = authors.sessions[i]
         verdict = cascade.at_end(cascade.tracker.replay(keys), keys)
         if verdict is not None:
-            yield i, explain(scene_of(finding_of(keys, verdict), hierarchy)).text
+            yield i, explain(comparison_of(finding_of(keys, verdict), hierarchy)).text
 
 
 def _injected() -> dict[str, int]:
@@ -205,8 +205,8 @@ def _injected() -> dict[str, int]:
             session = live[finding.session[0].decode()]
             if finding.kind == "sequence" and session.fault is not None:
                 # Templates to be compared with, and the text of a line that has none.
-                sentence = explain(scene_of(finding, hierarchy, with_texts=False)).text
-                sentence += explain(scene_of(finding, hierarchy)).text
+                sentence = explain(comparison_of(finding, hierarchy, with_texts=False)).text
+                sentence += explain(comparison_of(finding, hierarchy)).text
                 told.append(any(_names(sentence, step) for step in _touched(session)))
     return {"sentences": len(told), "name_it": sum(told)}
 

@@ -18,6 +18,7 @@ from ..detect.local_context import LocalContext
 from ..reading.cache import Generation
 from ..reading.templates import template_id
 from ..types import Deviation, Finding, Verdict
+from .comparison import Comparison
 from .deviations import (
     MOST_DIFFERENCES,
     Difference,
@@ -30,7 +31,6 @@ from .deviations import (
 )
 from .digests import digest_of
 from .mending import Mending
-from .scene import Scene
 
 # Stands in a signature where no step comes before, …
 _BEGINNING = "^"
@@ -72,22 +72,25 @@ class DeviationFields:
         if bundle.witnesses is not None:
             self._had_pair = bundle.witnesses.order.had_pair
 
-    def of(self, finding: Finding, pattern: str, scene: Scene | None) -> list[dict[str, Any]]:
+    def of(
+        self, finding: Finding, pattern: str, compared: Comparison | None
+    ) -> list[dict[str, Any]]:
         """What each witness finds odd, the one that decided first.
 
-        `scene` is there for a finding with a verdict; `pattern` tells apart what nothing else does.
+        `compared` is there for a finding with a verdict; `pattern` tells apart what nothing else
+        does.
         """
         steps = self._steps(finding, pattern)
         found = [self._of_step(deviation, finding, steps) for deviation in finding.deviations]
-        if finding.verdict is None or scene is None:
+        if finding.verdict is None or compared is None:
             return found
-        return [*self._of_like(finding, finding.verdict, scene, pattern, steps), *found]
+        return [*self._of_like(finding, finding.verdict, compared, pattern, steps), *found]
 
     def _of_like(
         self,
         finding: Finding,
         verdict: Verdict,
-        scene: Scene,
+        compared: Comparison,
         pattern: str,
         steps: Sequence[Step],
     ) -> list[dict[str, Any]]:
@@ -96,18 +99,18 @@ class DeviationFields:
         A line without a template has a text of its own, so a session that has one is like no other.
         """
         if finding.unmatched or len(finding.log_keys) > _LONGEST:
-            return self._of_session(verdict, scene, steps, pattern)
+            return self._of_session(verdict, compared, steps, pattern)
         like = (
             finding.log_keys,
             finding.decided,
-            scene.nearest,
+            compared.nearest,
             verdict.event,
             verdict.detector,
             verdict.score,
         )
         found = self._remembered.get(like)
         if found is None:
-            found = self._of_session(verdict, scene, steps, pattern)
+            found = self._of_session(verdict, compared, steps, pattern)
             self._generation.take(_ENTRY_BYTES * (1 + len(found)))
             self._remembered[like] = found
         return [_copied(fields) for fields in found]
@@ -164,7 +167,7 @@ class DeviationFields:
         return _BEGINNING
 
     def _of_session(
-        self, verdict: Verdict, scene: Scene, steps: Sequence[Step], pattern: str
+        self, verdict: Verdict, compared: Comparison, steps: Sequence[Step], pattern: str
     ) -> list[dict[str, Any]]:
         """The differences of a session that is abnormal as a whole."""
         score = "density"
@@ -173,38 +176,38 @@ class DeviationFields:
         p_value = None
         if self._budget is not None and score == "density":
             p_value = round(self._budget.p_value(score, verdict.score), 6)
-        if not scene.nearest:
-            found = self._of_patterns(verdict, scene, steps, pattern)
+        if not compared.nearest:
+            found = self._of_patterns(verdict, compared, steps, pattern)
             return [{**one, "p_value": p_value} for one in found]
         had_pair = None
         if verdict.detector != LocalContext.name:
             had_pair = self._had_pair
-        differences = differences_of(scene, had_pair)
+        differences = differences_of(compared, had_pair)
         new = [one for one in differences if one.direction == "unseen"]
-        if new and self._mending.is_mended(steps, is_ended=scene.is_ended):
+        if new and self._mending.is_mended(steps, is_ended=compared.is_ended):
             return [{**self._difference(one, steps), "p_value": p_value} for one in new]
         found = [
-            {**self._difference(one, steps), **self._teaching(one, verdict, scene)}
+            {**self._difference(one, steps), **self._teaching(one, verdict, compared)}
             for one in differences
         ]
-        if not is_complete(scene, differences):
-            found.append(self._whole(score, verdict, scene, pattern))
+        if not is_complete(compared, differences):
+            found.append(self._whole(score, verdict, compared, pattern))
         found[0]["level"] = verdict.level
         return [{**one, "p_value": p_value} for one in found]
 
-    def _teaching(self, one: Difference, verdict: Verdict, scene: Scene) -> dict[str, Any]:
+    def _teaching(self, one: Difference, verdict: Verdict, compared: Comparison) -> dict[str, Any]:
         """What a mark on a difference says of others, too: rare combinations of usual steps."""
-        if self._had_pair is None or not is_in_usual_order(scene, one, self._had_pair):
+        if self._had_pair is None or not is_in_usual_order(compared, one, self._had_pair):
             return {}
         return {"teaches": {"what": verdict.detector, "size": round(verdict.score, _DECIMALS)}}
 
     def _of_patterns(
-        self, verdict: Verdict, scene: Scene, steps: Sequence[Step], pattern: str
+        self, verdict: Verdict, compared: Comparison, steps: Sequence[Step], pattern: str
     ) -> list[dict[str, Any]]:
         """Where a bundle has patterns only: each Seq that normal sessions never have."""
         found: dict[str, dict[str, Any]] = {}
-        for seq in self._hierarchy.decompose(scene.session):
-            is_open = not scene.is_ended and seq.end == len(scene.session)
+        for seq in self._hierarchy.decompose(compared.session):
+            is_open = not compared.is_ended and seq.end == len(compared.session)
             if is_open or self._patterns.is_normal(seq):
                 continue
             in_order = list(dict.fromkeys(steps[seq.start : seq.end]))
@@ -226,7 +229,7 @@ class DeviationFields:
                 },
             )
         if not 0 < len(found) < MOST_DIFFERENCES:
-            whole = self._whole("density", verdict, scene, pattern)
+            whole = self._whole("density", verdict, compared, pattern)
             return [*list(found.values())[:MOST_DIFFERENCES], whole]
         return list(found.values())
 
@@ -256,14 +259,16 @@ class DeviationFields:
             **self._marked(digest_of(parts), one.size, concerned),
         }
 
-    def _whole(self, score: str, verdict: Verdict, scene: Scene, pattern: str) -> dict[str, Any]:
+    def _whole(
+        self, score: str, verdict: Verdict, compared: Comparison, pattern: str
+    ) -> dict[str, Any]:
         """A difference of the whole session. Without any evidence, only its like is the same."""
         parts = [pattern]
         evidence = verdict.evidence
         if evidence.extra or evidence.missing or evidence.repeated or evidence.unseen:
             parts = evidence_parts(evidence)
-        odd = scene.session[verdict.event]
-        concerned = [self._step(key) for key in (odd, *sorted({*scene.session} - {odd}))]
+        odd = compared.session[verdict.event]
+        concerned = [self._step(key) for key in (odd, *sorted({*compared.session} - {odd}))]
         return {
             **self._place("density", score, odd),
             "p_value": None,

@@ -2,7 +2,7 @@
 
 A verdict on a whole session says that it is unlike the normal ones. What a person marks, and what
 an incident consists of, are the single differences: *what* differs, *after which step*, and *in
-which direction*. They come from the session beside the nearest normal one (`Scene.pairs`):
+which direction*. They come from the session beside the nearest normal one (`Comparison.pairs`):
 
 1. Each stretch without a counterpart on the other side is one difference. Events that only the
    session has are `extra`, or `unseen` where training never had the step, or `repeated` where they
@@ -26,7 +26,7 @@ from typing import Literal
 
 from ..core.wording import differing_words
 from ..types import Evidence
-from .scene import MOST_ALIGNED, Scene
+from .comparison import MOST_ALIGNED, Comparison
 
 Direction = Literal[
     "extra",
@@ -81,7 +81,7 @@ class Difference:
     gap: int | None = None
 
 
-def differences_of(scene: Scene, had_pair: HadPair | None = None) -> list[Difference]:
+def differences_of(compared: Comparison, had_pair: HadPair | None = None) -> list[Difference]:
     """The differences, the one of the oddest event first; empty where only the whole is odd.
 
     `had_pair` says whether training had a step directly after another one. It is given where the
@@ -90,28 +90,28 @@ def differences_of(scene: Scene, had_pair: HadPair | None = None) -> list[Differ
     missing steps without which training went on in the same way, where something else differs.
     """
     found: list[Difference] = []
-    if not scene.nearest:
+    if not compared.nearest:
         return found
-    for stretch in _stretches(scene):
-        found += _differences(scene, stretch)
+    for stretch in _stretches(compared):
+        found += _differences(compared, stretch)
     found = _with_moves(found)
     if had_pair is not None:
-        material = [one for one in found if not _is_usual_move(scene, one, had_pair)]
+        material = [one for one in found if not _is_usual_move(compared, one, had_pair)]
         found = material or found
-        material = [one for one in found if not _is_usual_omission(scene, one, had_pair)]
+        material = [one for one in found if not _is_usual_omission(compared, one, had_pair)]
         found = material or found
     # Another provider or host than in the nearest normal session: by the way as well.
-    material = [one for one in found if not _is_variant(scene, one)]
+    material = [one for one in found if not _is_variant(compared, one)]
     found = material or found
-    found.sort(key=lambda one: (abs(one.event - scene.event), one.event))
+    found.sort(key=lambda one: (abs(one.event - compared.event), one.event))
     return found[:MOST_DIFFERENCES]
 
 
-def is_complete(scene: Scene, differences: Sequence[Difference]) -> bool:
+def is_complete(compared: Comparison, differences: Sequence[Difference]) -> bool:
     """Whether the differences are complete: none was left out, and everything was compared."""
     if not 0 < len(differences) < MOST_DIFFERENCES:
         return False
-    return max(len(scene.session), len(scene.nearest)) <= MOST_ALIGNED
+    return max(len(compared.session), len(compared.nearest)) <= MOST_ALIGNED
 
 
 def evidence_parts(evidence: Evidence) -> list[str]:
@@ -133,15 +133,15 @@ class _Stretch:
     is_last: bool
 
 
-def _stretches(scene: Scene) -> Iterator[_Stretch]:
+def _stretches(compared: Comparison) -> Iterator[_Stretch]:
     """Each stretch of the alignment where one side has no counterpart."""
-    missed = set(scene.missing)
-    events = len(scene.session)
+    missed = set(compared.missing)
+    events = len(compared.session)
     extra: list[int] = []
     missing: list[int] = []
     # The last event that has a counterpart.
     last: int | None = None
-    for event, place in [*scene.pairs, (events, len(scene.nearest))]:
+    for event, place in [*compared.pairs, (events, len(compared.nearest))]:
         if place is None and event is not None:
             extra.append(event)
         elif event is None and place is not None:
@@ -149,61 +149,61 @@ def _stretches(scene: Scene) -> Iterator[_Stretch]:
                 missing.append(place)
         else:
             if extra or missing:
-                before = None if last is None else scene.session[last]
+                before = None if last is None else compared.session[last]
                 yield _Stretch(before, extra, missing, last is None, event == events)
                 extra = []
                 missing = []
             last = event
 
 
-def _differences(scene: Scene, stretch: _Stretch) -> Iterator[Difference]:
+def _differences(compared: Comparison, stretch: _Stretch) -> Iterator[Difference]:
     """The differences that one stretch consists of."""
     extra = stretch.extra
     missing = stretch.missing
-    if any(not scene.is_known(scene.session[event]) for event in extra):
-        yield from _new_lines(scene, extra)
+    if any(not compared.is_known(compared.session[event]) for event in extra):
+        yield from _new_lines(compared, extra)
         return
-    if len(missing) >= _CUT and (stretch.is_first or (stretch.is_last and scene.is_ended)):
-        yield _cut(scene, stretch)
+    if len(missing) >= _CUT and (stretch.is_first or (stretch.is_last and compared.is_ended)):
+        yield _cut(compared, stretch)
         missing = []
         if stretch.is_first:
             # The step that such a session begins with is named already.
             extra = [event for event in extra if event > 0]
     if extra or missing:
-        yield _difference(scene, stretch.before, extra, missing)
+        yield _difference(compared, stretch.before, extra, missing)
 
 
-def _new_lines(scene: Scene, extra: Sequence[int]) -> Iterator[Difference]:
+def _new_lines(compared: Comparison, extra: Sequence[int]) -> Iterator[Difference]:
     """New lines and what stands beside them, each step for itself, wherever that is.
 
     They came in place of what is missing there.
     """
-    for log_key in dict.fromkeys(scene.session[event] for event in extra):
-        events = tuple(event for event in extra if scene.session[event] == log_key)
-        if scene.is_known(log_key):
+    for log_key in dict.fromkeys(compared.session[event] for event in extra):
+        events = tuple(event for event in extra if compared.session[event] == log_key)
+        if compared.is_known(log_key):
             yield Difference("beside_new", events[0], None, (log_key,), (), events)
         else:
             yield Difference("unseen", events[0], None, (log_key,), (), events, size=len(events))
 
 
-def _cut(scene: Scene, stretch: _Stretch) -> Difference:
+def _cut(compared: Comparison, stretch: _Stretch) -> Difference:
     """A session that lacks its begin or its end: what counts is where it was cut."""
-    event = len(scene.session) - 1
+    event = len(compared.session) - 1
     direction: Direction = "ends_early"
     if stretch.is_first:
         event = 0
         direction = "starts_late"
-    missing = tuple(scene.nearest[place] for place in stretch.missing)
-    return Difference(direction, event, scene.session[event], (), missing)
+    missing = tuple(compared.nearest[place] for place in stretch.missing)
+    return Difference(direction, event, compared.session[event], (), missing)
 
 
 def _difference(
-    scene: Scene, before: int | None, extra: Sequence[int], missing: Sequence[int]
+    compared: Comparison, before: int | None, extra: Sequence[int], missing: Sequence[int]
 ) -> Difference:
-    round_, times = _round(tuple(scene.session[event] for event in extra))
-    normal, rounds = _round(tuple(scene.nearest[place] for place in missing))
-    direction = _direction(scene, extra, round_, normal)
-    if direction == "extra" and (begun := _begun(scene, extra, round_)):
+    round_, times = _round(tuple(compared.session[event] for event in extra))
+    normal, rounds = _round(tuple(compared.nearest[place] for place in missing))
+    direction = _direction(compared, extra, round_, normal)
+    if direction == "extra" and (begun := _begun(compared, extra, round_)):
         direction = "repeated"
         round_ = begun
     if direction == "repeated":
@@ -212,23 +212,23 @@ def _difference(
     size = max(times, rounds)
     if extra and missing:
         size = 1
-    event = _place_of(scene, extra, missing)
+    event = _place_of(compared, extra, missing)
     return Difference(direction, event, before, round_, normal, tuple(extra), size=size)
 
 
-def _place_of(scene: Scene, extra: Sequence[int], missing: Sequence[int]) -> int:
+def _place_of(compared: Comparison, extra: Sequence[int], missing: Sequence[int]) -> int:
     """The event that a difference is shown at."""
-    if scene.event in extra:
-        return scene.event
+    if compared.event in extra:
+        return compared.event
     if extra:
         return extra[0]
     # Of what is missing, the event before which it should have come, or the last one.
-    after = [i for i, j in scene.pairs if i is not None and j is not None and j > missing[-1]]
-    return min(after, default=len(scene.session) - 1)
+    after = [i for i, j in compared.pairs if i is not None and j is not None and j > missing[-1]]
+    return min(after, default=len(compared.session) - 1)
 
 
 def _direction(
-    scene: Scene, extra: Sequence[int], round_: tuple[int, ...], normal: tuple[int, ...]
+    compared: Comparison, extra: Sequence[int], round_: tuple[int, ...], normal: tuple[int, ...]
 ) -> Direction:
     if not round_:
         return "missing"
@@ -236,25 +236,25 @@ def _direction(
         return "instead"
     start = extra[0]
     end = extra[-1] + 1
-    before = tuple(scene.session[max(start - len(round_), 0) : start])
-    after = tuple(scene.session[end : end + len(round_)])
+    before = tuple(compared.session[max(start - len(round_), 0) : start])
+    after = tuple(compared.session[end : end + len(round_)])
     if round_ in (before, after):
         return "repeated"
     return "extra"
 
 
-def _begun(scene: Scene, extra: Sequence[int], steps: tuple[int, ...]) -> tuple[int, ...]:
+def _begun(compared: Comparison, extra: Sequence[int], steps: tuple[int, ...]) -> tuple[int, ...]:
     """The round that a session which goes on has begun once more; empty where it has not.
 
     It went through the round twice right before. What began the round will soon have repeated it,
     and is the same difference then as now.
     """
     start = extra[0]
-    if scene.is_ended or extra[-1] != len(scene.session) - 1:
+    if compared.is_ended or extra[-1] != len(compared.session) - 1:
         return ()
     for length in range(len(steps) + 1, min(start // 2, _LONGEST_ROUND) + 1):
-        once = tuple(scene.session[start - length : start])
-        before = tuple(scene.session[start - 2 * length : start - length])
+        once = tuple(compared.session[start - length : start])
+        before = tuple(compared.session[start - 2 * length : start - length])
         if once[: len(steps)] == steps and before == once:
             return _round(once)[0]
     return ()
@@ -297,12 +297,14 @@ def _with_moves(found: list[Difference]) -> list[Difference]:
     return kept
 
 
-def _is_variant(scene: Scene, one: Difference) -> bool:
+def _is_variant(compared: Comparison, one: Difference) -> bool:
     """Whether steps came instead of others whose templates differ in few plain words."""
     if one.direction != "instead" or len(one.extra) != len(one.missing):
         return False
     steps = zip(one.extra, one.missing, strict=True)
-    return all(are_variants(scene.template(key), scene.template(other)) for key, other in steps)
+    return all(
+        are_variants(compared.template(key), compared.template(other)) for key, other in steps
+    )
 
 
 def are_variants(one: str, other: str) -> bool:
@@ -319,14 +321,14 @@ def are_variants(one: str, other: str) -> bool:
     return all(word.strip(".,:;()").isalpha() for pair in differing for word in pair)
 
 
-def _is_usual_move(scene: Scene, one: Difference, had_pair: HadPair) -> bool:
+def _is_usual_move(compared: Comparison, one: Difference, had_pair: HadPair) -> bool:
     """Whether steps only changed their place, and training had all pairs of steps that this made.
 
     A new line beside them is told by itself.
     """
     steps = (*one.extra, *one.missing)
     if one.direction not in _MOVES or any(
-        scene.counts[key] != scene.normal_counts[key] for key in steps
+        compared.counts[key] != compared.normal_counts[key] for key in steps
     ):
         return False
     ends = {one.event}
@@ -334,32 +336,32 @@ def _is_usual_move(scene: Scene, one: Difference, had_pair: HadPair) -> bool:
         ends.add(one.gap)
     if one.events:
         ends.update(range(one.events[0], one.events[-1] + 2))
-    keys = scene.session
+    keys = compared.session
     return all(
         had_pair(keys[end - 1], keys[end])
         for end in ends
-        if 0 < end < len(keys) and scene.is_known(keys[end - 1]) and scene.is_known(keys[end])
+        if 0 < end < len(keys) and compared.is_known(keys[end - 1]) and compared.is_known(keys[end])
     )
 
 
-def _is_usual_omission(scene: Scene, one: Difference, had_pair: HadPair) -> bool:
+def _is_usual_omission(compared: Comparison, one: Difference, had_pair: HadPair) -> bool:
     """Whether steps are missing that normal sessions may lack in the same place.
 
     Training had the steps around the gap right after each other.
     """
-    keys = scene.session
+    keys = compared.session
     if one.direction != "missing" or one.before is None or keys[one.event - 1] != one.before:
         return False
     return had_pair(one.before, keys[one.event])
 
 
-def is_in_usual_order(scene: Scene, one: Difference, had_pair: HadPair) -> bool:
+def is_in_usual_order(compared: Comparison, one: Difference, had_pair: HadPair) -> bool:
     """Whether steps are more than the nearest session has, and stand where training had them, too.
 
     Training had each of them right after the one before it. So what is odd about the session is
     only that it has these steps together with its others.
     """
-    keys = scene.session
+    keys = compared.session
     if one.direction not in ("extra", "out_of_place") or not one.events:
         return False
     for end in range(max(one.events[0], 1), min(one.events[-1] + 2, len(keys))):

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from ..types import Deviation, Finding
+from .comparison import slots_of
 from .own_key import OwnKey
 from .phrases import short
-from .scene import slots_of
 
 # Characters of a log line in a sentence; a longer one is cut in its middle.
 _LONGEST_STEP = 170

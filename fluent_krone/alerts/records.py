@@ -17,12 +17,12 @@ from ..reading.templates import novel_shape, template_id
 from ..types import Alert, Deviation, Evidence, Finding, Flow, Verdict
 from .alignment import alike_runs
 from .changes import change_deviation, change_fields
+from .comparison import Comparison, comparison_of
 from .deviation_fields import DeviationFields
 from .digests import digest, digest_of
 from .filled import with_lines
 from .flow import flow_deviation, flow_fields, flow_severity, flow_signature
 from .phrases import short
-from .scene import Scene, scene_of
 from .severity import Severity, severity_of
 from .tags import TagRule
 from .words import explain
@@ -74,13 +74,13 @@ class AlertMaker:
         """The alert of a finding. The same finding gives the same alert, through every door."""
         session_tag = finding.tag.decode("utf-8", "replace")
         pattern = self.pattern(finding)
-        scene = None
+        compared = None
         if finding.verdict is not None:
             # The sentences quote real lines only where alerts hold lines at all.
-            scene = scene_of(
+            compared = comparison_of(
                 finding, self._hierarchy, self.bundle, with_texts=self._config.max_lines > 0
             )
-        deviations = self._deviating(finding, pattern, scene)
+        deviations = self._deviating(finding, pattern, compared)
         p_value = deviations[0]["p_value"]
         alert_id = self._alert_id(finding)
         record: dict[str, Any] = {
@@ -98,7 +98,7 @@ class AlertMaker:
             "started_at": iso_time(finding.first_ns),
             "ended_at": iso_time(finding.last_ns),
             "events": finding.events,
-            **self._judged(finding, scene),
+            **self._judged(finding, compared),
             "deviations": deviations,
             "lines": [self._cut(line) for line in finding.lines],
             "line_times": [iso_time(time_ns) for time_ns in finding.background.line_times],
@@ -213,7 +213,7 @@ class AlertMaker:
         return finding.lines[0].decode("utf-8", "replace")
 
     def _deviating(
-        self, finding: Finding, pattern: str, scene: Scene | None
+        self, finding: Finding, pattern: str, compared: Comparison | None
     ) -> list[dict[str, Any]]:
         """The field `deviations`, of which no alert has none."""
         if finding.change is not None:
@@ -226,12 +226,12 @@ class AlertMaker:
             return self._deviations.of_template(
                 finding.log_keys[0], name, self._new_line(self._novel_text(finding))
             )
-        return self._deviations.of(finding, pattern, scene)
+        return self._deviations.of(finding, pattern, compared)
 
-    def _judged(self, finding: Finding, scene: Scene | None) -> dict[str, Any]:
+    def _judged(self, finding: Finding, compared: Comparison | None) -> dict[str, Any]:
         """The fields that differ between the kinds of alerts."""
-        if finding.verdict is not None and scene is not None:
-            return self._sequence(finding.verdict, finding, scene)
+        if finding.verdict is not None and compared is not None:
+            return self._sequence(finding.verdict, finding, compared)
         if finding.kind == "deviation":
             return self._deviation(finding.deviations[0], finding)
         if finding.change is not None:
@@ -271,10 +271,10 @@ class AlertMaker:
             "steps": self._steps(keys, max(deviation.event - MOST_STEPS // 2, 0), ()),
         }
 
-    def _sequence(self, verdict: Verdict, finding: Finding, scene: Scene) -> dict[str, Any]:
+    def _sequence(self, verdict: Verdict, finding: Finding, compared: Comparison) -> dict[str, Any]:
         seq = verdict.seq
         keys = finding.log_keys
-        told = explain(scene)
+        told = explain(compared)
         entity, action, status = self._hierarchy.steps(told.log_key)
         return {
             "level": verdict.level,

@@ -12,8 +12,8 @@ from typing import NamedTuple
 
 from ..detect.measures import as_share, times
 from ..detect.order import START
+from .comparison import Comparison, longest_run, run_around
 from .phrases import at_most, listed_briefly
-from .scene import Scene, longest_run, run_around
 from .writer import MAX_LINE, Writer
 
 # Steps after which a session that stops early counts as cut short: at least this share is missing.
@@ -31,13 +31,13 @@ class Told(NamedTuple):
     log_key: int
 
 
-def explain(scene: Scene, clean: Callable[[str], str] | None = None) -> Told:
+def explain(compared: Comparison, clean: Callable[[str], str] | None = None) -> Told:
     """Plain sentences about a session, the most important one first.
 
     `clean` masks what must not leave. It sees each step whole, before that is cut: a part of a
     secret is no longer recognised as one.
     """
-    writer = Writer(scene, clean)
+    writer = Writer(compared, clean)
     for kind in _KINDS:
         first = kind(writer)
         if first is not None:
@@ -50,56 +50,56 @@ def explain(scene: Scene, clean: Callable[[str], str] | None = None) -> Told:
 
 def _unknown_line(writer: Writer) -> str | None:
     """The odd event's line is of a kind that training never saw."""
-    scene = writer.scene
-    if scene.session[scene.event] != scene.unknown:
+    compared = writer.compared
+    if compared.session[compared.event] != compared.unknown:
         return None
-    where = writer.after(scene.event)
-    if scene.event not in scene.texts:
+    where = writer.after(compared.event)
+    if compared.event not in compared.texts:
         return f"A line of an unknown kind came {where}: no normal session has one like it."
-    line = writer.quoted(scene.name(scene.event), MAX_LINE)
+    line = writer.quoted(compared.name(compared.event), MAX_LINE)
     return f"New kind of line, {where}: {line}. No normal session has it."
 
 
 def _unseen_step(writer: Writer) -> str | None:
     """The odd event's step never occurs in normal sessions."""
-    scene = writer.scene
-    key = scene.session[scene.event]
-    if scene.template(key) not in scene.evidence.unseen:
+    compared = writer.compared
+    key = compared.session[compared.event]
+    if compared.template(key) not in compared.evidence.unseen:
         return None
-    step = writer.event(scene.event)
-    where = writer.after(scene.event)
-    if scene.is_error(key):
+    step = writer.event(compared.event)
+    where = writer.after(compared.event)
+    if compared.is_error(key):
         return f"Error: {step}, {where}. It never occurs in normal sessions."
     return f"{step} happened {where}; it never occurs in normal sessions."
 
 
 def _rare_error(writer: Writer) -> str | None:
     """The odd event is an error that hardly any normal session has."""
-    scene = writer.scene
-    key = scene.session[scene.event]
-    rare = scene.rare_times(key)
-    if rare is None or not scene.is_error(key):
+    compared = writer.compared
+    key = compared.session[compared.event]
+    rare = compared.rare_times(key)
+    if rare is None or not compared.is_error(key):
         return None
     found, sessions = rare
-    where = writer.after(scene.event)
+    where = writer.after(compared.event)
     how_often = ""
-    if scene.counts[key] > 1:
-        how_often = f" The session has {scene.counts[key]} such lines."
+    if compared.counts[key] > 1:
+        how_often = f" The session has {compared.counts[key]} such lines."
     return (
-        f"Error: {writer.event(scene.event)}, {where}.{how_often} It came only {times(found)} in "
-        f"{sessions:,} normal sessions."
+        f"Error: {writer.event(compared.event)}, {where}.{how_often} It came only {times(found)} "
+        f"in {sessions:,} normal sessions."
     )
 
 
 def _never_first(writer: Writer) -> str | None:
     """The session begins with the odd event's step, as no normal session does."""
-    scene = writer.scene
-    if scene.order is None or scene.event >= run_around(scene.session, 0)[1]:
+    compared = writer.compared
+    if compared.order is None or compared.event >= run_around(compared.session, 0)[1]:
         return None
-    follows = scene.order.follows(START, scene.session[0])
+    follows = compared.order.follows(START, compared.session[0])
     if follows.times or not follows.total:
         return None
-    usual = writer.quoted(scene.filled(follows.usual))
+    usual = writer.quoted(compared.filled(follows.usual))
     share = as_share(follows.usual_times / follows.total)
     return (
         f"The session begins with {writer.event(0)}. None of {follows.total:,} normal sessions "
@@ -109,16 +109,16 @@ def _never_first(writer: Writer) -> str | None:
 
 def _in_a_row(writer: Writer) -> str | None:
     """The odd event repeats its neighbour, more often than in the normal session."""
-    scene = writer.scene
-    if not scene.nearest:
+    compared = writer.compared
+    if not compared.nearest:
         return None
-    start, end = run_around(scene.session, scene.event)
-    key = scene.session[scene.event]
+    start, end = run_around(compared.session, compared.event)
+    key = compared.session[compared.event]
     run = end - start
-    usual = longest_run(scene.nearest, key)
-    if run < 2 or run <= usual or scene.counts[key] <= scene.normal_counts[key]:
+    usual = longest_run(compared.nearest, key)
+    if run < 2 or run <= usual or compared.counts[key] <= compared.normal_counts[key]:
         return None
-    if usual > 1 or (not usual and scene.is_common(key)):
+    if usual > 1 or (not usual and compared.is_common(key)):
         return None
     step, values = writer.events(range(start, end))
     if usual == 0:
@@ -131,25 +131,25 @@ def _in_a_row(writer: Writer) -> str | None:
 
 def _cut_short(writer: Writer) -> str | None:
     """The session ended where normal ones go on."""
-    scene = writer.scene
-    if not scene.is_ended or not scene.nearest:
+    compared = writer.compared
+    if not compared.is_ended or not compared.nearest:
         return None
-    extra = {scene.session[event] for event in scene.extra}
-    if any(scene.counts[key] > scene.normal_counts[key] for key in extra):
+    extra = {compared.session[event] for event in compared.extra}
+    if any(compared.counts[key] > compared.normal_counts[key] for key in extra):
         return None
-    last = max((j for i, j in scene.pairs if i is not None and j is not None), default=-1)
-    beyond = [place for place in scene.missing if place > last]
-    if not beyond or len(beyond) < _AT_THE_END * len(scene.missing):
+    last = max((j for i, j in compared.pairs if i is not None and j is not None), default=-1)
+    beyond = [place for place in compared.missing if place > last]
+    if not beyond or len(beyond) < _AT_THE_END * len(compared.missing):
         return None
-    if len(beyond) < max(2, _CUT_SHORT * len(scene.nearest)):
+    if len(beyond) < max(2, _CUT_SHORT * len(compared.nearest)):
         return None
-    last_step = writer.event(len(scene.session) - 1)
+    last_step = writer.event(len(compared.session) - 1)
     steps = [
         writer.lacking(place)
-        for place in _first_of_each(scene.nearest, scene.missing)
-        if scene.normal_counts[scene.nearest[place]] > scene.counts[scene.nearest[place]]
+        for place in _first_of_each(compared.nearest, compared.missing)
+        if compared.lacks(compared.nearest[place])
     ]
-    of = f"after {len(scene.session)} of {len(scene.nearest)} steps"
+    of = f"after {len(compared.session)} of {len(compared.nearest)} steps"
     lacks = ""
     if steps:
         lacks = f" It lacks {listed_briefly(steps, _MOST_LACKING)}."
@@ -158,56 +158,56 @@ def _cut_short(writer: Writer) -> str | None:
 
 def _surplus(writer: Writer) -> str | None:
     """The odd event's step happened more often than in the normal session, or does not belong."""
-    return _surplus_of(writer, writer.scene.session[writer.scene.event])
+    return _surplus_of(writer, writer.compared.session[writer.compared.event])
 
 
 def _any_foreign(writer: Writer) -> str | None:
     """Another step happened that the normal session does not have at all."""
-    scene = writer.scene
+    compared = writer.compared
     return _surplus_of_any(
-        writer, [e for e in scene.extra if not scene.normal_counts[scene.session[e]]]
+        writer, [e for e in compared.extra if not compared.normal_counts[compared.session[e]]]
     )
 
 
 def _any_surplus(writer: Writer) -> str | None:
     """Another step happened more often than in the normal session."""
-    return _surplus_of_any(writer, writer.scene.extra)
+    return _surplus_of_any(writer, writer.compared.extra)
 
 
 def _surplus_of_any(writer: Writer, events: Sequence[int]) -> str | None:
-    scene = writer.scene
-    for event in sorted(events, key=lambda event: abs(event - scene.event)):
-        told = _surplus_of(writer, scene.session[event])
+    compared = writer.compared
+    for event in sorted(events, key=lambda event: abs(event - compared.event)):
+        told = _surplus_of(writer, compared.session[event])
         if told is not None:
             return told
     return None
 
 
 def _surplus_of(writer: Writer, key: int, *, even_if_common: bool = False) -> str | None:
-    scene = writer.scene
-    here = scene.counts[key]
-    normal = scene.normal_counts[key]
-    surplus = [event for event in scene.extra if scene.session[event] == key]
-    if not scene.nearest or here <= normal or not surplus or scene.is_success(key):
+    compared = writer.compared
+    here = compared.counts[key]
+    normal = compared.normal_counts[key]
+    surplus = [event for event in compared.extra if compared.session[event] == key]
+    if not compared.nearest or here <= normal or not surplus or compared.is_success(key):
         return None
     # Of several, the one that is oddest, else the last: it is the one too many.
     event = surplus[-1]
-    if scene.event in surplus:
-        event = scene.event
-    if scene.is_common(key) and not even_if_common:
+    if compared.event in surplus:
+        event = compared.event
+    if compared.is_common(key) and not even_if_common:
         return None
     where = writer.after(event)
-    step, values = writer.events([i for i, other in enumerate(scene.session) if other == key])
+    step, values = writer.events([i for i, other in enumerate(compared.session) if other == key])
     if normal:
         told = f"{step} happened {times(here)}{values}, normally {times(normal)}"
-        if values or _repeats(scene, event):
+        if values or _repeats(compared, event):
             return f"{told}."
         additional = "the additional one" if here == normal + 1 else "an additional one"
         return f"{told}; {additional} came {where}."
     usual = "Normal sessions like this one do not have it."
     if even_if_common:
         usual = "Normal sessions that otherwise run like this one do not have that step."
-    if scene.is_error(key):
+    if compared.is_error(key):
         such = ""
         if here > 1:
             such = f" The session has {here} such lines."
@@ -217,28 +217,28 @@ def _surplus_of(writer: Writer, key: int, *, even_if_common: bool = False) -> st
     return f"{step} happened {where}. {usual}"
 
 
-def _repeats(scene: Scene, event: int) -> bool:
+def _repeats(compared: Comparison, event: int) -> bool:
     """Whether an event is the same step as the one before it, which says little of where it is."""
-    return event > 0 and scene.session[event - 1] == scene.session[event]
+    return event > 0 and compared.session[event - 1] == compared.session[event]
 
 
 def _common_surplus(writer: Writer) -> str | None:
     """A step that many normal sessions have, but not those that run like this one."""
-    scene = writer.scene
-    return _surplus_of(writer, scene.session[scene.event], even_if_common=True)
+    compared = writer.compared
+    return _surplus_of(writer, compared.session[compared.event], even_if_common=True)
 
 
 def _lacking(writer: Writer) -> str | None:
     """A step that normal sessions have did not happen, or not often enough."""
-    scene = writer.scene
-    for place in _nearest_missing(scene):
-        key = scene.nearest[place]
-        here = scene.counts[key]
-        normal = scene.normal_counts[key]
+    compared = writer.compared
+    for place in _nearest_missing(compared):
+        key = compared.nearest[place]
+        here = compared.counts[key]
+        normal = compared.normal_counts[key]
         # In a session under way counts say nothing, but a step that never came before others does.
-        if here >= normal or (here and not scene.is_ended):
+        if here >= normal or (here and not compared.is_ended):
             continue
-        instead = _instead_of(scene, place)
+        instead = _instead_of(compared, place)
         if instead is not None and not here:
             return (
                 f"{writer.event(instead)} came {writer.after(instead)}; normally "
@@ -246,17 +246,17 @@ def _lacking(writer: Writer) -> str | None:
             )
         step = writer.normal(place)
         often = f"happened only {times(here)}, normally {times(normal)}"
-        if here and scene.has_absent(key):
+        if here and compared.has_absent(key):
             return f"{step} is missing: that step {often}."
-        before = _previous_here(scene, place)
-        if here and before is not None and scene.session[before] != key:
+        before = _previous_here(compared, place)
+        if here and before is not None and compared.session[before] != key:
             return f"{step} {often}: one less than usual after {writer.event(before)}."
         if here:
             return f"{step} {often}."
-        follower = _next_here(scene, place)
+        follower = _next_here(compared, place)
         if follower is not None:
             return f"{writer.event(follower)} came without {step} before it."
-        if before == len(scene.session) - 1:
+        if before == len(compared.session) - 1:
             usual = writer.usual_next(place)
             return f"Nothing followed {writer.event(before)}; normally {usual} does."
         if before is not None:
@@ -267,11 +267,11 @@ def _lacking(writer: Writer) -> str | None:
 
 def _moved(writer: Writer) -> str | None:
     """A step came before or after another one that it normally follows or precedes."""
-    scene = writer.scene
-    for event in sorted(scene.extra, key=lambda event: abs(event - scene.event)):
-        key = scene.session[event]
-        places = [j for i, j in scene.pairs if i is None and j is not None]
-        same = [place for place in places if scene.nearest[place] == key]
+    compared = writer.compared
+    for event in sorted(compared.extra, key=lambda event: abs(event - compared.event)):
+        key = compared.session[event]
+        places = [j for i, j in compared.pairs if i is None and j is not None]
+        same = [place for place in places if compared.nearest[place] == key]
         for place in same:
             told = _where_moved(writer, event, place)
             if told is not None:
@@ -281,10 +281,10 @@ def _moved(writer: Writer) -> str | None:
 
 def _where_moved(writer: Writer, event: int, place: int) -> str | None:
     """The order of an event and of a step that normally is on its other side."""
-    scene = writer.scene
-    key = scene.session[event]
-    both = [(i, j) for i, j in scene.pairs if i is not None and j is not None]
-    others = [(i, j) for i, j in both if scene.session[i] != key]
+    compared = writer.compared
+    key = compared.session[event]
+    both = [(i, j) for i, j in compared.pairs if i is not None and j is not None]
+    others = [(i, j) for i, j in both if compared.session[i] != key]
     # Of several such steps the last one says most: "recorded before stored".
     after = [i for i, j in others if i > event and j < place]
     if after:
@@ -302,17 +302,18 @@ def _where_moved(writer: Writer, event: int, place: int) -> str | None:
 
 def _of_counts(writer: Writer) -> str | None:
     """The same without a normal session: what the nearest normal Seq has more or less."""
-    scene = writer.scene
-    if scene.nearest:
+    compared = writer.compared
+    if compared.nearest:
         return None
-    step = scene.template(scene.session[scene.event])
-    where = writer.after(scene.event)
-    if step in scene.evidence.repeated:
-        more = scene.evidence.repeated[step]
-        return f"{writer.event(scene.event)} happened {times(more)} more than normal, {where}."
-    if step in scene.evidence.extra:
+    step = compared.template(compared.session[compared.event])
+    where = writer.after(compared.event)
+    if step in compared.evidence.repeated:
+        more = compared.evidence.repeated[step]
+        return f"{writer.event(compared.event)} happened {times(more)} more than normal, {where}."
+    if step in compared.evidence.extra:
         return (
-            f"{writer.event(scene.event)} happened {where}, where normal sessions do not have it."
+            f"{writer.event(compared.event)} happened {where}, "
+            "where normal sessions do not have it."
         )
     return None
 
@@ -335,43 +336,44 @@ _KINDS: tuple[Callable[[Writer], str | None], ...] = (
 )
 
 
-def _nearest_missing(scene: Scene) -> list[int]:
+def _nearest_missing(compared: Comparison) -> list[int]:
     """Missing places, those beside the oddest event first."""
     distance: dict[int, int] = {}
     event = 0
-    for i, j in scene.pairs:
+    for i, j in compared.pairs:
         if i is not None:
             event = i
         if j is not None:
-            distance[j] = abs(event - scene.event)
+            distance[j] = abs(event - compared.event)
     return sorted(
-        scene.missing, key=lambda place: (scene.is_success(scene.nearest[place]), distance[place])
+        compared.missing,
+        key=lambda place: (compared.is_success(compared.nearest[place]), distance[place]),
     )
 
 
-def _instead_of(scene: Scene, place: int) -> int | None:
+def _instead_of(compared: Comparison, place: int) -> int | None:
     """The last event that came where an event of the normal session is missing."""
-    at = scene.pairs.index((None, place))
+    at = compared.pairs.index((None, place))
     before = at
-    while before and scene.pairs[before - 1][0] is None:
+    while before and compared.pairs[before - 1][0] is None:
         before -= 1
-    if not before or scene.pairs[before - 1][1] is not None:
+    if not before or compared.pairs[before - 1][1] is not None:
         return None
-    return scene.pairs[before - 1][0]
+    return compared.pairs[before - 1][0]
 
 
-def _next_here(scene: Scene, place: int) -> int | None:
+def _next_here(compared: Comparison, place: int) -> int | None:
     """The first event of the session whose counterpart comes after `place`."""
-    for i, j in scene.pairs:
+    for i, j in compared.pairs:
         if i is not None and j is not None and j > place:
             return i
     return None
 
 
-def _previous_here(scene: Scene, place: int) -> int | None:
+def _previous_here(compared: Comparison, place: int) -> int | None:
     """The last event of the session whose counterpart comes before `place`."""
     found = None
-    for i, j in scene.pairs:
+    for i, j in compared.pairs:
         if i is not None and j is not None and j < place:
             found = i
     return found

@@ -8,8 +8,8 @@ from ..core.hierarchy import UNKNOWN
 from ..core.listing import listed
 from ..detect.order import Order
 from ..types import Evidence
+from .comparison import Comparison, longest_run
 from .phrases import counted, counted_value, listed_briefly, short
-from .scene import Scene, longest_run
 
 # Characters of the step that a sentence is about, and of the steps around it. Longer ones lose
 # their middle: the beginning says who speaks, and the end often holds the point, as in "… But it
@@ -23,8 +23,8 @@ _MAX_CONTEXT = 100
 class Writer:
     """Makes the sentences, and remembers which steps they have named already."""
 
-    def __init__(self, scene: Scene, clean: Callable[[str], str] | None) -> None:
-        self.scene = scene
+    def __init__(self, compared: Comparison, clean: Callable[[str], str] | None) -> None:
+        self.compared = compared
         self._clean = clean
         # Log keys, in the order in which they were told of.
         self._told: dict[int, None] = {}
@@ -32,17 +32,17 @@ class Writer:
     @property
     def about(self) -> int:
         """The log key of the step that was named first; the odd event's if none was."""
-        return next(iter(self._told), self.scene.session[self.scene.event])
+        return next(iter(self._told), self.compared.session[self.compared.event])
 
     def event(self, event: int) -> str:
         """An event of the session in quotes."""
-        self._told[self.scene.session[event]] = None
-        return self.quoted(self.scene.name(event), _MAX_STEP)
+        self._told[self.compared.session[event]] = None
+        return self.quoted(self.compared.name(event), _MAX_STEP)
 
     def events(self, events: Sequence[int]) -> tuple[str, str]:
         """Events of one step in quotes, and in brackets the values in which they differ."""
-        step, values = self.scene.common_name(events)
-        self._told[self.scene.session[events[0]]] = None
+        step, values = self.compared.common_name(events)
+        self._told[self.compared.session[events[0]]] = None
         how_often = [counted_value(value, count) for value, count in values.items()]
         differing = ""
         if how_often:
@@ -51,26 +51,26 @@ class Writer:
 
     def normal(self, place: int) -> str:
         """An event of the normal session in quotes."""
-        self._told[self.scene.nearest[place]] = None
-        return self.quoted(self.scene.normal_name(place), _MAX_STEP)
+        self._told[self.compared.nearest[place]] = None
+        return self.quoted(self.compared.normal_name(place), _MAX_STEP)
 
     def usual_next(self, place: int) -> str:
         """What usually follows the session's last event: in most sessions, or in the nearest."""
-        scene = self.scene
-        last = scene.session[-1]
-        if scene.order is not None:
-            usual = scene.order.follows(last, scene.nearest[place]).usual
+        compared = self.compared
+        last = compared.session[-1]
+        if compared.order is not None:
+            usual = compared.order.follows(last, compared.nearest[place]).usual
             # A step that mostly repeats itself does not do so for ever.
             if usual >= 0 and usual != last:
-                return self.quoted(scene.filled(usual), _MAX_STEP)
+                return self.quoted(compared.filled(usual), _MAX_STEP)
         return self.normal(place)
 
     def lacking(self, place: int) -> str:
         """A step that happened too rarely, with how often it is lacking."""
-        scene = self.scene
-        key = scene.nearest[place]
-        usual = scene.normal_counts[key]
-        here = scene.counts[key]
+        compared = self.compared
+        key = compared.nearest[place]
+        usual = compared.normal_counts[key]
+        here = compared.counts[key]
         step = self.normal(place)
         if not here:
             return counted(step, usual)
@@ -89,23 +89,23 @@ class Writer:
         """Where an event happened."""
         if event == 0:
             return "at the very beginning"
-        return f"after {self.quoted(self.scene.name(event - 1))}"
+        return f"after {self.quoted(self.compared.name(event - 1))}"
 
     def out_of_order(self) -> str:
         """What can be said where no comparison finds more: the order is what is odd."""
-        scene = self.scene
-        event = scene.event
-        if scene.nearest and list(scene.session) == list(scene.nearest):
+        compared = self.compared
+        event = compared.event
+        if compared.nearest and list(compared.session) == list(compared.nearest):
             return self._rare_together()
         step = self.event(event)
         if event == 0:
             return f"{step} came first; normal sessions do not begin like that."
         before = event - 1
-        pair = (scene.session[before], scene.session[event])
-        if pair[0] == pair[1] and longest_run(scene.nearest, pair[1]) < 2:
+        pair = (compared.session[before], compared.session[event])
+        if pair[0] == pair[1] and longest_run(compared.nearest, pair[1]) < 2:
             return f"{step} happened twice in a row; normally it is not repeated at this point."
-        if scene.order is not None and scene.order.had_pair(*pair):
-            return self._new_pair(scene.order) or (
+        if compared.order is not None and compared.order.had_pair(*pair):
+            return self._new_pair(compared.order) or (
                 f"No normal session runs like this one from {step} on."
             )
         expected = self._expected_after(before)
@@ -115,10 +115,10 @@ class Writer:
 
     def _rare_together(self) -> str:
         """A session that ran like a normal one, of which there are hardly any."""
-        scene = self.scene
+        compared = self.compared
         trouble: dict[int, int] = {}
-        for event, key in enumerate(scene.session):
-            if scene.is_trouble(key):
+        for event, key in enumerate(compared.session):
+            if compared.is_trouble(key):
                 trouble.setdefault(key, event)
         if len(trouble) < 2:
             return "Each step is usual, but hardly any normal session has all of them together."
@@ -127,8 +127,8 @@ class Writer:
 
     def _new_pair(self, order: Order) -> str | None:
         """The first step behind the odd event that training never had after the one before it."""
-        keys = self.scene.session
-        for event in range(self.scene.event + 1, len(keys)):
+        keys = self.compared.session
+        for event in range(self.compared.event + 1, len(keys)):
             if not order.had_pair(keys[event - 1], keys[event]):
                 self._told.clear()
                 step = self.event(event)
@@ -137,19 +137,19 @@ class Writer:
 
     def _expected_after(self, event: int) -> str | None:
         """What normally follows an event, if it is another step than the one that did."""
-        scene = self.scene
-        place = scene.place_of(event)
-        if place is None or place + 1 >= len(scene.nearest):
+        compared = self.compared
+        place = compared.place_of(event)
+        if place is None or place + 1 >= len(compared.nearest):
             return None
-        if scene.nearest[place + 1] == scene.session[event + 1]:
+        if compared.nearest[place + 1] == compared.session[event + 1]:
             return None
-        return self.quoted(scene.normal_name(place + 1))
+        return self.quoted(compared.normal_name(place + 1))
 
     def rest(self) -> list[str]:
         """What differs besides, each step once."""
-        scene = self.scene
-        if not scene.nearest:
-            return self._rest_of_counts(scene.evidence)
+        compared = self.compared
+        if not compared.nearest:
+            return self._rest_of_counts(compared.evidence)
         sentences = []
         errors = self._other_errors()
         if errors:
@@ -161,30 +161,29 @@ class Writer:
 
     def _other_errors(self) -> list[str]:
         """Errors that normal sessions do not have. Other steps may be harmless and are left out."""
-        scene = self.scene
+        compared = self.compared
         found: dict[int, str] = {}
-        for event in scene.extra:
-            key = scene.session[event]
-            if key not in self._told and not scene.normal_counts[key] and scene.is_error(key):
-                found[key] = self.quoted(scene.name(event))
+        for event in compared.extra:
+            key = compared.session[event]
+            if key not in self._told and not compared.normal_counts[key] and compared.is_error(key):
+                found[key] = self.quoted(compared.name(event))
         return list(found.values())
 
     def _other_missing(self) -> list[str]:
         """Steps that happened too rarely. One that only changed its place is not missing."""
-        scene = self.scene
+        compared = self.compared
         found: dict[int, str] = {}
-        if not scene.is_ended:
+        if not compared.is_ended:
             return []
-        for place in scene.missing:
-            key = scene.nearest[place]
-            is_lacking = scene.normal_counts[key] > scene.counts[key]
-            if key not in self._told and not scene.is_success(key) and is_lacking:
+        for place in compared.missing:
+            key = compared.nearest[place]
+            if key not in self._told and not compared.is_success(key) and compared.lacks(key):
                 found[key] = self.lacking(place)
         return list(found.values())
 
     def _rest_of_counts(self, evidence: Evidence) -> list[str]:
         """The same where no normal session is known: from the nearest normal Seq's counts."""
-        told = {self.scene.template(key) for key in self._told}
+        told = {self.compared.template(key) for key in self._told}
         extra = _without(evidence.extra, told)
         missing = _without(evidence.missing, told)
         sentences = []

@@ -17,7 +17,8 @@ from ..reading.seam import Events, Read, reading_by
 from ..types import Finding
 from .change_watch import ChangeWatch
 from .context import ContextReader
-from .doubts import Doubts
+from .delays import StreamDelays
+from .doubted import DoubtedEvents
 from .findings import FindingMaker
 from .hanging import Hanging
 from .hierarchy import Hierarchy
@@ -27,7 +28,6 @@ from .lateness import InOrder
 from .loop import Loop
 from .novelties import Novelties
 from .parts import EngineParts, Limits
-from .patience import Patience
 from .references import References
 from .sessions import ALERTED, Session, Sessionizer, SessionSettings
 from .settling import Settling
@@ -79,11 +79,11 @@ class Engine:
             by_stream=limits.idle_clock == "stream",
             counters=self.counters,
             on_begin=self._begin,
-            patience=Patience(parts.silence_ns),
+            delays=StreamDelays(parts.silence_ns),
             flow=parts.flow(),
             sources=parts.sources(self.reader),
         )
-        self.doubts = Doubts(self)
+        self.doubted = DoubtedEvents(self)
         # Holds events where they may come late; None where they are taken as they come.
         self.in_order: InOrder | None = None
         if settings.allowed_lateness:
@@ -102,7 +102,7 @@ class Engine:
             sessions=self.sessions,
             time=self.time,
             novelties=novelties,
-            doubts=self.doubts,
+            doubted=self.doubted,
             in_order=self.in_order,
             settling=self.settling,
             keep_lines=limits.keep_lines,
@@ -171,7 +171,7 @@ class Engine:
         """End of input: judge every open session."""
         findings: list[Finding] = []
         if self.time.give_up_doubt():
-            self.doubts.believe_after_all(findings, at_end=True)
+            self.doubted.believe_after_all(findings, at_end=True)
         if self.in_order is not None:
             self.in_order.finish(findings)
         findings += self._close_all(self.sessions.drain())

@@ -28,6 +28,7 @@ from operator import add, ge
 from typing import Any
 
 from ..types import Finding
+from .delays import ARRIVAL_NS
 from .flow_findings import (
     SCALES,
     WINDOW_NS,
@@ -38,7 +39,6 @@ from .flow_findings import (
     UsualFlow,
     flow_finding,
 )
-from .patience import ARRIVAL_NS
 
 # Windows after a burst or a silence was reported in which others are taken for the same.
 _TOGETHER = 10

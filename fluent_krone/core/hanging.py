@@ -11,7 +11,7 @@
    taken and before it ends, whether or not it was collected in between; so the finding says that
    the limit was exceeded, and not by how much.
 5. Silences of the whole stream do not count, and events may come as late as they have come before
-   (`Patience`).
+   (`StreamDelays`).
 """
 
 from __future__ import annotations
@@ -20,8 +20,8 @@ import heapq
 
 from ..reading.records import SessionKey
 from ..types import Finding
+from .delays import ARRIVAL_NS, NO_SILENCE_NS
 from .findings import FindingMaker
-from .patience import ARRIVAL_NS, NO_SILENCE_NS
 from .sessions import ALERTED, Session, Sessionizer
 from .steps import StepJudge, uncertain_ns
 from .stream_time import StreamTime
@@ -47,7 +47,7 @@ class Hanging:
         self._time = time
         self._make = make
         self._alarms: list[tuple[int, SessionKey]] = []
-        if steps is not None and time.patience.silence_ns != NO_SILENCE_NS:
+        if steps is not None and time.delays.silence_ns != NO_SILENCE_NS:
             sessions.first_alarm = NO_ALARM
 
     def set_alarm(self, session: Session, due: int) -> None:
@@ -67,7 +67,7 @@ class Hanging:
             # While no record comes: it may be on its way, and a silence that is longer than
             # training had is no waiting.
             silent_ns = max(silent_ns - ARRIVAL_NS, 0)
-            clock = self._time.clock + min(silent_ns, self._time.patience.silence_ns)
+            clock = self._time.clock + min(silent_ns, self._time.delays.silence_ns)
         while self._alarms and self._alarms[0][0] < clock and len(findings) < most:
             alarm, key = heapq.heappop(self._alarms)
             session = self._sessions.open.get(key)
@@ -112,4 +112,4 @@ class Hanging:
         if wait_ns >= self._sessions.idle_ns or self._make.is_told(session, "stuck"):
             return end
         wait_ns += uncertain_ns(self._steps, session.last_ns)
-        return min(self._time.patience.due(session.seen, wait_ns), end)
+        return min(self._time.delays.due(session.seen, wait_ns), end)

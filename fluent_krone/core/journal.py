@@ -26,7 +26,7 @@ from typing import Any
 from ..errors import SnapshotError
 from ..reading.newforms import NUMBERS
 from ..reading.templates import TemplateMatcher, template_id
-from .doubts import Doubts
+from .doubted import DoubtedEvents
 from .lateness import InOrder
 from .novelties import Novelties
 from .sessions import Session, Sessionizer
@@ -94,7 +94,7 @@ class Journal:
         sessions: Sessionizer,
         time: StreamTime,
         novelties: Novelties,
-        doubts: Doubts,
+        doubted: DoubtedEvents,
         in_order: InOrder | None,
         settling: Settling,
         keep_lines: int,
@@ -104,7 +104,7 @@ class Journal:
         self._sessions = sessions
         self._time = time
         self._novelties = novelties
-        self._doubts = doubts
+        self._doubted = doubted
         self._in_order = in_order
         self._tracker = settling.tracker
         self._settling = settling
@@ -233,7 +233,7 @@ class Journal:
             "version": SNAPSHOT_VERSION,
             **self._time.save(everything=everything),
             **self._novelties.save(),
-            **self._doubts.save(),
+            **self._doubted.save(),
         }
         if self._in_order is not None:
             found |= self._in_order.save()
@@ -300,7 +300,7 @@ class Journal:
             if session.levels is not None:
                 session.levels = session.levels[:due].ljust(due, b"\0")
         self._sessions.load(snapshot["started"])
-        self._doubts.load(snapshot)
+        self._doubted.load(snapshot)
         if self._in_order is not None:
             self._in_order.load(snapshot, log_keys)
         self._everything = own != list(snapshot["templates"])

@@ -46,7 +46,7 @@ class Loop:
             engine.single.odd.checked,
             engine.single.odd.is_odd,
             engine.hanging.set_alarm,
-            engine.doubts.settle,
+            engine.doubted.settle,
             engine.time.flow.counts,
             engine.limits.keep_lines,
             engine.reader.has_time,

@@ -7,11 +7,11 @@ from dataclasses import dataclass
 
 from ..reading.records import InputSettings, RecordReader
 from .cascade import Cascade, Clearing
+from .delays import NO_SILENCE_NS
 from .flow import FlowWatch
 from .flow_findings import FlowNode
 from .hierarchy import Hierarchy
 from .localise import NestedDetector, SeqDetector
-from .patience import NO_SILENCE_NS
 from .sessions import SessionSettings
 from .sources import Sources
 from .steps import StepJudge

@@ -19,7 +19,7 @@
    watermark has gone back by. A later leap ahead takes that back first, so that a batch of old
    records among new ones does not age any session. With `idle_clock wall` it is arrival times.
 7. While no record comes, the clock goes on with wall time, from the moment of the last `feed`.
-8. A silence of the whole stream that is longer than training had is noted (`patience`), and so is
+8. A silence of the whole stream that is longer than training had is noted (`delays`), and so is
    how late events come: whoever waits for a session's next event must allow for both.
 9. When no time is believed since all are ahead of the wall clock by nearly the same, their writer's
    times are local ones without an offset, or its clock is wrong: that offset is noticed
@@ -35,9 +35,9 @@ from collections import Counter
 from collections.abc import Callable, Mapping
 from typing import Any
 
+from .delays import StreamDelays
 from .flow import FlowWatch
 from .offsets import AGREED, FAR_BEHIND_NS, Offset, quarters_s
-from .patience import Patience
 from .sources import Sources
 
 _NS = 1_000_000_000
@@ -133,12 +133,12 @@ class StreamTime:
         by_stream: bool,
         counters: Counter[str],
         on_begin: Callable[[int], None],
-        patience: Patience | None = None,
+        delays: StreamDelays | None = None,
         flow: FlowWatch | None = None,
         sources: Sources | None = None,
     ) -> None:
         self.by_stream = by_stream
-        self.patience = patience or Patience()
+        self.delays = delays or StreamDelays()
         self.flow = flow or FlowWatch(0)
         self.watermark = 0
         self.clock = 0
@@ -201,8 +201,8 @@ class StreamTime:
     def _go_on(self, clock: int) -> None:
         """The clock shows `clock` from now on, unless it shows more already."""
         if clock > self.clock:
-            if self.clock and clock - self.clock > self.patience.silence_ns:
-                self.patience.note_step(self.clock, clock)
+            if self.clock and clock - self.clock > self.delays.silence_ns:
+                self.delays.note_step(self.clock, clock)
             self.clock = clock
             if clock >= self.flow.edge_ns:
                 self.flow.roll(clock)
@@ -224,11 +224,11 @@ class StreamTime:
             pace.usual_ns = step
             pace.moved_at = pace.now_ns
             self.watermark = time_ns
-            patience = self.patience
-            self.behind = time_ns - patience.lag_ns
+            delays = self.delays
+            self.behind = time_ns - delays.lag_ns
             if self.by_stream:
                 clock = time_ns + self._shift_ns
-                if clock - self.clock > patience.silence_ns or clock >= self.flow.edge_ns:
+                if clock - self.clock > delays.silence_ns or clock >= self.flow.edge_ns:
                     self._go_on(clock)
                 elif clock > self.clock:
                     self.clock = clock
@@ -285,8 +285,8 @@ class StreamTime:
         self._end_doubt()
         late_ns = self.watermark - time_ns
         if late_ns <= _STEP_BACK_NS:
-            self.patience.note_late(late_ns, self.clock, _STEP_BACK_NS)
-            self.behind = self.watermark - self.patience.lag_ns
+            self.delays.note_late(late_ns, self.clock, _STEP_BACK_NS)
+            self.behind = self.watermark - self.delays.lag_ns
             self._back.count = 0
             return
         if not self._back.add(time_ns):
@@ -334,7 +334,7 @@ class StreamTime:
             "shift": self._shift_ns,
             "back": [self._back.count, self._back.largest_ns],
             "offset": self._offset.save(),
-            **self.patience.save(),
+            **self.delays.save(),
             **self.flow.save(everything=everything),
         }
 
@@ -352,9 +352,9 @@ class StreamTime:
         self._shift_ns = saved.get("shift", 0)
         self._back.count, self._back.largest_ns = saved.get("back", (0, 0))
         self._offset.load(saved.get("offset", (0, 0, 0, None)))
-        self.patience.load(saved)
+        self.delays.load(saved)
         self.flow.load(saved)
-        self.behind = self.watermark - self.patience.lag_ns
+        self.behind = self.watermark - self.delays.lag_ns
         if self.doubted or self._back.count:
             self.behind = self.watermark + 1
 
@@ -392,7 +392,7 @@ class StreamTime:
         self._settle()
 
     def _settle(self) -> None:
-        self.behind = self.watermark - self.patience.lag_ns
+        self.behind = self.watermark - self.delays.lag_ns
         if self.by_stream:
             self._go_on(self.watermark + self._shift_ns)
 

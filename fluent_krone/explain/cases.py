@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import functools
 
-from ..alerts.scene import scene_of
+from ..alerts.comparison import comparison_of
 from ..alerts.words import explain
 from ..config import Config
 from ..core.failures import severity
@@ -77,9 +77,9 @@ class CaseMaker:
         hierarchy = self._bundle.hierarchy
         verdict = finding.verdict
         if verdict is not None:
-            scene = scene_of(finding, hierarchy, self._bundle, with_texts=with_lines)
+            compared = comparison_of(finding, hierarchy, self._bundle, with_texts=with_lines)
             seq = verdict.seq
-            return seq.start, seq.end, verdict.event, explain(scene, self._safe).text
+            return seq.start, seq.end, verdict.event, explain(compared, self._safe).text
         deviation = finding.deviations[0]
         spans = runs([hierarchy.action_of[key] for key in finding.log_keys])
         start, end = next(span for span in spans if span[0] <= deviation.event < span[1])

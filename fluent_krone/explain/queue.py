@@ -320,8 +320,8 @@ class ExplanationQueue:
                     self._note_duration(time.monotonic() - began)
                 own_pause = back_off.next_s() * random.uniform(0.5, 1.0)
                 pause = max(failure.retry_after_s or 0.0, own_pause)
-                patience = max(waiting.deadline for waiting in others) - time.monotonic()
-                if failure.reason not in _WORTH_ANOTHER_TRY or pause >= patience:
+                left_s = max(waiting.deadline for waiting in others) - time.monotonic()
+                if failure.reason not in _WORTH_ANOTHER_TRY or pause >= left_s:
                     raise
             await asyncio.sleep(pause)
 

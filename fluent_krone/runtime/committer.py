@@ -132,7 +132,7 @@ class Committer:
         try:
             self._commit()
         except BaseException as error:
-            self._halt.because(error)
+            self._halt.fail(error)
             raise
 
     def end_learning(self, learnt: dict[str, Any]) -> None:

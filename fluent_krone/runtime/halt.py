@@ -23,7 +23,7 @@ class Halt:
     def is_set(self) -> bool:
         return self.event.is_set()
 
-    def because(self, error: BaseException) -> None:
+    def fail(self, error: BaseException) -> None:
         """Halt. Anything but a cancellation is logged as a bug."""
         self.event.set()
         if isinstance(error, Exception):
@@ -33,4 +33,4 @@ class Halt:
     def on_bug(self, task: asyncio.Task[None]) -> None:
         """Callback for a task that must not end: halt when it ended with an error."""
         if not task.cancelled() and (error := task.exception()):
-            self.because(error)
+            self.fail(error)

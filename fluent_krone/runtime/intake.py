@@ -196,7 +196,7 @@ class Intake:
         try:
             records = self._judge.feed(tag, events, self._clock_ns())
         except BaseException as error:
-            self._halt.because(error)
+            self._halt.fail(error)
             raise
         if self._judge.keeper is not None:
             self._judge.keeper.fed()
@@ -210,7 +210,7 @@ class Intake:
             try:
                 await self._look()
             except BaseException as error:
-                self._halt.because(error)
+                self._halt.fail(error)
                 raise
 
     async def _look(self) -> None:

@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 from synthetic import MESSAGES, NORMAL, T0, S, event
 
+from fluent_krone.alerts.comparison import Comparison
 from fluent_krone.alerts.deviations import (
     Difference,
     differences_of,
@@ -18,7 +19,6 @@ from fluent_krone.alerts.deviations import (
 )
 from fluent_krone.alerts.mending import Mending
 from fluent_krone.alerts.records import AlertMaker
-from fluent_krone.alerts.scene import Scene
 from fluent_krone.config import Config
 from fluent_krone.detect.bundle import Bundle
 from fluent_krone.types import Evidence, Seq, Verdict
@@ -38,9 +38,9 @@ UNKNOWN = 8
 USUAL = (OPEN, ACK, STORE, RECORD, CLOSE)
 
 
-def scene(
+def compared(
     session: Sequence[int], nearest: Sequence[int] = USUAL, at: int = 0, **fields: Any
-) -> Scene:
+) -> Comparison:
     evidence = Evidence({}, {}, {}, ("segfault",), (), tuple(nearest))
     verdict = Verdict(
         "status", Seq("status", 0, len(session), ()), at, "nested_aware", 9.0, 1.0, evidence
@@ -49,7 +49,7 @@ def scene(
     def template(key: int) -> str:
         return (*STEPS, "<unknown>")[key]
 
-    return Scene(verdict, tuple(session), tuple(nearest), template, UNKNOWN, **fields)
+    return Comparison(verdict, tuple(session), tuple(nearest), template, UNKNOWN, **fields)
 
 
 def short(found: Sequence[Difference]) -> list[tuple[Any, ...]]:
@@ -93,49 +93,49 @@ def short(found: Sequence[Difference]) -> list[tuple[Any, ...]]:
     ],
 )
 def test_each_kind_of_difference(session: tuple[int, ...], expected: list[Any]) -> None:
-    assert short(differences_of(scene(session))) == expected
+    assert short(differences_of(compared(session))) == expected
 
 
 def test_how_often_is_a_size() -> None:
-    [one] = differences_of(scene((OPEN, ACK, ACK, ACK, ACK, STORE, RECORD, CLOSE)))
+    [one] = differences_of(compared((OPEN, ACK, ACK, ACK, ACK, STORE, RECORD, CLOSE)))
     assert (one.extra, one.size) == ((ACK,), 3)
 
 
 def test_the_difference_of_the_odd_event_comes_first() -> None:
     session = (OPEN, RETRY, ACK, STORE, RECORD, RETRY, RETRY, CLOSE)
-    first, second = differences_of(scene(session, at=5))
+    first, second = differences_of(compared(session, at=5))
     assert (first.before, second.before) == (RECORD, OPEN)
 
 
 def test_a_session_under_way_lacks_nothing_that_may_still_come() -> None:
-    found = differences_of(scene((OPEN, ACK, RETRY), is_ended=False))
+    found = differences_of(compared((OPEN, ACK, RETRY), is_ended=False))
     assert short(found) == [("extra", (RETRY,), (), ACK)]
 
 
 def test_a_round_that_has_begun_once_more_is_the_same_as_when_it_is_over() -> None:
     nearest = (OPEN, ACK, STORE, ACK, STORE)
-    begun = scene((*nearest, ACK), nearest, is_ended=False)
+    begun = compared((*nearest, ACK), nearest, is_ended=False)
     [early] = differences_of(begun)
     assert (early.direction, early.extra) == ("repeated", (ACK, STORE))
     assert words_of(early, STEPS.__getitem__).startswith("acked <id> came again")
-    over = scene((*nearest, ACK, STORE, CLOSE), (*nearest, CLOSE))
+    over = compared((*nearest, ACK, STORE, CLOSE), (*nearest, CLOSE))
     [late] = differences_of(over)
     assert short([late]) == short([early])
     # A session that ends there has no such round, nor has one that had it only once before.
-    assert short(differences_of(scene((*nearest, ACK, CLOSE), (*nearest, CLOSE)))) == [
+    assert short(differences_of(compared((*nearest, ACK, CLOSE), (*nearest, CLOSE)))) == [
         ("extra", (ACK,), (), STORE)
     ]
-    once = scene((OPEN, ACK, STORE, ACK), (OPEN, ACK, STORE), is_ended=False)
+    once = compared((OPEN, ACK, STORE, ACK), (OPEN, ACK, STORE), is_ended=False)
     assert short(differences_of(once)) == [("extra", (ACK,), (), STORE)]
 
 
 def test_steps_that_run_beside_each_other_may_come_in_either_order() -> None:
     session = (OPEN, STORE, ACK, RECORD, RETRY, CLOSE)
     usual = {(OPEN, STORE), (STORE, ACK), (ACK, RECORD), (RECORD, RETRY)}
-    found = differences_of(scene(session), lambda one, other: (one, other) in usual)
+    found = differences_of(compared(session), lambda one, other: (one, other) in usual)
     assert short(found) == [("extra", (RETRY,), (), RECORD)]
     usual.remove((STORE, ACK))
-    found = differences_of(scene(session), lambda one, other: (one, other) in usual)
+    found = differences_of(compared(session), lambda one, other: (one, other) in usual)
     assert len(found) == 2
 
 
@@ -144,11 +144,11 @@ def test_a_step_that_normal_sessions_may_lack_is_not_what_differs() -> None:
     usual = {(OPEN, STORE)}
     retried = ("extra", (RETRY,), (), RECORD)
     lacking = ("missing", (), (ACK,), OPEN)
-    found = differences_of(scene(session), lambda *pair: pair in usual)
+    found = differences_of(compared(session), lambda *pair: pair in usual)
     assert short(found) == [retried]
     # Where training never went on in this way, or nothing else differs, it is told.
-    assert short(differences_of(scene(session), lambda *pair: False)) == [lacking, retried]
-    alone = scene((OPEN, STORE, RECORD, CLOSE))
+    assert short(differences_of(compared(session), lambda *pair: False)) == [lacking, retried]
+    alone = compared((OPEN, STORE, RECORD, CLOSE))
     assert short(differences_of(alone, lambda *pair: pair in usual)) == [lacking]
 
 
@@ -168,19 +168,19 @@ def test_extra_steps_may_stand_where_training_had_them(
     session: tuple[int, ...], is_usual: bool
 ) -> None:
     usual = {*itertools.pairwise(USUAL), (ACK, ACK), (ACK, RECORD), (ACK, RETRY), (RETRY, STORE)}
-    shown = scene(session)
+    shown = compared(session)
     [one] = differences_of(shown)
     assert is_in_usual_order(shown, one, lambda *pair: pair in usual) == is_usual
 
 
 def test_a_session_that_has_many_differences_is_unlike_as_a_whole() -> None:
-    few = scene((OPEN, ACK, RETRY, STORE, RECORD, CLOSE))
+    few = compared((OPEN, ACK, RETRY, STORE, RECORD, CLOSE))
     assert is_complete(few, differences_of(few))
     session = [step for _ in range(20) for step in (RETRY, ACK)]
     nearest = [step for _ in range(20) for step in (CLOSE, ACK)]
-    many = scene(session, nearest)
+    many = compared(session, nearest)
     assert not is_complete(many, differences_of(many))
-    assert not is_complete(scene(USUAL), [])
+    assert not is_complete(compared(USUAL), [])
 
 
 def test_differences_are_told_in_sentences() -> None:
@@ -188,7 +188,7 @@ def test_differences_are_told_in_sentences() -> None:
         return f"“{STEPS[key]}”"
 
     sessions = [(OPEN, ACK), (STORE, RECORD, CLOSE), (OPEN, ACK, RETRY, RECORD, CLOSE)]
-    found = [differences_of(scene(session))[0] for session in sessions]
+    found = [differences_of(compared(session))[0] for session in sessions]
     assert [words_of(one, quoted) for one in found] == [
         "The session ends after “acked <id>”; the nearest normal session goes on with “stored <id> "
         "at host north” and then “recorded <id>” and then “closed <id>”.",

@@ -10,8 +10,8 @@ import pytest
 from synthetic import GOING, MESSAGES, T0, S
 from synthetic import OPEN as OPEN_DOOR
 
+from fluent_krone.alerts.comparison import Comparison, comparison_of
 from fluent_krone.alerts.phrases import listed_briefly, short
-from fluent_krone.alerts.scene import Scene, scene_of
 from fluent_krone.alerts.words import explain
 from fluent_krone.core.hierarchy import Hierarchy, Leaf
 from fluent_krone.detect.bundle import Bundle
@@ -39,12 +39,12 @@ def template(key: int) -> str:
     return STEPS[key] if key < UNKNOWN else "<unknown>"
 
 
-def words(scene: Scene, clean: Callable[[str], str] | None = None) -> str:
-    return explain(scene, clean).text
+def words(compared: Comparison, clean: Callable[[str], str] | None = None) -> str:
+    return explain(compared, clean).text
 
 
 def about(key: str) -> dict[str, Any]:
-    """Fields of a scene whose lines all have the session's own key in their masks."""
+    """Fields of a comparison whose lines all have the session's own key in their masks."""
     return {"read": lambda: [(step, [("<id>", key)]) for step in NORMAL], "keys": {key}}
 
 
@@ -53,14 +53,14 @@ def messages(values: Mapping[int, str]) -> Callable[[], Any]:
     return lambda: [(step, [("<id>", letter)]) for step in values for letter in values[step]]
 
 
-def scene(
+def compared(
     session: tuple[int, ...],
     event: int,
     *,
     nearest: tuple[int, ...] = NORMAL,
     evidence: Mapping[str, Any] | None = None,
     **fields: Any,
-) -> Scene:
+) -> Comparison:
     empty: dict[str, Any] = {
         "extra": {},
         "missing": {},
@@ -77,7 +77,7 @@ def scene(
         0.0,
         Evidence(**empty | dict(evidence or {})),
     )
-    return Scene(verdict, session, nearest, template, UNKNOWN, **fields)
+    return Comparison(verdict, session, nearest, template, UNKNOWN, **fields)
 
 
 @pytest.mark.parametrize(
@@ -126,13 +126,13 @@ def scene(
 def test_the_first_sentence_says_what_is_wrong(
     session: tuple[int, ...], event: int, expected: str
 ) -> None:
-    assert words(scene(session, event)) == expected
+    assert words(compared(session, event)) == expected
 
 
 def test_a_step_that_training_never_had_is_named_with_its_values() -> None:
     session = (OPEN, ACK, FAIL)
     told = words(
-        scene(
+        compared(
             session,
             2,
             evidence={"unseen": ("write of <id> failed",)},
@@ -143,39 +143,39 @@ def test_a_step_that_training_never_had_is_named_with_its_values() -> None:
 
 
 def test_a_line_of_a_new_kind_is_shown() -> None:
-    told = words(scene((OPEN, UNKNOWN, ACK), 1, texts={1: "clock ran backwards"}))
+    told = words(compared((OPEN, UNKNOWN, ACK), 1, texts={1: "clock ran backwards"}))
     assert told.startswith("New kind of line, after “opened <id>”: “clock ran backwards”.")
-    assert "New kind" not in words(scene((OPEN, UNKNOWN, ACK), 1))
-    assert "unknown kind" in words(scene((OPEN, UNKNOWN, ACK), 1))
+    assert "New kind" not in words(compared((OPEN, UNKNOWN, ACK), 1))
+    assert "unknown kind" in words(compared((OPEN, UNKNOWN, ACK), 1))
 
 
 def test_what_is_known_of_masks_is_filled_in() -> None:
-    told = words(scene((OPEN, STORE, RECORD, CLOSE, DELETE), 1, **about("b7")))
+    told = words(compared((OPEN, STORE, RECORD, CLOSE, DELETE), 1, **about("b7")))
     assert told == "“stored b7” came without “acked b7” before it."
 
 
 def test_an_absent_error_and_a_success_are_not_missed() -> None:
     normal = (OPEN, ACK, RETRY, FAIL, STORE, CHECK, RECORD, CLOSE, DELETE)
-    told = words(scene((OPEN, ACK, STORE, CLOSE, DELETE), 3, nearest=normal))
+    told = words(compared((OPEN, ACK, STORE, CLOSE, DELETE), 3, nearest=normal))
     assert told == "“closed <id>” came without “recorded <id>” before it."
 
 
 def test_another_error_is_told_and_other_steps_are_not() -> None:
     session = (OPEN, ACK, STORE, STORE, STORE, RECORD, CHECK, CLOSE, FAIL, DELETE)
-    told = words(scene(session, 3))
+    told = words(compared(session, 3))
     assert told.endswith("There was also an error: “write of <id> failed”.")
     assert "check" not in told
 
 
 def test_of_a_session_under_way_nothing_is_missing_yet() -> None:
-    told = words(scene((OPEN, ACK, ACK), 2, is_ended=False))
+    told = words(compared((OPEN, ACK, ACK), 2, is_ended=False))
     assert told == "“acked <id>” happened twice in a row; normally once."
-    assert "missing" not in words(scene((OPEN, STORE), 1, is_ended=False))
+    assert "missing" not in words(compared((OPEN, STORE), 1, is_ended=False))
 
 
 def test_without_a_normal_session_the_counts_of_the_nearest_seq_are_told() -> None:
     told = words(
-        scene(
+        compared(
             (OPEN, ACK, ACK),
             1,
             nearest=(),
@@ -185,7 +185,7 @@ def test_without_a_normal_session_the_counts_of_the_nearest_seq_are_told() -> No
     assert told == (
         "“acked <id>” happened once more than normal, after “opened <id>”. Missing: “stored <id>”."
     )
-    assert "do not have that order" in words(scene((OPEN, ACK), 1, nearest=()))
+    assert "do not have that order" in words(compared((OPEN, ACK), 1, nearest=()))
 
 
 def test_steps_are_masked_whole_and_cut_in_the_middle() -> None:
@@ -196,7 +196,7 @@ def test_steps_are_masked_whole_and_cut_in_the_middle() -> None:
         seen.append(step)
         return step.replace("secret", "<secret>")
 
-    told = words(scene((OPEN, UNKNOWN), 1, texts={1: long}), clean)
+    told = words(compared((OPEN, UNKNOWN), 1, texts={1: long}), clean)
     assert long in seen
     assert "aaa" in told and "zzz" in told and "…" in told
     assert len(told) < 500
@@ -214,10 +214,10 @@ def test_short_keeps_both_ends(most: int) -> None:
 def test_the_value_for_which_a_step_is_missing_is_named() -> None:
     normal = (OPEN, OPEN, OPEN, ACK, ACK, ACK, CLOSE)
     read = messages({OPEN: "abc", ACK: "ac", CLOSE: "z"})
-    told = words(scene((OPEN, OPEN, OPEN, ACK, ACK, CLOSE), 4, nearest=normal, read=read))
+    told = words(compared((OPEN, OPEN, OPEN, ACK, ACK, CLOSE), 4, nearest=normal, read=read))
     assert told == "“acked b” is missing: that step happened only twice, normally 3 times."
     unsure = messages({OPEN: "abcd", ACK: "ac"})
-    told = words(scene((OPEN, OPEN, OPEN, ACK, ACK, CLOSE), 4, nearest=normal, read=unsure))
+    told = words(compared((OPEN, OPEN, OPEN, ACK, ACK, CLOSE), 4, nearest=normal, read=unsure))
     assert told == "“acked <id>” happened only twice, normally 3 times."
 
 
@@ -232,20 +232,20 @@ def test_values_are_read_out_of_a_findings_lines(lift: Bundle) -> None:
         for found in engine.feed("app", events, T0 + 99 * S) + engine.finish()
         if found.kind == "sequence"
     ]
-    made = scene_of(finding, lift.hierarchy)
+    made = comparison_of(finding, lift.hierarchy)
     assert made.values[GOING] == {"<num>": {"3"}}
     assert made.filled(GOING) == "lift: going to floor 3"
-    assert scene_of(finding, lift.hierarchy, with_texts=False).values == {}
+    assert comparison_of(finding, lift.hierarchy, with_texts=False).values == {}
 
 
 def test_the_session_key_is_shown_only_where_it_is_known_to_stand() -> None:
     read = [(OPEN, [("<id>", "P17")]), (ACK, [("<id>", "P17")]), (STORE, [("<id>", "shelf4")])]
-    made = scene(NORMAL, 0, read=lambda: read, keys={"P17"})
+    made = compared(NORMAL, 0, read=lambda: read, keys={"P17"})
     assert made.filled(OPEN) == "opened P17"
     assert made.filled(STORE) == "stored <id>", "there stands the id of something else"
     assert made.filled(CLOSE) == "closed <id>", "no message says what stands there"
     read.append((ACK, [("<id>", "P18")]))
-    assert scene(NORMAL, 0, read=lambda: read, keys={"P17"}).filled(ACK) == "acked <id>"
+    assert compared(NORMAL, 0, read=lambda: read, keys={"P17"}).filled(ACK) == "acked <id>"
 
 
 def training(*sessions: tuple[int, ...]) -> Order:
@@ -257,23 +257,23 @@ def training(*sessions: tuple[int, ...]) -> Order:
 def test_an_error_that_hardly_any_normal_session_has_is_told_with_its_number() -> None:
     normal = (OPEN, ACK, FAIL, STORE, RECORD, CLOSE, DELETE)
     rare = training(*[NORMAL] * 299, normal)
-    told = words(scene(normal, 2, nearest=normal, order=rare))
+    told = words(compared(normal, 2, nearest=normal, order=rare))
     assert told == (
         "Error: “write of <id> failed”, after “acked <id>”. It came only once in 300 normal "
         "sessions."
     )
     usual = training(*[NORMAL] * 200, *[normal] * 100)
-    assert "came only" not in words(scene(normal, 2, nearest=normal, order=usual))
+    assert "came only" not in words(compared(normal, 2, nearest=normal, order=usual))
 
 
 def test_a_session_that_begins_like_no_normal_one_is_told_so() -> None:
     order = training(*[NORMAL] * 100)
-    told = words(scene((DELETE, DELETE, DELETE), 0, order=order))
+    told = words(compared((DELETE, DELETE, DELETE), 0, order=order))
     assert told.startswith(
         "The session begins with “deleted <id>”. None of 100 normal sessions does; in 100 % of "
         "them “opened <id>” comes first."
     )
-    assert "begins" not in words(scene((OPEN, DELETE, DELETE), 1, order=order))
+    assert "begins" not in words(compared((OPEN, DELETE, DELETE), 1, order=order))
 
 
 def test_of_repeated_lines_the_addresses_in_which_they_differ_are_listed() -> None:
@@ -282,7 +282,7 @@ def test_of_repeated_lines_the_addresses_in_which_they_differ_are_listed() -> No
     session = (OPEN, ACK, ACK, ACK)
 
     def told_of(lines: Sequence[str]) -> str:
-        made = scene(session, 3, texts=dict(enumerate(["opened b7", *lines])))
+        made = compared(session, 3, texts=dict(enumerate(["opened b7", *lines])))
         return words(dataclasses.replace(made, template=steps.__getitem__))
 
     assert told_of(by).startswith(
@@ -296,7 +296,7 @@ def test_of_repeated_lines_the_addresses_in_which_they_differ_are_listed() -> No
 
 def test_how_many_of_several_steps_are_lacking_is_told() -> None:
     normal = (OPEN, ACK, ACK, ACK, STORE, STORE, CLOSE)
-    told = words(scene((OPEN, ACK), 1, nearest=normal))
+    told = words(compared((OPEN, ACK), 1, nearest=normal))
     assert told == (
         "The session stopped after 2 of 7 steps, at “acked <id>”. It lacks 2 of 3 “acked <id>”, "
         "“stored <id>” ×2 and “closed <id>”."
@@ -304,9 +304,9 @@ def test_how_many_of_several_steps_are_lacking_is_told() -> None:
 
 
 def test_the_step_that_the_sentence_is_about_is_known() -> None:
-    missing = explain(scene((OPEN, STORE, RECORD, CLOSE, DELETE), 1))
+    missing = explain(compared((OPEN, STORE, RECORD, CLOSE, DELETE), 1))
     assert missing.log_key == ACK
-    assert explain(scene((OPEN, ACK, ACK), 2, is_ended=False)).log_key == ACK
+    assert explain(compared((OPEN, ACK, ACK), 2, is_ended=False)).log_key == ACK
 
 
 def test_a_step_that_many_normal_sessions_have_is_not_what_is_odd() -> None:
@@ -314,17 +314,17 @@ def test_a_step_that_many_normal_sessions_have_is_not_what_is_odd() -> None:
     retried = (OPEN, RETRY, ACK, STORE, RECORD, CLOSE, DELETE)
     order = training(*[NORMAL] * 20, *[retried] * 10)
     session = (OPEN, RETRY, ACK, RECORD, CLOSE, DELETE)
-    assert words(scene(session, 1, order=order, most=retried.count)) == (
+    assert words(compared(session, 1, order=order, most=retried.count)) == (
         "“recorded <id>” came without “stored <id>” before it."
     )
-    assert words(scene(session, 1, order=order)).startswith("“tried <id> again” happened after")
+    assert words(compared(session, 1, order=order)).startswith("“tried <id> again” happened after")
 
 
 def test_a_step_in_place_of_another_one_is_what_is_wrong() -> None:
     normal = (OPEN, ACK, STORE, CHECK, CLOSE)
     session = (OPEN, ACK, STORE, RECORD, CLOSE)
     order = training(*[normal] * 20, *[(OPEN, RECORD, CLOSE)] * 20)
-    told = explain(scene(session, 3, nearest=normal, order=order, most=session.count))
+    told = explain(compared(session, 3, nearest=normal, order=order, most=session.count))
     assert told.text == (
         "“recorded <id>” came after “stored <id>”; normally “check of <id> succeeded” comes there."
     )
@@ -333,25 +333,25 @@ def test_a_step_in_place_of_another_one_is_what_is_wrong() -> None:
 
 def test_where_the_odd_event_is_in_order_the_first_one_behind_it_that_is_not_is_named() -> None:
     order = training(*[NORMAL] * 20, (OPEN, CLOSE, DELETE))
-    told = words(scene((OPEN, ACK, CLOSE, DELETE), 1, nearest=(), order=order))
+    told = words(compared((OPEN, ACK, CLOSE, DELETE), 1, nearest=(), order=order))
     assert told == "“closed <id>” came after “acked <id>”; normal sessions do not have that order."
 
 
 def test_a_step_that_is_more_often_in_a_row_is_not_told_to_follow_itself() -> None:
     normal = (OPEN, RETRY, RETRY, CLOSE)
-    told = words(scene((OPEN, RETRY, RETRY, RETRY, RETRY, CLOSE), 4, nearest=normal))
+    told = words(compared((OPEN, RETRY, RETRY, RETRY, RETRY, CLOSE), 4, nearest=normal))
     assert told == "“tried <id> again” happened 4 times, normally twice."
 
 
 def test_a_session_that_ran_like_a_rare_normal_one_is_told_by_its_troubles() -> None:
     rare = (OPEN, FAIL, RETRY, CLOSE)
-    told = words(scene(rare, 3, nearest=rare))
+    told = words(compared(rare, 3, nearest=rare))
     assert told == (
         "Hardly any normal session has all of this together: “write of <id> failed” and “tried "
         "<id> again”."
     )
     usual = (OPEN, ACK, CLOSE)
-    told = words(scene(usual, 2, nearest=usual))
+    told = words(compared(usual, 2, nearest=usual))
     assert told == "Each step is usual, but hardly any normal session has all of them together."
 
 

@@ -59,7 +59,7 @@ Pair = tuple[int | None, int | None]
 
 
 @dataclass(frozen=True)
-class Scene:
+class Comparison:
     """One abnormal session beside the nearest normal one, both as log keys.
 
     `texts` are the messages of some events of the session, by event, and `read` gives the log key
@@ -171,6 +171,10 @@ class Scene:
         if not 1 <= len(missing) <= lacking:
             return None
         return " and ".join(sorted(missing))
+
+    def lacks(self, key: int) -> bool:
+        """Whether the session has a step less often than the normal one."""
+        return self.normal_counts[key] > self.counts[key]
 
     def is_known(self, key: int) -> bool:
         """Whether normal training had a step."""
@@ -284,14 +288,14 @@ class Scene:
         return None
 
 
-def scene_of(
+def comparison_of(
     finding: Finding,
     hierarchy: Hierarchy,
     bundle: Bundle | None = None,
     *,
     with_texts: bool = True,
-) -> Scene:
-    """The scene of a finding that has a verdict. Without texts it holds templates only."""
+) -> Comparison:
+    """The comparison for a finding that has a verdict. Without texts it holds templates only."""
     verdict = finding.verdict
     assert verdict is not None
 
@@ -309,7 +313,7 @@ def scene_of(
         order = bundle.order
         if bundle.nested is not None:
             most = bundle.nested.most
-    return Scene(
+    return Comparison(
         verdict=verdict,
         session=finding.log_keys,
         nearest=verdict.evidence.nearest_keys,

@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True, slots=True)
-class Doubtful:
+class DoubtedEvent:
     """Event number `at` of a session; stream time and event time of the event before it."""
 
     session: Session
@@ -54,14 +54,14 @@ class _Believed:
     cut_at: int = 0
 
 
-class Doubts:
+class DoubtedEvents:
     """The doubted events since the last one that was not, in their order; few, see `StreamTime`."""
 
     __slots__ = ("_engine", "_notes")
 
     def __init__(self, engine: Engine) -> None:
         self._engine = engine
-        self._notes: list[Doubtful] = []
+        self._notes: list[DoubtedEvent] = []
 
     def settle(
         self, keys: Sequence[SessionKey], event: Event, record: Any, findings: list[Finding]
@@ -143,7 +143,7 @@ class Doubts:
         for key, *rest in rows:
             session = self._engine.sessions.open.get(tuple(key))
             if session is not None:
-                self._notes.append(Doubtful(session, *rest))
+                self._notes.append(DoubtedEvent(session, *rest))
 
     def _take(self, key: SessionKey, event: Event, record: Any, findings: list[Finding]) -> None:
         engine = self._engine
@@ -172,9 +172,9 @@ class Doubts:
             # It was passed over: it is no event of the session.
             return
         at = len(session.keys) - 1
-        self._notes.append(Doubtful(session, at, tag, time_ns, seen, last_ns))
+        self._notes.append(DoubtedEvent(session, at, tag, time_ns, seen, last_ns))
 
-    def _cut(self, so_far: _Believed, note: Doubtful, findings: list[Finding]) -> Session:
+    def _cut(self, so_far: _Believed, note: DoubtedEvent, findings: list[Finding]) -> Session:
         """End a session before the noted event; that one and those behind it are the next.
 
         Returns the next one. Its events have the noted event's time, until each gets its own.

@@ -23,15 +23,15 @@ ARRIVAL_NS = 120 * 10**9
 NO_SILENCE_NS = 2**63 - 1
 
 
-class Patience:
+class StreamDelays:
     """The pauses and the lateness of a stream; all times are stream time in ns.
 
     `silence_ns` is how long a silence counts as waiting. `lag_ns` is how far behind the watermark
     events have come so far.
 
-    >>> patience = Patience(silence_ns=10)
-    >>> patience.note_step(90, 500)
-    >>> patience.due(since=80, wait_ns=15), patience.due(since=80, wait_ns=25)
+    >>> delays = StreamDelays(silence_ns=10)
+    >>> delays.note_step(90, 500)
+    >>> delays.due(since=80, wait_ns=15), delays.due(since=80, wait_ns=25)
     (95, 505)
     """
 
