@@ -35,8 +35,8 @@ from typing import Any
 from fluent_krone.reading.mask import SAYS
 from fluent_krone.reading.templates import WILDCARD
 
+from .event_names import EVENT_NAMES
 from .forms import CONSTANTS, GRAMMAR
-from .message_fields import EVENT_NAMES
 
 # A session as templates, and how severe each of its events is.
 Steps = Sequence[tuple[int, int]]

@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import math
 import re
-from collections import Counter
-from collections.abc import Callable, Collection, Hashable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import replace
 from itertools import islice, pairwise
 from typing import Any
@@ -19,9 +17,10 @@ from fluent_krone.reading.records import InputSettings, RecordReader, as_bytes
 from fluent_krone.reading.wildcards import as_text
 
 from . import facets
+from .event_names import FEW_VALUES, OF_A_NAME, is_beside, is_context, most_names, named_first
 from .guess import guess_line_format
 from .nested_fields import last_name, plain_names
-from .session_key import ROUTES, is_execution
+from .session_key import ROUTES
 from .stages import Options
 
 Say = Callable[[str], None]
@@ -60,8 +59,9 @@ def message_field(options: Options, sample: list[dict[bytes, Any]], say: Say) ->
         # `event` may as well be an object.
         plain = {name for record in sample for name in plain_names(record)}
         message = next((name for name in _MESSAGE_NAMES if name in plain), None)
-        composed = _named_first(sample, options.session_key)
-        composed += _others(sample, {*composed, *options.session_key})
+        composed = named_first(sample, options.session_key)
+        others = _others(sample, {*composed, *options.session_key})
+        composed += [name for name in others if not is_context(name, composed[:1], sample)]
         composed = _with_route(composed, sample)
         if composed and (message is None or message in composed):
             return _made_of(composed, "no field has a message text", sample, say)
@@ -136,8 +136,7 @@ def _other_messages(sample: list[dict[bytes, Any]]) -> list[str]:
 
 def _is_prose(name: str, sample: list[dict[bytes, Any]]) -> bool:
     """Whether nearly all records have sentences of words in a field, and not all the same one."""
-    last = last_name(name)
-    if _BESIDE.fullmatch(last) or "," in name:
+    if is_beside(name):
         return False
     values = _values_of(name, sample)
     prose = [v for v in values if isinstance(v, bytes) and _PROSE.match(v)]
@@ -155,14 +154,7 @@ def _is_text(name: str, sample: list[dict[bytes, Any]]) -> bool:
     # An event's name, such as `login`, is no text; a line of text has blanks or many forms.
     if any(b" " in text for text in texts):
         return True
-    return len(set(texts)) > _most_names(texts)
-
-
-def _most_names(values: Sequence[Any]) -> int:
-    """How many distinct values of a field may be names of events; more are texts, or data."""
-    if all(isinstance(value, bytes) and _NAME.fullmatch(value) for value in set(values)):
-        return max(_FEW_VALUES, len(values) // _OF_A_NAME)
-    return _FEW_VALUES
+    return len(set(texts)) > most_names(texts)
 
 
 # The field of a request's method.
@@ -184,121 +176,10 @@ _PROSE = re.compile(
     rb"[A-Za-z\x80-\xff]{2,}[,:]? [^\s=&]*[A-Za-z\x80-\xff]{2,}|[A-Z]{3,7} /\S* HTTP/[0-9.]+\Z"
 )
 
-# Fields that name what happened, and nothing else.
-_NAMES_PROPER = (
-    *("event", "event_type", "eventName", "event_name", "action", "msg", "message", "type", "kind"),
-)
-# Fields that say what happened, in the order in which a message is made of them.
-EVENT_NAMES = (
-    *_NAMES_PROPER,
-    *(
-        "operation",
-        "op",
-        "command",
-        "method",
-        "http_method",
-        "verb",
-        "route",
-        "endpoint",
-        "handler",
-    ),
-    *("state", "outcome", "result", "status", "status_code", "code", "reason", "error"),
-)
-# Distinct values of a categorical field; more are data.
-_FEW_VALUES = 40
-# The name of an event, such as `cart.loaded`, and how often each comes on average at least. A large
-# service has hundreds of them.
-_NAME = re.compile(rb"[A-Za-z][A-Za-z_]*(?:[.:/-][A-Za-z_]+)*")
-_OF_A_NAME = 10
-# Fields that say when, where and how severe. They are read by themselves, or say nothing of what
-# happened.
-_BESIDE = re.compile(
-    r"@?time(?:stamp)?|ts|t|date(?:time)?|asctime|event_?time|levels?|lvl|log_?level|log\.level"
-    r"|level_?name|severity|sev|priority|syslog_.*|host(?:_?name)?|pod(?:_?name)?|node(?:_?name)?|tag"
-    r"|component|logger(?:_?name)?|caller|line(?:no)?|func(?:tion)?|file(?:name)?|version"
-    r"|thread(?:_?name)?|pid|tid|process_?id|thread_?id|source|stream|logtag|time_.*|v|@?version"
-    r"|api_?version|schema.*|ecs\..*|_(?:index|type|score|id)|log_?name|user_?agent|.*user-agent.*"
-    r"|severity_?(?:text|number)|level_?value|@[tlir]|event\.dataset|service\.name|log\..*|s"
-    r"|source_?context|category|insert_?id|e?cs_?version|date|clock"
-    r"|nano_?of_?second|nanos|epoch.*|.*[ _]time|.*stamp",
-    re.I,
-)
-# A field that names what happened is in at least this share of the records, and tells this share of
-# what there is to know about which other fields they have.
-_NEARLY_ALL, _TOLD = 0.95, 0.6
-# Further fields that a message is made of. A record with more of them is a document.
+# Further fields of one record that its message is made of. With more of them it is a document.
 _MOST_OTHERS = 30
-
-
-def _categorical(sample: list[dict[bytes, Any]]) -> list[str]:
-    """Fields that name what happened and take few values, by their usual names."""
-    found = []
-    for name in EVENT_NAMES:
-        values = [record[name.encode()] for record in sample if name.encode() in record]
-        plain = [value for value in values if isinstance(value, bytes | int | bool)]
-        few = 1 <= len(set(plain)) <= min(_most_names(plain), max(2, len(sample) // 5))
-        if plain and few and len(plain) >= _RARELY * len(sample):
-            found.append(name)
-    return found
-
-
-def _named_first(sample: list[dict[bytes, Any]], keys: Collection[str]) -> list[str]:
-    """The categorical fields; the first one names what happened, whatever its name is."""
-    found = _categorical(sample)
-    if found[:1] and found[0] in _NAMES_PROPER:
-        return found
-    deciding = _deciding(sample, keys)
-    if deciding is None:
-        return found
-    return [deciding, *(name for name in found if name != deciding)]
-
-
-def _deciding(sample: list[dict[bytes, Any]], keys: Collection[str]) -> str | None:
-    """The field whose word decides which other fields a record has; None where none does.
-
-    That word says what happened: records of one event have the same fields, and others than those
-    of most other events.
-    """
-    names = [frozenset(plain_names(record)) for record in sample]
-    surprise = _surprise(names)
-    found: tuple[float, int, str] | None = None
-    for name in dict.fromkeys(name for of_one in names for name in sorted(of_one)):
-        if name in keys or _is_beside(name):
-            continue
-        words = _event_names(name, sample)
-        if words is None:
-            continue
-        of_word: dict[Any, list[frozenset[str]]] = {}
-        for word, fields in zip(words, names, strict=True):
-            of_word.setdefault(word, []).append(fields)
-        left = sum(len(fields) * _surprise(fields) for fields in of_word.values()) / len(sample)
-        told = surprise - left
-        # Of two that tell as much, the one of more words tells more of what happened.
-        if told > _TOLD * surprise and (found is None or (told, len(of_word)) > found[:2]):
-            found = (told, len(of_word), name)
-    return found[2] if found else None
-
-
-def _event_names(name: str, sample: list[dict[bytes, Any]]) -> list[Any] | None:
-    """The values of a field of nearly all records, if they may be names of events."""
-    get = field_getter(name)
-    had = [get(record) for record in sample]
-    words = [value for value in had if isinstance(value, bytes) and _NAME.fullmatch(value)]
-    if len(words) < _NEARLY_ALL * len(sample) or len(set(words)) > _most_names(words):
-        return None
-    return had
-
-
-def _is_beside(name: str) -> bool:
-    """Whether a field says when, where or for whom, by its name."""
-    last = last_name(name)
-    return bool(_BESIDE.fullmatch(last)) or "," in name or is_execution(last)
-
-
-def _surprise(values: Sequence[Hashable]) -> float:
-    """The entropy of values, in nats."""
-    total = len(values)
-    return -sum(n / total * math.log(n / total) for n in Counter(values).values())
+# … and of all records, which have different ones.
+_MOST_NAMED = 100
 
 
 def _others(sample: list[dict[bytes, Any]], known: Collection[str]) -> list[str]:
@@ -308,12 +189,16 @@ def _others(sample: list[dict[bytes, Any]], known: Collection[str]) -> list[str]
     """
     found = []
     for name in dict.fromkeys(name for record in sample for name in plain_names(record)):
-        if name in known or _is_beside(name):
+        if name in known or is_beside(name):
             continue
         values = _values_of(name, sample)
         if len(values) >= _FEWEST_VALUES and _is_data(values):
             found.append(name)
-    return found[:_MOST_OTHERS]
+    getters = [field_getter(name) for name in found]
+    most = max(sum(get(record) is not None for get in getters) for record in sample)
+    if most > _MOST_OTHERS:
+        return found[:_MOST_OTHERS]
+    return found[:_MOST_NAMED]
 
 
 def _beside(message: str, sample: list[dict[bytes, Any]], known: Collection[str]) -> list[str]:
@@ -367,9 +252,9 @@ def _is_data(values: Sequence[Any]) -> bool:
         return False
     if all(isinstance(value, bool | int | float) for value in values):
         grows = all(before <= after for before, after in pairwise(values))
-        return not grows or len(set(values)) <= _FEW_VALUES
+        return not grows or len(set(values)) <= FEW_VALUES
     words = {value for value in values if isinstance(value, bytes)}
-    few = len(words) <= min(_FEW_VALUES, max(2, len(values) // _OF_A_NAME))
+    few = len(words) <= min(FEW_VALUES, max(2, len(values) // OF_A_NAME))
     return few and all(_WORD.fullmatch(word) for word in words)
 
 
@@ -445,5 +330,3 @@ _FACET_NAMES = (
     ),
     *("method", "http_method", "verb", "state", "phase"),
 )
-# A categorical field is in at least this share of the records.
-_RARELY = 0.05

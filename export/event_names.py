@@ -1,0 +1,173 @@
+"""The fields of a record that name what happened, and those that say where or for whom."""
+
+from __future__ import annotations
+
+import math
+import re
+from collections import Counter
+from collections.abc import Collection, Hashable, Sequence
+from typing import Any
+
+from fluent_krone.reading.accessor import field_getter
+
+from .nested_fields import last_name, plain_names
+from .session_key import is_execution
+
+# Fields that name what happened, and nothing else.
+_NAMES_PROPER = (
+    *("event", "event_type", "eventType", "event_name", "eventName"),
+    *("action", "msg", "message", "type", "kind"),
+)
+# Fields that say what happened, in the order in which a message is made of them.
+EVENT_NAMES = (
+    *_NAMES_PROPER,
+    *(
+        "operation",
+        "op",
+        "command",
+        "method",
+        "http_method",
+        "verb",
+        "route",
+        "endpoint",
+        "handler",
+    ),
+    *("state", "outcome", "result", "status", "status_code", "code", "reason", "error"),
+)
+# Distinct values of a categorical field; more are data.
+FEW_VALUES = 40
+# The name of an event, such as `cart.loaded` or `oauth2.token.issue`, and how often each comes on
+# average at least. A large service has hundreds of them.
+_NAME = re.compile(rb"[A-Za-z][A-Za-z_]*[0-9]{0,3}(?:[.:/-][A-Za-z_]+[0-9]{0,3})*")
+OF_A_NAME = 10
+# Fields that say when, where and how severe. They are read by themselves, or say nothing of what
+# happened.
+_BESIDE = re.compile(
+    r"@?time(?:stamp)?|ts|t|date(?:time)?|asctime|event_?time|levels?|lvl|log_?level|log\.level"
+    r"|level_?name|severity|sev|priority|syslog_.*|host(?:_?name)?|pod(?:_?name)?|node(?:_?name)?|tag"
+    r"|component|logger(?:_?name)?|caller|line(?:no)?|func(?:tion)?|file(?:name)?|version"
+    r"|thread(?:_?name)?|pid|tid|process_?id|thread_?id|source|stream|logtag|time_.*|v|@?version"
+    r"|api_?version|schema.*|ecs\..*|_(?:index|type|score|id)|log_?name|user_?agent|.*user-agent.*"
+    r"|severity_?(?:text|number)|level_?value|@[tlir]|event\.dataset|service\.name|log\..*|s"
+    r"|source_?context|category|insert_?id|e?cs_?version|date|clock"
+    r"|nano_?of_?second|nanos|epoch.*|.*[ _]time|.*stamp",
+    re.I,
+)
+# A field that names what happened is in at least this share of the records, and tells this share of
+# what there is to know about which other fields they have.
+_NEARLY_ALL, _TOLD = 0.95, 0.6
+# What the word of a field tells of the event, as a share of what the word itself tells, where it
+# has nothing to do with the event.
+_HARDLY = 0.1
+# Where so few events differ, a word beside them may tell steps apart that they do not.
+_FEWEST_EVENTS = 3
+# A categorical field is in at least this share of the records.
+_RARELY = 0.05
+# Records of whatever event have a field that says for whom a session ran; this share is enough.
+_USUAL = 0.5
+
+
+def _categorical(sample: list[dict[bytes, Any]]) -> list[str]:
+    """Fields that name what happened and take few values, by their usual names."""
+    found = []
+    for name in EVENT_NAMES:
+        values = [record[name.encode()] for record in sample if name.encode() in record]
+        plain = [value for value in values if isinstance(value, bytes | int | bool)]
+        few = 1 <= len(set(plain)) <= min(most_names(plain), max(2, len(sample) // 5))
+        if plain and few and len(plain) >= _RARELY * len(sample):
+            found.append(name)
+    return found
+
+
+def named_first(sample: list[dict[bytes, Any]], keys: Collection[str]) -> list[str]:
+    """The categorical fields; the first one names what happened, whatever its name is."""
+    found = _categorical(sample)
+    if found[:1] and found[0] in _NAMES_PROPER:
+        return found
+    deciding = _deciding(sample, keys)
+    if deciding is None:
+        return found
+    return [deciding, *(name for name in found if name != deciding)]
+
+
+def _deciding(sample: list[dict[bytes, Any]], keys: Collection[str]) -> str | None:
+    """The field whose word decides which other fields a record has; None where none does.
+
+    That word says what happened: records of one event have the same fields, and others than those
+    of most other events.
+    """
+    names = [frozenset(plain_names(record)) for record in sample]
+    surprise = _surprise(names)
+    found: tuple[float, int, str] | None = None
+    for name in dict.fromkeys(name for of_one in names for name in sorted(of_one)):
+        if name in keys or is_beside(name):
+            continue
+        words = _event_names(name, sample)
+        if words is None:
+            continue
+        of_word: dict[Any, list[frozenset[str]]] = {}
+        for word, fields in zip(words, names, strict=True):
+            of_word.setdefault(word, []).append(fields)
+        left = sum(len(fields) * _surprise(fields) for fields in of_word.values()) / len(sample)
+        told = surprise - left
+        # Of two that tell as much, the one of more words tells more of what happened.
+        if told > _TOLD * surprise and (found is None or (told, len(of_word)) > found[:2]):
+            found = (told, len(of_word), name)
+    return found[2] if found else None
+
+
+def _event_names(name: str, sample: list[dict[bytes, Any]]) -> list[Any] | None:
+    """The values of a field of nearly all records, if they may be names of events."""
+    get = field_getter(name)
+    had = [get(record) for record in sample]
+    words = [value for value in had if isinstance(value, bytes) and _NAME.fullmatch(value)]
+    if len(words) < _NEARLY_ALL * len(sample) or len(set(words)) > most_names(words):
+        return None
+    return had
+
+
+def is_beside(name: str) -> bool:
+    """Whether a field says when, where or for whom, by its name."""
+    last = last_name(name)
+    return bool(_BESIDE.fullmatch(last)) or "," in name or is_execution(last)
+
+
+def _surprise(values: Sequence[Hashable]) -> float:
+    """The entropy of values, in nats."""
+    return _entropy(Counter(values))
+
+
+def _entropy(counts: Counter[Any]) -> float:
+    total = counts.total()
+    return -sum(n / total * math.log(n / total) for n in counts.values())
+
+
+def is_context(name: str, events: Sequence[str], sample: list[dict[bytes, Any]]) -> bool:
+    """Whether the word of a field says where or for whom a session ran, as a tenant does.
+
+    Most records have such a field, and its word tells nothing of the event that the first of
+    `events` names. If it were a part of the message, each step would be a step of its own for each
+    tenant, and none of these would come often enough to be known.
+    """
+    had = Counter(
+        (get_event(record), word)
+        for get_event in map(field_getter, events)
+        for record, word in zip(sample, map(field_getter(name), sample), strict=True)
+        if isinstance(word, bytes)
+    )
+    words = Counter(word for _, word in had.elements())
+    names = Counter(event for event, _ in had.elements())
+    if had.total() <= _USUAL * len(sample) or len(names) < _FEWEST_EVENTS:
+        return False
+    # By chance, even words that have nothing to do with the events tell so much of them.
+    by_chance = (len(words) - 1) * (len(names) - 1) / (2 * had.total())
+    surprise = _entropy(words)
+    told = surprise + _entropy(names) - _entropy(had) - by_chance
+    return told <= _HARDLY * surprise
+
+
+def most_names(values: Sequence[Any]) -> int:
+    """How many distinct values of a field may be names of events; more are texts, or data."""
+    if all(isinstance(value, bytes) and _NAME.fullmatch(value) for value in set(values)):
+        return max(FEW_VALUES, len(values) // OF_A_NAME)
+    return FEW_VALUES
