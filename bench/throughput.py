@@ -1,6 +1,6 @@
-"""Records per second from the door to the alert, beside a baseline of the same run.
+"""Records per second from the input to the alert, beside a baseline of the same run.
 
-The baseline is the same codec and TCP door with every record unpacked to a dict and acks on, but no
+The baseline is the same codec and TCP input with every record unpacked to a dict, acks on, but no
 engine. The two take turns in one process, and the client is another process. Quote the ratio: the
 absolute figures depend on the machine.
 
@@ -110,7 +110,7 @@ def send(port: int, frames: list[bytes], results: Any) -> None:
 
 
 async def run_once(frames: list[bytes], inlet: Inlet) -> tuple[float, float]:
-    """Wall and server CPU seconds for all frames through the TCP door."""
+    """Wall and server CPU seconds for all frames through the TCP input."""
     server = ForwardServer(ServerSettings(port=0))
     await server.start(inlet)
     results: Any = multiprocessing.Queue()
@@ -279,7 +279,7 @@ def stages(frames: list[bytes], records: int, bundle: Bundle, rounds: int) -> di
 
 
 async def latency(bundle: Bundle, store: str | None = None, count: int = 300) -> dict[str, float]:
-    """Milliseconds from a record's send to its alert, in an idle stream, over the TCP door."""
+    """Milliseconds from a record's send to its alert, in an idle stream, over the TCP input."""
     sink = Collector()
     # Each alert for itself and at once: those of one incident would be told once, a new template
     # when it is known not to be a step of a change, and the bench would await what never comes.

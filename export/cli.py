@@ -165,7 +165,12 @@ def _add_input_options(command: argparse.ArgumentParser) -> None:
             "field of the time (default: time, timestamp, @timestamp or ts)",
         ),
         ("time_format", str, "FORMAT", "format of the time, as for strptime"),
-        ("timezone", str, "NAME", "zone of times without an offset, as Europe/Berlin (UTC)"),
+        (
+            "timezone",
+            str,
+            "NAME",
+            "zone of times without an offset, such as Europe/Berlin (UTC)",
+        ),
         ("level_field", str, "NAME", "field of the level (default: found)"),
         (
             "line_format",
@@ -182,7 +187,7 @@ def _add_input_options(command: argparse.ArgumentParser) -> None:
         type=Path,
         metavar="FILE",
         help="logs: files, directories, patterns, or - for standard input; what a file is (text, "
-        "JSON lines, a container's log, csv, parquet; packed or not) is decided by its content",
+        "JSON lines, a container's log, csv, parquet; compressed or not) is decided by its content",
     )
 
 

@@ -164,7 +164,7 @@ async def bombs(port: int, scale: float) -> None:
 
 
 async def gigabyte_headers(port: int, scale: float) -> None:
-    """Headers that promise a gigabyte, of each kind, and as much as the door takes after them."""
+    """Headers that promise a gigabyte, of each kind, and as much as the input takes after them."""
     heads = [
         b"\x92\xa3app" + kind + b"\x40\x00\x00\x00" for kind in (b"\xc6", b"\xdb", b"\xdd", b"\xdf")
     ]

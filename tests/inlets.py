@@ -1,4 +1,4 @@
-"""An inlet that keeps what a door hands it, for tests that need no detector behind the door."""
+"""An inlet that keeps what an input hands it, for tests that need no detector behind the input."""
 
 from __future__ import annotations
 

@@ -88,7 +88,7 @@ def markdown_tables() -> str:
     rows: list[str] = []
     for title, parameters in config.groups():
         rows += ["", f"### {title}", ""]
-        rows += ["| parameter | type | default | doors | meaning |", "|---|---|---|---|---|"]
+        rows += ["| parameter | type | default | commands | meaning |", "|---|---|---|---|---|"]
         rows += map(_row, parameters)
     return "\n".join(rows[1:]) + "\n"
 
@@ -99,7 +99,7 @@ def _row(parameter: dataclasses.Field[Any]) -> str:
     doc = metadata["doc"]
     if metadata["secret"]:
         doc += " It is read from the environment or from a file only."
-    cells = (f"`{parameter.name}`", kind, _default(parameter), ", ".join(metadata["doors"]), doc)
+    cells = (f"`{parameter.name}`", kind, _default(parameter), ", ".join(metadata["commands"]), doc)
     return f"| {' | '.join(cells)} |"
 
 

@@ -1,4 +1,4 @@
-"""What a record costs at the Kafka door, beside the Forward door with its store, in CPU time."""
+"""What a record costs at the Kafka input, beside the Forward input with its store, in CPU time."""
 
 from __future__ import annotations
 
@@ -22,14 +22,14 @@ from kafka_kinds.stages import LEAST_SHARE, TIMES, Setting, again
 # Records in a chunk, and chunks on their way at the same time: as Fluentd sends a busy log.
 _CHUNK = 5_000
 _IN_FLIGHT = 4
-# Rounds of both doors in turns.
+# Rounds of both inputs in turns.
 _ROUNDS = 3
 
 
 def rates(setting: Setting, reference: Reference) -> dict[str, Any]:
-    """Records per second of CPU time at both doors, one process each, in a stream without alerts.
+    """Records per second of CPU time at both inputs, one process each, in a stream without alerts.
 
-    Alerts are few in a real stream, and cost something else at each door: the Forward door also
+    Alerts are few in a real stream, and cost something else at each input: the Forward input also
     delivers them, and remembers them in the knowledge file.
     """
     flagged = {part for alert in reference.alerts for part in alert["session"]}
@@ -49,7 +49,7 @@ def rates(setting: Setting, reference: Reference) -> dict[str, Any]:
         annotate = max(annotate, _kafka(setting, messages, "--annotate"))
     share = kafka / forward
     setting.must(
-        share >= LEAST_SHARE, f"the Kafka door's rate is {share:.2f} of the Forward door's"
+        share >= LEAST_SHARE, f"the Kafka input's rate is {share:.2f} of the Forward input's"
     )
     return {
         "records": TIMES * len(messages),
@@ -68,7 +68,7 @@ def _kafka(setting: Setting, messages: list[Any], *flags: str) -> float:
     instance = rig.start("--log-level", "warn", *flags)
     whole = TIMES * len(messages)
     rig.wait(lambda: 0 <= rig.lag() < whole, "the first commit")
-    # What the start costs is the same at both doors, and no part of the rate.
+    # What the start costs is the same at both inputs, and no part of the rate.
     before = cpu_s(instance.pid)
     left = rig.lag()
     rig.caught_up()
@@ -103,7 +103,7 @@ def _forward(setting: Setting, messages: list[Any]) -> float:
         found = re.search(r"listening .*port=(\d+)", serve.stderr.readline())
         port = int(found[1]) if found else 0
     with socket.create_connection(("127.0.0.1", port)) as connection:
-        # The first chunk warms up, as the first commit does at the other door.
+        # The first chunk warms up, as the first commit does at the other input.
         send_until_acked(connection, frames[:1], _IN_FLIGHT)
         before = cpu_s(serve.pid)
         send_until_acked(connection, frames[1:], _IN_FLIGHT)

@@ -26,7 +26,7 @@ from kafka_kinds.stream import PARTITIONS, Message, is_of_tail, tail_of
 
 # Kinds of alerts that depend on one session only, and so not on how sessions are divided.
 _OF_ONE_SESSION = ("sequence", "deviation")
-# The least rate per core, as a share of that of the Forward door with its store.
+# The least rate per core, as a share of that of the Forward input with its store.
 LEAST_SHARE = 0.6
 # The least that two instances must take, as a multiple of what one takes, in CPU time.
 LEAST_SCALING = 1.7

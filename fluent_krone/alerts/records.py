@@ -71,7 +71,7 @@ class AlertMaker:
         self._tag = lru_cache(_MOST_TAGS)(partial(alert_tag, config))
 
     def make(self, finding: Finding) -> Alert:
-        """The alert of a finding. The same finding gives the same alert, through every door."""
+        """The alert of a finding. The same finding gives the same alert, through every input."""
         session_tag = finding.tag.decode("utf-8", "replace")
         pattern = self.pattern(finding)
         compared = None
@@ -111,7 +111,7 @@ class AlertMaker:
         """blake2b-128 over bundle hash, session key, first event's time, kind and ordinal.
 
         Nothing else goes in: neither tag nor score, so that the same finding has the same id
-        through every door. An `unseen_template` alert is about a template, which takes the session
+        through every input. An `unseen_template` alert is about a template, which takes the session
         key's place, and so does a change with its state. A session may have several `deviation`
         alerts, each with another signature.
         """

@@ -26,7 +26,7 @@ def add_commands(add_parser: AddParser) -> None:
     )
     _add_directory(command)
     command.add_argument("name", metavar="NAME", help="the bundle, as `bundles list` names it")
-    command = group.add("rollback", _roll_back, "put the bundle that was in use before into use")
+    command = group.add("rollback", _roll_back, "put the previous bundle back into use")
     _add_directory(command)
     command = group.add(
         "add", _add, "copy a bundle into a directory; the first one is put into use"

@@ -10,7 +10,7 @@ from ..config import Config, from_flags, may_use_proxy
 from ..detect.bundle import load_bundle
 from ..learning.blank import blank_bundle
 from ..learning.learning import folder_to_learn_in
-from ..runtime.doors import alert_sink, forward_server
+from ..runtime.endpoints import alert_sink, forward_server
 from ..runtime.keeper import check_keep
 from ..runtime.wiring import check_explainer
 from .explain import reachable
@@ -22,8 +22,8 @@ def add(commands: Commands) -> None:
     commands.add(
         "check-config",
         run,
-        "validate the parameters and the bundle, and run the bundle's golden lines",
-        door="serve",
+        "validate the parameters and the bundle, and repeat the bundle's golden runs",
+        parameters_of="serve",
     )
 
 
@@ -49,7 +49,7 @@ def run(flags: argparse.Namespace) -> int:
 
 
 def checked(config: Config) -> str:
-    """What is known of bundle and parameters, of either door; raises what is wrong with them."""
+    """What is known of bundle and parameters, with any way in; raises what is wrong with them."""
     check_tag(config)
     check_explainer(config)
     check_keep(config)

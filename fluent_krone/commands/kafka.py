@@ -20,19 +20,19 @@ def add(commands: Commands) -> None:
         "kafka",
         judge,
         "judge the partitions of a Kafka topic, together with other instances of the group",
-        door="kafka",
+        parameters_of="kafka",
     )
     commands.add(
         "kafka-key",
         give_keys,
         "write the messages of a Kafka topic to another one, keyed by their sessions",
-        door="kafka-key",
+        parameters_of="kafka-key",
     )
     command = commands.add(
         "kafka-share",
         share,
         "share marks, or announce a bundle, to all instances of a Kafka group",
-        door="kafka-share",
+        parameters_of="kafka-share",
     )
     command.add_argument(
         "--rows",
@@ -82,8 +82,8 @@ def share(flags: argparse.Namespace) -> int:
     return 0
 
 
-def _logging_config(flags: argparse.Namespace, door: str) -> Config:
+def _logging_config(flags: argparse.Namespace, name: str) -> Config:
     """The parameters of a command, whose log begins here."""
-    config = from_flags(flags, door)
+    config = from_flags(flags, name)
     running.start_logging(config)
     return config

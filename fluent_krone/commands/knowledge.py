@@ -20,6 +20,9 @@ from .entries import Entry, mark_in_words, note_in_words, row_as_json
 from .knowledge_place import add_place, knowledge_path, user_name
 from .parser import AddParser, CommandGroup
 
+# What a command is given, in words; `_normalised` reads it.
+_NAME_HELP = "an alert_id, an incident_id, or a signature (the field pattern of alerts)"
+
 
 def add_commands(add_parser: AddParser) -> None:
     """Add `knowledge` and its commands to the command line."""
@@ -47,7 +50,9 @@ def _add_corrections(group: CommandGroup) -> None:
     summary = "say that an alert is normal or abnormal; alerts that are normal are no longer sent"
     command = group.add("mark", _mark, summary, parents=where)
     _add_name(command)
-    command.add_argument("verdict", choices=("normal", "abnormal"))
+    command.add_argument(
+        "verdict", choices=("normal", "abnormal"), help="what you say about the alert"
+    )
     _add_mark_flags(command, is_expiry_required=False)
     command = group.add("mute", _mark, "do not send such alerts for some time", parents=where)
     _add_name(command)
@@ -59,20 +64,24 @@ def _add_corrections(group: CommandGroup) -> None:
     _add_scope(command, "delete marks of this scope only (default: all on this alert)")
     summary = "delete what a model said about a signature, or all that it said; it is asked again"
     command = group.add("forget", _forget, summary, parents=where)
-    command.add_argument("name", metavar="ALERT_ID|PATTERN", type=_normalised, nargs="?")
+    command.add_argument(
+        "name", metavar="ALERT_ID|PATTERN", type=_normalised, nargs="?", help=_NAME_HELP
+    )
     command.add_argument("--model", metavar="NAME", help="all answers of this model")
 
 
 def _add_exchange(group: CommandGroup) -> None:
     where = [where_parser()]
     command = group.add("export", _export, "write all of it as JSON lines, for Git", parents=where)
-    command.add_argument("file", metavar="FILE", type=Path)
+    command.add_argument("file", metavar="FILE", type=Path, help="the file to write")
     summary = "import an exported file, all of it or nothing"
     command = group.add("import", _import, summary, parents=where)
-    command.add_argument("file", metavar="FILE", type=Path)
+    command.add_argument("file", metavar="FILE", type=Path, help="what `export` wrote")
     command = group.add("merge", _merge, "merge two exported files into one")
-    command.add_argument("files", metavar="FILE", type=Path, nargs=2)
-    command.add_argument("-o", dest="output", metavar="FILE", type=Path, required=True)
+    command.add_argument("files", metavar="FILE", type=Path, nargs=2, help="what `export` wrote")
+    command.add_argument(
+        "-o", dest="output", metavar="FILE", type=Path, required=True, help="the file to write"
+    )
 
 
 def where_parser() -> argparse.ArgumentParser:
@@ -83,7 +92,7 @@ def where_parser() -> argparse.ArgumentParser:
 
 
 def _add_name(command: argparse.ArgumentParser) -> None:
-    command.add_argument("name", metavar="ALERT_ID|PATTERN", type=_normalised)
+    command.add_argument("name", metavar="ALERT_ID|PATTERN", type=_normalised, help=_NAME_HELP)
 
 
 def _normalised(name: str) -> str:

@@ -20,14 +20,14 @@ class Commands:
     def __init__(self, parser: Parser) -> None:
         self._added = parser.add_subparsers(title="commands", required=True, metavar="COMMAND")
 
-    def add(self, name: str, run: Run, summary: str, *, door: str | None = None) -> Parser:
-        """Declare a command; with `door` it gets one flag for each parameter of that door."""
+    def add(self, name: str, run: Run, summary: str, *, parameters_of: str | None = None) -> Parser:
+        """Declare a command; `parameters_of` names the one whose parameters are its flags."""
         command: Parser = self._added.add_parser(name, help=summary, description=sentence(summary))
         command.set_defaults(command=run)
-        if door is not None:
+        if parameters_of is not None:
             # A usage line with some eighty options would hide what the groups below it show.
             command.usage = f"{command.prog} [OPTION ...]"
-            add_flags(command, door)
+            add_flags(command, parameters_of)
         return command
 
     def add_parser(self, name: str, **options: Any) -> Any:

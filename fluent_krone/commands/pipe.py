@@ -10,7 +10,7 @@ from .. import __version__
 from ..config import Config, from_flags
 from ..errors import ProtocolError
 from ..runtime.metrics import log_stats
-from ..transport.pipe import PipeDoor, claim_standard_streams
+from ..transport.pipe import PipeEndpoint, claim_standard_streams
 from . import running
 from .check_config import checked
 from .parser import Commands
@@ -24,7 +24,7 @@ def add(commands: Commands) -> None:
         "pipe",
         run,
         "used by `@type krone`: records and alerts over standard input and output",
-        door="pipe",
+        parameters_of="pipe",
     )
     command.add_argument(
         "--check",
@@ -41,7 +41,7 @@ def run(flags: argparse.Namespace) -> int:
     stdin, stdout = claim_standard_streams()
     config = from_flags(flags, "pipe")
     running.start_logging(config)
-    door = PipeDoor(
+    endpoint = PipeEndpoint(
         stdin,
         stdout,
         version=__version__,
@@ -49,28 +49,28 @@ def run(flags: argparse.Namespace) -> int:
         max_inflated_bytes=config.max_inflated_size,
     )
     try:
-        asyncio.run(_run_until_closed(door, config))
+        asyncio.run(_run_until_closed(endpoint, config))
     except ProtocolError as error:
         _log.error("the data from Fluentd is damaged reason=%s", error)
         return 1
     return 0
 
 
-async def _run_until_closed(door: PipeDoor, config: Config) -> None:
-    service, watch = running.service_with_watch(config, door)
-    await door.open()
+async def _run_until_closed(endpoint: PipeEndpoint, config: Config) -> None:
+    service, watch = running.service_with_watch(config, endpoint)
+    await endpoint.open()
     await service.start()
     background = [
         watch,
-        asyncio.create_task(running.report(service.stats, door.report)),
+        asyncio.create_task(running.report(service.stats, endpoint.report)),
         *running.http_tasks(config, service, service.stats),
     ]
-    doing = asyncio.create_task(door.run(service))
+    doing = asyncio.create_task(endpoint.run(service))
     torn = asyncio.create_task(service.torn.wait())
     await asyncio.wait({doing, torn}, return_when=asyncio.FIRST_COMPLETED)
     try:
         if doing.done():
-            # Raises what ended the door, if it did not end by itself.
+            # Raises what ended the endpoint, if it did not end by itself.
             doing.result()
     finally:
         await running.cancel([doing, torn, *background])

@@ -38,7 +38,7 @@ def add(commands: Commands) -> None:
         "refit",
         run,
         "fit the next bundle of a directory of bundles, and judge it beside the one in use",
-        door="serve",
+        parameters_of="serve",
     )
     # How a service runs it.
     command.add_argument("--child", action="store_true", help=argparse.SUPPRESS)

@@ -41,7 +41,10 @@ _BAR_WIDTH = 30
 def add(commands: Commands) -> None:
     """Declare the command."""
     command = commands.add(
-        "replay", run, "judge a file of log events: parquet, csv, jsonl, text", door="replay"
+        "replay",
+        run,
+        "judge a file of log events: parquet, csv, jsonl, text",
+        parameters_of="replay",
     )
     command.add_argument(
         "--input",

@@ -9,7 +9,7 @@ import logging
 import signal
 
 from ..config import Config, from_flags
-from ..runtime.doors import alert_sink, forward_server
+from ..runtime.endpoints import alert_sink, forward_server
 from ..runtime.metrics import log_stats
 from ..runtime.notify import keep_alive, notify
 from . import running
@@ -31,7 +31,7 @@ def add(commands: Commands) -> None:
         "serve",
         run,
         "receive records over the Forward protocol (Fluent Bit, a remote Fluentd)",
-        door="serve",
+        parameters_of="serve",
     )
 
 

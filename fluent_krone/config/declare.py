@@ -7,7 +7,7 @@ from typing import Any
 
 from .literals import Kind
 
-# Doors that a parameter belongs to: `pipe` is the child of `@type krone`, `serve` the Forward
+# Commands that a parameter belongs to: `pipe` is the child of `@type krone`, `serve` the Forward
 # server, `replay` judges a file, `kafka` judges the partitions of a topic, and `kafka-key` only
 # gives its messages the keys of their sessions. `kafka-share` talks to the instances of a group.
 ALL = "pipe serve replay kafka"
@@ -24,7 +24,7 @@ def parameter(
     default: Any,
     doc: str,
     *,
-    doors: str = ALL,
+    commands: str = ALL,
     choices: str = "",
     secret: bool = False,
     common: bool = False,
@@ -38,7 +38,7 @@ def parameter(
     metadata = {
         "kind": kind,
         "doc": doc,
-        "doors": tuple(doors.split()),
+        "commands": tuple(commands.split()),
         "choices": tuple(choices.split()),
         "secret": secret,
         "common": common,

@@ -14,51 +14,51 @@ class Listening:
 
     # Nobody else can reach loopback, so that it needs neither TLS nor a key.
     bind: str = parameter(
-        STRING, "127.0.0.1", "The address to listen on.", doors=SERVE, common=True
+        STRING, "127.0.0.1", "The address to listen on.", commands=SERVE, common=True
     )
     # 24224 is the port that the Forward protocol has at Fluentd and Fluent Bit.
-    port: int = parameter(COUNT, 24224, "The port to listen on.", doors=SERVE, common=True)
+    port: int = parameter(COUNT, 24224, "The port to listen on.", commands=SERVE, common=True)
     unix_path: str | None = parameter(
         STRING,
         None,
         "The Unix socket to listen on, instead of `bind` and `port`.",
-        doors=SERVE,
+        commands=SERVE,
     )
     # Only the user that runs `serve` may connect, unless asked otherwise.
-    unix_perm: int = parameter(MODE, 0o600, "The permissions of the Unix socket.", doors=SERVE)
+    unix_perm: int = parameter(MODE, 0o600, "The permissions of the Unix socket.", commands=SERVE)
     allow_insecure_bind: bool = parameter(
         BOOL,
         False,
         "Listen beyond loopback although neither TLS nor a shared key protects the port.",
-        doors=SERVE,
+        commands=SERVE,
     )
     shared_key: str | None = parameter(
-        STRING, None, "The key that clients must know.", doors=SERVE, secret=True
+        STRING, None, "The key that clients must know.", commands=SERVE, secret=True
     )
     shared_key_file: str | None = parameter(
-        STRING, None, "The file that holds `shared_key`.", doors=SERVE
+        STRING, None, "The file that holds `shared_key`.", commands=SERVE
     )
     users_file: str | None = parameter(
         STRING,
         None,
         "A file of `user:password` lines. Clients must log in as one of these users and know the "
         "key.",
-        doors=SERVE,
+        commands=SERVE,
     )
     tls_cert_path: str | None = parameter(
         STRING,
         None,
         "The server's certificate with its chain (PEM). It turns TLS on.",
-        doors=SERVE,
+        commands=SERVE,
     )
     tls_private_key_path: str | None = parameter(
-        STRING, None, "The private key of that certificate (PEM, unencrypted).", doors=SERVE
+        STRING, None, "The private key of that certificate (PEM, unencrypted).", commands=SERVE
     )
     tls_client_ca_path: str | None = parameter(
         STRING,
         None,
         "Clients must show a certificate that one of these authorities signed (PEM).",
-        doors=SERVE,
+        commands=SERVE,
     )
     # A connection holds one frame at most, and a thousand descriptors are a usual limit.
     max_connections: int = parameter(
@@ -66,7 +66,7 @@ class Listening:
         512,
         "How many clients may be connected. Above it, the client that has been connected longest "
         "without sending a chunk is disconnected.",
-        doors=SERVE,
+        commands=SERVE,
     )
     # Two of the largest frames fit, so that one slow client cannot block the others.
     max_pending_size: int = parameter(
@@ -74,7 +74,7 @@ class Listening:
         128 * 2**20,
         "How many bytes may wait to be processed, of all clients together. Above it, only one "
         "client at a time is read from.",
-        doors=SERVE,
+        commands=SERVE,
     )
 
 
@@ -86,33 +86,33 @@ class AlertReceiver:
         STRING,
         None,
         "The Forward receiver of alerts. Without it, alerts are written to standard output.",
-        doors=SERVE,
+        commands=SERVE,
         common=True,
     )
-    alert_port: int = parameter(COUNT, 24224, "The port of that receiver.", doors=SERVE)
+    alert_port: int = parameter(COUNT, 24224, "The port of that receiver.", commands=SERVE)
     alert_shared_key: str | None = parameter(
-        STRING, None, "The key that the receiver of alerts demands.", doors=SERVE, secret=True
+        STRING, None, "The key that the receiver of alerts demands.", commands=SERVE, secret=True
     )
     alert_shared_key_file: str | None = parameter(
-        STRING, None, "The file that holds `alert_shared_key`.", doors=SERVE
+        STRING, None, "The file that holds `alert_shared_key`.", commands=SERVE
     )
     alert_user_file: str | None = parameter(
         STRING,
         None,
         "A file with the one `user:password` that the receiver demands besides the key.",
-        doors=SERVE,
+        commands=SERVE,
     )
-    alert_tls: bool = parameter(BOOL, False, "Send alerts over TLS.", doors=SERVE)
+    alert_tls: bool = parameter(BOOL, False, "Send alerts over TLS.", commands=SERVE)
     alert_tls_ca_path: str | None = parameter(
         STRING,
         None,
         "Authorities that may sign the receiver's certificate (PEM). By default, those of the "
         "system.",
-        doors=SERVE,
+        commands=SERVE,
     )
     alert_tls_cert_path: str | None = parameter(
-        STRING, None, "The certificate that we show to the receiver (PEM).", doors=SERVE
+        STRING, None, "The certificate that we show to the receiver (PEM).", commands=SERVE
     )
     alert_tls_private_key_path: str | None = parameter(
-        STRING, None, "The private key of that certificate (PEM, unencrypted).", doors=SERVE
+        STRING, None, "The private key of that certificate (PEM, unencrypted).", commands=SERVE
     )

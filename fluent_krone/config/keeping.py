@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from .declare import SERVICE, parameter
 from .literals import BOOL, COUNT, DURATION, LIST, SHARE, SIZE, STRING
 
-# Doors that keep records; a replay shows what they would keep.
+# Commands that keep records; a replay shows what they would keep.
 _KEEPS = "pipe serve replay kafka"
 
 
@@ -23,7 +23,7 @@ class Keep:
         False,
         "Hold the records of each session until it is judged, and send those that are kept. Under "
         "Fluentd, a `<keep>` section switches it on.",
-        doors=SERVICE,
+        commands=SERVICE,
         common=True,
     )
     # Three of a kind show what varies between executions of one kind; more say the same again.
@@ -31,7 +31,7 @@ class Keep:
         COUNT,
         3,
         "How many normal sessions of each kind of execution are kept per day of stream time.",
-        doors=_KEEPS,
+        commands=_KEEPS,
     )
     keep_kind: str = parameter(
         STRING,
@@ -40,28 +40,28 @@ class Keep:
         "often, with `nested` those that also have equally many runs of each entity and action, "
         "with `order` those that have the same steps in the same order.",
         choices="nested bag order",
-        doors=_KEEPS,
+        commands=_KEEPS,
     )
     keep_share: float = parameter(
         SHARE,
         0.01,
         "The share of the other normal sessions that is kept. A hash of the session key decides, "
         "so that several machines keep the same sessions.",
-        doors=_KEEPS,
+        commands=_KEEPS,
     )
     keep_outside: str = parameter(
         STRING,
         "keep",
         "What happens to records that belong to no session: `keep` sends them at once.",
         choices="keep drop",
-        doors=_KEEPS,
+        commands=_KEEPS,
     )
     keep_always: tuple[str, ...] | None = parameter(
         LIST,
         None,
         "`/regex/`es, separated by commas. A record whose message one of them matches is kept, "
         "whatever its session is.",
-        doors=_KEEPS,
+        commands=_KEEPS,
     )
     # Read for each record, which costs a little; an error in a normal session is part of normal
     # operation there, but few operators want to lose the line.
@@ -70,52 +70,55 @@ class Keep:
         "error",
         "A record with this level, or a more severe one, is kept, whatever its session is.",
         choices="none warn error critical",
-        doors=_KEEPS,
+        commands=_KEEPS,
     )
     keep_size: int = parameter(
         SIZE,
         2**30,
         "The largest size of the records that are held. Above it, the sessions that began first "
         "are sent as they are, before they are judged. On Kafka it counts for each partition.",
-        doors=SERVICE,
+        commands=SERVICE,
     )
     keep_summary: float = parameter(
         DURATION,
         60.0,
         "How often sessions and records that were not kept are counted in an event of their own; "
         "0 for never.",
-        doors=SERVICE,
+        commands=SERVICE,
     )
     keep_tag: str = parameter(
         STRING,
         "keep.${tag}",
         "The tag of kept records. `${tag}` and `${tag_parts[n]}` stand for the record's tag.",
-        doors=SERVICE,
+        commands=SERVICE,
     )
     keep_add_tag_prefix: str | None = parameter(
         STRING,
         None,
         "A prefix that is put before the record's tag; used instead of the tag.",
-        doors=SERVICE,
+        commands=SERVICE,
     )
     keep_remove_tag_prefix: str | None = parameter(
-        STRING, None, "A prefix that is first removed from the record's tag.", doors=SERVICE
+        STRING, None, "A prefix that is first removed from the record's tag.", commands=SERVICE
     )
     keep_summary_tag: str = parameter(
-        STRING, "keep.summary", "The tag of the events that count what was not kept.", doors=SERVICE
+        STRING,
+        "keep.summary",
+        "The tag of the events that count what was not kept.",
+        commands=SERVICE,
     )
     keep_prefix: str = parameter(
         STRING,
         "krone.",
         "What the names of all fields that are added to a record begin with.",
-        doors=_KEEPS,
+        commands=_KEEPS,
     )
     keep_folder: str | None = parameter(
         STRING,
         None,
         "The folder that holds records until their session is judged. By default it lies beside "
         "`store`; without a store, and on Kafka, it is a temporary one.",
-        doors=SERVICE,
+        commands=SERVICE,
     )
 
 
@@ -128,11 +131,11 @@ class Annotations:
         False,
         "Send every record on at once, with its template, entity, action, status and session as "
         "fields.",
-        doors=SERVICE,
+        commands=SERVICE,
     )
     annotate_tag: str = parameter(
         STRING,
         "annotated.${tag}",
         "The tag of these records. `${tag}` and `${tag_parts[n]}` stand for the record's tag.",
-        doors=SERVICE,
+        commands=SERVICE,
     )

@@ -17,7 +17,7 @@ class Learning:
         None,
         "Learns a bundle from this much of the stream when the directory `bundle` does not exist "
         "yet. Until then records are collected on disk and not judged.",
-        doors=LIVE,
+        commands=LIVE,
         common=True,
     )
     learn_sessions: int | None = parameter(
@@ -25,7 +25,7 @@ class Learning:
         None,
         "Learns a bundle from this many sessions when the directory `bundle` does not exist yet. "
         "With `learn` as well, what is reached first ends the learning.",
-        doors=LIVE,
+        commands=LIVE,
     )
     # About five million records of 200 bytes.
     learn_size: int = parameter(
@@ -33,7 +33,7 @@ class Learning:
         2**30,
         "The largest size of what is collected to learn from. Four fifths of it are learnt from; "
         "the rest holds what comes while the bundle is fitted.",
-        doors=LIVE,
+        commands=LIVE,
     )
     refit: str = parameter(
         STRING,
@@ -41,23 +41,23 @@ class Learning:
         "What happens to the next bundle, where `bundle` is a directory of bundles: with `ask` it "
         "is reported, and a person swaps it in; with `auto` it is swapped in if nothing is against "
         "it; with `off` none is fitted.",
-        doors=LIVE,
+        commands=LIVE,
         choices="ask auto off",
     )
     refit_interval: float = parameter(
-        DURATION, 86400.0, "How often the next bundle is fitted.", doors=LIVE
+        DURATION, 86400.0, "How often the next bundle is fitted.", commands=LIVE
     )
     refit_sessions: int = parameter(
         COUNT,
         20_000,
         "The next bundle is fitted to at most this many sessions: recent ones, of every kind, "
         "without those that alerted.",
-        doors=LIVE,
+        commands=LIVE,
     )
     # A busy stream is recorded in stretches that fit into this.
     refit_size: int = parameter(
         SIZE,
         2**29,
         "The largest size of what is recorded of the last day and kept for the next bundle.",
-        doors=LIVE,
+        commands=LIVE,
     )

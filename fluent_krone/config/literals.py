@@ -84,7 +84,7 @@ def parse_rate(text: str) -> float:
     0.5
     """
     if not re.fullmatch(r"[0-9]+(\.[0-9]+)?", text) or float(text) == 0:
-        raise ValueError(f"{text!r} is no number above 0: write 0.5")
+        raise ValueError(f"{text!r} is not a number above 0: write for example 0.5")
     return float(text)
 
 
@@ -95,7 +95,7 @@ def parse_share(text: str) -> float:
     0.01
     """
     if not re.fullmatch(r"[0-9]+(\.[0-9]+)?", text) or float(text) > 1:
-        raise ValueError(f"{text!r} is no share: write a number from 0 to 1, such as 0.01")
+        raise ValueError(f"{text!r} is not a share: write a number from 0 to 1, such as 0.01")
     return float(text)
 
 
@@ -106,7 +106,7 @@ def parse_frequency(text: str) -> float:
     (0.0, 2.5)
     """
     if not re.fullmatch(r"[0-9]+(\.[0-9]+)?", text):
-        raise ValueError(f"{text!r} is no number: write 1, or 0 for none")
+        raise ValueError(f"{text!r} is not a number: write 1, or 0 for none")
     return float(text)
 
 

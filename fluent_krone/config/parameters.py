@@ -178,18 +178,18 @@ def _beside(given: str | None, store: str | None, suffix: str) -> Path | None:
     return None
 
 
-def params(door: str | None = None) -> list[dataclasses.Field[Any]]:
-    """The declared parameters, of one door or of all, group by group."""
-    return [parameter for _, parameters in groups(door) for parameter in parameters]
+def params(command: str | None = None) -> list[dataclasses.Field[Any]]:
+    """The declared parameters, of one command or of all, group by group."""
+    return [parameter for _, parameters in groups(command) for parameter in parameters]
 
 
-def groups(door: str | None = None) -> Iterator[tuple[str, list[dataclasses.Field[Any]]]]:
-    """Each group's title and parameters; a group without a parameter of the door is left out."""
+def groups(command: str | None = None) -> Iterator[tuple[str, list[dataclasses.Field[Any]]]]:
+    """Each group's title and parameters; a group without a parameter of the command is left out."""
     for group in GROUPS:
         found = [
             parameter
             for parameter in dataclasses.fields(group)
-            if door is None or door in parameter.metadata["doors"]
+            if command is None or command in parameter.metadata["commands"]
         ]
         if found:
             title = (group.__doc__ or group.__name__).split(":")[0].rstrip(".")
@@ -207,9 +207,9 @@ def elsewhere(name: str) -> str:
     >>> elsewhere("explain")
     ', which is a parameter of pipe and serve only'
     """
-    doors = [door for f in params() if f.name == name for door in f.metadata["doors"]]
-    if not doors:
+    commands = [command for f in params() if f.name == name for command in f.metadata["commands"]]
+    if not commands:
         return ""
-    *others, last = doors
+    *others, last = commands
     listed = " and ".join([", ".join(others), last] if others else [last])
     return f", which is a parameter of {listed} only"

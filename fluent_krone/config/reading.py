@@ -17,40 +17,40 @@ class Input:
         "hdfs",
         "The model bundle: a directory, or the name of a bundle that comes with the package.",
         common=True,
-        doors=READING,
+        commands=READING,
     )
     message_field: str | None = parameter(
-        STRING, None, "The field that holds the log message.", common=True, doors=READING
+        STRING, None, "The field that holds the log message.", common=True, commands=READING
     )
     component_field: str | None = parameter(
-        STRING, None, "The field that names the component which wrote the line.", doors=READING
+        STRING, None, "The field that names the component which wrote the line.", commands=READING
     )
     time_field: str | None = parameter(
         STRING,
         None,
         "The field that holds the event time (ISO 8601, or seconds since 1970). "
         "Without it, Fluentd's event time counts.",
-        doors=READING,
+        commands=READING,
     )
     time_format: str | None = parameter(
         STRING,
         None,
         "The strptime format of `time_field`. Without it all usual forms are read.",
-        doors=READING,
+        commands=READING,
     )
     timezone: str | None = parameter(
         STRING,
         None,
         "The time zone of times without an offset, by its IANA name, such as `Europe/Berlin`. "
         "Without it, the bundle's zone is used, or UTC.",
-        doors=READING,
+        commands=READING,
     )
     level_field: str | None = parameter(
         STRING,
         None,
         "The field that holds the level, where it has no usual name. Without it, `level`, "
         "`severity`, `log.level` and other usual names are looked for.",
-        doors=READING,
+        commands=READING,
     )
     line_format: str | None = parameter(
         STRING,
@@ -59,7 +59,7 @@ class Input:
         "group `header`, that is all before the message, the session key is the first that its "
         "regular expression finds in the whole line. Its groups `date`, `time` and `time_zone` "
         "make the time together, unless `time_field` names a field.",
-        doors=READING,
+        commands=READING,
     )
     # Longer messages are mostly stack traces and dumps, whose beginning names the step. Matching
     # costs time in proportion to the length.
@@ -67,7 +67,7 @@ class Input:
         SIZE,
         8192,
         "Only this many bytes of a message are read; the rest is cut off.",
-        doors=READING,
+        commands=READING,
     )
 
 
@@ -81,7 +81,7 @@ class Sessions:
         "What identifies a session: field names, `tag`, or one `/regex/` that is searched in the "
         "message; separated by commas.",
         common=True,
-        doors=READING,
+        commands=READING,
     )
     idle_timeout: float | None = parameter(
         DURATION,
@@ -108,7 +108,7 @@ class Sessions:
         COUNT,
         16,
         "A record belongs to at most this many sessions. Further keys are counted.",
-        doors=READING,
+        commands=READING,
     )
     # An open session of twenty events takes about 2 KB, so this many take about 400 MB.
     max_sessions: int = parameter(
@@ -177,7 +177,7 @@ class Alerts:
         "incident",
         "What is sent: `incident` joins alerts that belong together, and sends an event when their "
         "incident begins, grows and ends; `session` sends every alert.",
-        doors=SERVICE,
+        commands=SERVICE,
         choices="incident session",
         common=True,
     )

@@ -18,14 +18,14 @@ from .parameters import Config, elsewhere, groups, params
 SECRET_ENV_PREFIX = "FLUENT_KRONE_"
 
 
-def add_flags(parser: argparse.ArgumentParser, door: str) -> None:
-    """Give a command one flag for each parameter of a door, in groups, the common ones first.
+def add_flags(parser: argparse.ArgumentParser, command: str) -> None:
+    """Give a parser one flag for each parameter of a command, in groups, the common ones first.
 
     Secrets get no flag: every user of a machine can read the arguments of a process.
     """
     common = parser.add_argument_group("common parameters (also keys of --config FILE.toml)")
     common.add_argument("--config", metavar="FILE.toml", help="Read parameters from this file.")
-    for title, parameters in groups(door):
+    for title, parameters in groups(command):
         rare = [p for p in parameters if not p.metadata["common"] and not p.metadata["secret"]]
         for parameter in parameters:
             if parameter.metadata["common"] and not parameter.metadata["secret"]:
@@ -70,7 +70,7 @@ def show_default(parameter: dataclasses.Field[Any]) -> str:
     return literal_of(parameter.metadata["kind"], parameter.default)
 
 
-def from_flags(flags: argparse.Namespace, door: str) -> Config:
+def from_flags(flags: argparse.Namespace, command: str) -> Config:
     """The configuration of one command.
 
     A flag wins over the environment (which holds secrets only), that over the TOML file, and that
@@ -78,22 +78,22 @@ def from_flags(flags: argparse.Namespace, door: str) -> Config:
     """
     values: dict[str, str] = {}
     if flags.config:
-        values.update(_read_toml(Path(flags.config), door))
-    for f in params(door):
+        values.update(_read_toml(Path(flags.config), command))
+    for f in params(command):
         secret = f.metadata["secret"] and os.environ.get(SECRET_ENV_PREFIX + f.name.upper())
         given = secret or getattr(flags, f.name, None)
         if given is not None:
             values[f.name] = given
-    return from_strings(values, door)
+    return from_strings(values, command)
 
 
-def set_flags(config: Config, door: str) -> list[str]:
+def set_flags(config: Config, command: str) -> list[str]:
     """The flags that give another process these parameters, where they are not the defaults.
 
     Secrets are left out, as on every command line.
     """
     found = []
-    for parameter in params(door):
+    for parameter in params(command):
         value = getattr(config, parameter.name)
         if value == parameter.default or parameter.metadata["secret"]:
             continue
@@ -105,13 +105,13 @@ def set_flags(config: Config, door: str) -> list[str]:
     return found
 
 
-def from_strings(values: Mapping[str, str], door: str | None = None) -> Config:
+def from_strings(values: Mapping[str, str], command: str | None = None) -> Config:
     """The configuration that Fluentd-style literals give; a wrong name fails with the nearest one.
 
     >>> from_strings({"idle_timeout": "14h"}).idle_timeout
     50400.0
     """
-    known = {f.name: f for f in params(door)}
+    known = {f.name: f for f in params(command)}
     parsed: dict[str, Any] = {}
     for name, text in values.items():
         if name not in known:
@@ -132,7 +132,7 @@ def _parse(parameter: dataclasses.Field[Any], text: str) -> Any:
     return value
 
 
-def _read_toml(path: Path, door: str) -> dict[str, str]:
+def _read_toml(path: Path, command: str) -> dict[str, str]:
     try:
         table = tomllib.loads(path.read_text(encoding="utf-8"))
     except tomllib.TOMLDecodeError as error:
@@ -144,7 +144,7 @@ def _read_toml(path: Path, door: str) -> dict[str, str]:
         raise ConfigError(
             f"config file {path}: {getattr(error, 'strerror', None) or error}"
         ) from None
-    known = {f.name for f in params(door)}
+    known = {f.name for f in params(command)}
     for name in table:
         if name not in known:
             hint = elsewhere(name) or suggestion(name, known)

@@ -276,7 +276,7 @@ class Engine:
         """A record cannot become an event."""
         self.counters["records"] += 1
         reason = error.reason
-        # The door hands on what it could not decode as an error in the record's place.
+        # The input hands on what it could not decode as an error in the record's place.
         if isinstance(record, RecordError):
             reason = record.reason
         self.set_aside[reason] += 1

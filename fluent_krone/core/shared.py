@@ -20,7 +20,7 @@ _SHAPE_BYTES = 400
 class Shared:
     """Reader, matcher, cascade and judge of single steps, of one bundle, for one thread.
 
-    A door whose records need more than `EventReader` does gives its own `reads`.
+    An input whose records need more than `EventReader` does gives its own `reads`.
     """
 
     def __init__(

@@ -23,9 +23,9 @@ class SingleEvents:
         self.odd = odd
 
     def own_time(self, record: Any, arrived_ns: int | None, now_ns: int) -> int:
-        """The record's own time where it has one; else the door's, else the watermark.
+        """The record's own time where it has one; else the input's, else the watermark.
 
-        As in Fluentd, a door's time of 0 is now. A record's own time of 0 is none.
+        As in Fluentd, an input's time of 0 is now. A record's own time of 0 is none.
         """
         engine = self._engine
         if engine.reader.has_time:

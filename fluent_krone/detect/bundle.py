@@ -1,4 +1,4 @@
-"""The model bundle: a directory that `export` writes and every door loads.
+"""The model bundle: a directory that `export` writes and every input loads.
 
     manifest.json    format version, settings, sha256 of every other file
     templates.jsonl  {"template", "count"} a line; `count` is how often normal training had it
@@ -221,7 +221,7 @@ def _common(config: Config, settings: type[Any]) -> dict[str, Any]:
 
 
 def load_bundle(name: str) -> Bundle:
-    """A bundle, once its hashes and versions are right and its golden lines give what they must.
+    """A bundle, once its hashes and versions are right and its golden runs give what they must.
 
     Raises BundleError, one line that says what is wrong and where.
     """

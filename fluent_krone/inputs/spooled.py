@@ -112,7 +112,7 @@ def is_spool(path: Path) -> bool:
 def spooled_events(path: Path) -> Iterator[tuple[int | None, dict[bytes, Any]]]:
     """The events of one file in the order of their arrival, each with its tag under `TAG`.
 
-    What became no event at the door comes as a record without message.
+    What became no event at the input comes as a record without message.
     """
     with path.open("rb") as file:
         for _, frame in frames_of(file):

@@ -302,7 +302,7 @@ def _ensure(
         if found.code() not in (found.TOPIC_ALREADY_EXISTS, found.INVALID_PARTITIONS):
             raise ConfigError(
                 f"topic {topic} can't be created with {partitions} partitions: "
-                f"{found.str()}; create it yourself, or allow it"
+                f"{found.str()}; create it yourself, or allow us to create topics"
             ) from None
         # Another instance was faster.
         return

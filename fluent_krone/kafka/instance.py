@@ -17,7 +17,7 @@ from ..runtime.metrics import log_stats
 from ..runtime.notify import notify
 from ..runtime.wiring import log_blind_spots, tune_gc
 from .clients import Clients, ensure_judged, ensure_keyed
-from .door import Door
+from .consumer import ConsumerLoop
 from .judging import Judging
 from .keying import Keying
 from .metrics_server import MetricsServer
@@ -71,18 +71,18 @@ def _run(
     errors: list[Any],
     look: Callable[[], None],
 ) -> None:
-    """Run the door; `look` is called after each turn, `errors` holds what connections reported."""
-    door = Door(config, clients, work)
+    """Run the loop; `look` is called after each turn, `errors` holds what connections reported."""
+    loop = ConsumerLoop(config, clients, work)
     for signum in (signal.SIGINT, signal.SIGTERM):
-        signal.signal(signum, lambda *_: door.stop())
-    metrics = MetricsServer(config, door)
+        signal.signal(signum, lambda *_: loop.stop())
+    metrics = MetricsServer(config, loop)
     renewed_at = 0.0
     logged_at = time.monotonic()
 
     def each_turn() -> None:
         nonlocal renewed_at, logged_at
         while errors:
-            door.on_error(errors.pop())
+            loop.on_error(errors.pop())
         look()
         now = time.monotonic()
         if config.metrics and now - renewed_at >= _FIGURES_S:
@@ -90,13 +90,13 @@ def _run(
             metrics.renew()
         if now - logged_at >= _STATS_S:
             logged_at = now
-            log_stats(door.stats())
+            log_stats(loop.stats())
 
     _log.info("joining group=%s topic=%s bundle=%s", config.group, config.topic, config.bundle)
     notify("READY=1")
-    door.run(each_turn)
+    loop.run(each_turn)
     notify("STOPPING=1")
-    log_stats(door.stats())
+    log_stats(loop.stats())
     _end()
 
 

@@ -135,7 +135,7 @@ class Keying:
         return dict(self.counters)
 
     def troubles(self) -> list[str]:
-        """Nothing can be wrong but what the door reports."""
+        """Nothing can be wrong but what the loop reports."""
         return []
 
     def _message_field(self, bundle: Bundle) -> str:

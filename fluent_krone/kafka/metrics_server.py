@@ -1,7 +1,7 @@
 """Metrics and health of an instance: a thread answers with the last reading of its figures.
 
 The main loop is synchronous, so the HTTP server has an event loop of its own, in a thread. It never
-looks at the door: the loop hands it figures that do not change any more. A loop that hangs shows
+looks at the loop: the loop hands it figures that do not change any more. A loop that hangs shows
 as a reading that is too old.
 """
 
@@ -18,7 +18,7 @@ from ..config import Config
 from ..runtime.http import HttpServer
 from ..runtime.metrics import Metrics
 from ..timing import Histogram
-from .door import Door
+from .consumer import ConsumerLoop
 
 _log = logging.getLogger(__name__)
 
@@ -27,10 +27,10 @@ _OLD_S = 60.0
 
 
 class MetricsServer:
-    """What is shown of a door. With `metrics` off nothing is served."""
+    """What is shown of a loop. With `metrics` off nothing is served."""
 
-    def __init__(self, config: Config, door: Door) -> None:
-        self._door = door
+    def __init__(self, config: Config, loop: ConsumerLoop) -> None:
+        self._loop = loop
         self._stats: Mapping[str, float] = {}
         self._histograms: Mapping[str, Histogram] = {}
         self._troubles: list[str] = ["starting"]
@@ -48,9 +48,9 @@ class MetricsServer:
 
     def renew(self) -> None:
         """Read the figures; called by the main loop."""
-        self._stats = self._door.stats()
-        self._histograms = copy.deepcopy(self._door.timings)
-        self._troubles = self._door.troubles()
+        self._stats = self._loop.stats()
+        self._histograms = copy.deepcopy(self._loop.timings)
+        self._troubles = self._loop.troubles()
         self._read_at = time.monotonic()
 
     def _all_troubles(self) -> list[str]:

@@ -1,7 +1,7 @@
 """One assigned partition: opened in a thread, fed by the main loop, committed in a thread.
 
 At most one transaction of a partition is under way. Feeding goes on meanwhile; what it changes
-belongs to the next transaction. An error ends this object, and the door begins a new one.
+belongs to the next transaction. An error ends this object, and the loop begins a new one.
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
-"""What is done with the messages of one partition: the seam between the door and its two commands.
+"""What is done with the messages of one partition: the seam between the loop and its two commands.
 
-`judging.py` judges them, `keying.py` gives them keys. The door calls all of this in one thread.
+`judging.py` judges them, `keying.py` gives them keys. The loop calls all of this in one thread.
 """
 
 from __future__ import annotations

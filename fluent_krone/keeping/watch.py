@@ -27,11 +27,11 @@ def regexes_of(config: Config) -> list[str]:
     found = []
     for item in config.keep_always or ():
         if not item.startswith("/"):
-            raise ConfigError(f"keep_always: {item!r} is no /regex/: write /{item}/")
+            raise ConfigError(f"keep_always: {item!r} is not a /regex/: write /{item}/")
         try:
             re.compile(item[1:-1])
         except re.error as error:
-            raise ConfigError(f"keep_always: {item} is no regular expression: {error}") from None
+            raise ConfigError(f"keep_always: {item} is not a regular expression: {error}") from None
         found.append(item[1:-1])
     return found
 

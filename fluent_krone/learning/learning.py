@@ -310,7 +310,7 @@ class Learning:
             )
             if code >= 0:
                 break
-            _log.warning("the fit was killed, it goes on where it was signal=%d", -code)
+            _log.warning("the fit was killed, and continues where it stopped signal=%d", -code)
             self.fits_failed += 1
         if code != 0:
             raise KroneError(self._last_line.removeprefix("export: ") or f"it ended with {code}")
@@ -424,5 +424,5 @@ def _has_bundle(config: Config) -> bool:
             f"bundle {config.bundle} comes with the package, so that there is nothing to learn: "
             "let bundle name the directory that is to hold the learnt bundle, or leave learn out"
         )
-    _log.info("nothing is learnt, there is a bundle bundle=%s", found)
+    _log.info("nothing is learnt, because there is a bundle already bundle=%s", found)
     return True

@@ -1,4 +1,4 @@
-"""The stream as the doors see it, on disk, until a bundle has been learnt from it.
+"""The stream as the inputs see it, on disk, until a bundle has been learnt from it.
 
 1. A chunk is appended as it came. Nothing is redacted, and nothing leaves the machine.
 2. A commit is a frame with the keys of all chunks before it. It is written before the store's

@@ -43,7 +43,7 @@ def path_steps(name: str) -> list[str | int]:
         found = _STEP.match(name, at)
         if found is None:
             raise ConfigError(
-                f"{name!r} is no record accessor, at {name[at:]!r}: write $.a.b, $['a']['b'] or "
+                f"{name!r} is not a record accessor, at {name[at:]!r}: write $.a.b, $['a']['b'] or "
                 "$.list[0]"
             )
         if found["index"] is not None:
@@ -52,7 +52,7 @@ def path_steps(name: str) -> list[str | int]:
             steps.append(found["name"] or found["single"] or found["double"])
         at = found.end()
     if not steps or isinstance(steps[0], int):
-        raise ConfigError(f"{name!r} is no record accessor: the first step must name a field")
+        raise ConfigError(f"{name!r} is not a record accessor: the first step must name a field")
     return steps
 
 

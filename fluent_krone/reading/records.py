@@ -47,7 +47,7 @@ _LONGEST_FACET = 40
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class InputSettings:
-    """How a record becomes an event, for every door alike. Part of a bundle's manifest."""
+    """How a record becomes an event, for every input alike. Part of a bundle's manifest."""
 
     session_key: tuple[str, ...]
     message_field: str = "message"
@@ -143,7 +143,7 @@ def as_bytes(value: Any) -> bytes:
 
 
 def as_fields(value: Any) -> Any:
-    """A record, or a part of it, as the doors hand it on: names and texts are bytes, numbers stay.
+    """A record, or a part of it, as the inputs hand it on: names and texts are bytes, numbers stay.
 
     >>> as_fields({"message": "hi", "http": {"status": 500}})
     {b'message': b'hi', b'http': {b'status': 500}}

@@ -2,5 +2,5 @@
 
 A chunk's journey crosses one module after the other, and each knows only the later ones:
 `intake` → `judge` → `committer` → `storage` → `outbox`. `service` starts and stops them, `wiring`
-builds them from parameters, `doors` builds the doors, `metrics` shows the figures.
+builds them from parameters, `endpoints` builds the endpoints, `metrics` shows the figures.
 """

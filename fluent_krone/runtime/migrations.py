@@ -71,7 +71,7 @@ def migrated(saved: Snapshot) -> tuple[Snapshot, bool]:
     version = saved.get("version")
     if isinstance(version, int) and version > SNAPSHOT_VERSION:
         raise ConfigError(
-            f"the saved sessions have version {version}, and this program knows up to "
+            f"the saved sessions have version {version}, and this program reads versions up to "
             f"{SNAPSHOT_VERSION}: run the newer program again, or name another store"
         )
     changed = False

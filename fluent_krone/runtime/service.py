@@ -1,4 +1,4 @@
-"""The service from its start to its stop: one engine for any number of doors, on one event loop."""
+"""The service from start to stop: one engine for any number of inputs, on one event loop."""
 
 from __future__ import annotations
 
@@ -53,7 +53,7 @@ _ENDLESS = 2
 
 
 class Service:
-    """Runs one engine for any number of doors. Implements `transport.Inlet`.
+    """Runs one engine for any number of inputs. Implements `transport.Inlet`.
 
     `torn` is set when the process must end, `has_bug` says whether a bug was the reason.
     """

@@ -264,7 +264,7 @@ class Store:
         """Bring an older store up to date. A newer one is refused: its sessions would be lost."""
         if version > VERSION:
             raise ConfigError(
-                f"store {self.path} has version {version}, and this program knows up to "
+                f"store {self.path} has version {version}, and this program reads versions up to "
                 f"{VERSION}: run the newer program again, or name another store"
             )
         for step in range(version, VERSION):

@@ -182,7 +182,7 @@ def check_explainer(config: Config) -> None:
     url = config.explain_base_url
     if not is_private(url):
         if urlsplit(url).scheme != "http" or not urlsplit(url).hostname:
-            raise ConfigError(f"explain_base_url {url} is no address: write https://host/…")
+            raise ConfigError(f"explain_base_url {url} is not an address: write https://host/…")
         if not config.explain_allow_insecure:
             raise ConfigError(
                 f"explain_base_url {url} would receive the API key unencrypted: use an https:// "
@@ -267,8 +267,7 @@ def _explainer(config: Config) -> Explainer | None:
     prices = prices_of(config)
     if prices is None:
         _log.warning(
-            "prices of the model are unknown: limits in dollars do not hold, limits in tokens do "
-            "remedy=%s",
+            "prices of the model are unknown, so only the limits in tokens hold remedy=%s",
             "set explain_input_price and explain_output_price",
         )
         prices = (0.0, 0.0)

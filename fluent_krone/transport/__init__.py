@@ -1,4 +1,4 @@
-"""The doors: how chunks of records come in, and how their senders learn that they are committed."""
+"""The inputs: how chunks of records come in, and how senders learn that they are committed."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ class Sender(Protocol):
 
 
 class Inlet(Protocol):
-    """What a door hands its chunks to; everything happens on one event loop."""
+    """What an input hands its chunks to; everything happens on one event loop."""
 
     async def take(
         self, chunk: Chunk, ack: Callable[[], None], sender: Sender | None = None

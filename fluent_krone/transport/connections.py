@@ -1,4 +1,4 @@
-"""What the TCP door knows of its clients: their connections, and the memory that they hold."""
+"""What the TCP input knows of its clients: their connections, and the memory that they hold."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ class ServerStats:
 
 @dataclass(slots=True, eq=False)
 class Connection:
-    """One client, as the door sees it. Times are those of the event loop."""
+    """One client, as the input sees it. Times are those of the event loop."""
 
     peer: str
     channel: Channel

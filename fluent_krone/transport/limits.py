@@ -1,4 +1,4 @@
-"""What the doors accept unless told otherwise: the defaults of the parameters in `config`."""
+"""What the inputs accept unless told otherwise: the defaults of the parameters in `config`."""
 
 from __future__ import annotations
 

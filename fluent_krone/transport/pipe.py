@@ -62,11 +62,11 @@ def claim_standard_streams() -> tuple[int, int]:
     return 0, stdout
 
 
-class PipeDoor:
-    """Door and sink over a pair of pipes; one `run`, on one event loop.
+class PipeEndpoint:
+    """Input and sink over a pair of pipes; one `run`, on one event loop.
 
     It reads on while the inlet works, because Fluentd's acks of our alerts come behind the chunks
-    that it has already sent. A door that stopped reading until its alerts are confirmed would wait
+    that it has already sent. If it stopped reading until its alerts are confirmed, it would wait
     for itself. `out_krone.rb` keeps at most 16 MiB of chunks unacked, which bounds what is read
     ahead.
     """

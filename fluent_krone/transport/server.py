@@ -1,4 +1,4 @@
-"""The TCP door: any Forward client (Fluent Bit, a remote Fluentd, a fluent-logger) sends chunks.
+"""The TCP input: any Forward client (Fluent Bit, a remote Fluentd, a fluent-logger) sends chunks.
 
 Each connection is one task that reads a frame, waits until the inlet has taken it, and only then
 reads on. This wait is the whole back-pressure: it reaches the sender through the TCP window.

@@ -18,7 +18,7 @@ import pytest
 from fluent_krone import __version__
 from fluent_krone.errors import ProtocolError, SinkBusy
 from fluent_krone.transport.forward import Chunk, ForwardDecoder, encode_events
-from fluent_krone.transport.pipe import PipeDoor
+from fluent_krone.transport.pipe import PipeEndpoint
 from fluent_krone.types import Alert
 
 CHILD = Path(__file__).parents[1] / "fluentd" / "child.py"
@@ -203,16 +203,18 @@ ALERT = Alert("0" * 32, "krone.app", 1, {"kind": "sequence"})
 def test_alerts_that_nobody_confirmed_stay_with_the_sender() -> None:
     async def story() -> None:
         (stdin, to_child), (from_child, stdout) = os.pipe(), os.pipe()
-        door = PipeDoor(stdin, stdout)
+        endpoint = PipeEndpoint(stdin, stdout)
         with pytest.raises(SinkBusy):
-            await door.deliver([ALERT])  # not open yet
+            await endpoint.deliver([ALERT])  # not open yet
         sending: list[asyncio.Task[None]] = []
 
         def send() -> None:
-            sending.append(asyncio.create_task(door.deliver([ALERT, replace(ALERT, tag="other")])))
+            sending.append(
+                asyncio.create_task(endpoint.deliver([ALERT, replace(ALERT, tag="other")]))
+            )
 
-        await door.open()
-        running = asyncio.create_task(door.run(Deaf(send)))
+        await endpoint.open()
+        running = asyncio.create_task(endpoint.run(Deaf(send)))
         os.write(to_child, encode_events("app", [(1, {})], "a"))
         await asyncio.to_thread(_read_until, from_child, b"other")
         os.close(to_child)
@@ -221,7 +223,7 @@ def test_alerts_that_nobody_confirmed_stay_with_the_sender() -> None:
         with pytest.raises(SinkBusy):
             await sending[0]
         with pytest.raises(SinkBusy):
-            await door.deliver([ALERT])  # closed
+            await endpoint.deliver([ALERT])  # closed
 
     asyncio.run(story())
 
@@ -240,9 +242,9 @@ def test_an_inlet_that_fails_ends_the_run() -> None:
         (stdin, to_child), (from_child, stdout) = os.pipe(), os.pipe()
         os.write(to_child, encode_events("app", [(1, {})], "a"))
         with pytest.raises(ProtocolError, match="from the inlet"):
-            door = PipeDoor(stdin, stdout)
-            await door.open()
-            await door.run(Deaf(fail))
+            endpoint = PipeEndpoint(stdin, stdout)
+            await endpoint.open()
+            await endpoint.run(Deaf(fail))
         os.close(to_child)
         os.close(from_child)
 

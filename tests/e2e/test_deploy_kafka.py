@@ -20,11 +20,11 @@ DOCKERFILE = REPOSITORY / "deploy" / "docker" / "kafka.Dockerfile"
 
 def parsed(arguments: list[str]) -> Config:
     """The configuration of a command line of `kafka` or `kafka-key`."""
-    door, *flags = arguments
+    command, *flags = arguments
     parser = Parser()
-    add_flags(parser, door)
+    add_flags(parser, command)
     namespace: argparse.Namespace = parser.parse_args(flags)
-    return from_flags(namespace, door)
+    return from_flags(namespace, command)
 
 
 @pytest.mark.parametrize("version", ["1.30", "1.35"])

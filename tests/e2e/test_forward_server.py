@@ -1,4 +1,4 @@
-"""The TCP door with real clients on loopback: good ones, fluent-logger, and hostile ones."""
+"""The TCP input with real clients on loopback: good ones, fluent-logger, and hostile ones."""
 
 from __future__ import annotations
 
@@ -278,7 +278,7 @@ def test_a_client_that_reads_no_acks_is_let_go_all_the_same(
 
 def test_a_client_that_reads_no_acks_does_not_keep_others_from_sending(tmp_path: Path) -> None:
     """It holds no memory that counts while it waits, so the next client in line goes on."""
-    socket_path = str(tmp_path / "door.sock")
+    socket_path = str(tmp_path / "krone.sock")
     unread = encode_events("app", [], "x" * 60_000)
     large = encode_events("app", [(0, {"m": "x" * 2**21})], "id")
 
@@ -486,7 +486,7 @@ def test_connections_are_capped() -> None:
 
 
 def test_unix_socket(tmp_path: Path) -> None:
-    socket_path = str(tmp_path / "door.sock")
+    socket_path = str(tmp_path / "krone.sock")
 
     async def work(server: ForwardServer, inlet: Inlet) -> None:
         reader, writer = await asyncio.open_unix_connection(socket_path)
@@ -498,7 +498,7 @@ def test_unix_socket(tmp_path: Path) -> None:
 
 
 def test_tls(tmp_path: Path) -> None:
-    """The alert sink delivers through our own door over TLS, but not to an unknown certificate."""
+    """The alert sink delivers through our own input over TLS, but not to an unknown certificate."""
     if shutil.which("openssl") is None:
         pytest.skip("no `openssl` on PATH")
     make = (
@@ -511,8 +511,8 @@ def test_tls(tmp_path: Path) -> None:
         check=True,
         capture_output=True,
     )
-    door = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-    door.load_cert_chain(tmp_path / "cert", tmp_path / "key")
+    tls = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    tls.load_cert_chain(tmp_path / "cert", tmp_path / "key")
     trusting = ssl.create_default_context(cafile=tmp_path / "cert")
 
     async def work(server: ForwardServer, inlet: Inlet) -> None:
@@ -527,7 +527,7 @@ def test_tls(tmp_path: Path) -> None:
             await wary.deliver([alert])
         assert [chunk.tag for chunk in inlet.chunks] == ["krone.app"]
 
-    serve(work, shared_key="key", ssl_context=door)
+    serve(work, shared_key="key", ssl_context=tls)
 
 
 def test_close_ends_open_connections_and_sends_given_acks() -> None:

@@ -46,7 +46,7 @@ class Inlet:
 def send_from_node(
     server_options: dict[str, Any], **client_options: Any
 ) -> tuple[dict[str, Any], Inlet, ForwardServer]:
-    """Run the Node client against our door; what it printed, and what we took in."""
+    """Run the Node client against our input; what it printed, and what we took in."""
 
     async def scenario() -> tuple[dict[str, Any], Inlet, ForwardServer]:
         server, inlet = ForwardServer(ServerSettings(port=0, **server_options)), Inlet()
@@ -105,7 +105,7 @@ LOGIN = {"sharedKey": "key", "username": "ann", "password": "pw"}
     ],
     ids=["open", "shared key", "user"],
 )
-def test_node_client_sends_to_our_door(
+def test_node_client_sends_to_our_input(
     mode: str, ours: dict[str, Any], theirs: dict[str, Any]
 ) -> None:
     printed, inlet, server = send_from_node(ours, mode=mode, **theirs)

@@ -1,4 +1,4 @@
-"""What the TCP door knows of a sender whose connection ends, with real sockets: plain, TLS, Unix.
+"""What the TCP input knows of a sender whose connection ends, with real sockets: plain, TLS, Unix.
 
 Everything that was sent before the end is taken, and it is known whether an ack arrived.
 """
@@ -39,12 +39,12 @@ def run(request: pytest.FixtureRequest, tmp_path: Path) -> Callable[[Story], Non
     settings = ServerSettings(port=0)
     context: ssl.SSLContext | None = None
     if request.param == "unix":
-        settings = ServerSettings(path=str(tmp_path / "door.sock"))
+        settings = ServerSettings(path=str(tmp_path / "krone.sock"))
     if request.param == "tls":
         certificates: Certificates = request.getfixturevalue("certificates")
-        door = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-        door.load_cert_chain(certificates.cert("server"), certificates.key("server"))
-        settings = ServerSettings(port=0, ssl_context=door)
+        tls = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+        tls.load_cert_chain(certificates.cert("server"), certificates.key("server"))
+        settings = ServerSettings(port=0, ssl_context=tls)
         context = ssl.create_default_context(cafile=str(certificates.cert("authority")))
 
     def play(story: Story) -> None:

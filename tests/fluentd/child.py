@@ -29,15 +29,15 @@ from typing import Any
 from fluent_krone import __version__
 from fluent_krone.errors import KroneError
 from fluent_krone.transport.forward import Chunk
-from fluent_krone.transport.pipe import PipeDoor, claim_standard_streams
+from fluent_krone.transport.pipe import PipeEndpoint, claim_standard_streams
 from fluent_krone.types import Alert
 
 
 class Actor:
     """The inlet: does what the records say."""
 
-    def __init__(self, door: PipeDoor, memory: Path, arguments: list[str]) -> None:
-        self._door, self._memory, self._arguments = door, memory, arguments
+    def __init__(self, endpoint: PipeEndpoint, memory: Path, arguments: list[str]) -> None:
+        self._endpoint, self._memory, self._arguments = endpoint, memory, arguments
         flags = dict(flag.split("=", 1) for flag in arguments if "=" in flag)
         self._tag = flags.get("--tag", "krone.${tag}")
         self._held: list[Callable[[], None]] = []
@@ -63,7 +63,7 @@ class Actor:
     async def flush(self) -> None:
         self.release()
         await asyncio.gather(*self._sending)
-        await self._door.deliver([self._alert("end", {"last": True, "taken": self._taken})])
+        await self._endpoint.deliver([self._alert("end", {"last": True, "taken": self._taken})])
 
     def _act(self, record: dict[str, Any], chunk: Chunk) -> None:
         match record.get("do"):
@@ -80,13 +80,13 @@ class Actor:
             case "print":
                 print("printed by a careless library", flush=True)
             case "stats":
-                self._door.report({"records": 42})
+                self._endpoint.report({"records": 42})
             case "die":
                 os.kill(os.getpid(), signal.SIGKILL)
             case "die_once" if self._first_time():
                 os.kill(os.getpid(), signal.SIGKILL)
             case "garbage" if self._first_time():
-                os.write(self._door._stdout, b"\xc1")
+                os.write(self._endpoint._stdout, b"\xc1")
 
     def _is_held_once(self, record: dict[str, Any]) -> bool:
         return record.get("do") == "hold_once" and self._first_time("held")
@@ -105,7 +105,7 @@ class Actor:
         )
 
     def _send(self, alert: Alert) -> None:
-        task = asyncio.get_running_loop().create_task(self._door.deliver([alert]))
+        task = asyncio.get_running_loop().create_task(self._endpoint.deliver([alert]))
         self._sending.add(task)
         task.add_done_callback(self._sending.discard)
 
@@ -119,20 +119,20 @@ def text(value: Any) -> Any:
     return value
 
 
-async def run(door: PipeDoor, actor: Actor) -> None:
+async def run(endpoint: PipeEndpoint, actor: Actor) -> None:
     asyncio.get_running_loop().add_signal_handler(signal.SIGUSR1, actor.release)
-    await door.open()
-    await door.run(actor)
+    await endpoint.open()
+    await endpoint.run(actor)
 
 
 def main() -> int:
     memory, arguments = Path(sys.argv[1]), sys.argv[2:]
     print("info: child says", json.dumps(arguments), file=sys.stderr, flush=True)
     try:
-        door = PipeDoor(
+        endpoint = PipeEndpoint(
             *claim_standard_streams(), version=os.environ.get("KRONE_VERSION", __version__)
         )
-        asyncio.run(run(door, Actor(door, memory, arguments)))
+        asyncio.run(run(endpoint, Actor(endpoint, memory, arguments)))
     except KroneError as error:
         print("error:", error, file=sys.stderr)
         return 1

@@ -25,7 +25,7 @@ class Link:
     is_open: bool = True
     went_on: bool = False
     acked: bool = False
-    # What the door tells once the connection has ended.
+    # What the input tells once the connection has ended.
     closed_in_order: bool = False
 
     def has_ack(self) -> bool | None:

@@ -303,7 +303,7 @@ def with_a_sink_that_has_a_bug(sink: str, *arguments: str | Path) -> subprocess.
             "import sys",
             "from fluent_krone import cli",
             "from fluent_krone.commands import pipe",
-            "from fluent_krone.runtime import doors",
+            "from fluent_krone.runtime import endpoints",
             f"{sink}.deliver = lambda *_: 1 / 0",
             "sys.exit(cli.main())",
         )
@@ -325,7 +325,7 @@ NOVEL = encode_events(
 
 def test_pipe_ends_with_1_when_alerts_can_leave_no_more(bundle_dir: Path) -> None:
     """With its input still open, as under Fluentd."""
-    with with_a_sink_that_has_a_bug("pipe.PipeDoor", "pipe", "--bundle", bundle_dir) as child:
+    with with_a_sink_that_has_a_bug("pipe.PipeEndpoint", "pipe", "--bundle", bundle_dir) as child:
         assert child.stdin and child.stderr
         child.stdin.write(NOVEL)
         child.stdin.flush()
@@ -337,7 +337,7 @@ def test_pipe_ends_with_1_when_alerts_can_leave_no_more(bundle_dir: Path) -> Non
 
 def test_serve_ends_with_1_when_alerts_can_leave_no_more(bundle_dir: Path, tmp_path: Path) -> None:
     path = tmp_path / "socket"
-    sink = "doors.StdoutSink"
+    sink = "endpoints.StdoutSink"
     with with_a_sink_that_has_a_bug(
         sink, "serve", "--bundle", bundle_dir, "--unix-path", path
     ) as child:

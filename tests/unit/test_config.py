@@ -20,10 +20,10 @@ from fluent_krone.config import (
 from fluent_krone.errors import ConfigError
 
 
-def flags(*arguments: str, door: str = "serve") -> Config:
+def flags(*arguments: str, command: str = "serve") -> Config:
     parser = argparse.ArgumentParser(allow_abbrev=False)
-    config.add_flags(parser, door)
-    return from_flags(parser.parse_args(arguments), door)
+    config.add_flags(parser, command)
+    return from_flags(parser.parse_args(arguments), command)
 
 
 @pytest.mark.parametrize(
@@ -158,7 +158,7 @@ def test_tag_and_add_tag_prefix_exclude_each_other() -> None:
         from_strings({"tag": "a", "add_tag_prefix": "b"})
 
 
-def test_a_parameter_of_another_door_is_unknown() -> None:
+def test_a_parameter_of_another_command_is_unknown() -> None:
     with pytest.raises(ConfigError, match="unknown parameter 'port'"):
         from_strings({"port": "1"}, "pipe")
 
@@ -258,7 +258,7 @@ def test_a_secret_that_does_not_parse_is_not_quoted(monkeypatch: pytest.MonkeyPa
 def test_every_parameter_is_declared_whole() -> None:
     for f in config.params():
         assert f.metadata["doc"].endswith("."), f.name
-        assert set(f.metadata["doors"]) <= {
+        assert set(f.metadata["commands"]) <= {
             "pipe",
             "serve",
             "replay",

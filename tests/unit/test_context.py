@@ -196,5 +196,5 @@ def test_what_is_no_value_is_left_out_and_what_is_long_is_cut() -> None:
 
 
 def test_an_accessor_that_is_none_is_refused() -> None:
-    with pytest.raises(ConfigError, match="is no record accessor"):
+    with pytest.raises(ConfigError, match="is not a record accessor"):
         ContextReader(["$.a..b"])

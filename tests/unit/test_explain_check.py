@@ -104,7 +104,7 @@ def config(**fields: Any) -> Config:
         ({"explain_base_url": "https://api.anthropic.com"}, "explain model needs explain_base_url"),
         ({"explain_model": "claude-haiku-5-5"}, "explain model needs explain_model"),
         ({"explain_base_url": "http://ollama:11434"}, "or set explain_allow_insecure"),
-        ({"explain_base_url": "ollama"}, "is no address"),
+        ({"explain_base_url": "ollama"}, "is not an address"),
         ({"explain_base_url": "https://llm.example.com"}, "needs a key"),
     ],
 )

@@ -59,7 +59,7 @@ values = st.recursive(
 
 
 @given(st.dictionaries(st.text(), values, max_size=5))
-def test_json_and_msgpack_give_what_the_other_doors_give(record: dict[str, Any]) -> None:
+def test_json_and_msgpack_give_what_the_other_inputs_give(record: dict[str, Any]) -> None:
     expected = as_fields(record)
     assert decoder().decode(json.dumps(record).encode()) == expected
     packed = msgpack.packb(record, unicode_errors="surrogatepass")

@@ -390,8 +390,8 @@ def test_annotated_records_leave_at_once_with_what_was_read_in_them(lift: Bundle
 @pytest.mark.parametrize(
     ("wrong", "complaint"),
     [
-        ({"keep_always": ("error",)}, "'error' is no /regex/: write /error/"),
-        ({"keep_always": ("/(/",)}, "keep_always: /\\(/ is no regular expression"),
+        ({"keep_always": ("error",)}, "'error' is not a /regex/: write /error/"),
+        ({"keep_always": ("/(/",)}, "keep_always: /\\(/ is not a regular expression"),
         ({"keep_tag": "keep.${host}"}, r"keep_tag: \${host} is not a placeholder"),
         ({"annotate_tag": "${x}"}, r"annotate_tag: \${x} is not a placeholder"),
         ({"keep_tag": "kept", "keep_add_tag_prefix": "keep"}, "exclude each other"),

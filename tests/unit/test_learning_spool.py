@@ -42,7 +42,7 @@ def folder(tmp_path: Path) -> Path:
     return tmp_path / "learning"
 
 
-def test_a_spool_is_read_as_the_doors_saw_it(folder: Path) -> None:
+def test_a_spool_is_read_as_the_inputs_saw_it(folder: Path) -> None:
     spool = StreamSpool(folder, MOST)
     spool.take(chunk("one", "two", tag="web.a"), T0)
     # A chunk in forward mode comes decoded; a record that is no map is no event.

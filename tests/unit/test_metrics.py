@@ -58,9 +58,9 @@ def service_that_worked(bundle: Bundle) -> Service:
 
 
 def test_each_number_of_the_service_and_the_door_has_its_metric(lift: Bundle) -> None:
-    door = ServerStats()
-    door.protocol_errors["bad_frame"] += 1
-    stats = service_that_worked(lift).stats() | door.numbers()
+    server = ServerStats()
+    server.protocol_errors["bad_frame"] += 1
+    stats = service_that_worked(lift).stats() | server.numbers()
     assert [name for name in stats if not is_known(name)] == []
 
 

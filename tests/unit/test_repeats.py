@@ -17,7 +17,7 @@ DIGEST = f"{1:0128x}"
 
 
 class Sender:
-    """A connection, as its door sees it."""
+    """A connection, as its input sees it."""
 
     def __init__(self) -> None:
         self.answer: bool | None = None

@@ -354,7 +354,7 @@ def test_a_newer_store_is_refused_and_left_as_it_is(path: Path) -> None:
     content = bytearray(path.read_bytes())
     content[60:64] = (77).to_bytes(4, "big")
     path.write_bytes(content)
-    with pytest.raises(ConfigError, match="has version 77, and this program knows up to"):
+    with pytest.raises(ConfigError, match="has version 77, and this program reads versions up to"):
         Store(path)
     with sqlite3.connect(path) as db:
         assert db.execute("PRAGMA user_version").fetchone() == (77,)

@@ -1,6 +1,6 @@
 """The Forward protocol v1 as a pure machine: bytes in, chunks out, and back; no socket, no clock.
 
-Two doors use it: the pipe under Fluentd and the TCP server. All four carriers are understood
+Two inputs use it: the pipe under Fluentd and the TCP server. All four carriers are understood
 (Message, Forward, PackedForward and CompressedPackedForward), and so are the `chunk` option, which
 asks for an ack, and the handshake by shared key.
 Specification: https://github.com/fluent/fluentd/wiki/Forward-Protocol-Specification-v1

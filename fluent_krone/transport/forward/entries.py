@@ -1,4 +1,4 @@
-"""From packed entries to times and records: the hot path of both doors.
+"""From packed entries to times and records: the hot path of both inputs.
 
 What is wrong inside a frame costs only itself and never raises: see `Chunk.events`.
 """

@@ -1,8 +1,8 @@
-"""From parameters to doors: the Forward server of `serve`, and the sink that its alerts
-leave by, with the TLS contexts of both.
+"""From parameters to the endpoints of `serve`: the Forward server that records come in by, and the
+sink that alerts leave by, with the TLS contexts of both.
 
 Wrong parameters raise ConfigError here, before anything listens: `check-config` builds the same
-doors and throws them away.
+endpoints and throws them away.
 """
 
 from __future__ import annotations
@@ -162,7 +162,7 @@ def _load_pair(context: ssl.SSLContext, config: Config, cert_name: str, key_name
         if error.reason == "KEY_VALUES_MISMATCH":
             raise ConfigError(f"{key_name} {key} does not belong to {cert_name} {cert}") from None
         raise ConfigError(
-            f"{cert_name} {cert} and {key_name} {key}: no certificate and key in PEM ({error})"
+            f"{cert_name} {cert} and {key_name} {key} hold no certificate and key in PEM ({error})"
         ) from None
 
 
@@ -172,7 +172,7 @@ def _load_authorities(context: ssl.SSLContext, name: str, path: str) -> None:
         context.load_verify_locations(path)
     except ssl.SSLError as error:
         raise ConfigError(
-            f"{name} {path}: no certificates in PEM ({error.reason or error})"
+            f"{name} {path} holds no certificates in PEM ({error.reason or error})"
         ) from None
 
 

@@ -1,4 +1,4 @@
-"""The doors of `serve` as an operator sets them up.
+"""The endpoints of `serve` as an operator sets them up.
 
 TLS in both directions, keys and users in files, a Unix socket, and metrics.
 """
@@ -60,7 +60,7 @@ def client_tls(certificates: Certificates, name: str | None) -> ssl.SSLContext:
 
 @pytest.fixture
 def guarded(tmp_path: Path, certificates: Certificates) -> list[str]:
-    """Flags of a door with all its locks."""
+    """Flags of a server with all its locks."""
     return [
         f"--tls-cert-path={certificates.cert('server')}",
         f"--tls-private-key-path={certificates.key('server')}",

@@ -1,4 +1,4 @@
-"""What parameters make of the doors of `serve`, and what is told before anything listens."""
+"""What parameters make of the endpoints of `serve`, and what is told before anything listens."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from certificates import Certificates
 from fluent_krone.cli import main
 from fluent_krone.config import Config, from_strings
 from fluent_krone.errors import ConfigError
-from fluent_krone.runtime.doors import alert_sink, forward_server
+from fluent_krone.runtime.endpoints import alert_sink, forward_server
 from fluent_krone.runtime.secrets import read_users
 from fluent_krone.runtime.wiring import check_explainer
 from fluent_krone.sink.forward import ForwardSink
@@ -175,7 +175,7 @@ def test_users_need_a_key(tmp_path: Path) -> None:
                 "tls_private_key_path": "server.key",
                 "tls_client_ca_path": "server.key",
             },
-            "tls_client_ca_path .*: no certificates in PEM",
+            "tls_client_ca_path .* holds no certificates in PEM",
         ),
     ],
 )

@@ -52,7 +52,7 @@ _REOPEN_S = (0.5, 10.0)
 _PROBE_S = 2.0
 
 
-class Door:
+class ConsumerLoop:
     """One instance of a group. `run` returns after `stop`; call `close` then."""
 
     def __init__(self, config: Config, clients: Clients, work: InstanceWork) -> None:
