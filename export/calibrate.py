@@ -98,6 +98,7 @@ class Calibration:
     held-out normal sessions flagged) and `expected` (asked → share of new normal sessions that is
     to be expected) are what the report tells. `left_out` are the positions of
     training sessions that nothing was learnt from, as the training seems mixed with abnormal ones.
+    `steepest` is how fast the tails of gaps may fall (`steepest_of`).
     """
 
     threshold: float
@@ -108,6 +109,7 @@ class Calibration:
     false_alarms: dict[str, float] = field(default_factory=dict)
     expected: dict[str, float] = field(default_factory=dict)
     left_out: tuple[int, ...] = ()
+    steepest: float = STEEPEST
 
     @property
     def trimmed(self) -> int:
@@ -347,6 +349,7 @@ class _Trial:
             false_alarms={_told(n): _share(self._normal, budget.thresholds(n)) for n in TOLD},
             expected={_told(n): expected_share(self._normal, budget.thresholds(n)) for n in TOLD},
             left_out=left_out,
+            steepest=self._steepest,
         )
 
 

@@ -35,7 +35,6 @@ from .calibrate import calibrate
 from .panel import fit_steps
 from .rates import measure_rates
 from .sequences import TrainingSession, patterns_of
-from .steepness import steepest_of
 from .to_onnx import fit_onnx
 from .traces import Trace
 
@@ -88,7 +87,7 @@ def fit_demo(folder: Path) -> None:
         clearing=calibration.clearing,
         steps=WitnessFiles(
             witnesses=fit_steps(
-                traces, tree, usual_silence_ns(_times(whole)), steepest_of(traces, tree)
+                traces, tree, usual_silence_ns(_times(whole)), calibration.steepest
             ),
             budget=calibration.budget,
             false_alarms=calibration.asked,

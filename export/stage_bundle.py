@@ -27,7 +27,6 @@ from .rates import FEWEST_WINDOWS, WHOLE_DAY, measure_rates
 from .sequences import patterns_of
 from .source import BY_TAG
 from .stages import Work
-from .steepness import steepest_of
 from .work_files import (
     bundle_name,
     calibration_of,
@@ -197,7 +196,7 @@ def bundle_content(work: Work) -> dict[str, Any]:
         ),
         "clearing": calibration.clearing,
         "steps": WitnessFiles(
-            witnesses=fit_steps(traces, tree, silence_ns, steepest_of(traces, tree)),
+            witnesses=fit_steps(traces, tree, silence_ns, calibration.steepest),
             budget=calibration.budget,
             false_alarms=calibration.asked,
             blind=calibration.blind,

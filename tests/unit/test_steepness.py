@@ -6,6 +6,7 @@ import random
 
 import pytest
 
+from export.calibrate import calibrate
 from export.hierarchy import extract
 from export.steepness import steepest_of
 from export.traces import Trace
@@ -66,3 +67,9 @@ def test_a_clock_of_whole_seconds_does_not_show_it() -> None:
     assert steepest_of(timed, tree()) < STEEPEST
     coarse = [Trace(one.keys, tuple(gap * 1_000 for gap in one.gaps_ns)) for one in timed]
     assert steepest_of(coarse, tree()) == STEEPEST
+
+
+def test_a_calibration_hands_on_how_fast_tails_fall() -> None:
+    steep = calibrate(sessions(1_600, seed=3), tree(), faults=5)
+    flat = calibrate(sessions(300), tree(), faults=5)
+    assert steep.steepest < flat.steepest == STEEPEST
