@@ -27,7 +27,7 @@ from export.traces import Trace
 from fluent_krone.core.cascade import Cascade
 from fluent_krone.core.hierarchy import Hierarchy, Leaf
 from fluent_krone.core.localise import SeqDetector
-from fluent_krone.detect.budget import DECIMALS, clearing_of
+from fluent_krone.detect.budget import DECIMALS, clearing_of, judges_steps
 from fluent_krone.detect.local_context import Automaton, LocalContext
 from fluent_krone.detect.nested_aware import NestedAware, NestedFiles
 from fluent_krone.detect.steps import Steps
@@ -111,7 +111,11 @@ class Fitted:
         return Cascade(
             self.hierarchy,
             patterns or self.patterns,
-            self.nested.at(thresholds["density"], thresholds.get("counts", 0.0)),
+            self.nested.at(
+                thresholds["density"],
+                thresholds.get("counts", 0.0),
+                judges_steps=judges_steps(thresholds),
+            ),
             clearing_of(thresholds),
             steps=Steps(self.hierarchy, self.witnesses, budget, thresholds),
         )

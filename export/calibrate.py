@@ -24,12 +24,13 @@ from fluent_krone.detect.budget import (
     Budget,
     budget_from_json,
     clearing_of,
+    judges_steps,
 )
 from fluent_krone.detect.tails import STEEPEST
 
 from .faults import HANGING, KINDS, Injector
 from .panel import DENSITY, WAITING, Forms, Panel, fit_panel
-from .plan_budget import NOVELTIES, density_floor, expected_share, plan_budget
+from .plan_budget import density_floor, expected_share, plan_budget
 from .steepness import steepest_of
 from .traces import Trace
 from .train import (
@@ -78,6 +79,7 @@ _LABELLED_SHARE = 0.01
 # Where sessions stand apart, some that fail in other ways are to be expected as well. They are left
 # out from this likelihood on, and with a value or a level that no other session has.
 _UNLIKELY_IN_MIXED = 2.0
+_NEW_IN_MIXED = ("values", "levels")
 _TRIMMING_ROUNDS = 3
 # A kind of fault of which less than this share is found is a blind spot.
 _BLIND = 0.1
@@ -161,6 +163,8 @@ class Calibration:
         said = ["A session is flagged when it is unlikely as a whole"]
         if "counts" in self.thresholds:
             said.append("when its steps come in numbers that no normal session had")
+        if judges_steps(self.thresholds):
+            said.append("when it has a step that training never had")
         if "patterns" in self.thresholds:
             said.append("when it has a Seq that training never had")
         steps = "a step is flagged when its order, time, value or severity is"
@@ -303,7 +307,7 @@ class _Trial:
         apart = self._apart(max(_APART_SHARE, fewest))
         if apart.any():
             found |= apart | self._far_out(_UNLIKELY_IN_MIXED)
-            for name in NOVELTIES:
+            for name in _NEW_IN_MIXED:
                 found |= self._normal.get(name, none) > 0
         elif float(found.mean()) <= max(_MIXED_SHARE, fewest):
             return none

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 from fluent_krone.core.hierarchy import Hierarchy
-from fluent_krone.detect.budget import DECIMALS
+from fluent_krone.detect.budget import DECIMALS, UNSEEN
 from fluent_krone.detect.counts import Counts
 from fluent_krone.detect.durations import Span, measure_durations
 from fluent_krone.detect.levels import learn_levels
@@ -31,8 +31,8 @@ LogKeys = tuple[int, ...]
 Scores = dict[str, float]
 # What `density` scores is added by the caller, who has many sessions at once.
 DENSITY = "density"
-# Scores that are 0 or 1: their threshold can only be 0.
-BINARY = ("patterns",)
+# Scores that are 0 or one other number: there is no lower threshold than 0.
+BINARY = ("patterns", "unseen")
 # Scores of what training never had after the steps before it, over several ways to look at them.
 NEVER_HAD = ("order.recent", "order.progress")
 
@@ -67,6 +67,7 @@ class Panel:
     counts: Counts
     steps: StepWitnesses
     _patterns: set[int]
+    _known: frozenset[int]
     _by_keys: dict[LogKeys, Scores] = field(default_factory=dict)
     # Of each course: the surprise of its end after each event, and its Seqs of known duration.
     _timed: dict[LogKeys, tuple[list[float], list[Span]]] = field(default_factory=dict)
@@ -104,9 +105,13 @@ class Panel:
 
     def _step_scores(self, keys: LogKeys) -> Scores:
         order = self.steps.order.worst(keys)
+        unseen = 0.0
+        if not self._known.issuperset(keys):
+            unseen = UNSEEN
         return {
             "counts": round(self.counts.score(keys), DECIMALS),
             "patterns": float(not self.forms.patterns(keys) <= self._patterns),
+            "unseen": unseen,
             **{f"order.{view}": round(score, DECIMALS) for view, score in order.items()},
         }
 
@@ -200,4 +205,5 @@ def fit_panel(
         counts=counts,
         steps=fit_steps(sessions, hierarchy, steepest=steepest),
         _patterns=set[int]().union(*(forms.patterns(keys) for keys in courses)),
+        _known=frozenset[int]().union(*courses),
     )

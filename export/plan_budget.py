@@ -50,7 +50,8 @@ _SAY_VARIES, _DEVIATIONS = 2.0, 0.5
 # flagged as were asked for after 600 sessions of HDFS, and nothing was left for the counts, which
 # find the failures. The export warns that such a bundle flags more than was asked.
 _WHOLE_TIMES, _STEP_TIMES, _FEWEST = 4, 2.5, 4_000
-_WHOLE = (DENSITY, "counts", "patterns")
+_PATTERNS = "patterns"
+_WHOLE = (DENSITY, "counts", _PATTERNS, "unseen")
 # What a step costs that flags no more held-out session, beside the others.
 _FREE = 0.1
 # The threshold of a score that was given nothing: this far (in nats) beyond all held-out scores,
@@ -82,9 +83,9 @@ _LOOK_AHEAD = 24
 # Where less than this share of a budget is spent when no threshold finds more, the rest is spent on
 # these scores, so that about as many false alarms are raised as were asked for.
 _SPENT = 0.75
-_FILLING = ("counts", "order.session", DENSITY)
+_FILLING = ("unseen", "counts", "order.session", DENSITY)
 # Scores of what is new: 0 for all that training had.
-NOVELTIES = ("values", "levels")
+NOVELTIES = ("values", "levels", "unseen")
 # Largest held-out scores that a bundle keeps, for p-values.
 _KEPT = 200
 # What is likelier than one normal session in so many, for one false alarm in 1,000, is never
@@ -296,7 +297,7 @@ class _Division:
         is_told = _WHOLE_TIMES * self.rows * self._false_alarms >= 1000
         if name in NOVELTIES and is_told:
             return 0.0
-        if name in BINARY:
+        if name == _PATTERNS:
             return 0.0
         least = max(math.log(_ORDER_FLOOR / self._false_alarms), math.log(_ORDER_FLOOR))
         if name in _RULES:
@@ -359,7 +360,7 @@ class _Division:
         """What each score has before any false alarm is given to it."""
         for name, ranked in self.ranked.items():
             threshold = float(ranked[0])
-            if name in BINARY:
+            if name == _PATTERNS:
                 continue
             if name != DENSITY:
                 threshold = _beyond(name, threshold)

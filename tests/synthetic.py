@@ -267,6 +267,9 @@ class Counts:
     def has_counts(self, log_keys: Sequence[int]) -> bool:
         return any(Counter(keys) == Counter(log_keys) for keys in self.normal)
 
+    def is_new_step(self, log_key: int) -> bool:
+        return all(log_key not in keys for keys in self.normal)
+
     def most(self, log_key: int) -> int:
         return max(keys.count(log_key) for keys in self.normal)
 

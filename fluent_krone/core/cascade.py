@@ -15,6 +15,7 @@ Why an early verdict is never reversed:
    for good once the bound is above its threshold, by a margin for rounding.
 4. Either one decides alone only where the other may not clear it: a session is decided when
    everyone who could still clear it no longer can.
+5. A step that makes the counts of any session new does so whatever comes after it.
 """
 
 from __future__ import annotations
@@ -175,6 +176,8 @@ class Cascade:
         if self.nested is None or (self._clearing.patterns_clear and not unseen):
             return False
         last = keys[state.events - 1]
+        if self._clearing.counts_flag and self.nested.is_new_step(last):
+            return True
         times = self._times_so_far(state, keys, last, tally)
         # The bound rises only with a count that no normal session has.
         if state.events < state.check_at or times <= self.nested.most(last):

@@ -88,6 +88,10 @@ class NestedDetector(Protocol):
         """Whether a normal session had these log keys about as often."""
         ...
 
+    def is_new_step(self, log_key: int) -> bool:
+        """Whether a step makes the counts of any session new."""
+        ...
+
     def most(self, log_key: int) -> int:
         """The largest count of a log key in any normal session; 0 if it was never seen."""
         ...

@@ -18,10 +18,10 @@ from typing import Any, Literal, get_args
 from ..core.cascade import Clearing
 from ..errors import BundleError
 
-# The scores that have a threshold. The first three are of a whole session and make `sequence`
+# The scores that have a threshold. The first four are of a whole session and make `sequence`
 # alerts; the others are of one step and make `deviation` alerts.
 Score = Literal[
-    "density", "counts", "patterns",
+    "density", "counts", "patterns", "unseen",
     "order.session", "order.entity", "order.before", "order.pair", "order.recent", "order.progress",
     # In bundles of earlier versions:
     "order.triple",
@@ -29,6 +29,8 @@ Score = Literal[
 ]  # fmt: skip
 # In 1,000 normal sessions; what is assumed where nothing is asked for.
 FALSE_ALARMS = 1.0
+# What a session scores that has a step which normal training never had; it has 0 otherwise.
+UNSEEN = 3.0
 # Scores are compared as they are stored, so that a verdict never hangs on the last bits.
 DECIMALS = 4
 
@@ -76,6 +78,11 @@ class Budget:
             "largest": {name: list(scores) for name, scores in self.largest.items()},
             "plans": [[plan.false_alarms, dict(plan.thresholds)] for plan in self.plans],
         }
+
+
+def judges_steps(thresholds: Mapping[str, float]) -> bool:
+    """Whether one step that normal training never had makes a session abnormal."""
+    return thresholds.get("unseen", UNSEEN) < UNSEEN
 
 
 def clearing_of(thresholds: Mapping[str, float]) -> Clearing:

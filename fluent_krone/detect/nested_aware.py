@@ -234,6 +234,8 @@ class NestedAware:
         )
         # Counts that are farther than this from those of normal sessions are new ones.
         self._counts_above = 0.0
+        self._known = frozenset(node for kind, node in files.columns if kind == "key")
+        self._judges_steps = False
         self._last_keys: tuple[int, ...] | None = None
         self._last: tuple[Counter[Feature], _Exact] = (Counter(), frozenset())
         self._hierarchy = hierarchy
@@ -253,11 +255,17 @@ class NestedAware:
                 "one for what has no column: export the bundle again"
             )
 
-    def at(self, threshold: float, counts_above: float = 0.0) -> NestedAware:
-        """The same detector with other thresholds; the band moves along."""
+    def at(
+        self, threshold: float, counts_above: float = 0.0, *, judges_steps: bool = False
+    ) -> NestedAware:
+        """The same detector with other thresholds; the band moves along.
+
+        Where it `judges_steps`, one step that normal training never had makes the counts new.
+        """
         other = copy.copy(self)
         other.threshold = threshold
         other._counts_above = counts_above
+        other._judges_steps = judges_steps
         low = min(self.band[0], 0.9 * threshold)
         other.band = (low, 2 * threshold - low)
         return other
@@ -299,8 +307,14 @@ class NestedAware:
         weight = self._weights[self._columns.get(feature, -1)]
         return (weight * (magnitude(feature, here) - magnitude(feature, there))) ** 2
 
+    def is_new_step(self, log_key: int) -> bool:
+        """Whether a step makes the counts of any session new, as normal training never had it."""
+        return self._judges_steps and log_key not in self._known
+
     def has_counts(self, log_keys: Sequence[int]) -> bool:
         """Whether a normal session had these log keys about as often; see `counts.py`."""
+        if self._judges_steps and not self._known.issuperset(log_keys):
+            return False
         return round(self.counts.score(log_keys), self._decimals) <= self._counts_above
 
     def _counts_of(self, log_keys: Sequence[int]) -> tuple[Counter[Feature], _Exact]:

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from export.plan_budget import PLANNED, density_floor, expected_share, plan_budget
-from fluent_krone.detect.budget import Budget, Plan, budget_from_json
+from fluent_krone.detect.budget import UNSEEN, Budget, Plan, budget_from_json, judges_steps
 from fluent_krone.errors import BundleError
 
 SESSIONS = 10_000
@@ -150,6 +150,27 @@ def test_a_single_new_value_among_thousands_hides_no_other_one() -> None:
     }
     faulty["value"] = {name: np.full(50, 7.0 * (name == "values")) for name in normal}
     assert plan_budget(normal, faulty).thresholds(1)["values"] == 0.0
+
+
+@pytest.mark.parametrize(
+    ("sessions", "with_unseen", "flagged"),
+    [
+        (3_000, 0, {0.5: True, 1: True, 5: True}),
+        # Two hundred sessions do not tell what one in 1,000 has.
+        (200, 0, {0.5: False, 1: False, 5: True}),
+        # As often as normal sessions have such a step, it is worth no false alarm, or some.
+        (3_000, 9, {0.5: False, 1: False, 5: True}),
+        (3_000, 200, {0.5: False, 1: False, 5: False}),
+    ],
+)
+def test_a_step_that_training_never_had_is_flagged_where_it_is_no_normal_one(
+    sessions: int, with_unseen: int, flagged: dict[float, bool]
+) -> None:
+    rng = np.random.default_rng(9)
+    normal = {"density": rng.exponential(1, sessions), "unseen": np.zeros(sessions)}
+    normal["unseen"][:with_unseen] = UNSEEN
+    budget = plan_budget(normal, {})
+    assert {asked: judges_steps(budget.thresholds(asked)) for asked in flagged} == flagged
 
 
 @pytest.mark.parametrize("sessions", [600, 1_350, 6_000])

@@ -10,11 +10,13 @@ from pathlib import Path
 import numpy as np
 import onnx
 import pytest
-from synthetic import BYE, CLOSE, GOING, NORMAL, OPEN, STUCK, UNKNOWN, tree
+from synthetic import BYE, CLOSE, GOING, NORMAL, OPEN, STUCK, UNKNOWN, patterns_of, tree
 
 from export import train
 from export.to_onnx import check_onnx, to_onnx
 from export.train import BANDWIDTH, DensityModel, fit_density, tabulate
+from fluent_krone.core.cascade import Cascade, Clearing
+from fluent_krone.detect.local_context import LocalContext
 from fluent_krone.detect.nested_aware import NestedAware, NestedFiles, magnitude, nested_counts
 from fluent_krone.errors import ExportError
 
@@ -180,3 +182,20 @@ def test_nearest_are_normal_sessions_nearest_first(tmp_path: Path) -> None:
         nearest = detector.density(log_keys).nearest
         assert detector.normal[nearest[0]] == log_keys
         assert len(set(nearest)) == len(NORMAL)
+
+
+def test_one_step_that_training_never_had_makes_a_session_abnormal_where_steps_are_judged() -> None:
+    model = fit_density(SESSIONS, tree())
+    lenient = detector(model, to_onnx(model)).at(1_000.0, counts_above=1_000.0)
+    strict = lenient.at(1_000.0, counts_above=1_000.0, judges_steps=True)
+    seen = LocalContext(patterns_of(tree(), NORMAL))
+    flags = Clearing(patterns_clear=False, counts_flag=True)
+    for nested, expected in ((lenient, None), (strict, 3)):
+        cascade = Cascade(tree(), seen, nested, flags)
+        keys = (*NORMAL[2][:2], UNKNOWN, *NORMAL[2][2:])
+        states = [cascade.tracker.replay(keys[: end + 1]) for end in range(len(keys))]
+        decided = [end + 1 for end, state in enumerate(states) if state.decided]
+        assert decided[:1] == [expected] * (expected is not None)
+        verdict = cascade.at_end(states[-1], keys)
+        assert (verdict is None) == (expected is None)
+        assert cascade.at_end(cascade.tracker.replay(NORMAL[2]), NORMAL[2]) is None
