@@ -31,9 +31,9 @@ from messages_api import Behaviour, MessagesAPI, error, good, slow  # noqa: E402
 from throughput import Collector, frames_of, run_once  # noqa: E402
 
 from fluent_krone.alerts.comparison import comparison_of  # noqa: E402
-from fluent_krone.alerts.phrases import short  # noqa: E402
 from fluent_krone.alerts.records import AlertMaker  # noqa: E402
 from fluent_krone.alerts.words import explain  # noqa: E402
+from fluent_krone.alerts.writer import short  # noqa: E402
 from fluent_krone.config import Config  # noqa: E402
 from fluent_krone.core.hierarchy import Hierarchy  # noqa: E402
 from fluent_krone.demo.courses import STEPS  # noqa: E402

@@ -22,8 +22,8 @@ from fluent_krone.alerts.incidents import Incidents, in_order
 from fluent_krone.alerts.records import AlertMaker
 from fluent_krone.config import Config
 from fluent_krone.detect.bundle import Bundle
+from fluent_krone.kafka.changelog import KeptRows
 from fluent_krone.kafka.forms import HeldMessage
-from fluent_krone.kafka.kept_rows import KeptRows
 from fluent_krone.kafka.message_keeper import MessageKeeper, pointed
 from fluent_krone.kafka.message_spool import MessageSpool
 from fluent_krone.kafka.records import AddressedReader, Decoder

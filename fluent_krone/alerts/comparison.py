@@ -12,11 +12,11 @@ from functools import cached_property
 from ..core.failures import template_severity
 from ..core.hierarchy import Hierarchy
 from ..core.localise import is_rare
+from ..core.matching import alike_runs
 from ..detect.bundle import Bundle
 from ..detect.order import Order
 from ..reading.wildcards import Template
 from ..types import Evidence, Finding, Verdict
-from .alignment import alike_runs
 from .own_key import OwnKey
 
 # Events of either session that are set beside each other: aligning takes the square of them. Of

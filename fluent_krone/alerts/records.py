@@ -10,22 +10,21 @@ from typing import Any
 from ..config import Config
 from ..core.findings import signature_of
 from ..core.hierarchy import UNKNOWN, runs
+from ..core.matching import alike_runs
 from ..core.sessions import ALERTED, Session
 from ..detect.bundle import Bundle
 from ..reading.levels import RANK_NAMES
 from ..reading.templates import novel_shape, template_id
 from ..types import Alert, Deviation, Evidence, Finding, Flow, Verdict
-from .alignment import alike_runs
 from .changes import change_deviation, change_fields
 from .comparison import Comparison, comparison_of
 from .deviation_fields import DeviationFields
 from .digests import digest, digest_of
-from .filled import with_lines
 from .flow import flow_deviation, flow_fields, flow_severity, flow_signature
-from .phrases import short
 from .severity import Severity, severity_of
 from .tags import TagRule
-from .words import explain
+from .words import explain, with_lines
+from .writer import short
 
 # Events of a session that an alert shows, and of the nearest normal one beside it. The record then
 # stays below 100 kB, which every receiver takes; of a longer session the part around the named Seq

@@ -2,7 +2,8 @@
 
 The first sentence answers an operator's two questions: what is wrong, and where do I look? It is
 made by the first of `_KINDS` that finds what it is about. To tell a further kind of deviation, add
-a function there. The sentences after it list what else differs.
+a function there. The sentences after it list what else differs. Single deviations have sentences
+already, which get the lines of the session in place of templates (`with_lines`).
 """
 
 from __future__ import annotations
@@ -12,9 +13,10 @@ from typing import NamedTuple
 
 from ..detect.measures import as_share, times
 from ..detect.order import START
-from .comparison import Comparison, longest_run, run_around
-from .phrases import at_most, listed_briefly
-from .writer import MAX_LINE, Writer
+from ..types import Deviation, Finding
+from .comparison import Comparison, longest_run, run_around, slots_of
+from .own_key import OwnKey
+from .writer import MAX_LINE, Writer, at_most, listed_briefly, short
 
 # Steps after which a session that stops early counts as cut short: at least this share is missing.
 _CUT_SHORT = 0.1
@@ -22,6 +24,8 @@ _CUT_SHORT = 0.1
 _AT_THE_END = 0.75
 # Steps that a sentence lists of a session that was cut short.
 _MOST_LACKING = 4
+# Characters of a log line in a sentence; a longer one is cut in its middle.
+_LONGEST_STEP = 170
 
 
 class Told(NamedTuple):
@@ -385,3 +389,31 @@ def _first_of_each(keys: Sequence[int], places: Iterable[int]) -> list[int]:
     for place in places:
         first.setdefault(keys[place], place)
     return list(first.values())
+
+
+def with_lines(deviation: Deviation, finding: Finding, template: Callable[[int], str]) -> str:
+    """A deviation in words, with the lines of the events that they name in place of templates,
+    where they are known.
+    """
+    texts = dict(enumerate(finding.texts))
+    if finding.line:
+        texts[deviation.event] = finding.line
+    words = deviation.words
+    form = template(deviation.log_key)
+    slots = slots_of(form, texts.get(deviation.event, b""))
+    own_key = OwnKey(
+        [(form, [value for _, value in slots])],
+        [part.decode("utf-8", "replace") for part in finding.session],
+    )
+    at = 0
+    for event in deviation.named:
+        step = f"“{template(finding.log_keys[event])}”"
+        at = words.find(step, at)
+        if at < 0:
+            break
+        if event in texts:
+            text = f"“{short(texts[event].decode('utf-8', 'replace'), _LONGEST_STEP)}”"
+            words = words[:at] + text + words[at + len(step) :]
+            step = text
+        at += len(step)
+    return own_key.put_into_quotes(words)

@@ -20,8 +20,8 @@ from ..core.references import MARKED, References
 from ..core.sessions import Session
 from ..detect.nested_aware import NestedAware
 from ..inputs import Event
+from ..keeping.entries import events_of, line_of
 from ..keeping.kinds import HOWS, Kind, Kinds
-from ..keeping.lines import events_of, line_of
 from ..keeping.rules import Keeping, Rules
 from ..keeping.watch import watch_of
 from ..runtime.chunk_keeper import ChunkKeeper

@@ -8,7 +8,7 @@ from collections.abc import AsyncIterator, Callable, Mapping
 from typing import Any, Protocol
 
 from ..errors import KroneError
-from ..page.parts import script, text_of
+from ..page import script, text_of
 from ..runtime.http import EVENTS, JSON, Request, Response
 from .access import Access
 

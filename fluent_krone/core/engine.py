@@ -25,14 +25,12 @@ from .hierarchy import Hierarchy
 from .journal import Journal, Pack
 from .judging import Judging
 from .lateness import InOrder
-from .loop import Loop
+from .loop import Loop, SingleEvents
 from .novelties import Novelties
-from .parts import EngineParts, Limits
+from .parts import EngineParts, Limits, Shared
 from .references import References
 from .sessions import ALERTED, Session, Sessionizer, SessionSettings
 from .settling import Settling
-from .shared import Shared
-from .single import SingleEvents
 from .stream_time import StreamTime
 from .tracker import Tracker
 

@@ -9,13 +9,13 @@ from typing import Any
 
 from ..reading.excerpt import Excerpt
 from ..types import Deviation, Finding
-from .absent import Absent
 from .cascade import Cascade
 from .context import ContextReader
 from .findings import FindingMaker
 from .odd_events import OddEvents
 from .parts import EngineParts
 from .sessions import SEVERAL_LEVELS, Session
+from .shifts import Absent
 
 
 class Judging:

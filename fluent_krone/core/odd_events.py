@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from ..reading.cache import Generation
 from ..reading.levels import FIRST_LEVEL_FIELD, LevelReader, levels_of
@@ -11,10 +11,12 @@ from ..reading.records import RecordReader
 from ..reading.slots import SlotReader
 from ..reading.wildcards import ZEROED
 from ..types import Deviation
-from .parts import EngineParts
 from .sessions import Session
 from .steps import Limit, StepJudge, uncertain_ns
 from .tracker import State
+
+if TYPE_CHECKING:
+    from .parts import EngineParts
 
 # Bytes of all values that are remembered as no deviation. Most values of a log come again; those of
 # a hostile one may not fill the memory.

@@ -1,20 +1,27 @@
-"""What an engine is built from: a bundle's parts, and the operator's limits."""
+"""What an engine is built from: a bundle's parts, the operator's limits, and what engines share."""
 
 from __future__ import annotations
 
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 
+from ..reading.events import EventReader
 from ..reading.records import InputSettings, RecordReader
+from ..reading.templates import TemplateMatcher
 from .cascade import Cascade, Clearing
 from .delays import NO_SILENCE_NS
 from .flow import FlowWatch
 from .flow_findings import FlowNode
 from .hierarchy import Hierarchy
 from .localise import NestedDetector, SeqDetector
+from .odd_events import odd_events_of
 from .sessions import SessionSettings
 from .sources import Sources
 from .steps import StepJudge
+
+# What a remembered message shape takes on average, with its objects: `cache_size` counts shapes,
+# and the cache is bounded in bytes, since one shape may have a kilobyte.
+_SHAPE_BYTES = 400
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -110,3 +117,27 @@ class EngineParts:
         if self.steps is None or not self.steps.silence_ns:
             return NO_SILENCE_NS
         return self.steps.silence_ns
+
+
+class Shared:
+    """Reader, matcher, cascade and judge of single steps, of one bundle, for one thread.
+
+    The engines of one bundle in one process share everything that remembers no stream. Where each
+    partition of a topic has its own engine, their caches would hold the same shapes of messages and
+    the same states of sessions many times over. The open sessions stay with their engines.
+    An input whose records need more than `EventReader` does gives its own `reads`.
+    """
+
+    def __init__(
+        self, parts: EngineParts, limits: Limits, reads: type[EventReader] = EventReader
+    ) -> None:
+        self.reader = parts.reader(limits)
+        self.matcher = TemplateMatcher(
+            parts.templates, unmatched=parts.hierarchy.unknown, wide=parts.wide
+        )
+        self.odd = odd_events_of(parts, self.reader)
+        self.events = reads(
+            self.reader, self.matcher, limits.cache_size * _SHAPE_BYTES, self.odd.checks_of
+        )
+        idle_ns = int(parts.session_settings.idle_timeout * 1e9)
+        self.cascade = parts.cascade(limits, idle_ns)

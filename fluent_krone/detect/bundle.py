@@ -33,8 +33,8 @@ from ..core.cascade import Clearing
 from ..core.context import ContextReader
 from ..core.engine import Engine, EngineParts, Limits
 from ..core.hierarchy import Hierarchy, Leaf
+from ..core.parts import Shared
 from ..core.sessions import SessionSettings
-from ..core.shared import Shared
 from ..errors import BundleError, ConfigError
 from ..reading.events import EventReader
 from ..reading.records import InputSettings, SessionKey, as_fields

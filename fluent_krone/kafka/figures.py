@@ -6,7 +6,7 @@ from collections import Counter
 from collections.abc import Mapping
 
 from ..core.engine import Engine
-from ..core.shared import Shared
+from ..core.parts import Shared
 
 # Nanoseconds of a second.
 _S = 1e9

@@ -13,7 +13,7 @@ from typing import Any, NamedTuple, Protocol
 import msgpack
 
 from ..keeping import entries
-from ..keeping.lines import plain
+from ..keeping.entries import plain
 from ..transport.forward import encode_event_time
 from .records import SESSION_HEADER, TAG_HEADER, Decoder
 

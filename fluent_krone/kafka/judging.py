@@ -25,12 +25,11 @@ from ..runtime.judge import Judge
 from ..runtime.keeper import check_keep
 from ..runtime.migrations import migrated
 from ..runtime.misfit import Misfit
-from .changelog import Changelog, Row, incidents_of, snapshot_of
+from .changelog import Changelog, KeptRows, Row, cleared, incidents_of, oldest_of, snapshot_of
 from .clients import Clients, Topics, ensure_judged
 from .error_copies import error_copy
 from .figures import engine_stats
 from .forms import HeldMessage
-from .kept_rows import KeptRows, cleared, oldest_of
 from .message_keeper import FedEvent, MessageKeeper, pointed
 from .message_spool import MessageSpool, prepare_folder
 from .records import AddressedReader, Decoder

@@ -3,19 +3,21 @@
 An entry is `[time, record]`, or `[[time, metadata], record]` as Fluent Bit sends it. What goes out
 is always `[time, record]`, which every receiver reads. The record is a map: its header gets a
 larger number of fields, and the new ones go behind its last. Nothing is decoded, so types, order,
-and strings that are no UTF-8 stay as they were.
+and strings that are no UTF-8 stay as they were. For standard output and for files, records are
+shown as JSON (`line_of`).
 """
 
 from __future__ import annotations
 
 import hashlib
 import struct
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 import msgpack
 
-from ..transport.forward import encode_event_time
+from ..alerts.records import iso_time
+from ..transport.forward import Chunk, encode_event_time
 
 # `[` of two elements, and an EventTime: how nearly every entry begins.
 _PAIR = 0x92
@@ -142,3 +144,29 @@ def id_of(*parts: bytes) -> str:
     for part in parts:
         digest.update(len(part).to_bytes(4, "big") + part)
     return digest.hexdigest()
+
+
+def events_of(entries: bytes) -> Iterator[tuple[int, Any]]:
+    """Time in ns and record of each packed entry."""
+    for time_ns, record in Chunk("", entries).events():
+        yield time_ns or 0, record
+
+
+def line_of(tag: str, time_ns: int, record: Any) -> dict[str, Any]:
+    """What a line shows of a record: its tag, its time, and its fields."""
+    return {"tag": tag, "time": iso_time(time_ns), "record": plain(record)}
+
+
+def plain(value: Any) -> Any:
+    """A decoded value as JSON can carry it: bytes that are no UTF-8 are shown as such."""
+    if isinstance(value, bytes):
+        return value.decode("utf-8", "backslashreplace")
+    if isinstance(value, dict):
+        return {_key(name): plain(part) for name, part in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [plain(part) for part in value]
+    return value
+
+
+def _key(name: Any) -> str:
+    return str(plain(name))

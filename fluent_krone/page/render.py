@@ -18,11 +18,11 @@ from html import escape
 from pathlib import Path
 from typing import IO, Any, TypeGuard
 
-from ..alerts.alignment import alike_runs
 from ..core.hierarchy import step_name
 from ..core.listing import numbered
+from ..core.matching import alike_runs
 from ..errors import ConfigError
-from .parts import script, text_of
+from . import script, text_of
 
 # Alerts of one page. Browsers become slow beyond that; of a larger file the last ones are shown.
 MOST_ALERTS = 50_000

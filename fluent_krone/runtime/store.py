@@ -28,8 +28,7 @@ from ..errors import ConfigError, StoreDamaged
 from ..sqlite import Errors, connect, set_aside, transaction
 from ..types import Alert
 from .chunk_table import ChunkTable
-from .kept import KeptChanges
-from .kept_tables import KEPT_SCHEMA, KeptTables
+from .kept import KEPT_SCHEMA, KeptChanges, KeptTables
 
 _log = logging.getLogger(__name__)
 

@@ -10,7 +10,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, TextIO
 
 from ..errors import SinkBusy
-from ..keeping.lines import events_of, line_of
+from ..keeping.entries import events_of, line_of
 from ..types import Alert, Packed
 
 

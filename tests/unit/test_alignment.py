@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from fluent_krone.alerts.alignment import alike_runs
+from fluent_krone.core.matching import alike_runs
 
 sessions = st.lists(st.integers(0, 3), max_size=30)
 

@@ -16,10 +16,9 @@ from fluent_krone.config import Config
 from fluent_krone.core.engine import Engine
 from fluent_krone.detect.bundle import Bundle
 from fluent_krone.errors import ConfigError, SnapshotError, StoreError
-from fluent_krone.kafka.changelog import Changelog, snapshot_of
+from fluent_krone.kafka.changelog import Changelog, KeptRows, cleared, oldest_of, snapshot_of
 from fluent_krone.kafka.clients import LARGEST_BYTES
 from fluent_krone.kafka.forms import Form, HeldMessage, form_of
-from fluent_krone.kafka.kept_rows import KeptRows, cleared, oldest_of
 from fluent_krone.kafka.message_keeper import MessageKeeper
 from fluent_krone.kafka.message_spool import (
     MessageSpool,

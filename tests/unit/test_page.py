@@ -20,7 +20,7 @@ import pytest
 from fluent_krone.cli import main
 from fluent_krone.errors import ConfigError
 from fluent_krone.page import render as page
-from fluent_krone.page.parts import text_of
+from fluent_krone.page import text_of
 from fluent_krone.page.render import PageSummary, render, run, write_page
 
 

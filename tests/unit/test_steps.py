@@ -29,7 +29,7 @@ from synthetic import (
     tree,
 )
 
-from fluent_krone.alerts.filled import with_lines
+from fluent_krone.alerts.words import with_lines
 from fluent_krone.core.engine import Engine
 from fluent_krone.detect.steps import Steps
 from fluent_krone.detect.times import measure_times

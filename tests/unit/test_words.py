@@ -11,8 +11,8 @@ from synthetic import GOING, MESSAGES, T0, S
 from synthetic import OPEN as OPEN_DOOR
 
 from fluent_krone.alerts.comparison import Comparison, comparison_of
-from fluent_krone.alerts.phrases import listed_briefly, short
 from fluent_krone.alerts.words import explain
+from fluent_krone.alerts.writer import listed_briefly, short
 from fluent_krone.core.hierarchy import Hierarchy, Leaf
 from fluent_krone.detect.bundle import Bundle
 from fluent_krone.detect.order import Order, count_order

@@ -7,11 +7,11 @@ Specification: https://github.com/fluent/fluentd/wiki/Forward-Protocol-Specifica
 
 Each module has one job:
 
-- `framing` cuts a byte stream into messages and reads the frame around the events;
+- `framing` cuts a byte stream into messages and reads the frame around the events, with a short
+  way for small ones;
 - `large` reads frames that are too large for memory into files (`spool`);
 - `headers` knows the first bytes of msgpack objects;
 - `compression` undoes gzip and zstd;
-- `small` is a short way through small frames;
 - `entries` turns packed events into times and records: the hot path;
 - `encode` packs events and acks;
 - `handshake` has both halves of the handshake.
