@@ -22,7 +22,7 @@ from typing import Any
 
 REPOSITORY = Path(__file__).resolve().parents[1]
 # This checkout, whatever is installed.
-sys.path.insert(0, str(REPOSITORY))
+sys.path[:0] = [str(REPOSITORY), str(REPOSITORY / "tests")]
 
 from fault_kinds import living, network, plugin, process, store  # noqa: E402
 from fault_kinds.bench import Bench  # noqa: E402

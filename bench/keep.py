@@ -28,11 +28,12 @@ from typing import Any
 
 REPOSITORY = Path(__file__).resolve().parents[1]
 # This checkout, whatever is installed.
-sys.path.insert(0, str(REPOSITORY))
+sys.path[:0] = [str(REPOSITORY), str(REPOSITORY / "tests")]
 
-from fault_kinds.fluentd import FIELDS, FLUENTD, KRONE_CONF, Fluentd, line_of  # noqa: E402
+from fault_kinds.fluentd import FIELDS, KRONE_CONF, line_of  # noqa: E402
 from fault_kinds.kept import Event, Kept, Log, Rig, serving  # noqa: E402
 from fault_kinds.store import tiny_disk  # noqa: E402
+from fluentd_rig import FLUENTD, Fluentd  # noqa: E402
 from machine import resident_bytes  # noqa: E402
 from throughput import Collector, chunks_of  # noqa: E402
 

@@ -30,8 +30,8 @@ REPOSITORY = Path(__file__).resolve().parents[1]
 # This checkout, whatever is installed, and the simulator of the tests.
 sys.path[:0] = [str(REPOSITORY), str(REPOSITORY / "tests")]
 
-from fault_kinds.fluentd import ALERTS_CONF, FLUENTD, Fluentd  # noqa: E402
 from fault_kinds.serving import COMMAND, ENVIRONMENT  # noqa: E402
+from fluentd_rig import ALERTS_CONF, FLUENTD, Fluentd  # noqa: E402
 from machine import resident_bytes  # noqa: E402
 from shop.faults import FAULTS  # noqa: E402
 from shop.formats import VARIANTS, write  # noqa: E402
@@ -52,7 +52,7 @@ from fluent_krone.types import Alert  # noqa: E402
 # Days between the two logs, so that no session of the second one follows one of the first.
 _LATER_DAYS = 30
 # Seconds that the learning may take.
-_PATIENCE_S = 1_500
+_LONGEST_S = 1_500
 # Records in a chunk, and chunks of the throughput's stream.
 _CHUNK = 5_000
 _ROUNDS = 8
@@ -130,7 +130,7 @@ def on_the_stream(folder: Path, normal: Path, odd: Sequence[str], sessions: int)
     fluentd = Fluentd(folder, conf, str(bundle))
     try:
         fluentd.append(normal.read_text(encoding="utf-8").splitlines(keepends=True))
-        fluentd.wait_for(lambda: fluentd.told("learnt: the stream is judged") > 0, _PATIENCE_S)
+        fluentd.wait_for(lambda: fluentd.told("learnt: the stream is judged") > 0, _LONGEST_S)
         armed_s = time.monotonic() - began
         fluentd.append(odd)
         fluentd.wait_until_read()

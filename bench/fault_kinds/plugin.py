@@ -11,11 +11,13 @@ import time
 from pathlib import Path
 from typing import Any
 
+from fluentd_rig import FLUENTD, Fluentd
+
 from fluent_krone.alerts.records import AlertMaker
 from fluent_krone.config import Config
 
 from .bench import Bench
-from .fluentd import FLUENTD, KRONE_CONF, OUT_FORWARD_CONF, Fluentd, line_of
+from .fluentd import KRONE_CONF, OUT_FORWARD_CONF, line_of
 from .outcome import RunOutcome, in_any_order, same_but_for_order, sessions_that_differ_in_alerts
 from .serving import REPOSITORY, free_port
 

@@ -4,28 +4,24 @@ from __future__ import annotations
 
 import json
 import random
-import shlex
-import shutil
-import subprocess
-import sys
 import time
-from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from fluentd_rig import ALERTS_CONF, FLUENTD, Fluentd
 
 from fluent_krone.learning.bundles import BundleFolder
 
-REPOSITORY = Path(__file__).parents[2]
 # Long enough for a fit on a machine that is busy with other things.
-_PATIENCE_S = 300
+_LONGEST_S = 300
 
 pytestmark = [
     pytest.mark.fluentd,
-    pytest.mark.skipif(shutil.which("fluentd") is None, reason="no `fluentd` command on PATH"),
+    pytest.mark.skipif(FLUENTD is None, reason="no `fluentd` command on PATH"),
 ]
 
-_CONF = """
+_CONF = (
+    """
 <source>
   @type tail
   path {dir}/app.log
@@ -42,7 +38,7 @@ _CONF = """
 <match shop>
   @type krone
   command {command}
-  bundle {dir}/bundles
+  bundle {bundle}
   learn 5m
   alerts session
   on_shutdown judge
@@ -51,18 +47,9 @@ _CONF = """
     flush_interval 0.2
   </buffer>
 </match>
-<match krone.**>
-  @type file
-  path {dir}/alerts
-  append true
-  <format>
-    @type json
-  </format>
-  <buffer time>
-    flush_mode immediate
-  </buffer>
-</match>
 """
+    + ALERTS_CONF
+)
 _NORMAL = (
     ("order {} placed", "payment of {} captured", "order {} packed", "order {} sent"),
     ("order {} placed", "payment of {} captured", "order {} sent"),
@@ -91,45 +78,19 @@ def wrong_orders(lines: list[str]) -> set[str]:
 
 
 def test_one_match_block_learns_its_bundle_and_finds_what_goes_wrong(tmp_path: Path) -> None:
-    command = shlex.join([sys.executable, "-m", "fluent_krone"])
-    (tmp_path / "fluent.conf").write_text(_CONF.format(dir=tmp_path, command=command))
-    log = tmp_path / "fluentd.log"
     began = int(time.time()) - 7200
-    # More than the five minutes that are learnt from: an old log counts by its own times.
-    (tmp_path / "app.log").write_text("".join(orders(600, began)))
     odd = orders(100, began + 600, wrong=20)
-    plugin = REPOSITORY / "fluent_krone" / "fluentd"
-    with log.open("w") as output:
-        fluentd = subprocess.Popen(
-            ["fluentd", "--no-supervisor", "-c", tmp_path / "fluent.conf", "-p", plugin],
-            stdout=output,
-            stderr=subprocess.STDOUT,
-        )
-
-    def wait_for(condition: Callable[[], bool]) -> None:
-        deadline = time.monotonic() + _PATIENCE_S
-        while not condition():
-            assert fluentd.poll() is None and time.monotonic() < deadline, log.read_text()
-            time.sleep(0.05)
-
-    def read() -> bool:
-        position = (tmp_path / "app.pos").read_text().split("\t")
-        return int(position[1], 16) == (tmp_path / "app.log").stat().st_size
-
+    fluentd = Fluentd(tmp_path, _CONF, tmp_path / "bundles")
     try:
-        wait_for(lambda: "learnt: the stream is judged" in log.read_text())
-        assert "session key, suggested: order" in log.read_text()
-        with (tmp_path / "app.log").open("a") as file:
-            file.writelines(odd)
-        wait_for(read)
+        # More than the five minutes that are learnt from: an old log counts by its own times.
+        fluentd.append(orders(600, began))
+        fluentd.wait_for(lambda: fluentd.told("learnt: the stream is judged") > 0, _LONGEST_S)
+        assert "session key, suggested: order" in fluentd.log()
+        fluentd.append(odd)
+        fluentd.wait_until_read()
     finally:
-        fluentd.terminate()
-        fluentd.wait(120)
-    alerts = [
-        json.loads(line)
-        for path in tmp_path.glob("alerts*.log")
-        for line in path.read_text().splitlines()
-    ]
+        fluentd.stop()
+    alerts = fluentd.alerts()
     found = {session for alert in alerts for session in _sessions(alert)}
     assert found == wrong_orders(odd)
     folder = BundleFolder(tmp_path / "bundles")
