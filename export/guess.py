@@ -72,6 +72,10 @@ _GRAMMAR_WORTH = -0.1
 _TIDY = 1.6
 # … where at least this share of the lines says it.
 _SAID = 0.05
+# Letters that English has not; the sign of a micro is none of them.
+_FOREIGN = re.compile(r"[^\W\d_\x00-\xbf]")
+# How well a format reads times when it reads none of them.
+_UNREAD = (0, 0, 0)
 # The kind of an element that was found as columns.
 LEARNED = "learned"
 # Candidates that are tried on all sampled lines, the commonest first; a log with more of them has
@@ -91,6 +95,8 @@ class LineFormat:
     has_component: bool
     share: float
     example: Mapping[str, str]
+    # The format of times that reads the sample as well, with day and month the other way round.
+    other_time_format: str | None = None
 
 
 # kind, pattern
@@ -120,7 +126,7 @@ def guess_line_format(
     candidates += [(("known", header),) for header in product_headers(read)]
     unnamed = {_learned(first, rest): count for first, rest, count in learned_headers(read)}
     tried = [
-        (_worth(chain, heads, session, unnamed.get(chain, False)), chain)
+        (_worth(chain, heads, unnamed.get(chain, False)), chain)
         for chain in (*candidates, *unnamed)
     ]
     for worth, chain in sorted(tried, key=lambda entry: (-entry[0], str(entry[1]))):
@@ -265,9 +271,7 @@ def _is_keyed(
     return in_headers > in_messages
 
 
-def _worth(
-    chain: _Chain, lines: Sequence[str], session: re.Pattern[bytes] | None, unnamed: bool
-) -> float:
+def _worth(chain: _Chain, lines: Sequence[str], unnamed: bool) -> float:
     """How much the chain tells about how many lines.
 
     It is 0 where too few lines have it.
@@ -283,8 +287,7 @@ def _worth(
             continue
         begun += 1
         said.update(name for name, value in found.groupdict().items() if value)
-        in_message = session and session.search(found["message"].encode(errors="replace"))
-        all_of_it += bool(in_message) or whole.match(line) is not None
+        all_of_it += whole.match(line) is not None
     if min(begun, all_of_it) < MIN_SHARE * len(lines):
         return 0.0
     names = [name for name, count in said.items() if count >= _SAID * begun]
@@ -322,19 +325,45 @@ def _line_format(
     if len(components) > max(_FEW_COMPONENTS, _MANY_COMPONENTS * len(groups)):
         return None
     time_format: str | None = None
+    other: str | None = None
     if "time" in pattern.groupindex:
         formats = next(formats for text, formats in FORMATS.items() if text in chain[0][1])
-        times = [group["time"] for group in groups[:_TIMES_READ]]
         if formats:
-            read = {text: _moments(times, text) for text in formats}
-            time_format = max(formats, key=lambda text: _fit(read[text]))
-            if not read[time_format]:
+            times = [group["time"] for group in groups[:_TIMES_READ]]
+            time_format, other = _best_formats(formats, times, lines)
+            if time_format is None:
                 return None
     share = len(groups) / len(lines)
     example = {name: value for name, value in groups[0].items() if value is not None}
     # With the session key in it.
     text = _text(chain, is_keyed=_is_keyed(pattern, lines, session))
-    return LineFormat(text, time_format, bool(components), share, example)
+    return LineFormat(text, time_format, bool(components), share, example, other)
+
+
+def _best_formats(
+    formats: Sequence[str], times: Sequence[str], lines: Sequence[str]
+) -> tuple[str | None, str | None]:
+    """The format that reads the times, if one does, and one that reads them as well with day and
+    month the other way round.
+    """
+    read = {text: _fit(_moments(times, text)) for text in formats}
+    is_foreign = _is_foreign(lines)
+    best = max(formats, key=lambda text: (read[text], is_foreign and _is_day_first(text)))
+    if read[best] == _UNREAD:
+        return None, None
+    as_good = [text for text in formats if read[text] == read[best]]
+    others = (text for text in as_good if _is_day_first(text) != _is_day_first(best))
+    return best, next(others, None)
+
+
+def _is_foreign(lines: Sequence[str]) -> bool:
+    """Whether lines are in another language than English, by its letters."""
+    foreign = sum(not line.isascii() and _FOREIGN.search(line) is not None for line in lines)
+    return foreign > _SAID * len(lines)
+
+
+def _is_day_first(time_format: str) -> bool:
+    return time_format.find("%d") < time_format.find("%m")
 
 
 def _fit(moments: Sequence[int]) -> tuple[int, int, int]:
@@ -342,7 +371,8 @@ def _fit(moments: Sequence[int]) -> tuple[int, int, int]:
     log is then.
 
     So the order of a whole log tells days from months where each date alone could be read both
-    ways: nine days in a row may as well be the same day of nine months.
+    ways: nine days in a row may as well be the same day of nine months. A log of one day does not
+    tell; hardly any language but English has the month first.
     """
     steps = [later - earlier for earlier, later in pairwise(moments)]
     return len(moments), -sum(step < 0 for step in steps), -sum(map(abs, steps))

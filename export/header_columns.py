@@ -41,7 +41,7 @@ _HAS_CLOCK = re.compile(
 )
 # Other words for levels, such as `default` and `log`, are in sentences as well.
 _HAS_LEVEL = re.compile(
-    r".{0,40}?(?<!\w)(?i:trace|debug|info|information|notice|warn|warning|error|erro|crit|critical|fatal"
+    r".{0,80}?(?<!\w)(?i:trace|debug|info|information|notice|warn|warning|error|erro|crit|critical|fatal"
     r"|severe|debu|dbg|inf|wrn|err|fata)(?!\w)"
 )
 
@@ -50,12 +50,22 @@ def learned_headers(lines: Sequence[str]) -> Iterator[tuple[str, str, bool]]:
     """Two patterns, a header as far as its time and what follows it, and whether its last column
     has no name.
 
-    Nothing where the lines have no header in common, or none that says more than a time.
+    Nothing where the lines have no header in common, or none that says more than a time. Where a
+    program writes lines of its own between those of a logger, the logger's have one in common.
     """
     lines = _with_header(lines)
+    yield from _in_common(lines)
+    with_level = [line for line in lines if _HAS_LEVEL.match(line)]
+    if _ENOUGH * len(lines) <= len(with_level) < SHARE * len(lines):
+        yield from _in_common(with_level)
+
+
+def _in_common(lines: Sequence[str]) -> Iterator[tuple[str, str, bool]]:
+    """What `learned_headers` gives, of lines all of which have the same header."""
     columns = list(itertools.takewhile(lambda column: not is_status(column), _columns(lines)))
     last = max((n for n in range(len(columns)) if is_anchor(columns, n)), default=-1)
     columns = columns[: last + 1]
+    _find_sole_level(columns)
     give_roles(columns)
     at = next((n for n, column in enumerate(columns) if column.kind == "time"), None)
     unnamed = (
@@ -74,6 +84,19 @@ def learned_headers(lines: Sequence[str]) -> Iterator[tuple[str, str, bool]]:
     # A time without a year has no name of its own.
     if len(named - forms.OF_TIME) > 0:
         yield r" *" + first, rest, unnamed
+
+
+def _find_sole_level(columns: list[Column]) -> None:
+    """Where one letter stands before a further column in all lines, it is a level.
+
+    A message may begin with I in all lines, but then nothing of a header follows.
+    """
+    if any(column.kind == "level" for column in columns):
+        return
+    for number, column in enumerate(columns[:-1]):
+        if column.kind == "bare" and column.distinct <= forms.SOLE_LEVELS:
+            columns[number] = Column(forms.BARE_LETTER + " *", "level")
+            return
 
 
 def _with_header(lines: Sequence[str]) -> Sequence[str]:

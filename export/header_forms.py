@@ -24,7 +24,9 @@ _WORDS = rf"(?:{shapes.LEVEL_WORDS}|DETAIL|HINT|STATEMENT|CONTEXT|QUERY)"
 _LETTERS = r"(?:[VDTIWEFCNAvdtiwefna]|Al|Cr|D[fb]|Em|Er|Fa|In|Wa)"
 # A level in each of its spellings, with what must follow a word that stands by itself.
 _BARE_LEVEL = rf"(?<level>{_WORDS})(?=[\s:|\[\],;/>!~^#])!?"
-_BARE_LETTER = rf"(?<level>{_LETTERS})(?=[\s:|/!>])!?"
+BARE_LETTER = rf"(?<level>{_LETTERS})(?=[\s:|/!>])!?"
+# Letters that are a level where all lines of a sample have the same one: hardly anything happened.
+SOLE_LEVELS = frozenset("DIWNVidwnv")
 # A letter that the digits of the date follow at once, as glog writes it.
 LETTER_OF_DATE = r"(?<level>[VDTIWEFCA])(?=\d{4})"
 LEVELS = (
@@ -44,9 +46,9 @@ LEVELS = (
     # the names of syslog's constants
     rf"LOG_(?<level>{_WORDS})(?=[\s:])",
     _BARE_LEVEL,
-    _BARE_LETTER,
+    BARE_LETTER,
     rf"\[ *{_BARE_LEVEL}",
-    rf"\[ *{_BARE_LETTER}",
+    rf"\[ *{BARE_LETTER}",
     # the end of a message's number, as IBM writes it: ANR0406I; the number is the message's own
     r"(?=[A-Z]{3,8}\d{3,5}(?<level>[IWES])[:\s])",
 )

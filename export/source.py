@@ -282,6 +282,12 @@ def _say_guess(guess: LineFormat, lines: Sequence[str], say: Say) -> None:
     say(f"line format: guessed, it fits {guess.share:.1%} of the lines")
     shown = ", ".join(f"{name} {value[:60]!r}" for name, value in guess.example.items())
     say(f"  the first line has {shown}")
+    if guess.other_time_format:
+        say(
+            "  day and month cannot be told apart in these times; they are read as "
+            f"{guess.time_format} (--time-format {guess.other_time_format!r} reads them the other "
+            "way round)"
+        )
     pattern = re.compile(python_regex(guess.line_format))
     matched = [found for line in lines if (found := pattern.match(line))]
     say("  what is stripped, and the message that is left:")

@@ -15,7 +15,7 @@ from export.session_key import option_of, suggest_session_keys
 from fluent_krone.config import parse_duration
 from fluent_krone.errors import RecordError
 from fluent_krone.inputs import read_events
-from fluent_krone.reading.records import InputSettings, RecordReader
+from fluent_krone.reading.records import InputSettings, RecordReader, python_regex
 
 # One line of each header, and what is in it.
 HEADERS = {
@@ -419,3 +419,51 @@ def test_a_stamp_without_a_year_gets_it_from_the_file(tmp_path: Path) -> None:
         None,
         None,
     ]
+
+
+def test_a_session_key_in_messages_does_not_hide_a_part_of_the_header() -> None:
+    """Wrong before: with the key, a header won that only lines with a wide thread had."""
+    lines = [
+        f"2024-05-01 10:00:{i % 60:02} {f'[pool-{i % 3}-thread-{i % 12}]':18} INFO  com.acme."
+        f"{('Pump', 'Valve')[i % 2]} - [ORD-{i // 4:05}] opened after {i} s"
+        for i in range(400)
+    ]
+    guess = guess_line_format(lines, r"\[(ORD-[0-9]+)\]")
+    assert guess is not None
+    pattern = re.compile(python_regex(guess.line_format))
+    found = [pattern.match(line) for line in lines]
+    assert {match["component"] for match in found if match} == {"com.acme.Pump", "com.acme.Valve"}
+
+
+@pytest.mark.parametrize(("said", "day"), [("ouvert à", "2024-05-02"), ("open at", "2024-02-05")])
+def test_in_a_log_of_one_day_the_language_says_where_the_month_stands(said: str, day: str) -> None:
+    """Wrong before: the month came first, so that the thirteenth could not be read any more."""
+    lines = [f"02/05/2024 10:00:{i:02} INFO acme.Pump: {said} {i}" for i in range(60)]
+    guess = guess_line_format(lines)
+    assert guess is not None
+    assert {guess.time_format, guess.other_time_format} == {
+        "%d/%m/%Y %H:%M:%S",
+        "%m/%d/%Y %H:%M:%S",
+    }
+    reader = RecordReader(
+        InputSettings(
+            session_key=("tag",), line_format=guess.line_format, time_format=guess.time_format
+        )
+    )
+    time_ns = reader.time({b"message": lines[0].encode()})
+    assert datetime.fromtimestamp(time_ns / 1e9, UTC).date().isoformat() == day
+
+
+def test_lines_of_a_program_between_those_of_a_logger_do_not_hide_its_header() -> None:
+    """Wrong before: the header ended behind the time, as a quarter of the lines had no level."""
+    said = ["ffmpeg[17] frame=9 fps=30", *["farm.probe INFO done", "farm.fetch INFO done"] * 2]
+    lines = [
+        f"2024-05-01 10:00:{i % 60:02} enc0{i % 3} {said[i % len(said)]} {i}" for i in range(400)
+    ]
+    guess = guess_line_format(lines)
+    assert guess is not None
+    pattern = re.compile(python_regex(guess.line_format))
+    [first, second, *_] = [found.groupdict() for line in lines if (found := pattern.match(line))]
+    assert first["message"] == "enc00 ffmpeg[17] frame=9 fps=30 0"
+    assert second["message"] == "done 1"
+    assert (second["component"], second["level"]) == ("farm.probe", "INFO")
