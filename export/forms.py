@@ -86,6 +86,9 @@ class Slot:
     @property
     def key(self) -> str:
         """What must be equal in two forms that may share a template."""
+        if self.text.isdecimal():
+            # the name of a field, as no other number is left
+            return self.text + self.after
         if self.kind in ("hard", "title"):
             return _DIGIT.sub("#", self.text) + self.after
         return "\0" + self.after
@@ -158,6 +161,9 @@ def _kind(slots: Sequence[Slot], i: int, before: str) -> str:
         return "hard"
     if WILDCARD.search(word) or _is_calendar(slots, i):
         return "value"
+    if word.isdecimal() and after.startswith("="):
+        # `35=D|38=<num>`: the masker leaves numbers that are names of fields.
+        return "title"
     if i == 0 or (i == 1 and before[:1] == ":"):
         if (before, after[:1]) == ("(", ")"):
             return "word"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import re
+from collections.abc import Iterable
 
 # A path or the like, with a last name; and the digits that what stands before it may have. More are
 # a date or an id, of which tomorrow has another one.
@@ -16,8 +17,17 @@ _MOST_DIGITS, _LONGEST_NUMBER = 18, 40
 # A number and its unit in one word. Units are not converted, since a program nearly always writes
 # the same one; where it has several, the range holds the numbers of all of them.
 _WITH_UNIT = re.compile(rb"(-?\d+(?:\.\d+)?)(?:(?:[nmu]|\xc2\xb5)?s|sec|min|h|[kKMGT]?i?[bB]|%)")
+# A number with any other unit.
+_WITH_ANY_UNIT = re.compile(rb"-?\d+(?:\.\d+)?([A-Za-z]{1,12})")
 # A number with a letter behind it, as a seat in a row.
 _WITH_LETTER = re.compile(rb"(-?\d+)[A-Za-z]")
+
+# Numbers count something where their range holds fewer than so many times as many numbers.
+_DENSE = 2
+# … but for numbers from here on that differ by less than this share of the least of them, …
+_LEAST_CODE, _CODES_WITHIN = 100, 0.1
+# … unless they leave none out of a row of so many.
+_FEWEST_IN_ROW = 5
 
 
 def as_number(value: bytes) -> float | None:
@@ -41,6 +51,31 @@ def as_number(value: bytes) -> float | None:
     except ValueError:
         return None
     return number if math.isfinite(number) else None
+
+
+def is_quantity(values: Iterable[bytes]) -> bool:
+    """Whether a few numbers are how many there were of something: 9 is next to 8, and codes lie far
+    apart. Large numbers that hardly differ, such as 200, 201 and 204, are codes as well: what is
+    counted varies more, or takes all numbers of a row, as the length of a message does.
+    """
+    numbers = [as_number(value) for value in set(values)]
+    known = [number for number in numbers if number is not None]
+    if len(known) < max(len(numbers), 2):
+        return False
+    spread = max(known) - min(known)
+    is_row = len(known) >= _FEWEST_IN_ROW and spread == len(known) - 1
+    is_code = min(known) >= _LEAST_CODE and spread < _CODES_WITHIN * min(known) and not is_row
+    return spread < _DENSE * len(known) and not is_code
+
+
+def unit_of(value: bytes) -> bytes:
+    """The word behind a number; empty where there is no such word.
+
+    >>> unit_of(b"4302.3kbits"), unit_of(b"12"), unit_of(b"A12")
+    (b'kbits', b'', b'')
+    """
+    found = _WITH_ANY_UNIT.fullmatch(value)
+    return found[1] if found else b""
 
 
 def without_letter(value: bytes) -> bytes:

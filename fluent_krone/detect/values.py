@@ -24,7 +24,15 @@ from typing import Any, Literal
 from .measures import as_figure
 from .tails import Range, range_of, reaches_zero
 from .times import range_from_row, range_to_row
-from .value_parts import as_number, is_place, without_letter, without_port, without_tail
+from .value_parts import (
+    as_number,
+    is_place,
+    is_quantity,
+    unit_of,
+    without_letter,
+    without_port,
+    without_tail,
+)
 
 Slot = tuple[int, int]  # log key, and which of its template's wildcards
 Values = Sequence[bytes]  # of one event, one for each wildcard
@@ -48,10 +56,8 @@ _STEEPEST = 0.12
 # division gave.
 _MOST_DECIMALS = 6
 _LETTERS = bytes(range(0x3A, 0x100)) + b"%"
-# Numbers count something where their range holds fewer than so many times as many numbers.
-_DENSE = 2
-# … but for numbers from here on that differ by less than this share of the least of them.
-_LEAST_CODE, _CODES_WITHIN = 100, 0.1
+# Values that show whether all of them may have such a part.
+_SOME = 40
 # Training is looked at in so many parts, one after the other.
 _PARTS = 5
 # Of the numbers of a part, so many may lie outside the range of all parts before it, and so many
@@ -115,6 +121,8 @@ class KnownRange:
     floor: float = 0.0
     # Whether a letter behind each number is not judged, as of the seat 12A.
     has_letter: bool = False
+    # What stands behind each number, where it is no usual unit.
+    unit: bytes = b""
 
     def score_name(self, value: bytes) -> ScoreName:
         """A text in a number's place, and the first zero, are new values; others lie out or not."""
@@ -131,7 +139,9 @@ class KnownRange:
     def _number(self, value: bytes) -> float | None:
         if self.has_letter:
             value = without_letter(value)
-        return as_number(value)
+        if not value.endswith(self.unit):
+            return None
+        return as_number(value.removesuffix(self.unit))
 
     def _is_new(self, number: float | None) -> bool:
         if number is None:
@@ -262,16 +272,21 @@ def _known(column: _Column) -> Known | None:
     if len(column.values) < _FEWEST or not one or not other:
         return None
     found_set = _known_set(one, other)
-    if found_set is not None and not _is_quantity(column.values):
+    if found_set is not None and not is_quantity(column.values):
         return None if _grows(column) else found_set
-    found_range = _known_range(one, other)
-    if found_range is not None:
-        return None if _drifts(column) else found_range
-    some = (*one[:20], *other[:20])
+    return _range(column) or _known_by_part(column)
+
+
+def _known_by_part(column: _Column) -> Known | None:
+    """What a slot is of whose values only a part is judged."""
+    some = column.values[:_SOME]
+    unit = unit_of(some[0])
+    if unit and all(unit_of(value) == unit for value in column.values):
+        found_range = _range(column.mapped(lambda value: value.removesuffix(unit)))
+        return found_range and replace(found_range, unit=unit)
     if all(value != without_letter(value) for value in some):
-        numbers = column.mapped(without_letter)
-        found_range = _known_range(*numbers.halves())
-        if found_range is not None and not _drifts(numbers):
+        found_range = _range(column.mapped(without_letter))
+        if found_range is not None:
             return replace(found_range, has_letter=True)
     if all(value != without_port(value) for value in some):
         found_set = _closed(column.mapped(without_port))
@@ -289,20 +304,6 @@ def _closed(column: _Column) -> KnownSet | None:
     if found is None or _grows(column):
         return None
     return found
-
-
-def _is_quantity(values: Sequence[bytes]) -> bool:
-    """Whether a few numbers are how many there were of something: 9 is next to 8, and codes lie far
-    apart. Large numbers that hardly differ, such as 200, 201 and 204, are codes as well: what is
-    counted varies more.
-    """
-    numbers = [as_number(value) for value in set(values)]
-    known = [number for number in numbers if number is not None]
-    if len(known) < max(len(numbers), 2):
-        return False
-    spread = max(known) - min(known)
-    is_code = min(known) >= _LEAST_CODE and spread < _CODES_WITHIN * min(known)
-    return spread < _DENSE * len(known) and not is_code
 
 
 def _grows(column: _Column) -> bool:
@@ -351,6 +352,13 @@ def _known_set(one: list[bytes], other: list[bytes]) -> KnownSet | None:
         return None
     # The share of new values is estimated by those that came once (Good and Turing).
     return KnownSet(frozenset(map(value_hash, every)), math.log((size + 1) / (new + 1)))
+
+
+def _range(column: _Column) -> KnownRange | None:
+    found = _known_range(*column.halves())
+    if found is None or _drifts(column):
+        return None
+    return found
 
 
 def _known_range(one: list[bytes], other: list[bytes]) -> KnownRange | None:
@@ -411,6 +419,8 @@ def values_to_json(witness: ValueWitness) -> list[dict[str, Any]]:
                 row["floor"] = known.floor
             if known.has_letter:
                 row["has_letter"] = True
+            if known.unit:
+                row["unit"] = known.unit.decode()
         rows.append(row)
     return rows
 
@@ -428,4 +438,5 @@ def _from_row(row: Mapping[str, Any]) -> Known:
     known = range_from_row(row["range"])
     floor = row.get("floor", 0.0)
     has_letter = row.get("has_letter", False)
-    return KnownRange(known, row["has_zero"], row["surprise"], floor, has_letter)
+    unit = row.get("unit", "").encode()
+    return KnownRange(known, row["has_zero"], row["surprise"], floor, has_letter, unit)

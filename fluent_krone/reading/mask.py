@@ -100,6 +100,15 @@ _RPC = re.compile(r"/(?:[a-z][a-z0-9_]*\.)+[A-Z]\w*/[A-Z]\w*")
 # Stands for the slash of a route while the rest of a message is masked, where it would make a path.
 _SLASH = "\ue000"
 _ZEROED = str.maketrans("123456789", "000000000")
+# Fields whose names are numbers, as in FIX: `35=D|49=ACME|56=GW`. So many of them, and each number
+# before a sign of equality is a name. Its digits stand for themselves while the rest is masked.
+_NUMBERED_FIELD = re.compile(r"(?<![^\s|;^~\x01])[0-9]{1,5}(?==)")
+_FEWEST_NUMBERED = 3
+_KEPT = {ord(digit): 0xE010 + int(digit) for digit in "0123456789"}
+_UNKEPT = {kept: digit for digit, kept in _KEPT.items()} | {ord(_SLASH): "/"}
+# Blanks that fill a column up, and those between a sign and a number of such a column.
+_BLANKS = re.compile(r" {2,}")
+_BEFORE_NUMBER = re.compile(r"(?:(?<=\w=)|(?<=[(\[])) +(?=[-+]?[0-9])")
 _DIGIT = re.compile(r"[0-9]+")
 # The numbers of a duration as ISO 8601 has it, as in PT1.5S.
 _AMOUNT = re.compile(r"[0-9]+(?:[.,][0-9]+)?")
@@ -239,6 +248,9 @@ class Masker:
             message = self._session.sub(_mask_session, message)
         if len(message) > MAX_MESSAGE or "\n" in message:
             message = _first_line(message)
+        message = _without_padding(message)
+        if len(_NUMBERED_FIELD.findall(message)) >= _FEWEST_NUMBERED:
+            message = _NUMBERED_FIELD.sub(lambda name: name[0].translate(_KEPT), message)
         message = _BARE_REQUEST.sub(_mask_request, message)
         if "=/" in message or '="/' in message:
             message = _REQUEST_FIELDS.sub(_mask_request, message)
@@ -252,12 +264,12 @@ class Masker:
                 self._shapes[shape] = known
         form, light = known
         if not light:
-            return form.replace(_SLASH, "/")
+            return form.translate(_UNKEPT)
         tokens = form.split(" ")
         raw = message.split(" ")
         for i in light:
             tokens[i] = self._token(raw[i])
-        return " ".join(tokens).replace(_SLASH, "/")
+        return " ".join(tokens).translate(_UNKEPT)
 
     def _mask(self, shape: str) -> tuple[str, tuple[int, ...]]:
         raw = shape.split(" ")
@@ -282,6 +294,20 @@ def _mask_session(found: re.Match[str]) -> str:
         return found[0]
     start, end = (at - found.start() for at in found.span(group))
     return f"{found[0][:start]}<id>{found[0][end:]}"
+
+
+def _without_padding(message: str) -> str:
+    """The message without blanks that fill a column up.
+
+    A template takes any number of them there (`wildcards.py`).
+
+    >>> _without_padding("frame=  54 q=7   size=    9kB")
+    'frame=54 q=7 size=9kB'
+    """
+    message = _BEFORE_NUMBER.sub("", message)
+    if "  " in message:
+        message = _BLANKS.sub(" ", message)
+    return message
 
 
 def _first_line(message: str) -> str:

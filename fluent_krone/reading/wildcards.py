@@ -34,6 +34,9 @@ ZEROED = bytes.maketrans(b"123456789", b"000000000")
 _UNREADABLE = "\ufffd"
 _UNREADABLE_BYTES = _UNREADABLE.encode()
 _ANY_BYTE = b"(?>" + _UNREADABLE_BYTES + rb"|[\x80-\xff])"
+# Blanks as `re.escape` writes them, and text behind which a number may be filled up with some.
+_ESCAPED_BLANKS = re.compile(rb"(?:\\ )+")
+_BEFORE_PADDING = re.compile(rb"\w=\Z|[(\[]\Z")
 # Such a byte in text that Python decoded with `surrogateescape`.
 _HALF = re.compile("[\udc80-\udcff]")
 
@@ -200,12 +203,11 @@ class Template:
 
     def _compile(self, *, slots: bool) -> re.Pattern[bytes]:
         """The regular expression; with `slots`, it has a group for each wildcard."""
-        pieces = self._pieces
         last = len(self._kinds) - 1
-        regex = _literal(pieces[0])
-        for i, piece in enumerate(pieces[1:]):
+        regex = self._literal(0)
+        for i in range(len(self._kinds)):
             # What must stand behind the value.
-            end = _literal(piece)
+            end = self._literal(i + 1)
             if i == last:
                 end += rb"\Z"
             else:
@@ -217,6 +219,14 @@ class Template:
         if not self._kinds:
             regex += rb"\Z"
         return re.compile(regex, re.DOTALL)
+
+    def _literal(self, i: int) -> bytes:
+        """The text before wildcard `i`, with the blanks that may stand between it and a number."""
+        piece = self._pieces[i]
+        padding = b""
+        if i < len(self._kinds) and self._kinds[i] == "num" and _BEFORE_PADDING.search(piece):
+            padding = rb"\ *+"
+        return _literal(piece) + padding
 
     def _type(self, i: int) -> _Type:
         kind = self._kinds[i]
@@ -289,8 +299,11 @@ def as_text(message: bytes) -> str:
 
 
 def _literal(piece: bytes) -> bytes:
-    """A regular expression for text of a template, in which U+FFFD stands for any byte."""
-    return re.escape(piece).replace(_UNREADABLE_BYTES, _ANY_BYTE)
+    """A regular expression for text of a template.
+
+    In it U+FFFD stands for any byte, and a blank for any number of them: programs fill columns up.
+    """
+    return _ESCAPED_BLANKS.sub(rb"\\ ++", re.escape(piece)).replace(_UNREADABLE_BYTES, _ANY_BYTE)
 
 
 def _separating() -> bytes:

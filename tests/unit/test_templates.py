@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import pytest
 
+from export.mine import mine
+from fluent_krone.reading.mask import Masker
 from fluent_krone.reading.templates import UNMATCHED, TemplateMatcher, novel_shape, template_id
 
 
@@ -88,3 +90,40 @@ def test_template_ids_are_pinned() -> None:
 def test_novel_shapes_are_coarse_and_bounded() -> None:
     assert novel_shape(b"disk sda1 lost 17 sectors") == b"disk <*> lost <*> sectors"
     assert len(novel_shape(b"word " * 10_000)) <= 200
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["frame=   54 fps= 7 size=     9kB", "frame=54 fps=7 size=9kB", "frame= 54 fps=   7 size=9kB"],
+)
+def test_blanks_that_fill_a_column_up_make_no_template(text: str) -> None:
+    """Wrong before: each width of a number was a step of its own."""
+    form = Masker(None).form(text)
+    assert form == "frame=<num> fps=<num> size=<num>"
+    assert TemplateMatcher([form]).slots(0, text.encode()) == (b"54", b"7", b"9kB")
+
+
+@pytest.mark.parametrize("separator", ["|", "\x01", ";"])
+def test_names_of_fields_may_be_numbers(separator: str) -> None:
+    """Wrong before: the names were values, so that messages of all kinds had one template."""
+    order = separator.join(["8=FIX.4.4", "9=112", "35=D", "38=500", "58=was too late", "10=7"])
+    form = Masker(None).form(order)
+    fields = ["8=FIX.4.4", "9=<num>", "35=D", "38=<num>", "58=was too late", "10=<num>"]
+    assert form == separator.join(fields)
+    assert TemplateMatcher([form]).slots(0, order.encode()) == (b"112", b"500", b"7")
+    assert TemplateMatcher([form]).match(order.replace("38=", "44=").encode()) == UNMATCHED
+    # One sum is no list of fields.
+    assert Masker(None).form("checked that 3=4 failed") == "checked that <num>=<num> failed"
+
+
+def test_numbers_that_name_fields_tell_templates_apart() -> None:
+    """Wrong before: 14 and 151 were two values in one place, and so were what they named."""
+    lines = [
+        f"8=FIX.4.4|35=8|1={account}|{field}={number}|10={number % 7}|"
+        for number in range(40)
+        for account in ("HF1", "PB22", "RT3")
+        for field in (14, 151)
+    ]
+    assert set(mine(lines).templates) == {
+        f"8=FIX.4.4|35=<num>|1=<code>|{field}=<num>|10=<num>|" for field in (14, 151)
+    }

@@ -137,6 +137,27 @@ def test_of_a_number_with_a_letter_the_number_is_judged() -> None:
     assert witness_.worst_of((4,), ((b"4400F",),))["values.range"] > 20
 
 
+@pytest.mark.parametrize("unit", ["kbits", "x", "rpm"])
+def test_a_number_with_a_unit_of_the_log_s_own_is_a_number(unit: str) -> None:
+    """Wrong before: only usual units were known, and no number with another one was judged."""
+    rng = random.Random(9)
+    rates = [b"%.1f%s" % (rng.lognormvariate(3, 0.4), unit.encode()) for _ in range(2_000)]
+    witness_ = values_from_json(json.loads(json.dumps(values_to_json(learnt(rates)))))
+    assert witness_.worst(4, (b"19.3" + unit.encode(),)) == (0.0, 0)
+    assert witness_.worst_of((4,), ((b"4000.0" + unit.encode(),),))["values.range"] > 10
+    for wrong in (b"-19.3" + unit.encode(), b"19.3parsec", b"19.3"):
+        assert witness_.worst_of((4,), ((wrong,),))["values"] > 7
+
+
+def test_large_numbers_that_leave_none_out_are_a_range() -> None:
+    """Wrong before: lengths of a message from 105 to 109 were codes, and 110 was news."""
+    lengths = learnt([b"%d" % (105 + number % 5) for number in range(2_000)])
+    assert lengths.worst_of((4,), ((b"110",),))["values"] == 0
+    assert lengths.worst_of((4,), ((b"1100",),))["values.range"] > 20
+    codes = learnt([b"%d" % (200 + number % 7 % 5 * 2) for number in range(2_000)])
+    assert isinstance(codes.slots[4, 0], KnownSet)
+
+
 def test_codes_that_are_neighbours_are_no_range() -> None:
     """Wrong before: 200 and 201 were how many there were of something, and 418 was not far away."""
     sessions = [((4,), ((b"200" if number % 9 else b"201",),)) for number in range(400)]
