@@ -102,7 +102,9 @@ class KnownSet:
 
     def told(self, value: bytes) -> Told:
         # Another unknown value is another deviation; a hash, as no value is kept elsewhere.
-        usual = f"Normal sessions have one of {len(self.known):,} other values there"
+        usual = "Normal sessions always have the same other value there"
+        if len(self.known) > 1:
+            usual = f"Normal sessions have one of {len(self.known):,} other values there"
         return "unknown_value", value_hash(value), usual
 
 

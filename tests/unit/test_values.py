@@ -33,6 +33,14 @@ def witness() -> ValueWitness:
     return learn_values(sessions)
 
 
+def test_what_is_usual_is_said_of_one_value_and_of_several() -> None:
+    """Wrong before: normal sessions had “one of 1 other values”."""
+    one = learnt([b"250"] * 2_000).slots[4, 0]
+    two = learnt([b"250", b"250", b"451"] * 700).slots[4, 0]
+    assert one.told(b"9")[2] == "Normal sessions always have the same other value there"
+    assert two.told(b"9")[2] == "Normal sessions have one of 2 other values there"
+
+
 def test_only_slots_that_prove_something_are_kept() -> None:
     slots = witness().slots
     assert set(slots) == {(4, 0), (4, 1)}
