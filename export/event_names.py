@@ -8,7 +8,7 @@ from collections import Counter
 from collections.abc import Collection, Hashable, Sequence
 from typing import Any
 
-from fluent_krone.reading.accessor import field_getter
+from fluent_krone.reading.accessor import field_getter, is_path, path_steps
 
 from .nested_fields import last_name, plain_names
 from .session_key import is_execution
@@ -52,6 +52,11 @@ _BESIDE = re.compile(
     r"|source_?context|category|insert_?id|e?cs_?version|date|clock"
     r"|nano_?of_?second|nanos|epoch.*|.*[ _]time|.*stamp",
     re.I,
+)
+# A name that a severity has, and objects in which it is that of the record.
+_SEVERITY = re.compile(r"levels?|lvl|severity|sev|priority", re.I)
+_OF_A_LOG = re.compile(
+    r"logs?|event|record|entry|fields|data|attributes|extra|context|meta(?:data)?|labels", re.I
 )
 # A field that names what happened is in at least this share of the records, and tells this share of
 # what there is to know about which other fields they have.
@@ -129,6 +134,10 @@ def _event_names(name: str, sample: list[dict[bytes, Any]]) -> list[Any] | None:
 def is_beside(name: str) -> bool:
     """Whether a field says when, where or for whom, by its name."""
     last = last_name(name)
+    if _SEVERITY.fullmatch(last) and is_path(name):
+        # `$.risk.level` is how high the risk is.
+        [*_, above, _] = ["", *map(str, path_steps(name))]
+        return not above or _OF_A_LOG.fullmatch(above) is not None
     return bool(_BESIDE.fullmatch(last)) or "," in name or is_execution(last)
 
 

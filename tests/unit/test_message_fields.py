@@ -61,6 +61,12 @@ def requests(**fields: Any) -> Iterator[dict[str, Any]]:
         ({"span": lambda rng, n: f"{rng.getrandbits(64):016x}"}, "message"),
         ({"host": lambda rng, n: rng.choice(WORDS)}, "message"),
         ({"note": "one and the same text"}, "message"),
+        # How severe the record is, and how high a risk is.
+        ({"log": {"level": "info"}}, "message"),
+        (
+            {"risk": lambda rng, n: {"level": rng.choice(WORDS)} if n % 2 else None},
+            "message,$.risk.level",
+        ),
         ({"kubernetes": {"restarts": 3}}, "message"),
     ],
 )
