@@ -129,12 +129,6 @@ def _set_kinds(slots: list[Slot], lead: str) -> None:
     before = lead
     for i, slot in enumerate(slots):
         slot.kind = _kind(slots, i, before)
-        previous = slots[i - 1]
-        if i and slot.kind != "hard" and not previous.after.strip():
-            # Further blanks belong to the value: columns that are padded to a width then look
-            # alike.
-            slot.text = previous.after[1:] + slot.text
-            previous.after = previous.after[:1]
         before = slot.after
 
 
