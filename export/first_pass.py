@@ -51,7 +51,8 @@ def suggestion(settings: InputSettings, inputs: Inputs) -> str:
     names = [name for name in settings.session_key if name != settings.message_field]
     messages = [message for message, _ in sample]
     asked = (labelled_key(name, messages) for name in names)
-    return option_of([*filter(None, asked), *suggest_session_keys(sample)])
+    found = [*filter(None, asked), *suggest_session_keys(sample)]
+    return option_of(list(dict.fromkeys(found)))
 
 
 def session_keys(settings: InputSettings, inputs: Inputs) -> list[Candidate]:

@@ -28,6 +28,7 @@ from fluent_krone.reading.times import TimeReader
 from . import header_shapes as shapes
 from .header_columns import MAX_LEAD, learned_headers
 from .header_products import product_headers
+from .header_roles import are_levels
 from .header_times import FORMATS, closed, compiled, stamps
 
 # The share of the lines that a header must be found in; below it the whole line is the message.
@@ -321,6 +322,8 @@ def _line_format(
     components = {group["component"] for group in groups if group.get("component")}
     if components and components <= _CALENDAR:
         # `Mar  2 10:00:00`: the name of a month is no logger, though two blanks follow it.
+        return None
+    if are_levels([group["component"] for group in groups if group.get("component")]):
         return None
     if len(components) > max(_FEW_COMPONENTS, _MANY_COMPONENTS * len(groups)):
         return None

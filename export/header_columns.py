@@ -201,7 +201,7 @@ def _level(lines: Sequence[str], places: dict[int, int]) -> Column | None:
             column = _first([text + behind], "level", lines, places)
             if column is None:
                 continue
-            if text in forms.LEVELS[1:] and _is_one_letter(text, lines, places):
+            if text in forms.DOUBTED_LEVELS and _is_one_letter(text, lines, places):
                 break
             return column
     return None

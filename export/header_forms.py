@@ -20,7 +20,8 @@ _LINE = (
     r"(?:->\w+:\d+|(?<=\d):[A-Za-z_]\w*)?"
 )
 # PostgreSQL's lines that belong to a statement before them are a level of their own.
-_WORDS = rf"(?:{shapes.LEVEL_WORDS}|DETAIL|HINT|STATEMENT|CONTEXT|QUERY)"
+# A number behind a level says how much of it is written: DBG4.
+_WORDS = rf"(?:{shapes.LEVEL_WORDS}\d?|DETAIL|HINT|STATEMENT|CONTEXT|QUERY)"
 _LETTERS = r"(?:[VDTIWEFCNAvdtiwefna]|Al|Cr|D[fb]|Em|Er|Fa|In|Wa)"
 # A level in each of its spellings, with what must follow a word that stands by itself.
 _BARE_LEVEL = rf"(?<level>{_WORDS})(?=[\s:|\[\],;/>!~^#])!?"
@@ -36,6 +37,8 @@ LEVELS = (
     rf"< *(?<level>{_WORDS}) *>",
     rf"(?:{header_stamps.OPENING}|\{{) *(?<level>{_WORDS}) *(?:{header_stamps.CLOSING}|\}})",
     rf"\[(?<level>{_LETTERS})\]",
+    rf"\((?<level>{_LETTERS})\)",
+    rf"<(?<level>{_LETTERS})>",
     rf"\"(?<level>{_WORDS})\"",
     rf"(?:level|lvl|severity|loglevel|pri|priority)=[\"']?(?<level>{_WORDS}|[0-7])[\"']?(?=[\s,|;\]])",
     # in signs of one's own, as in *INFO* and #INFO#
@@ -52,6 +55,9 @@ LEVELS = (
     # the end of a message's number, as IBM writes it: ANR0406I; the number is the message's own
     r"(?=[A-Z]{3,8}\d{3,5}(?<level>[IWES])[:\s])",
 )
+# Where all lines have the same letter in one of these, it may be the first word of sentences.
+_SURE_LETTERS = (LETTER_OF_DATE, rf"\[(?<level>{_LETTERS})\]")
+DOUBTED_LEVELS = tuple(text for text in LEVELS if text not in _SURE_LETTERS)
 # A level together with a name.
 WITH_LEVEL = (
     rf"\[(?<thread>[^\[\]/]+)/(?<level>{_WORDS})\]",
@@ -83,6 +89,9 @@ WITH_LEVEL = (
 )
 WRAPPED = (
     rf"\[ *(?<value>{_NAME})\((?<pid>\d+)\) *\]",
+    # Kea: logger/process.thread
+    rf"\[ *(?<value>{_NAME})/(?<pid>\d+)(?:\.\w+)? *\]",
+    r"\[ *(?<pid>\d+)[:/](?<tid>\d+) *\]",
     r"[\[(](?i:pid|process)[:= ] *(?<pid>\d+)(?:[|,;][^\[\]()]*)?[\])]",
     r"\[ *(?<value>[A-Za-z_][\w.:<>~]*)@\d+ *\]",
     rf"\[ *(?<value>{_FILE})(?:[:(]\d+\)?|{_LINE}) *\]",
@@ -129,6 +138,7 @@ SIGNED = (
     rf"(?<value>{_NAME}){_LINE}\t+",
     rf"(?<value>{_NAME}){_LINE}{header_stamps.DRAWN}",
     rf"(?<value>{_FILE}):\d+ +",
+    rf"(?<value>{_FILE}) \d+: +",
     rf"(?<value>{shapes.DOTTED}):\d+ {{2,}}",
     rf"(?<value>{_NAME})> *",
     rf"(?<value>{_NAME})[,;] *",

@@ -10,6 +10,8 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
+from fluent_krone.reading.levels import level_word
+
 from . import header_shapes as shapes
 from . import header_stamps
 from .header_times import compiled
@@ -40,6 +42,24 @@ _THREAD = re.compile(rf"(?i:main|.*(?:{_OF_THREADS}|exec(?![a-z])).*|\d\.\d+\.\d
 _NUMBERED_THREAD = re.compile(rf"(?=.*\d\Z)(?i:.*(?:{_OF_THREADS}).*)\Z")
 _ID = re.compile(r"(?:[0-9a-f]{8}-[0-9a-f-]{27}|(?=[0-9a-z]*\d)[0-9a-f]{12,})\Z", re.IGNORECASE)
 _ADDRESS = re.compile(r"\d{1,3}(?:\.\d{1,3}){3}(?:[:(]\d+\)?)?\Z")
+
+# Words that are levels wherever they stand, unlike `success` and `default`.
+_LEVELS = frozenset(
+    b"trace debug dbg info inf notice warn wrn warning error err critical fatal severe".split()
+)
+# The share of the values that are such words where a column has levels of the program's own too.
+_LEVELS_SHARE = 0.5
+
+
+def are_levels(values: Sequence[str]) -> bool:
+    """Whether values are levels, some of which may be the program's own, as `STATUS`.
+
+    >>> are_levels(["INFO", "STATUS", "ERROR"]), are_levels(["pump", "INFO", "cart"])
+    (True, False)
+    """
+    words = (level_word(value).rstrip(b"0123456789") for value in values)
+    known = [word for word in words if word in _LEVELS]
+    return len(known) > _LEVELS_SHARE * len(values) and len(set(known)) > 1
 
 
 @dataclass(slots=True)
@@ -88,7 +108,7 @@ class Column:
 def is_anchor(columns: Sequence[Column], n: int) -> bool:
     """Whether the header may end behind a column: a message does not begin with such a one."""
     column = columns[n]
-    if column.kind in ("time", "level"):
+    if column.kind in ("time", "level") or are_levels(column.values):
         return True
     if column.share(_NUMBER):
         return n > 0 and _is_anchored_number(column, columns[n - 1])
@@ -116,6 +136,8 @@ def _is_anchored_number(column: Column, before: Column) -> bool:
         # Columns with one sign between all of them.
         return True
     if column.kind == "wrapped":
+        if before.kind == "time" and column.pattern.endswith(r" *:[ \t]+"):
+            return True
         return before.pattern.endswith((r"(?=\[)", r"\](?=\[)"))
     return column.kind == before.kind == "bare" and before.share(_NUMBER)
 
@@ -185,6 +207,8 @@ def give_roles(columns: Sequence[Column]) -> None:
     """Say what each column is, by what its values look like."""
     taken = {name for column in columns for name in compiled(column.pattern).groupindex}
     taken.update(column.role for column in columns)
+    if "level" not in taken and _give_level(columns):
+        taken.add("level")
     if "component" not in taken:
         for column in columns:
             if column.role == "caller":
@@ -205,6 +229,15 @@ def give_roles(columns: Sequence[Column]) -> None:
             if not column.role:
                 column.role = next((name for name in roles(column) if name not in taken), "")
                 taken.add(column.role)
+
+
+def _give_level(columns: Sequence[Column]) -> bool:
+    """Whether one of the columns has the levels of a program, with some of its own."""
+    for column in columns:
+        if not column.role and are_levels(column.values):
+            column.role = "level"
+            return True
+    return False
 
 
 def _component_worth(column: Column, columns: Sequence[Column]) -> tuple[float, int]:

@@ -11,7 +11,8 @@ from .header_stamps import CLOCK, DAY, MONTH, OPENING
 
 # --- what may open a line before its time -------------------------------------------------------
 
-PRIORITY = r"<(?<pri>\d{1,3})>(?:1 +)?"
+# Where syslog comes over TCP, the size of each message stands before it.
+PRIORITY = r"(?:\d+ +)?<(?<pri>\d{1,3})>(?:1 +)?"
 REDIS = r"(?:\d+:)?(?<pid>\d+):[A-Z] +"
 NEST = r"\[\w+\] (?<pid>\d+) +- +"
 LETTER = r"(?<level>[VDTIWEFCA])(?=\d{4})"

@@ -8,14 +8,13 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 
+from fluent_krone.reading.time_words import ABBREVIATIONS
+
 CLOCK = r"\d\d:\d\d:\d\d"
 _FRACTION = r"(?:[.,:']\d{1,9})?"
 _OFFSET = r"(?:Z|[+-]\d\d:?\d\d|[+-]\d\d)"
-# Named one by one: three capitals that end in T may as well be a word, as in `GET /`.
-_ZONE_NAME = (
-    r"(?:UTC|GMT|CES?T|EES?T|WES?T|BST|IST|MSK|E[SD]T|C[SD]T|M[SD]T|P[SD]T|AK[SD]T|HST|JST|KST|SGT"
-    r"|HKT|AE[SD]T|AC[SD]T|AWST|NZ[SD]T|SAST|BRT|ART|TRT|PKT|WIB|PHT|ICT)"
-)
+# Those that the record reader knows: three capitals that end in T may be a word, as in `GET /`.
+_ZONE_NAME = rf"(?:{'|'.join(name for name in ABBREVIATIONS if len(name) > 1)})"
 # UTC+2, GMT-03:30
 _ZONE_OFFSET = r"(?:[+-]\d\d?(?::?\d\d)?)?"
 # ISO 8601 and its relatives, which the record reader reads without a format: fraction and zone
@@ -119,6 +118,7 @@ TIMES: tuple[tuple[str, tuple[str, ...]], ...] = (
         r"\d\d?(?::|时|時|시 ?)\d\d(?::|分|분 ?)\d\d(?:[.,]\d{1,9})?(?:秒|초)?",
         (),
     ),
+    (rf"\d\d?[- /]{MONTH}[- /]\d{{4}},? \d\d?:\d\d:\d\d(?:[.,]\d{{1,9}})? {_HALF}", ()),
     (rf"\d\d?\.?[- /]{MONTH_NAME}\.?[- /]\d{{4}},?[: ]{CLOCK}(?:[.,]\d{{1,9}})?", ()),
     (
         rf"{MONTH_NAME}\.? \d\d?, \d{{4}},? \d\d?:\d\d:\d\d(?:[.,]\d{{1,9}})?"
@@ -126,7 +126,10 @@ TIMES: tuple[tuple[str, tuple[str, ...]], ...] = (
         (),
     ),
     (rf"\d{{4}}\.\d\d\.\d\d {CLOCK}", ("%Y.%m.%d %H:%M:%S",)),
-    (rf"\d\d\.\d\d\.\d\d,? {CLOCK}", ("%d.%m.%y %H:%M:%S", "%d.%m.%y, %H:%M:%S")),
+    (
+        rf"\d\d\.\d\d\.\d\d,? {CLOCK}",
+        ("%d.%m.%y %H:%M:%S", "%d.%m.%y, %H:%M:%S", "%y.%m.%d %H:%M:%S"),
+    ),
     # Tendermint
     (rf"\d{{4}}-\d\d-\d\d\|{CLOCK}", ("%Y-%m-%d|%H:%M:%S",)),
     *_with_words(),
@@ -148,13 +151,18 @@ TIMES: tuple[tuple[str, tuple[str, ...]], ...] = (
     (rf"(?i:{MONTH})[/-]\d\d?[/-]\d{{4}} {CLOCK}", ("%b/%d/%Y %H:%M:%S", "%b-%d-%Y %H:%M:%S")),
     (rf"\d\d/\d\d/\d{{4}} -- {CLOCK}", ("%d/%m/%Y -- %H:%M:%S", "%m/%d/%Y -- %H:%M:%S")),
     (rf"\d\d-\d\d-\d{{4}} {CLOCK}", ("%d-%m-%Y %H:%M:%S", "%m-%d-%Y %H:%M:%S")),
-    (rf"\d\d?\.\d\d?\.\d{{4}},? {CLOCK}", ("%d.%m.%Y %H:%M:%S", "%d.%m.%Y, %H:%M:%S")),
+    (
+        rf"\d\d?\.\d\d?\.\d{{4}},? {CLOCK}",
+        ("%d.%m.%Y %H:%M:%S", "%d.%m.%Y, %H:%M:%S", "%m.%d.%Y %H:%M:%S"),
+    ),
     (rf"\d\d?/{MONTH}/\d{{4}}[: ]{CLOCK}", ("%d/%b/%Y:%H:%M:%S", "%d/%b/%Y %H:%M:%S")),
     (rf"\d\d? {MONTH} \d{{4}} {CLOCK}", ("%d %b %Y %H:%M:%S",)),
     (rf"{DAY}, \d\d? {MONTH} \d{{4}} {CLOCK}", ("%a, %d %b %Y %H:%M:%S",)),
     (rf"\d\d?-{MONTH}-\d{{4}} {CLOCK}", ("%d-%b-%Y %H:%M:%S",)),
     (rf"{DAY} {MONTH} [ \d]\d {CLOCK}\.\d{{1,6}} \d{{4}}", ("%a %b %d %H:%M:%S.%f %Y",)),
     (rf"{DAY} {MONTH} [ \d]\d {CLOCK} \d{{4}}", ("%a %b %d %H:%M:%S %Y",)),
+    # Mailman
+    (rf"{MONTH} [ \d]\d {CLOCK} (?:19|20)\d\d(?!\d)", ("%b %d %H:%M:%S %Y",)),
     (rf"{MONTH} [ \d]\d \d{{4}} {CLOCK}", ("%b %d %Y %H:%M:%S",)),
     (
         rf"{MONTH} \d\d?, \d{{4}},? \d\d?:\d\d:\d\d(?:[.,]\d{{1,6}})? [AaPp][Mm]",
@@ -194,9 +202,13 @@ OFFSETS = (
 # shipper gave. `inputs/stamps.py` knows the common ones.
 YEARLESS = (
     rf"{MONTH_NAME}\.? [ \d]?\d {CLOCK}{_FRACTION}",
-    rf"{MONTH} [ \d]?\d {CLOCK}{_FRACTION}",
+    rf"{MONTH}[ -][ \d]?\d {CLOCK}{_FRACTION}",
     # Redis 2
-    rf"\d\d? {MONTH} {CLOCK}{_FRACTION}",
+    rf"\d\d?[ -]{MONTH} {CLOCK}{_FRACTION}",
+    # Bacula
+    rf"\d\d?-{MONTH} \d\d:\d\d(?![:.,\d])",
+    # HAProxy: the day of the year
+    r"[0-3]\d\d/[0-2]\d[0-5]\d[0-5]\d(?!\d)",
     rf"{DAY} {MONTH} [ \d]?\d {CLOCK}{_FRACTION}",
     rf"\d\d[-./]\d\d[- |]{CLOCK}{_FRACTION}",
     rf"\d{{4}} {CLOCK}\.\d+",
@@ -215,7 +227,7 @@ DRAWN = r" *(?:[~^]|#(?!\d)) *"
 # What closes a time.
 ENDS = (
     r"\]:? +- +", r"\](?=\[)", r"\]{1,2}:? *", rf"(?:{CLOSING}) *", DRAWN,
-    r"> *", r"\) *", rf" +{SEPARATOR} +", r"; *", r"\t",
+    r"> *", r"\): +", r"\) *", rf" +{SEPARATOR} +", r"; *", r"\t",
     r", *", r" *\|+ *", r" +: +", r": +",
     r"[\"'](?:[,;] *|\t| +)", r":\d+\): *", r" +", "",
 )  # fmt: skip

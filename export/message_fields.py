@@ -255,7 +255,7 @@ def _is_data(values: Sequence[Any]) -> bool:
         return not grows or len(set(values)) <= FEW_VALUES
     words = {value for value in values if isinstance(value, bytes)}
     few = len(words) <= min(FEW_VALUES, max(2, len(values) // OF_A_NAME))
-    return few and all(_WORD.fullmatch(word) for word in words)
+    return few and all(_WORD.fullmatch(word) and not _ADDRESS.match(word) for word in words)
 
 
 # Of the values of a field, the share that must be in the text for the field to say nothing more.
@@ -266,6 +266,8 @@ _EVERYWHERE, _USUAL = 0.8, 0.5
 # Values of a field that are needed to see what sort they are.
 _FEWEST_VALUES = 3
 # A value that is one word, as a template's wildcard takes it.
+# An address says who asked, however few of them there are.
+_ADDRESS = re.compile(rb"\d{1,3}(?:\.\d{1,3}){3}(?![\w.])|[0-9a-fA-F]*(?::[0-9a-fA-F]*){2,7}\Z")
 _WORD = re.compile(rb"[^\s=,;\"'()\[\]{}]{1,60}|/[^\s=,;\"']{0,60}")
 
 

@@ -87,8 +87,8 @@ _UNSPACED = re.compile(_NO_BLANKS)
 # Characters of a word in such a script, at the most, with the sign behind it.
 _LONGEST_UNSPACED = 12
 _ID = re.compile(
-    rf"(?<![\w-])(?P<before>{_NO_BLANKS}+[:：# ]?|[*#№]|@ ?|\["
-    r"|[^\W\d_][\w.]*?(?:-[^\W\d_]+\.?)?(?:[_=:#/°º-]|: | #| [\"'<(\[]?|=\")(?:00-)?|)"
+    rf"(?<![\w-])(?P<before>{_NO_BLANKS}+[:：# ]?|[*#]|№ ?|@ ?|\["
+    r"|[^\W\d_][\w.]*?(?:-[^\W\d_]+\.?)?(?:[_=:#/°º@~-]|: | #|[°º] | [\"'<(\[$]?|=\")(?:00-)?|)"
     + "(?P<value>"
     + "|".join(f"(?P<v{i}>{text})" for i, text in enumerate(_VALUES.values()))
     + r")(?:(?=-[0-9a-f]{16}-)|(?![A-Za-z0-9_-]|\.\d))"
@@ -98,11 +98,12 @@ _VALUE_OF = list(_VALUES)
 HYPHENED = "[0-9a-z]+(?:-[0-9a-z]+)+"
 _WORDS = re.compile(rf"(?<![\w-])(?P<before>[^\W\d_]+:? )(?P<value>{HYPHENED})(?![\w-])")
 # Ids that say by themselves what they are, whatever stands before them: the address of a network
-# card, of a person, the number of a bank account, and codes of several parts, one of which has
-# letters and digits, as ZN20001-55 and ORD-17A.
+# card, of a person, of a connection, the number of a bank account, and codes of several parts, one
+# of which has letters and digits, as ZN20001-55 and ORD-17A.
 TYPED = (
     r"(?<![\w:])(?:[0-9A-Fa-f]{2}:){5}[0-9A-Fa-f]{2}(?![\w:])",
     r"(?<![\w.+-])[\w.+-]+@(?:[\w-]+\.)+[A-Za-z]{2,}(?![\w.])",
+    r"(?<![\w.])(?:[0-9]{1,3}[.]){3}[0-9]{1,3}:[0-9]{2,5}(?![\w.])",
     r"\b[A-Z]{2}[0-9]{2}[0-9A-Z]{11,30}\b",
     r"\b[A-Z]+[0-9][0-9A-Z]*(?:-[0-9A-Z]+)+\b",
     r"\b[A-Z]+-[0-9]+[A-Z][0-9A-Z]*\b",
@@ -145,6 +146,11 @@ def ids_in(message: str) -> Iterable[tuple[str, str]]:
         if value is not None:
             for option in _options(found["before"], value, message[found.end() :][:1]):
                 yield option, found["value"]
+
+
+def labelled(name: str) -> str:
+    """The expression for the value behind a name, as in `call=7a@b`, `call: 7a`, `"call": "7a"`."""
+    return rf'\b{name}"?[=:] ?"?([^\s",;}}]+)'
 
 
 def _options(before: str, value: str, behind: str) -> Iterable[str]:

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 
 from fluent_krone.reading.accessor import is_path, path_steps
 
-from .session_ids import HYPHENED, NOUNS, ONE_EXECUTION, TYPED
+from .session_ids import HYPHENED, NOUNS, ONE_EXECUTION, TYPED, labelled
 from .session_sample import NEAR, Sample, Seen
 
 # What `--session-key auto` gives: the log decides.
@@ -141,11 +141,11 @@ def labelled_key(name: str, messages: Sequence[str]) -> Candidate | None:
     """The expression for a name that most messages have as a label, as in `call_id=7a@b`.
 
     >>> labelled_key("call", ["bye call=7a@b", "ok, call: 7a@b"]).option
-    '/\\\\bcall[=:] ?"?([^\\\\s",;]+)/'
+    '/\\\\bcall"?[=:] ?"?([^\\\\s",;}]+)/'
     """
     if not _LABEL.fullmatch(name):
         return None
-    expression = rf'\b{name}[=:] ?"?([^\s",;]+)'
+    expression = labelled(name)
     found = [match[1] for message in messages if (match := re.search(expression, message))]
     if len(found) * 2 < len(messages):
         return None
@@ -217,7 +217,7 @@ def _weight(option: str) -> float:
         return 1.5
     if _MEASURED.fullmatch(word):
         return 0.0
-    if _ID_WORD.search(word) or is_execution(option[1:].partition("=")[0]):
+    if _ID_WORD.search(word) or is_execution(re.split('[="]', option.strip('/"'))[0]):
         return 2.0
     if _MEASURE.fullmatch(word):
         return 0.3
@@ -252,7 +252,7 @@ def _weight_of_field(name: str) -> float:
 
 
 def _first_word(option: str) -> str:
-    return re.split(r"[^A-Za-z]+", option.strip("/"))[0]
+    return re.split(r"[^A-Za-z]+", option.strip('/"'))[0]
 
 
 def option_of(candidates: Sequence[Candidate]) -> str:

@@ -11,13 +11,15 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import takewhile
 
-from .session_ids import NOT_KEYS, QUOTED, ids_in
+from .session_ids import NOT_KEYS, QUOTED, ids_in, labelled
 
 # Characters of a message that tell its kind.
 _SHAPE = 60
 _DIGITS = re.compile(r"[0-9]+")
 # An option of which something stands before the id, and the form of the id.
 _SPELLED = re.compile(r"/(?P<before>[^()]+)(?P<form>\([^?].*\))/", re.DOTALL)
+# The option of a pair of JSON, whose name may be a label in other messages.
+_OF_PAIR = re.compile(r'/"(?P<name>[\w\\-]+)": \?"\(\[\^"\]\+\)"/')
 _CHARACTER = re.compile(r"\\.|.", re.DOTALL)
 # Spellings are of one id where nearly all values of one are values of the other as well, and most
 # records have one of them only. The id of a parent is also one of an execution, but it stands
@@ -78,9 +80,17 @@ class Sample:
                 by_form[found["form"]][option] = found["before"]
         for form, befores in by_form.items():
             for group in self._groups(befores):
-                joined = f"/{_any_of([befores[option] for option in group])}{form}/"
-                self.options[joined] = self._together(group)
-                self._spellings[joined] = frozenset(group)
+                self._join(f"/{_any_of([befores[option] for option in group])}{form}/", group)
+        for pair in list(filter(None, map(_OF_PAIR.fullmatch, self.options))):
+            labels = (f"/{pair['name']}=", f"/{pair['name']}: ")
+            same = [o for o in self.options if o.startswith(labels) and self._is_same(o, pair[0])]
+            if same:
+                self._join(f"/{labelled(pair['name'])}/", [pair[0], *same])
+
+    def _join(self, joined: str, group: Sequence[str]) -> None:
+        """Add the option that finds the ids of all of a group."""
+        self.options[joined] = self._together(group)
+        self._spellings[joined] = frozenset(group)
 
     def spellings(self, option: str) -> frozenset[str]:
         """The options whose ids an option finds: itself, or those that it was joined of."""

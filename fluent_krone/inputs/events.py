@@ -13,7 +13,7 @@ import lzma
 import re
 import sys
 import zlib
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import closing
 from pathlib import Path
 from typing import Any
@@ -23,6 +23,7 @@ from ..reading.records import as_fields
 from . import kinds
 from .envelopes import OUTER_TIME
 from .files import Inputs, Source, bare_suffix, find_files
+from .mixed import tell_of_the_same
 from .newest_first import oldest_first
 from .record_times import RecordTimes
 from .spooled import is_spool, spooled_events
@@ -37,6 +38,10 @@ _WRAPPED = ("log", "message", "MESSAGE")
 _UNWRAPPED = (
     "the field %s holds whole records, and is read as their fields: the stream must hand on the "
     "same fields (in Fluentd <filter> with @type parser, in Fluent Bit a parser filter) file=%s"
+)
+_NOT_UNWRAPPED = (
+    "plain lines name the ids of the records in JSON between which they stand, so all are read as "
+    "text field=%s"
 )
 # The share of events without a time beyond which a file has none.
 _MOSTLY = 0.5
@@ -179,9 +184,10 @@ def _wrapped_in(records: list[dict[str, Any]]) -> str | None:
         return None
     for name in _WRAPPED:
         texts = [record[name] for record in records if isinstance(record.get(name), str)]
+        objects = list(filter(None, map(kinds.json_object, texts)))
         # As with the lines of a file: a program also writes a banner, or a stack trace.
-        if texts and sum(map(_is_object, texts)) >= kinds.MOST * len(texts):
-            return name
+        if texts and len(objects) >= kinds.MOST * len(texts):
+            return _unless_mixed(name, texts, objects)
     # Under any other name it is the message only where nothing else is.
     if not kinds.MESSAGE_NAMES.isdisjoint(records[0]):
         return None
@@ -189,6 +195,14 @@ def _wrapped_in(records: list[dict[str, Any]]) -> str | None:
         values = [record.get(name) for record in records]
         if all(isinstance(value, str) and _is_object(value) for value in values):
             return name
+    return None
+
+
+def _unless_mixed(name: str, texts: Sequence[str], objects: Sequence[dict[str, Any]]) -> str | None:
+    """The field of these texts, unless those that are no records tell of the same executions."""
+    if not tell_of_the_same([text for text in texts if not _is_object(text)], objects):
+        return name
+    _log.info(_NOT_UNWRAPPED, name)
     return None
 
 

@@ -28,10 +28,12 @@ HEAD = 1 << 16
 _BUFFER = 1 << 20
 # Packings inside one another that are undone.
 _MOST_LAYERS = 3
-# In UTF-16 every second byte of Latin text is a zero. From this share on, the zeros are no
-# accident.
-_UTF16_SHARE = 0.3
-
+# In UTF-16 every second byte of a digit, a blank or a Latin letter is a zero. Each piece of so many
+# bytes has at least this share of them on one side, …
+_UTF16_PIECE = 2048
+_UTF16_SHARE = 0.1
+# … and at most this part of it on the other one.
+_OTHER_SIDE = 0.1
 # The share of the characters beyond ASCII from which on text that is not readable as UTF-8 is in
 # another encoding, and no damaged line of a log.
 _UNREADABLE_SHARE = 0.2
@@ -123,6 +125,8 @@ class Source:
         self._file = _unpacked(path, _open(path))
         self.head = _read_up_to(self._file, HEAD)
         self.encoding = self._encoding()
+        if self._has_no_zeros:
+            self.head = self.head.replace(b"\x00", b"")
 
     @property
     def is_parquet(self) -> bool:
@@ -146,7 +150,10 @@ class Source:
 
     def text(self, newline: str = "\n") -> IO[str]:
         """All of the file as text."""
-        file = io.BufferedReader(_Chained(self.head, self._file), _BUFFER)
+        chained = _Chained(self.head, self._file)
+        if self._has_no_zeros:
+            chained = _WithoutZeros(self.head, self._file)
+        file = io.BufferedReader(chained, _BUFFER)
         errors = "surrogateescape" if self._is_utf8 else "replace"
         return io.TextIOWrapper(file, encoding=self.encoding, errors=errors, newline=newline)
 
@@ -158,6 +165,16 @@ class Source:
     @property
     def _is_utf8(self) -> bool:
         return self.encoding.startswith("utf-8")
+
+    @property
+    def _has_no_zeros(self) -> bool:
+        """Whether zero bytes are no part of the text.
+
+        A machine that lost its power leaves them where a line was to be, and what appends UTF-16 to
+        another text leaves them between letters. The journal writes sizes with them.
+        """
+        is_text = self._is_utf8 and not self.is_parquet
+        return is_text and not self.head.startswith(JOURNAL_BEGINS)
 
     def _encoding(self) -> str:
         """The text's encoding. Raises ConfigError for what is no text, with the cause."""
@@ -172,13 +189,15 @@ class Source:
         if b"\x00" not in self.head or self.head.startswith(JOURNAL_BEGINS):
             self._check_utf8()
             return "utf-8"
-        if _is_utf16(self.head[::2], self.head[1::2]):
-            return "utf-16-le"
-        if _is_utf16(self.head[1::2], self.head[::2]):
-            return "utf-16-be"
-        if self.head.count(0) > len(self.head) // 100:
+        for encoding, high in (("utf-16-le", 1), ("utf-16-be", 0)):
+            if _is_utf16(self.head, high):
+                return encoding
+        text = self.head.replace(b"\x00", b"")
+        control = sum(byte < 32 and chr(byte) not in _CONTROL_OF_TEXT for byte in text)
+        if not text or control > _CONTROL_SHARE * len(text):
             raise ConfigError(f"{self.path}: this is binary data and not text (it has zero bytes)")
         self._check_utf8()
+        _log.info("zero bytes in the text are left out file=%s", self.path)
         return "utf-8"
 
     def _check_utf8(self) -> None:
@@ -198,14 +217,21 @@ class Source:
         )
 
 
-def _is_utf16(low: bytes, high: bytes) -> bool:
-    """Whether text of UTF-16 has these bytes.
+def _is_utf16(head: bytes, high: int) -> bool:
+    """Whether a file begins with text of UTF-16 whose high bytes are at `high` of each pair.
 
-    Many zeros in the high ones, letters in the low ones.
+    Many of them are zeros, from the begin to the end, and few of the others.
     """
-    zeros = high.count(0)
-    control = sum(byte < 32 and byte not in b"\t\n\r\x1b" for byte in low)
-    return zeros > _UTF16_SHARE * max(len(high), 1) and control < len(low) // 20
+    for at in range(0, len(head), _UTF16_PIECE):
+        piece = head[at : at + _UTF16_PIECE]
+        zeros = piece[high::2].count(0)
+        if zeros < _UTF16_SHARE * (len(piece) // 2):
+            return False
+        if piece[1 - high :: 2].count(0) > _OTHER_SIDE * zeros:
+            return False
+    text = head.decode(("utf-16-be", "utf-16-le")[high], "replace")
+    control = sum(char < " " and char not in "\t\n\r\x1b" for char in text)
+    return control <= _CONTROL_SHARE * len(text)
 
 
 def _open(path: Path) -> IO[bytes]:
@@ -315,6 +341,19 @@ class _Chained(io.RawIOBase):
             piece = self._rest.read(len(buffer))
         buffer[: len(piece)] = piece
         return len(piece)
+
+
+class _WithoutZeros(_Chained):
+    """The same bytes without those that are zero."""
+
+    def readinto(self, buffer: Any) -> int:
+        piece = bytearray(len(buffer))
+        while count := super().readinto(piece):
+            text = piece[:count].replace(b"\x00", b"")
+            buffer[: len(text)] = text
+            if text:
+                return len(text)
+        return 0
 
 
 def describe(files: Iterable[Path]) -> str:

@@ -18,6 +18,7 @@ from typing import Any
 from .envelopes import OUTER_TIME, opened
 from .files import JOURNAL_BEGINS
 from .markup import cmtrace_rows, element_rows, holds_cmtrace, holds_elements
+from .mixed import tell_of_the_same
 from .printed import holds_maps_over_lines, is_printed_map, map_over_lines_rows, map_rows
 from .tables import (
     csv_rows,
@@ -113,7 +114,7 @@ def kind_of(head: Sequence[str], suffix: str = "") -> FileKind:
     lines = head[:SAMPLE]
     objects = [record for record in map(json_object, lines) if record is not None]
     if lines and len(objects) >= MOST * len(lines):
-        return _json_kind(objects)
+        return _json_kind(objects, lines)
     for kind, fits in _BY_FORM:
         if lines and sum(map(fits, lines)) >= MOST * len(lines):
             return kind
@@ -155,8 +156,10 @@ def json_object(line: str) -> Record | None:
     return record
 
 
-def _json_kind(objects: Sequence[Record]) -> FileKind:
+def _json_kind(objects: Sequence[Record], lines: Sequence[str]) -> FileKind:
     """Which writer's JSON lines these are."""
+    if tell_of_the_same([line for line in lines if json_object(line) is None], objects):
+        return MIXED
 
     def most_have(*names: str) -> bool:
         return sum(all(name in one for name in names) for one in objects) >= MOST * len(objects)

@@ -31,17 +31,23 @@ _log = logging.getLogger(__name__)
 # A zone behind a clock; an abbreviation, where it cannot be the name of a host.
 _ZONE = rf"(?: ?(?P<zone>[+-]\d\d:?\d\d(?!\S)|(?:{'|'.join(ABBREVIATIONS)}|UTC|GMT)(?=:)))?"
 # `Jun  9 06:06:01`, klog's `I0609 06:06:01.5`, `06-09 06:06:01.5`, `[06.09 06:06:01]`, each perhaps
-# behind `<34>`
+# behind `<34>`; `Oct-15 13:00:00.5`, `15-Oct 13:00`
 _YEARLESS = re.compile(
     r"(?:<\d{1,3}>|\[)?(?:[IWEF](?=\d{4} ))?"
-    r"(?P<day>(?:[^\W\d_]{3,9}\.?|1?\d月) [ \d]?\d|\d\d[-./]\d\d|\d{4})"
-    rf"(?P<clock> \d\d:\d\d:\d\d)(?:[.,](?P<fraction>\d+))?{_ZONE}"
+    r"(?P<day>(?:[^\W\d_]{3,9}\.?|1?\d月)[ -][ \d]?\d|\d\d?-[A-Z][a-z]{2}|\d\d[-./]\d\d|\d{4})"
+    rf"(?P<clock> \d\d:\d\d(?::\d\d|(?![:.,\d])))(?:[.,](?P<fraction>\d+))?{_ZONE}"
+)
+# The day of the year, as HAProxy writes it: `[WARNING] 289/130000 (1234) : …`
+_DAY_OF_YEAR = re.compile(
+    r"(?:\[[A-Z]+\] +)?(?P<day>[0-3]\d\d)(?P<clock>/[0-2]\d[0-5]\d[0-5]\d)(?= )"
+    r"(?P<zone>)(?P<fraction>)"
 )
 _NAMED_MONTH = re.compile(r"([^\W\d_]+|\d+月) ")
 _DAY_FIRST = re.compile(r"(\d\d?) ([^\W\d_]+)(?= )")
 # A date with its year and a clock, perhaps behind a priority, a bracket, a level or a key.
 _WHOLE = re.compile(
-    r"(?:<\d{1,3}>(?:1 )?|\[|[A-Z], \[|(?:level=\w+ )?(?:time|ts|t|timestamp)=\"?|[A-Z]{4,8} +\[?)?"
+    r"(?:(?:\d+ )?<\d{1,3}>(?:1 )?|\[|[A-Z], \[|(?:level=\w+ )?(?:time|ts|t|timestamp)=\"?"
+    r"|[A-Z]{4,8} +\[?)?"
     r"(?P<time>(?:\d{4}[-/.]\d\d[-/.]\d\d|\d\d?[-/ ][A-Z][a-z]{2}[-/ ]\d{4}"
     r"|\d\d?\.\d\d?\.\d{4})[Tt :_]"
     r"\d\d:\d\d:\d\d(?:[.,:]\d{1,9})?(?: ?(?:[Zz]|[+-]\d\d:?\d\d)\b)?)"
@@ -59,7 +65,8 @@ _BEHIND_WORDS = re.compile(
 )
 # A clock without a date, perhaps in brackets or behind a level.
 _CLOCK_ONLY = re.compile(
-    r"(?:\[?[A-Z]{4,8} +)?[\[(<]?(?P<hour>[01]\d|2[0-3]):(?P<minute>[0-5]\d):(?P<second>[0-5]\d)"
+    r"(?:\[?[A-Z]{4,8} +| *[A-Za-z][\w.-]{0,19} +(?=\[))?[\[(<]?"
+    r"(?P<hour>[01]\d|2[0-3]):(?P<minute>[0-5]\d):(?P<second>[0-5]\d)"
     r"(?:[.,:](?P<fraction>\d{1,9}))?(?=[\s\])>|,]|Z)"
 )
 _HALF_A_DAY_S = 43_200
@@ -100,7 +107,7 @@ class Stamps:
 
     def time(self, line: str) -> int | None:
         """The line's time in ns; None where it does not begin with such a stamp."""
-        if found := _YEARLESS.match(line):
+        if found := _YEARLESS.match(line) or _DAY_OF_YEAR.match(line):
             return self._yearless(found)
         if found := _WHOLE.match(line) or _IN_BRACKETS.match(line):
             return self._whole(found["time"])
@@ -221,6 +228,12 @@ class _Days:
 
 def _moment(year: int, stamp: str) -> datetime | None:
     day_format = "%m%d"
+    clock_format = "%H:%M:%S"
+    if len(stamp.rpartition(" ")[2]) == len("13:00"):
+        stamp += ":00"
+    if stamp[3] == " " and stamp[:3].isdigit():
+        day_format = "%j"
+        clock_format = "%H%M%S"
     if day_first := _DAY_FIRST.match(stamp):
         stamp = f"{day_first[2]} {day_first[1]}{stamp[day_first.end() :]}"
     named = _NAMED_MONTH.match(stamp)
@@ -233,6 +246,6 @@ def _moment(year: int, stamp: str) -> datetime | None:
     elif stamp[2] == " ":
         day_format = "%m %d"
     try:
-        return datetime.strptime(f"{year} {stamp}", f"%Y {day_format} %H:%M:%S")
+        return datetime.strptime(f"{year} {stamp}", f"%Y {day_format} {clock_format}")
     except ValueError:
         return None

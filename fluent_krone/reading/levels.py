@@ -232,7 +232,8 @@ class LevelReader:
         if len(self._ranks) >= _MOST_WORDS:
             self._ranks.clear()
         text = as_bytes(word).decode("utf-8", "replace")
-        rank = RANKS.get(level_word(text), UNKNOWN_RANK)
+        name = level_word(text)
+        rank = RANKS.get(name) or RANKS.get(name.rstrip(b"0123456789"), UNKNOWN_RANK)
         self._ranks[word] = rank
         return rank
 

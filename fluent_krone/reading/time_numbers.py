@@ -23,6 +23,8 @@ _FILETIME = range(125_911_584_000_000_000, 157_469_184_000_000_000)
 _NUMBER = re.compile(
     r"(?:/Date\(|@)?(?P<number>[+-]?\d+(?:[.,]\d*)?(?:[eE][+-]?\d+)?)(?:(?:[+-]\d{4})?\)/)?"
 )
+# A number of the size of a time, with its unit: 1728997200s, 1728997200123ms.
+_WITH_UNIT = re.compile(r"(?P<number>\d{9,}(?:\.\d+)?)(?:[nuµm]?s)")
 # YYYYmmddHHMMSS; as milliseconds it would be after the year 2500.
 _FOURTEEN = re.compile(r"(?:19|20)\d{12}(?:\d{3}|\d{6}|[.,]\d{1,9})?")
 
@@ -53,7 +55,7 @@ def number_in(text: str) -> str | None:
     >>> number_in("/Date(1728997200123+0200)/"), number_in("20241015130000")
     ('1728997200123', None)
     """
-    number = _NUMBER.fullmatch(text)
+    number = _NUMBER.fullmatch(text) or _WITH_UNIT.fullmatch(text)
     if number is None or _FOURTEEN.fullmatch(text):
         return None
     return number["number"].replace(",", ".")

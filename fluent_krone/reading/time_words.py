@@ -35,16 +35,20 @@ ABBREVIATIONS = {
     "IST": 5.5,
     "WIB": 7.0,
     "ICT": 7.0,
+    "PKT": 5.0,
+    "NPT": 5.75,
     "JST": 9.0,
     "KST": 9.0,
-    **dict.fromkeys(("HKT", "SGT", "AWST"), 8.0),
+    **dict.fromkeys(("HKT", "SGT", "AWST", "PHT", "WITA"), 8.0),
     "ACST": 9.5,
+    "ACDT": 10.5,
     "AEST": 10.0,
     "AEDT": 11.0,
     "NZST": 12.0,
     "NZDT": 13.0,
     "BRT": -3.0,
     "ART": -3.0,
+    "ADT": -3.0,
     "AST": -4.0,
     "EDT": -4.0,
     "EST": -5.0,
@@ -70,6 +74,9 @@ def month_of(name: str) -> int:
     """
     if name.endswith("月"):
         return int(name[:-1])
+    # Vietnamese counts months too: tháng 10.
+    if name[-1:].isdigit():
+        return int(name.split()[-1])
     for length in range(_LONGEST_MONTH, _SHORTEST_MONTH - 1, -1):
         month = _MONTH_OF.get(name[:length].lower())
         if month:

@@ -43,7 +43,7 @@ _CLOCK = (
 _COMPACT = r"(?P<hour>\d\d)(?P<minute>\d\d)(?P<second>\d\d)(?:[.,]?(?P<fraction>\d{1,12}))?"
 # In brackets or not; behind an offset, Java and JavaScript write a name in brackets.
 _ZONE = (
-    r"\s*[(\[]?(?P<zone>[Zz]|(?:UTC|GMT)?[+-]\d\d?(?::?\d\d)?|[A-Z]{2,5}"
+    r"\s*[(\[]?(?P<zone>[Zz]|(?:UTC|GMT)?[+-]\d\d?(?::?\d\d(?::\d\d)?)?|[A-Z]{2,5}"
     r"|[A-Z][A-Za-z]+/[A-Z][A-Za-z_]+(?:[+-]\d\d?)?(?:/[A-Z][A-Za-z_]+)?)?[)\]]?"
     r"(?:\s*(?:\([^()]+\)|\[[^\[\]]+\]))?"
     # Go says the zone twice, and how long the program has been running.
@@ -53,7 +53,9 @@ _DAY_NAME = r"(?:[^\W\d_]{2,10}\.?,?\s+)?"
 # What may stand between a date and its clock: a sign, and a word such as `at`, `à`, `um`; PM before
 # the clock is a part of it.
 _GAP = r"[Tt_:,-]?\s*(?:(?![AaPp][Mm]\b)[A-Za-zà-ÿ]{1,4}\.?\s+|@\s*)?"
-_NAMED = r"(?P<name>[^\W\d_]{3,12}|1?\d月)\.?"
+_NAMED = r"(?P<name>[^\W\d_]{3,12}|1?\d月|[Tt]h(?:áng|g) 1?\d)\.?"
+# What may stand behind the number of a day: 15th, 1er, 1º.
+_ORDINAL = r"(?:st|nd|rd|th|er|º)?"
 _FORMS = [
     re.compile(_DAY_NAME + form + r"\s*\Z")
     for form in (
@@ -69,6 +71,9 @@ _FORMS = [
         # 20241015T130000.123Z, 20241015 13:00:00
         r"(?P<year>\d{4})(?P<month>\d\d)(?P<day>\d\d)(?:[Tt_ -]?" + _COMPACT + _ZONE + ")?",
         r"(?P<year>\d{4})(?P<month>\d\d)(?P<day>\d\d)[Tt_ -]" + _CLOCK + _ZONE,
+        # 2024-10-15T1300Z, 20241015T1300+02
+        r"(?P<year>\d{4})(-?)(?P<month>\d\d)\2(?P<day>\d\d)[Tt](?P<hour>\d\d)(?P<minute>\d\d)"
+        + _ZONE,
         # 241015 13:00:00
         r"(?P<year>\d\d)(?P<month>\d\d)(?P<day>\d\d) " + _CLOCK + _ZONE,
         # 15/10/2024 13:00:00, 10/15/2024 1:00:00 PM, 15.10.2024 13:00
@@ -78,9 +83,11 @@ _FORMS = [
         + _ZONE,
         # 15/Oct/2024:13:00:00 +0200, 15-OCT-24 01.00.00 PM, 15 de octubre de 2024 13:00:00,
         # 15OCT2024:13:00:00
-        r"(?P<day>\d\d?)\.?[-/. ]?(?:de )?"
+        r"(?P<day>\d\d?)"
+        + _ORDINAL
+        + r"\.?[-/. ]?(?:de |of )?"
         + _NAMED
-        + r"[-/. ]?(?:de )?(?P<year>\d{4}|\d\d)(?: г\.)?"
+        + r"[-/. ,]{0,2}(?:de )?(?P<year>\d{4}|\d\d)(?: г\.)?"
         + _GAP
         + _CLOCK
         + _ZONE,
@@ -92,7 +99,13 @@ _FORMS = [
         + _ZONE
         + ")?",
         # Oct 15, 2024 1:00:00 PM
-        _NAMED + r"[\s/-]+(?P<day>\d\d?)(?:,?\s+|[/-])(?P<year>\d{4})" + _GAP + _CLOCK + _ZONE,
+        _NAMED
+        + r"[\s/-]+(?P<day>\d\d?)"
+        + _ORDINAL
+        + r"(?:,?\s+|[/-])(?P<year>\d{4})"
+        + _GAP
+        + _CLOCK
+        + _ZONE,
         # 2024. október 15. 13:00:00
         r"(?P<year>\d{4})\. ?" + _NAMED + r" (?P<day>\d\d?)\.?" + _GAP + _CLOCK + _ZONE,
         # Tue Oct 15 13:00:00 CEST 2024, Oct 15 13:00:00 2024 GMT, Di 15. Okt 13:00:00 CEST 2024
@@ -282,9 +295,10 @@ class TimeReader:
         minutes = re.fullmatch(r"[+-]\d{3}", zone)
         if minutes and int(zone) % 15 == 0:
             return timedelta(minutes=int(zone))
-        signed = re.fullmatch(r"(?:UTC|GMT)?([+-])(\d\d?):?(\d\d)?", zone)
+        signed = re.fullmatch(r"(?:UTC|GMT)?([+-])(\d\d?):?(\d\d)?(?::(\d\d))?", zone)
         if signed:
-            size = timedelta(hours=int(signed[2]), minutes=int(signed[3] or 0))
+            h, m, s = (int(part or 0) for part in signed.groups()[1:])
+            size = timedelta(hours=h, minutes=m, seconds=s)
             if size >= timedelta(days=1):
                 return None
             if signed[1] == "-":

@@ -90,6 +90,22 @@ def test_a_container_with_a_few_lines_of_json_is_read_as_text(tmp_path: Path) ->
     assert messages(events, "log") == [line.encode() for line in lines]
 
 
+@pytest.mark.parametrize("plain", [3, 5])
+def test_plain_lines_with_the_ids_of_the_records_in_json_are_read(
+    plain: int, tmp_path: Path
+) -> None:
+    """Was wrong: a container with plain lines of the same requests lost them all."""
+    lines = []
+    for n in range(12):
+        lines += [json.dumps({"msg": "paid", "rid": f"r{n}"})] * (plain - 1)
+        lines.append(f"retry of r{n} in 5 s")
+    rows = [{"log": line + "\n", "stream": "stdout", "time": T.format(0)} for line in lines]
+    events = read(tmp_path / "shop-json.log", "".join(json.dumps(row) + "\n" for row in rows))
+    assert messages(events, "log") == [line.encode() for line in lines]
+    events = read(tmp_path / "shop.log", "".join(line + "\n" for line in lines))
+    assert messages(events) == [line.encode() for line in lines]
+
+
 def test_docker_joins_what_it_cut(tmp_path: Path) -> None:
     rows = [
         {"log": "a long line that ", "stream": "stdout", "time": T.format(0)},
@@ -283,6 +299,33 @@ def test_zstd(tmp_path: Path) -> None:
 def test_what_can_not_be_read_names_the_cause(tmp_path: Path, content: bytes, cause: str) -> None:
     with pytest.raises(ConfigError, match=cause):
         read(tmp_path / "a.log", content)
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        # A machine that lost its power.
+        b"paid 1\n" + b"\x00" * 5000 + b"paid 2\npaid 3\n",
+        # A file that was made larger before it was filled.
+        b"paid 1\npaid 2\npaid 3\n" + b"\x00" * 90_000,
+        # Two programs that do not write the same encoding.
+        b"paid 1\n" * 40 + "paid 2\npaid 3\n".encode("utf-16-le"),
+    ],
+)
+def test_zero_bytes_in_a_text_cost_no_line(tmp_path: Path, content: bytes) -> None:
+    """Was wrong: such a file was refused as binary data, or read as another encoding."""
+    path = tmp_path / "a.log"
+    path.write_bytes(content)
+    found = messages(list(read_events(path)))
+    assert list(dict.fromkeys(filter(None, found))) == [b"paid 1", b"paid 2", b"paid 3"]
+
+
+def test_utf_16_without_a_mark_in_a_script_with_few_latin_letters(tmp_path: Path) -> None:
+    """Was wrong: it was binary data."""
+    text = "".join(f"2024-10-15 13:00:{n:02d} 订单{n}支付成功完成处理完毕\n" for n in range(50))
+    path = tmp_path / "a.log"
+    path.write_bytes(text.encode("utf-16-le"))
+    assert "".join(f"{line.decode()}\n" for line in messages(list(read_events(path)))) == text
 
 
 def test_colours_are_no_part_of_a_message(tmp_path: Path) -> None:

@@ -16,12 +16,13 @@ from random import Random
 import pytest
 
 from export.cli import main
-from export.first_pass import FirstPass
+from export.first_pass import FirstPass, suggestion
 from export.pauses import Pauses
 from export.session_key import AUTO, suggest_session_keys
 from export.source import settle
 from export.stages import Options
 from fluent_krone.errors import ExportError
+from fluent_krone.reading.records import InputSettings
 
 
 def best(*sample: tuple[str, dict[str, str]]) -> str:
@@ -462,3 +463,39 @@ def test_messages_that_are_records_themselves_are_told(
     warned: list[str] = []
     settle(Options(input=(log,), session_key=("host",)), lambda _: None, warned.append)
     assert any("records in JSON" in line for line in warned) is is_told
+
+
+@pytest.mark.parametrize("asked", [(), ("request_id",)])
+def test_a_key_in_records_of_json_and_in_plain_lines_is_one(
+    asked: tuple[str, ...], tmp_path: Path
+) -> None:
+    """Was wrong: the plain lines were left out, or had no key."""
+    lines = []
+    for n in range(40):
+        request = f"r{n * 7919:06d}x"
+        lines.append(json.dumps({"request_id": request, "msg": "received"}))
+        lines.append(json.dumps({"request_id": request, "msg": "paid", "ms": n % 17}))
+        lines.append(f"retry request_id={request} attempt 2")
+    path = tmp_path / "shop-json.log"
+    path.write_text(
+        "".join(json.dumps({"log": f"{line}\n", "stream": "stdout"}) + "\n" for line in lines)
+    )
+    settings = InputSettings(session_key=asked or ("tag",), message_field="log")
+    words = suggestion(settings, path)
+    assert words.startswith("try --session-key '/\\brequest_id")
+    assert "in 100% of the records, 3.0 records per session" in words.partition("; or")[0]
+
+
+@pytest.mark.parametrize(
+    "before",
+    [
+        "Commande n° {}", "Pedido n.º {}", "Заказ № {}", "Заказ №{}", "Auftrag Nr. {}", "job@{}",
+        "conn~{}", "job ${}", "ticket/{}", "client 10.0.7.1:{}",
+    ],
+)  # fmt: skip
+def test_signs_between_a_word_and_its_number(before: str) -> None:
+    """Was wrong: no key was suggested, or for a connection the address of the client."""
+    forms = ("{} created", "{} paid by 10.1.2.3", "{} closed after 7 s")
+    lines = [form.format(before.format(1000 + 37 * n)) for n in range(80) for form in forms]
+    found = suggest_session_keys((line, {}) for line in lines)
+    assert (found[0].sessions, found[0].repeats) == (80, 3.0)

@@ -253,6 +253,23 @@ def test_nine_days_in_a_row_are_no_nine_months(order: str) -> None:
     assert guess.time_format == f"{order} %H:%M:%S"
 
 
+@pytest.mark.parametrize(
+    "line",
+    [
+        "Oct-15 13:00:00.000 [main] order paid",
+        "15-Oct 13:00 dir JobId 7: order paid",
+        "[WARNING] 289/130000 (7) : order paid",
+    ],
+)
+def test_further_stamps_without_a_year(line: str, tmp_path: Path) -> None:
+    """Was wrong: the lines had no time."""
+    path = tmp_path / "a.log"
+    path.write_text(f"{line}\n" * 3)
+    written = datetime(2024, 12, 31, tzinfo=UTC).timestamp()
+    os.utime(path, (written, written))
+    assert {time_ns for time_ns, _ in read_events(path)} == {1_728_997_200 * 10**9}
+
+
 def test_a_late_line_of_last_year_stays_there(tmp_path: Path) -> None:
     times = lines_of(tmp_path, "Dec 31 23:59:58 a", "Jan  1 00:00:01 b", "Dec 31 23:59:59 a")
     assert [time - times[0] for time in times] == [0, 3 * 10**9, 10**9]  # type: ignore[operator]
@@ -323,6 +340,16 @@ def test_ids_and_counts_are_no_times(tmp_path: Path, numbers: list[int]) -> None
         "241015 13:00:00",
         "[15/Oct/2024:13:00:00 +0000]",
         '"2024-10-15 13:00:00"',
+        "2024-10-15T1300Z",
+        "20241015T1500+02",
+        "2024-10-15 15:00:00 +02:00:00",
+        "15th October 2024 13:00:00",
+        "October 15th, 2024 13:00:00",
+        "15 tháng 10, 2024 13:00:00",
+        "1728997200s",
+        "1728997200000ms",
+        "2024-10-15 18:00:00 PKT",
+        "2024-10-15 18:45:00 NPT",
     ],
 )
 def test_further_forms_of_times(text: str) -> None:
