@@ -5,10 +5,11 @@ from __future__ import annotations
 import argparse
 import contextlib
 import json
+import sys
 import time
 
 from ..core.listing import numbered
-from ..explain.accepted import accept, accepted_rows, take_back
+from ..explain.accepted import accept, accepted_rows, is_known, take_back
 from ..explain.knowledge import Knowledge
 from ..explain.rows import MAX_NAME, printable, to_ms
 from .knowledge_place import add_place, knowledge_path, user_name
@@ -46,6 +47,7 @@ def run(flags: argparse.Namespace) -> int:
         if not flags.names:
             _list(knowledge, as_json=flags.json)
             return 0
+        unknown: list[str] = []
         if flags.undo:
             rows = take_back(knowledge, flags.names)
             effect = "is new again"
@@ -58,6 +60,13 @@ def run(flags: argparse.Namespace) -> int:
                 at_ms=to_ms(time.time()),
             )
             effect = "is normal"
+            unknown = [row.template for row in rows if not is_known(knowledge, row.template)]
+    for template in unknown:
+        print(
+            f"warning: no change that is remembered has the template “{template}”: only messages "
+            "of exactly this form are normal now",
+            file=sys.stderr,
+        )
     for row in rows:
         instead = ""
         if row.replaces:

@@ -12,6 +12,7 @@ from ..learning.blank import blank_bundle
 from ..learning.learning import folder_to_learn_in
 from ..runtime.endpoints import alert_sink, forward_server
 from ..runtime.keeper import check_keep
+from ..runtime.storage import check_store
 from ..runtime.wiring import check_explainer
 from .explain import reachable
 from .parser import Commands
@@ -53,6 +54,7 @@ def checked(config: Config) -> str:
     check_tag(config)
     check_explainer(config)
     check_keep(config)
+    check_store(config)
     folder = folder_to_learn_in(config)
     if folder is not None:
         blank_bundle().engine(config)

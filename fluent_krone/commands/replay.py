@@ -20,7 +20,9 @@ from ..config import Config, from_flags
 from ..core.engine import Engine
 from ..core.listing import numbered
 from ..detect.bundle import Bundle, key_hash, load_bundle
-from ..inputs import Event, Inputs, count_events, no_time_in, read_events, read_labels
+from ..errors import ConfigError
+from ..inputs import Event, Inputs, count_events, find_files, no_time_in, read_events, read_labels
+from ..inputs.files import describe as describe_files
 from ..reading.records import SessionKey, key_text
 from ..runtime.misfit import Misfit
 from ..types import Alert, Finding
@@ -34,6 +36,8 @@ _SLICE = 10_000
 # they are fewer than of a stream.
 _ENOUGH_RECORDS = 20
 _ENOUGH_EVENTS = 100
+# How the figures of records that were set aside begin, before the reason.
+_ASIDE = "set_aside_"
 # Characters of the progress bar.
 _BAR_WIDTH = 30
 
@@ -111,6 +115,8 @@ def run(flags: argparse.Namespace) -> int:
         outcome = replay(
             bundle, config, flags.input, tag=flags.input_tag, progress=sys.stderr, **options
         )
+    if outcome.stats["records"] and not outcome.stats["events"]:
+        raise ConfigError(_nothing_read(flags.input, outcome))
     if outcome.trouble:
         print(f"warning: {outcome.trouble}", file=sys.stderr)
     result = summary(outcome, bundle, labels, keep_fitted=flags.all)
@@ -123,6 +129,16 @@ def run(flags: argparse.Namespace) -> int:
         if what_if is not None:
             print(*what_if.describe(), sep="\n")
     return 0
+
+
+def _nothing_read(inputs: Inputs, outcome: Outcome) -> str:
+    """That no record of the files is an event, and why."""
+    why = outcome.trouble
+    if why is None:
+        aside = (name for name in outcome.stats if name.startswith(_ASIDE))
+        why = ", ".join(name.removeprefix(_ASIDE) for name in aside)
+    records = numbered(outcome.stats["records"], "record")
+    return f"{describe_files(find_files(inputs))}: none of {records} is an event: {why}"
 
 
 @dataclass(slots=True)
@@ -215,7 +231,7 @@ def _stats_of(engine: Engine) -> dict[str, int]:
         "unmatched": engine.counters["unmatched"],
         "changes": engine.settling.changes.counters["changes"],
         "sessions_changed": engine.settling.changes.counters["sessions_changed"],
-        **{f"set_aside_{reason}": count for reason, count in engine.set_aside.items()},
+        **{f"{_ASIDE}{reason}": count for reason, count in engine.set_aside.items()},
     }
 
 
@@ -243,7 +259,7 @@ def summary(
     result["events_per_s"] = 0
     if outcome.seconds:
         result["events_per_s"] = round(outcome.stats["events"] / outcome.seconds)
-    set_aside = {name: n for name, n in outcome.stats.items() if name.startswith("set_aside_")}
+    set_aside = {name: n for name, n in outcome.stats.items() if name.startswith(_ASIDE)}
     return result | set_aside
 
 
@@ -302,8 +318,7 @@ def describe(result: dict[str, Any], bundle: Bundle) -> str:
         )
     if "f1" in result:
         lines += _by_labels(result)
-    prefix = "set_aside_"
-    aside = {name.removeprefix(prefix): n for name, n in result.items() if name.startswith(prefix)}
+    aside = {name.removeprefix(_ASIDE): n for name, n in result.items() if name.startswith(_ASIDE)}
     if aside:
         lines.append("set aside: " + ", ".join(f"{n:,} × {reason}" for reason, n in aside.items()))
     return "\n".join(lines)

@@ -118,6 +118,11 @@ def accept(
     return rows
 
 
+def is_known(knowledge: Knowledge, template: str) -> bool:
+    """Whether a change that is remembered has a template."""
+    return any(template == known for known, _, _ in _known(knowledge))
+
+
 def take_back(knowledge: Knowledge, names: Iterable[str]) -> list[Accepted]:
     """Forget that templates were accepted, by the same names; all or none."""
     rows = accepted_rows(knowledge)

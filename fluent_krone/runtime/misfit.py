@@ -98,7 +98,8 @@ class Misfit:
         counts.subtract(self._before)
         settings = self._engine.reader.settings
         if counts["records"] < self._enough_records:
-            return self._last or _unreadable(counts, settings)
+            first = FIRST_RECORDS if self._live else 1
+            return self._last or _unreadable(counts, settings, first)
         found = (
             _set_aside(counts, settings)
             or _component(counts, settings)
@@ -199,11 +200,11 @@ def _set_aside(counts: Counter[str], settings: InputSettings) -> str | None:
     return f"{share}: {_REMEDIES.get(reason, _remedy_of_record)(settings)}"
 
 
-def _unreadable(counts: Counter[str], settings: InputSettings) -> str | None:
-    """What is said of the first records already: all are set aside, where none should be."""
+def _unreadable(counts: Counter[str], settings: InputSettings, first: int) -> str | None:
+    """What is said of the `first` records already: all are set aside, where none should be."""
     records = counts["records"]
     asides = sum(counts[f"aside {reason}"] for reason in _UNREADABLE)
-    if records < FIRST_RECORDS or asides < records:
+    if records < first or asides < records:
         return None
     return _set_aside(counts, settings)
 

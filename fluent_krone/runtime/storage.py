@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import logging
+import os
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -12,7 +13,7 @@ from lru import LRU
 
 from ..config import Config
 from ..core.engine import Engine
-from ..errors import StoreDamaged, StoreError
+from ..errors import ConfigError, StoreDamaged, StoreError
 from ..keeping.releases import Row
 from ..types import Alert
 from .kept import KeptChanges
@@ -28,6 +29,23 @@ _COMMITS_A_LOOK = 16
 # The newest chunk ids that stay however full the store is: without them each retry of a busy sender
 # would be counted twice.
 _CHUNKS_AT_LEAST = 1_000
+
+
+def check_store(config: Config) -> None:
+    """Raise ConfigError for a store that cannot be written where it is to be; nothing is made."""
+    if config.store is None:
+        return
+    path = Path(config.store)
+    if path.exists() and not path.is_file():
+        raise ConfigError(
+            f"store {path} is no file: name a file that does not exist yet, or a store"
+        )
+    # Folders that are missing are made.
+    nearest = next(place for place in (path, *path.absolute().parents) if place.exists())
+    if nearest != path and not nearest.is_dir():
+        raise ConfigError(f"store {path} cannot be made: {nearest} is no folder")
+    if not os.access(nearest, os.W_OK):
+        raise ConfigError(f"store {path} cannot be written: {nearest} is not writable by this user")
 
 
 class Storage:

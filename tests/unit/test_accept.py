@@ -101,6 +101,12 @@ def test_a_change_that_nobody_knows_is_refused_and_nothing_is_accepted(
     assert capsys.readouterr().err.count("\n") == 1
 
 
+def test_a_template_that_no_change_has_is_told(path: Path, capsys: Any) -> None:
+    """Was wrong: a slip of the pen was accepted without a word."""
+    assert run(path, WEIGHING, WEIGHING.replace("cabin", "cabn")) == 0
+    assert capsys.readouterr().err.count("no change that is remembered has the template") == 1
+
+
 def test_it_is_taken_back_by_the_same_name(path: Path) -> None:
     run(path, CHANGE)
     assert run(path, CHANGE, "--undo") == 0

@@ -164,6 +164,34 @@ def test_check_config_runs_the_golden_lines(
     assert "7 templates, 4 golden runs hold, idle_timeout 300 s" in capsys.readouterr().out
 
 
+@pytest.mark.parametrize(
+    ("store", "complaint"), [("", "is no file"), ("krone.toml/krone.db", "is no folder")]
+)
+def test_check_config_refuses_a_store_that_cannot_be_made(
+    bundle_dir: Path, tmp_path: Path, store: str, complaint: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Was wrong: such a path was ok, and `serve` ended with it."""
+    (tmp_path / "krone.toml").touch()
+    made = tmp_path / "new" / "krone.db"
+    arguments = ["check-config", "--bundle", str(bundle_dir), "--store"]
+    assert main([*arguments, str(tmp_path / store)]) == 1
+    assert complaint in capsys.readouterr().err
+    assert main([*arguments, str(made)]) == 0
+    assert not made.parent.exists()
+
+
+def test_a_replay_of_a_file_without_a_message_is_a_failure(
+    bundle_dir: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Was wrong: it ended with 0 events and no error."""
+    path = tmp_path / "a.jsonl"
+    path.write_text('{"ride": "a", "text": "x"}\n' * 3)
+    assert main(["replay", "--bundle", str(bundle_dir), "--input", str(path)]) == 1
+    told = capsys.readouterr().err
+    assert "none of 3 records is an event" in told
+    assert "they have no text in message_field 'message'" in told
+
+
 def test_a_damaged_bundle_is_a_failure(
     bundle_dir: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
