@@ -11,7 +11,8 @@ from fluent_krone.reading.templates import UNMATCHED, WILDCARD
 # What each type is, on its own: a value is of the type if the whole of it matches.
 V4 = r"\d{1,3}(\.\d{1,3}){3}([:/]\d+)?"
 V6 = r"([0-9a-fA-F]{0,4}:){2,7}[0-9a-fA-F.]{0,15}([%/]\w+)?"
-IN_NUMBER = r"[\w\x80-\xff.:/,%+-]"
+# Without the first bytes of Chinese, Japanese and Korean letters.
+IN_NUMBER = r"[\w\x80-\xe2\xee-\xff.:/,%+-]"
 TYPES = {
     "num": rf"[<>~]?[-+]?\d{IN_NUMBER}*",
     "ip": rf"{V4}|{V6}",
@@ -83,6 +84,9 @@ class NaiveMatcher:
         before = self.pieces[i][j][-1:]
         if kind == "str":
             return before not in (b'"', b"'") or before not in value
+        is_before_thai = self.pieces[i][j + 1][:1] in (b"\xe0", b"\xe1")
+        if kind == "num" and is_before_thai and re.search(rb"[\xe0\xe1]", value):
+            return False
         if kind in TYPES:
             return re.fullmatch(TYPES[kind].encode(), value, re.DOTALL) is not None
         wide = self.wide[i]
@@ -104,12 +108,15 @@ LITERALS = [
     '"',
     "x",
     "\u00e9",
+    "\u6210",
+    "\u0e2a",
     "\n",
     "-",
 ]
 KINDS = ["*", "num", "ip", "hex", "url", "path", "host", "id", "str", "file"]
 FIXED = ["1", "-3", "<5", "1.5", "12:30", "NaN", "10.0.0.1", "10.0.0.1:80", "::1", "dead", "0x1f"]
 FIXED += ["deadbeef", "a/b", "/", "/a", "C:\\x", "http://a/b", "a.b:8", "a", "a b", " ", "b0", ""]
+FIXED += ["7\u4e0d", "7\u0e44", "\u6210"]
 ALPHABETS = ["0123456789abcdef-", "ABCXYZ234567_", "0123456789", "ab01 "]
 
 

@@ -41,7 +41,12 @@ _BEFORE_PADDING = re.compile(rb"\w=\Z|[(\[]\Z")
 _HALF = re.compile("[\udc80-\udcff]")
 
 # Letters, digits and what joins them in a number: 1,024 1.5e-3 12:30:05 10/Oct/2000 99% 31ms 1_000
-_IN_NUMBER = rb"[\w\x80-\xff.:/,%+-]"
+# Letters of Chinese, Japanese and Korean stand right behind a number and are no part of it, as in
+# `7不`; by their first bytes. Thai and its neighbours share these bytes with Hindi and Vietnamese:
+# theirs are left out where the text behind the number begins with such a letter.
+_IN_NUMBER = rb"[\w\x80-\xe2\xee-\xff.:/,%+-]"
+_LIKE_THAI = (b"\xe0", b"\xe1")
+_NUMBER_BEFORE_THAI = rb"[\w\x80-\xdf\xe2\xee-\xff.:/,%+-]"
 _ANYTHING = rb"."
 _TOKEN = rb"[^\s]"
 # What may stand behind a name, and is no part of it.
@@ -233,6 +238,8 @@ class Template:
         if kind == "str" and self._pieces[i][-1:] in (b'"', b"'"):
             # Text in quotes ends where they are closed.
             return _Type(then=b"[^" + self._pieces[i][-1:] + b"]")
+        if kind == "num" and self._pieces[i + 1][:1] in _LIKE_THAI:
+            return _Type(TYPES[kind].begin, _NUMBER_BEFORE_THAI)
         if kind in TYPES:
             return TYPES[kind]
         if self._wide is None or i in self._wide:
