@@ -16,7 +16,7 @@ _FILE = shapes.FILE
 _NAME = r"[^\s\[\](){}<>\"'|,;=]+?"
 # The line and the function behind a name of a file or a logger; they are no part of the component.
 _LINE = (
-    r"(?:\(\))?(?:(?<!:):(?![\d:])[\w<>.$-]+)?(?:[:@]\d+|\(\d+\))?"
+    r"(?:\(\))?(?:(?<!:):(?![\d:])[\w<>.$-]+)?(?:[:@]\d+(?::\d+)?|\(\d+\))?"
     r"(?:->\w+:\d+|(?<=\d):[A-Za-z_]\w*)?"
 )
 # PostgreSQL's lines that belong to a statement before them are a level of their own.
@@ -137,7 +137,7 @@ SIGNED = (
     rf"(?<value>{_NAME}(?: {_NAME})?){_LINE} *\|+ *",
     rf"(?<value>{_NAME}){_LINE}\t+",
     rf"(?<value>{_NAME}){_LINE}{header_stamps.DRAWN}",
-    rf"(?<value>{_FILE}):\d+ +",
+    rf"(?<value>{_FILE}):\d+(?::\d+)? +",
     rf"(?<value>{_FILE}) \d+: +",
     rf"(?<value>{shapes.DOTTED}):\d+ {{2,}}",
     rf"(?<value>{_NAME})> *",

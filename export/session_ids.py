@@ -164,7 +164,7 @@ def _options(before: str, value: str, behind: str) -> Iterable[str]:
             yield f"/{_escaped(before[-length:])}({value})/"
     elif before.endswith(("_", "-")):
         yield f"/{_escaped(before)}{value}/"
-    elif is_number and before.endswith(("/", ": ")) and not NOUNS.fullmatch(before.rstrip(" :/")):
+    elif is_number and before.endswith("/") and not NOUNS.fullmatch(before.rstrip("/")):
         # `curl/7` names nothing, while `after 17` is looked into by `session_key.py`.
         return
     elif before:

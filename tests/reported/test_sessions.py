@@ -490,7 +490,7 @@ def test_a_key_in_records_of_json_and_in_plain_lines_is_one(
     "before",
     [
         "Commande n° {}", "Pedido n.º {}", "Заказ № {}", "Заказ №{}", "Auftrag Nr. {}", "job@{}",
-        "conn~{}", "job ${}", "ticket/{}", "client 10.0.7.1:{}",
+        "conn~{}", "job ${}", "ticket/{}", "Vorgang: {}", "client 10.0.7.1:{}",
     ],
 )  # fmt: skip
 def test_signs_between_a_word_and_its_number(before: str) -> None:
