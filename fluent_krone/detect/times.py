@@ -12,6 +12,7 @@ from __future__ import annotations
 import math
 from collections.abc import Hashable, Iterable, Mapping, Sequence
 from dataclasses import replace
+from statistics import median
 from typing import Any, TypeVar
 
 from ..core.hierarchy import Hierarchy
@@ -31,6 +32,9 @@ _MANY_MORE = 2
 # A gap is called too short only where even the shortest of training are this many units long:
 # below, it is the resolution of the clock that is judged.
 _SHORTEST_UNITS = 10
+# Less than a millisecond tells nothing, but where the usual gap is shorter than one; and never less
+# than a microsecond.
+_COARSEST_PART, _FINEST = 0.001, 1e-6
 # Decimals of the numbers of a range in a bundle.
 _PLACES = 9
 # A limit that no gap reaches, in ns: 292 years.
@@ -139,8 +143,21 @@ def _ranges(
 
 
 def resolution(gaps_s: Iterable[float]) -> float:
-    """What a clock that gives these gaps can tell apart: a second, or a millisecond."""
-    return 1.0 if all(gap % 1 == 0 for gap in gaps_s) else 0.001
+    """What is to be told apart of these gaps.
+
+    Seconds, milliseconds, or a tenth of the usual gap of a program that takes several steps in a
+    millisecond.
+
+    >>> resolution([1.0, 7.0]), resolution([0.004, 1.5]), resolution([0.000134, 0.00002, 1.5])
+    (1.0, 0.001, 1e-05)
+    """
+    gaps = [gap for gap in gaps_s if gap > 0]
+    if all(gap % 1 == 0 for gap in gaps):
+        return 1.0
+    usual = median(gaps)
+    if usual >= _COARSEST_PART:
+        return _COARSEST_PART
+    return max(10.0 ** math.floor(math.log10(usual / 10)), _FINEST)
 
 
 def times_to_json(times: Times) -> dict[str, Any]:
