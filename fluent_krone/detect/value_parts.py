@@ -17,6 +17,10 @@ _MOST_DIGITS, _LONGEST_NUMBER = 18, 40
 # A number and its unit in one word. Units are not converted, since a program nearly always writes
 # the same one; where it has several, the range holds the numbers of all of them.
 _WITH_UNIT = re.compile(rb"(-?\d+(?:\.\d+)?)(?:(?:[nmu]|\xc2\xb5)?s|sec|min|h|[kKMGT]?i?[bB]|%)")
+# Numbers with a comma: one before decimals, where points may part thousands, or commas that part
+# thousands themselves.
+_DECIMAL_COMMA = re.compile(rb"(-?(?:\d{1,3}(?:\.\d{3})+|\d+)),(\d+)(?![\d.,])")
+_THOUSANDS = re.compile(rb"-?[1-9]\d{0,2}(?:,\d{3})+(?![\d,])")
 # A number with any other unit.
 _WITH_ANY_UNIT = re.compile(rb"-?\d+(?:\.\d+)?([A-Za-z]{1,12})")
 # A number with a letter behind it, as a seat in a row.
@@ -35,7 +39,11 @@ def as_number(value: bytes) -> float | None:
 
     >>> as_number(b"17"), as_number(b"-0.5"), as_number(b"230ms"), as_number(b"eth0")
     (17.0, -0.5, 230.0, None)
+    >>> as_number(b"1.208,71"), as_number(b"0,5"), as_number(b"1,024"), as_number(b"1,2,3")
+    (1208.71, 0.5, 1024.0, None)
     """
+    if b"," in value:
+        value = with_point(value)
     digits = value[1:] if value[:1] == b"-" else value
     if not digits[:1].isdigit() or len(digits) > _LONGEST_NUMBER:
         return None
@@ -51,6 +59,21 @@ def as_number(value: bytes) -> float | None:
     except ValueError:
         return None
     return number if math.isfinite(number) else None
+
+
+def with_point(value: bytes) -> bytes:
+    """A number whose decimals stand behind a point, and whose thousands nothing parts.
+
+    >>> with_point(b"-1.208,71kg"), with_point(b"12,345.6"), with_point(b"a,b")
+    (b'-1208.71kg', b'12345.6', b'a,b')
+    """
+    thousands = _THOUSANDS.match(value)
+    if thousands is not None:
+        return thousands[0].replace(b",", b"") + value[thousands.end() :]
+    decimal = _DECIMAL_COMMA.match(value)
+    if decimal is not None:
+        return decimal[1].replace(b".", b"") + b"." + decimal[2] + value[decimal.end() :]
+    return value
 
 
 def is_quantity(values: Iterable[bytes]) -> bool:

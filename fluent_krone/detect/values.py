@@ -29,6 +29,7 @@ from .value_parts import (
     is_place,
     is_quantity,
     unit_of,
+    with_point,
     without_letter,
     without_port,
     without_tail,
@@ -388,11 +389,11 @@ def _known_range(one: list[bytes], other: list[bytes]) -> KnownRange | None:
 def _resolution(values: Iterable[bytes]) -> float:
     """The unit of numbers: 1, or as many decimals as they are written with.
 
-    >>> _resolution([b"0.25", b"1"]), _resolution([b"7ms"])
-    (0.01, 1.0)
+    >>> _resolution([b"0.25", b"1"]), _resolution([b"7ms"]), _resolution([b"1,5"])
+    (0.01, 1.0, 0.1)
     """
     # Behind the point, without a unit.
-    tails = (value.partition(b".")[2].rstrip(_LETTERS) for value in values)
+    tails = (with_point(value).partition(b".")[2].rstrip(_LETTERS) for value in values)
     return 10.0 ** -min(max(map(len, tails), default=0), _MOST_DECIMALS)
 
 

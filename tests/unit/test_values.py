@@ -157,6 +157,21 @@ def test_a_number_with_a_unit_of_the_log_s_own_is_a_number(unit: str) -> None:
         assert witness_.worst_of((4,), ((wrong,),))["values"] > 7
 
 
+def test_numbers_with_a_comma_are_numbers() -> None:
+    """Wrong before: of sums as most of the world writes them none was judged."""
+    rng = random.Random(9)
+    sums = [f"{rng.lognormvariate(6, 0.6):,.2f}" for _ in range(2_000)]
+    for swapped in ({}, str.maketrans(".,", ",.")):
+
+        def spelled(number: float, signs: dict[int, int] = swapped) -> bytes:
+            return f"{number:,.2f}".translate(signs).encode()
+
+        known = learnt([text.translate(swapped).encode() for text in sums])
+        assert known.worst(4, (spelled(1208.71),)) == (0.0, 0)
+        assert known.worst_of((4,), ((spelled(-1208.71),),))["values"] > 7
+        assert known.worst_of((4,), ((spelled(120_871.0),),))["values.range"] > 5
+
+
 def test_large_numbers_that_leave_none_out_are_a_range() -> None:
     """Wrong before: lengths of a message from 105 to 109 were codes, and 110 was news."""
     lengths = learnt([b"%d" % (105 + number % 5) for number in range(2_000)])
