@@ -257,10 +257,13 @@ def _cut_component(text: str) -> tuple[str, str]:
     """`component: ` and the message behind it; without one, nothing and the text.
 
     Templates are found without the component, since the same code may write under many names, and a
-    rare one would not show which of its words are values.
+    rare one would not show which of its words are values. Of a record without a component, what
+    stands before a colon is text, in which several words with a digit among them are no name.
     """
     component, sign, message = text.partition(": ")
     if not sign or not message.strip() or component[:1].isdigit():
+        return "", text
+    if " " in component and _DIGIT.search(component):
         return "", text
     return component + sign, message
 

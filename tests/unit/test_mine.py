@@ -251,3 +251,14 @@ def test_rare_messages_that_nothing_marks_as_a_text_stay_apart() -> None:
     rng = Random(1)
     messages = {f"worker failed {written(rng)} {written(rng)}" for _ in range(60)}
     assert len(mine(sorted(messages)).templates) > 30
+
+
+def test_what_stands_before_a_colon_is_no_component_where_it_has_values() -> None:
+    """Wrong before: each such line of a record without a component was a template of its own."""
+    lines = [
+        f"enc0{n % 3} tool[{4000 + n}] at 0x{n:08x} went back: from {n} to 7" for n in range(90)
+    ]
+    lines += [f"farm.fetch: got {n} parts" for n in range(90)]
+    found = mine(lines, keep_prefix=True).templates
+    assert "farm.fetch: got <num> parts" in found
+    assert len(found) <= 4
