@@ -29,8 +29,10 @@ from fluent_krone.detect.budget import (
 from fluent_krone.detect.tails import STEEPEST
 
 from .faults import HANGING, KINDS, Injector
+from .floors import density_floor
+from .held_out import expected_share
 from .panel import DENSITY, WAITING, Forms, Panel, fit_panel
-from .plan_budget import density_floor, expected_share, plan_budget
+from .plan_budget import plan_budget
 from .steepness import steepest_of
 from .traces import Trace
 from .train import (

@@ -33,6 +33,8 @@ Scores = dict[str, float]
 DENSITY = "density"
 # Scores that are 0 or one other number: there is no lower threshold than 0.
 BINARY = ("patterns", "unseen")
+# Scores of what is new: 0 for all that training had.
+NOVELTIES = ("values", "levels", "unseen")
 # Scores of what training never had after the steps before it, over several ways to look at them.
 NEVER_HAD = ("order.recent", "order.progress")
 

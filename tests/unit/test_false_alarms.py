@@ -8,7 +8,9 @@ from itertools import pairwise
 import numpy as np
 import pytest
 
-from export.plan_budget import PLANNED, density_floor, expected_share, plan_budget
+from export.floors import density_floor
+from export.held_out import expected_share
+from export.plan_budget import PLANNED, plan_budget
 from fluent_krone.detect.budget import UNSEEN, Budget, Plan, budget_from_json, judges_steps
 from fluent_krone.errors import BundleError
 
