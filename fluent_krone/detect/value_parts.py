@@ -26,6 +26,10 @@ _WITH_ANY_UNIT = re.compile(rb"-?\d+(?:\.\d+)?([A-Za-z]{1,12})")
 # A number with a letter behind it, as a seat in a row.
 _WITH_LETTER = re.compile(rb"(-?\d+)[A-Za-z]")
 
+# A finer resolution than so many decimals tells nothing, as where programs print whatever a
+# division gave.
+_MOST_DECIMALS = 6
+_LETTERS = bytes(range(0x3A, 0x100)) + b"%"
 # Numbers count something where their range holds fewer than so many times as many numbers.
 _DENSE = 2
 # … but for numbers from here on that differ by less than this share of the least of them, …
@@ -136,3 +140,14 @@ def is_place(head: bytes) -> bool:
     """Whether a path is one of few places: neither a date nor an id is a part of it."""
     few = sum(map(len, _DIGITS.findall(head))) <= _MOST_IN_PLACE
     return few and not any(name.isdigit() for name in head.split(b"/"))
+
+
+def resolution_of(values: Iterable[bytes]) -> float:
+    """The unit of numbers: 1, or as many decimals as they are written with.
+
+    >>> resolution_of([b"0.25", b"1"]), resolution_of([b"7ms"]), resolution_of([b"1,5"])
+    (0.01, 1.0, 0.1)
+    """
+    # Behind the point, without a unit.
+    tails = (with_point(value).partition(b".")[2].rstrip(_LETTERS) for value in values)
+    return 10.0 ** -min(max(map(len, tails), default=0), _MOST_DECIMALS)

@@ -19,6 +19,7 @@ import hashlib
 import math
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from operator import itemgetter
 from typing import Any, Literal
 
 from .measures import as_figure
@@ -28,8 +29,8 @@ from .value_parts import (
     as_number,
     is_place,
     is_quantity,
+    resolution_of,
     unit_of,
-    with_point,
     without_letter,
     without_port,
     without_tail,
@@ -53,10 +54,6 @@ _OUTSIDE_SHARE, _OUTSIDE_FEW = 0.01, 12
 # The tails of numbers fall as fast as the numbers show, down to this (`tails.py`). With 0.25, a
 # quarter of those that were ten times too large were missed where numbers vary by a third.
 _STEEPEST = 0.12
-# A finer resolution than so many decimals tells nothing, as where programs print whatever a
-# division gave.
-_MOST_DECIMALS = 6
-_LETTERS = bytes(range(0x3A, 0x100)) + b"%"
 # Values that show whether all of them may have such a part.
 _SOME = 40
 # Training is looked at in so many parts, one after the other.
@@ -122,22 +119,29 @@ class KnownRange:
     has_zero: bool
     surprise: float
     floor: float = 0.0
-    # Whether a letter behind each number is not judged, as of the seat 12A.
+    # Whether each number has a letter behind it, as the seat 12A.
     has_letter: bool = False
     # What stands behind each number, where it is no usual unit.
     unit: bytes = b""
+    # Which letters stand behind numbers, as hashes; any, where there are none of these.
+    letters: frozenset[str] = frozenset()
 
     def score_name(self, value: bytes) -> ScoreName:
-        """A text in a number's place, and the first zero, are new values; others lie out or not."""
-        if self._is_new(self._number(value)):
+        """A text in a number's place, the first zero, and a new letter behind a number are new
+        values; others lie out or not.
+        """
+        if self._has_new_letter(value) or self._is_new(self._number(value)):
             return "values"
         return "values.range"
 
     def score(self, value: bytes) -> float:
         number = self._number(value)
-        if number is None or self._is_new(number):
+        if number is None or self._is_new(number) or self._has_new_letter(value):
             return self.surprise
         return self.range.score(number - self.floor)
+
+    def _has_new_letter(self, value: bytes) -> bool:
+        return bool(self.letters) and value_hash(value[-1:]) not in self.letters
 
     def _number(self, value: bytes) -> float | None:
         if self.has_letter:
@@ -155,7 +159,11 @@ class KnownRange:
         low = as_figure(self.range.low_end() + self.floor)
         high = as_figure(self.range.high_end() + self.floor)
         usual = f"In normal sessions this number lies between {low} and {high}"
-        return "out_of_range", self.side(value), usual
+        side = self.side(value)
+        if side != "text" and self._has_new_letter(value):
+            usual = f"Normal sessions have one of {len(self.letters):,} other letters there"
+            return "unknown_value", value_hash(value[-1:]), usual
+        return "out_of_range", side, usual
 
     def side(self, value: bytes) -> str:
         """Where a value lies that is outside the range."""
@@ -290,7 +298,9 @@ def _known_by_part(column: _Column) -> Known | None:
     if all(value != without_letter(value) for value in some):
         found_range = _range(column.mapped(without_letter))
         if found_range is not None:
-            return replace(found_range, has_letter=True)
+            letters = _closed(column.mapped(itemgetter(slice(-1, None))))
+            known = frozenset[str]() if letters is None else letters.known
+            return replace(found_range, has_letter=True, letters=known)
     if all(value != without_port(value) for value in some):
         found_set = _closed(column.mapped(without_port))
         return found_set and replace(found_set, has_ports=True)
@@ -380,21 +390,10 @@ def _known_range(one: list[bytes], other: list[bytes]) -> KnownRange | None:
         # Their logarithms are to be taken: from as far below the least one as the others lie above.
         floor = 2 * least - max(*every, 0.0)
     distances = [number - floor for number in every]
-    resolution = _resolution((*one, *other))
+    resolution = resolution_of((*one, *other))
     found = range_of(distances, resolution, _STEEPEST)
     has_zero = reaches_zero(every, resolution)
     return KnownRange(found, has_zero, math.log(size + 1), floor)
-
-
-def _resolution(values: Iterable[bytes]) -> float:
-    """The unit of numbers: 1, or as many decimals as they are written with.
-
-    >>> _resolution([b"0.25", b"1"]), _resolution([b"7ms"]), _resolution([b"1,5"])
-    (0.01, 1.0, 0.1)
-    """
-    # Behind the point, without a unit.
-    tails = (with_point(value).partition(b".")[2].rstrip(_LETTERS) for value in values)
-    return 10.0 ** -min(max(map(len, tails), default=0), _MOST_DECIMALS)
 
 
 def _outside(numbers: Sequence[float], others: Sequence[float]) -> int:
@@ -424,6 +423,8 @@ def values_to_json(witness: ValueWitness) -> list[dict[str, Any]]:
                 row["has_letter"] = True
             if known.unit:
                 row["unit"] = known.unit.decode()
+            if known.letters:
+                row["letters"] = sorted(known.letters)
         rows.append(row)
     return rows
 
@@ -442,4 +443,5 @@ def _from_row(row: Mapping[str, Any]) -> Known:
     floor = row.get("floor", 0.0)
     has_letter = row.get("has_letter", False)
     unit = row.get("unit", "").encode()
-    return KnownRange(known, row["has_zero"], row["surprise"], floor, has_letter, unit)
+    letters = frozenset(row.get("letters", ()))
+    return KnownRange(known, row["has_zero"], row["surprise"], floor, has_letter, unit, letters)

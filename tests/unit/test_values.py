@@ -135,7 +135,7 @@ def test_a_first_zero_is_the_next_number_where_numbers_thin_out_towards_it() -> 
     assert sizes.worst_of((4,), ((b"0",),))["values"] > 7
 
 
-def test_of_a_number_with_a_letter_the_number_is_judged() -> None:
+def test_of_a_number_with_a_letter_both_are_judged() -> None:
     rng = random.Random(8)
     seats = [b"%d%c" % (rng.randint(4, 44), rng.choice(b"ABCDEF")) for _ in range(2_000)]
     witness_ = values_from_json(json.loads(json.dumps(values_to_json(learnt(seats)))))
@@ -143,6 +143,17 @@ def test_of_a_number_with_a_letter_the_number_is_judged() -> None:
     for wrong in (b"0C", b"-12C", b"12AB"):
         assert witness_.worst_of((4,), ((wrong,),))["values"] > 7
     assert witness_.worst_of((4,), ((b"4400F",),))["values.range"] > 20
+    assert witness_.worst_of((4,), ((b"12Z",),))["values"] > 7
+    _, detail, usual = witness_.slots[4, 0].told(b"12Z")
+    assert detail != witness_.slots[4, 0].told(b"12Y")[1]
+    assert usual == "Normal sessions have one of 6 other letters there"
+
+
+def test_a_letter_that_only_some_sessions_have_behind_a_number_is_not_judged() -> None:
+    rng = random.Random(8)
+    letters = "ABCDEFGHIJKLMNOPQRSTUVWXY"
+    seats = [f"{rng.randint(4, 44)}{letters[number // 80]}".encode() for number in range(2_000)]
+    assert learnt(seats).worst(4, (b"12Z",)) == (0.0, 0)
 
 
 @pytest.mark.parametrize("unit", ["kbits", "x", "rpm"])
