@@ -30,8 +30,8 @@ from labelled import ROOT, Flags, LogKeys, authors_data, flat, outcome
 from export.baselines import BASELINES
 from export.calibrate import Calibration, calibrate
 from export.faults import STEP_KINDS, Injector
+from export.fit_witnesses import DENSITY, Forms, fit_witnesses
 from export.hierarchy import extract
-from export.panel import DENSITY, Forms, fit_panel
 from export.plan_budget import PLANNED
 from export.traces import Trace
 from export.train import fit_density
@@ -119,13 +119,13 @@ class Fitted:
         self._model = fit_density(train, hierarchy)
         traces = [Trace(keys) for keys in train]
         counts = self._model.counts()
-        self._panel = fit_panel(traces, hierarchy, Forms(hierarchy), counts)
+        self._witnesses = fit_witnesses(traces, hierarchy, Forms(hierarchy), counts)
 
     def scores(self, sessions: Sequence[LogKeys]) -> dict[str, np.ndarray[Any, Any]]:
         """Each score of each session; equal sessions are judged once."""
         found = {}
         for keys in set(sessions):
-            found[keys] = self._panel.scores(Trace(keys))
+            found[keys] = self._witnesses.scores(Trace(keys))
             found[keys][DENSITY] = round(self._model.score(keys), DECIMALS)
         names = next(iter(found.values()))
         return {name: np.array([found[keys][name] for keys in sessions]) for name in names}

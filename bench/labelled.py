@@ -21,7 +21,7 @@ import pandas
 from numpy.typing import NDArray
 
 from export.calibrate import Calibration, calibrate
-from export.panel import fit_steps
+from export.fit_witnesses import fit_steps
 from export.to_onnx import fit_onnx
 from export.traces import Trace
 from fluent_krone.core.cascade import Cascade

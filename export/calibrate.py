@@ -29,9 +29,9 @@ from fluent_krone.detect.budget import (
 from fluent_krone.detect.tails import STEEPEST
 
 from .faults import HANGING, KINDS, Injector
+from .fit_witnesses import DENSITY, WAITING, FittedWitnesses, Forms, fit_witnesses
 from .floors import density_floor
 from .held_out import expected_share
-from .panel import DENSITY, WAITING, Forms, Panel, fit_panel
 from .plan_budget import plan_budget
 from .steepness import steepest_of
 from .traces import Trace
@@ -258,13 +258,15 @@ class _Trial:
     ) -> None:
         model = fit_table(table, fitted, self._hierarchy, seed=self._seed)
         training = [self._sessions[i] for i in fitted]
-        panel = fit_panel(training, self._hierarchy, self._forms, model.counts(), self._steepest)
+        witnesses = fit_witnesses(
+            training, self._hierarchy, self._forms, model.counts(), self._steepest
+        )
         self._keep(DENSITY, held, _density_scores(model, table, held))
-        scores = [panel.scores(self._sessions[i]) for i in held]
+        scores = [witnesses.scores(self._sessions[i]) for i in held]
         for name in scores[0]:
             self._keep(name, held, np.array([of_one[name] for of_one in scores]))
         for kind, faulty in self._inject(held, training, faults, rng):
-            self._judge_faulty(kind, faulty, panel, model)
+            self._judge_faulty(kind, faulty, witnesses, model)
 
     def _keep(self, name: str, places: Ints, scores: Doubles) -> None:
         self._normal.setdefault(name, np.zeros(len(self._sessions)))[places] = scores
@@ -286,11 +288,11 @@ class _Trial:
             yield kind, faulty
 
     def _judge_faulty(
-        self, kind: str, faulty: Sequence[Trace], panel: Panel, model: DensityModel
+        self, kind: str, faulty: Sequence[Trace], witnesses: FittedWitnesses, model: DensityModel
     ) -> None:
         of_kind = self._faulty.setdefault(kind, defaultdict(list))
         for session in faulty:
-            scores = panel.scores(session)
+            scores = witnesses.scores(session)
             scores[DENSITY] = round(model.score(session.keys), DECIMALS)
             for name, score in scores.items():
                 # What only sees the end of a session does not see it hang.

@@ -12,8 +12,7 @@ from itertools import islice
 
 from fluent_krone.errors import ExportError, RecordError
 from fluent_krone.inputs import Event, Inputs, count_events, find_files, no_time_in, read_events
-from fluent_krone.inputs.files import describe
-from fluent_krone.inputs.kinds import UNREADABLE
+from fluent_krone.inputs.files import UNREADABLE, describe
 from fluent_krone.reading.accessor import message_getter
 from fluent_krone.reading.levels import levels_of
 from fluent_krone.reading.records import (

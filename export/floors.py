@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 
-from .panel import DENSITY, NEVER_HAD, NOVELTIES
+from .fit_witnesses import DENSITY, NEVER_HAD, NOVELTIES
 
 # What is likelier than one normal session in so many, for one false alarm in 1,000, is never
 # flagged; nor is a step that is likelier than one in so many.

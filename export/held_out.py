@@ -12,8 +12,8 @@ from collections.abc import Mapping
 import numpy as np
 from numpy.typing import NDArray
 
+from .fit_witnesses import BINARY, DENSITY, NOVELTIES
 from .floors import density_floor
-from .panel import BINARY, DENSITY, NOVELTIES
 
 Doubles = NDArray[np.float64]
 Flags = NDArray[np.bool_]

@@ -21,9 +21,9 @@ import numpy as np
 
 from fluent_krone.detect.budget import DECIMALS, Budget, Plan
 
+from .fit_witnesses import BINARY, DENSITY
 from .floors import are_plenty, density_floor, floor_of
 from .held_out import Doubles, Flags, HeldOut, Ints, beyond, outliers
-from .panel import BINARY, DENSITY
 
 # False alarms in 1,000 sessions that there are plans for.
 PLANNED = (0.1, 0.2, 0.3, 0.5, 0.7, 1, 1.5, 2, 3, 4, 5, 7, 10, 15, 20, 30, 50)

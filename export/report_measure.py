@@ -17,7 +17,7 @@ from fluent_krone.detect.budget import DECIMALS
 from .baselines import BASELINES, Flags, Floats, LogKeys, Rule
 from .calibrate import FAULTS, calibrate
 from .faults import STEP_KINDS, Injector
-from .panel import DENSITY, Forms, fit_panel
+from .fit_witnesses import DENSITY, Forms, fit_witnesses
 from .report_input import (
     Execution,
     FittedDetector,
@@ -89,11 +89,11 @@ def fit_judge(
     )
     thresholds = calibration.thresholds
     traces = [Trace(tuple(keys)) for keys in sessions]
-    panel = fit_panel(traces, hierarchy, Forms(hierarchy), model.counts())
+    witnesses = fit_witnesses(traces, hierarchy, Forms(hierarchy), model.counts())
     density = functools.cache(lambda log_keys: round(model.score(log_keys), DECIMALS))
 
     def is_abnormal(log_keys: LogKeys) -> bool:
-        scores = panel.scores(Trace(log_keys)) | {DENSITY: density(log_keys)}
+        scores = witnesses.scores(Trace(log_keys)) | {DENSITY: density(log_keys)}
         return any(not scores[name] <= threshold for name, threshold in thresholds.items())
 
     def judge(judged: Sequence[LogKeys]) -> tuple[Floats, Flags]:

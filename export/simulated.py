@@ -32,7 +32,7 @@ from fluent_krone.reading.records import InputSettings
 from fluent_krone.reading.slots import SlotReader
 
 from .calibrate import calibrate
-from .panel import fit_steps
+from .fit_witnesses import fit_steps
 from .rates import measure_rates
 from .sequences import TrainingSession, patterns_of
 from .to_onnx import fit_onnx

@@ -22,7 +22,7 @@ from fluent_krone.inputs import read_events
 from fluent_krone.reading.records import as_bytes
 
 from . import golden
-from .panel import fit_steps
+from .fit_witnesses import fit_steps
 from .rates import FEWEST_WINDOWS, WHOLE_DAY, measure_rates
 from .sequences import patterns_of
 from .source import BY_TAG

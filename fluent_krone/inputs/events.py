@@ -22,7 +22,7 @@ from ..errors import ConfigError
 from ..reading.records import as_fields
 from . import kinds
 from .envelopes import OUTER_TIME
-from .files import Inputs, Source, bare_suffix, find_files
+from .files import Inputs, Source, bare_suffix, find_files, unreadable
 from .mixed import tell_of_the_same
 from .newest_first import oldest_first
 from .record_times import RecordTimes
@@ -226,7 +226,7 @@ def _unwrapped(record: dict[str, Any], name: str) -> dict[str, Any]:
     if inner is None:
         inner = event_in(text)
     if inner is None:
-        return {kinds.UNREADABLE: text}
+        return unreadable(text)
     around = {key: value for key, value in record.items() if key != name}
     return {**around, **inner}
 

@@ -43,6 +43,12 @@ _CONTROL_OF_TEXT = "\t\n\r\x0b\x0c\x1b\x1e\x01\x07\x08"
 # The share of others from which on what is no UTF-8 is no text in any encoding.
 _CONTROL_SHARE = 0.02
 
+# The only field of a record that stands for what is not of the kind of its file. A record without a
+# message is counted and set aside; an export shows such a text.
+UNREADABLE = "unreadable line"
+# Characters of it that are kept.
+_UNREADABLE_SHOWN = 1_000
+
 PARQUET = b"PAR1"
 # Files that can't be read as they are, and what to do about it.
 _NOT_LOGS: tuple[tuple[bytes, int, str], ...] = (
@@ -362,3 +368,8 @@ def describe(files: Iterable[Path]) -> str:
     if len(names) == 1:
         return names[0]
     return f"{names[0]} and {len(names) - 1} more"
+
+
+def unreadable(text: str) -> dict[str, Any]:
+    """The record of a line, or of several, that are not of the kind of their file."""
+    return {UNREADABLE: text.rstrip("\r\n")[:_UNREADABLE_SHOWN]}

@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from .envelopes import OUTER_TIME, opened
-from .files import JOURNAL_BEGINS
+from .files import JOURNAL_BEGINS, unreadable
 from .markup import cmtrace_rows, element_rows, holds_cmtrace, holds_elements
 from .mixed import tell_of_the_same
 from .printed import holds_maps_over_lines, is_printed_map, map_over_lines_rows, map_rows
@@ -30,10 +30,6 @@ from .tables import (
 )
 from .whole_json import is_whole_json, whole_json_rows
 from .windows import event_rows, holds_events
-
-# The only field of a record whose line is not of the kind of its file. A record without a message
-# is counted and set aside; an export shows such a line.
-UNREADABLE = "unreadable line"
 
 Record = dict[str, Any]
 Rows = Iterator[Record]
@@ -178,18 +174,13 @@ def _text_rows(lines: Iterable[str]) -> Rows:
         yield {"message": line.rstrip("\r\n")}
 
 
-def _unreadable(line: str) -> Record:
-    """The record of a line that is not of the kind of its file."""
-    return {UNREADABLE: line.rstrip("\r\n")}
-
-
 def _json_rows(lines: Iterable[str]) -> Rows:
     for line in lines:
         record = json_object(line)
         if record:
             yield from opened(record)
         elif line.strip():
-            yield _unreadable(line)
+            yield unreadable(line)
 
 
 def _docker_rows(lines: Iterable[str]) -> Rows:
@@ -216,7 +207,7 @@ def _cri_rows(lines: Iterable[str]) -> Rows:
     for line in lines:
         found = _CRI.match(line.rstrip("\r\n"))
         if found is None:
-            yield _unreadable(line)
+            yield unreadable(line)
             continue
         record: Record = found.groupdict()
         pieces = open_pieces.setdefault(record["stream"], [])
@@ -264,7 +255,7 @@ def _framed_rows(form: re.Pattern[str]) -> Callable[[Iterable[str]], Rows]:
                     found["json"].replace('"=>', '":')
                 )
             if found is None or record is None:
-                yield _unreadable(line)
+                yield unreadable(line)
             else:
                 yield {**record, OUTER_TIME: found["time"]}
 

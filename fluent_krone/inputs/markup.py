@@ -19,6 +19,8 @@ from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
 from xml.etree import ElementTree
 
+from .files import UNREADABLE, unreadable
+
 Record = dict[str, Any]
 
 # The tag with which a line begins.
@@ -47,11 +49,11 @@ _CMTRACE_LEVELS = {"1": "info", "2": "warning", "3": "error"}
 
 def holds_elements(lines: Sequence[str]) -> bool:
     """Whether a file is made of elements of one name that can be parsed."""
-    return any(element_rows(lines))
+    return any(UNREADABLE not in record for record in element_rows(lines))
 
 
 def element_rows(lines: Iterable[str]) -> Iterator[Record]:
-    """The records of a file; one that cannot be read is a record without fields."""
+    """The records of a file; one that cannot be read is a record `unreadable`."""
     lines = iter(lines)
     head: list[str] = []
     tag = None
@@ -69,7 +71,7 @@ def element_rows(lines: Iterable[str]) -> Iterator[Record]:
         if begin.match(line):
             if record.lines:
                 # The one before has no end.
-                yield {}
+                yield unreadable(record.text)
             record = _Gathered()
         elif not record.lines:
             continue
@@ -79,7 +81,7 @@ def element_rows(lines: Iterable[str]) -> Iterator[Record]:
             yield _record(record.text)
             record = _Gathered()
         elif record.is_too_long:
-            yield {}
+            yield unreadable(record.text)
             record = _Gathered()
 
 
@@ -121,14 +123,14 @@ def _tag_of(lines: Sequence[str]) -> str | None:
     return next((tag for tag in found if counts[tag] > 1), None)
 
 
-def _record(text: str) -> Record:
-    text = _PREFIX_OF_ATTRIBUTE.sub(r"\1", _PREFIX.sub(r"\1", text.strip()))
+def _record(raw: str) -> Record:
+    text = _PREFIX_OF_ATTRIBUTE.sub(r"\1", _PREFIX.sub(r"\1", raw.strip()))
     try:
         # A byte that is no UTF-8 would not be taken.
         element = ElementTree.fromstring(text.encode("utf-8", "replace"))
         fields = _fields(element)
     except (ElementTree.ParseError, RecursionError):
-        return {}
+        return unreadable(raw)
     record: Record = dict(element.attrib)
     if own := (element.text or "").strip():
         record["message"] = own
@@ -159,7 +161,7 @@ def holds_cmtrace(lines: Sequence[str]) -> bool:
 
 
 def cmtrace_rows(lines: Iterable[str]) -> Iterator[Record]:
-    """The records of a file; lines that belong to none are records without fields.
+    """The records of a file; lines that belong to none are records `unreadable`.
 
     >>> line = (
     ...     '<![LOG[Done]LOG]!><time="13:00:00.123-120" date="10-15-2024" component="Ccm" type="3">'
@@ -172,18 +174,18 @@ def cmtrace_rows(lines: Iterable[str]) -> Iterator[Record]:
         if line.startswith(_CMTRACE):
             if record.lines:
                 # The one before has no end.
-                yield {}
+                yield unreadable(record.text)
             record = _Gathered()
         elif not record.lines and _CMTRACE not in line:
             if line.strip():
-                yield {}
+                yield unreadable(line)
             continue
         record.add(line)
         if _CMTRACE_ENDS in line and (found := [*_CMTRACE_RECORD.finditer(record.text)]):
             yield from map(_cmtrace, found)
             record = _Gathered()
         elif record.is_too_long:
-            yield {}
+            yield unreadable(record.text)
             record = _Gathered()
 
 

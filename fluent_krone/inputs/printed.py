@@ -11,6 +11,8 @@ import re
 from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
 
+from .files import unreadable
+
 Record = dict[str, Any]
 _BLANK = re.compile(r"[\s,]*")
 _STRING = re.compile(r"[bu]?('(?:[^'\\]|\\.)*'|\"(?:[^\"\\]|\\.)*\"|`(?:[^`\\]|\\.)*`)", re.DOTALL)
@@ -139,10 +141,10 @@ def is_printed_map(line: str) -> bool:
 
 
 def map_rows(lines: Iterable[str]) -> Iterator[Record]:
-    """A record a line; one that can't be read is a record without fields."""
+    """A record a line; one that can't be read is a record `unreadable`."""
     for line in lines:
         if line.strip():
-            yield printed_map(line) or {}
+            yield _record(line)
 
 
 def holds_maps_over_lines(lines: Sequence[str]) -> bool:
@@ -161,8 +163,15 @@ def map_over_lines_rows(lines: Iterable[str]) -> Iterator[Record]:
             text = ""
         text += line
         if _is_end(line) or len(text) > _LONGEST:
-            yield printed_map(text) or {}
+            yield _record(text)
             text = ""
+
+
+def _record(text: str) -> Record:
+    record = printed_map(text)
+    if record is None:
+        return unreadable(text)
+    return record
 
 
 def _is_end(line: str) -> bool:

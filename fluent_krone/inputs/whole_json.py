@@ -9,6 +9,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
 
 from .envelopes import opened
+from .files import unreadable
 
 # An object at the beginning of a line, of those behind the first.
 _OBJECT_BEGINS = re.compile(r"(?<=\n)[ \t]*\{")
@@ -30,11 +31,12 @@ def is_whole_json(lines: Sequence[str]) -> bool:
 def whole_json_rows(lines: Iterable[str]) -> Iterator[dict[str, Any]]:
     """The objects of a JSON list, or of one text with an object after the other.
 
-    What can't be read up to the next object that begins a line is a record without fields.
+    What can't be read up to the next object that begins a line is a record `unreadable`.
     """
-    for found, _, _ in _objects("".join(lines).lstrip("\ufeff")):
+    text = "".join(lines).lstrip("\ufeff")
+    for found, at, end in _objects(text):
         if found is None:
-            yield {}
+            yield unreadable(text[at:end])
         else:
             yield from opened(found)
 

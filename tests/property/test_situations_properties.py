@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from synthetic import ARRIVED, CLOSE, GOING, OPEN, OPENED, UNKNOWN, step_budget, tree
 
-from export.panel import fit_steps
+from export.fit_witnesses import fit_steps
 from export.traces import Trace
 from fluent_krone.core.steps import ANY_GAP_NS, Situation
 from fluent_krone.detect import situations

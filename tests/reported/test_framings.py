@@ -17,6 +17,7 @@ from export.source import settle
 from export.stages import Options
 from fluent_krone.errors import RecordError
 from fluent_krone.inputs import read_events
+from fluent_krone.inputs.files import UNREADABLE
 from fluent_krone.inputs.windows import event_in
 from fluent_krone.reading.levels import levels_of
 from fluent_krone.reading.records import RecordReader
@@ -65,6 +66,12 @@ ELEMENTS = {
 }
 
 
+def unreadable(path: Path) -> list[str]:
+    """What an export shows of a file's records that cannot be read."""
+    shown = (record.get(UNREADABLE.encode()) for _, record in read_events(path))
+    return [text.decode() for text in shown if text is not None]
+
+
 def values(n: int) -> dict[str, Any]:
     seconds = T0_NS // 10**9 + n
     iso = f"2024-10-15T13:00:{n:02d}.123Z"
@@ -87,7 +94,9 @@ def test_an_element_that_is_cut_off_costs_one_record(tmp_path: Path) -> None:
     path = tmp_path / "a.xml"
     path.write_text("".join(rows))
     records = [record for _, record in read_events(path)]
-    assert [bool(record) for record in records] == [True, True, False, True, True]
+    assert [place for place, record in enumerate(records) if b"message" not in record] == [2]
+    assert len(records) == 5
+    assert unreadable(path) == [rows[2].rstrip("\n")]
 
 
 @pytest.mark.parametrize("form", ["<{tag}> order {n} paid", "<b>{tag}</b> order {n} paid"])
@@ -124,6 +133,7 @@ def test_a_message_of_cmtrace_without_an_end_costs_no_other_one(tmp_path: Path) 
     path.write_text("\n".join(lines) + "\n")
     messages = [record.get(b"message") for _, record in read_events(path)]
     assert messages == [b"a", None, b"b", b"c"]
+    assert unreadable(path) == ["<![LOG[cut\noff"]
 
 
 def test_an_element_of_any_depth_is_one_record(tmp_path: Path) -> None:
@@ -132,7 +142,8 @@ def test_an_element_of_any_depth_is_one_record(tmp_path: Path) -> None:
     path = tmp_path / "events.log"
     path.write_text(whole * 3 + deep + whole)
     records = [record for _, record in read_events(path)]
-    assert records == [{b"message": b"done"}] * 3 + [{}, {b"message": b"done"}]
+    assert [record.get(b"message") for record in records] == [b"done"] * 3 + [None, b"done"]
+    assert unreadable(path) == [deep[:1_000]]
 
 
 def test_an_element_with_a_byte_that_is_no_utf_8_is_read(tmp_path: Path) -> None:
@@ -182,3 +193,20 @@ def test_lines_that_part_records_are_none(tmp_path: Path) -> None:
     events = read(tmp_path / "found.log", content)
     assert [time_ns for time_ns, _, _ in events] == [T0_NS + n // 2 * 10**9 for n in range(40)]
     assert events[1][1] == "SYSCALL: arch=c000003e success=yes"
+
+
+@pytest.mark.parametrize(
+    ("rows", "damaged"),
+    [
+        (['{\n "message": "a"\n}\n', '{\n "message": \n}\n'], '{\n "message": \n}'),
+        (['{ "message":\n "a" }\n', '{ "message":\n }\n'], '{ "message":\n }'),
+        (["{'message': 'a'}\n", "{'message': \n"], "{'message':"),
+    ],
+    ids=["map over lines", "JSON over lines", "map on a line"],
+)
+def test_a_damaged_object_is_shown(rows: list[str], damaged: str, tmp_path: Path) -> None:
+    whole, broken = rows
+    path = tmp_path / "a.log"
+    path.write_text(whole * 3 + broken + whole)
+    assert [record.get(b"message") for _, record in read_events(path)] == [b"a"] * 3 + [None, b"a"]
+    assert [text.rstrip() for text in unreadable(path)] == [damaged]

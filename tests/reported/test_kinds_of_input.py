@@ -23,7 +23,7 @@ import pytest
 
 from fluent_krone.errors import ConfigError
 from fluent_krone.inputs import read_events
-from fluent_krone.inputs.kinds import UNREADABLE
+from fluent_krone.inputs.files import UNREADABLE
 
 T = "2024-10-15T13:00:0{}.5Z"
 T0_NS = 1_728_997_200_500_000_000

@@ -9,8 +9,8 @@ from collections.abc import Callable, Iterator
 import pytest
 
 from export.alike import merge_alike
+from export.fit_witnesses import which_instance
 from export.instances import merge_instances
-from export.panel import which_instance
 from export.traces import Trace
 from fluent_krone.core.hierarchy import Hierarchy, Leaf
 from fluent_krone.reading.templates import UNMATCHED, WILDCARD, TemplateMatcher

@@ -8,7 +8,7 @@ import math
 import pytest
 from synthetic import ARRIVED, CLOSE, GOING, OPEN, OPENED, STUCK, UNKNOWN, step_budget, tree
 
-from export.panel import fit_steps
+from export.fit_witnesses import fit_steps
 from export.traces import Trace
 from fluent_krone.core.steps import NOTHING
 from fluent_krone.detect.progress import (

@@ -62,7 +62,7 @@ class Forms:
 
 
 @dataclass(slots=True)
-class Panel:
+class FittedWitnesses:
     """Fitted witnesses, all but the density."""
 
     forms: Forms
@@ -193,16 +193,16 @@ def never_seen(sessions: Sequence[Trace], hierarchy: Hierarchy) -> dict[Slot, fl
     return found
 
 
-def fit_panel(
+def fit_witnesses(
     sessions: Sequence[Trace],
     hierarchy: Hierarchy,
     forms: Forms,
     counts: Counts,
     steepest: float = STEEPEST,
-) -> Panel:
+) -> FittedWitnesses:
     """The witnesses of normal `sessions`; `counts` are of the same sessions."""
     courses = {session.keys for session in sessions}
-    return Panel(
+    return FittedWitnesses(
         forms=forms,
         counts=counts,
         steps=fit_steps(sessions, hierarchy, steepest=steepest),
