@@ -65,11 +65,13 @@ def wide_of(work: Work) -> list[tuple[int, ...] | None]:
 
 
 def input_settings_of(work: Work) -> InputSettings:
+    """How the input is read, as the stage `mine` found it."""
     values = work.read_json("templates.json")["input"]
     return InputSettings(**values | {"session_key": tuple(values["session_key"])})
 
 
 def leaves_of(work: Work) -> list[hierarchy.TreeRow]:
+    """The leaves of the tree, as persons corrected it. Raises ExportError as `read_tree`."""
     return read_leaves(work.file("hierarchy.csv"), rows_of(work))
 
 
@@ -111,6 +113,7 @@ class Cut:
 
 
 def read_cut(work: Work) -> Cut:
+    """What the stage `sequences` wrote. Raises ExportError for a line that cannot be read."""
     cut = Cut([], [], [])
     with work.file("sequences.jsonl").open(encoding="utf-8") as file:
         for number, line in enumerate(file, start=1):
@@ -143,16 +146,19 @@ def _values_of(rows: list[list[str]]) -> tuple[tuple[bytes, ...], ...]:
 
 
 def training_of(work: Work) -> list[TrainingSession]:
+    """The sessions to fit on."""
     return read_cut(work).training
 
 
 def session_settings_of(facts: dict[str, Any]) -> SessionSettings:
+    """How sessions are cut, as `sequences.json` has it."""
     return SessionSettings(
         **facts["settings"] | {"end_templates": tuple(facts["settings"]["end_templates"])}
     )
 
 
 def calibration_of(work: Work) -> Calibration:
+    """What the stage `calibrate` wrote."""
     values = work.read_json("calibration.json")
     tuples = {name: tuple(values[name]) for name in ("band", "left_out")}
     return Calibration(**values | tuples)

@@ -76,7 +76,7 @@ def in_words(report: ChangeReport) -> str:
         names = [f"“{one.text}”" for one in added]
         parts.append(f"{numbered(len(added), 'new step')} ({_some(names)})")
     what = " and ".join(parts) or "new steps"
-    said = f"The program has changed: since then, sessions have {what}{_with_version(report)}."
+    said = f"The program has changed: sessions now have {what}{_with_version(report)}."
     treated = "New steps are not judged until a new bundle knows them"
     if renamed:
         treated = "A renamed step is judged as the old one; a new step is not judged"

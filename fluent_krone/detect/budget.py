@@ -73,6 +73,7 @@ class Budget:
         return (1 + at_least) / (1 + self.sessions)
 
     def to_json(self) -> dict[str, Any]:
+        """What a bundle holds of it; `budget_from_json` reads it."""
         return {
             "sessions": self.sessions,
             "largest": {name: list(scores) for name, scores in self.largest.items()},

@@ -57,4 +57,5 @@ def levels_to_json(levels: Levels) -> list[list[int]]:
 
 
 def levels_from_json(rows: Iterable[Sequence[Any]]) -> Levels:
+    """The levels as `levels_to_json` wrote them."""
     return Levels({key: (highest, events) for key, highest, events in rows})

@@ -65,11 +65,13 @@ class LocalContext:
         self._generation = Generation(_CACHE_BYTES, self._scores.clear)
 
     def is_normal(self, seq: Seq) -> bool:
+        """Whether training had the pattern of a Seq, or the automaton of its level accepts it."""
         if seq.pattern in self.patterns[seq.level]:
             return True
         return self._automaton != "off" and seq.level != "status" and self._is_walk(seq)
 
     def is_known(self, level: Level, node: int) -> bool:
+        """Whether training had a node of the tree."""
         return node in self._known[level]
 
     def score(self, seq: Seq) -> tuple[float, Pattern]:

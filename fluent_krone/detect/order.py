@@ -394,6 +394,7 @@ def order_to_json(tables: Mapping[str, Counts]) -> dict[str, list[list[list[int]
 
 
 def order_from_json(values: Mapping[str, Sequence[Sequence[Sequence[int]]]]) -> dict[str, Counts]:
+    """The tables of counts as `order_to_json` wrote them."""
     return {
         name: {
             tuple(context): dict(zip(after[::2], after[1::2], strict=True))

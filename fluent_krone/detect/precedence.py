@@ -47,6 +47,7 @@ class Rule:
 
     @property
     def score(self) -> float:
+        """−ln of the share of sessions that break such a rule, at most."""
         return math.log(1 + self.sessions)
 
 
@@ -104,6 +105,7 @@ def precedence_to_json(precedence: Precedence) -> list[Any]:
 
 
 def precedence_from_json(values: Sequence[Any]) -> Precedence:
+    """The rules as `precedence_to_json` wrote them."""
     return Precedence(
         {
             step: [[Rule(*rule) for rule in of_one] for of_one in occurrences]

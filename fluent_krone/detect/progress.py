@@ -194,6 +194,7 @@ def progress_to_json(progress: Progress) -> list[Any]:
 
 
 def progress_from_json(values: Sequence[Any]) -> Progress:
+    """The tables as `progress_to_json` wrote them."""
     return Progress(
         [
             {so_far: dict(zip(after[::2], after[1::2], strict=True)) for so_far, after in way}

@@ -203,6 +203,7 @@ def rates_to_json(rates: Rates) -> dict[str, Any]:
 
 
 def rates_from_json(values: Mapping[str, Any]) -> Rates:
+    """The rates of a bundle. Raises ValueError for a node of a level that is not known here."""
     nodes = []
     # Bundles of earlier versions say nothing of the silences but how long the longest was.
     for level, node, rates, missing, highest, *rest in values["nodes"]:

@@ -118,6 +118,7 @@ def recent_to_json(recent: Recent) -> list[list[list[int]]]:
 
 
 def recent_from_json(values: Sequence[Sequence[Sequence[int]]]) -> Recent:
+    """The table as `recent_to_json` wrote it."""
     return Recent(
         {
             tuple(stretch): dict(zip(after[::2], after[1::2], strict=True))

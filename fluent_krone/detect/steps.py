@@ -280,7 +280,7 @@ class Steps:
         threshold = self._thresholds["time.seq"]
         start, end, _ = limit
         span = next(s for s in self.durations.spans(keys) if (s.start, s.end) == (start, end))
-        which = f"the step number {event - start + 1}"
+        which = f"step {event - start + 1} of them"
         if event == end - 1:
             which = "the last one"
         words = (

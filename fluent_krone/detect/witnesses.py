@@ -30,6 +30,7 @@ class StepWitnesses:
     waits: Waits
 
     def to_json(self) -> dict[str, Any]:
+        """What a bundle holds of them; `witnesses_from_json` reads it."""
         order = self.order
         newer = {}
         if order.recent is not None and order.progress is not None:
@@ -62,6 +63,7 @@ class WitnessFiles:
     detection: Mapping[str, Mapping[str, float]] = field(default_factory=dict)
 
     def budget_json(self) -> dict[str, Any]:
+        """What `budget.json` of a bundle holds: the budget, and what it finds."""
         return {
             "false_alarms": self.false_alarms,
             "blind": list(self.blind),
@@ -71,6 +73,7 @@ class WitnessFiles:
 
 
 def witnesses_from_json(values: Mapping[str, Any], hierarchy: Hierarchy) -> StepWitnesses:
+    """The witnesses of a bundle, whose tree is `hierarchy`."""
     recent: Recent | None = None
     progress: Progress | None = None
     # Absent in a bundle of an earlier version.

@@ -184,8 +184,8 @@ def _long_ago(offset_s: int | None, settings: InputSettings) -> str | None:
         source = f"time_field {settings.time_field!r}"
     return (
         f"all event times are {-offset_s / 86400 / 365:.0f} years behind the clock: what is read "
-        f"from {source} is no date, as the seconds since a start are; name a field that has one, "
-        "or leave time_field out, or check time_format"
+        f"from {source} is not a date, but for example seconds since a start; name a field that "
+        "has a date, or leave time_field out, or check time_format"
     )
 
 
@@ -210,7 +210,7 @@ def _unreadable(counts: Counter[str], settings: InputSettings, first: int) -> st
 
 
 def _remedy_of_record(settings: InputSettings) -> str:
-    return "the records are no maps of fields; check what the source sends"
+    return "the records are not maps of fields; check what the source sends"
 
 
 def _remedy_of_message(settings: InputSettings) -> str:
