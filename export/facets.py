@@ -69,6 +69,7 @@ _HTTP = re.compile(
     re.I,
 )
 _REQUEST = re.compile(r"\b(?:GET|HEAD|POST|PUT|DELETE|PATCH|OPTIONS) +\"?(?:https?:/)?/\S*")
+_PAIR = re.compile(r"[\w.-]+=<num>(?=[\s,;])")
 _CODE = re.compile(rb"[1-6][0-9]{2}")
 # A code of one number, of two, as a version, or, as in mail, of three.
 _NUMBER = re.compile(rb"-?[0-9]{1,5}|[0-9]\.[0-9](?:\.[0-9]{1,3})?")
@@ -232,7 +233,11 @@ def _is_code(template: str, wildcard: re.Match[str]) -> bool:
         # a port
         return False
     request = _REQUEST.search(template)
-    return request is not None and "<num>" not in template[request.end() : wildcard.start()]
+    if request is None:
+        return False
+    # What has a name of its own, as in `user=17`, is no code.
+    between = _PAIR.sub("", template[request.end() : wildcard.start()])
+    return "<num>" not in between
 
 
 _STATES = frozenset(word.encode() for word in CONSTANTS)

@@ -41,6 +41,7 @@ def test_status_codes_count_by_their_class() -> None:
         "PUT /orders/{n} {v} {n} ms",
         "call {n}: HTTP {v}",
         "SIP/2.0 {v} for call {n}",
+        'POST "/login" user={n} {v}',
         # Were wrong: they were numbers like any others.
         "订单{n} 状态={v}",
         "заказ {n} статус: {v}",
