@@ -141,6 +141,7 @@ SIGNED = (
     rf"(?<value>{_FILE}) \d+: +",
     rf"(?<value>{shapes.DOTTED}):\d+ {{2,}}",
     rf"(?<value>{_NAME})> *",
+    rf"(?<value>{_NAME})- +",
     rf"(?<value>{_NAME})[,;] *",
     r"(?<value>[^\s\[\](){}<>\"'|,;=:]+(?:\(\d+\))?):(?=[^\s\d:])",
     r"(?<value>\d+):(?=\S)",

@@ -21,6 +21,8 @@ _MUCH = 0.05
 _IDS = 3
 # A word with a digit; one of digits alone is an id where it is long, or behind the field's name.
 _WORD = re.compile(r"[\w.-]*\d[\w.-]*")
+# Two programs write one second, and it says nothing of an execution.
+_OF_TIME = re.compile(r"time|date|stamp|(?:^|[_.@])ts?$", re.IGNORECASE)
 _LONG = 5
 
 
@@ -32,13 +34,17 @@ def tell_of_the_same(plain: Sequence[str], records: Iterable[dict[str, Any]]) ->
     True
     >>> tell_of_the_same(["   at Card.pay(Card:55)"] * 9, records)
     False
+    >>> seconds = [{"time": 1728997200 + n, "msg": "paid"} for n in range(9)]
+    >>> tell_of_the_same([f"[{1728997200 + n}] started" for n in range(9)], seconds)
+    False
     """
     values: dict[str, set[str]] = defaultdict(set)
     count = 0
     for record in records:
         count += 1
         for name, value in record.items():
-            if isinstance(value, str | int) and _WORD.fullmatch(str(value)):
+            is_word = isinstance(value, str | int) and _WORD.fullmatch(str(value))
+            if is_word and not _OF_TIME.search(name):
                 values[name].add(str(value))
     if len(plain) < _MUCH * (len(plain) + count):
         return False

@@ -38,6 +38,8 @@ def moments(text: str, folder: Path, written: datetime = WRITTEN) -> list[str]:
         "13:00:00.123 [main] INFO a.Pump - started",
         "[13:00:00.123 INF] started",
         "INFO  13:00:00,123 started",
+        "[INFO ] 13:00:00.123 routines.Job- started",
+        "  log   [13:00:00.123] [info][http] started",
         "[13:00:00:123] [Server thread/INFO]: started",
         "7:M 15 Oct 13:00:00.123 * started",
         "[7] 15 Oct 13:00:00.123 * started",
