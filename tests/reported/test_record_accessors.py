@@ -145,14 +145,24 @@ def test_a_setting_that_finds_nothing_is_named(settings: dict[str, Any], words: 
     assert engine.counters["records"] == 12_000
 
 
+@pytest.mark.parametrize(
+    ("messages", "code", "told"), [(0, 1, "an event: 200 of 200"), (1, 0, "warning: 199 of 200")]
+)
 def test_replay_warns(
-    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+    messages: int,
+    code: int,
+    told: str,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
+    """Of a file without any event it is an error: was wrong, it ended as if all were well."""
     path = tmp_path / "a.log"
-    path.write_text("".join(json.dumps({"text": f"line {n}"}) + "\n" for n in range(200)))
+    names = ["message"] * messages + ["text"] * (200 - messages)
+    path.write_text("".join(json.dumps({"tag": "a", name: "line"}) + "\n" for name in names))
     monkeypatch.setattr("sys.stdin", io.StringIO())
-    assert main(["replay", "--input", str(path)]) == 0
-    assert "warning: 200 of 200 records are set aside (no_message)" in capsys.readouterr().err
+    assert main(["replay", "--input", str(path), "--session-key", "tag"]) == code
+    assert f"{told} records are set aside (no_message)" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize("option", ["component", "level", "time"])
