@@ -13,9 +13,11 @@ from synthetic import ARRIVED, BYE, CLOSE, GOING, NORMAL, OPEN, OPENED, STUCK, U
 
 from export import calibrate
 from export.calibrate import band_of
+from export.faults import Injector
 from export.to_onnx import fit_onnx
 from export.traces import Trace
 from export.train import fit_density
+from fluent_krone.core.hierarchy import Hierarchy, Leaf
 
 
 def rides(size: int, seed: int = 0) -> list[tuple[int, ...]]:
@@ -133,6 +135,40 @@ def test_a_few_odd_sessions_stay_where_labels_call_them_normal() -> None:
     # Fifteen are no slips of the person who labelled them.
     many = shuffled_every(66)
     assert len(calibrate.calibrate(many, tree(), faults=5, labelled=True).left_out) >= 15
+
+
+def test_where_one_session_in_twelve_is_faulty_most_faults_are_left_out_and_found_later() -> None:
+    """Wrong before: so many faults are odd to every degree, so none was left out, and the same
+    faults were not found afterwards."""
+    rng = random.Random(0)
+    workflows = Hierarchy(
+        [Leaf(f"step {n} done", f"part {n // 6}", f"act {n // 2}", f"{n}") for n in range(36)]
+    )
+    mixed = []
+    for _ in range(1000):
+        start = rng.choice((0, 12, 24))
+        steps = [*range(start, start + 12)]
+        if rng.random() < 0.3:
+            del steps[5]
+        if rng.random() < 0.3:
+            steps.insert(7, steps[6])
+        if rng.random() < 0.3:
+            steps[2:4] = steps[3], steps[2]
+        mixed.append(Trace(tuple(steps)))
+    injector = Injector(workflows, [*range(36)], np.random.default_rng(1))
+    kinds = ("skip", "rework", "insert", "early", "late", "swap", "reverse", "truncated", "foreign")
+    faulty = set()
+    for turn, number in enumerate(range(0, 1000, 12)):
+        made = injector.inject(mixed[number], kinds[turn % len(kinds)])
+        if made:
+            mixed[number] = made
+            faulty.add(number)
+    found = calibrate.calibrate(mixed, workflows, faults=200)
+    left_out = set(found.left_out)
+    assert len(left_out & faulty) > 0.7 * len(faulty)
+    assert len(left_out - faulty) < 10
+    for kind in kinds:
+        assert found.detection[kind]["1 in 1,000"] > 0.7
 
 
 def test_where_sessions_are_surprising_to_every_degree_none_is_left_out() -> None:
