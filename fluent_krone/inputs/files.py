@@ -210,8 +210,8 @@ class Source:
         """Say that a file is in another encoding. Raises ConfigError for one that is no text."""
         text = self.head.decode("utf-8", "replace")
         # The head may end within a character.
-        unreadable = text[:-1].count("\ufffd")
-        if unreadable <= _UNREADABLE_SHARE * sum(char > "\x7f" for char in text):
+        replaced = text[:-1].count("\ufffd")
+        if replaced <= _UNREADABLE_SHARE * sum(char > "\x7f" for char in text):
             return
         control = sum(char < " " and char not in _CONTROL_OF_TEXT for char in text)
         if control > _CONTROL_SHARE * len(text):

@@ -241,6 +241,7 @@ class Masker:
         self._shapes: dict[str, tuple[str, tuple[int, ...]]] = {}
 
     def form(self, message: str) -> str:
+        """The message with wildcards in place of its values; of several lines only the first."""
         if "<" in message:
             # A log may hold what looks like our wildcards; such a text is a value of any kind.
             message = WILDCARD.sub("<*>", message)

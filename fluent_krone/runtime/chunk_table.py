@@ -52,6 +52,7 @@ class KeyFilter:
         return False
 
     def add(self, keys: Iterable[bytes]) -> None:
+        """Add keys. A key is forgotten after `most` to twice as many others were added."""
         mask = self._mask
         for key in keys:
             if self._count == self._most:

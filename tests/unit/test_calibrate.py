@@ -74,12 +74,12 @@ def test_more_false_alarms_find_more_and_no_more_than_that_are_raised() -> None:
     assert found.false_alarms["20 in 1,000"] <= 0.02
 
 
-def test_a_mixed_training_is_cleared_of_what_is_not_likely_at_all() -> None:
+def test_strange_sessions_in_a_training_hide_no_fault() -> None:
     strange = [(STUCK,) * (5 + i % 7) + (UNKNOWN,) * (i % 3) for i in range(40)]
     mixed = rides(1000) + strange[:30]
     found = calibrate.calibrate(mixed, tree())
     assert found.threshold < 40
-    assert found.detection["truncated"]["1 in 1,000"] >= 0
+    assert found.detection["truncated"]["1 in 1,000"] >= 0.9
 
 
 def test_what_is_beyond_all_likelihood_for_the_time_is_left_out_as_well() -> None:
