@@ -54,7 +54,9 @@ def checked(config: Config) -> str:
     check_tag(config)
     check_explainer(config)
     check_keep(config)
-    check_store(config)
+    trouble = check_store(config)
+    if trouble is not None:
+        print(f"warning: {trouble}", file=sys.stderr)
     folder = folder_to_learn_in(config)
     if folder is not None:
         blank_bundle().engine(config)

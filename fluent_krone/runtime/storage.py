@@ -31,10 +31,13 @@ _COMMITS_A_LOOK = 16
 _CHUNKS_AT_LEAST = 1_000
 
 
-def check_store(config: Config) -> None:
-    """Raise ConfigError for a store that cannot be written where it is to be; nothing is made."""
+def check_store(config: Config) -> str | None:
+    """What this user may not do with the store, who need not be the one that runs the service.
+
+    Nothing is made. Raises ConfigError for a path at which there can be no store.
+    """
     if config.store is None:
-        return
+        return None
     path = Path(config.store)
     if path.exists() and not path.is_file():
         raise ConfigError(
@@ -45,7 +48,8 @@ def check_store(config: Config) -> None:
     if nearest != path and not nearest.is_dir():
         raise ConfigError(f"store {path} cannot be made: {nearest} is no folder")
     if not os.access(nearest, os.W_OK):
-        raise ConfigError(f"store {path} cannot be written: {nearest} is not writable by this user")
+        return f"store {path} cannot be written by this user: {nearest} is not writable"
+    return None
 
 
 class Storage:

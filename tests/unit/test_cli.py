@@ -168,7 +168,12 @@ def test_check_config_runs_the_golden_lines(
     ("store", "complaint"), [("", "is no file"), ("krone.toml/krone.db", "is no folder")]
 )
 def test_check_config_refuses_a_store_that_cannot_be_made(
-    bundle_dir: Path, tmp_path: Path, store: str, complaint: str, capsys: pytest.CaptureFixture[str]
+    bundle_dir: Path,
+    tmp_path: Path,
+    store: str,
+    complaint: str,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     """Was wrong: such a path was ok, and `serve` ended with it."""
     (tmp_path / "krone.toml").touch()
@@ -178,6 +183,11 @@ def test_check_config_refuses_a_store_that_cannot_be_made(
     assert complaint in capsys.readouterr().err
     assert main([*arguments, str(made)]) == 0
     assert not made.parent.exists()
+    # Another user may run the service.
+    monkeypatch.setattr("os.access", lambda path, mode: False)
+    capsys.readouterr()
+    assert main([*arguments, str(made)]) == 0
+    assert "cannot be written by this user" in capsys.readouterr().err
 
 
 def test_a_replay_of_a_file_without_a_message_is_a_failure(
