@@ -72,7 +72,9 @@ _APART, _APART_BY = "order.session", 5.0
 # every distance. Where many stand apart, as when one session in twelve is faulty, the share may be
 # larger: the five published sets, of normal sessions alone, have no fewer than .48 between for each
 # of so many, while there is none between the oddest few of HDFS, or of `lpr`, and the others.
-_BETWEEN, _BETWEEN_MANY, _MANY_APART = 1 / 8, 1 / 3, 0.02
+_BETWEEN, _BETWEEN_MANY = 1 / 8, 1 / 3
+# So many are these sessions, or this share of the training where it is small.
+_MANY_APART, _MANY_APART_SHARE = 40, 0.02
 # They are no outliers when they are more than so many, and than this share of the training.
 _FEWEST_APART, _APART_SHARE = 5, 0.002
 # Where labels say of each session that it is normal, no fewer than this share are left out, by
@@ -379,6 +381,7 @@ def _gap_of(scores: Doubles, share: float) -> float:
     ranked = np.sort(scores)[::-1]
     fewest = max(_FEWEST_APART, int(share * len(ranked)))
     most = int(_MOST_TRIMMED * len(ranked))
+    many = min(_MANY_APART, _MANY_APART_SHARE * len(ranked))
     found = math.inf
     for beyond in range(fewest, most + 1):
         # So many lie beyond; those within the distance below the last of them lie between.
@@ -386,8 +389,7 @@ def _gap_of(scores: Doubles, share: float) -> float:
         if last <= _APART_BY or (beyond < len(ranked) and ranked[beyond] == last):
             continue
         between = int(np.searchsorted(-ranked, -(last - _APART_BY), side="left")) - beyond
-        share_between = _BETWEEN_MANY if beyond >= _MANY_APART * len(ranked) else _BETWEEN
-        if between <= share_between * beyond:
+        if between <= (_BETWEEN_MANY if beyond >= many else _BETWEEN) * beyond:
             found = float(np.nextafter(last, 0.0))
     return found
 
