@@ -200,9 +200,12 @@ def calibrate(
     kept = [*range(len(traces))]
     trial = _Trial(traces, hierarchy, seed, faults)
     trial.run(on_progress)
+    fewest = _LABELLED_SHARE if labelled else 0.0
+    is_mixed = False
     for _ in range(_TRIMMING_ROUNDS):
-        is_mixed = len(traces) - len(kept) > _CLEARLY_MIXED * len(traces)
-        unlikely = trial.unlikely(labelled=labelled, is_mixed=is_mixed)
+        apart = trial.apart(fewest)
+        is_mixed = is_mixed or float(apart.mean()) > _CLEARLY_MIXED
+        unlikely = trial.unlikely(apart, fewest, is_mixed=is_mixed)
         if int(unlikely.sum()) < _FEWEST_APART:
             break
         kept = [number for number, out in zip(kept, unlikely.tolist(), strict=True) if not out]
@@ -309,26 +312,35 @@ class _Trial:
                     score = 0.0
                 of_kind[name].append(score)
 
-    def unlikely(self, *, labelled: bool, is_mixed: bool = False) -> Flags:
-        """The sessions that are beyond all likelihood, where they are so many that they are no
-        outliers; none of them where all may stay.
+    def apart(self, fewest: float) -> Flags:
+        """The sessions that stand apart from all others by their order, if more than a share do.
 
-        `is_mixed`: so many were left out before that there are others that fail in other ways.
+        That share is no less than `fewest`.
         """
-        fewest = _LABELLED_SHARE if labelled else 0.0
-        size = len(self._sessions)
-        none = np.zeros(size, np.bool_)
+        if _APART not in self._normal:
+            return np.zeros(len(self._sessions), np.bool_)
+        share = max(_APART_SHARE, fewest)
+        found: Flags = self._normal[_APART] > _gap_of(self._normal[_APART], share)
+        return found
+
+    def unlikely(self, apart: Flags, fewest: float, *, is_mixed: bool) -> Flags:
+        """The sessions that are beyond all likelihood, where they are so many that they are no
+        outliers, and more than the share `fewest`; none of them where all may stay.
+
+        `apart` stand apart by their order. `is_mixed`: now or in an earlier round so many did that
+        there are others that fail in other ways.
+        """
+        none = np.zeros(len(self._sessions), np.bool_)
         found = none | (self._normal.get(DENSITY, none) > _UNLIKELY_RATIO * density_floor(1))
         found |= self._far_out(_UNLIKELY)
-        apart = self._apart(max(_APART_SHARE, fewest))
         if apart.any() or is_mixed:
             found |= apart | self._far_out(_UNLIKELY_IN_MIXED)
-            if is_mixed or float(apart.mean()) > _CLEARLY_MIXED:
-                found |= self._far_out(_UNLIKELY_IN_MIXED, _ODD_STEPS)
             for name in _NEW_IN_MIXED:
                 found |= self._normal.get(name, none) > 0
         elif float(found.mean()) <= max(_MIXED_SHARE, fewest):
             return none
+        if is_mixed:
+            found |= self._far_out(_UNLIKELY_IN_MIXED, _ODD_STEPS)
         if float(found.mean()) > _MOST_TRIMMED:
             return none
         return found
@@ -339,13 +351,6 @@ class _Trial:
         for name in names:
             if name in self._normal:
                 found |= self._normal[name] > math.log(len(self._sessions)) + unlikely
-        return found
-
-    def _apart(self, share: float) -> Flags:
-        """The sessions that stand apart from all others by their order, if more than a share do."""
-        if _APART not in self._normal:
-            return np.zeros(len(self._sessions), np.bool_)
-        found: Flags = self._normal[_APART] > _gap_of(self._normal[_APART], share)
         return found
 
     def result(self, asked: float, left_out: tuple[int, ...] = ()) -> Calibration:

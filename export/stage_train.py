@@ -62,8 +62,9 @@ def run_calibrate(work: Work) -> None:
     work.say(f"calibrate: {found.words}")
     if found.trimmed:
         work.warn(
-            f"{found.trimmed:,} of {len(sessions):,} training sessions are unlike all others "
-            "and were left out: the training seems to hold abnormal ones"
+            f"{found.trimmed:,} of {len(sessions):,} training sessions are unlike all others: the "
+            "training seems to hold abnormal ones. They were left out, and later ones like them "
+            "are flagged"
         )
     if found.asked * len(sessions) < _FEWEST:
         work.warn(
