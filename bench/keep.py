@@ -33,7 +33,7 @@ sys.path[:0] = [str(REPOSITORY), str(REPOSITORY / "tests")]
 from fault_kinds.fluentd import FIELDS, KRONE_CONF, line_of  # noqa: E402
 from fault_kinds.kept import Event, Kept, Log, Rig, serving  # noqa: E402
 from fault_kinds.store import tiny_disk  # noqa: E402
-from fluentd_rig import FLUENTD, Fluentd  # noqa: E402
+from fluentd_rig import FLUENTD, Fluentd, file_conf  # noqa: E402
 from machine import resident_bytes  # noqa: E402
 from throughput import Collector, chunks_of  # noqa: E402
 
@@ -50,23 +50,8 @@ _SHARE_AIM = 0.15
 # What is left of the throughput with `<keep>`, and with annotation.
 _KEEP_AIM = 0.7
 _ANNOTATE_AIM = 0.6
-# The `<keep>` section, and where its records go.
-_KEEP_CONF = r"""
-<match keep.**>
-  @type file
-  path {dir}/kept
-  append true
-  <format>
-    @type json
-  </format>
-  <buffer time>
-    @type file
-    path {dir}/keptbuffer
-    flush_mode immediate
-    flush_at_shutdown true
-  </buffer>
-</match>
-"""
+# Where the records of the `<keep>` section go.
+_KEEP_CONF = file_conf("keep", "kept")
 
 
 def fluentd(log: Log, flags: argparse.Namespace) -> dict[str, Any]:

@@ -151,19 +151,17 @@ def _entropy(counts: Counter[Any]) -> float:
     return -sum(n / total * math.log(n / total) for n in counts.values())
 
 
-def is_context(name: str, events: Sequence[str], sample: list[dict[bytes, Any]]) -> bool:
+def is_context(name: str, event: str, sample: list[dict[bytes, Any]]) -> bool:
     """Whether the word of a field says where or for whom a session ran, as a tenant does.
 
-    Most records have such a field, and its word tells nothing of the event that the first of
-    `events` names. If it were a part of the message, each step would be a step of its own for each
+    Most records have such a field, and its word tells nothing of what happened, which the field
+    `event` names. If it were a part of the message, each step would be a step of its own for each
     tenant, and none of these would come often enough to be known.
     """
-    had = Counter(
-        (get_event(record), word)
-        for get_event in map(field_getter, events)
-        for record, word in zip(sample, map(field_getter(name), sample), strict=True)
-        if isinstance(word, bytes)
-    )
+    get_event = field_getter(event)
+    get_word = field_getter(name)
+    pairs = ((get_event(record), get_word(record)) for record in sample)
+    had = Counter(pair for pair in pairs if isinstance(pair[1], bytes))
     words = Counter(word for _, word in had.elements())
     names = Counter(event for event, _ in had.elements())
     if had.total() <= _USUAL * len(sample) or len(names) < _FEWEST_EVENTS:

@@ -61,7 +61,10 @@ def message_field(options: Options, sample: list[dict[bytes, Any]], say: Say) ->
         message = next((name for name in _MESSAGE_NAMES if name in plain), None)
         composed = named_first(sample, options.session_key)
         others = _others(sample, {*composed, *options.session_key})
-        composed += [name for name in others if not is_context(name, composed[:1], sample)]
+        if composed:
+            event = composed[0]
+            others = [name for name in others if not is_context(name, event, sample)]
+        composed += others
         composed = _with_route(composed, sample)
         if composed and (message is None or message in composed):
             return _made_of(composed, "no field has a message text", sample, say)

@@ -21,23 +21,31 @@ COMMAND = (sys.executable, "-m", "fluent_krone")
 # The real peer; what needs it is skipped where it is not installed.
 FLUENTD = shutil.which("fluentd")
 
-# Alerts go into a file as soon as they come.
-ALERTS_CONF = r"""
-<match krone.**>
+# Events of a tag go into a file as soon as they come.
+_FILE_CONF = r"""
+<match TAG.**>
   @type file
-  path {dir}/alerts
+  path {dir}/NAME
   append true
   <format>
     @type json
   </format>
   <buffer time>
     @type file
-    path {dir}/alertbuffer
+    path {dir}/buffer-NAME
     flush_mode immediate
     flush_at_shutdown true
   </buffer>
 </match>
 """
+
+
+def file_conf(tag: str, name: str) -> str:
+    """The `<match>` that writes all events of a tag into files `name*.log` of the folder."""
+    return _FILE_CONF.replace("TAG", tag).replace("NAME", name)
+
+
+ALERTS_CONF = file_conf("krone", "alerts")
 
 
 class Fluentd:

@@ -184,10 +184,11 @@ def _wrapped_in(records: list[dict[str, Any]]) -> str | None:
         return None
     for name in _WRAPPED:
         texts = [record[name] for record in records if isinstance(record.get(name), str)]
-        objects = list(filter(None, map(kinds.json_object, texts)))
+        inner, plain = kinds.json_objects(texts)
+        objects = list(filter(None, inner))
         # As with the lines of a file: a program also writes a banner, or a stack trace.
         if texts and len(objects) >= kinds.MOST * len(texts):
-            return _unless_mixed(name, texts, objects)
+            return _unless_mixed(name, plain, objects)
     # Under any other name it is the message only where nothing else is.
     if not kinds.MESSAGE_NAMES.isdisjoint(records[0]):
         return None
@@ -198,9 +199,9 @@ def _wrapped_in(records: list[dict[str, Any]]) -> str | None:
     return None
 
 
-def _unless_mixed(name: str, texts: Sequence[str], objects: Sequence[dict[str, Any]]) -> str | None:
-    """The field of these texts, unless those that are no records tell of the same executions."""
-    if not tell_of_the_same([text for text in texts if not _is_object(text)], objects):
+def _unless_mixed(name: str, plain: Sequence[str], objects: Sequence[dict[str, Any]]) -> str | None:
+    """The field that has records and plain texts, unless both tell of the same executions."""
+    if not tell_of_the_same(plain, objects):
         return name
     _log.info(_NOT_UNWRAPPED, name)
     return None

@@ -108,9 +108,9 @@ class FileKind:
 def kind_of(head: Sequence[str], suffix: str = "") -> FileKind:
     """The kind of a file whose first lines are `head`; plain text where nothing else fits."""
     lines = head[:SAMPLE]
-    objects = [record for record in map(json_object, lines) if record is not None]
+    objects, others = json_objects(lines)
     if lines and len(objects) >= MOST * len(lines):
-        return _json_kind(objects, lines)
+        return _json_kind(objects, others)
     for kind, fits in _BY_FORM:
         if lines and sum(map(fits, lines)) >= MOST * len(lines):
             return kind
@@ -135,6 +135,19 @@ def kind_of(head: Sequence[str], suffix: str = "") -> FileKind:
     return TEXT
 
 
+def json_objects(lines: Iterable[str]) -> tuple[list[Record], list[str]]:
+    """The records that lines of JSON are, and the lines that are none."""
+    objects = []
+    others = []
+    for line in lines:
+        record = json_object(line)
+        if record is None:
+            others.append(line)
+        else:
+            objects.append(record)
+    return objects, others
+
+
 def json_object(line: str) -> Record | None:
     """The record that a line of JSON is, or None."""
     # A sequence of JSON texts (RFC 7464) has a record separator before each.
@@ -152,9 +165,9 @@ def json_object(line: str) -> Record | None:
     return record
 
 
-def _json_kind(objects: Sequence[Record], lines: Sequence[str]) -> FileKind:
-    """Which writer's JSON lines these are."""
-    if tell_of_the_same([line for line in lines if json_object(line) is None], objects):
+def _json_kind(objects: Sequence[Record], others: Sequence[str]) -> FileKind:
+    """Which writer's JSON lines these are; `others` are plain lines between them."""
+    if tell_of_the_same(others, objects):
         return MIXED
 
     def most_have(*names: str) -> bool:

@@ -175,16 +175,20 @@ def test_a_unix_socket(bundle_dir: Path, tmp_path: Path) -> None:
     assert not path.exists()
 
 
+def with_metrics_and_alerts_to(server: ForwardServer) -> list[str]:
+    return [
+        "--metrics=true",
+        "--metrics-port=0",
+        "--alert-host=localhost",
+        f"--alert-port={server.port}",
+    ]
+
+
 def test_metrics_and_health(bundle_dir: Path) -> None:
     async def scenario() -> None:
         receiver, server = Receiver(), ForwardServer(ServerSettings(port=0))
         await server.start(receiver)
-        flags = [
-            "--metrics=true",
-            "--metrics-port=0",
-            "--alert-host=localhost",
-            f"--alert-port={server.port}",
-        ]
+        flags = with_metrics_and_alerts_to(server)
         async with serving(bundle_dir, *flags) as served:
             assert await http_get(served.metrics_port, "/healthz") == (200, "ok\n")
             client = ForwardSink("localhost", served.port)
@@ -289,13 +293,7 @@ def test_fluentds_out_forward_over_tls(
     async def scenario() -> tuple[Served, Receiver]:
         receiver, server = Receiver(), ForwardServer(ServerSettings(port=0))
         await server.start(receiver)
-        flags = [
-            *guarded,
-            "--metrics=true",
-            "--metrics-port=0",
-            "--alert-host=localhost",
-            f"--alert-port={server.port}",
-        ]
+        flags = [*guarded, *with_metrics_and_alerts_to(server)]
         async with serving(bundle_dir, *flags) as served:
             conf = tmp_path / "fluent.conf"
             conf.write_text(
