@@ -41,7 +41,7 @@ _REMOVED = "token.verified"
 _FEW = 0.5
 # An error that nobody saw before, and within which time of stream it must be told.
 _TOLD_WITHIN_MS = 60_000
-_ERROR = "pool of connections exhausted, request refused"
+_ERROR = "pool of connections exhausted, 0 of 20 are free"
 
 
 @dataclass
@@ -200,10 +200,10 @@ def _says(alert: Alert) -> bool:
 
 
 def _failing(request: Request) -> Request:
-    """The execution logs an error after its second step, and goes on."""
+    """The execution logs an error after its second step, and goes on. No level tells of it."""
     before = request.events[1]
-    step = replace(before.step, event="pool.exhausted", text=_ERROR, level="ERROR")
-    error = Event(step, "pool.exhausted", "ERROR", 1, {})
+    step = replace(before.step, event="pool.exhausted", text=_ERROR, level="INFO")
+    error = Event(step, "pool.exhausted", "INFO", 1, {})
     return replace(request, events=(*request.events[:2], error, *request.events[2:]))
 
 

@@ -15,6 +15,51 @@ ERROR = re.compile(
     re.I,
 )
 
+# What else a line says whose step did not go as it should. A line of a known template with these
+# words may be usual, as a payment that is declined is in every shop. A new line with them is not
+# taken for the news of a deploy.
+_TROUBLE = frozenset(
+    """
+    abnormal abnormally conflicting deadlock deadlocked declined degraded died discarded dropped
+    dropping duplicated evicted exceeded exceeding exceeds exhausted expired forbidden hung illegal
+    inconsistent incorrect insufficient malformed mismatch mismatched mismatches nok oom oomkilled
+    overflow overflowed overload overloaded poison poisoned quarantined rollback segfault sigabrt
+    sigkill sigsegv sqlstate stuck throttled throttling traceback unauthorised unauthorized
+    unavailable uncaught undeliverable undelivered unexpected unexpectedly unhandled unhealthy
+    unrecognised unrecognized unresponsive unsuccessful unsuccessfully unsupported violated
+    violates violation
+    """.split()  # noqa: SIM905  a table of words
+)
+_WORDS = re.compile(r"[a-z]+")
+_TROUBLE_PHRASES = re.compile(
+    r"""\b(?:
+    # Too much of something, or too little.
+      disk\ full | no\ space\ left | queue\ full | limit\ (?:hit|reached)
+    | too\ (?:many|large|long|slow|late) | rate[ -]limit(?:ed|\ (?:hit|reached|exceeded))
+    | out\ of\ (?:memory|space|range|bounds|order|stock|sync)
+    # Another program, or its answer.
+    | is\ down | went\ away | broken\ pipe | reset\ by\ peer | connection\ reset
+    | circuit\ .{0,40}\bopen(?:ed)? | no\ (?:response|answer|reply|route|such|connections?)
+    | do(?:es)?(?:\ not|n.t)\ (?:respond|answer|reply|exist|match|work)
+    | http[/ :]{0,2}5\d\d | (?:\w+_)?(?:status|code)(?:\W{1,3}|\ with\ |\ of\ )5\d\d
+    | (?:returned|responded|answered)(?:\ with)?\ 5\d\d(?!\ (?!(?:in|from|after|for|to|on)\b)\w)
+    # What somebody may not do, or what does not fit.
+    | duplicate\ key | conflict\ (?:on|in|with|between|detected) | locked\ out
+    | not\ (?:found|allowed|permitted|available|responding|reachable|supported|enough)
+    # How something ended.
+    | core\ dumped | segmentation\ violation | killed(?!\ 0\b) | g(?:ave|iving)\ up
+    | dead[ -]letter(?:ed)? | roll(?:ed|ing)\ back | (?:could|can|did)(?:\ not|n.t)
+    | (?:success|ok)[=:]\W*(?:false|no|0) | exited\ -?[1-9]\d* | rc=-?[1-9]\d* | ora-\d+
+    | exit(?:ed)?\ (?:with\ )?(?:code|status)\W{1,3}-?[1-9]\d* | errno\W{1,3}[1-9]\d*
+    )\b""",
+    re.VERBOSE,
+)
+# Names of errors in code, as `NullPointerException`, `IOError` and `ECONNREFUSED`.
+_NAMED = re.compile(
+    r"[A-Za-z](?:Exception|Error)s?\b"
+    r"|\bE(?:CONN[A-Z]+|TIMEDOUT|PIPE|NOSPC|ACCES|PERM|NOENT|NOMEM|MFILE|ADDRINUSE|[A-Z]+UNREACH)\b"
+)
+
 # Templates whose severity is remembered: each verdict and each alert asks for those of its session.
 _MOST_TEMPLATES = 10_000
 
@@ -28,6 +73,19 @@ def severity(text: str) -> int:
     if SEVERE.search(text):
         return 2
     return int(ERROR.search(text) is not None)
+
+
+def tells_of_trouble(text: str) -> bool:
+    """Whether a line that nobody saw before says that something did not go as it should.
+
+    >>> tells_of_trouble("pool exhausted, 0 of 20 free"), tells_of_trouble("pool opened, 20 free")
+    (True, False)
+    """
+    if severity(text) > 0 or _NAMED.search(text):
+        return True
+    lower = text.lower()
+    has_word = not _TROUBLE.isdisjoint(_WORDS.findall(lower))
+    return has_word or _TROUBLE_PHRASES.search(lower) is not None
 
 
 @lru_cache(_MOST_TEMPLATES)

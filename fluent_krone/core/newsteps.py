@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import re
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
 from ..reading.records import SessionKey
-from .failures import severity
+from .failures import tells_of_trouble
 
 # What is known of a new step:
 # - `waiting`: it was met a short time ago; what it is will show.
@@ -19,8 +18,6 @@ from .failures import severity
 State = Literal["waiting", "odd", "added", "renamed"]
 # Severity from which on a message is about an error, whatever its words are: that of warnings.
 ERROR_RANK = 5
-# An answer of a server that says by its number that it failed.
-_FAILED = re.compile(r"\bstatus\W{1,3}5\d\d\b", re.IGNORECASE)
 
 
 def speaks_of_error(message: bytes, rank: int) -> bool:
@@ -30,7 +27,7 @@ def speaks_of_error(message: bytes, rank: int) -> bool:
     (False, True)
     """
     text = message.decode("utf-8", "replace")
-    return rank >= ERROR_RANK or severity(text) > 0 or _FAILED.search(text) is not None
+    return rank >= ERROR_RANK or tells_of_trouble(text)
 
 
 @dataclass(frozen=True, slots=True)

@@ -128,6 +128,28 @@ def test_new_messages_about_errors_are_no_change_however_many_there_are() -> Non
     assert novelties(findings)[0].last_ns == T0 + 2 * S
 
 
+@pytest.mark.parametrize(
+    "line",
+    [
+        "gate: pool exhausted, none of 20 motors free",
+        "gate: barrier did not answer within 3000 ms",
+        "gate: opened by hand after HTTP 503 of the motor",
+        "gate: MotorStalledException in the drive",
+        "gate: drive exited with code 137",
+    ],
+)
+def test_an_incident_with_a_new_line_of_trouble_is_no_change(
+    monkeypatch: pytest.MonkeyPatch, line: str
+) -> None:
+    monkeypatch.setitem(MESSAGES, BROKEN, line)
+    engine = engine_of()
+    broken = (OPEN, OPENED, BROKEN, CLOSE)
+    findings = fed(engine, many(broken, 20), 0) + engine.finish()
+    assert changes(findings) == []
+    assert len(sequences(findings)) == 20
+    assert novelties(findings)
+
+
 def test_a_severe_level_speaks_of_an_error_whatever_the_words_are() -> None:
     engine = engine_of()
     findings: list[Finding] = []
