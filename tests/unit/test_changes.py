@@ -141,7 +141,7 @@ def test_new_messages_about_errors_are_no_change_however_many_there_are() -> Non
 def test_an_incident_with_a_new_line_of_trouble_is_no_change(
     monkeypatch: pytest.MonkeyPatch, line: str
 ) -> None:
-    monkeypatch.setitem(MESSAGES, BROKEN, line)
+    monkeypatch.setattr(synthetic, "MESSAGES", [*MESSAGES[:BROKEN], line])
     engine = engine_of()
     broken = (OPEN, OPENED, BROKEN, CLOSE)
     findings = fed(engine, many(broken, 20), 0) + engine.finish()
