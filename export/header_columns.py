@@ -74,7 +74,8 @@ def _in_common(lines: Sequence[str]) -> Iterator[tuple[str, str, bool]]:
     named: set[str] = set()
     if at is None:
         first = joined(columns, named)
-        if "level" in named and not named.isdisjoint({"component", "thread", "uptime"}):
+        with_level = "level" in named and not named.isdisjoint({"component", "thread", "uptime"})
+        if with_level or named >= {"component", "pid"}:
             yield r" *" + first, "", unnamed
         return
     if sum(column.kind == "bare" for column in columns[:at]) > MAX_LEAD:
@@ -120,7 +121,7 @@ def _columns(lines: Sequence[str]) -> list[Column]:
             finders.append(_time)
         if not has_level:
             finders.append(_level)
-        finders += [_wrapped, _pair, _signed, _bare]
+        finders += [_pair, _wrapped, _signed, _bare]
         for find in finders:
             column = find(lines, places)
             if column is not None:
@@ -233,7 +234,7 @@ def _pair(lines: Sequence[str], places: dict[int, int]) -> Column | None:
     keys: Counter[str] = Counter()
     for number, at in places.items():
         if match := forms.PAIR.match(lines[number], at):
-            keys[match["key"]] += 1
+            keys[match["key"] or match["inner"]] += 1
     key, count = next(iter(keys.most_common(1)), ("", 0))
     if count < SHARE * len(places) or key.lower() in ("", "msg", "message"):
         return None
@@ -251,7 +252,8 @@ def _pair(lines: Sequence[str], places: dict[int, int]) -> Column | None:
         role = "pid"
     pattern = pattern.replace("{key}", re.escape(key))
     barred = pattern.replace(forms.BEHIND_PAIR, r" *\| *")
-    column = _first([barred, pattern], "pair", lines, places)
+    wrapped = rf"\[{pattern.replace(forms.BEHIND_PAIR, '')}{forms.BEHIND_WRAPPED_PAIR}"
+    column = _first([barred, pattern, wrapped], "pair", lines, places)
     if column is not None:
         column.role = role
     return column

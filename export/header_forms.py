@@ -16,12 +16,14 @@ _FILE = shapes.FILE
 _NAME = r"[^\s\[\](){}<>\"'|,;=]+?"
 # The line and the function behind a name of a file or a logger; they are no part of the component.
 _LINE = (
-    r"(?:\(\))?(?:(?<!:):(?![\d:])[\w<>.$-]+)?(?:[:@]\d+(?::\d+)?|\(\d+\))?"
+    r"(?:\(\))?(?:(?<!:):(?![\d:])[\w<>.$-]+)?(?:\(\))?(?:[:@]\d+(?::\d+)?|\(\d+\))?"
     r"(?:->\w+:\d+|(?<=\d):[A-Za-z_]\w*)?"
 )
 # PostgreSQL's lines that belong to a statement before them are a level of their own.
 # A number behind a level says how much of it is written: DBG4.
 _WORDS = rf"(?:{shapes.LEVEL_WORDS}\d?|DETAIL|HINT|STATEMENT|CONTEXT|QUERY)"
+# Go writes levels between those that have a name as INFO+2.
+_STEP = r"(?:[+-]\d+)?"
 _LETTERS = r"(?:[VDTIWEFCNAvdtiwefna]|Al|Cr|D[fb]|Em|Er|Fa|In|Wa)"
 # A level in each of its spellings, with what must follow a word that stands by itself.
 _BARE_LEVEL = rf"(?<level>{_WORDS})(?=[\s:|\[\],;/>!~^#])!?"
@@ -29,7 +31,7 @@ BARE_LETTER = rf"(?<level>{_LETTERS})(?=[\s:|/!>])!?"
 # Letters that are a level where all lines of a sample have the same one: hardly anything happened.
 SOLE_LEVELS = frozenset("DIWNVidwnv")
 # A letter that the digits of the date follow at once, as glog writes it.
-LETTER_OF_DATE = r"(?<level>[VDTIWEFCA])(?=\d{4})"
+LETTER_OF_DATE = r"\[?(?<level>[VDTIWEFCA])(?=\d{4})"
 LEVELS = (
     LETTER_OF_DATE,
     rf"\[{{1,2}} *(?<level>{_WORDS}) *\]{{1,2}}",
@@ -40,7 +42,8 @@ LEVELS = (
     rf"\((?<level>{_LETTERS})\)",
     rf"<(?<level>{_LETTERS})>",
     rf"\"(?<level>{_WORDS})\"",
-    rf"(?:level|lvl|severity|loglevel|pri|priority)=[\"']?(?<level>{_WORDS}|[0-7])[\"']?(?=[\s,|;\]])",
+    rf"\[?(?:level|lvl|severity|loglevel|pri|priority)=[\"']?(?<level>{_WORDS}{_STEP}|[0-7])[\"']?"
+    r"(?:(?=[\s,|;])|\])",
     # in signs of one's own, as in *INFO* and #INFO#
     rf"[*#=~]+ *(?<level>{_WORDS}) *[*#=~]+",
     # VMware, with a number behind the letters
@@ -88,6 +91,8 @@ WITH_LEVEL = (
     rf"-(?<session>[\w.]+)-(?<level>{_WORDS})(?=:)",
 )
 WRAPPED = (
+    # syslog's number, which tells the level
+    r"(?<![^\n])<(?<pri>\d{1,3})>",
     rf"\[ *(?<value>{_NAME})\((?<pid>\d+)\) *\]",
     # Kea: logger/process.thread
     rf"\[ *(?<value>{_NAME})/(?<pid>\d+)(?:\.\w+)? *\]",
@@ -129,6 +134,8 @@ SIGNED = (
     r"(?<pid>\d+)/[A-Za-z]\w* +",
     rf"(?<value>{_FILE})\(\d+\)(?: *: +| +)",
     rf"(?<value>{_NAME})[\[(] *(?<pid>\d+)(?::\w+)? *[\])]:? +",
+    # bunyan: name/process on host:
+    rf"(?<value>{_NAME})/(?<pid>\d+)(?: on [\w.-]+)?: +",
     rf"(?<value>{_NAME}){_LINE}(?:[\[(] *(?<pid>\d+)(?::\w+)? *[\])])?: +",
     rf"(?<value>{_NAME})(?:[(<][^\s()<>]*[)>])*: +",
     rf"(?<value>{_NAME}){_LINE} *\](?: *:)? *",
@@ -145,14 +152,21 @@ SIGNED = (
     rf"(?<value>{_NAME})[,;] *",
     r"(?<value>[^\s\[\](){}<>\"'|,;=:]+(?:\(\d+\))?):(?=[^\s\d:])",
     r"(?<value>\d+):(?=\S)",
+    # a name with brackets right behind it, as in `web[7f3a][o.s.Boot] ` and `app.add[7f3a]: `
+    r"(?<value>[A-Za-z_][\w.$-]*)(?=\[)",
 )
 # What stands behind a pair.
 BEHIND_PAIR = rf"(?: +{header_stamps.SEPARATOR} +| *[,;|] *|: +| +|\t)"
-PAIR = re.compile(rf"(?P<key>[A-Za-z_][\w.-]*)=(?:\"[^\"]*\"|[^\s\"|,;\]]*){BEHIND_PAIR}")
+# … and behind one in brackets of its own.
+BEHIND_WRAPPED_PAIR = r"\][ \t]*"
+_VALUE = r"=(?:\"[^\"]*\"|[^\s\"|,;\]]*)"
+PAIR = re.compile(
+    rf"(?P<key>[A-Za-z_][\w.-]*){_VALUE}{BEHIND_PAIR}|\[(?P<inner>[A-Za-z_][\w.-]*){_VALUE}\]"
+)
 PAIR_OF = r"{key}=(?:\"(?:[^\"]*)\"|(?<value>[^\s\"|,;\]]*))" + BEHIND_PAIR
 # The keys of a logger's name, or of the place in the source.
 CALLER_KEYS = ("caller", "source", "src")
-LOGGER_KEYS = (*CALLER_KEYS, "logger", "component", "module", "subsystem", "class")
+LOGGER_KEYS = (*CALLER_KEYS, "logger", "component", "module", "mod", "subsystem", "class")
 LOGGER_PAIR = r"{key}=\"?(?<value>[^\s\",:]+)(?::\d+)?\"?" + BEHIND_PAIR
 # What the reader of records takes for a time and for a message.
 OF_TIME = frozenset(("time", "date", "time_zone"))

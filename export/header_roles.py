@@ -14,6 +14,7 @@ from fluent_krone.reading.levels import level_word
 
 from . import header_shapes as shapes
 from . import header_stamps
+from .header_forms import BEHIND_WRAPPED_PAIR
 from .header_times import compiled
 
 # The share of the values that must have a form.
@@ -33,6 +34,7 @@ _SOURCE = re.compile(rf"{shapes.FILE}(?:[:(]\d+\)?)?(?:->\w+:\d+)?\Z")
 # A message's own number, as ORA-00600 and WFLYSRV0025.
 _CODE = re.compile(r"[A-Z]{2,}[A-Z_]*-?\d{3,}[A-Z]?\Z")
 _STATUS = re.compile(r"[1-5]\d\d\Z")
+_METHOD = re.compile(r"(?:GET|POST|PUT|PATCH|DELETE|HEAD|OPTIONS)\Z")
 _NUMBERED = re.compile(r"[A-Za-z_-]+\d+\Z")
 _LETTER = re.compile(r".\Z")
 _LOGGER = re.compile(r"#?[A-Za-z_][\w$-]*(?:(?:\.|::|/|\\)[\w$*#<>-]+)+\Z")
@@ -113,7 +115,8 @@ def is_anchor(columns: Sequence[Column], n: int) -> bool:
     if column.share(_NUMBER):
         return n > 0 and _is_anchored_number(column, columns[n - 1])
     if column.kind == "pair":
-        return column.role in ("component", "caller") or column.pattern.endswith(r"\| *")
+        is_closed = column.pattern.endswith((r"\| *", BEHIND_WRAPPED_PAIR))
+        return column.role in ("component", "caller") or is_closed
     if column.kind == "bare" and column.share(_LOGGER) and n > 0 and columns[n - 1].kind == "level":
         return column.is_few and (column.is_of_all or len(column.distinct) > 1)
     if column.kind == "bare":
@@ -124,8 +127,8 @@ def is_anchor(columns: Sequence[Column], n: int) -> bool:
 
 
 def is_status(column: Column) -> bool:
-    """Whether a column has the results of requests, which say what happened."""
-    return column.share(_STATUS) and "200" in column.distinct
+    """Whether a column has the methods or the results of requests, which say what happened."""
+    return column.share(_METHOD) or (column.share(_STATUS) and "200" in column.distinct)
 
 
 def _is_anchored_number(column: Column, before: Column) -> bool:
@@ -170,13 +173,13 @@ def _is_surely_of_header(column: Column, before: Sequence[Column], has_sign: boo
         return True
     if has_sign and (column.share(_ID) or column.share(_THREAD)):
         return True
-    if column.kind == "wrapped" and column.share(_NUMBERED_THREAD):
+    has_colon = column.pattern.endswith(r" *:[ \t]+")
+    if column.kind == "wrapped" and (column.share(_NUMBERED_THREAD) or has_colon):
         return True
     if _is_between_bars(column, before) and column.share(_IDENTIFIER):
         return True
     is_behind_level = len(before) > 0 and before[-1].kind == "level"
-    has_colon = column.pattern.endswith(r" *:[ \t]+")
-    is_closed = has_sign or (column.kind == "wrapped" and (is_behind_level or has_colon))
+    is_closed = has_sign or (column.kind == "wrapped" and is_behind_level)
     return is_closed and column.is_of_all and column.share(_IDENTIFIER)
 
 

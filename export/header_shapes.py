@@ -13,6 +13,7 @@ from .header_stamps import CLOCK, DAY, MONTH, OPENING
 
 # Where syslog comes over TCP, the size of each message stands before it.
 PRIORITY = r"(?:\d+ +)?<(?<pri>\d{1,3})>(?:1 +)?"
+REDIS_2 = r"\[(?<pid>\d+)\] +"
 REDIS = r"(?:\d+:)?(?<pid>\d+):[A-Z] +"
 NEST = r"\[\w+\] (?<pid>\d+) +- +"
 LETTER = r"(?<level>[VDTIWEFCA])(?=\d{4})"
@@ -22,12 +23,12 @@ LEADS = (
     PRIORITY,
     r"\[{1,2} *",
     rf"(?:[<(~^#|*=]|{OPENING}) *",
-    r"(?:time|ts|timestamp|date|t)=[\"']?",
+    r"\[?(?:time|ts|timestamp|date|t)=[\"']?",
     # journalctl -o short-full
     rf"{DAY},? +",
     # access logs: client, identity and user, perhaps behind the virtual host
-    r"\A(?<client>[\w.:-]+) (?<ident>\S+) (?<user>\S+) \[",
-    r"\A(?<vhost>[\w.:-]+) (?<client>[\w.:-]+) (?<ident>\S+) (?<user>\S+) \[",
+    r"\A(?<client>[\w.:-]+) (?<ident>[^\s\[]\S*) (?<user>[^\s\[]\S*) \[",
+    r"\A(?<vhost>[\w.:-]+) (?<client>[\w.:-]+) (?<ident>[^\s\[]\S*) (?<user>[^\s\[]\S*) \[",
     # Ruby's Logger; the letter says what the word behind the time says again
     r"[DIWEFA], \[ *",
     # glog, klog
@@ -45,7 +46,7 @@ LEADS = (
     # Cisco IOS
     r"(?:\d+: )?[*.]",
     # Puma, Suricata
-    r"\[(?<pid>\d+)\] +",
+    REDIS_2,
     # Prometheus and other Go programs
     r"(?:level|lvl)=\"?(?<level>[a-z]+)\"? +(?:ts|time|t)=\"?",
     # Grafana
@@ -98,6 +99,7 @@ BEHIND_LEAD: tuple[tuple[str, str], ...] = (
     (PRIORITY, _RFC_5424),
     # a sign for the level
     (REDIS, r"(?<level>[.*#-]) +"),
+    (REDIS_2, r"(?<level>[.*#-]) +"),
     # LEVEL [context]
     (NEST, rf"(?<level>{LEVEL_WORDS}) +\[(?<component>[^\[\]]+)\] +"),
     # klog, glog: thread file:line]
@@ -139,6 +141,8 @@ KNOWN = (
     rf"\[(?<level>{LEVEL_WORDS})\] (?<thread><\d+(?:\.\d+)+>)(?:@\S+)? +",
     # Monolog, Laravel, Symfony: channel.LEVEL:
     rf"(?<component>[A-Za-z][\w-]*)\.(?<level>{LEVEL_WORDS}|EMERGENCY): +",
+    # Rust's tracing within spans: LEVEL span{fields}:span{fields}: module:
+    rf"(?<level>{LEVEL_WORDS}) +(?:(?:[\w.-]+\{{[^{{}}]*\}}:)+ |(?=\w+::))(?<component>{_RUST}): +",
     # Apache 2.4: [module:level] [pid 1:tid 2]
     rf"\[(?<component>[\w-]*):(?<level>{LEVEL_WORDS}\d?)\] "
     r"\[pid (?<pid>\d+)(?::tid (?<tid>\d+))?\] +",

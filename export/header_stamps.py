@@ -20,9 +20,9 @@ _ZONE_OFFSET = r"(?:[+-]\d\d?(?::?\d\d)?)?"
 # ISO 8601 and its relatives, which the record reader reads without a format: fraction and zone
 # belong to the time, with or without a blank before the zone.
 ISO = (
-    rf"\d{{4}}-\d\d-\d\d(?:[Tt_]| {{1,2}}){CLOCK}(?>[.,']\d{{1,9}}|:\d{{3}}(?!\d))?+"
+    rf"\d{{4}}-\d\d-\d\d(?:[Tt_]| {{1,2}}){CLOCK}(?>[.,']\d{{1,9}}|:\d{{3}}(?:\d{{3}})?(?!\d))?+"
     rf"(?:[Zz]| (?:Africa|America|Antarctica|Asia|Atlantic|Australia|Europe|Pacific)/[\w/]+"
-    rf"| ?[+-]\d\d:?\d\d\b| ?[+-]\d\d\b| ?\((?:UTC|GMT)[+-]\d\d:?\d\d\)"
+    rf"| ?[+-]\d\d:?\d\d\b| ?[+-]\d\d\b| ?\((?:UTC|GMT)?[+-]\d\d:?\d\d\)"
     rf"| {_ZONE_NAME}{_ZONE_OFFSET}(?![\w.]|[+-]\d+(?!\w)))?+"
 )
 MONTH = r"(?:Jan|Feb|Mar|Apr|May|Jun|Jul|Aug|Sep|Oct|Nov|Dec)"
@@ -119,7 +119,7 @@ TIMES: tuple[tuple[str, tuple[str, ...]], ...] = (
         (),
     ),
     (rf"\d\d?[- /]{MONTH}[- /]\d{{4}},? \d\d?:\d\d:\d\d(?:[.,]\d{{1,9}})? {_HALF}", ()),
-    (rf"\d\d?\.?[- /]{MONTH_NAME}\.?[- /]\d{{4}},?[: ]{CLOCK}(?:[.,]\d{{1,9}})?", ()),
+    (rf"\d\d?\.?[- /]?{MONTH_NAME}\.?[- /]?\d{{4}},?[: ]{CLOCK}(?:[.,]\d{{1,9}})?", ()),
     (
         rf"{MONTH_NAME}\.? \d\d?, \d{{4}},? \d\d?:\d\d:\d\d(?:[.,]\d{{1,9}})?"
         r"(?: [AaPp]\.? ?[Mm]\.?| ?(?:上午|下午|午前|午後|오전|오후))?",
@@ -210,11 +210,13 @@ YEARLESS = (
     # HAProxy: the day of the year
     r"[0-3]\d\d/[0-2]\d[0-5]\d[0-5]\d(?!\d)",
     rf"{DAY} {MONTH} [ \d]?\d {CLOCK}{_FRACTION}",
-    rf"\d\d[-./]\d\d[- |]{CLOCK}{_FRACTION}",
+    rf"\d\d[-./]\d\d\.?[- |]{CLOCK}{_FRACTION}",
     rf"\d{{4}} {CLOCK}\.\d+",
     # Chromium
     r"\d{4}/\d{6}(?:\.\d{3,6})?",
     rf"{CLOCK}(?:[.,:']\d{{1,9}})?Z?",
+    # Go's kitchen clock
+    r"\d\d?:\d\d[AP]M(?= )",
 )
 # A zone that is no part of the time's own form.
 ZONES = (rf" {_ZONE_NAME}(?= |\]|>|:)", "")
@@ -229,5 +231,5 @@ ENDS = (
     r"\]:? +- +", r"\](?=\[)", r"\]{1,2}:? *", rf"(?:{CLOSING}) *", DRAWN,
     r"> *", r"\): +", r"\) *", rf" +{SEPARATOR} +", r"; *", r"\t",
     r", *", r" *\|+ *", r" +: +", r": +",
-    r"[\"'](?:[,;] *|\t| +)", r":\d+\): *", r" +", "",
+    r"[\"'](?:[,;] *|\t| +)", r":\d+\) ?: *", r" +", "",
 )  # fmt: skip

@@ -33,8 +33,8 @@ _ZONE = rf"(?: ?(?P<zone>[+-]\d\d:?\d\d(?!\S)|(?:{'|'.join(ABBREVIATIONS)}|UTC|G
 # `Jun  9 06:06:01`, klog's `I0609 06:06:01.5`, `06-09 06:06:01.5`, `[06.09 06:06:01]`, each perhaps
 # behind `<34>`; `Oct-15 13:00:00.5`, `15-Oct 13:00`
 _YEARLESS = re.compile(
-    r"(?:<\d{1,3}>|\[)?(?:[IWEF](?=\d{4} ))?"
-    r"(?P<day>(?:[^\W\d_]{3,9}\.?|1?\d月)[ -][ \d]?\d|\d\d?-[A-Z][a-z]{2}|\d\d[-./]\d\d|\d{4})"
+    r"(?:<\d{1,3}>|\[|\[[\w-]+\]:\[)?(?:[IWEF](?=\d{4} ))?"
+    r"(?P<day>(?:[^\W\d_]{3,9}\.?|1?\d月)[ -][ \d]?\d|\d\d?-[A-Z][a-z]{2}|\d\d[-./]\d\d\.?|\d{4})"
     rf"(?P<clock> \d\d:\d\d(?::\d\d|(?![:.,\d])))(?:[.,](?P<fraction>\d+))?{_ZONE}"
 )
 # The day of the year, as HAProxy writes it: `[WARNING] 289/130000 (1234) : …`
@@ -42,6 +42,8 @@ _DAY_OF_YEAR = re.compile(
     r"(?:\[[A-Z]+\] +)?(?P<day>[0-3]\d\d)(?P<clock>/[0-2]\d[0-5]\d[0-5]\d)(?= )"
     r"(?P<zone>)(?P<fraction>)"
 )
+# `15.10. 13:00:00`: with a point behind the month, the day comes first.
+_DAY_AND_MONTH = re.compile(r"(\d\d)\.(\d\d)\.")
 _NAMED_MONTH = re.compile(r"([^\W\d_]+|\d+月) ")
 _DAY_FIRST = re.compile(r"(\d\d?) ([^\W\d_]+)(?= )")
 # A date with its year and a clock, perhaps behind a priority, a bracket, a level or a key.
@@ -67,7 +69,7 @@ _BEHIND_WORDS = re.compile(
 _CLOCK_ONLY = re.compile(
     r"(?:\[?[A-Z]{4,8} *\]? +| *[A-Za-z][\w.-]{0,19} +(?=\[))?[\[(<]?"
     r"(?P<hour>[01]\d|2[0-3]):(?P<minute>[0-5]\d):(?P<second>[0-5]\d)"
-    r"(?:[.,:](?P<fraction>\d{1,9}))?(?=[\s\])>|,]|Z)"
+    r"(?:[.,:](?P<fraction>\d{1,9}))?(?=[\s\])>|,:]|Z)"
 )
 _HALF_A_DAY_S = 43_200
 # A day begins up to so much later in other zones than in that of the file's date.
@@ -119,7 +121,10 @@ class Stamps:
 
     def _yearless(self, found: re.Match[str]) -> int | None:
         """The time of a stamp without a year."""
-        stamp = found["day"] + found["clock"]
+        day = found["day"]
+        if in_order := _DAY_AND_MONTH.fullmatch(day):
+            day = f"{in_order[2]}.{in_order[1]}"
+        stamp = day + found["clock"]
         zone = found["zone"] or ""
         if stamp + zone != self._known[0]:
             time_ns = self._parse(re.sub(r"[^\w:]+", " ", stamp).strip(), zone)

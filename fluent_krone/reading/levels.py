@@ -80,7 +80,8 @@ _WINDOWS_LEVEL = b"Level"
 _RANKS_OF_OTEL = (1, 2, 3, 5, 6, 8)
 _MOST_OTEL = 4 * len(_RANKS_OF_OTEL)
 # What stands around the word of a level: brackets, and the name of its type, as in `LogLevel.WARN`.
-_AROUND = re.compile(r"[\[(<\"']*(?:\w+(?:\.|::))*(\w+)[\])>\"':]*")
+# Behind it stands how far the level is from there, as Go writes INFO+2.
+_AROUND = re.compile(r"[\[(<\"']*(?:\w+(?:\.|::))*(\w+)(?:[+-]\d+)?[\])>\"':]*")
 # The signs of Redis.
 _SIGNS = {".": 2, "-": 3, "*": 4, "#": 5}
 RANKS: Mapping[bytes, int] = {
