@@ -53,7 +53,7 @@ _HOSTS = 400
 # Real normals of the full HDFS log; its false alarms are scaled to that many.
 _HDFS_NORMALS = 558_223
 # Scores of a session as a whole.
-_SEQUENCE = (DENSITY, "counts", "patterns", "unseen")
+_SEQUENCE = (DENSITY, "counts", "needs", "patterns", "unseen")
 # Longer sessions are cut, as `max_events` cuts them.
 _MOST_EVENTS = 10_000
 

@@ -27,8 +27,9 @@ from export.traces import Trace
 from fluent_krone.core.cascade import Cascade
 from fluent_krone.core.hierarchy import Hierarchy, Leaf
 from fluent_krone.core.localise import SeqDetector
-from fluent_krone.detect.budget import DECIMALS, clearing_of, judges_steps
+from fluent_krone.detect.budget import DECIMALS, clearing_of
 from fluent_krone.detect.local_context import Automaton, LocalContext
+from fluent_krone.detect.needs import needs_to_json
 from fluent_krone.detect.nested_aware import NestedAware, NestedFiles
 from fluent_krone.detect.steps import Steps
 from fluent_krone.detect.witnesses import StepWitnesses
@@ -111,11 +112,7 @@ class Fitted:
         return Cascade(
             self.hierarchy,
             patterns or self.patterns,
-            self.nested.at(
-                thresholds["density"],
-                thresholds.get("counts", 0.0),
-                judges_steps=judges_steps(thresholds),
-            ),
+            self.nested.at(thresholds),
             clearing_of(thresholds),
             steps=Steps(self.hierarchy, self.witnesses, budget, thresholds),
         )
@@ -147,6 +144,7 @@ def fit(sessions: Sequence[LogKeys], hierarchy: Hierarchy, cache_bytes: int = 16
             costs=model.costs.tolist(),
             number_costs=model.number_costs.tolist(),
             proving=True,
+            needs=needs_to_json(model.needs),
         ),
         cache_bytes=cache_bytes,
     )

@@ -112,6 +112,7 @@ class FittedWitnesses:
             unseen = UNSEEN
         return {
             "counts": round(self.counts.score(keys), DECIMALS),
+            "needs": round(self.counts.lacking(keys), DECIMALS),
             "patterns": float(not self.forms.patterns(keys) <= self._patterns),
             "unseen": unseen,
             **{f"order.{view}": round(score, DECIMALS) for view, score in order.items()},

@@ -18,6 +18,10 @@ _DENSITY_FLOOR, _STEP_FLOOR = 20_000, 1_000
 # sessions kept, two in a hundred new ones broke one.
 _ORDER, _ORDER_FLOOR = ("order.session", "order.entity"), 100
 _RULES = ("order.before", "order.pair")
+# What a session lacks is judged by rules that at least so many sessions kept, for one false alarm
+# in 1,000. With half as many, a kind of normal sessions of full HDFS was flagged that one split of
+# it did not have.
+_NEEDS_FLOOR = 200
 # Counts are never flagged that are likelier than one in so many, for one false alarm in 1,000. That
 # is little: no session had them, so they are odder than what they differ in.
 _COUNTS_FLOOR = 150
@@ -54,6 +58,8 @@ def floor_of(name: str, false_alarms: float, sessions: int) -> float:
     order_floor = math.log(_ORDER_FLOOR / min(false_alarms, 1.0))
     if name in _RULES:
         return order_floor
+    if name == "needs":
+        return math.log(_NEEDS_FLOOR / min(false_alarms, 1.0))
     if are_plenty(false_alarms, sessions) and (name == "counts" or name in NEVER_HAD):
         return 0.0
     if name == "counts":

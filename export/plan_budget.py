@@ -50,7 +50,7 @@ _SAY_VARIES, _DEVIATIONS = 2.0, 0.5
 # flagged as were asked for after 600 sessions of HDFS, and nothing was left for the counts, which
 # find the failures. The export warns that such a bundle flags more than was asked.
 _WHOLE_TIMES, _STEP_TIMES, _FEWEST = 4, 2.5, 4_000
-_WHOLE = (DENSITY, "counts", "patterns", "unseen")
+_WHOLE = (DENSITY, "counts", "needs", "patterns", "unseen")
 # What a step costs that flags no more held-out session, beside the others.
 _FREE = 0.1
 # How many lower thresholds of a score are tried for the next step.

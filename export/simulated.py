@@ -24,6 +24,7 @@ from fluent_krone.demo.simulator import (
 from fluent_krone.detect.budget import DECIMALS
 from fluent_krone.detect.bundle import load_bundle
 from fluent_krone.detect.bundle_writer import BundleContent, write_bundle
+from fluent_krone.detect.needs import needs_to_json
 from fluent_krone.detect.nested_aware import NestedFiles
 from fluent_krone.detect.waits import usual_silence_ns
 from fluent_krone.detect.witnesses import WitnessFiles
@@ -83,6 +84,10 @@ def fit_demo(folder: Path) -> None:
             threshold=calibration.threshold,
             band=calibration.band,
             decimals=DECIMALS,
+            costs=model.costs.round(6).tolist(),
+            number_costs=model.number_costs.round(6).tolist(),
+            proving=True,
+            needs=needs_to_json(model.needs),
         ),
         clearing=calibration.clearing,
         steps=WitnessFiles(

@@ -193,6 +193,7 @@ def bundle_content(work: Work) -> dict[str, Any]:
             costs=model["costs"],
             number_costs=model["number_costs"],
             proving=True,
+            needs=model["needs"],
         ),
         "clearing": calibration.clearing,
         "steps": WitnessFiles(

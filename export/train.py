@@ -12,6 +12,7 @@ trained is what is served.
 from __future__ import annotations
 
 from array import array
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from itertools import pairwise
@@ -22,6 +23,7 @@ from numpy.typing import NDArray
 
 from fluent_krone.core.hierarchy import Hierarchy
 from fluent_krone.detect.counts import Counts
+from fluent_krone.detect.needs import Needs
 from fluent_krone.detect.nested_aware import (
     Feature,
     counts_of,
@@ -30,6 +32,8 @@ from fluent_krone.detect.nested_aware import (
     sparse_vector,
 )
 from fluent_krone.errors import ExportError
+
+from .needs import count_needs
 
 # The kernel width h, in weighted counts: a difference of this size is ordinary.
 BANDWIDTH = 1.5
@@ -61,8 +65,8 @@ class DensityModel:
     float32[V + 1]. `log_prior` float64[P] holds the logarithms of their shares of training, and
     `normal` one training session of each. `costs` float64[V + 1] say for each feature how seldom a
     session differs in it from the nearest one unlike it, and `number_costs` how seldom one does
-    that has it. `dropped` counts the distinct vectors beyond the limits; each of them adds to the
-    share of the nearest vector that was kept.
+    that has it. `needs` are what the steps of a session need. `dropped` counts the distinct vectors
+    beyond the limits; each of them adds to the share of the nearest vector that was kept.
     """
 
     hierarchy: Hierarchy
@@ -73,6 +77,7 @@ class DensityModel:
     normal: list[LogKeys]
     costs: Doubles
     number_costs: Doubles
+    needs: Needs
     dropped: int = 0
     norms: Doubles = field(init=False)
 
@@ -98,7 +103,9 @@ class DensityModel:
         """The witness of the counts of the same sessions."""
         costs = self.costs.tolist()
         number_costs = self.number_costs.tolist()
-        return counts_of(self.normal, self.columns, costs, number_costs, proving=True)
+        return counts_of(
+            self.normal, self.columns, costs, number_costs, proving=True, needs=self.needs
+        )
 
     def _held(self, log_keys: Sequence[int]) -> tuple[Doubles, Doubles]:
         """Weighted values in the session's own K columns.
@@ -255,6 +262,7 @@ def fit_table(table: Table, use: Ints, hierarchy: Hierarchy, *, seed: int = 0) -
         normal=[table.example[row] for row in rows[kept]],
         costs=costs,
         number_costs=number_costs,
+        needs=count_needs([Counter(table.example[row]) for row in rows], times.tolist()),
         dropped=len(rows) - len(kept),
     )
 

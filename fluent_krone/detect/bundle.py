@@ -39,7 +39,7 @@ from ..errors import BundleError, ConfigError
 from ..reading.events import EventReader
 from ..reading.records import InputSettings, SessionKey, as_fields
 from ..types import LEVELS, Finding
-from .budget import FALSE_ALARMS, Budget, budget_from_json, clearing_of, judges_steps
+from .budget import FALSE_ALARMS, Budget, budget_from_json, clearing_of
 from .local_context import LocalContext
 from .nested_aware import NestedAware, NestedFiles
 from .order import Order
@@ -191,11 +191,7 @@ class Bundle:
         nested = self.nested
         clearing = self.clearing
         if nested is not None and thresholds:
-            nested = nested.at(
-                thresholds["density"],
-                thresholds.get("counts", 0.0),
-                judges_steps=judges_steps(thresholds),
-            )
+            nested = nested.at(thresholds)
             clearing = clearing_of(thresholds)
         return EngineParts(
             templates=self.templates,
@@ -351,6 +347,7 @@ def _nested(content: dict[str, bytes], hierarchy: Hierarchy, path: Path) -> Nest
         costs=declared["costs"],
         number_costs=declared.get("number_costs", ()),
         proving=declared.get("proving", False),
+        needs=declared.get("needs"),
     )
     return NestedAware(hierarchy, files, where=str(path / "nested_aware.onnx"))
 

@@ -13,9 +13,9 @@ Steps that come equally often in each normal session, as all steps of a loop do,
 one more round of the loop is one difference, and not as many as it has steps. A session that has
 some steps of a group more often than the others pays for each of those. However much the number of
 rounds varies, no round of training had only some of the steps: each costs the logarithm of how many
-sessions had it. In the same way a session pays for a step that it lacks, where all normal sessions
-with another of its steps have that one, as often as each likes: it costs the logarithm of how many
-these are.
+sessions had it. A step that a session lacks where all normal sessions with another of its steps
+have it is judged by itself (`needs.py`), as a session that is unlike the others in several small
+things would hide it.
 
 A kind of session that only a dozen of training were of, as the few in which a lost copy was made
 again, may have its own ways. What all other sessions never do proves little about it. So where both
@@ -31,6 +31,8 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+
+from .needs import Need, Needs
 
 Bag = frozenset[tuple[int, int]]
 _Rows = NDArray[np.int64]
@@ -55,8 +57,8 @@ class Counts:
 
     `costs` of steps that a normal session lacks, and `number_costs` of those that it has in another
     number, are by log key; a log key without one costs `unknown`. With `proving`, a step that comes
-    in another number than its group, and one that its session needs, cost what the sessions prove
-    that had it; bundles of earlier versions take the cost of another number.
+    in another number than its group costs what the sessions prove that had it; bundles of earlier
+    versions take the cost of another number. They have no `needs` of their own either.
 
     >>> counts = Counts([(1, 2, 2), (1, 2, 2, 2)], {1: 7.0, 2: 0.5}, unknown=9.0)
     >>> [counts.score(keys) for keys in ((2, 1, 2), (1, 2), (2, 2), (1, 2, 2, 3))]
@@ -71,6 +73,7 @@ class Counts:
         number_costs: Mapping[int, float] | None = None,
         *,
         proving: bool = False,
+        needs: Needs | None = None,
     ) -> None:
         bags = list(dict.fromkeys(map(bag_of, normal)))
         self._known = frozenset(bags)
@@ -78,7 +81,7 @@ class Counts:
         self._number_costs = costs if number_costs is None else number_costs
         self._unknown = unknown
         self._proving = proving
-        self._needed = _needed(bags)
+        self._needs = self._earlier_needs(bags) if needs is None else needs
         self._groups = _groups(bags)
         self._group_of = {key: group for group in self._groups for key in group}
         # Of a group, its first log key stands for all.
@@ -128,16 +131,23 @@ class Counts:
                 distances[rows] = whole
                 nearest = float(self._distances(distances, firsts, most)[rows].min())
                 found = min(found, nearest + sum(min(cost, most) for cost in odd))
-        if self._proving:
-            found = max(found, self._lacking(bag))
         return found
 
-    def _lacking(self, bag: Bag) -> float:
-        """What a session pays that lacks a step which all normal ones with another of its steps
-        have; 0 where it lacks none."""
-        here = {key for key, _ in bag}
-        lacking = (key for key in here if not self._needed.get(key, here) <= here)
-        return max(map(self._proven, lacking), default=0.0)
+    def lacking(self, log_keys: Sequence[int]) -> float:
+        """0 where a session has all that its steps need; else the score of what it lacks."""
+        need = self._needs.lacking(Counter(log_keys))
+        return need.score if need else 0.0
+
+    def _earlier_needs(self, bags: Sequence[Bag]) -> Needs:
+        """What a bundle of an earlier version knows of needs."""
+        if not self._proving:
+            return Needs({})
+        return Needs(
+            {
+                key: [[Need(other, 1, round(self._had(key))) for other in needed - {key}]]
+                for key, needed in _needed(bags).items()
+            }
+        )
 
     def _distances(
         self, whole: NDArray[np.float64], firsts: Sequence[tuple[int, int]], most: float

@@ -28,7 +28,9 @@ from ..core.hierarchy import Hierarchy
 from ..errors import BundleError
 from ..reading.cache import Generation
 from ..timing import Histogram
+from .budget import judges_steps
 from .counts import Counts
+from .needs import Needs, needs_from_json
 
 Kind = Literal["key", "entity", "action"]
 # A log key, or a node that had a run.
@@ -180,8 +182,10 @@ class NestedFiles:
     decimals: int = 4
     costs: Sequence[float] = ()
     number_costs: Sequence[float] = ()
-    # As `Counts` takes it; bundles of earlier versions do not say it.
+    # As `Counts` takes them, `needs` as `needs_to_json` writes them; bundles of earlier versions do
+    # not say them.
     proving: bool = False
+    needs: Sequence[Any] | None = None
 
 
 def counts_of(
@@ -191,6 +195,7 @@ def counts_of(
     number_costs: Sequence[float] = (),
     *,
     proving: bool = False,
+    needs: Needs | None = None,
 ) -> Counts:
     """The witness of the counts of normal sessions; costs are one a column, and one more.
 
@@ -203,7 +208,7 @@ def counts_of(
     for of_columns in (costs, number_costs or costs):
         pairs = zip(features, of_columns[:-1], strict=True)
         by_key.append({node: cost for (kind, node), cost in pairs if kind == "key"})
-    return Counts(normal, by_key[0], costs[-1], by_key[1], proving=proving)
+    return Counts(normal, by_key[0], costs[-1], by_key[1], proving=proving, needs=needs)
 
 
 class NestedAware:
@@ -230,10 +235,17 @@ class NestedAware:
             for key, count in Counter(log_keys).items():
                 self._most[key] = max(count, self._most.get(key, 0))
         self.counts = counts_of(
-            files.normal, files.columns, files.costs, files.number_costs, proving=files.proving
+            files.normal,
+            files.columns,
+            files.costs,
+            files.number_costs,
+            proving=files.proving,
+            needs=None if files.needs is None else needs_from_json(files.needs),
         )
-        # Counts that are farther than this from those of normal sessions are new ones.
+        # Counts that are farther than this from those of normal sessions are new ones, and so are
+        # those of a session that lacks what more sessions have.
         self._counts_above = 0.0
+        self._lacking_above = 0.0
         self._known = frozenset(node for kind, node in files.columns if kind == "key")
         self._judges_steps = False
         self._last_keys: tuple[int, ...] | None = None
@@ -255,17 +267,14 @@ class NestedAware:
                 "one for what has no column: export the bundle again"
             )
 
-    def at(
-        self, threshold: float, counts_above: float = 0.0, *, judges_steps: bool = False
-    ) -> NestedAware:
-        """The same detector with other thresholds; the band moves along.
-
-        Where it `judges_steps`, one step that normal training never had makes the counts new.
-        """
+    def at(self, thresholds: Mapping[str, float]) -> NestedAware:
+        """The same detector with the thresholds of a budget; the band moves along."""
         other = copy.copy(self)
-        other.threshold = threshold
-        other._counts_above = counts_above
-        other._judges_steps = judges_steps
+        other.threshold = threshold = thresholds["density"]
+        other._counts_above = thresholds.get("counts", 0.0)
+        # Bundles of earlier versions have one threshold for both.
+        other._lacking_above = thresholds.get("needs", other._counts_above)
+        other._judges_steps = judges_steps(thresholds)
         low = min(self.band[0], 0.9 * threshold)
         other.band = (low, 2 * threshold - low)
         return other
@@ -314,6 +323,8 @@ class NestedAware:
     def has_counts(self, log_keys: Sequence[int]) -> bool:
         """Whether a normal session had these log keys about as often; see `counts.py`."""
         if self._judges_steps and not self._known.issuperset(log_keys):
+            return False
+        if round(self.counts.lacking(log_keys), self._decimals) > self._lacking_above:
             return False
         return round(self.counts.score(log_keys), self._decimals) <= self._counts_above
 

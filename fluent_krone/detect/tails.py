@@ -44,6 +44,10 @@ _MOST = 1_000.0
 # of those up to twice as large did. After 58 stops where one passenger got on, and 165 with two,
 # a stop with none is to be expected.
 _NEAR_ZERO, _THINNER = 10, 1 / 2
+# Nor is it new where numbers below the least one would hardly have come, if they were as usual as
+# those just above it: so many of them are enough to tell. Of 320 checksums from 000 to 255, none
+# was 000, and a normal session had the first one.
+_TELLING = 10
 # e to the power of more overflows.
 _LARGEST_EXPONENT = 600.0
 
@@ -146,9 +150,11 @@ def range_of(numbers: Sequence[float], unit: float, steepest: float = STEEPEST) 
 
 
 def reaches_zero(numbers: Sequence[float], unit: float) -> bool:
-    """Whether a zero is to be expected among such numbers: there was one, or they become so rare
-    towards it that it is just the next one. Where the least of them is as usual as others, there is
-    a reason that none is zero.
+    """Whether a zero is to be expected among such numbers.
+
+    There was one, or some lie on either side of it, or they become so rare towards it that it is
+    just the next one. Where the least of them is as usual as others, there is a reason that none is
+    zero.
 
     >>> passengers = [1] * 58 + [2] * 165 + [3] * 233
     >>> pages = [1] * 400 + [2] * 100
@@ -156,9 +162,13 @@ def reaches_zero(numbers: Sequence[float], unit: float) -> bool:
     (True, False)
     """
     least = min(numbers)
+    if least < 0 < max(numbers):
+        return True
     if not 0 < least < _NEAR_ZERO * unit:
         return 0 in numbers
     next_ones = sum(least < number <= 2 * least for number in numbers)
+    if next_ones < _TELLING:
+        return True
     # Of each size among these, as many as the resolution tells apart.
     usual = next_ones * unit / least
     return numbers.count(least) < _THINNER * usual

@@ -78,7 +78,7 @@ def test_a_step_that_all_such_sessions_have_is_missed_however_often_it_comes() -
     costs[ended] = 9.0
     counts = Counts(normal, costs, 9.0, numbers, proving=True)
     assert counts.score((0, *[index] * 6, ended)) == pytest.approx(0.2)
-    assert counts.score((0, ended)) == pytest.approx(math.log(1 + 400))
+    assert counts.lacking((0, ended)) == pytest.approx(math.log(1 + 400))
     assert counts.score((0, 3, 3, 3)) == pytest.approx(0.2)
 
 

@@ -186,8 +186,9 @@ def test_nearest_are_normal_sessions_nearest_first(tmp_path: Path) -> None:
 
 def test_one_step_that_training_never_had_makes_a_session_abnormal_where_steps_are_judged() -> None:
     model = fit_density(SESSIONS, tree())
-    lenient = detector(model, to_onnx(model)).at(1_000.0, counts_above=1_000.0)
-    strict = lenient.at(1_000.0, counts_above=1_000.0, judges_steps=True)
+    far = {"density": 1_000.0, "counts": 1_000.0}
+    lenient = detector(model, to_onnx(model)).at(far)
+    strict = lenient.at(far | {"unseen": 0.0})
     seen = LocalContext(patterns_of(tree(), NORMAL))
     flags = Clearing(patterns_clear=False, counts_flag=True)
     for nested, expected in ((lenient, None), (strict, 3)):

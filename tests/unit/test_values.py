@@ -135,6 +135,19 @@ def test_a_first_zero_is_the_next_number_where_numbers_thin_out_towards_it() -> 
     assert sizes.worst_of((4,), ((b"0",),))["values"] > 7
 
 
+def test_a_first_zero_is_nothing_new_among_numbers_of_which_each_is_rare() -> None:
+    """Wrong before: the first checksum 000, and the first profit of 0 between losses and gains,
+    were as new as a word, and set the threshold of all new values."""
+    rng = random.Random(9)
+    checksums = learnt([b"%03d" % rng.randint(1, 255) for _ in range(320)])
+    assert checksums.worst_of((4,), ((b"000",),))["values"] == 0
+    assert checksums.worst_of((4,), ((b"abc",),))["values"] > 5
+    profits = learnt([b"%d" % (rng.choice((-1, 1)) * rng.randint(1, 900)) for _ in range(3_000)])
+    assert profits.worst_of((4,), ((b"0",),))["values"] == 0
+    digits = learnt([b"%d" % rng.randint(1, 99) for _ in range(3_000)])
+    assert digits.worst_of((4,), ((b"0",),))["values"] > 7
+
+
 def test_of_a_number_with_a_letter_both_are_judged() -> None:
     rng = random.Random(8)
     seats = [b"%d%c" % (rng.randint(4, 44), rng.choice(b"ABCDEF")) for _ in range(2_000)]
