@@ -18,7 +18,9 @@ sessions decide:
    to three questions are. They are no values either.
 5. What runs alike gets a wildcard in that place, in all templates of the family.
 6. A key such as `region=` that has a wildcard behind it in nearly all messages has one in templates
-   that are too rare to tell: there each value would be news.
+   that are too rare to tell: there each value would be news. So has a message that comes with
+   other fields in front of it, as `[FATAL] charging EUR to visa` that came once, where
+   `[INFO] charging <*> to <*>` is usual.
 
 The values are then no part of the step any more; the value witness judges them.
 """
@@ -66,6 +68,8 @@ _SAYING = SAYS | {name.lower() for name in EVENT_NAMES}
 # least so many templates, where the key has values.
 _PAIR = re.compile(r"(?<![\w.-])(?P<key>[\w.-]+)=(?P<value>[^\s=,;\"'()\[\]{}]+)")
 _NEARLY_ALL, _IN_TEMPLATES = 0.9, 2
+# A template of fewer messages is too rare to tell which of its words are values.
+_RARE = 10
 # In place of the word that differs.
 _BLANK = "\0"
 
@@ -118,7 +122,10 @@ def merge_alike(
             break
         found, into = merged(found, values)
         number = [into[one] for one in number]
-    return merged(found, _usual_values(found))[0]
+    found = merged(found, _usual_values(found))[0]
+    if facet_fields:
+        found = merged(found, _values_elsewhere(found, facet_fields))[0]
+    return found
 
 
 # --- which templates differ in a word -------------------------------------------------------------
@@ -126,11 +133,7 @@ def merge_alike(
 
 def _places(text: str, facet_fields: int) -> list[Place]:
     """The words of a template that may be values."""
-    begin = 0
-    if facet_fields:
-        fields = re.match(rf"(?:[^\s\[\]][^\[\]]*?: )?(?:\[[^\[\]]*\] ){{0,{facet_fields}}}", text)
-        begin = fields.end() if fields else 0
-    found = [*_WORD.finditer(text, begin)]
+    found = [*_WORD.finditer(text, _behind_fields(text, facet_fields))]
     words = [word for word in found if not _is_label(text, word)]
     # The names of fields say what a line is about as well as other words do.
     labels = sum(text[word.end() : word.end() + 1] == "=" for word in found)
@@ -141,6 +144,14 @@ def _places(text: str, facet_fields: int) -> list[Place]:
         for number, word in enumerate(words)
         if _may_be_value(text, word)
     ]
+
+
+def _behind_fields(text: str, facet_fields: int) -> int:
+    """Where the message begins, behind its component and its fields in brackets."""
+    if not facet_fields:
+        return 0
+    fields = re.match(rf"(?:[^\s\[\]][^\[\]]*?: )?(?:\[[^\[\]]*\] ){{0,{facet_fields}}}", text)
+    return fields.end() if fields else 0
 
 
 def _is_label(text: str, word: re.Match[str]) -> bool:
@@ -321,6 +332,48 @@ def _usual_values(rows: Sequence[Mapping[str, Any]]) -> list[list[Place]]:
         ]
         for of_template in pairs
     ]
+
+
+def _values_elsewhere(rows: Sequence[Mapping[str, Any]], facet_fields: int) -> list[list[Place]]:
+    """For each rare template, the words in whose place a usual one has a wildcard, where both
+    differ in nothing else but their fields."""
+    texts = [str(row["template"]) for row in rows]
+    usual: dict[int, list[list[str]]] = defaultdict(list)
+    for text, row in zip(texts, rows, strict=True):
+        words = text[_behind_fields(text, facet_fields) :].split(" ")
+        if row["count"] >= _RARE:
+            usual[len(words)].append(words)
+    found: list[list[Place]] = []
+    for text, row in zip(texts, rows, strict=True):
+        places: list[Place] = []
+        if row["count"] < _RARE:
+            begin = _behind_fields(text, facet_fields)
+            words = text[begin:].split(" ")
+            may_differ = {place.span: place for place in _places(text, facet_fields)}
+            for others in usual[len(words)]:
+                places = places or _differing(words, others, begin, may_differ)
+        found.append(places)
+    return found
+
+
+def _differing(
+    words: Sequence[str],
+    others: Sequence[str],
+    begin: int,
+    may_differ: Mapping[tuple[int, int], Place],
+) -> list[Place]:
+    """The places of `words`, the first of which begins at `begin`, that are wildcards in `others`;
+    none where any other word differs."""
+    found = []
+    for word, other in zip(words, others, strict=True):
+        span = (begin, begin + len(word))
+        begin = span[1] + 1
+        if word == other:
+            continue
+        if other != "<*>" or span not in may_differ:
+            return []
+        found.append(may_differ[span])
+    return found
 
 
 def _is_told(value: str) -> bool:

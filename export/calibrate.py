@@ -7,7 +7,6 @@ are. `plan_budget` divides a budget of false alarms by both.
 
 from __future__ import annotations
 
-import math
 from collections import defaultdict
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -32,6 +31,7 @@ from .faults import HANGING, KINDS, Injector
 from .fit_witnesses import DENSITY, WAITING, FittedWitnesses, Forms, fit_witnesses
 from .floors import density_floor
 from .held_out import expected_share
+from .misfits import BEYOND_DOUBT, Misfits
 from .plan_budget import plan_budget
 from .steepness import steepest_of
 from .traces import Trace
@@ -55,43 +55,7 @@ _FOLDED_EVENTS = 6_000_000
 FAULTS, _FAULTY_EVENTS = 1_000, 200_000
 # Of normal sessions, at most so many are in the density's uncertainty band.
 _DOUBTFUL_SHARE = 0.01
-# Where more sessions than this share are beyond all likelihood, the training is mixed with
-# abnormal sessions; they are left out, up to `_MOST_TRIMMED` of all.
-_MIXED_SHARE, _MOST_TRIMMED = 0.005, 0.15
-# Beyond all likelihood is a session that scores so many times the density's floor, or one with a
-# number so far out that its likelihood is e to the power of −`_UNLIKELY` in as many sessions as
-# there are. The order is not asked: where sessions vary much, normal ones have steps that training
-# never had there, and many of them.
-_UNLIKELY_RATIO, _UNLIKELY = 10, 8.0
-_FAR_OUT = ("time", "time.wait", "time.seq", "values.range")
-# Sessions stand apart from all others where their order is so surprising that for this many nats
-# there are hardly any between. With 4, normal sessions of BPIC12 were left out, and ten in 1,000
-# were then flagged. For each session that stands apart, …
-_APART, _APART_BY = "order.session", 5.0
-# … there is at most this share of a session between. A log whose normal sessions vary has some at
-# every distance. Where many stand apart, as when one session in twelve is faulty, the share may be
-# larger: the five published sets, of normal sessions alone, have no fewer than .48 between for each
-# of so many, while there is none between the oddest few of HDFS, or of `lpr`, and the others.
-_BETWEEN, _BETWEEN_MANY = 1 / 8, 1 / 3
-# So many are these sessions, or this share of the training where it is small.
-_MANY_APART, _MANY_APART_SHARE = 40, 0.02
-# They are no outliers when they are more than so many, and than this share of the training.
-_FEWEST_APART, _APART_SHARE = 5, 0.002
-# Where labels say of each session that it is normal, no fewer than this share are left out, by
-# whatever sign: who labels errs in a few, and what is left out is flagged from then on. Without
-# this, eleven of 4,855 labelled normals of HDFS were left out, and six of 1,000 later ones flagged
-# for one that was asked for; nine of 1,350 calls of `lpr`, and seven.
-_LABELLED_SHARE = 0.01
-# Where sessions stand apart, some that fail in other ways are to be expected as well. They are left
-# out with a number from this likelihood on, and with a value or a level that no other session has.
-# With 2 instead of 4, as many normal sessions again were left out of eleven simulated logs that had
-# 1 to 8 % of faults, and 13 more of 963 faults. Where more than a share of all stand apart, the
-# numbers and the order of steps are asked as well: without this, a fifth to two fifths of the
-# faults stayed. Where fewer stand apart, it would leave out four times as many normal sessions of
-# HDFS and `lpr`.
-_UNLIKELY_IN_MIXED, _UNLIKELY_STEPS, _CLEARLY_MIXED = 4.0, 2.0, 0.01
-_ODD_STEPS = ("counts", "order.recent", "order.progress", "order.pair", "order.before")
-_NEW_IN_MIXED = ("values", "levels")
+# How often sessions are looked for that do not belong to the others (`misfits.py`).
 _TRIMMING_ROUNDS = 3
 # A kind of fault of which less than this share is found is a blind spot.
 _BLIND = 0.1
@@ -199,21 +163,20 @@ def calibrate(
     each session that it is normal.
     """
     traces = [_trace(session) for session in sessions]
-    kept = [*range(len(traces))]
+    kept = np.arange(len(traces))
+    doubtful = np.zeros(len(traces), np.bool_)
     trial = _Trial(traces, hierarchy, seed, faults)
     trial.run(on_progress)
-    fewest = _LABELLED_SHARE if labelled else 0.0
-    is_mixed = False
+    misfits = Misfits(labelled=labelled)
     for _ in range(_TRIMMING_ROUNDS):
-        apart = trial.apart(fewest)
-        is_mixed = is_mixed or float(apart.mean()) > _CLEARLY_MIXED
-        unlikely = trial.unlikely(apart, fewest, is_mixed=is_mixed)
-        if int(unlikely.sum()) < _FEWEST_APART:
+        unlike, in_doubt = misfits.among(trial.normal)
+        if not (unlike | in_doubt).any():
             break
-        kept = [number for number, out in zip(kept, unlikely.tolist(), strict=True) if not out]
-        trial = _Trial([traces[number] for number in kept], hierarchy, seed, faults)
+        doubtful = (doubtful | in_doubt)[~unlike]
+        kept = kept[~unlike]
+        trial = _Trial([traces[i] for i in kept], hierarchy, seed, faults, doubtful)
         trial.run(on_progress)
-    left_out = set(range(len(traces))).difference(kept)
+    left_out = set(range(len(traces))).difference(kept.tolist())
     return trial.result(false_alarms, tuple(sorted(left_out)))
 
 
@@ -234,19 +197,30 @@ def _trace(session: Trace | Sequence[int]) -> Trace:
 
 
 class _Trial:
-    """All witnesses on held-out sessions, as they are and with faults."""
+    """All witnesses on held-out sessions, as they are and with faults.
+
+    Of `doubtful` sessions, scores that may be those of a fault count as 0, and none is injected.
+    """
 
     def __init__(
-        self, sessions: Sequence[Trace], hierarchy: Hierarchy, seed: int, faults: int = FAULTS
+        self,
+        sessions: Sequence[Trace],
+        hierarchy: Hierarchy,
+        seed: int,
+        faults: int = FAULTS,
+        doubtful: Flags | None = None,
     ) -> None:
         self._most_faults = faults
         self._sessions = sessions
+        self._doubtful = np.zeros(len(sessions), np.bool_)
+        if doubtful is not None:
+            self._doubtful = doubtful
         self._hierarchy = hierarchy
         self._seed = seed
         self._forms = Forms(hierarchy)
         self._known = {session.keys for session in sessions}
         self._steepest = STEEPEST
-        self._normal: dict[str, Doubles] = {}
+        self.normal: dict[str, Doubles] = {}
         self._faulty: dict[str, dict[str, list[float]]] = {}
 
     def run(self, on_progress: Progress) -> None:
@@ -283,7 +257,9 @@ class _Trial:
             self._judge_faulty(kind, faulty, witnesses, model)
 
     def _keep(self, name: str, places: Ints, scores: Doubles) -> None:
-        self._normal.setdefault(name, np.zeros(len(self._sessions)))[places] = scores
+        if name not in BEYOND_DOUBT:
+            scores = np.where(self._doubtful[places], 0.0, scores)
+        self.normal.setdefault(name, np.zeros(len(self._sessions)))[places] = scores
 
     def _inject(
         self, held: Ints, training: Sequence[Trace], faults: int, rng: np.random.Generator
@@ -292,7 +268,7 @@ class _Trial:
         no fault."""
         pool = sorted({key for session in training for key in session.keys})
         injector = Injector(self._hierarchy, pool, rng)
-        hosts = [i for i in held if self._sessions[i].keys]
+        hosts = [i for i in held if self._sessions[i].keys and not self._doubtful[i]]
         for kind in KINDS:
             faulty = []
             for i in rng.permutation(hosts)[:faults]:
@@ -314,56 +290,15 @@ class _Trial:
                     score = 0.0
                 of_kind[name].append(score)
 
-    def apart(self, fewest: float) -> Flags:
-        """The sessions that stand apart from all others by their order, if more than a share do.
-
-        That share is no less than `fewest`.
-        """
-        if _APART not in self._normal:
-            return np.zeros(len(self._sessions), np.bool_)
-        share = max(_APART_SHARE, fewest)
-        found: Flags = self._normal[_APART] > _gap_of(self._normal[_APART], share)
-        return found
-
-    def unlikely(self, apart: Flags, fewest: float, *, is_mixed: bool) -> Flags:
-        """The sessions that are beyond all likelihood, where they are so many that they are no
-        outliers, and more than the share `fewest`; none of them where all may stay.
-
-        `apart` stand apart by their order. `is_mixed`: now or in an earlier round so many did that
-        there are others that fail in other ways.
-        """
-        none = np.zeros(len(self._sessions), np.bool_)
-        found = none | (self._normal.get(DENSITY, none) > _UNLIKELY_RATIO * density_floor(1))
-        found |= self._far_out(_UNLIKELY)
-        if apart.any() or is_mixed:
-            found |= apart | self._far_out(_UNLIKELY_IN_MIXED)
-            for name in _NEW_IN_MIXED:
-                found |= self._normal.get(name, none) > 0
-        elif float(found.mean()) <= max(_MIXED_SHARE, fewest):
-            return none
-        if is_mixed:
-            found |= self._far_out(_UNLIKELY_STEPS, _ODD_STEPS)
-        if float(found.mean()) > _MOST_TRIMMED:
-            return none
-        return found
-
-    def _far_out(self, unlikely: float, names: Sequence[str] = _FAR_OUT) -> Flags:
-        """Sessions with a score whose likelihood is e^−`unlikely` in as many as there are."""
-        found = np.zeros(len(self._sessions), np.bool_)
-        for name in names:
-            if name in self._normal:
-                found |= self._normal[name] > math.log(len(self._sessions)) + unlikely
-        return found
-
     def result(self, asked: float, left_out: tuple[int, ...] = ()) -> Calibration:
-        if not self._normal:
+        if not self.normal:
             return _uncalibrated(asked)
         faulty = {
             kind: {name: np.array(scores) for name, scores in of_kind.items()}
             for kind, of_kind in self._faulty.items()
             if of_kind
         }
-        budget = plan_budget(self._normal, faulty)
+        budget = plan_budget(self.normal, faulty)
         threshold = budget.thresholds(asked)[DENSITY]
         detection = {
             kind: {_told(n): _share(scores, budget.thresholds(n)) for n in TOLD}
@@ -371,34 +306,15 @@ class _Trial:
         }
         return Calibration(
             threshold=threshold,
-            band=band_of(self._normal[DENSITY], threshold),
+            band=band_of(self.normal[DENSITY], threshold),
             budget=budget.to_json(),
             asked=asked,
             detection=detection,
-            false_alarms={_told(n): _share(self._normal, budget.thresholds(n)) for n in TOLD},
-            expected={_told(n): expected_share(self._normal, budget.thresholds(n)) for n in TOLD},
+            false_alarms={_told(n): _share(self.normal, budget.thresholds(n)) for n in TOLD},
+            expected={_told(n): expected_share(self.normal, budget.thresholds(n)) for n in TOLD},
             left_out=left_out,
             steepest=self._steepest,
         )
-
-
-def _gap_of(scores: Doubles, share: float) -> float:
-    """The score beyond which sessions stand apart from all others; infinite where none do, or fewer
-    than this `share`."""
-    ranked = np.sort(scores)[::-1]
-    fewest = max(_FEWEST_APART, int(share * len(ranked)))
-    most = int(_MOST_TRIMMED * len(ranked))
-    many = min(_MANY_APART, _MANY_APART_SHARE * len(ranked))
-    found = math.inf
-    for beyond in range(fewest, most + 1):
-        # So many lie beyond; those within the distance below the last of them lie between.
-        last = ranked[beyond - 1]
-        if last <= _APART_BY or (beyond < len(ranked) and ranked[beyond] == last):
-            continue
-        between = int(np.searchsorted(-ranked, -(last - _APART_BY), side="left")) - beyond
-        if between <= (_BETWEEN_MANY if beyond >= many else _BETWEEN) * beyond:
-            found = float(np.nextafter(last, 0.0))
-    return found
 
 
 def _told(false_alarms: float) -> str:

@@ -184,3 +184,21 @@ def test_a_value_may_stand_before_a_colon(form: str) -> None:
 def test_what_stands_first_before_a_colon_is_a_label() -> None:
     texts = ["Order: <num> was taken", "Invoice: <num> was taken", "done"]
     assert merged(texts, [[texts[n % 2], "done"] for n in range(300)]) == set(texts)
+
+
+def test_a_rare_level_of_a_usual_message_takes_its_wildcards() -> None:
+    """Wrong before: a single FATAL line kept its words, and took the usual lines that have them."""
+    usual = [f"[INFO] {text}" for text in PAYING]
+    rare = "[FATAL] charging <num> EUR to visa"
+    other = "[FATAL] charging <num> EUR to hand"
+    rows = [*rows_of(*usual), *rows_of(rare, other)]
+    rows[-2]["count"] = rows[-1]["count"] = 1
+    number = {row["template"]: at for at, row in enumerate(rows)}
+    sessions = [[(number[f"[INFO] {text}"], INFO) for text in one] for one in payments(400)]
+    sessions[7].append((number[rare], WARN))
+    templates = {row["template"] for row in merge_alike(rows, sessions, facet_fields=1)}
+    assert "[FATAL] charging <num> <*> to <*>" in templates
+    assert rare not in templates
+    # Often enough, it tells by itself whether its words are values.
+    rows[-2]["count"] = rows[-1]["count"] = 50
+    assert rare in {row["template"] for row in merge_alike(rows, sessions, facet_fields=1)}

@@ -1,0 +1,79 @@
+"""Which training sessions do not belong to the others, by the scores of held-out sessions."""
+
+from __future__ import annotations
+
+from random import Random
+
+import numpy as np
+from synthetic import NORMAL, tree
+
+from export.calibrate import _Trial
+from export.misfits import Misfits
+from export.traces import Trace
+
+SIZE = 1_000
+# Places of sessions in the scores below.
+RARE, LONG, OWN_STEP, NEW_VALUE = 100, 200, 300, 400
+
+
+def scores(apart: int) -> dict[str, np.ndarray]:
+    """Of a log in which so many sessions stand apart by their order."""
+    names = ("density", "order.session", "order.recent", "time.seq", "unseen", "values")
+    normal = {name: np.zeros(SIZE) for name in names}
+    normal["order.session"][:apart] = 30.0
+    normal["order.recent"][RARE] = 15.0
+    normal["time.seq"][LONG] = 12.0
+    normal["unseen"][OWN_STEP] = 1.0
+    normal["values"][NEW_VALUE] = 5.0
+    return normal
+
+
+def places(flags: np.ndarray) -> set[int]:
+    return set(np.flatnonzero(flags).tolist())
+
+
+def test_in_a_mixed_training_a_rare_order_is_in_doubt_and_a_long_session_stays() -> None:
+    unlike, in_doubt = Misfits(labelled=False).among(scores(apart=20))
+    assert places(unlike) == {*range(20), OWN_STEP, NEW_VALUE}
+    assert places(in_doubt) == {RARE}
+
+
+def test_where_few_stand_apart_normal_sessions_may_have_a_rare_order_and_a_step_of_their_own() -> (
+    None
+):
+    unlike, in_doubt = Misfits(labelled=False).among(scores(apart=8))
+    assert places(unlike) == {*range(8), NEW_VALUE}
+    assert places(in_doubt) == set()
+
+
+def test_a_mixed_training_stays_one_when_those_that_stood_apart_are_gone() -> None:
+    misfits = Misfits(labelled=False)
+    misfits.among(scores(apart=20))
+    unlike, in_doubt = misfits.among(scores(apart=0))
+    assert places(unlike) == {OWN_STEP, NEW_VALUE}
+    assert places(in_doubt) == {RARE}
+    unlike, in_doubt = Misfits(labelled=False).among(scores(apart=0))
+    assert not (unlike | in_doubt).any()
+
+
+def test_the_steps_of_a_doubtful_session_set_no_threshold_but_its_times_do() -> None:
+    rng = Random(0)
+    traces = [
+        Trace(NORMAL[0], tuple(rng.randint(1, 9) * 10**8 for _ in NORMAL[0][1:]))
+        for _ in range(100)
+    ]
+    odd = tuple(reversed(NORMAL[0]))
+    traces[7] = Trace(odd, (*traces[7].gaps_ns[:-1], 10**15))
+    doubtful = np.arange(100) == 7
+    found = {}
+    for name, flags in (("kept", None), ("doubted", doubtful)):
+        trial = _Trial(traces, tree(), 0, 5, flags)
+        trial.run(lambda done, total: None)
+        found[name] = trial.normal
+    assert found["kept"]["order.session"][7] > 0
+    assert found["doubted"]["order.session"][7] == 0
+    assert found["doubted"]["time"][7] == found["kept"]["time"][7] > 0
+    others = np.arange(100) != 7
+    assert np.array_equal(
+        found["kept"]["order.session"][others], found["doubted"]["order.session"][others]
+    )
