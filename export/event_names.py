@@ -46,11 +46,11 @@ _BESIDE = re.compile(
     r"@?time(?:stamp)?|ts|t|date(?:time)?|asctime|event_?time|levels?|lvl|log_?level|log\.level"
     r"|level_?name|severity|sev|priority|syslog_.*|host(?:_?name)?|pod(?:_?name)?|node(?:_?name)?|tag"
     r"|component|logger(?:_?name)?|caller|line(?:no)?|func(?:tion)?|file(?:name)?|version"
-    r"|thread(?:_?name)?|pid|tid|process_?id|thread_?id|source|stream|logtag|time_.*|v|@?version"
+    r"|thread(?:_?(?:name|id|priority))?|pid|tid|process_?id|source|stream|logtag|time_.*|v|@?version"
     r"|api_?version|schema.*|ecs\..*|_(?:index|type|score|id)|log_?name|user_?agent|.*user-agent.*"
     r"|severity_?(?:text|number)|level_?value|@[tlir]|event\.dataset|service\.name|log\..*|s"
     r"|source_?context|category|insert_?id|e?cs_?version|date|clock"
-    r"|nano_?of_?second|nanos|epoch.*|.*[ _]time|.*stamp",
+    r"|nano_?of_?second|nano(?:second)?s|sequence_?number|epoch.*|.*[ _]time|.*stamp",
     re.I,
 )
 # A name that a severity has, and objects in which it is that of the record.
@@ -78,6 +78,7 @@ def _categorical(sample: list[dict[bytes, Any]]) -> list[str]:
     for name in EVENT_NAMES:
         values = [record[name.encode()] for record in sample if name.encode() in record]
         plain = [value for value in values if isinstance(value, bytes | int | bool)]
+        plain = [value for value in plain if value != b""]
         few = 1 <= len(set(plain)) <= min(most_names(plain), max(2, len(sample) // 5))
         if plain and few and len(plain) >= _RARELY * len(sample):
             found.append(name)

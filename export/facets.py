@@ -65,7 +65,7 @@ _ROUTE_TEXT = re.compile(rb"(?:/[A-Za-z_.-]+(?:v[0-9])?)+")
 # HTTP, SIP and other protocols have the same codes.
 _HTTP = re.compile(
     rf"(?:[A-Z]{{3,5}}/(?:<num>|[0-9.]+)\"? ?"
-    rf"|(?:http|{_STATUS})[ _-]?(?:code|status|码|碼|コード|코드)?\W{{0,3}})\Z",
+    rf"|(?:http|response|{_STATUS})[ _-]?(?:code|status|码|碼|コード|코드)?\W{{0,3}})\Z",
     re.I,
 )
 _REQUEST = re.compile(r"\b(?:GET|HEAD|POST|PUT|DELETE|PATCH|OPTIONS) +\"?(?:https?:/)?/\S*")

@@ -19,6 +19,7 @@ import re
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from itertools import pairwise
 
 from fluent_krone.errors import RecordError
@@ -117,6 +118,12 @@ def guess_line_format(
     >>> guess.example["component"], guess.example["message"]
     ('a.b.Pump', 'started')
     """
+    return _guess(tuple(lines), session_pattern)
+
+
+# The same lines are asked for where a text has data beside it, and then for its header.
+@lru_cache(maxsize=1)
+def _guess(lines: Sequence[str], session_pattern: str | None) -> LineFormat | None:
     heads = [line for line in lines if not _CONTINUED.match(line)]
     if not heads:
         return None

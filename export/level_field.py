@@ -14,13 +14,14 @@ from fluent_krone.errors import RecordError
 from fluent_krone.reading.accessor import field_getter, is_path, path_steps
 from fluent_krone.reading.levels import (
     LEVEL_FIELDS,
+    OF_OTEL,
     RANKS,
     UNKNOWN_RANK,
     LevelReader,
     level_word,
     levels_of,
 )
-from fluent_krone.reading.records import InputSettings, RecordReader
+from fluent_krone.reading.records import InputSettings, RecordReader, as_bytes
 
 from .nested_fields import plain_fields
 
@@ -31,6 +32,9 @@ _SOME = 0.5
 # A field whose name says nothing must have so many different levels: `error` alone may as well be
 # the name of an event, or the result of a check.
 _FEWEST_LEVELS = 2
+# Fields whose numbers are always of the same scale, and the numbers of errors that syslog has.
+_OF_ONE_SCALE = (b"PRIORITY", *OF_OTEL)
+_ERRORS_OF_SYSLOG = (b"0", b"1", b"2", b"3")
 # A part of a name that speaks of a level, in several languages.
 _SPEAKS_OF_LEVEL = re.compile(
     r"le?ve?l|sever|sev\Z|prio|nivel|niveau|livello|stufe|schwere|urgen|级别|レベル|уровень",
@@ -52,9 +56,12 @@ def find_level_field(
 ) -> str | None:
     """The field of the level, as a name or an accessor; None where it has a usual name, or there is
     none. What is found is said.
+
+    '' where the numbers of a usual field are no levels of syslog, and no other field has levels.
     """
     levels = levels_of(RecordReader(settings))
-    if sum(map(_with_rank(levels.rank), sample)) >= _SOME * len(sample):
+    doubted = _doubted_numbers(sample)
+    if doubted is None and sum(map(_with_rank(levels.rank), sample)) >= _SOME * len(sample):
         return None
     names = dict.fromkeys(name for record in sample for name, _ in plain_fields(record))
     usual = {name.decode() for name in LEVEL_FIELDS}
@@ -63,12 +70,41 @@ def find_level_field(
         for name in names
         if name not in usual and name != settings.message_field and _holds_levels(name, sample)
     ]
+    if not found and doubted is not None:
+        say(
+            f"no level is read: by the numbers in {doubted}, as syslog has them, most records "
+            f"would be errors (--level-field {doubted} reads them so)"
+        )
+        return ""
     if not found:
         return None
     # One whose name speaks of a level comes first, then the one that is nested least.
     best = min(found, key=lambda name: (not _speaks_of_level(name), name.count("."), name))
     say(f"level field, found by its values: {best} (--level-field names another)")
     return best
+
+
+def _doubted_numbers(sample: Sequence[dict[bytes, Any]]) -> str | None:
+    """The usual field of the level whose numbers cannot be those of syslog, by which most records
+    would be errors; None where there is no such field.
+
+    Programs also count from debug upwards, from 0 or 1, and then a 3 is an error or an information.
+    """
+    for name in LEVEL_FIELDS:
+        values = [record[name] for record in sample if name in record]
+        if len(values) < _SOME * len(sample) or name in _OF_ONE_SCALE:
+            continue
+        is_of_windows = any(b"EventID" in record for record in sample)
+        if _are_errors(values) and not is_of_windows:
+            return name.decode()
+        return None
+    return None
+
+
+def _are_errors(values: Sequence[Any]) -> bool:
+    """Whether most values are the numbers of errors, as syslog has them."""
+    numbers = [as_bytes(value) for value in values if isinstance(value, bytes | int)]
+    return sum(number in _ERRORS_OF_SYSLOG for number in numbers) > len(values) / 2
 
 
 def _with_rank(rank_of: Callable[[Any], int]) -> Callable[[Mapping[bytes, Any]], bool]:
@@ -83,6 +119,8 @@ def _with_rank(rank_of: Callable[[Any], int]) -> Callable[[Mapping[bytes, Any]],
 
 def _holds_levels(name: str, sample: Sequence[dict[bytes, Any]]) -> bool:
     if _speaks_of_level(name):
+        if _are_errors(list(map(field_getter(name), sample))):
+            return False
         rank_of = LevelReader(level_field=name).named_rank
         return sum(map(_with_rank(rank_of), sample)) >= _MOST * len(sample)
     values = [value for value in map(field_getter(name), sample) if isinstance(value, bytes)]

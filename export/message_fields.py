@@ -53,12 +53,13 @@ def message_field(options: Options, sample: list[dict[bytes, Any]], say: Say) ->
     """
     message = options.message_field
     if message is None:
-        names = (*_MESSAGE_NAMES, *_other_messages(sample))
+        names = (*_rendered(sample), *_MESSAGE_NAMES, *_other_messages(sample))
         message = next((name for name in names if _is_text(name, sample)), None)
     if message is None:
-        # `event` may as well be an object.
+        # `event` may as well be an object, and `msg` empty in all records.
         plain = {name for record in sample for name in plain_names(record)}
-        message = next((name for name in _MESSAGE_NAMES if name in plain), None)
+        usual = (name for name in _MESSAGE_NAMES if name in plain)
+        message = next((name for name in usual if any(_values_of(name, sample))), None)
         composed = named_first(sample, options.session_key)
         others = _others(sample, {*composed, *options.session_key})
         if composed:
@@ -70,7 +71,7 @@ def message_field(options: Options, sample: list[dict[bytes, Any]], say: Say) ->
             return _made_of(composed, "no field has a message text", sample, say)
     elif options.message_field is None:
         beside = _beside(message, sample, {message, *options.session_key})
-        if beside and not _is_whole_line(message, sample):
+        if beside and not _is_whole_line(message, sample, session_pattern(options)):
             fields = _with_route([message, *beside], sample)
             return _made_of(fields, f"records say more than {message}", sample, say)
     _check_that_it_is_there(message or "message", options, sample)
@@ -123,6 +124,12 @@ def _made_of(fields: Sequence[str], why: str, sample: list[dict[bytes, Any]], sa
     return message
 
 
+def _rendered(sample: list[dict[bytes, Any]]) -> list[str]:
+    """Fields of the text that was made of a template, beside which the template stands."""
+    names = dict.fromkeys(name for record in sample for name in plain_names(record))
+    return [name for name in names if _SIGNS.sub("", last_name(name).lower()) in _RENDERED]
+
+
 def _other_messages(sample: list[dict[bytes, Any]]) -> list[str]:
     """Fields that may hold the message although none has a usual name: by their names in whatever
     spelling, nested ones too, and then those that hold sentences in nearly all records.
@@ -170,13 +177,17 @@ _SPELLED_NAMES = (
     "stringvalue",
     # macOS
     "eventmessage",
-    *("description", "details", "meldung", "nachricht", "mensaje", "mensagem", "messaggio"),
+    *("description", "details", "output"),
+    *("meldung", "nachricht", "mensaje", "mensagem", "messaggio"),
 )
+_RENDERED = ("renderedmessage", "formattedmessage")
 _SIGNS = re.compile(r"[\W_]")
-# Words with blanks between them: not a date, an agent, an address or a query.
+# Words with blanks and perhaps a number between them: not a date, an agent, an address or a query.
 # The request of an access log is a text as well.
 _PROSE = re.compile(
-    rb"[A-Za-z\x80-\xff]{2,}[,:]? [^\s=&]*[A-Za-z\x80-\xff]{2,}|[A-Z]{3,7} /\S* HTTP/[0-9.]+\Z"
+    rb"(?!(?:Mon|Tue|Wed|Thu|Fri|Sat|Sun|Jan|Feb|Mar|Apr|May|Jun|Jul|Aug|Sep|Oct|Nov|Dec)\b)"
+    rb"[A-Za-z\x80-\xff]{2,}[,:]? (?:[0-9]+[,:]? )?[^\s=&]*[A-Za-z\x80-\xff]{2,}"
+    rb"|[A-Z]{3,7} /\S* HTTP/[0-9.]+\Z"
 )
 
 # Further fields of one record that its message is made of. With more of them it is a document.
@@ -235,13 +246,18 @@ def _beside(message: str, sample: list[dict[bytes, Any]], known: Collection[str]
     return found
 
 
-def _is_whole_line(name: str, sample: list[dict[bytes, Any]]) -> bool:
+def session_pattern(options: Options) -> str | None:
+    """The regular expression that finds the session key in a message; None where a field has it."""
+    return next((part[1:-1] for part in options.session_key if part.startswith("/")), None)
+
+
+def _is_whole_line(name: str, sample: list[dict[bytes, Any]], session: str | None) -> bool:
     """Whether a field holds lines of a log as their program wrote them, each with its header.
 
     A header is found where a line begins, so nothing is put before it.
     """
     lines = [as_text(value) for value in _values_of(name, sample) if isinstance(value, bytes)]
-    guess = guess_line_format(lines)
+    guess = guess_line_format(lines, session)
     return guess is not None and guess.share > _EVERYWHERE and len(guess.example) > 1
 
 

@@ -29,6 +29,7 @@ from fluent_krone.reading.times import parse_time
 from fluent_krone.reading.wildcards import as_text
 
 from . import message_fields
+from .component_field import find_component_field
 from .first_pass import (
     MUCH,
     SAMPLED_FROM,
@@ -47,7 +48,6 @@ from .stages import Options
 _SAMPLE = 2_000
 # Lines that are shown of a guessed header.
 _SHOWN = 3
-_COMPONENT_NAMES = ("component", "logger", "logger_name", "Component", "SYSLOG_IDENTIFIER")
 # A message that occurs so often in the sample, and from so many components, says nothing of them.
 _OFTEN = 10
 _MANY = 5
@@ -91,7 +91,7 @@ def settle(options: Options, say: Say, warn: Say) -> InputSettings:
         settings = _guessed_header(settings, options, sample, say, warn)
     _check_fields(settings, options, sample)
     if settings.component_field is None:
-        settings = replace(settings, component_field=_component(sample, say))
+        settings = replace(settings, component_field=find_component_field(sample, say))
     if settings.level_field is None:
         settings = replace(settings, level_field=find_level_field(settings, sample, say))
     facet_fields = options.facet_fields
@@ -193,7 +193,7 @@ def _guessed_header(
     if "," in settings.message_field:
         return settings
     is_text = all(record.keys() - {TAG} == {b"message"} for record in sample)
-    guess = guess_line_format(_messages(settings, sample), _pattern(options))
+    guess = guess_line_format(_messages(settings, sample), message_fields.session_pattern(options))
     if guess and guess.has_component and _says_anyone(guess, _messages(settings, sample)):
         guess = replace(guess, has_component=False)
     if guess and (is_text or guess.share > 1 - MUCH):
@@ -241,23 +241,8 @@ def _sample(inputs: Inputs) -> list[dict[bytes, Any]]:
     return records[:: max(1, len(records) // _SAMPLE)]
 
 
-def _component(sample: list[dict[bytes, Any]], say: Say) -> str | None:
-    """A field that all records have by a name that loggers go by."""
-    for name in _COMPONENT_NAMES:
-        values = [record.get(name.encode()) for record in sample]
-        is_everywhere = all(isinstance(value, bytes) and value for value in values)
-        if is_everywhere and len(set(values)) < 0.1 * len(sample):
-            say(f"component field, guessed: {name}")
-            return name
-    return None
-
-
 def _list(names: set[str]) -> str:
     return ", ".join(sorted(names)[:20])
-
-
-def _pattern(options: Options) -> str | None:
-    return next((part[1:-1] for part in options.session_key if part.startswith("/")), None)
 
 
 def _messages(settings: InputSettings, sample: list[dict[bytes, Any]]) -> list[str]:

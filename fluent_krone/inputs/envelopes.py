@@ -12,6 +12,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from ..reading.otlp import logs_of
+from .files import unreadable
 
 Record = dict[str, Any]
 # The name under which a reader puts the time that stands beside a record, not in it.
@@ -72,7 +73,7 @@ def _otlp(request: Record) -> Iterator[Record]:
         for time_ns, record in logs_of(request, _BODY):
             yield {**record, OUTER_TIME: time_ns}
     except (TypeError, ValueError, AttributeError, KeyError):
-        yield {}
+        yield unreadable(json.dumps(request))
 
 
 def _list_in(record: Record) -> list[Record] | None:
@@ -164,7 +165,7 @@ def _of_streams(streams: list[Record]) -> Iterator[Record]:
             if isinstance(entry, list) and len(entry) > 1:
                 found.append({**one["stream"], "message": entry[1], OUTER_TIME: entry[0]})
             else:
-                yield {}
+                yield unreadable(json.dumps(entry))
     if len(found) > 1 and str(found[0][OUTER_TIME]) > str(found[-1][OUTER_TIME]):
         found.reverse()
     yield from sorted(found, key=lambda record: str(record[OUTER_TIME]))

@@ -262,7 +262,8 @@ def _unpacked(path: Path, file: IO[bytes], layers: int = 0) -> IO[bytes]:
     if layers:
         return file
     suffix = path.suffix.lower()
-    if suffix in _PACKED and magic:
+    is_text = all(byte >= 32 or chr(byte) in _CONTROL_OF_TEXT for byte in magic)
+    if suffix in _PACKED and not is_text:
         raise ConfigError(
             f"{path}: the name ends in {suffix}, but it is not such a file: rename it, or "
             "create it again if it is damaged"

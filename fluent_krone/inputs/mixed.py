@@ -12,6 +12,8 @@ from collections import defaultdict
 from collections.abc import Iterable, Sequence
 from typing import Any
 
+from .record_times import SPEAKS_OF_TIME
+
 # Plain lines that must name an id, at least, and the share of them all.
 _FEWEST = 3
 _SHARE = 0.3
@@ -21,8 +23,6 @@ _MUCH = 0.05
 _IDS = 3
 # A word with a digit; one of digits alone is an id where it is long, or behind the field's name.
 _WORD = re.compile(r"[\w.-]*\d[\w.-]*")
-# Two programs write one second, and it says nothing of an execution.
-_OF_TIME = re.compile(r"time|date|stamp|(?:^|[_.@])ts?$", re.IGNORECASE)
 _LONG = 5
 
 
@@ -44,7 +44,8 @@ def tell_of_the_same(plain: Sequence[str], records: Iterable[dict[str, Any]]) ->
         count += 1
         for name, value in record.items():
             is_word = isinstance(value, str | int) and _WORD.fullmatch(str(value))
-            if is_word and not _OF_TIME.search(name):
+            # Two programs write one second, and it says nothing of an execution.
+            if is_word and not SPEAKS_OF_TIME.search(name):
                 values[name].add(str(value))
     if len(plain) < _MUCH * (len(plain) + count):
         return False

@@ -32,8 +32,8 @@ _TIME_NAMES = (
 # Microseconds since 1970, as the journal writes them; the first is when the program said it.
 _JOURNAL_TIMES = ("_SOURCE_REALTIME_TIMESTAMP", "__REALTIME_TIMESTAMP")
 # Parts of a name that speaks of a time.
-_SPEAKS_OF_TIME = re.compile(
-    r"time|date|epoch|stamp|clock|when|zeit|datum|fecha|hora|heure|日時|時刻|时间|(?:^|[_.])(?:ts|start)$|^t$|_at$|At$",
+SPEAKS_OF_TIME = re.compile(
+    r"time|date|epoch|stamp|clock|when|zeit|datum|fecha|hora|heure|日時|時刻|时间|(?:^|[_.@])(?:ts|start)$|^@?t$|_at$|At$",
     re.IGNORECASE,
 )
 # Names that are rather those of the moment of an event than of one in its life.
@@ -146,7 +146,7 @@ def _time_paths(first: list[Record], written_ns: int) -> tuple[_Path, ...]:
     if not first or _have_usual_times(first, reader):
         return ()
     paths = list(dict.fromkeys(path for record in first for path in _leaves(record)))
-    named = [path for path in paths if any(map(_SPEAKS_OF_TIME.search, path[-2:]))]
+    named = [path for path in paths if any(map(SPEAKS_OF_TIME.search, path[-2:]))]
     dates = [path for path in named if _share(first, path, _is_date) >= _MOST]
     clocks = [path for path in named if _share(first, path, _is_clock) >= _MOST]
     if dates and clocks:

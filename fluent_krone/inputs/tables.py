@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 
 from ..errors import RecordError
 from ..reading.times import parse_time
+from .files import unreadable
 
 Rows = Iterator[dict[str, str]]
 # Signs between columns; the comma last, since text has commas too.
@@ -32,9 +33,11 @@ _USUAL_COLUMNS = frozenset(
         *("eventtemplate", "m_message", "component", "lineid", "event"),
     ]
 )
-_COLUMN = re.compile(r"[^\W\d][\w .@$/()#%-]{0,60}\Z|[@$][A-Za-z][\w.]*\Z")
+_COLUMN = re.compile(r"[^\W\d][\w .@$/()#%\[\]-]{0,60}\Z|[@$][A-Za-z][\w.]*\Z")
 # `#Fields: date time s-ip …` and `#fields⇥ts⇥uid…`
 _FIELDS = re.compile(r"#[Ff]ields:?[ \t]+(?P<names>\S.*)")
+# What the columns behind the last name are called: Windows' event viewer does not name the text.
+_REST = "rest"
 # What stands for a value that is missing.
 _MISSING = ("-", "(empty)")
 
@@ -131,9 +134,12 @@ def csv_rows(sign: str, first: str = "") -> Callable[[Iterable[str]], Rows]:
 
     def rows(lines: Iterable[str]) -> Rows:
         table = itertools.dropwhile(lambda line: first.strip() not in line, lines)
-        reader = csv.DictReader(table, restkey="", delimiter=sign)
+        reader = csv.DictReader(table, restkey=_REST, delimiter=sign)
         reader.fieldnames = _stripped(reader.fieldnames or ())
-        yield from reader
+        for row in reader:
+            if _REST in row:
+                row[_REST] = sign.join(row[_REST])
+            yield row
 
     return rows
 
@@ -162,7 +168,7 @@ def named_rows(lines: Iterable[str]) -> Rows:
             # CloudFront names its columns with blanks between them, and divides them by tabs.
             values = line.split("\t")
         if len(values) != len(names):
-            yield {}
+            yield unreadable(line)
             continue
         named = zip(names, values, strict=True)
         yield {name: value for name, value in named if value not in _MISSING}

@@ -15,14 +15,14 @@ from .excerpt import Excerpt
 from .records import RecordReader, as_bytes
 
 # The fields of OpenTelemetry's numbers.
-_OF_OTEL = (b"severity_number", b"severityNumber", b"SeverityNumber")
+OF_OTEL = (b"severity_number", b"severityNumber", b"SeverityNumber")
 # Fields that hold a level, the most usual first; the first one that a record has counts.
 LEVEL_FIELDS = (
     b"level", b"severity", b"lvl", b"loglevel", b"log_level", b"levelname", b"level_name", b"sev",
     b"log.level", b"severity_text", b"severityText", b"SeverityText", b"LogLevel", b"Level",
     b"Severity", b"@l", b"@level", b"error_severity", b"LevelDisplayName", b"logLevel",
     b"levelName", b"severityLevel", b"LEVEL", b"SEVERITY", b"Level Name", b"log.severity",
-    b"PRIORITY", *_OF_OTEL,
+    b"PRIORITY", *OF_OTEL,
 )  # fmt: skip
 _PLACE_OF = {name: place for place, name in enumerate(LEVEL_FIELDS)}
 # The object that holds a level where records have the Elastic Common Schema.
@@ -135,8 +135,8 @@ class LevelReader:
     """Reads the rank of a record's level.
 
     `fields_of` gives the fields of a record as they are read, with the groups of `line_format`.
-    `level_field` names a field that comes before all of the usual ones; `count` is told each time
-    whether it has a level.
+    `level_field` names a field that comes before all of the usual ones, and '' says that records
+    have no level; `count` is told each time whether that field has one.
 
     >>> LevelReader().rank({b"level": b"WARN"}), LevelReader().rank({b"message": b"x"})
     (5, 0)
@@ -151,8 +151,9 @@ class LevelReader:
         self._fields_of = fields_of
         self._count = count
         self._named: _NamedField | None = None
-        if level_field is not None:
+        if level_field:
             self._named = _NamedField(level_field)
+        self._has_none = level_field == ""
         # Words → ranks. Where levels are parts of lines, no field of a record says them.
         self._ranks: dict[Any, int] = {}
         # Whether the usual field is the first one that is asked for.
@@ -179,7 +180,7 @@ class LevelReader:
 
     def _slow_rank(self, record: Any) -> int:
         """The rank of any record, or of what stands in its place."""
-        if record is None:
+        if record is None or self._has_none:
             return UNKNOWN_RANK
         if record.__class__ is Excerpt:
             return int(record.rank)
@@ -222,7 +223,7 @@ class LevelReader:
             return UNKNOWN_RANK
         if name == _WINDOWS_LEVEL and _WINDOWS_EVENT in fields and value in _RANKS_OF_WINDOWS:
             return _RANKS_OF_WINDOWS[value]
-        if name in _OF_OTEL:
+        if name in OF_OTEL:
             return _rank_of_otel(value)
         rank = self._ranks.get(value)
         if rank is None:

@@ -2,8 +2,8 @@
 
 A number is seconds, milliseconds, microseconds or nanoseconds since 1970, told apart by its size:
 seconds of this century have ten digits, milliseconds thirteen, and so on. Windows counts the
-100 ns since 1601 (FILETIME). Read as ns since 1970, such a number would be of 1973 or 1974, when
-no log was written.
+100 ns since 1601 (FILETIME), and .NET those since the year 1 (ticks). Read as ns since 1970, such a
+number would be of 1973, 1974 or 1990, when nobody counted ns.
 """
 
 from __future__ import annotations
@@ -16,9 +16,11 @@ _NS = 1_000_000_000
 # Numbers up to these are seconds, milliseconds and microseconds: the year 5138 in each unit, while
 # the next unit has passed this in 1973.
 _UNITS = ((10**11, _NS), (10**14, 10**6), (10**17, 10**3))
-# FILETIME of 1970, and those of the years 2000 to 2100.
-_FILETIME_OF_1970 = 116_444_736_000_000_000
-_FILETIME = range(125_911_584_000_000_000, 157_469_184_000_000_000)
+# FILETIME and ticks of .NET: those of the years 2000 to 2100, and that of 1970.
+_HUNDREDS_OF_NS = (
+    (range(125_911_584_000_000_000, 157_469_184_000_000_000), 116_444_736_000_000_000),
+    (range(630_822_816_000_000_000, 662_380_416_000_000_000), 621_355_968_000_000_000),
+)
 # A number, and how JavaScript and `date` write one: /Date(1728997200123+0200)/, @1728997200.
 _NUMBER = re.compile(
     r"(?:/Date\(|@)?(?P<number>[+-]?\d+(?:[.,]\d*)?(?:[eE][+-]?\d+)?)(?:(?:[+-]\d{4})?\)/)?"
@@ -65,7 +67,7 @@ def digits_ns(text: str) -> int:
     """ns UTC of a number in a text, exactly. Raises RecordError `bad_time`."""
     if not re.fullmatch(r"[+-]?\d+(?:\.\d*)?", text):
         return number_ns(float(text))
-    if len(text) == 18 and text.isdigit() and int(text) in _FILETIME:
+    if len(text) == 18 and text.isdigit():
         return number_ns(int(text))
     whole, _, fraction = text.partition(".")
     if len(whole) > 30:
@@ -80,8 +82,9 @@ def digits_ns(text: str) -> int:
 
 def number_ns(number: float) -> int:
     """ns UTC of seconds, ms, µs or ns since 1970. Raises RecordError `bad_time`."""
-    if isinstance(number, int) and number in _FILETIME:
-        return in_range((number - _FILETIME_OF_1970) * 100)
+    for numbers, of_1970 in _HUNDREDS_OF_NS:
+        if isinstance(number, int) and number in numbers:
+            return in_range((number - of_1970) * 100)
     try:
         unit = _unit(number)
         # Whole numbers stay exact, which a float of ns does not.

@@ -98,6 +98,8 @@ _FORMS = [
         + _CLOCK
         + _ZONE
         + ")?",
+        # 2024. 10. 15. 오후 1:00:00
+        r"(?P<year>\d{4})\. ?(?P<month>\d\d?)\. ?(?P<day>\d\d?)\.?\s*" + _CLOCK + _ZONE,
         # Oct 15, 2024 1:00:00 PM
         _NAMED
         + r"[\s/-]+(?P<day>\d\d?)"
@@ -374,6 +376,9 @@ def _hour(parts: dict[str, str]) -> int:
     named = parts.get("before") or parts.get("after")
     if named:
         half = HALVES.get(named, named[0].lower())
+    if half == "p" and 12 < hour < 24:
+        # The clock has 24 hours, and PM says so once more.
+        return hour
     if half and not 1 <= hour <= 12:
         raise ValueError
     if half == "a":

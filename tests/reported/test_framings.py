@@ -195,14 +195,22 @@ def test_lines_that_part_records_are_none(tmp_path: Path) -> None:
     assert events[1][1] == "SYSCALL: arch=c000003e success=yes"
 
 
+# A request of OpenTelemetry with one log.
+OTLP = (
+    '{"resourceLogs": [{"scopeLogs": [{"logRecords": [{"timeUnixNano": "1728997200000000000", '
+    '"body": {"stringValue": "a"}}]}]}]}\n'
+)
+
+
 @pytest.mark.parametrize(
     ("rows", "damaged"),
     [
         (['{\n "message": "a"\n}\n', '{\n "message": \n}\n'], '{\n "message": \n}'),
         (['{ "message":\n "a" }\n', '{ "message":\n }\n'], '{ "message":\n }'),
         (["{'message': 'a'}\n", "{'message': \n"], "{'message':"),
+        ([OTLP, '{"resourceLogs": [{"scopeLogs": 7}]}\n'], '{"resourceLogs": [{"scopeLogs": 7}]}'),
     ],
-    ids=["map over lines", "JSON over lines", "map on a line"],
+    ids=["map over lines", "JSON over lines", "map on a line", "OpenTelemetry"],
 )
 def test_a_damaged_object_is_shown(rows: list[str], damaged: str, tmp_path: Path) -> None:
     whole, broken = rows

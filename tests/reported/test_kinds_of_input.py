@@ -280,6 +280,11 @@ def test_packed_under_the_name_of_another_packing(tmp_path: Path) -> None:
     assert messages(events) == [f"paid {n}".encode() for n in range(5)]
 
 
+def test_a_text_under_the_name_of_a_packing(tmp_path: Path) -> None:
+    events = read(tmp_path / "app.log.gz", json_lines().encode())
+    assert messages(events) == [f"paid {n}".encode() for n in range(5)]
+
+
 def test_zstd(tmp_path: Path) -> None:
     path = tmp_path / "app.log.zst"
     with pyarrow.CompressedOutputStream(pyarrow.OSFile(str(path), "wb"), "zstd") as out:

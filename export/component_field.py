@@ -1,0 +1,54 @@
+"""The field that holds the component of records: the logger that wrote them, or its module.
+
+Its name tells it, in whatever spelling and however deep it is nested. A few names mean other things
+as well, such as `target` or `category`: their values must look like the names of loggers, which
+have several parts.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from typing import Any
+
+from fluent_krone.reading.accessor import field_getter
+
+from .nested_fields import last_name, plain_fields
+
+# Names without capitals and signs, the surest first.
+_NAMES = (
+    *("component", "componentname", "logger", "loggername", "loglogger", "sourcecontext"),
+    *("module", "subsystem", "syslogidentifier"),
+)
+_NAMES_OF_MUCH = ("target", "category", "name", "class", "classname", "source")
+_SIGNS = re.compile(r"[\W_]")
+# `com.acme.Pump`, `app::api`
+_LOGGER = re.compile(rb"[A-Za-z_][\w$-]*(?:(?:\.|::)[\w$<>-]+)+")
+# More distinct components than this share of the records are none.
+_FEW = 0.1
+
+
+def find_component_field(sample: list[dict[bytes, Any]], say: Callable[[str], None]) -> str | None:
+    """The field's name or accessor, which is said; None where records have none."""
+    names = dict.fromkeys(name for record in sample for name, _ in plain_fields(record))
+    spelled: dict[str, str] = {}
+    for name in sorted(names, key=lambda name: name.count(".")):
+        spelled.setdefault(_SIGNS.sub("", last_name(name).lower()), name)
+    for spelling in (*_NAMES, *_NAMES_OF_MUCH):
+        found = spelled.get(spelling)
+        if found and _holds_components(found, sample, spelling in _NAMES):
+            say(f"component field, guessed: {found}")
+            return found
+    return None
+
+
+def _holds_components(name: str, sample: list[dict[bytes, Any]], is_sure: bool) -> bool:
+    """Whether all records have such a field, with few values; they look like loggers where the name
+    `is_sure` not.
+    """
+    values = list(map(field_getter(name), sample))
+    if not all(isinstance(value, bytes) and value for value in values):
+        return False
+    if len(set(values)) >= _FEW * len(sample):
+        return False
+    return is_sure or all(map(_LOGGER.fullmatch, set(values)))

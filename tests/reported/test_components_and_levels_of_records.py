@@ -1,0 +1,146 @@
+"""Components, levels and texts of records, under the names that loggers give them.
+
+Was wrong: only a `logger` or `component` at the top was a component, so that records of Quarkus,
+Elasticsearch, .NET or Rust had none. Numbers that count from debug upwards were read as syslog's,
+by which all was an alert. A text was taken for a template's, or for none where a number stood in
+it.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from export.source import settle
+from export.stages import Options
+from fluent_krone.inputs import read_events
+from fluent_krone.reading.levels import RANK_NAMES, levels_of
+from fluent_krone.reading.records import InputSettings, RecordReader
+
+EVENTS = 60
+TEXTS = ("order {} paid", "retry {} of 5 begins", "cannot open valve {}")
+
+
+def text_of(n: int) -> str:
+    return TEXTS[n % 3].format(100 + n * 7 % 31)
+
+
+def time_of(n: int) -> str:
+    return f"2024-10-15T13:00:{n:02d}.123Z"
+
+
+def settings_of(path: Path, said: list[str]) -> InputSettings:
+    return settle(Options(input=path, session_key=("tag",)), said.append, said.append)
+
+
+def put(folder: Path, write: Callable[[int], Any]) -> Path:
+    path = folder / "a.log"
+    path.write_text("".join(json.dumps(write(n)) + "\n" for n in range(EVENTS)))
+    return path
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "accessor"),
+    [
+        ("loggerName", "org.acme.Pump", "loggerName"),
+        ("log.logger", "o.e.n.Node", "log.logger"),
+        ("@module", "agent.server", "@module"),
+        ("SourceContext", "Acme.Pump", "SourceContext"),
+        ("Category", "Acme.Pump", "Category"),
+        ("target", "app::api", "target"),
+        ("log", {"logger": "pump"}, "$.log.logger"),
+    ],
+)
+def test_a_component_by_its_name(name: str, value: Any, accessor: str, tmp_path: Path) -> None:
+    path = put(tmp_path, lambda n: {"time": time_of(n), name: value, "message": text_of(n)})
+    settings = settings_of(path, [])
+    assert settings.component_field == accessor
+    reader = RecordReader(settings)
+    [(_, record), *_] = read_events(path)
+    component = value["logger"] if isinstance(value, dict) else value
+    assert reader.read(b"", record)[0].decode() == f"{component}: {text_of(0)}"
+
+
+@pytest.mark.parametrize("name", ["target", "category", "class"])
+def test_a_word_of_another_meaning_is_no_component(name: str, tmp_path: Path) -> None:
+    path = put(
+        tmp_path, lambda n: {"time": time_of(n), name: ["eu", "us"][n % 2], "message": text_of(n)}
+    )
+    assert settings_of(path, []).component_field is None
+
+
+@pytest.mark.parametrize(
+    ("more", "rank"),
+    [
+        # 1 is an information for some, and an alert for syslog
+        ({}, 0),
+        ({"label": "Note"}, 4),
+    ],
+)
+def test_numbers_that_count_upwards_are_no_levels_of_syslog(
+    more: dict[str, str], rank: int, tmp_path: Path
+) -> None:
+    def write(n: int) -> dict[str, Any]:
+        record = {"time": time_of(n), "level": 1 + (n % 10 == 9), "message": text_of(n)}
+        if more and n % 10 == 9:
+            return record | {"label": "Warning"}
+        return record | more
+
+    path = put(tmp_path, write)
+    said: list[str] = []
+    settings = settings_of(path, said)
+    levels = levels_of(RecordReader(settings))
+    [(_, record), *_] = read_events(path)
+    assert levels.rank(record) == rank
+    if not more:
+        assert any("no level is read" in line for line in said)
+
+
+def test_numbers_of_syslog_are_levels(tmp_path: Path) -> None:
+    path = put(
+        tmp_path, lambda n: {"time": time_of(n), "level": 3 if n % 9 else 6, "message": text_of(n)}
+    )
+    # Most are errors here, which is so rare that it has to be said.
+    assert settings_of(path, []).level_field == ""
+    path = put(
+        tmp_path, lambda n: {"time": time_of(n), "level": 6 if n % 9 else 3, "message": text_of(n)}
+    )
+    settings = settings_of(path, [])
+    ranks = [levels_of(RecordReader(settings)).rank(record) for _, record in read_events(path)]
+    assert {RANK_NAMES[rank] for rank in ranks} == {"info", "error"}
+
+
+def test_a_rendered_text_comes_before_its_template(tmp_path: Path) -> None:
+    path = put(
+        tmp_path,
+        lambda n: {"time": time_of(n), "message": "order {} did", "formattedMessage": text_of(n)},
+    )
+    settings = settings_of(path, [])
+    assert settings.message_field == "formattedMessage"
+
+
+@pytest.mark.parametrize("name", ["txt", "signature", "output"])
+def test_a_sentence_with_a_number_is_a_text(name: str, tmp_path: Path) -> None:
+    path = put(tmp_path, lambda n: {"time": time_of(n), "unit": "pump", name: text_of(n)})
+    assert settings_of(path, []).message_field == name
+
+
+def test_a_message_that_is_always_empty_is_none(tmp_path: Path) -> None:
+    path = put(
+        tmp_path,
+        lambda n: {"time": time_of(n), "msg": "", "method": "GET", "status": 200 + n % 2 * 204},
+    )
+    assert "msg" not in settings_of(path, []).message_field.split(",")
+
+
+def test_columns_behind_the_last_name_are_read(tmp_path: Path) -> None:
+    path = tmp_path / "events.csv"
+    rows = (f'Information,{time_of(n)},Pump,7000,"{text_of(n)}"\n' for n in range(EVENTS))
+    path.write_text("Level,Date and Time,Source,Event ID\n" + "".join(rows))
+    settings = settings_of(path, [])
+    [(_, record), *_] = read_events(path)
+    assert text_of(0) in RecordReader(settings).read(b"", record)[0].decode()
