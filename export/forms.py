@@ -51,6 +51,7 @@ GRAMMAR = PREPOSITIONS | word_set(
     some no more most less least one
     """
 )
+_AROUND_NUMBER = re.compile(r"[A-Za-z]{3,}<num>[A-Za-z]{3,}")
 _CALENDAR = re.compile(
     r"(?:mon|tue|wed|thu|fri|sat|sun|jan|feb|mar|apr|may|jun|jul|aug|sep|oct|nov|dec|am|pm"
     r"|utc|gmt|[ecmp][sd]t)\Z",
@@ -152,6 +153,9 @@ def _kind(slots: Sequence[Slot], i: int, before: str) -> str:
     word, after = slots[i].text, slots[i].after
     if "/" in word and _is_asked_for(slots, i, before):
         # `GET /orders/<id>`: which route it is tells requests apart.
+        return "hard"
+    if _AROUND_NUMBER.fullmatch(word):
+        # `job<num>done`: what stands around the number says what happened.
         return "hard"
     if WILDCARD.search(word) or _is_calendar(slots, i):
         return "value"

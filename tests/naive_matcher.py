@@ -13,6 +13,8 @@ V4 = r"\d{1,3}(\.\d{1,3}){3}([:/]\d+)?"
 V6 = r"([0-9a-fA-F]{0,4}:){2,7}[0-9a-fA-F.]{0,15}([%/]\w+)?"
 # Without the first bytes of Chinese, Japanese and Korean letters.
 IN_NUMBER = r"[\w\x80-\xe2\xee-\xff.:/,%+-]"
+# Where a letter of ours stands behind it.
+NUMBER_BEFORE_LETTERS = r"[<>~]?[-+]?\d[0-9_.:/,%+-]*"
 TYPES = {
     "num": rf"[<>~]?[-+]?\d{IN_NUMBER}*",
     "ip": rf"{V4}|{V6}",
@@ -87,6 +89,8 @@ class NaiveMatcher:
         is_before_thai = self.pieces[i][j + 1][:1] in (b"\xe0", b"\xe1")
         if kind == "num" and is_before_thai and re.search(rb"[\xe0\xe1]", value):
             return False
+        if kind == "num" and re.match(rb"[A-Za-z]", self.pieces[i][j + 1]):
+            return re.fullmatch(NUMBER_BEFORE_LETTERS.encode(), value) is not None
         if kind in TYPES:
             return re.fullmatch(TYPES[kind].encode(), value, re.DOTALL) is not None
         wide = self.wide[i]

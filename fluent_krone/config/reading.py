@@ -49,7 +49,8 @@ class Input:
         STRING,
         None,
         "The field that holds the level, where it has no usual name. Without it, `level`, "
-        "`severity`, `log.level` and other usual names are looked for.",
+        "`severity`, `log.level` and other usual names are looked for; where it is empty, records "
+        "have no level.",
         commands=READING,
     )
     line_format: str | None = parameter(

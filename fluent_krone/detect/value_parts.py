@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import re
+from collections import Counter
 from collections.abc import Iterable
 
 # A path or the like, with a last name; and the digits that what stands before it may have. More are
@@ -14,9 +15,26 @@ _MOST_IN_PLACE = 2
 # A number with more digits before its point is an id, whatever its range; and what is written with
 # more characters altogether is a text.
 _MOST_DIGITS, _LONGEST_NUMBER = 18, 40
-# A number and its unit in one word. Units are not converted, since a program nearly always writes
-# the same one; where it has several, the range holds the numbers of all of them.
-_WITH_UNIT = re.compile(rb"(-?\d+(?:\.\d+)?)(?:(?:[nmu]|\xc2\xb5)?s|sec|min|h|[kKMGT]?i?[bB]|%)")
+# A number and its unit in one word.
+_WITH_UNIT = re.compile(rb"(-?\d+(?:\.\d+)?)((?:[nmu]|\xc2\xb5)?s|sec|min|h|[kKMGT]?i?[bB]|%)")
+# Units that can be converted: of time in seconds, and of size.
+_SECONDS = {
+    b"ns": 1e-9,
+    b"us": 1e-6,
+    b"\xc2\xb5s": 1e-6,
+    b"ms": 1e-3,
+    b"s": 1.0,
+    b"sec": 1.0,
+    b"min": 60.0,
+    b"h": 3600.0,
+}
+_SIZES = {
+    prefix + b: 1024.0**power
+    for power, prefixes in enumerate((b" ", b"kK", b"M", b"G", b"T"))
+    for prefix in (bytes([one]).strip() + i for one in prefixes for i in (b"", b"i"))
+    for b in (b"b", b"B")
+}
+_KINDS_OF_UNITS = (_SECONDS, _SIZES)
 # Numbers with a comma: one before decimals, where points may part thousands, or commas that part
 # thousands themselves.
 _DECIMAL_COMMA = re.compile(rb"(-?(?:\d{1,3}(?:\.\d{3})+|\d+)),(\d+)(?![\d.,])")
@@ -63,6 +81,42 @@ def as_number(value: bytes) -> float | None:
     except ValueError:
         return None
     return number if math.isfinite(number) else None
+
+
+def usual_unit(values: Iterable[bytes]) -> bytes:
+    """The unit that most values have, of those that can be converted; empty for no such unit.
+
+    >>> usual_unit([b"512KB", b"7MB", b"9KB"]), usual_unit([b"7", b"9%"])
+    (b'KB', b'')
+    """
+    units = (found[2] for value in values if (found := _WITH_UNIT.fullmatch(value)))
+    most = Counter(unit for unit in units if any(unit in kind for kind in _KINDS_OF_UNITS))
+    return max(most, key=lambda unit: (most[unit], unit), default=b"")
+
+
+def in_unit(value: bytes, unit: bytes) -> bytes:
+    """The number that a value is in a unit; empty where it has another kind of unit.
+
+    A unit of the log's own stands behind each number. Where no unit is asked for, a value is as it
+    stands.
+
+    >>> in_unit(b"7MB", b"KB"), in_unit(b"1.5s", b"ms"), in_unit(b"5ms", b"s"), in_unit(b"7s", b"")
+    (b'7168', b'1500', b'0.005', b'7s')
+    >>> in_unit(b"7MB", b"ms"), in_unit(b"7kbits", b"kbits"), in_unit(b"7", b"kbits")
+    (b'', b'7', b'')
+    """
+    if b"," in value:
+        value = with_point(value)
+    head = value.removesuffix(unit)
+    kind = next((kind for kind in _KINDS_OF_UNITS if unit in kind), None)
+    if kind is None:
+        return head if value.endswith(unit) else b""
+    found = _WITH_UNIT.fullmatch(value)
+    if head[-1:].isdigit() or found is None:
+        return head
+    if found[2] not in kind:
+        return b""
+    return b"%.9g" % (float(found[1]) * kind[found[2]] / kind[unit])
 
 
 def with_point(value: bytes) -> bytes:

@@ -27,10 +27,12 @@ from .tails import Range, range_of, reaches_zero
 from .times import range_from_row, range_to_row
 from .value_parts import (
     as_number,
+    in_unit,
     is_place,
     is_quantity,
     resolution_of,
     unit_of,
+    usual_unit,
     without_letter,
     without_port,
     without_tail,
@@ -121,7 +123,7 @@ class KnownRange:
     floor: float = 0.0
     # Whether each number has a letter behind it, as the seat 12A.
     has_letter: bool = False
-    # What stands behind each number, where it is no usual unit.
+    # The unit of the range. Other units of its kind are converted, such as MB and KB.
     unit: bytes = b""
     # Which letters stand behind numbers, as hashes; any, where there are none of these.
     letters: frozenset[str] = frozenset()
@@ -146,9 +148,7 @@ class KnownRange:
     def _number(self, value: bytes) -> float | None:
         if self.has_letter:
             value = without_letter(value)
-        if not value.endswith(self.unit):
-            return None
-        return as_number(value.removesuffix(self.unit))
+        return as_number(in_unit(value, self.unit))
 
     def _is_new(self, number: float | None) -> bool:
         if number is None:
@@ -293,7 +293,7 @@ def _known_by_part(column: _Column) -> Known | None:
     some = column.values[:_SOME]
     unit = unit_of(some[0])
     if unit and all(unit_of(value) == unit for value in column.values):
-        found_range = _range(column.mapped(lambda value: value.removesuffix(unit)))
+        found_range = _range(column.mapped(lambda value: in_unit(value, unit)))
         return found_range and replace(found_range, unit=unit)
     if all(value != without_letter(value) for value in some):
         found_range = _range(column.mapped(without_letter))
@@ -368,10 +368,12 @@ def _known_set(one: list[bytes], other: list[bytes]) -> KnownSet | None:
 
 
 def _range(column: _Column) -> KnownRange | None:
+    unit = usual_unit(column.values)
+    column = column.mapped(lambda value: in_unit(value, unit))
     found = _known_range(*column.halves())
     if found is None or _drifts(column):
         return None
-    return found
+    return replace(found, unit=unit)
 
 
 def _known_range(one: list[bytes], other: list[bytes]) -> KnownRange | None:

@@ -63,7 +63,7 @@ module Fluent::Plugin
     config_param :time_format, :string, default: nil
     desc 'The time zone of times without an offset, by its IANA name, such as `Europe/Berlin`. Without it, the bundle\'s zone is used, or UTC.'
     config_param :timezone, :string, default: nil
-    desc 'The field that holds the level, where it has no usual name. Without it, `level`, `severity`, `log.level` and other usual names are looked for.'
+    desc 'The field that holds the level, where it has no usual name. Without it, `level`, `severity`, `log.level` and other usual names are looked for; where it is empty, records have no level.'
     config_param :level_field, :string, default: nil
     desc 'A regular expression with named groups that cuts a raw line into fields. Where it has a group `header`, that is all before the message, the session key is the first that its regular expression finds in the whole line. Its groups `date`, `time` and `time_zone` make the time together, unless `time_field` names a field.'
     config_param :line_format, :string, default: nil

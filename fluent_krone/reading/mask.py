@@ -52,6 +52,8 @@ _VALUE = re.compile(
     re.VERBOSE,
 )
 _PREFIXED = re.compile(r"([A-Za-z]+[_-])(?=\S)|([A-Za-z_]+)[0-9]+\Z")
+# A number between words, as in `job1037done`.
+_WITHIN = re.compile(r"([A-Za-z]{3,})[0-9]+([A-Za-z]{3,})")
 # A pod of Kubernetes: its deployment, and two hashes without vowels.
 _POD = re.compile(
     r"([a-z][\w.-]*?-)[bcdfghjklmnpqrstvwxz2456789]{8,10}-[bcdfghjklmnpqrstvwxz2456789]{5}"
@@ -150,6 +152,9 @@ def _mask_word(text: str) -> str:
     digits = sum(map(len, _DIGIT.findall(text)))
     if digits <= 2:
         return text
+    within = _WITHIN.fullmatch(text)
+    if within:
+        return f"{within[1]}<num>{within[2]}"
     prefix = _PREFIXED.match(text)
     if prefix is None:
         return "<code>"

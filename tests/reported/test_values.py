@@ -39,6 +39,7 @@ def templates_of(*forms: str, count: int = 40) -> set[str]:
         ("payment of order {n}", "payment of order 17 failed"),
         ("worker {n} done", "worker pool exhausted, none done"),
         ("接続{n}成功", "接続7不成功"),
+        ("batch job{n}done", "batch job7notdone"),
         ("用户{n}登录", "用户7未登录"),
         ("耗时{n}毫秒", "耗时7分毫秒"),
         ("주문{n}성공", "주문7미성공"),
@@ -257,3 +258,11 @@ def test_the_request_in_an_error_is_not_what_it_is_about() -> None:
     form = 'upstream timed out (110), client: 10.0.0.{n}, request: "GET /a/{r} HTTP/1.1", host: "x"'
     mined = mine(form.format(n=n, r=f"r{chr(97 + n % 26)}oute") for n in range(80))
     assert len(mined.templates) == 1
+
+
+def test_what_stands_around_a_number_says_what_happened() -> None:
+    """Was wrong: letters behind a number were part of it, and `7notdone` a value of `job<num>`."""
+    done = (f"job{1000 + n}done" for n in range(40))
+    not_done = (f"job{5000 + n}notdone" for n in range(6))
+    mined = mine([*done, *not_done, *["started"] * 3])
+    assert {"job<num>done", "job<num>notdone"} <= set(mined.templates)

@@ -308,6 +308,28 @@ def test_a_number_with_its_unit_is_a_number(unit: str) -> None:
     assert found.worst_of([4], [zero])["values"] > 0
 
 
+@pytest.mark.parametrize(
+    ("usual", "same", "far"),
+    [
+        # Wrong before: units were not looked at, and 7MB was less than 512KB.
+        ("{}KB", "0.2MB", "7MB"),
+        ("{}ms", "0.2s", "9s"),
+    ],
+)
+def test_numbers_are_judged_in_one_unit(usual: str, same: str, far: str) -> None:
+    rng = random.Random(2)
+    found = learnt([usual.format(rng.randrange(120, 520)).encode() for _ in range(600)])
+    assert found.worst_of([4], [(same.encode(),)]) == {"values": 0.0, "values.range": 0.0}
+    assert found.worst_of([4], [(far.encode(),)])["values.range"] > 0
+    # What has another kind of unit is no such number.
+    assert found.worst_of([4], [(b"200%",)])["values"] > 0
+    both = learnt(
+        [*(usual.format(rng.randrange(120, 520)).encode() for _ in range(600)), b"0.2MB", b"0.2s"]
+        * 2
+    )
+    assert not both.slots
+
+
 def numbers_of(values: Sequence[bytes]) -> KnownRange:
     """The range of a slot that had these values, one a session."""
     found = learn_values([((4,), ((value,),)) for value in values]).slots[4, 0]
