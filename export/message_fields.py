@@ -56,10 +56,7 @@ def message_field(options: Options, sample: list[dict[bytes, Any]], say: Say) ->
         names = (*_rendered(sample), *_MESSAGE_NAMES, *_other_messages(sample))
         message = next((name for name in names if _is_text(name, sample)), None)
     if message is None:
-        # `event` may as well be an object, and `msg` empty in all records.
-        plain = {name for record in sample for name in plain_names(record)}
-        usual = (name for name in _MESSAGE_NAMES if name in plain)
-        message = next((name for name in usual if any(_values_of(name, sample))), None)
+        message = _usual_name(sample)
         composed = named_first(sample, options.session_key)
         others = _others(sample, {*composed, *options.session_key})
         if composed:
@@ -76,6 +73,16 @@ def message_field(options: Options, sample: list[dict[bytes, Any]], say: Say) ->
             return _made_of(fields, f"records say more than {message}", sample, say)
     _check_that_it_is_there(message or "message", options, sample)
     return message or "message"
+
+
+def _usual_name(sample: list[dict[bytes, Any]]) -> str | None:
+    """The first usual name of a message that records have, although it holds no text.
+
+    `event` may as well be an object, and `msg` empty in all records.
+    """
+    plain = {name for record in sample for name in plain_names(record)}
+    usual = (name for name in _MESSAGE_NAMES if name in plain)
+    return next((name for name in usual if any(_values_of(name, sample))), None)
 
 
 def _check_that_it_is_there(message: str, options: Options, sample: list[dict[bytes, Any]]) -> None:
