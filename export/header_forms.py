@@ -116,7 +116,7 @@ WRAPPED = (
 )
 # What may stand behind a bracket or a level.
 BEHIND = (
-    r" *\t+",
+    r" *\t+ *",
     rf" *:? +{header_stamps.SEPARATOR}:? +",
     r">+ +",
     r" *\|+ *",
@@ -134,6 +134,7 @@ SIGNED = (
     r"(?<pid>\d+)/[A-Za-z]\w* +",
     rf"(?<value>{_FILE})\(\d+\)(?: *: +| +)",
     rf"(?<value>{_NAME})[\[(] *(?<pid>\d+)(?::\w+)? *[\])]:? +",
+    rf"(?<value>{_NAME}) \((?<pid>\d+)\): +",
     # bunyan: name/process on host:
     rf"(?<value>{_NAME})/(?<pid>\d+)(?: on [\w.-]+)?: +",
     rf"(?<value>{_NAME}){_LINE}(?:[\[(] *(?<pid>\d+)(?::\w+)? *[\])])?: +",

@@ -25,7 +25,9 @@ _FEW_SHARE = 0.25
 # Messages that begin with so many different words are of several kinds.
 _KINDS = 3
 # A sign behind a column with which no message goes on: a dash, a bar, a tab.
-_SURE_SIGN = re.compile(rf"(?:{re.escape(header_stamps.SEPARATOR)}(?::\?)? \+|\\\|\+? \*|\\t\+)\Z")
+_SURE_SIGN = re.compile(
+    rf"(?:{re.escape(header_stamps.SEPARATOR)}(?::\?)? \+|\\\|\+? \*|\\t\+(?: \*)?)\Z"
+)
 # A comma behind quotes, which stands between columns and not within a sentence.
 _BEHIND_QUOTES = r"\"[,;] *"
 
