@@ -30,7 +30,7 @@ from fluent_krone.detect.tails import STEEPEST
 from .faults import HANGING, KINDS, Injector
 from .fit_witnesses import DENSITY, WAITING, FittedWitnesses, Forms, fit_witnesses
 from .floors import density_floor
-from .held_out import expected_share
+from .held_out import as_of_all, expected_share
 from .misfits import BEYOND_DOUBT, Misfits
 from .plan_budget import plan_budget
 from .steepness import steepest_of
@@ -220,6 +220,7 @@ class _Trial:
         self._forms = Forms(hierarchy)
         self._known = {session.keys for session in sessions}
         self._steepest = STEEPEST
+        self._folds = 0
         self.normal: dict[str, Doubles] = {}
         self._faulty: dict[str, dict[str, list[float]]] = {}
 
@@ -230,6 +231,7 @@ class _Trial:
         folds = min(max(_FEWEST_FOLDS, folds), size)
         if folds < 2:
             return
+        self._folds = folds
         faults = min(self._most_faults, _FAULTY_EVENTS * size // events)
         table = tabulate([session.keys for session in self._sessions], self._hierarchy)
         self._steepest = steepest_of(self._sessions, self._hierarchy)
@@ -293,12 +295,13 @@ class _Trial:
     def result(self, asked: float, left_out: tuple[int, ...] = ()) -> Calibration:
         if not self.normal:
             return _uncalibrated(asked)
+        normal = self._as_of_all(self.normal)
         faulty = {
-            kind: {name: np.array(scores) for name, scores in of_kind.items()}
+            kind: self._as_of_all({name: np.array(scores) for name, scores in of_kind.items()})
             for kind, of_kind in self._faulty.items()
             if of_kind
         }
-        budget = plan_budget(self.normal, faulty)
+        budget = plan_budget(normal, faulty)
         threshold = budget.thresholds(asked)[DENSITY]
         detection = {
             kind: {_told(n): _share(scores, budget.thresholds(n)) for n in TOLD}
@@ -310,11 +313,14 @@ class _Trial:
             budget=budget.to_json(),
             asked=asked,
             detection=detection,
-            false_alarms={_told(n): _share(self.normal, budget.thresholds(n)) for n in TOLD},
-            expected={_told(n): expected_share(self.normal, budget.thresholds(n)) for n in TOLD},
+            false_alarms={_told(n): _share(normal, budget.thresholds(n)) for n in TOLD},
+            expected={_told(n): expected_share(normal, budget.thresholds(n)) for n in TOLD},
             left_out=left_out,
             steepest=self._steepest,
         )
+
+    def _as_of_all(self, scores: Mapping[str, Doubles]) -> dict[str, Doubles]:
+        return as_of_all(scores, len(self._sessions), self._folds)
 
 
 def _told(false_alarms: float) -> str:

@@ -14,6 +14,7 @@ from synthetic import ARRIVED, BYE, CLOSE, GOING, NORMAL, OPEN, OPENED, STUCK, U
 from export import calibrate
 from export.calibrate import band_of
 from export.faults import Injector
+from export.fit_witnesses import fit_steps
 from export.to_onnx import fit_onnx
 from export.traces import Trace
 from export.train import fit_density
@@ -193,6 +194,17 @@ def test_normal_sessions_stay_normal_and_gross_ones_do_not() -> None:
 def test_what_is_likelier_than_one_in_ten_thousand_is_never_flagged() -> None:
     found = calibrate.calibrate(rides(1000), tree())
     assert found.threshold >= math.log(10_000) - 1e-3
+
+
+def test_an_odd_order_is_no_odder_in_service_than_where_its_threshold_was_taken_from() -> None:
+    """Wrong before: it was judged by fewer sessions there, and later ones like it were flagged."""
+    usual = [(OPEN, OPENED, GOING, ARRIVED, CLOSE)] * 400
+    odd = (OPEN, GOING, OPENED, ARRIVED, CLOSE)
+    held_out = calibrate.calibrate([*usual, odd], tree()).plans.largest
+    in_service = fit_steps([Trace(keys) for keys in usual], tree()).order.worst(odd)
+    for view in ("recent", "progress", "pair"):
+        assert in_service[view] > 5
+        assert held_out[f"order.{view}"][0] == pytest.approx(in_service[view], rel=2e-3)
 
 
 def test_the_same_sessions_and_seed_give_the_same() -> None:
