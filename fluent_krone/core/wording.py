@@ -18,7 +18,7 @@ _REMEMBERED = 4_096
 _WILDCARDS = re.compile(r"(?:<[*a-z]+>|\W)+")
 _WORD = re.compile(r"<[*a-z]+>|[^\W_]+")
 # What may stand behind a word of a sentence.
-_PUNCTUATION = ".,:;()"
+_PUNCTUATION = ".,:;()|"
 # A word such as `event=cart.loaded` or `msg="cart loaded"`: a key and its value.
 _KEY_VALUE = re.compile(r"([\w.\-]+)=(.+)")
 # A key of how a step ended, alone or as the last part of a name.
@@ -26,8 +26,11 @@ _STATUS_KEY = re.compile(
     r"(?:.*[._-])?(?:status|state|code|rc|result|outcome|verdict|reply|response|decision)",
     re.IGNORECASE,
 )
-# A word of a template: a value in quotation marks is one, however many blanks it has.
-_TEMPLATE_WORD = re.compile(r"""[\w.\-]+="[^"]*"\S*|\S+""")
+# A word of a template: a value in quotation marks is one, however many blanks it has, and pairs of
+# a key and a value may have other signs than blanks between them, as in `39=<num>|54=<num>|`.
+_IN_WORD = r"(?:(?![|;,&][\w.\-]+=)\S)"
+_TEMPLATE_WORD = re.compile(rf"""[\w.\-]+="[^"]*"{_IN_WORD}*|{_IN_WORD}+""")
+_WILDCARD = re.compile(r"<[*a-z]+>")
 
 
 class Wording:
@@ -55,8 +58,11 @@ class Wording:
         return any(self._is_variant(text, old) for _, old in self._as_long(text))
 
     def is_other_status(self, text: str) -> bool:
-        """Whether a new template has another status where one of training has one: another value
-        of a key such as `result`, or another word in capitals, as `DENY` in place of `OK`."""
+        """Whether a new template has another status where one of training has one.
+
+        That is another value of a key such as `result`, another word in capitals, as `DENY` in
+        place of `OK`, or another word behind a colon where training has several.
+        """
         known = self._statuses.get(text)
         if known is None:
             if len(self._statuses) >= _REMEMBERED:
@@ -72,11 +78,15 @@ class Wording:
         ]
         if any(_is_status(word) and _is_status(old) for [(word, old)] in pairs):
             return True
+        words = words_of(text)
+        if len({old for [(word, old)] in pairs if _stands_behind_colon(words, word)}) > 1:
+            return True
         # Where all words are in capitals, they tell nothing.
         is_told_by_capitals = not _WILDCARDS.sub("", text).isupper()
         return is_told_by_capitals and any(
-            # Several new codes in one place are a wildcard by now.
-            _is_code(old) and (_is_code(word) or _WILDCARDS.fullmatch(word))
+            # Several new codes in one place are a wildcard by now, and so may the old ones be.
+            (_is_code(old) and (_is_code(word) or _WILDCARDS.fullmatch(word)))
+            or (_is_code(word) and _is_wildcard(old))
             for [(word, old)] in pairs
         )
 
@@ -141,12 +151,16 @@ def words_of(template: str) -> list[str]:
 
     >>> words_of('msg="cart loaded" items=<num>')
     ['msg="cart loaded"', 'items=<num>']
+    >>> words_of("order 39=<num>|54=<num>|")
+    ['order', '39=<num>', '54=<num>|']
     """
     return _TEMPLATE_WORD.findall(template)
 
 
 def differing_words(one: str, other: str) -> list[tuple[str, str]] | None:
     """The words in which two templates differ, in pairs; None where one has more words.
+
+    A wildcard of a new template takes whatever stood there so far, so that its sort tells nothing.
 
     >>> differing_words("paid <num> EUR to ledger", "paid <num> USD to ledger")
     [('EUR', 'USD')]
@@ -155,7 +169,10 @@ def differing_words(one: str, other: str) -> list[tuple[str, str]] | None:
     others = words_of(other)
     if len(words) != len(others):
         return None
-    return [pair for pair in zip(words, others, strict=True) if pair[0] != pair[1]]
+    pairs = zip(words, others, strict=True)
+    return [
+        pair for pair in pairs if _WILDCARD.sub("<*>", pair[0]) != _WILDCARD.sub("<*>", pair[1])
+    ]
 
 
 def _is_status(word: str) -> bool:
@@ -164,9 +181,23 @@ def _is_status(word: str) -> bool:
     return pair is not None and _STATUS_KEY.fullmatch(pair[1]) is not None
 
 
+def _stands_behind_colon(words: Sequence[str], word: str) -> bool:
+    """Whether a word is what a sentence says of something: `unknown` in `Address checked: unknown`.
+
+    The first word of a message may be a component, and what stands behind it the verb.
+    """
+    at = words.index(word)
+    return at > 1 and words[at - 1].endswith(":")
+
+
 def _is_code(word: str) -> bool:
     """Whether a word, or the value of `key=value`, is written in capitals."""
     return word.rpartition("=")[2].strip(_PUNCTUATION).isupper()
+
+
+def _is_wildcard(word: str) -> bool:
+    """Whether any value stands in a word's place, or behind its key."""
+    return _WILDCARD.fullmatch(word.rpartition("=")[2].strip(_PUNCTUATION)) is not None
 
 
 def likeness(one: str, other: str) -> float:

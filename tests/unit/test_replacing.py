@@ -86,6 +86,45 @@ def test_a_code_in_place_of_a_code_is_no_other_wording() -> None:
     assert not wording.is_other_status("JOB <num> OF CHAIN DONE")
 
 
+def test_another_word_behind_a_colon_is_another_status_where_training_has_several() -> None:
+    """Wrong before: `Address checked: unknown` was a step of a changed program."""
+    wording = Wording(
+        [
+            "Address checked: valid, postcode <num>",
+            "Address checked: corrected, postcode <num>",
+            "worker: started job <num>",
+            "worker: stopped job <num>",
+            "Session key: stored for user <num>",
+        ]
+    )
+    assert wording.is_other_status("Address checked: unknown, postcode <num>")
+    assert not wording.is_other_status("worker: paused job <num>")
+    assert not wording.is_other_status("Session key: saved for user <num>")
+
+
+def test_pairs_that_no_blank_parts_are_words_of_their_own() -> None:
+    """Wrong before: a message of FIX was one word, and another code in it was a changed program."""
+    wording = Wording(
+        [
+            "session: -> 8=FIX.4.4|35=<num>|150=<num>|39=<num>|37=<code>|10=<num>|",
+            "session: -> 8=FIX.4.4|35=<num>|150=F|32=<num>|30=XETR|10=<num>|",
+            "session: -> 8=FIX.4.4|35=<num>|150=F|32=<num>|30=CEUX|10=<num>|",
+        ]
+    )
+    for text in (
+        "session: -> 8=FIX.4.4|35=<num>|150=<num>|39=C|37=<hex>|10=<num>|",
+        "session: -> 8=FIX.4.4|35=<num>|150=F|32=<num>|30=DARK9|10=<num>|",
+    ):
+        assert wording.is_variant(text)
+        assert wording.is_other_status(text)
+    assert not wording.is_other_status(
+        "session: -> 8=FIX.4.4|35=<num>|150=F|31=<num>|29=XETR|10=<num>|"
+    )
+    assert not wording.is_other_status(
+        "session: -> 8=FIX.4.4|35=<num>|150=<num>|39=c|37=<hex>|10=<num>|"
+    )
+
+
 def test_another_word_of_a_sentence_says_otherwise_and_a_value_does_not() -> None:
     wording = Wording(
         [
