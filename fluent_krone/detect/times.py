@@ -2,14 +2,16 @@
 
 Each transition has the range of gaps that training had. Where these are like the gaps before the
 same step after any other one, since the step itself takes that long, all of them count: there are
-more of them, which proves more of how long it may take. Rare transitions are judged by the gaps
-between their actions, and where these are rare too they have no limit. At serve time a transition
-is two numbers, the shortest and the longest gap that is no deviation.
+more of them, which proves more of how long it may take. All rare transitions to a step are judged
+as one. Where they are rare even together, the gaps between their actions are taken, and where these
+are rare too they have no limit. At serve time a transition is two numbers, the shortest and the
+longest gap that is no deviation.
 """
 
 from __future__ import annotations
 
 import math
+from bisect import bisect_right
 from collections.abc import Hashable, Iterable, Mapping, Sequence
 from dataclasses import replace
 from statistics import median
@@ -26,9 +28,16 @@ FEWEST = 30
 # The gaps of a transition are like all gaps before its second step where none of these quantiles
 # differs by more than this, as a difference of logarithms: 0.25 is a factor of 1.28.
 _QUANTILES, _ALIKE = (0.25, 0.5, 0.75, 0.9), 0.25
+# Quantiles of few gaps differ by chance. They are also alike where the share of the gaps below the
+# quantile of all is no more than so many standard errors from what it should be, and the difference
+# is smaller than this. Of 131 orders that were cancelled after one step, two waited for half an
+# hour: by the ten longest of these alone that was out of all likelihood, and hid slow steps.
+_ERRORS, _ALIKE_BY_CHANCE = 3.0, 0.7
 # All gaps are taken only where they are at least so many times as many as those of the transition:
 # a few more would prove no more.
 _MANY_MORE = 2
+# Stands for all steps that come before another one rarely. No log key is negative.
+_ANY = -1
 # A gap is called too short only where even the shortest of training are this many units long:
 # below, it is the resolution of the clock that is judged.
 _SHORTEST_UNITS = 10
@@ -53,7 +62,7 @@ class Times:
 
     def range_between(self, before: int, step: int) -> Range | None:
         """The gaps that training had from `before` to `step`; None where it had too few."""
-        found = self.steps.get((before, step))
+        found = self.steps.get((before, step)) or self.steps.get((_ANY, step))
         # A step that the bundle does not know has no action.
         if found is None and max(before, step) < len(self._action_of):
             found = self.actions.get((self._action_of[before], self._action_of[step]))
@@ -105,7 +114,17 @@ def measure_times(
             steps.setdefault((before, step), []).append(gap_s)
             actions.setdefault((action_of[before], action_of[step]), []).append(gap_s)
     unit = resolution(gaps for table in steps.values() for gaps in table)
-    return Times(hierarchy, _of_steps(steps, unit, steepest), _ranges(actions, unit, steepest))
+    of_steps = _of_steps(_with_rare_as_one(steps), unit, steepest)
+    return Times(hierarchy, of_steps, _ranges(actions, unit, steepest))
+
+
+def _with_rare_as_one(table: Mapping[Pair, list[float]]) -> dict[Pair, list[float]]:
+    """The gaps of transitions, all rare ones to a step as one from any step."""
+    found: dict[Pair, list[float]] = {}
+    for (before, step), gaps in table.items():
+        other = before if len(gaps) >= FEWEST else _ANY
+        found.setdefault((other, step), []).extend(gaps)
+    return found
 
 
 def _of_steps(
@@ -122,11 +141,22 @@ def _of_steps(
         gaps = table[other, step]
         if len(before[step]) < _MANY_MORE * len(gaps):
             continue
-        pairs = zip(_quantiles(gaps, own.unit), quantiles[step], strict=True)
-        if all(abs(one - another) < _ALIKE for one, another in pairs):
+        if _are_alike(gaps, own.unit, quantiles[step]):
             # What an alert says of them is still of this transition.
             ranges[other, step] = replace(of_all[step], count=own.count, median=own.median)
     return ranges
+
+
+def _are_alike(gaps: Sequence[float], unit: float, quantiles: Sequence[float]) -> bool:
+    """Whether gaps have these `quantiles`, or others only by chance, since they are few."""
+    ranked = [math.log(gap + unit) for gap in sorted(gaps)]
+    own = _quantiles(gaps, unit)
+    for share, one, another in zip(_QUANTILES, own, quantiles, strict=True):
+        error = math.sqrt(share * (1 - share) / len(gaps))
+        by_chance = abs(bisect_right(ranked, another) / len(gaps) - share) < _ERRORS * error
+        if abs(one - another) >= (_ALIKE_BY_CHANCE if by_chance else _ALIKE):
+            return False
+    return True
 
 
 def _quantiles(gaps: Sequence[float], unit: float) -> list[float]:

@@ -136,6 +136,45 @@ def test_a_step_that_takes_longer_after_another_one_is_measured_by_its_own_gaps(
     assert longer.score(OPEN, OPENED, 10 * SECOND) > 8
 
 
+def test_rare_transitions_to_a_step_are_judged_as_one() -> None:
+    """Wrong before: they were judged by their actions, whose other steps were quicker."""
+    rng = random.Random(7)
+
+    def taking(
+        count: int, *pair: int, usual_s: float = 1.0
+    ) -> list[tuple[Sequence[int], list[int]]]:
+        return [
+            (pair, [round(usual_s * rng.lognormvariate(0, 0.3) * SECOND)]) for _ in range(count)
+        ]
+
+    rare = [*taking(20, GOING, OPENED), *taking(20, CLOSE, OPENED)]
+    usual = [*taking(300, OPEN, OPENED), *taking(3_000, GOING, ARRIVED, usual_s=0.01)]
+    found = measure_times(usual + rare, tree())
+    for seconds in (1, 20):
+        expected = pytest.approx(found.score(OPEN, OPENED, seconds * SECOND), rel=0.1)
+        assert found.score(GOING, OPENED, seconds * SECOND) == expected
+    assert found.score(CLOSE, OPENED, 20 * SECOND) > 8
+    back = times_from_json(json.loads(json.dumps(times_to_json(found))), tree())
+    assert back.score(CLOSE, OPENED, 20 * SECOND) > 8
+    # Rare even together.
+    assert measure_times(usual + rare[:20], tree()).score(GOING, OPENED, 20 * SECOND) == 0
+
+
+def test_few_gaps_that_differ_by_chance_are_judged_with_all_before_their_step() -> None:
+    """Wrong before: of 130 gaps with a heavy tail, the longest ones came out as impossible."""
+    worst = 0.0
+    for seed in range(20):
+        rng = random.Random(seed)
+        gaps = [
+            ((other, OPENED), (round(min(rng.paretovariate(0.9), 3_000) * SECOND),))
+            for other, number in ((OPEN, 700), (ARRIVED, 130))
+            for _ in range(number)
+        ]
+        found = measure_times(gaps, tree())
+        worst = max(worst, found.score(ARRIVED, OPENED, 3_000 * SECOND))
+    assert worst < 12
+
+
 def ranges_of(spreads: Sequence[float]) -> dict[int, Range]:
     """Ranges of numbers around 100, with these spreads of their logarithms."""
     rng = np.random.default_rng(4)
