@@ -23,7 +23,7 @@ from functools import lru_cache
 from itertools import pairwise
 
 from fluent_krone.errors import RecordError
-from fluent_krone.reading.records import OF_A_PANIC, OF_PARTING, compile_bytes
+from fluent_krone.reading.records import GOES_ON, compile_bytes
 from fluent_krone.reading.times import TimeReader
 
 from . import header_shapes as shapes
@@ -34,6 +34,8 @@ from .header_times import FORMATS, closed, compiled, stamps
 
 # The share of the lines that a header must be found in; below it the whole line is the message.
 MIN_SHARE = 0.6
+# Where a smaller share of the lines can be the first of their records, records have several lines.
+_MANY_HEADS = 0.5
 # Words before a time that is read although the message begins with the line.
 _FAR = 6
 # What stands before such a time; there may be more words than in the lines that were looked at.
@@ -50,10 +52,7 @@ _CALENDAR = frozenset(
 
 # Lines whose chains are looked for; each chain found is then tried on all lines.
 _READ = 300
-_CONTINUED = re.compile(
-    r"\s+at |\s*\Z|\s{4,}[^\s\d\[]|\t\S|Caused by: |Traceback \(|\.\.\. \d+ more"
-    rf"|{OF_PARTING}|{OF_A_PANIC}"
-)
+_CONTINUED = re.compile(rf"\s+at |\s*\Z|\s{{4,}}[^\s\d\[]|\t\S|\s*(?:{GOES_ON})")
 
 
 _KNOWN = [(text, compiled(text)) for text in shapes.KNOWN]
@@ -124,7 +123,7 @@ def guess_line_format(
 # The same lines are asked for where a text has data beside it, and then for its header.
 @lru_cache(maxsize=1)
 def _guess(lines: Sequence[str], session_pattern: str | None) -> LineFormat | None:
-    heads = [line for line in lines if not _CONTINUED.match(line)]
+    heads = _heads(lines)
     if not heads:
         return None
     read = heads[:: max(1, len(heads) // _READ)]
@@ -143,13 +142,25 @@ def _guess(lines: Sequence[str], session_pattern: str | None) -> LineFormat | No
     return None
 
 
+def _heads(lines: Sequence[str]) -> list[str]:
+    """The lines that records begin with.
+
+    Where most lines go on from others, as in stack traces, these are none but those with a time.
+    """
+    heads = [line for line in lines if not _CONTINUED.match(line)]
+    if len(heads) < _MANY_HEADS * len(lines):
+        return [line for line in heads if _has_time(line)] or heads
+    return heads
+
+
+def _has_time(line: str) -> bool:
+    """Whether a time stands near the front of the line."""
+    return any(chain[0][0] in ("time", "stamp") for chain, _ in _starts(line) if chain)
+
+
 def why_no_header(lines: Sequence[str]) -> str:
     """Why lines are taken as they are, in words: those without a time may go on from others."""
-    begun = sum(
-        any(chain[0][0] in ("time", "stamp") for chain, _ in _starts(line) if chain)
-        for line in lines
-    )
-    share = begun / max(len(lines), 1)
+    share = sum(map(_has_time, lines)) / max(len(lines), 1)
     if _SAID <= share < MIN_SHARE:
         return (
             f"only {share:.0%} of the lines begin with a time, as where records go over several "

@@ -31,6 +31,9 @@ MAX_LEAD = 2
 # The first word of a message, as far as it is of letters; and how many of them are noted.
 _FIRST_WORD = re.compile(r"[^\W\d_]*")
 _MOST_WORDS = 10
+# So many words that are the same in all lines are no header, where there is no time.
+_WORD = re.compile(r"[a-z]+\Z")
+_WORDS_OF_SENTENCE = 2
 # Columns that are looked for; no header has more.
 _MOST_COLUMNS = 14
 # A log may have lines of something else between those with the header. The header is looked for in
@@ -75,7 +78,7 @@ def _in_common(lines: Sequence[str]) -> Iterator[tuple[str, str, bool]]:
     if at is None:
         first = joined(columns, named)
         with_level = "level" in named and not named.isdisjoint({"component", "thread", "uptime"})
-        if with_level or named >= {"component", "pid"}:
+        if (with_level or named >= {"component", "pid"}) and not _is_sentence(columns):
             yield r" *" + first, "", unnamed
         return
     if sum(column.kind == "bare" for column in columns[:at]) > MAX_LEAD:
@@ -85,6 +88,17 @@ def _in_common(lines: Sequence[str]) -> Iterator[tuple[str, str, bool]]:
     # A time without a year has no name of its own.
     if len(named - forms.OF_TIME) > 0:
         yield r" *" + first, rest, unnamed
+
+
+def _is_sentence(columns: Sequence[Column]) -> bool:
+    """Whether messages begin with the same words, before one that only looks like a level: `this is
+    a warning`."""
+    same = [
+        column
+        for column in columns
+        if column.kind == "bare" and len(column.distinct) == 1 and column.share(_WORD)
+    ]
+    return len(same) >= _WORDS_OF_SENTENCE
 
 
 def _find_sole_level(columns: list[Column]) -> None:

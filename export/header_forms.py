@@ -21,12 +21,12 @@ _LINE = (
 )
 # PostgreSQL's lines that belong to a statement before them are a level of their own.
 # A number behind a level says how much of it is written: DBG4.
-_WORDS = rf"(?:{shapes.LEVEL_WORDS}\d?|DETAIL|HINT|STATEMENT|CONTEXT|QUERY)"
+WORDS = rf"(?:{shapes.LEVEL_WORDS}\d?|DETAIL|HINT|STATEMENT|CONTEXT|QUERY)"
 # Go writes levels between those that have a name as INFO+2.
 _STEP = r"(?:[+-]\d+)?"
 _LETTERS = r"(?:[VDTIWEFCNAvdtiwefna]|Al|Cr|D[fb]|Em|Er|Fa|In|Wa)"
 # A level in each of its spellings, with what must follow a word that stands by itself.
-_BARE_LEVEL = rf"(?<level>{_WORDS})(?=[\s:|\[\],;/>!~^#])!?"
+_BARE_LEVEL = rf"(?<level>{WORDS})(?=[\s:|\[\],;/>!~^#])!?"
 BARE_LETTER = rf"(?<level>{_LETTERS})(?=[\s:|/!>])!?"
 # Letters that are a level where all lines of a sample have the same one: hardly anything happened.
 SOLE_LEVELS = frozenset("DIWNVidwnv")
@@ -34,23 +34,23 @@ SOLE_LEVELS = frozenset("DIWNVidwnv")
 LETTER_OF_DATE = r"\[?(?<level>[VDTIWEFCA])(?=\d{4})"
 LEVELS = (
     LETTER_OF_DATE,
-    rf"\[{{1,2}} *(?<level>{_WORDS}) *\]{{1,2}}",
-    rf"\( *(?<level>{_WORDS}) *\)",
-    rf"< *(?<level>{_WORDS}) *>",
-    rf"(?:{header_stamps.OPENING}|\{{) *(?<level>{_WORDS}) *(?:{header_stamps.CLOSING}|\}})",
+    rf"\[{{1,2}} *(?<level>{WORDS}) *\]{{1,2}}",
+    rf"\( *(?<level>{WORDS}) *\)",
+    rf"< *(?<level>{WORDS}) *>",
+    rf"(?:{header_stamps.OPENING}|\{{) *(?<level>{WORDS}) *(?:{header_stamps.CLOSING}|\}})",
     rf"\[(?<level>{_LETTERS})\]",
     rf"\((?<level>{_LETTERS})\)",
     rf"<(?<level>{_LETTERS})>",
-    rf"\"(?<level>{_WORDS})\"",
-    rf"\[?(?:level|lvl|severity|loglevel|pri|priority)=[\"']?(?<level>{_WORDS}{_STEP}|[0-7])[\"']?"
+    rf"\"(?<level>{WORDS})\"",
+    rf"\[?(?:level|lvl|severity|loglevel|pri|priority)=[\"']?(?<level>{WORDS}{_STEP}|[0-7])[\"']?"
     r"(?:(?=[\s,|;])|\])",
     # in signs of one's own, as in *INFO* and #INFO#
-    rf"[*#=~]+ *(?<level>{_WORDS}) *[*#=~]+",
+    rf"[*#=~]+ *(?<level>{WORDS}) *[*#=~]+",
     # VMware, with a number behind the letters
     rf"(?<level>{_LETTERS})\(\d+\)",
     r"(?<level>[TDIWEC])\d{3}(?=: )",
     # the names of syslog's constants
-    rf"LOG_(?<level>{_WORDS})(?=[\s:])",
+    rf"LOG_(?<level>{WORDS})(?=[\s:])",
     _BARE_LEVEL,
     BARE_LETTER,
     rf"\[ *{_BARE_LEVEL}",
@@ -63,32 +63,34 @@ _SURE_LETTERS = (LETTER_OF_DATE, rf"\[(?<level>{_LETTERS})\]")
 DOUBTED_LEVELS = tuple(text for text in LEVELS if text not in _SURE_LETTERS)
 # A level together with a name.
 WITH_LEVEL = (
-    rf"\[(?<thread>[^\[\]/]+)/(?<level>{_WORDS})\]",
-    rf"\[(?:[^\[\]]*[\s:])?(?<component>[\w.$-]+)[#/:](?<level>{_WORDS})(?:\]|(?=,))",
-    rf"<(?<level>{_WORDS})[/:](?<component>[\w.$-]+)>",
+    rf"\[(?<thread>[^\[\]/]+)/(?<level>{WORDS})\]",
+    rf"\[(?:[^\[\]]*[\s:])?(?<component>[\w.$-]+)[#/:](?<level>{WORDS})(?:\]|(?=,))",
+    rf"<(?<level>{WORDS})[/:](?<component>[\w.$-]+)>",
     # syslog with the facility by its name
     r"(?:kern|user|mail|daemon|auth|authpriv|syslog|lpr|news|uucp|cron|ftp|local[0-7])\."
-    rf"(?<level>{_WORDS})(?=\s)",
-    rf"\[(?<level>{_WORDS})[#/:](?<component>[\w.$-]+)\]",
-    rf"(?<level>{_WORDS}|{_LETTERS})/(?<component>[^\s:()/]+) *\( *(?<pid>\d+)\)(?=:)",
-    rf"(?<level>{_WORDS}|{_LETTERS})/(?<component>[\w.$-]+)(?=[\s:(])",
-    rf"(?<component>[\w.$-]+)[#/](?<level>{_WORDS})(?=[\s:])",
-    rf"(?<component>[\w.$-]+) \((?<level>{_WORDS})\)(?=:)",
-    rf"(?<component>[\w.$/-]+)\[(?<level>{_WORDS})\](?=:)",
+    rf"(?<level>{WORDS})(?=\s)",
+    rf"\[(?<level>{WORDS})[#/:](?<component>[\w.$-]+)\]",
+    rf"(?<level>{WORDS}|{_LETTERS})/(?<component>[^\s:()/]+) *\( *(?<pid>\d+)\)(?=:)",
+    rf"(?<level>{WORDS}|{_LETTERS})/(?<component>[\w.$-]+)(?=[\s:(])",
+    rf"(?<component>[\w.$-]+)[#/](?<level>{WORDS})(?=[\s:])",
+    rf"(?<component>[\w.$-]+) \((?<level>{WORDS})\)(?=:)",
+    rf"(?<component>[\w.$/-]+)\[(?<level>{WORDS})\](?=:)",
     # dmesg -x
-    rf"(?<component>[\w.$-]+) *:(?<level>{_WORDS}) *(?=:)",
-    rf"(?<component>[\w.$/-]+)\[(?<pid>\d+)\]\((?<level>{_WORDS})\)(?=:)",
+    rf"(?<component>[\w.$-]+) *:(?<level>{WORDS}) *(?=:)",
+    rf"(?<component>[\w.$/-]+)\[(?<pid>\d+)\]\((?<level>{WORDS})\)(?=:)",
     r"[%#](?<component>[A-Za-z]\w*)-(?<level>\d)-(?=\w+:)",
     # Huawei, H3C
     r"%%\d\d(?<component>[A-Z]\w*)/(?<level>\d)/(?=\w)",
+    # VDSM
+    rf"(?<thread>[\w.-]+)::(?<level>{WORDS})(?=::)",
     # Zig
-    rf"(?<level>{_WORDS})\((?<component>[\w.$-]+)\)(?=:)",
+    rf"(?<level>{WORDS})\((?<component>[\w.$-]+)\)(?=:)",
     # stunnel, with the number of the connection
     r"LOG(?<level>[0-7])\[(?<connection>[\w:]+)\](?=:)",
     # logrus: seconds since the start
-    rf"(?<level>{_WORDS})\[(?<uptime>\d+)\]",
+    rf"(?<level>{WORDS})\[(?<uptime>\d+)\]",
     # PostgreSQL on Azure: the session
-    rf"-(?<session>[\w.]+)-(?<level>{_WORDS})(?=:)",
+    rf"-(?<session>[\w.]+)-(?<level>{WORDS})(?=:)",
 )
 WRAPPED = (
     # syslog's number, which tells the level
@@ -122,6 +124,7 @@ BEHIND = (
     r" *\|+ *",
     header_stamps.DRAWN,
     r" *:[ \t]+",
+    r"::(?=[^\s:])",
     r" *:(?=\S)",
     r"[,;] *",
     r" *(?=\[)",
@@ -132,6 +135,8 @@ BEHIND = (
 SIGNED = (
     r"(?<pid>\d+)#\d+:? +",
     r"(?<pid>\d+)/[A-Za-z]\w* +",
+    # VDSM: module::line::logger::(function)
+    r"(?<value>[\w.-]+)::\d+::[\w.-]*::\(\w+\) +",
     rf"(?<value>{_FILE})\(\d+\)(?: *: +| +)",
     rf"(?<value>{_NAME})[\[(] *(?<pid>\d+)(?::\w+)? *[\])]:? +",
     rf"(?<value>{_NAME}) \((?<pid>\d+)\): +",
@@ -178,4 +183,4 @@ BARE = r"(?<value>[^\s\"'=|]+) +"
 
 # A time is read as far as it goes, with its fraction.
 WHOLE = r"(?:(?<![^Zz])|(?![.,]\d|:\d{1,6}\b(?![.\w])))"
-BEHIND_TIME = (*header_stamps.ENDS[:-2], r":(?=\S)", *header_stamps.ENDS[-2:])
+BEHIND_TIME = (*header_stamps.ENDS[:-2], r"::(?=[^\s:])", r":(?=\S)", *header_stamps.ENDS[-2:])

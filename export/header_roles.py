@@ -14,7 +14,7 @@ from fluent_krone.reading.levels import level_word
 
 from . import header_shapes as shapes
 from . import header_stamps
-from .header_forms import BEHIND_WRAPPED_PAIR
+from .header_forms import BEHIND_WRAPPED_PAIR, WORDS
 from .header_times import compiled
 
 # The share of the values that must have a form.
@@ -53,6 +53,10 @@ _LEVELS = frozenset(
 )
 # The share of the values that are such words where a column has levels of the program's own too.
 _LEVELS_SHARE = 0.5
+# Levels in capitals. Where all values are such words, and not all the same, none is a logger.
+_IN_CAPITALS = re.compile(rf"(?=[A-Z\d]+\Z){WORDS}\Z")
+# All that PostgreSQL writes as long as nothing fails.
+_SOLE = {"LOG"}
 
 
 def are_levels(values: Sequence[str]) -> bool:
@@ -60,7 +64,11 @@ def are_levels(values: Sequence[str]) -> bool:
 
     >>> are_levels(["INFO", "STATUS", "ERROR"]), are_levels(["pump", "INFO", "cart"])
     (True, False)
+    >>> are_levels(["LOG", "STATEMENT", "DETAIL"])
+    True
     """
+    if all(_IN_CAPITALS.match(value) for value in values):
+        return len(set(values)) > 1 or set(values) == _SOLE
     words = (level_word(value).rstrip(b"0123456789") for value in values)
     known = [word for word in words if word in _LEVELS]
     return len(known) > _LEVELS_SHARE * len(values) and len(set(known)) > 1

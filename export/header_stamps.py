@@ -159,6 +159,8 @@ TIMES: tuple[tuple[str, tuple[str, ...]], ...] = (
     (rf"\d\d? {MONTH} \d{{4}} {CLOCK}", ("%d %b %Y %H:%M:%S",)),
     (rf"{DAY}, \d\d? {MONTH} \d{{4}} {CLOCK}", ("%a, %d %b %Y %H:%M:%S",)),
     (rf"\d\d?-{MONTH}-\d{{4}} {CLOCK}", ("%d-%b-%Y %H:%M:%S",)),
+    # as date(1) writes it
+    (rf"{DAY} {MONTH} [ \d]?\d {CLOCK}{_FRACTION} (?:{_ZONE_NAME}|UTC|[+-]\d{{4}}) \d{{4}}", ()),
     (rf"{DAY} {MONTH} [ \d]\d {CLOCK}\.\d{{1,6}} \d{{4}}", ("%a %b %d %H:%M:%S.%f %Y",)),
     (rf"{DAY} {MONTH} [ \d]\d {CLOCK} \d{{4}}", ("%a %b %d %H:%M:%S %Y",)),
     # Mailman

@@ -65,9 +65,9 @@ _BEHIND_WORDS = re.compile(
     rf"(?P<clock>[ |-]\d\d:\d\d:\d\d)(?:[.,](?P<fraction>\d+))?{_ZONE}"
     r"(?! (?:[A-Z]{2,5} |[+-]\d{4} )?(?:19|20)\d\d\b)"
 )
-# A clock without a date, perhaps in brackets or behind a level or a word.
+# A clock without a date, perhaps in brackets or behind a level, a word or the number of a process.
 _CLOCK_ONLY = re.compile(
-    r"(?:\[?[A-Z]{4,8} *\]? +| *[A-Za-z][\w.-]{0,19} +(?=\[))?[\[(<]?"
+    r"(?:\[?[A-Z]{4,8} *\]? +| *[A-Za-z][\w.-]{0,19} +(?=\[)| *\d{1,10} +)?[\[(<]?"
     r"(?P<hour>[01]\d|2[0-3]):(?P<minute>[0-5]\d):(?P<second>[0-5]\d)"
     r"(?:[.,:](?P<fraction>\d{1,9}))?(?=[\s\])>|,:]|Z)"
 )

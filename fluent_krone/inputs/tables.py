@@ -161,14 +161,17 @@ def named_rows(lines: Iterable[str]) -> Rows:
             names = found["names"].split(sign)
         if line.startswith("#") or not line:
             continue
-        values = line.split(sign)
-        if sign == ",":
-            values = next(csv.reader([line]))
-        if sign is None and "\t" in line:
-            # CloudFront names its columns with blanks between them, and divides them by tabs.
-            values = line.split("\t")
+        values = _values(line, sign)
         if len(values) != len(names):
             yield unreadable(line)
             continue
         named = zip(names, values, strict=True)
         yield {name: value for name, value in named if value not in _MISSING}
+
+
+def _values(line: str, sign: str | None) -> list[str]:
+    """The values of a row, where this sign stands between the names of columns; None for blanks."""
+    if sign == "\t" or (sign is None and "\t" in line):
+        # CloudFront names its columns with blanks between them, and divides them by tabs.
+        return line.split("\t")
+    return next(csv.reader([line], delimiter=sign or " ", skipinitialspace=True))

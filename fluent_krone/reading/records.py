@@ -25,15 +25,25 @@ ANSI = re.compile(rb"\x1b(?:\[[0-?]*[ -/]*[@-~]|\][^\x07\x1b]*(?:\x07|\x1b\\)|[@
 OF_A_PANIC = r"panic: |goroutine \d+ \[|[\w./*()-]+\((?:0x|\.\.\.\)|\{0x)|created by "
 # Lines that part records, and the time that ausearch writes before each.
 OF_PARTING = r"(?:[-=*_#]{3,}|time->.*)\s*\Z"
-# How a line begins that has no header since it goes on from the one before: those of stack traces,
-# and indented ones.
+# Frames of stack traces: of Java, of PHP, of Python where its indents are lost, and of Go, whose
+# frames are a function's name and a place in a file.
+_OF_A_FRAME = (
+    r"at [\w.$<>]+\(|#\d+ |File \"[^\"]+\", line \d|[\w.@-]+(?:/[\w.@()*-]+)+(?::\d+)?\s*\Z"
+)
+# What is written before and between them.
+_OF_A_TRACE = (
+    r"Caused by: |Suppressed: |\.\.\. \d+ more|Traceback \(|During handling of |Stack trace:\s*\Z"
+    r"|\[stacktrace\]|The above exception|--- End of "
+)
+# An element of a document that a record contains.
+_OF_MARKUP = r"<[/?!]?[A-Za-z][^<>]*>(?:.*</[\w:.-]+>)?\s*\Z"
+# How a line begins that goes on from the one before, wherever it is not indented.
+GOES_ON = "|".join(
+    (_OF_A_FRAME, _OF_A_TRACE, _OF_MARKUP, OF_PARTING, OF_A_PANIC, r"[)}\]\"',;]+\s*\Z")
+)
+# Lines without a header that go on from the one before.
 _CONTINUATION = re.compile(
-    rb"\s|\Z|at [\w.$<>]+\(|Caused by: |Suppressed: |\.\.\. \d+ more|Traceback \("
-    rb"|During handling of |The above exception|--- End of |"
-    + OF_PARTING.encode()
-    + b"|"
-    + OF_A_PANIC.encode()
-    + rb"|[\w.$]*(?:Exception|Error|Throwable)(?::|\s*\Z)|[)}\]]+\s*\Z"
+    rb"\s|\Z|[\w.$]*(?:Exception|Error|Throwable)(?::|\s*\Z)|" + GOES_ON.encode()
 )
 # The name under which a record that was kept of a stream carries the tag that it came with. It
 # begins with a zero byte, as no field of a log does.

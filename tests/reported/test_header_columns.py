@@ -145,6 +145,12 @@ def test_words_of_a_message_are_no_columns() -> None:
     assert guess.example["message"] == "Accepted order 0 of user 0"
 
 
+def test_a_level_within_a_sentence_is_no_column() -> None:
+    """Wrong before, where a logger's records have their time and level in fields of their own."""
+    lines = [f"this is a {('warning', 'debug', 'info')[n % 3]} message {n}" for n in range(60)]
+    assert guess_line_format(lines) is None
+
+
 def test_an_id_in_brackets_before_the_message_stays_in_it() -> None:
     """It may be the session key."""
     lines = [f"2024-10-15 13:00:00 INFO [req-{n:04x}] served in {n} ms" for n in range(200)]

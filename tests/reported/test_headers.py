@@ -102,6 +102,46 @@ def test_a_level_word_before_a_message_is_no_header(line: str) -> None:
     assert guess_line_format([line] * 20) is None
 
 
+@pytest.mark.parametrize("levels", [("LOG",), ("LOG", "ERROR", "STATEMENT", "DETAIL")])
+def test_the_levels_of_postgresql_are_no_loggers(levels: tuple[str, ...]) -> None:
+    """Wrong before, where hardly any line was a warning."""
+    lines = [
+        f"2024-10-15 13:00:{n:02d}.123 CEST [1234] {levels[n % len(levels)]}:  checkpoint {n} ends"
+        for n in range(60)
+    ]
+    guess = guess_line_format(lines)
+    assert guess is not None
+    assert guess.example["level"] == "LOG"
+    assert not guess.has_component
+
+
+# Lines that go on from the one before, although they are not indented.
+TRACES = {
+    "PHP": ["[stacktrace]", "#0 /srv/app/Container.php(795): App\\Container->build()", '"} '],
+    "Go": ["example.com/queue/internal.NewSender.func3", "\texample.com/queue/sender.go:128"],
+    "Python without indents": ["Traceback (most recent call last):", 'File "/srv/a.py", line 7'],
+    "a document": ["<?xml version='1.0'?>", "<order>", "<id>7</id>", "</order>"],
+}
+
+
+@pytest.mark.parametrize("trace", TRACES.values(), ids=TRACES)
+def test_a_header_is_found_among_many_lines_of_stack_traces(trace: list[str]) -> None:
+    """Wrong before: fewer than 60 % of the lines had the header, so that none was found."""
+    lines = [
+        text
+        for n in range(40)
+        for text in (
+            f"[2024-10-15 13:00:{n:02d}] local.ERROR: pump {n} failed",
+            *trace * 3,
+            "thrown",
+        )
+    ]
+    guess = guess_line_format(lines)
+    assert guess is not None
+    assert guess.example["message"] == "pump 0 failed"
+    assert guess.example["level"] == "ERROR"
+
+
 def test_the_number_before_a_line_of_syslog_is_its_level() -> None:
     """Wrong before: it was taken for a thread where lines of several daemons begin with it."""
     daemons = ("sipd[2112]", "rtpd[2120]", "cdrd[2131]")

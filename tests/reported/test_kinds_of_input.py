@@ -21,7 +21,9 @@ from typing import Any
 import pyarrow
 import pytest
 
-from fluent_krone.errors import ConfigError
+from export.source import settle
+from export.stages import Options
+from fluent_krone.errors import ConfigError, ExportError
 from fluent_krone.inputs import read_events
 from fluent_krone.inputs.files import UNREADABLE
 
@@ -556,3 +558,10 @@ def test_events_that_a_server_sends(tmp_path: Path) -> None:
     path = tmp_path / "stream"
     path.write_text('data: {"time": "2024-10-15T13:00:00Z", "message": "opened"}\n\n' * 3)
     assert [record[b"message"] for _, record in read_events(path)] == [b"opened"] * 3
+
+
+def test_a_table_of_which_no_row_fits_its_columns_is_not_called_empty(tmp_path: Path) -> None:
+    path = tmp_path / "a.log"
+    path.write_text("#Fields: date time cs-method\n2024-10-15 13:00:00 10.0.0.1 GET /pumps 200\n")
+    with pytest.raises(ExportError, match="none of the first 1 lines can be read"):
+        settle(Options(input=path, session_key=("tag",)), print, print)

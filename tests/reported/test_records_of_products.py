@@ -269,6 +269,15 @@ PRODUCTS: dict[str, Product] = {
         has_level=False,
         digits=0,
     ),
+    "the W3C's format, aligned and in quotes": Product(
+        rows("#Software: Web Cache\n#Fields:  c-ip  date  time  cs-method  cs-uri  cs(User-Agent)",
+             lambda s: f'10.1.2.{s.order}      {s.at:%Y-%m-%d}     "{s.at:%H:%M:%S}"      '
+             f'{s.of("GET", "POST", "PUT", "GET")}      /{s.text.split()[0]}     "Some agent 1.0"'),
+        "c-ip",
+        message="GET",
+        has_level=False,
+        digits=0,
+    ),
     "Zeek": Product(
         rows("#separator \\x09\n#fields\tts\tuid\tid.orig_h\tproto\tservice\tconn_state\n#types\t"
              "time\tstring\taddr\tenum\tstring\tstring", lambda s:
