@@ -37,6 +37,10 @@ _SOURCE = re.compile(rf"{shapes.FILE}(?:[:(]\d+\)?)?(?:->\w+:\d+)?\Z")
 _CODE = re.compile(r"[A-Z]{2,}[A-Z_]*-?\d{3,}[A-Z]?\Z")
 _STATUS = re.compile(r"[1-5]\d\d\Z")
 _METHOD = re.compile(r"(?:GET|POST|PUT|PATCH|DELETE|HEAD|OPTIONS)\Z")
+_OUTCOME = re.compile(
+    r"(?i:ok|pass(?:ed)?|success(?:ful|fully)?|succeeded|fail(?:ed|ure)?|error|denied|accept(?:ed)?"
+    r"|reject(?:ed)?|allow(?:ed)?|block(?:ed)?|permit(?:ted)?|deny|drop(?:ped)?|skipped)\Z"
+)
 _NUMBERED = re.compile(r"[A-Za-z_-]+\d+\Z")
 _LETTER = re.compile(r".\Z")
 _LOGGER = re.compile(r"#?[A-Za-z_][\w$-]*(?:(?:\.|::|/|\\)[\w$*#<>-]+)+\Z")
@@ -138,7 +142,9 @@ def is_anchor(columns: Sequence[Column], n: int) -> bool:
 
 def is_status(column: Column) -> bool:
     """Whether a column has the methods or the results of requests, which say what happened."""
-    return column.share(_METHOD) or (column.share(_STATUS) and "200" in column.distinct)
+    if column.share(_METHOD) or column.share(_OUTCOME):
+        return True
+    return column.share(_STATUS) and "200" in column.distinct
 
 
 def _is_anchored_number(column: Column, before: Column) -> bool:

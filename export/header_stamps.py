@@ -18,9 +18,10 @@ _ZONE_NAME = rf"(?:{'|'.join(name for name in ABBREVIATIONS if len(name) > 1)})"
 # UTC+2, GMT-03:30
 _ZONE_OFFSET = r"(?:[+-]\d\d?(?::?\d\d)?)?"
 # ISO 8601 and its relatives, which the record reader reads without a format: fraction and zone
-# belong to the time, with or without a blank before the zone.
+# belong to the time, with or without a blank before the zone. MariaDB has no zero before an hour.
 ISO = (
-    rf"\d{{4}}-\d\d-\d\d(?:[Tt_]| {{1,2}}){CLOCK}(?>[.,']\d{{1,9}}|:\d{{3}}(?:\d{{3}})?(?!\d))?+"
+    rf"\d{{4}}-\d\d-\d\d(?:[Tt_]| {{1,2}})(?:{CLOCK}|(?<= )\d:\d\d:\d\d)"
+    rf"(?>[.,']\d{{1,9}}|:\d{{3}}(?:\d{{3}})?(?!\d))?+"
     rf"(?:[Zz]| (?:Africa|America|Antarctica|Asia|Atlantic|Australia|Europe|Pacific)/[\w/]+"
     rf"| ?[+-]\d\d:?\d\d\b| ?[+-]\d\d\b| ?\((?:UTC|GMT)?[+-]\d\d:?\d\d\)"
     rf"| {_ZONE_NAME}{_ZONE_OFFSET}(?![\w.]|[+-]\d+(?!\w)))?+"
@@ -161,8 +162,8 @@ TIMES: tuple[tuple[str, tuple[str, ...]], ...] = (
     (rf"\d\d?-{MONTH}-\d{{4}} {CLOCK}", ("%d-%b-%Y %H:%M:%S",)),
     # as date(1) writes it
     (rf"{DAY} {MONTH} [ \d]?\d {CLOCK}{_FRACTION} (?:{_ZONE_NAME}|UTC|[+-]\d{{4}}) \d{{4}}", ()),
-    (rf"{DAY} {MONTH} [ \d]\d {CLOCK}\.\d{{1,6}} \d{{4}}", ("%a %b %d %H:%M:%S.%f %Y",)),
-    (rf"{DAY} {MONTH} [ \d]\d {CLOCK} \d{{4}}", ("%a %b %d %H:%M:%S %Y",)),
+    (rf"{DAY} {MONTH} [ \d]?\d {CLOCK}\.\d{{1,6}} \d{{4}}", ("%a %b %d %H:%M:%S.%f %Y",)),
+    (rf"{DAY} {MONTH} [ \d]?\d {CLOCK} \d{{4}}", ("%a %b %d %H:%M:%S %Y",)),
     # Mailman
     (rf"{MONTH} [ \d]\d {CLOCK} (?:19|20)\d\d(?!\d)", ("%b %d %H:%M:%S %Y",)),
     (rf"{MONTH} [ \d]\d \d{{4}} {CLOCK}", ("%b %d %Y %H:%M:%S",)),
@@ -179,7 +180,7 @@ TIMES: tuple[tuple[str, tuple[str, ...]], ...] = (
         ("%Y%m%d-%H:%M:%S", "%Y%m%d %H:%M:%S", "%Y%m%d_%H:%M:%S"),
     ),
     (r"\d{8}[ _-]\d{6}", ("%Y%m%d %H%M%S", "%Y%m%d_%H%M%S", "%Y%m%d-%H%M%S")),
-    (rf"\d{{6}} {CLOCK}", ("%y%m%d %H:%M:%S",)),
+    (rf"\d{{6}} (?:{CLOCK}| \d:\d\d:\d\d)", ("%y%m%d %H:%M:%S",)),
     (r"\d{6} \d{6}", ("%y%m%d %H%M%S",)),
     # Seconds, milliseconds, microseconds or nanoseconds since 1970.
     (

@@ -151,6 +151,17 @@ def test_a_level_within_a_sentence_is_no_column() -> None:
     assert guess_line_format(lines) is None
 
 
+def test_how_something_ended_is_no_host() -> None:
+    """Wrong before: `OK` and `FAIL` were taken out of the message, so that a failure was none."""
+    lines = [
+        f"Tue Oct 15 13:00:{n:02d} 2024 [pid {900 + n}] [bob] {('OK', 'FAIL')[n % 2]} LOGIN: By {n}"
+        for n in range(60)
+    ]
+    guess = guess_line_format(lines)
+    assert guess is not None
+    assert guess.example["message"].endswith("OK LOGIN: By 0")
+
+
 def test_an_id_in_brackets_before_the_message_stays_in_it() -> None:
     """It may be the session key."""
     lines = [f"2024-10-15 13:00:00 INFO [req-{n:04x}] served in {n} ms" for n in range(200)]
