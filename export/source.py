@@ -235,7 +235,7 @@ def _sample(inputs: Inputs) -> list[dict[bytes, Any]]:
     records = [record for record in read if any(record.values()) and UNREADABLE_FIELD not in record]
     if not records:
         why = "the file is empty"
-        if read[2:] or {} in read:
+        if read[2:] or any(UNREADABLE_FIELD in record for record in read):
             why = f"none of the first {len(read):,} lines can be read"
         raise ExportError(f"{name_of(inputs)}: {why}, so there is nothing to learn from")
     return records[:: max(1, len(records) // _SAMPLE)]
