@@ -29,7 +29,7 @@ from .tables import (
     sign_of,
 )
 from .whole_json import is_whole_json, whole_json_rows
-from .windows import event_rows, holds_events
+from .windows import event_rows, holds_events, holds_text_events, text_event_rows
 
 Record = dict[str, Any]
 Rows = Iterator[Record]
@@ -406,6 +406,8 @@ _MARKUP_NOTE = (
     "the records are {words}, and are read as fields: the stream must hand on the same fields, for "
     "which it is best to write JSON"
 )
+_EVENTS = "events of Windows as text"
+WINDOWS_TEXT = FileKind("windows", _EVENTS, text_event_rows, _MARKUP_NOTE.format(words=_EVENTS))
 _ELEMENTS = "elements of XML"
 ELEMENTS = FileKind("xml", _ELEMENTS, element_rows, _MARKUP_NOTE.format(words=_ELEMENTS))
 _CMTRACE = "records of CMTrace"
@@ -435,6 +437,7 @@ _BY_FORM: tuple[tuple[FileKind, Callable[[str], bool]], ...] = (
 # Kinds that show in how lines follow one another.
 _BY_LINES: tuple[tuple[FileKind, Callable[[Sequence[str]], bool]], ...] = (
     (WINDOWS, holds_events),
+    (WINDOWS_TEXT, holds_text_events),
     (ELEMENTS, holds_elements),
     (CMTRACE, holds_cmtrace),
     (MAPS_OVER_LINES, holds_maps_over_lines),

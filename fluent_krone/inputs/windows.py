@@ -1,13 +1,14 @@
-"""Windows events as XML, as `wevtutil`, `Get-WinEvent` and collectors write them.
+"""Windows events as XML, as `wevtutil`, `Get-WinEvent` and collectors write them, and as the text
+of `wevtutil qe /f:text`, a field a line.
 
-The fields have the names that Fluentd's parser `winevt_xml` gives them, so that a bundle which is
-fitted on a file reads the live stream. `EventData` is an object of its named values.
+The fields of XML have the names that Fluentd's parser `winevt_xml` gives them, so that a bundle
+which is fitted on a file reads the live stream. `EventData` is an object of its named values.
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
 from xml.etree import ElementTree
 
@@ -34,6 +35,11 @@ _ATTRIBUTES = {
     ("Execution", "ThreadID"): "ThreadID",
     ("Security", "UserID"): "UserID",
 }
+# The first line of an event as text, and its fields; the description goes on below the last one.
+_TEXT_BEGINS = re.compile(r"Event\[\d+\]:?\s*\Z")
+_TEXT_FIELD = re.compile(r"  (?P<name>[A-Z][A-Za-z ]+): ?(?P<value>.*)")
+_DESCRIPTION = "Description"
+_NO_VALUE = "N/A"
 # Elements that have attributes only.
 _NO_FIELD = frozenset(("Provider", "TimeCreated", "Correlation", "Execution", "Security"))
 
@@ -43,6 +49,32 @@ def holds_events(lines: Iterable[str]) -> bool:
     text = "".join(lines).lstrip("\ufeff \t\r\n")
     begin = _BEGIN.search(text)
     return begin is not None and _SYSTEM in text and text.startswith(("<?xml", "<Event"))
+
+
+def holds_text_events(lines: Sequence[str]) -> bool:
+    """Whether the first lines of a file are events of Windows as text."""
+    begins = _TEXT_BEGINS.match(lines[0].lstrip("\ufeff"))
+    return begins is not None and any(map(_TEXT_FIELD.match, lines[1:2]))
+
+
+def text_event_rows(lines: Iterable[str]) -> Iterator[Record]:
+    """The events of a file as text, with the names that their lines have."""
+    record: Record = {}
+    for line in lines:
+        line = line.rstrip()
+        if _TEXT_BEGINS.match(line.lstrip("\ufeff")):
+            if record:
+                yield record
+            record = {}
+            continue
+        field = _TEXT_FIELD.match(line)
+        if field and _DESCRIPTION not in record:
+            if field["value"] != _NO_VALUE:
+                record[field["name"]] = field["value"].strip()
+        elif line and len(record.get(_DESCRIPTION, "")) < _LONGEST:
+            record[_DESCRIPTION] = f"{record.get(_DESCRIPTION, '')}\n{line}".strip()
+    if record:
+        yield record
 
 
 def event_rows(lines: Iterable[str]) -> Iterator[Record]:

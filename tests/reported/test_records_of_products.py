@@ -434,6 +434,16 @@ PRODUCTS: dict[str, Product] = {
     "events of Windows as XML": Product(
         "".join(windows_event(s) + "\n" for s in ALL), "ActivityID"
     ),
+    # Wrong before: each line was a record.
+    "events of Windows as text": Product(
+        "".join(
+            f"Event[{n}]:\n  Log Name: Application\n  Source: Shop\n  Date: {s.iso}\n"
+            f"  Event ID: 7000\n  Task: N/A\n  Level: {s.of(*['Information'] * 3, 'Warning')}\n"
+            f"  Description: \n{s.text}\nfor trace {s.trace}\n\n"
+            for n, s in enumerate(ALL)
+        ),
+        "trace",
+    ),
     "events of Windows in one document": Product(
         "<?xml version='1.0'?>\n<Events>\n"
         + "".join(windows_event(s).replace("><", ">\n<") + "\n" for s in ALL)
