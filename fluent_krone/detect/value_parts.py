@@ -54,6 +54,9 @@ _DENSE = 2
 _LEAST_CODE, _CODES_WITHIN = 100, 0.1
 # … unless they leave none out of a row of so many.
 _FEWEST_IN_ROW = 5
+# So few numbers of which each came so often are no quantity where they leave some out: a quantity
+# would have had these as well.
+_MOST_CODES, _OFTEN = 8, 20
 
 
 def as_number(value: bytes) -> float | None:
@@ -137,16 +140,24 @@ def with_point(value: bytes) -> bytes:
 def is_quantity(values: Iterable[bytes]) -> bool:
     """Whether a few numbers are how many there were of something: 9 is next to 8, and codes lie far
     apart. Large numbers that hardly differ, such as 200, 201 and 204, are codes as well: what is
-    counted varies more, or takes all numbers of a row, as the length of a message does.
+    counted varies more, or takes all numbers of a row, as the length of a message does. So are 0, 3
+    and 4 where each of them comes often, and 1 and 2 never do.
     """
-    numbers = [as_number(value) for value in set(values)]
+    times = Counter(values)
+    numbers = [as_number(value) for value in times]
     known = [number for number in numbers if number is not None]
     if len(known) < max(len(numbers), 2):
         return False
     spread = max(known) - min(known)
     is_row = len(known) >= _FEWEST_IN_ROW and spread == len(known) - 1
     is_code = min(known) >= _LEAST_CODE and spread < _CODES_WITHIN * min(known) and not is_row
-    return spread < _DENSE * len(known) and not is_code
+    leaves_out = (
+        len(known) <= _MOST_CODES
+        and min(times.values()) >= _OFTEN
+        and all(number.is_integer() for number in known)
+        and spread > len(known) - 1
+    )
+    return spread < _DENSE * len(known) and not is_code and not leaves_out
 
 
 def unit_of(value: bytes) -> bytes:

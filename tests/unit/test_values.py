@@ -135,6 +135,19 @@ def test_a_first_zero_is_the_next_number_where_numbers_thin_out_towards_it() -> 
     assert sizes.worst_of((4,), ((b"0",),))["values"] > 7
 
 
+def test_small_numbers_that_leave_some_out_are_codes() -> None:
+    """Wrong before: 6 was a quantity like 0, 3 and 4, of which none is missing in between."""
+    rng = random.Random(3)
+    orders = learnt([b"%d" % rng.choice((0, 0, 0, 3, 3, 4)) for _ in range(1_000)])
+    assert orders.worst_of((4,), ((b"6",),))["values"] > 5
+    assert orders.worst_of((4,), ((b"3",),))["values"] == 0
+    retries = learnt([b"%d" % min(rng.choice((0, 1, 1, 2, 3)), 3) for _ in range(1_000)])
+    assert retries.worst_of((4,), ((b"4",),))["values"] == 0
+    rare = [b"%d" % rng.choice((1, 2)) for _ in range(1_000)] + [b"4"] * 5
+    rng.shuffle(rare)
+    assert learnt(rare).worst_of((4,), ((b"5",),))["values"] == 0
+
+
 def test_a_first_zero_is_nothing_new_among_numbers_of_which_each_is_rare() -> None:
     """Wrong before: the first checksum 000, and the first profit of 0 between losses and gains,
     were as new as a word, and set the threshold of all new values."""
