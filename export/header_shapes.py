@@ -193,7 +193,7 @@ ELEMENTS: tuple[tuple[str, tuple[str, ...]], ...] = (
         "component",
         (
             # only right behind a time, since any two words fit it
-            rf"(?<host>[^\s\[\]|]+) +(?!{LEVEL_WORDS}:)(?<component>[^\s\[\]:]+)"
+            rf"(?<host>[^\s\[\]|]+) +(?!{LEVEL_WORDS}:)(?<component>[^\s\[\]:=\"]+)"
             r"(?:\[(?<pid>\d+)\])?: +",
             r"(?<component>[\w.-]+\.exe)(?: \*\d\d)? - ",
             r"\[.*:(?<component>[\w$]+)@\d+\] - ",
