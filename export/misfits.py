@@ -66,8 +66,8 @@ _ODD_STEPS = (
     *("counts", "needs"),
     *("order.recent", "order.progress", "order.pair", "order.before"),
 )
-# What sets a threshold nevertheless, as it is no part of the doubt. Without these, rare normal
-# sessions that take long were flagged, six of 1,280 in one log.
+# What sets a threshold nevertheless: these scores are no part of the doubt. Sessions that run in a
+# rare way often take long as well, and without them the limits would be those of quick sessions.
 BEYOND_DOUBT = ("time", "time.seq", "values.range")
 
 
