@@ -38,6 +38,14 @@ def test_in_a_mixed_training_a_rare_order_is_in_doubt_and_a_long_session_stays()
     assert places(in_doubt) == {RARE}
 
 
+def test_where_very_many_are_in_doubt_they_are_faults() -> None:
+    normal = scores(apart=20)
+    normal["order.recent"][500:515] = 15.0
+    unlike, in_doubt = Misfits(labelled=False).among(normal)
+    assert places(unlike) == {*range(20), *range(500, 515), RARE, OWN_STEP, NEW_VALUE}
+    assert places(in_doubt) == set()
+
+
 def test_where_few_stand_apart_normal_sessions_may_have_a_rare_order_and_a_step_of_their_own() -> (
     None
 ):
