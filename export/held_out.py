@@ -76,8 +76,10 @@ class HeldOut:
         flags: Flags = self.scores[name] > threshold
         return flags
 
-    def say(self, name: str, threshold: float) -> float:
-        """How much of a say a score has with this threshold: none, or all, or a share of it."""
+    def exceedance(self, name: str, threshold: float) -> float:
+        """How many new sessions, of as many as are held out, are to be expected beyond a threshold
+        of a score in addition to those that it flags here: none, one, or a share of one.
+        """
         if name in NOVELTIES and threshold <= 0:
             # All that is new is flagged, and held-out sessions tell how often that comes. No score
             # of theirs was chosen for a threshold.

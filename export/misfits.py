@@ -64,7 +64,7 @@ _CLEARLY_MIXED, _UNLIKELY_STEPS = 0.01, 2.0
 _OWN_STEP = "unseen"
 # Where more than this share is in doubt, nearly all are faults, and are left out. When they were
 # learnt from in a log with 8 % of faults, 7 of 20 later sessions that break off were found, and 11
-# of 20 that run backwards; 14 and 18 when they were left out.
+# of 20 that run backwards; 20 and 12 when they are left out.
 _MOSTLY_FAULTS = 0.01
 _ODD_STEPS = (
     *("counts", "needs"),

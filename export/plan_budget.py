@@ -6,9 +6,9 @@ alarms of all scores together are counted on held-out sessions, not added up. On
 false alarms to many, the thresholds are noted down for several numbers of them. So thresholds only
 fall with the number that is asked for, and whatever few false alarms find is found with more.
 
-A threshold costs the held-out sessions that it flags, and a *say*. Where it is the largest held-out
-score, it flags none of these sessions, but of as many new ones, one is expected to lie above it, as
-above any order statistic.
+A threshold costs the held-out sessions that it flags, and one *exceedance*. Where it is the largest
+held-out score, it flags none of these sessions, but of as many new ones, one is expected to exceed
+it, as one is expected beyond any order statistic.
 """
 
 from __future__ import annotations
@@ -34,12 +34,12 @@ PLANNED = (0.1, 0.2, 0.3, 0.5, 0.7, 1, 1.5, 2, 3, 4, 5, 7, 10, 15, 20, 30, 50)
 _DENSITY_SHARE, _GOOD_SHARE, _GOOD_PART = 0.25, 0.5, 1 / 6
 # Beyond this many false alarms in 1,000 sessions the density gets no more of them unasked.
 _DENSITY_MOST = 1.0
-# How many sessions a say will flag is a matter of chance, with a variance of two, and so is how
-# many will be flagged of those that lie farther in, with their number as the variance. The budget
-# must hold what is expected and so many standard deviations. Without these, every second log
-# has more false alarms than were asked for; with one whole, counts had no say in some splits of the
-# authors' HDFS for 0.7 false alarms, and nearly a third of the failures were missed.
-_SAY_VARIES, _DEVIATIONS = 2.0, 0.5
+# How many new sessions exceed a threshold is a matter of chance, with a variance of two, and so is
+# how many will be flagged of those that lie farther in, with their number as the variance. The
+# budget must hold what is expected and so many standard deviations. Without these, every second log
+# has more false alarms than were asked for; with one whole, counts were not used in some splits of
+# the authors' HDFS for 0.7 false alarms, and nearly a third of the failures were missed.
+_EXCEEDANCES_VARY, _DEVIATIONS = 2.0, 0.5
 # Up to one false alarm in 1,000, a small training may expect as many false alarms as so many times
 # its sessions would have, at most as many as `_FEWEST` sessions would. It cannot tell what one
 # session in 1,000 looks like, and could afford hardly any score. With more than `_FEWEST` sessions
@@ -68,11 +68,11 @@ class _Cost(NamedTuple):
     beside those."""
 
     flagged: int
-    says: float
+    exceedances: float
 
     @property
     def expected(self) -> float:
-        return self.flagged + self.says
+        return self.flagged + self.exceedances
 
 
 def plan_budget(
@@ -152,8 +152,10 @@ class _Division:
 
     def _cost(self, thresholds: Mapping[str, float], flagged: Flags) -> _Cost:
         """What thresholds cost that flag these sessions."""
-        says = sum(self.held.say(name, threshold) for name, threshold in thresholds.items())
-        return _Cost(int(flagged.sum()), says)
+        exceedances = sum(
+            self.held.exceedance(name, threshold) for name, threshold in thresholds.items()
+        )
+        return _Cost(int(flagged.sum()), exceedances)
 
     def _cost_with(self, name: str, threshold: float) -> _Cost:
         """The cost with a threshold lowered."""
@@ -166,8 +168,8 @@ class _Division:
         counted = cost.flagged
         if are_plenty(self._false_alarms, self.held.rows):
             counted += self.held.outliers
-        varies = _DEVIATIONS * math.sqrt(counted + _SAY_VARIES * cost.says)
-        if counted + cost.says + varies <= self._budget:
+        varies = _DEVIATIONS * math.sqrt(counted + _EXCEEDANCES_VARY * cost.exceedances)
+        if counted + cost.exceedances + varies <= self._budget:
             return True
         if cost.flagged and cost.flagged + self.held.outliers > self._budget:
             return False

@@ -216,10 +216,9 @@ class Changes:
     def due_ns(self) -> int:
         """The next stream time at which `fire` has something to do."""
         if self._due_ns is None:
-            due = list(self._open.due())
             waiting = [step for step in self._steps.values() if step.state == "waiting"]
-            due += map(self._spreading.until_ns, waiting)
-            self._due_ns = min((at for at in due if at > self._fired_ns), default=NEVER)
+            given_up = [at for at in map(self._spreading.until_ns, waiting) if at > self._fired_ns]
+            self._due_ns = min((*self._open.due(), *given_up), default=NEVER)
         return self._due_ns
 
     def fire(self, at_ns: int) -> list[Fired]:
@@ -396,6 +395,8 @@ class Changes:
             return None
         if self._spreading.note(step, session, clock):
             self.is_dirty = True
+            # One that came in two sessions waits longer.
+            self._due_ns = None
         change = self._spreading.change_of(step, version, clock)
         if change is not None:
             self._touch()

@@ -37,7 +37,7 @@ DECIMALS = 4
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """The thresholds for a number of `false_alarms`; a score without one has no say."""
+    """The thresholds for a number of `false_alarms`; a score without one flags nothing."""
 
     false_alarms: float
     thresholds: Mapping[str, float]

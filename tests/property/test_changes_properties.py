@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import msgpack
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 from synthetic import (
     ARRIVED,
@@ -36,10 +36,11 @@ from fluent_krone.runtime.store import Store
 from fluent_krone.types import Finding
 
 NOW = T0 + 1_000_000 * S
-# Rides of both versions, good ones and bad ones.
+# A ride of the new version, and rides of both, good ones and bad ones.
+DEPLOYED = (OPEN, STANDS_OPEN, GOING, WEIGHED, ARRIVED, CLOSE)
 COURSES = (
     *NORMAL,
-    (OPEN, STANDS_OPEN, GOING, WEIGHED, ARRIVED, CLOSE),
+    DEPLOYED,
     (OPEN, STANDS_OPEN, CLOSE),
     (OPEN, STANDS_OPEN, GOING, GOING, WEIGHED, ARRIVED, CLOSE),
     (OPEN, GOING, WEIGHED, ARRIVED, CLOSE),
@@ -94,6 +95,14 @@ def test_chunking_changes_nothing_of_a_change(
     assert outcome(engine, findings) == expected
 
 
+# Wrong before: a second session with a new step lets it wait longer, and the time at which it is
+# given up was not worked out anew.
+@example(
+    drawn=[(DEPLOYED, 0), ((WEIGHED,), 0), *((DEPLOYED, pause) for pause in (3, 9, 12))],
+    at=5,
+    settle=25.0,
+    session={"idle_timeout": 8.0, "nested": None},
+)
 @given(drawn=rides, at=st.integers(0, 150), settle=settles, session=settings)
 def test_a_snapshot_anywhere_changes_nothing_of_a_change(
     drawn: list[Any], at: int, settle: float, session: dict[str, Any]
