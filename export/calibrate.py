@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
@@ -76,6 +76,8 @@ class Calibration:
     held-out normal sessions flagged) and `expected` (asked → share of new normal sessions that is
     to be expected) are what the report tells. `left_out` are the positions of
     training sessions that nothing was learnt from, as the training seems mixed with abnormal ones.
+    `doubtful` of the others set no threshold by their steps. `too_many` are those that are unlike
+    the others where they are so many that none was left out.
     `steepest` is how fast the tails of gaps may fall (`steepest_of`).
     """
 
@@ -87,6 +89,8 @@ class Calibration:
     false_alarms: dict[str, float] = field(default_factory=dict)
     expected: dict[str, float] = field(default_factory=dict)
     left_out: tuple[int, ...] = ()
+    doubtful: int = 0
+    too_many: int = 0
     steepest: float = STEEPEST
 
     @property
@@ -177,7 +181,8 @@ def calibrate(
         trial = _Trial([traces[i] for i in kept], hierarchy, seed, faults, doubtful)
         trial.run(on_progress)
     left_out = set(range(len(traces))).difference(kept.tolist())
-    return trial.result(false_alarms, tuple(sorted(left_out)))
+    found = trial.result(false_alarms, tuple(sorted(left_out)))
+    return replace(found, doubtful=int(doubtful.sum()), too_many=misfits.too_many)
 
 
 def band_of(scores: Doubles, threshold: float) -> tuple[float, float]:

@@ -1,8 +1,8 @@
 """The field that holds the component of records: the logger that wrote them, or its module.
 
 Its name tells it, in whatever spelling and however deep it is nested. A few names mean other things
-as well, such as `target` or `category`: their values must look like the names of loggers, which
-have several parts.
+as well, such as `target` or `category`: they count only where they are not nested, and where their
+values look like the names of loggers, which have several parts, and not like hosts or files.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ import re
 from collections.abc import Callable
 from typing import Any
 
-from fluent_krone.reading.accessor import field_getter
+from fluent_krone.reading.accessor import field_getter, is_path
 
 from .nested_fields import last_name, plain_fields
 
@@ -24,6 +24,9 @@ _NAMES_OF_MUCH = ("target", "category", "name", "class", "classname", "source")
 _SIGNS = re.compile(r"[\W_]")
 # `com.acme.Pump`, `app::api`
 _LOGGER = re.compile(rb"[A-Za-z_][\w$-]*(?:(?:\.|::)[\w$<>-]+)+")
+_HOST_OR_FILE = re.compile(
+    rb".*\.(?:com|net|org|io|dev|cloud|local|internal|lan|corp|svc|log|txt|json|out|gz)"
+)
 # More distinct components than this share of the records are none.
 _FEW = 0.1
 
@@ -36,19 +39,22 @@ def find_component_field(sample: list[dict[bytes, Any]], say: Callable[[str], No
         spelled.setdefault(_SIGNS.sub("", last_name(name).lower()), name)
     for spelling in (*_NAMES, *_NAMES_OF_MUCH):
         found = spelled.get(spelling)
-        if found and _holds_components(found, sample, spelling in _NAMES):
+        is_sure = spelling in _NAMES
+        if found and (is_sure or not is_path(found)) and _holds(found, sample, is_sure):
             say(f"component field, guessed: {found}")
             return found
     return None
 
 
-def _holds_components(name: str, sample: list[dict[bytes, Any]], is_sure: bool) -> bool:
-    """Whether all records have such a field, with few values; they look like loggers where the name
-    `is_sure` not.
+def _holds(name: str, sample: list[dict[bytes, Any]], is_sure: bool) -> bool:
+    """Whether all records have such a field, with few values. Unless the name `is_sure`, all of
+    these must look like loggers.
     """
     values = list(map(field_getter(name), sample))
     if not all(isinstance(value, bytes) and value for value in values):
         return False
     if len(set(values)) >= _FEW * len(sample):
         return False
-    return is_sure or all(map(_LOGGER.fullmatch, set(values)))
+    return is_sure or all(
+        _LOGGER.fullmatch(value) and not _HOST_OR_FILE.fullmatch(value) for value in set(values)
+    )

@@ -51,7 +51,7 @@ GRAMMAR = PREPOSITIONS | word_set(
     some no more most less least one
     """
 )
-_AROUND_NUMBER = re.compile(r"[A-Za-z]{3,}<num>[A-Za-z]{3,}")
+_AROUND_NUMBER = re.compile(r"[A-Za-z][a-z]{2,}<num>[a-z]{4,}")
 _CALENDAR = re.compile(
     r"(?:mon|tue|wed|thu|fri|sat|sun|jan|feb|mar|apr|may|jun|jul|aug|sep|oct|nov|dec|am|pm"
     r"|utc|gmt|[ecmp][sd]t)\Z",

@@ -7,7 +7,7 @@ values give it away: they are words that all mean a severity, and a message has 
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
 from fluent_krone.errors import RecordError
@@ -59,12 +59,16 @@ def find_level_field(
 
     '' where the numbers of a usual field are no levels of syslog, and no other field has levels.
     """
-    levels = levels_of(RecordReader(settings))
-    doubted = _doubted_numbers(sample)
+    reader = RecordReader(settings)
+    levels = levels_of(reader)
+    doubted = _doubted_numbers(list(_fields(reader, sample)))
     if doubted is None and sum(map(_with_rank(levels.rank), sample)) >= _SOME * len(sample):
         return None
     names = dict.fromkeys(name for record in sample for name, _ in plain_fields(record))
     usual = {name.decode() for name in LEVEL_FIELDS}
+    if doubted is not None:
+        # Another usual field may have words.
+        usual = {doubted}
     found = [
         name
         for name in names
@@ -84,7 +88,16 @@ def find_level_field(
     return best
 
 
-def _doubted_numbers(sample: Sequence[dict[bytes, Any]]) -> str | None:
+def _fields(reader: RecordReader, sample: Sequence[dict[bytes, Any]]) -> Iterator[Any]:
+    """The fields of records, with those of their headers."""
+    for record in sample:
+        try:
+            yield reader.fields(record)
+        except RecordError:
+            continue
+
+
+def _doubted_numbers(sample: Sequence[Mapping[bytes, Any]]) -> str | None:
     """The usual field of the level whose numbers cannot be those of syslog, by which most records
     would be errors; None where there is no such field.
 

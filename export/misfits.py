@@ -4,6 +4,7 @@ Nothing is learnt from them, and they set no threshold. Of some it is in doubt: 
 such numbers, or after such steps, as are not to be expected. A fault has that, and so has a rare
 way in which normal sessions run. Their steps set no threshold either, but they are learnt from: a
 later fault differs in another place mostly, while later normal sessions run in the very same way.
+Only where very many are in doubt, they are faults, and are left out.
 """
 
 from __future__ import annotations
@@ -54,12 +55,12 @@ _LABELLED_SHARE = 0.01
 # fault there: none of the 963 was left out by it alone, and seven normal sessions were.
 _UNLIKELY_IN_MIXED = 4.0
 _FAR_OUT_IN_MIXED = ("time", "time.wait", "values.range")
-# Where more than a share of all stand apart, a session with a step that no other one has is left
-# out as well: 61 of 62 in six simulated logs had a fault. Where fewer do, as in ThunderBird, it
-# would be the one in a hundred of the normal sessions that has one. The numbers and the order of
-# steps are asked then, and say of whom it is in doubt: without this, a fifth to two fifths of the
-# faults set thresholds. Where fewer stand apart, it would be four times as many normal sessions of
-# HDFS and `lpr`.
+# Where more than this share of all stand apart, a session with a step that no other one has is left
+# out as well: 61 of 62 in six simulated logs had a fault. Where fewer stand apart, normal sessions
+# would be left out: in ThunderBird, one in a hundred has such a step. A session is in doubt then by
+# the numbers and the order of its steps: without this, a fifth to two fifths of the faults set
+# thresholds. Where fewer stand apart, four times as many normal sessions of HDFS and `lpr` would be
+# in doubt.
 _CLEARLY_MIXED, _UNLIKELY_STEPS = 0.01, 2.0
 _OWN_STEP = "unseen"
 # Where more than this share is in doubt, nearly all are faults, and are left out. When they were
@@ -85,6 +86,8 @@ class Misfits:
             self._fewest = _LABELLED_SHARE
         # Whether so many stood apart in some round that others fail in other ways.
         self._is_mixed = False
+        # How many did not belong to the others, where these were too many to be left out.
+        self.too_many = 0
 
     def among(self, normal: Mapping[str, Doubles]) -> tuple[Flags, Flags]:
         """The sessions that do not belong to the others, and those of which it is in doubt; none
@@ -109,6 +112,8 @@ class Misfits:
             in_doubt = none
         many = int((found | in_doubt).sum())
         fewest = 1 if self._is_mixed else _FEWEST_APART
+        if many > _MOST_TRIMMED * size:
+            self.too_many = many
         if not fewest <= many <= _MOST_TRIMMED * size:
             return none, none
         return found, in_doubt

@@ -11,8 +11,8 @@ from fluent_krone.detect.needs import OCCURRENCES, Need, Needs
 
 # A rule that fewer sessions kept says nothing.
 _FEWEST = 20
-# Log keys for which there are rules: their number has the square of it.
-_MOST_KEYS = 2_000
+# With more log keys than this there are no rules: their number grows with the square of it.
+_MOST_KEYS = 600
 
 Bytes = NDArray[np.uint8]
 Flags = NDArray[np.bool_]

@@ -68,6 +68,17 @@ def run_calibrate(work: Work) -> None:
             "training seems to hold abnormal ones. They were left out, and later ones like them "
             "are flagged"
         )
+    if found.doubtful:
+        work.say(
+            f"{found.doubtful:,} more have steps that are hardly to be expected, as faults and "
+            "rare normal sessions have: they are learnt from, but set no threshold by their steps"
+        )
+    if found.too_many:
+        work.warn(
+            f"{found.too_many:,} of {len(sessions):,} training sessions are unlike the others: "
+            "that is too many to leave out, so faults among them count as normal; fit on a part of "
+            "the log that is mostly normal"
+        )
     if found.asked * len(sessions) < _FEWEST:
         work.warn(
             f"{len(sessions):,} training sessions are too few to tell what {found.asked:g} in "

@@ -316,7 +316,7 @@ def are_variants(one: str, other: str) -> bool:
     False
     """
     differing = differing_words(one, other)
-    if differing is None or len(differing) > _VARIES * len(one.split()):
+    if not differing or len(differing) > _VARIES * len(one.split()):
         return False
     return all(word.strip(".,:;()").isalpha() for pair in differing for word in pair)
 

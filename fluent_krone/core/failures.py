@@ -40,17 +40,17 @@ _TROUBLE_PHRASES = re.compile(
     # Another program, or its answer.
     | is\ down | went\ away | broken\ pipe | reset\ by\ peer | connection\ reset
     | circuit\ .{0,40}\bopen(?:ed)? | no\ (?:response|answer|reply|route|such|connections?)
-    | do(?:es)?(?:\ not|n.t)\ (?:respond|answer|reply|exist|match|work)
-    | http[/ :]{0,2}5\d\d | (?:\w+_)?(?:status|code)(?:\W{1,3}|\ with\ |\ of\ )5\d\d
+    | (?:do|does|did)(?:\ not|n.t)\ (?:respond|answer|reply|exist|match|work|start|finish)
+    | http[/ :]{0,2}5\d\d | \w*(?:status|code)=5\d\d(?!\d) | status(?:\W{1,3}|\ with\ |\ of\ )5\d\d
     | (?:returned|responded|answered)(?:\ with)?\ 5\d\d(?!\ (?!(?:in|from|after|for|to|on)\b)\w)
     # What somebody may not do, or what does not fit.
     | duplicate\ key | conflict\ (?:on|in|with|between|detected) | locked\ out
     | not\ (?:found|allowed|permitted|available|responding|reachable|supported|enough)
     # How something ended.
     | core\ dumped | segmentation\ violation | killed(?!\ 0\b) | g(?:ave|iving)\ up
-    | dead[ -]letter(?:ed)? | roll(?:ed|ing)\ back | (?:could|can|did)(?:\ not|n.t)
-    | (?:success|ok)[=:]\W*(?:false|no|0) | exited\ -?[1-9]\d* | rc=-?[1-9]\d* | ora-\d+
-    | exit(?:ed)?\ (?:with\ )?(?:code|status)\W{1,3}-?[1-9]\d* | errno\W{1,3}[1-9]\d*
+    | dead[ -]letter(?:ed)? | roll(?:ed|ing)\ back | (?:could|can)(?:\ not|n.t)
+    | (?:success|ok)=\W*(?:false|no|0) | exited\ -?[1-9]\d* | rc=-?[1-9]\d* | ora-\d+
+    | exit(?:ed)?(?:\ with|,)?[ _]?(?:code|status)\W{1,3}-?[1-9]\d* | errno\W{1,3}[1-9]\d*
     )\b""",
     re.VERBOSE,
 )

@@ -108,6 +108,10 @@ class Counts:
                 kinds[key] = most, whole[rows].astype(np.float64)
         return kinds
 
+    def is_known(self, log_keys: Sequence[int]) -> bool:
+        """Whether a normal session had the very same counts."""
+        return bag_of(log_keys) in self._known
+
     def score(self, log_keys: Sequence[int]) -> float:
         """0 for counts that a normal session had; else the distance to the nearest one."""
         bag = bag_of(log_keys)

@@ -324,6 +324,8 @@ class NestedAware:
         """Whether a normal session had these log keys about as often; see `counts.py`."""
         if self._judges_steps and not self._known.issuperset(log_keys):
             return False
+        if self.counts.is_known(log_keys):
+            return True
         if round(self.counts.lacking(log_keys), self._decimals) > self._lacking_above:
             return False
         return round(self.counts.score(log_keys), self._decimals) <= self._counts_above

@@ -205,6 +205,9 @@ class Steps:
             direction = "fast"
             usually = f"Normally it takes {median}, and at least {as_time(found.low_end())}"
             came = "came only"
+        where = ""
+        if self.times.is_of_any(keys[-2], keys[-1]):
+            where = ", after any of the steps that it follows rarely"
         before = self._step(keys[-2])
         when = f"{came} {as_time(gap_ns / _NS)} after {before}"
         if gap_ns < 0:
@@ -212,7 +215,7 @@ class Steps:
             when = f"followed {before}, but its time is {as_time(-gap_ns / _NS)} earlier"
         words = (
             f"{self._step(keys[-1])} {when}. "
-            f"{usually} in nearly all of {found.count:,} normal cases."
+            f"{usually} in nearly all of {found.count:,} normal cases{where}."
         )
         score = max(self.times.score(keys[-2], keys[-1], gap_ns), threshold)
         odd = _Oddity("time", score, threshold)

@@ -68,6 +68,10 @@ class Times:
             found = self.actions.get((self._action_of[before], self._action_of[step]))
         return found
 
+    def is_of_any(self, before: int, step: int) -> bool:
+        """Whether the gaps are those from all steps that `step` follows rarely, taken as one."""
+        return (before, step) not in self.steps and (_ANY, step) in self.steps
+
     def score(self, before: int, step: int, gap_ns: int) -> float:
         found = self.range_between(before, step)
         if found is None:

@@ -67,7 +67,7 @@ _BEHIND_WORDS = re.compile(
 )
 # A clock without a date, perhaps in brackets or behind a level, a word or the number of a process.
 _CLOCK_ONLY = re.compile(
-    r"(?:\[?[A-Z]{4,8} *\]? +| *[A-Za-z][\w.-]{0,19} +(?=\[)| *\d{1,10} +)?[\[(<]?"
+    r"(?:\[?[A-Z]{4,8}(?: *\])? +| *[A-Za-z][\w.-]{0,19} +(?=\[)| *\d{1,10} +)?[\[(<]?"
     r"(?P<hour>[01]\d|2[0-3]):(?P<minute>[0-5]\d):(?P<second>[0-5]\d)"
     r"(?:[.,:](?P<fraction>\d{1,9}))?(?=[\s\])>|,:]|Z)"
 )

@@ -8,6 +8,7 @@ import csv
 import itertools
 import re
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from typing import Any
 
 from ..errors import RecordError
 from ..reading.times import parse_time
@@ -136,9 +137,12 @@ def csv_rows(sign: str, first: str = "") -> Callable[[Iterable[str]], Rows]:
         table = itertools.dropwhile(lambda line: first.strip() not in line, lines)
         reader = csv.DictReader(table, restkey=_REST, delimiter=sign)
         reader.fieldnames = _stripped(reader.fieldnames or ())
+        if _REST in reader.fieldnames:
+            reader.restkey = None
         for row in reader:
-            if _REST in row:
-                row[_REST] = sign.join(row[_REST])
+            more: Any = row.get(_REST)
+            if isinstance(more, list):
+                row[_REST] = sign.join(more)
             yield row
 
     return rows
@@ -154,14 +158,14 @@ def named_rows(lines: Iterable[str]) -> Rows:
     names: list[str] = []
     sign: str | None = None
     for line in lines:
-        line = line.rstrip("\r\n")
+        line = line.rstrip()
         found = _FIELDS.match(line)
         if found:
             sign = next((one for one in ("\t", ",") if one in found["names"]), None)
             names = found["names"].split(sign)
         if line.startswith("#") or not line:
             continue
-        values = _values(line, sign)
+        values = _values(line, sign, len(names))
         if len(values) != len(names):
             yield unreadable(line)
             continue
@@ -169,9 +173,19 @@ def named_rows(lines: Iterable[str]) -> Rows:
         yield {name: value for name, value in named if value not in _MISSING}
 
 
-def _values(line: str, sign: str | None) -> list[str]:
-    """The values of a row, where this sign stands between the names of columns; None for blanks."""
+def _values(line: str, sign: str | None, number: int) -> list[str]:
+    """The values of a row, where this sign stands between the names of columns; None for blanks.
+
+    Values may stand in quotes, where there is not the right `number` of them otherwise.
+    """
     if sign == "\t" or (sign is None and "\t" in line):
         # CloudFront names its columns with blanks between them, and divides them by tabs.
         return line.split("\t")
-    return next(csv.reader([line], delimiter=sign or " ", skipinitialspace=True))
+    values = line.split(sign)
+    if sign is None and '"' not in line:
+        return values
+    try:
+        quoted = next(csv.reader([line], delimiter=sign or " ", skipinitialspace=True))
+    except csv.Error:
+        return values
+    return quoted if len(quoted) == number else values

@@ -54,7 +54,7 @@ def holds_events(lines: Iterable[str]) -> bool:
 def holds_text_events(lines: Sequence[str]) -> bool:
     """Whether the first lines of a file are events of Windows as text."""
     begins = _TEXT_BEGINS.match(lines[0].lstrip("\ufeff"))
-    return begins is not None and any(map(_TEXT_FIELD.match, lines[1:2]))
+    return begins is not None and len(lines) > 1 and _TEXT_FIELD.match(lines[1]) is not None
 
 
 def text_event_rows(lines: Iterable[str]) -> Iterator[Record]:

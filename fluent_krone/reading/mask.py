@@ -52,8 +52,10 @@ _VALUE = re.compile(
     re.VERBOSE,
 )
 _PREFIXED = re.compile(r"([A-Za-z]+[_-])(?=\S)|([A-Za-z_]+)[0-9]+\Z")
-# A number between words, as in `job1037done`.
-_WITHIN = re.compile(r"([A-Za-z]{3,})[0-9]+([A-Za-z]{3,})")
+# A number between words, as in `job1037done`; a random code has capitals, or hardly any vowels.
+_WITHIN = re.compile(
+    r"(?=[A-Za-z]*[aeiouAEIOU])([A-Za-z][a-z]{2,})[0-9]+((?=[a-z]*[aeiou])[a-z]{4,})"
+)
 # A pod of Kubernetes: its deployment, and two hashes without vowels.
 _POD = re.compile(
     r"([a-z][\w.-]*?-)[bcdfghjklmnpqrstvwxz2456789]{8,10}-[bcdfghjklmnpqrstvwxz2456789]{5}"

@@ -24,11 +24,12 @@ ANSI = re.compile(rb"\x1b(?:\[[0-?]*[ -/]*[@-~]|\][^\x07\x1b]*(?:\x07|\x1b\\)|[@
 # How the lines of a panic of Go begin.
 OF_A_PANIC = r"panic: |goroutine \d+ \[|[\w./*()-]+\((?:0x|\.\.\.\)|\{0x)|created by "
 # Lines that part records, and the time that ausearch writes before each.
-OF_PARTING = r"(?:[-=*_#]{3,}|time->.*)\s*\Z"
+OF_PARTING = r"(?:[-=*_#]{3,}|time->.*+)\s*\Z"
 # Frames of stack traces: of Java, of PHP, of Python where its indents are lost, and of Go, whose
 # frames are a function's name and a place in a file.
 _OF_A_FRAME = (
-    r"at [\w.$<>]+\(|#\d+ |File \"[^\"]+\", line \d|[\w.@-]+(?:/[\w.@()*-]+)+(?::\d+)?\s*\Z"
+    r"at [\w.$<>]+\(|#\d+ (?:[/{\[]|[A-Z]:\\)|File \"[^\"]+\", line \d"
+    r"|[\w-]+(?:\.[\w-]+)+/[\w./@()*-]+(?::\d+)?\s*\Z"
 )
 # What is written before and between them.
 _OF_A_TRACE = (

@@ -34,6 +34,8 @@ _DAY_S = 86_400
 _USUALLY_LATE_NS = 300 * _NS
 # Time texts that are remembered: stamps of one second repeat, and reading one is slow.
 _MAX_TIMES = 4096
+# So much of a text is read: no time is longer, and each form would look at all of a longer text.
+_LONGEST = 200
 _CLOCK = (
     r"(?:(?P<before>上午|下午|午前|午後|오전|오후|[AaPp][Mm]) ?)?(?P<hour>\d{1,2})"
     r"(?:(?:[:.时時h]|시 ?)(?P<minute>\d\d)(?:(?:[:.分m]|분 ?)"
@@ -219,7 +221,7 @@ class TimeReader:
             text = f"{turned['date']} {turned['clock']}"
         if quoted := _QUOTED.fullmatch(text):
             text = quoted[1]
-        text = with_common_year(text.replace(_MINUS, "-"))
+        text = with_common_year(text[:_LONGEST].replace(_MINUS, "-"))
         for form in _FORMS:
             found = form.match(text)
             if found is not None:
@@ -408,8 +410,7 @@ def day_comes_first(texts: Iterable[str]) -> bool | None:
     True
     """
     readers = (TimeReader(day_first=True), TimeReader(day_first=False))
-    back = [0, 0]
-    span = [0, 0]
+    back, span = [0, 0], [0, 0]
     last: list[int | None] = [None, None]
     for text in texts:
         found = _AMBIGUOUS.match(text)

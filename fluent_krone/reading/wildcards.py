@@ -47,10 +47,10 @@ _HALF = re.compile("[\udc80-\udcff]")
 _IN_NUMBER = rb"[\w\x80-\xe2\xee-\xff.:/,%+-]"
 _LIKE_THAI = (b"\xe0", b"\xe1")
 _NUMBER_BEFORE_THAI = rb"[\w\x80-\xdf\xe2\xee-\xff.:/,%+-]"
-# Where letters of ours stand right behind a number, it has none itself, so that `job7notdone` is no
-# `job<num>done`.
+# Where a word stands right behind a number, it has no letters itself, so that `job7notdone` is no
+# `job<num>done`. Up to two letters are a unit, as in `<num>ms`.
 _NUMBER_BEFORE_LETTERS = rb"[0-9_.:/,%+-]"
-_LETTER = re.compile(rb"[A-Za-z]")
+_LETTERS = re.compile(rb"[A-Za-z]{3}")
 _ANYTHING = rb"."
 _TOKEN = rb"[^\s]"
 # What may stand behind a name, and is no part of it.
@@ -244,7 +244,7 @@ class Template:
             return _Type(then=b"[^" + self._pieces[i][-1:] + b"]")
         if kind == "num" and self._pieces[i + 1][:1] in _LIKE_THAI:
             return _Type(TYPES[kind].begin, _NUMBER_BEFORE_THAI)
-        if kind == "num" and _LETTER.match(self._pieces[i + 1]):
+        if kind == "num" and _LETTERS.match(self._pieces[i + 1]):
             return _Type(TYPES[kind].begin, _NUMBER_BEFORE_LETTERS)
         if kind in TYPES:
             return TYPES[kind]

@@ -74,6 +74,33 @@ def test_a_word_of_another_meaning_is_no_component(name: str, tmp_path: Path) ->
 
 
 @pytest.mark.parametrize(
+    "record",
+    [{"host": {"name": "{}.example.internal"}}, {"target": "{}.example.com"}, {"source": "{}.log"}],
+)
+def test_a_host_or_a_file_is_no_component(record: dict[str, Any], tmp_path: Path) -> None:
+    """Wrong before: each host had templates of its own."""
+
+    def write(n: int) -> dict[str, Any]:
+        own = json.loads(json.dumps(record).replace("{}", ("alpha", "beta")[n % 2]))
+        return {"time": time_of(n), "message": text_of(n), **own}
+
+    assert settings_of(put(tmp_path, write), []).component_field is None
+
+
+def test_words_of_another_usual_field_come_before_doubted_numbers(tmp_path: Path) -> None:
+    path = put(
+        tmp_path,
+        lambda n: {
+            "time": time_of(n),
+            "level": 3,
+            "severity": "ERROR" if n % 9 == 0 else "INFO",
+            "message": text_of(n),
+        },
+    )
+    assert settings_of(path, []).level_field == "severity"
+
+
+@pytest.mark.parametrize(
     ("more", "rank"),
     [
         # 1 is an information for some, and an alert for syslog

@@ -142,6 +142,17 @@ def test_a_header_is_found_among_many_lines_of_stack_traces(trace: list[str]) ->
     assert guess.example["level"] == "ERROR"
 
 
+def test_a_header_that_is_cut_off_before_many_blanks_is_read_at_once() -> None:
+    """Wrong before: such a line of 8 kB took more than a minute, and the service stood still."""
+    lines = [f"2024-10-15 13:00:{n:02d} web[7f3a][o.s.Boot] INFO: pump {n}" for n in range(60)]
+    guess = guess_line_format(lines)
+    assert guess is not None
+    settings = InputSettings(session_key=("tag",), line_format=guess.line_format)
+    line = "2024-10-15 13:00:00 web[" + 8_000 * " " + "!"
+    text, _ = RecordReader(settings, max_message_size=10_000).read(b"", {b"message": line.encode()})
+    assert text.endswith(b"!")
+
+
 def test_the_number_before_a_line_of_syslog_is_its_level() -> None:
     """Wrong before: it was taken for a thread where lines of several daemons begin with it."""
     daemons = ("sipd[2112]", "rtpd[2120]", "cdrd[2131]")

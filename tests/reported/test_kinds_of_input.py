@@ -565,3 +565,19 @@ def test_a_table_of_which_no_row_fits_its_columns_is_not_called_empty(tmp_path: 
     path.write_text("#Fields: date time cs-method\n2024-10-15 13:00:00 10.0.0.1 GET /pumps 200\n")
     with pytest.raises(ExportError, match="none of the first 1 lines can be read"):
         settle(Options(input=path, session_key=("tag",)), print, print)
+
+
+@pytest.mark.parametrize(
+    "row", ["2024-10-15 13:00:00 GET /pumps ", '2024-10-15 13:00:00 GET "/pumps', "a\rb"]
+)
+def test_a_row_with_odd_blanks_or_quotes_costs_no_other_one(tmp_path: Path, row: str) -> None:
+    good = "2024-10-15 13:00:01 GET /pumps"
+    path = tmp_path / "a.log"
+    path.write_bytes(f"#Fields: date time cs-method cs-uri-stem\n{row}\n{good}\n".encode())
+    assert list(read_events(path))[-1][1][b"cs-uri-stem"] == b"/pumps"
+
+
+def test_a_column_named_rest_keeps_its_values(tmp_path: Path) -> None:
+    rows = "time,rest,message\n" + "".join(f"{T.format(n)},pause,paid {n}\n" for n in range(5))
+    found = read(tmp_path / "a.csv", rows)
+    assert messages(found, "rest") == [b"pause"] * 5

@@ -266,3 +266,10 @@ def test_what_stands_around_a_number_says_what_happened() -> None:
     not_done = (f"job{5000 + n}notdone" for n in range(6))
     mined = mine([*done, *not_done, *["started"] * 3])
     assert {"job<num>done", "job<num>notdone"} <= set(mined.templates)
+
+
+def test_a_random_code_is_no_pair_of_words() -> None:
+    rng = Random(7)
+    codes = ["".join(rng.choices("ABCDEFGHJKLM", k=3)) for _ in range(120)]
+    lines = [f"refund of {code}{100 + n}{codes[-n]} done" for n, code in enumerate(codes)]
+    assert len(mine(lines).templates) == 1
