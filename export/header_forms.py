@@ -120,7 +120,7 @@ WRAPPED = (
 # What may stand behind a bracket or a level.
 BEHIND = (
     r" *\t+ *",
-    rf" *:? +{header_stamps.SEPARATOR}:? +",
+    rf"(?: *:)? +{header_stamps.SEPARATOR}:? +",
     r">+ +",
     r" *\|+ *",
     header_stamps.DRAWN,
