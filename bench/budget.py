@@ -30,7 +30,7 @@ from labelled import ROOT, Flags, LogKeys, authors_data, flat, outcome
 from export.baselines import BASELINES
 from export.calibrate import Calibration, calibrate
 from export.faults import STEP_KINDS, Injector
-from export.fit_witnesses import DENSITY, Forms, fit_witnesses
+from export.fit_witnesses import DENSITY, WHOLE, Forms, fit_witnesses
 from export.hierarchy import extract
 from export.plan_budget import PLANNED
 from export.traces import Trace
@@ -52,8 +52,6 @@ _MOST_FALSE = 20.0
 _HOSTS = 400
 # Real normals of the full HDFS log; its false alarms are scaled to that many.
 _HDFS_NORMALS = 558_223
-# Scores of a session as a whole.
-_SEQUENCE = (DENSITY, "counts", "needs", "patterns", "unseen")
 # Longer sessions are cut, as `max_events` cuts them.
 _MOST_EVENTS = 10_000
 
@@ -180,7 +178,7 @@ def judged(case: Case, hierarchy: Hierarchy, seed: int) -> dict[str, Any]:
     found: dict[str, Any] = {}
     for asked in ASKED:
         flagged = fitted.flags(scores, asked)
-        sequence = fitted.flags(scores, asked, _SEQUENCE)
+        sequence = fitted.flags(scores, asked, WHOLE)
         found[f"{asked:g}"] = {
             "observed": round(1000 * float(flagged[~case.abnormal].mean()), 2),
             "normals": int((~case.abnormal).sum()),

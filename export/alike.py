@@ -338,17 +338,16 @@ def _values_elsewhere(rows: Sequence[Mapping[str, Any]], facet_fields: int) -> l
     """For each rare template, the words in whose place a usual one has a wildcard, where both
     differ in nothing else but their fields."""
     texts = [str(row["template"]) for row in rows]
+    begins = [_behind_fields(text, facet_fields) for text in texts]
+    messages = [text[begin:].split(" ") for text, begin in zip(texts, begins, strict=True)]
     usual: dict[int, list[list[str]]] = defaultdict(list)
-    for text, row in zip(texts, rows, strict=True):
-        words = text[_behind_fields(text, facet_fields) :].split(" ")
+    for words, row in zip(messages, rows, strict=True):
         if row["count"] >= _RARE:
             usual[len(words)].append(words)
     found: list[list[Place]] = []
-    for text, row in zip(texts, rows, strict=True):
+    for text, begin, words, row in zip(texts, begins, messages, rows, strict=True):
         places: list[Place] = []
         if row["count"] < _RARE:
-            begin = _behind_fields(text, facet_fields)
-            words = text[begin:].split(" ")
             may_differ = {place.span: place for place in _places(text, facet_fields)}
             for others in usual[len(words)]:
                 places = places or _differing(words, others, begin, may_differ)

@@ -31,6 +31,8 @@ LogKeys = tuple[int, ...]
 Scores = dict[str, float]
 # What `density` scores is added by the caller, who has many sessions at once.
 DENSITY = "density"
+# Scores of a session as a whole.
+WHOLE = (DENSITY, "counts", "needs", "patterns", "unseen")
 # Scores that are 0 or one other number: there is no lower threshold than 0.
 BINARY = ("patterns", "unseen")
 # Scores of what is new: 0 for all that training had.

@@ -21,7 +21,7 @@ import numpy as np
 
 from fluent_krone.detect.budget import DECIMALS, Budget, Plan
 
-from .fit_witnesses import BINARY, DENSITY
+from .fit_witnesses import BINARY, DENSITY, WHOLE
 from .floors import are_plenty, density_floor, floor_of
 from .held_out import Doubles, Flags, HeldOut, Ints, beyond, outliers
 
@@ -50,7 +50,6 @@ _EXCEEDANCES_VARY, _DEVIATIONS = 2.0, 0.5
 # flagged as were asked for after 600 sessions of HDFS, and nothing was left for the counts, which
 # find the failures. The export warns that such a bundle flags more than was asked.
 _WHOLE_TIMES, _STEP_TIMES, _FEWEST = 4, 2.5, 4_000
-_WHOLE = (DENSITY, "counts", "needs", "patterns", "unseen")
 # What a step costs that flags no more held-out session, beside the others.
 _FREE = 0.1
 # How many lower thresholds of a score are tried for the next step.
@@ -178,7 +177,7 @@ class _Division:
     def _allowance(self, name: str) -> float:
         """How many false alarms may be expected where few sessions are held out."""
         times: float = _STEP_TIMES
-        if name in _WHOLE:
+        if name in WHOLE:
             times = _WHOLE_TIMES
         rows = self.held.rows
         return min(self._false_alarms, 1.0) * min(times * rows, _FEWEST, 2 * _FEWEST - rows) / 1000

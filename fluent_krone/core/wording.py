@@ -192,12 +192,17 @@ def _stands_behind_colon(words: Sequence[str], word: str) -> bool:
 
 def _is_code(word: str) -> bool:
     """Whether a word, or the value of `key=value`, is written in capitals."""
-    return word.rpartition("=")[2].strip(_PUNCTUATION).isupper()
+    return _value_of(word).isupper()
 
 
 def _is_wildcard(word: str) -> bool:
     """Whether any value stands in a word's place, or behind its key."""
-    return _WILDCARD.fullmatch(word.rpartition("=")[2].strip(_PUNCTUATION)) is not None
+    return _WILDCARD.fullmatch(_value_of(word)) is not None
+
+
+def _value_of(word: str) -> str:
+    """A word, or the value of `key=value`, without the punctuation around it."""
+    return word.rpartition("=")[2].strip(_PUNCTUATION)
 
 
 def likeness(one: str, other: str) -> float:

@@ -22,9 +22,9 @@ _ENTRY_BYTES = 200
 # Colours and other control sequences of a terminal; they belong to no message.
 ANSI = re.compile(rb"\x1b(?:\[[0-?]*[ -/]*[@-~]|\][^\x07\x1b]*(?:\x07|\x1b\\)|[@-Z\\-_])")
 # How the lines of a panic of Go begin.
-OF_A_PANIC = r"panic: |goroutine \d+ \[|[\w./*()-]+\((?:0x|\.\.\.\)|\{0x)|created by "
+_OF_A_PANIC = r"panic: |goroutine \d+ \[|[\w./*()-]+\((?:0x|\.\.\.\)|\{0x)|created by "
 # Lines that part records, and the time that ausearch writes before each.
-OF_PARTING = r"(?:[-=*_#]{3,}|time->.*+)\s*\Z"
+_OF_PARTING = r"(?:[-=*_#]{3,}|time->.*+)\s*\Z"
 # Frames of stack traces: of Java, of PHP, of Python where its indents are lost, and of Go, whose
 # frames are a function's name and a place in a file.
 _OF_A_FRAME = (
@@ -40,7 +40,7 @@ _OF_A_TRACE = (
 _OF_MARKUP = r"<[/?!]?[A-Za-z][^<>]*>(?:.*</[\w:.-]+>)?\s*\Z"
 # How a line begins that goes on from the one before, wherever it is not indented.
 GOES_ON = "|".join(
-    (_OF_A_FRAME, _OF_A_TRACE, _OF_MARKUP, OF_PARTING, OF_A_PANIC, r"[)}\]\"',;]+\s*\Z")
+    (_OF_A_FRAME, _OF_A_TRACE, _OF_MARKUP, _OF_PARTING, _OF_A_PANIC, r"[)}\]\"',;]+\s*\Z")
 )
 # Lines without a header that go on from the one before.
 _CONTINUATION = re.compile(
