@@ -235,7 +235,6 @@ class Judging:
         check_keep(config)
         self._use(bundle)
         self._misfit = Misfit(self)
-        self._told: str | None = None
 
     @property
     def state_topic(self) -> str | None:
@@ -318,10 +317,7 @@ class Judging:
     def tick(self, now_ns: int) -> None:
         """Take in what was announced, and say what does not fit."""
         self._known.poll()
-        trouble = self._misfit.trouble()
-        if trouble is not None and trouble != self._told:
-            _log.warning("%s", trouble)
-        self._told = trouble
+        self._misfit.warn()
 
     def change_to(self, bundle: Bundle) -> None:
         """Judge by another bundle from now on, in every partition; open sessions continue."""

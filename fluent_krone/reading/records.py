@@ -201,6 +201,8 @@ class RecordReader:
         self.messages_cut = 0
         # Events whose record lacks the component field, or has no text in it.
         self.components_missing = 0
+        # The names of the fields of the first record that could not be an event.
+        self.fields_aside: tuple[bytes, ...] = ()
         # How often the field of the level that is named was asked for, and had no level.
         self.levels_asked = 0
         self.levels_missing = 0
@@ -262,6 +264,11 @@ class RecordReader:
             else:
                 self.components_missing += 1
         return text, self.keys(tag, record, message)
+
+    def note_aside(self, record: Any) -> None:
+        """Remember which fields a record has that cannot be an event."""
+        if record.__class__ is dict and not self.fields_aside:
+            self.fields_aside = tuple(record)
 
     def count_level(self, found: bool) -> None:
         """Count that the field of the level was asked for, and whether it had one."""

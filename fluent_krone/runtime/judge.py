@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import logging
-import re
 from collections.abc import Callable, Iterable, Iterator
 from typing import Any
 
@@ -21,8 +19,6 @@ from ..explain.tickets import Ticket
 from ..types import Alert, Finding
 from .keeper import Keeper
 from .misfit import ENOUGH_EVENTS, ENOUGH_RECORDS, FIRST_RECORDS, Misfit
-
-_log = logging.getLogger(__name__)
 
 # A store that is too large makes room for itself by ending one session in this many at a time.
 _SHED_SHARE = 20
@@ -58,7 +54,6 @@ class Judge:
         engine.silence_by(self._silences)
         # Whether the bundle and its settings fit the stream, and what was last logged of that.
         self._misfit = Misfit(engine)
-        self._logged: str | None = None
         self._take_accepted()
         # The number of records at which to look again: looking at each chunk would cost too much.
         self._began = engine.counters["records"]
@@ -139,7 +134,6 @@ class Judge:
         self.maker = maker
         self._cases = CaseMaker(bundle, self._config)
         self._misfit = Misfit(engine)
-        self._logged = None
         self._began = engine.counters["records"]
         self._next_look = self._began + FIRST_RECORDS
         if self.keeper is not None:
@@ -206,17 +200,10 @@ class Judge:
             self._fresh.append(ticket)
 
     def _warn_of_misfit(self, records: int) -> None:
-        """Log a misfit, each kind of it once until it is gone; its counts grow all the time."""
+        """Look for a misfit, and say when to look again."""
         self._next_look = records + ENOUGH_RECORDS
         begun = records - self._began
         for enough in (ENOUGH_RECORDS, ENOUGH_EVENTS):
             if begun < enough < begun + ENOUGH_RECORDS:
                 self._next_look = self._began + enough
-        trouble = self._misfit.trouble()
-        kind = None
-        if trouble is not None:
-            kind = re.sub(r"\d+", "", trouble)
-        if kind != self._logged:
-            self._logged = kind
-            if trouble is not None:
-                _log.warning("%s", trouble)
+        self._misfit.warn()

@@ -6,12 +6,17 @@ judged, or everything is called new. So each kind of misfit has one line that sa
 
 from __future__ import annotations
 
+import logging
+import re
 from collections import Counter
 from typing import Protocol
 
+from ..core.listing import listed
 from ..core.offsets import FAR_BEHIND_NS
 from ..reading.accessor import is_path
 from ..reading.records import InputSettings, RecordReader
+
+_log = logging.getLogger(__name__)
 
 # Records after which it is said that not one of them can be read. A quiet stream takes hours to
 # send ten times as many, and none of them is judged.
@@ -37,6 +42,10 @@ _EXAMPLES = {"ahead of": "Europe/Berlin", "behind": "America/New_York"}
 _MOST = 0.5
 # A share that no new version of a program reaches, since some of its lines stay.
 _ALL = 0.99
+# Field names that a remedy lists, and the most characters of one: whoever sends records can make
+# them as many and as long as they like.
+_MOST_NAMES = 12
+_LONGEST_NAME = 40
 # Reasons for which no record of any part of a log is set aside, where the settings fit.
 _UNREADABLE = {"not_a_map", "no_message", "line_format"}
 
@@ -85,6 +94,21 @@ class Misfit:
         # What was amiss in the span before, which stands until the present one tells more.
         self._last: str | None = None
         self._before = self._counts()
+        # What was logged last, without its figures.
+        self._logged: str | None = None
+
+    def warn(self) -> None:
+        """Log what is amiss, each kind of it once until it is gone.
+
+        The figures in it change all the time.
+        """
+        trouble = self.trouble()
+        kind = None
+        if trouble is not None:
+            kind = re.sub(r"\d+", "", trouble)
+            if kind != self._logged:
+                _log.warning("%s", trouble)
+        self._logged = kind
 
     def trouble(self) -> str | None:
         """One line that names what does not fit and the remedy.
@@ -96,12 +120,13 @@ class Misfit:
             return _offset(offset_s)
         counts = self._counts()
         counts.subtract(self._before)
-        settings = self._engine.reader.settings
+        reader = self._engine.reader
+        settings = reader.settings
         if counts["records"] < self._enough_records:
             first = FIRST_RECORDS if self._live else 1
-            return self._last or _unreadable(counts, settings, first)
+            return self._last or _unreadable(counts, reader, first)
         found = (
-            _set_aside(counts, settings)
+            _set_aside(counts, reader)
             or _component(counts, settings)
             or _level(counts, settings)
             or _times(counts, settings)
@@ -189,7 +214,7 @@ def _long_ago(offset_s: int | None, settings: InputSettings) -> str | None:
     )
 
 
-def _set_aside(counts: Counter[str], settings: InputSettings) -> str | None:
+def _set_aside(counts: Counter[str], reader: RecordReader) -> str | None:
     asides = Counter({name: n for name, n in counts.items() if name.startswith("aside ")})
     # Lines of stack traces belong to the lines before them, however many there are.
     continued = asides.pop("aside continuation", 0)
@@ -197,36 +222,50 @@ def _set_aside(counts: Counter[str], settings: InputSettings) -> str | None:
         return None
     reason = asides.most_common(1)[0][0].removeprefix("aside ")
     share = f"{asides.total()} of {counts['records']} records are set aside ({reason})"
-    return f"{share}: {_REMEDIES.get(reason, _remedy_of_record)(settings)}"
+    return f"{share}: {_REMEDIES.get(reason, _remedy_of_record)(reader)}"
 
 
-def _unreadable(counts: Counter[str], settings: InputSettings, first: int) -> str | None:
+def _unreadable(counts: Counter[str], reader: RecordReader, first: int) -> str | None:
     """What is said of the `first` records already: all are set aside, where none should be."""
     records = counts["records"]
     asides = sum(counts[f"aside {reason}"] for reason in _UNREADABLE)
     if records < first or asides < records:
         return None
-    return _set_aside(counts, settings)
+    return _set_aside(counts, reader)
 
 
-def _remedy_of_record(settings: InputSettings) -> str:
+def _remedy_of_record(reader: RecordReader) -> str:
     return "the records are not maps of fields; check what the source sends"
 
 
-def _remedy_of_message(settings: InputSettings) -> str:
-    name = settings.message_field
+def _remedy_of_message(reader: RecordReader) -> str:
+    name = reader.settings.message_field
     hint = ""
     if "." in name and not is_path(name):
         hint = f"; a nested field is written $.{name}"
-    return f"they have no text in message_field {name!r}; name the field that has the message{hint}"
+    return (
+        f"they have no text in message_field {name!r}; name the field that has the message{hint}"
+        f"{_fields_of(reader)}"
+    )
 
 
-def _remedy_of_key(settings: InputSettings) -> str:
-    key = ",".join(settings.session_key)
-    return f"session_key {key} finds nothing in them; name fields or a /regex/ that these have"
+def _remedy_of_key(reader: RecordReader) -> str:
+    key = ",".join(reader.settings.session_key)
+    return (
+        f"session_key {key} finds nothing in them; name fields or a /regex/ that these have"
+        f"{_fields_of(reader)}"
+    )
 
 
-def _remedy_of_line(settings: InputSettings) -> str:
+def _fields_of(reader: RecordReader) -> str:
+    """Which fields the records have that are set aside."""
+    names = [ascii(name.decode(errors="replace"))[:_LONGEST_NAME] for name in reader.fields_aside]
+    if not names:
+        return ""
+    return f" (one of them has {listed(names, _MOST_NAMES)})"
+
+
+def _remedy_of_line(reader: RecordReader) -> str:
     return (
         "their lines do not have the form of line_format; if the sender cuts off what stands "
         'before the message, as in_syslog and most parsers do, set line_format ""; otherwise '

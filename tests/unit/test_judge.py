@@ -74,6 +74,7 @@ def test_a_misfit_is_trouble_until_it_is_gone(story: Any, lift: Bundle) -> None:
         await rig.service.take(nothing, lambda: None)
         [found] = [text for text in rig.service.troubles() if "set aside" in text]
         assert found.startswith("2000 of 2000 records are set aside (no_message)")
+        assert found.endswith("(one of them has 'other')")
         for n in range(1_000):
             await rig.take(None, (f"a{n}", NORMAL[1]))
         assert not any("set aside" in text for text in rig.service.troubles())
@@ -93,6 +94,23 @@ def test_a_stream_of_which_nothing_can_be_read_is_told_after_few_records(
         assert found in rig.service.troubles()
 
     story(body, line_format=r"^(?P<time>\S+) (?P<host>\S+) \[x\] (?P<message>.*)$")
+
+
+def test_a_misfit_names_the_fields_that_the_records_have(
+    story: Any, caplog: pytest.LogCaptureFixture
+) -> None:
+    async def body(rig: Rig) -> None:
+        record = {b"container_name": b"/shop", b"log": b"order 7 shipped", b"a\nb": b"x"}
+        for count in (1_000, 2_000):
+            chunk = Chunk("app", [[1, record | {b"n%d" % count: 1}] for _ in range(count)])
+            await rig.service.take(chunk, lambda: None)
+
+    story(body)
+    [found] = told(caplog, "set aside (no_message)")
+    assert found.endswith(
+        "name the field that has the message (one of them has "
+        "'container_name', 'log', 'a\\nb' and 'n1000')"
+    )
 
 
 def test_first_records_without_a_session_key_are_no_misfit(
