@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
@@ -203,9 +204,8 @@ class RecordReader:
         self.components_missing = 0
         # The names of the fields of the first record that could not be an event.
         self.fields_aside: tuple[bytes, ...] = ()
-        # How often the field of the level that is named was asked for, and had no level.
-        self.levels_asked = 0
-        self.levels_missing = 0
+        # How often the field of the level that is named was asked for, by whether it had one.
+        self.levels: Counter[bool] = Counter()
         self.max_size = max_message_size
         self.max_keys = max_keys
         self._message = message_getter(settings.message_field)
@@ -272,8 +272,7 @@ class RecordReader:
 
     def count_level(self, found: bool) -> None:
         """Count that the field of the level was asked for, and whether it had one."""
-        self.levels_asked += 1
-        self.levels_missing += not found
+        self.levels[found] += 1
 
     def fields(self, record: Fields) -> Fields:
         """The record's fields, with those of its line's header. Raises RecordError as `read`."""

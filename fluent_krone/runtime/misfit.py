@@ -172,8 +172,8 @@ class Misfit:
         for reason, count in engine.set_aside.items():
             counts[f"aside {reason}"] = count
         counts["components_missing"] = engine.reader.components_missing
-        counts["levels_asked"] = engine.reader.levels_asked
-        counts["levels_missing"] = engine.reader.levels_missing
+        counts["levels_asked"] = engine.reader.levels.total()
+        counts["levels_missing"] = engine.reader.levels[False]
         return counts
 
 
