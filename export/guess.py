@@ -23,13 +23,14 @@ from functools import lru_cache
 from itertools import pairwise
 
 from fluent_krone.errors import RecordError
+from fluent_krone.reading.date_order import nearness
 from fluent_krone.reading.records import GOES_ON, compile_bytes
 from fluent_krone.reading.times import TimeReader
 
 from . import header_shapes as shapes
 from .header_columns import MAX_LEAD, learned_headers
 from .header_products import product_headers
-from .header_roles import are_levels
+from .header_roles import ANNOUNCING, are_levels
 from .header_times import FORMATS, closed, compiled, stamps
 
 # The share of the lines that a header must be found in; below it the whole line is the message.
@@ -46,9 +47,8 @@ _MANY_COMPONENTS = 0.1
 _FEW_COMPONENTS = 50
 
 # Names of months and days, which begin a line of many logs.
-_CALENDAR = frozenset(
-    (*calendar.month_abbr, *calendar.month_name, *calendar.day_abbr, *calendar.day_name)
-)
+_CALENDAR = (*calendar.month_abbr, *calendar.month_name, *calendar.day_abbr, *calendar.day_name)
+_NO_LOGGERS = ANNOUNCING.union(_CALENDAR)
 
 # Lines whose chains are looked for; each chain found is then tried on all lines.
 _READ = 300
@@ -75,8 +75,6 @@ _TIDY = 1.6
 _SAID = 0.05
 # Letters that English has not; the sign of a micro is none of them.
 _FOREIGN = re.compile(r"[^\W\d_\x00-\xbf]")
-# How well a format reads times when it reads none of them.
-_UNREAD = (0, 0, 0)
 # The kind of an element that was found as columns.
 LEARNED = "learned"
 # Candidates that are tried on all sampled lines, the commonest first; a log with more of them has
@@ -106,23 +104,26 @@ _Chain = tuple[_Element, ...]
 
 
 def guess_line_format(
-    lines: Sequence[str], session_pattern: str | None = None
+    lines: Sequence[str], session_pattern: str | None = None, written_ns: int | None = None
 ) -> LineFormat | None:
     """The header that most of `lines` share, or None: then a line is a message.
 
-    Where headers take what `session_pattern` finds, all of the header is a group named `header`,
-    in which the record reader looks for it. Lines that go on from the one before don't count.
+    Where headers take what `session_pattern` finds, all of the header is a group named `header`, in
+    which the record reader looks for it. `written_ns` is when the log was last written, which tells
+    days from months where its times do not. Lines that go on from the one before don't count.
 
     >>> guess = guess_line_format(["2024-05-01 10:00:00,123 INFO [main] a.b.Pump: started"] * 9)
     >>> guess.example["component"], guess.example["message"]
     ('a.b.Pump', 'started')
     """
-    return _guess(tuple(lines), session_pattern)
+    return _guess(tuple(lines), session_pattern, written_ns)
 
 
 # The same lines are asked for where a text has data beside it, and then for its header.
 @lru_cache(maxsize=1)
-def _guess(lines: Sequence[str], session_pattern: str | None) -> LineFormat | None:
+def _guess(
+    lines: Sequence[str], session_pattern: str | None, written_ns: int | None
+) -> LineFormat | None:
     heads = _heads(lines)
     if not heads:
         return None
@@ -137,7 +138,7 @@ def _guess(lines: Sequence[str], session_pattern: str | None) -> LineFormat | No
         for chain in (*candidates, *unnamed)
     ]
     for worth, chain in sorted(tried, key=lambda entry: (-entry[0], str(entry[1]))):
-        if worth and (found := _line_format(chain, heads, session)):
+        if worth and (found := _line_format(chain, heads, session, written_ns)):
             return found
     return None
 
@@ -329,7 +330,10 @@ def _worth(chain: _Chain, lines: Sequence[str], unnamed: bool) -> float:
 
 
 def _line_format(
-    chain: _Chain, lines: Sequence[str], session: re.Pattern[bytes] | None
+    chain: _Chain,
+    lines: Sequence[str],
+    session: re.Pattern[bytes] | None,
+    written_ns: int | None,
 ) -> LineFormat | None:
     """The chain as settings.
 
@@ -338,7 +342,7 @@ def _line_format(
     pattern = compiled(_text(chain))
     groups = [found.groupdict() for line in lines if (found := pattern.match(line))]
     components = {group["component"] for group in groups if group.get("component")}
-    if components and components <= _CALENDAR:
+    if components and components <= _NO_LOGGERS:
         # `Mar  2 10:00:00`: the name of a month is no logger, though two blanks follow it.
         return None
     if are_levels([group["component"] for group in groups if group.get("component")]):
@@ -351,7 +355,7 @@ def _line_format(
         formats = next(formats for text, formats in FORMATS.items() if text in chain[0][1])
         if formats:
             times = [group["time"] for group in groups[:_TIMES_READ]]
-            time_format, other = _best_formats(formats, times, lines)
+            time_format, other = _best_formats(formats, times, _is_foreign(lines), written_ns)
             if time_format is None:
                 return None
     share = len(groups) / len(lines)
@@ -362,15 +366,14 @@ def _line_format(
 
 
 def _best_formats(
-    formats: Sequence[str], times: Sequence[str], lines: Sequence[str]
+    formats: Sequence[str], times: Sequence[str], is_foreign: bool, written_ns: int | None
 ) -> tuple[str | None, str | None]:
     """The format that reads the times, if one does, and one that reads them as well with day and
     month the other way round.
     """
-    read = {text: _fit(_moments(times, text)) for text in formats}
-    is_foreign = _is_foreign(lines)
+    read = {text: _fit(_moments(times, text), written_ns) for text in formats}
     best = max(formats, key=lambda text: (read[text], is_foreign and _is_day_first(text)))
-    if read[best] == _UNREAD:
+    if not read[best][0]:
         return None, None
     as_good = [text for text in formats if read[text] == read[best]]
     others = (text for text in as_good if _is_day_first(text) != _is_day_first(best))
@@ -387,16 +390,17 @@ def _is_day_first(time_format: str) -> bool:
     return time_format.find("%d") < time_format.find("%m")
 
 
-def _fit(moments: Sequence[int]) -> tuple[int, int, int]:
-    """How well a format reads times: how many of them, how rarely they step back, and how short the
-    log is then.
+def _fit(moments: Sequence[int], written_ns: int | None) -> tuple[int, int, int, tuple[int, int]]:
+    """How well a format reads times: how many of them, how rarely they step back, how short the log
+    is then, and how well it goes with the date at which it was written.
 
     So the order of a whole log tells days from months where each date alone could be read both
-    ways: nine days in a row may as well be the same day of nine months. A log of one day does not
-    tell; hardly any language but English has the month first.
+    ways: nine days in a row may as well be the same day of nine months. For a log of one day the
+    date of its file does; else hardly any language but English has the month first.
     """
     steps = [later - earlier for earlier, later in pairwise(moments)]
-    return len(moments), -sum(step < 0 for step in steps), -sum(map(abs, steps))
+    near = nearness(moments[-1] if moments else 0, written_ns)
+    return len(moments), -sum(step < 0 for step in steps), -sum(map(abs, steps)), near
 
 
 def _moments(times: Sequence[str], time_format: str) -> list[int]:

@@ -151,7 +151,7 @@ SIGNED = (
     rf"(?<value>{_NAME}(?: {_NAME})?){_LINE} *\|+ *",
     rf"(?<value>{_NAME}){_LINE}\t+",
     rf"(?<value>{_NAME}){_LINE}{header_stamps.DRAWN}",
-    rf"(?<value>{_FILE}):\d+(?::\d+)? +",
+    rf"(?<value>{_FILE}):\d+(?::\d+|:[\w.]+\(\))? +",
     rf"(?<value>{_FILE}) \d+: +",
     rf"(?<value>{shapes.DOTTED}):\d+ {{2,}}",
     rf"(?<value>{_NAME})> *",

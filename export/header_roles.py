@@ -41,6 +41,8 @@ _OUTCOME = re.compile(
     r"(?i:ok|pass(?:ed)?|success(?:ful|fully)?|succeeded|fail(?:ed|ure)?|error|denied|accept(?:ed)?"
     r"|reject(?:ed)?|allow(?:ed)?|block(?:ed)?|permit(?:ted)?|deny|drop(?:ped)?|skipped)\Z"
 )
+# Words before a message that say no more than that it is one.
+ANNOUNCING = frozenset(("msg", "message", "Message"))
 _NUMBERED = re.compile(r"[A-Za-z_-]+\d+\Z")
 _LETTER = re.compile(r".\Z")
 _LOGGER = re.compile(r"#?[A-Za-z_][\w$-]*(?:(?:\.|::|/|\\)[\w$*#<>-]+)+\Z")
@@ -141,7 +143,11 @@ def is_anchor(columns: Sequence[Column], n: int) -> bool:
 
 
 def is_status(column: Column) -> bool:
-    """Whether a column has the methods or the results of requests, which say what happened."""
+    """Whether a column has the methods or the results of requests, which say what happened, or a
+    word that announces the message.
+    """
+    if column.distinct and column.distinct <= ANNOUNCING:
+        return True
     if column.share(_METHOD) or column.share(_OUTCOME):
         return True
     return column.share(_STATUS) and "200" in column.distinct

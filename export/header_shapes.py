@@ -7,6 +7,10 @@ header that nobody foresaw is still understood as long as its parts are here.
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
+from fluent_krone.reading.levels import RANKS
+
 from .header_stamps import CLOCK, DAY, MONTH, OPENING
 
 # --- what may open a line before its time -------------------------------------------------------
@@ -68,20 +72,30 @@ LEADS = (
 
 # --- what may follow ----------------------------------------------------------------------------
 
-LEVEL_WORDS = (
-    r"(?i:trace|debug|info|information|notice|note|warn|warning|error|err|crit|critical|fatal"
-    r"|severe|alert|emerg|fine|finer|finest|config|notification|(?-i:LOG)|panic|verbose|inf|wrn|dbg|ftl|vrb|trc"
-    r"|default|fault"
-    r"|ntc|warni|sever|criti|notic|deprecated|success|dpanic|erro|debg|eror|dbug|debu|fata|pani|fail|trce|display|veryverbose"
-    # npm's levels; `http` may as well be a logger's name or a word
-    r"|silly|http(?=\]|: )"
-    # as Java, PostgreSQL and others write them in the language of the machine
-    r"|infos|informazioni|informatie|fein|feiner|konfiguration|konfig|warnung|avertissement"
-    r"|attention|advertencia|avvertenza|waarschuwing|aviso|hinweis|schwerwiegend|grave|fehler"
-    r"|erreur|errore|fout|informaci(?:ó|Ó)n|informa(?:ç|Ç)(?:õ|Õ)es|advert(?:ê|Ê)ncia"
-    r"|信息|警告|错误|严重|调试|情報|エラー|致命的|重大|정보|경고|심각|오류"
-    r"|ИНФО|ИНФОРМАЦИЯ|ПРЕДУПРЕЖДЕНИЕ|ОШИБКА|СЕРЬЕЗНО)"
-)
+# Words of levels that are more often other words: those that count only so.
+_DOUBTED = {"log": "(?-i:LOG)", "http": r"http(?=\]|: )"}
+
+
+def _of_levels() -> Iterator[str]:
+    """The words of levels in whatever case, but for letters and numbers.
+
+    Case is ignored for the letters of ASCII alone, as lines are bytes.
+    """
+    for name in RANKS:
+        word = name.decode()
+        if word.isalpha() and len(name) > 2 and word != "failure":
+            yield _DOUBTED.get(word) or _in_any_case(word)
+
+
+def _in_any_case(word: str) -> str:
+    if word.isascii() or word.upper() == word:
+        return word
+    by_letter = (sign if sign.isascii() else f"(?:{sign}|{sign.upper()})" for sign in word)
+    whole = "|".join((word, word.capitalize(), word.upper()))
+    return min("".join(by_letter), f"(?:{whole})", key=len)
+
+
+LEVEL_WORDS = rf"(?i:{'|'.join(_of_levels())})"
 LOGGER = r"[A-Za-z_][\w.$/@*#()-]*"
 _RUST = r"[A-Za-z_][\w-]*(?:::[\w<>-]+)*"
 DOTTED = r"[A-Za-z_][\w$]*(?:\.[\w$-]+)+"
@@ -93,6 +107,8 @@ FILE = r"[\w./$@-]+\.(?:go|c|cc|cpp|h|hpp|py|rb|rs|java|kt|scala|js|ts|php|cs|m|
 _RFC_5424 = (
     r"(?<host>[^\s\[\]]+) (?<component>[^\s\[\]:]+) (?<pid>[\w.-]+) (?<msgid>[\w.-]+) "
     r"(?:-|(?:\[(?:[^\]\"\\]|\"(?:[^\"\\]|\\.)*\")*\])+)(?: +|\Z)"
+    # a message in UTF-8 has its mark
+    "(?:\ufeff)?"
 )
 # Headers that are tried only behind a lead of their own.
 BEHIND_LEAD: tuple[tuple[str, str], ...] = (
@@ -137,8 +153,8 @@ KNOWN = (
     r"(?:(?<tid>\d+) )?\[(?<level>Note|Warning|ERROR|Error)\] (?<component>[A-Z][\w -]{0,30}): +",
     # etcd 3.3, capnslog
     r"(?<level>[CEWNIDT]) \| (?<component>[\w./-]+): +",
-    # RabbitMQ: [level] <process>
-    rf"\[(?<level>{LEVEL_WORDS})\] (?<thread><\d+(?:\.\d+)+>)(?:@\S+)? +",
+    # RabbitMQ, ejabberd: [level] <process>@module:function:line
+    rf"\[(?<level>{LEVEL_WORDS})\] (?<thread><\d+(?:\.\d+)+>)(?:@(?<component>[\w-]+)\S*)? +",
     # Monolog, Laravel, Symfony: channel.LEVEL:
     rf"(?<component>[A-Za-z][\w-]*)\.(?<level>{LEVEL_WORDS}|EMERGENCY): +",
     # Rust's tracing within spans: LEVEL span{fields}:span{fields}: module:

@@ -140,9 +140,14 @@ TIMES: tuple[tuple[str, tuple[str, ...]], ...] = (
     *_halves(".", r"\d{4}", "%Y"),
     # PHP with the zone of its configuration
     (rf"\d\d?-{MONTH}-\d{{4}} {CLOCK} [A-Z][A-Za-z]+/[A-Z][A-Za-z_]+", ()),
+    # with and without zeros, and a comma, as IBM writes it
     (
-        rf"\d\d/\d\d/\d\d {CLOCK}",
-        ("%y/%m/%d %H:%M:%S", "%m/%d/%y %H:%M:%S", "%d/%m/%y %H:%M:%S"),
+        r"\d\d?/\d\d?/\d\d,? \d\d?:\d\d:\d\d",
+        tuple(
+            f"{date}{comma} %H:%M:%S"
+            for comma in ("", ",")
+            for date in ("%y/%m/%d", "%m/%d/%y", "%d/%m/%y")
+        ),
     ),
     (
         rf"\d\d?/\d\d?/\d{{4}},? {CLOCK}",
@@ -206,6 +211,8 @@ OFFSETS = (
 YEARLESS = (
     rf"{MONTH_NAME}\.? [ \d]?\d {CLOCK}{_FRACTION}",
     rf"{MONTH}[ -][ \d]?\d {CLOCK}{_FRACTION}",
+    # MikroTik
+    rf"(?i:{MONTH})/\d\d {CLOCK}",
     # Redis 2
     rf"\d\d?[ -]{MONTH} {CLOCK}{_FRACTION}",
     # Bacula
@@ -228,11 +235,11 @@ SEPARATOR = r"(?:-+>?|=+>|>{1,3}|~|::|–|—|›|»|→|▶|•|·|✔|✅|⋮)
 # Signs that are quotes around a part of a header, and a sign that is drawn behind one.
 OPENING = "«|‹|“|【|「"
 CLOSING = "»|›|”|】|」"
-DRAWN = r" *(?:[~^]|#(?!\d)) *"
+DRAWN = r" *(?:[~^]|(?<!#)#(?![\d#\[])) *"
 # What closes a time.
 ENDS = (
     r"\]:? +- +", r"\](?=\[)", r"\]{1,2}:? *", rf"(?:{CLOSING}) *", DRAWN,
-    r"> *", r"\): +", r"\) *", rf" +{SEPARATOR} +", r"; *", r"\t",
+    r"> *", r"\): +", r"\) *", rf" +{SEPARATOR} +", r"; *", r"\t+ *",
     r", *", r" *\|+ *", r" +: +", r": +",
     r"[\"'](?:[,;] *|\t| +)", r":\d+\) ?: *", r" +", "",
 )  # fmt: skip

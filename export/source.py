@@ -15,7 +15,8 @@ from typing import Any
 
 from fluent_krone.config import parse_list
 from fluent_krone.errors import ExportError, RecordError
-from fluent_krone.inputs import Inputs, read_events
+from fluent_krone.inputs import Inputs, find_files, read_events
+from fluent_krone.inputs.files import written_ns
 from fluent_krone.inputs.kinds import json_object
 from fluent_krone.reading.accessor import field_getter, message_getter
 from fluent_krone.reading.mask import Masker
@@ -193,7 +194,11 @@ def _guessed_header(
     if "," in settings.message_field:
         return settings
     is_text = all(record.keys() - {TAG} == {b"message"} for record in sample)
-    guess = guess_line_format(_messages(settings, sample), message_fields.session_pattern(options))
+    guess = guess_line_format(
+        _messages(settings, sample),
+        message_fields.session_pattern(options),
+        _written_ns(options.input or ""),
+    )
     if guess and guess.has_component and _says_anyone(guess, _messages(settings, sample)):
         guess = replace(guess, has_component=False)
     if guess and (is_text or guess.share > 1 - MUCH):
@@ -205,6 +210,11 @@ def _guessed_header(
             "message; --line-format can say otherwise"
         )
     return settings
+
+
+def _written_ns(inputs: Inputs) -> int | None:
+    """When the newest of the files was last written; None where none of them has a date."""
+    return max(filter(None, map(written_ns, find_files(inputs))), default=None)
 
 
 def _says_anyone(guess: LineFormat, lines: list[str]) -> bool:

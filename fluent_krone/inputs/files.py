@@ -108,6 +108,13 @@ def _files_of(given: str) -> list[Path]:
     return [path]
 
 
+def written_ns(path: Path) -> int | None:
+    """When a file was last written; None where it has no date, as standard input."""
+    if not path.is_file():
+        return None
+    return path.stat().st_mtime_ns
+
+
 def _is_hidden(path: Path, folder: Path) -> bool:
     return any(part.startswith(".") for part in path.relative_to(folder).parts)
 

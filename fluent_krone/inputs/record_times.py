@@ -18,8 +18,10 @@ from pathlib import Path
 from typing import Any
 
 from ..errors import RecordError
-from ..reading.times import TimeReader, day_comes_first, is_ambiguous, unix_ns
+from ..reading.date_order import day_comes_first, is_ambiguous
+from ..reading.times import TimeReader, unix_ns
 from .envelopes import OUTER_TIME
+from .files import written_ns
 
 _log = logging.getLogger(__name__)
 Record = dict[str, Any]
@@ -79,7 +81,7 @@ class RecordTimes:
         timezone: str | None,
         again: Callable[[], Iterable[Record]],
     ) -> None:
-        self._found = _time_paths(first, _written_ns(path))
+        self._found = _time_paths(first, written_ns(path))
         # The nanoseconds beside the seconds, as Log4j writes them.
         self._beside: _Path | None = None
         if self._found and self._found[0][-1] == _EPOCH_SECOND:
@@ -91,13 +93,13 @@ class RecordTimes:
         records: Iterable[Record] = first
         if path.is_file():
             records = again()
-        day_first = day_comes_first(self._texts(records))
+        day_first = day_comes_first(self._texts(records), written_ns(path))
         self._reader = TimeReader(timezone=timezone, day_first=day_first)
         if day_first is not None:
             order = "month/day/year"
             if day_first:
                 order = "day/month/year"
-            _log.info("dates read as %s, judged by their order file=%s", order, path)
+            _log.info("dates read as %s, by their order and the file's date file=%s", order, path)
 
     def time(self, record: Record) -> int | None:
         """The record's own time in ns, else that which stands beside it."""
@@ -137,10 +139,10 @@ class RecordTimes:
                 yield value
 
 
-def _time_paths(first: list[Record], written_ns: int) -> tuple[_Path, ...]:
+def _time_paths(first: list[Record], written: int | None) -> tuple[_Path, ...]:
     """The field that holds the time, or the two of date and clock; none for the usual names.
 
-    `written_ns` is the date of the file.
+    `written` is the date of the file.
     """
     reader = TimeReader()
     if not first or _have_usual_times(first, reader):
@@ -157,27 +159,20 @@ def _time_paths(first: list[Record], written_ns: int) -> tuple[_Path, ...]:
 
     timed = [path for path in named if _share(first, path, is_time) >= _MOST]
     timed.sort(key=lambda path: (not _OF_THE_EVENT.match(path[-1]), len(path)))
-    return tuple(timed[:1]) or _time_of_no_name(first, paths, reader, written_ns)
+    return tuple(timed[:1]) or _time_of_no_name(first, paths, reader, written)
 
 
 def _time_of_no_name(
-    first: list[Record], paths: list[_Path], reader: TimeReader, written_ns: int
+    first: list[Record], paths: list[_Path], reader: TimeReader, written: int | None
 ) -> tuple[_Path, ...]:
     """The first field whose values themselves tell that they are times."""
     timed = [path for path in paths if _share(first, path, _is_whole_time) >= _MOST]
     if not timed:
-        timed = [path for path in paths if _goes_on(first, path, reader, written_ns)]
+        timed = [path for path in paths if _goes_on(first, path, reader, written)]
     return tuple(timed[:1])
 
 
-def _written_ns(path: Path) -> int:
-    """The date of a file; the latest time there is where it has none, as standard input."""
-    if not path.is_file():
-        return _LATEST_NS
-    return path.stat().st_mtime_ns
-
-
-def _goes_on(first: list[Record], path: _Path, reader: TimeReader, written_ns: int) -> bool:
+def _goes_on(first: list[Record], path: _Path, reader: TimeReader, written: int | None) -> bool:
     """Whether a field of an unknown name has numbers that are times: see the module's words."""
     values = [_at(record, path) for record in first]
     numbers = [value for value in values if isinstance(value, int | float)]
@@ -185,10 +180,11 @@ def _goes_on(first: list[Record], path: _Path, reader: TimeReader, written_ns: i
         return False
     times = [time_ns for number in numbers if (time_ns := _read(number, reader)) is not None]
     # A day more is allowed, since times may be local ones.
-    latest_ns = min(written_ns + _DAY_NS, _LATEST_NS)
+    latest_ns = _LATEST_NS
     earliest_ns = _EARLIEST_NS
-    if written_ns < _LATEST_NS:
-        earliest_ns = written_ns - _OLDEST_NS
+    if written is not None:
+        latest_ns = min(written + _DAY_NS, _LATEST_NS)
+        earliest_ns = written - _OLDEST_NS
     if len(times) < len(numbers) or not earliest_ns < min(times) < max(times) < latest_ns:
         return False
     back = [before - after for before, after in pairwise(times) if after < before]

@@ -31,16 +31,17 @@ _log = logging.getLogger(__name__)
 # A zone behind a clock; an abbreviation, where it cannot be the name of a host.
 _ZONE = rf"(?: ?(?P<zone>[+-]\d\d:?\d\d(?!\S)|(?:{'|'.join(ABBREVIATIONS)}|UTC|GMT)(?=:)))?"
 # `Jun  9 06:06:01`, klog's `I0609 06:06:01.5`, `06-09 06:06:01.5`, `[06.09 06:06:01]`, each perhaps
-# behind `<34>`; `Oct-15 13:00:00.5`, `15-Oct 13:00`
+# behind `<34>`; `Oct-15 13:00:00.5`, `15-Oct 13:00`, MikroTik's `oct/15 13:00:00`
 _YEARLESS = re.compile(
     r"(?:<\d{1,3}>|\[|\[[\w-]+\]:\[)?(?:[IWEF](?=\d{4} ))?"
-    r"(?P<day>(?:[^\W\d_]{3,9}\.?|1?\d月)[ -][ \d]?\d|\d\d?-[A-Z][a-z]{2}|\d\d[-./]\d\d\.?|\d{4})"
+    r"(?P<day>(?:[^\W\d_]{3,9}\.?|1?\d月)[ /-][ \d]?\d|\d\d?-[A-Z][a-z]{2}|\d\d[-./]\d\d\.?|\d{4})"
     rf"(?P<clock> \d\d:\d\d(?::\d\d|(?![:.,\d])))(?:[.,](?P<fraction>\d+))?{_ZONE}"
 )
-# The day of the year, as HAProxy writes it: `[WARNING] 289/130000 (1234) : …`
+# The day of the year, as HAProxy writes it: `[WARNING] 289/130000 (1234) : …`; month and day, as
+# Chromium does behind its process and thread: `[1234:5678:1015/130000.123456:INFO:…`
 _DAY_OF_YEAR = re.compile(
-    r"(?:\[[A-Z]+\] +)?(?P<day>[0-3]\d\d)(?P<clock>/[0-2]\d[0-5]\d[0-5]\d)(?= )"
-    r"(?P<zone>)(?P<fraction>)"
+    r"(?:\[[A-Z]+\] +|\[(?:\d+:){2}(?=\d{4}/))?(?P<day>[0-3]\d{2,3})"
+    r"(?P<clock>/[0-2]\d[0-5]\d[0-5]\d)(?:\.(?P<fraction>\d+))?(?=[ :])(?P<zone>)"
 )
 # `15.10. 13:00:00`: with a point behind the month, the day comes first.
 _DAY_AND_MONTH = re.compile(r"(\d\d)\.(\d\d)\.")
@@ -59,17 +60,22 @@ _IN_BRACKETS = re.compile(
     r"(?:\S+ ){3,4}\[(?P<time>\d\d?/[A-Z][a-z]{2}/\d{4}:\d\d:\d\d:\d\d(?: [+-]\d{4})?)\]"
 )
 # A stamp without a year behind other words, where the line begins with none of the stamps above:
-# `[7] 15 Oct 13:00:00.123 * …`, `000001: *Oct 15 13:00:00.123: …`.
+# `[7] 15 Oct 13:00:00.123 * …`, `000001: *Oct 15 13:00:00.123: …`, `[rank0]:I1015 13:00:00.123 …`.
 _BEHIND_WORDS = re.compile(
-    r".{0,40}?(?<![\w.-])(?P<day>[^\W\d_]{3,9}\.? [ \d]?\d|\d\d? [^\W\d_]{3,9}\.?|\d\d[-./]\d\d)"
+    r".{0,40}?(?<![\w.-])(?:[DIWEF](?=(?:0\d|1[0-2])[0-3]\d ))?"
+    r"(?P<day>[^\W\d_]{3,9}\.? [ \d]?\d|\d\d? [^\W\d_]{3,9}\.?|\d\d[-./]\d\d|(?<=[DIWEF])\d{4})"
     rf"(?P<clock>[ |-]\d\d:\d\d:\d\d)(?:[.,](?P<fraction>\d+))?{_ZONE}"
     r"(?! (?:[A-Z]{2,5} |[+-]\d{4} )?(?:19|20)\d\d\b)"
 )
-# A clock without a date, perhaps in brackets or behind a level, a word or the number of a process.
+# A clock without a date, perhaps in brackets or behind a level, a word or the number of a process;
+# and Go's kitchen clock, `1:00PM`.
 _CLOCK_ONLY = re.compile(
     r"(?:\[?[A-Z]{4,8}(?: *\])? +| *[A-Za-z][\w.-]{0,19} +(?=\[)| *\d{1,10} +)?[\[(<]?"
     r"(?P<hour>[01]\d|2[0-3]):(?P<minute>[0-5]\d):(?P<second>[0-5]\d)"
     r"(?:[.,:](?P<fraction>\d{1,9}))?(?=[\s\])>|,:]|Z)"
+)
+_KITCHEN = re.compile(
+    r"(?P<hour>1[0-2]|\d):(?P<minute>[0-5]\d)(?P<second>)(?P<fraction>)(?P<half>[AP])M(?= )"
 )
 _HALF_A_DAY_S = 43_200
 # A day begins up to so much later in other zones than in that of the file's date.
@@ -115,7 +121,7 @@ class Stamps:
             return self._whole(found["time"])
         if found := _BEHIND_WORDS.match(line):
             return self._yearless(found)
-        if found := _CLOCK_ONLY.match(line):
+        if found := _clock(line):
             return self._of_a_day(found)
         return None
 
@@ -146,7 +152,7 @@ class Stamps:
         if self._latest == _NEVER:
             return None
         if self._days is None:
-            clocks = (found for line in self._again() if (found := _CLOCK_ONLY.match(line)))
+            clocks = filter(None, map(_clock, self._again()))
             self._days = _Days.of(map(_second_of_day, clocks), self._latest - timedelta(days=1))
             _log.info(
                 "times have no date, so they are of the day on which the file was last written "
@@ -191,8 +197,15 @@ def _fraction_ns(found: re.Match[str]) -> int:
     return int((found["fraction"] or "").ljust(9, "0")[:9])
 
 
+def _clock(line: str) -> re.Match[str] | None:
+    return _CLOCK_ONLY.match(line) or _KITCHEN.match(line)
+
+
 def _second_of_day(clock: re.Match[str]) -> int:
-    return int(clock["hour"]) * 3600 + int(clock["minute"]) * 60 + int(clock["second"])
+    hour = int(clock["hour"])
+    if half := clock.groupdict().get("half"):
+        hour = hour % 12 + 12 * (half == "P")
+    return hour * 3600 + int(clock["minute"]) * 60 + int(clock["second"] or 0)
 
 
 class _Days:
@@ -236,9 +249,10 @@ def _moment(year: int, stamp: str) -> datetime | None:
     clock_format = "%H:%M:%S"
     if len(stamp.rpartition(" ")[2]) == len("13:00"):
         stamp += ":00"
+    if ":" not in stamp:
+        clock_format = "%H%M%S"
     if stamp[3] == " " and stamp[:3].isdigit():
         day_format = "%j"
-        clock_format = "%H%M%S"
     if day_first := _DAY_FIRST.match(stamp):
         stamp = f"{day_first[2]} {day_first[1]}{stamp[day_first.end() :]}"
     named = _NAMED_MONTH.match(stamp)

@@ -49,15 +49,18 @@ FIRST_LEVEL_FIELD = LEVEL_FIELDS[0]
 _WORDS_OF_RANKS = {
     1: "trace finest finer verbose veryverbose silly trc trce vrb v t feiner",
     2: "debug fine config dbg debg dbug debu d d1 d2 d3 d4 d5 debug1 debug2 debug3 debug4 debug5 db"
-    " fein konfiguration 调试",
+    " fein konfiguration konfig 调试",
     3: "info information informational inf i in notification infos informazioni información"
-    " informações informatie log df default display success http 信息 情報 정보 инфо информация",
+    " informações informatie log df default display success http 信息 情報 정보 инфо информация"
+    " informacja informacje informace informasjon oplysninger інформація 資訊",
     4: "notice note n ntc notic a hinweis aviso",
     5: "warn warning w wa warni wrn warnung avertissement attention advertencia advertência"
-    " avvertenza waarschuwing deprecated 警告 경고 предупреждение",
+    " avvertenza waarschuwing deprecated 警告 경고 предупреждение uyarı ostrzeżenie varování"
+    " upozornění varning advarsel varoitus figyelmeztetés попередження",
     6: "error err e s eror erro er sever fail severe failure fault fehler erreur errore fout grave"
-    " schwerwiegend 错误 严重 エラー 重大 오류 심각 ошибка серьезно",
-    7: "critical crit criti c cr dpanic 致命的",
+    " schwerwiegend 错误 严重 エラー 重大 오류 심각 ошибка серьезно hata błąd chyba fel fejl feil"
+    " virhe hiba помилка 錯誤 嚴重 allvarlig",
+    7: "critical crit criti c cr dpanic kritisch critique crítico 致命的",
     8: "fatal alert al emerg em emergency panic f ftl fa fata pani",
 }
 # Numbers as levels: those of syslog and of the journal, and those of Monolog, of

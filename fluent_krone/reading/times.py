@@ -16,7 +16,6 @@ before it:
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
 from datetime import UTC, date, datetime, time, timedelta, timezone, tzinfo
 from typing import Any
 from zoneinfo import ZoneInfo
@@ -390,48 +389,6 @@ def _hour(parts: dict[str, str]) -> int:
 
 def _no_time(text: str) -> RecordError:
     return RecordError("bad_time", f"{text[:40]!r} is not a time")
-
-
-_AMBIGUOUS = re.compile(r"\s*(\d\d?)([-/.])(\d\d?)\2(?:\d{4}|\d\d)\b")
-
-
-def is_ambiguous(text: str) -> bool:
-    """Whether a text begins with a date that may be day and month, or month and day."""
-    return _AMBIGUOUS.match(text) is not None
-
-
-def day_comes_first(texts: Iterable[str]) -> bool | None:
-    """Whether dates such as 03/04/2024 are day and month, judged by all times of a log in order.
-
-    A number above 12 decides. Otherwise it is the reading in which times go back less often, and of
-    two such readings the one in which the log is shorter; None where they are equal in both.
-
-    >>> day_comes_first(["01/02/2024 10:00:00", "02/02/2024 10:00:00", "03/02/2024 10:00:00"])
-    True
-    """
-    readers = (TimeReader(day_first=True), TimeReader(day_first=False))
-    back, span = [0, 0], [0, 0]
-    last: list[int | None] = [None, None]
-    for text in texts:
-        found = _AMBIGUOUS.match(text)
-        if found is None:
-            continue
-        if int(found[1]) > 12 or int(found[3]) > 12:
-            return int(found[1]) > 12
-        for i, reader in enumerate(readers):
-            try:
-                time_ns = reader.read(text)
-            except RecordError:
-                continue
-            before = last[i]
-            if before is not None:
-                back[i] += time_ns < before
-                span[i] += abs(time_ns - before)
-            last[i] = time_ns
-    by_day, by_month = zip(back, span, strict=True)
-    if by_day == by_month:
-        return None
-    return by_day < by_month
 
 
 def parse_time(text: str, time_format: str | None = None) -> int:

@@ -53,6 +53,13 @@ def test_the_file_tells_the_day(line: str, tmp_path: Path) -> None:
     assert moments(f"{line}\n" * 3, tmp_path) == ["15 13:00:00.123"] * 3
 
 
+@pytest.mark.parametrize(("clock", "hour"), [("1:00PM", 13), ("12:00AM", 0), ("12:00PM", 12)])
+def test_gos_kitchen_clock(clock: str, hour: int, tmp_path: Path) -> None:
+    """Wrong before: what zerolog writes had no time."""
+    found = moments(f"{clock} INF started pump=7\n" * 3, tmp_path, WRITTEN.replace(hour=23))
+    assert found == [f"{WRITTEN.day} {hour:02d}:00:00.000"] * 3
+
+
 def test_clocks_go_past_midnight(tmp_path: Path) -> None:
     clocks = ("22:00:00", "23:59:59", "00:00:01", "23:59:58", "12:00:00", "23:00:00", "01:00:00")
     text = "".join(f"{clock} INFO a: started\n" for clock in clocks)

@@ -264,6 +264,9 @@ def test_nine_days_in_a_row_are_no_nine_months(order: str) -> None:
         "Oct-15 13:00:00.000 [main] order paid",
         "15-Oct 13:00 dir JobId 7: order paid",
         "[WARNING] 289/130000 (7) : order paid",
+        "oct/15 13:00:00 system,info order paid",
+        "[rank0]:I1015 13:00:00.000000 7 torch/run.py:7] order paid",
+        "[1234:5678:1015/130000.000000:INFO:pump.cc(7)] order paid",
     ],
 )
 def test_further_stamps_without_a_year(line: str, tmp_path: Path) -> None:
@@ -300,6 +303,38 @@ def test_day_and_month_are_told_apart_by_the_whole_file(tmp_path: Path, day_firs
     )
     times = [time_ns for time_ns, _ in read_events(path)]
     assert times == [int(day.replace(tzinfo=UTC).timestamp()) * 10**9 for day in days]
+
+
+@pytest.mark.parametrize("ago_days", [0, 200])
+@pytest.mark.parametrize("form", ["%d/%m/%Y", "%m/%d/%Y", "%d/%m/%y", "%m/%d/%y", "%y/%m/%d"])
+def test_the_date_of_the_file_tells_what_a_log_of_one_day_does_not(
+    form: str, ago_days: int, tmp_path: Path
+) -> None:
+    """Wrong before: 12 March was 3 December, which was yet to come, or a day of 2003 or 2028."""
+    day = datetime(2026, 3, 12, 13, tzinfo=UTC)
+    written = day + timedelta(days=ago_days, seconds=30)
+    stamps = [(day + timedelta(seconds=n)).strftime(f"{form} %H:%M:%S") for n in range(30)]
+    lines = [f"{stamp} INFO acme.Pump: started pump {n}" for n, stamp in enumerate(stamps)]
+    guess = guess_line_format(lines, written_ns=int(written.timestamp()) * 10**9)
+    assert guess is not None
+    assert guess.time_format is not None
+    assert TimeReader(guess.time_format).read(stamps[0]) == int(day.timestamp()) * 10**9
+    if not form.startswith("%y"):
+        path = tmp_path / "a.jsonl"
+        path.write_text("".join(f'{{"time": "{stamp}", "message": "x"}}\n' for stamp in stamps))
+        os.utime(path, (written.timestamp(), written.timestamp()))
+        assert next(iter(read_events(path)))[0] == int(day.timestamp()) * 10**9
+
+
+def test_where_neither_order_nor_file_tell_the_month_comes_first_and_this_is_said() -> None:
+    day = datetime(2026, 5, 6, 13, tzinfo=UTC)
+    guess = guess_line_format(
+        [day.strftime("%m/%d/%Y %H:%M:%S INFO acme.Pump: started")] * 20,
+        written_ns=int((day + timedelta(days=100)).timestamp()) * 10**9,
+    )
+    assert guess is not None
+    assert guess.time_format == "%m/%d/%Y %H:%M:%S"
+    assert guess.other_time_format == "%d/%m/%Y %H:%M:%S"
 
 
 @pytest.mark.parametrize("unit", [1, 1000])
