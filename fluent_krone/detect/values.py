@@ -17,6 +17,7 @@ from __future__ import annotations
 
 import hashlib
 import math
+from collections import Counter
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from operator import itemgetter
@@ -40,7 +41,8 @@ from .value_parts import (
 
 Slot = tuple[int, int]  # log key, and which of its template's wildcards
 Values = Sequence[bytes]  # of one event, one for each wildcard
-# Values that a slot needs to be judged.
+# Values that a slot needs to be judged. What a session repeats counts once: of seven false alarms
+# for another currency, all came after 60 lines of batches, which 19 sessions had.
 _FEWEST = 50
 # A closed set has at most so many values, …
 _LARGEST_SET = 2_000
@@ -244,6 +246,11 @@ class _Column:
             halves[session % 2].append(value)
         return halves
 
+    def once(self) -> _Column:
+        """Each value once for each session that has it."""
+        seen = dict.fromkeys(zip(self.sessions, self.values, strict=True))
+        return _Column([value for _, value in seen], [session for session, _ in seen])
+
     def mapped(self, cut: Callable[[bytes], bytes]) -> _Column:
         """What is left of each value."""
         return _Column([*map(cut, self.values)], self.sessions)
@@ -279,10 +286,10 @@ def learn_values(
 
 def _known(column: _Column) -> Known | None:
     """What a slot is; None where training proves nothing."""
-    one, other = column.halves()
-    if len(column.values) < _FEWEST or not one or not other:
+    once = column.once()
+    if len(once.values) < _FEWEST or not all(once.halves()):
         return None
-    found_set = _known_set(one, other)
+    found_set = _known_set(column)
     if found_set is not None and not is_quantity(column.values):
         return None if _grows(column) else found_set
     return _range(column) or _known_by_part(column)
@@ -313,28 +320,20 @@ def _known_by_part(column: _Column) -> Known | None:
 
 
 def _closed(column: _Column) -> KnownSet | None:
-    found = _known_set(*column.halves())
+    found = _known_set(column)
     if found is None or _grows(column):
         return None
     return found
 
 
 def _grows(column: _Column) -> bool:
-    """Whether values of a set came only with time, as the names of new hosts and versions do.
-
-    What comes once for each session counts once: a session repeats its own values.
-    """
-    first: dict[bytes, int] = {}
-    times: dict[bytes, int] = {}
-    seen: set[tuple[int, bytes]] = set()
-    for pair in zip(column.sessions, column.values, strict=True):
-        if pair not in seen:
-            first.setdefault(pair[1], len(seen))
-            times[pair[1]] = times.get(pair[1], 0) + 1
-            seen.add(pair)
+    """Whether values of a set came only with time, as the names of new hosts and versions do."""
+    values = column.once().values
+    times = Counter(values)
+    first = {value: at for at, value in reversed([*enumerate(values)])}
     # Had it been there from the beginning, all its occurrences would fall behind its first one by
     # chance. So many values are looked at that one of them may well do so.
-    total = len(seen)
+    total = len(values)
     late = [value for value, place in first.items() if place > _LATE * total]
     return any((1 - first[value] / total) ** times[value] * len(first) < _GROWN for value in late)
 
@@ -355,11 +354,13 @@ def _drifts(column: _Column) -> bool:
     return False
 
 
-def _known_set(one: list[bytes], other: list[bytes]) -> KnownSet | None:
-    first, second = set(one), set(other)
-    every, size = first | second, len(one) + len(other)
-    if len(every) > min(_LARGEST_SET, size / _REPEATS) or max(map(len, every)) > _LONGEST:
+def _known_set(column: _Column) -> KnownSet | None:
+    every = set(column.values)
+    most = min(_LARGEST_SET, len(column.values) / _REPEATS)
+    if len(every) > most or max(map(len, every)) > _LONGEST:
         return None
+    one, other = column.once().halves()
+    first, second, size = set(one), set(other), len(one) + len(other)
     new = sum(value not in first for value in other) + sum(value not in second for value in one)
     if new > _NEW_SHARE * size + 1:
         return None

@@ -268,6 +268,15 @@ def test_a_session_that_repeats_its_late_value_does_not_make_a_set_grow() -> Non
     assert isinstance(learn_values(sessions).slots[4, 0], KnownSet)
 
 
+def test_what_a_session_repeats_proves_no_more_than_once() -> None:
+    """Was wrong: 60 lines of few batches, each in its own currency, made two currencies a set."""
+    currencies = (b"EUR", b"EUR", b"GBP", b"GBP")
+    repeated = [((0,) * 6, ((one,),) * 6) for _ in range(5) for one in currencies]
+    assert not learn_values(repeated).slots
+    single = [((0,), ((one,),)) for _ in range(30) for one in currencies]
+    assert learn_values(single).slots[0, 0].score(b"USD") > 0
+
+
 def test_a_new_value_and_a_number_that_lies_out_have_scores_of_their_own() -> None:
     found = witness().worst_of((4, 4), ((b"evil", b"1500", b""), (b"web1", b"999999999", b"")))
     assert found["values"] > 4 < found["values.range"]
