@@ -20,6 +20,9 @@ MEMO = 200_000
 # Behind these keys stands what happened, not a value.
 SAYS = frozenset(("msg", "message", "event", "text", "reason", "err", "error"))
 
+# An id in hexadecimal digits that has none from 0 to 9, as one of 2,500 with eight digits has none.
+# No word has so many of these letters.
+_HEX_LETTERS = re.compile(r"[a-f]{8,}|[A-F]{8,}")
 # Several of them with slashes between, as in `step 3/9` and `delays=0.1/0/0.02/1.3`, are values of
 # their own. Three whole numbers may be a date.
 _NUMBER = r"[-+]?[0-9]+(?:\.[0-9]+)?"
@@ -43,12 +46,13 @@ _VALUE = re.compile(
               (?: [A-Za-z]: | ~ | \.{1,2} )? (?: [/\\]+ [\w.@+~%#$&*-]* \w [\w.@+~%#$&*-]* )+ [/\\]*
             | (?<![\w.$/@-]) [\w.-]+ (?: / [\w.-]+ ){2,} )
   | (?P<hex> (?<![\w]) 0x[0-9a-fA-F]+ (?!\w)
-            | (?<![\w.]) (?=[0-9]*[a-fA-F])(?=[a-fA-F]*[0-9]) [0-9a-fA-F]{6,} (?!\w) )
+            | (?<![\w.]) (?=[0-9]*[a-fA-F])(?=[a-fA-F]*[0-9]) [0-9a-fA-F]{6,} (?!\w)
+            | (?<![\w.-]) HEX_LETTERS (?![\w.-]) )
   | (?P<span> (?<!\w) P (?:[0-9]+[YMWD])* T (?:[0-9]+(?:[.,][0-9]+)?[HMS])+ (?!\w) )
   | (?P<word> (?![$€£¥₩₹₽] ?[0-9]) [A-Za-z_$\x80-\U0010ffff] [\w$]* (?: [.-]+ [\w$]+ )* )
   | (?P<num> [<>~]?[-+]? [0-9]\w* (?: (?: [.:/,_-]+ | (?<=[eE])\+ ) [0-9]\w* )*
               (?: \.[A-Za-z][\w-]* )* %? )
-    """.replace("NUMBER", _NUMBER),
+    """.replace("NUMBER", _NUMBER).replace("HEX_LETTERS", f"(?:{_HEX_LETTERS.pattern})"),
     re.VERBOSE,
 )
 _PREFIXED = re.compile(r"([A-Za-z]+[_-])(?=\S)|([A-Za-z_]+)[0-9]+\Z")
@@ -288,7 +292,8 @@ class Masker:
         masked = self._tokens.get(token)
         if masked is None:
             masked = token
-            if not token.isalpha() or len(token) >= _RANDOM_FROM:
+            is_word = token.isalpha() and len(token) < _RANDOM_FROM
+            if not is_word or _HEX_LETTERS.fullmatch(token):
                 masked = _VALUE.sub(_mask_value, _MAYBE_RANDOM.sub(_mask_random, token))
             if len(self._tokens) < self._memo:
                 self._tokens[token] = masked

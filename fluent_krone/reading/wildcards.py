@@ -92,8 +92,9 @@ TYPES = {
     "path": _Type(rb"[^\s/\\]*[/\\]"),
     "host": _Type(rb"[\w-]", rb"[\w.:-]"),
     "mail": _Type(rb"[^\s@]+@"),
-    # With a digit, of several parts, or longer than words are: "latest" and "expired" are words.
-    "code": _Type(rb"(?=[^\s]*[0-9]|[^\s]+[._$/@:\\-]\w|[^\s]{16})[^\s]"),
+    # With a digit, of several parts, longer than words are, or hexadecimal: "latest" and "expired"
+    # are words. Of 2,500 ids of eight hexadecimal digits, one has letters only.
+    "code": _Type(rb"(?=[^\s]*[0-9]|[^\s]+[._$/@:\\-]\w|[^\s]{16}|[a-f]{8}|[A-F]{8})[^\s]"),
     # Which counter or worker it is, and which site, in the name of a component.
     "nth": _Type(then=rb"[0-9]"),
     "where": _Type(then=rb"[A-Za-z\x80-\xff]"),

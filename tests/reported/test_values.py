@@ -198,6 +198,19 @@ def test_ids_in_which_letters_and_digits_touch(ids: list[str]) -> None:
     assert matcher.match(f"order {ids[0]} is broken".encode()) == UNMATCHED
 
 
+def test_an_id_of_hexadecimal_letters_alone_is_an_id() -> None:
+    """Was wrong: one of 2,500 such ids was a template of its own, or matched none."""
+    rng = Random(3)
+    ids = [f"{rng.getrandbits(32):08x}" for _ in range(100)]
+    forms = ("room locked, lock {}", "lock={} given back")
+    mined = mine(form.format(one) for one in [*ids, "befdaead"] for form in forms)
+    assert len(mined.templates) == len(forms)
+    matcher = matcher_of(mine(form.format(one) for one in ids for form in forms))
+    for form in forms:
+        assert matcher.match(form.format("bccbdedf").encode()) != UNMATCHED
+        assert matcher.match(form.format("released").encode()) == UNMATCHED
+
+
 @pytest.mark.parametrize("size", [16, 20, 32, 64])
 def test_ids_in_base64_are_one_value(size: int) -> None:
     """Was wrong: with slashes, a plus or behind `=`, they were parts of paths, and with other
