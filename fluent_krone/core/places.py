@@ -129,8 +129,7 @@ class Places:
 
     def is_other_status(self, step: NewStep) -> bool:
         """Whether a step is an old one with another status, such as `DENY` in place of `OK`."""
-        text = self._forms.text(step.number)
-        return step.is_variant and self.replacing.wording.is_other_status(text)
+        return self.replacing.wording.is_other_status(self._forms.text(step.number))
 
     def forget(self) -> None:
         """Steps are others than before: forget runs in which none is undecided any more."""

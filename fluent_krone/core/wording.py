@@ -21,6 +21,7 @@ _WORD = re.compile(r"<[*a-z]+>|[^\W_]+")
 _PUNCTUATION = ".,:;()|"
 # A word such as `event=cart.loaded` or `msg="cart loaded"`: a key and its value.
 _KEY_VALUE = re.compile(r"([\w.\-]+)=(.+)")
+_QUOTED_VALUE = re.compile(r'([\w.\-]+)="([^"]*)"')
 # A key of how a step ended, alone or as the last part of a name.
 _STATUS_KEY = re.compile(
     r"(?:.*[._-])?(?:status|state|code|rc|result|outcome|verdict|reply|response|decision)",
@@ -60,8 +61,10 @@ class Wording:
     def is_other_status(self, text: str) -> bool:
         """Whether a new template has another status where one of training has one.
 
-        That is another value of a key such as `result`, another word in capitals, as `DENY` in
-        place of `OK`, or another word behind a colon where training has several.
+        That is another value of a key such as `result`, another word behind such a word, as in
+        `cart paid, status lapsed`, another word in capitals, as `DENY` in place of `OK`, or another
+        word behind a colon where training has several. It may stand in a sentence in quotation
+        marks.
         """
         known = self._statuses.get(text)
         if known is None:
@@ -71,14 +74,26 @@ class Wording:
         return known
 
     def _has_other_status(self, text: str) -> bool:
-        pairs = [
-            differing_words(text, old) or []
-            for _, old in self._as_long(text)
-            if self._is_variant(text, old)
-        ]
-        if any(_is_status(word) and _is_status(old) for [(word, old)] in pairs):
+        variants = [old for _, old in self._as_long(text) if self._is_variant(text, old)]
+        if self._differ_in_status(text, variants):
             return True
+        # What a sentence says names the step, so that it is no variant of another one. How the step
+        # ended may be a part of it nevertheless.
+        sentences = [_sentences(text, old) for _, old in self._as_long(text)]
+        return any(
+            _has_enough_alike(one, other) and self._differ_in_status(one, [other])
+            for one, other in filter(None, sentences)
+        )
+
+    def _differ_in_status(self, text: str, olds: Sequence[str]) -> bool:
+        """Whether a text has another status than texts from which it differs in one word."""
+        pairs = [differing_words(text, old) or [] for old in olds]
         words = words_of(text)
+        if any(
+            (_is_status(word) and _is_status(old)) or _stands_behind_status(words, word)
+            for [(word, old)] in pairs
+        ):
+            return True
         if len({old for [(word, old)] in pairs if _stands_behind_colon(words, word)}) > 1:
             return True
         # Where all words are in capitals, they tell nothing.
@@ -111,8 +126,7 @@ class Wording:
         if differing is None or len(differing) != 1:
             return False
         [(word, _)] = differing
-        literal = [one for one in words_of(text) if not _WILDCARDS.fullmatch(one)]
-        if len(literal) - (word in literal) < _ENOUGH_ALIKE:
+        if not _has_enough_alike(text, old):
             return False
         key = _KEY_VALUE.fullmatch(word)
         return key is None or key[1] not in self._naming_keys()
@@ -175,6 +189,31 @@ def differing_words(one: str, other: str) -> list[tuple[str, str]] | None:
     ]
 
 
+def _has_enough_alike(text: str, old: str) -> bool:
+    """Whether two templates that differ in one word have several others in common."""
+    differing = differing_words(text, old)
+    if differing is None or len(differing) != 1:
+        return False
+    [(word, _)] = differing
+    literal = [one for one in words_of(text) if not _WILDCARDS.fullmatch(one)]
+    return len(literal) - (word in literal) >= _ENOUGH_ALIKE
+
+
+def _sentences(text: str, old: str) -> tuple[str, str] | None:
+    """The sentences in quotation marks, behind the same key, in which alone two templates differ.
+
+    >>> _sentences('code=<num> msg="cart is open"', 'code=<num> msg="cart is full"')
+    ('cart is open', 'cart is full')
+    """
+    differing = differing_words(text, old)
+    if differing is None or len(differing) != 1:
+        return None
+    one, other = (_QUOTED_VALUE.fullmatch(word) for word in differing[0])
+    if one is None or other is None or one[1] != other[1]:
+        return None
+    return one[2], other[2]
+
+
 def _is_status(word: str) -> bool:
     """Whether a word such as `result=refused` has a key that says how a step ended."""
     pair = _KEY_VALUE.fullmatch(word)
@@ -188,6 +227,17 @@ def _stands_behind_colon(words: Sequence[str], word: str) -> bool:
     """
     at = words.index(word)
     return at > 1 and words[at - 1].endswith(":")
+
+
+def _stands_behind_status(words: Sequence[str], word: str) -> bool:
+    """Whether a word stands behind one that says how a step ended: `order 7 paid, status lapsed`.
+
+    In `order status saved`, it is the verb.
+    """
+    at = words.index(word)
+    if at < 2 or _STATUS_KEY.fullmatch(words[at - 1].strip("(:")) is None:
+        return False
+    return words[at - 1][-1] == ":" or words[at - 1][0] == "(" or words[at - 2][-1] in _PUNCTUATION
 
 
 def _is_code(word: str) -> bool:

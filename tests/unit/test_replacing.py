@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import pytest
+
 from fluent_krone.core.replacing import ADDED, END, START, UNDECIDED, Replacing, Run
 from fluent_krone.core.wording import Wording
 
@@ -100,6 +102,24 @@ def test_another_word_behind_a_colon_is_another_status_where_training_has_severa
     assert wording.is_other_status("Address checked: unknown, postcode <num>")
     assert not wording.is_other_status("worker: paused job <num>")
     assert not wording.is_other_status("Session key: saved for user <num>")
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "is_other"),
+    [
+        ("policy looked up, status active", "policy looked up, status lapsed", True),
+        ("policy looked up (status active)", "policy looked up (status lapsed)", True),
+        # The verb of a sentence: a new version says it otherwise.
+        ("policy status saved by <num>", "policy status kept by <num>", False),
+        # Wrong before: in quotation marks, another status was a step of a changed program.
+        ('msg="policy read, status active"', 'msg="policy read, status lapsed"', True),
+        ('msg="bank answered ACSC in <num> ms"', 'msg="bank answered PDNG in <num> ms"', True),
+        ('msg="cart loaded for <num>"', 'msg="cart fetched for <num>"', False),
+        ('msg="cart loaded for user" id=ABC', 'msg="cart loaded" id=ABC', False),
+    ],
+)
+def test_a_status_in_a_sentence_is_another_status(old: str, new: str, is_other: bool) -> None:
+    assert Wording([old]).is_other_status(new) is is_other
 
 
 def test_pairs_that_no_blank_parts_are_words_of_their_own() -> None:
