@@ -16,8 +16,8 @@ from fluent_krone.reading.mask import Masker
 from fluent_krone.reading.records import InputSettings, RecordReader, as_bytes
 from fluent_krone.reading.wildcards import as_text
 
-from . import facets
 from .event_names import FEW_VALUES, OF_A_NAME, is_beside, is_context, most_names, named_first
+from .facet_fields import fields_that_divide
 from .guess import guess_line_format
 from .nested_fields import last_name, plain_names
 from .session_key import ROUTES
@@ -316,7 +316,7 @@ def facet_fields(inputs: Inputs, settings: InputSettings, say: Say) -> tuple[str
         listed.append((masker.form(text.decode("utf-8", "replace")), plain))
     made_of = settings.message_field.split(",")
     names = [name for name in _FACET_NAMES if name in named and name not in made_of]
-    found = facets.fields_that_divide(listed, names)
+    found = fields_that_divide(listed, names)
     if found:
         say(f"fields that tell steps apart, found: {', '.join(found)}")
     return tuple(found)

@@ -13,7 +13,7 @@ from fluent_krone.inputs import count_events, read_rows
 from fluent_krone.reading.records import InputSettings, SessionKey
 from fluent_krone.reading.templates import UNMATCHED, TemplateMatcher
 
-from . import alike, facets, instances, mine, source
+from . import alike, facet_fields, facets, instances, mine, source
 from .first_pass import FirstPass, cut_off
 from .stages import Options, Work
 from .work_files import (
@@ -53,7 +53,7 @@ def run_mine(work: Work) -> None:
             rows = _without_values(
                 rows, FirstPass(options.input, settings, before_ns, bar.show), work.say
             )
-        rows = facets.with_field_facets(rows, len(settings.facet_fields))
+        rows = facet_fields.with_field_facets(rows, len(settings.facet_fields))
         with work.progress("find facets", seen.records * 2) as bar:
 
             def texts() -> Iterator[str]:

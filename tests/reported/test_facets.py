@@ -106,6 +106,14 @@ def test_measures_names_and_many_values_are_no_facets(form: str) -> None:
     assert facets_of(messages) == set()
 
 
+@pytest.mark.parametrize("form", ["call {n} failed, attempt {v}", "call {n} done retries={v}"])
+def test_numbers_of_attempts_that_become_rarer_are_counted(form: str) -> None:
+    # Were wrong: a fourth attempt was a step that no normal session had.
+    messages = [form.format(n=n, v="1112"[n % 4]) for n in range(400)]
+    messages[::23] = [form.format(n=n, v=3) for n in range(len(messages[::23]))]
+    assert facets_of(messages) == set()
+
+
 def test_values_that_change_over_the_log_are_no_facet() -> None:
     messages = [f"task {n} in state {'abcdefgh'[n // 50]}x{n // 50}" for n in range(400)]
     assert facets_of(messages) == set()
