@@ -18,7 +18,7 @@ from .forms import CONSTANTS, GRAMMAR, Form
 MIN_VALUES = 6
 # Of no more than so many words that each come so often, at least in this share of the messages, the
 # sessions can tell whether they are values.
-_FEW, _OFTEN, _NEARLY_ALL = 20, 10, 0.95
+MOST_USUAL, _OFTEN, _NEARLY_ALL = 20, 10, 0.95
 # Different codes that each of the clusters has which differ in a letter of their codes.
 _CODES = 3
 # What a random id is masked as.
@@ -84,7 +84,7 @@ def are_usual(clusters: Sequence[Sequence[Form]]) -> bool:
     """Whether clusters are few, and nearly all their messages are of those that come often."""
     counts = [sum(form.count for form in cluster) for cluster in clusters]
     often = sum(count for count in counts if count >= _OFTEN)
-    return len(counts) <= _FEW and often >= _NEARLY_ALL * sum(counts)
+    return len(counts) <= MOST_USUAL and often >= _NEARLY_ALL * sum(counts)
 
 
 def fold_codes(clusters: list[list[Form]]) -> list[list[Form]]:

@@ -33,7 +33,7 @@ from fluent_krone.reading.templates import (
 )
 from fluent_krone.reading.wildcards import is_name
 
-from .folding import fold, fold_codes
+from .folding import MOST_USUAL, are_usual, fold, fold_codes
 from .forms import Form, Slot, parse
 from .free_text import FreeText, free_texts
 from .names import fold_inside, fold_names, fold_phrases
@@ -56,15 +56,27 @@ _SHARED_WORDS = (8, 6, 4, 3, 2, 1)
 _COARSE_WORDS = 3
 
 
-def _split(bucket: Sequence[Form], places: ValuePlaces) -> list[list[Form]]:
-    """Forms that agree in all but slots → clusters."""
-    parts: dict[tuple[str, ...], list[Form]] = defaultdict(list)
+def _split(bucket: Sequence[Form], places: ValuePlaces, by_sessions: bool) -> list[list[Form]]:
+    """Forms that agree in all but slots → clusters.
+
+    With `by_sessions`, a few usual words in a value's place stay apart.
+    """
+    most = MOST_USUAL
     for j, place in enumerate(places_of(bucket[0])):
         column = [form.slots[j] for form in bucket]
         literal = places.literal(place, column)
+        if by_sessions and not literal and places.are_few(place, column):
+            by_word: dict[str, list[Form]] = defaultdict(list)
+            for form in bucket:
+                by_word[form.slots[j].text].append(form)
+            # Words of several places make as many clusters as they have combinations.
+            if len(by_word) <= most and are_usual([*by_word.values()]):
+                literal = set(by_word)
+                most //= len(by_word)
         for slot in column:
             if slot.text in literal:
                 slot.kind = "hard"
+    parts: dict[tuple[str, ...], list[Form]] = defaultdict(list)
     for form in bucket:
         parts[form.key].append(form)
     return list(parts.values())
@@ -293,7 +305,9 @@ def _cluster(forms: Sequence[Form], by_sessions: bool) -> list[tuple[str, list[F
     buckets: dict[tuple[str, ...], list[Form]] = defaultdict(list)
     for form in forms:
         buckets[form.key].append(form)
-    parted = [cluster for bucket in buckets.values() for cluster in _split(bucket, places)]
+    parted = [
+        cluster for bucket in buckets.values() for cluster in _split(bucket, places, by_sessions)
+    ]
     clusters = fold_inside(fold_codes(parted))
     for _ in range(_NAMES):
         clusters = fold_phrases(clusters, by_sessions)

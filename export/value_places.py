@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator, Sequence
 
+from .folding import MOST_USUAL
 from .forms import CONSTANTS, NULLS, PREPOSITIONS, Form, Slot
 
 # So many distinct plain words in a value's place are names; fewer may be states, and each of them
@@ -65,6 +66,12 @@ class ValuePlaces:
         if len(seen - constants) >= MIN_NAMES:
             return constants
         return words
+
+    def are_few(self, place: str, slots: Sequence[Slot]) -> bool:
+        """Whether only few distinct words were seen in this column, and in its place elsewhere."""
+        if any(slot.kind != "word" for slot in slots):
+            return False
+        return len({slot.text for slot in slots} | self._words.get(place, set())) <= MOST_USUAL
 
 
 def places_of(form: Form) -> Iterator[str]:

@@ -85,6 +85,24 @@ def test_a_few_usual_phrases_behind_one_preposition_are_steps() -> None:
 
 
 @pytest.mark.parametrize(
+    ("words", "by_sessions", "templates"),
+    [
+        ("extract load rates dims transform", True, 5),
+        # Nothing else tells whether they are values.
+        ("extract load rates dims transform", False, 1),
+        # More are names.
+        (" ".join(f"{one}{two}ta" for one in "klmnp" for two in "aeiou"), True, 1),
+    ],
+)
+def test_a_few_usual_words_in_the_place_of_a_value_stay_apart(
+    words: str, by_sessions: bool, templates: int
+) -> None:
+    # Were wrong: all tasks of a scheduler were one step.
+    lines = [f"Executing <Task({w})> on worker-{n}" for n in range(9, 39) for w in words.split()]
+    assert len(mine(lines, by_sessions=by_sessions).templates) == templates
+
+
+@pytest.mark.parametrize(
     ("values", "form", "new"),
     [
         ("ann{n}@{w}.example.com", "reminder to {}", "nobody"),
