@@ -11,15 +11,18 @@ import re
 from collections.abc import Callable
 from typing import Any
 
-from fluent_krone.reading.accessor import field_getter, is_path
+from fluent_krone.reading.accessor import field_getter, is_path, path_steps
 
 from .nested_fields import last_name, plain_fields
 
 # Names without capitals and signs, the surest first.
 _NAMES = (
     *("component", "componentname", "logger", "loggername", "loglogger", "sourcecontext"),
-    *("module", "subsystem", "syslogidentifier"),
+    *("module", "subsystem", "syslogidentifier", "modul", "modulo", "komponente", "composant"),
+    *("componente", "コンポーネント", "组件", "模块", "модуль", "компонент"),
 )
+# The name of Monolog's loggers, as far as it stands beside the name of a level.
+_OF_MONOLOG = ("levelname", "channel")
 _NAMES_OF_MUCH = ("target", "category", "name", "class", "classname", "source")
 _SIGNS = re.compile(r"[\W_]")
 # `com.acme.Pump`, `app::api`
@@ -37,9 +40,15 @@ def find_component_field(sample: list[dict[bytes, Any]], say: Callable[[str], No
     spelled: dict[str, str] = {}
     for name in sorted(names, key=lambda name: name.count(".")):
         spelled.setdefault(_SIGNS.sub("", last_name(name).lower()), name)
-    for spelling in (*_NAMES, *_NAMES_OF_MUCH):
+        if is_path(name):
+            # `logger.name`, nested in whatever else
+            spelled.setdefault("".join(map(str, path_steps(name)[-2:])).lower(), name)
+    sure: tuple[str, ...] = _NAMES
+    if _OF_MONOLOG[0] in spelled:
+        sure = (*_NAMES, _OF_MONOLOG[1])
+    for spelling in (*sure, *_NAMES_OF_MUCH):
         found = spelled.get(spelling)
-        is_sure = spelling in _NAMES
+        is_sure = spelling in sure
         if found and (is_sure or not is_path(found)) and _holds(found, sample, is_sure):
             say(f"component field, guessed: {found}")
             return found

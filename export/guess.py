@@ -131,6 +131,9 @@ def _guess(
     session = compile_bytes("session_key", session_pattern) if session_pattern else None
     chains = Counter(chain for line in read for chain in _chains(line))
     candidates = [chain for chain, _ in chains.most_common(_TRIED)]
+    if sum(map(_has_time, read)) >= _SAID * len(read):
+        # Where some lines have a time, names such as `PID :` begin the lines between them.
+        candidates = [chain for chain in candidates if {kind for kind, _ in chain} != {"component"}]
     candidates += [(("known", header),) for header in product_headers(read)]
     unnamed = {_learned(first, rest): count for first, rest, count in learned_headers(read)}
     tried = [
@@ -157,6 +160,11 @@ def _heads(lines: Sequence[str]) -> list[str]:
 def _has_time(line: str) -> bool:
     """Whether a time stands near the front of the line."""
     return any(chain[0][0] in ("time", "stamp") for chain, _ in _starts(line) if chain)
+
+
+def share_of_further_lines(lines: Sequence[str]) -> float:
+    """Of lines, the share that go on from the one before."""
+    return sum(_CONTINUED.match(line) is not None for line in lines) / max(len(lines), 1)
 
 
 def why_no_header(lines: Sequence[str]) -> str:

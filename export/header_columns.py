@@ -77,8 +77,7 @@ def _in_common(lines: Sequence[str]) -> Iterator[tuple[str, str, bool]]:
     named: set[str] = set()
     if at is None:
         first = joined(columns, named)
-        with_level = "level" in named and not named.isdisjoint({"component", "thread", "uptime"})
-        if (with_level or named >= {"component", "pid"}) and not _is_sentence(columns):
+        if _is_sure_without_time(columns, named) and not _is_sentence(columns):
             yield r" *" + first, "", unnamed
         return
     if sum(column.kind == "bare" for column in columns[:at]) > MAX_LEAD:
@@ -88,6 +87,14 @@ def _in_common(lines: Sequence[str]) -> Iterator[tuple[str, str, bool]]:
     # A time without a year has no name of its own.
     if len(named - forms.OF_TIME) > 0:
         yield r" *" + first, rest, unnamed
+
+
+def _is_sure_without_time(columns: Sequence[Column], named: set[str]) -> bool:
+    """Whether columns are a header although none is a time; a pair such as level=info is one."""
+    if any(column.pattern.startswith(forms.LEVEL_PAIR) for column in columns):
+        return True
+    with_level = "level" in named and not named.isdisjoint({"component", "thread", "uptime"})
+    return with_level or named >= {"component", "pid"}
 
 
 def _is_sentence(columns: Sequence[Column]) -> bool:

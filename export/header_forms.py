@@ -32,6 +32,10 @@ BARE_LETTER = rf"(?<level>{_LETTERS})(?=[\s:|/!>])!?"
 SOLE_LEVELS = frozenset("DIWNVidwnv")
 # A letter that the digits of the date follow at once, as glog writes it.
 LETTER_OF_DATE = r"\[?(?<level>[VDTIWEFCA])(?=\d{4})"
+LEVEL_PAIR = (
+    rf"\[?(?:level|lvl|severity|loglevel|pri|priority)=[\"']?(?<level>{WORDS}{_STEP}|[0-7])[\"']?"
+    r"(?:(?=[\s,|;])|\])"
+)
 LEVELS = (
     LETTER_OF_DATE,
     rf"\[{{1,2}} *(?<level>{WORDS}) *\]{{1,2}}",
@@ -42,8 +46,7 @@ LEVELS = (
     rf"\((?<level>{_LETTERS})\)",
     rf"<(?<level>{_LETTERS})>",
     rf"\"(?<level>{WORDS})\"",
-    rf"\[?(?:level|lvl|severity|loglevel|pri|priority)=[\"']?(?<level>{WORDS}{_STEP}|[0-7])[\"']?"
-    r"(?:(?=[\s,|;])|\])",
+    LEVEL_PAIR,
     # in signs of one's own, as in *INFO* and #INFO#
     rf"[*#=~]+ *(?<level>{WORDS}) *[*#=~]+",
     # VMware, with a number behind the letters

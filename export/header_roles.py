@@ -46,6 +46,8 @@ ANNOUNCING = frozenset(("msg", "message", "Message"))
 _NUMBERED = re.compile(r"[A-Za-z_-]+\d+\Z")
 _LETTER = re.compile(r".\Z")
 _LOGGER = re.compile(r"#?[A-Za-z_][\w$-]*(?:(?:\.|::|/|\\)[\w$*#<>-]+)+\Z")
+# A class of Java with its package.
+_CLASS = re.compile(r"[a-z]\w*(?:\.\w+)*\.[A-Z][\w$]*\Z")
 _IDENTIFIER = re.compile(r"#?[^\W\d][\w.$:/#*+\\-]*\Z")
 _OF_THREADS = "thread|worker|pool|executor|dispatcher|qtp"
 _THREAD = re.compile(rf"(?i:main|.*(?:{_OF_THREADS}|exec(?![a-z])).*|\d\.\d+\.\d+)\Z")
@@ -133,13 +135,25 @@ def is_anchor(columns: Sequence[Column], n: int) -> bool:
     if column.kind == "pair":
         is_closed = column.pattern.endswith((r"\| *", BEHIND_WRAPPED_PAIR))
         return column.role in ("component", "caller") or is_closed
-    if column.kind == "bare" and column.share(_LOGGER) and n > 0 and columns[n - 1].kind == "level":
-        return column.is_few and (column.is_of_all or len(column.distinct) > 1)
     if column.kind == "bare":
-        return column.is_aligned and column.is_few and column.share(_IDENTIFIER)
+        return _is_bare_anchor(column, columns[:n])
     if column.share(_CODE) and column.values:
         return False
     return _is_anchored_name(column, columns[:n])
+
+
+def _is_bare_anchor(column: Column, before: Sequence[Column]) -> bool:
+    """Whether a bare word is a part of the header: a logger behind a level, or one with its package
+    behind brackets that follow a level, or names that are filled up to the same width.
+    """
+    if not column.is_few:
+        return False
+    kinds = [one.kind for one in before]
+    if column.share(_LOGGER) and kinds[-1:] == ["level"]:
+        return column.is_of_all or len(column.distinct) > 1
+    if column.share(_CLASS) and kinds[-2:] == ["level", "wrapped"]:
+        return True
+    return column.is_aligned and column.share(_IDENTIFIER)
 
 
 def is_status(column: Column) -> bool:

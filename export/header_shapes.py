@@ -106,7 +106,8 @@ FILE = r"[\w./$@-]+\.(?:go|c|cc|cpp|h|hpp|py|rb|rs|java|kt|scala|js|ts|php|cs|m|
 # words fit it.
 _RFC_5424 = (
     r"(?<host>[^\s\[\]]+) (?<component>[^\s\[\]:]+) (?<pid>[\w.-]+) (?<msgid>[\w.-]+) "
-    r"(?:-|(?:\[(?:[^\]\"\\]|\"(?:[^\"\\]|\\.)*\")*\])+)(?: +|\Z)"
+    # data at the end of the line are the message
+    r"(?:(?:-|(?:\[(?:[^\]\"\\]|\"(?:[^\"\\]|\\.)*\")*\])+) +|- *\Z|(?=\[))"
     # a message in UTF-8 has its mark
     "(?:\ufeff)?"
 )

@@ -190,7 +190,9 @@ TIMES: tuple[tuple[str, tuple[str, ...]], ...] = (
     # Seconds, milliseconds, microseconds or nanoseconds since 1970.
     (
         r"(?<![\d.])1\d{9}(?:\.\d{1,9}|\d{3}|\d{6}|\d{9}"
-        r"|,(?:\d{3}|\d{6}|\d{9})(?=[\s\]]))?(?![\d.]\d|\d)",
+        r"|,(?:\d{3}|\d{6}|\d{9})(?=[\s\]]))?(?![\d.]\d|\d)"
+        # a number before a time is an id
+        r"(?!\s+\d{4}-\d\d-\d\d[T ])",
         (),
     ),
     (r"1\.\d{9,}[eE]\+?0?9", ()),
@@ -221,7 +223,7 @@ YEARLESS = (
     r"[0-3]\d\d/[0-2]\d[0-5]\d[0-5]\d(?!\d)",
     rf"{DAY} {MONTH} [ \d]?\d {CLOCK}{_FRACTION}",
     rf"\d\d[-./]\d\d\.?[- |]{CLOCK}{_FRACTION}",
-    rf"\d{{4}} {CLOCK}\.\d+",
+    rf"(?:0\d|1[0-2])[0-3]\d {CLOCK}\.\d+",
     # Chromium
     r"\d{4}/\d{6}(?:\.\d{3,6})?",
     rf"{CLOCK}(?:[.,:']\d{{1,9}})?Z?",

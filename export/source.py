@@ -40,7 +40,7 @@ from .first_pass import (
     session_keys,
     suggestion,
 )
-from .guess import LineFormat, guess_line_format, why_no_header
+from .guess import LineFormat, guess_line_format, share_of_further_lines, why_no_header
 from .level_field import find_level_field
 from .session_key import AUTO
 from .stages import Options
@@ -56,6 +56,13 @@ _JSON_MESSAGES = (
     "most messages are records in JSON, and are read as plain text: level, component and message "
     "in them are not known as such; let the stream hand on their fields (in Fluentd <filter> with "
     "@type parser, in Fluent Bit a parser filter)"
+)
+
+# The share of lines without a header of their own that is said, and how.
+_MUCH_FURTHER = 0.3
+_FURTHER = (
+    "{share:.0%} of the lines go on from the line before, as those of stack traces do, and are set "
+    "aside; where they hold messages, Fluentd's multiline parser makes one record of them"
 )
 
 # The session key of a log whose tags write one execution after another.
@@ -203,6 +210,9 @@ def _guessed_header(
         guess = replace(guess, has_component=False)
     if guess and (is_text or guess.share > 1 - MUCH):
         _say_guess(guess, _messages(settings, sample), say)
+        further = share_of_further_lines(_messages(settings, sample))
+        if further >= _MUCH_FURTHER:
+            warn(_FURTHER.format(share=further))
         return _with(settings, guess)
     if is_text:
         warn(

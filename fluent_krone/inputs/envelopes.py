@@ -83,9 +83,24 @@ def _list_in(record: Record) -> list[Record] | None:
         value = record.get(name)
         if isinstance(value, dict) and isinstance(value.get(name), list):
             value = value[name]
-        if isinstance(value, list) and value and all(isinstance(one, dict) for one in value):
-            return value
+        if isinstance(value, list) and value:
+            found = list(map(_as_record, value))
+            if None not in found:
+                return found  # type: ignore[return-value]
     return None
+
+
+def _as_record(one: Any) -> Record | None:
+    """A record of a list; one may be written as a list of names and values, as CloudWatch's
+    queries answer.
+    """
+    if isinstance(one, dict):
+        return one
+    if not isinstance(one, list) or not one:
+        return None
+    if not all(isinstance(pair, dict) and {"field", "value"} <= pair.keys() for pair in one):
+        return None
+    return {str(pair["field"]): pair["value"] for pair in one}
 
 
 def _table_in(record: Record) -> list[Record] | None:

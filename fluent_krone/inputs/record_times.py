@@ -46,6 +46,7 @@ _NANO_OF_SECOND = "nanoOfSecond"
 # A clock, or a date, in a field of its own.
 _CLOCK_ONLY = re.compile(r"\d\d?:\d\d(?::\d\d(?:[.,]\d{1,9})?)?(?: ?[AaPp][Mm])?\Z")
 _WHOLE_TIME = re.compile(r"\d{4}-\d\d-\d\d[T ]\d\d:\d\d(?::\d\d)?")
+_NUMBER = re.compile(r"\d{10,19}(?:\.\d+)?\Z")
 _DATE_ONLY = re.compile(r"\d{1,4}[-/.]\d{1,2}[-/.]\d{1,4}\Z")
 # The share of the records that must have a time in a field for it to be theirs.
 _MOST = 0.9
@@ -175,7 +176,7 @@ def _time_of_no_name(
 def _goes_on(first: list[Record], path: _Path, reader: TimeReader, written: int | None) -> bool:
     """Whether a field of an unknown name has numbers that are times: see the module's words."""
     values = [_at(record, path) for record in first]
-    numbers = [value for value in values if isinstance(value, int | float)]
+    numbers = [value for value in values if _is_number(value)]
     if len(numbers) < max(_FEWEST, _MOST * len(first)):
         return False
     times = [time_ns for number in numbers if (time_ns := _read(number, reader)) is not None]
@@ -189,6 +190,12 @@ def _goes_on(first: list[Record], path: _Path, reader: TimeReader, written: int 
         return False
     back = [before - after for before, after in pairwise(times) if after < before]
     return len(back) <= _BACK_SHARE * len(times) and max(back, default=0) <= _BACK_NS
+
+
+def _is_number(value: Any) -> bool:
+    return isinstance(value, int | float) or (
+        isinstance(value, str) and _NUMBER.match(value) is not None
+    )
 
 
 def _have_usual_times(records: list[Record], reader: TimeReader) -> bool:

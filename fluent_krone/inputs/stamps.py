@@ -34,7 +34,8 @@ _ZONE = rf"(?: ?(?P<zone>[+-]\d\d:?\d\d(?!\S)|(?:{'|'.join(ABBREVIATIONS)}|UTC|G
 # behind `<34>`; `Oct-15 13:00:00.5`, `15-Oct 13:00`, MikroTik's `oct/15 13:00:00`
 _YEARLESS = re.compile(
     r"(?:<\d{1,3}>|\[|\[[\w-]+\]:\[)?(?:[IWEF](?=\d{4} ))?"
-    r"(?P<day>(?:[^\W\d_]{3,9}\.?|1?\d月)[ /-][ \d]?\d|\d\d?-[A-Z][a-z]{2}|\d\d[-./]\d\d\.?|\d{4})"
+    r"(?P<day>(?:[^\W\d_]{3,9}\.?|1?\d月)[ /-][ \d]?\d|\d\d?-[A-Z][a-z]{2}|\d\d[-./]\d\d\.?"
+    r"|(?:0\d|1[0-2])[0-3]\d)"
     rf"(?P<clock> \d\d:\d\d(?::\d\d|(?![:.,\d])))(?:[.,](?P<fraction>\d+))?{_ZONE}"
 )
 # The day of the year, as HAProxy writes it: `[WARNING] 289/130000 (1234) : …`; month and day, as

@@ -53,6 +53,10 @@ def put(folder: Path, write: Callable[[int], Any]) -> Path:
         ("Category", "Acme.Pump", "Category"),
         ("target", "app::api", "target"),
         ("log", {"logger": "pump"}, "$.log.logger"),
+        # Were not found.
+        ("logger", {"name": "acme.Pump"}, "$.logger.name"),
+        ("Modul", "Pumpe", "Modul"),
+        ("модуль", "насос", "модуль"),
     ],
 )
 def test_a_component_by_its_name(name: str, value: Any, accessor: str, tmp_path: Path) -> None:
@@ -61,8 +65,23 @@ def test_a_component_by_its_name(name: str, value: Any, accessor: str, tmp_path:
     assert settings.component_field == accessor
     reader = RecordReader(settings)
     [(_, record), *_] = read_events(path)
-    component = value["logger"] if isinstance(value, dict) else value
+    component = next(iter(value.values())) if isinstance(value, dict) else value
     assert reader.read(b"", record)[0].decode() == f"{component}: {text_of(0)}"
+
+
+def test_the_channel_of_monolog_is_a_component(tmp_path: Path) -> None:
+    """Was not found: elsewhere, a channel is where a customer came from."""
+    for name, expected in (("level_name", "channel"), ("rank", None)):
+        path = put(
+            tmp_path,
+            lambda n, name=name: {
+                "message": text_of(n),
+                name: ["INFO", "ERROR"][n % 2],
+                "channel": ["app", "shop"][n % 2],
+                "datetime": time_of(n),
+            },
+        )
+        assert settings_of(path, []).component_field == expected
 
 
 @pytest.mark.parametrize("name", ["target", "category", "class"])

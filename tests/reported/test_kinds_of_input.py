@@ -542,6 +542,18 @@ SEARCHED = "2024-10-15T13:00:00Z"
             id="Kinesis",
         ),
         pytest.param({"data": [{"timestamp": SEARCHED, "m": "opened"}]}, id="a list of data"),
+        pytest.param(
+            {
+                "results": [
+                    [
+                        {"field": "@timestamp", "value": SEARCHED},
+                        {"field": "@message", "value": "opened"},
+                    ]
+                ],
+                "status": "Complete",
+            },
+            id="CloudWatch's queries",
+        ),
     ],
 )
 def test_records_inside_answers(tmp_path: Path, record: dict[str, object]) -> None:

@@ -247,7 +247,7 @@ def test_a_field_without_a_name_is_passed_over(tmp_path: Path) -> None:
     assert settle(Options(input=path, session_key=AUTO), str, str).session_key == ("id",)
 
 
-def test_a_component_that_is_an_object_is_no_name(tmp_path: Path) -> None:
+def test_a_component_that_is_an_object_is_known_by_its_name(tmp_path: Path) -> None:
     """Was wrong: it ended the export with an error of Python."""
     rows = [
         {"message": f"step {n % 3}", "component": {"name": "pump"}, "id": f"r{n // 3:06x}"}
@@ -256,4 +256,4 @@ def test_a_component_that_is_an_object_is_no_name(tmp_path: Path) -> None:
     path = tmp_path / "a.log"
     path.write_text("".join(json.dumps(row) + "\n" for row in rows))
     settings = settle(Options(input=path, session_key=("id",)), str, str)
-    assert settings.component_field is None
+    assert settings.component_field == "$.component.name"

@@ -338,16 +338,19 @@ def test_where_neither_order_nor_file_tell_the_month_comes_first_and_this_is_sai
 
 
 @pytest.mark.parametrize("unit", [1, 1000])
+@pytest.mark.parametrize("sign", ["", '"'], ids=["number", "text"])
 @pytest.mark.parametrize("name", ["emitted", "n"])
 def test_numbers_that_go_on_with_time_are_times_whatever_their_name(
-    tmp_path: Path, name: str, unit: int
+    tmp_path: Path, name: str, sign: str, unit: int
 ) -> None:
     """Wrong before: a log whose times are in such a field had none, and nothing was told of it."""
     path = tmp_path / "a.jsonl"
     start = int(datetime.now(UTC).timestamp()) - 86_400
     # Two hosts, one of which is behind by half a second.
     times = [start + 3 * number - (number % 3 == 0) / 2 for number in range(60)]
-    path.write_text("".join(f'{{"{name}": {time * unit:.0f}, "message": "x"}}\n' for time in times))
+    path.write_text(
+        "".join(f'{{"{name}": {sign}{time * unit:.0f}{sign}, "message": "x"}}\n' for time in times)
+    )
     found = [time_ns for time_ns, _ in read_events(path)]
     assert found == [round(time * unit) * 10**9 // unit for time in times]
 
