@@ -92,12 +92,17 @@ class Comparison:
 
     @cached_property
     def values(self) -> Values:
-        """What the masks of each step stood for."""
+        """What the masks of each step stood for.
+
+        A mask that stands in a message several times stands for several things.
+        """
         found: dict[int, dict[str, set[str]]] = {}
         for key, slots in self.slots:
             masks = found.setdefault(key, {})
+            times = Counter(mask for mask, _ in slots)
             for mask, value in slots:
-                masks.setdefault(mask, set()).add(value)
+                if times[mask] == 1:
+                    masks.setdefault(mask, set()).add(value)
         return found
 
     @cached_property

@@ -221,6 +221,15 @@ def test_the_value_for_which_a_step_is_missing_is_named() -> None:
     assert told == "“acked <id>” happened only twice, normally 3 times."
 
 
+def test_a_mask_that_stands_for_several_things_names_none() -> None:
+    """Was wrong: what a bank had answered was told as the tenant for whom a payment was missing."""
+    normal = (OPEN, OPEN, OPEN, ACK, ACK, ACK, CLOSE)
+    opened = [(OPEN, [("<id>", "north"), ("<id>", letter)]) for letter in "abc"]
+    read = [*opened, *[(ACK, [("<id>", letter)]) for letter in "ac"]]
+    compare = compared((OPEN, OPEN, OPEN, ACK, ACK, CLOSE), 4, nearest=normal, read=lambda: read)
+    assert words(compare) == "“acked <id>” happened only twice, normally 3 times."
+
+
 def test_values_are_read_out_of_a_findings_lines(lift: Bundle) -> None:
     engine = lift.engine()
     events = [
