@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fluent_krone.detect.budget import DECIMALS
+from fluent_krone.detect.recent import REACH
 
 from .fit_witnesses import BINARY, DENSITY, NOVELTIES
 from .floors import density_floor
@@ -122,18 +123,30 @@ def as_of_all(scores: Mapping[str, Doubles], sessions: int, folds: int) -> dict[
     """Held-out `scores` as they would be if all `sessions` had been fitted on.
 
     Each of so many `folds` is judged by what the others taught. What none of these sessions did
-    scores the logarithm of how many they are, or a sum of several such logarithms, so all sessions
-    together make a little more of it. Without this, the oddest steps of a simulated scheduler,
-    which were all equally odd, lay just above a threshold that one of them had set: four of nine
-    false alarms.
+    scores the logarithm of how many they are, so all sessions together make a little more of it.
+    Without this, the oddest steps of a simulated scheduler, which were all equally odd, lay just
+    above a threshold that one of them had set: four of nine false alarms.
 
-    >>> as_of_all({"order.recent": np.array([math.log(1 + 80)])}, 100, 5)["order.recent"].round(4)
+    The score of recent steps is a sum of such logarithms, up to one for each step that it looks
+    back, and each of them grows. They are smaller, as few sessions had just these steps: each is
+    taken to be half as large. Where one alone was taken to grow, five of seven false alarms of that
+    scheduler were left.
+
+    >>> as_of_all({"order.pair": np.array([math.log(1 + 80)])}, 100, 5)["order.pair"].round(4)
     array([4.6151])
     """
     fitted = sessions * (1 - 1 / folds)
-    growth = math.log(1 + sessions) / math.log(1 + fitted)
+    largest = math.log(1 + fitted)
+    growth = math.log(1 + sessions) - largest
+
+    def grown(name: str, values: Doubles) -> Doubles:
+        terms = values / largest
+        if name == "order.recent":
+            terms = np.minimum(2 * terms, REACH)
+        return np.round(values + terms * growth, DECIMALS)
+
     return {
-        name: np.round(values * growth, DECIMALS) if name.startswith("order.") else values
+        name: grown(name, values) if name.startswith("order.") else values
         for name, values in scores.items()
     }
 

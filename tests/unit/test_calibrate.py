@@ -15,6 +15,7 @@ from export import calibrate
 from export.calibrate import band_of
 from export.faults import Injector
 from export.fit_witnesses import fit_steps
+from export.held_out import as_of_all
 from export.to_onnx import fit_onnx
 from export.traces import Trace
 from export.train import fit_density
@@ -35,6 +36,18 @@ def rides(size: int, seed: int = 0) -> list[tuple[int, ...]]:
         )
         for _ in range(size)
     ]
+
+
+def test_the_oddest_recent_order_of_a_fold_is_as_odd_as_the_same_one_for_all_sessions() -> None:
+    """Was wrong: the same order lay just above a threshold that it had set itself."""
+    sessions = 3_000
+    folds = 15
+    chances = np.array([170.0, 400.0, 620.0])
+    for terms in (2, 4, 5):
+        held_out = terms * np.log(1 + chances * (1 - 1 / folds))
+        grown = as_of_all({"order.recent": held_out}, sessions, folds)["order.recent"]
+        of_all = terms * np.log(1 + chances)
+        assert (grown >= of_all - 0.01).all() and (grown <= 1.03 * of_all).all()
 
 
 def test_the_band_lies_around_the_threshold_and_holds_few_normal_sessions() -> None:
