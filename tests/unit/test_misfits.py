@@ -64,6 +64,34 @@ def test_a_mixed_training_stays_one_when_those_that_stood_apart_are_gone() -> No
     assert not (unlike | in_doubt).any()
 
 
+def test_numbers_out_of_all_likelihood_show_a_mixed_training_where_no_order_stands_apart() -> None:
+    """Was wrong: with 40 faults in 1,000 sessions, hardly a later fault was found."""
+    normal = scores(apart=0)
+    normal["time"] = np.zeros(SIZE)
+    normal["time"][500:506] = 20.0
+    unlike, in_doubt = Misfits(labelled=False).among(normal)
+    assert places(unlike) == {*range(500, 506), OWN_STEP, NEW_VALUE}
+    assert places(in_doubt) == {RARE}
+    # Few of them may be normal.
+    normal["time"][500] = 0.0
+    normal["time"][501] = 0.0
+    unlike, in_doubt = Misfits(labelled=False).among(normal)
+    assert not (unlike | in_doubt).any()
+
+
+def test_where_the_order_varies_only_what_lies_beyond_its_tail_is_in_doubt() -> None:
+    """Was wrong: where many normal sessions have an odd order, none was told apart."""
+    normal = scores(apart=20)
+    # The quantiles of an exponential tail, in any order.
+    order = 2.0 - 3.0 * np.log((np.arange(SIZE) + 0.5) / SIZE)
+    normal["order.recent"] = np.random.default_rng(1).permutation(order)
+    normal["order.recent"][RARE] = 40.0
+    assert np.sum(order > np.log(SIZE) + 2) > 80
+    unlike, in_doubt = Misfits(labelled=False).among(normal)
+    assert places(unlike) == {*range(20), OWN_STEP, NEW_VALUE}
+    assert places(in_doubt) == {RARE}
+
+
 def test_the_steps_of_a_doubtful_session_set_no_threshold_but_its_times_do() -> None:
     rng = Random(0)
     traces = [
