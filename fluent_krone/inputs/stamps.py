@@ -24,8 +24,10 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 from ..errors import RecordError
+from ..reading.date_order import day_comes_first, is_ambiguous
 from ..reading.time_words import ABBREVIATIONS, month_of
 from ..reading.times import TimeReader
+from .files import written_ns
 
 _log = logging.getLogger(__name__)
 # A zone behind a clock; an abbreviation, where it cannot be the name of a host.
@@ -48,13 +50,16 @@ _DAY_OF_YEAR = re.compile(
 _DAY_AND_MONTH = re.compile(r"(\d\d)\.(\d\d)\.")
 _NAMED_MONTH = re.compile(r"([^\W\d_]+|\d+月) ")
 _DAY_FIRST = re.compile(r"(\d\d?) ([^\W\d_]+)(?= )")
-# A date with its year and a clock, perhaps behind a priority, a bracket, a level or a key.
+# A date with its year and a clock, or seconds since 1970, perhaps behind a priority, a bracket, a
+# level or a key.
 _WHOLE = re.compile(
-    r"(?:(?:\d+ )?<\d{1,3}>(?:1 )?|\[|[A-Z], \[|(?:level=\w+ )?(?:time|ts|t|timestamp)=\"?"
+    r"(?:(?:\d+ )?<\d{1,3}>(?:1 )?|\[|#{0,4}<|[A-Z], \[|(?:level=\w+ )?(?:time|ts|t|timestamp)=\"?"
     r"|[A-Z]{4,8} +\[?)?"
     r"(?P<time>(?:\d{4}[-/.]\d\d[-/.]\d\d|\d\d?[-/ ][A-Z][a-z]{2}[-/ ]\d{4}"
-    r"|\d\d?\.\d\d?\.\d{4})[Tt :_]"
-    r"\d\d:\d\d:\d\d(?:[.,:]\d{1,9})?(?: ?(?:[Zz]|[+-]\d\d:?\d\d)\b)?)"
+    r"|\d\d?([-/.])\d\d?\2(?:\d{4}|\d\d(?!\d))|[A-Z][a-z]{2} [ \d]?\d,? \d{4}),?[Tt :_]"
+    r"\d\d?:\d\d:\d\d(?:[.,:]\d{1,9})?(?: ?[AaPp][Mm]\b)?(?: ?(?:[Zz]|[+-]\d\d:?\d\d)\b)?"
+    r"|(?:Mon|Tue|Wed|Thu|Fri|Sat|Sun) [A-Z][a-z]{2} [ \d]?\d \d\d:\d\d:\d\d(?: [A-Z]{3,4})? \d{4}"
+    r"|1\d{9}(?:\.\d{1,9}|(?:\d{3}){1,3})?(?=[\]\s:|,;]))"
 )
 # An access log's, behind client, identity and user.
 _IN_BRACKETS = re.compile(
@@ -108,7 +113,10 @@ class Stamps:
         if path.exists():
             written = datetime.fromtimestamp(path.stat().st_mtime, UTC).replace(tzinfo=None)
             self._latest = written + timedelta(days=1)
+        self._timezone = timezone
         self._times = TimeReader(timezone=timezone)
+        # Whether it is known if the day or the month comes first in 03/04/2024.
+        self._knows_order = False
         # The moment of the last stamp; None before the first.
         self._before: datetime | None = None
         # The last stamp and its time: stamps of one second come together.
@@ -118,13 +126,22 @@ class Stamps:
         """The line's time in ns; None where it does not begin with such a stamp."""
         if found := _YEARLESS.match(line) or _DAY_OF_YEAR.match(line):
             return self._yearless(found)
-        if found := _WHOLE.match(line) or _IN_BRACKETS.match(line):
+        if found := _whole_stamp(line):
+            if not self._knows_order and is_ambiguous(found["time"]):
+                self._learn_order()
             return self._whole(found["time"])
         if found := _BEHIND_WORDS.match(line):
             return self._yearless(found)
         if found := _clock(line):
             return self._of_a_day(found)
         return None
+
+    def _learn_order(self) -> None:
+        """Learn from all stamps of the file whether the day or the month comes first in them."""
+        self._knows_order = True
+        found = filter(None, map(_whole_stamp, self._again()))
+        day_first = day_comes_first((one["time"] for one in found), written_ns(self._path))
+        self._times = TimeReader(timezone=self._timezone, day_first=day_first)
 
     def _yearless(self, found: re.Match[str]) -> int | None:
         """The time of a stamp without a year."""
@@ -192,6 +209,10 @@ class Stamps:
         return next(
             filter(None, (_moment(year, stamp) for year in range(before.year, 1, -1))), None
         )
+
+
+def _whole_stamp(line: str) -> re.Match[str] | None:
+    return _WHOLE.match(line) or _IN_BRACKETS.match(line)
 
 
 def _fraction_ns(found: re.Match[str]) -> int:

@@ -37,8 +37,8 @@ _MAX_TIMES = 4096
 _LONGEST = 200
 _CLOCK = (
     r"(?:(?P<before>上午|下午|午前|午後|오전|오후|[AaPp][Mm]) ?)?(?P<hour>\d{1,2})"
-    r"(?:(?:[:.时時h]|시 ?)(?P<minute>\d\d)(?:(?:[:.分m]|분 ?)"
-    r"(?P<second>\d\d)(?:[.,:'](?P<fraction>\d{1,12}))?[秒초s]?)?[分분]?)?"
+    r"(?:(?:[:.时時h]|시 ?)(?P<minute>\d\d|\d(?=분|分))(?:(?:[:.分m]|분 ?)"
+    r"(?P<second>\d\d|\d(?=[秒초]))(?:[.,:'](?P<fraction>\d{1,12}))?[秒초s]?)?[分분]?)?"
     r"(?:\s?(?:Uhr|hrs|(?P<half>[AaPp])\.?\s?[Mm]\.?|(?P<after>上午|下午|午前|午後|오전|오후)))?"
 )
 _COMPACT = r"(?P<hour>\d\d)(?P<minute>\d\d)(?P<second>\d\d)(?:[.,]?(?P<fraction>\d{1,12}))?"

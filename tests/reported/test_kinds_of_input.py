@@ -396,6 +396,15 @@ def test_standard_input(monkeypatch: pytest.MonkeyPatch) -> None:
         "[2024-10-15T13:00:0{n}.5Z INFO  app] paid {n}",
         '10.0.0.7 - - [15/Oct/2024:13:00:0{n} +0000] "GET /{n} HTTP/1.1" 200 7',
         "2024/10/15 13:00:0{n} [error] 7#7: paid {n}",
+        # Were read one file after the other, since their lines had no time.
+        "10/15/2024 13:00:0{n} INFO app: paid {n}",
+        "15-10-2024 13:00:0{n} INFO app: paid {n}",
+        "10/15/24, 1:00:0{n} PM INFO app: paid {n}",
+        "Tue Oct 15 13:00:0{n} 2024 paid {n}",
+        "Tue Oct 15 13:00:0{n} CEST 2024 paid {n}",
+        "<Oct 15, 2024 1:00:0{n} PM UTC> <Info> <app> <paid {n}>",
+        "172899720{n}.123 paid {n}",
+        "[1728997200123{n}00] paid {n}",
     ],
 )
 def test_lines_of_text_are_put_in_order_too(tmp_path: Path, form: str) -> None:

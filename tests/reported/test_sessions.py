@@ -499,3 +499,20 @@ def test_signs_between_a_word_and_its_number(before: str) -> None:
     lines = [form.format(before.format(1000 + 37 * n)) for n in range(80) for form in forms]
     found = suggest_session_keys((line, {}) for line in lines)
     assert (found[0].sessions, found[0].repeats) == (80, 3.0)
+
+
+def test_the_serial_number_of_an_audit_event_is_its_key(tmp_path: Path) -> None:
+    """Wrong before: it was a part of the header without a name, so no key was found."""
+    kinds = ("SYSCALL", "CWD", "PATH", "PROCTITLE")
+    path = tmp_path / "audit.log"
+    path.write_text(
+        "".join(
+            f"type={kind} msg=audit({1_728_997_200 + n}.123:{4000 + n}): arch=c000003e ok=yes\n"
+            for n in range(100)
+            for kind in kinds
+        )
+    )
+    said: list[str] = []
+    settings = settle(Options(input=path, session_key=AUTO), said.append, said.append)
+    assert settings.session_key == ("serial",)
+    assert "4.0 records per session" in "".join(said)

@@ -326,6 +326,19 @@ def test_the_date_of_the_file_tells_what_a_log_of_one_day_does_not(
         assert next(iter(read_events(path)))[0] == int(day.timestamp()) * 10**9
 
 
+@pytest.mark.parametrize("day_first", [True, False])
+def test_day_and_month_of_lines_are_told_apart_by_the_whole_file(
+    day_first: bool, tmp_path: Path
+) -> None:
+    """Wrong before: such lines had no time, so that several files were not merged."""
+    days = [datetime(2024, 2, 1, 10, tzinfo=UTC) + timedelta(days=n) for n in range(11)]
+    form = "%m/%d/%Y %H:%M:%S x"
+    if day_first:
+        form = "%d/%m/%Y %H:%M:%S x"
+    found = lines_of(tmp_path, *(day.strftime(form) for day in days))
+    assert found == [int(day.timestamp()) * 10**9 for day in days]
+
+
 def test_where_neither_order_nor_file_tell_the_month_comes_first_and_this_is_said() -> None:
     day = datetime(2026, 5, 6, 13, tzinfo=UTC)
     guess = guess_line_format(
@@ -389,6 +402,8 @@ def test_ids_and_counts_are_no_times(tmp_path: Path, numbers: list[int]) -> None
         "15th October 2024 13:00:00",
         "October 15th, 2024 13:00:00",
         "15 tháng 10, 2024 13:00:00",
+        "2024年10月15日 13時0分0秒",
+        "2024년 10월 15일 13시 0분 0초",
         "1728997200s",
         "1728997200000ms",
         "2024-10-15 18:00:00 PKT",
