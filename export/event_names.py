@@ -13,10 +13,14 @@ from fluent_krone.reading.accessor import field_getter, is_path, path_steps
 from .nested_fields import last_name, plain_names
 from .session_key import is_execution
 
+# What logs of processes call a step; `concept:name` is its name in XES, their standard.
+ACTIVITY_NAMES = ("activity", "concept:name", "activity_name", "activity_id")
 # Fields that name what happened, and nothing else.
 _NAMES_PROPER = (
     *("event", "event_type", "eventType", "event_name", "eventName"),
     *("action", "msg", "message", "type", "kind"),
+    # A step of a process, as its log calls it.
+    *ACTIVITY_NAMES,
 )
 # Fields that say what happened, in the order in which a message is made of them.
 EVENT_NAMES = (
@@ -34,6 +38,7 @@ EVENT_NAMES = (
     ),
     *("state", "outcome", "result", "status", "status_code", "code", "reason", "error"),
 )
+_SIGNS = re.compile(r"[\W_]")
 # Distinct values of a categorical field; more are data.
 FEW_VALUES = 40
 # The name of an event, such as `cart.loaded` or `oauth2.token.issue`, and how often each comes on
@@ -73,22 +78,39 @@ _USUAL = 0.5
 
 
 def _categorical(sample: list[dict[bytes, Any]]) -> list[str]:
-    """Fields that name what happened and take few values, by their usual names."""
+    """Fields that name what happened and take few values, by their usual names.
+
+    A name may be written in any way, as `EventType` or `Event Type`.
+    """
+    written: dict[str, bytes] = {}
+    for name in dict.fromkeys(name for record in sample for name in record):
+        written.setdefault(spelled(name.decode("utf-8", "replace")), name)
     found = []
-    for name in EVENT_NAMES:
-        values = [record[name.encode()] for record in sample if name.encode() in record]
+    for name in [
+        written[usual] for usual in dict.fromkeys(map(spelled, EVENT_NAMES)) if usual in written
+    ]:
+        values = [record[name] for record in sample if name in record]
         plain = [value for value in values if isinstance(value, bytes | int | bool)]
         plain = [value for value in plain if value != b""]
         few = 1 <= len(set(plain)) <= min(most_names(plain), max(2, len(sample) // 5))
         if plain and few and len(plain) >= _RARELY * len(sample):
-            found.append(name)
+            found.append(name.decode())
     return found
+
+
+def spelled(name: str) -> str:
+    """A field's name without capitals and signs, however it is written.
+
+    >>> spelled("EventType"), spelled("event_type"), spelled("concept:name")
+    ('eventtype', 'eventtype', 'conceptname')
+    """
+    return _SIGNS.sub("", name.lower())
 
 
 def named_first(sample: list[dict[bytes, Any]], keys: Collection[str]) -> list[str]:
     """The categorical fields; the first one names what happened, whatever its name is."""
     found = _categorical(sample)
-    if found[:1] and found[0] in _NAMES_PROPER:
+    if found[:1] and spelled(found[0]) in map(spelled, _NAMES_PROPER):
         return found
     deciding = _deciding(sample, keys)
     if deciding is None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections import Counter
 from collections.abc import Callable, Collection, Sequence
 from dataclasses import replace
 from itertools import islice, pairwise
@@ -16,7 +17,16 @@ from fluent_krone.reading.mask import Masker
 from fluent_krone.reading.records import InputSettings, RecordReader, as_bytes
 from fluent_krone.reading.wildcards import as_text
 
-from .event_names import FEW_VALUES, OF_A_NAME, is_beside, is_context, most_names, named_first
+from .event_names import (
+    ACTIVITY_NAMES,
+    FEW_VALUES,
+    OF_A_NAME,
+    is_beside,
+    is_context,
+    most_names,
+    named_first,
+    spelled,
+)
 from .facet_fields import fields_that_divide
 from .guess import guess_line_format
 from .nested_fields import last_name, plain_names
@@ -62,6 +72,8 @@ def message_field(options: Options, sample: list[dict[bytes, Any]], say: Say) ->
         if composed:
             event = composed[0]
             others = [name for name in others if not is_context(name, event, sample)]
+        else:
+            others = _that_change(others, options.session_key, sample)
         composed += others
         composed = _with_route(composed, sample)
         if composed and (message is None or message in composed):
@@ -73,6 +85,31 @@ def message_field(options: Options, sample: list[dict[bytes, Any]], say: Say) ->
             return _made_of(fields, f"records say more than {message}", sample, say)
     _check_that_it_is_there(message or "message", options, sample)
     return message or "message"
+
+
+def _that_change(
+    names: list[str], session_key: Sequence[str], sample: list[dict[bytes, Any]]
+) -> list[str]:
+    """Without the words that each session has only one of, if others are left: whom it ran for.
+
+    What has happened is another word with each step. Of those that are left, the one of which there
+    are most stands first.
+    """
+    getters = [field_getter(key) for key in session_key]
+    sessions = [tuple(str(get(record)) for get in getters) for record in sample]
+    if len(set(sessions)) in (1, len(sample)):
+        return names
+    changing: dict[str, int] = {}
+    for name in names:
+        values = [*map(field_getter(name), sample)]
+        words = {value for value in values if value is not None and not _is_number(value)}
+        pairs = set(zip(sessions, values, strict=True))
+        if len(words) > 1 and len(pairs) > _CHANGES * len(set(sessions)):
+            changing[name] = len(words)
+    if not changing:
+        return names
+    numbers = [name for name in names if all(map(_is_number, _values_of(name, sample)))]
+    return [*sorted(changing, key=changing.__getitem__, reverse=True), *numbers]
 
 
 def _usual_name(sample: list[dict[bytes, Any]]) -> str | None:
@@ -134,7 +171,7 @@ def _made_of(fields: Sequence[str], why: str, sample: list[dict[bytes, Any]], sa
 def _rendered(sample: list[dict[bytes, Any]]) -> list[str]:
     """Fields of the text that was made of a template, beside which the template stands."""
     names = dict.fromkeys(name for record in sample for name in plain_names(record))
-    return [name for name in names if _SIGNS.sub("", last_name(name).lower()) in _RENDERED]
+    return [name for name in names if spelled(last_name(name)) in _RENDERED]
 
 
 def _other_messages(sample: list[dict[bytes, Any]]) -> list[str]:
@@ -142,13 +179,14 @@ def _other_messages(sample: list[dict[bytes, Any]]) -> list[str]:
     spelling, nested ones too, and then those that hold sentences in nearly all records.
     """
     names = list(dict.fromkeys(name for record in sample for name in plain_names(record)))
-    spelled: dict[str, str] = {}
+    written: dict[str, str] = {}
     for name in names:
-        last = last_name(name)
-        spelled.setdefault(_SIGNS.sub("", last.lower()), name)
-    by_name = [spelled[name] for name in _SPELLED_NAMES if name in spelled]
-    by_content = [name for name in names if _is_prose(name, sample)]
-    return [*by_name, *by_content]
+        written.setdefault(spelled(last_name(name)), name)
+    by_name = [written[name] for name in _SPELLED_NAMES if name in written]
+    if any(spelled(name) in _ACTIVITIES for name in names):
+        # What has happened stands there, and other words are names of groups and products.
+        return by_name
+    return [*by_name, *(name for name in names if _is_prose(name, sample))]
 
 
 def _is_prose(name: str, sample: list[dict[bytes, Any]]) -> bool:
@@ -176,6 +214,7 @@ def _is_text(name: str, sample: list[dict[bytes, Any]]) -> bool:
 
 # The field of a request's method.
 _METHODS = re.compile(r"(?:.*[-_.])?(?:method|verb)|request_?method", re.I)
+_ACTIVITIES = tuple(map(spelled, ACTIVITY_NAMES))
 # Names of a message in whatever spelling, without capitals and signs.
 _SPELLED_NAMES = (
     *("message", "msg", "body", "shortmessage", "renderedmessage", "m", "mt", "messagetemplate"),
@@ -186,9 +225,9 @@ _SPELLED_NAMES = (
     "eventmessage",
     *("description", "details", "output"),
     *("meldung", "nachricht", "mensaje", "mensagem", "messaggio"),
+    *_ACTIVITIES,
 )
 _RENDERED = ("renderedmessage", "formattedmessage")
-_SIGNS = re.compile(r"[\W_]")
 # Words with blanks and perhaps a number between them: not a date, an agent, an address or a query.
 # The request of an access log is a text as well.
 _PROSE = re.compile(
@@ -216,7 +255,7 @@ def _others(sample: list[dict[bytes, Any]], known: Collection[str]) -> list[str]
         if len(values) >= _FEWEST_VALUES and _is_data(values):
             found.append(name)
     getters = [field_getter(name) for name in found]
-    most = max(sum(get(record) is not None for get in getters) for record in sample)
+    most = max(sum(get(record) not in (None, b"") for get in getters) for record in sample)
     if most > _MOST_OTHERS:
         return found[:_MOST_OTHERS]
     return found[:_MOST_NAMED]
@@ -234,7 +273,7 @@ def _beside(message: str, sample: list[dict[bytes, Any]], known: Collection[str]
         had = [
             (form, text, value)
             for form, text, record in zip(forms, texts, sample, strict=True)
-            if (value := get(record)) is not None
+            if (value := get(record)) not in (None, b"")
         ]
         said = sum(as_bytes(value) in text for _, text, value in had)
         of_form: dict[str, set[Any]] = {}
@@ -250,7 +289,39 @@ def _beside(message: str, sample: list[dict[bytes, Any]], known: Collection[str]
         is_word = any(isinstance(value, bytes) for _, _, value in had)
         if said < _SAID_SHARE * len(had) and not (is_word and (is_fixed or is_everywhere)):
             found.append(name)
-    return found
+    return _in_few_kinds(found, forms, sample)
+
+
+def _in_few_kinds(
+    names: Sequence[str], forms: Sequence[Any], sample: list[dict[bytes, Any]]
+) -> list[str]:
+    """The fields, as long as their words divide the messages of each form into few kinds.
+
+    Each combination of words is a template. If a form has twenty fields that are true or false,
+    hardly a message has the combination of another one.
+    """
+    kept = []
+    kinds: Sequence[Any] = forms
+    of_form = Counter(forms)
+    for name in names:
+        get = field_getter(name)
+        words = [None if _is_number(value) else value for value in map(get, sample)]
+        divided = [*zip(kinds, words, strict=True)]
+        kinds_of = Counter(form for form, _ in {*zip(forms, divided, strict=True)})
+        if all(
+            number <= max(_FEW_KINDS, of_form[form] // OF_A_NAME)
+            for form, number in kinds_of.items()
+        ):
+            kept.append(name)
+            kinds = divided
+    return kept
+
+
+def _is_number(value: Any) -> bool:
+    """Whether a value is a number, or the text of one, as in a table."""
+    if isinstance(value, bytes):
+        return _NUMBER.fullmatch(value) is not None
+    return isinstance(value, int | float) and not isinstance(value, bool)
 
 
 def session_pattern(options: Options) -> str | None:
@@ -269,16 +340,18 @@ def _is_whole_line(name: str, sample: list[dict[bytes, Any]], session: str | Non
 
 
 def _values_of(name: str, sample: list[dict[bytes, Any]]) -> list[Any]:
+    """The values of a field, where it is not empty: a table's rows have all of its columns."""
     get = field_getter(name)
-    return [value for record in sample if (value := get(record)) is not None]
+    return [value for record in sample if (value := get(record)) not in (None, b"")]
 
 
 def _is_data(values: Sequence[Any]) -> bool:
     if any(isinstance(value, dict | list) for value in values):
         return False
-    if all(isinstance(value, bool | int | float) for value in values):
-        grows = all(before <= after for before, after in pairwise(values))
-        return not grows or len(set(values)) <= FEW_VALUES
+    if all(isinstance(value, bool) or _is_number(value) for value in values):
+        numbers = [float(value) for value in values]
+        grows = all(before <= after for before, after in pairwise(numbers))
+        return not grows or len(set(numbers)) <= FEW_VALUES
     words = {value for value in values if isinstance(value, bytes)}
     few = len(words) <= min(FEW_VALUES, max(2, len(values) // OF_A_NAME))
     return few and all(_WORD.fullmatch(word) and not _ADDRESS.match(word) for word in words)
@@ -291,10 +364,18 @@ _SAID_SHARE = 0.9
 _EVERYWHERE, _USUAL = 0.8, 0.5
 # Values of a field that are needed to see what sort they are.
 _FEWEST_VALUES = 3
-# A value that is one word, as a template's wildcard takes it.
+# Values that a session has of a field on average, where its word changes with the steps.
+_CHANGES = 1.2
+# Kinds of messages of one form that are always few enough.
+_FEW_KINDS = 4
 # An address says who asked, however few of them there are.
 _ADDRESS = re.compile(rb"\d{1,3}(?:\.\d{1,3}){3}(?![\w.])|[0-9a-fA-F]*(?::[0-9a-fA-F]*){2,7}\Z")
-_WORD = re.compile(rb"[^\s=,;\"'()\[\]{}]{1,60}|/[^\s=,;\"']{0,60}")
+# A value that is one word, as a template's wildcard takes it, or a name of a few.
+_WORD = re.compile(
+    rb"[^\s=,;\"'()\[\]{}]{1,60}(?: [^\s=,;\"'()\[\]{}]{1,30}){0,4}|/[^\s=,;\"']{0,60}"
+)
+# The text of a number; more digits are an id, or a time.
+_NUMBER = re.compile(rb"[+-]?\d{1,9}(?:\.\d{1,9})?")
 
 
 def facet_fields(inputs: Inputs, settings: InputSettings, say: Say) -> tuple[str, ...]:

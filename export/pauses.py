@@ -12,12 +12,13 @@ from fluent_krone.reading.records import SessionKey
 
 _NS = 1_000_000_000
 
-# Timeouts in seconds that an operator would write.
+# Timeouts in seconds that an operator would write; of a process of persons, a case may rest for
+# months.
 _LADDER = tuple(
     int(n * unit)
     for unit, steps in ((60, (1, 2, 5, 10, 15, 30)), (3600, (1, 2, 3, 6, 12, 18)))
     for n in steps
-) + tuple(86_400 * n for n in (1, 2, 3, 7, 14, 30))
+) + tuple(86_400 * n for n in (1, 2, 3, 7, 14, 30, 60, 90, 180, 365, 730))
 # How many times the longest pause the timeout is at least. A session that is cut in two makes two
 # that look like no other, while one that ends late is merely judged late.
 _MARGIN = 1.25

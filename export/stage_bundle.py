@@ -149,8 +149,8 @@ def _warn_of_rates(work: Work, rates: Rates) -> None:
     """Warn where the training is too short to know how often steps usually come."""
     if not rates.nodes:
         work.warn(
-            f"the log is shorter than {FEWEST_WINDOWS} minutes, or has no times: there will be no "
-            "flow alerts about bursts and silences"
+            f"the log is shorter than {FEWEST_WINDOWS} minutes or longer than a year, or has no "
+            "times: there will be no flow alerts about bursts and silences"
         )
     elif rates.windows < WHOLE_DAY:
         work.warn(

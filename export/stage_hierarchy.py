@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import re
 from collections import Counter
+from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
 
 from fluent_krone.core.hierarchy import is_none
+from fluent_krone.reading.accessor import label
 
 from . import hierarchy
 from .stages import Work
@@ -37,7 +39,7 @@ def run_hierarchy(work: Work) -> None:
         made_of = input_settings_of(work).message_field
         read = texts
         if "," in made_of:
-            read = [_said(text, made_of) for text in texts]
+            read = _without_data(texts, made_of)
         found = extractor_of(work)(read, components)
         if "," in made_of:
             found = [
@@ -74,22 +76,24 @@ def _with_facets(leaf: hierarchy.TreeRow, row: dict[str, Any]) -> hierarchy.Tree
     return replace(leaf, template=row["template"], status=status)
 
 
-def _said(text: str, made_of: str) -> str:
-    """Of a message made of fields, the first one where that is a text: what else is there are data.
+def _without_data(texts: Sequence[str], made_of: str) -> list[str]:
+    """Of messages made of fields, the first one where that is a text: what else is there are data.
 
-    >>> _said("shop: msg=order <num> created status=200", "msg,status")
-    'shop: order <num> created'
-    >>> _said("event=login method=POST", "event,method")
-    'event=login method=POST'
+    Messages whose first fields are the names of events stay as they are.
+
+    >>> _without_data(["shop: msg=order <num> created status=200", "shop: msg=paid"], "msg,status")
+    ['shop: order <num> created', 'shop: paid']
+    >>> _without_data(["event=login method=POST"], "event,method")
+    ['event=login method=POST']
     """
-    first, *others = [name.strip().rpartition(".")[2] for name in made_of.split(",")]
-    behind = "|".join(map(re.escape, others))
-    found = re.fullmatch(
-        rf"((?:\S+: )?){re.escape(first)}=(.*?)(?: (?:{behind})=.*)?", text, re.DOTALL
-    )
-    if found is None or " " not in found[2].strip():
-        return text
-    return found[1] + found[2]
+    first, *others = [re.escape(label(name.strip())) for name in made_of.split(",")]
+    behind = "|".join(others)
+    regex = re.compile(rf"((?:\S+: )?){first}=(.*?)(?: (?:{behind})=.*)?", re.DOTALL)
+    found = [regex.fullmatch(text) for text in texts]
+    if not any(one and " " in one[2].strip() for one in found):
+        return list(texts)
+    pairs = zip(texts, found, strict=True)
+    return [text if one is None else one[1] + one[2] for text, one in pairs]
 
 
 def _composed(leaf: hierarchy.TreeRow, text: str) -> hierarchy.TreeRow:

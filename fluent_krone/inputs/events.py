@@ -22,9 +22,9 @@ from ..errors import ConfigError
 from ..reading.records import as_fields
 from . import kinds
 from .envelopes import OUTER_TIME
+from .file_order import oldest_first
 from .files import Inputs, Source, bare_suffix, find_files, unreadable
 from .mixed import tell_of_the_same
-from .newest_first import oldest_first
 from .record_times import RecordTimes
 from .spooled import is_spool, spooled_events
 from .stamps import Stamps

@@ -39,7 +39,9 @@ SPEAKS_OF_TIME = re.compile(
     re.IGNORECASE,
 )
 # Names that are rather those of the moment of an event than of one in its life.
-_OF_THE_EVENT = re.compile(r"(?i:@?time_?stamp|event_?time|log_?time|date_?time|time|date)\Z")
+_OF_THE_EVENT = re.compile(
+    r"(?i:@?(?:.*[\W_])?time_?stamp|event_?time|log_?time|date_?time|time|date)\Z"
+)
 # The two parts of a time in Log4j's JSON.
 _EPOCH_SECOND = "epochSecond"
 _NANO_OF_SECOND = "nanoOfSecond"

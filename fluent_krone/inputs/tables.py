@@ -34,7 +34,8 @@ _USUAL_COLUMNS = frozenset(
         *("eventtemplate", "m_message", "component", "lineid", "event"),
     ]
 )
-_COLUMN = re.compile(r"[^\W\d][\w .@$/()#%\[\]-]{0,60}\Z|[@$][A-Za-z][\w.]*\Z")
+# Names such as `time:timestamp` are those of XES, the standard of process mining.
+_COLUMN = re.compile(r"[^\W\d](?:[\w .@$/()#%\[\]-]|:(?=\w)){0,60}\Z|[@$][A-Za-z][\w.]*\Z")
 # `#Fields: date time s-ip …` and `#fields⇥ts⇥uid…`
 _FIELDS = re.compile(r"#[Ff]ields:?[ \t]+(?P<names>\S.*)")
 # What the columns behind the last name are called: Windows' event viewer does not name the text.
@@ -106,7 +107,9 @@ def _is_table(lines: Sequence[str], sign: str) -> bool:
     except csv.Error:
         return False
     names = _stripped(names)
-    if len(names) < 2 or not all(map(_COLUMN.match, names)) or len(set(names)) < len(names):
+    # The first column has no name where it numbers the rows, as pandas writes it.
+    named = names[1:] if names[:1] == [""] else names
+    if len(named) < 2 or not all(map(_COLUMN.match, named)) or len(set(named)) < len(named):
         return False
     whole = [row for row in rows if len(row) == len(names)]
     if len(whole) < _MOST * len(rows):

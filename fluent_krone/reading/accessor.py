@@ -22,6 +22,8 @@ _STEP = re.compile(
     r"\.(?P<name>[^.\[\]'\"*?()\s]+)|\['(?P<single>[^']+)'\]|\[\"(?P<double>[^\"]+)\"\]"
     r"|\[(?P<index>-?\d+)\]"
 )
+# What would end a word.
+_NO_WORD = re.compile(r"[\s:=,;\"'()\[\]{}]+")
 
 
 def is_path(name: str) -> bool:
@@ -96,22 +98,24 @@ def first_field(name: str) -> bytes:
 def message_getter(name: str) -> Callable[[Fields], Any]:
     """A function that reads the message: one field, or several, which are separated by commas.
 
-    Several make a message of their names and values, for records that have no text.
+    Several make a message of their names and values, for records that have no text. An empty field
+    is none, as in a table, whose rows have a value for each of its columns.
 
-    >>> message_getter("event,method")({b"event": b"login", b"method": b"POST", b"user": b"ann"})
+    >>> of_record = message_getter("event,method,code")
+    >>> of_record({b"event": b"login", b"method": b"POST", b"code": b"", b"user": b"ann"})
     b'event=login method=POST'
     """
     if "," not in name:
         return field_getter(name)
     fields = [part.strip() for part in name.split(",") if part.strip()]
-    getters = [(_label(part), field_getter(part)) for part in fields]
+    getters = [(label(part).encode(), field_getter(part)) for part in fields]
 
     def composed(record: Fields) -> bytes | None:
         parts = []
-        for label, get in getters:
+        for word, get in getters:
             value = get(record)
-            if value is not None and not isinstance(value, dict):
-                parts.append(label + b"=" + _as_text(value))
+            if value is not None and value != b"" and not isinstance(value, dict):
+                parts.append(word + b"=" + _as_text(value))
         return b" ".join(parts) or None
 
     return composed
@@ -130,11 +134,15 @@ def joined(parts: list[Any]) -> bytes:
     return b" ".join(_as_text(part) for part in parts if isinstance(part, bytes | int | float))
 
 
-def _label(name: str) -> bytes:
-    """What a field is called in a composed message: the last name of a path."""
-    if not is_path(name):
-        return name.encode()
-    return str(path_steps(name)[-1]).encode()
+def label(name: str) -> str:
+    """What a field is called in a message that is made of fields: one word, the last of a path.
+
+    >>> label("$.http.status"), label("Event Type"), label("concept:name")
+    ('status', 'Event_Type', 'concept_name')
+    """
+    if is_path(name):
+        name = str(path_steps(name)[-1])
+    return _NO_WORD.sub("_", name)
 
 
 def _as_text(value: Any) -> bytes:
