@@ -206,6 +206,6 @@ def _value_of(found: re.Match[str], before: str) -> str | None:
             return value
         # Ids of one kind may be shorter and longer ones.
         return _SHORT_MIXTURE
-    if value == _LONG_MIXTURE or (value == _RANDOM and before.endswith("=")):
+    if value == _LONG_MIXTURE or (value == _RANDOM and before.endswith(("=", "["))):
         return value
     return None

@@ -98,6 +98,7 @@ def test_an_id_with_a_telling_name_is_spelled_in_any_way(form: str) -> None:
         "order <{n}> {word}",
         "order ({n:08x}f) {word}",
         "order [{n}] {word}",
+        "{word} all [2dXAyT{n:05d}qPzRkLmNoQ]",
     ],
 )
 def test_ids_behind_any_word_and_sign(form: str) -> None:
