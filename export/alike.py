@@ -15,7 +15,8 @@ sessions decide:
    the event is, and which families the session has, come about equally often. The words that do
    not are left out, the least alike first.
 4. Words that the same sessions have one beside the other are parts of one thing, as three answers
-   to three questions are. They are no values either.
+   to three questions are. They are no values either, but where a session may as well have the same
+   word twice: then each is drawn anew.
 5. What runs alike gets a wildcard in that place, in all templates of the family.
 6. A key such as `region=` that has a wildcard behind it in nearly all messages has one in templates
    that are too rare to tell: there each value would be news. So has a message that comes with
@@ -30,7 +31,7 @@ from __future__ import annotations
 import math
 import re
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -49,6 +50,11 @@ _ERRORS = 3.5
 # Of the sessions that have a word, more than this share has another one beside it where both are
 # parts of one thing.
 _BESIDE = 0.5
+# Where two events of a session have the same word at least so often as this share of what chance
+# would have, and chance would have that in at least so many pairs of events, they are no parts. Of
+# two topics that events were published to, each was a step of its own, and one event that was
+# missing was not missed.
+_DRAWN_ANEW, _FEWEST_PAIRS = 1 / 2, 10
 # Words that must be left in a template beside the one that differs.
 _LEFT = 2
 # A place with more words holds names, which mining has found as such.
@@ -82,6 +88,9 @@ class Runs:
     # Sessions that have such an event, and how many of them have each other template of the family.
     sessions: int = 0
     beside: Counter[int] = field(default_factory=Counter)
+    # Of the pairs of such an event and another one of its family in the same session, how many
+    # have each template there.
+    pairs: Counter[int] = field(default_factory=Counter)
     # What stands before and behind, the level, and what else the session has; each with its number.
     marks: Counter[tuple[str, int]] = field(default_factory=Counter)
 
@@ -89,6 +98,7 @@ class Runs:
         self.count += other.count
         self.sessions += other.sessions
         self.beside.update(other.beside)
+        self.pairs.update(other.pairs)
         self.marks.update(other.marks)
 
 
@@ -207,7 +217,7 @@ def runs_of(
         own = [number[step] for step, _ in steps]
         of_family = [family[step] for step in own]
         there = [("has", one) for one in set(of_family)]
-        _note_beside(set(own), family, runs)
+        _note_beside(Counter(own), family, runs)
         around = [-1, *of_family, -2]
         for at, (step, (_, level)) in enumerate(zip(own, steps, strict=True)):
             found = runs[step]
@@ -219,16 +229,19 @@ def runs_of(
     return runs
 
 
-def _note_beside(steps: set[int], family: Sequence[int], runs: Mapping[int, Runs]) -> None:
-    """Which members of one family are in the same session."""
+def _note_beside(steps: Mapping[int, int], family: Sequence[int], runs: Mapping[int, Runs]) -> None:
+    """Which members of one family are in the same session, by how often each step comes."""
     by_family: dict[int, list[int]] = defaultdict(list)
     for step in steps:
         runs[step].sessions += 1
         by_family[family[step]].append(step)
     for members in by_family.values():
-        if 1 < len(members) <= _LARGEST:
-            for one in members:
-                runs[one].beside.update(other for other in members if other != one)
+        if len(members) > _LARGEST:
+            continue
+        for one in members:
+            runs[one].beside.update(other for other in members if other != one)
+            for other in members:
+                runs[one].pairs[other] += steps[one] * (steps[other] - (other == one))
 
 
 def _values(
@@ -269,12 +282,18 @@ def _alike(by_word: Mapping[str, Sequence[int]], runs: Mapping[int, Runs]) -> se
 
 def _is_part(
     word: str,
-    words: Iterable[str],
+    words: Collection[str],
     by_word: Mapping[str, Sequence[int]],
     of_word: Mapping[str, Runs],
 ) -> bool:
-    """Whether most sessions that have a word in its place have another one there as well."""
+    """Whether most sessions that have a word in its place have another one there as well, where
+    the words are not drawn anew for each event."""
     together = of_word[word]
+    share = together.count / sum(of_word[other].count for other in words)
+    pairs = together.pairs.total()
+    same = sum(together.pairs[template] for template in by_word[word])
+    if share * pairs >= _FEWEST_PAIRS and same >= _DRAWN_ANEW * share * pairs:
+        return False
     return any(
         sum(together.beside[template] for template in by_word[other]) > _BESIDE * together.sessions
         for other in words

@@ -85,6 +85,20 @@ def test_answers_to_several_questions_stay_apart() -> None:
     assert merged(texts, sessions) == set(texts)
 
 
+def test_words_that_are_drawn_anew_for_each_event_are_values() -> None:
+    """Was wrong: of two topics, most sessions that had the rarer one had the other one as well."""
+    texts = [
+        "event published to orders at <num>",
+        "event published to taxes at <num>",
+        "order sent",
+    ]
+    rng = random.Random(2)
+    sessions = [[*rng.choices(texts[:2], (0.7, 0.3), k=2), texts[2]] for _ in range(300)]
+    assert merged(texts, sessions) == {"event published to <*> at <num>", "order sent"}
+    each_once = [[*rng.sample(texts[:2], k=2), texts[2]] for _ in range(300)]
+    assert merged(texts, each_once) == set(texts)
+
+
 @pytest.mark.parametrize(
     "texts",
     [
