@@ -75,6 +75,15 @@ _TIDY = 1.6
 _SAID = 0.05
 # Letters that English has not; the sign of a micro is none of them.
 _FOREIGN = re.compile(r"[^\W\d_\x00-\xbf]")
+# What stands behind the header; and a logger in brackets at its end, perhaps with the number of the
+# line, as Kafka writes it.
+_MESSAGE = "(?<message>(?s:.*))"
+_LOGGER = r"[A-Za-z_][\w$-]*(?:\.[\w$-]+)+"
+_BEHIND = rf" *+\((?<component>{_LOGGER})(?::\d+)?\)\s*\Z"
+_NOT_YET = rf"(?! *+\({_LOGGER}(?::\d+)?\)\s*\Z)"
+_UP_TO_IT = rf"(?<message>(?:[^ ]++|{_NOT_YET} ++)*+)(?:{_BEHIND})?"
+# The share of messages that end so.
+_MOSTLY = 0.8
 # The kind of an element that was found as columns.
 LEARNED = "learned"
 # Candidates that are tried on all sampled lines, the commonest first; a log with more of them has
@@ -266,7 +275,7 @@ def _known(line: str, at: int, chain: list[_Element], used: set[str]) -> str | N
     return None
 
 
-def _text(chain: _Chain, *, is_keyed: bool = False) -> str:
+def _text(chain: _Chain, *, is_keyed: bool = False, message: str = _MESSAGE) -> str:
     """The regular expression; what follows the time is optional.
 
     A header that `is_keyed` is a group of its own, as it has the session key.
@@ -278,7 +287,7 @@ def _text(chain: _Chain, *, is_keyed: bool = False) -> str:
     header = f"{first}{rest}"
     if is_keyed:
         header = f"(?<header>{header})"
-    return f"{header}(?<message>(?s:.*))"
+    return f"{header}{message}"
 
 
 def _is_keyed(
@@ -347,7 +356,10 @@ def _line_format(
 
     None where its time can't be read or its logger takes too many values.
     """
-    pattern = compiled(_text(chain))
+    message = _MESSAGE
+    if _have_logger_behind(chain, lines):
+        message = _UP_TO_IT
+    pattern = compiled(_text(chain, message=message))
     groups = [found.groupdict() for line in lines if (found := pattern.match(line))]
     components = {group["component"] for group in groups if group.get("component")}
     if components and components <= _NO_LOGGERS:
@@ -369,8 +381,18 @@ def _line_format(
     share = len(groups) / len(lines)
     example = {name: value for name, value in groups[0].items() if value is not None}
     # With the session key in it.
-    text = _text(chain, is_keyed=_is_keyed(pattern, lines, session))
+    text = _text(chain, is_keyed=_is_keyed(pattern, lines, session), message=message)
     return LineFormat(text, time_format, bool(components), share, example, other)
+
+
+def _have_logger_behind(chain: _Chain, lines: Sequence[str]) -> bool:
+    """Whether messages end with their logger, where headers have none."""
+    pattern = compiled(_text(chain))
+    if "component" in pattern.groupindex:
+        return False
+    messages = [found["message"] for line in lines if (found := pattern.match(line))]
+    behind = sum(compiled(_BEHIND).search(message) is not None for message in messages)
+    return behind >= _MOSTLY * len(messages)
 
 
 def _best_formats(
