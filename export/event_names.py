@@ -10,7 +10,7 @@ from typing import Any
 
 from fluent_krone.reading.accessor import field_getter, is_path, path_steps
 
-from .nested_fields import last_name, plain_names
+from .nested_fields import last_name, plain_names, values_of
 from .session_key import is_execution
 
 # What logs of processes call a step; `concept:name` is its name in XES, their standard.
@@ -73,6 +73,11 @@ _HARDLY = 0.1
 _FEWEST_EVENTS = 3
 # A categorical field is in at least this share of the records.
 _RARELY = 0.05
+# Where a word changes with the steps, sessions have more values of it on average. It takes sessions
+# of more than one record to see that: there are at most so many of them for each record.
+_CHANGES, _SHORT = 1.2, 0.6
+# The text of a number; more digits are an id, or a time.
+_NUMBER = re.compile(rb"[+-]?\d{1,9}(?:\.\d{1,9})?")
 # Records of whatever event have a field that says for whom a session ran; this share is enough.
 _USUAL = 0.5
 
@@ -201,3 +206,46 @@ def most_names(values: Sequence[Any]) -> int:
     if all(isinstance(value, bytes) and _NAME.fullmatch(value) for value in set(values)):
         return max(FEW_VALUES, len(values) // OF_A_NAME)
     return FEW_VALUES
+
+
+def that_change(
+    names: list[str], session_key: Sequence[str], sample: list[dict[bytes, Any]]
+) -> list[str]:
+    """Without the words that say whom a session ran for, if others are left.
+
+    The words that change with the steps say what has happened: the field that has most of them
+    stands first, and numbers stand last.
+    """
+    context = of_sessions(names, session_key, sample)
+    words = {name: {*values_of(name, sample)} for name in names}
+    numbers = [name for name in names if all(map(is_number, words[name]))]
+    changing = [name for name in names if name not in numbers and name not in context]
+    if not changing:
+        return names
+    changing.sort(key=lambda name: -len(words[name]))
+    return [*changing, *numbers]
+
+
+def of_sessions(
+    names: Sequence[str], session_key: Sequence[str], sample: list[dict[bytes, Any]]
+) -> set[str]:
+    """The fields of words of which each session has only one, in all of its records."""
+    getters = [field_getter(key) for key in session_key]
+    sessions = [tuple(str(get(record)) for get in getters) for record in sample]
+    number = len(set(sessions))
+    if number == 1 or number > _SHORT * len(sample):
+        return set()
+    found = set()
+    for name in names:
+        values = [*map(field_getter(name), sample)]
+        is_word = not all(value is None or is_number(value) for value in values)
+        if is_word and len({*zip(sessions, values, strict=True)}) <= _CHANGES * number:
+            found.add(name)
+    return found
+
+
+def is_number(value: Any) -> bool:
+    """Whether a value is a number, or the text of one, as in a table."""
+    if isinstance(value, bytes):
+        return _NUMBER.fullmatch(value) is not None
+    return isinstance(value, int | float) and not isinstance(value, bool)

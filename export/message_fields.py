@@ -23,13 +23,16 @@ from .event_names import (
     OF_A_NAME,
     is_beside,
     is_context,
+    is_number,
     most_names,
     named_first,
+    of_sessions,
     spelled,
+    that_change,
 )
 from .facet_fields import fields_that_divide
 from .guess import guess_line_format
-from .nested_fields import last_name, plain_names
+from .nested_fields import last_name, plain_names, values_of
 from .session_key import ROUTES
 from .stages import Options
 
@@ -73,43 +76,18 @@ def message_field(options: Options, sample: list[dict[bytes, Any]], say: Say) ->
             event = composed[0]
             others = [name for name in others if not is_context(name, event, sample)]
         else:
-            others = _that_change(others, options.session_key, sample)
+            others = that_change(others, options.session_key, sample)
         composed += others
         composed = _with_route(composed, sample)
         if composed and (message is None or message in composed):
             return _made_of(composed, "no field has a message text", sample, say)
     elif options.message_field is None:
-        beside = _beside(message, sample, {message, *options.session_key})
+        beside = _beside(message, sample, options.session_key)
         if beside and not _is_whole_line(message, sample, session_pattern(options)):
             fields = _with_route([message, *beside], sample)
             return _made_of(fields, f"records say more than {message}", sample, say)
     _check_that_it_is_there(message or "message", options, sample)
     return message or "message"
-
-
-def _that_change(
-    names: list[str], session_key: Sequence[str], sample: list[dict[bytes, Any]]
-) -> list[str]:
-    """Without the words that each session has only one of, if others are left: whom it ran for.
-
-    What has happened is another word with each step. Of those that are left, the one of which there
-    are most stands first.
-    """
-    getters = [field_getter(key) for key in session_key]
-    sessions = [tuple(str(get(record)) for get in getters) for record in sample]
-    if len(set(sessions)) in (1, len(sample)):
-        return names
-    changing: dict[str, int] = {}
-    for name in names:
-        values = [*map(field_getter(name), sample)]
-        words = {value for value in values if value is not None and not _is_number(value)}
-        pairs = set(zip(sessions, values, strict=True))
-        if len(words) > 1 and len(pairs) > _CHANGES * len(set(sessions)):
-            changing[name] = len(words)
-    if not changing:
-        return names
-    numbers = [name for name in names if all(map(_is_number, _values_of(name, sample)))]
-    return [*sorted(changing, key=changing.__getitem__, reverse=True), *numbers]
 
 
 def _usual_name(sample: list[dict[bytes, Any]]) -> str | None:
@@ -119,7 +97,7 @@ def _usual_name(sample: list[dict[bytes, Any]]) -> str | None:
     """
     plain = {name for record in sample for name in plain_names(record)}
     usual = (name for name in _MESSAGE_NAMES if name in plain)
-    return next((name for name in usual if any(_values_of(name, sample))), None)
+    return next((name for name in usual if any(values_of(name, sample))), None)
 
 
 def _check_that_it_is_there(message: str, options: Options, sample: list[dict[bytes, Any]]) -> None:
@@ -153,7 +131,7 @@ def _with_route(composed: list[str], sample: list[dict[bytes, Any]]) -> list[str
 
 
 def _is_route(name: str, sample: list[dict[bytes, Any]]) -> bool:
-    values = _values_of(name, sample)
+    values = values_of(name, sample)
     routes = sum(isinstance(value, bytes) and value.startswith(b"/") for value in values)
     return routes >= _EVERYWHERE * len(sample)
 
@@ -193,7 +171,7 @@ def _is_prose(name: str, sample: list[dict[bytes, Any]]) -> bool:
     """Whether nearly all records have sentences of words in a field, and not all the same one."""
     if is_beside(name):
         return False
-    values = _values_of(name, sample)
+    values = values_of(name, sample)
     prose = [v for v in values if isinstance(v, bytes) and _PROSE.match(v)]
     return len(prose) >= _EVERYWHERE * len(sample) and len(set(prose)) > 1
 
@@ -251,7 +229,7 @@ def _others(sample: list[dict[bytes, Any]], known: Collection[str]) -> list[str]
     for name in dict.fromkeys(name for record in sample for name in plain_names(record)):
         if name in known or is_beside(name):
             continue
-        values = _values_of(name, sample)
+        values = values_of(name, sample)
         if len(values) >= _FEWEST_VALUES and _is_data(values):
             found.append(name)
     getters = [field_getter(name) for name in found]
@@ -261,14 +239,14 @@ def _others(sample: list[dict[bytes, Any]], known: Collection[str]) -> list[str]
     return found[:_MOST_NAMED]
 
 
-def _beside(message: str, sample: list[dict[bytes, Any]], known: Collection[str]) -> list[str]:
+def _beside(message: str, sample: list[dict[bytes, Any]], session_key: Sequence[str]) -> list[str]:
     """The fields beside a text that say more than the text does."""
     masker = Masker(None)
     text_of = message_getter(message)
     texts = [as_bytes(text_of(record) or b"") for record in sample]
     forms = [masker.form(text.decode("utf-8", "replace")) for text in texts]
     found = []
-    for name in _others(sample, known):
+    for name in _others(sample, {message, *session_key}):
         get = field_getter(name)
         had = [
             (form, text, value)
@@ -289,6 +267,8 @@ def _beside(message: str, sample: list[dict[bytes, Any]], known: Collection[str]
         is_word = any(isinstance(value, bytes) for _, _, value in had)
         if said < _SAID_SHARE * len(had) and not (is_word and (is_fixed or is_everywhere)):
             found.append(name)
+    context = of_sessions(found, session_key, sample)
+    found = [name for name in found if name not in context]
     return _in_few_kinds(found, forms, sample)
 
 
@@ -305,7 +285,7 @@ def _in_few_kinds(
     of_form = Counter(forms)
     for name in names:
         get = field_getter(name)
-        words = [None if _is_number(value) else value for value in map(get, sample)]
+        words = [None if is_number(value) else value for value in map(get, sample)]
         divided = [*zip(kinds, words, strict=True)]
         kinds_of = Counter(form for form, _ in {*zip(forms, divided, strict=True)})
         if all(
@@ -315,13 +295,6 @@ def _in_few_kinds(
             kept.append(name)
             kinds = divided
     return kept
-
-
-def _is_number(value: Any) -> bool:
-    """Whether a value is a number, or the text of one, as in a table."""
-    if isinstance(value, bytes):
-        return _NUMBER.fullmatch(value) is not None
-    return isinstance(value, int | float) and not isinstance(value, bool)
 
 
 def session_pattern(options: Options) -> str | None:
@@ -334,21 +307,15 @@ def _is_whole_line(name: str, sample: list[dict[bytes, Any]], session: str | Non
 
     A header is found where a line begins, so nothing is put before it.
     """
-    lines = [as_text(value) for value in _values_of(name, sample) if isinstance(value, bytes)]
+    lines = [as_text(value) for value in values_of(name, sample) if isinstance(value, bytes)]
     guess = guess_line_format(lines, session)
     return guess is not None and guess.share > _EVERYWHERE and len(guess.example) > 1
-
-
-def _values_of(name: str, sample: list[dict[bytes, Any]]) -> list[Any]:
-    """The values of a field, where it is not empty: a table's rows have all of its columns."""
-    get = field_getter(name)
-    return [value for record in sample if (value := get(record)) not in (None, b"")]
 
 
 def _is_data(values: Sequence[Any]) -> bool:
     if any(isinstance(value, dict | list) for value in values):
         return False
-    if all(isinstance(value, bool) or _is_number(value) for value in values):
+    if all(isinstance(value, bool) or is_number(value) for value in values):
         numbers = [float(value) for value in values]
         grows = all(before <= after for before, after in pairwise(numbers))
         return not grows or len(set(numbers)) <= FEW_VALUES
@@ -364,8 +331,6 @@ _SAID_SHARE = 0.9
 _EVERYWHERE, _USUAL = 0.8, 0.5
 # Values of a field that are needed to see what sort they are.
 _FEWEST_VALUES = 3
-# Values that a session has of a field on average, where its word changes with the steps.
-_CHANGES = 1.2
 # Kinds of messages of one form that are always few enough.
 _FEW_KINDS = 4
 # An address says who asked, however few of them there are.
@@ -374,8 +339,6 @@ _ADDRESS = re.compile(rb"\d{1,3}(?:\.\d{1,3}){3}(?![\w.])|[0-9a-fA-F]*(?::[0-9a-
 _WORD = re.compile(
     rb"[^\s=,;\"'()\[\]{}]{1,60}(?: [^\s=,;\"'()\[\]{}]{1,30}){0,4}|/[^\s=,;\"']{0,60}"
 )
-# The text of a number; more digits are an id, or a time.
-_NUMBER = re.compile(rb"[+-]?\d{1,9}(?:\.\d{1,9})?")
 
 
 def facet_fields(inputs: Inputs, settings: InputSettings, say: Say) -> tuple[str, ...]:

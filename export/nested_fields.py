@@ -6,7 +6,7 @@ import re
 from collections.abc import Iterator
 from typing import Any
 
-from fluent_krone.reading.accessor import is_path, path_steps
+from fluent_krone.reading.accessor import field_getter, is_path, path_steps
 from fluent_krone.reading.records import TAG
 
 # A name that an accessor has behind a point.
@@ -85,3 +85,9 @@ def last_name(name: str) -> str:
     if is_path(name):
         return str(path_steps(name)[-1])
     return name
+
+
+def values_of(name: str, sample: list[dict[bytes, Any]]) -> list[Any]:
+    """The values of a field, where it is not empty: a table's rows have all of its columns."""
+    get = field_getter(name)
+    return [value for record in sample if (value := get(record)) not in (None, b"")]

@@ -152,3 +152,11 @@ def test_where_a_case_rests_for_months_the_timeout_is_longer() -> None:
     found = pauses.suggest()
     assert found is not None
     assert 56 * 86_400 < found[0] <= 730 * 86_400
+
+
+def test_a_word_of_some_sessions_says_nothing_of_the_steps_beside_a_text() -> None:
+    def further(session: int, step: str) -> dict[str, Any]:
+        group = {"group": ("north", "south")[session // 2 % 2]} if session % 2 else {}
+        return {**group, "result": ("ok", "late")[session % 3 % 2]} if step == STEPS[-1] else group
+
+    assert message_of(records("Activity", further)) == ["Activity", "result"]
