@@ -67,15 +67,14 @@ _OF_A_LOG = re.compile(
 # what there is to know about which other fields they have.
 _NEARLY_ALL, _TOLD = 0.95, 0.6
 # What the word of a field tells of the event, as a share of what the word itself tells, where it
-# has nothing to do with the event.
+# has nothing to do with the event; and what it tells beside the session, where it belongs to that.
 _HARDLY = 0.1
 # Where so few events differ, a word beside them may tell steps apart that they do not.
 _FEWEST_EVENTS = 3
 # A categorical field is in at least this share of the records.
 _RARELY = 0.05
-# Where a word changes with the steps, sessions have more values of it on average. It takes sessions
-# of more than one record to see that: there are at most so many of them for each record.
-_CHANGES, _SHORT = 1.2, 0.6
+# Sessions of several records that tell whether a word is the same in each of them.
+_FEWEST_SESSIONS = 10
 # The text of a number; more digits are an id, or a time.
 _NUMBER = re.compile(rb"[+-]?\d{1,9}(?:\.\d{1,9})?")
 # Records of whatever event have a field that says for whom a session ran; this share is enough.
@@ -229,17 +228,27 @@ def that_change(
 def of_sessions(
     names: Sequence[str], session_key: Sequence[str], sample: list[dict[bytes, Any]]
 ) -> set[str]:
-    """The fields of words of which each session has only one, in all of its records."""
+    """The fields whose words are known as soon as the session is: they say whom it ran for.
+
+    A word that is nearly always the same one, as `ok`, is not known by that: where it is another
+    one, the others of its session are not.
+    """
     getters = [field_getter(key) for key in session_key]
-    sessions = [tuple(str(get(record)) for get in getters) for record in sample]
-    number = len(set(sessions))
-    if number == 1 or number > _SHORT * len(sample):
+    of_record = [tuple(str(get(record)) for get in getters) for record in sample]
+    sizes = Counter(of_record)
+    places = [place for place, session in enumerate(of_record) if sizes[session] > 1]
+    sessions = [of_record[place] for place in places]
+    if len(set(sessions)) < _FEWEST_SESSIONS:
         return set()
     found = set()
     for name in names:
-        values = [*map(field_getter(name), sample)]
-        is_word = not all(value is None or is_number(value) for value in values)
-        if is_word and len({*zip(sessions, values, strict=True)}) <= _CHANGES * number:
+        get = field_getter(name)
+        values = [get(sample[place]) for place in places]
+        if all(value is None or is_number(value) for value in values):
+            continue
+        pairs = zip(sessions, values, strict=True)
+        within = _entropy(Counter(pairs)) - _entropy(Counter(sessions))
+        if within <= _HARDLY * _entropy(Counter(values)):
             found.add(name)
     return found
 

@@ -160,3 +160,13 @@ def test_a_word_of_some_sessions_says_nothing_of_the_steps_beside_a_text() -> No
         return {**group, "result": ("ok", "late")[session % 3 % 2]} if step == STEPS[-1] else group
 
     assert message_of(records("Activity", further)) == ["Activity", "result"]
+
+
+def test_a_word_that_is_nearly_always_the_same_belongs_to_the_step() -> None:
+    random = Random(7)
+
+    def further(session: int, step: str) -> dict[str, Any]:
+        zustand = "kaputt" if random.random() < 0.04 else "gut"
+        return {"tier": ("gold", "silver")[session % 2], "zustand": zustand}
+
+    assert message_of(records("was", further)) == ["was", "zustand"]
