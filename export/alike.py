@@ -181,7 +181,12 @@ def _may_be_value(text: str, word: re.Match[str]) -> bool:
     if lower in CONSTANTS or (lower in GRAMMAR and not is_name):
         return False
     key = _KEY.search(text[: word.start()])
-    return key is None or key[1].lower() not in _SAYING
+    return key is None or not _says_what_happened(key[1])
+
+
+def _says_what_happened(key: str) -> bool:
+    """Whether the value of a key says so, as that of `event=` or `event.action=` does."""
+    return key.lower().rpartition(".")[2] in _SAYING
 
 
 def _families(texts: Sequence[str], places: Sequence[Sequence[Place]]) -> list[int]:
@@ -341,7 +346,7 @@ def _usual_values(rows: Sequence[Mapping[str, Any]]) -> list[list[Place]]:
         for key, count in templates.items()
         if count >= _IN_TEMPLATES
         and free[key] >= _NEARLY_ALL * times[key]
-        and key.lower() not in _SAYING
+        and not _says_what_happened(key)
     }
     return [
         [

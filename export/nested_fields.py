@@ -71,7 +71,9 @@ def plain_names(record: dict[bytes, Any], above: str = "") -> Iterator[str]:
     holds_all = not above and len(record.keys() - {TAG}) == 1
     for packed, value in record.items():
         name = packed.decode("utf-8", "replace")
-        if not name:
+        # `host.name` may be a field of the record itself.
+        outer, point, _ = name.partition(".")
+        if not name or (point and _SURROUNDINGS.fullmatch(outer)):
             continue
         if not isinstance(value, dict):
             if not _OF_AN_EVENT.fullmatch(below(above, name)):

@@ -22,7 +22,7 @@ from .work_files import (
 # How the summary names the sources of rows; a model is named by itself.
 _WHO = {"offline": "the rules", "operator": "you"}
 # The first field of a message that is made of fields: `event=login method=POST`.
-_FIRST_VALUE = re.compile(r"(?:\S+: )?\w+=([\w.-]+)")
+_FIRST_VALUE = re.compile(r"(?:\S+: )?[\w.@$-]+=([\w.-]+)")
 
 
 def run_hierarchy(work: Work) -> None:

@@ -119,7 +119,7 @@ STATUS_RULES: tuple[tuple[str, str], ...] = (
     ("exception", r"\w*exceptions?|traceback|stack trace"),
     ("refused", r"refus(?:ed|es|al)"),
     ("denied", r"den(?:ied|ies)|forbidden|not permitted|unauthori[sz]ed|blocked by"),
-    ("failed", r"fail(?:ed|ures?|s)?|unsuccessful\w*"),
+    ("failed", r"fail(?:ed|ures?|s)?|unsuccessful\w*|(?:ok|success|passed)=(?:false|no|0)"),
     ("unable", r"unable|can ?not|can't|could ?n[o']t|couldn't|impossible"),
     ("fatal", r"fatal|panic\w*|crash\w*|oops|segfault\w*"),
     ("aborted", r"abort(?:ed|s)?"),

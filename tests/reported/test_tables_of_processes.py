@@ -170,3 +170,10 @@ def test_a_word_that_is_nearly_always_the_same_belongs_to_the_step() -> None:
         return {"tier": ("gold", "silver")[session % 2], "zustand": zustand}
 
     assert message_of(records("was", further)) == ["was", "zustand"]
+
+
+def test_a_field_of_the_host_is_no_part_of_the_message_where_its_name_has_a_point() -> None:
+    def further(session: int, step: str) -> dict[str, Any]:
+        return {"host.name": Random(session + len(step)).choice(("a", "b")), "event.duration": 7.5}
+
+    assert message_of(records("event.action", further)) == ["event.action", "event.duration"]

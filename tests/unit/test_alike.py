@@ -57,6 +57,13 @@ def test_words_that_change_nothing_are_values_in_each_of_their_places() -> None:
     }
 
 
+@pytest.mark.parametrize("key", ["event", "event.action"])
+def test_what_a_key_says_of_the_event_is_no_value(key: str) -> None:
+    texts = [f"{key}={what} cents=<num>" for what in ("booked", "charged")]
+    sessions = [[texts[n % 2]] for n in range(200)]
+    assert merged(texts, sessions) == set(texts)
+
+
 def test_a_rare_word_goes_with_the_others() -> None:
     texts = [*PAYING, "charging <num> GBP to visa"]
     rare = ["order <num> created", "charging <num> GBP to visa", "visa has paid <num> EUR"]

@@ -67,6 +67,8 @@ TEMPLATES = [
         ("Connection to <ip> refused", "Connection", "none", "refused"),
         ("session closed for user <*>", "session", "close", "none"),
         ("cupsd shutdown succeeded", "cupsd shutdown", "none", "succeeded"),
+        ("order saved, success=false", "order", "save", "failed"),
+        ("order saved, success=true", "order", "save", "succeeded"),
         ("[HSM] stopped <num> workers", "HSM", "stop", "none"),
         ("client does not accept options", "client", "accept", "not accept"),
         ("<num>: <num>", "none", "none", "none"),
