@@ -86,19 +86,25 @@ def _categorical(sample: list[dict[bytes, Any]]) -> list[str]:
 
     A name may be written in any way, as `EventType` or `Event Type`.
     """
-    written: dict[str, bytes] = {}
-    for name in dict.fromkeys(name for record in sample for name in record):
-        written.setdefault(spelled(name.decode("utf-8", "replace")), name)
+    written: dict[str, str] = {}
+    for name in dict.fromkeys(name for record in sample for name in plain_names(record)):
+        if name in EVENT_NAMES:
+            written[spelled(name)] = name
+        elif name[:1].isalpha() and not is_path(name):
+            # A sign before a name, as in `_type`, is that of data about the record.
+            written.setdefault(spelled(name), name)
     found = []
-    for name in [
-        written[usual] for usual in dict.fromkeys(map(spelled, EVENT_NAMES)) if usual in written
-    ]:
-        values = [record[name] for record in sample if name in record]
+    for usual in dict.fromkeys(map(spelled, EVENT_NAMES)):
+        if usual not in written:
+            continue
+        name = written[usual]
+        packed = name.encode()
+        values = [record[packed] for record in sample if packed in record]
         plain = [value for value in values if isinstance(value, bytes | int | bool)]
         plain = [value for value in plain if value != b""]
         few = 1 <= len(set(plain)) <= min(most_names(plain), max(2, len(sample) // 5))
         if plain and few and len(plain) >= _RARELY * len(sample):
-            found.append(name.decode())
+            found.append(name)
     return found
 
 

@@ -17,7 +17,7 @@ from __future__ import annotations
 import calendar
 import re
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from itertools import pairwise
@@ -79,7 +79,7 @@ _FOREIGN = re.compile(r"[^\W\d_\x00-\xbf]")
 # line, as Kafka writes it.
 _MESSAGE = "(?<message>(?s:.*))"
 _LOGGER = r"[A-Za-z_][\w$-]*(?:\.[\w$-]+)+"
-_BEHIND = rf" *+\((?<component>{_LOGGER})(?::\d+)?\)\s*\Z"
+_BEHIND = rf"(?<! ) *+\((?<component>{_LOGGER})(?::\d+)?\)\s*\Z"
 _NOT_YET = rf"(?! *+\({_LOGGER}(?::\d+)?\)\s*\Z)"
 _UP_TO_IT = rf"(?<message>(?:[^ ]++|{_NOT_YET} ++)*+)(?:{_BEHIND})?"
 # The share of messages that end so.
@@ -361,13 +361,12 @@ def _line_format(
         message = _UP_TO_IT
     pattern = compiled(_text(chain, message=message))
     groups = [found.groupdict() for line in lines if (found := pattern.match(line))]
-    components = {group["component"] for group in groups if group.get("component")}
+    named = [group["component"] for group in groups if group.get("component")]
+    components = set(named)
     if components and components <= _NO_LOGGERS:
         # `Mar  2 10:00:00`: the name of a month is no logger, though two blanks follow it.
         return None
-    if are_levels([group["component"] for group in groups if group.get("component")]):
-        return None
-    if len(components) > max(_FEW_COMPONENTS, _MANY_COMPONENTS * len(groups)):
+    if are_levels(named) or _are_too_many(components, groups):
         return None
     time_format: str | None = None
     other: str | None = None
@@ -385,14 +384,20 @@ def _line_format(
     return LineFormat(text, time_format, bool(components), share, example, other)
 
 
+def _are_too_many(components: Collection[str], lines: Sequence[object]) -> bool:
+    """Whether lines have more components than a program has loggers: these are values."""
+    return len(components) > max(_FEW_COMPONENTS, _MANY_COMPONENTS * len(lines))
+
+
 def _have_logger_behind(chain: _Chain, lines: Sequence[str]) -> bool:
-    """Whether messages end with their logger, where headers have none."""
+    """Whether messages end with their logger; the name of a file there takes too many values."""
     pattern = compiled(_text(chain))
     if "component" in pattern.groupindex:
         return False
     messages = [found["message"] for line in lines if (found := pattern.match(line))]
-    behind = sum(compiled(_BEHIND).search(message) is not None for message in messages)
-    return behind >= _MOSTLY * len(messages)
+    ends = filter(None, map(compiled(_BEHIND).search, messages))
+    loggers = [end["component"] for end in ends]
+    return len(loggers) >= _MOSTLY * len(messages) and not _are_too_many(set(loggers), loggers)
 
 
 def _best_formats(

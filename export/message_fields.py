@@ -316,7 +316,7 @@ def _is_data(values: Sequence[Any]) -> bool:
     if any(isinstance(value, dict | list) for value in values):
         return False
     if all(isinstance(value, bool) or is_number(value) for value in values):
-        numbers = [float(value) for value in values]
+        numbers = [float(value) if isinstance(value, bytes) else value for value in values]
         grows = all(before <= after for before, after in pairwise(numbers))
         return not grows or len(set(numbers)) <= FEW_VALUES
     words = {value for value in values if isinstance(value, bytes)}

@@ -171,7 +171,7 @@ def _beyond_tails(normal: Mapping[str, Doubles], names: Sequence[str], share: fl
         if name not in normal:
             continue
         ranked = np.sort(normal[name])[::-1]
-        begin = float(ranked[int(share * size)])
+        begin = float(ranked[min(int(share * size), size - 1)])
         inner = float(ranked[min(int(_TAIL_WIDTH * share * size), size - 1)])
         scale = (begin - inner) / math.log(_TAIL_WIDTH)
         limit = begin + scale * (math.log(share * size) + _UNLIKELY_STEPS)

@@ -278,7 +278,7 @@ class Engine:
         if isinstance(record, RecordError):
             reason = record.reason
         self.set_aside[reason] += 1
-        self.reader.note_aside(record)
+        self.reader.note_aside(record, reason)
         if self.sessions.references is not None:
             self.sessions.references.note_aside(reason)
 

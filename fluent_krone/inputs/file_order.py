@@ -11,7 +11,7 @@ from __future__ import annotations
 import itertools
 import logging
 from collections.abc import Iterable, Iterator, Sequence
-from itertools import pairwise
+from itertools import accumulate, pairwise
 from pathlib import Path
 from typing import Any
 
@@ -25,10 +25,16 @@ _FEWEST = 10
 _MOSTLY = 0.9
 # With more steps back than this, it is in no order at all.
 _UNSORTED = 0.35
-# The least step back that no two hosts and no late record account for, and the number of different
-# ones that are needed.
-_HOUR_NS = 3600 * 10**9
-_FEWEST_SIZES = 5
+# How far back a step has to lead, the number of different steps that are needed, and the share that
+# differ: with each pair of hosts whose clocks differ, the same comes back. No clock is wrong by
+# other days each time.
+_FAR_NS, _DAY_NS = 3600 * 10**9, 86_400 * 10**9
+_FEWEST_SIZES, _DIFFERENT = 5, 1 / 3
+# The share of the records that are so far behind the latest one before them. Of devices that send
+# late, single records are.
+_BEHIND = 0.2
+# Steps back that differ less than this are the same.
+_SAME_NS = 300 * 10**9
 
 
 def oldest_first(events: Iterator[Event], path: Path) -> Iterator[Event]:
@@ -73,18 +79,27 @@ def _sorted(events: Iterable[Event]) -> Iterator[Event]:
 
 
 def is_jumbled(times: Sequence[int]) -> bool:
-    """Whether times lead back by hours again and again, and by other hours each time.
+    """Whether times lead back by hours again and again, by other hours each time, and go on there.
 
-    A host whose clock is wrong leads back by the same hours each time.
+    Hosts whose clocks are wrong lead back by the same hours each time. Of devices that send late,
+    a record is behind, and the next one is not.
 
     >>> hour = 3600 * 10**9
     >>> cases = [n * hour + k * 5 * hour for n in range(20) for k in range(n % 7)]
     >>> is_jumbled(cases), is_jumbled([0, 9 * hour, hour, 2 * hour]), is_jumbled([2 * hour, 0] * 20)
     (True, False, False)
     """
-    hours = [(before - after) // _HOUR_NS for before, after in pairwise(times)]
-    far = [back for back in hours if back >= 1]
-    return len(far) >= _FEWEST and len(set(far)) >= _FEWEST_SIZES
+    behind = [
+        latest - time_ns for latest, time_ns in zip(accumulate(times, max), times, strict=True)
+    ]
+    if sum(size >= _FAR_NS for size in behind) < _BEHIND * len(times):
+        return False
+    back = [before - after for before, after in pairwise(times)]
+    far = [size for size in back if size >= _FAR_NS]
+    sizes = {round(size / _SAME_NS) for size in far}
+    days = {size // _DAY_NS for size in far if size >= _DAY_NS}
+    fewest = max(_FEWEST_SIZES, _DIFFERENT * len(far))
+    return len(far) >= _FEWEST and (len(sizes) >= fewest or len(days) >= _FEWEST_SIZES)
 
 
 def share_back(times: Sequence[int]) -> float:

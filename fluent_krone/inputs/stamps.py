@@ -51,10 +51,10 @@ _DAY_AND_MONTH = re.compile(r"(\d\d)\.(\d\d)\.")
 _NAMED_MONTH = re.compile(r"([^\W\d_]+|\d+月) ")
 _DAY_FIRST = re.compile(r"(\d\d?) ([^\W\d_]+)(?= )")
 # A date with its year and a clock, or seconds since 1970, perhaps behind a priority, a bracket, a
-# level or a key.
+# level, a key or an id.
 _WHOLE = re.compile(
     r"(?:(?:\d+ )?<\d{1,3}>(?:1 )?|\[|#{0,4}<|[A-Z], \[|(?:level=\w+ )?(?:time|ts|t|timestamp)=\"?"
-    r"|[A-Z]{4,8} +\[?)?"
+    r"|[A-Z]{4,8} +\[?|\d{10,19} +(?=\d{4}-\d\d-\d\d[T ]))?"
     r"(?P<time>(?:\d{4}[-/.]\d\d[-/.]\d\d|\d\d?[-/ ][A-Z][a-z]{2}[-/ ]\d{4}"
     r"|\d\d?([-/.])\d\d?\2(?:\d{4}|\d\d(?!\d))|[A-Z][a-z]{2} [ \d]?\d,? \d{4}),?[Tt :_]"
     r"\d\d?:\d\d:\d\d(?:[.,:]\d{1,9})?(?: ?[AaPp][Mm]\b)?(?: ?(?:[Zz]|[+-]\d\d:?\d\d)\b)?"

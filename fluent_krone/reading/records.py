@@ -202,8 +202,8 @@ class RecordReader:
         self.messages_cut = 0
         # Events whose record lacks the component field, or has no text in it.
         self.components_missing = 0
-        # The names of the fields of the first record that could not be an event.
-        self.fields_aside: tuple[bytes, ...] = ()
+        # The names of the fields of the first record that could not be an event, by the reason.
+        self.fields_aside: dict[str, tuple[bytes, ...]] = {}
         # How often the field of the level that is named was asked for, by whether it had one.
         self.levels: Counter[bool] = Counter()
         self.max_size = max_message_size
@@ -265,10 +265,11 @@ class RecordReader:
                 self.components_missing += 1
         return text, self.keys(tag, record, message)
 
-    def note_aside(self, record: Any) -> None:
+    def note_aside(self, record: Any, reason: str) -> None:
         """Remember which fields a record has that cannot be an event."""
-        if record.__class__ is dict and not self.fields_aside:
-            self.fields_aside = tuple(record)
+        if record.__class__ is dict and reason not in self.fields_aside:
+            # A sender may use numbers as names.
+            self.fields_aside[reason] = tuple(map(as_bytes, record))
 
     def count_level(self, found: bool) -> None:
         """Count that the field of the level was asked for, and whether it had one."""

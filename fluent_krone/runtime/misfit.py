@@ -245,7 +245,7 @@ def _remedy_of_message(reader: RecordReader) -> str:
         hint = f"; a nested field is written $.{name}"
     return (
         f"they have no text in message_field {name!r}; name the field that has the message{hint}"
-        f"{_fields_of(reader)}"
+        f"{_fields_of(reader, 'no_message')}"
     )
 
 
@@ -253,13 +253,14 @@ def _remedy_of_key(reader: RecordReader) -> str:
     key = ",".join(reader.settings.session_key)
     return (
         f"session_key {key} finds nothing in them; name fields or a /regex/ that these have"
-        f"{_fields_of(reader)}"
+        f"{_fields_of(reader, 'no_session_key')}"
     )
 
 
-def _fields_of(reader: RecordReader) -> str:
-    """Which fields the records have that are set aside."""
-    names = [ascii(name.decode(errors="replace"))[:_LONGEST_NAME] for name in reader.fields_aside]
+def _fields_of(reader: RecordReader, reason: str) -> str:
+    """Which fields the records have that are set aside for a reason."""
+    fields = reader.fields_aside.get(reason, ())
+    names = [ascii(name.decode(errors="replace"))[:_LONGEST_NAME] for name in fields]
     if not names:
         return ""
     return f" (one of them has {listed(names, _MOST_NAMES)})"

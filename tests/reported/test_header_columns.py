@@ -162,6 +162,15 @@ def test_how_something_ended_is_no_host() -> None:
     assert guess.example["message"].endswith("OK LOGIN: By 0")
 
 
+def test_names_of_files_behind_messages_are_no_loggers() -> None:
+    """Was wrong: as there were too many of them, no header was found at all."""
+    lines = [f"2024-10-15 13:00:{n % 60:02d} INFO saved (photo{n}.jpg)" for n in range(200)]
+    guess = guess_line_format(lines)
+    assert guess is not None
+    assert not guess.has_component
+    assert guess.example["message"] == "saved (photo0.jpg)"
+
+
 def test_an_id_in_brackets_before_the_message_stays_in_it() -> None:
     """It may be the session key."""
     lines = [f"2024-10-15 13:00:00 INFO [req-{n:04x}] served in {n} ms" for n in range(200)]

@@ -405,6 +405,8 @@ def test_standard_input(monkeypatch: pytest.MonkeyPatch) -> None:
         "<Oct 15, 2024 1:00:0{n} PM UTC> <Info> <app> <paid {n}>",
         "172899720{n}.123 paid {n}",
         "[1728997200123{n}00] paid {n}",
+        # The number before a time is an id.
+        "1728997200 2024-10-15 13:00:0{n} paid {n}",
     ],
 )
 def test_lines_of_text_are_put_in_order_too(tmp_path: Path, form: str) -> None:

@@ -22,6 +22,7 @@ from export.message_fields import message_field
 from export.pauses import Pauses
 from export.stages import Options
 from fluent_krone.inputs import read_events
+from fluent_krone.inputs.file_order import is_jumbled
 from fluent_krone.reading.records import as_fields
 
 STEPS = ("Create Order", "Check Credit", "Approve", "Ship Goods", "Send Invoice", "Close")
@@ -90,6 +91,31 @@ def test_two_hosts_of_which_one_clock_is_wrong_stay_as_they_are(tmp_path: Path) 
     assert read == [b"step %d" % n for n in range(60)]
 
 
+def test_four_hosts_in_four_zones_stay_as_they_are() -> None:
+    """Was wrong: the steps back between them were of six sizes, so the file was sorted."""
+    random = Random(7)
+    hours = [random.choice((-7, 0, 2, 5.5)) for _ in range(200)]
+    hour_ns = 3600 * 10**9
+    assert not is_jumbled([n * 10**9 + int(behind * hour_ns) for n, behind in enumerate(hours)])
+    # Dates without a clock step back by few sizes, too, but by days.
+    days = [case // 3 + step * 9 * (case % 7) for case in range(100) for step in range(2)]
+    assert is_jumbled([day * DAY_NS for day in days])
+
+
+def test_devices_that_send_late_leave_the_file_as_it_is(tmp_path: Path) -> None:
+    """The live stream has the records in the same order."""
+    random = Random(7)
+    lines = []
+    for n in range(1_000):
+        at = datetime(2024, 3, 1, 9, tzinfo=UTC) + timedelta(minutes=n)
+        if random.random() < 0.05:
+            at -= timedelta(hours=random.uniform(1, 30))
+        lines.append(json.dumps({"time": at.isoformat(), "message": f"step {n}"}))
+    (tmp_path / "a.log").write_text("\n".join(lines) + "\n")
+    read = [record[b"message"] for _, record in read_events(tmp_path / "a.log")]
+    assert read == [b"step %d" % n for n in range(1_000)]
+
+
 def records(name: str, further: Callable[[int, str], dict[str, Any]]) -> list[dict[bytes, Any]]:
     """Steps with their session; what stands beside them depends on the session and the step."""
     rows = [
@@ -113,6 +139,23 @@ def with_amount(session: int, step: str) -> dict[str, Any]:
 )
 def test_the_name_of_a_step_is_the_message_whatever_its_field_is_called(name: str) -> None:
     assert message_of(records(name, with_amount)) == [name, "amount"]
+
+
+def test_data_about_a_record_name_no_step() -> None:
+    """Was wrong: `_type` was taken for `type`."""
+
+    def further(session: int, step: str) -> dict[str, Any]:
+        return {"_type": "_doc", "@type": "type.acme.com/Step"}
+
+    assert message_of(records("verb", further)) == ["verb"]
+
+
+def test_odd_names_and_numbers_are_read() -> None:
+    """Were wrong: each of them ended the export with a traceback."""
+    sample = records("verb", lambda session, step: {"size": 10**400 if session == 3 else session})
+    for record in sample:
+        record[b"ev\xffent"] = b"x"
+    assert message_of(sample)[0] == "verb"
 
 
 def test_a_word_that_a_session_has_only_one_of_is_no_step() -> None:

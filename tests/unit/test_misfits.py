@@ -92,6 +92,16 @@ def test_where_the_order_varies_only_what_lies_beyond_its_tail_is_in_doubt() -> 
     assert places(in_doubt) == {RARE}
 
 
+def test_where_most_sessions_are_unlike_the_others_none_is_left_out() -> None:
+    """Was wrong: where half of all were, no tail was left, and the export ended."""
+    misfits = Misfits(labelled=False)
+    normal = scores(apart=20)
+    normal["values"][: SIZE // 2 + 100] = 5.0
+    unlike, in_doubt = misfits.among(normal)
+    assert not (unlike | in_doubt).any()
+    assert misfits.too_many > SIZE // 2
+
+
 def test_the_steps_of_a_doubtful_session_set_no_threshold_but_its_times_do() -> None:
     rng = Random(0)
     traces = [
