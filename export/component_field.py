@@ -13,6 +13,7 @@ from typing import Any
 
 from fluent_krone.reading.accessor import field_getter, is_path, path_steps
 
+from .event_names import spelled
 from .nested_fields import last_name, plain_fields
 
 # Names without capitals and signs, the surest first.
@@ -24,7 +25,6 @@ _NAMES = (
 # The name of Monolog's loggers, as far as it stands beside the name of a level.
 _OF_MONOLOG = ("levelname", "channel")
 _NAMES_OF_MUCH = ("target", "category", "name", "class", "classname", "source")
-_SIGNS = re.compile(r"[\W_]")
 # `com.acme.Pump`, `app::api`
 _LOGGER = re.compile(rb"[A-Za-z_][\w$-]*(?:(?:\.|::)[\w$<>-]+)+")
 _HOST_OR_FILE = re.compile(
@@ -37,17 +37,17 @@ _FEW = 0.1
 def find_component_field(sample: list[dict[bytes, Any]], say: Callable[[str], None]) -> str | None:
     """The field's name or accessor, which is said; None where records have none."""
     names = dict.fromkeys(name for record in sample for name, _ in plain_fields(record))
-    spelled: dict[str, str] = {}
+    written: dict[str, str] = {}
     for name in sorted(names, key=lambda name: name.count(".")):
-        spelled.setdefault(_SIGNS.sub("", last_name(name).lower()), name)
+        written.setdefault(spelled(last_name(name)), name)
         if is_path(name):
             # `logger.name`, nested in whatever else
-            spelled.setdefault("".join(map(str, path_steps(name)[-2:])).lower(), name)
+            written.setdefault("".join(map(str, path_steps(name)[-2:])).lower(), name)
     sure: tuple[str, ...] = _NAMES
-    if _OF_MONOLOG[0] in spelled:
+    if _OF_MONOLOG[0] in written:
         sure = (*_NAMES, _OF_MONOLOG[1])
     for spelling in (*sure, *_NAMES_OF_MUCH):
-        found = spelled.get(spelling)
+        found = written.get(spelling)
         is_sure = spelling in sure
         if found and (is_sure or not is_path(found)) and _holds(found, sample, is_sure):
             say(f"component field, guessed: {found}")

@@ -19,7 +19,6 @@ ACTIVITY_NAMES = ("activity", "concept:name", "activity_name", "activity_id")
 _NAMES_PROPER = (
     *("event", "event_type", "eventType", "event_name", "eventName"),
     *("action", "msg", "message", "type", "kind"),
-    # A step of a process, as its log calls it.
     *ACTIVITY_NAMES,
 )
 # Fields that say what happened, in the order in which a message is made of them.
@@ -98,10 +97,7 @@ def _categorical(sample: list[dict[bytes, Any]]) -> list[str]:
         if usual not in written:
             continue
         name = written[usual]
-        packed = name.encode()
-        values = [record[packed] for record in sample if packed in record]
-        plain = [value for value in values if isinstance(value, bytes | int | bool)]
-        plain = [value for value in plain if value != b""]
+        plain = [value for value in values_of(name, sample) if isinstance(value, bytes | int)]
         few = 1 <= len(set(plain)) <= min(most_names(plain), max(2, len(sample) // 5))
         if plain and few and len(plain) >= _RARELY * len(sample):
             found.append(name)

@@ -79,9 +79,9 @@ class Wording:
             return True
         # What a sentence says names the step, so that it is no variant of another one. How the step
         # ended may be a part of it nevertheless.
-        sentences = [_sentences(text, old) for _, old in self._as_long(text)]
+        sentences = (_sentences(text, old) for _, old in self._as_long(text))
         return any(
-            _has_enough_alike(one, other) and self._differ_in_status(one, [other])
+            _variant_word(one, other) is not None and self._differ_in_status(one, [other])
             for one, other in filter(None, sentences)
         )
 
@@ -122,11 +122,8 @@ class Wording:
 
     def _is_variant(self, text: str, old: str) -> bool:
         """Whether two templates are one but for one word, which does not name the step."""
-        differing = differing_words(text, old)
-        if differing is None or len(differing) != 1:
-            return False
-        [(word, _)] = differing
-        if not _has_enough_alike(text, old):
+        word = _variant_word(text, old)
+        if word is None:
             return False
         key = _KEY_VALUE.fullmatch(word)
         return key is None or key[1] not in self._naming_keys()
@@ -189,14 +186,26 @@ def differing_words(one: str, other: str) -> list[tuple[str, str]] | None:
     ]
 
 
-def _has_enough_alike(text: str, old: str) -> bool:
-    """Whether two templates that differ in one word have several others in common."""
-    differing = differing_words(text, old)
+def _only_difference(one: str, other: str) -> tuple[str, str] | None:
+    """The pair of words in which alone two templates differ; None where there is no such pair."""
+    differing = differing_words(one, other)
     if differing is None or len(differing) != 1:
-        return False
-    [(word, _)] = differing
+        return None
+    return differing[0]
+
+
+def _variant_word(text: str, old: str) -> str | None:
+    """The word in which alone a template differs from one that has several other words in common
+    with it; None where it does not.
+    """
+    differing = _only_difference(text, old)
+    if differing is None:
+        return None
+    word, _ = differing
     literal = [one for one in words_of(text) if not _WILDCARDS.fullmatch(one)]
-    return len(literal) - (word in literal) >= _ENOUGH_ALIKE
+    if len(literal) - (word in literal) < _ENOUGH_ALIKE:
+        return None
+    return word
 
 
 def _sentences(text: str, old: str) -> tuple[str, str] | None:
@@ -205,10 +214,10 @@ def _sentences(text: str, old: str) -> tuple[str, str] | None:
     >>> _sentences('code=<num> msg="cart is open"', 'code=<num> msg="cart is full"')
     ('cart is open', 'cart is full')
     """
-    differing = differing_words(text, old)
-    if differing is None or len(differing) != 1:
+    differing = _only_difference(text, old)
+    if differing is None:
         return None
-    one, other = (_QUOTED_VALUE.fullmatch(word) for word in differing[0])
+    one, other = map(_QUOTED_VALUE.fullmatch, differing)
     if one is None or other is None or one[1] != other[1]:
         return None
     return one[2], other[2]
