@@ -4,7 +4,7 @@ sessions, and what is no event.
 
 from __future__ import annotations
 
-import re
+import contextlib
 from collections import Counter
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
@@ -20,7 +20,6 @@ from fluent_krone.reading.records import (
     RecordReader,
     SessionKey,
     as_bytes,
-    python_regex,
 )
 from fluent_krone.reading.wildcards import as_text
 
@@ -64,25 +63,19 @@ def _first_part(settings: InputSettings, inputs: Inputs) -> list[tuple[str, dict
     many records there are to a session is told by neighbours.
     """
     sample = [record for _, record in islice(read_events(inputs), SAMPLED_FROM) if record]
-    pattern = None
+    reader = RecordReader(settings)
+    message_fields = [settings.message_field]
     if settings.line_format:
-        pattern = re.compile(python_regex(settings.line_format))
-    message_of = message_getter(settings.message_field)
+        message_fields.append("message")
+    message_of = message_getter(message_fields[-1])
     listed = []
     for record in sample:
-        texts = {
-            name: as_bytes(value).decode("utf-8", "replace") for name, value in plain_fields(record)
-        }
-        texts.pop(settings.message_field, None)
-        message = as_text(as_bytes(message_of(record) or b""))
-        if pattern:
-            found = pattern.match(message)
-            if found is None:
-                continue
-            groups = {name: value for name, value in found.groupdict().items() if value}
-            message = groups.pop("message", "")
-            texts |= groups
-        listed.append((message, texts))
+        with contextlib.suppress(RecordError):
+            fields = reader.fields(record)
+            texts = {name: as_text(as_bytes(value)) for name, value in plain_fields(fields)}
+            for name in message_fields:
+                texts.pop(name, None)
+            listed.append((as_text(as_bytes(message_of(fields) or b"")), texts))
     return listed
 
 

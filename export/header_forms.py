@@ -31,7 +31,7 @@ BARE_LETTER = rf"(?<level>{_LETTERS})(?=[\s:|/!>])!?"
 # Letters that are a level where all lines of a sample have the same one: hardly anything happened.
 SOLE_LEVELS = frozenset("DIWNVidwnv")
 # A letter that the digits of the date follow at once, as glog writes it.
-LETTER_OF_DATE = r"\[?(?<level>[VDTIWEFCA])(?=\d{4})"
+LETTER_OF_DATE = rf"\[?{shapes.LETTER}"
 LEVEL_PAIR = (
     rf"\[?(?:level|lvl|severity|loglevel|pri|priority)=[\"']?(?<level>{WORDS}{_STEP}|[0-7])[\"']?"
     r"(?:(?=[\s,|;])|\])"

@@ -20,7 +20,7 @@ PRIORITY = r"(?:\d+ +)?<(?<pri>\d{1,3})>(?:1 +)?"
 REDIS_2 = r"\[(?<pid>\d+)\] +"
 REDIS = r"(?:\d+:)?(?<pid>\d+):[A-Z] +"
 NEST = r"\[\w+\] (?<pid>\d+) +- +"
-LETTER = r"(?<level>[VDTIWEFCA])(?=\d{4})"
+LETTER = r"(?<level>[VDTIWEFCA])(?=\d{4,8}\b)"
 LEADS = (
     "",
     # syslog RFC 5424 and 3164
@@ -64,6 +64,8 @@ LEADS = (
     r"\[?(?<level>TRACE|DEBUG|INFO|WARN|WARNING|ERROR|FATAL|CRITICAL)\]?:? +\[?",
     # logrus, Tendermint
     r"(?<level>TRAC|DEBU|INFO|WARN|ERRO|FATA|PANI|[DIE])\[",
+    # Erlang's reports
+    r"=(?<level>[A-Z]+) REPORT={4} ",
     # GlassFish
     r"\[#\|",
     r"\"",
@@ -187,6 +189,10 @@ KNOWN = (
     r"(?<pid>\d+)-(?<tid>\d+) +(?<component>\S+) +(?<package>\S+) +(?<level>[VDIWEFA])  ",
     # timbre: host LEVEL [logger:line] -
     rf"(?<host>\S+) (?<level>{LEVEL_WORDS}) \[(?<component>{DOTTED})(?::\d+)?\] - ",
+    # java.util.logging: logger method LEVEL:, of which the level begins a line of its own
+    rf"(?<component>{DOTTED}) (?<function>[\w$<>]+) +(?<level>{LEVEL_WORDS}): +",
+    # Samba: level] file:line(function)
+    r"(?<level>\d{1,2})(?:, [^\]]*)?\] \S*?(?<component>[\w-]+)\.c:\d+\((?<function>\w+)\) +",
     # Play: [LEVEL] from logger in thread -
     rf"\[(?<level>{LEVEL_WORDS})\] from (?<component>\S+) in (?<thread>\S+) - ",
     # Heroku, Papertrail: program[process]:

@@ -165,6 +165,8 @@ TIMES: tuple[tuple[str, tuple[str, ...]], ...] = (
     (rf"\d\d? {MONTH} \d{{4}} {CLOCK}", ("%d %b %Y %H:%M:%S",)),
     (rf"{DAY}, \d\d? {MONTH} \d{{4}} {CLOCK}", ("%a, %d %b %Y %H:%M:%S",)),
     (rf"\d\d?-{MONTH}-\d{{4}} {CLOCK}", ("%d-%b-%Y %H:%M:%S",)),
+    # Erlang's reports
+    (rf"\d\d?-{MONTH}-\d{{4}}::{CLOCK}", ("%d-%b-%Y::%H:%M:%S",)),
     # as date(1) writes it
     (rf"{DAY} {MONTH} [ \d]?\d {CLOCK}{_FRACTION} (?:{_ZONE_NAME}|UTC|[+-]\d{{4}}) \d{{4}}", ()),
     (rf"{DAY} {MONTH} [ \d]?\d {CLOCK}\.\d{{1,6}} \d{{4}}", ("%a %b %d %H:%M:%S.%f %Y",)),
@@ -240,7 +242,7 @@ CLOSING = "»|›|”|】|」"
 DRAWN = r" *(?:[~^]|(?<!#)#(?![\d#\[])) *"
 # What closes a time.
 ENDS = (
-    r"\]:? +- +", r"\](?=\[)", r"\]{1,2}:? *", rf"(?:{CLOSING}) *", DRAWN,
+    r"\]:? +- +", r" ={3,} *", r"\](?=\[)", r"\]{1,2}:? *", rf"(?:{CLOSING}) *", DRAWN,
     r"> *", r"\): +", r"\) *", rf" +{SEPARATOR} +", r"; *", r"\t+ *",
     r", *", r" *\|+ *", r" +: +", r": +",
     r"[\"'](?:[,;] *|\t| +)", r":(?<serial>\d+)\) ?: *", r" +", "",

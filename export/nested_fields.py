@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 from fluent_krone.reading.accessor import field_getter, is_path, path_steps
@@ -38,7 +38,7 @@ def below(above: str, name: str) -> str:
 
 
 def plain_fields(
-    record: dict[bytes, Any], above: str = "", depth: int = 0
+    record: Mapping[bytes, Any], above: str = "", depth: int = 0
 ) -> Iterator[tuple[str, Any]]:
     """All fields of a record with their values, nested ones as `$.a.b` and `$.list[0]`, but for its
     tag and for what no accessor can name.
@@ -65,7 +65,7 @@ def _inner_fields(value: Any, path: str, depth: int) -> Iterator[tuple[str, Any]
         yield path, value
 
 
-def plain_names(record: dict[bytes, Any], above: str = "") -> Iterator[str]:
+def plain_names(record: Mapping[bytes, Any], above: str = "") -> Iterator[str]:
     """The plain fields of a record, nested ones as `$.a.b`."""
     # An object that holds all of the record is no surrounding, whatever its name.
     holds_all = not above and len(record.keys() - {TAG}) == 1

@@ -266,8 +266,11 @@ def _list(names: set[str]) -> str:
 
 
 def _messages(settings: InputSettings, sample: list[dict[bytes, Any]]) -> list[str]:
+    """The messages as a header is looked for in them: the end of a line is a blank."""
     messages = map(message_getter(settings.message_field), sample)
-    return [as_text(message) for message in messages if isinstance(message, bytes)]
+    return [
+        as_text(message).replace("\n", " ") for message in messages if isinstance(message, bytes)
+    ]
 
 
 def _with(settings: InputSettings, guess: LineFormat) -> InputSettings:

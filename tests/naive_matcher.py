@@ -13,7 +13,7 @@ V4 = r"\d{1,3}(\.\d{1,3}){3}([:/]\d+)?"
 V6 = r"([0-9a-fA-F]{0,4}:){2,7}[0-9a-fA-F.]{0,15}([%/]\w+)?"
 # Without the first bytes of Chinese, Japanese and Korean letters.
 IN_NUMBER = r"[\w\x80-\xe2\xee-\xff.:/,%+-]"
-# Where a letter of ours stands behind it.
+# Where a word of ours stands behind it; up to two letters are a unit.
 NUMBER_BEFORE_LETTERS = r"[<>~]?[-+]?\d[0-9_.:/,%+-]*"
 TYPES = {
     "num": rf"[<>~]?[-+]?\d{IN_NUMBER}*",
@@ -54,12 +54,11 @@ class NaiveMatcher:
     def slots(self, i: int, message: bytes) -> list[bytes] | None:
         if i == UNMATCHED:
             return None
-        first, *rest = self.pieces[i]
-        if not message.startswith(first):
-            return None
-        at = len(first)
+        at = self.behind_literal(i, 0, message, 0)
         found = []
-        for j, piece in enumerate(rest):
+        for j in range(len(self.kinds[i])):
+            if at is None:
+                return None
             end = next(
                 (e for e in range(at + 1, len(message) + 1) if self.ends(i, j, message, at, e)),
                 None,
@@ -67,15 +66,29 @@ class NaiveMatcher:
             if end is None:
                 return None
             found.append(message[at:end])
-            at = end + len(piece)
+            at = self.behind_literal(i, j + 1, message, end)
         return found if at == len(message) else None
+
+    def behind_literal(self, i: int, j: int, message: bytes, at: int) -> int | None:
+        """Where text j of a template ends that begins at `at`; None where it does not stand there.
+
+        A blank is any number of them, and where a number follows `=` or a bracket, none is needed.
+        """
+        piece = self.pieces[i][j]
+        regex = re.sub(rb"(\\ )+", rb" ++", re.escape(piece))
+        if self.kinds[i][j : j + 1] == ["num"] and re.search(rb"(\w=|[(\[])\Z", piece):
+            regex += rb" *+"
+        found = re.compile(regex).match(message, at)
+        if found is None:
+            return None
+        return found.end()
 
     def ends(self, i: int, j: int, message: bytes, at: int, end: int) -> bool:
         """Whether wildcard j may be `message[at:end]`."""
-        piece = self.pieces[i][j + 1]
-        if not message.startswith(piece, end) or not self.is_of_type(i, j, message[at:end]):
+        literal_end = self.behind_literal(i, j + 1, message, end)
+        if literal_end is None or not self.is_of_type(i, j, message[at:end]):
             return False
-        behind = message[end + len(piece) :]
+        behind = message[literal_end:]
         if j == len(self.kinds[i]) - 1:
             return not behind
         begin = BEGINS.get(self.kinds[i][j + 1], "")
@@ -89,7 +102,7 @@ class NaiveMatcher:
         is_before_thai = self.pieces[i][j + 1][:1] in (b"\xe0", b"\xe1")
         if kind == "num" and is_before_thai and re.search(rb"[\xe0\xe1]", value):
             return False
-        if kind == "num" and re.match(rb"[A-Za-z]", self.pieces[i][j + 1]):
+        if kind == "num" and re.match(rb"[A-Za-z]{3}", self.pieces[i][j + 1]):
             return re.fullmatch(NUMBER_BEFORE_LETTERS.encode(), value) is not None
         if kind in TYPES:
             return re.fullmatch(TYPES[kind].encode(), value, re.DOTALL) is not None

@@ -25,6 +25,7 @@ from .envelopes import OUTER_TIME
 from .file_order import oldest_first
 from .files import Inputs, Source, bare_suffix, find_files, unreadable
 from .mixed import tell_of_the_same
+from .over_lines import joined
 from .record_times import RecordTimes
 from .spooled import is_spool, spooled_events
 from .stamps import Stamps
@@ -152,7 +153,7 @@ def _as_it_stands(path: Path, timezone: str | None) -> Iterator[Event]:
     rest = rows
     if wrapped:
         rest = (_unwrapped(record, wrapped) for record in rows)
-    for record in itertools.chain(first, rest):
+    for record in joined(itertools.chain(first, rest), first, path):
         try:
             time_ns = times.time(record)
             if record.keys() == {"message"} and isinstance(record["message"], str):

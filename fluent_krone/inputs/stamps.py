@@ -211,6 +211,16 @@ class Stamps:
         )
 
 
+def begins_with_stamp(line: str) -> bool:
+    """Whether a line begins with a time, or has one behind its first words.
+
+    >>> begins_with_stamp("Mar 02, 2026 8:00:00 AM app.Orders accept"), begins_with_stamp("paid")
+    (True, False)
+    """
+    forms = (_YEARLESS, _DAY_OF_YEAR, _WHOLE, _IN_BRACKETS, _BEHIND_WORDS, _CLOCK_ONLY, _KITCHEN)
+    return any(form.match(line) for form in forms)
+
+
 def _whole_stamp(line: str) -> re.Match[str] | None:
     return _WHOLE.match(line) or _IN_BRACKETS.match(line)
 

@@ -335,20 +335,25 @@ class RecordReader:
 
     def _cut_line(self, line: bytes, record: Fields) -> tuple[bytes, Fields]:
         groups = self._groups(line)
-        fields = {**record, **groups}
+        message = groups.get(b"message", b"").strip()
+        fields = {**record, **groups, b"message": message}
         self._cut = (record, fields)
-        return groups.get(b"message", b""), fields
+        return message, fields
 
     def _groups(self, line: bytes) -> dict[bytes, bytes]:
         assert self._line
-        match = self._line.match(line)
+        # The header of a record may go over two lines: a line end is as good as a blank.
+        match = self._line.match(line.replace(b"\n", b" "))
         if not match:
             if _CONTINUATION.match(line):
                 raise RecordError("continuation", "the line goes on from the one before")
             raise RecordError("line_format", "the line does not match line_format")
-        return {
+        groups = {
             name.encode(): value for name, value in match.groupdict().items() if value is not None
         }
+        if b"\n" in line:
+            groups = {name: line[slice(*match.span(name.decode()))] for name in groups}
+        return groups
 
     def capped(self, keys: list[SessionKey]) -> list[SessionKey]:
         """At most `max_keys` of them; the rest are counted.

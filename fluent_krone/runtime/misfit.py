@@ -269,8 +269,9 @@ def _fields_of(reader: RecordReader, reason: str) -> str:
 def _remedy_of_line(reader: RecordReader) -> str:
     return (
         "their lines do not have the form of line_format; if the sender cuts off what stands "
-        'before the message, as in_syslog and most parsers do, set line_format ""; otherwise '
-        "export a bundle from this stream"
+        'before the message, as in_syslog and most parsers do, set line_format ""; if a record '
+        "goes over several lines, have them joined (multiline); otherwise export a bundle from "
+        "this stream"
     )
 
 
