@@ -143,7 +143,7 @@ def _guess(
     if sum(map(_has_time, read)) >= _SAID * len(read):
         # Where some lines have a time, names such as `PID :` begin the lines between them.
         candidates = [chain for chain in candidates if {kind for kind, _ in chain} != {"component"}]
-    candidates += [(("known", header),) for header in product_headers(read)]
+    candidates += [(header,) for header in product_headers(read)]
     unnamed = {_learned(first, rest): count for first, rest, count in learned_headers(read)}
     tried = [
         (_worth(chain, heads, unnamed.get(chain, False)), chain)
@@ -371,7 +371,7 @@ def _line_format(
     time_format: str | None = None
     other: str | None = None
     if "time" in pattern.groupindex:
-        formats = next(formats for text, formats in FORMATS.items() if text in chain[0][1])
+        formats = next(formats for text, formats in FORMATS.items() if text in _text(chain))
         if formats:
             times = [group["time"] for group in groups[:_TIMES_READ]]
             time_format, other = _best_formats(formats, times, _is_foreign(lines), written_ns)

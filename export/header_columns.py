@@ -20,6 +20,7 @@ import itertools
 import re
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from functools import partial
 
 from . import header_forms as forms
 from . import header_stamps
@@ -140,8 +141,10 @@ def _columns(lines: Sequence[str]) -> list[Column]:
         finders: list[Callable[[Sequence[str], dict[int, int]], Column | None]] = []
         if not has_time:
             finders.append(_time)
+        elif found[-1].kind != "bare":
+            finders.append(_further_time)
         if not has_level:
-            finders.append(_level)
+            finders.append(partial(_level, may_be_said=_has_begun(found)))
         finders += [_pair, _wrapped, _signed, _bare]
         for find in finders:
             column = find(lines, places)
@@ -194,6 +197,24 @@ def _first(
     return next(fitting, None)
 
 
+def _has_begun(columns: Sequence[Column]) -> bool:
+    """Whether the last column is a word that is the same in all lines behind a name with a colon.
+
+    Messages may have begun there, all of one kind: `login: authentication error for …`.
+    """
+    if not columns or columns[-1].kind != "bare" or len(columns[-1].distinct) > 1:
+        return False
+    return any(column.pattern.endswith(": +") for column in columns if column.kind == "signed")
+
+
+def _further_time(lines: Sequence[str], places: dict[int, int]) -> Column | None:
+    """A further time, as a program writes it behind the header of syslog. A number is an id."""
+    column = _time(lines, places)
+    if column is None or r"1\d{9}" in column.pattern:
+        return None
+    return column
+
+
 def _time(lines: Sequence[str], places: dict[int, int]) -> Column | None:
     """The time that most lines have here, with what opens and closes it."""
     counts: Counter[str] = Counter()
@@ -217,23 +238,30 @@ def _time(lines: Sequence[str], places: dict[int, int]) -> Column | None:
     return _first((stamp + text for text in forms.BEHIND_TIME), "time", lines, places)
 
 
-def _level(lines: Sequence[str], places: dict[int, int]) -> Column | None:
+def _level(
+    lines: Sequence[str], places: dict[int, int], *, may_be_said: bool = False
+) -> Column | None:
     for text in (*forms.WITH_LEVEL, *forms.LEVELS):
         for behind in forms.BEHIND:
             column = _first([text + behind], "level", lines, places)
             if column is None:
                 continue
-            if text in forms.DOUBTED_LEVELS and _is_one_letter(text, lines, places):
+            if text in forms.DOUBTED_LEVELS and _is_said(text, lines, places, may_be_said):
                 break
             return column
     return None
 
 
-def _is_one_letter(text: str, lines: Sequence[str], places: dict[int, int]) -> bool:
-    """Whether all lines have the same single letter, as in sentences that begin with I."""
+def _is_said(text: str, lines: Sequence[str], places: dict[int, int], has_begun: bool) -> bool:
+    """Whether a sentence has what looks like a level: all lines have the same letter, as in those
+    that begin with I, or the same small word, where their messages have begun.
+    """
     form = compiled(text)
     found = {match["level"] for n, at in places.items() if (match := form.match(lines[n], at))}
-    return len(found) == 1 and len(next(iter(found))) == 1
+    if len(found) > 1:
+        return False
+    word = next(iter(found))
+    return len(word) == 1 or (has_begun and word.islower())
 
 
 def _wrapped(lines: Sequence[str], places: dict[int, int]) -> Column | None:

@@ -25,6 +25,7 @@ WORDS = rf"(?:{shapes.LEVEL_WORDS}\d?|DETAIL|HINT|STATEMENT|CONTEXT|QUERY)"
 # Go writes levels between those that have a name as INFO+2.
 _STEP = r"(?:[+-]\d+)?"
 _LETTERS = r"(?:[VDTIWEFCNAvdtiwefna]|Al|Cr|D[fb]|Em|Er|Fa|In|Wa)"
+_BRACKETS = ((r"\[", r"\]"), (r"\(", r"\)"), ("<", ">"))
 # A level in each of its spellings, with what must follow a word that stands by itself.
 _BARE_LEVEL = rf"(?<level>{WORDS})(?=[\s:|\[\],;/>!~^#])!?"
 BARE_LETTER = rf"(?<level>{_LETTERS})(?=[\s:|/!>])!?"
@@ -42,9 +43,7 @@ LEVELS = (
     rf"\( *(?<level>{WORDS}) *\)",
     rf"< *(?<level>{WORDS}) *>",
     rf"(?:{header_stamps.OPENING}|\{{) *(?<level>{WORDS}) *(?:{header_stamps.CLOSING}|\}})",
-    rf"\[(?<level>{_LETTERS})\]",
-    rf"\((?<level>{_LETTERS})\)",
-    rf"<(?<level>{_LETTERS})>",
+    *(rf"{opening}(?<level>{_LETTERS}){closing}" for opening, closing in _BRACKETS),
     rf"\"(?<level>{WORDS})\"",
     LEVEL_PAIR,
     # in signs of one's own, as in *INFO* and #INFO#
@@ -62,7 +61,7 @@ LEVELS = (
     r"(?=[A-Z]{3,8}\d{3,5}(?<level>[IWES])[:\s])",
 )
 # Where all lines have the same letter in one of these, it may be the first word of sentences.
-_SURE_LETTERS = (LETTER_OF_DATE, rf"\[(?<level>{_LETTERS})\]")
+_SURE_LETTERS = (LETTER_OF_DATE, *(rf"{o}(?<level>{_LETTERS}){c}" for o, c in _BRACKETS))
 DOUBTED_LEVELS = tuple(text for text in LEVELS if text not in _SURE_LETTERS)
 # A level together with a name.
 WITH_LEVEL = (
@@ -80,7 +79,7 @@ WITH_LEVEL = (
     rf"(?<component>[\w.$/-]+)\[(?<level>{WORDS})\](?=:)",
     # dmesg -x
     rf"(?<component>[\w.$-]+) *:(?<level>{WORDS}) *(?=:)",
-    rf"(?<component>[\w.$/-]+)\[(?<pid>\d+)\]\((?<level>{WORDS})\)(?=:)",
+    rf"(?<component>[\w.$/-]+)\[(?<pid>\d+)\][.(](?<level>{WORDS})(?:\)(?=:)|(?=\s))",
     r"[%#](?<component>[A-Za-z]\w*)-(?<level>\d)-(?=\w+:)",
     # Huawei, H3C
     r"%%\d\d(?<component>[A-Z]\w*)/(?<level>\d)/(?=\w)",
@@ -97,7 +96,7 @@ WITH_LEVEL = (
 )
 WRAPPED = (
     # syslog's number, which tells the level
-    r"(?<![^\n])<(?<pri>\d{1,3})>",
+    r"(?<![^\n])<(?<pri>\d{1,3})>(?:1 +)?",
     rf"\[ *(?<value>{_NAME})\((?<pid>\d+)\) *\]",
     # Kea: logger/process.thread
     rf"\[ *(?<value>{_NAME})/(?<pid>\d+)(?:\.\w+)? *\]",
@@ -106,7 +105,7 @@ WRAPPED = (
     r"\[ *(?<value>[A-Za-z_][\w.:<>~]*)@\d+ *\]",
     rf"\[ *(?<value>{_FILE})(?:[:(]\d+\)?|{_LINE}) *\]",
     rf"\( *(?<value>{_FILE}):(?:\d+|\w+\(\d+\)) *\)",
-    rf"\{{ *(?<value>{_FILE}):\d+ *\}}",
+    rf"\{{ *(?<value>{_FILE}|[\w$-]+(?:\.[\w$-]+)+):\d+ *\}}",
     r"\[ *(?<value>[\w$-]+(?:\.[\w$-]+)+) *:\d+ *\]",
     r"\[[^\[\]]*:(?<value>[\w$]+)@\d+\]",
     r"\[ *(?<value>[A-Za-z_$][\w$]+) *:\d+ *\]",

@@ -1,5 +1,8 @@
 """Whole headers, of lines that have no time before anything else.
 
+Lines of pairs (logfmt) have their time and level wherever their program puts them. Where all lines
+have the same pairs before these, `header_columns.py` finds a header; else the line is the message.
+
 Events of security products, CEF (ArcSight) and LEEF (QRadar), perhaps behind the header of syslog:
 their message is the name of the event, with the pairs behind it. A time stands before the header,
 or among the pairs.
@@ -10,7 +13,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator, Sequence
 
-from .header_shapes import PRIORITY
+from .header_shapes import LEVEL_WORDS, PRIORITY
 from .header_stamps import CLOCK, ISO, MONTH
 from .header_times import FORMATS
 
@@ -42,8 +45,31 @@ _TIMELESS = (
 )
 
 
-def product_headers(lines: Sequence[str]) -> Iterator[str]:
-    """Headers that most of the lines may have."""
+_PAIR = r"[A-Za-z@_][\w.-]*+=(?:\"(?:[^\"\\]|\\.)*+\"|[^\s\"]*+)"
+_PAIRS = re.compile(rf"{_PAIR}(?: +{_PAIR}){{2}}")
+_BEFORE = rf"(?:{_PAIR} +)*?"
+_TIME_OF_PAIR = rf"{ISO}|1\d{{9}}(?:\.\d{{1,9}}|(?:\d{{3}}){{1,3}})?(?=\s|\Z)"
+
+
+def product_headers(lines: Sequence[str]) -> Iterator[tuple[str, str]]:
+    """Headers that most of the lines may have, each with its kind."""
+    yield from (("pairs", header) for header in _of_pairs(lines))
+    yield from (("known", header) for header in _of_products(lines))
+
+
+def _of_pairs(lines: Sequence[str]) -> Iterator[str]:
+    if sum(map(bool, map(_PAIRS.match, lines))) < _MOST * max(len(lines), 1):
+        return
+    time = _with_time(
+        _TIME_OF_PAIR,
+        rf"(?={_BEFORE}(?:time|timestamp|@timestamp|ts|t)=\"?(?<time>{_TIME_OF_PAIR}))",
+    )
+    level = rf"(?={_BEFORE}(?:level|lvl|severity|loglevel)=\"?(?<level>{LEVEL_WORDS})\b)"
+    logger = rf"(?:(?={_BEFORE}(?:logger|component|module)=\"?(?<component>[\w.:/-]+))|)"
+    yield from (time + level + logger, time + level, time, level + logger, level)
+
+
+def _of_products(lines: Sequence[str]) -> Iterator[str]:
     yield from _TIMELESS
     if sum(map(bool, map(_EVENT.match, lines))) < _MOST * max(len(lines), 1):
         return

@@ -9,6 +9,7 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from itertools import takewhile
 
 from fluent_krone.reading.levels import level_word
 
@@ -24,6 +25,8 @@ _FEW = 50
 _FEW_SHARE = 0.25
 # Messages that begin with so many different words are of several kinds.
 _KINDS = 3
+# Bare words between the level and a name; with more of them the message has begun.
+_WORDS_OF_MESSAGE = 3
 # A sign behind a column with which no message goes on: a dash, a bar, a tab.
 _SURE_SIGN = re.compile(
     rf"(?:{re.escape(header_stamps.SEPARATOR)}(?::\?)? \+|\\\|\+? \*|\\t\+(?: \*)?)\Z"
@@ -54,6 +57,8 @@ _THREAD = re.compile(rf"(?i:main|.*(?:{_OF_THREADS}|exec(?![a-z])).*|\d\.\d+\.\d
 _NUMBERED_THREAD = re.compile(rf"(?=.*\d\Z)(?i:.*(?:{_OF_THREADS}).*)\Z")
 _ID = re.compile(r"(?:[0-9a-f]{8}-[0-9a-f-]{27}|(?=[0-9a-z]*\d)[0-9a-f]{12,})\Z", re.IGNORECASE)
 _ADDRESS = re.compile(r"\d{1,3}(?:\.\d{1,3}){3}(?:[:(]\d+\)?)?\Z")
+# A name with brackets right behind it.
+_BEFORE_BRACKET = r"(?=\[)"
 
 # Words that are levels wherever they stand, unlike `success` and `default`.
 _LEVELS = frozenset(
@@ -134,7 +139,9 @@ def is_anchor(columns: Sequence[Column], n: int) -> bool:
         return n > 0 and _is_anchored_number(column, columns[n - 1])
     if column.kind == "pair":
         is_closed = column.pattern.endswith((r"\| *", BEHIND_WRAPPED_PAIR))
-        return column.role in ("component", "caller") or is_closed
+        # `src=10.1.2.3` is said of who sent something.
+        names_logger = column.role in ("component", "caller") and not column.share(_ADDRESS)
+        return names_logger or is_closed
     if column.kind == "bare":
         return _is_bare_anchor(column, columns[:n])
     if column.share(_CODE) and column.values:
@@ -187,6 +194,9 @@ def _is_anchored_name(column: Column, before: Sequence[Column]) -> bool:
         return True
     if not column.is_few:
         return False
+    is_sure = has_sign or (column.kind == "wrapped" and column.pattern.startswith(r"\["))
+    if _is_behind_words(before) and not is_sure:
+        return False
     if column.kind == "wrapped" and column.share(_THREAD):
         return True
     if column.share(_SOURCE) or column.share(_LOGGER):
@@ -209,14 +219,32 @@ def _is_surely_of_header(column: Column, before: Sequence[Column], has_sign: boo
         return True
     if has_sign and (column.share(_ID) or column.share(_THREAD)):
         return True
-    has_colon = column.pattern.endswith(r" *:[ \t]+")
-    if column.kind == "wrapped" and (column.share(_NUMBERED_THREAD) or has_colon):
+    if column.kind == "wrapped" and _is_of_thread(column, before):
         return True
     if _is_between_bars(column, before) and column.share(_IDENTIFIER):
         return True
     is_behind_level = len(before) > 0 and before[-1].kind == "level"
     is_closed = has_sign or (column.kind == "wrapped" and is_behind_level)
     return is_closed and column.is_of_all and column.share(_IDENTIFIER)
+
+
+def _is_of_thread(column: Column, before: Sequence[Column]) -> bool:
+    """Whether brackets have the number of a thread, or stand before a colon.
+
+    But for `unknown[10.1.2.3]: `, which is said of a client.
+    """
+    if column.share(_NUMBERED_THREAD):
+        return True
+    is_client = column.share(_ADDRESS) and before[-1].pattern.endswith(_BEFORE_BRACKET)
+    has_colon = column.pattern.endswith(r" *:[ \t]+")
+    return has_colon and not is_client and not _is_behind_words(before)
+
+
+def _is_behind_words(columns: Sequence[Column]) -> bool:
+    """Whether the message has begun: several bare words stand behind something but the time."""
+    words = len([*takewhile(lambda column: column.kind == "bare", reversed(columns))])
+    header = columns[: len(columns) - words]
+    return words >= _WORDS_OF_MESSAGE and len(header) > 0 and header[-1].kind != "time"
 
 
 def _is_between_bars(column: Column, before: Sequence[Column]) -> bool:
@@ -248,26 +276,28 @@ def give_roles(columns: Sequence[Column]) -> None:
     taken.update(column.role for column in columns)
     if "level" not in taken and _give_level(columns):
         taken.add("level")
-    if "component" not in taken:
-        for column in columns:
-            if column.role == "caller":
-                column.role = "component"
-                taken.add("component")
+    if "component" not in taken and (logger := _logger(columns)):
+        logger.role = "component"
+        taken.add("component")
     free = [column for column in columns if column.values and not column.role]
-    if "component" not in taken and free:
-        best = max(
-            free,
-            key=lambda column: _component_worth(column, columns),
-        )
-        if _component_worth(best, columns)[0] > 0:
-            best.role = "component"
-            taken.add("component")
     # First what is sure, then what is likely.
     for roles in (_sure_roles, _likely_roles):
         for column in free:
             if not column.role:
                 column.role = next((name for name in roles(column) if name not in taken), "")
                 taken.add(column.role)
+
+
+def _logger(columns: Sequence[Column]) -> Column | None:
+    """The column of the logger: one that says who called, else one whose values look like it."""
+    for column in columns:
+        if column.role == "caller" and not column.share(_ADDRESS):
+            return column
+    free = [column for column in columns if column.values and not column.role]
+    best = max(free, key=lambda column: _component_worth(column, columns), default=None)
+    if best is not None and _component_worth(best, columns)[0] > 0:
+        return best
+    return None
 
 
 def _give_level(columns: Sequence[Column]) -> bool:

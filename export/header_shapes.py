@@ -153,9 +153,12 @@ KNOWN = (
     # MySQL 8: thread [level] [code] [subsystem]
     r"(?<tid>\d+) \[(?<level>System|Warning|Error|Note)\] \[MY-\d+\] \[(?<component>\w+)\] +",
     # MySQL 5, MariaDB: thread [level] component:
-    r"(?:(?<tid>\d+) )?\[(?<level>Note|Warning|ERROR|Error)\] (?<component>[A-Z][\w -]{0,30}): +",
+    r"(?:(?<tid>\d+) )?\[(?<level>Note|Warning|ERROR|Error)\] "
+    r"(?<component>[A-Z]\w*(?: [A-Z][\w/]*)?): +",
     # etcd 3.3, capnslog
     r"(?<level>[CEWNIDT]) \| (?<component>[\w./-]+): +",
+    # Flask: LEVEL in module:
+    rf"\[?(?<level>{LEVEL_WORDS})\]? in (?<component>[A-Za-z_][\w.]*): +",
     # RabbitMQ, ejabberd: [level] <process>@module:function:line
     rf"\[(?<level>{LEVEL_WORDS})\] (?<thread><\d+(?:\.\d+)+>)(?:@(?<component>[\w-]+)\S*)? +",
     # Monolog, Laravel, Symfony: channel.LEVEL:
@@ -233,7 +236,8 @@ ELEMENTS: tuple[tuple[str, tuple[str, ...]], ...] = (
         "process",
         (
             r"(?<pid>\d+) +(?<tid>\d+) +",
-            r"(?<pid>\d+) *\| *",
+            # but for the status of a request, as gin writes it
+            r"(?![1-5]\d\d *\|)(?<pid>\d+) *\| *",
             r"(?<pid>\d+):? +",
             r"\[(?<pid>\d+)\]:? *",
         ),

@@ -155,6 +155,9 @@ TIMES: tuple[tuple[str, tuple[str, ...]], ...] = (
     ),
     (rf"\d\d?/\d\d?/\d{{4}}:{CLOCK}", ("%m/%d/%Y:%H:%M:%S", "%d/%m/%Y:%H:%M:%S")),
     (rf"(?i:{MONTH})[/-]\d\d?[/-]\d{{4}} {CLOCK}", ("%b/%d/%Y %H:%M:%S", "%b-%d-%Y %H:%M:%S")),
+    # ASSP
+    (rf"{MONTH}[/-]\d\d[/-]\d\d {CLOCK}", ("%b/%d/%y %H:%M:%S", "%b-%d-%y %H:%M:%S")),
+    (rf"\d\d[/-]{MONTH}[/-]\d\d {CLOCK}", ("%d/%b/%y %H:%M:%S", "%d-%b-%y %H:%M:%S")),
     (rf"\d\d/\d\d/\d{{4}} -- {CLOCK}", ("%d/%m/%Y -- %H:%M:%S", "%m/%d/%Y -- %H:%M:%S")),
     (rf"\d\d-\d\d-\d{{4}} {CLOCK}", ("%d-%m-%Y %H:%M:%S", "%m-%d-%Y %H:%M:%S")),
     (
@@ -186,7 +189,10 @@ TIMES: tuple[tuple[str, tuple[str, ...]], ...] = (
         r"\d{8}[-_ ]\d\d?:\d\d?:\d\d?",
         ("%Y%m%d-%H:%M:%S", "%Y%m%d %H:%M:%S", "%Y%m%d_%H:%M:%S"),
     ),
-    (r"\d{8}[ _-]\d{6}", ("%Y%m%d %H%M%S", "%Y%m%d_%H%M%S", "%Y%m%d-%H%M%S")),
+    (
+        r"\d{8}[ _.-]\d{6}(?!\d)",
+        ("%Y%m%d %H%M%S", "%Y%m%d_%H%M%S", "%Y%m%d-%H%M%S", "%Y%m%d.%H%M%S"),
+    ),
     (rf"\d{{6}} (?:{CLOCK}| \d:\d\d:\d\d)", ("%y%m%d %H:%M:%S",)),
     (r"\d{6} \d{6}", ("%y%m%d %H%M%S",)),
     # Seconds, milliseconds, microseconds or nanoseconds since 1970.

@@ -58,7 +58,8 @@ _WHOLE = re.compile(
     r"(?P<time>(?:\d{4}[-/.]\d\d[-/.]\d\d|\d\d?[-/ ][A-Z][a-z]{2}[-/ ]\d{4}"
     r"|\d\d?([-/.])\d\d?\2(?:\d{4}|\d\d(?!\d))|[A-Z][a-z]{2} [ \d]?\d,? \d{4}),?[Tt :_]"
     r"\d\d?:\d\d:\d\d(?:[.,:]\d{1,9})?(?: ?[AaPp][Mm]\b)?(?: ?(?:[Zz]|[+-]\d\d:?\d\d)\b)?"
-    r"|(?:Mon|Tue|Wed|Thu|Fri|Sat|Sun) [A-Z][a-z]{2} [ \d]?\d \d\d:\d\d:\d\d(?: [A-Z]{3,4})? \d{4}"
+    r"|(?:Mon|Tue|Wed|Thu|Fri|Sat|Sun) [A-Z][a-z]{2} [ \d]?\d \d\d:\d\d:\d\d"
+    r"(?:\.\d{1,9}| [A-Z]{3,4})? \d{4}"
     r"|1\d{9}(?:\.\d{1,9}|(?:\d{3}){1,3})?(?=[\]\s:|,;]))"
 )
 # An access log's, behind client, identity and user.
@@ -70,7 +71,7 @@ _IN_BRACKETS = re.compile(
 _BEHIND_WORDS = re.compile(
     r".{0,40}?(?<![\w.-])(?:[DIWEF](?=(?:0\d|1[0-2])[0-3]\d ))?"
     r"(?P<day>[^\W\d_]{3,9}\.? [ \d]?\d|\d\d? [^\W\d_]{3,9}\.?|\d\d[-./]\d\d|(?<=[DIWEF])\d{4})"
-    rf"(?P<clock>[ |-]\d\d:\d\d:\d\d)(?:[.,](?P<fraction>\d+))?{_ZONE}"
+    rf"(?P<clock>[ |-]\d\d:\d\d:\d\d)(?:[.,](?P<fraction>\d++))?{_ZONE}"
     r"(?! (?:[A-Z]{2,5} |[+-]\d{4} )?(?:19|20)\d\d\b)"
 )
 # A clock without a date, perhaps in brackets or behind a level, a word or the number of a process;
