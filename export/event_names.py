@@ -37,6 +37,10 @@ EVENT_NAMES = (
     ),
     *("state", "outcome", "result", "status", "status_code", "code", "reason", "error"),
 )
+# Fields that may name what happened by a number, as Windows does: `EventID` 4624 is a logon.
+_NUMBERED = re.compile(
+    r"(?:event|activity|action|op(?:eration)?|step|stage|state)(?:id|code|no|nr|num(?:ber)?|type)?"
+)
 _SIGNS = re.compile(r"[\W_]")
 # Distinct values of a categorical field; more are data.
 FEW_VALUES = 40
@@ -178,6 +182,26 @@ def _surprise(values: Sequence[Hashable]) -> float:
 def _entropy(counts: Counter[Any]) -> float:
     total = counts.total()
     return -sum(n / total * math.log(n / total) for n in counts.values())
+
+
+def numbered_events(sample: list[dict[bytes, Any]]) -> list[str]:
+    """The fields that name what happened by a number, of which there are few."""
+    names = dict.fromkeys(name for record in sample for name in plain_names(record))
+    return [name for name in names if _is_numbered(name, sample)]
+
+
+def _is_numbered(name: str, sample: list[dict[bytes, Any]]) -> bool:
+    if not _NUMBERED.fullmatch(spelled(last_name(name))):
+        return False
+    values = values_of(name, sample)
+    few = 1 < len(set(values)) <= max(FEW_VALUES, len(values) // OF_A_NAME)
+    return few and len(values) >= _NEARLY_ALL * len(sample) and all(map(_is_whole, values))
+
+
+def _is_whole(value: Any) -> bool:
+    if isinstance(value, bytes):
+        return value.isdigit()
+    return isinstance(value, int) and not isinstance(value, bool)
 
 
 def is_context(name: str, event: str, sample: list[dict[bytes, Any]]) -> bool:

@@ -150,6 +150,9 @@ def _choose(
     for log_key, places in values.items():
         template = str(rows[log_key]["template"])
         for place, found in places.items():
+            if {value.decode() for value in found.seen} <= {*rows[log_key].get("facets", ())}:
+                # A field says it already.
+                continue
             facet = _facet(template, place, found)
             if facet is not None:
                 chosen.setdefault(log_key, {})[place] = facet

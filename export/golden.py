@@ -126,7 +126,8 @@ def _with_composed(
         component = _text(field_getter(settings.component_field)(record) or b"")
         component, template = _cut_component(component, template, keys)
         _put(fake, settings.component_field, component)
-    fields = "".join(rf"\[{re.escape(str(fake[name]))}\] " for name in settings.facet_fields)
+    facets = (field_getter(name)(record) for name in settings.facet_fields)
+    fields = "".join(rf"\[{re.escape(_text(value))}\] " for value in facets if value is not None)
     text = re.sub(rf"\A(?:{fields})?", "", template)
     invented = _invent_message(message, text, keys)
     there = [name for name in names if field_getter(name)(record) is not None]
@@ -135,7 +136,8 @@ def _with_composed(
     found = re.fullmatch(pattern, invented, re.DOTALL)
     if found is not None:
         for name, value in zip(there, found.groups(), strict=True):
-            _put(fake, name, value)
+            if name not in settings.facet_fields:
+                _put(fake, name, value)
     return fake
 
 
@@ -165,7 +167,7 @@ def _cut_line(line: str, settings: InputSettings) -> tuple[str, str, str, str]:
     """
     assert settings.line_format
     regex = re.compile(python_regex(settings.line_format))
-    found = regex.match(line)
+    found = regex.match(line.replace("\n", " "))
     assert found
     header = line[: found.start("message")]
     plain = ("message", "header", "time", "date", "level", settings.component_field)

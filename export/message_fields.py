@@ -26,6 +26,7 @@ from .event_names import (
     is_number,
     most_names,
     named_first,
+    numbered_events,
     of_sessions,
     spelled,
     that_change,
@@ -77,7 +78,9 @@ def message_field(options: Options, sample: list[dict[bytes, Any]], say: Say) ->
             others = [name for name in others if not is_context(name, event, sample)]
         else:
             others = that_change(others, options.session_key, sample)
-        composed += others
+        numbered = numbered_events(sample)
+        others = [*composed, *others]
+        composed = [*numbered, *(name for name in others if name not in numbered)]
         composed = _with_route(composed, sample)
         if composed and (message is None or message in composed):
             return _made_of(composed, "no field has a message text", sample, say)
@@ -138,6 +141,9 @@ def _is_route(name: str, sample: list[dict[bytes, Any]]) -> bool:
 
 def _made_of(fields: Sequence[str], why: str, sample: list[dict[bytes, Any]], say: Say) -> str:
     message = ",".join(fields)
+    if len(fields) == 1 and all(map(is_number, values_of(message, sample))):
+        # A number says what it is only by its name.
+        message += ","
     example = as_bytes(message_getter(message)(sample[0]) or b"")
     say(
         f"{why}, so the message is made of {message}, as in "
@@ -341,8 +347,21 @@ _WORD = re.compile(
 )
 
 
-def facet_fields(inputs: Inputs, settings: InputSettings, say: Say) -> tuple[str, ...]:
-    """Fields beside the message, or groups of the header, that divide messages of one form."""
+def facet_fields(
+    inputs: Inputs, settings: InputSettings, sample: list[dict[bytes, Any]], say: Say
+) -> tuple[str, ...]:
+    """Fields beside the message, or groups of the header, that divide messages of one form; and
+    those of which the message is made that name what happened by a number.
+    """
+    made_of = settings.message_field.split(",")
+    numbered = [name for name in numbered_events(sample) if name in made_of]
+    found = (*numbered, *_beside_the_message(inputs, settings))
+    if found:
+        say(f"fields that tell steps apart, found: {', '.join(found)}")
+    return found
+
+
+def _beside_the_message(inputs: Inputs, settings: InputSettings) -> list[str]:
     reader = RecordReader(replace(settings, component_field=None, session_key=("tag",)))
     masker = Masker(None)
     listed: list[tuple[str, dict[str, str]]] = []
@@ -356,14 +375,11 @@ def facet_fields(inputs: Inputs, settings: InputSettings, say: Say) -> tuple[str
         named |= plain.keys()
         if len(listed) == _ENOUGH and not named:
             # There is no such field, and masking the rest would be in vain.
-            return ()
+            return []
         listed.append((masker.form(text.decode("utf-8", "replace")), plain))
     made_of = settings.message_field.split(",")
     names = [name for name in _FACET_NAMES if name in named and name not in made_of]
-    found = fields_that_divide(listed, names)
-    if found:
-        say(f"fields that tell steps apart, found: {', '.join(found)}")
-    return tuple(found)
+    return fields_that_divide(listed, names)
 
 
 def _fields_of(reader: RecordReader, record: dict[bytes, Any]) -> dict[str, str]:

@@ -104,7 +104,7 @@ def settle(options: Options, say: Say, warn: Say) -> InputSettings:
         settings = replace(settings, level_field=find_level_field(settings, sample, say))
     facet_fields = options.facet_fields
     if facet_fields is None:
-        facet_fields = message_fields.facet_fields(options.input, settings, say)
+        facet_fields = message_fields.facet_fields(options.input, settings, sample, say)
     settings = replace(settings, facet_fields=facet_fields)
     if not options.session_key:
         raise ExportError(

@@ -212,3 +212,37 @@ def test_records_without_text_are_made_of_categorical_fields(
     assert "made of event,method,status" in capsys.readouterr().out
     actions = {row["action"] for row in tree(work / "b" / "hierarchy.csv").values()}
     assert actions == {"login", "view", "logout"}
+
+
+EVENT_IDS = (4624, 4688, 4689, 4634)
+
+
+@pytest.mark.parametrize("nested", [False, True], ids=["plain", "nested"])
+def test_numbers_that_name_what_happened_are_steps(nested: bool, work: Path) -> None:
+    """Wrong before: all events of Windows were one step, `EventID=<num>`, or none was found."""
+
+    def rows(first: int, sessions: int, left_out: int = 0) -> str:
+        lines = []
+        for n in range(first, first + sessions):
+            for place, event in enumerate(EVENT_IDS):
+                if n % 20 == 5 and event == left_out:
+                    continue
+                time = 1_700_000_000 + 20 * n + place
+                row: dict[str, object] = {"time": time, "LogonId": f"0x{n:x}", "EventID": event}
+                if nested:
+                    row = {"time": time, "LogonId": f"0x{n:x}", "winlog": {"event_id": event}}
+                lines.append(json.dumps(row) + "\n")
+        return "".join(lines)
+
+    (work / "events.log").write_text(rows(0, 400))
+    assert main(["fit", "--input", "events.log", "--session-key", "LogonId", "--output", "b"]) == 0
+    templates = load_bundle("b").templates
+    assert {text.partition("] ")[0] for text in templates} == {
+        "[<*>",
+        *(f"[{event}" for event in EVENT_IDS),
+    }
+    other = work / "other.log"
+    other.write_text(rows(1000, 60))
+    assert flagged("b", other) == set()
+    other.write_text(rows(2000, 60, left_out=4689))
+    assert flagged("b", other) == {f"0x{n:x}" for n in (2005, 2025, 2045)}
