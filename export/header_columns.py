@@ -198,13 +198,15 @@ def _first(
 
 
 def _has_begun(columns: Sequence[Column]) -> bool:
-    """Whether the last column is a word that is the same in all lines behind a name with a colon.
-
-    Messages may have begun there, all of one kind: `login: authentication error for …`.
+    """Whether messages of one kind have begun: the last column is a word that is the same in all
+    lines, behind a name with a colon, as in `login: authentication error for …`, or behind other
+    such words.
     """
-    if not columns or columns[-1].kind != "bare" or len(columns[-1].distinct) > 1:
+    words = [*itertools.takewhile(lambda column: column.kind == "bare", reversed(columns))]
+    if not words or len(words[0].distinct) > 1:
         return False
-    return any(column.pattern.endswith(": +") for column in columns if column.kind == "signed")
+    is_named = any(column.pattern.endswith(": +") for column in columns if column.kind == "signed")
+    return is_named or len(words) > MAX_LEAD
 
 
 def _further_time(lines: Sequence[str], places: dict[int, int]) -> Column | None:

@@ -15,7 +15,7 @@ from collections.abc import Iterator, Sequence
 
 from .header_shapes import LEVEL_WORDS, PRIORITY
 from .header_stamps import CLOCK, ISO, MONTH
-from .header_times import FORMATS
+from .header_times import FORMATS, compiled
 
 _EVENT = re.compile(r"[^|]{0,120}?(?:CEF:\d|LEEF:\d)")
 # The share of the lines that must be such events.
@@ -60,10 +60,11 @@ def product_headers(lines: Sequence[str]) -> Iterator[tuple[str, str]]:
 def _of_pairs(lines: Sequence[str]) -> Iterator[str]:
     if sum(map(bool, map(_PAIRS.match, lines))) < _MOST * max(len(lines), 1):
         return
-    time = _with_time(
-        _TIME_OF_PAIR,
-        rf"(?={_BEFORE}(?:time|timestamp|@timestamp|ts|t)=\"?(?<time>{_TIME_OF_PAIR}))",
-    )
+    pair = rf"(?:time|timestamp|@timestamp|ts|t)=\"?(?<time>{_TIME_OF_PAIR})"
+    time = _with_time(_TIME_OF_PAIR, rf"{pair}\"?(?: +|\Z)")
+    begins = sum(map(bool, (compiled(time).match(line) for line in lines)))
+    if begins < _MOST * len(lines):
+        time = rf"(?={_BEFORE}{pair})"
     level = rf"(?={_BEFORE}(?:level|lvl|severity|loglevel)=\"?(?<level>{LEVEL_WORDS})\b)"
     logger = rf"(?:(?={_BEFORE}(?:logger|component|module)=\"?(?<component>[\w.:/-]+))|)"
     yield from (time + level + logger, time + level, time, level + logger, level)

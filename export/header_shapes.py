@@ -219,8 +219,8 @@ ELEMENTS: tuple[tuple[str, tuple[str, ...]], ...] = (
         "component",
         (
             # only right behind a time, since any two words fit it
-            rf"(?<host>[^\s\[\]|]+) +(?!{LEVEL_WORDS}:)(?<component>[^\s\[\]:=\"]+)"
-            r"(?:\[(?<pid>\d+)\])?: +",
+            rf"(?<host>[^\s\[\]|]+) +(?!(?:{LEVEL_WORDS}|(?i:failed|denied|refused)):)"
+            r"(?<component>[^\s\[\]:=\"]+)(?:\[(?<pid>\d+)\])?: +",
             r"(?<component>[\w.-]+\.exe)(?: \*\d\d)? - ",
             r"\[.*:(?<component>[\w$]+)@\d+\] - ",
             rf"(?!LOG[0-7]\[)(?<component>{LOGGER})\[(?<pid>\d+)\]: +",

@@ -50,6 +50,8 @@ _LABELLED = re.compile(
     rf"(?<![\w.-])(?P<name>(?:x[-_])?(?:{ONE_EXECUTION})[-_.]?(?:id|uuid|key))=(?P<value>{_ANY_ID})",
     re.I,
 )
+# What netfilter says of a packet itself: its length, its number, its ports.
+_PACKET = re.compile(r"(?<= DST=)\S+ LEN=.*")
 # A date or a clock is no id, whatever stands before it.
 _DATE = re.compile(r"\d{4}-\d\d-\d\d|\d\d:\d\d(?::\d\d)?|\d{1,2}/[A-Z][a-z]{2}/\d{4}")
 # An id in a message: the word before it with its sign, and the spellings of its value.
@@ -79,7 +81,7 @@ _VALUES = {
 }
 _RANDOM = "[0-9A-Za-z_-]{16,}"
 _CODE = "[0-9A-Za-z]+(?:-[0-9A-Za-z]+)+"
-_LONG_MIXTURE = "(?=[A-Za-z]*[0-9])[0-9A-Za-z]{6,}"
+LONG_MIXTURE = "(?=[A-Za-z]*[0-9])[0-9A-Za-z]{6,}"
 _SHORT_MIXTURE = "(?=[A-Za-z]*[0-9])[0-9A-Za-z]{2,}"
 # Scripts without blanks between words, and the words of these that stand before a number.
 _NO_BLANKS = r"[\u0e00-\u0eff\u3040-\u30ff\u3400-\u9fff\uac00-\ud7af]"
@@ -129,6 +131,7 @@ def _pairs(message: str) -> Iterable[tuple[str, str]]:
 
 def ids_in(message: str) -> Iterable[tuple[str, str]]:
     """The options for all ids in a message, each with the id that it finds."""
+    message = _PACKET.sub("", message)
     yield from _pairs(message)
     for form in TYPED:
         for found in re.finditer(form, message):
@@ -199,13 +202,13 @@ def _addresses(message: str) -> Iterable[tuple[str, str]]:
 def _value_of(found: re.Match[str], before: str) -> str | None:
     """How an id in a message is spelled; None where it is too short to be one."""
     value = _VALUE_OF[next(i for i in range(len(_VALUES)) if found[f"v{i}"])]
-    if value not in (_LONG_MIXTURE, _SHORT_MIXTURE, _RANDOM, _CODE):
+    if value not in (LONG_MIXTURE, _SHORT_MIXTURE, _RANDOM, _CODE):
         return value
     if before.endswith(" ") or NOUNS.fullmatch(before.rstrip(" :/-=#")):
         if value in (_RANDOM, _CODE):
             return value
         # Ids of one kind may be shorter and longer ones.
         return _SHORT_MIXTURE
-    if value == _LONG_MIXTURE or (value == _RANDOM and before.endswith(("=", "["))):
+    if value == LONG_MIXTURE or (value == _RANDOM and before.endswith(("=", "["))):
         return value
     return None

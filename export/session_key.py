@@ -13,7 +13,8 @@ from dataclasses import dataclass
 
 from fluent_krone.reading.accessor import is_path, path_steps
 
-from .session_ids import HYPHENED, NOUNS, ONE_EXECUTION, TYPED, labelled
+from .header_shapes import FILE
+from .session_ids import HYPHENED, LONG_MIXTURE, NOUNS, ONE_EXECUTION, TYPED, labelled
 from .session_sample import NEAR, Sample, Seen
 
 # What `--session-key auto` gives: the log decides.
@@ -43,7 +44,7 @@ _CLIENTS = re.compile(
 # Fields that say what was asked for.
 ROUTES = re.compile(r"(?:.*[-_.a-z])?(?:uri|url|path|route|endpoint|query|stem)", re.I)
 # Other fields that hold an id. They are better than the same id in a message.
-_IDS = re.compile(r"(?:(?:^|[_.-])(?i:id|uuid|guid)|[a-z](?:Id|ID|Uuid|UUID))\Z")
+_IDS = re.compile(r"(?:(?:^|[_.-])(?i:id|uid|uuid|guid)|[a-z](?:Id|ID|Uid|UID|Uuid|UUID))\Z")
 # A session key that is a word, a blank and an id; and the share of the messages that must have it
 # where the word is no known noun.
 _BLANK_BEFORE = re.compile(r"/(?P<word>[^\s()\[\]]+?):? (?:[\"'<]|\\[(\[])?\((?P<form>.*)\)/")
@@ -54,18 +55,23 @@ _ID_WORD = re.compile(
     r"id|req|request|trace|span|session|sess|txn|transaction|order|job|task|blk|block|conn|call",
     re.I,
 )
-# Names of measures and results in whatever spelling: no execution has them.
+# Names of measures, results and methods in whatever spelling: no execution has them.
 _MEASURED = re.compile(
-    r"(?:.*[-_.])?(?:duration|elapsed|latency|taken|status|size|length|bytes|time|rt|substatus|retr(?:y|ies)|attempts?|tries|count"
+    r"(?:.*[-_.])?(?:method|verb|proto(?:col)?|scheme|action|state|history|error|reason|result"
+    r"|outcome)|(?:.*[-_.])?(?:duration|elapsed|latency|taken|status|size|length|bytes|time|rt|substatus|retr(?:y|ies)|attempts?|tries|count"
     r"|(?:response|return|exit)[-_.]?code)"
     r"(?:[-_.]?(?:code|ms|us|ns|s|sec|seconds|millis))?",
     re.I,
 )
 _MEASURE = re.compile(
-    r"port|size|len|length|bytes|count|took|line|code|status|total|version|[mun]?s|time|at|in|of"
+    r"(?:.*[-_.])?(?:port|p|ttl|pkts|packets)|size|len|length|bytes|count|took|line|code|status|total|version|[mun]?s|time|at|in|of"
     r"|to",
     re.I,
 )
+# The place in a source that a line comes from, as `pump.go:42`.
+_SOURCE = re.compile(FILE)
+_HUMP = re.compile(r"(?<=[a-z])(?=[A-Z])")
+_LABEL_OF = re.compile(r"[A-Za-z_][\w./@-]*")
 # A name as it stands before a value in a message.
 _LABEL = re.compile(r"[A-Za-z_][\w-]*")
 
@@ -179,7 +185,7 @@ def _is_open(option: str) -> bool:
     """
     found = _BLANK_BEFORE.match(option)
     if found is None:
-        return option[2:-2] in TYPED
+        return option[2:-2] in TYPED or option == f"/{LONG_MIXTURE}/"
     return found["form"] == HYPHENED or not NOUNS.fullmatch(found["word"])
 
 
@@ -208,18 +214,18 @@ def _score(found: Candidate, total: int) -> float:
 
 def _weight(option: str) -> float:
     """What the name before an id tells: that of an execution counts, a measure's against."""
-    word = _first_word(option)
+    name = _name(option)
     if option in _PROCESS:
         return 0.5
     if not option.startswith("/"):
         return _weight_of_field(option)
     if option.startswith('/pod="'):
         return 1.5
-    if _MEASURED.fullmatch(word):
+    if _MEASURED.fullmatch(_snaked(name)) or _SOURCE.fullmatch(name):
         return 0.0
-    if _ID_WORD.search(word) or is_execution(re.split('[="]', option.strip('/"'))[0]):
+    if _ID_WORD.search(_first_word(name)) or is_execution(name):
         return 2.0
-    if _MEASURE.fullmatch(word):
+    if _MEASURE.fullmatch(_snaked(name)) or _MEASURE.fullmatch(_first_word(name)):
         return 0.3
     return 1.0
 
@@ -236,11 +242,11 @@ def _weight_of_field(name: str) -> float:
         whole = "_".join(steps[-2:])
     if _EXECUTIONS.search(name) or _EXECUTIONS.fullmatch(whole):
         return 4.0
-    if _MEASURED.fullmatch(name):
+    if _MEASURED.fullmatch(_snaked(name)):
         return 0.0
     if _CLIENTS.fullmatch(name):
         return 1.5
-    if ROUTES.fullmatch(name):
+    if ROUTES.fullmatch(name) or _MEASURE.fullmatch(_snaked(name)):
         return 0.3
     if _IDS.search(name):
         return 2.5
@@ -251,8 +257,19 @@ def _weight_of_field(name: str) -> float:
     return 1.0
 
 
-def _first_word(option: str) -> str:
-    return re.split(r"[^A-Za-z]+", option.strip('/"'))[0]
+def _name(option: str) -> str:
+    """The name before an id in a message, as `run_id` in `/run_id=([0-9]+)/`."""
+    found = _LABEL_OF.search(option.replace("\\", ""))
+    return found[0] if found else ""
+
+
+def _snaked(name: str) -> str:
+    """A name with a sign between its words: `content_Size` for `contentSize`."""
+    return _HUMP.sub("_", name)
+
+
+def _first_word(name: str) -> str:
+    return re.split(r"[^A-Za-z]+", name)[0]
 
 
 def option_of(candidates: Sequence[Candidate]) -> str:

@@ -16,6 +16,8 @@ from .session_ids import NOT_KEYS, QUOTED, ids_in, labelled
 # Characters of a message that tell its kind.
 _SHAPE = 60
 _DIGITS = re.compile(r"[0-9]+")
+# A value that is a date, perhaps with its clock, and no id.
+_STAMP = re.compile(r"\d{4}-\d\d-\d\d(?:[T ]\d\d:\d\d[\d:.,]*(?:Z| ?[+-]\d\d:?\d\d)?)?\Z")
 # An option of which something stands before the id, and the form of the id.
 _SPELLED = re.compile(r"/(?P<before>[^()]+)(?P<form>\([^?].*\))/", re.DOTALL)
 # The option of a pair of JSON, whose name may be a label in other messages.
@@ -66,7 +68,7 @@ class Sample:
     def _add(self, message: str, fields: Mapping[str, str]) -> None:
         shape = hash(_DIGITS.sub("0", QUOTED.sub("", message))[:_SHAPE])
         for name, value in fields.items():
-            if name.lower() not in NOT_KEYS and value:
+            if name.lower() not in NOT_KEYS and value and not _STAMP.match(value):
                 self.options[name].add(self.size, value, shape)
         for option, value in set(ids_in(message)):
             self.options[option].add(self.size, value, shape)

@@ -23,6 +23,11 @@ ONE_KIND = {
         "Oct 15 13:00:{n:02d} mail postfix/smtpd[16997]: warning: ",
         "unknown[10.1.2.{n}]: SASL LOGIN authentication failed: reason {n}",
     ),
+    "a level behind words": (
+        "2024/10/15 13:00:{n:02d} ",
+        "user ann got an error while paying {n}",
+    ),
+    "how something ended": ("2024/10/15 13:00:{n:02d} ", "payment failed: card {n} declined"),
     "words and a client behind a level": (
         "Oct 15 13:00:{n:02d} mail postfix/smtpd[16997]: warning: ",
         "no command of mail from unknown[10.1.2.{n}]: GET /{n} HTTP/1.1",

@@ -517,3 +517,60 @@ def test_the_serial_number_of_an_audit_event_is_its_key(tmp_path: Path) -> None:
     settings = settle(Options(input=path, session_key=AUTO), said.append, said.append)
     assert settings.session_key == ("serial",)
     assert "4.0 records per session" in "".join(said)
+
+
+@pytest.mark.parametrize(
+    "measure",
+    ["sent-bytes={n}", "contentSize={n}", "pump.go:{n}", "cart_port={n}", "lastSeen={n}ms"],
+)
+def test_names_of_measures_are_read_to_their_end(measure: str) -> None:
+    """Was wrong: a table of requests was cut by the bytes of each, as only the first word of
+    a name was looked at, and a source file by its lines.
+    """
+    samples = [
+        (
+            f"{step} {measure.format(n=n % 40 + 100)} by 10.1.2.{n % 50}",
+            {"client": f"10.1.2.{n % 50}"},
+        )
+        for n in range(400)
+        for step in ("asked", "served")
+    ]
+    assert suggest_session_keys(samples)[0].option == "client"
+
+
+@pytest.mark.parametrize(
+    "name",
+    ["ClientRequestMethod", "EdgeResponseStatus", "orig_port", "error", "lastSeen"],
+)
+def test_fields_that_say_how_it_went_are_no_keys(name: str) -> None:
+    """Was wrong: the method of a request, or when a visitor was last seen, was a session key."""
+    values = ["2024-10-15T13:00:00Z"] * 40
+    if name != "lastSeen":
+        values = [str(200 + n % 40) for n in range(40)]
+    samples = [
+        ("asked" if n % 2 else "served", {name: values[n % 40], "uid": f"C{n // 4 % 100}k"})
+        for n in range(400)
+    ]
+    assert suggest_session_keys(samples)[0].option == "uid"
+
+
+def test_a_packet_is_no_execution() -> None:
+    """Was wrong: the log of a firewall was cut by the numbers, or the lengths, of packets."""
+    samples = [
+        (
+            f"IN=eth0 OUT= SRC=10.1.2.{n % 50} DST=10.9.9.9 LEN={40 + n % 9} TTL={n % 64} "
+            f"ID={n // 2} PROTO=TCP SPT={n // 3 + 1024} DPT=443",
+            {},
+        )
+        for n in range(400)
+    ]
+    assert [found.option for found in suggest_session_keys(samples)] == ["/SRC=([0-9.]+)/"]
+
+
+def test_a_word_with_digits_anywhere_is_no_key() -> None:
+    """Was wrong: the names of users and parts of addresses and of browsers were one key."""
+    samples = [
+        (f"Login failed for user `test{n % 7}priv` from `fe80::b6d3:95d{n % 3}:1425x`", {})
+        for n in range(60)
+    ] + [(f"started worker {n}", {}) for n in range(40)]
+    assert all("{6,}" not in found.option for found in suggest_session_keys(samples))
