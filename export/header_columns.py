@@ -35,6 +35,7 @@ _MOST_WORDS = 10
 # So many words that are the same in all lines are no header, where there is no time.
 _WORD = re.compile(r"[a-z]+\Z")
 _WORDS_OF_SENTENCE = 2
+_SMALL_WORD = re.compile(r"[A-Z]?[a-z]+\Z")
 # Columns that are looked for; no header has more.
 _MOST_COLUMNS = 14
 # A log may have lines of something else between those with the header. The header is looked for in
@@ -67,6 +68,7 @@ def learned_headers(lines: Sequence[str]) -> Iterator[tuple[str, str, bool]]:
 def _in_common(lines: Sequence[str]) -> Iterator[tuple[str, str, bool]]:
     """What `learned_headers` gives, of lines all of which have the same header."""
     columns = list(itertools.takewhile(lambda column: not is_status(column), _columns(lines)))
+    columns = _before_sentence(columns)
     last = max((n for n in range(len(columns)) if is_anchor(columns, n)), default=-1)
     columns = columns[: last + 1]
     _find_sole_level(columns)
@@ -88,6 +90,19 @@ def _in_common(lines: Sequence[str]) -> Iterator[tuple[str, str, bool]]:
     # A time without a year has no name of its own.
     if len(named - forms.OF_TIME) > 0:
         yield r" *" + first, rest, unnamed
+
+
+def _before_sentence(columns: list[Column]) -> list[Column]:
+    """The columns before several words in a row that are the same in all lines: there, messages of
+    one kind begin.
+    """
+    said = 0
+    for number, column in enumerate(columns):
+        is_word = column.kind == "bare" and len(column.distinct) == 1 and column.share(_SMALL_WORD)
+        said = said + 1 if is_word else 0
+        if said > MAX_LEAD:
+            return columns[: number + 1 - said]
+    return columns
 
 
 def _is_sure_without_time(columns: Sequence[Column], named: set[str]) -> bool:

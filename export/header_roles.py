@@ -351,7 +351,7 @@ def _sure_roles(column: Column) -> tuple[str, ...]:
     if column.share(_ID):
         return ("request", "trace_id", "span_id")
     if column.share(_ADDRESS):
-        return ("client",)
+        return ("client", "peer")
     if column.share(_THREAD):
         return ("thread",)
     return ()
@@ -359,7 +359,7 @@ def _sure_roles(column: Column) -> tuple[str, ...]:
 
 def _likely_roles(column: Column) -> tuple[str, ...]:
     if column.kind == "wrapped" and len(column.distinct) > 1:
-        return ("thread",)
+        return ("thread", "context")
     if column.kind == "bare" and column.share(_IDENTIFIER) and column.is_few:
         return ("host",)
     return ()

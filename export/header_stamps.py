@@ -173,6 +173,8 @@ TIMES: tuple[tuple[str, tuple[str, ...]], ...] = (
     # as date(1) writes it
     (rf"{DAY} {MONTH} [ \d]?\d {CLOCK}{_FRACTION} (?:{_ZONE_NAME}|UTC|[+-]\d{{4}}) \d{{4}}", ()),
     (rf"{DAY} {MONTH} [ \d]?\d {CLOCK}\.\d{{1,6}} \d{{4}}", ("%a %b %d %H:%M:%S.%f %Y",)),
+    # SSSD
+    (rf"{DAY} {MONTH} [ \d]?\d {CLOCK}:\d{{1,6}} \d{{4}}", ("%a %b %d %H:%M:%S:%f %Y",)),
     (rf"{DAY} {MONTH} [ \d]?\d {CLOCK} \d{{4}}", ("%a %b %d %H:%M:%S %Y",)),
     # Mailman
     (rf"{MONTH} [ \d]\d {CLOCK} (?:19|20)\d\d(?!\d)", ("%b %d %H:%M:%S %Y",)),

@@ -27,6 +27,14 @@ ONE_KIND = {
         "2024/10/15 13:00:{n:02d} ",
         "user ann got an error while paying {n}",
     ),
+    "a time at the end of a sentence": (
+        "2024-10-15 13:00:{n:02d}.123 CEST [1234] LOG:  ",
+        "database system was shut down at 2024-10-15 12:59:{n:02d} CEST",
+    ),
+    "empty brackets in a sentence": (
+        "10-15 13:00:{n:02d}.123 V/Settings( 1766): ",
+        "Updating settings {n}, locales updated from [] to [en_US]",
+    ),
     "how something ended": ("2024/10/15 13:00:{n:02d} ", "payment failed: card {n} declined"),
     "words and a client behind a level": (
         "Oct 15 13:00:{n:02d} mail postfix/smtpd[16997]: warning: ",

@@ -519,39 +519,34 @@ def test_the_serial_number_of_an_audit_event_is_its_key(tmp_path: Path) -> None:
     assert "4.0 records per session" in "".join(said)
 
 
-@pytest.mark.parametrize(
-    "measure",
-    ["sent-bytes={n}", "contentSize={n}", "pump.go:{n}", "cart_port={n}", "lastSeen={n}ms"],
-)
+@pytest.mark.parametrize("measure", ["sent-bytes=", "content_size=", "contentSize=", "pump.go:"])
 def test_names_of_measures_are_read_to_their_end(measure: str) -> None:
     """Was wrong: a table of requests was cut by the bytes of each, as only the first word of
     a name was looked at, and a source file by its lines.
     """
     samples = [
-        (
-            f"{step} {measure.format(n=n % 40 + 100)} by 10.1.2.{n % 50}",
-            {"client": f"10.1.2.{n % 50}"},
-        )
+        (f"{step} {measure}{n % 40 + 100} of 10.1.2.{n % 50}", {"client": f"10.1.2.{n % 50}"})
         for n in range(400)
         for step in ("asked", "served")
     ]
-    assert suggest_session_keys(samples)[0].option == "client"
+    found = suggest_session_keys(samples)
+    assert [one.option for one in found if measure[:4] in one.option] == []
+    assert found[0].option == "client"
 
 
 @pytest.mark.parametrize(
-    "name",
-    ["ClientRequestMethod", "EdgeResponseStatus", "orig_port", "error", "lastSeen"],
+    "name", ["ClientRequestMethod", "EdgeResponseStatus", "conn_state", "error", "lastSeen"]
 )
 def test_fields_that_say_how_it_went_are_no_keys(name: str) -> None:
     """Was wrong: the method of a request, or when a visitor was last seen, was a session key."""
-    values = ["2024-10-15T13:00:00Z"] * 40
-    if name != "lastSeen":
-        values = [str(200 + n % 40) for n in range(40)]
+    value = "{n}"
+    if name == "lastSeen":
+        value = "2024-10-15T13:00:{n}Z"
     samples = [
-        ("asked" if n % 2 else "served", {name: values[n % 40], "uid": f"C{n // 4 % 100}k"})
+        ("asked" if n % 2 else "served", {name: value.format(n=10 + n % 40), "uid": f"C{n // 4}k"})
         for n in range(400)
     ]
-    assert suggest_session_keys(samples)[0].option == "uid"
+    assert [found.option for found in suggest_session_keys(samples)] == ["uid"]
 
 
 def test_a_packet_is_no_execution() -> None:
