@@ -103,8 +103,6 @@ def _fits(lines: Sequence[str], is_head: IsHead) -> bool:
     with_more = [lines[after] for after in below if not heads[after]]
     if len(below) < _FEWEST or len(with_more) < _HARDLY_ANY_ALONE * len(below):
         return False
-    if lines[0].strip() and not heads[0]:
-        return False
     traces = sum(_TRACE.match(line) is not None for line in with_more)
     return traces <= _TRACES * len(with_more)
 

@@ -83,6 +83,15 @@ def test_further_lines_stay_with_their_record(tmp_path: Path) -> None:
     assert last[b"message"].decode().endswith(f"INFO: failed job-9\n{trace}")
 
 
+def test_a_file_that_begins_in_the_middle_of_a_record(tmp_path: Path) -> None:
+    """As one that was rotated does."""
+    path = tmp_path / "press.log.1"
+    path.write_text("INFO: sent job-7\n" + log_of(FORMS["java.util.logging"][0]))
+    (_, first), *others = read_events(path)
+    assert first[b"message"] == b"INFO: sent job-7"
+    assert [b"\nINFO: " in record[b"message"] for _, record in others] == [True] * 48
+
+
 def test_lines_in_the_records_of_a_container(tmp_path: Path) -> None:
     lines = [line for n in range(9) for line in ("info: Shop.Press[0]", f"      {text_of(n)}")]
     path = tmp_path / "press-json.log"
