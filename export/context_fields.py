@@ -16,9 +16,10 @@ from typing import Any
 from fluent_krone.core.context import USUAL_FIELDS
 from fluent_krone.errors import RecordError
 from fluent_krone.reading.levels import LEVEL_FIELDS
-from fluent_krone.reading.records import InputSettings, SessionKey, as_bytes
+from fluent_krone.reading.records import InputSettings, SessionKey
 from fluent_krone.reading.seam import Read
 from fluent_krone.reading.times import TimeReader
+from fluent_krone.reading.values import as_bytes
 
 # Sessions that are looked at, and records of each. What is constant in so many is a rule of the
 # log, and each costs the memory of its values.

@@ -15,12 +15,9 @@ from fluent_krone.inputs import Event, Inputs, count_events, find_files, no_time
 from fluent_krone.inputs.files import UNREADABLE, describe
 from fluent_krone.reading.accessor import message_getter
 from fluent_krone.reading.levels import levels_of
-from fluent_krone.reading.records import (
-    InputSettings,
-    RecordReader,
-    SessionKey,
-    as_bytes,
-)
+from fluent_krone.reading.line_formats import formats_in
+from fluent_krone.reading.records import InputSettings, RecordReader, SessionKey
+from fluent_krone.reading.values import as_bytes
 from fluent_krone.reading.wildcards import as_text
 
 from .nested_fields import plain_fields
@@ -49,13 +46,18 @@ def suggestion(settings: InputSettings, inputs: Inputs) -> str:
     names = [name for name in settings.session_key if name != settings.message_field]
     messages = [message for message, _ in sample]
     asked = (labelled_key(name, messages) for name in names)
-    found = [*filter(None, asked), *suggest_session_keys(sample)]
+    found = [*filter(None, asked), *suggest_session_keys(sample, are_lines=_are_lines(settings))]
     return option_of(list(dict.fromkeys(found)))
 
 
 def session_keys(settings: InputSettings, inputs: Inputs) -> list[Candidate]:
     """Which session keys the first part of a log offers, the best one first."""
-    return suggest_session_keys(_first_part(settings, inputs))
+    return suggest_session_keys(_first_part(settings, inputs), are_lines=_are_lines(settings))
+
+
+def _are_lines(settings: InputSettings) -> bool:
+    """Whether lines of several programs come together."""
+    return len(formats_in(settings.line_format)) > 1
 
 
 def _first_part(settings: InputSettings, inputs: Inputs) -> list[tuple[str, dict[str, str]]]:
@@ -68,14 +70,18 @@ def _first_part(settings: InputSettings, inputs: Inputs) -> list[tuple[str, dict
     if settings.line_format:
         message_fields.append("message")
     message_of = message_getter(message_fields[-1])
+    line_of = message_getter(settings.message_field)
     listed = []
     for record in sample:
         with contextlib.suppress(RecordError):
             fields = reader.fields(record)
+            message = as_bytes(message_of(fields) or b"")
+            if reader.key_is_in_line(record):
+                message = as_bytes(line_of(record))
             texts = {name: as_text(as_bytes(value)) for name, value in plain_fields(fields)}
             for name in message_fields:
                 texts.pop(name, None)
-            listed.append((as_text(as_bytes(message_of(fields) or b"")), texts))
+            listed.append((as_text(message), texts))
     return listed
 
 

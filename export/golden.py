@@ -6,6 +6,7 @@ A bundle is loaded only if these lines still give the findings that they gave at
 from __future__ import annotations
 
 import copy
+import json
 import re
 from collections.abc import Iterable, Sequence
 from typing import Any
@@ -14,17 +15,18 @@ from fluent_krone.core.engine import Engine
 from fluent_krone.detect.bundle import Bundle, Golden, golden_findings, outline
 from fluent_krone.errors import RecordError
 from fluent_krone.reading.accessor import field_getter, is_path, message_getter, path_steps
-from fluent_krone.reading.records import (
-    InputSettings,
-    as_bytes,
-    as_fields,
-    python_regex,
-)
+from fluent_krone.reading.json_lines import read_json_line
+from fluent_krone.reading.levels import LEVEL_FIELDS
+from fluent_krone.reading.line_formats import JSON, formats_in, python_regex
+from fluent_krone.reading.records import InputSettings
 from fluent_krone.reading.templates import WILDCARD
+from fluent_krone.reading.values import as_bytes, as_fields
 from fluent_krone.reading.wildcards import Template
 
 # Letters of a hexadecimal id stay hexadecimal, or a session pattern would no longer find it.
 _LETTERS = re.compile(r"(?<![\w-])(?=[a-f-]*1)[1a-f-]{8,}(?![\w-])|[^\W\d_]")
+# The fields of a record in JSON that say how loud it is.
+_SAID_OF_JSON = tuple(map(bytes.decode, LEVEL_FIELDS))
 NOVEL_LINE = "this line is part of the golden run and fits no template"
 
 
@@ -95,8 +97,12 @@ def _invent_record(
     before = behind = ""
     message = line
     component = _text(logger or b"")
-    if settings.line_format is not None:
-        before, component, behind, message = _cut_line(line, settings)
+    if settings.line_format:
+        found = _match_of(line, settings)
+        if JSON in found.groupdict():
+            invented = _invent_json(found, template, settings, keys)
+            return _put(fake, settings.message_field, invented)
+        before, component, behind, message = _cut_line(line, found, settings)
     if component and settings.component_field:
         component, template = _cut_component(component, template, keys)
     if settings.component_field and logger is not None:
@@ -159,16 +165,46 @@ def _invent_fields(
     return fake
 
 
-def _cut_line(line: str, settings: InputSettings) -> tuple[str, str, str, str]:
+def _match_of(line: str, settings: InputSettings) -> re.Match[str]:
+    """How the first of the formats that fit a line reads it."""
+    for line_format in formats_in(settings.line_format):
+        found = re.match(python_regex(line_format), line.replace("\n", " "))
+        if found and (JSON not in found.groupdict() or read_json_line(found[JSON].encode())):
+            return found
+    raise AssertionError("BUG: a line that was read fits no format")
+
+
+def _invent_json(
+    found: re.Match[str], template: str, settings: InputSettings, keys: Sequence[str]
+) -> str:
+    """A line of JSON whose message is invented, and has all that stood in fields beside it."""
+    record = read_json_line(found[JSON].encode()) or {}
+    component = _text(record.get("component", b""))
+    if component and settings.component_field:
+        component, template = _cut_component(component, template, keys)
+        record["component"] = component
+    message = _invent_message(str(record["message"]), template, keys)
+    return _json_line(found, record, message)
+
+
+def _json_line(found: re.Match[str], record: dict[str, Any], message: str) -> str:
+    """A line of JSON that has only a time, a level, a component and a message."""
+    kept = {name: record[name] for name in (*_SAID_OF_JSON, "component") if name in record}
+    if "time" in record:
+        # Numbers of seconds and of milliseconds differ in their length.
+        kept["time"] = json.loads(_without_digits(json.dumps(record["time"]), keep_letters=True))
+    before = _without_digits(found.string[: found.start(JSON)], keep_letters=True)
+    return before + json.dumps({**kept, "message": message}, ensure_ascii=False)
+
+
+def _cut_line(
+    line: str, found: re.Match[str], settings: InputSettings
+) -> tuple[str, str, str, str]:
     """The header of a raw line before its component, the component, the header behind it, message.
 
     Of the header only what says when and how loud keeps its letters, and a session key, or the
     session would be lost.
     """
-    assert settings.line_format
-    regex = re.compile(python_regex(settings.line_format))
-    found = regex.match(line.replace("\n", " "))
-    assert found
     header = line[: found.start("message")]
     plain = ("message", "header", "time", "date", "level", settings.component_field)
     keys = _key_spans(line, settings)
@@ -180,7 +216,7 @@ def _cut_line(line: str, settings: InputSettings) -> tuple[str, str, str, str]:
         if value and is_in_header and name not in plain and not is_key:
             header = header[:at] + _without_digits(value) + header[end:]
     header = _without_digits(header, keep_letters=True)
-    if "time" in found.groupdict() and not regex.match(header + found["message"]):
+    if "time" in found.groupdict() and not found.re.match(header + found["message"]):
         # This header is known by what a date can be.
         start, end = found.span("time")
         header = header[:start] + line[start:end] + header[end:]
@@ -233,10 +269,13 @@ def _novel_message(message: str, settings: InputSettings) -> str:
         for match in [re.search(python_regex(regex), message)]
         if match
     ]
-    header = ""
-    if settings.line_format and "," not in settings.message_field:
-        header = "".join(_cut_line(message, settings)[:3])
-    return header + " ".join([NOVEL_LINE, *found])
+    novel = " ".join([NOVEL_LINE, *found])
+    if not settings.line_format or "," in settings.message_field:
+        return novel
+    line = _match_of(message, settings)
+    if JSON in line.groupdict():
+        return _json_line(line, read_json_line(line[JSON].encode()) or {}, novel)
+    return "".join(_cut_line(message, line, settings)[:3]) + novel
 
 
 def _invent_message(message: str, template: str, keys: Sequence[str]) -> str:

@@ -20,18 +20,15 @@ from collections import Counter
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
-from itertools import pairwise
 
-from fluent_krone.errors import RecordError
-from fluent_krone.reading.date_order import nearness
-from fluent_krone.reading.records import GOES_ON, compile_bytes
-from fluent_krone.reading.times import TimeReader
+from fluent_krone.reading.line_formats import GOES_ON, compile_bytes
 
 from . import header_shapes as shapes
 from .header_columns import MAX_LEAD, learned_headers
 from .header_products import product_headers
 from .header_roles import ANNOUNCING, are_levels
 from .header_times import FORMATS, closed, compiled, stamps
+from .time_formats import best_formats
 
 # The share of the lines that a header must be found in; below it the whole line is the message.
 MIN_SHARE = 0.6
@@ -105,6 +102,8 @@ class LineFormat:
     example: Mapping[str, str]
     # The format of times that reads the sample as well, with day and month the other way round.
     other_time_format: str | None = None
+    # What takes only lines with all of the header.
+    whole: str = ""
 
 
 # kind, pattern
@@ -133,7 +132,7 @@ def guess_line_format(
 def _guess(
     lines: Sequence[str], session_pattern: str | None, written_ns: int | None
 ) -> LineFormat | None:
-    heads = _heads(lines)
+    heads = heads_of(lines)
     if not heads:
         return None
     read = heads[:: max(1, len(heads) // _READ)]
@@ -155,7 +154,7 @@ def _guess(
     return None
 
 
-def _heads(lines: Sequence[str]) -> list[str]:
+def heads_of(lines: Sequence[str]) -> list[str]:
     """The lines that records begin with.
 
     Where most lines go on from others, as in stack traces, these are none but those with a time.
@@ -275,14 +274,16 @@ def _known(line: str, at: int, chain: list[_Element], used: set[str]) -> str | N
     return None
 
 
-def _text(chain: _Chain, *, is_keyed: bool = False, message: str = _MESSAGE) -> str:
-    """The regular expression; what follows the time is optional.
+def _text(
+    chain: _Chain, *, is_keyed: bool = False, message: str = _MESSAGE, is_whole: bool = False
+) -> str:
+    """The regular expression; unless the header must be whole, what follows the time is optional.
 
     A header that `is_keyed` is a group of its own, as it has the session key.
     """
     first = chain[0][1]
     rest = "".join(text for _, text in chain[1:])
-    if rest:
+    if rest and not is_whole:
         rest = f"(?:{rest})?"
     header = f"{first}{rest}"
     if is_keyed:
@@ -374,14 +375,16 @@ def _line_format(
         formats = next(formats for text, formats in FORMATS.items() if text in _text(chain))
         if formats:
             times = [group["time"] for group in groups[:_TIMES_READ]]
-            time_format, other = _best_formats(formats, times, _is_foreign(lines), written_ns)
+            time_format, other = best_formats(formats, times, _is_foreign(lines), written_ns)
             if time_format is None:
                 return None
     share = len(groups) / len(lines)
     example = {name: value for name, value in groups[0].items() if value is not None}
     # With the session key in it.
-    text = _text(chain, is_keyed=_is_keyed(pattern, lines, session), message=message)
-    return LineFormat(text, time_format, bool(components), share, example, other)
+    is_keyed = _is_keyed(pattern, lines, session)
+    text = _text(chain, is_keyed=is_keyed, message=message)
+    whole = _text(chain, is_keyed=is_keyed, message=message, is_whole=True)
+    return LineFormat(text, time_format, bool(components), share, example, other, whole)
 
 
 def _are_too_many(components: Collection[str], lines: Sequence[object]) -> bool:
@@ -400,51 +403,7 @@ def _have_logger_behind(chain: _Chain, lines: Sequence[str]) -> bool:
     return len(loggers) >= _MOSTLY * len(messages) and not _are_too_many(set(loggers), loggers)
 
 
-def _best_formats(
-    formats: Sequence[str], times: Sequence[str], is_foreign: bool, written_ns: int | None
-) -> tuple[str | None, str | None]:
-    """The format that reads the times, if one does, and one that reads them as well with day and
-    month the other way round.
-    """
-    read = {text: _fit(_moments(times, text), written_ns) for text in formats}
-    best = max(formats, key=lambda text: (read[text], is_foreign and _is_day_first(text)))
-    if not read[best][0]:
-        return None, None
-    as_good = [text for text in formats if read[text] == read[best]]
-    others = (text for text in as_good if _is_day_first(text) != _is_day_first(best))
-    return best, next(others, None)
-
-
 def _is_foreign(lines: Sequence[str]) -> bool:
     """Whether lines are in another language than English, by its letters."""
     foreign = sum(not line.isascii() and _FOREIGN.search(line) is not None for line in lines)
     return foreign > _SAID * len(lines)
-
-
-def _is_day_first(time_format: str) -> bool:
-    return time_format.find("%d") < time_format.find("%m")
-
-
-def _fit(moments: Sequence[int], written_ns: int | None) -> tuple[int, int, int, tuple[int, int]]:
-    """How well a format reads times: how many of them, how rarely they step back, how short the log
-    is then, and how well it goes with the date at which it was written.
-
-    So the order of a whole log tells days from months where each date alone could be read both
-    ways: nine days in a row may as well be the same day of nine months. For a log of one day the
-    date of its file does; else hardly any language but English has the month first.
-    """
-    steps = [later - earlier for earlier, later in pairwise(moments)]
-    near = nearness(moments[-1] if moments else 0, written_ns)
-    return len(moments), -sum(step < 0 for step in steps), -sum(map(abs, steps)), near
-
-
-def _moments(times: Sequence[str], time_format: str) -> list[int]:
-    """The times that a format reads, in ns."""
-    reader = TimeReader(time_format)
-    moments = []
-    for text in times:
-        try:
-            moments.append(reader.read(text))
-        except RecordError:
-            continue
-    return moments

@@ -6,7 +6,7 @@ import re
 from collections.abc import Iterable, Iterator
 from functools import cache
 
-from fluent_krone.reading.records import python_regex
+from fluent_krone.reading.line_formats import python_regex
 
 from . import header_shapes as shapes
 from . import header_stamps

@@ -21,7 +21,8 @@ from fluent_krone.reading.levels import (
     level_word,
     levels_of,
 )
-from fluent_krone.reading.records import InputSettings, RecordReader, as_bytes
+from fluent_krone.reading.records import InputSettings, RecordReader
+from fluent_krone.reading.values import as_bytes
 
 from .nested_fields import plain_fields
 

@@ -14,7 +14,8 @@ from fluent_krone.inputs import Inputs, find_files, read_events
 from fluent_krone.inputs.files import describe
 from fluent_krone.reading.accessor import field_getter, is_path, message_getter
 from fluent_krone.reading.mask import Masker
-from fluent_krone.reading.records import InputSettings, RecordReader, as_bytes
+from fluent_krone.reading.records import InputSettings, RecordReader
+from fluent_krone.reading.values import as_bytes
 from fluent_krone.reading.wildcards import as_text
 
 from .event_names import (
@@ -305,7 +306,12 @@ def _in_few_kinds(
 
 def session_pattern(options: Options) -> str | None:
     """The regular expression that finds the session key in a message; None where a field has it."""
-    return next((part[1:-1] for part in options.session_key if part.startswith("/")), None)
+    return pattern_in(options.session_key)
+
+
+def pattern_in(session_key: Sequence[str]) -> str | None:
+    """The regular expression in a session key."""
+    return next((part[1:-1] for part in session_key if part.startswith("/")), None)
 
 
 def _is_whole_line(name: str, sample: list[dict[bytes, Any]], session: str | None) -> bool:

@@ -106,22 +106,26 @@ class Candidate:
         return f"in {self.coverage:.0%} of the records, {repeats} records per session"
 
 
-def suggest_session_keys(records: Iterable[tuple[str, Mapping[str, str]]]) -> list[Candidate]:
+def suggest_session_keys(
+    records: Iterable[tuple[str, Mapping[str, str]]], *, are_lines: bool = False
+) -> list[Candidate]:
     """Candidates from a sample of (message, other fields), best first.
+
+    `are_lines` is as for `Sample`.
 
     >>> words = ("packed", "sent", "paid")
     >>> sample = [(f"{word} order={n}", {}) for n in range(40) for word in words]
     >>> [candidate.option for candidate in suggest_session_keys(sample)]
     ['/order=(-?[0-9]+)/']
     """
-    sample = Sample(records)
+    sample = Sample(records, are_lines=are_lines)
     total = sample.size
     ranked = sorted(
         (
             # Of two that find the same, a field is plainer than an expression, and the longer
             # expression says more exactly where.
             (
-                _score(_candidate(option, seen, total), total)
+                _score(_candidate(option, seen, total), total, are_lines=are_lines)
                 * max(map(_weight, sample.spellings(option)))
                 * _links(seen.shapes),
                 not option.startswith("/"),
@@ -200,8 +204,11 @@ def _candidate(option: str, seen: Seen, total: int) -> Candidate:
     return Candidate(option, len(seen.records) / total, sessions, seen.values.total() / sessions)
 
 
-def _score(found: Candidate, total: int) -> float:
-    """High for what is in most records, takes many values, and comes back."""
+def _score(found: Candidate, total: int, *, are_lines: bool) -> float:
+    """High for what is in most records, takes many values, and comes back.
+
+    What only some of several programs have ties nothing together, whatever its name.
+    """
     if (
         found.sessions < MIN_SESSIONS
         or found.coverage < _MIN_COVERAGE
@@ -209,6 +216,8 @@ def _score(found: Candidate, total: int) -> float:
     ):
         return 0.0
     variety = math.log(found.sessions) / math.log(max(total, 3))
+    if are_lines:
+        return found.coverage**3 * variety
     return found.coverage * variety
 
 

@@ -30,6 +30,14 @@ _SAME = 0.9
 _APART = 0.9
 # The share of the log within which the records of an execution lie.
 NEAR = 0.25
+# Forms of ids that are known by themselves, each with an expression that finds them in a line.
+_PLAIN_FORMS = (
+    (re.compile(r"[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}"), r"[0-9a-f]{8}-[0-9a-f-]{27}"),
+    *(
+        (re.compile(rf"[0-9a-f]{{{n}}}"), rf"(?<![0-9a-f])[0-9a-f]{{{n}}}(?![0-9a-f])")
+        for n in (32, 24, 20, 16, 12)
+    ),
+)
 # A spelling of fewer records than this share is not worth a longer expression.
 _WORTH_JOINING = 0.02
 
@@ -54,9 +62,15 @@ class Seen:
 
 
 class Sample:
-    """All options of a sample, from a field or from an id in a message."""
+    """All options of a sample, from a field or from an id in a message.
 
-    def __init__(self, records: Iterable[tuple[str, Mapping[str, str]]]) -> None:
+    `are_lines` says that a session key is looked for in whole lines, as where several programs
+    wrote them: one has it in its header, another one in its message.
+    """
+
+    def __init__(
+        self, records: Iterable[tuple[str, Mapping[str, str]]], *, are_lines: bool = False
+    ) -> None:
         self.options: dict[str, Seen] = defaultdict(Seen)
         self._spellings: dict[str, frozenset[str]] = {}
         self.size = 0
@@ -64,6 +78,8 @@ class Sample:
             self.size += 1
             self._add(message, fields)
         self._join_spellings()
+        if are_lines:
+            self._join_plain_ids()
 
     def _add(self, message: str, fields: Mapping[str, str]) -> None:
         shape = hash(_DIGITS.sub("0", QUOTED.sub("", message))[:_SHAPE])
@@ -88,6 +104,18 @@ class Sample:
             same = [o for o in self.options if o.startswith(labels) and self._is_same(o, pair[0])]
             if same:
                 self._join(f"/{labelled(pair['name'])}/", [pair[0], *same])
+
+    def _join_plain_ids(self) -> None:
+        """Add an option for ids that stand in fields and texts of whatever names."""
+        of_form: dict[str, list[str]] = defaultdict(list)
+        for option, seen in self.options.items():
+            if len(seen.records) >= _WORTH_JOINING * self.size:
+                for form, expression in _PLAIN_FORMS:
+                    if all(map(form.fullmatch, seen.values)):
+                        of_form[expression].append(option)
+        for expression, options in of_form.items():
+            for group in self._groups(options):
+                self._join(f"/{expression}/", group)
 
     def _join(self, joined: str, group: Sequence[str]) -> None:
         """Add the option that finds the ids of all of a group."""

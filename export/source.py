@@ -6,7 +6,6 @@ Which settings read it, and how long sessions pause.
 from __future__ import annotations
 
 import contextlib
-import re
 from collections import Counter, defaultdict
 from collections.abc import Callable, Sequence
 from dataclasses import replace
@@ -17,14 +16,13 @@ from fluent_krone.config import parse_list
 from fluent_krone.errors import ExportError, RecordError
 from fluent_krone.inputs import Inputs, find_files, read_events
 from fluent_krone.inputs.files import written_ns
-from fluent_krone.inputs.kinds import json_object
 from fluent_krone.reading.accessor import field_getter, message_getter
+from fluent_krone.reading.line_formats import SEPARATOR, LineFormats, formats_in
 from fluent_krone.reading.mask import Masker
 from fluent_krone.reading.records import (
     TAG,
     InputSettings,
     RecordReader,
-    python_regex,
 )
 from fluent_krone.reading.times import parse_time
 from fluent_krone.reading.wildcards import as_text
@@ -40,24 +38,18 @@ from .first_pass import (
     session_keys,
     suggestion,
 )
-from .guess import LineFormat, guess_line_format, share_of_further_lines, why_no_header
+from .guess import share_of_further_lines, why_no_header
 from .level_field import find_level_field
+from .mixed_formats import Formats, guess_formats
 from .session_key import AUTO
+from .shown_formats import say_formats
 from .stages import Options
 
 # Records in the sample that settings are guessed from.
 _SAMPLE = 2_000
-# Lines that are shown of a guessed header.
-_SHOWN = 3
 # A message that occurs so often in the sample, and from so many components, says nothing of them.
 _OFTEN = 10
 _MANY = 5
-_JSON_MESSAGES = (
-    "most messages are records in JSON, and are read as plain text: level, component and message "
-    "in them are not known as such; let the stream hand on their fields (in Fluentd <filter> with "
-    "@type parser, in Fluent Bit a parser filter)"
-)
-
 # The share of lines without a header of their own that is said, and how.
 _MUCH_FURTHER = 0.3
 _FURTHER = (
@@ -93,8 +85,6 @@ def settle(options: Options, say: Say, warn: Say) -> InputSettings:
         level_field=options.level_field,
         line_format=options.line_format or None,
     )
-    if _are_json(_messages(settings, sample)):
-        warn(_JSON_MESSAGES)
     if options.line_format is None:
         settings = _guessed_header(settings, options, sample, say, warn)
     _check_fields(settings, options, sample)
@@ -112,13 +102,34 @@ def settle(options: Options, say: Say, warn: Say) -> InputSettings:
             + suggestion(settings, options.input)
         )
     if options.session_key == AUTO:
-        return _with_best_key(settings, options.input, say)
+        settings = _with_best_key(settings, options.input, say)
+        return _with_keyed_headers(settings, options, sample)
     return settings
 
 
-def _are_json(messages: Sequence[str]) -> bool:
-    """Whether most messages are whole records, which nobody took out of their field."""
-    return sum(json_object(text) is not None for text in messages) > len(messages) / 2
+def _with_keyed_headers(
+    settings: InputSettings, options: Options, sample: list[dict[bytes, Any]]
+) -> InputSettings:
+    """The settings whose formats know in which headers the session key stands that was found.
+
+    With one format, what a header has is a field, and may be the key as such.
+    """
+    pattern = message_fields.pattern_in(settings.session_key)
+    if (
+        options.line_format is not None
+        or not pattern
+        or SEPARATOR not in (settings.line_format or "")
+    ):
+        return settings
+    guess = _guess(options, _messages(settings, sample), pattern, are_texts=not _is_text(sample))
+    if guess is None:
+        return settings
+    return replace(settings, line_format=guess.line_format)
+
+
+def _is_text(sample: list[dict[bytes, Any]]) -> bool:
+    """Whether records are lines of plain text."""
+    return all(record.keys() - {TAG} == {b"message"} for record in sample)
 
 
 def _check_fields(
@@ -184,7 +195,7 @@ def _one_after_another(settings: InputSettings, inputs: Inputs, say: Say) -> Inp
 
 
 def _check_time_format(time_format: str | None) -> None:
-    if time_format and "%y" not in time_format.lower():
+    if any("%y" not in one.lower() for one in filter(None, formats_in(time_format))):
         raise ExportError(
             f"--time-format {time_format!r} has no year: leave --time-format out, and the file's "
             "own date gives the year"
@@ -200,26 +211,30 @@ def _guessed_header(
     """
     if "," in settings.message_field:
         return settings
-    is_text = all(record.keys() - {TAG} == {b"message"} for record in sample)
-    guess = guess_line_format(
-        _messages(settings, sample),
-        message_fields.session_pattern(options),
-        _written_ns(options.input or ""),
+    is_text = _is_text(sample)
+    messages = _messages(settings, sample)
+    guess = _guess(
+        options, messages, message_fields.session_pattern(options), are_texts=not is_text
     )
-    if guess and guess.has_component and _says_anyone(guess, _messages(settings, sample)):
-        guess = replace(guess, has_component=False)
     if guess and (is_text or guess.share > 1 - MUCH):
-        _say_guess(guess, _messages(settings, sample), say)
-        further = share_of_further_lines(_messages(settings, sample))
+        say_formats(guess, messages, say)
+        further = share_of_further_lines(messages)
         if further >= _MUCH_FURTHER:
             warn(_FURTHER.format(share=further))
-        return _with(settings, guess)
+        return _with(settings, guess, messages)
     if is_text:
         warn(
-            f"{why_no_header(_messages(settings, sample))}, so the whole line is taken as the "
-            "message; --line-format can say otherwise"
+            f"{why_no_header(messages)}, so the whole line is taken as the message; --line-format "
+            "can say otherwise"
         )
     return settings
+
+
+def _guess(
+    options: Options, messages: Sequence[str], session: str | None, *, are_texts: bool
+) -> Formats | None:
+    written = _written_ns(options.input or "")
+    return guess_formats(messages, session, written, are_texts=are_texts)
 
 
 def _written_ns(inputs: Inputs) -> int | None:
@@ -227,23 +242,24 @@ def _written_ns(inputs: Inputs) -> int | None:
     return max(filter(None, map(written_ns, find_files(inputs))), default=None)
 
 
-def _says_anyone(guess: LineFormat, lines: list[str]) -> bool:
+def _says_anyone(line_format: str, lines: Sequence[str]) -> bool:
     """Whether the same messages come from many components: then these do not say what is going on.
 
     A proxy logs the same few messages for each program that uses it. Were the program the entity,
     each message would be a template of its own for every program, and a new program would be
     news.
     """
-    pattern = re.compile(python_regex(guess.line_format))
+    formats = LineFormats(line_format, None, None)
     masker = Masker(None)
-    components: dict[str, set[str]] = defaultdict(set)
+    components: dict[str, set[bytes]] = defaultdict(set)
     counts: Counter[str] = Counter()
     for line in lines:
-        found = pattern.match(line)
-        if found and found["component"]:
-            form = masker.form(found["message"])
-            components[form].add(found["component"])
-            counts[form] += 1
+        with contextlib.suppress(RecordError):
+            _, fields = formats.cut(line.encode(errors="replace"))
+            if fields.get(b"component"):
+                form = masker.form(as_text(fields[b"message"]))
+                components[form].add(fields[b"component"])
+                counts[form] += 1
     often = [form for form, count in counts.items() if count >= _OFTEN]
     many = sum(counts[form] for form in often if len(components[form]) >= _MANY)
     return many > counts.total() / 2
@@ -273,9 +289,9 @@ def _messages(settings: InputSettings, sample: list[dict[bytes, Any]]) -> list[s
     ]
 
 
-def _with(settings: InputSettings, guess: LineFormat) -> InputSettings:
+def _with(settings: InputSettings, guess: Formats, messages: Sequence[str]) -> InputSettings:
     component = settings.component_field
-    if component is None and guess.has_component:
+    if component is None and guess.has_component and not _says_anyone(guess.line_format, messages):
         component = "component"
     return replace(
         settings,
@@ -283,25 +299,6 @@ def _with(settings: InputSettings, guess: LineFormat) -> InputSettings:
         time_format=settings.time_format or guess.time_format,
         component_field=component,
     )
-
-
-def _say_guess(guess: LineFormat, lines: Sequence[str], say: Say) -> None:
-    """Say the header that was guessed, and show what it strips from three lines."""
-    say(f"line format: guessed, it fits {guess.share:.1%} of the lines")
-    shown = ", ".join(f"{name} {value[:60]!r}" for name, value in guess.example.items())
-    say(f"  the first line has {shown}")
-    if guess.other_time_format:
-        say(
-            "  day and month cannot be told apart in these times; they are read as "
-            f"{guess.time_format} (--time-format {guess.other_time_format!r} reads them the other "
-            "way round)"
-        )
-    pattern = re.compile(python_regex(guess.line_format))
-    matched = [found for line in lines if (found := pattern.match(line))]
-    say("  what is stripped, and the message that is left:")
-    for found in matched[:: max(1, len(matched) // _SHOWN)][:_SHOWN]:
-        header = found[0][: found.start("message")].strip()
-        say(f"    {header[:80]!r} | {found['message'][:80]!r}")
 
 
 def row_time(value: Any) -> int | None:

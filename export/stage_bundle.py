@@ -19,7 +19,7 @@ from fluent_krone.detect.rates import Rates, in_tree
 from fluent_krone.detect.witnesses import WitnessFiles
 from fluent_krone.errors import ExportError, RecordError
 from fluent_krone.inputs import read_events
-from fluent_krone.reading.records import as_bytes
+from fluent_krone.reading.values import as_bytes
 
 from . import golden
 from .fit_witnesses import fit_steps

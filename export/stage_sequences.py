@@ -13,7 +13,8 @@ from fluent_krone.core.sessions import SessionSettings
 from fluent_krone.detect.waits import usual_silence_ns
 from fluent_krone.errors import ExportError
 from fluent_krone.inputs import count_events, is_abnormal, read_events, read_labels, read_rows
-from fluent_krone.reading.records import as_bytes, key_text
+from fluent_krone.reading.records import key_text
+from fluent_krone.reading.values import as_bytes
 
 from . import source
 from .context_fields import ContextFields

@@ -10,7 +10,7 @@ from typing import Any
 from .alerts.records import AlertMaker
 from .config import Config
 from .detect.bundle import Bundle
-from .reading.records import as_fields
+from .reading.values import as_fields
 from .types import Alert, Finding
 
 # What a time may be: seconds since 1970, a datetime, or None for "now".

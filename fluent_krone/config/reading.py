@@ -35,7 +35,8 @@ class Input:
     time_format: str | None = parameter(
         STRING,
         None,
-        "The strptime format of `time_field`. Without it all usual forms are read.",
+        "The strptime format of `time_field`. Without it all usual forms are read. Where "
+        "`line_format` has several lines, it may have one for each of them.",
         commands=READING,
     )
     timezone: str | None = parameter(
@@ -56,7 +57,10 @@ class Input:
     line_format: str | None = parameter(
         STRING,
         None,
-        "A regular expression with named groups that cuts a raw line into fields. Where it has a "
+        "A regular expression with named groups that cuts a raw line into fields. Where lines of "
+        "several programs come together, it has several, one on each line; the first that fits "
+        "counts. A group `json` is a record whose usual fields are level, component, time and "
+        "message, with its other fields behind the text of that. Where a format has a "
         "group `header`, that is all before the message, the session key is the first that its "
         "regular expression finds in the whole line. Its groups `date`, `time` and `time_zone` "
         "make the time together, unless `time_field` names a field.",

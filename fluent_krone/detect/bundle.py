@@ -37,7 +37,8 @@ from ..core.parts import Shared
 from ..core.sessions import SessionSettings
 from ..errors import BundleError, ConfigError
 from ..reading.events import EventReader
-from ..reading.records import InputSettings, SessionKey, as_fields
+from ..reading.records import InputSettings, SessionKey
+from ..reading.values import as_fields
 from ..types import LEVELS, Finding
 from .budget import FALSE_ALARMS, Budget, budget_from_json, clearing_of
 from .local_context import LocalContext

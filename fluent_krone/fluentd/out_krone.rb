@@ -59,13 +59,13 @@ module Fluent::Plugin
     config_param :component_field, :string, default: nil
     desc 'The field that holds the event time (ISO 8601, or seconds since 1970). Without it, Fluentd\'s event time counts.'
     config_param :time_field, :string, default: nil
-    desc 'The strptime format of `time_field`. Without it all usual forms are read.'
+    desc 'The strptime format of `time_field`. Without it all usual forms are read. Where `line_format` has several lines, it may have one for each of them.'
     config_param :time_format, :string, default: nil
     desc 'The time zone of times without an offset, by its IANA name, such as `Europe/Berlin`. Without it, the bundle\'s zone is used, or UTC.'
     config_param :timezone, :string, default: nil
     desc 'The field that holds the level, where it has no usual name. Without it, `level`, `severity`, `log.level` and other usual names are looked for; where it is empty, records have no level.'
     config_param :level_field, :string, default: nil
-    desc 'A regular expression with named groups that cuts a raw line into fields. Where it has a group `header`, that is all before the message, the session key is the first that its regular expression finds in the whole line. Its groups `date`, `time` and `time_zone` make the time together, unless `time_field` names a field.'
+    desc 'A regular expression with named groups that cuts a raw line into fields. Where lines of several programs come together, it has several, one on each line; the first that fits counts. A group `json` is a record whose usual fields are level, component, time and message, with its other fields behind the text of that. Where a format has a group `header`, that is all before the message, the session key is the first that its regular expression finds in the whole line. Its groups `date`, `time` and `time_zone` make the time together, unless `time_field` names a field.'
     config_param :line_format, :string, default: nil
     desc 'Only this many bytes of a message are read; the rest is cut off. (default 8k)'
     config_param :max_message_size, :string, default: nil

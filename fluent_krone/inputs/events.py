@@ -5,6 +5,7 @@ Tables that LogLead writes (columns `m_message`, `m_timestamp`) are read as `mes
 
 from __future__ import annotations
 
+import contextlib
 import csv
 import heapq
 import itertools
@@ -13,13 +14,13 @@ import lzma
 import re
 import sys
 import zlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from contextlib import closing
 from pathlib import Path
 from typing import Any
 
 from ..errors import ConfigError
-from ..reading.records import as_fields
+from ..reading.values import as_fields
 from . import kinds
 from .envelopes import OUTER_TIME
 from .file_order import oldest_first
@@ -43,6 +44,11 @@ _UNWRAPPED = (
 _NOT_UNWRAPPED = (
     "plain lines name the ids of the records in JSON between which they stand, so all are read as "
     "text field=%s"
+)
+_UNREADABLE = (OSError, EOFError, ValueError, zlib.error, lzma.LZMAError, csv.Error)
+_AS_TEXT = (
+    "plain lines of other files name the ids of its records, so its lines are read as text too; "
+    "the stream must hand on all lines as they are file=%s"
 )
 # The share of events without a time beyond which a file has none.
 _MOSTLY = 0.5
@@ -97,8 +103,9 @@ def count_events(inputs: Inputs) -> int | None:
     return total
 
 
-def read_rows(path: Path) -> Iterator[dict[str, Any]]:
-    """The rows of a file as they stand in it, a line of text as its `message`.
+def read_rows(path: Path, *, as_text: bool = False) -> Iterator[dict[str, Any]]:
+    """The rows of a file as they stand in it, a line of text as its `message`; `as_text` takes all
+    lines for such.
 
     Raises ConfigError as `read_events`.
     """
@@ -109,7 +116,9 @@ def read_rows(path: Path) -> Iterator[dict[str, Any]]:
                 return
             # The record reader cuts a long message, and counts it.
             csv.field_size_limit(sys.maxsize)
-            kind = kinds.kind_of(source.head_lines(), bare_suffix(path))
+            kind = kinds.TEXT
+            if not as_text:
+                kind = kinds.kind_of(source.head_lines(), bare_suffix(path))
             if kind.note:
                 _log.info("%s file=%s", kind.note, path)
             newline = source.line_end
@@ -121,7 +130,7 @@ def read_rows(path: Path) -> Iterator[dict[str, Any]]:
                     yield from kind.rows(lines)
                 else:
                     yield from kind.rows(_plain(lines))
-    except (OSError, EOFError, ValueError, zlib.error, lzma.LZMAError, csv.Error) as error:
+    except _UNREADABLE as error:
         raise ConfigError(f"{path}: {error}") from None
 
 
@@ -134,15 +143,17 @@ def _plain(lines: Iterator[str]) -> Iterator[str]:
             yield line
 
 
-def _file_events(path: Path, timezone: str | None) -> Iterator[Event]:
+def _file_events(
+    path: Path, timezone: str | None, as_text: Collection[Path] = ()
+) -> Iterator[Event]:
     if is_spool(path):
         yield from spooled_events(path)
     else:
-        yield from oldest_first(_as_it_stands(path, timezone), path)
+        yield from oldest_first(_as_it_stands(path, timezone, path in as_text), path)
 
 
-def _as_it_stands(path: Path, timezone: str | None) -> Iterator[Event]:
-    rows = iter(read_rows(path))
+def _as_it_stands(path: Path, timezone: str | None, as_text: bool) -> Iterator[Event]:
+    rows = iter(read_rows(path, as_text=as_text))
     first = list(itertools.islice(rows, kinds.SAMPLE))
     wrapped = _wrapped_in(first)
     stamps = Stamps(path, timezone, lambda: (str(row.get("message")) for row in read_rows(path)))
@@ -241,10 +252,10 @@ def _merged(files: list[Path], timezone: str | None) -> Iterator[Event]:
     A file is open only while it is its turn, or it would take one descriptor a file.
     """
     waiting: list[tuple[int, int]] = []
+    as_text = _told_of_in_others(files)
     for number, path in enumerate(files):
-        first = next(
-            (t for t, _ in itertools.islice(_file_events(path, timezone), _UNTIMED) if t), None
-        )
+        events = _file_events(path, timezone, as_text)
+        first = next((t for t, _ in itertools.islice(events, _UNTIMED) if t), None)
         waiting.append((first or 0, number))
     heapq.heapify(waiting)
     opened: dict[int, Iterator[Event]] = {}
@@ -252,7 +263,7 @@ def _merged(files: list[Path], timezone: str | None) -> Iterator[Event]:
     while waiting:
         at, number = heapq.heappop(waiting)
         if number not in opened:
-            opened[number] = _file_events(files[number], timezone)
+            opened[number] = _file_events(files[number], timezone, as_text)
         if number in held:
             yield held.pop(number)
         until = waiting[0][0] if waiting else None
@@ -265,6 +276,28 @@ def _merged(files: list[Path], timezone: str | None) -> Iterator[Event]:
             yield event
         else:
             del opened[number]
+
+
+def _told_of_in_others(files: Sequence[Path]) -> frozenset[Path]:
+    """The files of JSON whose ids plain lines of other files name: all are one stream of lines."""
+    records: dict[Path, list[dict[str, Any]]] = {}
+    plain: list[str] = []
+    for path in filter(Path.is_file, files):
+        # What can't be read is told when it is read.
+        with contextlib.suppress(ConfigError, *_UNREADABLE), closing(Source(path)) as source:
+            if source.is_parquet:
+                continue
+            lines = source.head_lines()[: kinds.SAMPLE]
+            kind = kinds.kind_of(lines, bare_suffix(path))
+            if kind is kinds.JSON:
+                records[path] = kinds.json_objects(lines)[0]
+            elif kind in (kinds.TEXT, kinds.MIXED):
+                plain += lines
+    if not records or not tell_of_the_same(plain, itertools.chain(*records.values())):
+        return frozenset()
+    for path in records:
+        _log.info(_AS_TEXT, path)
+    return frozenset(records)
 
 
 def _parquet(path: Path) -> Any:

@@ -16,7 +16,13 @@ from dataclasses import dataclass
 from typing import Any
 
 from .envelopes import OUTER_TIME, opened
-from .files import JOURNAL_BEGINS, unreadable
+from .files import unreadable
+from .journal import (
+    is_journal_export,
+    is_journal_verbose,
+    journal_export_rows,
+    journal_verbose_rows,
+)
 from .markup import cmtrace_rows, element_rows, holds_cmtrace, holds_elements
 from .mixed import tell_of_the_same
 from .printed import holds_maps_over_lines, is_printed_map, map_over_lines_rows, map_rows
@@ -79,18 +85,8 @@ MESSAGE_NAMES = frozenset(
 )
 # `time:…⇥host:…⇥req:…`, labelled values (LTSV).
 _LABELLED = re.compile(r"[A-Za-z_][\w.-]*:[^\t]*(?:\t[A-Za-z_][\w.-]*:[^\t]*){2,}\Z")
-# `journalctl -o export` writes a field a line.
-_JOURNAL_FIELD = re.compile(r"_{0,2}[A-Z][A-Z0-9_]*=")
-# `journalctl -o verbose` writes a line with the time and the cursor, and below it a field a line,
-# which are indented; further lines of a field are indented to where its value begins.
-_VERBOSE_TIME = re.compile(
-    rf"(?:[A-Z][a-z]{{2}} )?(?P<time>{_ISO_TIME}(?: [A-Z]+)?) \[s=[0-9a-f]+;"
-)
-_VERBOSE_FIELD = re.compile(r" {4}(?P<name>_{0,2}[A-Z][A-Z0-9_]*)=(?P<value>.*)", re.DOTALL)
 # A field or an entry of a list in YAML.
 _YAML_FIELD = re.compile(r" *(?:- +)?[A-Za-z_][\w.-]*:(?: |\Z)")
-# Bytes of the size before a field of the journal's export.
-_SIZE_BYTES = 8
 _LEVEL = re.compile(r"(?i:trace|debug|info|notice|warn(?:ing)?|error|err|fatal|critical|panic)\Z")
 
 
@@ -113,6 +109,8 @@ def kind_of(head: Sequence[str], suffix: str = "") -> FileKind:
         return _json_kind(objects, others)
     for kind, fits in _BY_FORM:
         if lines and sum(map(fits, lines)) >= MOST * len(lines):
+            if kind is SHOWN and _tell_of_shown(lines):
+                return MIXED
             return kind
     for kind, holds in _BY_LINES:
         if lines and holds(lines):
@@ -295,6 +293,13 @@ def _is_shown(line: str) -> bool:
     return record is not None and not MESSAGE_NAMES.isdisjoint(record)
 
 
+def _tell_of_shown(lines: Sequence[str]) -> bool:
+    """Whether lines without JSON behind a name tell of the same executions as the others."""
+    plain = [line for line in lines if not _is_shown(line)]
+    found = filter(None, map(_SHOWN.match, lines))
+    return tell_of_the_same(plain, filter(None, (json_object(one["json"]) for one in found)))
+
+
 def _is_labelled(line: str) -> bool:
     return _LABELLED.match(line.rstrip("\r\n")) is not None
 
@@ -312,72 +317,6 @@ def _is_yaml(lines: Sequence[str]) -> bool:
     return begins > 1 and fields + begins >= MOST * len(lines)
 
 
-def _is_journal_export(lines: Sequence[str]) -> bool:
-    if lines[0].encode("utf-8", "replace").startswith(JOURNAL_BEGINS):
-        return True
-    return sum(map(bool, map(_JOURNAL_FIELD.match, lines))) >= MOST * len(lines)
-
-
-def _is_journal_verbose(lines: Sequence[str]) -> bool:
-    # Older versions put a line with the span of the journal first.
-    begins = any(map(_VERBOSE_TIME.match, lines[:2]))
-    return begins and any(map(_VERBOSE_FIELD.match, lines))
-
-
-def _journal_export_rows(lines: Iterable[str]) -> Rows:
-    """Records of `journalctl -o export`: a field a line, and an empty line behind each record.
-
-    A field with control characters is its name, and then its size in bytes and its bytes.
-    """
-    record: Record = {}
-    rest = iter(lines)
-    for line in rest:
-        name, sign, value = line.rstrip("\r\n").partition("=")
-        if sign:
-            record[name] = value
-        elif name:
-            record[name] = _sized_value(rest)
-        elif record:
-            yield record
-            record = {}
-    if record:
-        yield record
-
-
-def _journal_verbose_rows(lines: Iterable[str]) -> Rows:
-    """Records of `journalctl -o verbose`."""
-    record: Record = {}
-    name = ""
-    for line in lines:
-        begin = _VERBOSE_TIME.match(line)
-        field = _VERBOSE_FIELD.match(line.rstrip("\r\n"))
-        if begin:
-            if record:
-                yield record
-            record = {OUTER_TIME: begin["time"]}
-            name = ""
-        elif field:
-            name = field["name"]
-            record[name] = field["value"]
-        elif name and len(record[name]) < _LONGEST:
-            record[name] += "\n" + line.strip()
-    if record:
-        yield record
-
-
-def _sized_value(rest: Iterator[str]) -> str:
-    """A field whose size stands before it; the lines of its bytes are taken."""
-    packed = b""
-    size = _SIZE_BYTES
-    for line in rest:
-        packed += line.encode("utf-8", "surrogateescape")
-        if len(packed) >= _SIZE_BYTES:
-            size = _SIZE_BYTES + int.from_bytes(packed[:_SIZE_BYTES], "little")
-        if len(packed) > min(size, _LONGEST):
-            break
-    return packed[_SIZE_BYTES:size].decode("utf-8", "surrogateescape")
-
-
 TEXT = FileKind("text", "plain text", _text_rows)
 YAML = FileKind(
     "text",
@@ -390,13 +329,12 @@ MIXED = FileKind(
     "text",
     "plain text with lines of JSON",
     _text_rows,
-    "some lines are JSON and others are not, so each is read as plain text: "
-    "for the fields of those in JSON, write them into a file of their own (grep '^{')",
+    "some lines are JSON and others are not, so the stream is taken for one of plain lines",
 )
 CSV = FileKind("csv", "a table", csv_rows(","))
 NAMED = FileKind("named", "a table whose comments name its columns", named_rows)
-JOURNAL_EXPORT = FileKind("journal", "the journal's export format", _journal_export_rows)
-JOURNAL_VERBOSE = FileKind("journal", "the journal's verbose format", _journal_verbose_rows)
+JOURNAL_EXPORT = FileKind("journal", "the journal's export format", journal_export_rows)
+JOURNAL_VERBOSE = FileKind("journal", "the journal's verbose format", journal_verbose_rows)
 JSON = FileKind("json", "JSON lines", _json_rows)
 JSON_WHOLE = FileKind("json", "JSON objects", whole_json_rows)
 DOCKER = FileKind("docker", "Docker's JSON lines", _docker_rows)
@@ -418,6 +356,7 @@ _MAPS_NOTE = (
 )
 MAPS = FileKind("maps", "maps as programs print them", map_rows, _MAPS_NOTE)
 MAPS_OVER_LINES = FileKind("maps", "maps over several lines", map_over_lines_rows, _MAPS_NOTE)
+SHOWN = FileKind("json", "JSON behind names and times", _framed_rows(_SHOWN))
 CRI = FileKind("cri", "lines of a container runtime (CRI)", _cri_rows)
 _BY_FORM: tuple[tuple[FileKind, Callable[[str], bool]], ...] = (
     (CRI, _has_form(_CRI)),
@@ -430,7 +369,7 @@ _BY_FORM: tuple[tuple[FileKind, Callable[[str], bool]], ...] = (
             (_BIT_STDOUT, "lines of Fluent Bit's standard output"),
         )
     ),
-    (FileKind("json", "JSON behind names and times", _framed_rows(_SHOWN)), _is_shown),
+    (SHOWN, _is_shown),
     (MAPS, is_printed_map),
     (FileKind("ltsv", "labelled values", _labelled_rows), _is_labelled),
 )
@@ -443,6 +382,6 @@ _BY_LINES: tuple[tuple[FileKind, Callable[[Sequence[str]], bool]], ...] = (
     (MAPS_OVER_LINES, holds_maps_over_lines),
     (JSON_WHOLE, is_whole_json),
     (NAMED, has_named_fields),
-    (JOURNAL_EXPORT, _is_journal_export),
-    (JOURNAL_VERBOSE, _is_journal_verbose),
+    (JOURNAL_EXPORT, is_journal_export),
+    (JOURNAL_VERBOSE, is_journal_verbose),
 )

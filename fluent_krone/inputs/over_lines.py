@@ -17,7 +17,7 @@ from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
-from ..reading.records import GOES_ON
+from ..reading.line_formats import GOES_ON
 from .stamps import begins_with_stamp
 
 _log = logging.getLogger(__name__)

@@ -25,6 +25,7 @@ from pathlib import Path
 
 from ..errors import RecordError
 from ..reading.date_order import day_comes_first, is_ambiguous
+from ..reading.json_lines import read_json_line
 from ..reading.time_words import ABBREVIATIONS, month_of
 from ..reading.times import TimeReader
 from .files import written_ns
@@ -125,6 +126,8 @@ class Stamps:
 
     def time(self, line: str) -> int | None:
         """The line's time in ns; None where it does not begin with such a stamp."""
+        if line.startswith("{"):
+            return self._of_json(line)
         if found := _YEARLESS.match(line) or _DAY_OF_YEAR.match(line):
             return self._yearless(found)
         if found := _whole_stamp(line):
@@ -163,6 +166,16 @@ class Stamps:
         """The time of a stamp with its year, by which several files are put in order."""
         try:
             return self._times.read(stamp)
+        except RecordError:
+            return None
+
+    def _of_json(self, line: str) -> int | None:
+        """The time in a line of JSON among lines of text."""
+        record = read_json_line(line.encode("utf-8", "replace"))
+        if record is None or "time" not in record:
+            return None
+        try:
+            return self._times.read(record["time"])
         except RecordError:
             return None
 

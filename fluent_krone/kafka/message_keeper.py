@@ -27,7 +27,7 @@ from ..errors import RecordError
 from ..keeping.annotation import Annotator
 from ..keeping.entries import NotARecord, events_of, id_of, plain
 from ..keeping.releases import EVENT, first_ref_of, items_of
-from ..reading.records import as_bytes
+from ..reading.values import as_bytes
 from ..runtime.keeper import Keeper, keep_rule
 from .changelog import KeptRows, Row, row_saved
 from .clients import LARGEST_BYTES, Topics

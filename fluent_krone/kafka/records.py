@@ -13,8 +13,9 @@ from ..errors import ConfigError, RecordError
 from ..reading.accessor import field_getter
 from ..reading.events import EventReader
 from ..reading.otlp import logs_of
-from ..reading.records import SessionKey, as_bytes, as_fields
+from ..reading.records import SessionKey
 from ..reading.seam import Aside, Events, Found, Read, reading_by
+from ..reading.values import as_bytes, as_fields
 
 # The header in which `kafka-key` hands on the tag of a message.
 TAG_HEADER = "krone.tag"

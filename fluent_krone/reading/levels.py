@@ -12,7 +12,8 @@ from typing import Any
 
 from .accessor import field_getter, is_path, path_steps
 from .excerpt import Excerpt
-from .records import RecordReader, as_bytes
+from .records import RecordReader
+from .values import as_bytes
 
 # The fields of OpenTelemetry's numbers.
 OF_OTEL = (b"severity_number", b"severityNumber", b"SeverityNumber")

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 
-from .records import python_regex
+from .line_formats import python_regex
 from .templates import WILDCARD
 
 # Characters. The rest of a longer message, like its second line and all below, is one wildcard.

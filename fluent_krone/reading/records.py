@@ -10,9 +10,11 @@ from datetime import UTC, datetime
 from typing import Any
 
 from ..errors import ConfigError, RecordError
-from .accessor import Fields, field_getter, joined, message_getter
+from .accessor import Fields, field_getter, message_getter
 from .cache import Generation
+from .line_formats import HEADER, MESSAGE, LineFormat, LineFormats, compile_bytes, formats_in
 from .times import TimeReader, zone_of
+from .values import as_bytes
 
 SessionKey = tuple[bytes, ...]
 # Bytes of all component names whose prefix is remembered. A field that is no component, such as a
@@ -22,37 +24,9 @@ _COMPONENT_BYTES = 4_000_000
 _ENTRY_BYTES = 200
 # Colours and other control sequences of a terminal; they belong to no message.
 ANSI = re.compile(rb"\x1b(?:\[[0-?]*[ -/]*[@-~]|\][^\x07\x1b]*(?:\x07|\x1b\\)|[@-Z\\-_])")
-# How the lines of a panic of Go begin.
-_OF_A_PANIC = r"panic: |goroutine \d+ \[|[\w./*()-]+\((?:0x|\.\.\.\)|\{0x)|created by "
-# Lines that part records, and the time that ausearch writes before each.
-_OF_PARTING = r"(?:[-=*_#]{3,}|time->.*+)\s*\Z"
-# Frames of stack traces: of Java, of PHP, of Python where its indents are lost, and of Go, whose
-# frames are a function's name and a place in a file.
-_OF_A_FRAME = (
-    r"at [\w.$<>]+\(|#\d+ (?:[/{\[]|[A-Z]:\\)|File \"[^\"]+\", line \d"
-    r"|[\w-]+(?:\.[\w-]+)+/[\w./@()*-]+(?::\d+)?\s*\Z"
-)
-# What is written before and between them.
-_OF_A_TRACE = (
-    r"Caused by: |Suppressed: |\.\.\. \d+ more|Traceback \(|During handling of |Stack trace:\s*\Z"
-    r"|\[stacktrace\]|The above exception|--- End of "
-)
-# An element of a document that a record contains.
-_OF_MARKUP = r"<[/?!]?[A-Za-z][^<>]*>(?:.*</[\w:.-]+>)?\s*\Z"
-# How a line begins that goes on from the one before, wherever it is not indented.
-GOES_ON = "|".join(
-    (_OF_A_FRAME, _OF_A_TRACE, _OF_MARKUP, _OF_PARTING, _OF_A_PANIC, r"[)}\]\"',;]+\s*\Z")
-)
-# Lines without a header that go on from the one before.
-_CONTINUATION = re.compile(
-    rb"\s|\Z|[\w.$]*(?:Exception|Error|Throwable)(?::|\s*\Z)|" + GOES_ON.encode()
-)
 # The name under which a record that was kept of a stream carries the tag that it came with. It
 # begins with a zero byte, as no field of a log does.
 TAG = b"\0tag"
-# The group of `line_format` that is the whole header, where the session key is in the header. The
-# key is then the first that its regex finds in the whole line.
-HEADER = b"header"
 # Bytes of a facet's value. Values that tell steps apart are short words and codes.
 _LONGEST_FACET = 40
 
@@ -85,8 +59,8 @@ class InputSettings:
             raise ConfigError("session_key takes one /regex/ at most")
         if self.timezone is not None:
             zone_of(self.timezone)
-        if self.time_format is not None:
-            _check_time_format(self.time_format)
+        for time_format in filter(None, formats_in(self.time_format)):
+            _check_time_format(time_format)
 
     def override(self, **values: Any) -> InputSettings:
         """These settings, with those of the operator that are given (not None) in their place."""
@@ -109,64 +83,11 @@ def _is_regex(part: str) -> bool:
     return len(part) > 2 and part[0] == part[-1] == "/"
 
 
-def python_regex(pattern: str) -> str:
-    """A regular expression whose named groups may be Ruby's, `(?<name>…)`, as Python writes it."""
-    return re.sub(r"\(\?<(?=[A-Za-z_])", "(?P<", pattern)
-
-
-def compile_bytes(what: str, pattern: str) -> re.Pattern[bytes]:
-    """A regular expression over bytes, with named groups as Ruby or Python writes them.
-
-    Raises ConfigError, which names the parameter `what`.
-    """
-    try:
-        return re.compile(python_regex(pattern).encode())
-    except (re.error, ValueError, OverflowError, RecursionError) as error:
-        raise ConfigError(f"{what}: {pattern!r} is not a regular expression: {error}") from None
-
-
-def _time_groups(time_format: str | None) -> tuple[bytes, ...]:
-    """The groups of `line_format` that make a time together, in their order."""
-    if time_format and "%z" not in time_format.lower():
-        # It could not read a zone.
-        return (b"date", b"time")
-    return (b"date", b"time", b"time_zone")
-
-
 def _getter(name: str | None) -> Callable[[Fields], Any] | None:
     """`field_getter`, where a field is named at all."""
     if not name:
         return None
     return field_getter(name)
-
-
-def as_bytes(value: Any) -> bytes:
-    """A field's value as text in bytes."""
-    if isinstance(value, bytes):
-        return value
-    if isinstance(value, list):
-        return joined(value)
-    text = str(value)
-    try:
-        return text.encode("utf-8", "surrogateescape")
-    # JSON's \ud800 is half a character.
-    except UnicodeEncodeError:
-        return text.encode("utf-8", "replace")
-
-
-def as_fields(value: Any) -> Any:
-    """A record, or a part of it, as the inputs hand it on: names and texts are bytes, numbers stay.
-
-    >>> as_fields({"message": "hi", "http": {"status": 500}})
-    {b'message': b'hi', b'http': {b'status': 500}}
-    """
-    if isinstance(value, list):
-        return [as_fields(v) for v in value]
-    if isinstance(value, dict):
-        return {as_bytes(name): as_fields(v) for name, v in value.items()}
-    if isinstance(value, bool | int | float) or value is None:
-        return value
-    return as_bytes(value)
 
 
 class _Prefixes(dict[bytes, bytes]):
@@ -184,6 +105,15 @@ class _Prefixes(dict[bytes, bytes]):
             self._generation.take(_ENTRY_BYTES + len(component) + len(prefix))
             self[component] = prefix
         return prefix
+
+
+@dataclass(slots=True)
+class _Cut:
+    """A line that was cut: its format, the groups of that, and these with the record's fields."""
+
+    form: LineFormat
+    groups: dict[bytes, Any]
+    fields: Fields
 
 
 class RecordReader:
@@ -212,15 +142,12 @@ class RecordReader:
         self._facets = [field_getter(name) for name in settings.facet_fields]
         self._component = _getter(settings.component_field)
         self._prefixes = _Prefixes(max_message_size)
-        self._line: re.Pattern[bytes] | None = None
-        # The last record whose line was cut, and its fields with those of the header: its level is
-        # mostly asked for at once.
-        self._cut: tuple[Any, Fields] = (None, {})
+        self._lines: LineFormats | None = None
         if settings.line_format:
-            self._line = compile_bytes("line_format", settings.line_format)
-            if "message" not in self._line.groupindex:
-                raise ConfigError("line_format needs a group named message: (?<message>.*)")
-        self._has_keyed_header = self._line is not None and HEADER.decode() in self._line.groupindex
+            self._lines = LineFormats(settings.line_format, settings.time_format, settings.timezone)
+        # The last record whose line was cut: its level is mostly asked for at once.
+        self._last: tuple[Any, _Cut | None] = (None, None)
+        self._has_keyed_header = self._lines is not None and self._lines.are_keyed
         self._parts = [self._part(part) for part in settings.session_key]
         # The session key's regex, where the key consists of nothing else: the usual case, which
         # has a short way of its own.
@@ -228,10 +155,10 @@ class RecordReader:
         if len(settings.session_key) == 1:
             self.sole_regex = self._regex_of(settings.session_key[0])
         self._time = _getter(settings.time_field)
-        self._times = TimeReader(settings.time_format, settings.timezone)
-        self.has_time = self._time is not None or (
-            self._line is not None and bool({"time", "date"} & self._line.groupindex.keys())
-        )
+        self.has_time = self._lines is not None and self._lines.has_time
+        if self._time is not None:
+            self.has_time = True
+            self._times = TimeReader(settings.time_format, settings.timezone)
 
     def read(self, tag: bytes, record: Any) -> tuple[bytes, list[SessionKey]]:
         """The text to match and the keys of its sessions.
@@ -248,8 +175,10 @@ class RecordReader:
             message = self._text(message)
         if b"\x1b" in message:
             message = ANSI.sub(b"", message)
-        if self._line is not None:
-            message, record = self._cut_line(message, record)
+        if self._lines is not None:
+            cut = self._cut_line(message, record)
+            message = cut.fields[MESSAGE]
+            record = cut.fields
         text: bytes = message.strip()
         if not text:
             raise RecordError("no_message", "the message is empty")
@@ -277,12 +206,17 @@ class RecordReader:
 
     def fields(self, record: Fields) -> Fields:
         """The record's fields, with those of its line's header. Raises RecordError as `read`."""
-        if self._line is None:
+        if self._lines is None:
             return record
-        if record is self._cut[0]:
-            return self._cut[1]
-        line = ANSI.sub(b"", self._text(self._message(record)))
-        return self._cut_line(line, record)[1]
+        return self._cut_of(record).fields
+
+    def key_is_in_line(self, record: Fields) -> bool:
+        """Whether the session key may stand anywhere in the line, as where several programs write
+        lines of text: one has it in its header, another one in its message.
+        """
+        if self._lines is None or not self._lines.are_several:
+            return False
+        return not self._cut_of(record).form.is_json
 
     def facets(self, record: Fields) -> list[bytes | None]:
         """The values that stand before the message in brackets; None where a field is absent."""
@@ -320,40 +254,28 @@ class RecordReader:
         It is that of `time_field`, or of the groups of `line_format` that make a time together.
         Raises RecordError `bad_time`.
         """
-        groups: dict[bytes, bytes] = {}
-        if self._line is not None:
-            line = ANSI.sub(b"", as_bytes(self._message(record))[: self.max_size])
-            groups = self._groups(line)
-        if self._time is not None:
-            value = self._time({**record, **groups})
-        else:
-            names = _time_groups(self.settings.time_format)
-            value = b" ".join(groups[name] for name in names if name in groups)
+        if self._time is None:
+            cut = self._cut_of(record)
+            return cut.form.time(cut.groups)
+        value = self._time(self.fields(record))
         if isinstance(value, dict | bool) or value is None:
             raise RecordError("bad_time", f"{str(value)[:40]} is not a time")
         return self._times.read(value)
 
-    def _cut_line(self, line: bytes, record: Fields) -> tuple[bytes, Fields]:
-        groups = self._groups(line)
-        message = groups.get(b"message", b"").strip()
-        fields = {**record, **groups, b"message": message}
-        self._cut = (record, fields)
-        return message, fields
+    def _cut_of(self, record: Fields) -> _Cut:
+        """How the line of a record is cut. Raises RecordError as `read`."""
+        last, cut = self._last
+        if record is last and cut is not None:
+            return cut
+        return self._cut_line(ANSI.sub(b"", self._text(self._message(record))), record)
 
-    def _groups(self, line: bytes) -> dict[bytes, bytes]:
-        assert self._line
-        # The header of a record may go over two lines: a line end is as good as a blank.
-        match = self._line.match(line.replace(b"\n", b" "))
-        if not match:
-            if _CONTINUATION.match(line):
-                raise RecordError("continuation", "the line goes on from the one before")
-            raise RecordError("line_format", "the line does not match line_format")
-        groups = {
-            name.encode(): value for name, value in match.groupdict().items() if value is not None
-        }
-        if b"\n" in line:
-            groups = {name: line[slice(*match.span(name.decode()))] for name in groups}
-        return groups
+    def _cut_line(self, line: bytes, record: Fields) -> _Cut:
+        assert self._lines
+        form, groups = self._lines.cut(line)
+        message = groups.get(MESSAGE, b"").strip()
+        cut = _Cut(form, groups, {**record, **groups, MESSAGE: message})
+        self._last = (record, cut)
+        return cut
 
     def capped(self, keys: list[SessionKey]) -> list[SessionKey]:
         """At most `max_keys` of them; the rest are counted.
@@ -369,9 +291,9 @@ class RecordReader:
 
     def _matches(self, regex: re.Pattern[bytes], record: Fields, message: bytes) -> list[bytes]:
         """The keys that the regex finds in the message, or the one of the line's header."""
-        if not self._has_keyed_header:
+        if not self._has_keyed_header or HEADER not in record:
             return regex.findall(message)
-        found = regex.search(record.get(HEADER, b"") + message)
+        found = regex.search(record[HEADER] + message)
         if found is None:
             return []
         return [found[regex.groups]]

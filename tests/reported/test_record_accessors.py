@@ -25,7 +25,8 @@ from fluent_krone.detect.bundle import Bundle, load_bundle
 from fluent_krone.errors import ConfigError
 from fluent_krone.reading.accessor import field_getter, message_getter
 from fluent_krone.reading.levels import levels_of
-from fluent_krone.reading.records import InputSettings, RecordReader, as_fields
+from fluent_krone.reading.records import InputSettings, RecordReader
+from fluent_krone.reading.values import as_fields
 from fluent_krone.runtime.misfit import Misfit
 
 RECORD = as_fields(

@@ -27,7 +27,7 @@ from fluent_krone.config import Config
 from fluent_krone.core.engine import Engine
 from fluent_krone.demo.simulator import SimulatedSession, simulate, stream
 from fluent_krone.detect.bundle import load_bundle
-from fluent_krone.reading.records import as_fields
+from fluent_krone.reading.values import as_fields
 from fluent_krone.runtime.misfit import Misfit
 from fluent_krone.transport.forward import Chunk
 

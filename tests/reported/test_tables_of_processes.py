@@ -23,7 +23,7 @@ from export.pauses import Pauses
 from export.stages import Options
 from fluent_krone.inputs import read_events
 from fluent_krone.inputs.file_order import is_jumbled
-from fluent_krone.reading.records import as_fields
+from fluent_krone.reading.values import as_fields
 
 STEPS = ("Create Order", "Check Credit", "Approve", "Ship Goods", "Send Invoice", "Close")
 DAY_NS = 86_400 * 10**9

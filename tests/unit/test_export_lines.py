@@ -15,7 +15,8 @@ from export.session_key import option_of, suggest_session_keys
 from fluent_krone.config import parse_duration
 from fluent_krone.errors import RecordError
 from fluent_krone.inputs import read_events
-from fluent_krone.reading.records import InputSettings, RecordReader, python_regex
+from fluent_krone.reading.line_formats import python_regex
+from fluent_krone.reading.records import InputSettings, RecordReader
 
 # One line of each header, and what is in it.
 HEADERS = {

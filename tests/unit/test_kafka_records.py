@@ -21,8 +21,9 @@ from fluent_krone.kafka.records import (
     session_header,
     session_of,
 )
-from fluent_krone.reading.records import InputSettings, RecordReader, as_fields
+from fluent_krone.reading.records import InputSettings, RecordReader
 from fluent_krone.reading.templates import TemplateMatcher
+from fluent_krone.reading.values import as_fields
 
 
 class Message:

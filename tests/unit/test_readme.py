@@ -12,8 +12,9 @@ import pytest
 from fluent_krone.alerts.records import AlertMaker
 from fluent_krone.config import Config
 from fluent_krone.detect.bundle import load_bundle
-from fluent_krone.reading.records import as_fields, python_regex
+from fluent_krone.reading.line_formats import python_regex
 from fluent_krone.reading.times import parse_time
+from fluent_krone.reading.values import as_fields
 
 REPOSITORY = Path(__file__).parents[2]
 

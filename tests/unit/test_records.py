@@ -12,12 +12,9 @@ import pytest
 
 from fluent_krone.errors import ConfigError, RecordError, SetAside
 from fluent_krone.reading.accessor import field_getter
-from fluent_krone.reading.records import (
-    InputSettings,
-    RecordReader,
-    as_bytes,
-)
+from fluent_krone.reading.records import InputSettings, RecordReader
 from fluent_krone.reading.times import parse_time
+from fluent_krone.reading.values import as_bytes
 
 
 def reader(*session_key: str, **options: Any) -> RecordReader:

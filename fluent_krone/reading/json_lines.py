@@ -1,0 +1,110 @@
+"""A line of JSON among lines of text, read as the line that a logger of text would have written.
+
+Where a line holds one object, its usual fields are the parts of a header, and its message is the
+text with the other fields behind it, as `name=value`: so loggers write them that can do both.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+# The usual names of a message, the surest first, …
+_MESSAGES = ("message", "msg", "@message", "short_message", "log", "event", "text", "body", "@m")
+# … of a time …
+_TIMES = (
+    *("time", "timestamp", "@timestamp", "ts", "datetime", "date", "asctime", "eventTime"),
+    *("t", "@t"),
+)
+# … and of a logger. pino and bunyan call it `name`, beside the process.
+_COMPONENTS = (
+    *("component", "logger", "loggerName", "logger_name", "log.logger", "module"),
+    *("SourceContext", "name"),
+)
+_BESIDE_A_NAME = ("pid", "hostname")
+_LEVELS = (
+    *("level", "severity", "lvl", "loglevel", "log_level", "levelname", "level_name", "log.level"),
+    *("severity_text", "@l", "@level", "logLevel", "LogLevel", "Level", "level_value"),
+)
+# Fields that say where a line was written, or repeat the stack of an error.
+_BESIDE = frozenset(
+    (
+        *("caller", "pid", "tid", "thread", "thread_name", "threadName", "hostname", "host"),
+        *("source", "file", "line", "lineno", "func", "funcName", "function", "v", "@version"),
+        *(
+            "stack",
+            "stacktrace",
+            "stack_trace",
+            "exception",
+            "traceback",
+            "exc_info",
+            "error.stack",
+        ),
+        *("service", "service.name", "app", "version", "env"),
+    )
+)
+# Objects inside one another that are looked into.
+_DEEPEST = 3
+
+
+def read_json_line(text: bytes) -> dict[str, Any] | None:
+    """The fields of a line that is an object, with `message` and, where there are such, `time` and
+    `component` as a line of text would have them. None for any other line.
+
+    >>> found = read_json_line(b'{"ts": 17.5, "logger": "pay", "msg": "paid", "amount": 5}')
+    >>> found["time"], found["component"], found["message"]
+    (17.5, 'pay', 'paid amount=5')
+    """
+    try:
+        record = json.loads(text)
+    except (ValueError, RecursionError):
+        return None
+    if not isinstance(record, dict):
+        return None
+    message = _first(_MESSAGES, record)
+    component = _first(_COMPONENTS, record)
+    if component == "name" and not all(name in record for name in _BESIDE_A_NAME):
+        component = None
+    time = _first(_TIMES, record)
+    taken = _BESIDE.union(_LEVELS, filter(None, (message, component, time)))
+    parts = []
+    if message is not None:
+        parts.append(str(record[message]).strip())
+    parts += _pairs(record, taken)
+    found = {**record, "message": " ".join(parts)}
+    if component is not None:
+        found["component"] = record[component]
+    if time is not None:
+        found["time"] = record[time]
+    return found
+
+
+def _first(names: tuple[str, ...], record: Mapping[str, Any]) -> str | None:
+    """The first of several names under which a record has a text or a number."""
+    return next((name for name in names if _is_plain(record.get(name))), None)
+
+
+def _is_plain(value: Any) -> bool:
+    return isinstance(value, str | int | float) and not isinstance(value, bool) and value != ""
+
+
+def _pairs(
+    record: Mapping[str, Any], taken: frozenset[str], above: str = "", depth: int = 1
+) -> Iterator[str]:
+    """The fields that are left, each as `name=value`."""
+    for key, value in record.items():
+        name = above + key
+        if name in taken or value is None or isinstance(value, list):
+            continue
+        if isinstance(value, dict):
+            if depth < _DEEPEST:
+                yield from _pairs(value, taken, f"{name}.", depth + 1)
+        elif isinstance(value, bool):
+            yield f"{name}={str(value).lower()}"
+        elif isinstance(value, str) and (" " in value or not value):
+            # A text of several lines is a stack, whatever its name.
+            if "\n" not in value:
+                yield f'{name}="{value}"'
+        else:
+            yield f"{name}={value}"

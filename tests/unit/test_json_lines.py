@@ -1,0 +1,80 @@
+"""Lines of JSON are read as a logger of text would have written them."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import pytest
+
+from fluent_krone.reading.json_lines import read_json_line
+
+
+def read(**record: Any) -> dict[str, Any]:
+    found = read_json_line(json.dumps(record).encode())
+    assert found is not None
+    return found
+
+
+@pytest.mark.parametrize(
+    ("record", "component", "message"),
+    [
+        # zap
+        (
+            {
+                "level": "info",
+                "ts": 1.5,
+                "logger": "pay",
+                "caller": "a.go:7",
+                "msg": "paid",
+                "n": 5,
+            },
+            "pay",
+            "paid n=5",
+        ),
+        # pino
+        (
+            {"level": 30, "time": 1, "pid": 1, "hostname": "h", "name": "web", "msg": "up"},
+            "web",
+            "up",
+        ),
+        # a name is no logger where nothing speaks for it
+        ({"name": "Ann", "msg": "signed in"}, None, "signed in name=Ann"),
+        # nested fields, texts with blanks, truths; lists are left out
+        (
+            {
+                "msg": "sent",
+                "http": {"status": 200, "ok": True},
+                "to": "a b",
+                "ids": [1],
+                "no": None,
+            },
+            None,
+            'sent http.status=200 http.ok=true to="a b"',
+        ),
+        # a stack, whatever its name
+        ({"msg": "failed", "err": "E: x\n at a.b"}, None, "failed"),
+        # without a text
+        ({"ts": 1, "method": "GET", "status": 200}, None, "method=GET status=200"),
+    ],
+)
+def test_the_message_has_the_fields_that_are_no_header(
+    record: dict[str, Any], component: str | None, message: str
+) -> None:
+    found = read(**record)
+    assert found["message"] == message
+    assert found.get("component") == component
+
+
+def test_its_own_fields_stay() -> None:
+    found = read(ts=7, msg="paid", trace_id="4bf9")
+    assert (found["time"], found["ts"], found["trace_id"]) == (7, 7, "4bf9")
+
+
+@pytest.mark.parametrize("line", [b"[1]", b"{", b'{"a":1} x', b"7", b"\xff"])
+def test_what_is_no_record_is_none(line: bytes) -> None:
+    assert read_json_line(line) is None
+
+
+def test_an_object_that_is_nested_too_deep_is_none() -> None:
+    assert read_json_line(b'{"a":' * 100_000 + b"1" + b"}" * 100_000) is None
