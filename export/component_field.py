@@ -22,8 +22,9 @@ _NAMES = (
     *("module", "subsystem", "syslogidentifier", "modul", "modulo", "komponente", "composant"),
     *("componente", "コンポーネント", "组件", "模块", "модуль", "компонент"),
 )
-# The name of Monolog's loggers, as far as it stands beside the name of a level.
-_OF_MONOLOG = ("levelname", "channel")
+# The name of a level, beside which Monolog and Python's logging write that of the logger.
+_BESIDE_LEVEL = "levelname"
+_OF_MONOLOG, _OF_PYTHON = "channel", "name"
 _NAMES_OF_MUCH = ("target", "category", "name", "class", "classname", "source")
 # `com.acme.Pump`, `app::api`
 _LOGGER = re.compile(rb"[A-Za-z_][\w$-]*(?:(?:\.|::)[\w$<>-]+)+")
@@ -44,8 +45,10 @@ def find_component_field(sample: list[dict[bytes, Any]], say: Callable[[str], No
             # `logger.name`, nested in whatever else
             written.setdefault("".join(map(str, path_steps(name)[-2:])).lower(), name)
     sure: tuple[str, ...] = _NAMES
-    if _OF_MONOLOG[0] in written:
-        sure = (*_NAMES, _OF_MONOLOG[1])
+    if _BESIDE_LEVEL in written:
+        sure = (*_NAMES, _OF_MONOLOG)
+        if not is_path(written.get(_OF_PYTHON, "$.")):
+            sure = (_OF_PYTHON, *sure)
     for spelling in (*sure, *_NAMES_OF_MUCH):
         found = written.get(spelling)
         is_sure = spelling in sure

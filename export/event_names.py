@@ -58,6 +58,7 @@ _BESIDE = re.compile(
     r"|api_?version|schema.*|ecs\..*|_(?:index|type|score|id)|log_?name|user_?agent|.*user-agent.*"
     r"|severity_?(?:text|number)|level_?value|@[tlir]|event\.dataset|service\.name|log\..*|s"
     r"|source_?context|category|insert_?id|e?cs_?version|date|clock"
+    r"|end_?of_?batch|(?:.*[_.])?(?:remote|client|peer|src|source)[_.]?port"
     r"|nano_?of_?second|nano(?:second)?s|sequence_?number|epoch.*|.*[ _]time|.*stamp",
     re.I,
 )

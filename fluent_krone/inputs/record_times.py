@@ -35,7 +35,8 @@ _TIME_NAMES = (
 _JOURNAL_TIMES = ("_SOURCE_REALTIME_TIMESTAMP", "__REALTIME_TIMESTAMP")
 # Parts of a name that speaks of a time.
 SPEAKS_OF_TIME = re.compile(
-    r"time|date|epoch|stamp|clock|when|zeit|datum|fecha|hora|heure|日時|時刻|时间|(?:^|[_.@])(?:ts|start)$|^@?t$|_at$|At$",
+    r"time|date|epoch|stamp|clock|when|zeit|datum|fecha|hora|heure|日時|時刻|时间|(?:^|[_.@])(?:ts|start)$|^@?t$|_at$|At$"
+    r"|(?:^|[_.])(?:created|occurred|published|received)$",
     re.IGNORECASE,
 )
 # Names that are rather those of the moment of an event than of one in its life.

@@ -69,6 +69,21 @@ def test_a_component_by_its_name(name: str, value: Any, accessor: str, tmp_path:
     assert reader.read(b"", record)[0].decode() == f"{component}: {text_of(0)}"
 
 
+def test_the_name_of_a_python_logger_is_before_its_module(tmp_path: Path) -> None:
+    """Was wrong: the module was taken, which is the name of a file, and `views` in all of them."""
+    path = put(
+        tmp_path,
+        lambda n: {
+            "asctime": time_of(n),
+            "name": ["shop.cart", "shop"][n % 2],
+            "levelname": "INFO",
+            "module": "views",
+            "message": text_of(n),
+        },
+    )
+    assert settings_of(path, []).component_field == "name"
+
+
 def test_the_channel_of_monolog_is_a_component(tmp_path: Path) -> None:
     """Was not found: elsewhere, a channel is where a customer came from."""
     for name, expected in (("level_name", "channel"), ("rank", None)):

@@ -424,6 +424,23 @@ PRODUCTS: dict[str, Product] = {
                 "level": s.of(*["info"] * 3, "warn")}) + "\n" for s in ALL),
         "order_id",
     ),
+    "events of a payment service": Product(
+        lines(
+            lambda s: {"id": f"evt_{s.order}_{s.number}", "object": "event",
+                       "created": s.millis // 1000, "type": s.text,
+                       "request": {"id": f"req_{s.order:08x}"}}
+        ),
+        "request", has_level=False, digits=0,
+    ),
+    "a proxy in Go": Product(
+        lines(
+            lambda s: {"level": s.of(*["info"] * 3, "warn"), "ts": s.millis / 1000,
+                       "logger": "http.log", "msg": s.text,
+                       "request": {"remote_ip": f"10.1.{s.order}.2",
+                                   "remote_port": str(1024 + s.millis % 9000)}}
+        ),
+        "remote_ip",
+    ),
     "a firewall's CEF": Product(
         "".join(f"{s.iso} fw CEF:0|Acme|FW|1.0|7|{s.text}|3|src=10.1.2.{s.order} act=allow\n"
                 for s in ALL),
