@@ -185,18 +185,24 @@ def _entropy(counts: Counter[Any]) -> float:
     return -sum(n / total * math.log(n / total) for n in counts.values())
 
 
-def numbered_events(sample: list[dict[bytes, Any]]) -> list[str]:
-    """The fields that name what happened by a number, of which there are few."""
+def numbered_events(session_key: Sequence[str], sample: list[dict[bytes, Any]]) -> list[str]:
+    """The fields that name what happened by a number, of which there are few.
+
+    A number that is the same in a whole session is that of the session: `operation_id` 17.
+    """
     names = dict.fromkeys(name for record in sample for name in plain_names(record))
-    return [name for name in names if _is_numbered(name, sample)]
+    found = [name for name in names if name not in session_key and _is_numbered(name, sample)]
+    known = _known_by_sessions(found, session_key, sample)
+    return [name for name in found if name not in known]
 
 
 def _is_numbered(name: str, sample: list[dict[bytes, Any]]) -> bool:
     if not _NUMBERED.fullmatch(spelled(last_name(name))):
         return False
     values = values_of(name, sample)
-    few = 1 < len(set(values)) <= max(FEW_VALUES, len(values) // OF_A_NAME)
-    return few and len(values) >= _NEARLY_ALL * len(sample) and all(map(_is_whole, values))
+    if len(values) < _NEARLY_ALL * len(sample) or not all(map(_is_whole, values)):
+        return False
+    return 1 < len(set(values)) <= max(FEW_VALUES, len(values) // OF_A_NAME)
 
 
 def _is_whole(value: Any) -> bool:
@@ -255,9 +261,17 @@ def that_change(
 def of_sessions(
     names: Sequence[str], session_key: Sequence[str], sample: list[dict[bytes, Any]]
 ) -> set[str]:
-    """The fields whose words are known as soon as the session is: they say whom it ran for.
+    """The fields whose words are known as soon as the session is: they say whom it ran for."""
+    words = [name for name in names if not all(map(is_number, values_of(name, sample)))]
+    return _known_by_sessions(words, session_key, sample)
 
-    A word that is nearly always the same one, as `ok`, is not known by that: where it is another
+
+def _known_by_sessions(
+    names: Sequence[str], session_key: Sequence[str], sample: list[dict[bytes, Any]]
+) -> set[str]:
+    """The fields whose values are known as soon as the session is.
+
+    A value that is nearly always the same one, as `ok`, is not known by that: where it is another
     one, the others of its session are not.
     """
     getters = [field_getter(key) for key in session_key]
@@ -271,8 +285,6 @@ def of_sessions(
     for name in names:
         get = field_getter(name)
         values = [get(sample[place]) for place in places]
-        if all(value is None or is_number(value) for value in values):
-            continue
         pairs = zip(sessions, values, strict=True)
         within = _entropy(Counter(pairs)) - _entropy(Counter(sessions))
         if within <= _HARDLY * _entropy(Counter(values)):

@@ -79,7 +79,7 @@ def message_field(options: Options, sample: list[dict[bytes, Any]], say: Say) ->
             others = [name for name in others if not is_context(name, event, sample)]
         else:
             others = that_change(others, options.session_key, sample)
-        numbered = numbered_events(sample)
+        numbered = numbered_events(options.session_key, sample)
         others = [*composed, *others]
         composed = [*numbered, *(name for name in others if name not in numbered)]
         composed = _with_route(composed, sample)
@@ -360,7 +360,8 @@ def facet_fields(
     those of which the message is made that name what happened by a number.
     """
     made_of = settings.message_field.split(",")
-    numbered = [name for name in numbered_events(sample) if name in made_of]
+    numbered = numbered_events(settings.session_key, sample)
+    numbered = [name for name in numbered if name in made_of]
     found = (*numbered, *_beside_the_message(inputs, settings))
     if found:
         say(f"fields that tell steps apart, found: {', '.join(found)}")

@@ -167,7 +167,10 @@ def _with_best_key(settings: InputSettings, inputs: Inputs, say: Say) -> InputSe
     say(f"session key, suggested: {best.words}")
     if others:
         say(f"  it could also be {', or '.join(other.words for other in others)}")
-    return replace(settings, session_key=parse_list(best.option))
+    key = parse_list(best.option)
+    # What tells sessions apart tells no steps apart.
+    facets = tuple(name for name in settings.facet_fields if name not in key)
+    return replace(settings, session_key=key, facet_fields=facets)
 
 
 def _one_after_another(settings: InputSettings, inputs: Inputs, say: Say) -> InputSettings:

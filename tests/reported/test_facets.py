@@ -16,6 +16,8 @@ import pytest
 from export.cli import main
 from export.facets import find_facets
 from export.mine import mine
+from export.source import settle
+from export.stages import Options
 from fluent_krone.detect.bundle import load_bundle
 from fluent_krone.inputs import read_events
 
@@ -246,3 +248,29 @@ def test_numbers_that_name_what_happened_are_steps(nested: bool, work: Path) -> 
     assert flagged("b", other) == set()
     other.write_text(rows(2000, 60, left_out=4689))
     assert flagged("b", other) == {f"0x{n:x}" for n in (2005, 2025, 2045)}
+
+
+WORKS = ("taken", "printed", "cut", "packed", "sent")
+
+
+def found_in(path: Path, key: str, numbers: dict[str, object]) -> tuple[str, ...]:
+    """The facet fields of a log whose executions are known by `job` and by `operation_id`."""
+    rows = []
+    for n in range(40):
+        for place, work in enumerate(WORKS):
+            time = 1_700_000_000 + 20 * n + place
+            row = {"time": time, "job": f"j{n}", "operation_id": 1000 + n % 35, "event": work}
+            rows.append(json.dumps(row | numbers) + "\n")
+    path.write_text("".join(rows))
+    return settle(Options(input=(path,), session_key=(key,)), print, print).facet_fields
+
+
+@pytest.mark.parametrize("key", ["job", "operation_id", "auto"])
+def test_the_number_of_an_execution_is_no_step(key: str, tmp_path: Path) -> None:
+    """Was wrong: each execution had templates of its own, as `[1007] operation_id=<num>`."""
+    assert found_in(tmp_path / "press.log", key, {}) == ()
+
+
+def test_an_event_that_is_a_list_ends_no_export(tmp_path: Path) -> None:
+    """Was an error: lists are not hashable."""
+    assert found_in(tmp_path / "press.log", "job", {"step": [1]}) == ()
