@@ -185,15 +185,39 @@ def _entropy(counts: Counter[Any]) -> float:
     return -sum(n / total * math.log(n / total) for n in counts.values())
 
 
-def numbered_events(session_key: Sequence[str], sample: list[dict[bytes, Any]]) -> list[str]:
+def numbered_events(
+    first: str | None, session_key: Sequence[str], sample: list[dict[bytes, Any]]
+) -> list[str]:
     """The fields that name what happened by a number, of which there are few.
 
-    A number that is the same in a whole session is that of the session: `operation_id` 17.
+    A number that is the same in a whole session is that of the session: `operation_id` 17. Where
+    the `first` field of the message has words, a number that counts the records of a session says
+    nothing: with the place of a step in its name, there are many times as many steps.
     """
     names = dict.fromkeys(name for record in sample for name in plain_names(record))
     found = [name for name in names if name not in session_key and _is_numbered(name, sample)]
     known = _known_by_sessions(found, session_key, sample)
-    return [name for name in found if name not in known]
+    found = [name for name in found if name not in known]
+    if first is None or all(map(is_number, values_of(first, sample))):
+        return found
+    return [name for name in found if not _counts_up(name, session_key, sample)]
+
+
+def _counts_up(name: str, session_key: Sequence[str], sample: list[dict[bytes, Any]]) -> bool:
+    """Whether a number is one more than in the record before of the same session, nearly always."""
+    getters = [field_getter(key) for key in session_key]
+    get = field_getter(name)
+    last: dict[tuple[str, ...], int] = {}
+    steps: Counter[int] = Counter()
+    for record in sample:
+        if not _is_whole(get(record)):
+            continue
+        number = int(get(record))
+        session = tuple(str(key(record)) for key in getters)
+        if session in last:
+            steps[number - last[session]] += 1
+        last[session] = number
+    return steps[1] >= _NEARLY_ALL * steps.total() > 0
 
 
 def _is_numbered(name: str, sample: list[dict[bytes, Any]]) -> bool:

@@ -74,12 +74,12 @@ def message_field(options: Options, sample: list[dict[bytes, Any]], say: Say) ->
         message = _usual_name(sample)
         composed = named_first(sample, options.session_key)
         others = _others(sample, {*composed, *options.session_key})
-        if composed:
-            event = composed[0]
-            others = [name for name in others if not is_context(name, event, sample)]
-        else:
+        first = next(iter(composed), None)
+        if first is None:
             others = that_change(others, options.session_key, sample)
-        numbered = numbered_events(options.session_key, sample)
+        else:
+            others = [name for name in others if not is_context(name, first, sample)]
+        numbered = numbered_events(first, options.session_key, sample)
         others = [*composed, *others]
         composed = [*numbered, *(name for name in others if name not in numbered)]
         composed = _with_route(composed, sample)
@@ -360,7 +360,7 @@ def facet_fields(
     those of which the message is made that name what happened by a number.
     """
     made_of = settings.message_field.split(",")
-    numbered = numbered_events(settings.session_key, sample)
+    numbered = numbered_events(made_of[0], settings.session_key, sample)
     numbered = [name for name in numbered if name in made_of]
     found = (*numbered, *_beside_the_message(inputs, settings))
     if found:

@@ -271,6 +271,22 @@ def test_the_number_of_an_execution_is_no_step(key: str, tmp_path: Path) -> None
     assert found_in(tmp_path / "press.log", key, {}) == ()
 
 
+def test_a_number_that_counts_beside_a_name_is_no_step(tmp_path: Path) -> None:
+    """Was wrong: each place of a step made it another one, and 68 steps instead of 12 were
+    learnt from."""
+    path = tmp_path / "press.log"
+    path.write_text(
+        "".join(
+            json.dumps({"job": f"j{n}", "event_no": place, "event": WORKS[(n + place) % 5]}) + "\n"
+            for n in range(40)
+            for place in range(5)
+        )
+    )
+    settings = settle(Options(input=(path,), session_key=("job",)), print, print)
+    assert settings.message_field.split(",")[0] == "event"
+    assert settings.facet_fields == ()
+
+
 def test_an_event_that_is_a_list_ends_no_export(tmp_path: Path) -> None:
     """Was an error: lists are not hashable."""
     assert found_in(tmp_path / "press.log", "job", {"step": [1]}) == ()
