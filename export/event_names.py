@@ -119,8 +119,12 @@ def spelled(name: str) -> str:
 
 
 def named_first(sample: list[dict[bytes, Any]], keys: Collection[str]) -> list[str]:
-    """The categorical fields; the first one names what happened, whatever its name is."""
+    """The categorical fields; the first one names what happened, whatever its name is.
+
+    One that is the same in all records, as a `msg` that is always `request handled`, does not.
+    """
     found = _categorical(sample)
+    found.sort(key=lambda name: len({*values_of(name, sample)}) < 2)
     if found[:1] and spelled(found[0]) in map(spelled, _NAMES_PROPER):
         return found
     deciding = _deciding(sample, keys)

@@ -83,7 +83,7 @@ def message_field(options: Options, sample: list[dict[bytes, Any]], say: Say) ->
         others = [*composed, *others]
         composed = [*numbered, *(name for name in others if name not in numbered)]
         composed = _with_route(composed, sample)
-        if composed and (message is None or message in composed):
+        if composed not in ([], [message]) and (message is None or message in composed):
             return _made_of(composed, "no field has a message text", sample, say)
     elif options.message_field is None:
         beside = _beside(message, sample, options.session_key)
@@ -184,12 +184,15 @@ def _is_prose(name: str, sample: list[dict[bytes, Any]]) -> bool:
 
 
 def _is_text(name: str, sample: list[dict[bytes, Any]]) -> bool:
-    """Whether most records have a field of that name, and it holds sentences or lines."""
+    """Whether most records have a field of that name, and it holds sentences or lines.
+
+    One that is the same in all of many records does not say what happened.
+    """
     get = field_getter(name)
     values = [get(record) for record in sample]
     found = [as_bytes(value) for value in values if isinstance(value, bytes | list)]
     texts = [text for text in found if text.strip()]
-    if len(texts) < len(sample) / 2:
+    if len(texts) < len(sample) / 2 or (len(texts) >= _ALL_ALIKE and len(set(texts)) == 1):
         return False
     # An event's name, such as `login`, is no text; a line of text has blanks or many forms.
     if any(b" " in text for text in texts):
@@ -343,6 +346,8 @@ _SAID_SHARE = 0.9
 _EVERYWHERE, _USUAL = 0.8, 0.5
 # Values of a field that are needed to see what sort they are.
 _FEWEST_VALUES = 3
+# So many records show that a text is always the same one.
+_ALL_ALIKE = 20
 # Kinds of messages of one form that are always few enough.
 _FEW_KINDS = 4
 # An address says who asked, however few of them there are.

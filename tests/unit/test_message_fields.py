@@ -119,7 +119,10 @@ def test_whole_lines_of_a_log_stay_alone() -> None:
 
 
 def test_a_message_of_numbers_alone() -> None:
-    """Wrong before: what was to be shown of it ended the fit with an error of Python."""
+    """Wrong before: what was to be shown of it ended the fit with an error of Python.
+
+    A number says what it is only by its name, which the comma adds.
+    """
     records = [{"trace": f"t{n // 3}", "code": n * 37 % 11} for n in range(300)]
     assert chosen(records) == "code,"
 
@@ -252,3 +255,29 @@ def test_where_all_records_have_the_same_fields_none_decides() -> None:
         for number in range(300)
     ]
     assert set(chosen(records).split(",")) == {"tone", "size"}
+
+
+def test_a_text_that_is_always_the_same_does_not_say_what_happened() -> None:
+    """Wrong before: the message began with it, and two steps of one service were one step."""
+    steps = [
+        ("cart", "cart.load"),
+        ("cart", "cart.price"),
+        ("pay", "pay.hold"),
+        ("pay", "pay.take"),
+    ]
+    records = [
+        {
+            "trace": f"t{n}",
+            "msg": "request handled",
+            "service": service,
+            "op": op,
+            "took_ms": n % 17,
+        }
+        for n in range(100)
+        for service, op in steps
+    ]
+    assert chosen(records) == "op,msg,service,took_ms"
+    # Nothing else says it here.
+    sizes = [{"trace": f"t{n // 3}", "msg": "request handled", "size": n % 90} for n in range(300)]
+    assert chosen(sizes) == "msg,size"
+    assert chosen([{"trace": f"t{n // 3}", "msg": "request handled"} for n in range(300)]) == "msg"
