@@ -33,8 +33,9 @@ _HARDLY_ANY_ALONE = 0.95
 _TRACES = 0.2
 _TRACE = re.compile(rf"\s+at |\t|\s*\Z|\s*(?:{GOES_ON})")
 _CLOCK = re.compile(r".{0,35}?\d\d[:.]\d\d[:.]\d\d")
-# Characters of a record that are joined; what goes beyond them is left out.
-_LONGEST = 1 << 20
+# Characters of a record that are joined, many times as many as are read of a message. Where no head
+# comes for longer, the file goes on in another form, and its lines are records again.
+_LONGEST = 1 << 16
 
 
 def joined(rows: Iterable[Record], sample: Sequence[Record], path: Path) -> Iterator[Record]:
@@ -119,15 +120,20 @@ def _joined(rows: Iterable[Record], name: str, is_head: IsHead) -> Iterator[Reco
             yield row
             continue
         line = line.rstrip("\r\n")
-        if lines and is_head(line, before):
-            yield {**record, name: "\n".join(lines).rstrip()}
-            lines = []
+        begins = is_head(line, before)
+        before = line
+        if begins or size > _LONGEST:
+            if lines:
+                yield {**record, name: "\n".join(lines).rstrip()}
+                lines = []
+            if not begins:
+                yield row
+                continue
+            size = 0
         if not lines:
             record = row
-            size = 0
-        before = line
-        size += len(line)
-        if size <= _LONGEST:
-            lines.append(line)
+        # An empty line counts as well.
+        size += len(line) + 1
+        lines.append(line)
     if lines:
         yield {**record, name: "\n".join(lines).rstrip()}

@@ -15,6 +15,7 @@ import pytest
 from export.source import settle
 from export.stages import Options
 from fluent_krone.inputs import read_events
+from fluent_krone.inputs.over_lines import joined
 from fluent_krone.reading.records import InputSettings, RecordReader
 from fluent_krone.reading.times import parse_time
 
@@ -90,6 +91,25 @@ def test_a_file_that_begins_in_the_middle_of_a_record(tmp_path: Path) -> None:
     (_, first), *others = read_events(path)
     assert first[b"message"] == b"INFO: sent job-7"
     assert [b"\nINFO: " in record[b"message"] for _, record in others] == [True] * 48
+
+
+def test_a_file_that_goes_on_in_another_form_loses_no_lines(tmp_path: Path) -> None:
+    """Was silent: all lines behind the last head were one record, and were left out beyond a MB."""
+    later = [f"step {number} of job-{number // 9} is done" for number in range(9000)]
+    path = tmp_path / "press.log"
+    path.write_text(log_of(FORMS["java.util.logging"][0]) + "\n".join(later))
+    messages = [record[b"message"].decode() for _, record in read_events(path)]
+    assert [line for message in messages for line in message.splitlines()][-9000:] == later
+    assert len(messages) > 6000
+
+
+def test_empty_lines_without_end_do_not_fill_the_memory(tmp_path: Path) -> None:
+    lines = log_of(FORMS["java.util.logging"][0]).splitlines() + [""] * 200_000
+    rows = ({"message": line} for line in lines)
+    sample = [{"message": line} for line in lines[:200]]
+    longest = max(len(row["message"]) for row in joined(rows, sample, tmp_path))
+    assert longest < 100
+    assert sum(1 for _ in joined(({"message": line} for line in lines), sample, tmp_path)) > 100_000
 
 
 def test_lines_in_the_records_of_a_container(tmp_path: Path) -> None:
