@@ -101,6 +101,7 @@ class LineFormat:
     def cut(self, line: bytes) -> dict[bytes, Any] | None:
         """The groups of a line, or the fields of one in JSON; None where it is not built so."""
         # The header of a record may go over two lines: a line end is as good as a blank.
+        line = line.replace(b"\r\n", b"\n")
         match = self._pattern.match(line.replace(b"\n", b" "))
         if match is None:
             return None

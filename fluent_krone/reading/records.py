@@ -273,7 +273,11 @@ class RecordReader:
         assert self._lines
         form, groups = self._lines.cut(line)
         message = groups.get(MESSAGE, b"").strip()
-        cut = _Cut(form, groups, {**record, **groups, MESSAGE: message})
+        fields = {**record, **groups, MESSAGE: message}
+        if self._has_keyed_header and not form.is_keyed:
+            # A field of that name is no header, in which the key would be looked for.
+            fields.pop(HEADER, None)
+        cut = _Cut(form, groups, fields)
         self._last = (record, cut)
         return cut
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+
 import pytest
 
 from fluent_krone.errors import ConfigError, RecordError
@@ -74,6 +76,24 @@ def test_the_key_may_stand_in_the_header_of_one_format_only() -> None:
     assert lines.read(b"", record("[shop,0123abcd] sold 5"))[1] == [(b"0123abcd",)]
     both = record("10.0.0.7 - - [x] t=0123abcd u=4567abcd")
     assert lines.read(b"", both)[1] == [(b"0123abcd",), (b"4567abcd",)]
+
+
+@pytest.mark.parametrize("value", [7, "x", None, [1], {"a": 1}])
+def test_a_field_of_the_name_header_is_none(value: object) -> None:
+    """Was an error: a number has no place before the message, where the key is looked for."""
+    keyed = r"(?<header>\[(?<service>\w+),(?<trace>[0-9a-f]+)\] )(?<message>.*)"
+    lines = reader(keyed, JSON, key="/r-[0-9]+/")
+    line = json.dumps({"msg": "sold r-7 for r-8", "header": value}).encode()
+    for one in ({b"message": line}, {b"message": b'{"msg": "r-7 r-8"}', b"header": value}):
+        assert lines.read(b"", one)[1] == [(b"r-7",), (b"r-8",)]
+
+
+def test_the_ends_of_lines_of_windows_are_blanks_as_well() -> None:
+    """Was wrong: no record over lines that came from Windows had the form of line_format."""
+    lines = reader(r"(?<time>\S+) +(?<level>[A-Z]+): +(?<message>(?s:.*))")
+    live = record("1970-01-01T00:00:02Z\r\nWARN: order r-7\r\nis late\r\n")
+    assert lines.read(b"", live) == (b"order r-7\nis late", [(b"r-7",)])
+    assert lines.time(live) == 2 * 10**9
 
 
 def test_a_format_of_the_time_belongs_to_the_format_of_the_line_in_its_place() -> None:
