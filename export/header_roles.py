@@ -49,6 +49,7 @@ ANNOUNCING = frozenset(("msg", "message", "Message"))
 _NUMBERED = re.compile(r"[A-Za-z_-]+\d+\Z")
 _LETTER = re.compile(r".\Z")
 _LOGGER = re.compile(r"#?[A-Za-z_][\w$-]*(?:(?:\.|::|/|\\)[\w$*#<>-]+)+\Z")
+_OF_PARTS = re.compile(r"[^./]+/[^./]+\Z")
 # A class of Java with its package.
 _CLASS = re.compile(r"[a-z]\w*(?:\.\w+)*\.[A-Z][\w$]*\Z")
 _IDENTIFIER = re.compile(r"#?[^\W\d][\w.$:/#*+\\-]*\Z")
@@ -68,6 +69,7 @@ _LEVELS = frozenset(
 _LEVELS_SHARE = 0.5
 # Levels in capitals. Where all values are such words, and not all the same, none is a logger.
 _IN_CAPITALS = re.compile(rf"(?=[A-Z\d]+\Z){WORDS}\Z")
+_CAPITALS = re.compile(r"[A-Z]{3,}\Z")
 # All that PostgreSQL writes as long as nothing fails.
 _SOLE = {"LOG"}
 
@@ -77,13 +79,16 @@ def are_levels(values: Sequence[str]) -> bool:
 
     >>> are_levels(["INFO", "STATUS", "ERROR"]), are_levels(["pump", "INFO", "cart"])
     (True, False)
-    >>> are_levels(["LOG", "STATEMENT", "DETAIL"])
-    True
+    >>> are_levels(["LOG", "STATEMENT", "DETAIL"]), are_levels(["LIFECYCLE", "LIFECYCLE", "ERROR"])
+    (True, True)
     """
     if all(_IN_CAPITALS.match(value) for value in values):
         return len(set(values)) > 1 or set(values) == _SOLE
     words = (level_word(value).rstrip(b"0123456789") for value in values)
     known = [word for word in words if word in _LEVELS]
+    if known and all(map(_CAPITALS.match, values)):
+        # Gradle's usual level is LIFECYCLE.
+        return 2 * len(set(known)) >= len(set(values)) > 1
     return len(known) > _LEVELS_SHARE * len(values) and len(set(known)) > 1
 
 
@@ -331,7 +336,8 @@ def _worth_of_name(column: Column) -> float:
     if column.share(_SOURCE):
         worth = 1.5
     elif column.share(_LOGGER):
-        worth = 4.0
+        # `shop/3a` is rather an instance.
+        worth = 3.0 if column.share(_OF_PARTS) else 4.0
     elif column.share(_IDENTIFIER):
         worth = 2.0
     if len(column.distinct) == 1:

@@ -115,6 +115,18 @@ def test_the_levels_of_postgresql_are_no_loggers(levels: tuple[str, ...]) -> Non
     assert not guess.has_component
 
 
+def test_the_usual_level_of_gradle_is_no_logger() -> None:
+    """Was wrong: LIFECYCLE is no level elsewhere, so it was the logger, and the logger was lost."""
+    lines = [
+        f"2024-10-15T13:00:{n:02d}.123Z [{('LIFECYCLE', 'ERROR')[n % 7 == 0]}] [org.acme.Task] {n}"
+        for n in range(60)
+    ]
+    guess = guess_line_format(lines)
+    assert guess is not None
+    assert guess.example["level"] == "ERROR"
+    assert guess.example["component"] == "org.acme.Task"
+
+
 # Lines that go on from the one before, although they are not indented.
 TRACES = {
     "PHP": ["[stacktrace]", "#0 /srv/app/Container.php(795): App\\Container->build()", '"} '],
