@@ -176,13 +176,11 @@ _SET_ASIDE = {
 def timed(events: Iterator[Event], reader: RecordReader) -> Iterator[Event]:
     """Events with the times that the engine would take: the record's own where it has one."""
     for time_ns, record in events:
+        own_ns = None
         if reader.has_time:
-            try:
-                yield reader.time(record), record
-                continue
-            except RecordError:
-                pass
-        yield time_ns, record
+            with contextlib.suppress(RecordError):
+                own_ns = reader.time(record)
+        yield time_ns if own_ns is None else own_ns, record
 
 
 def cut_off(inputs: Inputs, settings: InputSettings, share: float) -> int | None:

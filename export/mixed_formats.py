@@ -22,6 +22,7 @@ from fluent_krone.reading.line_formats import JSON, SEPARATOR, goes_on
 
 from .guess import MIN_SHARE, LineFormat, guess_line_format, heads_of
 from .header_shapes import LEVEL_WORDS
+from .header_stamps import CLOCK, MONTH
 from .header_times import compiled, stamps
 from .time_formats import moments
 
@@ -34,6 +35,14 @@ _PREFIXES = (
 )
 # The share of the lines that must have it.
 _NEARLY_ALL = 0.95
+# The header of syslog, behind which programs may write lines with headers of their own; lines that
+# are looked at for these, and the share of them that must have what begins such a header.
+_SYSLOGS = tuple(
+    rf"(?:<\d{{1,3}}>)?{stamp} (?<host>\S+) (?<program>[^\s\[\]:]+)(?:\[\d+\])?: "
+    for stamp in (rf"{MONTH} [ \d]\d {CLOCK}", rf"(?<time>\d{{4}}-\d\d-\d\dT{CLOCK}\S*)")
+)
+_LOOKED_AT = 300
+_MANY_INNER = 0.2
 # The format of a line in JSON, and of one that is its own message.
 _JSON = r"(?<json>\{(?s:.*))"
 _BARE = r"(?<message>(?s:.+))"
@@ -43,6 +52,9 @@ _WORDS_BEHIND = 2
 _WORD = re.compile(r"\s*(\S+)")
 _LEVEL = compiled(rf"[\[(<\"]?{LEVEL_WORDS}(?=\W*\Z|[\]):/])")
 _KEY = re.compile(r"([A-Za-z_][\w.]*=)")
+# The groups of a time, and how they begin.
+_OF_TIME = frozenset(("time", "date", "time_zone"))
+_TIME_GROUP = re.compile(r"\(\?<(?:time|date|time_zone)>")
 # A group of fewer lines than this has no header of its own, nor one of a smaller share.
 _FEWEST = 8
 _LEAST = 0.01
@@ -119,6 +131,8 @@ def guess_formats(
         if _prefix_of(lines):
             # The name of a container may have been taken for that of a logger.
             little |= {"component"}
+        if inner := _behind_syslog(lines, one, session_pattern):
+            return inner
         if read >= _WHOLLY * len(heads) and not wholly.groupindex.keys() <= little:
             return alone
     several = _several(lines, session_pattern, written_ns, are_texts)
@@ -137,6 +151,8 @@ def _several(
         lines = [line[behind.end() :] for line in lines if (behind := cut.match(line))]
     heads = heads_of(lines)
     found = _found_in(heads, session_pattern, written_ns)
+    named = compiled(prefix).groupindex.keys()
+    found = [one for one in found if named.isdisjoint(compiled(one.whole).groupindex)]
     found = [_with_usual_time(one, heads) for one in found]
     found.sort(key=lambda one: (-len(compiled(one.whole).groupindex), one.whole))
     whole = [replace(one, line_format=one.whole) for one in found]
@@ -149,6 +165,41 @@ def _several(
     if bare > (0 if are_texts else _MANY_BARE):
         read.append(LineFormat(_BARE, None, False, bare, {}))
     return Formats(tuple(_behind(prefix, one) for one in read))
+
+
+def _behind_syslog(
+    lines: Sequence[str], outer: LineFormat, session_pattern: str | None
+) -> Formats | None:
+    """The formats of lines behind the header of syslog; None where hardly any has its own header.
+
+    Lines without one have the program for their component. The time is always that of syslog: the
+    clocks of programs may be in other zones.
+    """
+    prefix = _prefix_of(lines, _SYSLOGS)
+    if not prefix:
+        return None
+    cut = compiled(prefix)
+    rests = [line[found.end() :] for line in lines if (found := cut.match(line))]
+    sample = rests[:: max(1, len(rests) // _LOOKED_AT)]
+    if sum(bool(_begin(line)[0]) for line in sample) < _MANY_INNER * len(sample):
+        return None
+    several = _several(rests, session_pattern, None, are_texts=True)
+    if several is None:
+        return None
+    inner = [
+        replace(
+            one,
+            line_format=prefix + _TIME_GROUP.sub("(?:", one.line_format).replace(r"\A", ""),
+            time_format=None,
+        )
+        for one in several.formats
+        if one.line_format != _BARE
+        and cut.groupindex.keys().isdisjoint(compiled(one.line_format).groupindex.keys() - _OF_TIME)
+    ]
+    left = 1 - sum(one.share for one in inner)
+    if left > 0:
+        inner.append(replace(outer, share=left))
+    return Formats(tuple(inner))
 
 
 def _with_usual_time(one: LineFormat, heads: Sequence[str]) -> LineFormat:
@@ -170,9 +221,9 @@ def _behind(prefix: str, one: LineFormat) -> LineFormat:
     return replace(one, line_format=prefix + one.line_format.replace(r"\A", ""))
 
 
-def _prefix_of(lines: Sequence[str]) -> str:
+def _prefix_of(lines: Sequence[str], prefixes: Sequence[str] = _PREFIXES) -> str:
     """What a tool put before nearly all lines; nothing where there is no such thing."""
-    for prefix in _PREFIXES:
+    for prefix in prefixes:
         if sum(map(bool, map(compiled(prefix).match, lines))) >= _NEARLY_ALL * len(lines) > 0:
             return prefix
     return ""

@@ -141,12 +141,13 @@ class SingleEvents:
         """
         engine = self._engine
         if engine.reader.has_time:
-            own_ns = 0
+            own_ns: int | None = 0
             with contextlib.suppress(RecordError):
                 own_ns = engine.reader.time(record)
             if own_ns:
                 return own_ns
-            engine.counters["time_unreadable"] += 1
+            # Of several formats of lines, one may have no time.
+            engine.counters["time_unreadable"] += own_ns is not None
         if arrived_ns is None:
             return engine.time.watermark
         return arrived_ns or now_ns

@@ -118,8 +118,13 @@ class LineFormat:
         groups.update(as_fields(record))
         return groups
 
-    def time(self, groups: dict[bytes, Any]) -> int:
-        """The time in the groups of a line, in ns UTC. Raises RecordError `bad_time`."""
+    def time(self, groups: dict[bytes, Any]) -> int | None:
+        """The time in the groups of a line, in ns UTC; None where such lines have none.
+
+        Raises RecordError `bad_time`.
+        """
+        if not self.has_time:
+            return None
         if self.is_json:
             return self._times.read(groups.get(b"time", b""))
         return self._times.read(b" ".join(groups[name] for name in self._of_time if name in groups))

@@ -248,11 +248,11 @@ class RecordReader:
             self.messages_cut += 1
         return text[: self.max_size]
 
-    def time(self, record: Any) -> int:
+    def time(self, record: Any) -> int | None:
         """The time of a record that `read` took, in ns UTC.
 
-        It is that of `time_field`, or of the groups of `line_format` that make a time together.
-        Raises RecordError `bad_time`.
+        It is that of `time_field`, or of the groups of `line_format` that make a time together;
+        None where the line's own format has no time. Raises RecordError `bad_time`.
         """
         if self._time is None:
             cut = self._cut_of(record)

@@ -96,7 +96,9 @@ def mixed(*writers: Writer, sessions: int = 60) -> Iterator[tuple[str, str, Seen
 def read(settings: InputSettings, record: dict[bytes, Any]) -> Seen:
     reader = RecordReader(settings)
     text, _ = reader.read(b"", record)
-    return reader.time(record) // 10**9, levels_of(reader).rank(record), text.decode()
+    time_ns = reader.time(record)
+    assert time_ns is not None
+    return time_ns // 10**9, levels_of(reader).rank(record), text.decode()
 
 
 def settled(path: Path, **options: Any) -> tuple[InputSettings, list[str]]:
@@ -185,6 +187,28 @@ def test_texts_of_records_without_a_header_stay_messages(tmp_path: Path) -> None
     assert any(text.endswith(b" swept") for text in texts)
     assert not any(b"2024" in text for text in texts)
     assert "they have no header, and are messages as they are" in "".join(said)
+
+
+@pytest.mark.parametrize("stamp", ["%b %e %H:%M:%S", "%Y-%m-%dT%H:%M:%S.250000+00:00"])
+def test_headers_behind_that_of_syslog_are_read(stamp: str, tmp_path: Path) -> None:
+    lines: list[tuple[str, str]] = []
+    for name, line, (second, _, text) in mixed(python, slog, nginx):
+        head = f"{datetime.fromtimestamp(second, UTC):{stamp}} node1"
+        lines.append((f"{head} {name}[17]: {line}", text))
+        unit = f"unit {second} {line[line.index('req-') :][:16]} started"
+        lines.append((f"{head} systemd[1]: {unit}", f"systemd: {unit}"))
+    path = tmp_path / "syslog"
+    path.write_text("".join(f"{line}\n" for line, _ in lines))
+    settings, said = settled(path)
+    reader = RecordReader(settings)
+    for line, text in lines:
+        assert reader.read(b"", {b"message": line.encode()})[0].decode() == text
+    assert "line formats: 4 guessed, they fit 100.0% of the lines" in said
+    # The clock is that of syslog, whatever the programs write.
+    of_text = next(line for line, _ in lines if " nginx[" in line)
+    own_ns = reader.time({b"message": of_text.encode()})
+    assert (own_ns or 0) % 10**9 == (250_000_000 if "T" in stamp else 0)
+    assert (own_ns is None) is ("T" not in stamp)
 
 
 def test_the_key_stands_in_headers_of_one_program_and_in_fields_of_another(tmp_path: Path) -> None:
