@@ -68,6 +68,22 @@ def test_sessions_stand_apart_by_all_that_their_order_says_together() -> None:
     assert places(in_doubt) == set()
 
 
+def test_a_rare_way_to_run_stays_where_faults_are_odder_by_all_that_their_order_says() -> None:
+    """Was wrong: of 1,000 sessions, six payments that were declined were left out with the faults,
+    and each later one was flagged."""
+    misfits = Misfits(labelled=False)
+    normal = scores(apart=0)
+    normal["order.session"][:18] = 16.0
+    normal["order.recent"][:12] = 25.0
+    normal["order.session"][18:60] = np.linspace(10.0, 0.0, 42)
+    normal["order.recent"][18:60] = np.linspace(8.0, 0.0, 42)
+    unlike, _ = misfits.among(normal)
+    assert places(unlike) & set(range(18)) == set(range(12))
+    # Nor are they left out when the faults are gone.
+    unlike, _ = misfits.among({name: of_all[12:] for name, of_all in normal.items()})
+    assert not places(unlike) & set(range(6))
+
+
 def test_some_that_stand_apart_and_some_with_other_signs_show_a_mixed_training() -> None:
     """Was wrong: a session with a step of its own stayed, and hid such steps."""
     normal = scores(apart=8)
