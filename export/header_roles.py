@@ -9,7 +9,7 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from itertools import takewhile
+from itertools import dropwhile, takewhile
 
 from fluent_krone.reading.levels import level_word
 
@@ -58,6 +58,7 @@ _THREAD = re.compile(rf"(?i:main|.*(?:{_OF_THREADS}|exec(?![a-z])).*|\d\.\d+\.\d
 _NUMBERED_THREAD = re.compile(rf"(?=.*\d\Z)(?i:.*(?:{_OF_THREADS}).*)\Z")
 _ID = re.compile(r"(?:[0-9a-f]{8}-[0-9a-f-]{27}|(?=[0-9a-z]*\d)[0-9a-f]{12,})\Z", re.IGNORECASE)
 _ADDRESS = re.compile(r"\d{1,3}(?:\.\d{1,3}){3}(?:[:(]\d+\)?)?\Z")
+_BAR = r"\|+ *"
 # A name with brackets right behind it.
 _BEFORE_BRACKET = r"(?=\[)"
 
@@ -253,8 +254,13 @@ def _is_behind_words(columns: Sequence[Column]) -> bool:
 
 
 def _is_between_bars(column: Column, before: Sequence[Column]) -> bool:
-    """Whether a bar stands on both sides of a column, as in a table."""
-    return bool(before) and all(one.pattern.endswith(r"\|+ *") for one in (before[-1], column))
+    """Whether a bar stands on both sides of a column, as in a table; behind bare words, it is the
+    message that has bars.
+    """
+    cells = dropwhile(lambda one: not one.pattern.endswith(_BAR), before)
+    if any(one.kind == "bare" for one in cells):
+        return False
+    return bool(before) and all(one.pattern.endswith(_BAR) for one in (before[-1], column))
 
 
 def _since_anchor(columns: Sequence[Column]) -> Sequence[Column]:

@@ -68,6 +68,18 @@ def test_messages_of_one_kind_keep_their_words(kind: str, count: int) -> None:
     assert guess.example["message"] == message.format(n=0)
 
 
+def test_bars_in_a_message() -> None:
+    """Was wrong: of an audit's lines, who failed was the component, and that it failed was lost."""
+    said = "Supplied credentials: [user{n}]|AUTHENTICATION_FAILED|ann|10.1.2.{n}"
+    lines = [
+        f"2024-10-15 13:00:{n:02d},123 INFO [acme.Audit] - Tue Oct 15 13:00:{n:02d} CEST 2024|CAS|"
+        for n in range(60)
+    ]
+    guess = guess_line_format([line + said.format(n=n) for n, line in enumerate(lines)])
+    assert guess is not None
+    assert guess.example["message"] == said.format(n=0)
+
+
 def test_pairs_of_which_each_line_has_others_before_its_time() -> None:
     """Was wrong: where some lines named who asked before their time, no line had a time."""
     lines = [
