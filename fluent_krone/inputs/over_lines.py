@@ -5,7 +5,8 @@
 record of such lines, with the line ends in it; here a file's lines are joined in the same way.
 
 Lines are joined only where hardly any head stands alone. A log in which a stack trace follows now
-and then has heads with messages of their own, and is read line by line.
+and then has heads with messages of their own, and is read line by line. So is one with many lines
+below most heads: these are an execution, and its lines are the steps.
 """
 
 from __future__ import annotations
@@ -15,6 +16,7 @@ import re
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from itertools import pairwise
 from pathlib import Path
+from statistics import median
 from typing import Any
 
 from ..reading.line_formats import GOES_ON
@@ -32,6 +34,10 @@ _HARDLY_ANY_ALONE = 0.95
 # The share of the records whose second line may be that of a stack trace.
 _TRACES = 0.2
 _TRACE = re.compile(rf"\s+at |\t|\s*\Z|\s*(?:{GOES_ON})")
+# So many lines below most heads, but for pairs of a name and a value, are the steps of an
+# execution: of a job of cron, say, whose script writes the date first.
+_STEPS = 3
+_PAIR = re.compile(r"\s*[\w @.-]{1,40}[:=]|\s*\Z")
 _CLOCK = re.compile(r".{0,35}?\d\d[:.]\d\d[:.]\d\d")
 # Characters of a record that are joined, many times as many as are read of a message. Where no head
 # comes for longer, the file goes on in another form, and its lines are records again.
@@ -97,15 +103,21 @@ _TELL_HEADS: tuple[IsHead, ...] = (_has_stamp, _is_flush, _begins_paragraph)
 
 
 def _fits(lines: Sequence[str], is_head: IsHead) -> bool:
-    """Whether hardly any line that is a head stands alone, and most have no stack trace below."""
+    """Whether hardly any line that is a head stands alone, and most have neither a stack trace nor
+    the steps of an execution below.
+    """
     heads = [is_head(line, before) for before, line in pairwise(["", *lines])]
-    # What follows the last line is not known.
-    below = [after for after in range(1, len(lines)) if heads[after - 1]]
-    with_more = [lines[after] for after in below if not heads[after]]
+    places = [place for place, begins in enumerate(heads) if begins]
+    # What follows the last head may go on beyond these lines.
+    below = [lines[head + 1 : end] for head, end in pairwise(places)]
+    with_more = [further for further in below if further]
     if len(below) < _FEWEST or len(with_more) < _HARDLY_ANY_ALONE * len(below):
         return False
-    traces = sum(_TRACE.match(line) is not None for line in with_more)
-    return traces <= _TRACES * len(with_more)
+    traces = sum(_TRACE.match(further[0]) is not None for further in with_more)
+    if traces > _TRACES * len(with_more):
+        return False
+    steps = [sum(_PAIR.match(line) is None for line in further) for further in with_more]
+    return median(steps) < _STEPS
 
 
 def _joined(rows: Iterable[Record], name: str, is_head: IsHead) -> Iterator[Record]:

@@ -112,6 +112,16 @@ def test_empty_lines_without_end_do_not_fill_the_memory(tmp_path: Path) -> None:
     assert sum(1 for _ in joined(({"message": line} for line in lines), sample, tmp_path)) > 100_000
 
 
+@pytest.mark.parametrize("indent", ["", "  "])
+def test_lines_below_the_date_of_a_job_are_its_steps(indent: str, tmp_path: Path) -> None:
+    """Was wrong: a run was one record, so that nothing was known of its steps."""
+    below = "".join(f"{indent}{word} {{text}}\n" for word in WORDS[:4])
+    log = log_of("Tue Oct 15 13:00:{n} 2024\n" + below)
+    path = tmp_path / "press.log"
+    path.write_text(log)
+    assert [record[b"message"].decode() for _, record in read_events(path)] == log.splitlines()
+
+
 def test_lines_in_the_records_of_a_container(tmp_path: Path) -> None:
     lines = [line for n in range(9) for line in ("info: Shop.Press[0]", f"      {text_of(n)}")]
     path = tmp_path / "press-json.log"
