@@ -31,7 +31,7 @@ REPOSITORY = Path(__file__).resolve().parents[1]
 sys.path[:0] = [str(REPOSITORY), str(REPOSITORY / "tests")]
 
 from fault_kinds.serving import COMMAND, ENVIRONMENT  # noqa: E402
-from fluentd_rig import ALERTS_CONF, FLUENTD, Fluentd  # noqa: E402
+from fluentd_rig import ALERTS_CONF, FLUENTD, Fluentd, tail_conf  # noqa: E402
 from machine import resident_bytes  # noqa: E402
 from shop.faults import FAULTS  # noqa: E402
 from shop.formats import VARIANTS, write  # noqa: E402
@@ -63,14 +63,9 @@ _LEAST_RATIO = 0.9
 _LIMIT = 4 * 2**20
 
 _CONF = (
-    """
-<source>
-  @type tail
-  path {dir}/app.log
-  pos_file {dir}/app.pos
-  read_from_head true
-  refresh_interval 1
-  tag shop
+    tail_conf(
+        "shop",
+        """
   <parse>
     @type json
     time_key time
@@ -78,7 +73,9 @@ _CONF = (
     time_format %Y-%m-%dT%H:%M:%S.%LZ
     keep_time_key true
   </parse>
-</source>
+""",
+    )
+    + """
 <match shop>
   @type krone
   command {command}

@@ -15,7 +15,7 @@ from fluent_krone.inputs import Event, Inputs, count_events, find_files, no_time
 from fluent_krone.inputs.files import UNREADABLE, describe
 from fluent_krone.reading.accessor import message_getter
 from fluent_krone.reading.levels import levels_of
-from fluent_krone.reading.line_formats import formats_in
+from fluent_krone.reading.line_formats import are_several
 from fluent_krone.reading.records import InputSettings, RecordReader, SessionKey
 from fluent_krone.reading.values import as_bytes
 from fluent_krone.reading.wildcards import as_text
@@ -46,18 +46,18 @@ def suggestion(settings: InputSettings, inputs: Inputs) -> str:
     names = [name for name in settings.session_key if name != settings.message_field]
     messages = [message for message, _ in sample]
     asked = (labelled_key(name, messages) for name in names)
-    found = [*filter(None, asked), *suggest_session_keys(sample, are_lines=_are_lines(settings))]
+    found = [
+        *filter(None, asked),
+        *suggest_session_keys(sample, are_lines=are_several(settings.line_format)),
+    ]
     return option_of(list(dict.fromkeys(found)))
 
 
 def session_keys(settings: InputSettings, inputs: Inputs) -> list[Candidate]:
     """Which session keys the first part of a log offers, the best one first."""
-    return suggest_session_keys(_first_part(settings, inputs), are_lines=_are_lines(settings))
-
-
-def _are_lines(settings: InputSettings) -> bool:
-    """Whether lines of several programs come together."""
-    return len(formats_in(settings.line_format)) > 1
+    return suggest_session_keys(
+        _first_part(settings, inputs), are_lines=are_several(settings.line_format)
+    )
 
 
 def _first_part(settings: InputSettings, inputs: Inputs) -> list[tuple[str, dict[str, str]]]:

@@ -17,7 +17,7 @@ from fluent_krone.errors import ExportError, RecordError
 from fluent_krone.inputs import Inputs, find_files, read_events
 from fluent_krone.inputs.files import written_ns
 from fluent_krone.reading.accessor import field_getter, message_getter
-from fluent_krone.reading.line_formats import SEPARATOR, LineFormats, formats_in
+from fluent_krone.reading.line_formats import LineFormats, are_several, formats_in
 from fluent_krone.reading.mask import Masker
 from fluent_krone.reading.records import (
     TAG,
@@ -115,11 +115,7 @@ def _with_keyed_headers(
     With one format, what a header has is a field, and may be the key as such.
     """
     pattern = message_fields.pattern_in(settings.session_key)
-    if (
-        options.line_format is not None
-        or not pattern
-        or SEPARATOR not in (settings.line_format or "")
-    ):
+    if options.line_format is not None or not pattern or not are_several(settings.line_format):
         return settings
     guess = _guess(options, _messages(settings, sample), pattern, are_texts=not _is_text(sample))
     if guess is None:

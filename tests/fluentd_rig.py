@@ -40,6 +40,24 @@ _FILE_CONF = r"""
 """
 
 
+_TAIL_CONF = r"""
+<source>
+  @type tail
+  path {dir}/app.log
+  pos_file {dir}/app.pos
+  read_from_head true
+  refresh_interval 1
+  tag TAG
+BODY
+</source>
+"""
+
+
+def tail_conf(tag: str, body: str) -> str:
+    """The `<source>` that reads `app.log`; `body` has its `<parse>` and what else is in it."""
+    return _TAIL_CONF.replace("TAG", tag).replace("BODY", body)
+
+
 def file_conf(tag: str, name: str) -> str:
     """The `<match>` that writes all events of a tag into files `name*.log` of the folder."""
     return _FILE_CONF.replace("TAG", tag).replace("NAME", name)

@@ -2,27 +2,22 @@
 
 from __future__ import annotations
 
-from fluentd_rig import ALERTS_CONF
+from fluentd_rig import ALERTS_CONF, tail_conf
 
 # What in_tail's parser gives, in the order of a line.
 FIELDS = ("id", "level", "component", "message")
 
 # Reads the log file line by line, with the fields that a real parser gives.
-_TAIL = r"""
-<source>
-  @type tail
-  path {dir}/app.log
-  pos_file {dir}/app.pos
-  read_from_head true
-  refresh_interval 1
-  tag hdfs
+_TAIL = tail_conf(
+    "hdfs",
+    r"""
   <parse>
     @type regexp
     expression /^(?<time>\d+) (?<id>\d+) (?<level>[A-Z]+) (?<component>[^ ]+) (?<message>.*)$/
     time_format %s
   </parse>
-</source>
-"""
+""",
+)
 # `@type krone` over a file buffer. Chunks are small so that many are in flight in a short run.
 KRONE_CONF = (
     _TAIL

@@ -128,7 +128,7 @@ class Stamps:
         """The line's time in ns; None where it does not begin with such a stamp."""
         if line.startswith("{"):
             return self._of_json(line)
-        if found := _YEARLESS.match(line) or _DAY_OF_YEAR.match(line):
+        if found := _yearless_stamp(line):
             return self._yearless(found)
         if found := _whole_stamp(line):
             if not self._knows_order and is_ambiguous(found["time"]):
@@ -174,10 +174,7 @@ class Stamps:
         record = read_json_line(line.encode("utf-8", "replace"))
         if record is None or "time" not in record:
             return None
-        try:
-            return self._times.read(record["time"])
-        except RecordError:
-            return None
+        return self._whole(record["time"])
 
     def _of_a_day(self, clock: re.Match[str]) -> int | None:
         """The time of a clock without a date."""
@@ -231,8 +228,12 @@ def begins_with_stamp(line: str) -> bool:
     >>> begins_with_stamp("Mar 02, 2026 8:00:00 AM app.Orders accept"), begins_with_stamp("paid")
     (True, False)
     """
-    forms = (_YEARLESS, _DAY_OF_YEAR, _WHOLE, _IN_BRACKETS, _BEHIND_WORDS, _CLOCK_ONLY, _KITCHEN)
-    return any(form.match(line) for form in forms)
+    finds = (_yearless_stamp, _whole_stamp, _BEHIND_WORDS.match, _clock)
+    return any(find(line) for find in finds)
+
+
+def _yearless_stamp(line: str) -> re.Match[str] | None:
+    return _YEARLESS.match(line) or _DAY_OF_YEAR.match(line)
 
 
 def _whole_stamp(line: str) -> re.Match[str] | None:

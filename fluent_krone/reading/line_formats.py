@@ -74,6 +74,11 @@ def formats_in(text: str | None) -> list[str]:
     return [line.strip("\r") for line in (text or "").split(SEPARATOR)]
 
 
+def are_several(line_format: str | None) -> bool:
+    """Whether lines of several programs come together, each with a format of its own."""
+    return SEPARATOR in (line_format or "")
+
+
 def goes_on(line: bytes) -> bool:
     """Whether a line without a header goes on from the one before."""
     return _CONTINUATION.match(line) is not None

@@ -8,7 +8,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
-from fluentd_rig import ALERTS_CONF, FLUENTD, Fluentd
+from fluentd_rig import ALERTS_CONF, FLUENTD, Fluentd, tail_conf
 
 from fluent_krone.cli import main
 
@@ -18,21 +18,18 @@ pytestmark = [
 ]
 
 _CONF = (
-    """
-<source>
-  @type tail
-  path {dir}/app.log
-  pos_file {dir}/app.pos
-  read_from_head true
-  refresh_interval 1
+    tail_conf(
+        "shop",
+        """
   multiline_flush_interval 1s
-  tag shop
   <parse>
     @type multiline
     format_firstline /^[A-Z][a-z]{{2}} [0-9]{{2}}, [0-9]{{4}} /
     format1 /^(?<message>.*)/
   </parse>
-</source>
+""",
+    )
+    + """
 <match shop>
   @type krone
   command {command}

@@ -8,7 +8,7 @@ import time
 from pathlib import Path
 
 import pytest
-from fluentd_rig import ALERTS_CONF, FLUENTD, Fluentd
+from fluentd_rig import ALERTS_CONF, FLUENTD, Fluentd, tail_conf
 
 from fluent_krone.learning.bundles import BundleFolder
 
@@ -21,20 +21,17 @@ pytestmark = [
 ]
 
 _CONF = (
-    """
-<source>
-  @type tail
-  path {dir}/app.log
-  pos_file {dir}/app.pos
-  read_from_head true
-  refresh_interval 1
-  tag shop
+    tail_conf(
+        "shop",
+        """
   <parse>
     @type json
     time_key time
     time_type unixtime
   </parse>
-</source>
+""",
+    )
+    + """
 <match shop>
   @type krone
   command {command}
