@@ -8,7 +8,8 @@ from collections.abc import Sequence
 from typing import Any, NoReturn
 
 from .literals import suggestion
-from .parameters import elsewhere
+from .parameters import elsewhere, params
+from .sources import SECRET_ENV_PREFIX
 
 
 class Parser(argparse.ArgumentParser):
@@ -34,8 +35,8 @@ class Parser(argparse.ArgumentParser):
             name = flag.removeprefix("--").removeprefix("no-").replace("-", "_")
             hint = suggestion(flag, known)
             if flag.startswith("--"):
-                hint = elsewhere(name) or hint
-            flags.parser.error(f"unknown argument {unknown[0]}{hint}")
+                hint = _of_secret(name) or elsewhere(name) or hint
+            flags.parser.error(f"unknown argument {flag}{hint}")
         return flags
 
     def error(self, message: str) -> NoReturn:
@@ -45,3 +46,15 @@ class Parser(argparse.ArgumentParser):
             names = re.findall(r"[\w-]+", wrong[2])
             message = f"unknown command {wrong[1]!r}{suggestion(wrong[1], names)}"
         self.exit(2, f"{self.prog}: {message} (usage: {self.prog} --help)\n")
+
+
+def _of_secret(name: str) -> str:
+    """Where a secret is given instead; every user of a machine can read the arguments of a process.
+
+    >>> _of_secret("shared_key")
+    ': give a secret in the file of --config, or as FLUENT_KRONE_SHARED_KEY in the environment'
+    """
+    if not any(parameter.name == name and parameter.metadata["secret"] for parameter in params()):
+        return ""
+    variable = SECRET_ENV_PREFIX + name.upper()
+    return f": give a secret in the file of --config, or as {variable} in the environment"
