@@ -12,6 +12,7 @@ import subprocess
 import sys
 import time
 import urllib.error
+import urllib.parse
 import urllib.request
 from collections.abc import Iterator
 from pathlib import Path
@@ -452,6 +453,13 @@ def test_a_phone_shows_one_thing_at_a_time(browser: Browser, service: Service, s
     browser.run("document.querySelector('#back').click()")
     browser.wait("getComputedStyle(document.querySelector('#list')).display !== 'none'")
     browser.call("Emulation.setEmulatedMedia", features=[])
+
+
+@pytest.mark.parametrize("shorter", ["../", "../console"])
+def test_a_shorter_address_leads_to_the_page(service: Service, shorter: str) -> None:
+    address = urllib.parse.urljoin(service.page, shorter)
+    with urllib.request.urlopen(address, timeout=LIMIT_S) as answer:
+        assert answer.url == service.page
 
 
 def test_another_site_cannot_change_anything(service: Service) -> None:
