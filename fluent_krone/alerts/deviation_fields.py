@@ -9,7 +9,8 @@ person marks signatures (`explain/marks.py`), and alerts with like signatures ar
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Sequence
+import functools
+from collections.abc import Hashable, Mapping, Sequence
 from typing import Any
 
 from ..core.cascade import COUNTS
@@ -255,7 +256,7 @@ class DeviationFields:
         return {
             **self._place("density", one.direction, concerned[0][0]),
             "p_value": None,
-            "words": words_of(one, self._quoted),
+            "words": words_of(one, functools.partial(self._quoted, text_of)),
             **self._marked(digest_of(parts), one.size, concerned),
         }
 
@@ -331,7 +332,10 @@ class DeviationFields:
             return _BEGINNING
         return self._ids[log_key]
 
-    def _quoted(self, log_key: int) -> str:
+    def _quoted(self, text_of: Mapping[int, str], log_key: int) -> str:
+        """A step in quotes: by its name, or by its line where it matches no template."""
+        if log_key == self._hierarchy.unknown and log_key in text_of:
+            return f"“{text_of[log_key]}”"
         return f"“{self._hierarchy.words('status', self._hierarchy.status_of[log_key])}”"
 
 

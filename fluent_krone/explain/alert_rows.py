@@ -9,7 +9,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from ..core.hierarchy import step_name
+from ..core.hierarchy import UNKNOWN, step_name
 from ..types import Alert
 from .redact import plain
 from .rows import MAX_NAME, printable
@@ -17,7 +17,8 @@ from .rows import MAX_NAME, printable
 if TYPE_CHECKING:
     from .knowledge import Knowledge
 
-# Fields of a deviation that a mark needs. None of them holds a log line.
+# Fields of a deviation that a mark needs. None of them holds a log line, but for the step of one
+# that matches no template, which is masked.
 _KEPT_OF_DEVIATIONS = (
     *("witness", "direction", "entity", "action", "status"),
     *("signature", "size", "templates", "entities", "teaches"),
@@ -40,7 +41,7 @@ def alert_row(alert: Alert, redact: Callable[[str], str]) -> tuple[str | int, ..
         printable(about, MAX_NAME),
         printable(_masked(record, redact)),
         alert.time_ns // 1_000_000,
-        _deviations_of(record),
+        _deviations_of(record, redact),
         record.get("incident_id") or "",
         _told_of(record),
     )
@@ -57,13 +58,15 @@ def _masked(record: Mapping[str, Any], redact: Callable[[str], str]) -> str:
     return change_id.join(map(redact, said.split(change_id)))
 
 
-def _deviations_of(record: Mapping[str, Any]) -> str:
+def _deviations_of(record: Mapping[str, Any], redact: Callable[[str], str]) -> str:
     """What is kept of an alert's deviations, as JSON."""
-    deviations = [
-        {name: deviation.get(name) for name in _KEPT_OF_DEVIATIONS}
-        for deviation in record.get("deviations") or ()
-    ]
-    return json.dumps(deviations, ensure_ascii=False)
+    found = []
+    for deviation in record.get("deviations") or ():
+        kept = {name: deviation.get(name) for name in _KEPT_OF_DEVIATIONS}
+        if deviation.get("entity") == UNKNOWN:
+            kept["step"] = redact(plain(deviation.get("step") or ""))
+        found.append(kept)
+    return json.dumps(found, ensure_ascii=False)
 
 
 def _told_of(record: Mapping[str, Any]) -> str:

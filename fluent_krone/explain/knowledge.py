@@ -26,7 +26,7 @@ from ..types import Alert
 from . import Answer, Case, Said, checked
 from .accepted import TABLES, accepted_rows, note_changes
 from .alert_rows import alert_row
-from .redact import redactor
+from .redact import plain, redactor
 from .rows import (
     MAX_NAME,
     Learned,
@@ -152,6 +152,10 @@ class Knowledge:
             self._db = connect(":memory:", busy_s, self._prepare)
         else:
             self._db = self._opened(path)
+
+    def masked(self, text: str) -> str:
+        """A text that may quote a log line, as it may stand in this file."""
+        return self._redact(plain(text))
 
     # --- what a person said
 

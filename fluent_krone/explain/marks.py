@@ -36,7 +36,7 @@ from functools import lru_cache
 from typing import Any, cast
 
 from ..alerts.digests import digest_of
-from ..core.hierarchy import step_name
+from ..core.hierarchy import UNKNOWN, step_name
 from ..errors import ConfigError
 from . import Said
 from .alert_rows import LEAD
@@ -137,7 +137,7 @@ class Marks:
                 by=printable(says.by, MAX_NAME),
                 at_ms=to_ms(now_s),
                 until_ms=until_ms,
-                about=printable(target.about, MAX_NAME),
+                about=printable(self._knowledge.masked(target.about), MAX_NAME),
                 scope=target.scope,
                 most=target.most,
             )
@@ -317,7 +317,7 @@ def _targets_of_deviation(deviation: Mapping[str, Any]) -> Iterable[Target]:
     signature = deviation.get("signature")
     if not signature:
         return
-    about = step_name(deviation.get("entity"), deviation.get("action"), deviation.get("status"))
+    about = _step_of(deviation)
     size = float(deviation.get("size") or 0)
     most = size + _NATS
     if deviation.get("witness") == "density":
@@ -332,6 +332,14 @@ def _targets_of_deviation(deviation: Mapping[str, Any]) -> Iterable[Target]:
         # A step without an entity has no name here, so no mark on entities covers it.
         name = entity and _name_of("entity", entity)
         yield Target("entity", name, entity)
+
+
+def _step_of(deviation: Mapping[str, Any]) -> str:
+    """The step that deviates, by its name, or by its line where it matches no template."""
+    line = deviation.get("step")
+    if deviation.get("entity") == UNKNOWN and line:
+        return f"a line like “{line}”"
+    return step_name(deviation.get("entity"), deviation.get("action"), deviation.get("status"))
 
 
 def _taught(what: str, size: float, signature: str) -> Target:

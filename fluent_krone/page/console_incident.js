@@ -193,14 +193,7 @@ function scopesOf(alert) {
 function coveredBy(mark, alert) {
   const deviation = list(alert.deviations).find((one) => object(one).signature === mark.id);
   if (mark.scope !== "deviation" || !deviation) return scopeOf(mark);
-  return `wherever it occurs: ${wordsOf(object(deviation))}`;
-}
-
-// What deviates. A line that matches no template has no name, so its text stands for it.
-function wordsOf(deviation) {
-  if (deviation.status === "unknown" && deviation.step)
-    return `a line like “${text(deviation.step)}”.`;
-  return text(deviation.words);
+  return `wherever it occurs: ${text(object(deviation).words)}`;
 }
 
 // The marks that concern it, each of which can be deleted.

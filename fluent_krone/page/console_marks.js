@@ -1,8 +1,5 @@
 // All marks and accepted lines, whatever became of the incidents that they were set at.
 
-// What a mark says that it is about where its line matches no template.
-const NO_STEP = "a line of no known step";
-
 async function drawMarks() {
   const said = await ask("said");
   return [
@@ -43,8 +40,6 @@ function older(shown, count) {
 // What a mark covers, without the alert that it was set at.
 function scopeOf(mark) {
   const about = text(mark.about);
-  if (mark.scope === "deviation" && about.endsWith(NO_STEP))
-    return "wherever a line like that of its incident comes, which matches no template.";
   if (mark.scope === "deviation") return `wherever it occurs: ${about || "a deviation"}.`;
   if (mark.scope === "pattern") return "for sessions that run exactly like one that was marked.";
   if (mark.scope === "template")

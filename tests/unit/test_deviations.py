@@ -20,7 +20,8 @@ from fluent_krone.alerts.deviations import (
 from fluent_krone.alerts.mending import Mending
 from fluent_krone.alerts.records import AlertMaker
 from fluent_krone.config import Config
-from fluent_krone.detect.bundle import Bundle
+from fluent_krone.demo.simulator import simulate, stream
+from fluent_krone.detect.bundle import Bundle, load_bundle
 from fluent_krone.types import Evidence, Seq, Verdict
 
 STEPS = (
@@ -238,3 +239,19 @@ def test_the_news_of_a_new_line_names_its_shape(lift: Bundle) -> None:
     [news] = alerts["unseen_template"].record["deviations"]
     assert news["step"] == "gate: close hatch <*>"
     assert alerts["sequence"].record["deviations"]
+
+
+def test_a_new_line_in_a_session_is_told_by_its_words() -> None:
+    bundle = load_bundle("demo")
+    normal = next(session for session in simulate(20, 0) if session.fault is None)
+    records = list(stream([normal]))
+    time_ns, last = records[-1]
+    records.insert(-1, (time_ns, {**last, "message": f"fire in rack 3 below {normal.block}"}))
+    events = [(at, {k.encode(): v.encode() for k, v in one.items()}) for at, one in records]
+    engine = bundle.engine()
+    found = engine.feed("demo", events, time_ns) + engine.finish()
+    [verdict] = [finding for finding in found if finding.kind == "sequence"]
+    deviations = AlertMaker(bundle, Config()).make(verdict).record["deviations"]
+    assert [one["words"] for one in deviations] == [
+        "“Storage: fire in rack <*> below <*>” came, which normal sessions never have."
+    ]

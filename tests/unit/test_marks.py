@@ -19,7 +19,7 @@ from fluent_krone.commands import knowledge as commands
 from fluent_krone.detect.bundle import Bundle
 from fluent_krone.errors import ConfigError, KroneError
 from fluent_krone.explain.knowledge import Knowledge
-from fluent_krone.explain.marks import Marks, Says, Target
+from fluent_krone.explain.marks import Marks, Says, Target, targets_of
 from fluent_krone.explain.rows import (
     Mark,
     Scope,
@@ -93,6 +93,19 @@ def test_a_mark_holds_wherever_nothing_else_deviates(knowledge: Knowledge) -> No
     assert verdict(knowledge, deviation("retry"), deviation("segfault")) is None
     assert verdict(knowledge, deviation("segfault")) is None
     assert verdict(knowledge) is None
+
+
+def test_a_mark_on_a_line_of_no_known_step_shows_the_line(knowledge: Knowledge) -> None:
+    step = "mail of user bob to <*> failed, password=hunter2"
+    names = dict.fromkeys(("entity", "action", "status"), "unknown")
+    line = deviation("line", direction="unseen", step=step, **names)
+    knowledge.alerted([Alert("2", "krone.app", int(NOW) * 10**9, record(line))])
+    masked = "unseen: a line like “mail of user <user> to <*> failed, password=<secret>”"
+    by_command = Marks(knowledge).mark("2", "deviation", NORMAL, NOW)
+    by_page = Marks(knowledge).set(targets_of(record(line), "deviation"), NORMAL, NOW)
+    assert [mark.about for mark in (*by_command, *by_page)] == [masked, masked]
+    for row in knowledge.read("SELECT deviations FROM alert"):
+        assert "hunter2" not in row[0]
 
 
 def test_a_mark_covers_about_twice_as_much_as_was_seen(knowledge: Knowledge) -> None:
