@@ -374,7 +374,10 @@ def _line_format(
     if "time" in pattern.groupindex:
         formats = next(formats for text, formats in FORMATS.items() if text in _text(chain))
         if formats:
-            times = [group["time"] for group in groups[:_TIMES_READ]]
+            times = [
+                " ".join(filter(None, (group.get("date"), group["time"])))
+                for group in groups[:_TIMES_READ]
+            ]
             time_format, other = best_formats(formats, times, _is_foreign(lines), written_ns)
             if time_format is None:
                 return None

@@ -22,8 +22,10 @@ _EVENT = re.compile(r"[^|]{0,120}?(?:CEF:\d|LEEF:\d)")
 _MOST = 0.6
 _PART = r"(?:[^|\\]|\\.)*"
 # The time of an event among its pairs: a number, or as Java prints it.
+_OF_CEF = r"rt|end|start|deviceReceiptTime|\w*[Ee]ventTime|\w*eventtime"
 _IN_PAIRS = (
-    rf"(?<time>\d{{13}}|\d{{10}}(?:\.\d+)?|{MONTH} \d\d \d{{4}} {CLOCK}(?:\.\d{{1,9}})?|{ISO})"
+    r"(?<time>\d{10}(?:\.\d+|\d{3}|\d{6}|\d{9})?\b"
+    rf"|{MONTH} \d\d \d{{4}} {CLOCK}(?:\.\d{{1,9}})?|{ISO})"
 )
 _CEF = (
     rf"CEF:\d(?:\.\d)?\|(?<vendor>{_PART})\|(?<component>{_PART})\|{_PART}\|(?<event_id>{_PART})\|"
@@ -60,7 +62,7 @@ def product_headers(lines: Sequence[str]) -> Iterator[tuple[str, str]]:
 def _of_pairs(lines: Sequence[str]) -> Iterator[str]:
     if sum(map(bool, map(_PAIRS.match, lines))) < _MOST * max(len(lines), 1):
         return
-    pair = rf"(?:time|timestamp|@timestamp|ts|t)=\"?(?<time>{_TIME_OF_PAIR})"
+    pair = rf"(?i:time|timestamp|@timestamp|ts|t)=\"?(?<time>{_TIME_OF_PAIR})"
     time = _with_time(_TIME_OF_PAIR, rf"{pair}\"?(?: +|\Z)")
     begins = sum(map(bool, (compiled(time).match(line) for line in lines)))
     if begins < _MOST * len(lines):
@@ -75,10 +77,11 @@ def _of_products(lines: Sequence[str]) -> Iterator[str]:
     if sum(map(bool, map(_EVENT.match, lines))) < _MOST * max(len(lines), 1):
         return
     before = rf"(?:{PRIORITY})?"
-    for event, names in ((_CEF, "rt|end|start|deviceReceiptTime"), (_LEEF, "devTime")):
+    for event, names in ((_CEF, _OF_CEF), (_LEEF, "devTime")):
         yield rf"{before}[^|]*?{event}"
         yield _with_time(ISO, rf"{before}(?<time>{ISO})[^|]*?{event}")
-        pair = rf"(?=.*[|\t^ ;](?:{names})={_IN_PAIRS})"
+        # Some events have no time.
+        pair = rf"(?:(?=.*[|\t^ ;](?:{names})={_IN_PAIRS})|)"
         yield _with_time(_IN_PAIRS, rf"{before}[^|]*?{event}{pair}")
 
 

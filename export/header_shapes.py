@@ -18,7 +18,7 @@ from .header_stamps import CLOCK, DAY, MONTH, OPENING
 # Where syslog comes over TCP, the size of each message stands before it.
 PRIORITY = r"(?:\d+ +)?<(?<pri>\d{1,3})>(?:1 +)?"
 REDIS_2 = r"\[(?<pid>\d+)\] +"
-REDIS = r"(?:\d+:)?(?<pid>\d+):[A-Z] +"
+REDIS = r"\[?(?:\d+:)?(?<pid>\d+):[A-Z]\]? +"
 NEST = r"\[\w+\] (?<pid>\d+) +- +"
 LETTER = r"(?<level>[VDTIWEFCA])(?=\d{4,8}\b)"
 LEADS = (
@@ -27,7 +27,7 @@ LEADS = (
     PRIORITY,
     r"\[{1,2} *",
     rf"(?:[<(~^#|*=]|{OPENING}) *",
-    r"\[?(?:time|ts|timestamp|date|t)=[\"']?",
+    r"\[?(?i:time|ts|timestamp|date|t)=[\"']?",
     # journalctl -o short-full
     rf"{DAY},? +",
     # access logs: client, identity and user, perhaps behind the virtual host
@@ -104,14 +104,16 @@ DOTTED = r"[A-Za-z_][\w$]*(?:\.[\w$-]+)+"
 _BRACKETS = r"\[[^\[\]]*(?:\[[^\[\]]*\][^\[\]]*)*\]"
 FILE = r"[\w./$@-]+\.(?:go|c|cc|cpp|h|hpp|py|rb|rs|java|kt|scala|js|ts|php|cs|m|mm|ex|erl|lua|pl)"
 
-# RFC 5424: host program pid message-id structured-data. It is tried only behind `<34>1 `, since any
-# words fit it.
+# RFC 5424: the structured data; at the end of the line they are the message. A message in UTF-8 has
+# its mark.
+STRUCTURED_DATA = (
+    r"(?:(?:-|(?:\[(?:[^\]\"\\]|\"(?:[^\"\\]|\\.)*\")*\])+) +|- *\Z|(?=\[))"
+    "(?:\ufeff)?"
+)
+# Host program pid message-id data. It is tried only behind `<34>1 `, since any words fit it.
 _RFC_5424 = (
     r"(?<host>[^\s\[\]]+) (?<component>[^\s\[\]:]+) (?<pid>[\w.-]+) (?<msgid>[\w.-]+) "
-    # data at the end of the line are the message
-    r"(?:(?:-|(?:\[(?:[^\]\"\\]|\"(?:[^\"\\]|\\.)*\")*\])+) +|- *\Z|(?=\[))"
-    # a message in UTF-8 has its mark
-    "(?:\ufeff)?"
+    rf"{STRUCTURED_DATA}"
 )
 # Headers that are tried only behind a lead of their own.
 BEHIND_LEAD: tuple[tuple[str, str], ...] = (
@@ -151,7 +153,7 @@ KNOWN = (
     r"(?:(?:\"(?:[^\"]|\"\")*\"|[^\",]*),){2}(?<pid>\d+),(?:(?:\"(?:[^\"]|\"\")*\"|[^\",]*),){7}"
     r"(?<level>[A-Z]+\d?),\w{5},",
     # MySQL 8: thread [level] [code] [subsystem]
-    r"(?<tid>\d+) \[(?<level>System|Warning|Error|Note)\] \[MY-\d+\] \[(?<component>\w+)\] +",
+    r"(?<tid>\d+) \[(?<level>System|Warning|Error|ERROR|Note)\] \[MY-\d+\] \[(?<component>\w+)\] +",
     # MySQL 5, MariaDB: thread [level] component:
     r"(?:(?<tid>\d+) )?\[(?<level>Note|Warning|ERROR|Error)\] "
     r"(?<component>[A-Z]\w*(?: [A-Z][\w/]*)?): +",
@@ -169,7 +171,7 @@ KNOWN = (
     rf"\[(?<component>[\w-]*):(?<level>{LEVEL_WORDS}\d?)\] "
     r"\[pid (?<pid>\d+)(?::tid (?<tid>\d+))?\] +",
     # ZooKeeper: [myid:1] - LEVEL [thread:class@line] -
-    rf"\[myid:\d*\] - (?<level>{LEVEL_WORDS}) +\[.*:(?<component>[\w$]+)@\d+\] - +",
+    rf"(?:\[myid:\d*\] )?- (?<level>{LEVEL_WORDS}) +\[.*:(?<component>[\w.$]+)@\d+\] - +",
     # Solr, HBase, Hadoop: LEVEL (thread) or [thread] [context] logger
     rf"(?<level>{LEVEL_WORDS}) +\((?<thread>[^()]*)\) +(?:\[[^\[\]]*\] +)?"
     rf"(?<component>{DOTTED}):? +",
@@ -194,8 +196,8 @@ KNOWN = (
     rf"(?<host>\S+) (?<level>{LEVEL_WORDS}) \[(?<component>{DOTTED})(?::\d+)?\] - ",
     # java.util.logging: logger method LEVEL:, of which the level begins a line of its own
     rf"(?<component>{DOTTED}) (?<function>[\w$<>]+) +(?<level>{LEVEL_WORDS}): +",
-    # Samba: level] file:line(function)
-    r"(?<level>\d{1,2})(?:, [^\]]*)?\] \S*?(?<component>[\w-]+)\.c:\d+\((?<function>\w+)\) +",
+    # Samba: how much is to be written for such lines] file:line(function)
+    r"(?<verbosity>\d{1,2})(?:, [^\]]*)?\] \S*?(?<component>[\w-]+)\.c:\d+\((?<function>\w+)\) +",
     # Play: [LEVEL] from logger in thread -
     rf"\[(?<level>{LEVEL_WORDS})\] from (?<component>\S+) in (?<thread>\S+) - ",
     # Heroku, Papertrail: program[process]:
@@ -222,7 +224,7 @@ ELEMENTS: tuple[tuple[str, tuple[str, ...]], ...] = (
             rf"(?<host>[^\s\[\]|]+) +(?!(?:{LEVEL_WORDS}|(?i:failed|denied|refused)):)"
             r"(?<component>[^\s\[\]:=\"]+)(?:\[(?<pid>\d+)\])?: +",
             r"(?<component>[\w.-]+\.exe)(?: \*\d\d)? - ",
-            r"\[.*:(?<component>[\w$]+)@\d+\] - ",
+            r"\[.*:(?<component>[\w.$]+)@\d+\] - ",
             rf"(?!LOG[0-7]\[)(?<component>{LOGGER})\[(?<pid>\d+)\]: +",
             rf"(?<component>{LOGGER}) *\| *",
             # but for `ORA-00600: `, which is a message's own number

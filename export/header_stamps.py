@@ -63,14 +63,17 @@ def _with_words() -> Iterator[tuple[str, tuple[str, ...]]]:
 
 # A date, its clock, and the zone that a pair names somewhere behind them.
 _DATE = r"(?<date>\d{4}[-/.]\d\d[-/.]\d\d|\d\d?\.\d\d?\.\d{4})"
+_NEXT_CELL = r"\"?(?:\] *\[| *[,;|] *|\t)\"?"
 _CLOCK_OF_DATE = rf"(?<time>{CLOCK}(?:[.,]\d{{1,9}})?)\"?"
-_PAIR_OF_ZONE = r"(?:(?=.*?[ ,](?:timezone|tz)=\"?(?<time_zone>[+-]\d\d:?\d\d|[A-Z]{2,5})\b)|)"
+_PAIR_OF_ZONE = r"(?=.*?[ ,](?:timezone|tz)=\"?(?<time_zone>[+-]\d\d:?\d\d|[A-Z]{2,5})\b)"
 
 
 # (pattern, strptime formats to try). Without a format the record reader reads the time as it is.
 # Of several formats the one is taken that reads most of the lines and steps back least; to each
 # of them a fraction and an offset are added where the lines have them.
 TIMES: tuple[tuple[str, tuple[str, ...]], ...] = (
+    # where all lines have the zone in a pair behind it
+    (rf"(?<time>\d{{4}}-\d\d-\d\d[T ]{CLOCK}(?:[.,]\d{{1,9}})?){_PAIR_OF_ZONE}", ()),
     (ISO, ()),
     (r"@4[0-9a-f]{23}", ()),
     # OpenLDAP: seconds and nanoseconds in hexadecimal, before a thread
@@ -82,7 +85,6 @@ TIMES: tuple[tuple[str, tuple[str, ...]], ...] = (
     (r"\d\d?\.\d\d?\.\d{4} klo \d\d?[.:]\d\d[.:]\d\d", ()),
     (rf"\d{{4}}\. ?{MONTH_NAME} \d\d?\. {CLOCK}", ()),
     (rf"\d{{8}}T\d{{6}}(?:[.,]\d{{1,9}})?{_OFFSET}?", ()),
-    (rf"\d{{4}}-\d\d-\d\d\t{CLOCK}", ("%Y-%m-%d\t%H:%M:%S",)),
     # Cisco NX-OS: 2024 Oct 15 13:00:00
     (rf"\d{{4}}[-/ ]{MONTH}[-/ ][ \d]?\d[ :T]{CLOCK}(?:\.\d{{1,9}})?", ()),
     (rf"\d{{4}}/\d\d/\d\d {CLOCK}", ("%Y/%m/%d %H:%M:%S",)),
@@ -104,9 +106,13 @@ TIMES: tuple[tuple[str, tuple[str, ...]], ...] = (
     # Unreal Engine, Zabbix
     (r"\d{4}\.\d\d\.\d\d-\d\d\.\d\d\.\d\d", ("%Y.%m.%d-%H.%M.%S",)),
     (r"\d{8}:\d{6}", ("%Y%m%d:%H%M%S",)),
-    # date and time in brackets or pairs of their own: the reader joins them
-    (rf"{_DATE}\"?(?:\] *\[| *[,;|] *)\"?{_CLOCK_OF_DATE}", ()),
-    (rf"{_DATE}\"? +time=\"?{_CLOCK_OF_DATE}{_PAIR_OF_ZONE}", ()),
+    # date and time in brackets, cells or pairs of their own: the reader joins them
+    (rf"{_DATE}{_NEXT_CELL}{_CLOCK_OF_DATE}", ()),
+    (
+        rf"(?<date>\d\d?/\d\d?/\d{{4}}){_NEXT_CELL}(?<time>{CLOCK})\"?",
+        ("%m/%d/%Y %H:%M:%S", "%d/%m/%Y %H:%M:%S"),
+    ),
+    (rf"{_DATE}\"? +time=\"?{_CLOCK_OF_DATE}(?:{_PAIR_OF_ZONE}|)", ()),
     (
         r"(?<date>(?:19|20)\d\d[01]\d[0-3]\d)(?: *[,;|] *|\t)"
         r"(?<time>[0-2]\d[0-5]\d[0-5]\d(?:[.,]\d{1,9})?)(?!\d)",

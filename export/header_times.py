@@ -48,14 +48,16 @@ def stamps(line: str, at: int) -> Iterator[tuple[str, str, int]]:
 
 def _time_group(line: str, at: int, shape: str, formats: tuple[str, ...]) -> tuple[str, int]:
     """A time as the group of a chain, with the fraction and the offset that the line has."""
-    if not formats:
-        stamp = shape
-        if "(?<time>" not in shape:
-            stamp = f"(?<time>{shape})"
-        FORMATS[stamp] = ()
-        return stamp, at
-    fraction, end = first([text for text, _ in header_stamps.FRACTIONS], line, at)
-    offset, at = first([text for text, _ in header_stamps.OFFSETS], line, end)
+    if "(?<time>" in shape:
+        FORMATS[shape] = formats
+        return shape, at
+    fraction = ""
+    if formats:
+        fraction, at = first([text for text, _ in header_stamps.FRACTIONS], line, at)
+    offset = ""
+    # Behind a number, an offset would be another number.
+    if formats or r":\d\d" in shape:
+        offset, at = first([text for text, _ in header_stamps.OFFSETS], line, at)
     stamp = f"(?<time>{shape}{fraction}{offset})"
     ending = dict(header_stamps.FRACTIONS)[fraction] + dict(header_stamps.OFFSETS)[offset]
     FORMATS[stamp] = tuple(text + ending for text in formats)

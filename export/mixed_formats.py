@@ -21,7 +21,7 @@ from fluent_krone.inputs.kinds import json_object
 from fluent_krone.reading.line_formats import JSON, SEPARATOR, goes_on
 
 from .guess import MIN_SHARE, LineFormat, guess_line_format, heads_of
-from .header_shapes import LEVEL_WORDS
+from .header_shapes import LEVEL_WORDS, STRUCTURED_DATA
 from .header_stamps import CLOCK, MONTH
 from .header_times import compiled, stamps
 from .time_formats import moments
@@ -37,14 +37,19 @@ _PREFIXES = (
 _NEARLY_ALL = 0.95
 # The header of syslog, behind which programs may write lines with headers of their own; lines that
 # are looked at for these, and the share of them that must have what begins such a header.
-_SYSLOGS = tuple(
-    rf"(?:<\d{{1,3}}>)?{stamp} (?<host>\S+) (?<program>[^\s\[\]:]+)(?:\[\d+\])?: "
-    for stamp in (rf"{MONTH} [ \d]\d {CLOCK}", rf"(?<time>\d{{4}}-\d\d-\d\dT{CLOCK}\S*)")
+_ISO = rf"(?<time>\d{{4}}-\d\d-\d\dT{CLOCK}\S*)"
+_SYSLOGS = (
+    *(
+        rf"(?:<\d{{1,3}}>)?{stamp} (?<host>\S+) (?<program>[^\s\[\]:]+)(?:\[\d+\])?: "
+        for stamp in (rf"{MONTH} [ \d]\d {CLOCK}", _ISO)
+    ),
+    # RFC 5424
+    rf"<\d{{1,3}}>1 {_ISO} (?<host>\S+) (?<program>\S+) \S+ \S+ {STRUCTURED_DATA}",
 )
 _LOOKED_AT = 300
 _MANY_INNER = 0.2
 # The format of a line in JSON, and of one that is its own message.
-_JSON = r"(?<json>\{(?s:.*))"
+_JSON = r"(?:@cee: *)?(?<json>\{(?s:.*))"
 _BARE = r"(?<message>(?s:.+))"
 # Words before a time, and words behind it, that tell how a line begins.
 _WORDS_BEFORE = 3

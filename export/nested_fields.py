@@ -20,9 +20,10 @@ _SURROUNDINGS = re.compile(
     r"|service|meta(?:data)?|attributes_meta|tags?|source|@metadata",
     re.IGNORECASE,
 )
-# In the object `event` of the Elastic Common Schema, all other fields say how the record was made.
+# In the object `event` of the Elastic Common Schema, these fields say how the record was made.
 _OF_AN_EVENT = re.compile(
-    r"\$\.event\.(?!action|outcome|code|duration|reason|message|msg|text)\w+", re.IGNORECASE
+    r"\$\.event\.(?:agent_id_status|category|created|dataset|end|hash|id|ingested|kind|module"
+    r"|original|provider|reference|risk_score\w*|sequence|severity|start|timezone|type|url)"
 )
 
 

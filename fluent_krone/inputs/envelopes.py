@@ -61,7 +61,7 @@ def opened(record: Record) -> Iterator[Record]:
     elif (streams := _streams(record)) is not None:
         yield from _of_streams(streams)
     elif (inner := _list_in(record)) is not None:
-        shared = {name: record[name] for name in _SHARED if name in record}
+        shared = _shared(record, inner)
         for one in inner:
             yield from opened({**shared, **one})
     else:
@@ -77,7 +77,7 @@ def _otlp(request: Record) -> Iterator[Record]:
 
 
 def _list_in(record: Record) -> list[Record] | None:
-    if not _OF_A_LOG.isdisjoint(record):
+    if _is_a_log(record):
         return None
     for name in _LISTS:
         value = record.get(name)
@@ -88,6 +88,20 @@ def _list_in(record: Record) -> list[Record] | None:
             if None not in found:
                 return found  # type: ignore[return-value]
     return None
+
+
+def _shared(record: Record, inner: list[Record]) -> Record:
+    """What a record says about each log of its list: where they come from; or when and by whom, if
+    the record says it in objects and the logs do not, as the activities of Google Workspace.
+    """
+    objects = (value for value in record.values() if isinstance(value, dict))
+    if any(map(_is_a_log, objects)) and not any(map(_is_a_log, inner)):
+        return {name: value for name, value in record.items() if not isinstance(value, list)}
+    return {name: record[name] for name in _SHARED if name in record}
+
+
+def _is_a_log(record: Record) -> bool:
+    return not _OF_A_LOG.isdisjoint(record)
 
 
 def _as_record(one: Any) -> Record | None:

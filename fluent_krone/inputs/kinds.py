@@ -149,9 +149,9 @@ def json_objects(lines: Iterable[str]) -> tuple[list[Record], list[str]]:
 def json_object(line: str) -> Record | None:
     """The record that a line of JSON is, or None."""
     # A sequence of JSON texts (RFC 7464) has a record separator before each.
-    line = line.lstrip("\x1e \t\r\n")
-    # Events that a server sends are named so.
-    line = line.removeprefix("data:").lstrip(" ")
+    line = line.lstrip("\ufeff\x1e \t\r\n")
+    # Events that a server sends are named so, and records in lines of syslog.
+    line = line.removeprefix("data:").removeprefix("@cee:").lstrip(" ")
     if not line.startswith("{"):
         return None
     try:

@@ -43,9 +43,13 @@ SPEAKS_OF_TIME = re.compile(
 _OF_THE_EVENT = re.compile(
     r"(?i:@?(?:.*[\W_])?time_?stamp|event_?time|log_?time|date_?time|time|date)\Z"
 )
-# The two parts of a time in Log4j's JSON.
-_EPOCH_SECOND = "epochSecond"
-_NANO_OF_SECOND = "nanoOfSecond"
+# The field of the nanoseconds beside that of the seconds, as Log4j, protocol buffers and Google's
+# agents write them.
+_NANOS_BESIDE = {
+    "epochSecond": "nanoOfSecond",
+    "seconds": "nanos",
+    "timestampSeconds": "timestampNanos",
+}
 # A clock, or a date, in a field of its own.
 _CLOCK_ONLY = re.compile(r"\d\d?:\d\d(?::\d\d(?:[.,]\d{1,9})?)?(?: ?[AaPp][Mm])?\Z")
 _WHOLE_TIME = re.compile(r"\d{4}-\d\d-\d\d[T ]\d\d:\d\d(?::\d\d)?")
@@ -86,10 +90,10 @@ class RecordTimes:
         again: Callable[[], Iterable[Record]],
     ) -> None:
         self._found = _time_paths(first, written_ns(path))
-        # The nanoseconds beside the seconds, as Log4j writes them.
         self._beside: _Path | None = None
-        if self._found and self._found[0][-1] == _EPOCH_SECOND:
-            self._beside = (*self._found[0][:-1], _NANO_OF_SECOND)
+        if self._found and self._found[0][-1] in _NANOS_BESIDE:
+            *above, seconds = self._found[0]
+            self._beside = (*above, _NANOS_BESIDE[seconds])
         self._reader = TimeReader(timezone=timezone)
         if not any(is_ambiguous(text) for text in self._texts(first)):
             return

@@ -54,7 +54,7 @@ _WORDS_OF_RANKS = {
     3: "info information informational inf i in notification infos informazioni información"
     " informações informatie log df default display success http 信息 情報 정보 инфо информация"
     " informacja informacje informace informasjon oplysninger інформація 資訊",
-    4: "notice note n ntc notic a hinweis aviso",
+    4: "notice note n ntc notic noti a hinweis aviso",
     5: "warn warning w wa warni wrn warnung avertissement attention advertencia advertência"
     " avvertenza waarschuwing deprecated 警告 경고 предупреждение uyarı ostrzeżenie varování"
     " upozornění varning advarsel varoitus figyelmeztetés попередження",
@@ -62,7 +62,7 @@ _WORDS_OF_RANKS = {
     " schwerwiegend 错误 严重 エラー 重大 오류 심각 ошибка серьезно hata błąd chyba fel fejl feil"
     " virhe hiba помилка 錯誤 嚴重 allvarlig",
     7: "critical crit criti c cr dpanic kritisch critique crítico 致命的",
-    8: "fatal alert al emerg em emergency panic f ftl fa fata pani",
+    8: "fatal alert aler al emerg emer em emergency panic f ftl fa fata pani",
 }
 # Numbers as levels: those of syslog and of the journal, and those of Monolog, of
 # pino and bunyan.

@@ -604,3 +604,51 @@ def test_a_column_named_rest_keeps_its_values(tmp_path: Path) -> None:
     rows = "time,rest,message\n" + "".join(f"{T.format(n)},pause,paid {n}\n" for n in range(5))
     found = read(tmp_path / "a.csv", rows)
     assert messages(found, "rest") == [b"pause"] * 5
+
+
+@pytest.mark.parametrize("mark", ["", "\ufeff"])
+def test_records_of_syslog_with_their_cookie(mark: str, tmp_path: Path) -> None:
+    """Wrong before: they were lines of text."""
+    row = json.dumps({"timestamp": T.format(0), "severity": "INFO", "msg": "paid"})
+    events = read(tmp_path / "a.log", f"{mark}@cee: {row}\n" * 9)
+    assert messages(events, "msg") == [b"paid"] * 9
+    assert events[0][0] == T0_NS
+
+
+def test_the_activities_of_a_record_have_its_time(tmp_path: Path) -> None:
+    """Wrong before: of Google Workspace's records, only the names of the events were left."""
+    activity = {
+        "id": {"time": T.format(0), "applicationName": "login"},
+        "actor": {"email": "ann@example.org"},
+        "events": [{"type": "login", "name": "login_success"}, {"type": "login", "name": "logout"}],
+    }
+    events = read(tmp_path / "a.json", f"{json.dumps(activity)}\n" * 2)
+    assert messages(events, "name") == [b"login_success", b"logout"] * 2
+    assert {time_ns for time_ns, _ in events} == {T0_NS}
+    assert all(record[b"actor"] == {b"email": b"ann@example.org"} for _, record in events)
+
+
+@pytest.mark.parametrize(
+    "time",
+    [
+        {"timestamp": {"seconds": T0_NS // 10**9, "nanos": T0_NS % 10**9}},
+        {"timestampSeconds": T0_NS // 10**9, "timestampNanos": T0_NS % 10**9},
+        {"instant": {"epochSecond": T0_NS // 10**9, "nanoOfSecond": T0_NS % 10**9}},
+    ],
+)
+def test_nanoseconds_beside_seconds(time: dict[str, object], tmp_path: Path) -> None:
+    """Wrong before: those of protocol buffers and of Google's agents were cut off."""
+    events = read(tmp_path / "a.json", f"{json.dumps({**time, 'message': 'paid'})}\n" * 3)
+    assert [time_ns for time_ns, _ in events] == [T0_NS] * 3
+
+
+def test_an_object_named_event_that_is_a_product_s_own(tmp_path: Path) -> None:
+    """Wrong before: but for the names of the Elastic Common Schema, no field of it was seen, and
+    the log was refused."""
+    path = tmp_path / "a.json"
+    rows = [
+        {"metadata": {"offset": n}, "event": {"OperationName": f"step{n % 3}"}} for n in range(60)
+    ]
+    path.write_text("".join(f"{json.dumps(row)}\n" for row in rows))
+    options = Options(input=path, session_key=("tag",))
+    assert settle(options, len, len).message_field == "$.event.OperationName"

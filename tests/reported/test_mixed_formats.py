@@ -27,7 +27,7 @@ from fluent_krone.detect.bundle import load_bundle
 from fluent_krone.errors import RecordError
 from fluent_krone.inputs import read_events
 from fluent_krone.learning.child import refit_options
-from fluent_krone.reading.levels import levels_of
+from fluent_krone.reading.levels import RANKS, levels_of
 from fluent_krone.reading.records import InputSettings, RecordReader
 
 T0 = datetime(2024, 5, 1, 8, tzinfo=UTC)
@@ -324,3 +324,28 @@ def test_the_next_bundle_is_fitted_with_the_same_formats(fitted: Path, tmp_path:
     options = [*refit_options(bundle, Config()), "--input", str(tmp_path / "next.log")]
     assert export(["fit", *options, "--output", str(output)]) == 0
     assert load_bundle(str(output)).input_settings == bundle.input_settings
+
+
+@pytest.mark.parametrize(
+    "header",
+    [
+        "<30>1 2024-05-01T08:00:00Z web app 7 - - ",
+        '<30>1 2024-05-01T08:00:00Z web app 7 - [a@1 b="c"] ',
+        "<30>1 2024-05-01T08:00:00Z web app 7 - - @cee: ",
+        "<30>2024-05-01T08:00:00Z web app[7]: @cee: ",
+        "May  1 08:00:00 web app: @cee:",
+    ],
+)
+def test_the_level_of_a_record_behind_syslog_is_its_own(header: str, tmp_path: Path) -> None:
+    """Wrong before: behind RFC 5424 and a cookie, a record was text of syslog's level."""
+    rows = [{"level": ("info", "error")[n % 5 == 0], "msg": f"paid {n}"} for n in range(40)]
+    path = tmp_path / "syslog"
+    path.write_text("".join(f"{header}{json.dumps(row)}\n" for row in rows))
+    settings = settle(Options(input=path, session_key=("tag",)), len, len)
+    reader = RecordReader(settings, max_message_size=10_000)
+    levels = levels_of(reader)
+    records = [record for _, record in read_events(path)]
+    assert [levels.rank(record) for record in records] == [
+        RANKS[row["level"].encode()] for row in rows
+    ]
+    assert b"paid 7" in reader.read(b"", records[7])[0]

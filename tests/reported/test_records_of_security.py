@@ -23,6 +23,7 @@ CEF = "CEF:0|Acme|Gate|2.1|{id}|{text}|{severity}|{pairs}src=10.0.0.{n} act=allo
 FORMS = {
     "CEF with its time as a number": CEF.replace("{pairs}", "rt={ms} "),
     "CEF with its time as text": CEF.replace("{pairs}", "cs1=r one rt=Oct 15 2024 13:{m:02d}:00 "),
+    "CEF with a time of the vendor's": CEF.replace("{pairs}", "FTNTFGTeventtime={ms}000000 "),
     "CEF behind syslog": "<134>1 2024-10-15T13:{m:02d}:00Z fw1 CEF - - - " + CEF,
     "CEF behind a time": "2024-10-15T13:{m:02d}:00.000Z fw1 " + CEF,
     "LEEF": "LEEF:2.0|Acme|Gate|2.1|{text}|^|devTime={ms}^sev={severity}^src=10.0.0.{n}",
@@ -140,3 +141,20 @@ def test_documents_of_yaml_are_told(tmp_path: Path, caplog: pytest.LogCaptureFix
     with caplog.at_level("INFO", "fluent_krone.inputs"):
         list(read_events(path))
     assert "documents of YAML" in caplog.text
+
+
+def test_an_event_without_a_time_is_not_set_aside(tmp_path: Path) -> None:
+    """Wrong before: where most events have a time, the others were no events."""
+    path = tmp_path / "a.log"
+    pairs = ["" if n % 20 == 7 else f"rt={(T0 + n) * 1000} " for n in range(60)]
+    events = (
+        f"CEF:0|Acme|Gate|2.1|7|gate opened|3|{pair}src=10.0.0.{n}\n"
+        for n, pair in enumerate(pairs)
+    )
+    path.write_text("".join(events))
+    settings = settle(Options(input=path, session_key=("tag",)), len, len)
+    reader = RecordReader(settings)
+    assert [
+        time_ns is not None and b"gate opened" in reader.read(b"", record)[0]
+        for time_ns, record in timed(read_events(path), reader)
+    ] == [pair != "" for pair in pairs]
