@@ -27,7 +27,7 @@ _log = logging.getLogger(__name__)
 Record = dict[str, Any]
 # Names of fields that hold a time, from one object to the next inside it.
 _Path = tuple[str, ...]
-_TIME_NAMES = (
+TIME_NAMES = (
     *("time", "timestamp", "@timestamp", "ts", "@t", "datetime", "eventTime", "timeMillis"),
     "asctime",
 )
@@ -134,7 +134,7 @@ class RecordTimes:
                 if len(values) == 1:
                     return values[0]
                 return " ".join(map(str, values))
-        for name in _TIME_NAMES:
+        for name in TIME_NAMES:
             value = record.get(name)
             if value not in (None, ""):
                 return value
@@ -211,7 +211,7 @@ def _have_usual_times(records: list[Record], reader: TimeReader) -> bool:
         return True
     read = 0
     for record in records:
-        name = next((name for name in _TIME_NAMES if record.get(name)), None)
+        name = next((name for name in TIME_NAMES if record.get(name)), None)
         read += name is not None and _read(record[name], reader) is not None
     return read >= _MOST * len(records)
 

@@ -25,6 +25,7 @@ from ..runtime.judge import Judge
 from ..runtime.keeper import check_keep
 from ..runtime.migrations import migrated
 from ..runtime.misfit import Misfit
+from ..runtime.own_times import OwnTimes
 from .changelog import Changelog, KeptRows, Row, cleared, incidents_of, oldest_of, snapshot_of
 from .clients import Clients, Topics, ensure_judged
 from .error_copies import error_copy
@@ -234,7 +235,9 @@ class Judging:
         self._explanation_counters: Counter[str] = Counter()
         check_keep(config)
         self._use(bundle)
-        self._misfit = Misfit(self)
+        # One for all partitions, whose records have the same fields.
+        self._own_times = OwnTimes()
+        self._misfit = Misfit(self, own_times=self._own_times)
 
     @property
     def state_topic(self) -> str | None:
@@ -299,7 +302,9 @@ class Judging:
             counters=self._alerts,
             is_silenced=explanations.covers,
         )
-        return PartitionJudge(engine, self._maker, self.config, explanations, incidents)
+        judge = PartitionJudge(engine, self._maker, self.config, explanations, incidents)
+        judge.own_times = self._own_times
+        return judge
 
     def out_of(self, ticket: Ticket, partition: int) -> Out:
         """The message of an alert. It says which partition it is about, since all that looks beyond
@@ -328,7 +333,7 @@ class Judging:
             part.engine.track()
         # `Engine.adopt` adds the count of the shared cache once for each engine.
         self._shared.cascade.tracker.misses = misses
-        self._misfit = Misfit(self)
+        self._misfit = Misfit(self, own_times=self._own_times)
         self._alerts["reloads"] += 1
 
     def forget(self, part: JudgedPartition) -> None:

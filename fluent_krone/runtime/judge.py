@@ -19,6 +19,7 @@ from ..explain.tickets import Ticket
 from ..types import Alert, Finding
 from .keeper import Keeper
 from .misfit import ENOUGH_EVENTS, ENOUGH_RECORDS, FIRST_RECORDS, Misfit
+from .own_times import OwnTimes
 
 # A store that is too large makes room for itself by ending one session in this many at a time.
 _SHED_SHARE = 20
@@ -53,7 +54,8 @@ class Judge:
         self.keeper: Keeper | None = None
         engine.silence_by(self._silences)
         # Whether the bundle and its settings fit the stream, and what was last logged of that.
-        self._misfit = Misfit(engine)
+        self.own_times = OwnTimes()
+        self._misfit = Misfit(engine, own_times=self.own_times)
         self._take_accepted()
         # The number of records at which to look again: looking at each chunk would cost too much.
         self._began = engine.counters["records"]
@@ -68,6 +70,8 @@ class Judge:
         """Feed events of one tag; returns how many records that were."""
         counters = self.engine.counters
         before = counters["records"]
+        if not self.engine.reader.has_time:
+            events = self.own_times.passing(events)
         findings = self.engine.feed(tag, events, now_ns)
         clock_ns = self.engine.time.clock
         if findings or clock_ns >= self.incidents.due_ns or self.keeper is not None:
@@ -133,7 +137,7 @@ class Judge:
         self._take_accepted()
         self.maker = maker
         self._cases = CaseMaker(bundle, self._config)
-        self._misfit = Misfit(engine)
+        self._misfit = Misfit(engine, own_times=self.own_times)
         self._began = engine.counters["records"]
         self._next_look = self._began + FIRST_RECORDS
         if self.keeper is not None:

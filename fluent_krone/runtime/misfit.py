@@ -15,6 +15,7 @@ from ..core.listing import listed
 from ..core.offsets import FAR_BEHIND_NS
 from ..reading.accessor import is_path
 from ..reading.records import InputSettings, RecordReader
+from .own_times import OwnTimes
 
 _log = logging.getLogger(__name__)
 
@@ -76,7 +77,8 @@ class Misfit:
     """What does not fit since this was made; `engine` is the one that is fed.
 
     `enough_records` and `enough_events` are how many must have come before anything is said. What
-    is not `live` is a file, whose times are behind the clock as they should be.
+    is not `live` is a file, whose times are behind the clock as they should be. `own_times` looks
+    at the events that pass.
     """
 
     def __init__(
@@ -86,11 +88,13 @@ class Misfit:
         enough_records: int = ENOUGH_RECORDS,
         enough_events: int = ENOUGH_EVENTS,
         live: bool = True,
+        own_times: OwnTimes | None = None,
     ) -> None:
         self._engine = engine
         self._enough_records = enough_records
         self._enough_events = enough_events
         self._live = live
+        self._own_times = own_times or OwnTimes()
         # What was amiss in the span before, which stands until the present one tells more.
         self._last: str | None = None
         self._before = self._counts()
@@ -130,6 +134,7 @@ class Misfit:
             or _component(counts, settings)
             or _level(counts, settings)
             or _times(counts, settings)
+            or self._own_times.trouble()
             or _fractions(counts)
             or self._templates(counts)
             or self._version()
@@ -138,6 +143,7 @@ class Misfit:
         if counts["records"] >= _SPAN:
             self._last = found
             self._before = self._counts()
+            self._own_times.begin()
         return found
 
     def _is_late(self, offset_s: int) -> bool:

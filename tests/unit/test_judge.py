@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 from service_rig import Rig
-from synthetic import NORMAL
+from synthetic import NORMAL, T0, S
 
 from fluent_krone.detect.bundle import Bundle
 from fluent_krone.transport.forward import Chunk
@@ -129,3 +129,17 @@ def test_first_records_without_a_session_key_are_no_misfit(
         assert len(told(caplog, "set aside (no_session_key)")) == 1
 
     story(body)
+
+
+@pytest.mark.parametrize("time_field", [None, "ts"])
+def test_times_in_a_field_that_nobody_reads_are_told(story: Any, time_field: str | None) -> None:
+    async def body(rig: Rig) -> None:
+        for minute in range(200):
+            entry = {b"ride": b"%d" % minute, b"message": b"gate: open door 3"}
+            times = [b"2026-09-21T%02d:%02d:00Z" % divmod(minute, 60)] * 5
+            chunk = Chunk("app", [[T0 // S + minute, entry | {b"ts": at}] for at in times])
+            await rig.service.take(chunk, lambda: None)
+        found = [text for text in rig.service.troubles() if "set time_field ts" in text]
+        assert len(found) == (time_field is None)
+
+    story(body, time_field=time_field)
