@@ -72,17 +72,10 @@ def message_field(options: Options, sample: list[dict[bytes, Any]], say: Say) ->
         message = next((name for name in names if _is_text(name, sample)), None)
     if message is None:
         message = _usual_name(sample)
-        composed = named_first(sample, options.session_key)
-        others = _others(sample, {*composed, *options.session_key})
-        first = next(iter(composed), None)
-        if first is None:
-            others = that_change(others, options.session_key, sample)
+        if message is not None and _is_rare(message, sample):
+            composed = [message, *_composed(_without(message, sample), options.session_key)]
         else:
-            others = [name for name in others if not is_context(name, first, sample)]
-        numbered = numbered_events(first, options.session_key, sample)
-        others = [*composed, *others]
-        composed = [*numbered, *(name for name in others if name not in numbered)]
-        composed = _with_route(composed, sample)
+            composed = _composed(sample, options.session_key)
         if composed not in ([], [message]) and (message is None or message in composed):
             return _made_of(composed, "no field has a message text", sample, say)
     elif options.message_field is None:
@@ -102,6 +95,30 @@ def _usual_name(sample: list[dict[bytes, Any]]) -> str | None:
     plain = {name for record in sample for name in plain_names(record)}
     usual = (name for name in _MESSAGE_NAMES if name in plain)
     return next((name for name in usual if any(values_of(name, sample))), None)
+
+
+def _is_rare(name: str, sample: list[dict[bytes, Any]]) -> bool:
+    """Whether most records do not have a field, and have others that say what happened."""
+    return len(values_of(name, sample)) < len(sample) / 2
+
+
+def _without(name: str, sample: list[dict[bytes, Any]]) -> list[dict[bytes, Any]]:
+    return [{key: record[key] for key in record if key != name.encode()} for record in sample]
+
+
+def _composed(sample: list[dict[bytes, Any]], session_key: Sequence[str]) -> list[str]:
+    """The fields that a message without a text is made of."""
+    composed = named_first(sample, session_key)
+    others = _others(sample, {*composed, *session_key})
+    first = next(iter(composed), None)
+    if first is None:
+        others = that_change(others, session_key, sample)
+    else:
+        others = [name for name in others if not is_context(name, first, sample)]
+    numbered = numbered_events(first, session_key, sample)
+    others = [*composed, *others]
+    composed = [*numbered, *(name for name in others if name not in numbered)]
+    return _with_route(composed, sample)
 
 
 def _check_that_it_is_there(message: str, options: Options, sample: list[dict[bytes, Any]]) -> None:

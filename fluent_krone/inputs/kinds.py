@@ -55,8 +55,14 @@ _CRI = re.compile(
     r"(?P<stream>stdout|stderr) (?P<logtag>[FP](?::\S*)?) (?P<message>.*)\Z",
     re.DOTALL,
 )
+_ISO_TIME = r"\d{4}-\d\d-\d\d[T ]\d\d:\d\d:\d\d(?:[.,]\d+)?(?: ?Z| ?[+-]\d\d:?\d\d)?"
 # `time⇥tag⇥json`, as Fluentd's out_file and out_secondary_file write it
 _OUT_FILE = re.compile(r"(?P<time>[^\t{]*)\t(?P<tag>[^\t{]*)\t(?P<json>\{.*\})\s*\Z")
+# … and with another delimiter, `time,tag,json`; a tag has a point then, unlike a level
+_OUT_FILE_PARTED = re.compile(
+    rf"(?P<time>{_ISO_TIME}|\d{{10}})(?P<sign>[ ,])(?P<tag>[\w-]+(?:\.[\w-]+)+)(?P=sign)"
+    r"(?P<json>\{.*\})\s*\Z"
+)
 # `tag: [1700000000.5, {…}]`, as Fluent Bit's file output writes it
 _BIT_FILE = re.compile(r"(?P<tag>[^\s:]+): \[(?P<time>\d{9,10}(?:\.\d+)?), (?P<json>\{.*\})\]\s*\Z")
 # `[0] tag: [[1700000000.5, {}], {…}]` and `[0] tag: [1700000000.5, {…}]`, Fluent Bit's standard
@@ -70,7 +76,6 @@ _FLUENTD_STDOUT = re.compile(
     r"(?P<time>\d{4}-\d\d-\d\d \d\d:\d\d:\d\d(?:\.\d+)? [+-]\d{4}) (?P<tag>[^\s:]+): "
     r"(?P<json>\{.*\})\s*\Z"
 )
-_ISO_TIME = r"\d{4}-\d\d-\d\d[T ]\d\d:\d\d:\d\d(?:[.,]\d+)?(?: ?Z| ?[+-]\d\d:?\d\d)?"
 # JSON behind what a tool put before it when it showed the log: the name of a container, a pod or a
 # log stream, as in `web-1  | `, `[pod/web-1/app] ` and `web-1 app `, and a time.
 # A bare name has a digit or a sign, unlike the words of a message.
@@ -364,6 +369,7 @@ _BY_FORM: tuple[tuple[FileKind, Callable[[str], bool]], ...] = (
         (FileKind("fluent", words, _framed_rows(form)), _has_form(form))
         for form, words in (
             (_OUT_FILE, "lines of Fluentd's out_file"),
+            (_OUT_FILE_PARTED, "lines of Fluentd's out_file"),
             (_FLUENTD_STDOUT, "lines of Fluentd's out_stdout"),
             (_BIT_FILE, "lines of Fluent Bit's file output"),
             (_BIT_STDOUT, "lines of Fluent Bit's standard output"),

@@ -2,9 +2,10 @@
 
 Records name their time in many ways. The usual names come first. Where no record has any of them,
 the fields are looked at whose names speak of a time, nested ones too, and the first is taken in
-which nearly all records have a time. A date and a clock in two fields are one time. Where no name
-speaks of a time either, the first field is taken whose numbers are seconds (or milliseconds …)
-since 1970 that go on through the file, within two years before the file's own date.
+which nearly all records have a time; where records of each kind have another one, the first that a
+record has. A date and a clock in two fields are one time. Where no name speaks of a time either,
+the first field is taken whose numbers are seconds (or milliseconds …) since 1970 that go on through
+the file, within two years before the file's own date.
 """
 
 from __future__ import annotations
@@ -27,6 +28,8 @@ _log = logging.getLogger(__name__)
 Record = dict[str, Any]
 # Names of fields that hold a time, from one object to the next inside it.
 _Path = tuple[str, ...]
+# The field of a time, or the two of its date and its clock.
+_Place = tuple[_Path, ...]
 TIME_NAMES = (
     *("time", "timestamp", "@timestamp", "ts", "@t", "datetime", "eventTime", "timeMillis"),
     "asctime",
@@ -57,6 +60,8 @@ _NUMBER = re.compile(r"\d{10,19}(?:\.\d+)?\Z")
 _DATE_ONLY = re.compile(r"\d{1,4}[-/.]\d{1,2}[-/.]\d{1,4}\Z")
 # The share of the records that must have a time in a field for it to be theirs.
 _MOST = 0.9
+# … and in one field or another, where no field is that of all.
+_SOME = 0.6
 # Objects inside one another that are looked into.
 _DEEPEST = 5
 # Of numbers that are times, at most this share may be smaller than the number before them: what
@@ -89,10 +94,10 @@ class RecordTimes:
         timezone: str | None,
         again: Callable[[], Iterable[Record]],
     ) -> None:
-        self._found = _time_paths(first, written_ns(path))
+        self._found = _time_places(first, written_ns(path))
         self._beside: _Path | None = None
-        if self._found and self._found[0][-1] in _NANOS_BESIDE:
-            *above, seconds = self._found[0]
+        if self._found and self._found[0][0][-1] in _NANOS_BESIDE:
+            *above, seconds = self._found[0][0]
             self._beside = (*above, _NANOS_BESIDE[seconds])
         self._reader = TimeReader(timezone=timezone)
         if not any(is_ambiguous(text) for text in self._texts(first)):
@@ -128,8 +133,8 @@ class RecordTimes:
         return None
 
     def _value(self, record: Record) -> Any:
-        if self._found:
-            values = [_at(record, path) for path in self._found]
+        for place in self._found:
+            values = [_at(record, path) for path in place]
             if None not in values:
                 if len(values) == 1:
                     return values[0]
@@ -147,8 +152,8 @@ class RecordTimes:
                 yield value
 
 
-def _time_paths(first: list[Record], written: int | None) -> tuple[_Path, ...]:
-    """The field that holds the time, or the two of date and clock; none for the usual names.
+def _time_places(first: list[Record], written: int | None) -> tuple[_Place, ...]:
+    """Where records hold their time, the first that a record has; none for the usual names.
 
     `written` is the date of the file.
     """
@@ -160,24 +165,40 @@ def _time_paths(first: list[Record], written: int | None) -> tuple[_Path, ...]:
     dates = [path for path in named if _share(first, path, _is_date) >= _MOST]
     clocks = [path for path in named if _share(first, path, _is_clock) >= _MOST]
     if dates and clocks:
-        return dates[0], clocks[0]
+        return ((dates[0], clocks[0]),)
 
     def is_time(value: Any) -> bool:
         return _is_time(value, reader)
 
+    named.sort(key=lambda path: (not _OF_THE_EVENT.match(path[-1]), len(path)))
     timed = [path for path in named if _share(first, path, is_time) >= _MOST]
-    timed.sort(key=lambda path: (not _OF_THE_EVENT.match(path[-1]), len(path)))
-    return tuple(timed[:1]) or _time_of_no_name(first, paths, reader, written)
+    if timed:
+        return (tuple(timed[:1]),)
+    return _by_turns(first, named, is_time) or _time_of_no_name(first, paths, reader, written)
+
+
+def _by_turns(
+    records: list[Record], named: list[_Path], is_time: Callable[[Any], bool]
+) -> tuple[_Place, ...]:
+    """Fields of which most records have one, as records of several kinds have them."""
+    found = []
+    left = records
+    for path in named:
+        without = [record for record in left if not is_time(_at(record, path))]
+        if len(without) < len(left):
+            found.append((path,))
+        left = without
+    return tuple(found) if len(left) <= (1 - _SOME) * len(records) else ()
 
 
 def _time_of_no_name(
     first: list[Record], paths: list[_Path], reader: TimeReader, written: int | None
-) -> tuple[_Path, ...]:
+) -> tuple[_Place, ...]:
     """The first field whose values themselves tell that they are times."""
     timed = [path for path in paths if _share(first, path, _is_whole_time) >= _MOST]
     if not timed:
         timed = [path for path in paths if _goes_on(first, path, reader, written)]
-    return tuple(timed[:1])
+    return tuple((path,) for path in timed[:1])
 
 
 def _goes_on(first: list[Record], path: _Path, reader: TimeReader, written: int | None) -> bool:

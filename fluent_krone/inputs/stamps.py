@@ -49,6 +49,8 @@ _DAY_OF_YEAR = re.compile(
 )
 # `15.10. 13:00:00`: with a point behind the month, the day comes first.
 _DAY_AND_MONTH = re.compile(r"(\d\d)\.(\d\d)\.")
+# `10/15`, or `15/10`, as all of them tell; the month, if they do not.
+_TWO_NUMBERS = re.compile(r"(\d\d)([-/.])(\d\d)")
 _NAMED_MONTH = re.compile(r"([^\W\d_]+|\d+月) ")
 _DAY_FIRST = re.compile(r"(\d\d?) ([^\W\d_]+)(?= )")
 # A date with its year and a clock, or seconds since 1970, perhaps behind a priority, a bracket, a
@@ -119,6 +121,7 @@ class Stamps:
         self._times = TimeReader(timezone=timezone)
         # Whether it is known if the day or the month comes first in 03/04/2024.
         self._knows_order = False
+        self._is_day_first = False
         # The moment of the last stamp; None before the first.
         self._before: datetime | None = None
         # The last stamp and its time: stamps of one second come together.
@@ -129,6 +132,8 @@ class Stamps:
         if line.startswith("{"):
             return self._of_json(line)
         if found := _yearless_stamp(line):
+            if not self._knows_order and _TWO_NUMBERS.fullmatch(found["day"]):
+                self._learn_order_without_year()
             return self._yearless(found)
         if found := _whole_stamp(line):
             if not self._knows_order and is_ambiguous(found["time"]):
@@ -147,11 +152,21 @@ class Stamps:
         day_first = day_comes_first((one["time"] for one in found), written_ns(self._path))
         self._times = TimeReader(timezone=self._timezone, day_first=day_first)
 
+    def _learn_order_without_year(self) -> None:
+        self._knows_order = True
+        found = filter(None, map(_yearless_stamp, self._again()))
+        days = ((_TWO_NUMBERS.fullmatch(one["day"]), one["clock"]) for one in found)
+        # Any year does.
+        texts = (f"{day[0]}{day[2]}2024{clock}" for day, clock in days if day)
+        self._is_day_first = day_comes_first(texts) or False
+
     def _yearless(self, found: re.Match[str]) -> int | None:
         """The time of a stamp without a year."""
         day = found["day"]
         if in_order := _DAY_AND_MONTH.fullmatch(day):
             day = f"{in_order[2]}.{in_order[1]}"
+        elif self._is_day_first and (numbers := _TWO_NUMBERS.fullmatch(day)):
+            day = f"{numbers[3]}{numbers[2]}{numbers[1]}"
         stamp = day + found["clock"]
         zone = found["zone"] or ""
         if stamp + zone != self._known[0]:

@@ -145,7 +145,7 @@ def _mask_value(found: re.Match[str]) -> str:
         return _ASCII.sub(_mask_ascii, text)
     if kind == "word":
         return _mask_word(text)
-    return {"uuid": "<id>", "ip6": "<ip>", "day": "<num>"}.get(kind, f"<{kind}>")
+    return {"uuid": "<code>", "ip6": "<ip>", "day": "<num>"}.get(kind, f"<{kind}>")
 
 
 def _mask_word(text: str) -> str:

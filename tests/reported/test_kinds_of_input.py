@@ -26,6 +26,7 @@ from export.stages import Options
 from fluent_krone.errors import ConfigError, ExportError
 from fluent_krone.inputs import read_events
 from fluent_krone.inputs.files import UNREADABLE
+from fluent_krone.reading.records import RecordReader
 
 T = "2024-10-15T13:00:0{}.5Z"
 T0_NS = 1_728_997_200_500_000_000
@@ -155,10 +156,19 @@ def test_the_journal_writes_bytes_and_microseconds(tmp_path: Path) -> None:
     [
         '{time}\tapp.web\t{{"message": "paid {n}"}}',
         '2024-10-15 13:00:0{n}.500000000 +0000 app.web: {{"message": "paid {n}"}}',
+        '{time},app.web,{{"message": "paid {n}"}}',
+        '{time} app.web {{"message": "paid {n}"}}',
         'app.web: [172899720{n}.5, {{"message": "paid {n}"}}]',
         '[{n}] app.web: [[172899720{n}.5, {{}}], {{"message": "paid {n}"}}]',
     ],
-    ids=["out_file", "out_stdout", "Fluent Bit's file", "Fluent Bit's stdout"],
+    ids=[
+        "out_file",
+        "with commas",
+        "with blanks",
+        "out_stdout",
+        "Fluent Bit's file",
+        "Fluent Bit's stdout",
+    ],
 )
 def test_what_fluentd_and_fluent_bit_write(tmp_path: Path, line: str) -> None:
     lines = [line.format(time=T.format(n), n=n) for n in range(5)]
@@ -652,3 +662,27 @@ def test_an_object_named_event_that_is_a_product_s_own(tmp_path: Path) -> None:
     path.write_text("".join(f"{json.dumps(row)}\n" for row in rows))
     options = Options(input=path, session_key=("tag",))
     assert settle(options, len, len).message_field == "$.event.OperationName"
+
+
+def test_records_of_each_kind_have_a_time_of_their_own(tmp_path: Path) -> None:
+    """Wrong before: as no field was that of nearly all records, none of them had a time."""
+    rows = [
+        {"kind": "web", "event": {"datetime": T.format(0)}, "n": 5},
+        {"kind": "audit", "event": {"time": T.format(0)}, "n": 7},
+        {"kind": "dns", "createdAt": T.format(0)},
+    ]
+    events = read(tmp_path / "a.json", "".join(f"{json.dumps(row)}\n" for row in rows * 5))
+    assert {time_ns for time_ns, _ in events} == {T0_NS}
+
+
+def test_a_message_that_few_records_have_does_not_set_the_others_aside(tmp_path: Path) -> None:
+    """Wrong before: the message was that field, which most records do not have."""
+    path = tmp_path / "a.json"
+    rows = [{"@timestamp": T.format(0), "event": {"action": f"step{n % 3}"}} for n in range(60)]
+    rows[7::10] = [{**row, "message": f"scan of {n} done"} for n, row in enumerate(rows[7::10])]
+    path.write_text("".join(f"{json.dumps(row)}\n" for row in rows))
+    settings = settle(Options(input=path, session_key=("tag",)), len, len)
+    reader = RecordReader(settings)
+    texts = [reader.read(b"", record)[0] for _, record in read_events(path)]
+    assert b"step0" in texts[0]
+    assert b"scan of 0 done" in texts[7]

@@ -278,6 +278,16 @@ def test_further_stamps_without_a_year(line: str, tmp_path: Path) -> None:
     assert {time_ns for time_ns, _ in read_events(path)} == {1_728_997_200 * 10**9}
 
 
+@pytest.mark.parametrize("form", ["%d/%m %H:%M:%S a", "%m/%d %H:%M:%S a", "[%d-%m %H:%M:%S] a"])
+def test_day_and_month_without_a_year_are_told_apart(form: str, tmp_path: Path) -> None:
+    """Wrong before: the first number was a month, and where it was above 12, no time was read."""
+    days = [datetime(2024, 10, 8, 13, tzinfo=UTC) + timedelta(days=n) for n in range(9)]
+    times = lines_of(tmp_path, *(day.strftime(form) for day in days))
+    assert [time - times[0] for time in times] == [  # type: ignore[operator]
+        n * 86_400 * 10**9 for n in range(9)
+    ]
+
+
 def test_a_late_line_of_last_year_stays_there(tmp_path: Path) -> None:
     times = lines_of(tmp_path, "Dec 31 23:59:58 a", "Jan  1 00:00:01 b", "Dec 31 23:59:59 a")
     assert [time - times[0] for time in times] == [0, 3 * 10**9, 10**9]  # type: ignore[operator]

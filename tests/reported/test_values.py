@@ -44,6 +44,7 @@ def templates_of(*forms: str, count: int = 40) -> set[str]:
         ("耗时{n}毫秒", "耗时7分毫秒"),
         ("주문{n}성공", "주문7미성공"),
         ("เชื่อม{n}สำเร็จ", "เชื่อม7ไม่สำเร็จ"),
+        ("task 6717f3d2-9e1b-4c51-a0e0-{n:012d} done", "task undefined done"),
         ("latency {n} ms", "latency NaN ms"),
         ("latency {n} ms", "latency 7 s"),
         ("latency {n} ms", "latency 7 ms exceeded"),

@@ -34,7 +34,7 @@ def matched(mined: MinedTemplates, messages: Sequence[str]) -> list[int]:
         ("dest: /10.1.2.3:50010", "dest: /<ip>"),
         ("open /var/log/a.log and C:\\Temp\\a.txt", "open <path> and <path>"),
         ("get https://a.example/b?c=1 now", "get <url> now"),
-        ("request 7f3c9a10-1b2c-4d5e-8f90-0123456789ab done", "request <id> done"),
+        ("request 7f3c9a10-1b2c-4d5e-8f90-0123456789ab done", "request <code> done"),
         ("fault at 0xdeadbeef and f00dfeed1", "fault at <hex> and <hex>"),
         ('tag="View Lock" held', 'tag="<str>" held'),
         ('"GET /a/b HTTP/1.1" 200', '"GET /a/b HTTP/<num>" <num>'),
