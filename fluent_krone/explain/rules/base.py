@@ -25,7 +25,7 @@ NAMED_KEYS = (
     "(?:api|access|priv(?:ate)?|pass|account|auth|encryption|signing|sign|master"
     "|shared|session|storage|license|licence|deploy|service|admin|client|consumer|subscription"
     "|webhook|ssh|hmac|aes|jwt|stripe|pre-?shared|write|host|app|application|product|activation"
-    "|recovery|wallet)[ _-]?keys?"
+    "|recovery|wallet|wi-?fi|wlan|wpa[23]?|wep)[ _-]?keys?"
 )
 # Wherever they stand in a name, these make its value a secret: `DB_PASSWORD`, `clientSecret2`.
 SECRET_KEYS = (
