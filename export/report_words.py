@@ -8,6 +8,7 @@ from typing import Any
 from fluent_krone.core.listing import numbered
 from fluent_krone.detect.fault_words import FAULTS
 
+from .held_out import bounds_of
 from .page_parts import percent, ratio
 from .report_input import (
     ReportInput,
@@ -27,7 +28,7 @@ _ASIDE_SHARE = 0.01
 _DRIFT = 0.01
 # A kind of fault that is found less often than this is reported as going unnoticed.
 _UNNOTICED = 0.1
-# How many times as many false alarms as were asked for are told as a warning.
+# From how many times as many false alarms as were asked for on a warning tells it.
 _BEYOND_ASKED = 2.0
 # Shares of normal sessions that are flagged, and of injected faults that are found, count as equal
 # where they differ by no more than this.
@@ -127,12 +128,15 @@ def _warn_of_figures(holdout: Mapping[str, Any] | None) -> list[str]:
 def _warn_of_budget(detector: Mapping[str, Any], sessions: int) -> list[str]:
     """More false alarms than were asked for, where the training cannot promise so few."""
     times = detector["expected_of_asked"]
-    if times <= _BEYOND_ASKED:
+    if times < _BEYOND_ASKED:
         return []
+    expected = times * detector["asked"]
+    least, most = (1000 * share for share in bounds_of(expected / 1000, sessions))
     return [
-        f"About {times * detector['asked']:.1f} of 1,000 normal sessions are likely to be flagged, "
-        f"where {detector['asked']:g} was asked for: {sessions:,} sessions do not show what so few "
-        "of them look like. Export a longer log."
+        f"About {expected:.1f} of 1,000 normal sessions are likely to be flagged, where "
+        f"{detector['asked']:g} was asked for: {sessions:,} sessions do not show what so few of "
+        f"them look like. In four of five logs it is between {least:.1f} and {most:.1f}. Export a "
+        "longer log."
     ]
 
 

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from export.floors import density_floor
-from export.held_out import expected_share
+from export.held_out import HeldOut, beyond, bounds_of, expected_share
 from export.plan_budget import PLANNED, plan_budget
 from fluent_krone.detect.budget import UNSEEN, Budget, Plan, budget_from_json, judges_steps
 from fluent_krone.errors import BundleError
@@ -136,6 +136,59 @@ def test_a_small_training_has_a_say_for_several_scores() -> None:
     faulty = {kind: {name: np.full(50, 8.0 * (name == kind)) for name in names} for kind in names}
     thresholds = plan_budget(normal, faulty).thresholds(1)
     assert sum(thresholds[name] < 8 for name in names[1:]) >= 2
+
+
+@pytest.mark.parametrize(("found", "is_bought"), [(0.02, False), (0.4, True)])
+def test_a_small_training_pays_beyond_its_budget_only_for_what_finds_faults(
+    found: float, is_bought: bool
+) -> None:
+    """Wrong before: whatever found one fault more was bought, and then counts that found none."""
+    rng = np.random.default_rng(8)
+    names = ["density", "counts", "order.session"]
+    normal = {name: rng.exponential(1, 1_000) for name in names}
+    largest = normal["order.session"].max()
+    odd = np.zeros(500)
+    odd[: int(found * 500)] = largest + 1
+    kinds = ["skip", "swap", "slow", "value"]
+    faulty = {kind: {name: np.zeros(500) for name in names} for kind in kinds}
+    faulty["swap"]["order.session"] = odd
+    thresholds = plan_budget(normal, faulty).thresholds(1)
+    assert (thresholds["order.session"] < largest + 1) == is_bought
+    assert thresholds["counts"] > normal["counts"].max()
+
+
+def test_a_threshold_above_all_held_out_sessions_has_a_price() -> None:
+    """Wrong before: only the largest score itself had one, so a limit of a likelihood just above it
+    was free."""
+    rng = np.random.default_rng(8)
+    names = ["density", "order.pair", "time", "values.range"]
+    normal = {name: rng.exponential(1, 1_000) for name in names}
+    held = HeldOut(normal, np.empty(0, np.int64))
+
+    def price(name: str, distance: float) -> float:
+        return held.exceedance(name, normal[name].max() + distance)
+
+    for name in names[1:]:
+        nearer = [price(name, distance) for distance in (0.0, 0.3, 0.6, 0.9)]
+        assert nearer[0] == 1.0
+        assert nearer == sorted(nearer, reverse=True)
+        assert 0.0 < nearer[-1] < nearer[0]
+        largest = float(normal[name].max())
+        assert price(name, beyond(name, largest) - largest) == 0.0
+    # How fast new sessions become rarer is known of numbers, and best of those in messages.
+    assert price("order.pair", 0.9) > price("time", 0.9) > price("values.range", 0.9)
+
+
+def test_what_few_sessions_let_expect_is_told_with_its_bounds() -> None:
+    """Of many trainings, about four in five flag as many later sessions as is told."""
+    within = []
+    for seed in range(300):
+        rng = np.random.default_rng(seed)
+        # Of 1,000 sessions, four hold thresholds: as many later ones lie beyond as is chance.
+        share = sum(1 - max(rng.random(1_000)) for _ in range(4))
+        least, most = bounds_of(0.004, 1_000)
+        within.append(least <= share <= most)
+    assert 0.8 <= np.mean(within) < 1.0
 
 
 def test_a_single_new_value_among_thousands_hides_no_other_one() -> None:

@@ -367,6 +367,7 @@ def test_more_false_alarms_than_were_asked_for_are_announced(share: float, warns
     said = " ".join(entry["text"] for entry in report["warnings"])
     warning = "About 6.0 of 1,000 normal sessions are likely to be flagged, where 1 was asked for"
     assert (warning in said) == warns
+    assert ("300 sessions do not show" in said and "between 0.9 and 17.4" in said) == warns
     shown = describe(report).splitlines()
     assert [line.split()[4:6] for line in shown if line.startswith("  expected")] == [
         [f"{1000 * share:.1f}", "8.0"]
