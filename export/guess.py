@@ -25,7 +25,7 @@ from fluent_krone.reading.line_formats import GOES_ON, compile_bytes
 
 from . import header_shapes as shapes
 from .header_columns import MAX_LEAD, learned_headers
-from .header_products import product_headers
+from .header_products import are_security_events, product_headers
 from .header_roles import ANNOUNCING, are_levels
 from .header_times import FORMATS, closed, compiled, stamps
 from .time_formats import best_formats
@@ -142,8 +142,12 @@ def _guess(
     if sum(map(_has_time, read)) >= _SAID * len(read):
         # Where some lines have a time, names such as `PID :` begin the lines between them.
         candidates = [chain for chain in candidates if {kind for kind, _ in chain} != {"component"}]
-    candidates += [(header,) for header in product_headers(read)]
+    products: list[_Chain] = [(header,) for header in product_headers(read)]
+    candidates += products
     unnamed = {_learned(first, rest): count for first, rest, count in learned_headers(read)}
+    if are_security_events(read):
+        # Their first columns say how all of them are built.
+        candidates, unnamed = products, {}
     tried = [
         (_worth(chain, heads, unnamed.get(chain, False)), chain)
         for chain in (*candidates, *unnamed)

@@ -186,6 +186,6 @@ TAKEN = OF_TIME | {"message"}
 PROCESS_KEYS = ("p", "pid", "process")
 BARE = r"(?<value>[^\s\"'=|]+) +"
 
-# A time is read as far as it goes, with its fraction.
-WHOLE = r"(?:(?<![^Zz])|(?![.,]\d|:\d{1,6}\b(?![.\w])))"
+# A time is read as far as it goes, with its fraction; a number between commas is none.
+WHOLE = r"(?:(?<![^Zz])|(?!\.\d|,\d++(?![,;])|:\d{1,6}\b(?![.\w])))"
 BEHIND_TIME = (*header_stamps.ENDS[:-2], r"::(?=[^\s:])", r":(?=\S)", *header_stamps.ENDS[-2:])

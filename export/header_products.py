@@ -14,7 +14,7 @@ import re
 from collections.abc import Iterator, Sequence
 
 from .header_shapes import LEVEL_WORDS, PRIORITY
-from .header_stamps import CLOCK, ISO, MONTH
+from .header_stamps import CLOCK, DAY, ISO, MONTH
 from .header_times import FORMATS, compiled
 
 _EVENT = re.compile(r"[^|]{0,120}?(?:CEF:\d|LEEF:\d)")
@@ -22,10 +22,11 @@ _EVENT = re.compile(r"[^|]{0,120}?(?:CEF:\d|LEEF:\d)")
 _MOST = 0.6
 _PART = r"(?:[^|\\]|\\.)*"
 # The time of an event among its pairs: a number, or as Java prints it.
-_OF_CEF = r"rt|end|start|deviceReceiptTime|\w*[Ee]ventTime|\w*eventtime"
+_OF_CEF = r"rt|end(?:Time)?|start(?:Time)?|deviceReceiptTime|\w*[Ee]ventTime|\w*eventtime"
 _IN_PAIRS = (
     r"(?<time>\d{10}(?:\.\d+|\d{3}|\d{6}|\d{9})?\b"
-    rf"|{MONTH} \d\d \d{{4}} {CLOCK}(?:\.\d{{1,9}})?|{ISO})"
+    rf"|{MONTH} \d\d \d{{4}} {CLOCK}(?:\.\d{{1,9}})?"
+    rf"|{DAY} {MONTH} [ \d]?\d {CLOCK} \d{{4}}|{ISO})"
 )
 _CEF = (
     rf"CEF:\d(?:\.\d)?\|(?<vendor>{_PART})\|(?<component>{_PART})\|{_PART}\|(?<event_id>{_PART})\|"
@@ -59,6 +60,11 @@ def product_headers(lines: Sequence[str]) -> Iterator[tuple[str, str]]:
     yield from (("known", header) for header in _of_products(lines))
 
 
+def are_security_events(lines: Sequence[str]) -> bool:
+    """Whether most lines are events of security products."""
+    return sum(map(bool, map(_EVENT.match, lines))) >= _MOST * max(len(lines), 1)
+
+
 def _of_pairs(lines: Sequence[str]) -> Iterator[str]:
     if sum(map(bool, map(_PAIRS.match, lines))) < _MOST * max(len(lines), 1):
         return
@@ -74,7 +80,7 @@ def _of_pairs(lines: Sequence[str]) -> Iterator[str]:
 
 def _of_products(lines: Sequence[str]) -> Iterator[str]:
     yield from _TIMELESS
-    if sum(map(bool, map(_EVENT.match, lines))) < _MOST * max(len(lines), 1):
+    if not are_security_events(lines):
         return
     before = rf"(?:{PRIORITY})?"
     for event, names in ((_CEF, _OF_CEF), (_LEEF, "devTime")):

@@ -44,6 +44,13 @@ _OUTCOME = re.compile(
     r"(?i:ok|pass(?:ed)?|success(?:ful|fully)?|succeeded|fail(?:ed|ure)?|error|denied|accept(?:ed)?"
     r"|reject(?:ed)?|allow(?:ed)?|block(?:ed)?|permit(?:ted)?|deny|drop(?:ped)?|skipped)\Z"
 )
+# Names of pairs that say what happened.
+_SAYS_WHAT = frozenset(
+    (
+        *("action", "act", "event", "event_type", "event_name", "operation", "op", "command"),
+        *("cmd", "method", "result", "status", "outcome", "decision"),
+    )
+)
 # Words before a message that say no more than that it is one.
 ANNOUNCING = frozenset(("msg", "message", "Message"))
 _NUMBERED = re.compile(r"[A-Za-z_-]+\d+\Z")
@@ -170,10 +177,12 @@ def _is_bare_anchor(column: Column, before: Sequence[Column]) -> bool:
 
 
 def is_status(column: Column) -> bool:
-    """Whether a column has the methods or the results of requests, which say what happened, or a
-    word that announces the message.
+    """Whether a column has the methods or the results of requests, or another pair that says what
+    happened, or a word that announces the message.
     """
     if column.distinct and column.distinct <= ANNOUNCING:
+        return True
+    if column.kind == "pair" and column.role.lower() in _SAYS_WHAT:
         return True
     if column.share(_METHOD) or column.share(_OUTCOME):
         return True

@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import itertools
 import re
 from collections.abc import Iterator
 
@@ -64,8 +65,26 @@ def _with_words() -> Iterator[tuple[str, tuple[str, ...]]]:
 # A date, its clock, and the zone that a pair names somewhere behind them.
 _DATE = r"(?<date>\d{4}[-/.]\d\d[-/.]\d\d|\d\d?\.\d\d?\.\d{4})"
 _NEXT_CELL = r"\"?(?:\] *\[| *[,;|] *|\t)\"?"
-_CLOCK_OF_DATE = rf"(?<time>{CLOCK}(?:[.,]\d{{1,9}})?)\"?"
+_CLOCK_OF_DATE = rf"(?<time>{CLOCK}(?:[.,]\d{{1,9}}|:\d{{3}})?)\"?"
 _PAIR_OF_ZONE = r"(?=.*?[ ,](?:timezone|tz)=\"?(?<time_zone>[+-]\d\d:?\d\d|[A-Z]{2,5})\b)"
+
+
+def _in_cells() -> Iterator[tuple[str, tuple[str, ...]]]:
+    """Dates and clocks in cells beside one another, where the order of day and month is not clear:
+    `10/15/2024,1:00:00 PM`, `10-15-24,13:00:00.123`.
+    """
+    years = ((r"\d{4}", "%Y"), (r"\d\d", "%y"))
+    clocks = (
+        (rf"\d\d?:\d\d{_SECONDS} {_HALF}", "%I:%M:%S %p"),
+        (rf"{CLOCK}\.\d{{1,6}}", "%H:%M:%S.%f"),
+        (CLOCK, "%H:%M:%S"),
+    )
+    for sign, (year, year_format), (clock, form) in itertools.product("/-", years, clocks):
+        dates = [sign.join((*order, year_format)) for order in (("%m", "%d"), ("%d", "%m"))]
+        yield (
+            rf"(?<date>\d\d?{sign}\d\d?{sign}{year}){_NEXT_CELL}(?<time>{clock})\"?",
+            tuple(f"{date} {form}" for date in dates),
+        )
 
 
 # (pattern, strptime formats to try). Without a format the record reader reads the time as it is.
@@ -108,10 +127,7 @@ TIMES: tuple[tuple[str, tuple[str, ...]], ...] = (
     (r"\d{8}:\d{6}", ("%Y%m%d:%H%M%S",)),
     # date and time in brackets, cells or pairs of their own: the reader joins them
     (rf"{_DATE}{_NEXT_CELL}{_CLOCK_OF_DATE}", ()),
-    (
-        rf"(?<date>\d\d?/\d\d?/\d{{4}}){_NEXT_CELL}(?<time>{CLOCK})\"?",
-        ("%m/%d/%Y %H:%M:%S", "%d/%m/%Y %H:%M:%S"),
-    ),
+    *_in_cells(),
     (rf"{_DATE}\"? +time=\"?{_CLOCK_OF_DATE}(?:{_PAIR_OF_ZONE}|)", ()),
     (
         r"(?<date>(?:19|20)\d\d[01]\d[0-3]\d)(?: *[,;|] *|\t)"

@@ -38,6 +38,8 @@ _USUAL_COLUMNS = frozenset(
 _COLUMN = re.compile(r"[^\W\d](?:[\w .@$/()#%\[\]-]|:(?=\w)){0,60}\Z|[@$][A-Za-z][\w.]*\Z")
 # `#Fields: date time s-ip …` and `#fields⇥ts⇥uid…`
 _FIELDS = re.compile(r"#[Ff]ields:?[ \t]+(?P<names>\S.*)")
+# `#Date: 2024-10-15 13:00:00`, where the rows have clocks alone.
+_DATE = re.compile(r"#Date:[ \t]+(?P<date>\d{4}-\d\d-\d\d)")
 # What the columns behind the last name are called: Windows' event viewer does not name the text.
 _REST = "rest"
 # What stands for a value that is missing.
@@ -160,10 +162,12 @@ def named_rows(lines: Iterable[str]) -> Rows:
     """Rows of a table whose columns a comment names; a later one may name others."""
     names: list[str] = []
     sign: str | None = None
+    date: dict[str, str] = {}
     for line in lines:
         line = line.rstrip()
-        found = _FIELDS.match(line)
-        if found:
+        if found := _DATE.match(line):
+            date = found.groupdict()
+        if found := _FIELDS.match(line):
             sign = next((one for one in ("\t", ",") if one in found["names"]), None)
             names = found["names"].split(sign)
         if line.startswith("#") or not line:
@@ -172,8 +176,12 @@ def named_rows(lines: Iterable[str]) -> Rows:
         if len(values) != len(names):
             yield unreadable(line)
             continue
-        named = zip(names, values, strict=True)
-        yield {name: value for name, value in named if value not in _MISSING}
+        row = {
+            name: value for name, value in zip(names, values, strict=True) if value not in _MISSING
+        }
+        if "time" in row and "date" not in names:
+            row |= date
+        yield row
 
 
 def _values(line: str, sign: str | None, number: int) -> list[str]:

@@ -686,3 +686,10 @@ def test_a_message_that_few_records_have_does_not_set_the_others_aside(tmp_path:
     texts = [reader.read(b"", record)[0] for _, record in read_events(path)]
     assert b"step0" in texts[0]
     assert b"scan of 0 done" in texts[7]
+
+
+def test_a_table_with_clocks_has_the_date_before_it(tmp_path: Path) -> None:
+    """Wrong before: rows of IIS that have no date of their own had no time."""
+    head = "#Software: IIS\n#Date: 2024-10-15 13:00:00\n#Fields: time cs-method cs-uri-stem\n"
+    events = read(tmp_path / "ex.log", head + "13:00:00 GET /\n" * 9)
+    assert {time_ns for time_ns, _ in events} == {T0_NS // 10**9 * 10**9}

@@ -24,6 +24,9 @@ FORMS = {
     "CEF with its time as a number": CEF.replace("{pairs}", "rt={ms} "),
     "CEF with its time as text": CEF.replace("{pairs}", "cs1=r one rt=Oct 15 2024 13:{m:02d}:00 "),
     "CEF with a time of the vendor's": CEF.replace("{pairs}", "FTNTFGTeventtime={ms}000000 "),
+    "CEF with a time as date prints it": CEF.replace(
+        "{pairs}", "ESAMID={n} endTime=Tue Oct 15 13:{m:02d}:00 2024 "
+    ),
     "CEF behind syslog": "<134>1 2024-10-15T13:{m:02d}:00Z fw1 CEF - - - " + CEF,
     "CEF behind a time": "2024-10-15T13:{m:02d}:00.000Z fw1 " + CEF,
     "LEEF": "LEEF:2.0|Acme|Gate|2.1|{text}|^|devTime={ms}^sev={severity}^src=10.0.0.{n}",
