@@ -20,12 +20,12 @@ from ..detect.bundle import Bundle
 from ..errors import RecordError, SnapshotError
 from ..explain.queue import ExplanationQueue
 from ..explain.tickets import Ticket
+from ..inputs.own_times import OwnTimes
 from ..reading.records import RecordReader
 from ..runtime.judge import Judge
 from ..runtime.keeper import check_keep
 from ..runtime.migrations import migrated
 from ..runtime.misfit import Misfit
-from ..runtime.own_times import OwnTimes
 from .changelog import Changelog, KeptRows, Row, cleared, incidents_of, oldest_of, snapshot_of
 from .clients import Clients, Topics, ensure_judged
 from .error_copies import error_copy

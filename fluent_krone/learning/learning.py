@@ -25,6 +25,7 @@ from typing import Any
 from ..config import Config
 from ..detect.bundle import Bundle, find_bundle, load_bundle
 from ..errors import BundleError, ConfigError, KroneError
+from ..inputs.own_times import OwnTimes
 from ..reading.records import InputSettings
 from ..timing import BackOff
 from ..transport.forward import Chunk
@@ -113,6 +114,7 @@ class Learning:
         self._config = config
         self._clock_ns = clock_ns
         self._seen = Seen.of(self.spool.facts)
+        self._own_times = OwnTimes()
         self._sessions: SessionCount | None = None
         self._session_key = config.session_key
         # Whether the next commit freezes what was collected.
@@ -145,6 +147,7 @@ class Learning:
             return records
         if self.spool.is_frozen:
             return chunk.size or 0
+        self._own_times.look(chunk.events())
         self._count(chunk, now_ns)
         return self._seen.note(chunk, now_ns)
 
@@ -179,6 +182,9 @@ class Learning:
                 "records are neither learnt from nor judged, since they cannot be written to "
                 f"{self.spool.folder}: {self.spool.trouble.strerror}"
             )
+        unread = self._unread_times()
+        if unread is not None:
+            found.append(unread)
         return found
 
     def stats(self) -> dict[str, float]:
@@ -252,9 +258,18 @@ class Learning:
         waited_s = (self._clock_ns() - self._seen.began_ns) / 1e9
         return records >= _FIRST_LOOK_RECORDS or waited_s >= _FIRST_LOOK_S
 
+    def _unread_times(self) -> str | None:
+        """What is said where the records' own times are not those that are learnt from."""
+        if self._config.time_field is not None:
+            return None
+        return self._own_times.trouble()
+
     async def _look(self) -> None:
         """Say which settings the stream offers, before hours of it are learnt from."""
         self._looked_at_records = self._seen.records
+        unread = self._unread_times()
+        if unread is not None:
+            _log.warning("%s", unread)
         code = await self._export("suggest", "--input", str(self.spool.collected))
         if code != 0:
             self.trouble = self._last_line.removeprefix("export: ")

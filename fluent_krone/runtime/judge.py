@@ -16,10 +16,10 @@ from ..explain import Case
 from ..explain.cases import CaseMaker
 from ..explain.queue import ExplanationQueue
 from ..explain.tickets import Ticket
+from ..inputs.own_times import OwnTimes
 from ..types import Alert, Finding
 from .keeper import Keeper
 from .misfit import ENOUGH_EVENTS, ENOUGH_RECORDS, FIRST_RECORDS, Misfit
-from .own_times import OwnTimes
 
 # A store that is too large makes room for itself by ending one session in this many at a time.
 _SHED_SHARE = 20

@@ -13,9 +13,9 @@ from typing import Protocol
 
 from ..core.listing import listed
 from ..core.offsets import FAR_BEHIND_NS
+from ..inputs.own_times import OwnTimes
 from ..reading.accessor import is_path
 from ..reading.records import InputSettings, RecordReader
-from .own_times import OwnTimes
 
 _log = logging.getLogger(__name__)
 

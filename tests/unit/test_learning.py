@@ -287,6 +287,23 @@ def test_a_stream_without_a_session_key_is_told_and_collecting_goes_on(tmp_path:
     run(story, FIT_S)
 
 
+@pytest.mark.parametrize("time_field", [None, "ts"])
+def test_times_that_nobody_reads_are_told_while_it_is_learnt_from_others(
+    tmp_path: Path, time_field: str | None
+) -> None:
+    async def story() -> None:
+        rig = LearningRig(tmp_path / "b", time_field=time_field)
+        await rig.service.start()
+        for minute in range(60):
+            at = b"2026-09-21T14:%02d:00Z" % minute
+            await rig.take(str(minute), (T0 // S + 1, {b"message": b"ride began", b"ts": at}))
+        told = [text for text in rig.service.troubles() if "set time_field ts" in text]
+        assert len(told) == (time_field is None)
+        await rig.close()
+
+    run(story, FIT_S)
+
+
 def test_a_stream_is_learnt_and_its_faults_are_found_from_then_on(tmp_path: Path) -> None:
     async def story() -> None:
         path = tmp_path / "b"

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 from synthetic import T0, S
 
-from fluent_krone.runtime.own_times import OwnTimes
+from fluent_krone.inputs.own_times import OwnTimes
 
 RECORDS = 500
 

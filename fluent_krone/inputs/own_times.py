@@ -13,8 +13,8 @@ from itertools import islice, pairwise
 from typing import Any
 
 from ..errors import RecordError
-from ..inputs.record_times import TIME_NAMES
 from ..reading.times import TimeReader
+from .record_times import TIME_NAMES
 
 # Events of one chunk, and of all together, that are looked at: most have the same fields.
 _AT_ONCE, _IN_ALL = 10, 1_000
@@ -57,6 +57,11 @@ class OwnTimes:
         if self._left <= 0:
             return events
         return self._looking(events)
+
+    def look(self, events: Iterator[Any]) -> None:
+        """Look at some events that nobody takes."""
+        for _ in islice(self.passing(events), _AT_ONCE):
+            pass
 
     def trouble(self) -> str | None:
         """One line that names the field and the remedy; None where event times follow it."""
