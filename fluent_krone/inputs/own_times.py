@@ -14,7 +14,7 @@ from typing import Any
 
 from ..errors import RecordError
 from ..reading.times import TimeReader
-from .record_times import TIME_NAMES
+from .record_times import EARLIEST_NS, TIME_NAMES
 
 # Events of one chunk, and of all together, that are looked at: most have the same fields.
 _AT_ONCE, _IN_ALL = 10, 1_000
@@ -104,6 +104,8 @@ class OwnTimes:
         if not isinstance(value, bytes | int | float):
             return None
         try:
-            return self._times.read(value)
+            own_ns = self._times.read(value)
         except RecordError:
             return None
+        # Seconds since a start are no date.
+        return own_ns if own_ns >= EARLIEST_NS else None

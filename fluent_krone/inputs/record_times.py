@@ -76,7 +76,7 @@ _FEWEST = 20
 _OLDEST_NS = 2 * 366 * 24 * 3600 * 10**9
 # Times of logs lie between these.
 _DAY_NS = 24 * 3600 * 10**9
-_EARLIEST_NS = unix_ns(datetime(1990, 1, 1, tzinfo=UTC))
+EARLIEST_NS = unix_ns(datetime(1990, 1, 1, tzinfo=UTC))
 _LATEST_NS = unix_ns(datetime(2100, 1, 1, tzinfo=UTC))
 
 
@@ -210,7 +210,7 @@ def _goes_on(first: list[Record], path: _Path, reader: TimeReader, written: int 
     times = [time_ns for number in numbers if (time_ns := _read(number, reader)) is not None]
     # A day more is allowed, since times may be local ones.
     latest_ns = _LATEST_NS
-    earliest_ns = _EARLIEST_NS
+    earliest_ns = EARLIEST_NS
     if written is not None:
         latest_ns = min(written + _DAY_NS, _LATEST_NS)
         earliest_ns = written - _OLDEST_NS
@@ -273,7 +273,7 @@ def _is_clock(value: Any) -> bool:
 
 def _is_time(value: Any, reader: TimeReader) -> bool:
     time_ns = _read(value, reader)
-    return time_ns is not None and _EARLIEST_NS < time_ns < _LATEST_NS
+    return time_ns is not None and EARLIEST_NS < time_ns < _LATEST_NS
 
 
 def _read(value: Any, reader: TimeReader) -> int | None:

@@ -63,6 +63,8 @@ def test_the_field_may_have_any_usual_name_and_form(name: bytes) -> None:
         (lambda n: {b"ts": b"tick %d" % n}, at_once),
         (lambda n: seconds(n) if n % 3 else {b"msg": b"tick"}, at_once),
         (lambda n: {b"ts": {b"s": b"1700000000"}}, at_once),
+        # Seconds since the start of the machine.
+        (lambda n: {b"ts": b"%d.5" % (5_000 + 10 * n)}, at_once),
         # When the program was started, or an order is due: not when the record was written.
         (lambda n: {b"time": b"2026-09-21T14:00:00Z"}, lambda n: T0 + 10 * n * S),
         (lambda n: {b"time": b"%d" % (1_700_000_000 + n * 61_803 % 100_000)}, at_once),
