@@ -82,7 +82,8 @@ WITH_LEVEL = (
     # dmesg -x
     rf"(?<component>[\w.$-]+) *:(?<level>{WORDS}) *(?=:)",
     rf"(?<component>[\w.$/-]+)\[(?<pid>\d+)\][.(](?<level>{WORDS})(?:\)(?=:)|(?=\s))",
-    r"[%#](?<component>[A-Za-z]\w*)-(?<level>\d)-(?=\w+:)",
+    # Cisco, perhaps with the class of the message
+    r"[%#](?<component>[A-Za-z]\w*)-(?:[a-z]+-)?(?<level>\d)-(?=\w+:)",
     # Huawei, H3C
     r"%%\d\d(?<component>[A-Z]\w*)/(?<level>\d)/(?=\w)",
     # VDSM

@@ -66,7 +66,10 @@ def _with_words() -> Iterator[tuple[str, tuple[str, ...]]]:
 _DATE = r"(?<date>\d{4}[-/.]\d\d[-/.]\d\d|\d\d?\.\d\d?\.\d{4})"
 _NEXT_CELL = r"\"?(?:\] *\[| *[,;|] *|\t)\"?"
 _CLOCK_OF_DATE = rf"(?<time>{CLOCK}(?:[.,]\d{{1,9}}|:\d{{3}})?)\"?"
-_PAIR_OF_ZONE = r"(?=.*?[ ,](?:timezone|tz)=\"?(?<time_zone>[+-]\d\d:?\d\d|[A-Z]{2,5})\b)"
+_PAIR_OF_ZONE = (
+    r"(?=.*?[ ,](?:timezone|tz)=\"?"
+    r"(?<time_zone>(?:UTC|GMT)?[+-]\d\d?(?::?\d\d)?|[A-Z]{2,5})(?![\w:+-]))"
+)
 
 
 def _in_cells() -> Iterator[tuple[str, tuple[str, ...]]]:
