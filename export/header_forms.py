@@ -75,7 +75,7 @@ WITH_LEVEL = (
     rf"(?<level>{WORDS})(?=\s)",
     rf"\[(?<level>{WORDS})[#/:](?<component>[\w.$-]+)\]",
     rf"(?<level>{WORDS}|{_LETTERS})/(?<component>[^\s:()/]+) *\( *(?<pid>\d+)\)(?=:)",
-    rf"(?<level>{WORDS}|{_LETTERS})/(?<component>[\w.$-]+)(?=[\s:(])",
+    rf"(?!N/A\s)(?<level>{WORDS}|{_LETTERS})/(?<component>[\w.$-]+)(?=[\s:(])",
     rf"(?<component>[\w.$-]+)[#/](?<level>{WORDS})(?=[\s:])",
     rf"(?<component>[\w.$-]+) \((?<level>{WORDS})\)(?=:)",
     rf"(?<component>[\w.$/-]+)\[(?<level>{WORDS})\](?=:)",

@@ -177,3 +177,13 @@ def test_an_id_in_brackets_before_the_message_stays_in_it() -> None:
     guess = guess_line_format(lines)
     assert guess is not None
     assert guess.example["message"].startswith("[req-0000] served")
+
+
+def test_what_is_not_applicable_is_no_level() -> None:
+    """Was wrong: `N/A` between tabs was the level N of a logger A."""
+    lines = [
+        f"2024-10-15 13:00:{n:02d}\t{n}\tN/A\tSuccess Audit\tdc7\tlogon {n}" for n in range(60)
+    ]
+    guess = guess_line_format(lines)
+    assert guess is not None
+    assert guess.example.get("level", "") != "N"
