@@ -35,8 +35,8 @@ _OUTLIERS_APART, _OUTLIERS_OF_BUDGET = 2, 2
 # … or they score so many times the floor that failures could not be farther out: one such session
 # of 1,350 of ThunderBird hid all of them.
 _BEYOND_ALL = 10
-# The threshold of a score that was given nothing: this far (in nats) beyond all held-out scores,
-# where a false alarm is an eighth as likely as beyond the largest.
+# The threshold of a score that was given nothing: this far (in nats) beyond all held-out scores. It
+# costs nothing, though a false alarm is an eighth to a third as likely as beyond the largest.
 _BEYOND = math.log(8)
 # The order's is so many times as large before that. What training never had after certain steps is
 # hardly more of a surprise than what is next to never, so that a few nats are no distance.
@@ -48,11 +48,12 @@ _BEYOND_ORDER = 2.0
 # it would find there.
 _MEASURED = {"time": 1.0, "time.wait": 1.0, "time.seq": 1.0, "values.range": 0.6}
 _SHARES = (1 / 4, 1 / 2)
-# … and beyond the largest of any other score. After 1,000 sessions of 20 simulated logs, half as
-# many new ones scored two nats more than the largest as scored more at all: by order, counts and
-# rules alike.
+# … and beyond the largest of any other score. After 1,000 sessions of 20 simulated logs, about half
+# as many new ones scored two nats more than the largest as scored more at all: by order, counts and
+# rules alike. That is 2.9, with which hardly another threshold is chosen.
 _FALLS = 2.0
-# One in twenty lies beyond so many standard deviations, to either side.
+# One in twenty lies beyond so many standard deviations, to either side. So nine in ten should lie
+# between; it was four in five, as logs change.
 _DEVIATES = 1.645
 # More held-out sessions than this share cannot be flagged in the dearest plan; the others' scores
 # need not be looked at.
@@ -116,8 +117,8 @@ class HeldOut:
         levels: Doubles = np.unique(self.scores[name])[::-1]
         if name in _MEASURED:
             falls = _MEASURED[name]
-            beyond = [float(self.ranked[name][0]) - falls * math.log(share) for share in _SHARES]
-            levels = np.concatenate((beyond, levels))
+            higher = [float(self.ranked[name][0]) - falls * math.log(share) for share in _SHARES]
+            levels = np.concatenate((higher, levels))
         return levels
 
 

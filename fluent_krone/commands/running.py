@@ -106,8 +106,11 @@ def http_tasks(config: Config, service: Service, stats: Stats) -> list[asyncio.T
 
     async def answer(request: Request) -> Response:
         if live is not None and request.path in ("/", PREFIX.rstrip("/")):
-            told = f"the live page is at {PREFIX}\n".encode()
-            return Response(302, told, headers=(("Location", PREFIX),))
+            # Relative, as a proxy may serve all of this below a path of its own.
+            page = PREFIX.removeprefix("/")
+            return Response(
+                302, f"the live page is at {page}\n".encode(), headers=(("Location", page),)
+            )
         if live is not None and request.path.startswith(PREFIX):
             return await live.answer(request)
         return await metrics.answer(request)

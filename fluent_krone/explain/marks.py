@@ -76,6 +76,8 @@ class Target:
     is_taught: bool = False
     # The sort, where only several marks together cover others of it.
     shared: str = ""
+    # Whether its words quote a log line.
+    has_line: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -137,7 +139,7 @@ class Marks:
                 by=printable(says.by, MAX_NAME),
                 at_ms=to_ms(now_s),
                 until_ms=until_ms,
-                about=printable(self._knowledge.masked(target.about), MAX_NAME),
+                about=printable(self._about(target), MAX_NAME),
                 scope=target.scope,
                 most=target.most,
             )
@@ -150,6 +152,11 @@ class Marks:
             for mark in marks:
                 put(db, mark)
         return marks
+
+    def _about(self, target: Target) -> str:
+        if target.has_line:
+            return self._knowledge.masked(target.about)
+        return target.about
 
     def mark(self, name: str, scope: Scope, says: Says, now_s: float) -> list[Mark]:
         """Mark an alert, or an incident by its id, at a scope. Raises ConfigError if unknown."""
@@ -317,29 +324,31 @@ def _targets_of_deviation(deviation: Mapping[str, Any]) -> Iterable[Target]:
     signature = deviation.get("signature")
     if not signature:
         return
-    about = _step_of(deviation)
+    line = _line_of(deviation)
+    about = step_name(deviation.get("entity"), deviation.get("action"), deviation.get("status"))
+    if line:
+        about = f"a line like “{line}”"
     size = float(deviation.get("size") or 0)
     most = size + _NATS
     if deviation.get("witness") == "density":
         most = size * _TIMES
     words = f"{deviation.get('direction')}: {about}"
-    yield Target("deviation", signature, words, most, size)
+    yield Target("deviation", signature, words, most, size, has_line=bool(line))
     if teaches := deviation.get("teaches"):
         yield _taught(teaches["what"], float(teaches["size"]), signature)
     for template in deviation.get("templates") or ():
-        yield Target("template", _name_of("template", template), about)
+        yield Target("template", _name_of("template", template), about, has_line=bool(line))
     for entity in _entities_of(deviation):
         # A step without an entity has no name here, so no mark on entities covers it.
         name = entity and _name_of("entity", entity)
         yield Target("entity", name, entity)
 
 
-def _step_of(deviation: Mapping[str, Any]) -> str:
-    """The step that deviates, by its name, or by its line where it matches no template."""
-    line = deviation.get("step")
-    if deviation.get("entity") == UNKNOWN and line:
-        return f"a line like “{line}”"
-    return step_name(deviation.get("entity"), deviation.get("action"), deviation.get("status"))
+def _line_of(deviation: Mapping[str, Any]) -> str:
+    """The line of a step that matches no template, and so has no name; else nothing."""
+    if deviation.get("entity") != UNKNOWN:
+        return ""
+    return deviation.get("step") or ""
 
 
 def _taught(what: str, size: float, signature: str) -> Target:

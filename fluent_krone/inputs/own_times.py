@@ -1,15 +1,16 @@
 """Whether records have a time of their own in a field that nobody reads, and that is another one.
 
 Where a parser leaves the time of a record in its field, the event time is that of its arrival. As
-long as lines are read when they are written, both go on alike. Where an old file is read at speed,
-or a backlog comes, all gaps between events are those of the reading: normal steps seem slow, or
-slow ones normal, and nothing else shows it.
+long as lines are read when they are written, both go on alike. When an old file is read quickly, or
+a backlog comes, all gaps between events are those of the reading: normal steps seem slow, or slow
+ones normal, and nothing else shows it.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 from itertools import islice, pairwise
+from statistics import median
 from typing import Any
 
 from ..errors import RecordError
@@ -23,8 +24,8 @@ _ENOUGH = 50
 # Nanoseconds by which times may differ more or less than before. Within a minute, buffers and slow
 # readers make them differ.
 _TOLERANCE_NS = 60 * 10**9
-# The share of times that may be earlier than the one before. Chunks of several files or partitions
-# take turns; the dates of something else go back half of the time.
+# The share of chunks that may begin earlier than the one before. The dates of something else go
+# back half of the time, and so do the times of hosts whose clocks differ.
 _MOST_BACK = 0.2
 _NAMES = tuple(name.encode() for name in TIME_NAMES)
 
@@ -37,7 +38,7 @@ class OwnTimes:
     ...     record = {b"ts": b"2026-09-21T14:%02d:00Z" % (second // 2)}
     ...     [_] = own.passing(iter([(1_800_000_000_000_000_000 + second, record)]))
     >>> own.trouble().split(", as")[0]
-    "records have a time in their field 'ts', and their event times are others"
+    "records have a time in their field 'ts', but their event times go on differently"
     """
 
     def __init__(self) -> None:
@@ -51,6 +52,8 @@ class OwnTimes:
         # Times in the field, and how far the event times are from them, in ns.
         self._own: list[int] = []
         self._apart: list[int] = []
+        # The first time in each chunk.
+        self._begun: list[int] = []
 
     def passing(self, events: Iterator[Any]) -> Iterator[Any]:
         """The events, unchanged; some of them are looked at when they are taken."""
@@ -67,21 +70,25 @@ class OwnTimes:
         """One line that names the field and the remedy; None where event times follow it."""
         if self._name is None or len(self._apart) < _ENOUGH:
             return None
-        changed_ns = max(self._apart) - min(self._apart)
+        # Some records may have been held back for hours: what most of them say counts.
+        some = len(self._apart) // 4
+        changed_ns = abs(median(self._apart[-some:]) - median(self._apart[:some]))
         # A time that stays the same is not that of the record, but of a start, or of a request.
         if min(changed_ns, max(self._own) - min(self._own)) <= _TOLERANCE_NS:
             return None
-        back = sum(one - _TOLERANCE_NS > other for one, other in pairwise(self._own))
-        if back > _MOST_BACK * len(self._own):
+        back = sum(one - _TOLERANCE_NS > other for one, other in pairwise(self._begun))
+        if back > _MOST_BACK * len(self._begun):
             return None
         name = self._name.decode()
         return (
-            f"records have a time in their field {name!r}, and their event times are others, as "
-            "where an old file is read at speed, so the gaps between events are not those of the "
-            f"log; set time_field {name}, or have the sender take the event time from there"
+            f"records have a time in their field {name!r}, but their event times go on "
+            "differently, as when an old file is read quickly, so the gaps between events are not "
+            f"those of the log; set time_field {name}, or have the sender take the event time from "
+            "there"
         )
 
     def _looking(self, events: Iterator[Any]) -> Iterator[Any]:
+        is_first = True
         for time_ns, record in islice(events, min(_AT_ONCE, self._left)):
             own_ns = self._time_of(record)
             if own_ns is None:
@@ -92,6 +99,9 @@ class OwnTimes:
                 self._left -= 1
                 self._own.append(own_ns)
                 self._apart.append(time_ns - own_ns)
+                if is_first:
+                    self._begun.append(own_ns)
+                is_first = False
             yield time_ns, record
         yield from events
 

@@ -108,6 +108,12 @@ def test_a_mark_on_a_line_of_no_known_step_shows_the_line(knowledge: Knowledge) 
         assert "hunter2" not in row[0]
 
 
+def test_a_mark_on_a_known_step_shows_its_name(knowledge: Knowledge) -> None:
+    step = deviation("login", direction="late", entity="user", action="login", status="created")
+    [mark] = Marks(knowledge).set(targets_of(record(step), "deviation"), NORMAL, NOW)
+    assert mark.about == "late: user → login → created"
+
+
 def test_a_mark_covers_about_twice_as_much_as_was_seen(knowledge: Knowledge) -> None:
     Marks(knowledge).mark("1", "deviation", NORMAL, NOW)
     assert verdict(knowledge, deviation("retry", 4)) == "normal"

@@ -91,7 +91,7 @@ _REGISTERS = (
     "|n(?:ational)?[ _-]?insurance|nino|nhs|national[ _-]id|driv(?:er\\S{0,2}|ing)[ _-]licen[cs]e"
     "|permis[ _]de[ _]conduire|licencia[ _]de[ _]conducir|patente[ _]di[ _]guida"
     "|residen(?:ce|t)[ _-]permit|voter[ _-]?id|visa[ _-](?:no|nr|num\\w{0,4})"
-    "|(?:student|patient|employee)[ _-](?:id|no|nr|num\\w{0,4})|membership[ _-](?:no|num\\w{0,4})"
+    "|(?:student|patient|employee)[ _-]?(?:id|no|nr|num\\w{0,4})|membership[ _-](?:no|num\\w{0,4})"
     "|f[uü]hrerschein|insurance[ _-](?:no|nr|num\\w{0,4}|id|policy)"
     "|social[ _-]security|medicare|steuer-?(?:id|identifikationsnummer|nummer)"
     "|sozialversicherungs|sv-|rentenversicherungs|versicherten|kvnr|cnpj|curp|codice[ _-]fiscale"
