@@ -8,10 +8,12 @@ from __future__ import annotations
 import base64
 import gzip
 import json
+import re
 from collections.abc import Iterator
 from typing import Any
 
 from ..reading.otlp import logs_of
+from ..reading.time_words import SPEAKS_OF_TIME
 from .files import unreadable
 
 Record = dict[str, Any]
@@ -27,6 +29,8 @@ _LISTS = (
 _OF_A_LOG = frozenset(
     ["message", "msg", "log", "event", "time", "timestamp", "@timestamp", "ts", "level", "severity"]
 )
+# What may be a time, whatever its name.
+_TIME = re.compile(r"\d{4}-\d\d-\d\d[T ]\d\d:\d\d|\d{10,19}(?:\.\d+)?\Z")
 # What packed data begin with, and the times that stand beside them.
 _GZIP = b"\x1f\x8b"
 _PACKED_TIMES = ("publishTime", "approximateArrivalTimestamp")
@@ -92,16 +96,28 @@ def _list_in(record: Record) -> list[Record] | None:
 
 def _shared(record: Record, inner: list[Record]) -> Record:
     """What a record says about each log of its list: where they come from; or when and by whom, if
-    the record says it in objects and the logs do not, as the activities of Google Workspace.
+    the record says it in objects and the logs do not, as the activities of Google Workspace. In an
+    answer, such an object may be about the question: where logs have a time, it is theirs.
     """
     objects = (value for value in record.values() if isinstance(value, dict))
-    if any(map(_is_a_log, objects)) and not any(map(_is_a_log, inner)):
+    is_said_in_logs = any(_is_a_log(one) or _may_have_a_time(one) for one in inner)
+    if any(map(_is_a_log, objects)) and not is_said_in_logs:
         return {name: value for name, value in record.items() if not isinstance(value, list)}
     return {name: record[name] for name in _SHARED if name in record}
 
 
 def _is_a_log(record: Record) -> bool:
     return not _OF_A_LOG.isdisjoint(record)
+
+
+def _may_have_a_time(record: Record) -> bool:
+    for name, value in record.items():
+        if isinstance(value, dict):
+            if _may_have_a_time(value):
+                return True
+        elif SPEAKS_OF_TIME.search(name) or _TIME.match(str(value)):
+            return True
+    return False
 
 
 def _as_record(one: Any) -> Record | None:

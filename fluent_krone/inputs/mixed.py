@@ -12,7 +12,7 @@ from collections import defaultdict
 from collections.abc import Iterable, Sequence
 from typing import Any
 
-from .record_times import SPEAKS_OF_TIME
+from ..reading.time_words import SPEAKS_OF_TIME
 
 # Plain lines that must name an id, at least, and the share of them all.
 _FEWEST = 3

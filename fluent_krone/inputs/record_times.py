@@ -2,10 +2,10 @@
 
 Records name their time in many ways. The usual names come first. Where no record has any of them,
 the fields are looked at whose names speak of a time, nested ones too, and the first is taken in
-which nearly all records have a time; where records of each kind have another one, the first that a
-record has. A date and a clock in two fields are one time. Where no name speaks of a time either,
-the first field is taken whose numbers are seconds (or milliseconds …) since 1970 that go on through
-the file, within two years before the file's own date.
+which nearly all records have a time. A date and a clock in two fields are one time. Where there is
+no such name, the first field is taken whose numbers are seconds (or milliseconds …) since 1970 that
+go on through the file, within two years before the file's own date. Where there is none of these
+either, records of each kind may have a time of their own name: the first that a record has.
 """
 
 from __future__ import annotations
@@ -20,6 +20,7 @@ from typing import Any
 
 from ..errors import RecordError
 from ..reading.date_order import day_comes_first, is_ambiguous
+from ..reading.time_words import SPEAKS_OF_TIME
 from ..reading.times import TimeReader, unix_ns
 from .envelopes import OUTER_TIME
 from .files import written_ns
@@ -36,12 +37,6 @@ TIME_NAMES = (
 )
 # Microseconds since 1970, as the journal writes them; the first is when the program said it.
 _JOURNAL_TIMES = ("_SOURCE_REALTIME_TIMESTAMP", "__REALTIME_TIMESTAMP")
-# Parts of a name that speaks of a time.
-SPEAKS_OF_TIME = re.compile(
-    r"time|date|epoch|stamp|clock|when|zeit|datum|fecha|hora|heure|日時|時刻|时间|(?:^|[_.@])(?:ts|start)$|^@?t$|_at$|At$"
-    r"|(?:^|[_.])(?:created|occurred|published|received)$",
-    re.IGNORECASE,
-)
 # Names that are rather those of the moment of an event than of one in its life.
 _OF_THE_EVENT = re.compile(
     r"(?i:@?(?:.*[\W_])?time_?stamp|event_?time|log_?time|date_?time|time|date)\Z"
@@ -60,8 +55,6 @@ _NUMBER = re.compile(r"\d{10,19}(?:\.\d+)?\Z")
 _DATE_ONLY = re.compile(r"\d{1,4}[-/.]\d{1,2}[-/.]\d{1,4}\Z")
 # The share of the records that must have a time in a field for it to be theirs.
 _MOST = 0.9
-# … and in one field or another, where no field is that of all.
-_SOME = 0.6
 # Objects inside one another that are looked into.
 _DEEPEST = 5
 # Of numbers that are times, at most this share may be smaller than the number before them: what
@@ -174,21 +167,27 @@ def _time_places(first: list[Record], written: int | None) -> tuple[_Place, ...]
     timed = [path for path in named if _share(first, path, is_time) >= _MOST]
     if timed:
         return (tuple(timed[:1]),)
-    return _by_turns(first, named, is_time) or _time_of_no_name(first, paths, reader, written)
+    return _time_of_no_name(first, paths, reader, written) or _by_turns(first, named, is_time)
 
 
 def _by_turns(
     records: list[Record], named: list[_Path], is_time: Callable[[Any], bool]
 ) -> tuple[_Place, ...]:
-    """Fields of which most records have one, as records of several kinds have them."""
+    """Fields of which nearly all records have one, as records of several kinds have them; the usual
+    names first. None where a time stands beside a record, which is better than that of some.
+    """
+    if any(OUTER_TIME in record for record in records):
+        return ()
     found = []
     left = records
-    for path in named:
+    for path in sorted(named, key=lambda path: path[-1] not in TIME_NAMES):
         without = [record for record in left if not is_time(_at(record, path))]
         if len(without) < len(left):
             found.append((path,))
         left = without
-    return tuple(found) if len(left) <= (1 - _SOME) * len(records) else ()
+    if len(records) - len(left) < _MOST * len(records):
+        return ()
+    return tuple(found)
 
 
 def _time_of_no_name(

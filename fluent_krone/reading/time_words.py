@@ -25,6 +25,12 @@ _MONTH_OF = {name: n + 1 for n, names in enumerate(_MONTHS) for name in names.sp
 # Letters by which a month is told.
 _LONGEST_MONTH = max(map(len, _MONTH_OF))
 _SHORTEST_MONTH = 3
+# Parts of the name of a field that speaks of a time.
+SPEAKS_OF_TIME = re.compile(
+    r"time|date|epoch|stamp|clock|when|zeit|datum|fecha|hora|heure|日時|時刻|时间|(?:^|[_.@])(?:ts|start)$|^@?t$|_at$|At$"
+    r"|(?:^|[_.])(?:created|occurred|published|received)$",
+    re.IGNORECASE,
+)
 # Hours of the abbreviations that logs use. Where one has several meanings, the stream's own time
 # zone decides first; otherwise it is this.
 ABBREVIATIONS = {

@@ -13,6 +13,7 @@ import gzip
 import io
 import json
 import lzma
+import os
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -673,6 +674,53 @@ def test_records_of_each_kind_have_a_time_of_their_own(tmp_path: Path) -> None:
     ]
     events = read(tmp_path / "a.json", "".join(f"{json.dumps(row)}\n" for row in rows * 5))
     assert {time_ns for time_ns, _ in events} == {T0_NS}
+
+
+@pytest.mark.parametrize("name", ["moment", "ms"])
+def test_a_time_of_all_records_comes_before_one_that_most_have(name: str, tmp_path: Path) -> None:
+    """Was wrong: records had the time at which they expire, where they had one."""
+    path = tmp_path / "a.json"
+    rows = []
+    for n in range(60):
+        time: str | int = T.format(n % 10)
+        if name == "ms":
+            time = T0_NS // 10**6 + n
+        rows.append({name: time, "text": "paid", "expires_at": "2024-11-14T13:00:00Z"})
+        if n % 3 == 0:
+            del rows[-1]["expires_at"]
+    path.write_text("".join(f"{json.dumps(row)}\n" for row in rows))
+    os.utime(path, (T0_NS // 10**9 + 60, T0_NS // 10**9 + 60))
+    assert {str(time_ns)[:9] for time_ns, _ in read_events(path)} == {str(T0_NS)[:9]}
+
+
+def test_a_time_that_some_records_have_is_not_that_of_all(tmp_path: Path) -> None:
+    """Was wrong: most records had the time at which they expire."""
+    rows = [{"text": "paid", "expires_at": "2024-11-14T13:00:00Z"}] * 2 + [{"text": "paid"}]
+    events = read(tmp_path / "a.json", "".join(f"{json.dumps(row)}\n" for row in rows * 9))
+    assert {time_ns for time_ns, _ in events} == {None}
+
+
+def test_of_the_times_of_most_records_the_usual_one_comes_first(tmp_path: Path) -> None:
+    """Was wrong: `expires_at` came first where not all records have `ts`."""
+    row = {"expires_at": "2024-11-14T13:00:00Z", "ts": T.format(0)}
+    rows = [row] * 4 + [{"created_at": T.format(0)}]
+    events = read(tmp_path / "a.json", "".join(f"{json.dumps(row)}\n" for row in rows * 9))
+    assert {time_ns for time_ns, _ in events} == {T0_NS}
+
+
+@pytest.mark.parametrize("name", ["created_at", "started", "ms"])
+def test_the_logs_of_an_answer_have_their_own_times(name: str, tmp_path: Path) -> None:
+    """Was wrong: all of them had the time at which they were asked for."""
+    times: list[str | int] = [T.format(n) for n in range(9)]
+    if name == "ms":
+        times = [T0_NS // 10**6 + n * 1000 for n in range(9)]
+    items = [{"action": "pay", name: time} for time in times]
+    answer = {"meta": {"timestamp": "2024-11-01T00:00:00Z"}, "items": items}
+    path = tmp_path / "a.json"
+    path.write_text(f"{json.dumps(answer)}\n" * 3)
+    os.utime(path, (T0_NS // 10**9 + 60, T0_NS // 10**9 + 60))
+    events = list(read_events(path))
+    assert [time_ns for time_ns, _ in events[:9]] == [T0_NS + n * 10**9 for n in range(9)]
 
 
 def test_a_message_that_few_records_have_does_not_set_the_others_aside(tmp_path: Path) -> None:
