@@ -29,7 +29,7 @@ FORMS = {
         "Oct 15, 2024 1:00:{n} PM com.shop.Press run\nINFO: {text}\n", "com.shop.Press", "INFO",
     ),
     ".NET": ("2024-10-15T13:00:{n}Z info: Shop.Press[0]\n      {text}\n", "Shop.Press", "info"),
-    "Samba": ("[2024/10/15 13:00:{n}.00,  3] ../lib/press.c:11(run)\n  {text}\n", "press", "3"),
+    "Samba": ("[2024/10/15 13:00:{n}.00,  3] ../lib/press.c:11(run)\n  {text}\n", "press", None),
     "Oracle": ("2024-10-15T13:00:{n}.000000+00:00\n{text}\n", None, None),
     "Oracle, older": ("Tue Oct 15 13:00:{n} 2024\n{text}\n", None, None),
     "SASL": ("=ERROR REPORT==== 15-Oct-2024::13:00:{n} ===\n{text}\n\n", None, "ERROR"),
