@@ -244,7 +244,11 @@ def _time(lines: Sequence[str], places: dict[int, int]) -> Column | None:
     most = [text for text, count in counts.items() if count >= SHARE * len(places)]
     if not most:
         return None
-    stamp = max(most, key=lambda text: ("(?<time>" in text, reach[text])) + forms.WHOLE
+    ranks = {
+        text: ("(?<time>" in text, reach[text], counts[text], "(?<time_zone>" in text)
+        for text in most
+    }
+    stamp = max(most, key=ranks.__getitem__) + forms.WHOLE
     if "UTC" not in stamp:
         zones = (text for text in header_stamps.ZONES if _fits(stamp + text, lines, places))
         zone = next(zones, None)

@@ -66,9 +66,16 @@ def _with_words() -> Iterator[tuple[str, tuple[str, ...]]]:
 _DATE = r"(?<date>\d{4}[-/.]\d\d[-/.]\d\d|\d\d?\.\d\d?\.\d{4})"
 _NEXT_CELL = r"\"?(?:\] *\[| *[,;|] *|\t)\"?"
 _CLOCK_OF_DATE = rf"(?<time>{CLOCK}(?:[.,]\d{{1,9}}|:\d{{3}})?)\"?"
+_ZONE_IN_NUMBERS = r"(?:UTC|GMT)?[+-]\d\d?(?::?\d\d)?"
 _PAIR_OF_ZONE = (
     r"(?=.*?[ ,](?:timezone|tz)=\"?"
-    r"(?<time_zone>(?:UTC|GMT)?[+-]\d\d?(?::?\d\d)?|[A-Z]{2,5})(?![\w:+-]))"
+    rf"(?<time_zone>{_ZONE_IN_NUMBERS}|[A-Z]{{2,5}})(?![\w:+-]))"
+)
+# Behind a time in quotes, only one pair may stand before it: what a message says of somebody's zone
+# is not that of its time.
+ZONE_IS_NEXT = (
+    r"(?=\" +(?:[\w.-]++=(?:\"[^\"]*+\"|[^\s\"]++) +)?(?:timezone|tz)=\"?"
+    rf"(?<time_zone>{_ZONE_IN_NUMBERS})(?=[\s\"]))"
 )
 
 
@@ -94,9 +101,9 @@ def _in_cells() -> Iterator[tuple[str, tuple[str, ...]]]:
 # Of several formats the one is taken that reads most of the lines and steps back least; to each
 # of them a fraction and an offset are added where the lines have them.
 TIMES: tuple[tuple[str, tuple[str, ...]], ...] = (
-    # where all lines have the zone in a pair behind it
-    (rf"(?<time>\d{{4}}-\d\d-\d\d[T ]{CLOCK}(?:[.,]\d{{1,9}})?){_PAIR_OF_ZONE}", ()),
     (ISO, ()),
+    # where all lines have the zone in a pair behind it
+    (rf"(?<=time=\")(?<time>\d{{4}}-\d\d-\d\d[T ]{CLOCK}(?:[.,]\d{{1,9}})?){ZONE_IS_NEXT}", ()),
     (r"@4[0-9a-f]{23}", ()),
     # OpenLDAP: seconds and nanoseconds in hexadecimal, before a thread
     (r"[5-7][0-9a-f]{7}\.[0-9a-f]{8}(?= 0x)", ()),

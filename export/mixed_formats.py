@@ -22,7 +22,7 @@ from fluent_krone.reading.line_formats import JSON, SEPARATOR, goes_on
 
 from .guess import MIN_SHARE, LineFormat, guess_line_format, heads_of
 from .header_shapes import LEVEL_WORDS, STRUCTURED_DATA
-from .header_stamps import CLOCK, MONTH
+from .header_stamps import CLOCK, MONTH, ZONE_IS_NEXT
 from .header_times import compiled, stamps
 from .time_formats import moments
 
@@ -158,7 +158,7 @@ def _several(
     found = _found_in(heads, session_pattern, written_ns)
     named = compiled(prefix).groupindex.keys()
     found = [one for one in found if named.isdisjoint(compiled(one.whole).groupindex)]
-    found = [_with_usual_time(one, heads) for one in found]
+    found = _in_one_zone([_with_usual_time(one, heads) for one in found])
     found.sort(key=lambda one: (-len(compiled(one.whole).groupindex), one.whole))
     whole = [replace(one, line_format=one.whole) for one in found]
     read, left = _with_shares([*whole, *(one for one in found if one not in whole)], heads)
@@ -216,6 +216,20 @@ def _with_usual_time(one: LineFormat, heads: Sequence[str]) -> LineFormat:
     if moments(times, None) == moments(times, one.time_format):
         return replace(one, time_format=None)
     return one
+
+
+def _in_one_zone(found: Sequence[LineFormat]) -> list[LineFormat]:
+    """The formats; a zone in a pair counts only where the lines of all of them have it."""
+    if all(ZONE_IS_NEXT in one.whole for one in found):
+        return [*found]
+    return [
+        replace(
+            one,
+            line_format=one.line_format.replace(ZONE_IS_NEXT, ""),
+            whole=one.whole.replace(ZONE_IS_NEXT, ""),
+        )
+        for one in found
+    ]
 
 
 def _behind(prefix: str, one: LineFormat) -> LineFormat:

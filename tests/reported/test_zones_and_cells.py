@@ -1,0 +1,87 @@
+"""Zones in pairs of their own, dates and clocks in cells, and numbers behind times.
+
+Were read right, then wrong: what was added for some logs also took what others meant otherwise.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import pytest
+
+from export.first_pass import timed
+from export.source import settle
+from export.stages import Options
+from fluent_krone.inputs import read_events
+from fluent_krone.reading.records import RecordReader
+
+# An afternoon on which the day is no month, so that its date can be read in one way only.
+T0 = datetime(2024, 10, 15, 13, tzinfo=UTC)
+STEPS = ("open door", "start pump", "stop pump", "close door", "check oil")
+
+
+def moments(count: int = 100) -> list[datetime]:
+    return [T0 + timedelta(seconds=7 * n) for n in range(count)]
+
+
+def read(path: Path, lines: Iterable[str]) -> tuple[list[float], list[str]]:
+    """How many hours after T0 the lines were written, as an export reads them, and their texts."""
+    path.write_text("".join(f"{line}\n" for line in lines))
+    reader = RecordReader(settle(Options(input=path, session_key=("tag",)), len, len))
+    hours, texts = [], []
+    for time_ns, record in timed(read_events(path), reader):
+        assert time_ns is not None
+        hours.append((time_ns / 10**9 - T0.timestamp()) / 3600)
+        texts.append(reader.read(b"", record)[0].decode())
+    return hours, texts
+
+
+def hours_of(times: Iterable[datetime], offset: float = 0.0) -> list[float]:
+    """What `read` gives where the clock of the lines goes ahead by `offset` hours."""
+    return [(time - T0).total_seconds() / 3600 - offset for time in times]
+
+
+@pytest.mark.parametrize(
+    ("form", "offset"),
+    [
+        ('id=firewall time="{time}" fw="SN7" tz=+0200 pri=5 msg="{step}"', 2),
+        ('time="{time}" tz="+02" level=info msg="{step}"', 2),
+        # What a user or a client says of a zone
+        ("{time} INFO {step} user tz={zone}", 0),
+        ("{time} INFO GET /report, tz=EST {step}", 0),
+        ('time="{time}" level=info msg="{step} of tz={number}"', 0),
+        ('time="{time}" msg="user tz={number} {step}"', 0),
+        ('time="{time}" user=ann tz={zone} msg="{step}"', 0),
+    ],
+)
+def test_a_zone_in_a_pair_is_that_of_the_time_where_it_stands_beside_it(
+    form: str, offset: int, tmp_path: Path
+) -> None:
+    lines = [
+        form.format(
+            time=f"{time:%Y-%m-%d %H:%M:%S}",
+            step=STEPS[n % 5],
+            zone=("EST", "PST", "CET")[n % 3],
+            number=("+0200", "-0500", "+0900")[n % 3],
+        )
+        for n, time in enumerate(moments())
+    ]
+    hours, _ = read(tmp_path / "a.log", lines)
+    assert hours == pytest.approx(hours_of(moments(), offset))
+
+
+@pytest.mark.parametrize("every", [2, 4, 30])
+@pytest.mark.parametrize("level", ["", "level=info "])
+@pytest.mark.parametrize("before", ["", 'fw="a" '])
+def test_lines_without_the_zone_are_in_that_of_their_neighbours(
+    before: str, level: str, every: int, tmp_path: Path
+) -> None:
+    lines = [
+        f'time="{time:%Y-%m-%d %H:%M:%S}" {before}'
+        f'{"tz=+0200 " if n % every else ""}{level}msg="{STEPS[n % 5]}"'
+        for n, time in enumerate(moments(300))
+    ]
+    hours, _ = read(tmp_path / "a.log", lines)
+    assert hours == pytest.approx(hours_of(moments(300)))
