@@ -275,16 +275,13 @@ def _level(
 
 def _is_said(text: str, lines: Sequence[str], places: dict[int, int], has_begun: bool) -> bool:
     """Whether a sentence has what looks like a level: all lines have the same letter, as in those
-    that begin with I, or the same small word, where their messages have begun. In brackets, it is a
-    level as long as it is one of a log in which nothing happens: `[I]`, but not `query[A]`.
+    that begin with I, or the same small word, where their messages have begun.
     """
     form = compiled(text)
     found = {match["level"] for n, at in places.items() if (match := form.match(lines[n], at))}
     if len(found) > 1:
         return False
     word = next(iter(found))
-    if text in forms.LETTERS_IN_BRACKETS:
-        return len(word) == 1 and word not in forms.SOLE_IN_BRACKETS
     return len(word) == 1 or (has_begun and word.islower())
 
 

@@ -26,14 +26,13 @@ WORDS = rf"(?:{shapes.LEVEL_WORDS}\d?|DETAIL|HINT|STATEMENT|CONTEXT|QUERY)"
 _STEP = r"(?:[+-]\d+)?"
 _LETTERS = r"(?:[VDTIWEFCNAvdtiwefna]|Al|Cr|D[fb]|Em|Er|Fa|In|Wa)"
 _BRACKETS = ((r"\[", r"\]"), (r"\(", r"\)"), ("<", ">"))
-LETTERS_IN_BRACKETS = tuple(rf"{o}(?<level>{_LETTERS}){c}" for o, c in _BRACKETS)
+# A letter in brackets is no level behind a word, as in `query[A]`.
+_LETTERS_IN_BRACKETS = tuple(rf"(?<!\w){o}(?<level>{_LETTERS}){c}" for o, c in _BRACKETS)
 # A level in each of its spellings, with what must follow a word that stands by itself.
 _BARE_LEVEL = rf"(?<level>{WORDS})(?=[\s:|\[\],;/>!~^#])!?"
 BARE_LETTER = rf"(?<level>{_LETTERS})(?=[\s:|/!>])!?"
 # Letters that are a level where all lines of a sample have the same one: hardly anything happened.
-SOLE_LEVELS = frozenset("DIWVidwv")
-# … and in brackets as well.
-SOLE_IN_BRACKETS = SOLE_LEVELS | {"N"}
+SOLE_LEVELS = frozenset("DIWNVidwnv")
 # A letter that the digits of the date follow at once, as glog writes it.
 LETTER_OF_DATE = rf"\[?{shapes.LETTER}"
 LEVEL_PAIR = (
@@ -46,7 +45,7 @@ LEVELS = (
     rf"\( *(?<level>{WORDS}) *\)",
     rf"< *(?<level>{WORDS}) *>",
     rf"(?:{header_stamps.OPENING}|\{{) *(?<level>{WORDS}) *(?:{header_stamps.CLOSING}|\}})",
-    *LETTERS_IN_BRACKETS,
+    *_LETTERS_IN_BRACKETS,
     rf"\"(?<level>{WORDS})\"",
     LEVEL_PAIR,
     # in signs of one's own, as in *INFO* and #INFO#
@@ -64,7 +63,8 @@ LEVELS = (
     r"(?=[A-Z]{3,8}\d{3,5}(?<level>[IWES])[:\s])",
 )
 # Where all lines have the same letter in one of these, it may be the first word of sentences.
-DOUBTED_LEVELS = LEVELS[1:]
+_SURE_LETTERS = (LETTER_OF_DATE, *_LETTERS_IN_BRACKETS)
+DOUBTED_LEVELS = tuple(text for text in LEVELS if text not in _SURE_LETTERS)
 # A level together with a name.
 WITH_LEVEL = (
     rf"\[(?<thread>[^\[\]/]+)/(?<level>{WORDS})\]",

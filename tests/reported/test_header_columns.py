@@ -187,3 +187,30 @@ def test_what_is_not_applicable_is_no_level() -> None:
     guess = guess_line_format(lines)
     assert guess is not None
     assert guess.example.get("level", "") != "N"
+
+
+@pytest.mark.parametrize("level", ["[E]", "(E)", "<C>", "[T]"])
+@pytest.mark.parametrize("form", ["{time} {level} [auth] {text}", "{level} {time} [auth] {text}"])
+def test_a_letter_in_brackets_is_a_level_where_all_lines_have_the_same(
+    form: str, level: str
+) -> None:
+    """Was wrong: a log in which everything fails had neither a level nor a logger."""
+    texts = ("opened door", "started pump", "checked oil")
+    lines = [
+        form.format(time=f"2024-10-15 13:00:{n:02d}", level=level, text=f"{texts[n % 3]} {n}")
+        for n in range(60)
+    ]
+    guess = guess_line_format(lines)
+    assert guess is not None
+    assert guess.example["level"] == level[1]
+    if form.startswith("{time}"):
+        assert guess.example["component"] == "auth"
+
+
+def test_notes_may_begin_with_a_letter_before_the_time() -> None:
+    """Was wrong: a log in which nothing but notes is written had no level."""
+    texts = ("opened door", "started pump", "checked oil")
+    lines = [f"N 2024-10-15 13:00:{n:02d} {texts[n % 3]} {n}" for n in range(60)]
+    guess = guess_line_format(lines)
+    assert guess is not None
+    assert guess.example["level"] == "N"
