@@ -24,7 +24,7 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 from ..errors import RecordError
-from ..reading.date_order import day_comes_first, is_ambiguous
+from ..reading.date_order import day_comes_before_month, day_comes_first, is_ambiguous
 from ..reading.json_lines import read_json_line
 from ..reading.time_words import ABBREVIATIONS, month_of
 from ..reading.times import TimeReader
@@ -49,7 +49,7 @@ _DAY_OF_YEAR = re.compile(
 )
 # `15.10. 13:00:00`: with a point behind the month, the day comes first.
 _DAY_AND_MONTH = re.compile(r"(\d\d)\.(\d\d)\.")
-# `10/15`, or `15/10`, as all of them tell; the month, if they do not.
+# `10/15`, or `15/10`, as all of them tell; the month comes first, if they do not.
 _TWO_NUMBERS = re.compile(r"(\d\d)([-/.])(\d\d)")
 _NAMED_MONTH = re.compile(r"([^\W\d_]+|\d+月) ")
 _DAY_FIRST = re.compile(r"(\d\d?) ([^\W\d_]+)(?= )")
@@ -121,7 +121,8 @@ class Stamps:
         self._times = TimeReader(timezone=timezone)
         # Whether it is known if the day or the month comes first in 03/04/2024.
         self._knows_order = False
-        self._is_day_first = False
+        # Whether the day comes first in 03/04; None before the first such stamp.
+        self._is_day_first: bool | None = None
         # The moment of the last stamp; None before the first.
         self._before: datetime | None = None
         # The last stamp and its time: stamps of one second come together.
@@ -132,8 +133,6 @@ class Stamps:
         if line.startswith("{"):
             return self._of_json(line)
         if found := _yearless_stamp(line):
-            if not self._knows_order and _TWO_NUMBERS.fullmatch(found["day"]):
-                self._learn_order_without_year()
             return self._yearless(found)
         if found := _whole_stamp(line):
             if not self._knows_order and is_ambiguous(found["time"]):
@@ -152,20 +151,20 @@ class Stamps:
         day_first = day_comes_first((one["time"] for one in found), written_ns(self._path))
         self._times = TimeReader(timezone=self._timezone, day_first=day_first)
 
-    def _learn_order_without_year(self) -> None:
-        self._knows_order = True
-        found = filter(None, map(_yearless_stamp, self._again()))
-        days = ((_TWO_NUMBERS.fullmatch(one["day"]), one["clock"]) for one in found)
-        # Any year does.
-        texts = (f"{day[0]}{day[2]}2024{clock}" for day, clock in days if day)
-        self._is_day_first = day_comes_first(texts) or False
+    def _has_day_first(self) -> bool:
+        """Whether the day comes first in stamps without a year, as all those of the file tell."""
+        if self._is_day_first is None:
+            stamps = filter(None, map(_stamp_without_year, self._again()))
+            days = filter(None, (_TWO_NUMBERS.fullmatch(stamp["day"]) for stamp in stamps))
+            self._is_day_first = day_comes_before_month((int(day[1]), int(day[3])) for day in days)
+        return self._is_day_first
 
     def _yearless(self, found: re.Match[str]) -> int | None:
         """The time of a stamp without a year."""
         day = found["day"]
         if in_order := _DAY_AND_MONTH.fullmatch(day):
             day = f"{in_order[2]}.{in_order[1]}"
-        elif self._is_day_first and (numbers := _TWO_NUMBERS.fullmatch(day)):
+        elif (numbers := _TWO_NUMBERS.fullmatch(day)) and self._has_day_first():
             day = f"{numbers[3]}{numbers[2]}{numbers[1]}"
         stamp = day + found["clock"]
         zone = found["zone"] or ""
@@ -249,6 +248,15 @@ def begins_with_stamp(line: str) -> bool:
 
 def _yearless_stamp(line: str) -> re.Match[str] | None:
     return _YEARLESS.match(line) or _DAY_OF_YEAR.match(line)
+
+
+def _stamp_without_year(line: str) -> re.Match[str] | None:
+    """The stamp without a year that a line begins with, or has behind its first words."""
+    if found := _yearless_stamp(line):
+        return found
+    if line.startswith("{") or _whole_stamp(line):
+        return None
+    return _BEHIND_WORDS.match(line)
 
 
 def _whole_stamp(line: str) -> re.Match[str] | None:

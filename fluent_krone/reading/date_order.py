@@ -12,6 +12,9 @@ from .times import TimeReader
 _NS = 10**9
 # A log may go on so long after its file's date, since times may be local ones.
 _DAY_NS = 86_400 * _NS
+# Days of a month, and of half a year: a step back by more than that is a New Year.
+_MONTH = 31
+_HALF_A_YEAR = 6 * _MONTH
 _AMBIGUOUS = re.compile(r"\s*(\d\d?)([-/.])(\d\d?)\2(?:\d{4}|\d\d)\b")
 
 
@@ -69,3 +72,36 @@ def day_comes_first(texts: Iterable[str], written_ns: int | None = None) -> bool
     if by_day == by_month:
         return None
     return by_day < by_month
+
+
+def day_comes_before_month(dates: Iterable[tuple[int, int]]) -> bool:
+    """Whether dates without a year, such as 03/04, are day and month, judged by all of them in
+    order: where the first number of one is above 12, or where dates go back less often that way.
+
+    Days that follow one another do not tell, unlike for dates with a year: Android's logs have the
+    month first, and 03/05, 04/05, 05/05 may be three months in which little happened.
+
+    >>> [day_comes_before_month(dates) for dates in ([(3, 4), (31, 12)], [(3, 4), (3, 31)])]
+    [True, False]
+    >>> day_comes_before_month([(5, 9), (3, 10)]), day_comes_before_month([(3, 5), (4, 5)])
+    (True, False)
+    """
+    back_by_month = back_by_day = 0
+    before: tuple[int, int] | None = None
+    for date in dates:
+        if not 1 <= min(date) <= 12 or max(date) > 31:
+            # It is no date in either way.
+            continue
+        if max(date) > 12:
+            return date[0] > 12
+        if before is not None:
+            back_by_month += _is_back(before, date)
+            back_by_day += _is_back(before[::-1], date[::-1])
+        before = date
+    return back_by_day < back_by_month
+
+
+def _is_back(before: tuple[int, ...], after: tuple[int, ...]) -> bool:
+    """Whether the month and day `after` are earlier, other than by a New Year."""
+    days = (before[0] - after[0]) * _MONTH + before[1] - after[1]
+    return 0 < days < _HALF_A_YEAR

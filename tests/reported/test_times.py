@@ -288,6 +288,38 @@ def test_day_and_month_without_a_year_are_told_apart(form: str, tmp_path: Path) 
     ]
 
 
+def test_the_day_comes_first_behind_words_too(tmp_path: Path) -> None:
+    """Wrong before: the last day of the year had no time."""
+    times = lines_of(tmp_path, "INFO 31/12 23:59:58 a", "INFO 01/01 00:00:01 b")
+    assert times[1] - times[0] == 3 * 10**9  # type: ignore[operator]
+
+
+@pytest.mark.parametrize("form", ["%m-%d %H:%M:%S.500  7  9 I app: a", "INFO %m/%d %H:%M:%S a"])
+def test_the_month_comes_first_where_little_happens(form: str, tmp_path: Path) -> None:
+    """Was wrong: a job of each month was one of each day."""
+    days = [datetime(2024, month, 5, 13, tzinfo=UTC) for month in range(3, 9)]
+    times = lines_of(tmp_path, *(day.strftime(form) for day in days))
+    assert [(time - times[0]) // (86_400 * 10**9) for time in times] == [  # type: ignore[operator]
+        (day - days[0]).days for day in days
+    ]
+
+
+def test_the_day_comes_first_where_dates_go_back_otherwise(tmp_path: Path) -> None:
+    times = lines_of(tmp_path, "05/09 13:00:00 a", "03/10 13:00:00 a", "01/11 13:00:00 a")
+    assert [(time - times[0]) // (86_400 * 10**9) for time in times] == [  # type: ignore[operator]
+        0, 28, 57,
+    ]  # fmt: skip
+
+
+def test_the_order_of_dates_with_a_year_is_learnt_behind_one_without(tmp_path: Path) -> None:
+    """Was wrong: the 5th, 6th and 7th of October were days of May, June and July."""
+    days = [f"{day:02d}/10/2024 13:00:00 a" for day in (5, 6, 7)]
+    times = lines_of(tmp_path, "09-05 13:00:00 boot", *days)
+    assert [(time - times[1]) // 10**9 for time in times[1:]] == [  # type: ignore[operator]
+        0, 86_400, 2 * 86_400,
+    ]  # fmt: skip
+
+
 def test_a_late_line_of_last_year_stays_there(tmp_path: Path) -> None:
     times = lines_of(tmp_path, "Dec 31 23:59:58 a", "Jan  1 00:00:01 b", "Dec 31 23:59:59 a")
     assert [time - times[0] for time in times] == [0, 3 * 10**9, 10**9]  # type: ignore[operator]
