@@ -8,6 +8,7 @@ import csv
 import itertools
 import re
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from datetime import date, timedelta
 from typing import Any
 
 from ..errors import RecordError
@@ -39,7 +40,13 @@ _COLUMN = re.compile(r"[^\W\d](?:[\w .@$/()#%\[\]-]|:(?=\w)){0,60}\Z|[@$][A-Za-z
 # `#Fields: date time s-ip …` and `#fields⇥ts⇥uid…`
 _FIELDS = re.compile(r"#[Ff]ields:?[ \t]+(?P<names>\S.*)")
 # `#Date: 2024-10-15 13:00:00`, where the rows have clocks alone.
-_DATE = re.compile(r"#Date:[ \t]+(?P<date>\d{4}-\d\d-\d\d)")
+_CLOCK = r"(?P<hour>\d\d):(?P<minute>\d\d):(?P<second>\d\d)"
+_DATE = re.compile(rf"#Date:[ \t]+(?P<date>\d{{4}}-\d\d-\d\d)(?:[ T]{_CLOCK})?")
+_CLOCK_OF_ROW = re.compile(_CLOCK)
+_DAY = timedelta(days=1)
+_HALF_A_DAY_S = 43_200
+# A clock so far ahead of the one before is of the day before: its row came late, behind midnight.
+_LATE_S = 82_800
 # What the columns behind the last name are called: Windows' event viewer does not name the text.
 _REST = "rest"
 # What stands for a value that is missing.
@@ -162,11 +169,11 @@ def named_rows(lines: Iterable[str]) -> Rows:
     """Rows of a table whose columns a comment names; a later one may name others."""
     names: list[str] = []
     sign: str | None = None
-    date: dict[str, str] = {}
+    dates: _Dates | None = None
     for line in lines:
         line = line.rstrip()
         if found := _DATE.match(line):
-            date = found.groupdict()
+            dates = _Dates.behind(found)
         if found := _FIELDS.match(line):
             sign = next((one for one in ("\t", ",") if one in found["names"]), None)
             names = found["names"].split(sign)
@@ -179,9 +186,47 @@ def named_rows(lines: Iterable[str]) -> Rows:
         row = {
             name: value for name, value in zip(names, values, strict=True) if value not in _MISSING
         }
-        if "time" in row and "date" not in names:
-            row |= date
+        if dates and "time" in row and "date" not in names:
+            row["date"] = dates.of(row["time"])
         yield row
+
+
+class _Dates:
+    """The date of rows that have clocks alone, behind a comment with a date and perhaps a clock.
+
+    It is the next day where a clock steps back by half a day or more, and the day before where a
+    row came late.
+    """
+
+    def __init__(self, day: date, begun: int) -> None:
+        self._day = day
+        # The second of the day before which rows are of the next day, if it is by half a day.
+        self._last = max(begun, _HALF_A_DAY_S)
+
+    @classmethod
+    def behind(cls, comment: re.Match[str]) -> _Dates | None:
+        try:
+            day = date.fromisoformat(comment["date"])
+        except ValueError:
+            return None
+        return cls(day, _second_of_day(comment))
+
+    def of(self, clock: str) -> str:
+        found = _CLOCK_OF_ROW.match(clock)
+        if found is None:
+            return self._day.isoformat()
+        now = _second_of_day(found)
+        if now - self._last > _LATE_S:
+            return (self._day - _DAY).isoformat()
+        if self._last - now > _HALF_A_DAY_S:
+            self._day += _DAY
+        self._last = now
+        return self._day.isoformat()
+
+
+def _second_of_day(clock: re.Match[str]) -> int:
+    hour, minute, second = (int(clock[part] or 0) for part in ("hour", "minute", "second"))
+    return hour * 3600 + minute * 60 + second
 
 
 def _values(line: str, sign: str | None, number: int) -> list[str]:

@@ -741,3 +741,26 @@ def test_a_table_with_clocks_has_the_date_before_it(tmp_path: Path) -> None:
     head = "#Software: IIS\n#Date: 2024-10-15 13:00:00\n#Fields: time cs-method cs-uri-stem\n"
     events = read(tmp_path / "ex.log", head + "13:00:00 GET /\n" * 9)
     assert {time_ns for time_ns, _ in events} == {T0_NS // 10**9 * 10**9}
+
+
+@pytest.mark.parametrize(
+    ("begun", "clocks", "days"),
+    [
+        (
+            " 23:59:00",
+            ["23:59:58", "00:00:01", "23:59:59", "00:00:02", "13:30:00"],
+            [0, 1, 0, 1, 1],
+        ),
+        (" 23:59:00", ["00:10:00", "08:00:00"], [1, 1]),
+        (" 00:00:05", ["13:30:00", "23:00:00", "00:30:00"], [0, 0, 1]),
+        ("", ["00:00:01", "23:00:00", "00:00:01"], [0, 0, 1]),
+    ],
+)
+def test_clocks_behind_midnight_are_of_the_next_day(
+    begun: str, clocks: list[str], days: list[int], tmp_path: Path
+) -> None:
+    """Was wrong: they jumped back by 24 hours."""
+    head = f"#Software: IIS\n#Date: 2024-10-15{begun}\n#Fields: time cs-method cs-uri-stem\n"
+    rows = "".join(f"{clock} GET /\n" for clock in clocks)
+    events = read(tmp_path / "ex.log", head + rows)
+    assert messages(events, "date") == [b"2024-10-%d" % (15 + day) for day in days]
