@@ -10,19 +10,20 @@ or among the pairs.
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterator, Sequence
 
 from .header_shapes import LEVEL_WORDS, PRIORITY
 from .header_stamps import CLOCK, DAY, ISO, MONTH
 from .header_times import FORMATS, compiled
 
-_EVENT = re.compile(r"[^|]{0,120}?(?:CEF:\d|LEEF:\d)")
+_EVENT = r"[^|]{0,120}?(?:CEF:\d|LEEF:\d)"
 # The share of the lines that must be such events.
 _MOST = 0.6
 _PART = r"(?:[^|\\]|\\.)*"
 # The time of an event among its pairs: a number, or as Java prints it.
-_OF_CEF = r"rt|end(?:Time)?|start(?:Time)?|deviceReceiptTime|\w*[Ee]ventTime|\w*eventtime"
+# The first of these names counts that most events have: others may say when something else was.
+_OF_CEF = ("rt|end|start|deviceReceiptTime", "[A-Z]*[Ee]vent[Tt]ime", "endTime", "startTime")
+_OF_LEEF = ("devTime",)
 _IN_PAIRS = (
     r"(?<time>\d{10}(?:\.\d+|\d{3}|\d{6}|\d{9})?\b"
     rf"|{MONTH} \d\d \d{{4}} {CLOCK}(?:\.\d{{1,9}})?"
@@ -49,7 +50,7 @@ _TIMELESS = (
 
 
 _PAIR = r"[A-Za-z@_][\w.-]*+=(?:\"(?:[^\"\\]|\\.)*+\"|[^\s\"]*+)"
-_PAIRS = re.compile(rf"{_PAIR}(?: +{_PAIR}){{2}}")
+_PAIRS = rf"{_PAIR}(?: +{_PAIR}){{2}}"
 _BEFORE = rf"(?:{_PAIR} +)*?"
 _TIME_OF_PAIR = rf"{ISO}|1\d{{9}}(?:\.\d{{1,9}}|(?:\d{{3}}){{1,3}})?(?=\s|\Z)"
 
@@ -62,16 +63,15 @@ def product_headers(lines: Sequence[str]) -> Iterator[tuple[str, str]]:
 
 def are_security_events(lines: Sequence[str]) -> bool:
     """Whether most lines are events of security products."""
-    return sum(map(bool, map(_EVENT.match, lines))) >= _MOST * max(len(lines), 1)
+    return _most_have(_EVENT, lines)
 
 
 def _of_pairs(lines: Sequence[str]) -> Iterator[str]:
-    if sum(map(bool, map(_PAIRS.match, lines))) < _MOST * max(len(lines), 1):
+    if not _most_have(_PAIRS, lines):
         return
     pair = rf"(?i:time|timestamp|@timestamp|ts|t)=\"?(?<time>{_TIME_OF_PAIR})"
     time = _with_time(_TIME_OF_PAIR, rf"{pair}\"?(?: +|\Z)")
-    begins = sum(map(bool, (compiled(time).match(line) for line in lines)))
-    if begins < _MOST * len(lines):
+    if not _most_have(time, lines):
         time = rf"(?={_BEFORE}{pair})"
     level = rf"(?={_BEFORE}(?:level|lvl|severity|loglevel)=\"?(?<level>{LEVEL_WORDS})\b)"
     logger = rf"(?:(?={_BEFORE}(?:logger|component|module)=\"?(?<component>[\w.:/-]+))|)"
@@ -83,12 +83,21 @@ def _of_products(lines: Sequence[str]) -> Iterator[str]:
     if not are_security_events(lines):
         return
     before = rf"(?:{PRIORITY})?"
-    for event, names in ((_CEF, _OF_CEF), (_LEEF, "devTime")):
+    for event, names in ((_CEF, _OF_CEF), (_LEEF, _OF_LEEF)):
         yield rf"{before}[^|]*?{event}"
         yield _with_time(ISO, rf"{before}(?<time>{ISO})[^|]*?{event}")
         # Some events have no time.
-        pair = rf"(?:(?=.*[|\t^ ;](?:{names})={_IN_PAIRS})|)"
-        yield _with_time(_IN_PAIRS, rf"{before}[^|]*?{event}{pair}")
+        yield _with_time(_IN_PAIRS, rf"{before}[^|]*?{event}(?:{_time_among(lines, names)}|)")
+
+
+def _time_among(lines: Sequence[str], names: Sequence[str]) -> str:
+    """The pair of the first of these names that most of the lines have; else that of the first."""
+    pairs = [rf"(?=.*[|\t^ ;](?:{name})={_IN_PAIRS})" for name in names]
+    return next((pair for pair in pairs if _most_have(pair, lines)), pairs[0])
+
+
+def _most_have(pattern: str, lines: Sequence[str]) -> bool:
+    return sum(map(bool, map(compiled(pattern).match, lines))) >= _MOST * max(len(lines), 1)
 
 
 def _with_time(time: str, header: str) -> str:

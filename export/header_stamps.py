@@ -250,6 +250,12 @@ OFFSETS = (
     (rf"{_OFFSET}(?!\w)", "%z"),
     (r"", ""),
 )
+# … and behind one that is read without a format: a number of two digits may be the message's.
+SURE_OFFSETS = (
+    r" [+-](?:0\d|1[0-4]):?[0134][05](?![\w.:-])",
+    rf" {_ZONE_NAME}{_ZONE_OFFSET}(?![\w.-])",
+    "",
+)
 # Times without a year, or without a date: no `time` group, so that the event time counts that the
 # shipper gave. `inputs/stamps.py` knows the common ones.
 YEARLESS = (

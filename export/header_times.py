@@ -26,6 +26,9 @@ def compiled(pattern: str) -> re.Pattern[str]:
 
 _STAMPS = [(shape, formats, compiled(shape)) for shape, formats in header_stamps.TIMES]
 _YEARLESS = [(shape, compiled(shape)) for shape in header_stamps.YEARLESS]
+# What has a clock, and what has a zone of its own: a number behind that is the message's.
+_CLOCK = r":\d\d"
+_OF_ZONES = ("[+-]", "/[A-Z]")
 _LEADS = [(text, compiled(text)) for text in shapes.LEADS]
 
 
@@ -51,15 +54,14 @@ def _time_group(line: str, at: int, shape: str, formats: tuple[str, ...]) -> tup
     if "(?<time>" in shape:
         FORMATS[shape] = formats
         return shape, at
-    fraction = ""
+    fraction = offset = ending = ""
     if formats:
         fraction, at = first([text for text, _ in header_stamps.FRACTIONS], line, at)
-    offset = ""
-    # Behind a number, an offset would be another number.
-    if formats or r":\d\d" in shape:
         offset, at = first([text for text, _ in header_stamps.OFFSETS], line, at)
+        ending = dict(header_stamps.FRACTIONS)[fraction] + dict(header_stamps.OFFSETS)[offset]
+    elif _CLOCK in shape and not any(sign in shape for sign in _OF_ZONES):
+        offset, at = first(header_stamps.SURE_OFFSETS, line, at)
     stamp = f"(?<time>{shape}{fraction}{offset})"
-    ending = dict(header_stamps.FRACTIONS)[fraction] + dict(header_stamps.OFFSETS)[offset]
     FORMATS[stamp] = tuple(text + ending for text in formats)
     return stamp, at
 

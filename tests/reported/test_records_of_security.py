@@ -161,3 +161,25 @@ def test_an_event_without_a_time_is_not_set_aside(tmp_path: Path) -> None:
         time_ns is not None and b"gate opened" in reader.read(b"", record)[0]
         for time_ns, record in timed(read_events(path), reader)
     ] == [pair != "" for pair in pairs]
+
+
+@pytest.mark.parametrize(
+    "pair",
+    [
+        "originalEventTime=1700000000000",
+        "firstEventTime=2024-09-15T13:00:00Z",
+        "startTime=1700000000000",
+        "FTNTFGeventtime=1700000000000",
+    ],
+)
+def test_a_further_time_of_an_event_is_not_its_own(pair: str, tmp_path: Path) -> None:
+    """Wrong for a while: the last pair that may be a time was taken."""
+    path = tmp_path / "a.log"
+    lines = (
+        f"CEF:0|Acme|Gate|2.1|7|gate opened|3|rt={(T0 + n) * 1000} act=ok {pair} src=10.0.0.{n}\n"
+        for n in range(60)
+    )
+    path.write_text("".join(lines))
+    reader = RecordReader(settle(Options(input=path, session_key=("tag",)), len, len))
+    times = [time_ns for time_ns, _ in timed(read_events(path), reader)]
+    assert times == [(T0 + n) * 10**9 for n in range(60)]

@@ -85,3 +85,26 @@ def test_lines_without_the_zone_are_in_that_of_their_neighbours(
     ]
     hours, _ = read(tmp_path / "a.log", lines)
     assert hours == pytest.approx(hours_of(moments(300)))
+
+
+@pytest.mark.parametrize("number", ["-10", "+05", "-49", "-00"])
+@pytest.mark.parametrize(
+    "form", ["%Y %b %d %H:%M:%S", "%Y-%m-%d %H:%M", "%Y-%m-%dT%H:%M:%S.5Z", "%Y-%m-%dT%H:%M:%SZ"]
+)
+def test_a_number_with_a_sign_behind_a_time_is_the_message_s(
+    form: str, number: str, tmp_path: Path
+) -> None:
+    lines = [f"{time:{form}} {number} dBm from ap1" for time in moments()]
+    hours, texts = read(tmp_path / "a.log", lines)
+    assert hours == pytest.approx(hours_of(moments()), abs=0.02)
+    assert set(texts) == {f"{number} dBm from ap1"}
+
+
+@pytest.mark.parametrize(("zone", "offset"), [("CEST", 2), ("+0200", 2), ("-03:30", -3.5)])
+def test_a_zone_behind_a_time_with_the_name_of_its_month(
+    zone: str, offset: float, tmp_path: Path
+) -> None:
+    lines = [f"{time:%Y %b %d %H:%M:%S} {zone} started" for time in moments()]
+    hours, texts = read(tmp_path / "a.log", lines)
+    assert hours == pytest.approx(hours_of(moments(), offset))
+    assert set(texts) == {"started"}
