@@ -226,7 +226,7 @@ ELEMENTS: tuple[tuple[str, tuple[str, ...]], ...] = (
             r"(?<component>[\w.-]+\.exe)(?: \*\d\d)? - ",
             r"\[.*:(?<component>[\w.$]+)@\d+\] - ",
             rf"(?!LOG[0-7]\[)(?<component>{LOGGER})\[(?<pid>\d+)\]: +",
-            rf"(?<component>{LOGGER}) *\| *",
+            rf"(?!(?=[A-Z]+ *\|){LEVEL_WORDS} *\|)(?<component>{LOGGER}) *\| *",
             # but for `ORA-00600: `, which is a message's own number
             rf"(?![A-Z]+-\d)(?<component>{LOGGER}) *: +",
             rf"(?<component>{LOGGER}) - ",

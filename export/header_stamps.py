@@ -64,7 +64,8 @@ def _with_words() -> Iterator[tuple[str, tuple[str, ...]]]:
 
 # A date, its clock, and the zone that a pair names somewhere behind them.
 _DATE = r"(?<date>\d{4}[-/.]\d\d[-/.]\d\d|\d\d?\.\d\d?\.\d{4})"
-_NEXT_CELL = r"\"?(?:\] *\[| *[,;|] *|\t)\"?"
+# A date that ISO 8601 has, a tab and a clock have a format of their own, with fraction and zone.
+_NEXT_CELL = r"\"?(?:\] *\[| *[,;|] *|(?<!-\d\d)\t)\"?"
 _CLOCK_OF_DATE = rf"(?<time>{CLOCK}(?:[.,]\d{{1,9}}|:\d{{3}})?)\"?"
 _ZONE_IN_NUMBERS = r"(?:UTC|GMT)?[+-]\d\d?(?::?\d\d)?"
 _PAIR_OF_ZONE = (
@@ -81,7 +82,8 @@ ZONE_IS_NEXT = (
 
 def _in_cells() -> Iterator[tuple[str, tuple[str, ...]]]:
     """Dates and clocks in cells beside one another, where the order of day and month is not clear:
-    `10/15/2024,1:00:00 PM`, `10-15-24,13:00:00.123`.
+    `10/15/2024,1:00:00 PM`, `10-15-24,13:00:00.123`. With a blank behind the comma, they are one
+    time, which has further forms.
     """
     years = ((r"\d{4}", "%Y"), (r"\d\d", "%y"))
     clocks = (
@@ -90,10 +92,13 @@ def _in_cells() -> Iterator[tuple[str, tuple[str, ...]]]:
         (CLOCK, "%H:%M:%S"),
     )
     for sign, (year, year_format), (clock, form) in itertools.product("/-", years, clocks):
-        dates = [sign.join((*order, year_format)) for order in (("%m", "%d"), ("%d", "%m"))]
+        orders = [("%m", "%d", year_format), ("%d", "%m", year_format)]
+        if year_format == "%y":
+            orders.insert(0, ("%y", "%m", "%d"))
+        date = rf"(?<date>\d\d?{sign}\d\d?{sign}{year})"
         yield (
-            rf"(?<date>\d\d?{sign}\d\d?{sign}{year}){_NEXT_CELL}(?<time>{clock})\"?",
-            tuple(f"{date} {form}" for date in dates),
+            rf"{date}\"?(?:[,;|]|\t|\] *\[)\"?(?<time>{clock})\"?",
+            tuple(f"{sign.join(order)} {form}" for order in orders),
         )
 
 
@@ -114,6 +119,7 @@ TIMES: tuple[tuple[str, tuple[str, ...]], ...] = (
     (r"\d\d?\.\d\d?\.\d{4} klo \d\d?[.:]\d\d[.:]\d\d", ()),
     (rf"\d{{4}}\. ?{MONTH_NAME} \d\d?\. {CLOCK}", ()),
     (rf"\d{{8}}T\d{{6}}(?:[.,]\d{{1,9}})?{_OFFSET}?", ()),
+    (rf"\d{{4}}-\d\d-\d\d\t{CLOCK}", ("%Y-%m-%d\t%H:%M:%S",)),
     # Cisco NX-OS: 2024 Oct 15 13:00:00
     (rf"\d{{4}}[-/ ]{MONTH}[-/ ][ \d]?\d[ :T]{CLOCK}(?:\.\d{{1,9}})?", ()),
     (rf"\d{{4}}/\d\d/\d\d {CLOCK}", ("%Y/%m/%d %H:%M:%S",)),
@@ -137,7 +143,6 @@ TIMES: tuple[tuple[str, tuple[str, ...]], ...] = (
     (r"\d{8}:\d{6}", ("%Y%m%d:%H%M%S",)),
     # date and time in brackets, cells or pairs of their own: the reader joins them
     (rf"{_DATE}{_NEXT_CELL}{_CLOCK_OF_DATE}", ()),
-    *_in_cells(),
     (rf"{_DATE}\"? +time=\"?{_CLOCK_OF_DATE}(?:{_PAIR_OF_ZONE}|)", ()),
     (
         r"(?<date>(?:19|20)\d\d[01]\d[0-3]\d)(?: *[,;|] *|\t)"
@@ -185,6 +190,7 @@ TIMES: tuple[tuple[str, tuple[str, ...]], ...] = (
         rf"\d\d?/\d\d?/\d{{4}},? {CLOCK}",
         ("%m/%d/%Y %H:%M:%S", "%d/%m/%Y %H:%M:%S", "%m/%d/%Y, %H:%M:%S", "%d/%m/%Y, %H:%M:%S"),
     ),
+    *_in_cells(),
     (rf"\d\d?/\d\d?/\d{{4}}:{CLOCK}", ("%m/%d/%Y:%H:%M:%S", "%d/%m/%Y:%H:%M:%S")),
     (rf"(?i:{MONTH})[/-]\d\d?[/-]\d{{4}} {CLOCK}", ("%b/%d/%Y %H:%M:%S", "%b-%d-%Y %H:%M:%S")),
     # ASSP

@@ -15,6 +15,7 @@ from export.first_pass import timed
 from export.source import settle
 from export.stages import Options
 from fluent_krone.inputs import read_events
+from fluent_krone.reading.levels import RANKS, levels_of
 from fluent_krone.reading.records import RecordReader
 
 # An afternoon on which the day is no month, so that its date can be read in one way only.
@@ -108,3 +109,41 @@ def test_a_zone_behind_a_time_with_the_name_of_its_month(
     hours, texts = read(tmp_path / "a.log", lines)
     assert hours == pytest.approx(hours_of(moments(), offset))
     assert set(texts) == {"started"}
+
+
+@pytest.mark.parametrize(
+    ("form", "offset"),
+    [
+        ("%m/%d/%Y, %H:%M:%S EST INFO {step}", -5),
+        ("[%m/%d/%y, %H:%M:%S:000 CEST] INFO {step}", 2),
+        ("%d/%m/%Y, %H:%M:%S,000 INFO {step}", 0),
+        ("%Y-%m-%d\t%H:%M:%S+0200\tINFO\t{step}", 2),
+        ("%Y-%m-%d\t%H:%M:%S +0200\tINFO\t{step}", 2),
+        ("%Y-%m-%d\t%H:%M:%SZ\tINFO\t{step}", 0),
+        ("%y/%m/%d|%H:%M:%S|INFO|{step}", 0),
+        ("%m/%d/%Y|%H:%M:%S|INFO|{step}", 0),
+        ("%Y/%m/%d|%H:%M:%S|INFO|{step}", 0),
+        ("%m-%d-%y,%H:%M:%S,INFO,{step}", 0),
+    ],
+)
+def test_a_date_and_a_clock_beside_it(form: str, offset: int, tmp_path: Path) -> None:
+    path = tmp_path / "a.log"
+    lines = [time.strftime(form).format(step=STEPS[n % 5]) for n, time in enumerate(moments())]
+    hours, texts = read(path, lines)
+    assert hours == pytest.approx(hours_of(moments(), offset))
+    assert set(texts) == set(STEPS)
+    reader = RecordReader(settle(Options(input=path, session_key=("tag",)), len, len))
+    levels = levels_of(reader)
+    assert {levels.rank(record) for _, record in read_events(path)} == {RANKS[b"info"]}
+
+
+@pytest.mark.parametrize(
+    "form", ["%d/%m/%Y, %H:%M:%S,{ms} INFO a", "[%m/%d/%y, %H:%M:%S:{ms} UTC] a b"]
+)
+def test_milliseconds_behind_a_date_and_its_clock(form: str, tmp_path: Path) -> None:
+    lines = [time.strftime(form).format(ms=f"{n:03}") for n, time in enumerate(moments())]
+    hours, _ = read(tmp_path / "a.log", lines)
+    times = [time + timedelta(milliseconds=n) for n, time in enumerate(moments())]
+    assert [round(hour * 3_600_000) for hour in hours] == [
+        round(hour * 3_600_000) for hour in hours_of(times)
+    ]
