@@ -61,9 +61,16 @@ _LOOSE_LEVEL = r"|:? *- +| +|:(?=[\w.]+:))"
 # Times that are read to choose between formats.
 _TIMES_READ = 2_000
 # What each part of a header is worth; a time and a logger tell most.
-_VALUE_OF = {"time": 6.0, "component": 5.0, "level": 3.0, "pri": 3.0, "host": 1.0, "message": 0.0}
 # A zone of its own counts only where all lines have it: the others would be of another one.
-_VALUE_OF["time_zone"] = 1e-6
+_VALUE_OF = {
+    "time": 6.0,
+    "component": 5.0,
+    "level": 3.0,
+    "pri": 3.0,
+    "host": 1.0,
+    "message": 0.0,
+    "time_zone": 1e-6,
+}
 _VALUE_OF_OTHERS = 2.0
 # Of two headers that say the same, the one counts that somebody described, then the one of columns,
 # which ends where lines begin to differ; more so where its last column has no name.

@@ -63,10 +63,17 @@ def _deviations_of(record: Mapping[str, Any], redact: Callable[[str], str]) -> s
     found = []
     for deviation in record.get("deviations") or ():
         kept = {name: deviation.get(name) for name in _KEPT_OF_DEVIATIONS}
-        if deviation.get("entity") == UNKNOWN:
-            kept["step"] = redact(plain(deviation.get("step") or ""))
+        if line := unnamed_line(deviation):
+            kept["step"] = redact(plain(line))
         found.append(kept)
     return json.dumps(found, ensure_ascii=False)
+
+
+def unnamed_line(deviation: Mapping[str, Any]) -> str:
+    """The line of a step that matches no template, and so has no name; else nothing."""
+    if deviation.get("entity") != UNKNOWN:
+        return ""
+    return deviation.get("step") or ""
 
 
 def _told_of(record: Mapping[str, Any]) -> str:

@@ -36,10 +36,10 @@ from functools import lru_cache
 from typing import Any, cast
 
 from ..alerts.digests import digest_of
-from ..core.hierarchy import UNKNOWN, step_name
+from ..core.hierarchy import step_name
 from ..errors import ConfigError
 from . import Said
-from .alert_rows import LEAD
+from .alert_rows import LEAD, unnamed_line
 from .knowledge import ALERTS_KEPT, Knowledge, put
 from .rows import MAX_NAME, SCOPES, Mark, Scope, checked_mark, iso_ms, printable, to_ms
 
@@ -324,7 +324,7 @@ def _targets_of_deviation(deviation: Mapping[str, Any]) -> Iterable[Target]:
     signature = deviation.get("signature")
     if not signature:
         return
-    line = _line_of(deviation)
+    line = unnamed_line(deviation)
     about = step_name(deviation.get("entity"), deviation.get("action"), deviation.get("status"))
     if line:
         about = f"a line like “{line}”"
@@ -342,13 +342,6 @@ def _targets_of_deviation(deviation: Mapping[str, Any]) -> Iterable[Target]:
         # A step without an entity has no name here, so no mark on entities covers it.
         name = entity and _name_of("entity", entity)
         yield Target("entity", name, entity)
-
-
-def _line_of(deviation: Mapping[str, Any]) -> str:
-    """The line of a step that matches no template, and so has no name; else nothing."""
-    if deviation.get("entity") != UNKNOWN:
-        return ""
-    return deviation.get("step") or ""
 
 
 def _taught(what: str, size: float, signature: str) -> Target:

@@ -166,7 +166,7 @@ def _time_places(first: list[Record], written: int | None) -> tuple[_Place, ...]
     named.sort(key=lambda path: (not _OF_THE_EVENT.match(path[-1]), len(path)))
     timed = [path for path in named if _share(first, path, is_time) >= _MOST]
     if timed:
-        return (tuple(timed[:1]),)
+        return ((timed[0],),)
     return _time_of_no_name(first, paths, reader, written) or _by_turns(first, named, is_time)
 
 
