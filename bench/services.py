@@ -9,6 +9,9 @@ stand beside them and must not be looked at before.
 
     python bench/services.py [--variants abcd] [--seeds 0-11] [--kinds skip swap …] [--json]
 
+The requests of a burst are normal one by one, but many of them end alike, so that what is rare in a
+usual stream is frequent among them. Alerts on them are counted by themselves.
+
 With `--mixed 0.01` one in a hundred sessions that a bundle is fitted to has a fault as well, of any
 kind, and no label tells. `--train 600` fits to few sessions.
 
@@ -35,7 +38,7 @@ sys.path.insert(0, str(REPOSITORY / "tests"))
 
 from shop.faults import FAULTS  # noqa: E402
 from shop.formats import VARIANTS, Variant, write  # noqa: E402
-from shop.traffic import STREAM_FAULTS, Moment, Plan, Traffic, simulate  # noqa: E402
+from shop.traffic import STREAM_FAULTS, Moment, Plan, Request, Traffic, simulate  # noqa: E402
 from shop_flags import seeds_of, variants_of  # noqa: E402
 from shop_places import is_step_right  # noqa: E402
 
@@ -95,6 +98,9 @@ class ShopTally:
     early: Counter[str] = field(default_factory=Counter)
     normals: int = 0
     false_alarms: int = 0
+    # The same of the normal requests that start while a burst lasts.
+    in_burst: int = 0
+    alarms_in_burst: int = 0
     failures: list[str] = field(default_factory=list)
 
     def figures(self) -> dict[str, Any]:
@@ -114,6 +120,8 @@ class ShopTally:
             "normals": self.normals,
             "false_alarms": self.false_alarms,
             "false_share": round(false_share, 4),
+            "in_burst": self.in_burst,
+            "alarms_in_burst": self.alarms_in_burst,
             "kinds_missed": missed,
             "aim_met": not missed and not self.failures and false_share <= FALSE_AIM,
             "failures": self.failures,
@@ -227,6 +235,10 @@ def _count(
             first.setdefault(" ".join(record["session"]), record)
     for request in traffic.requests:
         alert = first.get(variant.key_text(request.key))
+        if not request.kind and _is_in_burst(request, traffic.moments):
+            tally.in_burst += 1
+            tally.alarms_in_burst += alert is not None
+            continue
         if not request.kind:
             tally.normals += 1
             tally.false_alarms += alert is not None
@@ -241,6 +253,11 @@ def _count(
         tally.found[moment.kind] += is_found
         tally.early[moment.kind] += is_found
         tally.step_right[moment.kind] += is_found
+
+
+def _is_in_burst(request: Request, moments: Sequence[Moment]) -> bool:
+    bursts = [moment for moment in moments if moment.kind == "burst"]
+    return any(burst.start_ms <= request.start_ms < burst.end_ms for burst in bursts)
 
 
 def _is_in_moment(record: Mapping[str, Any], moment: Moment) -> bool:
@@ -265,6 +282,8 @@ def _print_table(name: str, group: str, seeds: Sequence[int], figures: Mapping[s
         f"  {figures['false_alarms']} false alarms in {figures['normals']:,} normal sessions "
         f"({figures['false_share']:.2%}; aim {FALSE_AIM:.1%})"
     )
+    if figures["in_burst"]:
+        print(f"  {figures['alarms_in_burst']} of {figures['in_burst']} in bursts are flagged")
     for failure in figures["failures"]:
         print(f"  failed: {failure}")
 
