@@ -16,10 +16,11 @@ from fluent_krone.inputs.files import UNREADABLE, describe
 from fluent_krone.reading.accessor import message_getter
 from fluent_krone.reading.levels import levels_of
 from fluent_krone.reading.line_formats import are_several
-from fluent_krone.reading.records import InputSettings, RecordReader, SessionKey
+from fluent_krone.reading.records import InputSettings, RecordReader
 from fluent_krone.reading.values import as_bytes
 from fluent_krone.reading.wildcards import as_text
 
+from .kept_events import ReadEvent
 from .nested_fields import plain_fields
 from .pauses import Pauses
 from .session_key import Candidate, labelled_key, option_of, suggest_session_keys
@@ -102,11 +103,7 @@ class FirstPass:
     example: dict[str, str] = field(default_factory=dict)
     pauses: Pauses = field(default_factory=lambda: Pauses())
 
-    def texts(self) -> Iterator[str]:
-        """The text of every record that is an event."""
-        return (text for text, _, _ in self.events())
-
-    def events(self) -> Iterator[tuple[str, tuple[SessionKey, ...], int]]:
+    def events(self) -> Iterator[ReadEvent]:
         """The text, the session keys and the rank of the level of every record that is an event."""
         reader = RecordReader(self.settings)
         levels = levels_of(reader)

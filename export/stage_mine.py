@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable, Iterator, Sequence
+import tempfile
+from collections.abc import Iterator, Sequence
 from itertools import islice
 from typing import Any
 
@@ -15,11 +16,12 @@ from fluent_krone.reading.templates import UNMATCHED, TemplateMatcher
 
 from . import alike, facet_fields, facets, instances, mine, source
 from .first_pass import FirstPass, cut_off
+from .kept_events import KeptEvents, texts_of
 from .stages import Options, Work
-from .work_files import (
-    source_of,
-)
+from .work_files import source_of
 
+# Templates as `templates.json` has them.
+Rows = Sequence[dict[str, Any]]
 # Options that are settings of how a record is read.
 INPUT_OPTIONS = tuple(f.name for f in dataclasses.fields(InputSettings))
 
@@ -41,64 +43,67 @@ def run_mine(work: Work) -> None:
     assert options.input
     settings = source.settle(options, work.say, work.warn)
     before_ns = cut_off(options.input, settings, options.train_fraction)
-    with work.progress("mine", count_events(options.input)) as bar:
-        seen = FirstPass(options.input, settings, before_ns, bar.show)
-        mined = _mined_templates(seen, options, settings)
-    seen.check(work.say)
-    for warning in mined.warnings:
-        work.warn(warning)
-    rows = mined.rows()
-    if not options.templates:
-        with work.progress("compare templates", seen.records) as bar:
-            rows = _without_values(
-                rows, FirstPass(options.input, settings, before_ns, bar.show), work.say
-            )
-        rows = facet_fields.with_field_facets(rows, len(settings.facet_fields))
-        with work.progress("find facets", seen.records * 2) as bar:
-
-            def texts() -> Iterator[str]:
-                return FirstPass(options.input or "", settings, before_ns, bar.show).texts()
-
-            rows = facets.find_facets(rows, texts, work.say)
+    with tempfile.TemporaryFile(dir=work.path) as file:
+        kept = KeptEvents(file)
+        with work.progress("mine", count_events(options.input)) as bar:
+            seen = FirstPass(options.input, settings, before_ns, bar.show)
+            mined = _mined_templates(texts_of(kept.keep(seen.events())), options, settings)
+        seen.check(work.say)
+        for warning in mined.warnings:
+            work.warn(warning)
+        rows = mined.rows()
+        if not options.templates:
+            rows = _without_values(work, rows, kept, settings, seen.records)
+            rows = _with_facets(work, rows, kept, settings, seen.records)
     _write_templates(work, settings, rows, before_ns, seen.pauses.suggest())
 
 
 def _without_values(
-    rows: Sequence[dict[str, Any]], records: FirstPass, say: Callable[[str], None]
+    work: Work, rows: Rows, kept: KeptEvents, settings: InputSettings, records: int
 ) -> list[dict[str, Any]]:
     """The templates, those that differ in a value alone as one; it is said which."""
     matcher = TemplateMatcher([row["template"] for row in rows], wide=[r["wide"] for r in rows])
     sessions: dict[SessionKey, list[tuple[int, int]]] = {}
-    for text, keys, level in islice(records.events(), _COMPARED):
-        log_key = matcher.match(text.encode())
-        if log_key != UNMATCHED:
-            for key in keys:
-                sessions.setdefault(key, []).append((log_key, level))
-    if records.settings.component_field:
+    with work.progress("compare templates", records) as bar:
+        for text, keys, level in islice(kept.again(bar.show), _COMPARED):
+            log_key = matcher.match(text.encode())
+            if log_key != UNMATCHED:
+                for key in keys:
+                    sessions.setdefault(key, []).append((log_key, level))
+    if settings.component_field:
         rows, number, names = instances.merge_instances(rows, sessions.values())
         for key, steps in sessions.items():
             sessions[key] = [(number[step], level) for step, level in steps]
         for name, instances_of in names.items():
-            say(f"one component, whichever it is: {name} ({listed(instances_of)})")
-    merged = alike.merge_alike(rows, sessions.values(), len(records.settings.facet_fields))
+            work.say(f"one component, whichever it is: {name} ({listed(instances_of)})")
+    merged = alike.merge_alike(rows, sessions.values(), len(settings.facet_fields))
     before = {row["template"] for row in rows}
     for row in merged:
         if row["template"] not in before:
-            say(f"one step, whatever the word is: {row['template']!r}")
+            work.say(f"one step, whatever the word is: {row['template']!r}")
     return merged
 
 
+def _with_facets(
+    work: Work, rows: Rows, kept: KeptEvents, settings: InputSettings, records: int
+) -> list[dict[str, Any]]:
+    """The templates, and those of each value of a facet that divides them."""
+    rows = facet_fields.with_field_facets(rows, len(settings.facet_fields))
+    with work.progress("find facets", records * 2) as bar:
+        return facets.find_facets(rows, lambda: texts_of(kept.again(bar.show)), work.say)
+
+
 def _mined_templates(
-    seen: FirstPass, options: Options, settings: InputSettings
+    texts: Iterator[str], options: Options, settings: InputSettings
 ) -> mine.MinedTemplates:
     if options.templates:
         known = tuple(text for _, text in read_templates(options))
-        for _ in seen.texts():
+        for _ in texts:
             pass
         return mine.MinedTemplates(known, (0,) * len(known), ("",) * len(known))
     pattern = next((part[1:-1] for part in settings.session_key if part.startswith("/")), None)
     return mine.mine(
-        seen.texts(),
+        texts,
         session_pattern=pattern,
         keep_prefix=bool(settings.component_field),
         facet_fields=len(settings.facet_fields),

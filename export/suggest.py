@@ -33,7 +33,7 @@ def suggest(options: Options, say: Callable[[str], None]) -> dict[str, Any]:
         options = replace(options, session_key=AUTO)
     settings = source.settle(options, say, lambda text: say(f"warning: {text}"))
     seen = FirstPass(inputs, settings)
-    for _ in islice(seen.texts(), _LOOKED_AT):
+    for _ in islice(seen.events(), _LOOKED_AT):
         pass
     seen.check(say)
     found: dict[str, Any] = {

@@ -126,6 +126,11 @@ _CLOCK_FIRST = re.compile(
 )
 # What a time may be quoted with.
 _QUOTED = re.compile(r"[\[\"'<](.*)[\]\"'>]")
+# A usual time with a fraction of a second, and what stands around the fraction: most logs have many
+# such times in each second.
+_WITHIN_SECOND = re.compile(
+    r"(\d{2,4}[-/.]\d\d[-/.]\d{2,4}[T ]\d\d:\d\d:\d\d)[.,](\d{1,9})(Z|[+-]\d\d:?\d\d)?"
+)
 _MINUS = "\u2212"
 # Years of two digits are of this century, and mostly since the twenties.
 _CENTURY = 2000
@@ -210,6 +215,8 @@ class TimeReader:
         text = str(value).strip()
         if self._format:
             return self._by_format(text)
+        if within := _WITHIN_SECOND.fullmatch(text):
+            return self._within_second(*within.groups(default=""))
         tai = tai_ns(text)
         if tai is not None:
             return tai
@@ -226,6 +233,17 @@ class TimeReader:
             if found is not None:
                 return self._by_form(found, text)
         raise _no_time(text)
+
+    def _within_second(self, clock: str, fraction: str, zone: str) -> int | tuple[int, int]:
+        """A time with a fraction; its second is mostly remembered."""
+        second = clock + zone
+        found = self._known.get(second)
+        if found is None:
+            found = self._known[second] = self._read(second)
+        more = int(fraction.ljust(9, "0"))
+        if isinstance(found, tuple):
+            return found[0] + more, found[1] + more
+        return int(found) + more
 
     def _of_parts(self, parts: list[Any]) -> int | tuple[int, int]:
         """A time as Jackson writes it: year, month, day, hour, minute, second, nanoseconds."""

@@ -98,7 +98,7 @@ def said_of(text: str, tmp_path: Path, session_key: str = "/order=([0-9]+)/") ->
     said: list[str] = []
     options = Options(input=path, session_key=(session_key,))
     seen = FirstPass(path, settle(options, said.append, said.append))
-    list(seen.texts())
+    list(seen.events())
     seen.check(said.append)
     return "\n".join(said)
 

@@ -228,7 +228,7 @@ def test_a_name_that_is_no_field_but_a_label_in_messages(tmp_path: Path) -> None
     path.write_text("".join(lines))
     settings = settle(Options(input=path, session_key=("call_id",)), str, str)
     seen = FirstPass(path, settings)
-    assert not list(seen.texts())
+    assert not list(seen.events())
     with pytest.raises(ExportError) as refused:
         seen.check(str)
     [hint] = re.findall(r"try --session-key '(.+?)' \(in 100%", str(refused.value))

@@ -1,0 +1,57 @@
+"""The events of a log on disk, for a stage that goes through them several times.
+
+To read a log takes ten times as long as to read again what was read of it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator
+from typing import BinaryIO
+
+import msgpack
+
+from fluent_krone.errors import ExportError
+from fluent_krone.reading.records import SessionKey
+
+# The text, the session keys and the rank of the level of an event.
+ReadEvent = tuple[str, tuple[SessionKey, ...], int]
+
+
+def texts_of(events: Iterable[ReadEvent]) -> Iterator[str]:
+    return (text for text, _, _ in events)
+
+
+class KeptEvents:
+    """Events in an empty binary `file`.
+
+    >>> import io
+    >>> kept = KeptEvents(io.BytesIO())
+    >>> list(texts_of(kept.keep([("served blk_7", ((b"blk_7",),), 0)])))
+    ['served blk_7']
+    >>> list(kept.again())
+    [('served blk_7', ((b'blk_7',),), 0)]
+    """
+
+    def __init__(self, file: BinaryIO) -> None:
+        self._file = file
+
+    def keep(self, events: Iterable[ReadEvent]) -> Iterator[ReadEvent]:
+        """Hand the events on, and keep each. Raises ExportError where it cannot be written."""
+        pack = msgpack.Packer().pack
+        for event in events:
+            try:
+                self._file.write(pack(event))
+            except OSError as error:
+                raise ExportError(
+                    f"the work directory can't be written: {error.strerror}"
+                ) from None
+            yield event
+
+    def again(self, on_event: Callable[[int], None] = lambda done: None) -> Iterator[ReadEvent]:
+        """All events that were kept; `on_event` is told from time to time how many were read."""
+        self._file.seek(0)
+        unpacker = msgpack.Unpacker(self._file, use_list=False)
+        for number, (text, keys, level) in enumerate(unpacker):
+            if number % 1000 == 0:
+                on_event(number)
+            yield text, keys, level
