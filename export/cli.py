@@ -18,7 +18,7 @@ from typing import Any
 from fluent_krone.background import run_as_child
 from fluent_krone.config import Parser, default_of, parse_list
 from fluent_krone.detect.bundle import find_bundle, load_bundle
-from fluent_krone.errors import KroneError
+from fluent_krone.errors import KroneError, reason_of
 from fluent_krone.inputs import STDIN
 
 from . import hierarchy
@@ -59,10 +59,7 @@ def main(argv: Sequence[str] | None = None, prog: str = "python -m export") -> i
         print(f"export: {error}", file=sys.stderr)
         return 1
     except OSError as error:
-        reason = error.strerror or str(error)
-        if error.filename:
-            reason = f"{error.filename}: {reason}"
-        print(f"export: {reason}", file=sys.stderr)
+        print(f"export: {reason_of(error)}", file=sys.stderr)
         return 1
     except KeyboardInterrupt:
         print("export: interrupted", file=sys.stderr)
@@ -96,8 +93,8 @@ def _parser(prog: str) -> argparse.ArgumentParser:
         command = commands.add_parser(
             stage.name,
             help=what,
-            description=f"{what}. Stages before it run if needed. Options are remembered in the "
-            "work directory.",
+            description=f"{what[0].upper()}{what[1:]}. Stages before it run if needed. Options "
+            "are remembered in the work directory.",
         )
         command.set_defaults(command=_stage, until=stage.name)
         _add_options(command, work_required=True)
@@ -136,9 +133,18 @@ def _add_child(command: argparse.ArgumentParser) -> None:
 
 
 def _add_input_options(command: argparse.ArgumentParser) -> None:
-    group = _group(
-        command,
-        "input",
+    group = command.add_argument_group("input")
+    group.add_argument(
+        "--input",
+        nargs="+",
+        action="extend",
+        type=Path,
+        metavar="FILE",
+        help="logs: files, directories, patterns, or - for standard input; what a file is (text, "
+        "JSON lines, a container's log, csv, parquet; compressed or not) is decided by its content",
+    )
+    _add(
+        group,
         (
             "session_key",
             parse_list,
@@ -169,7 +175,7 @@ def _add_input_options(command: argparse.ArgumentParser) -> None:
             "timezone",
             str,
             "NAME",
-            "zone of times without an offset, such as Europe/Berlin (UTC)",
+            "zone of times without an offset, such as Europe/Berlin (default: UTC)",
         ),
         ("level_field", str, "NAME", "field of the level (default: found)"),
         (
@@ -178,16 +184,6 @@ def _add_input_options(command: argparse.ArgumentParser) -> None:
             "REGEX",
             "regex with named groups (?<message>…) for a line; '' for none (default: guessed)",
         ),
-    )
-
-    group.add_argument(
-        "--input",
-        nargs="+",
-        action="extend",
-        type=Path,
-        metavar="FILE",
-        help="logs: files, directories, patterns, or - for standard input; what a file is (text, "
-        "JSON lines, a container's log, csv, parquet; compressed or not) is decided by its content",
     )
 
 
@@ -324,17 +320,19 @@ def _add_output_options(command: argparse.ArgumentParser) -> None:
     )
 
 
-def _group(
-    command: argparse.ArgumentParser,
-    title: str,
-    *options: tuple[str, Callable[[str], Any], str, str],
-) -> argparse._ArgumentGroup:
-    group: argparse._ArgumentGroup = command.add_argument_group(title)
+# Name, how its value is read, what stands for the value in the help, and the help.
+_Option = tuple[str, Callable[[str], Any], str, str]
+
+
+def _group(command: argparse.ArgumentParser, title: str, *options: _Option) -> None:
+    _add(command.add_argument_group(title), *options)
+
+
+def _add(group: argparse._ArgumentGroup, *options: _Option) -> None:
     for name, kind, metavar, help_text in options:
         group.add_argument(
             f"--{name.replace('_', '-')}", dest=name, type=kind, metavar=metavar, help=help_text
         )
-    return group
 
 
 def _given(flags: argparse.Namespace) -> dict[str, Any]:
@@ -421,7 +419,7 @@ def _is_worth_keeping(work: Path) -> bool:
 
 def _show(flags: argparse.Namespace) -> None:
     path = Path(flags.tree)
-    if path.is_file():
+    if path.is_file() or (path.suffix == ".csv" and not path.is_dir()):
         leaves = hierarchy.read_tree(path)
     else:
         leaves = hierarchy.read_tree(

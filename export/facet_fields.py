@@ -10,7 +10,7 @@ from collections import Counter
 from collections.abc import Sequence
 from typing import Any
 
-from .facets import FEW, GROWTH, MAX_VALUES, MIN_COUNT, is_stable
+from .facets import FEW, GROWTH, MAX_VALUES, MIN_COUNT, REST, is_stable
 
 _BRACKETS = re.compile(r"(?P<component>(?:[^\s\[\]][^\[\]]*?: )?)(?P<values>(?:\[[^\[\]]*\] )+)")
 
@@ -38,7 +38,7 @@ def with_field_facets(rows: Sequence[dict[str, Any]], fields: int) -> list[dict[
         out.append({**row, "of": of, "facets": values, "plain": text})
         wide = [place + len(values) for place in row.get("wide", ())]
         other = {"template": of, "count": 0, "example": "", "wide": wide}
-        plain.setdefault(of, {**other, "facets": ["other"], "plain": text})
+        plain.setdefault(of, {**other, "facets": [REST], "plain": text})
     return out + list(plain.values())
 
 

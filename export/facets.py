@@ -26,6 +26,8 @@ from fluent_krone.reading.templates import WILDCARD, TemplateMatcher
 
 from .forms import CONSTANTS
 
+# How the leaf is called that takes all values which training never had.
+REST = "other"
 # Messages of a template below which its values are too few to be called stable.
 MIN_COUNT = 50
 # Distinct values of a parameter; more are data, not states.
@@ -129,7 +131,7 @@ def find_facets(
         of_row = leaves.get(log_key, [])
         rest = row["count"] - sum(leaf["count"] for leaf in of_row)
         if of_row:
-            facets = [*row.get("facets", ()), "other"]
+            facets = [*row.get("facets", ()), REST]
             row = {**row, "count": max(rest, 0), "facets": facets}
         out += [row, *of_row]
     return out

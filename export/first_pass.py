@@ -7,10 +7,10 @@ from __future__ import annotations
 import contextlib
 from collections import Counter
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from itertools import islice
 
-from fluent_krone.errors import ExportError, RecordError
+from fluent_krone.errors import ConfigError, ExportError, RecordError
 from fluent_krone.inputs import Event, Inputs, count_events, find_files, no_time_in, read_events
 from fluent_krone.inputs.files import UNREADABLE, describe
 from fluent_krone.reading.accessor import message_getter
@@ -29,6 +29,10 @@ from .session_key import Candidate, labelled_key, option_of, suggest_session_key
 SAMPLED_FROM = 20_000
 # The share of records beyond which it is worth a warning that they can't be read.
 MUCH = 0.05
+# A zone in which a time without an offset is another one than in UTC, and events among which one
+# has a time.
+_ELSEWHERE = "Etc/GMT+1"
+_FIRST = 1_000
 # Bytes of a record that is shown as an example of those.
 _SHOWN = 80
 UNREADABLE_FIELD = UNREADABLE.encode()
@@ -178,6 +182,21 @@ def timed(events: Iterator[Event], reader: RecordReader) -> Iterator[Event]:
             with contextlib.suppress(RecordError):
                 own_ns = reader.time(record)
         yield time_ns if own_ns is None else own_ns, record
+
+
+def have_no_zone(inputs: Inputs, settings: InputSettings) -> bool:
+    """Whether the first time of a log would be another one if the log came from another zone."""
+    try:
+        elsewhere_ns = _first_time(inputs, replace(settings, timezone=_ELSEWHERE))
+    except ConfigError:
+        # The machine has no table of zones.
+        return False
+    return elsewhere_ns != _first_time(inputs, settings)
+
+
+def _first_time(inputs: Inputs, settings: InputSettings) -> int | None:
+    events = timed(read_events(inputs, settings.timezone), RecordReader(settings))
+    return next((ns for ns, _ in islice(events, _FIRST) if ns is not None), None)
 
 
 def cut_off(inputs: Inputs, settings: InputSettings, share: float) -> int | None:

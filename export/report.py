@@ -18,10 +18,12 @@ from typing import Any
 
 import numpy as np
 
-from fluent_krone.core.hierarchy import is_none
+from fluent_krone.core.failures import severity
+from fluent_krone.core.hierarchy import Leaf, is_none
 from fluent_krone.detect.bundle import key_hash
 
 from .calibrate import Calibration
+from .facets import REST
 from .page import render_html
 from .report_input import (
     Execution,
@@ -37,6 +39,8 @@ from .report_words import describe, warnings_of
 
 __all__ = ["FittedDetector", "ReportInput", "describe", "make_report", "render_html", "to_json"]
 
+# Share of the training sessions up to which a failure may be a fault that should not be learnt.
+_FEW = 0.01
 # Templates that the tree shows. More would make a page that a browser scrolls slowly.
 _MOST_LEAVES = 2_000
 # Example alerts that are shown.
@@ -93,7 +97,10 @@ def _data(executions: Sequence[Execution], given: ReportInput) -> dict[str, Any]
         "abnormal": abnormal,
         "templates": len(given.rows),
         "templates_once": sum(counts[key] == 1 for key in range(len(given.rows))),
-        "templates_never": sum(counts[key] == 0 for key in range(len(given.rows))),
+        "templates_never": sum(
+            counts[key] == 0 and not _is_rest(row) for key, row in enumerate(given.rows)
+        ),
+        "failures": _failures(given),
         "entities": len({row.entity for row in given.rows if not is_none(row.entity)}),
         "length": {
             "shortest": lengths[0],
@@ -102,6 +109,28 @@ def _data(executions: Sequence[Execution], given: ReportInput) -> dict[str, Any]
         },
         "span": _span(executions),
     }
+
+
+def _is_rest(row: Leaf) -> bool:
+    """Whether a leaf stands for all values of a facet that training never had."""
+    return row.status.split()[-1:] == [REST]
+
+
+def _failures(given: ReportInput) -> list[tuple[str, int]]:
+    """Templates that speak of a failure and that few training sessions have, with their number.
+
+    The rarest come first. The bundle takes them for normal.
+    """
+    sessions = training_sessions(given)
+    left_out = set(given.calibration.left_out)
+    learnt = (one for number, one in enumerate(sessions) if number not in left_out)
+    counts = Counter(key for session in learnt for key in set(session.log_keys))
+    found = [
+        (given.rows[key].template, count)
+        for key, count in counts.items()
+        if key < len(given.rows) and count <= _FEW * len(sessions)
+    ]
+    return sorted((one for one in found if severity(one[0])), key=lambda one: (one[1], one[0]))
 
 
 def _span(executions: Sequence[Execution]) -> dict[str, str] | None:

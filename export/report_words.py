@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
-from fluent_krone.core.listing import numbered
+from fluent_krone.core.listing import listed, numbered
 from fluent_krone.detect.fault_words import FAULTS
 
 from .held_out import bounds_of
@@ -183,6 +183,8 @@ def _notes(report: Mapping[str, Any]) -> list[str]:
         said.append(
             "No session is labelled abnormal, so it is unknown how many real anomalies are found."
         )
+    if data["failures"]:
+        said.append(_failures_in_words(data["failures"]))
     if data["templates_never"]:
         templates = numbered(data["templates_never"], "template")
         said.append(f"Not in normal training, and so judged as unseen: {templates}.")
@@ -215,6 +217,15 @@ def _notes(report: Mapping[str, Any]) -> list[str]:
     return said
 
 
+def _failures_in_words(failures: Sequence[tuple[str, int]]) -> str:
+    """What counts as normal although it speaks of a failure."""
+    named = (f"“{template}” ({numbered(count, 'session')})" for template, count in failures)
+    return (
+        f"Learnt as normal, since the training has it: {listed(named)}. If that was a fault, name "
+        "its sessions in --labels, or fit on a part of the log without it."
+    )
+
+
 def _found_table(detector: Mapping[str, Any]) -> list[str]:
     """Kind of fault × false alarms asked for: the share that is found."""
     columns = list(detector["false_alarms"])
@@ -242,7 +253,7 @@ def describe(report: Mapping[str, Any], said: Collection[str] = ()) -> str:
         f"{data['events']:,} events, {data['sessions']:,} sessions, {data['templates']:,} templates"
     )
     if data["span"]:
-        contents += f", {data['span']['length']} from {data['span']['first']}"
+        contents += f", {data['span']['length']} from {data['span']['first']} UTC"
     lines = [contents]
     if holdout:
         lines.append(_split_in_words(holdout))
@@ -265,7 +276,10 @@ def _split_in_words(holdout: Mapping[str, Any]) -> str:
         judged = f"the {holdout['normal']:,} others"
     if holdout["abnormal"]:
         judged += f" and on {holdout['abnormal']:,} abnormal ones"
-    return f"compared with trivial rules, each fitted on {fitted}, and tried on {judged}:"
+    return (
+        "compared with trivial rules by faults in steps, since they see nothing else; each is "
+        f"fitted on {fitted}, and tried on {judged}:"
+    )
 
 
 def _table(methods: Sequence[Mapping[str, Any]]) -> list[str]:

@@ -15,7 +15,7 @@ from fluent_krone.reading.records import InputSettings, SessionKey
 from fluent_krone.reading.templates import UNMATCHED, TemplateMatcher
 
 from . import alike, facet_fields, facets, instances, mine, source
-from .first_pass import FirstPass, cut_off
+from .first_pass import FirstPass, cut_off, have_no_zone
 from .kept_events import KeptEvents, texts_of
 from .stages import Options, Work
 from .work_files import source_of
@@ -49,6 +49,8 @@ def run_mine(work: Work) -> None:
             seen = FirstPass(options.input, settings, before_ns, bar.show)
             mined = _mined_templates(texts_of(kept.keep(seen.events())), options, settings)
         seen.check(work.say)
+        if options.timezone is None and have_no_zone(options.input, settings):
+            work.say("times have no zone, and are taken as UTC; --timezone names another one")
         for warning in mined.warnings:
             work.warn(warning)
         rows = mined.rows()

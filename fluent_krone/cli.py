@@ -36,7 +36,7 @@ from .commands import (
 )
 from .commands.parser import Commands
 from .config import Parser
-from .errors import KroneError
+from .errors import KroneError, reason_of
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -64,11 +64,17 @@ def _run(command: Callable[[argparse.Namespace], int], flags: argparse.Namespace
         # The reader, such as `head`, has seen enough. What is still buffered is thrown away.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 0
-    except (KroneError, OSError) as error:
-        print(f"fluent-krone: {error}", file=sys.stderr)
-        return 1
+    except KroneError as error:
+        return _failed(str(error))
+    except OSError as error:
+        return _failed(reason_of(error))
     except KeyboardInterrupt:
         return 1
+
+
+def _failed(reason: str) -> int:
+    print(f"fluent-krone: {reason}", file=sys.stderr)
+    return 1
 
 
 def _declared() -> Parser:
@@ -78,19 +84,19 @@ def _declared() -> Parser:
     )
     parser.add_argument("--version", action="version", version=f"fluent-krone {__version__}")
     commands = Commands(parser)
-    for module in (
-        *(serve, pipe, replay, demo, check_config),
-        *(plugin_dir, report, refit, accept, kafka),
-    ):
-        module.add(commands)
-    bundles.add_commands(commands.add_parser)
-    incidents.add_commands(commands.add_parser)
-    knowledge.add_commands(commands.add_parser)
-    ledger.add_commands(commands.add_parser)
-    explain.add_commands(commands.add_parser)
+    demo.add(commands)
     commands.add_parser(
         "export", help="fit a model bundle to a log file (see `fluent-krone export --help`)"
     )
+    for module in (replay, check_config, serve, kafka, report):
+        module.add(commands)
+    for group in (incidents, knowledge):
+        group.add_commands(commands.add_parser)
+    accept.add(commands)
+    for group in (explain, ledger, bundles):
+        group.add_commands(commands.add_parser)
+    for module in (refit, plugin_dir, pipe):
+        module.add(commands)
     return parser
 
 

@@ -65,3 +65,15 @@ class StoreError(KroneError):
 
 class StoreDamaged(StoreError):
     """The content of the store cannot be read: the store is set aside."""
+
+
+def reason_of(error: OSError) -> str:
+    """What went wrong with which file, without the number of the error.
+
+    >>> reason_of(FileNotFoundError(2, "No such file or directory", "a.log"))
+    'a.log: No such file or directory'
+    """
+    reason = error.strerror or str(error)
+    if error.filename:
+        return f"{error.filename}: {reason}"
+    return reason

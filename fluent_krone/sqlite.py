@@ -49,6 +49,8 @@ class Errors:
             return self.busy()
         if code in DAMAGE:
             return StoreDamaged(f"{self.file} can't be read: {error}")
+        if isinstance(error, OSError):
+            return StoreError(f"{self.file}: {error.strerror or error}")
         return StoreError(f"{self.file}: {error}")
 
     @contextlib.contextmanager

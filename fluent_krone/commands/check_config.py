@@ -7,6 +7,7 @@ import sys
 
 from ..alerts.records import check_tag
 from ..config import Config, from_flags, may_use_proxy
+from ..console.access import console_token
 from ..detect.bundle import load_bundle
 from ..learning.blank import blank_bundle
 from ..learning.learning import folder_to_learn_in
@@ -54,6 +55,8 @@ def checked(config: Config) -> str:
     check_tag(config)
     check_explainer(config)
     check_keep(config)
+    if config.console:
+        console_token(config)
     trouble = check_store(config)
     if trouble is not None:
         print(f"warning: {trouble}", file=sys.stderr)

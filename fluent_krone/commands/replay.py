@@ -20,7 +20,7 @@ from ..config import Config, from_flags
 from ..core.engine import Engine
 from ..core.listing import numbered
 from ..detect.bundle import Bundle, key_hash, load_bundle
-from ..errors import ConfigError
+from ..errors import ConfigError, reason_of
 from ..inputs import Event, Inputs, count_events, find_files, no_time_in, read_events, read_labels
 from ..inputs.files import describe as describe_files
 from ..reading.records import SessionKey, key_text
@@ -104,11 +104,11 @@ def run(flags: argparse.Namespace) -> int:
     with contextlib.ExitStack() as stack:
         options: dict[str, Any] = {}
         if flags.alerts:
-            file = stack.enter_context(flags.alerts.open("w", encoding="utf-8"))
+            file = stack.enter_context(_opened("--alerts", flags.alerts))
             options["on_alert"] = write_alert(file)
         what_if = None
         if flags.keep:
-            kept = stack.enter_context(flags.keep.open("w", encoding="utf-8"))
+            kept = stack.enter_context(_opened("--keep", flags.keep))
             options["holder"] = stack.enter_context(writing(config, kept))
         elif flags.what_if:
             what_if = options["holder"] = WhatIf(config)
@@ -117,6 +117,8 @@ def run(flags: argparse.Namespace) -> int:
         )
     if outcome.stats["records"] and not outcome.stats["events"]:
         raise ConfigError(_nothing_read(flags.input, outcome))
+    if not outcome.stats["records"]:
+        print(f"warning: {describe_files(find_files(flags.input))}: no records", file=sys.stderr)
     if outcome.trouble:
         print(f"warning: {outcome.trouble}", file=sys.stderr)
     result = summary(outcome, bundle, labels, keep_fitted=flags.all)
@@ -129,6 +131,13 @@ def run(flags: argparse.Namespace) -> int:
         if what_if is not None:
             print(*what_if.describe(), sep="\n")
     return 0
+
+
+def _opened(option: str, path: Path) -> TextIO:
+    try:
+        return path.open("w", encoding="utf-8")
+    except OSError as error:
+        raise ConfigError(f"{option} {reason_of(error)}") from None
 
 
 def _nothing_read(inputs: Inputs, outcome: Outcome) -> str:

@@ -35,7 +35,7 @@ from ..core.engine import Engine, EngineParts, Limits
 from ..core.hierarchy import Hierarchy, Leaf
 from ..core.parts import Shared
 from ..core.sessions import SessionSettings
-from ..errors import BundleError, ConfigError
+from ..errors import BundleError, ConfigError, reason_of
 from ..reading.events import EventReader
 from ..reading.records import InputSettings, SessionKey
 from ..reading.values import as_fields
@@ -231,7 +231,9 @@ def load_bundle(name: str) -> Bundle:
         bundle = _read(path)
     except BundleError:
         raise
-    except (OSError, UnicodeDecodeError) as error:
+    except OSError as error:
+        raise BundleError(f"bundle {path}: {reason_of(error)}; copy the bundle again") from None
+    except UnicodeDecodeError as error:
         raise BundleError(f"bundle {path}: {error}") from None
     except (
         ValueError,

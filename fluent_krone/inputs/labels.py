@@ -16,8 +16,10 @@ _ABNORMAL = ("1", "true", "anomaly", "abnormal", "anomalous", "yes")
 def read_labels(path: Path) -> dict[str, bool]:
     """Session key → is abnormal. Needs a key column, and one named anomaly, abnormal or label.
 
-    Raises ConfigError when there is no such column.
+    Raises ConfigError when there is no such file or column.
     """
+    if not path.is_file():
+        raise ConfigError(f"--labels {path}: there is no such file")
     labels: dict[str, bool] = {}
     for row in read_rows(path):
         names = {name.lower(): name for name in row}
@@ -25,7 +27,8 @@ def read_labels(path: Path) -> dict[str, bool]:
         key = next((names[name] for name in _KEY_NAMES if name in names), None)
         if label is None or key is None:
             raise ConfigError(
-                f"labels {path}: needs columns session and anomaly (or label), has {', '.join(row)}"
+                f"--labels {path}: needs columns session and anomaly (or label), "
+                f"has {', '.join(row)}"
             )
         labels[str(row[key])] = is_abnormal(row[label])
     return labels

@@ -21,7 +21,7 @@ from typing import IO, Any, TypeGuard
 from ..core.hierarchy import step_name
 from ..core.listing import numbered
 from ..core.matching import alike_runs
-from ..errors import ConfigError
+from ..errors import ConfigError, reason_of
 from . import script, text_of
 
 # Alerts of one page. Browsers become slow beyond that; of a larger file the last ones are shown.
@@ -76,17 +76,17 @@ def write_page(alerts: Path, out: Path) -> PageSummary:
             raise ConfigError(f"{out}: the page would overwrite the alerts; give -o another name")
         with _open(alerts) as file:
             summary, page = render(file, alerts.name)
+        if summary.bad_lines and not summary.alerts:
+            raise ConfigError(
+                f"{alerts}: no line of it is an alert: give what `replay --alerts` or Fluentd's "
+                "out_file wrote"
+            )
         out.write_text(page, encoding="utf-8", errors="replace", newline="\n")
-    except (OSError, EOFError) as error:
-        raise ConfigError(f"report: {_reason(error)}") from None
+    except OSError as error:
+        raise ConfigError(f"report: {reason_of(error)}") from None
+    except EOFError as error:
+        raise ConfigError(f"report: {alerts}: {error}") from None
     return summary
-
-
-def _reason(error: OSError | EOFError) -> str:
-    """What went wrong with which file, without the number of the error."""
-    if isinstance(error, OSError) and error.filename and error.strerror:
-        return f"{error.filename}: {error.strerror}"
-    return str(error)
 
 
 def _open(path: Path) -> IO[str]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import socket
 import stat
@@ -25,6 +26,8 @@ def listen_on(host: str, port: int) -> socket.socket:
     except OSError as error:
         # Python adds the address once more, in its own form.
         why = str(error.strerror or error).partition(" (while")[0]
+        if error.errno == errno.EADDRINUSE:
+            why += "; set another port, or stop what listens there"
         raise OSError(error.errno, f"cannot listen on bind={host} port={port}: {why}") from None
 
 

@@ -331,6 +331,26 @@ def test_the_tree_counts_events_and_sessions_of_normal_training(
     assert labelled["data"]["templates_never"] == 2
 
 
+def test_the_rest_of_a_facet_is_no_template_that_training_lacks() -> None:
+    rows = [*ROWS, Leaf("gate: status <num>", "gate", "open", "other")]
+    report = make_report(given(rides(300), rows=rows))
+    assert report["data"]["templates_never"] == 2  # stuck, and the bell
+
+
+def test_rare_failures_that_are_learnt_as_normal_are_named() -> None:
+    failed = Leaf("lift: door failed to open", "lift", "open", "failed")
+    bad = [TrainingSession((b"bad %d" % i,), T0 + i * S, (OPEN, GO, 6, CLOSE)) for i in range(2)]
+    said = "Learnt as normal, since the training has it: “lift: door failed to open” (2 sessions)"
+    learnt = given([*rides(300), *bad], rows=[*ROWS, failed])
+    assert said in describe(make_report(learnt))
+    labelled = replace(learnt, labels=labels_of((rides(300), False), (bad, True)))
+    assert "Learnt as normal" not in describe(make_report(labelled))
+    left_out = replace(CALIBRATION, left_out=(300, 301))
+    assert "Learnt as normal" not in describe(make_report(replace(learnt, calibration=left_out)))
+    often = given([*rides(30), *bad], rows=[*ROWS, failed])
+    assert "Learnt as normal" not in describe(make_report(often))
+
+
 def test_warnings_tell_what_is_wrong_with_the_input() -> None:
     sessions = [
         TrainingSession(

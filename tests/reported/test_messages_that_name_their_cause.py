@@ -1,0 +1,146 @@
+"""Messages about wrong inputs name what was given, why it is wrong, and where it can be mended."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from export.cli import main as export
+from fluent_krone.cli import main
+
+Given = Callable[[Path, Path], list[str]]
+LINES = "".join(f"2024-05-01 10:00:{n:02d} step {n % 3} of job j{n // 6}\n" for n in range(60))
+
+
+def log_in(folder: Path) -> Path:
+    path = folder / "app.log"
+    path.write_text(LINES, encoding="utf-8")
+    return path
+
+
+def short_token(folder: Path) -> Path:
+    path = folder / "token"
+    path.touch(mode=0o600)
+    path.write_text("short", encoding="utf-8")
+    return path
+
+
+# Wrong before: the number of the error, the name of another option, or none at all was said.
+@pytest.mark.parametrize(
+    ("given", "said"),
+    [
+        pytest.param(
+            lambda bundle, at: [
+                *("replay", "--bundle", str(bundle), "--input", str(log_in(at))),
+                *("--labels", "nosuch.csv"),
+            ],
+            "--labels nosuch.csv: there is no such file",
+            id="labels of a replay",
+        ),
+        pytest.param(
+            lambda bundle, at: [
+                *("replay", "--bundle", str(bundle), "--input", str(log_in(at))),
+                *("--alerts", "nosuch/alerts.jsonl"),
+            ],
+            "--alerts nosuch/alerts.jsonl: No such file or directory",
+            id="alerts of a replay",
+        ),
+        pytest.param(
+            lambda bundle, at: ["report", str(log_in(at)), "-o", str(at / "page.html")],
+            "app.log: no line of it is an alert: give what `replay --alerts` or Fluentd's out_file",
+            id="a page of no alerts",
+        ),
+        pytest.param(
+            lambda bundle, at: ["knowledge", "merge", "nosuch", "other", "-o", str(at / "k")],
+            "fluent-krone: nosuch: No such file or directory",
+            id="a file to merge",
+        ),
+        pytest.param(
+            lambda bundle, at: [
+                *("check-config", "--bundle", str(bundle), "--console"),
+                *("--console-token-file", str(short_token(at))),
+            ],
+            "token must hold a token of at least 16 ASCII characters on one line",
+            id="the token of the live page",
+        ),
+    ],
+)
+def test_a_wrong_input_is_named(
+    given: Given,
+    said: str,
+    bundle_dir: Path,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    assert main(given(bundle_dir, tmp_path)) == 1
+    told = capsys.readouterr().err
+    assert said in told
+    assert "Errno" not in told
+    assert not (tmp_path / "page.html").exists()
+
+
+def test_a_file_that_a_bundle_lacks_is_named_with_the_remedy(
+    bundle_dir: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (bundle_dir / "hierarchy.csv").unlink()
+    assert main(["replay", "--bundle", str(bundle_dir), "--input", str(log_in(tmp_path))]) == 1
+    told = capsys.readouterr().err
+    assert "hierarchy.csv: No such file or directory; copy the bundle again" in told
+    assert "Errno" not in told
+
+
+def test_a_file_without_records_is_told(
+    bundle_dir: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    empty = tmp_path / "empty.log"
+    empty.touch()
+    assert main(["replay", "--bundle", str(bundle_dir), "--input", str(empty)]) == 0
+    assert "empty.log: no records\n" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("option", ["--labels", "--tree"])
+def test_a_missing_file_is_told_before_the_log_is_mined(
+    option: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    arguments = ["fit", "--input", str(log_in(tmp_path)), "--session-key", "/j[0-9]+/"]
+    output = str(tmp_path / "bundle")
+    assert export([*arguments, "--output", output, option, "nosuch.csv"]) == 1
+    told = capsys.readouterr()
+    assert f"export: {option} nosuch.csv: there is no such file" in told.err
+    assert "mine:" not in told.out
+
+
+def test_a_tree_that_is_not_there_is_no_bundle(capsys: pytest.CaptureFixture[str]) -> None:
+    assert export(["show", "nosuch.csv"]) == 1
+    assert "export: nosuch.csv: No such file or directory" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("stamp", "options", "is_said"),
+    [
+        ("2024-05-01 10:00:{:02d}", (), True),
+        ("2024-05-01T10:00:{:02d}Z", (), False),
+        ("2024-05-01T10:00:{:02d}+02:00", (), False),
+        ("2024-05-01 10:00:{:02d}", ("--timezone", "Europe/Berlin"), False),
+    ],
+)
+def test_it_is_said_that_times_without_a_zone_are_taken_as_utc(
+    stamp: str,
+    options: tuple[str, ...],
+    is_said: bool,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    log = tmp_path / "app.log"
+    log.write_text(
+        "".join(f"{stamp.format(n)} step {'abc'[n % 3]} of job j{n // 6}\n" for n in range(60))
+    )
+    work = str(tmp_path / "work")
+    done = export(
+        ["mine", "--work", work, "--input", str(log), "--session-key", "/j[0-9]+/", *options]
+    )
+    assert done == 0
+    said = "times have no zone, and are taken as UTC; --timezone names another one"
+    assert (said in capsys.readouterr().out) == is_said
