@@ -67,6 +67,7 @@ ROWS: Sequence[tuple[str, Sequence[Panel]]] = (
             Panel("Sessions ended", "cps", ("sessions_ended_total", "sessions_over_cap_total")),
             Panel("Sessions found abnormal", "cps", ("sessions_flagged_total",)),
             Panel("By detector", "cps", ("verdicts_total",)),
+            Panel("Odd steps", "cps", ("deviations_total", "deviations_over_cap_total")),
             Panel("By the time of the decision", "cps", ("verdicts_decided_total",)),
             Panel("Cache", "cps", ("cache_hits_total", "cache_misses_total")),
         ),

@@ -91,7 +91,6 @@ class FindingMaker:
                     session.told += (_too_early(deviation, self._names),)
                 continue
             self._note(session, deviation)
-            self._counters["deviations"] += 1
             self._counters[f"deviations_{deviation.witness}"] += 1
             findings.append(found)
         return findings

@@ -65,6 +65,10 @@ METRICS: Mapping[str, tuple[str, str]] = {
     "cache_hits": ("cache_hits_total", "Session steps found in the cache."),
     "cache_misses": ("cache_misses_total", "Session steps that had to be computed."),
     "flagged": ("sessions_flagged_total", "Sessions found abnormal."),
+    "deviations_over_cap": (
+        "deviations_over_cap_total",
+        "Odd steps without an alert: their session had five such alerts already.",
+    ),
     "alerts": ("alerts_total", "Alerts made."),
     "alerts_delivered": ("alerts_delivered_total", "Alerts that their receiver has confirmed."),
     "alerts_outgoing": ("alerts_outgoing", "Alerts that wait for their receiver."),
@@ -207,6 +211,11 @@ LABELLED: Mapping[str, tuple[str, str, str]] = {
         "verdicts_decided_total",
         "decided",
         "Sessions found abnormal, by when that was certain.",
+    ),
+    "deviations_": (
+        "deviations_total",
+        "witness",
+        "Alerts about a single step, by the witness that finds it odd.",
     ),
     "explanation_failures_": (
         "explanation_failures_total",

@@ -92,6 +92,15 @@ def test_a_counter_is_there_before_it_counts() -> None:
     assert "\nfluent_krone_alerts_total 0.0\n" in page.decode()
 
 
+def test_alerts_about_single_steps_are_counted_by_their_witness() -> None:
+    """They were in `stats` alone."""
+    _, page = exposition({"deviations_time": 2, "deviations_over_cap": 1}, {})
+    lines = page.decode().splitlines()
+    assert 'fluent_krone_deviations_total{witness="time"} 2.0' in lines
+    assert "fluent_krone_deviations_over_cap_total 1.0" in lines
+    assert not any("over_cap" in line and "witness" in line for line in lines)
+
+
 def test_metrics_are_named_once() -> None:
     names = [name for name, _ in (*METRICS.values(), *HISTOGRAMS.values())]
     assert len(names) == len(set(names))
