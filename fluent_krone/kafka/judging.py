@@ -302,9 +302,9 @@ class Judging:
             counters=self._alerts,
             is_silenced=explanations.covers,
         )
-        judge = PartitionJudge(engine, self._maker, self.config, explanations, incidents)
-        judge.own_times = self._own_times
-        return judge
+        return PartitionJudge(
+            engine, self._maker, self.config, explanations, incidents, self._own_times
+        )
 
     def out_of(self, ticket: Ticket, partition: int) -> Out:
         """The message of an alert. It says which partition it is about, since all that looks beyond

@@ -29,7 +29,8 @@ class Judge:
     """Feeds one bundle's engine; the alerts it makes wait here for the next commit.
 
     `turn` is held by whoever feeds the engine. A commit must not fall into somebody else's turn,
-    because half a chunk would become final without the other half.
+    because half a chunk would become final without the other half. `own_times` looks at the events
+    that are fed; judges whose streams are looked at together have the same one.
     """
 
     def __init__(
@@ -39,6 +40,7 @@ class Judge:
         config: Config,
         explanations: ExplanationQueue,
         incidents: Incidents,
+        own_times: OwnTimes | None = None,
     ) -> None:
         self.turn = asyncio.Lock()
         # Called with each alert that joined an incident, and the incident; the live page listens.
@@ -53,13 +55,9 @@ class Judge:
         # Holds records until their session is judged; None where that is not asked for.
         self.keeper: Keeper | None = None
         engine.silence_by(self._silences)
-        # Whether the bundle and its settings fit the stream, and what was last logged of that.
-        self.own_times = OwnTimes()
-        self._misfit = Misfit(engine, own_times=self.own_times)
+        self._own_times = own_times or OwnTimes()
         self._take_accepted()
-        # The number of records at which to look again: looking at each chunk would cost too much.
-        self._began = engine.counters["records"]
-        self._next_look = self._began + FIRST_RECORDS
+        self._begin_to_look()
 
     @property
     def bundle(self) -> Bundle:
@@ -71,7 +69,7 @@ class Judge:
         counters = self.engine.counters
         before = counters["records"]
         if not self.engine.reader.has_time:
-            events = self.own_times.passing(events)
+            events = self._own_times.passing(events)
         findings = self.engine.feed(tag, events, now_ns)
         clock_ns = self.engine.time.clock
         if findings or clock_ns >= self.incidents.due_ns or self.keeper is not None:
@@ -137,9 +135,7 @@ class Judge:
         self._take_accepted()
         self.maker = maker
         self._cases = CaseMaker(bundle, self._config)
-        self._misfit = Misfit(engine, own_times=self.own_times)
-        self._began = engine.counters["records"]
-        self._next_look = self._began + FIRST_RECORDS
+        self._begin_to_look()
         if self.keeper is not None:
             self.keeper.attach(engine, maker)
 
@@ -202,6 +198,13 @@ class Judge:
         ticket = self._explanations.admit(event, case)
         if ticket is not None:
             self._fresh.append(ticket)
+
+    def _begin_to_look(self) -> None:
+        """Look from now on whether the bundle and its settings fit the stream."""
+        self._misfit = Misfit(self.engine, own_times=self._own_times)
+        # The number of records at which to look again: looking at each chunk would cost too much.
+        self._began = self.engine.counters["records"]
+        self._next_look = self._began + FIRST_RECORDS
 
     def _warn_of_misfit(self, records: int) -> None:
         """Look for a misfit, and say when to look again."""
