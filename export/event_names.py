@@ -5,12 +5,12 @@ from __future__ import annotations
 import math
 import re
 from collections import Counter
-from collections.abc import Collection, Hashable, Sequence
+from collections.abc import Collection, Hashable, Iterable, Sequence
 from typing import Any
 
 from fluent_krone.reading.accessor import field_getter, is_path, path_steps
 
-from .nested_fields import last_name, plain_names, values_of
+from .nested_fields import last_name, names_in, plain_names, values_of
 from .session_key import is_execution
 
 # What logs of processes call a step; `concept:name` is its name in XES, their standard.
@@ -91,7 +91,7 @@ def _categorical(sample: list[dict[bytes, Any]]) -> list[str]:
     A name may be written in any way, as `EventType` or `Event Type`.
     """
     written: dict[str, str] = {}
-    for name in dict.fromkeys(name for record in sample for name in plain_names(record)):
+    for name in names_in(sample):
         if name in EVENT_NAMES:
             written[spelled(name)] = name
         elif name[:1].isalpha() and not is_path(name):
@@ -190,15 +190,17 @@ def _entropy(counts: Counter[Any]) -> float:
 
 
 def numbered_events(
-    first: str | None, session_key: Sequence[str], sample: list[dict[bytes, Any]]
+    names: Iterable[str],
+    first: str | None,
+    session_key: Sequence[str],
+    sample: list[dict[bytes, Any]],
 ) -> list[str]:
-    """The fields that name what happened by a number, of which there are few.
+    """Of `names`, the fields that name what happened by a number, of which there are few.
 
     A number that is the same in a whole session is that of the session: `operation_id` 17. Where
     the `first` field of the message has words, a number that counts the records of a session says
     nothing: with the place of a step in its name, there are many times as many steps.
     """
-    names = dict.fromkeys(name for record in sample for name in plain_names(record))
     found = [name for name in names if name not in session_key and _is_numbered(name, sample)]
     known = _known_by_sessions(found, session_key, sample)
     found = [name for name in found if name not in known]

@@ -34,7 +34,7 @@ from .event_names import (
 )
 from .facet_fields import fields_that_divide
 from .guess import guess_line_format
-from .nested_fields import last_name, plain_names, values_of
+from .nested_fields import last_name, names_in, values_of
 from .session_key import ROUTES
 from .stages import Options
 
@@ -92,7 +92,7 @@ def _usual_name(sample: list[dict[bytes, Any]]) -> str | None:
 
     `event` may as well be an object, and `msg` empty in all records.
     """
-    plain = {name for record in sample for name in plain_names(record)}
+    plain = names_in(sample)
     usual = (name for name in _MESSAGE_NAMES if name in plain)
     return next((name for name in usual if any(values_of(name, sample))), None)
 
@@ -115,7 +115,7 @@ def _composed(sample: list[dict[bytes, Any]], session_key: Sequence[str]) -> lis
         others = that_change(others, session_key, sample)
     else:
         others = [name for name in others if not is_context(name, first, sample)]
-    numbered = numbered_events(first, session_key, sample)
+    numbered = numbered_events(names_in(sample), first, session_key, sample)
     others = [*composed, *others]
     composed = [*numbered, *(name for name in others if name not in numbered)]
     return _with_route(composed, sample)
@@ -139,7 +139,7 @@ def _with_route(composed: list[str], sample: list[dict[bytes, Any]]) -> list[str
 
     The shape of the route says what was asked for, though there are many routes.
     """
-    names = dict.fromkeys(name for record in sample for name in plain_names(record))
+    names = names_in(sample)
     method = next((name for name in composed if _METHODS.fullmatch(last_name(name))), None)
     routes = (name for name in names if ROUTES.fullmatch(last_name(name)))
     route = next(
@@ -172,7 +172,7 @@ def _made_of(fields: Sequence[str], why: str, sample: list[dict[bytes, Any]], sa
 
 def _rendered(sample: list[dict[bytes, Any]]) -> list[str]:
     """Fields of the text that was made of a template, beside which the template stands."""
-    names = dict.fromkeys(name for record in sample for name in plain_names(record))
+    names = names_in(sample)
     return [name for name in names if spelled(last_name(name)) in _RENDERED]
 
 
@@ -180,7 +180,7 @@ def _other_messages(sample: list[dict[bytes, Any]]) -> list[str]:
     """Fields that may hold the message although none has a usual name: by their names in whatever
     spelling, nested ones too, and then those that hold sentences in nearly all records.
     """
-    names = list(dict.fromkeys(name for record in sample for name in plain_names(record)))
+    names = names_in(sample)
     written: dict[str, str] = {}
     for name in names:
         written.setdefault(spelled(last_name(name)), name)
@@ -253,7 +253,7 @@ def _others(sample: list[dict[bytes, Any]], known: Collection[str]) -> list[str]
     Ids of letters are left out, and so are times and counters, which only grow.
     """
     found = []
-    for name in dict.fromkeys(name for record in sample for name in plain_names(record)):
+    for name in names_in(sample):
         if name in known or is_beside(name):
             continue
         values = values_of(name, sample)
@@ -382,8 +382,7 @@ def facet_fields(
     those of which the message is made that name what happened by a number.
     """
     made_of = settings.message_field.split(",")
-    numbered = numbered_events(made_of[0], settings.session_key, sample)
-    numbered = [name for name in numbered if name in made_of]
+    numbered = numbered_events(made_of, made_of[0], settings.session_key, sample)
     found = (*numbered, *_beside_the_message(inputs, settings))
     if found:
         say(f"fields that tell steps apart, found: {', '.join(found)}")

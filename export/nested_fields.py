@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from fluent_krone.reading.accessor import field_getter, is_path, path_steps
@@ -81,6 +81,11 @@ def plain_names(record: Mapping[bytes, Any], above: str = "") -> Iterator[str]:
                 yield below(above, name)
         elif (holds_all or not _SURROUNDINGS.fullmatch(name)) and _PLAIN_NAME.fullmatch(name):
             yield from plain_names(value, below(above or "$", name))
+
+
+def names_in(sample: Sequence[Mapping[bytes, Any]]) -> list[str]:
+    """The plain fields of all records, each once."""
+    return list(dict.fromkeys(name for record in sample for name in plain_names(record)))
 
 
 def last_name(name: str) -> str:
