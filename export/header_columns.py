@@ -19,14 +19,15 @@ from __future__ import annotations
 import itertools
 import re
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from functools import partial
+from collections.abc import Iterable, Iterator, Sequence
 
 from . import header_forms as forms
 from . import header_stamps
 from .header_roles import SHARE, Column, give_roles, is_anchor, is_status, joined
 from .header_times import compiled, stamps
 
+# Lines, each with the place from which it is read on.
+_Rests = Sequence[tuple[str, int]]
 # Words before a time that are no part of the message.
 MAX_LEAD = 2
 # The first word of a message, as far as it is of letters; and how many of them are noted.
@@ -149,42 +150,34 @@ def _with_header(lines: Sequence[str]) -> Sequence[str]:
 def _columns(lines: Sequence[str]) -> list[Column]:
     """The columns that nearly all lines have, from the left."""
     found: list[Column] = []
-    places = {number: len(line) - len(line.lstrip(" ")) for number, line in enumerate(lines)}
-    has_time = has_level = False
+    rests: _Rests = [(line, len(line) - len(line.lstrip(" "))) for line in lines]
     while len(found) < _MOST_COLUMNS:
-        column: Column | None = None
-        finders: list[Callable[[Sequence[str], dict[int, int]], Column | None]] = []
-        if not has_time:
-            finders.append(_time)
-        elif found[-1].kind != "bare":
-            finders.append(_further_time)
-        if not has_level:
-            finders.append(partial(_level, may_be_said=_has_begun(found)))
-        finders += [_pair, _wrapped, _signed, _bare]
-        for find in finders:
-            column = find(lines, places)
-            if column is not None:
-                break
+        column = (
+            _time(rests, found)
+            or _level(rests, found)
+            or _pair(rests)
+            or _wrapped(rests)
+            or _first(forms.SIGNED, "signed", rests)
+            or _first([forms.BARE], "bare", rests)
+        )
         if column is None:
-            return found
-        places = _behind(column, lines, places)
+            break
+        rests = _behind(column, rests)
         if "(?<pid>" in column.pattern and not column.has_pid:
             column.pattern = column.pattern.replace("(?<pid>", "(?:")
-        has_time = has_time or column.kind == "time"
-        has_level = has_level or column.kind == "level"
         found.append(column)
     return found
 
 
-def _behind(column: Column, lines: Sequence[str], places: dict[int, int]) -> dict[int, int]:
-    """Where lines go on behind a column; those without it are left out. Fills in its values."""
+def _behind(column: Column, rests: _Rests) -> _Rests:
+    """How lines go on behind a column; those without it are left out. Fills in its values."""
     pattern = compiled(column.pattern)
-    on: dict[int, int] = {}
-    for number, at in places.items():
-        if match := pattern.match(lines[number], at):
-            on[number] = match.end()
+    on = []
+    for line, at in rests:
+        if match := pattern.match(line, at):
+            on.append((line, match.end()))
             column.widths.add(match.end() - match.start())
-            word = _FIRST_WORD.match(lines[number], match.end())
+            word = _FIRST_WORD.match(line, match.end())
             if word and len(column.behind) < _MOST_WORDS:
                 column.behind.add(word[0])
             if "value" in pattern.groupindex:
@@ -194,21 +187,19 @@ def _behind(column: Column, lines: Sequence[str], places: dict[int, int]) -> dic
     return on
 
 
-def _fits(pattern: str, lines: Sequence[str], places: dict[int, int]) -> bool:
+def _fits(pattern: str, rests: _Rests) -> bool:
     form = compiled(pattern)
-    missing = (1 - SHARE) * len(places)
-    for number, at in places.items():
-        if not form.match(lines[number], at):
+    missing = (1 - SHARE) * len(rests)
+    for line, at in rests:
+        if not form.match(line, at):
             missing -= 1
             if missing < 0:
                 return False
-    return bool(places)
+    return bool(rests)
 
 
-def _first(
-    patterns: Iterable[str], kind: str, lines: Sequence[str], places: dict[int, int]
-) -> Column | None:
-    fitting = (Column(text, kind) for text in patterns if _fits(text, lines, places))
+def _first(patterns: Iterable[str], kind: str, rests: _Rests) -> Column | None:
+    fitting = (Column(text, kind) for text in patterns if _fits(text, rests))
     return next(fitting, None)
 
 
@@ -224,24 +215,29 @@ def _has_begun(columns: Sequence[Column]) -> bool:
     return is_named or len(words) > MAX_LEAD
 
 
-def _further_time(lines: Sequence[str], places: dict[int, int]) -> Column | None:
-    """A further time, as a program writes it behind the header of syslog. A number is an id."""
-    column = _time(lines, places)
+def _time(rests: _Rests, before: Sequence[Column]) -> Column | None:
+    """The time that most lines have here.
+
+    A program may write a further one behind the header of syslog, but a number there is an id.
+    """
+    if not any(column.kind == "time" for column in before):
+        return _stamp(rests)
+    column = None if before[-1].kind == "bare" else _stamp(rests)
     if column is None or r"1\d{9}" in column.pattern:
         return None
     return column
 
 
-def _time(lines: Sequence[str], places: dict[int, int]) -> Column | None:
-    """The time that most lines have here, with what opens and closes it."""
+def _stamp(rests: _Rests) -> Column | None:
+    """A time, with what opens and closes it."""
     counts: Counter[str] = Counter()
     reach: dict[str, int] = {}
-    for number, at in places.items():
-        for _, stamp, end in stamps(lines[number], at):
+    for line, at in rests:
+        for _, stamp, end in stamps(line, at):
             if compiled(stamp).groupindex.keys() <= forms.OF_TIME:
                 counts[stamp] += 1
                 reach[stamp] = max(reach.get(stamp, 0), end - at)
-    most = [text for text, count in counts.items() if count >= SHARE * len(places)]
+    most = [text for text, count in counts.items() if count >= SHARE * len(rests)]
     if not most:
         return None
     ranks = {
@@ -250,63 +246,57 @@ def _time(lines: Sequence[str], places: dict[int, int]) -> Column | None:
     }
     stamp = max(most, key=ranks.__getitem__) + forms.WHOLE
     if "UTC" not in stamp:
-        zones = (text for text in header_stamps.ZONES if _fits(stamp + text, lines, places))
+        zones = (text for text in header_stamps.ZONES if _fits(stamp + text, rests))
         zone = next(zones, None)
         if zone is None:
             # It goes on in a way that is no time's.
             return None
         stamp += zone
-    return _first((stamp + text for text in forms.BEHIND_TIME), "time", lines, places)
+    return _first((stamp + text for text in forms.BEHIND_TIME), "time", rests)
 
 
-def _level(
-    lines: Sequence[str], places: dict[int, int], *, may_be_said: bool = False
-) -> Column | None:
+def _level(rests: _Rests, before: Sequence[Column]) -> Column | None:
+    if any(column.kind == "level" for column in before):
+        return None
     for text in (*forms.WITH_LEVEL, *forms.LEVELS):
         for behind in forms.BEHIND:
-            column = _first([text + behind], "level", lines, places)
+            column = _first([text + behind], "level", rests)
             if column is None:
                 continue
-            if text in forms.DOUBTED_LEVELS and _is_said(text, lines, places, may_be_said):
+            if text in forms.DOUBTED_LEVELS and _is_said(text, rests, before):
                 break
             return column
     return None
 
 
-def _is_said(text: str, lines: Sequence[str], places: dict[int, int], has_begun: bool) -> bool:
+def _is_said(text: str, rests: _Rests, before: Sequence[Column]) -> bool:
     """Whether a sentence has what looks like a level: all lines have the same letter, as in those
     that begin with I, or the same small word, where their messages have begun.
     """
     form = compiled(text)
-    found = {match["level"] for n, at in places.items() if (match := form.match(lines[n], at))}
+    found = {match["level"] for line, at in rests if (match := form.match(line, at))}
     if len(found) > 1:
         return False
     word = next(iter(found))
-    return len(word) == 1 or (has_begun and word.islower())
+    return len(word) == 1 or (word.islower() and _has_begun(before))
 
 
-def _wrapped(lines: Sequence[str], places: dict[int, int]) -> Column | None:
+def _wrapped(rests: _Rests) -> Column | None:
     return _first(
-        (
-            text + behind
-            for text in forms.WRAPPED
-            if _fits(text, lines, places)
-            for behind in forms.BEHIND
-        ),
+        (text + behind for text in forms.WRAPPED if _fits(text, rests) for behind in forms.BEHIND),
         "wrapped",
-        lines,
-        places,
+        rests,
     )
 
 
-def _pair(lines: Sequence[str], places: dict[int, int]) -> Column | None:
+def _pair(rests: _Rests) -> Column | None:
     """`key=value` with the same key in nearly all lines."""
     keys: Counter[str] = Counter()
-    for number, at in places.items():
-        if match := forms.PAIR.match(lines[number], at):
+    for line, at in rests:
+        if match := forms.PAIR.match(line, at):
             keys[match["key"] or match["inner"]] += 1
     key, count = next(iter(keys.most_common(1)), ("", 0))
-    if count < SHARE * len(places) or key.lower() in ("", "msg", "message"):
+    if count < SHARE * len(rests) or key.lower() in ("", "msg", "message"):
         return None
     pattern = forms.PAIR_OF
     role = re.sub(r"\W", "_", key)
@@ -323,15 +313,7 @@ def _pair(lines: Sequence[str], places: dict[int, int]) -> Column | None:
     pattern = pattern.replace("{key}", re.escape(key))
     barred = pattern.replace(forms.BEHIND_PAIR, r" *\| *")
     wrapped = rf"\[{pattern.replace(forms.BEHIND_PAIR, '')}{forms.BEHIND_WRAPPED_PAIR}"
-    column = _first([barred, pattern, wrapped], "pair", lines, places)
+    column = _first([barred, pattern, wrapped], "pair", rests)
     if column is not None:
         column.role = role
     return column
-
-
-def _signed(lines: Sequence[str], places: dict[int, int]) -> Column | None:
-    return _first(forms.SIGNED, "signed", lines, places)
-
-
-def _bare(lines: Sequence[str], places: dict[int, int]) -> Column | None:
-    return _first([forms.BARE], "bare", lines, places)
