@@ -56,8 +56,6 @@ _KNOWN = [(text, compiled(text)) for text in shapes.KNOWN]
 _ELEMENTS = [(kind, [(text, compiled(text)) for text in texts]) for kind, texts in shapes.ELEMENTS]
 _WORD = re.compile(r"\S+ +")
 _TIME_ONLY = ({"time"}, {"stamp"})
-# The end of a level's pattern that takes a mere blank behind the word.
-_LOOSE_LEVEL = r"|:? *- +| +|:(?=[\w.]+:))"
 # Times that are read to choose between formats.
 _TIMES_READ = 2_000
 # What each part of a header is worth; a time and a logger tell most.
@@ -153,7 +151,10 @@ def _guess(
         candidates = [chain for chain in candidates if {kind for kind, _ in chain} != {"component"}]
     products: list[_Chain] = [(header,) for header in product_headers(read)]
     candidates += products
-    unnamed = {_learned(first, rest): count for first, rest, count in learned_headers(read)}
+    unnamed = {
+        tuple((LEARNED, part) for part in (first, rest) if part): is_unnamed
+        for first, rest, is_unnamed in learned_headers(read)
+    }
     if are_security_events(read):
         # Their first columns say how all of them are built.
         candidates, unnamed = products, {}
@@ -199,13 +200,6 @@ def why_no_header(lines: Sequence[str]) -> str:
     return "most of the lines have no known header"
 
 
-def _learned(first: str, rest: str) -> _Chain:
-    """A header that was found as columns; what stands behind its time is one element."""
-    if not rest:
-        return ((LEARNED, first),)
-    return ((LEARNED, first), (LEARNED, rest))
-
-
 def _chains(line: str) -> Iterator[_Chain]:
     """The chains of elements that the line may begin with: whole ones and their beginnings."""
     for start, at in _starts(line):
@@ -232,7 +226,7 @@ def _is_header(chain: Sequence[_Element]) -> bool:
         return False
     if kind != "level":
         return True
-    return len(chain) > 1 and (not text.endswith(_LOOSE_LEVEL) or r"(?:\.[\w$-]+)+" in chain[1][1])
+    return len(chain) > 1 and (text != shapes.LOOSE_LEVEL or shapes.DOTTED in chain[1][1])
 
 
 def _starts(line: str) -> Iterator[tuple[list[_Element], int]]:

@@ -101,7 +101,6 @@ LEVEL_WORDS = rf"(?i:{'|'.join(_of_levels())})"
 LOGGER = r"[A-Za-z_][\w.$/@*#()-]*"
 _RUST = r"[A-Za-z_][\w-]*(?:::[\w<>-]+)*"
 DOTTED = r"[A-Za-z_][\w$]*(?:\.[\w$-]+)+"
-_BRACKETS = r"\[[^\[\]]*(?:\[[^\[\]]*\][^\[\]]*)*\]"
 FILE = r"[\w./$@-]+\.(?:go|c|cc|cpp|h|hpp|py|rb|rs|java|kt|scala|js|ts|php|cs|m|mm|ex|erl|lua|pl)"
 
 # RFC 5424: the structured data; at the end of the line they are the message. A message in UTF-8 has
@@ -208,21 +207,23 @@ KNOWN = (
     rf"\[(?<level>{LEVEL_WORDS})\]: (?:#\d+ )?",
 )
 
+# A level behind which a mere blank is enough.
+LOOSE_LEVEL = rf"(?<level>{LEVEL_WORDS})(?: +-+ +:? *|\t|: +|:? *- +| +|:(?=[\w.]+:))"
+# Host and program, only right behind a time, since any two words fit it.
+HOST_FIRST = (
+    rf"(?<host>[^\s\[\]|]+) +(?!(?:{LEVEL_WORDS}|(?i:failed|denied|refused)):)"
+    r"(?<component>[^\s\[\]:=\"]+)(?:\[(?<pid>\d+)\])?: +"
+)
 # Kinds of which a header has one, each in the spellings that are tried in turn.
 ELEMENTS: tuple[tuple[str, tuple[str, ...]], ...] = (
     (
         "level",
-        (
-            rf"(?<level>{LEVEL_WORDS})(?: +-+ +:? *|\t|: +|:? *- +| +|:(?=[\w.]+:))",
-            r"(?<level>[VDIWEF]) +(?=[\w.$-]+ *:)",
-        ),
+        (LOOSE_LEVEL, r"(?<level>[VDIWEF]) +(?=[\w.$-]+ *:)"),
     ),
     (
         "component",
         (
-            # only right behind a time, since any two words fit it
-            rf"(?<host>[^\s\[\]|]+) +(?!(?:{LEVEL_WORDS}|(?i:failed|denied|refused)):)"
-            r"(?<component>[^\s\[\]:=\"]+)(?:\[(?<pid>\d+)\])?: +",
+            HOST_FIRST,
             r"(?<component>[\w.-]+\.exe)(?: \*\d\d)? - ",
             r"\[.*:(?<component>[\w.$]+)@\d+\] - ",
             rf"(?!LOG[0-7]\[)(?<component>{LOGGER})\[(?<pid>\d+)\]: +",
@@ -249,7 +250,6 @@ ELEMENTS: tuple[tuple[str, tuple[str, ...]], ...] = (
         (r"\[(?<thread>[^\[\]]*(?:\[[^\[\]]*\][^\[\]]*)*)\] *(?:- +)?",),
     ),
 )
-HOST_FIRST = ELEMENTS[1][1][0]
 # Kinds with which a header may end; a bare number or bracket may be the message's own.
 CLOSING = ("time", "stamp", "level", "component", "known")
 SURELY_PROCESS = (r"(?<pid>\d+)#", r"(?<pid>\d+) *\|", r"\[pid")

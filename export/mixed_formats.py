@@ -21,6 +21,7 @@ from fluent_krone.inputs.kinds import json_object
 from fluent_krone.reading.line_formats import JSON, SEPARATOR, goes_on
 
 from .guess import MIN_SHARE, LineFormat, guess_line_format, heads_of
+from .header_forms import OF_TIME
 from .header_shapes import LEVEL_WORDS, STRUCTURED_DATA
 from .header_stamps import CLOCK, MONTH, ZONE_IS_NEXT
 from .header_times import compiled, stamps
@@ -54,12 +55,11 @@ _BARE = r"(?<message>(?s:.+))"
 # Words before a time, and words behind it, that tell how a line begins.
 _WORDS_BEFORE = 3
 _WORDS_BEHIND = 2
-_WORD = re.compile(r"\s*(\S+)")
+_WORD = re.compile(r"\s*(\S+) *")
 _LEVEL = compiled(rf"[\[(<\"]?{LEVEL_WORDS}(?=\W*\Z|[\]):/])")
 _KEY = re.compile(r"([A-Za-z_][\w.]*=)")
-# The groups of a time, and how they begin.
-_OF_TIME = frozenset(("time", "date", "time_zone"))
-_TIME_GROUP = re.compile(r"\(\?<(?:time|date|time_zone)>")
+# How the groups of a time begin.
+_TIME_GROUP = re.compile(rf"\(\?<(?:{'|'.join(sorted(OF_TIME))})>")
 # A group of fewer lines than this has no header of its own, nor one of a smaller share.
 _FEWEST = 8
 _LEAST = 0.01
@@ -70,9 +70,7 @@ _GAIN = 0.05
 # Where one format reads so many lines wholly, and tells more than what headers of several programs
 # may have in common, it is the only one.
 _WHOLLY = 0.98
-_IN_COMMON = frozenset(
-    ("time", "date", "time_zone", "level", "message", "header", "container", "pod", "host")
-)
+_IN_COMMON = OF_TIME | {"level", "message", "header", "container", "pod", "host"}
 # A record in JSON has its time, its level and its component.
 _FIELDS_OF_JSON = 3
 # The share of the texts of records that must have a header; the others are messages themselves.
@@ -199,7 +197,7 @@ def _behind_syslog(
         )
         for one in several.formats
         if one.line_format != _BARE
-        and cut.groupindex.keys().isdisjoint(compiled(one.line_format).groupindex.keys() - _OF_TIME)
+        and cut.groupindex.keys().isdisjoint(compiled(one.line_format).groupindex.keys() - OF_TIME)
     ]
     left = 1 - sum(one.share for one in inner)
     if left > 0:
@@ -286,7 +284,6 @@ def _begin(line: str) -> tuple[str, ...]:
         if word is None:
             break
         at = word.end()
-        at += len(line[at:]) - len(line[at:].lstrip(" "))
     return ("", *_words(line, 0))
 
 
