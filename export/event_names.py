@@ -51,13 +51,13 @@ OF_A_NAME = 10
 # Fields that say when, where and how severe. They are read by themselves, or say nothing of what
 # happened.
 _BESIDE = re.compile(
-    r"@?time(?:stamp)?|ts|t|date(?:time)?|asctime|event_?time|levels?|lvl|log_?level|log\.level"
+    r"@?time|ts|t|date(?:time)?|asctime|event_?time|levels?|lvl|log_?level"
     r"|level_?name|severity|sev|priority|syslog_.*|host(?:_?name)?|pod(?:_?name)?|node(?:_?name)?|tag"
-    r"|component|logger(?:_?name)?|caller|line(?:no)?|func(?:tion)?|file(?:name)?|version"
+    r"|component|logger(?:_?name)?|caller|line(?:no)?|func(?:tion)?|file(?:name)?"
     r"|thread(?:_?(?:name|id|priority))?|pid|tid|process_?id|source|stream|logtag|time_.*|v|@?version"
     r"|api_?version|schema.*|ecs\..*|_(?:index|type|score|id)|log_?name|user_?agent|.*user-agent.*"
     r"|severity_?(?:text|number)|level_?value|@[tlir]|event\.dataset|service\.name|log\..*|s"
-    r"|source_?context|category|insert_?id|e?cs_?version|date|clock"
+    r"|source_?context|category|insert_?id|e?cs_?version|clock"
     r"|end_?of_?batch|(?:.*[_.])?(?:remote|client|peer|src|source)[_.]?port"
     r"|nano_?of_?second|nano(?:second)?s|sequence_?number|epoch.*|.*[ _]time|.*stamp",
     re.I,

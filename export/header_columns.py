@@ -23,7 +23,7 @@ from collections.abc import Iterable, Iterator, Sequence
 
 from . import header_forms as forms
 from . import header_stamps
-from .header_roles import SHARE, Column, give_roles, is_anchor, is_status, joined
+from .header_roles import LEVELS, SHARE, Column, give_roles, is_anchor, is_status, joined
 from .header_times import compiled, stamps
 
 # Lines, each with the place from which it is read on.
@@ -45,11 +45,7 @@ _ENOUGH = 0.6
 _HAS_CLOCK = re.compile(
     r".{0,60}?(?<!\d)(?:\d\d?[:.]\d\d[:.]\d\d|1\d{9}|\d{6,8}[T_ -]?\d{6})(?!\d{7})"
 )
-# Other words for levels, such as `default` and `log`, are in sentences as well.
-_HAS_LEVEL = re.compile(
-    r".{0,80}?(?<!\w)(?i:trace|debug|info|information|notice|warn|warning|error|erro|crit|critical|fatal"
-    r"|severe|debu|dbg|inf|wrn|err|fata)(?!\w)"
-)
+_HAS_LEVEL = re.compile(rf".{{0,80}}?(?<!\w)(?i:{b'|'.join(sorted(LEVELS)).decode()})(?!\w)")
 
 
 def learned_headers(lines: Sequence[str]) -> Iterator[tuple[str, str, bool]]:

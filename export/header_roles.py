@@ -70,8 +70,9 @@ _BAR = r"\|+ *"
 _BEFORE_BRACKET = r"(?=\[)"
 
 # Words that are levels wherever they stand, unlike `success` and `default`.
-_LEVELS = frozenset(
-    b"trace debug dbg info inf notice warn wrn warning error err critical fatal severe".split()
+LEVELS = frozenset(
+    b"trace debug debu dbg info information inf notice warn wrn warning error erro err critical"
+    b" crit fatal fata severe".split()
 )
 # The share of the values that are such words where a column has levels of the program's own too.
 _LEVELS_SHARE = 0.5
@@ -93,7 +94,7 @@ def are_levels(values: Sequence[str]) -> bool:
     if all(_IN_CAPITALS.match(value) for value in values):
         return len(set(values)) > 1 or set(values) == _SOLE
     words = (level_word(value).rstrip(b"0123456789") for value in values)
-    known = [word for word in words if word in _LEVELS]
+    known = [word for word in words if word in LEVELS]
     if known and all(map(_CAPITALS.match, values)):
         # Gradle's usual level is LIFECYCLE.
         return 2 * len(set(known)) >= len(set(values)) > 1

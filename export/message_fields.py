@@ -34,6 +34,7 @@ from .event_names import (
 )
 from .facet_fields import fields_that_divide
 from .guess import guess_line_format
+from .header_stamps import DAY, MONTH
 from .nested_fields import last_name, names_in, values_of
 from .session_key import ROUTES
 from .stages import Options
@@ -236,8 +237,8 @@ _RENDERED = ("renderedmessage", "formattedmessage")
 # Words with blanks and perhaps a number between them: not a date, an agent, an address or a query.
 # The request of an access log is a text as well.
 _PROSE = re.compile(
-    rb"(?!(?:Mon|Tue|Wed|Thu|Fri|Sat|Sun|Jan|Feb|Mar|Apr|May|Jun|Jul|Aug|Sep|Oct|Nov|Dec)\b)"
-    rb"[A-Za-z\x80-\xff]{2,}[,:]? (?:[0-9]+[,:]? )?[^\s=&]*[A-Za-z\x80-\xff]{2,}"
+    rf"(?!(?:{DAY}|{MONTH})\b)".encode()
+    + rb"[A-Za-z\x80-\xff]{2,}[,:]? (?:[0-9]+[,:]? )?[^\s=&]*[A-Za-z\x80-\xff]{2,}"
     rb"|[A-Z]{3,7} /\S* HTTP/[0-9.]+\Z"
 )
 
