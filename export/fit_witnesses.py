@@ -17,13 +17,14 @@ from fluent_krone.detect.progress import Progress, count_progress
 from fluent_krone.detect.recent import Recent, count_recent
 from fluent_krone.detect.tails import STEEPEST
 from fluent_krone.detect.times import measure_times
-from fluent_krone.detect.values import Slot, learn_values
+from fluent_krone.detect.values import Slot
 from fluent_krone.detect.waits import measure_waits
 from fluent_krone.detect.witnesses import StepWitnesses
 from fluent_krone.reading.wildcards import INSTANCE, WILDCARD
 from fluent_krone.types import Level
 
 from .facets import other_leaves
+from .fit_values import learn_values
 from .precedence import count_precedence
 from .traces import Trace
 

@@ -16,6 +16,7 @@ from typing import Any
 
 import msgpack
 
+from export.fit_values import learn_values
 from export.sequences import TrainingSession
 from fluent_krone.config import Config
 from fluent_krone.core.engine import Engine, EngineParts, Limits
@@ -33,7 +34,6 @@ from fluent_krone.detect.local_context import LocalContext
 from fluent_krone.detect.order import Order, count_order
 from fluent_krone.detect.steps import Steps
 from fluent_krone.detect.times import measure_times
-from fluent_krone.detect.values import learn_values
 from fluent_krone.detect.waits import measure_waits
 from fluent_krone.detect.witnesses import StepWitnesses
 from fluent_krone.reading.records import InputSettings

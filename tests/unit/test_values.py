@@ -8,11 +8,11 @@ from collections.abc import Sequence
 
 import pytest
 
+from export.fit_values import learn_values
 from fluent_krone.detect.values import (
     KnownRange,
     KnownSet,
     ValueWitness,
-    learn_values,
     values_from_json,
     values_to_json,
 )
