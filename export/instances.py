@@ -29,7 +29,8 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from .alike import Place, Runs, Steps, merged, runs_of
+from .alike import Place, merged
+from .runs import Runs, Steps, runs_of
 
 # A part of a name that may say which instance it is. What is a wildcard already is none.
 _PART = re.compile(r"<[a-z]+>|(?P<nth>[0-9]+)|(?<![^\W_])(?P<where>[^\W\d_]+)(?![^\W_])")
