@@ -6,7 +6,7 @@ import ast
 import os
 import sys
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -22,15 +22,15 @@ from numpy.typing import NDArray
 
 from export.calibrate import Calibration, calibrate
 from export.fit_witnesses import fit_steps
-from export.to_onnx import fit_onnx
+from export.to_onnx import fit_onnx, nested_files
 from export.traces import Trace
 from fluent_krone.core.cascade import Cascade
 from fluent_krone.core.hierarchy import Hierarchy, Leaf
 from fluent_krone.core.localise import SeqDetector
-from fluent_krone.detect.budget import DECIMALS, clearing_of
+from fluent_krone.detect.budget import clearing_of
 from fluent_krone.detect.local_context import Automaton, LocalContext
 from fluent_krone.detect.needs import needs_to_json
-from fluent_krone.detect.nested_aware import NestedAware, NestedFiles
+from fluent_krone.detect.nested_aware import NestedAware
 from fluent_krone.detect.steps import Steps
 from fluent_krone.detect.witnesses import StepWitnesses
 from fluent_krone.types import LEVELS
@@ -133,14 +133,8 @@ def fit(sessions: Sequence[LogKeys], hierarchy: Hierarchy, cache_bytes: int = 16
     calibration = calibrate(sessions, hierarchy, labelled=True)
     nested = NestedAware(
         hierarchy,
-        NestedFiles(
-            model=content,
-            columns=list(model.columns),
-            weights=model.weights.tolist(),
-            normal=model.normal,
-            threshold=calibration.threshold,
-            band=calibration.band,
-            decimals=DECIMALS,
+        replace(
+            nested_files(model, content, calibration.threshold, calibration.band),
             costs=model.costs.tolist(),
             number_costs=model.number_costs.tolist(),
             proving=True,

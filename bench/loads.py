@@ -18,15 +18,14 @@ from typing import Any
 
 from export.calibrate import calibrate
 from export.sequences import patterns_of
-from export.to_onnx import fit_onnx
+from export.to_onnx import fit_onnx, nested_files
 from fluent_krone.config import Config
 from fluent_krone.core.cascade import Clearing
 from fluent_krone.core.hierarchy import Hierarchy, Leaf
 from fluent_krone.core.sessions import SessionSettings
-from fluent_krone.detect.budget import DECIMALS
 from fluent_krone.detect.bundle import Bundle, load_bundle
 from fluent_krone.detect.local_context import LocalContext
-from fluent_krone.detect.nested_aware import NestedAware, NestedFiles
+from fluent_krone.detect.nested_aware import NestedAware
 from fluent_krone.reading.records import InputSettings
 from fluent_krone.transport.forward import ForwardDecoder, encode_events
 
@@ -163,15 +162,7 @@ def fitted(
     sessions = [*courses, *courses[: max(0, 40 - len(courses))]] * 2
     model, content = fit_onnx(sessions, tree)
     calibration = calibrate(sessions, tree)
-    files = NestedFiles(
-        model=content,
-        columns=list(model.columns),
-        weights=model.weights.tolist(),
-        normal=model.normal,
-        threshold=calibration.threshold,
-        band=calibration.band,
-        decimals=DECIMALS,
-    )
+    files = nested_files(model, content, calibration.threshold, calibration.band)
     return Bundle(
         name=name,
         hash="0" * 16,

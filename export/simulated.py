@@ -8,6 +8,7 @@ from __future__ import annotations
 import sys
 from collections import Counter
 from collections.abc import Sequence
+from dataclasses import replace
 from itertools import pairwise
 from pathlib import Path
 
@@ -21,11 +22,9 @@ from fluent_krone.demo.simulator import (
     normal_courses,
     simulate,
 )
-from fluent_krone.detect.budget import DECIMALS
 from fluent_krone.detect.bundle import load_bundle
 from fluent_krone.detect.bundle_writer import BundleContent, write_bundle
 from fluent_krone.detect.needs import needs_to_json
-from fluent_krone.detect.nested_aware import NestedFiles
 from fluent_krone.detect.waits import usual_silence_ns
 from fluent_krone.detect.witnesses import WitnessFiles
 from fluent_krone.reading.levels import RANKS
@@ -36,7 +35,7 @@ from .calibrate import calibrate
 from .fit_witnesses import fit_steps
 from .rates import measure_rates
 from .sequences import TrainingSession, patterns_of
-from .to_onnx import fit_onnx
+from .to_onnx import fit_onnx, nested_files
 from .traces import Trace
 
 # Simulated sessions to learn from: so many that hardly any course of the simulator stays unseen.
@@ -76,14 +75,8 @@ def fit_demo(folder: Path) -> None:
         patterns=patterns_of(training, tree),
         training=[],
         golden=[],
-        nested=NestedFiles(
-            model=onnx,
-            columns=list(model.columns),
-            weights=model.weights.tolist(),
-            normal=model.normal,
-            threshold=calibration.threshold,
-            band=calibration.band,
-            decimals=DECIMALS,
+        nested=replace(
+            nested_files(model, onnx, calibration.threshold, calibration.band),
             costs=model.costs.round(6).tolist(),
             number_costs=model.number_costs.round(6).tolist(),
             proving=True,

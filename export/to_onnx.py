@@ -163,22 +163,29 @@ def _nodes() -> list[onnx.NodeProto]:
     ]
 
 
+def nested_files(
+    model: DensityModel,
+    content: bytes,
+    threshold: float = 0.0,
+    band: tuple[float, float] = (0.0, 0.0),
+) -> NestedFiles:
+    """A density and its ONNX form as a bundle holds them, without anything about counts."""
+    return NestedFiles(
+        model=content,
+        columns=list(model.columns),
+        weights=model.weights.tolist(),
+        normal=model.normal,
+        threshold=threshold,
+        band=band,
+        decimals=DECIMALS,
+    )
+
+
 def check_onnx(content: bytes, model: DensityModel, sessions: Sequence[Sequence[int]]) -> None:
     """Raise ExportError unless the runtime's detector scores `sessions` as the trained model
     does.
     """
-    runtime = NestedAware(
-        model.hierarchy,
-        NestedFiles(
-            model=content,
-            columns=list(model.columns),
-            weights=model.weights.tolist(),
-            normal=model.normal,
-            threshold=0.0,
-            band=(0.0, 0.0),
-            decimals=DECIMALS,
-        ),
-    )
+    runtime = NestedAware(model.hierarchy, nested_files(model, content))
     for log_keys in sessions:
         density = runtime.density(log_keys)
         got = (density.score, density.bound)

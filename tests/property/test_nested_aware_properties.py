@@ -14,7 +14,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from synthetic import NORMAL, ROWS, tree
 
-from export.to_onnx import to_onnx
+from export.to_onnx import nested_files, to_onnx
 from export.train import DensityModel, fit_density
 from fluent_krone.core.hierarchy import Hierarchy, Leaf
 from fluent_krone.detect.nested_aware import NestedAware, NestedFiles, nested_counts, sparse_vector
@@ -39,15 +39,7 @@ def model() -> DensityModel:
 
 
 def files() -> NestedFiles:
-    fitted = model()
-    return NestedFiles(
-        model=to_onnx(fitted),
-        columns=list(fitted.columns),
-        weights=fitted.weights.tolist(),
-        normal=fitted.normal,
-        threshold=THRESHOLD,
-        band=(8.0, 10.0),
-    )
+    return nested_files(model(), to_onnx(model()), THRESHOLD, (8.0, 10.0))
 
 
 @cache

@@ -16,13 +16,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 from synthetic import patterns_of
 
-from export.to_onnx import fit_onnx
+from export.to_onnx import fit_onnx, nested_files
 from fluent_krone.core.cascade import COUNTS, Cascade, Clearing
 from fluent_krone.core.failures import severity
 from fluent_krone.core.hierarchy import Hierarchy, Leaf, runs
 from fluent_krone.core.localise import heaviest, localise
 from fluent_krone.detect.local_context import LocalContext
-from fluent_krone.detect.nested_aware import NestedAware, NestedFiles
+from fluent_krone.detect.nested_aware import NestedAware
 from fluent_krone.detect.order import Order, count_order
 from fluent_krone.types import Verdict
 
@@ -75,17 +75,7 @@ def rounds(
     if not nested:
         return Cascade(TREE, patterns)
     model, content = fit_onnx(normal * 20, TREE)
-    detector = NestedAware(
-        TREE,
-        NestedFiles(
-            model=content,
-            columns=list(model.columns),
-            weights=model.weights.tolist(),
-            normal=model.normal,
-            threshold=0.0 if flags else math.inf,
-            band=(0.0, 0.0),
-        ),
-    )
+    detector = NestedAware(TREE, nested_files(model, content, 0.0 if flags else math.inf))
     return Cascade(
         TREE,
         patterns,

@@ -13,11 +13,11 @@ import pytest
 from synthetic import BYE, CLOSE, GOING, NORMAL, OPEN, STUCK, UNKNOWN, patterns_of, tree
 
 from export import train
-from export.to_onnx import check_onnx, to_onnx
+from export.to_onnx import check_onnx, nested_files, to_onnx
 from export.train import BANDWIDTH, DensityModel, fit_density, tabulate
 from fluent_krone.core.cascade import Cascade, Clearing
 from fluent_krone.detect.local_context import LocalContext
-from fluent_krone.detect.nested_aware import NestedAware, NestedFiles, magnitude, nested_counts
+from fluent_krone.detect.nested_aware import NestedAware, magnitude, nested_counts
 from fluent_krone.errors import ExportError
 
 SESSIONS = [NORMAL[0]] * 6 + [NORMAL[1]] * 10 + [NORMAL[2]] * 3 + [NORMAL[3]]
@@ -38,15 +38,7 @@ def by_hand(model: DensityModel, log_keys: tuple[int, ...]) -> float:
 
 
 def detector(model: DensityModel, content: bytes) -> NestedAware:
-    files = NestedFiles(
-        model=content,
-        columns=list(model.columns),
-        weights=model.weights.tolist(),
-        normal=model.normal,
-        threshold=0.0,
-        band=(0.0, 0.0),
-    )
-    return NestedAware(model.hierarchy, files)
+    return NestedAware(model.hierarchy, nested_files(model, content))
 
 
 def test_prototypes_are_the_distinct_sessions_with_their_shares() -> None:
@@ -167,17 +159,7 @@ def test_an_exported_model_that_differs_is_refused() -> None:
 
 def test_nearest_are_normal_sessions_nearest_first(tmp_path: Path) -> None:
     model = fit_density(SESSIONS, tree())
-    detector = NestedAware(
-        tree(),
-        NestedFiles(
-            model=to_onnx(model),
-            columns=list(model.columns),
-            weights=model.weights.tolist(),
-            normal=model.normal,
-            threshold=9.0,
-            band=(8.0, 10.0),
-        ),
-    )
+    detector = NestedAware(tree(), nested_files(model, to_onnx(model), 9.0, (8.0, 10.0)))
     for log_keys in NORMAL:
         nearest = detector.density(log_keys).nearest
         assert detector.normal[nearest[0]] == log_keys
