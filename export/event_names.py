@@ -24,18 +24,8 @@ _NAMES_PROPER = (
 # Fields that say what happened, in the order in which a message is made of them.
 EVENT_NAMES = (
     *_NAMES_PROPER,
-    *(
-        "operation",
-        "op",
-        "command",
-        "method",
-        "http_method",
-        "verb",
-        "route",
-        "endpoint",
-        "handler",
-    ),
-    *("state", "outcome", "result", "status", "status_code", "code", "reason", "error"),
+    *("operation", "op", "command", "method", "http_method", "verb", "route", "endpoint"),
+    *("handler", "state", "outcome", "result", "status", "status_code", "code", "reason", "error"),
 )
 # Fields that may name what happened by a number, as Windows does: `EventID` 4624 is a logon.
 _NUMBERED = re.compile(

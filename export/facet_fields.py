@@ -7,11 +7,29 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from itertools import islice
 from typing import Any
 
-from .facets import FEW, GROWTH, MAX_VALUES, MIN_COUNT, REST, is_stable
+from fluent_krone.errors import RecordError
+from fluent_krone.inputs import Inputs, read_events
+from fluent_krone.reading.mask import Masker
+from fluent_krone.reading.records import InputSettings, RecordReader
+from fluent_krone.reading.values import as_bytes
 
+from .event_names import numbered_events
+from .facets import FEW, GROWTH, MAX_VALUES, MIN_COUNT, REST, is_stable
+from .first_pass import SAMPLED_FROM
+
+# Records after which it is known which fields there are.
+_ENOUGH = 500
+# Fields whose value may be a part of the step.
+_FACET_NAMES = (
+    *("level", "severity", "sev", "lvl", "loglevel", "log_level", "log.level", "PRIORITY"),
+    *("levelname", "status", "status_code", "statusCode", "http_status", "code", "exit_code"),
+    *("result", "outcome", "method", "http_method", "verb", "state", "phase"),
+)
 _BRACKETS = re.compile(r"(?P<component>(?:[^\s\[\]][^\[\]]*?: )?)(?P<values>(?:\[[^\[\]]*\] )+)")
 
 
@@ -42,9 +60,56 @@ def with_field_facets(rows: Sequence[dict[str, Any]], fields: int) -> list[dict[
     return out + list(plain.values())
 
 
-def fields_that_divide(
-    records: Sequence[tuple[str, dict[str, str]]], names: Sequence[str]
-) -> list[str]:
+def find_facet_fields(
+    inputs: Inputs,
+    settings: InputSettings,
+    sample: list[dict[bytes, Any]],
+    say: Callable[[str], None],
+) -> tuple[str, ...]:
+    """Fields beside the message, or groups of the header, that divide messages of one form; and
+    those of which the message is made that name what happened by a number.
+    """
+    made_of = settings.message_field.split(",")
+    numbered = numbered_events(made_of, made_of[0], settings.session_key, sample)
+    found = (*numbered, *_beside_the_message(inputs, settings))
+    if found:
+        say(f"fields that tell steps apart, found: {', '.join(found)}")
+    return found
+
+
+def _beside_the_message(inputs: Inputs, settings: InputSettings) -> list[str]:
+    reader = RecordReader(replace(settings, component_field=None, session_key=("tag",)))
+    masker = Masker(None)
+    listed: list[tuple[str, dict[str, str]]] = []
+    named: set[str] = set()
+    for _, record in islice(read_events(inputs), SAMPLED_FROM):
+        try:
+            text, _keys = reader.read(b"tag", record)
+        except RecordError:
+            continue
+        plain = _fields_of(reader, record)
+        named |= plain.keys()
+        if len(listed) == _ENOUGH and not named:
+            # There is no such field, and masking the rest would be in vain.
+            return []
+        listed.append((masker.form(text.decode("utf-8", "replace")), plain))
+    made_of = settings.message_field.split(",")
+    names = [name for name in _FACET_NAMES if name in named and name not in made_of]
+    return _that_divide(listed, names)
+
+
+def _fields_of(reader: RecordReader, record: dict[bytes, Any]) -> dict[str, str]:
+    """The fields that may be facets, of the record and of its line's header."""
+    fields = reader.fields(record)
+    found = {}
+    for name in _FACET_NAMES:
+        value = fields.get(name.encode())
+        if isinstance(value, bytes | int):
+            found[name] = as_bytes(value).decode("utf-8", "replace")
+    return found
+
+
+def _that_divide(records: Sequence[tuple[str, dict[str, str]]], names: Sequence[str]) -> list[str]:
     """Of the fields `names`, those that divide the messages of one form stably into a few kinds.
 
     `records` are (masked message, fields) in the log's order.

@@ -1,20 +1,18 @@
-"""Which fields of a record are its message, and which of them tell steps apart."""
+"""Which fields of a record are its message."""
 
 from __future__ import annotations
 
 import re
 from collections import Counter
 from collections.abc import Callable, Collection, Sequence
-from dataclasses import replace
-from itertools import islice, pairwise
+from itertools import pairwise
 from typing import Any
 
-from fluent_krone.errors import ExportError, RecordError
-from fluent_krone.inputs import Inputs, find_files, read_events
+from fluent_krone.errors import ExportError
+from fluent_krone.inputs import find_files
 from fluent_krone.inputs.files import describe
 from fluent_krone.reading.accessor import field_getter, is_path, message_getter
 from fluent_krone.reading.mask import Masker
-from fluent_krone.reading.records import InputSettings, RecordReader
 from fluent_krone.reading.values import as_bytes
 from fluent_krone.reading.wildcards import as_text
 
@@ -32,7 +30,6 @@ from .event_names import (
     spelled,
     that_change,
 )
-from .facet_fields import fields_that_divide
 from .guess import guess_line_format
 from .header_stamps import DAY, MONTH
 from .nested_fields import last_name, names_in, values_of
@@ -40,24 +37,56 @@ from .session_key import ROUTES
 from .stages import Options
 
 Say = Callable[[str], None]
-# Records after which it is known which fields there are.
-_ENOUGH = 500
-# Records of the log that facet fields are looked for in.
-SAMPLED_FROM = 20_000
 # Names of fields that a message lists.
 _LISTED = 20
 # Names that messages go by, the usual ones first.
 _MESSAGE_NAMES = (
-    "message",
-    "msg",
-    "log",
-    "Content",
-    "content",
-    "text",
-    "body",
-    "event",
-    "MESSAGE",
+    *("message", "msg", "log", "Content", "content", "text", "body", "event", "MESSAGE"),
     "m_message",
+)
+# The field of a request's method.
+_METHODS = re.compile(r"(?:.*[-_.])?(?:method|verb)|request_?method", re.I)
+_ACTIVITIES = tuple(map(spelled, ACTIVITY_NAMES))
+# Names of a message in whatever spelling, without capitals and signs.
+_SPELLED_NAMES = (
+    *("message", "msg", "body", "shortmessage", "renderedmessage", "m", "mt", "messagetemplate"),
+    *("textpayload", "logmessage", "logline", "line", "text", "content", "fullmessage", "raw"),
+    # the body of one record of OpenTelemetry
+    "stringvalue",
+    # macOS
+    "eventmessage",
+    *("description", "details", "output"),
+    *("meldung", "nachricht", "mensaje", "mensagem", "messaggio"),
+    *_ACTIVITIES,
+)
+_RENDERED = ("renderedmessage", "formattedmessage")
+# Words with blanks and perhaps a number between them: not a date, an agent, an address or a query.
+# The request of an access log is a text as well.
+_PROSE = re.compile(
+    rf"(?!(?:{DAY}|{MONTH})\b)".encode()
+    + rb"[A-Za-z\x80-\xff]{2,}[,:]? (?:[0-9]+[,:]? )?[^\s=&]*[A-Za-z\x80-\xff]{2,}"
+    rb"|[A-Z]{3,7} /\S* HTTP/[0-9.]+\Z"
+)
+# Further fields of one record that its message is made of. With more of them it is a document.
+_MOST_OTHERS = 30
+# … and of all records, which have different ones.
+_MOST_NAMED = 100
+# Of the values of a field, the share that must be in the text for the field to say nothing more.
+_SAID_SHARE = 0.9
+# Of the records, the share that has a field which belongs to no message in particular, and the
+# share that has one whose word goes with the message.
+_EVERYWHERE, _USUAL = 0.8, 0.5
+# Values of a field that are needed to see what sort they are.
+_FEWEST_VALUES = 3
+# So many records show that a text is always the same one.
+_ALL_ALIKE = 20
+# Kinds of messages of one form that are always few enough.
+_FEW_KINDS = 4
+# An address says who asked, however few of them there are.
+_ADDRESS = re.compile(rb"\d{1,3}(?:\.\d{1,3}){3}(?![\w.])|[0-9a-fA-F]*(?::[0-9a-fA-F]*){2,7}\Z")
+# A value that is one word, as a template's wildcard takes it, or a name of a few.
+_WORD = re.compile(
+    rb"[^\s=,;\"'()\[\]{}]{1,60}(?: [^\s=,;\"'()\[\]{}]{1,30}){0,4}|/[^\s=,;\"']{0,60}"
 )
 
 
@@ -218,36 +247,6 @@ def _is_text(name: str, sample: list[dict[bytes, Any]]) -> bool:
     return len(set(texts)) > most_names(texts)
 
 
-# The field of a request's method.
-_METHODS = re.compile(r"(?:.*[-_.])?(?:method|verb)|request_?method", re.I)
-_ACTIVITIES = tuple(map(spelled, ACTIVITY_NAMES))
-# Names of a message in whatever spelling, without capitals and signs.
-_SPELLED_NAMES = (
-    *("message", "msg", "body", "shortmessage", "renderedmessage", "m", "mt", "messagetemplate"),
-    *("textpayload", "logmessage", "logline", "line", "text", "content", "fullmessage", "raw"),
-    # the body of one record of OpenTelemetry
-    "stringvalue",
-    # macOS
-    "eventmessage",
-    *("description", "details", "output"),
-    *("meldung", "nachricht", "mensaje", "mensagem", "messaggio"),
-    *_ACTIVITIES,
-)
-_RENDERED = ("renderedmessage", "formattedmessage")
-# Words with blanks and perhaps a number between them: not a date, an agent, an address or a query.
-# The request of an access log is a text as well.
-_PROSE = re.compile(
-    rf"(?!(?:{DAY}|{MONTH})\b)".encode()
-    + rb"[A-Za-z\x80-\xff]{2,}[,:]? (?:[0-9]+[,:]? )?[^\s=&]*[A-Za-z\x80-\xff]{2,}"
-    rb"|[A-Z]{3,7} /\S* HTTP/[0-9.]+\Z"
-)
-
-# Further fields of one record that its message is made of. With more of them it is a document.
-_MOST_OTHERS = 30
-# … and of all records, which have different ones.
-_MOST_NAMED = 100
-
-
 def _others(sample: list[dict[bytes, Any]], known: Collection[str]) -> list[str]:
     """The fields beside those that say what happened: numbers, and words of which there are few.
 
@@ -355,95 +354,3 @@ def _is_data(values: Sequence[Any]) -> bool:
     words = {value for value in values if isinstance(value, bytes)}
     few = len(words) <= min(FEW_VALUES, max(2, len(values) // OF_A_NAME))
     return few and all(_WORD.fullmatch(word) and not _ADDRESS.match(word) for word in words)
-
-
-# Of the values of a field, the share that must be in the text for the field to say nothing more.
-_SAID_SHARE = 0.9
-# Of the records, the share that has a field which belongs to no message in particular, and the
-# share that has one whose word goes with the message.
-_EVERYWHERE, _USUAL = 0.8, 0.5
-# Values of a field that are needed to see what sort they are.
-_FEWEST_VALUES = 3
-# So many records show that a text is always the same one.
-_ALL_ALIKE = 20
-# Kinds of messages of one form that are always few enough.
-_FEW_KINDS = 4
-# An address says who asked, however few of them there are.
-_ADDRESS = re.compile(rb"\d{1,3}(?:\.\d{1,3}){3}(?![\w.])|[0-9a-fA-F]*(?::[0-9a-fA-F]*){2,7}\Z")
-# A value that is one word, as a template's wildcard takes it, or a name of a few.
-_WORD = re.compile(
-    rb"[^\s=,;\"'()\[\]{}]{1,60}(?: [^\s=,;\"'()\[\]{}]{1,30}){0,4}|/[^\s=,;\"']{0,60}"
-)
-
-
-def facet_fields(
-    inputs: Inputs, settings: InputSettings, sample: list[dict[bytes, Any]], say: Say
-) -> tuple[str, ...]:
-    """Fields beside the message, or groups of the header, that divide messages of one form; and
-    those of which the message is made that name what happened by a number.
-    """
-    made_of = settings.message_field.split(",")
-    numbered = numbered_events(made_of, made_of[0], settings.session_key, sample)
-    found = (*numbered, *_beside_the_message(inputs, settings))
-    if found:
-        say(f"fields that tell steps apart, found: {', '.join(found)}")
-    return found
-
-
-def _beside_the_message(inputs: Inputs, settings: InputSettings) -> list[str]:
-    reader = RecordReader(replace(settings, component_field=None, session_key=("tag",)))
-    masker = Masker(None)
-    listed: list[tuple[str, dict[str, str]]] = []
-    named: set[str] = set()
-    for _, record in islice(read_events(inputs), SAMPLED_FROM):
-        try:
-            text, _keys = reader.read(b"tag", record)
-        except RecordError:
-            continue
-        plain = _fields_of(reader, record)
-        named |= plain.keys()
-        if len(listed) == _ENOUGH and not named:
-            # There is no such field, and masking the rest would be in vain.
-            return []
-        listed.append((masker.form(text.decode("utf-8", "replace")), plain))
-    made_of = settings.message_field.split(",")
-    names = [name for name in _FACET_NAMES if name in named and name not in made_of]
-    return fields_that_divide(listed, names)
-
-
-def _fields_of(reader: RecordReader, record: dict[bytes, Any]) -> dict[str, str]:
-    """The fields that may be facets, of the record and of its line's header."""
-    fields = reader.fields(record)
-    found = {}
-    for name in _FACET_NAMES:
-        value = fields.get(name.encode())
-        if isinstance(value, bytes | int):
-            found[name] = as_bytes(value).decode("utf-8", "replace")
-    return found
-
-
-# Fields whose value may be a part of the step.
-_FACET_NAMES = (
-    *(
-        "level",
-        "severity",
-        "sev",
-        "lvl",
-        "loglevel",
-        "log_level",
-        "log.level",
-        "PRIORITY",
-        "levelname",
-    ),
-    *(
-        "status",
-        "status_code",
-        "statusCode",
-        "http_status",
-        "code",
-        "exit_code",
-        "result",
-        "outcome",
-    ),
-    *("method", "http_method", "verb", "state", "phase"),
-)

@@ -29,6 +29,7 @@ from fluent_krone.reading.wildcards import as_text
 
 from . import message_fields
 from .component_field import find_component_field
+from .facet_fields import find_facet_fields
 from .first_pass import (
     MUCH,
     SAMPLED_FROM,
@@ -94,7 +95,7 @@ def settle(options: Options, say: Say, warn: Say) -> InputSettings:
         settings = replace(settings, level_field=find_level_field(settings, sample, say))
     facet_fields = options.facet_fields
     if facet_fields is None:
-        facet_fields = message_fields.facet_fields(options.input, settings, sample, say)
+        facet_fields = find_facet_fields(options.input, settings, sample, say)
     settings = replace(settings, facet_fields=facet_fields)
     if not options.session_key:
         raise ExportError(
