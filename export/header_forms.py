@@ -123,17 +123,21 @@ WRAPPED = (
     rf"(?:{header_stamps.OPENING}) *(?<value>\S*?) *(?:{header_stamps.CLOSING})",
 )
 # What may stand behind a bracket or a level.
+BAR = r" *\|+ *"
+COLON = r" *:[ \t]+"
+COMMA = r"[,;] *"
+BEFORE_BRACKET = r"(?=\[)"
 BEHIND = (
     r" *\t+ *",
     rf"(?: *:)? +{header_stamps.SEPARATOR}:? +",
     r">+ +",
-    r" *\|+ *",
+    BAR,
     header_stamps.DRAWN,
-    r" *:[ \t]+",
+    COLON,
     r"::(?=[^\s:])",
     r" *:(?=\S)",
-    r"[,;] *",
-    r" *(?=\[)",
+    COMMA,
+    rf" *{BEFORE_BRACKET}",
     r" *\]:? *",
     r" *",
 )
@@ -153,7 +157,7 @@ SIGNED = (
     rf"(?<value>{_NAME}){_LINE} *\](?: *:)? *",
     rf"(?<value>{_NAME}){_LINE} +:+ +",
     rf"(?<value>{_NAME})(?:[:@]\d+ [A-Za-z_][\w.:<>]*|{_LINE}) +{header_stamps.SEPARATOR} +",
-    rf"(?<value>{_NAME}(?: {_NAME})?){_LINE} *\|+ *",
+    rf"(?<value>{_NAME}(?: {_NAME})?){_LINE}{BAR}",
     rf"(?<value>{_NAME}){_LINE}\t+",
     rf"(?<value>{_NAME}){_LINE}{header_stamps.DRAWN}",
     rf"(?<value>{_FILE}):\d+(?::\d+|:[\w.]+\(\))? +",
@@ -161,11 +165,11 @@ SIGNED = (
     rf"(?<value>{shapes.DOTTED}):\d+ {{2,}}",
     rf"(?<value>{_NAME})> *",
     rf"(?<value>{_NAME})- +",
-    rf"(?<value>{_NAME})[,;] *",
+    rf"(?<value>{_NAME}){COMMA}",
     r"(?<value>[^\s\[\](){}<>\"'|,;=:]+(?:\(\d+\))?):(?=[^\s\d:])",
     r"(?<value>\d+):(?=\S)",
     # a name with brackets right behind it, as in `web[7f3a][o.s.Boot] ` and `app.add[7f3a]: `
-    r"(?<value>[A-Za-z_][\w.$-]*)(?=\[)",
+    rf"(?<value>[A-Za-z_][\w.$-]*){BEFORE_BRACKET}",
 )
 # What stands behind a pair.
 BEHIND_PAIR = rf"(?: +{header_stamps.SEPARATOR} +| *[,;|] *|: +| +|\t)"

@@ -15,7 +15,7 @@ from fluent_krone.reading.levels import level_word
 
 from . import header_shapes as shapes
 from . import header_stamps
-from .header_forms import BEHIND_WRAPPED_PAIR, WORDS
+from .header_forms import BAR, BEFORE_BRACKET, BEHIND_WRAPPED_PAIR, COLON, COMMA, WORDS
 from .header_times import compiled
 
 # The share of the values that must have a form.
@@ -32,7 +32,7 @@ _SURE_SIGN = re.compile(
     rf"(?:{re.escape(header_stamps.SEPARATOR)}(?::\?)? \+|\\\|\+? \*|\\t\+(?: \*)?)\Z"
 )
 # A comma behind quotes, which stands between columns and not within a sentence.
-_BEHIND_QUOTES = r"\"[,;] *"
+_BEHIND_QUOTES = rf"\"{COMMA}"
 
 _NUMBER = re.compile(r"#?\d+\Z")
 _SOURCE = re.compile(rf"{shapes.FILE}(?:[:(]\d+\)?)?(?:->\w+:\d+)?\Z")
@@ -65,9 +65,6 @@ _THREAD = re.compile(rf"(?i:main|.*(?:{_OF_THREADS}|exec(?![a-z])).*|\d\.\d+\.\d
 _NUMBERED_THREAD = re.compile(rf"(?=.*\d\Z)(?i:.*(?:{_OF_THREADS}).*)\Z")
 _ID = re.compile(r"(?:[0-9a-f]{8}-[0-9a-f-]{27}|(?=[0-9a-z]*\d)[0-9a-f]{12,})\Z", re.IGNORECASE)
 _ADDRESS = re.compile(r"\d{1,3}(?:\.\d{1,3}){3}(?:[:(]\d+\)?)?\Z")
-_BAR = r"\|+ *"
-# A name with brackets right behind it.
-_BEFORE_BRACKET = r"(?=\[)"
 
 # Words that are levels wherever they stand, unlike `success` and `default`.
 LEVELS = frozenset(
@@ -198,9 +195,9 @@ def _is_anchored_number(column: Column, before: Column) -> bool:
         # Columns with one sign between all of them.
         return True
     if column.kind == "wrapped":
-        if before.kind == "time" and column.pattern.endswith(r" *:[ \t]+"):
+        if before.kind == "time" and column.pattern.endswith(COLON):
             return True
-        return before.pattern.endswith((r"(?=\[)", r"\](?=\[)"))
+        return before.pattern.endswith(BEFORE_BRACKET)
     return column.kind == before.kind == "bare" and before.share(_NUMBER)
 
 
@@ -220,8 +217,9 @@ def _is_anchored_name(column: Column, before: Sequence[Column]) -> bool:
     if not column.share(_IDENTIFIER) or any(map(_is_name, before)):
         return column.kind == "wrapped" and has_sign
     # One word, behind words: nothing says that it is not the message's own.
-    is_behind_words = any(earlier.kind == "bare" for earlier in _since_anchor(before))
-    has_comma = column.pattern.endswith("[,;] *") and not column.pattern.endswith(_BEHIND_QUOTES)
+    since_anchor = takewhile(lambda one: one.kind not in ("time", "level"), reversed(before))
+    is_behind_words = any(earlier.kind == "bare" for earlier in since_anchor)
+    has_comma = column.pattern.endswith(COMMA) and not column.pattern.endswith(_BEHIND_QUOTES)
     if has_comma or len(column.distinct) == 1:
         return column.kind == "signed" and not is_behind_words
     return True
@@ -251,9 +249,8 @@ def _is_of_thread(column: Column, before: Sequence[Column]) -> bool:
     """
     if column.share(_NUMBERED_THREAD):
         return True
-    is_client = column.share(_ADDRESS) and before[-1].pattern.endswith(_BEFORE_BRACKET)
-    has_colon = column.pattern.endswith(r" *:[ \t]+")
-    return has_colon and not is_client and not _is_behind_words(before)
+    is_client = column.share(_ADDRESS) and before[-1].pattern.endswith(BEFORE_BRACKET)
+    return column.pattern.endswith(COLON) and not is_client and not _is_behind_words(before)
 
 
 def _is_behind_words(columns: Sequence[Column]) -> bool:
@@ -267,16 +264,10 @@ def _is_between_bars(column: Column, before: Sequence[Column]) -> bool:
     """Whether a bar stands on both sides of a column, as in a table; behind bare words, it is the
     message that has bars.
     """
-    cells = dropwhile(lambda one: not one.pattern.endswith(_BAR), before)
+    cells = dropwhile(lambda one: not one.pattern.endswith(BAR), before)
     if any(one.kind == "bare" for one in cells):
         return False
-    return bool(before) and all(one.pattern.endswith(_BAR) for one in (before[-1], column))
-
-
-def _since_anchor(columns: Sequence[Column]) -> Sequence[Column]:
-    """The columns behind the last time or level."""
-    last = max((n for n, c in enumerate(columns) if c.kind in ("time", "level")), default=-1)
-    return columns[last + 1 :]
+    return bool(before) and all(one.pattern.endswith(BAR) for one in (before[-1], column))
 
 
 def _is_name(column: Column) -> bool:
@@ -295,11 +286,10 @@ def give_roles(columns: Sequence[Column]) -> None:
     """Say what each column is, by what its values look like."""
     taken = {name for column in columns for name in compiled(column.pattern).groupindex}
     taken.update(column.role for column in columns)
-    if "level" not in taken and _give_level(columns):
-        taken.add("level")
-    if "component" not in taken and (logger := _logger(columns)):
-        logger.role = "component"
-        taken.add("component")
+    for role, find in (("level", _level), ("component", _logger)):
+        if role not in taken and (column := find(columns)):
+            column.role = role
+            taken.add(role)
     free = [column for column in columns if column.values and not column.role]
     # First what is sure, then what is likely.
     for roles in (_sure_roles, _likely_roles):
@@ -321,13 +311,10 @@ def _logger(columns: Sequence[Column]) -> Column | None:
     return None
 
 
-def _give_level(columns: Sequence[Column]) -> bool:
-    """Whether one of the columns has the levels of a program, with some of its own."""
-    for column in columns:
-        if not column.role and are_levels(column.values):
-            column.role = "level"
-            return True
-    return False
+def _level(columns: Sequence[Column]) -> Column | None:
+    """The first column that has the levels of a program, with some of its own."""
+    free = (column for column in columns if not column.role)
+    return next((column for column in free if are_levels(column.values)), None)
 
 
 def _component_worth(column: Column, columns: Sequence[Column]) -> tuple[float, int]:
